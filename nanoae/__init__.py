@@ -1,0 +1,53 @@
+"""nanoae: autoencoders on a from-scratch engine. Every forward and backward is written by hand; NumPy and CuPy run it."""
+
+from .autoencoders.estimator import Autoencoder
+from .autoencoders.model_file import load_model as load
+from .autoencoders.pca import PCA
+from .backend import BackendError, get_ops
+from .data import Dataset, load_data
+from .engine.gradcheck import GradientReport, check_gradients
+from .engine.layers import ELU, Dropout, Identity, LeakyReLU, Linear, ReLU, Sigmoid, Softplus, Tanh, TiedLinear
+from .engine.losses import BCE, L1, MSE, Huber, SoftmaxCrossEntropy
+from .engine.network import Sequential
+from .engine.optim import SGD, Adam, AdamW
+from .training.loop import NotFiniteError, Trainer
+from .training.schedules import Constant, Cosine, StepDecay, WarmUp
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Adam",
+    "AdamW",
+    "Autoencoder",
+    "BCE",
+    "BackendError",
+    "Constant",
+    "Cosine",
+    "Dataset",
+    "Dropout",
+    "ELU",
+    "GradientReport",
+    "Huber",
+    "Identity",
+    "L1",
+    "LeakyReLU",
+    "Linear",
+    "MSE",
+    "NotFiniteError",
+    "PCA",
+    "ReLU",
+    "SGD",
+    "Sequential",
+    "Sigmoid",
+    "SoftmaxCrossEntropy",
+    "Softplus",
+    "StepDecay",
+    "Tanh",
+    "TiedLinear",
+    "Trainer",
+    "WarmUp",
+    "check_gradients",
+    "get_ops",
+    "load",
+    "load_data",
+]

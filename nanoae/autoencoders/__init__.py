@@ -1,0 +1,1 @@
+"""What users import: estimators, composed of orthogonal parts."""

@@ -1,0 +1,198 @@
+"""Estimator: scikit-learn's contract, kept to the letter without importing scikit-learn.
+
+`__init__` only stores; `get_params`, `set_params` and scikit-learn's `clone` work; learned names end in `_`; a table is
+checked before anything is learned from it. Source: scikit-learn's "Developing scikit-learn estimators".
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import Any
+
+import numpy as np
+
+from ..engine.part import Part
+
+
+class _NotFitted(ValueError, AttributeError):
+    """A method that needs `fit` was called before it."""
+
+
+def not_fitted(message: str) -> Exception:
+    """The error for an unfitted estimator: scikit-learn's own class where scikit-learn is loaded."""
+    sklearn = sys.modules.get("sklearn.exceptions")
+    return (sklearn.NotFittedError if sklearn else _NotFitted)(message)
+
+
+class Estimator(Part):
+    """The base of everything with a `fit`."""
+
+    n_features_in_: int
+
+    # ---------------------------------------------------------------- parameters
+
+    @classmethod
+    def _parameter_names(cls) -> list[str]:
+        return sorted(name for name in inspect.signature(cls.__init__).parameters if name != "self")
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments as stored; with `deep`, those of estimators among them as `name__their_name`."""
+        params: dict[str, Any] = {}
+        for name in self._parameter_names():
+            params[name] = value = getattr(self, name)
+            if deep and hasattr(value, "get_params") and not isinstance(value, type):
+                params.update({f"{name}__{key}": sub for key, sub in value.get_params().items()})
+        return params
+
+    def set_params(self, **params) -> Estimator:
+        """Store new arguments; ValueError for a name that does not exist."""
+        for key, value in params.items():
+            name, _, rest = key.partition("__")
+            if name not in self._parameter_names():
+                raise ValueError(
+                    f"{type(self).__name__}: expected a parameter out of {', '.join(self._parameter_names())}, got {name!r}."
+                )
+            if rest:
+                getattr(self, name).set_params(**{rest: value})
+            else:
+                setattr(self, name, value)
+        return self
+
+    # ---------------------------------------------------------------- what scikit-learn asks of an estimator
+
+    _kind = "transformer"
+
+    def __sklearn_tags__(self):
+        from sklearn.utils import Tags, TargetTags, TransformerTags
+
+        tags = Tags(estimator_type=self._kind, target_tags=TargetTags(required=False))
+        tags.transformer_tags = TransformerTags(preserves_dtype=[])
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "n_features_in_")
+
+    def check_fitted(self) -> None:
+        if not self.__sklearn_is_fitted__():
+            raise not_fitted(f"This {type(self).__name__} is not fitted yet. Call fit(X) first.")
+
+    def fit_transform(self, X, y=None, **fit_params):
+        """fit(X), then transform(X)."""
+        return self.fit(X, y, **fit_params).transform(X)  # type: ignore[attr-defined]
+
+    # ---------------------------------------------------------------- tables
+
+    def check_table(self, X, *, reset: bool = False, dtype=np.float32, allow_nan: bool = False) -> np.ndarray:
+        """X as a finite array (N, D) of `dtype`, or a ValueError that says what is wrong with it.
+
+        With `reset` (in fit) its width and column names are remembered, else they must be the ones of fit.
+        """
+        name = type(self).__name__
+        names = _column_names(X)
+        X = as_numbers(X, name)
+        if X.ndim != 2:
+            hint = (
+                "Reshape your data: X.reshape(1, -1) for a single row." if X.ndim < 2 else "Flatten the images first."
+            )
+            raise ValueError(f"{name}: expected 2D array (N, D), got {X.ndim}D array of shape {X.shape}. {hint}")
+        for count, axis in zip(X.shape, ("sample", "feature"), strict=True):
+            if count == 0:
+                raise ValueError(
+                    f"{name}: found array with 0 {axis}(s) (shape={X.shape}) while a minimum of 1 is required."
+                )
+        if reset:
+            if len(X) < 2:
+                raise ValueError(f"{name}: expected at least 2 rows to learn from, got n_samples = 1 (1 sample).")
+            self.n_features_in_ = X.shape[1]
+            self.feature_names_in_ = names
+            if names is None:
+                del self.feature_names_in_
+        else:
+            self._check_names(names)
+            if X.shape[1] != self.n_features_in_:
+                raise ValueError(
+                    f"X has {X.shape[1]} features, but {name} is expecting {self.n_features_in_} features as input: "
+                    f"expected X of shape (N, {self.n_features_in_}), got {X.shape}. Pass the columns that fit saw."
+                )
+        with np.errstate(over="ignore"):
+            X = np.ascontiguousarray(X, dtype)
+        if not allow_nan:
+            check_finite(X, name)
+        return X
+
+    def _check_names(self, names) -> None:
+        expected = getattr(self, "feature_names_in_", None)
+        if names is None or expected is None or np.array_equal(names, expected):
+            return
+        unseen, missing = sorted(set(names) - set(expected)), sorted(set(expected) - set(names))
+        lines = ["The feature names should match those that were passed during fit."]
+        if unseen:
+            lines += ["Feature names unseen at fit time:", *(f"- {name}" for name in unseen[:5])]
+        if missing:
+            lines += ["Feature names seen at fit time, yet now missing:", *(f"- {name}" for name in missing[:5])]
+        if not unseen and not missing:
+            lines += ["Feature names must be in the same order as they were in fit."]
+        raise ValueError("\n".join(lines) + "\n")
+
+
+def as_numbers(X, name: str) -> np.ndarray:
+    """X as a real numeric array of any shape; ValueError or TypeError naming the estimator otherwise."""
+    if hasattr(X, "toarray") or type(X).__module__.startswith("scipy.sparse"):
+        raise TypeError(f"{name}: expected a dense array, got a sparse {type(X).__name__}. Use X.toarray().")
+    X = np.asarray(X)
+    if X.dtype.kind == "c":
+        raise ValueError(f"{name}: Complex data not supported: expected real numbers, got {X.dtype}.")
+    if X.dtype.kind in "OUSV":
+        try:
+            X = X.astype(np.float64)
+        except TypeError as error:
+            raise TypeError(
+                f"{name}: expected numbers, got an object array ({error}): argument must be a string or a number"
+            ) from error
+        except ValueError as error:
+            raise ValueError(f"{name}: expected numbers, got text ({error}). Encode the categories first.") from error
+    elif X.dtype.kind not in "fiub":
+        raise ValueError(f"{name}: expected numbers, got dtype {X.dtype}.")
+    return X
+
+
+def check_finite(X: np.ndarray, name: str) -> None:
+    """ValueError with the place of the first NaN or infinity in X (N, D), if there is one."""
+    if np.isfinite(X.sum(dtype=np.float64)):
+        return
+    bad = ~np.isfinite(X)
+    if bad.any():
+        row, column = np.argwhere(bad)[0][:2]
+        value = "NaN" if np.isnan(X[row, column]) else "infinity"
+        raise ValueError(
+            f"{name}: expected finite numbers, got {value} in row {row}, column {column} "
+            f"({int(bad.sum())} such values in all; NaN, inf and what is too large for {X.dtype} count). "
+            "Remove those rows or fill the values in."
+        )
+
+
+def _column_names(X) -> np.ndarray | None:
+    """The column names of a data frame, if they are all strings."""
+    if not hasattr(X, "columns"):
+        return None
+    names = np.asarray(X.columns, dtype=object)
+    strings = [isinstance(name, str) for name in names]
+    if any(strings) and not all(strings):
+        raise TypeError(
+            "Feature names are only supported if all input features have string names, but your input has "
+            f"{sorted({type(name).__name__ for name in names})} as feature name / column name types. "
+            "Convert them: X.columns = X.columns.astype(str)."
+        )
+    return names if len(names) and all(strings) else None
+
+
+def seed_of(random_state) -> int | None:
+    """An int seed out of None, an int, a numpy Generator or RandomState (which this advances)."""
+    if random_state is None or isinstance(random_state, (int, np.integer)):
+        return None if random_state is None else int(random_state)
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**31))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31 - 1))
+    raise ValueError(f"random_state: expected None, an int, a Generator or a RandomState, got {random_state!r}.")

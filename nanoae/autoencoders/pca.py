@@ -1,0 +1,93 @@
+"""PCA: the best linear autoencoder, and so the baseline that every other one has to beat."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .contract import Estimator
+from .model_file import save_model
+
+
+class PCA(Estimator):
+    """Principal component analysis by SVD:  code = (x - mean) Vᵀ,  reconstruction = code V + mean.
+
+    V (K, D) holds the K right singular vectors of the centred data with the largest singular values: no other linear
+    map to K numbers and back has a smaller squared error (Eckart & Young 1936).
+
+    n_components   K; more than min(N, D) means min(N, D)
+
+    After fit: mean_ (D,), components_ (K, D), explained_variance_ (K,), explained_variance_ratio_ (K,).
+    """
+
+    def __init__(self, n_components=32):
+        self.n_components = n_components
+
+    def fit(self, X, y=None):
+        """Learn from X (N, D). `y` is ignored."""
+        if not isinstance(self.n_components, (int, np.integer)) or self.n_components < 1:
+            raise ValueError(f"PCA: expected n_components to be a whole number >= 1, got {self.n_components!r}.")
+        X = self.check_table(X, reset=True, dtype=np.float64)
+        n, d = X.shape
+        k = min(self.n_components, n, d)
+        self.mean_ = X.mean(axis=0)
+        centred = X - self.mean_
+        if n > d:  # the D x D covariance has the same right singular vectors: X = U S Vᵀ, XᵀX = V S² Vᵀ
+            variance, vectors = np.linalg.eigh(centred.T @ centred)
+            variance, vectors = np.maximum(variance[::-1], 0), vectors[:, ::-1].T
+        else:
+            _, s, vectors = np.linalg.svd(centred, full_matrices=False)
+            variance = s**2
+        # The sign of a singular vector is arbitrary; fix it so that its largest entry is positive.
+        components = vectors[:k]
+        largest = np.abs(components).argmax(axis=1)
+        self.components_ = components * np.sign(components[np.arange(k), largest])[:, None]
+        self.explained_variance_ = variance[:k] / (n - 1)
+        self.explained_variance_ratio_ = variance[:k] / max(variance.sum(), np.finfo(float).tiny)
+        return self
+
+    def transform(self, X) -> np.ndarray:
+        """The codes (N, K) of X (N, D)."""
+        self.check_fitted()
+        return (self.check_table(X, dtype=np.float64) - self.mean_) @ self.components_.T
+
+    def inverse_transform(self, X) -> np.ndarray:
+        """The reconstructions (N, D) of codes X (N, K)."""
+        self.check_fitted()
+        codes = np.asarray(X, np.float64)
+        if codes.ndim != 2 or codes.shape[1] != len(self.components_):
+            raise ValueError(f"PCA: expected codes of shape (N, {len(self.components_)}), got {codes.shape}.")
+        return codes @ self.components_ + self.mean_
+
+    def reconstruct(self, X) -> np.ndarray:
+        """inverse_transform(transform(X)), (N, D)."""
+        return self.inverse_transform(self.transform(X))
+
+    def evaluate(self, X) -> dict[str, float]:
+        """{"loss", "mse"}: the mean squared error over X (N, D)."""
+        mse = float(np.mean((self.check_table(X, dtype=np.float64) - self.reconstruct(X)) ** 2))
+        return {"loss": mse, "mse": mse}
+
+    def score(self, X, y=None) -> float:
+        """Minus the mean squared error: higher is better."""
+        self.check_fitted()
+        return -self.evaluate(X)["loss"]
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        self.check_fitted()
+        return np.array([f"pca{i}" for i in range(len(self.components_))], dtype=object)
+
+    def save(self, path) -> None:
+        """Write the model to `path`; `nanoae.load` opens it."""
+        self.check_fitted()
+        save_model(self, path)
+
+    def to_file(self):
+        arrays = {name: getattr(self, name) for name in self._learned}
+        return {"n_features_in": self.n_features_in_}, arrays
+
+    def from_file(self, header, arrays):
+        for name in self._learned:
+            setattr(self, name, arrays[name])
+        self.n_features_in_ = int(header["n_features_in"])
+
+    _learned = ("mean_", "components_", "explained_variance_", "explained_variance_ratio_")

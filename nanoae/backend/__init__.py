@@ -1,0 +1,58 @@
+"""The devices. `get_ops("numpy" | "cupy" | "auto")` gives the primitives; nothing outside this room imports a device."""
+
+from __future__ import annotations
+
+import os
+
+from .ops import Array, Ops
+
+__all__ = ["Array", "BackendError", "Ops", "get_ops"]
+
+
+class BackendError(RuntimeError):
+    """The wished device is not there; the message says what is missing and how to get it."""
+
+
+def get_ops(backend: str | Ops = "auto") -> Ops:
+    """The primitives of a device.
+
+    backend   "numpy" (CPU), "cupy" (NVIDIA GPU), or "auto": what the environment variable NANOAE_BACKEND says, else
+              CuPy if it is installed and finds a GPU, else NumPy. An `Ops` is returned as it is.
+
+    Raises    ValueError for an unknown name; BackendError where "cupy" cannot run, with the remedy.
+    """
+    if isinstance(backend, Ops):
+        return backend
+    wished = backend
+    if backend == "auto":
+        wished = os.environ.get("NANOAE_BACKEND", "auto")
+    if wished == "numpy":
+        return Ops()
+    if wished == "cupy":
+        return _cupy_ops()
+    if wished == "auto":
+        try:
+            return _cupy_ops()
+        except BackendError:
+            return Ops()
+    source = "NANOAE_BACKEND" if backend == "auto" else "backend"
+    raise ValueError(f'{source}: expected "numpy", "cupy" or "auto", got {wished!r}')
+
+
+def _cupy_ops() -> Ops:
+    try:
+        import cupy
+    except ImportError as error:
+        raise BackendError(
+            "backend 'cupy': CuPy is not installed. For an NVIDIA GPU with CUDA 13: pip install \"nanoae[gpu]\" "
+            '(CUDA 12: "nanoae[gpu12]"). Without a GPU use backend="numpy".'
+        ) from error
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:  # CuPy has no one class for "driver missing", "driver too old" and "no device"
+        raise BackendError(f"backend 'cupy': CuPy finds no usable GPU ({error}). Use backend=\"numpy\".") from error
+    if count == 0:
+        raise BackendError("backend 'cupy': this machine has no CUDA device. Use backend=\"numpy\".")
+    from .cupy_ops import CupyOps
+
+    return CupyOps()

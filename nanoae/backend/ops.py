@@ -1,0 +1,326 @@
+"""Ops: every primitive of the engine, in plain NumPy.
+
+This file is the readable reference *and* what the CPU runs. A GPU backend subclasses it and overrides only what
+pays, under the same names and signatures. Every primitive either takes `out=` (a buffer it fills and returns;
+None allocates one) or is called `..._inplace` (it writes its first argument and returns it). Nothing else is
+ever written, except optimiser state, which is theirs.
+
+Shapes: N rows (the batch), D features, I/O inputs/outputs. Backward functions take `dy` = dLoss/dy and, where the
+derivative is a function of the output, `y` itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = Any  # numpy.ndarray here, cupy.ndarray on the GPU
+
+
+class Ops:
+    """NumPy primitives. One instance per network: it owns the scratch memory that some primitives need."""
+
+    name = "numpy"
+    xp: Any = np
+
+    def __init__(self) -> None:
+        self._scratch: dict[tuple, Array] = {}
+        self._ones: dict[Any, Array] = {}
+
+    # ---------------------------------------------------------------- memory
+
+    def empty(self, shape, dtype) -> Array:
+        return self.xp.empty(shape, dtype)
+
+    def zeros(self, shape, dtype) -> Array:
+        return self.xp.zeros(shape, dtype)
+
+    def to_device(self, x, dtype=None) -> Array:
+        """Copy-if-needed of a host array to this backend's memory, C-contiguous."""
+        return np.ascontiguousarray(x, dtype)
+
+    def to_numpy(self, x) -> np.ndarray:
+        """The same numbers as a NumPy array on the host."""
+        return np.asarray(x)
+
+    def check_device(self, x) -> Array:
+        """Return x if it lives on this backend's device, else raise the TypeError that says what to do."""
+        if not isinstance(x, np.ndarray):
+            raise TypeError(
+                f"backend 'numpy': expected a numpy.ndarray, got {type(x).__module__}.{type(x).__name__}. "
+                "Bring it to the host first: x.get() for CuPy, numpy.asarray(x) for lists."
+            )
+        return x
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all it was asked (the CPU always has)."""
+
+    def peek(self, scalar) -> float | None:
+        """The value of a 0-d array where reading it is free, None where it would stall the device."""
+        return float(scalar)
+
+    def scratch(self, like: Array, name: str = "") -> Array:
+        """Reused memory of the shape and dtype of `like`, valid until the primitive returns."""
+        key = (name, like.dtype.char)
+        flat = self._scratch.get(key)
+        if flat is None or flat.size < like.size:
+            flat = self._scratch[key] = self.empty(like.size, like.dtype)
+        return flat[: like.size].reshape(like.shape)
+
+    def ones(self, n: int, dtype) -> Array:
+        """A vector of n ones (kept: row and column sums are products with it)."""
+        ones = self._ones.get(dtype)
+        if ones is None or len(ones) < n:
+            ones = self._ones[dtype] = self.xp.ones(n, dtype)
+        return ones[:n]
+
+    # ---------------------------------------------------------------- randomness
+
+    def generator(self, seed) -> Any:
+        """A random generator of this device; `seed` is an int or a numpy.random.SeedSequence."""
+        return np.random.Generator(np.random.SFC64(seed))
+
+    def uniform(self, generator, out: Array) -> Array:
+        """out[...] ~ U[0, 1)."""
+        generator.random(out=out, dtype=out.dtype)
+        return out
+
+    def normal(self, generator, out: Array) -> Array:
+        """out[...] ~ N(0, 1)."""
+        generator.standard_normal(out=out, dtype=out.dtype)
+        return out
+
+    def permutation(self, generator, n: int) -> Array:
+        """The integers 0 .. n-1 in random order."""
+        return generator.permutation(n)
+
+    def keep_mask(self, generator, keep: float, scale: float, out: Array) -> Array:
+        """out = scale with probability `keep`, else 0, element by element."""
+        self.uniform(generator, out)
+        self.xp.less(out, keep, out=out)
+        return self.scale_inplace(out, scale)
+
+    # ---------------------------------------------------------------- copies and linear algebra
+
+    def copy(self, x: Array, out: Array) -> Array:
+        out[...] = x
+        return out
+
+    def take_rows(self, x: Array, rows: Array, out: Array, scale: float = 1.0) -> Array:
+        """out[n] = scale · x[rows[n]]: the gather of a batch; x may be stored as small integers (uint8 images)."""
+        if x.dtype == out.dtype:
+            self.xp.take(x, rows, axis=0, out=out, mode="clip")  # "clip": NumPy copies `out` when it has to check
+            return out if scale == 1.0 else self.scale_inplace(out, scale)
+        return self.xp.multiply(x[rows], out.dtype.type(scale), out=out)
+
+    def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
+        """out = a b (a GEMM: BLAS reads transposed views as they are)."""
+        return self.xp.matmul(a, b, out=out)
+
+    def add_bias_inplace(self, y: Array, b: Array) -> Array:
+        """y[n, o] += b[o]."""
+        return self.xp.add(y, b, out=y)
+
+    def sum_rows(self, x: Array, out: Array | None = None) -> Array:
+        """out[d] = Σ_n x[n, d], as the product 1ᵀ x: BLAS beats sum(axis=0)."""
+        return self.xp.matmul(self.ones(len(x), x.dtype), x, out=out)
+
+    def add_inplace(self, x: Array, y: Array) -> Array:
+        return self.xp.add(x, y, out=x)
+
+    def scale_inplace(self, x: Array, factor) -> Array:
+        return self.xp.multiply(x, factor, out=x)
+
+    def multiply(self, x: Array, y, out: Array | None = None) -> Array:
+        return self.xp.multiply(x, y, out=out)
+
+    def sum_squares(self, x: Array) -> Array:
+        """Σ x², as a 0-d array."""
+        flat = x.reshape(-1)
+        return self.xp.dot(flat, flat)
+
+    def sum_products(self, x: Array, y: Array) -> Array:
+        """Σ x y over all elements, as a 0-d array."""
+        return self.xp.dot(x.reshape(-1), y.reshape(-1))
+
+    def clip_norm_inplace(self, x: Array, max_norm: float) -> Array:
+        """x *= min(1, max_norm / ‖x‖₂), without a host read."""
+        norm = self.xp.sqrt(self.sum_squares(x))
+        return self.scale_inplace(x, self.xp.minimum(1.0, max_norm / (norm + 1e-12)).astype(x.dtype))
+
+    # ---------------------------------------------------------------- activations: y = f(x), dx = dy · f'(x)
+
+    def relu(self, x: Array, out: Array | None = None) -> Array:
+        """y = max(x, 0)."""
+        return self.xp.maximum(x, 0, out=out)
+
+    def relu_backward(self, dy: Array, y: Array, out: Array | None = None) -> Array:
+        """dx = dy where y > 0, else 0 (0 at the kink)."""
+        return self.xp.multiply(dy, y > 0, out=out)
+
+    def leaky_relu(self, x: Array, slope: float, out: Array | None = None) -> Array:
+        """y = x where x > 0, else slope · x, as max(x, slope · x): 0 <= slope <= 1."""
+        out = self.xp.multiply(x, slope, out=out)
+        return self.xp.maximum(x, out, out=out)
+
+    def leaky_relu_backward(self, dy: Array, y: Array, slope: float, out: Array | None = None) -> Array:
+        """dx = dy where y > 0, else slope · dy (slope at the kink)."""
+        out = self.xp.multiply(dy, slope, out=out)
+        self.xp.copyto(out, dy, where=y > 0)
+        return out
+
+    def elu(self, x: Array, alpha: float, out: Array | None = None) -> Array:
+        """y = x where x > 0, else alpha (eˣ - 1)."""
+        out = self.xp.minimum(x, 0, out=out)
+        self.xp.expm1(out, out=out)
+        self.xp.multiply(out, alpha, out=out)
+        self.xp.copyto(out, x, where=x > 0)
+        return out
+
+    def elu_backward(self, dy: Array, y: Array, alpha: float, out: Array | None = None) -> Array:
+        """dx = dy where y > 0, else dy · (y + alpha), for alpha eˣ = y + alpha."""
+        out = self.xp.add(y, alpha, out=out)
+        self.xp.multiply(out, dy, out=out)
+        self.xp.copyto(out, dy, where=y > 0)
+        return out
+
+    def sigmoid(self, x: Array, out: Array | None = None) -> Array:
+        """y = 1 / (1 + e⁻ˣ) = (1 + tanh(x / 2)) / 2: the tanh form is faster and cannot overflow."""
+        out = self.xp.multiply(x, 0.5, out=out)
+        self.xp.tanh(out, out=out)
+        self.xp.multiply(out, 0.5, out=out)
+        return self.xp.add(out, 0.5, out=out)
+
+    def sigmoid_backward(self, dy: Array, y: Array, out: Array | None = None) -> Array:
+        """dx = dy · y (1 - y)."""
+        out = self.xp.subtract(1, y, out=out)
+        self.xp.multiply(out, y, out=out)
+        return self.xp.multiply(out, dy, out=out)
+
+    def tanh(self, x: Array, out: Array | None = None) -> Array:
+        """y = tanh x."""
+        return self.xp.tanh(x, out=out)
+
+    def tanh_backward(self, dy: Array, y: Array, out: Array | None = None) -> Array:
+        """dx = dy · (1 - y²)."""
+        out = self.xp.multiply(y, y, out=out)
+        self.xp.subtract(1, out, out=out)
+        return self.xp.multiply(out, dy, out=out)
+
+    def softplus(self, x: Array, out: Array | None = None) -> Array:
+        """y = log(1 + eˣ) = max(x, 0) + log(1 + e^-|x|): no overflow."""
+        positive = self.xp.maximum(x, 0, out=self.scratch(x))
+        out = self.xp.abs(x, out=out)
+        self.xp.negative(out, out=out)
+        self.xp.exp(out, out=out)
+        self.xp.log1p(out, out=out)
+        return self.xp.add(out, positive, out=out)
+
+    def softplus_backward(self, dy: Array, y: Array, out: Array | None = None) -> Array:
+        """dx = dy · sigmoid(x), and sigmoid(x) = 1 - e⁻ʸ."""
+        out = self.xp.negative(y, out=out)
+        self.xp.expm1(out, out=out)
+        self.xp.negative(out, out=out)
+        return self.xp.multiply(out, dy, out=out)
+
+    def softmax(self, x: Array, out: Array | None = None) -> Array:
+        """y[n] = e^(x[n] - max x[n]) / Σ e^(...), along the last axis."""
+        out = self.xp.subtract(x, x.max(axis=-1, keepdims=True), out=out)
+        self.xp.exp(out, out=out)
+        return self.xp.divide(out, out.sum(axis=-1, keepdims=True), out=out)
+
+    # ---------------------------------------------------------------- losses: return the value, write dLoss/dy to out
+
+    def mse(self, y: Array, t: Array, scale: float, out: Array) -> Array:
+        """loss = scale · Σ (y - t)²,  dy = 2 scale (y - t)."""
+        self.xp.subtract(y, t, out=out)
+        loss = scale * self.sum_squares(out)
+        self.scale_inplace(out, 2 * scale)
+        return loss
+
+    def bce(self, z: Array, t: Array, scale: float, out: Array) -> Array:
+        """From logits: loss = scale · Σ softplus(z) - t z,  dz = scale (sigmoid(z) - t)."""
+        softplus = self.softplus(z, out=out)
+        loss = scale * (softplus.sum() - self.sum_products(t, z))
+        self.sigmoid(z, out=out)
+        self.xp.subtract(out, t, out=out)
+        self.scale_inplace(out, scale)
+        return loss
+
+    def l1(self, y: Array, t: Array, scale: float, out: Array) -> Array:
+        """loss = scale · Σ |y - t|,  dy = scale · sign(y - t) (0 at 0)."""
+        self.xp.subtract(y, t, out=out)
+        loss = scale * self.xp.abs(out, out=self.scratch(out)).sum()
+        self.xp.sign(out, out=out)
+        self.scale_inplace(out, scale)
+        return loss
+
+    def huber(self, y: Array, t: Array, delta: float, scale: float, out: Array) -> Array:
+        """With r = y - t and c = clip(r, -delta, delta): loss = scale · Σ c (r - c / 2),  dy = scale · c.
+
+        c (r - c/2) is r²/2 inside and delta (|r| - delta/2) outside (Huber 1964).
+        """
+        r = self.xp.subtract(y, t, out=self.scratch(out))
+        self.xp.clip(r, -delta, delta, out=out)
+        loss = scale * (self.sum_products(out, r) - 0.5 * self.sum_squares(out))
+        self.scale_inplace(out, scale)
+        return loss
+
+    def softmax_cross_entropy(self, z: Array, t: Array, scale: float, out: Array) -> Array:
+        """From logits z (N, K) and class numbers t (N,): loss = -scale · Σ_n log p[n, t[n]],  dz = scale (p - onehot(t)).
+
+        log p[n, t] = z[n, t] - max z[n] - log Σ_k e^(z[n, k] - max z[n]).
+        """
+        rows = self.xp.arange(len(z))
+        self.xp.subtract(z, z.max(axis=1, keepdims=True), out=out)
+        picked = out[rows, t].sum()
+        self.xp.exp(out, out=out)
+        sums = out.sum(axis=1, keepdims=True)
+        loss = scale * (self.xp.log(sums).sum() - picked)
+        self.xp.divide(out, sums, out=out)
+        out[rows, t] -= 1
+        self.scale_inplace(out, scale)
+        return loss
+
+    # ---------------------------------------------------------------- optimisers, over the flat theta
+
+    def sgd_inplace(
+        self, theta: Array, grad: Array, velocity: Array | None, lr: float, momentum: float, nesterov: bool
+    ) -> Array:
+        """u = momentum · u + g;  theta -= lr · u, or with Nesterov theta -= lr · (g + momentum · u)."""
+        step = grad
+        if velocity is not None:
+            self.scale_inplace(velocity, momentum)
+            self.add_inplace(velocity, grad)
+            step = velocity
+            if nesterov:
+                step = self.xp.multiply(velocity, momentum, out=self.scratch(theta, "step"))
+                self.add_inplace(step, grad)
+        update = self.xp.multiply(step, lr, out=self.scratch(theta))
+        return self.xp.subtract(theta, update, out=theta)
+
+    def adam_inplace(
+        self, theta: Array, grad: Array, m: Array, v: Array, t: int, lr: float, beta1: float, beta2: float, eps: float
+    ) -> Array:
+        """Adam (Kingma & Ba 2015), step number t = 1, 2, ..., on moments without their factor (1 - beta):
+
+            m = beta1 · m + g        m̂ = m (1 - beta1) / (1 - beta1ᵗ)
+            v = beta2 · v + g²       v̂ = v (1 - beta2) / (1 - beta2ᵗ)
+            theta -= lr · m̂ / (sqrt(v̂) + eps)
+
+        With s = sqrt((1 - beta2ᵗ) / (1 - beta2)):  m̂ / (sqrt(v̂) + eps) = s (1 - beta1) / (1 - beta1ᵗ) · m / (sqrt(v) + s eps).
+        """
+        s = ((1 - beta2**t) / (1 - beta2)) ** 0.5
+        rate = lr * s * (1 - beta1) / (1 - beta1**t)
+        xp, update = self.xp, self.scratch(theta)
+        xp.multiply(m, beta1, out=m)
+        xp.add(m, grad, out=m)
+        xp.multiply(v, beta2, out=v)
+        xp.multiply(grad, grad, out=update)
+        xp.add(v, update, out=v)
+        xp.sqrt(v, out=update)
+        xp.add(update, s * eps, out=update)
+        xp.divide(m, update, out=update)
+        xp.multiply(update, rate, out=update)
+        return xp.subtract(theta, update, out=theta)

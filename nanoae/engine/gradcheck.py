@@ -1,0 +1,166 @@
+"""Gradient checks: is backward the derivative of forward?
+
+For a unit direction d,  (L(p + eps d) - L(p - eps d)) / (2 eps)  is the derivative of L along d up to O(eps²); backward
+says it is  grad · d. In float64 with eps = 1e-5 a right backward agrees to about nine digits. L is R · y with a random R:
+an all-ones upstream gradient would be nearly blind (a softmax's rows sum to 1 whatever happens).
+
+A check like this cannot see a forward that is the wrong mathematics: that takes a second test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .layers import Layer
+from .losses import Loss
+from .network import Sequential
+
+
+@dataclass
+class GradientRow:
+    """One comparison: the derivative along a direction, by backward and by finite differences."""
+
+    layer: str
+    parameter: str
+    analytic: float
+    numeric: float
+    scale: float  # the size that a derivative of this parameter typically has
+    tolerance: float
+
+    @property
+    def error(self) -> float:
+        """|analytic - numeric| / max(|analytic|, |numeric|, scale): an unluckily small derivative is no failure."""
+        size = max(abs(self.analytic), abs(self.numeric), self.scale, 1e-12)
+        return abs(self.analytic - self.numeric) / size
+
+    @property
+    def ok(self) -> bool:
+        return self.error < self.tolerance  # False for NaN, too
+
+
+@dataclass
+class GradientReport:
+    """The result of `check_gradients`: `ok`, `rows`, and a table when printed."""
+
+    rows: list[GradientRow] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.rows) and all(row.ok for row in self.rows)
+
+    def __str__(self) -> str:
+        cells = [("layer", "parameter", "analytic", "numeric", "rel. error", "verdict")]
+        for row in self.rows:
+            numbers = f"{row.analytic:+.9e}", f"{row.numeric:+.9e}", f"{row.error:.1e}"
+            cells.append((row.layer, row.parameter, *numbers, "ok" if row.ok else "FAIL"))
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
+
+
+def check_gradients(
+    net,
+    x,
+    t=None,
+    loss: Loss | None = None,
+    *,
+    directions: int = 3,
+    eps: float = 1e-5,
+    tolerance: float = 1e-6,
+    elementwise: bool = False,
+    random_state: int = 0,
+) -> GradientReport:
+    """Check every parameter's gradient, all of theta's, and the input's, against central differences in float64.
+
+    net           a built Sequential, a single layer, or a fitted estimator; a float64 twin of it is checked
+    x             (N, ...) inputs; a few rows are enough. Keep them away from kinks (ReLU, L1, max-pool: |x| >= 0.1)
+    loss, t       a loss and its targets; without a loss, L = Σ R · y with a random R
+    directions    random unit directions per parameter; the row shown is the worst
+    elementwise   every single element instead of directions (for small layers); the row shown is the worst element
+
+    An error is relative to the derivative, or to its typical size where that is larger: ‖g‖ / sqrt(P) along a random
+    unit direction of P parameters, max |g| for single elements.
+
+    Returns a GradientReport: `report.ok`, and `print(report)`.
+    """
+    twin = _twin(net, np.asarray(x))
+    return _Check(twin, x, t, loss, eps, np.random.default_rng(random_state)).run(directions, tolerance, elementwise)
+
+
+def _twin(net, x: np.ndarray) -> Sequential:
+    """`net` in float64, on its own device."""
+    if isinstance(net, Layer):
+        return Sequential([net]).build(x.shape[1:], "numpy", "float64", random_state=0)
+    network = getattr(net, "network_", net)
+    if not isinstance(network, Sequential):
+        raise TypeError(
+            f"check_gradients: expected a Sequential, a Layer or a fitted estimator, got {type(net).__name__}."
+        )
+    if not hasattr(network, "theta"):
+        network = Sequential(network.layers).build(x.shape[1:], "numpy", "float64", random_state=0)
+    return network.rebuilt(network.ops, "float64")
+
+
+class _Check:
+    """The scalar L, its gradient by backward, and its differences."""
+
+    def __init__(self, net: Sequential, x, t, loss: Loss | None, eps: float, rng: np.random.Generator):
+        ops = net.ops
+        self.net, self.ops, self.eps, self.rng = net, ops, eps, rng
+        self.x, self.t = ops.to_device(x, net.dtype).copy(), None if t is None else ops.to_device(t)
+        self.loss = None if loss is None else loss.build(ops, net.dtype)
+        for layer in net.layers:
+            layer.need_dx = True
+        y = net.forward(self.x, train=True)  # draws the noise that is then kept
+        net.freeze_noise(True)
+        self.upstream = ops.to_device(rng.standard_normal(y.shape), net.dtype)
+
+    def value(self) -> float:
+        y = self.net.forward(self.x, train=True)
+        value = self.ops.sum_products(self.upstream, y) if self.loss is None else self.loss.forward(y, self.t)
+        return float(value) + float(self.net.penalty())
+
+    def gradients(self):
+        """(dL/dtheta, dL/dx) by backward."""
+        self.value()
+        dx = self.net.backward(self.upstream if self.loss is None else self.loss.backward())
+        return self.net.grad, dx
+
+    def difference(self, array, d: np.ndarray) -> float:
+        """(L(array + eps d) - L(array - eps d)) / (2 eps), in place and restored to the bit."""
+        before, d = array.copy(), self.ops.to_device(d.reshape(array.shape), array.dtype)
+        values = []
+        for sign in (1.0, -1.0):
+            self.ops.copy(before + sign * self.eps * d, out=array)
+            values.append(self.value())
+        self.ops.copy(before, out=array)
+        return (values[0] - values[1]) / (2 * self.eps)
+
+    def compare(self, array, gradient: np.ndarray, directions: int, elementwise: bool):
+        """(scale, [(analytic, numeric), ...]) along unit directions: random ones, or all the axes."""
+        g = gradient.ravel()
+        if elementwise:
+            units, scale = np.eye(g.size), np.abs(g).max()
+        else:
+            units = self.rng.standard_normal((directions, g.size))
+            units /= np.linalg.norm(units, axis=1, keepdims=True)
+            scale = np.linalg.norm(g) / np.sqrt(g.size)
+        return float(scale), [(float(g @ d), self.difference(array, d)) for d in units]
+
+    def run(self, directions: int, tolerance: float, elementwise: bool) -> GradientReport:
+        net = self.net
+        grad, dx = (self.ops.to_numpy(g).copy() for g in self.gradients())
+        subjects = [
+            (f"{i} {net.layers[i]}", name, net.theta[where], grad[where], elementwise)
+            for (i, name), where in net.parameters.slices.items()
+        ]
+        if grad.size:
+            subjects.append(("network", "theta", net.theta, grad, False))
+        subjects.append(("network", "x", self.x, dx, elementwise))
+        report = GradientReport()
+        for layer, name, array, gradient, every in subjects:
+            scale, pairs = self.compare(array, gradient, directions, every)
+            rows = [GradientRow(layer, name, a, n, scale, tolerance) for a, n in pairs]
+            report.rows.append(max(rows, key=lambda row: (not row.ok, row.error)))
+        return report

@@ -1,0 +1,84 @@
+"""Initialisers: how the weights start. Each is a function (generator, shape, fan_in, fan_out) -> float64 array.
+
+The variance of a layer's output is fan_in · Var[W] times that of its input; of the gradient, fan_out · Var[W].
+
+    lecun        Var[W] = 1 / fan_in                  keeps the forward signal (LeCun 1998)
+    glorot       Var[W] = 2 / (fan_in + fan_out)      a compromise of both directions (Glorot & Bengio 2010)
+    he           Var[W] = 2 / fan_in                  ReLU halves the signal, so twice the variance (He 2015)
+
+Weights are drawn on the host with NumPy on every backend: the same seed starts the same network on CPU and GPU.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+Initializer = Callable[[np.random.Generator, tuple[int, ...], int, int], np.ndarray]
+
+
+def uniform(variance: Callable[[int, int], float]) -> Initializer:
+    """U(-a, a) has the variance a² / 3, so a = sqrt(3 · variance)."""
+
+    def draw(generator, shape, fan_in, fan_out):
+        a = math.sqrt(3 * variance(fan_in, fan_out))
+        return generator.uniform(-a, a, shape)
+
+    return draw
+
+
+def normal(variance: Callable[[int, int], float]) -> Initializer:
+    def draw(generator, shape, fan_in, fan_out):
+        return generator.normal(0, math.sqrt(variance(fan_in, fan_out)), shape)
+
+    return draw
+
+
+def truncated_normal(generator, shape, fan_in, fan_out, stddev=0.1):
+    """N(0, stddev²), what lies beyond two standard deviations drawn anew (TensorFlow's `truncated_normal`)."""
+    x = generator.normal(0, 1, shape)
+    while (far := np.abs(x) > 2).any():
+        x[far] = generator.normal(0, 1, int(far.sum()))
+    return stddev * x
+
+
+def zeros(generator, shape, fan_in, fan_out):
+    return np.zeros(shape)
+
+
+def ones(generator, shape, fan_in, fan_out):
+    return np.ones(shape)
+
+
+def lecun(fan_in: int, fan_out: int) -> float:
+    return 1 / fan_in
+
+
+def glorot(fan_in: int, fan_out: int) -> float:
+    return 2 / (fan_in + fan_out)
+
+
+def he(fan_in: int, fan_out: int) -> float:
+    return 2 / fan_in
+
+
+INITIALIZERS: dict[str, Initializer] = {
+    "lecun_uniform": uniform(lecun),
+    "lecun_normal": normal(lecun),
+    "glorot_uniform": uniform(glorot),
+    "glorot_normal": normal(glorot),
+    "he_uniform": uniform(he),
+    "he_normal": normal(he),
+    "truncated_normal": truncated_normal,
+    "zeros": zeros,
+    "ones": ones,
+}
+
+
+def get(name: str) -> Initializer:
+    """The initialiser called `name`; ValueError with the known names otherwise."""
+    if name not in INITIALIZERS:
+        raise ValueError(f"initializer: expected one of {', '.join(INITIALIZERS)}, got {name!r}.")
+    return INITIALIZERS[name]

@@ -1,0 +1,329 @@
+"""Layers: a forward and a backward, nothing else. Read `Linear` first; every other layer has its shape.
+
+The contract that all layers keep:
+
+1. `forward(x, train=False) -> y` and `backward(dy) -> dx`; dx is None where `need_dx` is False (the first layer).
+2. `params` and `grads` have the same keys; their values are views of the network's flat `theta` and `grad`: write into
+   them, never rebind them.
+3. `backward` overwrites the gradients; what a second use of the same parameter adds comes through `also`.
+4. With `train=True` forward caches what backward needs, preferably its own output. backward uses it up.
+5. The arrays returned are the layer's own buffers, valid until its next call. Arguments are never written.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..backend import Array, Ops
+from . import init
+from .part import Part
+
+
+class Layer(Part):
+    """The base: shapes, buffers and the cache. `build` is called once, before the first forward.
+
+    in_shape, out_shape   the shape of one example, without the batch: (784,) or (16, 10, 10)
+    need_dx               False in the first layer: nobody needs the gradient of the data
+    """
+
+    ops: Ops
+    in_shape: tuple[int, ...] = ()
+    out_shape: tuple[int, ...] = ()
+    dtype: Any = None
+    need_dx = True
+    generator: Any = None
+
+    def build(self, ops: Ops, in_shape: tuple[int, ...], dtype) -> tuple[int, ...]:
+        """Resolve the shapes for inputs of (N, *in_shape); return out_shape."""
+        self.ops, self.in_shape, self.dtype = ops, tuple(in_shape), dtype
+        self.params: dict[str, Array] = {}
+        self.grads: dict[str, Array] = {}
+        self.state: dict[str, Array] = {}  # what is learned but has no gradient: running statistics
+        self.buffers: dict[str, Array] = {}
+        self.cache: Any = None
+        self.out_shape = self.resolve(self.in_shape)
+        return self.out_shape
+
+    def resolve(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The output shape for an input shape (both without the batch)."""
+        return in_shape
+
+    def parameters(self) -> dict[str, tuple[tuple[int, ...], init.Initializer]]:
+        """Name -> (shape, initialiser) of what this layer learns."""
+        return {}
+
+    def forward(self, x: Array, train: bool = False) -> Array:
+        raise NotImplementedError
+
+    def backward(self, dy: Array) -> Array | None:
+        raise NotImplementedError
+
+    def buffer(self, name: str, shape: tuple[int, ...], dtype=None) -> Array:
+        """Memory of this layer, reused at each call; a smaller batch gets its leading rows."""
+        kept = self.buffers.get(name)
+        if kept is None or len(kept) < shape[0]:
+            kept = self.buffers[name] = self.ops.empty(shape, dtype or self.dtype)
+        return kept if len(kept) == shape[0] else kept[: shape[0]]
+
+    def take_cache(self) -> Any:
+        cache, self.cache = self.cache, None
+        if cache is None:
+            raise RuntimeError(
+                f"{self}: expected forward(x, train=True) before backward, got nothing cached. "
+                "Each backward uses up one forward."
+            )
+        return cache
+
+    def check_input(self, x: Array) -> None:
+        if x.shape[1:] != self.in_shape:
+            expected = ", ".join(["N", *map(str, self.in_shape)])
+            hint = ""
+            if len(self.in_shape) == 1:
+                hint = " Flatten the images first." if x.ndim > 2 else " Is this the table the network was built for?"
+            raise ValueError(f"{self}: expected x of shape ({expected}), got {x.shape}.{hint}")
+
+
+class Linear(Layer):
+    """Affine map  y = x W + b.
+
+    Shapes    x, dx (N, I)    y, dy (N, O)    W, dW (I, O)    b, db (O,)
+
+    Backward  dW = xᵀ dy          W[i, o] meets row n through x[n, i]
+              db = Σ_n dy[n]      b is broadcast over the batch, so its gradient sums over it
+              dx = dy Wᵀ
+    """
+
+    def __init__(self, n_out: int, init: str = "he_uniform", bias_init: str = "zeros"):
+        self.n_out, self.init, self.bias_init = n_out, init, bias_init
+        self.also: list[Array] = []  # gradients of W from elsewhere (tied weights, a contractive penalty)
+
+    def resolve(self, in_shape):
+        if len(in_shape) != 1:
+            raise ValueError(f"{self}: expected inputs of shape (N, I), got (N, {', '.join(map(str, in_shape))}). "
+                             "Put a Flatten() in front.")  # fmt: skip
+        self.n_in = in_shape[0]
+        return (self.n_out,)
+
+    def parameters(self):
+        return {
+            "W": ((self.n_in, self.n_out), init.get(self.init)),
+            "b": ((self.n_out,), init.get(self.bias_init)),
+        }
+
+    def forward(self, x, train=False):
+        self.check_input(x)
+        y = self.ops.matmul(x, self.params["W"], out=self.buffer("y", (len(x), self.n_out)))
+        self.ops.add_bias_inplace(y, self.params["b"])
+        self.cache = x if train else None
+        return y
+
+    def backward(self, dy):
+        x = self.take_cache()
+        self.ops.matmul(x.T, dy, out=self.grads["W"])  # dW = xᵀ dy
+        self.ops.sum_rows(dy, out=self.grads["b"])  # db = Σ_n dy[n]
+        for dW in self.also:
+            self.ops.add_inplace(self.grads["W"], dW)
+        if not self.need_dx:
+            return None
+        return self.ops.matmul(dy, self.params["W"].T, out=self.buffer("dx", x.shape))  # dx = dy Wᵀ
+
+    def __repr__(self):
+        return f"Linear({f'{self.n_in}, ' if self.in_shape else ''}{self.n_out})"
+
+
+class TiedLinear(Layer):
+    """Affine map with another layer's weights, transposed:  y = x Wᵀ + b,  W (O, I) of `source`.
+
+    Shapes    x, dx (N, I)    y, dy (N, O)    b, db (O,)
+
+    Backward  W is used twice, so its gradient has two terms. This layer's is  (xᵀ dy)ᵀ = dyᵀ x  (O, I); it is left in
+              `source.also`, and `source`, whose backward comes later, adds it to its own.
+    """
+
+    def __init__(self, source: Linear, bias_init: str = "zeros"):
+        self.source, self.bias_init = source, bias_init
+
+    def resolve(self, in_shape):
+        if in_shape != self.source.out_shape:
+            raise ValueError(f"{self}: expected inputs of shape {self.source.out_shape}, got {in_shape}.")
+        self.dW = self.ops.empty((self.source.n_in, self.source.n_out), self.dtype)
+        self.source.also = [self.dW]
+        return self.source.in_shape
+
+    def parameters(self):
+        return {"b": (self.out_shape, init.get(self.bias_init))}
+
+    def forward(self, x, train=False):
+        self.check_input(x)
+        y = self.ops.matmul(x, self.source.params["W"].T, out=self.buffer("y", (len(x), *self.out_shape)))
+        self.ops.add_bias_inplace(y, self.params["b"])
+        self.cache = x if train else None
+        return y
+
+    def backward(self, dy):
+        x = self.take_cache()
+        self.ops.matmul(dy.T, x, out=self.dW)  # dW = dyᵀ x
+        self.ops.sum_rows(dy, out=self.grads["b"])
+        return self.ops.matmul(dy, self.source.params["W"], out=self.buffer("dx", x.shape))  # dx = dy W
+
+    def __repr__(self):
+        return f"TiedLinear({self.source})"
+
+
+class Elementwise(Layer):
+    """The base of y = f(x), element by element. A subclass says `f` and `df`, the derivative as a function of y."""
+
+    def f(self, x: Array, out: Array) -> Array:
+        raise NotImplementedError
+
+    def df(self, dy: Array, y: Array, out: Array) -> Array:
+        raise NotImplementedError
+
+    def forward(self, x, train=False):
+        self.check_input(x)
+        y = self.f(x, out=self.buffer("y", x.shape))
+        self.cache = y if train else None
+        return y
+
+    def backward(self, dy):
+        y = self.take_cache()
+        return self.df(dy, y, out=self.buffer("dx", y.shape)) if self.need_dx else None
+
+
+class Identity(Layer):
+    """y = x,  dx = dy."""
+
+    def forward(self, x, train=False):
+        return x
+
+    def backward(self, dy):
+        return dy
+
+
+class ReLU(Elementwise):
+    """y = max(x, 0),  dx = dy · [y > 0]."""
+
+    def f(self, x, out):
+        return self.ops.relu(x, out=out)
+
+    def df(self, dy, y, out):
+        return self.ops.relu_backward(dy, y, out=out)
+
+
+class LeakyReLU(Elementwise):
+    """y = x where x > 0, else slope · x,  dx = dy · (1 or slope). Maas 2013."""
+
+    def __init__(self, slope: float = 0.01):
+        if not 0 <= slope <= 1:
+            raise ValueError(f"LeakyReLU: expected a slope in [0, 1], got {slope}.")
+        self.slope = slope
+
+    def f(self, x, out):
+        return self.ops.leaky_relu(x, self.slope, out=out)
+
+    def df(self, dy, y, out):
+        return self.ops.leaky_relu_backward(dy, y, self.slope, out=out)
+
+
+class ELU(Elementwise):
+    """y = x where x > 0, else alpha (eˣ - 1),  dx = dy · (1 or y + alpha). Clevert 2016."""
+
+    def __init__(self, alpha: float = 1.0):
+        if alpha <= 0:
+            raise ValueError(f"ELU: expected alpha > 0, got {alpha}.")
+        self.alpha = alpha
+
+    def f(self, x, out):
+        return self.ops.elu(x, self.alpha, out=out)
+
+    def df(self, dy, y, out):
+        return self.ops.elu_backward(dy, y, self.alpha, out=out)
+
+
+class Sigmoid(Elementwise):
+    """y = 1 / (1 + e⁻ˣ),  dx = dy · y (1 - y)."""
+
+    def f(self, x, out):
+        return self.ops.sigmoid(x, out=out)
+
+    def df(self, dy, y, out):
+        return self.ops.sigmoid_backward(dy, y, out=out)
+
+
+class Tanh(Elementwise):
+    """y = tanh x,  dx = dy · (1 - y²)."""
+
+    def f(self, x, out):
+        return self.ops.tanh(x, out=out)
+
+    def df(self, dy, y, out):
+        return self.ops.tanh_backward(dy, y, out=out)
+
+
+class Softplus(Elementwise):
+    """y = log(1 + eˣ),  dx = dy · sigmoid(x) = dy · (1 - e⁻ʸ)."""
+
+    def f(self, x, out):
+        return self.ops.softplus(x, out=out)
+
+    def df(self, dy, y, out):
+        return self.ops.softplus_backward(dy, y, out=out)
+
+
+class Noisy(Layer):
+    """The base of layers that draw noise in training. With `frozen` they use the last noise again, which is what
+    finite differences need: both evaluations must meet the same function."""
+
+    frozen = False
+
+    def draw(self, noise: Array) -> Array:
+        """Fill `noise` with fresh random numbers."""
+        raise NotImplementedError
+
+    def noise(self, shape: tuple[int, ...]) -> Array:
+        kept = self.buffers.get("noise")
+        noise = self.buffer("noise", shape)
+        return noise if self.frozen and kept is not None else self.draw(noise)
+
+
+class Dropout(Noisy):
+    """Training: y = x · mask, mask = 1 / (1 - p) with probability 1 - p, else 0;  dx = dy · mask. Else y = x.
+
+    Srivastava 2014, with the factor in training, so that E[y] = x and nothing is to be done afterwards.
+    """
+
+    def __init__(self, p: float = 0.5):
+        if not 0 <= p < 1:
+            raise ValueError(f"Dropout: expected p, the share of units dropped, in [0, 1), got {p}.")
+        self.p = p
+
+    def draw(self, noise):
+        return self.ops.keep_mask(self.generator, 1 - self.p, 1 / (1 - self.p), out=noise)
+
+    def forward(self, x, train=False):
+        if not train:
+            return x
+        self.cache = self.noise(x.shape)
+        return self.ops.multiply(x, self.cache, out=self.buffer("y", x.shape))
+
+    def backward(self, dy):
+        mask = self.take_cache()
+        return self.ops.multiply(dy, mask, out=self.buffer("dx", dy.shape)) if self.need_dx else None
+
+
+ACTIVATIONS: dict[str, type[Layer]] = {
+    "identity": Identity,
+    "relu": ReLU,
+    "leaky_relu": LeakyReLU,
+    "elu": ELU,
+    "sigmoid": Sigmoid,
+    "tanh": Tanh,
+    "softplus": Softplus,
+}
+
+
+def activation(name: str) -> Layer:
+    """The activation layer called `name`; ValueError with the known names otherwise."""
+    if name not in ACTIVATIONS:
+        raise ValueError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {name!r}.")
+    return ACTIVATIONS[name]()

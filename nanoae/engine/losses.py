@@ -1,0 +1,131 @@
+"""Losses: the value, and its gradient dy = dLoss/dy, computed in the same pass.
+
+`reduction` states the factor exactly. With N rows of D features:
+    "mean"   1 / (N D)    mean over all elements
+    "batch"  1 / N        summed over features, averaged over rows
+    "sum"    1            summed over everything
+`weight` multiplies it: MSE(reduction="sum", weight=0.5) is Σ (y - t)² / 2.
+
+`forward` returns a 0-d array of the device. Reading it makes the CPU wait for the GPU: do so once an epoch, not at each step.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ..backend import Array, Ops
+from .part import Part
+
+REDUCTIONS = ("mean", "batch", "sum")
+
+
+class Loss(Part):
+    """The base. A subclass gives `value`: the loss, with its gradient written to `out`."""
+
+    ops: Ops
+
+    def __init__(self, reduction: str = "mean", weight: float = 1.0):
+        if reduction not in REDUCTIONS:
+            raise ValueError(f"{type(self).__name__}: expected reduction in {REDUCTIONS}, got {reduction!r}.")
+        self.reduction, self.weight = reduction, weight
+
+    def build(self, ops: Ops, dtype) -> Loss:
+        self.ops, self.dtype = ops, dtype
+        self.dy: Array = None
+        return self
+
+    def scale(self, shape: tuple[int, ...]) -> float:
+        """The factor before the sum, for outputs of this shape."""
+        if self.reduction == "sum":
+            return self.weight
+        return self.weight / (math.prod(shape) if self.reduction == "mean" else shape[0])
+
+    def forward(self, y: Array, t: Array) -> Array:
+        """The loss of outputs y (N, ...) against targets t, a 0-d array."""
+        if self.dy is None or len(self.dy) < len(y) or self.dy.shape[1:] != y.shape[1:]:
+            self.dy = self.ops.empty(y.shape, self.dtype)
+        self.rows = len(y)
+        return self.value(y, t, self.scale(y.shape), self.dy[: self.rows])
+
+    def backward(self) -> Array:
+        """dLoss/dy of the last forward, (N, ...): the loss's own buffer."""
+        return self.dy[: self.rows]
+
+    def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
+        raise NotImplementedError
+
+    def output(self, y: Array, out: Array) -> Array:
+        """What a network trained on this loss means by y: y itself, or the sigmoid of a logit."""
+        return y
+
+
+class MSE(Loss):
+    """scale · Σ (y - t)²,  dy = 2 scale (y - t)."""
+
+    def value(self, y, t, scale, out):
+        return self.ops.mse(y, t, scale, out=out)
+
+
+class BCE(Loss):
+    """Binary cross-entropy of logits z against t in [0, 1]: scale · Σ softplus(z) - t z,  dz = scale (sigmoid(z) - t).
+
+    The same as -t log y - (1 - t) log(1 - y) with y = sigmoid(z), and finite for every finite z. So a network that
+    trains on it ends in the logit; `output` gives y.
+    """
+
+    def value(self, y, t, scale, out):
+        return self.ops.bce(y, t, scale, out=out)
+
+    def output(self, y, out):
+        return self.ops.sigmoid(y, out=out)
+
+
+class L1(Loss):
+    """scale · Σ |y - t|,  dy = scale · sign(y - t), 0 at 0."""
+
+    def value(self, y, t, scale, out):
+        return self.ops.l1(y, t, scale, out=out)
+
+
+class Huber(Loss):
+    """scale · Σ h(y - t), h(r) = r² / 2 for |r| <= delta, else delta (|r| - delta / 2). Huber 1964."""
+
+    def __init__(self, delta: float = 1.0, reduction: str = "mean", weight: float = 1.0):
+        super().__init__(reduction, weight)
+        if delta <= 0:
+            raise ValueError(f"Huber: expected delta > 0, got {delta}.")
+        self.delta = delta
+
+    def value(self, y, t, scale, out):
+        return self.ops.huber(y, t, self.delta, scale, out=out)
+
+
+class SoftmaxCrossEntropy(Loss):
+    """-scale · Σ_n log softmax(z[n])[t[n]] of logits z (N, K) and class numbers t (N,): a mean is over rows."""
+
+    def scale(self, shape):
+        return self.weight / (1 if self.reduction == "sum" else shape[0])
+
+    def value(self, y, t, scale, out):
+        return self.ops.softmax_cross_entropy(y, t, scale, out=out)
+
+    def output(self, y, out):
+        return self.ops.softmax(y, out=out)
+
+
+LOSSES: dict[str, type[Loss]] = {
+    "mse": MSE,
+    "bce": BCE,
+    "l1": L1,
+    "huber": Huber,
+    "softmax_cross_entropy": SoftmaxCrossEntropy,
+}
+
+
+def get(loss: str | Loss) -> Loss:
+    """The loss called `loss`, or `loss` itself; ValueError with the known names otherwise."""
+    if isinstance(loss, Loss):
+        return loss
+    if loss not in LOSSES:
+        raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {loss!r}.")
+    return LOSSES[loss]()

@@ -1,0 +1,104 @@
+"""Sequential: layers one after another, built once for given shapes, over one flat theta."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, Ops, get_ops
+from .layers import Layer, Noisy
+from .params import Parameters
+from .part import construct_all, describe_all
+
+
+class Sequential:
+    """y = f_L(... f_2(f_1(x))), and backward the chain rule in the opposite order.
+
+    >>> net = Sequential([Linear(32), ReLU(), Linear(784)]).build((784,), random_state=0)
+    >>> y = net.forward(x, train=True)          # (N, 784), the last layer's buffer
+    >>> net.backward(dy)                        # fills net.grad, (P,)
+
+    input_shape   of one example: (784,) or (1, 28, 28)
+    ops           a backend's primitives, or its name ("numpy", "cupy", "auto")
+    dtype         "float32" or "float64"
+    random_state  int, SeedSequence or None: the initial weights, and the noise of layers that draw any
+    """
+
+    def __init__(self, layers: list[Layer]):
+        self.layers = list(layers)
+
+    def build(self, input_shape, ops: Ops | str = "numpy", dtype="float32", random_state=None) -> Sequential:
+        self.input_shape = tuple(np.atleast_1d(input_shape).tolist())
+        self.ops, self.dtype = get_ops(ops), np.dtype(dtype)
+        if self.dtype not in (np.float32, np.float64):
+            raise ValueError(f"Sequential: expected dtype float32 or float64, got {self.dtype}.")
+        seed = (
+            random_state if isinstance(random_state, np.random.SeedSequence) else np.random.SeedSequence(random_state)
+        )
+        weights, noise = seed.spawn(2)
+        shape = self.input_shape
+        generator = self.ops.generator(noise)
+        for layer in self.layers:
+            shape = layer.build(self.ops, shape, self.dtype)
+            layer.generator = generator
+        self.output_shape = shape
+        self.parameters = Parameters(self.ops, self.layers, self.dtype, np.random.default_rng(weights))
+        self.theta, self.grad = self.parameters.theta, self.parameters.grad
+        # Nobody needs the gradient of the data: up to the first layer that learns, dx is not computed.
+        first = next((i for i, layer in enumerate(self.layers) if layer.params), 0)
+        for i, layer in enumerate(self.layers):
+            layer.need_dx = i > first
+        return self
+
+    def forward(self, x: Array, train: bool = False, start: int = 0, stop: int | None = None) -> Array:
+        """Layers start .. stop-1 applied to x (N, *shape)."""
+        for layer in self.layers[start:stop]:
+            x = layer.forward(x, train)
+        return x
+
+    def backward(self, dy: Array) -> Array | None:
+        """Fill `grad` with dLoss/dtheta, given dy = dLoss/dy (N, *output_shape); return dLoss/dx where it is needed."""
+        dx: Array | None = dy
+        for layer in reversed(self.layers):
+            dx = layer.backward(dx)
+            if dx is None:
+                break
+        return dx
+
+    def penalty(self) -> Array | float:
+        """What layers add to the loss by themselves (sparsity, KL divergence), at the last forward in training."""
+        return sum(layer.penalty for layer in self.layers if getattr(layer, "penalty", None) is not None)
+
+    def state(self) -> list[Array]:
+        """Everything learned, as arrays: theta, then the layers' running statistics."""
+        return [self.theta, *(array for layer in self.layers for array in layer.state.values())]
+
+    def set_state(self, arrays: list[Any]) -> None:
+        """Copy `arrays` (of host or device) into `state()`."""
+        for mine, theirs in zip(self.state(), arrays, strict=True):
+            self.ops.copy(self.ops.to_device(theirs, self.dtype), out=mine)
+
+    def rebuilt(self, ops: Ops | str = "numpy", dtype="float64") -> Sequential:
+        """A network with the same weights on another device or in another precision."""
+        twin = Sequential(construct_all(describe_all(self.layers))).build(self.input_shape, ops, dtype, random_state=0)
+        twin.set_state([self.ops.to_numpy(array) for array in self.state()])
+        return twin
+
+    def freeze_noise(self, frozen: bool) -> None:
+        """Let every noisy layer use its last noise again (True) or draw anew (False)."""
+        for layer in self.layers:
+            if isinstance(layer, Noisy):
+                layer.frozen = frozen
+
+    def first_not_finite(self) -> str | None:
+        """Name of the first layer whose last output or weights hold a NaN or infinity."""
+        for i, layer in enumerate(self.layers):
+            arrays = {**layer.params, "output": layer.buffers.get("y")}
+            for name, array in arrays.items():
+                if array is not None and not np.isfinite(self.ops.to_numpy(array)).all():
+                    return f"layer {i}, {layer}: its {name}"
+        return None
+
+    def __repr__(self) -> str:
+        return f"Sequential([{', '.join(map(repr, self.layers))}])"

@@ -1,0 +1,137 @@
+"""Optimisers: one update of the flat theta from the flat grad.
+
+`lr` is a float or a schedule (`training/schedules.py`): a function of the step and the number of steps. Weight decay is an addition to the gradient in SGD and
+Adam (as in PyTorch), and a shrinking of theta by itself in AdamW (Loshchilov & Hutter 2019).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+from ..backend import Array, Ops
+from .part import Part
+
+
+LearningRate = float | Callable[[int, int], float]
+
+
+class Optimizer(Part):
+    """The base. `build` once for a theta; `step` after each backward.
+
+    lr             learning rate, > 0, or a schedule
+    weight_decay   >= 0
+    clip_norm      None, or the largest Euclidean norm of the whole gradient: a longer one is scaled down to it
+    """
+
+    n_moments = 0
+
+    def __init__(self, lr: LearningRate, weight_decay: float = 0.0, clip_norm: float | None = None):
+        if not callable(lr) and not lr >= 0:
+            raise ValueError(f"{type(self).__name__}: expected a learning rate >= 0, got {lr}.")
+        if not weight_decay >= 0:
+            raise ValueError(f"{type(self).__name__}: expected weight_decay >= 0, got {weight_decay}.")
+        if clip_norm is not None and not clip_norm > 0:
+            raise ValueError(f"{type(self).__name__}: expected clip_norm > 0 or None, got {clip_norm}.")
+        self.lr, self.weight_decay, self.clip_norm = lr, weight_decay, clip_norm
+
+    def build(self, ops: Ops, theta: Array, total_steps: int = 0, ranges: list[slice] | None = None) -> Optimizer:
+        """Start afresh. `ranges`: the slices of theta that learn; everything else stays frozen, to the bit."""
+        self.ops, self.t, self.total_steps = ops, 0, total_steps
+        self.ranges = [slice(0, len(theta))] if ranges is None else ranges
+        self.moments = [ops.zeros(len(theta), theta.dtype) for _ in range(self.n_moments)]
+        return self
+
+    def step(self, theta: Array, grad: Array) -> None:
+        """theta <- theta - update(grad). Clipping scales `grad` in place."""
+        self.t += 1
+        self.rate = self.lr(self.t, self.total_steps) if callable(self.lr) else self.lr
+        if self.clip_norm is not None:
+            self.ops.clip_norm_inplace(grad, self.clip_norm)
+        for where in self.ranges:
+            part, g = theta[where], grad[where]
+            if self.weight_decay:
+                g = self.decay(part, g)
+            self.update(part, g, *(moment[where] for moment in self.moments))
+
+    def decay(self, theta: Array, grad: Array) -> Array:
+        """g + weight_decay · theta, in scratch memory: the network's own grad stays the loss's."""
+        decayed = self.ops.multiply(theta, self.weight_decay, out=self.ops.scratch(theta, "decay"))
+        return self.ops.add_inplace(decayed, grad)
+
+    def update(self, theta: Array, grad: Array, *moments: Array) -> None:
+        raise NotImplementedError
+
+
+class SGD(Optimizer):
+    """u = momentum · u + g;  theta -= lr · u.  Nesterov: theta -= lr · (g + momentum · u). Sutskever 2013."""
+
+    def __init__(
+        self,
+        lr: LearningRate = 1e-2,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = None,
+    ):
+        super().__init__(lr, weight_decay, clip_norm)
+        if nesterov and not momentum:
+            raise ValueError("SGD: expected momentum > 0 with nesterov=True, got 0.")
+        self.momentum, self.nesterov = momentum, nesterov
+        self.n_moments = 1 if momentum else 0
+
+    def update(self, theta, grad, *moments):
+        self.ops.sgd_inplace(theta, grad, moments[0] if moments else None, self.rate, self.momentum, self.nesterov)
+
+
+class Adam(Optimizer):
+    """theta -= lr · m̂ / (sqrt(v̂) + eps), eps after the bias correction. Kingma & Ba 2015."""
+
+    n_moments = 2
+
+    def __init__(
+        self,
+        lr: LearningRate = 1e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = None,
+    ):
+        super().__init__(lr, weight_decay, clip_norm)
+        self.beta1, self.beta2, self.eps = beta1, beta2, eps
+
+    def update(self, theta, grad, *moments):
+        self.ops.adam_inplace(theta, grad, *moments, self.t, self.rate, self.beta1, self.beta2, self.eps)
+
+
+class AdamW(Adam):
+    """Adam with decoupled decay: theta *= 1 - lr · weight_decay, then Adam's update. Loshchilov & Hutter 2019."""
+
+    def __init__(
+        self,
+        lr: LearningRate = 1e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        clip_norm: float | None = None,
+    ):
+        super().__init__(lr, beta1, beta2, eps, weight_decay, clip_norm)
+
+    def decay(self, theta, grad):
+        self.ops.scale_inplace(theta, 1 - self.rate * self.weight_decay)
+        return grad
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+
+
+def get(optimizer: str | Optimizer, lr: LearningRate, weight_decay: float) -> Optimizer:
+    """A new optimiser called `optimizer` with these settings, or a copy of `optimizer`, which has its own; ValueError
+    for an unknown name."""
+    if isinstance(optimizer, Optimizer):
+        return copy.copy(optimizer)
+    if optimizer not in OPTIMIZERS:
+        raise ValueError(f"optimizer: expected one of {', '.join(OPTIMIZERS)}, got {optimizer!r}.")
+    return OPTIMIZERS[optimizer](lr=lr, weight_decay=weight_decay)

@@ -1,0 +1,155 @@
+"""The training loop: epochs of shuffled mini-batches, validation, early stopping, history."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+
+from ..backend import Array
+from ..engine.losses import Loss
+from ..engine.network import Sequential
+from ..engine.optim import Optimizer
+from .progress import progress
+
+EVALUATION_ROWS = 1024  # rows per forward outside training: large enough for BLAS, small enough to stay in cache
+
+History = dict[str, list[float]]
+Callback = Callable[["Trainer", dict[str, float]], object]
+
+
+class NotFiniteError(FloatingPointError):
+    """Training met a NaN or an infinity; the message says where, and what to try."""
+
+
+class Trainer:
+    """Trains a built network on arrays of its device.
+
+    network, loss, optimizer   loss and optimizer are built here
+    batch_size                 rows per step; the last batch of an epoch may be smaller
+    epochs                     planned epochs, for schedules and the progress bar
+    seed                       int or SeedSequence: the order of the examples, the same on every backend
+    patience                   None, or stop after this many epochs without a better validation loss, and restore the best
+    callbacks                  called as callback(trainer, row) after each epoch, row = {"epoch": 1, "loss": ..., ...};
+                               one that returns True stops the training
+    verbose                    show a progress bar
+
+    After `fit`, `history` has a list per quantity, one entry an epoch: "loss", "val_loss", "seconds".
+    """
+
+    def __init__(
+        self,
+        network: Sequential,
+        loss: Loss,
+        optimizer: Optimizer,
+        *,
+        batch_size: int,
+        epochs: int,
+        rows: int,
+        seed=0,
+        patience: int | None = None,
+        callbacks: tuple[Callback, ...] = (),
+        verbose: bool = False,
+        trainable: list[slice] | None = None,
+    ):
+        self.network, self.ops = network, network.ops
+        self.batch_size, self.epochs = min(batch_size, rows), epochs
+        self.loss = loss.build(self.ops, network.dtype)
+        steps = epochs * math.ceil(rows / self.batch_size)
+        self.optimizer = optimizer.build(self.ops, network.theta, steps, trainable)
+        self.order = np.random.default_rng(seed)
+        self.patience, self.callbacks, self.verbose = patience, callbacks, verbose
+        self.history: History = {"loss": [], "seconds": []}
+        self.x_batch = self.ops.empty((self.batch_size, *network.input_shape), network.dtype)
+
+    # ---------------------------------------------------------------- one step, one epoch
+
+    def step(self, x: Array, t: Array) -> Array:
+        """One update on a batch; the loss before it, a 0-d array."""
+        y = self.network.forward(x, train=True)
+        loss = self.loss.forward(y, t) + self.network.penalty()
+        self.network.backward(self.loss.backward())
+        self.optimizer.step(self.network.theta, self.network.grad)
+        return loss
+
+    def epoch(self, x: Array, t: Array | None = None, scale: float = 1.0) -> float:
+        """One pass over x (N, ...) in random order; the mean loss per row-weighted batch.
+
+        t       targets (N, ...), or None: the inputs themselves
+        scale   multiplies the inputs in the gather: 1/255 turns uint8 images into floats in [0, 1]
+        """
+        ops, n = self.ops, len(x)
+        order = ops.to_device(self.order.permutation(n))
+        total = 0.0
+        for number, start in enumerate(range(0, n, self.batch_size), 1):
+            rows = order[start : start + self.batch_size]
+            batch = ops.take_rows(x, rows, out=self.x_batch[: len(rows)], scale=scale)
+            target = batch if t is None else t[rows]
+            loss = self.step(batch, target)
+            value = ops.peek(loss)
+            if value is not None and not math.isfinite(value):
+                self.stop_not_finite(number, value)
+            total = total + loss * len(rows)
+        mean = float(total) / n  # the one host read of an epoch
+        if not math.isfinite(mean) or not math.isfinite(float(ops.sum_squares(self.network.theta))):
+            self.stop_not_finite(None, mean)
+        return mean
+
+    def stop_not_finite(self, step: int | None, loss: float) -> None:
+        where = f"epoch {len(self.history['loss']) + 1}" + (f", step {step}" if step else "")
+        culprit = self.network.first_not_finite() or "no layer, so the loss itself"
+        raise NotFiniteError(
+            f"training, {where}: expected a finite loss and finite weights, got loss {loss}; the first value that is not "
+            f"finite is in {culprit}. Lower the learning rate, scale the inputs, or clip the gradient (clip_norm)."
+        )
+
+    def evaluate(self, x: Array, t: Array | None = None, scale: float = 1.0) -> float:
+        """The mean loss over x (N, ...), nothing learned and no noise drawn."""
+        total = 0.0
+        for start in range(0, len(x), EVALUATION_ROWS):
+            batch = x[start : start + EVALUATION_ROWS]
+            if batch.dtype != self.network.dtype:
+                batch = batch * self.network.dtype.type(scale)
+            target = batch if t is None else t[start : start + EVALUATION_ROWS]
+            total = total + self.loss.forward(self.network.forward(batch), target) * len(batch)
+        return float(total) / len(x)
+
+    # ---------------------------------------------------------------- all epochs
+
+    def fit(self, x: Array, t: Array | None = None, validation: tuple | None = None, scale: float = 1.0) -> History:
+        """Train for `epochs`; `validation` is (x, t or None). Ctrl-C ends the training and keeps what was learned."""
+        best, best_state, waited = math.inf, None, 0
+        bar = progress(range(1, self.epochs + 1), label="training", show=self.verbose)
+        try:
+            for epoch in bar:
+                started = time.perf_counter()
+                row = {"epoch": epoch, "loss": self.epoch(x, t, scale)}
+                if validation is not None:
+                    row["val_loss"] = self.evaluate(*validation, scale)
+                row["seconds"] = time.perf_counter() - started
+                for name in row.keys() - {"epoch"}:
+                    self.history.setdefault(name, []).append(row[name])
+                if hasattr(bar, "set_postfix"):
+                    bar.set_postfix({k: f"{v:.4g}" for k, v in row.items() if k.endswith("loss")})
+                if any([callback(self, row) is True for callback in self.callbacks]):
+                    break
+                if self.patience is not None and validation is not None:
+                    if row["val_loss"] < best:
+                        best, waited = row["val_loss"], 0
+                        best_state = [array.copy() for array in self.network.state()]
+                    else:
+                        waited += 1
+                        if waited >= self.patience:
+                            break
+        except KeyboardInterrupt:
+            warnings.warn(
+                f"training was interrupted in epoch {len(self.history['loss']) + 1} of {self.epochs}; "
+                "what was learned so far is kept",
+                stacklevel=2,
+            )
+        if best_state is not None:
+            self.network.set_state(best_state)
+        return self.history

@@ -1,0 +1,57 @@
+"""Learning-rate schedules: lr as a function of the step t = 1 .. total. Give one wherever a learning rate is asked for.
+
+>>> Autoencoder(learning_rate=WarmUp(Cosine(1e-3), steps=500))
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..engine.part import Part
+
+
+@dataclass(frozen=True, repr=False)
+class Constant(Part):
+    """lr at every step."""
+
+    lr: float
+
+    def __call__(self, t: int, total: int) -> float:
+        return self.lr
+
+
+@dataclass(frozen=True, repr=False)
+class StepDecay(Part):
+    """lr · factor^(number of `every` steps done)."""
+
+    lr: float
+    every: int
+    factor: float = 0.1
+
+    def __call__(self, t: int, total: int) -> float:
+        return self.lr * self.factor ** ((t - 1) // self.every)
+
+
+@dataclass(frozen=True, repr=False)
+class Cosine(Part):
+    """From lr down to `final` along half a cosine (Loshchilov & Hutter 2017)."""
+
+    lr: float
+    final: float = 0.0
+
+    def __call__(self, t: int, total: int) -> float:
+        done = min((t - 1) / max(total, 1), 1.0)
+        return self.final + (self.lr - self.final) * (1 + math.cos(math.pi * done)) / 2
+
+
+@dataclass(frozen=True, repr=False)
+class WarmUp(Part):
+    """A straight line from 0 to `schedule`'s value over the first `steps` steps, then `schedule`."""
+
+    schedule: Callable[[int, int], float]
+    steps: int
+
+    def __call__(self, t: int, total: int) -> float:
+        return self.schedule(t, total) * min(t / self.steps, 1.0)
