@@ -1,4 +1,4 @@
-"""nanoae: autoencoders on a from-scratch engine. Every forward and backward is written by hand; NumPy and CuPy run it."""
+"""nanoae: autoencoders on a from-scratch engine: every forward and backward by hand, on NumPy and on CuPy."""
 
 from .autoencoders.estimator import Autoencoder
 from .autoencoders.model_file import load_model as load
@@ -16,27 +16,27 @@ from .training.schedules import Constant, Cosine, StepDecay, WarmUp
 __version__ = "0.1.0"
 
 __all__ = [
+    "BCE",
+    "ELU",
+    "L1",
+    "MSE",
+    "PCA",
+    "SGD",
     "Adam",
     "AdamW",
     "Autoencoder",
-    "BCE",
     "BackendError",
     "Constant",
     "Cosine",
     "Dataset",
     "Dropout",
-    "ELU",
     "GradientReport",
     "Huber",
     "Identity",
-    "L1",
     "LeakyReLU",
     "Linear",
-    "MSE",
     "NotFiniteError",
-    "PCA",
     "ReLU",
-    "SGD",
     "Sequential",
     "Sigmoid",
     "SoftmaxCrossEntropy",

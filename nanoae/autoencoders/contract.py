@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.part import Part
+from nanoae.engine.part import Part
 
 
 class _NotFitted(ValueError, AttributeError):
@@ -50,9 +50,8 @@ class Estimator(Part):
         for key, value in params.items():
             name, _, rest = key.partition("__")
             if name not in self._parameter_names():
-                raise ValueError(
-                    f"{type(self).__name__}: expected a parameter out of {', '.join(self._parameter_names())}, got {name!r}."
-                )
+                known = ", ".join(self._parameter_names())
+                raise ValueError(f"{type(self).__name__}: expected a parameter out of {known}, got {name!r}.")
             if rest:
                 getattr(self, name).set_params(**{rest: value})
             else:
@@ -69,6 +68,14 @@ class Estimator(Part):
         tags = Tags(estimator_type=self._kind, target_tags=TargetTags(required=False))
         tags.transformer_tags = TransformerTags(preserves_dtype=[])
         return tags
+
+    def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """What was learned, for the model file: (facts as JSON-ready data, arrays by name)."""
+        raise NotImplementedError
+
+    def from_file(self, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        """The opposite of `to_file`, on an estimator with the saved parameters."""
+        raise NotImplementedError
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "n_features_in_")

@@ -6,12 +6,13 @@ import copy
 
 import numpy as np
 
-from ..backend import get_ops
-from ..engine import losses, optim
-from ..engine.layers import Layer, Linear, TiedLinear, activation
-from ..engine.losses import BCE
-from ..engine.network import Sequential
-from ..training.loop import EVALUATION_ROWS, Trainer
+from nanoae.backend import get_ops
+from nanoae.engine import losses, optim
+from nanoae.engine.layers import Layer, Linear, TiedLinear, activation
+from nanoae.engine.losses import BCE
+from nanoae.engine.network import Sequential
+from nanoae.training.loop import EVALUATION_ROWS, Trainer
+
 from .contract import Estimator, seed_of
 from .model_file import save_model
 
@@ -149,8 +150,8 @@ class Autoencoder(Estimator):
             raise ValueError(f"{name}: expected validation_fraction in [0, 1), got {self.validation_fraction!r}.")
         if self._logits and self.output_activation not in ("identity", "sigmoid"):
             raise ValueError(
-                f'{name}: expected output_activation "sigmoid" (or "identity", which means the same here) with loss="bce", '
-                f"got {self.output_activation!r}. The sigmoid is part of that loss."
+                f'{name}: expected output_activation "sigmoid" (or "identity", which means the same here) with '
+                f"loss='bce', got {self.output_activation!r}. The sigmoid is part of that loss."
             )
         if self.tied_weights and self.decoder is not None:
             raise ValueError(f"{name}: expected tied_weights or decoder=[...], got both.")
@@ -163,8 +164,8 @@ class Autoencoder(Estimator):
         seed = np.random.SeedSequence(seed_of(self.random_state))
         network_seed, self._order_seed = seed.spawn(2)
         self._n_encoder = len(encoder)
-        self._loss = losses.get(self.loss)
         self.network_ = Sequential(layers).build(input_shape, get_ops(self.backend), self.dtype, network_seed)
+        self._loss = losses.get(self.loss).build(self.network_.ops, self.network_.dtype)
         self.code_size_ = int(np.prod(self.network_.layers[self._n_encoder - 1].out_shape))
         if self.network_.output_shape != tuple(input_shape):
             raise ValueError(
@@ -299,6 +300,15 @@ class Autoencoder(Estimator):
         return np.array([f"{prefix}{i}" for i in range(self.code_size_)], dtype=object)
 
     # ---------------------------------------------------------------- looking and keeping
+
+    def __getstate__(self):
+        """For pickle: without the trainer and the loss's buffers. partial_fit then starts its optimiser afresh."""
+        return {name: value for name, value in vars(self).items() if name not in ("_trainer", "_loss")}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        if "network_" in state:
+            self._loss = losses.get(self.loss).build(self.network_.ops, self.network_.dtype)
 
     def summary(self) -> str:
         """A table: layer, output shape, parameters; the total below."""

@@ -1,4 +1,4 @@
-"""Model files: an .npz with a JSON header and plain arrays. No pickle, so opening a stranger's file runs no code of theirs.
+"""Model files: an .npz with a JSON header and plain arrays. No pickle: opening a stranger's file runs no code.
 
 header    {"format": 1, "class": "Autoencoder", "params": {...}, ...}, as UTF-8 bytes
 arrays    named float arrays (the network's theta and running statistics, PCA's components)
@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.files import read_arrays
-from ..engine.part import construct, describe
+from nanoae.data.files import read_arrays
+from nanoae.engine.part import construct, describe, known_parts
+
 from .contract import Estimator
 
 FORMAT = 1
@@ -32,7 +33,7 @@ def save_model(model: Estimator, path) -> None:
     path = Path(path)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
         try:
-            np.savez(file, **arrays)
+            np.savez(file, **arrays)  # type: ignore[arg-type]
             file.close()
             os.chmod(file.name, 0o666 & ~_umask())
             os.replace(file.name, path)
@@ -56,7 +57,7 @@ def load_model(path, backend: str | None = None) -> Estimator:
         raise ValueError(
             f"{path}: expected model format {FORMAT}, got {found!r}. Update nanoae: pip install -U nanoae."
         )
-    classes = {cls.__name__: cls for cls in subclasses(Estimator)}
+    classes = {name: cls for name, cls in known_parts().items() if issubclass(cls, Estimator)}
     if header.get("class") not in classes:
         raise ValueError(
             f"{path}: expected a model class out of {', '.join(sorted(classes))}, got {header.get('class')!r}."
@@ -75,10 +76,6 @@ def load_model(path, backend: str | None = None) -> Estimator:
 
 def describe_params(params: dict) -> dict:
     return {key: describe(value) for key, value in params.items()}
-
-
-def subclasses(cls: type) -> list[type]:
-    return [every for sub in cls.__subclasses__() for every in (sub, *subclasses(sub))]
 
 
 def _umask() -> int:

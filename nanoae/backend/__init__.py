@@ -1,4 +1,4 @@
-"""The devices. `get_ops("numpy" | "cupy" | "auto")` gives the primitives; nothing outside this room imports a device."""
+"""The devices. `get_ops("numpy" | "cupy" | "auto")` gives the primitives; only this room imports a device."""
 
 from __future__ import annotations
 

@@ -268,7 +268,7 @@ class Ops:
         return loss
 
     def softmax_cross_entropy(self, z: Array, t: Array, scale: float, out: Array) -> Array:
-        """From logits z (N, K) and class numbers t (N,): loss = -scale · Σ_n log p[n, t[n]],  dz = scale (p - onehot(t)).
+        """From logits z (N, K), classes t (N,): loss = -scale · Σ_n log p[n, t[n]],  dz = scale (p - onehot(t)).
 
         log p[n, t] = z[n, t] - max z[n] - log Σ_k e^(z[n, k] - max z[n]).
         """
@@ -305,11 +305,11 @@ class Ops:
     ) -> Array:
         """Adam (Kingma & Ba 2015), step number t = 1, 2, ..., on moments without their factor (1 - beta):
 
-            m = beta1 · m + g        m̂ = m (1 - beta1) / (1 - beta1ᵗ)
-            v = beta2 · v + g²       v̂ = v (1 - beta2) / (1 - beta2ᵗ)
-            theta -= lr · m̂ / (sqrt(v̂) + eps)
-
-        With s = sqrt((1 - beta2ᵗ) / (1 - beta2)):  m̂ / (sqrt(v̂) + eps) = s (1 - beta1) / (1 - beta1ᵗ) · m / (sqrt(v) + s eps).
+        m = beta1 · m + g        m̂ = m (1 - beta1) / (1 - beta1ᵗ)
+        v = beta2 · v + g²       v̂ = v (1 - beta2) / (1 - beta2ᵗ)
+        theta -= lr · m̂ / (sqrt(v̂) + eps)
+               = rate · m / (sqrt(v) + s eps)    with s = sqrt((1 - beta2ᵗ) / (1 - beta2)),
+                                                 rate = lr s (1 - beta1) / (1 - beta1ᵗ)
         """
         s = ((1 - beta2**t) / (1 - beta2)) ** 0.5
         rate = lr * s * (1 - beta1) / (1 - beta1**t)

@@ -1,8 +1,8 @@
 """Gradient checks: is backward the derivative of forward?
 
 For a unit direction d,  (L(p + eps d) - L(p - eps d)) / (2 eps)  is the derivative of L along d up to O(eps²); backward
-says it is  grad · d. In float64 with eps = 1e-5 a right backward agrees to about nine digits. L is R · y with a random R:
-an all-ones upstream gradient would be nearly blind (a softmax's rows sum to 1 whatever happens).
+says it is  grad · d. In float64 with eps = 1e-5 a right backward agrees to about nine digits. L is R · y with a random
+R: an all-ones upstream gradient would be nearly blind (a softmax's rows sum to 1 whatever happens).
 
 A check like this cannot see a forward that is the wrong mathematics: that takes a second test.
 """

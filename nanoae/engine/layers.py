@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import Array, Ops
+from nanoae.backend import Array, Ops
+
 from . import init
 from .part import Part
 
@@ -32,6 +33,7 @@ class Layer(Part):
     dtype: Any = None
     need_dx = True
     generator: Any = None
+    penalty: Any = None  # what the layer itself adds to the loss in training, a 0-d array
 
     def build(self, ops: Ops, in_shape: tuple[int, ...], dtype) -> tuple[int, ...]:
         """Resolve the shapes for inputs of (N, *in_shape); return out_shape."""

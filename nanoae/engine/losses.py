@@ -6,14 +6,16 @@
     "sum"    1            summed over everything
 `weight` multiplies it: MSE(reduction="sum", weight=0.5) is Σ (y - t)² / 2.
 
-`forward` returns a 0-d array of the device. Reading it makes the CPU wait for the GPU: do so once an epoch, not at each step.
+`forward` returns a 0-d array of the device. Reading it makes the CPU wait for the GPU: do so once an epoch, not a step.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 
-from ..backend import Array, Ops
+from nanoae.backend import Array, Ops
+
 from .part import Part
 
 REDUCTIONS = ("mean", "batch", "sum")
@@ -123,9 +125,9 @@ LOSSES: dict[str, type[Loss]] = {
 
 
 def get(loss: str | Loss) -> Loss:
-    """The loss called `loss`, or `loss` itself; ValueError with the known names otherwise."""
+    """The loss called `loss`, or a copy of `loss`; ValueError with the known names otherwise."""
     if isinstance(loss, Loss):
-        return loss
+        return copy.copy(loss)
     if loss not in LOSSES:
         raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {loss!r}.")
     return LOSSES[loss]()

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, Ops, get_ops
+from nanoae.backend import Array, Ops, get_ops
+
 from .layers import Layer, Noisy
 from .params import Parameters
 from .part import construct_all, describe_all
@@ -68,7 +69,7 @@ class Sequential:
 
     def penalty(self) -> Array | float:
         """What layers add to the loss by themselves (sparsity, KL divergence), at the last forward in training."""
-        return sum(layer.penalty for layer in self.layers if getattr(layer, "penalty", None) is not None)
+        return sum(layer.penalty for layer in self.layers if layer.penalty is not None)
 
     def state(self) -> list[Array]:
         """Everything learned, as arrays: theta, then the layers' running statistics."""
@@ -84,6 +85,16 @@ class Sequential:
         twin = Sequential(construct_all(describe_all(self.layers))).build(self.input_shape, ops, dtype, random_state=0)
         twin.set_state([self.ops.to_numpy(array) for array in self.state()])
         return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and deepcopy: the description and the numbers. Views of theta would come back as copies of it."""
+        arrays = [self.ops.to_numpy(array) for array in self.state()]
+        build = (self.input_shape, self.ops.name, self.dtype.name)
+        return {"layers": describe_all(self.layers), "build": build, "arrays": arrays}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.layers = construct_all(state["layers"])
+        self.build(*state["build"]).set_state(state["arrays"])
 
     def freeze_noise(self, frozen: bool) -> None:
         """Let every noisy layer use its last noise again (True) or draw anew (False)."""

@@ -1,7 +1,7 @@
 """Optimisers: one update of the flat theta from the flat grad.
 
-`lr` is a float or a schedule (`training/schedules.py`): a function of the step and the number of steps. Weight decay is an addition to the gradient in SGD and
-Adam (as in PyTorch), and a shrinking of theta by itself in AdamW (Loshchilov & Hutter 2019).
+`lr` is a float or a schedule (`training/schedules.py`): a function of the step and the number of steps. Weight decay
+is an addition to the gradient in SGD and Adam (as in PyTorch), and a shrinking of theta by itself in AdamW.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 
-from ..backend import Array, Ops
-from .part import Part
+from nanoae.backend import Array, Ops
 
+from .part import Part
 
 LearningRate = float | Callable[[int, int], float]
 
@@ -60,6 +60,7 @@ class Optimizer(Part):
         return self.ops.add_inplace(decayed, grad)
 
     def update(self, theta: Array, grad: Array, *moments: Array) -> None:
+        """Write theta (and the moments), given the gradient and this step's `rate`."""
         raise NotImplementedError
 
 
@@ -102,7 +103,8 @@ class Adam(Optimizer):
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
 
     def update(self, theta, grad, *moments):
-        self.ops.adam_inplace(theta, grad, *moments, self.t, self.rate, self.beta1, self.beta2, self.eps)
+        m, v = moments
+        self.ops.adam_inplace(theta, grad, m, v, self.t, self.rate, self.beta1, self.beta2, self.eps)
 
 
 class AdamW(Adam):

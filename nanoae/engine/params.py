@@ -9,7 +9,8 @@ import math
 
 import numpy as np
 
-from ..backend import Array, Ops
+from nanoae.backend import Array, Ops
+
 from .layers import Layer
 
 

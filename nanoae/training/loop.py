@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..backend import Array
-from ..engine.losses import Loss
-from ..engine.network import Sequential
-from ..engine.optim import Optimizer
+from nanoae.backend import Array
+from nanoae.engine.losses import Loss
+from nanoae.engine.network import Sequential
+from nanoae.engine.optim import Optimizer
+
 from .progress import progress
 
 EVALUATION_ROWS = 1024  # rows per forward outside training: large enough for BLAS, small enough to stay in cache
@@ -32,8 +33,9 @@ class Trainer:
     batch_size                 rows per step; the last batch of an epoch may be smaller
     epochs                     planned epochs, for schedules and the progress bar
     seed                       int or SeedSequence: the order of the examples, the same on every backend
-    patience                   None, or stop after this many epochs without a better validation loss, and restore the best
-    callbacks                  called as callback(trainer, row) after each epoch, row = {"epoch": 1, "loss": ..., ...};
+    patience                   None, or stop after so many epochs without a better validation loss; the best weights
+                               are restored
+    callbacks                  called as callback(trainer, row) after each epoch, row = {"epoch": 1, "loss": ...};
                                one that returns True stops the training
     verbose                    show a progress bar
 
@@ -102,8 +104,8 @@ class Trainer:
         where = f"epoch {len(self.history['loss']) + 1}" + (f", step {step}" if step else "")
         culprit = self.network.first_not_finite() or "no layer, so the loss itself"
         raise NotFiniteError(
-            f"training, {where}: expected a finite loss and finite weights, got loss {loss}; the first value that is not "
-            f"finite is in {culprit}. Lower the learning rate, scale the inputs, or clip the gradient (clip_norm)."
+            f"training, {where}: expected a finite loss and finite weights, got loss {loss}; the first value that is "
+            f"not finite is in {culprit}. Lower the learning rate, scale the inputs, or clip the gradient (clip_norm)."
         )
 
     def evaluate(self, x: Array, t: Array | None = None, scale: float = 1.0) -> float:
@@ -119,7 +121,9 @@ class Trainer:
 
     # ---------------------------------------------------------------- all epochs
 
-    def fit(self, x: Array, t: Array | None = None, validation: tuple | None = None, scale: float = 1.0) -> History:
+    def fit(
+        self, x: Array, t: Array | None = None, validation: tuple[Array, Array | None] | None = None, scale: float = 1.0
+    ) -> History:
         """Train for `epochs`; `validation` is (x, t or None). Ctrl-C ends the training and keeps what was learned."""
         best, best_state, waited = math.inf, None, 0
         bar = progress(range(1, self.epochs + 1), label="training", show=self.verbose)
@@ -128,7 +132,7 @@ class Trainer:
                 started = time.perf_counter()
                 row = {"epoch": epoch, "loss": self.epoch(x, t, scale)}
                 if validation is not None:
-                    row["val_loss"] = self.evaluate(*validation, scale)
+                    row["val_loss"] = self.evaluate(validation[0], validation[1], scale)
                 row["seconds"] = time.perf_counter() - started
                 for name in row.keys() - {"epoch"}:
                     self.history.setdefault(name, []).append(row[name])

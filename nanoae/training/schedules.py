@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..engine.part import Part
+from nanoae.engine.part import Part
 
 
 @dataclass(frozen=True, repr=False)
