@@ -1,0 +1,107 @@
+"""The catalogue: which sets there are, and where each is found."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+from nanoae.data.dataset import Dataset
+from nanoae.data.digits import digits
+from nanoae.data.download import SOURCES, File, fetch, read_official
+from nanoae.data.files import read_csv, read_images, read_npy, read_npz
+from nanoae.data.synthetic import swiss_roll, xor
+
+NAMES = ("digits", *SOURCES, "swiss-roll", "xor")
+READERS = {".npy": read_npy, ".npz": read_npz, ".csv": read_csv}
+
+
+def load_data(
+    name: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str] | None = None,
+    download: bool = True,
+    random_state: int | None = 0,
+    label: str | None = None,
+) -> Dataset:
+    """Loads a data set by its name, or from a user's own files.
+
+    name            digits         1,437 + 360 images (8, 8), embedded
+                    mnist          60,000 + 10,000 images (28, 28)
+                    fashion-mnist  60,000 + 10,000 images (28, 28)
+                    swiss-roll     1,600 + 400 points (3,); y is the angle along the roll
+                    xor            200 + 4 points (2,)
+                    or a path: .npy, .npz, .csv, or a folder of PNG or JPEG images
+    data_dir        where to look for mnist and fashion-mnist first; then come the environment variable NANOAE_DATA and
+                    the user's cache folder. The files lie in <folder>/<name>/ or in the folder itself, .gz or unpacked
+    download        if they are in none of these, fetch them into data_dir, or else into the cache folder
+    random_state    seed of the 80/20 split of sets that have none, and of swiss-roll; None keeps the rows in order
+    label           the column of a .csv file that is y
+
+    Raises ValueError for an unknown name, or a damaged or unfit file (`BadFile`, which names it); FileNotFoundError
+    where there is no such file, or no way to fetch it.
+    """
+    path = Path(name).expanduser()
+    if label is not None and path.suffix.lower() != ".csv":
+        raise ValueError(f"load_data: expected a .csv file to take the column {label!r} from, got {os.fspath(name)!r}.")
+    if name == "digits":
+        return digits()
+    if name == "swiss-roll":
+        return Dataset.split("swiss-roll", *swiss_roll(random_state=random_state), random_state)
+    if name == "xor":
+        return Dataset("xor", *xor(200), *xor(4))
+    if isinstance(name, str) and name in SOURCES:
+        return load_official(name, data_dir, download)
+    if path.is_dir():
+        return read_images(path, random_state)
+    suffix = path.suffix.lower()
+    if suffix not in READERS:
+        close = difflib.get_close_matches(str(name).lower(), NAMES)
+        hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+        known = ", ".join(NAMES)
+        raise ValueError(
+            f"load_data: expected one of {known}, or a path to a .npy, .npz or .csv file or to a folder of images, "
+            f"got {os.fspath(name)!r}.{hint}"
+        )
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"load_data: expected a {suffix} file, got {os.fspath(name)!r}, and no such file exists."
+        )
+    return read_csv(path, random_state, label) if suffix == ".csv" else READERS[suffix](path, random_state)
+
+
+def load_official(name: str, data_dir: str | os.PathLike[str] | None, download: bool) -> Dataset:
+    """MNIST or Fashion-MNIST, from the first place that holds all four files, or fetched."""
+    source = SOURCES[name]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "nanoae"
+    folders = [Path(folder).expanduser() for folder in (data_dir, os.environ.get("NANOAE_DATA"), cache) if folder]
+    target = (folders[0] if data_dir else cache) / name
+    places: list[tuple[Path, tuple[str, ...]]] = []
+    for folder in folders:
+        places.append((folder / name, ("", ".gz")))
+        if name == "mnist":
+            places.append((folder, ("", ".gz")))
+        elif data_dir and folder == folders[0]:
+            places.append((folder, (".gz",)))  # both sets have these file names: only the .gz tells whose they are
+    for place, suffixes in places:
+        paths = [path for file in source.files if (path := stored(place, file, suffixes))]
+        if len(paths) == len(source.files):
+            break
+    else:
+        try:
+            if not download:
+                raise FileNotFoundError("nothing: download=False")
+            paths = [stored(target, file) or fetch(file, source.mirrors, target) for file in source.files]
+        except OSError as error:
+            looked = ", ".join(str(place) for place, _ in places)
+            files = ", ".join(f"{file.name}.gz" for file in source.files)
+            raise FileNotFoundError(
+                f"load_data: expected the files of {name} in one of {looked}, got no complete set there. "
+                f"Tried:\n{error}\nOffline, put {files} into {target} by hand."
+            ) from error
+    x_train, y_train, x_test, y_test = map(read_official, paths, source.files)
+    return Dataset(name, x_train, y_train, x_test, y_test, maximum=255)
+
+
+def stored(folder: Path, file: File, suffixes: tuple[str, ...] = ("", ".gz")) -> Path | None:
+    paths = (folder / f"{file.name}{suffix}" for suffix in suffixes)
+    return next((path for path in paths if path.is_file()), None)

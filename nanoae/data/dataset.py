@@ -1,0 +1,103 @@
+"""The data set: four arrays that belong together, checked once, whatever they were read from."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+UNPACK_LIMIT = 4 << 30  # bytes that one compressed file may unpack to; a larger set belongs in a memory-mapped .npy
+
+
+class BadFile(ValueError):
+    """A file that does not hold what its name promises: the message names it, what was expected, and what came."""
+
+    def __init__(self, path: str | os.PathLike[str], expected: str, got: object, hint: str = "") -> None:
+        super().__init__(f"{os.fspath(path)}: expected {expected}, got {got}. {hint}".rstrip())
+
+
+@dataclass
+class Dataset:
+    """Examples to train on and examples to judge by.
+
+    x_train (N, *shape), x_test (M, *shape)    as stored: uint8 images stay uint8, a quarter of the bytes of float32
+    y_train (N,), y_test (M,)                  labels, or None
+    maximum     the stored value that stands for 1.0: 255 for uint8 images, 16 for `digits`, None for real-valued data
+    columns     names of the D features of a table, or None
+
+    A ValueError says which array is empty, not numeric, or does not fit the others.
+    """
+
+    name: str
+    x_train: np.ndarray
+    y_train: np.ndarray | None
+    x_test: np.ndarray
+    y_test: np.ndarray | None
+    maximum: int | None = None
+    columns: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        parts = (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test))
+        for part, x, y in parts:
+            if x.dtype.kind not in "buif":
+                raise ValueError(f"{self.name}: expected x_{part} of real numbers, got dtype {x.dtype}.")
+            if x.ndim < 2 or 0 in x.shape:
+                raise ValueError(f"{self.name}: expected x_{part} of shape (N, ...), none of them 0, got {x.shape}.")
+            if y is not None and y.shape[:1] != x.shape[:1]:
+                raise ValueError(f"{self.name}: expected y_{part} of {len(x)} labels, one an example, got {y.shape}.")
+        if self.x_test.shape[1:] != self.shape:
+            raise ValueError(
+                f"{self.name}: expected x_test of examples {self.shape} as in x_train, got {self.x_test.shape}."
+            )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one example: (28, 28) for MNIST, (D,) for a table."""
+        return self.x_train.shape[1:]
+
+    def flat(self) -> tuple[np.ndarray, np.ndarray]:
+        """x_train (N, D) and x_test (M, D) as float32; where `maximum` is set, divided by it, so in [0, 1].
+
+        Data that are float32 already are not copied.
+        """
+        return self._flat(self.x_train), self._flat(self.x_test)
+
+    def _flat(self, x: np.ndarray) -> np.ndarray:
+        rows = x.reshape(len(x), math.prod(self.shape))
+        if self.maximum is None:
+            return rows.astype(np.float32, copy=False)
+        return np.divide(rows, self.maximum, dtype=np.float32)  # in one pass, with no float64 between
+
+    @classmethod
+    def split(
+        cls,
+        name: str,
+        x: np.ndarray,
+        y: np.ndarray | None = None,
+        random_state: int | None = 0,
+        columns: tuple[str, ...] | None = None,
+    ) -> Dataset:
+        """Splits x (N, ...), y (N,) or None, that have no official split: 80 % to train on, 20 % to test, N >= 2.
+
+        The rows are shuffled by the seed `random_state`. With None they keep their order and are sliced, not copied: a
+        memory-mapped file larger than memory stays on disk. uint8 examples of two axes or more are taken for images.
+        """
+        if x.ndim < 2 or len(x) < 2:
+            raise ValueError(f"{name}: expected x of shape (N, ...) with N >= 2 examples to split, got {x.shape}.")
+        if y is not None and y.shape[:1] != x.shape[:1]:
+            raise ValueError(f"{name}: expected y of {len(x)} labels, one an example, got {y.shape}.")
+        cut = len(x) * 4 // 5
+        train: slice | np.ndarray = slice(None, cut)
+        test: slice | np.ndarray = slice(cut, None)
+        if random_state is not None:
+            order = np.random.default_rng(random_state).permutation(len(x))
+            train, test = order[:cut], order[cut:]
+        y_train, y_test = (None, None) if y is None else (y[train], y[test])
+        return cls(name, x[train], y_train, x[test], y_test, white(x), columns)
+
+
+def white(x: np.ndarray) -> int | None:
+    """255 for uint8 images (N, H, W) or (N, H, W, C), None for anything else: a table of bytes is real-valued data."""
+    return 255 if x.dtype == np.uint8 and x.ndim > 2 else None

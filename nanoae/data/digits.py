@@ -1,0 +1,18 @@
+"""The embedded digits: 1,797 handwritten digits of 8x8 pixels, the values 0 to 16.
+
+From the UCI Machine Learning Repository: E. Alpaydin and C. Kaynak (1998), Optical Recognition of Handwritten Digits,
+https://doi.org/10.24432/C50P49, licence CC BY 4.0. They are its test images, the 1,797
+that scikit-learn ships too, stored as uint8 in two parts: in the order `numpy.random.default_rng(0).permutation(1797)`,
+the first 1,437 to train and the last 360 to test.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from nanoae.data.dataset import Dataset
+from nanoae.data.files import read_npz
+
+
+def digits() -> Dataset:
+    """x_train (1437, 8, 8), x_test (360, 8, 8) uint8 in 0..16, y uint8 in 0..9; the split never changes."""
+    return replace(read_npz(Path(__file__).with_name("digits.npz")), name="digits", maximum=16)

@@ -1,0 +1,145 @@
+"""Downloads of the official sets: over HTTPS only, checked before they get their name, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import importlib
+import os
+import urllib.request
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+from uuid import uuid4
+
+import numpy as np
+
+from nanoae.data.dataset import BadFile
+from nanoae.data.idx import read_idx
+
+DOWNLOAD_LIMIT = 64 << 20  # bytes; the largest official file has 26 MB
+
+
+class File(NamedTuple):
+    """One file of a set. `kind` tells what `checksum` is of: "sha256" the unpacked content, "md5" the published .gz."""
+
+    name: str
+    kind: str
+    checksum: str
+
+
+class Source(NamedTuple):
+    """Where a set comes from. The four files: training images and labels, test images and labels."""
+
+    mirrors: tuple[str, ...]
+    files: tuple[File, File, File, File]
+
+
+SOURCES = {
+    # LeCun, Cortes, Burges: 60,000 and 10,000 handwritten digits, 28x28.
+    "mnist": Source(
+        ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
+        (
+            File(
+                "train-images-idx3-ubyte", "sha256", "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
+            ),
+            File(
+                "train-labels-idx1-ubyte", "sha256", "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
+            ),
+            File(
+                "t10k-images-idx3-ubyte", "sha256", "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
+            ),
+            File(
+                "t10k-labels-idx1-ubyte", "sha256", "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
+            ),
+        ),
+    ),
+    # Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747 (MIT licence): 70,000 pictures of clothes in the same form.
+    "fashion-mnist": Source(
+        (
+            "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        ),
+        (
+            File("train-images-idx3-ubyte", "md5", "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+            File("train-labels-idx1-ubyte", "md5", "25c81989df183df01b3e8a0aad5dffbe"),
+            File("t10k-images-idx3-ubyte", "md5", "bef4ecab320f06d8554ea6380940ec79"),
+            File("t10k-labels-idx1-ubyte", "md5", "bb300cfdad3c16e7a12a480ee83cd310"),
+        ),
+    ),
+}
+
+
+def read_official(path: Path, file: File) -> np.ndarray:
+    """The array in `path`, checked to be the official `file`; an unpacked file of an "md5" kind has no checksum."""
+    if file.kind == "sha256":
+        return read_idx(path, sha256=file.checksum)
+    if path.suffix == ".gz":
+        md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        if md5 != file.checksum:
+            raise BadFile(
+                path,
+                f"the official file, MD5 {file.checksum}",
+                md5,
+                "It is damaged or of another set: move it away, or choose another folder.",
+            )
+    return read_idx(path)
+
+
+def fetch(file: File, mirrors: tuple[str, ...], folder: Path) -> Path:
+    """Downloads `file` into `folder` from the first mirror that has it sound, and returns its path.
+
+    Raises ConnectionError with each address and what went wrong there; OSError where the folder cannot be made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{file.name}.gz"
+    part = folder / f".{uuid4().hex}.{path.name}"  # in the same folder: os.replace is atomic within one file system
+    failures = []
+    try:
+        for mirror in mirrors:
+            try:
+                with open_url(mirror + path.name) as response, open(part, "wb") as out:
+                    receive(response, out, path.name)
+                read_official(part, file)
+                os.replace(part, path)
+                return path
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                failures.append(f"{mirror}{path.name}: {error}")
+    finally:
+        part.unlink(missing_ok=True)
+    raise ConnectionError("\n".join(failures))
+
+
+def open_url(url: str) -> Any:
+    """The response to a GET of `url`, which is HTTPS and stays so when redirected."""
+    if url.startswith("https://"):
+        response = urllib.request.urlopen(url, timeout=30)
+        if response.url.startswith("https://"):
+            return response
+        response.close()
+        url = response.url
+    raise ValueError(f"open_url: expected an HTTPS address, got {url}.")
+
+
+def receive(response: Any, out: BinaryIO, title: str) -> None:
+    """Copies a response to a file, with a progress bar on a terminal where tqdm is installed."""
+    size = int(response.headers.get("Content-Length") or 0)
+    try:
+        bar = importlib.import_module("tqdm").tqdm(
+            desc=title, total=size or None, unit="B", unit_scale=True, disable=None
+        )
+    except ImportError:
+        bar = None
+    received = 0
+    try:
+        while chunk := response.read(1 << 16):
+            received += len(chunk)
+            if received > DOWNLOAD_LIMIT:
+                raise ValueError(f"expected at most {DOWNLOAD_LIMIT} bytes, got more")
+            out.write(chunk)
+            if bar is not None:
+                bar.update(len(chunk))
+    finally:
+        if bar is not None:
+            bar.close()
+    if received < size:
+        raise ValueError(f"expected {size} bytes, got {received}")

@@ -1,0 +1,187 @@
+"""Readers of users' own files: .npy, .npz, .csv, and folders of images. Hostile files get one clear error."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import re
+import zipfile
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset, white
+
+NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+@contextmanager
+def opened(path: Path, kind: str) -> Iterator[BinaryIO]:
+    """The file, open; whatever its decoder raises becomes a BadFile that names it.
+
+    Every exception, because zipfile, NumPy and Pillow document no closed list of what a damaged file makes them raise.
+    """
+    with open(path, "rb") as file:
+        try:
+            yield file
+        except BadFile:
+            raise
+        except Exception as error:
+            raise BadFile(path, f"a sound {kind}", str(error).rstrip(".") or type(error).__name__) from error
+
+
+def read_npy(path: Path, random_state: int | None = 0) -> Dataset:
+    """A .npy file of shape (N, ...), memory-mapped; only random_state=None leaves it on disk (see `Dataset.split`)."""
+    with opened(path, ".npy file") as file:
+        x = np.lib.format.open_memmap(path, mode="r")
+        size = os.fstat(file.fileno()).st_size
+        if x.offset + x.nbytes != size:
+            raise BadFile(path, f"{x.offset + x.nbytes} bytes for shape {x.shape}", size)
+    return Dataset.split(path.name, x, None, random_state)
+
+
+def read_npz(path: Path, random_state: int | None = 0) -> Dataset:
+    """A .npz file with x_train and x_test (and y_train, y_test), or with X or x (and y) and no split. Never pickles."""
+    arrays = read_arrays(path, ("x_train", "y_train", "x_test", "y_test", "X", "x", "y"))
+    official = {"x_train", "x_test"} <= arrays.keys()
+    keys = ("x_train", "y_train", "x_test", "y_test") if official else ("X" if "X" in arrays else "x", "y")
+    if keys[0] not in arrays:
+        with zipfile.ZipFile(path) as archive:
+            raise BadFile(path, "x_train and x_test, or X, and perhaps labels", f"the members {archive.namelist()}")
+    if official:
+        x = arrays["x_train"]
+        return Dataset(path.name, x, arrays.get("y_train"), arrays["x_test"], arrays.get("y_test"), white(x))
+    return Dataset.split(path.name, arrays[keys[0]], arrays.get("y"), random_state)
+
+
+def read_arrays(path: str | os.PathLike[str], keys: tuple[str, ...] | None = None) -> dict[str, np.ndarray]:
+    """The arrays of a .npz file, by name; only those of `keys`, if given. A pickle or a bomb is refused unopened."""
+    path = Path(path)
+    with opened(path, ".npz file") as file, zipfile.ZipFile(file) as archive:
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        wanted = {key: info for key, info in members.items() if keys is None or key in keys}
+        size = sum(info.file_size for info in wanted.values())
+        if size > UNPACK_LIMIT:
+            raise BadFile(path, f"at most {UNPACK_LIMIT} bytes when unpacked", size, "Store the array as .npy.")
+        return {key: read_member(path, archive, info) for key, info in wanted.items()}
+
+
+def read_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+    """One array of a .npz file, allocated only once its header agrees with the size that the archive declares."""
+    with archive.open(info) as stream:
+        version = np.lib.format.read_magic(stream)
+        if version not in NPY_HEADERS:
+            raise BadFile(path, f"{info.filename} of .npy version 1.0 or 2.0", version)
+        shape, _, dtype = NPY_HEADERS[version](stream)
+        promised = stream.tell() + math.prod(shape) * dtype.itemsize
+        if dtype.hasobject:
+            raise BadFile(path, f"{info.filename} of numbers", "pickled objects", "Pickles can run code.")
+        if promised != info.file_size:
+            raise BadFile(path, f"{info.filename} of {promised} bytes for {dtype} {shape}", info.file_size)
+    with archive.open(info) as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def read_csv(path: Path, random_state: int | None = 0, label: str | None = None) -> Dataset:
+    """A table of numbers, one example a row, separated by commas, semicolons or tabs, in UTF-8.
+
+    The first row names the columns if one of its cells is text and none is a number with a fraction or an exponent.
+    The column named `label`, which may be text, becomes y. BadFile names the row (its line in the file), the column and
+    the text of a cell that is no number, or a row that is too short or too long.
+    """
+    values, labels = array("d"), []
+    names: list[str] | None = None
+    width = position = None
+    with opened(path, "CSV table in UTF-8") as file:
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+        first = re.sub(r'"[^"]*"', "", next((line for line in text if line.strip()), ""))
+        text.seek(0)
+        # A comma may also be a decimal comma or stand in a sentence; tabs and semicolons separate wherever they appear.
+        reader = csv.reader(text, delimiter=next((mark for mark in "\t;" if mark in first), ","), skipinitialspace=True)
+        for row in reader:
+            if not row:
+                continue
+            if width is None:
+                width = len(row)
+                if is_header(row):
+                    names = [cell.strip() for cell in row]
+                if label is not None:
+                    if names is None or label not in names:
+                        raise BadFile(path, f"a column named {label!r}", f"columns {names or 'without names'}")
+                    position = names.index(label)
+                    names.pop(position)
+                if names is not None:
+                    continue
+            if len(row) != width:
+                raise BadFile(path, f"{width} cells in row {reader.line_num}", len(row))
+            if position is not None:
+                labels.append(row.pop(position))
+            try:
+                if "_" in "".join(row):  # float() would take "20_24" for 2024
+                    raise ValueError
+                values.extend(map(float, row))
+            except ValueError:
+                at, cell = next((at, cell) for at, cell in enumerate(row) if not is_number(cell))
+                where = f"row {reader.line_num}, column {repr(names[at]) if names else at + 1}"
+                raise BadFile(path, f"a number in {where}", repr(cell), "Decimals take a point.") from None
+    if not values:
+        raise BadFile(path, "rows of numbers", "none")
+    x = np.array(values).reshape(-1, len(names) if names else width or 1)
+    y = None if position is None else numbers_or_text(labels)
+    return Dataset.split(path.name, x, y, random_state, tuple(names) if names else None)
+
+
+def is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return "_" not in cell
+
+
+def is_header(row: list[str]) -> bool:
+    text = any(cell.strip() and not is_number(cell) for cell in row)
+    return text and not any(is_number(cell) and not cell.strip().isdigit() for cell in row)
+
+
+def numbers_or_text(labels: list[str]) -> np.ndarray:
+    """Labels as int64 where all are whole, as float64 where all are numbers, else as they stand."""
+    for dtype in (np.int64, np.float64):
+        try:
+            return np.array(labels, dtype)
+        except (ValueError, OverflowError):
+            continue
+    return np.array(labels)
+
+
+def read_images(folder: Path, random_state: int | None = 0) -> Dataset:
+    """The PNG and JPEG images of a folder, in the order of their names, all of one size: (N, H, W) or (N, H, W, 3)."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        hint = "pip install pillow"
+        raise ImportError(f"{folder}: expected Pillow, which reads images, got no such package. {hint}") from error
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not paths:
+        raise BadFile(folder, "a folder of PNG or JPEG images", "none")
+    x = None
+    for n, path in enumerate(paths):
+        with opened(path, "PNG or JPEG image") as file, Image.open(file, formats=("PNG", "JPEG")) as image:
+            mode = {"1": "L", "P": "RGB"}.get(image.mode, image.mode)
+            if mode not in ("L", "RGB"):
+                raise BadFile(path, "a greyscale or RGB image of 8 bits", f"mode {image.mode}", "Convert it first.")
+            shape = (image.height, image.width) + (3,) * (mode == "RGB")
+            if x is None:
+                x = np.empty((len(paths), *shape), np.uint8)
+            if shape != x.shape[1:]:  # known from the header: a giant is refused before it is unpacked
+                raise BadFile(path, f"shape {x.shape[1:]} as {paths[0].name}", shape, "Make all images the same size.")
+            x[n] = np.asarray(image.convert(mode))
+    assert x is not None
+    return Dataset.split(folder.name, x, None, random_state)

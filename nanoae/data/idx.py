@@ -1,0 +1,70 @@
+"""IDX, the file format of MNIST (http://yann.lecun.com/exdb/mnist):
+
+byte 0, 1    zero
+byte 2       the type of the numbers: 0x08 uint8, 0x09 int8, 0x0B int16, 0x0C int32, 0x0D float32, 0x0E float64
+byte 3       the number of axes
+then         the length of each axis, a big-endian uint32
+then         the numbers, big-endian, the last axis fastest
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import math
+import os
+import struct
+import zlib
+
+import numpy as np
+
+from nanoae.data.dataset import UNPACK_LIMIT, BadFile
+
+TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+DEFLATE_RATIO = 1032  # deflate's best: 258 bytes from two bits
+
+
+def read_idx(path: str | os.PathLike[str], sha256: str | None = None, limit: int = UNPACK_LIMIT) -> np.ndarray:
+    """The array in an IDX file, gzipped or not (its first bytes tell, not its name), in native byte order.
+
+    sha256    the hash that the uncompressed content must have, or None
+    limit     the most bytes of numbers to accept; no more is ever unpacked than the header promises, and one byte
+
+    Raises BadFile (a ValueError) for another format, a file cut short, trailing bytes, damaged gzip, a size that lies,
+    or another hash; OSError where the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        room = os.fstat(file.fileno()).st_size * (DEFLATE_RATIO if packed else 1)
+        file.seek(0)
+        stream = gzip.GzipFile(fileobj=file) if packed else file
+        try:
+            magic = stream.read(4)
+            if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or not 1 <= magic[3] <= 32:
+                raise BadFile(path, "an IDX file (00 00, type, axes)", f"first bytes {magic.hex(' ') or 'none'}")
+            lengths = stream.read(4 * magic[3])
+            if len(lengths) < 4 * magic[3]:
+                raise BadFile(path, f"the lengths of {magic[3]} axes", "the end of the file")
+            shape = struct.unpack(f">{magic[3]}I", lengths)
+            dtype = np.dtype(TYPES[magic[2]])
+            promised = math.prod(shape) * dtype.itemsize
+            if not 0 < promised <= limit:
+                raise BadFile(path, f"1 to {limit} bytes of numbers", f"shape {shape}, which is {promised}")
+            # A size that cannot be true is refused before it is allocated.
+            content = stream.read(promised + 1) if promised <= room else b""
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise BadFile(path, "sound gzip data", error, "Fetch the file again.") from error
+    if len(content) != promised:
+        got = "more" if len(content) > promised else "fewer: it is cut short"
+        raise BadFile(path, f"{promised} bytes of numbers, shape {shape}", got, "Fetch the file again.")
+    if sha256 is not None:
+        digest = hashlib.sha256(magic + lengths)
+        digest.update(content)
+        if digest.hexdigest() != sha256:
+            raise BadFile(
+                path,
+                f"content of SHA-256 {sha256}",
+                digest.hexdigest(),
+                "It is damaged or of another set: move it away, or choose another folder.",
+            )
+    return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="))
