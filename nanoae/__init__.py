@@ -1,17 +1,17 @@
 """nanoae: autoencoders on a from-scratch engine: every forward and backward by hand, on NumPy and on CuPy."""
 
-from .autoencoders.estimator import Autoencoder
-from .autoencoders.model_file import load_model as load
-from .autoencoders.pca import PCA
-from .backend import BackendError, get_ops
-from .data import Dataset, load_data
-from .engine.gradcheck import GradientReport, check_gradients
-from .engine.layers import ELU, Dropout, Identity, LeakyReLU, Linear, ReLU, Sigmoid, Softplus, Tanh, TiedLinear
-from .engine.losses import BCE, L1, MSE, Huber, SoftmaxCrossEntropy
-from .engine.network import Sequential
-from .engine.optim import SGD, Adam, AdamW
-from .training.loop import NotFiniteError, Trainer
-from .training.schedules import Constant, Cosine, StepDecay, WarmUp
+from nanoae.autoencoders.estimator import Autoencoder
+from nanoae.autoencoders.model_file import load_model as load
+from nanoae.autoencoders.pca import PCA
+from nanoae.backend import BackendError, get_ops
+from nanoae.data import Dataset, load_data
+from nanoae.engine.gradcheck import GradientReport, check_gradients
+from nanoae.engine.layers import ELU, Dropout, Identity, LeakyReLU, Linear, ReLU, Sigmoid, Softplus, Tanh, TiedLinear
+from nanoae.engine.losses import BCE, L1, MSE, Huber, SoftmaxCrossEntropy
+from nanoae.engine.network import Sequential
+from nanoae.engine.optim import SGD, Adam, AdamW
+from nanoae.training.loop import NotFiniteError, Trainer
+from nanoae.training.schedules import Constant, Cosine, StepDecay, WarmUp
 
 __version__ = "0.1.0"
 

@@ -6,15 +6,14 @@ import copy
 
 import numpy as np
 
+from nanoae.autoencoders.contract import Estimator, seed_of
+from nanoae.autoencoders.model_file import save_model
 from nanoae.backend import get_ops
 from nanoae.engine import losses, optim
 from nanoae.engine.layers import Layer, Linear, TiedLinear, activation
 from nanoae.engine.losses import BCE
 from nanoae.engine.network import Sequential
 from nanoae.training.loop import EVALUATION_ROWS, Trainer
-
-from .contract import Estimator, seed_of
-from .model_file import save_model
 
 
 class Autoencoder(Estimator):

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from nanoae.autoencoders.contract import Estimator
 from nanoae.data.files import read_arrays
 from nanoae.engine.part import construct, describe, known_parts
-
-from .contract import Estimator
 
 FORMAT = 1
 

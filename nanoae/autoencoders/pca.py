@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .contract import Estimator
-from .model_file import save_model
+from nanoae.autoencoders.contract import Estimator
+from nanoae.autoencoders.model_file import save_model
 
 
 class PCA(Estimator):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from .ops import Array, Ops
+from nanoae.backend.ops import Array, Ops
 
 __all__ = ["Array", "BackendError", "Ops", "get_ops"]
 
@@ -53,6 +53,6 @@ def _cupy_ops() -> Ops:
         raise BackendError(f"backend 'cupy': CuPy finds no usable GPU ({error}). Use backend=\"numpy\".") from error
     if count == 0:
         raise BackendError("backend 'cupy': this machine has no CUDA device. Use backend=\"numpy\".")
-    from .cupy_ops import CupyOps
+    from nanoae.backend.cupy_ops import CupyOps
 
     return CupyOps()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cupy
 import numpy as np
 
-from .ops import Array, Ops
+from nanoae.backend.ops import Array, Ops
 
 
 class CupyOps(Ops):

@@ -9,13 +9,15 @@ A check like this cannot see a forward that is the wrong mathematics: that takes
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from .layers import Layer
-from .losses import Loss
-from .network import Sequential
+from nanoae.engine.layers import Layer
+from nanoae.engine.losses import Loss
+from nanoae.engine.network import Sequential
+from nanoae.engine.part import construct_all, describe_all
 
 
 @dataclass
@@ -91,14 +93,15 @@ def check_gradients(
 def _twin(net, x: np.ndarray) -> Sequential:
     """`net` in float64, on its own device."""
     if isinstance(net, Layer):
-        return Sequential([net]).build(x.shape[1:], "numpy", "float64", random_state=0)
+        return Sequential(construct_all(describe_all([net]))).build(x.shape[1:], "numpy", "float64", random_state=0)
     network = getattr(net, "network_", net)
     if not isinstance(network, Sequential):
         raise TypeError(
             f"check_gradients: expected a Sequential, a Layer or a fitted estimator, got {type(net).__name__}."
         )
     if not hasattr(network, "theta"):
-        network = Sequential(network.layers).build(x.shape[1:], "numpy", "float64", random_state=0)
+        layers = construct_all(describe_all(network.layers))
+        return Sequential(layers).build(x.shape[1:], "numpy", "float64", random_state=0)
     return network.rebuilt(network.ops, "float64")
 
 
@@ -109,7 +112,7 @@ class _Check:
         ops = net.ops
         self.net, self.ops, self.eps, self.rng = net, ops, eps, rng
         self.x, self.t = ops.to_device(x, net.dtype).copy(), None if t is None else ops.to_device(t)
-        self.loss = None if loss is None else loss.build(ops, net.dtype)
+        self.loss = None if loss is None else copy.copy(loss).build(ops, net.dtype)
         for layer in net.layers:
             layer.need_dx = True
         y = net.forward(self.x, train=True)  # draws the noise that is then kept

@@ -15,9 +15,8 @@ from __future__ import annotations
 from typing import Any
 
 from nanoae.backend import Array, Ops
-
-from . import init
-from .part import Part
+from nanoae.engine import init
+from nanoae.engine.part import Part
 
 
 class Layer(Part):
@@ -95,14 +94,16 @@ class Linear(Layer):
               dx = dy Wᵀ
     """
 
+    n_in = 0  # known once built
+
     def __init__(self, n_out: int, init: str = "he_uniform", bias_init: str = "zeros"):
         self.n_out, self.init, self.bias_init = n_out, init, bias_init
-        self.also: list[Array] = []  # gradients of W from elsewhere (tied weights, a contractive penalty)
 
     def resolve(self, in_shape):
+        self.also: list[Array] = []  # gradients of W from elsewhere (tied weights, a contractive penalty)
         if len(in_shape) != 1:
             raise ValueError(f"{self}: expected inputs of shape (N, I), got (N, {', '.join(map(str, in_shape))}). "
-                             "Put a Flatten() in front.")  # fmt: skip
+                             "Flatten the images first.")  # fmt: skip
         self.n_in = in_shape[0]
         return (self.n_out,)
 
@@ -130,7 +131,7 @@ class Linear(Layer):
         return self.ops.matmul(dy, self.params["W"].T, out=self.buffer("dx", x.shape))  # dx = dy Wᵀ
 
     def __repr__(self):
-        return f"Linear({f'{self.n_in}, ' if self.in_shape else ''}{self.n_out})"
+        return f"Linear({f'{self.n_in}, ' if self.n_in else ''}{self.n_out})"
 
 
 class TiedLinear(Layer):
@@ -149,7 +150,7 @@ class TiedLinear(Layer):
         if in_shape != self.source.out_shape:
             raise ValueError(f"{self}: expected inputs of shape {self.source.out_shape}, got {in_shape}.")
         self.dW = self.ops.empty((self.source.n_in, self.source.n_out), self.dtype)
-        self.source.also = [self.dW]
+        self.source.also.append(self.dW)
         return self.source.in_shape
 
     def parameters(self):

@@ -15,8 +15,7 @@ import copy
 import math
 
 from nanoae.backend import Array, Ops
-
-from .part import Part
+from nanoae.engine.part import Part
 
 REDUCTIONS = ("mean", "batch", "sum")
 

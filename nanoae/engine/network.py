@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from nanoae.backend import Array, Ops, get_ops
-
-from .layers import Layer, Noisy
-from .params import Parameters
-from .part import construct_all, describe_all
+from nanoae.engine.layers import Layer, Noisy
+from nanoae.engine.params import Parameters
+from nanoae.engine.part import construct_all, describe_all
 
 
 class Sequential:
@@ -54,13 +53,14 @@ class Sequential:
 
     def forward(self, x: Array, train: bool = False, start: int = 0, stop: int | None = None) -> Array:
         """Layers start .. stop-1 applied to x (N, *shape)."""
+        self.ops.check_device(x)
         for layer in self.layers[start:stop]:
             x = layer.forward(x, train)
         return x
 
     def backward(self, dy: Array) -> Array | None:
         """Fill `grad` with dLoss/dtheta, given dy = dLoss/dy (N, *output_shape); return dLoss/dx where it is needed."""
-        dx: Array | None = dy
+        dx: Array | None = self.ops.check_device(dy)
         for layer in reversed(self.layers):
             dx = layer.backward(dx)
             if dx is None:
@@ -88,13 +88,16 @@ class Sequential:
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and deepcopy: the description and the numbers. Views of theta would come back as copies of it."""
+        if not hasattr(self, "theta"):
+            return {"layers": describe_all(self.layers)}
         arrays = [self.ops.to_numpy(array) for array in self.state()]
         build = (self.input_shape, self.ops.name, self.dtype.name)
         return {"layers": describe_all(self.layers), "build": build, "arrays": arrays}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.layers = construct_all(state["layers"])
-        self.build(*state["build"]).set_state(state["arrays"])
+        if "build" in state:
+            self.build(*state["build"]).set_state(state["arrays"])
 
     def freeze_noise(self, frozen: bool) -> None:
         """Let every noisy layer use its last noise again (True) or draw anew (False)."""

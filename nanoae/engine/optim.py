@@ -10,8 +10,7 @@ import copy
 from collections.abc import Callable
 
 from nanoae.backend import Array, Ops
-
-from .part import Part
+from nanoae.engine.part import Part
 
 LearningRate = float | Callable[[int, int], float]
 

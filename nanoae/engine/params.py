@@ -10,8 +10,7 @@ import math
 import numpy as np
 
 from nanoae.backend import Array, Ops
-
-from .layers import Layer
+from nanoae.engine.layers import Layer
 
 
 class Parameters:

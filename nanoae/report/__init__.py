@@ -1,6 +1,6 @@
 """Reports: what an autoencoder has learned, as pictures."""
 
-from .figures import (
+from nanoae.report.figures import (
     code_histogram,
     code_scatter,
     image_grid,

@@ -13,8 +13,7 @@ from nanoae.backend import Array
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.optim import Optimizer
-
-from .progress import progress
+from nanoae.training.progress import progress
 
 EVALUATION_ROWS = 1024  # rows per forward outside training: large enough for BLAS, small enough to stay in cache
 
@@ -69,10 +68,14 @@ class Trainer:
 
     # ---------------------------------------------------------------- one step, one epoch
 
-    def step(self, x: Array, t: Array) -> Array:
-        """One update on a batch; the loss before it, a 0-d array."""
+    def step(self, x: Array, t: Array, number: int | None = None) -> Array:
+        """One update on a batch; the loss before it, a 0-d array. NotFiniteError, with nothing updated, where the loss
+        is not finite and reading it is free."""
         y = self.network.forward(x, train=True)
         loss = self.loss.forward(y, t) + self.network.penalty()
+        value = self.ops.peek(loss)
+        if value is not None and not math.isfinite(value):
+            self.stop_not_finite(number, value)  # before backward spreads a NaN over all layers
         self.network.backward(self.loss.backward())
         self.optimizer.step(self.network.theta, self.network.grad)
         return loss
@@ -83,17 +86,14 @@ class Trainer:
         t       targets (N, ...), or None: the inputs themselves
         scale   multiplies the inputs in the gather: 1/255 turns uint8 images into floats in [0, 1]
         """
-        ops, n = self.ops, len(x)
+        ops, n = self.ops, len(self.ops.check_device(x))
         order = ops.to_device(self.order.permutation(n))
         total = 0.0
         for number, start in enumerate(range(0, n, self.batch_size), 1):
             rows = order[start : start + self.batch_size]
             batch = ops.take_rows(x, rows, out=self.x_batch[: len(rows)], scale=scale)
             target = batch if t is None else t[rows]
-            loss = self.step(batch, target)
-            value = ops.peek(loss)
-            if value is not None and not math.isfinite(value):
-                self.stop_not_finite(number, value)
+            loss = self.step(batch, target, number)
             total = total + loss * len(rows)
         mean = float(total) / n  # the one host read of an epoch
         if not math.isfinite(mean) or not math.isfinite(float(ops.sum_squares(self.network.theta))):
@@ -113,7 +113,7 @@ class Trainer:
         total = 0.0
         for start in range(0, len(x), EVALUATION_ROWS):
             batch = x[start : start + EVALUATION_ROWS]
-            if batch.dtype != self.network.dtype:
+            if batch.dtype != self.network.dtype or scale != 1.0:
                 batch = batch * self.network.dtype.type(scale)
             target = batch if t is None else t[start : start + EVALUATION_ROWS]
             total = total + self.loss.forward(self.network.forward(batch), target) * len(batch)
@@ -138,16 +138,16 @@ class Trainer:
                     self.history.setdefault(name, []).append(row[name])
                 if hasattr(bar, "set_postfix"):
                     bar.set_postfix({k: f"{v:.4g}" for k, v in row.items() if k.endswith("loss")})
-                if any([callback(self, row) is True for callback in self.callbacks]):
-                    break
+                stop = False
                 if self.patience is not None and validation is not None:
                     if row["val_loss"] < best:
                         best, waited = row["val_loss"], 0
                         best_state = [array.copy() for array in self.network.state()]
                     else:
                         waited += 1
-                        if waited >= self.patience:
-                            break
+                        stop = waited >= self.patience
+                if any([callback(self, row) is True for callback in self.callbacks]) or stop:
+                    break
         except KeyboardInterrupt:
             warnings.warn(
                 f"training was interrupted in epoch {len(self.history['loss']) + 1} of {self.epochs}; "

@@ -54,4 +54,4 @@ class WarmUp(Part):
     steps: int
 
     def __call__(self, t: int, total: int) -> float:
-        return self.schedule(t, total) * min(t / self.steps, 1.0)
+        return self.schedule(t, total) * min(t / max(self.steps, 1), 1.0)

@@ -1,0 +1,99 @@
+"""The BLAS under NumPy: which library and kernel it runs, what would be faster, and one call that NumPy lacks.
+
+NumPy's wheels bring OpenBLAS along and offer its matrix products only. Through ctypes the same library, loaded already,
+also tells its kernel and its threads, and computes y = a x + b y in one pass where NumPy needs two.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import time
+from pathlib import Path
+
+import numpy as np
+
+# OpenBLAS picks a kernel by the CPU model. On models younger than itself it falls back to an AVX2 kernel, on CPUs that
+# have AVX-512: those run SkylakeX's up to twice as fast.
+AVX2_KERNELS = ("Haswell", "Zen", "Excavator")
+AVX512_FLAGS = {"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd"}
+
+
+class OpenBLAS:
+    """The OpenBLAS in `path`; attributes are None or 0 where this build does not tell.
+
+    kernel    the name of the kernel that runs: "Haswell", "SkylakeX", "Zen", ...
+    threads   how many threads a large product takes
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.library = ctypes.CDLL(str(path))
+        corename = self.function("openblas_get_corename", ctypes.c_char_p)
+        threads = self.function("openblas_get_num_threads", ctypes.c_int)
+        self.kernel = corename().decode() if corename else None
+        self.threads = threads() if threads else 0
+
+    def function(self, name: str, result=None, arguments: tuple = ()):
+        """The C function `name`, whatever prefix and suffix this build gave it; None where it has none."""
+        for symbol in (f"scipy_{name}64_", f"{name}64_", f"scipy_{name}", name):
+            if hasattr(self.library, symbol):
+                self.integer = ctypes.c_int64 if symbol.endswith("64_") else ctypes.c_int32
+                found = getattr(self.library, symbol)
+                found.restype = result
+                return found
+        return None
+
+    @functools.cached_property
+    def axpby(self) -> dict[np.dtype, object]:
+        """dtype -> the C function axpby(n, a, x, 1, b, y, 1): y = a x + b y."""
+        functions = {}
+        for letter, dtype, real in (("s", np.float32, ctypes.c_float), ("d", np.float64, ctypes.c_double)):
+            function = self.function(f"cblas_{letter}axpby")
+            if function:
+                n, pointer = self.integer, ctypes.c_void_p
+                function.argtypes = [n, real, pointer, n, real, pointer, n]
+                functions[np.dtype(dtype)] = function
+        return functions
+
+
+@functools.cache
+def openblas() -> OpenBLAS | None:
+    """The OpenBLAS that NumPy brought along and has loaded; None where NumPy runs on another BLAS."""
+    root = Path(np.__file__).parent
+    for folder in (root.parent / "numpy.libs", root / ".dylibs"):
+        for path in sorted(folder.glob("*openblas*")):
+            try:
+                return OpenBLAS(path)
+            except OSError:
+                continue
+    return None
+
+
+def cpu_flags() -> set[str]:
+    """The instruction sets the CPU names, where the system tells (Linux); else none."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    return next((set(line.split(":", 1)[1].split()) for line in lines if line.startswith("flags")), set())
+
+
+def best_environment() -> dict[str, str]:
+    """Environment variables that would make OpenBLAS faster here, to be set before NumPy loads; {} for none."""
+    blas = openblas()
+    if blas and blas.kernel in AVX2_KERNELS and cpu_flags() >= AVX512_FLAGS:
+        return {"OPENBLAS_CORETYPE": "SkylakeX"}
+    return {}
+
+
+def gflops(n: int = 1024, seconds: float = 0.2) -> float:
+    """What an n x n float32 product reaches here, in 10⁹ floating-point operations per second (2 n³ a product)."""
+    a = np.ones((n, n), np.float32)
+    out = np.empty_like(a)
+    best, start = float("inf"), time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        began = time.perf_counter()
+        np.matmul(a, a, out=out)
+        best = min(best, time.perf_counter() - began)
+    return 2 * n**3 / best / 1e9
