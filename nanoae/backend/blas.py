@@ -10,6 +10,7 @@ import ctypes
 import functools
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class OpenBLAS:
         return None
 
     @functools.cached_property
-    def axpby(self) -> dict[np.dtype, object]:
+    def axpby(self) -> dict[np.dtype, Any]:
         """dtype -> the C function axpby(n, a, x, 1, b, y, 1): y = a x + b y."""
         functions = {}
         for letter, dtype, real in (("s", np.float32, ctypes.c_float), ("d", np.float64, ctypes.c_double)):

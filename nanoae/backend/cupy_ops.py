@@ -14,6 +14,10 @@ class CupyOps(Ops):
     name = "cupy"
     xp = cupy
 
+    def describe(self) -> str:
+        name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
+        return f"cupy {cupy.__version__} on the GPU, {name}"
+
     def to_device(self, x, dtype=None) -> Array:
         return cupy.ascontiguousarray(cupy.asarray(x), dtype)
 
@@ -33,6 +37,13 @@ class CupyOps(Ops):
 
     def peek(self, scalar) -> float | None:
         return None
+
+    def over_blocks(self, work, n: int) -> None:
+        work(slice(0, n))
+
+    def axpby_inplace(self, y: Array, a: float, x: Array, b: float) -> Array:
+        self.scale_inplace(y, b)
+        return self.add_inplace(y, cupy.multiply(x, a, out=self.scratch(x, "axpby")))
 
     def generator(self, seed):
         if isinstance(seed, np.random.SeedSequence):

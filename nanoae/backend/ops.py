@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,10 @@ def pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="nanoae")
 
 
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=pool.cache_clear)  # a forked process has the pool, but not its thread
+
+
 def address(x: np.ndarray) -> int:
     return x.__array_interface__["data"][0]
 
@@ -51,6 +56,11 @@ class Ops:
 
     def __reduce__(self):
         return type(self), ()
+
+    def describe(self) -> str:
+        """What this runs on, in words."""
+        blas = openblas()
+        return "numpy on the CPU" + (f", {blas.threads} threads of OpenBLAS ({blas.kernel} kernels)" if blas else "")
 
     # ---------------------------------------------------------------- memory
 
@@ -98,12 +108,13 @@ class Ops:
         some(0, middle)
         other.result()
 
-    def scratch(self, like: Array, name: str = "") -> Array:
+    def scratch(self, like: Array, name: str = "", dtype=None) -> Array:
         """Reused memory of the shape and dtype of `like`, this thread's, valid until the primitive returns."""
-        key = (name, like.dtype.char, threading.get_ident())
+        dtype = dtype or like.dtype
+        key = (name, dtype.char, threading.get_ident())
         flat = self._scratch.get(key)
         if flat is None or flat.size < like.size:
-            flat = self._scratch[key] = self.empty(like.size, like.dtype)
+            flat = self._scratch[key] = self.empty(like.size, dtype)
         return flat[: like.size].reshape(like.shape)
 
     def ones(self, n: int, dtype) -> Array:
@@ -150,7 +161,8 @@ class Ops:
         if x.dtype == out.dtype:
             self.xp.take(x, rows, axis=0, out=out, mode="clip")  # "clip": NumPy copies `out` when it has to check
             return out if scale == 1.0 else self.scale_inplace(out, scale)
-        return self.xp.multiply(x[rows], out.dtype.type(scale), out=out)
+        stored = self.xp.take(x, rows, axis=0, out=self.scratch(out, "rows", x.dtype), mode="clip")
+        return self.xp.multiply(stored, out.dtype.type(scale), out=out)
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         """out = a b (a GEMM: BLAS reads transposed views as they are)."""
@@ -174,9 +186,9 @@ class Ops:
         return self.xp.multiply(x, y, out=out)
 
     def axpby_inplace(self, y: Array, a: float, x: Array, b: float) -> Array:
-        """y = a x + b y, all of them contiguous: one pass of BLAS where it has such a call, else three."""
+        """y = a x + b y: one pass of BLAS where it has such a call and they are contiguous, else three."""
         blas_axpby = self._axpby.get(y.dtype)
-        if blas_axpby:
+        if blas_axpby and x.dtype == y.dtype and x.flags.c_contiguous and y.flags.c_contiguous:
             blas_axpby(y.size, a, address(x), 1, b, address(y), 1)
             return y
         self.scale_inplace(y, b)
@@ -201,6 +213,7 @@ class Ops:
         return self.scale_inplace(x, self.xp.minimum(1.0, max_norm / (norm + 1e-12)).astype(x.dtype))
 
     # ---------------------------------------------------------------- activations: y = f(x), dx = dy · f'(x)
+    # `out` may be x or dy itself: then the primitive works in place. Masks are floats: copies with where= are slow.
 
     def relu(self, x: Array, out: Array | None = None) -> Array:
         """y = max(x, 0)."""
@@ -213,29 +226,30 @@ class Ops:
 
     def leaky_relu(self, x: Array, slope: float, out: Array | None = None) -> Array:
         """y = x where x > 0, else slope · x, as max(x, slope · x): 0 <= slope <= 1."""
-        out = self.xp.multiply(x, slope, out=out)
-        return self.xp.maximum(x, out, out=out)
+        return self.xp.maximum(x, self.xp.multiply(x, slope, out=self.scratch(x)), out=out)
 
     def leaky_relu_backward(self, dy: Array, y: Array, slope: float, out: Array | None = None) -> Array:
-        """dx = dy where y > 0, else slope · dy (slope at the kink)."""
-        out = self.xp.multiply(dy, slope, out=out)
-        self.xp.copyto(out, dy, where=y > 0)
-        return out
+        """dx = dy · (slope + (1 - slope) [y > 0]), so slope · dy at the kink."""
+        df = self.xp.greater(y, 0, out=self.scratch(y))
+        self.xp.multiply(df, 1 - slope, out=df)
+        self.xp.add(df, slope, out=df)
+        return self.xp.multiply(dy, df, out=out)
 
     def elu(self, x: Array, alpha: float, out: Array | None = None) -> Array:
-        """y = x where x > 0, else alpha (eˣ - 1)."""
-        out = self.xp.minimum(x, 0, out=out)
-        self.xp.expm1(out, out=out)
-        self.xp.multiply(out, alpha, out=out)
-        self.xp.copyto(out, x, where=x > 0)
-        return out
+        """y = x where x > 0, else alpha (eˣ - 1), as max(x, 0) + alpha (e^min(x, 0) - 1)."""
+        negative = self.xp.minimum(x, 0, out=self.scratch(x))
+        self.xp.expm1(negative, out=negative)
+        self.xp.multiply(negative, alpha, out=negative)
+        out = self.xp.maximum(x, 0, out=out)
+        return self.xp.add(out, negative, out=out)
 
     def elu_backward(self, dy: Array, y: Array, alpha: float, out: Array | None = None) -> Array:
         """dx = dy where y > 0, else dy · (y + alpha), for alpha eˣ = y + alpha."""
-        out = self.xp.add(y, alpha, out=out)
-        self.xp.multiply(out, dy, out=out)
-        self.xp.copyto(out, dy, where=y > 0)
-        return out
+        df = self.xp.greater(y, 0, out=self.scratch(y))
+        self.xp.multiply(df, 1 - alpha, out=df)
+        self.xp.add(df, self.xp.minimum(y, 0, out=self.scratch(y, "negative")), out=df)
+        self.xp.add(df, alpha, out=df)
+        return self.xp.multiply(dy, df, out=out)
 
     def sigmoid(self, x: Array, out: Array | None = None) -> Array:
         """y = 1 / (1 + e⁻ˣ) = (1 + tanh(x / 2)) / 2: the tanh form is faster and cannot overflow."""
@@ -246,9 +260,9 @@ class Ops:
 
     def sigmoid_backward(self, dy: Array, y: Array, out: Array | None = None) -> Array:
         """dx = dy · y (1 - y)."""
-        out = self.xp.subtract(1, y, out=out)
-        self.xp.multiply(out, y, out=out)
-        return self.xp.multiply(out, dy, out=out)
+        df = self.xp.subtract(1, y, out=self.scratch(y))
+        self.xp.multiply(df, y, out=df)
+        return self.xp.multiply(dy, df, out=out)
 
     def tanh(self, x: Array, out: Array | None = None) -> Array:
         """y = tanh x."""
@@ -256,9 +270,9 @@ class Ops:
 
     def tanh_backward(self, dy: Array, y: Array, out: Array | None = None) -> Array:
         """dx = dy · (1 - y²)."""
-        out = self.xp.multiply(y, y, out=out)
-        self.xp.subtract(1, out, out=out)
-        return self.xp.multiply(out, dy, out=out)
+        df = self.xp.multiply(y, y, out=self.scratch(y))
+        self.xp.subtract(1, df, out=df)
+        return self.xp.multiply(dy, df, out=out)
 
     def softplus(self, x: Array, out: Array | None = None) -> Array:
         """y = log(1 + eˣ) = max(x, 0) + log(1 + e^-|x|): no overflow."""
@@ -271,10 +285,10 @@ class Ops:
 
     def softplus_backward(self, dy: Array, y: Array, out: Array | None = None) -> Array:
         """dx = dy · sigmoid(x), and sigmoid(x) = 1 - e⁻ʸ."""
-        out = self.xp.negative(y, out=out)
-        self.xp.expm1(out, out=out)
-        self.xp.negative(out, out=out)
-        return self.xp.multiply(out, dy, out=out)
+        df = self.xp.negative(y, out=self.scratch(y))
+        self.xp.expm1(df, out=df)
+        self.xp.negative(df, out=df)
+        return self.xp.multiply(dy, df, out=out)
 
     def softmax(self, x: Array, out: Array | None = None) -> Array:
         """y[n] = e^(x[n] - max x[n]) / Σ e^(...), along the last axis."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from nanoae.backend import Array
+from nanoae.engine import fusion
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.optim import Optimizer
@@ -25,6 +26,18 @@ class NotFiniteError(FloatingPointError):
     """Training met a NaN or an infinity; the message says where, and what to try."""
 
 
+def evaluate(network: Sequential, loss: Loss, x: Array, t: Array | None = None, scale: float = 1.0) -> float:
+    """The mean loss over x (N, ...), nothing learned and no noise drawn. t and scale as in `Trainer.epoch`."""
+    total = 0.0
+    for start in range(0, len(x), EVALUATION_ROWS):
+        batch = x[start : start + EVALUATION_ROWS]
+        if batch.dtype != network.dtype or scale != 1.0:
+            batch = batch * network.dtype.type(scale)
+        target = batch if t is None else t[start : start + EVALUATION_ROWS]
+        total = total + loss.forward(network.forward(batch), target) * len(batch)
+    return float(total) / len(x)
+
+
 class Trainer:
     """Trains a built network on arrays of its device.
 
@@ -37,6 +50,8 @@ class Trainer:
     callbacks                  called as callback(trainer, row) after each epoch, row = {"epoch": 1, "loss": ...};
                                one that returns True stops the training
     verbose                    show a progress bar
+    trainable                  slices of theta that learn; None: all of it
+    fuse                       run the rewritten network (`engine/fusion.py`) instead of its plain layers
 
     After `fit`, `history` has a list per quantity, one entry an epoch: "loss", "val_loss", "seconds".
     """
@@ -55,8 +70,10 @@ class Trainer:
         callbacks: tuple[Callback, ...] = (),
         verbose: bool = False,
         trainable: list[slice] | None = None,
+        fuse: bool = True,
     ):
         self.network, self.ops = network, network.ops
+        self.fast = fusion.fuse(network) if fuse else network  # the same parameters in fewer passes over memory
         self.batch_size, self.epochs = min(batch_size, rows), epochs
         self.loss = loss.build(self.ops, network.dtype)
         steps = epochs * math.ceil(rows / self.batch_size)
@@ -64,6 +81,7 @@ class Trainer:
         self.order = np.random.default_rng(seed)
         self.patience, self.callbacks, self.verbose = patience, callbacks, verbose
         self.history: History = {"loss": [], "seconds": []}
+        self.interrupted = False  # whether Ctrl-C ended `fit`
         self.x_batch = self.ops.empty((self.batch_size, *network.input_shape), network.dtype)
 
     # ---------------------------------------------------------------- one step, one epoch
@@ -71,12 +89,12 @@ class Trainer:
     def step(self, x: Array, t: Array, number: int | None = None) -> Array:
         """One update on a batch; the loss before it, a 0-d array. NotFiniteError, with nothing updated, where the loss
         is not finite and reading it is free."""
-        y = self.network.forward(x, train=True)
+        y = self.fast.forward(x, train=True)
         loss = self.loss.forward(y, t) + self.network.penalty()
         value = self.ops.peek(loss)
         if value is not None and not math.isfinite(value):
             self.stop_not_finite(number, value)  # before backward spreads a NaN over all layers
-        self.network.backward(self.loss.backward())
+        self.fast.backward(self.loss.backward())
         self.optimizer.step(self.network.theta, self.network.grad)
         return loss
 
@@ -109,15 +127,8 @@ class Trainer:
         )
 
     def evaluate(self, x: Array, t: Array | None = None, scale: float = 1.0) -> float:
-        """The mean loss over x (N, ...), nothing learned and no noise drawn."""
-        total = 0.0
-        for start in range(0, len(x), EVALUATION_ROWS):
-            batch = x[start : start + EVALUATION_ROWS]
-            if batch.dtype != self.network.dtype or scale != 1.0:
-                batch = batch * self.network.dtype.type(scale)
-            target = batch if t is None else t[start : start + EVALUATION_ROWS]
-            total = total + self.loss.forward(self.network.forward(batch), target) * len(batch)
-        return float(total) / len(x)
+        """The mean loss over x (N, ...): `evaluate` with this network and loss."""
+        return evaluate(self.fast, self.loss, x, t, scale)
 
     # ---------------------------------------------------------------- all epochs
 
@@ -132,7 +143,7 @@ class Trainer:
                 started = time.perf_counter()
                 row = {"epoch": epoch, "loss": self.epoch(x, t, scale)}
                 if validation is not None:
-                    row["val_loss"] = self.evaluate(validation[0], validation[1], scale)
+                    row["val_loss"] = self.evaluate(*validation, scale=scale)
                 row["seconds"] = time.perf_counter() - started
                 for name in row.keys() - {"epoch"}:
                     self.history.setdefault(name, []).append(row[name])
@@ -149,6 +160,7 @@ class Trainer:
                 if any([callback(self, row) is True for callback in self.callbacks]) or stop:
                     break
         except KeyboardInterrupt:
+            self.interrupted = True
             warnings.warn(
                 f"training was interrupted in epoch {len(self.history['loss']) + 1} of {self.epochs}; "
                 "what was learned so far is kept",
