@@ -60,13 +60,16 @@ class Estimator(Part):
 
     # ---------------------------------------------------------------- what scikit-learn asks of an estimator
 
-    _kind = "transformer"
+    _kind = "transformer"  # or "classifier", "regressor"
 
     def __sklearn_tags__(self):
-        from sklearn.utils import Tags, TargetTags, TransformerTags
+        from sklearn.utils import ClassifierTags, RegressorTags, Tags, TargetTags, TransformerTags
 
-        tags = Tags(estimator_type=self._kind, target_tags=TargetTags(required=False))
+        supervised = self._kind in ("classifier", "regressor")
+        tags = Tags(estimator_type=self._kind, target_tags=TargetTags(required=supervised))
         tags.transformer_tags = TransformerTags(preserves_dtype=[])
+        tags.classifier_tags = ClassifierTags() if self._kind == "classifier" else None
+        tags.regressor_tags = RegressorTags() if self._kind == "regressor" else None
         return tags
 
     def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -296,6 +296,25 @@ class Ops:
         self.xp.exp(out, out=out)
         return self.xp.divide(out, out.sum(axis=-1, keepdims=True), out=out)
 
+    def clip(self, x: Array, low: float, high: float, out: Array | None = None) -> Array:
+        """y = min(max(x, low), high)."""
+        return self.xp.clip(x, low, high, out=out)
+
+    def clip_backward(self, dy: Array, y: Array, low: float, high: float, out: Array | None = None) -> Array:
+        """dx = dy where low < y < high, else 0 (0 at the kinks)."""
+        mask = self.xp.greater(y, low, out=self.scratch(y))
+        out = self.xp.multiply(dy, mask, out=out)
+        self.xp.less(y, high, out=mask)
+        return self.scale_inplace(out, mask)
+
+    def top_k_mask(self, x: Array, k: int, out: Array) -> Array:
+        """out[n, d] = 1 for the k largest x[n, d] of each row, else 0: exactly k, also where some are equal."""
+        n, d = x.shape
+        largest = self.xp.argpartition(x, d - k, axis=1)[:, d - k :]
+        out[...] = 0
+        out[self.xp.arange(n)[:, None], largest] = 1
+        return out
+
     # ---------------------------------------------------------------- losses: return the value, write dLoss/dy to out
 
     def mse(self, y: Array, t: Array, scale: float, out: Array) -> Array:
@@ -350,6 +369,25 @@ class Ops:
         self.scale_inplace(out, scale)
         return loss
 
+    def l1_norm(self, x: Array, scale: float, out: Array) -> Array:
+        """loss = scale · Σ |x|,  dx = scale · sign(x) (0 at 0)."""
+        loss = scale * self.sum(self.xp.abs(x, out=out))
+        self.xp.sign(x, out=out)
+        self.scale_inplace(out, scale)
+        return loss
+
+    def bernoulli_kl(self, q: Array, p: float, scale: float, out: Array) -> Array:
+        """Of probabilities q, kept 1e-6 off 0 and 1:  loss = scale · Σ p log(p / q) + (1 - p) log((1 - p) / (1 - q)),
+        dq = scale ((1 - p) / (1 - q) - p / q)."""
+        rest = self.xp.clip(q, 1e-6, 1 - 1e-6, out=self.scratch(out))
+        self.xp.divide(p, rest, out=out)  # p / q
+        self.xp.subtract(1, rest, out=rest)
+        self.xp.divide(1 - p, rest, out=rest)  # (1 - p) / (1 - q)
+        loss = scale * (p * self.xp.log(out).sum() + (1 - p) * self.xp.log(rest).sum())
+        self.xp.subtract(rest, out, out=out)
+        self.scale_inplace(out, scale)
+        return loss
+
     def softmax_cross_entropy(self, z: Array, t: Array, scale: float, out: Array) -> Array:
         """From logits z (N, K), classes t (N,): loss = -scale · Σ_n log p[n, t[n]],  dz = scale (p - onehot(t)).
 
@@ -367,6 +405,11 @@ class Ops:
         return loss
 
     # ---------------------------------------------------------------- optimisers, over the flat theta
+
+    def flush_inplace(self, x: Array, tiny: float) -> Array:
+        """x = 0 where |x| <= tiny."""
+        size = self.xp.abs(x, out=self.scratch(x))
+        return self.xp.multiply(x, self.xp.greater(size, tiny, out=size), out=x)
 
     def sgd_inplace(
         self, theta: Array, grad: Array, velocity: Array | None, lr: float, momentum: float, nesterov: bool

@@ -26,14 +26,20 @@ class NotFiniteError(FloatingPointError):
     """Training met a NaN or an infinity; the message says where, and what to try."""
 
 
-def evaluate(network: Sequential, loss: Loss, x: Array, t: Array | None = None, scale: float = 1.0) -> float:
-    """The mean loss over x (N, ...), nothing learned and no noise drawn. t and scale as in `Trainer.epoch`."""
-    total = 0.0
-    for start in range(0, len(x), EVALUATION_ROWS):
-        batch = x[start : start + EVALUATION_ROWS]
+def evaluate(
+    network: Sequential, loss: Loss, x: Array, t: Array | None = None, scale: float = 1.0, batch_size: int = 256
+) -> float:
+    """The mean loss over x (N, ...), nothing learned and no noise drawn. t and scale as in `Trainer.epoch`.
+
+    A loss that sums over a batch takes batches of `batch_size`, that of the training: else the two compare apples to
+    heaps of them.
+    """
+    total, rows = 0.0, batch_size if loss.reduction == "sum" else EVALUATION_ROWS
+    for start in range(0, len(x), rows):
+        batch = x[start : start + rows]
         if batch.dtype != network.dtype or scale != 1.0:
             batch = batch * network.dtype.type(scale)
-        target = batch if t is None else t[start : start + EVALUATION_ROWS]
+        target = batch if t is None else t[start : start + rows]
         total = total + loss.forward(network.forward(batch), target) * len(batch)
     return float(total) / len(x)
 
@@ -128,7 +134,7 @@ class Trainer:
 
     def evaluate(self, x: Array, t: Array | None = None, scale: float = 1.0) -> float:
         """The mean loss over x (N, ...): `evaluate` with this network and loss."""
-        return evaluate(self.fast, self.loss, x, t, scale)
+        return evaluate(self.fast, self.loss, x, t, scale, self.batch_size)
 
     # ---------------------------------------------------------------- all epochs
 

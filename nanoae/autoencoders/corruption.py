@@ -1,0 +1,99 @@
+"""Corruption: noise on the input, in training only; the target stays clean. What undoes it is a denoising autoencoder.
+
+To give x back from a damaged x, the network must know which inputs are likely: the code learns the shape of the data
+instead of the identity (Vincent 2010, "Stacked denoising autoencoders"). At `transform` nothing is corrupted.
+
+Each is a layer: with the noise given, y is a function of x, and backward its derivative.
+"""
+
+from __future__ import annotations
+
+from nanoae.engine.layers import Dropout, Noisy
+
+
+class GaussianNoise(Noisy):
+    """Training: y = x + std · noise,  noise ~ N(0, 1), cut to [low, high] where `clip` says so. Else y = x.
+
+    std     >= 0, in units of the data
+    clip    None, or (low, high): y = min(max(x + std · noise, low), high)
+
+    Backward  dx = dy, and 0 where y was cut
+    """
+
+    def __init__(self, std: float, clip: tuple[float, float] | None = None):
+        if not std >= 0:
+            raise ValueError(f"GaussianNoise: expected std >= 0, got {std}.")
+        if clip is not None and not (len(clip) == 2 and clip[0] < clip[1]):
+            raise ValueError(f"GaussianNoise: expected clip=(low, high) with low < high, or None, got {clip}.")
+        self.std, self.clip = std, clip
+
+    def draw(self, noise):
+        return self.ops.normal(self.generator, out=noise)
+
+    def forward(self, x, train=False):
+        if not train:
+            return x
+        y = self.ops.copy(x, out=self.buffer("y", x.shape))
+        self.ops.axpby_inplace(y, self.std, self.noise(x.shape), 1.0)  # y = std · noise + x
+        if self.clip is not None:
+            self.ops.clip(y, *self.clip, out=y)
+        self.cache = y
+        return y
+
+    def backward(self, dy):
+        y = self.take_cache()
+        if self.clip is None or not self.need_dx:
+            return dy if self.need_dx else None
+        return self.ops.clip_backward(dy, y, *self.clip, out=self.buffer("dx", dy.shape))
+
+
+class MaskingNoise(Dropout):
+    """Training: y = x · mask, mask = 0 with probability p, else 1;  dx = dy · mask. Else y = x.
+
+    Dropout without the factor 1 / (1 - p): what is left is as it was, and what is missing has to be found.
+
+    p       the share of the elements set to 0, in [0, 1)
+    """
+
+    def __init__(self, p: float = 0.3):
+        if not 0 <= p < 1:
+            raise ValueError(f"MaskingNoise: expected p, the share of elements set to 0, in [0, 1), got {p}.")
+        self.p = p
+
+    def draw(self, noise):
+        return self.ops.keep_mask(self.generator, 1 - self.p, 1.0, out=noise)
+
+
+class SaltAndPepper(Noisy):
+    """Training: y = x · mask + s · (1 - mask), mask = 0 with probability p, else 1, and s = low or high, as a fair coin
+    falls;  dx = dy · mask. Else y = x.
+
+    p           the share of the elements that are struck, in [0, 1)
+    low, high   pepper and salt: the ends of the data's range
+    """
+
+    def __init__(self, p: float = 0.3, low: float = 0.0, high: float = 1.0):
+        if not 0 <= p < 1:
+            raise ValueError(f"SaltAndPepper: expected p, the share of elements struck, in [0, 1), got {p}.")
+        if not low < high:
+            raise ValueError(f"SaltAndPepper: expected low < high, got {low} and {high}.")
+        self.p, self.low, self.high = p, low, high
+
+    def draw(self, noise):
+        self.ops.keep_mask(self.generator, 1 - self.p, 1.0, out=noise)
+        s = self.ops.keep_mask(self.generator, 0.5, self.high - self.low, out=self.buffer("s", noise.shape))
+        self.ops.add_inplace(s, self.low)
+        kept = self.ops.multiply(s, noise, out=self.buffer("y", noise.shape))
+        self.ops.axpby_inplace(s, -1.0, kept, 1.0)  # s · (1 - mask)
+        return noise
+
+    def forward(self, x, train=False):
+        if not train:
+            return x
+        self.cache = self.noise(x.shape)
+        y = self.ops.multiply(x, self.cache, out=self.buffer("y", x.shape))
+        return self.ops.add_inplace(y, self.buffer("s", x.shape))
+
+    def backward(self, dy):
+        mask = self.take_cache()
+        return self.ops.multiply(dy, mask, out=self.buffer("dx", dy.shape)) if self.need_dx else None

@@ -1,0 +1,136 @@
+"""Penalties on the code: what an autoencoder pays in training for a code that is not sparse, or not robust.
+
+A penalty is a layer behind the code. It passes the code h through and adds P(h) to the loss, so that
+
+    dLoss/dh = what comes back from the decoder + dP/dh
+"""
+
+from __future__ import annotations
+
+from nanoae.engine.layers import Layer, Linear, Noisy, Sigmoid
+
+
+class Penalty(Layer):
+    """The base: y = x. In training `penalty` is P(x), a 0-d array;  dx = dy + dP/dx. A subclass gives `cost`."""
+
+    def __init__(self, weight: float = 1e-3):
+        if not weight >= 0:
+            raise ValueError(f"{type(self).__name__}: expected weight >= 0, got {weight}.")
+        self.weight = weight
+
+    def attach(self, encoder: list[Layer]) -> None:
+        """Find what is needed in the layers before this one; ValueError where it is not there."""
+
+    def cost(self, x, out):
+        """P(x), its gradient dP/dx written to `out`."""
+        raise NotImplementedError
+
+    def forward(self, x, train=False):
+        if train:
+            self.check_input(x)
+            self.cache = self.buffer("dx", x.shape)
+            self.penalty = self.cost(x, out=self.cache)
+        return x
+
+    def backward(self, dy):
+        return self.ops.add_inplace(self.take_cache(), dy)  # dx = dP/dx + dy
+
+
+class L1Sparsity(Penalty):
+    """P = weight / N · Σ_n Σ_j |h[n, j]|: summed over the code's units, averaged over the batch.
+
+    weight    >= 0
+
+    Gradient  dP/dh = weight / N · sign(h), 0 at 0. It is as strong for a small h as for a large one, so an h that is
+              not worth its price goes to 0 and stays there: a ReLU code becomes sparse.
+    """
+
+    def cost(self, x, out):
+        return self.ops.l1_norm(x, self.weight / len(x), out=out)
+
+
+class KLSparsity(Penalty):
+    """P = weight · Σ_j KL(target ‖ q_j),  q_j = 1/N Σ_n h[n, j]: each unit is to be active `target` of the time.
+
+    For units in (0, 1), a Sigmoid's:  KL(p ‖ q) = p log(p / q) + (1 - p) log((1 - p) / (1 - q)),  which is 0 at q = p
+    and grows without bound towards q = 0 and 1 (Ng 2011, "Sparse autoencoder"; his q is over all examples, ours over
+    the batch).
+
+    target    p, in (0, 1)
+    weight    >= 0
+
+    Gradient  dKL/dq = -p / q + (1 - p) / (1 - q)      since d(-log q) / dq = -1 / q,  d(-log(1 - q)) / dq = 1 / (1 - q)
+              dP/dh[n, j] = weight / N · dKL/dq_j      since dq_j / dh[n, j] = 1 / N: the same for every row
+    """
+
+    def __init__(self, target: float = 0.05, weight: float = 1e-3):
+        if not 0 < target < 1:
+            raise ValueError(f"KLSparsity: expected target, a mean activation, in (0, 1), got {target}.")
+        super().__init__(weight)
+        self.target = target
+
+    def attach(self, encoder):
+        if not isinstance(encoder[-1], Sigmoid):
+            raise ValueError(
+                f'KLSparsity: expected a code in (0, 1), from code_activation="sigmoid", got one from {encoder[-1]}. '
+                "For other codes use L1Sparsity."
+            )
+
+    def cost(self, x, out):
+        ops, n = self.ops, len(x)
+        q = ops.sum_rows(x.reshape(n, -1), out=self.buffer("q", (x[0].size,)))
+        ops.scale_inplace(q, 1 / n)
+        dq = self.buffer("dq", q.shape)
+        loss = ops.bernoulli_kl(q, self.target, self.weight, out=dq)
+        ops.copy(ops.scale_inplace(dq, 1 / n).reshape(x.shape[1:]), out=out)  # the same for every row
+        return loss
+
+
+class Contractive(Penalty):
+    """P = weight / N · Σ_n ‖J(x[n])‖²,  J = dh/dx of a code h = sigmoid(x W + b): the code is to change little with x.
+
+    With g = h (1 - h), the sigmoid's derivative:   J[j, i] = g_j W[i, j],  so  ‖J‖² = Σ_j g_j² Σ_i W[i, j]²
+    No Jacobian is ever made: it takes K products a row (Rifai 2011, "Contractive auto-encoders").
+
+    weight    >= 0
+    source    the Linear before the Sigmoid; an Autoencoder finds it by itself
+
+    Gradient  P depends on W through h and directly. With S_j = Σ_i W[i, j]²:
+              dP/dh[n, j] = weight / N · 2 g (1 - 2 h) S_j         since dg/dh = 1 - 2 h
+              dP/dW[i, j] = weight / N · 2 W[i, j] Σ_n g[n, j]²    with h fixed; it joins dW through `source.also`
+    """
+
+    def __init__(self, weight: float = 0.1, source: Linear | None = None):
+        super().__init__(weight)
+        self.source = source
+
+    def attach(self, encoder):
+        layers = encoder[1:] if isinstance(encoder[0], Noisy) else encoder
+        if [type(layer) for layer in layers] != [Linear, Sigmoid]:
+            raise ValueError(
+                "Contractive: expected an encoder of one layer, [Linear, Sigmoid], for which its formula holds: "
+                f'hidden=() and code_activation="sigmoid"; got {layers}. A StackedAutoencoder takes it layer by layer.'
+            )
+        self.source = layers[0]
+
+    def resolve(self, in_shape):
+        if self.source is None or in_shape != self.source.out_shape:
+            raise ValueError(f"{self}: expected source=, the Linear that the code {in_shape} comes from.")
+        self.dW = self.ops.empty((self.source.n_in, self.source.n_out), self.dtype)
+        self.source.also.append(self.dW)
+        return in_shape
+
+    def cost(self, x, out):
+        ops, factor = self.ops, self.weight / len(x)
+        W = self.source.params["W"]  # type: ignore[union-attr]
+        g = ops.multiply(x, x, out=self.buffer("g", x.shape))
+        ops.axpby_inplace(g, 1.0, x, -1.0)  # g = h - h²
+        ops.multiply(x, -2.0, out=out)
+        ops.add_inplace(out, 1.0)
+        ops.scale_inplace(out, g)  # (1 - 2 h) g
+        S = ops.sum_rows(ops.multiply(W, W, out=self.dW), out=self.buffer("S", self.in_shape))  # S_j = Σ_i W[i, j]²
+        G = ops.sum_rows(ops.scale_inplace(g, g), out=self.buffer("G", self.in_shape))  # G_j = Σ_n g[n, j]²
+        loss = factor * ops.sum_products(G, S)
+        ops.scale_inplace(out, ops.scale_inplace(S, 2 * factor))  # dP/dh = weight / N · 2 g (1 - 2 h) S
+        ops.multiply(W, ops.scale_inplace(G, 2 * factor), out=self.dW)  # dP/dW = weight / N · 2 W G
+        return loss
