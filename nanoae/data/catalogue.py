@@ -71,35 +71,48 @@ def load_data(
 
 def load_official(name: str, data_dir: str | os.PathLike[str] | None, download: bool) -> Dataset:
     """MNIST or Fashion-MNIST, from the first place that holds all four files, or fetched."""
-    source = SOURCES[name]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "nanoae"
-    folders = [Path(folder).expanduser() for folder in (data_dir, os.environ.get("NANOAE_DATA"), cache) if folder]
-    target = (folders[0] if data_dir else cache) / name
-    places: list[tuple[Path, tuple[str, ...]]] = []
-    for folder in folders:
-        places.append((folder / name, ("", ".gz")))
-        if name == "mnist":
-            places.append((folder, ("", ".gz")))
-        elif data_dir and folder == folders[0]:
-            places.append((folder, (".gz",)))  # both sets have these file names: only the .gz tells whose they are
-    for place, suffixes in places:
-        paths = [path for file in source.files if (path := stored(place, file, suffixes))]
-        if len(paths) == len(source.files):
-            break
-    else:
+    looked = places(name, data_dir)
+    paths = next((paths for place in looked if (paths := complete(name, *place))), None)
+    if paths is None:
+        source, target = SOURCES[name], (Path(data_dir).expanduser() if data_dir else cache()) / name
         try:
             if not download:
                 raise FileNotFoundError("nothing: download=False")
             paths = [stored(target, file) or fetch(file, source.mirrors, target) for file in source.files]
         except OSError as error:
-            looked = ", ".join(str(place) for place, _ in places)
+            tried = ", ".join(str(place) for place, _ in looked)
             files = ", ".join(f"{file.name}.gz" for file in source.files)
             raise FileNotFoundError(
-                f"load_data: expected the files of {name} in one of {looked}, got no complete set there. "
+                f"load_data: expected the files of {name} in one of {tried}, got no complete set there. "
                 f"Tried:\n{error}\nOffline, put {files} into {target} by hand."
             ) from error
-    x_train, y_train, x_test, y_test = map(read_official, paths, source.files)
+    x_train, y_train, x_test, y_test = map(read_official, paths, SOURCES[name].files)
     return Dataset(name, x_train, y_train, x_test, y_test, maximum=255)
+
+
+def cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "nanoae"
+
+
+def places(name: str, data_dir: str | os.PathLike[str] | None = None) -> list[tuple[Path, tuple[str, ...]]]:
+    """The folders to look for a set in, first ones first, and the suffixes that its files may have there."""
+    found: list[tuple[Path, tuple[str, ...]]] = []
+    for folder in (data_dir, os.environ.get("NANOAE_DATA"), cache()):
+        if not folder:
+            continue
+        place = Path(folder).expanduser()
+        found.append((place / name, ("", ".gz")))
+        if name == "mnist":
+            found.append((place, ("", ".gz")))
+        elif folder == data_dir:
+            found.append((place, (".gz",)))  # both sets have these file names: only the .gz tells whose they are
+    return found
+
+
+def complete(name: str, folder: Path, suffixes: tuple[str, ...]) -> list[Path] | None:
+    """The four files of a set in `folder`, if all are there."""
+    paths = [path for file in SOURCES[name].files if (path := stored(folder, file, suffixes))]
+    return paths if len(paths) == len(SOURCES[name].files) else None
 
 
 def stored(folder: Path, file: File, suffixes: tuple[str, ...] = ("", ".gz")) -> Path | None:

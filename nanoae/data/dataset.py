@@ -43,7 +43,7 @@ class Dataset:
         for part, x, y in parts:
             if x.dtype.kind not in "buif":
                 raise ValueError(f"{self.name}: expected x_{part} of real numbers, got dtype {x.dtype}.")
-            if x.ndim < 2 or 0 in x.shape:
+            if x.ndim < 2 or 0 in (x.shape if part == "train" else x.shape[1:]):
                 raise ValueError(f"{self.name}: expected x_{part} of shape (N, ...), none of them 0, got {x.shape}.")
             if y is not None and y.shape[:1] != x.shape[:1]:
                 raise ValueError(f"{self.name}: expected y_{part} of {len(x)} labels, one an example, got {y.shape}.")
@@ -82,13 +82,15 @@ class Dataset:
         """Splits x (N, ...), y (N,) or None, that have no official split: 80 % to train on, 20 % to test, N >= 2.
 
         The rows are shuffled by the seed `random_state`. With None they keep their order and are sliced, not copied: a
-        memory-mapped file larger than memory stays on disk. uint8 examples of two axes or more are taken for images.
+        memory-mapped file larger than memory stays on disk; a single row is one to train on. uint8 examples of two axes
+        or more are taken for images. A ValueError tells the row and column, in x, of the first NaN or infinity.
         """
-        if x.ndim < 2 or len(x) < 2:
+        if x.ndim < 2 or len(x) < (1 if random_state is None else 2):
             raise ValueError(f"{name}: expected x of shape (N, ...) with N >= 2 examples to split, got {x.shape}.")
         if y is not None and y.shape[:1] != x.shape[:1]:
             raise ValueError(f"{name}: expected y of {len(x)} labels, one an example, got {y.shape}.")
-        cut = len(x) * 4 // 5
+        check_finite(name, x)
+        cut = max(len(x) * 4 // 5, 1)
         train: slice | np.ndarray = slice(None, cut)
         test: slice | np.ndarray = slice(cut, None)
         if random_state is not None:
@@ -96,6 +98,24 @@ class Dataset:
             train, test = order[:cut], order[cut:]
         y_train, y_test = (None, None) if y is None else (y[train], y[test])
         return cls(name, x[train], y_train, x[test], y_test, white(x), columns)
+
+
+def check_finite(name: str, x: np.ndarray) -> None:
+    """ValueError with the place of the first value in x (N, ...) that is NaN, infinite, or so in float32."""
+    if x.dtype.kind != "f" or 0 in x.shape:
+        return
+    limit = float(np.finfo(np.float32).max)
+    with np.errstate(invalid="ignore"):
+        if x.min() >= -limit and x.max() <= limit:  # both are False for NaN
+            return
+    for number, row in enumerate(x.reshape(len(x), -1), 1):
+        bad = ~(np.abs(row) <= limit)
+        if bad.any():
+            column = int(bad.argmax())
+            raise ValueError(
+                f"{name}: expected finite numbers of float32, got {row[column]} in row {number}, column {column + 1} "
+                "(counted from 1). Remove such rows, or fill the values in."
+            )
 
 
 def white(x: np.ndarray) -> int | None:

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset, white
+from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset, check_finite, white
 
 NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -57,6 +57,8 @@ def read_npz(path: Path, random_state: int | None = 0) -> Dataset:
             raise BadFile(path, "x_train and x_test, or X, and perhaps labels", f"the members {archive.namelist()}")
     if official:
         x = arrays["x_train"]
+        for part in ("x_train", "x_test"):
+            check_finite(f"{path.name}, {part}", arrays[part])
         return Dataset(path.name, x, arrays.get("y_train"), arrays["x_test"], arrays.get("y_test"), white(x))
     return Dataset.split(path.name, arrays[keys[0]], arrays.get("y"), random_state)
 
@@ -126,11 +128,15 @@ def read_csv(path: Path, random_state: int | None = 0, label: str | None = None)
             try:
                 if "_" in "".join(row):  # float() would take "20_24" for 2024
                     raise ValueError
-                values.extend(map(float, row))
+                numbers = [float(cell) for cell in row]
+                if not math.isfinite(sum(numbers)) and not all(map(math.isfinite, numbers)):
+                    raise ValueError
+                values.extend(numbers)
             except ValueError:
-                at, cell = next((at, cell) for at, cell in enumerate(row) if not is_number(cell))
+                at, cell = next((at, cell) for at, cell in enumerate(row) if not is_finite(cell))
                 where = f"row {reader.line_num}, column {repr(names[at]) if names else at + 1}"
-                raise BadFile(path, f"a number in {where}", repr(cell), "Decimals take a point.") from None
+                hint = "Fill it in, or remove the row." if is_number(cell or "0") else "Decimals take a point."
+                raise BadFile(path, f"a number in {where}", repr(cell), hint) from None
     if not values:
         raise BadFile(path, "rows of numbers", "none")
     x = np.array(values).reshape(-1, len(names) if names else width or 1)
@@ -144,6 +150,10 @@ def is_number(cell: str) -> bool:
     except ValueError:
         return False
     return "_" not in cell
+
+
+def is_finite(cell: str) -> bool:
+    return is_number(cell) and math.isfinite(float(cell))
 
 
 def is_header(row: list[str]) -> bool:

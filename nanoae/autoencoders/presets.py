@@ -1,0 +1,77 @@
+"""Presets: published autoencoders as settings of `Autoencoder`, and settings that suit a table nothing is known about.
+
+dense-64   784-64-784, one layer each way: the smallest autoencoder that is taught
+deep-32    784-128-32-128-784, trained on the binary cross-entropy of pixels
+tf1-20     784-500-300-20-300-500-784, the deep autoencoder of the TensorFlow 1 tutorials; its loss is Σ (y - x)² / 2
+           over the batch, and of MNIST's 60,000 training images it holds 5,000 out. It starts from Glorot's weights:
+           the truncated normal of stddev 0.1 that it was published with kills the ReLUs of the code within 200 steps,
+           in PyTorch as here (--initializer truncated_normal --bias-initializer truncated_normal shows it)
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from typing import Any
+
+from nanoae.engine.losses import MSE
+
+DATA = "mnist"  # what they were published on
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "dense-64": {
+        "hidden": (),
+        "code_size": 64,
+        "code_activation": "relu",
+        "output_activation": "sigmoid",
+        "loss": "mse",
+        "learning_rate": 1e-3,
+        "batch_size": 32,
+        "epochs": 10,
+    },
+    "deep-32": {
+        "hidden": (128,),
+        "code_size": 32,
+        "activation": "relu",
+        "code_activation": "relu",
+        "loss": "bce",
+        "learning_rate": 1e-3,
+        "batch_size": 256,
+        "epochs": 10,
+    },
+    "tf1-20": {
+        "hidden": (500, 300),
+        "code_size": 20,
+        "activation": "relu",
+        "code_activation": "relu",
+        "loss": MSE(reduction="sum", weight=0.5),
+        "learning_rate": 1e-3,
+        "batch_size": 100,
+        "epochs": 10,
+        "validation_fraction": 1 / 12,
+    },
+}
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The settings called `name`; ValueError with the known names otherwise."""
+    if name not in PRESETS:
+        close = difflib.get_close_matches(name, PRESETS)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}.{hint}")
+    return dict(PRESETS[name])
+
+
+def suited(n: int, d: int) -> dict[str, Any]:
+    """Settings for a table of n rows and d columns: a code of d / 8 numbers, 2 to 32 but fewer than d; about 5,000
+    steps of 32 rows, 10 to 500 epochs; a tenth held out to stop early. For `digits`: 64-128-64-8-64-128-64, 111 epochs.
+    """
+    epochs = min(max(round(5000 / math.ceil(n / 32)), 10), 500)
+    return {
+        "code_size": max(1, min(d - 1, max(2, d // 8), 32)),
+        "hidden": (128, 64),
+        "batch_size": 32,
+        "epochs": epochs,
+        "validation_fraction": 0.1,
+        "patience": epochs // 5,
+    }

@@ -1,0 +1,84 @@
+"""The `nanoae` command. Each subcommand is a file of this room: the options it takes, then what it does with them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+import nanoae
+from nanoae.backend import BackendError
+from nanoae.cli import gradcheck, info, model, train, tune
+from nanoae.training.loop import NotFiniteError
+
+COMMANDS = (train, tune, model, gradcheck, info)
+
+EPILOG = """\
+examples:
+  nanoae train                                           train on the digits that come with nanoae
+  nanoae train --preset deep-32                          a published autoencoder, on MNIST
+  nanoae train --data table.csv --code-size 2            your own .csv, .npy, .npz or folder of images
+  nanoae tune --preset tf1-20 --grid code_size=10,20,30  train each, keep the best, test it once
+  nanoae evaluate runs/digits-1 --data digits            test error of a model, beside PCA's
+  nanoae encode runs/digits-1 --data digits --out codes.csv
+  nanoae reconstruct runs/digits-1 --data digits --out again.png
+  nanoae gradcheck --all                                 every hand-written gradient against finite differences
+  nanoae info                                            versions, BLAS, threads, GPU, data folders
+
+exit codes: 0 done, 1 a gradient check failed or training diverged, 2 wrong input, 130 stopped by Ctrl-C
+"""
+
+
+def command_line() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nanoae",
+        description="Autoencoders on a from-scratch engine. `nanoae COMMAND --help` tells each command's options.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"nanoae {nanoae.__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
+    for module in COMMANDS:
+        module.add_to(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code. `argv` is by default what the shell passed."""
+    parser = command_line()
+    args = parser.parse_args(argv)
+    if not hasattr(args, "run"):
+        parser.print_help(sys.stderr)
+        return 2
+    args.argv = list(sys.argv[1:] if argv is None else argv)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.simplefilter("ignore", RuntimeWarning)  # an overflow ends in a NotFiniteError, which says more
+        warnings.showwarning = lambda message, *_, **__: say_error(f"warning: {message}")  # type: ignore[assignment]
+        try:
+            code = args.run(args)
+            sys.stdout.flush()
+            return code
+        except NotFiniteError as error:
+            say_error(f"error: {error}")
+            return 1
+        except BrokenPipeError:  # `nanoae info | head -1`: nobody reads on
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141
+        except OSError as error:
+            told = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+            say_error(f"error: {told or error}")
+        except (ValueError, BackendError, ImportError) as error:
+            say_error(f"error: {error}")
+        except MemoryError as error:
+            say_error(f"error: not enough memory. {error}")
+        except KeyboardInterrupt:
+            say_error("stopped")
+            return 130
+    return 2
+
+
+def say_error(text: str) -> None:
+    print(f"nanoae: {text}", file=sys.stderr)

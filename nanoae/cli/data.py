@@ -1,0 +1,45 @@
+"""The data options, which all commands share, and the rows they name."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from nanoae.data import Dataset, load_data
+from nanoae.data.catalogue import NAMES
+
+SPLITS = ("train", "test", "all")
+
+
+def add_options(parser: argparse.ArgumentParser, required: bool = False, default: str | None = None) -> None:
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--data", required=required, default=default, metavar="NAME|PATH",
+        help=f"{', '.join(NAMES)}, or a .csv, .npy or .npz file, or a folder of images"
+    )  # fmt: skip
+    group.add_argument("--data-dir", metavar="DIR", help="where to look for mnist and fashion-mnist first")
+    group.add_argument("--label", metavar="COLUMN", help="the column of a .csv file that is no feature but the label")
+
+
+def read(args: argparse.Namespace, in_order: bool = False) -> Dataset:
+    """The data set, split into training and test rows; a user's file `in_order` is only cut, not shuffled."""
+    seed = None if in_order and args.data not in NAMES else 0
+    return load_data(args.data, args.data_dir, random_state=seed, label=args.label)
+
+
+def parts(data: Dataset, split: str) -> list[np.ndarray]:
+    """The rows of a split, (N, D) float: one array, or for "all" the training and the test rows, uncopied."""
+    x_train, x_test = data.flat()
+    return {"train": [x_train], "test": [x_test], "all": [x for x in (x_train, x_test) if len(x)]}[split]
+
+
+def describe(data: Dataset) -> str:
+    """How many rows, of which shape and range."""
+    x = data.x_train
+    shape = " x ".join(map(str, data.shape)) + (" columns" if len(data.shape) == 1 else "")
+    scaled = f", read as {x.min() / data.maximum:g} to {x.max() / data.maximum:g}" if data.maximum else ""
+    return (
+        f"{data.name}: {len(x):,} training and {len(data.x_test):,} test rows of {shape}, "
+        f"{x.dtype} from {x.min():g} to {x.max():g}{scaled}"
+    )

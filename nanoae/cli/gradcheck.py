@@ -1,0 +1,123 @@
+"""`nanoae gradcheck`: hand-written gradients against central differences, for every layer and loss by its name."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from pathlib import Path
+
+import numpy as np
+
+import nanoae
+from nanoae import Autoencoder, GradientReport, Sequential, check_gradients
+from nanoae.autoencoders.bottleneck import TopK
+from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
+from nanoae.autoencoders.penalty import Contractive, KLSparsity, L1Sparsity
+from nanoae.engine import losses
+from nanoae.engine.layers import ACTIVATIONS, Dropout, Layer, Linear, Sigmoid, TiedLinear
+
+ROWS = 4
+WIDTH = 5
+
+
+def tied() -> list[Layer]:
+    source = Linear(3)
+    return [source, TiedLinear(source)]
+
+
+def contractive() -> list[Layer]:
+    source = Linear(3)
+    return [source, Sigmoid(), Contractive(0.3, source)]
+
+
+LAYERS: dict[str, tuple[list[Layer], tuple[int, ...]]] = {
+    # class -> the smallest network that shows it, and the shape of an input; a new layer needs a line here
+    **{cls.__name__: ([cls()], (WIDTH,)) for cls in ACTIVATIONS.values()},
+    "Linear": ([Linear(3)], (WIDTH,)),
+    "TiedLinear": (tied(), (WIDTH,)),
+    "Dropout": ([Dropout(0.4)], (WIDTH,)),
+    "GaussianNoise": ([GaussianNoise(0.5, clip=(-1, 1))], (WIDTH,)),
+    "MaskingNoise": ([MaskingNoise(0.4)], (WIDTH,)),
+    "SaltAndPepper": ([SaltAndPepper(0.4)], (WIDTH,)),
+    "TopK": ([TopK(2)], (WIDTH,)),
+    "L1Sparsity": ([L1Sparsity(0.3)], (WIDTH,)),
+    "KLSparsity": ([Linear(3), Sigmoid(), KLSparsity(0.2, 0.5)], (WIDTH,)),
+    "Contractive": (contractive(), (WIDTH,)),
+}
+LOSSES = {cls.__name__: cls for cls in losses.LOSSES.values()}
+NETWORK = "network"  # all of them, one after another: is the chain right, too?
+
+
+def add_to(commands) -> None:
+    parser = commands.add_parser(
+        "gradcheck",
+        help="check hand-written gradients against finite differences",
+        description="Compares every gradient that a backward computes with central differences in float64. Without an "
+        "option: of a small network with a layer of each kind. Exits 1 where one is wrong.",
+        epilog="example: nanoae gradcheck --layer Linear",
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--layer", metavar="NAME", help=f"{', '.join([*LAYERS, *LOSSES])}")
+    which.add_argument("--model", metavar="FILE", type=Path, help="a saved autoencoder, with its loss")
+    which.add_argument("--all", action="store_true", help="every layer and every loss by itself, then all in a network")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.model:
+        report = check_model(args.model)
+        print(f"{report}\n{'all ok' if report.ok else 'FAILED'}")
+        return 0 if report.ok else 1
+    known = [*LAYERS, *LOSSES]
+    names = [*known, NETWORK] if args.all else [args.layer or NETWORK]
+    if names[0] not in [*known, NETWORK]:
+        close = difflib.get_close_matches(names[0].lower(), map(str.lower, known))
+        hint = "".join(f" Did you mean {name}?" for name in known if close and name.lower() == close[0])
+        raise ValueError(f"--layer: expected one of {', '.join(known)}, got {names[0]!r}.{hint}")
+    failed = []
+    for name in names:
+        report = check_loss(name) if name in LOSSES else check_layer(name)
+        print(f"{name}\n{report}\n")
+        if not report.ok:
+            failed.append(name)
+    print(f"FAILED: {', '.join(failed)}" if failed else f"{len(names)} checked, all ok" if args.all else "all ok")
+    return 1 if failed else 0
+
+
+def away_from_zero(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Random numbers with |x| >= 0.1: a finite difference must not step over the kink of a ReLU or of |x|."""
+    x = rng.standard_normal(shape)
+    return x + 0.1 * np.sign(x)
+
+
+def check_layer(name: str) -> GradientReport:
+    """A layer by itself, or the network of all of them."""
+    layers, shape = LAYERS[name] if name != NETWORK else (network(), (WIDTH,))
+    x = away_from_zero(np.random.default_rng(0), ROWS, *shape)
+    return check_gradients(Sequential(layers), x, elementwise=name != NETWORK)
+
+
+def network() -> list[Layer]:
+    """Each activation behind a Linear, noise, and a tied matrix."""
+    layers: list[Layer] = [Dropout(0.2)]
+    for cls in ACTIVATIONS.values():
+        layers += [Linear(6), cls()]
+    return [*layers, *tied()]
+
+
+def check_loss(name: str) -> GradientReport:
+    """The loss of x itself against targets that it can have."""
+    rng = np.random.default_rng(0)
+    x = away_from_zero(rng, ROWS, WIDTH)
+    targets = {"BCE": rng.random(x.shape), "SoftmaxCrossEntropy": rng.integers(0, WIDTH, ROWS)}
+    t = targets.get(name, x - away_from_zero(rng, *x.shape))
+    return check_gradients(nanoae.Identity(), x, t, LOSSES[name](), elementwise=True)
+
+
+def check_model(path: Path) -> GradientReport:
+    """A saved autoencoder with the loss it was trained on, at random rows in [0, 1]."""
+    model = nanoae.load(path / "model.npz" if path.is_dir() else path, backend="auto")
+    if not isinstance(model, Autoencoder):
+        raise ValueError(f"--model: expected an autoencoder, got a {type(model).__name__}, which has no gradients.")
+    x = np.random.default_rng(0).random((ROWS, *model.network_.input_shape))
+    return check_gradients(model, x, x, losses.get(model.loss))

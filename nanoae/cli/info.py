@@ -1,0 +1,78 @@
+"""`nanoae info`: what a bug report needs: versions, BLAS, processor, GPU, data folders."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import platform
+
+import numpy as np
+
+import nanoae
+from nanoae.backend import BackendError, get_ops
+from nanoae.backend.blas import best_environment, openblas
+from nanoae.data.catalogue import complete, places
+from nanoae.data.download import SOURCES
+
+OPTIONAL = ("matplotlib", "tqdm", "pillow", "cupy-cuda13x", "cupy-cuda12x", "cupy")
+
+
+def add_to(commands) -> None:
+    parser = commands.add_parser(
+        "info",
+        help="versions, BLAS and its kernel, threads, GPU, data folders",
+        epilog="example: nanoae info --data-dir my-data",
+    )
+    parser.add_argument("--data-dir", metavar="DIR", help="a folder to look for data sets in")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    lines = [
+        ("nanoae", nanoae.__version__),
+        ("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        ("numpy", np.__version__),
+        *((name, found) for name in OPTIONAL if (found := version(name))),
+        ("BLAS", blas()),
+        ("CPU", cpu()),
+        ("GPU", gpu()),
+    ]
+    for name in SOURCES:
+        looked = places(name, args.data_dir)
+        place = next((folder for folder, suffixes in looked if complete(name, folder, suffixes)), None)
+        tried = ", ".join(str(folder) for folder, _ in looked)
+        lines.append((name, f"in {place}" if place else f"not there yet, to be downloaded. Looked in {tried}"))
+    for name, text in lines:
+        print(f"{name:<15}{text}")
+    return 0
+
+
+def version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def blas() -> str:
+    """Library and version as NumPy was built, kernel and threads as they run."""
+    built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[call-overload,index]
+    text = f"{built.get('name', 'unknown')} {built.get('version', '')}".strip()
+    running = openblas()
+    if running:
+        text += f", {running.kernel} kernels, {running.threads} threads"
+    faster = " ".join(f"{name}={value}" for name, value in best_environment().items())
+    return f"{text} (faster here: {faster})" if faster else text
+
+
+def cpu() -> str:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{usable} of {os.cpu_count()} cores usable"
+
+
+def gpu() -> str:
+    try:
+        return get_ops("cupy").describe()
+    except BackendError as error:
+        return f"none. {error}"

@@ -1,0 +1,103 @@
+"""`nanoae evaluate`, `encode` and `reconstruct`: use a model that was saved."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import nanoae
+from nanoae.cli import data as data_options
+from nanoae.cli import train
+from nanoae.cli.output import whole_file
+
+
+def add_to(commands) -> None:
+    texts = {
+        "evaluate": ("error of a model, beside PCA's", "--data digits"),
+        "encode": ("write the codes of rows", "--data digits --out codes.csv"),
+        "reconstruct": ("write rows as the model gives them back", "--data digits --out again.png"),
+    }
+    for command, (text, options) in texts.items():
+        parser = commands.add_parser(command, help=text, epilog=f"example: nanoae {command} runs/digits-1 {options}")
+        parser.add_argument("model", metavar="MODEL", type=Path, help="a model.npz, or the folder that holds one")
+        data_options.add_options(parser, required=True)
+        parser.add_argument("--backend", default="auto", metavar="NAME", help="numpy, cupy or auto")
+        parser.add_argument(
+            "--split", choices=data_options.SPLITS, default="test" if command == "evaluate" else "all",
+            help="which rows; all: those of a file in its own order (default: %(default)s)"
+        )  # fmt: skip
+        if command != "evaluate":
+            kinds = ".npy or .csv" if command == "encode" else ".npy, .csv, or .png for a picture of ten"
+            parser.add_argument("--out", required=True, metavar="FILE", type=Path, help=kinds)
+        parser.set_defaults(run={"evaluate": evaluate, "encode": encode, "reconstruct": reconstruct}[command])
+
+
+def load(args: argparse.Namespace) -> Any:
+    """The estimator of MODEL."""
+    path = args.model / "model.npz" if args.model.is_dir() else args.model
+    return nanoae.load(path, backend=args.backend)
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    model = load(args)
+    data = data_options.read(args)
+    rows = np.concatenate(data_options.parts(data, args.split))
+    result = model.evaluate(rows)
+    code_size = len(model.get_feature_names_out())
+    baseline = train.fit_pca(code_size, data.flat()[0])
+    print(f"model   {args.model}: {type(model).__name__}, {rows.shape[1]} numbers in codes of {code_size}")
+    print(f"data    {data_options.describe(data)}")
+    print(train.verdict(args.split, model, result, baseline, baseline.evaluate(rows) if baseline else None))
+    return 0
+
+
+def encode(args: argparse.Namespace) -> int:
+    model = load(args)
+    data = data_options.read(args, in_order=args.split == "all")
+    with checked_output(args, (".npy", ".csv")) as part:
+        codes = np.concatenate([model.transform(rows) for rows in data_options.parts(data, args.split)])
+        write(part, args.out.suffix, codes, model.get_feature_names_out())
+    print(f"written to {args.out}: codes {codes.shape} of {data.name}")
+    return 0
+
+
+def reconstruct(args: argparse.Namespace) -> int:
+    model = load(args)
+    data = data_options.read(args, in_order=args.split == "all")
+    parts = data_options.parts(data, args.split)
+    with checked_output(args, (".npy", ".csv", ".png")) as part:
+        if args.out.suffix == ".png":
+            rows = parts[0][:10]
+            again = model.reconstruct(rows)
+            train.reconstructions(part, {"original": rows, "reconstruction": again}, data)
+        else:
+            again = np.concatenate([model.reconstruct(rows) for rows in parts])
+            again = again.reshape(len(again), *data.shape) if args.out.suffix == ".npy" else again
+            write(part, args.out.suffix, again, data.columns)
+    print(f"written to {args.out}: {len(again):,} rows of {data.name}")
+    return 0
+
+
+def checked_output(args: argparse.Namespace, suffixes: Sequence[str]):
+    """`whole_file` for --out, once it is known not to be what is read, and of a known kind."""
+    if args.out.suffix not in suffixes:
+        raise ValueError(f"--out: expected a name that ends in {' or '.join(suffixes)}, got {args.out}.")
+    for source in (args.model, Path(args.data)):
+        if args.out.exists() and source.exists() and args.out.samefile(source):
+            raise ValueError(f"--out: expected another file than the one that is read, got {args.out}.")
+    return whole_file(args.out)
+
+
+def write(path: Path, suffix: str, array: np.ndarray, columns: Sequence[str] | None) -> None:
+    """`array` as .npy, or (N, D) as .csv with the names of its columns, if it has any, in the first row."""
+    with open(path, "wb") as file:
+        if suffix == ".npy":
+            np.save(file, array)
+            return
+        if columns is not None:
+            file.write((",".join(map(str, columns)) + "\n").encode())
+        np.savetxt(file, array, fmt="%.9g", delimiter=",")

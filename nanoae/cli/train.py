@@ -1,0 +1,251 @@
+"""`nanoae train`: learn, compare with PCA, and write a folder of results."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib.util
+import json
+import math
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import nanoae
+from nanoae import PCA, Autoencoder, Dataset
+from nanoae.autoencoders.contract import Estimator
+from nanoae.autoencoders.presets import DATA
+from nanoae.cli import data as data_options
+from nanoae.cli import settings
+from nanoae.cli.output import run_folder, whole_file
+from nanoae.engine.part import describe
+
+PCA_LIMIT = 4096  # the most rows or columns, whichever are fewer: beyond, its matrix takes minutes
+FIGURES = ("reconstructions.png", "loss.png", "codes.png", "code_histogram.png")
+
+
+def add_to(commands) -> None:
+    parser = commands.add_parser(
+        "train",
+        help="learn from data, compare with PCA, write model and figures",
+        description="Trains an autoencoder and writes runs/NAME/: model.npz, metrics.csv (a row per epoch), "
+        f"config.json (settings, versions, results), {', '.join(FIGURES)}.",
+        epilog="example: nanoae train --data mnist --code-size 16 --hidden 256,64 --epochs 5 --out mnist-16",
+    )
+    add_options(parser)
+    parser.set_defaults(run=run)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `train`, which `tune` has too."""
+    data_options.add_options(parser)
+    settings.add_options(parser)
+    group = parser.add_argument_group("output")
+    place = group.add_mutually_exclusive_group()
+    place.add_argument("--out", metavar="DIR", type=Path, help="the new folder to write (default: runs/NAME)")
+    place.add_argument("--name", help="NAME (default: the preset or the data, and a number)")
+    group.add_argument("--quiet", action="store_true", help="print the result only")
+    group.add_argument("--no-figures", action="store_true", help="write no figures")
+
+
+# ---------------------------------------------------------------- the command
+
+
+def run(args: argparse.Namespace) -> int:
+    with run_folder(*place(args)) as folder:
+        data = data_options.read(args)
+        x_train, x_test = data.flat()
+        model = prepared(Autoencoder(**settings.chosen(args, data)), x_train, x_test)
+        baseline = fit_pca(model.code_size_, x_train)
+        say = speaker(args)
+        say(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data)}{advice(data)}")
+        say(f"model   {model.network_.theta.size:,} parameters\n\n{model.summary()}\n")
+        train(model, x_train, args.quiet)
+        say(trained(model))
+        conclude(args, folder, model, baseline, data)
+    return 130 if model.interrupted_ else 0
+
+
+def place(args: argparse.Namespace, suffix: str = "") -> tuple[Path, bool]:
+    """What `run_folder` is to make, by --out, --name, or the preset or data; --data has its default from here on."""
+    args.data = args.data or (DATA if args.preset else "digits")
+    if args.preset:
+        settings.preset(args.preset)  # a misspelt one is said before anything else
+    if args.out or args.name:
+        return args.out or Path("runs", args.name), False
+    return Path("runs", (args.preset or Path(args.data).stem) + suffix), True
+
+
+def prepared(model: Autoencoder, x_train: np.ndarray, x_test: np.ndarray) -> Autoencoder:
+    """The model, built but untrained, once both its tables are known to be fit for it."""
+    model.check_table(x_train, reset=True)
+    model.build(x_train.shape[1])
+    model.evaluate(x_test)
+    return model
+
+
+def fit_pca(n_components: int, x: np.ndarray) -> PCA | None:
+    """The baseline; None where it would take longer than the training."""
+    return PCA(n_components).fit(x) if min(x.shape) <= PCA_LIMIT else None
+
+
+def train(model: Autoencoder, x: np.ndarray, quiet: bool, lines: bool = True) -> None:
+    """Fit, with a bar on a terminal, or else with about ten `lines`."""
+    bar = not quiet and sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None
+    tellers = () if bar or quiet or not lines else (epoch_line(model.epochs),)
+    model.set_params(verbose=bar, callbacks=tellers)
+    model.fit(x)
+    model.set_params(verbose=False, callbacks=())
+
+
+def epoch_line(epochs: int) -> Callable:
+    every = math.ceil(epochs / 10)
+
+    def tell(_, row: dict[str, float]) -> None:
+        if row["epoch"] % every == 0:
+            validation = f"   validation {row['val_loss']:.4g}" if "val_loss" in row else ""
+            print(f"epoch {row['epoch']:>3} of {epochs}   loss {row['loss']:.4g}{validation}", flush=True)
+
+    return tell
+
+
+def conclude(args, folder: Path, model: Autoencoder, baseline: PCA | None, data: Dataset, **more: Any) -> None:
+    """Test the model, tell, and fill the folder: the model first, so that nothing that comes after can cost it."""
+    model.save(folder / "model.npz")
+    write_metrics(folder / "metrics.csv", model.history_)
+    x_test = data.flat()[1]
+    results: dict[str, Any] = {"test": model.evaluate(x_test), "pca": baseline.evaluate(x_test) if baseline else None}
+    config = describe_run(args, model, data) | more | {"results": results}
+    with whole_file(folder / "config.json") as part:
+        part.write_text(json.dumps(config, indent=2) + "\n")
+    print(verdict("test", model, results["test"], baseline, results["pca"]))
+    if not args.no_figures:
+        if importlib.util.find_spec("matplotlib") is None:
+            print('no figures: they need matplotlib: pip install "nanoae[cli]"')
+        else:
+            draw(folder, model, baseline, data)
+    print(f"written to {folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
+
+
+# ---------------------------------------------------------------- what is told
+
+
+def speaker(args: argparse.Namespace) -> Callable[[str], None]:
+    return (lambda text: None) if args.quiet else (lambda text: print(text, flush=True))
+
+
+def advice(data: Dataset) -> str:
+    """A line for tables whose columns are of very different, or very large, spread: the loss sees the widest only."""
+    if data.maximum is not None:
+        return ""
+    spread = data.flat()[0].std(axis=0, dtype=np.float64)
+    low, high = spread[spread > 0].min(initial=np.inf), spread.max()
+    if high <= 10 * min(low, 1):
+        return ""
+    return (
+        f"\nnote    the columns' standard deviations go from {low:.3g} to {high:.3g}, and the loss sees the largest. "
+        "Standardise them first: (x - mean) / std"
+    )
+
+
+def trained(model: Autoencoder) -> str:
+    history = model.history_
+    last = [f"{label} {history[name][-1]:.4g}" for name, label in LOSS_NAMES.items() if history.get(name)]
+    if model.patience and last:
+        last[-1] += f"; kept the best weights, of epoch {np.argmin(history['val_loss']) + 1}"
+    return (
+        f"trained {len(history['loss'])} epochs in {sum(history['seconds']):.1f} s: {', '.join(last) or 'no loss yet'}"
+    )
+
+
+LOSS_NAMES = {"loss": "loss", "val_loss": "validation loss"}
+
+
+def verdict(
+    split: str, model: Estimator, result: dict[str, float], baseline: PCA | None, of_pca: dict[str, float] | None
+) -> str:
+    """test mse 0.01234   PCA-8 0.02466"""
+    loss = getattr(model, "loss", "mse")
+    own = "" if loss == "mse" else f"{loss if isinstance(loss, str) else 'loss'} {result['loss']:.4g}   "
+    if baseline is None or of_pca is None:
+        pca = "no PCA: the table is too large for it"
+    else:
+        pca = f"PCA-{len(baseline.components_)} {'mse ' if own else ''}{of_pca['mse']:.4g}"
+    return f"{split} {own}mse {result['mse']:.4g}   {pca}"
+
+
+# ---------------------------------------------------------------- what is written
+
+
+def write_metrics(path: Path, history: dict[str, list[float]]) -> None:
+    columns = {name: history[name] for name in (*LOSS_NAMES, "seconds") if name in history}
+    with whole_file(path) as part, open(part, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["epoch", *columns])
+        writer.writerows((epoch, *row) for epoch, row in enumerate(zip(*columns.values(), strict=True), 1))
+
+
+def describe_run(args, model: Autoencoder, data: Dataset) -> dict[str, Any]:
+    """Everything needed to do it again."""
+    packages = {"nanoae": nanoae.__version__, "python": platform.python_version(), "numpy": np.__version__}
+    hidden = ("callbacks", "verbose")
+    return {
+        "command": ["nanoae", *args.argv],
+        "versions": packages,
+        "device": model.network_.ops.describe(),
+        "preset": args.preset,
+        "data": {
+            "name": data.name,
+            "source": str(args.data),
+            "train": list(data.x_train.shape),
+            "test": list(data.x_test.shape),
+            "dtype": str(data.x_train.dtype),
+            "maximum": data.maximum,
+        },
+        "settings": {k: describe(v) for k, v in model.get_params(deep=False).items() if k not in hidden},
+        "parameters": int(model.network_.theta.size),
+        "epochs_run": len(model.history_["loss"]),
+        "interrupted": model.interrupted_,
+        "seconds": sum(model.history_["seconds"]),
+        "last_epoch": {name: model.history_[name][-1] for name in LOSS_NAMES if model.history_.get(name)},
+    }
+
+
+def draw(folder: Path, model: Autoencoder, baseline: PCA | None, data: Dataset) -> None:
+    """The four figures, all of the test rows."""
+    from nanoae import report
+
+    x_test = data.flat()[1]
+    rows = {"original": x_test[:10], "autoencoder": model.reconstruct(x_test[:10])}
+    if baseline:
+        rows[f"PCA-{len(baseline.components_)}"] = baseline.reconstruct(x_test[:10])
+    reconstructions(folder / FIGURES[0], rows, data)
+    curves = {name: model.history_[name] for name in LOSS_NAMES if model.history_.get(name)}
+    if curves:
+        report.loss_curves(folder / FIGURES[1], curves, loss_label(model))
+    codes = model.transform(x_test)
+    labels = data.y_test if data.y_test is not None and data.y_test.ndim == 1 else None
+    report.code_scatter(folder / FIGURES[2], codes, labels)
+    report.code_histogram(folder / FIGURES[3], {"code": codes})
+
+
+def loss_label(model: Autoencoder) -> str:
+    return model.loss if isinstance(model.loss, str) else repr(model.loss)
+
+
+def reconstructions(path: Path, rows: dict[str, np.ndarray], data: Dataset) -> None:
+    """A row of images, or of profiles, for each entry, on one scale."""
+    from nanoae import report
+
+    shape = data.shape
+    if len(shape) == 3 and shape[2] in (1, 3):  # (H, W, C) as files hold it; figures want (C, H, W)
+        rows = {name: x.reshape(len(x), *shape).transpose(0, 3, 1, 2) for name, x in rows.items()}
+        shape = (shape[2], *shape[:2])
+    elif len(shape) != 2:
+        shape = (math.prod(shape),)
+    limits = (0, 1) if data.maximum and len(shape) > 1 else (None, None)
+    report.image_rows(path, rows, shape, *limits)

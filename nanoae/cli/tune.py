@@ -1,0 +1,104 @@
+"""`nanoae tune`: train each setting of a grid, keep the one with the best validation loss, test that one once."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nanoae import Autoencoder, NotFiniteError
+from nanoae.cli import data as data_options
+from nanoae.cli import settings, train
+from nanoae.cli.output import run_folder, whole_file
+
+VALIDATION = 0.1  # of the training rows, where neither the preset nor an option says how many
+
+
+def add_to(commands) -> None:
+    parser = commands.add_parser(
+        "tune",
+        help="train each setting of a grid, keep the best on validation rows, test it once",
+        description="Trains each combination of the grid, reads the validation loss, keeps the better setting, and "
+        "tests once, at the end. Writes what train writes, of the best one, and tuning.csv.",
+        epilog="example: nanoae tune --preset tf1-20 --grid code_size=10,20,30 --grid learning_rate=1e-3,1e-4",
+    )
+    parser.add_argument(
+        "--grid", action="append", required=True, metavar="NAME=VALUE,VALUE",
+        help="a setting and the values to try; several --grid are combined; hidden widths as hidden=128,128x64"
+    )  # fmt: skip
+    train.add_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    grid = settings.parse_grid(args.grid)
+    with run_folder(*train.place(args, suffix="-tune")) as folder:
+        data = data_options.read(args)
+        x_train, x_test = data.flat()
+        base = settings.chosen(args, data)
+        base["validation_fraction"] = base.get("validation_fraction") or VALIDATION
+        combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+        for combination in combinations:  # a mistake in the last setting is told before the first is trained
+            model = train.prepared(Autoencoder(**{**base, **combination}), x_train, x_test)
+        say = train.speaker(args)
+        say(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data)}")
+        say(f"tuning  {len(combinations)} settings, judged on {base['validation_fraction']:.3g} of the training rows\n")
+        best, table = search(base, combinations, x_train, args.quiet, say)
+        interrupted = len(table) < len(combinations) or best.interrupted_
+        with whole_file(folder / "tuning.csv") as part, open(part, "w", newline="") as file:
+            writer = csv.DictWriter(file, table[0])
+            writer.writeheader()
+            writer.writerows(table)
+        say("\nbest    " + ", ".join(f"{name} {getattr(best, name)}" for name in grid))
+        baseline = train.fit_pca(best.code_size_, x_train)
+        train.conclude(args, folder, best, baseline, data, grid=grid, tuning=table, interrupted=interrupted)
+    return 130 if interrupted else 0
+
+
+def search(
+    base: dict[str, Any], combinations: list[dict[str, Any]], x: np.ndarray, quiet: bool, say: Callable[[str], None]
+) -> tuple[Autoencoder, list[dict[str, Any]]]:
+    """The fitted model of the best combination, and a row for each that was trained.
+
+    Ctrl-C ends the search; the setting that it broke off counts only where no other was finished. NotFiniteError where
+    every single one diverged.
+    """
+    table: list[dict[str, Any]] = []
+    best, lowest = None, math.inf
+    failure: BaseException = KeyboardInterrupt()
+    heads = {name: max(len(str(c[name])) for c in (*combinations, {name: name})) for name in combinations[0]}
+    say("  ".join([*(name.ljust(width) for name, width in heads.items()), "validation loss  epochs  seconds"]))
+
+    def tell(row: dict[str, Any], remark: str) -> None:
+        cells = [str(row[name]).ljust(width) for name, width in heads.items()]
+        loss = "-" if row["validation_loss"] is None else f"{row['validation_loss']:.6g}"
+        say("  ".join([*cells, f"{loss:<15}", f"{row['epochs']:<6}", f"{row['seconds']:<7.1f}", remark]).rstrip())
+
+    for combination in combinations:
+        model = Autoencoder(**{**base, **combination})
+        try:
+            train.train(model, x, quiet, lines=False)
+        except NotFiniteError as error:
+            failure = error
+            table.append({**combination, "validation_loss": None, "epochs": 0, "seconds": 0.0})
+            tell(table[-1], "diverged")
+            continue
+        if model.interrupted_ and best is not None:
+            break
+        losses, seconds = model.history_.get("val_loss", []), round(sum(model.history_["seconds"]), 2)
+        loss = None if not losses else losses[-1] if model.patience is None else min(losses)
+        table.append({**combination, "validation_loss": loss, "epochs": len(losses), "seconds": seconds})
+        better = best is None or (loss is not None and loss < lowest)
+        if better:
+            best, lowest = model, math.inf if loss is None else loss
+        tell(table[-1], "better" if better else "")
+        if model.interrupted_:
+            break
+    if best is None:
+        raise failure
+    return best, table
