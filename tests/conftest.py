@@ -1,0 +1,96 @@
+"""What every test may ask for: a device, a precision, data, and a comparison that knows both."""
+
+import importlib
+import pkgutil
+
+import numpy as np
+import pytest
+
+import nanoae.autoencoders
+import nanoae.engine
+from nanoae.autoencoders.bottleneck import TopK
+from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
+from nanoae.autoencoders.penalty import Contractive, KLSparsity, L1Sparsity
+from nanoae.backend import BackendError, get_ops
+
+BACKENDS = {  # name -> its primitives; one more line here runs every test on one more device
+    "numpy": lambda: get_ops("numpy"),
+    "cupy": lambda: get_ops("cupy"),
+}
+GPU = {"cupy"}
+
+
+EXAMPLES = {  # every layer of nanoae in a network for rows of five numbers; a new layer needs a line here
+    nanoae.Linear: lambda: [nanoae.Linear(3, bias_init="he_normal")],
+    nanoae.TiedLinear: lambda: (source := nanoae.Linear(3)) and [source, nanoae.TiedLinear(source)],
+    nanoae.Identity: lambda: [nanoae.Identity()],
+    nanoae.ReLU: lambda: [nanoae.ReLU()],
+    nanoae.LeakyReLU: lambda: [nanoae.LeakyReLU(0.2)],
+    nanoae.ELU: lambda: [nanoae.ELU(0.7)],
+    nanoae.Sigmoid: lambda: [nanoae.Sigmoid()],
+    nanoae.Tanh: lambda: [nanoae.Tanh()],
+    nanoae.Softplus: lambda: [nanoae.Softplus()],
+    nanoae.Dropout: lambda: [nanoae.Dropout(0.4)],
+    GaussianNoise: lambda: [GaussianNoise(0.5, clip=(-1, 1))],
+    MaskingNoise: lambda: [MaskingNoise(0.4)],
+    SaltAndPepper: lambda: [SaltAndPepper(0.4)],
+    TopK: lambda: [TopK(2)],
+    L1Sparsity: lambda: [L1Sparsity(0.3)],
+    KLSparsity: lambda: [nanoae.Linear(3), nanoae.Sigmoid(), KLSparsity(0.2, 0.5)],
+    Contractive: lambda: (source := nanoae.Linear(3)) and [source, nanoae.Sigmoid(), Contractive(0.3, source)],
+}
+
+
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.gpu if name in GPU else ()) for name in BACKENDS])
+def ops(request):
+    """The primitives of each device in turn."""
+    try:
+        return BACKENDS[request.param]()
+    except BackendError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request):
+    return np.dtype(request.param)
+
+
+@pytest.fixture
+def device(ops, dtype):
+    """device(x): x in the memory of `ops`; floats in `dtype`, integers as they are."""
+
+    def put(x):
+        x = np.asarray(x)
+        return ops.to_device(x, dtype if x.dtype.kind == "f" else x.dtype)
+
+    return put
+
+
+@pytest.fixture
+def close(ops, dtype):
+    """close(actual, expected): equal within the rounding of `dtype`; `scale` is the size of what was added up."""
+    tolerance = {"float32": 2e-6, "float64": 1e-13}[dtype.name]
+
+    def compare(actual, expected, scale=1.0):
+        np.testing.assert_allclose(ops.to_numpy(actual), expected, rtol=10 * tolerance, atol=tolerance * scale)
+
+    return compare
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """(x_train (1437, 64), x_test (360, 64)), float32 in [0, 1]."""
+    return nanoae.load_data("digits").flat()
+
+
+def everything(base):
+    """All the classes that nanoae derives from `base`."""
+    for room in (nanoae.engine, nanoae.autoencoders):
+        for module in pkgutil.iter_modules(room.__path__, room.__name__ + "."):
+            importlib.import_module(module.name)
+    found, todo = [], [base]
+    while todo:
+        derived = [cls for cls in todo.pop().__subclasses__() if cls.__module__.startswith("nanoae.")]
+        found += derived
+        todo += derived
+    return sorted(found, key=lambda cls: cls.__name__)

@@ -1,0 +1,222 @@
+"""Do the devices agree, and do their signatures? Most of this runs without CuPy: its room is read, not imported."""
+
+import ast
+import inspect
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nanoae
+from nanoae import MSE, Adam, BackendError, Dropout, Linear, ReLU, Sequential, Sigmoid, Softplus, Tanh, Trainer, get_ops
+from nanoae.backend import Ops
+from nanoae.engine import losses, optim
+
+PACKAGE = Path(nanoae.__file__).parent
+PRIMITIVES = {
+    name: function for name, function in vars(Ops).items() if inspect.isfunction(function) and not name.startswith("_")
+}
+FILLS_NOTHING = {  # primitives with neither `out=` nor `_inplace`: they hand out memory, look, or give a 0-d array
+    "empty", "zeros", "ones", "scratch", "to_device", "to_numpy", "check_device", "synchronize", "peek",
+    "describe", "generator", "permutation", "sum", "sum_squares", "sum_products", "over_blocks",
+}  # fmt: skip
+
+
+def methods(file: str, name: str) -> dict[str, ast.FunctionDef]:
+    """The methods of a class, from its source."""
+    tree = ast.parse((PACKAGE / "backend" / file).read_text(encoding="utf-8"))
+    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+    return {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
+
+
+# ---------------------------------------------------------------- signatures, and who may import what
+
+
+def test_cupy_ops_has_the_signatures_of_ops():
+    def signature(function: ast.FunctionDef):
+        arguments = function.args
+        names = [argument.arg for argument in arguments.posonlyargs + arguments.args + arguments.kwonlyargs]
+        return names, [ast.unparse(default) for default in arguments.defaults]
+
+    base = methods("ops.py", "Ops")
+    for name, function in methods("cupy_ops.py", "CupyOps").items():
+        if not name.startswith("_"):
+            assert name in base, f"CupyOps.{name} is no primitive of Ops: the engine cannot call it on both devices"
+            assert signature(function) == signature(base[name]), f"CupyOps.{name}"
+
+
+def test_what_is_of_the_cpu_is_overridden_for_cupy():
+    """A primitive that uses `np.`, addresses or threads instead of `self.xp.` cannot run on GPU arrays."""
+    source = ast.parse((PACKAGE / "backend" / "ops.py").read_text(encoding="utf-8"))
+    imported = [node for node in source.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {(alias.asname or alias.name) for node in imported for alias in node.names} - {"math", "threading"}
+    names |= {node.name for node in source.body if isinstance(node, ast.FunctionDef)}
+    overridden = methods("cupy_ops.py", "CupyOps")
+    for name, function in methods("ops.py", "Ops").items():
+        body = ast.Module(function.body, [])  # without the annotations
+        used = {node.id for node in ast.walk(body) if isinstance(node, ast.Name)} & names
+        assert not used or name in overridden or name.startswith("_"), f"Ops.{name} uses {used}: override it in CupyOps"
+
+
+@pytest.mark.parametrize("name", sorted(PRIMITIVES.keys() - FILLS_NOTHING))
+def test_every_primitive_fills_out_or_is_named_inplace(name):
+    parameters = inspect.signature(PRIMITIVES[name]).parameters
+    assert ("out" in parameters) != name.endswith("_inplace"), f"Ops.{name}{inspect.signature(PRIMITIVES[name])}"
+
+
+def test_the_exceptions_exist():
+    assert PRIMITIVES.keys() >= FILLS_NOTHING
+
+
+def test_only_the_backend_imports_cupy():
+    for path in PACKAGE.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if any(name.split(".")[0] == "cupy" for name in names):
+                assert path.parent.name == "backend", f"{path.name} imports cupy"
+
+
+# ---------------------------------------------------------------- choosing one
+
+
+def fake_cupy(devices):
+    """A module `cupy` that finds `devices` GPUs, or raises what it is given."""
+
+    def count():
+        if isinstance(devices, Exception):
+            raise devices
+        return devices
+
+    module = types.ModuleType("cupy")
+    module.cuda = types.SimpleNamespace(runtime=types.SimpleNamespace(getDeviceCount=count))
+    return module
+
+
+NO_CUPY = [  # what `import cupy` meets, and what the error must say
+    (None, r"CuPy is not installed.*pip install.*nanoae\[gpu\].*nanoae\[gpu12\]"),
+    (fake_cupy(0), "no CUDA device"),
+    (fake_cupy(RuntimeError("driver too old")), "no usable GPU.*driver too old"),
+]
+
+
+@pytest.mark.parametrize(("cupy", "message"), NO_CUPY, ids=["not installed", "no device", "bad driver"])
+def test_without_a_gpu(monkeypatch, cupy, message):
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.delenv("NANOAE_BACKEND", raising=False)
+    with pytest.raises(BackendError, match=message) as error:
+        get_ops("cupy")
+    assert 'backend="numpy"' in str(error.value)  # the way out
+    assert get_ops("auto").name == "numpy"
+    assert nanoae.Autoencoder(2, (3,), epochs=1).fit(np.eye(4)).network_.ops.name == "numpy"
+
+
+def test_names(monkeypatch):
+    assert get_ops("numpy").name == "numpy"
+    own = Ops()
+    assert get_ops(own) is own
+    monkeypatch.setenv("NANOAE_BACKEND", "numpy")
+    assert get_ops("auto").name == "numpy" and get_ops().name == "numpy"
+    monkeypatch.setenv("NANOAE_BACKEND", "cupy")
+    assert get_ops("numpy").name == "numpy"  # only "auto" asks the environment
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(BackendError):
+        get_ops("auto")
+    monkeypatch.setenv("NANOAE_BACKEND", "tpu")
+    with pytest.raises(ValueError, match='NANOAE_BACKEND: expected "numpy", "cupy" or "auto", got \'tpu\''):
+        get_ops("auto")
+    with pytest.raises(ValueError, match=r"backend: expected .* got 'torch'"):
+        get_ops("torch")
+
+
+# ---------------------------------------------------------------- arrays of the wrong device
+
+
+class Elsewhere:
+    """An array in some other memory: like CuPy's, it refuses to become a NumPy array by itself."""
+
+    shape, ndim, dtype = (2, 5), 2, np.dtype("float32")
+
+    def __len__(self):
+        return 2
+
+    def __array__(self, *args, **kwargs):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed.")
+
+
+WRONG = {
+    "list": lambda ops: [[1.0] * 5] * 2,
+    "Elsewhere": lambda ops: Elsewhere(),
+    "Tensor": lambda ops: pytest.importorskip("torch").ones(2, 5),
+    "ndarray": lambda ops: np.ones((2, 5)) if ops.name != "numpy" else pytest.skip("at home on the CPU"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_an_array_of_the_wrong_device_is_refused_with_the_remedy(ops, wrong):
+    net = Sequential([Linear(5), Tanh()]).build(5, ops, random_state=0)
+    trainer = Trainer(net, MSE(), Adam(), batch_size=2, epochs=1, rows=2)
+    net.forward(ops.zeros((2, 5), net.dtype), train=True)
+    for entry in (net.forward, net.backward, trainer.epoch, trainer.fit):
+        with pytest.raises(TypeError, match=rf"{ops.name}.*expected .*ndarray, got .*{wrong}.* first"):
+            entry(WRONG[wrong](ops))
+
+
+# ---------------------------------------------------------------- NumPy and every other device agree
+
+
+@pytest.fixture
+def both(ops, dtype):
+    """both(function): what function(ops) gives on NumPy and on the other device, on the host."""
+    rtol = {"float32": 2e-4, "float64": 1e-10}[dtype.name]
+
+    def compare(function):
+        for mine, other in zip(function(get_ops("numpy")), function(ops), strict=True):
+            np.testing.assert_allclose(ops.to_numpy(other), mine, rtol=rtol, atol=rtol)
+
+    return compare
+
+
+LAYERS = {"activations": lambda: [Linear(7), ReLU(), Linear(6), Sigmoid(), Linear(5), Softplus(), Linear(8), Tanh()],
+          "dropout of nothing": lambda: [Linear(8), Dropout(0.0)]}  # fmt: skip
+OPTIMIZERS = [optim.SGD(0.1, 0.9, nesterov=True), Adam(weight_decay=0.1), optim.AdamW(clip_norm=0.1)]
+
+
+@pytest.mark.parametrize("layers", LAYERS)
+@pytest.mark.parametrize("loss", [name for name in losses.LOSSES if name != "softmax_cross_entropy"])
+def test_devices_agree_on_forward_backward_and_the_loss(both, dtype, loss, layers):
+    x, t = np.random.default_rng(0).random((2, 33, 8))
+
+    def once(ops):
+        net = Sequential(LAYERS[layers]()).build(8, ops, dtype, random_state=0)
+        criterion = losses.get(loss).build(ops, dtype)
+        y = net.forward(ops.to_device(x, dtype), train=True)
+        value = criterion.forward(y, ops.to_device(t, dtype))
+        net.backward(criterion.backward())
+        return y, value, net.grad
+
+    both(once)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+def test_devices_agree_after_training(both, dtype, optimizer):
+    """The same seed starts the same weights and the same order of the examples on every device."""
+    x = np.random.default_rng(0).random((50, 8))
+
+    def train(ops):
+        net = Sequential([Linear(12), Tanh(), Linear(8)]).build(8, ops, dtype, random_state=0)
+        trainer = Trainer(net, MSE(), optimizer, batch_size=16, epochs=3, rows=50, seed=1)
+        device = ops.to_device(x, dtype)
+        return np.array(trainer.fit(device)["loss"]), net.theta, np.array(trainer.evaluate(device))
+
+    both(train)
+
+
+def test_a_model_moves_between_devices(ops, digits):
+    ae = nanoae.Autoencoder(4, (16,), epochs=1, backend=ops, random_state=0).fit(digits[0])
+    twin = ae.network_.rebuilt("numpy", "float32")
+    y = twin.forward(digits[1])
+    np.testing.assert_allclose(ae.reconstruct(digits[1]), y, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,284 @@
+"""Is backward the derivative of forward? Central differences in float64, and proof that they notice when it is not."""
+
+import numpy as np
+import pytest
+from conftest import EXAMPLES, everything
+
+import nanoae
+from nanoae import (
+    BCE,
+    ELU,
+    L1,
+    MSE,
+    Dropout,
+    Huber,
+    Identity,
+    LeakyReLU,
+    Linear,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    SoftmaxCrossEntropy,
+    Softplus,
+    Tanh,
+    TiedLinear,
+    check_gradients,
+)
+from nanoae.autoencoders.penalty import Penalty
+from nanoae.engine import losses
+from nanoae.engine.fusion import InPlace
+from nanoae.engine.layers import Elementwise, Layer, Noisy
+
+rng = np.random.default_rng(0)
+
+
+def away_from_zero(*shape):
+    """Random numbers with |x| >= 0.1: finite differences must not step over the kink of a ReLU."""
+    x = rng.standard_normal(shape)
+    return x + 0.1 * np.sign(x)
+
+
+NOT_BUILT_ALONE = {Elementwise, Noisy, Penalty, InPlace}  # InPlace comes out of fusion, which test_training compares
+NETWORKS = {
+    "all smooth activations": lambda: [
+        Linear(7),
+        Tanh(),
+        Linear(6),
+        Sigmoid(),
+        Linear(5),
+        Softplus(),
+        Linear(3),
+        ELU(),
+    ],
+    "kinked": lambda: [Linear(7), ReLU(), Linear(6), LeakyReLU(), Linear(4)],
+    "tied twice": lambda: (a := Linear(6), b := Linear(3), [a, Tanh(), b, TiedLinear(b), Tanh(), TiedLinear(a)])[-1],
+    "one source, two tied": lambda: (a := Linear(6), [a, Tanh(), TiedLinear(a), Linear(6), Tanh(), TiedLinear(a)])[-1],
+    "dropout, its noise frozen": lambda: [Dropout(0.2), Linear(7), Tanh(), Dropout(0.5), Linear(4)],
+    "activations first": lambda: [Tanh(), Softplus(), Linear(4), Sigmoid()],
+}
+LOSSES = {  # residuals |r| >= 0.1, and away from Huber's delta
+    MSE: lambda y: y - away_from_zero(*y.shape),
+    L1: lambda y: y - away_from_zero(*y.shape),
+    Huber: lambda y: y - rng.choice([-2, -0.5, 0.2, 0.7, 1.5], y.shape),
+    BCE: lambda y: rng.random(y.shape),
+    SoftmaxCrossEntropy: lambda y: rng.integers(0, y.shape[1], len(y)),
+}
+
+
+def build(layers, n_in, ops, dtype="float64"):
+    return Sequential(layers).build(n_in, ops, dtype, random_state=1)
+
+
+# ---------------------------------------------------------------- right ones pass
+
+
+@pytest.mark.parametrize("layer", sorted(set(everything(Layer)) - NOT_BUILT_ALONE, key=lambda layer: layer.__name__))
+def test_every_element_of_every_layer(ops, layer):
+    assert layer in EXAMPLES, f"add a network with a {layer.__name__} to EXAMPLES"
+    net = build(EXAMPLES[layer](), 5, ops)
+    assert any(type(part) is layer for part in net.layers)
+    report = check_gradients(net, away_from_zero(4, 5), elementwise=True, tolerance=1e-7)
+    assert report.ok, f"\n{report}"
+
+
+@pytest.mark.parametrize("reduction", losses.REDUCTIONS)
+@pytest.mark.parametrize("loss", everything(losses.Loss))
+def test_every_element_of_every_loss(ops, loss, reduction):
+    assert loss in LOSSES, f"add targets for {loss.__name__} to LOSSES"
+    y = rng.standard_normal((4, 3))
+    net, t = build([Identity()], 3, ops), LOSSES[loss](y)
+    report = check_gradients(net, y, t, loss(reduction=reduction, weight=0.7), elementwise=True, tolerance=1e-7)
+    assert report.ok, f"\n{report}"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_whole_network(ops, name):
+    net = build(NETWORKS[name](), 8, ops)
+    report = check_gradients(net, away_from_zero(5, 8))
+    assert report.ok, f"\n{report}"
+    learned = [row.parameter for row in report.rows if row.layer != "network"]
+    assert learned == [parameter for layer in net.layers for parameter in layer.params]
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
+def test_whole_network_with_its_loss(ops, loss):
+    net, x = build([Linear(6), Tanh(), Linear(4)], 8, ops), away_from_zero(5, 8)
+    t = LOSSES[loss](ops.to_numpy(net.forward(ops.to_device(x))).copy())
+    report = check_gradients(net, x, t, loss())
+    assert report.ok, f"\n{report}"
+
+
+@pytest.mark.parametrize("settings", [{}, {"tied_weights": True}, {"loss": "bce", "activation": "elu"}], ids=str)
+def test_fitted_autoencoder(ops, digits, settings):
+    ae = nanoae.Autoencoder(5, (12,), epochs=1, backend=ops, random_state=0, **{"activation": "tanh", **settings})
+    x = digits[1][:6]
+    report = check_gradients(ae.fit(digits[0]), x, x, losses.get(ae.loss))
+    assert report.ok, f"\n{report}"
+
+
+def test_float32_gradients_are_the_rounded_float64_ones(ops):
+    net = build([Linear(16), ReLU(), Linear(6), Sigmoid(), Linear(8)], 8, ops, "float32")
+    twin = net.rebuilt(ops, "float64")
+    x, dy = rng.standard_normal((2, 9, 8))
+    for each in (net, twin):
+        each.forward(ops.to_device(x, each.dtype), train=True)
+        each.backward(ops.to_device(dy, each.dtype))
+    np.testing.assert_allclose(ops.to_numpy(net.grad), ops.to_numpy(twin.grad), rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_built_anew_forgets_old_ties(ops):
+    """The check looks at a twin built from scratch: what a layer drags along from another network, only this sees."""
+    gradients, x = [], ops.to_device(rng.standard_normal((4, 5)))
+    source = Linear(3)
+    for layers in ([source, TiedLinear(source)], [source, Linear(5)], [Linear(3), Linear(5)]):
+        net = build(layers, 5, ops)
+        net.forward(x, train=True)
+        net.backward(x)
+        gradients.append(ops.to_numpy(net.grad).copy())
+    assert (gradients[1] == gradients[2]).all()
+
+
+# ---------------------------------------------------------------- a kink's own value
+
+
+@pytest.mark.parametrize(("layer", "slope"), [(ReLU(), 0), (LeakyReLU(0.2), 0.2), (ELU(0.7), 0.7)], ids=repr)
+def test_slope_at_the_kink(ops, dtype, device, close, layer, slope):
+    net = build([Identity(), layer], 3, ops, dtype)
+    close(net.forward(device(np.zeros((2, 3))), train=True), 0)
+    close(net.backward(device(np.ones((2, 3)))), slope)
+
+
+@pytest.mark.parametrize(("loss", "r", "slope"), [(L1("sum"), 0.0, 0), (Huber(0.5, "sum"), 0.5, 0.5),
+                                                  (Huber(0.5, "sum"), -0.5, -0.5)])  # fmt: skip
+def test_slope_at_the_kink_of_a_loss(ops, dtype, device, close, loss, r, slope):
+    loss.build(ops, dtype).forward(device(np.full((2, 3), r)), device(np.zeros((2, 3))))
+    close(loss.backward(), slope)
+
+
+# ---------------------------------------------------------------- wrong ones are caught
+
+
+class WrongSign(Tanh):
+    def df(self, dy, y, out):
+        return self.ops.scale_inplace(super().df(dy, y, out), -1)
+
+
+class WrongDerivative(Sigmoid):
+    """y instead of y (1 - y)."""
+
+    def df(self, dy, y, out):
+        return self.ops.multiply(dy, y, out=out)
+
+
+class LostBiasSum(Linear):
+    """db = dy[0] instead of the sum over the batch."""
+
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.grads["b"][...] = dy[0]
+        return dx
+
+
+class TransposedWeight(Linear):
+    """dx = dy W instead of dy Wᵀ: the shapes agree when the layer is square."""
+
+    def backward(self, dy):
+        super().backward(dy)
+        return dy @ self.params["W"]
+
+
+class TransposedGradient(Linear):
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.grads["W"][...] = self.grads["W"].T.copy()
+        return dx
+
+
+class ForgottenTerm(TiedLinear):
+    """The second use of the tied matrix adds nothing to its gradient."""
+
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.dW[...] = 0
+        return dx
+
+
+class LostMask(Dropout):
+    def backward(self, dy):
+        return dy
+
+
+class LostFactor(MSE):
+    """dy = (y - t) / (N D), without the 2."""
+
+    def value(self, y, t, scale, out):
+        loss = super().value(y, t, scale, out)
+        self.ops.scale_inplace(out, 0.5)
+        return loss
+
+
+def forgotten():
+    source = Linear(4)
+    return [source, Tanh(), ForgottenTerm(source)]
+
+
+BROKEN = {  # name -> (layers, loss, the first thing that must fail)
+    "wrong sign": (lambda: [Linear(4), WrongSign(), Linear(4)], None, "W"),
+    "wrong derivative": (lambda: [Linear(4), WrongDerivative()], None, "W"),
+    "lost bias sum": (lambda: [LostBiasSum(4)], None, "b"),
+    "transposed weight": (lambda: [TransposedWeight(4)], None, "x"),
+    "transposed gradient": (lambda: [TransposedGradient(4)], None, "W"),
+    "forgotten tied term": (forgotten, None, "W"),
+    "lost mask": (lambda: [Linear(4), LostMask(0.5)], None, "W"),
+    "lost factor 2": (lambda: [Linear(4)], LostFactor(), "W"),
+}
+
+
+@pytest.mark.parametrize("elementwise", [False, True], ids=["directions", "elementwise"])
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_backward_is_caught(ops, name, elementwise):
+    layers, loss, culprit = BROKEN[name]
+    x, t = away_from_zero(5, 4), rng.standard_normal((5, 4))
+    report = check_gradients(build(layers(), 4, ops), x, None if loss is None else t, loss, elementwise=elementwise)
+    failed = [row.parameter for row in report.rows if not row.ok]
+    assert not report.ok and failed[0] == culprit, f"\n{report}"
+    assert "FAIL" in str(report)
+
+
+def test_nan_and_nothing_are_no_success():
+    assert not nanoae.GradientReport().ok
+    net = Sequential([Linear(3)]).build(4, random_state=0)
+    net.theta[0] = np.nan
+    assert not check_gradients(net, away_from_zero(2, 4)).ok
+
+
+# ---------------------------------------------------------------- the check itself
+
+
+def test_printed_table(ops):
+    net = build([Linear(3), Tanh()], 5, ops)
+    lines = str(check_gradients(net, away_from_zero(4, 5))).splitlines()
+    assert lines[0].split() == ["layer", "parameter", "analytic", "numeric", "rel.", "error", "verdict"]
+    assert [line.split()[:4] for line in lines[1:3]] == [["0", "Linear(5,", "3)", "W"], ["0", "Linear(5,", "3)", "b"]]
+    assert [line.split()[:2] for line in lines[3:]] == [["network", "theta"], ["network", "x"]]
+    assert all(line.endswith("ok") for line in lines[1:])
+
+
+@pytest.mark.parametrize("of", ["network", "layer in it", "with its loss"])
+def test_the_check_leaves_its_arguments_alone(ops, of):
+    net, x = build([Linear(3), Tanh()], 5, ops, "float32"), away_from_zero(4, 5).astype(np.float32)
+    theta, before, loss = ops.to_numpy(net.theta).copy(), x.copy(), MSE().build(ops, net.dtype)
+    subject = net.layers[0] if of == "layer in it" else net
+    check_gradients(subject, x, *((np.zeros((4, 3)), loss) if of == "with its loss" else ()))
+    assert (ops.to_numpy(net.theta) == theta).all() and (x == before).all()
+    assert net.dtype == loss.dtype == np.float32 and net.layers[1].need_dx
+    net.theta[...] = 0
+    assert not net.layers[0].params["W"].any()  # its weights are still views of theta
+
+
+def test_a_single_layer_and_an_unbuilt_network_can_be_checked():
+    x = away_from_zero(4, 5)
+    assert check_gradients(Linear(3), x).ok
+    assert check_gradients(Sequential([Linear(3), Tanh()]), x).ok
+    with pytest.raises(TypeError, match="expected a Sequential, a Layer or a fitted estimator, got list"):
+        check_gradients([Linear(3)], x)
