@@ -1,0 +1,184 @@
+"""The command: `python -m benchmarks [steps | run | import | growth]`. Without a word it is `steps`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cases import CASES, QUICK
+from benchmarks.contenders import CONTENDERS
+from benchmarks.growth import draw, sweeps
+from benchmarks.machine import machine, pin
+from benchmarks.package import import_times, install_size, package_table
+from benchmarks.steps import INSTALL, LossMismatch, Settings, measure
+from benchmarks.table import how, markdown, notes, save, steps_table, where, write_json
+from benchmarks.whole import RunFailed, measure_runs, runs_table
+from benchmarks.worker import WorkerError
+
+SHIPPED, BEST = "as shipped", "best"
+Outcome = tuple[list[str], dict[str, Any], bool]  # paragraphs to print, facts to write, whether all went well
+
+
+def names(known) -> Callable[[str], list[str]]:
+    """An argparse type: a comma-separated choice of `known`."""
+
+    def parse(text: str) -> list[str]:
+        chosen = text.split(",")
+        if unknown := [name for name in chosen if name not in known]:
+            raise argparse.ArgumentTypeError(f"expected some of {','.join(known)}, got {','.join(unknown)}")
+        return chosen
+
+    return parse
+
+
+def at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number >= 1, got {text!r}")
+    return int(text)
+
+
+def new_file(text: str) -> Path:
+    """A file that can be written, as far as can be said before the measuring starts."""
+    if not Path(text).parent.is_dir():
+        raise argparse.ArgumentTypeError(f"expected a file in an existing folder, got {text!r}")
+    return Path(text)
+
+
+def figure_file(text: str) -> Path:
+    if find_spec("matplotlib") is None:
+        raise argparse.ArgumentTypeError(f"matplotlib is not installed: {INSTALL}")
+    return new_file(text)
+
+
+def plain_name(text: str) -> str:
+    if not text.replace("-", "").replace("_", "").isalnum():
+        raise argparse.ArgumentTypeError(f"expected a name of letters, digits, - and _, got {text!r}")
+    return text
+
+
+def parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", type=new_file, metavar="FILE", help="write machine, versions and every round")
+    common.add_argument("--save", type=plain_name, metavar="NAME", help="write benchmarks/results/NAME.md and .json")
+    limits = argparse.ArgumentParser(add_help=False)
+    limits.add_argument("--threads", type=at_least_one, default=2, help="CPUs and threads of every contender (2)")
+    limits.add_argument("--blas", choices=("as-shipped", "best", "both"), default="both", help="NumPy's BLAS as it "
+                        "ships, with the kernel that is best here, or both (run and growth: the best)")  # fmt: skip
+    top = argparse.ArgumentParser("python -m benchmarks", description="How fast nanoae is, beside its peers.")
+    commands = top.add_subparsers(dest="command", required=True)
+    steps = commands.add_parser("steps", parents=[common, limits], help="the time of a training step (the default)")
+    steps.add_argument("--quick", action="store_true", help=f"under 2 minutes: cases {','.join(QUICK)}, fewer rounds")
+    steps.add_argument("--cases", type=names(CASES), help=f"some of {','.join(CASES)}")
+    steps.add_argument("--rounds", type=at_least_one, help="timed blocks of each contender (15; 5 with --quick)")
+    steps.set_defaults(contenders=list(CONTENDERS))
+    run = commands.add_parser("run", parents=[common, limits], help="whole runs to a test error on MNIST")
+    run.add_argument("--data-dir", help="the folder that holds MNIST (else NANOAE_DATA)")
+    run.add_argument("--target", type=float, default=0.0055, help="test MSE to reach (0.0055)")
+    run.add_argument("--rounds", type=at_least_one, default=3, help="runs of each library (3)")
+    commands.add_parser("import", parents=[common], help="import time beyond NumPy's, and install size")
+    growth = commands.add_parser("growth", parents=[common, limits], help="cost over batch, width and rows")
+    growth.add_argument("--figure", type=figure_file, metavar="FILE", help="draw it (.png, .pdf, .svg)")
+    growth.add_argument("--rounds", type=at_least_one, default=5, help="timed blocks of each contender (5)")
+    growth.add_argument("--sizes", type=at_least_one, help="only so many sizes of each sweep, the smallest first")
+    growth.set_defaults(contenders=["nanoae", "torch"])
+    for command in (steps, growth):
+        command.add_argument("--contenders", type=names(CONTENDERS), help=f"some of {','.join(CONTENDERS)} "
+                             f"({','.join(command.get_default('contenders'))})")  # fmt: skip
+    return top
+
+
+def environments(choice: str) -> dict[str, dict[str, str]]:
+    """What each choice of BLAS sets before NumPy loads, the better one last."""
+    try:
+        from nanoae.backend.blas import best_environment
+    except ImportError:  # a nanoae without that room: nothing better is known
+        best: dict[str, str] = {}
+    else:
+        best = best_environment()
+    every: dict[str, dict[str, str]] = {SHIPPED: {}, BEST: best}
+    if choice == "both":
+        return every if best else {SHIPPED: {}}
+    return {name: every[name] for name in (choice.replace("-", " "),)}
+
+
+def say(text: str) -> None:
+    """Progress, on one line of a terminal."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def steps_command(options) -> Outcome:
+    block, pause = (0.25, 0.1) if options.quick else (0.4, 0.25)
+    settings = Settings(options.rounds or (5 if options.quick else 15), block, pause, options.threads)
+    chosen = environments(options.blas)
+    cases = options.cases or (QUICK if options.quick else CASES)
+    results = [measure(CASES[name], options.contenders, chosen, settings, say) for name in cases]
+    facts = {"settings": vars(settings), "environments": chosen, "cases": [result.as_json() for result in results]}
+    good = not any(column.absent == "failed" for result in results for column in result.columns)
+    return [*steps_table(results, options.contenders), how(results, settings)], facts, good
+
+
+def run_command(options) -> Outcome:
+    libraries = [name for name in ("nanoae", "torch") if CONTENDERS[name].installed]
+    environment = list(environments(options.blas).values())[-1]
+    runs = measure_runs(libraries, options.rounds, options.target, options.data_dir, options.threads, environment, say)
+    missing = [] if "torch" in libraries else [f"PyTorch is not installed: {INSTALL}"]
+    facts = {"threads": options.threads, "environment": environment, "target": options.target, "runs": runs}
+    return [markdown(*runs_table(runs)), *missing], facts, True
+
+
+def import_command(options) -> Outcome:
+    times = import_times()
+    size, built = install_size()
+    return [markdown(*package_table(times)), size], {**times, **built}, bool(built)
+
+
+def growth_command(options) -> Outcome:
+    settings = Settings(options.rounds, 0.2, 0.1, options.threads)
+    environment = dict(list(environments(options.blas).items())[-1:])
+    found = sweeps(options.sizes)
+    cases = [case for sweep in found for case in sweep.cases.values()]
+    results = {case.name: measure(case, options.contenders, environment, settings, say) for case in cases}
+    if options.figure:
+        draw(found, results, options.contenders, options.figure)
+    tables = [markdown(*sweep.table(results, options.contenders)) for sweep in found]
+    measured = [result.as_json() for result in results.values()]
+    facts = {"settings": vars(settings), "environment": environment, "cases": measured}
+    return [*tables, *notes(list(results.values())), how(list(results.values()), settings)], facts, True
+
+
+COMMANDS = {"steps": steps_command, "run": run_command, "import": import_command, "growth": growth_command}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] not in (*COMMANDS, "-h", "--help"):
+        arguments = ["steps", *arguments]
+    options = parser().parse_args(arguments)
+    if hasattr(options, "threads"):
+        pin(options.threads)
+    try:
+        paragraphs, facts, good = COMMANDS[options.command](options)
+    except (LossMismatch, RunFailed, WorkerError) as error:
+        say("")
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nbenchmarks: interrupted; nothing was written", file=sys.stderr)
+        return 130
+    facts = {"machine": machine(), **facts}
+    text = "\n\n".join([*paragraphs, where(facts["machine"])])
+    print(text)
+    if options.json:
+        write_json(options.json, facts)
+    if options.save:
+        save(options.save, text, facts)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

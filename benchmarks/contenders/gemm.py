@@ -1,0 +1,44 @@
+"""The floor: the bare matrix products of a step, `np.matmul` into memory that is there already."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.cases import Case
+from benchmarks.contenders.contender import Contender, Step
+
+Product = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def products(case: Case) -> tuple[list[Product], list[Product]]:
+    """(a, b, out) of every  out = a b  in a forward, and in the backward, in their order."""
+    random = np.random.default_rng(0).random
+    x, dx = ([random((case.batch, width), np.float32) for width in case.widths] for _ in range(2))
+    W = [weight for weight, _ in case.weights()]
+    forward = [(x[i], W[i], x[i + 1]) for i in range(len(W))]
+    backward: list[Product] = []
+    for i in reversed(range(len(W))):
+        backward.append((x[i].T, dx[i + 1], np.empty_like(W[i])))  # dW = xᵀ dy
+        if i:
+            backward.append((dx[i + 1], W[i].T, dx[i]))  # dx = dy Wᵀ
+    return forward, backward
+
+
+class Gemm(Contender):
+    same_loss = False  # it computes none
+
+    def run(self, todo: list[Product]) -> Step:
+        def step(i):
+            for a, b, out in todo:
+                np.matmul(a, b, out=out)
+            return 0.0
+
+        return step
+
+    def train(self, case: Case) -> list[Step]:
+        stages = [products(stage) for stage in case.stages()]
+        encoders = [forward[0] for forward, _ in stages]
+        return [self.run(encoders[:k] + forward + backward) for k, (forward, backward) in enumerate(stages)]
+
+    def reconstruct(self, case: Case) -> list[Step]:
+        return [self.run(products(case)[0])]

@@ -1,0 +1,97 @@
+"""PyTorch: eager with the fused Adam, and compiled."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from benchmarks.cases import Case
+from benchmarks.contenders.contender import Contender, Step, Unfit
+
+LOSSES: dict[str, Any] = {"mse": functional.mse_loss, "bce": functional.binary_cross_entropy_with_logits}
+
+
+class Model:
+    """A network with the case's weights. `forward`, the loss of a batch, is what gets compiled."""
+
+    def __init__(self, case: Case, compiled: Callable):
+        layers: list[torch.nn.Module] = []
+        for (W, b), name in zip(case.weights(), case.activations(), strict=True):
+            linear = torch.nn.Linear(*W.shape)
+            linear.weight.data, linear.bias.data = torch.from_numpy(W.T.copy()), torch.from_numpy(b)
+            layers += [linear, torch.nn.ReLU()] if name == "relu" else [linear]
+        self.network = torch.nn.Sequential(*layers)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-3, fused=True)
+        self.noise, loss = case.noise, LOSSES[case.loss]
+
+        def forward(batch: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
+            return loss(self.network(batch if noise is None else batch + noise), batch)
+
+        self.forward = compiled(forward)
+
+    def step(self, batch: torch.Tensor) -> torch.Tensor:
+        # Drawn outside of what is compiled: inside, torch.compile has a slower generator.
+        noise = torch.empty_like(batch).normal_(0, self.noise) if self.noise else None
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.forward(batch, noise)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+
+class Torch(Contender):
+    def start(self, threads):
+        torch.set_flush_denormal(True)  # Adam's moments of dead units decay to denormals, which cost it half its speed
+        torch.set_num_threads(threads)
+
+    def compiled(self, function):
+        return function
+
+    def train(self, case: Case) -> list[Step]:
+        x, batches = case.data()
+        images, rows = torch.from_numpy(x), torch.from_numpy(batches).unbind()
+        memory = torch.empty(case.batch, case.widths[0])
+        models = [Model(stage, self.compiled) for stage in case.stages()]
+
+        def stage(k: int) -> Step:
+            encoder = torch.nn.Sequential(*(layer for below in models[:k] for layer in list(below.network)[:2]))
+            encode = self.compiled(encoder) if k else None
+
+            def step(i):
+                # index_select into kept memory is faster than x[rows]
+                batch = torch.index_select(images, 0, rows[i % len(rows)], out=memory)
+                if encode is not None:
+                    with torch.no_grad():
+                        batch = encode(batch)
+                return models[k].step(batch)
+
+            return step
+
+        return [stage(k) for k in range(len(models))]
+
+    def reconstruct(self, case: Case) -> list[Step]:
+        x, network = torch.from_numpy(case.data()[0]), Model(case, self.compiled).network.requires_grad_(False)
+        network = self.compiled(torch.nn.Sequential(network, torch.nn.Sigmoid()) if case.loss == "bce" else network)
+
+        def step(i):
+            with torch.inference_mode():
+                return network(x)
+
+        return [step]
+
+
+class TorchCompile(Torch):
+    """Forward and loss compiled, and so their backward; the optimiser is the fused one, which is faster."""
+
+    def start(self, threads):
+        if not any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++", "cl"))):
+            raise Unfit("needs a C++ compiler (g++ or clang++), found none")
+        super().start(threads)
+
+    def compiled(self, function):
+        return torch.compile(function, fullgraph=True, dynamic=False)

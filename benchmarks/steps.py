@@ -1,0 +1,134 @@
+"""Steps: the time of a training step. First the losses are compared, then blocks of steps are timed, in turn."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from benchmarks.cases import Case
+from benchmarks.contenders import CONTENDERS
+from benchmarks.worker import Worker, WorkerError
+
+TOLERANCE = 1e-4  # relative, between float32 losses
+DISTURBED = 0.1  # CPUs that others kept busy during a block; from here on the block is left out
+INSTALL = 'pip install "nanoae[bench]"'
+
+Say = Callable[[str], None]
+
+
+class LossMismatch(RuntimeError):
+    """Two contenders do not compute the same thing."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """rounds, seconds per block, seconds of pause before a block (idle threads stop spinning), threads."""
+
+    rounds: int
+    block: float
+    pause: float
+    threads: int
+
+
+@dataclass
+class Column:
+    """One contender in one case. `blas` is "as shipped" or "best" where NumPy's BLAS does the work, else "".
+
+    absent   why there are no numbers: "not installed", "-" (does not fit) or "failed"; `note` says more
+    rounds   [{"us": microseconds per step, "others": CPUs others kept busy}, ...]
+    """
+
+    contender: str
+    blas: str = ""
+    absent: str = ""
+    note: str = ""
+    rounds: list[dict[str, Any]] = field(default_factory=list)
+    steps_per_block: int = 0
+    peak: int | None = None
+    losses: list[float] | None = None
+    kernel: str = ""
+
+    def undisturbed(self) -> list[float]:
+        """The times to believe: of blocks that nobody disturbed, or of all where fewer than three are left."""
+        calm = [block["us"] for block in self.rounds if (block["others"] or 0) < DISTURBED]
+        return calm if len(calm) >= 3 else [block["us"] for block in self.rounds]
+
+    @property
+    def us(self) -> float | None:
+        return statistics.median(self.undisturbed()) if self.rounds else None
+
+    def leave(self, absent: str, note: str) -> None:
+        self.absent, self.note = absent, note
+
+
+@dataclass
+class Result:
+    case: Case
+    columns: list[Column]
+
+    def column(self, contender: str, blas: str) -> Column | None:
+        return next((c for c in self.columns if c.contender == contender and c.blas in ("", blas)), None)
+
+    def blas_choices(self) -> list[str]:
+        return list(dict.fromkeys(c.blas for c in self.columns if c.blas)) or [""]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"case": asdict(self.case), "columns": [{**asdict(c), "us": c.us} for c in self.columns]}
+
+
+def check_losses(case: Case, columns: list[Column]) -> None:
+    """LossMismatch if a contender's first losses differ from the first contender's by more than TOLERANCE."""
+    given = [column for column in columns if column.losses is not None]
+    for column in given[1:]:
+        for i, (mine, theirs) in enumerate(zip(given[0].losses or [], column.losses or [], strict=True)):
+            if not abs(mine - theirs) <= TOLERANCE * abs(theirs):  # NaN is a mismatch, too
+                names = [f"{c.contender}{f' ({c.blas})' if c.blas else ''}" for c in (given[0], column)]
+                raise LossMismatch(
+                    f"case {case.name}: expected the same losses from the same weights and batches, got {mine!r} from "
+                    f"{names[0]} and {theirs!r} from {names[1]} at evaluation {i} (relative tolerance {TOLERANCE:g})."
+                )
+
+
+def measure(
+    case: Case, contenders: list[str], environments: dict[str, dict[str, str]], settings: Settings, say: Say
+) -> Result:
+    """Time `case`. `environments`: for each choice of BLAS, what it sets in the processes that compute with NumPy."""
+    columns, running = [], []
+    for name in contenders:
+        entry = CONTENDERS[name]
+        columns += [Column(name, blas) for blas in (environments if entry.numpy_blas else [""])]
+        if not entry.installed:
+            columns[-1].leave("not installed", f"{entry.title}: {INSTALL}")
+    with ExitStack() as stack:
+        for column in columns:
+            if not column.absent:
+                environment = environments.get(column.blas)
+                worker = stack.enter_context(Worker(column.contender, settings.threads, environment))
+                worker.send("open", case=asdict(case))
+                running.append((column, worker))
+        for column, worker in running:
+            say(f"{case.name}: preparing {CONTENDERS[column.contender].title}")
+            try:
+                opened = worker.receive()
+            except WorkerError as error:
+                column.leave("-" if error.unfit else "failed", f"{CONTENDERS[column.contender].title}: {error}")
+                continue
+            column.losses, column.kernel = opened["losses"], opened["kernel"]
+        check_losses(case, columns)
+        running = [(column, worker) for column, worker in running if not column.absent]
+        for column, worker in running:
+            say(f"{case.name}: warming up {CONTENDERS[column.contender].title}")
+            column.steps_per_block = worker.ask("warm", seconds=settings.block)
+        for number in range(settings.rounds):
+            say(f"{case.name}: round {number + 1} of {settings.rounds}")
+            for column, worker in running:
+                time.sleep(settings.pause)
+                column.rounds.append(worker.ask("time", steps=column.steps_per_block))
+        for column, worker in running:
+            column.peak = worker.ask("peak")
+    say("")
+    return Result(case, columns)
