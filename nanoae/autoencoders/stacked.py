@@ -40,7 +40,7 @@ class Stacked(NetworkEstimator):
         raise NotImplementedError
 
     def _taught(self, i: int) -> list[Layer]:
-        """The layers of network_ that take over what layer i's autoencoder learned: its encoder, then its decoder."""
+        """The layers of network_ that take over what layer i's autoencoder learned: its encoder (and its decoder)."""
         raise NotImplementedError
 
     def _widths(self):
@@ -77,8 +77,11 @@ class Stacked(NetworkEstimator):
 
     def _shallow(self, i: int, seed: np.random.SeedSequence) -> Autoencoder:
         """The autoencoder that pretrains layer i, untrained."""
-        values = {name: getattr(self, name) for name in self._per_layer}
-        own = {name: value[i] if isinstance(value, (list, tuple)) else value for name, value in values.items()}
+
+        def own(name):
+            value = getattr(self, name)
+            return value[i] if isinstance(value, (list, tuple)) else value
+
         last = i == len(self.sizes) - 1
         codes = {"loss": "bce" if self.activation == "sigmoid" else "mse", "output_activation": self.activation}
         return Autoencoder(
@@ -90,12 +93,12 @@ class Stacked(NetworkEstimator):
             learning_rate=self.learning_rate if self.pretrain_learning_rate is None else self.pretrain_learning_rate,
             weight_decay=self.weight_decay,
             batch_size=self.batch_size,
-            epochs=own["pretrain_epochs"],
+            epochs=own("pretrain_epochs"),
             initializer=self.initializer,
             bias_initializer=self.bias_initializer,
             tied_weights=self.tied_weights,
-            corruption=own["corruption"],
-            penalty=own["penalty"],
+            corruption=own("corruption"),
+            penalty=own("penalty"),
             backend=self.backend,
             dtype=self.dtype,
             random_state=int(seed.generate_state(1)[0]),
