@@ -80,8 +80,10 @@ class Estimator(Part):
         """The opposite of `to_file`, on an estimator with the saved parameters."""
         raise NotImplementedError
 
+    _learned: tuple[str, ...] = ()  # the attributes that fit leaves, and that make an estimator a fitted one
+
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "n_features_in_")
+        return all(hasattr(self, name) for name in self._learned)
 
     def check_fitted(self) -> None:
         if not self.__sklearn_is_fitted__():
@@ -93,10 +95,11 @@ class Estimator(Part):
 
     # ---------------------------------------------------------------- tables
 
-    def check_table(self, X, *, reset: bool = False, dtype=np.float32, allow_nan: bool = False) -> np.ndarray:
+    def check_table(self, X, *, reset: bool = False, dtype=np.float32, check=None) -> np.ndarray:
         """X as a finite array (N, D) of `dtype`, or a ValueError that says what is wrong with it.
 
-        With `reset` (in fit) its width and column names are remembered, else they must be the ones of fit.
+        With `reset` (in fit) its width and column names are remembered, else they must be the ones of fit. check(X) may
+        find more to say. Nothing is remembered of a table that is refused.
         """
         name = type(self).__name__
         names = _column_names(X)
@@ -114,10 +117,6 @@ class Estimator(Part):
         if reset:
             if len(X) < 2:
                 raise ValueError(f"{name}: expected at least 2 rows to learn from, got n_samples = 1 (1 sample).")
-            self.n_features_in_ = X.shape[1]
-            self.feature_names_in_ = names
-            if names is None:
-                del self.feature_names_in_
         else:
             self._check_names(names)
             if X.shape[1] != self.n_features_in_:
@@ -127,9 +126,19 @@ class Estimator(Part):
                 )
         with np.errstate(over="ignore"):
             X = np.ascontiguousarray(X, dtype)
-        if not allow_nan:
-            check_finite(X, name)
+        check_finite(X, name)
+        if check is not None:
+            check(X)
+        if reset:
+            self.remember(X.shape[1], names)
         return X
+
+    def remember(self, n_features: int, names) -> None:
+        """The table's width and, where it had any, its column names."""
+        self.n_features_in_ = n_features
+        vars(self).pop("feature_names_in_", None)
+        if names is not None:
+            self.feature_names_in_ = np.array(list(names), dtype=object)
 
     def _check_names(self, names) -> None:
         expected = getattr(self, "feature_names_in_", None)
@@ -169,8 +178,9 @@ def as_numbers(X, name: str) -> np.ndarray:
 
 def check_finite(X: np.ndarray, name: str) -> None:
     """ValueError with the place of the first NaN or infinity in X (N, D), if there is one."""
-    if np.isfinite(X.sum(dtype=np.float64)):
-        return
+    with np.errstate(invalid="ignore", over="ignore"):
+        if np.isfinite(X.sum(dtype=np.float64)):
+            return
     bad = ~np.isfinite(X)
     if bad.any():
         row, column = np.argwhere(bad)[0][:2]
@@ -206,3 +216,14 @@ def seed_of(random_state) -> int | None:
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31 - 1))
     raise ValueError(f"random_state: expected None, an int, a Generator or a RandomState, got {random_state!r}.")
+
+
+def float_type(dtype) -> np.dtype:
+    """np.float32 or np.float64 by whatever name; ValueError for anything else."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found not in (np.float32, np.float64):
+        raise ValueError(f"dtype: expected dtype float32 or float64, got {dtype}.")
+    return found

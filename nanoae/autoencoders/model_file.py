@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from nanoae.autoencoders.contract import Estimator
+from nanoae.backend import BackendError, get_ops
 from nanoae.data.files import read_arrays
 from nanoae.engine.part import construct, describe, known_parts
 
@@ -27,7 +28,15 @@ def save_model(model: Estimator, path) -> None:
     if params.pop("callbacks", None):
         warnings.warn(f"{type(model).__name__}.save: callbacks are code and are not saved", stacklevel=3)
     facts, arrays = model.to_file()
-    header = {"format": FORMAT, "class": type(model).__name__, "params": describe_params(params), **facts}
+    names = getattr(model, "feature_names_in_", None)
+    header = {
+        "format": FORMAT,
+        "class": type(model).__name__,
+        "params": {key: describe(value) for key, value in params.items()},
+        "n_features": model.n_features_in_,
+        "feature_names": None if names is None else list(names),
+        **facts,
+    }
     arrays = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays}
     path = Path(path)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
@@ -50,31 +59,37 @@ def load_model(path, backend: str | None = None) -> Estimator:
     try:
         header = json.loads(bytes(arrays.pop("header")))
         found = header["format"]
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{path}: expected a nanoae model (.npz with a JSON header), got {error!r}.") from error
     if found != FORMAT:
         raise ValueError(
             f"{path}: expected model format {FORMAT}, got {found!r}. Update nanoae: pip install -U nanoae."
         )
-    classes = {name: cls for name, cls in known_parts().items() if issubclass(cls, Estimator)}
+    classes = {name: cls for name, cls in known_parts().items() if issubclass(cls, Estimator) and hasattr(cls, "fit")}
     if header.get("class") not in classes:
         raise ValueError(
             f"{path}: expected a model class out of {', '.join(sorted(classes))}, got {header.get('class')!r}."
         )
     try:
         model = classes[header["class"]](**{k: construct(v) for k, v in header["params"].items()})
-        if backend is not None and "backend" in model.get_params(deep=False):
-            model.set_params(backend=backend)
+        if made_on := model.get_params(deep=False).get("backend"):
+            model.set_params(backend=backend or available(made_on))
         model.from_file(header, arrays)
-    except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
+        model.remember(int(header["n_features"]), header["feature_names"])
+    except (KeyError, TypeError, IndexError, ValueError, AttributeError, ArithmeticError, MemoryError) as error:
         raise ValueError(
             f"{path}: expected a whole nanoae model, got one that does not fit together: {error}"
         ) from error
     return model
 
 
-def describe_params(params: dict) -> dict:
-    return {key: describe(value) for key, value in params.items()}
+def available(backend):
+    """`backend`, or "auto" where this machine does not have it."""
+    try:
+        get_ops(backend)
+    except BackendError:
+        return "auto"
+    return backend
 
 
 def _umask() -> int:

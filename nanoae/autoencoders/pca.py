@@ -64,6 +64,7 @@ class PCA(Estimator):
 
     def evaluate(self, X) -> dict[str, float]:
         """{"loss", "mse"}: the mean squared error over X (N, D)."""
+        self.check_fitted()
         mse = float(np.mean((self.check_table(X, dtype=np.float64) - self.reconstruct(X)) ** 2))
         return {"loss": mse, "mse": mse}
 
@@ -82,12 +83,10 @@ class PCA(Estimator):
         save_model(self, path)
 
     def to_file(self):
-        arrays = {name: getattr(self, name) for name in self._learned}
-        return {"n_features_in": self.n_features_in_}, arrays
+        return {}, {name: getattr(self, name) for name in self._learned}
 
     def from_file(self, header, arrays):
         for name in self._learned:
             setattr(self, name, arrays[name])
-        self.n_features_in_ = int(header["n_features_in"])
 
     _learned = ("mean_", "components_", "explained_variance_", "explained_variance_ratio_")

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.contract import as_numbers
-from nanoae.autoencoders.estimator import Autoencoder, NetworkEstimator
+from nanoae.autoencoders.estimator import Autoencoder
+from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.engine.layers import Dropout, Layer, activation
 from nanoae.engine.losses import MSE, SoftmaxCrossEntropy
 from nanoae.training.progress import progress
@@ -44,6 +45,8 @@ class Stacked(NetworkEstimator):
         raise NotImplementedError
 
     def _widths(self):
+        if not isinstance(self.sizes, (list, tuple)):
+            raise ValueError(f"{type(self).__name__}: expected sizes to be a list of widths, got {self.sizes!r}.")
         return {f"sizes[{i}]": width for i, width in enumerate(self.sizes)}
 
     def _check_parameters(self):
@@ -56,8 +59,8 @@ class Stacked(NetworkEstimator):
             if isinstance(value, (list, tuple)) and len(value) != n:
                 raise ValueError(f"{name}: expected one {parameter}, or {n}, one for each layer, got {len(value)}.")
 
-    def _build(self, input_shape):
-        super()._build(input_shape)
+    def _build(self, input_shape, state=None):
+        super()._build(input_shape, state)
         self.pretrain_history_ = []
 
     def _pretrain(self, X):
@@ -290,8 +293,8 @@ class StackedPredictor(Stacked):
                 f"got {self.freeze!r}."
             )
 
-    def _build(self, input_shape):
-        super()._build(input_shape)
+    def _build(self, input_shape, state=None):
+        super()._build(input_shape, state)
         learned(self)[self.freeze].need_dx = False  # below it nothing learns, so backward may stop there
 
     def _trainable(self):

@@ -25,7 +25,7 @@ def get_ops(backend: str | Ops = "auto") -> Ops:
         return backend
     wished = backend
     if backend == "auto":
-        wished = os.environ.get("NANOAE_BACKEND", "auto")
+        wished = os.environ.get("NANOAE_BACKEND") or "auto"
     if wished == "numpy":
         return Ops()
     if wished == "cupy":

@@ -148,7 +148,8 @@ class TiedLinear(Layer):
 
     def resolve(self, in_shape):
         if in_shape != self.source.out_shape:
-            raise ValueError(f"{self}: expected inputs of shape {self.source.out_shape}, got {in_shape}.")
+            hint = "" if self.source.in_shape else " The source has to come before it, in the same list of layers."
+            raise ValueError(f"{self}: expected inputs of shape {self.source.out_shape}, got {in_shape}.{hint}")
         self.dW = self.ops.empty((self.source.n_in, self.source.n_out), self.dtype)
         self.source.also.append(self.dW)
         return self.source.in_shape

@@ -127,6 +127,6 @@ def get(loss: str | Loss) -> Loss:
     """The loss called `loss`, or a copy of `loss`; ValueError with the known names otherwise."""
     if isinstance(loss, Loss):
         return copy.copy(loss)
-    if loss not in LOSSES:
+    if not isinstance(loss, str) or loss not in LOSSES:
         raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {loss!r}.")
     return LOSSES[loss]()

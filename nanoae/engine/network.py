@@ -23,12 +23,15 @@ class Sequential:
     ops           a backend's primitives, or its name ("numpy", "cupy", "auto")
     dtype         "float32" or "float64"
     random_state  int, SeedSequence or None: the initial weights, and the noise of layers that draw any
+    state         what `state()` of a network of this shape gave: start from it instead
     """
 
     def __init__(self, layers: list[Layer]):
         self.layers = list(layers)
 
-    def build(self, input_shape, ops: Ops | str = "numpy", dtype="float32", random_state=None) -> Sequential:
+    def build(
+        self, input_shape, ops: Ops | str = "numpy", dtype="float32", random_state=None, state: list[Any] | None = None
+    ) -> Sequential:
         self.input_shape = tuple(np.atleast_1d(input_shape).tolist())
         self.ops, self.dtype = get_ops(ops), np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
@@ -43,12 +46,15 @@ class Sequential:
             shape = layer.build(self.ops, shape, self.dtype)
             layer.generator = generator
         self.output_shape = shape
-        self.parameters = Parameters(self.ops, self.layers, self.dtype, np.random.default_rng(weights))
+        theta = None if state is None else state[0]
+        self.parameters = Parameters(self.ops, self.layers, self.dtype, np.random.default_rng(weights), theta)
         self.theta, self.grad = self.parameters.theta, self.parameters.grad
         # Nobody needs the gradient of the data: up to the first layer that learns, dx is not computed.
         first = next((i for i, layer in enumerate(self.layers) if layer.params), 0)
         for i, layer in enumerate(self.layers):
             layer.need_dx = i > first
+        if state is not None:
+            self.set_state(state)
         return self
 
     def forward(self, x: Array, train: bool = False, start: int = 0, stop: int | None = None) -> Array:
@@ -82,9 +88,8 @@ class Sequential:
 
     def rebuilt(self, ops: Ops | str = "numpy", dtype="float64") -> Sequential:
         """A network with the same weights on another device or in another precision."""
-        twin = Sequential(construct_all(describe_all(self.layers))).build(self.input_shape, ops, dtype, random_state=0)
-        twin.set_state([self.ops.to_numpy(array) for array in self.state()])
-        return twin
+        state = [self.ops.to_numpy(array) for array in self.state()]
+        return Sequential(construct_all(describe_all(self.layers))).build(self.input_shape, ops, dtype, 0, state)
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and deepcopy: the description and the numbers. Views of theta would come back as copies of it."""
@@ -97,7 +102,8 @@ class Sequential:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.layers = construct_all(state["layers"])
         if "build" in state:
-            self.build(*state["build"]).set_state(state["arrays"])
+            input_shape, ops, dtype = state["build"]
+            self.build(input_shape, ops, dtype, state=state["arrays"])
 
     def freeze_noise(self, frozen: bool) -> None:
         """Let every noisy layer use its last noise again (True) or draw anew (False)."""

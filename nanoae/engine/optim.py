@@ -141,6 +141,6 @@ def get(optimizer: str | Optimizer, lr: LearningRate, weight_decay: float) -> Op
     for an unknown name."""
     if isinstance(optimizer, Optimizer):
         return copy.copy(optimizer)
-    if optimizer not in OPTIMIZERS:
+    if not isinstance(optimizer, str) or optimizer not in OPTIMIZERS:
         raise ValueError(f"optimizer: expected one of {', '.join(OPTIMIZERS)}, got {optimizer!r}.")
     return OPTIMIZERS[optimizer](lr=lr, weight_decay=weight_decay)

@@ -14,34 +14,32 @@ from nanoae.engine.layers import Layer
 
 
 class Parameters:
-    """The parameters of a list of built layers, initialised from `generator`.
+    """The parameters of a list of built layers: `values` (P,), or by default drawn by each one's initialiser.
 
     theta, grad   (P,) flat arrays on the device
     slices        (layer number, name) -> the slice of theta that holds that parameter
+
+    Raises ValueError where `values` has another size; then nothing was allocated, however large the layers.
     """
 
-    def __init__(self, ops: Ops, layers: list[Layer], dtype, generator: np.random.Generator):
-        self.ops = ops
+    def __init__(self, ops: Ops, layers: list[Layer], dtype, generator: np.random.Generator, values=None):
         self.slices: dict[tuple[int, str], slice] = {}
-        start, values = 0, []
+        asked, size = [], 0
         for i, layer in enumerate(layers):
             for name, (shape, initializer) in layer.parameters().items():
-                fan_in, fan_out = fans(shape)
-                values.append(initializer(generator, shape, fan_in, fan_out).ravel())
-                self.slices[i, name] = slice(start, start + math.prod(shape))
-                start += math.prod(shape)
-        self.theta = ops.zeros(start, dtype)
-        self.grad = ops.zeros(start, dtype)
-        if values:
-            ops.copy(ops.to_device(np.concatenate(values), dtype), out=self.theta)
-        for (i, name), where in self.slices.items():
-            shape = layers[i].parameters()[name][0]
-            layers[i].params[name] = self.view(self.theta, where, shape)
-            layers[i].grads[name] = self.view(self.grad, where, shape)
-
-    @staticmethod
-    def view(flat: Array, where: slice, shape: tuple[int, ...]) -> Array:
-        return flat[where].reshape(shape)
+                asked.append((layer, name, shape, initializer))
+                self.slices[i, name] = slice(size, size + math.prod(shape))
+                size += math.prod(shape)
+        if values is None:
+            drawn = [initializer(generator, shape, *fans(shape)).ravel() for _, _, shape, initializer in asked]
+            values = np.concatenate([np.empty(0), *drawn])
+        elif values.shape != (size,):
+            raise ValueError(f"parameters: expected {size:,} numbers, got an array of shape {values.shape}.")
+        self.theta: Array = ops.copy(ops.to_device(values, dtype), out=ops.empty(size, dtype))
+        self.grad: Array = ops.zeros(size, dtype)
+        for (layer, name, shape, _), where in zip(asked, self.slices.values(), strict=True):
+            layer.params[name] = self.theta[where].reshape(shape)
+            layer.grads[name] = self.grad[where].reshape(shape)
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:

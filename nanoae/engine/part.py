@@ -46,9 +46,10 @@ def describe(value: Any, among: list | None = None) -> Any:
 
 
 def construct(description: Any, among: list | None = None) -> Any:
-    """What `describe` described. ValueError for a type that is not known here."""
+    """What `describe` described; lists of numbers come back as tuples. ValueError for a type that is not known here."""
     if isinstance(description, list):
-        return [construct(item, among) for item in description]
+        items = [construct(item, among) for item in description]
+        return items if any(isinstance(item, Part) for item in items) else tuple(items)
     if not isinstance(description, dict):
         return description
     if "part" in description:

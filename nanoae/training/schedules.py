@@ -30,6 +30,10 @@ class StepDecay(Part):
     every: int
     factor: float = 0.1
 
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ValueError(f"StepDecay: expected every >= 1 steps, got {self.every}.")
+
     def __call__(self, t: int, total: int) -> float:
         return self.lr * self.factor ** ((t - 1) // self.every)
 

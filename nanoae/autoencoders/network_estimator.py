@@ -1,0 +1,208 @@
+"""NetworkEstimator: a network with a `fit`. Autoencoders, and classifiers built on them, differ in their layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nanoae.autoencoders.contract import Estimator, float_type, seed_of
+from nanoae.autoencoders.model_file import save_model
+from nanoae.backend import get_ops
+from nanoae.engine import optim
+from nanoae.engine.layers import Layer, Linear
+from nanoae.engine.losses import Loss
+from nanoae.engine.network import Sequential
+from nanoae.training.loop import EVALUATION_ROWS, Trainer
+
+
+class NetworkEstimator(Estimator):
+    """An estimator around one network_: the layers that make the code, then the rest, a decoder or a head.
+
+    A subclass says which layers (`_layers`) and which loss (`_criterion`), and takes these parameters and its own.
+
+    network_   a Sequential; its first `_n_encoder` layers are the ones that make the code
+    """
+
+    optimizer: Any
+    learning_rate: Any
+    weight_decay: Any
+    batch_size: Any
+    epochs: Any
+    initializer: Any
+    bias_initializer: Any
+    validation_fraction: Any
+    patience: Any
+    callbacks: Any
+    backend: Any
+    dtype: Any
+    random_state: Any
+    verbose: Any
+    history_: dict[str, list[float]]
+    _least_epochs = 1
+    _learned = ("network_", "n_features_in_")
+
+    # ---------------------------------------------------------------- building
+
+    def _layers(self, input_shape: tuple[int, ...]) -> tuple[list[Layer], list[Layer]]:
+        """(the layers that make the code, the rest), new ones."""
+        raise NotImplementedError
+
+    def _criterion(self) -> Loss:
+        """The loss that the network is trained on."""
+        raise NotImplementedError
+
+    def _widths(self) -> dict[str, int]:
+        """Of the encoder's layers, by the name they are given under; the code's is the last."""
+        raise NotImplementedError
+
+    def _trainable(self) -> list[slice] | None:
+        """The slices of theta that learn; None: all of it."""
+        return None
+
+    def _linear(self, width: int) -> Linear:
+        return Linear(width, self.initializer, self.bias_initializer)
+
+    def _check_parameters(self) -> None:
+        name = type(self).__name__
+        whole = {**self._widths(), "batch_size": self.batch_size, "epochs": self.epochs}
+        if self.patience is not None:
+            whole["patience"] = self.patience
+        for key, value in whole.items():
+            least = self._least_epochs if key == "epochs" else 1
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+                raise ValueError(f"{name}: expected {key} to be a whole number >= {least}, got {value!r}.")
+        real = {"validation_fraction": self.validation_fraction, "weight_decay": self.weight_decay}
+        if not callable(self.learning_rate):
+            real["learning_rate"] = self.learning_rate
+        for key, value in real.items():
+            if not isinstance(value, (int, float, np.number)):
+                raise ValueError(f"{name}: expected {key} to be a number, got {value!r}.")
+        if not 0 <= self.validation_fraction < 1:
+            raise ValueError(f"{name}: expected validation_fraction in [0, 1), got {self.validation_fraction!r}.")
+        if not isinstance(self.callbacks, (list, tuple)):
+            raise ValueError(f"{name}: expected callbacks to be a list of functions, got {self.callbacks!r}.")
+
+    def _build(self, input_shape: tuple[int, ...], state: list[np.ndarray] | None = None) -> None:
+        """network_, untrained, or with `state`, what another of the same shape had learned."""
+        self._check_parameters()
+        code, rest = self._layers(input_shape)
+        seed = np.random.SeedSequence(seed_of(self.random_state))
+        network_seed, self._order_seed = seed.spawn(2)
+        self._n_encoder = len(code)
+        ops = get_ops(self.backend)
+        self.network_ = Sequential(code + rest).build(input_shape, ops, self.dtype, network_seed, state)
+        self._loss = self._criterion().build(self.network_.ops, self.network_.dtype)
+        self.code_size_ = int(np.prod(code[-1].out_shape))
+        self.history_ = {"loss": [], "seconds": []}
+
+    # ---------------------------------------------------------------- training
+
+    def _pretrain(self, X: np.ndarray) -> None:
+        """What is learned from X (N, D) before the network is trained as a whole: here, nothing."""
+
+    def _hold_out(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of the rows to learn from, and of those to watch the loss on, out of n in random order."""
+        held = max(1, round(self.validation_fraction * n)) if self.validation_fraction else 0
+        if held >= n:
+            raise ValueError(f"{type(self).__name__}: validation_fraction leaves no rows to learn from ({n} in all).")
+        order = np.random.default_rng(self._order_seed).permutation(n)
+        return order[held:], order[:held]
+
+    def _train(self, X: np.ndarray, t: np.ndarray | None, validation: tuple | None) -> None:
+        """Train network_ on inputs X and targets t (None: X itself); validation: rows and targets to measure."""
+
+        def device(array):
+            return None if array is None else self.network_.ops.to_device(array)
+
+        if self.patience is not None and validation is None:
+            raise ValueError(
+                f"{type(self).__name__}: expected rows to watch with patience={self.patience}, got none. "
+                "Pass validation_data=... to fit, or set validation_fraction=0.1."
+            )
+        self._trainer = self._make_trainer(len(X), self.epochs)
+        watched = None if validation is None else (device(validation[0]), device(validation[1]))
+        self.history_ = self._trainer.fit(device(X), device(t), validation=watched)
+        self.interrupted_ = self._trainer.interrupted
+
+    def _make_trainer(self, rows: int, epochs: int) -> Trainer:
+        return Trainer(
+            self.network_,
+            self._loss,
+            optim.get(self.optimizer, self.learning_rate, self.weight_decay),
+            batch_size=self.batch_size,
+            epochs=epochs,
+            rows=rows,
+            seed=self._order_seed,
+            patience=self.patience,
+            callbacks=tuple(self.callbacks),
+            verbose=self.verbose,
+            trainable=self._trainable(),
+        )
+
+    def _check_X(self, X, reset=False, check=None) -> np.ndarray:
+        return self.check_table(X, reset=reset, dtype=float_type(self.dtype), check=check)
+
+    # ---------------------------------------------------------------- using
+
+    def transform(self, X) -> np.ndarray:
+        """The codes (N, K) of X (N, D)."""
+        self.check_fitted()
+        return self._run(self._check_X(X), 0, self._n_encoder)
+
+    def _run(self, X: np.ndarray, start: int, stop: int | None) -> np.ndarray:
+        """Layers start .. stop-1 on X, a block of rows at a time, into a new host array."""
+        net, ops = self.network_, self.network_.ops
+        shape = net.output_shape if stop is None else net.layers[stop - 1].out_shape
+        result = np.empty((len(X), *shape), self.dtype)
+        for row in range(0, len(X), EVALUATION_ROWS):
+            y = net.forward(ops.to_device(X[row : row + EVALUATION_ROWS]), start=start, stop=stop)
+            if stop is None:  # in place, if y is the last layer's own buffer and not perhaps the rows of X
+                y = self._loss.output(y, out=y if net.layers[-1].params else None)
+            result[row : row + len(y)] = ops.to_numpy(y)
+        return result
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """["autoencoder0", "autoencoder1", ...]: a name per code unit."""
+        self.check_fitted()
+        prefix = type(self).__name__.lower()
+        return np.array([f"{prefix}{i}" for i in range(self.code_size_)], dtype=object)
+
+    # ---------------------------------------------------------------- looking and keeping
+
+    def __getstate__(self):
+        """For pickle: without the trainer and the loss's buffers. partial_fit then starts its optimiser afresh."""
+        return {name: value for name, value in vars(self).items() if name not in ("_trainer", "_loss")}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        if "network_" in state:
+            self._loss = self._criterion().build(self.network_.ops, self.network_.dtype)
+
+    def summary(self) -> str:
+        """A table: layer, output shape, parameters; the total below."""
+        self.check_fitted()
+        lines = [("layer", "output", "parameters")]
+        for i, layer in enumerate(self.network_.layers):
+            count = sum(array.size for array in layer.params.values())
+            mark = "  <- code" if i == self._n_encoder - 1 else ""
+            shape = "(N, " + ", ".join(map(str, layer.out_shape)) + ")"
+            lines.append((repr(layer), shape, f"{count:,}{mark}"))
+        lines.append(("total", "", f"{self.network_.theta.size:,}"))
+        widths = [max(len(line[k]) for line in lines) for k in (0, 1)]
+        return "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}" for a, b, c in lines)
+
+    def save(self, path) -> None:
+        """Write the model to `path` (.npz with JSON inside, no pickle); `nanoae.load` opens it on any backend."""
+        self.check_fitted()
+        save_model(self, path)
+
+    def to_file(self):
+        """(facts, arrays) for the model file."""
+        state = {f"state{i}": self.network_.ops.to_numpy(array) for i, array in enumerate(self.network_.state())}
+        return {"input_shape": list(self.network_.input_shape), "history": self.history_}, state
+
+    def from_file(self, header, arrays):
+        """The opposite of `to_file`."""
+        self._build(tuple(header["input_shape"]), [arrays[f"state{i}"] for i in range(len(arrays))])
+        self.history_ = header["history"]
