@@ -100,9 +100,10 @@ def measure(
     columns, running = [], []
     for name in contenders:
         entry = CONTENDERS[name]
-        columns += [Column(name, blas) for blas in (environments if entry.numpy_blas else [""])]
-        if not entry.installed:
-            columns[-1].leave("not installed", f"{entry.title}: {INSTALL}")
+        for blas in environments if entry.numpy_blas else [""]:
+            columns.append(Column(name, blas))
+            if not entry.installed:
+                columns[-1].leave("not installed", f"{entry.title}: {INSTALL}")
     with ExitStack() as stack:
         for column in columns:
             if not column.absent:

@@ -60,7 +60,7 @@ def memory_cell(column: Column | None) -> str:
 def notes(results: list[Result]) -> list[str]:
     """What must be said: why a cell is empty, and whether the machine was busy with something else."""
     columns = [(result, column) for result in results for column in result.columns]
-    said = [f"{result.case.name}, {column.note}" for result, column in columns if column.note]
+    said = list(dict.fromkeys(f"{result.case.name}, {column.note}" for result, column in columns if column.note))
     blocks = [block["others"] for _, column in columns for block in column.rounds]
     disturbed = [others for others in blocks if (others or 0) >= DISTURBED]
     if disturbed:

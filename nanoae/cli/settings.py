@@ -55,6 +55,8 @@ SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {  # parameter -> (its t
     "random_state": (seed, "the seed that decides everything random (default: 0)"),
 }
 OPTIONS = {"random_state": "--seed"}
+METAVARS: dict[Callable, str] = {int: "N", seed: "N", float: "X", widths: "N,N"}
+WANTED: dict[Callable, str] = {float: "numbers", widths: "widths as 128x64", yes_or_no: "true or false"}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -67,8 +69,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         if kind is yes_or_no:
             group.add_argument(option, dest=name, action=argparse.BooleanOptionalAction, help=text)
         else:
-            metavar = {int: "N", seed: "N", float: "X", widths: "N,N"}.get(kind, "NAME")  # type: ignore[call-overload]
-            group.add_argument(option, dest=name, type=kind, metavar=metavar, help=text)
+            group.add_argument(option, dest=name, type=kind, metavar=METAVARS.get(kind, "NAME"), help=text)
 
 
 def chosen(args: argparse.Namespace, data: Dataset) -> dict[str, Any]:
@@ -98,6 +99,6 @@ def parse_grid(texts: list[str]) -> dict[str, list[Any]]:
         try:
             grid[name] = [kind(value.strip()) for value in values.split(",")]
         except (ValueError, KeyError) as error:
-            wanted = {int: "whole numbers", float: "numbers", widths: "widths as 128x64"}.get(kind, "true or false")  # type: ignore[call-overload]
+            wanted = WANTED.get(kind, "whole numbers")
             raise ValueError(f"--grid: expected {wanted} for {name}, got {values!r}.") from error
     return grid

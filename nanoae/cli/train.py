@@ -25,6 +25,7 @@ from nanoae.cli.output import run_folder, whole_file
 from nanoae.engine.part import describe
 
 PCA_LIMIT = 4096  # the most rows or columns, whichever are fewer: beyond, its matrix takes minutes
+LOSS_NAMES = {"loss": "loss", "val_loss": "validation loss"}
 FIGURES = ("reconstructions.png", "loss.png", "codes.png", "code_histogram.png")
 
 
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         say(f"model   {model.network_.theta.size:,} parameters\n\n{model.summary()}\n")
         train(model, x_train, args.quiet)
         say(trained(model))
-        conclude(args, folder, model, baseline, data)
+        conclude(args, folder, model, baseline, data, x_test)
     return 130 if model.interrupted_ else 0
 
 
@@ -77,7 +78,7 @@ def place(args: argparse.Namespace, suffix: str = "") -> tuple[Path, bool]:
         settings.preset(args.preset)  # a misspelt one is said before anything else
     if args.out or args.name:
         return args.out or Path("runs", args.name), False
-    return Path("runs", (args.preset or Path(args.data).stem) + suffix), True
+    return Path("runs", (args.preset or Path(args.data).resolve().stem) + suffix), True
 
 
 def prepared(model: Autoencoder, x_train: np.ndarray, x_test: np.ndarray) -> Autoencoder:
@@ -113,11 +114,18 @@ def epoch_line(epochs: int) -> Callable:
     return tell
 
 
-def conclude(args, folder: Path, model: Autoencoder, baseline: PCA | None, data: Dataset, **more: Any) -> None:
+def conclude(
+    args: argparse.Namespace,
+    folder: Path,
+    model: Autoencoder,
+    baseline: PCA | None,
+    data: Dataset,
+    x_test: np.ndarray,
+    **more: Any,
+) -> None:
     """Test the model, tell, and fill the folder: the model first, so that nothing that comes after can cost it."""
     model.save(folder / "model.npz")
     write_metrics(folder / "metrics.csv", model.history_)
-    x_test = data.flat()[1]
     results: dict[str, Any] = {"test": model.evaluate(x_test), "pca": baseline.evaluate(x_test) if baseline else None}
     config = describe_run(args, model, data) | more | {"results": results}
     with whole_file(folder / "config.json") as part:
@@ -127,7 +135,7 @@ def conclude(args, folder: Path, model: Autoencoder, baseline: PCA | None, data:
         if importlib.util.find_spec("matplotlib") is None:
             print('no figures: they need matplotlib: pip install "nanoae[cli]"')
         else:
-            draw(folder, model, baseline, data)
+            draw(folder, model, baseline, data, x_test)
     print(f"written to {folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
 
 
@@ -157,12 +165,8 @@ def trained(model: Autoencoder) -> str:
     last = [f"{label} {history[name][-1]:.4g}" for name, label in LOSS_NAMES.items() if history.get(name)]
     if model.patience and last:
         last[-1] += f"; kept the best weights, of epoch {np.argmin(history['val_loss']) + 1}"
-    return (
-        f"trained {len(history['loss'])} epochs in {sum(history['seconds']):.1f} s: {', '.join(last) or 'no loss yet'}"
-    )
-
-
-LOSS_NAMES = {"loss": "loss", "val_loss": "validation loss"}
+    epochs, seconds = len(history["loss"]), sum(history["seconds"])
+    return f"trained {epochs} epochs in {seconds:.1f} s: {', '.join(last) or 'no loss yet'}"
 
 
 def verdict(
@@ -215,26 +219,21 @@ def describe_run(args, model: Autoencoder, data: Dataset) -> dict[str, Any]:
     }
 
 
-def draw(folder: Path, model: Autoencoder, baseline: PCA | None, data: Dataset) -> None:
+def draw(folder: Path, model: Autoencoder, baseline: PCA | None, data: Dataset, x_test: np.ndarray) -> None:
     """The four figures, all of the test rows."""
     from nanoae import report
 
-    x_test = data.flat()[1]
     rows = {"original": x_test[:10], "autoencoder": model.reconstruct(x_test[:10])}
     if baseline:
         rows[f"PCA-{len(baseline.components_)}"] = baseline.reconstruct(x_test[:10])
     reconstructions(folder / FIGURES[0], rows, data)
     curves = {name: model.history_[name] for name in LOSS_NAMES if model.history_.get(name)}
     if curves:
-        report.loss_curves(folder / FIGURES[1], curves, loss_label(model))
+        report.loss_curves(folder / FIGURES[1], curves, str(model.loss))
     codes = model.transform(x_test)
     labels = data.y_test if data.y_test is not None and data.y_test.ndim == 1 else None
     report.code_scatter(folder / FIGURES[2], codes, labels)
     report.code_histogram(folder / FIGURES[3], {"code": codes})
-
-
-def loss_label(model: Autoencoder) -> str:
-    return model.loss if isinstance(model.loss, str) else repr(model.loss)
 
 
 def reconstructions(path: Path, rows: dict[str, np.ndarray], data: Dataset) -> None:

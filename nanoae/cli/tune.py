@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
             writer.writerows(table)
         say("\nbest    " + ", ".join(f"{name} {getattr(best, name)}" for name in grid))
         baseline = train.fit_pca(best.code_size_, x_train)
-        train.conclude(args, folder, best, baseline, data, grid=grid, tuning=table, interrupted=interrupted)
+        train.conclude(args, folder, best, baseline, data, x_test, grid=grid, tuning=table, interrupted=interrupted)
     return 130 if interrupted else 0
 
 

@@ -118,6 +118,9 @@ def loss_curves(path: PathT, history: Mapping[str, Sequence[float]], ylabel: str
     if losses.size and losses.min() > 0 and losses.max() > 20 * losses.min():
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        few = losses.max() < 1000 * losses.min()  # then a decade's 2 and 5 want labels, too
+        axes.yaxis.set_minor_locator(_matplotlib().ticker.LogLocator(subs=(2, 5)))
+        axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if few else "")
     axes.set_xlim(0.5, max(map(len, curves.values())) + 0.5)
     axes.locator_params(axis="x", integer=True, min_n_ticks=1)
     axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
@@ -222,7 +225,7 @@ def _figure(width: float, height: float, layout: Any = "constrained") -> Figure:
 def _plain(axes: Axes, xlabel: str = "", ylabel: str = "") -> Axes:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(AXIS)
-    axes.tick_params(colors=INK, labelsize=9, length=3)
+    axes.tick_params(which="both", colors=INK, labelsize=9, length=3)
     axes.set_xlabel(xlabel, color=INK, fontsize=11)
     axes.set_ylabel(ylabel, color=INK, fontsize=11)
     return axes

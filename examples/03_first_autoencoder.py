@@ -1,0 +1,36 @@
+"""A first autoencoder: 64 pixels -> 8 numbers -> 64 pixels, and how much better it is than PCA.
+
+PCA is the best *linear* map to 8 numbers and back: no autoencoder without an activation can beat it. The hidden layers
+are what one pays for, so PCA is what one has to compare with. Both are judged on images they have not seen.
+"""
+
+import argparse
+from pathlib import Path
+
+import nanoae
+from nanoae.report import image_rows
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--epochs", type=int, default=100)
+parser.add_argument("--out", type=Path, default=Path("runs/examples"), help="folder for the figure")
+parser.add_argument("--quick", action="store_true", help="a short run, for tests")
+args = parser.parse_args()
+epochs = 3 if args.quick else args.epochs
+
+# The five lines
+data = nanoae.load_data("digits")  # 1,437 + 360 handwritten digits of 8x8 pixels
+x_train, x_test = data.flat()  # (1437, 64) and (360, 64), in [0, 1]
+ae = nanoae.Autoencoder(code_size=8, epochs=epochs, batch_size=32, random_state=0)
+ae.fit(x_train, validation_data=x_test)
+codes = ae.transform(x_test)  # (360, 8)
+
+# What came of it
+pca = nanoae.PCA(n_components=8).fit(x_train)
+print(ae.summary())
+print(f"\nx_test {x_test.shape} -> codes {codes.shape} -> {ae.inverse_transform(codes).shape}\n")
+for name, model in (("PCA", pca), ("autoencoder", ae)):
+    print(f"{name:<12} test MSE {model.evaluate(x_test)['mse']:.5f}")
+
+args.out.mkdir(parents=True, exist_ok=True)
+rows = {"original": x_test, "autoencoder": ae.reconstruct(x_test), "PCA": pca.reconstruct(x_test)}
+print("figure:", image_rows(args.out / "03_reconstructions.png", rows, data.shape, n=12))

@@ -1,0 +1,550 @@
+"""Does the command do what it says, tell a user's mistake in one line, and never leave anything half done?"""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import everything
+
+import nanoae
+from nanoae.autoencoders.penalty import Penalty
+from nanoae.autoencoders.presets import PRESETS, preset, suited
+from nanoae.cli import EPILOG, command_line, gradcheck, main
+from nanoae.engine import layers, losses
+from nanoae.engine.fusion import InPlace
+from nanoae.training.loop import Trainer
+
+RNG = np.random.default_rng(0)
+TABLE = RNG.standard_normal((40, 3)) @ RNG.standard_normal((3, 6))
+FIGURES = {"reconstructions.png", "loss.png", "codes.png", "code_histogram.png"}
+FILES = {"model.npz", "metrics.csv", "config.json"}
+SHORT = ("--epochs", "2", "--no-figures")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """run("train", ...) in an empty folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NANOAE_DATA", str(tmp_path / "no-data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "no-cache"))
+    np.savetxt("table.csv", TABLE, delimiter=",", header="a,b,c,d,e,f", comments="", fmt="%.9g")
+
+    def command(*argv):
+        try:
+            code = main([str(arg) for arg in argv])
+        except SystemExit as stopped:  # argparse's own errors, --help and --version
+            code = stopped.code
+        return code, *capsys.readouterr()
+
+    return command
+
+
+def process(*argv, **settings):
+    return subprocess.Popen(
+        [sys.executable, "-m", "nanoae", *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **settings
+    )
+
+
+def environment():
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+
+def names(folder):
+    return {path.name for path in Path(folder).iterdir()}
+
+
+def everything_in(folder):
+    return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*"))
+
+
+def config(folder):
+    return json.loads(Path(folder, "config.json").read_text())
+
+
+# ---------------------------------------------------------------- train
+
+
+def test_train_alone_beats_pca_in_seconds(tmp_path):
+    pytest.importorskip("matplotlib")
+    started = time.perf_counter()
+    command = process("train", cwd=tmp_path, env=environment())
+    out, err = command.communicate(timeout=120)
+    assert command.returncode == 0, err
+    mse, pca = map(float, re.search(r"^test mse ([\d.]+)   PCA-8 ([\d.]+)$", out, re.M).groups())
+    assert mse < 0.6 * pca
+    assert time.perf_counter() - started < 30
+    for told in ("device  ", "data    digits: 1,437 training and 360 test rows of 8 x 8", "Linear(64, 128)", "epoch"):
+        assert told in out
+    assert everything_in(tmp_path) == ["runs", "runs/digits-1", *sorted(f"runs/digits-1/{n}" for n in FILES | FIGURES)]
+
+
+def test_the_run_folder_tells_everything(run):
+    code, out, _ = run("train", "--data", "table.csv", "--code-size", "2", "--epochs", "3", "--seed", "5", *SHORT[2:])
+    assert code == 0 and names("runs/table-1") == FILES
+    told = config("runs/table-1")
+    assert told["command"][:2] == ["nanoae", "train"] and told["versions"]["numpy"] == np.__version__
+    assert told["data"]["train"] == [32, 6] and told["settings"]["random_state"] == 5 and told["epochs_run"] == 3
+    with open("runs/table-1/metrics.csv") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["epoch", "loss", "val_loss", "seconds"] and [row[0] for row in rows[1:]] == ["1", "2", "3"]
+    model, x = nanoae.load("runs/table-1/model.npz"), nanoae.load_data("table.csv").flat()
+    assert told["results"]["test"]["mse"] == pytest.approx(model.evaluate(x[1])["mse"])
+    assert told["results"]["pca"]["mse"] == pytest.approx(nanoae.PCA(2).fit(x[0]).evaluate(x[1])["mse"])
+    assert f"test mse {told['results']['test']['mse']:.4g}   PCA-2 {told['results']['pca']['mse']:.4g}" in out
+    assert float(rows[-1][1]) == told["last_epoch"]["loss"] == model.history_["loss"][-1]
+
+
+def test_runs_are_numbered_and_never_overwritten(run):
+    for _ in range(2):
+        assert run("train", *SHORT)[0] == 0
+    assert run("train", *SHORT, "--name", "mine")[0] == 0 and names("runs") == {"digits-1", "digits-2", "mine"}
+    before = Path("runs/mine/model.npz").read_bytes()
+    code, _, err = run("train", *SHORT, "--name", "mine", "--seed", "1")
+    assert code == 2 and "it holds files already" in err and Path("runs/mine/model.npz").read_bytes() == before
+    Path("empty").mkdir()
+    assert run("train", *SHORT, "--out", "empty")[0] == 0 and names("empty") == FILES
+
+
+def test_the_same_seed_gives_the_same_model(run):
+    for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
+        run("train", *SHORT, "--out", name, "--seed", seed)
+    a, b, c = (config(name)["results"]["test"]["mse"] for name in "abc")
+    assert a == b != c
+
+
+def test_quiet_prints_the_result_only(run):
+    code, out, err = run("train", *SHORT, "--quiet")
+    assert code == 0 and not err and [line.split()[0] for line in out.splitlines()] == ["test", "written"]
+
+
+@pytest.mark.parametrize("missing", ["matplotlib", "tqdm"])
+def test_trains_without_the_extras(run, monkeypatch, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
+    code, out, _ = run("train", "--epochs", "2")
+    assert code == 0 and names("runs/digits-1") >= FILES
+    assert ('no figures: they need matplotlib: pip install "nanoae[cli]"' in out) == (missing == "matplotlib")
+
+
+def test_figures_of_every_kind_of_data(run):
+    pytest.importorskip("matplotlib")
+    np.savez("colour.npz", X=RNG.integers(0, 256, (20, 4, 5, 3), np.uint8), y=np.arange(20) % 3)
+    for data, code_size in (("swiss-roll", 3), ("table.csv", 1), ("colour.npz", 5)):
+        code, _, err = run("train", "--data", data, "--code-size", code_size, "--epochs", "1", "--out", data[:4])
+        assert code == 0, err
+        assert names(data[:4]) == FILES | FIGURES
+
+
+def test_columns_of_different_spread_are_noted_and_not_changed(run):
+    np.save("spread.npy", TABLE * [1, 1, 1, 1, 1, 1000])
+    out = run("train", "--data", "spread.npy", *SHORT)[1]
+    assert "Standardise them first" in out
+    assert "Standardise" not in run("train", "--data", "table.csv", *SHORT)[1]
+
+
+def test_a_batch_larger_than_the_set_is_the_set(run):
+    assert run("train", "--data", "table.csv", "--batch-size", "100000", *SHORT)[0] == 0
+
+
+# ---------------------------------------------------------------- settings and presets
+
+
+def test_flags_beat_the_preset_and_the_preset_beats_the_defaults(run):
+    code, *_ = run("train", "--preset", "deep-32", "--data", "digits", "--code-size", "7", "--hidden", "20,10", *SHORT)
+    settings = config("runs/deep-32-1")["settings"]
+    assert code == 0 and settings["code_size"] == 7 and settings["hidden"] == [20, 10]
+    assert settings["loss"] == "bce" and settings["batch_size"] == 256 and settings["patience"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "widths"),
+    [("dense-64", [64, 784]), ("deep-32", [128, 32, 128, 784]), ("tf1-20", [500, 300, 20, 300, 500, 784])],
+)
+def test_presets_are_the_published_networks(name, widths):
+    model = nanoae.Autoencoder(**preset(name)).build(784)
+    assert [layer.n_out for layer in model.network_.layers if isinstance(layer, nanoae.Linear)] == widths
+    assert f"ReLU() (N, {model.code_size_}) 0 <- code" in re.sub(" +", " ", model.summary())
+    assert set(PRESETS[name]) <= set(model.get_params()) and model.epochs == 10
+
+
+def test_tf1_holds_out_5000_and_sums_half_the_squares():
+    settings = preset("tf1-20")
+    assert round(settings["validation_fraction"] * 60_000) == 5_000
+    loss = settings["loss"].build(nanoae.get_ops("numpy"), np.dtype(float))
+    assert loss.forward(np.full((3, 2), 2.0), np.zeros((3, 2))) == 12
+
+
+@pytest.mark.parametrize(("n", "d"), [(1437, 64), (60_000, 784), (2, 1), (40, 2), (1600, 3)])
+def test_suited_settings_can_be_built(n, d):
+    settings = suited(n, d)
+    assert 1 <= settings["code_size"] <= max(1, d - 1) and 10 <= settings["epochs"] <= 500
+    nanoae.Autoencoder(**settings).build(d)
+
+
+# ---------------------------------------------------------------- tune
+
+
+def test_tune_keeps_the_best_on_validation_rows(run):
+    grid = ("--grid", "code_size=1,3,2", "--grid", "activation=relu,tanh")
+    code, out, _ = run("tune", "--data", "table.csv", "--epochs", "30", "--no-figures", *grid)
+    folder = Path("runs/table-tune-1")
+    assert code == 0 and names(folder) == {*FILES, "tuning.csv"}
+    with open(folder / "tuning.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["code_size"], row["activation"]) for row in rows[:3]] == [("1", "relu"), ("1", "tanh"), ("3", "relu")]
+    best = min(rows, key=lambda row: float(row["validation_loss"]))
+    kept = config(folder)
+    assert len(rows) == 6 and str(kept["settings"]["code_size"]) == best["code_size"]
+    assert kept["settings"]["activation"] == best["activation"] and out.count("test mse") == 1
+    model = nanoae.load(folder / "model.npz")
+    assert min(model.history_["val_loss"]) == pytest.approx(float(best["validation_loss"]))
+
+
+def test_tune_goes_on_after_a_setting_that_diverges(run):
+    code, out, _ = run("tune", "--grid", "learning_rate=1e30,1e-3", *SHORT)
+    assert code == 0 and "diverged" in out and config("runs/digits-tune-1")["settings"]["learning_rate"] == 1e-3
+    assert config("runs/digits-tune-1")["tuning"][0]["validation_loss"] is None
+    code, _, err = run("tune", "--grid", "learning_rate=1e30", *SHORT)
+    assert code == 1 and "expected a finite loss" in err and names("runs") == {"digits-tune-1"}
+
+
+@pytest.mark.parametrize(
+    ("grid", "match"),
+    [
+        ("foo=1", "expected NAME=VALUE,VALUE,... with one of code_size"),
+        ("code_size", "got 'code_size'"),
+        ("code_size=a", "expected whole numbers for code_size, got 'a'"),
+        ("hidden=64,a", "expected widths as 128x64 for hidden"),
+        ("tied_weights=maybe", "expected true or false for tied_weights"),
+        ("loss=mse,bce", "got the loss itself"),
+        ("code_size=2,0", "code_size to be a whole number >= 1, got 0"),
+        ("activation=relu,rleu", "got 'rleu'"),
+    ],
+)
+def test_a_mistake_in_the_grid(run, grid, match):
+    code, out, err = run("tune", "--grid", grid, *SHORT)
+    assert code == 2 and match in err and not out and not Path("runs").exists()
+
+
+# ---------------------------------------------------------------- models in use
+
+
+@pytest.fixture
+def model(run):
+    assert run("train", "--data", "table.csv", "--code-size", "2", "--out", "model", *SHORT)[0] == 0
+    return nanoae.load("model/model.npz")
+
+
+def test_evaluate_prints_what_the_model_says(run, model):
+    x_train, x_test = nanoae.load_data("table.csv").flat()
+    for split, rows in (("train", x_train), ("test", x_test), ("all", np.concatenate([x_train, x_test]))):
+        code, out, _ = run("evaluate", "model", "--data", "table.csv", "--split", split)
+        pca = nanoae.PCA(2).fit(x_train).evaluate(rows)["mse"]
+        assert code == 0 and f"{split} mse {model.evaluate(rows)['mse']:.4g}   PCA-2 {pca:.4g}\n" in out
+
+
+@pytest.mark.parametrize("command", ["encode", "reconstruct"])
+@pytest.mark.parametrize("suffix", [".npy", ".csv"])
+def test_whole_files_come_back_in_their_order(run, model, command, suffix):
+    code, out, _ = run(command, "model/model.npz", "--data", "table.csv", "--out", f"out{suffix}")
+    expected = (model.transform if command == "encode" else model.reconstruct)(TABLE.astype("f4"))
+    written = np.load("out.npy") if suffix == ".npy" else np.loadtxt("out.csv", delimiter=",", skiprows=1)
+    assert code == 0 and "out" in out
+    np.testing.assert_allclose(written, expected, rtol=1e-6, atol=1e-6)
+    if suffix == ".csv":
+        head = Path("out.csv").read_text().splitlines()[0]
+        assert head == ("autoencoder0,autoencoder1" if command == "encode" else "a,b,c,d,e,f")
+
+
+def test_a_single_row_can_be_encoded(run, model):
+    np.save("one.npy", TABLE[:1])
+    assert run("encode", "model", "--data", "one.npy", "--out", "codes.npy")[0] == 0
+    np.testing.assert_allclose(np.load("codes.npy"), model.transform(TABLE[:1].astype("f4")), rtol=1e-6)
+
+
+def test_the_split_can_be_chosen(run, model):
+    run("encode", "model", "--data", "table.csv", "--split", "test", "--out", "codes.npy")
+    np.testing.assert_allclose(
+        np.load("codes.npy"), model.transform(nanoae.load_data("table.csv").flat()[1]), rtol=1e-5
+    )
+
+
+def test_images_come_back_as_images(run):
+    pytest.importorskip("matplotlib")
+    run("train", *SHORT, "--out", "model")
+    assert run("reconstruct", "model", "--data", "digits", "--out", "again.npy")[0] == 0
+    assert np.load("again.npy").shape == (1797, 8, 8)
+    assert run("reconstruct", "model", "--data", "digits", "--out", "again.png")[0] == 0
+    assert Path("again.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_pca_models_work_too(run):
+    nanoae.PCA(2).fit(TABLE).save("pca.npz")
+    code, out, _ = run("evaluate", "pca.npz", "--data", "table.csv")
+    assert code == 0 and "PCA, 6 numbers in codes of 2" in out
+    assert run("encode", "pca.npz", "--data", "table.csv", "--out", "codes.csv")[0] == 0
+    code, _, err = run("gradcheck", "--model", "pca.npz")
+    assert code == 2 and "expected an autoencoder, got a PCA, which has no gradients" in err
+
+
+@pytest.mark.parametrize(
+    ("argv", "match"),
+    [
+        (("evaluate", "model", "--data", "digits"), "expected X of shape (N, 6), got (360, 64)"),
+        (("evaluate", "modle", "--data", "table.csv"), "modle: No such file or directory"),
+        (("evaluate", "table.csv", "--data", "table.csv"), "expected a sound .npz file"),
+        (("evaluate", "model", "--data", "table.csv", "--backend", "tpu"), "got 'tpu'"),
+        (("encode", "model", "--data", "table.csv", "--out", "codes.txt"), "ends in .npy or .csv, got codes.txt"),
+        (("encode", "model", "--data", "table.csv", "--out", "table.csv"), "another file than the one that is read"),
+        (("encode", "model", "--data", "table.csv", "--out", "no/codes.npy"), "No such file or directory"),
+        (("encode", "model", "--data", "digits", "--out", "codes.npy"), "expected X of shape (N, 6)"),
+        (("reconstruct", "model", "--data", "digits", "--out", "table.npy"), "expected X of shape (N, 6)"),
+        (("encode", "model", "--data", "table.csv"), "--out"),
+    ],
+)
+def test_mistakes_with_a_model(run, model, tmp_path, argv, match):
+    before, table = everything_in(tmp_path), Path("table.csv").read_bytes()
+    code, _, err = run(*argv)
+    assert code == 2 and match in err and "Traceback" not in err
+    assert everything_in(tmp_path) == before and Path("table.csv").read_bytes() == table
+
+
+# ---------------------------------------------------------------- bad input to train
+
+
+def bad_files(folder):
+    """A folder of files that nobody can learn from."""
+    rows = ["a,b,c", *(f"{i},{i * i % 7},{i % 3}" for i in range(20))]
+
+    def with_cell(text):
+        return "\n".join([*rows[:5], f"4,{text},1", *rows[6:]])
+
+    for text in ("nan", "inf", "", "tall"):
+        Path(folder, f"{text or 'hole'}.csv").write_text(with_cell(text))
+    Path(folder, "one.csv").write_text("1,2,3\n")
+    Path(folder, "two.csv").write_text("1,2,3\n4,5,6\n")
+    Path(folder, "empty.csv").touch()
+    x = RNG.standard_normal((30, 4))
+    np.savez(Path(folder, "good.npz"), X=x)
+    Path(folder, "cut.npz").write_bytes(Path(folder, "good.npz").read_bytes()[:-50])
+    x[17, 2] = np.nan
+    np.save(Path(folder, "nan.npy"), x)
+    np.savez(Path(folder, "nan.npz"), x_train=x[:10], x_test=x[10:])
+    np.save(Path(folder, "huge.npy"), np.where(np.isnan(x), 1e39, x))
+    np.savez(Path(folder, "beyond.npz"), x_train=np.ones((9, 2)), x_test=np.full((9, 2), 1.5))
+    np.savez(Path(folder, "pickle.npz"), X=np.array([{}], dtype=object))
+    np.save(Path(folder, "text.npy"), np.full((5, 2), "a"))
+    Path(folder, "taken").touch()
+    Path(folder, "mnist").mkdir()
+    Path(folder, "mnist", "train-images-idx3-ubyte").write_bytes(b"hello world")
+    for name in ("train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
+        Path(folder, "mnist", name).touch()
+
+
+@pytest.mark.parametrize(
+    ("argv", "match"),
+    [
+        (("--data", "nan.csv"), "nan.csv: expected a number in row 6, column 'b', got 'nan'. Fill it in"),
+        (("--data", "inf.csv"), "row 6, column 'b', got 'inf'"),
+        (("--data", "hole.csv"), "row 6, column 'b', got ''. Fill it in"),
+        (("--data", "tall.csv"), "row 6, column 'b', got 'tall'"),
+        (("--data", "nan.npy"), "got nan in row 18, column 3 (counted from 1)"),
+        (("--data", "nan.npz"), "nan.npz, x_test: expected finite numbers of float32, got nan in row 8, column 3"),
+        (("--data", "huge.npy"), "got 1e+39 in row 18, column 3"),
+        (("--data", "one.csv"), "N >= 2 examples"),
+        (("--data", "two.csv"), "at least 2 rows to learn from"),
+        (("--data", "empty.csv"), "expected rows of numbers, got none"),
+        (("--data", "cut.npz"), "expected a sound .npz file"),
+        (("--data", "pickle.npz"), "got pickled objects"),
+        (("--data", "text.npy"), "of real numbers, got dtype <U1"),
+        (("--data", "mnist", "--data-dir", "."), "expected an IDX file"),
+        (("--data", "digit"), "Did you mean 'digits'?"),
+        (("--data", "gone.csv"), "no such file exists"),
+        (("--data", "good.npz", "--loss", "bce"), 'expected values in [0, 1] with loss="bce"'),
+        (("--data", "beyond.npz", "--loss", "bce"), 'with loss="bce", got [1.5, 1.5]'),
+        (("--data", "good.npz", "--label", "a"), "expected a .csv file to take the column 'a' from"),
+        (("--preset", "dense64"), "expected one of dense-64, deep-32, tf1-20, got 'dense64'. Did you mean 'dense-64'?"),
+        (("--out", "taken"), "expected a folder that is empty and can be written, got taken"),
+        (("--out", "taken/run"), "expected a folder that is empty and can be written, got taken"),
+        (("--out", "."), "it holds files already"),
+        (("--out", "new/er", "--epochs", "0"), "expected epochs to be a whole number >= 1, got 0"),
+        (("--hidden", "12,a"), "--hidden"),
+        (("--activation", "rleu"), "expected one of identity, relu"),
+        (("--optimizer", "adm"), "expected one of sgd, adam, adamw, got 'adm'"),
+        (("--loss", "softmax_cross_entropy"), "expected a loss of reconstructions"),
+        (("--learning-rate", "-1"), "expected a learning rate >= 0, got -1.0"),
+        (("--patience", "3", "--validation-fraction", "0"), "Add --validation-fraction 0.1"),
+        (("--backend", "tpu"), "got 'tpu'"),
+        (("--dtype", "float16"), "expected dtype float32 or float64, got float16"),
+        (("--seed", "-1"), "invalid seed value: '-1'"),
+        (("--name", "a", "--out", "b"), "not allowed with"),
+        (("--colour",), "unrecognized arguments: --colour"),
+    ],
+)
+def test_bad_input_is_one_clear_error_and_nothing_is_written(run, tmp_path, argv, match):
+    bad_files(tmp_path)
+    before = everything_in(tmp_path)
+    code, out, err = run("train", *argv)
+    assert code == 2 and match in err and "epoch" not in out
+    assert "Traceback" not in err and err.splitlines()[-1].startswith("nanoae") and "error: " in err.splitlines()[-1]
+    assert everything_in(tmp_path) == before
+
+
+def test_the_output_folder_is_tried_before_the_data_are_read(run, monkeypatch):
+    monkeypatch.setattr("nanoae.cli.data.read", lambda *_: pytest.fail("the data were read first"))
+    Path("taken").touch()
+    assert run("train", "--out", "taken")[0] == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission(run):
+    Path("locked").mkdir(mode=0o500)
+    code, _, err = run("train", "--out", "locked/run")
+    assert code == 2 and "Permission denied" in err
+
+
+def test_divergence_exits_1_and_leaves_nothing(run, tmp_path):
+    before = everything_in(tmp_path)
+    code, _, err = run("train", "--learning-rate", "1e30")
+    assert code == 1 and "expected a finite loss" in err and "RuntimeWarning" not in err
+    assert everything_in(tmp_path) == before
+
+
+def test_a_figure_that_fails_costs_no_model(run, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr("nanoae.report.loss_curves", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run("train", "--epochs", "2")
+    assert names("runs/digits-1") >= FILES and nanoae.load("runs/digits-1/model.npz")
+
+
+# ---------------------------------------------------------------- Ctrl-C
+
+
+def interrupt_at(monkeypatch, call):
+    """The given call of Trainer.epoch meets a Ctrl-C."""
+    calls, epoch = [], Trainer.epoch
+
+    def interrupted(self, *args, **kwargs):
+        calls.append(1)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return epoch(self, *args, **kwargs)
+
+    monkeypatch.setattr(Trainer, "epoch", interrupted)
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_ctrl_c_keeps_what_was_learned(run, monkeypatch, epoch):
+    pytest.importorskip("matplotlib")
+    interrupt_at(monkeypatch, epoch)
+    code, out, err = run("train", "--epochs", "50")
+    assert code == 130 and f"nanoae: warning: training was interrupted in epoch {epoch} of 50" in err
+    assert config("runs/digits-1")["interrupted"] and config("runs/digits-1")["epochs_run"] == epoch - 1
+    assert names("runs/digits-1") == FILES | FIGURES - ({"loss.png"} if epoch == 1 else set())
+    assert len(nanoae.load("runs/digits-1/model.npz").history_["loss"]) == epoch - 1 and "test mse" in out
+
+
+@pytest.mark.parametrize(("call", "kept"), [(1, 2), (4, 2)])
+def test_ctrl_c_ends_the_tuning_with_the_best_so_far(run, monkeypatch, call, kept):
+    interrupt_at(monkeypatch, call)
+    code, *_ = run("tune", "--grid", "code_size=2,3,4", *SHORT)
+    told = config("runs/digits-tune-1")
+    assert code == 130 and told["interrupted"] and told["settings"]["code_size"] == kept and len(told["tuning"]) == 1
+
+
+def test_ctrl_c_before_the_training_leaves_nothing(run, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nanoae.cli.data.read", interrupted)
+    code, _, err = run("train")
+    assert code == 130 and err == "nanoae: stopped\n" and not Path("runs").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_a_real_ctrl_c(tmp_path):
+    command = process("train", "--epochs", "100000", "--no-figures", cwd=tmp_path, env=environment())
+    for line in command.stdout:
+        if line.startswith("total"):
+            break
+    time.sleep(0.3)
+    command.send_signal(signal.SIGINT)
+    out, err = command.communicate(timeout=60)
+    assert command.returncode == 130 and "Traceback" not in err and "test mse" in out
+    assert names(tmp_path / "runs" / "digits-1") == FILES
+
+
+# ---------------------------------------------------------------- gradcheck
+
+
+def test_gradcheck_covers_every_layer_and_every_loss(run):
+    not_built_alone = {layers.Elementwise, layers.Noisy, Penalty, InPlace}
+    missing = {cls.__name__ for cls in set(everything(layers.Layer)) - not_built_alone} - set(gradcheck.LAYERS)
+    assert not missing, f"add a line to LAYERS in nanoae/cli/gradcheck.py for {missing}"
+    assert set(gradcheck.LOSSES) == {cls.__name__ for cls in everything(losses.Loss)}
+    code, out, _ = run("gradcheck", "--all")
+    assert code == 0 and "FAIL" not in out and f"{len(gradcheck.LAYERS) + len(gradcheck.LOSSES) + 1} checked" in out
+    assert all(f"\n{name}\n" in f"\n{out}" for name in (*gradcheck.LAYERS, *gradcheck.LOSSES))
+
+
+@pytest.mark.parametrize("argv", [(), ("--all",), ("--layer", "Tanh"), ("--model", "model")])
+def test_gradcheck_exits_1_for_a_wrong_backward(run, monkeypatch, argv):
+    run("train", "--activation", "tanh", "--out", "model", *SHORT)
+    assert run("gradcheck", *argv)[0] == 0
+    monkeypatch.setattr(layers.Tanh, "df", lambda self, dy, y, out: self.ops.multiply(dy, y, out=out))
+    code, out, _ = run("gradcheck", *argv)
+    assert code == 1 and "FAIL" in out and "FAILED" in out.splitlines()[-1]
+
+
+def test_gradcheck_of_an_unknown_layer(run):
+    code, out, err = run("gradcheck", "--layer", "tahn")
+    assert code == 2 and not out and "got 'tahn'. Did you mean Tanh?" in err
+
+
+# ---------------------------------------------------------------- info, help, the shell
+
+
+def test_info_tells_what_a_bug_report_needs(run):
+    code, out, _ = run("info", "--data-dir", "somewhere")
+    told = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert code == 0 and told["nanoae"] == nanoae.__version__ and told["numpy"] == np.__version__
+    assert {"python", "BLAS", "CPU", "GPU", "mnist", "fashion-mnist"} <= told.keys()
+    assert "not there yet" in told["mnist"] and "somewhere" in told["mnist"]
+
+
+def test_every_command_has_an_example_that_parses(run):
+    parser = command_line()
+    lines = [line.split("  ")[0].split()[1:] for line in re.findall(r"^  (nanoae .*)", EPILOG, re.M)]
+    for argv in lines:
+        parser.parse_args(argv)
+    commands = {argv[0] for argv in lines}
+    assert commands == {"train", "tune", "evaluate", "encode", "reconstruct", "gradcheck", "info"}
+    for command in commands:
+        code, out, _ = run(command, "--help")
+        example = " ".join(out[out.index("example: ") :].split()[1:])
+        assert code == 0 and example.startswith(f"nanoae {command}") and parser.parse_args(example.split()[1:])
+
+
+def test_version_and_no_command(run):
+    assert run("--version")[:2] == (0, f"nanoae {nanoae.__version__}\n")
+    code, out, err = run()
+    assert code == 2 and not out and "examples:" in err
+
+
+def test_a_reader_that_goes_away(tmp_path):
+    command = process("info", cwd=tmp_path, env=environment())
+    command.stdout.close()
+    assert not command.stderr.read() and command.wait() == 141
+
+
+def test_nothing_heavy_is_imported(tmp_path):
+    check = "import sys, nanoae.cli; assert not {'matplotlib', 'tqdm', 'sklearn', 'PIL', 'cupy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", check], check=True, cwd=tmp_path, env=environment())
