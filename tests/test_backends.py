@@ -2,16 +2,18 @@
 
 import ast
 import inspect
+import subprocess
 import sys
 import types
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import nanoae
 from nanoae import MSE, Adam, BackendError, Dropout, Linear, ReLU, Sequential, Sigmoid, Softplus, Tanh, Trainer, get_ops
-from nanoae.backend import Ops
+from nanoae.backend import Ops, blas
 from nanoae.engine import losses, optim
 
 PACKAGE = Path(nanoae.__file__).parent
@@ -220,3 +222,29 @@ def test_a_model_moves_between_devices(ops, digits):
     twin = ae.network_.rebuilt("numpy", "float32")
     y = twin.forward(digits[1])
     np.testing.assert_allclose(ae.reconstruct(digits[1]), y, rtol=1e-4, atol=1e-5)
+
+
+# ---------------------------------------------------------------- the BLAS under NumPy
+
+
+@pytest.mark.parametrize(
+    ("kernel", "flags", "environment", "better"),
+    [
+        ("Haswell", blas.AVX512_FLAGS | {"avx2"}, {}, {"OPENBLAS_CORETYPE": "SkylakeX"}),
+        ("Haswell", {"avx2"}, {}, {}),
+        ("SkylakeX", blas.AVX512_FLAGS, {}, {}),
+        ("Haswell", blas.AVX512_FLAGS, {"OPENBLAS_CORETYPE": "Haswell"}, {}),
+    ],
+)
+def test_a_slower_kernel_than_the_cpu_has_is_told(monkeypatch, kernel, flags, environment, better):
+    monkeypatch.setattr(blas, "openblas", lambda: SimpleNamespace(kernel=kernel))
+    monkeypatch.setattr(blas, "cpu_flags", lambda: flags)
+    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert blas.best_environment() == better
+
+
+def test_importing_nanoae_leaves_the_environment_alone():
+    code = "import os; before = dict(os.environ); import nanoae; assert dict(os.environ) == before"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,8 @@ def cpu_flags() -> set[str]:
 def best_environment() -> dict[str, str]:
     """Environment variables that would make OpenBLAS faster here, to be set before NumPy loads; {} for none."""
     blas = openblas()
+    if "OPENBLAS_CORETYPE" in os.environ:  # somebody has chosen
+        return {}
     if blas and blas.kernel in AVX2_KERNELS and cpu_flags() >= AVX512_FLAGS:
         return {"OPENBLAS_CORETYPE": "SkylakeX"}
     return {}

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import nanoae
 from nanoae.backend import BackendError
+from nanoae.backend.blas import best_environment
 from nanoae.cli import gradcheck, info, model, train, tune
 from nanoae.training.loop import NotFiniteError
 
@@ -53,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return 2
     args.argv = list(sys.argv[1:] if argv is None else argv)
+    if argv is None and args.run in (train.run, tune.run):
+        restart_on_the_best_blas()
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         warnings.simplefilter("ignore", RuntimeWarning)  # an overflow ends in a NotFiniteError, which says more
@@ -78,6 +81,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             say_error("stopped")
             return 130
     return 2
+
+
+def restart_on_the_best_blas() -> None:
+    """Start this process anew where OpenBLAS has taken a slower kernel than the CPU has: it reads its environment only
+    once, as NumPy loads. The process is ours, so its environment is ours to choose."""
+    better = best_environment()
+    if better and os.name == "posix":
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **better})
 
 
 def say_error(text: str) -> None:

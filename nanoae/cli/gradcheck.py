@@ -14,15 +14,27 @@ from nanoae.autoencoders.bottleneck import TopK
 from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
 from nanoae.autoencoders.penalty import Contractive, KLSparsity, L1Sparsity
 from nanoae.engine import losses
+from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
+from nanoae.engine.embedding import Embedding
 from nanoae.engine.layers import ACTIVATIONS, Dropout, Layer, Linear, Sigmoid, TiedLinear
+from nanoae.engine.norm import BatchNorm, LayerNorm
+from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
+from nanoae.engine.recurrent import GRU
+from nanoae.engine.shape import Flatten, Reshape
 
 ROWS = 4
 WIDTH = 5
+IMAGE = (2, 3, 4)
 
 
 def tied() -> list[Layer]:
     source = Linear(3)
     return [source, TiedLinear(source)]
+
+
+def tied_convolution() -> list[Layer]:
+    source = Conv2d(2, 3, 2, 1)
+    return [source, TiedConvTranspose2d(source)]
 
 
 def contractive() -> list[Layer]:
@@ -43,6 +55,18 @@ LAYERS: dict[str, tuple[list[Layer], tuple[int, ...]]] = {
     "L1Sparsity": ([L1Sparsity(0.3)], (WIDTH,)),
     "KLSparsity": ([Linear(3), Sigmoid(), KLSparsity(0.2, 0.5)], (WIDTH,)),
     "Contractive": (contractive(), (WIDTH,)),
+    "Flatten": ([Flatten()], IMAGE),
+    "Reshape": ([Reshape((4, 6))], IMAGE),
+    "Conv2d": ([Conv2d(2, 2, 2, 1)], IMAGE),
+    "ConvTranspose2d": ([ConvTranspose2d(2, 2, 3, 1, 1)], IMAGE),
+    "TiedConvTranspose2d": (tied_convolution(), IMAGE),
+    "MaxPool2d": ([MaxPool2d(2, 1)], IMAGE),
+    "AvgPool2d": ([AvgPool2d(2, 1)], IMAGE),
+    "Upsample": ([Upsample(2)], IMAGE),
+    "BatchNorm": ([BatchNorm()], IMAGE),
+    "LayerNorm": ([LayerNorm()], IMAGE),
+    "GRU": ([GRU(2)], (3, 2)),
+    "Embedding": ([Sigmoid(), Embedding(2, 3)], (WIDTH,)),  # words 0 and 1, by rounding
 }
 LOSSES = {cls.__name__: cls for cls in losses.LOSSES.values()}
 NETWORK = "network"  # all of them, one after another: is the chain right, too?

@@ -11,7 +11,7 @@ import numpy as np
 
 import nanoae
 from nanoae.backend import BackendError, get_ops
-from nanoae.backend.blas import best_environment, openblas
+from nanoae.backend.blas import best_environment, gflops, openblas
 from nanoae.data.catalogue import complete, places
 from nanoae.data.download import SOURCES
 
@@ -62,6 +62,7 @@ def blas() -> str:
     running = openblas()
     if running:
         text += f", {running.kernel} kernels, {running.threads} threads"
+    text += f", {gflops():.0f} GFLOP/s"
     faster = " ".join(f"{name}={value}" for name, value in best_environment().items())
     return f"{text} (faster here: {faster})" if faster else text
 
