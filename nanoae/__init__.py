@@ -9,11 +9,17 @@ from nanoae.autoencoders.penalty import Contractive, KLSparsity, L1Sparsity
 from nanoae.autoencoders.stacked import StackedAutoencoder, StackedClassifier, StackedRegressor
 from nanoae.backend import BackendError, get_ops
 from nanoae.data import Dataset, load_data
+from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
+from nanoae.engine.embedding import Embedding
 from nanoae.engine.gradcheck import GradientReport, check_gradients
 from nanoae.engine.layers import ELU, Dropout, Identity, LeakyReLU, Linear, ReLU, Sigmoid, Softplus, Tanh, TiedLinear
 from nanoae.engine.losses import BCE, L1, MSE, Huber, SoftmaxCrossEntropy
 from nanoae.engine.network import Sequential
+from nanoae.engine.norm import BatchNorm, LayerNorm
 from nanoae.engine.optim import SGD, Adam, AdamW
+from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
+from nanoae.engine.recurrent import GRU
+from nanoae.engine.shape import Flatten, Reshape
 from nanoae.training.loop import NotFiniteError, Trainer
 from nanoae.training.schedules import Constant, Cosine, StepDecay, WarmUp
 
@@ -22,6 +28,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BCE",
     "ELU",
+    "GRU",
     "L1",
     "MSE",
     "PCA",
@@ -29,23 +36,32 @@ __all__ = [
     "Adam",
     "AdamW",
     "Autoencoder",
+    "AvgPool2d",
     "BackendError",
+    "BatchNorm",
     "Constant",
     "Contractive",
+    "Conv2d",
+    "ConvTranspose2d",
     "Cosine",
     "Dataset",
     "Dropout",
+    "Embedding",
+    "Flatten",
     "GaussianNoise",
     "GradientReport",
     "Huber",
     "Identity",
     "KLSparsity",
     "L1Sparsity",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "MaskingNoise",
+    "MaxPool2d",
     "NotFiniteError",
     "ReLU",
+    "Reshape",
     "SaltAndPepper",
     "Sequential",
     "Sigmoid",
@@ -56,9 +72,11 @@ __all__ = [
     "StackedRegressor",
     "StepDecay",
     "Tanh",
+    "TiedConvTranspose2d",
     "TiedLinear",
     "TopK",
     "Trainer",
+    "Upsample",
     "WarmUp",
     "check_gradients",
     "get_ops",

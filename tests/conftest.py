@@ -20,6 +20,11 @@ BACKENDS = {  # name -> its primitives; one more line here runs every test on on
 GPU = {"cupy"}
 
 
+def image():
+    """Rows of five numbers as images (2, 3, 4)."""
+    return [nanoae.Linear(24), nanoae.Reshape((2, 3, 4))]
+
+
 EXAMPLES = {  # every layer of nanoae in a network for rows of five numbers; a new layer needs a line here
     nanoae.Linear: lambda: [nanoae.Linear(3, bias_init="he_normal")],
     nanoae.TiedLinear: lambda: (source := nanoae.Linear(3)) and [source, nanoae.TiedLinear(source)],
@@ -38,6 +43,20 @@ EXAMPLES = {  # every layer of nanoae in a network for rows of five numbers; a n
     L1Sparsity: lambda: [L1Sparsity(0.3)],
     KLSparsity: lambda: [nanoae.Linear(3), nanoae.Sigmoid(), KLSparsity(0.2, 0.5)],
     Contractive: lambda: (source := nanoae.Linear(3)) and [source, nanoae.Sigmoid(), Contractive(0.3, source)],
+    nanoae.Reshape: lambda: [nanoae.Linear(6), nanoae.Reshape((3, 2))],
+    nanoae.Flatten: lambda: [nanoae.Reshape((5, 1)), nanoae.Flatten()],
+    nanoae.Conv2d: lambda: [*image(), nanoae.Conv2d(2, 2, 2, 1, bias_init="he_normal")],
+    nanoae.ConvTranspose2d: lambda: [*image(), nanoae.ConvTranspose2d(2, 2, 3, 1, 1, bias_init="he_normal")],
+    nanoae.TiedConvTranspose2d: lambda: (
+        (source := nanoae.Conv2d(2, 3, 1, 1)) and [*image(), source, nanoae.TiedConvTranspose2d(source)]
+    ),
+    nanoae.MaxPool2d: lambda: [*image(), nanoae.MaxPool2d(2, 1)],
+    nanoae.AvgPool2d: lambda: [*image(), nanoae.AvgPool2d(2, 1)],
+    nanoae.Upsample: lambda: [*image(), nanoae.Upsample((1, 2))],
+    nanoae.BatchNorm: lambda: [nanoae.BatchNorm()],
+    nanoae.LayerNorm: lambda: [nanoae.LayerNorm()],
+    nanoae.GRU: lambda: [nanoae.Reshape((5, 1)), nanoae.GRU(2, bias_init="he_normal")],
+    nanoae.Embedding: lambda: [nanoae.Sigmoid(), nanoae.Embedding(2, 3)],  # words 0 and 1, by rounding
 }
 
 

@@ -150,3 +150,123 @@ VARIANCES = {
     "glorot": lambda fan_in, fan_out: 2 / (fan_in + fan_out),
     "he": lambda fan_in, fan_out: 2 / fan_in,
 }
+
+
+# ---------------------------------------------------------------- images: x (N, C, H, W); kernel, stride, ... are pairs
+
+
+def padded(x, padding, value=0.0):
+    (n, c, h, w), (ph, pw) = x.shape, padding
+    result = np.full((n, c, h + 2 * ph, w + 2 * pw), value)
+    for i in np.ndindex(x.shape):
+        result[i[0], i[1], i[2] + ph, i[3] + pw] = x[i]
+    return result
+
+
+def windows(x, kernel, stride):
+    """(n, c, oh, ow, the list of the numbers that the kernel meets there, row by row), for every step."""
+    n_rows, n_columns = ((size - k) // s + 1 for size, k, s in zip(x.shape[2:], kernel, stride, strict=True))
+    for n, c, oh, ow in np.ndindex(*x.shape[:2], n_rows, n_columns):
+        met = [x[n, c, stride[0] * oh + i, stride[1] * ow + j] for i, j in np.ndindex(kernel)]
+        yield n, c, oh, ow, [float(value) for value in met]
+
+
+def conv2d(x, W, b, stride, padding):
+    """y[n, k, oh, ow] = b[k] + Σ_cij W[k, c, i, j] x[n, c, s·oh + i - p, s·ow + j - p]; W (K, C, KH, KW)."""
+    y = {}
+    for n, c, oh, ow, met in windows(padded(x, padding), W.shape[2:], stride):
+        for k in range(len(W)):
+            products = [weight * value for weight, value in zip(W[k, c].ravel(), met, strict=True)]
+            y[n, k, oh, ow] = y.get((n, k, oh, ow), b[k]) + sum(products)
+    return table(y)
+
+
+def conv_transpose2d(x, W, b, stride, padding, output_padding=(0, 0)):
+    """Every x[n, k, h, w] adds its multiple of W[k] around (s·h - p, s·w - p); W (K, C, KH, KW)."""
+    sizes = [(m - 1) * s + k + e for m, s, k, e in zip(x.shape[2:], stride, W.shape[2:], output_padding, strict=True)]
+    y = np.zeros((len(x), W.shape[1], *sizes))
+    for n, k, h, w in np.ndindex(x.shape):
+        for c, i, j in np.ndindex(W.shape[1:]):
+            y[n, c, stride[0] * h + i, stride[1] * w + j] += W[k, c, i, j] * x[n, k, h, w]
+    (ph, pw), (rows, columns) = padding, y.shape[2:]
+    return y[:, :, ph : rows - ph, pw : columns - pw] + np.reshape(b, (-1, 1, 1))
+
+
+def max_pool2d(x, kernel, stride, padding):
+    everything = windows(padded(x, padding, -math.inf), kernel, stride)
+    return table({(n, c, oh, ow): max(met) for n, c, oh, ow, met in everything})
+
+
+def avg_pool2d(x, kernel, stride, padding):
+    everything = windows(padded(x, padding), kernel, stride)
+    return table({(n, c, oh, ow): sum(met) / len(met) for n, c, oh, ow, met in everything})
+
+
+def upsample(x, factor):
+    (n, c, h, w), (fh, fw) = x.shape, factor
+    return table({i: x[i[0], i[1], i[2] // fh, i[3] // fw] for i in np.ndindex(n, c, h * fh, w * fw)})
+
+
+def table(values):
+    """{index: value} as an array."""
+    result = np.full([1 + max(axis) for axis in zip(*values, strict=True)], np.nan)
+    for i, value in values.items():
+        result[i] = value
+    return result
+
+
+# ---------------------------------------------------------------- normalisation
+
+
+def moments(values):
+    """(mean, variance) of a list, the variance divided by its length."""
+    mean = sum(values) / len(values)
+    return mean, sum((value - mean) ** 2 for value in values) / len(values)
+
+
+def batch_norm(x, gamma, beta, eps, mean=None, var=None):
+    """Per feature x[:, d]; with the batch's own moments where none are given. Also returns those it used."""
+    y, used = np.empty(x.shape), []
+    for d in range(x.shape[1]):
+        used.append(moments([float(v) for v in x[:, d].ravel()]) if mean is None else (mean[d], var[d]))
+        y[:, d] = gamma[d] * (x[:, d] - used[d][0]) / math.sqrt(used[d][1] + eps) + beta[d]
+    return y, np.transpose(used)
+
+
+def layer_norm(x, gamma, beta, eps):
+    """Over as many of the last axes as gamma has."""
+    y = np.empty(x.shape)
+    for i in np.ndindex(x.shape[: x.ndim - gamma.ndim]):
+        mean, var = moments([float(v) for v in x[i].ravel()])
+        y[i] = gamma * (x[i] - mean) / math.sqrt(var + eps) + beta
+    return y
+
+
+# ---------------------------------------------------------------- sequences
+
+
+def add_rows(x, rows, n_rows):
+    """The sum of the x[n] that belong to each row."""
+    total = np.zeros((n_rows, x.shape[1]))
+    for values, row in zip(x, rows, strict=True):
+        total[row] += values
+    return total
+
+
+def gru(x, W, U, b, c, h):
+    """Every state h[t] (N, T, O) of Cho et al. 2014, one number at a time, the reset after the product, as cuDNN."""
+    (n, t, n_in), o = x.shape, len(U)
+    states = np.empty((n, t, o))
+    for row in range(n):
+        state = [float(value) for value in h[row]]
+        for step in range(t):
+            a = [b[k] + sum(x[row, step, i] * W[i, k] for i in range(n_in)) for k in range(3 * o)]
+            u = [c[k] + sum(state[i] * U[i, k] for i in range(o)) for k in range(3 * o)]
+            new = []
+            for k in range(o):
+                r, z = sigma(a[k] + u[k]), sigma(a[o + k] + u[o + k])
+                proposal = math.tanh(a[2 * o + k] + r * u[2 * o + k])
+                new.append((1 - z) * proposal + z * state[k])
+            state = new
+            states[row, step] = state
+    return states

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.backend.blas import openblas
+from nanoae.backend.layer_ops import LayerOps
 
 Array = Any  # numpy.ndarray here, cupy.ndarray on the GPU
 
@@ -42,7 +43,7 @@ def address(x: np.ndarray) -> int:
     return x.__array_interface__["data"][0]
 
 
-class Ops:
+class Ops(LayerOps):
     """NumPy primitives. One instance per network: it owns the scratch memory that some primitives need."""
 
     name = "numpy"
@@ -109,13 +110,17 @@ class Ops:
         other.result()
 
     def scratch(self, like: Array, name: str = "", dtype=None) -> Array:
-        """Reused memory of the shape and dtype of `like`, this thread's, valid until the primitive returns."""
+        """Reused memory of the shape, dtype and memory order of `like`, this thread's, until the primitive returns."""
         dtype = dtype or like.dtype
         key = (name, dtype.char, threading.get_ident())
         flat = self._scratch.get(key)
         if flat is None or flat.size < like.size:
             flat = self._scratch[key] = self.empty(like.size, dtype)
-        return flat[: like.size].reshape(like.shape)
+        if like.flags.c_contiguous:
+            return flat[: like.size].reshape(like.shape)
+        order = sorted(range(like.ndim), key=like.strides.__getitem__, reverse=True)  # its axes, as they lie in memory
+        axes = [order.index(axis) for axis in range(like.ndim)]
+        return flat[: like.size].reshape([like.shape[axis] for axis in order]).transpose(axes)
 
     def ones(self, n: int, dtype) -> Array:
         """A vector of n ones (kept: row and column sums are products with it)."""

@@ -5,8 +5,12 @@ The plain layers stay as they are; `fuse(network)` is what the training loop run
 
 from __future__ import annotations
 
+from nanoae.engine.conv import Convolution
 from nanoae.engine.layers import Elementwise, Layer, Linear, TiedLinear
 from nanoae.engine.network import Sequential
+from nanoae.engine.norm import BatchNorm
+
+NEED_NO_OUTPUT = (Linear, TiedLinear, Convolution, BatchNorm)  # whose backward does not look at their y
 
 
 class InPlace(Layer):
@@ -33,10 +37,10 @@ class InPlace(Layer):
 
 
 def fuse(network: Sequential) -> Sequential:
-    """`network` with every (Linear, activation) pair in place; theta, grad and all views are shared, not copied."""
+    """`network` with every activation behind one of NEED_NO_OUTPUT in place; theta, grad and all views are shared."""
     layers: list[Layer] = []
     for layer in network.layers:
-        if layers and isinstance(layer, Elementwise) and isinstance(layers[-1], (Linear, TiedLinear)):
+        if layers and isinstance(layer, Elementwise) and isinstance(layers[-1], NEED_NO_OUTPUT):
             layers[-1] = InPlace(layers[-1], layer)
         else:
             layers.append(layer)

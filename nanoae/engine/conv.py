@@ -1,0 +1,228 @@
+"""Convolutions: Conv2d, and its adjoint ConvTranspose2d. Read `Conv2d` first; the other runs it backwards.
+
+Both relate an image (C, H, W), the large side, to a map (K, OH, OW), by the same weights W (K, C, KH, KW). Seen as
+matrices, W is (K, C·KH·KW), a map (K, OH·OW·N), and im2col(image) (C·KH·KW, OH·OW·N) holds in a column what one step of
+the kernel meets. Then
+
+    map = W im2col(image)              Conv2d forward,           ConvTranspose2d backward
+    image = im2colᵀ(Wᵀ map)            ConvTranspose2d forward,  Conv2d backward;   im2colᵀ = col2im
+    dW = map im2col(image)ᵀ            of both, with the gradient for the side that is the output
+
+(Dumoulin & Visin 2016. What everyone calls convolution is the cross-correlation: the kernel is not flipped.)
+"""
+
+from __future__ import annotations
+
+import math
+
+from nanoae.backend import Array
+from nanoae.engine import init
+from nanoae.engine.image import ImageLayer, batch_first
+
+
+class Convolution(ImageLayer):
+    """The base of both directions: the three lines above, on (C, H, W, N) arrays.
+
+    image_shape (C, H, W)   map_shape (K, OH, OW)   known once built
+    """
+
+    image_shape: tuple[int, ...] = ()
+    map_shape: tuple[int, ...] = ()
+
+    @property
+    def W(self) -> Array:
+        """The weights as a matrix (K, C·KH·KW)."""
+        return self.params["W"].reshape(self.map_shape[0], -1)
+
+    @property
+    def dW(self) -> Array:
+        return self.grads["W"].reshape(self.map_shape[0], -1)
+
+    def columns(self, n: int) -> Array:
+        """Memory for im2col of n images, (C, KH, KW, OH, OW, N)."""
+        return self.memory("cols", (self.image_shape[0], *self.window.kernel, *self.map_shape[1:]), n)
+
+    def im2col(self, image: Array) -> Array:
+        """(C·KH·KW, OH·OW·N), there until the next im2col or to_image."""
+        cols = self.ops.im2col(image, self.window, out=self.columns(image.shape[-1]))
+        return cols.reshape(self.W.shape[1], -1)
+
+    def to_map(self, cols: Array, name: str, n: int) -> Array:
+        """map = W cols, of n images."""
+        y = self.memory(name, self.map_shape, n)
+        self.ops.matmul(self.W, cols, out=y.reshape(len(y), -1))
+        return y
+
+    def to_image(self, x: Array, name: str) -> Array:
+        """image = col2im(Wᵀ map)."""
+        cols = self.columns(x.shape[-1])
+        self.ops.matmul(self.W.T, x.reshape(len(x), -1), out=cols.reshape(self.W.shape[1], -1))
+        return self.ops.col2im(cols, self.window, out=self.memory(name, self.image_shape, x.shape[-1]))
+
+    def weight_gradient(self, side: Array, cols: Array) -> None:
+        """dW = map colsᵀ, computed as (cols mapᵀ)ᵀ: BLAS likes the longer side in front, by up to 1.6 times."""
+        side = side.reshape(len(side), -1)
+        dW = self.ops.matmul(cols, side.T, out=self.buffer("dW", (len(cols), len(side))))
+        self.ops.copy(dW.T, out=self.dW)
+
+    def add_bias(self, y: Array) -> Array:
+        """y[k] += b[k]; y seen with the batch in front."""
+        self.ops.add_bias_inplace(y.reshape(len(y), -1).T, self.params["b"])
+        return batch_first(y)
+
+    def bias_gradient(self, dy: Array) -> None:
+        """db[k] = Σ dy[k] over everything else."""
+        self.ops.sum_rows(dy.reshape(len(dy), -1).T, out=self.grads["b"])
+
+
+class Conv2d(Convolution):
+    """Convolution  y[n, k, oh, ow] = b[k] + Σ_cij W[k, c, i, j] x[n, c, s·oh + i - p, s·ow + j - p],  0 outside x.
+
+    n_out          K, output channels
+    kernel         (KH, KW) or one int for both, likewise
+    stride         s, the step from output to output
+    padding        p, the border of zeros around x
+
+    Shapes    x, dx (N, C, H, W)    y, dy (N, K, OH, OW)    W, dW (K, C, KH, KW), as PyTorch's    b, db (K,)
+              OH = floor((H + 2 p - KH) / s) + 1
+
+    Backward  y = W im2col(x) + b is an affine map of the columns, so
+              dW = dy im2col(x)ᵀ
+              db = Σ_n,oh,ow dy
+              dx = col2im(Wᵀ dy)    a pixel's gradient sums over all the columns that it is in
+    """
+
+    def __init__(self, n_out: int, kernel, stride=1, padding=0, init: str = "he_uniform", bias_init: str = "zeros"):
+        self.n_out, self.kernel, self.stride, self.padding = n_out, kernel, stride, padding
+        self.init, self.bias_init = init, bias_init
+        self.window = self.window_of(kernel, stride, padding)
+
+    def resolve(self, in_shape):
+        self.also: list[Array] = []  # gradients of W from elsewhere (tied weights)
+        self.check_image(in_shape)
+        self.image_shape, self.map_shape = in_shape, (self.n_out, *self.steps(*in_shape[1:]))
+        return self.map_shape
+
+    def parameters(self):
+        shape = (self.n_out, self.image_shape[0], *self.window.kernel)
+        return {"W": (shape, init.get(self.init)), "b": ((self.n_out,), init.get(self.bias_init))}
+
+    def forward(self, x, train=False):
+        self.check_input(x)
+        cols = self.im2col(self.batch_last(x, "x"))
+        self.cache = cols if train else None
+        return self.add_bias(self.to_map(cols, "y", len(x)))
+
+    def backward(self, dy):
+        cols, dy = self.take_cache(), self.batch_last(dy, "dy")
+        self.weight_gradient(dy, cols)  # dW = dy im2col(x)ᵀ
+        self.bias_gradient(dy)
+        for dW in self.also:
+            self.ops.add_inplace(self.grads["W"], dW)
+        return batch_first(self.to_image(dy, "dx")) if self.need_dx else None
+
+
+class ConvTranspose2d(Convolution):
+    """The adjoint of a convolution: what Conv2d's backward does to dy, plus a bias. It enlarges images.
+
+    Every input pixel x[n, k, h, w] adds its multiple of the kernel W[k] to the output, around (s·h - p, s·w - p):
+    y[n, c, s·h + i - p, s·w + j - p] += W[k, c, i, j] x[n, k, h, w].  What falls outside y is lost.
+
+    n_out            output channels, C
+    kernel, stride, padding   of the convolution that this is the adjoint of
+    output_padding   rows and columns more at the end: a convolution with s > 1 maps s sizes to the same one, and its
+                     adjoint has to be told which it came from
+
+    Shapes    x, dx (N, K, H, W)    y, dy (N, C, OH, OW)    W, dW (K, C, KH, KW), as PyTorch's    b, db (C,)
+              OH = (H - 1) s - 2 p + KH + output_padding
+
+    Backward  y = col2im(Wᵀ x) + b, and the adjoint of col2im is im2col, so
+              dx = W im2col(dy)     a convolution
+              dW = x im2col(dy)ᵀ
+              db = Σ_n,oh,ow dy
+    """
+
+    def __init__(
+        self,
+        n_out: int,
+        kernel,
+        stride=1,
+        padding=0,
+        output_padding=0,
+        init: str = "he_uniform",
+        bias_init: str = "zeros",
+    ):
+        self.n_out, self.kernel, self.stride, self.padding = n_out, kernel, stride, padding
+        self.output_padding, self.init, self.bias_init = output_padding, init, bias_init
+        self.window = self.window_of(kernel, stride, padding)
+        self.extra = self.pair("output_padding", output_padding, 0)
+        if not all(e < s for e, s in zip(self.extra, self.window.stride, strict=True)):
+            raise ValueError(f"ConvTranspose2d: expected output_padding < stride {stride}, got {output_padding}.")
+
+    def resolve(self, in_shape):
+        self.check_image(in_shape)
+        size = tuple(
+            (n - 1) * s - 2 * p + k + e for n, k, s, p, e in zip(in_shape[1:], *self.window, self.extra, strict=True)
+        )
+        if min(size) < 1:
+            raise ValueError(
+                f"{self}: expected an output of at least 1 x 1, got {size[0]} x {size[1]} "
+                f"from {in_shape[1]} x {in_shape[2]}. Less padding makes it larger."
+            )
+        self.map_shape, self.image_shape = in_shape, (self.n_out, *size)
+        return self.image_shape
+
+    def parameters(self):
+        draw, (kernel, stride, _) = init.get(self.init), self.window
+        share = math.prod(max(1, k / s) for k, s in zip(kernel, stride, strict=True))  # of a kernel that an output sees
+
+        def adjoint(generator, shape, fan_in, fan_out):  # fan_in and fan_out of the convolution
+            return draw(generator, shape, shape[0] * share, fan_in)
+
+        shape = (self.map_shape[0], self.n_out, *kernel)
+        return {"W": (shape, adjoint), "b": ((self.n_out,), init.get(self.bias_init))}
+
+    def forward(self, x, train=False):
+        self.check_input(x)
+        x = self.batch_last(x, "x")
+        self.cache = x if train else None
+        return self.add_bias(self.to_image(x, "y"))
+
+    def backward(self, dy):
+        x, dy = self.take_cache(), self.batch_last(dy, "dy")
+        cols = self.im2col(dy)
+        self.weight_gradient(x, cols)  # dW = x im2col(dy)ᵀ
+        self.bias_gradient(dy)
+        return batch_first(self.to_map(cols, "dx", dy.shape[-1])) if self.need_dx else None
+
+
+class TiedConvTranspose2d(ConvTranspose2d):
+    """The adjoint of `source`, a Conv2d, with its weights, and a bias of its own:  y = col2im(Wᵀ x) + b.
+
+    Shapes    x, dx (N, K, OH, OW) as source's output    y, dy (N, C, H, W) as its input    b, db (C,)
+
+    Backward  W is used twice, so its gradient has two terms. This layer's is x im2col(dy)ᵀ; it is left in
+              `source.also`, and `source`, whose backward comes later, adds it to its own.
+    """
+
+    def __init__(self, source: Conv2d, bias_init: str = "zeros"):
+        self.source, self.bias_init, self.window = source, bias_init, source.window
+
+    def resolve(self, in_shape):
+        if in_shape != self.source.out_shape:
+            raise ValueError(f"{self}: expected inputs of shape {self.source.out_shape}, got {in_shape}.")
+        self.map_shape, self.image_shape = in_shape, self.source.in_shape
+        self.term = self.ops.empty(self.source.parameters()["W"][0], self.dtype)
+        self.source.also.append(self.term)
+        return self.image_shape
+
+    def parameters(self):
+        return {"b": ((self.image_shape[0],), init.get(self.bias_init))}
+
+    @property
+    def W(self):
+        return self.source.W
+
+    @property
+    def dW(self):
+        return self.term.reshape(self.map_shape[0], -1)

@@ -1,0 +1,55 @@
+"""Embedding: words, by their numbers, become vectors."""
+
+from __future__ import annotations
+
+from nanoae.engine import init
+from nanoae.engine.layers import Layer
+
+
+class Embedding(Layer):
+    """y[n, t] = W[x[n, t]]: each word picks its row of a table.
+
+    n_words   V, how many there are: x holds 0 .. V - 1, as integers, or as floats like the batches of a Trainer
+    n_out     O, the length of a word's vector
+
+    Shapes    x (N, T), of any T    y, dy (N, T, O)    W, dW (V, O)
+
+    Backward  y = onehot(x) W, so dW = onehot(x)ᵀ dy: each dy is added to the row of its word. A word's number is no
+              quantity that could change a little: y is constant between the integers, so dx is 0.
+
+    Starts from N(0, 1): a word picks one row, so Var[y] = Var[W].
+    """
+
+    def __init__(self, n_words: int, n_out: int):
+        self.n_words, self.n_out = n_words, n_out
+
+    def resolve(self, in_shape):
+        if len(in_shape) != 1:
+            shape = ", ".join(map(str, in_shape))
+            raise ValueError(f"{self}: expected word numbers of shape (N, T), got (N, {shape}).")
+        return (*in_shape, self.n_out)
+
+    def parameters(self):
+        return {"W": ((self.n_words, self.n_out), init.normal(lambda fan_in, fan_out: 1.0))}
+
+    def check_input(self, x):
+        if x.ndim != 2:
+            raise ValueError(f"{self}: expected word numbers of shape (N, T), got {x.shape}.")
+
+    def forward(self, x, train=False):
+        self.check_input(x)
+        words = self.ops.round_words(x, out=self.buffer("words", (x.size,), "int64").reshape(x.shape)).reshape(-1)
+        least, most = self.ops.peek(words.min()), self.ops.peek(words.max())
+        if least is not None and most is not None and not 0 <= least <= most < self.n_words:
+            raise ValueError(f"{self}: expected word numbers 0 .. {self.n_words - 1}, got {least:.0f} .. {most:.0f}.")
+        y = self.ops.take_rows(self.params["W"], words, out=self.buffer("y", (x.size, self.n_out)))
+        self.cache = words if train else None
+        return y.reshape(*x.shape, self.n_out)
+
+    def backward(self, dy):
+        words = self.take_cache()
+        dy = dy if dy.flags.c_contiguous else self.ops.copy(dy, out=self.buffer("dy", dy.shape))
+        self.ops.add_rows(dy.reshape(-1, self.n_out), words, out=self.grads["W"])
+        if not self.need_dx:
+            return None
+        return self.ops.copy(0, out=self.buffer("dx", dy.shape[:2]))

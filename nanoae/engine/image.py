@@ -1,0 +1,66 @@
+"""Images in memory: everyone sees (N, C, H, W), with the batch in front; in memory the batch is innermost.
+
+A layer on images works on contiguous (C, H, W, N) arrays (`backend/layer_ops.py` says why) and hands out views of them
+with the batch in front. What comes from another layer on images is taken as it lies; everything else is copied once.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from nanoae.backend import Array
+from nanoae.backend.layer_ops import Window
+from nanoae.engine.layers import Layer
+
+
+def batch_first(x: Array) -> Array:
+    """(C, H, W, N) seen as (N, C, H, W)."""
+    return x.transpose(3, 0, 1, 2)
+
+
+class ImageLayer(Layer):
+    """The base of layers on images, inputs (N, C, H, W)."""
+
+    window: Window
+
+    def check_image(self, in_shape: tuple[int, ...]) -> None:
+        if len(in_shape) != 3:
+            shape = ", ".join(map(str, in_shape))
+            raise ValueError(
+                f"{self}: expected images, inputs of shape (N, C, H, W), got (N, {shape}). "
+                "Reshape((C, H, W)) before it makes images of vectors."
+            )
+
+    def pair(self, name: str, value, least: int) -> tuple[int, int]:
+        """An int, or a pair of them for rows and columns, as a pair."""
+        rows_columns = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+        if len(rows_columns) != 2 or not all(isinstance(n, (int, np.integer)) and n >= least for n in rows_columns):
+            raise ValueError(
+                f"{type(self).__name__}: expected {name}, a whole number >= {least} or a pair of them, got {value!r}."
+            )
+        return int(rows_columns[0]), int(rows_columns[1])
+
+    def window_of(self, kernel, stride, padding) -> Window:
+        return Window(self.pair("kernel", kernel, 1), self.pair("stride", stride, 1), self.pair("padding", padding, 0))
+
+    def steps(self, height: int, width: int) -> tuple[int, int]:
+        """How often the window fits on an image of this size, down and across."""
+        rows, columns = self.window.outputs((height, width))
+        if rows < 1 or columns < 1:
+            (kh, kw), _, (ph, pw) = self.window
+            raise ValueError(
+                f"{self}: expected a kernel that fits on the padded image of {height + 2 * ph} x {width + 2 * pw}, "
+                f"got {kh} x {kw}. A smaller kernel, more padding or fewer layers fit."
+            )
+        return rows, columns
+
+    def memory(self, name: str, shape: tuple[int, ...], n: int) -> Array:
+        """(*shape, n): memory of this layer, reused at each call; a smaller batch gets the leading part."""
+        return self.buffer(name, (math.prod(shape) * n,)).reshape(*shape, n)
+
+    def batch_last(self, x: Array, name: str) -> Array:
+        """x (N, C, H, W) as contiguous (C, H, W, N): the same memory where it lies so, else a copy in `name`."""
+        x = x.transpose(1, 2, 3, 0)
+        return x if x.flags.c_contiguous else self.ops.copy(x, out=self.memory(name, x.shape[:-1], x.shape[-1]))

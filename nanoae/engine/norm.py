@@ -1,0 +1,149 @@
+"""Normalisation: rows of numbers brought to mean 0 and variance 1, then scaled and shifted by what is learned.
+
+The backward of  x̂ = (x - mean) / sqrt(var + eps)  is the same for every row of M numbers, whatever makes a row. mean
+and var depend on each x of the row, by d(mean)/dx = 1 / M and d(var)/dx = 2 (x - mean) / M, so
+
+    dx = (dx̂ - mean(dx̂) - x̂ mean(dx̂ x̂)) / sqrt(var + eps)
+
+which is dx̂ without its parts along 1 and x̂: adding a constant to a row, or scaling the row, changes nothing in x̂.
+"""
+
+from __future__ import annotations
+
+import math
+
+from nanoae.backend import Array
+from nanoae.engine import init
+from nanoae.engine.image import ImageLayer, batch_first
+from nanoae.engine.layers import Layer
+
+
+class BatchNorm(ImageLayer):
+    """y = gamma (x - mean) / sqrt(var + eps) + beta, per feature or channel. Ioffe & Szegedy 2015.
+
+    In training mean and var are the batch's (var = Σ (x - mean)² / M, M numbers a feature), and running ones follow:
+    running = (1 - momentum) running + momentum · batch's, the variance with M - 1 in place of M, as in PyTorch.
+    Otherwise mean and var are the running ones.
+
+    Shapes    x, y, dx, dy (N, D), M = N, or (N, C, H, W), M = N·H·W    gamma, beta, running mean and var (D,) or (C,)
+
+    Backward  dgamma = Σ dy x̂      dbeta = Σ dy         over all but the feature
+              dx = gamma / sqrt(var + eps) · (dy - dbeta / M - x̂ dgamma / M)      as dx̂ = gamma dy
+    """
+
+    def __init__(self, momentum: float = 0.1, eps: float = 1e-5):
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"BatchNorm: expected momentum in [0, 1], got {momentum}.")
+        self.momentum, self.eps = momentum, eps
+
+    def resolve(self, in_shape):
+        if len(in_shape) not in (1, 3):
+            shape = ", ".join(map(str, in_shape))
+            raise ValueError(f"{self}: expected inputs of shape (N, D) or (N, C, H, W), got (N, {shape}).")
+        for name, value in (("mean", 0), ("var", 1)):
+            self.state[name] = self.ops.zeros(in_shape[0], self.dtype)
+            self.state[name][...] = value
+        return in_shape
+
+    def parameters(self):
+        return {"gamma": (self.in_shape[:1], init.ones), "beta": (self.in_shape[:1], init.zeros)}
+
+    def rows(self, x: Array, name: str) -> Array:
+        """x with a feature's numbers in a row: (D, N) or (C, H·W·N)."""
+        return x.T if x.ndim == 2 else self.batch_last(x, name).reshape(self.in_shape[0], -1)
+
+    def rows_of(self, name: str, n: int) -> Array:
+        """Memory for such rows."""
+        if len(self.in_shape) == 1:
+            return self.buffer(name, (n, *self.in_shape)).T
+        return self.memory(name, self.in_shape, n).reshape(self.in_shape[0], -1)
+
+    def whole(self, rows: Array) -> Array:
+        """`rows` in the shape of x."""
+        return rows.T if len(self.in_shape) == 1 else batch_first(rows.reshape(*self.in_shape, -1))
+
+    def forward(self, x, train=False):
+        self.check_input(x)
+        ops, rows, y, (gamma, beta) = self.ops, self.rows(x, "x"), self.rows_of("y", len(x)), self.params.values()
+        mean, var, inv, scale, shift = self.buffer("statistics", (5, len(rows)))
+        if train:
+            centered, m = self.rows_of("centered", len(x)), rows.shape[1]
+            if m < 2:
+                raise ValueError(
+                    f"{self}: expected at least 2 numbers a feature to train on, got {m}. Use larger batches."
+                )
+            ops.center(rows, mean, var, out=centered)
+            ops.axpby_inplace(self.state["mean"], self.momentum, mean, 1 - self.momentum)
+            ops.axpby_inplace(self.state["var"], self.momentum * m / (m - 1), var, 1 - self.momentum)
+            ops.multiply(ops.rsqrt(var, self.eps, out=inv), gamma, out=scale)
+            ops.affine_rows(centered, scale, beta, out=y)  # gamma / sqrt(var + eps) · (x - mean) + beta
+            self.cache = centered, inv, scale
+        else:
+            ops.multiply(ops.rsqrt(self.state["var"], self.eps, out=inv), gamma, out=scale)
+            ops.axpby_inplace(ops.multiply(self.state["mean"], scale, out=shift), 1.0, beta, -1.0)
+            ops.affine_rows(rows, scale, shift, out=y)  # scale · x + (beta - scale · mean)
+            self.cache = None
+        return self.whole(y)
+
+    def backward(self, dy):
+        centered, inv, scale = self.take_cache()
+        dx = self.ops.center_backward(
+            self.rows(dy, "dy"), centered, inv, scale, self.grads["beta"], self.grads["gamma"], out=centered
+        )
+        return self.whole(dx) if self.need_dx else None
+
+
+class LayerNorm(Layer):
+    """y = gamma x̂ + beta, x̂ = (x - mean) / sqrt(var + eps) with mean and var of each example by itself. Ba et al. 2016.
+
+    axes      how many of the last axes are normalised together: 1 is the last one; of images, 3 is (C, H, W)
+
+    Shapes    x, y, dx, dy (N, ..., *S), S the last `axes` sizes    gamma, beta S    M = the product of S numbers a row
+
+    Backward  dgamma = Σ dy x̂      dbeta = Σ dy         over all rows
+              dx̂ = dy gamma        dx = (dx̂ - mean(dx̂) - x̂ mean(dx̂ x̂)) / sqrt(var + eps)        mean over the row
+    """
+
+    def __init__(self, axes: int = 1, eps: float = 1e-5):
+        self.axes, self.eps = axes, eps
+
+    def resolve(self, in_shape):
+        if not 1 <= self.axes <= len(in_shape):
+            shape = ", ".join(map(str, in_shape))
+            raise ValueError(f"{self}: expected axes in 1 .. {len(in_shape)} for inputs (N, {shape}), got {self.axes}.")
+        self.size = math.prod(in_shape[-self.axes :])
+        return in_shape
+
+    def parameters(self):
+        shape = self.in_shape[-self.axes :]
+        return {"gamma": (shape, init.ones), "beta": (shape, init.zeros)}
+
+    def rows(self, x: Array, name: str) -> Array:
+        """x (R, M), contiguous."""
+        x = x if x.flags.c_contiguous else self.ops.copy(x, out=self.buffer(name, x.shape))
+        return x.reshape(-1, self.size)
+
+    def forward(self, x, train=False):
+        self.check_input(x)
+        ops, rows = self.ops, self.rows(x, "x")
+        x_hat, y = self.buffer("x_hat", rows.shape), self.buffer("y", rows.shape)
+        mean, var, inv = (self.buffer(name, (len(rows),)) for name in ("mean", "var", "inv"))
+        ops.center(rows, mean, var, out=x_hat)
+        ops.rsqrt(var, self.eps, out=inv)
+        ops.scale_inplace(x_hat, inv[:, None])
+        ops.multiply(x_hat, self.params["gamma"].reshape(-1), out=y)
+        ops.add_bias_inplace(y, self.params["beta"].reshape(-1))
+        self.cache = (x_hat, inv) if train else None
+        return y.reshape(x.shape)
+
+    def backward(self, dy):
+        (x_hat, inv), ops, shape = self.take_cache(), self.ops, dy.shape
+        dy, dx = self.rows(dy, "dy"), self.buffer("dx", x_hat.shape)
+        sums, dots = (self.buffer(name, (len(dx),)) for name in ("sums", "dots"))
+        ops.sum_rows(ops.multiply(dy, x_hat, out=dx), out=self.grads["gamma"].reshape(-1))
+        ops.sum_rows(dy, out=self.grads["beta"].reshape(-1))
+        if not self.need_dx:
+            return None
+        dx_hat = ops.multiply(dy, self.params["gamma"].reshape(-1), out=dx)
+        ops.center_backward(dx_hat, x_hat, ops.ones(len(dx), self.dtype), inv, sums, dots, out=x_hat)
+        return x_hat.reshape(shape)

@@ -1,0 +1,102 @@
+"""Pooling and its opposite: layers that change the size of images and learn nothing."""
+
+from __future__ import annotations
+
+from nanoae.backend.layer_ops import Window
+from nanoae.engine.image import ImageLayer, batch_first
+
+
+class Pooling(ImageLayer):
+    """The base: a window that slides over each channel.
+
+    kernel, stride, padding   as a convolution's; stride=None is the kernel; padding at most half the kernel
+
+    Shapes    x, dx (N, C, H, W)    y, dy (N, C, OH, OW)    OH = floor((H + 2 padding - KH) / stride) + 1
+    """
+
+    def __init__(self, kernel, stride=None, padding=0):
+        self.kernel, self.stride, self.padding = kernel, stride, padding
+        self.window = self.window_of(kernel, kernel if stride is None else stride, padding)
+        if any(2 * p > k for p, k in zip(self.window.padding, self.window.kernel, strict=True)):
+            name = type(self).__name__
+            raise ValueError(f"{name}: expected padding of at most half the kernel {kernel}, got {padding}.")
+
+    def resolve(self, in_shape):
+        self.check_image(in_shape)
+        return (in_shape[0], *self.steps(*in_shape[1:]))
+
+
+class MaxPool2d(Pooling):
+    """y[n, c, oh, ow] = max over the window of x[n, c]; padding is -∞. Arguments and shapes: Pooling.
+
+    Backward  y is one of the window's x, so dy goes to that one: to the first, row by row, where several are largest.
+              Where windows overlap, a pixel's gradient sums over those that it won.
+    """
+
+    def forward(self, x, train=False):
+        self.check_input(x)
+        x = self.batch_last(x, "x")
+        y = self.ops.max_pool(x, self.window, out=self.memory("y", self.out_shape, x.shape[-1]))
+        self.cache = (x, y) if train else None
+        return batch_first(y)
+
+    def backward(self, dy):
+        x, y = self.take_cache()
+        if not self.need_dx:
+            return None
+        dx = self.memory("dx", self.in_shape, len(dy))
+        return batch_first(self.ops.max_pool_backward(self.batch_last(dy, "dy"), x, y, self.window, out=dx))
+
+
+class AvgPool2d(Pooling):
+    """y[n, c, oh, ow] = mean over the window of x[n, c]; zeros of the padding count. Arguments and shapes: Pooling.
+
+    Backward  y is linear in x: each pixel of the window receives dy / (KH·KW).
+    """
+
+    def forward(self, x, train=False):
+        self.check_input(x)
+        self.cache = train or None
+        y = self.memory("y", self.out_shape, len(x))
+        return batch_first(self.ops.sum_windows(self.batch_last(x, "x"), self.window, 1 / self.window.area, out=y))
+
+    def backward(self, dy):
+        self.take_cache()
+        if not self.need_dx:
+            return None
+        dx = self.memory("dx", self.in_shape, len(dy))
+        scale = 1 / self.window.area
+        return batch_first(self.ops.spread_windows(self.batch_last(dy, "dy"), self.window, scale, out=dx))
+
+
+class Upsample(ImageLayer):
+    """y[n, c, h, w] = x[n, c, h // factor, w // factor]: a pixel becomes factor x factor equal ones.
+
+    Shapes    x, dx (N, C, H, W)    y, dy (N, C, H·factor, W·factor)    factor: an int, or a pair for rows and columns
+
+    Backward  x is used once for each of its copies, so dx sums over them. It is the adjoint of an average pool, but for
+              the factor 1 / (KH·KW).
+    """
+
+    def __init__(self, factor):
+        self.factor = factor
+        pair = self.pair("factor", factor, 1)
+        self.window = Window(pair, pair, (0, 0))
+
+    def resolve(self, in_shape):
+        self.check_image(in_shape)
+        rows, columns = self.window.kernel
+        return (in_shape[0], in_shape[1] * rows, in_shape[2] * columns)
+
+    def forward(self, x, train=False):
+        self.check_input(x)
+        self.cache = train or None
+        y = self.memory("y", self.out_shape, len(x))
+        return batch_first(self.ops.spread_windows(self.batch_last(x, "x"), self.window, 1.0, out=y))
+
+    def backward(self, dy):
+        self.take_cache()
+        if not self.need_dx:
+            return None
+        dx = self.memory("dx", self.in_shape, len(dy))
+        return batch_first(self.ops.sum_windows(self.batch_last(dy, "dy"), self.window, 1.0, out=dx))

@@ -1,0 +1,44 @@
+"""Layers that only look at the same numbers in another shape: nothing is computed, and usually nothing copied."""
+
+from __future__ import annotations
+
+import math
+
+from nanoae.engine.layers import Layer
+
+
+class Reshape(Layer):
+    """y = x as (N, *shape), in the order of x;  dx = dy as (N, *in_shape).
+
+    shape   of one example: (64, 1, 1); one size may be -1, for what is left
+    """
+
+    def __init__(self, shape):
+        self.shape = shape
+
+    def resolve(self, in_shape):
+        wanted, size = [int(n) for n in self.shape], math.prod(in_shape)
+        if wanted.count(-1) == 1:
+            rest = -math.prod(wanted)
+            wanted[wanted.index(-1)] = size // rest if rest > 0 else 0
+        if math.prod(wanted) != size or min(wanted, default=1) < 1:
+            raise ValueError(
+                f"{self}: expected a shape of {size} numbers, as the input {in_shape} has, got {self.shape}."
+            )
+        return tuple(wanted)
+
+    def forward(self, x, train=False):
+        self.check_input(x)
+        self.cache = train or None
+        return x.reshape(len(x), *self.out_shape)
+
+    def backward(self, dy):
+        self.take_cache()
+        return dy.reshape(len(dy), *self.in_shape)
+
+
+class Flatten(Reshape):
+    """Reshape to vectors: x (N, C, H, W) -> y (N, C·H·W)."""
+
+    def __init__(self):
+        super().__init__((-1,))

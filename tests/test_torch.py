@@ -1,0 +1,182 @@
+"""Does PyTorch get the same? Forward, every gradient and the running statistics, in float64, within 1e-9."""
+
+import numpy as np
+import pytest
+from test_layers import IMAGES, NETWORKS, VARIANTS, build, published
+
+from nanoae import (
+    GRU,
+    MSE,
+    Adam,
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    ConvTranspose2d,
+    Embedding,
+    Flatten,
+    LayerNorm,
+    LeakyReLU,
+    Linear,
+    MaxPool2d,
+    Reshape,
+    Tanh,
+    TiedConvTranspose2d,
+    Trainer,
+    Upsample,
+)
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+rng = np.random.default_rng(0)
+
+
+class StatesOnly(nn.GRU):
+    """The states alone, or the last one, of what PyTorch's GRU returns."""
+
+    def forward(self, x, h=None):
+        states, last = super().forward(x, h)
+        return last[0] if self.last else states
+
+
+class Adjoint(nn.Module):
+    """A transposed convolution with the weights of a convolution, to the size of that one's inputs."""
+
+    def __init__(self, source, size, channels):
+        super().__init__()
+        self.source, self.size, self.bias = source, size, nn.Parameter(torch.empty(channels, dtype=torch.float64))
+
+    def forward(self, x):
+        lost = [(m + 2 * p - k) % s for m, p, k, s in zip(self.size, self.source.padding, self.source.kernel_size,
+                                                         self.source.stride, strict=True)]  # fmt: skip
+        return nn.functional.conv_transpose2d(
+            x, self.source.weight, self.bias, self.source.stride, self.source.padding, lost
+        )
+
+
+def gru(layer):
+    module = StatesOnly(layer.in_shape[1], layer.n_out, batch_first=True)
+    module.last = layer.last
+    return module
+
+
+MODULES = {  # layer -> PyTorch's
+    Linear: lambda layer: nn.Linear(layer.n_in, layer.n_out),
+    Tanh: lambda layer: nn.Tanh(),
+    LeakyReLU: lambda layer: nn.LeakyReLU(layer.slope),
+    Flatten: lambda layer: nn.Flatten(),
+    Reshape: lambda layer: nn.Unflatten(1, layer.out_shape),
+    Conv2d: lambda layer: nn.Conv2d(layer.in_shape[0], layer.n_out, *layer.window),
+    ConvTranspose2d: lambda layer: nn.ConvTranspose2d(layer.in_shape[0], layer.n_out, *layer.window, layer.extra),
+    MaxPool2d: lambda layer: nn.MaxPool2d(*layer.window),
+    AvgPool2d: lambda layer: nn.AvgPool2d(*layer.window),
+    Upsample: lambda layer: nn.Upsample(scale_factor=layer.window.kernel),
+    BatchNorm: lambda layer: [nn.BatchNorm1d, None, nn.BatchNorm2d][len(layer.in_shape) - 1](
+        layer.in_shape[0], layer.eps, layer.momentum),
+    LayerNorm: lambda layer: nn.LayerNorm(layer.in_shape[-layer.axes :], layer.eps),
+    GRU: gru,
+    Embedding: lambda layer: nn.Embedding(layer.n_words, layer.n_out),
+}  # fmt: skip
+NAMES = {
+    "W": "weight", "b": "bias", "gamma": "weight", "beta": "bias",
+    ("GRU", "W"): "weight_ih_l0", ("GRU", "U"): "weight_hh_l0", ("GRU", "b"): "bias_ih_l0", ("GRU", "c"): "bias_hh_l0",
+}  # fmt: skip
+
+
+def theirs(net):
+    """`net` in PyTorch with the same numbers, and the pairs of (our gradient, their parameter, whether transposed)."""
+    modules, pairs = {}, []
+    for layer in net.layers:
+        if isinstance(layer, TiedConvTranspose2d):
+            module = Adjoint(modules[layer.source], layer.out_shape[1:], layer.out_shape[0])
+        else:
+            module = MODULES[type(layer)](layer).double()
+        modules[layer] = module
+        for name, values in layer.params.items():
+            parameter = getattr(module, NAMES.get((type(layer).__name__, name)) or NAMES[name])
+            transposed = isinstance(layer, Linear | GRU) and values.ndim == 2
+            values = net.ops.to_numpy(values)
+            parameter.data = torch.tensor((values.T if transposed else values).copy())
+            pairs.append((layer.grads[name], parameter, transposed))
+    return nn.Sequential(*modules.values()), pairs
+
+
+def agree(ours, expected):
+    np.testing.assert_allclose(ours, expected.detach().numpy(), rtol=1e-9, atol=1e-9)
+
+
+def compare(net, x):
+    """Two forwards and backwards in training, then one outside it."""
+    ops = net.ops
+    module, pairs = theirs(net)
+    for layer in net.layers:
+        layer.need_dx = True
+    for batch in (x, x[::-1].copy()):
+        t, dy = (
+            torch.tensor(batch, requires_grad=batch.dtype.kind == "f"),
+            rng.standard_normal((len(x), *net.output_shape)),
+        )
+        agree(ops.to_numpy(net.forward(ops.to_device(batch), train=True)), y := module(t))
+        module.zero_grad()
+        y.backward(torch.tensor(dy))
+        dx = net.backward(ops.to_device(dy))
+        if t.requires_grad:
+            agree(ops.to_numpy(dx), t.grad)
+        for grad, parameter, transposed in pairs:
+            agree(ops.to_numpy(grad), parameter.grad.T if transposed else parameter.grad)
+    module.eval()
+    agree(ops.to_numpy(net.forward(ops.to_device(x))), module(torch.tensor(x)))
+    for layer, twin in zip(net.layers, module, strict=True):
+        for name, array in layer.state.items():
+            agree(ops.to_numpy(array), getattr(twin, f"running_{name}"))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_layer(ops, name):
+    (layer, *arguments), shape = VARIANTS[name]
+    parts = [layer(*([4] if layer in (Conv2d, ConvTranspose2d) else []), *arguments)]
+    compare(build(parts, shape, ops), rng.standard_normal(shape))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network(ops, name):
+    parts, shape = NETWORKS[name]
+    compare(build(parts, shape, ops), rng.standard_normal(shape))
+
+
+def test_words(ops):
+    compare(build([Embedding(6, 3), GRU(4), Flatten(), Linear(2)], (4, 5), ops), rng.integers(0, 6, (4, 5)))
+
+
+def test_equal_maxima(ops):
+    """Whole numbers from 0 to 2: most windows have several largest."""
+    compare(build([MaxPool2d(3, 2, 1)], IMAGES, ops), rng.integers(0, 3, IMAGES).astype(np.float64))
+
+
+def test_the_initial_state_of_a_gru(ops):
+    net, x, h, dy = (
+        build([GRU(3)], (2, 4, 2), ops),
+        *(rng.standard_normal(shape) for shape in ((2, 4, 2), (2, 3), (2, 4, 3))),
+    )
+    module, _ = theirs(net)
+    start = torch.tensor(h[None], requires_grad=True)
+    y = module[0](torch.tensor(x), start)
+    y.backward(torch.tensor(dy))
+    agree(ops.to_numpy(net.layers[0].forward(ops.to_device(x), train=True, h=ops.to_device(h))), y)
+    net.layers[0].backward(ops.to_device(dy))
+    agree(ops.to_numpy(net.layers[0].dh), start.grad[0])
+
+
+@pytest.mark.parametrize("fuse", [True, False])
+def test_training_of_the_published_autoencoder(ops, fuse):
+    """Ten steps of Adam with weight decay from the same weights, forward and backward through 28 layers."""
+    net = build(published(3), (1, 1, 28, 28), ops)
+    net.theta *= 0.1
+    module, _ = theirs(net)
+    trainer = Trainer(net, MSE(), Adam(1e-2, weight_decay=1e-5), batch_size=20, epochs=1, rows=200, fuse=fuse)
+    optimizer = torch.optim.Adam(module.parameters(), 1e-2, weight_decay=1e-5)
+    for x in rng.uniform(-1, 1, (10, 20, 1, 28, 28)):
+        loss = nn.functional.mse_loss(module(torch.tensor(x)), torch.tensor(x))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        assert float(trainer.step(ops.to_device(x), ops.to_device(x))) == pytest.approx(loss.item(), rel=1e-9)
