@@ -113,7 +113,8 @@ def say(text: str) -> None:
 
 def steps_command(options) -> Outcome:
     block, pause = (0.25, 0.1) if options.quick else (0.4, 0.25)
-    settings = Settings(options.rounds or (5 if options.quick else 15), block, pause, options.threads)
+    rounds = options.rounds or (5 if options.quick else 15)
+    settings = Settings(rounds, 0 if options.quick else 2 * rounds, block, pause, options.threads)
     chosen = environments(options.blas)
     cases = options.cases or (QUICK if options.quick else CASES)
     results = [measure(CASES[name], options.contenders, chosen, settings, say) for name in cases]
@@ -138,7 +139,7 @@ def import_command(options) -> Outcome:
 
 
 def growth_command(options) -> Outcome:
-    settings = Settings(options.rounds, 0.2, 0.1, options.threads)
+    settings = Settings(options.rounds, 2 * options.rounds, 0.2, 0.1, options.threads)
     environment = dict(list(environments(options.blas).items())[-1:])
     found = sweeps(options.sizes)
     cases = [case for sweep in found for case in sweep.cases.values()]

@@ -26,9 +26,11 @@ class LossMismatch(RuntimeError):
 
 @dataclass(frozen=True)
 class Settings:
-    """rounds, seconds per block, seconds of pause before a block (idle threads stop spinning), threads."""
+    """rounds, up to so many extra ones where blocks were disturbed, seconds per block, seconds of pause before a block
+    (idle threads stop spinning), threads."""
 
     rounds: int
+    extra: int
     block: float
     pause: float
     threads: int
@@ -39,7 +41,7 @@ class Column:
     """One contender in one case. `blas` is "as shipped" or "best" where NumPy's BLAS does the work, else "".
 
     absent   why there are no numbers: "not installed", "-" (does not fit) or "failed"; `note` says more
-    rounds   [{"us": microseconds per step, "others": CPUs others kept busy}, ...]
+    rounds   [{"us": microseconds per step, "steps": how many, "others": CPUs others kept busy}, ...]
     """
 
     contender: str
@@ -47,19 +49,20 @@ class Column:
     absent: str = ""
     note: str = ""
     rounds: list[dict[str, Any]] = field(default_factory=list)
-    steps_per_block: int = 0
     peak: int | None = None
     losses: list[float] | None = None
     kernel: str = ""
 
-    def undisturbed(self) -> list[float]:
-        """The times to believe: of blocks that nobody disturbed, or of all where fewer than three are left."""
-        calm = [block["us"] for block in self.rounds if (block["others"] or 0) < DISTURBED]
-        return calm if len(calm) >= 3 else [block["us"] for block in self.rounds]
+    def calm(self) -> list[float]:
+        """The times of blocks that nobody disturbed."""
+        return [block["us"] for block in self.rounds if (block["others"] or 0) < DISTURBED]
 
     @property
     def us(self) -> float | None:
-        return statistics.median(self.undisturbed()) if self.rounds else None
+        """The median of the calm blocks, or of all where fewer than three are calm."""
+        calm = self.calm()
+        times = calm if len(calm) >= 3 else [block["us"] for block in self.rounds]
+        return statistics.median(times) if times else None
 
     def leave(self, absent: str, note: str) -> None:
         self.absent, self.note = absent, note
@@ -121,14 +124,18 @@ def measure(
             column.losses, column.kernel = opened["losses"], opened["kernel"]
         check_losses(case, columns)
         running = [(column, worker) for column, worker in running if not column.absent]
+        steps = {}
         for column, worker in running:
             say(f"{case.name}: warming up {CONTENDERS[column.contender].title}")
-            column.steps_per_block = worker.ask("warm", seconds=settings.block)
-        for number in range(settings.rounds):
+            steps[worker] = worker.ask("warm", seconds=settings.block)
+        for number in range(settings.rounds + settings.extra):
+            if number >= settings.rounds and all(len(column.calm()) >= settings.rounds for column, _ in running):
+                break
             say(f"{case.name}: round {number + 1} of {settings.rounds}")
             for column, worker in running:
                 time.sleep(settings.pause)
-                column.rounds.append(worker.ask("time", steps=column.steps_per_block))
+                column.rounds.append(block := worker.ask("time", steps=steps[worker]))
+                steps[worker] = max(1, round(settings.block * 1e6 / block["us"]))
         for column, worker in running:
             column.peak = worker.ask("peak")
     say("")

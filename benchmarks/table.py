@@ -79,8 +79,8 @@ def how(results: list[Result], settings: Settings) -> str:
     columns = [column for result in results for column in result.columns if column.blas and column.kernel]
     kernels = dict.fromkeys(f"{column.kernel} ({column.blas})" for column in columns)
     return (
-        f"Medians of {settings.rounds} rounds, in each a block of about {settings.block} s of every contender in turn, "
-        f"{settings.threads} threads. A step includes the gather of its batch from the data set; greedy: one of each "
+        f"Medians of {settings.rounds} rounds or more, in each a block of about {settings.block} s of every contender "
+        f"in turn, {settings.threads} threads. A step includes the gather of its batch from the data set; greedy: one of each "
         "stage. Peak memory is a fresh process's, with imports, compilation and the data (60,000 rows are 179 MiB). "
         f"PyTorch / nanoae: the faster PyTorch. GEMM share: bare GEMMs / nanoae. NumPy's BLAS: {', '.join(kernels)}."
     )

@@ -142,7 +142,7 @@ class Bench:
         took = self.run(steps)
         mine, now = time.process_time() - mine, machine.busy_seconds()
         others = None if busy is None or now is None else max(0.0, (now - busy - mine) / took)
-        return {"us": took / steps * 1e6, "others": others}
+        return {"us": took / steps * 1e6, "steps": steps, "others": others}
 
     def peak(self) -> int | None:
         return machine.peak_memory()

@@ -3,8 +3,7 @@
 A 4-3-2-3-4 autoencoder: four numbers go in, two pass through the middle, four come out.
 1. forward    each layer turns its input x into its output y;
 2. the loss   one number, and its gradient dy = dLoss/dy: where backprop starts;
-3. backward   each layer, last to first, is given dy = dLoss/dy and returns dx = dLoss/dx. On the way a Linear layer
-              leaves dW and db; we compute dW a second time, beside the layer's own;
+3. backward   each layer, last to first, gets dy = dLoss/dy, returns dx = dLoss/dx, and leaves its own dW and db;
 4. the check  move one weight by ±eps: the loss's change over 2 eps has to be that weight's gradient;
 5. learning   the same moves again and again, each time followed by a small step against the gradient.
 """
@@ -47,8 +46,7 @@ for i, layer in enumerate(net.layers):
 
 print("\n2. LOSS   mean of (y - x)² over the N·D = 16 numbers, and dy = 2 (y - x) / 16\n")
 print(f"  loss     {float(loss.forward(x, X)):.9f}\n  by hand  {np.mean((x - X) ** 2):.9f}")
-dy = loss.backward()
-show("dy", dy)
+show("dy", dy := loss.backward())
 
 print("\n3. BACKWARD   Linear: dW = xᵀ dy, db = Σ_n dy[n], dx = dy Wᵀ     Tanh: dx = dy (1 - y²)")
 for i, layer in reversed(list(enumerate(net.layers))):
@@ -64,7 +62,7 @@ for i, layer in reversed(list(enumerate(net.layers))):
 print("\n4. CHECK   dLoss/dw = (Loss(w + eps) - Loss(w - eps)) / (2 eps),  w = W[0, 0],  eps = 1e-5\n")
 for i in (0, 2, 3, 5):
     W, dW, values = net.layers[i].params["W"], net.layers[i].grads["W"], []
-    for move in (+1e-5, -2e-5, +1e-5):  # up, down, and back to where it was
+    for move in (+1e-5, -2e-5, +1e-5):  # up, down, and back where it was
         W[0, 0] += move
         values.append(float(loss.forward(net.forward(X), X)))
     print(f"  layer {i}   backprop {dW[0, 0]:+.9f}   difference {(values[0] - values[1]) / 2e-5:+.9f}")

@@ -1,13 +1,14 @@
 """Look inside: what the units of an autoencoder see, what they say, and how they came to it.
 
-Three figures of a network with one layer each way, 784-64-784 on MNIST, 64-64-64 on the digits:
+Two networks with one layer each way and 64 code units, on the same images. The plain one only has to copy, and any 64
+independent directions will do: its units look like noise. The denoising one (Vincent 2010) sees noisy images and has
+to give back the clean ones, and weight decay makes every weight cost something: what is left is what many images share.
 
-08_weights.png   column k of the encoder's W as an image: what code unit k looks for. Red: ink here speaks for it,
-                 blue: ink here speaks against it
-08_codes.png     all code values of the unseen test images, once with a ReLU on the code and once without. ReLU makes
-                 many of them exactly 0: each image is described by a few units
-08_loss.png      the loss after every epoch, on the images it learns from and on others: a growing distance between
-                 the two is overfitting
+08_weights_*.png   column k of the encoder's W as an image: what code unit k looks for. Red: ink here speaks for it,
+                   blue: ink here speaks against it. A blue spot in a red ring is a detector of holes
+08_noisy.png       noisy test images, and what each network makes of them
+08_codes.png       all code values of the test images. ReLU makes some of them exactly 0: the unit is silent
+08_loss.png        the loss after every epoch. Noise is on in training only, and makes that loss the larger one
 """
 
 import argparse
@@ -15,49 +16,53 @@ from pathlib import Path
 
 import numpy as np
 
-from nanoae import Autoencoder, load_data
-from nanoae.report import code_histogram, loss_curves, weight_images
+from nanoae import AdamW, Autoencoder, Cosine, GaussianNoise, load_data
+from nanoae.report import code_histogram, image_rows, loss_curves, weight_images
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--data", choices=("digits", "mnist", "fashion-mnist"), default="digits")
-parser.add_argument("--epochs", type=int, help="default: 60 on digits, 10 on the others")
+parser.add_argument("--epochs", type=int, help="default: 150 on digits, 10 on the others")
 parser.add_argument("--out", type=Path, default=Path("runs/examples"), help="folder for the figures")
 parser.add_argument("--quick", action="store_true", help="a short run, for tests")
 args = parser.parse_args()
-epochs = 3 if args.quick else args.epochs or (60 if args.data == "digits" else 10)
+epochs = 3 if args.quick else args.epochs or (150 if args.data == "digits" else 10)
 args.out.mkdir(parents=True, exist_ok=True)
 
 data = load_data(args.data)
 x_train, x_test = data.flat()
 
 
-def train(code_activation):
+def train(corruption, weight_decay):
     return Autoencoder(
         code_size=64,
         hidden=(),
-        code_activation=code_activation,
+        code_activation="relu",
+        tied_weights=True,  # the decoder draws with what the encoder looks for
+        corruption=corruption,
         loss="bce",
+        optimizer=AdamW(Cosine(3e-3), weight_decay=weight_decay),
         batch_size=32,
         epochs=epochs,
         random_state=0,
     ).fit(x_train, validation_data=x_test)
 
 
-models = {"ReLU on the code": train("relu"), "no activation": train("identity")}
-codes = {name: model.transform(x_test) for name, model in models.items()}
-for name, model in models.items():
-    zeros = np.mean(codes[name] == 0)
-    mse = model.evaluate(x_test)["mse"]
-    print(f"{name:<18}codes {codes[name].shape}   {zeros:6.1%} zeros   test MSE {mse:.5f}")
+models = {"plain": train(None, 0.0), "denoising": train(GaussianNoise(0.5), 1.0)}
+noisy = x_test + 0.5 * np.random.default_rng(0).standard_normal(x_test.shape).astype(np.float32)
 
-ae = models["ReLU on the code"]
-linear = ae.network_.layers[0]  # Linear(D, 64): its code unit k sees x · W[:, k] + b[k]
-W = ae.network_.ops.to_numpy(linear.params["W"])
-print(f"{linear}: W {W.shape}, from {W.min():.2f} to {W.max():.2f}")
-silent = np.sum(codes["ReLU on the code"].max(axis=0) == 0)
-print(f"{silent} of {W.shape[1]} ReLU units are silent for every test image")
+codes, losses, rows = {}, {}, {"original": x_test, "with noise": noisy}
+for name, ae in models.items():
+    codes[name] = ae.transform(x_test)  # (N, 64)
+    rows[name] = ae.reconstruct(noisy)
+    losses[f"{name}, train"], losses[f"{name}, test"] = ae.history_["loss"], ae.history_["val_loss"]
+    linear = next(layer for layer in ae.network_.layers if "W" in layer.params)
+    W = ae.network_.ops.to_numpy(linear.params["W"])  # (D, 64): unit k sees x · W[:, k] + b[k]
+    zeros, mse = np.mean(codes[name] == 0), ae.evaluate(x_test)["mse"]
+    cleaned = np.mean((rows[name] - x_test) ** 2)
+    print(f"{name:<10} {linear}, W from {W.min():.2f} to {W.max():.2f}; {zeros:.0%} of code values are 0")
+    print(f"{'':<10} test MSE of clean images {mse:.5f}, of noisy ones {cleaned:.5f}")
+    print("figure:", weight_images(args.out / f"08_weights_{name}.png", W, data.shape))
 
-losses = {key: ae.history_[key] for key in ("loss", "val_loss")}
-print("figure:", weight_images(args.out / "08_weights.png", W, data.shape))
+print("figure:", image_rows(args.out / "08_noisy.png", rows, data.shape))
 print("figure:", code_histogram(args.out / "08_codes.png", codes))
 print("figure:", loss_curves(args.out / "08_loss.png", losses, ylabel="BCE"))
