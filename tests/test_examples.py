@@ -1,0 +1,105 @@
+"""Do the examples run, on small settings, and print what their docstrings claim?"""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nanoae
+
+FOLDER = Path(__file__).parents[1] / "examples"
+EXAMPLES = sorted(path.stem for path in FOLDER.glob("*.py"))
+NEEDED = {"from sklearn": "sklearn", "nanoae.report": "matplotlib"}  # what the source says -> the module it needs
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """run(name): the folder in which examples/name.py --quick ran, once, and what it printed."""
+    done = {}
+
+    def once(name):
+        source = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+        for sign, module in NEEDED.items():
+            if sign in source and not importlib.util.find_spec(module):
+                pytest.skip(f"{name} needs {module}")
+        if name not in done:
+            folder = tmp_path_factory.mktemp(name)
+            home = str(Path(nanoae.__file__).parents[1])  # the nanoae under test, installed or not
+            path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
+            one_core = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+            process = subprocess.run(
+                [sys.executable, str(FOLDER / f"{name}.py"), "--quick", "--out", "figures"],
+                cwd=folder,
+                env={**os.environ, **one_core, "PYTHONPATH": path, "PYTHONUTF8": "1", "NANOAE_BACKEND": "numpy"},
+                capture_output=True,
+                encoding="utf-8",
+                timeout=120,
+            )
+            assert process.returncode == 0, f"{name}: exit code {process.returncode}\n{process.stderr}"
+            done[name] = folder, process.stdout
+        return done[name]
+
+    return once
+
+
+def test_examples_are_numbered_without_gaps():
+    assert [name[:2] for name in EXAMPLES] == [f"{i:02}" for i in range(1, len(EXAMPLES) + 1)]
+    assert len(EXAMPLES) >= 8
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_example_runs_and_draws_what_it_names(run, name):
+    folder, printed = run(name)
+    assert printed.strip()
+    named = {folder / line.removeprefix("figure: ") for line in printed.splitlines() if line.startswith("figure: ")}
+    assert named == set(folder.rglob("*.png"))
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in named)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_example_fits_on_a_wall(name):
+    lines = (FOLDER / f"{name}.py").read_text(encoding="utf-8").splitlines()
+    assert len(lines) < 80
+    assert lines[0].startswith('"""')
+
+
+def test_backprop_by_hand_agrees_with_finite_differences(run):
+    _, printed = run("01_backprop_by_hand")
+    pairs = re.findall(r"backprop (\S+) +difference (\S+)", printed)
+    assert len(pairs) == 4
+    for analytic, numeric in pairs:
+        assert float(analytic) == pytest.approx(float(numeric), rel=1e-6, abs=1e-8)
+    losses = [float(value) for value in re.findall(r"step +\d+ +loss (\S+)", printed)]
+    assert losses[-1] < losses[0] / 20
+
+
+def test_a_perceptron_cannot_learn_xor_and_a_2_2_1_network_does(run):
+    _, printed = run("02_xor")
+    right = dict(re.findall(r"(perceptron|network), 2-.*?(\d) of 4 right", printed))
+    assert int(right["perceptron"]) < 4
+    assert int(right["network"]) == 4
+    converged = int(re.search(r"(\d+) of 20 learn XOR", printed).group(1))
+    assert 10 <= converged < 20  # the flat places are part of the lesson
+
+
+def test_a_broken_layer_is_caught(run):
+    _, printed = run("04_check_a_gradient")
+    tables = [table for table in printed.split("\n\n") if "verdict" in table]
+    assert ["FAIL" in table for table in tables] == [False, True, False, True]
+    assert all("Forgetful" in table for table in tables[1::2])
+
+
+def test_a_saved_model_gives_the_same_codes(run):
+    folder, printed = run("06_own_architecture")
+    assert "same codes: True" in printed
+    assert (folder / "figures" / "06_model.npz").is_file()
+
+
+def test_the_autoencoder_keeps_the_order_along_the_swiss_roll_better_than_pca(run):
+    _, printed = run("05_swiss_roll")
+    disorder = {name: float(t) for name, t in re.findall(r"^(PCA|autoencoder) +(\d\.\d+) +\d", printed, re.M)}
+    assert disorder["autoencoder"] < disorder["PCA"] / 2
