@@ -12,7 +12,20 @@ from nanoae.data import Dataset, load_data
 from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
 from nanoae.engine.embedding import Embedding
 from nanoae.engine.gradcheck import GradientReport, check_gradients
-from nanoae.engine.layers import ELU, Dropout, Identity, LeakyReLU, Linear, ReLU, Sigmoid, Softplus, Tanh, TiedLinear
+from nanoae.engine.layers import (
+    ELU,
+    Dropout,
+    Elementwise,
+    Identity,
+    Layer,
+    LeakyReLU,
+    Linear,
+    ReLU,
+    Sigmoid,
+    Softplus,
+    Tanh,
+    TiedLinear,
+)
 from nanoae.engine.losses import BCE, L1, MSE, Huber, SoftmaxCrossEntropy
 from nanoae.engine.network import Sequential
 from nanoae.engine.norm import BatchNorm, LayerNorm
@@ -46,6 +59,7 @@ __all__ = [
     "Cosine",
     "Dataset",
     "Dropout",
+    "Elementwise",
     "Embedding",
     "Flatten",
     "GaussianNoise",
@@ -54,6 +68,7 @@ __all__ = [
     "Identity",
     "KLSparsity",
     "L1Sparsity",
+    "Layer",
     "LayerNorm",
     "LeakyReLU",
     "Linear",

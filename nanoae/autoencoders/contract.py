@@ -207,6 +207,14 @@ def _column_names(X) -> np.ndarray | None:
     return names if len(names) and all(strings) else None
 
 
+def squared_error(x: np.ndarray, again: np.ndarray, per: str) -> np.ndarray:
+    """(x - again)² of (N, ...): the mean per "row" (N,) or "feature" (D,), or each "element"; ValueError otherwise."""
+    if per not in ("row", "feature", "element"):
+        raise ValueError(f'reconstruction_error: expected per="row", "feature" or "element", got {per!r}.')
+    error = (x - again) ** 2
+    return error if per == "element" else error.reshape(len(error), -1).mean(axis=1 if per == "row" else 0)
+
+
 def seed_of(random_state) -> int | None:
     """An int seed out of None, an int, a numpy Generator or RandomState (which this advances)."""
     if random_state is None or isinstance(random_state, (int, np.integer)):

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 
+from nanoae.autoencoders.contract import squared_error
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.penalty import Penalty
 from nanoae.engine import losses
@@ -257,14 +258,9 @@ class Autoencoder(NetworkEstimator):
     def reconstruction_error(self, X, per="row") -> np.ndarray:
         """Squared error between X and its reconstruction: the mean per row (N,), per feature (D,), or each element
         (N, D), for per="row", "feature" or "element"."""
-        if per not in ("row", "feature", "element"):
-            raise ValueError(f'reconstruction_error: expected per="row", "feature" or "element", got {per!r}.')
         self.check_fitted()
         X = self._check_X(X)
-        error = (X - self.reconstruct(X)) ** 2
-        if per == "element":
-            return error
-        return error.reshape(len(error), -1).mean(axis=1 if per == "row" else 0)
+        return squared_error(X, self.reconstruct(X), per)
 
     def evaluate(self, X) -> dict[str, float]:
         """{"loss": the training loss, "mse": the mean squared error} over X (N, D)."""

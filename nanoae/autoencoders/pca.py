@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nanoae.autoencoders.contract import Estimator
+from nanoae.autoencoders.contract import Estimator, squared_error
 from nanoae.autoencoders.model_file import save_model
 
 
@@ -62,10 +62,16 @@ class PCA(Estimator):
         """inverse_transform(transform(X)), (N, D)."""
         return self.inverse_transform(self.transform(X))
 
+    def reconstruction_error(self, X, per="row") -> np.ndarray:
+        """Squared error between X and its reconstruction: the mean per row (N,), per feature (D,), or each element
+        (N, D), for per="row", "feature" or "element"."""
+        self.check_fitted()
+        return squared_error(self.check_table(X, dtype=np.float64), self.reconstruct(X), per)
+
     def evaluate(self, X) -> dict[str, float]:
         """{"loss", "mse"}: the mean squared error over X (N, D)."""
         self.check_fitted()
-        mse = float(np.mean((self.check_table(X, dtype=np.float64) - self.reconstruct(X)) ** 2))
+        mse = float(self.reconstruction_error(X).mean())
         return {"loss": mse, "mse": mse}
 
     def score(self, X, y=None) -> float:

@@ -28,6 +28,8 @@ class Sequential:
 
     def __init__(self, layers: list[Layer]):
         self.layers = list(layers)
+        if len({id(layer) for layer in self.layers}) < len(self.layers):
+            raise ValueError("Sequential: expected each layer once, got the same object twice. Make a second one.")
 
     def build(
         self, input_shape, ops: Ops | str = "numpy", dtype="float32", random_state=None, state: list[Any] | None = None
