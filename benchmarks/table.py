@@ -59,9 +59,13 @@ def memory_cell(column: Column | None) -> str:
 
 def notes(results: list[Result]) -> list[str]:
     """What must be said: why a cell is empty, and whether the machine was busy with something else."""
-    columns = [(result, column) for result in results for column in result.columns]
-    said = list(dict.fromkeys(f"{result.case.name}, {column.note}" for result, column in columns if column.note))
-    blocks = [block["others"] for _, column in columns for block in column.rounds]
+    empty: dict[str, list[str]] = {}
+    for result in results:
+        for column in result.columns:
+            if column.note and result.case.name not in empty.setdefault(column.note, []):
+                empty[column.note].append(result.case.name)
+    said = [f"{note} ({', '.join(cases)})" for note, cases in empty.items()]
+    blocks = [block["others"] for result in results for column in result.columns for block in column.rounds]
     disturbed = [others for others in blocks if (others or 0) >= DISTURBED]
     if disturbed:
         said.append(
@@ -80,8 +84,8 @@ def how(results: list[Result], settings: Settings) -> str:
     kernels = dict.fromkeys(f"{column.kernel} ({column.blas})" for column in columns)
     return (
         f"Medians of {settings.rounds} rounds or more, in each a block of about {settings.block} s of every contender "
-        f"in turn, {settings.threads} threads. A step includes the gather of its batch from the data set; greedy: one of each "
-        "stage. Peak memory is a fresh process's, with imports, compilation and the data (60,000 rows are 179 MiB). "
+        f"in turn, {settings.threads} threads. A step includes the gather of its batch from the data set; greedy: a "
+        "step of each stage. Peak memory is a fresh process's, with imports, compilation and the data (60,000 rows are 179 MiB). "
         f"PyTorch / nanoae: the faster PyTorch. GEMM share: bare GEMMs / nanoae. NumPy's BLAS: {', '.join(kernels)}."
     )
 

@@ -129,7 +129,7 @@ def test_the_table_has_a_row_for_each_blas_and_a_dash_for_what_is_not_there():
     assert shipped == ["as shipped", "100", "200", "160", "not installed", "-", "60", "1.60x", "-", "60%"]
     assert best == ["best", "80", "200", "160", "not installed", "-", "40", "2.00x", "-", "50%"]
     assert len({len(line) for line in times.splitlines()}) == 1, "aligned"
-    assert "256" in memories and notes == ['B, JAX: pip install "nanoae[bench]"']
+    assert "256" in memories and notes == ['JAX: pip install "nanoae[bench]" (B)']
     assert "openblas 1 Best (best)" in table.how([result()], FAST)
 
 
@@ -205,7 +205,7 @@ def test_measuring_in_processes_of_their_own(monkeypatch):
     ]
     assert all(len(c.rounds) in (2, 3) and c.us > 0 and c.rounds[-1]["steps"] > 0 for c in timed)
     assert timed[0].losses == timed[1].losses and timed[2].losses is None
-    assert table.notes([found])[0] == 'tiny, scikit-learn: pip install "nanoae[bench]"'
+    assert table.notes([found])[0] == 'scikit-learn: pip install "nanoae[bench]" (tiny)'
     assert table.steps_table([found], ["nanoae", "sklearn"])[0].count("not installed") == 2
 
 
