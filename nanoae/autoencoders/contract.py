@@ -6,6 +6,7 @@ checked before anything is learned from it. Source: scikit-learn's "Developing s
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from typing import Any
@@ -13,6 +14,22 @@ from typing import Any
 import numpy as np
 
 from nanoae.engine.part import Part
+
+
+def all_or_nothing(fit):
+    """A `fit` that leaves the estimator as it was, fitted or not, where it raises."""
+
+    @functools.wraps(fit)
+    def whole(self, *args, **kwargs):
+        before = vars(self).copy()
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return whole
 
 
 class _NotFitted(ValueError, AttributeError):
@@ -162,7 +179,9 @@ def as_numbers(X, name: str) -> np.ndarray:
     X = np.asarray(X)
     if X.dtype.kind == "c":
         raise ValueError(f"{name}: Complex data not supported: expected real numbers, got {X.dtype}.")
-    if X.dtype.kind in "OUSV":
+    if X.dtype.kind in "USV":
+        raise ValueError(f"{name}: expected numbers, got text ({X.dtype}). Convert it or encode the categories first.")
+    if X.dtype.kind == "O":
         try:
             X = X.astype(np.float64)
         except TypeError as error:
@@ -217,6 +236,8 @@ def squared_error(x: np.ndarray, again: np.ndarray, per: str) -> np.ndarray:
 
 def seed_of(random_state) -> int | None:
     """An int seed out of None, an int, a numpy Generator or RandomState (which this advances)."""
+    if isinstance(random_state, (int, np.integer)) and random_state < 0:
+        raise ValueError(f"random_state: expected an int >= 0, got {random_state}.")
     if random_state is None or isinstance(random_state, (int, np.integer)):
         return None if random_state is None else int(random_state)
     if isinstance(random_state, np.random.Generator):

@@ -31,6 +31,7 @@ class GaussianNoise(Noisy):
         return self.ops.normal(self.generator, out=noise)
 
     def forward(self, x, train=False):
+        self.cache = None
         if not train:
             return x
         y = self.ops.copy(x, out=self.buffer("y", x.shape))
@@ -88,6 +89,7 @@ class SaltAndPepper(Noisy):
         return noise
 
     def forward(self, x, train=False):
+        self.cache = None
         if not train:
             return x
         self.cache = self.noise(x.shape)

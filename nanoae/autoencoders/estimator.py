@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from nanoae.autoencoders.contract import squared_error
+from nanoae.autoencoders.contract import all_or_nothing, as_numbers, check_finite, squared_error
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.penalty import Penalty
 from nanoae.engine import losses
@@ -183,6 +183,12 @@ class Autoencoder(NetworkEstimator):
             )
         if isinstance(self._criterion(), losses.SoftmaxCrossEntropy):
             raise ValueError(f"{name}: expected a loss of reconstructions (mse, bce, l1, huber), got {self.loss!r}.")
+        for part in ("encoder", "decoder"):
+            layers = getattr(self, part)
+            if layers is not None and not (
+                isinstance(layers, (list, tuple)) and layers and all(isinstance(layer, Layer) for layer in layers)
+            ):
+                raise ValueError(f"{name}: expected {part}=[Linear(...), ...], a list of layers, got {layers!r}.")
         if self.tied_weights and self.decoder is not None:
             raise ValueError(f"{name}: expected tied_weights or decoder=[...], got both.")
 
@@ -202,6 +208,7 @@ class Autoencoder(NetworkEstimator):
 
     # ---------------------------------------------------------------- training
 
+    @all_or_nothing
     def fit(self, X, y=None, validation_data=None):
         """Learn from X (N, D), afresh. `y` is ignored. validation_data: rows (M, D) to measure after each epoch.
 
@@ -225,7 +232,7 @@ class Autoencoder(NetworkEstimator):
         if first:
             self._build(X.shape[1:])
         if not hasattr(self, "_trainer"):
-            self._trainer = self._make_trainer(len(X), self.epochs)
+            self._trainer = self._make_trainer(max(len(X), self.batch_size), self.epochs)
         started = time.perf_counter()
         self.history_["loss"].append(self._trainer.epoch(self.network_.ops.to_device(X)))
         self.history_["seconds"].append(time.perf_counter() - started)
@@ -243,11 +250,12 @@ class Autoencoder(NetworkEstimator):
     def inverse_transform(self, X) -> np.ndarray:
         """The reconstructions (N, D) of codes X (N, K)."""
         self.check_fitted()
-        codes = np.ascontiguousarray(X, self.dtype)
+        codes = np.ascontiguousarray(as_numbers(X, type(self).__name__), self.dtype)
         if codes.ndim != 2 or codes.shape[1] != self.code_size_:
             raise ValueError(
                 f"{type(self).__name__}: expected codes of shape (N, {self.code_size_}), got {codes.shape}."
             )
+        check_finite(codes, type(self).__name__)
         return self._run(codes, self._n_encoder, None)
 
     def reconstruct(self, X) -> np.ndarray:

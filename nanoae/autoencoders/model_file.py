@@ -24,9 +24,14 @@ FORMAT = 1
 
 def save_model(model: Estimator, path) -> None:
     """Write a fitted model, atomically: a file of that name is either the old one or the whole new one."""
-    params = model.get_params(deep=False)
+    params = dict(getattr(model, "_built_with", None) or model.get_params(deep=False))
     if params.pop("callbacks", None):
         warnings.warn(f"{type(model).__name__}.save: callbacks are code and are not saved", stacklevel=3)
+    if "backend" in params:
+        params["backend"] = getattr(params["backend"], "name", params["backend"])
+        params["dtype"] = np.dtype(params["dtype"]).name
+        if not isinstance(params["random_state"], (int, np.integer)):
+            params["random_state"] = None  # a generator: its numbers are spent
     facts, arrays = model.to_file()
     names = getattr(model, "feature_names_in_", None)
     header = {

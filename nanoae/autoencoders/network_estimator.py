@@ -80,6 +80,7 @@ class NetworkEstimator(Estimator):
                 raise ValueError(f"{name}: expected {key} to be a number, got {value!r}.")
         if not 0 <= self.validation_fraction < 1:
             raise ValueError(f"{name}: expected validation_fraction in [0, 1), got {self.validation_fraction!r}.")
+        optim.get(self.optimizer, self.learning_rate, self.weight_decay)  # says what is wrong with them
         if not isinstance(self.callbacks, (list, tuple)):
             raise ValueError(f"{name}: expected callbacks to be a list of functions, got {self.callbacks!r}.")
 
@@ -95,6 +96,7 @@ class NetworkEstimator(Estimator):
         self._loss = self._criterion().build(self.network_.ops, self.network_.dtype)
         self.code_size_ = int(np.prod(code[-1].out_shape))
         self.history_ = {"loss": [], "seconds": []}
+        self._built_with = self.get_params(deep=False)  # what a model file has to say, whatever is set afterwards
 
     # ---------------------------------------------------------------- training
 

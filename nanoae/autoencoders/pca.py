@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nanoae.autoencoders.contract import Estimator, squared_error
+from nanoae.autoencoders.contract import Estimator, all_or_nothing, as_numbers, check_finite, squared_error
 from nanoae.autoencoders.model_file import save_model
 
 
@@ -12,7 +12,8 @@ class PCA(Estimator):
     """Principal component analysis by SVD:  code = (x - mean) Vᵀ,  reconstruction = code V + mean.
 
     V (K, D) holds the K right singular vectors of the centred data with the largest singular values: no other linear
-    map to K numbers and back has a smaller squared error (Eckart & Young 1936).
+    map to K numbers and back has a smaller squared error (Eckart & Young 1936). Where N > D they are computed as the
+    eigenvectors of XᵀX, which is smaller.
 
     n_components   K; more than min(N, D) means min(N, D)
 
@@ -22,6 +23,7 @@ class PCA(Estimator):
     def __init__(self, n_components=32):
         self.n_components = n_components
 
+    @all_or_nothing
     def fit(self, X, y=None):
         """Learn from X (N, D). `y` is ignored."""
         if not isinstance(self.n_components, (int, np.integer)) or self.n_components < 1:
@@ -53,9 +55,10 @@ class PCA(Estimator):
     def inverse_transform(self, X) -> np.ndarray:
         """The reconstructions (N, D) of codes X (N, K)."""
         self.check_fitted()
-        codes = np.asarray(X, np.float64)
+        codes = as_numbers(X, "PCA").astype(np.float64)
         if codes.ndim != 2 or codes.shape[1] != len(self.components_):
             raise ValueError(f"PCA: expected codes of shape (N, {len(self.components_)}), got {codes.shape}.")
+        check_finite(codes, "PCA")
         return codes @ self.components_ + self.mean_
 
     def reconstruct(self, X) -> np.ndarray:

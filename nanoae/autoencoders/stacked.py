@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.contract import as_numbers
+from nanoae.autoencoders.contract import all_or_nothing, as_numbers
 from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.engine.layers import Dropout, Layer, activation
@@ -331,6 +331,7 @@ class StackedPredictor(Stacked):
             raise ValueError(f"{name}: expected y of shape ({rows},), a label for each row of X, got {y.shape}.")
         return y
 
+    @all_or_nothing
     def fit(self, X, y, X_unlabelled=None, validation_data=None):
         """Learn from X (N, D) and labels y (N,), afresh: pretrain on all rows, then train on the labelled ones.
 

@@ -12,7 +12,6 @@ derivative is a function of the output, `y` itself.
 from __future__ import annotations
 
 import functools
-import math
 import os
 import threading
 from collections.abc import Callable
@@ -193,7 +192,7 @@ class Ops(LayerOps):
     def axpby_inplace(self, y: Array, a: float, x: Array, b: float) -> Array:
         """y = a x + b y: one pass of BLAS where it has such a call and they are contiguous, else three."""
         blas_axpby = self._axpby.get(y.dtype)
-        if blas_axpby and x.dtype == y.dtype and x.flags.c_contiguous and y.flags.c_contiguous:
+        if blas_axpby and x.dtype == y.dtype and x.shape == y.shape and x.flags.c_contiguous and y.flags.c_contiguous:
             blas_axpby(y.size, a, address(x), 1, b, address(y), 1)
             return y
         self.scale_inplace(y, b)
@@ -334,26 +333,29 @@ class Ops(LayerOps):
 
         With h = tanh(z / 2):  sigmoid(z) = (1 + h) / 2  and  softplus(z) = z / 2 + |z| / 2 - log((1 + |h|) / 2),  so
 
-            loss = scale · Σ (1/2 - t) z + |z| / 2 + log 2 - log(1 + |h|)        dz = scale (1/2 - t + h / 2)
+            loss = scale · Σ (1/2 - t) z + |z| / 2 - log((1 + |h|) / 2)        dz = scale (1/2 - t + h / 2)
 
         One tanh instead of exp, log1p and tanh; and the logarithms of up to 64 rows are one logarithm of their product,
-        at most 2⁶⁴. Rows go in blocks of 64, so that the passes meet in the cache.
+        at least 2⁻⁶⁴. The first two terms cancel for a right, large logit, so they are added before the sum is taken.
+        Rows go in blocks of 64, so that the passes meet in the cache.
         """
         xp, total = self.xp, 0.0
         for start in range(0, len(z), 64):
             block = slice(start, start + 64)
             z_block, dz = z[block], out[block]
-            h, size = self.scratch(dz), self.scratch(dz, "size")
+            h, term = self.scratch(dz), self.scratch(dz, "term")
             xp.subtract(0.5, t[block], out=dz)
-            total = total + self.sum_products(dz, z_block)
-            total = total + 0.5 * self.sum(xp.abs(z_block, out=size))
+            xp.multiply(dz, z_block, out=term)
+            self.axpby_inplace(term, 0.5, xp.abs(z_block, out=h), 1.0)
+            total = total + self.sum(term)
             xp.multiply(z_block, 0.5, out=h)
             xp.tanh(h, out=h)
-            xp.abs(h, out=size)
-            xp.add(size, 1, out=size)
-            total = total - xp.log(xp.multiply.reduce(size, axis=0)).sum()
+            xp.abs(h, out=term)
+            xp.multiply(term, 0.5, out=term)
+            xp.add(term, 0.5, out=term)
+            total = total - xp.log(xp.multiply.reduce(term, axis=0)).sum()
             self.axpby_inplace(dz, 0.5 * scale, h, scale)
-        return scale * (total + math.log(2) * z.size)
+        return scale * total
 
     def l1(self, y: Array, t: Array, scale: float, out: Array) -> Array:
         """loss = scale · Σ |y - t|,  dy = scale · sign(y - t) (0 at 0)."""

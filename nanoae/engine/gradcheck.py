@@ -9,11 +9,11 @@ A check like this cannot see a forward that is the wrong mathematics: that takes
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from nanoae.engine import losses
 from nanoae.engine.layers import Layer
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
@@ -65,7 +65,7 @@ def check_gradients(
     net,
     x,
     t=None,
-    loss: Loss | None = None,
+    loss: Loss | str | None = None,
     *,
     directions: int = 3,
     eps: float = 1e-5,
@@ -87,6 +87,9 @@ def check_gradients(
 
     Returns a GradientReport: `report.ok`, and `print(report)`.
     """
+    if (loss is None) != (t is None) or directions < 1:
+        raise ValueError("check_gradients: expected loss and t together, or neither, and directions >= 1.")
+    loss = None if loss is None else losses.get(loss)
     twin = _twin(net, np.asarray(x))
     return _Check(twin, x, t, loss, eps, np.random.default_rng(random_state)).run(directions, tolerance, elementwise)
 
@@ -113,7 +116,7 @@ class _Check:
         ops = net.ops
         self.net, self.ops, self.eps, self.rng = net, ops, eps, rng
         self.x, self.t = ops.to_device(x, net.dtype).copy(), None if t is None else ops.to_device(t)
-        self.loss = None if loss is None else copy.copy(loss).build(ops, net.dtype)
+        self.loss = None if loss is None else loss.build(ops, net.dtype)
         for layer in net.layers:
             layer.need_dx = True
         y = net.forward(self.x, train=True)  # draws the noise that is then kept

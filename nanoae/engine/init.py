@@ -30,6 +30,8 @@ def uniform(variance: Callable[[int, int], float]) -> Initializer:
 
 
 def normal(variance: Callable[[int, int], float]) -> Initializer:
+    """N(0, variance)."""
+
     def draw(generator, shape, fan_in, fan_out):
         return generator.normal(0, math.sqrt(variance(fan_in, fan_out)), shape)
 

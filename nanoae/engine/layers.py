@@ -198,9 +198,11 @@ class Identity(Layer):
     """y = x,  dx = dy."""
 
     def forward(self, x, train=False):
+        self.cache = True if train else None
         return x
 
     def backward(self, dy):
+        self.take_cache()
         return dy
 
 
@@ -305,6 +307,7 @@ class Dropout(Noisy):
         return self.ops.keep_mask(self.generator, 1 - self.p, 1 / (1 - self.p), out=noise)
 
     def forward(self, x, train=False):
+        self.cache = None
         if not train:
             return x
         self.cache = self.noise(x.shape)

@@ -42,7 +42,8 @@ class Loss(Part):
         return self.weight / (math.prod(shape) if self.reduction == "mean" else shape[0])
 
     def forward(self, y: Array, t: Array) -> Array:
-        """The loss of outputs y (N, ...) against targets t, a 0-d array."""
+        """The loss of outputs y (N, ...) against targets t of the same shape, a 0-d array."""
+        self.check_targets(y, t)
         if self.dy is None or len(self.dy) < len(y) or self.dy.shape[1:] != y.shape[1:]:
             self.dy = self.ops.empty(y.shape, self.dtype)
         self.rows = len(y)
@@ -50,9 +51,16 @@ class Loss(Part):
 
     def backward(self) -> Array:
         """dLoss/dy of the last forward, (N, ...): the loss's own buffer."""
+        if self.dy is None:
+            raise RuntimeError(f"{self}: expected forward(y, t) before backward.")
         return self.dy[: self.rows]
 
+    def check_targets(self, y: Array, t: Array) -> None:
+        if y.shape != t.shape:
+            raise ValueError(f"{self}: expected targets of the outputs' shape {y.shape}, got {t.shape}.")
+
     def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
+        """The loss; its gradient goes to `out`."""
         raise NotImplementedError
 
     def output(self, y: Array, out: Array) -> Array:
@@ -89,7 +97,10 @@ class L1(Loss):
 
 
 class Huber(Loss):
-    """scale · Σ h(y - t), h(r) = r² / 2 for |r| <= delta, else delta (|r| - delta / 2). Huber 1964."""
+    """scale · Σ h(y - t), h(r) = r² / 2 for |r| <= delta, else delta (|r| - delta / 2). Huber 1964.
+
+    dy = scale · clip(y - t, -delta, delta).
+    """
 
     def __init__(self, delta: float = 1.0, reduction: str = "mean", weight: float = 1.0):
         super().__init__(reduction, weight)
@@ -102,7 +113,16 @@ class Huber(Loss):
 
 
 class SoftmaxCrossEntropy(Loss):
-    """-scale · Σ_n log softmax(z[n])[t[n]] of logits z (N, K) and class numbers t (N,): a mean is over rows."""
+    """-scale · Σ_n log softmax(z[n])[t[n]] of logits z (N, K) and class numbers t (N,): a mean is over rows.
+
+    dz[n, k] = scale (softmax(z[n])[k] - [k = t[n]]).
+    """
+
+    def check_targets(self, y, t):
+        if y.ndim != 2 or t.shape != y.shape[:1] or t.dtype.kind not in "iu":
+            raise ValueError(
+                f"{self}: expected logits (N, K) and class numbers (N,), whole, got {y.shape} and {t.dtype} {t.shape}."
+            )
 
     def scale(self, shape):
         return self.weight / (1 if self.reduction == "sum" else shape[0])

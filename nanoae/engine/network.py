@@ -61,6 +61,8 @@ class Sequential:
 
     def forward(self, x: Array, train: bool = False, start: int = 0, stop: int | None = None) -> Array:
         """Layers start .. stop-1 applied to x (N, *shape)."""
+        if not hasattr(self, "ops"):
+            raise RuntimeError("Sequential: expected build(input_shape) before forward.")
         self.ops.check_device(x)
         for layer in self.layers[start:stop]:
             x = layer.forward(x, train)
@@ -69,6 +71,10 @@ class Sequential:
     def backward(self, dy: Array) -> Array | None:
         """Fill `grad` with dLoss/dtheta, given dy = dLoss/dy (N, *output_shape); return dLoss/dx where it is needed."""
         dx: Array | None = self.ops.check_device(dy)
+        if dy.shape[1:] != self.output_shape:
+            raise ValueError(
+                f"Sequential: expected dy of shape (N, *{self.output_shape}), the output's, got {dy.shape}."
+            )
         for layer in reversed(self.layers):
             dx = layer.backward(dx)
             if dx is None:
@@ -113,14 +119,23 @@ class Sequential:
             if isinstance(layer, Noisy):
                 layer.frozen = frozen
 
-    def first_not_finite(self) -> str | None:
-        """Name of the first layer whose last output or weights hold a NaN or infinity."""
+    def first_not_finite(self) -> tuple[str, bool]:
+        """Where the first NaN or infinity came up, in words; whether it was in the last backward.
+
+        Backward comes first, and runs from the last layer: a bad gradient spoils those before it and then all weights.
+        """
+        for i, layer in reversed(list(enumerate(self.layers))):
+            for name, grad in layer.grads.items():
+                if not self._finite(grad):
+                    return f"layer {i}, {layer}: the gradient of its {name}", True
         for i, layer in enumerate(self.layers):
-            arrays = {**layer.params, "output": layer.buffers.get("y")}
-            for name, array in arrays.items():
-                if array is not None and not np.isfinite(self.ops.to_numpy(array)).all():
-                    return f"layer {i}, {layer}: its {name}"
-        return None
+            for name, array in {**layer.params, "output": layer.buffers.get("y")}.items():
+                if array is not None and not self._finite(array):
+                    return f"layer {i}, {layer}: its {name}", False
+        return "no layer, so the loss itself", False
+
+    def _finite(self, array: Array) -> bool:
+        return bool(np.isfinite(self.ops.to_numpy(array)).all())
 
     def __repr__(self) -> str:
         return f"Sequential([{', '.join(map(repr, self.layers))}])"

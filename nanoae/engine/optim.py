@@ -24,7 +24,7 @@ LearningRate = float | Callable[[int, int], float]
 class Optimizer(Part):
     """The base. `build` once for a theta; `step` after each backward.
 
-    lr             learning rate, > 0, or a schedule
+    lr             learning rate, >= 0, or a schedule
     weight_decay   >= 0
     clip_norm      None, or the largest Euclidean norm of the whole gradient: a longer one is scaled down to it
     """

@@ -25,17 +25,18 @@ class Part:
         return f"{type(self).__name__}({', '.join(changed)})"
 
 
-def describe(value: Any, among: list | None = None) -> Any:
+def describe(value: Any, among: list | None = None, by_name: bool = True) -> Any:
     """`value` as JSON-ready data. A Part becomes {"type": its class, **config}; one of `among` that another Part
     refers to (tied weights) becomes {"part": its number there}. TypeError for what cannot be written."""
     if isinstance(value, Part):
         numbers = {id(part): i for i, part in enumerate(among or [])}
         config = {
-            k: {"part": numbers[id(v)]} if id(v) in numbers else describe(v, among) for k, v in value.config().items()
+            k: {"part": numbers[id(v)]} if id(v) in numbers else describe(v, among, by_name)
+            for k, v in value.config().items()
         }
-        return {"type": type(value).__name__, **config}
+        return {"type": type(value).__name__ if by_name else type(value), **config}
     if isinstance(value, (list, tuple)):
-        return [describe(item, among) for item in value]
+        return [describe(item, among, by_name) for item in value]
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -55,15 +56,17 @@ def construct(description: Any, among: list | None = None) -> Any:
     if "part" in description:
         return (among or [])[description["part"]]
     kind = description.get("type")
-    known = known_parts()
-    if kind not in known:
-        raise ValueError(f"part: expected one of {', '.join(sorted(known))}, got {kind!r}.")
-    return known[kind](**{k: construct(v, among) for k, v in description.items() if k != "type"})
+    if not isinstance(kind, type):
+        known = known_parts()
+        if kind not in known:
+            raise ValueError(f"part: expected one of {', '.join(sorted(known))}, got {kind!r}.")
+        kind = known[kind]
+    return kind(**{k: construct(v, among) for k, v in description.items() if k != "type"})
 
 
 def describe_all(parts: list) -> list[dict[str, Any]]:
-    """A list of Parts that may refer to earlier ones."""
-    return [describe(part, among=parts) for part in parts]
+    """A list of Parts that may refer to earlier ones; not for files: "type" is the class itself, whoever defined it."""
+    return [describe(part, among=parts, by_name=False) for part in parts]
 
 
 def construct_all(descriptions: list[dict[str, Any]]) -> list:
@@ -74,10 +77,13 @@ def construct_all(descriptions: list[dict[str, Any]]) -> list:
 
 
 def known_parts() -> dict[str, type]:
-    """Every Part class that is imported, by name."""
-    found, todo = {}, [Part]
+    """Every Part class that is imported, by name; nanoae's own come before a user's of the same name."""
+    found: dict[str, type] = {}
+    todo: list[type] = [Part]
     while todo:
-        for cls in todo.pop().__subclasses__():
-            found[cls.__name__] = cls
+        subclasses: list[type] = todo.pop().__subclasses__()
+        for cls in subclasses:
+            if cls.__name__ not in found or cls.__module__.startswith("nanoae."):
+                found[cls.__name__] = cls
             todo.append(cls)
     return found

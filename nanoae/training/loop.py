@@ -78,6 +78,10 @@ class Trainer:
         trainable: list[slice] | None = None,
         fuse: bool = True,
     ):
+        if batch_size < 1 or rows < 1:
+            raise ValueError(f"Trainer: expected batch_size and rows >= 1, got {batch_size} and {rows}.")
+        if getattr(network, "ops", None) is None:
+            raise ValueError("Trainer: expected a built network. Call network.build(input_shape) first.")
         self.network, self.ops = network, network.ops
         self.fast = fusion.fuse(network) if fuse else network  # the same parameters in fewer passes over memory
         self.batch_size, self.epochs = min(batch_size, rows), epochs
@@ -111,6 +115,11 @@ class Trainer:
         scale   multiplies the inputs in the gather: 1/255 turns uint8 images into floats in [0, 1]
         """
         ops, n = self.ops, len(self.ops.check_device(x))
+        if n == 0 or x.shape[1:] != self.network.input_shape or (t is not None and len(t) != n):
+            raise ValueError(
+                f"Trainer: expected x of shape (N, *{self.network.input_shape}), N > 0, and as many targets, "
+                f"got {x.shape}" + (f" and {t.shape}." if t is not None else ".")
+            )
         order = ops.to_device(self.order.permutation(n))
         total = 0.0
         for number, start in enumerate(range(0, n, self.batch_size), 1):
@@ -119,14 +128,16 @@ class Trainer:
             target = batch if t is None else t[rows]
             loss = self.step(batch, target, number)
             total = total + loss * len(rows)
-        mean = float(total) / n  # the one host read of an epoch
+        mean = float(total) / n  # the one host read of the loss in an epoch
         if not math.isfinite(mean) or not math.isfinite(float(ops.sum_squares(self.network.theta))):
-            self.stop_not_finite(None, mean)
+            self.stop_not_finite(number + 1, mean)
         return mean
 
     def stop_not_finite(self, step: int | None, loss: float) -> None:
-        where = f"epoch {len(self.history['loss']) + 1}" + (f", step {step}" if step else "")
-        culprit = self.network.first_not_finite() or "no layer, so the loss itself"
+        """Raise NotFiniteError: noticed before step number `step` of this epoch, or come up in the one before."""
+        culprit, in_backward = self.network.first_not_finite()
+        at = None if step is None or self.ops.peek(0.0) is None else step - in_backward
+        where = f"epoch {len(self.history['loss']) + 1}" + (f", step {at}" if at else "")
         raise NotFiniteError(
             f"training, {where}: expected a finite loss and finite weights, got loss {loss}; the first value that is "
             f"not finite is in {culprit}. Lower the learning rate, scale the inputs, or clip the gradient (clip_norm)."

@@ -40,7 +40,7 @@ class StepDecay(Part):
 
 @dataclass(frozen=True, repr=False)
 class Cosine(Part):
-    """From lr down to `final` along half a cosine (Loshchilov & Hutter 2017)."""
+    """From lr down along half a cosine, towards `final` at the step after the last (Loshchilov & Hutter 2017)."""
 
     lr: float
     final: float = 0.0
