@@ -550,3 +550,30 @@ def test_a_model_made_on_a_gpu_opens_without_one(good, monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
     model = with_header(good, put("params", "backend", "cupy"))
     assert model.network_.ops.name == "numpy" and model.transform(X).shape == (20, 3)
+
+
+# ---------------------------------------------------------------- what is saved is what was trained
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"dtype": np.float32}, {"random_state": np.random.default_rng(0)}, {"backend": nanoae.get_ops("numpy")}],
+)
+def test_settings_that_are_objects_can_be_saved(settings, tmp_path):
+    ae = Autoencoder(2, (4,), epochs=1, **{"backend": "numpy", **settings}).fit(X)
+    ae.save(tmp_path / "model.npz")
+    assert (nanoae.load(tmp_path / "model.npz").transform(X) == ae.transform(X)).all()
+
+
+def test_a_model_is_saved_as_it_was_trained(tmp_path):
+    ae = Autoencoder(2, (4,), epochs=1, backend="numpy").fit(X).set_params(code_size=3)
+    ae.save(tmp_path / "model.npz")
+    assert nanoae.load(tmp_path / "model.npz").transform(X).shape == (len(X), 2)
+
+
+def test_a_loss_needs_targets_of_its_outputs_shape():
+    ops = nanoae.get_ops("numpy")
+    with pytest.raises(ValueError, match=r"expected targets of the outputs' shape \(4, 5\), got \(4, 1\)"):
+        nanoae.MSE().build(ops, np.float32).forward(np.ones((4, 5), np.float32), np.ones((4, 1), np.float32))
+    with pytest.raises(RuntimeError, match="before backward"):
+        nanoae.MSE().build(ops, np.float32).backward()

@@ -459,3 +459,43 @@ def test_an_autoencoder_beats_pca_on_a_curve(ops):
     ae = Autoencoder(1, (16,), activation="tanh", learning_rate=Cosine(0.03), epochs=100, batch_size=50, backend=ops,
                      random_state=0)  # fmt: skip
     assert ae.fit(x).evaluate(x)["mse"] < 0.1 * PCA(1).fit(x).evaluate(x)["mse"]
+
+
+# ---------------------------------------------------------------- what is refused leaves no trace
+
+
+@pytest.mark.parametrize(
+    ("settings", "arguments"),
+    [
+        ({"patience": 3}, {}),
+        ({"optimizer": "sdg"}, {}),
+        ({"decoder": [Linear(7)]}, {}),
+        ({"learning_rate": 1e30}, {}),
+        ({}, {"validation_data": X[:, :5]}),
+        ({"encoder": []}, {}),
+        ({"random_state": -1}, {}),
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_refused_fit_leaves_the_estimator_as_it_was(settings, arguments):
+    fresh = small(**settings)
+    with pytest.raises((ValueError, nanoae.NotFiniteError)):
+        fresh.fit(X, **arguments)
+    with pytest.raises(ValueError, match="not fitted yet"):
+        fresh.transform(X)
+    ae = small().fit(X)
+    before = ae.transform(X)
+    with pytest.raises((ValueError, nanoae.NotFiniteError)):
+        ae.set_params(**settings).fit(X, **arguments)
+    assert (ae.transform(X) == before).all()
+
+
+def test_partial_fit_keeps_its_batch_size():
+    ae = small(batch_size=16).partial_fit(X[:4])
+    assert ae._trainer.batch_size == 16
+
+
+def test_numeric_text_is_text():
+    with pytest.raises(ValueError, match="got text"):
+        small().fit(X.astype(str))

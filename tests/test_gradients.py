@@ -286,3 +286,17 @@ def test_a_single_layer_and_an_unbuilt_network_can_be_checked():
     assert check_gradients(Sequential([Linear(3), Tanh()]), x).ok
     with pytest.raises(TypeError, match="expected a Sequential, a Layer or a fitted estimator, got list"):
         check_gradients([Linear(3)], x)
+
+
+def test_a_users_layer_is_checked_itself_whatever_its_name():
+    class ReLU(nanoae.Layer):  # the name of one of ours, and wrong
+        def forward(self, x, train=False):
+            self.cache = x
+            return x
+
+        def backward(self, dy):
+            return 3 * dy
+
+    x = np.random.default_rng(0).standard_normal((3, 4))
+    assert not check_gradients(ReLU(), x).ok
+    assert check_gradients(nanoae.ReLU(), x).ok

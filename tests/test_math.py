@@ -384,3 +384,12 @@ def test_dropout_keeps_the_mean(ops, dtype, device, close, p):
     assert kept.mean() == pytest.approx(1 - p, abs=4 * math.sqrt(p * (1 - p) / y.size) + 1e-12)
     assert not p or (net.forward(ones, train=True) != y).any()  # drawn anew
     close(net.forward(ones), 1.0)  # nothing is dropped where nothing is learned
+
+
+def test_bce_of_right_and_sure_logits_is_small_and_not_negative(ops):
+    t = np.random.default_rng(0).integers(0, 2, (256, 784)).astype(np.float32)
+    for size in (10, 20, 200):
+        z = ((2 * t - 1) * size).astype(np.float32)
+        truth = np.logaddexp(0, -float(size))
+        loss = float(ops.bce(ops.to_device(z), ops.to_device(t), 1 / z.size, ops.empty(z.shape, np.float32)))
+        assert loss >= 0 and abs(loss - truth) <= 1e-3 * truth + 1e-7

@@ -429,3 +429,21 @@ def test_the_trainer_takes_targets_of_its_own(ops, loss):
     trainer = small_trainer(ops, MSE(loss), Adam(0.02), epochs=150)
     trainer.fit(x, -x, validation=(x, -x))
     assert trainer.history["val_loss"][-1] < 0.05 * trainer.history["val_loss"][0]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_bad_gradient_is_named_with_its_step_and_layer():
+    net = Sequential([Linear(4), Tanh(), Linear(4), Tanh(), Linear(4)]).build(4, random_state=0)
+    trainer = Trainer(net, MSE(), Adam(), batch_size=5, epochs=1, rows=50, fuse=False)
+    layer, steps = net.layers[2], []
+    backward = layer.backward
+
+    def broken(dy):
+        steps.append(1)
+        return backward(dy * np.float32(np.nan)) if len(steps) == 3 else backward(dy)
+
+    layer.backward = broken
+    with pytest.raises(
+        nanoae.NotFiniteError, match=r"epoch 1, step 3: .* layer 2, Linear\(4, 4\): the gradient of its"
+    ):
+        trainer.fit(np.random.default_rng(0).random((50, 4), np.float32))
