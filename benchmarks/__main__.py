@@ -173,11 +173,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     facts = {"machine": machine(), **facts}
     text = "\n\n".join([*paragraphs, where(facts["machine"])])
-    print(text)
     if options.json:
         write_json(options.json, facts)
     if options.save:
         save(options.save, text, facts)
+    print(text)
     return 0 if good else 1
 
 

@@ -16,6 +16,7 @@ class Sweep:
     """One panel: a case for each size; the cost is that of a step, or of an epoch."""
 
     axis: str
+    title: str
     cases: dict[int, Case]
     epoch: bool = False
 
@@ -35,7 +36,7 @@ class Sweep:
     def table(self, results: dict[str, Result], contenders: list[str]) -> tuple[list[str], list[list[str]]]:
         lines = [self.points(results, name) for name in contenders]
         rows = [[f"{n:,}", *(f"{line[n]:,.0f}" if n in line else "-" for line in lines)] for n in self.cases]
-        return [f"{self.cost}, by {self.axis}", *(CONTENDERS[name].title for name in contenders)], rows
+        return [f"{self.cost}, by {self.axis} ({self.title})", *(CONTENDERS[name].title for name in contenders)], rows
 
 
 def sweeps(most: int | None = None) -> list[Sweep]:
@@ -46,9 +47,18 @@ def sweeps(most: int | None = None) -> list[Sweep]:
     batches, widths = [2**k for k in range(4, 13)][:most], [2**k for k in range(5, 12)][:most]
     rows = [1000 * 2**k for k in range(7)][:most]
     return [
-        Sweep("batch", {n: replace(B, name=f"batch {n}", batch=n) for n in batches}),
-        Sweep("width", {n: replace(B, name=f"width {n}", widths=(784, n, 784)) for n in widths}),
-        Sweep("rows", {n: replace(B, name=f"rows {n}", rows=n) for n in rows}, epoch=True),
+        Sweep("batch", "784-128-32-128-784, BCE", {n: replace(B, name=f"batch {n}", batch=n) for n in batches}),
+        Sweep(
+            "width",
+            "784-width-784, BCE, batch 256",
+            {n: replace(B, name=f"width {n}", widths=(784, n, 784)) for n in widths},
+        ),
+        Sweep(
+            "rows",
+            "784-128-32-128-784, BCE, batch 256",
+            {n: replace(B, name=f"rows {n}", rows=n) for n in rows},
+            epoch=True,
+        ),
     ]
 
 
@@ -62,10 +72,10 @@ def draw(found: list[Sweep], results: dict[str, Result], contenders: list[str], 
             points = sweep.points(results, name)
             axes.loglog(list(points), list(points.values()), marker=marker, label=CONTENDERS[name].title)
         axes.set_xticks(list(sweep.cases), [f"{n:,}" for n in sweep.cases], rotation=45)
-        axes.minorticks_off()
+        axes.set_xticks([], minor=True)
         axes.set_xlabel(sweep.axis)
         axes.set_ylabel(sweep.cost)
-        axes.set_title(str(next(iter(sweep.cases.values()))).split(": ")[1], fontsize=9)
+        axes.set_title(sweep.title, fontsize=10)
         axes.grid(True, alpha=0.3)
         axes.legend()
     figure.savefig(path, dpi=150)

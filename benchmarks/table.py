@@ -85,7 +85,8 @@ def how(results: list[Result], settings: Settings) -> str:
     return (
         f"Medians of {settings.rounds} rounds or more, in each a block of about {settings.block} s of every contender "
         f"in turn, {settings.threads} threads. A step includes the gather of its batch from the data set; greedy: a "
-        "step of each stage. Peak memory is a fresh process's, with imports, compilation and the data (60,000 rows are 179 MiB). "
+        "step of each stage. Peak memory is a fresh process's, with imports, compilation and data (179 MiB at 60,000 "
+        "rows). "
         f"PyTorch / nanoae: the faster PyTorch. GEMM share: bare GEMMs / nanoae. NumPy's BLAS: {', '.join(kernels)}."
     )
 
