@@ -393,3 +393,9 @@ def test_bce_of_right_and_sure_logits_is_small_and_not_negative(ops):
         truth = np.logaddexp(0, -float(size))
         loss = float(ops.bce(ops.to_device(z), ops.to_device(t), 1 / z.size, ops.empty(z.shape, np.float32)))
         assert loss >= 0 and abs(loss - truth) <= 1e-3 * truth + 1e-7
+
+
+@pytest.mark.parametrize("settings", [{"beta1": 1.0}, {"beta2": 1.0}, {"beta2": -0.1}, {"eps": -1e-8}])
+def test_adam_refuses_betas_that_divide_by_zero(settings):
+    with pytest.raises(ValueError, match=r"Adam: expected beta1, beta2 in \[0, 1\)"):
+        Adam(**settings)

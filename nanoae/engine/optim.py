@@ -107,6 +107,10 @@ class Adam(Optimizer):
         clip_norm: float | None = None,
     ):
         super().__init__(lr, weight_decay, clip_norm)
+        if not (0 <= beta1 < 1 and 0 <= beta2 < 1 and eps >= 0):
+            raise ValueError(
+                f"{type(self).__name__}: expected beta1, beta2 in [0, 1) and eps >= 0, got {beta1}, {beta2}, {eps}."
+            )
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
 
     def update(self, theta, grad, *moments):
