@@ -1,6 +1,6 @@
 """nanoae: autoencoders on a from-scratch engine: every forward and backward by hand, on NumPy and on CuPy."""
 
-from nanoae.autoencoders.bottleneck import TopK
+from nanoae.autoencoders.bottleneck import Gaussian, TopK
 from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
 from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.autoencoders.model_file import load_model as load
@@ -62,6 +62,7 @@ __all__ = [
     "Elementwise",
     "Embedding",
     "Flatten",
+    "Gaussian",
     "GaussianNoise",
     "GradientReport",
     "Huber",

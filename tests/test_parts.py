@@ -13,6 +13,7 @@ from nanoae import (
     Autoencoder,
     Contractive,
     Dropout,
+    Gaussian,
     GaussianNoise,
     Identity,
     KLSparsity,
@@ -40,6 +41,7 @@ SETTINGS = {  # name -> the settings of an autoencoder with that part
     "contractive": {"penalty": Contractive(0.3), "hidden": (), **SIGMOID},
     "contractive, tied": {"penalty": Contractive(0.3), "hidden": (), "tied_weights": True, **SIGMOID},
     "top k": {"bottleneck": TopK(2)},
+    "variational": {"bottleneck": Gaussian(0.7, warm_up=4, free_bits=0.01)},
     "all but one": {"corruption": MaskingNoise(0.3), "bottleneck": TopK(2), "penalty": L1Sparsity(0.3)},
     "another": {"corruption": GaussianNoise(0.3, (0, 1)), "hidden": (), "penalty": Contractive(0.3), **SIGMOID},
 }

@@ -36,7 +36,7 @@ class Autoencoder(NetworkEstimator):
     encoder, decoder     layers of your own instead ([Linear(128), ReLU(), Linear(32)]); they end in the code and in
                          the output; `code_size` and `hidden` are then read off them
     corruption           noise on the input in training (GaussianNoise, MaskingNoise, SaltAndPepper): denoising
-    bottleneck           what the code has to pass (TopK): k-sparse
+    bottleneck           what the code has to pass (TopK: k-sparse; Gaussian: variational)
     penalty              on the code, added to the loss in training (L1Sparsity, KLSparsity, Contractive)
     validation_fraction  share of the rows held out for validation, when fit gets no validation_data
     patience             stop after so many epochs without a better validation loss and restore the best weights
@@ -121,6 +121,7 @@ class Autoencoder(NetworkEstimator):
         layers: list[Layer] = []
         for width in hidden:
             layers += [self._linear(width), activation(self.activation)]
+        code *= getattr(self.bottleneck, "inputs_per_unit", 1)
         return [*layers, self._linear(code), activation(self.code_activation)]
 
     def _code_layers(self, encoder: list[Layer]) -> list[Layer]:

@@ -1,4 +1,4 @@
-"""The primitives of images, normalisation and sequences, in plain NumPy; `Ops` inherits them and their rules.
+"""The primitives of images, normalisation, sequences and random codes, in plain NumPy; `Ops` inherits them.
 
 Images are (C, H, W, N) here: the batch is innermost (Krizhevsky's cuda-convnet has this order, too). What a kernel
 position meets is then a slice whose rows are N neighbours in memory whatever the stride, a convolution is one GEMM with
@@ -83,6 +83,8 @@ class LayerOps:
     sigmoid_backward: Any
     tanh_backward: Any
     scale_inplace: Any
+    sum: Any
+    sum_rows: Any
 
     # ---------------------------------------------------------------- windows of images
 
@@ -267,3 +269,49 @@ class LayerOps:
             da[:, part * o : (part + 1) * o] = du[:, part * o : (part + 1) * o] = d
         da[:, 2 * o :] = dn
         return out
+
+    # ---------------------------------------------------------------- random codes, of x = [mu, logvar] (N, 2 K)
+
+    def reparametrise(self, x: Array, noise: Array, std: Array, out: Array) -> Array:
+        """std = e^(logvar / 2),  out = mu + std · noise: a sample of N(mu, std²).
+
+        x = [mu, logvar] (N, 2 K), the others (N, K); std is filled, too.
+        """
+        k = noise.shape[1]
+        self.xp.exp(self.xp.multiply(x[:, k:], 0.5, out=std), out=std)
+        self.xp.multiply(std, noise, out=out)
+        return self.xp.add(out, x[:, :k], out=out)
+
+    def reparametrise_backward(self, dz: Array, noise: Array, std: Array, out: Array) -> Array:
+        """dmu = dz,  dlogvar = dz · noise · std / 2,  for d e^(logvar / 2) / dlogvar = std / 2."""
+        k = dz.shape[1]
+        out[:, :k] = dz
+        dlogvar = self.xp.multiply(dz, noise, out=out[:, k:])
+        self.scale_inplace(dlogvar, std)
+        self.scale_inplace(dlogvar, 0.5)
+        return out
+
+    def gaussian_kl(self, x: Array, std: Array, beta: Array, free: float, out: Array) -> Array:
+        """The mean of KL(N(mu, std²) ‖ N(0, 1)) over the rows, summed over units, each at least `free`, in nats:
+
+        KL[n, j] = (mu² + std² - 1 - logvar) / 2      KL_j = 1/N Σ_n KL[n, j]      loss = beta Σ_j max(KL_j, free)
+        dmu = beta / N · mu      dlogvar = beta / N · (std² - 1) / 2               both 0 in units with KL_j < free
+
+        x, out (N, 2 K), std (N, K) = e^(logvar / 2), beta a 0-d array.
+        """
+        xp, (n, k) = self.xp, std.shape
+        mu, logvar, dmu, dlogvar = x[:, :k], x[:, k:], out[:, :k], out[:, k:]
+        xp.subtract(xp.multiply(std, std, out=dlogvar), 1, out=dlogvar)
+        kl = xp.subtract(dlogvar, logvar, out=self.scratch(std, "kl"))
+        xp.add(kl, xp.multiply(mu, mu, out=dmu), out=kl)  # twice the KL
+        factor = xp.multiply(beta, 1 / n, out=self.scratch(beta, "factor"))
+        if free:
+            units = self.sum_rows(kl, out=self.scratch(kl[0], "units"))
+            self.scale_inplace(units, 0.5 / n)
+            loss = beta * self.sum(xp.maximum(units, free, out=self.scratch(units, "paid")))
+            factor = self.scale_inplace(xp.greater(units, free, out=units), factor)
+        else:
+            loss = 0.5 * factor * self.sum(kl)
+        xp.multiply(mu, factor, out=dmu)
+        self.scale_inplace(self.scale_inplace(dlogvar, factor), 0.5)
+        return loss

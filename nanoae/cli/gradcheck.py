@@ -10,7 +10,7 @@ import numpy as np
 
 import nanoae
 from nanoae import Autoencoder, GradientReport, Sequential, check_gradients
-from nanoae.autoencoders.bottleneck import TopK
+from nanoae.autoencoders.bottleneck import Gaussian, TopK
 from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
 from nanoae.autoencoders.penalty import Contractive, KLSparsity, L1Sparsity
 from nanoae.engine import losses
@@ -52,6 +52,7 @@ LAYERS: dict[str, tuple[list[Layer], tuple[int, ...]]] = {
     "MaskingNoise": ([MaskingNoise(0.4)], (WIDTH,)),
     "SaltAndPepper": ([SaltAndPepper(0.4)], (WIDTH,)),
     "TopK": ([TopK(2)], (WIDTH,)),
+    "Gaussian": ([Linear(6), Gaussian(0.7)], (WIDTH,)),
     "L1Sparsity": ([L1Sparsity(0.3)], (WIDTH,)),
     "KLSparsity": ([Linear(3), Sigmoid(), KLSparsity(0.2, 0.5)], (WIDTH,)),
     "Contractive": (contractive(), (WIDTH,)),
