@@ -11,7 +11,9 @@ import nanoae.engine
 from nanoae.autoencoders.bottleneck import Gaussian, TopK
 from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
 from nanoae.autoencoders.penalty import Contractive, KLSparsity, L1Sparsity
+from nanoae.autoencoders.teacher import Teacher
 from nanoae.backend import BackendError, get_ops
+from nanoae.engine.steps import EachStep, LastStep
 
 BACKENDS = {  # name -> its primitives; one more line here runs every test on one more device
     "numpy": lambda: get_ops("numpy"),
@@ -58,6 +60,14 @@ EXAMPLES = {  # every layer of nanoae in a network for rows of five numbers; a n
     nanoae.LayerNorm: lambda: [nanoae.LayerNorm()],
     nanoae.GRU: lambda: [nanoae.Reshape((5, 1)), nanoae.GRU(2, bias_init="he_normal")],
     nanoae.Embedding: lambda: [nanoae.Sigmoid(), nanoae.Embedding(2, 3)],  # words 0 and 1, by rounding
+    EachStep: lambda: [nanoae.Reshape((5, 1)), EachStep(nanoae.Linear(3, bias_init="he_normal"))],
+    LastStep: lambda: (
+        (source := nanoae.Embedding(2, 3)) and [nanoae.Sigmoid(), source, nanoae.GRU(2), LastStep(source)]
+    ),
+    Teacher: lambda: (
+        (source := nanoae.Embedding(2, 3))
+        and [nanoae.Sigmoid(), source, nanoae.GRU(2, last=True), Teacher(source, 3, 0.3)]
+    ),
 }
 
 

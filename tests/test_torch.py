@@ -19,11 +19,13 @@ from nanoae import (
     Linear,
     MaxPool2d,
     Reshape,
+    SoftmaxCrossEntropy,
     Tanh,
     TiedConvTranspose2d,
     Trainer,
     Upsample,
 )
+from nanoae.engine.steps import EachStep
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -75,6 +77,7 @@ MODULES = {  # layer -> PyTorch's
     LayerNorm: lambda layer: nn.LayerNorm(layer.in_shape[-layer.axes :], layer.eps),
     GRU: gru,
     Embedding: lambda layer: nn.Embedding(layer.n_words, layer.n_out),
+    EachStep: lambda layer: MODULES[type(layer.layer)](layer.layer),
 }  # fmt: skip
 NAMES = {
     "W": "weight", "b": "bias", "gamma": "weight", "beta": "bias",
@@ -93,7 +96,7 @@ def theirs(net):
         modules[layer] = module
         for name, values in layer.params.items():
             parameter = getattr(module, NAMES.get((type(layer).__name__, name)) or NAMES[name])
-            transposed = isinstance(layer, Linear | GRU) and values.ndim == 2
+            transposed = isinstance(layer, Linear | GRU | EachStep) and values.ndim == 2
             values = net.ops.to_numpy(values)
             parameter.data = torch.tensor((values.T if transposed else values).copy())
             pairs.append((layer.grads[name], parameter, transposed))
@@ -145,6 +148,27 @@ def test_a_network(ops, name):
 
 def test_words(ops):
     compare(build([Embedding(6, 3), GRU(4), Flatten(), Linear(2)], (4, 5), ops), rng.integers(0, 6, (4, 5)))
+
+
+@pytest.mark.parametrize("reduction", ["mean", "batch"])
+def test_a_decoder_of_padded_lines(ops, reduction):
+    """Words before -> scores at each step -> cross-entropy without the padding: the loss, and every gradient."""
+    lines = np.array([[2, 3, 4, 1, 0, 0], [2, 5, 1, 0, 0, 0], [3, 0, 4, 5, 3, 1]])
+    net = build([Embedding(6, 3), GRU(4), EachStep(Linear(6))], (3, 5), ops)
+    loss = SoftmaxCrossEntropy(reduction, ignore=0).build(ops, "float64")
+    value = loss.forward(net.forward(ops.to_device(lines[:, :-1]), train=True), ops.to_device(lines[:, 1:]))
+    net.backward(loss.backward())
+    module, pairs = theirs(net)
+    scores = module(torch.tensor(lines[:, :-1]))
+    expected = nn.functional.cross_entropy(
+        scores.flatten(0, 1), torch.tensor(lines[:, 1:].ravel()), ignore_index=0,
+        reduction="mean" if reduction == "mean" else "sum",
+    )  # fmt: skip
+    expected = expected / (3 if reduction == "batch" else 1)
+    expected.backward()
+    agree(float(value), expected)
+    for grad, parameter, transposed in pairs:
+        agree(ops.to_numpy(grad), parameter.grad.T if transposed else parameter.grad)
 
 
 def test_equal_maxima(ops):

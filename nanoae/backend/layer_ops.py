@@ -230,6 +230,30 @@ class LayerOps:
         self.xp.add.at(out.reshape(-1), elements.reshape(-1), x.reshape(-1))
         return out
 
+    def not_equal(self, words: Array, word: int, out: Array) -> Array:
+        """out = 1 where words != word, else 0."""
+        return self.xp.not_equal(words, word, out=out)
+
+    def last_not_zero(self, words: Array, out: Array) -> Array:
+        """out[n] = the last t with words[n, t] != 0, or T - 1 where there is none; words (N, T)."""
+        out[...] = (words != 0)[:, ::-1].argmax(axis=1)
+        return self.xp.subtract(words.shape[1] - 1, out, out=out)
+
+    def take_steps(self, x: Array, steps: Array, out: Array) -> Array:
+        """out[n] = x[n, steps[n]]; x (N, T, I), out (N, I)."""
+        out[...] = x[self.xp.arange(len(x)), steps]
+        return out
+
+    def put_steps(self, x: Array, steps: Array, out: Array) -> Array:
+        """The adjoint of take_steps: out[n, steps[n]] = x[n], 0 at all other steps; x (N, I), out (N, T, I)."""
+        out[...] = 0
+        out[self.xp.arange(len(x)), steps] = x
+        return out
+
+    def sum_steps(self, x: Array, out: Array) -> Array:
+        """out[n] = Σ_t x[n, t]; x (N, T, I), out (N, I)."""
+        return self.xp.sum(x, axis=1, out=out)
+
     def gru_step(self, a: Array, u: Array, h: Array, gates: Array, out: Array) -> Array:
         """One step of a GRU, from a = x W + b and u = h U + c (N, 3 O), in thirds for r, z and n:
 

@@ -395,20 +395,24 @@ class Ops(LayerOps):
         self.scale_inplace(out, scale)
         return loss
 
-    def softmax_cross_entropy(self, z: Array, t: Array, scale: float, out: Array) -> Array:
-        """From logits z (N, K), classes t (N,): loss = -scale · Σ_n log p[n, t[n]],  dz = scale (p - onehot(t)).
+    def softmax_cross_entropy(
+        self, z: Array, t: Array, scale: float, out: Array, weights: Array | None = None
+    ) -> Array:
+        """From logits z (N, K), classes t (N,) and weights w (N,), by default 1:
+        loss = -scale · Σ_n w[n] log p[n, t[n]],  dz = scale w (p - onehot(t)).
 
         log p[n, t] = z[n, t] - max z[n] - log Σ_k e^(z[n, k] - max z[n]).
         """
         rows = self.xp.arange(len(z))
         self.xp.subtract(z, z.max(axis=1, keepdims=True), out=out)
-        picked = out[rows, t].sum()
+        picked = out[rows, t]
         self.xp.exp(out, out=out)
         sums = out.sum(axis=1, keepdims=True)
-        loss = scale * (self.xp.log(sums).sum() - picked)
+        surprise = self.xp.log(sums[:, 0]) - picked  # -log p[n, t]
+        loss = scale * (surprise.sum() if weights is None else self.sum_products(surprise, weights))
         self.xp.divide(out, sums, out=out)
         out[rows, t] -= 1
-        self.scale_inplace(out, scale)
+        self.scale_inplace(out, scale if weights is None else self.xp.multiply(weights, scale)[:, None])
         return loss
 
     # ---------------------------------------------------------------- optimisers, over the flat theta

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from nanoae import Autoencoder, GradientReport, Sequential, check_gradients
 from nanoae.autoencoders.bottleneck import Gaussian, TopK
 from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
 from nanoae.autoencoders.penalty import Contractive, KLSparsity, L1Sparsity
+from nanoae.autoencoders.teacher import Teacher
 from nanoae.engine import losses
 from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
 from nanoae.engine.embedding import Embedding
@@ -21,6 +23,7 @@ from nanoae.engine.norm import BatchNorm, LayerNorm
 from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.shape import Flatten, Reshape
+from nanoae.engine.steps import EachStep, LastStep
 
 ROWS = 4
 WIDTH = 5
@@ -40,6 +43,11 @@ def tied_convolution() -> list[Layer]:
 def contractive() -> list[Layer]:
     source = Linear(3)
     return [source, Sigmoid(), Contractive(0.3, source)]
+
+
+def behind_words(gru: GRU, layer: Callable[[Embedding], Layer]) -> list[Layer]:
+    source = Embedding(2, 3)
+    return [Sigmoid(), source, gru, layer(source)]
 
 
 LAYERS: dict[str, tuple[list[Layer], tuple[int, ...]]] = {
@@ -68,6 +76,9 @@ LAYERS: dict[str, tuple[list[Layer], tuple[int, ...]]] = {
     "LayerNorm": ([LayerNorm()], IMAGE),
     "GRU": ([GRU(2)], (3, 2)),
     "Embedding": ([Sigmoid(), Embedding(2, 3)], (WIDTH,)),  # words 0 and 1, by rounding
+    "EachStep": ([EachStep(Linear(3))], (3, 2)),
+    "LastStep": (behind_words(GRU(2), LastStep), (WIDTH,)),
+    "Teacher": (behind_words(GRU(2, last=True), lambda source: Teacher(source, 3, 0.3)), (WIDTH,)),
 }
 LOSSES = {cls.__name__: cls for cls in losses.LOSSES.values()}
 NETWORK = "network"  # all of them, one after another: is the chain right, too?

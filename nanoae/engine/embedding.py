@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nanoae.backend import Array
 from nanoae.engine import init
 from nanoae.engine.layers import Layer
 
@@ -18,7 +19,11 @@ class Embedding(Layer):
               quantity that could change a little: y is constant between the integers, so dx is 0.
 
     Starts from N(0, 1): a word picks one row, so Var[y] = Var[W].
+
+    words   (N, T) whole numbers, the last x, for layers behind it that ask which words these are
     """
+
+    words: Array
 
     def __init__(self, n_words: int, n_out: int):
         self.n_words, self.n_out = n_words, n_out
@@ -38,7 +43,8 @@ class Embedding(Layer):
 
     def forward(self, x, train=False):
         self.check_input(x)
-        words = self.ops.round_words(x, out=self.buffer("words", (x.size,), "int64").reshape(x.shape)).reshape(-1)
+        self.words = self.ops.round_words(x, out=self.buffer("words", (x.size,), "int64").reshape(x.shape))
+        words = self.words.reshape(-1)
         least, most = self.ops.peek(words.min()), self.ops.peek(words.max())
         if least is not None and most is not None and not 0 <= least <= most < self.n_words:
             raise ValueError(f"{self}: expected word numbers 0 .. {self.n_words - 1}, got {least:.0f} .. {most:.0f}.")

@@ -113,22 +113,37 @@ class Huber(Loss):
 
 
 class SoftmaxCrossEntropy(Loss):
-    """-scale · Σ_n log softmax(z[n])[t[n]] of logits z (N, K) and class numbers t (N,): a mean is over rows.
+    """-scale · Σ_n log softmax(z[n])[t[n]] of logits z (N, K) and class numbers t (N,).
 
     dz[n, k] = scale (softmax(z[n])[k] - [k = t[n]]).
+
+    Logits (N, T, K) and t (N, T) are N sequences: a "mean" is over all N T targets, "batch" sums over the steps.
+
+    ignore   None, or a class whose targets count for nothing, as the padding of sequences: neither in the sum nor in
+             the number that a mean divides by
     """
 
+    def __init__(self, reduction: str = "mean", weight: float = 1.0, ignore: int | None = None):
+        super().__init__(reduction, weight)
+        self.ignore = ignore
+
     def check_targets(self, y, t):
-        if y.ndim != 2 or t.shape != y.shape[:1] or t.dtype.kind not in "iu":
+        if y.ndim < 2 or t.shape != y.shape[:-1] or t.dtype.kind not in "iu":
             raise ValueError(
                 f"{self}: expected logits (N, K) and class numbers (N,), whole, got {y.shape} and {t.dtype} {t.shape}."
             )
 
     def scale(self, shape):
-        return self.weight / (1 if self.reduction == "sum" else shape[0])
+        return super().scale(shape[:-1])
 
     def value(self, y, t, scale, out):
-        return self.ops.softmax_cross_entropy(y, t, scale, out=out)
+        y, t, out = y.reshape(-1, y.shape[-1]), t.reshape(-1), out.reshape(-1, y.shape[-1])
+        counts = None
+        if self.ignore is not None:
+            counts = self.ops.not_equal(t, self.ignore, out=self.ops.empty(len(t), self.dtype))
+            if self.reduction == "mean":  # scale is weight / (N T); of those, Σ counts count, or none at all
+                self.ops.scale_inplace(counts, len(t) / (self.ops.sum(counts) + 1e-30))
+        return self.ops.softmax_cross_entropy(y, t, scale, out=out, weights=counts)
 
     def output(self, y, out):
         return self.ops.softmax(y, out=out)

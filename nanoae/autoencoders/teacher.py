@@ -1,0 +1,76 @@
+"""Teacher: what a decoder of text is told at each step."""
+
+from __future__ import annotations
+
+from nanoae.backend import Array
+from nanoae.engine import init
+from nanoae.engine.embedding import Embedding
+from nanoae.engine.layers import Noisy
+
+
+class Teacher(Noisy):
+    """Teacher forcing: at step t the decoder is told the word before, the line's first word, and the code z.
+
+        y[n, t] = [W[w[n, t]], W[w[n, 0]], z[n]]        the words w[n, 0] .. w[n, T - 1] of `source` but for its last
+
+    The first word is the line's keyword, or the same in every line. Word dropout (Bowman et al. 2016): in training
+    each word before becomes 0, no word, with probability `dropout`, so that the code has to tell what it said.
+
+    source   the Embedding that reads the lines (N, T + 1)
+    n_out    E, the length of a word's vector: the table W is the decoder's own
+
+    Shapes    z, dz (N, K)    y, dy (N, T, 2 E + K)    W, dW (V, E)
+
+    Backward  dz = Σ_t of its part of dy; dW is an Embedding's, the first word being used at all T steps
+    """
+
+    def __init__(self, source: Embedding, n_out: int, dropout: float = 0.0):
+        if not 0 <= dropout < 1:
+            raise ValueError(f"Teacher: expected dropout, the share of words dropped, in [0, 1), got {dropout}.")
+        self.source, self.n_out, self.dropout = source, n_out, dropout
+
+    def resolve(self, in_shape):
+        if not self.source.in_shape or self.source.in_shape[0] < 2 or len(in_shape) != 1:
+            raise ValueError(f"{self}: expected codes (N, K) of lines of two words or more, got {in_shape}.")
+        return (self.source.in_shape[0] - 1, 2 * self.n_out + in_shape[0])
+
+    def parameters(self):
+        return {"W": ((self.source.n_words, self.n_out), init.normal(lambda fan_in, fan_out: 1.0))}
+
+    def draw(self, noise):
+        return self.ops.keep_mask(self.generator, 1 - self.dropout, 1.0, out=noise)
+
+    def forward(self, x, train=False):
+        self.check_input(x)
+        words = self.source.words
+        heard = words[:, :-1]
+        if train and self.dropout:
+            n, t = heard.shape
+            heard = self.ops.multiply(heard, self.noise((n, t)), out=self.buffer("heard", (n, t)))
+        self.cache = True if train else None
+        return self.tell(x, heard, words[:, 0])
+
+    def tell(self, z: Array, words: Array, first: Array) -> Array:
+        """y (N, T, 2 E + K) of codes (N, K), any words before (N, T), and first words (N,)."""
+        ops, (n, t), e = self.ops, words.shape, self.n_out
+        self.looked = self.buffer("looked", (n * (t + 1),), "int64").reshape(n, t + 1)
+        ops.round_words(words, out=self.looked[:, :t])
+        ops.copy(first, out=self.looked[:, t])
+        vectors = self.buffer("vectors", (n * (t + 1), e))
+        ops.take_rows(self.params["W"], self.looked.reshape(-1), out=vectors)
+        vectors = vectors.reshape(n, t + 1, e)
+        y = self.buffer("y", (n * t, 2 * e + z.shape[1])).reshape(n, t, -1)
+        ops.copy(vectors[:, :t], out=y[:, :, :e])
+        ops.copy(vectors[:, t:], out=y[:, :, e : 2 * e])
+        ops.copy(z[:, None], out=y[:, :, 2 * e :])
+        return y
+
+    def backward(self, dy):
+        self.take_cache()
+        ops, (n, t, _), e = self.ops, dy.shape, self.n_out
+        dvectors = self.buffer("dvectors", (n * (t + 1), e))
+        parts = dvectors.reshape(n, t + 1, e)
+        ops.copy(dy[:, :, :e], out=parts[:, :t])
+        ops.sum_steps(dy[:, :, e : 2 * e], out=parts[:, t])
+        ops.add_rows(dvectors, self.looked.reshape(-1), out=self.grads["W"])
+        return ops.sum_steps(dy[:, :, 2 * e :], out=self.buffer("dz", (n, *self.in_shape)))

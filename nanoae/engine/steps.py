@@ -1,0 +1,79 @@
+"""Layers about the steps of a sequence: apply a layer to each, or take the last that counts."""
+
+from __future__ import annotations
+
+from nanoae.backend import Array
+from nanoae.engine.embedding import Embedding
+from nanoae.engine.layers import Layer, Noisy
+
+
+class EachStep(Layer):
+    """y[n, t] = layer(x[n, t]): the same layer at every step, whose N·T inputs are one large batch to it.
+
+    layer   one without noise of its own: EachStep(Linear(8)) for scores over 8 words at every step
+
+    Shapes    x, dx (N, T, ...)    y, dy (N, T, ...), of any T
+    """
+
+    def __init__(self, layer: Layer):
+        if not isinstance(layer, Layer) or isinstance(layer, Noisy):
+            raise ValueError(f"EachStep: expected a layer without noise, got {layer!r}. Put that one before or behind.")
+        self.layer = layer
+
+    def resolve(self, in_shape):
+        if len(in_shape) < 2:
+            raise ValueError(f"{self}: expected sequences (N, T, ...), got (N, {', '.join(map(str, in_shape))}).")
+        out_shape = self.layer.build(self.ops, in_shape[1:], self.dtype)
+        self.params, self.grads, self.state = self.layer.params, self.layer.grads, self.layer.state
+        return (in_shape[0], *out_shape)
+
+    def parameters(self):
+        return self.layer.parameters()
+
+    def rows(self, name: str, x: Array) -> Array:
+        """x (N, T, ...) as (N·T, ...), contiguous."""
+        n, t, *rest = x.shape
+        if not x.flags.c_contiguous:
+            x = self.ops.copy(x, out=self.buffer(name, (n * t, *rest)).reshape(x.shape))
+        return x.reshape(n * t, *rest)
+
+    def forward(self, x, train=False):
+        self.cache = True if train else None
+        y = self.layer.forward(self.rows("x", x), train)
+        return y.reshape(*x.shape[:2], *y.shape[1:])
+
+    def backward(self, dy):
+        self.take_cache()
+        self.layer.need_dx = self.need_dx
+        dx = self.layer.backward(self.rows("dy", dy))
+        return None if dx is None else dx.reshape(*dy.shape[:2], *dx.shape[1:])
+
+
+class LastStep(Layer):
+    """y[n] = x[n, t] at the last t whose word in `source` is not 0: a line's end, whatever the padding behind it.
+
+    source   the Embedding that the sequence came through
+
+    Shapes    x, dx (N, T, I)    y, dy (N, I)
+
+    Backward  dx[n, t] = dy[n] at that t, else 0
+    """
+
+    def __init__(self, source: Embedding):
+        self.source = source
+
+    def resolve(self, in_shape):
+        if not self.source.in_shape or len(in_shape) != 2 or in_shape[0] != self.source.in_shape[0]:
+            raise ValueError(
+                f"{self}: expected sequences (N, T, I) of the words of an Embedding before it, got {in_shape}."
+            )
+        return in_shape[1:]
+
+    def forward(self, x, train=False):
+        last = self.ops.last_not_zero(self.source.words, out=self.buffer("last", (len(x),), "int64"))
+        self.cache = (last, x.shape) if train else None
+        return self.ops.take_steps(x, last, out=self.buffer("y", (len(x), x.shape[2])))
+
+    def backward(self, dy):
+        last, (n, t, width) = self.take_cache()
+        return self.ops.put_steps(dy, last, out=self.buffer("dx", (n * t, width)).reshape(n, t, width))
