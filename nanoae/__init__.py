@@ -1,5 +1,6 @@
 """nanoae: autoencoders on a from-scratch engine: every forward and backward by hand, on NumPy and on CuPy."""
 
+from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.autoencoders.bottleneck import Gaussian, TopK
 from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
 from nanoae.autoencoders.estimator import Autoencoder
@@ -48,6 +49,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "AnomalyDetector",
     "Autoencoder",
     "AvgPool2d",
     "BackendError",

@@ -7,6 +7,7 @@ import nanoae
 estimator_checks = pytest.importorskip("sklearn.utils.estimator_checks")
 
 ESTIMATORS = [
+    nanoae.AnomalyDetector(nanoae.Autoencoder(2, (4,), epochs=2, backend="numpy"), random_state=0),
     nanoae.Autoencoder(code_size=2, hidden=(4,), epochs=2, backend="numpy", random_state=0),
     nanoae.PCA(n_components=2),
     nanoae.StackedAutoencoder((4, 2), pretrain_epochs=2, epochs=2, backend="numpy", random_state=0),

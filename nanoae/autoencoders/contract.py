@@ -77,7 +77,7 @@ class Estimator(Part):
 
     # ---------------------------------------------------------------- what scikit-learn asks of an estimator
 
-    _kind = "transformer"  # or "classifier", "regressor"
+    _kind = "transformer"  # or "classifier", "regressor", "outlier_detector"
 
     def __sklearn_tags__(self):
         from sklearn.utils import ClassifierTags, RegressorTags, Tags, TargetTags, TransformerTags

@@ -1,0 +1,1 @@
+"""Anomaly detection: learn the normal, and score what does not come back."""
