@@ -2,6 +2,7 @@
 
 from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.autoencoders.bottleneck import Gaussian, TopK
+from nanoae.autoencoders.conv import ConvAutoencoder
 from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
 from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.autoencoders.model_file import load_model as load
@@ -57,6 +58,7 @@ __all__ = [
     "Constant",
     "Contractive",
     "Conv2d",
+    "ConvAutoencoder",
     "ConvTranspose2d",
     "Cosine",
     "Dataset",

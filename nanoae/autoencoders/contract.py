@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import sys
 from typing import Any
 
@@ -45,7 +46,8 @@ def not_fitted(message: str) -> Exception:
 class Estimator(Part):
     """The base of everything with a `fit`."""
 
-    n_features_in_: int
+    n_features_in_: int  # the numbers of an example, and
+    input_shape_: tuple[int, ...]  # its shape: (D,), or (C, H, W) where the estimator takes images
 
     # ---------------------------------------------------------------- parameters
 
@@ -112,21 +114,29 @@ class Estimator(Part):
 
     # ---------------------------------------------------------------- tables
 
-    def check_table(self, X, *, reset: bool = False, dtype=np.float32, check=None) -> np.ndarray:
-        """X as a finite array (N, D) of `dtype`, or a ValueError that says what is wrong with it.
+    def _takes_images(self) -> bool:
+        """Whether an example may have any shape; else it is a row of numbers."""
+        return False
 
-        With `reset` (in fit) its width and column names are remembered, else they must be the ones of fit. check(X) may
-        find more to say. Nothing is remembered of a table that is refused.
+    def check_table(self, X, *, reset: bool = False, dtype=np.float32, check=None) -> np.ndarray:
+        """X as a finite array (N, D) of `dtype`, or a ValueError that says what is wrong with it; (N, ...) where the
+        estimator takes images.
+
+        With `reset` (in fit) an example's shape and the column names are remembered, else they must be the ones of fit.
+        check(X) may find more to say. Nothing is remembered of a table that is refused.
         """
         name = type(self).__name__
         names = _column_names(X)
         X = as_numbers(X, name)
-        if X.ndim != 2:
+        images = self._takes_images()
+        if X.ndim < 2 or (X.ndim > 2 and not images):
+            expected = "images (N, C, H, W) or a 2D array (N, D)" if images else "2D array (N, D)"
             hint = (
                 "Reshape your data: X.reshape(1, -1) for a single row." if X.ndim < 2 else "Flatten the images first."
             )
-            raise ValueError(f"{name}: expected 2D array (N, D), got {X.ndim}D array of shape {X.shape}. {hint}")
-        for count, axis in zip(X.shape, ("sample", "feature"), strict=True):
+            raise ValueError(f"{name}: expected {expected}, got {X.ndim}D array of shape {X.shape}. {hint}")
+        shape = X.shape[1:]
+        for count, axis in ((len(X), "sample"), (math.prod(shape), "feature")):
             if count == 0:
                 raise ValueError(
                     f"{name}: found array with 0 {axis}(s) (shape={X.shape}) while a minimum of 1 is required."
@@ -136,10 +146,13 @@ class Estimator(Part):
                 raise ValueError(f"{name}: expected at least 2 rows to learn from, got n_samples = 1 (1 sample).")
         else:
             self._check_names(names)
-            if X.shape[1] != self.n_features_in_:
+            if shape != self.input_shape_:
+                expected = ", ".join(["N", *map(str, self.input_shape_)])
                 raise ValueError(
-                    f"X has {X.shape[1]} features, but {name} is expecting {self.n_features_in_} features as input: "
-                    f"expected X of shape (N, {self.n_features_in_}), got {X.shape}. Pass the columns that fit saw."
+                    f"X has {math.prod(shape)} features, but {name} is expecting {self.n_features_in_} features as "
+                    f"input: expected X of shape ({expected}), got {X.shape}. Pass the columns that fit saw."
+                    if math.prod(shape) != self.n_features_in_
+                    else f"{name}: expected X of shape ({expected}), as fit saw it, got {X.shape}. Reshape it."
                 )
         with np.errstate(over="ignore"):
             X = np.ascontiguousarray(X, dtype)
@@ -147,12 +160,12 @@ class Estimator(Part):
         if check is not None:
             check(X)
         if reset:
-            self.remember(X.shape[1], names)
+            self.remember(shape, names)
         return X
 
-    def remember(self, n_features: int, names) -> None:
-        """The table's width and, where it had any, its column names."""
-        self.n_features_in_ = n_features
+    def remember(self, shape: tuple[int, ...], names=None) -> None:
+        """The shape of the table's examples and, where it had any, its column names."""
+        self.input_shape_, self.n_features_in_ = shape, math.prod(shape)
         vars(self).pop("feature_names_in_", None)
         if names is not None:
             self.feature_names_in_ = np.array(list(names), dtype=object)
@@ -196,16 +209,18 @@ def as_numbers(X, name: str) -> np.ndarray:
 
 
 def check_finite(X: np.ndarray, name: str) -> None:
-    """ValueError with the place of the first NaN or infinity in X (N, D), if there is one."""
+    """ValueError with the place of the first NaN or infinity in X (N, ...), if there is one."""
     with np.errstate(invalid="ignore", over="ignore"):
         if np.isfinite(X.sum(dtype=np.float64)):
             return
     bad = ~np.isfinite(X)
     if bad.any():
-        row, column = np.argwhere(bad)[0][:2]
-        value = "NaN" if np.isnan(X[row, column]) else "infinity"
+        first = tuple(np.argwhere(bad)[0].tolist())
+        row, *place = first
+        value = "NaN" if np.isnan(X[first]) else "infinity"
+        where = f"column {place[0]}" if len(place) == 1 else f"place {tuple(place)}"
         raise ValueError(
-            f"{name}: expected finite numbers, got {value} in row {row}, column {column} "
+            f"{name}: expected finite numbers, got {value} in row {row}, {where} "
             f"({int(bad.sum())} such values in all; NaN, inf and what is too large for {X.dtype} count). "
             "Remove those rows or fill the values in."
         )
@@ -227,11 +242,13 @@ def _column_names(X) -> np.ndarray | None:
 
 
 def squared_error(x: np.ndarray, again: np.ndarray, per: str) -> np.ndarray:
-    """(x - again)² of (N, ...): the mean per "row" (N,) or "feature" (D,), or each "element"; ValueError otherwise."""
+    """(x - again)² of (N, ...): the mean per "row" (N,) or "feature" (...), or each "element"; ValueError otherwise."""
     if per not in ("row", "feature", "element"):
         raise ValueError(f'reconstruction_error: expected per="row", "feature" or "element", got {per!r}.')
     error = (x - again) ** 2
-    return error if per == "element" else error.reshape(len(error), -1).mean(axis=1 if per == "row" else 0)
+    if per == "feature":
+        return error.mean(axis=0)
+    return error if per == "element" else error.reshape(len(error), -1).mean(axis=1)
 
 
 def seed_of(random_state) -> int | None:

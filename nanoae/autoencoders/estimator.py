@@ -34,7 +34,8 @@ class Autoencoder(NetworkEstimator):
     bias_initializer     the same names
     tied_weights         the decoder uses the encoder's matrices, transposed
     encoder, decoder     layers of your own instead ([Linear(128), ReLU(), Linear(32)]); they end in the code and in
-                         the output; `code_size` and `hidden` are then read off them
+                         the output; `code_size` and `hidden` are then read off them. An encoder of your own may take
+                         examples of any shape, X (N, ...): images (N, C, H, W)
     corruption           noise on the input in training (GaussianNoise, MaskingNoise, SaltAndPepper): denoising
     bottleneck           what the code has to pass (TopK: k-sparse; Gaussian: variational)
     penalty              on the code, added to the loss in training (L1Sparsity, KLSparsity, Contractive)
@@ -201,11 +202,16 @@ class Autoencoder(NetworkEstimator):
                 f"got {self.network_.output_shape}."
             )
 
-    def build(self, n_features: int):
-        """Make the untrained network for rows of n_features: for `summary`, a gradient check, or `partial_fit`."""
-        self._build((n_features,))
-        self.n_features_in_ = n_features
+    def build(self, input_shape: int | tuple[int, ...]):
+        """Make the untrained network for examples of a shape, D or (C, H, W): for `summary`, a gradient check, or
+        `partial_fit`."""
+        shape = tuple(np.atleast_1d(input_shape).tolist())
+        self._build(shape)
+        self.remember(shape)
         return self
+
+    def _takes_images(self):
+        return self.encoder is not None
 
     # ---------------------------------------------------------------- training
 
@@ -252,10 +258,10 @@ class Autoencoder(NetworkEstimator):
         """The reconstructions (N, D) of codes X (N, K)."""
         self.check_fitted()
         codes = np.ascontiguousarray(as_numbers(X, type(self).__name__), self.dtype)
-        if codes.ndim != 2 or codes.shape[1] != self.code_size_:
-            raise ValueError(
-                f"{type(self).__name__}: expected codes of shape (N, {self.code_size_}), got {codes.shape}."
-            )
+        shape = self.network_.layers[self._n_encoder - 1].out_shape
+        if codes.ndim < 2 or codes.shape[1:] != shape:
+            expected = ", ".join(["N", *map(str, shape)])
+            raise ValueError(f"{type(self).__name__}: expected codes of shape ({expected}), got {codes.shape}.")
         check_finite(codes, type(self).__name__)
         return self._run(codes, self._n_encoder, None)
 
@@ -266,7 +272,7 @@ class Autoencoder(NetworkEstimator):
 
     def reconstruction_error(self, X, per="row") -> np.ndarray:
         """Squared error between X and its reconstruction: the mean per row (N,), per feature (D,), or each element
-        (N, D), for per="row", "feature" or "element"."""
+        (N, D), for per="row", "feature" or "element". Of images (N, C, H, W) a pixel is a feature: (C, H, W)."""
         self.check_fitted()
         X = self._check_X(X)
         return squared_error(X, self.reconstruct(X), per)

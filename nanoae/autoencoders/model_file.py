@@ -38,7 +38,7 @@ def save_model(model: Estimator, path) -> None:
         "format": FORMAT,
         "class": type(model).__name__,
         "params": {key: describe(value) for key, value in params.items()},
-        "n_features": model.n_features_in_,
+        "input_shape": list(model.input_shape_),
         "feature_names": None if names is None else list(names),
         **facts,
     }
@@ -80,7 +80,7 @@ def load_model(path, backend: str | None = None) -> Estimator:
         if made_on := model.get_params(deep=False).get("backend"):
             model.set_params(backend=backend or available(made_on))
         model.from_file(header, arrays)
-        model.remember(int(header["n_features"]), header["feature_names"])
+        model.remember(tuple(header["input_shape"]), header["feature_names"])
     except (KeyError, TypeError, IndexError, ValueError, AttributeError, ArithmeticError, MemoryError) as error:
         raise ValueError(
             f"{path}: expected a whole nanoae model, got one that does not fit together: {error}"

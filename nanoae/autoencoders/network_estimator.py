@@ -148,7 +148,7 @@ class NetworkEstimator(Estimator):
     # ---------------------------------------------------------------- using
 
     def transform(self, X) -> np.ndarray:
-        """The codes (N, K) of X (N, D)."""
+        """The codes (N, K) of X (N, D), or of images where the estimator takes those."""
         self.check_fitted()
         return self._run(self._check_X(X), 0, self._n_encoder)
 
@@ -202,7 +202,7 @@ class NetworkEstimator(Estimator):
     def to_file(self):
         """(facts, arrays) for the model file."""
         state = {f"state{i}": self.network_.ops.to_numpy(array) for i, array in enumerate(self.network_.state())}
-        return {"input_shape": list(self.network_.input_shape), "history": self.history_}, state
+        return {"history": self.history_}, state
 
     def from_file(self, header, arrays):
         """The opposite of `to_file`."""

@@ -1,0 +1,123 @@
+"""ConvAutoencoder: an Autoencoder whose layers look at images through small windows, the same weights everywhere."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+from nanoae.autoencoders.estimator import Autoencoder
+from nanoae.engine.conv import Conv2d, ConvTranspose2d
+from nanoae.engine.layers import Layer, activation
+from nanoae.engine.norm import BatchNorm
+from nanoae.engine.pool import MaxPool2d
+from nanoae.engine.shape import Flatten, Reshape
+
+IMAGE = (1, 28, 28)  # what the default layers are made for
+
+
+class ConvAutoencoder(Autoencoder):
+    """A convolutional autoencoder: images -> code (N, K) -> images of the same shape.
+
+    Images are (N, C, H, W). The default layers are for one grey channel of 28 x 28, also given as (N, 28, 28) or as
+    rows (N, 784), with values in [-1, 1], where their tanh ends:
+
+        encoder   1 x 28 x 28   Conv2d(16, kernel 3, stride 3, padding 1)  f  BatchNorm  MaxPool2d(2, stride 2)
+                  16 x 5 x 5    Conv2d(32, kernel 3, stride 2, padding 1)  f  BatchNorm  MaxPool2d(2, stride 1)
+                  32 x 2 x 2    Conv2d(64, kernel 2)  f  BatchNorm
+                  64 x 1 x 1    Linear(code_size)  code_activation
+        decoder   code_size     Linear(64)  f
+                  64 x 1 x 1    ConvTranspose2d(32, kernel 2)  f  BatchNorm
+                  32 x 2 x 2    ConvTranspose2d(16, kernel 3, stride 2)  f  BatchNorm
+                  16 x 5 x 5    ConvTranspose2d(8, kernel 5, stride 3, padding 1)  f  BatchNorm
+                  8 x 15 x 15   ConvTranspose2d(1, kernel 2, stride 2, padding 1)  output_activation
+
+    hidden            channels of the three convolutions; the decoder's are the second, the first and half the first
+    activation        f, of the hidden layers
+    encoder, decoder  lists of layers of your own for images of any size: the first ends in the code (Flatten(),
+                      Linear(32)), the second in the shape of the input
+
+    The rest is as in `Autoencoder`, with other defaults: those of the presets conv-2d and conv-3d.
+    """
+
+    __init__ = functools.partialmethod(
+        Autoencoder.__init__,
+        hidden=(16, 32, 64),
+        activation="leaky_relu",
+        code_activation="tanh",
+        output_activation="tanh",
+        learning_rate=1e-2,
+        weight_decay=1e-5,
+        batch_size=100,
+        epochs=5,
+        initializer="he_uniform",
+    )
+
+    def _takes_images(self):
+        return True
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True  # of tables only those of 784 columns
+        return tags
+
+    def _check_parameters(self):
+        super()._check_parameters()
+        if len(self.hidden) != 3:
+            raise ValueError(
+                f"ConvAutoencoder: expected hidden, the channels of three convolutions, got {self.hidden!r}. "
+                "For another depth give encoder= and decoder=."
+            )
+        if self.tied_weights:
+            raise ValueError(
+                "ConvAutoencoder: expected tied_weights=False, got True: this decoder does not mirror the encoder."
+            )
+
+    def _layers(self, input_shape):
+        code, rest = super()._layers(input_shape)
+        if self.encoder and self.decoder:
+            return code, rest
+        if math.prod(input_shape) != math.prod(IMAGE):
+            raise ValueError(
+                f"ConvAutoencoder: expected images of shape {IMAGE} for the default layers, got {input_shape}. For "
+                "other sizes give layers of your own: encoder=[Conv2d(16, 3, 2, 1), ReLU(), Flatten(), Linear(32)] and "
+                f"decoder=[...] that ends in {input_shape}."
+            )
+        return (
+            code if self.encoder or input_shape == IMAGE else [Reshape(IMAGE), *code],
+            rest if self.decoder or input_shape == IMAGE else [*rest, Reshape(input_shape)],
+        )
+
+    def _encoder_layers(self):
+        if self.encoder:
+            return super()._encoder_layers()
+        first, second, third = self.hidden
+        return [
+            *self._block(Conv2d, first, 3, 3, 1),
+            MaxPool2d(2, 2),
+            *self._block(Conv2d, second, 3, 2, 1),
+            MaxPool2d(2, 1),
+            *self._block(Conv2d, third, 2),
+            Flatten(),
+            self._linear(self.code_size * getattr(self.bottleneck, "inputs_per_unit", 1)),
+            activation(self.code_activation),
+        ]
+
+    def _decoder_layers(self, encoder, n_features):
+        if self.decoder:
+            return super()._decoder_layers(encoder, n_features)
+        first, second, third = self.hidden
+        layers = [
+            self._linear(third),
+            activation(self.activation),
+            Reshape((third, 1, 1)),
+            *self._block(ConvTranspose2d, second, 2),
+            *self._block(ConvTranspose2d, first, 3, 2),
+            *self._block(ConvTranspose2d, max(1, first // 2), 5, 3, 1),
+            *self._block(ConvTranspose2d, 1, 2, 2, 1)[:1],
+        ]
+        return layers if self._logits else [*layers, activation(self.output_activation)]
+
+    def _block(self, layer: type, *geometry: int) -> list[Layer]:
+        """[convolution, f, BatchNorm]"""
+        convolution = layer(*geometry, init=self.initializer, bias_init=self.bias_initializer)
+        return [convolution, activation(self.activation), BatchNorm()]
