@@ -42,11 +42,12 @@ def test_cupy_ops_has_the_signatures_of_ops():
         names = [argument.arg for argument in arguments.posonlyargs + arguments.args + arguments.kwonlyargs]
         return names, [ast.unparse(default) for default in arguments.defaults]
 
-    base = methods("ops.py", "Ops")
-    for name, function in methods("cupy_ops.py", "CupyOps").items():
-        if not name.startswith("_"):
-            assert name in base, f"CupyOps.{name} is no primitive of Ops: the engine cannot call it on both devices"
-            assert signature(function) == signature(base[name]), f"CupyOps.{name}"
+    base = methods("layer_ops.py", "LayerOps") | methods("ops.py", "Ops")
+    for file, cls in (("kernels.py", "KernelOps"), ("cupy_ops.py", "CupyOps")):
+        for name, function in methods(file, cls).items():
+            if not name.startswith("_"):
+                assert name in base, f"{cls}.{name} is no primitive of Ops: the engine cannot call it on both devices"
+                assert signature(function) == signature(base[name]), f"{cls}.{name}"
 
 
 def test_what_is_of_the_cpu_is_overridden_for_cupy():
@@ -55,7 +56,7 @@ def test_what_is_of_the_cpu_is_overridden_for_cupy():
     imported = [node for node in source.body if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {(alias.asname or alias.name) for node in imported for alias in node.names} - {"math", "threading"}
     names |= {node.name for node in source.body if isinstance(node, ast.FunctionDef)}
-    overridden = methods("cupy_ops.py", "CupyOps")
+    overridden = methods("kernels.py", "KernelOps") | methods("cupy_ops.py", "CupyOps")
     for name, function in methods("ops.py", "Ops").items():
         body = ast.Module(function.body, [])  # without the annotations
         used = {node.id for node in ast.walk(body) if isinstance(node, ast.Name)} & names

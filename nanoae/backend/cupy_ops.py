@@ -1,18 +1,22 @@
-"""CupyOps: the primitives on an NVIDIA GPU, through CuPy. CuPy mirrors NumPy, so most of `Ops` runs as it stands."""
+"""CupyOps: the primitives on an NVIDIA GPU: own kernels, and for the rest CuPy, which mirrors NumPy, on `Ops`."""
 
 from __future__ import annotations
 
 import cupy
 import numpy as np
 
-from nanoae.backend.ops import Array, Ops
+from nanoae.backend.kernels import KernelOps
+from nanoae.backend.ops import Array
 
 
-class CupyOps(Ops):
+class CupyOps(KernelOps):
     """CuPy primitives: same names, same signatures, arrays in GPU memory."""
 
     name = "cupy"
     xp = cupy
+
+    def _compile(self, source, options):
+        return cupy.RawModule(code=source, options=options)
 
     def describe(self) -> str:
         name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
@@ -40,22 +44,3 @@ class CupyOps(Ops):
 
     def over_blocks(self, work, n: int) -> None:
         work(slice(0, n))
-
-    def axpby_inplace(self, y: Array, a: float, x: Array, b: float) -> Array:
-        self.scale_inplace(y, b)
-        return self.add_inplace(y, cupy.multiply(x, a, out=self.scratch(x, "axpby")))
-
-    def generator(self, seed):
-        if isinstance(seed, np.random.SeedSequence):
-            seed = int(seed.generate_state(1, np.uint64)[0])
-        return cupy.random.Generator(cupy.random.Philox4x3210(seed))
-
-    def uniform(self, generator, out: Array) -> Array:
-        generator.random(out=out, dtype=out.dtype)
-        return out
-
-    def permutation(self, generator, n: int) -> Array:
-        return cupy.argsort(generator.random(n, dtype=np.float64))  # Generator.permutation does not exist in CuPy
-
-    def take_rows(self, x: Array, rows: Array, out: Array, scale: float = 1.0) -> Array:
-        return cupy.multiply(x[rows], out.dtype.type(scale), out=out)

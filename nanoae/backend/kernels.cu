@@ -1,0 +1,554 @@
+// The CUDA kernels of nanoae. Each does a primitive of ops.py or layer_ops.py, and carries its formula.
+//
+// Compiled when first used, once with real = float and once with real = double. A kernel takes any number of elements,
+// and any grid of blocks of THREADS: thread i works on elements i, i + number of threads, ... What changes from step to
+// step is read from device memory, so that every kernel can be part of a CUDA graph.
+
+#define KERNEL extern "C" __global__ void
+#define EACH(i, n) \
+    for (size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x; i < (n); i += (size_t)gridDim.x * THREADS)
+#define EACH_ROW(row, rows) for (size_t row = blockIdx.x; row < (rows); row += gridDim.x)  // a row is a block's work,
+#define EACH_IN_ROW(i, n) for (size_t i = threadIdx.x; i < (n); i += THREADS)              // shared by its threads
+
+const unsigned THREADS = 256;
+typedef long long integer;
+typedef unsigned long long word;
+
+// ---------------------------------------------------------------------------------------------------- sums
+// Every sum is taken in the same order each time, so it has the same bits each time: no floating-point atomics.
+
+// op over the values of the threads with the same threadIdx.x % width; width a power of 2. All threads get the result.
+template <class Op> __device__ real reduce_block(real value, unsigned width, Op op) {
+    __shared__ real cell[THREADS];
+    cell[threadIdx.x] = value;
+    for (unsigned half = THREADS / 2; half >= width; half /= 2) {
+        __syncthreads();
+        if (threadIdx.x < half) cell[threadIdx.x] = op(cell[threadIdx.x], cell[threadIdx.x + half]);
+    }
+    __syncthreads();
+    value = cell[threadIdx.x % width];
+    __syncthreads();  // the cells are free again
+    return value;
+}
+
+__device__ real sum_block(real value, unsigned width) {
+    return reduce_block(value, width, [](real a, real b) { return a + b; });
+}
+
+// True in the last of `blocks` blocks that gets here, which sees what the others have written; leaves the ticket at 0.
+__device__ bool last_block(unsigned* ticket, unsigned blocks) {
+    __shared__ bool last;
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) last = atomicInc(ticket, blocks - 1) == blocks - 1;
+    __syncthreads();
+    __threadfence();
+    return last;
+}
+
+// out[r] = scale · Σ_m term(r, i),  i = r · row_step + m · step the place in memory,  r < rows, m < length.
+// Block (x, y) adds up `width` rows side by side, every gridDim.y-th part of their length; the last one of the y adds
+// their results up, from `partial`. Rows that are columns in memory (step > 1) want width 32, others width 1.
+#define SUM real *out, double scale, real *partial, unsigned *tickets, \
+    size_t rows, size_t length, size_t row_step, size_t step, size_t width
+#define SUM_ARGUMENTS out, real(scale), partial, tickets, rows, length, row_step, step, unsigned(width)
+
+template <class Term>
+__device__ void sum_rows(Term term, real* out, real scale, volatile real* partial, unsigned* tickets,
+                         size_t rows, size_t length, size_t row_step, size_t step, unsigned width) {
+    unsigned lane = threadIdx.x % width, depth = THREADS / width;
+    size_t r = (size_t)blockIdx.x * width + lane;
+    real sum = 0;
+    if (r < rows)
+        for (size_t m = blockIdx.y * depth + threadIdx.x / width; m < length; m += gridDim.y * depth)
+            sum += term(r, r * row_step + m * step);
+    sum = sum_block(sum, width);
+    if (gridDim.y > 1) {
+        partial += (size_t)blockIdx.x * gridDim.y * width;
+        if (threadIdx.x < width) partial[blockIdx.y * width + lane] = sum;
+        if (!last_block(tickets + blockIdx.x, gridDim.y)) return;
+        sum = 0;
+        for (unsigned part = threadIdx.x / width; part < gridDim.y; part += depth) sum += partial[part * width + lane];
+        sum = sum_block(sum, width);
+    }
+    if (threadIdx.x < width && r < rows) out[r] = scale * sum;
+}
+
+// out[r] = scale · Σ x
+KERNEL sum(const real* x, SUM) {
+    sum_rows([=](size_t, size_t i) { return x[i]; }, SUM_ARGUMENTS);
+}
+
+// out[r] = scale · factor[r] Σ x y;  no factor: 1
+KERNEL sum_products(const real* x, const real* y, const real* factor, SUM) {
+    sum_rows([=](size_t r, size_t i) { return factor ? factor[r] * x[i] * y[i] : x[i] * y[i]; }, SUM_ARGUMENTS);
+}
+
+// x *= min(1, max_norm / ‖x‖),  squares = ‖x‖²
+KERNEL clip_norm(real* x, const real* squares, double max_norm, size_t n) {
+    real factor = real(max_norm) / (sqrt(*squares) + real(1e-12));
+    if (factor < 1 || isnan(factor)) EACH(i, n) x[i] *= factor;
+}
+
+// y = a x + b y
+KERNEL axpby(real* y, double a, const real* x, double b, size_t n) {
+    EACH(i, n) y[i] = real(a) * x[i] + real(b) * y[i];
+}
+
+// ---------------------------------------------------------------------------------------------------- activations
+
+enum { IDENTITY, RELU, LEAKY_RELU, ELU, SIGMOID, TANH, SOFTPLUS };
+
+// y = f(x). A NaN stays one: comparisons with it are false.
+__device__ real activate(integer f, real x, real a) {
+    switch (f) {
+        case RELU: return x < 0 ? 0 : x;
+        case LEAKY_RELU: return x > 0 ? x : a * x;
+        case ELU: return x > 0 ? x : a * expm1(x);
+        case SIGMOID: return real(0.5) + real(0.5) * tanh(real(0.5) * x);
+        case TANH: return tanh(x);
+        case SOFTPLUS: return (x < 0 ? 0 : x) + log1p(exp(-fabs(x)));
+    }
+    return x;
+}
+
+// f'(x) as a function of y
+__device__ real derivative(integer f, real y, real a) {
+    switch (f) {
+        case RELU: return y > 0;
+        case LEAKY_RELU: return y > 0 ? 1 : a;
+        case ELU: return y > 0 ? 1 : y + a;
+        case SIGMOID: return y * (1 - y);
+        case TANH: return 1 - y * y;
+        case SOFTPLUS: return -expm1(-y);
+    }
+    return 1;
+}
+
+// y = f(x)
+KERNEL activation(const real* x, real* y, integer f, double a, size_t n) {
+    EACH(i, n) y[i] = activate(f, x[i], a);
+}
+
+// dx = dy · f'(x)
+KERNEL activation_backward(const real* dy, const real* y, real* dx, integer f, double a, size_t n) {
+    EACH(i, n) dx[i] = dy[i] * derivative(f, y[i], a);
+}
+
+// The row of element i: rows of `length` neighbours, or (length 1) columns of a table that has `rows` of them.
+__device__ size_t row_of(size_t i, size_t length, size_t rows) {
+    return length == 1 ? i % rows : i / length;
+}
+
+// y[r, m] = f(y[r, m] + b[r])
+KERNEL bias_activation(real* y, const real* b, integer f, double a, size_t length, size_t rows, size_t n) {
+    EACH(i, n) y[i] = activate(f, y[i] + b[row_of(i, length, rows)], a);
+}
+
+// dz = dy · f'(z),  out[r] = db[r] = Σ_m dz[r, m]
+KERNEL bias_activation_backward(const real* dy, const real* y, real* dz, integer f, double a, SUM) {
+    sum_rows([=](size_t, size_t i) { return dz[i] = dy[i] * derivative(f, y[i], a); }, SUM_ARGUMENTS);
+}
+
+// y = min(max(x, low), high)
+KERNEL clip(const real* x, real* y, double low, double high, size_t n) {
+    EACH(i, n) y[i] = x[i] < real(low) ? real(low) : x[i] > real(high) ? real(high) : x[i];
+}
+
+// dx = dy where low < y < high, else 0
+KERNEL clip_backward(const real* dy, const real* y, real* dx, double low, double high, size_t n) {
+    EACH(i, n) dx[i] = dy[i] * (y[i] > real(low) && y[i] < real(high));
+}
+
+// y[n] = e^(x[n] - max x[n]) / Σ e^(...)
+KERNEL softmax(const real* x, real* y, size_t rows, size_t d) {
+    EACH_ROW(n, rows) {
+        real most = x[n * d], sum = 0;
+        EACH_IN_ROW(k, d) most = x[n * d + k] > most ? x[n * d + k] : most;
+        most = reduce_block(most, 1, [](real a, real b) { return a > b ? a : b; });
+        EACH_IN_ROW(k, d) sum += y[n * d + k] = exp(x[n * d + k] - most);
+        sum = sum_block(sum, 1);
+        EACH_IN_ROW(k, d) y[n * d + k] /= sum;
+    }
+}
+
+// out[n, i] = 1 if x[n, i] is one of the k largest of its row, of equal ones the first, else 0
+KERNEL top_k_mask(const real* x, real* out, integer k, size_t rows, size_t d) {
+    EACH_ROW(n, rows) {
+        EACH_IN_ROW(i, d) {
+            integer larger = 0;
+            for (size_t j = 0; j < d; j++) {
+                real mine = x[n * d + i], other = x[n * d + j];
+                larger += other > mine || (other == mine && j < i);
+            }
+            out[n * d + i] = larger < k;
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------- losses
+// Each leaves scale · Σ in `out` and the gradient in dy.
+
+// Σ (y - t)²,  dy = 2 scale (y - t)
+KERNEL mse(const real* y, const real* t, real* dy, SUM) {
+    sum_rows([=](size_t, size_t i) {
+        real r = y[i] - t[i];
+        dy[i] = real(2 * scale) * r;
+        return r * r;
+    }, SUM_ARGUMENTS);
+}
+
+// Σ softplus(z) - t z,  dz = scale (sigmoid(z) - t);  with h = tanh(z / 2), as in ops.py,
+// sigmoid(z) = (1 + h) / 2  and  softplus(z) = z / 2 + |z| / 2 - log((1 + |h|) / 2)
+KERNEL bce(const real* z, const real* t, real* dz, SUM) {
+    sum_rows([=](size_t, size_t i) {
+        real x = z[i], h = tanh(real(0.5) * x), middle = real(0.5) - t[i];
+        dz[i] = real(scale) * (middle + real(0.5) * h);
+        return middle * x + real(0.5) * fabs(x) - log(real(0.5) + real(0.5) * fabs(h));
+    }, SUM_ARGUMENTS);
+}
+
+__device__ real sign(real x) { return (x > 0) - (x < 0); }
+
+// Σ |y - t|,  dy = scale · sign(y - t)
+KERNEL l1(const real* y, const real* t, real* dy, SUM) {
+    sum_rows([=](size_t, size_t i) {
+        real r = y[i] - t[i];
+        dy[i] = real(scale) * sign(r);
+        return fabs(r);
+    }, SUM_ARGUMENTS);
+}
+
+// Σ c (r - c / 2),  dy = scale · c,  r = y - t, c = clip(r, -delta, delta)
+KERNEL huber(const real* y, const real* t, double delta, real* dy, SUM) {
+    sum_rows([=](size_t, size_t i) {
+        real r = y[i] - t[i], d = delta, c = r < -d ? -d : r > d ? d : r;
+        dy[i] = real(scale) * c;
+        return c * (r - real(0.5) * c);
+    }, SUM_ARGUMENTS);
+}
+
+// Σ |x|,  dx = scale · sign(x)
+KERNEL l1_norm(const real* x, real* dx, SUM) {
+    sum_rows([=](size_t, size_t i) {
+        real value = x[i];
+        dx[i] = real(scale) * sign(value);
+        return fabs(value);
+    }, SUM_ARGUMENTS);
+}
+
+// Σ p log(p / q) + (1 - p) log((1 - p) / (1 - q)),  dq = scale ((1 - p) / (1 - q) - p / q),  q kept 1e-6 off 0 and 1
+KERNEL bernoulli_kl(const real* q, double p, real* dq, SUM) {
+    sum_rows([=](size_t, size_t i) {
+        real least = 1e-6, most = 1 - 1e-6, x = q[i];
+        x = x < least ? least : x > most ? most : x;
+        real on = real(p) / x, off = real(1 - p) / (1 - x);
+        dq[i] = real(scale) * (off - on);
+        return real(p) * log(on) + real(1 - p) * log(off);
+    }, SUM_ARGUMENTS);
+}
+
+// out[n] = -log p[n, t[n]],  dz = scale (p - onehot(t)),  p = softmax(z)
+KERNEL softmax_cross_entropy(const real* z, const integer* t, double scale, real* dz, real* out, size_t rows,
+                             size_t d) {
+    EACH_ROW(n, rows) {
+        real most = z[n * d], right = z[n * d + t[n]], sum = 0;
+        EACH_IN_ROW(k, d) most = z[n * d + k] > most ? z[n * d + k] : most;
+        most = reduce_block(most, 1, [](real a, real b) { return a > b ? a : b; });
+        EACH_IN_ROW(k, d) sum += dz[n * d + k] = exp(z[n * d + k] - most);
+        sum = sum_block(sum, 1);
+        EACH_IN_ROW(k, d) dz[n * d + k] = real(scale) * (dz[n * d + k] / sum - (k == (size_t)t[n]));
+        if (threadIdx.x == 0) out[n] = log(sum) - (right - most);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------- optimisers
+
+// m = beta1 · m + g,  v = beta2 · v + g²,  theta -= rate · m / (sqrt(v) + s eps)
+// with s = sqrt((1 - beta2ᵗ) / (1 - beta2)), rate = lr s (1 - beta1) / (1 - beta1ᵗ);  t, lr from device memory if given
+KERNEL adam(real* theta, const real* grad, real* m, real* v, const integer* t_at, integer t, const double* lr_at,
+            double lr, double beta1, double beta2, double eps, size_t n) {
+    __shared__ real rate, small;
+    if (threadIdx.x == 0) {
+        double steps = t_at ? *t_at : t, s = sqrt((1 - pow(beta2, steps)) / (1 - beta2));
+        rate = (lr_at ? *lr_at : lr) * s * (1 - beta1) / (1 - pow(beta1, steps));
+        small = s * eps;
+    }
+    __syncthreads();
+    EACH(i, n) {
+        real g = grad[i];
+        m[i] = real(beta1) * m[i] + g;
+        v[i] = real(beta2) * v[i] + g * g;
+        theta[i] -= rate * (m[i] / (sqrt(v[i]) + small));
+    }
+}
+
+// u = momentum · u + g,  theta -= lr · u, or with Nesterov theta -= lr · (g + momentum · u);  no velocity: u = g
+KERNEL sgd(real* theta, const real* grad, real* velocity, const double* lr_at, double lr, double momentum,
+           integer nesterov, size_t n) {
+    real rate = lr_at ? *lr_at : lr;
+    EACH(i, n) {
+        real g = grad[i], u = g;
+        if (velocity) {
+            u = velocity[i] = real(momentum) * velocity[i] + g;
+            if (nesterov) u = g + real(momentum) * u;
+        }
+        theta[i] -= rate * u;
+    }
+}
+
+// The start of step i of a run, clock = {i, t}, by one block: its rows of the order (n,), rows (batch,), and learning rate.
+KERNEL tick(integer* clock, double* lr, const double* lrs, const integer* order, integer* rows, size_t batch, size_t n) {
+    size_t i = clock[0];
+    EACH_IN_ROW(j, batch) rows[j] = order[i * batch + j < n ? i * batch + j : n - 1];
+    __syncthreads();
+    if (threadIdx.x == 0) *lr = lrs[i], clock[0] = i + 1, clock[1] += 1;
+}
+
+// ---------------------------------------------------------------------------------------------------- rows
+
+// out[n] = scale · x[rows[n]], x of `stored` numbers, N rows of d
+#define TAKE_ROWS(stored, name)                                                                                       \
+    KERNEL name(const stored* x, const integer* rows, real* out, double scale, integer N, size_t d, size_t n) {       \
+        EACH(i, n) {                                                                                                  \
+            integer row = rows[i / d];                                                                                \
+            row = row < 0 ? 0 : row < N ? row : N - 1;                                                                \
+            out[i] = real(scale) * real(x[row * d + i % d]);                                                          \
+        }                                                                                                             \
+    }
+TAKE_ROWS(unsigned char, take_rows_uint8)
+TAKE_ROWS(float, take_rows_float32)
+TAKE_ROWS(double, take_rows_float64)
+
+// out[v] += Σ of the x[n] with rows[n] = v, in the order of n: the first row of each v adds up the others
+KERNEL add_rows(const real* x, const integer* rows, real* out, size_t N, size_t d) {
+    EACH_ROW(n, N) {
+        bool first = true;
+        for (size_t k = 0; k < n && first; k++) first = rows[k] != rows[n];
+        if (first)
+            EACH_IN_ROW(i, d) {
+                real sum = 0;
+                for (size_t k = n; k < N; k++)
+                    if (rows[k] == rows[n]) sum += x[k * d + i];
+                out[rows[n] * d + i] = sum;
+            }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------- randomness
+
+// Philox4x64-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): four words from a counter and a
+// key. The counter is (index, draw, 0, 0) with index = 1, 2, ...: these are the words of
+// numpy.random.Philox(key=key, counter=[0, draw, 0, 0]).
+__device__ void philox(word index, word draw, word key, word* out) {
+    const word M0 = 0xD2E7470EE14C6C93ull, M1 = 0xCA5A826395121157ull;
+    word c0 = index, c1 = draw, c2 = 0, c3 = 0, k0 = key, k1 = 0;
+    for (int round = 0; round < 10; round++) {
+        word high0 = __umul64hi(M0, c0), high1 = __umul64hi(M1, c2), low0 = M0 * c0, low1 = M1 * c2;
+        c0 = high1 ^ c1 ^ k0;
+        c1 = low1;
+        c2 = high0 ^ c3 ^ k1;
+        c3 = low0;
+        k0 += 0x9E3779B97F4A7C15ull;
+        k1 += 0xBB67AE8584CAA73Bull;
+    }
+    out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
+}
+
+const unsigned PER_INDEX = 32 / sizeof(real);  // the four words are four doubles or eight floats
+
+// Number j of those, in [0, 1), as numpy.random.Generator.random makes it: a float of each half word, low half first
+__device__ real unit(const word* words, unsigned j) {
+    if (sizeof(real) == 8) return (words[j] >> 11) * (1.0 / 9007199254740992.0);
+    return (unsigned(words[j / 2] >> (32 * (j % 2))) >> 8) * (1.0f / 16777216.0f);
+}
+
+// use(i, words, j) for i < n: element i is number j of the words. state = {draws so far, ticket}; the last block counts
+// this draw, so that the same launch draws anew when it is repeated, in a CUDA graph, too.
+#define DRAW word *state, word key, size_t n
+template <class Use> __device__ void draw(Use use, word* state, word key, size_t n) {
+    word drawn = state[0];
+    EACH(index, (n + PER_INDEX - 1) / PER_INDEX) {
+        word words[4];
+        philox(index + 1, drawn, key, words);
+        for (unsigned j = 0; j < PER_INDEX; j++)
+            if (index * PER_INDEX + j < n) use(index * PER_INDEX + j, words, j);
+    }
+    if (last_block((unsigned*)(state + 1), gridDim.x) && threadIdx.x == 0) state[0] = drawn + 1;
+}
+
+// out ~ U[0, 1)
+KERNEL uniform(real* out, DRAW) {
+    draw([=](size_t i, const word* words, unsigned j) { out[i] = unit(words, j); }, state, key, n);
+}
+
+// out = scale with probability keep, else 0
+KERNEL keep_mask(real* out, double keep, double scale, DRAW) {
+    draw([=](size_t i, const word* words, unsigned j) { out[i] = unit(words, j) < real(keep) ? real(scale) : 0; },
+         state, key, n);
+}
+
+// out ~ N(0, 1): sqrt(-2 log(1 - u)) (cos 2πv, sin 2πv) of each pair u, v (Box & Muller 1958)
+KERNEL normal(real* out, DRAW) {
+    draw([=](size_t i, const word* words, unsigned j) {
+        real u = unit(words, j & ~1u), v = real(6.283185307179586) * unit(words, j | 1);
+        out[i] = sqrt(-2 * log(1 - u)) * (j % 2 ? sin(v) : cos(v));
+    }, state, key, n);
+}
+
+// --------------------------------------------------------------------------------------------------- windows of images
+// Images x (C, H, W, N), what the window's steps give y (C, OH, OW, N), columns (C, KH, KW, OH, OW, N). Step o of
+// kernel position k meets pixel S · o + k - P. A block works on rows of W · N or OW · N neighbours in memory.
+
+#define WINDOW integer C, integer H, integer W, integer N, integer OH, integer OW, \
+    integer KH, integer KW, integer SH, integer SW, integer PH, integer PW
+
+// The step that meets pixel x with kernel position k, -1 if there is none
+__device__ integer step_at(integer x, integer k, integer S, integer P, integer steps) {
+    integer o = x + P - k;
+    return o < 0 || o % S || o / S >= steps ? -1 : o / S;
+}
+
+// cols[c, i, j, oh, ow, n] = x[c, SH · oh + i - PH, SW · ow + j - PW, n], 0 outside
+KERNEL im2col(const real* x, real* cols, WINDOW) {
+    EACH_ROW(row, C * KH * KW * OH) {
+        integer oh = row % OH, j = row / OH % KW, i = row / OH / KW % KH, c = row / OH / KW / KH, h = SH * oh + i - PH;
+        EACH_IN_ROW(p, OW * N) {
+            integer w = SW * integer(p / N) + j - PW;
+            bool inside = 0 <= h && h < H && 0 <= w && w < W;
+            cols[row * OW * N + p] = inside ? x[((c * H + h) * W + w) * N + p % N] : 0;
+        }
+    }
+}
+
+// x[c, h, w, n] = scale · Σ of value(place) over the kernel positions i, j whose step (oh, ow) meets the pixel,
+// in the order of i, j
+template <class Value> __device__ void sum_steps(Value value, real* x, real scale, WINDOW) {
+    EACH_ROW(row, C * H) {
+        integer h = row % H, c = row / H;
+        EACH_IN_ROW(p, W * N) {
+            real sum = 0;
+            for (integer i = 0; i < KH; i++) {
+                integer oh = step_at(h, i, SH, PH, OH);
+                for (integer j = 0; oh >= 0 && j < KW; j++) {
+                    integer ow = step_at(p / N, j, SW, PW, OW);
+                    if (ow >= 0) sum += value(c, i, j, oh, ow, p % N, row * W * N + p);
+                }
+            }
+            x[row * W * N + p] = scale * sum;
+        }
+    }
+}
+#define WINDOW_ARGUMENTS C, H, W, N, OH, OW, KH, KW, SH, SW, PH, PW
+#define STEP integer c, integer i, integer j, integer oh, integer ow, integer n, size_t pixel
+
+// x[pixel] = Σ of the columns' numbers that met it
+KERNEL col2im(const real* cols, real* x, WINDOW) {
+    sum_steps([=](STEP) { return cols[((((c * KH + i) * KW + j) * OH + oh) * OW + ow) * N + n]; },
+              x, 1, WINDOW_ARGUMENTS);
+}
+
+// x[pixel] = scale · Σ of the y whose window it is in
+KERNEL spread_windows(const real* y, real* x, double scale, WINDOW) {
+    sum_steps([=](STEP) { return y[((c * OH + oh) * OW + ow) * N + n]; }, x, real(scale), WINDOW_ARGUMENTS);
+}
+
+// y[c, oh, ow, n] = scale · (start op the pixels of the window, in the order of i, j)
+template <class Op> __device__ void reduce_windows(Op op, const real* x, real* y, real start, real scale, WINDOW) {
+    EACH_ROW(row, C * OH) {
+        integer oh = row % OH, c = row / OH;
+        EACH_IN_ROW(p, OW * N) {
+            real value = start;
+            for (integer i = 0; i < KH; i++)
+                for (integer j = 0; j < KW; j++) {
+                    integer h = SH * oh + i - PH, w = SW * integer(p / N) + j - PW;
+                    if (0 <= h && h < H && 0 <= w && w < W) value = op(value, x[((c * H + h) * W + w) * N + p % N]);
+                }
+            y[row * OW * N + p] = scale * value;
+        }
+    }
+}
+
+// y = scale · Σ over the window
+KERNEL sum_windows(const real* x, real* y, double scale, WINDOW) {
+    reduce_windows([](real a, real b) { return a + b; }, x, y, 0, real(scale), WINDOW_ARGUMENTS);
+}
+
+// y = max over the window, of -∞ = log 0 and its pixels; a NaN stays one
+KERNEL max_pool(const real* x, real* y, WINDOW) {
+    reduce_windows([](real a, real b) { return b > a || isnan(b) ? b : a; }, x, y, log(real(0)), 1, WINDOW_ARGUMENTS);
+}
+
+// dx[pixel] = Σ of the dy whose window's first pixel equal to the maximum y it is; the last position, if there is none
+KERNEL max_pool_backward(const real* dy, const real* x, const real* y, real* dx, WINDOW) {
+    sum_steps([=](STEP) {
+        size_t at = ((c * OH + oh) * OW + ow) * N + n;
+        for (integer k = 0; k < i * KW + j; k++) {  // has an earlier pixel won?
+            integer h = SH * oh + k / KW - PH, w = SW * ow + k % KW - PW;
+            if (0 <= h && h < H && 0 <= w && w < W && x[((c * H + h) * W + w) * N + n] == y[at]) return real(0);
+        }
+        return x[pixel] == y[at] || i * KW + j == KH * KW - 1 ? dy[at] : real(0);
+    }, dx, 1, WINDOW_ARGUMENTS);
+}
+
+// ---------------------------------------------------------------------------------------------------- normalisation
+
+// xc = x - mean[r],  out[r] = var[r] = scale · Σ_m xc²
+KERNEL center(const real* x, const real* mean, real* xc, SUM) {
+    sum_rows([=](size_t r, size_t i) {
+        real d = xc[i] = x[i] - mean[r];
+        return d * d;
+    }, SUM_ARGUMENTS);
+}
+
+// out = 1 / sqrt(x + eps)
+KERNEL inverse_root(const real* x, double eps, real* out, size_t n) {
+    EACH(i, n) out[i] = 1 / sqrt(x[i] + real(eps));
+}
+
+// out[r, m] = a[r] x[r, m] + b[r]
+KERNEL affine_rows(const real* x, const real* a, const real* b, real* out, size_t length, size_t rows, size_t n) {
+    EACH(i, n) {
+        size_t r = row_of(i, length, rows);
+        out[i] = a[r] * x[i] + b[r];
+    }
+}
+
+// out = scale[r] (dy - sum_dy[r] / M - x̂ sum_dy_x[r] / M),  x̂ = inv[r] xc
+KERNEL center_backward(const real* dy, const real* xc, const real* inv, const real* scale, const real* sum_dy,
+                       const real* sum_dy_x, real* out, size_t length, size_t rows, size_t n) {
+    real share = real(rows) / real(n);  // 1 / M
+    EACH(i, n) {
+        size_t r = row_of(i, length, rows);
+        out[i] = scale[r] * (dy[i] - share * (sum_dy[r] + inv[r] * xc[i] * sum_dy_x[r]));
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------- sequences
+// In thirds of 3 O: r = sigmoid(a_r + u_r), z = sigmoid(a_z + u_z), n = tanh(a_n + r u_n).
+
+// out = (1 - z) n + z h;  gates = (r, z, n)
+KERNEL gru_step(const real* a, const real* u, const real* h, real* gates, real* out, size_t O, size_t size) {
+    EACH(i, size) {
+        size_t R = i / O * 3 * O + i % O, Z = R + O, N = Z + O;
+        real r = activate(SIGMOID, a[R] + u[R], 0), z = activate(SIGMOID, a[Z] + u[Z], 0), n = tanh(a[N] + r * u[N]);
+        out[i] = n + z * (h[i] - n);
+        gates[R] = r, gates[Z] = z, gates[N] = n;
+    }
+}
+
+// dz = dy (h - n),  dn = dy (1 - z),  da_z = du_z = dz z (1 - z),  da_n = dn (1 - n²),  du_n = da_n r,
+// dr = da_n u_n,  da_r = du_r = dr r (1 - r),  out = dy z
+KERNEL gru_step_backward(const real* dy, const real* gates, const real* u, const real* h, real* da, real* du, real* out,
+                         size_t O, size_t size) {
+    EACH(i, size) {
+        size_t R = i / O * 3 * O + i % O, Z = R + O, N = Z + O;
+        real r = gates[R], z = gates[Z], n = gates[N], d = dy[i];
+        real da_n = d * (1 - z) * (1 - n * n), da_r = da_n * u[N] * r * (1 - r), da_z = d * (h[i] - n) * z * (1 - z);
+        da[R] = du[R] = da_r;
+        da[Z] = du[Z] = da_z;
+        da[N] = da_n;
+        du[N] = da_n * r;
+        out[i] = d * z;
+    }
+}

@@ -1,0 +1,466 @@
+"""KernelOps: the primitives of `Ops` as launches of the CUDA kernels in kernels.cu.
+
+A kernel takes arrays of one float type that lie densely in memory, all in the same order of axes; everything else is
+computed as in `Ops`, by CuPy. No launch waits for the device, so a sequence of them can be captured as a CUDA graph.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nanoae.backend.layer_ops import Window
+from nanoae.backend.ops import Array, Ops
+
+THREADS = 256  # of a block, as in kernels.cu
+MOST_BLOCKS = 2048  # of a launch over elements; beyond that a thread works on several
+MOST_ROW_BLOCKS = 65536  # of a launch with a block per row
+MOST_PARTS = 1024  # partial results of a sum
+SUMMANDS = 8  # of a thread, before the work goes to more blocks
+ACTIVATIONS = ("identity", "relu", "leaky_relu", "elu", "sigmoid", "tanh", "softplus")  # their numbers in kernels.cu
+FLOATS = {"f": "float", "d": "double"}
+
+
+class Philox(NamedTuple):
+    """A generator of random numbers: `state` (2,), on the device, counts the draws; every draw adds 1 to it there."""
+
+    key: np.uint64
+    state: Array
+
+
+def argument(value) -> Any:
+    """What a kernel gets: integers of 64 bits, doubles, arrays as pointers; None is the null pointer."""
+    if isinstance(value, np.uint64):
+        return value
+    if isinstance(value, (int, np.integer)):
+        return np.int64(value)
+    if isinstance(value, (float, np.floating)):
+        return np.float64(value)
+    return np.uint64(0) if value is None else value
+
+
+def dense(x: Array) -> bool:
+    """Whether x fills its memory without gaps, in whatever order of its axes."""
+    if x.flags.c_contiguous:
+        return True
+    step = x.itemsize
+    for stride, n in sorted(zip(x.strides, x.shape, strict=True)):
+        if n > 1 and stride != step:
+            return False
+        step *= n
+    return True
+
+
+def alike(x: Array, *others: Array) -> bool:
+    """Whether all are float arrays of one type and shape, and element i in memory is the same element in all."""
+    if x.dtype.char not in FLOATS or any(y.dtype != x.dtype or y.shape != x.shape for y in others):
+        return False
+    arrays = (x, *others)
+    return all(y.flags.c_contiguous for y in arrays) or (dense(x) and all(y.strides == x.strides for y in others))
+
+
+def table(x: Array) -> bool:
+    """Whether x is one of rows or of columns that are contiguous."""
+    return x.ndim == 2 and (x.flags.c_contiguous or x.flags.f_contiguous)
+
+
+def vectors(*arrays: Array) -> bool:
+    return all(x.flags.c_contiguous for x in arrays)
+
+
+def now_or_there(value) -> tuple[Any, Any]:
+    """(pointer, value) of a number that the host knows, or that a kernel finds in device memory (a 0-d array)."""
+    return (None, value) if isinstance(value, (int, float, np.generic)) else (value, 0)
+
+
+class KernelOps(Ops):
+    """Same names, same signatures. `compile` says how the source becomes kernels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._modules: dict[str, Any] = {}
+        self._kernels: dict[tuple[str, str], Any] = {}
+        self._parts: dict[str, tuple[Array, Array]] = {}
+
+    def _compile(self, source: str, options: tuple[str, ...]) -> Any:
+        """The module of a source: its get_function(name) gives a kernel, called as kernel(grid, block, arguments)."""
+        raise NotImplementedError
+
+    # ---------------------------------------------------------------- launches
+
+    def _launch(self, name: str, dtype, grid: tuple[int, ...], *arguments) -> None:
+        key = name, dtype.char
+        kernel = self._kernels.get(key)
+        if kernel is None:
+            module = self._modules.get(dtype.char)
+            if module is None:
+                source = Path(__file__).with_name("kernels.cu").read_text(encoding="utf-8")
+                module = self._compile(source, ("-std=c++17", f"-Dreal={FLOATS[dtype.char]}"))
+                self._modules[dtype.char] = module
+            kernel = self._kernels[key] = module.get_function(name)
+        kernel(grid, (THREADS,), tuple(map(argument, arguments)))
+
+    def _each(self, name: str, x: Array, *arguments) -> None:
+        """A thread for each element of x; their number is the last argument."""
+        if x.size:
+            self._launch(name, x.dtype, (min(-(-x.size // THREADS), MOST_BLOCKS),), *arguments, x.size)
+
+    def _sum(self, name: str, x: Array, *arguments, out: Array, scale: float = 1.0) -> Array:
+        """A kernel that sums over x: over each row of a table, or over everything where `out` is 0-d."""
+        rows, length = x.shape if out.ndim else (1, x.size)
+        columns = out.ndim and not x.flags.c_contiguous
+        row_step, step, width = (1, rows, 32) if columns else (length, 1, 1)
+        blocks = -(-rows // width)
+        parts = max(1, min(-(-length * width // (THREADS * SUMMANDS)), MOST_PARTS // max(1, blocks)))
+        if x.dtype.char not in self._parts:
+            self._parts[x.dtype.char] = self.empty(32 * MOST_PARTS, x.dtype), self.zeros(MOST_PARTS, np.uint32)
+        if rows:
+            shape = (rows, length, row_step, step, width)
+            self._launch(
+                name, x.dtype, (blocks, parts), *arguments, out, float(scale), *self._parts[x.dtype.char], *shape
+            )
+        return out
+
+    def _lines(self, x: Array) -> tuple[int, int]:
+        """(length, rows) of a table for the kernels' row_of: how many neighbours share a row, and how many rows."""
+        return (x.shape[1], x.shape[0]) if x.flags.c_contiguous else (1, x.shape[0])
+
+    # ---------------------------------------------------------------- randomness
+
+    def generator(self, seed):
+        if not isinstance(seed, np.random.SeedSequence):
+            seed = np.random.SeedSequence(seed)
+        return Philox(seed.generate_state(1, np.uint64)[0], self.zeros(2, np.uint64))
+
+    def _draw(self, name: str, generator: Philox, out: Array, *arguments) -> Array:
+        target = out if alike(out) else self.empty(out.shape, out.dtype)
+        numbers = -(-target.size * target.itemsize // 32)  # a thread makes 32 bytes
+        if numbers:
+            grid = (min(-(-numbers // THREADS), MOST_BLOCKS),)
+            self._launch(name, out.dtype, grid, target, *arguments, generator.state, generator.key, target.size)
+        return out if target is out else self.copy(target, out=out)
+
+    def uniform(self, generator, out: Array) -> Array:
+        return self._draw("uniform", generator, out)
+
+    def normal(self, generator, out: Array) -> Array:
+        return self._draw("normal", generator, out)
+
+    def keep_mask(self, generator, keep: float, scale: float, out: Array) -> Array:
+        return self._draw("keep_mask", generator, out, float(keep), float(scale))
+
+    def permutation(self, generator, n: int) -> Array:
+        return self.xp.argsort(self.uniform(generator, self.empty(n, np.dtype("float64"))))
+
+    # ---------------------------------------------------------------- rows, sums, linear algebra
+
+    def take_rows(self, x: Array, rows: Array, out: Array, scale: float = 1.0) -> Array:
+        known = x.dtype.name in ("uint8", "float32", "float64") and rows.dtype == np.int64 and len(x)
+        if not (known and alike(out) and vectors(x, rows, out)):
+            return self.xp.multiply(x[rows], out.dtype.type(scale), out=out)
+        self._each(f"take_rows_{x.dtype.name}", out, x, rows, out, float(scale), len(x), x.size // len(x))
+        return out
+
+    def _tick(self, clock: Array, lr: Array, lrs: Array, order: Array, rows: Array) -> None:
+        """The start of step i of a run, clock = (i, t), int64: rows = order[i · len(rows) : ...], lr () = lrs[i],
+        float64; afterwards clock = (i + 1, t + 1). Where `order` ends, its last number is repeated."""
+        self._launch("tick", lr.dtype, (1,), clock, lr, lrs, order, rows, len(rows), len(order))
+
+    def add_rows(self, x: Array, rows: Array, out: Array) -> Array:
+        if not (alike(x) and alike(out) and rows.dtype == np.int64 and vectors(x, rows, out)):
+            return super().add_rows(x, rows, out)
+        self.copy(0, out=out)
+        if x.size:
+            self._launch("add_rows", x.dtype, (min(len(x), MOST_ROW_BLOCKS),), x, rows, out, *x.shape)
+        return out
+
+    def add_bias_inplace(self, y: Array, b: Array) -> Array:
+        return self._bias_activation(y, b, "identity", 0.0)
+
+    def _bias_activation(self, y: Array, b: Array, f: str, a: float) -> Array:
+        """y = f(y + b), in place."""
+        if not (table(y) and alike(y) and alike(b) and b.dtype == y.dtype and vectors(b)):
+            return super().add_bias_inplace(y, b)
+        self._each("bias_activation", y, y, b, ACTIVATIONS.index(f), a, *self._lines(y.T))
+        return y
+
+    def sum_rows(self, x: Array, out: Array | None = None) -> Array:
+        out = self.empty(x.shape[1:], x.dtype) if out is None else out
+        if not (table(x) and alike(x) and out.dtype == x.dtype and vectors(out)):
+            return super().sum_rows(x, out)
+        return self._sum("sum", x.T, x, out=out)
+
+    def axpby_inplace(self, y: Array, a: float, x: Array, b: float) -> Array:
+        if not alike(y, x):
+            return super().axpby_inplace(y, a, x, b)
+        self._each("axpby", y, y, float(a), x, float(b))
+        return y
+
+    def sum(self, x: Array) -> Array:
+        if x.dtype.char not in FLOATS:
+            return super().sum(x)
+        x = x if dense(x) else self.xp.ascontiguousarray(x)
+        return self._sum("sum", x, x, out=self.empty((), x.dtype))
+
+    def sum_squares(self, x: Array) -> Array:
+        return self.sum_products(x, x)
+
+    def sum_products(self, x: Array, y: Array) -> Array:
+        if x.dtype.char not in FLOATS or x.dtype != y.dtype:
+            return super().sum_products(x, y)
+        if not alike(x, y):
+            x, y = self.xp.ascontiguousarray(x).reshape(-1), self.xp.ascontiguousarray(y).reshape(-1)
+        return self._sum("sum_products", x, x, y, None, out=self.empty((), x.dtype))
+
+    def clip_norm_inplace(self, x: Array, max_norm: float) -> Array:
+        if not alike(x):
+            return super().clip_norm_inplace(x, max_norm)
+        self._each("clip_norm", x, x, self.sum_squares(x), float(max_norm))
+        return x
+
+    # ---------------------------------------------------------------- activations
+
+    def _activation(self, f: str, x: Array, out: Array | None, *a: float) -> Array:
+        out = self.xp.empty_like(x) if out is None else out
+        if not alike(x, out):
+            return getattr(Ops, f)(self, x, *a, out=out)
+        self._each("activation", x, x, out, ACTIVATIONS.index(f), float(*a))
+        return out
+
+    def _activation_backward(self, f: str, dy: Array, y: Array, out: Array | None, *a: float) -> Array:
+        out = self.xp.empty_like(y) if out is None else out
+        if not alike(y, dy, out):
+            return getattr(Ops, f"{f}_backward")(self, dy, y, *a, out=out)
+        self._each("activation_backward", y, dy, y, out, ACTIVATIONS.index(f), float(*a))
+        return out
+
+    def relu(self, x: Array, out: Array | None = None) -> Array:
+        return self._activation("relu", x, out)
+
+    def relu_backward(self, dy: Array, y: Array, out: Array | None = None) -> Array:
+        return self._activation_backward("relu", dy, y, out)
+
+    def leaky_relu(self, x: Array, slope: float, out: Array | None = None) -> Array:
+        return self._activation("leaky_relu", x, out, slope)
+
+    def leaky_relu_backward(self, dy: Array, y: Array, slope: float, out: Array | None = None) -> Array:
+        return self._activation_backward("leaky_relu", dy, y, out, slope)
+
+    def elu(self, x: Array, alpha: float, out: Array | None = None) -> Array:
+        return self._activation("elu", x, out, alpha)
+
+    def elu_backward(self, dy: Array, y: Array, alpha: float, out: Array | None = None) -> Array:
+        return self._activation_backward("elu", dy, y, out, alpha)
+
+    def sigmoid(self, x: Array, out: Array | None = None) -> Array:
+        return self._activation("sigmoid", x, out)
+
+    def sigmoid_backward(self, dy: Array, y: Array, out: Array | None = None) -> Array:
+        return self._activation_backward("sigmoid", dy, y, out)
+
+    def tanh(self, x: Array, out: Array | None = None) -> Array:
+        return self._activation("tanh", x, out)
+
+    def tanh_backward(self, dy: Array, y: Array, out: Array | None = None) -> Array:
+        return self._activation_backward("tanh", dy, y, out)
+
+    def softplus(self, x: Array, out: Array | None = None) -> Array:
+        return self._activation("softplus", x, out)
+
+    def softplus_backward(self, dy: Array, y: Array, out: Array | None = None) -> Array:
+        return self._activation_backward("softplus", dy, y, out)
+
+    def softmax(self, x: Array, out: Array | None = None) -> Array:
+        out = self.empty(x.shape, x.dtype) if out is None else out
+        if not (alike(x, out) and vectors(x, out) and x.size):
+            return super().softmax(x, out)
+        d = x.shape[-1]
+        self._launch("softmax", x.dtype, (min(x.size // d, MOST_ROW_BLOCKS),), x, out, x.size // d, d)
+        return out
+
+    def clip(self, x: Array, low: float, high: float, out: Array | None = None) -> Array:
+        out = self.xp.empty_like(x) if out is None else out
+        if not alike(x, out):
+            return super().clip(x, low, high, out)
+        self._each("clip", x, x, out, float(low), float(high))
+        return out
+
+    def clip_backward(self, dy: Array, y: Array, low: float, high: float, out: Array | None = None) -> Array:
+        out = self.xp.empty_like(y) if out is None else out
+        if not alike(y, dy, out):
+            return super().clip_backward(dy, y, low, high, out)
+        self._each("clip_backward", y, dy, y, out, float(low), float(high))
+        return out
+
+    def top_k_mask(self, x: Array, k: int, out: Array) -> Array:
+        if not (alike(x, out) and vectors(x, out)):
+            return super().top_k_mask(x, k, out)
+        if x.size:
+            self._launch("top_k_mask", x.dtype, (min(len(x), MOST_ROW_BLOCKS),), x, out, k, *x.shape)
+        return out
+
+    # ---------------------------------------------------------------- losses
+
+    def _loss(self, name: str, y: Array, t: Array, scale: float, out: Array, *arguments) -> Array | None:
+        """The loss, a 0-d array; None for arrays that the kernel does not take."""
+        if out.dtype.char not in FLOATS or not out.flags.c_contiguous or {y.dtype, t.dtype} != {out.dtype}:
+            return None
+        y, t = (
+            x if x.flags.c_contiguous else self.copy(x, out=self.scratch(out, name)) for x, name in ((y, "y"), (t, "t"))
+        )
+        return self._sum(name, y, y, t, *arguments, out, out=self.empty((), out.dtype), scale=scale)
+
+    def mse(self, y: Array, t: Array, scale: float, out: Array) -> Array:
+        loss = self._loss("mse", y, t, scale, out)
+        return super().mse(y, t, scale, out) if loss is None else loss
+
+    def bce(self, z: Array, t: Array, scale: float, out: Array) -> Array:
+        loss = self._loss("bce", z, t, scale, out)
+        return super().bce(z, t, scale, out) if loss is None else loss
+
+    def l1(self, y: Array, t: Array, scale: float, out: Array) -> Array:
+        loss = self._loss("l1", y, t, scale, out)
+        return super().l1(y, t, scale, out) if loss is None else loss
+
+    def huber(self, y: Array, t: Array, delta: float, scale: float, out: Array) -> Array:
+        loss = self._loss("huber", y, t, scale, out, float(delta))
+        return super().huber(y, t, delta, scale, out) if loss is None else loss
+
+    def l1_norm(self, x: Array, scale: float, out: Array) -> Array:
+        if not alike(x, out):
+            return super().l1_norm(x, scale, out)
+        return self._sum("l1_norm", x, x, out, out=self.empty((), x.dtype), scale=scale)
+
+    def bernoulli_kl(self, q: Array, p: float, scale: float, out: Array) -> Array:
+        if not alike(q, out):
+            return super().bernoulli_kl(q, p, scale, out)
+        return self._sum("bernoulli_kl", q, q, float(p), out, out=self.empty((), q.dtype), scale=scale)
+
+    def softmax_cross_entropy(self, z: Array, t: Array, scale: float, out: Array) -> Array:
+        if not (alike(z, out) and vectors(z, out, t) and t.dtype == np.int64 and z.size):
+            return super().softmax_cross_entropy(z, t, scale, out)
+        losses = self.scratch(out[:, 0], "losses")
+        grid = (min(len(z), MOST_ROW_BLOCKS),)
+        self._launch("softmax_cross_entropy", z.dtype, grid, z, t, float(scale), out, losses, *z.shape)
+        return self._sum("sum", losses, losses, out=self.empty((), z.dtype), scale=scale)
+
+    # ---------------------------------------------------------------- optimisers
+
+    def sgd_inplace(
+        self, theta: Array, grad: Array, velocity: Array | None, lr: float, momentum: float, nesterov: bool
+    ) -> Array:
+        if not alike(theta, grad, *([] if velocity is None else [velocity])):
+            return super().sgd_inplace(theta, grad, velocity, lr, momentum, nesterov)
+        there, rate = now_or_there(lr)
+        self._each("sgd", theta, theta, grad, velocity, there, float(rate), float(momentum), int(nesterov))
+        return theta
+
+    def adam_inplace(
+        self, theta: Array, grad: Array, m: Array, v: Array, t: int, lr: float, beta1: float, beta2: float, eps: float
+    ) -> Array:
+        if not alike(theta, grad, m, v):
+            return super().adam_inplace(theta, grad, m, v, t, lr, beta1, beta2, eps)
+        lr_there, rate = now_or_there(lr)
+        settings = (*now_or_there(t), lr_there, float(rate), float(beta1), float(beta2), float(eps))
+        self._each("adam", theta, theta, grad, m, v, *settings)
+        return theta
+
+    # ---------------------------------------------------------------- windows of images
+
+    def _windows(self, name: str, rows: int, image: Array, steps: tuple[int, ...], window: Window, *arguments) -> None:
+        """A block for each of `rows`; image (C, H, W, N), steps (OH, OW)."""
+        if rows * image.size:
+            grid = (min(rows, MOST_ROW_BLOCKS),)
+            flat = (number for pair in window for number in pair)
+            self._launch(name, image.dtype, grid, *arguments, *image.shape, *steps, *flat)
+
+    def im2col(self, x: Array, window: Window, out: Array) -> Array:
+        if not (alike(x) and x.dtype == out.dtype and vectors(x, out)):
+            return super().im2col(x, window, out)
+        self._windows("im2col", math.prod(out.shape[:4]), x, out.shape[3:5], window, x, out)
+        return out
+
+    def col2im(self, cols: Array, window: Window, out: Array) -> Array:
+        if not (alike(out) and cols.dtype == out.dtype and vectors(cols, out)):
+            return super().col2im(cols, window, out)
+        self._windows("col2im", math.prod(out.shape[:2]), out, cols.shape[3:5], window, cols, out)
+        return out
+
+    def max_pool(self, x: Array, window: Window, out: Array) -> Array:
+        if not (alike(x) and x.dtype == out.dtype and vectors(x, out)):
+            return super().max_pool(x, window, out)
+        self._windows("max_pool", math.prod(out.shape[:2]), x, out.shape[1:3], window, x, out)
+        return out
+
+    def max_pool_backward(self, dy: Array, x: Array, y: Array, window: Window, out: Array) -> Array:
+        if not (alike(x, out) and alike(y, dy) and x.dtype == y.dtype and vectors(x, out, y, dy)):
+            return super().max_pool_backward(dy, x, y, window, out)
+        self._windows("max_pool_backward", math.prod(x.shape[:2]), x, y.shape[1:3], window, dy, x, y, out)
+        return out
+
+    def sum_windows(self, x: Array, window: Window, scale: float, out: Array) -> Array:
+        if not (alike(x) and x.dtype == out.dtype and vectors(x, out)):
+            return super().sum_windows(x, window, scale, out)
+        self._windows("sum_windows", math.prod(out.shape[:2]), x, out.shape[1:3], window, x, out, float(scale))
+        return out
+
+    def spread_windows(self, y: Array, window: Window, scale: float, out: Array) -> Array:
+        if not (alike(out) and y.dtype == out.dtype and vectors(y, out)):
+            return super().spread_windows(y, window, scale, out)
+        self._windows("spread_windows", math.prod(out.shape[:2]), out, y.shape[1:3], window, y, out, float(scale))
+        return out
+
+    # ---------------------------------------------------------------- normalisation, of rows x (R, M)
+
+    def sum_products_rows(self, x: Array, y: Array, out: Array) -> Array:
+        if not (table(x) and alike(x, y) and out.dtype == x.dtype and vectors(out)):
+            return super().sum_products_rows(x, y, out)
+        return self._sum("sum_products", x, x, y, None, out=out)
+
+    def center(self, x: Array, mean: Array, var: Array, out: Array) -> Array:
+        if not (table(x) and alike(x, out) and alike(mean, var) and mean.dtype == x.dtype):
+            return super().center(x, mean, var, out)
+        self._sum("sum", x, x, out=mean, scale=1 / x.shape[1])
+        self._sum("center", x, x, mean, out, out=var, scale=1 / x.shape[1])
+        return out
+
+    def rsqrt(self, x: Array, eps: float, out: Array) -> Array:
+        if not alike(x, out):
+            return super().rsqrt(x, eps, out)
+        self._each("inverse_root", x, x, float(eps), out)
+        return out
+
+    def affine_rows(self, x: Array, a: Array, b: Array, out: Array) -> Array:
+        if not (table(x) and alike(x, out) and alike(a, b) and a.dtype == x.dtype):
+            return super().affine_rows(x, a, b, out)
+        self._each("affine_rows", x, x, a, b, out, *self._lines(x))
+        return out
+
+    def center_backward(
+        self, dy: Array, xc: Array, inv: Array, scale: Array, sum_dy: Array, sum_dy_x: Array, out: Array
+    ) -> Array:
+        sums = (inv, scale, sum_dy, sum_dy_x)
+        if not (table(dy) and alike(dy, xc, out) and alike(*sums) and inv.dtype == dy.dtype):
+            return super().center_backward(dy, xc, inv, scale, sum_dy, sum_dy_x, out)
+        self._sum("sum", dy, dy, out=sum_dy)
+        self._sum("sum_products", dy, dy, xc, inv, out=sum_dy_x)
+        self._each("center_backward", dy, dy, xc, *sums, out, *self._lines(dy))
+        return out
+
+    # ---------------------------------------------------------------- sequences
+
+    def gru_step(self, a: Array, u: Array, h: Array, gates: Array, out: Array) -> Array:
+        if not (alike(a, u, gates) and alike(h, out) and a.dtype == h.dtype and vectors(a, u, gates, h, out)):
+            return super().gru_step(a, u, h, gates, out)
+        self._each("gru_step", h, a, u, h, gates, out, h.shape[1])
+        return out
+
+    def gru_step_backward(self, dy: Array, gates: Array, u: Array, h: Array, da: Array, du: Array, out: Array) -> Array:
+        wide, narrow = (gates, u, da, du), (h, dy, out)
+        if not (alike(*wide) and alike(*narrow) and u.dtype == h.dtype and vectors(*wide, *narrow)):
+            return super().gru_step_backward(dy, gates, u, h, da, du, out)
+        self._each("gru_step_backward", h, dy, gates, u, h, da, du, out, h.shape[1])
+        return out
