@@ -248,17 +248,17 @@ KERNEL bernoulli_kl(const real* q, double p, real* dq, SUM) {
     }, SUM_ARGUMENTS);
 }
 
-// out[n] = -log p[n, t[n]],  dz = scale (p - onehot(t)),  p = softmax(z)
-KERNEL softmax_cross_entropy(const real* z, const integer* t, double scale, real* dz, real* out, size_t rows,
-                             size_t d) {
+// out[n] = -w log p[n, t[n]],  dz = scale w (p - onehot(t)),  p = softmax(z), w = weights[n] or 1
+KERNEL softmax_cross_entropy(const real* z, const integer* t, const real* weights, double scale, real* dz, real* out,
+                             size_t rows, size_t d) {
     EACH_ROW(n, rows) {
-        real most = z[n * d], right = z[n * d + t[n]], sum = 0;
+        real most = z[n * d], right = z[n * d + t[n]], w = weights ? weights[n] : 1, sum = 0;
         EACH_IN_ROW(k, d) most = z[n * d + k] > most ? z[n * d + k] : most;
         most = reduce_block(most, 1, [](real a, real b) { return a > b ? a : b; });
         EACH_IN_ROW(k, d) sum += dz[n * d + k] = exp(z[n * d + k] - most);
         sum = sum_block(sum, 1);
-        EACH_IN_ROW(k, d) dz[n * d + k] = real(scale) * (dz[n * d + k] / sum - (k == (size_t)t[n]));
-        if (threadIdx.x == 0) out[n] = log(sum) - (right - most);
+        EACH_IN_ROW(k, d) dz[n * d + k] = real(scale) * w * (dz[n * d + k] / sum - (k == (size_t)t[n]));
+        if (threadIdx.x == 0) out[n] = w * (log(sum) - (right - most));
     }
 }
 

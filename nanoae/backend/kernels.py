@@ -339,12 +339,15 @@ class KernelOps(Ops):
             return super().bernoulli_kl(q, p, scale, out)
         return self._sum("bernoulli_kl", q, q, float(p), out, out=self.empty((), q.dtype), scale=scale)
 
-    def softmax_cross_entropy(self, z: Array, t: Array, scale: float, out: Array) -> Array:
-        if not (alike(z, out) and vectors(z, out, t) and t.dtype == np.int64 and z.size):
-            return super().softmax_cross_entropy(z, t, scale, out)
+    def softmax_cross_entropy(
+        self, z: Array, t: Array, scale: float, out: Array, weights: Array | None = None
+    ) -> Array:
+        w = z[:, 0] if weights is None else weights
+        if not (alike(z, out) and vectors(z, out, t) and t.dtype == np.int64 and w.dtype == z.dtype and z.size):
+            return super().softmax_cross_entropy(z, t, scale, out, weights)
         losses = self.scratch(out[:, 0], "losses")
         grid = (min(len(z), MOST_ROW_BLOCKS),)
-        self._launch("softmax_cross_entropy", z.dtype, grid, z, t, float(scale), out, losses, *z.shape)
+        self._launch("softmax_cross_entropy", z.dtype, grid, z, t, weights, float(scale), out, losses, *z.shape)
         return self._sum("sum", losses, losses, out=self.empty((), z.dtype), scale=scale)
 
     # ---------------------------------------------------------------- optimisers
