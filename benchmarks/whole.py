@@ -23,8 +23,8 @@ def run_nanoae(target: float, seed: int, data_dir: str | None) -> tuple[int, flo
     from nanoae.autoencoders.presets import preset
 
     x_train, x_test = nanoae.load_data("mnist", data_dir, download=False).flat()
-    settings = {**preset("dense-64"), "epochs": EPOCHS, "backend": "numpy", "random_state": seed}
-    model = nanoae.Autoencoder(**settings, callbacks=[lambda trainer, row: row["val_loss"] <= target])
+    model = preset("dense-64").set_params(epochs=EPOCHS, backend="numpy", random_state=seed)
+    model.set_params(callbacks=[lambda trainer, row: row["val_loss"] <= target])
     errors = model.fit(x_train, validation_data=x_test).history_["val_loss"]
     return len(errors), errors[-1]
 

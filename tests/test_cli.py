@@ -171,16 +171,16 @@ def test_flags_beat_the_preset_and_the_preset_beats_the_defaults(run):
     [("dense-64", [64, 784]), ("deep-32", [128, 32, 128, 784]), ("tf1-20", [500, 300, 20, 300, 500, 784])],
 )
 def test_presets_are_the_published_networks(name, widths):
-    model = nanoae.Autoencoder(**preset(name)).build(784)
+    model = preset(name).build(784)
     assert [layer.n_out for layer in model.network_.layers if isinstance(layer, nanoae.Linear)] == widths
     assert f"ReLU() (N, {model.code_size_}) 0 <- code" in re.sub(" +", " ", model.summary())
-    assert set(PRESETS[name]) <= set(model.get_params()) and model.epochs == 10
+    assert model.epochs == 10 and not hasattr(PRESETS[name], "network_")
 
 
 def test_tf1_holds_out_5000_and_sums_half_the_squares():
-    settings = preset("tf1-20")
-    assert round(settings["validation_fraction"] * 60_000) == 5_000
-    loss = settings["loss"].build(nanoae.get_ops("numpy"), np.dtype(float))
+    model = preset("tf1-20")
+    assert round(model.validation_fraction * 60_000) == 5_000
+    loss = model.loss.build(nanoae.get_ops("numpy"), np.dtype(float))
     assert loss.forward(np.full((3, 2), 2.0), np.zeros((3, 2))) == 12
 
 
@@ -189,6 +189,57 @@ def test_suited_settings_can_be_built(n, d):
     settings = suited(n, d)
     assert 1 <= settings["code_size"] <= max(1, d - 1) and 10 <= settings["epochs"] <= 500
     nanoae.Autoencoder(**settings).build(d)
+
+
+@pytest.fixture
+def grey(run):
+    """Sixty images of 28 x 28 in grey.npz, and options for a small net on them."""
+    x = np.zeros((60, 28, 28), np.uint8)
+    x[:, 4:24, 4:24] = np.kron(RNG.integers(0, 256, (60, 4, 4)), np.ones((5, 5)))
+    np.savez("grey.npz", X=x, y=np.arange(60) % 3)
+    return "--data", "grey.npz", "--hidden", "2,3,4", "--batch-size", "12", "--epochs", "2"
+
+
+@pytest.mark.parametrize("code_size", [2, 3])
+def test_the_convolutional_presets_on_images_from_minus_1_to_1(run, grey, code_size):
+    pytest.importorskip("matplotlib")
+    preset_name = f"conv-{code_size}d"
+    code, out, err = run("train", "--preset", preset_name, *grey, "--each-epoch", "--out", "m")
+    assert code == 0, err
+    assert "read as -1 to 1" in out and names("m") == FILES | FIGURES | {"epochs"}
+    assert names("m/epochs") == {"001.png", "002.png"}
+    model, x_test = nanoae.load("m/model.npz"), nanoae.load_data("grey.npz").flat(black=-1)[1]
+    assert isinstance(model, nanoae.ConvAutoencoder) and model.code_size_ == code_size
+    told = config("m")["results"]
+    assert told["test"]["mse"] == pytest.approx(model.evaluate(x_test)["mse"])  # and PCA's on the same scale:
+    x_train = nanoae.load_data("grey.npz").flat(black=-1)[0]
+    assert told["pca"]["mse"] == pytest.approx(nanoae.PCA(code_size).fit(x_train).evaluate(x_test)["mse"])
+
+    evaluated = run("evaluate", "m", "--data", "grey.npz")[1]
+    assert f"mse {told['test']['mse']:.4g}   PCA-{code_size} {told['pca']['mse']:.4g}" in evaluated
+    assert run("encode", "m", "--data", "grey.npz", "--out", "codes.npy", "--split", "test")[0] == 0
+    np.testing.assert_array_equal(np.load("codes.npy"), model.transform(x_test))
+    assert run("reconstruct", "m", "--data", "grey.npz", "--out", "again.npy", "--split", "test")[0] == 0
+    assert np.load("again.npy").shape == (12, 28, 28)
+    assert run("reconstruct", "m", "--data", "grey.npz", "--out", "again.png")[0] == 0
+
+
+def test_a_convolutional_preset_on_other_data_is_a_clear_error(run):
+    code, _, err = run("train", "--preset", "conv-2d", "--data", "digits")
+    assert code == 2 and "ConvAutoencoder: expected images of shape (1, 28, 28)" in err and names(".") == {"table.csv"}
+    assert run("train", "--preset", "conv-4d")[2].count("Did you mean 'conv-") == 1
+
+
+def test_each_epoch_needs_matplotlib_and_says_so_first(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, _, err = run("train", "--each-epoch", *SHORT)
+    assert code == 2 and "--each-epoch: figures need matplotlib" in err and not Path("runs").exists()
+
+
+def test_a_grid_compares_on_one_scale(run, grey):
+    grid = ("--grid", "output_activation=tanh,sigmoid")
+    assert "expected settings on one scale" in run("tune", *grey, *grid)[2]
+    assert run("tune", "--data", "table.csv", *SHORT, *grid)[0] == 0  # a table is taken as it is
 
 
 # ---------------------------------------------------------------- tune
@@ -373,7 +424,7 @@ def bad_files(folder):
         (("--data", "good.npz", "--loss", "bce"), 'expected values in [0, 1] with loss="bce"'),
         (("--data", "beyond.npz", "--loss", "bce"), 'with loss="bce", got [1.5, 1.5]'),
         (("--data", "good.npz", "--label", "a"), "expected a .csv file to take the column 'a' from"),
-        (("--preset", "dense64"), "expected one of dense-64, deep-32, tf1-20, got 'dense64'. Did you mean 'dense-64'?"),
+        (("--preset", "dense64"), "got 'dense64'. Did you mean 'dense-64'?"),
         (("--out", "taken"), "expected a folder that is empty and can be written, got taken"),
         (("--out", "taken/run"), "expected a folder that is empty and can be written, got taken"),
         (("--out", "."), "it holds files already"),

@@ -10,9 +10,10 @@ from nanoae.autoencoders.contract import Estimator, float_type, seed_of
 from nanoae.autoencoders.model_file import save_model
 from nanoae.backend import get_ops
 from nanoae.engine import optim
-from nanoae.engine.layers import Layer, Linear
+from nanoae.engine.layers import Layer, Linear, Tanh
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
+from nanoae.engine.shape import Reshape
 from nanoae.training.loop import EVALUATION_ROWS, Trainer
 
 
@@ -163,6 +164,12 @@ class NetworkEstimator(Estimator):
                 y = self._loss.output(y, out=y if net.layers[-1].params else None)
             result[row : row + len(y)] = ops.to_numpy(y)
         return result
+
+    @property
+    def black_(self) -> float:
+        """What the black of an image has to be in X: -1 where the network ends in a tanh, else 0. White is 1."""
+        last = [layer for layer in self.network_.layers if not isinstance(layer, Reshape)][-1]
+        return -1.0 if isinstance(last, Tanh) else 0.0
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """["autoencoder0", "autoencoder1", ...]: a name per code unit."""

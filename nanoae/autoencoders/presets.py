@@ -1,4 +1,4 @@
-"""Presets: published autoencoders as settings of `Autoencoder`, and settings that suit a table nothing is known about.
+"""Presets: published autoencoders as estimators with their settings, and what suits a table nothing is known about.
 
 dense-64   784-64-784, one layer each way: the smallest autoencoder that is taught
 deep-32    784-128-32-128-784, trained on the binary cross-entropy of pixels
@@ -6,60 +6,46 @@ tf1-20     784-500-300-20-300-500-784, the deep autoencoder of the TensorFlow 1 
            over the batch, and of MNIST's 60,000 training images it holds 5,000 out. It starts from Glorot's weights:
            the truncated normal of stddev 0.1 that it was published with kills the ReLUs of the code within 200 steps,
            in PyTorch as here (--initializer truncated_normal --bias-initializer truncated_normal shows it)
+conv-2d    convolutions, to a code of two numbers that can be drawn as they are; five epochs on images in [-1, 1]
+conv-3d    the same with three
 """
 
 from __future__ import annotations
 
+import copy
 import difflib
 import math
 from typing import Any
 
+from nanoae.autoencoders.conv import ConvAutoencoder
+from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.engine.losses import MSE
 
 DATA = "mnist"  # what they were published on
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "dense-64": {
-        "hidden": (),
-        "code_size": 64,
-        "code_activation": "relu",
-        "output_activation": "sigmoid",
-        "loss": "mse",
-        "learning_rate": 1e-3,
-        "batch_size": 32,
-        "epochs": 10,
-    },
-    "deep-32": {
-        "hidden": (128,),
-        "code_size": 32,
-        "activation": "relu",
-        "code_activation": "relu",
-        "loss": "bce",
-        "learning_rate": 1e-3,
-        "batch_size": 256,
-        "epochs": 10,
-    },
-    "tf1-20": {
-        "hidden": (500, 300),
-        "code_size": 20,
-        "activation": "relu",
-        "code_activation": "relu",
-        "loss": MSE(reduction="sum", weight=0.5),
-        "learning_rate": 1e-3,
-        "batch_size": 100,
-        "epochs": 10,
-        "validation_fraction": 1 / 12,
-    },
+PRESETS: dict[str, Autoencoder] = {
+    "dense-64": Autoencoder(64, (), code_activation="relu", output_activation="sigmoid", batch_size=32),
+    "deep-32": Autoencoder(32, (128,), code_activation="relu", loss="bce"),
+    "tf1-20": Autoencoder(
+        20,
+        (500, 300),
+        code_activation="relu",
+        loss=MSE(reduction="sum", weight=0.5),
+        batch_size=100,
+        validation_fraction=1 / 12,
+    ),
+    "conv-2d": ConvAutoencoder(2),
+    "conv-3d": ConvAutoencoder(3),
 }
 
 
-def preset(name: str) -> dict[str, Any]:
-    """The settings called `name`; ValueError with the known names otherwise."""
+def preset(name: str) -> Autoencoder:
+    """The estimator called `name`, a new one with its settings; ValueError with the known names otherwise."""
     if name not in PRESETS:
         close = difflib.get_close_matches(name, PRESETS)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}.{hint}")
-    return dict(PRESETS[name])
+    return copy.deepcopy(PRESETS[name])
 
 
 def suited(n: int, d: int) -> dict[str, Any]:

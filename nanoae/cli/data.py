@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import numpy as np
 
@@ -28,17 +29,24 @@ def read(args: argparse.Namespace, in_order: bool = False) -> Dataset:
     return load_data(args.data, args.data_dir, random_state=seed, label=args.label)
 
 
-def parts(data: Dataset, split: str) -> list[np.ndarray]:
-    """The rows of a split, (N, D) float: one array, or for "all" the training and the test rows, uncopied."""
-    x_train, x_test = data.flat()
+def black(model: Any) -> float:
+    """What black pixels are for this model; see `NetworkEstimator.black_`."""
+    return getattr(model, "black_", 0.0)
+
+
+def parts(data: Dataset, split: str, model: Any) -> list[np.ndarray]:
+    """The rows of a split on the model's scale, (N, D): one array, or for "all" the training and the test rows."""
+    x_train, x_test = data.flat(black(model))
     return {"train": [x_train], "test": [x_test], "all": [x for x in (x_train, x_test) if len(x)]}[split]
 
 
-def describe(data: Dataset) -> str:
-    """How many rows, of which shape and range."""
+def describe(data: Dataset, model: Any) -> str:
+    """How many rows, of which shape and range, on the model's scale."""
     x = data.x_train
     shape = " x ".join(map(str, data.shape)) + (" columns" if len(data.shape) == 1 else "")
-    scaled = f", read as {x.min() / data.maximum:g} to {x.max() / data.maximum:g}" if data.maximum else ""
+    low = black(model)
+    ends = [f"{low + (1 - low) * end / data.maximum:g}" for end in (x.min(), x.max())] if data.maximum else []
+    scaled = f", read as {' to '.join(ends)}" if ends else ""
     return (
         f"{data.name}: {len(x):,} training and {len(data.x_test):,} test rows of {shape}, "
         f"{x.dtype} from {x.min():g} to {x.max():g}{scaled}"

@@ -45,12 +45,12 @@ def load(args: argparse.Namespace) -> Any:
 def evaluate(args: argparse.Namespace) -> int:
     model = load(args)
     data = data_options.read(args)
-    rows = np.concatenate(data_options.parts(data, args.split))
+    rows = np.concatenate(data_options.parts(data, args.split, model))
     result = model.evaluate(rows)
     code_size = len(model.get_feature_names_out())
-    baseline = train.fit_pca(code_size, data.flat()[0])
+    baseline = train.fit_pca(code_size, data.flat(data_options.black(model))[0])
     print(f"model   {args.model}: {type(model).__name__}, {rows.shape[1]} numbers in codes of {code_size}")
-    print(f"data    {data_options.describe(data)}")
+    print(f"data    {data_options.describe(data, model)}")
     print(train.verdict(args.split, model, result, baseline, baseline.evaluate(rows) if baseline else None))
     return 0
 
@@ -59,7 +59,7 @@ def encode(args: argparse.Namespace) -> int:
     model = load(args)
     data = data_options.read(args, in_order=args.split == "all")
     with checked_output(args, (".npy", ".csv")) as part:
-        codes = np.concatenate([model.transform(rows) for rows in data_options.parts(data, args.split)])
+        codes = np.concatenate([model.transform(rows) for rows in data_options.parts(data, args.split, model)])
         write(part, args.out.suffix, codes, model.get_feature_names_out())
     print(f"written to {args.out}: codes {codes.shape} of {data.name}")
     return 0
@@ -68,12 +68,12 @@ def encode(args: argparse.Namespace) -> int:
 def reconstruct(args: argparse.Namespace) -> int:
     model = load(args)
     data = data_options.read(args, in_order=args.split == "all")
-    parts = data_options.parts(data, args.split)
+    parts = data_options.parts(data, args.split, model)
     with checked_output(args, (".npy", ".csv", ".png")) as part:
         if args.out.suffix == ".png":
             rows = parts[0][:10]
             again = model.reconstruct(rows)
-            train.reconstructions(part, {"original": rows, "reconstruction": again}, data)
+            train.reconstructions(part, {"original": rows, "reconstruction": again}, data, data_options.black(model))
         else:
             again = np.concatenate([model.reconstruct(rows) for rows in parts])
             again = again.reshape(len(again), *data.shape) if args.out.suffix == ".npy" else again

@@ -1,4 +1,4 @@
-"""The settings: the parameters of `Autoencoder` as options, and as text in `--grid`."""
+"""The settings: the parameters of an autoencoder as options, and as text in `--grid`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.autoencoders.presets import DATA, PRESETS, preset, suited
 from nanoae.data import Dataset
 from nanoae.engine.init import INITIALIZERS
@@ -72,16 +73,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             group.add_argument(option, dest=name, type=kind, metavar=METAVARS.get(kind, "NAME"), help=text)
 
 
-def chosen(args: argparse.Namespace, data: Dataset) -> dict[str, Any]:
-    """The constructor's arguments: what suits the data, or the preset, below what was said."""
-    base = preset(args.preset) if args.preset else suited(len(data.x_train), math.prod(data.shape))
+def chosen(args: argparse.Namespace, data: Dataset) -> Autoencoder:
+    """The estimator: what suits the data, or the preset, with what was said."""
+    model = preset(args.preset) if args.preset else Autoencoder(**suited(len(data.x_train), math.prod(data.shape)))
     said = {name: value for name in SETTINGS if (value := getattr(args, name)) is not None}
-    settings = {"random_state": 0, **base, **said}
-    if not settings.get("validation_fraction"):
+    model.set_params(**{"random_state": 0, **said})
+    if not model.validation_fraction:
         if args.patience is not None:
             raise ValueError("--patience: expected rows to watch the loss on, got none. Add --validation-fraction 0.1.")
-        settings["patience"] = None
-    return settings
+        model.set_params(patience=None)
+    return model
 
 
 def parse_grid(texts: list[str]) -> dict[str, list[Any]]:

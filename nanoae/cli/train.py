@@ -9,7 +9,7 @@ import json
 import math
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,9 @@ def add_to(commands) -> None:
         epilog="example: nanoae train --data mnist --code-size 16 --hidden 256,64 --epochs 5 --out mnist-16",
     )
     add_options(parser)
+    parser.add_argument(
+        "--each-epoch", action="store_true", help="also draw what comes back after each epoch, to epochs/"
+    )
     parser.set_defaults(run=run)
 
 
@@ -59,15 +62,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     with run_folder(*place(args)) as folder:
         data = data_options.read(args)
-        x_train, x_test = data.flat()
-        model = prepared(Autoencoder(**settings.chosen(args, data)), x_train, x_test)
+        model, x_train, x_test = prepared(settings.chosen(args, data), data)
+        frames: dict[str, np.ndarray] = {}  # what each epoch makes of some test rows, where that is asked for
+        watchers = [watcher(model, x_test[:10], frames)] if args.each_epoch else []
         baseline = fit_pca(model.code_size_, x_train)
         say = speaker(args)
-        say(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data)}{advice(data)}")
+        say(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}{advice(data)}")
         say(f"model   {model.network_.theta.size:,} parameters\n\n{model.summary()}\n")
-        train(model, x_train, args.quiet)
+        train(model, x_train, args.quiet, watchers)
         say(trained(model))
-        conclude(args, folder, model, baseline, data, x_test)
+        conclude(args, folder, model, baseline, data, x_test, frames)
     return 130 if model.interrupted_ else 0
 
 
@@ -81,12 +85,13 @@ def place(args: argparse.Namespace, suffix: str = "") -> tuple[Path, bool]:
     return Path("runs", (args.preset or Path(args.data).resolve().stem) + suffix), True
 
 
-def prepared(model: Autoencoder, x_train: np.ndarray, x_test: np.ndarray) -> Autoencoder:
-    """The model, built but untrained, once both its tables are known to be fit for it."""
+def prepared(model: Autoencoder, data: Dataset) -> tuple[Autoencoder, np.ndarray, np.ndarray]:
+    """The model, built but untrained, and its two tables, once these are known to be fit for it."""
+    model.build(math.prod(data.shape))
+    x_train, x_test = data.flat(data_options.black(model))
     model.check_table(x_train, reset=True)
-    model.build(x_train.shape[1])
     model.evaluate(x_test)
-    return model
+    return model, x_train, x_test
 
 
 def fit_pca(n_components: int, x: np.ndarray) -> PCA | None:
@@ -94,11 +99,11 @@ def fit_pca(n_components: int, x: np.ndarray) -> PCA | None:
     return PCA(n_components).fit(x) if min(x.shape) <= PCA_LIMIT else None
 
 
-def train(model: Autoencoder, x: np.ndarray, quiet: bool, lines: bool = True) -> None:
-    """Fit, with a bar on a terminal, or else with about ten `lines`."""
+def train(model: Autoencoder, x: np.ndarray, quiet: bool, watchers: Sequence[Callable] = (), lines=True) -> None:
+    """Fit, with a bar on a terminal, or else with about ten `lines`; the watchers are called after each epoch, too."""
     bar = not quiet and sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None
     tellers = () if bar or quiet or not lines else (epoch_line(model.epochs),)
-    model.set_params(verbose=bar, callbacks=tellers)
+    model.set_params(verbose=bar, callbacks=(*tellers, *watchers))
     model.fit(x)
     model.set_params(verbose=False, callbacks=())
 
@@ -114,6 +119,17 @@ def epoch_line(epochs: int) -> Callable:
     return tell
 
 
+def watcher(model: Autoencoder, rows: np.ndarray, frames: dict[str, np.ndarray]) -> Callable:
+    """A callback that puts what the model makes of `rows` into `frames` after each epoch."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ImportError('--each-epoch: figures need matplotlib: pip install "nanoae[cli]"')
+
+    def watch(_, row: dict[str, float]) -> None:
+        frames[f"epoch {row['epoch']}"] = model.reconstruct(rows)
+
+    return watch
+
+
 def conclude(
     args: argparse.Namespace,
     folder: Path,
@@ -121,6 +137,7 @@ def conclude(
     baseline: PCA | None,
     data: Dataset,
     x_test: np.ndarray,
+    frames: dict[str, np.ndarray] | None = None,
     **more: Any,
 ) -> None:
     """Test the model, tell, and fill the folder: the model first, so that nothing that comes after can cost it."""
@@ -136,6 +153,11 @@ def conclude(
             print('no figures: they need matplotlib: pip install "nanoae[cli]"')
         else:
             draw(folder, model, baseline, data, x_test)
+    if frames:
+        (folder / "epochs").mkdir()
+        for i, (name, again) in enumerate(frames.items(), 1):
+            rows = {"original": x_test[: len(again)], name: again}
+            reconstructions(folder / "epochs" / f"{i:03}.png", rows, data, data_options.black(model))
     print(f"written to {folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
 
 
@@ -226,7 +248,7 @@ def draw(folder: Path, model: Autoencoder, baseline: PCA | None, data: Dataset, 
     rows = {"original": x_test[:10], "autoencoder": model.reconstruct(x_test[:10])}
     if baseline:
         rows[f"PCA-{len(baseline.components_)}"] = baseline.reconstruct(x_test[:10])
-    reconstructions(folder / FIGURES[0], rows, data)
+    reconstructions(folder / FIGURES[0], rows, data, data_options.black(model))
     curves = {name: model.history_[name] for name in LOSS_NAMES if model.history_.get(name)}
     if curves:
         report.loss_curves(folder / FIGURES[1], curves, str(model.loss))
@@ -236,7 +258,7 @@ def draw(folder: Path, model: Autoencoder, baseline: PCA | None, data: Dataset, 
     report.code_histogram(folder / FIGURES[3], {"code": codes})
 
 
-def reconstructions(path: Path, rows: dict[str, np.ndarray], data: Dataset) -> None:
+def reconstructions(path: Path, rows: dict[str, np.ndarray], data: Dataset, black: float) -> None:
     """A row of images, or of profiles, for each entry, on one scale."""
     from nanoae import report
 
@@ -246,5 +268,5 @@ def reconstructions(path: Path, rows: dict[str, np.ndarray], data: Dataset) -> N
         shape = (shape[2], *shape[:2])
     elif len(shape) != 2:
         shape = (math.prod(shape),)
-    limits = (0, 1) if data.maximum and len(shape) > 1 else (None, None)
+    limits = (black, 1) if data.maximum and len(shape) > 1 else (None, None)
     report.image_rows(path, rows, shape, *limits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import csv
 import itertools
 import math
@@ -39,15 +40,20 @@ def run(args: argparse.Namespace) -> int:
     grid = settings.parse_grid(args.grid)
     with run_folder(*train.place(args, suffix="-tune")) as folder:
         data = data_options.read(args)
-        x_train, x_test = data.flat()
         base = settings.chosen(args, data)
-        base["validation_fraction"] = base.get("validation_fraction") or VALIDATION
+        base.set_params(validation_fraction=base.validation_fraction or VALIDATION)
         combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+        scales = set()
         for combination in combinations:  # a mistake in the last setting is told before the first is trained
-            model = train.prepared(Autoencoder(**{**base, **combination}), x_train, x_test)
+            model, x_train, x_test = train.prepared(variant(base, combination), data)
+            scales.add(model.black_)
+        if data.maximum and len(scales) > 1:
+            raise ValueError(
+                "--grid: expected settings on one scale, got tanh outputs, in [-1, 1], and others, in [0, 1]."
+            )
         say = train.speaker(args)
-        say(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data)}")
-        say(f"tuning  {len(combinations)} settings, judged on {base['validation_fraction']:.3g} of the training rows\n")
+        say(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}")
+        say(f"tuning  {len(combinations)} settings, judged on {base.validation_fraction:.3g} of the training rows\n")
         best, table = search(base, combinations, x_train, args.quiet, say)
         interrupted = len(table) < len(combinations) or best.interrupted_
         with whole_file(folder / "tuning.csv") as part, open(part, "w", newline="") as file:
@@ -60,8 +66,13 @@ def run(args: argparse.Namespace) -> int:
     return 130 if interrupted else 0
 
 
+def variant(base: Autoencoder, combination: dict[str, Any]) -> Autoencoder:
+    """A new estimator: `base` with other settings."""
+    return copy.deepcopy(base).set_params(**combination)  # type: ignore[return-value]
+
+
 def search(
-    base: dict[str, Any], combinations: list[dict[str, Any]], x: np.ndarray, quiet: bool, say: Callable[[str], None]
+    base: Autoencoder, combinations: list[dict[str, Any]], x: np.ndarray, quiet: bool, say: Callable[[str], None]
 ) -> tuple[Autoencoder, list[dict[str, Any]]]:
     """The fitted model of the best combination, and a row for each that was trained.
 
@@ -80,7 +91,7 @@ def search(
         say("  ".join([*cells, f"{loss:<15}", f"{row['epochs']:<6}", f"{row['seconds']:<7.1f}", remark]).rstrip())
 
     for combination in combinations:
-        model = Autoencoder(**{**base, **combination})
+        model = variant(base, combination)
         try:
             train.train(model, x, quiet, lines=False)
         except NotFiniteError as error:

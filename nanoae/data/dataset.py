@@ -57,18 +57,19 @@ class Dataset:
         """The shape of one example: (28, 28) for MNIST, (D,) for a table."""
         return self.x_train.shape[1:]
 
-    def flat(self) -> tuple[np.ndarray, np.ndarray]:
-        """x_train (N, D) and x_test (M, D) as float32; where `maximum` is set, divided by it, so in [0, 1].
+    def flat(self, black: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+        """x_train (N, D) and x_test (M, D) as float32; where `maximum` is set, 0 becomes `black` and `maximum` 1.
 
-        Data that are float32 already are not copied.
+        So they are in [0, 1], or with black=-1 in [-1, 1]. Data that are float32 already are not copied.
         """
-        return self._flat(self.x_train), self._flat(self.x_test)
+        return self._flat(self.x_train, black), self._flat(self.x_test, black)
 
-    def _flat(self, x: np.ndarray) -> np.ndarray:
+    def _flat(self, x: np.ndarray, black: float) -> np.ndarray:
         rows = x.reshape(len(x), math.prod(self.shape))
         if self.maximum is None:
             return rows.astype(np.float32, copy=False)
-        return np.divide(rows, self.maximum, dtype=np.float32)  # in one pass, with no float64 between
+        x = np.divide(rows, self.maximum / (1 - black), dtype=np.float32)  # in one pass, with no float64 between
+        return np.add(x, black, out=x) if black else x
 
     @classmethod
     def split(
