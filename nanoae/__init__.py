@@ -1,5 +1,6 @@
 """nanoae: autoencoders on a from-scratch engine: every forward and backward by hand, on NumPy and on CuPy."""
 
+from nanoae.anomaly.cluster_labels import ClusterLabelDetector
 from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.autoencoders.bottleneck import Gaussian, TopK
 from nanoae.autoencoders.conv import ConvAutoencoder
@@ -55,6 +56,7 @@ __all__ = [
     "AvgPool2d",
     "BackendError",
     "BatchNorm",
+    "ClusterLabelDetector",
     "Constant",
     "Contractive",
     "Conv2d",

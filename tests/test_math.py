@@ -25,6 +25,7 @@ PRIMITIVES = {
     "take_rows": ((X, ROWS), reference.take_rows),
     "matmul": ((X, W), reference.matmul),
     "multiply": ((X, Y), lambda x, y: reference.each(lambda a, b: a * b, x, y)),
+    "minimum": ((X, Y), lambda x, y: reference.each(min, x, y)),
     "sum_rows": ((X,), reference.sum_rows),
     "sum": ((X,), lambda x: sum(x.ravel())),
     "sum_squares": ((X,), reference.sum_squares),
@@ -44,6 +45,7 @@ TESTED_AS = {  # the primitives that have tests of their own, below
     "losses": {"mse", "bce", "l1", "huber", "softmax_cross_entropy"},
     "optimisers": {"sgd_inplace", "adam_inplace"},
     "randomness": {"uniform", "normal", "permutation", "keep_mask"},
+    "clusters (test_cluster_labels)": {"squared_distances", "nearest", "sum_clusters", "draw_rows"},
 }
 NOT_MATHEMATICS = {"empty", "zeros", "to_device", "to_numpy", "check_device", "synchronize", "peek", "scratch", "ones",
                    "generator", "over_blocks", "describe"}  # fmt: skip

@@ -189,6 +189,9 @@ class Ops(LayerOps):
     def multiply(self, x: Array, y, out: Array | None = None) -> Array:
         return self.xp.multiply(x, y, out=out)
 
+    def minimum(self, x: Array, y, out: Array | None = None) -> Array:
+        return self.xp.minimum(x, y, out=out)
+
     def axpby_inplace(self, y: Array, a: float, x: Array, b: float) -> Array:
         """y = a x + b y: one pass of BLAS where it has such a call and they are contiguous, else three."""
         blas_axpby = self._axpby.get(y.dtype)

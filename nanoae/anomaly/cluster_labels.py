@@ -1,0 +1,188 @@
+"""ClusterLabelDetector: anomalies from a few labels, by clusters of codes: rows are cheap, labels are dear."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nanoae.anomaly.kmeans import k_means
+from nanoae.autoencoders.contract import Estimator, all_or_nothing, seed_of
+from nanoae.autoencoders.corruption import GaussianNoise
+from nanoae.autoencoders.estimator import Autoencoder
+from nanoae.backend import get_ops
+
+PASSES = 30  # of k-means, at most: later ones move hardly a row
+TINY = 1e-30  # keeps squared distances of 0 out of quotients
+BLOCK_ROWS = 4096  # rows whose distances to all centres are held at a time
+
+
+class ClusterLabelDetector(Estimator):
+    """Finds the abnormal rows with labels for a few of them, which it chooses itself.
+
+    >>> detector = ClusterLabelDetector(random_state=0).fit(X)  # without labels: codes, and small clusters of them
+    >>> for n in (40, 20, 20, 20):
+    ...     rows = detector.query(n)                            # the rows of X whose labels would tell the most
+    ...     detector.label(rows, [is_abnormal(X[row]) for row in rows])
+    >>> detector.predict(X)                                     # -1 where abnormal, else 1
+
+    A label is its cluster's, and spreads: without one, a cluster is as abnormal as its neighbours are on average, the
+    nearer the more (the harmonic function of Zhu, Ghahramani & Lafferty 2003, on the graph of the centres). So abnormal
+    is what lies near a labelled anomaly, along the data. As long as no anomaly is labelled, nothing is abnormal.
+
+    autoencoder    what makes the codes, trained afresh: an Autoencoder, or another estimator with fit and transform;
+                   None: a denoising Autoencoder with codes of 32 numbers or fewer
+    n_clusters     of the codes, >= 2; at most as many as rows. Small ones: each should hold one kind of row
+    n_neighbors    of a cluster in the graph, >= 2
+    random_state   int: everything random follows from it
+
+    After fit: autoencoder_, labels_ (N,) the rows' clusters, representatives_ (K,) the row in the middle of each,
+    given_ {row: 0 or 1} the labels so far, abnormality_ (K,) in [0, 1], n_features_in_.
+    """
+
+    _kind = None
+    _learned = ("abnormality_",)
+    offset_ = -0.5  # of the decision function: nearer to the anomalies than to the rest
+
+    def __init__(self, autoencoder=None, *, n_clusters=500, n_neighbors=10, random_state=None):
+        self.autoencoder = autoencoder
+        self.n_clusters = n_clusters
+        self.n_neighbors = n_neighbors
+        self.random_state = random_state
+
+    @all_or_nothing
+    def fit(self, X, y=None):
+        """Learn codes and clusters of X (N, D), and forget all labels. `y` is ignored."""
+        for name in ("n_clusters", "n_neighbors"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 2:
+                raise ValueError(f"ClusterLabelDetector: expected {name} to be a whole number >= 2, got {value!r}.")
+        X = self.check_table(X, reset=True)
+        seed = seed_of(self.random_state)
+        self.autoencoder_ = self._new_autoencoder(X, seed).fit(X)
+        self._ops = ops = get_ops(getattr(self.autoencoder_, "backend", "auto"))
+        clusters = k_means(ops, self._codes(X), min(self.n_clusters, len(X)), seed, PASSES)
+        found, self.representatives_ = clusters.middles(ops)
+        self.labels_ = np.searchsorted(found, ops.to_numpy(clusters.labels))
+        self._centers = clusters.centers[ops.to_device(found)]
+        self._spread = clusters.inertia / len(X) or 1.0
+        self.given_: dict[int, int] = {}
+        self.abnormality_ = np.zeros(len(found))
+        return self
+
+    def _new_autoencoder(self, X: np.ndarray, seed: int | None):
+        if self.autoencoder is None:
+            loss = "bce" if X.min() >= 0 and X.max() <= 1 else "mse"
+            code_size = min(32, X.shape[1])
+            return Autoencoder(code_size, (256,), loss=loss, corruption=GaussianNoise(0.5), random_state=seed)
+        if not all(hasattr(self.autoencoder, name) for name in ("fit", "transform", "get_params")):
+            raise ValueError(
+                f"ClusterLabelDetector: expected autoencoder=Autoencoder(...) or None, got {self.autoencoder!r}."
+            )
+        return type(self.autoencoder)(**self.autoencoder.get_params(deep=False))
+
+    def _codes(self, X: np.ndarray):
+        return self._ops.to_device(self.autoencoder_.transform(X))
+
+    # ---------------------------------------------------------------- labels
+
+    def query(self, n: int = 10) -> np.ndarray:
+        """The n rows of fit's X (their numbers) whose labels would tell the most, none in a cluster that has one.
+
+        At first one in each part of the data. Then, until an anomaly is known, those farthest from all that is
+        labelled; from there on those about as far from a labelled anomaly as from a labelled normal row, no two of them
+        neighbours if there are others. The answer is the same until `label` is called.
+        """
+        self.check_fitted()
+        known, value = self._known()
+        free = np.setdiff1d(np.arange(len(self.abnormality_)), known)
+        if not isinstance(n, (int, np.integer)) or not 1 <= n <= len(free):
+            raise ValueError(
+                f"ClusterLabelDetector: expected n from 1 to {len(free)}, the clusters without a label, got {n!r}. "
+                "A larger n_clusters leaves more to choose from."
+            )
+        if len(known) == 0:
+            parts = k_means(self._ops, self._centers, n, seed_of(self.random_state))
+            return self.representatives_[parts.middles(self._ops)[1]]
+        d = self._squared_distances()
+        to_normal, to_abnormal = (
+            d[:, known[(value < 0.5) == kind]].min(axis=1, initial=np.inf) for kind in (True, False)
+        )
+        if np.isfinite(to_normal).all() and np.isfinite(to_abnormal).all():
+            doubt = -np.abs(np.log((to_normal + TINY) / (to_abnormal + TINY)))
+        else:
+            doubt = np.minimum(to_normal, to_abnormal)
+        graph, chosen, beside = self._graph(d), [], []
+        for cluster in free[np.argsort(-doubt[free], kind="stable")]:
+            (beside if graph[cluster, chosen].any() else chosen).append(cluster)
+        return self.representatives_[(chosen + beside)[:n]]
+
+    def label(self, rows, y) -> ClusterLabelDetector:
+        """Tell what rows of fit's X (their numbers) are: 1 or True where abnormal, 0 or False where not."""
+        self.check_fitted()
+        rows, y, n = np.atleast_1d(rows), np.atleast_1d(y), len(self.labels_)
+        if rows.ndim != 1 or rows.dtype.kind not in "iu" or not ((rows >= 0) & (rows < n)).all():
+            raise ValueError(f"ClusterLabelDetector: expected rows, numbers from 0 to {n - 1}, got {rows}.")
+        if rows.shape != y.shape or not np.isin(y, (0, 1)).all():
+            raise ValueError(f"ClusterLabelDetector: expected {len(rows)} labels, 1 (abnormal) or 0 (normal), got {y}.")
+        self.given_.update(zip(rows.tolist(), y.astype(int).tolist(), strict=True))
+        self.abnormality_ = self._spread_labels()
+        return self
+
+    def _known(self) -> tuple[np.ndarray, np.ndarray]:
+        """The clusters with labels (k,), and the share (k,) of these that say abnormal."""
+        rows, y = np.array(list(self.given_), int), np.array(list(self.given_.values()), float)
+        known, of = np.unique(self.labels_[rows], return_inverse=True)
+        return known, np.bincount(of, y, len(known)) / np.bincount(of, minlength=len(known))
+
+    def _spread_labels(self) -> np.ndarray:
+        """f (K,): at a known cluster its label, elsewhere f_i = Σ_j W_ij f_j / Σ_j W_ij, a linear system."""
+        known, value = self._known()
+        W = self._graph(self._squared_distances())
+        f = np.zeros(len(W))
+        f[known] = value
+        free = np.setdiff1d(np.arange(len(W)), known)
+        # (D - W) f = 0 in the free rows; the little on the diagonal is for parts of the graph without any label: 0.
+        system = np.diag(W.sum(axis=1) + 1e-9)[np.ix_(free, free)] - W[np.ix_(free, free)]
+        f[free] = np.linalg.solve(system, W[np.ix_(free, known)] @ value)
+        return f.clip(0, 1)
+
+    def _squared_distances(self) -> np.ndarray:
+        """Between the centres, (K, K) on the host."""
+        d = self._ops.to_numpy(self._ops.squared_distances(self._centers, self._centers)).astype(np.float64)
+        np.fill_diagonal(d, 0)
+        return d
+
+    def _graph(self, d: np.ndarray) -> np.ndarray:
+        """W (K, K): W_ij = exp(-2 d²_ij / (s_i s_j)) where j is one of the n_neighbors nearest of i, or i of j, else 0.
+
+        s_i, the distance to the last of them, is large where centres are far apart (Zelnik-Manor & Perona 2004).
+        """
+        k = min(self.n_neighbors, len(d) - 1)
+        nearest = np.argsort(d + np.diag(np.full(len(d), np.inf)), axis=1, kind="stable")[:, :k]
+        s = np.sqrt(np.take_along_axis(d, nearest[:, -1:], axis=1)) + TINY
+        W, rows = np.zeros_like(d), np.arange(len(d))[:, None]
+        W[rows, nearest] = np.exp(-2 * d[rows, nearest] / (s * s[nearest, 0]))
+        return np.maximum(W, W.T)
+
+    # ---------------------------------------------------------------- using
+
+    def score_samples(self, X) -> np.ndarray:
+        """Minus the abnormality (N,) of rows X (N, D), in [-1, 0]: the lower, the more abnormal.
+
+        Σ_k p_k f_k of the clusters' abnormalities f, p = softmax(-4 d²_k / s), d²_k the squared distance of the row's
+        code to centre k and s the mean of the training rows' to their own.
+        """
+        self.check_fitted()
+        ops, codes = self._ops, self._codes(self.check_table(X))
+        f, scores = ops.to_device(self.abnormality_, codes.dtype), []
+        for start in range(0, len(codes), BLOCK_ROWS):
+            d = ops.squared_distances(codes[start : start + BLOCK_ROWS], self._centers)
+            scores.append(ops.to_numpy(ops.matmul(ops.softmax(ops.scale_inplace(d, -4 / self._spread), out=d), f)))
+        return -np.concatenate(scores).astype(np.float64)
+
+    def decision_function(self, X) -> np.ndarray:
+        """score_samples(X) - offset_, (N,): negative where abnormal."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X) -> np.ndarray:
+        """-1 where abnormal, else 1, (N,)."""
+        return np.where(self.decision_function(X) < 0, -1, 1)

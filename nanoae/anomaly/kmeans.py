@@ -1,0 +1,87 @@
+"""k-means: k centres, each row in the cluster of the nearest one, so that the squared distances to them are small.
+
+Lloyd's algorithm (1982) from the greedy start of k-means++ (Arthur & Vassilvitskii 2007).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from nanoae.backend import Array, Ops
+
+
+class Clusters(NamedTuple):
+    """centers (K, D), labels (N,) in 0 .. K-1 and distances (N,), squared, on the device; inertia: Σ distances."""
+
+    centers: Array
+    labels: Array
+    distances: Array
+    inertia: float
+    passes: int
+
+    def middles(self, ops: Ops) -> tuple[np.ndarray, np.ndarray]:
+        """(the clusters that have rows, the row of each that is nearest to its centre), on the host."""
+        labels, distances = ops.to_numpy(self.labels), ops.to_numpy(self.distances)
+        order = np.lexsort((distances, labels))  # by cluster, and in it from the middle outwards
+        found, first = np.unique(labels[order], return_index=True)
+        return found, order[first]
+
+
+def k_means(ops: Ops, x: Array, k: int, seed=None, max_iter: int = 100, start: Array | None = None) -> Clusters:
+    """Clusters x (N, D) float, on the device of `ops`; the same for the same seed.
+
+    k          clusters, 1 .. N
+    max_iter   passes; it stops where no row changes its cluster any more
+    start      the first centres (k, D), instead of k-means++
+    """
+    if not 1 <= k <= len(x):
+        raise ValueError(f"k_means: expected 1 <= k <= {len(x)}, the number of rows, got k = {k}.")
+    shift = ops.scale_inplace(ops.sum_rows(x), 1 / len(x))
+    x = x - shift  # with small norms little cancels in ‖x‖² + ‖c‖² - 2 x·c
+    centers = plus_plus(ops, x, k, np.random.default_rng(seed)) if start is None else start - shift
+    labels, distances = ops.empty(len(x), np.int64), ops.empty(len(x), x.dtype)
+    ops.nearest(x, centers, out=labels, distances=distances)
+    passes = 0
+    while passes < max_iter:
+        passes += 1
+        move(ops, x, centers, labels, distances)
+        before = labels.copy()
+        ops.nearest(x, centers, out=labels, distances=distances)
+        if bool((labels == before).all()):
+            break
+    return Clusters(centers + shift, labels, distances, float(ops.sum(distances)), passes)
+
+
+def plus_plus(ops: Ops, x: Array, k: int, random: np.random.Generator) -> Array:
+    """k rows of x, far from one another: each drawn with a probability ∝ its squared distance to the nearest one so
+    far; of 2 + log k that are drawn so, the one that leaves the least Σ distances."""
+    centers = ops.empty((k, x.shape[1]), x.dtype)
+    ops.copy(x[int(random.integers(len(x)))], out=centers[0])
+    distances = ops.squared_distances(centers[:1], x, out=ops.empty((1, len(x)), x.dtype))[0]
+    tries = 2 + int(math.log(k))
+    rows, drawn = ops.empty(tries, np.int64), ops.empty((tries, x.shape[1]), x.dtype)
+    each, total = ops.empty((tries, len(x)), x.dtype), ops.empty(tries, x.dtype)
+    for i in range(1, k):
+        ops.draw_rows(distances, ops.to_device(random.random(tries)), out=rows)
+        ops.squared_distances(ops.take_rows(x, rows, out=drawn), x, out=each)
+        ops.minimum(each, distances, out=each)
+        best = int(ops.matmul(each, ops.ones(len(x), x.dtype), out=total).argmin())
+        ops.copy(drawn[best], out=centers[i])
+        ops.copy(each[best], out=distances)
+    return centers
+
+
+def move(ops: Ops, x: Array, centers: Array, labels: Array, distances: Array) -> None:
+    """Each centre to the mean of its rows; one that has none to one of the rows that are farthest from theirs."""
+    sums, counts = ops.zeros(centers.shape, x.dtype), ops.zeros(len(centers), x.dtype)
+    ops.sum_clusters(x, labels, out=sums, counts=counts)
+    ops.copy(sums / counts.clip(1)[:, None], out=centers)
+    empty = np.flatnonzero(ops.to_numpy(counts) == 0)
+    if len(empty):
+        far = ops.to_numpy(distances)
+        for center, row in zip(empty, np.argsort(-far, kind="stable"), strict=False):
+            if far[row] > 0:
+                ops.copy(x[row], out=centers[center])
