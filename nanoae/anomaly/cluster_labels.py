@@ -110,9 +110,11 @@ class ClusterLabelDetector(Estimator):
             doubt = -np.abs(np.log((to_normal + TINY) / (to_abnormal + TINY)))
         else:
             doubt = np.minimum(to_normal, to_abnormal)
-        graph, chosen, beside = self._graph(d), [], []
+        chosen: list[int] = []
+        beside: list[int] = []
+        graph = self._graph(d) > 0
         for cluster in free[np.argsort(-doubt[free], kind="stable")]:
-            (beside if graph[cluster, chosen].any() else chosen).append(cluster)
+            (beside if any(graph[cluster, other] for other in chosen) else chosen).append(cluster)
         return self.representatives_[(chosen + beside)[:n]]
 
     def label(self, rows, y) -> ClusterLabelDetector:

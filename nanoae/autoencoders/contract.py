@@ -79,7 +79,7 @@ class Estimator(Part):
 
     # ---------------------------------------------------------------- what scikit-learn asks of an estimator
 
-    _kind = "transformer"  # or "classifier", "regressor", "outlier_detector"
+    _kind: str | None = "transformer"  # or "classifier", "regressor", "outlier_detector"
 
     def __sklearn_tags__(self):
         from sklearn.utils import ClassifierTags, RegressorTags, Tags, TargetTags, TransformerTags
