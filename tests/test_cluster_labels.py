@@ -210,7 +210,7 @@ def test_a_wrong_label_is_told_and_changes_nothing(fitted, rows, y, message):
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"n_clusters": 1}, "n_clusters"), ({"n_neighbors": 2.5}, "n_neighbors"), ({"autoencoder": "vae"}, "Autoencoder")],
+    [({"n_clusters": 0}, "n_clusters"), ({"n_neighbors": 2.5}, "n_neighbors"), ({"autoencoder": "vae"}, "Autoencoder")],
 )
 def test_wrong_settings_are_told(settings, message):
     with pytest.raises(ValueError, match=f"ClusterLabelDetector: expected .*{message}"):

@@ -30,8 +30,8 @@ class ClusterLabelDetector(Estimator):
 
     autoencoder    what makes the codes, trained afresh: an Autoencoder, or another estimator with fit and transform;
                    None: a denoising Autoencoder with codes of 32 numbers or fewer
-    n_clusters     of the codes, >= 2; at most as many as rows. Small ones: each should hold one kind of row
-    n_neighbors    of a cluster in the graph, >= 2
+    n_clusters     of the codes, at most as many as rows. Small ones: each should hold one kind of row
+    n_neighbors    of a cluster in the graph
     random_state   int: everything random follows from it
 
     After fit: autoencoder_, labels_ (N,) the rows' clusters, representatives_ (K,) the row in the middle of each,
@@ -53,8 +53,8 @@ class ClusterLabelDetector(Estimator):
         """Learn codes and clusters of X (N, D), and forget all labels. `y` is ignored."""
         for name in ("n_clusters", "n_neighbors"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 2:
-                raise ValueError(f"ClusterLabelDetector: expected {name} to be a whole number >= 2, got {value!r}.")
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+                raise ValueError(f"ClusterLabelDetector: expected {name} to be a whole number >= 1, got {value!r}.")
         X = self.check_table(X, reset=True)
         seed = seed_of(self.random_state)
         self.autoencoder_ = self._new_autoencoder(X, seed).fit(X)
@@ -158,7 +158,7 @@ class ClusterLabelDetector(Estimator):
 
         s_i, the distance to the last of them, is large where centres are far apart (Zelnik-Manor & Perona 2004).
         """
-        k = min(self.n_neighbors, len(d) - 1)
+        k = max(min(self.n_neighbors, len(d) - 1), 1)
         nearest = np.argsort(d + np.diag(np.full(len(d), np.inf)), axis=1, kind="stable")[:, :k]
         s = np.sqrt(np.take_along_axis(d, nearest[:, -1:], axis=1)) + TINY
         W, rows = np.zeros_like(d), np.arange(len(d))[:, None]
@@ -166,6 +166,11 @@ class ClusterLabelDetector(Estimator):
         return np.maximum(W, W.T)
 
     # ---------------------------------------------------------------- using
+
+    def transform(self, X) -> np.ndarray:
+        """The codes (N, K) of X (N, D)."""
+        self.check_fitted()
+        return self.autoencoder_.transform(self.check_table(X))
 
     def score_samples(self, X) -> np.ndarray:
         """Minus the abnormality (N,) of rows X (N, D), in [-1, 0]: the lower, the more abnormal.
