@@ -20,7 +20,7 @@ from nanoae.autoencoders.presets import PRESETS, preset, suited
 from nanoae.cli import EPILOG, command_line, gradcheck, main
 from nanoae.engine import layers, losses
 from nanoae.engine.conv import Convolution
-from nanoae.engine.fusion import InPlace
+from nanoae.engine.fusion import InPlace, LinearActivation
 from nanoae.engine.image import ImageLayer
 from nanoae.engine.pool import Pooling
 from nanoae.training.loop import Trainer
@@ -540,7 +540,16 @@ def test_a_real_ctrl_c(tmp_path):
 
 
 def test_gradcheck_covers_every_layer_and_every_loss(run):
-    not_built_alone = {layers.Elementwise, layers.Noisy, Penalty, ImageLayer, Convolution, Pooling, InPlace}
+    not_built_alone = {
+        layers.Elementwise,
+        layers.Noisy,
+        Penalty,
+        ImageLayer,
+        Convolution,
+        Pooling,
+        InPlace,
+        LinearActivation,
+    }
     missing = {cls.__name__ for cls in set(everything(layers.Layer)) - not_built_alone} - set(gradcheck.LAYERS)
     assert not missing, f"add a line to LAYERS in nanoae/cli/gradcheck.py for {missing}"
     assert set(gradcheck.LOSSES) == {cls.__name__ for cls in everything(losses.Loss)}

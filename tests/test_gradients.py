@@ -27,7 +27,7 @@ from nanoae import (
 from nanoae.autoencoders.penalty import Penalty
 from nanoae.engine import losses
 from nanoae.engine.conv import Convolution
-from nanoae.engine.fusion import InPlace
+from nanoae.engine.fusion import InPlace, LinearActivation
 from nanoae.engine.image import ImageLayer
 from nanoae.engine.layers import Elementwise, Layer, Noisy
 from nanoae.engine.pool import Pooling
@@ -41,8 +41,8 @@ def away_from_zero(*shape):
     return x + 0.1 * np.sign(x)
 
 
-# InPlace comes out of fusion, which test_training compares.
-NOT_BUILT_ALONE = {Elementwise, Noisy, Penalty, ImageLayer, Convolution, Pooling, InPlace}
+# InPlace and LinearActivation come out of fusion, which test_training compares.
+NOT_BUILT_ALONE = {Elementwise, Noisy, Penalty, ImageLayer, Convolution, Pooling, InPlace, LinearActivation}
 NETWORKS = {
     "all smooth activations": lambda: [
         Linear(7),

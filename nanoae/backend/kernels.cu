@@ -146,7 +146,7 @@ KERNEL bias_activation(real* y, const real* b, integer f, double a, size_t lengt
 }
 
 // dz = dy · f'(z),  out[r] = db[r] = Σ_m dz[r, m]
-KERNEL bias_activation_backward(const real* dy, const real* y, real* dz, integer f, double a, SUM) {
+KERNEL activation_backward_bias(const real* dy, const real* y, real* dz, integer f, double a, SUM) {
     sum_rows([=](size_t, size_t i) { return dz[i] = dy[i] * derivative(f, y[i], a); }, SUM_ARGUMENTS);
 }
 
@@ -551,4 +551,38 @@ KERNEL gru_step_backward(const real* dy, const real* gates, const real* u, const
         du[N] = da_n * r;
         out[i] = d * z;
     }
+}
+
+// ---------------------------------------------------------------------------------------------------- random codes
+// x = [mu, logvar] (N, 2 K), the others (N, K).
+
+__device__ size_t mu_of(size_t i, size_t K) { return i / K * 2 * K + i % K; }  // logvar is K behind
+
+// std = e^(logvar / 2),  out = mu + std · noise
+KERNEL reparametrise(const real* x, const real* noise, real* std, real* out, size_t K, size_t size) {
+    EACH(i, size) {
+        size_t mu = mu_of(i, K);
+        std[i] = exp(real(0.5) * x[mu + K]);
+        out[i] = x[mu] + std[i] * noise[i];
+    }
+}
+
+// dmu = dz,  dlogvar = dz · noise · std / 2
+KERNEL reparametrise_backward(const real* dz, const real* noise, const real* std, real* dx, size_t K, size_t size) {
+    EACH(i, size) {
+        size_t mu = mu_of(i, K);
+        dx[mu] = dz[i];
+        dx[mu + K] = dz[i] * noise[i] * std[i] * real(0.5);
+    }
+}
+
+// beta / 2N · Σ mu² + std² - 1 - logvar,  dmu = beta / N · mu,  dlogvar = beta / N · (std² - 1) / 2
+KERNEL gaussian_kl(const real* x, const real* std, const real* beta, real* dx, size_t N, size_t K, SUM) {
+    sum_rows([=](size_t, size_t i) {
+        size_t mu = mu_of(i, K);
+        real grown = std[i] * std[i] - 1, factor = *beta / N;
+        dx[mu] = factor * x[mu];
+        dx[mu + K] = factor * real(0.5) * grown;
+        return *beta * (grown - x[mu + K] + x[mu] * x[mu]);
+    }, SUM_ARGUMENTS);
 }

@@ -178,13 +178,12 @@ class KernelOps(Ops):
         return out
 
     def add_bias_inplace(self, y: Array, b: Array) -> Array:
-        return self._bias_activation(y, b, "identity", 0.0)
-
-    def _bias_activation(self, y: Array, b: Array, f: str, a: float) -> Array:
-        """y = f(y + b), in place."""
-        if not (table(y) and alike(y) and alike(b) and b.dtype == y.dtype and vectors(b)):
+        if not (table(y) and alike(y) and b.dtype == y.dtype and vectors(b)):
             return super().add_bias_inplace(y, b)
-        self._each("bias_activation", y, y, b, ACTIVATIONS.index(f), a, *self._lines(y.T))
+        return self._bias_activation(y, b, "identity")
+
+    def _bias_activation(self, y: Array, b: Array, f: str, *a: float) -> Array:
+        self._each("bias_activation", y, y, b, ACTIVATIONS.index(f), float(*a), *self._lines(y.T))
         return y
 
     def sum_rows(self, x: Array, out: Array | None = None) -> Array:
@@ -273,6 +272,19 @@ class KernelOps(Ops):
     def softplus_backward(self, dy: Array, y: Array, out: Array | None = None) -> Array:
         return self._activation_backward("softplus", dy, y, out)
 
+    def affine_activation(self, x: Array, W: Array, b: Array, f: str, a: tuple[float, ...], out: Array) -> Array:
+        if not (alike(out) and b.dtype == out.dtype and vectors(out, b)):
+            return super().affine_activation(x, W, b, f, a, out)
+        return self._bias_activation(self.matmul(x, W, out=out), b, f, *a)
+
+    def activation_backward_bias(
+        self, dy: Array, y: Array, f: str, a: tuple[float, ...], db: Array, out: Array
+    ) -> Array:
+        if not (table(y) and alike(y, dy, out) and db.dtype == y.dtype and vectors(db)):
+            return super().activation_backward_bias(dy, y, f, a, db, out)
+        self._sum("activation_backward_bias", y.T, dy, y, out, ACTIVATIONS.index(f), float(*a), out=db)
+        return out
+
     def softmax(self, x: Array, out: Array | None = None) -> Array:
         out = self.empty(x.shape, x.dtype) if out is None else out
         if not (alike(x, out) and vectors(x, out) and x.size):
@@ -342,8 +354,8 @@ class KernelOps(Ops):
     def softmax_cross_entropy(
         self, z: Array, t: Array, scale: float, out: Array, weights: Array | None = None
     ) -> Array:
-        w = z[:, 0] if weights is None else weights
-        if not (alike(z, out) and vectors(z, out, t) and t.dtype == np.int64 and w.dtype == z.dtype and z.size):
+        known = alike(z, out) and vectors(z, out, t) and t.dtype == np.int64 and z.size
+        if not (known and (weights is None or (weights.dtype == z.dtype and vectors(weights)))):
             return super().softmax_cross_entropy(z, t, scale, out, weights)
         losses = self.scratch(out[:, 0], "losses")
         grid = (min(len(z), MOST_ROW_BLOCKS),)
@@ -467,3 +479,23 @@ class KernelOps(Ops):
             return super().gru_step_backward(dy, gates, u, h, da, du, out)
         self._each("gru_step_backward", h, dy, gates, u, h, da, du, out, h.shape[1])
         return out
+
+    # ---------------------------------------------------------------- random codes
+
+    def reparametrise(self, x: Array, noise: Array, std: Array, out: Array) -> Array:
+        if not (alike(x) and alike(noise, std, out) and x.dtype == out.dtype and vectors(x, noise, std, out)):
+            return super().reparametrise(x, noise, std, out)
+        self._each("reparametrise", out, x, noise, std, out, noise.shape[1])
+        return out
+
+    def reparametrise_backward(self, dz: Array, noise: Array, std: Array, out: Array) -> Array:
+        if not (alike(out) and alike(dz, noise, std) and dz.dtype == out.dtype and vectors(dz, noise, std, out)):
+            return super().reparametrise_backward(dz, noise, std, out)
+        self._each("reparametrise_backward", dz, dz, noise, std, out, dz.shape[1])
+        return out
+
+    def gaussian_kl(self, x: Array, std: Array, beta: Array, free: float, out: Array) -> Array:
+        if free or not (alike(x, out) and std.dtype == beta.dtype == x.dtype and vectors(x, std, out)):
+            return super().gaussian_kl(x, std, beta, free, out)
+        n, k = std.shape
+        return self._sum("gaussian_kl", std, x, std, beta, out, n, k, out=self.empty((), x.dtype), scale=0.5 / n)

@@ -297,6 +297,19 @@ class Ops(LayerOps):
         self.xp.negative(df, out=df)
         return self.xp.multiply(dy, df, out=out)
 
+    def affine_activation(self, x: Array, W: Array, b: Array, f: str, a: tuple[float, ...], out: Array) -> Array:
+        """out = f(x W + b), f one of the activations above by its name, a its parameters."""
+        self.add_bias_inplace(self.matmul(x, W, out=out), b)
+        return getattr(self, f)(out, *a, out=out)
+
+    def activation_backward_bias(
+        self, dy: Array, y: Array, f: str, a: tuple[float, ...], db: Array, out: Array
+    ) -> Array:
+        """out = dz = dy · f'(z) as a function of y = f(z) (N, O),  db[o] = Σ_n dz[n, o]."""
+        getattr(self, f"{f}_backward")(dy, y, *a, out=out)
+        self.sum_rows(out, out=db)
+        return out
+
     def softmax(self, x: Array, out: Array | None = None) -> Array:
         """y[n] = e^(x[n] - max x[n]) / Σ e^(...), along the last axis."""
         out = self.xp.subtract(x, x.max(axis=-1, keepdims=True), out=out)
