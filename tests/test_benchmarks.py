@@ -65,6 +65,7 @@ def test_the_cases_are_the_published_ones():
     assert CASES["B"].activations() == ["relu", "relu", "relu", "identity"]
     assert CASES["H"].activations()[3] == "identity"
     assert str(CASES["B-noise"]) == "B-noise: 784-128-32-128-784 BCE, batch 256, noise 0.5"
+    assert str(CASES["conv"]) == "conv: convolutional 784-2-784 MSE, batch 100"
     assert str(CASES["B-infer"]).endswith("reconstruct 10,000 rows")
 
 
@@ -173,6 +174,17 @@ def test_nanoae_runs_two_steps(case):
 def test_peers_compute_what_nanoae_computes(case, peer):
     losses = [bench(CONTENDERS[name].load(), case)[1]["losses"] for name in ("nanoae", peer)]
     check_losses(case, [Column(name, losses=found) for name, found in zip(("nanoae", peer), losses, strict=True)])
+
+
+@pytest.mark.parametrize("peer", [needs("torch")])  # JAX takes long to compile it; the benchmark itself checks it
+def test_peers_compute_the_convolutional_case(peer):
+    test_peers_compute_what_nanoae_computes(replace(CASES["conv"], rows=160, batch=8), peer)
+
+
+@pytest.mark.parametrize("name", ["gemm", needs("sklearn")])
+def test_what_knows_dense_networks_only_says_so(name):
+    with pytest.raises(Unfit, match="dense"):
+        CONTENDERS[name].load().build(replace(CASES["conv"], rows=160))
 
 
 def test_scikit_learn_runs_what_fits():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.cases import Case
-from benchmarks.contenders.contender import Contender, Step
+from benchmarks.contenders.contender import Contender, Step, Unfit
 
 Product = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -34,6 +34,11 @@ class Gemm(Contender):
             return 0.0
 
         return step
+
+    def build(self, case: Case) -> list[Step]:
+        if case.network != "dense":
+            raise Unfit("knows the products of dense networks only")
+        return super().build(case)
 
     def train(self, case: Case) -> list[Step]:
         stages = [products(stage) for stage in case.stages()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import nanoae
 from benchmarks.cases import Case
 from benchmarks.contenders.contender import Contender, Step
@@ -11,20 +13,33 @@ from nanoae.engine.layers import Layer, activation
 LOSSES = {"mse": nanoae.MSE, "bce": nanoae.BCE}
 
 
+LAYERS: dict[str, Callable[..., Layer]] = {
+    "linear": lambda n_in, n_out: nanoae.Linear(n_out),
+    "conv": lambda n_in, n_out, *window: nanoae.Conv2d(n_out, *window),
+    "conv_transpose": lambda n_in, n_out, *window: nanoae.ConvTranspose2d(n_out, *window),
+    "norm": lambda channels: nanoae.BatchNorm(),
+    "max_pool": nanoae.MaxPool2d,
+    "reshape": lambda *shape: nanoae.Reshape(shape),
+    "flatten": nanoae.Flatten,
+}
+
+
+def layers(case: Case) -> list[Layer]:
+    return [LAYERS[kind](*sizes) if kind in LAYERS else activation(kind) for kind, *sizes in case.layers()]
+
+
 def set_weights(network: nanoae.Sequential, case: Case) -> None:
-    linears = [layer for layer in network.layers if isinstance(layer, nanoae.Linear)]
-    for linear, (W, b) in zip(linears, case.weights(), strict=True):
-        linear.params["W"][...], linear.params["b"][...] = W, b
+    learning = [layer for layer in network.layers if layer.params]
+    for layer, values in zip(learning, case.weights(), strict=True):
+        for parameter, value in zip(layer.params.values(), values, strict=True):  # W and b, or gamma and beta
+            parameter[...] = value
 
 
 class Nanoae(Contender):
     def trainer(self, case: Case) -> nanoae.Trainer:
         """A network with the case's weights, its loss, and Adam."""
-        pairs = zip(case.widths[1:], case.activations(), strict=True)
-        layers: list[Layer] = [layer for width, name in pairs for layer in (nanoae.Linear(width), activation(name))]
-        if case.noise:
-            layers.insert(0, GaussianNoise(case.noise))
-        network = nanoae.Sequential(layers).build(case.widths[0], "numpy", random_state=0)
+        noise = [GaussianNoise(case.noise)] if case.noise else []
+        network = nanoae.Sequential([*noise, *layers(case)]).build(case.widths[0], "numpy", random_state=0)
         set_weights(network, case)
         loss, adam = LOSSES[case.loss](), nanoae.Adam(1e-3)
         return nanoae.Trainer(network, loss, adam, batch_size=case.batch, epochs=1, rows=case.rows)

@@ -18,8 +18,8 @@ class Sklearn(Contender):
         warnings.simplefilter("ignore")
 
     def train(self, case: Case) -> list[Step]:
-        if case.loss != "mse" or case.code != "relu" or case.noise or case.greedy:
-            raise Unfit("has only squared error, ReLU on all hidden layers, no noise and no greedy training")
+        if case.loss != "mse" or case.code != "relu" or case.noise or case.greedy or case.network != "dense":
+            raise Unfit("has only squared error, dense layers with ReLU, no noise and no greedy training")
         x, batches = case.data()
         model = MLPRegressor(hidden_layer_sizes=case.widths[1:-1], alpha=0.0, batch_size=case.batch, shuffle=False)
 

@@ -17,16 +17,38 @@ BLOCK = 2000  # rows at a time of a reconstruction, which stay in the cache: 1.7
 LOSSES: dict[str, Any] = {"mse": functional.mse_loss, "bce": functional.binary_cross_entropy_with_logits}
 
 
+LAYERS: dict[str, Callable[..., torch.nn.Module]] = {
+    "linear": torch.nn.Linear,
+    "conv": torch.nn.Conv2d,
+    "conv_transpose": torch.nn.ConvTranspose2d,
+    "norm": torch.nn.BatchNorm2d,
+    "max_pool": torch.nn.MaxPool2d,
+    "reshape": lambda *shape: torch.nn.Unflatten(1, shape),
+    "flatten": torch.nn.Flatten,
+    "relu": torch.nn.ReLU,
+    "leaky_relu": torch.nn.LeakyReLU,
+    "tanh": torch.nn.Tanh,
+}
+
+
+def network(case: Case) -> torch.nn.Sequential:
+    """The case's network, with PyTorch's own weights."""
+    return torch.nn.Sequential(*(LAYERS[kind](*sizes) for kind, *sizes in case.layers() if kind != "identity"))
+
+
+def set_weights(network: torch.nn.Sequential, case: Case) -> None:
+    learning = [layer for layer in network if list(layer.parameters())]
+    for layer, (W, b) in zip(learning, case.weights(), strict=True):
+        W = W.T.copy() if isinstance(layer, torch.nn.Linear) else W
+        layer.weight.data, layer.bias.data = torch.from_numpy(W), torch.from_numpy(b)
+
+
 class Model:
     """A network with the case's weights. `forward`, the loss of a batch, is what gets compiled."""
 
     def __init__(self, case: Case, compiled: Callable):
-        layers: list[torch.nn.Module] = []
-        for (W, b), name in zip(case.weights(), case.activations(), strict=True):
-            linear = torch.nn.Linear(*W.shape)
-            linear.weight.data, linear.bias.data = torch.from_numpy(W.T.copy()), torch.from_numpy(b)
-            layers += [linear, torch.nn.ReLU()] if name == "relu" else [linear]
-        self.network = torch.nn.Sequential(*layers)
+        self.network = network(case)
+        set_weights(self.network, case)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-3, fused=True)
         self.noise, loss = case.noise, LOSSES[case.loss]
 

@@ -25,7 +25,8 @@ FORMAT = 1
 def save_model(model: Estimator, path) -> None:
     """Write a fitted model, atomically: a file of that name is either the old one or the whole new one."""
     params = dict(getattr(model, "_built_with", None) or model.get_params(deep=False))
-    if params.pop("callbacks", None):
+    params.pop("callbacks", None)
+    if getattr(model, "callbacks", None):
         warnings.warn(f"{type(model).__name__}.save: callbacks are code and are not saved", stacklevel=3)
     if "backend" in params:
         params["backend"] = getattr(params["backend"], "name", params["backend"])
