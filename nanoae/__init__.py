@@ -6,10 +6,12 @@ from nanoae.autoencoders.bottleneck import Gaussian, TopK
 from nanoae.autoencoders.conv import ConvAutoencoder
 from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
 from nanoae.autoencoders.estimator import Autoencoder
+from nanoae.autoencoders.mixture import Mixture
 from nanoae.autoencoders.model_file import load_model as load
 from nanoae.autoencoders.pca import PCA
 from nanoae.autoencoders.penalty import Contractive, KLSparsity, L1Sparsity
 from nanoae.autoencoders.stacked import StackedAutoencoder, StackedClassifier, StackedRegressor
+from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.backend import BackendError, get_ops
 from nanoae.data import Dataset, load_data
 from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
@@ -29,7 +31,7 @@ from nanoae.engine.layers import (
     Tanh,
     TiedLinear,
 )
-from nanoae.engine.losses import BCE, L1, MSE, Huber, SoftmaxCrossEntropy
+from nanoae.engine.losses import BCE, L1, MSE, GaussianNLL, Huber, SoftmaxCrossEntropy
 from nanoae.engine.network import Sequential
 from nanoae.engine.norm import BatchNorm, LayerNorm
 from nanoae.engine.optim import SGD, Adam, AdamW
@@ -69,6 +71,7 @@ __all__ = [
     "Embedding",
     "Flatten",
     "Gaussian",
+    "GaussianNLL",
     "GaussianNoise",
     "GradientReport",
     "Huber",
@@ -81,6 +84,7 @@ __all__ = [
     "Linear",
     "MaskingNoise",
     "MaxPool2d",
+    "Mixture",
     "NotFiniteError",
     "ReLU",
     "Reshape",
@@ -99,6 +103,7 @@ __all__ = [
     "TopK",
     "Trainer",
     "Upsample",
+    "VariationalAutoencoder",
     "WarmUp",
     "check_gradients",
     "get_ops",

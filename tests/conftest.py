@@ -9,6 +9,7 @@ import pytest
 import nanoae.autoencoders
 import nanoae.engine
 from nanoae.autoencoders.bottleneck import Gaussian, TopK
+from nanoae.autoencoders.condition import Condition, Conditioned
 from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
 from nanoae.autoencoders.penalty import Contractive, KLSparsity, L1Sparsity
 from nanoae.autoencoders.teacher import Teacher
@@ -42,6 +43,8 @@ EXAMPLES = {  # every layer of nanoae in a network for rows of five numbers; a n
     MaskingNoise: lambda: [MaskingNoise(0.4)],
     SaltAndPepper: lambda: [SaltAndPepper(0.4)],
     TopK: lambda: [TopK(2)],
+    Condition: lambda: [Condition((3,), 2), nanoae.Linear(2)],
+    Conditioned: lambda: (source := Condition((3,), 2)) and [source, nanoae.Linear(4), Conditioned(source)],
     Gaussian: lambda: [nanoae.Linear(6), Gaussian(0.7, warm_up=3, free_bits=0.1)],
     L1Sparsity: lambda: [L1Sparsity(0.3)],
     KLSparsity: lambda: [nanoae.Linear(3), nanoae.Sigmoid(), KLSparsity(0.2, 0.5)],

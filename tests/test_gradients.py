@@ -11,6 +11,7 @@ from nanoae import (
     L1,
     MSE,
     Dropout,
+    GaussianNLL,
     Huber,
     Identity,
     LeakyReLU,
@@ -62,6 +63,7 @@ NETWORKS = {
 }
 LOSSES = {  # residuals |r| >= 0.1, and away from Huber's delta
     MSE: lambda y: y - away_from_zero(*y.shape),
+    GaussianNLL: lambda y: y - away_from_zero(*y.shape),
     L1: lambda y: y - away_from_zero(*y.shape),
     Huber: lambda y: y - rng.choice([-2, -0.5, 0.2, 0.7, 1.5], y.shape),
     BCE: lambda y: rng.random(y.shape),

@@ -14,6 +14,7 @@ from nanoae import (
     ConvTranspose2d,
     Embedding,
     Flatten,
+    Gaussian,
     LayerNorm,
     LeakyReLU,
     Linear,
@@ -24,6 +25,7 @@ from nanoae import (
     TiedConvTranspose2d,
     Trainer,
     Upsample,
+    VariationalAutoencoder,
 )
 from nanoae.engine.steps import EachStep
 
@@ -204,3 +206,44 @@ def test_training_of_the_published_autoencoder(ops, fuse):
         loss.backward()
         optimizer.step()
         assert float(trainer.step(ops.to_device(x), ops.to_device(x))) == pytest.approx(loss.item(), rel=1e-9)
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_training_of_a_conditional_variational_autoencoder(ops, likelihood):
+    """Ten steps of Adam with the same noise: loss, every gradient and every weight, all of the ELBO in nats."""
+    x, labels = rng.random((30, 12)), rng.integers(0, 3, 30)
+    vae = VariationalAutoencoder(
+        4, (9,), likelihood=likelihood, variance=0.3, beta=0.7, activation="tanh", backend=ops, dtype="float64",
+        epochs=1, random_state=0,
+    ).fit(x, condition=labels)  # fmt: skip
+    net, c = vae.network_, torch.eye(3, dtype=torch.float64)[labels]
+    linears = [layer for layer in net.layers if isinstance(layer, Linear)]
+    twins = [MODULES[Linear](layer).double() for layer in linears]
+    for layer, twin in zip(linears, twins, strict=True):
+        twin.weight.data = torch.tensor(ops.to_numpy(layer.params["W"]).T.copy())
+        twin.bias.data = torch.tensor(ops.to_numpy(layer.params["b"]).copy())
+    encode, decode = [nn.Sequential(twins[i], nn.Tanh(), twins[i + 1]) for i in (0, 2)]
+    optimizer = torch.optim.Adam([p for twin in twins for p in twin.parameters()], 1e-3)
+    trainer = Trainer(net, vae.loss, Adam(1e-3), batch_size=30, epochs=1, rows=30)
+    gaussian = next(layer for layer in net.layers if isinstance(layer, Gaussian))
+    t = torch.tensor(x)
+    for _ in range(10):
+        inputs = ops.to_device(np.hstack([x, c.numpy()]))
+        loss = float(trainer.step(inputs, ops.to_device(x)))
+        q = torch.distributions.Normal(*((s := encode(torch.hstack([t, c])).chunk(2, 1))[0], (s[1] / 2).exp()))
+        y = decode(torch.hstack([q.mean + q.stddev * torch.tensor(ops.to_numpy(gaussian.buffers["noise"])), c]))
+        kl = torch.distributions.kl_divergence(q, torch.distributions.Normal(0.0, 1.0))
+        if likelihood == "gaussian":
+            log_p = torch.distributions.Normal(y, 0.3**0.5).log_prob(t)
+        else:
+            log_p = -nn.functional.binary_cross_entropy_with_logits(y, t, reduction="none")
+        expected = (0.7 * kl.sum(1) - log_p.sum(1)).mean()
+        optimizer.zero_grad()
+        expected.backward()
+        assert loss == pytest.approx(expected.item(), rel=1e-9)
+        for layer, twin in zip(linears, twins, strict=True):
+            agree(ops.to_numpy(layer.grads["W"]), twin.weight.grad.T)
+            agree(ops.to_numpy(layer.grads["b"]), twin.bias.grad)
+        optimizer.step()
+    for layer, twin in zip(linears, twins, strict=True):
+        agree(ops.to_numpy(layer.params["W"]), twin.weight.data.T)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nanoae.autoencoders.mixture import Mixture
 from nanoae.engine.layers import Layer, Noisy
 
 
@@ -59,6 +60,7 @@ class Gaussian(Noisy):
     Backward   dmu     = dz                              + beta_t / N · mu
                dlogvar = dz · noise · e^(logvar / 2) / 2 + beta_t / N · (e^logvar - 1) / 2
                the second terms without the units whose mean KL is below free_bits: there P is constant
+               (for logvar above 20, which a table that was not scaled can cause, see `Ops.gaussian_kl`)
     """
 
     inputs_per_unit = 2  # the layer before it gives mu and logvar
@@ -68,6 +70,10 @@ class Gaussian(Noisy):
             if not value >= 0:
                 raise ValueError(f"Gaussian: expected {name} >= 0, got {value}.")
         self.beta, self.warm_up, self.free_bits = beta, warm_up, free_bits
+
+    def prior(self, k: int) -> Mixture:
+        """Where codes of k numbers are to be found: N(0, I)."""
+        return Mixture.standard(k)
 
     def resolve(self, in_shape):
         if len(in_shape) != 1 or in_shape[0] % 2:

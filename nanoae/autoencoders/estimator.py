@@ -8,15 +8,17 @@ import time
 import numpy as np
 
 from nanoae.autoencoders.contract import all_or_nothing, as_numbers, check_finite, squared_error
+from nanoae.autoencoders.generative import Generative
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.penalty import Penalty
 from nanoae.engine import losses
 from nanoae.engine.layers import Layer, Linear, Noisy, TiedLinear, activation
 from nanoae.engine.losses import BCE
+from nanoae.engine.part import construct, describe
 from nanoae.training.loop import evaluate
 
 
-class Autoencoder(NetworkEstimator):
+class Autoencoder(Generative, NetworkEstimator):
     """A dense autoencoder: x (N, D) -> code (N, K) -> reconstruction (N, D).
 
     code_size            K, >= 1; wider than the input is allowed
@@ -201,6 +203,8 @@ class Autoencoder(NetworkEstimator):
                 f"{type(self).__name__}: expected a decoder that ends in shape {tuple(input_shape)}, the input's, "
                 f"got {self.network_.output_shape}."
             )
+        prior = getattr(self.bottleneck, "prior", None)
+        self.prior_ = None if prior is None else prior(self.code_size_)
 
     def build(self, input_shape: int | tuple[int, ...]):
         """Make the untrained network for examples of a shape, D or (C, H, W): for `summary`, a gradient check, or
@@ -232,7 +236,7 @@ class Autoencoder(NetworkEstimator):
         self._train(X, None, None if validation is None else (validation, None))
         return self
 
-    def partial_fit(self, X, y=None):
+    def partial_fit(self, X, y=None, **condition):
         """Go on for one epoch over X (N, D); start where there is nothing yet."""
         first = not hasattr(self, "network_")
         X = self._check_X(X, reset=first, check=self._check_range)
@@ -241,9 +245,13 @@ class Autoencoder(NetworkEstimator):
         if not hasattr(self, "_trainer"):
             self._trainer = self._make_trainer(max(len(X), self.batch_size), self.epochs)
         started = time.perf_counter()
-        self.history_["loss"].append(self._trainer.epoch(self.network_.ops.to_device(X)))
+        self.history_["loss"].append(self._trainer.epoch(*map(self._to_device, self._pair(X, **condition))))
         self.history_["seconds"].append(time.perf_counter() - started)
         return self
+
+    def _pair(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """What the network reads of X, and the targets (None: the same)."""
+        return X, None
 
     def _check_range(self, X: np.ndarray) -> None:
         if self._logits and (X.min() < 0 or X.max() > 1):
@@ -257,13 +265,16 @@ class Autoencoder(NetworkEstimator):
     def inverse_transform(self, X) -> np.ndarray:
         """The reconstructions (N, D) of codes X (N, K)."""
         self.check_fitted()
+        return self._run(self._check_codes(X), self._n_encoder, None)
+
+    def _check_codes(self, X) -> np.ndarray:
         codes = np.ascontiguousarray(as_numbers(X, type(self).__name__), self.dtype)
         shape = self.network_.layers[self._n_encoder - 1].out_shape
         if codes.ndim < 2 or codes.shape[1:] != shape:
             expected = ", ".join(["N", *map(str, shape)])
             raise ValueError(f"{type(self).__name__}: expected codes of shape ({expected}), got {codes.shape}.")
         check_finite(codes, type(self).__name__)
-        return self._run(codes, self._n_encoder, None)
+        return codes
 
     def reconstruct(self, X) -> np.ndarray:
         """inverse_transform(transform(X)), (N, D)."""
@@ -287,3 +298,13 @@ class Autoencoder(NetworkEstimator):
     def score(self, X, y=None) -> float:
         """Minus the loss over X: higher is better, as scikit-learn's model selection expects."""
         return -self.evaluate(X)["loss"]
+
+    # ---------------------------------------------------------------- keeping
+
+    def to_file(self):
+        facts, arrays = super().to_file()
+        return {**facts, "prior": describe(self.prior_)}, arrays
+
+    def from_file(self, header, arrays):
+        super().from_file(header, arrays)
+        self.prior_ = construct(header["prior"])

@@ -49,6 +49,10 @@ class NetworkEstimator(Estimator):
         """(the layers that make the code, the rest), new ones."""
         raise NotImplementedError
 
+    def _network_input(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of what the network reads of an example: the example, or more than that."""
+        return input_shape
+
     def _criterion(self) -> Loss:
         """The loss that the network is trained on."""
         raise NotImplementedError
@@ -93,7 +97,9 @@ class NetworkEstimator(Estimator):
         network_seed, self._order_seed = seed.spawn(2)
         self._n_encoder = len(code)
         ops = get_ops(self.backend)
-        self.network_ = Sequential(code + rest).build(input_shape, ops, self.dtype, network_seed, state)
+        self.network_ = Sequential(code + rest).build(
+            self._network_input(input_shape), ops, self.dtype, network_seed, state
+        )
         self._loss = self._criterion().build(self.network_.ops, self.network_.dtype)
         self.code_size_ = int(np.prod(code[-1].out_shape))
         self.history_ = {"loss": [], "seconds": []}
@@ -114,19 +120,18 @@ class NetworkEstimator(Estimator):
 
     def _train(self, X: np.ndarray, t: np.ndarray | None, validation: tuple | None) -> None:
         """Train network_ on inputs X and targets t (None: X itself); validation: rows and targets to measure."""
-
-        def device(array):
-            return None if array is None else self.network_.ops.to_device(array)
-
         if self.patience is not None and validation is None:
             raise ValueError(
                 f"{type(self).__name__}: expected rows to watch with patience={self.patience}, got none. "
                 "Pass validation_data=... to fit, or set validation_fraction=0.1."
             )
         self._trainer = self._make_trainer(len(X), self.epochs)
-        watched = None if validation is None else (device(validation[0]), device(validation[1]))
-        self.history_ = self._trainer.fit(device(X), device(t), validation=watched)
+        watched = None if validation is None else (self._to_device(validation[0]), self._to_device(validation[1]))
+        self.history_ = self._trainer.fit(self._to_device(X), self._to_device(t), validation=watched)
         self.interrupted_ = self._trainer.interrupted
+
+    def _to_device(self, array: np.ndarray | None):
+        return None if array is None else self.network_.ops.to_device(array)
 
     def _make_trainer(self, rows: int, epochs: int) -> Trainer:
         return Trainer(

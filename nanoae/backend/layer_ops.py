@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from nanoae.backend.ops import Array
 
 
+LOGVAR_MAX = 20.0  # of a random code
+E_LOGVAR_MAX, STD_MAX = math.exp(LOGVAR_MAX), math.exp(LOGVAR_MAX / 2) * (1 - 1e-6)
+
+
 class Window(NamedTuple):
     """A kernel that slides over an image, its steps and the border of zeros around it; pairs: (rows, columns).
 
@@ -305,19 +309,22 @@ class LayerOps:
     def reparametrise(self, x: Array, noise: Array, std: Array, out: Array) -> Array:
         """std = e^(logvar / 2),  out = mu + std · noise: a sample of N(mu, std²).
 
-        x = [mu, logvar] (N, 2 K), the others (N, K); std is filled, too.
+        x = [mu, logvar] (N, 2 K), the others (N, K); std is filled, too. Above LOGVAR_MAX logvar counts as that, so
+        that a table that was not scaled does not overflow.
         """
         k = noise.shape[1]
-        self.xp.exp(self.xp.multiply(x[:, k:], 0.5, out=std), out=std)
+        self.xp.minimum(x[:, k:], LOGVAR_MAX, out=std)
+        self.xp.exp(self.xp.multiply(std, 0.5, out=std), out=std)
         self.xp.multiply(std, noise, out=out)
         return self.xp.add(out, x[:, :k], out=out)
 
     def reparametrise_backward(self, dz: Array, noise: Array, std: Array, out: Array) -> Array:
-        """dmu = dz,  dlogvar = dz · noise · std / 2,  for d e^(logvar / 2) / dlogvar = std / 2."""
+        """dmu = dz,  dlogvar = dz · noise · std / 2,  for d e^(logvar / 2) / dlogvar = std / 2; 0 above LOGVAR_MAX."""
         k = dz.shape[1]
         out[:, :k] = dz
         dlogvar = self.xp.multiply(dz, noise, out=out[:, k:])
         self.scale_inplace(dlogvar, std)
+        self.scale_inplace(dlogvar, self.xp.less(std, STD_MAX, out=self.scratch(std, "mask")))
         self.scale_inplace(dlogvar, 0.5)
         return out
 
@@ -327,12 +334,16 @@ class LayerOps:
         KL[n, j] = (mu² + std² - 1 - logvar) / 2      KL_j = 1/N Σ_n KL[n, j]      loss = beta Σ_j max(KL_j, free)
         dmu = beta / N · mu      dlogvar = beta / N · (std² - 1) / 2               both 0 in units with KL_j < free
 
-        x, out (N, 2 K), std (N, K) = e^(logvar / 2), beta a 0-d array.
+        x, out (N, 2 K), std (N, K) = e^(logvar / 2), beta a 0-d array. Above LOGVAR_MAX, where std stays, the KL goes
+        on along its tangent: std² becomes std² (1 + logvar - LOGVAR_MAX), and the gradients are the same.
         """
         xp, (n, k) = self.xp, std.shape
         mu, logvar, dmu, dlogvar = x[:, :k], x[:, k:], out[:, :k], out[:, k:]
         xp.subtract(xp.multiply(std, std, out=dlogvar), 1, out=dlogvar)
-        kl = xp.subtract(dlogvar, logvar, out=self.scratch(std, "kl"))
+        beyond = xp.maximum(xp.subtract(logvar, LOGVAR_MAX, out=dmu), 0, out=dmu)
+        kl = xp.multiply(beyond, E_LOGVAR_MAX, out=self.scratch(std, "kl"))
+        xp.add(kl, dlogvar, out=kl)
+        xp.subtract(kl, logvar, out=kl)
         xp.add(kl, xp.multiply(mu, mu, out=dmu), out=kl)  # twice the KL
         factor = xp.multiply(beta, 1 / n, out=self.scratch(beta, "factor"))
         if free:

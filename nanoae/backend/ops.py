@@ -316,6 +316,13 @@ class Ops(LayerOps):
         self.xp.exp(out, out=out)
         return self.xp.divide(out, out.sum(axis=-1, keepdims=True), out=out)
 
+    def log_sum_exp(self, x: Array, out: Array | None = None) -> Array:
+        """y[n] = log Σ_k e^x[n, k], along the last axis, as  m + log Σ e^(x - m)  with m = max x[n]: no overflow."""
+        largest = x.max(axis=-1, keepdims=True)
+        e = self.xp.exp(self.xp.subtract(x, largest, out=self.scratch(x)), out=self.scratch(x))
+        out = self.xp.log(e.sum(axis=-1), out=out)
+        return self.xp.add(out, largest[..., 0], out=out)
+
     def clip(self, x: Array, low: float, high: float, out: Array | None = None) -> Array:
         """y = min(max(x, low), high)."""
         return self.xp.clip(x, low, high, out=out)

@@ -12,6 +12,7 @@ import numpy as np
 import nanoae
 from nanoae import Autoencoder, GradientReport, Sequential, check_gradients
 from nanoae.autoencoders.bottleneck import Gaussian, TopK
+from nanoae.autoencoders.condition import Condition, Conditioned
 from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
 from nanoae.autoencoders.penalty import Contractive, KLSparsity, L1Sparsity
 from nanoae.autoencoders.teacher import Teacher
@@ -40,6 +41,11 @@ def tied_convolution() -> list[Layer]:
     return [source, TiedConvTranspose2d(source)]
 
 
+def conditional() -> list[Layer]:
+    source = Condition((3,), 2)
+    return [source, Linear(4), Conditioned(source)]
+
+
 def contractive() -> list[Layer]:
     source = Linear(3)
     return [source, Sigmoid(), Contractive(0.3, source)]
@@ -60,6 +66,8 @@ LAYERS: dict[str, tuple[list[Layer], tuple[int, ...]]] = {
     "MaskingNoise": ([MaskingNoise(0.4)], (WIDTH,)),
     "SaltAndPepper": ([SaltAndPepper(0.4)], (WIDTH,)),
     "TopK": ([TopK(2)], (WIDTH,)),
+    "Condition": ([Condition((3,), 2)], (WIDTH,)),
+    "Conditioned": (conditional(), (WIDTH,)),
     "Gaussian": ([Linear(6), Gaussian(0.7)], (WIDTH,)),
     "L1Sparsity": ([L1Sparsity(0.3)], (WIDTH,)),
     "KLSparsity": ([Linear(3), Sigmoid(), KLSparsity(0.2, 0.5)], (WIDTH,)),

@@ -63,6 +63,14 @@ class Loss(Part):
         """The loss; its gradient goes to `out`."""
         raise NotImplementedError
 
+    def per_row(self, y: Array, t: Array) -> Array:
+        """weight · the loss of each row, summed over its features, (N,): for looking at, not for training."""
+        return self.weight * self.elements(y, t).reshape(len(y), -1).sum(axis=1)
+
+    def elements(self, y: Array, t: Array) -> Array:
+        """The loss of each element, before the factor and the sum."""
+        raise NotImplementedError
+
     def output(self, y: Array, out: Array) -> Array:
         """What a network trained on this loss means by y: y itself, or the sigmoid of a logit."""
         return y
@@ -74,6 +82,33 @@ class MSE(Loss):
     def value(self, y, t, scale, out):
         return self.ops.mse(y, t, scale, out=out)
 
+    def elements(self, y, t):
+        return (y - t) ** 2
+
+
+class GaussianNLL(MSE):
+    """-log N(t; y, variance) in nats:  scale · Σ (y - t)² / (2 variance) + log(2π variance) / 2,
+    dy = scale (y - t) / variance.
+
+    The variance is fixed, one for all elements: how far off a reconstruction is expected to be, squared.
+    """
+
+    def __init__(self, variance: float = 1.0, reduction: str = "batch", weight: float = 1.0):
+        super().__init__(reduction, weight)
+        if not variance > 0:
+            raise ValueError(f"GaussianNLL: expected variance > 0, got {variance}.")
+        self.variance = variance
+
+    @property
+    def constant(self) -> float:
+        return math.log(2 * math.pi * self.variance) / 2
+
+    def value(self, y, t, scale, out):
+        return super().value(y, t, scale / (2 * self.variance), out) + scale * math.prod(y.shape) * self.constant
+
+    def elements(self, y, t):
+        return super().elements(y, t) / (2 * self.variance) + self.constant
+
 
 class BCE(Loss):
     """Binary cross-entropy of logits z against t in [0, 1]: scale · Σ softplus(z) - t z,  dz = scale (sigmoid(z) - t).
@@ -84,6 +119,9 @@ class BCE(Loss):
 
     def value(self, y, t, scale, out):
         return self.ops.bce(y, t, scale, out=out)
+
+    def elements(self, y, t):
+        return self.ops.softplus(y) - t * y
 
     def output(self, y, out):
         return self.ops.sigmoid(y, out=out)
@@ -154,6 +192,7 @@ LOSSES: dict[str, type[Loss]] = {
     "bce": BCE,
     "l1": L1,
     "huber": Huber,
+    "gaussian": GaussianNLL,
     "softmax_cross_entropy": SoftmaxCrossEntropy,
 }
 

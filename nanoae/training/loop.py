@@ -91,6 +91,7 @@ class Trainer:
         self.order = np.random.default_rng(seed)
         self.patience, self.callbacks, self.verbose = patience, callbacks, verbose
         self.history: History = {"loss": [], "seconds": []}
+        self.measure: Callable[..., float] | None = None  # (x, t, scale) -> validation loss, where it is not `evaluate`
         self.interrupted = False  # whether Ctrl-C ended `fit`
         self.x_batch = self.ops.empty((self.batch_size, *network.input_shape), network.dtype)
 
@@ -160,7 +161,7 @@ class Trainer:
                 started = time.perf_counter()
                 row = {"epoch": epoch, "loss": self.epoch(x, t, scale)}
                 if validation is not None:
-                    row["val_loss"] = self.evaluate(*validation, scale=scale)
+                    row["val_loss"] = (self.measure or self.evaluate)(*validation, scale=scale)
                 row["seconds"] = time.perf_counter() - started
                 for name in row.keys() - {"epoch"}:
                     self.history.setdefault(name, []).append(row[name])

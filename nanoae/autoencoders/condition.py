@@ -1,0 +1,86 @@
+"""Condition: a label beside the input and beside the code, so that the code need not tell it (Sohn 2015, the CVAE)."""
+
+from __future__ import annotations
+
+import math
+
+from nanoae.engine.layers import Layer
+
+
+class Condition(Layer):
+    """The network's first layer: from rows x = [example, c], laid flat, to what the encoder sees, the two joined.
+
+    shape    of an example: (D,), or (C, H, W), where c becomes channels, each of one value
+    n        the numbers in c, which is 1 for the row's label and 0 for the others
+
+    Shapes   x (N, D + n)    y (N, D + n), or (N, C + n, H, W)
+
+    Backward  dx = [dy of the example, Σ over pixels of dy of c]; c is used again, by `Conditioned`, which leaves its
+              share in `also`
+    """
+
+    def __init__(self, shape: tuple[int, ...], n: int):
+        self.shape, self.n = tuple(shape), n
+
+    def resolve(self, in_shape):
+        self.also: list = []
+        self.size = math.prod(self.shape)
+        if in_shape != (self.size + self.n,):
+            raise ValueError(f"{self}: expected rows of {self.size} + {self.n} numbers, got {in_shape}.")
+        return (self.shape[0] + self.n, *self.shape[1:])
+
+    def forward(self, x, train=False):
+        self.check_input(x)
+        self.cache, self.c = True if train else None, x[:, self.size :]
+        if len(self.shape) == 1:
+            return x
+        y, c, (channels, *image) = self.buffer("y", (len(x), *self.out_shape)), self.c, self.shape
+        self.ops.copy(x[:, : self.size].reshape(len(x), *self.shape), out=y[:, :channels])
+        self.ops.copy(c.reshape(*c.shape, *[1] * len(image)), out=y[:, channels:])
+        return y
+
+    def backward(self, dy):
+        self.take_cache()
+        if not self.need_dx:
+            return None
+        dx, channels = self.buffer("dx", (len(dy), *self.in_shape)), self.shape[0]
+        self.ops.copy(dy[:, :channels].reshape(len(dy), -1), out=dx[:, : self.size])
+        dc = dy[:, channels:].reshape(len(dy), self.n, -1).sum(axis=2)
+        for more in self.also:
+            self.ops.add_inplace(dc, more())
+        self.ops.copy(dc, out=dx[:, self.size :])
+        return dx
+
+
+class Conditioned(Layer):
+    """y = [x, c], c the condition that `source` met in the same forward.
+
+    Shapes    x (N, K)    c (N, n)    y (N, K + n)
+
+    Backward  dx = dy[:, :K];  dc = dy[:, K:] goes to `source`
+    """
+
+    def __init__(self, source: Condition):
+        self.source = source
+
+    def resolve(self, in_shape):
+        if len(in_shape) != 1:
+            raise ValueError(f"{self}: expected codes (N, K), got (N, {', '.join(map(str, in_shape))}).")
+        self.source.also.append(lambda: self.dc)
+        return (in_shape[0] + self.source.n,)
+
+    def forward(self, x, train=False):
+        self.cache = True if train else None
+        y, k = self.buffer("y", (len(x), *self.out_shape)), x.shape[1]
+        self.ops.copy(x, out=y[:, :k])
+        self.ops.copy(self.source.c, out=y[:, k:])
+        return y
+
+    def backward(self, dy):
+        self.take_cache()
+        k = self.in_shape[0]
+        self.dc = dy[:, k:]
+        return self.ops.copy(dy[:, :k], out=self.buffer("dx", (len(dy), k)))
+
+    def __repr__(self):
+        return f"Conditioned({self.source.n})"

@@ -1,0 +1,85 @@
+"""Generative: new examples out of codes that were drawn, mixed, or changed in one place."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from nanoae.autoencoders.mixture import Mixture
+
+
+class Generative:
+    """What an autoencoder can draw. For a conditional one every method takes condition=, a label or one for each row.
+
+    prior_   the Mixture that codes are drawn from: the bottleneck's prior, N(0, I) for a Gaussian, or what `fit_prior`
+             found
+    """
+
+    prior_: Mixture | None
+    transform: Any
+    inverse_transform: Any
+
+    def fit_prior(self, X, n_components=10, covariance="full", random_state=0, **condition):
+        """Learn where the codes of X (N, D) lie: a mixture of Gaussians that `sample` draws from, from now on.
+
+        A plain autoencoder has no other prior. A variational one has, but its codes do not fill that quite.
+        """
+        codes = self.transform(X, **condition)
+        ops = self.network_.ops  # type: ignore[attr-defined]
+        self.prior_ = Mixture.fit(codes, n_components, covariance, random_state=random_state, ops=ops)
+        return self
+
+    def sample(self, n=1, random_state=None, temperature=1.0, **condition) -> np.ndarray:
+        """n new examples (n, D), decoded from codes drawn from `prior_`.
+
+        temperature   >= 0, multiplies the standard deviation of the codes: below 1 for more typical examples
+        """
+        if n < 1 or not temperature >= 0:
+            raise ValueError(f"{type(self).__name__}: expected n >= 1 and temperature >= 0, got {n}, {temperature}.")
+        return self.inverse_transform(self._prior().sample(n, random_state, temperature), **condition)
+
+    def interpolate(self, a, b, steps=10, **condition) -> np.ndarray:
+        """The way from a to b, both (D,), straight through the code: (steps, D), its ends their reconstructions.
+        From rows a, b (N, D): (N, steps, D)."""
+        a, b = np.asarray(a), np.asarray(b)
+        single = a.shape == self._example_shape()
+        za, zb = (self.transform(x[None] if single else x, **condition) for x in (a, b))
+        t = np.linspace(0, 1, steps, dtype=za.dtype).reshape(-1, *[1] * (za.ndim - 1))
+        ways = [(1 - t) * start + t * end for start, end in zip(za, zb, strict=True)]
+        rows = [self.inverse_transform(way, **condition) for way in ways]
+        return rows[0] if single else np.array(rows)
+
+    def traverse(self, dimension, x=None, span=3.0, steps=11, **condition) -> np.ndarray:
+        """What one number of the code does: examples (steps, D) as it goes from -span to span of the prior's standard
+        deviations around its mean; the others stay at those of x (D,), or at the prior's mean."""
+        mean, std = self._prior().moments()
+        if not 0 <= dimension < len(mean):
+            raise ValueError(f"{type(self).__name__}: expected a dimension in 0 .. {len(mean) - 1}, got {dimension}.")
+        code = mean if x is None else self.transform(np.asarray(x)[None], **condition)[0]
+        codes = np.tile(code, (steps, 1))
+        codes[:, dimension] = mean[dimension] + std[dimension] * np.linspace(-span, span, steps)
+        return self.inverse_transform(codes, **condition)
+
+    def manifold(self, n=20, **condition) -> np.ndarray:
+        """The plane of codes of two numbers as n x n examples (n · n, D), at the quantiles (i - 1/2) / n of the prior's
+        normal distribution: as much of it between any two neighbours. The first is at the top left."""
+        mean, std = self._prior().moments()
+        if len(mean) != 2:
+            raise ValueError(f"{type(self).__name__}: expected codes of 2 numbers for a plane, got {len(mean)}.")
+        q = np.array([NormalDist().inv_cdf((i + 0.5) / n) for i in range(n)])
+        plane = np.stack(np.meshgrid(q, q[::-1]), axis=-1).reshape(-1, 2)
+        return self.inverse_transform(mean + std * plane, **condition)
+
+    def _prior(self) -> Mixture:
+        self.check_fitted()  # type: ignore[attr-defined]
+        if self.prior_ is None:
+            raise ValueError(
+                f"{type(self).__name__}: expected a prior to draw codes from, got none: this autoencoder was not "
+                "taught one. Call fit_prior(X) on the training rows first."
+            )
+        return self.prior_
+
+    def _example_shape(self) -> tuple[int, ...]:
+        return self.network_.output_shape  # type: ignore[attr-defined]

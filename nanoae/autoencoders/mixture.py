@@ -1,0 +1,155 @@
+"""Mixture: a density over codes made of Gaussians, so that any autoencoder can draw codes that it knows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from nanoae.backend import Array, Ops, get_ops
+from nanoae.engine.part import Part
+
+LEAST = 1e-6  # added to variances: a component on a single point would have none
+
+
+class Mixture(Part):
+    """p(z) = Σ_c weights[c] N(z; means[c], covariances[c]).
+
+    weights       (C,) positive; they are divided by their sum
+    means         (C, K)
+    covariances   (C, K, K), symmetric and positive definite
+
+    Arrays are stored as nested lists, so that a mixture can stand in a model file.
+    """
+
+    def __init__(self, weights, means, covariances):
+        self.weights, self.means, self.covariances = (np.asarray(a).tolist() for a in (weights, means, covariances))
+        w, m, s = self.arrays()
+        if w.ndim != 1 or m.ndim != 2 or len(w) != len(m) or s.shape != (*m.shape, m.shape[1]) or not (w > 0).all():
+            raise ValueError(
+                "Mixture: expected positive weights (C,), means (C, K) and covariances (C, K, K), got shapes "
+                f"{w.shape}, {m.shape} and {s.shape}."
+            )
+
+    def __repr__(self):
+        return f"Mixture({len(self.weights)} components of {len(self.means[0])} dimensions)"
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """weights that sum to 1, means, covariances, float64."""
+        weights, means, covariances = map(np.array, (self.weights, self.means, self.covariances))
+        return weights / weights.sum(), means, covariances
+
+    @classmethod
+    def standard(cls, k: int) -> Mixture:
+        """N(0, I) of k dimensions: the prior of a variational autoencoder."""
+        return cls([1.0], np.zeros((1, k)), np.eye(k)[None])
+
+    @classmethod
+    def ring(cls, n: int = 10, radius: float = 4.0, std: float = 0.5) -> Mixture:
+        """n round Gaussians of the plane, evenly on a circle."""
+        angle = 2 * np.pi * np.arange(n) / n
+        means = radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        return cls(np.full(n, 1 / n), means, np.tile(std**2 * np.eye(2), (n, 1, 1)))
+
+    # ---------------------------------------------------------------- learning
+
+    @classmethod
+    def fit(
+        cls,
+        z,
+        n_components: int = 10,
+        covariance: str = "full",
+        *,
+        max_iter: int = 200,
+        tolerance: float = 1e-3,
+        random_state=0,
+        ops: Ops | None = None,
+    ) -> Mixture:
+        """The mixture that expectation maximisation (Dempster 1977) finds for rows z (N, K), started by k-means++.
+
+        covariance   "full", or "diag": none between dimensions
+        tolerance    the end: the mean log-likelihood gained less
+
+        E   r[n, c] = weights[c] N(z[n]; c) / p(z[n])           how much of row n belongs to c: a softmax
+        M   weights[c] = Σ_n r / N,   means[c] = Σ_n r z / Σ_n r,   covariances[c] = Σ_n r (z - m)(z - m)ᵀ / Σ_n r
+        """
+        z = np.asarray(z, np.float64)
+        if covariance not in ("full", "diag"):
+            raise ValueError(f'Mixture: expected covariance "full" or "diag", got {covariance!r}.')
+        if z.ndim != 2 or not 1 <= n_components <= len(z):
+            raise ValueError(f"Mixture: expected rows (N, K) and 1 to N components, got {z.shape} and {n_components}.")
+        ops = ops or get_ops("numpy")
+        spread = np.atleast_2d(np.cov(z.T, bias=True)) + LEAST * np.eye(z.shape[1])
+        shape = np.ones_like(spread) if covariance == "full" else np.eye(len(spread))
+        found = cls(
+            np.ones(n_components),
+            seeds(z, n_components, np.random.default_rng(random_state)),
+            np.tile(shape * spread, (n_components, 1, 1)),
+        )
+        return found.improved(ops.to_device(z), ops, shape, max_iter, tolerance)
+
+    def improved(self, z: Array, ops: Ops, shape: np.ndarray, max_iter: int, tolerance: float) -> Mixture:
+        """Rounds of E and M from here. shape (K, K): 1 where a covariance may be other than 0."""
+        mixture, last = self, -math.inf
+        for _ in range(max_iter):
+            joint = mixture.log_joint(z, ops)
+            now = float(ops.log_sum_exp(joint).mean())
+            if now - last < tolerance:
+                break
+            last, r = now, ops.softmax(joint)
+            size = ops.to_numpy(ops.sum_rows(r)) + 1e-10  # Σ_n r
+            means = ops.to_numpy(ops.matmul(r.T, z)) / size[:, None]
+            covariances = []
+            for c, mean in enumerate(means):
+                centred = z - ops.to_device(mean)
+                products = ops.to_numpy(ops.matmul((centred * r[:, c : c + 1]).T, centred))
+                covariances.append(shape * products / size[c] + LEAST * np.eye(len(mean)))
+            mixture = type(self)(size, means, covariances)
+        return mixture
+
+    # ---------------------------------------------------------------- using
+
+    def log_joint(self, z: Array, ops: Ops) -> Array:
+        """log weights[c] N(z[n]; c), (N, C). With covariance = L Lᵀ and y = L⁻¹ (z - mean):
+        log N = -(y·y + K log 2π) / 2 - Σ log L[k, k]."""
+        weights, means, covariances = self.arrays()
+        joint = ops.empty((len(z), len(weights)), z.dtype)
+        for c, L in enumerate(np.linalg.cholesky(covariances)):
+            y = ops.matmul(z - ops.to_device(means[c]), ops.to_device(np.linalg.inv(L).T))
+            constant = math.log(weights[c]) - np.log(np.diag(L)).sum() - len(L) * math.log(2 * math.pi) / 2
+            ops.copy(float(constant) - 0.5 * (y * y).sum(axis=1), out=joint[:, c])
+        return joint
+
+    def score_samples(self, z) -> np.ndarray:
+        """log p(z) in nats of rows z (N, K)."""
+        ops = get_ops("numpy")
+        return ops.log_sum_exp(self.log_joint(np.asarray(z, np.float64), ops))
+
+    def sample(self, n: int, random_state: Any = None, temperature: float = 1.0) -> np.ndarray:
+        """n codes (n, K); `temperature` multiplies the standard deviations: below 1 for likelier ones."""
+        rng = np.random.default_rng(random_state)
+        weights, means, covariances = self.arrays()
+        L = np.linalg.cholesky(covariances)
+        c = rng.choice(len(weights), n, p=weights)
+        noise = rng.standard_normal((n, means.shape[1]))
+        return means[c] + temperature * np.einsum("nij,nj->ni", L[c], noise)
+
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of each dimension, (K,) each."""
+        weights, means, covariances = self.arrays()
+        mean = weights @ means
+        variance = weights @ (np.diagonal(covariances, axis1=1, axis2=2) + (means - mean) ** 2)
+        return mean, np.sqrt(variance)
+
+
+def seeds(z: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """n rows of z far from each other: each drawn with a chance in proportion to its squared distance from the nearest
+    one drawn before (k-means++, Arthur & Vassilvitskii 2007)."""
+    drawn = [z[rng.integers(len(z))]]
+    distance = np.full(len(z), np.inf)
+    while len(drawn) < n:
+        distance = np.minimum(distance, ((z - drawn[-1]) ** 2).sum(axis=1))
+        total = distance.sum()
+        drawn.append(z[rng.choice(len(z), p=distance / total if total > 0 else None)])
+    return np.array(drawn)

@@ -1,0 +1,331 @@
+"""VariationalAutoencoder: an autoencoder that is a model of the data's distribution, and can draw from it."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from nanoae.autoencoders.bottleneck import Gaussian
+from nanoae.autoencoders.condition import Condition, Conditioned
+from nanoae.autoencoders.contract import all_or_nothing
+from nanoae.autoencoders.estimator import Autoencoder
+from nanoae.backend import Array
+from nanoae.backend.layer_ops import LOGVAR_MAX
+from nanoae.engine.losses import BCE, GaussianNLL, Loss
+from nanoae.training.loop import EVALUATION_ROWS
+
+ACTIVE = 0.01  # variance over the data of a unit's mean, above which it tells something (Burda 2016)
+
+
+class VariationalAutoencoder(Autoencoder):
+    """Auto-encoding variational Bayes (Kingma & Welling 2014): x (N, D) -> q(z|x) = N(mu, e^logvar) -> p(x|z).
+
+    It learns by minimising, in nats and averaged over the rows of a batch,
+
+        loss = -log p(x|z) + beta_t Σ_j max(KL_j, free_bits),    z = mu + e^(logvar / 2) · noise
+
+    which with beta = 1 and no free bits is minus the ELBO, a lower bound of log p(x):
+        ELBO = E_q[log p(x|z)] - KL(q(z|x) ‖ N(0, I))
+
+    code_size        K; the encoder's last layer has 2 K outputs, [mu, logvar]
+    likelihood       of x given the decoder's output y, over all D numbers of a row:
+                     "bernoulli"  log p = Σ x log s + (1 - x) log(1 - s), s = sigmoid(y), for x in [0, 1]; grey values
+                                  count as probabilities of white, as is usual (so this is no density of them)
+                     "gaussian"   log p = -Σ (x - y)² / (2 variance) + log(2π variance) / 2
+    variance         of the Gaussian, fixed and not learned: the squared error that is taken for noise
+    beta             weight of the KL divergence (Higgins 2017)
+    warm_up          epochs in which that weight rises from 0 to beta, linearly; fractions of an epoch count, too
+    free_bits        nats that each unit has free, on the mean of the batch (Kingma 2016)
+    encoder          layers of your own; they end in 2 K numbers, [mu, logvar]. X may then be images (N, C, H, W)
+    decoder          layers of your own; they start from K numbers, and from K + the number of labels if conditional
+
+    The others are as in `Autoencoder`. With condition=labels, `fit` learns p(x | label): a label's one-hot is joined to
+    the encoder's input and to the code. Every method that meets rows or codes then takes condition=, too: a label, or
+    one for each row.
+
+    After fit also classes_, the labels known (None without condition), and prior_, N(0, I).
+    """
+
+    tied_weights = False
+    code_activation = "identity"
+    corruption = penalty = None
+
+    def __init__(
+        self,
+        code_size=20,
+        hidden=(400,),
+        *,
+        likelihood="bernoulli",
+        variance=1.0,
+        beta=1.0,
+        warm_up=0.0,
+        free_bits=0.0,
+        activation="relu",
+        output_activation="identity",
+        optimizer="adam",
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        batch_size=128,
+        epochs=10,
+        initializer="glorot_uniform",
+        bias_initializer="zeros",
+        encoder=None,
+        decoder=None,
+        validation_fraction=0.0,
+        patience=None,
+        callbacks=(),
+        backend="auto",
+        dtype="float32",
+        random_state=None,
+        verbose=False,
+    ):
+        self.code_size = code_size
+        self.hidden = hidden
+        self.likelihood = likelihood
+        self.variance = variance
+        self.beta = beta
+        self.warm_up = warm_up
+        self.free_bits = free_bits
+        self.activation = activation
+        self.output_activation = output_activation
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.initializer = initializer
+        self.bias_initializer = bias_initializer
+        self.encoder = encoder
+        self.decoder = decoder
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.callbacks = callbacks
+        self.backend = backend
+        self.dtype = dtype
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # ---------------------------------------------------------------- building
+
+    @property
+    def loss(self) -> Loss:
+        """-log p(x|z), averaged over rows."""
+        if self.likelihood not in ("bernoulli", "gaussian"):
+            raise ValueError(
+                f'VariationalAutoencoder: expected likelihood "bernoulli" or "gaussian", got {self.likelihood!r}.'
+            )
+        return BCE("batch") if self.likelihood == "bernoulli" else GaussianNLL(self.variance)
+
+    @property
+    def bottleneck(self) -> Gaussian:
+        return Gaussian(self.beta, 0, self.free_bits)
+
+    def _check_parameters(self):
+        super()._check_parameters()
+        if not self.warm_up >= 0:
+            raise ValueError(f"VariationalAutoencoder: expected warm_up >= 0 epochs, got {self.warm_up!r}.")
+
+    def _layers(self, input_shape):
+        code, rest = super()._layers(input_shape)
+        if self.classes_ is None:
+            return code, rest
+        condition = Condition(input_shape, len(self.classes_))
+        return [condition, *code], [Conditioned(condition), *rest]
+
+    def _network_input(self, input_shape):
+        return input_shape if self.classes_ is None else (math.prod(input_shape) + len(self.classes_),)
+
+    classes_: np.ndarray | None = None
+
+    # ---------------------------------------------------------------- training
+
+    @all_or_nothing
+    def fit(self, X, y=None, validation_data=None, *, condition=None):
+        """Learn from X (N, D), afresh; `y` is ignored. condition: a label for each row, to be learned under (N,).
+
+        validation_data   rows to measure -ELBO on after each epoch; with condition, (rows, their labels)
+        """
+        labels = None if condition is None else np.asarray(condition)
+        self.classes_ = None if labels is None else np.unique(labels)
+        self._check_parameters()
+        X = self._check_X(X, reset=True, check=self._check_range)
+        validation, watched = validation_data, None
+        if validation_data is not None:
+            validation, watched = (validation_data, None) if labels is None else validation_data
+            validation = self._check_X(validation, check=self._check_range)
+            validation = self._joined(validation, watched), validation
+        inputs = self._joined(X, labels)
+        self._build(X.shape[1:])
+        if validation is None and self.validation_fraction:
+            kept, held = self._hold_out(len(X))
+            X, inputs, validation = X[kept], inputs[kept], (inputs[held], X[held])
+        self._train(inputs, None if labels is None else X, validation)
+        return self
+
+    def fit_transform(self, X, y=None, *, condition=None, **fit_params):
+        """fit(X), then transform(X)."""
+        return self.fit(X, y, condition=condition, **fit_params).transform(X, condition)
+
+    def partial_fit(self, X, y=None, **condition):
+        """Go on for one epoch over X (N, D); start where there is nothing yet, with the labels of this first call."""
+        if not hasattr(self, "network_"):
+            labels = condition.get("condition")
+            self.classes_ = None if labels is None else np.unique(labels)
+        return super().partial_fit(X, y, **condition)
+
+    def _pair(self, X, condition=None):
+        return self._joined(X, condition), None if self.classes_ is None else X
+
+    def _make_trainer(self, rows, epochs):
+        trainer = super()._make_trainer(rows, epochs)
+        self._gaussian.warm_up = self.warm_up * math.ceil(rows / trainer.batch_size)
+        trainer.measure = self._validation_loss
+        return trainer
+
+    def _validation_loss(self, x: Array, t: Array | None, scale: float) -> float:
+        ops = self.network_.ops
+        return -float(self._elbo(ops.to_numpy(x), ops.to_numpy(x if t is None else t))[0].mean())
+
+    @property
+    def _gaussian(self) -> Gaussian:
+        return self.network_.layers[self._n_encoder - 1]  # type: ignore[return-value]
+
+    # ---------------------------------------------------------------- conditions
+
+    def _one_hot(self, condition, n: int) -> np.ndarray:
+        """(n, labels), 1 for a row's label, of which one is given for all rows or one for each; ValueError for a label
+        that is not known."""
+        name, known = type(self).__name__, self.classes_
+        if known is None:
+            raise ValueError(f"{name}: expected no condition, got one: fit met none. Call fit(X, condition=labels).")
+        told = ", ".join(map(str, known[:20])) + (", ..." if len(known) > 20 else "")
+        if condition is None:
+            raise ValueError(f"{name}: expected condition=, a label or one for each row, out of {told}; got none.")
+        labels = np.asarray(condition)
+        if labels.shape not in ((), (n,)):
+            raise ValueError(f"{name}: expected condition to be a label or {n}, one for each row, got {labels.shape}.")
+        labels = np.broadcast_to(labels, (n,))
+        unknown = labels[~np.isin(labels, known)]
+        if len(unknown):
+            raise ValueError(f"{name}: expected labels out of {told}, got {unknown[0]!s}.")
+        return np.eye(len(known), dtype=self.dtype)[np.searchsorted(known, labels)]
+
+    def _joined(self, X: np.ndarray, condition) -> np.ndarray:
+        """What the network reads: X, and where it is conditional the one-hot of each label, laid flat beside it."""
+        if condition is None and self.classes_ is None:
+            return X
+        return np.hstack([X.reshape(len(X), -1), self._one_hot(condition, len(X))])
+
+    # ---------------------------------------------------------------- using
+
+    def transform(self, X, condition=None) -> np.ndarray:
+        """The means of the codes (N, K) of X (N, D)."""
+        self.check_fitted()
+        return self._run(self._joined(self._check_X(X), condition), 0, self._n_encoder)
+
+    def inverse_transform(self, X, condition=None) -> np.ndarray:
+        """The mean of p(x|z), (N, D), for codes X (N, K)."""
+        self.check_fitted()
+        codes = self._check_codes(X)
+        if condition is None and self.classes_ is None:
+            return self._run(codes, self._n_encoder, None)
+        return self._run(np.hstack([codes, self._one_hot(condition, len(codes))]), self._n_encoder + 1, None)
+
+    def reconstruct(self, X, condition=None) -> np.ndarray:
+        """inverse_transform(transform(X)), (N, D)."""
+        return self.inverse_transform(self.transform(X, condition), condition)
+
+    def score_samples(self, X, condition=None, importance_samples=None) -> np.ndarray:
+        """A lower bound of log p(x) in nats for each row (N,).
+
+        importance_samples   None: the ELBO, with one sample of z a row and the KL in closed form. K: the importance
+                             weighted bound (Burda 2016), log 1/K Σ_k p(x|z_k) p(z_k) / q(z_k|x), which grows with K
+
+        The noise of a row follows from random_state and the row itself: a score is always the same, whatever rows stand
+        beside it.
+        """
+        inputs, X = self._checked(X, condition)
+        if importance_samples is None:
+            return self._elbo(inputs, X)[0]
+        if importance_samples < 1 or importance_samples != int(importance_samples):
+            raise ValueError(
+                f"{type(self).__name__}: expected importance_samples to be None or a whole number >= 1, "
+                f"got {importance_samples!r}."
+            )
+        lse = self.network_.ops.log_sum_exp
+        blocks = [log_p + ratio for log_p, _, ratio in self._terms(inputs, X, int(importance_samples))]
+        bounds = [self.network_.ops.to_numpy(lse(weights)) for weights in blocks]
+        return np.concatenate(bounds) - self.network_.dtype.type(math.log(importance_samples))
+
+    def evaluate(self, X, condition=None) -> dict[str, float]:
+        """Over X (N, D), per row in nats: "loss" (minus the ELBO), "elbo" = "reconstruction" (E_q[log p(x|z)]) - "kl";
+        the number of "active_units", whose mean varies over the rows by more than 0.01 (Burda 2016); and the "mse" of
+        the reconstructions from the mean codes."""
+        inputs, X = self._checked(X, condition)
+        elbo, reconstruction, kl = (float(part.mean(dtype=np.float64)) for part in self._elbo(inputs, X))
+        codes = self.transform(X, condition)
+        return {
+            "loss": -elbo,
+            "elbo": elbo,
+            "reconstruction": reconstruction,
+            "kl": kl,
+            "active_units": int((codes.var(axis=0, dtype=np.float64) > ACTIVE).sum()),
+            "mse": float(((self.inverse_transform(codes, condition) - X) ** 2).mean()),
+        }
+
+    def score(self, X, y=None, condition=None) -> float:
+        """The mean ELBO in nats: higher is better."""
+        return self.evaluate(X, condition)["elbo"]
+
+    def _checked(self, X, condition) -> tuple[np.ndarray, np.ndarray]:
+        self.check_fitted()
+        X = self._check_X(X, check=self._check_range)
+        return self._joined(X, condition), X
+
+    def _elbo(self, inputs: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(ELBO, log p(x|z), KL) for each row, (N,) each."""
+        to_numpy = self.network_.ops.to_numpy
+        terms = [(to_numpy(log_p)[:, 0], to_numpy(kl)) for log_p, kl, _ in self._terms(inputs, X, 1)]
+        log_p, kl = map(np.concatenate, zip(*terms, strict=True))
+        return log_p - kl, log_p, kl
+
+    def _terms(self, inputs: np.ndarray, X: np.ndarray, samples: int) -> Iterator[tuple[Array, Array, Array]]:
+        """For blocks of rows with S samples z of q(z|x) each, on the device:
+
+        log p(x|z) (N, S),   KL(q(z|x) ‖ N(0, I)) (N,),   log p(z) - log q(z|x) = Σ (noise² + logvar - z²) / 2  (N, S)
+        """
+        net, ops, k = self.network_, self.network_.ops, self.code_size_
+        block = max(1, EVALUATION_ROWS // samples)
+        for start in range(0, len(X), block):
+            rows = inputs[start : start + block]
+            stats = net.forward(ops.to_device(rows), stop=self._n_encoder - 1).repeat(samples, axis=0)
+            noise = ops.to_device(self._noise(rows, samples).reshape(-1, k), self.dtype)
+            std, z = ops.empty(noise.shape, net.dtype), ops.empty(noise.shape, net.dtype)
+            ops.reparametrise(stats, noise, std, out=z)
+            if isinstance(first := net.layers[0], Condition):
+                first.c = first.c.repeat(samples, axis=0)
+            y = net.forward(z, start=self._n_encoder)
+            log_p = -self._loss.per_row(y, ops.to_device(X[start : start + block]).repeat(samples, axis=0))
+            mu, logvar = stats[:, :k], stats[:, k:].clip(max=LOGVAR_MAX)
+            kl = (mu**2 + std**2 - 1 - logvar).sum(axis=1) / 2
+            ratio = (noise**2 + logvar - z**2).sum(axis=1) / 2
+            yield log_p.reshape(-1, samples), kl.reshape(-1, samples)[:, 0], ratio.reshape(-1, samples)
+
+    def _noise(self, rows: np.ndarray, samples: int) -> np.ndarray:
+        """N(0, 1) of shape (N, S, K), each row's from its own content: the same in any company, on any backend."""
+        seed = int(self.random_state) if isinstance(self.random_state, (int, np.integer)) else 0
+        shape = samples, self.code_size_
+        return np.array([np.random.default_rng([seed, zlib.crc32(row)]).standard_normal(shape) for row in rows])
+
+    # ---------------------------------------------------------------- keeping
+
+    def to_file(self):
+        facts, arrays = super().to_file()
+        return {**facts, "classes": None if self.classes_ is None else self.classes_.tolist()}, arrays
+
+    def from_file(self, header, arrays):
+        self.classes_ = None if header["classes"] is None else np.array(header["classes"])
+        super().from_file(header, arrays)
