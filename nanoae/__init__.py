@@ -11,6 +11,7 @@ from nanoae.autoencoders.model_file import load_model as load
 from nanoae.autoencoders.pca import PCA
 from nanoae.autoencoders.penalty import Contractive, KLSparsity, L1Sparsity
 from nanoae.autoencoders.stacked import StackedAutoencoder, StackedClassifier, StackedRegressor
+from nanoae.autoencoders.text import TextVAE
 from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.backend import BackendError, get_ops
 from nanoae.data import Dataset, load_data
@@ -38,6 +39,7 @@ from nanoae.engine.optim import SGD, Adam, AdamW
 from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.shape import Flatten, Reshape
+from nanoae.engine.steps import EachStep, LastStep
 from nanoae.training.loop import NotFiniteError, Trainer
 from nanoae.training.schedules import Constant, Cosine, StepDecay, WarmUp
 
@@ -67,6 +69,7 @@ __all__ = [
     "Cosine",
     "Dataset",
     "Dropout",
+    "EachStep",
     "Elementwise",
     "Embedding",
     "Flatten",
@@ -78,6 +81,7 @@ __all__ = [
     "Identity",
     "KLSparsity",
     "L1Sparsity",
+    "LastStep",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
@@ -98,6 +102,7 @@ __all__ = [
     "StackedRegressor",
     "StepDecay",
     "Tanh",
+    "TextVAE",
     "TiedConvTranspose2d",
     "TiedLinear",
     "TopK",

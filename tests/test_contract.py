@@ -12,6 +12,7 @@ ESTIMATORS = [
     nanoae.ConvAutoencoder(2, backend="numpy"),
     nanoae.ClusterLabelDetector(nanoae.PCA(2), n_clusters=5, random_state=0),
     nanoae.PCA(n_components=2),
+    nanoae.TextVAE(epochs=1, backend="numpy", random_state=0),
     nanoae.StackedAutoencoder((4, 2), pretrain_epochs=2, epochs=2, backend="numpy", random_state=0),
     nanoae.StackedClassifier((8,), pretrain_epochs=2, epochs=60, learning_rate=0.03, backend="numpy", random_state=0),
     nanoae.StackedRegressor((8,), pretrain_epochs=2, epochs=60, learning_rate=0.03, backend="numpy", random_state=0),

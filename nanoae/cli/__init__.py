@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import nanoae
 from nanoae.backend import BackendError
 from nanoae.backend.blas import best_environment
-from nanoae.cli import gradcheck, info, model, train, tune
+from nanoae.cli import gradcheck, info, model, text, train, tune
 from nanoae.training.loop import NotFiniteError
 
-COMMANDS = (train, tune, model, gradcheck, info)
+COMMANDS = (train, tune, model, text, gradcheck, info)
 
 EPILOG = """\
 examples:
@@ -25,6 +25,7 @@ examples:
   nanoae evaluate runs/digits-1 --data digits            test error of a model, beside PCA's
   nanoae encode runs/digits-1 --data digits --out codes.csv
   nanoae reconstruct runs/digits-1 --data digits --out again.png
+  nanoae text train                                      lines of text; then: nanoae text generate --keyword coffee
   nanoae gradcheck --all                                 every hand-written gradient against finite differences
   nanoae info                                            versions, BLAS, threads, GPU, data folders
 
@@ -54,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return 2
     args.argv = list(sys.argv[1:] if argv is None else argv)
-    if argv is None and args.run in (train.run, tune.run):
+    if argv is None and args.run in (train.run, tune.run, text.train):
         restart_on_the_best_blas()
     with warnings.catch_warnings():
         warnings.simplefilter("default")

@@ -18,6 +18,7 @@ import numpy as np
 import nanoae
 from nanoae import PCA, Autoencoder, Dataset
 from nanoae.autoencoders.contract import Estimator
+from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.presets import DATA
 from nanoae.cli import data as data_options
 from nanoae.cli import settings
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         say = speaker(args)
         say(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}{advice(data)}")
         say(f"model   {model.network_.theta.size:,} parameters\n\n{model.summary()}\n")
-        train(model, x_train, args.quiet, watchers)
+        train(model, x_train, quiet=args.quiet, watchers=watchers)
         say(trained(model))
         conclude(args, folder, model, baseline, data, x_test, frames)
     return 130 if model.interrupted_ else 0
@@ -99,12 +100,13 @@ def fit_pca(n_components: int, x: np.ndarray) -> PCA | None:
     return PCA(n_components).fit(x) if min(x.shape) <= PCA_LIMIT else None
 
 
-def train(model: Autoencoder, x: np.ndarray, quiet: bool, watchers: Sequence[Callable] = (), lines=True) -> None:
-    """Fit, with a bar on a terminal, or else with about ten `lines`; the watchers are called after each epoch, too."""
+def train(model: Any, *data: Any, quiet: bool, watchers: Sequence[Callable] = (), lines: bool = True) -> None:
+    """model.fit(*data), with a bar on a terminal, or else with about ten `lines`; the watchers are called after each
+    epoch, too."""
     bar = not quiet and sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None
     tellers = () if bar or quiet or not lines else (epoch_line(model.epochs),)
     model.set_params(verbose=bar, callbacks=(*tellers, *watchers))
-    model.fit(x)
+    model.fit(*data)
     model.set_params(verbose=False, callbacks=())
 
 
@@ -182,7 +184,7 @@ def advice(data: Dataset) -> str:
     )
 
 
-def trained(model: Autoencoder) -> str:
+def trained(model: NetworkEstimator) -> str:
     history = model.history_
     last = [f"{label} {history[name][-1]:.4g}" for name, label in LOSS_NAMES.items() if history.get(name)]
     if model.patience and last:

@@ -93,7 +93,7 @@ def search(
     for combination in combinations:
         model = variant(base, combination)
         try:
-            train.train(model, x, quiet, lines=False)
+            train.train(model, x, quiet=quiet, lines=False)
         except NotFiniteError as error:
             failure = error
             table.append({**combination, "validation_loss": None, "epochs": 0, "seconds": 0.0})

@@ -91,6 +91,29 @@ def read_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> 
         return np.lib.format.read_array(stream, allow_pickle=False)
 
 
+def read_lines(path: str | os.PathLike[str]) -> tuple[list[str], list[str] | None]:
+    """(lines, keywords or None) of a text file in UTF-8: a line each, or keyword<TAB>line in all of them.
+
+    Empty lines are skipped. Line ends may be those of any system.
+    """
+    path, lines, keywords = Path(path), list[str](), list[str]()
+    with opened(path, "text file in UTF-8") as file, io.TextIOWrapper(file, encoding="utf-8-sig") as text:
+        for number, line in enumerate(text, 1):
+            if "\0" in line:
+                raise BadFile(path, f"text in line {number}", "NUL characters", "Save it as UTF-8.")
+            if not line.strip():
+                continue
+            keyword, tab, rest = line.partition("\t")
+            if (lines and bool(tab) != bool(keywords)) or (tab and not (keyword.strip() and rest.strip())):
+                wanted = "a keyword, a tab and a line" if tab or keywords else "no tab, as in the lines before,"
+                raise BadFile(path, f"{wanted} in line {number}", repr(line.rstrip("\n")[:60]))
+            lines.append(rest if tab else line)
+            keywords += [keyword] if tab else []
+    if not lines:
+        raise BadFile(path, "lines of text", "none")
+    return lines, keywords or None
+
+
 def read_csv(path: Path, random_state: int | None = 0, label: str | None = None) -> Dataset:
     """A table of numbers, one example a row, separated by commas, semicolons or tabs, in UTF-8.
 

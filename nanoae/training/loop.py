@@ -17,6 +17,7 @@ from nanoae.engine.optim import Optimizer
 from nanoae.training.progress import progress
 
 EVALUATION_ROWS = 1024  # rows per forward outside training: large enough for BLAS, small enough to stay in cache
+EVALUATION_NUMBERS = 1 << 22  # in their outputs: fewer rows where one is a whole line of scores over all words
 
 History = dict[str, list[float]]
 Callback = Callable[["Trainer", dict[str, float]], object]
@@ -34,7 +35,8 @@ def evaluate(
     A loss that sums over a batch takes batches of `batch_size`, that of the training: else the two compare apples to
     heaps of them.
     """
-    total, rows = 0.0, batch_size if loss.reduction == "sum" else EVALUATION_ROWS
+    rows = min(EVALUATION_ROWS, max(1, EVALUATION_NUMBERS // math.prod(network.output_shape)))
+    total, rows = 0.0, batch_size if loss.reduction == "sum" else rows
     for start in range(0, len(x), rows):
         batch = x[start : start + rows]
         if batch.dtype != network.dtype or scale != 1.0:

@@ -1,0 +1,393 @@
+"""TextVAE: lines of text, through a code of a few numbers, and new lines out of it."""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from nanoae.autoencoders.bottleneck import Gaussian
+from nanoae.autoencoders.contract import all_or_nothing, as_numbers, check_finite, seed_of
+from nanoae.autoencoders.network_estimator import NetworkEstimator
+from nanoae.autoencoders.teacher import Teacher
+from nanoae.autoencoders.vocabulary import END, UNITS, Vocabulary
+from nanoae.engine.embedding import Embedding
+from nanoae.engine.losses import SoftmaxCrossEntropy
+from nanoae.engine.recurrent import GRU
+from nanoae.engine.steps import EachStep, LastStep
+
+NUMBERS = 1 << 22  # scores at a time outside training: 16 MB of float32
+
+Choice = Callable[[np.ndarray], np.ndarray]  # scores (N, V) -> word numbers (N,)
+
+
+class TextVAE(NetworkEstimator):
+    """A variational autoencoder of lines of text (Bowman et al. 2016, "Generating sentences from a continuous space").
+
+    words -> Embedding -> GRU, its state at the line's end -> Linear -> Gaussian -> code z (N, K)
+    -> Teacher (the word before, the keyword and z at each step) -> GRU -> Linear -> softmax over the words
+
+    The loss of a line is in nats: the cross-entropy of its words and its end, plus beta KL(code ‖ prior).
+
+    code_size            K, >= 1
+    state_size           of both GRUs
+    embedding_size       length of a word's vector
+    tokens               what a line is made of: "words", "characters", or "auto": characters where most lines have no
+                         space. Any script will do
+    max_words            the most frequent ones are learned, the others are no words: not learned, never said
+    max_length           of a line, in tokens: what is longer is cut, with a warning
+    word_dropout         share of the words that the decoder is not told in training, so that the code has to tell them
+    beta, warm_up, free_bits   of the Gaussian bottleneck; warm_up in steps
+
+    optimizer, learning_rate, weight_decay, batch_size, epochs, initializer, bias_initializer, validation_fraction,
+    patience, callbacks, backend, dtype, random_state, verbose: as those of Autoencoder.
+
+    After fit: network_, history_, code_size_, vocabulary_ (a Vocabulary), keywords_ (a tuple, empty where fit had
+    none), n_features_in_ (the numbers in a row: start, words, end), interrupted_.
+
+    >>> model = TextVAE(random_state=0).fit(lines, keywords)
+    >>> model.generate(10, keyword="coffee", temperature=0.8, random_state=0)
+    """
+
+    def __init__(
+        self,
+        code_size=32,
+        state_size=128,
+        embedding_size=32,
+        *,
+        tokens="auto",
+        max_words=5000,
+        max_length=100,
+        word_dropout=0.3,
+        beta=1.0,
+        warm_up=1000,
+        free_bits=0.0,
+        optimizer="adam",
+        learning_rate=3e-3,
+        weight_decay=0.0,
+        batch_size=64,
+        epochs=30,
+        initializer="glorot_uniform",
+        bias_initializer="zeros",
+        validation_fraction=0.0,
+        patience=None,
+        callbacks=(),
+        backend="auto",
+        dtype="float32",
+        random_state=None,
+        verbose=False,
+    ):
+        self.code_size = code_size
+        self.state_size = state_size
+        self.embedding_size = embedding_size
+        self.tokens = tokens
+        self.max_words = max_words
+        self.max_length = max_length
+        self.word_dropout = word_dropout
+        self.beta = beta
+        self.warm_up = warm_up
+        self.free_bits = free_bits
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.initializer = initializer
+        self.bias_initializer = bias_initializer
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.callbacks = callbacks
+        self.backend = backend
+        self.dtype = dtype
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # ---------------------------------------------------------------- building
+
+    def _layers(self, input_shape):
+        words = Embedding(len(self.vocabulary_), self.embedding_size)
+        code = [words, self._gru(), LastStep(words), self._linear(2 * self.code_size), self._bottleneck()]
+        teacher = Teacher(words, self.embedding_size, self.word_dropout)
+        return code, [teacher, self._gru(), EachStep(self._linear(len(self.vocabulary_)))]
+
+    def _gru(self) -> GRU:
+        return GRU(self.state_size, init=self.initializer, bias_init=self.bias_initializer)
+
+    def _bottleneck(self) -> Gaussian:
+        return Gaussian(self.beta, self.warm_up, self.free_bits)
+
+    def _criterion(self):
+        return SoftmaxCrossEntropy("batch", ignore=0)
+
+    def _widths(self):
+        names = ("embedding_size", "state_size", "max_words", "max_length", "code_size")
+        return {name: getattr(self, name) for name in names}
+
+    def _check_parameters(self):
+        super()._check_parameters()
+        if self.tokens not in ("auto", *UNITS):
+            raise ValueError(f"TextVAE: expected tokens out of auto, {', '.join(UNITS)}, got {self.tokens!r}.")
+        self._bottleneck()
+        if not 0 <= self.word_dropout < 1:
+            raise ValueError(f"TextVAE: expected word_dropout in [0, 1), got {self.word_dropout!r}.")
+
+    # ---------------------------------------------------------------- training
+
+    def build(self, lines, keywords=None):
+        """The vocabulary of these lines and the untrained network for them: for `summary`, or a gradient check."""
+        self._check_parameters()
+        lines, keywords = checked(lines, keywords)
+        self.vocabulary_ = Vocabulary.learn(lines, keywords, self.tokens, self.max_words)
+        longest = max(len(self.vocabulary_.cut(line)) for line in lines)
+        self.remember((min(longest, self.max_length) + 2,), None)
+        self._build((self.n_features_in_,))
+        return self
+
+    @all_or_nothing
+    def fit(self, lines, keywords=None, validation_data=None):
+        """Learn from lines (N strings), afresh; keywords (N strings) make it conditional.
+
+        validation_data   (lines, keywords) or lines, to measure the cross-entropy on after each epoch
+
+        Raises ValueError for what is no list of lines; NotFiniteError where training diverges.
+        """
+        X = self.build(lines, keywords)._rows(lines, keywords)
+        validation = None
+        if validation_data is not None:
+            validation = self._rows(*(validation_data if isinstance(validation_data, tuple) else (validation_data,)))
+        elif self.validation_fraction:
+            kept, held = self._hold_out(len(X))
+            X, validation = X[kept], X[held]
+        self._train(X, X[:, 1:], None if validation is None else (validation, validation[:, 1:]))
+        return self
+
+    # ---------------------------------------------------------------- lines and rows
+
+    @property
+    def keywords_(self) -> tuple[str, ...]:
+        return tuple(filter(None, self.vocabulary_.starts))
+
+    def _rows(self, lines, keywords=None) -> np.ndarray:
+        """The rows of a user's lines, (N, T + 1), once their keywords are known to be known."""
+        self.check_fitted()
+        lines, keywords = checked(lines, keywords)
+        return self.vocabulary_.encode(lines, self._known(keywords), self.n_features_in_)
+
+    def _known(self, keywords: list[str] | None) -> list[str] | None:
+        """`keywords`; ValueError where the model has other ones, or none, or wants some."""
+        if (keywords is None) == bool(self.keywords_):
+            wanted = (
+                f"keywords, as fit had: {some(self.keywords_)}" if self.keywords_ else "no keywords, as fit had none"
+            )
+            raise ValueError(f"TextVAE: expected {wanted}; got {'none' if keywords is None else some(keywords)}.")
+        for keyword in keywords or ():
+            if keyword not in self.vocabulary_.start_numbers:
+                raise ValueError(unseen(keyword, self.keywords_))
+        return keywords
+
+    # ---------------------------------------------------------------- codes
+
+    def transform(self, lines, keywords=None) -> np.ndarray:
+        """The codes (N, K) of lines: the means."""
+        return self._run(self._rows(lines, keywords), 0, self._n_encoder)
+
+    def inverse_transform(self, X, keywords=None) -> list[str]:
+        """The likeliest lines of codes X (N, K), word after word."""
+        self.check_fitted()
+        codes = np.ascontiguousarray(as_numbers(X, "TextVAE"), self.dtype)
+        if codes.ndim != 2 or codes.shape[1] != self.code_size_:
+            raise ValueError(f"TextVAE: expected codes of shape (N, {self.code_size_}), got {codes.shape}.")
+        check_finite(codes, "TextVAE")
+        starts = self._known(keywords) or [""] * len(codes)
+        if len(starts) != len(codes):
+            raise ValueError(f"TextVAE: expected as many keywords as codes, got {len(starts)} and {len(codes)}.")
+        return self.vocabulary_.decode(self._speak(codes, starts, likeliest))
+
+    def reconstruct(self, lines, keywords=None) -> list[str]:
+        """The lines (N) as they come back through their codes."""
+        self.check_fitted()
+        lines, keywords = checked(lines, keywords)
+        return self.inverse_transform(self.transform(lines, keywords), keywords)
+
+    def generate(
+        self, count=10, keyword: str | Sequence[str] | None = None, temperature=1.0, random_state=None
+    ) -> list[str]:
+        """`count` new lines, from codes z ~ N(0, 1).
+
+        keyword       what they are about; or one for each line; None: keywords drawn from the known ones
+        temperature   >= 0: each word is drawn with softmax(scores / temperature); 0 takes the likeliest
+        random_state  None, or an int for the same lines again
+        """
+        self.check_fitted()
+        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
+            raise ValueError(f"TextVAE: expected count, a whole number >= 1, got {count!r}.")
+        if not (isinstance(temperature, (int, float, np.number)) and 0 <= temperature < np.inf):
+            raise ValueError(f"TextVAE: expected a finite temperature >= 0, got {temperature!r}.")
+        rng = np.random.default_rng(seed_of(random_state))
+        if keyword is None:
+            starts = [str(start) for start in rng.choice(self.vocabulary_.starts, count)]
+        else:
+            starts = self._known([keyword] * count if isinstance(keyword, str) else list(keyword)) or []
+        if len(starts) != count:
+            raise ValueError(f"TextVAE: expected one keyword, or {count}, got {len(starts)}.")
+        codes = rng.standard_normal((count, self.code_size_)).astype(self.dtype)
+        return self.vocabulary_.decode(self._speak(codes, starts, drawer(float(temperature), rng)))
+
+    def _speak(
+        self, codes: np.ndarray, starts: Sequence[str], choose: Callable[[np.ndarray], np.ndarray]
+    ) -> np.ndarray:
+        """Word numbers (N, T) of codes (N, K): at each step choose(scores (N, V)) gives the words (N,)."""
+        first = np.array([self.vocabulary_.start_numbers[start] for start in starts])
+        parts = blocks(len(codes), len(self.vocabulary_))
+        return np.concatenate([self._continue(codes[part], first[part], choose) for part in parts])
+
+    def _continue(self, codes: np.ndarray, first: np.ndarray, choose: Choice) -> np.ndarray:
+        layers: list[Any] = self.network_.layers[self._n_encoder :]
+        ops, (teacher, gru, head) = self.network_.ops, layers
+        sayable = np.arange(len(self.vocabulary_)) >= self.vocabulary_.first_word
+        sayable[END] = True
+        z, start, state = ops.to_device(codes), ops.to_device(first), None
+        said, words, ended = (
+            np.zeros((len(codes), self.n_features_in_ - 1), np.int64),
+            first,
+            np.zeros(len(codes), bool),
+        )
+        for step in range(said.shape[1]):
+            states = gru.forward(teacher.tell(z, ops.to_device(words)[:, None], start), h=state)
+            state = states[:, 0]
+            scores = ops.to_numpy(head.forward(states))[:, 0].astype(np.float64)
+            words = said[:, step] = np.where(ended, 0, choose(np.where(sayable, scores, -np.inf)))
+            ended |= words == END
+            if ended.all():
+                break
+        return said
+
+    # ---------------------------------------------------------------- how good it is
+
+    def _bound(self, X: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(cross-entropy (n, T) of each word, 0 at padding; KL (n, K) of each unit), in nats, a block of lines each.
+
+        z is drawn once, from noise that random_state decides, so that the bound is the same at each call.
+        """
+        net, ops, code = self.network_, self.network_.ops, self.code_size_
+        rng = np.random.default_rng(seed_of(self.random_state) or 0)
+        for part in blocks(len(X), int(np.prod(net.output_shape))):
+            rows = ops.to_device(X[part])
+            moments = ops.to_numpy(net.forward(rows, stop=self._n_encoder - 1)).astype(np.float64)
+            mu, logvar = moments[:, :code], moments[:, code:]
+            z = mu + np.exp(logvar / 2) * rng.standard_normal(mu.shape)
+            y = ops.to_numpy(net.forward(ops.to_device(z, self.dtype), start=self._n_encoder)).astype(np.float64)
+            y -= y.max(axis=2, keepdims=True)
+            targets = X[part, 1:]
+            right = np.take_along_axis(y, targets[:, :, None], axis=2)[:, :, 0]
+            yield (
+                (np.log(np.exp(y).sum(axis=2)) - right) * (targets != 0),
+                (mu**2 + np.exp(logvar) - 1 - logvar) / 2,
+            )
+
+    def score_samples(self, lines, keywords=None) -> np.ndarray:
+        """The ELBO of each line (N,), in nats: log p(line | keyword) is at least that."""
+        X = self._rows(lines, keywords)
+        return np.concatenate([-nats.sum(axis=1) - kl.sum(axis=1) for nats, kl in self._bound(X)])
+
+    def score(self, lines, keywords=None) -> float:
+        """The mean ELBO of lines, in nats: higher is better."""
+        return float(self.score_samples(lines, keywords).mean())
+
+    def evaluate(self, lines, keywords=None) -> dict[str, float]:
+        """How well lines are told and given back; words that are not known count for nothing.
+
+        elbo            nats per line, a lower bound on log p
+        cross_entropy   nats per token (a word, a character, the line's end), told the ones before and the code
+        perplexity      e^(-ELBO per token)
+        kl              nats per line: what the code tells about it
+        active_units    units of the code that tell 0.01 nats or more
+        token_accuracy  share of the tokens that are right, and in their place, in the reconstructions
+        exact_lines     share of the lines that come back word for word
+        """
+        X = self._rows(lines, keywords)
+        nats, kl = (np.concatenate(some) for some in zip(*self._bound(X), strict=True))
+        starts = [self.vocabulary_.starts[row[0] - 2] for row in X]
+        again = self._speak(self._run(X, 0, self._n_encoder), starts, likeliest)
+        words = X[:, 1:] != 0
+        elbo, tokens = -(nats.sum() + kl.sum()) / len(X), int(words.sum())
+        right = (again == X[:, 1:]) | ~words
+        return {
+            "elbo": float(elbo),
+            "cross_entropy": float(nats.sum() / tokens),
+            "perplexity": float(np.exp(-elbo * len(X) / tokens)),
+            "kl": float(kl.sum() / len(X)),
+            "active_units": int((kl.mean(axis=0) >= 0.01).sum()),
+            "token_accuracy": float((right & words).sum() / tokens),
+            "exact_lines": float(right.all(axis=1).mean()),
+        }
+
+    # ---------------------------------------------------------------- keeping
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.string = False, True
+        return tags
+
+    def to_file(self):
+        facts, arrays = super().to_file()
+        vocabulary = self.vocabulary_
+        facts["vocabulary"] = {"words": vocabulary.words, "starts": vocabulary.starts, "unit": vocabulary.unit}
+        return facts, arrays
+
+    def from_file(self, header, arrays):
+        self.vocabulary_ = Vocabulary(**header["vocabulary"])
+        super().from_file(header, arrays)
+
+
+def blocks(n: int, numbers: int) -> list[slice]:
+    """Parts of 0 .. n-1 whose rows of `numbers` scores are NUMBERS together, or one row."""
+    rows = max(1, NUMBERS // numbers)
+    return [slice(start, start + rows) for start in range(0, n, rows)]
+
+
+def likeliest(scores: np.ndarray) -> np.ndarray:
+    return scores.argmax(axis=1)
+
+
+def drawer(temperature: float, rng: np.random.Generator) -> Choice:
+    """Draws from softmax(scores / temperature): the largest of scores / temperature + Gumbel noise (Gumbel 1954)."""
+
+    def draw(scores: np.ndarray) -> np.ndarray:
+        better = (scores - scores.max(axis=1, keepdims=True)) / max(temperature, 1e-9)
+        return likeliest(better + (rng.gumbel(size=scores.shape) if temperature else 0))
+
+    return draw
+
+
+def checked(lines, keywords) -> tuple[list[str], list[str] | None]:
+    """Lines and keywords, composed (NFC) and with single spaces; ValueError where they are not as many full texts."""
+    lines, keywords = cleaned("lines", lines), None if keywords is None else cleaned("keywords", keywords)
+    if keywords is not None and len(lines) != len(keywords):
+        raise ValueError(f"TextVAE: expected a keyword for each line, got {len(keywords)} for {len(lines)} lines.")
+    return lines, keywords
+
+
+def cleaned(name: str, texts) -> list[str]:
+    if isinstance(texts, (str, bytes)) or not hasattr(texts, "__len__") or len(texts) == 0:
+        raise ValueError(f"TextVAE: expected {name}, a list of one text or more, got {texts!r:.60}.")
+    for i, text in enumerate(texts):
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"TextVAE: expected {name} that are texts and not empty, got {text!r} at place {i}.")
+    return [" ".join(unicodedata.normalize("NFC", text).split()) for text in texts]
+
+
+def unseen(keyword: str, known: Sequence[str]) -> str:
+    """What to say about a keyword that fit has not seen."""
+    near = difflib.get_close_matches(keyword.casefold(), [k.casefold() for k in known], n=3, cutoff=0.6)
+    nearest = [k for name in near for k in known if k.casefold() == name]
+    hint = f"Did you mean {' or '.join(nearest)}?" if nearest else f"It knows {some(known)}."
+    return f"TextVAE: expected a keyword that fit has seen, got {keyword!r}. {hint}"
+
+
+def some(texts: Sequence[str]) -> str:
+    """a, b, c and 7 more"""
+    return ", ".join(texts[:8]) + (f" and {len(texts) - 8} more" if len(texts) > 8 else "")

@@ -1,0 +1,175 @@
+"""`nanoae text train` and `nanoae text generate`: learn lines of text, and write new ones."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+import nanoae
+from nanoae import TextVAE
+from nanoae.autoencoders.text import some
+from nanoae.cli import train as trainer
+from nanoae.cli.output import run_folder, whole_file
+from nanoae.cli.settings import seed
+from nanoae.cli.train import speaker
+from nanoae.data.files import read_lines
+from nanoae.data.slogans import draw_slogans
+from nanoae.engine.part import describe
+
+HELD_OUT = 0.1  # share of the lines that the model is tested on
+RUNS = Path("runs", "text")  # -1, -2, ...: what train writes, and where generate looks for the newest
+EXAMPLES = """\
+examples:
+  nanoae text train                                   slogans of a grammar that comes with nanoae: about a minute
+  nanoae text train lines.txt                         a file of your own, one line a slogan, in any script
+  nanoae text train slogans.tsv --out my-slogans      keyword<TAB>slogan in each line: conditional on the keyword
+  nanoae text generate --keyword coffee --count 10 --temperature 0.8
+  nanoae text generate my-slogans --seed 1            the model in a folder of yours, the same lines again
+"""
+SETTINGS = {  # option -> (type, help)
+    "epochs": (int, "passes over the lines"),
+    "code_size": (int, "numbers in a line's code"),
+    "state_size": (int, "size of the two GRUs' states"),
+    "tokens": (str, "words, characters, or auto: characters where most lines have no space"),
+    "max_length": (int, "longest line, in words or characters; what is longer is cut"),
+    "word_dropout": (float, "share of the words that the decoder is not told in training"),
+    "beta": (float, "weight of the KL divergence: less of it makes codes that tell more"),
+    "learning_rate": (float, "size of a step"),
+    "batch_size": (int, "lines per step"),
+    "backend": (str, "numpy, cupy (an NVIDIA GPU), or auto"),
+}
+
+
+def add_to(commands) -> None:
+    about = "a variational autoencoder of lines of text, and new lines out of it"
+    parser = commands.add_parser(
+        "text", help=about, description=f"TextVAE: {about}.", epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter
+    )  # fmt: skip
+    parser.set_defaults(run=lambda args: parser.print_help() or 2)
+    actions = parser.add_subparsers(metavar="train|generate", title="actions")
+
+    options = actions.add_parser(
+        "train",
+        help="learn the lines of a file",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Learns lines, tests the model on a tenth of them that it has not seen, and writes runs/text-1/: "
+        "model.npz, metrics.csv (a row per epoch), config.json (settings and results).",
+    )
+    options.add_argument(
+        "file", metavar="FILE", type=Path, nargs="?",
+        help="UTF-8, one line a slogan, or keyword<TAB>slogan (default: slogans of a grammar)"
+    )  # fmt: skip
+    options.add_argument("--out", metavar="DIR", type=Path, help="the new folder to write (default: runs/text-N)")
+    options.add_argument("--quiet", action="store_true", help="print the result only")
+    options.add_argument("--seed", type=seed, default=0, metavar="N", help="decides everything random (default: 0)")
+    group = options.add_argument_group("settings")
+    for name, (kind, text) in SETTINGS.items():
+        group.add_argument(
+            "--" + name.replace("_", "-"), dest=name, type=kind, default=argparse.SUPPRESS,
+            metavar="NAME" if kind is str else "N" if kind is int else "X", help=text
+        )  # fmt: skip
+    options.set_defaults(run=train)
+
+    options = actions.add_parser(
+        "generate", help="write new lines", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument(
+        "model", metavar="MODEL", type=Path, nargs="?",
+        help="a model.npz, or the folder that holds one (default: the newest in runs/)"
+    )  # fmt: skip
+    options.add_argument("--keyword", metavar="WORD", help="what the lines are about (default: one of the known each)")
+    options.add_argument("--count", type=int, default=10, metavar="N", help="how many (default: 10)")
+    options.add_argument(
+        "--temperature", type=float, default=0.8, metavar="X",
+        help="0 takes the likeliest word each time, more is more daring (default: 0.8)"
+    )  # fmt: skip
+    options.add_argument("--seed", type=seed, metavar="N", help="the same lines again (default: new ones)")
+    options.add_argument("--backend", default="auto", metavar="NAME", help="numpy, cupy or auto")
+    options.set_defaults(run=generate)
+
+
+def train(args: argparse.Namespace) -> int:
+    lines, keywords = read_lines(args.file) if args.file else draw_slogans()
+    settings = {name: getattr(args, name) for name in SETTINGS if hasattr(args, name)}
+    with run_folder(args.out or RUNS, args.out is None) as folder:
+        learned, held = halves(lines, keywords, args.seed)
+        say = speaker(args)
+        model = TextVAE(random_state=args.seed, **settings).build(*learned)
+        say(f"device  {model.network_.ops.describe()}\n{about(args.file, model, learned[0])}\n")
+        trainer.train(model, *learned, quiet=args.quiet)
+        say(trainer.trained(model))
+        model.save(folder / "model.npz")
+        trainer.write_metrics(folder / "metrics.csv", model.history_)
+        results = model.evaluate(*(held or learned))
+        whose = f"{len(held[0]):,} held-out lines" if held else "the lines learned, being so few"
+        write_config(folder / "config.json", args, model, {whose: results})
+        print(verdict(whose, results))
+        for line in model.generate(5, temperature=0.8, random_state=args.seed):
+            say(f"  {line}")
+        print(f"written to {folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
+    return 130 if model.interrupted_ else 0
+
+
+def halves(lines: list[str], keywords: list[str] | None, random_state: int):
+    """((lines, keywords) to learn from, (lines, keywords) held out or None where there are few): what is held out has
+    keywords that are also learned."""
+    order = np.random.default_rng(random_state).permutation(len(lines)).tolist()
+    n_held = round(HELD_OUT * len(lines))
+
+    def part(rows: list[int]) -> tuple[list[str], list[str] | None]:
+        return [lines[i] for i in rows], keywords and [keywords[i] for i in rows]
+
+    learned = part(order[n_held:])
+    known = set(learned[1] or ())
+    held = part([i for i in order[:n_held] if keywords is None or keywords[i] in known])
+    return learned, held if held[0] else None
+
+
+def about(file: Path | None, model: TextVAE, lines: list[str]) -> str:
+    words, unit = model.vocabulary_.words, model.vocabulary_.unit
+    name = file.name if file else "slogans of the grammar"
+    keywords = f", with {len(model.keywords_)} keywords: {some(model.keywords_)}" if model.keywords_ else ""
+    return (
+        f"text    {name}: {len(lines):,} lines to learn of {len(words):,} different {unit}{keywords}\n"
+        f"model   {model.network_.theta.size:,} parameters"
+    )
+
+
+def verdict(whose: str, result: dict[str, float]) -> str:
+    return (
+        f"{whose}: ELBO {result['elbo']:.2f} nats a line, perplexity {result['perplexity']:.2f}; the code tells "
+        f"{result['kl']:.2f} nats, in {result['active_units']} units; from it come back "
+        f"{result['token_accuracy']:.1%} of the tokens and {result['exact_lines']:.1%} of the lines"
+    )
+
+
+def write_config(path: Path, args: argparse.Namespace, model: TextVAE, results: dict[str, dict[str, float]]) -> None:
+    settings = {k: describe(v) for k, v in model.get_params().items() if k not in ("callbacks", "verbose")}
+    config = {"command": ["nanoae", *args.argv], "settings": settings, "results": results}
+    with whole_file(path) as part:
+        part.write_text(json.dumps(config, indent=2) + "\n")
+
+
+def generate(args: argparse.Namespace) -> int:
+    path = args.model or newest()
+    model = nanoae.load(path / "model.npz" if path.is_dir() else path, backend=args.backend)
+    if not isinstance(model, TextVAE):
+        raise ValueError(f"{path}: expected a TextVAE, got a {type(model).__name__}. `nanoae text train` makes one.")
+    for line in model.generate(args.count, args.keyword, args.temperature, args.seed):
+        print(line)
+    return 0
+
+
+def newest() -> Path:
+    """The model that `text train` wrote last."""
+    models = sorted(RUNS.parent.glob(f"{RUNS.name}-*/model.npz"), key=lambda path: path.stat().st_mtime)
+    if not models:
+        raise ValueError(
+            f"expected MODEL, or one in {RUNS}-1, got none. Run `nanoae text train` first: about a minute."
+        )
+    return models[-1]
