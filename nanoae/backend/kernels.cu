@@ -403,9 +403,9 @@ KERNEL normal(real* out, DRAW) {
 #define WINDOW integer C, integer H, integer W, integer N, integer OH, integer OW, \
     integer KH, integer KW, integer SH, integer SW, integer PH, integer PW
 
-// The step that meets pixel x with kernel position k, -1 if there is none
-__device__ integer step_at(integer x, integer k, integer S, integer P, integer steps) {
-    integer o = x + P - k;
+// The step that meets pixel x with kernel position k, -1 if there is none (int: 64 bits divide slowly)
+__device__ int step_at(int x, int k, int S, int P, int steps) {
+    int o = x + P - k;
     return o < 0 || o % S || o / S >= steps ? -1 : o / S;
 }
 
@@ -427,12 +427,13 @@ template <class Value> __device__ void sum_steps(Value value, real* x, real scal
     EACH_ROW(row, C * H) {
         integer h = row % H, c = row / H;
         EACH_IN_ROW(p, W * N) {
+            integer w = p / N, n = p % N;
             real sum = 0;
             for (integer i = 0; i < KH; i++) {
                 integer oh = step_at(h, i, SH, PH, OH);
                 for (integer j = 0; oh >= 0 && j < KW; j++) {
-                    integer ow = step_at(p / N, j, SW, PW, OW);
-                    if (ow >= 0) sum += value(c, i, j, oh, ow, p % N, row * W * N + p);
+                    integer ow = step_at(w, j, SW, PW, OW);
+                    if (ow >= 0) sum += value(c, i, j, oh, ow, n, row * W * N + p);
                 }
             }
             x[row * W * N + p] = scale * sum;
@@ -458,11 +459,12 @@ template <class Op> __device__ void reduce_windows(Op op, const real* x, real* y
     EACH_ROW(row, C * OH) {
         integer oh = row % OH, c = row / OH;
         EACH_IN_ROW(p, OW * N) {
+            integer ow = p / N, n = p % N;
             real value = start;
             for (integer i = 0; i < KH; i++)
                 for (integer j = 0; j < KW; j++) {
-                    integer h = SH * oh + i - PH, w = SW * integer(p / N) + j - PW;
-                    if (0 <= h && h < H && 0 <= w && w < W) value = op(value, x[((c * H + h) * W + w) * N + p % N]);
+                    integer h = SH * oh + i - PH, w = SW * ow + j - PW;
+                    if (0 <= h && h < H && 0 <= w && w < W) value = op(value, x[((c * H + h) * W + w) * N + n]);
                 }
             y[row * OW * N + p] = scale * value;
         }

@@ -98,7 +98,8 @@ class KernelOps(Ops):
             module = self._modules.get(dtype.char)
             if module is None:
                 source = Path(__file__).with_name("kernels.cu").read_text(encoding="utf-8")
-                module = self._compile(source, ("-std=c++17", f"-Dreal={FLOATS[dtype.char]}"))
+                ascii = source.encode("ascii", "replace").decode()  # CuPy writes it to a file in the system's encoding
+                module = self._compile(ascii, ("-std=c++17", f"-Dreal={FLOATS[dtype.char]}"))
                 self._modules[dtype.char] = module
             kernel = self._kernels[key] = module.get_function(name)
         kernel(grid, (THREADS,), tuple(map(argument, arguments)))
