@@ -83,6 +83,12 @@ def test_cross_entropy_of_sequences_leaves_the_padding_out(ops, dtype, device, c
     close(loss.backward(), factor * (dz * words[:, None]).reshape(z.shape))
 
 
+def test_the_cross_entropy_of_each_line(ops, dtype, device, close):
+    z, targets = rng.standard_normal((3, 5, 6)), LINES[:, 1:]
+    nats = SoftmaxCrossEntropy(ignore=0).build(ops, dtype).per_row(device(z), device(targets))
+    close(nats, [reference.cross_entropy(row[t != 0], t[t != 0])[0] for row, t in zip(z, targets, strict=True)], 5)
+
+
 @pytest.mark.parametrize("reduction", ["mean", "batch", "sum"])
 def test_targets_that_are_all_padding_cost_nothing(ops, dtype, device, reduction):
     loss = SoftmaxCrossEntropy(reduction, ignore=0).build(ops, dtype)

@@ -271,8 +271,20 @@ def test_the_bound_is_minus_cross_entropy_minus_kl(model):
     assert result == model.evaluate(LINES, KEYWORDS)
 
 
+def test_more_importance_samples_tighten_the_bound(model):
+    bounds = [model.score_samples(LINES, KEYWORDS, samples).mean() for samples in (None, 1, 50)]
+    assert bounds[0] < bounds[2] and bounds[1] < bounds[2]
+    with pytest.raises(ValueError, match="TextVAE: expected importance_samples"):
+        model.score_samples(LINES, KEYWORDS, 0)
+
+
+def test_a_line_scores_the_same_in_any_company(model):
+    alone = [model.score_samples([line], [word])[0] for line, word in zip(LINES, KEYWORDS, strict=True)]
+    np.testing.assert_allclose(alone, model.score_samples(LINES, KEYWORDS), rtol=1e-4)
+
+
 def test_the_cross_entropy_is_the_loss_at_the_same_codes():
-    """With a code that is certain (logvar = -100) the bound's cross-entropy is the loss the network is trained on."""
+    """Where the code is certain, logvar = -100, the cross-entropy is the loss that the network is trained on."""
     model = small(dtype="float64", epochs=2).fit(LINES)
     X, net = model._rows(LINES), model.network_
     net.layers[3].params["W"][:, 4:], net.layers[3].params["b"][4:] = 0, -100

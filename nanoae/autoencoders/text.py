@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.bottleneck import Gaussian
+from nanoae.autoencoders.bound import ACTIVE, Variational
 from nanoae.autoencoders.contract import all_or_nothing, as_numbers, check_finite, seed_of
-from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.teacher import Teacher
 from nanoae.autoencoders.vocabulary import END, UNITS, Vocabulary
 from nanoae.engine.embedding import Embedding
@@ -24,7 +23,7 @@ NUMBERS = 1 << 22  # scores at a time outside training: 16 MB of float32
 Choice = Callable[[np.ndarray], np.ndarray]  # scores (N, V) -> word numbers (N,)
 
 
-class TextVAE(NetworkEstimator):
+class TextVAE(Variational):
     """A variational autoencoder of lines of text (Bowman et al. 2016, "Generating sentences from a continuous space").
 
     words -> Embedding -> GRU, its state at the line's end -> Linear -> Gaussian -> code z (N, K)
@@ -40,7 +39,9 @@ class TextVAE(NetworkEstimator):
     max_words            the most frequent ones are learned, the others are no words: not learned, never said
     max_length           of a line, in tokens: what is longer is cut, with a warning
     word_dropout         share of the words that the decoder is not told in training, so that the code has to tell them
-    beta, warm_up, free_bits   of the Gaussian bottleneck; warm_up in steps
+    beta                 weight of the KL divergence: less of it makes codes that tell more about a line
+    warm_up              epochs in which that weight rises from 0 to beta
+    free_bits            nats that each unit of the code has free, on the mean of a batch
 
     optimizer, learning_rate, weight_decay, batch_size, epochs, initializer, bias_initializer, validation_fraction,
     patience, callbacks, backend, dtype, random_state, verbose: as those of Autoencoder.
@@ -63,7 +64,7 @@ class TextVAE(NetworkEstimator):
         max_length=100,
         word_dropout=0.3,
         beta=1.0,
-        warm_up=1000,
+        warm_up=10,
         free_bits=0.0,
         optimizer="adam",
         learning_rate=3e-3,
@@ -109,15 +110,12 @@ class TextVAE(NetworkEstimator):
 
     def _layers(self, input_shape):
         words = Embedding(len(self.vocabulary_), self.embedding_size)
-        code = [words, self._gru(), LastStep(words), self._linear(2 * self.code_size), self._bottleneck()]
+        code = [words, self._gru(), LastStep(words), self._linear(2 * self.code_size), self.bottleneck]
         teacher = Teacher(words, self.embedding_size, self.word_dropout)
         return code, [teacher, self._gru(), EachStep(self._linear(len(self.vocabulary_)))]
 
     def _gru(self) -> GRU:
         return GRU(self.state_size, init=self.initializer, bias_init=self.bias_initializer)
-
-    def _bottleneck(self) -> Gaussian:
-        return Gaussian(self.beta, self.warm_up, self.free_bits)
 
     def _criterion(self):
         return SoftmaxCrossEntropy("batch", ignore=0)
@@ -130,7 +128,7 @@ class TextVAE(NetworkEstimator):
         super()._check_parameters()
         if self.tokens not in ("auto", *UNITS):
             raise ValueError(f"TextVAE: expected tokens out of auto, {', '.join(UNITS)}, got {self.tokens!r}.")
-        self._bottleneck()
+        _ = self.bottleneck  # says what is wrong with beta or free_bits
         if not 0 <= self.word_dropout < 1:
             raise ValueError(f"TextVAE: expected word_dropout in [0, 1), got {self.word_dropout!r}.")
 
@@ -267,31 +265,14 @@ class TextVAE(NetworkEstimator):
 
     # ---------------------------------------------------------------- how good it is
 
-    def _bound(self, X: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """(cross-entropy (n, T) of each word, 0 at padding; KL (n, K) of each unit), in nats, a block of lines each.
+    def _repeat(self, samples):
+        words: Any = self.network_.layers[0]
+        words.words = words.words.repeat(samples, axis=0)
 
-        z is drawn once, from noise that random_state decides, so that the bound is the same at each call.
-        """
-        net, ops, code = self.network_, self.network_.ops, self.code_size_
-        rng = np.random.default_rng(seed_of(self.random_state) or 0)
-        for part in blocks(len(X), int(np.prod(net.output_shape))):
-            rows = ops.to_device(X[part])
-            moments = ops.to_numpy(net.forward(rows, stop=self._n_encoder - 1)).astype(np.float64)
-            mu, logvar = moments[:, :code], moments[:, code:]
-            z = mu + np.exp(logvar / 2) * rng.standard_normal(mu.shape)
-            y = ops.to_numpy(net.forward(ops.to_device(z, self.dtype), start=self._n_encoder)).astype(np.float64)
-            y -= y.max(axis=2, keepdims=True)
-            targets = X[part, 1:]
-            right = np.take_along_axis(y, targets[:, :, None], axis=2)[:, :, 0]
-            yield (
-                (np.log(np.exp(y).sum(axis=2)) - right) * (targets != 0),
-                (mu**2 + np.exp(logvar) - 1 - logvar) / 2,
-            )
-
-    def score_samples(self, lines, keywords=None) -> np.ndarray:
-        """The ELBO of each line (N,), in nats: log p(line | keyword) is at least that."""
+    def score_samples(self, lines, keywords=None, importance_samples=None) -> np.ndarray:
+        """A lower bound of log p(line | keyword) in nats for each line (N,); see `VariationalAutoencoder`."""
         X = self._rows(lines, keywords)
-        return np.concatenate([-nats.sum(axis=1) - kl.sum(axis=1) for nats, kl in self._bound(X)])
+        return self._bound(X, X[:, 1:], importance_samples)
 
     def score(self, lines, keywords=None) -> float:
         """The mean ELBO of lines, in nats: higher is better."""
@@ -304,23 +285,22 @@ class TextVAE(NetworkEstimator):
         cross_entropy   nats per token (a word, a character, the line's end), told the ones before and the code
         perplexity      e^(-ELBO per token)
         kl              nats per line: what the code tells about it
-        active_units    units of the code that tell 0.01 nats or more
+        active_units    units of the code whose mean varies over the lines by more than 0.01 (Burda 2016)
         token_accuracy  share of the tokens that are right, and in their place, in the reconstructions
         exact_lines     share of the lines that come back word for word
         """
         X = self._rows(lines, keywords)
-        nats, kl = (np.concatenate(some) for some in zip(*self._bound(X), strict=True))
-        starts = [self.vocabulary_.starts[row[0] - 2] for row in X]
-        again = self._speak(self._run(X, 0, self._n_encoder), starts, likeliest)
+        elbo, log_p, kl = (part.astype(np.float64) for part in self._elbo(X, X[:, 1:]))
+        codes = self._run(X, 0, self._n_encoder)
+        again = self._speak(codes, [self.vocabulary_.starts[start - 2] for start in X[:, 0]], likeliest)
         words = X[:, 1:] != 0
-        elbo, tokens = -(nats.sum() + kl.sum()) / len(X), int(words.sum())
-        right = (again == X[:, 1:]) | ~words
+        right, tokens = (again == X[:, 1:]) | ~words, int(words.sum())
         return {
-            "elbo": float(elbo),
-            "cross_entropy": float(nats.sum() / tokens),
-            "perplexity": float(np.exp(-elbo * len(X) / tokens)),
-            "kl": float(kl.sum() / len(X)),
-            "active_units": int((kl.mean(axis=0) >= 0.01).sum()),
+            "elbo": float(elbo.mean()),
+            "cross_entropy": float(-log_p.sum() / tokens),
+            "perplexity": float(np.exp(-elbo.sum() / tokens)),
+            "kl": float(kl.mean()),
+            "active_units": int((codes.var(axis=0, dtype=np.float64) > ACTIVE).sum()),
             "token_accuracy": float((right & words).sum() / tokens),
             "exact_lines": float(right.all(axis=1).mean()),
         }

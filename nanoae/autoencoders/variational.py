@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import math
-import zlib
-from collections.abc import Iterator
 
 import numpy as np
 
-from nanoae.autoencoders.bottleneck import Gaussian
+from nanoae.autoencoders.bound import ACTIVE, Variational
 from nanoae.autoencoders.condition import Condition, Conditioned
 from nanoae.autoencoders.contract import all_or_nothing
 from nanoae.autoencoders.estimator import Autoencoder
-from nanoae.backend import Array
-from nanoae.backend.layer_ops import LOGVAR_MAX
 from nanoae.engine.losses import BCE, GaussianNLL, Loss
-from nanoae.training.loop import EVALUATION_ROWS
-
-ACTIVE = 0.01  # variance over the data of a unit's mean, above which it tells something (Burda 2016)
 
 
-class VariationalAutoencoder(Autoencoder):
+class VariationalAutoencoder(Variational, Autoencoder):
     """Auto-encoding variational Bayes (Kingma & Welling 2014): x (N, D) -> q(z|x) = N(mu, e^logvar) -> p(x|z).
 
     It learns by minimising, in nats and averaged over the rows of a batch,
@@ -119,15 +112,6 @@ class VariationalAutoencoder(Autoencoder):
             )
         return BCE("batch") if self.likelihood == "bernoulli" else GaussianNLL(self.variance)
 
-    @property
-    def bottleneck(self) -> Gaussian:
-        return Gaussian(self.beta, 0, self.free_bits)
-
-    def _check_parameters(self):
-        super()._check_parameters()
-        if not self.warm_up >= 0:
-            raise ValueError(f"VariationalAutoencoder: expected warm_up >= 0 epochs, got {self.warm_up!r}.")
-
     def _layers(self, input_shape):
         code, rest = super()._layers(input_shape)
         if self.classes_ is None:
@@ -178,20 +162,6 @@ class VariationalAutoencoder(Autoencoder):
 
     def _pair(self, X, condition=None):
         return self._joined(X, condition), None if self.classes_ is None else X
-
-    def _make_trainer(self, rows, epochs):
-        trainer = super()._make_trainer(rows, epochs)
-        self._gaussian.warm_up = self.warm_up * math.ceil(rows / trainer.batch_size)
-        trainer.measure = self._validation_loss
-        return trainer
-
-    def _validation_loss(self, x: Array, t: Array | None, scale: float) -> float:
-        ops = self.network_.ops
-        return -float(self._elbo(ops.to_numpy(x), ops.to_numpy(x if t is None else t))[0].mean())
-
-    @property
-    def _gaussian(self) -> Gaussian:
-        return self.network_.layers[self._n_encoder - 1]  # type: ignore[return-value]
 
     # ---------------------------------------------------------------- conditions
 
@@ -248,17 +218,7 @@ class VariationalAutoencoder(Autoencoder):
         beside it.
         """
         inputs, X = self._checked(X, condition)
-        if importance_samples is None:
-            return self._elbo(inputs, X)[0]
-        if importance_samples < 1 or importance_samples != int(importance_samples):
-            raise ValueError(
-                f"{type(self).__name__}: expected importance_samples to be None or a whole number >= 1, "
-                f"got {importance_samples!r}."
-            )
-        lse = self.network_.ops.log_sum_exp
-        blocks = [log_p + ratio for log_p, _, ratio in self._terms(inputs, X, int(importance_samples))]
-        bounds = [self.network_.ops.to_numpy(lse(weights)) for weights in blocks]
-        return np.concatenate(bounds) - self.network_.dtype.type(math.log(importance_samples))
+        return self._bound(inputs, X, importance_samples)
 
     def evaluate(self, X, condition=None) -> dict[str, float]:
         """Over X (N, D), per row in nats: "loss" (minus the ELBO), "elbo" = "reconstruction" (E_q[log p(x|z)]) - "kl";
@@ -285,40 +245,9 @@ class VariationalAutoencoder(Autoencoder):
         X = self._check_X(X, check=self._check_range)
         return self._joined(X, condition), X
 
-    def _elbo(self, inputs: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(ELBO, log p(x|z), KL) for each row, (N,) each."""
-        to_numpy = self.network_.ops.to_numpy
-        terms = [(to_numpy(log_p)[:, 0], to_numpy(kl)) for log_p, kl, _ in self._terms(inputs, X, 1)]
-        log_p, kl = map(np.concatenate, zip(*terms, strict=True))
-        return log_p - kl, log_p, kl
-
-    def _terms(self, inputs: np.ndarray, X: np.ndarray, samples: int) -> Iterator[tuple[Array, Array, Array]]:
-        """For blocks of rows with S samples z of q(z|x) each, on the device:
-
-        log p(x|z) (N, S),   KL(q(z|x) ‖ N(0, I)) (N,),   log p(z) - log q(z|x) = Σ (noise² + logvar - z²) / 2  (N, S)
-        """
-        net, ops, k = self.network_, self.network_.ops, self.code_size_
-        block = max(1, EVALUATION_ROWS // samples)
-        for start in range(0, len(X), block):
-            rows = inputs[start : start + block]
-            stats = net.forward(ops.to_device(rows), stop=self._n_encoder - 1).repeat(samples, axis=0)
-            noise = ops.to_device(self._noise(rows, samples).reshape(-1, k), self.dtype)
-            std, z = ops.empty(noise.shape, net.dtype), ops.empty(noise.shape, net.dtype)
-            ops.reparametrise(stats, noise, std, out=z)
-            if isinstance(first := net.layers[0], Condition):
-                first.c = first.c.repeat(samples, axis=0)
-            y = net.forward(z, start=self._n_encoder)
-            log_p = -self._loss.per_row(y, ops.to_device(X[start : start + block]).repeat(samples, axis=0))
-            mu, logvar = stats[:, :k], stats[:, k:].clip(max=LOGVAR_MAX)
-            kl = (mu**2 + std**2 - 1 - logvar).sum(axis=1) / 2
-            ratio = (noise**2 + logvar - z**2).sum(axis=1) / 2
-            yield log_p.reshape(-1, samples), kl.reshape(-1, samples)[:, 0], ratio.reshape(-1, samples)
-
-    def _noise(self, rows: np.ndarray, samples: int) -> np.ndarray:
-        """N(0, 1) of shape (N, S, K), each row's from its own content: the same in any company, on any backend."""
-        seed = int(self.random_state) if isinstance(self.random_state, (int, np.integer)) else 0
-        shape = samples, self.code_size_
-        return np.array([np.random.default_rng([seed, zlib.crc32(row)]).standard_normal(shape) for row in rows])
+    def _repeat(self, samples):
+        if isinstance(first := self.network_.layers[0], Condition):
+            first.c = first.c.repeat(samples, axis=0)
 
     # ---------------------------------------------------------------- keeping
 

@@ -183,6 +183,11 @@ class SoftmaxCrossEntropy(Loss):
                 self.ops.scale_inplace(counts, len(t) / (self.ops.sum(counts) + 1e-30))
         return self.ops.softmax_cross_entropy(y, t, scale, out=out, weights=counts)
 
+    def elements(self, y, t):
+        right = self.ops.take_steps(y.reshape(t.size, -1, 1), t.reshape(-1), out=self.ops.empty((t.size, 1), y.dtype))
+        nats = self.ops.log_sum_exp(y) - right.reshape(t.shape)
+        return nats if self.ignore is None else nats * (t != self.ignore)
+
     def output(self, y, out):
         return self.ops.softmax(y, out=out)
 

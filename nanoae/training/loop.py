@@ -27,6 +27,11 @@ class NotFiniteError(FloatingPointError):
     """Training met a NaN or an infinity; the message says where, and what to try."""
 
 
+def rows_at_a_time(network: Sequential) -> int:
+    """Rows per forward outside training."""
+    return min(EVALUATION_ROWS, max(1, EVALUATION_NUMBERS // math.prod(network.output_shape)))
+
+
 def evaluate(
     network: Sequential, loss: Loss, x: Array, t: Array | None = None, scale: float = 1.0, batch_size: int = 256
 ) -> float:
@@ -35,8 +40,7 @@ def evaluate(
     A loss that sums over a batch takes batches of `batch_size`, that of the training: else the two compare apples to
     heaps of them.
     """
-    rows = min(EVALUATION_ROWS, max(1, EVALUATION_NUMBERS // math.prod(network.output_shape)))
-    total, rows = 0.0, batch_size if loss.reduction == "sum" else rows
+    total, rows = 0.0, batch_size if loss.reduction == "sum" else rows_at_a_time(network)
     for start in range(0, len(x), rows):
         batch = x[start : start + rows]
         if batch.dtype != network.dtype or scale != 1.0:

@@ -1,0 +1,113 @@
+"""Variational: what estimators with a Gaussian bottleneck share: a bound of log p(x), and how it is trained."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from nanoae.autoencoders.bottleneck import Gaussian
+from nanoae.autoencoders.network_estimator import NetworkEstimator
+from nanoae.backend import Array
+from nanoae.backend.layer_ops import LOGVAR_MAX
+from nanoae.training.loop import rows_at_a_time
+
+ACTIVE = 0.01  # variance over the data of a unit's mean, above which it tells something (Burda 2016)
+
+
+class Variational(NetworkEstimator):
+    """A network whose code comes out of a Gaussian, and whose loss is -log p(x|z) in nats, averaged over rows.
+
+    beta, free_bits   the bottleneck's
+    warm_up           epochs in which beta rises from 0; fractions of an epoch count, too
+    """
+
+    beta: Any
+    warm_up: Any
+    free_bits: Any
+
+    @property
+    def bottleneck(self) -> Gaussian:
+        return Gaussian(self.beta, 0, self.free_bits)
+
+    @property
+    def _gaussian(self) -> Gaussian:
+        return self.network_.layers[self._n_encoder - 1]  # type: ignore[return-value]
+
+    def _check_parameters(self):
+        super()._check_parameters()
+        if not self.warm_up >= 0:
+            raise ValueError(f"{type(self).__name__}: expected warm_up >= 0 epochs, got {self.warm_up!r}.")
+
+    def _make_trainer(self, rows, epochs):
+        trainer = super()._make_trainer(rows, epochs)
+        self._gaussian.warm_up = self.warm_up * math.ceil(rows / trainer.batch_size)
+        trainer.measure = self._validation_loss
+        return trainer
+
+    def _validation_loss(self, x: Array, t: Array | None, scale: float) -> float:
+        ops = self.network_.ops
+        return -float(self._elbo(ops.to_numpy(x), ops.to_numpy(x if t is None else t))[0].mean())
+
+    # ---------------------------------------------------------------- the bound
+
+    def _bound(self, inputs: np.ndarray, targets: np.ndarray, importance_samples: int | None) -> np.ndarray:
+        """A lower bound of log p(targets) in nats for each row of the network's inputs (N,).
+
+        importance_samples   None: the ELBO, with one sample of z a row and the KL in closed form. K: the importance
+                             weighted bound (Burda 2016), log 1/K Σ_k p(x|z_k) p(z_k) / q(z_k|x), which grows with K
+
+        The noise of a row follows from random_state and the row itself: a score is always the same, whatever rows stand
+        beside it.
+        """
+        if importance_samples is None:
+            return self._elbo(inputs, targets)[0]
+        if importance_samples < 1 or importance_samples != int(importance_samples):
+            raise ValueError(
+                f"{type(self).__name__}: expected importance_samples to be None or a whole number >= 1, "
+                f"got {importance_samples!r}."
+            )
+        lse = self.network_.ops.log_sum_exp
+        blocks = [log_p + ratio for log_p, _, ratio in self._terms(inputs, targets, int(importance_samples))]
+        bounds = [self.network_.ops.to_numpy(lse(weights)) for weights in blocks]
+        return np.concatenate(bounds) - self.network_.dtype.type(math.log(importance_samples))
+
+    def _elbo(self, inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(ELBO, log p(x|z), KL) for each row, (N,) each."""
+        to_numpy = self.network_.ops.to_numpy
+        terms = [(to_numpy(log_p)[:, 0], to_numpy(kl)) for log_p, kl, _ in self._terms(inputs, targets, 1)]
+        log_p, kl = map(np.concatenate, zip(*terms, strict=True))
+        return log_p - kl, log_p, kl
+
+    def _terms(self, inputs: np.ndarray, targets: np.ndarray, samples: int) -> Iterator[tuple[Array, Array, Array]]:
+        """For blocks of rows with S samples z of q(z|x) each, on the device:
+
+        log p(x|z) (N, S),   KL(q(z|x) ‖ N(0, I)) (N,),   log p(z) - log q(z|x) = Σ (noise² + logvar - z²) / 2  (N, S)
+        """
+        net, ops, k = self.network_, self.network_.ops, self.code_size_
+        block = max(1, rows_at_a_time(net) // samples)
+        for start in range(0, len(inputs), block):
+            rows = inputs[start : start + block]
+            stats = net.forward(ops.to_device(rows), stop=self._n_encoder - 1).repeat(samples, axis=0)
+            noise = ops.to_device(self._noise(rows, samples).reshape(-1, k), self.dtype)
+            std, z = ops.empty(noise.shape, net.dtype), ops.empty(noise.shape, net.dtype)
+            ops.reparametrise(stats, noise, std, out=z)
+            self._repeat(samples)
+            y = net.forward(z, start=self._n_encoder)
+            log_p = -self._loss.per_row(y, ops.to_device(targets[start : start + block]).repeat(samples, axis=0))
+            mu, logvar = stats[:, :k], stats[:, k:].clip(max=LOGVAR_MAX)
+            kl = (mu**2 + std**2 - 1 - logvar).sum(axis=1) / 2
+            ratio = (noise**2 + logvar - z**2).sum(axis=1) / 2
+            yield log_p.reshape(-1, samples), kl.reshape(-1, samples)[:, 0], ratio.reshape(-1, samples)
+
+    def _repeat(self, samples: int) -> None:
+        """What the encoder's layers remember of each row for the decoder's, `samples` times: here, nothing."""
+
+    def _noise(self, rows: np.ndarray, samples: int) -> np.ndarray:
+        """N(0, 1) of shape (N, S, K), each row's from its own content: the same in any company, on any backend."""
+        seed = int(self.random_state) if isinstance(self.random_state, (int, np.integer)) else 0
+        shape = samples, self.code_size_
+        return np.array([np.random.default_rng([seed, zlib.crc32(row)]).standard_normal(shape) for row in rows])
