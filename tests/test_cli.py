@@ -611,3 +611,70 @@ def test_a_reader_that_goes_away(tmp_path):
 def test_nothing_heavy_is_imported(tmp_path):
     check = "import sys, nanoae.cli; assert not {'matplotlib', 'tqdm', 'sklearn', 'PIL', 'cupy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True, cwd=tmp_path, env=environment())
+
+
+# ---------------------------------------------------------------- generate
+
+
+@pytest.fixture(scope="module")
+def drawers(tmp_path_factory, digits):
+    """Files of three models of the digits: plain, variational of two numbers, conditional."""
+    folder, labels = tmp_path_factory.mktemp("drawers"), nanoae.load_data("digits").y_train
+    settings = {"epochs": 1, "backend": "numpy", "random_state": 0}
+    nanoae.Autoencoder(3, (8,), **settings).fit(digits[0]).save(folder / "plain.npz")
+    nanoae.VariationalAutoencoder(2, (8,), **settings).fit(digits[0]).save(folder / "vae.npz")
+    nanoae.VariationalAutoencoder(2, (8,), **settings).fit(digits[0], condition=labels).save(folder / "cvae.npz")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "shape"),
+    [
+        ("vae", (), (64, 64)),
+        ("vae", ("--count", 3, "--temperature", 0.5), (3, 64)),
+        ("vae", ("--manifold",), (400, 64)),
+        ("vae", ("--traverse",), (22, 64)),
+        ("cvae", ("--condition", 7, "--count", 2), (2, 64)),
+        ("plain", ("--data", "digits", "--mixture", 3), (64, 64)),
+    ],
+)
+def test_generate(run, drawers, model, options, shape):
+    file = drawers / f"{model}.npz"
+    for suffix in (".npy", ".csv", ".png"):
+        code, out, err = run("generate", file, *options, "--out", f"drawn{suffix}")
+        assert (code, err) == (0, "") and f"{shape[0]} examples" in out, err
+    drawn = np.load("drawn.npy")
+    assert drawn.shape == shape and Path("drawn.png").read_bytes().startswith(b"\x89PNG")
+    np.testing.assert_allclose(np.loadtxt("drawn.csv", delimiter=","), drawn, rtol=1e-6)
+    run("generate", file, *options, "--out", "again.npy")
+    np.testing.assert_array_equal(np.load("again.npy"), drawn)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        ("plain", ("--out", "x.png"), "expected a prior to draw codes from"),
+        ("plain", ("--out", "x.png", "--mixture", 3), "--mixture N and --data NAME together"),
+        ("vae", ("--out", "x.gif"), "--out: expected a name that ends in .npy or .csv or .png, got x.gif"),
+        ("vae", ("--out", "x.npy", "--condition", 7), "--condition: expected none: this model is not conditional, got"),
+        (
+            "cvae",
+            ("--out", "x.npy", "--condition", 12),
+            "--condition: expected one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, got",
+        ),
+        ("cvae", ("--out", "x.npy"), "expected condition=, a label or one for each row"),
+        ("vae", ("--out", "x.npy", "--count", 0), "expected n >= 1"),
+    ],
+)
+def test_generate_tells_mistakes_in_one_line(run, drawers, tmp_path, model, options, message):
+    code, out, err = run("generate", drawers / f"{model}.npz", *options)
+    assert code == 2 and message in err and err.count("\n") == 1 and out == ""
+    assert not list(tmp_path.glob("*x.*"))
+
+
+def test_a_variational_autoencoder_is_told_in_nats(run, drawers):
+    code, out, _ = run("evaluate", drawers / "vae.npz", "--data", "digits")
+    assert code == 0
+    assert re.search(
+        r"test elbo -\d+\.\d\d nats \(reconstruction -\d+\.\d\d, KL \d+\.\d\d\), [012] units active   mse", out
+    )

@@ -8,6 +8,7 @@ tf1-20     784-500-300-20-300-500-784, the deep autoencoder of the TensorFlow 1 
            in PyTorch as here (--initializer truncated_normal --bias-initializer truncated_normal shows it)
 conv-2d    convolutions, to a code of two numbers that can be drawn as they are; five epochs on images in [-1, 1]
 conv-3d    the same with three
+vae-20     784-400-20, the variational autoencoder on grey values that PyTorch's examples have
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 from nanoae.autoencoders.conv import ConvAutoencoder
 from nanoae.autoencoders.estimator import Autoencoder
+from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.engine.losses import MSE
 
 DATA = "mnist"  # what they were published on
@@ -36,6 +38,7 @@ PRESETS: dict[str, Autoencoder] = {
     ),
     "conv-2d": ConvAutoencoder(2),
     "conv-3d": ConvAutoencoder(3),
+    "vae-20": VariationalAutoencoder(20, (400,)),
 }
 
 

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import nanoae
 from nanoae.backend import BackendError
 from nanoae.backend.blas import best_environment
-from nanoae.cli import gradcheck, info, model, text, train, tune
+from nanoae.cli import generate, gradcheck, info, model, text, train, tune
 from nanoae.training.loop import NotFiniteError
 
-COMMANDS = (train, tune, model, text, gradcheck, info)
+COMMANDS = (train, tune, model, generate, text, gradcheck, info)
 
 EPILOG = """\
 examples:
@@ -25,6 +25,7 @@ examples:
   nanoae evaluate runs/digits-1 --data digits            test error of a model, beside PCA's
   nanoae encode runs/digits-1 --data digits --out codes.csv
   nanoae reconstruct runs/digits-1 --data digits --out again.png
+  nanoae generate runs/vae-20-1 --out drawn.png          new examples, of a variational autoencoder or any other
   nanoae text train                                      lines of text; then: nanoae text generate --keyword coffee
   nanoae gradcheck --all                                 every hand-written gradient against finite differences
   nanoae info                                            versions, BLAS, threads, GPU, data folders

@@ -199,6 +199,11 @@ def verdict(
     """test mse 0.01234   PCA-8 0.02466"""
     loss = getattr(model, "loss", "mse")
     own = "" if loss == "mse" else f"{loss if isinstance(loss, str) else 'loss'} {result['loss']:.4g}   "
+    if "elbo" in result:
+        parts = (
+            "elbo {elbo:.2f} nats (reconstruction {reconstruction:.2f}, KL {kl:.2f}), {active_units} units active   "
+        )
+        own = parts.format_map(result)
     if baseline is None or of_pca is None:
         pca = "no PCA: the table is too large for it"
     else:
@@ -258,6 +263,8 @@ def draw(folder: Path, model: Autoencoder, baseline: PCA | None, data: Dataset, 
     labels = data.y_test if data.y_test is not None and data.y_test.ndim == 1 else None
     report.code_scatter(folder / FIGURES[2], codes, labels)
     report.code_histogram(folder / FIGURES[3], {"code": codes})
+    if model.prior_ is not None:
+        reconstructions(folder / "samples.png", {"drawn": model.sample(10, 0)}, data, data_options.black(model))
 
 
 def reconstructions(path: Path, rows: dict[str, np.ndarray], data: Dataset, black: float) -> None:

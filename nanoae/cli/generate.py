@@ -1,0 +1,101 @@
+"""`nanoae generate`: new rows and pictures out of a model that was saved."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nanoae.autoencoders.estimator import Autoencoder
+from nanoae.cli import data as data_options
+from nanoae.cli import model as models
+from nanoae.cli.settings import seed
+from nanoae.engine.part import Part
+
+STEPS = 11  # pictures in a traversal
+SIDE = 20  # of a manifold
+
+
+def add_to(commands) -> None:
+    parser = commands.add_parser(
+        "generate",
+        help="draw new examples from a model",
+        description="Decodes codes drawn from the model's prior: N(0, I) for a variational autoencoder, or a mixture "
+        "of Gaussians fitted on the codes of data, which any autoencoder can take.",
+        epilog="example: nanoae generate runs/vae-20-1 --count 100 --temperature 0.8 --out drawn.png",
+    )
+    parser.add_argument("model", metavar="MODEL", type=Path, help="a model.npz, or the folder that holds one")
+    parser.add_argument("--out", required=True, metavar="FILE", type=Path, help=".png for a picture, or .npy or .csv")
+    parser.add_argument("--count", type=int, default=64, metavar="N", help="how many (default: 64)")
+    parser.add_argument("--temperature", type=float, default=1.0, metavar="X", help="below 1: more typical ones")
+    parser.add_argument("--condition", metavar="LABEL", help="of a conditional model: what to draw")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="another one, other examples (default: 0)")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--manifold", action="store_true", help=f"the plane of codes of two, {SIDE} x {SIDE}, instead")
+    what.add_argument("--traverse", action="store_true", help="a strip for each number of the code instead")
+    parser.add_argument("--mixture", type=int, metavar="N", help="fit so many Gaussians on the codes of --data first")
+    parser.add_argument("--backend", default="auto", metavar="NAME", help="numpy, cupy or auto")
+    data_options.add_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    model = models.load(args)
+    if not isinstance(model, Autoencoder):
+        raise ValueError(f"MODEL: expected an autoencoder, got a {type(model).__name__}, which draws nothing.")
+    if (args.mixture is None) != (args.data is None):
+        raise ValueError("--mixture: expected --mixture N and --data NAME together, got one without the other.")
+    condition = chosen_condition(model, args.condition)
+    args.data = args.data or ""
+    with models.checked_output(args, (".npy", ".csv", ".png")) as part:
+        if args.mixture:
+            data = data_options.read(args)
+            rows = np.concatenate(data_options.parts(data, "train", model))
+            model.fit_prior(rows, args.mixture, random_state=args.seed, **condition)
+        drawn = draw(model, args, condition)
+        if args.out.suffix == ".png":
+            picture(part, model, args, drawn)
+        else:
+            drawn = drawn if args.out.suffix == ".npy" else drawn.reshape(len(drawn), -1)
+            models.write(part, args.out.suffix, drawn, None)
+    print(f"written to {args.out}: {len(drawn):,} examples drawn from {args.model}")
+    return 0
+
+
+def chosen_condition(model: Part, text: str | None) -> dict[str, Any]:
+    """--condition as the model's methods take it: its own label, whatever its type."""
+    if text is None:
+        return {}
+    labels = getattr(model, "classes_", None)
+    known = {} if labels is None else {str(label): label for label in labels.tolist()}
+    if text not in known:
+        told = f"one of {', '.join(known)}" if known else "none: this model is not conditional"
+        raise ValueError(f"--condition: expected {told}, got {text!r}.")
+    return {"condition": known[text]}
+
+
+def draw(model: Autoencoder, args: argparse.Namespace, condition: dict[str, Any]) -> np.ndarray:
+    if args.manifold:
+        return model.manifold(SIDE, **condition)
+    if args.traverse:
+        return np.concatenate([model.traverse(k, steps=STEPS, **condition) for k in range(model.code_size_)])
+    return model.sample(args.count, args.seed, args.temperature, **condition)
+
+
+def picture(path: Path, model: Autoencoder, args: argparse.Namespace, drawn: np.ndarray) -> None:
+    """A grid of images, or curves of the first ten rows where a row is no image."""
+    from nanoae import report
+
+    shape, side = model.input_shape_, math.isqrt(model.n_features_in_)
+    if len(shape) == 1 and side > 3 and side**2 == shape[0]:
+        shape = (side, side)
+    if args.traverse:
+        strips = drawn.reshape(-1, STEPS, *drawn.shape[1:])
+        report.image_rows(path, {f"code {k + 1}": strip for k, strip in enumerate(strips)}, shape, n=STEPS)
+    elif len(shape) == 1:
+        report.image_rows(path, {"drawn": drawn}, shape)
+    else:
+        report.image_grid(path, drawn, shape, SIDE if args.manifold else None)
