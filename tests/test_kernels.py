@@ -17,19 +17,23 @@ from nanoae.backend.layer_ops import Window
 SOURCE = Path(kernels.__file__).with_suffix(".cu")
 
 
-class ShimOps(KernelOps):
-    """KernelOps on NumPy arrays; `launched` are the kernels that ran."""
+class Recorder:
+    """`launched` are the kernels that ran."""
 
     def __init__(self):
         super().__init__()
         self.launched = []
 
-    def _compile(self, source, options):
-        return cuda_shim.RawModule(code=source, options=options)
-
     def _launch(self, name, *arguments):
         self.launched.append(name)
         super()._launch(name, *arguments)
+
+
+class ShimOps(Recorder, KernelOps):
+    """KernelOps on NumPy arrays."""
+
+    def _compile(self, source, options):
+        return cuda_shim.RawModule(code=source, options=options)
 
 
 @pytest.fixture(scope="module", params=["shim", pytest.param("cupy", marks=pytest.mark.gpu)])
@@ -38,10 +42,9 @@ def kernel_ops(request):
     if request.param == "shim":
         return pytest.skip(cuda_shim.NEEDS_COMPILER) if cuda_shim.COMPILER is None else ShimOps()
     try:
-        cls = type(get_ops("cupy"))
+        return type("GpuOps", (Recorder, type(get_ops("cupy"))), {})()
     except BackendError as error:
         pytest.skip(str(error))
-    return type("GpuOps", (cls,), {"__init__": ShimOps.__init__, "_launch": ShimOps._launch})()
 
 
 class Numbers:
