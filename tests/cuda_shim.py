@@ -10,13 +10,15 @@ import functools
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
-COMPILER = shutil.which("g++")
-NEEDS_COMPILER = "running CUDA kernels on the CPU needs the C++ compiler g++"
+COMPILER = shutil.which("g++") if sys.platform == "linux" else None
+NEEDS_COMPILER = "running CUDA kernels on the CPU needs Linux and the C++ compiler g++"
+FLAGS = ("-O1", "-fPIC", "-ffp-contract=off", "-w", "-U_FORTIFY_SOURCE")  # that one forbids longjmp to another stack
 
 
 @functools.cache
@@ -26,7 +28,7 @@ def build(code: str, options: tuple[str, ...]) -> ctypes.PyDLL:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     source, library = folder / "kernels.cpp", folder / "kernels.so"
     source.write_text(f'#include "{Path(__file__).with_suffix(".h")}"\n{code}', encoding="utf-8")
-    command = [COMPILER, "-x", "c++", "-O1", "-fPIC", "-ffp-contract=off", "-w", *options, str(source)]
+    command = [COMPILER, "-x", "c++", *FLAGS, *options, str(source)]
     expanded = subprocess.run([*command, "-E", "-P"], check=True, capture_output=True, text=True).stdout
     exports = [f"EXPORT({name})" for name in re.findall(r'extern "C" +void (\w+)\(', expanded)]
     source.write_text(source.read_text(encoding="utf-8") + "\n".join(exports), encoding="utf-8")
