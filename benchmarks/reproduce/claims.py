@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 from typing import Any
 
-from benchmarks.machine import machine
+from benchmarks.machine import busy_seconds, machine
+from benchmarks.steps import DISTURBED
 from benchmarks.table import markdown, save, where
 from nanoae.backend.blas import openblas
 
@@ -27,6 +29,11 @@ def threads() -> int:
     return running.threads if running and running.threads else int(os.environ.get("OMP_NUM_THREADS", 1))
 
 
+def own_seconds() -> float:
+    """CPU seconds of this process and of its children that have ended."""
+    return sum(os.times()[:4])
+
+
 class Claims:
     """The table of one module.
 
@@ -42,6 +49,7 @@ class Claims:
         self.name, self.columns = name, columns
         self.rows: list[tuple[Any, ...]] = []
         self.held: list[bool | None] = []
+        self.started = time.perf_counter(), busy_seconds(), own_seconds()
 
     def add(self, *cells: Any, holds: bool | None = None) -> None:
         """One row, a cell for each column; None is "-". `holds`: whether we reach what is claimed (None: no claim)."""
@@ -58,14 +66,24 @@ class Claims:
         verdict = {None: "-", True: "yes", False: "NO"}[self.held[row]]
         return [*("-" if cell is None else format(cell, form) for cell, form in formats), verdict]
 
+    def others(self) -> float | None:
+        """How many CPUs other processes kept busy since the start; None where the system does not tell."""
+        (started, busy, own), now = self.started, busy_seconds()
+        if busy is None or now is None:
+            return None
+        return max(0.0, now - busy - (own_seconds() - own)) / (time.perf_counter() - started)
+
     def finish(self, args: argparse.Namespace, *notes: str, **facts: Any) -> int:
         """Print the table, the `notes` and the machine; save them where asked. 0, or 1 where a claim does not hold.
 
         facts   more for the .json: the settings of the runs, every loss, ...
         """
         table = markdown([*self.columns, "holds"], [self.cells(i) for i in range(len(self.rows))])
-        told = machine()
-        text = "\n\n".join([table, *notes, f"Threads of NumPy's BLAS, and of its peers: {threads()}. {where(told)}"])
+        told, others = machine(), self.others()
+        how = f"Threads of NumPy's BLAS, and of its peers: {threads()}."
+        if others is not None and others >= DISTURBED:
+            how += f" Other processes kept {others:.1f} CPUs busy meanwhile: alone it takes less time."
+        text = "\n\n".join([table, *notes, f"{how} {where(told)}"])
         print(f"\n{text}")
         if args.quick:
             print("\nA smoke test: these numbers mean nothing, and are not saved.")
@@ -73,5 +91,5 @@ class Claims:
         if args.save:
             rows = [dict(zip(self.columns, row, strict=True)) for row in self.rows]
             rows = [{**row, "holds": held} for row, held in zip(rows, self.held, strict=True)]
-            save(self.name, text, {"machine": told, "threads": threads(), "rows": rows, **facts})
+            save(self.name, text, {"machine": told, "threads": threads(), "others": others, "rows": rows, **facts})
         return 1 if False in self.held else 0
