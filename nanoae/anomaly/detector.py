@@ -7,62 +7,115 @@ import math
 
 import numpy as np
 
+from nanoae.anomaly import scaling as scalers
 from nanoae.anomaly import scores as kinds
-from nanoae.anomaly.scaling import RobustScaler
-from nanoae.anomaly.thresholds import Quantile, Threshold
+from nanoae.anomaly.thresholds import Quantile, Tail, Threshold
 from nanoae.autoencoders.contract import Estimator, all_or_nothing, seed_of
 from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.autoencoders.estimator import Autoencoder
+from nanoae.autoencoders.model_file import available, save_model
+from nanoae.engine.part import construct, describe
+from nanoae.training.schedules import Cosine
+
+STEPS, BATCH = 2000, 128  # of the default autoencoder's training, however many rows there are
 
 
 class AnomalyDetector(Estimator):
     """Learns what is normal, and scores what does not come back.
 
-    autoencoder     any nanoae autoencoder; None: a wide denoising one
-    scores          "standardised", "reconstruction", "mahalanobis", or a Score
-    contamination   share of the training rows that are to be called abnormal, in (0, 0.5]
+    autoencoder     any nanoae autoencoder, or a list of them: an ensemble; None: a wide denoising one
+    scores          how abnormal a row is: "codes" (distance from the nearest codes), "reconstruction", "standardised",
+                    "mahalanobis", "elbo" (of a VariationalAutoencoder), a Score, or a list of them
+    scaling         of the columns, in which a network sees them: "robust", "gaussian", "standard", "none", or a list of
+                    them: an autoencoder for each
+    members         autoencoders of each kind, each from a seed of its own
+    contamination   the share of the rows learned from that is to be called abnormal, in (0, 0.5]
     threshold       None: by contamination; or a Threshold (Quantile, MAD, PeaksOverThreshold), which then decides
+    holdout         the share of the rows that nothing but the scores' distribution is learned from, in [0, 1): with
+                    some, thresholds and p-values hold for new rows, too, which no network has seen
     random_state    int: everything random follows from it
 
-    After fit: model_ (the fitted autoencoder), offset_ (decision_function = score_samples - offset_), and in PyOD's
-    words decision_scores_ (N,) of the training rows, threshold_ (= -offset_), labels_ (1: abnormal).
+    One score of one autoencoder is the row's score as it is. Several are made comparable first: each becomes
+    sqrt(-2 log p), p the share of normal rows that score higher (`Surprise`), about what a standard normal variable
+    with that tail would be; their mean is the row's score.
+
+    After fit: members_ (scaler, autoencoder and scores of each), offset_ (decision_function = score_samples - offset_),
+    and in PyOD's words decision_scores_ of the rows learned from, threshold_ (= -offset_) and labels_ (1: abnormal).
     """
 
-    _kind = "outlier_detector"
-    _learned = ("model_", "offset_")
+    _kind: str | None = "outlier_detector"
+    _learned = ("members_", "offset_")
 
     def __init__(
-        self, autoencoder=None, scores="standardised", *, contamination=0.1, threshold=None, random_state=None
+        self,
+        autoencoder=None,
+        scores=("codes", "reconstruction"),
+        *,
+        scaling="robust",
+        members=1,
+        contamination=0.1,
+        threshold=None,
+        holdout=0.0,
+        random_state=None,
     ):
         self.autoencoder = autoencoder
         self.scores = scores
+        self.scaling = scaling
+        self.members = members
         self.contamination = contamination
         self.threshold = threshold
+        self.holdout = holdout
         self.random_state = random_state
 
     # ---------------------------------------------------------------- learning
 
     @all_or_nothing
     def fit(self, X, y=None):
-        """Learn what is normal from X (N, D). `y` is ignored."""
+        """Learn what is normal from X (N, D), or (N, C, H, W) where the autoencoder takes images. `y` is ignored."""
         rule = self._rule()
         X = self.check_table(X, reset=True, dtype=np.float64)
-        self.scaler_ = RobustScaler().fit(X)
-        Z = self.scaler_.transform(X)
-        self.score_ = copy.deepcopy(kinds.get(self.scores))
-        self.model_ = self._member(len(Z), np.random.SeedSequence(seed_of(self.random_state)))
-        self.model_.fit(Z)
-        self.score_.fit(self.model_, Z)
-        self.decision_scores_ = self.score_.score(self.model_, Z)
-        self.threshold_ = rule.fit(self.decision_scores_)
-        self.offset_ = -self.threshold_
-        self.labels_ = (self.decision_scores_ > self.threshold_).astype(int)
+        seed = np.random.SeedSequence(seed_of(self.random_state))
+        order = np.random.default_rng(seed).permutation(len(X))
+        held = round(self.holdout * len(X))
+        learned = X[np.sort(order[held:])]
+        if len(learned) < 2:
+            raise ValueError(
+                f"AnomalyDetector: expected 2 rows or more to learn from, got {len(learned)} after holdout."
+            )
+        self._build(seed, len(learned))
+        for member in self.members_:
+            member.fit(learned)
+        usual = self._raw(X)
+        tested = np.sort(order[:held]) if held else slice(None)
+        self.surprises_ = [Surprise().fit(each[tested]) for each in usual]
+        self.decision_scores_ = self._combined(usual)
+        self._set_threshold(rule, self.decision_scores_[tested])
         return self
 
+    def _default_autoencoder(self, rows: int) -> Autoencoder:
+        """A wide denoising autoencoder, trained for about STEPS steps."""
+        epochs = max(1, round(STEPS / math.ceil(rows / BATCH)))
+        noise, rate = GaussianNoise(0.1), Cosine(1e-3)
+        return Autoencoder(256, (256,), corruption=noise, learning_rate=rate, batch_size=BATCH, epochs=epochs)
+
+    def _build(self, seed: np.random.SeedSequence, rows: int) -> None:
+        """members_, of which nothing has been learned yet."""
+        if isinstance(self.members, bool) or not isinstance(self.members, (int, np.integer)) or self.members < 1:
+            raise ValueError(f"AnomalyDetector: expected members to be a whole number >= 1, got {self.members!r}.")
+        given = [self._default_autoencoder(rows) if each is None else each for each in _listed(self.autoencoder)]
+        models = given * int(self.members)
+        pairs = [(scaling, model) for scaling in _listed(self.scaling) for model in models]
+        self.members_ = [
+            Member(scalers.get(scaling), model, [copy.deepcopy(kinds.get(kind)) for kind in _listed(self.scores)], own)
+            for (scaling, model), own in zip(pairs, seed.spawn(len(pairs)), strict=True)
+        ]
+
     def _rule(self) -> Threshold:
-        share = self.contamination
+        share, held = self.contamination, self.holdout
         if isinstance(share, bool) or not isinstance(share, (float, int, np.number)) or not 0 < share <= 0.5:
             raise ValueError(f"AnomalyDetector: expected contamination in (0, 0.5], got {share!r}.")
+        if isinstance(held, bool) or not isinstance(held, (float, int, np.number)) or not 0 <= held < 1:
+            raise ValueError(f"AnomalyDetector: expected holdout in [0, 1), got {held!r}.")
         if self.threshold is None:
             return Quantile(1 - share)
         if not isinstance(self.threshold, Threshold):
@@ -71,27 +124,38 @@ class AnomalyDetector(Estimator):
             )
         return self.threshold
 
-    def _member(self, rows: int, seed: np.random.SeedSequence):
-        """A new autoencoder with a seed of its own; by default one trained for about 4,000 steps."""
-        if self.autoencoder is not None:
-            model = copy.deepcopy(self.autoencoder)
-        else:
-            epochs = max(1, round(4000 / math.ceil(rows / 128)))
-            model = Autoencoder(256, (256,), corruption=GaussianNoise(0.1), batch_size=128, epochs=epochs)
-        return model.set_params(random_state=int(seed.generate_state(1)[0]))
+    def _set_threshold(self, rule: Threshold, tested: np.ndarray) -> None:
+        self.tested_scores_ = np.sort(tested)
+        self.threshold_ = rule.fit(tested)
+        self.offset_ = -self.threshold_
+        self.labels_ = (self.decision_scores_ > self.threshold_).astype(int)
+
+    def _takes_images(self):
+        return any(model is not None and model._takes_images() for model in _listed(self.autoencoder))
 
     # ---------------------------------------------------------------- using
 
-    def transform(self, X) -> np.ndarray:
-        """The codes (N, K) of X (N, D)."""
+    def _raw(self, X: np.ndarray) -> np.ndarray:
+        """Each score of each autoencoder, (S, N)."""
+        return np.concatenate([member.raw(X) for member in self.members_])
+
+    def _combined(self, raw: np.ndarray) -> np.ndarray:
+        if len(raw) == 1:
+            return raw[0]
+        return np.mean([surprise(each) for surprise, each in zip(self.surprises_, raw, strict=True)], axis=0)
+
+    def _check_X(self, X) -> np.ndarray:
         self.check_fitted()
-        return self.model_.transform(self.scaler_.transform(self.check_table(X, dtype=np.float64)))
+        return self.check_table(X, dtype=np.float64)
+
+    def transform(self, X) -> np.ndarray:
+        """The codes (N, K) of X, those of all autoencoders side by side."""
+        X = self._check_X(X)
+        return np.hstack([member.model.transform(member.scaler.transform(X)) for member in self.members_])
 
     def score_samples(self, X) -> np.ndarray:
         """(N,), higher is more normal: minus the anomaly score."""
-        self.check_fitted()
-        X = self.check_table(X, dtype=np.float64)
-        return -self.score_.score(self.model_, self.scaler_.transform(X))
+        return -self._combined(self._raw(self._check_X(X)))
 
     def decision_function(self, X) -> np.ndarray:
         """score_samples(X) - offset_: below 0 is abnormal."""
@@ -106,11 +170,133 @@ class AnomalyDetector(Estimator):
         """fit(X), then predict(X)."""
         return self.fit(X).predict(X)
 
-    def explain(self, X) -> np.ndarray:
-        """(N, D): each feature's share of the anomaly score -score_samples(X), with the sign of its deviation.
+    def p_values(self, X) -> np.ndarray:
+        """(N,), in (0, 1]: the share of normal rows expected to score as high as each row of X or higher.
 
-        The absolute values of a row add up to its score; positive where the feature is larger than the model expects.
+        (1 + those of the M rows tested that do) / (M + 1): with a holdout, at most a share p of normal rows gets p or
+        less (conformal p-values, Bates et al. 2023). Far out it is what the Pareto tail says (`Tail`).
         """
+        return Tail(self.tested_scores_).exceeded(-self.score_samples(X))
+
+    def explain(self, X) -> np.ndarray:
+        """Each feature's share of the anomaly score -score_samples(X), of X's shape, with the sign of its deviation:
+        positive where the feature is larger than the autoencoders expect. The shares' absolute values of a row add up
+        to its score."""
+        X = self._check_X(X)
+        raw = self._raw(X)
+        parts = np.concatenate([member.shares(X) for member in self.members_])
+        weights = raw if len(raw) == 1 else np.array([s(each) for s, each in zip(self.surprises_, raw, strict=True)])
+        shares = np.mean(parts * weights.reshape(*weights.shape, *[1] * (X.ndim - 1)), axis=0)
+        return np.copysign(shares, np.mean([member.residual(X) for member in self.members_], axis=0))
+
+    # ---------------------------------------------------------------- keeping
+
+    def save(self, path) -> None:
+        """Write the model to `path` (.npz with JSON inside, no pickle); `nanoae.load` opens it on any backend."""
         self.check_fitted()
-        Z = self.scaler_.transform(self.check_table(X, dtype=np.float64))
-        return np.copysign(self.score_.shares(self.model_, Z), Z - self.model_.reconstruct(Z))
+        save_model(self, path)
+
+    def to_file(self):
+        facts, arrays = [], {"decision_scores": self.decision_scores_, "tested_scores": self.tested_scores_}
+        for i, member in enumerate(self.members_):
+            fact, array = member.to_file()
+            facts.append(fact)
+            arrays.update({f"{i}.{name}": value for name, value in array.items()})
+        for i, surprise in enumerate(self.surprises_):
+            arrays[f"usual.{i}"] = surprise.usual
+        return {"members": facts, "threshold": self.threshold_}, arrays
+
+    def from_file(self, header, arrays):
+        self.members_ = [
+            Member.from_file(fact, {name[len(f"{i}.") :]: a for name, a in arrays.items() if name.startswith(f"{i}.")})
+            for i, fact in enumerate(header["members"])
+        ]
+        usual = [name for name in arrays if name.startswith("usual.")]
+        self.surprises_ = [Surprise().fit(arrays[f"usual.{i}"]) for i in range(len(usual))]
+        self.decision_scores_, self.tested_scores_ = arrays["decision_scores"], arrays["tested_scores"]
+        self.threshold_ = header["threshold"]
+        self.offset_ = -self.threshold_
+        self.labels_ = (self.decision_scores_ > self.threshold_).astype(int)
+
+
+class Member:
+    """One autoencoder, the scaler before it and the scores after it."""
+
+    def __init__(self, scaler, model, scores, seed: np.random.SeedSequence | None = None):
+        self.scaler, self.model, self.scores = scaler, copy.deepcopy(model), scores
+        self.seed = None if seed is None else int(seed.generate_state(1)[0])
+
+    def fit(self, X: np.ndarray) -> None:
+        Z = self.scaler.fit(X).transform(X)
+        self.model.set_params(random_state=self.seed).fit(Z)
+        for score in self.scores:
+            score.fit(self.model, Z)
+
+    def raw(self, X: np.ndarray) -> np.ndarray:
+        """Each score, (S, N)."""
+        Z = self.scaler.transform(X)
+        return np.array([score.score(self.model, Z) for score in self.scores], np.float64)
+
+    def shares(self, X: np.ndarray) -> np.ndarray:
+        """Each feature's share of each score, (S, N, ...); those of a row add up to 1."""
+        Z = self.scaler.transform(X)
+        return np.array([score.shares(self.model, Z) for score in self.scores])
+
+    def residual(self, X: np.ndarray) -> np.ndarray:
+        Z = self.scaler.transform(X)
+        return (Z - self.model.reconstruct(Z)).astype(np.float64)
+
+    def to_file(self):
+        facts, arrays = self.model.to_file()
+        params = {**self.model.get_params(deep=False), "callbacks": ()}
+        params["backend"] = getattr(params.get("backend", "auto"), "name", params.get("backend", "auto"))
+        described = {
+            "scaler": describe(self.scaler),
+            "scores": [describe(score) for score in self.scores],
+            "model": {"type": type(self.model).__name__, **{k: describe(v) for k, v in params.items()}},
+            "facts": {"input_shape": list(self.model.input_shape_), **facts},
+        }
+        for prefix, part in [("scaler", self.scaler), *((f"score{i}", score) for i, score in enumerate(self.scores))]:
+            arrays.update({f"{prefix}.{name}": np.asarray(value) for name, value in part.learned().items()})
+        return described, arrays
+
+    @classmethod
+    def from_file(cls, described, arrays) -> Member:
+        params = {**described["model"], "backend": available(described["model"]["backend"])}
+        member = cls(construct(described["scaler"]), construct(params), [construct(s) for s in described["scores"]])
+        named = {"scaler": member.scaler, **{f"score{i}": score for i, score in enumerate(member.scores)}}
+        for name in [name for name in arrays if "." in name]:
+            prefix, attribute = name.split(".")
+            setattr(named[prefix], attribute, arrays.pop(name))
+        member.model.from_file(described["facts"], arrays)
+        member.model.remember(tuple(described["facts"]["input_shape"]))
+        return member
+
+
+class Surprise:
+    """sqrt(-2 log p(s)), p the share of normal rows that score above s: scores of any kind on one scale.
+
+    Up to t, the 10th of 100 from above, p is counted, with straight lines between the rows' scores. Above it
+    p = p(t) · (s / t)^(-1/ξ), ξ = mean log(s_i / t) over the rows there (Hill 1975): unlike a count it tells apart what
+    lies beyond all rows that were seen.
+    """
+
+    def fit(self, scores: np.ndarray) -> Surprise:
+        """scores (N,) of normal rows."""
+        self.usual, n = np.sort(scores), len(scores)
+        low = min(float(self.usual[0]), 0.0)  # what is below 0, like -log p of a density, counts from the lowest
+        self.floor = 1e-6 * max(float(np.median(self.usual)) - low, 1e-6) - low  # a score of 0 has no logarithm
+        self.values, count = np.unique(self.usual + self.floor, return_counts=True)
+        self.below = (np.cumsum(count) - count / 2) / n
+        top = self.usual[n - min(max(n // 10, 10), n) :] + self.floor
+        self.t, self.xi = float(top[0]), max(float(np.log(top / top[0]).mean()), 1e-6)
+        return self
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
+        s = scores + self.floor
+        counted = -np.log(1 - np.interp(np.minimum(s, self.t), self.values, self.below))
+        return np.sqrt(2 * (counted + np.log(np.maximum(s, self.t) / self.t) / self.xi))
+
+
+def _listed(value) -> list:
+    return list(value) if isinstance(value, (list, tuple)) else [value]

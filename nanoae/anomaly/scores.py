@@ -1,7 +1,7 @@
 """Scores: how abnormal a row is, by what an autoencoder makes of it; higher is more abnormal.
 
-fit(model, Z) learns from the rows Z (N, D) the model was trained on what is usual; score(model, Z) is (N,);
-shares(model, Z) is (N, D): what each feature adds, their sum is the score.
+fit(model, Z) learns from the rows Z (N, ...) that the model was trained on what is usual; score(model, Z) is (N,);
+shares(model, Z), of Z's shape, >= 0, says which features it comes from: each row's add up to 1.
 """
 
 from __future__ import annotations
@@ -10,47 +10,71 @@ import numpy as np
 
 from nanoae.engine.part import Part
 
+BLOCK_ROWS = 1024  # rows whose distances to all references are held at a time
+STRANDS = 16  # of a block's distances, of which only the smallest is looked at first
+
 
 class Score(Part):
-    """A score; `shares` by occlusion unless the formula itself is a sum over the features."""
+    """A score of whole rows."""
 
     def fit(self, model, Z: np.ndarray) -> Score:
         return self
 
     def score(self, model, Z: np.ndarray) -> np.ndarray:
-        return self.shares(model, Z).sum(axis=1)
+        raise NotImplementedError
 
     def shares(self, model, Z: np.ndarray) -> np.ndarray:
-        """The score is divided among the features by how much it falls when each alone is replaced by what the model
-        gives back for it."""
-        whole, again = self.score(model, Z), model.reconstruct(Z)
-        falls = np.empty(Z.shape)
-        for j in range(Z.shape[1]):
+        """By occlusion: how much the score falls when each feature alone is replaced by what the model gives back."""
+        whole, again = self.score(model, Z), model.reconstruct(Z).reshape(len(Z), -1)
+        falls = np.empty(again.shape)
+        for j in range(falls.shape[1]):
             occluded = Z.copy()
-            occluded[:, j] = again[:, j]
+            occluded.reshape(len(Z), -1)[:, j] = again[:, j]
             falls[:, j] = np.maximum(whole - self.score(model, occluded), 0)
-        total = falls.sum(axis=1, keepdims=True)
-        return whole[:, None] * np.where(total > 0, falls / np.where(total > 0, total, 1), 1 / Z.shape[1])
+        return normalised(falls).reshape(Z.shape)
+
+    def learned(self) -> dict[str, np.ndarray]:
+        """What fit left, by name: the attributes that end in "_"."""
+        return {name: value for name, value in vars(self).items() if name.endswith("_")}
 
 
-class ReconstructionError(Score):
-    """Σ_j (z_j - ẑ_j)² / D: the mean squared error of the row."""
+class FeatureScore(Score):
+    """A score that is a sum of terms >= 0, one for each feature."""
+
+    def terms(self, model, Z: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def score(self, model, Z):
+        return self.terms(model, Z).reshape(len(Z), -1).sum(axis=1)
 
     def shares(self, model, Z):
-        return (Z - model.reconstruct(Z)).astype(np.float64) ** 2 / Z.shape[1]
+        return normalised(self.terms(model, Z).reshape(len(Z), -1)).reshape(Z.shape)
 
 
-class StandardisedError(Score):
+def normalised(terms: np.ndarray) -> np.ndarray:
+    """terms (N, D) >= 0, each row divided by its sum; even shares where that is 0."""
+    total = terms.sum(axis=1, keepdims=True)
+    return np.where(total > 0, terms / np.where(total > 0, total, 1), 1 / terms.shape[1])
+
+
+class ReconstructionError(FeatureScore):
+    """Σ_j (z_j - ẑ_j)² / D: the mean squared error of the row."""
+
+    def terms(self, model, Z):
+        return (Z - model.reconstruct(Z)).astype(np.float64) ** 2 / Z[0].size
+
+
+class StandardisedError(FeatureScore):
     """Σ_j ((z_j - ẑ_j) / s_j)² / D, s_j² = mean over the training rows of (z_j - ẑ_j)²: an error counts by how unusual
     it is for its feature."""
 
     def fit(self, model, Z):
         spread = np.sqrt(((Z - model.reconstruct(Z)).astype(np.float64) ** 2).mean(axis=0))
-        self.spread_ = np.maximum(spread, 1e-3 * max(spread.max(), 1e-9))
+        self.spread_ = np.maximum(spread, max(1e-3 * spread.max(), 1e-9))  # a constant feature's is not 0
         return self
 
-    def shares(self, model, Z):
-        return ((Z - model.reconstruct(Z)) / self.spread_) ** 2 / Z.shape[1]
+    def terms(self, model, Z):
+        return ((Z - model.reconstruct(Z)).astype(np.float64) / self.spread_) ** 2 / Z[0].size
 
 
 class Mahalanobis(Score):
@@ -60,19 +84,93 @@ class Mahalanobis(Score):
         codes = model.transform(Z).astype(np.float64)
         self.mean_ = codes.mean(axis=0)
         covariance = np.atleast_2d(np.cov(codes, rowvar=False))
-        ridge = 1e-6 * max(np.trace(covariance) / len(covariance), 1e-12)
+        ridge = max(1e-6 * np.trace(covariance) / len(covariance), 1e-12)  # for codes on a plane
         self.precision_ = np.linalg.inv(covariance + ridge * np.eye(len(covariance)))
         return self
 
     def score(self, model, Z):
         away = model.transform(Z).astype(np.float64) - self.mean_
-        return np.einsum("nk,kl,nl->n", away, self.precision_, away)
+        return ((away @ self.precision_) * away).sum(axis=1)
+
+
+class NearestCodes(Score):
+    """Σ_k |c - r_k| / K: the mean distance of the code c to the K nearest codes of training rows (Angiulli 2002).
+
+    One reference at distance 0 does not count: no training row is its own neighbour, so that training rows score as new
+    ones do.
+
+    k            K >= 1
+    references   of the training rows, drawn at random where there are more
+    """
+
+    def __init__(self, k: int = 5, references: int = 4000):
+        if k < 1 or references < 1:
+            raise ValueError(f"NearestCodes: expected k and references >= 1, got {k} and {references}.")
+        self.k, self.references = k, references
+
+    def fit(self, model, Z):
+        if len(Z) > self.references:
+            Z = Z[np.sort(np.random.default_rng(0).choice(len(Z), self.references, replace=False))]
+        self.references_ = model.transform(Z)
+        return self
+
+    def score(self, model, Z):
+        codes, found = model.transform(Z), np.empty(len(Z))
+        r = self.references_
+        k = min(self.k, len(r) - 1)
+        half = (r * r).sum(axis=1) / 2
+        same = 1e-5 * float(np.sqrt(2 * half.mean()))  # as near as rounding brings a code to itself
+        for row in range(0, len(codes), BLOCK_ROWS):
+            c = codes[row : row + BLOCK_ROWS]
+            near = r[smallest(half - c @ r.T, k + 1)]  # |c - r|² / 2 - |c|² / 2, and then without its rounding:
+            distance = np.sort(np.sqrt(((near - c[:, None]) ** 2).sum(axis=2, dtype=np.float64)), axis=1)
+            itself = distance[:, 0] <= same
+            found[row : row + len(c)] = np.where(itself, distance[:, 1:].mean(axis=1), distance[:, :k].mean(axis=1))
+        return found
+
+
+def smallest(values: np.ndarray, k: int) -> np.ndarray:
+    """The columns (N, k) of the k smallest of each row of values (N, R), in no order.
+
+    They lie in the k strands, every (R // 16)-th column, whose smallest are smallest: most are never sorted.
+    """
+    n, length = len(values), values.shape[1] // STRANDS
+    if length <= k:
+        return np.argpartition(values, k - 1, axis=1)[:, :k]
+    strands = values[:, : length * STRANDS].reshape(n, STRANDS, length)
+    best = np.argpartition(strands.min(axis=1), k - 1, axis=1)[:, :k]
+    columns = (best[:, :, None] + length * np.arange(STRANDS)).reshape(n, -1)
+    rest = np.broadcast_to(np.arange(length * STRANDS, values.shape[1]), (n, values.shape[1] - length * STRANDS))
+    columns = np.concatenate([columns, rest], axis=1)
+    chosen = np.argpartition(np.take_along_axis(values, columns, axis=1), k - 1, axis=1)[:, :k]
+    return np.take_along_axis(columns, chosen, axis=1)
+
+
+class NegativeELBO(Score):
+    """-ELBO in nats, of a variational autoencoder; with importance_samples=K the tighter bound of -log p(x) (Burda
+    2016)."""
+
+    def __init__(self, importance_samples: int | None = None):
+        self.importance_samples = importance_samples
+
+    def fit(self, model, Z):
+        if not hasattr(model, "score_samples"):
+            raise ValueError(
+                f"{type(self).__name__}: expected a VariationalAutoencoder, got {type(model).__name__}. "
+                "Pass autoencoder=VariationalAutoencoder(...)."
+            )
+        return self
+
+    def score(self, model, Z):
+        return -model.score_samples(Z, importance_samples=self.importance_samples).astype(np.float64)
 
 
 SCORES: dict[str, type[Score]] = {
     "reconstruction": ReconstructionError,
     "standardised": StandardisedError,
     "mahalanobis": Mahalanobis,
+    "codes": NearestCodes,
+    "elbo": NegativeELBO,
 }
 
 
@@ -81,5 +179,5 @@ def get(score) -> Score:
     if isinstance(score, Score):
         return score
     if score not in SCORES:
-        raise ValueError(f"scores: expected one of {', '.join(SCORES)}, or a Score, got {score!r}.")
+        raise ValueError(f"scores: expected one of {', '.join(SCORES)}, a Score, or a list of them, got {score!r}.")
     return SCORES[score]()

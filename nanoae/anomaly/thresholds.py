@@ -38,3 +38,85 @@ class MAD(Threshold):
     def fit(self, scores):
         median = np.median(scores)
         return float(median + self.k * 1.4826022 * np.median(np.abs(scores - median)))
+
+
+class PeaksOverThreshold(Threshold):
+    """The score that a share of `false_alarms` of the normal rows exceeds, however rare: by extreme value theory.
+
+    Above a high t the excesses of almost any distribution follow a generalised Pareto distribution (Pickands 1975).
+    With n_t of n scores above t, P(score > s) = (n_t / n) · (1 + γ (s - t) / σ)^(-1/γ) is solved for s (Siffer et al.
+    2017).
+
+    false_alarms   the wished rate among normal rows, in (0, 1); it may be below 1 / n
+    tail           the share of the scores that make the tail, in (0, 0.5]; ten of them at least
+    """
+
+    def __init__(self, false_alarms: float = 1e-3, tail: float = 0.1):
+        if not 0 < false_alarms < 1:
+            raise ValueError(f"PeaksOverThreshold: expected false_alarms in (0, 1), got {false_alarms}.")
+        if not 0 < tail <= 0.5:
+            raise ValueError(f"PeaksOverThreshold: expected tail in (0, 0.5], got {tail}.")
+        self.false_alarms, self.tail = false_alarms, tail
+
+    def fit(self, scores):
+        return Tail(scores, self.tail).quantile(self.false_alarms)
+
+
+class Tail:
+    """The upper tail of scores (N,): what they were up to t, a generalised Pareto distribution above it."""
+
+    def __init__(self, scores: np.ndarray, share: float = 0.1):
+        self.scores = np.sort(np.asarray(scores, np.float64))
+        n = len(self.scores)
+        peaks = min(max(round(share * n), 10), n - 1)
+        self.t = float(self.scores[n - peaks - 1])
+        self.share = peaks / n  # P(score > t)
+        self.gamma, self.sigma = fit_generalised_pareto(self.scores[n - peaks :] - self.t)
+
+    def quantile(self, p: float) -> float:
+        """The score with P(score > it) = p."""
+        if p >= self.share:
+            return float(np.quantile(self.scores, 1 - p))
+        ratio = np.log(self.share / p)
+        return float(self.t + self.sigma * (ratio if self.gamma == 0 else np.expm1(self.gamma * ratio) / self.gamma))
+
+    def exceeded(self, scores: np.ndarray) -> np.ndarray:
+        """P(a normal score >= each of scores (N,)), in (0, 1]: (1 + the number that are) / (n + 1) up to t, and the
+        Pareto tail above it, where it is the smaller of the two."""
+        scores, n = np.asarray(scores, np.float64), len(self.scores)
+        p = (1 + n - np.searchsorted(self.scores, scores)) / (n + 1)
+        over = np.maximum(scores - self.t, 0) / self.sigma
+        inside = np.maximum(1 + self.gamma * over, 0)
+        with np.errstate(divide="ignore", over="ignore"):
+            tail = np.exp(-over) if self.gamma == 0 else inside ** (-1 / self.gamma)
+        return np.where(scores > self.t, np.clip(self.share * tail, np.finfo(float).tiny, p), p)
+
+
+def fit_generalised_pareto(y: np.ndarray) -> tuple[float, float]:
+    """(γ, σ) of the likeliest generalised Pareto distribution of excesses y (n,) >= 0, with γ > -1/2.
+
+    Grimshaw 1993: with θ = γ / σ the likeliest γ is mean log(1 + θ y), so that one number is to be searched for:
+    log L(θ) = -n (log(γ / θ) + γ + 1). θ -> 0 is the exponential distribution, γ = 0, σ = mean y.
+    """
+    y = np.asarray(y, np.float64)
+    mean, top = float(y.mean()), float(y.max())
+    if top <= 0:
+        return 0.0, 1e-100  # all of them ties
+
+    def profile(theta):  # the log-likelihood divided by -n, and γ; one row for each θ
+        gamma = np.log1p(np.multiply.outer(theta, y)).mean(axis=-1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            cost = np.log(gamma / theta) + gamma + 1
+        return np.where(np.isfinite(cost) & (gamma > -0.5), cost, np.inf), gamma
+
+    low = -np.geomspace(1e-6, 1 - 1e-9, 200)[::-1] / top
+    theta = np.concatenate([low, np.geomspace(1e-6, 1e4, 400) / mean])
+    for _ in range(6):  # each round looks more closely about the best one
+        best = int(np.argmin(profile(theta)[0]))
+        theta = np.linspace(theta[max(best - 1, 0)], theta[min(best + 1, len(theta) - 1)], 41)
+        theta = theta[theta != 0]
+    cost, gamma = profile(theta)
+    best = int(np.argmin(cost))
+    if not cost[best] < np.log(mean) + 1:
+        return 0.0, mean
+    return float(gamma[best]), float(gamma[best] / theta[best])
