@@ -361,9 +361,13 @@ def test_truncated_normal_never_goes_beyond_two_stddev(ops):
     assert drawn.std() == pytest.approx(0.1 * 0.8796, rel=0.02)  # of a normal cut at two standard deviations
 
 
+def test_small_normal_is_small_whatever_the_fans(ops):
+    assert weights(ops, "small_normal").std() == pytest.approx(0.01, rel=0.02)
+
+
 def test_every_initializer_is_tested():
     drawn = {f"{family}_{kind}" for family in reference.VARIANCES for kind in ("uniform", "normal")}
-    assert set(INITIALIZERS) == drawn | {"truncated_normal", "zeros", "ones"}
+    assert set(INITIALIZERS) == drawn | {"truncated_normal", "small_normal", "zeros", "ones"}
 
 
 def test_uniform_normal_and_permutation(ops, device):

@@ -388,6 +388,51 @@ def test_it_learns_and_scores_by_r2():
 
 
 @pytest.mark.parametrize("kind", PREDICTORS)
+def test_dropout_of_inputs_and_of_units(kind):
+    layers = fitted(kind, dropout=(0.1, 0.4)).network_.layers
+    assert [layer.p for layer in layers if isinstance(layer, Dropout)] == [0.1, 0.4, 0.4, 0.4]
+    assert isinstance(layers[0], Dropout)
+    assert [layer.p for layer in fitted(kind, dropout=(0.1, 0)).network_.layers if isinstance(layer, Dropout)] == [0.1]
+
+
+@pytest.mark.parametrize("kind", PREDICTORS)
+def test_the_untrained_network_can_be_built(kind):
+    model = STACKS[kind](pretrain=False).build(8, TARGETS[kind][0])
+    start = theta(model).copy()
+    assert "Linear(8, 6)" in model.summary()
+    model.set_params(learning_rate=0.0)
+    if kind == "classifier":  # a regressor's head is scaled after the training
+        assert theta(model.fit(X, Y)).tobytes() == start.tobytes()
+
+
+def test_a_classifier_is_evaluated_on_labelled_rows():
+    model, some = fitted("classifier"), Y.copy()
+    some[::2] = -1
+    p = model.predict_proba(X)
+    loss = -np.mean([math.log(p[n, Y[n]]) for n in range(1, len(Y), 2)])
+    told = model.evaluate(X, some)
+    assert told["loss"] == pytest.approx(loss, rel=1e-5) and model.evaluate(X, Y)["error"] == 1 - model.score(X, Y)
+    assert told["error"] == np.mean(model.predict(X[1::2]) != Y[1::2])
+    with pytest.raises(ValueError, match="StackedClassifier: expected labelled rows, got none"):
+        model.evaluate(X, np.full(len(Y), -1))
+
+
+def test_a_regressor_is_evaluated_on_labelled_rows():
+    model, some = fitted("regressor"), Z.copy()
+    some[::2] = np.nan
+    told = model.evaluate(X, some)
+    assert told == {"loss": pytest.approx(((model.predict(X[1::2]) - Z[1::2]) ** 2).mean()),
+                    "r2": model.score(X[1::2], Z[1::2])}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", STACKS)
+def test_callbacks_are_told_of_each_layer(kind):
+    told = []
+    fitted(kind, callbacks=(lambda trainer, row: told.append((row.get("layer"), row["epoch"])),))
+    assert told == [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (3, 2), (None, 1), (None, 2)]
+
+
+@pytest.mark.parametrize("kind", PREDICTORS)
 def test_gradients_and_dropout(ops, kind):
     model = fitted(kind, dropout=0.3, backend=ops)
     assert sum(isinstance(layer, Dropout) for layer in model.network_.layers) == 3
@@ -420,7 +465,7 @@ def test_classes_survive_the_file(tmp_path, labels):
 @pytest.mark.parametrize("kind", PREDICTORS)
 def test_a_predictor_has_no_decoder(kind):
     model = fitted(kind)
-    assert not any(hasattr(model, name) for name in ("reconstruct", "inverse_transform", "evaluate", "partial_fit"))
+    assert not any(hasattr(model, name) for name in ("reconstruct", "inverse_transform", "partial_fit"))
 
 
 # ---------------------------------------------------------------- bad arguments
@@ -435,6 +480,7 @@ WRONG = [
     ("classifier", {"epochs": 0}, {}, "StackedClassifier: expected epochs to be a whole number >= 1, got 0"),
     ("classifier", {"freeze": 4}, {}, "StackedClassifier: expected freeze, a number of layers, from 0 to 3, got 4"),
     ("classifier", {"freeze": -1}, {}, "expected freeze, .* got -1"),
+    ("classifier", {"dropout": (0.1, 0.2, 0.3)}, {}, r"StackedClassifier: expected dropout, one share .* got \(0.1,"),
     ("classifier", {"dropout": 1}, {}, r"Dropout: expected p, .* in \[0, 1\), got 1"),
     ("classifier", {"pretrain_loss": "bce"}, {"X": 9 * X}, r"expected values in \[0, 1\] with loss=\"bce\""),
     ("classifier", {}, {"y": None}, "StackedClassifier requires y to be passed"),

@@ -113,3 +113,6 @@ class Gaussian(Noisy):
         noise, std, dkl, dx = self.take_cache()
         self.ops.reparametrise_backward(dz, noise, std, out=dx)
         return self.ops.add_inplace(dx, dkl)
+
+
+BOTTLENECKS: dict[str, type] = {"top_k": TopK, "gaussian": Gaussian}

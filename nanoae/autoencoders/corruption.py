@@ -99,3 +99,11 @@ class SaltAndPepper(Noisy):
     def backward(self, dy):
         mask = self.take_cache()
         return self.ops.multiply(dy, mask, out=self.buffer("dx", dy.shape)) if self.need_dx else None
+
+
+CORRUPTIONS: dict[str, type] = {
+    "gaussian": GaussianNoise,
+    "masking": MaskingNoise,
+    "salt_and_pepper": SaltAndPepper,
+    "dropout": Dropout,
+}

@@ -32,7 +32,7 @@ class Autoencoder(Generative, NetworkEstimator):
     weight_decay         >= 0
     batch_size           rows per step; a larger one than the set means the whole set
     epochs               passes over the data
-    initializer          lecun_, glorot_ or he_ with uniform or normal; truncated_normal; zeros
+    initializer          lecun_, glorot_ or he_ with uniform or normal; truncated_normal; small_normal; zeros
     bias_initializer     the same names
     tied_weights         the decoder uses the encoder's matrices, transposed
     encoder, decoder     layers of your own instead ([Linear(128), ReLU(), Linear(32)]); they end in the code and in

@@ -134,3 +134,6 @@ class Contractive(Penalty):
         ops.scale_inplace(out, ops.scale_inplace(S, 2 * factor))  # dP/dh = weight / N · 2 g (1 - 2 h) S
         ops.multiply(W, ops.scale_inplace(G, 2 * factor), out=self.dW)  # dP/dW = weight / N · 2 W G
         return loss
+
+
+PENALTIES: dict[str, type] = {"l1": L1Sparsity, "kl": KLSparsity, "contractive": Contractive}

@@ -7,6 +7,7 @@ on its way through many sigmoids (Hinton & Salakhutdinov 2006; Bengio 2007; with
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
 from typing import Any
@@ -18,6 +19,7 @@ from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.engine.layers import Dropout, Layer, activation
 from nanoae.engine.losses import MSE, SoftmaxCrossEntropy
+from nanoae.training.loop import Callback, Trainer
 from nanoae.training.progress import progress
 
 
@@ -102,6 +104,7 @@ class Stacked(NetworkEstimator):
             tied_weights=self.tied_weights,
             corruption=own("corruption"),
             penalty=own("penalty"),
+            callbacks=[functools.partial(_of_layer, callback, i + 1) for callback in self.callbacks],
             backend=self.backend,
             dtype=self.dtype,
             random_state=int(seed.generate_state(1)[0]),
@@ -119,6 +122,11 @@ class Stacked(NetworkEstimator):
     def from_file(self, header, arrays):
         super().from_file(header, arrays)
         self.pretrain_history_ = header["pretrain_history"]
+
+
+def _of_layer(callback: Callback, layer: int, trainer: Trainer, row: dict[str, float]) -> object:
+    """What the callback is told while that layer is pretrained."""
+    return callback(trainer, {"layer": layer, **row})
 
 
 def learned(model: NetworkEstimator) -> list[Layer]:
@@ -141,7 +149,8 @@ class StackedAutoencoder(Stacked, Autoencoder):
     bias_initializer, tied_weights, validation_fraction, patience, callbacks, backend, dtype, random_state, verbose: as
     in `Autoencoder`.
 
-    pretrain_epochs, corruption and penalty are one for all layers, or a list of one for each.
+    pretrain_epochs, corruption and penalty are one for all layers, or a list of one for each. Callbacks are called in
+    the pretraining, too, with row["layer"] = 1, 2, ...
 
     After fit also pretrain_history_: the history_ of each layer's own autoencoder, a list.
     """
@@ -273,10 +282,11 @@ class StackedPredictor(Stacked):
         self.verbose = verbose
 
     def _layers(self, input_shape):
-        layers: list[Layer] = []
+        visible, hidden = self.dropout if isinstance(self.dropout, (list, tuple)) else (0.0, self.dropout)
+        layers: list[Layer] = [Dropout(visible)] if visible else []
         for width in self.sizes:
             layers += [self._linear(width), activation(self.activation)]
-            layers += [Dropout(self.dropout)] if self.dropout else []
+            layers += [Dropout(hidden)] if hidden else []
         return layers, [self._linear(self._n_outputs())]
 
     def _reconstruction(self):
@@ -287,6 +297,11 @@ class StackedPredictor(Stacked):
 
     def _check_parameters(self):
         super()._check_parameters()
+        if isinstance(self.dropout, (list, tuple)) and len(self.dropout) != 2:
+            raise ValueError(
+                f"{type(self).__name__}: expected dropout, one share for the hidden layers, or two: (of the inputs, of "
+                f"the hidden layers), got {self.dropout!r}."
+            )
         if self.freeze not in range(len(self.sizes) + 1):
             raise ValueError(
                 f"{type(self).__name__}: expected freeze, a number of layers, from 0 to {len(self.sizes)}, "
@@ -306,8 +321,12 @@ class StackedPredictor(Stacked):
     def _n_outputs(self) -> int:
         raise NotImplementedError
 
-    def _learn_targets(self, y: np.ndarray) -> np.ndarray:
-        """What there is to know about y (N,) as a whole; which rows are labelled, (N,) of bool."""
+    def _learn_targets(self, y: np.ndarray) -> None:
+        """What there is to know about y (N,) as a whole."""
+        raise NotImplementedError
+
+    def _labelled(self, y: np.ndarray) -> np.ndarray:
+        """Which rows have a label, (N,) of bool."""
         raise NotImplementedError
 
     def _targets(self, y: np.ndarray) -> np.ndarray:
@@ -331,6 +350,14 @@ class StackedPredictor(Stacked):
             raise ValueError(f"{name}: expected y of shape ({rows},), a label for each row of X, got {y.shape}.")
         return y
 
+    def build(self, n_features: int, y):
+        """Make the untrained network for rows of n_features and labels like y: for `summary`, or a look at it."""
+        y = np.asarray(y)
+        self._learn_targets(self._check_y(y, len(y)))
+        self._build((n_features,))
+        self.n_features_in_ = n_features
+        return self
+
     @all_or_nothing
     def fit(self, X, y, X_unlabelled=None, validation_data=None):
         """Learn from X (N, D) and labels y (N,), afresh: pretrain on all rows, then train on the labelled ones.
@@ -342,7 +369,8 @@ class StackedPredictor(Stacked):
         """
         X = self._check_X(X, reset=True)
         y = self._check_y(y, len(X))
-        rows = np.flatnonzero(self._learn_targets(y))
+        self._learn_targets(y)
+        rows = np.flatnonzero(self._labelled(y))
         t = self._targets(y[rows])
         more = [] if X_unlabelled is None else [self._check_X(X_unlabelled)]
         validation = None
@@ -364,6 +392,15 @@ class StackedPredictor(Stacked):
         self.check_fitted()
         return self._run(self._check_X(X), 0, None)
 
+    def _with_labels(self, X, y) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of X that y has a label for, and their labels; ValueError where there are none."""
+        X = self._check_X(X)
+        y = self._check_y(y, len(X))
+        rows = self._labelled(y)
+        if not rows.any():
+            raise ValueError(f"{type(self).__name__}: expected labelled rows, got none.")
+        return X[rows], y[rows]
+
 
 class StackedClassifier(StackedPredictor):
     """A deep network with a softmax on top, pretrained as a stack of autoencoders on all rows, labelled or not.
@@ -377,13 +414,15 @@ class StackedClassifier(StackedPredictor):
     penalty                on each layer's code while that layer is pretrained (L1Sparsity, KLSparsity, Contractive)
     tied_weights           each layer's decoder in the pretraining uses its encoder's matrix, transposed
     activation             of the hidden layers
-    dropout                share of each hidden layer's units left out at each step of the training as a whole
+    dropout                share of each hidden layer's units left out at each step of the training as a whole; or two
+                           shares: (of the inputs, of each hidden layer's units)
     freeze                 so many layers, from the input on, stay as they were pretrained, to the bit
     epochs                 passes over the labelled rows, through the whole network
     and optimizer, learning_rate, weight_decay, batch_size, initializer, bias_initializer, validation_fraction,
     patience, callbacks, backend, dtype, random_state, verbose: as in `Autoencoder`.
 
-    pretrain_epochs, corruption and penalty are one for all layers, or a list of one for each.
+    pretrain_epochs, corruption and penalty are one for all layers, or a list of one for each. Callbacks are called in
+    the pretraining, too, with row["layer"] = 1, 2, ...
 
     y = -1 marks a row without a label. Where the labels are -1 and 1 and no others, they are two classes.
 
@@ -411,16 +450,18 @@ class StackedClassifier(StackedPredictor):
         return y
 
     def _learn_targets(self, y):
-        classes, labelled = np.unique(y), np.ones(len(y), bool)
+        classes = np.unique(y)
         if y.dtype.kind in "if" and not np.array_equal(classes, [-1, 1]):
-            classes, labelled = classes[classes != -1], y != -1
+            classes = classes[classes != -1]
         if len(classes) < 2:
             raise ValueError(
                 f"{type(self).__name__}: expected labels of two classes or more, got {len(classes)} class(es): "
                 f"{classes.tolist()}. y = -1 marks a row without a label."
             )
         self.classes_ = classes
-        return labelled
+
+    def _labelled(self, y):
+        return y != -1 if y.dtype.kind in "if" and -1 not in self.classes_ else np.ones(len(y), bool)
 
     def _targets(self, y):
         unknown = ~np.isin(y, self.classes_)
@@ -438,6 +479,14 @@ class StackedClassifier(StackedPredictor):
         """The most probable class of each row (N,)."""
         best = self._predicted(X).argmax(axis=1)
         return self.classes_[best]
+
+    def evaluate(self, X, y) -> dict[str, float]:
+        """{"loss": the cross-entropy, "error": the share of wrong classes} over the labelled rows of X (N, D)."""
+        self.check_fitted()
+        X, y = self._with_labels(X, y)
+        p, t = self._predicted(X).astype(np.float64), self._targets(y)
+        likelihood = p[np.arange(len(t)), t].clip(np.finfo(self.dtype).tiny)
+        return {"loss": float(-np.log(likelihood).mean()), "error": float(np.mean(p.argmax(axis=1) != t))}
 
     def score(self, X, y) -> float:
         """The share of the rows whose class is predicted."""
@@ -479,11 +528,13 @@ class StackedRegressor(StackedPredictor):
         return y
 
     def _learn_targets(self, y):
-        labelled = ~np.isnan(y)
-        if not labelled.any():
+        known = y[self._labelled(y)]
+        if not len(known):
             raise ValueError(f"{type(self).__name__}: expected labelled rows, got y with NaN only.")
-        self._mean, self._std = float(y[labelled].mean()), float(y[labelled].std()) or 1.0
-        return labelled
+        self._mean, self._std = float(known.mean()), float(known.std()) or 1.0
+
+    def _labelled(self, y):
+        return ~np.isnan(y)
 
     def _targets(self, y):
         return ((y - self._mean) / self._std).astype(self.dtype)[:, None]
@@ -498,6 +549,12 @@ class StackedRegressor(StackedPredictor):
     def predict(self, X) -> np.ndarray:
         """y of each row (N,)."""
         return self._predicted(X)[:, 0]
+
+    def evaluate(self, X, y) -> dict[str, float]:
+        """{"loss": the mean squared error, "r2": as `score`} over the labelled rows of X (N, D)."""
+        self.check_fitted()
+        X, y = self._with_labels(X, y)
+        return {"loss": float(((y - self.predict(X)) ** 2).mean()), "r2": self.score(X, y)}
 
     def score(self, X, y) -> float:
         """R² = 1 - Σ (y - predicted)² / Σ (y - mean of y)²: 1 at best, 0 for always giving the mean."""

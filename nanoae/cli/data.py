@@ -34,10 +34,25 @@ def black(model: Any) -> float:
     return getattr(model, "black_", 0.0)
 
 
+def predicts(model: Any) -> bool:
+    """Whether it learns labels, and not to give the rows back."""
+    return hasattr(model, "predict")
+
+
 def parts(data: Dataset, split: str, model: Any) -> list[np.ndarray]:
     """The rows of a split on the model's scale, (N, D): one array, or for "all" the training and the test rows."""
     x_train, x_test = data.flat(black(model))
     return {"train": [x_train], "test": [x_test], "all": [x for x in (x_train, x_test) if len(x)]}[split]
+
+
+def labels(data: Dataset, split: str) -> np.ndarray:
+    """The labels of the rows of `parts`, (N,); ValueError where there are none."""
+    if data.y_train is None or data.y_train.ndim != 1:
+        raise ValueError(
+            f"--data: expected labels to learn, one for each row, got {data.name} without. For a .csv: --label COLUMN."
+        )
+    both: dict[str, Any] = {"train": [data.y_train], "test": [data.y_test], "all": [data.y_train, data.y_test]}
+    return np.concatenate(both[split])
 
 
 def describe(data: Dataset, model: Any) -> str:

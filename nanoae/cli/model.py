@@ -46,9 +46,12 @@ def evaluate(args: argparse.Namespace) -> int:
     model = load(args)
     data = data_options.read(args)
     rows = np.concatenate(data_options.parts(data, args.split, model))
-    result = model.evaluate(rows)
-    code_size = len(model.get_feature_names_out())
-    baseline = train.fit_pca(code_size, data.flat(data_options.black(model))[0])
+    code_size, baseline = len(model.get_feature_names_out()), None
+    if data_options.predicts(model):
+        result = model.evaluate(rows, data_options.labels(data, args.split))
+    else:
+        result = model.evaluate(rows)
+        baseline = train.fit_pca(code_size, data.flat(data_options.black(model))[0])
     print(f"model   {args.model}: {type(model).__name__}, {rows.shape[1]} numbers in codes of {code_size}")
     print(f"data    {data_options.describe(data, model)}")
     print(train.verdict(args.split, model, result, baseline, baseline.evaluate(rows) if baseline else None))
@@ -67,6 +70,11 @@ def encode(args: argparse.Namespace) -> int:
 
 def reconstruct(args: argparse.Namespace) -> int:
     model = load(args)
+    if not hasattr(model, "reconstruct"):
+        raise ValueError(
+            f"{args.model}: expected an autoencoder, got a {type(model).__name__}, which gives no rows back. "
+            "nanoae evaluate tests it, nanoae encode writes its codes."
+        )
     data = data_options.read(args, in_order=args.split == "all")
     parts = data_options.parts(data, args.split, model)
     with checked_output(args, (".npy", ".csv", ".png")) as part:

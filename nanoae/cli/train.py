@@ -16,18 +16,22 @@ from typing import Any
 import numpy as np
 
 import nanoae
-from nanoae import PCA, Autoencoder, Dataset
+from nanoae import PCA, Dataset
 from nanoae.autoencoders.contract import Estimator
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.presets import DATA
 from nanoae.cli import data as data_options
 from nanoae.cli import settings
 from nanoae.cli.output import run_folder, whole_file
+from nanoae.engine.layers import Linear, Noisy, TiedLinear
 from nanoae.engine.part import describe
+from nanoae.training.loop import Trainer
 
 PCA_LIMIT = 4096  # the most rows or columns, whichever are fewer: beyond, its matrix takes minutes
+Table = tuple[np.ndarray, ...]  # (X,), or (X, y) for a model that predicts y
 LOSS_NAMES = {"loss": "loss", "val_loss": "validation loss"}
 FIGURES = ("reconstructions.png", "loss.png", "codes.png", "code_histogram.png")
+WHERE_THEY_APPLY = ("denoising.png", "weights.png")  # of a corruption, and of images
 
 
 def add_to(commands) -> None:
@@ -35,7 +39,8 @@ def add_to(commands) -> None:
         "train",
         help="learn from data, compare with PCA, write model and figures",
         description="Trains an autoencoder and writes runs/NAME/: model.npz, metrics.csv (a row per epoch), "
-        f"config.json (settings, versions, results), {', '.join(FIGURES)}.",
+        f"config.json (settings, versions, results), {', '.join(FIGURES)}, and where they "
+        f"apply {', '.join(WHERE_THEY_APPLY)}.",
         epilog="example: nanoae train --data mnist --code-size 16 --hidden 256,64 --epochs 5 --out mnist-16",
     )
     add_options(parser)
@@ -63,16 +68,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     with run_folder(*place(args)) as folder:
         data = data_options.read(args)
-        model, x_train, x_test = prepared(settings.chosen(args, data), data)
+        model, learn, test = prepared(settings.chosen(args, data), data)
         frames: dict[str, np.ndarray] = {}  # what each epoch makes of some test rows, where that is asked for
-        watchers = [watcher(model, x_test[:10], frames)] if args.each_epoch else []
-        baseline = fit_pca(model.code_size_, x_train)
+        watchers = [watcher(model, test[0][:10], frames)] if args.each_epoch else []
+        baseline = None if data_options.predicts(model) else fit_pca(model.code_size_, learn[0])
         say = speaker(args)
         say(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}{advice(data)}")
         say(f"model   {model.network_.theta.size:,} parameters\n\n{model.summary()}\n")
-        train(model, x_train, quiet=args.quiet, watchers=watchers)
+        train(model, *learn, quiet=args.quiet, watchers=watchers)
         say(trained(model))
-        conclude(args, folder, model, baseline, data, x_test, frames)
+        conclude(args, folder, model, baseline, data, test, frames)
     return 130 if model.interrupted_ else 0
 
 
@@ -86,13 +91,16 @@ def place(args: argparse.Namespace, suffix: str = "") -> tuple[Path, bool]:
     return Path("runs", (args.preset or Path(args.data).resolve().stem) + suffix), True
 
 
-def prepared(model: Autoencoder, data: Dataset) -> tuple[Autoencoder, np.ndarray, np.ndarray]:
-    """The model, built but untrained, and its two tables, once these are known to be fit for it."""
-    model.build(math.prod(data.shape))
+def prepared(model: Any, data: Dataset) -> tuple[Any, Table, Table]:
+    """The model, built but untrained, and what it learns from and is tested on, known to be fit for it."""
+    labels: list[Table] = [(), ()]
+    if data_options.predicts(model):
+        labels = [(data_options.labels(data, split),) for split in ("train", "test")]
+    model.build(math.prod(data.shape), *labels[0])
     x_train, x_test = data.flat(data_options.black(model))
     model.check_table(x_train, reset=True)
-    model.evaluate(x_test)
-    return model, x_train, x_test
+    model.evaluate(x_test, *labels[1])
+    return model, (x_train, *labels[0]), (x_test, *labels[1])
 
 
 def fit_pca(n_components: int, x: np.ndarray) -> PCA | None:
@@ -104,30 +112,30 @@ def train(model: Any, *data: Any, quiet: bool, watchers: Sequence[Callable] = ()
     """model.fit(*data), with a bar on a terminal, or else with about ten `lines`; the watchers are called after each
     epoch, too."""
     bar = not quiet and sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None
-    tellers = () if bar or quiet or not lines else (epoch_line(model.epochs),)
+    tellers = () if bar or quiet or not lines else (tell_epoch,)
     model.set_params(verbose=bar, callbacks=(*tellers, *watchers))
     model.fit(*data)
     model.set_params(verbose=False, callbacks=())
 
 
-def epoch_line(epochs: int) -> Callable:
-    every = math.ceil(epochs / 10)
-
-    def tell(_, row: dict[str, float]) -> None:
-        if row["epoch"] % every == 0:
-            validation = f"   validation {row['val_loss']:.4g}" if "val_loss" in row else ""
-            print(f"epoch {row['epoch']:>3} of {epochs}   loss {row['loss']:.4g}{validation}", flush=True)
-
-    return tell
+def tell_epoch(trainer: Trainer, row: dict[str, float]) -> None:
+    """A line after every tenth of the epochs."""
+    if row["epoch"] % math.ceil(trainer.epochs / 10) == 0:
+        layer = f"layer {row['layer']}  " if "layer" in row else ""
+        validation = f"   validation {row['val_loss']:.4g}" if "val_loss" in row else ""
+        print(f"{layer}epoch {row['epoch']:>3} of {trainer.epochs}   loss {row['loss']:.4g}{validation}", flush=True)
 
 
-def watcher(model: Autoencoder, rows: np.ndarray, frames: dict[str, np.ndarray]) -> Callable:
+def watcher(model: Any, rows: np.ndarray, frames: dict[str, np.ndarray]) -> Callable:
     """A callback that puts what the model makes of `rows` into `frames` after each epoch."""
     if importlib.util.find_spec("matplotlib") is None:
         raise ImportError('--each-epoch: figures need matplotlib: pip install "nanoae[cli]"')
+    if data_options.predicts(model):
+        raise ValueError(f"--each-epoch: expected an autoencoder, got a {type(model).__name__}: nothing comes back.")
 
     def watch(_, row: dict[str, float]) -> None:
-        frames[f"epoch {row['epoch']}"] = model.reconstruct(rows)
+        if "layer" not in row:
+            frames[f"epoch {row['epoch']}"] = model.reconstruct(rows)
 
     return watch
 
@@ -135,20 +143,21 @@ def watcher(model: Autoencoder, rows: np.ndarray, frames: dict[str, np.ndarray])
 def conclude(
     args: argparse.Namespace,
     folder: Path,
-    model: Autoencoder,
+    model: Any,
     baseline: PCA | None,
     data: Dataset,
-    x_test: np.ndarray,
+    test: Table,
     frames: dict[str, np.ndarray] | None = None,
     **more: Any,
 ) -> None:
     """Test the model, tell, and fill the folder: the model first, so that nothing that comes after can cost it."""
     model.save(folder / "model.npz")
     write_metrics(folder / "metrics.csv", model.history_)
-    results: dict[str, Any] = {"test": model.evaluate(x_test), "pca": baseline.evaluate(x_test) if baseline else None}
+    x_test = test[0]
+    results: dict[str, Any] = {"test": model.evaluate(*test), "pca": baseline.evaluate(x_test) if baseline else None}
     config = describe_run(args, model, data) | more | {"results": results}
     with whole_file(folder / "config.json") as part:
-        part.write_text(json.dumps(config, indent=2) + "\n")
+        part.write_text(json.dumps(config, indent=2, default=describe) + "\n")
     print(verdict("test", model, results["test"], baseline, results["pca"]))
     if not args.no_figures:
         if importlib.util.find_spec("matplotlib") is None:
@@ -196,7 +205,11 @@ def trained(model: NetworkEstimator) -> str:
 def verdict(
     split: str, model: Estimator, result: dict[str, float], baseline: PCA | None, of_pca: dict[str, float] | None
 ) -> str:
-    """test mse 0.01234   PCA-8 0.02466"""
+    """test mse 0.01234   PCA-8 0.02466, or test error 2.78 %   cross-entropy 0.0994, or test R² 0.93   mse 0.25"""
+    if "error" in result:
+        return f"{split} error {100 * result['error']:.2f} %   cross-entropy {result['loss']:.4g}"
+    if "r2" in result:
+        return f"{split} R² {result['r2']:.4g}   mse {result['loss']:.4g}"
     loss = getattr(model, "loss", "mse")
     own = "" if loss == "mse" else f"{loss if isinstance(loss, str) else 'loss'} {result['loss']:.4g}   "
     if "elbo" in result:
@@ -222,7 +235,7 @@ def write_metrics(path: Path, history: dict[str, list[float]]) -> None:
         writer.writerows((epoch, *row) for epoch, row in enumerate(zip(*columns.values(), strict=True), 1))
 
 
-def describe_run(args, model: Autoencoder, data: Dataset) -> dict[str, Any]:
+def describe_run(args, model: Any, data: Dataset) -> dict[str, Any]:
     """Everything needed to do it again."""
     packages = {"nanoae": nanoae.__version__, "python": platform.python_version(), "numpy": np.__version__}
     hidden = ("callbacks", "verbose")
@@ -248,23 +261,54 @@ def describe_run(args, model: Autoencoder, data: Dataset) -> dict[str, Any]:
     }
 
 
-def draw(folder: Path, model: Autoencoder, baseline: PCA | None, data: Dataset, x_test: np.ndarray) -> None:
-    """The four figures, all of the test rows."""
+def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, x_test: np.ndarray) -> None:
+    """The figures, all of the test rows."""
     from nanoae import report
 
-    rows = {"original": x_test[:10], "autoencoder": model.reconstruct(x_test[:10])}
-    if baseline:
-        rows[f"PCA-{len(baseline.components_)}"] = baseline.reconstruct(x_test[:10])
-    reconstructions(folder / FIGURES[0], rows, data, data_options.black(model))
+    x, black = x_test[:10], data_options.black(model)
+    if not data_options.predicts(model):
+        rows = {"original": x, "autoencoder": model.reconstruct(x)}
+        if baseline:
+            rows[f"PCA-{len(baseline.components_)}"] = baseline.reconstruct(x)
+        reconstructions(folder / FIGURES[0], rows, data, black)
+        if isinstance(model.network_.layers[0], Noisy):
+            noisy = damaged(model, x)
+            reconstructions(
+                folder / WHERE_THEY_APPLY[0],
+                {"clean": x, "noisy": noisy, "cleaned": model.reconstruct(noisy)},
+                data,
+                black,
+            )
     curves = {name: model.history_[name] for name in LOSS_NAMES if model.history_.get(name)}
     if curves:
-        report.loss_curves(folder / FIGURES[1], curves, str(model.loss))
+        report.loss_curves(folder / FIGURES[1], curves, str(getattr(model, "loss", "loss")))
     codes = model.transform(x_test)
     labels = data.y_test if data.y_test is not None and data.y_test.ndim == 1 else None
     report.code_scatter(folder / FIGURES[2], codes, labels)
     report.code_histogram(folder / FIGURES[3], {"code": codes})
-    if model.prior_ is not None:
+    if getattr(model, "prior_", None) is not None:
         reconstructions(folder / "samples.png", {"drawn": model.sample(10, 0)}, data, data_options.black(model))
+    if len(data.shape) == 2 and (W := templates(model)) is not None:
+        report.weight_images(folder / WHERE_THEY_APPLY[1], W, data.shape)
+
+
+def damaged(model: Any, x: np.ndarray) -> np.ndarray:
+    """x with noise like that of the training."""
+    ops = model.network_.ops
+    return ops.to_numpy(model.network_.layers[0].forward(ops.to_device(x), train=True)).copy()
+
+
+def templates(model: Any) -> np.ndarray | None:
+    """Weights (D, K) as images are made of: what each unit of the decoder's last layer draws, or, of a model that
+    predicts, what each of the first layer looks for. None where that layer is no Linear."""
+    layers = [layer for layer in model.network_.layers if layer.params]
+    layer = layers[0 if data_options.predicts(model) else -1]
+    if isinstance(layer, TiedLinear):
+        return model.network_.ops.to_numpy(layer.source.params["W"])
+    if not isinstance(layer, Linear):
+        return None
+    W = model.network_.ops.to_numpy(layer.params["W"])
+    return W if data_options.predicts(model) else W.T
 
 
 def reconstructions(path: Path, rows: dict[str, np.ndarray], data: Dataset, black: float) -> None:

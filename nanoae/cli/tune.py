@@ -10,9 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from nanoae import Autoencoder, NotFiniteError
+from nanoae import NotFiniteError
+from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.cli import data as data_options
 from nanoae.cli import settings, train
 from nanoae.cli.output import run_folder, whole_file
@@ -45,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
         scales = set()
         for combination in combinations:  # a mistake in the last setting is told before the first is trained
-            model, x_train, x_test = train.prepared(variant(base, combination), data)
+            model, learn, test = train.prepared(variant(base, combination), data)
             scales.add(model.black_)
         if data.maximum and len(scales) > 1:
             raise ValueError(
@@ -54,26 +53,30 @@ def run(args: argparse.Namespace) -> int:
         say = train.speaker(args)
         say(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}")
         say(f"tuning  {len(combinations)} settings, judged on {base.validation_fraction:.3g} of the training rows\n")
-        best, table = search(base, combinations, x_train, args.quiet, say)
+        best, table = search(base, combinations, learn, args.quiet, say)
         interrupted = len(table) < len(combinations) or best.interrupted_
         with whole_file(folder / "tuning.csv") as part, open(part, "w", newline="") as file:
             writer = csv.DictWriter(file, table[0])
             writer.writeheader()
             writer.writerows(table)
         say("\nbest    " + ", ".join(f"{name} {getattr(best, name)}" for name in grid))
-        baseline = train.fit_pca(best.code_size_, x_train)
-        train.conclude(args, folder, best, baseline, data, x_test, grid=grid, tuning=table, interrupted=interrupted)
+        baseline = None if data_options.predicts(best) else train.fit_pca(best.code_size_, learn[0])
+        train.conclude(args, folder, best, baseline, data, test, grid=grid, tuning=table, interrupted=interrupted)
     return 130 if interrupted else 0
 
 
-def variant(base: Autoencoder, combination: dict[str, Any]) -> Autoencoder:
+def variant(base: NetworkEstimator, combination: dict[str, Any]) -> NetworkEstimator:
     """A new estimator: `base` with other settings."""
     return copy.deepcopy(base).set_params(**combination)  # type: ignore[return-value]
 
 
 def search(
-    base: Autoencoder, combinations: list[dict[str, Any]], x: np.ndarray, quiet: bool, say: Callable[[str], None]
-) -> tuple[Autoencoder, list[dict[str, Any]]]:
+    base: NetworkEstimator,
+    combinations: list[dict[str, Any]],
+    learn: train.Table,
+    quiet: bool,
+    say: Callable[[str], None],
+) -> tuple[NetworkEstimator, list[dict[str, Any]]]:
     """The fitted model of the best combination, and a row for each that was trained.
 
     Ctrl-C ends the search; the setting that it broke off counts only where no other was finished. NotFiniteError where
@@ -93,7 +96,7 @@ def search(
     for combination in combinations:
         model = variant(base, combination)
         try:
-            train.train(model, x, quiet=quiet, lines=False)
+            train.train(model, *learn, quiet=quiet, lines=False)
         except NotFiniteError as error:
             failure = error
             table.append({**combination, "validation_loss": None, "epochs": 0, "seconds": 0.0})

@@ -74,6 +74,7 @@ INITIALIZERS: dict[str, Initializer] = {
     "he_uniform": uniform(he),
     "he_normal": normal(he),
     "truncated_normal": truncated_normal,
+    "small_normal": normal(lambda fan_in, fan_out: 1e-4),  # N(0, 0.01²), whatever the fans: as before 2010
     "zeros": zeros,
     "ones": ones,
 }

@@ -6,7 +6,9 @@ scikit-learn's `clone` all use this one mechanism.
 
 from __future__ import annotations
 
+import difflib
 import inspect
+import re
 from typing import Any
 
 import numpy as np
@@ -87,3 +89,40 @@ def known_parts() -> dict[str, type]:
                 found[cls.__name__] = cls
             todo.append(cls)
     return found
+
+
+def numbers(kind: type) -> dict[str, type]:
+    """The arguments that a Part's constructor takes first, as far as they are numbers: {"target": float, ...}."""
+    found: dict[str, type] = {}
+    for name, parameter in inspect.signature(kind).parameters.items():
+        if str(parameter.annotation) not in ("int", "float"):
+            break
+        found[name] = {"int": int, "float": float}[str(parameter.annotation)]
+    return found
+
+
+def usage(known: dict[str, type]) -> str:
+    """How `from_text` wants them: "l1:WEIGHT, kl:TARGET,WEIGHT"."""
+    return ", ".join(":".join(filter(None, (name, ",".join(numbers(kind)).upper()))) for name, kind in known.items())
+
+
+def from_text(text: str, known: dict[str, type]) -> Any:
+    """The part that `text` names, as in "kl:0.05,0.1" for KLSparsity(0.05, 0.1).
+
+    A name out of `known`, then the constructor's first numbers in its order; ":" may stand for ",", too. ValueError
+    with what is wanted otherwise.
+    """
+    name, *words = re.split("[:,]", text)
+    if name not in known:
+        close = difflib.get_close_matches(name, known)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"expected one of {usage(known)}; got {text!r}.{hint}")
+    kind, wanted = known[name], numbers(known[name])
+    try:
+        if len(words) > len(wanted):
+            raise TypeError
+        values = [number(word) for number, word in zip(wanted.values(), words, strict=False)]
+        inspect.signature(kind).bind(*values)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"expected {usage({name: kind})}, numbers, got {text!r}.") from error
+    return kind(*values)

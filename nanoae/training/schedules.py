@@ -59,3 +59,6 @@ class WarmUp(Part):
 
     def __call__(self, t: int, total: int) -> float:
         return self.schedule(t, total) * min(t / max(self.steps, 1), 1.0)
+
+
+SCHEDULES: dict[str, type] = {"constant": Constant, "cosine": Cosine, "step_decay": StepDecay}
