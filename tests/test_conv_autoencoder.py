@@ -218,3 +218,18 @@ def test_a_code_may_be_a_map():
     ).fit(COLOUR)
     codes = model.transform(COLOUR)
     assert codes.shape == (24, 2, 2, 1) and model.inverse_transform(codes).shape == COLOUR.shape
+
+
+def test_a_decoder_may_be_tied_to_the_encoder(tmp_path):
+    first, last = Conv2d(4, 3, 2, 1), Linear(5)
+    layers = [first, ReLU(), Flatten(), last]
+    mirrored = [nanoae.TiedLinear(last), Reshape((4, 3, 3)), nanoae.TiedConvTranspose2d(first)]
+    x = COLOUR[:, :, :5]  # (24, 3, 5, 5)
+    model = ConvAutoencoder(encoder=layers, decoder=mirrored, epochs=2, batch_size=8, random_state=0).fit(x)
+    mine = model.network_.layers
+    assert mine[-1].source is mine[0] and mine[-3].source is mine[3] and mine[0] is not first
+    model.save(tmp_path / "model.npz")
+    twin = nanoae.load(tmp_path / "model.npz")
+    assert twin.reconstruct(x).tobytes() == model.reconstruct(x).tobytes()
+    assert twin.partial_fit(x).network_.theta.size == model.network_.theta.size  # and the tie is kept in training
+    assert twin.network_.layers[-1].source is twin.network_.layers[0]

@@ -148,7 +148,8 @@ class Autoencoder(Generative, NetworkEstimator):
     def _decoder_layers(self, encoder: list[Layer], n_features: int) -> list[Layer]:
         """The mirror image: code -> x. The output activation is left out where the loss works on logits."""
         if self.decoder is not None:
-            return copy.deepcopy(list(self.decoder))
+            copies = {id(mine): its for mine, its in zip(self.encoder or (), encoder, strict=False)}
+            return copy.deepcopy(list(self.decoder), copies)  # what is tied to a layer of the encoder stays tied
         if self.tied_weights:
             sources = [layer for layer in encoder if isinstance(layer, Linear)]
             linears: list[Layer] = [TiedLinear(source, self.bias_initializer) for source in reversed(sources)]

@@ -17,7 +17,7 @@ import numpy as np
 from nanoae.autoencoders.contract import Estimator
 from nanoae.backend import BackendError, get_ops
 from nanoae.data.files import read_arrays
-from nanoae.engine.part import construct, describe, known_parts
+from nanoae.engine.part import construct, construct_all, describe, known_parts
 
 FORMAT = 1
 
@@ -38,7 +38,7 @@ def save_model(model: Estimator, path) -> None:
     header = {
         "format": FORMAT,
         "class": type(model).__name__,
-        "params": {key: describe(value) for key, value in params.items()},
+        "params": {key: describe(value, among=params.get("encoder")) for key, value in params.items()},
         "input_shape": list(model.input_shape_),
         "feature_names": None if names is None else list(names),
         **facts,
@@ -77,7 +77,10 @@ def load_model(path, backend: str | None = None) -> Estimator:
             f"{path}: expected a model class out of {', '.join(sorted(classes))}, got {header.get('class')!r}."
         )
     try:
-        model = classes[header["class"]](**{k: construct(v) for k, v in header["params"].items()})
+        params = dict(header["params"].items())
+        encoder = construct_all(params.pop("encoder", None) or [])  # first: layers of the decoder may be tied to it
+        own = {"encoder": encoder} if encoder else {}
+        model = classes[header["class"]](**own, **{key: construct(v, among=encoder) for key, v in params.items()})
         if made_on := model.get_params(deep=False).get("backend"):
             model.set_params(backend=backend or available(made_on))
         model.from_file(header, arrays)
