@@ -5,6 +5,7 @@ import pkgutil
 
 import numpy as np
 import pytest
+from cupy_standin import standin_ops
 
 import nanoae.autoencoders
 import nanoae.engine
@@ -19,8 +20,19 @@ from nanoae.engine.steps import EachStep, LastStep
 BACKENDS = {  # name -> its primitives; one more line here runs every test on one more device
     "numpy": lambda: get_ops("numpy"),
     "cupy": lambda: get_ops("cupy"),
+    "standin": standin_ops,  # CupyOps without a GPU
 }
 GPU = {"cupy"}
+LONG = {  # long trainings and differences of every element: for a real GPU, not for its stand-in
+    "test_a_classifier_learns_xor", "test_a_linear_autoencoder_finds_pcas_subspace", "test_codes_and_reconstructions",
+    "test_an_autoencoder_beats_pca_on_a_curve", "test_every_element_of_every_layer", "test_gradients_behind_words",
+    "test_fifty_steps_as_pytorch_takes_them",
+    "test_golden_losses", "test_gradients", "test_gradients_of_every_element",
+    "test_gradients_of_networks", "test_gradients_of_the_whole_network",
+    "test_gradients_of_the_whole_speaker_with_its_loss",
+    "test_large_theta_is_many_small_ones", "test_one_batch_is_learned_by_heart", "test_the_seed_decides_everything",
+    "test_the_trainer_takes_targets_of_its_own", "test_training_of_the_published_autoencoder",
+}  # fmt: skip
 
 
 def image():
@@ -75,8 +87,12 @@ EXAMPLES = {  # every layer of nanoae in a network for rows of five numbers; a n
 
 
 @pytest.fixture(params=[pytest.param(name, marks=pytest.mark.gpu if name in GPU else ()) for name in BACKENDS])
-def ops(request):
+def ops(request, monkeypatch):
     """The primitives of each device in turn."""
+    if request.param == "standin":
+        if request.function.__name__ in LONG:
+            pytest.skip("too long for the stand-in")
+        monkeypatch.setattr(nanoae.backend, "_cupy_ops", standin_ops)  # what get_ops("cupy") gives
     try:
         return BACKENDS[request.param]()
     except BackendError as error:

@@ -22,7 +22,7 @@ PRIMITIVES = {
 }
 FILLS_NOTHING = {  # primitives with neither `out=` nor `_inplace`: they hand out memory, look, or give a 0-d array
     "empty", "zeros", "ones", "scratch", "to_device", "to_numpy", "check_device", "synchronize", "peek",
-    "describe", "generator", "permutation", "sum", "sum_squares", "sum_products", "over_blocks",
+    "describe", "generator", "permutation", "dataset", "steps", "sum", "sum_squares", "sum_products", "over_blocks",
 }  # fmt: skip
 
 

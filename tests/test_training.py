@@ -241,6 +241,8 @@ def test_only_true_stops(ops):
 
 def test_one_host_read_of_the_loss_an_epoch(ops):
     """On a device whose `peek` costs something, the loop must not look at the loss of a step."""
+    if ops.name != "numpy":
+        pytest.skip("the sum is the device's: test_capture.py")
     reads = []
 
     class Remote(type(ops)):
@@ -335,6 +337,9 @@ def test_keyboard_interrupt_keeps_what_was_learned(ops, digits):
 
 
 def test_keyboard_interrupt_within_a_step(ops):
+    if ops.name != "numpy":
+        pytest.skip("a replayed step does not meet the host: test_capture.py")
+
     class Interrupted(MSE):
         steps = 0
 

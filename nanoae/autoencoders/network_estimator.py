@@ -131,7 +131,7 @@ class NetworkEstimator(Estimator):
         self.interrupted_ = self._trainer.interrupted
 
     def _to_device(self, array: np.ndarray | None):
-        return None if array is None else self.network_.ops.to_device(array)
+        return None if array is None else self.network_.ops.dataset(array)
 
     def _make_trainer(self, rows: int, epochs: int) -> Trainer:
         return Trainer(

@@ -1,35 +1,109 @@
-"""CupyOps: the primitives on an NVIDIA GPU: own kernels, and for the rest CuPy, which mirrors NumPy, on `Ops`."""
+"""CupyOps: the primitives on an NVIDIA GPU, through CuPy: kernels.cu where that pays, what CuPy offers elsewhere."""
 
 from __future__ import annotations
 
+import contextlib
+import threading
+
 import cupy
+import cupyx
 import numpy as np
 
+from nanoae.backend import cublas
+from nanoae.backend.graph import GraphSteps, Streamed
 from nanoae.backend.kernels import KernelOps
 from nanoae.backend.ops import Array
+from nanoae.backend.steps import Steps
+
+RESERVE = 0.2  # share of the free memory that a data set leaves to the network
+_mine = threading.local()  # a cuBLAS handle for each thread
 
 
 class CupyOps(KernelOps):
-    """CuPy primitives: same names, same signatures, arrays in GPU memory."""
+    """CuPy primitives: same names, same signatures, arrays in GPU memory.
+
+    precision     of float32 matrix products: "float32", or "tf32": inputs rounded to 10 bits of mantissa, on tensor
+                  cores
+    graph         replay training steps as CUDA graphs
+    allocations   how many buffers were made so far: a graph is good until there are more
+    """
 
     name = "cupy"
     xp = cupy
 
-    def _compile(self, source, options):
-        return cupy.RawModule(code=source, options=options)
+    def __init__(self, precision: str = "float32", graph: bool = True):
+        if precision not in cublas.COMPUTE_TYPES:
+            known = ", ".join(cublas.COMPUTE_TYPES)
+            raise ValueError(f"backend 'cupy': expected precision out of {known}, got {precision!r}.")
+        super().__init__()
+        self._axpby = {}
+        self.precision, self.graph, self.allocations = precision, graph, 0
+
+    def __reduce__(self):
+        return type(self), (self.precision, self.graph)
 
     def describe(self) -> str:
         name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
         return f"cupy {cupy.__version__} on the GPU, {name}"
 
+    def _compile(self, source: str, options: tuple[str, ...]):
+        return cupy.RawModule(code=source, options=options)
+
+    # ---------------------------------------------------------------- memory
+
+    @contextlib.contextmanager
+    def _memory(self, what: str, nbytes: int):
+        try:
+            yield
+        except cupy.cuda.memory.OutOfMemoryError as error:
+            free, total = cupy.cuda.runtime.memGetInfo()
+            free += cupy.get_default_memory_pool().free_bytes()
+            raise MemoryError(
+                f"backend 'cupy': expected {nbytes / 2**20:,.1f} MiB of GPU memory for {what}, got {free / 2**20:,.1f} "
+                f"MiB free of {total / 2**20:,.0f}. Lower batch_size or the widths of the layers, take "
+                'dtype="float32", or use backend="numpy".'
+            ) from error
+
+    def empty(self, shape, dtype) -> Array:
+        size = int(np.prod(shape, dtype=np.int64))
+        self.allocations += size > 1
+        with self._memory(f"an array {shape} of {np.dtype(dtype)}", size * np.dtype(dtype).itemsize):
+            return cupy.empty(shape, dtype)
+
+    def zeros(self, shape, dtype) -> Array:
+        zeros = self.empty(shape, dtype)
+        zeros.fill(0)
+        return zeros
+
+    def ones(self, n: int, dtype) -> Array:
+        ones = self._ones.get(dtype)
+        if ones is None or len(ones) < n:
+            ones = self._ones[dtype] = self.empty(n, dtype)
+            ones.fill(1)
+        return ones[:n]
+
     def to_device(self, x, dtype=None) -> Array:
-        return cupy.ascontiguousarray(cupy.asarray(x), dtype)
+        if isinstance(x, cupy.ndarray):
+            return cupy.ascontiguousarray(x, dtype)
+        x = np.ascontiguousarray(x, dtype)
+        with self._memory(f"data {x.shape} of {x.dtype}", x.nbytes):
+            return cupy.asarray(x)
+
+    def dataset(self, x) -> Array:
+        """x on the device where it fits, else left on the host and streamed."""
+        free = cupy.cuda.runtime.memGetInfo()[0] + cupy.get_default_memory_pool().free_bytes()
+        if isinstance(x, np.ndarray) and x.nbytes > (1 - RESERVE) * free:
+            return Streamed(self, np.ascontiguousarray(x))
+        return self.to_device(x)
+
+    def _pinned(self, shape, dtype) -> np.ndarray:
+        return cupyx.empty_pinned(shape, dtype)
 
     def to_numpy(self, x) -> np.ndarray:
         return cupy.asnumpy(x)
 
     def check_device(self, x) -> Array:
-        if not isinstance(x, cupy.ndarray):
+        if not isinstance(x, (cupy.ndarray, Streamed)):
             raise TypeError(
                 f"backend 'cupy': expected a cupy.ndarray, got {type(x).__module__}.{type(x).__name__}. "
                 "Move it to the GPU first: ops.to_device(x)."
@@ -44,3 +118,55 @@ class CupyOps(KernelOps):
 
     def over_blocks(self, work, n: int) -> None:
         work(slice(0, n))
+
+    # ---------------------------------------------------------------- training steps
+
+    def steps(self, step, optimizer, batch_size: int) -> Steps:
+        return GraphSteps(self, step, optimizer, batch_size, self.graph and self._blas is not None)
+
+    def take_rows(self, x: Array, rows: Array, out: Array, scale: float = 1.0) -> Array:
+        if isinstance(x, Streamed):
+            return cupy.multiply(x[rows], out.dtype.type(scale), out=out)
+        return super().take_rows(x, rows, out, scale)
+
+    # ---------------------------------------------------------------- matrix products
+
+    @property
+    def _blas(self) -> cublas.Cublas | None:
+        """This thread's handle; None where no libcublas can be loaded."""
+        if not hasattr(_mine, "blas"):
+            library = cublas.load(cupy.cuda.runtime.runtimeGetVersion() // 1000)
+            _mine.blas = library and cublas.Cublas(library, cupy.empty(cublas.WORKSPACE, np.uint8))
+        return _mine.blas
+
+    def _bind(self) -> None:
+        """Let cuBLAS compute on the current stream: before it is captured."""
+        if self._blas is not None:
+            self._blas.use(cupy.cuda.get_current_stream().ptr)
+
+    def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
+        blas = self._blas
+        flat = 1 <= a.ndim <= 2 and 1 <= b.ndim <= 2 and a.dtype == b.dtype and a.dtype.char in cublas.REAL_TYPES
+        if blas is None or not flat or (out is not None and out.dtype != a.dtype):
+            return cupy.matmul(a, b, out=out)
+        shape = a.shape[:-1] + b.shape[1:]
+        if a.shape[-1] != b.shape[0] or (out is not None and out.shape != shape):
+            return cupy.matmul(a, b, out=out)  # which says what is wrong
+        out = self.empty(shape, a.dtype) if out is None else out
+        left, right, product = a, b, out  # vectors as matrices of one row or column
+        if a.ndim == 1:
+            left, product = a[None], product[None]
+        if b.ndim == 1:
+            right, product = b[:, None], product[..., None]
+        if not out.size or not len(b):
+            out.fill(0)
+            return out
+        left, right = (x if cublas.layout(x) else cupy.ascontiguousarray(x) for x in (left, right))
+        blas.use(cupy.cuda.get_current_stream().ptr)
+        if cublas.layout(product):
+            blas.gemm(left, right, product, self.precision)
+        else:
+            dense = self.empty(product.shape, a.dtype)
+            blas.gemm(left, right, dense, self.precision)
+            product[...] = dense
+        return out

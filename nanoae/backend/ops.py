@@ -22,6 +22,7 @@ import numpy as np
 
 from nanoae.backend.blas import openblas
 from nanoae.backend.layer_ops import LayerOps
+from nanoae.backend.steps import Steps
 
 Array = Any  # numpy.ndarray here, cupy.ndarray on the GPU
 
@@ -93,6 +94,14 @@ class Ops(LayerOps):
     def peek(self, scalar) -> float | None:
         """The value of a 0-d array where reading it is free, None where it would stall the device."""
         return float(scalar)
+
+    def dataset(self, x) -> Array:
+        """A host array where the training steps can take rows of it: on the device, or where that is too small, not."""
+        return self.to_device(x)
+
+    def steps(self, step: Callable[..., Array], optimizer: Any, batch_size: int) -> Steps:
+        """What runs `step(rows, *data)` for the batches of an epoch."""
+        return Steps(self, step, optimizer, batch_size)
 
     def over_blocks(self, work: Callable[[slice], None], n: int) -> None:
         """work(part) for parts of 0 .. n-1 that fit in a core's cache; large n on two threads, half each."""

@@ -30,6 +30,7 @@ class Optimizer(Part):
     """
 
     n_moments = 0
+    driven = False  # t and rate are kept by the device that runs the steps: they are 0-d arrays, and `step` reads them
 
     def __init__(self, lr: LearningRate, weight_decay: float = 0.0, clip_norm: float | None = None):
         if not callable(lr) and not lr >= 0:
@@ -49,8 +50,9 @@ class Optimizer(Part):
 
     def step(self, theta: Array, grad: Array) -> None:
         """theta <- theta - update(grad). Clipping scales `grad` in place."""
-        self.t += 1
-        self.rate = self.lr(self.t, self.total_steps) if callable(self.lr) else self.lr
+        if not self.driven:
+            self.t += 1
+            self.rate = self.rate_at(self.t)
         if self.clip_norm is not None:
             self.ops.clip_norm_inplace(grad, self.clip_norm)
         for where in self.ranges:
@@ -58,8 +60,12 @@ class Optimizer(Part):
             if self.weight_decay:
                 g = self.decay(part, g)
             self.update(part, g, *(moment[where] for moment in self.moments))
-        if self.moments and self.t % FLUSH_EVERY == 0:
+        if self.moments and not self.driven and self.t % FLUSH_EVERY == 0:
             self.ops.flush_inplace(self.moments[0], TINY)
+
+    def rate_at(self, t: int) -> float:
+        """The learning rate of step t = 1, 2, ..."""
+        return self.lr(t, self.total_steps) if callable(self.lr) else self.lr
 
     def decay(self, theta: Array, grad: Array) -> Array:
         """g + weight_decay · theta, in scratch memory: the network's own grad stays the loss's."""

@@ -99,21 +99,31 @@ class Trainer:
         self.history: History = {"loss": [], "seconds": []}
         self.measure: Callable[..., float] | None = None  # (x, t, scale) -> validation loss, where it is not `evaluate`
         self.interrupted = False  # whether Ctrl-C ended `fit`
+        self.begun: int | None = None  # within an epoch: the optimizer's t before it
         self.x_batch = self.ops.empty((self.batch_size, *network.input_shape), network.dtype)
+        self.steps = self.ops.steps(self.learn, self.optimizer, self.batch_size)
 
     # ---------------------------------------------------------------- one step, one epoch
 
-    def step(self, x: Array, t: Array, number: int | None = None) -> Array:
+    def step(self, x: Array, t: Array) -> Array:
         """One update on a batch; the loss before it, a 0-d array. NotFiniteError, with nothing updated, where the loss
         is not finite and reading it is free."""
         y = self.fast.forward(x, train=True)
-        loss = self.loss.forward(y, t) + self.network.penalty()
+        loss, penalty = self.loss.forward(y, t), self.network.penalty()
+        if not isinstance(penalty, int):  # 0 where no layer has one
+            loss = loss + penalty
         value = self.ops.peek(loss)
         if value is not None and not math.isfinite(value):
+            number = None if self.begun is None else self.optimizer.t - self.begun + 1
             self.stop_not_finite(number, value)  # before backward spreads a NaN over all layers
         self.fast.backward(self.loss.backward())
         self.optimizer.step(self.network.theta, self.network.grad)
         return loss
+
+    def learn(self, rows: Array, x: Array, t: Array | None, scale: float) -> Array:
+        """`step` on these rows of the data."""
+        batch = self.ops.take_rows(x, rows, out=self.x_batch[: len(rows)], scale=scale)
+        return self.step(batch, batch if t is None else t[rows])
 
     def epoch(self, x: Array, t: Array | None = None, scale: float = 1.0) -> float:
         """One pass over x (N, ...) in random order; the mean loss per row-weighted batch.
@@ -127,17 +137,12 @@ class Trainer:
                 f"Trainer: expected x of shape (N, *{self.network.input_shape}), N > 0, and as many targets, "
                 f"got {x.shape}" + (f" and {t.shape}." if t is not None else ".")
             )
-        order = ops.to_device(self.order.permutation(n))
-        total = 0.0
-        for number, start in enumerate(range(0, n, self.batch_size), 1):
-            rows = order[start : start + self.batch_size]
-            batch = ops.take_rows(x, rows, out=self.x_batch[: len(rows)], scale=scale)
-            target = batch if t is None else t[rows]
-            loss = self.step(batch, target, number)
-            total = total + loss * len(rows)
+        self.begun = self.optimizer.t
+        total = self.steps.run(self.order.permutation(n), x, t, scale)
         mean = float(total) / n  # the one host read of the loss in an epoch
         if not math.isfinite(mean) or not math.isfinite(float(ops.sum_squares(self.network.theta))):
-            self.stop_not_finite(number + 1, mean)
+            self.stop_not_finite(self.optimizer.t - self.begun + 1, mean)
+        self.begun = None
         return mean
 
     def stop_not_finite(self, step: int | None, loss: float) -> None:

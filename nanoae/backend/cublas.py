@@ -1,0 +1,103 @@
+"""cuBLAS by ctypes: matrix products that can be part of a CUDA graph.
+
+CuPy refuses its own cuBLAS while a stream is captured. This is a handle beside CuPy's, whose stream and workspace are
+set before the capture. It has no import of CuPy: arrays tell their address, shape and strides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+from typing import Any
+
+from nanoae.backend.ops import Array
+
+WORKSPACE = 32 << 20  # bytes; what NVIDIA recommends for Hopper, and more than earlier architectures want
+NO, TRANSPOSED = 0, 1  # cublasOperation_t
+DEFAULT_ALGORITHM = -1  # CUBLAS_GEMM_DEFAULT
+REAL_TYPES = {"f": 0, "d": 1}  # cudaDataType_t: CUDA_R_32F, CUDA_R_64F
+SCALARS: dict[str, Any] = {"f": ctypes.c_float, "d": ctypes.c_double}
+COMPUTE_TYPES = {  # cublasComputeType_t: CUBLAS_COMPUTE_32F, _32F_FAST_TF32 and _64F
+    "float32": {"f": 68, "d": 70},
+    "tf32": {"f": 77, "d": 70},
+}
+
+
+def load(major: int = 13) -> Any:
+    """The libcublas that CuPy uses, of that major version of CUDA, else another; None where there is none.
+
+    CuPy is made to load it, from wherever it looks: a toolkit, NVIDIA's wheels, conda. Once in the process, a library
+    is found by its bare name.
+    """
+    with contextlib.suppress(ImportError):
+        importlib.import_module("cupy_backends.cuda.libs.cublas")
+    for version in (major, 13, 12):
+        for name in (f"libcublas.so.{version}", f"cublas64_{version}.dll"):
+            with contextlib.suppress(OSError):
+                return ctypes.CDLL(name)
+    return None
+
+
+def layout(x: Array) -> tuple[int, int] | None:
+    """(operation, leading dimension) with which cuBLAS, to whom a row of ours is a column, reads xᵀ for x (R, C): as it
+    is, or for a transposed view, transposed. None for rows that are not contiguous."""
+    (rows, columns), (down, right), size = x.shape, x.strides, x.itemsize
+    for operation, n, step, lines, ld in ((NO, columns, right, rows, down), (TRANSPOSED, rows, down, columns, right)):
+        if (n == 1 or step == size) and (lines == 1 or (ld >= n * size and ld % size == 0)):
+            return operation, ld // size if lines > 1 else max(n, 1)
+    return None
+
+
+class Cublas:
+    """A handle of `library`, and its workspace: a device array of bytes. For one thread."""
+
+    def __init__(self, library, workspace: Array):
+        self.library, self.workspace = library, workspace
+        self.stream: int | None = None
+        pointer, integer = ctypes.c_void_p, ctypes.c_int
+        operand = [pointer, integer, integer]  # address, type, leading dimension
+        library.cublasCreate_v2.argtypes = [ctypes.POINTER(pointer)]
+        library.cublasSetStream_v2.argtypes = [pointer, pointer]
+        library.cublasSetWorkspace_v2.argtypes = [pointer, pointer, ctypes.c_size_t]
+        library.cublasGemmEx.argtypes = [
+            *(pointer, integer, integer, integer, integer, integer, pointer, *operand, *operand, pointer, *operand),
+            *(integer, integer),
+        ]
+        self.handle = pointer()
+        check(library.cublasCreate_v2(ctypes.byref(self.handle)), "cublasCreate")
+        self.one = {char: scalar(1) for char, scalar in SCALARS.items()}
+        self.zero = {char: scalar(0) for char, scalar in SCALARS.items()}
+
+    def use(self, stream: int) -> None:
+        """Compute on `stream`, its address. Setting it makes cuBLAS forget the workspace."""
+        if stream != self.stream:
+            check(self.library.cublasSetStream_v2(self.handle, stream), "cublasSetStream")
+            workspace = self.workspace
+            check(
+                self.library.cublasSetWorkspace_v2(self.handle, workspace.data.ptr, workspace.nbytes),
+                "cublasSetWorkspace",
+            )
+            self.stream = stream
+
+    def gemm(self, a: Array, b: Array, out: Array, precision: str) -> None:
+        """out = a b  for a (M, K), b (K, N), out (M, N) of one float type, each with a `layout`, all sizes >= 1.
+
+        cuBLAS stores columns, so to it our arrays are their transposes, and outᵀ = bᵀ aᵀ is what it computes.
+        """
+        (m, k), n, char = a.shape, b.shape[1], a.dtype.char
+        (turn_a, lda), (turn_b, ldb), (turned, ldc) = map(layout, (a, b, out))  # type: ignore[arg-type, misc]
+        if turned:  # out is a transposed view: compute outᵀ = bᵀ aᵀ instead
+            return self.gemm(b.T, a.T, out.T, precision)
+        kind, one, zero = REAL_TYPES[char], self.one[char], self.zero[char]
+        status = self.library.cublasGemmEx(
+            *(self.handle, turn_b, turn_a, n, m, k, ctypes.addressof(one)),
+            *(b.data.ptr, kind, ldb, a.data.ptr, kind, lda, ctypes.addressof(zero), out.data.ptr, kind, ldc),
+            *(COMPUTE_TYPES[precision][char], DEFAULT_ALGORITHM),
+        )
+        check(status, f"cublasGemmEx ({m}, {k}) x ({k}, {n})")
+
+
+def check(status: int, what: str) -> None:
+    if status:
+        raise RuntimeError(f"cuBLAS: {what} failed with status {status} (cublasStatus_t).")
