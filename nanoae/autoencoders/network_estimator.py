@@ -65,6 +65,9 @@ class NetworkEstimator(Estimator):
         """The slices of theta that learn; None: all of it."""
         return None
 
+    def _optimizer(self) -> optim.Optimizer:
+        return optim.get(self.optimizer, self.learning_rate, self.weight_decay)
+
     def _linear(self, width: int) -> Linear:
         return Linear(width, self.initializer, self.bias_initializer)
 
@@ -85,7 +88,7 @@ class NetworkEstimator(Estimator):
                 raise ValueError(f"{name}: expected {key} to be a number, got {value!r}.")
         if not 0 <= self.validation_fraction < 1:
             raise ValueError(f"{name}: expected validation_fraction in [0, 1), got {self.validation_fraction!r}.")
-        optim.get(self.optimizer, self.learning_rate, self.weight_decay)  # says what is wrong with them
+        self._optimizer()  # says what is wrong with it
         if not isinstance(self.callbacks, (list, tuple)):
             raise ValueError(f"{name}: expected callbacks to be a list of functions, got {self.callbacks!r}.")
 
@@ -137,7 +140,7 @@ class NetworkEstimator(Estimator):
         return Trainer(
             self.network_,
             self._loss,
-            optim.get(self.optimizer, self.learning_rate, self.weight_decay),
+            self._optimizer(),
             batch_size=self.batch_size,
             epochs=epochs,
             rows=rows,

@@ -13,10 +13,12 @@ from nanoae.autoencoders.bound import ACTIVE, Variational
 from nanoae.autoencoders.contract import all_or_nothing, as_numbers, check_finite, seed_of
 from nanoae.autoencoders.teacher import Teacher
 from nanoae.autoencoders.vocabulary import END, UNITS, Vocabulary
+from nanoae.engine import optim
 from nanoae.engine.embedding import Embedding
 from nanoae.engine.losses import SoftmaxCrossEntropy
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.steps import EachStep, LastStep
+from nanoae.training.schedules import Cosine
 
 NUMBERS = 1 << 22  # scores at a time outside training: 16 MB of float32
 
@@ -43,7 +45,10 @@ class TextVAE(Variational):
     warm_up              epochs in which that weight rises from 0 to beta
     free_bits            nats that each unit of the code has free, on the mean of a batch
 
-    optimizer, learning_rate, weight_decay, batch_size, epochs, initializer, bias_initializer, validation_fraction,
+    learning_rate        of the first step; it falls along half a cosine, to 0 after the last. Or a schedule of your
+                         own: Constant(1e-3)
+
+    optimizer, weight_decay, batch_size, epochs, initializer, bias_initializer, validation_fraction,
     patience, callbacks, backend, dtype, random_state, verbose: as those of Autoencoder.
 
     After fit: network_, history_, code_size_, vocabulary_ (a Vocabulary), keywords_ (a tuple, empty where fit had
@@ -62,15 +67,15 @@ class TextVAE(Variational):
         tokens="auto",
         max_words=5000,
         max_length=100,
-        word_dropout=0.3,
-        beta=1.0,
+        word_dropout=0.2,
+        beta=0.5,
         warm_up=10,
         free_bits=0.0,
         optimizer="adam",
-        learning_rate=3e-3,
+        learning_rate=5e-3,
         weight_decay=0.0,
         batch_size=64,
-        epochs=30,
+        epochs=20,
         initializer="glorot_uniform",
         bias_initializer="zeros",
         validation_fraction=0.0,
@@ -123,6 +128,10 @@ class TextVAE(Variational):
     def _widths(self):
         names = ("embedding_size", "state_size", "max_words", "max_length", "code_size")
         return {name: getattr(self, name) for name in names}
+
+    def _optimizer(self):
+        schedule = self.learning_rate if callable(self.learning_rate) else Cosine(self.learning_rate)
+        return optim.get(self.optimizer, schedule, self.weight_decay)
 
     def _check_parameters(self):
         super()._check_parameters()

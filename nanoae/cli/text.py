@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from nanoae.data.files import read_lines
 from nanoae.data.slogans import draw_slogans
 from nanoae.engine.part import describe
 
+LINES_SEEN = 216_000  # in all the epochs together: 20 epochs of the slogans that the grammar draws
+MOST_EPOCHS = 300
 HELD_OUT = 0.1  # share of the lines that the model is tested on
 RUNS = Path("runs", "text")  # -1, -2, ...: what train writes, and where generate looks for the newest
 EXAMPLES = """\
@@ -37,7 +40,7 @@ SETTINGS = {  # option -> (type, help)
     "max_length": (int, "longest line, in words or characters; what is longer is cut"),
     "word_dropout": (float, "share of the words that the decoder is not told in training"),
     "beta": (float, "weight of the KL divergence: less of it makes codes that tell more"),
-    "learning_rate": (float, "size of a step"),
+    "learning_rate": (float, "size of the first step; the last is 0"),
     "batch_size": (int, "lines per step"),
     "backend": (str, "numpy, cupy (an NVIDIA GPU), or auto"),
 }
@@ -95,11 +98,10 @@ def add_to(commands) -> None:
 
 def train(args: argparse.Namespace) -> int:
     lines, keywords = read_lines(args.file) if args.file else draw_slogans()
-    settings = {name: getattr(args, name) for name in SETTINGS if hasattr(args, name)}
     with run_folder(args.out or RUNS, args.out is None) as folder:
         learned, held = halves(lines, keywords, args.seed)
         say = speaker(args)
-        model = TextVAE(random_state=args.seed, **settings).build(*learned)
+        model = TextVAE(random_state=args.seed, **chosen(args, len(learned[0]))).build(*learned)
         say(f"device  {model.network_.ops.describe()}\n{about(args.file, model, learned[0])}\n")
         trainer.train(model, *learned, quiet=args.quiet)
         say(trainer.trained(model))
@@ -113,6 +115,13 @@ def train(args: argparse.Namespace) -> int:
             say(f"  {line}")
         print(f"written to {folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
     return 130 if model.interrupted_ else 0
+
+
+def chosen(args: argparse.Namespace, n: int) -> dict[str, Any]:
+    """The settings that were said, and where nothing was, what suits n lines: about a minute, be they few or many."""
+    said = {name: getattr(args, name) for name in SETTINGS if hasattr(args, name)}
+    epochs = said.get("epochs", min(MOST_EPOCHS, max(1, LINES_SEEN // n)))
+    return {"epochs": epochs, "warm_up": epochs / 2, "batch_size": min(64, max(8, n // 20)), **said}
 
 
 def halves(lines: list[str], keywords: list[str] | None, random_state: int):

@@ -87,7 +87,7 @@ SENTENCES = (
 PRODUCTS = tuple(product for kind in KINDS.values() for product in kind["product"].split(", "))
 
 
-def draw_slogans(count: int = 6000, random_state: int = 0) -> tuple[list[str], list[str]]:
+def draw_slogans(count: int = 12_000, random_state: int = 0) -> tuple[list[str], list[str]]:
     """(lines, keywords): `count` different lines of the grammar, each with the product it names.
 
     count          1 .. 100,000
