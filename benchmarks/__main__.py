@@ -17,7 +17,7 @@ from benchmarks.package import import_times, install_size, package_table
 from benchmarks.steps import INSTALL, LossMismatch, Settings, measure
 from benchmarks.table import how, markdown, notes, save, steps_table, where, write_json
 from benchmarks.whole import RunFailed, measure_runs, runs_table
-from benchmarks.worker import WorkerError
+from benchmarks.worker import Worker, WorkerError
 
 SHIPPED, BEST = "as shipped", "best"
 Outcome = tuple[list[str], dict[str, Any], bool]  # paragraphs to print, facts to write, whether all went well
@@ -93,12 +93,8 @@ def parser() -> argparse.ArgumentParser:
 
 def environments(choice: str) -> dict[str, dict[str, str]]:
     """What each choice of BLAS sets before NumPy loads, the better one last."""
-    try:
-        from nanoae.backend.blas import best_environment
-    except ImportError:  # a nanoae without that room: nothing better is known
-        best: dict[str, str] = {}
-    else:
-        best = best_environment()
+    with Worker("gemm", 1) as shipped:
+        best = shipped.ask("best_environment")
     every: dict[str, dict[str, str]] = {SHIPPED: {}, BEST: best}
     if choice == "both":
         return every if best else {SHIPPED: {}}

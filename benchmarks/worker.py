@@ -34,6 +34,7 @@ class Worker:
     def __init__(self, contender: str, threads: int, environment: dict[str, str] | None = None):
         number = str(threads)
         limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"), number)
+        around = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
         self.contender = contender
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by __exit__)
         self.process = subprocess.Popen(
@@ -44,8 +45,8 @@ class Worker:
             stderr=self.log,
             text=True,
             start_new_session=True,  # Ctrl-C reaches the main process only, which then ends this one
-            env={**os.environ, **limits, "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "", **(environment or {})},
-        )  # NPROC is what sizes XLA's thread pool
+            env={**around, **limits, "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "", **(environment or {})},
+        )  # NPROC sizes XLA's thread pool; "as shipped" means no kernel of OpenBLAS chosen by the surroundings either
 
     def send(self, do: str, **arguments) -> None:
         assert self.process.stdin is not None
@@ -146,6 +147,12 @@ class Bench:
 
     def peak(self) -> int | None:
         return machine.peak_memory()
+
+    def best_environment(self) -> dict[str, str]:
+        """What would make NumPy's BLAS faster than it is in this process."""
+        from nanoae.backend.blas import best_environment
+
+        return best_environment()
 
 
 def serve(contender: str, threads: str) -> None:

@@ -1,14 +1,17 @@
-"""nanoae: its public engine, one `Trainer.step` per step."""
+"""nanoae: its public engine, one `Trainer.step` per step, a process for each thread that the others take."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 
 import nanoae
 from benchmarks.cases import Case
 from benchmarks.contenders.contender import Contender, Step
 from nanoae.autoencoders.corruption import GaussianNoise
+from nanoae.backend.blas import openblas
 from nanoae.engine.layers import Layer, activation
+from nanoae.training.team import TeamTrainer
 
 LOSSES = {"mse": nanoae.MSE, "bce": nanoae.BCE}
 
@@ -36,26 +39,46 @@ def set_weights(network: nanoae.Sequential, case: Case) -> None:
 
 
 class Nanoae(Contender):
+    def start(self, threads):
+        self.processes, self.teams = threads, []
+
     def trainer(self, case: Case) -> nanoae.Trainer:
-        """A network with the case's weights, its loss, and Adam."""
+        """A network with the case's weights, its loss, and Adam; by a team of processes where it can be divided."""
         noise = [GaussianNoise(case.noise)] if case.noise else []
         network = nanoae.Sequential([*noise, *layers(case)]).build(case.widths[0], "numpy", random_state=0)
         set_weights(network, case)
         loss, adam = LOSSES[case.loss](), nanoae.Adam(1e-3)
-        return nanoae.Trainer(network, loss, adam, batch_size=case.batch, epochs=1, rows=case.rows)
+        shape = {"batch_size": case.batch, "epochs": 1, "rows": case.rows}
+        try:
+            return TeamTrainer(network, loss, adam, processes=self.processes, **shape)
+        except ValueError:
+            return nanoae.Trainer(network, loss, adam, **shape)
 
     def train(self, case: Case) -> list[Step]:
+        for team in self.teams:
+            team.dismiss()
         x, batches = case.data()
         trainers = [self.trainer(stage) for stage in case.stages()]
+        self.teams = [trainer.team for trainer in trainers if isinstance(trainer, TeamTrainer)]
+        blas = openblas()
+        if self.teams and blas:
+            blas.use_threads(1)
         take_rows, memory = trainers[0].ops.take_rows, trainers[0].x_batch
 
         def stage(k: int) -> Step:
-            def step(i):
-                batch = take_rows(x, batches[i % len(batches)], out=memory)
-                for below in trainers[:k]:
-                    batch = below.network.forward(batch, stop=2)
-                return trainers[k].step(batch, batch)
+            *lower, trainer = trainers[: k + 1]
 
+            def step(i):
+                rows = batches[i % len(batches)]
+                if self.teams:
+                    rows = self.teams[k].take(rows)
+                batch = take_rows(x, rows, out=memory[: len(rows)])
+                for below in lower:
+                    batch = below.network.forward(batch, stop=2)
+                return trainer.step(batch, batch)
+
+            if self.teams:
+                trainer.start(lambda: [step(i) for i in count()])
             return step
 
         return [stage(k) for k in range(len(trainers))]

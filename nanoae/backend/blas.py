@@ -46,6 +46,14 @@ class OpenBLAS:
                 return found
         return None
 
+    def use_threads(self, number: int) -> int:
+        """Let a large product take so many threads, in the whole process; how many it took before."""
+        before, change = self.function("openblas_get_num_threads", ctypes.c_int), self.function("openblas_set_num_threads")
+        count = before() if before else 0
+        if change and number:
+            change(ctypes.c_int(number))
+        return count
+
     @functools.cached_property
     def axpby(self) -> dict[np.dtype, Any]:
         """dtype -> the C function axpby(n, a, x, 1, b, y, 1): y = a x + b y."""

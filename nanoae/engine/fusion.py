@@ -1,16 +1,19 @@
 """Fusion: a built network rewritten into fewer passes over memory, with the same parameters and the same results.
 
-The plain layers stay as they are; `fuse(network)` is what the training loop runs, unless told fuse=False.
+The plain layers stay as they are; `fuse(network)` is what the training loop runs, unless told fuse=False, and
+`divide(network, team)` what each of several processes runs.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Any
+
+from nanoae.backend import Array
 from nanoae.engine.conv import Convolution
-from nanoae.engine.layers import ACTIVATIONS, Elementwise, Layer, Linear, TiedLinear
+from nanoae.engine.layers import ACTIVATIONS, Elementwise, Identity, Layer, Linear, TiedLinear
 from nanoae.engine.network import Sequential
 from nanoae.engine.norm import BatchNorm
-
-NEED_NO_OUTPUT = (Linear, TiedLinear, Convolution, BatchNorm)  # whose backward does not look at their y
 
 
 class InPlace(Layer):
@@ -57,26 +60,120 @@ class LinearActivation(InPlace):
 
     def backward(self, dy):
         linear, ops, (x, y) = self.layer, self.layer.ops, self.take_cache()
-        dW, db = linear.grads.values()
+        W, (dW, db) = linear.params["W"], linear.grads.values()
         dz = ops.activation_backward_bias(dy, y, *self.f, db=db, out=dy)
         ops.matmul(x.T, dz, out=dW)
         for term in linear.also:
             ops.add_inplace(dW, term)
-        return ops.matmul(dz, linear.params["W"].T, out=linear.buffer("dx", x.shape)) if linear.need_dx else None
+        return ops.matmul(dz, W.T, out=linear.buffer("dx", x.shape)) if linear.need_dx else None
 
 
-def fuse(network: Sequential) -> Sequential:
-    """`network` with every activation behind one of NEED_NO_OUTPUT in place; theta, grad and all views are shared."""
-    layers: list[Layer] = []
-    for layer in network.layers:
-        if layers and isinstance(layer, Elementwise) and isinstance(layers[-1], NEED_NO_OUTPUT):
-            before = layers[-1]
-            if type(before) is Linear and type(layer) in ACTIVATIONS.values():
-                layers[-1] = LinearActivation(before, layer)
-            else:
-                layers[-1] = InPlace(before, layer)
+class Divided(Layer):
+    """A Linear whose rows are divided among the members of a team, and then its gradients.
+
+    Each member has its own rows of x and dy in memory that all share. Once all have been there, each computes what is
+    in its own part of theta, out of all rows:
+
+        dW[a:b] = x[:, a:b]ᵀ dy        db = Σ_n dy[n]
+    """
+
+    def __init__(self, linear: Linear, where: dict[str, slice], rows: int, team: Any):
+        self.linear, self.where, self.team, self.ops = linear, where, team, linear.ops
+        self.x = team.shared((rows, linear.n_in), linear.dtype)
+        self.dy = team.shared((rows, linear.n_out), linear.dtype)
+
+    def forward(self, x, train=False):
+        if train:
+            self.show(x, self.x)
+        return self.linear.forward(x, train)
+
+    def backward(self, dy):
+        self.show(dy, self.dy)
+        linear = self.linear
+        x = linear.take_cache()
+        return self.ops.matmul(dy, linear.params["W"].T, out=linear.buffer("dx", x.shape)) if linear.need_dx else None
+
+    def show(self, mine: Array | None, everyones: Array) -> None:
+        """Put this member's rows where all can see them, if they are not there already; zeros where it has fewer."""
+        own, n = everyones[self.team.region], 0 if mine is None else len(mine)
+        if mine is not None and not self.ops.same_memory(mine, own):
+            self.ops.copy(mine, out=own[:n])
+        if n < len(own):
+            self.ops.copy(0, out=own[n:])
+
+    def gradient(self, rows: slice | None, out: Array) -> Array:
+        """dW[rows], or db where rows is None, flat."""
+        if rows is None:
+            return self.ops.sum_rows(self.dy, out=out)
+        self.ops.matmul(self.x[:, rows].T, self.dy, out=out.reshape(-1, self.linear.n_out))
+        return out
+
+    def __repr__(self):
+        return f"{self.linear}, divided"
+
+
+class Weighed(Layer):
+    """A layer with a penalty that is a mean over a member's rows: in the whole batch's it has the weight of its share.
+
+    What comes from the loss has that weight already:  dx = share · layer.backward(dy / share).
+    """
+
+    def __init__(self, layer: Layer, team: Any):
+        self.layer, self.team = layer, team
+
+    def forward(self, x, train=False):
+        return self.layer.forward(x, train)
+
+    def backward(self, dy):
+        ops, share = self.layer.ops, self.team.share
+        return ops.scale_inplace(self.layer.backward(ops.multiply(dy, 1 / share)), share)
+
+    def __repr__(self):
+        return repr(self.layer)
+
+
+NEED_NO_OUTPUT = (Linear, TiedLinear, Convolution, BatchNorm, Divided)  # whose backward does not look at their y
+
+
+def fuse(network: Sequential, layers: list[Layer] | None = None) -> Sequential:
+    """`network`, or these layers of it, with every activation behind one of NEED_NO_OUTPUT in place; theta, grad and
+    all views are shared."""
+    fused: list[Layer] = []
+    for layer in network.layers if layers is None else layers:
+        before = fused[-1] if fused else None
+        if isinstance(layer, Elementwise) and isinstance(before, NEED_NO_OUTPUT):
+            plain = type(before) is Linear and type(layer) in ACTIVATIONS.values()
+            fused[-1] = LinearActivation(before, layer) if plain else InPlace(before, layer)
         else:
-            layers.append(layer)
-    fused = Sequential(layers)
-    vars(fused).update({name: value for name, value in vars(network).items() if name != "layers"})
-    return fused
+            fused.append(layer)
+    result = Sequential(fused)
+    vars(result).update({name: value for name, value in vars(network).items() if name != "layers"})
+    return result
+
+
+def divide(network: Sequential, rows: int, team: Any) -> tuple[Sequential, list[Divided]]:
+    """(the network for a member of `team`, fused; its layers that learn), for `rows` rows in all.
+
+    ValueError for a network with other parameters than Linear's, or whose rows depend on each other.
+    """
+    layers: list[Layer] = []
+    for i, layer in enumerate(network.layers):
+        if isinstance(layer, Linear) and not layer.also:
+            where = {name: network.parameters.slices[i, name] for name in layer.params}
+            layers.append(Divided(layer, where, rows, team))
+        elif layer.params or not layer.by_row:
+            raise ValueError(
+                f"processes: expected layers that work row by row and parameters of Linear alone, got {layer}. "
+                "Use processes=1."
+            )
+        else:
+            layers.append(layer if isinstance(layer, (Elementwise, Identity)) else Weighed(layer, team))
+    return fuse(network, layers), [layer for layer in layers if isinstance(layer, Divided)]
+
+
+def link(network: Sequential, team: Any) -> None:
+    """Let the Linear layers of a divided network write straight into what the next one shows, and dx likewise."""
+    plain = [layer.layer if isinstance(layer, InPlace) else layer for layer in network.layers]
+    for below, above in pairwise(plain):
+        if isinstance(below, Divided) and isinstance(above, Divided):
+            below.linear.buffers["y"], above.linear.buffers["dx"] = above.x[team.region], below.dy[team.region]

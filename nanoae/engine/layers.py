@@ -31,6 +31,7 @@ class Layer(Part):
     out_shape: tuple[int, ...] = ()
     dtype: Any = None
     need_dx = True
+    by_row = True  # row n of what it gives depends on row n of its input alone
     generator: Any = None
     penalty: Any = None  # what the layer itself adds to the loss in training, a 0-d array
 

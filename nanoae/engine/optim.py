@@ -7,7 +7,7 @@ is an addition to the gradient in SGD and Adam (as in PyTorch), and a shrinking 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from nanoae.backend import Array, Ops
 from nanoae.engine.part import Part
@@ -48,20 +48,23 @@ class Optimizer(Part):
         self.moments = [ops.zeros(len(theta), theta.dtype) for _ in range(self.n_moments)]
         return self
 
-    def step(self, theta: Array, grad: Array) -> None:
-        """theta <- theta - update(grad). Clipping scales `grad` in place."""
+    def step(self, theta: Array, grad: Array, parts: Iterable[tuple[slice, Array]] | None = None) -> None:
+        """theta <- theta - update(grad). Clipping scales `grad` in place.
+
+        parts   (where, grad[where]) one after the other, for gradients that are computed only when their turn comes
+        """
         if not self.driven:
             self.t += 1
             self.rate = self.rate_at(self.t)
         if self.clip_norm is not None:
             self.ops.clip_norm_inplace(grad, self.clip_norm)
-        for where in self.ranges:
-            part, g = theta[where], grad[where]
+        for where, g in ((where, grad[where]) for where in self.ranges) if parts is None else parts:
+            part = theta[where]
             if self.weight_decay:
                 g = self.decay(part, g)
             self.update(part, g, *(moment[where] for moment in self.moments))
-        if self.moments and not self.driven and self.t % FLUSH_EVERY == 0:
-            self.ops.flush_inplace(self.moments[0], TINY)
+            if self.moments and not self.driven and self.t % FLUSH_EVERY == 0:
+                self.ops.flush_inplace(self.moments[0][where], TINY)
 
     def rate_at(self, t: int) -> float:
         """The learning rate of step t = 1, 2, ..."""

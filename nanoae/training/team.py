@@ -1,0 +1,254 @@
+"""Team: processes that train one dense network together. Python's threads take turns at the interpreter, processes do not.
+
+`TeamTrainer` copies the process with fork, and from there on every member runs the same program over its own rows of
+each batch. They share theta and what each layer got and gave, and meet twice a step:
+
+    every member    forward and backward over its own rows
+    --- all are there ---
+    every member    the gradient over all rows, of its own part of theta, and the optimiser's update of that part
+    --- all are there ---
+
+So the elementwise work and the update go to all CPUs as well, and a matrix product needs no second thread. The update of
+a part by its owner alone is stage 1 of ZeRO (Rajbhandari 2020).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from nanoae.backend import Array
+from nanoae.backend.blas import openblas
+from nanoae.backend.shared import SharedMemory
+from nanoae.engine import fusion
+from nanoae.engine.fusion import Divided
+from nanoae.training.loop import NotFiniteError, Trainer
+
+PATIENCE = 5000  # looks at another member's clock before naps in between: about 0.3 ms
+NAP = 1e-4  # seconds
+BLOCK = 100_000  # numbers of a gradient computed at a time: they and what Adam makes of them stay in the cache
+
+
+class TeamError(RuntimeError):
+    """A process of the team ended before its time."""
+
+
+class Team:
+    """`size` processes. `rank` tells a member who it is; 0 is the process that was there before.
+
+    share    this member's part of the rows of the batch at hand
+    region   its place for them in memory that all share
+    """
+
+    def __init__(self, size: int):
+        if not hasattr(os, "fork"):
+            raise ValueError(f"processes: expected 1 on a system without fork, got {size}.")
+        self.size, self.rank, self.count = size, 0, 0
+        self.children: list[int] = []
+        self.shared = SharedMemory().zeros
+        self.clocks = [memoryview(self.shared((1,), np.int64)) for _ in range(size)]  # how often each member has arrived
+        self.board = memoryview(self.shared((size,), np.float64))  # a number from each member
+
+    def fork(self, program: Callable[[], Any]) -> None:
+        """Start the other members. Each runs `program` and ends."""
+        leader = os.getpid()
+        for rank in range(1, self.size):
+            child = os.fork()
+            if child:
+                self.children.append(child)
+                continue
+            code = 1
+            try:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the leader's to answer
+                self.rank, self.leader, self.children = rank, leader, []
+                program()
+                code = 0
+            except (NotFiniteError, TeamError):
+                pass  # the leader has met the same, or is gone
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)  # nothing of the leader's is closed or flushed a second time
+
+    def dismiss(self) -> None:
+        """End the other members, wherever they are; this one is a team by itself."""
+        for child in self.children:
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+        self.children, self.size = [], 1
+
+    def part(self, n: int) -> slice:
+        """This member's share of n rows."""
+        return slice(n * self.rank // self.size, n * (self.rank + 1) // self.size)
+
+    def take(self, rows: Any) -> Any:
+        """Of the rows of a batch, this member's."""
+        mine = rows[self.part(len(rows))]
+        self.share = len(mine) / len(rows)
+        return mine
+
+    def meet(self) -> None:
+        """Wait until all have come this far. TeamError where one never will."""
+        self.count += 1
+        self.clocks[self.rank][0] = self.count
+        for clock in self.clocks[: self.size]:
+            looks = 0
+            while clock[0] < self.count:
+                looks += 1
+                if looks > PATIENCE:
+                    self.check()
+                    time.sleep(NAP)
+
+    def check(self) -> None:
+        """TeamError where a member is gone."""
+        if self.rank:
+            gone = os.getppid() != self.leader
+        else:
+            gone = any(os.waitpid(child, os.WNOHANG)[0] for child in self.children)
+        if gone:
+            raise TeamError("processes: a process of the team has ended. Its message is above; try processes=1.")
+
+    def gather(self, number: float) -> list[float]:
+        """Everybody's number, in the order of ranks."""
+        self.board[self.rank] = number
+        self.meet()
+        return self.board[: self.size].tolist()
+
+
+class TeamTrainer(Trainer):
+    """A Trainer whose `fit` is done by `processes` processes: same arguments and, but for rounding, same results; only
+    noise is drawn by each member for itself.
+
+    For networks on NumPy that work row by row and learn in Linear layers alone; ValueError for others. It forks, so the
+    program should have no threads of its own at that moment. `network.grad` is not filled in.
+    """
+
+    def __init__(self, network, loss, optimizer, *, processes: int, **settings):
+        super().__init__(network, loss, optimizer, **settings)
+        if self.ops.name != "numpy":
+            raise ValueError(f'processes: expected 1 with backend "{self.ops.name}", got {processes}.')
+        if self.optimizer.clip_norm is not None:
+            raise ValueError("processes: expected 1 with clip_norm, which needs the whole gradient at one place.")
+        self.team = Team(processes)
+        self.rows = -(-self.batch_size // processes) * processes  # as many for each member
+        self.fast, self.divided = fusion.divide(network, self.rows, self.team)
+        size, dtype = network.theta.shape, network.dtype
+        network.place(self.team.shared(size, dtype), self.team.shared(size, dtype))
+        self.optimizer.moments = [self.team.shared(size, dtype) for _ in self.optimizer.moments]
+        self.trainable = self.optimizer.ranges
+
+    # ---------------------------------------------------------------- one step
+
+    def learn(self, rows, x, t, scale):
+        return super().learn(self.team.take(rows), x, t, scale)
+
+    def step(self, x, t):
+        team, loss = self.team, 0.0
+        if len(x):
+            weight = self.loss.weight
+            self.loss.weight = weight if self.loss.reduction == "sum" else weight * team.share
+            loss = self.loss.forward(self.fast.forward(x, train=True), t) + team.share * self.network.penalty()
+            self.loss.weight = weight
+            self.fast.backward(self.loss.backward())
+        else:
+            for layer in self.divided:
+                layer.show(None, layer.dy)
+        loss = sum(team.gather(float(loss)))
+        if not math.isfinite(loss):
+            self.stop_not_finite(None if self.begun is None else self.optimizer.t - self.begun + 1, loss)
+        self.optimizer.step(self.network.theta, self.network.grad, self.gradients())
+        team.meet()
+        return loss
+
+    def gradients(self) -> Iterator[tuple[slice, Array]]:
+        """(where, gradient) for the blocks of this member's part of theta, each computed when it is asked for, so that
+        the optimiser finds it in the cache."""
+        for layer, rows, where in self.blocks:
+            yield where, layer.gradient(rows, out=self.memory[: where.stop - where.start])
+
+    # ---------------------------------------------------------------- all epochs
+
+    def fit(self, x, t=None, validation=None, scale=1.0):
+        blas = openblas()
+        threads = blas.use_threads(1) if blas else None
+        try:
+            self.start(lambda: self.follow(x, t, scale))
+            return super().fit(x, t, validation, scale)
+        finally:
+            self.team.dismiss()
+            self.begin()
+            if blas:
+                blas.use_threads(threads)
+
+    def epoch(self, x, t=None, scale=1.0):
+        self.team.meet()
+        self.link()
+        return super().epoch(x, t, scale)
+
+    def follow(self, x, t, scale) -> None:
+        """What the other members do: every epoch that the leader begins, until it dismisses them."""
+        while True:
+            self.epoch(x, t, scale)
+
+    def start(self, program: Callable[[], Any]) -> None:
+        """Fork the team. The others run `program`."""
+        self.team.fork(lambda: (self.begin(), program()))
+        self.begin()
+
+    def begin(self) -> None:
+        """Take on what is this member's: rows, a part of theta, and noise of its own."""
+        team, size = self.team, len(self.network.theta)
+        team.region = team.part(self.rows)
+        mine = slice(*(cut(self.divided, size * k // team.size) for k in (team.rank, team.rank + 1)))
+        self.blocks = [block for layer in self.divided for block in blocks(layer, mine, self.trainable)]
+        longest = max((where.stop - where.start for *_, where in self.blocks), default=0)
+        self.memory = self.ops.empty(longest, self.network.dtype)
+        if team.rank:
+            generator = self.network.layers[0].generator
+            own = self.ops.generator([int(generator.integers(2**63)), team.rank])
+            for layer in self.network.layers:
+                layer.generator = own
+        self.link()
+
+    def link(self) -> None:
+        """Let layers, the batch and the loss write straight into the memory that all share."""
+        region = self.team.region
+        fusion.link(self.fast, self.team)
+        self.loss.dy = self.divided[-1].dy[region]
+        if self.network.layers[0] is self.divided[0].linear:
+            self.x_batch = self.divided[0].x[region]
+
+
+Block = tuple[Divided, "slice | None", slice]  # a layer, the rows of its dW or None for db, and their place in theta
+
+
+def cut(layers: list[Divided], at: int) -> int:
+    """The place in theta nearest to `at` that does not split a row of a W."""
+    for layer in layers:
+        W, b, n_out = layer.where["W"], layer.where["b"], layer.linear.n_out
+        if at < b.stop:
+            return min(W.start + round((at - W.start) / n_out) * n_out, b.start)
+    return at
+
+
+def blocks(layer: Divided, mine: slice, trainable: list[slice]) -> Iterator[Block]:
+    """What theta[mine] has of this layer and learns, in rows of up to BLOCK numbers together."""
+    W, b, n_out = layer.where["W"], layer.where["b"], layer.linear.n_out
+    for part in trainable:
+        start, stop = max(mine.start, part.start), min(mine.stop, part.stop)
+        first, last = max(start - W.start, 0) // n_out, min(stop - W.start, W.stop - W.start) // n_out
+        height = max(1, BLOCK // n_out)
+        for row in range(first, last, height):
+            rows = slice(row, min(row + height, last))
+            yield layer, rows, slice(W.start + rows.start * n_out, W.start + rows.stop * n_out)
+        if start <= b.start < stop:
+            yield layer, None, b
