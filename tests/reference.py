@@ -68,6 +68,11 @@ ACTIVATIONS = {
 }
 
 
+def affine_activation(x, W, b, name, settings):
+    f = ACTIVATIONS[name][1]
+    return each(f, matmul(x, W) + b)
+
+
 def softmax(x):
     rows = [[math.exp(value) for value in row] for row in x]
     return np.array([[value / sum(row) for value in row] for row in rows])

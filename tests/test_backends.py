@@ -21,7 +21,7 @@ PRIMITIVES = {
     name: function for name, function in vars(Ops).items() if inspect.isfunction(function) and not name.startswith("_")
 }
 FILLS_NOTHING = {  # primitives with neither `out=` nor `_inplace`: they hand out memory, look, or give a 0-d array
-    "empty", "zeros", "ones", "scratch", "to_device", "to_numpy", "check_device", "synchronize", "peek",
+    "empty", "zeros", "ones", "zeros_row", "scratch", "to_device", "to_numpy", "check_device", "synchronize", "peek",
     "describe", "generator", "permutation", "dataset", "steps", "sum", "sum_squares", "sum_products", "over_blocks",
 }  # fmt: skip
 

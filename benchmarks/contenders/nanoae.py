@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from itertools import count
 
@@ -11,7 +12,7 @@ from benchmarks.contenders.contender import Contender, Step
 from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.backend.blas import openblas
 from nanoae.engine.layers import Layer, activation
-from nanoae.training.team import TeamTrainer
+from nanoae.training.team import Team, TeamTrainer
 
 LOSSES = {"mse": nanoae.MSE, "bce": nanoae.BCE}
 
@@ -39,8 +40,11 @@ def set_weights(network: nanoae.Sequential, case: Case) -> None:
 
 
 class Nanoae(Contender):
+    processes = 1
+    teams: tuple[Team, ...] = ()
+
     def start(self, threads):
-        self.processes, self.teams = threads, []
+        self.processes = threads
 
     def trainer(self, case: Case) -> nanoae.Trainer:
         """A network with the case's weights, its loss, and Adam; by a team of processes where it can be divided."""
@@ -49,17 +53,17 @@ class Nanoae(Contender):
         set_weights(network, case)
         loss, adam = LOSSES[case.loss](), nanoae.Adam(1e-3)
         shape = {"batch_size": case.batch, "epochs": 1, "rows": case.rows}
-        try:
-            return TeamTrainer(network, loss, adam, processes=self.processes, **shape)
-        except ValueError:
-            return nanoae.Trainer(network, loss, adam, **shape)
+        if self.processes > 1:
+            with contextlib.suppress(ValueError):
+                return TeamTrainer(network, loss, adam, processes=self.processes, **shape)
+        return nanoae.Trainer(network, loss, adam, **shape)
 
     def train(self, case: Case) -> list[Step]:
         for team in self.teams:
             team.dismiss()
         x, batches = case.data()
         trainers = [self.trainer(stage) for stage in case.stages()]
-        self.teams = [trainer.team for trainer in trainers if isinstance(trainer, TeamTrainer)]
+        self.teams = tuple(trainer.team for trainer in trainers if isinstance(trainer, TeamTrainer))
         blas = openblas()
         if self.teams and blas:
             blas.use_threads(1)

@@ -70,6 +70,7 @@ class Gaussian(Noisy):
             if not value >= 0:
                 raise ValueError(f"Gaussian: expected {name} >= 0, got {value}.")
         self.beta, self.warm_up, self.free_bits = beta, warm_up, free_bits
+        self.by_row = not free_bits  # which are compared with the batch's mean
 
     def prior(self, k: int) -> Mixture:
         """Where codes of k numbers are to be found: N(0, I)."""

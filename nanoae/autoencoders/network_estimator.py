@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,6 +41,7 @@ class NetworkEstimator(Estimator):
     dtype: Any
     random_state: Any
     verbose: Any
+    processes: Any = 1  # that train together
     history_: dict[str, list[float]]
     _least_epochs = 1
     _learned = ("network_", "n_features_in_")
@@ -137,7 +140,12 @@ class NetworkEstimator(Estimator):
         return None if array is None else self.network_.ops.dataset(array)
 
     def _make_trainer(self, rows: int, epochs: int) -> Trainer:
-        return Trainer(
+        kind: Callable[..., Trainer] = Trainer
+        if self.processes != 1:
+            from nanoae.training.team import TeamTrainer
+
+            kind = functools.partial(TeamTrainer, processes=self.processes)
+        return kind(
             self.network_,
             self._loss,
             self._optimizer(),

@@ -43,7 +43,7 @@ def mapped(size: int) -> np.ndarray:
         address, sizes = ctypes.c_void_p(whole.ctypes.data + start), ctypes.c_size_t(size)
         flags = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | MAP_FIXED
         ctypes.CDLL(None).mmap(address, sizes, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, ctypes.c_size_t(0))
-        whole[start::mmap.PAGESIZE] = 0  # only pages that are there can become a huge one
+        whole[start :: mmap.PAGESIZE] = 0  # only pages that are there can become a huge one
         with contextlib.suppress(OSError):  # an older kernel, or no huge page free: smaller ones do as well
             memory.madvise(MADV_COLLAPSE, start, size)
     return whole[start : start + size]

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from nanoae.backend import Array
+from nanoae.backend.blas import address
 from nanoae.engine.conv import Convolution
 from nanoae.engine.layers import ACTIVATIONS, Elementwise, Identity, Layer, Linear, TiedLinear
 from nanoae.engine.network import Sequential
@@ -96,7 +97,7 @@ class Divided(Layer):
     def show(self, mine: Array | None, everyones: Array) -> None:
         """Put this member's rows where all can see them, if they are not there already; zeros where it has fewer."""
         own, n = everyones[self.team.region], 0 if mine is None else len(mine)
-        if mine is not None and not self.ops.same_memory(mine, own):
+        if mine is not None and address(mine) != address(own):
             self.ops.copy(mine, out=own[:n])
         if n < len(own):
             self.ops.copy(0, out=own[n:])
@@ -141,9 +142,10 @@ def fuse(network: Sequential, layers: list[Layer] | None = None) -> Sequential:
     fused: list[Layer] = []
     for layer in network.layers if layers is None else layers:
         before = fused[-1] if fused else None
-        if isinstance(layer, Elementwise) and isinstance(before, NEED_NO_OUTPUT):
-            plain = type(before) is Linear and type(layer) in ACTIVATIONS.values()
-            fused[-1] = LinearActivation(before, layer) if plain else InPlace(before, layer)
+        if isinstance(layer, Elementwise) and type(before) is Linear and type(layer) in ACTIVATIONS.values():
+            fused[-1] = LinearActivation(before, layer)
+        elif isinstance(layer, Elementwise) and isinstance(before, NEED_NO_OUTPUT):
+            fused[-1] = InPlace(before, layer)
         else:
             fused.append(layer)
     result = Sequential(fused)

@@ -1,4 +1,4 @@
-"""Team: processes that train one dense network together. Python's threads take turns at the interpreter, processes do not.
+"""Team: processes that train one dense network together. Python's threads take turns at the interpreter, they do not.
 
 `TeamTrainer` copies the process with fork, and from there on every member runs the same program over its own rows of
 each batch. They share theta and what each layer got and gave, and meet twice a step:
@@ -8,8 +8,8 @@ each batch. They share theta and what each layer got and gave, and meet twice a 
     every member    the gradient over all rows, of its own part of theta, and the optimiser's update of that part
     --- all are there ---
 
-So the elementwise work and the update go to all CPUs as well, and a matrix product needs no second thread. The update of
-a part by its owner alone is stage 1 of ZeRO (Rajbhandari 2020).
+So the elementwise work and the update go to all CPUs as well, and a matrix product needs no second thread. The update
+of a part by its owner alone is stage 1 of ZeRO (Rajbhandari 2020).
 """
 
 from __future__ import annotations
@@ -49,13 +49,17 @@ class Team:
     """
 
     def __init__(self, size: int):
+        if size < 1 or size != int(size):
+            raise ValueError(f"processes: expected a whole number >= 1, got {size}.")
         if not hasattr(os, "fork"):
             raise ValueError(f"processes: expected 1 on a system without fork, got {size}.")
         self.size, self.rank, self.count = size, 0, 0
+        self.share, self.region = 1.0, slice(0)
         self.children: list[int] = []
         self.shared = SharedMemory().zeros
-        self.clocks = [memoryview(self.shared((1,), np.int64)) for _ in range(size)]  # how often each member has arrived
-        self.board = memoryview(self.shared((size,), np.float64))  # a number from each member
+        # How often each member has arrived, and a number from each; a memoryview is read faster than an array.
+        self.clocks: list[Any] = [self.shared((1,), np.int64).data for _ in range(size)]
+        self.board: Any = self.shared((size,), np.float64).data
 
     def fork(self, program: Callable[[], Any]) -> None:
         """Start the other members. Each runs `program` and ends."""
@@ -121,7 +125,7 @@ class Team:
         """Everybody's number, in the order of ranks."""
         self.board[self.rank] = number
         self.meet()
-        return self.board[: self.size].tolist()
+        return [self.board[rank] for rank in range(self.size)]
 
 
 class TeamTrainer(Trainer):
@@ -179,7 +183,7 @@ class TeamTrainer(Trainer):
 
     def fit(self, x, t=None, validation=None, scale=1.0):
         blas = openblas()
-        threads = blas.use_threads(1) if blas else None
+        threads = blas.use_threads(1) if blas else 0
         try:
             self.start(lambda: self.follow(x, t, scale))
             return super().fit(x, t, validation, scale)
@@ -201,7 +205,12 @@ class TeamTrainer(Trainer):
 
     def start(self, program: Callable[[], Any]) -> None:
         """Fork the team. The others run `program`."""
-        self.team.fork(lambda: (self.begin(), program()))
+
+        def other():
+            self.begin()
+            program()
+
+        self.team.fork(other)
         self.begin()
 
     def begin(self) -> None:
