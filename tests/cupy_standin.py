@@ -33,7 +33,8 @@ UFUNCS = (
     "logical_and logical_not maximum minimum multiply negative not_equal power rint sign sin sqrt square subtract tanh"
 )
 FUNCTIONS = (
-    "arange argpartition argsort concatenate empty_like max mean min ones_like repeat stack sum where zeros_like"
+    "arange argpartition argsort concatenate cumsum empty_like max mean min ones_like repeat searchsorted stack sum "
+    "take_along_axis where zeros_like"
 )
 
 
@@ -273,16 +274,18 @@ def apply(name, function, *args, **kwargs):
     if out is not None:
         if not isinstance(out, ndarray):
             raise TypeError(f"out: expected a cupy.ndarray, got {type(out)}")
-        enqueue(lambda: function(*plain, out=out.host, **options), arrays)
+        target = out.host  # work on a stream holds no array: it would keep its memory from being freed
+        enqueue(lambda: function(*plain, out=target, **options), arrays)
         return out
     DEVICE.stream.flush()
     with np.errstate(all="ignore"):
         result = np.asarray(function(*plain, **options))
     out = allocate(result.shape, result.dtype)
+    target = out.host
     if capturing():  # nothing is computed now
-        enqueue(lambda: np.copyto(out.host, function(*plain, **options)), [*arrays, out])
+        enqueue(lambda: np.copyto(target, function(*plain, **options)), [*arrays, out])
     else:
-        out.host[...] = result
+        target[...] = result
     return out
 
 
@@ -334,7 +337,8 @@ class ndarray:
             raise ValueError("Shape or dtype mismatch")
         pinned = any(np.may_share_memory(arr, block) for block in PINNED)
         if pinned:
-            enqueue(lambda: np.copyto(self.host, arr), [self])
+            host = self.host
+            enqueue(lambda: np.copyto(host, arr), [self])
         else:
             refuse_in_capture("a copy from pageable memory")
             DEVICE.stream.flush()
@@ -401,7 +405,8 @@ class ndarray:
         arrays = [self, *(arrays_in(*key) if isinstance(key, tuple) else arrays_in(key)), *arrays_in(value)]
         key, value = raw(key), raw(value)
         compiled_before("copy", *(a.dtype.char for a in arrays))
-        enqueue(lambda: self.host.__setitem__(key, value), arrays)
+        host = self.host
+        enqueue(lambda: host.__setitem__(key, value), arrays)
 
     def reshape(self, *shape, order="C"):
         host = self.host.reshape(*shape, order=order)
@@ -447,8 +452,8 @@ def operator(name, inplace=False):
         if inplace:
             arrays = [self, *arrays_in(*others)]
             compiled_before(name, *(a.dtype.char for a in arrays))
-            plain = [raw(other) for other in others]
-            enqueue(lambda: function(self.host, *plain), arrays)
+            plain = [raw(value) for value in (self, *others)]
+            enqueue(lambda: function(*plain), arrays)
             return self
         return apply(name, function, self, *others)
 
@@ -502,8 +507,8 @@ class Ufunc:
 
     def at(self, a, indices, b):
         compiled_before(f"{self.name}.at", a.dtype.char)
-        key, plain = raw(indices), raw(b)
-        enqueue(lambda: self.function.at(a.host, key, plain), [a, *arrays_in(indices, b)])
+        target, key, plain = raw(a), raw(indices), raw(b)
+        enqueue(lambda: self.function.at(target, key, plain), [a, *arrays_in(indices, b)])
 
 
 def asarray(a, dtype=None, order=None, *, copy=None, blocking=False):

@@ -1,11 +1,13 @@
 """Is a captured training step the step? Whole models, on CuPy's stand-in: replayed, plain, and NumPy's."""
 
+import copy
 import math
 import warnings
 
+import cupy_standin
 import numpy as np
 import pytest
-from cupy_standin import standin_ops
+from cupy_standin import DEVICE, CUDARuntimeError, standin_ops
 
 import nanoae
 from nanoae import Adam, Linear, ReLU, Sequential, Tanh, Trainer
@@ -88,7 +90,7 @@ def train(ops, model, dtype, epochs=4, x=X, t=None, validation=True, batch_size=
     layers, loss, optimizer = MODELS[model]
     net = Sequential(layers()).build(D, ops, dtype, random_state=0)
     criterion = losses.get(loss)
-    trainer = Trainer(net, criterion, optimizer, batch_size=batch_size, epochs=epochs, rows=len(x), seed=1)
+    trainer = Trainer(net, criterion, copy.copy(optimizer), batch_size=batch_size, epochs=epochs, rows=len(x), seed=1)
     x = x if x.dtype == np.uint8 else x.astype(dtype)
     data = ops.dataset(x), None if t is None else ops.dataset(t.astype(dtype))
     history = trainer.fit(*data, validation=(ops.to_device(x[:40]), None) if validation else None, scale=scale)
@@ -110,3 +112,240 @@ def test_replayed_and_plain_steps_agree_to_the_bit_and_with_numpy(model, dtype):
     tolerance = {"float32": 1e-4, "float64": 1e-9}[dtype.name]
     np.testing.assert_allclose(curves, numpy_curves, rtol=tolerance)
     np.testing.assert_allclose(theta, numpy_theta, rtol=tolerance, atol=tolerance)
+
+
+# ---------------------------------------------------------------- what changes between steps and between epochs
+
+
+def test_targets_bytes_and_a_scale(dtype):
+    bytes_, t = (X * 255).astype(np.uint8), np.random.default_rng(1).random((ROWS, D))
+    settings = {"x": bytes_, "t": t, "scale": 1 / 255, "validation": False}
+    curves, theta, trainer = train(cupy_ops(), "dense", dtype, **settings)
+    assert None not in trainer.steps.graphs.values()
+    numpy_curves, numpy_theta, _ = train(Ops(), "dense", dtype, **settings)
+    np.testing.assert_allclose(curves, numpy_curves, rtol=1e-4)
+    np.testing.assert_allclose(theta, numpy_theta, rtol=1e-3, atol=1e-4)
+
+
+def test_rows_that_do_not_fit_are_streamed(monkeypatch, dtype):
+    resident, theta, _ = train(cupy_ops(), "dense", dtype, t=X, validation=False)
+    ops = cupy_ops()
+    monkeypatch.setattr(ops, "dataset", lambda x: standin_ops_module().Streamed(ops, x))
+    streamed, streamed_theta, trainer = train(ops, "dense", dtype, t=X, validation=False)
+    assert trainer.steps.graphs
+    np.testing.assert_array_equal(streamed, resident)
+    np.testing.assert_array_equal(streamed_theta, theta)
+
+
+def standin_ops_module():
+    return cupy_standin.CUPY_OPS
+
+
+def test_a_data_set_larger_than_the_free_memory_stays_on_the_host(monkeypatch):
+    ops = cupy_ops()
+    monkeypatch.setattr(DEVICE, "total", DEVICE.used + 10_000)
+    assert type(ops.dataset(np.zeros((10, 100), np.float32))).__name__ == "ndarray"
+    large = ops.dataset(np.arange(5000.0, dtype=np.float32).reshape(50, 100))
+    assert type(large).__name__ == "Streamed" and large.shape == (50, 100) and ops.check_device(large) is large
+    np.testing.assert_array_equal(ops.to_numpy(large[3:5]), large.host[3:5])
+
+
+def test_out_of_memory_says_what_to_do(monkeypatch):
+    ops = cupy_ops()
+    monkeypatch.setattr(DEVICE, "total", DEVICE.used + (5 << 20))
+    with pytest.raises(
+        MemoryError, match=r"expected 38\.1 MiB of GPU memory .*\(10000, 1000\).*got 5\.0 MiB free.*Lower b"
+    ):
+        ops.empty((10_000, 1000), np.float32)
+    with pytest.raises(MemoryError, match=r"data \(1000, 1000\)"):
+        ops.to_device(np.zeros((1000, 1000)))
+
+
+def test_a_second_fit_and_other_data_are_captured_anew(dtype):
+    ops = cupy_ops()
+    trainer = train(ops, "dense", dtype, validation=False)[2]
+    other = ops.to_device(np.random.default_rng(5).random((ROWS, D)).astype(dtype))
+    twin = train(Ops(), "dense", dtype, validation=False)[2]
+    for epoch in range(3):
+        again = trainer.epoch(other)
+        assert again == pytest.approx(twin.epoch(ops.to_numpy(other)), rel=1e-4), epoch
+    fewer = other[:20]
+    assert trainer.epoch(fewer) == pytest.approx(twin.epoch(ops.to_numpy(fewer)), rel=1e-4)
+
+
+def test_the_host_reads_a_loss_once_an_epoch(monkeypatch):
+    ops, reads = cupy_ops(), []
+    net = Sequential([Linear(3), Tanh(), Linear(D)]).build(D, ops, random_state=0)
+    trainer = Trainer(net, nanoae.MSE(), Adam(), batch_size=8, epochs=1, rows=ROWS)
+    x = ops.to_device(X, net.dtype)
+    get = cupy_standin.ndarray.get
+    monkeypatch.setattr(cupy_standin.ndarray, "get", lambda self, *a, **k: (reads.append(self), get(self, *a, **k))[1])
+    for epoch in range(3):
+        trainer.epoch(x)
+        assert len(reads) == 2 * (epoch + 1)  # the loss, and ‖theta‖² to see whether it is finite
+
+
+# ---------------------------------------------------------------- what goes wrong
+
+
+class Peeping(Tanh):
+    """A layer that reads its numbers, as one of a user's own may."""
+
+    def f(self, x, out):
+        assert math.isfinite(float(self.ops.sum(x)))
+        return super().f(x, out)
+
+
+def test_what_cannot_be_captured_runs_plainly_and_says_so(dtype, monkeypatch):
+    layers = [Linear(6), Peeping(), Linear(D)]
+    monkeypatch.setitem(
+        MODELS, "peeping", (lambda: [type(layer)(*layer.config().values()) for layer in layers], "mse", Adam(1e-2))
+    )
+    with pytest.warns(UserWarning, match=r"cannot be captured .*read-back.*step by step") as told:
+        curves, _, trainer = train(cupy_ops(), "peeping", dtype)
+    assert len(told) == 1 and not any(trainer.steps.graphs.values())
+    np.testing.assert_allclose(curves, train(Ops(), "peeping", dtype)[0], rtol=1e-4)
+
+
+def test_ctrl_c_between_replays_leaves_a_consistent_optimiser(monkeypatch):
+    ops = cupy_ops()
+    _, _, trainer = train(ops, "dense", np.dtype("float32"), validation=False)
+    before, launches, launch = trainer.optimizer.t, [], cupy_standin.Graph.launch
+
+    def stop(graph, stream=None):
+        launches.append(graph)
+        if len(launches) == 4:
+            raise KeyboardInterrupt
+        launch(graph, stream)
+
+    monkeypatch.setattr(cupy_standin.Graph, "launch", stop)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.epoch(ops.to_device(X, trainer.network.dtype))
+    assert isinstance(trainer.optimizer.t, int) and before < trainer.optimizer.t <= before + 7
+    monkeypatch.undo()
+    assert math.isfinite(trainer.epoch(ops.to_device(X, trainer.network.dtype)))
+
+
+def test_divergence_names_the_epoch_and_a_layer():
+    ops = cupy_ops()
+    net = Sequential([Linear(9), ReLU(), Linear(D)]).build(D, ops, random_state=0)
+    trainer = Trainer(net, nanoae.MSE(), optim.SGD(1e30), batch_size=8, epochs=9, rows=ROWS)
+    with pytest.raises(nanoae.NotFiniteError, match=r"epoch \d: .*layer \d, Linear.*learning rate"):
+        trainer.fit(ops.to_device(X, net.dtype))
+
+
+@pytest.mark.parametrize("backend", ["cupy:tf32", "cupy:nograph", "cupy:tf32,nograph", "cupy"])
+def test_the_backends_options(monkeypatch, backend):
+    cupy_ops()
+    monkeypatch.setattr(nanoae.backend, "_cupy_ops", standin_ops)
+    ae = nanoae.Autoencoder(3, (5,), epochs=4, batch_size=8, backend=backend, random_state=0).fit(X)
+    ops = ae.network_.ops
+    assert ops.precision == ("tf32" if "tf32" in backend else "float32") and ops.graph == ("nograph" not in backend)
+    assert bool(ae._trainer.steps.graphs) == ops.graph
+    with pytest.raises(ValueError, match="backend: expected"):
+        nanoae.get_ops(backend + ",fp8" if ":" in backend else "cupy:fp8")
+
+
+# ---------------------------------------------------------------- the matrix products
+
+
+@pytest.mark.parametrize("turned", ["", "a", "b", "ab", "out", "a out", "ab out"])
+@pytest.mark.parametrize("sizes", [(5, 7, 3), (1, 7, 3), (5, 1, 3), (5, 7, 1), (1, 1, 1)])
+def test_matrix_products_read_transposed_views_as_they_are(dtype, turned, sizes):
+    ops, (m, k, n) = cupy_ops(), sizes
+    a, b = np.random.default_rng(0).random((m, k)).astype(dtype), np.random.default_rng(1).random((k, n)).astype(dtype)
+    mine = [ops.to_device(x.T.copy()).T if name in turned.split(" ")[0] and turned != "out" else ops.to_device(x)
+            for name, x in (("a", a), ("b", b))]  # fmt: skip
+    out = ops.empty((n, m), dtype).T if "out" in turned else ops.empty((m, n), dtype)
+    allocated = ops.allocations
+    assert ops.matmul(*mine, out=out) is out and ops.allocations == allocated
+    np.testing.assert_allclose(ops.to_numpy(out), a @ b, rtol=1e-5)
+
+
+def test_matrix_products_of_vectors_slices_and_nothing(dtype):
+    ops, numbers = cupy_ops(), np.random.default_rng(0).random((8, 6)).astype(dtype)
+    x = ops.to_device(numbers)
+    for a, b in [
+        (lambda x: x[0], lambda x: x.T),
+        (lambda x: x, lambda x: x[1]),
+        (lambda x: x[0], lambda x: x[1]),
+        (lambda x: x[:, ::2], lambda x: x[::2, :3].T[:, :3]),
+        (lambda x: x[2:5, 1:4], lambda x: x[:3, 2:]),
+        (lambda x: x[:, :0], lambda x: x[:0]),
+        (lambda x: x[:0], lambda x: x.T),
+    ]:
+        try:
+            expected = a(numbers) @ b(numbers)
+        except ValueError:
+            continue
+        np.testing.assert_allclose(ops.to_numpy(ops.matmul(a(x), b(x))), expected, rtol=1e-5)
+    wide = ops.zeros((8, 12), dtype)
+    ops.matmul(x, ops.to_device(np.eye(6, dtype=dtype)), out=wide[:, ::2])
+    np.testing.assert_array_equal(ops.to_numpy(wide[:, ::2]), numbers)
+    assert not ops.to_numpy(wide[:, 1::2]).any()
+    with pytest.raises(ValueError):
+        ops.matmul(x, x)
+
+
+# ---------------------------------------------------------------- does the stand-in refuse what it should?
+
+
+def test_the_stand_in_refuses_what_a_captured_stream_refuses():
+    ops = cupy_ops()
+    xp, x = ops.xp, ops.to_device(np.ones((2, 3), np.float32))
+    stream, pool = xp.cuda.Stream(), xp.cuda.MemoryPool()
+    refused = {
+        "a read-back": lambda: float(x[0, 0]),
+        "a copy from the host": lambda: ops.to_device(np.ones(3)),
+        "synchronisation": ops.synchronize,
+        "currently unsupported": lambda: xp.matmul(x, x.T),
+        "loading the kernel": lambda: xp.arctan2(x, x) if hasattr(xp, "arctan2") else xp.square(x, out=x),
+    }
+    with stream, xp.cuda.using_allocator(pool.malloc):
+        stream.begin_capture()
+        for message, call in refused.items():
+            with pytest.raises((CUDARuntimeError, NotImplementedError), match=message):
+                call()
+        stream.end_capture()
+    with stream:
+        xp.add(x, x, out=x)
+        stream.begin_capture()
+        with pytest.raises(AssertionError, match="common pool"):
+            xp.empty(3)
+        xp.add(x, x, out=x)
+        graph = stream.end_capture()
+    assert ops.to_numpy(x).tolist() == [[2.0] * 3] * 2  # captured, not computed
+    graph.launch()
+    assert ops.to_numpy(x).tolist() == [[4.0] * 3] * 2
+    y = xp.empty(3)
+    with stream:
+        y.fill(1)
+        stream.begin_capture()
+        y.fill(1)
+        graph = stream.end_capture()
+    del y
+    with pytest.raises(CUDARuntimeError, match="freed"):
+        graph.launch()
+    with pytest.raises(TypeError, match="Unsupported type"):
+        x + np.ones(3, np.float32)
+    with pytest.raises(TypeError, match="Implicit conversion"):
+        np.asarray(x)
+    with pytest.raises(RuntimeError, match="legacy"):
+        DEVICE.null.begin_capture()
+
+
+def test_the_stand_in_has_nothing_that_cupy_has_not():
+    cupy = pytest.importorskip("cupy")
+    for mine, theirs in (
+        (cupy_standin.MODULES["cupy"], cupy),
+        (cupy_standin.MODULES["cupy.cuda"], cupy.cuda),
+        (cupy_standin.MODULES["cupy"].cuda.runtime, cupy.cuda.runtime),
+        (cupy_standin.ndarray, cupy.ndarray),
+        (cupy_standin.Stream, cupy.cuda.Stream),
+        (cupy_standin.Event, cupy.cuda.Event),
+        (cupy_standin.Graph, cupy.cuda.Graph),
+    ):
+        own = {"captured", "flush", "host", "memory", "outer", "pending", "switch", "view_of", "work"}
+        assert not [
+            name for name in vars(mine) if not name.startswith("_") and name not in own and not hasattr(theirs, name)
+        ]

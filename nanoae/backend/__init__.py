@@ -9,6 +9,9 @@ from nanoae.backend.ops import Array, Ops
 __all__ = ["Array", "BackendError", "Ops", "get_ops"]
 
 
+CUPY_OPTIONS = {"tf32": ("precision", "tf32"), "nograph": ("graph", False)}  # behind "cupy:"
+
+
 class BackendError(RuntimeError):
     """The wished device is not there; the message says what is missing and how to get it."""
 
@@ -18,6 +21,8 @@ def get_ops(backend: str | Ops = "auto") -> Ops:
 
     backend   "numpy" (CPU), "cupy" (NVIDIA GPU), or "auto": what the environment variable NANOAE_BACKEND says, else
               CuPy if it is installed and finds a GPU, else NumPy. An `Ops` is returned as it is.
+              "cupy:tf32" multiplies float32 matrices on tensor cores, with 10 bits of mantissa; "cupy:nograph" runs
+              each training step as it comes, and not as a CUDA graph; "cupy:tf32,nograph" does both
 
     Raises    ValueError for an unknown name; BackendError where "cupy" cannot run, with the remedy.
     """
@@ -28,8 +33,9 @@ def get_ops(backend: str | Ops = "auto") -> Ops:
         wished = os.environ.get("NANOAE_BACKEND") or "auto"
     if wished == "numpy":
         return Ops()
-    if wished == "cupy":
-        return _cupy_ops()
+    name, _, options = wished.partition(":")
+    if name == "cupy" and set(options.split(",")) <= {"", *CUPY_OPTIONS}:
+        return _cupy_ops(**dict(CUPY_OPTIONS[option] for option in options.split(",") if option))
     if wished == "auto":
         try:
             return _cupy_ops()
@@ -39,7 +45,7 @@ def get_ops(backend: str | Ops = "auto") -> Ops:
     raise ValueError(f'{source}: expected "numpy", "cupy" or "auto", got {wished!r}')
 
 
-def _cupy_ops() -> Ops:
+def _cupy_ops(**options) -> Ops:
     try:
         import cupy
     except ImportError as error:
@@ -55,4 +61,4 @@ def _cupy_ops() -> Ops:
         raise BackendError("backend 'cupy': this machine has no CUDA device. Use backend=\"numpy\".")
     from nanoae.backend.cupy_ops import CupyOps
 
-    return CupyOps()
+    return CupyOps(**options)

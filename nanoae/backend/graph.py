@@ -115,7 +115,9 @@ class GraphSteps(Steps):
             self.total[...] = 0
 
     def forget(self) -> None:
-        self.graphs.clear()
+        if self.graphs:
+            self.stream.synchronize()  # the last one may still run
+            self.graphs.clear()
 
     def body(self, size: int, data: tuple) -> None:
         """A step: all of it is on the device."""
