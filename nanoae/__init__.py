@@ -15,6 +15,7 @@ from nanoae.autoencoders.text import TextVAE
 from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.backend import BackendError, get_ops
 from nanoae.data import Dataset, load_data
+from nanoae.data.table import TableEncoder, read_table
 from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
 from nanoae.engine.embedding import Embedding
 from nanoae.engine.gradcheck import GradientReport, check_gradients
@@ -32,7 +33,8 @@ from nanoae.engine.layers import (
     Tanh,
     TiedLinear,
 )
-from nanoae.engine.losses import BCE, L1, MSE, GaussianNLL, Huber, SoftmaxCrossEntropy
+from nanoae.engine.losses import BCE, L1, MSE, GaussianNLL, Huber, Masked, Mixed, SoftmaxCrossEntropy
+from nanoae.engine.missing import FillMissing
 from nanoae.engine.network import Sequential
 from nanoae.engine.norm import BatchNorm, LayerNorm
 from nanoae.engine.optim import SGD, Adam, AdamW
@@ -72,6 +74,7 @@ __all__ = [
     "EachStep",
     "Elementwise",
     "Embedding",
+    "FillMissing",
     "Flatten",
     "Gaussian",
     "GaussianNLL",
@@ -86,8 +89,10 @@ __all__ = [
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "Masked",
     "MaskingNoise",
     "MaxPool2d",
+    "Mixed",
     "Mixture",
     "NotFiniteError",
     "ReLU",
@@ -101,6 +106,7 @@ __all__ = [
     "StackedClassifier",
     "StackedRegressor",
     "StepDecay",
+    "TableEncoder",
     "Tanh",
     "TextVAE",
     "TiedConvTranspose2d",
@@ -114,4 +120,5 @@ __all__ = [
     "get_ops",
     "load",
     "load_data",
+    "read_table",
 ]

@@ -71,6 +71,7 @@ EXAMPLES = {  # every layer of nanoae in a network for rows of five numbers; a n
     nanoae.MaxPool2d: lambda: [*image(), nanoae.MaxPool2d(2, 1)],
     nanoae.AvgPool2d: lambda: [*image(), nanoae.AvgPool2d(2, 1)],
     nanoae.Upsample: lambda: [*image(), nanoae.Upsample((1, 2))],
+    nanoae.FillMissing: lambda: [nanoae.Linear(3), nanoae.FillMissing()],
     nanoae.BatchNorm: lambda: [nanoae.BatchNorm()],
     nanoae.LayerNorm: lambda: [nanoae.LayerNorm()],
     nanoae.GRU: lambda: [nanoae.Reshape((5, 1)), nanoae.GRU(2, bias_init="he_normal")],

@@ -16,6 +16,8 @@ from nanoae import (
     Identity,
     LeakyReLU,
     Linear,
+    Masked,
+    Mixed,
     ReLU,
     Sequential,
     Sigmoid,
@@ -68,7 +70,17 @@ LOSSES = {  # residuals |r| >= 0.1, and away from Huber's delta
     Huber: lambda y: y - rng.choice([-2, -0.5, 0.2, 0.7, 1.5], y.shape),
     BCE: lambda y: rng.random(y.shape),
     SoftmaxCrossEntropy: lambda y: rng.integers(0, y.shape[1], len(y)),
+    Mixed: lambda y: y - away_from_zero(*y.shape),
+    Masked: lambda y: np.where(rng.random(y.shape) < 0.3, np.nan, y - away_from_zero(*y.shape)),
 }
+MAKE = {  # those that take more than their reduction and weight, for rows of `width` numbers
+    Mixed: lambda width, **settings: Mixed((1, width - 1), **settings),
+    Masked: lambda width, **settings: Masked(Mixed((1,) * width, **settings)),
+}
+
+
+def make(loss, width, **settings):
+    return MAKE.get(loss, lambda width, **settings: loss(**settings))(width, **settings)
 
 
 def build(layers, n_in, ops, dtype="float64"):
@@ -93,7 +105,8 @@ def test_every_element_of_every_loss(ops, loss, reduction):
     assert loss in LOSSES, f"add targets for {loss.__name__} to LOSSES"
     y = rng.standard_normal((4, 3))
     net, t = build([Identity()], 3, ops), LOSSES[loss](y)
-    report = check_gradients(net, y, t, loss(reduction=reduction, weight=0.7), elementwise=True, tolerance=1e-7)
+    criterion = make(loss, 3, reduction=reduction, weight=0.7)
+    report = check_gradients(net, y, t, criterion, elementwise=True, tolerance=1e-7)
     assert report.ok, f"\n{report}"
 
 
@@ -110,7 +123,7 @@ def test_whole_network(ops, name):
 def test_whole_network_with_its_loss(ops, loss):
     net, x = build([Linear(6), Tanh(), Linear(4)], 8, ops), away_from_zero(5, 8)
     t = LOSSES[loss](ops.to_numpy(net.forward(ops.to_device(x))).copy())
-    report = check_gradients(net, x, t, loss())
+    report = check_gradients(net, x, t, make(loss, 4))
     assert report.ok, f"\n{report}"
 
 

@@ -12,6 +12,8 @@ import numpy as np
 
 from nanoae.backend import Array, Ops
 
+START_ROWS = 20  # rows for each centre that k-means++ looks at: more take longer and change little
+
 
 class Clusters(NamedTuple):
     """centers (K, D), labels (N,) in 0 .. K-1 and distances (N,), squared, on the device; inertia: Σ distances."""
@@ -57,7 +59,10 @@ def k_means(ops: Ops, x: Array, k: int, seed=None, max_iter: int = 100, start: A
 
 def plus_plus(ops: Ops, x: Array, k: int, random: np.random.Generator) -> Array:
     """k rows of x, far from one another: each drawn with a probability ∝ its squared distance to the nearest one so
-    far; of 2 + log k that are drawn so, the one that leaves the least Σ distances."""
+    far; of 2 + log k that are drawn so, the one that leaves the least Σ distances. START_ROWS k random rows of x are
+    enough to choose from."""
+    if len(x) > START_ROWS * k:
+        x = x[ops.to_device(random.choice(len(x), START_ROWS * k, replace=False))]
     centers = ops.empty((k, x.shape[1]), x.dtype)
     ops.copy(x[int(random.integers(len(x)))], out=centers[0])
     distances = ops.squared_distances(centers[:1], x, out=ops.empty((1, len(x)), x.dtype))[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from statistics import NormalDist
 
 import numpy as np
@@ -87,6 +88,18 @@ class GaussianScaler(Scaler):
             beyond = (column - np.clip(column, low, high)) / self.std_[j]
             z[:, j] = np.interp(column, self.x_[:, j], self.z_[:, j]) + beyond
         return z.reshape(X.shape)
+
+
+def fit_known(scaler: Scaler, X: np.ndarray) -> Scaler:
+    """scaler.fit(X (N, D)), each column by its own values where some are NaN; one of nothing else as if it were 0."""
+    missing = np.isnan(X)
+    if not missing.any():
+        return scaler.fit(X)
+    columns = [column[~gap] if not gap.all() else np.zeros(1) for column, gap in zip(X.T, missing.T, strict=True)]
+    parts = [copy.copy(scaler).fit(column[:, None]).learned() for column in columns]
+    for name in parts[0]:
+        setattr(scaler, name, np.concatenate([part[name] for part in parts], axis=-1))
+    return scaler
 
 
 def spread(X: np.ndarray) -> np.ndarray:

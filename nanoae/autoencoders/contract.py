@@ -86,6 +86,7 @@ class Estimator(Part):
 
         supervised = self._kind in ("classifier", "regressor")
         tags = Tags(estimator_type=self._kind, target_tags=TargetTags(required=supervised))
+        tags.input_tags.allow_nan = self._takes_missing()
         tags.transformer_tags = TransformerTags(preserves_dtype=[])
         tags.classifier_tags = ClassifierTags() if self._kind == "classifier" else None
         tags.regressor_tags = RegressorTags() if self._kind == "regressor" else None
@@ -113,6 +114,10 @@ class Estimator(Part):
         return self.fit(X, y, **fit_params).transform(X)  # type: ignore[attr-defined]
 
     # ---------------------------------------------------------------- tables
+
+    def _takes_missing(self) -> bool:
+        """Whether a value may be NaN: missing."""
+        return False
 
     def _takes_images(self) -> bool:
         """Whether an example may have any shape; else it is a row of numbers."""
@@ -156,7 +161,7 @@ class Estimator(Part):
                 )
         with np.errstate(over="ignore"):
             X = np.ascontiguousarray(X, dtype)
-        check_finite(X, name)
+        check_finite(X, name, self._takes_missing())
         if check is not None:
             check(X)
         if reset:
@@ -208,12 +213,13 @@ def as_numbers(X, name: str) -> np.ndarray:
     return X
 
 
-def check_finite(X: np.ndarray, name: str) -> None:
-    """ValueError with the place of the first NaN or infinity in X (N, ...), if there is one."""
+def check_finite(X: np.ndarray, name: str, missing: bool = False) -> None:
+    """ValueError with the place of the first NaN or infinity in X (N, ...), if there is one; NaN is fine if `missing`
+    values are."""
     with np.errstate(invalid="ignore", over="ignore"):
         if np.isfinite(X.sum(dtype=np.float64)):
             return
-    bad = ~np.isfinite(X)
+    bad = np.isinf(X) if missing else ~np.isfinite(X)
     if bad.any():
         first = tuple(np.argwhere(bad)[0].tolist())
         row, *place = first
@@ -222,7 +228,7 @@ def check_finite(X: np.ndarray, name: str) -> None:
         raise ValueError(
             f"{name}: expected finite numbers, got {value} in row {row}, {where} "
             f"({int(bad.sum())} such values in all; NaN, inf and what is too large for {X.dtype} count). "
-            "Remove those rows or fill the values in."
+            'Remove those rows or fill the values in; Autoencoder and AnomalyDetector take NaN with missing="mask".'
         )
 
 
@@ -242,13 +248,18 @@ def _column_names(X) -> np.ndarray | None:
 
 
 def squared_error(x: np.ndarray, again: np.ndarray, per: str) -> np.ndarray:
-    """(x - again)² of (N, ...): the mean per "row" (N,) or "feature" (...), or each "element"; ValueError otherwise."""
+    """(x - again)² of (N, ...): the mean per "row" (N,) or "feature" (...), or each "element"; ValueError otherwise.
+
+    Where x is NaN, the means are over the rest; 0 where there is none.
+    """
     if per not in ("row", "feature", "element"):
         raise ValueError(f'reconstruction_error: expected per="row", "feature" or "element", got {per!r}.')
     error = (x - again) ** 2
-    if per == "feature":
-        return error.mean(axis=0)
-    return error if per == "element" else error.reshape(len(error), -1).mean(axis=1)
+    if per == "element":
+        return error
+    axis = 0 if per == "feature" else tuple(range(1, error.ndim))
+    known = ~np.isnan(error)
+    return error.mean(axis) if known.all() else np.where(known, error, 0).sum(axis) / np.maximum(known.sum(axis), 1)
 
 
 def seed_of(random_state) -> int | None:

@@ -13,7 +13,8 @@ from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.penalty import Penalty
 from nanoae.engine import losses
 from nanoae.engine.layers import Layer, Linear, Noisy, TiedLinear, activation
-from nanoae.engine.losses import BCE
+from nanoae.engine.losses import BCE, Masked
+from nanoae.engine.missing import FillMissing
 from nanoae.engine.part import construct, describe
 from nanoae.training.loop import evaluate
 
@@ -41,6 +42,8 @@ class Autoencoder(Generative, NetworkEstimator):
     corruption           noise on the input in training (GaussianNoise, MaskingNoise, SaltAndPepper): denoising
     bottleneck           what the code has to pass (TopK: k-sparse; Gaussian: variational)
     penalty              on the code, added to the loss in training (L1Sparsity, KLSparsity, Contractive)
+    missing              "error", or "mask": NaN in X is a value that is not there. The column's mean stands for
+                         it in the input; it counts neither in the loss nor in errors, and `reconstruct` fills it in
     validation_fraction  share of the rows held out for validation, when fit gets no validation_data
     patience             stop after so many epochs without a better validation loss and restore the best weights
     callbacks            called as callback(trainer, row) after each epoch; one that returns True stops
@@ -77,6 +80,7 @@ class Autoencoder(Generative, NetworkEstimator):
         corruption=None,
         bottleneck=None,
         penalty=None,
+        missing="error",
         validation_fraction=0.0,
         patience=None,
         callbacks=(),
@@ -105,6 +109,7 @@ class Autoencoder(Generative, NetworkEstimator):
         self.corruption = corruption
         self.bottleneck = bottleneck
         self.penalty = penalty
+        self.missing = missing
         self.validation_fraction = validation_fraction
         self.patience = patience
         self.callbacks = callbacks
@@ -137,7 +142,7 @@ class Autoencoder(Generative, NetworkEstimator):
         penalties = self._part("penalty", Penalty)
         for penalty in penalties:
             penalty.attach(layers)
-        return layers + penalties
+        return [*([FillMissing()] if self._takes_missing() else []), *layers, *penalties]
 
     def _part(self, name: str, kind: type) -> list:
         """[a copy of the part called `name`], or [] where there is none."""
@@ -175,12 +180,15 @@ class Autoencoder(Generative, NetworkEstimator):
         return {**{f"hidden[{i}]": width for i, width in enumerate(self.hidden)}, "code_size": self.code_size}
 
     def _criterion(self):
-        return losses.get(self.loss)
+        return Masked(self.loss) if self._takes_missing() else losses.get(self.loss)
+
+    def _takes_missing(self):
+        return self.missing == "mask"
 
     @property
     def _logits(self) -> bool:
         """Whether the network ends in logits, the sigmoid being part of the loss."""
-        return isinstance(self._criterion(), BCE)
+        return isinstance(losses.get(self.loss), BCE)
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -190,7 +198,7 @@ class Autoencoder(Generative, NetworkEstimator):
                 f'{name}: expected output_activation "sigmoid" (or "identity", which means the same here) with '
                 f"loss='bce', got {self.output_activation!r}. The sigmoid is part of that loss."
             )
-        if isinstance(self._criterion(), losses.SoftmaxCrossEntropy):
+        if isinstance(losses.get(self.loss), losses.SoftmaxCrossEntropy):
             raise ValueError(f"{name}: expected a loss of reconstructions (mse, bce, l1, huber), got {self.loss!r}.")
         for part in ("encoder", "decoder"):
             layers = getattr(self, part)
@@ -198,6 +206,8 @@ class Autoencoder(Generative, NetworkEstimator):
                 isinstance(layers, (list, tuple)) and layers and all(isinstance(layer, Layer) for layer in layers)
             ):
                 raise ValueError(f"{name}: expected {part}=[Linear(...), ...], a list of layers, got {layers!r}.")
+        if self.missing not in ("error", "mask"):
+            raise ValueError(f'{name}: expected missing="error" or "mask", got {self.missing!r}.')
         if self.tied_weights and self.decoder is not None:
             raise ValueError(f"{name}: expected tied_weights or decoder=[...], got both.")
 
@@ -237,6 +247,7 @@ class Autoencoder(Generative, NetworkEstimator):
         if validation is None and self.validation_fraction:
             kept, held = self._hold_out(len(X))
             X, validation = X[kept], X[held]
+        self._learn_means(X)
         self._pretrain(X)
         self._train(X, None, None if validation is None else (validation, None))
         return self
@@ -247,6 +258,7 @@ class Autoencoder(Generative, NetworkEstimator):
         X = self._check_X(X, reset=first, check=self._check_range)
         if first:
             self._build(X.shape[1:])
+            self._learn_means(X)
         if not hasattr(self, "_trainer"):
             self._trainer = self._make_trainer(max(len(X), self.batch_size), self.epochs)
         started = time.perf_counter()
@@ -258,10 +270,20 @@ class Autoencoder(Generative, NetworkEstimator):
         """What the network reads of X, and the targets (None: the same)."""
         return X, None
 
+    def _learn_means(self, X: np.ndarray) -> None:
+        """Tell the layer that fills the gaps the columns' means."""
+        for layer in self.network_.layers:
+            if isinstance(layer, FillMissing):
+                known = ~np.isnan(X)
+                mean = np.where(known, X, 0).sum(axis=0, dtype=np.float64) / np.maximum(known.sum(axis=0), 1)
+                mean = self.network_.ops.to_device(mean.reshape(layer.in_shape), self.dtype)
+                self.network_.ops.copy(mean, out=layer.state["center"])
+
     def _check_range(self, X: np.ndarray) -> None:
-        if self._logits and (X.min() < 0 or X.max() > 1):
+        if self._logits and ((X < 0).any() or (X > 1).any()):
             raise ValueError(
-                f'{type(self).__name__}: expected values in [0, 1] with loss="bce", got [{X.min():g}, {X.max():g}]. '
+                f'{type(self).__name__}: expected values in [0, 1] with loss="bce", '
+                f"got [{np.nanmin(X):g}, {np.nanmax(X):g}]. "
                 'Scale the data (images: X / 255), or use loss="mse".'
             )
 

@@ -45,6 +45,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
     tied_weights = False
     code_activation = "identity"
     corruption = penalty = None
+    missing = "error"
 
     def __init__(
         self,

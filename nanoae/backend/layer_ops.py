@@ -357,6 +357,35 @@ class LayerOps:
         self.scale_inplace(self.scale_inplace(dlogvar, factor), 0.5)
         return loss
 
+    # ---------------------------------------------------------------- missing values, categories
+
+    def present(self, x: Array, out: Array) -> Array:
+        """out = 1 where x is a number, 0 where it is NaN, which equals nothing."""
+        return self.xp.equal(x, x, out=out)
+
+    def fill_missing(self, x: Array, like: Array, value, out: Array) -> Array:
+        """out = x where `like` is a number, value where it is NaN; value a number or of shape (D,)."""
+        missing = self.xp.isnan(like, out=self.scratch(like, "missing", self.xp.dtype("bool")))
+        self.xp.copyto(out, x)
+        self.xp.copyto(out, value, where=missing)
+        return out
+
+    def cross_entropy(self, z: Array, t: Array, scale: float, out: Array) -> Array:
+        """From logits z (..., K) and shares t (..., K), one-hot or any others: with p = softmax(z) along the last axis
+
+        loss = -scale · Σ t log p,  dz = scale (p Σ_k t_k - t):  a row of t that is all 0 costs nothing.
+        """
+        xp = self.xp
+        xp.subtract(z, z.max(axis=-1, keepdims=True), out=out)
+        picked = xp.multiply(t, out, out=self.scratch(out)).sum()
+        xp.exp(out, out=out)
+        sums, mass = out.sum(axis=-1, keepdims=True), t.sum(axis=-1, keepdims=True)
+        loss = scale * (xp.multiply(mass, xp.log(sums)).sum() - picked)
+        xp.multiply(out, xp.divide(mass, sums, out=sums), out=out)
+        xp.subtract(out, t, out=out)
+        self.scale_inplace(out, scale)
+        return loss
+
     # ---------------------------------------------------------------- neighbours and clusters
 
     def squared_distances(self, x: Array, y: Array, out: Array | None = None) -> Array:

@@ -20,6 +20,7 @@ from nanoae.engine import losses
 from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
 from nanoae.engine.embedding import Embedding
 from nanoae.engine.layers import ACTIVATIONS, Dropout, Layer, Linear, Sigmoid, TiedLinear
+from nanoae.engine.missing import FillMissing
 from nanoae.engine.norm import BatchNorm, LayerNorm
 from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
 from nanoae.engine.recurrent import GRU
@@ -80,6 +81,7 @@ LAYERS: dict[str, tuple[list[Layer], tuple[int, ...]]] = {
     "MaxPool2d": ([MaxPool2d(2, 1)], IMAGE),
     "AvgPool2d": ([AvgPool2d(2, 1)], IMAGE),
     "Upsample": ([Upsample(2)], IMAGE),
+    "FillMissing": ([FillMissing(), Linear(3)], (WIDTH,)),
     "BatchNorm": ([BatchNorm()], IMAGE),
     "LayerNorm": ([LayerNorm()], IMAGE),
     "GRU": ([GRU(2)], (3, 2)),
@@ -88,7 +90,11 @@ LAYERS: dict[str, tuple[list[Layer], tuple[int, ...]]] = {
     "LastStep": (behind_words(GRU(2), LastStep), (WIDTH,)),
     "Teacher": (behind_words(GRU(2, last=True), lambda source: Teacher(source, 3, 0.3)), (WIDTH,)),
 }
-LOSSES = {cls.__name__: cls for cls in losses.LOSSES.values()}
+LOSSES = {
+    **{cls.__name__: cls() for cls in losses.LOSSES.values()},
+    "Mixed": losses.Mixed((1, 1, WIDTH - 2)),
+    "Masked": losses.Masked("mse"),
+}
 NETWORK = "network"  # all of them, one after another: is the chain right, too?
 
 
@@ -155,7 +161,9 @@ def check_loss(name: str) -> GradientReport:
     x = away_from_zero(rng, ROWS, WIDTH)
     targets = {"BCE": rng.random(x.shape), "SoftmaxCrossEntropy": rng.integers(0, WIDTH, ROWS)}
     t = targets.get(name, x - away_from_zero(rng, *x.shape))
-    return check_gradients(nanoae.Identity(), x, t, LOSSES[name](), elementwise=True)
+    if name == "Masked":
+        t[::2, 1] = np.nan
+    return check_gradients(nanoae.Identity(), x, t, LOSSES[name], elementwise=True)
 
 
 def check_model(path: Path) -> GradientReport:

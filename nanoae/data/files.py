@@ -125,14 +125,7 @@ def read_csv(path: Path, random_state: int | None = 0, label: str | None = None)
     names: list[str] | None = None
     width = position = None
     with opened(path, "CSV table in UTF-8") as file:
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-        first = re.sub(r'"[^"]*"', "", next((line for line in text if line.strip()), ""))
-        text.seek(0)
-        # A comma may also be a decimal comma or stand in a sentence; tabs and semicolons separate wherever they appear.
-        reader = csv.reader(text, delimiter=next((mark for mark in "\t;" if mark in first), ","), skipinitialspace=True)
-        for row in reader:
-            if not row:
-                continue
+        for line, row in csv_rows(file):
             if width is None:
                 width = len(row)
                 if is_header(row):
@@ -145,7 +138,7 @@ def read_csv(path: Path, random_state: int | None = 0, label: str | None = None)
                 if names is not None:
                     continue
             if len(row) != width:
-                raise BadFile(path, f"{width} cells in row {reader.line_num}", len(row))
+                raise BadFile(path, f"{width} cells in row {line}", len(row))
             if position is not None:
                 labels.append(row.pop(position))
             try:
@@ -157,7 +150,7 @@ def read_csv(path: Path, random_state: int | None = 0, label: str | None = None)
                 values.extend(numbers)
             except ValueError:
                 at, cell = next((at, cell) for at, cell in enumerate(row) if not is_finite(cell))
-                where = f"row {reader.line_num}, column {repr(names[at]) if names else at + 1}"
+                where = f"row {line}, column {repr(names[at]) if names else at + 1}"
                 hint = "Fill it in, or remove the row." if is_number(cell or "0") else "Decimals take a point."
                 raise BadFile(path, f"a number in {where}", repr(cell), hint) from None
     if not values:
@@ -165,6 +158,19 @@ def read_csv(path: Path, random_state: int | None = 0, label: str | None = None)
     x = np.array(values).reshape(-1, len(names) if names else width or 1)
     y = None if position is None else numbers_or_text(labels)
     return Dataset.split(path.name, x, y, random_state, tuple(names) if names else None)
+
+
+def csv_rows(file: BinaryIO) -> Iterator[tuple[int, list[str]]]:
+    """(its line in the file, its cells) of each row that is not empty, in UTF-8, of commas, semicolons or tabs."""
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    first = re.sub(r'"[^"]*"', "", next((line for line in text if line.strip()), ""))
+    text.seek(0)
+    # A comma may also be a decimal comma or stand in a sentence; tabs and semicolons separate wherever they appear.
+    mark = next((mark for mark in "\t;" if mark in first), ",")
+    reader = csv.reader(text, delimiter=mark, skipinitialspace=True, strict=True)  # strict: a quote must be closed
+    for row in reader:
+        if row:
+            yield reader.line_num, row
 
 
 def is_number(cell: str) -> bool:

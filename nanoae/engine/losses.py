@@ -12,7 +12,10 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
+from collections.abc import Iterator
+from typing import Any
 
 from nanoae.backend import Array, Ops
 from nanoae.engine.part import Part
@@ -24,6 +27,7 @@ class Loss(Part):
     """The base. A subclass gives `value`: the loss, with its gradient written to `out`."""
 
     ops: Ops
+    free: Any = (0.0, 0.0)  # an output and a target that cost nothing; None: there are none
 
     def __init__(self, reduction: str = "mean", weight: float = 1.0):
         if reduction not in REDUCTIONS:
@@ -75,6 +79,10 @@ class Loss(Part):
         """What a network trained on this loss means by y: y itself, or the sigmoid of a logit."""
         return y
 
+    def terms(self, present: Array) -> Array:
+        """How many terms of the sum there are, a 0-d array; present (N, ...) is 1 where the target is known, else 0."""
+        return self.ops.sum(present)
+
 
 class MSE(Loss):
     """scale · Σ (y - t)²,  dy = 2 scale (y - t)."""
@@ -99,6 +107,8 @@ class GaussianNLL(MSE):
             raise ValueError(f"GaussianNLL: expected variance > 0, got {variance}.")
         self.variance = variance
 
+    free = None
+
     @property
     def constant(self) -> float:
         return math.log(2 * math.pi * self.variance) / 2
@@ -116,6 +126,8 @@ class BCE(Loss):
     The same as -t log y - (1 - t) log(1 - y) with y = sigmoid(z), and finite for every finite z. So a network that
     trains on it ends in the logit; `output` gives y.
     """
+
+    free = (50.0, 1.0)
 
     def value(self, y, t, scale, out):
         return self.ops.bce(y, t, scale, out=out)
@@ -165,6 +177,8 @@ class SoftmaxCrossEntropy(Loss):
         super().__init__(reduction, weight)
         self.ignore = ignore
 
+    free = None
+
     def check_targets(self, y, t):
         if y.ndim < 2 or t.shape != y.shape[:-1] or t.dtype.kind not in "iu":
             raise ValueError(
@@ -190,6 +204,115 @@ class SoftmaxCrossEntropy(Loss):
 
     def output(self, y, out):
         return self.ops.softmax(y, out=out)
+
+
+class Mixed(Loss):
+    """Of the columns of a table, numbers and categories: scale · Σ_n Σ_columns of
+
+        (y - t)²                            a number; one place wide
+        -Σ_k t_k log softmax(y)_k           a category of K, K > 1 places wide: logits y against one-hot t, or shares
+
+    A "mean" divides by N times the number of columns, so that each counts the same, however many categories it has.
+
+    blocks   the widths of the columns in their order, as (1, 1, 4, 3): they add up to D
+    """
+
+    def __init__(self, blocks: tuple[int, ...], reduction: str = "mean", weight: float = 1.0):
+        super().__init__(reduction, weight)
+        if not len(blocks) or min(blocks) < 1:
+            raise ValueError(f"Mixed: expected blocks, the widths of columns, each >= 1, got {blocks}.")
+        self.blocks = blocks
+
+    def check_targets(self, y, t):
+        super().check_targets(y, t)
+        if y.shape[1:] != (sum(self.blocks),):
+            raise ValueError(f"Mixed: expected rows of {sum(self.blocks)} numbers, the sum of blocks, got {y.shape}.")
+
+    def scale(self, shape):
+        return super().scale((shape[0], len(self.blocks)))
+
+    def groups(self, *arrays: Array) -> Iterator[list[Array]]:
+        """Views (N, columns, K) of arrays (N, D), for each run of neighbouring columns that are K wide."""
+        start = 0
+        for width, run in itertools.groupby(self.blocks):
+            stop = start + width * len(list(run))
+            yield [array[:, start:stop].reshape(len(array), -1, width) for array in arrays]
+            start = stop
+
+    def value(self, y, t, scale, out):
+        loss = 0.0
+        for z, known, dz in self.groups(y, t, out):
+            loss = loss + (self.ops.mse if z.shape[2] == 1 else self.ops.cross_entropy)(z, known, scale, out=dz)
+        return loss
+
+    def elements(self, y, t):
+        """(N, columns)"""
+        return self.costs(self.output(y, None), t)
+
+    def costs(self, again: Array, t: Array) -> Array:
+        """What each column costs, (N, columns), for what an output means, numbers and probabilities; NaN where t is."""
+        parts = [
+            (z - known)[:, :, 0] ** 2 if z.shape[2] == 1 else -(known * self.ops.xp.log(z.clip(1e-12))).sum(axis=2)
+            for z, known in self.groups(again, t)
+        ]
+        return self.ops.xp.concatenate(parts, axis=1)
+
+    def output(self, y, out):
+        out = self.ops.copy(y, out=self.ops.empty(y.shape, y.dtype) if out is None else out)
+        for (block,) in self.groups(out):
+            if block.shape[2] > 1:
+                self.ops.softmax(block, out=block)
+        return out
+
+    def terms(self, present):
+        return sum(self.ops.sum(block[:, :, 0]) for (block,) in self.groups(present))
+
+
+class Masked(Loss):
+    """Another loss, of the targets that are known: where t is NaN, nothing is to pay, and dy = 0.
+
+    A "mean" divides by how many there are, "batch" by the number of rows, as ever.
+
+    loss   the other, mse, bce, l1, huber or a Mixed; it has the reduction and the weight
+    """
+
+    free = None
+
+    def __init__(self, loss: str | Loss = "mse"):
+        self.loss = loss
+        inner = get(loss)
+        if inner.free is None:
+            raise ValueError(f"Masked: expected mse, bce, l1, huber or a Mixed loss, got {loss!r}.")
+        super().__init__(inner.reduction, inner.weight)
+
+    def build(self, ops, dtype):
+        self.inner = get(self.loss).build(ops, dtype)
+        self.buffers: list[Array] = []
+        return super().build(ops, dtype)
+
+    def check_targets(self, y, t):
+        self.inner.check_targets(y, t)
+
+    def scale(self, shape):
+        return self.inner.scale(shape)
+
+    def value(self, y, t, scale, out):
+        ops = self.ops
+        if not self.buffers or len(self.buffers[0]) < len(y) or self.buffers[0].shape[1:] != y.shape[1:]:
+            self.buffers = [ops.empty(y.shape, self.dtype) for _ in range(2)]
+        y0, t0 = (buffer[: len(y)] for buffer in self.buffers)
+        terms = self.inner.terms(ops.present(t, out=y0)) if self.reduction == "mean" else None
+        for x, free, buffer in zip((y, t), self.inner.free, (y0, t0), strict=True):
+            ops.fill_missing(x, t, free, out=buffer)
+        if terms is None:
+            return self.inner.value(y0, t0, scale, out)
+        share = 1 / (terms + 1e-30)  # where nothing is known, 0 of 0 costs nothing
+        loss = self.inner.value(y0, t0, self.weight, out)
+        ops.scale_inplace(out, share)
+        return loss * share
+
+    def output(self, y, out):
+        return self.inner.output(y, out)
 
 
 LOSSES: dict[str, type[Loss]] = {

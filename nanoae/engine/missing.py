@@ -1,0 +1,26 @@
+"""Missing values: what a network makes of the inputs that are not there."""
+
+from __future__ import annotations
+
+from nanoae.engine.layers import Layer
+
+
+class FillMissing(Layer):
+    """y = x where x is a number, center where it is NaN;  dx = dy, and 0 where x is NaN.
+
+    center (D,) is state, not learned by gradients: 0 until somebody writes the columns' means there. With the loss
+    Masked a network then trains on rows with gaps, which it is neither told nor asked about.
+    """
+
+    def resolve(self, in_shape):
+        self.state["center"] = self.ops.zeros(in_shape, self.dtype)
+        return in_shape
+
+    def forward(self, x, train=False):
+        self.check_input(x)
+        self.cache = x if train else None
+        return self.ops.fill_missing(x, x, self.state["center"], out=self.buffer("y", x.shape))
+
+    def backward(self, dy):
+        x = self.take_cache()
+        return self.ops.fill_missing(dy, x, 0.0, out=self.buffer("dx", dy.shape)) if self.need_dx else None
