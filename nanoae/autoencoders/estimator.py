@@ -58,6 +58,8 @@ class Autoencoder(Generative, NetworkEstimator):
     n_features_in_, interrupted_ (whether Ctrl-C ended it early).
     """
 
+    missing = "error"  # of the subclasses without this parameter
+
     def __init__(
         self,
         code_size=32,

@@ -45,7 +45,6 @@ class VariationalAutoencoder(Variational, Autoencoder):
     tied_weights = False
     code_activation = "identity"
     corruption = penalty = None
-    missing = "error"
 
     def __init__(
         self,
