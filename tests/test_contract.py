@@ -7,7 +7,7 @@ import nanoae
 estimator_checks = pytest.importorskip("sklearn.utils.estimator_checks")
 
 ESTIMATORS = [
-    nanoae.AnomalyDetector(nanoae.Autoencoder(2, (4,), epochs=2, backend="numpy"), random_state=0),
+    nanoae.AnomalyDetector(nanoae.Autoencoder(2, (4,), epochs=2, backend="numpy", dtype="float64"), random_state=0),
     nanoae.Autoencoder(code_size=2, hidden=(4,), epochs=2, backend="numpy", random_state=0),
     nanoae.ConvAutoencoder(2, backend="numpy"),
     nanoae.ClusterLabelDetector(nanoae.PCA(2), n_clusters=5, random_state=0),
