@@ -612,7 +612,9 @@ def make_modules() -> dict[str, types.ModuleType]:
     cupy.asarray = cupy.array = asarray
     cupy.ascontiguousarray, cupy.asnumpy = ascontiguousarray, asnumpy
     cupy.expand_dims = lambda a, axis: a.view_of(np.expand_dims(a.host, axis))
-    cupy.copyto = lambda dst, src: dst.__setitem__(..., src)
+    cupy.copyto = lambda dst, src, where=None: dst.__setitem__(
+        ..., src if where is None else cupy.where(where, src, dst)
+    )
     cupy.ndarray, cupy.RawModule, cupy.__version__ = ndarray, RawModule, "0.0 (stand-in)"
     cupy.float32, cupy.float64, cupy.int64, cupy.uint64 = np.float32, np.float64, np.int64, np.uint64
     cupy.get_default_memory_pool = lambda: DEVICE.pool

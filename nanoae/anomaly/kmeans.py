@@ -83,7 +83,7 @@ def move(ops: Ops, x: Array, centers: Array, labels: Array, distances: Array) ->
     """Each centre to the mean of its rows; one that has none to one of the rows that are farthest from theirs."""
     sums, counts = ops.zeros(centers.shape, x.dtype), ops.zeros(len(centers), x.dtype)
     ops.sum_clusters(x, labels, out=sums, counts=counts)
-    ops.copy(sums / counts.clip(1)[:, None], out=centers)
+    ops.copy(sums / counts.clip(1, None)[:, None], out=centers)
     empty = np.flatnonzero(ops.to_numpy(counts) == 0)
     if len(empty):
         far = ops.to_numpy(distances)

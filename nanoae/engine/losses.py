@@ -251,11 +251,11 @@ class Mixed(Loss):
 
     def costs(self, again: Array, t: Array) -> Array:
         """What each column costs, (N, columns), for what an output means, numbers and probabilities; NaN where t is."""
-        parts = [
-            (z - known)[:, :, 0] ** 2 if z.shape[2] == 1 else -(known * self.ops.xp.log(z.clip(1e-12))).sum(axis=2)
-            for z, known in self.groups(again, t)
-        ]
-        return self.ops.xp.concatenate(parts, axis=1)
+        xp, parts = self.ops.xp, []
+        for z, known in self.groups(again, t):
+            each = (z - known) ** 2 if z.shape[2] == 1 else -(known * xp.log(z.clip(1e-12, None)))
+            parts.append(each.sum(axis=2))
+        return xp.concatenate(parts, axis=1)
 
     def output(self, y, out):
         out = self.ops.copy(y, out=self.ops.empty(y.shape, y.dtype) if out is None else out)
