@@ -265,6 +265,10 @@ def test_a_nan_among_others_is_seen(kernel_ops, put):
     assert nan(kernel_ops.softmax(x)) == [[True] * 4, [False] * 4]
     y = kernel_ops.max_pool(x.reshape(1, 2, 4, 1), Window((1, 2), (1, 2), (0, 0)), out=put(np.zeros((1, 2, 2, 1)), "f"))
     assert nan(y.reshape(2, 2)) == [[True, False], [False, False]]
+    dx = kernel_ops.max_pool_backward(
+        y, x.reshape(1, 2, 4, 1), y, Window((1, 2), (1, 2), (0, 0)), out=put(np.zeros((1, 2, 4, 1)), "f")
+    )
+    assert nan(dx.reshape(2, 4)) == [[False, True, False, False], [False] * 4]  # the last of a window that has none
     assert nan(kernel_ops.clip_norm_inplace(x, 1.0)) == [[True] * 4] * 2
 
 
