@@ -765,6 +765,7 @@ def standin_ops(**options):
     global CUPY_OPS
     if CUPY_OPS is None:
         CUPY_OPS = _load()
+        CUPY_OPS.CupyOps.threads = 64  # a barrier costs the shim a coroutine for each
         CUPY_OPS.cublas = types.SimpleNamespace(**{**vars(CUPY_OPS.cublas), "load": lambda major: FakeCublas()})
     return CUPY_OPS.CupyOps(**options)
 

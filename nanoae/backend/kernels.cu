@@ -1,8 +1,8 @@
 // The CUDA kernels of nanoae. Each does a primitive of ops.py or layer_ops.py, and carries its formula.
 //
 // Compiled when first used, once with real = float and once with real = double. A kernel takes any number of elements,
-// and any grid of blocks of THREADS: thread i works on elements i, i + number of threads, ... What changes from step to
-// step is read from device memory, so that every kernel can be part of a CUDA graph.
+// and any grid of blocks of THREADS, a power of 2: thread i works on elements i, i + number of threads, ... What changes
+// from step to step is read from device memory, so that every kernel can be part of a CUDA graph.
 
 #define KERNEL extern "C" __global__ void
 #define EACH(i, n) \
@@ -10,7 +10,6 @@
 #define EACH_ROW(row, rows) for (size_t row = blockIdx.x; row < (rows); row += gridDim.x)  // a row is a block's work,
 #define EACH_IN_ROW(i, n) for (size_t i = threadIdx.x; i < (n); i += THREADS)              // shared by its threads
 
-const unsigned THREADS = 256;
 typedef long long integer;
 typedef unsigned long long word;
 
@@ -560,31 +559,33 @@ KERNEL gru_step_backward(const real* dy, const real* gates, const real* u, const
 
 __device__ size_t mu_of(size_t i, size_t K) { return i / K * 2 * K + i % K; }  // logvar is K behind
 
-// std = e^(logvar / 2),  out = mu + std · noise
-KERNEL reparametrise(const real* x, const real* noise, real* std, real* out, size_t K, size_t size) {
+// std = e^(min(logvar, most) / 2),  out = mu + std · noise
+KERNEL reparametrise(const real* x, const real* noise, real* std, real* out, double most, size_t K, size_t size) {
     EACH(i, size) {
         size_t mu = mu_of(i, K);
-        std[i] = exp(real(0.5) * x[mu + K]);
+        std[i] = exp(real(0.5) * (x[mu + K] > real(most) ? real(most) : x[mu + K]));
         out[i] = x[mu] + std[i] * noise[i];
     }
 }
 
-// dmu = dz,  dlogvar = dz · noise · std / 2
-KERNEL reparametrise_backward(const real* dz, const real* noise, const real* std, real* dx, size_t K, size_t size) {
+// dmu = dz,  dlogvar = dz · noise · std / 2, 0 where std >= most
+KERNEL reparametrise_backward(const real* dz, const real* noise, const real* std, real* dx, double most, size_t K,
+                              size_t size) {
     EACH(i, size) {
         size_t mu = mu_of(i, K);
         dx[mu] = dz[i];
-        dx[mu + K] = dz[i] * noise[i] * std[i] * real(0.5);
+        dx[mu + K] = dz[i] * noise[i] * std[i] * (std[i] < real(most)) * real(0.5);
     }
 }
 
-// beta / 2N · Σ mu² + std² - 1 - logvar,  dmu = beta / N · mu,  dlogvar = beta / N · (std² - 1) / 2
-KERNEL gaussian_kl(const real* x, const real* std, const real* beta, real* dx, size_t N, size_t K, SUM) {
+// beta / 2N · Σ mu² + std² - 1 - logvar + e^most max(logvar - most, 0),
+// dmu = beta / N · mu,  dlogvar = beta / N · (std² - 1) / 2
+KERNEL gaussian_kl(const real* x, const real* std, const real* beta, real* dx, double most, size_t N, size_t K, SUM) {
     sum_rows([=](size_t, size_t i) {
         size_t mu = mu_of(i, K);
-        real grown = std[i] * std[i] - 1, factor = *beta / N;
+        real logvar = x[mu + K], var = std[i] * std[i], beyond = logvar - real(most), factor = *beta / N;
         dx[mu] = factor * x[mu];
-        dx[mu + K] = factor * real(0.5) * grown;
-        return *beta * (grown - x[mu + K] + x[mu] * x[mu]);
+        dx[mu + K] = factor * real(0.5) * (var - 1);
+        return *beta * (var - 1 + (beyond > 0 ? exp(real(most)) * beyond : 0) - logvar + x[mu] * x[mu]);
     }, SUM_ARGUMENTS);
 }

@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nanoae.backend.layer_ops import Window
+from nanoae.backend.layer_ops import LOGVAR_MAX, STD_MAX, Window
 from nanoae.backend.ops import Array, Ops
 
-THREADS = 256  # of a block, as in kernels.cu
 MOST_BLOCKS = 2048  # of a launch over elements; beyond that a thread works on several
 MOST_ROW_BLOCKS = 65536  # of a launch with a block per row
 MOST_PARTS = 1024  # partial results of a sum
@@ -77,7 +76,9 @@ def now_or_there(value) -> tuple[Any, Any]:
 
 
 class KernelOps(Ops):
-    """Same names, same signatures. `compile` says how the source becomes kernels."""
+    """Same names, same signatures. `_compile` says how the source becomes kernels, of blocks of `threads`."""
+
+    threads = 256  # a power of 2, at least 32
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,6 +90,9 @@ class KernelOps(Ops):
         """The module of a source: its get_function(name) gives a kernel, called as kernel(grid, block, arguments)."""
         raise NotImplementedError
 
+    def _options(self, dtype) -> tuple[str, ...]:
+        return "-std=c++17", f"-Dreal={FLOATS[dtype.char]}", f"-DTHREADS={self.threads}u"
+
     # ---------------------------------------------------------------- launches
 
     def _launch(self, name: str, dtype, grid: tuple[int, ...], *arguments) -> None:
@@ -99,15 +103,15 @@ class KernelOps(Ops):
             if module is None:
                 source = Path(__file__).with_name("kernels.cu").read_text(encoding="utf-8")
                 ascii = source.encode("ascii", "replace").decode()  # CuPy writes it to a file in the system's encoding
-                module = self._compile(ascii, ("-std=c++17", f"-Dreal={FLOATS[dtype.char]}"))
+                module = self._compile(ascii, self._options(dtype))
                 self._modules[dtype.char] = module
             kernel = self._kernels[key] = module.get_function(name)
-        kernel(grid, (THREADS,), tuple(map(argument, arguments)))
+        kernel(grid, (self.threads,), tuple(map(argument, arguments)))
 
     def _each(self, name: str, x: Array, *arguments) -> None:
         """A thread for each element of x; their number is the last argument."""
         if x.size:
-            self._launch(name, x.dtype, (min(-(-x.size // THREADS), MOST_BLOCKS),), *arguments, x.size)
+            self._launch(name, x.dtype, (min(-(-x.size // self.threads), MOST_BLOCKS),), *arguments, x.size)
 
     def _sum(self, name: str, x: Array, *arguments, out: Array, scale: float = 1.0) -> Array:
         """A kernel that sums over x: over each row of a table, or over everything where `out` is 0-d."""
@@ -115,7 +119,7 @@ class KernelOps(Ops):
         columns = out.ndim and not x.flags.c_contiguous
         row_step, step, width = (1, rows, 32) if columns else (length, 1, 1)
         blocks = -(-rows // width)
-        parts = max(1, min(-(-length * width // (THREADS * SUMMANDS)), MOST_PARTS // max(1, blocks)))
+        parts = max(1, min(-(-length * width // (self.threads * SUMMANDS)), MOST_PARTS // max(1, blocks)))
         if x.dtype.char not in self._parts:
             self._parts[x.dtype.char] = self.empty(32 * MOST_PARTS, x.dtype), self.zeros(MOST_PARTS, np.uint32)
         if rows:
@@ -140,7 +144,7 @@ class KernelOps(Ops):
         target = out if alike(out) else self.empty(out.shape, out.dtype)
         numbers = -(-target.size * target.itemsize // 32)  # a thread makes 32 bytes
         if numbers:
-            grid = (min(-(-numbers // THREADS), MOST_BLOCKS),)
+            grid = (min(-(-numbers // self.threads), MOST_BLOCKS),)
             self._launch(name, out.dtype, grid, target, *arguments, generator.state, generator.key, target.size)
         return out if target is out else self.copy(target, out=out)
 
@@ -486,17 +490,17 @@ class KernelOps(Ops):
     def reparametrise(self, x: Array, noise: Array, std: Array, out: Array) -> Array:
         if not (alike(x) and alike(noise, std, out) and x.dtype == out.dtype and vectors(x, noise, std, out)):
             return super().reparametrise(x, noise, std, out)
-        self._each("reparametrise", out, x, noise, std, out, noise.shape[1])
+        self._each("reparametrise", out, x, noise, std, out, LOGVAR_MAX, noise.shape[1])
         return out
 
     def reparametrise_backward(self, dz: Array, noise: Array, std: Array, out: Array) -> Array:
         if not (alike(out) and alike(dz, noise, std) and dz.dtype == out.dtype and vectors(dz, noise, std, out)):
             return super().reparametrise_backward(dz, noise, std, out)
-        self._each("reparametrise_backward", dz, dz, noise, std, out, dz.shape[1])
+        self._each("reparametrise_backward", dz, dz, noise, std, out, STD_MAX, dz.shape[1])
         return out
 
     def gaussian_kl(self, x: Array, std: Array, beta: Array, free: float, out: Array) -> Array:
         if free or not (alike(x, out) and std.dtype == beta.dtype == x.dtype and vectors(x, std, out)):
             return super().gaussian_kl(x, std, beta, free, out)
-        n, k = std.shape
-        return self._sum("gaussian_kl", std, x, std, beta, out, n, k, out=self.empty((), x.dtype), scale=0.5 / n)
+        arguments = (x, std, beta, out, LOGVAR_MAX, *std.shape)
+        return self._sum("gaussian_kl", std, *arguments, out=self.empty((), x.dtype), scale=0.5 / len(std))
