@@ -9,7 +9,7 @@ from cupy_standin import standin_ops
 
 import nanoae.autoencoders
 import nanoae.engine
-from nanoae.autoencoders.bottleneck import Gaussian, TopK
+from nanoae.autoencoders.bottleneck import Adversarial, Gaussian, TopK
 from nanoae.autoencoders.condition import Condition, Conditioned
 from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
 from nanoae.autoencoders.penalty import Contractive, KLSparsity, L1Sparsity
@@ -55,6 +55,7 @@ EXAMPLES = {  # every layer of nanoae in a network for rows of five numbers; a n
     MaskingNoise: lambda: [MaskingNoise(0.4)],
     SaltAndPepper: lambda: [SaltAndPepper(0.4)],
     TopK: lambda: [TopK(2)],
+    Adversarial: lambda: [nanoae.Linear(2), Adversarial(weight=0.7, hidden=(3,))],
     Condition: lambda: [Condition((3,), 2), nanoae.Linear(2)],
     Conditioned: lambda: (source := Condition((3,), 2)) and [source, nanoae.Linear(4), Conditioned(source)],
     Gaussian: lambda: [nanoae.Linear(6), Gaussian(0.7, warm_up=3, free_bits=0.1)],

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from nanoae.autoencoders.mixture import Mixture
-from nanoae.engine.layers import Layer, Noisy
+from nanoae.engine.layers import Layer, LeakyReLU, Linear, Noisy
+from nanoae.engine.losses import BCE
+from nanoae.engine.network import Sequential
+from nanoae.engine.optim import Adam
 
 
 class TopK(Layer):
@@ -72,7 +75,7 @@ class Gaussian(Noisy):
         self.beta, self.warm_up, self.free_bits = beta, warm_up, free_bits
         self.by_row = not free_bits  # which are compared with the batch's mean
 
-    def prior(self, k: int) -> Mixture:
+    def code_prior(self, k: int) -> Mixture:
         """Where codes of k numbers are to be found: N(0, I)."""
         return Mixture.standard(k)
 
@@ -116,4 +119,90 @@ class Gaussian(Noisy):
         return self.ops.add_inplace(dx, dkl)
 
 
-BOTTLENECKS: dict[str, type] = {"top_k": TopK, "gaussian": Gaussian}
+class Adversarial(Noisy):
+    """y = x, and the codes of all the data together are to be as if drawn from a prior (Makhzani 2015).
+
+    A second network, the discriminator d, is shown codes h and draws z of the prior, and learns to tell which is which;
+    s(d) = 1 / (1 + e⁻ᵈ) is the chance that it gives for "of the prior". The encoder learns to mislead it:
+
+        min over the encoder, max over d,  of  V = E[log s(d(z))] + E[log(1 - s(d(h)))]
+
+    Of one and the same V the discriminator goes uphill and the encoder downhill. So its gradient is the one that comes
+    back through d, reversed:  dV/dh = -s(d) dd/dh  is what it subtracts, while d minimises -V, a BCE. At d's best
+    answer V is the Jensen-Shannon divergence of the two distributions (up to constants), 0 where they are equal.
+    Where d is sure of a code, s(d) is near 0 and so is that gradient; the encoder minimises -log s(d(h)) instead, which
+    has the same sign and the same end, and is steep there (Goodfellow 2014, section 3):
+
+        P  = -weight / N Σ_n log s(d(h[n])) = weight / N Σ_n softplus(-d(h[n]))
+
+    prior          a Mixture, or None: N(0, I)
+    weight         >= 0, of P beside the reconstruction's loss: it is about 0.7 weight when the two are alike
+    hidden         widths of the discriminator's hidden layers (LeakyReLU)
+    learning_rate  of its own Adam: it takes one step, on the same codes, for each step of the autoencoder
+
+    Backward   dx = dy + weight / N · dd/dhᵀ (s(d) - 1), which the discriminator's own backward gives. Its parameters
+               are no part of theta, but of this layer's state. With frozen noise it does not learn: P is then a
+               function of x alone, as a gradient check needs it.
+    """
+
+    def __init__(
+        self,
+        prior: Mixture | None = None,
+        weight: float = 0.01,
+        hidden: tuple[int, ...] = (128, 128),
+        learning_rate: float = 1e-3,
+    ):
+        if prior is not None and not isinstance(prior, Mixture):
+            raise ValueError(f"Adversarial: expected prior=None, which is N(0, I), or a Mixture, got {prior!r}.")
+        if not weight >= 0:
+            raise ValueError(f"Adversarial: expected weight >= 0, got {weight}.")
+        self.prior, self.weight, self.hidden, self.learning_rate = prior, weight, hidden, learning_rate
+
+    def code_prior(self, k: int) -> Mixture:
+        """Where codes of k numbers are to be found."""
+        return self.prior or Mixture.standard(k)
+
+    def resolve(self, in_shape):
+        if len(in_shape) != 1 or (self.prior is not None and len(self.prior.means[0]) != in_shape[0]):
+            wanted = "K" if self.prior is None else len(self.prior.means[0])
+            raise ValueError(
+                f"{self}: expected codes of shape (N, {wanted}), the prior's, got (N, {', '.join(map(str, in_shape))})."
+            )
+        self.drawn_from = self.code_prior(in_shape[0])
+        layers: list[Layer] = [layer for width in self.hidden for layer in (Linear(width), LeakyReLU(0.2))]
+        self.discriminator = d = Sequential([*layers, Linear(1)]).build(in_shape, self.ops, self.dtype, random_state=0)
+        d.layers[0].need_dx = True
+        self.state["discriminator"] = d.theta
+        self.loss = BCE().build(self.ops, self.dtype)
+        self.optimizer = Adam(self.learning_rate).build(self.ops, d.theta)
+        return in_shape
+
+    def draw(self, noise):
+        return self.drawn_from.draw(self.ops, self.generator, out=noise)
+
+    def forward(self, x, train=False):
+        self.cache = None
+        if not train:
+            return x
+        self.check_input(x)
+        n, ops, d = len(x), self.ops, self.discriminator
+        both, is_prior = self.buffer("both", (2 * n, *self.in_shape)), self.buffer("is_prior", (2 * n, 1))
+        ops.copy(x, out=both[:n])
+        ops.copy(self.noise(x.shape), out=both[n:])
+        ops.copy(0.0, out=is_prior[:n])
+        ops.copy(1.0, out=is_prior[n:])
+        self.penalty = self.weight * self.loss.forward(d.forward(both[:n], train=True), is_prior[n:])
+        dh = ops.multiply(d.backward(self.loss.backward()), self.weight, out=self.buffer("dx", x.shape))
+        self.cache = dh, both, is_prior
+        return x
+
+    def backward(self, dy):
+        dh, both, is_prior = self.take_cache()
+        if not self.frozen:
+            self.loss.forward(self.discriminator.forward(both, train=True), is_prior)
+            self.discriminator.backward(self.loss.backward())
+            self.optimizer.step(self.discriminator.theta, self.discriminator.grad)
+        return self.ops.add_inplace(dh, dy)
+
+
+BOTTLENECKS: dict[str, type] = {"top_k": TopK, "gaussian": Gaussian, "adversarial": Adversarial}

@@ -40,7 +40,7 @@ class Autoencoder(Generative, NetworkEstimator):
                          the output; `code_size` and `hidden` are then read off them. An encoder of your own may take
                          examples of any shape, X (N, ...): images (N, C, H, W)
     corruption           noise on the input in training (GaussianNoise, MaskingNoise, SaltAndPepper): denoising
-    bottleneck           what the code has to pass (TopK: k-sparse; Gaussian: variational)
+    bottleneck           what the code has to pass (TopK: k-sparse; Gaussian: variational; Adversarial: as its prior)
     penalty              on the code, added to the loss in training (L1Sparsity, KLSparsity, Contractive)
     missing              "error", or "mask": NaN in X is a value that is not there. The column's mean stands for
                          it in the input; it counts neither in the loss nor in errors, and `reconstruct` fills it in
@@ -220,7 +220,7 @@ class Autoencoder(Generative, NetworkEstimator):
                 f"{type(self).__name__}: expected a decoder that ends in shape {tuple(input_shape)}, the input's, "
                 f"got {self.network_.output_shape}."
             )
-        prior = getattr(self.bottleneck, "prior", None)
+        prior = getattr(self.bottleneck, "code_prior", None)
         self.prior_ = None if prior is None else prior(self.code_size_)
 
     def build(self, input_shape: int | tuple[int, ...]):

@@ -135,6 +135,19 @@ class Mixture(Part):
         noise = rng.standard_normal((n, means.shape[1]))
         return means[c] + temperature * np.einsum("nij,nj->ni", L[c], noise)
 
+    def draw(self, ops: Ops, generator: Any, out: Array) -> Array:
+        """out (N, K) ~ p(z), drawn on the device: to each row the component that a uniform number falls on."""
+        weights, means, covariances = self.arrays()
+        ops.normal(generator, out)
+        if len(weights) == 1 and not means.any() and (covariances == np.eye(len(means[0]))).all():
+            return out
+        u, ends = ops.uniform(generator, ops.empty((len(out), 1), out.dtype)), np.cumsum(weights)
+        z = ops.zeros(out.shape, out.dtype)
+        for c, L in enumerate(np.linalg.cholesky(covariances)):
+            chosen = (u >= (ends[c - 1] if c else 0.0)) & ((u < ends[c]) | (c == len(ends) - 1))
+            z += chosen * (ops.matmul(out, ops.to_device(L.T, out.dtype)) + ops.to_device(means[c], out.dtype))
+        return ops.copy(z, out=out)
+
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of each dimension, (K,) each."""
         weights, means, covariances = self.arrays()

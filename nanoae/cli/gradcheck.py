@@ -11,7 +11,7 @@ import numpy as np
 
 import nanoae
 from nanoae import Autoencoder, GradientReport, Sequential, check_gradients
-from nanoae.autoencoders.bottleneck import Gaussian, TopK
+from nanoae.autoencoders.bottleneck import Adversarial, Gaussian, TopK
 from nanoae.autoencoders.condition import Condition, Conditioned
 from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
 from nanoae.autoencoders.penalty import Contractive, KLSparsity, L1Sparsity
@@ -67,6 +67,7 @@ LAYERS: dict[str, tuple[list[Layer], tuple[int, ...]]] = {
     "MaskingNoise": ([MaskingNoise(0.4)], (WIDTH,)),
     "SaltAndPepper": ([SaltAndPepper(0.4)], (WIDTH,)),
     "TopK": ([TopK(2)], (WIDTH,)),
+    "Adversarial": ([Adversarial(weight=0.3, hidden=(3,))], (WIDTH,)),
     "Condition": ([Condition((3,), 2)], (WIDTH,)),
     "Conditioned": (conditional(), (WIDTH,)),
     "Gaussian": ([Linear(6), Gaussian(0.7)], (WIDTH,)),
