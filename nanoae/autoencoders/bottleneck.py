@@ -138,7 +138,8 @@ class Adversarial(Noisy):
     prior          a Mixture, or None: N(0, I)
     weight         >= 0, of P beside the reconstruction's loss: it is about 0.7 weight when the two are alike
     hidden         widths of the discriminator's hidden layers (LeakyReLU)
-    learning_rate  of its own Adam: it takes one step, on the same codes, for each step of the autoencoder
+    learning_rate  of its own Adam, which takes one step, on the same codes, for each step of the autoencoder. beta1 is
+                   0.5, as for all games (Radford 2016); the autoencoder does well with Adam(beta1=0.5), too
 
     Backward   dx = dy + weight / N · dd/dhᵀ (s(d) - 1), which the discriminator's own backward gives. Its parameters
                are no part of theta, but of this layer's state. With frozen noise it does not learn: P is then a
@@ -174,7 +175,7 @@ class Adversarial(Noisy):
         d.layers[0].need_dx = True
         self.state["discriminator"] = d.theta
         self.loss = BCE().build(self.ops, self.dtype)
-        self.optimizer = Adam(self.learning_rate).build(self.ops, d.theta)
+        self.optimizer = Adam(self.learning_rate, beta1=0.5).build(self.ops, d.theta)
         return in_shape
 
     def draw(self, noise):
