@@ -63,7 +63,8 @@ def test_the_discriminator_has_a_right_gradient(ops):
 
 def test_it_learns_to_tell_codes_from_the_prior_only_when_the_noise_is_not_frozen(ops):
     net, layer = game(ops, learning_rate=0.01)
-    x = ops.to_device(9 + rng.standard_normal((64, 5)))
+    ops.copy(6.0, out=net.layers[0].params["b"])  # codes far from the prior
+    x = ops.to_device(rng.standard_normal((64, 5)))
     dy = ops.zeros((64, 2), net.dtype)
 
     def steps(n):
