@@ -13,10 +13,12 @@ matplotlib = pytest.importorskip("matplotlib")
 from nanoae.report import (  # noqa: E402
     code_histogram,
     code_scatter,
+    error_maps,
     image_grid,
     image_rows,
     loss_curves,
     panels,
+    share_bars,
     weight_images,
 )
 
@@ -42,6 +44,10 @@ FIGURES = {
     "weights": lambda path: weight_images(path, RNG.standard_normal((64, 20)), shape=(8, 8), n=9),
     "weights-few-zero": lambda path: weight_images(path, np.zeros((64, 2)), shape=(1, 8, 8)),
     "weights-colour": lambda path: weight_images(path, RNG.standard_normal((192, 4)), shape=(3, 8, 8)),
+    "errors": lambda path: error_maps(path, GREY, GREY - 0.5, n=4),
+    "errors-none": lambda path: error_maps(path, GREY.reshape(12, 64), np.zeros((12, 64)), shape=(8, 8)),
+    "shares": lambda path: share_bars(path, CODES[0], list("abcdef"), n=4),
+    "shares-single": lambda path: share_bars(path, CODES[0, :1]),
     "loss": lambda path: loss_curves(path, {"loss": [3.0, 2.0, 1.5], "val_loss": [3.1, 2.2, 1.8]}, "mse"),
     "loss-log": lambda path: loss_curves(path, {"loss": [100.0, 1.0, 0.01]}, "mse"),
     "loss-one-epoch": lambda path: loss_curves(path, {"loss": [0.5], "val_loss": []}, "mse"),

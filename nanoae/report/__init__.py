@@ -3,19 +3,23 @@
 from nanoae.report.figures import (
     code_histogram,
     code_scatter,
+    error_maps,
     image_grid,
     image_rows,
     loss_curves,
     panels,
+    share_bars,
     weight_images,
 )
 
 __all__ = [
     "code_histogram",
     "code_scatter",
+    "error_maps",
     "image_grid",
     "image_rows",
     "loss_curves",
     "panels",
+    "share_bars",
     "weight_images",
 ]

@@ -91,6 +91,44 @@ def weight_images(path: PathT, weights: ArrayLike, shape: Shape, n: int = 64) ->
     return _mosaic(path, coloured, columns=ceil(len(images) ** 0.5))
 
 
+def error_maps(path: PathT, images: ArrayLike, shares: ArrayLike, shape: Shape | None = None, n: int = 10) -> PathT:
+    """The first n grey images over what makes them abnormal, `AnomalyDetector.explain`: white where nothing does, red
+    where a pixel is brighter than expected, blue where it is darker; each scaled by its own largest magnitude."""
+    grey = _batch("error_maps: images", images, shape, only_images=True)[:n]
+    signed = _batch("error_maps: shares", shares, shape, only_images=True)[:n]
+    if grey.ndim != 3 or grey.shape != signed.shape:
+        raise ValueError(f"error_maps: expected grey images and as many shares, got {grey.shape} and {signed.shape}.")
+    magnitude = np.abs(signed).max(axis=(1, 2), keepdims=True)
+    heat = _matplotlib().colormaps["RdBu_r"](signed / np.where(magnitude > 0, magnitude, 1) / 2 + 0.5)[..., :3]
+    pixels = np.concatenate([_rgb(grey, float(grey.min()), float(grey.max())), heat])
+    return _mosaic(path, pixels, len(grey), row_labels=["image", "abnormal"])
+
+
+def share_bars(path: PathT, shares: ArrayLike, names: Sequence[str] | None = None, n: int = 8) -> PathT:
+    """What makes one row abnormal: the n largest of its signed shares (D,), `AnomalyDetector.explain`, as bars.
+
+    Red to the right: the feature is larger than expected; blue to the left: it is smaller. Above: the rest.
+    """
+    shares = np.asarray(shares, dtype=float)
+    if shares.ndim != 1 or not shares.size or (names is not None and len(names) != len(shares)) or n < 1:
+        raise ValueError(f"share_bars: expected shares (D,) of one row and D names, got {shares.shape} and {names}.")
+    names = [f"column {i}" for i in range(len(shares))] if names is None else list(names)
+    order = np.argsort(-np.abs(shares), kind="stable")[:n]
+    figure = _figure(6.4, 0.9 + 0.32 * len(order))
+    axes = _plain(
+        figure.add_subplot(), f"share of the score {np.abs(shares).sum():.4g}, with the sign of the deviation"
+    )
+    colours = [PALETTE[2] if shares[i] > 0 else PALETTE[0] for i in order]
+    axes.barh(np.arange(len(order)), shares[order], color=colours, height=0.7)
+    axes.set_yticks(np.arange(len(order)), [str(names[i]) for i in order])
+    axes.invert_yaxis()
+    axes.axvline(0, color=AXIS, linewidth=0.8)
+    rest = np.abs(shares).sum() - np.abs(shares[order]).sum()
+    if len(order) < len(shares):
+        axes.set_title(f"{len(shares) - len(order)} more together {rest:.3g}", color=AXIS, fontsize=9, loc="right")
+    return _save(figure, path)
+
+
 def loss_curves(path: PathT, history: Mapping[str, Sequence[float]], ylabel: str = "loss") -> PathT:
     """Each list of `history` by epoch, its last value in the legend; "loss" reads train, "val_loss" validation.
 

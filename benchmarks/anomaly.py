@@ -1,0 +1,306 @@
+"""Anomaly detection on tables: `python -m benchmarks.anomaly [--data-dir DIR] [--peers | --ablations]`.
+
+Every .npz of a folder (X (N, D), y (N,): 1 an anomaly), by the protocol of Livernoche et al. 2024 ("On diffusion
+modeling for anomaly detection", ICLR): learn from a random half of the normal rows, be tested on the rest of them and
+all anomalies. One setting for all sets; no label is seen before the test. Every (set, seed, contender) is kept in JSON
+as soon as it is measured: a run that is broken off goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import nanoae
+from benchmarks.machine import machine
+from benchmarks.table import RESULTS, markdown, where
+
+Scores = Callable[[np.ndarray, np.ndarray, int], np.ndarray]  # (train, test, seed) -> of test, higher: more abnormal
+Result = dict[str, float]
+
+# ---------------------------------------------------------------- contenders
+
+OURS: dict[str, dict[str, Any]] = {
+    "nanoae": {},
+    "nanoae ensemble": {"scaling": ("robust", "gaussian"), "members": 2},
+}
+
+
+def detector(**settings) -> Scores:
+    def score(train, test, seed):
+        return -nanoae.AnomalyDetector(random_state=seed, **settings).fit(train).score_samples(test)
+
+    return score
+
+
+def sklearn_peer(name: str) -> Scores:
+    """One of scikit-learn's detectors with its default settings, on standardised columns."""
+
+    def score(train, test, seed):
+        from sklearn.decomposition import PCA
+        from sklearn.ensemble import IsolationForest
+        from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
+        from sklearn.preprocessing import StandardScaler
+        from sklearn.svm import OneClassSVM
+
+        scaler = StandardScaler().fit(train)
+        train, test = scaler.transform(train), scaler.transform(test)
+        if name == "kNN":
+            return NearestNeighbors(n_neighbors=5).fit(train).kneighbors(test)[0].mean(axis=1)
+        if name == "PCA":  # the components that hold 95 % of the variance
+            pca = PCA(0.95, svd_solver="full").fit(train)
+            return ((test - pca.inverse_transform(pca.transform(test))) ** 2).mean(axis=1)
+        peers = {
+            "IForest": lambda: IsolationForest(random_state=seed),
+            "LOF": lambda: LocalOutlierFactor(novelty=True),
+            "OCSVM": lambda: OneClassSVM(),
+        }
+        return -peers[name]().fit(train).score_samples(test)
+
+    return score
+
+
+def pyod_peer(name: str) -> Scores:
+    """One of PyOD's detectors with its default settings; they standardise the columns themselves."""
+
+    def score(train, test, seed):
+        import torch
+        from pyod.models.auto_encoder import AutoEncoder
+        from pyod.models.vae import VAE
+
+        torch.set_num_threads(1)
+        model = {"AutoEncoder": AutoEncoder, "VAE": VAE}[name](random_state=seed, verbose=0)
+        return model.fit(train.astype(np.float32)).decision_function(test.astype(np.float32))
+
+    return score
+
+
+PEERS: dict[str, Scores] = {
+    **{name: sklearn_peer(name) for name in ("kNN", "LOF", "IForest", "OCSVM", "PCA")},
+    "PyOD AE": pyod_peer("AutoEncoder"),
+    "PyOD VAE": pyod_peer("VAE"),
+}
+
+# ---------------------------------------------------------------- ablations
+
+ALL = ("reconstruction", "standardised", "mahalanobis", "codes")
+BOTH = ("codes", "reconstruction")
+
+
+def ablations(rows: int) -> dict[str, dict[str, Any]]:
+    """Settings by what is tried in them, for a training set of so many rows."""
+    wide = nanoae.AnomalyDetector()._default_autoencoder(rows)
+
+    def changed(**settings):
+        return type(wide)(**{**wide.get_params(deep=False), **settings})
+
+    small = changed(code_size=4, hidden=(32,), corruption=None)
+    return {
+        "small bottleneck, no noise, standard": {
+            "autoencoder": small,
+            "scaling": "standard",
+            "scores": "reconstruction",
+        },
+        "small bottleneck, no noise, robust": {"autoencoder": small, "scores": "reconstruction"},
+        "wide, no noise, robust": {"autoencoder": changed(corruption=None), "scores": "reconstruction"},
+        **{f"wide denoising, {view}": {"scaling": view, "scores": ALL} for view in ("standard", "robust", "gaussian")},
+        "1,000 steps": {"autoencoder": changed(epochs=max(1, wide.epochs // 2)), "scores": BOTH},
+        "128 wide": {"autoencoder": changed(code_size=128, hidden=(128,)), "scores": BOTH},
+        "robust and gaussian": {"scaling": ("robust", "gaussian"), "scores": BOTH},
+        "robust and gaussian, 2 members each": {"scaling": ("robust", "gaussian"), "scores": BOTH, "members": 2},
+    }
+
+
+def measure_ablation(settings: Mapping[str, Any], X: np.ndarray, y: np.ndarray, seed: int) -> Result:
+    """AUROC in percent of each score alone and of codes and reconstruction together."""
+    train, test, abnormal = split(X, y, seed)
+    found = nanoae.AnomalyDetector(random_state=seed, **settings).fit(train)
+    raw, names = found._raw(test), [settings["scores"]] if isinstance(settings["scores"], str) else settings["scores"]
+    result = {}
+    if len(raw) == len(names):
+        result = {name: auroc(abnormal, each) for name, each in zip(names, raw, strict=True)}
+    if set(BOTH) <= set(names):
+        pairs = [
+            surprise(each) for i, (surprise, each) in enumerate(zip(found.surprises_, raw, strict=True))
+            if names[i % len(names)] in BOTH
+        ]  # fmt: skip
+        result["codes + reconstruction"] = auroc(abnormal, np.mean(pairs, axis=0))
+    return result
+
+
+# ---------------------------------------------------------------- protocol
+
+
+def split(X: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(train, test, whether each test row is an anomaly): a random half of the normal rows is learned from."""
+    normal = np.random.default_rng(seed).permutation(np.flatnonzero(y == 0))
+    half = len(normal) // 2
+    rest = np.concatenate([normal[half:], np.flatnonzero(y == 1)])
+    return X[normal[:half]], X[rest], y[rest] == 1
+
+
+def auroc(abnormal: np.ndarray, scores: np.ndarray) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    return 100 * float(roc_auc_score(abnormal, scores))
+
+
+def measure(scores: Scores, X: np.ndarray, y: np.ndarray, seed: int) -> Result:
+    """AUROC and AUPR in percent, and the CPU seconds for learning and scoring."""
+    from sklearn.metrics import average_precision_score
+
+    train, test, abnormal = split(X, y, seed)
+    started = time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = scores(train, test, seed)
+    seconds = time.process_time() - started
+    precision = 100 * float(average_precision_score(abnormal, found))
+    return {"auroc": auroc(abnormal, found), "aupr": precision, "seconds": seconds}
+
+
+def read_sets(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """{name: (X float64, y)} of every .npz in `folder`, the small ones first."""
+    sets = {}
+    for path in sorted(folder.glob("*.npz"), key=lambda path: (path.stat().st_size, path.name)):
+        with np.load(path) as data:
+            if not {"X", "y"} <= set(data.files):
+                raise SystemExit(f"{path.name}: expected the arrays X and y, got {', '.join(data.files)}.")
+            sets[path.stem] = data["X"].astype(np.float64), data["y"].ravel().astype(int)
+    if not sets:
+        raise SystemExit(f"benchmarks.anomaly: expected .npz files in {folder}, got none. Pass --data-dir DIR.")
+    return sets
+
+
+class Results:
+    """{"set | seed | contender": its result}, in a file that is always whole."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.found: dict[str, Result] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def get(self, key: Iterable[object], make: Callable[[], Result]) -> Result:
+        name = " | ".join(map(str, key))
+        if name not in self.found:
+            self.found[name] = result = make()
+            beside = self.path.with_suffix(f".{os.getpid()}")
+            beside.write_text(json.dumps(self.found, indent=0, sort_keys=True) + "\n", encoding="utf-8")
+            beside.replace(self.path)
+            print(f"{name:60}", *(f"{key} {value:.2f}" for key, value in result.items()), flush=True)
+        return self.found[name]
+
+
+# ---------------------------------------------------------------- tables
+
+
+def contender_table(results: Mapping[tuple[str, int, str], Result], names: list[str], what: str) -> str:
+    """A row for each set with the mean over the seeds, the best in bold; below it the mean over the sets."""
+    sets = sorted({key[0] for key in results})
+    rows, columns = [], {}
+    for name in names:
+        columns[name] = [
+            np.mean([r[what] for (s, _, n), r in results.items() if (s, n) == (one, name)]) for one in sets
+        ]
+    for i, one in enumerate([*sets, "mean"]):
+        values = [columns[name][i] if i < len(sets) else np.mean(columns[name]) for name in names]
+        best = min(values) if what == "seconds" else max(values)
+        cells = [f"{value:.2f}" if what == "seconds" else f"{value:.1f}" for value in values]
+        rows.append(
+            [one, *(f"**{c}**" if v == best and what != "seconds" else c for c, v in zip(cells, values, strict=True))]
+        )
+    return markdown([{"auroc": "AUROC, %", "aupr": "AUPR, %", "seconds": "CPU seconds"}[what], *names], rows)
+
+
+def whole(results: Mapping[tuple[str, int, str], Result], names: list[str]) -> list[str]:
+    """Paragraphs: all the tables and in how many sets the first contender is ahead of each other one."""
+    seeds = len({key[1] for key in results})
+    sets = sorted({key[0] for key in results})
+
+    def mean(one, name):
+        return np.mean([r["auroc"] for (s, _, n), r in results.items() if (s, n) == (one, name)])
+
+    ahead = [
+        f"{other} on {sum(mean(one, names[0]) > mean(one, other) for one in sets)}" for other in names[len(OURS) :]
+    ]
+    said = [f"`AnomalyDetector()` has the higher AUROC than {', '.join(ahead)} of {len(sets)} sets."] if ahead else []
+    return [
+        f"Means of {seeds} random splits; one thread each.",
+        *(contender_table(results, names, what) for what in ("auroc", "aupr", "seconds")),
+        *said,
+    ]
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.anomaly", description=(__doc__ or "").split("\n\n")[1])
+    folder = Path(os.environ.get("NANOAE_DATA", ".")) / "adbench"
+    parser.add_argument("--data-dir", type=Path, default=folder, help="a folder of .npz (default: %(default)s)")
+    parser.add_argument("--peers", action="store_true", help="scikit-learn's and PyOD's detectors, too")
+    parser.add_argument("--ablations", action="store_true", help="what each ingredient of the default brings")
+    parser.add_argument("--sets", type=lambda text: text.split(","), help="only these, by name, separated by commas")
+    parser.add_argument("--seeds", type=int, default=5, help="random splits (default: %(default)s)")
+    parser.add_argument("--json", type=Path, help="where results are kept (default: in benchmarks/results, by --save)")
+    parser.add_argument("--save", action="store_true", help="write the table to benchmarks/results")
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = arguments()
+    sets = read_sets(options.data_dir)
+    if options.sets:
+        if unknown := set(options.sets) - set(sets):
+            raise SystemExit(f"benchmarks.anomaly: expected --sets out of {','.join(sets)}, got {','.join(unknown)}.")
+        sets = {name: sets[name] for name in options.sets}
+    name = "anomaly-ablations" if options.ablations else "anomaly"
+    results = Results(options.json or (RESULTS / f"{name}.json" if options.save else Path(f"{name}.json")))
+    title, paragraphs = (run_ablations if options.ablations else run_contenders)(options, sets, results)
+    text = "\n\n".join([f"# {title}", *paragraphs, where(machine())])
+    if options.save:
+        (RESULTS / f"{name}.md").write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+def run_contenders(options, sets, results) -> tuple[str, list[str]]:
+    contenders = {name: detector(**settings) for name, settings in OURS.items()} | (PEERS if options.peers else {})
+    sample = np.random.default_rng(0).random((64, 4))
+    for scores in contenders.values():
+        scores(sample, sample, 0)  # imports take their time outside the clock
+    found = {
+        (one, seed, name): results.get((one, seed, name), lambda: measure(scores, X, y, seed))  # noqa: B023
+        for seed in range(options.seeds)
+        for one, (X, y) in sets.items()
+        for name, scores in contenders.items()
+    }
+    return "Anomaly detection", whole(found, list(contenders))
+
+
+def run_ablations(options, sets, results) -> tuple[str, list[str]]:
+    found: dict[tuple[str, str], list[float]] = {}
+    for seed in range(options.seeds):
+        for one, (X, y) in sets.items():
+            for tried, settings in ablations((y == 0).sum() // 2).items():
+                result = results.get((one, seed, tried), lambda: measure_ablation(settings, X, y, seed))  # noqa: B023
+                for score, value in result.items():
+                    found.setdefault((tried, score), []).append(value)
+    rows = [[tried, score, f"{np.mean(values):.2f}"] for (tried, score), values in found.items()]
+    return "What each ingredient brings to anomaly detection", [
+        f"Mean AUROC over {options.seeds} random splits of {', '.join(sets)}: the sets the default was chosen on.",
+        markdown(["autoencoder and scaling", "score", "AUROC, %"], rows),
+    ]
+
+
+if __name__ == "__main__":
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        sys.exit("benchmarks.anomaly: threadpoolctl is missing: pip install '.[bench]'")
+    with threadpool_limits(1):
+        main()
