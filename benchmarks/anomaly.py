@@ -103,7 +103,7 @@ def ablations(rows: int) -> dict[str, dict[str, Any]]:
     def changed(**settings):
         return type(wide)(**{**wide.get_params(deep=False), **settings})
 
-    small = changed(code_size=4, hidden=(32,), corruption=None)
+    small = changed(code_size=4, hidden=(32,), corruption=None, activation="relu")
     return {
         "small bottleneck, no noise, standard": {
             "autoencoder": small,
@@ -113,8 +113,11 @@ def ablations(rows: int) -> dict[str, dict[str, Any]]:
         "small bottleneck, no noise, robust": {"autoencoder": small, "scores": "reconstruction"},
         "wide, no noise, robust": {"autoencoder": changed(corruption=None), "scores": "reconstruction"},
         **{f"wide denoising, {view}": {"scaling": view, "scores": ALL} for view in ("standard", "robust", "gaussian")},
-        "1,000 steps": {"autoencoder": changed(epochs=max(1, wide.epochs // 2)), "scores": BOTH},
-        "128 wide": {"autoencoder": changed(code_size=128, hidden=(128,)), "scores": BOTH},
+        "half the steps": {"autoencoder": changed(epochs=max(1, wide.epochs // 2)), "scores": BOTH},
+        "ReLU for tanh": {"autoencoder": changed(activation="relu"), "scores": BOTH},
+        "noise 0.3 for 0.1": {"autoencoder": changed(corruption=nanoae.GaussianNoise(0.3)), "scores": BOTH},
+        "code of 256": {"autoencoder": changed(code_size=256), "scores": BOTH},
+        "128 wide": {"autoencoder": changed(hidden=(128,)), "scores": BOTH},
         "robust and gaussian": {"scaling": ("robust", "gaussian"), "scores": BOTH},
         "robust and gaussian, 2 members each": {"scaling": ("robust", "gaussian"), "scores": BOTH, "members": 2},
     }

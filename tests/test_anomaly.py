@@ -1,5 +1,8 @@
 """Do the detectors find what is abnormal, and keep what they promise about scores, thresholds and explanations?"""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -317,3 +320,44 @@ def test_in_pyods_own_functions():
         assert auroc(combine(scores)[:100], combine(scores)[100:]) > 0.8
     bagging = FeatureBagging(pyod.AutoEncoder(SMALL, random_state=0), n_estimators=2, random_state=0).fit(X)
     assert auroc(bagging.decision_function(new)[:100], bagging.decision_function(new)[100:]) > 0.7
+
+
+# ---------------------------------------------------------------- the benchmark
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    pytest.importorskip("sklearn")
+    pytest.importorskip("threadpoolctl")
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent))
+    from benchmarks import anomaly
+
+    return anomaly
+
+
+def test_the_protocol_learns_from_half_of_the_normal_rows(benchmark):
+    y = (np.arange(101) % 4 == 0).astype(int)
+    rows = np.arange(101.0)[:, None]
+    train, test, abnormal = benchmark.split(rows, y, seed=1)
+    assert len(train) == (y == 0).sum() // 2 and not y[train[:, 0].astype(int)].any()
+    assert sorted(np.concatenate([train, test])[:, 0]) == list(range(101))  # each row once
+    assert np.array_equal(abnormal, y[test[:, 0].astype(int)] == 1) and abnormal.sum() == y.sum()
+    assert not np.array_equal(train, benchmark.split(rows, y, seed=2)[0])
+
+
+def test_a_broken_run_goes_on(benchmark, tmp_path, monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    for name in ("one", "two"):
+        np.savez(tmp_path / name, X=np.vstack([normal_rows(60, rng), STRANGE[:20]]), y=np.repeat([0, 1], [60, 20]))
+    monkeypatch.setattr(benchmark, "OURS", {"nanoae": {"autoencoder": SMALL}})
+    line = ["anomaly", f"--data-dir={tmp_path}", "--seeds=2", f"--json={tmp_path / 'kept.json'}"]
+    monkeypatch.setattr("sys.argv", line)
+    benchmark.main()
+    first = capsys.readouterr().out
+    assert first.count("auroc") == 4 and "| mean" in first
+    kept = json.loads((tmp_path / "kept.json").read_text())
+    assert all(80 < result["auroc"] <= 100 for result in kept.values())
+    del kept["two | 1 | nanoae"]
+    (tmp_path / "kept.json").write_text(json.dumps(kept))
+    benchmark.main()
+    assert capsys.readouterr().out.count("auroc") == 1

@@ -93,10 +93,17 @@ class AnomalyDetector(Estimator):
         return self
 
     def _default_autoencoder(self, rows: int) -> Autoencoder:
-        """A wide denoising autoencoder, trained for about STEPS steps."""
-        epochs = max(1, round(STEPS / math.ceil(rows / BATCH)))
-        noise, rate = GaussianNoise(0.1), Cosine(1e-3)
-        return Autoencoder(256, (256,), corruption=noise, learning_rate=rate, batch_size=BATCH, epochs=epochs)
+        """A wide denoising autoencoder, trained for about STEPS steps. tanh, because ReLU's straight lines give back what
+        lies far outside, too."""
+        return Autoencoder(
+            64,
+            (256,),
+            activation="tanh",
+            corruption=GaussianNoise(0.1),
+            learning_rate=Cosine(3e-3),
+            batch_size=BATCH,
+            epochs=max(1, round(STEPS / math.ceil(rows / BATCH))),
+        )
 
     def _build(self, seed: np.random.SeedSequence, rows: int) -> None:
         """members_, of which nothing has been learned yet."""
