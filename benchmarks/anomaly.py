@@ -31,7 +31,7 @@ Result = dict[str, float]
 
 OURS: dict[str, dict[str, Any]] = {
     "nanoae": {},
-    "nanoae ensemble": {"scaling": ("robust", "gaussian"), "members": 2},
+    "nanoae ensemble": {"scaling": ("robust", "standard")},
 }
 
 
@@ -246,6 +246,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.anomaly", description=(__doc__ or "").split("\n\n")[1])
     folder = Path(os.environ.get("NANOAE_DATA", ".")) / "adbench"
     parser.add_argument("--data-dir", type=Path, default=folder, help="a folder of .npz (default: %(default)s)")
+    parser.add_argument("--only", type=lambda text: text.split(","), help="only these contenders, by name")
     parser.add_argument("--peers", action="store_true", help="scikit-learn's and PyOD's detectors, too")
     parser.add_argument("--ablations", action="store_true", help="what each ingredient of the default brings")
     parser.add_argument("--sets", type=lambda text: text.split(","), help="only these, by name, separated by commas")
@@ -273,6 +274,7 @@ def main() -> None:
 
 def run_contenders(options, sets, results) -> tuple[str, list[str]]:
     contenders = {name: detector(**settings) for name, settings in OURS.items()} | (PEERS if options.peers else {})
+    contenders = {name: scores for name, scores in contenders.items() if name in (options.only or contenders)}
     sample = np.random.default_rng(0).random((64, 4))
     for scores in contenders.values():
         scores(sample, sample, 0)  # imports take their time outside the clock

@@ -232,7 +232,7 @@ def test_quantile_and_mad():
 
 @pytest.mark.parametrize("gamma", [-0.3, 0.0, 0.2, 0.7])
 def test_generalised_pareto(gamma):
-    u = RNG.random(40_000)
+    u = RNG.random(20_000)
     y = 2 * (-np.log(u) if gamma == 0 else (u**-gamma - 1) / gamma)
     np.testing.assert_allclose(fit_generalised_pareto(y), (gamma, 2), atol=0.06)
 
@@ -267,6 +267,15 @@ def test_p_values_are_uniform_on_normal_rows():
     for level in (0.01, 0.05, 0.2, 0.5, 0.8):
         assert (p <= level).mean() == pytest.approx(level, abs=4 * np.sqrt(level * (1 - level) / 1500))
     assert np.median(found.p_values(STRANGE)) < 0.01
+    assert len(found.tested_scores_) == 1500
+
+
+def test_rows_held_out_keep_the_rate_where_learned_ones_do_not():
+    rng = np.random.default_rng(6)
+    rows, new = rng.normal(size=(100, 6)), rng.normal(size=(4000, 6))
+    wide = nanoae.Autoencoder(6, (64,), epochs=300, batch_size=25, learning_rate=0.003, backend="numpy")
+    found = detector(autoencoder=wide, scores="codes", holdout=0.5).fit(rows)
+    assert (found.p_values(new) <= 0.2).mean() == pytest.approx(0.2, abs=0.15)
 
 
 @pytest.mark.parametrize("threshold", [Quantile(0.95), MAD(4.0), PeaksOverThreshold(0.02)], ids=repr)

@@ -93,8 +93,8 @@ class AnomalyDetector(Estimator):
         return self
 
     def _default_autoencoder(self, rows: int) -> Autoencoder:
-        """A wide denoising autoencoder, trained for about STEPS steps. tanh, because ReLU's straight lines give back what
-        lies far outside, too."""
+        """A wide denoising autoencoder, trained for about STEPS steps: of tanh, because ReLU's straight lines give what
+        lies far outside back, too."""
         return Autoencoder(
             64,
             (256,),
@@ -181,7 +181,7 @@ class AnomalyDetector(Estimator):
         """(N,), in (0, 1]: the share of normal rows expected to score as high as each row of X or higher.
 
         (1 + those of the M rows tested that do) / (M + 1): with a holdout, at most a share p of normal rows gets p or
-        less (conformal p-values, Bates et al. 2023). Far out it is what the Pareto tail says (`Tail`).
+        less (conformal p-values, Bates et al. 2023). In the highest tenth it is what the Pareto tail says (`Tail`).
         """
         return Tail(self.tested_scores_).exceeded(-self.score_samples(X))
 

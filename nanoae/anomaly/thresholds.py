@@ -81,15 +81,15 @@ class Tail:
         return float(self.t + self.sigma * (ratio if self.gamma == 0 else np.expm1(self.gamma * ratio) / self.gamma))
 
     def exceeded(self, scores: np.ndarray) -> np.ndarray:
-        """P(a normal score >= each of scores (N,)), in (0, 1]: (1 + the number that are) / (n + 1) up to t, and the
-        Pareto tail above it, where it is the smaller of the two."""
+        """P(a normal score >= each of scores (N,)), in (0, 1]: (1 + the number that are) / (n + 1) up to t, above it
+        what the Pareto tail says."""
         scores, n = np.asarray(scores, np.float64), len(self.scores)
         p = (1 + n - np.searchsorted(self.scores, scores)) / (n + 1)
         over = np.maximum(scores - self.t, 0) / self.sigma
         inside = np.maximum(1 + self.gamma * over, 0)
         with np.errstate(divide="ignore", over="ignore"):
             tail = np.exp(-over) if self.gamma == 0 else inside ** (-1 / self.gamma)
-        return np.where(scores > self.t, np.clip(self.share * tail, np.finfo(float).tiny, p), p)
+        return np.where(scores > self.t, np.maximum(self.share * tail, np.finfo(float).tiny), p)
 
 
 def fit_generalised_pareto(y: np.ndarray) -> tuple[float, float]:
@@ -109,11 +109,11 @@ def fit_generalised_pareto(y: np.ndarray) -> tuple[float, float]:
             cost = np.log(gamma / theta) + gamma + 1
         return np.where(np.isfinite(cost) & (gamma > -0.5), cost, np.inf), gamma
 
-    low = -np.geomspace(1e-6, 1 - 1e-9, 200)[::-1] / top
-    theta = np.concatenate([low, np.geomspace(1e-6, 1e4, 400) / mean])
-    for _ in range(6):  # each round looks more closely about the best one
+    low = -np.geomspace(1e-6, 1 - 1e-9, 60)[::-1] / top
+    theta = np.concatenate([low, np.geomspace(1e-6, 1e4, 80) / mean])
+    for _ in range(8):  # each round looks more closely about the best one
         best = int(np.argmin(profile(theta)[0]))
-        theta = np.linspace(theta[max(best - 1, 0)], theta[min(best + 1, len(theta) - 1)], 41)
+        theta = np.linspace(theta[max(best - 1, 0)], theta[min(best + 1, len(theta) - 1)], 21)
         theta = theta[theta != 0]
     cost, gamma = profile(theta)
     best = int(np.argmin(cost))
