@@ -13,7 +13,6 @@ from benchmarks.cases import Case
 from benchmarks.contenders import CONTENDERS
 from benchmarks.worker import Worker, WorkerError
 
-TOLERANCE = 1e-4  # relative, between float32 losses
 DISTURBED = 0.1  # CPUs that others kept busy during a block; from here on the block is left out
 INSTALL = 'pip install "nanoae[bench]"'
 
@@ -84,15 +83,15 @@ class Result:
 
 
 def check_losses(case: Case, columns: list[Column]) -> None:
-    """LossMismatch if a contender's first losses differ from the first contender's by more than TOLERANCE."""
+    """LossMismatch if a contender's first losses differ from the first contender's by more than the case allows."""
     given = [column for column in columns if column.losses is not None]
     for column in given[1:]:
         for i, (mine, theirs) in enumerate(zip(given[0].losses or [], column.losses or [], strict=True)):
-            if not abs(mine - theirs) <= TOLERANCE * abs(theirs):  # NaN is a mismatch, too
+            if not abs(mine - theirs) <= case.close * abs(theirs):  # NaN is a mismatch, too
                 names = [f"{c.contender}{f' ({c.blas})' if c.blas else ''}" for c in (given[0], column)]
                 raise LossMismatch(
                     f"case {case.name}: expected the same losses from the same weights and batches, got {mine!r} from "
-                    f"{names[0]} and {theirs!r} from {names[1]} at evaluation {i} (relative tolerance {TOLERANCE:g})."
+                    f"{names[0]} and {theirs!r} from {names[1]} at evaluation {i} (relative tolerance {case.close:g})."
                 )
 
 
