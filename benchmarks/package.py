@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import statistics
 import subprocess
@@ -27,14 +28,16 @@ def import_times(repeats: int = 15) -> dict[str, Any]:
     """Milliseconds of `import numpy`, and of `import nanoae` after it, each in fresh processes; one unrecorded run
     first, which compiles the bytecode."""
     numpy, nanoae = [], []
-    for number in range(repeats + 1):
-        command = [sys.executable, "-c", IMPORT.format(second="import nanoae")]
-        first, second = map(
-            float, subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
-        )
-        if number:
-            numpy.append(first * 1e3)
-            nanoae.append(second * 1e3)
+    command = [sys.executable, "-c", IMPORT.format(second="import nanoae")]
+    with tempfile.TemporaryDirectory() as folder:
+        # As after an installation, which compiles the bytecode, also where the surroundings forbid to write it.
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
+        for number in range(repeats + 1):
+            said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+            first, second = map(float, said.split())
+            if number:
+                numpy.append(first * 1e3)
+                nanoae.append(second * 1e3)
     return {"numpy_ms": numpy, "nanoae_ms": nanoae}
 
 

@@ -15,6 +15,7 @@ import sys
 import threading
 import tracemalloc
 import types
+import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -487,7 +488,7 @@ def server(home, monkeypatch):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
         threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
         address = f"http://127.0.0.1:{httpd.server_port}"
-        real = downloads.urllib.request.build_opener(downloads.urllib.request.ProxyHandler({}))
+        real = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         monkeypatch.setattr(downloads, "open_url", lambda url: real.open(url, timeout=5))
         yield address
         httpd.shutdown()
@@ -573,7 +574,7 @@ def test_downloads_are_https_only(monkeypatch):
     with pytest.raises(ValueError, match="expected an HTTPS address, got http://a/"):
         downloads.open_url("http://a/")
     plain = types.SimpleNamespace(url="http://b/", close=lambda: None)
-    monkeypatch.setattr(downloads.urllib.request, "urlopen", lambda url, timeout: plain)
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: plain)
     with pytest.raises(ValueError, match="expected an HTTPS address, got http://b/"):
         downloads.open_url("https://a/")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from statistics import NormalDist
 
 import numpy as np
 
@@ -66,7 +65,9 @@ class GaussianScaler(Scaler):
     """
 
     def fit(self, X):
-        columns = X.reshape(len(X), -1)
+        from statistics import NormalDist  # not above: a tenth of the time of `import nanoae`
+
+        normal, columns = NormalDist(), X.reshape(len(X), -1)
         self.x_, self.z_ = np.empty((2, KNOTS, columns.shape[1]))
         self.std_ = spread(columns)
         for j, column in enumerate(columns.T):
@@ -74,7 +75,7 @@ class GaussianScaler(Scaler):
             middle = (np.cumsum(count) - count / 2) / len(column)
             knots = np.linspace(0, len(value) - 1, KNOTS).round().astype(int)  # with repetitions, where there are fewer
             at, where = np.unique(knots, return_inverse=True)
-            z = np.array([NormalDist().inv_cdf(p) for p in middle[at]])
+            z = np.array([normal.inv_cdf(p) for p in middle[at]])
             self.x_[:, j], self.z_[:, j] = value[at][where], z[where]
             seen = np.interp(column, self.x_[:, j], self.z_[:, j])
             self.z_[:, j] = (self.z_[:, j] - seen.mean()) / spread(seen)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -65,10 +64,13 @@ class Generative:
     def manifold(self, n=20, **condition) -> np.ndarray:
         """The plane of codes of two numbers as n x n examples (n · n, D), at the quantiles (i - 1/2) / n of the prior's
         normal distribution: as much of it between any two neighbours. The first is at the top left."""
+        from statistics import NormalDist  # not above: a tenth of the time of `import nanoae`
+
         mean, std = self._prior().moments()
         if len(mean) != 2:
             raise ValueError(f"{type(self).__name__}: expected codes of 2 numbers for a plane, got {len(mean)}.")
-        q = np.array([NormalDist().inv_cdf((i + 0.5) / n) for i in range(n)])
+        normal = NormalDist()
+        q = np.array([normal.inv_cdf((i + 0.5) / n) for i in range(n)])
         plane = np.stack(np.meshgrid(q, q[::-1]), axis=-1).reshape(-1, 2)
         return self.inverse_transform(mean + std * plane, **condition)
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import importlib
 import os
-import urllib.request
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
-from uuid import uuid4
 
 import numpy as np
 
@@ -74,6 +70,8 @@ def read_official(path: Path, file: File) -> np.ndarray:
     if file.kind == "sha256":
         return read_idx(path, sha256=file.checksum)
     if path.suffix == ".gz":
+        import hashlib
+
         md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
         if md5 != file.checksum:
             raise BadFile(
@@ -90,6 +88,9 @@ def fetch(file: File, mirrors: tuple[str, ...], folder: Path) -> Path:
 
     Raises ConnectionError with each address and what went wrong there; OSError where the folder cannot be made.
     """
+    from http.client import HTTPException  # the network's modules take as long to import as half of nanoae
+    from uuid import uuid4
+
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{file.name}.gz"
     part = folder / f".{uuid4().hex}.{path.name}"  # in the same folder: os.replace is atomic within one file system
@@ -102,7 +103,7 @@ def fetch(file: File, mirrors: tuple[str, ...], folder: Path) -> Path:
                 read_official(part, file)
                 os.replace(part, path)
                 return path
-            except (OSError, ValueError, http.client.HTTPException) as error:
+            except (OSError, ValueError, HTTPException) as error:
                 failures.append(f"{mirror}{path.name}: {error}")
     finally:
         part.unlink(missing_ok=True)
@@ -111,6 +112,8 @@ def fetch(file: File, mirrors: tuple[str, ...], folder: Path) -> Path:
 
 def open_url(url: str) -> Any:
     """The response to a GET of `url`, which is HTTPS and stays so when redirected."""
+    import urllib.request
+
     if url.startswith("https://"):
         response = urllib.request.urlopen(url, timeout=30)
         if response.url.startswith("https://"):
