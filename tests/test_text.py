@@ -227,6 +227,7 @@ REFUSED = {
     "expected lines, a list of one text or more, got": lambda m, p: small().fit([]),
     "expected lines, a list of one text or more, got 'one": lambda m, p: small().fit("one line"),
     "expected lines that are texts and not empty, got 3 at place 1": lambda m, p: small().fit(["a", 3]),
+    "expected lines that are texts and not empty, got a ndarray at place 0": lambda m, p: p.transform(np.ones((2, 3))),
     "expected lines that are texts and not empty, got '  ' at place 0": lambda m, p: small().fit(["  "]),
     "expected a keyword for each line, got 1 for 2 lines": lambda m, p: small().fit(["a", "b"], ["k"]),
     "expected keywords that are texts and not empty, got ''": lambda m, p: small().fit(["a"], [""]),
@@ -428,6 +429,12 @@ def test_help_has_examples(command, argv):
 def test_text_alone_tells_its_actions(command):
     code, out, _ = command("text")
     assert code == 2 and "train" in out and "generate" in out
+
+
+def test_the_gradients_of_a_saved_model_are_checked(command, plain, tmp_path):
+    plain.save(tmp_path / "text.npz")
+    code, out, _ = command("gradcheck", "--model", "text.npz")
+    assert code == 0 and "Teacher" in out and out.endswith("all ok\n")
 
 
 def test_one_line_is_learned_and_said_to_be_few(command, tmp_path):

@@ -365,7 +365,8 @@ def cleaned(name: str, texts) -> list[str]:
         raise ValueError(f"TextVAE: expected {name}, a list of one text or more, got {texts!r:.60}.")
     for i, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():
-            raise ValueError(f"TextVAE: expected {name} that are texts and not empty, got {text!r} at place {i}.")
+            got = repr(text) if isinstance(text, (str, int, float)) else f"a {type(text).__name__}"
+            raise ValueError(f"TextVAE: expected {name} that are texts and not empty, got {got} at place {i}.")
     return [" ".join(unicodedata.normalize("NFC", text).split()) for text in texts]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import nanoae
-from nanoae import Autoencoder, GradientReport, Sequential, check_gradients
+from nanoae import Autoencoder, GradientReport, Sequential, TextVAE, check_gradients
 from nanoae.autoencoders.bottleneck import Adversarial, Gaussian, TopK
 from nanoae.autoencoders.condition import Condition, Conditioned
 from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
@@ -168,8 +168,11 @@ def check_loss(name: str) -> GradientReport:
 
 
 def check_model(path: Path) -> GradientReport:
-    """A saved autoencoder with the loss it was trained on, at random rows in [0, 1]."""
+    """A saved autoencoder with the loss it was trained on, at random rows in [0, 1], or lines of random words."""
     model = nanoae.load(path / "model.npz" if path.is_dir() else path, backend="auto")
+    if isinstance(model, TextVAE):
+        lines = np.random.default_rng(0).integers(1, len(model.vocabulary_), (ROWS, model.n_features_in_))
+        return check_gradients(model, lines, lines[:, 1:], model._criterion())
     if not isinstance(model, Autoencoder):
         raise ValueError(f"--model: expected an autoencoder, got a {type(model).__name__}, which has no gradients.")
     x = np.random.default_rng(0).random((ROWS, *model.network_.input_shape))
