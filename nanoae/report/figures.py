@@ -129,7 +129,9 @@ def share_bars(path: PathT, shares: ArrayLike, names: Sequence[str] | None = Non
     return _save(figure, path)
 
 
-def loss_curves(path: PathT, history: Mapping[str, Sequence[float]], ylabel: str = "loss") -> PathT:
+def loss_curves(
+    path: PathT, history: Mapping[str, Sequence[float]], ylabel: str = "loss", xlabel: str = "epoch"
+) -> PathT:
     """Each list of `history` by epoch, its last value in the legend; "loss" reads train, "val_loss" validation.
 
     The scale is logarithmic where the losses are positive and span more than a factor of 20. A loss that is not
@@ -139,7 +141,7 @@ def loss_curves(path: PathT, history: Mapping[str, Sequence[float]], ylabel: str
     if not curves or any(curve.ndim != 1 for curve in curves.values()):
         raise ValueError(f"loss_curves: expected lists of one loss per epoch, got {dict(history)}. Train first.")
     figure = _figure(6.4, 3.8)
-    axes = _plain(figure.add_subplot(), "epoch", ylabel)
+    axes = _plain(figure.add_subplot(), xlabel, ylabel)
     for i, (name, curve) in enumerate(curves.items()):
         name = {"loss": "train", "train_loss": "train", "val_loss": "validation"}.get(name, name)
         axes.plot(

@@ -1,0 +1,52 @@
+"""Denoising: an autoencoder that never saw the noise passes it on; one that trained on damaged images undoes it.
+
+Three kinds of damage, and for each of them a network that is given the damaged image and held to the clean one. To give
+back what is not there it has to know what digits look like (Vincent 2008, "Extracting and composing robust features").
+
+09_NAME.png    clean test images, the damaged ones, and what the denoising autoencoder makes of those
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from nanoae import Autoencoder, GaussianNoise, MaskingNoise, SaltAndPepper, Sequential, load_data
+from nanoae.report import image_rows
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--data", choices=("digits", "mnist", "fashion-mnist"), default="digits")
+parser.add_argument("--epochs", type=int, help="default: 100 on digits, 10 on the others")
+parser.add_argument("--out", type=Path, default=Path("runs/examples"), help="folder for the figures")
+parser.add_argument("--quick", action="store_true", help="a short run, for tests")
+args = parser.parse_args()
+epochs = 3 if args.quick else args.epochs or (100 if args.data == "digits" else 10)
+args.out.mkdir(parents=True, exist_ok=True)
+
+data = load_data(args.data)
+x_train, x_test = data.flat()
+
+
+def train(corruption):
+    settings = {"code_size": 32, "hidden": (128,), "loss": "bce", "batch_size": 64, "epochs": epochs, "random_state": 0}
+    return Autoencoder(**settings, corruption=corruption).fit(x_train)
+
+
+def error(x):
+    return np.mean((x - x_test) ** 2)
+
+
+plain = train(None)
+print(f"{'mean squared error to the clean images':<40}  damaged  plain autoencoder  denoising autoencoder")
+for name, corruption in {
+    "gaussian": GaussianNoise(0.5),  # x + 0.5 · noise
+    "masking": MaskingNoise(0.5),  # half of the pixels black
+    "salt_and_pepper": SaltAndPepper(0.3),  # three in ten pixels black or white
+}.items():
+    layer = Sequential([corruption]).build(x_test.shape[1], random_state=0)  # a corruption is a layer like any other,
+    damaged = layer.forward(x_test, train=True).copy()  # at work in training only
+    cleaned = train(corruption).reconstruct(damaged)
+    errors = error(damaged), error(plain.reconstruct(damaged)), error(cleaned)
+    print(f"{corruption!r:<40}  {errors[0]:.4f}   {errors[1]:.4f}             {errors[2]:.4f}")
+    rows = {"clean": x_test, "damaged": damaged, "cleaned": cleaned}
+    print("figure:", image_rows(args.out / f"09_{name}.png", rows, data.shape, vmin=0, vmax=1))
