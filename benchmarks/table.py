@@ -108,4 +108,4 @@ def save(name: str, text: str, facts: dict[str, Any]) -> None:
 
 
 def write_json(path: Path, facts: dict[str, Any]) -> None:
-    path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(facts, indent=1, default=lambda number: number.item()) + "\n", encoding="utf-8")

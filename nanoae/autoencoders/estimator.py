@@ -160,6 +160,8 @@ class Autoencoder(Generative, NetworkEstimator):
         """The mirror image: code -> x. The output activation is left out where the loss works on logits."""
         if self.decoder is not None:
             copies = {id(mine): its for mine, its in zip(self.encoder or (), encoder, strict=False)}
+            for layer in self.decoder:  # what stands in both lists is two layers
+                copies.pop(id(layer), None)
             return copy.deepcopy(list(self.decoder), copies)  # what is tied to a layer of the encoder stays tied
         if self.tied_weights:
             sources = [layer for layer in encoder if isinstance(layer, Linear)]

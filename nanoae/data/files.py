@@ -162,15 +162,15 @@ def read_csv(path: Path, random_state: int | None = 0, label: str | None = None)
 
 def csv_rows(file: BinaryIO) -> Iterator[tuple[int, list[str]]]:
     """(its line in the file, its cells) of each row that is not empty, in UTF-8, of commas, semicolons or tabs."""
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-    first = re.sub(r'"[^"]*"', "", next((line for line in text if line.strip()), ""))
-    text.seek(0)
-    # A comma may also be a decimal comma or stand in a sentence; tabs and semicolons separate wherever they appear.
-    mark = next((mark for mark in "\t;" if mark in first), ",")
-    reader = csv.reader(text, delimiter=mark, skipinitialspace=True, strict=True)  # strict: a quote must be closed
-    for row in reader:
-        if row:
-            yield reader.line_num, row
+    with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+        first = re.sub(r'"[^"]*"', "", next((line for line in text if line.strip()), ""))
+        text.seek(0)
+        # A comma may also be a decimal comma or stand in a sentence; tabs and semicolons separate wherever they appear.
+        mark = next((mark for mark in "\t;" if mark in first), ",")
+        reader = csv.reader(text, delimiter=mark, skipinitialspace=True, strict=True)  # strict: a quote must be closed
+        for row in reader:
+            if row:
+                yield reader.line_num, row
 
 
 def is_number(cell: str) -> bool:
