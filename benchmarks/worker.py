@@ -89,9 +89,9 @@ class Bench:
     """The worker's end: the commands, a method each."""
 
     def __init__(self, contender: str, threads: int):
-        from benchmarks.contenders import CONTENDERS
+        from benchmarks.contenders import CONTENDERS, ON_GPU
 
-        self.contender = CONTENDERS[contender].load()
+        self.contender = {**CONTENDERS, **ON_GPU}[contender].load()
         self.contender.start(threads)
         self.done = 0
 
@@ -106,7 +106,7 @@ class Bench:
             self.steps = []  # frees the first build: peak memory is of one
             self.steps = self.contender.build(self.case)
         checked = losses if self.contender.same_loss else None
-        return {"losses": checked, "kernel": machine.blas()}
+        return {"losses": checked, "kernel": machine.blas(), "facts": self.contender.facts()}
 
     def value(self, result: Any) -> float:
         """A loss as it is; of reconstructions, the mean squared error."""

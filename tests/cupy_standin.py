@@ -52,6 +52,8 @@ class OutOfMemoryError(MemoryError):
 class Memory:
     """A block of device memory: it counts as used for as long as an array refers to it."""
 
+    size = 0
+
     def __init__(self, size: int, pool: "MemoryPool"):
         if DEVICE.used + size > DEVICE.total:
             raise OutOfMemoryError(
@@ -66,7 +68,7 @@ class Memory:
 
     def __del__(self):
         DEVICE.used -= self.size
-        if DEVICE.stream.pending:
+        if self.size and DEVICE.stream.pending:
             DEVICE.freed.append(self.bytes)  # what was put on the stream before may still use it
 
 
@@ -121,7 +123,7 @@ class Stream:
 
     def switch(self, to: "Stream") -> None:
         """The null stream and an ordinary one wait for each other; a non-blocking one waits for nobody."""
-        if not self.non_blocking:
+        if not self.non_blocking and to is not DEVICE.stream:
             DEVICE.stream.flush()
         DEVICE.stream = to
 
@@ -186,6 +188,9 @@ class Graph:
 
     def upload(self, stream=None):
         pass
+
+    def debug_dot_str(self, flags=0):
+        return " -> ".join(str(i) for i in range(len(self.work)))
 
     def launch(self, stream=None):
         for _, blocks in self.work:

@@ -17,12 +17,13 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks import __main__ as command  # noqa: E402
 from benchmarks import contenders, package, table, whole, worker  # noqa: E402
-from benchmarks.cases import CASES, QUICK, B, Case  # noqa: E402
+from benchmarks.cases import CASES, QUICK, A, B, Case  # noqa: E402
 from benchmarks.contenders import CONTENDERS  # noqa: E402
 from benchmarks.contenders.contender import Contender, Unfit  # noqa: E402
 from benchmarks.growth import draw, sweeps  # noqa: E402
 from benchmarks.steps import Column, LossMismatch, Result, Settings, check_losses, measure  # noqa: E402
 from benchmarks.worker import Bench, Worker, WorkerError  # noqa: E402
+from nanoae import BackendError  # noqa: E402
 
 TINY = Case("tiny", (12, 6, 3, 6, 12), "bce", 4, rows=32)
 TINIES = [
@@ -306,3 +307,49 @@ def test_the_benchmarks_start_without_their_peers():
 def test_every_contender_has_its_module():
     for entry in CONTENDERS.values():
         assert importlib.util.find_spec(f"benchmarks.contenders.{entry.module}") is not None
+
+
+# ---------------------------------------------------------------- the GPU's
+
+
+def test_the_gpus_contender_takes_the_same_steps(monkeypatch):
+    from cupy_standin import standin_ops
+
+    from benchmarks.contenders.gpu import NanoaeCaptured, NanoaeUncaptured
+    from benchmarks.contenders.nanoae import Nanoae
+
+    monkeypatch.setattr("nanoae.backend._cupy_ops", standin_ops)
+    try:
+        standin_ops()
+    except BackendError as error:
+        pytest.skip(str(error))
+    opened = [bench(contender(), TINY) for contender in (Nanoae, NanoaeCaptured, NanoaeUncaptured)]
+    expected, captured, uncaptured = (answer["losses"] for _, answer in opened)
+    assert captured == pytest.approx(expected, rel=1e-5) and captured == uncaptured
+    assert 10 < opened[1][1]["facts"]["kernels"] < 40 and opened[2][1]["facts"]["kernels"] is None
+    assert opened[1][0].run(20) > 0  # into the third epoch
+
+
+def test_the_command_for_the_gpu_runs_without_one(tmp_path, capsys, monkeypatch):
+    from benchmarks import gpu
+
+    options = ["--device", "cpu", "--quick", "--rounds", "1", "--contenders", "nanoae,captured"]
+    assert gpu.main([*options, "--json", str(tmp_path / "gpu.json")]) == 0
+    told = capsys.readouterr().out
+    assert "No GPU" in told and "tiny" in told and "FAILED" not in told
+    assert json.loads((tmp_path / "gpu.json").read_text())["cases"][0]["columns"][0]["us"] > 0
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    assert gpu.main(["--quick"]) == 2 and "CuPy is not installed" in capsys.readouterr().err
+
+
+def test_the_gpus_tables():
+    from benchmarks import gpu
+
+    results = [Result(replace(B, name=f"B/{n}", batch=n), [column("captured", 20.0), column("nanoae", 5.0 * n / 8)])
+               for n in (8, 64)]  # fmt: skip
+    floor = gpu.Floor.__new__(gpu.Floor)
+    floor.flops, floor.bytes = 50e12, 2e12
+    told = "\n".join(gpu.tables(results, [{"captured": {"kernels": 21}}, {}], floor))
+    assert "from batch 64 on (0.2x at 8, 2.0x at 64)" in told and " 21 " in told
+    assert gpu.flops(A) == 2 * 32 * 784 * 64 * 5 and gpu.Floor.us(floor, gpu.CONV) is None
+    assert gpu.epoch_of_mnist("numpy", rows=600) > 0 and gpu.agreement("numpy", steps=20) == 0

@@ -35,3 +35,11 @@ CONTENDERS = {
     "sklearn": Entry("scikit-learn", "sklearn", "Sklearn", "sklearn", numpy_blas=True),
     "gemm": Entry("bare GEMMs", "gemm", "Gemm", "numpy", numpy_blas=True),
 }
+ON_GPU = {
+    "captured": Entry("nanoae", "gpu", "NanoaeCaptured", "nanoae"),
+    "uncaptured": Entry("nanoae, uncaptured", "gpu", "NanoaeUncaptured", "nanoae"),
+    "eager": Entry("PyTorch", "gpu", "TorchEager", "torch"),
+    "torch-compile": Entry("torch.compile", "gpu", "TorchReduced", "torch"),
+    "torch-graph": Entry("PyTorch, graph", "gpu", "TorchGraph", "torch"),
+    "xla": Entry("JAX", "gpu", "JaxGpu", "optax"),
+}

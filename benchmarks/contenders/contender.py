@@ -29,6 +29,10 @@ class Contender:
     def wait(self, result: Any) -> None:
         """Return once `result` is computed."""
 
+    def facts(self) -> dict[str, Any]:
+        """What else is to be told about the steps that were built and have run."""
+        return {}
+
     def build(self, case: Case) -> list[Step]:
         """The steps of the case, or Unfit."""
         method = getattr(self, case.task, None)

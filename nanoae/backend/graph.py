@@ -78,29 +78,36 @@ class GraphSteps(Steps):
         self.total = None
 
     def run(self, order, *data):
+        with self.stream:
+            for _ in self.each(order, *data):
+                pass
+        return self.total
+
+    def each(self, order, *data):
+        """A generator: `run`, handing over after each step that is on its way to the device."""
         optimizer, n, batch = self.optimizer, len(order), self.batch_size
         before, starts = optimizer.t, range(0, n, batch)
         rates = [optimizer.rate_at(before + 1 + i) for i in range(len(starts))]
         self.prepare(np.asarray(order, np.int64), np.array(rates, np.float64), before)
         streamed = [x for x in data if isinstance(x, Streamed)]
-        places = tuple(x.data.ptr if isinstance(x, self.ops.xp.ndarray) else id(x) for x in data)
+        places = tuple(x.data.ptr if isinstance(x, self.ops.xp.ndarray) else x for x in data)
         if places != self.places:
             self.places = places
             self.forget()
             self.plain.clear()
         optimizer.t, optimizer.rate, optimizer.driven, done = self.t, self.rate, True, 0
         try:
-            with self.stream:
-                self.ops._bind()
-                for start in starts:
-                    rows = order[start : start + batch]
+            for start in starts:
+                rows = order[start : start + batch]
+                with self.stream:
+                    self.ops._bind()
                     for x in streamed:
                         x.fetch(rows, batch)
                     self.one(len(rows), data)
-                    done += 1
+                done += 1
+                yield
         finally:  # Ctrl-C, too
             optimizer.t, optimizer.rate, optimizer.driven = before + done, rates[max(done - 1, 0)], False
-        return self.total
 
     def prepare(self, order: np.ndarray, rates: np.ndarray, t: int) -> None:
         """This epoch's order and rates to their places on the device; the sum of losses back to 0."""
@@ -113,6 +120,14 @@ class GraphSteps(Steps):
         self.clock.set(np.array([0, t], np.int64))
         if self.total is not None:
             self.total[...] = 0
+
+    def kernels(self) -> int | None:
+        """How many launches a captured step of a full batch has; None where that is not known."""
+        graph: Any = self.graphs.get(self.batch_size)
+        try:
+            return graph.debug_dot_str().count("->") + 1  # they follow one another
+        except (AttributeError, RuntimeError):
+            return None
 
     def forget(self) -> None:
         if self.graphs:
