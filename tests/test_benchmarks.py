@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import nanoae
+
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -180,6 +182,29 @@ def test_peers_compute_what_nanoae_computes(case, peer):
 @pytest.mark.parametrize("peer", [needs("torch")])  # JAX takes long to compile it; the benchmark itself checks it
 def test_peers_compute_the_convolutional_case(peer):
     test_peers_compute_what_nanoae_computes(replace(CASES["conv"], rows=160, batch=8), peer)
+
+
+def test_the_convolutional_case_is_the_same_as_pytorchs_in_float64():
+    torch = pytest.importorskip("torch")
+    from benchmarks.contenders import nanoae as mine
+    from benchmarks.contenders import torch as theirs
+
+    case = replace(CASES["conv"], rows=600)
+    x, batches = case.data()
+    net = nanoae.Sequential(mine.layers(case)).build(784, "numpy", "float64")
+    mine.set_weights(net, case)
+    trainer = nanoae.Trainer(net, nanoae.MSE(), nanoae.Adam(1e-3), batch_size=case.batch, epochs=1, rows=case.rows)
+    peer = theirs.network(case)
+    theirs.set_weights(peer, case)
+    adam = torch.optim.Adam(peer.double().parameters(), lr=1e-3)
+    for rows in batches:
+        batch = x[rows].astype(np.float64)
+        images = torch.from_numpy(batch)
+        loss = torch.nn.functional.mse_loss(peer(images), images)
+        assert float(trainer.step(batch, batch)) == pytest.approx(loss.item(), rel=1e-9)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
 
 
 @pytest.mark.parametrize("name", ["gemm", needs("sklearn")])
