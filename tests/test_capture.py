@@ -12,6 +12,7 @@ from cupy_standin import DEVICE, CUDARuntimeError, standin_ops
 import nanoae
 from nanoae import Adam, Linear, ReLU, Sequential, Tanh, Trainer
 from nanoae.backend import BackendError, Ops
+from nanoae.backend.graph import Streamed
 from nanoae.engine import losses, optim
 from nanoae.training.schedules import Cosine, WarmUp
 
@@ -47,11 +48,31 @@ def dtype(request):
     return np.dtype(request.param)
 
 
-def cupy_ops(**options):
+def real_ops(**options):
+    return nanoae.backend._cupy_ops(**options)
+
+
+@pytest.fixture(params=["standin", pytest.param("cupy", marks=pytest.mark.gpu)])
+def cupy_ops(request, monkeypatch):
+    """cupy_ops(graph=False, ...): a CupyOps, of the stand-in and of CuPy; get_ops("cupy") gives the same."""
+    make = standin_ops if request.param == "standin" else real_ops
     try:
-        return standin_ops(**options)
+        make()
     except BackendError as error:
         pytest.skip(str(error))
+    if make is standin_ops:
+        monkeypatch.setattr(nanoae.backend, "_cupy_ops", standin_ops)
+    return make
+
+
+@pytest.fixture
+def on_standin():
+    """The same, of the stand-in only: for tests that look into it."""
+    try:
+        standin_ops()
+    except BackendError as error:
+        pytest.skip(str(error))
+    return standin_ops
 
 
 def dense(code):
@@ -99,7 +120,7 @@ def train(ops, model, dtype, epochs=4, x=X, t=None, validation=True, batch_size=
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_replayed_and_plain_steps_agree_to_the_bit_and_with_numpy(model, dtype):
+def test_replayed_and_plain_steps_agree_to_the_bit_and_with_numpy(cupy_ops, model, dtype):
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a step that cannot be captured warns
         curves, theta, trainer = train(cupy_ops(), model, dtype)
@@ -109,7 +130,7 @@ def test_replayed_and_plain_steps_agree_to_the_bit_and_with_numpy(model, dtype):
     np.testing.assert_array_equal(curves, plain_curves)
     np.testing.assert_array_equal(theta, plain_theta)
     numpy_curves, numpy_theta, _ = train(PhiloxOps(), model, dtype)
-    tolerance = {"float32": 1e-4, "float64": 1e-9}[dtype.name]
+    tolerance = {"float32": 1e-3, "float64": 1e-9}[dtype.name]
     np.testing.assert_allclose(curves, numpy_curves, rtol=tolerance)
     np.testing.assert_allclose(theta, numpy_theta, rtol=tolerance, atol=tolerance)
 
@@ -117,7 +138,7 @@ def test_replayed_and_plain_steps_agree_to_the_bit_and_with_numpy(model, dtype):
 # ---------------------------------------------------------------- what changes between steps and between epochs
 
 
-def test_targets_bytes_and_a_scale(dtype):
+def test_targets_bytes_and_a_scale(cupy_ops, dtype):
     bytes_, t = (X * 255).astype(np.uint8), np.random.default_rng(1).random((ROWS, D))
     settings = {"x": bytes_, "t": t, "scale": 1 / 255, "validation": False}
     curves, theta, trainer = train(cupy_ops(), "dense", dtype, **settings)
@@ -127,22 +148,18 @@ def test_targets_bytes_and_a_scale(dtype):
     np.testing.assert_allclose(theta, numpy_theta, rtol=1e-3, atol=1e-4)
 
 
-def test_rows_that_do_not_fit_are_streamed(monkeypatch, dtype):
+def test_rows_that_do_not_fit_are_streamed(cupy_ops, monkeypatch, dtype):
     resident, theta, _ = train(cupy_ops(), "dense", dtype, t=X, validation=False)
     ops = cupy_ops()
-    monkeypatch.setattr(ops, "dataset", lambda x: standin_ops_module().Streamed(ops, x))
+    monkeypatch.setattr(ops, "dataset", lambda x: Streamed(ops, x))
     streamed, streamed_theta, trainer = train(ops, "dense", dtype, t=X, validation=False)
     assert trainer.steps.graphs
     np.testing.assert_array_equal(streamed, resident)
     np.testing.assert_array_equal(streamed_theta, theta)
 
 
-def standin_ops_module():
-    return cupy_standin.CUPY_OPS
-
-
-def test_a_data_set_larger_than_the_free_memory_stays_on_the_host(monkeypatch):
-    ops = cupy_ops()
+def test_a_data_set_larger_than_the_free_memory_stays_on_the_host(on_standin, monkeypatch):
+    ops = on_standin()
     monkeypatch.setattr(DEVICE, "total", DEVICE.used + 10_000)
     assert type(ops.dataset(np.zeros((10, 100), np.float32))).__name__ == "ndarray"
     large = ops.dataset(np.arange(5000.0, dtype=np.float32).reshape(50, 100))
@@ -150,8 +167,8 @@ def test_a_data_set_larger_than_the_free_memory_stays_on_the_host(monkeypatch):
     np.testing.assert_array_equal(ops.to_numpy(large[3:5]), large.host[3:5])
 
 
-def test_out_of_memory_says_what_to_do(monkeypatch):
-    ops = cupy_ops()
+def test_out_of_memory_says_what_to_do(on_standin, monkeypatch):
+    ops = on_standin()
     monkeypatch.setattr(DEVICE, "total", DEVICE.used + (5 << 20))
     with pytest.raises(
         MemoryError, match=r"expected 38\.1 MiB of GPU memory .*\(10000, 1000\).*got 5\.0 MiB free.*Lower b"
@@ -161,7 +178,7 @@ def test_out_of_memory_says_what_to_do(monkeypatch):
         ops.to_device(np.zeros((1000, 1000)))
 
 
-def test_a_second_fit_and_other_data_are_captured_anew(dtype):
+def test_a_second_fit_and_other_data_are_captured_anew(cupy_ops, dtype):
     ops = cupy_ops()
     trainer = train(ops, "dense", dtype, validation=False)[2]
     other = ops.to_device(np.random.default_rng(5).random((ROWS, D)).astype(dtype))
@@ -173,8 +190,8 @@ def test_a_second_fit_and_other_data_are_captured_anew(dtype):
     assert trainer.epoch(fewer) == pytest.approx(twin.epoch(ops.to_numpy(fewer)), rel=1e-4)
 
 
-def test_the_host_reads_a_loss_once_an_epoch(monkeypatch):
-    ops, reads = cupy_ops(), []
+def test_the_host_reads_a_loss_once_an_epoch(on_standin, monkeypatch):
+    ops, reads = on_standin(), []
     net = Sequential([Linear(3), Tanh(), Linear(D)]).build(D, ops, random_state=0)
     trainer = Trainer(net, nanoae.MSE(), Adam(), batch_size=8, epochs=1, rows=ROWS)
     x = ops.to_device(X, net.dtype)
@@ -196,19 +213,19 @@ class Peeping(Tanh):
         return super().f(x, out)
 
 
-def test_what_cannot_be_captured_runs_plainly_and_says_so(dtype, monkeypatch):
+def test_what_cannot_be_captured_runs_plainly_and_says_so(cupy_ops, dtype, monkeypatch):
     layers = [Linear(6), Peeping(), Linear(D)]
     monkeypatch.setitem(
         MODELS, "peeping", (lambda: [type(layer)(*layer.config().values()) for layer in layers], "mse", Adam(1e-2))
     )
-    with pytest.warns(UserWarning, match=r"cannot be captured .*read-back.*step by step") as told:
+    with pytest.warns(UserWarning, match=r"cannot be captured as a CUDA graph \(.*step by step") as told:
         curves, _, trainer = train(cupy_ops(), "peeping", dtype)
     assert len(told) == 1 and not any(trainer.steps.graphs.values())
     np.testing.assert_allclose(curves, train(Ops(), "peeping", dtype)[0], rtol=1e-4)
 
 
-def test_ctrl_c_between_replays_leaves_a_consistent_optimiser(monkeypatch):
-    ops = cupy_ops()
+def test_ctrl_c_between_replays_leaves_a_consistent_optimiser(on_standin, monkeypatch):
+    ops = on_standin()
     _, _, trainer = train(ops, "dense", np.dtype("float32"), validation=False)
     before, launches, launch = trainer.optimizer.t, [], cupy_standin.Graph.launch
 
@@ -226,7 +243,7 @@ def test_ctrl_c_between_replays_leaves_a_consistent_optimiser(monkeypatch):
     assert math.isfinite(trainer.epoch(ops.to_device(X, trainer.network.dtype)))
 
 
-def test_divergence_names_the_epoch_and_a_layer():
+def test_divergence_names_the_epoch_and_a_layer(cupy_ops):
     ops = cupy_ops()
     net = Sequential([Linear(9), ReLU(), Linear(D)]).build(D, ops, random_state=0)
     trainer = Trainer(net, nanoae.MSE(), optim.SGD(1e30), batch_size=8, epochs=9, rows=ROWS)
@@ -235,9 +252,7 @@ def test_divergence_names_the_epoch_and_a_layer():
 
 
 @pytest.mark.parametrize("backend", ["cupy:tf32", "cupy:nograph", "cupy:tf32,nograph", "cupy"])
-def test_the_backends_options(monkeypatch, backend):
-    cupy_ops()
-    monkeypatch.setattr(nanoae.backend, "_cupy_ops", standin_ops)
+def test_the_backends_options(cupy_ops, monkeypatch, backend):
     ae = nanoae.Autoencoder(3, (5,), epochs=4, batch_size=8, backend=backend, random_state=0).fit(X)
     ops = ae.network_.ops
     assert ops.precision == ("tf32" if "tf32" in backend else "float32") and ops.graph == ("nograph" not in backend)
@@ -246,12 +261,24 @@ def test_the_backends_options(monkeypatch, backend):
         nanoae.get_ops(backend + ",fp8" if ":" in backend else "cupy:fp8")
 
 
+def test_saved_on_one_device_loaded_on_the_other(cupy_ops, monkeypatch, tmp_path):
+    for here, there in (("cupy", "numpy"), ("numpy", "cupy")):
+        monkeypatch.setenv("NANOAE_BACKEND", here)
+        ae = nanoae.Autoencoder(3, (5,), epochs=4, batch_size=8, backend="auto", random_state=0).fit(X)
+        ae.save(tmp_path / "model.npz")
+        monkeypatch.setenv("NANOAE_BACKEND", there)
+        again = nanoae.load(tmp_path / "model.npz")
+        assert (ae.network_.ops.name, again.network_.ops.name) == (here, there)
+        np.testing.assert_allclose(again.reconstruct(X), ae.reconstruct(X), rtol=1e-4, atol=1e-6)
+        assert math.isfinite(again.partial_fit(X).history_["loss"][-1])
+
+
 # ---------------------------------------------------------------- the matrix products
 
 
 @pytest.mark.parametrize("turned", ["", "a", "b", "ab", "out", "a out", "ab out"])
 @pytest.mark.parametrize("sizes", [(5, 7, 3), (1, 7, 3), (5, 1, 3), (5, 7, 1), (1, 1, 1)])
-def test_matrix_products_read_transposed_views_as_they_are(dtype, turned, sizes):
+def test_matrix_products_read_transposed_views_as_they_are(cupy_ops, dtype, turned, sizes):
     ops, (m, k, n) = cupy_ops(), sizes
     a, b = np.random.default_rng(0).random((m, k)).astype(dtype), np.random.default_rng(1).random((k, n)).astype(dtype)
     mine = [ops.to_device(x.T.copy()).T if name in turned.split(" ")[0] and turned != "out" else ops.to_device(x)
@@ -262,7 +289,7 @@ def test_matrix_products_read_transposed_views_as_they_are(dtype, turned, sizes)
     np.testing.assert_allclose(ops.to_numpy(out), a @ b, rtol=1e-5)
 
 
-def test_matrix_products_of_vectors_slices_and_nothing(dtype):
+def test_matrix_products_of_vectors_slices_and_nothing(cupy_ops, dtype):
     ops, numbers = cupy_ops(), np.random.default_rng(0).random((8, 6)).astype(dtype)
     x = ops.to_device(numbers)
     for a, b in [
@@ -290,8 +317,8 @@ def test_matrix_products_of_vectors_slices_and_nothing(dtype):
 # ---------------------------------------------------------------- does the stand-in refuse what it should?
 
 
-def test_the_stand_in_refuses_what_a_captured_stream_refuses():
-    ops = cupy_ops()
+def test_the_stand_in_refuses_what_a_captured_stream_refuses(on_standin):
+    ops = on_standin()
     xp, x = ops.xp, ops.to_device(np.ones((2, 3), np.float32))
     stream, pool = xp.cuda.Stream(), xp.cuda.MemoryPool()
     refused = {

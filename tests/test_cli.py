@@ -17,6 +17,7 @@ from conftest import everything
 import nanoae
 from nanoae.autoencoders.penalty import Penalty
 from nanoae.autoencoders.presets import PRESETS, preset, suited
+from nanoae.backend import BackendError
 from nanoae.cli import EPILOG, command_line, gradcheck, main
 from nanoae.engine import layers, losses
 from nanoae.engine.conv import Convolution
@@ -683,3 +684,26 @@ def test_a_variational_autoencoder_is_told_in_nats(run, drawers):
     assert re.search(
         r"test elbo -\d+\.\d\d nats \(reconstruction -\d+\.\d\d, KL \d+\.\d\d\), [012] units active   mse", out
     )
+
+
+# ---------------------------------------------------------------- bench
+
+
+def test_bench_times_the_model_and_says_which_device(run, monkeypatch):
+    from cupy_standin import standin_ops
+
+    options = ("bench", "--seconds", "0.02", "--hidden", "8", "--code-size", "3")
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    monkeypatch.delenv("NANOAE_BACKEND", raising=False)
+    code, told, _ = run(*options)
+    assert code == 0 and "us a step" in told and "CuPy is not installed" in told and "Take the CPU" in told
+    assert run(*options, "--backend", "numpy")[0] == 0 and run(*options, "--backend", "cupy")[0] == 2
+    try:
+        standin_ops()
+    except BackendError:
+        return
+    monkeypatch.setattr("nanoae.backend._cupy_ops", standin_ops)
+    code, told, _ = run(*options)
+    assert code == 0 and told.count("us a step") == 2 and "Take the CPU, --backend numpy" in told
+    code, _, said = run("bench", "--classify", "--stacked", "8,3")
+    assert code == 2 and "expected an autoencoder" in said

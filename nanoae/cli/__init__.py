@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import nanoae
 from nanoae.backend import BackendError
 from nanoae.backend.blas import best_environment
-from nanoae.cli import generate, gradcheck, info, model, text, train, tune
+from nanoae.cli import bench, generate, gradcheck, info, model, text, train, tune
 from nanoae.training.loop import NotFiniteError
 
-COMMANDS = (train, tune, model, generate, text, gradcheck, info)
+COMMANDS = (train, tune, model, generate, text, gradcheck, bench, info)
 
 EPILOG = """\
 examples:
@@ -28,6 +28,7 @@ examples:
   nanoae generate runs/vae-20-1 --out drawn.png          new examples, of a variational autoencoder or any other
   nanoae text train                                      lines of text; then: nanoae text generate --keyword coffee
   nanoae gradcheck --all                                 every hand-written gradient against finite differences
+  nanoae bench --preset deep-32                          this model's step on the CPU and the GPU; which to take
   nanoae info                                            versions, BLAS, threads, GPU, data folders
 
 exit codes: 0 done, 1 a gradient check failed or training diverged, 2 wrong input, 130 stopped by Ctrl-C

@@ -1,0 +1,81 @@
+"""`nanoae bench`: how long a training step of this model takes on the CPU and on the GPU, and which to take."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+import numpy as np
+
+from nanoae.autoencoders.estimator import Autoencoder
+from nanoae.autoencoders.presets import DATA
+from nanoae.backend import BackendError
+from nanoae.cli import data as data_options
+from nanoae.cli import settings
+
+STEPS = 50  # in an epoch of the measurement, whatever the size of the data
+
+
+def add_to(commands) -> None:
+    parser = commands.add_parser(
+        "bench",
+        help="time this model's training step on the CPU and on the GPU, and say which is faster",
+        description="Times training steps of the model that `nanoae train` would train with the same options. The "
+        "comparison with other libraries is in the repository: python -m benchmarks, and on a GPU python -m "
+        "benchmarks.gpu.",
+        epilog="example: nanoae bench --preset deep-32 --batch-size 1024",
+    )
+    data_options.add_options(parser)
+    settings.add_options(parser)
+    parser.add_argument("--seconds", type=float, default=3.0, metavar="X", help="to time each device for (3)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    args.data = args.data or (DATA if args.preset else "digits")
+    data = data_options.read(args)
+    model = settings.chosen(args, data)
+    if not isinstance(model, Autoencoder) or data_options.predicts(model):
+        raise ValueError(
+            f"bench: expected an autoencoder, got {type(model).__name__}. Leave --classify, --regress out."
+        )
+    x = data.flat(data_options.black(model))[0]
+    batch = min(model.batch_size, len(x))
+    print(f"{model}\n{len(x):,} rows of {x.shape[1]}, {batch} a step\n")
+    found: dict[str, float] = {}
+    for backend in ("numpy", "cupy") if model.backend == "auto" else (model.backend,):
+        try:
+            us, device = step_time(model.set_params(backend=backend), x[: STEPS * batch], args.seconds)
+        except BackendError as error:
+            print(f"{error}")
+            if model.backend != "cupy" or not found:
+                return 2
+            continue
+        found[backend] = us
+        epoch = us * -(-len(x) // batch) / 1e6
+        print(f"{us:12,.1f} us a step, {batch / us * 1e6:12,.0f} rows a second, {epoch:8.3f} s an epoch: {device}")
+    if len(found) == 2:
+        cpu, gpu = found.values()
+        best, gain = ("GPU, --backend cupy", cpu / gpu) if gpu < cpu else ("CPU, --backend numpy", gpu / cpu)
+        print(f"\nTake the {best}: {gain:.1f} times as fast.")
+    elif len(found) == 1 and "numpy" in found:
+        print("\nTake the CPU: there is no other device here.")
+    return 0
+
+
+def step_time(model: Any, x: np.ndarray, seconds: float) -> tuple[float, str]:
+    """Microseconds of a step, in the fastest of the epochs over x that fit into `seconds`; the device, in words."""
+    model.build(x.shape[1])
+    trainer = model._make_trainer(len(x), 1)
+    data = [model._to_device(array) for array in model._pair(x)]
+    times: list[float] = []
+    started = time.perf_counter()
+    for epoch in range(1_000_000):
+        began = time.perf_counter()
+        trainer.epoch(*data)
+        if epoch > 1:  # two warm up: kernels are compiled, buffers made, steps captured
+            times.append(time.perf_counter() - began)
+        if times and time.perf_counter() - started > seconds:
+            break
+    return min(times) / -(-len(x) // trainer.batch_size) * 1e6, model.network_.ops.describe()
