@@ -85,6 +85,7 @@ DELTA = 0.8  # Huber's
 LOSSES = {
     "MSE": (lambda y, t: (y - t) ** 2, lambda y, t: 2 * (y - t)),
     "BCE": (lambda z, t: -t * math.log(sigma(z)) - (1 - t) * math.log(sigma(-z)), lambda z, t: sigma(z) - t),
+    "GaussianNLL": (lambda y, t: -math.log(math.exp(-((t - y) ** 2) / 2) / math.sqrt(2 * math.pi)), lambda y, t: y - t),
     "L1": (lambda y, t: abs(y - t), lambda y, t: float(y > t) - float(y < t)),
     "Huber": (
         lambda y, t: (y - t) ** 2 / 2 if abs(y - t) <= DELTA else DELTA * (abs(y - t) - DELTA / 2),

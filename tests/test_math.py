@@ -52,7 +52,7 @@ TESTED_AS = {  # the primitives that have tests of their own, below
     "clusters (test_cluster_labels)": {"squared_distances", "nearest", "sum_clusters", "draw_rows"},
 }
 NOT_MATHEMATICS = {"empty", "zeros", "to_device", "to_numpy", "check_device", "synchronize", "peek", "scratch", "ones",
-                   "zeros_row", "generator", "over_blocks", "describe"}  # fmt: skip
+                   "zeros_row", "dataset", "steps", "generator", "over_blocks", "describe"}  # fmt: skip
 
 
 def test_every_primitive_has_a_definition():
