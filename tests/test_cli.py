@@ -21,7 +21,7 @@ from nanoae.backend import BackendError
 from nanoae.cli import EPILOG, command_line, gradcheck, main
 from nanoae.engine import layers, losses
 from nanoae.engine.conv import Convolution
-from nanoae.engine.fusion import InPlace, LinearActivation
+from nanoae.engine.fusion import Divided, InPlace, LinearActivation, Weighed
 from nanoae.engine.image import ImageLayer
 from nanoae.engine.pool import Pooling
 from nanoae.training.loop import Trainer
@@ -555,6 +555,8 @@ def test_gradcheck_covers_every_layer_and_every_loss(run):
         Pooling,
         InPlace,
         LinearActivation,
+        Divided,
+        Weighed,
     }
     missing = {cls.__name__ for cls in set(everything(layers.Layer)) - not_built_alone} - set(gradcheck.LAYERS)
     assert not missing, f"add a line to LAYERS in nanoae/cli/gradcheck.py for {missing}"
