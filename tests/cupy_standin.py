@@ -621,6 +621,7 @@ def make_modules() -> dict[str, types.ModuleType]:
         ..., src if where is None else cupy.where(where, src, dst)
     )
     cupy.ndarray, cupy.RawModule, cupy.__version__ = ndarray, RawModule, "0.0 (stand-in)"
+    cupy.dtype = np.dtype
     cupy.float32, cupy.float64, cupy.int64, cupy.uint64 = np.float32, np.float64, np.int64, np.uint64
     cupy.get_default_memory_pool = lambda: DEVICE.pool
     cuda.Stream, cuda.Event, cuda.Graph, cuda.MemoryPool = Stream, Event, Graph, MemoryPool

@@ -12,16 +12,12 @@ import functools
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 if TYPE_CHECKING:
     from nanoae.backend.ops import Array
 
 
 LOGVAR_MAX = 20.0  # of a random code
 E_LOGVAR_MAX, STD_MAX = math.exp(LOGVAR_MAX), math.exp(LOGVAR_MAX / 2) * (1 - 1e-6)
-
-BOOL = np.dtype(bool)
 
 
 class Window(NamedTuple):
@@ -369,7 +365,7 @@ class LayerOps:
 
     def fill_missing(self, x: Array, like: Array, value, out: Array) -> Array:
         """out = x where `like` is a number, value where it is NaN; value a number or of shape (D,)."""
-        missing = self.xp.isnan(like, out=self.scratch(like, "missing", BOOL))
+        missing = self.xp.isnan(like, out=self.scratch(like, "missing", self.xp.dtype(bool)))
         self.xp.copyto(out, x)
         self.xp.copyto(out, value, where=missing)
         return out
