@@ -17,7 +17,12 @@ import numpy as np
 Layer = tuple[Any, ...]
 NETWORKS: dict[str, tuple[Layer, ...]] = {
     # linear I O, conv C K kernel stride padding, conv_transpose K C kernel stride padding, norm C,
-    # max_pool kernel stride, reshape to the shape of an example
+    # max_pool kernel stride, reshape to the shape of an example, gaussian K: [mu, logvar] (N, 2 K) -> a sample (N, K)
+    "variational": (
+        ("linear", 784, 400), ("relu",), ("linear", 400, 40),
+        ("gaussian", 20),
+        ("linear", 20, 400), ("relu",), ("linear", 400, 784),
+    ),
     "convolutional": (
         ("reshape", 1, 28, 28),
         ("conv", 1, 16, 3, 3, 1), ("leaky_relu",), ("norm", 16), ("max_pool", 2, 2),
@@ -39,11 +44,13 @@ class Case:
 
     widths   of the network, input and output included; for a greedy case those of the encoder
     network  "dense": affine maps of these widths; or one of NETWORKS, whose input, code and output have these widths
-    loss     "mse" of the output, or "bce" on logits; both are means over all elements
+    loss     "mse" of the output, or "bce" on logits, both means over all elements; "elbo": minus that, in nats, the BCE
+             summed over a row and the KL divergence, means over the rows
     task     "train"        one training step: gather the batch, forward, backward, Adam
              "reconstruct"  the outputs for `batch` rows
     code     activation of the narrowest layer; the other hidden ones have ReLU
-    noise    standard deviation of the Gaussian noise added to the input, drawn anew for each step
+    noise    standard deviation of the Gaussian noise added to the input, drawn anew for each step; of a variational
+             network's the factor of its code's, 0 for z = mu
     greedy   layer by layer: a step of each layer's own autoencoder, on the codes of the frozen layers below it
     rows     rows of the data set that batches are gathered from
     close    relative difference allowed between the contenders' float32 losses: where batch norms follow each other,
@@ -64,7 +71,8 @@ class Case:
 
     def __str__(self) -> str:
         batch = f"batch {self.batch}" if self.task == "train" else f"{self.task} {self.batch:,} rows"
-        extra = ", greedy" * self.greedy + f", noise {self.noise}" * bool(self.noise)
+        noisy = self.noise and self.network != "variational"  # which always is
+        extra = ", greedy" * self.greedy + f", noise {self.noise}" * bool(noisy)
         kind = "" if self.network == "dense" else f"{self.network} "
         return f"{self.name}: {kind}{'-'.join(map(str, self.widths))} {self.loss.upper()}, {batch}{extra}"
 
@@ -128,8 +136,10 @@ B = Case("B", (784, 128, 32, 128, 784), "bce", 256)
 C = Case("C", (784, 500, 300, 20, 300, 500, 784), "mse", 100)
 H = Case("H", (784, 1000, 500, 250, 30, 250, 500, 1000, 784), "bce", 256, code="identity")
 CONV = Case("conv", (784, 2, 784), "mse", 100, network="convolutional", close=1e-3)
+VAE = Case("VAE", (784, 400, 20, 400, 784), "elbo", 128, noise=1.0, network="variational")
 OTHERS = (
     CONV,
+    VAE,
     replace(B, name="B-noise", noise=0.5),
     replace(B, name="B-infer", task="reconstruct", rows=10_000, batch=10_000),
     replace(H, name="H-infer", task="reconstruct", rows=10_000, batch=10_000),

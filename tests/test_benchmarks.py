@@ -69,6 +69,7 @@ def test_the_cases_are_the_published_ones():
     assert CASES["H"].activations()[3] == "identity"
     assert str(CASES["B-noise"]) == "B-noise: 784-128-32-128-784 BCE, batch 256, noise 0.5"
     assert str(CASES["conv"]) == "conv: convolutional 784-2-784 MSE, batch 100"
+    assert str(CASES["VAE"]) == "VAE: variational 784-400-20-400-784 ELBO, batch 128"
     assert str(CASES["B-infer"]).endswith("reconstruct 10,000 rows")
 
 
@@ -205,6 +206,16 @@ def test_the_convolutional_case_is_the_same_as_pytorchs_in_float64():
         adam.zero_grad()
         loss.backward()
         adam.step()
+
+
+@pytest.mark.parametrize("peer", [needs("torch"), needs("jax")])
+def test_peers_compute_the_variational_case_and_draw_noise_of_their_own(peer):
+    case = replace(CASES["VAE"], rows=32, batch=16)
+    test_peers_compute_what_nanoae_computes(case, peer)
+    quiet_steps, noisy_steps = (
+        CONTENDERS[peer].load().build(replace(case, noise=noise))[0] for noise in (0.0, case.noise)
+    )
+    assert float(quiet_steps(0)) != float(noisy_steps(0))
 
 
 @pytest.mark.parametrize("name", ["gemm", needs("sklearn")])

@@ -10,7 +10,12 @@ from jax import lax
 from benchmarks.cases import Case
 from benchmarks.contenders.contender import Contender, Step, Unfit
 
-LOSSES = {"mse": optax.squared_error, "bce": optax.sigmoid_binary_cross_entropy}
+BCE = optax.sigmoid_binary_cross_entropy
+LOSSES = {
+    "mse": lambda y, t: jnp.mean(optax.squared_error(y, t)),
+    "bce": lambda y, t: jnp.mean(BCE(y, t)),
+    "elbo": lambda y, t: jnp.sum(BCE(y, t)) / len(y),
+}
 
 
 def leaky_relu(x):
@@ -22,9 +27,10 @@ ACTIVATIONS = {"relu": jax.nn.relu, "leaky_relu": leaky_relu, "tanh": jnp.tanh, 
 MOMENTUM = 0.1  # of the running statistics
 
 
-def apply(parameters, layers, x):
-    """The output for x, and of each normalisation the batch's (mean, unbiased variance)."""
-    weights, statistics = iter(parameters), []
+def apply(parameters, layers, x, draw=None):
+    """The output for x, of each normalisation the batch's (mean, unbiased variance), and the KL divergence of a random
+    code, whose noise draw(shape) gives."""
+    weights, statistics, kl = iter(parameters), [], 0.0
     for kind, *sizes in layers:
         if kind in ACTIVATIONS:
             x = ACTIVATIONS[kind](x)
@@ -51,9 +57,13 @@ def apply(parameters, layers, x):
             statistics.append((mean, var * n / (n - 1)))
             scale = gamma * lax.rsqrt(var + 1e-5)
             x = (x - mean[:, None, None]) * scale[:, None, None] + beta[:, None, None]
+        elif kind == "gaussian":
+            mu, logvar = jnp.split(x, 2, axis=1)
+            x = mu + jnp.exp(logvar / 2) * draw(mu.shape)
+            kl = jnp.sum(mu**2 + jnp.exp(logvar) - 1 - logvar) / (2 * len(mu))
         else:
             raise Unfit(f"has no {kind}")
-    return x, statistics
+    return x, statistics, kl
 
 
 class Model:
@@ -61,20 +71,24 @@ class Model:
     that step."""
 
     def __init__(self, case: Case, x, batches):
-        adam, layers = optax.adam(1e-3), case.layers()
+        adam, layers, variational = optax.adam(1e-3), case.layers(), case.network == "variational"
 
-        def loss(parameters, noisy, batch):
-            y, statistics = apply(parameters, layers, noisy)
-            return jnp.mean(LOSSES[case.loss](y, batch)), statistics
+        def loss(parameters, noisy, batch, draw):
+            y, statistics, kl = apply(parameters, layers, noisy, draw)
+            return LOSSES[case.loss](y, batch) + kl, statistics
 
         def step(state, x, batches, encoders):
             parameters, moments, i, key, running = state
             batch = x.at[batches[i % len(batches)]].get(mode="promise_in_bounds")
             batch = noisy = apply(encoders, [("linear",), ("relu",)] * len(encoders), batch)[0]
-            if case.noise:
-                key, now = jax.random.split(key)
-                noisy = batch + case.noise * jax.random.normal(now, batch.shape)
-            (value, statistics), gradient = jax.value_and_grad(loss, has_aux=True)(parameters, noisy, batch)
+            key, now = jax.random.split(key) if case.noise else (key, key)
+
+            def draw(shape):
+                return case.noise * jax.random.normal(now, shape) if case.noise else 0.0
+
+            if not variational:
+                noisy = batch + draw(batch.shape)
+            (value, statistics), gradient = jax.value_and_grad(loss, has_aux=True)(parameters, noisy, batch, draw)
             updates, moments = adam.update(gradient, moments)
             running = jax.tree.map(lambda old, new: (1 - MOMENTUM) * old + MOMENTUM * new, running, statistics)
             return (optax.apply_updates(parameters, updates), moments, i + 1, key, running), value

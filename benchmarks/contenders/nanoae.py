@@ -12,9 +12,14 @@ from benchmarks.contenders.contender import Contender, Step
 from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.backend.blas import openblas
 from nanoae.engine.layers import Layer, activation
+from nanoae.engine.losses import Loss
 from nanoae.training.team import Team, TeamTrainer
 
-LOSSES = {"mse": nanoae.MSE, "bce": nanoae.BCE}
+LOSSES: dict[str, Callable[[], Loss]] = {
+    "mse": nanoae.MSE,
+    "bce": nanoae.BCE,
+    "elbo": lambda: nanoae.BCE("batch"),  # the KL is the bottleneck's own penalty
+}
 
 
 LAYERS: dict[str, Callable[..., Layer]] = {
@@ -25,6 +30,7 @@ LAYERS: dict[str, Callable[..., Layer]] = {
     "max_pool": nanoae.MaxPool2d,
     "reshape": lambda *shape: nanoae.Reshape(shape),
     "flatten": nanoae.Flatten,
+    "gaussian": lambda k: nanoae.Gaussian(),
 }
 
 
@@ -48,9 +54,14 @@ class Nanoae(Contender):
 
     def trainer(self, case: Case) -> nanoae.Trainer:
         """A network with the case's weights, its loss, and Adam; by a team of processes where it can be divided."""
-        noise = [GaussianNoise(case.noise)] if case.noise else []
+        variational = case.network == "variational"
+        noise = [GaussianNoise(case.noise)] if case.noise and not variational else []
         network = nanoae.Sequential([*noise, *layers(case)]).build(case.widths[0], "numpy", random_state=0)
         set_weights(network, case)
+        if variational and not case.noise:  # z = mu
+            code = next(layer for layer in network.layers if isinstance(layer, nanoae.Gaussian))
+            code.buffers["noise"] = network.ops.zeros((case.batch, *code.out_shape), network.dtype)
+            network.freeze_noise(True)
         loss, adam = LOSSES[case.loss](), nanoae.Adam(1e-3)
         shape = {"batch_size": case.batch, "epochs": 1, "rows": case.rows}
         if self.processes > 1:

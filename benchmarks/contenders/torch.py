@@ -14,7 +14,12 @@ from benchmarks.cases import Case
 from benchmarks.contenders.contender import Contender, Step, Unfit
 
 BLOCK = 2000  # rows at a time of a reconstruction, which stay in the cache: 1.7 times faster than all 10,000 at once
-LOSSES: dict[str, Any] = {"mse": functional.mse_loss, "bce": functional.binary_cross_entropy_with_logits}
+BCE = functional.binary_cross_entropy_with_logits
+LOSSES: dict[str, Any] = {
+    "mse": functional.mse_loss,
+    "bce": BCE,
+    "elbo": lambda y, t: BCE(y, t, reduction="sum") / len(y),
+}
 
 
 LAYERS: dict[str, Callable[..., torch.nn.Module]] = {
@@ -25,6 +30,7 @@ LAYERS: dict[str, Callable[..., torch.nn.Module]] = {
     "max_pool": torch.nn.MaxPool2d,
     "reshape": lambda *shape: torch.nn.Unflatten(1, shape),
     "flatten": torch.nn.Flatten,
+    "gaussian": lambda k: torch.nn.Identity(),  # the model itself draws from it
     "relu": torch.nn.ReLU,
     "leaky_relu": torch.nn.LeakyReLU,
     "tanh": torch.nn.Tanh,
@@ -51,15 +57,27 @@ class Model:
         set_weights(self.network, case)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-3, fused=True)
         self.noise, loss = case.noise, LOSSES[case.loss]
+        self.noise_shape = case.batch, case.widths[0]
 
         def forward(batch: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
             return loss(self.network(batch if noise is None else batch + noise), batch)
 
+        def minus_elbo(batch: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
+            mu, logvar = encode(batch).chunk(2, 1)
+            z = mu if noise is None else mu + (logvar / 2).exp() * noise
+            return loss(decode(z), batch) + (mu**2 + logvar.exp() - 1 - logvar).sum() / (2 * len(batch))
+
+        if case.network == "variational":
+            layers = list(self.network)
+            middle = next(i for i, (kind, *_) in enumerate(case.layers()) if kind == "gaussian")
+            encode, decode = torch.nn.Sequential(*layers[:middle]), torch.nn.Sequential(*layers[middle:])
+            self.noise_shape = case.batch, case.layers()[middle][1]
+            forward = minus_elbo
         self.forward = compiled(forward)
 
     def step(self, batch: torch.Tensor) -> torch.Tensor:
         # Drawn outside of what is compiled: inside, torch.compile has a slower generator.
-        noise = torch.empty_like(batch).normal_(0, self.noise) if self.noise else None
+        noise = torch.empty(self.noise_shape).normal_(0, self.noise) if self.noise else None
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.forward(batch, noise)
         loss.backward()
