@@ -17,8 +17,9 @@ def test_the_python_in_the_readme_runs(tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "<- code" in printed and "verdict" in printed and "FAIL" not in printed
     table = re.search(r"```\n(layer .*?)```", README.read_text(encoding="utf-8"), re.DOTALL)[1]
-    assert [line.split()[:3] for line in table.splitlines()] == [
-        line.split()[:3] for line in printed.splitlines()[-len(table.splitlines()) :]
+    # Not the numbers: which of a row's three directions is shown, the worst, is a matter of rounding.
+    assert [line.split()[:2] for line in table.splitlines()] == [
+        line.split()[:2] for line in printed.splitlines()[-len(table.splitlines()) :]
     ]
 
 
