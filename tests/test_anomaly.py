@@ -83,6 +83,18 @@ def test_two_vocabularies_for_one_thing():
     assert found.threshold_ == -found.offset_
 
 
+def test_a_row_scores_the_same_in_any_company():
+    found = detector(autoencoder=nanoae.Autoencoder(64, (256,), epochs=3, backend="numpy")).fit(X)
+    alone = np.concatenate([found.score_samples(row[None]) for row in STRANGE])
+    np.testing.assert_allclose(alone, found.score_samples(STRANGE), rtol=1e-9)
+
+
+def test_a_generator_as_seed_can_be_saved(tmp_path):
+    found = detector(random_state=np.random.default_rng(0)).fit(X)
+    found.save(tmp_path / "detector.npz")
+    assert np.array_equal(nanoae.load(tmp_path / "detector.npz").score_samples(X), found.score_samples(X))
+
+
 def test_explanations_point_at_what_was_changed():
     changed = normal_rows(40)
     changed[:, 3] += 6 * np.where(np.arange(40) % 2, 1, -1)

@@ -99,7 +99,7 @@ class AnomalyDetector(Estimator):
             64,
             (256,),
             activation="tanh",
-            corruption=GaussianNoise(0.1),
+            corruption=GaussianNoise(0.2),
             learning_rate=Cosine(3e-3),
             batch_size=BATCH,
             epochs=max(1, round(STEPS / math.ceil(rows / BATCH))),
@@ -235,7 +235,7 @@ class Member:
 
     def fit(self, X: np.ndarray) -> None:
         Z = self.scaler.fit(X).transform(X)
-        self.model.set_params(random_state=self.seed).fit(Z)
+        self.model = in_float64(self.model.set_params(random_state=self.seed).fit(Z))
         for score in self.scores:
             score.fit(self.model, Z)
 
@@ -278,6 +278,19 @@ class Member:
         member.model.from_file(described["facts"], arrays)
         member.model.remember(tuple(described["facts"]["input_shape"]))
         return member
+
+
+def in_float64(model):
+    """A fitted autoencoder's copy in float64: so a row scores the same, whatever rows stand beside it in a product of
+    matrices."""
+    facts, arrays = model.to_file()
+    exact = type(model)(**{**model.get_params(deep=False), "dtype": "float64"})
+    exact.from_file(
+        {"input_shape": list(model.input_shape_), **facts},
+        {name: a.astype(np.float64) if a.dtype == np.float32 else a for name, a in arrays.items()},
+    )
+    exact.remember(model.input_shape_)
+    return exact
 
 
 class Surprise:

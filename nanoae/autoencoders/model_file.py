@@ -31,8 +31,8 @@ def save_model(model: Estimator, path) -> None:
     if "backend" in params:
         params["backend"] = getattr(params["backend"], "name", params["backend"])
         params["dtype"] = np.dtype(params["dtype"]).name
-        if not isinstance(params["random_state"], (int, np.integer)):
-            params["random_state"] = None  # a generator: its numbers are spent
+    if not isinstance(params.get("random_state", 0), (int, np.integer)):
+        params["random_state"] = None  # a generator: its numbers are spent
     facts, arrays = model.to_file()
     names = getattr(model, "feature_names_in_", None)
     header = {
