@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import numpy as np
 
 from nanoae.anomaly import scaling as scalers
 from nanoae.anomaly import scores as kinds
+from nanoae.anomaly.scaling import fit_known
 from nanoae.anomaly.thresholds import Quantile, Tail, Threshold
 from nanoae.autoencoders.contract import Estimator, all_or_nothing, seed_of
 from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.autoencoders.model_file import available, save_model
+from nanoae.data.table import TableEncoder, has_text
+from nanoae.engine.losses import Mixed
 from nanoae.engine.part import construct, describe
 from nanoae.training.schedules import Cosine
 
@@ -29,6 +33,7 @@ class AnomalyDetector(Estimator):
     scaling         of the columns, in which a network sees them: "robust", "gaussian", "standard", "none", or a list of
                     them: an autoencoder for each
     members         autoencoders of each kind, each from a seed of its own
+    missing         "error", or "mask": NaN is a value that is not there, and counts for nothing
     contamination   the share of the rows learned from that is to be called abnormal, in (0, 0.5]
     threshold       None: by contamination; or a Threshold (Quantile, MAD, PeaksOverThreshold), which then decides
     holdout         the share of the rows that nothing but the scores' distribution is learned from, in [0, 1): with
@@ -38,6 +43,9 @@ class AnomalyDetector(Estimator):
     One score of one autoencoder is the row's score as it is. Several are made comparable first: each becomes
     sqrt(-2 log p), p the share of normal rows that score higher (`Surprise`), about what a standard normal variable
     with that tail would be; their mean is the row's score.
+
+    X may be a data frame, or a Table of `read_table`, with columns of text: these are categories, which are learned by
+    their cross-entropy (TableEncoder, Mixed). Its columns may come in any order.
 
     After fit: members_ (scaler, autoencoder and scores of each), offset_ (decision_function = score_samples - offset_),
     and in PyOD's words decision_scores_ of the rows learned from, threshold_ (= -offset_) and labels_ (1: abnormal).
@@ -53,6 +61,7 @@ class AnomalyDetector(Estimator):
         *,
         scaling="robust",
         members=1,
+        missing="error",
         contamination=0.1,
         threshold=None,
         holdout=0.0,
@@ -62,6 +71,7 @@ class AnomalyDetector(Estimator):
         self.scores = scores
         self.scaling = scaling
         self.members = members
+        self.missing = missing
         self.contamination = contamination
         self.threshold = threshold
         self.holdout = holdout
@@ -73,7 +83,8 @@ class AnomalyDetector(Estimator):
     def fit(self, X, y=None):
         """Learn what is normal from X (N, D), or (N, C, H, W) where the autoencoder takes images. `y` is ignored."""
         rule = self._rule()
-        X = self.check_table(X, reset=True, dtype=np.float64)
+        self.encoder_ = TableEncoder().fit(X) if has_text(X) else None
+        X = self._rows(X, reset=True)
         seed = np.random.SeedSequence(seed_of(self.random_state))
         order = np.random.default_rng(seed).permutation(len(X))
         held = round(self.holdout * len(X))
@@ -113,9 +124,44 @@ class AnomalyDetector(Estimator):
         models = given * int(self.members)
         pairs = [(scaling, model) for scaling in _listed(self.scaling) for model in models]
         self.members_ = [
-            Member(scalers.get(scaling), model, [copy.deepcopy(kinds.get(kind)) for kind in _listed(self.scores)], own)
+            self._member(
+                scalers.get(scaling), model, [copy.deepcopy(kinds.get(kind)) for kind in _listed(self.scores)], own
+            )
             for (scaling, model), own in zip(pairs, seed.spawn(len(pairs)), strict=True)
         ]
+
+    def _member(self, scaler, model, scores, seed) -> Member:
+        """A Member, told what it has to know of missing values and categories."""
+        member = Member(scaler, model, scores, seed)
+        if self._takes_missing():
+            member.model.set_params(missing="mask")
+        if self.encoder_ is not None:
+            member.numbers = self.encoder_.numbers
+            if max(self.encoder_.blocks_) > 1:
+                member.model.set_params(loss=Mixed(self.encoder_.blocks_))
+        return member
+
+    def _takes_missing(self):
+        return self.missing == "mask"
+
+    def _rows(self, X, reset: bool = False) -> np.ndarray:
+        """X (N, ...) float64, a table with text encoded."""
+        if self.encoder_ is None:
+            return self.check_table(X, reset=reset, dtype=np.float64)
+        Z = self.encoder_.transform(X).astype(np.float64)
+        gaps = np.isnan(Z)
+        if gaps.any() and not self._takes_missing():
+            row, column = np.argwhere(gaps)[0]
+            name = self.encoder_.get_feature_names_out()[column]
+            raise ValueError(
+                f"AnomalyDetector: expected no missing values, got one in row {row}, column {name!r}. "
+                'Fill it in, or use missing="mask".'
+            )
+        if reset:
+            if len(Z) < 2:
+                raise ValueError(f"AnomalyDetector: expected at least 2 rows to learn from, got {len(Z)}.")
+            self.remember((len(self.encoder_.names_),), self.encoder_.names_)
+        return Z
 
     def _rule(self) -> Threshold:
         share, held = self.contamination, self.holdout
@@ -153,12 +199,12 @@ class AnomalyDetector(Estimator):
 
     def _check_X(self, X) -> np.ndarray:
         self.check_fitted()
-        return self.check_table(X, dtype=np.float64)
+        return self._rows(X)
 
     def transform(self, X) -> np.ndarray:
         """The codes (N, K) of X, those of all autoencoders side by side."""
         X = self._check_X(X)
-        return np.hstack([member.model.transform(member.scaler.transform(X)) for member in self.members_])
+        return np.hstack([member.model.transform(member.scaled(X)) for member in self.members_])
 
     def score_samples(self, X) -> np.ndarray:
         """(N,), higher is more normal: minus the anomaly score."""
@@ -188,13 +234,14 @@ class AnomalyDetector(Estimator):
     def explain(self, X) -> np.ndarray:
         """Each feature's share of the anomaly score -score_samples(X), of X's shape, with the sign of its deviation:
         positive where the feature is larger than the autoencoders expect. The shares' absolute values of a row add up
-        to its score."""
+        to its score. A category's is positive. What is missing has none."""
         X = self._check_X(X)
         raw = self._raw(X)
         parts = np.concatenate([member.shares(X) for member in self.members_])
         weights = raw if len(raw) == 1 else np.array([s(each) for s, each in zip(self.surprises_, raw, strict=True)])
         shares = np.mean(parts * weights.reshape(*weights.shape, *[1] * (X.ndim - 1)), axis=0)
-        return np.copysign(shares, np.mean([member.residual(X) for member in self.members_], axis=0))
+        signed = np.copysign(shares, np.mean([member.residual(X) for member in self.members_], axis=0))
+        return signed if self.encoder_ is None else self.encoder_.per_column(signed)
 
     # ---------------------------------------------------------------- keeping
 
@@ -211,13 +258,23 @@ class AnomalyDetector(Estimator):
             arrays.update({f"{i}.{name}": value for name, value in array.items()})
         for i, surprise in enumerate(self.surprises_):
             arrays[f"usual.{i}"] = surprise.usual
-        return {"members": facts, "threshold": self.threshold_}, arrays
+        encoder = None
+        if self.encoder_ is not None:
+            encoder, found = self.encoder_.to_file()
+            arrays.update({f"encoder.{name}": value for name, value in found.items()})
+        return {"members": facts, "threshold": self.threshold_, "encoder": encoder}, arrays
 
     def from_file(self, header, arrays):
         self.members_ = [
             Member.from_file(fact, {name[len(f"{i}.") :]: a for name, a in arrays.items() if name.startswith(f"{i}.")})
             for i, fact in enumerate(header["members"])
         ]
+        self.encoder_ = None
+        if header.get("encoder"):
+            own = {name[len("encoder.") :]: a for name, a in arrays.items() if name.startswith("encoder.")}
+            self.encoder_ = TableEncoder.from_file(header["encoder"], own)
+            for member in self.members_:
+                member.numbers = self.encoder_.numbers
         usual = [name for name in arrays if name.startswith("usual.")]
         self.surprises_ = [Surprise().fit(arrays[f"usual.{i}"]) for i in range(len(usual))]
         self.decision_scores_, self.tested_scores_ = arrays["decision_scores"], arrays["tested_scores"]
@@ -231,27 +288,37 @@ class Member:
 
     def __init__(self, scaler, model, scores, seed: np.random.SeedSequence | None = None):
         self.scaler, self.model, self.scores = scaler, copy.deepcopy(model), scores
+        self.numbers: Any = ...  # the columns that the scaler is for: all, or those of numbers
         self.seed = None if seed is None else int(seed.generate_state(1)[0])
 
     def fit(self, X: np.ndarray) -> None:
-        Z = self.scaler.fit(X).transform(X)
+        fit_known(self.scaler, X[:, self.numbers] if self.numbers is not ... else X)
+        Z = self.scaled(X)
         self.model = in_float64(self.model.set_params(random_state=self.seed).fit(Z))
         for score in self.scores:
             score.fit(self.model, Z)
 
+    def scaled(self, X: np.ndarray) -> np.ndarray:
+        """X (N, ...) as the network sees it, float32."""
+        if self.numbers is ...:
+            return self.scaler.transform(X)
+        Z = X.astype(np.float32)
+        Z[:, self.numbers] = self.scaler.transform(X[:, self.numbers])
+        return Z
+
     def raw(self, X: np.ndarray) -> np.ndarray:
         """Each score, (S, N)."""
-        Z = self.scaler.transform(X)
+        Z = self.scaled(X)
         return np.array([score.score(self.model, Z) for score in self.scores], np.float64)
 
     def shares(self, X: np.ndarray) -> np.ndarray:
         """Each feature's share of each score, (S, N, ...); those of a row add up to 1."""
-        Z = self.scaler.transform(X)
+        Z = self.scaled(X)
         return np.array([score.shares(self.model, Z) for score in self.scores])
 
     def residual(self, X: np.ndarray) -> np.ndarray:
-        Z = self.scaler.transform(X)
-        return (Z - self.model.reconstruct(Z)).astype(np.float64)
+        Z = self.scaled(X)
+        return np.nan_to_num(Z - self.model.reconstruct(Z)).astype(np.float64)
 
     def to_file(self):
         facts, arrays = self.model.to_file()

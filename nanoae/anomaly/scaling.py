@@ -93,7 +93,7 @@ class GaussianScaler(Scaler):
 
 def fit_known(scaler: Scaler, X: np.ndarray) -> Scaler:
     """scaler.fit(X (N, D)), each column by its own values where some are NaN; one of nothing else as if it were 0."""
-    missing = np.isnan(X)
+    missing = np.isnan(X) if X.dtype.kind == "f" else np.zeros(1, bool)
     if not missing.any():
         return scaler.fit(X)
     columns = [column[~gap] if not gap.all() else np.zeros(1) for column, gap in zip(X.T, missing.T, strict=True)]

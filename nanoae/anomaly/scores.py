@@ -31,6 +31,7 @@ class Score(Part):
             occluded = Z.copy()
             occluded.reshape(len(Z), -1)[:, j] = again[:, j]
             falls[:, j] = np.maximum(whole - self.score(model, occluded), 0)
+        falls[np.isnan(Z).reshape(falls.shape)] = 0  # what is missing
         return normalised(falls).reshape(Z.shape)
 
     def learned(self) -> dict[str, np.ndarray]:
@@ -51,6 +52,16 @@ class FeatureScore(Score):
         return normalised(self.terms(model, Z).reshape(len(Z), -1)).reshape(Z.shape)
 
 
+def squares(model, Z: np.ndarray) -> np.ndarray:
+    """(z - ẑ)², of Z's shape in float64. What is missing is 0, and the rest of its row weighs more for it."""
+    error = (Z - model.reconstruct(Z)).astype(np.float64) ** 2
+    missing = np.isnan(error)
+    if not missing.any():
+        return error
+    known = (~missing).reshape(len(Z), -1).mean(axis=1).reshape(-1, *[1] * (Z.ndim - 1))
+    return np.where(missing, 0, error) / np.maximum(known, 1 / Z[0].size)
+
+
 def normalised(terms: np.ndarray) -> np.ndarray:
     """terms (N, D) >= 0, each row divided by its sum; even shares where that is 0."""
     total = terms.sum(axis=1, keepdims=True)
@@ -61,7 +72,7 @@ class ReconstructionError(FeatureScore):
     """Σ_j (z_j - ẑ_j)² / D: the mean squared error of the row."""
 
     def terms(self, model, Z):
-        return (Z - model.reconstruct(Z)).astype(np.float64) ** 2 / Z[0].size
+        return squares(model, Z) / Z[0].size
 
 
 class StandardisedError(FeatureScore):
@@ -69,12 +80,12 @@ class StandardisedError(FeatureScore):
     it is for its feature."""
 
     def fit(self, model, Z):
-        spread = np.sqrt(((Z - model.reconstruct(Z)).astype(np.float64) ** 2).mean(axis=0))
+        spread = np.sqrt(squares(model, Z).mean(axis=0))
         self.spread_ = np.maximum(spread, max(1e-3 * spread.max(), 1e-9))  # a constant feature's is not 0
         return self
 
     def terms(self, model, Z):
-        return ((Z - model.reconstruct(Z)).astype(np.float64) / self.spread_) ** 2 / Z[0].size
+        return squares(model, Z) / self.spread_**2 / Z[0].size
 
 
 class Mahalanobis(Score):

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import nanoae
 from nanoae.backend import BackendError
 from nanoae.backend.blas import best_environment
-from nanoae.cli import bench, generate, gradcheck, info, model, text, train, tune
+from nanoae.cli import bench, detect, generate, gradcheck, info, model, text, train, tune
 from nanoae.training.loop import NotFiniteError
 from nanoae.training.team import TeamError
 
-COMMANDS = (train, tune, model, generate, text, gradcheck, bench, info)
+COMMANDS = (train, tune, model, generate, detect, text, gradcheck, bench, info)
 
 EPILOG = """\
 examples:
@@ -28,6 +28,7 @@ examples:
   nanoae reconstruct runs/digits-1 --data digits --out again.png
   nanoae generate runs/vae-20-1 --out drawn.png          new examples, of a variational autoencoder or any other
   nanoae text train                                      lines of text; then: nanoae text generate --keyword coffee
+  nanoae detect --train normal.csv --score new.csv --out scores.csv --explain   what is abnormal, and why
   nanoae gradcheck --all                                 every hand-written gradient against finite differences
   nanoae bench --preset deep-32                          this model's step on the CPU and the GPU; which to take
   nanoae info                                            versions, BLAS, threads, GPU, data folders
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return 2
     args.argv = list(sys.argv[1:] if argv is None else argv)
-    if argv is None and args.run in (train.run, tune.run, text.train):
+    if argv is None and args.run in (train.run, tune.run, text.train, detect.run):
         restart_on_the_best_blas()
     with warnings.catch_warnings():
         warnings.simplefilter("default")

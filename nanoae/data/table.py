@@ -89,6 +89,13 @@ class Table:
         return values
 
 
+def has_text(X: Any) -> bool:
+    """Whether X is a Table, or a data frame of which some columns are not plain numbers."""
+    if isinstance(X, Table) or not (hasattr(X, "columns") and hasattr(X, "iloc")):
+        return isinstance(X, Table)
+    return any(np.asarray(X.iloc[:, i]).dtype.kind not in "buif" for i in range(X.shape[1]))
+
+
 def is_missing(cell: Any) -> bool:
     """Whether it is None, NaN, pandas' NA or NaT, or one of the texts in MISSING."""
     if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
@@ -167,8 +174,7 @@ class TableEncoder(Part):
         ]
         result = np.zeros((len(table), sum(self.blocks_)), np.float32)
         starts = np.cumsum([0, *self.blocks_])
-        numbers = [start for start, known in zip(starts, self.categories_, strict=False) if known is None]
-        result[:, numbers] = self.scaler_.transform(_numbers(len(table), columns))
+        result[:, self.numbers] = self.scaler_.transform(_numbers(len(table), columns))
         for column, start, known in zip(columns, starts, self.categories_, strict=False):
             if known is not None:
                 place: dict[str | None, int] = {None: -1}
@@ -177,6 +183,36 @@ class TableEncoder(Part):
                 result[np.arange(len(table)), start + np.maximum(places, 0)] = 1
                 result[places < 0, start : start + len(known) + 1] = np.nan
         return result
+
+    @property
+    def numbers(self) -> list[int]:
+        """Where in the columns of `transform` those of numbers are."""
+        starts = np.cumsum([0, *self.blocks_]).tolist()
+        return [start for start, known in zip(starts, self.categories_, strict=False) if known is None]
+
+    def per_column(self, shares: np.ndarray) -> np.ndarray:
+        """Shares of `transform`'s columns (N, D) as shares of the table's, (N, columns): those of a category add up."""
+        starts = np.cumsum([0, *self.blocks_])[:-1]
+        shares = shares.copy()
+        categories = np.setdiff1d(np.arange(shares.shape[1]), self.numbers)
+        shares[:, categories] = np.abs(shares[:, categories])
+        return np.add.reduceat(shares, starts, axis=1)
+
+    def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """(facts, arrays) for a model file."""
+        facts = {"max_categories": self.max_categories, "names": self.names_, "categories": self.categories_}
+        return facts, self.scaler_.learned()
+
+    @classmethod
+    def from_file(cls, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> TableEncoder:
+        """The opposite of `to_file`."""
+        encoder = cls(facts["max_categories"])
+        encoder.names_, encoder.categories_ = facts["names"], facts["categories"]
+        encoder.blocks_ = tuple(1 if known is None else len(known) + 1 for known in encoder.categories_)
+        encoder.scaler_ = RobustScaler()
+        for name, value in arrays.items():
+            setattr(encoder.scaler_, name, value)
+        return encoder
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """A name for each column of `transform`: "age", "colour=red", ..., "colour=other"."""

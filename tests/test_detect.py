@@ -1,0 +1,222 @@
+"""Does AnomalyDetector take tables with gaps and text, and does `nanoae detect` say what is abnormal in one, and why?"""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nanoae
+from nanoae import AnomalyDetector, Autoencoder, read_table
+from nanoae.cli import main
+
+PLANS, COUNTRIES = ("basic", "plus", "gold"), ("DE", "FR", "IT", "ES")
+
+
+def customers(n, seed, odd=0, gaps=0.05):
+    """Rows (id, plan, minutes, bill, country), a plan for so many minutes for such a bill; the first `odd` are wrong."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for i, kind in enumerate(random.integers(0, 3, n)):
+        minutes = (100, 300, 900)[kind] * np.exp(0.2 * random.standard_normal())
+        row = [PLANS[kind], minutes, 5 + 0.05 * minutes + random.standard_normal(), COUNTRIES[random.integers(4)]]
+        if i < odd:
+            row = [[row[0], minutes, row[2] * 4, row[3]], [*row[:3], "XX"], [row[0], minutes / 9, *row[2:]]][i % 3]
+        rows.append([f"c{i}", *("" if random.random() < gaps and i >= odd else cell for cell in row)])
+    return rows
+
+
+def write(path, rows, names=("id", "plan", "minutes", "bill", "country")):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([names, *rows])
+
+
+def read(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("detect")
+    write(folder / "normal.csv", customers(600, 0))
+    write(folder / "new.csv", customers(60, 1, odd=9))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scored(folder):
+    argv = ["detect", "--train", folder / "normal.csv", "--score", folder / "new.csv", "--out", folder / "scores.csv"]
+    assert main([*map(str, argv), "--ignore", "id", "--explain"]) == 0
+    return read(folder / "scores.csv")
+
+
+# ---------------------------------------------------------------- the command
+
+
+def test_what_is_wrong_is_found_and_said(scored):
+    assert [row["id"] for row in scored] == [f"c{i}" for i in range(60)] and scored[0]["row"] == "2"
+    abnormal = [row["abnormal"] == "1" for row in scored]
+    assert sum(abnormal[:9]) >= 8 and sum(abnormal[9:]) <= 3
+    for i, found in enumerate(("bill high (", "country (", "minutes low (")):
+        assert sum(found in row["reason"] for row in scored[i:9:3]) >= 2
+
+
+def test_scores_p_values_and_shares_agree(scored):
+    scores, p = (np.array([float(row[name]) for row in scored]) for name in ("score", "p_value"))
+    assert (np.diff(p[np.argsort(scores)]) <= 0).all() and ((p > 0) & (p <= 1)).all()
+    names = ["plan_share", "minutes_share", "bill_share", "country_share"]
+    shares = np.array([[float(row[name]) for name in names] for row in scored])
+    np.testing.assert_allclose(np.abs(shares).sum(axis=1), scores, rtol=1e-2)
+
+
+def test_a_missing_cell_has_no_share(folder, scored):
+    cells = read(folder / "new.csv")
+    shares = [
+        float(s[f"{n}_share"]) for s, row in zip(scored, cells, strict=True) for n in row if n != "id" and not row[n]
+    ]
+    assert len(shares) > 3 and not any(shares)
+
+
+@pytest.fixture
+def run(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("normal.csv", "new.csv"):
+        Path(name).write_bytes((folder / name).read_bytes())
+
+    def command(*argv):
+        try:
+            code = main(["detect", *map(str, argv)])
+        except SystemExit as stopped:
+            code = stopped.code
+        return code, *capsys.readouterr()
+
+    return command
+
+
+FILES = ("--train", "normal.csv", "--score", "new.csv", "--out", "scores.csv", "--ignore", "id")
+
+
+def test_columns_may_come_in_any_order(run, folder, scored):
+    rows = [[row[i] for i in (3, 0, 4, 2, 1)] for row in customers(60, 1, odd=9)]
+    write("new.csv", rows, ("bill", "id", "country", "minutes", "plan"))
+    assert run(*FILES)[0] == 0
+    mine = read("scores.csv")
+    assert "reason" not in mine[0] and "plan_share" not in mine[0]
+    assert [row["score"] for row in mine] == [row["score"] for row in scored]  # and the same seed, the same scores
+
+
+@pytest.mark.parametrize("rule", [("--contamination", "0.3"), ("--mad", "1"), ("--false-alarms", "0.3")])
+def test_the_rules(run, rule):
+    assert run(*FILES, *rule)[0] == 0
+    assert 12 < sum(row["abnormal"] == "1" for row in read("scores.csv")) < 45
+
+
+def test_help_has_an_example(run):
+    code, out, _ = run("--help")
+    assert code == 0 and "example: nanoae detect --train normal.csv" in out and "p-value" in out
+
+
+WRONG = {
+    "no file": (lambda: Path("new.csv").unlink(), "new.csv: No such file"),
+    "a text among numbers": (
+        lambda: Path("new.csv").write_text(Path("new.csv").read_text().replace("c3,", "c3,plus,many,7,DE\n", 1)),
+        "new.csv: expected",
+    ),
+    "a name too many": (lambda: write("new.csv", [["a"] * 6], "abcdef"), "expected the column 'id' to ignore"),
+    "a column is missing": (lambda: write("new.csv", [["c1", "plus", 7]], ("id", "plan", "bill")), "missing"),
+    "a name twice": (lambda: write("normal.csv", customers(9, 0), ("id", "a", "a", "b", "c")), "'a' twice"),
+    "no rows": (lambda: write("normal.csv", []), "expected rows of cells"),
+    "one row": (lambda: write("normal.csv", customers(1, 0)), "at least 2 rows"),
+    "no text": (lambda: Path("normal.csv").write_bytes(b"\xff\xfe\x00"), "expected a sound CSV table"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_mistake_is_told_in_one_line_and_nothing_is_written(run, name):
+    spoil, message = WRONG[name]
+    spoil()
+    before = sorted(path.name for path in Path().iterdir())
+    code, _, err = run(*FILES)
+    assert code == 2 and message in err and "Traceback" not in err and err.count("\n") == 1
+    assert sorted(path.name for path in Path().iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--false-alarms", "2"), "expected false_alarms in"),
+        (("--contamination", "0.9"), "expected contamination in"),
+        (("--mad", "-1"), "expected k > 0"),
+        (("--members", "0"), "expected members"),
+        (("--ignore", "id,plan,minutes,bill,country"), "none but those to ignore"),
+        (("--out", "new.csv"), "expected another file"),
+        (("--out", "nowhere/scores.csv"), "expected a file that can be written"),
+        (("--mad", "1", "--contamination", "0.1"), "not allowed with"),
+    ],
+)
+def test_wrong_options(run, options, message):
+    code, _, err = run(*FILES, *options)
+    assert code == 2 and message in err and not Path("scores.csv").exists()
+
+
+# ---------------------------------------------------------------- the detector
+
+
+def small(**settings):
+    return AnomalyDetector(Autoencoder(4, (8,), epochs=2, backend="numpy"), **{"random_state": 0, **settings})
+
+
+def test_a_data_frame_is_the_table_it_was_read_from(folder):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.read_csv(folder / "normal.csv").drop(columns="id")
+    table = read_table(folder / "normal.csv")
+    table = type(table)(table.names[1:], table.cells[1:], table.rows)
+    mine, other = small(missing="mask").fit(frame), small(missing="mask").fit(table)
+    np.testing.assert_array_equal(mine.score_samples(frame), other.score_samples(table))
+    assert mine.n_features_in_ == 4 and mine.feature_names_in_.tolist() == ["plan", "minutes", "bill", "country"]
+    assert mine.explain(frame).shape == (600, 4)
+
+
+@pytest.mark.parametrize("scores", ["codes", "reconstruction", "standardised", "mahalanobis"])
+def test_columns_of_nothing_constant_ones_and_few_rows(scores):
+    X = np.random.default_rng(0).standard_normal((20, 5))
+    X[:, 1], X[:, 2], X[3, 0], X[7] = np.nan, 4.0, np.nan, np.nan
+    detector = small(missing="mask", scores=scores).fit(X)
+    assert np.isfinite(detector.score_samples(X)).all() and np.isfinite(detector.p_values(X)).all()
+    shares = detector.explain(X)
+    assert np.isfinite(shares).all() and not shares[:6, 1].any() and shares[3, 0] == 0
+    far = X.copy()
+    far[0, 4] = 1e3
+    assert detector.score_samples(far)[0] < detector.score_samples(X)[0]
+    with pytest.raises(ValueError, match='missing="mask"'):
+        small(scores=scores).fit(X)
+
+
+def test_a_thousand_columns():
+    X = np.random.default_rng(0).standard_normal((30, 1000))
+    X[np.random.default_rng(1).random(X.shape) < 0.1] = np.nan
+    assert np.isfinite(small(missing="mask").fit(X).decision_function(X)).all()
+
+
+def test_without_gaps_mask_changes_nothing(digits):
+    x = digits[0][:150]
+    np.testing.assert_allclose(
+        small(missing="mask").fit(x).score_samples(x), small().fit(x).score_samples(x), rtol=1e-4
+    )
+
+
+def test_text_without_mask_wants_whole_rows(folder):
+    table = read_table(folder / "normal.csv")
+    with pytest.raises(ValueError, match="expected no missing values"):
+        small().fit(table)
+
+
+def test_a_detector_of_a_table_is_saved_with_its_categories(folder, tmp_path):
+    table = read_table(folder / "normal.csv")
+    table = type(table)(table.names[1:], table.cells[1:], table.rows)
+    detector = small(missing="mask").fit(table)
+    detector.save(tmp_path / "model.npz")
+    twin = nanoae.load(tmp_path / "model.npz", backend="numpy")
+    np.testing.assert_array_equal(twin.score_samples(table), detector.score_samples(table))
+    np.testing.assert_array_equal(twin.explain(table), detector.explain(table))
