@@ -12,7 +12,7 @@ from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Threshold
 from nanoae.cli.output import whole_file
 from nanoae.cli.settings import seed
-from nanoae.data.table import Table, read_table
+from nanoae.data.table import Table, TableEncoder, read_table
 
 REASONS = 3  # columns named in a row's `reason`
 HELD = 0.2  # the share of the training rows that thresholds and p-values come from, where there are 50 or more
@@ -63,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
     with whole_file(args.out) as part:
         train, _ = split(read_table(args.train), ignored)
         new, copied = split(read_table(args.score), ignored)
+        encoder = TableEncoder().fit(train)
+        encoder.transform(new)  # what is wrong with the rows is told before the training
         detector = AnomalyDetector(
             missing="mask",
             contamination=0.1 if args.contamination is None else args.contamination,
@@ -76,14 +78,14 @@ def run(args: argparse.Namespace) -> int:
         columns = [("row", new.rows), *copied, ("score", texts(scores, ".6g"))]
         columns += [("p_value", texts(detector.p_values(new), ".3g")), ("abnormal", abnormal)]
         if args.explain:
-            shares, names = detector.explain(new), list(detector.feature_names_in_)
-            columns.append(("reason", [reason(row, detector) for row in shares]))
+            shares, names = detector.explain(new), encoder.names_
+            columns.append(("reason", [reason(row, encoder) for row in shares]))
             columns += [(f"{name}_share", texts(share, ".4g")) for name, share in zip(names, shares.T, strict=True)]
         with open(part, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow([name for name, _ in columns])
             writer.writerows(zip(*(values for _, values in columns), strict=True))
-    numbers = detector.encoder_.categories_.count(None)
+    numbers = encoder.categories_.count(None)
     kinds = f"{numbers} columns of numbers and {len(train.names) - numbers} of categories"
     print(f"train   {args.train}: {len(train):,} rows, {kinds}")
     print(f"score   {args.score}: {len(new):,} rows, {abnormal.sum():,} of them above {detector.threshold_:.4g}")
@@ -113,15 +115,15 @@ def threshold(args: argparse.Namespace) -> Threshold | None:
     return PeaksOverThreshold(0.01 if args.false_alarms is None else args.false_alarms)
 
 
-def reason(shares: np.ndarray, detector: AnomalyDetector) -> str:
+def reason(shares: np.ndarray, encoder: TableEncoder) -> str:
     """The columns with the largest shares of a row's score: "bill high (76%), minutes low (24%)"."""
     parts = np.abs(shares) / max(np.abs(shares).sum(), 1e-30)
     told = []
     for j in np.argsort(-parts, kind="stable")[:REASONS]:
-        number = detector.encoder_.categories_[j] is None
+        number = encoder.categories_[j] is None
         if parts[j] >= 0.05:
             side = (" low" if shares[j] < 0 else " high") if number else ""
-            told.append(f"{detector.feature_names_in_[j]}{side} ({parts[j]:.0%})")
+            told.append(f"{encoder.names_[j]}{side} ({parts[j]:.0%})")
     return ", ".join(told)
 
 
