@@ -7,7 +7,7 @@ import pytest
 
 import nanoae
 from nanoae import PCA, ClusterLabelDetector
-from nanoae.anomaly.kmeans import k_means, plus_plus
+from nanoae.anomaly.kmeans import k_means, move, plus_plus
 from nanoae.backend import get_ops
 
 rng = np.random.default_rng(0)
@@ -78,10 +78,15 @@ def test_the_start_is_spread_out(ops, device):
     assert origins == set(range(6))
 
 
-def test_a_centre_without_rows_goes_where_it_is_needed(ops, device):
-    start = np.concatenate([BLOBS[:5], np.full((1, 3), 1e4)])
-    clusters = k_means(ops, device(BLOBS), 6, start=device(start))
-    assert len(np.unique(ops.to_numpy(clusters.labels))) == 6
+def test_a_centre_without_rows_goes_to_the_row_that_is_farthest(ops, device, dtype, close):
+    x, centers = device(BLOBS), device(np.concatenate([BLOBS[:5], np.full((1, 3), 1e4)]))
+    labels, distances = ops.empty(len(BLOBS), np.int64), ops.empty(len(BLOBS), dtype)
+    ops.nearest(x, centers, out=labels, distances=distances)
+    farthest = BLOBS[ops.to_numpy(distances).argmax()]
+    move(ops, x, centers, labels, distances)
+    close(ops.to_numpy(centers)[5], farthest, scale=100)
+    start = device(np.concatenate([BLOBS[:5], np.full((1, 3), 1e4)]))
+    assert len(np.unique(ops.to_numpy(k_means(ops, x, 6, start=start).labels))) == 6
 
 
 def test_fewer_different_rows_than_clusters(ops, device):

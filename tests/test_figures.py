@@ -18,6 +18,7 @@ from nanoae.report import (  # noqa: E402
     image_rows,
     loss_curves,
     panels,
+    roc_curves,
     share_bars,
     weight_images,
 )
@@ -48,6 +49,7 @@ FIGURES = {
     "errors-none": lambda path: error_maps(path, GREY.reshape(12, 64), np.zeros((12, 64)), shape=(8, 8)),
     "shares": lambda path: share_bars(path, CODES[0], list("abcdef"), n=4),
     "shares-single": lambda path: share_bars(path, CODES[0, :1]),
+    "roc": lambda path: roc_curves(path, {"a": CODES[:, 0], "b": CODES[:, 1]}, CODES[:, 0] > 1),
     "loss": lambda path: loss_curves(path, {"loss": [3.0, 2.0, 1.5], "val_loss": [3.1, 2.2, 1.8]}, "mse"),
     "loss-log": lambda path: loss_curves(path, {"loss": [100.0, 1.0, 0.01]}, "mse"),
     "loss-one-epoch": lambda path: loss_curves(path, {"loss": [0.5], "val_loss": []}, "mse"),

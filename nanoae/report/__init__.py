@@ -8,6 +8,7 @@ from nanoae.report.figures import (
     image_rows,
     loss_curves,
     panels,
+    roc_curves,
     share_bars,
     weight_images,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "image_rows",
     "loss_curves",
     "panels",
+    "roc_curves",
     "share_bars",
     "weight_images",
 ]

@@ -129,6 +129,28 @@ def share_bars(path: PathT, shares: ArrayLike, names: Sequence[str] | None = Non
     return _save(figure, path)
 
 
+def roc_curves(path: PathT, scores: Mapping[str, ArrayLike], abnormal: ArrayLike) -> PathT:
+    """Of each score (N,), higher for what is more abnormal: the share of the abnormal rows (N,) above a threshold, over
+    the share of the others above it. The area under the curve is in the legend."""
+    bad = np.asarray(abnormal, dtype=bool)
+    curves = {name: np.asarray(values, dtype=float) for name, values in scores.items()}
+    if not curves or bad.ndim != 1 or bad.all() or not bad.any() or any(c.shape != bad.shape for c in curves.values()):
+        raise ValueError("roc_curves: expected scores (N,) and which rows are abnormal (N,), some but not all of them.")
+    figure = _figure(4.6, 4.6)
+    axes = _plain(figure.add_subplot(), "false alarms: share of the normal rows", "share of the abnormal rows found")
+    axes.plot([0, 1], [0, 1], color=AXIS, linewidth=1)
+    for i, (name, values) in enumerate(curves.items()):
+        order = np.argsort(-values, kind="stable")
+        last = np.append(np.diff(values[order]) != 0, True)  # of rows with one score, which share a threshold
+        found = np.append(0, (np.cumsum(bad[order]) / bad.sum())[last])
+        alarms = np.append(0, (np.cumsum(~bad[order]) / (~bad).sum())[last])
+        area = np.sum(np.diff(alarms) * (found[1:] + found[:-1]) / 2)
+        axes.plot(alarms, found, color=PALETTE[i % 10], linewidth=2, label=f"{name}  {area:.3f}")
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), box_aspect=1)
+    axes.legend(title="area under the curve", loc="lower right", title_fontsize=9, **LEGEND)
+    return _save(figure, path)
+
+
 def loss_curves(
     path: PathT, history: Mapping[str, Sequence[float]], ylabel: str = "loss", xlabel: str = "epoch"
 ) -> PathT:

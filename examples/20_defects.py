@@ -1,0 +1,60 @@
+"""Defects on images: learn what is right, and find what is not, without having seen a defect.
+
+The detector learns from images of one digit, as they were written. On half of the test images of that digit a defect is
+drawn: in a short stroke black and white are swapped. The autoencoder gives every image back as it ought to look; what
+does not come back is where the defect is.
+
+20_defects.png   images with a defect, and each pixel's share of the score: red is brighter than it should be
+20_roc.png       how many defects are found at how many false alarms: by the autoencoder, and by PCA
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from nanoae import PCA, AnomalyDetector, Autoencoder, MaskingNoise, load_data
+from nanoae.report import error_maps, roc_curves
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--data-dir", help="where to look for MNIST first")
+parser.add_argument("--digit", type=int, default=3, choices=range(10), help="the one that is normal")
+parser.add_argument("--out", type=Path, default=Path("runs/examples"), help="folder for the figures")
+parser.add_argument("--quick", action="store_true", help="a short run on the small digits, for tests")
+args = parser.parse_args()
+args.out.mkdir(parents=True, exist_ok=True)
+
+try:
+    data = load_data("digits" if args.quick else "mnist", args.data_dir, download=False)
+except FileNotFoundError:
+    data = load_data("digits")  # 8 x 8, and in the package
+x_train, x_test = (x[y == args.digit] for x, y in zip(data.flat(), (data.y_train, data.y_test), strict=True))
+
+
+def with_defect(image, random):
+    """A copy with a stroke of swapped black and white, in a place where there is something to see."""
+    image, (h, w), length = image.reshape(data.shape).copy(), data.shape, data.shape[0] // 3
+    thick = max(1, h // 14)
+    rows, columns = (length, thick) if random.random() < 0.5 else (thick, length)
+    top, left = random.integers(h // 5, h - h // 5 - rows + 1), random.integers(w // 5, w - w // 5 - columns + 1)
+    stroke = image[top : top + rows, left : left + columns]
+    stroke[...] = 1 - stroke
+    return image.ravel()
+
+
+random = np.random.default_rng(0)
+defect = np.arange(len(x_test)) % 2 == 0
+x_test = np.array([with_defect(x, random) if bad else x for x, bad in zip(x_test, defect, strict=True)])
+
+epochs = 5 if args.quick else 15 if len(x_train) > 1000 else 300
+autoencoder = Autoencoder(32, (256,), loss="bce", corruption=MaskingNoise(0.3), batch_size=32, epochs=epochs)
+detector = AnomalyDetector(autoencoder, scores="reconstruction", scaling="none", random_state=0).fit(x_train)
+pca = PCA(min(64, x_train.shape[1] // 4)).fit(x_train)
+scores = {"autoencoder": -detector.score_samples(x_test), "PCA": pca.reconstruction_error(x_test)}
+
+found = detector.predict(x_test) == -1
+print(f"{len(x_train)} images of a {args.digit} to learn from, {len(x_test)} to judge, {defect.sum()} with a defect")
+print(f"found {(found & defect).sum()} defects, with {(found & ~defect).sum()} false alarms")
+shown = x_test[defect][:10]
+print("figure:", error_maps(args.out / "20_defects.png", shown, detector.explain(shown), data.shape))
+print("figure:", roc_curves(args.out / "20_roc.png", scores, defect))
