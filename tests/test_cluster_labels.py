@@ -196,6 +196,13 @@ def test_the_same_seed_gives_the_same_detector(digits):
     np.testing.assert_array_equal(*(twin.score_samples(x) for twin in twins))
 
 
+def test_it_runs_where_its_autoencoder_runs(ops, digits):
+    x, y = digits[0][:200], digits[1][:200]
+    autoencoder = nanoae.Autoencoder(4, (8,), epochs=1, backend=ops, random_state=0)
+    detector = ask(ClusterLabelDetector(autoencoder, n_clusters=20, random_state=0).fit(x), y, 5, 5)
+    assert len(detector.given_) == 10 and np.isfinite(detector.score_samples(x)).all()
+
+
 @pytest.mark.parametrize(
     ("rows", "y", "message"),
     [
