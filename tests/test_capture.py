@@ -88,6 +88,19 @@ def sequences():
     return [nanoae.Reshape((4, 3)), nanoae.GRU(5), nanoae.Flatten(), Linear(D)]
 
 
+class Swish(nanoae.Layer):
+    """The README's: it allocates at every step."""
+
+    def forward(self, x, train=False):
+        s = self.ops.sigmoid(x)
+        self.cache = x, s
+        return x * s
+
+    def backward(self, dy):
+        x, s = self.take_cache()
+        return dy * (s + x * s * (1 - s))
+
+
 MODELS = {
     "dense": (dense(lambda: [Linear(4)]), "mse", Adam(1e-2)),
     "bce": (dense(lambda: [Linear(4)]), "bce", optim.SGD(0.5, 0.9, nesterov=True)),
@@ -103,6 +116,7 @@ MODELS = {
     "variational": (dense(lambda: [Linear(6), nanoae.Gaussian(0.5, warm_up=10)]), "mse", Adam(1e-2)),
     "free bits": (dense(lambda: [Linear(6), nanoae.Gaussian(0.5, free_bits=0.1)]), "mse", Adam(1e-2)),
     "convolutional": (convolutional, "mse", Adam(1e-2)),
+    "a layer of one's own": (lambda: [Linear(9), Swish(), Linear(D)], "mse", Adam(1e-2)),
     "recurrent": (sequences, "mse", Adam(1e-2)),
 }
 
@@ -222,6 +236,15 @@ def test_what_cannot_be_captured_runs_plainly_and_says_so(cupy_ops, dtype, monke
         curves, _, trainer = train(cupy_ops(), "peeping", dtype)
     assert len(told) == 1 and not any(trainer.steps.graphs.values())
     np.testing.assert_allclose(curves, train(Ops(), "peeping", dtype)[0], rtol=1e-4)
+
+
+def test_without_a_cublas_of_its_own_it_runs_plainly(on_standin, monkeypatch, dtype):
+    expected, theta, _ = train(on_standin(), "dense", dtype)
+    monkeypatch.setattr(cupy_standin.CUPY_OPS._mine, "blas", None)
+    curves, plain_theta, trainer = train(on_standin(), "dense", dtype)
+    assert not trainer.steps.graphs
+    np.testing.assert_allclose(curves, expected, rtol=1e-5)
+    np.testing.assert_allclose(plain_theta, theta, rtol=1e-3, atol=1e-5)
 
 
 def test_ctrl_c_between_replays_leaves_a_consistent_optimiser(on_standin, monkeypatch):

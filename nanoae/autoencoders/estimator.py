@@ -49,7 +49,7 @@ class Autoencoder(Generative, NetworkEstimator):
     callbacks            called as callback(trainer, row) after each epoch; one that returns True stops
     processes            CPU processes that `fit` trains with, a share of the rows each: about as many times as fast,
                          for dense networks on NumPy; more than 1 needs fork (Linux) and a program without threads
-    backend              "numpy", "cupy" or "auto"
+    backend              "numpy", "cupy" or "auto"; "cupy:tf32" and "cupy:nograph" are variants (`get_ops`)
     dtype                "float32" or "float64"
     random_state         int: everything random (weights, order of the examples, noise) follows from it
     verbose              a progress bar while training
