@@ -16,15 +16,16 @@ from nanoae.data.table import Table, TableEncoder, read_table
 
 REASONS = 3  # columns named in a row's `reason`
 HELD = 0.2  # the share of the training rows that thresholds and p-values come from, where there are 50 or more
-EXAMPLE = """\
-example: nanoae detect --train normal.csv --score new.csv --out scores.csv --explain --ignore id
+DESCRIPTION = """\
+Learns what is normal from one table, and says of each row of another how abnormal it is.
 
-scores.csv has a row for each row of new.csv: its line in that file, the ignored columns, the anomaly score, the p-value
-(the share of normal rows expected to score as high), and 1 in `abnormal` where the score is above the threshold. With
---explain a `reason`, and each column's share of the score, negative where the value is lower than expected.
+The file written has a row for each row judged: its line in that file, the ignored columns, the anomaly score, the
+p-value (the share of normal rows expected to score as high), and 1 in `abnormal` where it scores above the threshold.
+With --explain it also has a `reason`, and each column's share of the score, negative where the value is lower than
+expected.
 
 Columns are numbers, or categories where they are text; empty cells, NA, null and ? are missing values, which count for
-nothing. The files have the same columns, in any order.
+nothing. Both files have the same columns, in any order.
 """
 
 
@@ -32,15 +33,15 @@ def add_to(commands) -> None:
     parser = commands.add_parser(
         "detect",
         help="learn normal rows of a .csv file, score the rows of another",
-        description="Learns what is normal from one table, and scores the rows of another: score, p-value, label.",
-        epilog=EXAMPLE,
+        description=DESCRIPTION,
+        epilog="example: nanoae detect --train normal.csv --score new.csv --out scores.csv --explain --ignore id",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     files = parser.add_argument_group("files")
     files.add_argument("--train", required=True, metavar="CSV", type=Path, help="rows that are normal, nearly all")
     files.add_argument("--score", required=True, metavar="CSV", type=Path, help="rows to judge")
     files.add_argument("--out", required=True, metavar="CSV", type=Path, help="the file to write")
-    files.add_argument("--ignore", default="", metavar="A,B", help="columns to copy, not to learn from: numbers, names")
+    files.add_argument("--ignore", default="", metavar="A,B", help="columns to copy, but not to learn from, as an id")
     files.add_argument("--explain", action="store_true", help="add the reason, and each column's share of the score")
     rules = parser.add_argument_group("threshold").add_mutually_exclusive_group()
     rules.add_argument(
