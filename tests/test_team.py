@@ -34,6 +34,10 @@ OPTIMIZERS = {
 }
 
 
+def small(**settings):
+    return nanoae.Autoencoder(3, (8,), epochs=3, batch_size=64, backend="numpy", random_state=0, **settings)
+
+
 def train(layers, loss, optimizer, processes, batch_size=50, **settings):
     network = nanoae.Sequential(layers()).build(12, dtype="float64", random_state=0)
     shape = {"batch_size": batch_size, "epochs": 3, "rows": len(X), "seed": 1, **settings}
@@ -78,6 +82,66 @@ def test_goes_on_alone_after_fit():
     x = X.astype(np.float64)
     assert team.epoch(x) == pytest.approx(alone.epoch(x), rel=1e-12)
     np.testing.assert_allclose(team.network.theta, alone.network.theta, rtol=1e-9, atol=1e-12)
+
+
+def test_two_fits_of_a_trainer():
+    """The second team starts where the first one ended, moments and all."""
+    alone, _ = train(NETWORKS["deep"], nanoae.MSE(), OPTIMIZERS["adam"], 1)
+    team, _ = train(NETWORKS["deep"], nanoae.MSE(), OPTIMIZERS["adam"], 2)
+    x = X.astype(np.float64)
+    np.testing.assert_allclose(team.fit(x)["loss"], alone.fit(x)["loss"], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "model", [small, lambda **k: pickle.loads(pickle.dumps(small(**k).fit(X)))], ids=["new", "kept"]
+)
+def test_partial_fit_is_done_alone(model):
+    theta = [model(processes=processes).partial_fit(X).network_.theta for processes in (1, 2)]
+    np.testing.assert_allclose(*theta, rtol=1e-3, atol=1e-5)
+
+
+def test_a_fitted_model_is_its_own_process_s():
+    """A worker that is forked later cannot change it, nor the results that another one is computing."""
+    model = small(processes=2).fit(X)
+    before = model.network_.theta.copy()
+    child = os.fork()
+    if not child:
+        model.partial_fit(X)
+        os._exit(0)
+    os.waitpid(child, 0)
+    np.testing.assert_array_equal(model.network_.theta, before)
+
+
+def test_a_callback_changes_the_rate_for_all():
+    kept = []
+
+    def freeze(trainer, row):
+        trainer.optimizer.lr = 0.0
+        kept.append(trainer.network.theta.copy())
+
+    train(NETWORKS["deep"], nanoae.MSE(), lambda: nanoae.SGD(0.1), 2, callbacks=(freeze,))
+    assert len(kept) == 3
+    np.testing.assert_array_equal(kept[0], kept[2])
+
+
+def test_interrupted_within_a_step():
+    """Ctrl-C while the loss is computed: it has its own weight again, and what was learned is kept."""
+    network = nanoae.Sequential(NETWORKS["deep"]()).build(12, random_state=0)
+    shape = {"batch_size": 50, "epochs": 3, "rows": len(X), "patience": 5}
+    trainer = TeamTrainer(network, nanoae.MSE(), nanoae.Adam(), processes=2, **shape)
+    value, leader, calls = trainer.loss.value, os.getpid(), []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if os.getpid() == leader and len(calls) == 8:  # in the second epoch, after one validation
+            raise KeyboardInterrupt
+        return value(*arguments)
+
+    trainer.loss.value = interrupted
+    with pytest.warns(UserWarning, match="epoch 2 of 3"):
+        history = trainer.fit(X, validation=(X, None))
+    assert trainer.interrupted and trainer.loss.weight == 1.0
+    assert trainer.evaluate(X) == pytest.approx(history["val_loss"][0])  # the best weights
 
 
 def test_frozen_stays_to_the_byte():
@@ -135,7 +199,10 @@ def test_divergence_is_told_once(capfd):
         ({"tied_weights": True}, "Linear"),
         ({"code_activation": "sigmoid", "penalty": nanoae.KLSparsity()}, "row by row"),
         ({"optimizer": nanoae.Adam(clip_norm=1.0)}, "clip_norm"),
+        ({"bottleneck": nanoae.Adversarial()}, "row by row"),
+        ({"missing": "mask"}, "Masked"),
         ({"processes": 0}, "whole number"),
+        ({"processes": "2"}, "whole number"),
     ],
 )
 def test_refuses(settings, message):

@@ -86,10 +86,9 @@ class Gaussian(Noisy):
                 f"{self}: expected [mu, logvar] of shape (N, 2 K), got (N, {got}). "
                 "For a code of K numbers end the encoder in Linear(2 K)."
             )
-        self.state["t"] = self.ops.zeros(
-            1, self.dtype
-        )  # steps done. They and beta_t are kept, advanced and used on the
-        self.t = self.state["t"].reshape(())  # device, so that a captured step can be replayed
+        # The steps done, t, and beta_t are kept, advanced and used on the device: so a captured step can be replayed.
+        self.state["t"] = self.ops.zeros(1, self.dtype)
+        self.t = self.state["t"].reshape(())
         self.beta_t = self.ops.add_inplace(self.ops.zeros((), self.dtype), self.beta)
         return (in_shape[0] // 2,)
 
@@ -145,6 +144,8 @@ class Adversarial(Noisy):
                are no part of theta, but of this layer's state. With frozen noise it does not learn: P is then a
                function of x alone, as a gradient check needs it.
     """
+
+    by_row = False  # the discriminator learns from all of them
 
     def __init__(
         self,

@@ -76,7 +76,7 @@ class NetworkEstimator(Estimator):
 
     def _check_parameters(self) -> None:
         name = type(self).__name__
-        whole = {**self._widths(), "batch_size": self.batch_size, "epochs": self.epochs}
+        whole = {**self._widths(), "batch_size": self.batch_size, "epochs": self.epochs, "processes": self.processes}
         if self.patience is not None:
             whole["patience"] = self.patience
         for key, value in whole.items():

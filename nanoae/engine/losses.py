@@ -28,6 +28,7 @@ class Loss(Part):
 
     ops: Ops
     free: Any = (0.0, 0.0)  # an output and a target that cost nothing; None: there are none
+    by_row = True  # a batch's loss is the mean, or the sum, of its rows'
 
     def __init__(self, reduction: str = "mean", weight: float = 1.0):
         if reduction not in REDUCTIONS:
@@ -176,6 +177,7 @@ class SoftmaxCrossEntropy(Loss):
     def __init__(self, reduction: str = "mean", weight: float = 1.0, ignore: int | None = None):
         super().__init__(reduction, weight)
         self.ignore = ignore
+        self.by_row = ignore is None or reduction != "mean"
 
     free = None
 
@@ -284,6 +286,7 @@ class Masked(Loss):
         if inner.free is None:
             raise ValueError(f"Masked: expected mse, bce, l1, huber or a Mixed loss, got {loss!r}.")
         super().__init__(inner.reduction, inner.weight)
+        self.by_row = inner.reduction != "mean"
 
     def build(self, ops, dtype):
         self.inner = get(self.loss).build(ops, dtype)

@@ -42,28 +42,31 @@ class TeamError(RuntimeError):
 
 
 class Team:
-    """`size` processes. `rank` tells a member who it is; 0 is the process that was there before.
+    """`members` processes from `fork` to `dismiss`; `size` is how many now are there. `rank` tells a member who it is;
+    0 is the process that was there before, alone before `fork` and after `dismiss`.
 
     share    this member's part of the rows of the batch at hand
     region   its place for them in memory that all share
     """
 
-    def __init__(self, size: int):
-        if size < 1 or size != int(size):
-            raise ValueError(f"processes: expected a whole number >= 1, got {size}.")
+    def __init__(self, members: int):
+        if members < 1 or members != int(members):
+            raise ValueError(f"processes: expected a whole number >= 1, got {members}.")
         if not hasattr(os, "fork"):
-            raise ValueError(f"processes: expected 1 on a system without fork, got {size}.")
-        self.size, self.rank, self.count = size, 0, 0
+            raise ValueError(f"processes: expected 1 on a system without fork, got {members}.")
+        self.members, self.size, self.rank, self.count = members, 1, 0, 0
         self.share, self.region = 1.0, slice(0)
         self.children: list[int] = []
         self.shared = SharedMemory().zeros
         # How often each member has arrived, and a number from each; a memoryview is read faster than an array.
-        self.clocks: list[Any] = [self.shared((1,), np.int64).data for _ in range(size)]
-        self.board: Any = self.shared((size,), np.float64).data
+        self.clocks: list[Any] = [self.shared((1,), np.int64).data for _ in range(members)]
+        self.board: Any = self.shared((members,), np.float64).data
 
     def fork(self, program: Callable[[], Any]) -> None:
         """Start the other members. Each runs `program` and ends."""
-        leader = os.getpid()
+        leader, self.size = os.getpid(), self.members
+        for clock in self.clocks:
+            clock[0] = self.count  # those of an earlier team may have been ahead
         for rank in range(1, self.size):
             child = os.fork()
             if child:
@@ -83,12 +86,12 @@ class Team:
                 os._exit(code)  # nothing of the leader's is closed or flushed a second time
 
     def dismiss(self) -> None:
-        """End the other members, wherever they are; this one is a team by itself."""
+        """End the other members, wherever they are; this one is a team by itself again."""
         for child in self.children:
             with contextlib.suppress(ProcessLookupError, ChildProcessError):
                 os.kill(child, signal.SIGKILL)
                 os.waitpid(child, 0)
-        self.children, self.size = [], 1
+        self.children, self.size, self.share = [], 1, 1.0
 
     def part(self, n: int) -> slice:
         """This member's share of n rows."""
@@ -117,7 +120,8 @@ class Team:
         if self.rank:
             gone = os.getppid() != self.leader
         else:
-            gone = any(os.waitpid(child, os.WNOHANG)[0] for child in self.children)
+            here = [child for child in self.children if not os.waitpid(child, os.WNOHANG)[0]]
+            gone, self.children = len(here) < len(self.children), here  # its number may be another process's by now
         if gone:
             raise TeamError("processes: a process of the team has ended. Its message is above; try processes=1.")
 
@@ -132,8 +136,11 @@ class TeamTrainer(Trainer):
     """A Trainer whose `fit` is done by `processes` processes: same arguments and, but for rounding, same results; only
     noise is drawn by each member for itself.
 
-    For networks on NumPy that work row by row and learn in Linear layers alone; ValueError for others. It forks, so the
-    program should have no threads of its own at that moment. `network.grad` is not filled in.
+    For networks on NumPy that work row by row and learn in Linear layers alone, and losses that are a mean or sum over
+    rows; ValueError for others. It forks, so the program should have no threads of its own at that moment. While the
+    team is there, theta and the optimiser's moments are in shared memory and `network.grad` is not filled in; callbacks
+    run in this process alone, and of what they change the others learn the optimiser's `lr`. Before and after `fit`
+    this is a plain Trainer.
     """
 
     def __init__(self, network, loss, optimizer, *, processes: int, **settings):
@@ -142,12 +149,11 @@ class TeamTrainer(Trainer):
             raise ValueError(f'processes: expected 1 with backend "{self.ops.name}", got {processes}.')
         if self.optimizer.clip_norm is not None:
             raise ValueError("processes: expected 1 with clip_norm, which needs the whole gradient at one place.")
+        if not self.loss.by_row:
+            raise ValueError(f"processes: expected 1 with {self.loss}, a mean over what is known in the whole batch.")
         self.team = Team(processes)
         self.rows = -(-self.batch_size // processes) * processes  # as many for each member
-        self.fast, self.divided = fusion.divide(network, self.rows, self.team)
-        size, dtype = network.theta.shape, network.dtype
-        network.place(self.team.shared(size, dtype), self.team.shared(size, dtype))
-        self.optimizer.moments = [self.team.shared(size, dtype) for _ in self.optimizer.moments]
+        self.together, self.divided = fusion.divide(network, self.rows, self.team)
         self.trainable = self.optimizer.ranges
 
     # ---------------------------------------------------------------- one step
@@ -156,13 +162,17 @@ class TeamTrainer(Trainer):
         return super().learn(self.team.take(rows), x, t, scale)
 
     def step(self, x, t):
+        if self.team.size == 1:
+            return super().step(x, t)
         team, loss = self.team, 0.0
         if len(x):
-            weight = self.loss.weight
-            self.loss.weight = weight if self.loss.reduction == "sum" else weight * team.share
-            loss = self.loss.forward(self.fast.forward(x, train=True), t) + team.share * self.network.penalty()
-            self.loss.weight = weight
-            self.fast.backward(self.loss.backward())
+            y, weight = self.together.forward(x, train=True), self.loss.weight
+            try:
+                self.loss.weight = weight if self.loss.reduction == "sum" else weight * team.share
+                loss = self.loss.forward(y, t) + team.share * self.network.penalty()
+            finally:  # Ctrl-C may come anywhere
+                self.loss.weight = weight
+            self.together.backward(self.loss.backward())
         else:
             for layer in self.divided:
                 layer.show(None, layer.dy)
@@ -188,15 +198,23 @@ class TeamTrainer(Trainer):
             self.start(lambda: self.follow(x, t, scale))
             return super().fit(x, t, validation, scale)
         finally:
-            self.team.dismiss()
-            self.begin()
+            self.end()
             if blas:
                 blas.use_threads(threads)
 
     def epoch(self, x, t=None, scale=1.0):
-        self.team.meet()
-        self.link()
-        return super().epoch(x, t, scale)
+        if self.team.size == 1:
+            return super().epoch(x, t, scale)
+        try:
+            lr = self.optimizer.lr
+            rates = self.team.gather(0.0 if callable(lr) else lr)
+            self.optimizer.lr = lr if callable(lr) else rates[0]  # the leader's, which a callback may have changed
+            self.link()
+            self.team.meet()
+            return super().epoch(x, t, scale)
+        except BaseException:  # nobody goes on writing to theta, and what is to be told finds this process alone
+            self.team.dismiss()
+            raise
 
     def follow(self, x, t, scale) -> None:
         """What the other members do: every epoch that the leader begins, until it dismisses them."""
@@ -210,8 +228,27 @@ class TeamTrainer(Trainer):
             self.begin()
             program()
 
+        self.place(self.team.shared)
         self.team.fork(other)
         self.begin()
+
+    def end(self) -> None:
+        """Dismiss the team. What was shared moves to memory of this process alone: it may fork for other reasons."""
+        self.team.dismiss()
+        self.place(self.ops.empty)
+        for layer in self.divided:
+            layer.linear.buffers.clear()
+        self.loss.dy, self.x_batch = (
+            None,
+            self.ops.empty((self.batch_size, *self.network.input_shape), self.network.dtype),
+        )
+
+    def place(self, memory: Callable[..., Array]) -> None:
+        """Move theta, its gradient and the moments to new memory(shape, dtype)."""
+        network, moments = self.network, self.optimizer.moments
+        theta, grad, *places = (memory(network.theta.shape, network.dtype) for _ in range(2 + len(moments)))
+        network.place(theta, grad)
+        self.optimizer.moments = [self.ops.copy(*pair) for pair in zip(moments, places, strict=True)]
 
     def begin(self) -> None:
         """Take on what is this member's: rows, a part of theta, and noise of its own."""
@@ -231,7 +268,7 @@ class TeamTrainer(Trainer):
     def link(self) -> None:
         """Let layers, the batch and the loss write straight into the memory that all share."""
         region = self.team.region
-        fusion.link(self.fast, self.team)
+        fusion.link(self.together, self.team)
         self.loss.dy = self.divided[-1].dy[region]
         if self.network.layers[0] is self.divided[0].linear:
             self.x_batch = self.divided[0].x[region]
