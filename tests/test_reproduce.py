@@ -1,6 +1,7 @@
 """Do the scripts that measure the published numbers again run, and say honestly what came out?"""
 
 import argparse
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -49,3 +50,13 @@ def test_a_row_has_a_cell_for_each_column():
 def test_options_are_the_same_for_every_claim():
     args = options("What is claimed.\n\nMore.").parse_args(["--quick", "--data-dir", "x", "--seeds", "2"])
     assert vars(args) == {"quick": True, "data_dir": "x", "seeds": 2, "save": False}
+
+
+@pytest.mark.parametrize(
+    "name", ["denoising", "sparse", "contractive", "stacked_classifier", "few_labels", "deep_sigmoid"]
+)
+def test_a_script_runs_quickly_on_what_is_in_the_package(name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [name, "--quick", "--seeds", "1"])
+    assert importlib.import_module(f"benchmarks.reproduce.{name}").main() == 0
+    printed = capsys.readouterr().out
+    assert "| holds |" in printed and "A smoke test" in printed
