@@ -126,12 +126,6 @@ def test_only_an_encoder_of_ones_own_is_mirrored(ops):
     assert [layer.n_out for layer in ae.network_.layers if isinstance(layer, Linear)] == [12, 4, 12, 9]
 
 
-def test_ties_across_the_two_lists_are_refused():
-    source = Linear(4)
-    with pytest.raises(ValueError, match="has to come before it, in the same list of layers"):
-        Autoencoder(encoder=[source], decoder=[TiedLinear(source)], epochs=1, backend="numpy").fit(X)
-
-
 def test_a_decoder_must_end_in_the_input():
     with pytest.raises(ValueError, match=r"expected a decoder that ends in shape \(9,\), the input's, got \(8,\)"):
         Autoencoder(encoder=[Linear(4)], decoder=[Linear(8)]).fit(X)

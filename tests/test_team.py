@@ -49,6 +49,12 @@ def train(layers, loss, optimizer, processes, batch_size=50, **settings):
     return trainer, history
 
 
+@pytest.fixture(autouse=True)
+def enough_cpus(monkeypatch):
+    """What is asked here is what they compute, on however many CPUs."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+
+
 @pytest.mark.parametrize("processes", [2, 3])
 @pytest.mark.parametrize("layers", NETWORKS.values(), ids=NETWORKS)
 def test_as_one(layers, processes):
@@ -201,7 +207,8 @@ def test_divergence_is_told_once(capfd):
         ({"optimizer": nanoae.Adam(clip_norm=1.0)}, "clip_norm"),
         ({"bottleneck": nanoae.Adversarial()}, "row by row"),
         ({"missing": "mask"}, "Masked"),
-        ({"processes": 0}, "whole number"),
+        ({"processes": 0}, "expected 1 to 3"),
+        ({"processes": 9999}, "the CPUs of this machine"),
         ({"processes": "2"}, "whole number"),
     ],
 )

@@ -50,8 +50,9 @@ class Team:
     """
 
     def __init__(self, members: int):
-        if members < 1 or members != int(members):
-            raise ValueError(f"processes: expected a whole number >= 1, got {members}.")
+        cpus = os.cpu_count() or 1
+        if not 1 <= members <= cpus or members != int(members):
+            raise ValueError(f"processes: expected 1 to {cpus}, the CPUs of this machine, got {members}.")
         if not hasattr(os, "fork"):
             raise ValueError(f"processes: expected 1 on a system without fork, got {members}.")
         self.members, self.size, self.rank, self.count = members, 1, 0, 0
