@@ -207,7 +207,7 @@ def test_divergence_is_told_once(capfd):
         ({"optimizer": nanoae.Adam(clip_norm=1.0)}, "clip_norm"),
         ({"bottleneck": nanoae.Adversarial()}, "row by row"),
         ({"missing": "mask"}, "Masked"),
-        ({"processes": 0}, "expected 1 to 3"),
+        ({"processes": 0}, "whole number"),
         ({"processes": 9999}, "the CPUs of this machine"),
         ({"processes": "2"}, "whole number"),
     ],
