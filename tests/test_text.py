@@ -178,7 +178,8 @@ def test_rare_words_and_new_ones_are_no_words():
 def test_a_long_line_is_cut_with_a_warning():
     with pytest.warns(UserWarning, match="a line is longer than 3 words, and cut there"):
         cut = small(epochs=1, max_length=3).fit(["one two three four", "one two"])
-    assert cut.n_features_in_ == 5
+        first = cut.vocabulary_.encode(["one two three four"], None, 5)
+    assert cut.n_features_in_ == 5 and cut.vocabulary_.decode(first) == ["one two three"] and END not in first
     with pytest.warns(UserWarning, match="2 lines are longer"):
         cut.transform(["one " * 5000] * 2)
     with warnings.catch_warnings():
@@ -234,16 +235,28 @@ REFUSED = {
     "expected keywords, as fit had: bread, coffee, tea; got none": lambda m, p: m.transform(LINES),
     "expected no keywords, as fit had none; got x": lambda m, p: p.transform(JAPANESE[:1], ["x"]),
     "expected no keywords, as fit had none; got tea": lambda m, p: p.generate(1, "tea"),
+    "expected keywords, a list of one text or more, got 5": lambda m, p: m.generate(1, 5),
+    "expected keywords, a list of one text or more, got 'tea'": lambda m, p: m.inverse_transform(
+        np.ones((1, 4)), "tea"
+    ),
     "expected one keyword, or 3, got 2": lambda m, p: m.generate(3, ["tea", "tea"]),
     "expected count, a whole number >= 1, got 0": lambda m, p: m.generate(0),
     r"expected codes of shape \(N, 4\), got \(2, 3\)": lambda m, p: p.inverse_transform(np.ones((2, 3))),
     "expected as many keywords as codes, got 1 and 2": lambda m, p: m.inverse_transform(np.ones((2, 4)), ["tea"]),
     "expected tokens out of auto, words, characters, got 'letters'": lambda m, p: small(tokens="letters").fit(LINES),
     r"expected word_dropout in \[0, 1\), got 1": lambda m, p: small(word_dropout=1).fit(LINES),
-    "Gaussian: expected beta >= 0, got -1": lambda m, p: small(beta=-1).fit(LINES),
+    "TextVAE: expected beta >= 0, got -1": lambda m, p: small(beta=-1).fit(LINES),
     "expected state_size to be a whole number >= 1, got 0": lambda m, p: small(state_size=0).fit(LINES),
     "not fitted yet": lambda m, p: small().generate(),
 }
+
+
+def test_a_keyword_is_read_as_fit_read_it():
+    """Decomposed letters, as some file systems and keyboards write them, and spaces around it."""
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    cafe = small(epochs=1).fit(["one", "two"], [decomposed, "tea"])
+    said = [cafe.generate(2, keyword, random_state=0) for keyword in (composed, decomposed, " café ")]
+    assert said[0] == said[1] == said[2] and cafe.keywords_ == (composed, "tea")
 
 
 @pytest.mark.parametrize("message", REFUSED)

@@ -287,7 +287,11 @@ def test_images_and_layers_of_your_own(digits, labels):
         assert model.score_samples(x, **condition, importance_samples=3).shape == (64,)
         assert model.sample(5, **drawn).shape == (5, 1, 8, 8)
         assert model.interpolate(x[0], x[1], 4, **drawn).shape == (4, 1, 8, 8)
-        assert model.interpolate(x[:3], x[3:6], 4, **drawn).shape == (3, 4, 1, 8, 8)
+        ways = model.interpolate(x[:3], x[3:6], 4, **drawn)
+        assert ways.shape == (3, 4, 1, 8, 8)
+        if drawn:  # a label for each row is that of its whole way
+            same = [drawn["condition"]] * 3
+            np.testing.assert_array_equal(model.interpolate(x[:3], x[3:6], 4, condition=same), ways)
         assert model.traverse(1, x[0], steps=4, **drawn).shape == (4, 1, 8, 8)
         assert model.manifold(3, **drawn).shape == (9, 1, 8, 8)
 
@@ -311,13 +315,17 @@ X = rng.random((30, 6)).astype(np.float32)
     [
         (lambda: make(likelihood="poisson").fit(X), 'expected likelihood "bernoulli" or "gaussian", got \'poisson\''),
         (lambda: make(likelihood="gaussian", variance=0).fit(X), "expected variance > 0, got 0"),
-        (lambda: make(warm_up=-1).fit(X), "expected warm_up >= 0 epochs, got -1"),
+        (lambda: make(warm_up=-1).fit(X), "expected warm_up >= 0, got -1"),
         (lambda: make(beta=-1).fit(X), "expected beta >= 0, got -1"),
+        (lambda: make(beta="high").fit(X), "expected beta >= 0, got 'high'"),
+        (lambda: make().fit(X, None, X, condition=np.arange(30) % 3), r"validation_data=\(rows, their labels\)"),
+        (lambda: make().fit(X).interpolate(X[:2], X[:3]), "as many rows in a as in b, got 2 and 3"),
         (lambda: make().fit(X * 3), r"expected values in \[0, 1\]"),
         (lambda: make().fit(X, condition=[1, 2]), r"a label or 30, one for each row, got \(2,\)"),
         (lambda: make().fit(X).transform(X, 3), "expected no condition, got one: fit met none"),
         (lambda: make().fit(X, condition=X[:, 0] > 0.5).sample(2), "condition=, a label .* out of False, True; got"),
         (lambda: make().fit(X, condition=np.arange(30) % 3).sample(2, condition=7), "labels out of 0, 1, 2, got 7"),
+        (lambda: make().fit(X, condition=["a", "1"] * 15).sample(2, condition=1), "labels out of '1', 'a', got 1"),
         (lambda: make().fit(X).score_samples(X, importance_samples=0), "importance_samples to be None or a whole"),
         (lambda: make().fit(X).sample(0), "expected n >= 1 and temperature >= 0"),
         (lambda: make().fit(X).traverse(3), r"expected a dimension in 0 \.\. 2, got 3"),

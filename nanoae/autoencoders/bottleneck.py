@@ -177,6 +177,9 @@ class Adversarial(Noisy):
         self.state["discriminator"] = d.theta
         self.loss = BCE().build(self.ops, self.dtype)
         self.optimizer = Adam(self.learning_rate, beta1=0.5).build(self.ops, d.theta)
+        self.optimizer.driven = True  # t and the rate are on the device: a captured step can be replayed
+        self.optimizer.t = self.ops.zeros((), "int64")
+        self.optimizer.rate = self.ops.add_inplace(self.ops.zeros((), "float64"), self.learning_rate)
         return in_shape
 
     def draw(self, noise):
@@ -203,6 +206,7 @@ class Adversarial(Noisy):
         if not self.frozen:
             self.loss.forward(self.discriminator.forward(both, train=True), is_prior)
             self.discriminator.backward(self.loss.backward())
+            self.ops.add_inplace(self.optimizer.t, 1)
             self.optimizer.step(self.discriminator.theta, self.discriminator.grad)
         return self.ops.add_inplace(dh, dy)
 

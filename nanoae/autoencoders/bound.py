@@ -39,8 +39,10 @@ class Variational(NetworkEstimator):
 
     def _check_parameters(self):
         super()._check_parameters()
-        if not self.warm_up >= 0:
-            raise ValueError(f"{type(self).__name__}: expected warm_up >= 0 epochs, got {self.warm_up!r}.")
+        for name in ("beta", "warm_up", "free_bits"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float, np.number)) or not value >= 0:
+                raise ValueError(f"{type(self).__name__}: expected {name} >= 0, got {value!r}.")
 
     def _make_trainer(self, rows, epochs):
         trainer = super()._make_trainer(rows, epochs)

@@ -41,14 +41,18 @@ class Generative:
 
     def interpolate(self, a, b, steps=10, **condition) -> np.ndarray:
         """The way from a to b, both (D,), straight through the code: (steps, D), its ends their reconstructions.
-        From rows a, b (N, D): (N, steps, D)."""
+        From rows a, b (N, D): (N, steps, D), a condition= for each row being that of its whole way."""
         a, b = np.asarray(a), np.asarray(b)
         single = a.shape == self._example_shape()
         za, zb = (self.transform(x[None] if single else x, **condition) for x in (a, b))
+        if len(za) != len(zb):
+            raise ValueError(f"{type(self).__name__}: expected as many rows in a as in b, got {len(za)} and {len(zb)}.")
         t = np.linspace(0, 1, steps, dtype=za.dtype).reshape(-1, *[1] * (za.ndim - 1))
-        ways = [(1 - t) * start + t * end for start, end in zip(za, zb, strict=True)]
-        rows = [self.inverse_transform(way, **condition) for way in ways]
-        return rows[0] if single else np.array(rows)
+        codes = (1 - t) * za[:, None] + t * zb[:, None]  # (N, steps, K)
+        labels = {name: np.repeat(label, steps) if np.ndim(label) else label for name, label in condition.items()}
+        rows = self.inverse_transform(codes.reshape(-1, *za.shape[1:]), **labels)
+        rows = rows.reshape(len(za), steps, *rows.shape[1:])
+        return rows[0] if single else rows
 
     def traverse(self, dimension, x=None, span=3.0, steps=11, **condition) -> np.ndarray:
         """What one number of the code does: examples (steps, D) as it goes from -span to span of the prior's standard

@@ -137,8 +137,7 @@ class TextVAE(Variational):
         super()._check_parameters()
         if self.tokens not in ("auto", *UNITS):
             raise ValueError(f"TextVAE: expected tokens out of auto, {', '.join(UNITS)}, got {self.tokens!r}.")
-        _ = self.bottleneck  # says what is wrong with beta or free_bits
-        if not 0 <= self.word_dropout < 1:
+        if not isinstance(self.word_dropout, (int, float, np.number)) or not 0 <= self.word_dropout < 1:
             raise ValueError(f"TextVAE: expected word_dropout in [0, 1), got {self.word_dropout!r}.")
 
     # ---------------------------------------------------------------- training
@@ -183,8 +182,9 @@ class TextVAE(Variational):
         lines, keywords = checked(lines, keywords)
         return self.vocabulary_.encode(lines, self._known(keywords), self.n_features_in_)
 
-    def _known(self, keywords: list[str] | None) -> list[str] | None:
-        """`keywords`; ValueError where the model has other ones, or none, or wants some."""
+    def _known(self, keywords: Sequence[str] | None) -> list[str] | None:
+        """`keywords`, as fit writes them; ValueError where the model has other ones, or none, or wants some."""
+        keywords = None if keywords is None else cleaned("keywords", keywords)
         if (keywords is None) == bool(self.keywords_):
             wanted = (
                 f"keywords, as fit had: {some(self.keywords_)}" if self.keywords_ else "no keywords, as fit had none"
@@ -237,7 +237,7 @@ class TextVAE(Variational):
         if keyword is None:
             starts = [str(start) for start in rng.choice(self.vocabulary_.starts, count)]
         else:
-            starts = self._known([keyword] * count if isinstance(keyword, str) else list(keyword)) or []
+            starts = self._known([keyword] * count if isinstance(keyword, str) else keyword) or []
         if len(starts) != count:
             raise ValueError(f"TextVAE: expected one keyword, or {count}, got {len(starts)}.")
         codes = rng.standard_normal((count, self.code_size_)).astype(self.dtype)

@@ -138,7 +138,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         X = self._check_X(X, reset=True, check=self._check_range)
         validation, watched = validation_data, None
         if validation_data is not None:
-            validation, watched = (validation_data, None) if labels is None else validation_data
+            validation, watched = (validation_data, None) if labels is None else _pair_of(validation_data)
             validation = self._check_X(validation, check=self._check_range)
             validation = self._joined(validation, watched), validation
         inputs = self._joined(X, labels)
@@ -171,7 +171,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         name, known = type(self).__name__, self.classes_
         if known is None:
             raise ValueError(f"{name}: expected no condition, got one: fit met none. Call fit(X, condition=labels).")
-        told = ", ".join(map(str, known[:20])) + (", ..." if len(known) > 20 else "")
+        told = ", ".join(map(repr, known[:20].tolist())) + (", ..." if len(known) > 20 else "")
         if condition is None:
             raise ValueError(f"{name}: expected condition=, a label or one for each row, out of {told}; got none.")
         labels = np.asarray(condition)
@@ -180,7 +180,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         labels = np.broadcast_to(labels, (n,))
         unknown = labels[~np.isin(labels, known)]
         if len(unknown):
-            raise ValueError(f"{name}: expected labels out of {told}, got {unknown[0]!s}.")
+            raise ValueError(f"{name}: expected labels out of {told}, got {unknown.tolist()[0]!r}.")
         return np.eye(len(known), dtype=self.dtype)[np.searchsorted(known, labels)]
 
     def _joined(self, X: np.ndarray, condition) -> np.ndarray:
@@ -258,3 +258,13 @@ class VariationalAutoencoder(Variational, Autoencoder):
     def from_file(self, header, arrays):
         self.classes_ = None if header["classes"] is None else np.array(header["classes"])
         super().from_file(header, arrays)
+
+
+def _pair_of(validation_data) -> tuple:
+    """(rows, their labels); ValueError for anything else."""
+    if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
+        raise ValueError(
+            "VariationalAutoencoder: expected validation_data=(rows, their labels), as fit has condition=, got "
+            f"a {type(validation_data).__name__}."
+        )
+    return tuple(validation_data)

@@ -58,9 +58,11 @@ class Vocabulary:
         long = 0
         for row, line, start in zip(rows, lines, keywords or [""] * len(lines), strict=True):
             words = [self.numbers.get(word, NO_WORD) for word in self.cut(line)]
-            numbers = [self.start_numbers[start], *words, END]
-            long += len(numbers) > steps
-            row[: len(numbers)] = numbers[:steps]
+            if len(words) > steps - 2:
+                long, words = long + 1, words[: steps - 2]
+            else:
+                words.append(END)  # of a line that was cut nobody knows where it ends
+            row[: len(words) + 1] = [self.start_numbers[start], *words]
         if long:
             told = "a line is" if long == 1 else f"{long} lines are"
             warnings.warn(f"{told} longer than {steps - 2} {self.unit}, and cut there", stacklevel=1)
