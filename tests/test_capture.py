@@ -239,6 +239,27 @@ def test_what_cannot_be_captured_runs_plainly_and_says_so(cupy_ops, dtype, monke
     np.testing.assert_allclose(curves, train(Ops(), "peeping", dtype)[0], rtol=1e-4)
 
 
+class Drifting(Tanh):
+    """A layer with an optimiser within, whose steps the host counts."""
+
+    def resolve(self, in_shape):
+        self.place, self.pull = self.ops.zeros(3, self.dtype), self.ops.zeros(3, self.dtype)
+        self.optimizer = Adam().build(self.ops, self.place)
+        return in_shape
+
+    def df(self, dy, y, out):
+        self.optimizer.step(self.place, self.pull)
+        return super().df(dy, y, out)
+
+
+def test_an_optimiser_that_counts_on_the_host_is_not_captured(on_standin, monkeypatch):
+    """Its step number would stay what it was in the capture, and nobody would notice."""
+    monkeypatch.setitem(MODELS, "drifting", (lambda: [Linear(3), Drifting(), Linear(D)], "mse", Adam(1e-2)))
+    with pytest.warns(UserWarning, match="counts its steps on the host"):
+        trainer = train(on_standin(), "drifting", np.dtype("float32"))[2]
+    assert not any(trainer.steps.graphs.values()) and trainer.network.layers[1].optimizer.t == trainer.optimizer.t
+
+
 def test_without_a_cublas_of_its_own_it_runs_plainly(on_standin, monkeypatch, dtype):
     expected, theta, _ = train(on_standin(), "dense", dtype)
     monkeypatch.setattr(cupy_standin.CUPY_OPS._mine, "blas", None)

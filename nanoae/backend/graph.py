@@ -166,8 +166,10 @@ class GraphSteps(Steps):
             with self.ops.xp.cuda.using_allocator(self.memory.malloc):
                 self.stream.begin_capture()
                 try:
+                    self.ops.capturing = True
                     self.body(size, data)
                 finally:
+                    self.ops.capturing = False
                     graph = self.stream.end_capture()
         except Exception as error:
             self.graph = False

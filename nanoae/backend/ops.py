@@ -31,6 +31,7 @@ class Ops(LayerOps):
 
     name = "numpy"
     xp: Any = np
+    capturing = False  # a step is being recorded, to be repeated with the very same numbers of the host
 
     def __init__(self) -> None:
         self._scratch: dict[tuple, Array] = {}

@@ -54,6 +54,8 @@ class Optimizer(Part):
         parts   (where, grad[where]) one after the other, for gradients that are computed only when their turn comes
         """
         if not self.driven:
+            if self.ops.capturing:
+                raise RuntimeError(f"{self} within a layer counts its steps on the host")
             self.t += 1
             self.rate = self.rate_at(self.t)
         if self.clip_norm is not None:
