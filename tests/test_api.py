@@ -227,18 +227,20 @@ def test_a_training_step_allocates_nothing(name):
     assert growth(*STEPS[name]) < SMALL
 
 
+@pytest.mark.parametrize("targets", [False, True])
 @pytest.mark.parametrize("stored", [np.float32, np.uint8])
-def test_an_epoch_allocates_no_batch(stored):
+def test_an_epoch_allocates_no_batch(stored, targets):
     """The gather, too: an epoch of 16 batches of 64 x 1,024 bytes may allocate the order of its rows, and no batch."""
     net = Sequential([Linear(8), Linear(1024)]).build(1024, random_state=0)
     trainer = Trainer(net, MSE(), SGD(), batch_size=64, epochs=1, rows=1000)
     x = np.random.default_rng(0).integers(0, 256, (1000, 1024), np.uint8).astype(stored)
+    t = np.zeros((1000, 1024), np.float32) if targets else None
     tracemalloc.start()
     try:
-        trainer.epoch(x, scale=1 / 255)
+        trainer.epoch(x, t, scale=1 / 255)
         before = tracemalloc.get_traced_memory()[0]
         tracemalloc.reset_peak()
-        trainer.epoch(x, scale=1 / 255)
+        trainer.epoch(x, t, scale=1 / 255)
         assert tracemalloc.get_traced_memory()[1] - before < 64 * 1024  # a batch of bytes
     finally:
         tracemalloc.stop()

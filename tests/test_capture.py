@@ -116,6 +116,7 @@ MODELS = {
     "variational": (dense(lambda: [Linear(6), nanoae.Gaussian(0.5, warm_up=10)]), "mse", Adam(1e-2)),
     "free bits": (dense(lambda: [Linear(6), nanoae.Gaussian(0.5, free_bits=0.1)]), "mse", Adam(1e-2)),
     "adversarial": (dense(lambda: [Linear(2), nanoae.Adversarial(None, 0.5, (5,), 1e-2)]), "mse", Adam(1e-2)),
+    "mixture": (dense(lambda: [Linear(2), nanoae.Adversarial(nanoae.Mixture.ring(3), 0.5, (5,))]), "mse", Adam(1e-2)),
     "convolutional": (convolutional, "mse", Adam(1e-2)),
     "a layer of one's own": (lambda: [Linear(9), Swish(), Linear(D)], "mse", Adam(1e-2)),
     "recurrent": (sequences, "mse", Adam(1e-2)),

@@ -170,7 +170,7 @@ class Adversarial(Noisy):
             raise ValueError(
                 f"{self}: expected codes of shape (N, {wanted}), the prior's, got (N, {', '.join(map(str, in_shape))})."
             )
-        self.drawn_from = self.code_prior(in_shape[0])
+        self.draw_codes = self.code_prior(in_shape[0]).drawer(self.ops, self.dtype)
         layers: list[Layer] = [layer for width in self.hidden for layer in (Linear(width), LeakyReLU(0.2))]
         self.discriminator = d = Sequential([*layers, Linear(1)]).build(in_shape, self.ops, self.dtype, random_state=0)
         d.layers[0].need_dx = True
@@ -183,7 +183,7 @@ class Adversarial(Noisy):
         return in_shape
 
     def draw(self, noise):
-        return self.drawn_from.draw(self.ops, self.generator, out=noise)
+        return self.draw_codes(self.generator, noise)
 
     def forward(self, x, train=False):
         self.cache = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -135,18 +136,24 @@ class Mixture(Part):
         noise = rng.standard_normal((n, means.shape[1]))
         return means[c] + temperature * np.einsum("nij,nj->ni", L[c], noise)
 
-    def draw(self, ops: Ops, generator: Any, out: Array) -> Array:
-        """out (N, K) ~ p(z), drawn on the device: to each row the component that a uniform number falls on."""
+    def drawer(self, ops: Ops, dtype: Any) -> Callable[[Any, Array], Array]:
+        """draw(generator, out): out (N, K) ~ p(z), all on the device: to each row the component that a uniform number
+        falls on."""
         weights, means, covariances = self.arrays()
-        ops.normal(generator, out)
         if len(weights) == 1 and not means.any() and (covariances == np.eye(len(means[0]))).all():
-            return out
-        u, ends = ops.uniform(generator, ops.empty((len(out), 1), out.dtype)), np.cumsum(weights)
-        z = ops.zeros(out.shape, out.dtype)
-        for c, L in enumerate(np.linalg.cholesky(covariances)):
-            chosen = (u >= (ends[c - 1] if c else 0.0)) & ((u < ends[c]) | (c == len(ends) - 1))
-            z += chosen * (ops.matmul(out, ops.to_device(L.T, out.dtype)) + ops.to_device(means[c], out.dtype))
-        return ops.copy(z, out=out)
+            return ops.normal
+        ends = [*np.cumsum(weights)[:-1].tolist(), 1.0]  # u < 1, whatever rounding made of the sum
+        roots = [ops.to_device(L.T, dtype) for L in np.linalg.cholesky(covariances)]
+        parts = list(zip([0.0, *ends], ends, roots, ops.to_device(means, dtype), strict=False))
+
+        def draw(generator, out):
+            ops.normal(generator, out)
+            u, z = ops.uniform(generator, ops.empty((len(out), 1), dtype)), ops.zeros(out.shape, dtype)
+            for start, end, root, mean in parts:
+                z += ((u >= start) & (u < end)) * (ops.matmul(out, root) + mean)
+            return ops.copy(z, out=out)
+
+        return draw
 
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of each dimension, (K,) each."""

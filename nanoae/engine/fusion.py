@@ -127,7 +127,8 @@ class Weighed(Layer):
 
     def backward(self, dy):
         ops, share = self.layer.ops, self.team.share
-        return ops.scale_inplace(self.layer.backward(ops.multiply(dy, 1 / share)), share)
+        own = ops.multiply(dy, 1 / share, out=self.layer.buffer("weighed", dy.shape))
+        return ops.scale_inplace(self.layer.backward(own), share)
 
     def __repr__(self):
         return repr(self.layer)

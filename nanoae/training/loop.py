@@ -101,6 +101,7 @@ class Trainer:
         self.interrupted = False  # whether Ctrl-C ended `fit`
         self.begun: int | None = None  # within an epoch: the optimizer's t before it
         self.x_batch = self.ops.empty((self.batch_size, *network.input_shape), network.dtype)
+        self.t_batch: Array = None
         self.steps = self.ops.steps(self.learn, self.optimizer, self.batch_size)
 
     # ---------------------------------------------------------------- one step, one epoch
@@ -123,7 +124,12 @@ class Trainer:
     def learn(self, rows: Array, x: Array, t: Array | None, scale: float) -> Array:
         """`step` on these rows of the data."""
         batch = self.ops.take_rows(x, rows, out=self.x_batch[: len(rows)], scale=scale)
-        return self.step(batch, batch if t is None else t[rows])
+        if t is None:
+            return self.step(batch, batch)
+        kept = self.t_batch
+        if kept is None or (kept.shape[1:], kept.dtype) != (t.shape[1:], t.dtype):
+            kept = self.t_batch = self.ops.empty((self.batch_size, *t.shape[1:]), t.dtype)
+        return self.step(batch, self.ops.take_rows(t, rows, out=kept[: len(rows)]))
 
     def epoch(self, x: Array, t: Array | None = None, scale: float = 1.0) -> float:
         """One pass over x (N, ...) in random order; the mean loss per row-weighted batch.
