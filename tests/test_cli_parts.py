@@ -133,7 +133,7 @@ def test_a_grid_of_parts(run):  # noqa: F811
         (("train", "--classify", "--dropout", "0.2,0.5,0.5"), "expected dropout, one share"),
         (("train", "--classify", "--data", "table.csv"), "expected labels to learn, one for each row, got table"),
         (("train", "--classify", "--regress"), "not allowed with"),
-        (("train", "--classify", "--each-epoch"), "--each-epoch: expected an autoencoder, got a StackedClassifier"),
+        (("train", "--classify", "--each-epoch"), "--each-epoch: expected an autoencoder, got StackedClassifier"),
         (("tune", "--grid", "penalty=l2:1"), "--grid: penalty: expected one of l1:WEIGHT"),
         (("tune", "--grid", "dropout=a", "--classify"), "--grid: expected shares as 0.5"),
     ],
@@ -177,7 +177,7 @@ def test_a_classifier_tells_its_test_error(run):  # noqa: F811
     assert run("encode", "m", "--data", "digits", "--out", "codes.npy")[0] == 0
     assert np.load("codes.npy").shape == (1797, 20)
     code, _, err = run("reconstruct", "m", "--data", "digits", "--out", "again.npy")
-    assert code == 2 and "expected an autoencoder, got a StackedClassifier" in err and not Path("again.npy").exists()
+    assert code == 2 and "expected an autoencoder, got StackedClassifier" in err and not Path("again.npy").exists()
     if Path("m/loss.png").exists():
         assert names("m") == FILES | FIGURES - {"reconstructions.png"} | {"weights.png"}
 

@@ -469,7 +469,7 @@ MISTAKES = {
     "expected tokens out of auto, words, characters, got 'letters'": ("train", "a.txt", "--tokens", "letters"),
     "expected epochs to be a whole number >= 1, got 0": ("train", "a.txt", "--epochs", 0),
     "got none. Run `nanoae text train` first": ("generate",),
-    "digits.npz: expected a TextVAE, got a PCA": ("generate", "digits.npz"),
+    "digits.npz: expected a TextVAE, got PCA": ("generate", "digits.npz"),
     "a.txt: expected": ("generate", "a.txt"),
     "expected count, a whole number >= 1, got 0": ("generate", "text.npz", "--count", 0),
     "expected a finite temperature >= 0, got nan": ("generate", "text.npz", "--temperature", "nan"),

@@ -79,8 +79,8 @@ class ConvAutoencoder(Autoencoder):
         if math.prod(input_shape) != math.prod(IMAGE):
             raise ValueError(
                 f"ConvAutoencoder: expected images of shape {IMAGE} for the default layers, got {input_shape}. For "
-                "other sizes give layers of your own: encoder=[Conv2d(16, 3, 2, 1), ReLU(), Flatten(), Linear(32)] and "
-                f"decoder=[...] that ends in {input_shape}."
+                "other sizes give images (N, C, H, W) and layers of your own: encoder=[Conv2d(16, 3, 2, 1), ReLU(), "
+                "Flatten(), Linear(32)] and decoder=[...] that ends in the images' shape."
             )
         return (
             code if self.encoder or input_shape == IMAGE else [Reshape(IMAGE), *code],

@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import NoReturn
 
 import nanoae
 from nanoae.backend import BackendError
@@ -37,8 +38,15 @@ exit codes: 0 done, 1 a gradient check failed or training diverged, 2 wrong inpu
 """
 
 
+class Parser(argparse.ArgumentParser):
+    """Tells a mistake in one line, not below the usage of every option."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message.rstrip('.')}. `{self.prog} --help` tells the options.\n")
+
+
 def command_line() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="nanoae",
         description="Autoencoders on a from-scratch engine. `nanoae COMMAND --help` tells each command's options.",
         epilog=EPILOG,

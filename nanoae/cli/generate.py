@@ -45,10 +45,15 @@ def add_to(commands) -> None:
 def run(args: argparse.Namespace) -> int:
     model = models.load(args)
     if not isinstance(model, Autoencoder):
-        raise ValueError(f"MODEL: expected an autoencoder, got a {type(model).__name__}, which draws nothing.")
+        raise ValueError(f"MODEL: expected an autoencoder, got {type(model).__name__}, which draws nothing.")
     if (args.mixture is None) != (args.data is None):
         raise ValueError("--mixture: expected --mixture N and --data NAME together, got one without the other.")
     condition = chosen_condition(model, args.condition)
+    if args.mixture is None and model.prior_ is None:
+        raise ValueError(
+            f"{args.model}: expected a model with a prior to draw codes from, got {type(model).__name__} without. "
+            "Fit one on the codes of its training rows: --mixture 10 --data NAME."
+        )
     args.data = args.data or ""
     with models.checked_output(args, (".npy", ".csv", ".png")) as part:
         if args.mixture:
@@ -67,14 +72,14 @@ def run(args: argparse.Namespace) -> int:
 
 def chosen_condition(model: Part, text: str | None) -> dict[str, Any]:
     """--condition as the model's methods take it: its own label, whatever its type."""
-    if text is None:
-        return {}
     labels = getattr(model, "classes_", None)
     known = {} if labels is None else {str(label): label for label in labels.tolist()}
-    if text not in known:
-        told = f"one of {', '.join(known)}" if known else "none: this model is not conditional"
-        raise ValueError(f"--condition: expected {told}, got {text!r}.")
-    return {"condition": known[text]}
+    if text in known:
+        return {"condition": known[text]}
+    if text is None and not known:
+        return {}
+    told = f"one of {', '.join(known)}" if known else "none: this model is not conditional"
+    raise ValueError(f"--condition: expected {told}, got {'none' if text is None else repr(text)}.")
 
 
 def draw(model: Autoencoder, args: argparse.Namespace, condition: dict[str, Any]) -> np.ndarray:

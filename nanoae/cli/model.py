@@ -14,6 +14,11 @@ from nanoae.cli import data as data_options
 from nanoae.cli import train
 from nanoae.cli.output import whole_file
 
+NOT_OF_ROWS = {
+    "TextVAE": "nanoae text generate writes lines with it.",
+    "AnomalyDetector": "Load it in Python: its score_samples and explain judge rows.",
+}
+
 
 def add_to(commands) -> None:
     texts = {
@@ -42,8 +47,16 @@ def load(args: argparse.Namespace) -> Any:
     return nanoae.load(path, backend=args.backend)
 
 
-def evaluate(args: argparse.Namespace) -> int:
+def load_of_rows(args: argparse.Namespace) -> Any:
+    """The estimator of MODEL, if it makes codes of rows; ValueError for one that other commands, or Python, use."""
     model = load(args)
+    if hint := NOT_OF_ROWS.get(type(model).__name__):
+        raise ValueError(f"{args.model}: expected an autoencoder of rows, got {type(model).__name__}. {hint}")
+    return model
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    model = load_of_rows(args)
     data = data_options.read(args)
     rows = np.concatenate(data_options.parts(data, args.split, model))
     code_size, baseline = len(model.get_feature_names_out()), None
@@ -59,7 +72,7 @@ def evaluate(args: argparse.Namespace) -> int:
 
 
 def encode(args: argparse.Namespace) -> int:
-    model = load(args)
+    model = load_of_rows(args)
     data = data_options.read(args, in_order=args.split == "all")
     with checked_output(args, (".npy", ".csv")) as part:
         codes = np.concatenate([model.transform(rows) for rows in data_options.parts(data, args.split, model)])
@@ -69,10 +82,10 @@ def encode(args: argparse.Namespace) -> int:
 
 
 def reconstruct(args: argparse.Namespace) -> int:
-    model = load(args)
+    model = load_of_rows(args)
     if not hasattr(model, "reconstruct"):
         raise ValueError(
-            f"{args.model}: expected an autoencoder, got a {type(model).__name__}, which gives no rows back. "
+            f"{args.model}: expected an autoencoder, got {type(model).__name__}, which gives no rows back. "
             "nanoae evaluate tests it, nanoae encode writes its codes."
         )
     data = data_options.read(args, in_order=args.split == "all")

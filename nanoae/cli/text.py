@@ -168,7 +168,7 @@ def generate(args: argparse.Namespace) -> int:
     path = args.model or newest()
     model = nanoae.load(path / "model.npz" if path.is_dir() else path, backend=args.backend)
     if not isinstance(model, TextVAE):
-        raise ValueError(f"{path}: expected a TextVAE, got a {type(model).__name__}. `nanoae text train` makes one.")
+        raise ValueError(f"{path}: expected a TextVAE, got {type(model).__name__}. `nanoae text train` makes one.")
     for line in model.generate(args.count, args.keyword, args.temperature, args.seed):
         print(line)
     return 0

@@ -131,7 +131,7 @@ def watcher(model: Any, rows: np.ndarray, frames: dict[str, np.ndarray]) -> Call
     if importlib.util.find_spec("matplotlib") is None:
         raise ImportError('--each-epoch: figures need matplotlib: pip install "nanoae[cli]"')
     if data_options.predicts(model):
-        raise ValueError(f"--each-epoch: expected an autoencoder, got a {type(model).__name__}: nothing comes back.")
+        raise ValueError(f"--each-epoch: expected an autoencoder, got {type(model).__name__}: nothing comes back.")
 
     def watch(_, row: dict[str, float]) -> None:
         if "layer" not in row:
@@ -281,7 +281,8 @@ def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, x_test: 
             )
     curves = {name: model.history_[name] for name in LOSS_NAMES if model.history_.get(name)}
     if curves:
-        report.loss_curves(folder / FIGURES[1], curves, str(getattr(model, "loss", "loss")))
+        loss = getattr(model, "loss", None)
+        report.loss_curves(folder / FIGURES[1], curves, loss if isinstance(loss, str) else "loss")
     codes = model.transform(x_test)
     labels = data.y_test if data.y_test is not None and data.y_test.ndim == 1 else None
     report.code_scatter(folder / FIGURES[2], codes, labels)

@@ -151,7 +151,12 @@ def read_csv(path: Path, random_state: int | None = 0, label: str | None = None)
             except ValueError:
                 at, cell = next((at, cell) for at, cell in enumerate(row) if not is_finite(cell))
                 where = f"row {line}, column {repr(names[at]) if names else at + 1}"
-                hint = "Fill it in, or remove the row." if is_number(cell or "0") else "Decimals take a point."
+                missing = is_number(cell or "0")
+                hint = (
+                    "Fill it in, or remove the row."
+                    if missing
+                    else "Decimals take a point; a label is named: label=, --label."
+                )
                 raise BadFile(path, f"a number in {where}", repr(cell), hint) from None
     if not values:
         raise BadFile(path, "rows of numbers", "none")
