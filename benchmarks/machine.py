@@ -13,7 +13,7 @@ from typing import Any
 FLAGS = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_bf16", "amx_tile", "asimd", "sve")
 
 
-LIBRARIES = ("numpy", "torch", "jax", "optax", "scikit-learn")
+LIBRARIES = ("numpy", "torch", "jax", "optax", "scikit-learn", "pyod")
 
 
 def machine() -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from nanoae.engine.part import Part
 
 BLOCK_ROWS = 1024  # rows whose distances to all references are held at a time
+SPARE = 4  # candidates beyond the K nearest: rounding may mistake the last ones, and one may be the row itself
 STRANDS = 16  # of a block's distances, of which only the smallest is looked at first
 
 
@@ -127,14 +128,15 @@ class NearestCodes(Score):
 
     def score(self, model, Z):
         codes, found = model.transform(Z), np.empty(len(Z))
-        r = self.references_
-        k = min(self.k, len(r) - 1)
-        half = (r * r).sum(axis=1) / 2
-        same = 1e-5 * float(np.sqrt(2 * half.mean()))  # as near as rounding brings a code to itself
+        r, k = self.references_, min(self.k, len(self.references_) - 1)
+        coarse = r.astype(np.float32)  # to find the candidates, a few more than are wanted
+        half = (coarse * coarse).sum(axis=1) / 2
+        same = 1e-5 * float(np.sqrt((r * r).sum(axis=1).mean()))  # as near as rounding brings a code to itself
         for row in range(0, len(codes), BLOCK_ROWS):
             c = codes[row : row + BLOCK_ROWS]
-            near = r[smallest(half - c @ r.T, k + 1)]  # |c - r|² / 2 - |c|² / 2, and then without its rounding:
-            distance = np.sort(np.sqrt(((near - c[:, None]) ** 2).sum(axis=2, dtype=np.float64)), axis=1)
+            near = smallest(half - c.astype(np.float32) @ coarse.T, min(k + SPARE, len(r)))  # |c - r|² / 2 - |c|² / 2
+            distance = np.sqrt(((r[near] - c[:, None]) ** 2).sum(axis=2, dtype=np.float64))
+            distance = np.sort(distance, axis=1)[:, : k + 1]
             itself = distance[:, 0] <= same
             found[row : row + len(c)] = np.where(itself, distance[:, 1:].mean(axis=1), distance[:, :k].mean(axis=1))
         return found
