@@ -308,7 +308,7 @@ def run_ablations(options, sets, results) -> tuple[str, list[str]]:
                     found.setdefault((tried, score), []).append(value)
     rows = [[tried, score, f"{np.mean(values):.2f}"] for (tried, score), values in found.items()]
     return "What each ingredient brings to anomaly detection", [
-        f"Mean AUROC over {options.seeds} random split(s) of {', '.join(sets)}: the ones that the default was chosen on.",
+        f"Mean AUROC over {options.seeds} random split(s) of {', '.join(sets)}: what the default was chosen on.",
         markdown(["autoencoder and scaling", "score", "AUROC, %"], rows),
     ]
 
