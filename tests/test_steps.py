@@ -27,6 +27,13 @@ def speaker(dropout=0.0, steps=6):
 # ---------------------------------------------------------------- forward is the mathematics
 
 
+def test_a_penalty_counts_at_each_step():
+    x = rng.standard_normal((3, 4, 5))
+    net, alone = build([EachStep(nanoae.L1Sparsity(0.1))], (4, 5)), build([nanoae.L1Sparsity(0.1)], (5,))
+    net.forward(x, train=True), alone.forward(x.reshape(12, 5), train=True)
+    assert float(net.penalty()) == float(alone.penalty()) > 0
+
+
 def test_each_step_is_the_layer_at_each_step(ops, dtype, device, close):
     x, dy = rng.standard_normal((3, 4, 5)), rng.standard_normal((3, 4, 2))
     net, alone = build([EachStep(Linear(2))], (4, 5), ops, dtype), build([Linear(2)], (5,), ops, dtype)
@@ -147,6 +154,11 @@ def test_a_short_batch_gives_what_it_would_give_alone(ops, dtype, device, close)
 # ---------------------------------------------------------------- errors
 
 REFUSED = {
+    r"SoftmaxCrossEntropy\(\): expected classes 0 \.\. 5, got -1 \.\. 3": lambda: (
+        SoftmaxCrossEntropy()
+        .build(nanoae.backend.get_ops("numpy"), np.float64)
+        .forward(np.zeros((2, 6)), np.array([-1, 3]))
+    ),
     r"EachStep: expected a layer without noise, got Dropout": lambda: EachStep(Dropout(0.1)),
     r"EachStep\(.*\): expected sequences \(N, T, \.\.\.\), got \(N, 5\)": lambda: build([EachStep(Linear(2))], (5,)),
     r"LastStep\(.*\): expected sequences .* of an Embedding before it": lambda: build(

@@ -186,6 +186,8 @@ class SoftmaxCrossEntropy(Loss):
             raise ValueError(
                 f"{self}: expected logits (N, K) and class numbers (N,), whole, got {y.shape} and {t.dtype} {t.shape}."
             )
+        if self.ops.peek(0.0) is not None and not 0 <= t.min() <= t.max() < y.shape[-1]:  # -1 would be the last class
+            raise ValueError(f"{self}: expected classes 0 .. {y.shape[-1] - 1}, got {t.min()} .. {t.max()}.")
 
     def scale(self, shape):
         return super().scale(shape[:-1])

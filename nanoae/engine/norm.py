@@ -70,7 +70,8 @@ class BatchNorm(ImageLayer):
             centered, m = self.rows_of("centered", len(x)), rows.shape[1]
             if m < 2:
                 raise ValueError(
-                    f"{self}: expected at least 2 numbers a feature to train on, got {m}. Use larger batches."
+                    f"{self}: expected at least 2 numbers a feature to train on, got {m}. "
+                    "Use larger batches, or if the last one of an epoch is a single row, another batch_size."
                 )
             ops.center(rows, mean, var, out=centered)
             ops.axpby_inplace(self.state["mean"], self.momentum, mean, 1 - self.momentum)
