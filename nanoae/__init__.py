@@ -2,6 +2,7 @@
 
 from nanoae.anomaly.cluster_labels import ClusterLabelDetector
 from nanoae.anomaly.detector import AnomalyDetector
+from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Quantile
 from nanoae.autoencoders.bottleneck import Adversarial, Gaussian, TopK
 from nanoae.autoencoders.conv import ConvAutoencoder
 from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
@@ -52,6 +53,7 @@ __all__ = [
     "ELU",
     "GRU",
     "L1",
+    "MAD",
     "MSE",
     "PCA",
     "SGD",
@@ -96,6 +98,8 @@ __all__ = [
     "Mixed",
     "Mixture",
     "NotFiniteError",
+    "PeaksOverThreshold",
+    "Quantile",
     "ReLU",
     "Reshape",
     "SaltAndPepper",
