@@ -124,7 +124,9 @@ class Team:
             here = [child for child in self.children if not os.waitpid(child, os.WNOHANG)[0]]
             gone, self.children = len(here) < len(self.children), here  # its number may be another process's by now
         if gone:
-            raise TeamError("processes: a process of the team has ended. Its message is above; try processes=1.")
+            raise TeamError(
+                "processes: a process of the team has ended. Its message is above, or memory ran out; try processes=1."
+            )
 
     def gather(self, number: float) -> list[float]:
         """Everybody's number, in the order of ranks."""
