@@ -1,8 +1,10 @@
 """Does a team of processes learn what one process learns?"""
 
+import gc
 import os
 import pickle
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -189,6 +191,19 @@ def test_estimator_saves_and_pickles(tmp_path):
     for other in (nanoae.load(tmp_path / "model.npz"), pickle.loads(pickle.dumps(model))):
         np.testing.assert_array_equal(other.transform(X), model.transform(X))
     model.partial_fit(X)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_second_fit_frees_the_memory_of_the_first(processes):
+    model = small(processes=processes).fit(X)
+    gc.collect()
+    gc.disable()
+    try:
+        first = weakref.ref(model._trainer)
+        model.fit(X)
+        assert first() is None
+    finally:
+        gc.enable()
 
 
 def test_divergence_is_told_once(capfd):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import time
 import warnings
+import weakref
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -102,7 +104,10 @@ class Trainer:
         self.begun: int | None = None  # within an epoch: the optimizer's t before it
         self.x_batch = self.ops.empty((self.batch_size, *network.input_shape), network.dtype)
         self.t_batch: Array = None
-        self.steps = self.ops.steps(self.learn, self.optimizer, self.batch_size)
+        learn: Any = weakref.WeakMethod(
+            self.learn
+        )  # else each keeps the other in memory until the garbage is collected
+        self.steps = self.ops.steps(lambda *batch: learn()(*batch), self.optimizer, self.batch_size)
 
     # ---------------------------------------------------------------- one step, one epoch
 
