@@ -1,6 +1,8 @@
 """Is the variational autoencoder the mathematics of its papers? Its code first, then the whole."""
 
+import gc
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -302,6 +304,18 @@ def test_gradients_of_a_condition_of_images():
     net = Sequential(layers).build(26, "numpy", "float64", random_state=0)
     report = check_gradients(net, rng.standard_normal((3, 26)), elementwise=True, tolerance=1e-7)
     assert report.ok, f"\n{report}"
+
+
+def test_a_model_that_nobody_needs_is_gone():
+    model = make().fit(X)
+    gc.collect()
+    gc.disable()
+    try:
+        network = weakref.ref(model.network_)
+        del model
+        assert network() is None
+    finally:
+        gc.enable()
 
 
 # ---------------------------------------------------------------- errors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -47,7 +48,8 @@ class Variational(NetworkEstimator):
     def _make_trainer(self, rows, epochs):
         trainer = super()._make_trainer(rows, epochs)
         self._gaussian.warm_up = self.warm_up * math.ceil(rows / trainer.batch_size)
-        trainer.measure = self._validation_loss
+        measure: Any = weakref.WeakMethod(self._validation_loss)  # the trainer is this estimator's, not the reverse
+        trainer.measure = lambda *rows, **scale: measure()(*rows, **scale)
         return trainer
 
     def _validation_loss(self, x: Array, t: Array | None, scale: float) -> float:
