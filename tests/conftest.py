@@ -1,7 +1,10 @@
 """What every test may ask for: a device, a precision, data, and a comparison that knows both."""
 
 import importlib
+import os
 import pkgutil
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy loads: the cores are the other tests'
 
 import numpy as np
 import pytest
