@@ -85,8 +85,8 @@ def how(results: list[Result], settings: Settings) -> str:
     return (
         f"Medians of {settings.rounds} rounds or more, in each a block of about {settings.block} s of every contender "
         f"in turn, {settings.threads} threads. A step includes the gather of its batch from the data set; greedy: a "
-        "step of each stage. Peak memory is a fresh process's, with imports, compilation and data (179 MiB at 60,000 "
-        "rows). "
+        "step of each stage. Peak memory is a fresh process's, with imports, compilation, data (179 MiB at 60,000 "
+        "rows) and what nanoae's second process has for itself. "
         f"PyTorch / nanoae: the faster PyTorch. GEMM share: bare GEMMs / nanoae. NumPy's BLAS: {', '.join(kernels)}."
     )
 

@@ -139,14 +139,18 @@ class Bench:
     def time(self, steps: int) -> dict[str, Any]:
         """Microseconds per step, and how many CPUs others kept busy meanwhile (None where that cannot be known)."""
         self.run(max(1, steps // 10))  # wakes the threads, fills the caches
-        busy, mine = machine.busy_seconds(), time.process_time()
+        busy, mine = machine.busy_seconds(), self.cpu_seconds()
         took = self.run(steps)
-        mine, now = time.process_time() - mine, machine.busy_seconds()
+        mine, now = self.cpu_seconds() - mine, machine.busy_seconds()
         others = None if busy is None or now is None else max(0.0, (now - busy - mine) / took)
         return {"us": took / steps * 1e6, "steps": steps, "others": others}
 
+    def cpu_seconds(self) -> float:
+        return time.process_time() + sum(map(machine.cpu_seconds, self.contender.members()))
+
     def peak(self) -> int | None:
-        return machine.peak_memory()
+        own = machine.peak_memory()
+        return own and own + sum(map(machine.private_memory, self.contender.members()))
 
     def best_environment(self) -> dict[str, str]:
         """What would make NumPy's BLAS faster than it is in this process."""

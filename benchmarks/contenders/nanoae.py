@@ -52,7 +52,10 @@ class Nanoae(Contender):
     def start(self, threads):
         self.processes = threads
 
-    def trainer(self, case: Case) -> nanoae.Trainer:
+    def members(self):
+        return [child for team in self.teams for child in team.children]
+
+    def trainer(self, case: Case, processes: int) -> nanoae.Trainer:
         """A network with the case's weights, its loss, and Adam; by a team of processes where it can be divided."""
         variational = case.network == "variational"
         noise = [GaussianNoise(case.noise)] if case.noise and not variational else []
@@ -64,16 +67,17 @@ class Nanoae(Contender):
             network.freeze_noise(True)
         loss, adam = LOSSES[case.loss](), nanoae.Adam(1e-3)
         shape = {"batch_size": case.batch, "epochs": 1, "rows": case.rows}
-        if self.processes > 1:
+        if processes > 1:
             with contextlib.suppress(ValueError):
-                return TeamTrainer(network, loss, adam, processes=self.processes, **shape)
+                return TeamTrainer(network, loss, adam, processes=processes, **shape)
         return nanoae.Trainer(network, loss, adam, **shape)
 
     def train(self, case: Case) -> list[Step]:
         for team in self.teams:
             team.dismiss()
         x, batches = case.data()
-        trainers = [self.trainer(stage) for stage in case.stages()]
+        processes = 1 if case.greedy else self.processes  # an upper stage runs lower ones, which are another team's
+        trainers = [self.trainer(stage, processes) for stage in case.stages()]
         self.teams = tuple(trainer.team for trainer in trainers if isinstance(trainer, TeamTrainer))
         blas = openblas()
         if self.teams and blas:

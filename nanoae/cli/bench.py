@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from typing import Any
 
@@ -40,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(
             f"bench: expected an autoencoder, got {type(model).__name__}. Leave --classify, --regress out."
         )
+    if not 0 < args.seconds < math.inf:
+        raise ValueError(f"--seconds: expected a number > 0, got {args.seconds}.")
     x = data.flat(data_options.black(model))[0]
     batch = min(model.batch_size, len(x))
     print(f"{model}\n{len(x):,} rows of {x.shape[1]}, {batch} a step\n")

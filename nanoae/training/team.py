@@ -32,8 +32,8 @@ from nanoae.engine import fusion
 from nanoae.engine.fusion import Divided
 from nanoae.training.loop import NotFiniteError, Trainer
 
-PATIENCE = 5000  # looks at another member's clock before naps in between: about 0.3 ms
-NAP = 1e-4  # seconds
+PATIENCE = 5000  # looks at another member's clock before the first nap: about 0.3 ms
+NAPS = 1e-4, 1e-2  # seconds of the first nap and of the longest, each twice as long as the one before
 BLOCK = 100_000  # numbers of a gradient computed at a time: they and what Adam makes of them stay in the cache
 
 
@@ -109,12 +109,13 @@ class Team:
         self.count += 1
         self.clocks[self.rank][0] = self.count
         for clock in self.clocks[: self.size]:
-            looks = 0
+            looks, (nap, longest) = 0, NAPS
             while clock[0] < self.count:
                 looks += 1
                 if looks > PATIENCE:
                     self.check()
-                    time.sleep(NAP)
+                    time.sleep(nap)
+                    nap = min(2 * nap, longest)
 
     def check(self) -> None:
         """TeamError where a member is gone."""
