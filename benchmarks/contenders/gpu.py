@@ -54,6 +54,7 @@ class NanoaeCaptured(Contender):
         )
         x, batches = case.data()
         data, order, self.steps = self.ops.to_device(x), batches.reshape(-1), trainer.steps
+        self.trainer = trainer  # whose steps these are: they do not keep it alive
         self.epoch: Iterator[None] = iter(())
 
         def step(i):
