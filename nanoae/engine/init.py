@@ -16,7 +16,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-Initializer = Callable[[np.random.Generator, tuple[int, ...], int, int], np.ndarray]
+# A name, as NumPy loads `random` when it is first asked for: a quarter of the time of `import nanoae`.
+Initializer = Callable[["np.random.Generator", tuple[int, ...], int, int], np.ndarray]
 
 
 def uniform(variance: Callable[[int, int], float]) -> Initializer:

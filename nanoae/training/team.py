@@ -32,7 +32,7 @@ from nanoae.engine import fusion
 from nanoae.engine.fusion import Divided
 from nanoae.training.loop import NotFiniteError, Trainer
 
-PATIENCE = 5000  # looks at another member's clock before the first nap: about 0.3 ms
+PATIENCE = 100_000  # looks at another member's clock before the first nap: some milliseconds, more than a step's wait
 NAPS = 1e-4, 1e-2  # seconds of the first nap and of the longest, each twice as long as the one before
 BLOCK = 100_000  # numbers of a gradient computed at a time: they and what Adam makes of them stay in the cache
 
