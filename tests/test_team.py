@@ -3,6 +3,7 @@
 import gc
 import os
 import pickle
+import platform
 import warnings
 import weakref
 
@@ -12,7 +13,8 @@ import pytest
 import nanoae
 from nanoae.training.team import Team, TeamError, TeamTrainer
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+here = hasattr(os, "fork") and platform.machine() in ("x86_64", "AMD64")
+pytestmark = pytest.mark.skipif(not here, reason="needs fork and an x86")
 
 X = np.random.default_rng(0).random((203, 12)).astype(np.float32)
 NETWORKS = {

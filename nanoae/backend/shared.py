@@ -1,7 +1,7 @@
 """Shared memory: arrays that a process has in common with those it forks later, in huge pages where Linux gives them.
 
-A product reads a matrix across its rows, and with pages of 4 KiB nearly every row is another entry of the page table:
-that costs a tenth of its time, and the optimiser a third. A huge page has 2 MiB.
+A product reads a matrix across its rows, and with pages of 4 KiB nearly every row is another entry of the page table.
+A huge page has 2 MiB: of a training step on a million parameters and more that saved 2 to 3 %.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import platform
 import signal
 import time
 import traceback
@@ -53,8 +54,9 @@ class Team:
         cpus = os.cpu_count() or 1
         if not 1 <= members <= cpus or members != int(members):
             raise ValueError(f"processes: expected 1 to {cpus}, the CPUs of this machine, got {members}.")
-        if not hasattr(os, "fork"):
-            raise ValueError(f"processes: expected 1 on a system without fork, got {members}.")
+        if not hasattr(os, "fork") or platform.machine() not in ("x86_64", "AMD64"):
+            # `meet` needs stores that others see in their order, which x86 promises and ARM does not.
+            raise ValueError(f"processes: expected 1 where there is no fork or the CPU is not an x86, got {members}.")
         self.members, self.size, self.rank, self.count = members, 1, 0, 0
         self.share, self.region = 1.0, slice(0)
         self.children: list[int] = []
@@ -242,10 +244,8 @@ class TeamTrainer(Trainer):
         self.place(self.ops.empty)
         for layer in self.divided:
             layer.linear.buffers.clear()
-        self.loss.dy, self.x_batch = (
-            None,
-            self.ops.empty((self.batch_size, *self.network.input_shape), self.network.dtype),
-        )
+        self.loss.dy = None
+        self.x_batch = self.ops.empty((self.batch_size, *self.network.input_shape), self.network.dtype)
 
     def place(self, memory: Callable[..., Array]) -> None:
         """Move theta, its gradient and the moments to new memory(shape, dtype)."""
