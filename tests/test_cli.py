@@ -182,11 +182,14 @@ def test_presets_are_the_published_networks(name, widths):
     assert model.epochs == 10 and not hasattr(PRESETS[name], "network_")
 
 
-def test_tf1_holds_out_5000_and_sums_half_the_squares():
+def test_tf1_holds_out_5000_sums_half_the_squares_and_draws_weights_and_biases_from_a_truncated_normal():
     model = preset("tf1-20")
     assert round(model.validation_fraction * 60_000) == 5_000
     loss = model.loss.build(nanoae.get_ops("numpy"), np.dtype(float))
     assert loss.forward(np.full((3, 2), 2.0), np.zeros((3, 2))) == 12
+    theta = model.build(784).network_.theta
+    assert 0.08 < theta.std() < 0.1 and abs(theta).max() <= 0.2
+    assert all(layer.params["b"].any() for layer in model.network_.layers if isinstance(layer, nanoae.Linear))
 
 
 @pytest.mark.parametrize(("n", "d"), [(1437, 64), (60_000, 784), (2, 1), (40, 2), (1600, 3)])
