@@ -72,16 +72,18 @@ class LinearActivation(InPlace):
 class Divided(Layer):
     """A Linear whose rows are divided among the members of a team, and then its gradients.
 
-    Each member has its own rows of x and dy in memory that all share. Once all have been there, each computes what is
-    in its own part of theta, out of all rows:
+    Each member has its own rows of x and dy in memory that all share. Once all have been there, each computes its own
+    columns of dx out of all rows, and at the end what is in its own part of theta:
 
-        dW[a:b] = x[:, a:b]ᵀ dy        db = Σ_n dy[n]
+        dx[:, a:b] = dy W[a:b]ᵀ        dW[a:b] = x[:, a:b]ᵀ dy        db = Σ_n dy[n]
+
+    (Its rows of dx would need all of Wᵀ, which BLAS packs before it multiplies: 4 to 8 % of case C's step.)
     """
 
     def __init__(self, linear: Linear, where: dict[str, slice], rows: int, team: Any):
         self.linear, self.where, self.team, self.ops = linear, where, team, linear.ops
         self.x = team.shared((rows, linear.n_in), linear.dtype)
-        self.dy = team.shared((rows, linear.n_out), linear.dtype)
+        self.dy, self.dx = (team.shared((rows, n), linear.dtype) for n in (linear.n_out, linear.n_in))
 
     def forward(self, x, train=False):
         if train:
@@ -89,10 +91,17 @@ class Divided(Layer):
         return self.linear.forward(x, train)
 
     def backward(self, dy):
+        """dy and dx are this member's rows, dy None where the batch has none for it."""
         self.show(dy, self.dy)
-        linear = self.linear
-        x = linear.take_cache()
-        return self.ops.matmul(dy, linear.params["W"].T, out=linear.buffer("dx", x.shape)) if linear.need_dx else None
+        linear, team = self.linear, self.team
+        n = 0 if dy is None else len(linear.take_cache())
+        if not linear.need_dx:
+            return None
+        mine = team.part(linear.n_in)
+        team.meet()
+        self.ops.matmul(self.dy, linear.params["W"][mine].T, out=self.dx[:, mine])
+        team.meet()
+        return self.dx[team.region][:n]
 
     def show(self, mine: Array | None, everyones: Array) -> None:
         """Put this member's rows where all can see them, if they are not there already; zeros where it has fewer."""
@@ -179,4 +188,4 @@ def link(network: Sequential, team: Any) -> None:
     plain = [layer.layer if isinstance(layer, InPlace) else layer for layer in network.layers]
     for below, above in pairwise(plain):
         if isinstance(below, Divided) and isinstance(above, Divided):
-            below.linear.buffers["y"], above.linear.buffers["dx"] = above.x[team.region], below.dy[team.region]
+            below.linear.buffers["y"], above.dx = above.x[team.region], below.dy

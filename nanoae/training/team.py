@@ -1,10 +1,10 @@
 """Team: processes that train one dense network together. Python's threads take turns at the interpreter, they do not.
 
 `TeamTrainer` copies the process with fork, and from there on every member runs the same program over its own rows of
-each batch. They share theta and what each layer got and gave, and meet twice a step:
+each batch. They share theta and what each layer got and gave, and meet where one needs what others have done:
 
-    every member    forward and backward over its own rows
-    --- all are there ---
+    every member    forward and backward over its own rows, but the product that is a layer's dx: its columns for all
+    --- all are there: before and after each such product, and at the end ---
     every member    the gradient over all rows, of its own part of theta, and the optimiser's update of that part
     --- all are there ---
 
@@ -180,8 +180,8 @@ class TeamTrainer(Trainer):
                 self.loss.weight = weight
             self.together.backward(self.loss.backward())
         else:
-            for layer in self.divided:
-                layer.show(None, layer.dy)
+            for layer in reversed(self.divided):
+                layer.backward(None)
         loss = sum(team.gather(float(loss)))
         if not math.isfinite(loss):
             self.stop_not_finite(None if self.begun is None else self.optimizer.t - self.begun + 1, loss)
