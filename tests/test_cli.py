@@ -597,7 +597,7 @@ def test_gradcheck_exits_1_for_a_wrong_backward(run, monkeypatch, argv):
 
 def test_gradcheck_of_an_unknown_layer(run):
     code, out, err = run("gradcheck", "--layer", "tahn")
-    assert code == 2 and not out and "got 'tahn'. Did you mean Tanh?" in err
+    assert code == 2 and not out and "got 'tahn'. Did you mean 'Tanh'?" in err
 
 
 # ---------------------------------------------------------------- info, help, the shell

@@ -217,7 +217,7 @@ def test_a_temperature_that_is_none_is_refused(model, temperature):
 
 @pytest.mark.parametrize(
     ("keyword", "hint"),
-    [("cofee", "Did you mean coffee?"), ("TEA", "Did you mean tea?"), ("xyzzy", "It knows bread, c")],
+    [("cofee", "Did you mean 'coffee'?"), ("TEA", "Did you mean 'tea'?"), ("xyzzy", "It knows bread, c")],
 )
 def test_an_unseen_keyword_says_so_and_offers_the_nearest(model, keyword, hint):
     with pytest.raises(ValueError, match=f"keyword that fit has seen, got '{keyword}'. {re.escape(hint)}"):
@@ -420,7 +420,7 @@ def test_train_then_generate(command, tmp_path):
     assert (code, err) == (0, "") and len(out.splitlines()) == 3
     assert command("text", "generate", "runs/text-1", "--keyword", "tea", "--count", 3, "--seed", 1)[1] == out
     code, out, err = command("text", "generate", "--keyword", "te")
-    assert (code, out) == (2, "") and "Did you mean tea?" in err and err.count("\n") == 1
+    assert (code, out) == (2, "") and "Did you mean 'tea'?" in err and err.count("\n") == 1
 
 
 def test_generate_takes_the_newest_model(command, tmp_path):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -24,6 +23,8 @@ FORMAT = 1
 
 def save_model(model: Estimator, path) -> None:
     """Write a fitted model, atomically: a file of that name is either the old one or the whole new one."""
+    import tempfile  # here, for `import nanoae` would pay for it
+
     params = dict(getattr(model, "_built_with", None) or model.get_params(deep=False))
     params.pop("callbacks", None)
     if getattr(model, "callbacks", None):

@@ -14,7 +14,6 @@ vae-20     784-400-20, the variational autoencoder on grey values that PyTorch's
 from __future__ import annotations
 
 import copy
-import difflib
 import math
 from typing import Any
 
@@ -22,6 +21,7 @@ from nanoae.autoencoders.conv import ConvAutoencoder
 from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.engine.losses import MSE
+from nanoae.spelling import did_you_mean
 
 DATA = "mnist"  # what they were published on
 
@@ -48,9 +48,7 @@ PRESETS: dict[str, Autoencoder] = {
 def preset(name: str) -> Autoencoder:
     """The estimator called `name`, a new one with its settings; ValueError with the known names otherwise."""
     if name not in PRESETS:
-        close = difflib.get_close_matches(name, PRESETS)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}.{hint}")
+        raise ValueError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}.{did_you_mean(name, PRESETS)}")
     return copy.deepcopy(PRESETS[name])
 
 

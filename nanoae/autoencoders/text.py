@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from nanoae.engine.embedding import Embedding
 from nanoae.engine.losses import SoftmaxCrossEntropy
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.steps import EachStep, LastStep
+from nanoae.spelling import did_you_mean
 from nanoae.training.schedules import Cosine
 
 NUMBERS = 1 << 22  # scores at a time outside training: 16 MB of float32
@@ -372,10 +372,8 @@ def cleaned(name: str, texts) -> list[str]:
 
 def unseen(keyword: str, known: Sequence[str]) -> str:
     """What to say about a keyword that fit has not seen."""
-    near = difflib.get_close_matches(keyword.casefold(), [k.casefold() for k in known], n=3, cutoff=0.6)
-    nearest = [k for name in near for k in known if k.casefold() == name]
-    hint = f"Did you mean {' or '.join(nearest)}?" if nearest else f"It knows {some(known)}."
-    return f"TextVAE: expected a keyword that fit has seen, got {keyword!r}. {hint}"
+    hint = did_you_mean(keyword, known) or f" It knows {some(known)}."
+    return f"TextVAE: expected a keyword that fit has seen, got {keyword!r}.{hint}"
 
 
 def some(texts: Sequence[str]) -> str:

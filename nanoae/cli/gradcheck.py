@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.shape import Flatten, Reshape
 from nanoae.engine.steps import EachStep, LastStep
+from nanoae.spelling import did_you_mean
 
 ROWS = 4
 WIDTH = 5
@@ -122,8 +122,7 @@ def run(args: argparse.Namespace) -> int:
     known = [*LAYERS, *LOSSES]
     names = [*known, NETWORK] if args.all else [args.layer or NETWORK]
     if names[0] not in [*known, NETWORK]:
-        close = difflib.get_close_matches(names[0].lower(), map(str.lower, known))
-        hint = "".join(f" Did you mean {name}?" for name in known if close and name.lower() == close[0])
+        hint = did_you_mean(names[0], known)
         raise ValueError(f"--layer: expected one of {', '.join(known)}, got {names[0]!r}.{hint}")
     failed = []
     for name in names:

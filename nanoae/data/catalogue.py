@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from nanoae.data.digits import digits
 from nanoae.data.download import SOURCES, File, fetch, read_official
 from nanoae.data.files import read_csv, read_images, read_npy, read_npz
 from nanoae.data.synthetic import swiss_roll, xor
+from nanoae.spelling import did_you_mean
 
 NAMES = ("digits", *SOURCES, "swiss-roll", "xor")
 READERS = {".npy": read_npy, ".npz": read_npz, ".csv": read_csv}
@@ -55,12 +55,10 @@ def load_data(
         return read_images(path, random_state)
     suffix = path.suffix.lower()
     if suffix not in READERS:
-        close = difflib.get_close_matches(str(name).lower(), NAMES)
-        hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
         known = ", ".join(NAMES)
         raise ValueError(
             f"load_data: expected one of {known}, or a path to a .npy, .npz or .csv file or to a folder of images, "
-            f"got {os.fspath(name)!r}.{hint}"
+            f"got {os.fspath(name)!r}.{did_you_mean(name, NAMES)}"
         )
     if not path.is_file():
         raise FileNotFoundError(

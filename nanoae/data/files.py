@@ -7,12 +7,11 @@ import io
 import math
 import os
 import re
-import zipfile
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -53,6 +52,8 @@ def read_npz(path: Path, random_state: int | None = 0) -> Dataset:
     official = {"x_train", "x_test"} <= arrays.keys()
     keys = ("x_train", "y_train", "x_test", "y_test") if official else ("X" if "X" in arrays else "x", "y")
     if keys[0] not in arrays:
+        import zipfile
+
         with zipfile.ZipFile(path) as archive:
             raise BadFile(path, "x_train and x_test, or X, and perhaps labels", f"the members {archive.namelist()}")
     if official:
@@ -65,6 +66,8 @@ def read_npz(path: Path, random_state: int | None = 0) -> Dataset:
 
 def read_arrays(path: str | os.PathLike[str], keys: tuple[str, ...] | None = None) -> dict[str, np.ndarray]:
     """The arrays of a .npz file, by name; only those of `keys`, if given. A pickle or a bomb is refused unopened."""
+    import zipfile  # here, for `import nanoae` would pay for it
+
     path = Path(path)
     with opened(path, ".npz file") as file, zipfile.ZipFile(file) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
@@ -75,7 +78,7 @@ def read_arrays(path: str | os.PathLike[str], keys: tuple[str, ...] | None = Non
         return {key: read_member(path, archive, info) for key, info in wanted.items()}
 
 
-def read_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+def read_member(path: Path, archive: Any, info: Any) -> np.ndarray:
     """One array of a .npz file, allocated only once its header agrees with the size that the archive declares."""
     with archive.open(info) as stream:
         version = np.lib.format.read_magic(stream)

@@ -9,8 +9,6 @@ then         the numbers, big-endian, the last axis fastest
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import math
 import os
 import struct
@@ -33,6 +31,8 @@ def read_idx(path: str | os.PathLike[str], sha256: str | None = None, limit: int
     Raises BadFile (a ValueError) for another format, a file cut short, trailing bytes, damaged gzip, a size that lies,
     or another hash; OSError where the file cannot be read.
     """
+    import gzip  # here, for `import nanoae` would pay for it
+
     with open(path, "rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
         room = os.fstat(file.fileno()).st_size * (DEFLATE_RATIO if packed else 1)
@@ -58,6 +58,8 @@ def read_idx(path: str | os.PathLike[str], sha256: str | None = None, limit: int
         got = "more" if len(content) > promised else "fewer: it is cut short"
         raise BadFile(path, f"{promised} bytes of numbers, shape {shape}", got, "Fetch the file again.")
     if sha256 is not None:
+        import hashlib
+
         digest = hashlib.sha256(magic + lengths)
         digest.update(content)
         if digest.hexdigest() != sha256:

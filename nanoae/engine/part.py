@@ -6,12 +6,13 @@ scikit-learn's `clone` all use this one mechanism.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from typing import Any
 
 import numpy as np
+
+from nanoae.spelling import did_you_mean
 
 
 class Part:
@@ -114,9 +115,7 @@ def from_text(text: str, known: dict[str, type]) -> Any:
     """
     name, *words = re.split("[:,]", text)
     if name not in known:
-        close = difflib.get_close_matches(name, known)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"expected one of {usage(known)}; got {text!r}.{hint}")
+        raise ValueError(f"expected one of {usage(known)}; got {text!r}.{did_you_mean(name, known)}")
     kind, wanted = known[name], numbers(known[name])
     try:
         if len(words) > len(wanted):
