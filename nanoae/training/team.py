@@ -291,13 +291,14 @@ def cut(layers: list[Divided], at: int) -> int:
 
 
 def blocks(layer: Divided, mine: slice, trainable: list[slice]) -> Iterator[Block]:
-    """What theta[mine] has of this layer and learns, in rows of up to BLOCK numbers together."""
+    """What theta[mine] has of this layer and learns, in rows of about BLOCK numbers together."""
     W, b, n_out = layer.where["W"], layer.where["b"], layer.linear.n_out
     for part in trainable:
         start, stop = max(mine.start, part.start), min(mine.stop, part.stop)
         first, last = max(start - W.start, 0) // n_out, min(stop - W.start, W.stop - W.start) // n_out
-        height = max(1, BLOCK // n_out)
-        for row in range(first, last, height):
+        number = max(1, round((last - first) * n_out / BLOCK))
+        height = -(-(last - first) // (16 * number)) * 16  # no thin rest, and what BLAS has whole tiles for
+        for row in range(first, last, max(1, height)):
             rows = slice(row, min(row + height, last))
             yield layer, rows, slice(W.start + rows.start * n_out, W.start + rows.stop * n_out)
         if start <= b.start < stop:
