@@ -63,6 +63,13 @@ class Column:
         times = calm if len(calm) >= 3 else [block["us"] for block in self.rounds]
         return statistics.median(times) if times else None
 
+    def over(self, other: Column) -> float:
+        """How many times as long as `other` this took: the median over the rounds, calm for both where three or more
+        are. A machine's speed drifts from round to round, and both feel it."""
+        pairs = list(zip(self.rounds, other.rounds, strict=False))
+        calm = [pair for pair in pairs if all((block["others"] or 0) < DISTURBED for block in pair)]
+        return statistics.median(mine["us"] / theirs["us"] for mine, theirs in (calm if len(calm) >= 3 else pairs))
+
     def leave(self, absent: str, note: str) -> None:
         self.absent, self.note = absent, note
 

@@ -23,7 +23,7 @@ def markdown(head: list[str], rows: list[list[str]]) -> str:
     )
 
 
-def ratio(over: float | None, under: float | None) -> str:
+def ratio(over: float | None, under: float | None = 1.0) -> str:
     return "-" if not over or not under else f"{over / under:.2f}x"
 
 
@@ -35,16 +35,19 @@ def steps_table(results: list[Result], contenders: list[str]) -> list[str]:
     for result in results:
         for blas in result.blas_choices():
             found = {name: result.column(name, blas) for name in show}
-            us = {name: column.us for name, column in found.items() if column and column.us}
+            timed = {name: column for name, column in found.items() if column and column.rounds}
+            mine = timed.get("nanoae")
+            over = {name: column.over(mine) for name, column in timed.items()} if mine else {}
+            torch = min((over[name] for name in PYTORCH if name in over), default=None)
             label = [str(result.case), blas or "-"]
-            mine, torch = us.get("nanoae"), min((us[name] for name in PYTORCH if name in us), default=None)
-            floor = f"{us['gemm'] / mine:.0%}" if mine and "gemm" in us else "-"
             cells = [time_cell(found[name]) for name in show]
-            times.append([*label, *cells, ratio(torch, mine), ratio(us.get("jax"), mine), floor])
+            times.append(
+                [*label, *cells, ratio(torch), ratio(over.get("jax")), f"{over['gemm']:.0%}" if "gemm" in over else "-"]
+            )
             memories.append([*label, *(memory_cell(found[name]) for name in show)])
     head = ["microseconds per step", "NumPy's BLAS", *titles]
-    ratios = ["PyTorch / nanoae", "JAX / nanoae", "GEMM share"]
-    return [markdown(head + ratios, times), markdown(["peak memory, MiB", *head[1:]], memories), *notes(results)]
+    beside = ["PyTorch / nanoae", "JAX / nanoae", "GEMM share"]
+    return [markdown(head + beside, times), markdown(["peak memory, MiB", *head[1:]], memories), *notes(results)]
 
 
 def time_cell(column: Column | None) -> str:
@@ -87,7 +90,8 @@ def how(results: list[Result], settings: Settings) -> str:
         f"in turn, {settings.threads} threads. A step includes the gather of its batch from the data set; greedy: a "
         "step of each stage. Peak memory is a fresh process's, with imports, compilation, data (179 MiB at 60,000 "
         "rows) and what nanoae's second process has for itself. "
-        f"PyTorch / nanoae: the faster PyTorch. GEMM share: bare GEMMs / nanoae. NumPy's BLAS: {', '.join(kernels)}."
+        "Ratios are medians of each round's. PyTorch / nanoae: the faster PyTorch. GEMM share: bare GEMMs / nanoae. "
+        f"NumPy's BLAS: {', '.join(kernels)}."
     )
 
 

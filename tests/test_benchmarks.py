@@ -103,6 +103,15 @@ def test_disturbed_blocks_are_left_out_where_three_others_remain():
     assert mine.us == 20.0
 
 
+def test_ratios_are_medians_of_each_rounds_and_leave_disturbed_rounds_out():
+    mine, theirs = column("nanoae", 1.0, 10.0, 2.0, 1.0), column("jax", 3.0, 20.0, 4.0, 3.0)
+    assert theirs.over(mine) == 2.5 and column("jax", 3.0, 20.0, 4.0).over(mine) == 2.0
+    theirs.rounds[2]["others"] = 0.5
+    assert theirs.over(mine) == 3.0
+    mine.rounds[1]["others"] = 0.5
+    assert theirs.over(mine) == 2.5, "two calm rounds are too few: all four count"
+
+
 @pytest.mark.parametrize("wrong", [1.0002, 0.9, math.nan])
 def test_a_wrong_loss_is_an_error_with_both_numbers(wrong):
     columns = [Column("nanoae", losses=[3.0, 1.0]), Column("gemm"), Column("torch", losses=[3.0, wrong])]
