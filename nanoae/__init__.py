@@ -38,7 +38,7 @@ from nanoae.engine.losses import BCE, L1, MSE, GaussianNLL, Huber, Masked, Mixed
 from nanoae.engine.missing import FillMissing
 from nanoae.engine.network import Sequential
 from nanoae.engine.norm import BatchNorm, LayerNorm
-from nanoae.engine.optim import SGD, Adam, AdamW
+from nanoae.engine.optim import KFAC, SGD, Adam, AdamW
 from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.shape import Flatten, Reshape
@@ -52,6 +52,7 @@ __all__ = [
     "BCE",
     "ELU",
     "GRU",
+    "KFAC",
     "L1",
     "MAD",
     "MSE",

@@ -141,7 +141,11 @@ class NetworkEstimator(Estimator):
 
     def _make_trainer(self, rows: int, epochs: int) -> Trainer:
         kind: Callable[..., Trainer] = Trainer
-        if self.processes != 1:
+        if isinstance(self.optimizer, optim.KFAC):
+            if self.processes != 1:
+                raise ValueError(f"KFAC: expected processes=1, got {self.processes}.")
+            from nanoae.training.kfac import KFACTrainer as kind
+        elif self.processes != 1:
             from nanoae.training.team import TeamTrainer
 
             kind = functools.partial(TeamTrainer, processes=self.processes)

@@ -158,9 +158,7 @@ def fuse(network: Sequential, layers: list[Layer] | None = None) -> Sequential:
             fused[-1] = InPlace(before, layer)
         else:
             fused.append(layer)
-    result = Sequential(fused)
-    vars(result).update({name: value for name, value in vars(network).items() if name != "layers"})
-    return result
+    return network.rewritten(fused)
 
 
 def divide(network: Sequential, rows: int, team: Any) -> tuple[Sequential, list[Divided]]:

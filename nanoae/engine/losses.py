@@ -80,6 +80,10 @@ class Loss(Part):
         """What a network trained on this loss means by y: y itself, or the sigmoid of a logit."""
         return y
 
+    def sample(self, y: Array, generator: Any) -> Array:
+        """Targets drawn from p(t | y), where the loss of an element is -log p but for a constant."""
+        raise NotImplementedError
+
     def terms(self, present: Array) -> Array:
         """How many terms of the sum there are, a 0-d array; present (N, ...) is 1 where the target is known, else 0."""
         return self.ops.sum(present)
@@ -88,8 +92,14 @@ class Loss(Part):
 class MSE(Loss):
     """scale · Σ (y - t)²,  dy = 2 scale (y - t)."""
 
+    variance = 0.5  # (y - t)² is -log N(t; y, 1/2), but for a constant
+
     def value(self, y, t, scale, out):
         return self.ops.mse(y, t, scale, out=out)
+
+    def sample(self, y, generator):
+        noise = self.ops.normal(generator, self.ops.empty(y.shape, self.dtype))
+        return self.ops.axpby_inplace(noise, 1.0, y, math.sqrt(self.variance / self.weight))  # N(y, variance / weight)
 
     def elements(self, y, t):
         return (y - t) ** 2
@@ -135,6 +145,10 @@ class BCE(Loss):
 
     def elements(self, y, t):
         return self.ops.softplus(y) - t * y
+
+    def sample(self, z, generator):
+        u = self.ops.uniform(generator, self.ops.empty(z.shape, self.dtype))
+        return self.ops.xp.less(u, self.ops.sigmoid(z), out=u)  # 1 with probability sigmoid(z), else 0
 
     def output(self, y, out):
         return self.ops.sigmoid(y, out=out)

@@ -81,6 +81,12 @@ class Sequential:
                 break
         return dx
 
+    def rewritten(self, layers: list[Layer]) -> Sequential:
+        """These layers in place of this network's; theta, grad and all views are shared."""
+        result = Sequential(layers)
+        vars(result).update({name: value for name, value in vars(self).items() if name != "layers"})
+        return result
+
     def place(self, theta: Array, grad: Array) -> None:
         """Move theta and grad to this memory, (P,) each."""
         self.parameters.place(self.ops.copy(self.theta, out=theta), self.ops.copy(self.grad, out=grad))

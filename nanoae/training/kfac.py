@@ -1,0 +1,133 @@
+"""K-FAC: steps along the natural gradient, with the curvature of each layer as a Kronecker product.
+
+Gradient descent asks in which direction the loss falls most for a small change of theta. The natural gradient asks for
+a small change of what the network says (Amari 1998): F⁻¹ ∇, with the Fisher matrix
+
+    F = E[g gᵀ]        g the gradient of one row's loss, its target drawn from the network's own distribution
+
+Of a Linear layer, g is x̄ dyᵀ with x̄ = [x, 1], for W and b together. K-FAC (Martens & Grosse 2015) looks at one layer
+at a time, and takes the mean of that product for the product of two means: its inverse is two small ones.
+
+    F ≈ A ⊗ G        A = E[x̄ x̄ᵀ] (I+1, I+1)        G = E[dy dyᵀ] (O, O)        F⁻¹ ∇ ≈ A⁻¹ ∇ G⁻¹
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from nanoae.backend import Array
+from nanoae.engine.layers import Layer, Linear
+from nanoae.engine.losses import Loss
+from nanoae.engine.network import Sequential
+from nanoae.engine.optim import KFAC
+from nanoae.training.loop import Trainer
+
+
+class Observed(Layer):
+    """A Linear that remembers what came in, x, and what came back, dy; and what they were on average.
+
+    A (I+1, I+1), G (O, O)   the factors of its Fisher matrix
+    """
+
+    def __init__(self, linear: Linear):
+        self.linear = linear
+        self.A, self.G = (np.zeros((n, n), linear.dtype) for n in (linear.n_in + 1, linear.n_out))
+
+    def forward(self, x, train=False):
+        self.x = x
+        return self.linear.forward(x, train)
+
+    def backward(self, dy):
+        self.dy = dy
+        return self.linear.backward(dy)
+
+    def learn(self, memory: float, factor: float) -> None:
+        """A = memory · A + (1 - memory) · mean of x̄ x̄ᵀ, and likewise G; a row's gradient is factor · dy."""
+        n = len(self.x)
+        x = np.concatenate([self.x, np.ones((n, 1), self.x.dtype)], axis=1)  # x̄ = [x, 1]
+        for mean, rows, share in ((self.A, x, 1 / n), (self.G, self.dy, factor**2 / n)):
+            mean *= memory
+            mean += (1 - memory) * share * (rows.T @ rows)
+
+    def invert(self, damping: float) -> None:
+        """(A + π √λ I)⁻¹ and (G + √λ / π I)⁻¹: λ I divided between the two by their average eigenvalues."""
+        pi = math.sqrt(np.trace(self.A) / len(self.A) / max(np.trace(self.G) / len(self.G), 1e-30))
+        self.inverses = [
+            np.linalg.inv(mean + by * math.sqrt(damping) * np.eye(len(mean), dtype=mean.dtype))
+            for mean, by in ((self.A, pi), (self.G, 1 / pi))
+        ]
+
+    def natural(self) -> tuple[Array, float]:
+        """(A⁻¹ ∇ G⁻¹ of this layer's [dW, db] (I+1, O), its product with ∇)."""
+        gradient = np.vstack(list(self.linear.grads.values()))
+        A, G = self.inverses
+        direction = A @ gradient @ G
+        return direction, float(np.vdot(direction, gradient))
+
+    def __repr__(self):
+        return f"{self.linear}, observed"
+
+
+class KFACTrainer(Trainer):
+    """A Trainer for the optimiser `nanoae.KFAC`: same arguments.
+
+    For networks on NumPy whose Linear layers alone learn, and losses that are a distribution's: MSE, GaussianNLL and
+    BCE; ValueError for others. The update is the same for every `reduction` of the loss.
+    """
+
+    optimizer: KFAC
+
+    def __init__(self, network: Sequential, loss, optimizer: KFAC, **settings):
+        super().__init__(network, loss, optimizer, **{**settings, "fuse": False})
+        if self.ops.name != "numpy":
+            raise ValueError(f'KFAC: expected backend "numpy", got "{self.ops.name}".')
+        if type(self.loss).sample is Loss.sample:
+            raise ValueError(f"KFAC: expected the loss of a distribution (MSE, GaussianNLL, BCE), got {self.loss}.")
+        for layer in network.layers:
+            if layer.params and type(layer) is not Linear:
+                raise ValueError(f"KFAC: expected parameters of Linear layers alone, got {layer}. Use Adam.")
+        if self.optimizer.ranges != [slice(0, len(network.theta))]:
+            raise ValueError("KFAC: expected all layers to learn, got some that are frozen. Use Adam.")
+        layers = [Observed(layer) if isinstance(layer, Linear) else layer for layer in network.layers]
+        self.observed = [layer for layer in layers if isinstance(layer, Observed)]
+        self.fast = network.rewritten(layers)
+        self.optimizer.precondition = self.precondition
+        self.looks = 0  # how often the factors were measured
+
+    def step(self, x, t):
+        if self.due(self.optimizer.measure_every):
+            self.measure_factors(x)
+        return super().step(x, t)
+
+    def due(self, every: int) -> bool:
+        """At every so many steps, and in the first ones at the powers of two: everything changes fast there."""
+        done = self.optimizer.t
+        return done % every == 0 or (done < every and done & (done - 1) == 0)
+
+    def measure_factors(self, x: Array) -> None:
+        """A and G of all layers, from targets that the network itself would draw."""
+        y = self.fast.forward(x, train=True)
+        self.loss.forward(y, self.loss.sample(y, self.network.layers[0].generator))
+        self.fast.backward(self.loss.backward())
+        self.looks += 1
+        for layer in self.observed:
+            layer.learn(min(1 - 1 / self.looks, self.optimizer.memory), len(x) * self.per_row(y))
+
+    def per_row(self, y: Array) -> float:
+        """What the loss has to be multiplied by to be a sum over features, averaged over rows."""
+        return self.loss.weight / self.loss.scale(y.shape) / len(y)
+
+    def precondition(self, rate: float) -> None:
+        """grad <- ν F⁻¹ ∇, with ν <= 1 so that the step Δ = rate · ν F⁻¹ ∇ keeps ΔᵀFΔ below `trust`."""
+        if self.due(self.optimizer.invert_every):
+            for layer in self.observed:
+                layer.invert(self.optimizer.damping)
+        factor = self.per_row(self.loss.backward())
+        directions, products = zip(*(layer.natural() for layer in self.observed), strict=True)
+        change = (rate * factor) ** 2 * sum(products)  # ΔᵀFΔ = rate² ∇ᵀ F⁻¹ ∇ before it is held back
+        held = factor * min(1.0, math.sqrt(self.optimizer.trust / max(change, 1e-30)))
+        for layer, direction in zip(self.observed, directions, strict=True):
+            for name, part in (("W", direction[:-1]), ("b", direction[-1])):
+                np.multiply(part, held, out=layer.linear.grads[name])
