@@ -121,7 +121,7 @@ class KFAC(SGD):
         lr: LearningRate = 1.0,
         momentum: float = 0.9,
         damping: float = 1e-2,
-        trust: float = 0.1,
+        trust: float = 1e-3,
         memory: float = 0.95,
         measure_every: int = 5,
         invert_every: int = 20,
