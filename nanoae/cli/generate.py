@@ -17,6 +17,7 @@ from nanoae.engine.part import Part
 
 STEPS = 11  # pictures in a traversal
 SIDE = 20  # of a manifold
+MOST = 1 << 28  # numbers drawn in one command: a gigabyte
 
 
 def add_to(commands) -> None:
@@ -48,6 +49,11 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"MODEL: expected an autoencoder, got {type(model).__name__}, which draws nothing.")
     if (args.mixture is None) != (args.data is None):
         raise ValueError("--mixture: expected --mixture N and --data NAME together, got one without the other.")
+    if args.count * model.n_features_in_ > MOST:
+        most = MOST // model.n_features_in_
+        raise ValueError(
+            f"--count: expected at most {most:,} rows of {model.n_features_in_} numbers, got {args.count:,}."
+        )
     condition = chosen_condition(model, args.condition)
     if args.mixture is None and model.prior_ is None:
         raise ValueError(
