@@ -72,7 +72,7 @@ def test_the_direction_is_the_inverse_of_the_kronecker_product_times_the_gradien
         (nanoae.GaussianNLL(0.25), lambda y: 4.0),  # 1 / variance
         (nanoae.BCE("batch"), lambda z: (1 / (1 + np.exp(-z))) * (1 - 1 / (1 + np.exp(-z)))),
     ],
-    ids=str,
+    ids=["mse", "mean", "weight", "gaussian", "bce"],
 )
 def test_the_factors_are_the_means_that_they_should_be(loss, G):
     x = np.tile(RNG.standard_normal((1, 3)), (40_000, 1))  # one row, many samples
