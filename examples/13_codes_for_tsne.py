@@ -52,4 +52,4 @@ for name, points in {"pixels": x, "codes": ae.transform(x)}.items():
     same = np.mean(labels[neighbours(flat)] == labels[:, None])
     trust = trustworthiness(x, flat, n_neighbors=10)
     print(f"{points.shape[1]:>3} {name:<15} {seconds:<8.1f} {kept:<16.1%} {same:<11.1%} {trust:.3f}")
-    print("figure:", code_scatter(args.out / f"13_{name}.png", flat, labels))
+    print("figure:", code_scatter(args.out / f"13_{name}.png", flat, labels, "t-SNE"))

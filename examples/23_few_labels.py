@@ -70,7 +70,7 @@ for n in numbers:
         errors[name].append(mean)
     print(f"{n:>5} labels of {len(y):,}: test error {np.mean(wrong, axis=0)[0]:.1f} %, pretrained {mean:.1f} %")
 
-labels = {"ylabel": "test error, %", "xlabel": f"number of labels: {', '.join(map(str, numbers))}"}
+labels = {"ylabel": "test error, %", "xlabel": "number of labels", "ticks": numbers}
 print("figure:", loss_curves(args.out / "23_errors.png", errors, **labels))
 first = classifier(True, 0).set_params(freeze=1).fit(x_train, y).network_.layers[1]  # frozen: as it was pretrained
 print("figure:", weight_images(args.out / "23_weights.png", first.params["W"], data.shape))

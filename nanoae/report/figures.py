@@ -152,12 +152,16 @@ def roc_curves(path: PathT, scores: Mapping[str, ArrayLike], abnormal: ArrayLike
 
 
 def loss_curves(
-    path: PathT, history: Mapping[str, Sequence[float]], ylabel: str = "loss", xlabel: str = "epoch"
+    path: PathT,
+    history: Mapping[str, Sequence[float]],
+    ylabel: str = "loss",
+    xlabel: str = "epoch",
+    ticks: Sequence[object] | None = None,
 ) -> PathT:
     """Each list of `history` by epoch, its last value in the legend; "loss" reads train, "val_loss" validation.
 
     The scale is logarithmic where the losses are positive and span more than a factor of 20. A loss that is not
-    finite leaves a gap.
+    finite leaves a gap. `ticks`: what stands below each value, in place of 1, 2, 3, ...
     """
     curves = {name: np.asarray(values, dtype=float) for name, values in history.items() if np.size(values)}
     if not curves or any(curve.ndim != 1 for curve in curves.values()):
@@ -184,24 +188,28 @@ def loss_curves(
         axes.yaxis.set_minor_locator(_matplotlib().ticker.LogLocator(subs=(2, 5)))
         axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if few else "")
     axes.set_xlim(0.5, max(map(len, curves.values())) + 0.5)
-    axes.locator_params(axis="x", integer=True, min_n_ticks=1)
+    if ticks is None:
+        axes.locator_params(axis="x", integer=True, min_n_ticks=1)
+    else:
+        axes.set_xticks(range(1, len(ticks) + 1), map(str, ticks))
     axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
     axes.legend(**LEGEND)
     return _save(figure, path)
 
 
-def code_scatter(path: PathT, codes: ArrayLike, labels: ArrayLike | None = None) -> PathT:
+def code_scatter(path: PathT, codes: ArrayLike, labels: ArrayLike | None = None, name: str = "code") -> PathT:
     """Codes (N, K), coloured by labels (N,): up to ten classes by the palette, anything else by a colour bar.
 
     K = 1: a histogram, or the code against its label. K = 2: a plane. K = 3: space from six sides. K > 3: the plane of
-    the two leading principal components. At most 5,000 points are drawn, evenly spaced through the batch.
+    the two leading principal components. At most 5,000 points are drawn, evenly spaced through the batch. `name`
+    is that of the axes.
     """
     codes = _codes("code_scatter", codes)
     k, keep = codes.shape[1], _evenly(len(codes))
     colouring, names = _colouring("code_scatter", labels, len(codes), keep)
     if k == 1 and labels is None:
         return code_histogram(path, {"codes": codes})
-    points, axis_labels = codes[keep], ("code 1", "code 2")
+    points, axis_labels = codes[keep], (f"{name} 1", f"{name} 2")
     if k == 3:
         return _six_sides(path, points, colouring, names)
     if k == 1:
