@@ -24,6 +24,8 @@ from nanoae.engine.network import Sequential
 from nanoae.engine.optim import KFAC
 from nanoae.training.loop import Trainer
 
+EARLY = 10  # steps
+
 
 class Observed(Layer):
     """A Linear that remembers what came in, x, and what came back, dy; and what they were on average.
@@ -102,9 +104,8 @@ class KFACTrainer(Trainer):
         return super().step(x, t)
 
     def due(self, every: int) -> bool:
-        """At every so many steps, and in the first ones at the powers of two: everything changes fast there."""
-        done = self.optimizer.t
-        return done % every == 0 or (done < every and done & (done - 1) == 0)
+        """At every so many steps, and at each of the first ones: everything changes fast there."""
+        return self.optimizer.t % every == 0 or self.optimizer.t < EARLY
 
     def measure_factors(self, x: Array) -> None:
         """A and G of all layers, from targets that the network itself would draw."""
