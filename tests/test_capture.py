@@ -12,6 +12,7 @@ from cupy_standin import DEVICE, CUDARuntimeError, standin_ops
 import nanoae
 from nanoae import Adam, Linear, ReLU, Sequential, Tanh, Trainer
 from nanoae.backend import BackendError, Ops
+from nanoae.backend.cublaslt import BGRADA, BIAS, DRELU_BGRAD, RELU_AUX_BIAS, RELU_BIAS
 from nanoae.backend.graph import Streamed
 from nanoae.engine import losses, optim
 from nanoae.training.schedules import Cosine, WarmUp
@@ -101,7 +102,13 @@ class Swish(nanoae.Layer):
         return dy * (s + x * s * (1 - s))
 
 
+def rectified():
+    """Each ReLU's mask is undone by the product above it; the first has more columns than a mask's least row."""
+    return [Linear(130), ReLU(), Linear(9), ReLU(), Linear(1), ReLU(), Linear(9), ReLU(), Linear(D)]
+
+
 MODELS = {
+    "rectified": (rectified, "mse", Adam(1e-2)),
     "dense": (dense(lambda: [Linear(4)]), "mse", Adam(1e-2)),
     "bce": (dense(lambda: [Linear(4)]), "bce", optim.SGD(0.5, 0.9, nesterov=True)),
     "schedule": (dense(lambda: [Linear(4)]), "huber", Adam(WarmUp(Cosine(1e-2), 9), weight_decay=0.01)),
@@ -297,12 +304,12 @@ def test_divergence_names_the_epoch_and_a_layer(cupy_ops):
         trainer.fit(ops.to_device(X, net.dtype))
 
 
-@pytest.mark.parametrize("backend", ["cupy:tf32", "cupy:nograph", "cupy:tf32,nograph", "cupy"])
+@pytest.mark.parametrize("backend", ["cupy:tf32", "cupy:nograph", "cupy:tf32,nograph", "cupy:noepilogues", "cupy"])
 def test_the_backends_options(cupy_ops, monkeypatch, backend):
     ae = nanoae.Autoencoder(3, (5,), epochs=4, batch_size=8, backend=backend, random_state=0).fit(X)
     ops = ae.network_.ops
     assert ops.precision == ("tf32" if "tf32" in backend else "float32") and ops.graph == ("nograph" not in backend)
-    assert bool(ae._trainer.steps.graphs) == ops.graph
+    assert ops.epilogues == ("noepilogues" not in backend) and bool(ae._trainer.steps.graphs) == ops.graph
     with pytest.raises(ValueError, match="backend: expected"):
         nanoae.get_ops(backend + ",fp8" if ":" in backend else "cupy:fp8")
 
@@ -358,6 +365,85 @@ def test_matrix_products_of_vectors_slices_and_nothing(cupy_ops, dtype):
     assert not ops.to_numpy(wide[:, 1::2]).any()
     with pytest.raises(ValueError):
         ops.matmul(x, x)
+
+
+# ---------------------------------------------------------------- their epilogues
+
+
+def through_two_layers(ops, dtype, n, i, k, o):
+    """Everything that a product may do besides, for y = relu(x W + b) and y V behind it, on the host. The numbers are
+    small integers and halves, so that all sums are exact, in TF32, too, and no z is 0."""
+    rng = np.random.default_rng(0)
+    x, W, b, V, dy = (
+        ops.to_device(rng.integers(-3, 4, shape) + shift, dtype)
+        for shape, shift in (((n, i), 0), ((i, k), 0), ((k,), 0.5), ((k, o), 0), ((n, o), 0))
+    )
+    new, kept = lambda *shape: ops.empty(shape, dtype), {}
+    z, seen = (ops.affine_activation(x, W, b, f, (), out=new(n, k)) for f in ("identity", "relu"))
+    y = ops.affine_activation(x, W, b, "relu", (), out=new(n, k), kept=kept)
+    dV = ops.affine_gradients(y, dy, db=(above := new(o)), out=new(k, o))
+    dz = ops.affine_relu_backward(dy, V, y, kept, db=(below := new(k)), out=new(n, k))
+    return [ops.to_numpy(array) for array in (z, seen, y, dV, above, dz, below)]
+
+
+SIZES = [(5, 7, 3, 2), (1, 7, 3, 2), (5, 1, 3, 2), (5, 7, 1, 2), (5, 7, 3, 1), (40, 20, 300, 130), (9, 3, 128, 4)]
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32"])
+@pytest.mark.parametrize("sizes", SIZES)
+def test_the_epilogues_of_products_are_what_numpy_computes(cupy_ops, dtype, precision, sizes):
+    ops = cupy_ops(precision=precision)
+    for mine, expected in zip(through_two_layers(ops, dtype, *sizes), through_two_layers(Ops(), dtype, *sizes),
+                              strict=True):  # fmt: skip
+        np.testing.assert_array_equal(mine, expected)
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_cublaslt_does_what_it_can(on_standin, dtype, sizes):
+    """On the stand-in: no masks of doubles, no bias gradient of a product over one number."""
+    ops = on_standin()
+    ops.matmul(*[ops.zeros((1, 1), dtype)] * 2)
+    calls = cupy_standin.CUPY_OPS._mine.lt.library.calls
+    calls.clear()
+    through_two_layers(ops, dtype, *sizes)
+    n, _, _, o = sizes
+    done = [BIAS, RELU_BIAS, RELU_AUX_BIAS if dtype == "float32" else RELU_BIAS, *[BGRADA] * (n > 1)]
+    assert [call[0] for call in calls] == done + [DRELU_BGRAD] * (o > 1 and dtype == "float32")
+
+
+def test_what_cublaslt_cannot_do_is_done_as_before(on_standin, monkeypatch, dtype):
+    """No library, no algorithm, one that fails in the first run, or told not to: the same numbers."""
+    ops, expected = on_standin(), through_two_layers(Ops(), dtype, *SIZES[0])
+    ops.matmul(*[ops.zeros((1, 1), dtype)] * 2)
+    mine, fake = cupy_standin.CUPY_OPS._mine, cupy_standin.FakeCublasLt
+    for change in (
+        lambda: monkeypatch.setattr(mine, "lt", None),
+        lambda: monkeypatch.setattr(fake, "do_cublasLtMatmulAlgoGetHeuristic", lambda *_: 15),
+        lambda: monkeypatch.setattr(fake, "do_cublasLtMatmul", lambda *_: 13),
+        lambda: monkeypatch.setattr(ops, "epilogues", False),
+    ):
+        if mine.lt is not None:
+            monkeypatch.setattr(mine.lt, "plans", {})
+        change()
+        given = through_two_layers(ops, dtype, *SIZES[0])
+        for array, right in zip(given, expected, strict=True):
+            np.testing.assert_array_equal(array, right)
+        if mine.lt is not None:
+            assert not any(mine.lt.plans.values())
+        monkeypatch.undo()
+
+
+def test_plans_are_made_before_the_capture_and_kept(on_standin):
+    ops = on_standin()
+    with_epilogues = train(ops, "rectified", np.dtype("float32"))[2]
+    plans, epochs = dict(cupy_standin.CUPY_OPS._mine.lt.plans), 3
+    x = ops.to_device(X, with_epilogues.network.dtype)
+    for _ in range(epochs):
+        with_epilogues.epoch(x)
+    assert cupy_standin.CUPY_OPS._mine.lt.plans == plans
+    without = train(on_standin(epilogues=False), "rectified", np.dtype("float32"))[2]
+    # of five layers: five biases; four masks, but for the one behind a product over one number; the last's db
+    assert without.steps.kernels() - with_epilogues.steps.kernels() == 5 + 3 + 1
 
 
 # ---------------------------------------------------------------- does the stand-in refuse what it should?

@@ -9,7 +9,11 @@ from nanoae.backend.ops import Array, Ops
 __all__ = ["Array", "BackendError", "Ops", "get_ops"]
 
 
-CUPY_OPTIONS = {"tf32": ("precision", "tf32"), "nograph": ("graph", False)}  # behind "cupy:"
+CUPY_OPTIONS = {  # behind "cupy:"
+    "tf32": ("precision", "tf32"),
+    "nograph": ("graph", False),
+    "noepilogues": ("epilogues", False),
+}
 
 
 class BackendError(RuntimeError):
@@ -22,7 +26,8 @@ def get_ops(backend: str | Ops = "auto") -> Ops:
     backend   "numpy" (CPU), "cupy" (NVIDIA GPU), or "auto": what the environment variable NANOAE_BACKEND says, else
               CuPy if it is installed and finds a GPU, else NumPy. An `Ops` is returned as it is.
               "cupy:tf32" multiplies float32 matrices on tensor cores, with 10 bits of mantissa; "cupy:nograph" runs
-              each training step as it comes, and not as a CUDA graph; "cupy:tf32,nograph" does both
+              each training step as it comes, and not as a CUDA graph; "cupy:noepilogues" leaves biases, ReLU masks
+              and bias gradients to kernels behind the matrix products; "cupy:tf32,nograph" does two of these
 
     Raises    ValueError for an unknown name; BackendError where "cupy" cannot run, with the remedy.
     """

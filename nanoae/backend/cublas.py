@@ -24,8 +24,8 @@ COMPUTE_TYPES = {  # cublasComputeType_t: CUBLAS_COMPUTE_32F, _32F_FAST_TF32 and
 }
 
 
-def load(major: int = 13) -> Any:
-    """The libcublas that CuPy uses, of that major version of CUDA, else another; None where there is none.
+def load(major: int = 13, name: str = "cublas") -> Any:
+    """The libcublas, or libcublasLt, that CuPy uses, of that major version of CUDA, else another; None where none is.
 
     CuPy is made to load it, from wherever it looks: a toolkit, NVIDIA's wheels, conda. Once in the process, a library
     is found by its bare name.
@@ -33,9 +33,9 @@ def load(major: int = 13) -> Any:
     with contextlib.suppress(ImportError):
         importlib.import_module("cupy_backends.cuda.libs.cublas")
     for version in (major, 13, 12):
-        for name in (f"libcublas.so.{version}", f"cublas64_{version}.dll"):
+        for file in (f"lib{name}.so.{version}", f"{name}64_{version}.dll"):
             with contextlib.suppress(OSError):
-                return ctypes.CDLL(name)
+                return ctypes.CDLL(file)
     return None
 
 

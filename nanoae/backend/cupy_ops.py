@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from typing import Any
 
 import cupy
 import cupyx
 import numpy as np
 
-from nanoae.backend import cublas
+from nanoae.backend import cublas, cublaslt
 from nanoae.backend.graph import GraphSteps, Streamed
-from nanoae.backend.kernels import KernelOps
+from nanoae.backend.kernels import KernelOps, vectors
 from nanoae.backend.ops import Array
 from nanoae.backend.steps import Steps
 
 RESERVE = 0.2  # share of the free memory that a data set leaves to the network
-_mine = threading.local()  # a cuBLAS handle for each thread
+FORWARD = {"identity": cublaslt.BIAS, "relu": cublaslt.RELU_BIAS}
+_mine = threading.local()  # handles of cuBLAS and cuBLASLt for each thread
 
 
 class CupyOps(KernelOps):
@@ -25,22 +27,23 @@ class CupyOps(KernelOps):
     precision     of float32 matrix products: "float32", or "tf32": inputs rounded to 10 bits of mantissa, on tensor
                   cores
     graph         replay training steps as CUDA graphs
+    epilogues     let cuBLASLt add biases, apply ReLU and its mask, and sum bias gradients in its products
     allocations   how many buffers were made so far: a graph is good until there are more
     """
 
     name = "cupy"
     xp = cupy
 
-    def __init__(self, precision: str = "float32", graph: bool = True):
+    def __init__(self, precision: str = "float32", graph: bool = True, epilogues: bool = True):
         if precision not in cublas.COMPUTE_TYPES:
             known = ", ".join(cublas.COMPUTE_TYPES)
             raise ValueError(f"backend 'cupy': expected precision out of {known}, got {precision!r}.")
         super().__init__()
         self._axpby = {}
-        self.precision, self.graph, self.allocations = precision, graph, 0
+        self.precision, self.graph, self.epilogues, self.allocations = precision, graph, epilogues, 0
 
     def __reduce__(self):
-        return type(self), (self.precision, self.graph)
+        return type(self), (self.precision, self.graph, self.epilogues)
 
     def describe(self) -> str:
         name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
@@ -135,8 +138,10 @@ class CupyOps(KernelOps):
     def _blas(self) -> cublas.Cublas | None:
         """This thread's handle; None where no libcublas can be loaded."""
         if not hasattr(_mine, "blas"):
-            library = cublas.load(cupy.cuda.runtime.runtimeGetVersion() // 1000)
-            _mine.blas = library and cublas.Cublas(library, cupy.empty(cublas.WORKSPACE, np.uint8))
+            major, workspace = cupy.cuda.runtime.runtimeGetVersion() // 1000, cupy.empty(cublas.WORKSPACE, np.uint8)
+            library, with_epilogues = cublas.load(major), cublas.load(major, "cublasLt")
+            _mine.lt = with_epilogues and cublaslt.CublasLt(with_epilogues, workspace)
+            _mine.blas = library and cublas.Cublas(library, workspace)
         return _mine.blas
 
     def _bind(self) -> None:
@@ -170,3 +175,44 @@ class CupyOps(KernelOps):
             blas.gemm(left, right, dense, self.precision)
             product[...] = dense
         return out
+
+    # ---------------------------------------------------------------- products with an epilogue
+
+    def _product(self, epilogue: int, a: Array, b: Array, out: Array, vector: Array, mask: Array | None = None) -> bool:
+        """Whether cuBLASLt could do it: out = a b, and its epilogue."""
+        if self._blas is None or _mine.lt is None or not self.epilogues:
+            return False
+        (m, k), n, char = a.shape, b.shape[1], out.dtype.char
+        known = char in cublas.REAL_TYPES and a.dtype == b.dtype == vector.dtype == out.dtype and vectors(vector)
+        if not (known and m * k * n and b.shape == (k, n) and out.shape == (m, n) and vector.shape == (n,)):
+            return False
+        stream = cupy.cuda.get_current_stream().ptr
+        return _mine.lt.product(epilogue, a, b, out, vector, mask, self.precision, stream)
+
+    def affine_activation(
+        self, x: Array, W: Array, b: Array, f: str, a: tuple[float, ...], out: Array, kept: dict[str, Any] | None = None
+    ) -> Array:
+        if kept is not None:
+            mask, width = kept.get("memory"), -(-out.shape[1] // cublaslt.MASK_BITS) * cublaslt.MASK_BITS // 8
+            if mask is None or len(mask) < len(out):
+                mask = kept["memory"] = self.empty((len(out), width), np.uint8)
+            done = self._product(cublaslt.RELU_AUX_BIAS, x, W, out, b, mask)
+            kept["mask"] = mask if done else None
+            if done:
+                return out
+        if f in FORWARD and self._product(FORWARD[f], x, W, out, b):
+            return out
+        return super().affine_activation(x, W, b, f, a, out, kept)
+
+    def affine_gradients(self, x: Array, dy: Array, db: Array, out: Array) -> Array:
+        if self._product(cublaslt.BGRADA, x.T, dy, out, db):
+            return out
+        return super().affine_gradients(x, dy, db, out)
+
+    def affine_relu_backward(
+        self, dy: Array, W: Array, x: Array, kept: dict[str, Any] | None, db: Array, out: Array
+    ) -> Array:
+        mask = None if kept is None else kept["mask"]
+        if mask is not None and self._product(cublaslt.DRELU_BGRAD, dy, W.T, out, db, mask):
+            return out
+        return super().affine_relu_backward(dy, W, x, kept, db, out)

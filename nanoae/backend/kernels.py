@@ -277,9 +277,11 @@ class KernelOps(Ops):
     def softplus_backward(self, dy: Array, y: Array, out: Array | None = None) -> Array:
         return self._activation_backward("softplus", dy, y, out)
 
-    def affine_activation(self, x: Array, W: Array, b: Array, f: str, a: tuple[float, ...], out: Array) -> Array:
+    def affine_activation(
+        self, x: Array, W: Array, b: Array, f: str, a: tuple[float, ...], out: Array, kept: dict[str, Any] | None = None
+    ) -> Array:
         if not (alike(out) and b.dtype == out.dtype and vectors(out, b)):
-            return super().affine_activation(x, W, b, f, a, out)
+            return super().affine_activation(x, W, b, f, a, out, kept)
         return self._bias_activation(self.matmul(x, W, out=out), b, f, *a)
 
     def activation_backward_bias(

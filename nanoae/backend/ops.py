@@ -301,10 +301,31 @@ class Ops(LayerOps):
         self.xp.negative(df, out=df)
         return self.xp.multiply(dy, df, out=out)
 
-    def affine_activation(self, x: Array, W: Array, b: Array, f: str, a: tuple[float, ...], out: Array) -> Array:
-        """out = f(x W + b), f one of the activations above by its name, a its parameters."""
+    def affine_activation(
+        self, x: Array, W: Array, b: Array, f: str, a: tuple[float, ...], out: Array, kept: dict[str, Any] | None = None
+    ) -> Array:
+        """out = f(x W + b), f "identity" or one of the activations above by its name, a its parameters.
+
+        kept   where a device may leave what it wants in `affine_relu_backward`, of a ReLU
+        """
         self.add_bias_inplace(self.matmul(x, W, out=out), b)
-        return getattr(self, f)(out, *a, out=out)
+        return out if f == "identity" else getattr(self, f)(out, *a, out=out)
+
+    def affine_gradients(self, x: Array, dy: Array, db: Array, out: Array) -> Array:
+        """out = dW = xᵀ dy (I, O),  db[o] = Σ_n dy[n, o]: of y = x W + b."""
+        self.matmul(x.T, dy, out=out)
+        self.sum_rows(dy, out=db)
+        return out
+
+    def affine_relu_backward(
+        self, dy: Array, W: Array, x: Array, kept: dict[str, Any] | None, db: Array, out: Array
+    ) -> Array:
+        """out = dz = (dy Wᵀ) · [x > 0],  db[i] = Σ_n dz[n, i]: through x W and the x = relu(z) before it (N, I).
+
+        kept   what `affine_activation` left when it made x, if it was asked to
+        """
+        self.matmul(dy, W.T, out=out)
+        return self.activation_backward_bias(out, x, "relu", (), db=db, out=out)
 
     def activation_backward_bias(
         self, dy: Array, y: Array, f: str, a: tuple[float, ...], db: Array, out: Array

@@ -41,32 +41,57 @@ class InPlace(Layer):
 
 
 class LinearActivation(InPlace):
-    """y = f(x W + b) of a Linear, where a device may add the bias and apply f in one pass over memory, and likewise
-    make dz = dy · f'(z) and db = Σ_n dz[n] in one."""
+    """y = f(x W + b) of a Linear, where a device may add the bias and apply f in one pass over memory, or at the end of
+    the product, and likewise make dz = dy · f'(z) and db = Σ_n dz[n].
+
+    below   the LinearActivation whose ReLU made x, if one did. What this one's backward gives is then already its dz,
+            and its db is written:  dz_below = (dz Wᵀ) · [x > 0],  db_below = Σ_n dz_below[n]
+    """
 
     layer: Linear
+    below: LinearActivation | None = None
 
-    def __init__(self, layer: Linear, activation: Elementwise):
+    def __init__(self, layer: Linear, activation: Any):
         super().__init__(layer, activation)
         name = next(name for name, cls in ACTIVATIONS.items() if cls is type(activation))
         self.f = name, tuple(activation.config().values())
+        self.kept: dict[str, Any] | None = None  # what the device keeps of its ReLU for the layer above
+
+    def put_on(self, below: Layer) -> None:
+        """Have `below` as the layer before this one, and undo its ReLU for it."""
+        if isinstance(below, LinearActivation) and below.f[0] == "relu":
+            self.below, below.kept = below, {}
 
     def forward(self, x, train=False):
         linear, ops = self.layer, self.layer.ops
         linear.check_input(x)
         W, b = linear.params.values()
-        y = ops.affine_activation(x, W, b, *self.f, out=linear.buffer("y", (len(x), *linear.out_shape)))
+        out, kept = linear.buffer("y", (len(x), *linear.out_shape)), self.kept if train else None
+        y = ops.affine_activation(x, W, b, *self.f, out=out, kept=kept)
         self.cache = (x, y) if train else None
         return y
 
     def backward(self, dy):
         linear, ops, (x, y) = self.layer, self.layer.ops, self.take_cache()
         W, (dW, db) = linear.params["W"], linear.grads.values()
-        dz = ops.activation_backward_bias(dy, y, *self.f, db=db, out=dy)
-        ops.matmul(x.T, dz, out=dW)
+        dz = dy
+        if self.f[0] == "identity":
+            ops.affine_gradients(x, dz, db=db, out=dW)
+        else:
+            if self.kept is None:  # else the layer above was so kind
+                dz = ops.activation_backward_bias(dy, y, *self.f, db=db, out=dy)
+            ops.matmul(x.T, dz, out=dW)
         for term in linear.also:
             ops.add_inplace(dW, term)
-        return ops.matmul(dz, W.T, out=linear.buffer("dx", x.shape)) if linear.need_dx else None
+        if not linear.need_dx:
+            return None
+        dx, below = linear.buffer("dx", x.shape), self.below
+        if below is None:
+            return ops.matmul(dz, W.T, out=dx)
+        return ops.affine_relu_backward(dz, W, x, below.kept, db=below.layer.grads["b"], out=dx)
+
+    def __repr__(self):
+        return repr(self.layer) if self.f[0] == "identity" else super().__repr__()
 
 
 class Divided(Layer):
@@ -147,8 +172,8 @@ NEED_NO_OUTPUT = (Linear, TiedLinear, Convolution, BatchNorm, Divided)  # whose 
 
 
 def fuse(network: Sequential, layers: list[Layer] | None = None) -> Sequential:
-    """`network`, or these layers of it, with every activation behind one of NEED_NO_OUTPUT in place; theta, grad and
-    all views are shared."""
+    """`network`, or these layers of it, with every activation behind one of NEED_NO_OUTPUT in place, and every Linear
+    as a LinearActivation; theta, grad and all views are shared."""
     fused: list[Layer] = []
     for layer in network.layers if layers is None else layers:
         before = fused[-1] if fused else None
@@ -158,6 +183,10 @@ def fuse(network: Sequential, layers: list[Layer] | None = None) -> Sequential:
             fused[-1] = InPlace(before, layer)
         else:
             fused.append(layer)
+    fused = [LinearActivation(layer, Identity()) if type(layer) is Linear else layer for layer in fused]
+    for below, above in pairwise(fused):
+        if isinstance(above, LinearActivation):
+            above.put_on(below)
     return network.rewritten(fused)
 
 
