@@ -53,7 +53,8 @@ def test_options_are_the_same_for_every_claim():
 
 
 @pytest.mark.parametrize(
-    "name", ["denoising", "sparse", "contractive", "stacked_classifier", "few_labels", "deep_sigmoid", "hinton"]
+    "name",
+    ["denoising", "sparse", "contractive", "stacked_classifier", "few_labels", "deep_sigmoid", "hinton", "large_table"],
 )
 def test_a_script_runs_quickly_on_what_is_in_the_package(name, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [name, "--quick", "--seeds", "1"])

@@ -10,9 +10,9 @@ import numpy as np
 
 from nanoae.engine.part import Part
 
-BLOCK_ROWS = 1024  # rows whose distances to all references are held at a time
+BLOCK_ROWS = 256  # rows whose distances to all references are held at a time: they stay in the cache
 SPARE = 4  # candidates beyond the K nearest: rounding may mistake the last ones, and one may be the row itself
-STRANDS = 16  # of a block's distances, of which only the smallest is looked at first
+STRANDS = 16  # a power of two: of a block's distances, of which only the smallest is looked at first
 
 
 class Score(Part):
@@ -129,12 +129,14 @@ class NearestCodes(Score):
     def score(self, model, Z):
         codes, found = model.transform(Z), np.empty(len(Z))
         r, k = self.references_, min(self.k, len(self.references_) - 1)
-        coarse = r.astype(np.float32)  # to find the candidates, a few more than are wanted
-        half = (coarse * coarse).sum(axis=1) / 2
+        coarse = np.hstack([-r, (r * r).sum(axis=1, keepdims=True) / 2]).astype(np.float32).T
+        values = np.empty((BLOCK_ROWS, len(r)), np.float32)  # to find the candidates, a few more than are wanted
         same = 1e-5 * float(np.sqrt((r * r).sum(axis=1).mean()))  # as near as rounding brings a code to itself
         for row in range(0, len(codes), BLOCK_ROWS):
             c = codes[row : row + BLOCK_ROWS]
-            near = smallest(half - c.astype(np.float32) @ coarse.T, min(k + SPARE, len(r)))  # |c - r|² / 2 - |c|² / 2
+            c1 = np.hstack([c, np.ones((len(c), 1))]).astype(np.float32)
+            np.matmul(c1, coarse, out=values[: len(c)])  # [c, 1] · [-r, |r|² / 2] = |c - r|² / 2 - |c|² / 2
+            near = smallest(values[: len(c)], min(k + SPARE, len(r)))
             distance = np.sqrt(((r[near] - c[:, None]) ** 2).sum(axis=2, dtype=np.float64))
             distance = np.sort(distance, axis=1)[:, : k + 1]
             itself = distance[:, 0] <= same
@@ -150,8 +152,10 @@ def smallest(values: np.ndarray, k: int) -> np.ndarray:
     n, length = len(values), values.shape[1] // STRANDS
     if length <= k:
         return np.argpartition(values, k - 1, axis=1)[:, :k]
-    strands = values[:, : length * STRANDS].reshape(n, STRANDS, length)
-    best = np.argpartition(strands.min(axis=1), k - 1, axis=1)[:, :k]
+    strands = values[:, : length * STRANDS]
+    while strands.shape[1] > length:
+        strands = np.minimum(*np.split(strands, 2, axis=1))
+    best = np.argpartition(strands, k - 1, axis=1)[:, :k]
     columns = (best[:, :, None] + length * np.arange(STRANDS)).reshape(n, -1)
     rest = np.broadcast_to(np.arange(length * STRANDS, values.shape[1]), (n, values.shape[1] - length * STRANDS))
     columns = np.concatenate([columns, rest], axis=1)
