@@ -836,7 +836,7 @@ class FakeCublasLt(FakeLibrary):
             if epilogue & self.BIAS:
                 D[...] += vector[:, None]
             if epilogue & self.RELU:
-                np.maximum(D, 0, out=D)
+                np.fmax(D, 0, out=D)  # of a NaN it makes 0: forums.developer.nvidia.com/t/329783
                 if epilogue & self.AUX:
                     bits = np.packbits(D > 0, axis=0, bitorder="little")
                     mask[: len(bits)] = bits

@@ -433,6 +433,24 @@ def test_what_cublaslt_cannot_do_is_done_as_before(on_standin, monkeypatch, dtyp
         monkeypatch.undo()
 
 
+@pytest.mark.parametrize("refused", [BIAS, RELU_BIAS, RELU_AUX_BIAS, DRELU_BGRAD, BGRADA])
+def test_one_epilogue_that_is_missing(on_standin, monkeypatch, refused):
+    """A mask that was not written is not read, however able the backward."""
+    ops, dtype, fake = on_standin(), np.dtype("float32"), cupy_standin.FakeCublasLt
+    through_two_layers(ops, dtype, *SIZES[0])
+    find = fake.do_cublasLtMatmulAlgoGetHeuristic
+
+    def refuse(self, handle, product, *others):
+        asked = self.given(product, "product")["epilogue"]
+        return 15 if asked == refused else find(self, handle, product, *others)
+
+    monkeypatch.setattr(fake, "do_cublasLtMatmulAlgoGetHeuristic", refuse)
+    monkeypatch.setattr(cupy_standin.CUPY_OPS._mine.lt, "plans", {})
+    for mine, expected in zip(through_two_layers(ops, dtype, *SIZES[0]), through_two_layers(Ops(), dtype, *SIZES[0]),
+                              strict=True):  # fmt: skip
+        np.testing.assert_array_equal(mine, expected)
+
+
 def test_plans_are_made_before_the_capture_and_kept(on_standin):
     ops = on_standin()
     with_epilogues = train(ops, "rectified", np.dtype("float32"))[2]

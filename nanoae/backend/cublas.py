@@ -22,6 +22,7 @@ COMPUTE_TYPES = {  # cublasComputeType_t: CUBLAS_COMPUTE_32F, _32F_FAST_TF32 and
     "float32": {"f": 68, "d": 70},
     "tf32": {"f": 77, "d": 70},
 }
+ONE, ZERO = ({char: scalar(value) for char, scalar in SCALARS.items()} for value in (1, 0))  # alpha, beta
 
 
 def load(major: int = 13, name: str = "cublas") -> Any:
@@ -66,8 +67,6 @@ class Cublas:
         ]
         self.handle = pointer()
         check(library.cublasCreate_v2(ctypes.byref(self.handle)), "cublasCreate")
-        self.one = {char: scalar(1) for char, scalar in SCALARS.items()}
-        self.zero = {char: scalar(0) for char, scalar in SCALARS.items()}
 
     def use(self, stream: int) -> None:
         """Compute on `stream`, its address. Setting it makes cuBLAS forget the workspace."""
@@ -89,7 +88,7 @@ class Cublas:
         (turn_a, lda), (turn_b, ldb), (turned, ldc) = map(layout, (a, b, out))  # type: ignore[arg-type, misc]
         if turned:  # out is a transposed view: compute outᵀ = bᵀ aᵀ instead
             return self.gemm(b.T, a.T, out.T, precision)
-        kind, one, zero = REAL_TYPES[char], self.one[char], self.zero[char]
+        kind, one, zero = REAL_TYPES[char], ONE[char], ZERO[char]
         status = self.library.cublasGemmEx(
             *(self.handle, turn_b, turn_a, n, m, k, ctypes.addressof(one)),
             *(b.data.ptr, kind, ldb, a.data.ptr, kind, lda, ctypes.addressof(zero), out.data.ptr, kind, ldc),

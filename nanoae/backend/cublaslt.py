@@ -2,7 +2,7 @@
 
     BIAS            y = x W + b
     RELU_BIAS       y = relu(x W + b)
-    RELU_AUX_BIAS   the same, and mask = [y > 0], a bit for each element
+    RELU_AUX_BIAS   the same, and mask = [y > 0], a bit for each element; of a NaN, either makes 0
     DRELU_BGRAD     dz = (dy Wᵀ) · mask, with the mask of the layer below, and its db = Σ_n dz[n]
     BGRADA          dW = xᵀ dz, and db = Σ_n dz[n]
 
@@ -19,7 +19,7 @@ from ctypes import byref, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void
 from dataclasses import dataclass
 from typing import Any
 
-from nanoae.backend.cublas import COMPUTE_TYPES, NO, REAL_TYPES, SCALARS, check, layout
+from nanoae.backend.cublas import COMPUTE_TYPES, NO, ONE, REAL_TYPES, ZERO, check, layout
 from nanoae.backend.ops import Array
 
 BIAS, RELU_BIAS, RELU_AUX_BIAS, DRELU_BGRAD, BGRADA = 4, 6, 134, 152, 256  # cublasLtEpilogue_t
@@ -72,8 +72,6 @@ class CublasLt:
         self.handle = self.make("Create")
         self.preference = self.make("MatmulPreferenceCreate")
         self.set("MatmulPreference", self.preference, {MOST_WORKSPACE: c_uint64(workspace.nbytes)})
-        self.one = {char: scalar(1) for char, scalar in SCALARS.items()}
-        self.zero = {char: scalar(0) for char, scalar in SCALARS.items()}
 
     def make(self, name: str, *arguments: int) -> c_void_p:
         made = c_void_p()
@@ -115,7 +113,7 @@ class CublasLt:
         if plan.addresses != addresses:
             self.set("MatmulDesc", plan.product, {name: c_void_p(x) for name, x in addresses.items()})
             plan.addresses = addresses
-        one, zero = self.one[a.dtype.char], self.zero[a.dtype.char]
+        one, zero = ONE[a.dtype.char], ZERO[a.dtype.char]
         (of_b, of_a, of_out), to, workspace = plan.layouts, out.data.ptr, self.workspace
         status = self.library.cublasLtMatmul(
             *(self.handle, plan.product, ctypes.addressof(one), b.data.ptr, of_b, a.data.ptr, of_a),
@@ -147,12 +145,11 @@ class CublasLt:
             self.make("MatrixLayoutCreate", kind, *(x.shape[::-1] if turned == NO else x.shape), ld)
             for x, (turned, ld) in zip(arrays, layouts, strict=True)
         ]
-        least = (*aligned[:3], aligned[2])
-        self.set("MatmulPreference", self.preference, dict(zip(ALIGNMENTS, map(c_uint32, least), strict=True)))
+        least = map(c_uint32, (*aligned[:3], aligned[2]))  # else 256 would be taken for granted; C is D
+        self.set("MatmulPreference", self.preference, dict(zip(ALIGNMENTS, least, strict=True)))
         algorithm, found = Heuristic(), c_int32()
-        of_a, of_b, of_out = made
         status = self.library.cublasLtMatmulAlgoGetHeuristic(
-            *(self.handle, product, of_a, of_b, of_out, of_out, self.preference, 1, byref(algorithm), byref(found))
+            *(self.handle, product, *made, made[2], self.preference, 1, byref(algorithm), byref(found))
         )
         check(status or algorithm.state or not found.value, "cublasLtMatmulAlgoGetHeuristic")
         return Plan(product, made, algorithm, addresses)

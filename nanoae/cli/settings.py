@@ -104,7 +104,7 @@ SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {  # parameter -> (its t
     ),
     "freeze": (int, "predictors: so many layers stay as they were pretrained"),
     "processes": (int, "CPU processes that train together, for dense networks (default: 1)"),
-    "backend": (str, "numpy, cupy (an NVIDIA GPU; cupy:tf32 and cupy:nograph are variants), or auto"),
+    "backend": (str, "numpy, cupy (an NVIDIA GPU; cupy:tf32, cupy:nograph and cupy:noepilogues are variants), or auto"),
     "dtype": (str, "float32 or float64"),
     "random_state": (seed, "the seed that decides everything random (default: 0)"),
 }
