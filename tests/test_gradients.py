@@ -34,6 +34,7 @@ from nanoae.engine.fusion import Divided, InPlace, LinearActivation, Weighed
 from nanoae.engine.image import ImageLayer
 from nanoae.engine.layers import Elementwise, Layer, Noisy
 from nanoae.engine.pool import Pooling
+from nanoae.training.kfac import Observed
 
 rng = np.random.default_rng(0)
 
@@ -44,8 +45,9 @@ def away_from_zero(*shape):
     return x + 0.1 * np.sign(x)
 
 
-# InPlace and LinearActivation come out of fusion, which test_training compares; Divided and Weighed out of a team.
-FUSED = {InPlace, LinearActivation, Divided, Weighed}
+# InPlace and LinearActivation come out of fusion, which test_training compares; Divided and Weighed out of a team,
+# Observed out of K-FAC.
+FUSED = {InPlace, LinearActivation, Divided, Weighed, Observed}
 NOT_BUILT_ALONE = {Elementwise, Noisy, Penalty, ImageLayer, Convolution, Pooling} | FUSED
 NETWORKS = {
     "all smooth activations": lambda: [

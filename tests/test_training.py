@@ -179,6 +179,8 @@ def test_fusion_changes_no_bit(ops, dtype, activation, loss):
         parts = [
             Linear(9),
             layers.activation(activation),
+            Linear(8),
+            layers.activation(activation),
             Dropout(0.1),
             source := Linear(4),
             layers.activation(activation),
