@@ -1,6 +1,10 @@
 """Is a step of K-FAC the natural gradient, and does it learn?"""
 
+import copy
+import gc
 import math
+import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -70,9 +74,10 @@ def test_the_direction_is_the_inverse_of_the_kronecker_product_times_the_gradien
         (nanoae.MSE("mean"), lambda y: 2.0),
         (nanoae.MSE("sum", weight=3.0), lambda y: 6.0),
         (nanoae.GaussianNLL(0.25), lambda y: 4.0),  # 1 / variance
-        (nanoae.BCE("batch"), lambda z: (1 / (1 + np.exp(-z))) * (1 - 1 / (1 + np.exp(-z)))),
+        (nanoae.BCE("batch"), lambda z: 1 / (2 + 2 * np.cosh(z))),  # s (1 - s), s = sigmoid(z)
+        (nanoae.BCE("mean", weight=3.0), lambda z: 3 / (2 + 2 * np.cosh(z))),
     ],
-    ids=["mse", "mean", "weight", "gaussian", "bce"],
+    ids=["mse", "mean", "weight", "gaussian", "bce", "bce weight"],
 )
 def test_the_factors_are_the_means_that_they_should_be(loss, G):
     x = np.tile(RNG.standard_normal((1, 3)), (40_000, 1))  # one row, many samples
@@ -106,6 +111,35 @@ def test_a_step_is_held_to_the_trust():
         A, G = (np.linalg.inv(inverse) for inverse in layer.inverses)
         change += step @ np.kron(A, G) @ step
     np.testing.assert_allclose(change, 1e-4, rtol=1e-6)
+
+
+def test_factors_are_measured_and_inverted_in_their_rhythm(monkeypatch):
+    done = {"learn": [], "invert": []}
+    net = trainer([nanoae.Linear(6)], measure_every=15, invert_every=20)
+    for name, steps in done.items():
+        real = getattr(net.observed[0], name)
+        monkeypatch.setattr(
+            net.observed[0], name, lambda *a, steps=steps, real=real: (steps.append(net.optimizer.t), real(*a))
+        )
+    for _ in range(41):
+        net.step(X, X)
+    assert done == {"learn": [*range(10), 15, 30], "invert": [*range(10), 20, 40]}
+
+
+def test_a_short_batch_is_not_measured():
+    net = trainer([nanoae.Linear(6)], measure_every=1)
+    net.step(X, X)
+    A = net.observed[0].A.copy()
+    net.step(X[:1], X[:1])
+    np.testing.assert_array_equal(net.observed[0].A, A)
+
+
+def test_weight_decay_shrinks_theta_by_itself():
+    plain, decaying = trainer(deep()), trainer(deep(), weight_decay=0.1)
+    theta = plain.network.theta.copy()
+    plain.step(X, X)
+    decaying.step(X, X)
+    np.testing.assert_allclose(decaying.network.theta, plain.network.theta - 0.1 * theta)
 
 
 # ---------------------------------------------------------------- does it learn?
@@ -154,6 +188,30 @@ def test_a_saved_model_keeps_the_optimiser(tmp_path):
     np.testing.assert_array_equal(again.transform(X), model.transform(X))
 
 
+def test_a_used_optimiser_is_as_good_as_new():
+    first = trainer(deep(), optimizer=(used := nanoae.KFAC()))
+    first.step(X, X)
+    for again in (copy.deepcopy(used), pickle.loads(pickle.dumps(used)), used):
+        assert again.config() == used.config()
+        trainer(deep(), optimizer=again).step(X, X)
+    grad = first.network.grad.copy()
+    network = nanoae.Sequential([nanoae.Linear(6)]).build(6)
+    with pytest.raises(RuntimeError, match="KFACTrainer"):
+        nanoae.Trainer(network, nanoae.MSE(), used, batch_size=8, epochs=1, rows=8).step(X[:8], X[:8])
+    np.testing.assert_array_equal(first.network.grad, grad)
+
+
+def test_a_trainer_goes_when_nobody_holds_it():
+    gc.disable()
+    try:
+        model = nanoae.Autoencoder(2, optimizer=nanoae.KFAC(), epochs=1).fit(X)
+        kept = weakref.ref(model._trainer)
+        del model
+        assert kept() is None
+    finally:
+        gc.enable()
+
+
 # ---------------------------------------------------------------- what it cannot do, said
 
 
@@ -162,8 +220,11 @@ def test_a_saved_model_keeps_the_optimiser(tmp_path):
     [
         ({"damping": 0.0}, "damping and trust > 0"),
         ({"trust": -1.0}, "damping and trust > 0"),
-        ({"memory": 1.0}, r"memory in \[0, 1\)"),
+        ({"damping": math.inf}, "damping and trust > 0"),
+        ({"memory": 1.0}, r"memory and momentum in \[0, 1\)"),
+        ({"momentum": 1.5}, r"memory and momentum in \[0, 1\)"),
         ({"invert_every": 0}, "steps >= 1"),
+        ({"measure_every": 2.5}, "whole steps >= 1"),
     ],
 )
 def test_settings_out_of_range(settings, message):
@@ -172,12 +233,35 @@ def test_settings_out_of_range(settings, message):
 
 
 def test_other_losses_layers_and_processes_are_refused():
-    with pytest.raises(ValueError, match="KFAC: expected the loss of a distribution"):
+    with pytest.raises(ValueError, match="KFAC: expected MSE, GaussianNLL or BCE, of a weight > 0, got L1"):
         trainer(deep(), nanoae.L1())
     with pytest.raises(ValueError, match=r"Linear layers alone, got BatchNorm.*Use Adam"):
         trainer([nanoae.Linear(6), nanoae.BatchNorm()])
     with pytest.raises(ValueError, match="KFAC: expected processes=1, got 2"):
         nanoae.Autoencoder(2, optimizer=nanoae.KFAC(), processes=2).fit(X)
     network = nanoae.Sequential([nanoae.Linear(6)]).build(6)
-    with pytest.raises(RuntimeError, match="expected a KFACTrainer"):
+    with pytest.raises(RuntimeError, match=r"expected nanoae\.training\.kfac\.KFACTrainer"):
         nanoae.Trainer(network, nanoae.MSE(), nanoae.KFAC(), batch_size=8, epochs=1, rows=8).step(X[:8], X[:8])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"penalty": nanoae.L1Sparsity(0.1)}, {"bottleneck": nanoae.Adversarial()}],
+    ids=["penalty", "bottleneck"],
+)
+def test_losses_of_layers_are_refused_before_anything_is_learned(settings):
+    with pytest.raises(ValueError, match="KFAC: expected layers without a loss of their own, got"):
+        nanoae.Autoencoder(2, optimizer=nanoae.KFAC(), **settings).fit(X)
+
+
+def test_frozen_layers_are_refused_and_none_frozen_is_not():
+    settings = {"sizes": (4, 2), "optimizer": nanoae.KFAC(), "pretrain": False, "epochs": 1}
+    nanoae.StackedRegressor(**settings, freeze=0).fit(X, X[:, 0])
+    with pytest.raises(ValueError, match="KFAC: expected all layers to learn"):
+        nanoae.StackedRegressor(**settings, freeze=1).fit(X, X[:, 0])
+
+
+def test_numbers_too_large_are_said():
+    x = np.column_stack([np.arange(64) * 1e15 + 1.7e18, *X.T])
+    with np.errstate(all="ignore"), pytest.raises(nanoae.NotFiniteError, match=r"(?i)scale the inputs"):
+        nanoae.Autoencoder(2, (4,), optimizer=nanoae.KFAC(), epochs=2).fit(x)

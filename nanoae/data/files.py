@@ -11,11 +11,14 @@ from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset, check_finite, white
+
+if TYPE_CHECKING:
+    import zipfile
 
 NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -78,7 +81,7 @@ def read_arrays(path: str | os.PathLike[str], keys: tuple[str, ...] | None = Non
         return {key: read_member(path, archive, info) for key, info in wanted.items()}
 
 
-def read_member(path: Path, archive: Any, info: Any) -> np.ndarray:
+def read_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     """One array of a .npz file, allocated only once its header agrees with the size that the archive declares."""
     with archive.open(info) as stream:
         version = np.lib.format.read_magic(stream)

@@ -6,6 +6,7 @@ The plain layers stay as they are; `fuse(network)` is what the training loop run
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -108,7 +109,8 @@ class Divided(Layer):
     def __init__(self, linear: Linear, where: dict[str, slice], rows: int, team: Any):
         self.linear, self.where, self.team, self.ops = linear, where, team, linear.ops
         self.x = team.shared((rows, linear.n_in), linear.dtype)
-        self.dy, self.dx = (team.shared((rows, n), linear.dtype) for n in (linear.n_out, linear.n_in))
+        self.dy = team.shared((rows, linear.n_out), linear.dtype)
+        self.dx: Array = None  # `divide` tells where
 
     def forward(self, x, train=False):
         if train:
@@ -207,12 +209,24 @@ def divide(network: Sequential, rows: int, team: Any) -> tuple[Sequential, list[
             )
         else:
             layers.append(layer if isinstance(layer, (Elementwise, Identity)) else Weighed(layer, team))
-    return fuse(network, layers), [layer for layer in layers if isinstance(layer, Divided)]
+    result, divided = fuse(network, layers), [layer for layer in layers if isinstance(layer, Divided)]
+    for below, above in neighbours(result):
+        above.dx = below.dy
+    for layer in divided:
+        if layer.linear.need_dx and layer.dx is None:
+            layer.dx = team.shared((rows, layer.linear.n_in), layer.linear.dtype)
+    return result, divided
 
 
-def link(network: Sequential, team: Any) -> None:
-    """Let the Linear layers of a divided network write straight into what the next one shows, and dx likewise."""
+def neighbours(network: Sequential) -> Iterator[tuple[Divided, Divided]]:
+    """Those between which nothing happens but in place."""
     plain = [layer.layer if isinstance(layer, InPlace) else layer for layer in network.layers]
     for below, above in pairwise(plain):
         if isinstance(below, Divided) and isinstance(above, Divided):
-            below.linear.buffers["y"], above.dx = above.x[team.region], below.dy
+            yield below, above
+
+
+def link(network: Sequential, team: Any) -> None:
+    """Let the Linear layers of a divided network write straight into what the next one shows."""
+    for below, above in neighbours(network):
+        below.linear.buffers["y"] = above.x[team.region]

@@ -81,7 +81,7 @@ class Loss(Part):
         return y
 
     def sample(self, y: Array, generator: Any) -> Array:
-        """Targets drawn from p(t | y), where the loss of an element is -log p but for a constant."""
+        """Targets drawn from p(t | y), where the loss of an element, without weight, is -log p but for a constant."""
         raise NotImplementedError
 
     def terms(self, present: Array) -> Array:
@@ -99,7 +99,7 @@ class MSE(Loss):
 
     def sample(self, y, generator):
         noise = self.ops.normal(generator, self.ops.empty(y.shape, self.dtype))
-        return self.ops.axpby_inplace(noise, 1.0, y, math.sqrt(self.variance / self.weight))  # N(y, variance / weight)
+        return self.ops.axpby_inplace(noise, 1.0, y, math.sqrt(self.variance))  # N(y, variance)
 
     def elements(self, y, t):
         return (y - t) ** 2

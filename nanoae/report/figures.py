@@ -202,7 +202,7 @@ def code_scatter(path: PathT, codes: ArrayLike, labels: ArrayLike | None = None,
 
     K = 1: a histogram, or the code against its label. K = 2: a plane. K = 3: space from six sides. K > 3: the plane of
     the two leading principal components. At most 5,000 points are drawn, evenly spaced through the batch. `name`
-    is that of the axes.
+    is that of a plane's axes.
     """
     codes = _codes("code_scatter", codes)
     k, keep = codes.shape[1], _evenly(len(codes))

@@ -14,6 +14,7 @@ at a time, and takes the mean of that product for the product of two means: its 
 from __future__ import annotations
 
 import math
+import weakref
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from nanoae.engine.layers import Layer, Linear
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.optim import KFAC
-from nanoae.training.loop import Trainer
+from nanoae.training.loop import NotFiniteError, Trainer
 
 EARLY = 10  # steps
 
@@ -46,7 +47,7 @@ class Observed(Layer):
         return self.linear.backward(dy)
 
     def learn(self, memory: float, factor: float) -> None:
-        """A = memory · A + (1 - memory) · mean of x̄ x̄ᵀ, and likewise G; a row's gradient is factor · dy."""
+        """A = memory · A + (1 - memory) · mean of x̄ x̄ᵀ, and likewise G, where a row's gradient is factor · dy."""
         n = len(self.x)
         x = np.concatenate([self.x, np.ones((n, 1), self.x.dtype)], axis=1)  # x̄ = [x, 1]
         for mean, rows, share in ((self.A, x, 1 / n), (self.G, self.dy, factor**2 / n)):
@@ -56,10 +57,16 @@ class Observed(Layer):
     def invert(self, damping: float) -> None:
         """(A + π √λ I)⁻¹ and (G + √λ / π I)⁻¹: λ I divided between the two by their average eigenvalues."""
         pi = math.sqrt(np.trace(self.A) / len(self.A) / max(np.trace(self.G) / len(self.G), 1e-30))
-        self.inverses = [
-            np.linalg.inv(mean + by * math.sqrt(damping) * np.eye(len(mean), dtype=mean.dtype))
-            for mean, by in ((self.A, pi), (self.G, 1 / pi))
-        ]
+        try:
+            self.inverses = [
+                np.linalg.inv(mean.astype(np.float64) + by * math.sqrt(damping) * np.eye(len(mean))).astype(mean.dtype)
+                for mean, by in ((self.A, pi), (self.G, 1 / pi))
+            ]
+        except np.linalg.LinAlgError:
+            raise NotFiniteError(
+                f"KFAC, {self.linear}: expected factors of the Fisher matrix that can be inverted, got numbers up to "
+                f"{max(abs(self.A).max(), abs(self.G).max()):.3g}. Scale the inputs, or raise the damping."
+            ) from None
 
     def natural(self) -> tuple[Array, float]:
         """(A⁻¹ ∇ G⁻¹ of this layer's [dW, db] (I+1, O), its product with ∇)."""
@@ -73,10 +80,11 @@ class Observed(Layer):
 
 
 class KFACTrainer(Trainer):
-    """A Trainer for the optimiser `nanoae.KFAC`: same arguments.
+    """A Trainer for the optimiser `nanoae.KFAC`: same arguments but `fuse`.
 
-    For networks on NumPy whose Linear layers alone learn, and losses that are a distribution's: MSE, GaussianNLL and
-    BCE; ValueError for others. The update is the same for every `reduction` of the loss.
+    For networks on NumPy whose Linear layers alone learn, all of them, without penalties, and the losses MSE,
+    GaussianNLL and BCE; ValueError for others. The update is the same for every `reduction` of the loss. Unlike other
+    trainers' its steps allocate.
     """
 
     optimizer: KFAC
@@ -84,23 +92,24 @@ class KFACTrainer(Trainer):
     def __init__(self, network: Sequential, loss, optimizer: KFAC, **settings):
         super().__init__(network, loss, optimizer, **{**settings, "fuse": False})
         if self.ops.name != "numpy":
-            raise ValueError(f'KFAC: expected backend "numpy", got "{self.ops.name}".')
-        if type(self.loss).sample is Loss.sample:
-            raise ValueError(f"KFAC: expected the loss of a distribution (MSE, GaussianNLL, BCE), got {self.loss}.")
+            raise ValueError(f'KFAC: expected backend "numpy", got "{self.ops.name}". Use Adam.')
+        if type(self.loss).sample is Loss.sample or not self.loss.weight > 0:
+            raise ValueError(f"KFAC: expected MSE, GaussianNLL or BCE, of a weight > 0, got {self.loss}. Use Adam.")
         for layer in network.layers:
             if layer.params and type(layer) is not Linear:
                 raise ValueError(f"KFAC: expected parameters of Linear layers alone, got {layer}. Use Adam.")
-        if self.optimizer.ranges != [slice(0, len(network.theta))]:
+        size = len(network.theta)
+        if sum(len(range(*part.indices(size))) for part in self.optimizer.ranges) < size:
             raise ValueError("KFAC: expected all layers to learn, got some that are frozen. Use Adam.")
         layers = [Observed(layer) if isinstance(layer, Linear) else layer for layer in network.layers]
         self.observed = [layer for layer in layers if isinstance(layer, Observed)]
         self.fast = network.rewritten(layers)
-        self.optimizer.precondition = self.precondition
+        self.optimizer.precondition = weakref.WeakMethod(self.precondition)  # it is kept longer than this
         self.looks = 0  # how often the factors were measured
 
     def step(self, x, t):
-        if self.due(self.optimizer.measure_every):
-            self.measure_factors(x)
+        if self.due(self.optimizer.measure_every) and (len(x) == self.batch_size or not self.looks):
+            self.measure_factors(x)  # a last batch of few rows says little
         return super().step(x, t)
 
     def due(self, every: int) -> bool:
@@ -110,18 +119,23 @@ class KFACTrainer(Trainer):
     def measure_factors(self, x: Array) -> None:
         """A and G of all layers, from targets that the network itself would draw."""
         y = self.fast.forward(x, train=True)
+        if not isinstance(self.network.penalty(), int):
+            culprit = next(layer for layer in self.network.layers if layer.penalty is not None)
+            raise ValueError(f"KFAC: expected layers without a loss of their own, got {culprit}. Use Adam.")
         self.loss.forward(y, self.loss.sample(y, self.network.layers[0].generator))
         self.fast.backward(self.loss.backward())
         self.looks += 1
         for layer in self.observed:
-            layer.learn(min(1 - 1 / self.looks, self.optimizer.memory), len(x) * self.per_row(y))
+            # The sample is that of the loss without its weight; F is `weight` times as large with it, g its root.
+            factor = len(x) * self.per_row(y) / math.sqrt(self.loss.weight)
+            layer.learn(min(1 - 1 / self.looks, self.optimizer.memory), factor)
 
     def per_row(self, y: Array) -> float:
         """What the loss has to be multiplied by to be a sum over features, averaged over rows."""
         return self.loss.weight / self.loss.scale(y.shape) / len(y)
 
     def precondition(self, rate: float) -> None:
-        """grad <- ν F⁻¹ ∇, with ν <= 1 so that the step Δ = rate · ν F⁻¹ ∇ keeps ΔᵀFΔ below `trust`."""
+        """grad <- ν F⁻¹ ∇, with ν <= 1 so that Δ = rate · ν F⁻¹ ∇ keeps ΔᵀFΔ below `trust`."""
         if self.due(self.optimizer.invert_every):
             for layer in self.observed:
                 layer.invert(self.optimizer.damping)

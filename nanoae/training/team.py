@@ -291,7 +291,7 @@ def cut(layers: list[Divided], at: int) -> int:
 
 
 def blocks(layer: Divided, mine: slice, trainable: list[slice]) -> Iterator[Block]:
-    """What theta[mine] has of this layer and learns, in rows of about BLOCK numbers together."""
+    """What theta[mine] has of this layer and learns, in rows of about BLOCK numbers together, 16 at least."""
     W, b, n_out = layer.where["W"], layer.where["b"], layer.linear.n_out
     for part in trainable:
         start, stop = max(mine.start, part.start), min(mine.stop, part.stop)
