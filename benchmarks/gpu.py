@@ -157,19 +157,20 @@ def tables(results: list[Result], facts: list[dict[str, Any]], floor: Floor | No
     """Paragraphs: microseconds per step, with ratios; then the batch from which the GPU is faster."""
     rows, overtakes = [], {}
     for result, told in zip(results, facts, strict=True):
-        us = {column.contender: column.us for column in result.columns if column.us}
+        timed = {column.contender: column for column in result.columns if column.rounds}
         cells = {column.contender: f"{column.us:,.1f}" if column.us else column.absent for column in result.columns}
-        mine = us.get("captured")
-        compiled = min((us[name] for name in ("torch-graph", "torch-compile", "xla") if name in us), default=None)
+        mine = timed.get("captured")
+        over = {name: column.over(mine) for name, column in timed.items()} if mine else {}
+        compiled = min((over[name] for name in ("torch-graph", "torch-compile", "xla") if name in over), default=None)
         least = floor.us(result.case) if floor else None
         kernels = told.get("captured", {}).get("kernels")
         times = [cells.get(name, "-") for name in ALL]
-        ratios = [ratio(us.get("eager"), mine), ratio(compiled, mine)]
-        floors = [f"{least:,.1f}" if least else "-", ratio(mine, least)]
+        ratios = [ratio(over.get("eager")), ratio(compiled)]
+        floors = [f"{least:,.1f}" if least else "-", ratio(mine and mine.us, least)]
         rows.append([str(result.case), *times, *ratios, str(kernels or "-"), *floors])
-        if mine and us.get("nanoae"):
+        if "nanoae" in over:
             faster = overtakes.setdefault(result.case.name.split("/")[0], {})
-            faster[result.case.batch] = us["nanoae"] / mine
+            faster[result.case.batch] = over["nanoae"]
     head = ["microseconds per step", *(TITLES[name] for name in ALL), "PyTorch / nanoae", "compiled / nanoae"]
     said = [markdown([*head, "kernels", "floor", "nanoae / floor"], rows)]
     for name, faster in overtakes.items():

@@ -5,7 +5,7 @@ deep-32    784-128-32-128-784, trained on the binary cross-entropy of pixels
 tf1-20     784-500-300-20-300-500-784, the deep autoencoder of the TensorFlow 1 tutorials, from its truncated normal
            of stddev 0.1 for weights and biases; its loss is Σ (y - x)² / 2 over the batch, and of MNIST's 60,000
            training images it holds 5,000 out. About half of the code's ReLUs live through the first steps, and at
-           most one with an output that is not held to [0, 1] by a sigmoid
+           most one where the output is left linear and not a sigmoid's
 conv-2d    convolutions, to a code of two numbers that can be drawn as they are; five epochs on images in [-1, 1]
 conv-3d    the same with three
 vae-20     784-400-20, the variational autoencoder on grey values that PyTorch's examples have

@@ -107,8 +107,9 @@ class SGD(Optimizer):
 class KFAC(SGD):
     """Momentum along the natural gradient F⁻¹ ∇ instead of ∇ (Martens & Grosse 2015): `training/kfac.py` derives it.
 
-    For deep autoencoders, several times fewer steps than Adam's; one costs about twice as much with 1,000 rows, and six
-    times with 128. Only `nanoae.training.kfac.KFACTrainer` can run it (estimators choose that themselves).
+    For deep autoencoders, several times fewer steps than Adam's; one costs about twice as much on 1,000 rows and a
+    large network, six times on 128 rows and a small one. Only `nanoae.training.kfac.KFACTrainer` can run it (estimators
+    choose that themselves).
 
     lr             about 1: the step is measured in units of its own
     momentum       in [0, 1)
