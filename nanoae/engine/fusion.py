@@ -98,16 +98,19 @@ class LinearActivation(InPlace):
 class Divided(Layer):
     """A Linear whose rows are divided among the members of a team, and then its gradients.
 
-    Each member has its own rows of x and dy in memory that all share. Once all have been there, each computes its own
-    columns of dx out of all rows, and at the end what is in its own part of theta:
+    Each member has its own rows of x and dy in memory that all share. Once all have been there, each computes out of
+    all rows its own columns a:b of dx, and the same rows of dW, below which db is one more:
 
         dx[:, a:b] = dy W[a:b]ᵀ        dW[a:b] = x[:, a:b]ᵀ dy        db = Σ_n dy[n]
 
-    (Its rows of dx would need all of Wᵀ, which BLAS packs before it multiplies: 4 to 8 % of case C's step.)
+    So nobody else looks at W[a:b] again before the next forward, and its owner may update it while dx is on its way.
+    (Own rows of dx would need all of Wᵀ, which BLAS packs before it multiplies: 4 to 8 % of case C's step.)
+
+    turn   who has the last rows, with db: that takes longer, so it is another member from layer to layer
     """
 
-    def __init__(self, linear: Linear, where: dict[str, slice], rows: int, team: Any):
-        self.linear, self.where, self.team, self.ops = linear, where, team, linear.ops
+    def __init__(self, linear: Linear, where: dict[str, slice], rows: int, team: Any, turn: int):
+        self.linear, self.where, self.team, self.ops, self.turn = linear, where, team, linear.ops, turn
         self.x = team.shared((rows, linear.n_in), linear.dtype)
         self.dy = team.shared((rows, linear.n_out), linear.dtype)
         self.dx: Array = None  # `divide` tells where
@@ -118,17 +121,21 @@ class Divided(Layer):
         return self.linear.forward(x, train)
 
     def backward(self, dy):
-        """dy and dx are this member's rows, dy None where the batch has none for it."""
+        """dy and dx are this member's rows, dy None where the batch has none for it. dx is there after the team's next
+        `wait`."""
+        linear, team, mine = self.linear, self.team, self.mine()
         self.show(dy, self.dy)
-        linear, team = self.linear, self.team
         n = 0 if dy is None else len(linear.take_cache())
+        team.meet()
         if not linear.need_dx:
             return None
-        mine = team.part(linear.n_in)
-        team.meet()
         self.ops.matmul(self.dy, linear.params["W"][mine].T, out=self.dx[:, mine])
-        team.meet()
-        return self.dx[team.region][:n]
+        team.arrive()
+        return self.dx[team.region][:n] if n else None
+
+    def mine(self) -> slice:
+        """The rows of W, and b below it, that this member owns."""
+        return self.team.part(self.linear.n_in + 1, self.turn)
 
     def show(self, mine: Array | None, everyones: Array) -> None:
         """Put this member's rows where all can see them, if they are not there already; zeros where it has fewer."""
@@ -138,11 +145,14 @@ class Divided(Layer):
         if n < len(own):
             self.ops.copy(0, out=own[n:])
 
-    def gradient(self, rows: slice | None, out: Array) -> Array:
-        """dW[rows], or db where rows is None, flat."""
-        if rows is None:
-            return self.ops.sum_rows(self.dy, out=out)
-        self.ops.matmul(self.x[:, rows].T, self.dy, out=out.reshape(-1, self.linear.n_out))
+    def gradient(self, rows: slice, out: Array) -> Array:
+        """The gradient of these rows of W, and b below it, flat."""
+        n_in, n_out = self.linear.n_in, self.linear.n_out
+        if rows.start < n_in:
+            x = self.x[:, rows]
+            self.ops.matmul(x.T, self.dy, out=out[: x.shape[1] * n_out].reshape(-1, n_out))
+        if rows.stop > n_in:
+            self.ops.sum_rows(self.dy, out=out[-n_out:])
         return out
 
     def __repr__(self):
@@ -198,10 +208,12 @@ def divide(network: Sequential, rows: int, team: Any) -> tuple[Sequential, list[
     ValueError for a network with other parameters than Linear's, or whose rows depend on each other.
     """
     layers: list[Layer] = []
+    divided: list[Divided] = []
     for i, layer in enumerate(network.layers):
         if isinstance(layer, Linear) and not layer.also:
             where = {name: network.parameters.slices[i, name] for name in layer.params}
-            layers.append(Divided(layer, where, rows, team))
+            divided.append(Divided(layer, where, rows, team, turn=len(divided)))
+            layers.append(divided[-1])
         elif layer.params or not layer.by_row:
             raise ValueError(
                 f"processes: expected layers that work row by row and parameters of Linear alone, got {layer}. "
@@ -209,7 +221,7 @@ def divide(network: Sequential, rows: int, team: Any) -> tuple[Sequential, list[
             )
         else:
             layers.append(layer if isinstance(layer, (Elementwise, Identity)) else Weighed(layer, team))
-    result, divided = fuse(network, layers), [layer for layer in layers if isinstance(layer, Divided)]
+    result = fuse(network, layers)
     for below, above in neighbours(result):
         above.dx = below.dy
     for layer in divided:

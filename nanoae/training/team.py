@@ -3,13 +3,18 @@
 `TeamTrainer` copies the process with fork, and from there on every member runs the same program over its own rows of
 each batch. They share theta and what each layer got and gave, and meet where one needs what others have done:
 
-    every member    forward and backward over its own rows, but the product that is a layer's dx: its columns for all
-    --- all are there: before and after each such product, and at the end ---
-    every member    the gradient over all rows, of its own part of theta, and the optimiser's update of that part
+    every member    forward and the loss over its own rows
     --- all are there ---
+    from the last layer to the first:
+        every member    backward over its own rows, to dy
+        --- all are there ---
+        every member    its columns of dx, over all rows;
+                        while the others come: the gradient of its own rows of W, over all rows, and their update
+        --- all have been there ---
 
-So the elementwise work and the update go to all CPUs as well, and a matrix product needs no second thread. The update
-of a part by its owner alone is stage 1 of ZeRO (Rajbhandari 2020).
+So the elementwise work and the update go to all CPUs as well, a matrix product needs no second thread, and a layer's W
+is updated while it, x and dy are still in the cache. The update of a part by its owner alone is stage 1 of ZeRO
+(Rajbhandari 2020).
 """
 
 from __future__ import annotations
@@ -21,7 +26,7 @@ import platform
 import signal
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,12 +35,13 @@ from nanoae.backend import Array
 from nanoae.backend.blas import openblas
 from nanoae.backend.shared import SharedMemory
 from nanoae.engine import fusion
-from nanoae.engine.fusion import Divided
+from nanoae.engine.fusion import Divided, InPlace
+from nanoae.engine.layers import Layer
 from nanoae.training.loop import NotFiniteError, Trainer
 
 PATIENCE = 100_000  # looks at another member's clock before the first nap: some milliseconds, more than a step's wait
 NAPS = 1e-4, 1e-2  # seconds of the first nap and of the longest, each twice as long as the one before
-BLOCK = 100_000  # numbers of a gradient computed at a time: they and what Adam makes of them stay in the cache
+BLOCK = 400_000  # numbers of a gradient computed at a time: for fewer, BLAS packs dy more often
 
 
 class TeamError(RuntimeError):
@@ -96,9 +102,10 @@ class Team:
                 os.waitpid(child, 0)
         self.children, self.size, self.share = [], 1, 1.0
 
-    def part(self, n: int) -> slice:
-        """This member's share of n rows."""
-        return slice(n * self.rank // self.size, n * (self.rank + 1) // self.size)
+    def part(self, n: int, turn: int = 0) -> slice:
+        """This member's share of n rows; with another `turn`, another one's."""
+        k = (self.rank + turn) % self.size
+        return slice(n * k // self.size, n * (k + 1) // self.size)
 
     def take(self, rows: Any) -> Any:
         """Of the rows of a batch, this member's."""
@@ -108,8 +115,15 @@ class Team:
 
     def meet(self) -> None:
         """Wait until all have come this far. TeamError where one never will."""
+        self.arrive()
+        self.wait()
+
+    def arrive(self) -> None:
+        """Tell the others that this member has come this far; `wait` is for them."""
         self.count += 1
         self.clocks[self.rank][0] = self.count
+
+    def wait(self) -> None:
         for clock in self.clocks[: self.size]:
             looks, (nap, longest) = 0, NAPS
             while clock[0] < self.count:
@@ -170,30 +184,36 @@ class TeamTrainer(Trainer):
     def step(self, x, t):
         if self.team.size == 1:
             return super().step(x, t)
-        team, loss = self.team, 0.0
+        team, loss, dy = self.team, 0.0, None
+        layers: Sequence[Layer] = self.divided
         if len(x):
+            layers = self.together.layers
             y, weight = self.together.forward(x, train=True), self.loss.weight
             try:
                 self.loss.weight = weight if self.loss.reduction == "sum" else weight * team.share
                 loss = self.loss.forward(y, t) + team.share * self.network.penalty()
+                dy = self.loss.backward()
             finally:  # Ctrl-C may come anywhere
                 self.loss.weight = weight
-            self.together.backward(self.loss.backward())
-        else:
-            for layer in reversed(self.divided):
-                layer.backward(None)
         loss = sum(team.gather(float(loss)))
         if not math.isfinite(loss):
             self.stop_not_finite(None if self.begun is None else self.optimizer.t - self.begun + 1, loss)
-        self.optimizer.step(self.network.theta, self.network.grad, self.gradients())
-        team.meet()
+        self.optimizer.step(self.network.theta, self.network.grad, self.gradients(layers, dy))
         return loss
 
-    def gradients(self) -> Iterator[tuple[slice, Array]]:
-        """(where, gradient) for the blocks of this member's part of theta, each computed when it is asked for, so that
-        the optimiser finds it in the cache."""
-        for layer, rows, where in self.blocks:
-            yield where, layer.gradient(rows, out=self.memory[: where.stop - where.start])
+    def gradients(self, layers: Sequence[Layer], dy: Array | None) -> Iterator[tuple[slice, Array]]:
+        """Backward through `layers`, and (where, gradient) for the blocks of this member's part of theta, each computed
+        when it is asked for, so that the optimiser finds it in the cache."""
+        for layer in reversed(layers):
+            dy = layer.backward(dy)
+            layer = layer.layer if isinstance(layer, InPlace) else layer
+            if isinstance(layer, Divided):
+                for rows, where in self.blocks[layer]:
+                    yield where, layer.gradient(rows, out=self.memory[: where.stop - where.start])
+                if layer is self.divided[0]:  # those before it learn nothing
+                    break
+                self.team.wait()
+        self.team.meet()
 
     # ---------------------------------------------------------------- all epochs
 
@@ -256,11 +276,10 @@ class TeamTrainer(Trainer):
 
     def begin(self) -> None:
         """Take on what is this member's: rows, a part of theta, and noise of its own."""
-        team, size = self.team, len(self.network.theta)
+        team = self.team
         team.region = team.part(self.rows)
-        mine = slice(*(cut(self.divided, size * k // team.size) for k in (team.rank, team.rank + 1)))
-        self.blocks = [block for layer in self.divided for block in blocks(layer, mine, self.trainable)]
-        longest = max((where.stop - where.start for *_, where in self.blocks), default=0)
+        self.blocks = {layer: list(blocks(layer, self.trainable)) for layer in self.divided}
+        longest = max((where.stop - where.start for some in self.blocks.values() for _, where in some), default=0)
         self.memory = self.ops.empty(longest, self.network.dtype)
         if team.rank:
             generator = self.network.layers[0].generator
@@ -278,28 +297,13 @@ class TeamTrainer(Trainer):
             self.x_batch = self.divided[0].x[region]
 
 
-Block = tuple[Divided, "slice | None", slice]  # a layer, the rows of its dW or None for db, and their place in theta
-
-
-def cut(layers: list[Divided], at: int) -> int:
-    """The place in theta nearest to `at` that does not split a row of a W."""
-    for layer in layers:
-        W, b, n_out = layer.where["W"], layer.where["b"], layer.linear.n_out
-        if at < b.stop:
-            return min(W.start + round((at - W.start) / n_out) * n_out, b.start)
-    return at
-
-
-def blocks(layer: Divided, mine: slice, trainable: list[slice]) -> Iterator[Block]:
-    """What theta[mine] has of this layer and learns, in rows of about BLOCK numbers together, 16 at least."""
-    W, b, n_out = layer.where["W"], layer.where["b"], layer.linear.n_out
+def blocks(layer: Divided, trainable: list[slice]) -> Iterator[tuple[slice, slice]]:
+    """(rows of this member's W and b, their place in theta) for those that learn, about BLOCK numbers each."""
+    mine, start, n_out = layer.mine(), layer.where["W"].start, layer.linear.n_out
     for part in trainable:
-        start, stop = max(mine.start, part.start), min(mine.stop, part.stop)
-        first, last = max(start - W.start, 0) // n_out, min(stop - W.start, W.stop - W.start) // n_out
+        first, last = max(mine.start, (part.start - start) // n_out), min(mine.stop, (part.stop - start) // n_out)
         number = max(1, round((last - first) * n_out / BLOCK))
         height = -(-(last - first) // (16 * number)) * 16  # no thin rest, and what BLAS has whole tiles for
         for row in range(first, last, max(1, height)):
             rows = slice(row, min(row + height, last))
-            yield layer, rows, slice(W.start + rows.start * n_out, W.start + rows.stop * n_out)
-        if start <= b.start < stop:
-            yield layer, None, b
+            yield rows, slice(start + rows.start * n_out, start + rows.stop * n_out)
