@@ -217,7 +217,7 @@ def check_finite(X: np.ndarray, name: str, missing: bool = False) -> None:
     """ValueError with the place of the first NaN or infinity in X (N, ...), if there is one; NaN is fine if `missing`
     values are."""
     with np.errstate(invalid="ignore", over="ignore"):
-        if np.isfinite(X.sum(dtype=np.float64)):
+        if np.isfinite(X.sum()):  # else look closer: a sum can be too large though no number is
             return
     bad = np.isinf(X) if missing else ~np.isfinite(X)
     if bad.any():
