@@ -195,6 +195,37 @@ def test_estimator_saves_and_pickles(tmp_path):
     model.partial_fit(X)
 
 
+STACKED = {
+    "autoencoder": (nanoae.StackedAutoencoder, {}),
+    "classifier": (nanoae.StackedClassifier, {"freeze": 1}),
+    "regressor": (nanoae.StackedRegressor, {"freeze": 2, "penalty": nanoae.L1Sparsity(0.01)}),
+}
+
+
+@pytest.mark.parametrize(("kind", "settings"), STACKED.values(), ids=STACKED)
+def test_stacked_estimators(kind, settings):
+    """In the pretraining and after it, also where the first layers are frozen and the last batch is a single row."""
+    rows = X[:201].astype(np.float64)
+    models = [
+        kind((9, 6), **settings, pretrain_epochs=2, epochs=2, batch_size=50, dtype="float64", random_state=0)
+        .set_params(processes=processes, backend="numpy")
+        .fit(rows, (rows[:, 0] > 0.5).astype(int))
+        for processes in (1, 2)
+    ]
+    alone, team = (model.network_.theta for model in models)
+    np.testing.assert_allclose(team, alone, rtol=1e-8, atol=1e-11)
+
+
+def test_variational_learns_as_well():
+    """Other noise, so other weights; but the same bound, and the same weights again with the same seed."""
+    settings = {"epochs": 20, "batch_size": 50, "warm_up": 2, "backend": "numpy", "random_state": 0}
+    first, again, alone = (
+        nanoae.VariationalAutoencoder(3, (16,), **settings, processes=processes).fit(X) for processes in (2, 2, 1)
+    )
+    assert first.network_.theta.tobytes() == again.network_.theta.tobytes()
+    assert first.history_["loss"][-1] == pytest.approx(alone.history_["loss"][-1], rel=0.01)
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_second_fit_frees_the_memory_of_the_first(processes):
     model = small(processes=processes).fit(X)

@@ -105,6 +105,7 @@ class Stacked(NetworkEstimator):
             corruption=own("corruption"),
             penalty=own("penalty"),
             callbacks=[functools.partial(_of_layer, callback, i + 1) for callback in self.callbacks],
+            processes=self.processes,
             backend=self.backend,
             dtype=self.dtype,
             random_state=int(seed.generate_state(1)[0]),
@@ -146,8 +147,8 @@ class StackedAutoencoder(Stacked, Autoencoder):
     activation             of the hidden layers; what a sigmoid gave is learned by "bce", what others gave by "mse"
     epochs                 passes over the data for the network as a whole, without corruption and penalty; may be 0
     and code_activation, output_activation, loss, optimizer, learning_rate, weight_decay, batch_size, initializer,
-    bias_initializer, tied_weights, validation_fraction, patience, callbacks, backend, dtype, random_state, verbose: as
-    in `Autoencoder`.
+    bias_initializer, tied_weights, validation_fraction, patience, callbacks, processes, backend, dtype, random_state,
+    verbose: as in `Autoencoder`.
 
     pretrain_epochs, corruption and penalty are one for all layers, or a list of one for each. Callbacks are called in
     the pretraining, too, with row["layer"] = 1, 2, ...
@@ -182,6 +183,7 @@ class StackedAutoencoder(Stacked, Autoencoder):
         validation_fraction=0.0,
         patience=None,
         callbacks=(),
+        processes=1,
         backend="auto",
         dtype="float32",
         random_state=None,
@@ -208,6 +210,7 @@ class StackedAutoencoder(Stacked, Autoencoder):
         self.validation_fraction = validation_fraction
         self.patience = patience
         self.callbacks = callbacks
+        self.processes = processes
         self.backend = backend
         self.dtype = dtype
         self.random_state = random_state
@@ -250,6 +253,7 @@ class StackedPredictor(Stacked):
         validation_fraction=0.0,
         patience=None,
         callbacks=(),
+        processes=1,
         backend="auto",
         dtype="float32",
         random_state=None,
@@ -276,6 +280,7 @@ class StackedPredictor(Stacked):
         self.validation_fraction = validation_fraction
         self.patience = patience
         self.callbacks = callbacks
+        self.processes = processes
         self.backend = backend
         self.dtype = dtype
         self.random_state = random_state
@@ -419,7 +424,7 @@ class StackedClassifier(StackedPredictor):
     freeze                 so many layers, from the input on, stay as they were pretrained, to the bit
     epochs                 passes over the labelled rows, through the whole network
     and optimizer, learning_rate, weight_decay, batch_size, initializer, bias_initializer, validation_fraction,
-    patience, callbacks, backend, dtype, random_state, verbose: as in `Autoencoder`.
+    patience, callbacks, processes, backend, dtype, random_state, verbose: as in `Autoencoder`.
 
     pretrain_epochs, corruption and penalty are one for all layers, or a list of one for each. Callbacks are called in
     the pretraining, too, with row["layer"] = 1, 2, ...

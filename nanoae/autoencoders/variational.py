@@ -70,6 +70,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         validation_fraction=0.0,
         patience=None,
         callbacks=(),
+        processes=1,
         backend="auto",
         dtype="float32",
         random_state=None,
@@ -96,6 +97,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         self.validation_fraction = validation_fraction
         self.patience = patience
         self.callbacks = callbacks
+        self.processes = processes
         self.backend = backend
         self.dtype = dtype
         self.random_state = random_state

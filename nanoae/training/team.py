@@ -174,7 +174,8 @@ class TeamTrainer(Trainer):
         self.team = Team(processes)
         self.rows = -(-self.batch_size // processes) * processes  # as many for each member
         self.together, self.divided = fusion.divide(network, self.rows, self.team)
-        self.trainable = self.optimizer.ranges
+        size = len(network.theta)
+        self.trainable = [slice(*part.indices(size)[:2]) for part in self.optimizer.ranges]
 
     # ---------------------------------------------------------------- one step
 
@@ -210,7 +211,7 @@ class TeamTrainer(Trainer):
             if isinstance(layer, Divided):
                 for rows, where in self.blocks[layer]:
                     yield where, layer.gradient(rows, out=self.memory[: where.stop - where.start])
-                if layer is self.divided[0]:  # those before it learn nothing
+                if not layer.linear.need_dx:  # those before it learn nothing
                     break
                 self.team.wait()
         self.team.meet()
