@@ -707,6 +707,44 @@ def test_gradcheck_of_a_conditional_model(run, drawers):
     assert run("gradcheck", "--model", drawers / "cvae.npz")[0] == 0
 
 
+def test_a_conditional_model_is_told_the_labels(run, digits):
+    vae = ("--data", "digits", "--preset", "vae-20", "--hidden", "16", "--code-size", "2")
+    code, _, err = run("train", *vae, "--conditional", "--epochs", 2, "--each-epoch", "--out", "c")
+    assert (code, err) == (0, "") and {"samples.png", "codes.png", "epochs"} <= {
+        file.name for file in Path("c").iterdir()
+    }
+    model, data = nanoae.load("c/model.npz"), nanoae.load_data("digits")
+    (x_train, x_test), labels = data.flat(), (data.y_train, data.y_test)
+    assert json.loads(Path("c/config.json").read_text())["results"]["test"] == model.evaluate(x_test, labels[1])
+    assert f"elbo {model.score(x_test, condition=labels[1]):.2f} nats" in run("evaluate", "c", "--data", "digits")[1]
+    for command, method in (("encode", model.transform), ("reconstruct", model.reconstruct)):
+        assert run(command, "c", "--data", "digits", "--out", "out.npy")[0] == 0
+        expected = [method(x, label) for x, label in zip((x_train, x_test), labels, strict=True)]
+        np.testing.assert_array_equal(
+            np.load("out.npy").reshape(len(x_train) + len(x_test), -1), np.concatenate(expected)
+        )
+    run("generate", "c", "--data", "digits", "--mixture", 2, "--condition", 7, "--out", "out.npy")
+    model.fit_prior(x_train, 2, random_state=0, condition=labels[0])
+    np.testing.assert_array_equal(np.load("out.npy"), model.sample(64, 0, condition=7))
+    code, out, _ = run("tune", *vae, "--conditional", "--epochs", 1, "--grid", "batch_size=64,128", "--out", "t")
+    assert code == 0 and "best    batch_size" in out and Path("t/samples.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ("--data", "digits"),
+            "--conditional: expected a variational autoencoder, got Autoencoder. Add --preset vae-20.",
+        ),
+        (("--data", "table.csv", "--preset", "vae-20"), "expected labels, one for each row, got table.csv without"),
+    ],
+)
+def test_conditional_tells_what_it_needs(run, options, message):
+    code, _, err = run("train", "--conditional", *options)
+    assert code == 2 and message in err and not Path("runs").exists()
+
+
 def test_a_variational_autoencoder_is_told_in_nats(run, drawers):
     code, out, _ = run("evaluate", drawers / "vae.npz", "--data", "digits")
     assert code == 0

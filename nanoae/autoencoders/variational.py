@@ -126,6 +126,11 @@ class VariationalAutoencoder(Variational, Autoencoder):
 
     classes_: np.ndarray | None = None
 
+    def build(self, input_shape, condition=None):
+        """As `Autoencoder.build`; condition: labels to learn the rows under, all of them there."""
+        self.classes_ = None if condition is None else np.unique(condition)
+        return super().build(input_shape)
+
     # ---------------------------------------------------------------- training
 
     @all_or_nothing

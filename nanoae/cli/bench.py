@@ -47,9 +47,11 @@ def run(args: argparse.Namespace) -> int:
     batch = min(model.batch_size, len(x))
     print(f"{model}\n{len(x):,} rows of {x.shape[1]}, {batch} a step\n")
     found: dict[str, float] = {}
-    for backend in ("numpy", "cupy") if model.backend == "auto" else (model.backend,):
+    devices = ("numpy", "cupy") if model.backend == "auto" else (model.backend,)
+    for backend in devices:
+        model.set_params(backend=backend, processes=1 if backend in devices[1:] else model.processes)
         try:
-            us, device = step_time(model.set_params(backend=backend), x[: STEPS * batch], args.seconds)
+            us, device = step_time(model, x[: STEPS * batch], args.seconds)
         except BackendError as error:
             print(f"{error}")
             if model.backend != "cupy" or not found:
@@ -69,16 +71,15 @@ def run(args: argparse.Namespace) -> int:
 
 def step_time(model: Any, x: np.ndarray, seconds: float) -> tuple[float, str]:
     """Microseconds of a step, in the fastest of the epochs over x that fit into `seconds`; the device, in words."""
-    model.build(x.shape[1])
-    trainer = model._make_trainer(len(x), 1)
-    data = [model._to_device(array) for array in model._pair(x)]
     times: list[float] = []
     started = time.perf_counter()
-    for epoch in range(1_000_000):
-        began = time.perf_counter()
-        trainer.epoch(*data)
-        if epoch > 1:  # two warm up: kernels are compiled, buffers made, steps captured
-            times.append(time.perf_counter() - began)
-        if times and time.perf_counter() - started > seconds:
-            break
-    return min(times) / -(-len(x) // trainer.batch_size) * 1e6, model.network_.ops.describe()
+
+    def enough(_, row: dict[str, float]) -> bool:
+        times.append(row["seconds"])
+        return len(times) > 2 and time.perf_counter() - started > seconds
+
+    model.set_params(callbacks=[enough], patience=None).build(x.shape[1])
+    trainer = model._make_trainer(len(x), epochs=1_000_000)
+    trainer.fit(*(model._to_device(array) for array in model._pair(x)))
+    steps = -(-len(x) // trainer.batch_size)
+    return min(times[2:]) / steps * 1e6, model.network_.ops.describe()  # two warm up: buffers made, steps captured

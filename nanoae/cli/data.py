@@ -39,20 +39,28 @@ def predicts(model: Any) -> bool:
     return hasattr(model, "predict")
 
 
-def parts(data: Dataset, split: str, model: Any) -> list[np.ndarray]:
-    """The rows of a split on the model's scale, (N, D): one array, or for "all" the training and the test rows."""
-    x_train, x_test = data.flat(black(model))
-    return {"train": [x_train], "test": [x_test], "all": [x for x in (x_train, x_test) if len(x)]}[split]
+def conditional(model: Any) -> bool:
+    """Whether it learned rows under their labels, and has to be told them."""
+    return getattr(model, "classes_", None) is not None and not predicts(model)
 
 
-def labels(data: Dataset, split: str) -> np.ndarray:
-    """The labels of the rows of `parts`, (N,); ValueError where there are none."""
+Part = tuple[np.ndarray, dict[str, Any]]  # rows on the model's scale, (N, D), and what its methods take beside them
+
+
+def parts(data: Dataset, split: str, model: Any) -> list[Part]:
+    """A split, and for a conditional model its labels, condition=; "all": the training and the test rows."""
+    tables = zip(("train", "test"), data.flat(black(model)), strict=True)
+    wanted = [(name, x) for name, x in tables if name == split or (split == "all" and len(x))]
+    return [(x, {"condition": labels(data, name)} if conditional(model) else {}) for name, x in wanted]
+
+
+def labels(data: Dataset, split: str) -> Any:
+    """The labels (N,) of the training or the test rows; ValueError where there are none."""
     if data.y_train is None or data.y_train.ndim != 1:
         raise ValueError(
-            f"--data: expected labels to learn, one for each row, got {data.name} without. For a .csv: --label COLUMN."
+            f"--data: expected labels, one for each row, got {data.name} without. For a .csv: --label COLUMN."
         )
-    both: dict[str, Any] = {"train": [data.y_train], "test": [data.y_test], "all": [data.y_train, data.y_test]}
-    return np.concatenate(both[split])
+    return {"train": data.y_train, "test": data.y_test}[split]
 
 
 def describe(data: Dataset, model: Any) -> str:

@@ -64,8 +64,8 @@ def run(args: argparse.Namespace) -> int:
     with models.checked_output(args, (".npy", ".csv", ".png")) as part:
         if args.mixture:
             data = data_options.read(args)
-            rows = np.concatenate(data_options.parts(data, "train", model))
-            model.fit_prior(rows, args.mixture, random_state=args.seed, **condition)
+            ((rows, beside),) = data_options.parts(data, "train", model)
+            model.fit_prior(rows, args.mixture, random_state=args.seed, **beside)
         drawn = draw(model, args, condition)
         if args.out.suffix == ".png":
             picture(part, model, args, drawn)

@@ -58,12 +58,13 @@ def load_of_rows(args: argparse.Namespace) -> Any:
 def evaluate(args: argparse.Namespace) -> int:
     model = load_of_rows(args)
     data = data_options.read(args)
-    rows = np.concatenate(data_options.parts(data, args.split, model))
+    rows, beside = joined(data_options.parts(data, args.split, model))
     code_size, baseline = len(model.get_feature_names_out()), None
     if data_options.predicts(model):
-        result = model.evaluate(rows, data_options.labels(data, args.split))
+        splits = ("train", "test") if args.split == "all" else (args.split,)
+        result = model.evaluate(rows, np.concatenate([data_options.labels(data, split) for split in splits]))
     else:
-        result = model.evaluate(rows)
+        result = model.evaluate(rows, **beside)
         baseline = train.fit_pca(code_size, data.flat(data_options.black(model))[0])
     print(f"model   {args.model}: {type(model).__name__}, {rows.shape[1]} numbers in codes of {code_size}")
     print(f"data    {data_options.describe(data, model)}")
@@ -75,7 +76,8 @@ def encode(args: argparse.Namespace) -> int:
     model = load_of_rows(args)
     data = data_options.read(args, in_order=args.split == "all")
     with checked_output(args, (".npy", ".csv")) as part:
-        codes = np.concatenate([model.transform(rows) for rows in data_options.parts(data, args.split, model)])
+        parts = data_options.parts(data, args.split, model)
+        codes = np.concatenate([model.transform(rows, **beside) for rows, beside in parts])
         write(part, args.out.suffix, codes, model.get_feature_names_out())
     print(f"written to {args.out}: codes {codes.shape} of {data.name}")
     return 0
@@ -92,15 +94,21 @@ def reconstruct(args: argparse.Namespace) -> int:
     parts = data_options.parts(data, args.split, model)
     with checked_output(args, (".npy", ".csv", ".png")) as part:
         if args.out.suffix == ".png":
-            rows = parts[0][:10]
-            again = model.reconstruct(rows)
+            rows, beside = train.first(parts[0], 10)
+            again = model.reconstruct(rows, **beside)
             train.reconstructions(part, {"original": rows, "reconstruction": again}, data, data_options.black(model))
         else:
-            again = np.concatenate([model.reconstruct(rows) for rows in parts])
+            again = np.concatenate([model.reconstruct(rows, **beside) for rows, beside in parts])
             again = again.reshape(len(again), *data.shape) if args.out.suffix == ".npy" else again
             write(part, args.out.suffix, again, data.columns)
     print(f"written to {args.out}: {len(again):,} rows of {data.name}")
     return 0
+
+
+def joined(parts: list[data_options.Part]) -> data_options.Part:
+    """The parts as one."""
+    rows, besides = zip(*parts, strict=True)
+    return np.concatenate(rows), {name: np.concatenate([beside[name] for beside in besides]) for name in besides[0]}
 
 
 def checked_output(args: argparse.Namespace, suffixes: Sequence[str]):

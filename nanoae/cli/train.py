@@ -16,19 +16,19 @@ from typing import Any
 import numpy as np
 
 import nanoae
-from nanoae import PCA, Dataset
+from nanoae import PCA, Dataset, VariationalAutoencoder
 from nanoae.autoencoders.contract import Estimator
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.presets import DATA
 from nanoae.cli import data as data_options
 from nanoae.cli import settings
+from nanoae.cli.data import Part
 from nanoae.cli.output import run_folder, whole_file
 from nanoae.engine.layers import Linear, Noisy, TiedLinear
 from nanoae.engine.part import describe
 from nanoae.training.loop import Trainer
 
 PCA_LIMIT = 4096  # the most rows or columns, whichever are fewer: beyond, its matrix takes minutes
-Table = tuple[np.ndarray, ...]  # (X,), or (X, y) for a model that predicts y
 LOSS_NAMES = {"loss": "loss", "val_loss": "validation loss"}
 FIGURES = ("reconstructions.png", "loss.png", "codes.png", "code_histogram.png")
 WHERE_THEY_APPLY = ("denoising.png", "weights.png")  # of a corruption, and of images
@@ -54,6 +54,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `train`, which `tune` has too."""
     data_options.add_options(parser)
     settings.add_options(parser)
+    parser.add_argument(
+        "--conditional", action="store_true", help="variational: under the labels of --data, p(row | label)"
+    )
     group = parser.add_argument_group("output")
     place = group.add_mutually_exclusive_group()
     place.add_argument("--out", metavar="DIR", type=Path, help="the new folder to write (default: runs/NAME)")
@@ -68,14 +71,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     with run_folder(*place(args)) as folder:
         data = data_options.read(args)
-        model, learn, test = prepared(settings.chosen(args, data), data)
+        model, learn, test = prepared(settings.chosen(args, data), data, args.conditional)
         frames: dict[str, np.ndarray] = {}  # what each epoch makes of some test rows, where that is asked for
-        watchers = [watcher(model, test[0][:10], frames)] if args.each_epoch else []
+        watchers = [watcher(model, first(test, 10), frames)] if args.each_epoch else []
         baseline = None if data_options.predicts(model) else fit_pca(model.code_size_, learn[0])
         say = speaker(args)
         say(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}{advice(data)}")
         say(f"model   {model.network_.theta.size:,} parameters\n\n{model.summary()}\n")
-        train(model, *learn, quiet=args.quiet, watchers=watchers)
+        train(model, learn[0], quiet=args.quiet, watchers=watchers, **learn[1])
         say(trained(model))
         conclude(args, folder, model, baseline, data, test, frames)
     return 130 if model.interrupted_ else 0
@@ -91,16 +94,25 @@ def place(args: argparse.Namespace, suffix: str = "") -> tuple[Path, bool]:
     return Path("runs", (args.preset or Path(args.data).resolve().stem) + suffix), True
 
 
-def prepared(model: Any, data: Dataset) -> tuple[Any, Table, Table]:
+def prepared(model: Any, data: Dataset, conditional: bool) -> tuple[Any, Part, Part]:
     """The model, built but untrained, and what it learns from and is tested on, known to be fit for it."""
-    labels: list[Table] = [(), ()]
-    if data_options.predicts(model):
-        labels = [(data_options.labels(data, split),) for split in ("train", "test")]
-    model.build(math.prod(data.shape), *labels[0])
+    if conditional and not isinstance(model, VariationalAutoencoder):
+        raise ValueError(
+            f"--conditional: expected a variational autoencoder, got {type(model).__name__}. Add --preset vae-20."
+        )
+    name = "condition" if conditional else "y" if data_options.predicts(model) else None
+    learn, test = ({name: data_options.labels(data, split)} if name else {} for split in ("train", "test"))
+    model.build(math.prod(data.shape), **learn)
     x_train, x_test = data.flat(data_options.black(model))
     model.check_table(x_train, reset=True)
-    model.evaluate(x_test, *labels[1])
-    return model, (x_train, *labels[0]), (x_test, *labels[1])
+    model.evaluate(x_test, **test)
+    return model, (x_train, learn), (x_test, test)
+
+
+def first(part: Part, n: int) -> Part:
+    """Its first n rows."""
+    rows, beside = part
+    return rows[:n], {name: labels[:n] for name, labels in beside.items()}
 
 
 def fit_pca(n_components: int, x: np.ndarray) -> PCA | None:
@@ -108,13 +120,15 @@ def fit_pca(n_components: int, x: np.ndarray) -> PCA | None:
     return PCA(n_components).fit(x) if min(x.shape) <= PCA_LIMIT else None
 
 
-def train(model: Any, *data: Any, quiet: bool, watchers: Sequence[Callable] = (), lines: bool = True) -> None:
-    """model.fit(*data), with a bar on a terminal, or else with about ten `lines`; the watchers are called after each
-    epoch, too."""
+def train(
+    model: Any, *data: Any, quiet: bool, watchers: Sequence[Callable] = (), lines: bool = True, **beside: Any
+) -> None:
+    """model.fit(*data, **beside), with a bar on a terminal, or else with about ten `lines`; the watchers are called
+    after each epoch, too."""
     bar = not quiet and sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None
     tellers = () if bar or quiet or not lines else (tell_epoch,)
     model.set_params(verbose=bar, callbacks=(*tellers, *watchers))
-    model.fit(*data)
+    model.fit(*data, **beside)
     model.set_params(verbose=False, callbacks=())
 
 
@@ -126,8 +140,8 @@ def tell_epoch(trainer: Trainer, row: dict[str, float]) -> None:
         print(f"{layer}epoch {row['epoch']:>3} of {trainer.epochs}   loss {row['loss']:.4g}{validation}", flush=True)
 
 
-def watcher(model: Any, rows: np.ndarray, frames: dict[str, np.ndarray]) -> Callable:
-    """A callback that puts what the model makes of `rows` into `frames` after each epoch."""
+def watcher(model: Any, part: Part, frames: dict[str, np.ndarray]) -> Callable:
+    """A callback that puts what the model makes of these rows into `frames` after each epoch."""
     if importlib.util.find_spec("matplotlib") is None:
         raise ImportError('--each-epoch: figures need matplotlib: pip install "nanoae[cli]"')
     if data_options.predicts(model):
@@ -135,7 +149,7 @@ def watcher(model: Any, rows: np.ndarray, frames: dict[str, np.ndarray]) -> Call
 
     def watch(_, row: dict[str, float]) -> None:
         if "layer" not in row:
-            frames[f"epoch {row['epoch']}"] = model.reconstruct(rows)
+            frames[f"epoch {row['epoch']}"] = model.reconstruct(part[0], **part[1])
 
     return watch
 
@@ -146,7 +160,7 @@ def conclude(
     model: Any,
     baseline: PCA | None,
     data: Dataset,
-    test: Table,
+    test: Part,
     frames: dict[str, np.ndarray] | None = None,
     **more: Any,
 ) -> None:
@@ -154,7 +168,10 @@ def conclude(
     model.save(folder / "model.npz")
     write_metrics(folder / "metrics.csv", model.history_)
     x_test = test[0]
-    results: dict[str, Any] = {"test": model.evaluate(*test), "pca": baseline.evaluate(x_test) if baseline else None}
+    results: dict[str, Any] = {
+        "test": model.evaluate(x_test, **test[1]),
+        "pca": baseline.evaluate(x_test) if baseline else None,
+    }
     config = describe_run(args, model, data) | more | {"results": results}
     with whole_file(folder / "config.json") as part:
         part.write_text(json.dumps(config, indent=2, default=describe) + "\n")
@@ -163,7 +180,7 @@ def conclude(
         if importlib.util.find_spec("matplotlib") is None:
             print('no figures: they need matplotlib: pip install "nanoae[cli]"')
         else:
-            draw(folder, model, baseline, data, x_test)
+            draw(folder, model, baseline, data, test)
     if frames:
         (folder / "epochs").mkdir()
         for i, (name, again) in enumerate(frames.items(), 1):
@@ -261,13 +278,13 @@ def describe_run(args, model: Any, data: Dataset) -> dict[str, Any]:
     }
 
 
-def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, x_test: np.ndarray) -> None:
+def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Part) -> None:
     """The figures, all of the test rows."""
     from nanoae import report
 
-    x, black = x_test[:10], data_options.black(model)
+    (x, beside), black = first(test, 10), data_options.black(model)
     if not data_options.predicts(model):
-        rows = {"original": x, "autoencoder": model.reconstruct(x)}
+        rows = {"original": x, "autoencoder": model.reconstruct(x, **beside)}
         if baseline:
             rows[f"PCA-{len(baseline.components_)}"] = baseline.reconstruct(x)
         reconstructions(folder / FIGURES[0], rows, data, black)
@@ -283,12 +300,13 @@ def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, x_test: 
     if curves:
         loss = getattr(model, "loss", None)
         report.loss_curves(folder / FIGURES[1], curves, loss if isinstance(loss, str) else "loss")
-    codes = model.transform(x_test)
+    codes = model.transform(test[0], **({} if data_options.predicts(model) else test[1]))
     labels = data.y_test if data.y_test is not None and data.y_test.ndim == 1 else None
     report.code_scatter(folder / FIGURES[2], codes, labels)
     report.code_histogram(folder / FIGURES[3], {"code": codes})
     if getattr(model, "prior_", None) is not None:
-        reconstructions(folder / "samples.png", {"drawn": model.sample(10, 0)}, data, data_options.black(model))
+        every = {"condition": np.resize(model.classes_, 10)} if data_options.conditional(model) else {}
+        reconstructions(folder / "samples.png", {"drawn": model.sample(10, 0, **every)}, data, black)
     if len(data.shape) == 2 and (W := templates(model)) is not None:
         report.weight_images(folder / WHERE_THEY_APPLY[1], W, data.shape)
 

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
         scales = set()
         for combination in combinations:  # a mistake in the last setting is told before the first is trained
-            model, learn, test = train.prepared(variant(base, combination), data)
+            model, learn, test = train.prepared(variant(base, combination), data, args.conditional)
             scales.add(model.black_)
         if data.maximum and len(scales) > 1:
             raise ValueError(
@@ -73,7 +73,7 @@ def variant(base: NetworkEstimator, combination: dict[str, Any]) -> NetworkEstim
 def search(
     base: NetworkEstimator,
     combinations: list[dict[str, Any]],
-    learn: train.Table,
+    learn: data_options.Part,
     quiet: bool,
     say: Callable[[str], None],
 ) -> tuple[NetworkEstimator, list[dict[str, Any]]]:
@@ -96,7 +96,7 @@ def search(
     for combination in combinations:
         model = variant(base, combination)
         try:
-            train.train(model, *learn, quiet=quiet, lines=False)
+            train.train(model, learn[0], quiet=quiet, lines=False, **learn[1])
         except NotFiniteError as error:
             failure = error
             table.append({**combination, "validation_loss": None, "epochs": 0, "seconds": 0.0})
