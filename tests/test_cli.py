@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -26,11 +27,13 @@ from nanoae.engine.image import ImageLayer
 from nanoae.engine.pool import Pooling
 from nanoae.training.kfac import Observed
 from nanoae.training.loop import Trainer
+from nanoae.training.team import Team
 
 RNG = np.random.default_rng(0)
 TABLE = RNG.standard_normal((40, 3)) @ RNG.standard_normal((3, 6))
 FIGURES = {"reconstructions.png", "loss.png", "codes.png", "code_histogram.png"}
 FILES = {"model.npz", "metrics.csv", "config.json"}
+FORK = Team.fork
 SHORT = ("--epochs", "2", "--no-figures")
 
 
@@ -735,9 +738,12 @@ def test_a_conditional_model_is_told_the_labels(run, digits):
     [
         (
             ("--data", "digits"),
-            "--conditional: expected a variational autoencoder, got Autoencoder. Add --preset vae-20.",
+            "--conditional: expected a variational autoencoder, got Autoencoder. Take --preset vae-20,",
         ),
-        (("--data", "table.csv", "--preset", "vae-20"), "expected labels, one for each row, got table.csv without"),
+        (
+            ("--data", "table.csv", "--preset", "vae-20"),
+            "expected labels, one for each training row, got table.csv without",
+        ),
     ],
 )
 def test_conditional_tells_what_it_needs(run, options, message):
@@ -772,5 +778,39 @@ def test_bench_times_the_model_and_says_which_device(run, monkeypatch):
     monkeypatch.setattr("nanoae.backend._cupy_ops", standin_ops)
     code, told, _ = run(*options)
     assert code == 0 and told.count("us a step") == 2 and "Take the CPU, --backend numpy" in told
+    if not (hasattr(os, "fork") and platform.machine() in ("x86_64", "AMD64")):
+        return
+    forked = []
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(Team, "fork", lambda team, program: (forked.append(team.members), FORK(team, program)))
+    code, told, _ = run(*options, "--processes", "2")  # on the CPU: a GPU takes one
+    assert code == 0 and told.count("us a step") == 2 and "numpy on the CPU, 2 processes" in told and forked == [2]
     code, _, said = run("bench", "--classify", "--stacked", "8,3")
     assert code == 2 and "expected an autoencoder" in said
+
+
+def test_ctrl_c_ends_the_bench(run, monkeypatch):
+    epochs, epoch = [], Trainer.epoch
+
+    def interrupted(*args, **kwargs):
+        epochs.append(1)
+        if len(epochs) == 5:
+            raise KeyboardInterrupt
+        return epoch(*args, **kwargs)
+
+    monkeypatch.setattr(Trainer, "epoch", interrupted)
+    code, told, said = run("bench", "--backend", "numpy", "--hidden", "8", "--code-size", "3")
+    assert code == 130 and "us a step" not in told and "kept" not in said
+
+
+@pytest.mark.parametrize("split", ["train", "test", "all"])
+def test_labels_of_one_split_only(run, digits, split):
+    """What is there is used; what is not is told, by its name."""
+    data = nanoae.load_data("digits")
+    np.savez("half.npz", x_train=data.x_train, x_test=data.x_test, y_train=data.y_train)
+    nanoae.StackedClassifier((8,), epochs=1, backend="numpy").fit(digits[0], data.y_train).save("model.npz")
+    code, told, said = run("evaluate", "model.npz", "--data", "half.npz", "--split", split)
+    if split == "train":
+        assert code == 0 and "train error" in told
+    else:
+        assert code == 2 and "expected labels, one for each test row, got half.npz without" in said

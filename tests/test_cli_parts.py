@@ -131,7 +131,7 @@ def test_a_grid_of_parts(run):  # noqa: F811
         (("train", "--stacked", "9,3", "--corruption", "masking:0.1/none/none"), "one corruption, or 2, one for each"),
         (("train", "--corruption", "masking:0.1/masking:0.2"), "expected corruption=None or one like"),
         (("train", "--classify", "--dropout", "0.2,0.5,0.5"), "expected dropout, one share"),
-        (("train", "--classify", "--data", "table.csv"), "expected labels, one for each row, got table"),
+        (("train", "--classify", "--data", "table.csv"), "expected labels, one for each training row, got table"),
         (("train", "--classify", "--regress"), "not allowed with"),
         (("train", "--classify", "--each-epoch"), "--each-epoch: expected an autoencoder, got StackedClassifier"),
         (("tune", "--grid", "penalty=l2:1"), "--grid: penalty: expected one of l1:WEIGHT"),

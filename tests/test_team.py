@@ -154,25 +154,29 @@ def test_interrupted_within_a_step():
     assert trainer.evaluate(X) == pytest.approx(history["val_loss"][0])  # the best weights
 
 
-def test_frozen_stays_to_the_byte():
-    frozen = slice(0, 50)
-    network = nanoae.Sequential(NETWORKS["deep"]()).build(12, random_state=0)
-    before = network.theta[frozen].tobytes()
-    size = len(network.theta)
-    trainer = TeamTrainer(
-        network,
-        nanoae.MSE(),
-        nanoae.Adam(),
-        processes=2,
-        batch_size=50,
-        epochs=2,
-        rows=203,
-        trainable=[slice(117, size)],
-    )
-    rest = network.theta[117:].copy()
-    trainer.fit(X)
-    assert network.theta[frozen].tobytes() == before
-    assert not np.array_equal(network.theta[117:], rest)
+@pytest.mark.parametrize("block", [30, 400_000])
+@pytest.mark.parametrize(
+    "trainable",
+    [None, [slice(117, None)], [slice(0, 108), slice(167, 209)], [slice(108, 117), slice(117, 162)], [slice(18, 45)]],
+    ids=["all", "upper layers", "W without b", "b", "some rows of W"],
+)
+def test_frozen_stays_to_the_byte(monkeypatch, trainable, block):
+    """Linear(12, 9) has its W in 0:108 and its b in 108:117, the next one in 117:162 and 162:167."""
+    monkeypatch.setattr("nanoae.training.team.BLOCK", block)
+    alone, _ = train(NETWORKS["deep"], nanoae.MSE(), OPTIMIZERS["adam"], 1, trainable=trainable)
+    team, _ = train(NETWORKS["deep"], nanoae.MSE(), OPTIMIZERS["adam"], 2, trainable=trainable)
+    before = nanoae.Sequential(NETWORKS["deep"]()).build(12, dtype="float64", random_state=0).theta
+    learns = np.zeros(len(before), bool)
+    for part in trainable or [slice(None)]:
+        learns[part] = True
+    assert team.network.theta[~learns].tobytes() == before[~learns].tobytes()
+    assert (team.network.theta != before).any()
+    np.testing.assert_allclose(team.network.theta, alone.network.theta, rtol=1e-9, atol=1e-12)
+
+
+def test_a_slice_that_cuts_a_row_is_refused():
+    with pytest.raises(ValueError, match="between rows of W, got 60"):
+        train(NETWORKS["deep"], nanoae.MSE(), OPTIMIZERS["adam"], 2, trainable=[slice(9, 60)])
 
 
 def test_noise_repeats_with_the_seed():
@@ -216,14 +220,19 @@ def test_stacked_estimators(kind, settings):
     np.testing.assert_allclose(team, alone, rtol=1e-8, atol=1e-11)
 
 
-def test_variational_learns_as_well():
-    """Other noise, so other weights; but the same bound, and the same weights again with the same seed."""
-    settings = {"epochs": 20, "batch_size": 50, "warm_up": 2, "backend": "numpy", "random_state": 0}
+@pytest.mark.parametrize("labels", [None, np.arange(201) % 3], ids=["plain", "conditional"])
+def test_variational_learns_as_well(labels):
+    """Other noise, so other weights; but the same bound, and the same weights again with the same seed. The last batch
+    is a single row; whoever has none still counts the step of the warm-up."""
+    settings = {"epochs": 20, "batch_size": 50, "warm_up": 20, "backend": "numpy", "random_state": 0}
     first, again, alone = (
-        nanoae.VariationalAutoencoder(3, (16,), **settings, processes=processes).fit(X) for processes in (2, 2, 1)
+        nanoae.VariationalAutoencoder(3, (16,), **settings, processes=processes).fit(X[:201], condition=labels)
+        for processes in (2, 2, 1)
     )
     assert first.network_.theta.tobytes() == again.network_.theta.tobytes()
     assert first.history_["loss"][-1] == pytest.approx(alone.history_["loss"][-1], rel=0.01)
+    (_, steps), (_, expected) = first.network_.state(), alone.network_.state()
+    assert steps == expected == 100
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -250,7 +259,7 @@ def test_divergence_is_told_once(capfd):
     ("settings", "message"),
     [
         ({"encoder": [nanoae.Linear(4), nanoae.BatchNorm()], "decoder": [nanoae.Linear(12)]}, "BatchNorm"),
-        ({"tied_weights": True}, "Linear"),
+        ({"tied_weights": True}, "whose W is used twice"),
         ({"code_activation": "sigmoid", "penalty": nanoae.KLSparsity()}, "row by row"),
         ({"optimizer": nanoae.Adam(clip_norm=1.0)}, "clip_norm"),
         ({"bottleneck": nanoae.Adversarial()}, "row by row"),

@@ -95,6 +95,11 @@ class Gaussian(Noisy):
     def draw(self, noise):
         return self.ops.normal(self.generator, out=noise)
 
+    def tick(self):
+        if self.warm_up and not self.frozen:
+            self.ops.multiply(self.ops.add_inplace(self.t, 1.0), self.beta / self.warm_up, out=self.beta_t)
+            self.ops.clip(self.beta_t, 0.0, self.beta, out=self.beta_t)
+
     def forward(self, x, train=False):
         self.check_input(x)
         self.cache = None
@@ -104,9 +109,7 @@ class Gaussian(Noisy):
             return self.ops.copy(x[:, : shape[1]], out=z)
         noise, std, dx = self.noise(shape), self.buffer("std", shape), self.buffer("dx", x.shape)
         self.ops.reparametrise(x, noise, std, out=z)
-        if self.warm_up and not self.frozen:
-            self.ops.multiply(self.ops.add_inplace(self.t, 1.0), self.beta / self.warm_up, out=self.beta_t)
-            self.ops.clip(self.beta_t, 0.0, self.beta, out=self.beta_t)
+        self.tick()
         dkl = self.buffer("dkl", x.shape)
         self.penalty = self.ops.gaussian_kl(x, std, self.beta_t, self.free_bits, out=dkl)
         self.cache = noise, std, dkl, dx

@@ -48,7 +48,8 @@ class Autoencoder(Generative, NetworkEstimator):
     patience             stop after so many epochs without a better validation loss and restore the best weights
     callbacks            called as callback(trainer, row) after each epoch; one that returns True stops
     processes            CPU processes that `fit` trains with, a share of the rows each: about as many times as fast,
-                         for dense networks on NumPy; more than 1 needs fork (Linux) and a program without threads
+                         for dense networks on NumPy without tied weights or Contractive; more than 1 needs fork (Linux)
+                         and a program without threads
     backend              "numpy", "cupy" or "auto"; "cupy:tf32" and "cupy:nograph" are variants (`get_ops`)
     dtype                "float32" or "float64"
     random_state         int: everything random (weights, order of the examples, noise) follows from it

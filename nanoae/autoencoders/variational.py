@@ -126,9 +126,10 @@ class VariationalAutoencoder(Variational, Autoencoder):
 
     classes_: np.ndarray | None = None
 
+    @all_or_nothing
     def build(self, input_shape, condition=None):
-        """As `Autoencoder.build`; condition: labels to learn the rows under, all of them there."""
-        self.classes_ = None if condition is None else np.unique(condition)
+        """As `Autoencoder.build`; condition: labels (N,), among them each that will be met."""
+        self.classes_ = _different(condition)
         return super().build(input_shape)
 
     # ---------------------------------------------------------------- training
@@ -140,7 +141,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         validation_data   rows to measure -ELBO on after each epoch; with condition, (rows, their labels)
         """
         labels = None if condition is None else np.asarray(condition)
-        self.classes_ = None if labels is None else np.unique(labels)
+        self.classes_ = _different(labels)
         self._check_parameters()
         X = self._check_X(X, reset=True, check=self._check_range)
         validation, watched = validation_data, None
@@ -163,8 +164,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
     def partial_fit(self, X, y=None, **condition):
         """Go on for one epoch over X (N, D); start where there is nothing yet, with the labels of this first call."""
         if not hasattr(self, "network_"):
-            labels = condition.get("condition")
-            self.classes_ = None if labels is None else np.unique(labels)
+            self.classes_ = _different(condition.get("condition"))
         return super().partial_fit(X, y, **condition)
 
     def _pair(self, X, condition=None):
@@ -265,6 +265,17 @@ class VariationalAutoencoder(Variational, Autoencoder):
     def from_file(self, header, arrays):
         self.classes_ = None if header["classes"] is None else np.array(header["classes"])
         super().from_file(header, arrays)
+
+
+def _different(labels) -> np.ndarray | None:
+    """Each label once; None without labels. ValueError for a label that is missing."""
+    if labels is None:
+        return None
+    labels = np.asarray(labels)
+    if labels.dtype.kind == "f" and np.isnan(labels).any():
+        row = int(np.flatnonzero(np.isnan(labels))[0])
+        raise ValueError(f"VariationalAutoencoder: expected condition, a label for each row, got NaN in row {row}.")
+    return np.unique(labels)
 
 
 def _pair_of(validation_data) -> tuple:

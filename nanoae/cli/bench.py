@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
+import warnings
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
     found: dict[str, float] = {}
     devices = ("numpy", "cupy") if model.backend == "auto" else (model.backend,)
     for backend in devices:
-        model.set_params(backend=backend, processes=1 if backend in devices[1:] else model.processes)
+        if backend != devices[0]:
+            model.set_params(processes=1)  # those are for the CPU
+        model.set_params(backend=backend)
         try:
             us, device = step_time(model, x[: STEPS * batch], args.seconds)
         except BackendError as error:
@@ -80,6 +83,12 @@ def step_time(model: Any, x: np.ndarray, seconds: float) -> tuple[float, str]:
 
     model.set_params(callbacks=[enough], patience=None).build(x.shape[1])
     trainer = model._make_trainer(len(x), epochs=1_000_000)
-    trainer.fit(*(model._to_device(array) for array in model._pair(x)))
-    steps = -(-len(x) // trainer.batch_size)
-    return min(times[2:]) / steps * 1e6, model.network_.ops.describe()  # two warm up: buffers made, steps captured
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "training was interrupted")  # whose end is "... is kept": not here
+        trainer.fit(*(model._to_device(array) for array in model._pair(x)))
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    steps, device = -(-len(x) // trainer.batch_size), model.network_.ops.describe()
+    if model.processes > 1:
+        device = f"numpy on the CPU, {model.processes} processes"
+    return min(times[2:]) / steps * 1e6, device  # two warm up: buffers made, steps captured

@@ -44,23 +44,24 @@ def conditional(model: Any) -> bool:
     return getattr(model, "classes_", None) is not None and not predicts(model)
 
 
-Part = tuple[np.ndarray, dict[str, Any]]  # rows on the model's scale, (N, D), and what its methods take beside them
+Table = tuple[np.ndarray, dict[str, Any]]  # rows on the model's scale, (N, D), and what its methods take beside them
 
 
-def parts(data: Dataset, split: str, model: Any) -> list[Part]:
+def parts(data: Dataset, split: str, model: Any) -> list[Table]:
     """A split, and for a conditional model its labels, condition=; "all": the training and the test rows."""
     tables = zip(("train", "test"), data.flat(black(model)), strict=True)
     wanted = [(name, x) for name, x in tables if name == split or (split == "all" and len(x))]
     return [(x, {"condition": labels(data, name)} if conditional(model) else {}) for name, x in wanted]
 
 
-def labels(data: Dataset, split: str) -> Any:
+def labels(data: Dataset, split: str) -> np.ndarray:
     """The labels (N,) of the training or the test rows; ValueError where there are none."""
-    if data.y_train is None or data.y_train.ndim != 1:
+    which, y = {"train": ("training", data.y_train), "test": ("test", data.y_test)}[split]
+    if y is None or y.ndim != 1:
         raise ValueError(
-            f"--data: expected labels, one for each row, got {data.name} without. For a .csv: --label COLUMN."
+            f"--data: expected labels, one for each {which} row, got {data.name} without. For a .csv: --label COLUMN."
         )
-    return {"train": data.y_train, "test": data.y_test}[split]
+    return y
 
 
 def describe(data: Dataset, model: Any) -> str:

@@ -105,7 +105,7 @@ def reconstruct(args: argparse.Namespace) -> int:
     return 0
 
 
-def joined(parts: list[data_options.Part]) -> data_options.Part:
+def joined(parts: list[data_options.Table]) -> data_options.Table:
     """The parts as one."""
     rows, besides = zip(*parts, strict=True)
     return np.concatenate(rows), {name: np.concatenate([beside[name] for beside in besides]) for name in besides[0]}

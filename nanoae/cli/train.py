@@ -22,7 +22,7 @@ from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.presets import DATA
 from nanoae.cli import data as data_options
 from nanoae.cli import settings
-from nanoae.cli.data import Part
+from nanoae.cli.data import Table
 from nanoae.cli.output import run_folder, whole_file
 from nanoae.engine.layers import Linear, Noisy, TiedLinear
 from nanoae.engine.part import describe
@@ -94,11 +94,12 @@ def place(args: argparse.Namespace, suffix: str = "") -> tuple[Path, bool]:
     return Path("runs", (args.preset or Path(args.data).resolve().stem) + suffix), True
 
 
-def prepared(model: Any, data: Dataset, conditional: bool) -> tuple[Any, Part, Part]:
+def prepared(model: Any, data: Dataset, conditional: bool) -> tuple[Any, Table, Table]:
     """The model, built but untrained, and what it learns from and is tested on, known to be fit for it."""
     if conditional and not isinstance(model, VariationalAutoencoder):
         raise ValueError(
-            f"--conditional: expected a variational autoencoder, got {type(model).__name__}. Add --preset vae-20."
+            f"--conditional: expected a variational autoencoder, got {type(model).__name__}. Take --preset vae-20, "
+            "without --stacked, --classify and --regress."
         )
     name = "condition" if conditional else "y" if data_options.predicts(model) else None
     learn, test = ({name: data_options.labels(data, split)} if name else {} for split in ("train", "test"))
@@ -109,9 +110,9 @@ def prepared(model: Any, data: Dataset, conditional: bool) -> tuple[Any, Part, P
     return model, (x_train, learn), (x_test, test)
 
 
-def first(part: Part, n: int) -> Part:
+def first(table: Table, n: int) -> Table:
     """Its first n rows."""
-    rows, beside = part
+    rows, beside = table
     return rows[:n], {name: labels[:n] for name, labels in beside.items()}
 
 
@@ -140,7 +141,7 @@ def tell_epoch(trainer: Trainer, row: dict[str, float]) -> None:
         print(f"{layer}epoch {row['epoch']:>3} of {trainer.epochs}   loss {row['loss']:.4g}{validation}", flush=True)
 
 
-def watcher(model: Any, part: Part, frames: dict[str, np.ndarray]) -> Callable:
+def watcher(model: Any, table: Table, frames: dict[str, np.ndarray]) -> Callable:
     """A callback that puts what the model makes of these rows into `frames` after each epoch."""
     if importlib.util.find_spec("matplotlib") is None:
         raise ImportError('--each-epoch: figures need matplotlib: pip install "nanoae[cli]"')
@@ -149,7 +150,7 @@ def watcher(model: Any, part: Part, frames: dict[str, np.ndarray]) -> Callable:
 
     def watch(_, row: dict[str, float]) -> None:
         if "layer" not in row:
-            frames[f"epoch {row['epoch']}"] = model.reconstruct(part[0], **part[1])
+            frames[f"epoch {row['epoch']}"] = model.reconstruct(table[0], **table[1])
 
     return watch
 
@@ -160,7 +161,7 @@ def conclude(
     model: Any,
     baseline: PCA | None,
     data: Dataset,
-    test: Part,
+    test: Table,
     frames: dict[str, np.ndarray] | None = None,
     **more: Any,
 ) -> None:
@@ -278,7 +279,7 @@ def describe_run(args, model: Any, data: Dataset) -> dict[str, Any]:
     }
 
 
-def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Part) -> None:
+def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Table) -> None:
     """The figures, all of the test rows."""
     from nanoae import report
 

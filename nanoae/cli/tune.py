@@ -73,7 +73,7 @@ def variant(base: NetworkEstimator, combination: dict[str, Any]) -> NetworkEstim
 def search(
     base: NetworkEstimator,
     combinations: list[dict[str, Any]],
-    learn: data_options.Part,
+    learn: data_options.Table,
     quiet: bool,
     say: Callable[[str], None],
 ) -> tuple[NetworkEstimator, list[dict[str, Any]]]:

@@ -1,7 +1,7 @@
 """Fusion: a built network rewritten into fewer passes over memory, with the same parameters and the same results.
 
 The plain layers stay as they are; `fuse(network)` is what the training loop runs, unless told fuse=False, and
-`divide(network, team)` what each of several processes runs.
+`divide(network, rows, team)` what each of several processes runs.
 """
 
 from __future__ import annotations
@@ -203,7 +203,8 @@ def fuse(network: Sequential, layers: list[Layer] | None = None) -> Sequential:
 
 
 def divide(network: Sequential, rows: int, team: Any) -> tuple[Sequential, list[Divided]]:
-    """(the network for a member of `team`, fused; its layers that learn), for `rows` rows in all.
+    """(the network for a member of `team`, fused, whose backward is the team's; its layers that learn), for `rows` rows
+    in all.
 
     ValueError for a network with other parameters than Linear's, or whose rows depend on each other.
     """
@@ -215,9 +216,12 @@ def divide(network: Sequential, rows: int, team: Any) -> tuple[Sequential, list[
             divided.append(Divided(layer, where, rows, team, turn=len(divided)))
             layers.append(divided[-1])
         elif layer.params or not layer.by_row:
+            twice = (
+                ", whose W is used twice (tied weights, or a contractive penalty)" if isinstance(layer, Linear) else ""
+            )
             raise ValueError(
-                f"processes: expected layers that work row by row and parameters of Linear alone, got {layer}. "
-                "Use processes=1."
+                "processes: expected layers that work row by row and parameters of Linear alone, got "
+                f"{layer}{twice}. Use processes=1."
             )
         else:
             layers.append(layer if isinstance(layer, (Elementwise, Identity)) else Weighed(layer, team))

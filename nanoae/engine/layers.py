@@ -67,6 +67,9 @@ class Layer(Part):
             kept = self.buffers[name] = self.ops.empty(shape, dtype or self.dtype)
         return kept if len(kept) == shape[0] else kept[: shape[0]]
 
+    def tick(self) -> None:
+        """Count a training step, for layers that do: in `forward`, or by a team's member without rows in that step."""
+
     def take_cache(self) -> Any:
         cache, self.cache = self.cache, None
         if cache is None:

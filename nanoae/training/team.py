@@ -61,7 +61,7 @@ class Team:
         if not 1 <= members <= cpus or members != int(members):
             raise ValueError(f"processes: expected 1 to {cpus}, the CPUs of this machine, got {members}.")
         if not hasattr(os, "fork") or platform.machine() not in ("x86_64", "AMD64"):
-            # `meet` needs stores that others see in their order, which x86 promises and ARM does not.
+            # `wait` needs stores that others see in their order, which x86 promises and ARM does not.
             raise ValueError(f"processes: expected 1 where there is no fork or the CPU is not an x86, got {members}.")
         self.members, self.size, self.rank, self.count = members, 1, 0, 0
         self.share, self.region = 1.0, slice(0)
@@ -114,16 +114,17 @@ class Team:
         return mine
 
     def meet(self) -> None:
-        """Wait until all have come this far. TeamError where one never will."""
+        """Go on together."""
         self.arrive()
         self.wait()
 
     def arrive(self) -> None:
-        """Tell the others that this member has come this far; `wait` is for them."""
+        """Tell the others that this member has come this far."""
         self.count += 1
         self.clocks[self.rank][0] = self.count
 
     def wait(self) -> None:
+        """Until all have come as far as this member. TeamError where one never will."""
         for clock in self.clocks[: self.size]:
             looks, (nap, longest) = 0, NAPS
             while clock[0] < self.count:
@@ -176,6 +177,14 @@ class TeamTrainer(Trainer):
         self.together, self.divided = fusion.divide(network, self.rows, self.team)
         size = len(network.theta)
         self.trainable = [slice(*part.indices(size)[:2]) for part in self.optimizer.ranges]
+        for place in (place for part in self.trainable for place in (part.start, part.stop)):
+            for layer in self.divided:
+                start, stop = layer.where["W"].start, layer.where["b"].stop
+                if start < place < stop and (place - start) % layer.linear.n_out:
+                    raise ValueError(
+                        f"processes: expected slices of theta that begin and end between rows of W, got {place}, "
+                        f"within a row of {layer.linear}. Use processes=1."
+                    )
 
     # ---------------------------------------------------------------- one step
 
@@ -196,6 +205,9 @@ class TeamTrainer(Trainer):
                 dy = self.loss.backward()
             finally:  # Ctrl-C may come anywhere
                 self.loss.weight = weight
+        else:
+            for layer in self.network.layers:
+                layer.tick()
         loss = sum(team.gather(float(loss)))
         if not math.isfinite(loss):
             self.stop_not_finite(None if self.begun is None else self.optimizer.t - self.begun + 1, loss)
