@@ -11,7 +11,8 @@ from nanoae.autoencoders.mixture import Mixture
 from nanoae.autoencoders.model_file import load_model as load
 from nanoae.autoencoders.pca import PCA
 from nanoae.autoencoders.penalty import Contractive, KLSparsity, L1Sparsity
-from nanoae.autoencoders.stacked import StackedAutoencoder, StackedClassifier, StackedRegressor
+from nanoae.autoencoders.predictor import StackedClassifier, StackedRegressor
+from nanoae.autoencoders.stacked import StackedAutoencoder
 from nanoae.autoencoders.text import TextVAE
 from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.backend import BackendError, get_ops

@@ -12,8 +12,9 @@ from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.penalty import PENALTIES
+from nanoae.autoencoders.predictor import StackedClassifier, StackedRegressor
 from nanoae.autoencoders.presets import DATA, PRESETS, preset, suited
-from nanoae.autoencoders.stacked import Stacked, StackedAutoencoder, StackedClassifier, StackedRegressor
+from nanoae.autoencoders.stacked import Stacked, StackedAutoencoder
 from nanoae.data import Dataset
 from nanoae.engine.init import INITIALIZERS
 from nanoae.engine.layers import ACTIVATIONS
