@@ -259,7 +259,7 @@ def test_divergence_is_told_once(capfd):
     ("settings", "message"),
     [
         ({"encoder": [nanoae.Linear(4), nanoae.BatchNorm()], "decoder": [nanoae.Linear(12)]}, "BatchNorm"),
-        ({"tied_weights": True}, "whose W is used twice"),
+        ({"tied_weights": True}, "Linear.*, which is tied or has a contractive penalty"),
         ({"code_activation": "sigmoid", "penalty": nanoae.KLSparsity()}, "row by row"),
         ({"optimizer": nanoae.Adam(clip_norm=1.0)}, "clip_norm"),
         ({"bottleneck": nanoae.Adversarial()}, "row by row"),

@@ -11,6 +11,7 @@ from nanoae.data import Dataset, load_data
 from nanoae.data.catalogue import NAMES
 
 SPLITS = ("train", "test", "all")
+Table = tuple[np.ndarray, dict[str, Any]]  # rows on the model's scale, (N, D), and what its methods take beside them
 
 
 def add_options(parser: argparse.ArgumentParser, required: bool = False, default: str | None = None) -> None:
@@ -44,14 +45,25 @@ def conditional(model: Any) -> bool:
     return getattr(model, "classes_", None) is not None and not predicts(model)
 
 
-Table = tuple[np.ndarray, dict[str, Any]]  # rows on the model's scale, (N, D), and what its methods take beside them
-
-
-def parts(data: Dataset, split: str, model: Any) -> list[Table]:
-    """A split, and for a conditional model its labels, condition=; "all": the training and the test rows."""
+def parts(data: Dataset, split: str, model: Any, learned: bool = False) -> list[Table]:
+    """The tables of a split, for "all" the training and the test rows. With labels where the model is told them,
+    condition=; and where it predicts them and they are to be `learned`, y=."""
+    name = "condition" if conditional(model) else "y" if learned and predicts(model) else None
     tables = zip(("train", "test"), data.flat(black(model)), strict=True)
-    wanted = [(name, x) for name, x in tables if name == split or (split == "all" and len(x))]
-    return [(x, {"condition": labels(data, name)} if conditional(model) else {}) for name, x in wanted]
+    wanted = [(part, x) for part, x in tables if part == split or (split == "all" and len(x))]
+    return [(x, {name: labels(data, part)} if name else {}) for part, x in wanted]
+
+
+def joined(tables: list[Table]) -> Table:
+    """All rows, one table after the other."""
+    rows, besides = zip(*tables, strict=True)
+    return np.concatenate(rows), {name: np.concatenate([beside[name] for beside in besides]) for name in besides[0]}
+
+
+def first(table: Table, n: int) -> Table:
+    """Its first n rows."""
+    rows, beside = table
+    return rows[:n], {name: labels[:n] for name, labels in beside.items()}
 
 
 def labels(data: Dataset, split: str) -> np.ndarray:

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     with models.checked_output(args, (".npy", ".csv", ".png")) as part:
         if args.mixture:
             data = data_options.read(args)
-            ((rows, beside),) = data_options.parts(data, "train", model)
+            rows, beside = data_options.parts(data, "train", model)[0]
             model.fit_prior(rows, args.mixture, random_state=args.seed, **beside)
         drawn = draw(model, args, condition)
         if args.out.suffix == ".png":

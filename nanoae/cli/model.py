@@ -58,13 +58,10 @@ def load_of_rows(args: argparse.Namespace) -> Any:
 def evaluate(args: argparse.Namespace) -> int:
     model = load_of_rows(args)
     data = data_options.read(args)
-    rows, beside = joined(data_options.parts(data, args.split, model))
+    rows, beside = data_options.joined(data_options.parts(data, args.split, model, learned=True))
+    result = model.evaluate(rows, **beside)
     code_size, baseline = len(model.get_feature_names_out()), None
-    if data_options.predicts(model):
-        splits = ("train", "test") if args.split == "all" else (args.split,)
-        result = model.evaluate(rows, np.concatenate([data_options.labels(data, split) for split in splits]))
-    else:
-        result = model.evaluate(rows, **beside)
+    if not data_options.predicts(model):
         baseline = train.fit_pca(code_size, data.flat(data_options.black(model))[0])
     print(f"model   {args.model}: {type(model).__name__}, {rows.shape[1]} numbers in codes of {code_size}")
     print(f"data    {data_options.describe(data, model)}")
@@ -94,7 +91,7 @@ def reconstruct(args: argparse.Namespace) -> int:
     parts = data_options.parts(data, args.split, model)
     with checked_output(args, (".npy", ".csv", ".png")) as part:
         if args.out.suffix == ".png":
-            rows, beside = train.first(parts[0], 10)
+            rows, beside = data_options.first(parts[0], 10)
             again = model.reconstruct(rows, **beside)
             train.reconstructions(part, {"original": rows, "reconstruction": again}, data, data_options.black(model))
         else:
@@ -103,12 +100,6 @@ def reconstruct(args: argparse.Namespace) -> int:
             write(part, args.out.suffix, again, data.columns)
     print(f"written to {args.out}: {len(again):,} rows of {data.name}")
     return 0
-
-
-def joined(parts: list[data_options.Table]) -> data_options.Table:
-    """The parts as one."""
-    rows, besides = zip(*parts, strict=True)
-    return np.concatenate(rows), {name: np.concatenate([beside[name] for beside in besides]) for name in besides[0]}
 
 
 def checked_output(args: argparse.Namespace, suffixes: Sequence[str]):

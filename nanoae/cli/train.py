@@ -22,7 +22,7 @@ from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.presets import DATA
 from nanoae.cli import data as data_options
 from nanoae.cli import settings
-from nanoae.cli.data import Table
+from nanoae.cli.data import Table, first
 from nanoae.cli.output import run_folder, whole_file
 from nanoae.engine.layers import Linear, Noisy, TiedLinear
 from nanoae.engine.part import describe
@@ -108,12 +108,6 @@ def prepared(model: Any, data: Dataset, conditional: bool) -> tuple[Any, Table, 
     model.check_table(x_train, reset=True)
     model.evaluate(x_test, **test)
     return model, (x_train, learn), (x_test, test)
-
-
-def first(table: Table, n: int) -> Table:
-    """Its first n rows."""
-    rows, beside = table
-    return rows[:n], {name: labels[:n] for name, labels in beside.items()}
 
 
 def fit_pca(n_components: int, x: np.ndarray) -> PCA | None:

@@ -216,12 +216,10 @@ def divide(network: Sequential, rows: int, team: Any) -> tuple[Sequential, list[
             divided.append(Divided(layer, where, rows, team, turn=len(divided)))
             layers.append(divided[-1])
         elif layer.params or not layer.by_row:
-            twice = (
-                ", whose W is used twice (tied weights, or a contractive penalty)" if isinstance(layer, Linear) else ""
-            )
+            also = ", which is tied or has a contractive penalty" if isinstance(layer, Linear) else ""
             raise ValueError(
                 "processes: expected layers that work row by row and parameters of Linear alone, got "
-                f"{layer}{twice}. Use processes=1."
+                f"{layer}{also}. Use processes=1."
             )
         else:
             layers.append(layer if isinstance(layer, (Elementwise, Identity)) else Weighed(layer, team))

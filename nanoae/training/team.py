@@ -10,7 +10,8 @@ each batch. They share theta and what each layer got and gave, and meet where on
         --- all are there ---
         every member    its columns of dx, over all rows;
                         while the others come: the gradient of its own rows of W, over all rows, and their update
-        --- all have been there ---
+        --- all have their columns ---
+    --- all have made their updates ---
 
 So the elementwise work and the update go to all CPUs as well, a matrix product needs no second thread, and a layer's W
 is updated while it, x and dy are still in the cache. The update of a part by its owner alone is stage 1 of ZeRO
