@@ -72,5 +72,6 @@ for n in numbers:
 
 labels = {"ylabel": "test error, %", "xlabel": "number of labels", "ticks": numbers}
 print("figure:", loss_curves(args.out / "23_errors.png", errors, **labels))
-first = classifier(True, 0).set_params(freeze=1).fit(x_train, y).network_.layers[1]  # frozen: as it was pretrained
-print("figure:", weight_images(args.out / "23_weights.png", first.params["W"], data.shape))
+network = classifier(True, 0).set_params(freeze=1).fit(x_train, y).network_  # its first layer is as it was pretrained
+W = network.ops.to_numpy(network.layers[1].params["W"])
+print("figure:", weight_images(args.out / "23_weights.png", W, data.shape))

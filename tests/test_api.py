@@ -554,6 +554,7 @@ def test_a_missing_file_and_a_folder(tmp_path):
 
 
 def test_a_model_made_on_a_gpu_opens_without_one(good, monkeypatch):
+    monkeypatch.delenv("NANOAE_BACKEND", raising=False)
     monkeypatch.setitem(sys.modules, "cupy", None)
     model = with_header(good, put("params", "backend", "cupy"))
     assert model.network_.ops.name == "numpy" and model.transform(X).shape == (20, 3)

@@ -103,10 +103,11 @@ NO_CUPY = [  # what `import cupy` meets, and what the error must say
     (None, r"CuPy is not installed.*pip install.*nanoae\[gpu\].*nanoae\[gpu12\]"),
     (fake_cupy(0), "no CUDA device"),
     (fake_cupy(RuntimeError("driver too old")), "no usable GPU.*driver too old"),
+    (fake_cupy(1), r"no cuBLAS or NVRTC.*toolkit.*nanoae\[gpu\].*nanoae\[gpu12\]"),  # a driver, and no toolkit
 ]
 
 
-@pytest.mark.parametrize(("cupy", "message"), NO_CUPY, ids=["not installed", "no device", "bad driver"])
+@pytest.mark.parametrize(("cupy", "message"), NO_CUPY, ids=["not installed", "no device", "bad driver", "no toolkit"])
 def test_without_a_gpu(monkeypatch, cupy, message):
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     monkeypatch.delenv("NANOAE_BACKEND", raising=False)

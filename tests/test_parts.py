@@ -381,7 +381,7 @@ def test_kl_brings_the_mean_activation_to_its_target(digits):
 
 def test_contraction_makes_the_jacobian_smaller(digits):
     def norm(ae):
-        h, W = ae.transform(digits[1]), ae.network_.layers[0].params["W"]
+        h, W = ae.transform(digits[1]), ae.network_.ops.to_numpy(ae.network_.layers[0].params["W"])
         return np.sqrt((((h * (1 - h)) ** 2) @ (W**2).sum(axis=0)).mean())
 
     free, tight = (trained(digits, hidden=(), penalty=Contractive(weight), **SIGMOID) for weight in (0, 1e-2))

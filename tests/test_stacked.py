@@ -45,6 +45,12 @@ def theta(model):
     return model.network_.ops.to_numpy(model.network_.theta)
 
 
+def outputs(model):
+    """What the network says of X, before the loss makes probabilities or means of it."""
+    ops = model.network_.ops
+    return ops.to_numpy(model.network_.forward(ops.to_device(X, model.dtype))).astype(float)
+
+
 def linears(model):
     return [layer for layer in model.network_.layers if layer.params]
 
@@ -334,12 +340,12 @@ def test_minus_one_and_one_alone_are_two_classes():
 
 def test_probabilities_are_the_softmax_of_the_logits():
     model = fitted("classifier")
-    logits = model.network_.forward(X).astype(float)
+    logits = outputs(model)
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(model.predict_proba(X), expected, rtol=1e-5)
     picked = -np.log(expected[np.arange(60), Y]).mean()
     still = fitted("classifier", learning_rate=1e-30, batch_size=60)  # a loss that does not move
-    logits = still.network_.forward(X).astype(float)
+    logits = outputs(still)
     expected = -(logits[np.arange(60), Y] - np.log(np.exp(logits).sum(axis=1))).mean()
     assert still.history_["loss"][0] == pytest.approx(expected, rel=1e-5) and picked < expected
 
@@ -362,7 +368,7 @@ def test_the_head_takes_over_mean_and_scale(monkeypatch):
     def keep(self, *arguments):
         original(self, *arguments)
         if self is model:
-            raw.append(self.network_.forward(X.astype(float)).copy()[:, 0])
+            raw.append(outputs(self)[:, 0])
 
     monkeypatch.setattr(stacked.NetworkEstimator, "_train", keep)
     model.fit(X, Z)

@@ -18,8 +18,9 @@ WEIGHTS = (0.0, 1e-3, 1e-2)
 
 def norms(model: nanoae.Autoencoder, x: np.ndarray) -> np.ndarray:
     """‖J‖ of each row (N,): sqrt(Σ_j (h_j (1 - h_j))² Σ_i W[i, j]²)."""
-    h, W = model.transform(x).astype(np.float64), model.network_.layers[0].params["W"]
-    return np.sqrt((h * (1 - h)) ** 2 @ (W.astype(np.float64) ** 2).sum(axis=0))
+    h = model.transform(x).astype(np.float64)
+    W = model.network_.ops.to_numpy(model.network_.layers[0].params["W"]).astype(np.float64)
+    return np.sqrt((h * (1 - h)) ** 2 @ (W**2).sum(axis=0))
 
 
 def norms_by_differences(model: nanoae.Autoencoder, x: np.ndarray, eps: float = 1e-4) -> np.ndarray:

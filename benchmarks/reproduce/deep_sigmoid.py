@@ -57,7 +57,8 @@ def main() -> int:
                 began = time.process_time()
                 model.network_.set_state(state)
                 settings = {"batch_size": 128, "epochs": epochs, "rows": len(x), "seed": seed}
-                nanoae.Trainer(model.network_, LOSS, DESCENTS[name], **settings).fit(x)
+                images = model.network_.ops.to_device(x)
+                nanoae.Trainer(model.network_, LOSS, DESCENTS[name], **settings).fit(images)
                 mse, minutes = model.evaluate(x_test)["mse"], (time.process_time() - began + spent) / 60
                 holds = {("plain", False): mse > 0.9 * mean, ("Adam", True): mse < pca}
                 published = PUBLISHED if pretrain and name == "Adam" else None

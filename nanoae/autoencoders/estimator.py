@@ -50,7 +50,8 @@ class Autoencoder(Generative, NetworkEstimator):
     processes            CPU processes that `fit` trains with, a share of the rows each: 2 on two CPUs are 1.2 to 1.7
                          times as fast as 1, whose matrix products alone take both. For dense networks on NumPy without
                          tied weights or Contractive; needs fork (Linux) and a program without threads
-    backend              "numpy", "cupy" or "auto"; "cupy:tf32" and "cupy:nograph" are variants (`get_ops`)
+    backend              "numpy", "cupy" or "auto"; "cupy:tf32" and "cupy:nograph" are variants (`get_ops`). What only
+                         NumPy does, several processes and KFAC, "auto" gives to it
     dtype                "float32" or "float64"
     random_state         int: everything random (weights, order of the examples, noise) follows from it
     verbose              a progress bar while training

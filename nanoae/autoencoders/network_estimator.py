@@ -102,7 +102,8 @@ class NetworkEstimator(Estimator):
         seed = np.random.SeedSequence(seed_of(self.random_state))
         network_seed, self._order_seed = seed.spawn(2)
         self._n_encoder = len(code)
-        ops = get_ops(self.backend)
+        only_numpy = self.processes != 1 or isinstance(self.optimizer, optim.KFAC)
+        ops = get_ops("numpy" if only_numpy and self.backend == "auto" else self.backend)
         self.network_ = Sequential(code + rest).build(
             self._network_input(input_shape), ops, self.dtype, network_seed, state
         )

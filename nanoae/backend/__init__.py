@@ -64,6 +64,15 @@ def _cupy_ops(**options) -> Ops:
         raise BackendError(f"backend 'cupy': CuPy finds no usable GPU ({error}). Use backend=\"numpy\".") from error
     if count == 0:
         raise BackendError("backend 'cupy': this machine has no CUDA device. Use backend=\"numpy\".")
+    try:
+        _ = cupy.cuda.cublas  # loads the libraries, which `cublas.load` then finds; a driver alone brings none of them
+        cupy.cuda.nvrtc.getVersion()
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        raise BackendError(
+            f"backend 'cupy': CuPy finds no cuBLAS or NVRTC ({reason}). They come with the CUDA toolkit, and with "
+            'pip install "nanoae[gpu]" (CUDA 12: "nanoae[gpu12]"). Or use backend="numpy".'
+        ) from error
     from nanoae.backend.cupy_ops import CupyOps
 
     return CupyOps(**options)
