@@ -112,7 +112,32 @@ def test_the_rules(run, rule):
 
 def test_help_has_an_example(run):
     code, out, _ = run("--help")
-    assert code == 0 and "example: nanoae detect --train normal.csv" in out and "p-value" in out
+    assert code == 0 and "nanoae detect --train normal.csv --score" in out and "p-value" in out
+
+
+def test_a_saved_detector_judges_as_it_did(run, scored):
+    """Trained in one call, used in another; the second file's columns may be in another order."""
+    code, out, _ = run("--train", "normal.csv", "--save", "detector.npz", "--ignore", "id")
+    assert code == 0 and "model   detector.npz" in out and not Path("scores.csv").exists()
+    Path("normal.csv").unlink()
+    use = ("--model", "detector.npz", "--out", "scores.csv", "--ignore", "id", "--explain", "--score")
+    assert run(*use, "new.csv")[0] == 0 and read("scores.csv") == scored
+    rows = [[row[i] for i in (3, 0, 4, 2, 1)] for row in customers(60, 1, odd=9)]
+    write("new.csv", rows, ("bill", "id", "country", "minutes", "plan"))
+    assert run(*use, "new.csv")[0] == 0 and [row["score"] for row in read("scores.csv")] == [
+        row["score"] for row in scored
+    ]
+    code, _, err = run(*use[:4], "--score", "new.csv")
+    assert code == 2 and "['id'] unknown" in err  # nobody said to ignore it
+    Autoencoder(2, (3,), epochs=1, backend="numpy").fit(np.eye(4)).save("detector.npz")
+    code, _, err = run(*use, "new.csv")
+    assert code == 2 and "expected a detector of tables, got Autoencoder" in err and "--save" in err
+
+
+def test_training_scoring_and_saving_at_once(run, scored):
+    assert run(*FILES, "--explain", "--save", "detector.npz")[0] == 0
+    assert read("scores.csv") == scored
+    assert nanoae.load("detector.npz").feature_names_in_.tolist() == ["plan", "minutes", "bill", "country"]
 
 
 WRONG = {
@@ -151,11 +176,30 @@ def test_a_mistake_is_told_in_one_line_and_nothing_is_written(run, name):
         (("--out", "new.csv"), "expected another file"),
         (("--out", "nowhere/scores.csv"), "expected a file that can be written"),
         (("--mad", "1", "--contamination", "0.1"), "not allowed with"),
+        (("--model", "detector.npz"), "not allowed with"),
+        (("--save", "scores.csv"), "expected another file"),
+        (("--save", "nowhere/detector.npz"), "expected a file that can be written"),
     ],
 )
 def test_wrong_options(run, options, message):
     code, _, err = run(*FILES, *options)
     assert code == 2 and message in err and not Path("scores.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--train", "normal.csv"), "expected --score and --out, or --save, got none"),
+        (("--train", "normal.csv", "--score", "new.csv"), "--score and --out together"),
+        (("--score", "new.csv", "--out", "scores.csv"), "--train --model is required"),
+        (("--model", "no.npz", "--score", "new.csv", "--out", "scores.csv"), "no.npz"),
+        (("--model", "d.npz", "--score", "new.csv", "--out", "scores.csv", "--mad", "3"), "--mad is for --train"),
+        (("--model", "d.npz", "--score", "new.csv", "--out", "s.csv", "--seed", "0"), "--seed is for --train"),
+    ],
+)
+def test_options_that_do_not_go_together(run, options, message):
+    code, _, err = run(*options)
+    assert code == 2 and message in err and "Traceback" not in err and not Path("scores.csv").exists()
 
 
 # ---------------------------------------------------------------- the detector

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import csv
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+import nanoae
 from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Threshold
 from nanoae.cli.output import whole_file
@@ -26,6 +29,13 @@ expected.
 
 Columns are numbers, or categories where they are text; empty cells, NA, null and ? are missing values, which count for
 nothing. Both files have the same columns, in any order.
+
+--save keeps what was learned, threshold included; --model judges more rows by it, in place of --train.
+"""
+EXAMPLES = """examples:
+  nanoae detect --train normal.csv --score new.csv --out scores.csv --explain --ignore id
+  nanoae detect --train normal.csv --save detector.npz --ignore id
+  nanoae detect --model detector.npz --score new.csv --out scores.csv --ignore id
 """
 
 
@@ -34,13 +44,16 @@ def add_to(commands) -> None:
         "detect",
         help="learn normal rows of a .csv file, score the rows of another",
         description=DESCRIPTION,
-        epilog="example: nanoae detect --train normal.csv --score new.csv --out scores.csv --explain --ignore id",
+        epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     files = parser.add_argument_group("files")
-    files.add_argument("--train", required=True, metavar="CSV", type=Path, help="rows that are normal, nearly all")
-    files.add_argument("--score", required=True, metavar="CSV", type=Path, help="rows to judge")
-    files.add_argument("--out", required=True, metavar="CSV", type=Path, help="the file to write")
+    learned = files.add_mutually_exclusive_group(required=True)
+    learned.add_argument("--train", metavar="CSV", type=Path, help="rows that are normal, nearly all")
+    learned.add_argument("--model", metavar="NPZ", type=Path, help="what --save kept of an earlier --train")
+    files.add_argument("--score", metavar="CSV", type=Path, help="rows to judge")
+    files.add_argument("--out", metavar="CSV", type=Path, help="the file to write")
+    files.add_argument("--save", metavar="NPZ", type=Path, help="the model file to write")
     files.add_argument("--ignore", default="", metavar="A,B", help="columns to copy, but not to learn from, as an id")
     files.add_argument("--explain", action="store_true", help="add the reason, and each column's share of the score")
     rules = parser.add_argument_group("threshold").add_mutually_exclusive_group()
@@ -51,47 +64,102 @@ def add_to(commands) -> None:
     rules.add_argument("--contamination", type=float, metavar="P", help="the share of --train that is abnormal itself")
     rules.add_argument("--mad", type=float, metavar="K", help="K standard deviations above the median, both robust")
     settings = parser.add_argument_group("settings")
-    settings.add_argument("--members", type=int, default=1, metavar="N", help="autoencoders, whose scores are averaged")
-    settings.add_argument("--seed", type=seed, default=0, metavar="N", help="decides everything random (default: 0)")
+    settings.add_argument(
+        "--members", type=int, metavar="N", help="autoencoders, whose scores are averaged (default: 1)"
+    )
+    settings.add_argument("--seed", type=seed, metavar="N", help="decides everything random (default: 0)")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    for path in (args.train, args.score):
-        if args.out.exists() and path.exists() and args.out.samefile(path):
-            raise ValueError(f"--out: expected another file than those that are read, got {args.out}.")
+    check(args)
     ignored = [name.strip() for name in args.ignore.split(",") if name.strip()]
-    with whole_file(args.out) as part:
-        train, _ = split(read_table(args.train), ignored)
-        new, copied = split(read_table(args.score), ignored)
-        encoder = TableEncoder().fit(train)
-        encoder.transform(new)  # what is wrong with the rows is told before the training
-        detector = AnomalyDetector(
-            missing="mask",
-            contamination=0.1 if args.contamination is None else args.contamination,
-            threshold=threshold(args),
-            holdout=HELD if len(train) >= 50 and args.contamination is None else 0.0,
-            members=args.members,
-            random_state=args.seed,
-        ).fit(train)
-        scores = -detector.score_samples(new)
-        abnormal = (scores > detector.threshold_).astype(int)
-        columns = [("row", new.rows), *copied, ("score", texts(scores, ".6g"))]
-        columns += [("p_value", texts(detector.p_values(new), ".3g")), ("abnormal", abnormal)]
-        if args.explain:
-            shares, names = detector.explain(new), encoder.names_
-            columns.append(("reason", [reason(row, encoder) for row in shares]))
-            columns += [(f"{name}_share", texts(share, ".4g")) for name, share in zip(names, shares.T, strict=True)]
-        with open(part, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow([name for name, _ in columns])
-            writer.writerows(zip(*(values for _, values in columns), strict=True))
-    numbers = encoder.categories_.count(None)
-    kinds = f"{numbers} columns of numbers and {len(train.names) - numbers} of categories"
-    print(f"train   {args.train}: {len(train):,} rows, {kinds}")
-    print(f"score   {args.score}: {len(new):,} rows, {abnormal.sum():,} of them above {detector.threshold_:.4g}")
-    print(f"written to {args.out}")
+    with ExitStack() as files:
+        kept, scored = (path and files.enter_context(whole_file(path)) for path in (args.save, args.out))
+        new, copied = split(read_table(args.score), ignored) if args.score else (None, [])
+        if args.model:
+            detector, told = saved(args.model), [f"model   {args.model}"]
+        else:
+            train, _ = split(read_table(args.train), ignored)
+            if new is not None:
+                TableEncoder().fit(train).transform(new)  # what is wrong with the rows is told before the training
+            detector = learned(args, train)
+            told = [f"train   {args.train}: {len(train):,} rows"]
+        encoder: Any = detector.encoder_
+        numbers = encoder.categories_.count(None)
+        told[0] += f", {numbers} columns of numbers and {len(encoder.names_) - numbers} of categories"
+        if args.save:
+            detector.save(kept)
+            told.append(f"model   {args.save}")
+        if new is not None:
+            judged = judge(detector, encoder, new, args.explain)
+            with open(scored, "w", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file)
+                writer.writerow(["row", *(name for name, _ in copied), *judged])
+                writer.writerows(zip(new.rows, *(values for _, values in copied), *judged.values(), strict=True))
+            odd = sum(judged["abnormal"])
+            told.append(f"score   {args.score}: {len(new):,} rows, {odd:,} of them above {detector.threshold_:.4g}")
+            told.append(f"written to {args.out}")
+    print("\n".join(told))
     return 0
+
+
+def check(args: argparse.Namespace) -> None:
+    """ValueError for options that do not go together, or would write over what is read."""
+    if (args.score is None) != (args.out is None):
+        raise ValueError(
+            "detect: expected --score and --out together, the rows to judge and the file for what is found."
+        )
+    if args.score is None and args.save is None:
+        raise ValueError("detect: expected --score and --out, or --save, got none: nothing would be written.")
+    if args.model:
+        for name in ("save", "false_alarms", "contamination", "mad", "members", "seed"):
+            if getattr(args, name) is not None:
+                raise ValueError(f"detect: --{name.replace('_', '-')} is for --train: the --model has been learned.")
+    files = [path for path in (args.train, args.model, args.score, args.out, args.save) if path]
+    for option, path in (("--out", args.out), ("--save", args.save)):
+        if path and sum(same(path, other) for other in files) > 1:
+            raise ValueError(f"{option}: expected another file than the others, got {path}.")
+
+
+def same(a: Path, b: Path) -> bool:
+    return a.absolute() == b.absolute() or (a.exists() and b.exists() and a.samefile(b))
+
+
+def saved(path: Path) -> AnomalyDetector:
+    """The detector of tables in that file."""
+    detector = nanoae.load(path)
+    if not isinstance(detector, AnomalyDetector) or detector.encoder_ is None:
+        raise ValueError(
+            f"{path}: expected a detector of tables, got {detector}. Make one with nanoae detect --train --save."
+        )
+    return detector
+
+
+def learned(args: argparse.Namespace, train: Table) -> AnomalyDetector:
+    return AnomalyDetector(
+        missing="mask",
+        contamination=0.1 if args.contamination is None else args.contamination,
+        threshold=threshold(args),
+        holdout=HELD if len(train) >= 50 and args.contamination is None else 0.0,
+        members=1 if args.members is None else args.members,
+        random_state=args.seed or 0,
+    ).fit(train)
+
+
+def judge(detector: AnomalyDetector, encoder: TableEncoder, new: Table, explain: bool) -> dict[str, list]:
+    """Column -> its values, for the rows of `new`."""
+    scores = -detector.score_samples(new)
+    columns: dict[str, list] = {
+        "score": texts(scores, ".6g"),
+        "p_value": texts(detector.p_values(new), ".3g"),
+        "abnormal": (scores > detector.threshold_).astype(int).tolist(),
+    }
+    if explain:
+        shares = detector.explain(new)
+        columns["reason"] = [reason(row, encoder) for row in shares]
+        columns |= {f"{name}_share": texts(share, ".4g") for name, share in zip(encoder.names_, shares.T, strict=True)}
+    return columns
 
 
 def split(table: Table, ignored: list[str]) -> tuple[Table, list[tuple[str, np.ndarray]]]:
