@@ -112,7 +112,7 @@ def test_the_rules(run, rule):
 
 def test_help_has_an_example(run):
     code, out, _ = run("--help")
-    assert code == 0 and "nanoae detect --train normal.csv --score" in out and "p-value" in out
+    assert code == 0 and "example: nanoae detect --train normal.csv --score" in out and "p-value" in out
 
 
 def test_a_saved_detector_judges_as_it_did(run, scored):

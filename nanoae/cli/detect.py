@@ -30,12 +30,9 @@ expected.
 Columns are numbers, or categories where they are text; empty cells, NA, null and ? are missing values, which count for
 nothing. Both files have the same columns, in any order.
 
---save keeps what was learned, threshold included; --model judges more rows by it, in place of --train.
-"""
-EXAMPLES = """examples:
-  nanoae detect --train normal.csv --score new.csv --out scores.csv --explain --ignore id
-  nanoae detect --train normal.csv --save detector.npz --ignore id
-  nanoae detect --model detector.npz --score new.csv --out scores.csv --ignore id
+--save keeps what was learned, threshold included; another time --model takes the place of --train:
+  nanoae detect --train normal.csv --save detector.npz
+  nanoae detect --model detector.npz --score new.csv --out scores.csv
 """
 
 
@@ -44,7 +41,7 @@ def add_to(commands) -> None:
         "detect",
         help="learn normal rows of a .csv file, score the rows of another",
         description=DESCRIPTION,
-        epilog=EXAMPLES,
+        epilog="example: nanoae detect --train normal.csv --score new.csv --out scores.csv --explain --ignore id",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     files = parser.add_argument_group("files")
