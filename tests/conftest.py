@@ -131,6 +131,12 @@ def close(ops, dtype):
     return compare
 
 
+@pytest.fixture
+def rng():
+    """A generator of random numbers of the test's own: the same numbers, whichever tests ran before."""
+    return np.random.default_rng(1)
+
+
 @pytest.fixture(scope="session")
 def digits():
     """(x_train (1437, 64), x_test (360, 64)), float32 in [0, 1]."""

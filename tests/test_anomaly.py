@@ -16,11 +16,11 @@ RNG = np.random.default_rng(0)
 PLANE = RNG.normal(size=(2, 6))
 
 
-def normal_rows(n, rng=RNG):
+def normal_rows(n, rng):
     return rng.normal(size=(n, 2)) @ PLANE + 0.05 * rng.normal(size=(n, 6))
 
 
-X = normal_rows(200)
+X = normal_rows(200, RNG)
 STRANGE = 4 * RNG.normal(size=(50, 6))
 SMALL = nanoae.Autoencoder(2, (8,), epochs=30, batch_size=32, learning_rate=0.01, backend="numpy")
 VAE = nanoae.VariationalAutoencoder(
@@ -57,9 +57,9 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-def test_what_is_abnormal_scores_higher(settings, tmp_path):
+def test_what_is_abnormal_scores_higher(settings, tmp_path, rng):
     found = detector(**settings).fit(X)
-    new = normal_rows(100)
+    new = normal_rows(100, rng)
     assert auroc(-found.score_samples(new), -found.score_samples(STRANGE)) > 0.8
     assert np.array_equal(
         detector(**settings).fit(X).score_samples(STRANGE), found.score_samples(STRANGE)
@@ -95,19 +95,19 @@ def test_a_generator_as_seed_can_be_saved(tmp_path):
     assert np.array_equal(nanoae.load(tmp_path / "detector.npz").score_samples(X), found.score_samples(X))
 
 
-def test_explanations_point_at_what_was_changed():
-    changed = normal_rows(40)
+def test_explanations_point_at_what_was_changed(rng):
+    changed = normal_rows(40, rng)
     changed[:, 3] += 6 * np.where(np.arange(40) % 2, 1, -1)
     shares = detector(scores="reconstruction").fit(X).explain(changed)
     assert (np.abs(shares).argmax(axis=1) == 3).mean() > 0.8
-    assert (np.sign(shares[:, 3]) == np.sign(changed[:, 3] - normal_rows(1)[:, 3].mean())).mean() > 0.8
+    assert (np.sign(shares[:, 3]) == np.sign(changed[:, 3] - normal_rows(1, rng)[:, 3].mean())).mean() > 0.8
 
 
 ODD = {
-    "20 rows": (normal_rows(20), 6),
+    "20 rows": (normal_rows(20, RNG), 6),
     "a constant column": (np.hstack([X, np.full((200, 1), 7.0)]), 7),
     "1,000 columns": (RNG.normal(size=(60, 1000)), 1000),
-    "2 rows": (normal_rows(2), 6),
+    "2 rows": (normal_rows(2, RNG), 6),
     "all rows alike": (np.ones((30, 4)), 4),
     "huge numbers": (X * 1e30, 6),
 }
@@ -123,9 +123,9 @@ def test_odd_tables(table, width, view):
         assert ((found.p_values(rows) > 0) & (found.p_values(rows) <= 1)).all()
 
 
-def test_the_default_learns_twenty_rows():
-    found = nanoae.AnomalyDetector(random_state=0).fit(normal_rows(20))
-    assert auroc(-found.score_samples(normal_rows(50)), -found.score_samples(STRANGE)) > 0.8
+def test_the_default_learns_twenty_rows(rng):
+    found = nanoae.AnomalyDetector(random_state=0).fit(normal_rows(20, rng))
+    assert auroc(-found.score_samples(normal_rows(50, rng)), -found.score_samples(STRANGE)) > 0.8
 
 
 BAD = {
@@ -191,8 +191,8 @@ def test_nearest_codes(fitted, references):
 
 
 @pytest.mark.parametrize("columns", [1, 5, 17, 100, 1003])
-def test_smallest(columns):
-    values = RNG.normal(size=(7, columns))
+def test_smallest(columns, rng):
+    values = rng.normal(size=(7, columns))
     for k in {1, min(6, columns), columns}:
         found = np.take_along_axis(values, smallest(values, k), axis=1)
         assert np.array_equal(np.sort(found, axis=1), np.sort(values, axis=1)[:, :k])
@@ -205,8 +205,8 @@ def test_negative_elbo_and_its_tighter_bound():
     assert bounds[1] < bounds[0]  # more samples, a tighter bound of -log p
 
 
-def test_surprise_is_the_normal_score_of_the_tail():
-    usual = RNG.pareto(2.0, size=20_000) + 1  # p(s) = s⁻²
+def test_surprise_is_the_normal_score_of_the_tail(rng):
+    usual = rng.pareto(2.0, size=20_000) + 1  # p(s) = s⁻²
     s = np.array([1.5, 3.0, 10.0, 1e3, 1e6])
     np.testing.assert_allclose(Surprise().fit(usual)(s), np.sqrt(-2 * np.log(s**-2.0)), rtol=0.06)
     assert (np.diff(Surprise().fit(-usual)(np.sort(-usual))) >= 0).all()  # scores below 0, too
@@ -215,15 +215,15 @@ def test_surprise_is_the_normal_score_of_the_tail():
 # ---------------------------------------------------------------- scaling
 
 
-def test_robust_scaling_is_blind_to_wild_rows():
-    rows = RNG.normal(5, 2, size=(2000, 1))
+def test_robust_scaling_is_blind_to_wild_rows(rng):
+    rows = rng.normal(5, 2, size=(2000, 1))
     wild = np.vstack([rows, np.full((100, 1), 1e6)])
     scaler = scaling.RobustScaler().fit(wild)
     np.testing.assert_allclose([scaler.center_[0], scaler.scale_[0]], [5, 2], rtol=0.1)
 
 
-def test_gaussian_scaling_makes_normal_and_goes_on_in_a_line():
-    rows = np.exp(RNG.normal(size=(5000, 2)))
+def test_gaussian_scaling_makes_normal_and_goes_on_in_a_line(rng):
+    rows = np.exp(rng.normal(size=(5000, 2)))
     scaler = scaling.GaussianScaler().fit(rows)
     z = scaler.transform(rows)
     np.testing.assert_allclose(np.quantile(z, (0.025, 0.5, 0.975), axis=0)[:, 0], (-1.96, 0, 1.96), atol=0.05)
@@ -236,15 +236,15 @@ def test_gaussian_scaling_makes_normal_and_goes_on_in_a_line():
 # ---------------------------------------------------------------- thresholds and p-values
 
 
-def test_quantile_and_mad():
-    scores = RNG.normal(3, 2, size=50_000)
+def test_quantile_and_mad(rng):
+    scores = rng.normal(3, 2, size=50_000)
     assert Quantile(0.9).fit(scores) == np.quantile(scores, 0.9)
     assert MAD(3.0).fit(scores) == pytest.approx(3 + 3 * 2, rel=0.02)
 
 
 @pytest.mark.parametrize("gamma", [-0.3, 0.0, 0.2, 0.7])
-def test_generalised_pareto(gamma):
-    u = RNG.random(20_000)
+def test_generalised_pareto(gamma, rng):
+    u = rng.random(20_000)
     y = 2 * (-np.log(u) if gamma == 0 else (u**-gamma - 1) / gamma)
     np.testing.assert_allclose(fit_generalised_pareto(y), (gamma, 2), atol=0.06)
 
@@ -256,19 +256,19 @@ def test_fewest_excesses():
 
 
 @pytest.mark.parametrize("rate", [0.2, 0.01, 1e-4])
-def test_peaks_over_threshold_keeps_the_wished_rate(rate):
-    scores = RNG.exponential(size=(20, 5000))
+def test_peaks_over_threshold_keeps_the_wished_rate(rate, rng):
+    scores = rng.exponential(size=(20, 5000))
     found = [PeaksOverThreshold(rate).fit(each) for each in scores]
     assert np.mean(found) == pytest.approx(-np.log(rate), rel=0.1)  # P(score > s) = e^-s
     heavy = [PeaksOverThreshold(rate).fit(np.exp(each / 4)) for each in scores]
     assert np.median(heavy) == pytest.approx(rate**-0.25, rel=0.15)
 
 
-def test_the_tail_says_the_same_both_ways():
-    tail = Tail(RNG.exponential(size=3000))
+def test_the_tail_says_the_same_both_ways(rng):
+    tail = Tail(rng.exponential(size=3000))
     for p in (0.05, 1e-3, 1e-5):
         assert tail.exceeded(np.array([tail.quantile(p)]))[0] == pytest.approx(p)
-    s = np.sort(RNG.exponential(3, size=500))
+    s = np.sort(rng.exponential(3, size=500))
     assert (np.diff(tail.exceeded(s)) <= 1e-12).all()
 
 
@@ -291,10 +291,10 @@ def test_rows_held_out_keep_the_rate_where_learned_ones_do_not():
 
 
 @pytest.mark.parametrize("threshold", [Quantile(0.95), MAD(4.0), PeaksOverThreshold(0.02)], ids=repr)
-def test_thresholds_in_a_detector(threshold):
+def test_thresholds_in_a_detector(threshold, rng):
     found = detector(threshold=threshold).fit(X)
     assert found.threshold_ == threshold.fit(found.decision_scores_)
-    assert (found.predict(STRANGE) == -1).mean() > (found.predict(normal_rows(100)) == -1).mean() + 0.3
+    assert (found.predict(STRANGE) == -1).mean() > (found.predict(normal_rows(100, rng)) == -1).mean() + 0.3
 
 
 @pytest.mark.parametrize("make", [lambda: Quantile(1.0), lambda: MAD(0), lambda: PeaksOverThreshold(0)])
@@ -306,20 +306,20 @@ def test_bad_thresholds_are_refused(make):
 # ---------------------------------------------------------------- PyOD
 
 
-def test_the_adapters_speak_pyods_language():
+def test_the_adapters_speak_pyods_language(rng):
     from nanoae import pyod
 
     for cls, autoencoder in ((pyod.AutoEncoder, SMALL), (pyod.VAE, VAE)):
         found = cls(autoencoder, contamination=0.1, random_state=0).fit(X)
         assert np.array_equal(found.labels_, found.predict(X)) and found.labels_.sum() == 20
         np.testing.assert_allclose(found.decision_function(X), found.decision_scores_)
-        assert auroc(found.decision_function(normal_rows(100)), found.decision_function(STRANGE)) > 0.8
+        assert auroc(found.decision_function(normal_rows(100, rng)), found.decision_function(STRANGE)) > 0.8
         p = found.predict_proba(STRANGE)
         np.testing.assert_allclose(p.sum(axis=1), 1)
         assert p.min() >= 0
 
 
-def test_in_pyods_own_functions():
+def test_in_pyods_own_functions(rng):
     pytest.importorskip("pyod")
     from pyod.models.combination import aom, average, maximization, moa
     from pyod.models.feature_bagging import FeatureBagging
@@ -330,7 +330,7 @@ def test_in_pyods_own_functions():
     from nanoae import pyod
 
     y = np.repeat([0, 1], [100, 50])
-    new = np.vstack([normal_rows(100), STRANGE])
+    new = np.vstack([normal_rows(100, rng), STRANGE])
     team = [pyod.AutoEncoder(SMALL, random_state=0), pyod.VAE(VAE, random_state=0), KNN()]
     for member in team:
         member.fit(X)

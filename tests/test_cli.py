@@ -145,9 +145,9 @@ def test_trains_without_the_extras(run, monkeypatch, missing):
     assert ('no figures: they need matplotlib: pip install "nanoae[cli]"' in out) == (missing == "matplotlib")
 
 
-def test_figures_of_every_kind_of_data(run):
+def test_figures_of_every_kind_of_data(run, rng):
     pytest.importorskip("matplotlib")
-    np.savez("colour.npz", X=RNG.integers(0, 256, (20, 4, 5, 3), np.uint8), y=np.arange(20) % 3)
+    np.savez("colour.npz", X=rng.integers(0, 256, (20, 4, 5, 3), np.uint8), y=np.arange(20) % 3)
     for data, code_size in (("swiss-roll", 3), ("table.csv", 1), ("colour.npz", 5)):
         code, _, err = run("train", "--data", data, "--code-size", code_size, "--epochs", "1", "--out", data[:4])
         assert code == 0, err
@@ -204,11 +204,11 @@ def test_suited_settings_can_be_built(n, d):
 
 
 @pytest.fixture
-def grey(run):
+def grey(run, rng):
     """Sixty images of 28 x 28 in grey.npz, and options for a small net on them."""
     x = np.zeros((60, 28, 28), np.uint8)
-    x[:, 4:24, 4:24] = np.kron(RNG.integers(0, 256, (60, 4, 4)), np.ones((5, 5)))
-    x[:, 4, 4] = 255  # whichever rows are the training ones, and whatever RNG gave to other tests before
+    x[:, 4:24, 4:24] = np.kron(rng.integers(0, 256, (60, 4, 4)), np.ones((5, 5)))
+    x[:, 4, 4] = 255  # whichever rows are the training ones
     np.savez("grey.npz", X=x, y=np.arange(60) % 3)
     return "--data", "grey.npz", "--hidden", "2,3,4", "--batch-size", "12", "--epochs", "2"
 
@@ -415,7 +415,7 @@ def bad_files(folder):
     Path(folder, "one.csv").write_text("1,2,3\n")
     Path(folder, "two.csv").write_text("1,2,3\n4,5,6\n")
     Path(folder, "empty.csv").touch()
-    x = RNG.standard_normal((30, 4))
+    x = np.random.default_rng(0).standard_normal((30, 4))
     np.savez(Path(folder, "good.npz"), X=x)
     Path(folder, "cut.npz").write_bytes(Path(folder, "good.npz").read_bytes()[:-50])
     x[17, 2] = np.nan

@@ -31,9 +31,9 @@ def deep(wide=5):
 
 @pytest.mark.parametrize("reduction", ["batch", "mean", "sum"])
 @pytest.mark.parametrize("weight", [1.0, 0.5])
-def test_one_step_solves_least_squares(reduction, weight):
+def test_one_step_solves_least_squares(reduction, weight, rng):
     """Of a linear map the Fisher matrix is the Hessian, 2 A ⊗ I: one step is Newton's, and that is the solution."""
-    x, noise = RNG.standard_normal((4000, 3)), RNG.standard_normal((4000, 2))
+    x, noise = rng.standard_normal((4000, 3)), rng.standard_normal((4000, 2))
     t = x @ [[1.0, 2.0], [0.5, -1.0], [3.0, 0.0]] + [0.3, -0.2] + 0.1 * noise
     one = trainer([nanoae.Linear(2)], nanoae.MSE(reduction, weight), 3, 4000, momentum=0, damping=1e-9, trust=1e9)
     before, solution = (
@@ -79,8 +79,8 @@ def test_the_direction_is_the_inverse_of_the_kronecker_product_times_the_gradien
     ],
     ids=["mse", "mean", "weight", "gaussian", "bce", "bce weight"],
 )
-def test_the_factors_are_the_means_that_they_should_be(loss, G):
-    x = np.tile(RNG.standard_normal((1, 3)), (40_000, 1))  # one row, many samples
+def test_the_factors_are_the_means_that_they_should_be(loss, G, rng):
+    x = np.tile(rng.standard_normal((1, 3)), (40_000, 1))  # one row, many samples
     net = trainer([nanoae.Linear(2)], loss, 3, 40_000)
     net.measure_factors(x)
     (layer,) = net.observed
@@ -164,8 +164,8 @@ def test_the_same_seed_gives_the_same_weights():
     np.testing.assert_array_equal(*thetas)
 
 
-def test_noise_codes_and_a_ragged_last_batch():
-    x = RNG.random((70, 6)).astype(np.float32)
+def test_noise_codes_and_a_ragged_last_batch(rng):
+    x = rng.random((70, 6)).astype(np.float32)
     model = nanoae.Autoencoder(
         2,
         (5,),
