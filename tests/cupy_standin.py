@@ -124,14 +124,16 @@ class Stream:
         self.switch(self.outer.pop())
 
     def switch(self, to: "Stream") -> None:
-        """The null stream and an ordinary one wait for each other; a non-blocking one waits for nobody."""
-        if not self.non_blocking and to is not DEVICE.stream:
+        """The null stream and an ordinary one wait for each other; two others, or a non-blocking one, for nobody."""
+        pair = DEVICE.stream, to
+        if DEVICE.null in pair and not any(stream.non_blocking for stream in pair):
             DEVICE.stream.flush()
         DEVICE.stream = to
 
     def begin_capture(self, mode=None):
         if self.ptr in (0, 1):
             raise RuntimeError("cannot capture on the default (legacy) stream")
+        assert self.non_blocking, "while a blocking stream is captured, other threads cannot use the null stream"
         if self.captured is not None:
             raise CUDARuntimeError("cudaErrorIllegalState")
         self.captured = []
@@ -635,6 +637,7 @@ def make_modules() -> dict[str, types.ModuleType]:
         getDeviceProperties=lambda number: {"name": b"a stand-in on the CPU"},
         memGetInfo=lambda: (DEVICE.total - DEVICE.used, DEVICE.total),
         runtimeGetVersion=lambda: 13000,
+        getDevice=lambda: 0,
         driverGetVersion=lambda: 13000,
         CUDARuntimeError=CUDARuntimeError,
     )

@@ -2,6 +2,8 @@
 
 import copy
 import math
+import pickle
+import threading
 import warnings
 
 import cupy_standin
@@ -201,6 +203,28 @@ def test_out_of_memory_says_what_to_do(on_standin, monkeypatch):
         ops.to_device(np.zeros((1000, 1000)))
 
 
+@pytest.mark.parametrize("make", [nanoae.Autoencoder, nanoae.VariationalAutoencoder])
+def test_an_estimator_streams_its_rows_wherever_it_reads_them(cupy_ops, monkeypatch, make):
+    """In fit, as validation rows, and in evaluate."""
+    settings = {"epochs": 4, "batch_size": 8, "validation_fraction": 0.2, "random_state": 0}
+    ops = cupy_ops()
+    resident = make(3, (5,), backend=cupy_ops(), **settings).fit(X)
+    monkeypatch.setattr(ops, "dataset", lambda x: Streamed(ops, x))
+    streamed = make(3, (5,), backend=ops, **settings).fit(X)
+    assert streamed.history_["val_loss"] == resident.history_["val_loss"]
+    assert streamed.evaluate(X) == resident.evaluate(X)
+
+
+def test_free_memory_in_pieces_is_not_enough(on_standin, monkeypatch):
+    ops = on_standin()
+
+    def refused(x, dtype=None):
+        raise MemoryError
+
+    monkeypatch.setattr(ops, "to_device", refused)
+    assert isinstance(ops.dataset(X), Streamed)
+
+
 def test_a_second_fit_and_other_data_are_captured_anew(cupy_ops, dtype):
     ops = cupy_ops()
     trainer = train(ops, "dense", dtype, validation=False)[2]
@@ -209,8 +233,90 @@ def test_a_second_fit_and_other_data_are_captured_anew(cupy_ops, dtype):
     for epoch in range(3):
         again = trainer.epoch(other)
         assert again == pytest.approx(twin.epoch(ops.to_numpy(other)), rel=1e-4), epoch
-    fewer = other[:20]
-    assert trainer.epoch(fewer) == pytest.approx(twin.epoch(ops.to_numpy(fewer)), rel=1e-4)
+    wide = ops.to_device(np.random.default_rng(6).random((2 * ROWS, D)).astype(dtype))
+    assert wide.data.ptr == wide[::2].data.ptr
+    for rows in (other[:20], wide[:ROWS], wide[:ROWS], wide[:ROWS], wide[::2], wide.view("i4").reshape(-1, D)[:ROWS]):
+        assert trainer.epoch(rows) == pytest.approx(twin.epoch(ops.to_numpy(rows)), rel=1e-4)
+
+
+CHANGES = {  # of what a callback may change from one epoch to the next
+    "penalty": lambda trainer: setattr(trainer.network.layers[3], "weight", 0.5),
+    "noise": lambda trainer: setattr(trainer.network.layers[0], "std", 0.0),
+    "frozen noise": lambda trainer: trainer.network.freeze_noise(True),
+    "loss": lambda trainer: setattr(trainer.loss, "weight", 2.0),
+    "weight decay": lambda trainer: setattr(trainer.optimizer, "weight_decay", 0.1),
+    "momentum": lambda trainer: setattr(trainer.optimizer, "momentum", 0.1),
+    "clipping": lambda trainer: setattr(trainer.optimizer, "clip_norm", 0.01),
+    "frozen layers": lambda trainer: setattr(trainer.optimizer, "ranges", [slice(0, 60)]),
+    "rate": lambda trainer: setattr(trainer.optimizer, "lr", 0.01),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_a_callback_changes_counts_from_the_next_epoch(cupy_ops, name):
+    def curve(ops, change):
+        layers = [nanoae.GaussianNoise(0.3), Linear(9), Tanh(), nanoae.L1Sparsity(0.01), Linear(D)]
+        net = Sequential(layers).build(D, ops, random_state=0)
+        trainer = Trainer(
+            net, nanoae.MSE(), optim.SGD(0.1, 0.9), batch_size=8, epochs=6, rows=ROWS,
+            callbacks=(lambda trainer, row: row["epoch"] == 3 and change(trainer),)
+        )  # fmt: skip
+        return trainer.fit(ops.to_device(X, net.dtype))["loss"], trainer.steps.graphs
+
+    mine, graphs = curve(cupy_ops(), CHANGES[name])
+    assert graphs and None not in graphs.values() and mine == curve(cupy_ops(graph=False), CHANGES[name])[0]
+    untouched = curve(cupy_ops(), lambda trainer: None)[0]
+    assert mine[:3] == untouched[:3] and mine[3:] != untouched[3:]
+
+
+def test_a_graph_is_kept_while_nothing_changes(on_standin):
+    for model in ("masking", "variational", "convolutional", "recurrent", "schedule", "AdamW, clipped"):
+        trainer = train(on_standin(), model, np.dtype("float32"), epochs=6, validation=False)[2]
+        x = trainer.ops.to_device(X, np.dtype("float32"))
+        for _ in range(4):
+            trainer.epoch(x)
+        graphs = dict(trainer.steps.graphs)
+        trainer.epoch(x)
+        assert graphs.keys() == {5, 8} and trainer.steps.graphs == graphs, model
+
+
+@pytest.mark.parametrize("non_blocking", [False, True])
+def test_steps_are_in_the_order_of_the_callers_stream(cupy_ops, non_blocking):
+    """Which need not be the null stream, and waits for nothing that it is not told to."""
+    ops = cupy_ops()
+    expected, theta, _ = train(ops, "dense", np.dtype("float32"))
+    with ops.xp.cuda.Stream(non_blocking=non_blocking):
+        curves, mine, trainer = train(cupy_ops(), "dense", np.dtype("float32"))
+        x = ops.to_device(X, np.dtype("float32"))
+        before = trainer.epoch(x)
+        for _ in range(9):
+            ops.axpby_inplace(x, 2.0, x, 0.0)  # a long way: who does not wait sees less
+        after = trainer.epoch(x)
+    np.testing.assert_array_equal(curves, expected)
+    np.testing.assert_array_equal(mine, theta)
+    assert after > 1000 * before
+
+
+def test_another_thread_captures_with_a_workspace_of_its_own(cupy_ops):
+    """The first one's is free for others once that thread has ended."""
+    ops = cupy_ops()
+    trainer = train(ops, "rectified", np.dtype("float32"), validation=False)[2]
+    twin = train(cupy_ops(graph=False), "rectified", np.dtype("float32"), validation=False)[2]
+    x, mine, losses = ops.to_device(X, np.dtype("float32")), trainer.steps.own, []
+    thread = threading.Thread(target=lambda: losses.extend([trainer.epoch(x) for _ in range(3)]))
+    thread.start()
+    thread.join()
+    theirs = trainer.steps.own
+    losses.append(trainer.epoch(x))
+    assert theirs is not mine and trainer.steps.own is mine
+    assert losses == [twin.epoch(x) for _ in range(4)]
+
+
+def test_copies_keep_the_backends_options(cupy_ops):
+    ae = nanoae.Autoencoder(3, (5,), epochs=1, backend="cupy:tf32,noepilogues", random_state=0).fit(X)
+    for twin in (copy.deepcopy(ae), pickle.loads(pickle.dumps(ae))):
+        assert twin.network_.ops.backend == "cupy:tf32,noepilogues" and twin.network_.ops.precision == "tf32"
+    assert cupy_ops().backend == "cupy"
 
 
 def test_the_host_reads_a_loss_once_an_epoch(on_standin, monkeypatch):
@@ -270,7 +376,7 @@ def test_an_optimiser_that_counts_on_the_host_is_not_captured(on_standin, monkey
 
 def test_without_a_cublas_of_its_own_it_runs_plainly(on_standin, monkeypatch, dtype):
     expected, theta, _ = train(on_standin(), "dense", dtype)
-    monkeypatch.setattr(cupy_standin.CUPY_OPS._mine, "blas", None)
+    monkeypatch.setattr(on_standin()._own, "blas", None)
     curves, plain_theta, trainer = train(on_standin(), "dense", dtype)
     assert not trainer.steps.graphs
     np.testing.assert_allclose(curves, expected, rtol=1e-5)
@@ -412,7 +518,7 @@ def test_cublaslt_does_what_it_can(on_standin, dtype, sizes):
     """On the stand-in: no masks of doubles, no bias gradient of a product over one number."""
     ops = on_standin()
     ops.matmul(*[ops.zeros((1, 1), dtype)] * 2)
-    calls = cupy_standin.CUPY_OPS._mine.lt.library.calls
+    calls = ops._own.lt.library.calls
     calls.clear()
     through_two_layers(ops, dtype, *sizes)
     n, _, _, o = sizes
@@ -424,7 +530,7 @@ def test_what_cublaslt_cannot_do_is_done_as_before(on_standin, monkeypatch, dtyp
     """No library, no algorithm, one that fails in the first run, or told not to: the same numbers."""
     ops, expected = on_standin(), through_two_layers(Ops(), dtype, *SIZES[0])
     ops.matmul(*[ops.zeros((1, 1), dtype)] * 2)
-    mine, fake = cupy_standin.CUPY_OPS._mine, cupy_standin.FakeCublasLt
+    mine, fake = ops._own, cupy_standin.FakeCublasLt
     for change in (
         lambda: monkeypatch.setattr(mine, "lt", None),
         lambda: monkeypatch.setattr(fake, "do_cublasLtMatmulAlgoGetHeuristic", lambda *_: 15),
@@ -454,7 +560,7 @@ def test_one_epilogue_that_is_missing(on_standin, monkeypatch, refused):
         return 15 if asked == refused else find(self, handle, product, *others)
 
     monkeypatch.setattr(fake, "do_cublasLtMatmulAlgoGetHeuristic", refuse)
-    monkeypatch.setattr(cupy_standin.CUPY_OPS._mine.lt, "plans", {})
+    monkeypatch.setattr(ops._own.lt, "plans", {})
     for mine, expected in zip(through_two_layers(ops, dtype, *SIZES[0]), through_two_layers(Ops(), dtype, *SIZES[0]),
                               strict=True):  # fmt: skip
         np.testing.assert_array_equal(mine, expected)
@@ -463,11 +569,11 @@ def test_one_epilogue_that_is_missing(on_standin, monkeypatch, refused):
 def test_plans_are_made_before_the_capture_and_kept(on_standin):
     ops = on_standin()
     with_epilogues = train(ops, "rectified", np.dtype("float32"))[2]
-    plans, epochs = dict(cupy_standin.CUPY_OPS._mine.lt.plans), 3
+    plans, epochs = dict(ops._own.lt.plans), 3
     x = ops.to_device(X, with_epilogues.network.dtype)
     for _ in range(epochs):
         with_epilogues.epoch(x)
-    assert cupy_standin.CUPY_OPS._mine.lt.plans == plans
+    assert ops._own.lt.plans == plans
     without = train(on_standin(epilogues=False), "rectified", np.dtype("float32"))[2]
     # of five layers: five biases; four masks, but for the one behind a product over one number; the last's db
     assert without.steps.kernels() - with_epilogues.steps.kernels() == 5 + 3 + 1
@@ -479,7 +585,7 @@ def test_plans_are_made_before_the_capture_and_kept(on_standin):
 def test_the_stand_in_refuses_what_a_captured_stream_refuses(on_standin):
     ops = on_standin()
     xp, x = ops.xp, ops.to_device(np.ones((2, 3), np.float32))
-    stream, pool = xp.cuda.Stream(), xp.cuda.MemoryPool()
+    stream, pool = xp.cuda.Stream(non_blocking=True), xp.cuda.MemoryPool()
     refused = {
         "a read-back": lambda: float(x[0, 0]),
         "a copy from the host": lambda: ops.to_device(np.ones(3)),
@@ -500,6 +606,7 @@ def test_the_stand_in_refuses_what_a_captured_stream_refuses(on_standin):
             xp.empty(3)
         xp.add(x, x, out=x)
         graph = stream.end_capture()
+    stream.synchronize()
     assert ops.to_numpy(x).tolist() == [[2.0] * 3] * 2  # captured, not computed
     graph.launch()
     assert ops.to_numpy(x).tolist() == [[4.0] * 3] * 2

@@ -282,6 +282,18 @@ def test_a_nan_among_others_is_seen(kernel_ops, put):
     assert nan(kernel_ops.clip_norm_inplace(x, 1.0)) == [[True] * 4] * 2
 
 
+def test_numbers_out_of_range_touch_no_other_memory(kernel_ops, put, dtype):
+    """The host, which would refuse them, is not asked in a step."""
+    around = put(np.ones((5, 2)), dtype)
+    kernel_ops.add_rows(put(np.ones((4, 2)), dtype), put([1, -1, 3, 0]), out=around[1:4])
+    assert kernel_ops.to_numpy(around).tolist() == [[1, 1], [1, 1], [1, 1], [0, 0], [1, 1]]
+    for t in ([0, -1], [3, 0]):
+        loss = kernel_ops.softmax_cross_entropy(
+            put(np.zeros((2, 3)), dtype), put(t), 1.0, out=put(np.zeros((2, 3)), dtype)
+        )
+        assert np.isnan(kernel_ops.to_numpy(loss))
+
+
 def test_the_kinks(kernel_ops, put, dtype):
     zero, dy = put(np.zeros(3), dtype), put(np.ones(3), dtype)
     assert not kernel_ops.relu_backward(dy, zero).any()

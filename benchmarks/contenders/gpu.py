@@ -66,7 +66,7 @@ class NanoaeCaptured(Contender):
         return [step]
 
     def wait(self, result):
-        self.steps.stream.synchronize()
+        self.steps.own.stream.synchronize()
 
     def facts(self):
         return {"kernels": self.steps.kernels()}

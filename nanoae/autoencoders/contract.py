@@ -194,6 +194,9 @@ def as_numbers(X, name: str) -> np.ndarray:
     """X as a real numeric array of any shape; ValueError or TypeError naming the estimator otherwise."""
     if hasattr(X, "toarray") or type(X).__module__.startswith("scipy.sparse"):
         raise TypeError(f"{name}: expected a dense array, got a sparse {type(X).__name__}. Use X.toarray().")
+    if hasattr(X, "__cuda_array_interface__"):
+        kind = f"{type(X).__module__}.{type(X).__name__}"
+        raise TypeError(f"{name}: expected an array of the host, got a {kind} on the GPU. Use X.get(), or X.cpu().")
     X = np.asarray(X)
     if X.dtype.kind == "c":
         raise ValueError(f"{name}: Complex data not supported: expected real numbers, got {X.dtype}.")

@@ -325,7 +325,7 @@ class Autoencoder(Generative, NetworkEstimator):
         """{"loss": the training loss, "mse": the mean squared error} over X (N, D)."""
         self.check_fitted()
         X = self._check_X(X, check=self._check_range)
-        loss = evaluate(self.network_, self._loss, self.network_.ops.to_device(X), batch_size=self.batch_size)
+        loss = evaluate(self.network_, self._loss, self._to_device(X), batch_size=self.batch_size)
         return {"loss": loss, "mse": float(self.reconstruction_error(X).mean())}
 
     def score(self, X, y=None) -> float:

@@ -10,7 +10,7 @@ import cupy
 import cupyx
 import numpy as np
 
-from nanoae.backend import cublas, cublaslt
+from nanoae.backend import CUPY_OPTIONS, cublas, cublaslt
 from nanoae.backend.graph import GraphSteps, Streamed
 from nanoae.backend.kernels import KernelOps, vectors
 from nanoae.backend.ops import Array
@@ -18,7 +18,23 @@ from nanoae.backend.steps import Steps
 
 RESERVE = 0.2  # share of the free memory that a data set leaves to the network
 FORWARD = {"identity": cublaslt.BIAS, "relu": cublaslt.RELU_BIAS}
-_mine = threading.local()  # handles of cuBLAS and cuBLASLt for each thread
+_mine = threading.local()
+
+
+class Own:
+    """What each thread has for itself on a device.
+
+    blas, lt   handles of cuBLAS and cuBLASLt, with a workspace for both; None where there is no such library
+    stream     for training steps
+    captured   for their capture
+    """
+
+    def __init__(self):
+        major, workspace = cupy.cuda.runtime.runtimeGetVersion() // 1000, cupy.empty(cublas.WORKSPACE, np.uint8)
+        library, with_epilogues = cublas.load(major), cublas.load(major, "cublasLt")
+        self.lt = with_epilogues and cublaslt.CublasLt(with_epilogues, workspace)
+        self.blas = library and cublas.Cublas(library, workspace)
+        self.stream, self.captured = cupy.cuda.Stream(), cupy.cuda.Stream(non_blocking=True)
 
 
 class CupyOps(KernelOps):
@@ -44,6 +60,11 @@ class CupyOps(KernelOps):
 
     def __reduce__(self):
         return type(self), (self.precision, self.graph, self.epilogues)
+
+    @property
+    def backend(self) -> str:
+        options = [name for name, (option, value) in CUPY_OPTIONS.items() if getattr(self, option) == value]
+        return ":".join(filter(None, (self.name, ",".join(options))))
 
     def describe(self) -> str:
         name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
@@ -95,15 +116,19 @@ class CupyOps(KernelOps):
     def dataset(self, x) -> Array:
         """x on the device where it fits, else left on the host and streamed."""
         free = cupy.cuda.runtime.memGetInfo()[0] + cupy.get_default_memory_pool().free_bytes()
-        if isinstance(x, np.ndarray) and x.nbytes > (1 - RESERVE) * free:
-            return Streamed(self, np.ascontiguousarray(x))
-        return self.to_device(x)
+        if not isinstance(x, np.ndarray) or x.nbytes <= (1 - RESERVE) * free:
+            try:
+                return self.to_device(x)
+            except MemoryError:  # what is free is in pieces
+                if not isinstance(x, np.ndarray):
+                    raise
+        return Streamed(self, np.ascontiguousarray(x))
 
     def _pinned(self, shape, dtype) -> np.ndarray:
         return cupyx.empty_pinned(shape, dtype)
 
     def to_numpy(self, x) -> np.ndarray:
-        return cupy.asnumpy(x)
+        return x.host if isinstance(x, Streamed) else cupy.asnumpy(x)
 
     def check_device(self, x) -> Array:
         if not isinstance(x, (cupy.ndarray, Streamed)):
@@ -124,8 +149,15 @@ class CupyOps(KernelOps):
 
     # ---------------------------------------------------------------- training steps
 
-    def steps(self, step, optimizer, batch_size: int) -> Steps:
-        return GraphSteps(self, step, optimizer, batch_size, self.graph and self._blas is not None)
+    @property
+    def _own(self) -> Own:
+        device = cupy.cuda.runtime.getDevice()
+        if device not in vars(_mine):
+            vars(_mine)[device] = Own()
+        return vars(_mine)[device]
+
+    def steps(self, step, optimizer, batch_size: int, settings) -> Steps:
+        return GraphSteps(self, step, optimizer, batch_size, settings, self.graph and self._own.blas is not None)
 
     def take_rows(self, x: Array, rows: Array, out: Array, scale: float = 1.0) -> Array:
         if isinstance(x, Streamed):
@@ -134,23 +166,14 @@ class CupyOps(KernelOps):
 
     # ---------------------------------------------------------------- matrix products
 
-    @property
-    def _blas(self) -> cublas.Cublas | None:
-        """This thread's handle; None where no libcublas can be loaded."""
-        if not hasattr(_mine, "blas"):
-            major, workspace = cupy.cuda.runtime.runtimeGetVersion() // 1000, cupy.empty(cublas.WORKSPACE, np.uint8)
-            library, with_epilogues = cublas.load(major), cublas.load(major, "cublasLt")
-            _mine.lt = with_epilogues and cublaslt.CublasLt(with_epilogues, workspace)
-            _mine.blas = library and cublas.Cublas(library, workspace)
-        return _mine.blas
-
     def _bind(self) -> None:
         """Let cuBLAS compute on the current stream: before it is captured."""
-        if self._blas is not None:
-            self._blas.use(cupy.cuda.get_current_stream().ptr)
+        blas = self._own.blas
+        if blas is not None:
+            blas.use(cupy.cuda.get_current_stream().ptr)
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        blas = self._blas
+        blas = self._own.blas
         flat = 1 <= a.ndim <= 2 and 1 <= b.ndim <= 2 and a.dtype == b.dtype and a.dtype.char in cublas.REAL_TYPES
         if blas is None or not flat or (out is not None and out.dtype != a.dtype):
             return cupy.matmul(a, b, out=out)
@@ -180,14 +203,15 @@ class CupyOps(KernelOps):
 
     def _product(self, epilogue: int, a: Array, b: Array, out: Array, vector: Array, mask: Array | None = None) -> bool:
         """Whether cuBLASLt could do it: out = a b, and its epilogue."""
-        if self._blas is None or _mine.lt is None or not self.epilogues:
+        own = self._own
+        if own.blas is None or own.lt is None or not self.epilogues:
             return False
         (m, k), n, char = a.shape, b.shape[1], out.dtype.char
         known = char in cublas.REAL_TYPES and a.dtype == b.dtype == vector.dtype == out.dtype and vectors(vector)
         if not (known and m * k * n and b.shape == (k, n) and out.shape == (m, n) and vector.shape == (n,)):
             return False
         stream = cupy.cuda.get_current_stream().ptr
-        return _mine.lt.product(epilogue, a, b, out, vector, mask, self.precision, stream)
+        return own.lt.product(epilogue, a, b, out, vector, mask, self.precision, stream)
 
     def affine_activation(
         self, x: Array, W: Array, b: Array, f: str, a: tuple[float, ...], out: Array, kept: dict[str, Any] | None = None

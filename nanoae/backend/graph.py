@@ -9,6 +9,8 @@ No import of CuPy: `ops.xp` is it.
 from __future__ import annotations
 
 import warnings
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -56,50 +58,54 @@ class GraphSteps(Steps):
     """Steps on a stream of their own: the first of each size plainly, then captured and replayed. What cannot be
     captured goes on plainly, with a warning.
 
-    graph   False: never capture. The same launches with the same arguments, so the results are the same, to the bit
+    settings   gives what a step reads on the host, in any form that can be compared: numbers in it are the graph's, too
+    graph      False: never capture. The same launches with the same arguments, so the results are the same, to the bit
 
     A graph is good for as long as all memory stays where it was. `ops.allocations` counts the buffers that were made;
-    where it has changed (evaluation has larger batches, say), or the data are others, the step is captured anew.
+    where it has changed (evaluation has larger batches, say), or the data or settings are others, or the thread, whose
+    cuBLAS it has in it, the step is captured anew.
     """
 
-    def __init__(self, ops, step, optimizer, batch_size, graph: bool = True):
-        super().__init__(ops, step, optimizer, batch_size)
-        self.graph = graph
+    def __init__(self, ops, step, optimizer, batch_size, settings: Callable[[], Any], graph: bool = True):
+        super().__init__(ops, step, optimizer, batch_size, settings)
+        self.graph, self.own = graph, ops._own
         self.graphs: dict[int, Any] = {}  # rows of a step -> its graph
         self.plain: dict[int, int] = {}  # rows of a step -> how many of them ran plainly
-        self.places: tuple = ()  # where the data are
+        self.given: tuple = ()  # where the data are, the settings, and what the thread has for itself
         self.allocations = -1
         self.order: Array = None
         xp = ops.xp
-        self.stream, self.memory = xp.cuda.Stream(), xp.cuda.MemoryPool()
+        self.memory = xp.cuda.MemoryPool()
         self.clock = xp.zeros(2, np.int64)  # this epoch's step and the optimizer's t
         self.t, self.rate = self.clock[1:2].reshape(()), xp.zeros((), np.float64)
         self.rows = xp.empty(batch_size, np.int64)
         self.total = None
 
     def run(self, order, *data):
-        with self.stream:
-            for _ in self.each(order, *data):
-                pass
+        for _ in self.each(order, *data):
+            pass
         return self.total
 
     def each(self, order, *data):
         """A generator: `run`, handing over after each step that is on its way to the device."""
+        given = *map(self.place, data), self.settings(), self.ops._own
+        if given != self.given:
+            self.forget()
+            self.plain.clear()
+            self.given, self.own = given, self.ops._own
+        stream, callers = self.own.stream, self.ops.xp.cuda.get_current_stream()
         optimizer, n, batch = self.optimizer, len(order), self.batch_size
         before, starts = optimizer.t, range(0, n, batch)
         rates = [optimizer.rate_at(before + 1 + i) for i in range(len(starts))]
-        self.prepare(np.asarray(order, np.int64), np.array(rates, np.float64), before)
+        stream.wait_event(callers.record())
+        with stream:
+            self.prepare(np.asarray(order, np.int64), np.array(rates, np.float64), before)
         streamed = [x for x in data if isinstance(x, Streamed)]
-        places = tuple(x.data.ptr if isinstance(x, self.ops.xp.ndarray) else x for x in data)
-        if places != self.places:
-            self.places = places
-            self.forget()
-            self.plain.clear()
         optimizer.t, optimizer.rate, optimizer.driven, done = self.t, self.rate, True, 0
         try:
             for start in starts:
                 rows = order[start : start + batch]
-                with self.stream:
+                with stream:
                     self.ops._bind()
                     for x in streamed:
                         x.fetch(rows, batch)
@@ -107,7 +113,14 @@ class GraphSteps(Steps):
                 done += 1
                 yield
         finally:  # Ctrl-C, too
+            callers.wait_event(stream.record())
             optimizer.t, optimizer.rate, optimizer.driven = before + done, rates[max(done - 1, 0)], False
+
+    def place(self, x: Any) -> Any:
+        """What tells one argument of a step from another."""
+        if isinstance(x, self.ops.xp.ndarray):
+            return x.data.ptr, x.shape, x.strides, x.dtype
+        return weakref.ref(x) if isinstance(x, Streamed) else x
 
     def prepare(self, order: np.ndarray, rates: np.ndarray, t: int) -> None:
         """This epoch's order and rates to their places on the device; the sum of losses back to 0."""
@@ -131,7 +144,7 @@ class GraphSteps(Steps):
 
     def forget(self) -> None:
         if self.graphs:
-            self.stream.synchronize()  # the last one may still run
+            self.own.stream.synchronize()  # the last one may still run
             self.graphs.clear()
 
     def body(self, size: int, data: tuple) -> None:
@@ -153,24 +166,26 @@ class GraphSteps(Steps):
             self.body(size, data)
             self.plain[size] = self.plain.get(size, 0) + 1
         else:
-            graph.launch(self.stream)
+            graph.launch(self.own.stream)
 
     def capture(self, size: int, data: tuple) -> Any:
         """The graph of a step; None where there is something in it that cannot be captured.
 
         What the step allocates while it is captured comes from memory that nobody else gets: the graph will use it
-        again and again.
+        again and again. It is captured on a stream that does not wait for the null stream, for the null stream is of
+        no use to anybody, in other threads either, while one that does is captured.
         """
-        allocations = self.ops.allocations
+        allocations, stream = self.ops.allocations, self.own.captured
         try:
-            with self.ops.xp.cuda.using_allocator(self.memory.malloc):
-                self.stream.begin_capture()
+            with stream, self.ops.xp.cuda.using_allocator(self.memory.malloc):
+                self.ops._bind()
+                stream.begin_capture()
                 try:
                     self.ops.capturing = True
                     self.body(size, data)
                 finally:
                     self.ops.capturing = False
-                    graph = self.stream.end_capture()
+                    graph = stream.end_capture()
         except Exception as error:
             self.graph = False
             warnings.warn(

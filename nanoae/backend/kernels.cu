@@ -247,11 +247,13 @@ KERNEL bernoulli_kl(const real* q, double p, real* dq, SUM) {
     }, SUM_ARGUMENTS);
 }
 
-// out[n] = -w log p[n, t[n]],  dz = scale w (p - onehot(t)),  p = softmax(z), w = weights[n] or 1
+// out[n] = -w log p[n, t[n]],  dz = scale w (p - onehot(t)),  p = softmax(z), w = weights[n] or 1;  out is NaN for a t
+// that is no class
 KERNEL softmax_cross_entropy(const real* z, const integer* t, const real* weights, double scale, real* dz, real* out,
                              size_t rows, size_t d) {
     EACH_ROW(n, rows) {
-        real most = z[n * d], right = z[n * d + t[n]], w = weights ? weights[n] : 1, sum = 0;
+        real most = z[n * d], right = (size_t)t[n] < d ? z[n * d + t[n]] : log(real(-1));
+        real w = weights ? weights[n] : 1, sum = 0;
         EACH_IN_ROW(k, d) most = z[n * d + k] > most ? z[n * d + k] : most;
         most = reduce_block(most, 1, [](real a, real b) { return a > b ? a : b; });
         EACH_IN_ROW(k, d) sum += dz[n * d + k] = exp(z[n * d + k] - most);
@@ -319,10 +321,10 @@ TAKE_ROWS(unsigned char, take_rows_uint8)
 TAKE_ROWS(float, take_rows_float32)
 TAKE_ROWS(double, take_rows_float64)
 
-// out[v] += Σ of the x[n] with rows[n] = v, in the order of n: the first row of each v adds up the others
-KERNEL add_rows(const real* x, const integer* rows, real* out, size_t N, size_t d) {
+// out[v] += Σ of the x[n] with rows[n] = v < V, in the order of n: the first row of each v adds up the others
+KERNEL add_rows(const real* x, const integer* rows, real* out, integer V, size_t N, size_t d) {
     EACH_ROW(n, N) {
-        bool first = true;
+        bool first = 0 <= rows[n] && rows[n] < V;
         for (size_t k = 0; k < n && first; k++) first = rows[k] != rows[n];
         if (first)
             EACH_IN_ROW(i, d) {

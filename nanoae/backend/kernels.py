@@ -179,7 +179,7 @@ class KernelOps(Ops):
             return super().add_rows(x, rows, out)
         self.copy(0, out=out)
         if x.size:
-            self._launch("add_rows", x.dtype, (min(len(x), MOST_ROW_BLOCKS),), x, rows, out, *x.shape)
+            self._launch("add_rows", x.dtype, (min(len(x), MOST_ROW_BLOCKS),), x, rows, out, len(out), *x.shape)
         return out
 
     def add_bias_inplace(self, y: Array, b: Array) -> Array:

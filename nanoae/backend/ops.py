@@ -76,6 +76,11 @@ class Ops(LayerOps):
     def synchronize(self) -> None:
         """Wait until the device has done all it was asked (the CPU always has)."""
 
+    @property
+    def backend(self) -> str:
+        """What `get_ops` is told for such primitives."""
+        return self.name
+
     def peek(self, scalar) -> float | None:
         """The value of a 0-d array where reading it is free, None where it would stall the device."""
         return float(scalar)
@@ -84,9 +89,9 @@ class Ops(LayerOps):
         """A host array where the training steps can take rows of it: on the device, or where that is too small, not."""
         return self.to_device(x)
 
-    def steps(self, step: Callable[..., Array], optimizer: Any, batch_size: int) -> Steps:
+    def steps(self, step: Callable[..., Array], optimizer: Any, batch_size: int, settings: Callable[[], Any]) -> Steps:
         """What runs `step(rows, *data)` for the batches of an epoch."""
-        return Steps(self, step, optimizer, batch_size)
+        return Steps(self, step, optimizer, batch_size, settings)
 
     def over_blocks(self, work: Callable[[slice], None], n: int) -> None:
         """work(part) for parts of 0 .. n-1 that fit in a core's cache."""

@@ -14,10 +14,14 @@ class Steps:
 
     optimizer    what such a step advances; a backend may count its t and its rate on the device
     batch_size   rows of a step; the last batch of an epoch may be smaller
+    settings     gives what a step reads on the host: a backend that keeps steps needs to know when it changes
     """
 
-    def __init__(self, ops: Any, step: Callable[..., Array], optimizer: Any, batch_size: int):
+    def __init__(
+        self, ops: Any, step: Callable[..., Array], optimizer: Any, batch_size: int, settings: Callable[[], Any]
+    ):
         self.ops, self.step, self.optimizer, self.batch_size = ops, step, optimizer, batch_size
+        self.settings = settings
 
     def run(self, order: Array, *data: Any) -> Any:
         """One step for each `batch_size` numbers of `order`, an array of the host: the sum of their losses, each

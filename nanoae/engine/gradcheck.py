@@ -90,14 +90,14 @@ def check_gradients(
     if (loss is None) != (t is None) or directions < 1:
         raise ValueError("check_gradients: expected loss and t together, or neither, and directions >= 1.")
     loss = None if loss is None else losses.get(loss)
-    twin = _twin(net, np.asarray(x))
+    twin = _twin(net, np.shape(x)[1:])
     return _Check(twin, x, t, loss, eps, np.random.default_rng(random_state)).run(directions, tolerance, elementwise)
 
 
-def _twin(net, x: np.ndarray) -> Sequential:
+def _twin(net, shape: tuple[int, ...]) -> Sequential:
     """`net` in float64, on its own device."""
     if isinstance(net, Layer):
-        return Sequential(construct_all(describe_all([net]))).build(x.shape[1:], "numpy", "float64", random_state=0)
+        return Sequential(construct_all(describe_all([net]))).build(shape, "numpy", "float64", random_state=0)
     network = getattr(net, "network_", net)
     if not isinstance(network, Sequential):
         raise TypeError(
@@ -105,7 +105,7 @@ def _twin(net, x: np.ndarray) -> Sequential:
         )
     if not hasattr(network, "theta"):
         layers = construct_all(describe_all(network.layers))
-        return Sequential(layers).build(x.shape[1:], "numpy", "float64", random_state=0)
+        return Sequential(layers).build(shape, "numpy", "float64", random_state=0)
     return network.rebuilt(network.ops, "float64")
 
 

@@ -186,6 +186,8 @@ class SoftmaxCrossEntropy(Loss):
 
     ignore   None, or a class whose targets count for nothing, as the padding of sequences: neither in the sum nor in
              the number that a mean divides by
+
+    ValueError for a t that is no class; on a GPU, which the host does not wait for, the loss is NaN.
     """
 
     def __init__(self, reduction: str = "mean", weight: float = 1.0, ignore: int | None = None):

@@ -115,7 +115,7 @@ class Sequential:
         if not hasattr(self, "theta"):
             return {"layers": describe_all(self.layers)}
         arrays = [self.ops.to_numpy(array) for array in self.state()]
-        build = (self.input_shape, self.ops.name, self.dtype.name)
+        build = (self.input_shape, self.ops.backend, self.dtype.name)
         return {"layers": describe_all(self.layers), "build": build, "arrays": arrays}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -79,6 +79,15 @@ def construct_all(descriptions: list[dict[str, Any]]) -> list:
     return parts
 
 
+def settings_of(value: Any) -> Any:
+    """The numbers and texts that a Part has as attributes, and the Parts in it, and lists of them: to be compared."""
+    if isinstance(value, Part):
+        return {name: settings_of(own) for name, own in vars(value).items()}
+    if isinstance(value, (list, tuple)):
+        return [settings_of(item) for item in value]
+    return value if isinstance(value, (bool, int, float, str, np.generic)) else None
+
+
 def known_parts() -> dict[str, type]:
     """Every Part class that is imported, by name; nanoae's own come before a user's of the same name."""
     found: dict[str, type] = {}

@@ -16,6 +16,7 @@ from nanoae.engine import fusion
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.optim import Optimizer
+from nanoae.engine.part import settings_of
 from nanoae.training.progress import progress
 
 EVALUATION_ROWS = 1024  # rows per forward outside training: large enough for BLAS, small enough to stay in cache
@@ -43,6 +44,8 @@ def evaluate(
     heaps of them.
     """
     total, rows = 0.0, batch_size if loss.reduction == "sum" else rows_at_a_time(network)
+    if t is not None:
+        network.ops.check_device(t)
     for start in range(0, len(x), rows):
         batch = x[start : start + rows]
         if batch.dtype != network.dtype or scale != 1.0:
@@ -107,7 +110,16 @@ class Trainer:
         learn: Any = weakref.WeakMethod(
             self.learn
         )  # else each keeps the other in memory until the garbage is collected
-        self.steps = self.ops.steps(lambda *batch: learn()(*batch), self.optimizer, self.batch_size)
+        settings: Any = weakref.WeakMethod(self.settings)
+        self.steps = self.ops.steps(
+            lambda *batch: learn()(*batch), self.optimizer, self.batch_size, lambda: settings()()
+        )
+
+    def settings(self) -> Any:
+        """The numbers and names that a step has from its parts; callbacks may change them from epoch to epoch. The
+        learning rate is not among them: the optimiser tells it for each step."""
+        optimizer = {name: value for name, value in self.optimizer.config().items() if name != "lr"}
+        return settings_of(self.network.layers), settings_of(self.loss), optimizer, str(self.optimizer.ranges)
 
     # ---------------------------------------------------------------- one step, one epoch
 
@@ -143,6 +155,8 @@ class Trainer:
         scale   multiplies the inputs in the gather: 1/255 turns uint8 images into floats in [0, 1]
         """
         ops, n = self.ops, len(self.ops.check_device(x))
+        if t is not None:
+            ops.check_device(t)
         if n == 0 or x.shape[1:] != self.network.input_shape or (t is not None and len(t) != n):
             raise ValueError(
                 f"Trainer: expected x of shape (N, *{self.network.input_shape}), N > 0, and as many targets, "
