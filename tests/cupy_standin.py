@@ -683,6 +683,7 @@ class FakeCublas(FakeLibrary):
         return 0
 
     def do_cublasDestroy_v2(self, handle):
+        self.calls.append(("destroyed",))
         return 0
 
     def do_cublasSetStream_v2(self, handle, stream):
@@ -750,6 +751,10 @@ class FakeCublasLt(FakeLibrary):
 
     def do_cublasLtCreate(self, handle):
         return self.create(handle, "handle")
+
+    def do_cublasLtDestroy(self, handle):
+        self.calls.append(("destroyed",))
+        return 0
 
     def do_cublasLtMatmulPreferenceCreate(self, preference):
         return self.create(preference, "preference", workspace=0, a=256, b=256, c=256, d=256)

@@ -1,6 +1,7 @@
 """Is a captured training step the step? Whole models, on CuPy's stand-in: replayed, plain, and NumPy's."""
 
 import copy
+import gc
 import math
 import pickle
 import threading
@@ -310,6 +311,15 @@ def test_another_thread_captures_with_a_workspace_of_its_own(cupy_ops):
     losses.append(trainer.epoch(x))
     assert theirs is not mine and trainer.steps.own is mine
     assert losses == [twin.epoch(x) for _ in range(4)]
+
+
+def test_handles_end_with_their_thread(on_standin):
+    ops, libraries = on_standin(), []
+    thread = threading.Thread(target=lambda: libraries.extend([ops._own.blas.library, ops._own.lt.library]))
+    thread.start()
+    thread.join()
+    gc.collect()
+    assert [library.calls for library in libraries] == [[("destroyed",)]] * 2
 
 
 def test_copies_keep_the_backends_options(cupy_ops):

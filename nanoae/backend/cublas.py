@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import weakref
 from typing import Any
 
 from nanoae.backend.ops import Array
@@ -56,6 +57,7 @@ class Cublas:
         pointer, integer = ctypes.c_void_p, ctypes.c_int
         operand = [pointer, integer, integer]  # address, type, leading dimension
         library.cublasCreate_v2.argtypes = [ctypes.POINTER(pointer)]
+        library.cublasDestroy_v2.argtypes = [pointer]
         library.cublasSetStream_v2.argtypes = [pointer, pointer]
         library.cublasSetWorkspace_v2.argtypes = [pointer, pointer, ctypes.c_size_t]
         library.cublasGemmEx.argtypes = [
@@ -64,6 +66,7 @@ class Cublas:
         ]
         self.handle = pointer()
         check(library.cublasCreate_v2(ctypes.byref(self.handle)), "cublasCreate")
+        weakref.finalize(self, library.cublasDestroy_v2, self.handle).atexit = False  # with the thread
 
     def use(self, stream: int) -> None:
         """Compute on `stream`, its address. Setting it makes cuBLAS forget the workspace."""

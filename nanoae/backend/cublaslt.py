@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import weakref
 from ctypes import byref, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +60,7 @@ class CublasLt:
         made, setting = ctypes.POINTER(c_void_p), [c_void_p, c_int32, c_void_p, c_size_t]
         for name, arguments in {
             "Create": [made],
+            "Destroy": [c_void_p],
             "MatmulPreferenceCreate": [made],
             "MatmulPreferenceSetAttribute": setting,
             "MatmulDescCreate": [made, c_int32, c_int32],  # compute type, type of alpha and beta
@@ -70,6 +72,7 @@ class CublasLt:
         }.items():
             getattr(library, f"cublasLt{name}").argtypes = arguments
         self.handle = self.make("Create")
+        weakref.finalize(self, library.cublasLtDestroy, self.handle).atexit = False
         self.preference = self.make("MatmulPreferenceCreate")
         self.set("MatmulPreference", self.preference, {MOST_WORKSPACE: c_uint64(workspace.nbytes)})
 
