@@ -322,11 +322,19 @@ def test_handles_end_with_their_thread(on_standin):
     assert [library.calls for library in libraries] == [[("destroyed",)]] * 2
 
 
-def test_copies_keep_the_backends_options(cupy_ops):
+def no_gpu(**options):
+    raise BackendError
+
+
+def test_copies_keep_the_backends_options_where_there_is_a_gpu(cupy_ops, monkeypatch):
     ae = nanoae.Autoencoder(3, (5,), epochs=1, backend="cupy:tf32,noepilogues", random_state=0).fit(X)
     for twin in (copy.deepcopy(ae), pickle.loads(pickle.dumps(ae))):
         assert twin.network_.ops.backend == "cupy:tf32,noepilogues" and twin.network_.ops.precision == "tf32"
     assert cupy_ops().backend == "cupy"
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(nanoae.backend, "_cupy_ops", no_gpu)
+        elsewhere.delenv("NANOAE_BACKEND", raising=False)
+        assert pickle.loads(pickle.dumps(ae)).transform(X).shape == (ROWS, 3)
 
 
 def test_the_host_reads_a_loss_once_an_epoch(on_standin, monkeypatch):

@@ -15,7 +15,8 @@ from nanoae.anomaly.thresholds import Quantile, Tail, Threshold
 from nanoae.autoencoders.contract import Estimator, all_or_nothing, seed_of
 from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.autoencoders.estimator import Autoencoder
-from nanoae.autoencoders.model_file import available, save_model
+from nanoae.autoencoders.model_file import save_model
+from nanoae.backend import available
 from nanoae.data.table import TableEncoder, has_text
 from nanoae.engine.losses import Mixed
 from nanoae.engine.part import construct, describe

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from nanoae.autoencoders.contract import Estimator
-from nanoae.backend import BackendError, get_ops
+from nanoae.backend import available
 from nanoae.data.files import read_arrays
 from nanoae.engine.part import construct, construct_all, describe, known_parts
 
@@ -91,15 +91,6 @@ def load_model(path, backend: str | None = None) -> Estimator:
             f"{path}: expected a whole nanoae model, got one that does not fit together: {error}"
         ) from error
     return model
-
-
-def available(backend):
-    """`backend`, or "auto" where this machine does not have it."""
-    try:
-        get_ops(backend)
-    except BackendError:
-        return "auto"
-    return backend
 
 
 def _umask() -> int:

@@ -6,7 +6,7 @@ import os
 
 from nanoae.backend.ops import Array, Ops
 
-__all__ = ["Array", "BackendError", "Ops", "get_ops"]
+__all__ = ["Array", "BackendError", "Ops", "available", "get_ops"]
 
 
 CUPY_OPTIONS = {  # behind "cupy:"
@@ -48,6 +48,15 @@ def get_ops(backend: str | Ops = "auto") -> Ops:
             return Ops()
     source = "NANOAE_BACKEND" if backend == "auto" else "backend"
     raise ValueError(f'{source}: expected "numpy", "cupy" or "auto", got {wished!r}')
+
+
+def available(backend: str) -> str:
+    """`backend`, or "auto" where this machine does not have it."""
+    try:
+        get_ops(backend)
+    except BackendError:
+        return "auto"
+    return backend
 
 
 def _cupy_ops(**options) -> Ops:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.backend import Array, Ops, get_ops
+from nanoae.backend import Array, Ops, available, get_ops
 from nanoae.engine.layers import Layer, Noisy
 from nanoae.engine.params import Parameters
 from nanoae.engine.part import construct_all, describe_all
@@ -122,7 +122,7 @@ class Sequential:
         self.layers = construct_all(state["layers"])
         if "build" in state:
             input_shape, ops, dtype = state["build"]
-            self.build(input_shape, ops, dtype, state=state["arrays"])
+            self.build(input_shape, available(ops), dtype, state=state["arrays"])
 
     def freeze_noise(self, frozen: bool) -> None:
         """Let every noisy layer use its last noise again (True) or draw anew (False)."""
