@@ -1,6 +1,7 @@
 """Do the detectors find what is abnormal, and keep what they promise about scores, thresholds and explanations?"""
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,19 @@ def test_odd_tables(table, width, view):
         scores = found.score_samples(rows)
         assert scores.shape == (len(rows),) and np.isfinite(scores).all()
         assert ((found.p_values(rows) > 0) & (found.p_values(rows) <= 1)).all()
+
+
+def test_ctrl_c_leaves_no_half_learned_detector():
+    def stop(trainer, row):
+        raise KeyboardInterrupt
+
+    found = nanoae.AnomalyDetector(SMALL).fit(X)
+    before = found.score_samples(X)
+    found.set_params(autoencoder=nanoae.Autoencoder(2, (8,), backend="numpy", callbacks=[stop]))
+    with pytest.raises(KeyboardInterrupt), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found.fit(2 * X)
+    np.testing.assert_array_equal(found.score_samples(X), before)
 
 
 def test_the_default_learns_twenty_rows(rng):

@@ -274,11 +274,29 @@ def test_a_graph_is_kept_while_nothing_changes(on_standin):
     for model in ("masking", "variational", "convolutional", "recurrent", "schedule", "AdamW, clipped"):
         trainer = train(on_standin(), model, np.dtype("float32"), epochs=6, validation=False)[2]
         x = trainer.ops.to_device(X, np.dtype("float32"))
+        trainer.evaluate(x[:9])
         for _ in range(4):
             trainer.epoch(x)
         graphs = dict(trainer.steps.graphs)
+        trainer.evaluate(x[:9])
         trainer.epoch(x)
         assert graphs.keys() == {5, 8} and trainer.steps.graphs == graphs, model
+
+
+def test_layers_that_know_each_other_are_captured(on_standin, monkeypatch):
+    """Settings are looked for in them, and each is looked at once."""
+
+    class Knowing(Tanh):
+        def __init__(self, other=None):
+            self.other = other
+
+    def circle():
+        one, two = Knowing(), Knowing()
+        one.other, two.other = two, one
+        return [Linear(3), one, two, Linear(D)]
+
+    monkeypatch.setitem(MODELS, "circle", (circle, "mse", Adam(1e-2)))
+    assert None not in train(on_standin(), "circle", np.dtype("float32"))[2].steps.graphs.values()
 
 
 @pytest.mark.parametrize("non_blocking", [False, True])

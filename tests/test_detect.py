@@ -190,11 +190,19 @@ def test_wrong_options(run, options, message):
     ("options", "message"),
     [
         (("--train", "normal.csv"), "expected --score and --out, or --save, got none"),
-        (("--train", "normal.csv", "--score", "new.csv"), "--score and --out together"),
+        (("--train", "normal.csv", "--score", "new.csv"), "--score: expected --out with it"),
         (("--score", "new.csv", "--out", "scores.csv"), "--train --model is required"),
+        (("--model", "d.npz"), "--model: expected --score with it"),
+        (("--train", "normal.csv", "--save", "d.npz", "--explain"), "--explain: expected --score with it"),
+        (("--train", "normal.csv", "--save", "x/../normal.csv"), "expected another file"),
+        (("--train", "normal.csv", "--save", "."), "expected a file that can be written"),
+        (("--train", "normal.csv", "--save", "/dev/null"), "expected a file that can be written"),
         (("--model", "no.npz", "--score", "new.csv", "--out", "scores.csv"), "no.npz"),
-        (("--model", "d.npz", "--score", "new.csv", "--out", "scores.csv", "--mad", "3"), "--mad is for --train"),
-        (("--model", "d.npz", "--score", "new.csv", "--out", "s.csv", "--seed", "0"), "--seed is for --train"),
+        (
+            ("--model", "d.npz", "--score", "new.csv", "--out", "scores.csv", "--mad", "3"),
+            "--mad: expected with --train",
+        ),
+        (("--model", "d.npz", "--score", "new.csv", "--out", "s.csv", "--seed", "0"), "--seed: expected with --train"),
     ],
 )
 def test_options_that_do_not_go_together(run, options, message):

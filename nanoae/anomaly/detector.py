@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -295,7 +296,12 @@ class Member:
     def fit(self, X: np.ndarray) -> None:
         fit_known(self.scaler, X[:, self.numbers] if self.numbers is not ... else X)
         Z = self.scaled(X)
-        self.model = in_float64(self.model.set_params(random_state=self.seed).fit(Z))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "training was interrupted")  # whose end is "... is kept": not here
+            fitted = self.model.set_params(random_state=self.seed).fit(Z)
+        if getattr(fitted, "interrupted_", False):
+            raise KeyboardInterrupt  # half of an ensemble, or of its training, is no detector
+        self.model = in_float64(fitted)
         for score in self.scores:
             score.fit(self.model, Z)
 

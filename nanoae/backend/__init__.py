@@ -74,8 +74,8 @@ def _cupy_ops(**options) -> Ops:
     if count == 0:
         raise BackendError("backend 'cupy': this machine has no CUDA device. Use backend=\"numpy\".")
     try:
-        _ = cupy.cuda.cublas  # loads the libraries, which `cublas.load` then finds; a driver alone brings none of them
-        cupy.cuda.nvrtc.getVersion()
+        _ = cupy.cuda.cublas
+        cupy.cuda.nvrtc.getVersion()  # a driver alone brings neither of them
     except Exception as error:
         reason = str(error).partition("\n")[0]
         raise BackendError(

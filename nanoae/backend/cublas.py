@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib
 import weakref
 from typing import Any
 
@@ -26,11 +27,13 @@ ONE, ZERO = ({char: scalar(value) for char, scalar in SCALARS.items()} for value
 
 
 def load(major: int = 13, name: str = "cublas") -> Any:
-    """The libcublas, or libcublasLt, of that major version of CUDA, else another; None where none is.
+    """The libcublas, or libcublasLt, that CuPy uses, of that major version of CUDA, else another; None where none is.
 
-    `get_ops` has had CuPy load it, from wherever it looks: a toolkit, NVIDIA's wheels, conda. Once in the process, a
+    `cupy.cuda.cublas` loads it, from wherever CuPy looks: a toolkit, NVIDIA's wheels, conda. Once in the process, a
     library is found by its bare name.
     """
+    with contextlib.suppress(ImportError):
+        _ = importlib.import_module("cupy.cuda").cublas
     for version in (major, 13, 12):
         for file in (f"lib{name}.so.{version}", f"{name}64_{version}.dll"):
             with contextlib.suppress(OSError):

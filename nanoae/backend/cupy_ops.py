@@ -18,15 +18,15 @@ from nanoae.backend.steps import Steps
 
 RESERVE = 0.2  # share of the free memory that a data set leaves to the network
 FORWARD = {"identity": cublaslt.BIAS, "relu": cublaslt.RELU_BIAS}
-_mine = threading.local()
+_threads = threading.local()
 
 
-class Own:
+class PerThread:
     """What each thread has for itself on a device.
 
-    blas, lt   handles of cuBLAS and cuBLASLt, with a workspace for both; None where there is no such library
-    stream     for training steps
-    captured   for their capture
+    blas, lt         handles of cuBLAS and cuBLASLt, with a workspace for both; None where there is no such library
+    stream           for training steps
+    capture_stream   for their capture
     """
 
     def __init__(self):
@@ -34,7 +34,7 @@ class Own:
         library, with_epilogues = cublas.load(major), cublas.load(major, "cublasLt")
         self.lt = with_epilogues and cublaslt.CublasLt(with_epilogues, workspace)
         self.blas = library and cublas.Cublas(library, workspace)
-        self.stream, self.captured = cupy.cuda.Stream(), cupy.cuda.Stream(non_blocking=True)
+        self.stream, self.capture_stream = cupy.cuda.Stream(), cupy.cuda.Stream(non_blocking=True)
 
 
 class CupyOps(KernelOps):
@@ -150,11 +150,11 @@ class CupyOps(KernelOps):
     # ---------------------------------------------------------------- training steps
 
     @property
-    def _own(self) -> Own:
+    def _own(self) -> PerThread:
         device = cupy.cuda.runtime.getDevice()
-        if device not in vars(_mine):
-            vars(_mine)[device] = Own()
-        return vars(_mine)[device]
+        if device not in vars(_threads):
+            vars(_threads)[device] = PerThread()
+        return vars(_threads)[device]
 
     def steps(self, step, optimizer, batch_size: int, settings) -> Steps:
         return GraphSteps(self, step, optimizer, batch_size, settings, self.graph and self._own.blas is not None)

@@ -55,15 +55,14 @@ class Streamed:
 
 
 class GraphSteps(Steps):
-    """Steps on a stream of their own: the first of each size plainly, then captured and replayed. What cannot be
+    """Steps on the thread's own stream: the first of each size plainly, then captured and replayed. What cannot be
     captured goes on plainly, with a warning.
 
-    settings   gives what a step reads on the host, in any form that can be compared: numbers in it are the graph's, too
-    graph      False: never capture. The same launches with the same arguments, so the results are the same, to the bit
+    graph   False: never capture. The same launches with the same arguments, so the results are the same, to the bit
 
-    A graph is good for as long as all memory stays where it was. `ops.allocations` counts the buffers that were made;
-    where it has changed (evaluation has larger batches, say), or the data or settings are others, or the thread, whose
-    cuBLAS it has in it, the step is captured anew.
+    A graph is good while all memory stays where it was (`ops.allocations` counts the buffers that were made; evaluation
+    may want larger ones), and for the same data, settings and thread, whose cuBLAS is in it; else the step is captured
+    anew.
     """
 
     def __init__(self, ops, step, optimizer, batch_size, settings: Callable[[], Any], graph: bool = True):
@@ -71,7 +70,7 @@ class GraphSteps(Steps):
         self.graph, self.own = graph, ops._own
         self.graphs: dict[int, Any] = {}  # rows of a step -> its graph
         self.plain: dict[int, int] = {}  # rows of a step -> how many of them ran plainly
-        self.given: tuple = ()  # where the data are, the settings, and what the thread has for itself
+        self.captured_for: tuple = ()  # the data, the settings, and what the thread has for itself
         self.allocations = -1
         self.order: Array = None
         xp = ops.xp
@@ -88,12 +87,13 @@ class GraphSteps(Steps):
 
     def each(self, order, *data):
         """A generator: `run`, handing over after each step that is on its way to the device."""
-        given = *map(self.place, data), self.settings(), self.ops._own
-        if given != self.given:
+        own = self.ops._own
+        wanted_for = *map(self.identity, data), self.settings(), own
+        if wanted_for != self.captured_for:
             self.forget()
             self.plain.clear()
-            self.given, self.own = given, self.ops._own
-        stream, callers = self.own.stream, self.ops.xp.cuda.get_current_stream()
+            self.captured_for, self.own = wanted_for, own
+        stream, callers = own.stream, self.ops.xp.cuda.get_current_stream()
         optimizer, n, batch = self.optimizer, len(order), self.batch_size
         before, starts = optimizer.t, range(0, n, batch)
         rates = [optimizer.rate_at(before + 1 + i) for i in range(len(starts))]
@@ -113,10 +113,10 @@ class GraphSteps(Steps):
                 done += 1
                 yield
         finally:  # Ctrl-C, too
-            callers.wait_event(stream.record())
             optimizer.t, optimizer.rate, optimizer.driven = before + done, rates[max(done - 1, 0)], False
+            callers.wait_event(stream.record())
 
-    def place(self, x: Any) -> Any:
+    def identity(self, x: Any) -> Any:
         """What tells one argument of a step from another."""
         if isinstance(x, self.ops.xp.ndarray):
             return x.data.ptr, x.shape, x.strides, x.dtype
@@ -146,6 +146,7 @@ class GraphSteps(Steps):
         if self.graphs:
             self.own.stream.synchronize()  # the last one may still run
             self.graphs.clear()
+            self.memory.free_all_blocks()
 
     def body(self, size: int, data: tuple) -> None:
         """A step: all of it is on the device."""
@@ -172,10 +173,10 @@ class GraphSteps(Steps):
         """The graph of a step; None where there is something in it that cannot be captured.
 
         What the step allocates while it is captured comes from memory that nobody else gets: the graph will use it
-        again and again. It is captured on a stream that does not wait for the null stream, for the null stream is of
-        no use to anybody, in other threads either, while one that does is captured.
+        again and again. The stream is a non-blocking one: while a blocking one is captured, no thread may use the null
+        stream.
         """
-        allocations, stream = self.ops.allocations, self.own.captured
+        allocations, stream = self.ops.allocations, self.own.capture_stream
         try:
             with stream, self.ops.xp.cuda.using_allocator(self.memory.malloc):
                 self.ops._bind()

@@ -321,7 +321,7 @@ TAKE_ROWS(unsigned char, take_rows_uint8)
 TAKE_ROWS(float, take_rows_float32)
 TAKE_ROWS(double, take_rows_float64)
 
-// out[v] += Σ of the x[n] with rows[n] = v < V, in the order of n: the first row of each v adds up the others
+// out[v] += Σ of the x[n] with 0 <= rows[n] = v < V, in the order of n: the first row of each v adds up the others
 KERNEL add_rows(const real* x, const integer* rows, real* out, integer V, size_t N, size_t d) {
     EACH_ROW(n, N) {
         bool first = 0 <= rows[n] && rows[n] < V;

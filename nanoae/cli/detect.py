@@ -28,11 +28,11 @@ With --explain it also has a `reason`, and each column's share of the score, neg
 expected.
 
 Columns are numbers, or categories where they are text; empty cells, NA, null and ? are missing values, which count for
-nothing. Both files have the same columns, in any order.
+nothing. The rows to judge have the columns that were learned, in any order.
 
 --save keeps what was learned, threshold included; another time --model takes the place of --train:
-  nanoae detect --train normal.csv --save detector.npz
-  nanoae detect --model detector.npz --score new.csv --out scores.csv
+  nanoae detect --train normal.csv --save detector.npz --ignore id
+  nanoae detect --model detector.npz --score new.csv --out scores.csv --ignore id
 """
 
 
@@ -75,12 +75,12 @@ def run(args: argparse.Namespace) -> int:
         kept, scored = (path and files.enter_context(whole_file(path)) for path in (args.save, args.out))
         new, copied = split(read_table(args.score), ignored) if args.score else (None, [])
         if args.model:
-            detector, told = saved(args.model), [f"model   {args.model}"]
+            detector, told = load_detector(args.model), [f"model   {args.model}"]
         else:
             train, _ = split(read_table(args.train), ignored)
             if new is not None:
                 TableEncoder().fit(train).transform(new)  # what is wrong with the rows is told before the training
-            detector = learned(args, train)
+            detector = train_detector(args, train)
             told = [f"train   {args.train}: {len(train):,} rows"]
         encoder: Any = detector.encoder_
         numbers = encoder.categories_.count(None)
@@ -103,37 +103,36 @@ def run(args: argparse.Namespace) -> int:
 
 def check(args: argparse.Namespace) -> None:
     """ValueError for options that do not go together, or would write over what is read."""
-    if (args.score is None) != (args.out is None):
-        raise ValueError(
-            "detect: expected --score and --out together, the rows to judge and the file for what is found."
-        )
-    if args.score is None and args.save is None:
-        raise ValueError("detect: expected --score and --out, or --save, got none: nothing would be written.")
-    if args.model:
-        for name in ("save", "false_alarms", "contamination", "mad", "members", "seed"):
-            if getattr(args, name) is not None:
-                raise ValueError(f"detect: --{name.replace('_', '-')} is for --train: the --model has been learned.")
+    for option, other in (("score", "out"), ("out", "score"), ("model", "score"), ("explain", "score")):
+        if getattr(args, option) and not getattr(args, other):
+            raise ValueError(f"--{option}: expected --{other} with it, got none.")
+    if not (args.out or args.save):
+        raise ValueError("--train: expected --score and --out, or --save, got none: nothing would be written.")
+    for option in ("save", "false_alarms", "contamination", "mad", "members", "seed"):
+        if args.model and getattr(args, option) is not None:
+            raise ValueError(f"--{option.replace('_', '-')}: expected with --train, got --model, which has learned.")
     files = [path for path in (args.train, args.model, args.score, args.out, args.save) if path]
     for option, path in (("--out", args.out), ("--save", args.save)):
-        if path and sum(same(path, other) for other in files) > 1:
+        if path and sum(same_file(path, other) for other in files) > 1:
             raise ValueError(f"{option}: expected another file than the others, got {path}.")
 
 
-def same(a: Path, b: Path) -> bool:
-    return a.absolute() == b.absolute() or (a.exists() and b.exists() and a.samefile(b))
+def same_file(a: Path, b: Path) -> bool:
+    return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))
 
 
-def saved(path: Path) -> AnomalyDetector:
+def load_detector(path: Path) -> AnomalyDetector:
     """The detector of tables in that file."""
     detector = nanoae.load(path)
     if not isinstance(detector, AnomalyDetector) or detector.encoder_ is None:
         raise ValueError(
-            f"{path}: expected a detector of tables, got {detector}. Make one with nanoae detect --train --save."
+            f"{path}: expected a detector of tables, got {type(detector).__name__}. "
+            "Make one with nanoae detect --train --save."
         )
     return detector
 
 
-def learned(args: argparse.Namespace, train: Table) -> AnomalyDetector:
+def train_detector(args: argparse.Namespace, train: Table) -> AnomalyDetector:
     return AnomalyDetector(
         missing="mask",
         contamination=0.1 if args.contamination is None else args.contamination,

@@ -13,8 +13,10 @@ from pathlib import Path
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to; renamed to it where the block ends well, else removed."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        if not path.name or (path.exists() and not path.is_file()):
+            raise OSError(0, "no regular file")  # a folder, or /dev/null, which would be replaced
+        part = path.with_name(f".{path.name}.{os.getpid()}")
         part.open("xb").close()
     except OSError as error:
         raise OSError(f"expected a file that can be written, got {path} ({error.strerror}).") from error

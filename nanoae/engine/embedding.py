@@ -11,7 +11,8 @@ class Embedding(Layer):
     """y[n, t] = W[x[n, t]]: each word picks its row of a table.
 
     n_words   V, how many there are: x holds 0 .. V - 1, as integers, or as floats like the batches of a Trainer;
-              ValueError for others, but on a GPU, which the host does not wait for: the nearest counts there
+              ValueError for others, but on a GPU, which the host does not wait for: there forward takes the nearest,
+              and backward none
     n_out     O, the length of a word's vector
 
     Shapes    x (N, T), of any T    y, dy (N, T, O)    W, dW (V, O)

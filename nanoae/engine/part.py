@@ -6,6 +6,7 @@ scikit-learn's `clone` all use this one mechanism.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from typing import Any
@@ -20,7 +21,7 @@ class Part:
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, as stored."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        return {name: getattr(self, name) for name in arguments(type(self))}  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         parameters = inspect.signature(type(self)).parameters
@@ -79,13 +80,28 @@ def construct_all(descriptions: list[dict[str, Any]]) -> list:
     return parts
 
 
-def settings_of(value: Any) -> Any:
-    """The numbers and texts that a Part has as attributes, and the Parts in it, and lists of them: to be compared."""
+def settings_of(value: Any, seen: set[int] | None = None) -> Any:
+    """The constructor's arguments, as stored, of a Part and of the Parts among them, also in lists and dicts: to be
+    compared. Whatever is stored under another name, or is neither number nor text, does not count."""
+    seen = set() if seen is None else seen
     if isinstance(value, Part):
-        return {name: settings_of(own) for name, own in vars(value).items()}
+        if id(value) in seen:
+            return None
+        seen.add(id(value))
+        kind, own = type(value), vars(value)
+        names = arguments(kind)  # type: ignore[arg-type]
+        return kind, {name: settings_of(own[name], seen) for name in names if name in own}
     if isinstance(value, (list, tuple)):
-        return [settings_of(item) for item in value]
+        return [settings_of(item, seen) for item in value]
+    if isinstance(value, dict):
+        return {key: settings_of(item, seen) for key, item in value.items()}
     return value if isinstance(value, (bool, int, float, str, np.generic)) else None
+
+
+@functools.cache
+def arguments(kind: type) -> tuple[str, ...]:
+    """The names of a constructor's arguments."""
+    return tuple(inspect.signature(kind).parameters)
 
 
 def known_parts() -> dict[str, type]:

@@ -92,7 +92,7 @@ class KFACTrainer(Trainer):
     def __init__(self, network: Sequential, loss, optimizer: KFAC, **settings):
         super().__init__(network, loss, optimizer, **{**settings, "fuse": False})
         if self.ops.name != "numpy":
-            raise ValueError(f'KFAC: expected backend "numpy", got "{self.ops.name}". Take that, or Adam.')
+            raise ValueError(f'KFAC: expected backend "numpy", got "{self.ops.name}". Use backend="numpy", or Adam.')
         if type(self.loss).sample is Loss.sample or not self.loss.weight > 0:
             raise ValueError(f"KFAC: expected MSE, GaussianNLL or BCE, of a weight > 0, got {self.loss}. Use Adam.")
         for layer in network.layers:

@@ -107,19 +107,19 @@ class Trainer:
         self.begun: int | None = None  # within an epoch: the optimizer's t before it
         self.x_batch = self.ops.empty((self.batch_size, *network.input_shape), network.dtype)
         self.t_batch: Array = None
-        learn: Any = weakref.WeakMethod(
-            self.learn
-        )  # else each keeps the other in memory until the garbage is collected
-        settings: Any = weakref.WeakMethod(self.settings)
+        # Weakly: else each keeps the other in memory until the garbage is collected.
+        me: Any = weakref.ref(self)
         self.steps = self.ops.steps(
-            lambda *batch: learn()(*batch), self.optimizer, self.batch_size, lambda: settings()()
+            lambda *batch: me().learn(*batch), self.optimizer, self.batch_size, lambda: me().settings()
         )
 
     def settings(self) -> Any:
-        """The numbers and names that a step has from its parts; callbacks may change them from epoch to epoch. The
-        learning rate is not among them: the optimiser tells it for each step."""
-        optimizer = {name: value for name, value in self.optimizer.config().items() if name != "lr"}
-        return settings_of(self.network.layers), settings_of(self.loss), optimizer, str(self.optimizer.ranges)
+        """What a step takes from its parts besides arrays, and a callback may have changed since the last epoch. The
+        learning rate is not among it: the optimiser tells it for each step."""
+        kind, own = settings_of(self.optimizer)
+        own.pop("lr", None)
+        frozen = [getattr(layer, "frozen", None) for layer in self.network.layers]
+        return settings_of([*self.network.layers, self.loss]), frozen, kind, own, str(self.optimizer.ranges)
 
     # ---------------------------------------------------------------- one step, one epoch
 
