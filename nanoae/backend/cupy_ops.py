@@ -115,13 +115,12 @@ class CupyOps(KernelOps):
 
     def dataset(self, x) -> Array:
         """x on the device where it fits, else left on the host and streamed."""
+        if not isinstance(x, np.ndarray):
+            return self.to_device(x)
         free = cupy.cuda.runtime.memGetInfo()[0] + cupy.get_default_memory_pool().free_bytes()
-        if not isinstance(x, np.ndarray) or x.nbytes <= (1 - RESERVE) * free:
-            try:
+        if x.nbytes <= (1 - RESERVE) * free:
+            with contextlib.suppress(MemoryError):  # what is free may be in pieces
                 return self.to_device(x)
-            except MemoryError:  # what is free is in pieces
-                if not isinstance(x, np.ndarray):
-                    raise
         return Streamed(self, np.ascontiguousarray(x))
 
     def _pinned(self, shape, dtype) -> np.ndarray:

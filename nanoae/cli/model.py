@@ -16,7 +16,7 @@ from nanoae.cli.output import whole_file
 
 NOT_OF_ROWS = {
     "TextVAE": "nanoae text generate writes lines with it.",
-    "AnomalyDetector": "Load it in Python: its score_samples and explain judge rows.",
+    "AnomalyDetector": "Load it in Python, or where nanoae detect --save wrote it, use nanoae detect --model.",
 }
 
 
