@@ -31,7 +31,7 @@ class AutoEncoder(AnomalyDetector):
     def predict(self, X) -> np.ndarray:
         """(N,): 1 for abnormal rows, 0 for normal ones."""
         self.check_fitted()
-        return (self.decision_function(X) > self.threshold_).astype(int)
+        return (~(self.decision_function(X) <= self.threshold_)).astype(int)  # so that NaN is abnormal
 
     def predict_proba(self, X) -> np.ndarray:
         """(N, 2): [1 - p, p], p the score between the lowest, 0, and the highest, 1, of the rows learned from."""

@@ -192,4 +192,4 @@ class ClusterLabelDetector(Estimator):
 
     def predict(self, X) -> np.ndarray:
         """-1 where abnormal, else 1, (N,)."""
-        return np.where(self.decision_function(X) < 0, -1, 1)
+        return np.where(self.decision_function(X) >= 0, 1, -1)  # so that NaN is abnormal

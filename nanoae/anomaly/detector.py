@@ -219,7 +219,7 @@ class AnomalyDetector(Estimator):
 
     def predict(self, X) -> np.ndarray:
         """(N,): -1 for abnormal rows, +1 for normal ones."""
-        return np.where(self.decision_function(X) < 0, -1, 1)
+        return np.where(self.decision_function(X) >= 0, 1, -1)  # so that NaN is abnormal
 
     def fit_predict(self, X, y=None) -> np.ndarray:
         """fit(X), then predict(X)."""

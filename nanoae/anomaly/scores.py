@@ -56,7 +56,7 @@ class FeatureScore(Score):
 def squares(model, Z: np.ndarray) -> np.ndarray:
     """(z - ẑ)², of Z's shape in float64. What is missing is 0, and the rest of its row weighs more for it."""
     error = (Z - model.reconstruct(Z)).astype(np.float64) ** 2
-    missing = np.isnan(error)
+    missing = np.isnan(Z)  # and not of the error: a reconstruction that is NaN is no gap
     if not missing.any():
         return error
     known = (~missing).reshape(len(Z), -1).mean(axis=1).reshape(-1, *[1] * (Z.ndim - 1))

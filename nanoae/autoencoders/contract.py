@@ -253,7 +253,8 @@ def _column_names(X) -> np.ndarray | None:
 def squared_error(x: np.ndarray, again: np.ndarray, per: str) -> np.ndarray:
     """(x - again)² of (N, ...): the mean per "row" (N,) or "feature" (...), or each "element"; ValueError otherwise.
 
-    Where x is NaN, the means are over the rest; 0 where there is none.
+    Where x is NaN, the means are over the rest; 0 where there is none. A reconstruction that is NaN is no gap: so is its
+    error.
     """
     if per not in ("row", "feature", "element"):
         raise ValueError(f'reconstruction_error: expected per="row", "feature" or "element", got {per!r}.')
@@ -261,7 +262,7 @@ def squared_error(x: np.ndarray, again: np.ndarray, per: str) -> np.ndarray:
     if per == "element":
         return error
     axis = 0 if per == "feature" else tuple(range(1, error.ndim))
-    known = ~np.isnan(error)
+    known = ~np.isnan(x)
     return error.mean(axis) if known.all() else np.where(known, error, 0).sum(axis) / np.maximum(known.sum(axis), 1)
 
 

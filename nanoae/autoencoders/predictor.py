@@ -180,9 +180,16 @@ class StackedPredictor(Stacked):
         return self
 
     def _predicted(self, X) -> np.ndarray:
-        """What the network gives for X."""
+        """What the network gives for X; ValueError where that is no number, of which argmax would make a class."""
         self.check_fitted()
-        return self._run(self._check_X(X), 0, None)
+        given = self._run(self._check_X(X), 0, None)
+        bad = ~np.isfinite(given).all(axis=1)
+        if bad.any():
+            raise ValueError(
+                f"{type(self).__name__}: expected a network that gives finite numbers, got {given[bad][0].max()} for "
+                f"row {int(bad.argmax())}. Its values are too large, or the weights are not finite."
+            )
+        return given
 
     def _with_labels(self, X, y) -> tuple[np.ndarray, np.ndarray]:
         """The rows of X that y has a label for, and their labels; ValueError where there are none."""

@@ -149,7 +149,7 @@ def judge(detector: AnomalyDetector, encoder: TableEncoder, new: Table, explain:
     columns: dict[str, list] = {
         "score": texts(scores, ".6g"),
         "p_value": texts(detector.p_values(new), ".3g"),
-        "abnormal": (scores > detector.threshold_).astype(int).tolist(),
+        "abnormal": (~(scores <= detector.threshold_)).astype(int).tolist(),  # NaN, too
     }
     if explain:
         shares = detector.explain(new)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import nanoae
 from nanoae.cli import data as data_options
 from nanoae.cli import train
 from nanoae.cli.output import whole_file
+from nanoae.training.loop import NotFiniteError
 
 NOT_OF_ROWS = {
     "TextVAE": "nanoae text generate writes lines with it.",
@@ -60,6 +62,12 @@ def evaluate(args: argparse.Namespace) -> int:
     data = data_options.read(args)
     rows, beside = data_options.joined(data_options.parts(data, args.split, model, learned=True))
     result = model.evaluate(rows, **beside)
+    for name, value in result.items():
+        if not math.isfinite(value):
+            raise NotFiniteError(
+                f"{args.data}: expected rows whose {name} is finite, got {value}. Values are too large for the model, "
+                "or its weights are not finite."
+            )
     code_size, baseline = len(model.get_feature_names_out()), None
     if not data_options.predicts(model):
         baseline = train.fit_pca(code_size, data.flat(data_options.black(model))[0])

@@ -209,7 +209,8 @@ def trained(model: NetworkEstimator) -> str:
     history = model.history_
     last = [f"{label} {history[name][-1]:.4g}" for name, label in LOSS_NAMES.items() if history.get(name)]
     if model.patience and last:
-        last[-1] += f"; kept the best weights, of epoch {np.argmin(history['val_loss']) + 1}"
+        best = np.nan_to_num(history["val_loss"], nan=math.inf).argmin()
+        last[-1] += f"; kept the best weights, of epoch {best + 1}"
     epochs, seconds = len(history["loss"]), sum(history["seconds"])
     return f"trained {epochs} epochs in {seconds:.1f} s: {', '.join(last) or 'no loss yet'}"
 

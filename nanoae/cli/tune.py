@@ -105,7 +105,8 @@ def search(
         if model.interrupted_ and best is not None:
             break
         losses, seconds = model.history_.get("val_loss", []), round(sum(model.history_["seconds"]), 2)
-        loss = None if not losses else losses[-1] if model.patience is None else min(losses)
+        judged = [loss for loss in losses[-1 if model.patience is None else 0 :] if math.isfinite(loss)]
+        loss = min(judged, default=None)
         table.append({**combination, "validation_loss": loss, "epochs": len(losses), "seconds": seconds})
         better = best is None or (loss is not None and loss < lowest)
         if better:
