@@ -253,8 +253,8 @@ def _column_names(X) -> np.ndarray | None:
 def squared_error(x: np.ndarray, again: np.ndarray, per: str) -> np.ndarray:
     """(x - again)² of (N, ...): the mean per "row" (N,) or "feature" (...), or each "element"; ValueError otherwise.
 
-    Where x is NaN, the means are over the rest; 0 where there is none. A reconstruction that is NaN is no gap: so is its
-    error.
+    Where x is NaN, the means are over the rest; 0 where there is none. A reconstruction that is NaN is no gap,
+    but an error of NaN.
     """
     if per not in ("row", "feature", "element"):
         raise ValueError(f'reconstruction_error: expected per="row", "feature" or "element", got {per!r}.')
