@@ -2,7 +2,17 @@
 
 from nanoae.anomaly.cluster_labels import ClusterLabelDetector
 from nanoae.anomaly.detector import AnomalyDetector
-from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Quantile
+from nanoae.anomaly.scaling import GaussianScaler, RobustScaler, Scaler, StandardScaler
+from nanoae.anomaly.scores import (
+    FeatureScore,
+    Mahalanobis,
+    NearestCodes,
+    NegativeELBO,
+    ReconstructionError,
+    Score,
+    StandardisedError,
+)
+from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Quantile, Threshold
 from nanoae.autoencoders.bottleneck import Adversarial, Gaussian, TopK
 from nanoae.autoencoders.conv import ConvAutoencoder
 from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
@@ -79,11 +89,13 @@ __all__ = [
     "EachStep",
     "Elementwise",
     "Embedding",
+    "FeatureScore",
     "FillMissing",
     "Flatten",
     "Gaussian",
     "GaussianNLL",
     "GaussianNoise",
+    "GaussianScaler",
     "GradientReport",
     "Huber",
     "Identity",
@@ -94,17 +106,24 @@ __all__ = [
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "Mahalanobis",
     "Masked",
     "MaskingNoise",
     "MaxPool2d",
     "Mixed",
     "Mixture",
+    "NearestCodes",
+    "NegativeELBO",
     "NotFiniteError",
     "PeaksOverThreshold",
     "Quantile",
     "ReLU",
+    "ReconstructionError",
     "Reshape",
+    "RobustScaler",
     "SaltAndPepper",
+    "Scaler",
+    "Score",
     "Sequential",
     "Sigmoid",
     "SoftmaxCrossEntropy",
@@ -112,10 +131,13 @@ __all__ = [
     "StackedAutoencoder",
     "StackedClassifier",
     "StackedRegressor",
+    "StandardScaler",
+    "StandardisedError",
     "StepDecay",
     "TableEncoder",
     "Tanh",
     "TextVAE",
+    "Threshold",
     "TiedConvTranspose2d",
     "TiedLinear",
     "TopK",

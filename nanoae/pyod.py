@@ -14,6 +14,7 @@ import math
 
 import numpy as np
 
+from nanoae.anomaly.confidence import probability_abnormal
 from nanoae.anomaly.detector import BATCH, STEPS, AnomalyDetector
 from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.training.schedules import Cosine
@@ -28,17 +29,54 @@ class AutoEncoder(AnomalyDetector):
         """The anomaly score (N,), higher is more abnormal."""
         return -self.score_samples(X)
 
-    def predict(self, X) -> np.ndarray:
-        """(N,): 1 for abnormal rows, 0 for normal ones."""
+    def predict(self, X, return_confidence=False):
+        """(N,): 1 for abnormal rows, 0 for normal ones; with `return_confidence` also `predict_confidence`, (N,)."""
         self.check_fitted()
-        return (~(self.decision_function(X) <= self.threshold_)).astype(int)  # so that NaN is abnormal
+        scores = self.decision_function(X)
+        labels = self._labelled(scores)
+        return (labels, self._confidence(scores)) if return_confidence else labels
 
-    def predict_proba(self, X) -> np.ndarray:
-        """(N, 2): [1 - p, p], p the score between the lowest, 0, and the highest, 1, of the rows learned from."""
+    def predict_proba(self, X, method="linear", return_confidence=False):
+        """(N, 2): [1 - p, p], p for abnormal; with `return_confidence` also `predict_confidence`, (N,).
+
+        method   "linear"  p is the score between the lowest, 0, and the highest, 1, of the rows learned from
+                 "unify"   p = max(0, erf((s - mean) / (sqrt(2) std))), mean and std those of the rows' scores: 0 up to
+                           the mean, then the share of a normal distribution that lies nearer to it (Kriegel, Kröger,
+                           Schubert & Zimek 2011, "Interpreting and unifying outlier scores")
+        """
         self.check_fitted()
-        low, high = self.decision_scores_.min(), self.decision_scores_.max()
-        p = np.clip((self.decision_function(X) - low) / max(high - low, np.finfo(float).tiny), 0, 1)
-        return np.column_stack([1 - p, p])
+        scores, learned = self.decision_function(X), self.decision_scores_
+        if method == "linear":
+            p = (scores - learned.min()) / (np.ptp(learned) or 1.0)
+        elif method == "unify":
+            z = (scores - learned.mean()) / (learned.std() or 1.0)
+            p = np.array([math.erf(value / math.sqrt(2)) for value in z])
+        else:
+            raise ValueError(f'predict_proba: expected method "linear" or "unify", got {method!r}.')
+        p = p.clip(0, 1)
+        both = np.column_stack([1 - p, p])
+        return (both, self._confidence(scores)) if return_confidence else both
+
+    def predict_confidence(self, X) -> np.ndarray:
+        """(N,), in [0, 1]: how likely `predict` would say the same of each row, had fit seen other rows of the same
+        kind (ExCeeD: Perini, Vercruyssen & Davis 2020)."""
+        self.check_fitted()
+        return self._confidence(self.decision_function(X))
+
+    def predict_with_rejection(self, X, T=32) -> np.ndarray:
+        """`predict`, but -2 where that is too uncertain: where 2 |confidence - 1/2| <= 1 - 2 e⁻ᵀ (Perini & Davis 2023,
+        "Unsupervised anomaly detection with rejection")."""
+        labels, confidence = self.predict(X, return_confidence=True)
+        return np.where(2 * np.abs(confidence - 0.5) <= 1 - 2 * math.exp(-T), -2, labels)
+
+    def _labelled(self, scores: np.ndarray) -> np.ndarray:
+        return (~(scores <= self.threshold_)).astype(int)  # so that NaN is abnormal
+
+    def _confidence(self, scores: np.ndarray) -> np.ndarray:
+        learned = self.decision_scores_
+        abnormal = int(len(learned) * self.contamination) if self.threshold is None else int(self.labels_.sum())
+        p = probability_abnormal(scores, learned, abnormal)
+        return np.where(self._labelled(scores) == 1, p, 1 - p)
 
     def fit_predict(self, X, y=None) -> np.ndarray:
         """fit(X), then labels_ (N,)."""

@@ -227,3 +227,43 @@ def test_a_wrong_label_is_told_and_changes_nothing(fitted, rows, y, message):
 def test_wrong_settings_are_told(settings, message):
     with pytest.raises(ValueError, match=f"ClusterLabelDetector: expected .*{message}"):
         ClusterLabelDetector(**settings).fit(BLOBS)
+
+
+# ---------------------------------------------------------------- keeping
+
+
+LAYER = nanoae.Linear(6)
+CODERS = {
+    "default": None,
+    "autoencoder": nanoae.Autoencoder(4, (16,), epochs=2, random_state=0),
+    "tied layers": nanoae.Autoencoder(encoder=[LAYER], decoder=[nanoae.TiedLinear(LAYER)], epochs=1, random_state=0),
+    "a device and a type": nanoae.Autoencoder(4, (8,), epochs=1, backend=get_ops("numpy"), dtype=np.float64),
+    "variational": nanoae.VariationalAutoencoder(4, (8,), epochs=1, random_state=0),
+    "pca": PCA(4),
+}
+
+
+@pytest.mark.parametrize("coder", CODERS.values(), ids=CODERS)
+def test_what_was_saved_goes_on_as_the_first_would(digits, tmp_path, coder):
+    x, y, new, _ = digits
+    x, y = x[:300], y[:300]
+    first = ask(ClusterLabelDetector(coder, n_clusters=40, n_neighbors=7, random_state=3).fit(x), y, 6, 5)
+    first.save(tmp_path / "detector.npz")
+    again = nanoae.load(tmp_path / "detector.npz")
+    assert isinstance(again, ClusterLabelDetector) and again.given_ == first.given_ and len(again.given_) == 11
+    for _ in range(2):
+        for method in ("transform", "score_samples", "decision_function", "predict"):
+            np.testing.assert_array_equal(getattr(again, method)(new), getattr(first, method)(new))
+        np.testing.assert_array_equal(again.query(7), first.query(7))
+        ask(first, y, 7)
+        ask(again, y, 7)  # and then once more, with these labels
+    assert again.given_ == first.given_ and len(first.given_) == 18 + 7
+    np.testing.assert_array_equal(again.abnormality_, first.abnormality_)
+    assert repr(again) == repr(first) and again.n_features_in_ == 64
+    with pytest.raises(ValueError, match="expecting 64 features"):
+        again.predict(new[:, :9])
+
+
+def test_before_fit_there_is_nothing_to_save(tmp_path):
+    with pytest.raises(ValueError, match="not fitted yet"):
+        ClusterLabelDetector().save(tmp_path / "detector.npz")

@@ -8,6 +8,7 @@ from nanoae.anomaly.kmeans import k_means
 from nanoae.autoencoders.contract import Estimator, all_or_nothing, seed_of
 from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.autoencoders.estimator import Autoencoder
+from nanoae.autoencoders.model_file import pack, save_model, unpack
 from nanoae.backend import get_ops
 
 PASSES = 30  # of k-means, at most: later ones move hardly a row
@@ -193,3 +194,27 @@ class ClusterLabelDetector(Estimator):
     def predict(self, X) -> np.ndarray:
         """-1 where abnormal, else 1, (N,)."""
         return np.where(self.decision_function(X) >= 0, 1, -1)  # so that NaN is abnormal
+
+    # ---------------------------------------------------------------- keeping
+
+    def save(self, path) -> None:
+        """Write the detector, labels included, to `path` (.npz with JSON inside, no pickle). What `nanoae.load` gives
+        queries, learns labels and predicts on as this one would."""
+        self.check_fitted()
+        save_model(self, path)
+
+    def to_file(self):
+        coder, arrays = pack(self.autoencoder_)
+        own = {name: getattr(self, name) for name in ("labels_", "representatives_", "abnormality_")}
+        own["centers"] = self._ops.to_numpy(self._centers)
+        facts = {"coder": coder, "given": list(self.given_.items()), "spread": self._spread}
+        return facts, own | {f"coder.{name}": value for name, value in arrays.items()}
+
+    def from_file(self, header, arrays):
+        own = {name[len("coder.") :]: value for name, value in arrays.items() if name.startswith("coder.")}
+        self.autoencoder_ = unpack(header["coder"], own)
+        self._ops = get_ops(getattr(self.autoencoder_, "backend", "auto"))
+        self._centers, self._spread = self._ops.to_device(arrays["centers"]), header["spread"]
+        self.given_ = dict(header["given"])
+        for name in ("labels_", "representatives_", "abnormality_"):
+            setattr(self, name, arrays[name])

@@ -32,8 +32,8 @@ class AnomalyDetector(Estimator):
     autoencoder     any nanoae autoencoder, or a list of them: an ensemble; None: a wide denoising one
     scores          how abnormal a row is: "codes" (distance from the nearest codes), "reconstruction", "standardised",
                     "mahalanobis", "elbo" (of a VariationalAutoencoder), a Score, or a list of them
-    scaling         of the columns, in which a network sees them: "robust", "gaussian", "standard", "none", or a list of
-                    them: an autoencoder for each
+    scaling         of the columns, in which a network sees them: "robust", "gaussian", "standard", "none", a Scaler, or
+                    a list of them: an autoencoder for each
     members         autoencoders of each kind, each from a seed of its own
     missing         "error", or "mask": NaN is a value that is not there, and counts for nothing
     contamination   the share of the rows learned from that is to be called abnormal, in (0, 0.5]
@@ -289,7 +289,7 @@ class Member:
     """One autoencoder, the scaler before it and the scores after it."""
 
     def __init__(self, scaler, model, scores, seed: np.random.SeedSequence | None = None):
-        self.scaler, self.model, self.scores = scaler, copy.deepcopy(model), scores
+        self.scaler, self.model, self.scores = copy.deepcopy(scaler), copy.deepcopy(model), scores
         self.numbers: Any = ...  # the columns that the scaler is for: all, or those of numbers
         self.seed = None if seed is None else int(seed.generate_state(1)[0])
 
@@ -316,7 +316,12 @@ class Member:
     def raw(self, X: np.ndarray) -> np.ndarray:
         """Each score, (S, N)."""
         Z = self.scaled(X)
-        return np.array([score.score(self.model, Z) for score in self.scores], np.float64)
+        found = [np.asarray(score.score(self.model, Z), np.float64) for score in self.scores]
+        for score, each in zip(self.scores, found, strict=True):
+            if each.shape != (len(Z),):
+                kind = type(score).__name__
+                raise ValueError(f"{kind}.score: expected shape ({len(Z)},), a number for each row, got {each.shape}.")
+        return np.array(found)
 
     def shares(self, X: np.ndarray) -> np.ndarray:
         """Each feature's share of each score, (S, N, ...); those of a row add up to 1."""
@@ -331,10 +336,11 @@ class Member:
         facts, arrays = self.model.to_file()
         params = {**self.model.get_params(deep=False), "callbacks": ()}
         params["backend"] = getattr(params.get("backend", "auto"), "name", params.get("backend", "auto"))
+        model = {name: describe(value, among=params.get("encoder")) for name, value in params.items()}
         described = {
             "scaler": describe(self.scaler),
             "scores": [describe(score) for score in self.scores],
-            "model": {"type": type(self.model).__name__, **{k: describe(v) for k, v in params.items()}},
+            "model": {"type": type(self.model).__name__, **model},
             "facts": {"input_shape": list(self.model.input_shape_), **facts},
         }
         for prefix, part in [("scaler", self.scaler), *((f"score{i}", score) for i, score in enumerate(self.scores))]:

@@ -13,7 +13,12 @@ KNOTS = 1000  # of a column's distribution function, at most
 
 
 class Scaler(Part):
-    """fit(X (N, ...) float64), then transform(X): float32, each feature on its scale."""
+    """fit(X (N, ...) float64), then transform(X): float32, of X's shape, each feature on its scale. This one leaves it
+    as it is.
+
+    For one of your own write `fit` and `transform`. What fit learns are arrays in attributes that end in "_", so that a
+    detector's file keeps them; what the constructor is told it stores under the arguments' names.
+    """
 
     def fit(self, X: np.ndarray) -> Scaler:
         return self
@@ -118,7 +123,10 @@ SCALERS: dict[str, type[Scaler]] = {
 
 
 def get(scaling) -> Scaler:
-    """The Scaler of that name."""
+    """The Scaler of that name, or the Scaler itself."""
+    if isinstance(scaling, Scaler):
+        return scaling
     if scaling not in SCALERS:
-        raise ValueError(f"scaling: expected one of {', '.join(SCALERS)}, or a list of them, got {scaling!r}.")
+        known = ", ".join(SCALERS)
+        raise ValueError(f"scaling: expected one of {known}, a Scaler, or a list of them, got {scaling!r}.")
     return SCALERS[scaling]()

@@ -16,7 +16,16 @@ STRANDS = 16  # a power of two: of a block's distances, of which only the smalle
 
 
 class Score(Part):
-    """A score of whole rows."""
+    """A score of whole rows; the base of one of your own, which `AnomalyDetector(scores=...)` takes:
+
+    >>> class LargestError(nanoae.Score):
+    ...     def score(self, model, Z):
+    ...         return np.abs(Z - model.reconstruct(Z)).max(axis=1)
+
+    Z are the rows (N, ...) on the scale that the network sees; score(model, Z) is (N,), higher where more abnormal.
+    fit(model, Z), where there is something to learn of the training rows, leaves arrays in attributes that end in "_",
+    so that a detector's file keeps them; what the constructor is told it stores under the arguments' names.
+    """
 
     def fit(self, model, Z: np.ndarray) -> Score:
         return self
@@ -41,7 +50,7 @@ class Score(Part):
 
 
 class FeatureScore(Score):
-    """A score that is a sum of terms >= 0, one for each feature."""
+    """A score that is a sum of terms >= 0, one for each feature: terms(model, Z), of Z's shape. They explain it."""
 
     def terms(self, model, Z: np.ndarray) -> np.ndarray:
         raise NotImplementedError

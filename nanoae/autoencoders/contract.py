@@ -77,6 +77,15 @@ class Estimator(Part):
                 setattr(self, name, value)
         return self
 
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments as a file can hold them: device and type of numbers by their names."""
+        config = super().config()
+        if "backend" in config:
+            config["backend"] = getattr(config["backend"], "name", config["backend"])
+        if isinstance(config.get("dtype"), (type, np.dtype)):
+            config["dtype"] = np.dtype(config["dtype"]).name
+        return config
+
     # ---------------------------------------------------------------- what scikit-learn asks of an estimator
 
     _kind: str | None = "transformer"  # or "classifier", "regressor", "outlier_detector"

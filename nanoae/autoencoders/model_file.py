@@ -10,13 +10,14 @@ import json
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nanoae.autoencoders.contract import Estimator
 from nanoae.backend import available
 from nanoae.data.files import read_arrays
-from nanoae.engine.part import construct, construct_all, describe, known_parts
+from nanoae.engine.part import construct, describe, known_parts
 
 FORMAT = 1
 
@@ -25,26 +26,10 @@ def save_model(model: Estimator, path) -> None:
     """Write a fitted model, atomically: a file of that name is either the old one or the whole new one."""
     import tempfile  # here, for `import nanoae` would pay for it
 
-    params = dict(getattr(model, "_built_with", None) or model.get_params(deep=False))
-    params.pop("callbacks", None)
     if getattr(model, "callbacks", None):
         warnings.warn(f"{type(model).__name__}.save: callbacks are code and are not saved", stacklevel=3)
-    if "backend" in params:
-        params["backend"] = getattr(params["backend"], "name", params["backend"])
-        params["dtype"] = np.dtype(params["dtype"]).name
-    if not isinstance(params.get("random_state", 0), (int, np.integer)):
-        params["random_state"] = None  # a generator: its numbers are spent
-    facts, arrays = model.to_file()
-    names = getattr(model, "feature_names_in_", None)
-    header = {
-        "format": FORMAT,
-        "class": type(model).__name__,
-        "params": {key: describe(value, among=params.get("encoder")) for key, value in params.items()},
-        "input_shape": list(model.input_shape_),
-        "feature_names": None if names is None else list(names),
-        **facts,
-    }
-    arrays = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays}
+    header, arrays = pack(model)
+    arrays = {"header": np.frombuffer(json.dumps({"format": FORMAT, **header}).encode(), np.uint8), **arrays}
     path = Path(path)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
         try:
@@ -55,6 +40,27 @@ def save_model(model: Estimator, path) -> None:
         except BaseException:
             os.unlink(file.name)
             raise
+
+
+def pack(model: Estimator) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """(header as JSON-ready data, arrays by name) of a fitted model."""
+    params = dict(getattr(model, "_built_with", None) or model.get_params(deep=False))
+    params.pop("callbacks", None)
+    if "backend" in params:
+        params["backend"] = getattr(params["backend"], "name", params["backend"])
+        params["dtype"] = np.dtype(params["dtype"]).name
+    if not isinstance(params.get("random_state", 0), (int, np.integer)):
+        params["random_state"] = None  # a generator: its numbers are spent
+    facts, arrays = model.to_file()
+    names = getattr(model, "feature_names_in_", None)
+    header = {
+        "class": type(model).__name__,
+        "params": {key: describe(value, among=params.get("encoder")) for key, value in params.items()},
+        "input_shape": list(model.input_shape_),
+        "feature_names": None if names is None else list(names),
+        **facts,
+    }
+    return header, arrays
 
 
 def load_model(path, backend: str | None = None) -> Estimator:
@@ -72,24 +78,24 @@ def load_model(path, backend: str | None = None) -> Estimator:
         raise ValueError(
             f"{path}: expected model format {FORMAT}, got {found!r}. Update nanoae: pip install -U nanoae."
         )
-    classes = {name: cls for name, cls in known_parts().items() if issubclass(cls, Estimator) and hasattr(cls, "fit")}
-    if header.get("class") not in classes:
-        raise ValueError(
-            f"{path}: expected a model class out of {', '.join(sorted(classes))}, got {header.get('class')!r}."
-        )
     try:
-        params = dict(header["params"].items())
-        encoder = construct_all(params.pop("encoder", None) or [])  # first: layers of the decoder may be tied to it
-        own = {"encoder": encoder} if encoder else {}
-        model = classes[header["class"]](**own, **{key: construct(v, among=encoder) for key, v in params.items()})
-        if made_on := model.get_params(deep=False).get("backend"):
-            model.set_params(backend=backend or available(made_on))
-        model.from_file(header, arrays)
-        model.remember(tuple(header["input_shape"]), header["feature_names"])
+        return unpack(header, arrays, backend)
     except (KeyError, TypeError, IndexError, ValueError, AttributeError, ArithmeticError, MemoryError) as error:
         raise ValueError(
             f"{path}: expected a whole nanoae model, got one that does not fit together: {error}"
         ) from error
+
+
+def unpack(header: dict[str, Any], arrays: dict[str, np.ndarray], backend: str | None = None) -> Estimator:
+    """The model that `pack` took apart; backend as in `load_model`."""
+    classes = {name: cls for name, cls in known_parts().items() if issubclass(cls, Estimator) and hasattr(cls, "fit")}
+    if header["class"] not in classes:
+        raise ValueError(f"expected a model class out of {', '.join(sorted(classes))}, got {header['class']!r}.")
+    model = construct({**header["params"], "type": classes[header["class"]]})
+    if made_on := model.get_params(deep=False).get("backend"):
+        model.set_params(backend=backend or available(made_on))
+    model.from_file(header, arrays)
+    model.remember(tuple(header["input_shape"]), header["feature_names"])
     return model
 
 

@@ -31,12 +31,14 @@ class Part:
 
 def describe(value: Any, among: list | None = None, by_name: bool = True) -> Any:
     """`value` as JSON-ready data. A Part becomes {"type": its class, **config}; one of `among` that another Part
-    refers to (tied weights) becomes {"part": its number there}. TypeError for what cannot be written."""
+    refers to (tied weights) becomes {"part": its number there}. Within a Part that has an `encoder`, a list of layers,
+    `among` is that. TypeError for what cannot be written."""
     if isinstance(value, Part):
+        config = value.config()
+        among = config.get("encoder") or among
         numbers = {id(part): i for i, part in enumerate(among or [])}
         config = {
-            k: {"part": numbers[id(v)]} if id(v) in numbers else describe(v, among, by_name)
-            for k, v in value.config().items()
+            k: {"part": numbers[id(v)]} if id(v) in numbers else describe(v, among, by_name) for k, v in config.items()
         }
         return {"type": type(value).__name__ if by_name else type(value), **config}
     if isinstance(value, (list, tuple)):
@@ -65,7 +67,10 @@ def construct(description: Any, among: list | None = None) -> Any:
         if kind not in known:
             raise ValueError(f"part: expected one of {', '.join(sorted(known))}, got {kind!r}.")
         kind = known[kind]
-    return kind(**{k: construct(v, among) for k, v in description.items() if k != "type"})
+    config = {k: v for k, v in description.items() if k != "type"}
+    encoder = construct_all(config.pop("encoder", None) or [])  # first: layers of the decoder may be tied to it
+    own = {"encoder": encoder} if encoder else {}
+    return kind(**own, **{k: construct(v, encoder or among) for k, v in config.items()})
 
 
 def describe_all(parts: list) -> list[dict[str, Any]]:
