@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,10 @@ import numpy as np
 
 from nanoae.anomaly.scaling import RobustScaler, fit_known
 from nanoae.data.dataset import BadFile
-from nanoae.data.files import csv_rows, is_header, is_number, opened
+from nanoae.data.files import csv_rows, is_header, opened
+from nanoae.data.text_column import TextColumn
+from nanoae.data.text_format import TextFormat
 from nanoae.engine.part import Part
-
-MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}  # cells that say nothing, in any case of letters
-MOSTLY = 0.9  # the share of numbers from which a column is one of numbers, and a text in it a mistake
 
 
 @dataclass
@@ -26,12 +25,14 @@ class Table:
 
     rows     the numbers of the rows as the user counts them, for messages: the lines of a file
     source   where they come from, for messages
+    format   how the file writes them, whose cells are then stripped texts; None where they are no file's
     """
 
     names: list[str]
     cells: list[np.ndarray]
     rows: Sequence[int]
     source: str = "table"
+    format: TextFormat | None = None
 
     def __post_init__(self) -> None:
         twice = [name for name, count in Counter(self.names).items() if count > 1]
@@ -56,30 +57,22 @@ class Table:
             raise ValueError(f"table: expected a data frame or a 2D array (N, D), got {X.ndim}D array {X.shape}.")
         return cls([str(i) for i in range(X.shape[1])], list(X.T), range(len(X)))
 
-    def column(self, i: int, numeric: bool | None = None) -> np.ndarray:
+    def column(self, i: int, numeric: bool | None = None, known: Collection[str] = ()) -> np.ndarray:
         """Column i (N,): float64, NaN where a number is missing; or text as objects, None where it is.
 
         numeric   None: text if some cells are no numbers, but not if nearly all are numbers: then ValueError says which
                   one is not
+        known     texts that are values, though they look like a mark of what is missing
         """
         name, cells = self.names[i], self.cells[i]
         if cells.dtype.kind in "buif" and numeric is not False:
             values = cells.astype(np.float64)
         elif cells.dtype.kind in "buifOUST":
-            found = [None if is_missing(cell) else str(cell).strip() for cell in cells.tolist()]
-            known = [cell for cell in found if cell is not None]
-            numbers = len(known) if numeric is False else sum(map(is_number, known))
-            if numeric is False or (numeric is None and numbers < MOSTLY * len(known)):
-                return np.array(found, dtype=object)
-            if numbers < len(known):
-                at = next(at for at, cell in enumerate(found) if cell is not None and not is_number(cell))
-                raise ValueError(
-                    f"{self.source}: expected a number in row {self.rows[at]}, column {name!r}, as (nearly) all are "
-                    f"there, got {found[at]!r}. Correct it, or leave the cell empty."
-                )
-            values = np.array([math.nan if cell is None else float(cell) for cell in found])
+            values = self.text_column(i).values(numeric, known)
         else:
             raise ValueError(f"{self.source}: expected numbers or text in column {name!r}, got {cells.dtype}.")
+        if values.dtype == object:
+            return values
         if np.isinf(values).any():
             at = int(np.isinf(values).argmax())
             raise ValueError(
@@ -87,6 +80,22 @@ class Table:
                 "Correct it, or leave the cell empty."
             )
         return values
+
+    def text_column(self, i: int) -> TextColumn:
+        """Column i as text."""
+        cells: list[str | None] = self.cells[i].tolist()
+        if self.format is None:
+            cells = [text(cell) for cell in cells]
+        return TextColumn(self.names[i], cells, self.rows, self.source, self.format, lambda: self.decimal)
+
+    @cached_property
+    def decimal(self) -> str | None:
+        """The decimal mark that its text columns show, if they agree."""
+        found: set[str] = set()
+        for i, cells in enumerate(self.cells):
+            if cells.dtype.kind in "OUST":
+                found |= self.text_column(i).shown()
+        return found.pop() if len(found) == 1 else None
 
 
 def has_text(X: Any) -> bool:
@@ -96,14 +105,15 @@ def has_text(X: Any) -> bool:
     return any(np.asarray(X.iloc[:, i]).dtype.kind not in "buif" for i in range(X.shape[1]))
 
 
-def is_missing(cell: Any) -> bool:
-    """Whether it is None, NaN, pandas' NA or NaT, or one of the texts in MISSING."""
-    if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
-        return True
-    return cell.strip().lower() in MISSING if isinstance(cell, str) else cell != cell
+def text(cell: Any) -> str | None:
+    """A cell as text; None for None, NaN, and pandas' NA or NaT."""
+    if isinstance(cell, str):
+        return cell.strip()
+    missing = cell is None or type(cell).__name__ in ("NAType", "NaTType") or cell != cell
+    return None if missing else str(cell).strip()
 
 
-def read_table(path: str | Path) -> Table:
+def read_table(path: str | Path, **settings) -> Table:
     """A CSV file of numbers and text, in UTF-8, separated by commas, semicolons or tabs; cells may be empty.
 
     The first row names the columns, unless all its cells are numbers. ValueError names the row (its line in the file)
@@ -120,8 +130,8 @@ def read_table(path: str | Path) -> Table:
     if len(rows) <= named:
         raise BadFile(path, "rows of cells", "none")
     names = [cell.strip() for cell in rows[0]] if named else [str(i) for i in range(1, len(rows[0]) + 1)]
-    cells = [np.array(column, dtype=object) for column in zip(*rows[named:], strict=True)]
-    return Table(names, cells, lines[named:], str(path))
+    cells = [np.array([*map(str.strip, column)], dtype=object) for column in zip(*rows[named:], strict=True)]
+    return Table(names, cells, lines[named:], str(path), TextFormat())
 
 
 class TableEncoder(Part):
@@ -169,7 +179,7 @@ class TableEncoder(Part):
                 f"{missing[:5] or 'none'} missing, {unknown[:5] or 'none'} unknown."
             )
         columns = [
-            table.column(table.names.index(name), known is None)
+            table.column(table.names.index(name), known is None, known or ())
             for name, known in zip(self.names_, self.categories_, strict=True)
         ]
         result = np.zeros((len(table), sum(self.blocks_)), np.float32)

@@ -1,0 +1,102 @@
+"""The spelling of numbers: 1,234.5 and 1.234,5 and 1'234.5, 12 %, € 5, (5), with a typesetter's minus and blanks."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+LONGEST = 64  # characters of a number; what is longer is text
+
+SIGNS = "\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d"  # hyphens, dashes and minus signs
+BLANKS = "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+NOTHING = "\u200b\u200e\u200f\u2060\ufeff"  # of no width
+PLAIN = str.maketrans(
+    {**dict.fromkeys(SIGNS, "-"), **dict.fromkeys(BLANKS, " "), **dict.fromkeys(NOTHING), "\u2019": "'"}
+)
+
+CODES = (
+    "AED|ARS|AUD|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|HKD|HUF|IDR|ILS|INR|JPY|KRW|MXN|MYR|NGN|NOK|NZD|PHP|PKR|PLN"
+    "|RON|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR"
+)
+MONEY = rf"[A-Z]{{0,2}}[$¢£¤¥฿\u20a0-\u20c0]|{CODES}|kr\.?|zł|Kč|Ft|Fr\.|Rs\.?"
+CELL = re.compile(
+    rf"(?P<sign>[-+]?) ?(?P<before>{MONEY})? ?(?P<inner>[-+]?)"
+    r"(?P<body>[.,]?\d(?:[\d.,' ]*\d)?\.?)(?P<exponent>[eE][-+]?\d{1,4})?"
+    rf" ?(?P<share>[%‰])? ?(?P<after>{MONEY})?"
+)
+FORTRAN = re.compile(r"(.*\d\.?)[dD]([-+]?\d+)")
+MEASURED = re.compile(r"(.*\d) ?([^\W\d_][^\s\d]{0,9}|[°′″]\w?)")
+BRACKETS = re.compile(r"(\D*)\((.*)\)(\D*)")
+SHARES = {None: 0, "%": -2, "‰": -3}  # the power of ten that each stands for
+
+# What can stand before an exponent, and what with thousands marked off; in India thousands are followed by hundreds.
+DIGITS = {".": re.compile(r"\d+\.?\d*|\.\d+"), ",": re.compile(r"\d+(?:,\d+)?|,\d+")}
+GROUPS = {
+    ".": re.compile(r"[1-9]\d{0,2}(?:(?:,\d{2,3})*,\d{3}|(?: \d{3})+|(?:'\d{3})+)(?:\.\d*)?"),
+    ",": re.compile(r"[1-9]\d{0,2}(?:(?:\.\d{3})+|(?: \d{3})+|(?:'\d{3})+)(?:,\d+)?"),
+}
+# A point that can only be a decimal one: its digits are no three, or those before it no thousands.
+POINT = re.compile(r"\.(?!\d{3}(?![\deE]))|(?<!\d)0\d*\.|\d{4}\.|(?<!\d)\.")
+
+
+class Number(NamedTuple):
+    """A cell that can be read as a number.
+
+    digits      with its sign, and the decimal mark and thousands as they are written
+    exponent    the power of ten that they are multiplied by: 5 of "1e5", -2 of "1 %"
+    marks       the decimal marks with which they can be read: ".", "," or ".," for either
+    unit        what is written beside them: "%", "€", "USD", or ""
+    bracketed   whether brackets stand for the minus, as in accounts
+    """
+
+    digits: str
+    exponent: int
+    marks: str
+    unit: str
+    bracketed: bool
+
+    @property
+    def marked(self) -> bool:
+        """Whether it holds a point or a comma, and so has another value with the other decimal mark."""
+        return "." in self.digits or "," in self.digits
+
+    def value(self, mark: str) -> float:
+        """With this decimal mark."""
+        thousands = "," if mark == "." else "."
+        digits = self.digits.replace(" ", "").replace("'", "").replace(thousands, "").replace(mark, ".")
+        return float(f"{digits}e{self.exponent}")
+
+
+def number(cell: str) -> Number | None:
+    """The number that a cell holds, or None where it holds none, or more than one."""
+    if len(cell) > LONGEST or not any(map(str.isdigit, cell)):
+        return None
+    text = " ".join(cell.translate(PLAIN).split())
+    brackets = BRACKETS.fullmatch(text)
+    bracketed = brackets is not None
+    found = CELL.fullmatch("".join(brackets.groups()).strip() if brackets else text)
+    if found is None:
+        return None
+    sign, before, inner, body, exponent, share, after = found.groups()
+    units = [unit for unit in (before, share, after) if unit]
+    marks = "".join(mark for mark in ".," if readable(body, mark, bool(exponent)))
+    if len(sign + inner) > 1 - bracketed or len(units) > 1 or not marks:
+        return None
+    minus = "-" if bracketed else sign or inner
+    power = int(exponent[1:]) if exponent else 0
+    return Number(minus + body, power + SHARES[share], marks, "".join(units), bracketed)
+
+
+def readable(body: str, mark: str, exponent: bool) -> bool:
+    """Whether digits can be read with this decimal mark; thousands are not marked off before an exponent."""
+    return bool(DIGITS[mark].fullmatch(body) or (not exponent and GROUPS[mark].fullmatch(body)))
+
+
+def unit_behind(cell: str) -> str | None:
+    """What stands behind the number of a cell, if it would be one without: "kg", "°C", or "D" of Fortran's 1.5D+00."""
+    text = cell[:LONGEST].translate(PLAIN)
+    if (found := FORTRAN.fullmatch(text)) and number("e".join(found.groups())):
+        return "D"
+    if (found := MEASURED.fullmatch(text)) and number(found[1]):
+        return found[2]
+    return None

@@ -1,0 +1,238 @@
+"""A column of text cells: is it one of numbers or of categories, and what are its values?"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nanoae.data.missing import GAPS, NUMBER_GAPS, USUAL
+from nanoae.data.number import POINT, Number, number, unit_behind
+from nanoae.data.text_format import TextFormat
+
+MOSTLY = 0.9  # the share of numbers from which a column is one of numbers, and a text in it a mistake
+CODES = 5  # so many different numbers are measured or counted; fewer, beside texts, are codes as these are
+
+
+@dataclass
+class TextColumn:
+    """The cells of a column, (N,) stripped texts, None where a value is known to be missing.
+
+    rows        the numbers of their rows, and `source` where these are, for messages
+    written     how the file writes them; None where they are no file's
+    elsewhere   the decimal mark that the other columns of the table show, if they do
+    """
+
+    name: str
+    cells: Sequence[str | None]
+    rows: Sequence[int]
+    source: str
+    written: TextFormat | None = None
+    elsewhere: Callable[[], str | None] = lambda: None
+
+    def __post_init__(self) -> None:
+        self.format = self.written or TextFormat()
+        self.usual = {None} | USUAL | {text for text in self.format.na if "." not in text}
+
+    def values(self, numeric: bool | None = None, known: Collection[str] = ()) -> np.ndarray:
+        """(N,) float64, NaN where a number is missing; or texts as objects, None where one is.
+
+        numeric   None: whatever they are. A column of numbers with other texts in it is refused, by ValueError
+        known     texts that are values, whatever they look like: categories that were learned
+        """
+        if numeric is False or (numeric is None and self.name in self.format.text):
+            return self.texts(known)
+        values = self.plain()
+        if values is not None:
+            return values
+        counts = Counter(self.cells)
+        numbers, others = self.parted(counts)
+        if numeric is None and others and not mostly_numbers(counts, numbers, others):
+            self.check_measures(others)
+            return self.texts(known)
+        if others:
+            raise self.no_number(counts, numbers, others)
+        return self.numbers(numbers)
+
+    def only_numbers(self) -> np.ndarray:
+        """(N,) float64, NaN of all that is no number."""
+        values = self.plain()
+        return self.numbers(self.parted(Counter(self.cells))[0]) if values is None else values
+
+    # ---------------------------------------------------------------- numbers
+
+    def plain(self) -> np.ndarray | None:
+        """The values, if all are numbers as Python writes them, or usual marks of what is missing: told in one look."""
+        usual = self.usual
+        try:
+            values = np.array([math.nan if cell in usual else float(cell) for cell in self.cells])  # type: ignore[arg-type]
+        except ValueError:
+            return None
+        text = "\n".join(filter(None, self.cells))
+        if "_" in text or ("." in text and not self.point_is_decimal(text)):
+            return None
+        return self.without_na(values)
+
+    def point_is_decimal(self, text: str) -> bool:
+        """Whether the points in the text of the cells are decimal points, and cannot mark off thousands."""
+        return self.format.decimal == "." or (self.format.decimal is None and POINT.search(text) is not None)
+
+    def parted(self, counts: Counter) -> tuple[dict[str, Number], list[str]]:
+        """The different cells that are numbers, and those that are neither numbers nor missing."""
+        numbers, others = {}, []
+        for cell in counts:
+            if self.missing(cell):
+                continue
+            found = number(cell)
+            if found is not None and (self.format.decimal or found.marks) in found.marks:
+                numbers[cell] = found
+            elif cell.casefold() not in NUMBER_GAPS:
+                others.append(cell)
+        return numbers, others
+
+    def numbers(self, numbers: dict[str, Number]) -> np.ndarray:
+        """The values of the cells that are numbers, NaN of all others."""
+        self.check_units(numbers)
+        mark = self.format.decimal or self.mark(numbers)
+        values = {cell: found.value(mark) for cell, found in numbers.items()}
+        return self.without_na(np.array([values.get(cell, math.nan) for cell in self.cells]))  # type: ignore[arg-type]
+
+    def without_na(self, values: np.ndarray) -> np.ndarray:
+        """The values, NaN where they are a number that `na` says is none, as -9999 may be."""
+        marks = [found.value(self.format.decimal or ".") for text in self.format.na if (found := number(text))]
+        if marks:
+            values[np.isin(values, marks)] = math.nan
+        return values
+
+    def mark(self, numbers: dict[str, Number]) -> str:
+        """The decimal mark: the one that some cell shows, or else the rest of the table does."""
+        shown = {found.marks: cell for cell, found in numbers.items() if len(found.marks) == 1}
+        if len(shown) == 2:
+            raise self.refused("numbers with one decimal mark", f"{shown['.']!r} and {shown[',']!r}", self.say_decimal)
+        if shown:
+            return next(iter(shown))
+        doubtful = [cell for cell, found in numbers.items() if found.marked]
+        mark = self.elsewhere() if doubtful else "."
+        if mark is not None:
+            return mark
+        whole = [abs(found.value(".")) for found in numbers.values() if not found.marked]
+        if not any("," in cell for cell in doubtful) and not (whole and max(whole) < 1000):
+            return "."  # as everywhere in computing, unless what has none could be what is less than a thousand
+        got = f"{self.share(doubtful)} as {doubtful[0]!r}"
+        raise self.refused("numbers that can be read in one way only", got, self.say_decimal)
+
+    def shown(self) -> set[str]:
+        """The decimal marks that the cells show, if they are numbers."""
+        counts = Counter(self.cells)
+        numbers, others = self.parted(counts)
+        if self.name in self.format.text or not mostly_numbers(counts, numbers, others):
+            return set()
+        return {found.marks for found in numbers.values() if len(found.marks) == 1}
+
+    def check_units(self, numbers: dict[str, Number]) -> None:
+        """ValueError where there is more than one unit, a percentage beside a plain number, or two kinds of minus."""
+        units: dict[str, str] = {}
+        for cell, found in numbers.items():
+            if found.digits.strip("-+0.,"):  # 0 is 0 in any unit
+                units.setdefault(found.unit, cell)
+        shares = units.keys() & {"%", "‰"}
+        if len(units.keys() - {""}) > 1 or (shares and "" in units):
+            raise self.refused("numbers of one unit", " and ".join(map(repr, units.values())), "Write all in one.")
+        brackets = [cell for cell, found in numbers.items() if found.bracketed]
+        minus = [cell for cell, found in numbers.items() if found.digits.startswith("-") and not found.bracketed]
+        if brackets and minus:
+            raise self.refused("one kind of minus", f"{brackets[0]!r} and {minus[0]!r}", "Write all with a minus.")
+
+    def check_measures(self, texts: Collection[str]) -> None:
+        """ValueError where texts are many numbers with one unit behind them."""
+        unit = unit_behind(next(iter(texts)))
+        if unit and len(texts) >= CODES and all(unit_behind(text) == unit for text in texts):
+            got = f"{self.share(texts)} with {unit!r} behind them, as {short(next(iter(texts)))}"
+            raise self.refused("numbers alone", got, f"Write them without; if all are text, {self.say_text}.")
+
+    # ---------------------------------------------------------------- texts
+
+    def texts(self, known: Collection[str] = ()) -> np.ndarray:
+        """The cells as they stand, None where one is missing."""
+        counts = Counter(self.cells)
+        declared = self.name in self.format.text
+        gaps = {cell for cell in counts if cell not in known and self.missing(cell, declared)}
+        if not declared:
+            codes = [cell for cell in counts if cell and cell not in gaps]
+            self.check_codes(codes, [cell for cell in gaps if cell and cell not in self.format.na])
+        return np.array([None if cell in gaps else cell for cell in self.cells], dtype=object)
+
+    def missing(self, cell: str | None, declared: bool = False) -> bool:
+        """Whether a cell says that its value is missing; of a column `declared` to be text only what `na` names."""
+        if not cell or cell in self.format.na:
+            return True
+        return not declared and cell.casefold() in GAPS
+
+    def check_codes(self, codes: Collection[str], gaps: Collection[str]) -> None:
+        """ValueError where NA stands among codes of two letters: Namibia's, or nothing's?"""
+        gap = next((gap for gap in gaps if gap.casefold() == "na"), "")
+        alike = [len(code) == 2 and code.isalpha() and code.isupper() == gap.isupper() for code in codes]
+        if gap and alike and all(alike):
+            got = f"{gap!r}, {self.share([gap])}, among codes of two letters"
+            hint = f"If it means that the value is missing, {self.say_missing(gap)}; if it is a code, {self.say_text}."
+            raise self.refused("texts, or what is missing", got, hint)
+
+    # ---------------------------------------------------------------- messages
+
+    def no_number(self, counts: Counter, numbers: Collection[str], others: list[str]) -> ValueError:
+        wrong = set(others)
+        at = next(at for at, cell in enumerate(self.cells) if cell in wrong)
+        cell = self.cells[at]
+        n, known = sum(counts[cell] for cell in numbers), sum(counts[cell] for cell in (*numbers, *others))
+        most = "as (nearly) all are there" if n >= MOSTLY * known else f"as are {percent(n / known)} of its cells"
+        hint = (
+            f"Correct it; if it means that the value is missing, leave the cell empty or {self.say_missing(cell)}; "
+            f"if all are text, {self.say_text}."
+        )
+        where = f"row {self.rows[at]}, column {self.name!r}"
+        return ValueError(f"{self.source}: expected a number in {where}, {most}, got {short(cell)}. {hint}")
+
+    def refused(self, expected: str, got: str, hint: str) -> ValueError:
+        return ValueError(f"{self.source}: expected {expected} in column {self.name!r}, got {got}. {hint}")
+
+    def share(self, cells: Collection[str]) -> str:
+        """How many of the cells these are."""
+        which = set(cells)
+        return f"{percent(sum(cell in which for cell in self.cells) / len(self.cells))} of its cells"
+
+    # What the user can do: in a file it is said to the reader, elsewhere done to the cells.
+
+    @property
+    def say_decimal(self) -> str:
+        if self.written is None:
+            return "Make them numbers."
+        return 'Say which is the decimal mark: decimal="." or ",", --decimal.'
+
+    @property
+    def say_text(self) -> str:
+        return (
+            'make the column a "category"'
+            if self.written is None
+            else f"say text=[{self.name!r}], --text={self.name!r}"
+        )
+
+    def say_missing(self, cell: str | None) -> str:
+        return "make it None" if self.written is None else f"say na=[{short(cell)}], --na={short(cell)}"
+
+
+def mostly_numbers(counts: Counter, numbers: Collection[str], others: Collection[str]) -> bool:
+    """Whether the texts among the numbers are mistakes, or stand for what is missing, and not all of them codes."""
+    n, known = sum(counts[cell] for cell in numbers), sum(counts[cell] for cell in (*numbers, *others))
+    return n >= MOSTLY * known or (len(numbers) >= CODES and len(numbers) >= 2 * len(others))
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 0.995 else "all"
+
+
+def short(cell: object) -> str:
+    text = repr(cell)
+    return text if len(text) <= 60 else text[:57] + "..."
