@@ -7,8 +7,9 @@ import warnings
 
 import numpy as np
 
-from nanoae.autoencoders.contract import all_or_nothing, as_numbers
+from nanoae.autoencoders.contract import all_or_nothing
 from nanoae.autoencoders.stacked import Stacked, learned
+from nanoae.data.labels import as_array, class_labels, numeric_labels
 from nanoae.engine.layers import Dropout, Layer, activation
 from nanoae.engine.losses import MSE, SoftmaxCrossEntropy
 
@@ -113,24 +114,24 @@ class StackedPredictor(Stacked):
     def _n_outputs(self) -> int:
         raise NotImplementedError
 
-    def _learn_targets(self, y: np.ndarray) -> None:
-        """What there is to know about y (N,) as a whole."""
+    def _read_labels(self, y: np.ndarray, known: bool) -> np.ma.MaskedArray:
+        """y (N,) as labels, masked where a row has none; `known`: those that fit saw are the ones there are."""
         raise NotImplementedError
 
-    def _labelled(self, y: np.ndarray) -> np.ndarray:
-        """Which rows have a label, (N,) of bool."""
+    def _learn_targets(self, y: np.ndarray) -> None:
+        """What there is to know about labels y (N,) as a whole."""
         raise NotImplementedError
 
     def _targets(self, y: np.ndarray) -> np.ndarray:
         """What the network is to give for labels y (N,)."""
         raise NotImplementedError
 
-    def _check_y(self, y, rows: int) -> np.ndarray:
-        """y as an array (rows,); ValueError otherwise."""
+    def _check_y(self, y, rows: int, known: bool = False) -> np.ma.MaskedArray:
+        """y as labels (rows,), masked where a row has none; ValueError otherwise."""
         name = type(self).__name__
         if y is None:
             raise ValueError(f"{name} requires y to be passed, but the target y is None.")
-        y = np.asarray(y)
+        y = as_array(y)
         if y.ndim == 2 and y.shape[1] == 1:
             sklearn = sys.modules.get("sklearn.exceptions")
             category = sklearn.DataConversionWarning if sklearn else UserWarning
@@ -140,12 +141,11 @@ class StackedPredictor(Stacked):
             y = y.ravel()
         if y.shape != (rows,):
             raise ValueError(f"{name}: expected y of shape ({rows},), a label for each row of X, got {y.shape}.")
-        return y
+        return self._read_labels(y, known)
 
     def build(self, n_features: int, y):
         """Make the untrained network for rows of n_features and labels like y: for `summary`, or a look at it."""
-        y = np.asarray(y)
-        self._learn_targets(self._check_y(y, len(y)))
+        self._learn_targets(self._check_y(y, len(y)).compressed())
         self._build((n_features,))
         self.n_features_in_ = n_features
         return self
@@ -161,14 +161,13 @@ class StackedPredictor(Stacked):
         """
         X = self._check_X(X, reset=True)
         y = self._check_y(y, len(X))
-        self._learn_targets(y)
-        rows = np.flatnonzero(self._labelled(y))
-        t = self._targets(y[rows])
+        self._learn_targets(y.compressed())
+        rows, t = np.flatnonzero(~y.mask), self._targets(y.compressed())
         more = [] if X_unlabelled is None else [self._check_X(X_unlabelled)]
         validation = None
         if validation_data is not None:
-            watched = self._check_X(validation_data[0])
-            validation = watched, self._targets(self._check_y(validation_data[1], len(watched)))
+            watched, labels = self._with_labels(*validation_data)
+            validation = watched, self._targets(labels)
         self._build(X.shape[1:])
         seen = np.ones(len(X), bool)
         if validation is None and self.validation_fraction:
@@ -194,11 +193,10 @@ class StackedPredictor(Stacked):
     def _with_labels(self, X, y) -> tuple[np.ndarray, np.ndarray]:
         """The rows of X that y has a label for, and their labels; ValueError where there are none."""
         X = self._check_X(X)
-        y = self._check_y(y, len(X))
-        rows = self._labelled(y)
-        if not rows.any():
+        y = self._check_y(y, len(X), known=True)
+        if y.mask.all():
             raise ValueError(f"{type(self).__name__}: expected labelled rows, got none.")
-        return X[rows], y[rows]
+        return X[~y.mask], y.compressed()
 
 
 class StackedClassifier(StackedPredictor):
@@ -223,7 +221,9 @@ class StackedClassifier(StackedPredictor):
     pretrain_epochs, corruption and penalty are one for all layers, or a list of one for each. Callbacks are called in
     the pretraining, too, with row["layer"] = 1, 2, ...
 
-    y = -1 marks a row without a label. Where the labels are -1 and 1 and no others, they are two classes.
+    Labels are whole numbers, truth values or texts, all of one kind. A row has none where y is -1, NaN, None, NA,
+    masked (numpy.ma), or an empty text; `score` and `evaluate` leave such rows out. Only -1 and 1 with no others are
+    two classes, which a warning tells; call a class -1 otherwise.
 
     After fit: classes_ (K,), network_, history_ (the cross-entropy), pretrain_history_ (of each layer's autoencoder, a
     list), n_features_in_, interrupted_. `transform` gives the last hidden layer.
@@ -238,29 +238,17 @@ class StackedClassifier(StackedPredictor):
     def _criterion(self):
         return SoftmaxCrossEntropy()
 
-    def _check_y(self, y, rows):
-        y = super()._check_y(y, rows)
-        y = np.array(y.tolist()) if y.dtype.kind == "O" else y
-        name = type(self).__name__
-        if y.dtype.kind not in "iubfUS":
-            raise ValueError(f"{name}: expected class labels, numbers or text, got an array of {y.dtype}.")
-        if y.dtype.kind == "f" and not (y == np.floor(y)).all():  # NaN is not, too
-            raise ValueError(f"{name}: expected class labels, got continuous numbers (Unknown label type: continuous).")
-        return y
+    def _read_labels(self, y, known):
+        return class_labels(y, type(self).__name__, self.classes_ if known else None)
 
     def _learn_targets(self, y):
         classes = np.unique(y)
-        if y.dtype.kind in "if" and not np.array_equal(classes, [-1, 1]):
-            classes = classes[classes != -1]
         if len(classes) < 2:
             raise ValueError(
                 f"{type(self).__name__}: expected labels of two classes or more, got {len(classes)} class(es): "
                 f"{classes.tolist()}. y = -1 marks a row without a label."
             )
         self.classes_ = classes
-
-    def _labelled(self, y):
-        return y != -1 if y.dtype.kind in "if" and -1 not in self.classes_ else np.ones(len(y), bool)
 
     def _targets(self, y):
         unknown = ~np.isin(y, self.classes_)
@@ -288,9 +276,10 @@ class StackedClassifier(StackedPredictor):
         return {"loss": float(-np.log(likelihood).mean()), "error": float(np.mean(p.argmax(axis=1) != t))}
 
     def score(self, X, y) -> float:
-        """The share of the rows whose class is predicted."""
-        predicted = self.predict(X)
-        return float(np.mean(predicted == self._check_y(y, len(predicted))))
+        """The share of the labelled rows whose class is predicted."""
+        self.check_fitted()
+        X, y = self._with_labels(X, y)
+        return float(np.mean(self.predict(X) == y))
 
     def to_file(self):
         facts, arrays = super().to_file()
@@ -304,7 +293,8 @@ class StackedClassifier(StackedPredictor):
 class StackedRegressor(StackedPredictor):
     """A deep network with a linear output, pretrained as a stack of autoencoders on all rows, labelled or not.
 
-    The parameters are `StackedClassifier`'s. y = NaN marks a row without a label.
+    The parameters are `StackedClassifier`'s. A row has no label where y is NaN, None, NA or masked (numpy.ma); `score`
+    and `evaluate` leave such rows out.
 
     The network learns (y - mean) / std of the labelled rows; afterwards its head takes over std and mean, exactly.
 
@@ -320,20 +310,13 @@ class StackedRegressor(StackedPredictor):
     def _criterion(self):
         return MSE()
 
-    def _check_y(self, y, rows):
-        y = as_numbers(super()._check_y(y, rows), type(self).__name__).astype(np.float64)
-        if np.isinf(y).any():
-            raise ValueError(f"{type(self).__name__}: expected finite y, or NaN where there is no label, got infinity.")
-        return y
+    def _read_labels(self, y, known):
+        return numeric_labels(y, type(self).__name__)
 
     def _learn_targets(self, y):
-        known = y[self._labelled(y)]
-        if not len(known):
+        if not len(y):
             raise ValueError(f"{type(self).__name__}: expected labelled rows, got y with NaN only.")
-        self._mean, self._std = float(known.mean()), float(known.std()) or 1.0
-
-    def _labelled(self, y):
-        return ~np.isnan(y)
+        self._mean, self._std = float(y.mean()), float(y.std()) or 1.0
 
     def _targets(self, y):
         return ((y - self._mean) / self._std).astype(self.dtype)[:, None]
@@ -356,7 +339,9 @@ class StackedRegressor(StackedPredictor):
         return {"loss": float(((y - self.predict(X)) ** 2).mean()), "r2": self.score(X, y)}
 
     def score(self, X, y) -> float:
-        """R² = 1 - Σ (y - predicted)² / Σ (y - mean of y)²: 1 at best, 0 for always giving the mean."""
-        predicted = self.predict(X)
-        y = self._check_y(y, len(predicted))
-        return 1 - float(((y - predicted) ** 2).sum() / ((y - y.mean()) ** 2).sum())
+        """R² = 1 - Σ (y - predicted)² / Σ (y - mean of y)² over the labelled rows: 1 at best, 0 for always giving the
+        mean. Where all y are the same, 1 if they are predicted, else 0."""
+        self.check_fitted()
+        X, y = self._with_labels(X, y)
+        unexplained, spread = ((y - self.predict(X)) ** 2).sum(), ((y - y.mean()) ** 2).sum()
+        return 1 - float(unexplained / spread) if spread else float(unexplained == 0)

@@ -10,6 +10,7 @@ from nanoae.autoencoders.bound import ACTIVE, Variational
 from nanoae.autoencoders.condition import Condition, Conditioned
 from nanoae.autoencoders.contract import all_or_nothing
 from nanoae.autoencoders.estimator import Autoencoder
+from nanoae.data.labels import as_array, class_labels
 from nanoae.engine.losses import BCE, GaussianNLL, Loss
 
 
@@ -140,21 +141,20 @@ class VariationalAutoencoder(Variational, Autoencoder):
 
         validation_data   rows to measure -ELBO on after each epoch; with condition, (rows, their labels)
         """
-        labels = None if condition is None else np.asarray(condition)
-        self.classes_ = _different(labels)
+        self.classes_ = _different(condition)
         self._check_parameters()
         X = self._check_X(X, reset=True, check=self._check_range)
         validation, watched = validation_data, None
         if validation_data is not None:
-            validation, watched = (validation_data, None) if labels is None else _pair_of(validation_data)
+            validation, watched = (validation_data, None) if condition is None else _pair_of(validation_data)
             validation = self._check_X(validation, check=self._check_range)
             validation = self._joined(validation, watched), validation
-        inputs = self._joined(X, labels)
+        inputs = self._joined(X, condition)
         self._build(X.shape[1:])
         if validation is None and self.validation_fraction:
             kept, held = self._hold_out(len(X))
             X, inputs, validation = X[kept], inputs[kept], (inputs[held], X[held])
-        self._train(inputs, None if labels is None else X, validation)
+        self._train(inputs, None if condition is None else X, validation)
         return self
 
     def fit_transform(self, X, y=None, *, condition=None, **fit_params):
@@ -181,10 +181,10 @@ class VariationalAutoencoder(Variational, Autoencoder):
         told = ", ".join(map(repr, known[:20].tolist())) + (", ..." if len(known) > 20 else "")
         if condition is None:
             raise ValueError(f"{name}: expected condition=, a label or one for each row, out of {told}; got none.")
-        labels = np.asarray(condition)
+        labels = as_array(condition)
         if labels.shape not in ((), (n,)):
             raise ValueError(f"{name}: expected condition to be a label or {n}, one for each row, got {labels.shape}.")
-        labels = np.broadcast_to(labels, (n,))
+        labels = np.broadcast_to(_conditions(labels.reshape(-1), known), (n,))
         unknown = labels[~np.isin(labels, known)]
         if len(unknown):
             raise ValueError(f"{name}: expected labels out of {told}, got {unknown.tolist()[0]!r}.")
@@ -267,15 +267,24 @@ class VariationalAutoencoder(Variational, Autoencoder):
         super().from_file(header, arrays)
 
 
-def _different(labels) -> np.ndarray | None:
-    """Each label once; None without labels. ValueError for a label that is missing."""
-    if labels is None:
-        return None
-    labels = np.asarray(labels)
-    if labels.dtype.kind == "f" and np.isnan(labels).any():
-        row = int(np.flatnonzero(np.isnan(labels))[0])
-        raise ValueError(f"VariationalAutoencoder: expected condition, a label for each row, got NaN in row {row}.")
-    return np.unique(labels)
+def _conditions(condition, known: np.ndarray | None = None) -> np.ndarray:
+    """The labels (N,) that rows are learned or drawn under; ValueError where one is missing."""
+    condition = as_array(condition)
+    if condition.ndim != 1:
+        raise ValueError(f"VariationalAutoencoder: expected condition, labels (N,), got shape {condition.shape}.")
+    labels = class_labels(condition, "VariationalAutoencoder", known)
+    if labels.mask.any():
+        row = int(labels.mask.argmax())
+        raise ValueError(
+            f"VariationalAutoencoder: expected condition, a label for each row, got {condition.tolist()[row]!r} in row "
+            f"{row}, which stands for none. Leave such rows out, or call the class otherwise."
+        )
+    return labels.data
+
+
+def _different(condition) -> np.ndarray | None:
+    """Each label once; None without labels."""
+    return None if condition is None else np.unique(_conditions(condition))
 
 
 def _pair_of(validation_data) -> tuple:

@@ -57,7 +57,7 @@ def parts(data: Dataset, split: str, model: Any, learned: bool = False) -> list[
 def joined(tables: list[Table]) -> Table:
     """All rows, one table after the other."""
     rows, besides = zip(*tables, strict=True)
-    return np.concatenate(rows), {name: np.concatenate([beside[name] for beside in besides]) for name in besides[0]}
+    return np.concatenate(rows), {name: np.ma.concatenate([beside[name] for beside in besides]) for name in besides[0]}
 
 
 def first(table: Table, n: int) -> Table:

@@ -298,7 +298,8 @@ def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Ta
         report.loss_curves(folder / FIGURES[1], curves, loss if isinstance(loss, str) else "loss")
     codes = model.transform(test[0], **({} if data_options.predicts(model) else test[1]))
     labels = data.y_test if data.y_test is not None and data.y_test.ndim == 1 else None
-    report.code_scatter(folder / FIGURES[2], codes, labels)
+    shown = slice(None) if labels is None else ~np.ma.getmaskarray(labels)  # rows that have none have no colour
+    report.code_scatter(folder / FIGURES[2], codes[shown], labels if labels is None else np.ma.getdata(labels)[shown])
     report.code_histogram(folder / FIGURES[3], {"code": codes})
     if getattr(model, "prior_", None) is not None:
         every = {"condition": np.resize(model.classes_, 10)} if data_options.conditional(model) else {}

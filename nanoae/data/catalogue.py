@@ -35,7 +35,7 @@ def load_data(
                     the user's cache folder. The files lie in <folder>/<name>/ or in the folder itself, .gz or unpacked
     download        if they are in none of these, fetch them into data_dir, or else into the cache folder
     random_state    seed of the 80/20 split of sets that have none, and of swiss-roll; None keeps the rows in order
-    label           the column of a .csv file that is y
+    label           the column of a .csv file that is y; where a row has none, y is masked (numpy.ma)
 
     Raises ValueError for an unknown name, or a damaged or unfit file (`BadFile`, which names it); FileNotFoundError
     where there is no such file, or no way to fetch it.

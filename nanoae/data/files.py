@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset, check_finite, white
+from nanoae.data.labels import read_labels
 
 if TYPE_CHECKING:
     import zipfile
@@ -124,8 +125,8 @@ def read_csv(path: Path, random_state: int | None = 0, label: str | None = None)
     """A table of numbers, one example a row, separated by commas, semicolons or tabs, in UTF-8.
 
     The first row names the columns if one of its cells is text and none is a number with a fraction or an exponent.
-    The column named `label`, which may be text, becomes y. BadFile names the row (its line in the file), the column and
-    the text of a cell that is no number, or a row that is too short or too long.
+    The column named `label`, which may be text, becomes y, masked where a row has none. BadFile names the row (its line
+    in the file), the column and the text of a cell that is no number, or a row that is too short or too long.
     """
     values, labels = array("d"), []
     names: list[str] | None = None
@@ -167,7 +168,7 @@ def read_csv(path: Path, random_state: int | None = 0, label: str | None = None)
     if not values:
         raise BadFile(path, "rows of numbers", "none")
     x = np.array(values).reshape(-1, len(names) if names else width or 1)
-    y = None if position is None else numbers_or_text(labels)
+    y = None if position is None else read_labels(labels)
     return Dataset.split(path.name, x, y, random_state, tuple(names) if names else None)
 
 
@@ -199,16 +200,6 @@ def is_finite(cell: str) -> bool:
 def is_header(row: list[str]) -> bool:
     text = any(cell.strip() and not is_number(cell) for cell in row)
     return text and not any(is_number(cell) and not cell.strip().isdigit() for cell in row)
-
-
-def numbers_or_text(labels: list[str]) -> np.ndarray:
-    """Labels as int64 where all are whole, as float64 where all are numbers, else as they stand."""
-    for dtype in (np.int64, np.float64):
-        try:
-            return np.array(labels, dtype)
-        except (ValueError, OverflowError):
-            continue
-    return np.array(labels)
 
 
 def read_images(folder: Path, random_state: int | None = 0) -> Dataset:

@@ -1,0 +1,180 @@
+"""Labels: what each row is told to be, and which rows have no label: one rule for files, data frames and arrays.
+
+A row has no label where its label is
+
+    masked (numpy.ma), None, NaN, pandas' NA or NaT, or an empty text;
+    among texts one of MARKS, which is what other programs write there;
+    among classes -1. Only where the labels are -1 and 1 and no others, these are two classes.
+
+Labels are numbers, truth values or texts, all of one kind.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+# What NumPy, pandas, databases and spreadsheets write for a value that is not there; pandas.read_csv knows them, too.
+MARKS = ("", "nan", "NaN", "-nan", "-NaN", "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "NaT", "None", "NULL", "null")
+KINDS = {"truth value": (bool, np.bool_), "number": (numbers.Real, np.number), "text": (str,)}
+HINT = "-1 stands for no label; if it is a class, call that otherwise: np.where(y == -1, 2, y)."
+
+
+def read_labels(cells: Sequence[str], marks: Sequence[str] = MARKS) -> np.ndarray:
+    """The labels of a file's column (N,): int64 where all are whole numbers, float64 where all are numbers, else texts;
+    a masked array where some rows have none."""
+    texts = np.array([cell.strip() for cell in cells], dtype=str)
+    missing = np.array([not text or text in marks for text in texts.tolist()], bool)
+    known: np.ndarray = texts[~missing]
+    for dtype in (np.int64, np.float64):
+        try:
+            known = np.asarray(known.astype(dtype))
+            break
+        except (ValueError, OverflowError):
+            continue
+    return _masked(known, missing) if missing.any() else known
+
+
+def class_labels(y: Any, who: str, classes: np.ndarray | None = None) -> np.ma.MaskedArray:
+    """y (N,) as labels of classes, masked where a row has none. ValueError says what cannot be a label.
+
+    classes   those that are known: -1 is a label if it is one of them. None: what y itself says decides
+    """
+    labels = _of_one_kind(y, who)
+    known = labels.compressed()
+    if known.dtype.kind == "f":
+        if not (np.isfinite(known) & (known == np.floor(known))).all():
+            raise ValueError(f"{who}: expected class labels, got continuous numbers (Unknown label type: continuous).")
+        if len(known) < len(labels) and (np.abs(known) < 2**53).all():  # it was NaN that made floats of them
+            labels = _masked(known.astype(np.int64), labels.mask)
+    elif known.dtype.kind == "U":
+        _check_spelling(known, who)
+    minus = _minus_one(labels)
+    if minus.any() and _stands_for_none(labels, minus, who, classes):
+        return np.ma.MaskedArray(labels.data, labels.mask | minus)
+    return labels
+
+
+def numeric_labels(y: Any, who: str) -> np.ma.MaskedArray:
+    """y (N,) as numbers to be predicted, float64, masked where a row has none. ValueError says what is no number."""
+    labels = _of_one_kind(y, who)
+    known = labels.compressed()
+    if known.dtype.kind not in "buif":
+        raise ValueError(f"{who}: expected numbers, got text ({known[0].item()!r}). Convert y first.")
+    if np.isinf(known.astype(np.float64)).any():
+        raise ValueError(f"{who}: expected finite y, or NaN where there is no label, got infinity.")
+    return np.ma.MaskedArray(labels.data.astype(np.float64), labels.mask)
+
+
+def as_array(y: Any) -> np.ndarray:
+    """y as an array, masked if it was. Of a list the labels stay what they are: NumPy would make texts of numbers
+    beside texts."""
+    if isinstance(y, np.ma.MaskedArray):
+        return y
+    return np.array(y, dtype=object) if isinstance(y, (list, tuple)) else np.asarray(y)
+
+
+def _of_one_kind(y: Any, who: str) -> np.ma.MaskedArray:
+    """y as numbers, truth values or texts, masked where there is none; ValueError for a mix, or something else."""
+    y = as_array(y)
+    values, missing = np.ma.getdata(y), np.ma.getmaskarray(y)
+    if values.dtype.kind in "OST":
+        return _unpacked(values.astype(object), missing, who)
+    if values.dtype.kind not in "biufU":
+        raise ValueError(f"{who}: expected class labels, numbers or text, got an array of {values.dtype}.")
+    if values.dtype.kind == "f":
+        missing = missing | np.isnan(values)
+    elif values.dtype.kind == "U":
+        missing = missing | np.isin(np.char.strip(values), MARKS)
+    return np.ma.MaskedArray(values, missing)
+
+
+def _unpacked(cells: np.ndarray, missing: np.ndarray, who: str) -> np.ma.MaskedArray:
+    """`_of_one_kind` of an array of Python objects (N,)."""
+    cells = np.array([cell.decode() if isinstance(cell, bytes) else cell for cell in cells.tolist()], dtype=object)
+    missing = missing | np.array([is_nothing(cell) for cell in cells], bool)
+    kinds = np.array([_kind(cell, who) for cell in cells[~missing]], dtype=object)
+    known = cells[~missing]
+    if set(kinds) == {"number", "text"} and all(number == -1 for number in known[kinds == "number"]):
+        missing[~missing] = kinds == "number"  # -1 beside texts
+        known, kinds = known[kinds == "text"], kinds[kinds == "text"]
+    if len(set(kinds)) > 1:
+        examples = " and ".join(repr(known[kinds == kind][0]) for kind in sorted(set(kinds)))
+        raise ValueError(
+            f"{who}: expected labels of one kind, numbers, truth values or texts, got {examples}. "
+            "Write all of them in one way."
+        )
+    same = np.array(known.tolist())
+    return _masked(same.astype(np.float64) if same.dtype.kind == "O" else same, missing)
+
+
+def is_nothing(cell: Any) -> bool:
+    """Whether a Python object stands for no value: None, NaN, pandas' NA or NaT, one of the texts in MARKS."""
+    if cell is None or cell is np.ma.masked or type(cell).__name__ in ("NAType", "NaTType"):
+        return True
+    if isinstance(cell, str):
+        return cell.strip() in MARKS
+    return isinstance(cell, KINDS["number"]) and bool(cell != cell)
+
+
+def _kind(cell: Any, who: str) -> str:
+    for kind, types in KINDS.items():
+        if isinstance(cell, types):
+            return kind
+    raise ValueError(f"{who}: expected class labels, numbers or text, got a {type(cell).__name__}, {cell!r:.60}.")
+
+
+def _masked(known: np.ndarray, missing: np.ndarray) -> np.ma.MaskedArray:
+    """An array (N,) of what is known of it, in its order."""
+    values = np.zeros(len(missing), known.dtype)
+    values[~missing] = known
+    return np.ma.MaskedArray(values, missing)
+
+
+def _check_spelling(known: np.ndarray, who: str) -> None:
+    """ValueError for texts that say the same: "1" and "1.0", "TRUE" and "True", "a" and "a "."""
+    found: dict[Any, str] = {}
+    for label in np.unique(known).tolist():
+        other = found.setdefault(_meaning(label), label)
+        if other != label:
+            raise ValueError(f"{who}: expected each label in one spelling, got {other!r} and {label!r}.")
+
+
+def _meaning(text: str) -> Any:
+    """What a text says, however it is spelled: a number, a truth value, or itself without the blanks around it."""
+    text = text.strip()
+    if text.lower() in ("true", "false"):
+        return text.lower()
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return number if math.isfinite(number) else text
+
+
+def _minus_one(labels: np.ma.MaskedArray) -> np.ndarray:
+    """Where a label is -1, or says so, (N,)."""
+    if labels.dtype.kind not in "ifU":
+        return np.zeros(len(labels), bool)
+    values = np.char.strip(labels.data) if labels.dtype.kind == "U" else labels.data
+    return ~labels.mask & np.isin(values, ("-1", "-1.0") if labels.dtype.kind == "U" else (-1,))
+
+
+def _stands_for_none(labels: np.ma.MaskedArray, minus: np.ndarray, who: str, classes: np.ndarray | None) -> bool:
+    """Whether these -1 among the labels are no labels; ValueError where nobody can know."""
+    if classes is not None:
+        return not np.isin(labels.data[minus], classes).all()
+    marked = bool(labels.mask.any())
+    others = np.unique(labels.data[~labels.mask & ~minus]).tolist()
+    if len(others) == 1 and _meaning(str(others[0])) == 1:
+        if not marked:
+            warnings.warn(f"{who}: taking -1 and 1, as there are no others, for two classes. Else {HINT}", stacklevel=5)
+        return False
+    if marked and labels.dtype.kind != "U":
+        raise ValueError(f"{who}: expected one mark of rows without a label, got -1 and empty ones. {HINT}")
+    return True
