@@ -51,7 +51,7 @@ def class_labels(y: Any, who: str, classes: np.ndarray | None = None) -> np.ma.M
         if not (np.isfinite(known) & (known == np.floor(known))).all():
             raise ValueError(f"{who}: expected class labels, got continuous numbers (Unknown label type: continuous).")
         if len(known) < len(labels) and (np.abs(known) < 2**53).all():  # it was NaN that made floats of them
-            labels = _masked(known.astype(np.int64), labels.mask)
+            labels = _masked(known.astype(np.int64), np.ma.getmaskarray(labels))
     elif known.dtype.kind == "U":
         _check_spelling(known, who)
     minus = _minus_one(labels)
