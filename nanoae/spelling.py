@@ -1,8 +1,20 @@
-"""Spelling: what somebody may have meant by a name that is not known."""
+"""Spelling: the names that something may have, and what somebody may have meant by one that it has not."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+
+def one_of(what: str, name: object, known: Iterable[str], also: str = "") -> str:
+    """`name`, where it is one of the `known`; else ValueError with these, and with those that may have been meant.
+
+    what   the name is for: "loss", "TextVAE: tokens"
+    also   is said behind the known names: ", or a list of them"
+    """
+    known = list(known)
+    if isinstance(name, str) and name in known:
+        return name
+    raise ValueError(f"{what}: expected one of {', '.join(known)}{also}, got {name!r}.{did_you_mean(name, known)}")
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

@@ -305,13 +305,13 @@ ERRORS = {
         lambda: built(Linear(3), shape=(28, 28)),
     r"TiedLinear\(Linear\(5, 3\)\): expected inputs of shape \(3,\), got \(4,\)":
         lambda: (a := Linear(3)) and built(a, Linear(4), TiedLinear(a)),
-    r"Sequential: expected dtype float32 or float64, got float16":
+    r"dtype: expected one of float32, float64, got 'float16'":
         lambda: Sequential([Linear(3)]).build(5, dtype="float16"),
     r"Dropout: expected p, the share of units dropped, in \[0, 1\), got 1": lambda: Dropout(1),
     r"LeakyReLU: expected a slope in \[0, 1\], got 2": lambda: LeakyReLU(2),
     r"ELU: expected alpha > 0, got 0": lambda: ELU(0),
     r"Huber: expected delta > 0, got -1": lambda: Huber(-1),
-    r"MSE: expected reduction in .*, got 'average'": lambda: MSE("average"),
+    r"MSE: reduction: expected one of mean, batch, sum, got 'average'": lambda: MSE("average"),
     r"Adam: expected a learning rate >= 0, got -1": lambda: Adam(-1),
     r"Adam: expected a learning rate >= 0, got nan": lambda: Adam(float("nan")),
     r"AdamW: expected weight_decay >= 0, got -1": lambda: AdamW(weight_decay=-1),

@@ -72,7 +72,7 @@ def test_errors_and_scores(ops):
     np.testing.assert_allclose(ae.reconstruction_error(X, per="element"), error, rtol=1e-12)
     assert ae.evaluate(X) == {"loss": pytest.approx(error.mean()), "mse": pytest.approx(error.mean())}
     assert ae.score(X) == -ae.evaluate(X)["loss"]
-    with pytest.raises(ValueError, match='expected per="row", "feature" or "element", got \'pixel\''):
+    with pytest.raises(ValueError, match="per: expected one of row, feature, element, got 'pixel'"):
         ae.reconstruction_error(X, per="pixel")
 
 
@@ -151,8 +151,8 @@ BAD_SETTINGS = [
     ({"optimizer": "lion"}, "optimizer: expected one of sgd, .*, got 'lion'"),
     ({"initializer": "magic"}, "initializer: expected one of .*, got 'magic'"),
     ({"bias_initializer": "magic"}, "initializer: expected one of .*, got 'magic'"),
-    ({"backend": "tpu"}, 'backend: expected "numpy", "cupy" or "auto", got \'tpu\''),
-    ({"dtype": "float16"}, "expected dtype float32 or float64, got float16"),
+    ({"backend": "tpu"}, "backend: expected one of numpy, cupy, auto, got 'tpu'"),
+    ({"dtype": "float16"}, "dtype: expected one of float32, float64, got 'float16'"),
     ({"random_state": "lucky"}, "random_state: expected None, an int, .*, got 'lucky'"),
     ({"loss": "bce", "output_activation": "tanh"}, "The sigmoid is part of that loss"),
     ({"tied_weights": True, "decoder": [Linear(9)]}, r"expected tied_weights or decoder=\[...\], got both"),
@@ -388,7 +388,7 @@ def test_parameters_are_stored_as_given():
     ae = Autoencoder(3, hidden, callbacks=callbacks)
     assert ae.get_params()["hidden"] is hidden and ae.get_params()["callbacks"] is callbacks
     assert ae.set_params(code_size=7) is ae and ae.code_size == 7
-    with pytest.raises(ValueError, match=r"expected a parameter out of .*code_size.*, got 'codesize'"):
+    with pytest.raises(ValueError, match=r"parameter: expected one of .*code_size.*, got 'codesize'"):
         ae.set_params(codesize=7)
     assert isinstance(ae, Estimator)
 

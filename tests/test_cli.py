@@ -285,7 +285,7 @@ def test_tune_goes_on_after_a_setting_that_diverges(run):
 @pytest.mark.parametrize(
     ("grid", "match"),
     [
-        ("foo=1", "expected NAME=VALUE,VALUE,... with one of code_size"),
+        ("foo=1", "--grid: expected one of code_size"),
         ("code_size", "got 'code_size'"),
         ("code_size=a", "expected whole numbers for code_size, got 'a'"),
         ("hidden=64,a", "expected widths as 128x64 for hidden"),
@@ -461,12 +461,12 @@ def bad_files(folder):
         (("--out", "new/er", "--epochs", "0"), "expected epochs to be a whole number >= 1, got 0"),
         (("--hidden", "12,a"), "--hidden"),
         (("--activation", "rleu"), "expected one of identity, relu"),
-        (("--optimizer", "adm"), "expected one of sgd, adam, adamw, got 'adm'"),
+        (("--optimizer", "adm"), "expected one of sgd, adam, adamw, or an Optimizer, got 'adm'. Did you mean 'adam'"),
         (("--loss", "softmax_cross_entropy"), "expected a loss of reconstructions"),
         (("--learning-rate", "-1"), "expected a learning rate >= 0, got -1.0"),
         (("--patience", "3", "--validation-fraction", "0"), "Add --validation-fraction 0.1"),
         (("--backend", "tpu"), "got 'tpu'"),
-        (("--dtype", "float16"), "expected dtype float32 or float64, got float16"),
+        (("--dtype", "float16"), "dtype: expected one of float32, float64, got 'float16'"),
         (("--seed", "-1"), "invalid seed value: '-1'"),
         (("--name", "a", "--out", "b"), "not allowed with"),
         (("--colour",), "unrecognized arguments: --colour"),

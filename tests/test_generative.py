@@ -77,7 +77,7 @@ def test_degenerate_rows(z):
         (lambda: Mixture.fit(np.zeros((3, 2)), 4), "1 to N components, got .* and 4"),
         (
             lambda: Mixture.fit(np.zeros((3, 2)), 2, "spherical"),
-            'expected covariance "full" or "diag", got \'spherical\'',
+            "covariance: expected one of full, diag, got 'spherical'",
         ),
     ],
 )

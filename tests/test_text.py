@@ -243,7 +243,7 @@ REFUSED = {
     "expected count, a whole number >= 1, got 0": lambda m, p: m.generate(0),
     r"expected codes of shape \(N, 4\), got \(2, 3\)": lambda m, p: p.inverse_transform(np.ones((2, 3))),
     "expected as many keywords as codes, got 1 and 2": lambda m, p: m.inverse_transform(np.ones((2, 4)), ["tea"]),
-    "expected tokens out of auto, words, characters, got 'letters'": lambda m, p: small(tokens="letters").fit(LINES),
+    "tokens: expected one of auto, words, characters, got 'letters'": lambda m, p: small(tokens="letters").fit(LINES),
     r"expected word_dropout in \[0, 1\), got 1": lambda m, p: small(word_dropout=1).fit(LINES),
     "TextVAE: expected beta >= 0, got -1": lambda m, p: small(beta=-1).fit(LINES),
     "expected state_size to be a whole number >= 1, got 0": lambda m, p: small(state_size=0).fit(LINES),
@@ -466,7 +466,7 @@ def test_a_long_line_is_warned_of(command, tmp_path):
 MISTAKES = {
     "empty.txt: expected lines of text, got none": ("train", "empty.txt"),
     "nowhere.txt: No such file": ("train", "nowhere.txt"),
-    "expected tokens out of auto, words, characters, got 'letters'": ("train", "a.txt", "--tokens", "letters"),
+    "tokens: expected one of auto, words, characters, got 'letters'": ("train", "a.txt", "--tokens", "letters"),
     "expected epochs to be a whole number >= 1, got 0": ("train", "a.txt", "--epochs", 0),
     "got none. Run `nanoae text train` first": ("generate",),
     "digits.npz: expected a TextVAE, got PCA": ("generate", "digits.npz"),

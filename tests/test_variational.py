@@ -327,7 +327,7 @@ X = rng.random((30, 6)).astype(np.float32)
 @pytest.mark.parametrize(
     ("act", "message"),
     [
-        (lambda: make(likelihood="poisson").fit(X), 'expected likelihood "bernoulli" or "gaussian", got \'poisson\''),
+        (lambda: make(likelihood="poisson").fit(X), 'likelihood: expected one of bernoulli, gaussian, got \'poisson\''),
         (lambda: make(likelihood="gaussian", variance=0).fit(X), "expected variance > 0, got 0"),
         (lambda: make(warm_up=-1).fit(X), "expected warm_up >= 0, got -1"),
         (lambda: make(beta=-1).fit(X), "expected beta >= 0, got -1"),

@@ -52,10 +52,7 @@ class ClusterLabelDetector(Estimator):
     @all_or_nothing
     def fit(self, X, y=None):
         """Learn codes and clusters of X (N, D), and forget all labels. `y` is ignored."""
-        for name in ("n_clusters", "n_neighbors"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise ValueError(f"ClusterLabelDetector: expected {name} to be a whole number >= 1, got {value!r}.")
+        self._check_whole(n_clusters=self.n_clusters, n_neighbors=self.n_neighbors)
         X = self.check_table(X, reset=True)
         seed = seed_of(self.random_state)
         self.autoencoder_ = self._new_autoencoder(X, seed).fit(X)

@@ -21,6 +21,7 @@ from nanoae.backend import available
 from nanoae.data.table import TableEncoder, has_text
 from nanoae.engine.losses import Mixed
 from nanoae.engine.part import construct, describe
+from nanoae.spelling import did_you_mean, one_of
 from nanoae.training.schedules import Cosine
 
 STEPS, BATCH = 2000, 128  # of the default autoencoder's training, however many rows there are
@@ -84,6 +85,7 @@ class AnomalyDetector(Estimator):
     @all_or_nothing
     def fit(self, X, y=None):
         """Learn what is normal from X (N, D), or (N, C, H, W) where the autoencoder takes images. `y` is ignored."""
+        self._check_parameters()
         rule = self._rule()
         self.encoder_ = TableEncoder().fit(X) if has_text(X) else None
         X = self._rows(X, reset=True)
@@ -120,8 +122,6 @@ class AnomalyDetector(Estimator):
 
     def _build(self, seed: np.random.SeedSequence, rows: int) -> None:
         """members_, of which nothing has been learned yet."""
-        if isinstance(self.members, bool) or not isinstance(self.members, (int, np.integer)) or self.members < 1:
-            raise ValueError(f"AnomalyDetector: expected members to be a whole number >= 1, got {self.members!r}.")
         given = [self._default_autoencoder(rows) if each is None else each for each in _listed(self.autoencoder)]
         models = given * int(self.members)
         pairs = [(scaling, model) for scaling in _listed(self.scaling) for model in models]
@@ -165,6 +165,18 @@ class AnomalyDetector(Estimator):
             self.remember((len(self.encoder_.names_),), self.encoder_.names_)
         return Z
 
+    def _check_parameters(self) -> None:
+        one_of("AnomalyDetector: missing", self.missing, ("error", "mask"))
+        self._check_whole(members=self.members)
+        for name in ("autoencoder", "scores", "scaling"):
+            if not _listed(getattr(self, name)):
+                raise ValueError(f"AnomalyDetector: expected {name}, one or more, got none.")
+        for model in _listed(self.autoencoder):
+            if model is not None and not isinstance(model, Autoencoder):
+                raise ValueError(
+                    f"AnomalyDetector: expected autoencoder=Autoencoder(...), another one, or None, got {model!r}."
+                )
+
     def _rule(self) -> Threshold:
         share, held = self.contamination, self.holdout
         if isinstance(share, bool) or not isinstance(share, (float, int, np.number)) or not 0 < share <= 0.5:
@@ -176,6 +188,7 @@ class AnomalyDetector(Estimator):
         if not isinstance(self.threshold, Threshold):
             raise ValueError(
                 f"AnomalyDetector: expected threshold=None or one like Quantile(0.99), got {self.threshold!r}."
+                + did_you_mean(self.threshold, [cls.__name__ for cls in Threshold.__subclasses__()])
             )
         return self.threshold
 

@@ -7,6 +7,7 @@ import copy
 import numpy as np
 
 from nanoae.engine.part import Part
+from nanoae.spelling import one_of
 
 NORMAL_IQR = 1.3489795  # the distance of the quartiles of N(0, 1)
 KNOTS = 1000  # of a column's distribution function, at most
@@ -126,7 +127,4 @@ def get(scaling) -> Scaler:
     """The Scaler of that name, or the Scaler itself."""
     if isinstance(scaling, Scaler):
         return scaling
-    if scaling not in SCALERS:
-        known = ", ".join(SCALERS)
-        raise ValueError(f"scaling: expected one of {known}, a Scaler, or a list of them, got {scaling!r}.")
-    return SCALERS[scaling]()
+    return SCALERS[one_of("scaling", scaling, SCALERS, ", a Scaler, or a list of them")]()

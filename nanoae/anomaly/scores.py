@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from nanoae.engine.part import Part
+from nanoae.spelling import one_of
 
 BLOCK_ROWS = 256  # rows whose distances to all references are held at a time: they stay in the cache
 SPARE = 4  # candidates beyond the K nearest: rounding may mistake the last ones, and one may be the row itself
@@ -204,6 +205,4 @@ def get(score) -> Score:
     """The Score of that name, or the Score itself."""
     if isinstance(score, Score):
         return score
-    if score not in SCORES:
-        raise ValueError(f"scores: expected one of {', '.join(SCORES)}, a Score, or a list of them, got {score!r}.")
-    return SCORES[score]()
+    return SCORES[one_of("scores", score, SCORES, ", a Score, or a list of them")]()

@@ -40,10 +40,7 @@ class Variational(NetworkEstimator):
 
     def _check_parameters(self):
         super()._check_parameters()
-        for name in ("beta", "warm_up", "free_bits"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, float, np.number)) or not value >= 0:
-                raise ValueError(f"{type(self).__name__}: expected {name} >= 0, got {value!r}.")
+        self._check_number(beta=self.beta, warm_up=self.warm_up, free_bits=self.free_bits)
 
     def _make_trainer(self, rows, epochs):
         trainer = super()._make_trainer(rows, epochs)

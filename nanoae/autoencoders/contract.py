@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.engine.part import Part
+from nanoae.spelling import one_of
 
 
 def all_or_nothing(fit):
@@ -68,13 +69,16 @@ class Estimator(Part):
         """Store new arguments; ValueError for a name that does not exist."""
         for key, value in params.items():
             name, _, rest = key.partition("__")
-            if name not in self._parameter_names():
-                known = ", ".join(self._parameter_names())
-                raise ValueError(f"{type(self).__name__}: expected a parameter out of {known}, got {name!r}.")
-            if rest:
-                getattr(self, name).set_params(**{rest: value})
-            else:
+            one_of(f"{type(self).__name__}: parameter", name, self._parameter_names())
+            if not rest:
                 setattr(self, name, value)
+                continue
+            inner = getattr(self, name)
+            if not hasattr(inner, "set_params"):
+                raise ValueError(
+                    f"{type(self).__name__}: expected an estimator as {name} to set {rest!r} of, got {inner!r}."
+                )
+            inner.set_params(**{rest: value})
         return self
 
     def config(self) -> dict[str, Any]:
@@ -85,6 +89,20 @@ class Estimator(Part):
         if isinstance(config.get("dtype"), (type, np.dtype)):
             config["dtype"] = np.dtype(config["dtype"]).name
         return config
+
+    def _check_whole(self, least: int = 1, **values) -> None:
+        """ValueError for a value, given by its parameter's name, that is no whole number >= `least`."""
+        for name, value in values.items():
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+                raise ValueError(
+                    f"{type(self).__name__}: expected {name} to be a whole number >= {least}, got {value!r}."
+                )
+
+    def _check_number(self, **values) -> None:
+        """ValueError for a value, given by its parameter's name, that is no number >= 0."""
+        for name, value in values.items():
+            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value >= 0:
+                raise ValueError(f"{type(self).__name__}: expected {name} to be a number >= 0, got {value!r}.")
 
     # ---------------------------------------------------------------- what scikit-learn asks of an estimator
 
@@ -265,8 +283,7 @@ def squared_error(x: np.ndarray, again: np.ndarray, per: str) -> np.ndarray:
     Where x is NaN, the means are over the rest; 0 where there is none. A reconstruction that is NaN is no gap,
     but an error of NaN.
     """
-    if per not in ("row", "feature", "element"):
-        raise ValueError(f'reconstruction_error: expected per="row", "feature" or "element", got {per!r}.')
+    one_of("reconstruction_error: per", per, ("row", "feature", "element"))
     error = (x - again) ** 2
     if per == "element":
         return error
@@ -286,14 +303,3 @@ def seed_of(random_state) -> int | None:
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31 - 1))
     raise ValueError(f"random_state: expected None, an int, a Generator or a RandomState, got {random_state!r}.")
-
-
-def float_type(dtype) -> np.dtype:
-    """np.float32 or np.float64 by whatever name; ValueError for anything else."""
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found not in (np.float32, np.float64):
-        raise ValueError(f"dtype: expected dtype float32 or float64, got {dtype}.")
-    return found

@@ -99,7 +99,7 @@ class ConvAutoencoder(Autoencoder):
             *self._block(Conv2d, third, 2),
             Flatten(),
             self._linear(self.code_size * getattr(self.bottleneck, "inputs_per_unit", 1)),
-            activation(self.code_activation),
+            activation(self.code_activation, "code_activation"),
         ]
 
     def _decoder_layers(self, encoder, n_features):
@@ -115,7 +115,7 @@ class ConvAutoencoder(Autoencoder):
             *self._block(ConvTranspose2d, max(1, first // 2), 5, 3, 1),
             *self._block(ConvTranspose2d, 1, 2, 2, 1)[:1],
         ]
-        return layers if self._logits else [*layers, activation(self.output_activation)]
+        return layers if self._logits else [*layers, activation(self.output_activation, "output_activation")]
 
     def _block(self, layer: type, *geometry: int) -> list[Layer]:
         """[convolution, f, BatchNorm]"""

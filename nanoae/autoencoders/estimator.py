@@ -7,16 +7,25 @@ import time
 
 import numpy as np
 
+from nanoae.autoencoders.bottleneck import BOTTLENECKS
 from nanoae.autoencoders.contract import all_or_nothing, as_numbers, check_finite, squared_error
+from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.generative import Generative
 from nanoae.autoencoders.network_estimator import NetworkEstimator
-from nanoae.autoencoders.penalty import Penalty
+from nanoae.autoencoders.penalty import PENALTIES, Penalty
 from nanoae.engine import losses
 from nanoae.engine.layers import Layer, Linear, Noisy, TiedLinear, activation
 from nanoae.engine.losses import BCE, Masked
 from nanoae.engine.missing import FillMissing
 from nanoae.engine.part import construct, describe
+from nanoae.spelling import did_you_mean, one_of
 from nanoae.training.loop import evaluate
+
+PARTS: dict[str, tuple[str, dict[str, type]]] = {  # parameter -> (an example, all there are)
+    "corruption": ("GaussianNoise(0.5)", CORRUPTIONS),
+    "bottleneck": ("TopK(10)", BOTTLENECKS),
+    "penalty": ("L1Sparsity(1e-3)", PENALTIES),
+}
 
 
 class Autoencoder(Generative, NetworkEstimator):
@@ -138,7 +147,7 @@ class Autoencoder(Generative, NetworkEstimator):
         for width in hidden:
             layers += [self._linear(width), activation(self.activation)]
         code *= getattr(self.bottleneck, "inputs_per_unit", 1)
-        return [*layers, self._linear(code), activation(self.code_activation)]
+        return [*layers, self._linear(code), activation(self.code_activation, "code_activation")]
 
     def _code_layers(self, encoder: list[Layer]) -> list[Layer]:
         """[corruption], encoder, [bottleneck], [penalty]: one part each, or none."""
@@ -154,8 +163,9 @@ class Autoencoder(Generative, NetworkEstimator):
         if part is None:
             return []
         if not isinstance(part, kind):
-            example = {"corruption": "GaussianNoise(0.5)", "bottleneck": "TopK(10)", "penalty": "L1Sparsity(1e-3)"}
-            raise ValueError(f"{type(self).__name__}: expected {name}=None or one like {example[name]}, got {part!r}.")
+            example, known = PARTS[name]
+            hint = did_you_mean(part, [cls.__name__ for cls in known.values()])
+            raise ValueError(f"{type(self).__name__}: expected {name}=None or one like {example}, got {part!r}.{hint}")
         return [copy.deepcopy(part)]
 
     def _decoder_layers(self, encoder: list[Layer], n_features: int) -> list[Layer]:
@@ -173,7 +183,7 @@ class Autoencoder(Generative, NetworkEstimator):
         layers: list[Layer] = []
         for linear in linears:
             layers += [linear, activation(self.activation)]
-        return layers[:-1] if self._logits else [*layers[:-1], activation(self.output_activation)]
+        return layers[:-1] if self._logits else [*layers[:-1], activation(self.output_activation, "output_activation")]
 
     def _hidden_widths(self, encoder: list[Layer]) -> tuple[int, ...]:
         if self.encoder is None:
@@ -199,6 +209,7 @@ class Autoencoder(Generative, NetworkEstimator):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         name = type(self).__name__
+        activation(self.output_activation, "output_activation")
         if self._logits and self.output_activation not in ("identity", "sigmoid"):
             raise ValueError(
                 f'{name}: expected output_activation "sigmoid" (or "identity", which means the same here) with '
@@ -212,8 +223,7 @@ class Autoencoder(Generative, NetworkEstimator):
                 isinstance(layers, (list, tuple)) and layers and all(isinstance(layer, Layer) for layer in layers)
             ):
                 raise ValueError(f"{name}: expected {part}=[Linear(...), ...], a list of layers, got {layers!r}.")
-        if self.missing not in ("error", "mask"):
-            raise ValueError(f'{name}: expected missing="error" or "mask", got {self.missing!r}.')
+        one_of(f"{name}: missing", self.missing, ("error", "mask"))
         if self.tied_weights and self.decoder is not None:
             raise ValueError(f"{name}: expected tied_weights or decoder=[...], got both.")
 

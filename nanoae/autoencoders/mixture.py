@@ -10,6 +10,7 @@ import numpy as np
 
 from nanoae.backend import Array, Ops, get_ops
 from nanoae.engine.part import Part
+from nanoae.spelling import one_of
 
 LEAST = 1e-6  # added to variances: a component on a single point would have none
 
@@ -76,8 +77,7 @@ class Mixture(Part):
         M   weights[c] = Σ_n r / N,   means[c] = Σ_n r z / Σ_n r,   covariances[c] = Σ_n r (z - m)(z - m)ᵀ / Σ_n r
         """
         z = np.asarray(z, np.float64)
-        if covariance not in ("full", "diag"):
-            raise ValueError(f'Mixture: expected covariance "full" or "diag", got {covariance!r}.')
+        one_of("Mixture: covariance", covariance, ("full", "diag"))
         if z.ndim != 2 or not 1 <= n_components <= len(z):
             raise ValueError(f"Mixture: expected rows (N, K) and 1 to N components, got {z.shape} and {n_components}.")
         ops = ops or get_ops("numpy")

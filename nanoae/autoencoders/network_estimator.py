@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.contract import Estimator, float_type, seed_of
+from nanoae.autoencoders.contract import Estimator, seed_of
 from nanoae.autoencoders.model_file import save_model
 from nanoae.backend import get_ops
-from nanoae.engine import optim
+from nanoae.engine import init, optim
 from nanoae.engine.layers import Layer, Linear, Tanh
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
+from nanoae.engine.params import float_type
 from nanoae.engine.shape import Reshape
 from nanoae.training.loop import EVALUATION_ROWS, Trainer
 
@@ -76,23 +77,19 @@ class NetworkEstimator(Estimator):
 
     def _check_parameters(self) -> None:
         name = type(self).__name__
-        whole = {**self._widths(), "batch_size": self.batch_size, "epochs": self.epochs, "processes": self.processes}
+        self._check_whole(**self._widths(), batch_size=self.batch_size, processes=self.processes)
+        self._check_whole(self._least_epochs, epochs=self.epochs)
         if self.patience is not None:
-            whole["patience"] = self.patience
-        for key, value in whole.items():
-            least = self._least_epochs if key == "epochs" else 1
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                raise ValueError(f"{name}: expected {key} to be a whole number >= {least}, got {value!r}.")
-        real = {"validation_fraction": self.validation_fraction, "weight_decay": self.weight_decay}
+            self._check_whole(patience=self.patience)
+        self._check_number(validation_fraction=self.validation_fraction, weight_decay=self.weight_decay)
         if not callable(self.learning_rate):
-            real["learning_rate"] = self.learning_rate
-        for key, value in real.items():
-            if not isinstance(value, (int, float, np.number)):
-                raise ValueError(f"{name}: expected {key} to be a number, got {value!r}.")
-        if not 0 <= self.validation_fraction < 1:
+            self._check_number(learning_rate=self.learning_rate)
+        if not self.validation_fraction < 1:
             raise ValueError(f"{name}: expected validation_fraction in [0, 1), got {self.validation_fraction!r}.")
         self._optimizer()  # says what is wrong with it
-        if not isinstance(self.callbacks, (list, tuple)):
+        init.get(self.initializer)
+        init.get(self.bias_initializer, "bias_initializer")
+        if not isinstance(self.callbacks, (list, tuple)) or not all(map(callable, self.callbacks)):
             raise ValueError(f"{name}: expected callbacks to be a list of functions, got {self.callbacks!r}.")
 
     def _build(self, input_shape: tuple[int, ...], state: list[np.ndarray] | None = None) -> None:

@@ -26,8 +26,7 @@ class PCA(Estimator):
     @all_or_nothing
     def fit(self, X, y=None):
         """Learn from X (N, D). `y` is ignored."""
-        if not isinstance(self.n_components, (int, np.integer)) or self.n_components < 1:
-            raise ValueError(f"PCA: expected n_components to be a whole number >= 1, got {self.n_components!r}.")
+        self._check_whole(n_components=self.n_components)
         X = self.check_table(X, reset=True, dtype=np.float64)
         n, d = X.shape
         k = min(self.n_components, n, d)

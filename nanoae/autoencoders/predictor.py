@@ -10,6 +10,7 @@ import numpy as np
 from nanoae.autoencoders.contract import all_or_nothing
 from nanoae.autoencoders.stacked import Stacked, learned
 from nanoae.data.labels import as_array, class_labels, numeric_labels
+from nanoae.engine import losses
 from nanoae.engine.layers import Dropout, Layer, activation
 from nanoae.engine.losses import MSE, SoftmaxCrossEntropy
 
@@ -90,10 +91,12 @@ class StackedPredictor(Stacked):
 
     def _check_parameters(self):
         super()._check_parameters()
-        if isinstance(self.dropout, (list, tuple)) and len(self.dropout) != 2:
+        losses.get(self.pretrain_loss, "pretrain_loss")
+        shares = self.dropout if isinstance(self.dropout, (list, tuple)) else (0.0, self.dropout)
+        if len(shares) != 2 or not all(isinstance(p, (int, float, np.number)) and 0 <= p < 1 for p in shares):
             raise ValueError(
-                f"{type(self).__name__}: expected dropout, one share for the hidden layers, or two: (of the inputs, of "
-                f"the hidden layers), got {self.dropout!r}."
+                f"{type(self).__name__}: expected dropout, one share in [0, 1) for the hidden layers, or two: (of the "
+                f"inputs, of the hidden layers), got {self.dropout!r}."
             )
         if self.freeze not in range(len(self.sizes) + 1):
             raise ValueError(

@@ -21,7 +21,7 @@ from nanoae.autoencoders.conv import ConvAutoencoder
 from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.engine.losses import MSE
-from nanoae.spelling import did_you_mean
+from nanoae.spelling import one_of
 
 DATA = "mnist"  # what they were published on
 
@@ -47,9 +47,7 @@ PRESETS: dict[str, Autoencoder] = {
 
 def preset(name: str) -> Autoencoder:
     """The estimator called `name`, a new one with its settings; ValueError with the known names otherwise."""
-    if name not in PRESETS:
-        raise ValueError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}.{did_you_mean(name, PRESETS)}")
-    return copy.deepcopy(PRESETS[name])
+    return copy.deepcopy(PRESETS[one_of("preset", name, PRESETS)])
 
 
 def suited(n: int, d: int) -> dict[str, Any]:

@@ -56,6 +56,15 @@ class Stacked(NetworkEstimator):
             value = getattr(self, parameter)
             if isinstance(value, (list, tuple)) and len(value) != n:
                 raise ValueError(f"{name}: expected one {parameter}, or {n}, one for each layer, got {len(value)}.")
+        for i in range(n):
+            self._check_whole(pretrain_epochs=self._of_layer("pretrain_epochs", i))
+        if self.pretrain_learning_rate is not None and not callable(self.pretrain_learning_rate):
+            self._check_number(pretrain_learning_rate=self.pretrain_learning_rate)
+
+    def _of_layer(self, parameter: str, i: int) -> Any:
+        """Layer i's own value of a parameter that may be a list."""
+        value = getattr(self, parameter)
+        return value[i] if isinstance(value, (list, tuple)) else value
 
     def _build(self, input_shape, state=None):
         super()._build(input_shape, state)
@@ -78,11 +87,6 @@ class Stacked(NetworkEstimator):
 
     def _shallow(self, i: int, seed: np.random.SeedSequence) -> Autoencoder:
         """The autoencoder that pretrains layer i, untrained."""
-
-        def own(name):
-            value = getattr(self, name)
-            return value[i] if isinstance(value, (list, tuple)) else value
-
         last = i == len(self.sizes) - 1
         codes = {"loss": "bce" if self.activation == "sigmoid" else "mse", "output_activation": self.activation}
         return Autoencoder(
@@ -94,13 +98,13 @@ class Stacked(NetworkEstimator):
             learning_rate=self.learning_rate if self.pretrain_learning_rate is None else self.pretrain_learning_rate,
             weight_decay=self.weight_decay,
             batch_size=self.batch_size,
-            epochs=own("pretrain_epochs"),
+            epochs=self._of_layer("pretrain_epochs", i),
             initializer=self.initializer,
             bias_initializer=self.bias_initializer,
             tied_weights=self.tied_weights,
-            corruption=own("corruption"),
-            penalty=own("penalty"),
-            callbacks=[functools.partial(_of_layer, callback, i + 1) for callback in self.callbacks],
+            corruption=self._of_layer("corruption", i),
+            penalty=self._of_layer("penalty", i),
+            callbacks=[functools.partial(_tell, callback, i + 1) for callback in self.callbacks],
             processes=self.processes,
             backend=self.backend,
             dtype=self.dtype,
@@ -121,7 +125,7 @@ class Stacked(NetworkEstimator):
         self.pretrain_history_ = header["pretrain_history"]
 
 
-def _of_layer(callback: Callback, layer: int, trainer: Trainer, row: dict[str, float]) -> object:
+def _tell(callback: Callback, layer: int, trainer: Trainer, row: dict[str, float]) -> object:
     """What the callback is told while that layer is pretrained."""
     return callback(trainer, {"layer": layer, **row})
 

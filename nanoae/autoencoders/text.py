@@ -17,7 +17,7 @@ from nanoae.engine.embedding import Embedding
 from nanoae.engine.losses import SoftmaxCrossEntropy
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.steps import EachStep, LastStep
-from nanoae.spelling import did_you_mean
+from nanoae.spelling import did_you_mean, one_of
 from nanoae.training.schedules import Cosine
 
 NUMBERS = 1 << 22  # scores at a time outside training: 16 MB of float32
@@ -135,8 +135,7 @@ class TextVAE(Variational):
 
     def _check_parameters(self):
         super()._check_parameters()
-        if self.tokens not in ("auto", *UNITS):
-            raise ValueError(f"TextVAE: expected tokens out of auto, {', '.join(UNITS)}, got {self.tokens!r}.")
+        one_of("TextVAE: tokens", self.tokens, ("auto", *UNITS))
         if not isinstance(self.word_dropout, (int, float, np.number)) or not 0 <= self.word_dropout < 1:
             raise ValueError(f"TextVAE: expected word_dropout in [0, 1), got {self.word_dropout!r}.")
 

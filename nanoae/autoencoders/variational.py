@@ -12,6 +12,7 @@ from nanoae.autoencoders.contract import all_or_nothing
 from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.data.labels import as_array, class_labels
 from nanoae.engine.losses import BCE, GaussianNLL, Loss
+from nanoae.spelling import one_of
 
 
 class VariationalAutoencoder(Variational, Autoencoder):
@@ -109,11 +110,11 @@ class VariationalAutoencoder(Variational, Autoencoder):
     @property
     def loss(self) -> Loss:
         """-log p(x|z), averaged over rows."""
-        if self.likelihood not in ("bernoulli", "gaussian"):
-            raise ValueError(
-                f'VariationalAutoencoder: expected likelihood "bernoulli" or "gaussian", got {self.likelihood!r}.'
-            )
-        return BCE("batch") if self.likelihood == "bernoulli" else GaussianNLL(self.variance)
+        one_of(f"{type(self).__name__}: likelihood", self.likelihood, ("bernoulli", "gaussian"))
+        if self.likelihood == "bernoulli":
+            return BCE("batch")
+        self._check_number(variance=self.variance)
+        return GaussianNLL(self.variance)
 
     def _layers(self, input_shape):
         code, rest = super()._layers(input_shape)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from nanoae.backend.ops import Array, Ops
+from nanoae.spelling import one_of
 
 __all__ = ["Array", "BackendError", "Ops", "available", "get_ops"]
 
@@ -33,21 +35,19 @@ def get_ops(backend: str | Ops = "auto") -> Ops:
     """
     if isinstance(backend, Ops):
         return backend
-    wished = backend
+    source, wished = "backend", backend
     if backend == "auto":
-        wished = os.environ.get("NANOAE_BACKEND") or "auto"
-    if wished == "numpy":
-        return Ops()
-    name, _, options = wished.partition(":")
-    if name == "cupy" and set(options.split(",")) <= {"", *CUPY_OPTIONS}:
-        return _cupy_ops(**dict(CUPY_OPTIONS[option] for option in options.split(",") if option))
-    if wished == "auto":
-        try:
+        source, wished = "NANOAE_BACKEND", os.environ.get("NANOAE_BACKEND") or "auto"
+    if isinstance(wished, str) and wished.startswith("cupy:"):
+        options = [option for option in wished.removeprefix("cupy:").split(",") if option]
+        return _cupy_ops(**dict(CUPY_OPTIONS[one_of(f"{source} cupy:", option, CUPY_OPTIONS)] for option in options))
+    name = one_of(source, wished, ("numpy", "cupy", "auto"))
+    if name == "cupy":
+        return _cupy_ops()
+    if name == "auto":
+        with suppress(BackendError):
             return _cupy_ops()
-        except BackendError:
-            return Ops()
-    source = "NANOAE_BACKEND" if backend == "auto" else "backend"
-    raise ValueError(f'{source}: expected "numpy", "cupy" or "auto", got {wished!r}')
+    return Ops()
 
 
 def available(backend: str) -> str:

@@ -15,6 +15,7 @@ from nanoae.backend.graph import GraphSteps, Streamed
 from nanoae.backend.kernels import KernelOps, vectors
 from nanoae.backend.ops import Array
 from nanoae.backend.steps import Steps
+from nanoae.spelling import one_of
 
 RESERVE = 0.2  # share of the free memory that a data set leaves to the network
 FORWARD = {"identity": cublaslt.BIAS, "relu": cublaslt.RELU_BIAS}
@@ -51,9 +52,7 @@ class CupyOps(KernelOps):
     xp = cupy
 
     def __init__(self, precision: str = "float32", graph: bool = True, epilogues: bool = True):
-        if precision not in cublas.COMPUTE_TYPES:
-            known = ", ".join(cublas.COMPUTE_TYPES)
-            raise ValueError(f"backend 'cupy': expected precision out of {known}, got {precision!r}.")
+        one_of("backend 'cupy': precision", precision, cublas.COMPUTE_TYPES)
         super().__init__()
         self._axpby = {}
         self.precision, self.graph, self.epilogues, self.allocations = precision, graph, epilogues, 0

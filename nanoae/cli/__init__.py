@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import nanoae
 from nanoae.backend import BackendError
 from nanoae.backend.blas import best_environment
 from nanoae.cli import bench, detect, generate, gradcheck, info, model, text, train, tune
+from nanoae.spelling import did_you_mean
 from nanoae.training.loop import NotFiniteError
 from nanoae.training.team import TeamError
 
@@ -39,10 +41,22 @@ exit codes: 0 done, 1 a gradient check failed or training diverged, 2 wrong inpu
 
 
 class Parser(argparse.ArgumentParser):
-    """Tells a mistake in one line, not below the usage of every option."""
+    """Tells a mistake in one line, not below the usage of every option, and what may have been meant."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:  # said here, by the parser of the command, which knows its options
+            options = re.findall(r"--[a-z][a-z-]*", self.format_usage())
+            hint = did_you_mean(unknown[0].partition("=")[0], options)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}.{hint}")
+        return found, unknown
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message.rstrip('.')}. `{self.prog} --help` tells the options.\n")
+        choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
+        if choice:
+            message += "." + did_you_mean(choice[1], choice[2].replace("'", "").split(", "))
+        end = "" if message.endswith("?") else "."
+        self.exit(2, f"{self.prog}: error: {message.rstrip('.')}{end} `{self.prog} --help` tells the options.\n")
 
 
 def command_line() -> argparse.ArgumentParser:

@@ -14,6 +14,7 @@ from nanoae.cli import data as data_options
 from nanoae.cli import model as models
 from nanoae.cli.settings import seed
 from nanoae.engine.part import Part
+from nanoae.spelling import did_you_mean
 
 STEPS = 11  # pictures in a traversal
 SIDE = 20  # of a manifold
@@ -85,7 +86,8 @@ def chosen_condition(model: Part, text: str | None) -> dict[str, Any]:
     if text is None and not known:
         return {}
     told = f"one of {', '.join(known)}" if known else "none: this model is not conditional"
-    raise ValueError(f"--condition: expected {told}, got {'none' if text is None else repr(text)}.")
+    hint = "" if text is None else did_you_mean(text, known)
+    raise ValueError(f"--condition: expected {told}, got {'none' if text is None else repr(text)}.{hint}")
 
 
 def draw(model: Autoencoder, args: argparse.Namespace, condition: dict[str, Any]) -> np.ndarray:

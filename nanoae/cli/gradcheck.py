@@ -25,7 +25,7 @@ from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.shape import Flatten, Reshape
 from nanoae.engine.steps import EachStep, LastStep
-from nanoae.spelling import did_you_mean
+from nanoae.spelling import one_of
 
 ROWS = 4
 WIDTH = 5
@@ -121,9 +121,8 @@ def run(args: argparse.Namespace) -> int:
         return 0 if report.ok else 1
     known = [*LAYERS, *LOSSES]
     names = [*known, NETWORK] if args.all else [args.layer or NETWORK]
-    if names[0] not in [*known, NETWORK]:
-        hint = did_you_mean(names[0], known)
-        raise ValueError(f"--layer: expected one of {', '.join(known)}, got {names[0]!r}.{hint}")
+    if args.layer:
+        one_of("--layer", args.layer, known)
     failed = []
     for name in names:
         report = check_loss(name) if name in LOSSES else check_layer(name)

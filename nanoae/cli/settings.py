@@ -21,6 +21,7 @@ from nanoae.engine.layers import ACTIVATIONS
 from nanoae.engine.losses import LOSSES
 from nanoae.engine.optim import OPTIMIZERS
 from nanoae.engine.part import from_text, usage
+from nanoae.spelling import one_of
 from nanoae.training.schedules import SCHEDULES
 
 
@@ -181,8 +182,9 @@ def parse_grid(texts: list[str]) -> dict[str, list[Any]]:
         name, _, values = text.partition("=")
         name = name.strip().lstrip("-").replace("-", "_")
         name = "random_state" if name == "seed" else name
-        if name not in SETTINGS or not values:
-            raise ValueError(f"--grid: expected NAME=VALUE,VALUE,... with one of {', '.join(SETTINGS)}, got {text!r}.")
+        if not values:
+            raise ValueError(f"--grid: expected NAME=VALUE,VALUE,..., got {text!r}.")
+        one_of("--grid", name, SETTINGS)
         if name == "loss":
             raise ValueError("--grid: expected settings to compare by their validation loss, got the loss itself.")
         kind = SETTINGS[name][0]

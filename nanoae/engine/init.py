@@ -16,6 +16,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from nanoae.spelling import one_of
+
 # A name, as NumPy loads `random` when it is first asked for: a quarter of the time of `import nanoae`.
 Initializer = Callable[["np.random.Generator", tuple[int, ...], int, int], np.ndarray]
 
@@ -81,8 +83,6 @@ INITIALIZERS: dict[str, Initializer] = {
 }
 
 
-def get(name: str) -> Initializer:
-    """The initialiser called `name`; ValueError with the known names otherwise."""
-    if name not in INITIALIZERS:
-        raise ValueError(f"initializer: expected one of {', '.join(INITIALIZERS)}, got {name!r}.")
-    return INITIALIZERS[name]
+def get(name: str, what: str = "initializer") -> Initializer:
+    """The initialiser called `name`; ValueError with the known names otherwise, which says `what` it is for."""
+    return INITIALIZERS[one_of(what, name, INITIALIZERS)]

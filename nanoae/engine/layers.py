@@ -17,6 +17,7 @@ from typing import Any
 from nanoae.backend import Array, Ops
 from nanoae.engine import init
 from nanoae.engine.part import Part
+from nanoae.spelling import one_of
 
 
 class Layer(Part):
@@ -333,8 +334,6 @@ ACTIVATIONS: dict[str, type[Layer]] = {
 }
 
 
-def activation(name: str) -> Layer:
-    """The activation layer called `name`; ValueError with the known names otherwise."""
-    if name not in ACTIVATIONS:
-        raise ValueError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {name!r}.")
-    return ACTIVATIONS[name]()
+def activation(name: str, what: str = "activation") -> Layer:
+    """The activation layer called `name`; ValueError with the known names otherwise, which says `what` it is for."""
+    return ACTIVATIONS[one_of(what, name, ACTIVATIONS)]()

@@ -19,6 +19,7 @@ from typing import Any
 
 from nanoae.backend import Array, Ops
 from nanoae.engine.part import Part
+from nanoae.spelling import one_of
 
 REDUCTIONS = ("mean", "batch", "sum")
 
@@ -31,9 +32,7 @@ class Loss(Part):
     by_row = True  # a batch's loss is the mean, or the sum, of its rows'
 
     def __init__(self, reduction: str = "mean", weight: float = 1.0):
-        if reduction not in REDUCTIONS:
-            raise ValueError(f"{type(self).__name__}: expected reduction in {REDUCTIONS}, got {reduction!r}.")
-        self.reduction, self.weight = reduction, weight
+        self.reduction, self.weight = one_of(f"{type(self).__name__}: reduction", reduction, REDUCTIONS), weight
 
     def build(self, ops: Ops, dtype) -> Loss:
         self.ops, self.dtype = ops, dtype
@@ -346,10 +345,8 @@ LOSSES: dict[str, type[Loss]] = {
 }
 
 
-def get(loss: str | Loss) -> Loss:
-    """The loss called `loss`, or a copy of `loss`; ValueError with the known names otherwise."""
+def get(loss: str | Loss, what: str = "loss") -> Loss:
+    """The loss called `loss`, or a copy of `loss`; ValueError otherwise, with the known names and `what` it is for."""
     if isinstance(loss, Loss):
         return copy.copy(loss)
-    if not isinstance(loss, str) or loss not in LOSSES:
-        raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {loss!r}.")
-    return LOSSES[loss]()
+    return LOSSES[one_of(what, loss, LOSSES, ", or a Loss")]()

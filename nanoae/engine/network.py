@@ -8,7 +8,7 @@ import numpy as np
 
 from nanoae.backend import Array, Ops, available, get_ops
 from nanoae.engine.layers import Layer, Noisy
-from nanoae.engine.params import Parameters
+from nanoae.engine.params import Parameters, float_type
 from nanoae.engine.part import construct_all, describe_all
 
 
@@ -35,9 +35,7 @@ class Sequential:
         self, input_shape, ops: Ops | str = "numpy", dtype="float32", random_state=None, state: list[Any] | None = None
     ) -> Sequential:
         self.input_shape = tuple(np.atleast_1d(input_shape).tolist())
-        self.ops, self.dtype = get_ops(ops), np.dtype(dtype)
-        if self.dtype not in (np.float32, np.float64):
-            raise ValueError(f"Sequential: expected dtype float32 or float64, got {self.dtype}.")
+        self.ops, self.dtype = get_ops(ops), float_type(dtype)
         seed = (
             random_state if isinstance(random_state, np.random.SeedSequence) else np.random.SeedSequence(random_state)
         )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 from nanoae.backend import Array, Ops
 from nanoae.engine.part import Part
+from nanoae.spelling import one_of
 
 # The first moment of a weight whose gradient has died out (a dead ReLU's) shrinks by beta at each step, down to a
 # subnormal number that rounding then keeps for ever, and a CPU takes ten times as long over those. In FLUSH_EVERY steps
@@ -212,6 +213,5 @@ def get(optimizer: str | Optimizer, lr: LearningRate, weight_decay: float) -> Op
     for an unknown name."""
     if isinstance(optimizer, Optimizer):
         return copy.copy(optimizer)
-    if not isinstance(optimizer, str) or optimizer not in OPTIMIZERS:
-        raise ValueError(f"optimizer: expected one of {', '.join(OPTIMIZERS)}, got {optimizer!r}.")
-    return OPTIMIZERS[optimizer](lr=lr, weight_decay=weight_decay)
+    kind = OPTIMIZERS[one_of("optimizer", optimizer, OPTIMIZERS, ", or an Optimizer")]
+    return kind(lr=lr, weight_decay=weight_decay)

@@ -6,11 +6,13 @@ Optimiser, save, load, gradient norm, device move and gradient check then each a
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 import numpy as np
 
 from nanoae.backend import Array, Ops
 from nanoae.engine.layers import Layer
+from nanoae.spelling import one_of
 
 
 class Parameters:
@@ -44,6 +46,15 @@ class Parameters:
         for (layer, name, shape), where in zip(self.shapes, self.slices.values(), strict=True):
             layer.params[name] = theta[where].reshape(shape)
             layer.grads[name] = grad[where].reshape(shape)
+
+
+def float_type(dtype) -> np.dtype:
+    """np.float32 or np.float64 by whatever name; ValueError for anything else."""
+    name = dtype
+    if isinstance(dtype, (str, type, np.dtype)):
+        with suppress(TypeError):  # the name of no type, which the next line tells
+            name = np.dtype(dtype).name
+    return np.dtype(one_of("dtype", name, ("float32", "float64")))
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.spelling import did_you_mean
+from nanoae.spelling import did_you_mean, one_of
 
 
 class Part:
@@ -64,9 +64,7 @@ def construct(description: Any, among: list | None = None) -> Any:
     kind = description.get("type")
     if not isinstance(kind, type):
         known = known_parts()
-        if kind not in known:
-            raise ValueError(f"part: expected one of {', '.join(sorted(known))}, got {kind!r}.")
-        kind = known[kind]
+        kind = known[one_of("part", kind, sorted(known))]
     config = {k: v for k, v in description.items() if k != "type"}
     encoder = construct_all(config.pop("encoder", None) or [])  # first: layers of the decoder may be tied to it
     own = {"encoder": encoder} if encoder else {}
