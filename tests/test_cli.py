@@ -463,7 +463,7 @@ def bad_files(folder):
         (("--activation", "rleu"), "expected one of identity, relu"),
         (("--optimizer", "adm"), "expected one of sgd, adam, adamw, or an Optimizer, got 'adm'. Did you mean 'adam'"),
         (("--loss", "softmax_cross_entropy"), "expected a loss of reconstructions"),
-        (("--learning-rate", "-1"), "expected a learning rate >= 0, got -1.0"),
+        (("--learning-rate", "-1"), "expected learning_rate to be a number >= 0, got -1.0"),
         (("--patience", "3", "--validation-fraction", "0"), "Add --validation-fraction 0.1"),
         (("--backend", "tpu"), "got 'tpu'"),
         (("--dtype", "float16"), "dtype: expected one of float32, float64, got 'float16'"),

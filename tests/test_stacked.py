@@ -489,7 +489,7 @@ WRONG = [
     ("classifier", {"freeze": 4}, {}, "StackedClassifier: expected freeze, a number of layers, from 0 to 3, got 4"),
     ("classifier", {"freeze": -1}, {}, "expected freeze, .* got -1"),
     ("classifier", {"dropout": (0.1, 0.2, 0.3)}, {}, r"StackedClassifier: expected dropout, one share .* got \(0.1,"),
-    ("classifier", {"dropout": 1}, {}, r"Dropout: expected p, .* in \[0, 1\), got 1"),
+    ("classifier", {"dropout": 1}, {}, r"expected dropout, one share in \[0, 1\) .*, got 1"),
     ("classifier", {"pretrain_loss": "bce"}, {"X": 9 * X}, r"expected values in \[0, 1\] with loss=\"bce\""),
     ("classifier", {}, {"y": None}, "StackedClassifier requires y to be passed"),
     ("classifier", {}, {"y": Y[:-1]}, r"StackedClassifier: expected y of shape \(60,\), .* got \(59,\)"),

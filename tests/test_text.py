@@ -245,7 +245,7 @@ REFUSED = {
     "expected as many keywords as codes, got 1 and 2": lambda m, p: m.inverse_transform(np.ones((2, 4)), ["tea"]),
     "tokens: expected one of auto, words, characters, got 'letters'": lambda m, p: small(tokens="letters").fit(LINES),
     r"expected word_dropout in \[0, 1\), got 1": lambda m, p: small(word_dropout=1).fit(LINES),
-    "TextVAE: expected beta >= 0, got -1": lambda m, p: small(beta=-1).fit(LINES),
+    "TextVAE: expected beta to be a number >= 0, got -1": lambda m, p: small(beta=-1).fit(LINES),
     "expected state_size to be a whole number >= 1, got 0": lambda m, p: small(state_size=0).fit(LINES),
     "not fitted yet": lambda m, p: small().generate(),
 }

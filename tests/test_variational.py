@@ -329,9 +329,9 @@ X = rng.random((30, 6)).astype(np.float32)
     [
         (lambda: make(likelihood="poisson").fit(X), 'likelihood: expected one of bernoulli, gaussian, got \'poisson\''),
         (lambda: make(likelihood="gaussian", variance=0).fit(X), "expected variance > 0, got 0"),
-        (lambda: make(warm_up=-1).fit(X), "expected warm_up >= 0, got -1"),
-        (lambda: make(beta=-1).fit(X), "expected beta >= 0, got -1"),
-        (lambda: make(beta="high").fit(X), "expected beta >= 0, got 'high'"),
+        (lambda: make(warm_up=-1).fit(X), "expected warm_up to be a number >= 0, got -1"),
+        (lambda: make(beta=-1).fit(X), "expected beta to be a number >= 0, got -1"),
+        (lambda: make(beta="high").fit(X), "expected beta to be a number >= 0, got 'high'"),
         (lambda: make().fit(X, None, X, condition=np.arange(30) % 3), r"validation_data=\(rows, their labels\)"),
         (lambda: make().fit(X).interpolate(X[:2], X[:3]), "as many rows in a as in b, got 2 and 3"),
         (lambda: make().fit(X * 3), r"expected values in \[0, 1\]"),

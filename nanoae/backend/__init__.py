@@ -39,8 +39,9 @@ def get_ops(backend: str | Ops = "auto") -> Ops:
     if backend == "auto":
         source, wished = "NANOAE_BACKEND", os.environ.get("NANOAE_BACKEND") or "auto"
     if isinstance(wished, str) and wished.startswith("cupy:"):
-        options = [option for option in wished.removeprefix("cupy:").split(",") if option]
-        return _cupy_ops(**dict(CUPY_OPTIONS[one_of(f"{source} cupy:", option, CUPY_OPTIONS)] for option in options))
+        wishes = filter(None, wished.removeprefix("cupy:").split(","))
+        options = [one_of(source, option, CUPY_OPTIONS, ' behind "cupy:"') for option in wishes]
+        return _cupy_ops(**dict(CUPY_OPTIONS[option] for option in options))
     name = one_of(source, wished, ("numpy", "cupy", "auto"))
     if name == "cupy":
         return _cupy_ops()
