@@ -1,4 +1,16 @@
-"""Scalers: columns on one scale before a network sees them, whatever a few wild rows say."""
+"""Scalers: columns on one scale before a network sees them, whatever a few wild rows say.
+
+Three rules are theirs in common, so that no column blinds a network to the others.
+
+rounding   Values that differ by no more than 1e-13 of the largest |x| among them are equal; by no more than 1e-6 where
+           float32 holds every value of the column. Whole numbers that the type counts exactly (float32 to 2^24,
+           float64 to 2^53) are not rounded.
+constant   The scale of a column that is constant but for rounding is 1, or what is nearest to 1 between 1e-6 |c| and
+           |c|, c its value: a step of 1 counts in a column of 42, a change of 100 % in one of 1e-20, and rounding in
+           none.
+tails      A scaled value z beyond ±L becomes ±(L + log(1 + |z| - L)): it still stands out, but not alone. L is 100, and
+           20 where more than 5 % of the column lie beyond that.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +23,10 @@ from nanoae.spelling import one_of
 
 NORMAL_IQR = 1.3489795  # the distance of the quartiles of N(0, 1)
 KNOTS = 1000  # of a column's distribution function, at most
+LIMIT, LIMIT_OF_MANY = 100.0, 20.0  # |z| up to which a scaled value is as it is
+MANY = 0.05  # the share of a column beyond LIMIT_OF_MANY that makes it the limit
+JITTER = 1e-6  # the share of a column's spread below which that of its middle half is jitter around one value
+LARGEST = 1e308
 
 
 class Scaler(Part):
@@ -33,49 +49,61 @@ class Scaler(Part):
 
 
 class AffineScaler(Scaler):
-    """z = (x - center_) / scale_."""
+    """z = (x - center_) / scale_, its tails drawn in beyond limit_."""
 
     center_: np.ndarray
     scale_: np.ndarray
+    limit_: np.ndarray | float = np.inf  # of a model file from before there was one
 
     def transform(self, X):
-        return ((X - self.center_) / self.scale_).astype(np.float32)
+        columns = X.reshape(len(X), -1)
+        with np.errstate(over="ignore"):
+            z = (columns - np.ravel(self.center_)) / np.ravel(self.scale_)
+        return draw_in(z, np.ravel(self.limit_)).reshape(X.shape)
 
 
 class StandardScaler(AffineScaler):
-    """z = (x - mean) / standard deviation, which is taken as 1 where a column is constant."""
+    """z = (x - mean) / standard deviation."""
 
     def fit(self, X):
-        self.center_, self.scale_ = X.mean(axis=0), spread(X)
+        self.center_, _ = moments(X)
+        self.scale_, self.limit_ = spread(X), np.full(X.shape[1:], LIMIT)  # many lie beyond 20 in none
         return self
 
 
 class RobustScaler(AffineScaler):
     """z = (x - median) / s, s = IQR / 1.349: for normal data a standard score, and half the rows may be wild.
 
-    Where a column's quartiles coincide, as they do in counts that are mostly 0, s is its standard deviation; where it
-    is constant, s = 1.
+    Where that is less than a millionth of the standard deviation of the column's middle 98 %, as in counts that are
+    mostly 0, or 0 but for jitter, s is this standard deviation; where that is 0, the one of all values.
     """
 
     def fit(self, X):
-        low, self.center_, high = np.quantile(X, (0.25, 0.5, 0.75), axis=0)
-        self.scale_ = np.where(high > low, (high - low) / NORMAL_IQR, spread(X))
+        self.center_, self.scale_ = np.median(X, axis=0), robust_spread(X)
+        with np.errstate(over="ignore"):
+            many = (np.abs(X - self.center_) > LIMIT_OF_MANY * self.scale_).mean(axis=0) > MANY
+        self.limit_ = np.where(many, LIMIT_OF_MANY, LIMIT)
         return self
 
 
 class GaussianScaler(Scaler):
     """z = Φ⁻¹(F(x)): each column made normal by its own distribution function F; beyond the rows that were learned from
-    it goes on in a straight line, one for each standard deviation of x.
+    it goes on in a straight line, one for each standard deviation of x (of its middle 98 %, where that is a millionth).
 
-    F is the share of rows below x and half of those at it, a straight line between at most 1,000 values.
+    F is the share of rows below x and half of those at it, a straight line between at most 1,000 values. What differs
+    from the median by rounding only is at it.
     """
+
+    limit_: np.ndarray | float = np.inf
 
     def fit(self, X):
         from statistics import NormalDist  # not above: a tenth of the time of `import nanoae`
 
         normal, columns = NormalDist(), X.reshape(len(X), -1)
         self.x_, self.z_ = np.empty((2, KNOTS, columns.shape[1]))
-        self.std_ = spread(columns)
+        self.std_, self.limit_ = tame_spread(columns), np.full(columns.shape[1], LIMIT)
+        center = np.median(columns, axis=0)
+        columns = np.where(np.abs(columns - center) <= precision(columns) * np.abs(center), center, columns)
         for j, column in enumerate(columns.T):
             value, count = np.unique(column, return_counts=True)
             middle = (np.cumsum(count) - count / 2) / len(column)
@@ -89,30 +117,88 @@ class GaussianScaler(Scaler):
 
     def transform(self, X):
         columns = X.reshape(len(X), -1)
-        z = np.empty(columns.shape, np.float32)
+        z = np.empty(columns.shape)
         for j, column in enumerate(columns.T):
             low, high = self.x_[0, j], self.x_[-1, j]
-            beyond = (column - np.clip(column, low, high)) / self.std_[j]
+            with np.errstate(over="ignore"):
+                beyond = (column - np.clip(column, low, high)) / self.std_[j]
             z[:, j] = np.interp(column, self.x_[:, j], self.z_[:, j]) + beyond
-        return z.reshape(X.shape)
+        return draw_in(z, self.limit_).reshape(X.shape)
+
+
+def draw_in(z: np.ndarray, limit: np.ndarray | float) -> np.ndarray:
+    """z as float32; beyond ±limit ±(limit + log(1 + |z| - limit)), whose slope at the limit is 1, too."""
+    size = np.minimum(np.abs(z), LARGEST)
+    beyond = np.maximum(size - limit, 0)
+    return np.copysign(np.minimum(size, limit) + np.log1p(beyond), z).astype(np.float32)
 
 
 def fit_known(scaler: Scaler, X: np.ndarray) -> Scaler:
-    """scaler.fit(X (N, D)), each column by its own values where some are NaN; one of nothing else as if it were 0."""
-    missing = np.isnan(X) if X.dtype.kind == "f" else np.zeros(1, bool)
-    if not missing.any():
+    """scaler.fit(X (N, ...)), each feature by its own values where some are NaN; as if it were 0 where all are."""
+    X = X.reshape(len(X), -1)
+    if not np.isnan(X).any():
         return scaler.fit(X)
-    columns = [column[~gap] if not gap.all() else np.zeros(1) for column, gap in zip(X.T, missing.T, strict=True)]
-    parts = [copy.copy(scaler).fit(column[:, None]).learned() for column in columns]
+    parts = [copy.copy(scaler).fit(column[:, None]).learned() for column in known_values(X)]
     for name in parts[0]:
         setattr(scaler, name, np.concatenate([part[name] for part in parts], axis=-1))
     return scaler
 
 
+def known_values(X: np.ndarray) -> list[np.ndarray]:
+    """Each column of X (N, D) without what is NaN; [0] where nothing is left."""
+    columns = [column[~np.isnan(column)] for column in X.T]
+    return [column if len(column) else np.zeros(1) for column in columns]
+
+
+def precision(X: np.ndarray) -> np.ndarray:
+    """The share of its size by which each column's values may differ by rounding."""
+    with np.errstate(over="ignore"):
+        single = (X.astype(np.float32) == X).all(axis=0)
+    counted = (np.floor(X) == X).all(axis=0) & (np.abs(X).max(axis=0) <= np.where(single, 2.0**24, 2.0**53))
+    return np.where(counted, 1e-16, np.where(single, 1e-6, 1e-13))
+
+
+def moments(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(mean, standard deviation) of each column, of numbers of any size."""
+    exponent = np.frexp(np.abs(X).max(axis=0))[1]
+    X = np.ldexp(X, -exponent)  # exact, and no square is too large or too small
+    return np.ldexp(X.mean(axis=0), exponent), np.ldexp(X.std(axis=0), exponent)
+
+
 def spread(X: np.ndarray) -> np.ndarray:
-    """The standard deviation of each column, 1 where it is constant but for rounding."""
-    std = X.std(axis=0)
-    return np.where(std > 1e-12 * np.maximum(1, np.abs(X).max(axis=0)), std, 1.0)
+    """The standard deviation of each column, or its scale as a constant one."""
+    size, (_, std) = np.abs(X).max(axis=0), moments(X)
+    constant = np.where(size > 0, np.clip(1.0, 1e-6 * size, size), 1.0)
+    return np.where(std > precision(X) * size, std, constant)
+
+
+def middle_spread(X: np.ndarray) -> np.ndarray:
+    """The standard deviation of each column's middle 98 %, what lies outside put to the nearest of it; 0 where that is
+    rounding."""
+    lowest, highest = np.quantile(X, (0.01, 0.99), axis=0)
+    _, std = moments(np.clip(X, lowest, highest))
+    return np.where(std > precision(X) * np.maximum(abs(lowest), abs(highest)), std, 0.0)
+
+
+def spread_known(X: np.ndarray) -> np.ndarray:
+    """spread of X (N, ...), whatever is NaN left out."""
+    columns = known_values(X.reshape(len(X), -1).astype(np.float64))
+    return np.array([spread(column) for column in columns]).reshape(X.shape[1:])
+
+
+def robust_spread(X: np.ndarray) -> np.ndarray:
+    """RobustScaler's s of each column."""
+    low, high = np.quantile(X, (0.25, 0.75), axis=0)
+    middle = middle_spread(X)
+    least = np.maximum(precision(X) * np.maximum(abs(low), abs(high)), JITTER * middle)
+    s = np.where(high - low > NORMAL_IQR * least, (high - low) / NORMAL_IQR, middle)
+    return np.where(s > 0, s, spread(X))
+
+
+def tame_spread(X: np.ndarray) -> np.ndarray:
+    """The standard deviation of each column, or of its middle 98 % where that is less than a millionth of it."""
+    whole, middle = spread(X), middle_spread(X)
+    return np.where((middle > 0) & (middle < JITTER * whole), middle, whole)
 
 
 SCALERS: dict[str, type[Scaler]] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from nanoae.anomaly.scaling import spread, spread_known
 from nanoae.engine.part import Part
 from nanoae.spelling import one_of
 
@@ -88,11 +89,11 @@ class ReconstructionError(FeatureScore):
 
 class StandardisedError(FeatureScore):
     """Σ_j ((z_j - ẑ_j) / s_j)² / D, s_j² = mean over the training rows of (z_j - ẑ_j)²: an error counts by how unusual
-    it is for its feature."""
+    it is for its feature. s_j is at least a thousandth of z_j's own spread."""
 
     def fit(self, model, Z):
-        spread = np.sqrt(squares(model, Z).mean(axis=0))
-        self.spread_ = np.maximum(spread, max(1e-3 * spread.max(), 1e-9))  # a constant feature's is not 0
+        least = 1e-3 * spread_known(Z)  # a constant feature's error may be 0
+        self.spread_ = np.maximum(np.sqrt(squares(model, Z).mean(axis=0)), least)
         return self
 
     def terms(self, model, Z):
@@ -100,14 +101,14 @@ class StandardisedError(FeatureScore):
 
 
 class Mahalanobis(Score):
-    """(c - m)ᵀ C⁻¹ (c - m) of the code c: its distance from the mean m of the training codes, in their covariance C."""
+    """(c - m)ᵀ C⁻¹ (c - m) of the code c: its distance from the mean m of the training codes, in their covariance
+    C = S (R + 1e-6 I) S, S their standard deviations and R their correlations, whose rank may be lower."""
 
     def fit(self, model, Z):
         codes = model.transform(Z).astype(np.float64)
-        self.mean_ = codes.mean(axis=0)
-        covariance = np.atleast_2d(np.cov(codes, rowvar=False))
-        ridge = max(1e-6 * np.trace(covariance) / len(covariance), 1e-12)  # for codes on a plane
-        self.precision_ = np.linalg.inv(covariance + ridge * np.eye(len(covariance)))
+        self.mean_, s = codes.mean(axis=0), spread(codes)
+        correlation = np.atleast_2d(np.cov(codes / s, rowvar=False))
+        self.precision_ = np.linalg.inv(correlation + 1e-6 * np.eye(len(s))) / np.outer(s, s)
         return self
 
     def score(self, model, Z):
