@@ -1,5 +1,6 @@
 """Which rows have no label? One rule for files, data frames and arrays, for all that learns or judges by labels."""
 
+import re
 import warnings
 
 import numpy as np
@@ -44,7 +45,7 @@ FORMS = {  # labels as people write them, and the classes among them; every four
     "NaN as NumPy writes it": (lambda pd: np.array(column(["a", "b", np.nan, "a"]).tolist()), ["a", "b"]),
     "empty text": (lambda pd: column(["a", "b", "", "a"], str), ["a", "b"]),
     "blank text": (lambda pd: column(["a", "b", "  ", "a"], str), ["a", "b"]),
-    "NA as text": (lambda pd: column(["a", "b", "NA", "a"], str), ["a", "b"]),
+    "nan as text": (lambda pd: column(["a", "b", " nan", "a"], str), ["a", "b"]),
     "bytes": (lambda pd: column([b"a", b"b", b"", b"a"], bytes), ["a", "b"]),
     "list": (lambda pd: column(["a", "b", None, "a"]).tolist(), ["a", "b"]),
     "list with -1": (lambda pd: column(["a", "b", -1, "a"]).tolist(), ["a", "b"]),
@@ -134,6 +135,15 @@ def test_dates_are_no_labels():
         classifier(np.arange(40).astype("datetime64[D]"))
 
 
+@pytest.mark.parametrize("mark", ["NA", "none", "?"])
+@pytest.mark.parametrize("kind", [str, object])
+def test_texts_that_may_be_classes_are_told_of(mark, kind):
+    with pytest.warns(UserWarning, match=rf"StackedClassifier: taking '{re.escape(mark)}' for no label. If it is a"):
+        assert classifier(column(["a", "b", mark], kind)).classes_.tolist() == ["a", "b"]
+    with pytest.warns(UserWarning, match="for no label"):
+        assert classifier(column([3, 7, mark])).classes_.tolist() == [3, 7]
+
+
 def test_minus_one_and_one_alone_are_told_of():
     with pytest.warns(UserWarning, match=r"taking -1 and 1, .* for two classes. Else -1 stands for no label; if it is"):
         assert classifier(column([-1, 1], int)).classes_.tolist() == [-1, 1]
@@ -201,6 +211,7 @@ def test_rows_without_labels_are_no_part_of_any_score(kind):
 # ---------------------------------------------------------------- conditions
 
 
+@pytest.mark.filterwarnings("ignore:.*no label")
 @pytest.mark.parametrize("mark", [None, np.nan, "", -1, "NA"])
 def test_a_condition_is_a_label_for_each_row(mark):
     y = column(["a", "b", mark, "a"])
@@ -240,9 +251,9 @@ def table(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "classes"),
     [
-        (["no", "yes", "", "NA"], ["no", "yes"]),
+        (["no", "yes", "", ""], ["no", "yes"]),
         (["no", "yes", "-1"], ["no", "yes"]),
-        (["0", "1", "", "NaN"], [0, 1]),
+        (["0", "1", "", "NA"], [0, 1]),
         (["0", "1", "-1"], [0, 1]),
         (["0.0", "1.0", "nan"], [0, 1]),
         (["True", "False", ""], ["False", "True"]),
@@ -262,10 +273,11 @@ def test_numbers_of_a_file(table):
 
 
 def test_the_command_line_knows_the_same_rows(table, tmp_path, capsys):
-    path = table(["no", "yes", "", "-1"])
+    path = table(["no", "yes", "NA", "-1"])
     common = ["--data", str(path), "--label", "y", "--epochs", "2", "--no-figures", "--quiet"]
     run = str(tmp_path / "run")
     assert main(["train", "--classify", "--stacked", "4", "--pretrain-epochs", "1", "--out", run, *common]) == 0
+    assert "nanoae: warning: StackedClassifier: taking 'NA' for no label. If it is a class," in capsys.readouterr().err
     assert main(["evaluate", run, "--data", str(path), "--label", "y", "--split", "all"]) == 0
     model, data = nanoae.load(f"{run}/model.npz"), nanoae.load_data(path, label="y", random_state=None)
     rows = np.concatenate(data.flat())

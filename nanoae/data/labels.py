@@ -3,7 +3,7 @@
 A row has no label where its label is
 
     masked (numpy.ma), None, NaN, pandas' NA or NaT, or an empty text;
-    among texts one of MARKS, which is what other programs write there;
+    among texts one of GAPS, "NA" and "null" and the like, of which a warning tells;
     among classes -1. Only where the labels are -1 and 1 and no others, these are two classes.
 
 Labels are numbers, truth values or texts, all of one kind.
@@ -19,25 +19,26 @@ from typing import Any
 
 import numpy as np
 
-# What NumPy, pandas, databases and spreadsheets write for a value that is not there; pandas.read_csv knows them, too.
-MARKS = ("", "nan", "NaN", "-nan", "-NaN", "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "NaT", "None", "NULL", "null")
+from nanoae.data.missing import GAPS
+
+NEVER_A_CLASS = {"", "nan", "-nan", "<na>", "nat"}  # what NumPy and pandas write for a value that is not there
 KINDS = {"truth value": (bool, np.bool_), "number": (numbers.Real, np.number), "text": (str,)}
 HINT = "-1 stands for no label; if it is a class, call that otherwise: np.where(y == -1, 2, y)."
 
 
-def read_labels(cells: Sequence[str], marks: Sequence[str] = MARKS) -> np.ndarray:
+def read_labels(cells: Sequence[str]) -> np.ndarray:
     """The labels of a file's column (N,): int64 where all are whole numbers, float64 where all are numbers, else texts;
     a masked array where some rows have none."""
     texts = np.array([cell.strip() for cell in cells], dtype=str)
-    missing = np.array([not text or text in marks for text in texts.tolist()], bool)
+    missing = _gaps(texts)
     known: np.ndarray = texts[~missing]
     for dtype in (np.int64, np.float64):
         try:
-            known = np.asarray(known.astype(dtype))
-            break
+            return _masked(np.asarray(known.astype(dtype)), missing)
         except (ValueError, OverflowError):
             continue
-    return _masked(known, missing) if missing.any() else known
+    missing = texts == ""  # what a text means is told by who uses it
+    return _masked(texts[~missing], missing)
 
 
 def class_labels(y: Any, who: str, classes: np.ndarray | None = None) -> np.ma.MaskedArray:
@@ -90,14 +91,18 @@ def _of_one_kind(y: Any, who: str) -> np.ma.MaskedArray:
     if values.dtype.kind == "f":
         missing = missing | np.isnan(values)
     elif values.dtype.kind == "U":
-        missing = missing | np.isin(np.char.strip(values), MARKS)
+        gaps = _gaps(values)
+        _tell_of(values[gaps & ~missing].tolist(), who)
+        missing = missing | gaps
     return np.ma.MaskedArray(values, missing)
 
 
 def _unpacked(cells: np.ndarray, missing: np.ndarray, who: str) -> np.ma.MaskedArray:
     """`_of_one_kind` of an array of Python objects (N,)."""
     cells = np.array([cell.decode() if isinstance(cell, bytes) else cell for cell in cells.tolist()], dtype=object)
-    missing = missing | np.array([is_nothing(cell) for cell in cells], bool)
+    nothing = np.array([is_nothing(cell) for cell in cells], bool)
+    _tell_of([cell for cell in cells[nothing & ~missing] if isinstance(cell, str)], who)
+    missing = missing | nothing
     kinds = np.array([_kind(cell, who) for cell in cells[~missing]], dtype=object)
     known = cells[~missing]
     if set(kinds) == {"number", "text"} and all(number == -1 for number in known[kinds == "number"]):
@@ -114,12 +119,26 @@ def _unpacked(cells: np.ndarray, missing: np.ndarray, who: str) -> np.ma.MaskedA
 
 
 def is_nothing(cell: Any) -> bool:
-    """Whether a Python object stands for no value: None, NaN, pandas' NA or NaT, one of the texts in MARKS."""
+    """Whether a Python object stands for no value: None, NaN, pandas' NA or NaT, one of the texts in GAPS."""
     if cell is None or cell is np.ma.masked or type(cell).__name__ in ("NAType", "NaTType"):
         return True
     if isinstance(cell, str):
-        return cell.strip() in MARKS
+        return cell.strip().lower() in GAPS
     return isinstance(cell, KINDS["number"]) and bool(cell != cell)
+
+
+def _gaps(texts: np.ndarray) -> np.ndarray:
+    """Which of the texts (N,) say that there is none."""
+    different, places = np.unique(texts, return_inverse=True)
+    return np.array([is_nothing(text) for text in different.tolist()], bool)[places]
+
+
+def _tell_of(gaps: Sequence[str], who: str) -> None:
+    """A warning where a text that was taken for no label could be a class."""
+    told = sorted({gap for gap in gaps if gap.strip().lower() not in NEVER_A_CLASS})
+    if told:
+        marks = ", ".join(map(repr, told))
+        warnings.warn(f"{who}: taking {marks} for no label. If it is a class, write it otherwise.", stacklevel=6)
 
 
 def _kind(cell: Any, who: str) -> str:
