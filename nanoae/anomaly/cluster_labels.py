@@ -10,6 +10,7 @@ from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.autoencoders.model_file import pack, save_model, unpack
 from nanoae.backend import get_ops
+from nanoae.data.frame import framed
 
 PASSES = 30  # of k-means, at most: later ones move hardly a row
 TINY = 1e-30  # keeps squared distances of 0 out of quotients
@@ -78,7 +79,7 @@ class ClusterLabelDetector(Estimator):
         return type(self.autoencoder)(**self.autoencoder.get_params(deep=False))
 
     def _codes(self, X: np.ndarray):
-        return self._ops.to_device(self.autoencoder_.transform(X))
+        return self._ops.to_device(np.asarray(self.autoencoder_.transform(X)))
 
     # ---------------------------------------------------------------- labels
 
@@ -165,10 +166,15 @@ class ClusterLabelDetector(Estimator):
 
     # ---------------------------------------------------------------- using
 
+    @framed
     def transform(self, X) -> np.ndarray:
         """The codes (N, K) of X (N, D)."""
         self.check_fitted()
-        return self.autoencoder_.transform(self.check_table(X))
+        return np.asarray(self.autoencoder_.transform(self.check_table(X)))
+
+    @property
+    def _n_features_out(self):
+        return self._centers.shape[1]
 
     def score_samples(self, X) -> np.ndarray:
         """Minus the abnormality (N,) of rows X (N, D), in [-1, 0]: the lower, the more abnormal.

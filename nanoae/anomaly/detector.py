@@ -18,6 +18,7 @@ from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.autoencoders.model_file import save_model
 from nanoae.backend import available
+from nanoae.data.frame import framed
 from nanoae.data.table import TableEncoder, has_text
 from nanoae.engine.losses import Mixed
 from nanoae.engine.part import construct, describe
@@ -216,10 +217,15 @@ class AnomalyDetector(Estimator):
         self.check_fitted()
         return self._rows(X)
 
+    @framed
     def transform(self, X) -> np.ndarray:
         """The codes (N, K) of X, those of all autoencoders side by side."""
         X = self._check_X(X)
-        return np.hstack([member.model.transform(member.scaled(X)) for member in self.members_])
+        return np.hstack([np.asarray(member.model.transform(member.scaled(X))) for member in self.members_])
+
+    @property
+    def _n_features_out(self):
+        return sum(member.model.code_size_ for member in self.members_)
 
     def score_samples(self, X) -> np.ndarray:
         """(N,), higher is more normal: minus the anomaly score."""

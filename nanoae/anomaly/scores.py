@@ -105,14 +105,14 @@ class Mahalanobis(Score):
     C = S (R + 1e-6 I) S, S their standard deviations and R their correlations, whose rank may be lower."""
 
     def fit(self, model, Z):
-        codes = model.transform(Z).astype(np.float64)
+        codes = np.asarray(model.transform(Z), np.float64)
         self.mean_, s = codes.mean(axis=0), spread(codes)
         correlation = np.atleast_2d(np.cov(codes / s, rowvar=False))
         self.precision_ = np.linalg.inv(correlation + 1e-6 * np.eye(len(s))) / np.outer(s, s)
         return self
 
     def score(self, model, Z):
-        away = model.transform(Z).astype(np.float64) - self.mean_
+        away = np.asarray(model.transform(Z), np.float64) - self.mean_
         return ((away @ self.precision_) * away).sum(axis=1)
 
 
@@ -134,11 +134,11 @@ class NearestCodes(Score):
     def fit(self, model, Z):
         if len(Z) > self.references:
             Z = Z[np.sort(np.random.default_rng(0).choice(len(Z), self.references, replace=False))]
-        self.references_ = model.transform(Z)
+        self.references_ = np.asarray(model.transform(Z))
         return self
 
     def score(self, model, Z):
-        codes, found = model.transform(Z), np.empty(len(Z))
+        codes, found = np.asarray(model.transform(Z)), np.empty(len(Z))
         r, k = self.references_, min(self.k, len(self.references_) - 1)
         coarse = np.hstack([-r, (r * r).sum(axis=1, keepdims=True) / 2]).astype(np.float32).T
         values = np.empty((BLOCK_ROWS, len(r)), np.float32)  # to find the candidates, a few more than are wanted

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from nanoae.data.frame import FrameOutput
 from nanoae.engine.part import Part
 from nanoae.spelling import one_of
 
@@ -44,7 +45,7 @@ def not_fitted(message: str) -> Exception:
     return (sklearn.NotFittedError if sklearn else _NotFitted)(message)
 
 
-class Estimator(Part):
+class Estimator(FrameOutput, Part):
     """The base of everything with a `fit`."""
 
     n_features_in_: int  # the numbers of an example, and
@@ -135,6 +136,27 @@ class Estimator(Part):
     def check_fitted(self) -> None:
         if not self.__sklearn_is_fitted__():
             raise not_fitted(f"This {type(self).__name__} is not fitted yet. Call fit(X) first.")
+
+    @property
+    def _n_features_out(self) -> int:
+        """The numbers in a row of `transform`."""
+        raise NotImplementedError
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """["autoencoder0", "autoencoder1", ...]: a name for each column of `transform`. input_features: only compared
+        with the columns that fit saw; ValueError where they are others."""
+        self.check_fitted()
+        name = type(self).__name__
+        if input_features is not None:
+            seen = getattr(self, "feature_names_in_", None)
+            if len(input_features) != self.n_features_in_:
+                raise ValueError(
+                    f"{name}: input_features should have length equal to number of features ({self.n_features_in_}), "
+                    f"got {len(input_features)}."
+                )
+            if seen is not None and not np.array_equal(np.asarray(input_features, object), seen):
+                raise ValueError(f"{name}: input_features is not equal to feature_names_in_, the columns fit saw.")
+        return np.array([f"{name.lower()}{i}" for i in range(self._n_features_out)], dtype=object)
 
     def fit_transform(self, X, y=None, **fit_params):
         """fit(X), then transform(X)."""

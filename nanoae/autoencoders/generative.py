@@ -17,7 +17,7 @@ class Generative:
     """
 
     prior_: Mixture | None
-    transform: Any
+    _encode: Any
     inverse_transform: Any
 
     def fit_prior(self, X, n_components=10, covariance="full", random_state=0, **condition):
@@ -25,7 +25,7 @@ class Generative:
 
         A plain autoencoder has no other prior. A variational one has, but its codes do not fill that quite.
         """
-        codes = self.transform(X, **condition)
+        codes = self._encode(X, **condition)
         ops = self.network_.ops  # type: ignore[attr-defined]
         self.prior_ = Mixture.fit(codes, n_components, covariance, random_state=random_state, ops=ops)
         return self
@@ -44,7 +44,7 @@ class Generative:
         From rows a, b (N, D): (N, steps, D), a condition= for each row being that of its whole way."""
         a, b = np.asarray(a), np.asarray(b)
         single = a.shape == self._example_shape()
-        za, zb = (self.transform(x[None] if single else x, **condition) for x in (a, b))
+        za, zb = (self._encode(x[None] if single else x, **condition) for x in (a, b))
         if len(za) != len(zb):
             raise ValueError(f"{type(self).__name__}: expected as many rows in a as in b, got {len(za)} and {len(zb)}.")
         t = np.linspace(0, 1, steps, dtype=za.dtype).reshape(-1, *[1] * (za.ndim - 1))
@@ -60,7 +60,7 @@ class Generative:
         mean, std = self._prior().moments()
         if not 0 <= dimension < len(mean):
             raise ValueError(f"{type(self).__name__}: expected a dimension in 0 .. {len(mean) - 1}, got {dimension}.")
-        code = mean if x is None else self.transform(np.asarray(x)[None], **condition)[0]
+        code = mean if x is None else self._encode(np.asarray(x)[None], **condition)[0]
         codes = np.tile(code, (steps, 1))
         codes[:, dimension] = mean[dimension] + std[dimension] * np.linspace(-span, span, steps)
         return self.inverse_transform(codes, **condition)

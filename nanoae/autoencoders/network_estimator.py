@@ -11,6 +11,7 @@ import numpy as np
 from nanoae.autoencoders.contract import Estimator, seed_of
 from nanoae.autoencoders.model_file import save_model
 from nanoae.backend import get_ops
+from nanoae.data.frame import framed
 from nanoae.engine import init, optim
 from nanoae.engine.layers import Layer, Linear, Tanh
 from nanoae.engine.losses import Loss
@@ -166,8 +167,13 @@ class NetworkEstimator(Estimator):
 
     # ---------------------------------------------------------------- using
 
+    @framed
     def transform(self, X) -> np.ndarray:
         """The codes (N, K) of X (N, D), or of images where the estimator takes those."""
+        return self._encode(X)
+
+    def _encode(self, X) -> np.ndarray:
+        """`transform`, an array whatever `set_output` says."""
         self.check_fitted()
         return self._run(self._check_X(X), 0, self._n_encoder)
 
@@ -189,11 +195,9 @@ class NetworkEstimator(Estimator):
         last = [layer for layer in self.network_.layers if not isinstance(layer, Reshape)][-1]
         return -1.0 if isinstance(last, Tanh) else 0.0
 
-    def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """["autoencoder0", "autoencoder1", ...]: a name per code unit."""
-        self.check_fitted()
-        prefix = type(self).__name__.lower()
-        return np.array([f"{prefix}{i}" for i in range(self.code_size_)], dtype=object)
+    @property
+    def _n_features_out(self):
+        return self.code_size_
 
     # ---------------------------------------------------------------- looking and keeping
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from nanoae.autoencoders.contract import Estimator, all_or_nothing, as_numbers, check_finite, squared_error
 from nanoae.autoencoders.model_file import save_model
+from nanoae.data.frame import framed
 
 
 class PCA(Estimator):
@@ -46,8 +47,12 @@ class PCA(Estimator):
         self.explained_variance_ratio_ = variance[:k] / max(variance.sum(), np.finfo(float).tiny)
         return self
 
+    @framed
     def transform(self, X) -> np.ndarray:
         """The codes (N, K) of X (N, D)."""
+        return self._encode(X)
+
+    def _encode(self, X) -> np.ndarray:
         self.check_fitted()
         return (self.check_table(X, dtype=np.float64) - self.mean_) @ self.components_.T
 
@@ -62,7 +67,7 @@ class PCA(Estimator):
 
     def reconstruct(self, X) -> np.ndarray:
         """inverse_transform(transform(X)), (N, D)."""
-        return self.inverse_transform(self.transform(X))
+        return self.inverse_transform(self._encode(X))
 
     def reconstruction_error(self, X, per="row") -> np.ndarray:
         """Squared error between X and its reconstruction: the mean per row (N,), per feature (D,), or each element
@@ -81,9 +86,9 @@ class PCA(Estimator):
         self.check_fitted()
         return -self.evaluate(X)["loss"]
 
-    def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        self.check_fitted()
-        return np.array([f"pca{i}" for i in range(len(self.components_))], dtype=object)
+    @property
+    def _n_features_out(self):
+        return len(self.components_)
 
     def save(self, path) -> None:
         """Write the model to `path`; `nanoae.load` opens it."""

@@ -83,7 +83,7 @@ class Stacked(NetworkEstimator):
             self.interrupted_ = shallow.interrupted_
             if self.interrupted_:
                 break
-            X = shallow.transform(X)
+            X = shallow._encode(X)
 
     def _shallow(self, i: int, seed: np.random.SeedSequence) -> Autoencoder:
         """The autoencoder that pretrains layer i, untrained."""

@@ -12,6 +12,7 @@ from nanoae.autoencoders.bound import ACTIVE, Variational
 from nanoae.autoencoders.contract import all_or_nothing, as_numbers, check_finite, seed_of
 from nanoae.autoencoders.teacher import Teacher
 from nanoae.autoencoders.vocabulary import END, UNITS, Vocabulary
+from nanoae.data.frame import framed
 from nanoae.engine import optim
 from nanoae.engine.embedding import Embedding
 from nanoae.engine.losses import SoftmaxCrossEntropy
@@ -196,8 +197,12 @@ class TextVAE(Variational):
 
     # ---------------------------------------------------------------- codes
 
+    @framed
     def transform(self, lines, keywords=None) -> np.ndarray:
         """The codes (N, K) of lines: the means."""
+        return self._encode(lines, keywords)
+
+    def _encode(self, lines, keywords=None):
         return self._run(self._rows(lines, keywords), 0, self._n_encoder)
 
     def inverse_transform(self, X, keywords=None) -> list[str]:
@@ -216,7 +221,7 @@ class TextVAE(Variational):
         """The lines (N) as they come back through their codes."""
         self.check_fitted()
         lines, keywords = checked(lines, keywords)
-        return self.inverse_transform(self.transform(lines, keywords), keywords)
+        return self.inverse_transform(self._encode(lines, keywords), keywords)
 
     def generate(
         self, count=10, keyword: str | Sequence[str] | None = None, temperature=1.0, random_state=None

@@ -10,6 +10,7 @@ from nanoae.autoencoders.bound import ACTIVE, Variational
 from nanoae.autoencoders.condition import Condition, Conditioned
 from nanoae.autoencoders.contract import all_or_nothing
 from nanoae.autoencoders.estimator import Autoencoder
+from nanoae.data.frame import framed
 from nanoae.data.labels import as_array, class_labels
 from nanoae.engine.losses import BCE, GaussianNLL, Loss
 from nanoae.spelling import one_of
@@ -199,8 +200,12 @@ class VariationalAutoencoder(Variational, Autoencoder):
 
     # ---------------------------------------------------------------- using
 
+    @framed
     def transform(self, X, condition=None) -> np.ndarray:
         """The means of the codes (N, K) of X (N, D)."""
+        return self._encode(X, condition)
+
+    def _encode(self, X, condition=None):
         self.check_fitted()
         return self._run(self._joined(self._check_X(X), condition), 0, self._n_encoder)
 
@@ -214,7 +219,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
 
     def reconstruct(self, X, condition=None) -> np.ndarray:
         """inverse_transform(transform(X)), (N, D)."""
-        return self.inverse_transform(self.transform(X, condition), condition)
+        return self.inverse_transform(self._encode(X, condition), condition)
 
     def score_samples(self, X, condition=None, importance_samples=None) -> np.ndarray:
         """A lower bound of log p(x) in nats for each row (N,).
@@ -234,7 +239,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         the reconstructions from the mean codes."""
         inputs, X = self._checked(X, condition)
         elbo, reconstruction, kl = (float(part.mean(dtype=np.float64)) for part in self._elbo(inputs, X))
-        codes = self.transform(X, condition)
+        codes = self._encode(X, condition)
         return {
             "loss": -elbo,
             "elbo": elbo,

@@ -1,0 +1,76 @@
+"""Data frames out: what `transform` gives where one is asked for; pandas and polars are not imported before."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+from typing import Any
+
+import numpy as np
+
+from nanoae.spelling import did_you_mean
+
+OUTPUTS = ("default", "pandas", "polars")
+
+
+class FrameOutput:
+    """The base of what has `transform`, as scikit-learn's transformers have it: an array, or a data frame."""
+
+    _sklearn_output_config: dict[str, str]  # by this name scikit-learn's clone knows it
+
+    def set_output(self, *, transform: str | None = None):
+        """What `transform` and `fit_transform` give from now on: "default" (an array), "pandas" or "polars" (a data
+        frame whose columns are `get_feature_names_out`, with the index of the rows given); None changes nothing.
+
+        An estimator that was not told follows `sklearn.set_config(transform_output=...)`.
+        """
+        if transform is not None:
+            self._sklearn_output_config = {"transform": _known(transform)}
+        return self
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        raise NotImplementedError
+
+    def _framed(self, result: np.ndarray, X: Any) -> Any:
+        """`result` (N, K), what `transform` made of X, as it is wanted."""
+        sklearn = sys.modules.get("sklearn")
+        everywhere = sklearn.get_config()["transform_output"] if sklearn else "default"
+        name = _known(getattr(self, "_sklearn_output_config", {}).get("transform", everywhere))
+        if name == "default":
+            return result
+        try:
+            library = importlib.import_module(name)
+        except ImportError as error:
+            raise ImportError(
+                f"{type(self).__name__}: expected {name} for the output that was asked for, got no such package. "
+                f'pip install {name}, or set_output(transform="default").'
+            ) from error
+        if result.ndim != 2:
+            raise ValueError(
+                f"{type(self).__name__}: expected codes (N, K) for a data frame, got {result.shape}. Use "
+                'set_output(transform="default").'
+            )
+        names = self.get_feature_names_out()
+        if name == "polars":
+            return library.DataFrame(result, schema=names.tolist(), orient="row")
+        index = X.index if isinstance(X, (library.DataFrame, library.Series)) else None
+        return library.DataFrame(result, index=index, columns=names, copy=False)
+
+
+def framed(transform):
+    """A method `transform` (self, X, ...) -> array (N, K) whose result is a data frame where one is wanted."""
+
+    @functools.wraps(transform)
+    def wanted(self, X, *args, **kwargs):
+        return self._framed(transform(self, X, *args, **kwargs), X)
+
+    return wanted
+
+
+def _known(name: Any) -> str:
+    if name not in OUTPUTS:
+        raise ValueError(
+            f"set_output: expected transform out of {', '.join(OUTPUTS)}, got {name!r}.{did_you_mean(name, OUTPUTS)}"
+        )
+    return name
