@@ -17,6 +17,7 @@ import numpy as np
 from nanoae.anomaly.confidence import probability_abnormal
 from nanoae.anomaly.detector import BATCH, STEPS, AnomalyDetector
 from nanoae.autoencoders.variational import VariationalAutoencoder
+from nanoae.spelling import one_of
 from nanoae.training.schedules import Cosine
 
 
@@ -46,13 +47,11 @@ class AutoEncoder(AnomalyDetector):
         """
         self.check_fitted()
         scores, learned = self.decision_function(X), self.decision_scores_
-        if method == "linear":
+        if one_of("predict_proba: method", method, ("linear", "unify")) == "linear":
             p = (scores - learned.min()) / (np.ptp(learned) or 1.0)
-        elif method == "unify":
+        else:
             z = (scores - learned.mean()) / (learned.std() or 1.0)
             p = np.array([math.erf(value / math.sqrt(2)) for value in z])
-        else:
-            raise ValueError(f'predict_proba: expected method "linear" or "unify", got {method!r}.')
         p = p.clip(0, 1)
         both = np.column_stack([1 - p, p])
         return (both, self._confidence(scores)) if return_confidence else both
@@ -74,7 +73,8 @@ class AutoEncoder(AnomalyDetector):
 
     def _confidence(self, scores: np.ndarray) -> np.ndarray:
         learned = self.decision_scores_
-        abnormal = int(len(learned) * self.contamination) if self.threshold is None else int(self.labels_.sum())
+        built = self.as_built
+        abnormal = int(len(learned) * built.contamination) if built.threshold is None else int(self.labels_.sum())
         p = probability_abnormal(scores, learned, abnormal)
         return np.where(self._labelled(scores) == 1, p, 1 - p)
 

@@ -59,7 +59,7 @@ def test_linear_is_between_the_lowest_and_the_highest(detector):
     want = ((scores - learned.min()) / (learned.max() - learned.min())).clip(0, 1)
     np.testing.assert_allclose(detector.predict_proba(NEW)[:, 1], want)
     np.testing.assert_array_equal(detector.predict_proba(NEW, method="linear"), detector.predict_proba(NEW))
-    with pytest.raises(ValueError, match='expected method "linear" or "unify", got \'lineer\''):
+    with pytest.raises(ValueError, match="method: expected one of linear, unify, got 'lineer'"):
         detector.predict_proba(NEW, method="lineer")
 
 

@@ -99,7 +99,7 @@ class ClusterLabelDetector(Estimator):
                 "A larger n_clusters leaves more to choose from."
             )
         if len(known) == 0:
-            parts = k_means(self._ops, self._centers, n, seed_of(self.random_state))
+            parts = k_means(self._ops, self._centers, n, seed_of(self.as_built.random_state))
             return self.representatives_[parts.middles(self._ops)[1]]
         d = self._squared_distances()
         to_normal, to_abnormal = (
@@ -157,7 +157,7 @@ class ClusterLabelDetector(Estimator):
 
         s_i, the distance to the last of them, is large where centres are far apart (Zelnik-Manor & Perona 2004).
         """
-        k = max(min(self.n_neighbors, len(d) - 1), 1)
+        k = max(min(self.as_built.n_neighbors, len(d) - 1), 1)
         nearest = np.argsort(d + np.diag(np.full(len(d), np.inf)), axis=1, kind="stable")[:, :k]
         s = np.sqrt(np.take_along_axis(d, nearest[:, -1:], axis=1)) + TINY
         W, rows = np.zeros_like(d), np.arange(len(d))[:, None]

@@ -145,7 +145,7 @@ class AnomalyDetector(Estimator):
         return member
 
     def _takes_missing(self):
-        return self.missing == "mask"
+        return self.as_built.missing == "mask"
 
     def _rows(self, X, reset: bool = False) -> np.ndarray:
         """X (N, ...) float64, a table with text encoded."""
@@ -200,7 +200,7 @@ class AnomalyDetector(Estimator):
         self.labels_ = (self.decision_scores_ > self.threshold_).astype(int)
 
     def _takes_images(self):
-        return any(model is not None and model._takes_images() for model in _listed(self.autoencoder))
+        return any(model is not None and model._takes_images() for model in _listed(self.as_built.autoencoder))
 
     # ---------------------------------------------------------------- using
 
@@ -353,8 +353,7 @@ class Member:
 
     def to_file(self):
         facts, arrays = self.model.to_file()
-        params = {**self.model.get_params(deep=False), "callbacks": ()}
-        params["backend"] = getattr(params.get("backend", "auto"), "name", params.get("backend", "auto"))
+        params = {**self.model.as_built.config(), "callbacks": ()}
         model = {name: describe(value, among=params.get("encoder")) for name, value in params.items()}
         described = {
             "scaler": describe(self.scaler),
@@ -383,7 +382,7 @@ def in_float64(model):
     """A fitted autoencoder's copy in float64: so a row scores the same, whatever rows stand beside it in a product of
     matrices."""
     facts, arrays = model.to_file()
-    exact = type(model)(**{**model.get_params(deep=False), "dtype": "float64"})
+    exact = type(model)(**{**model.as_built.get_params(deep=False), "dtype": "float64"})
     exact.from_file(
         {"input_shape": list(model.input_shape_), **facts},
         {name: a.astype(np.float64) if a.dtype == np.float32 else a for name, a in arrays.items()},

@@ -44,7 +44,7 @@ class Variational(NetworkEstimator):
 
     def _make_trainer(self, rows, epochs):
         trainer = super()._make_trainer(rows, epochs)
-        self._gaussian.warm_up = self.warm_up * math.ceil(rows / trainer.batch_size)
+        self._gaussian.warm_up = self.as_built.warm_up * math.ceil(rows / trainer.batch_size)
         measure: Any = weakref.WeakMethod(self._validation_loss)  # the trainer is this estimator's, not the reverse
         trainer.measure = lambda *rows, **scale: measure()(*rows, **scale)
         return trainer
@@ -93,7 +93,7 @@ class Variational(NetworkEstimator):
         for start in range(0, len(inputs), block):
             rows = inputs[start : start + block]
             stats = net.forward(ops.to_device(rows), stop=self._n_encoder - 1).repeat(samples, axis=0)
-            noise = ops.to_device(self._noise(rows, samples).reshape(-1, k), self.dtype)
+            noise = ops.to_device(self._noise(rows, samples).reshape(-1, k), net.dtype)
             std, z = ops.empty(noise.shape, net.dtype), ops.empty(noise.shape, net.dtype)
             ops.reparametrise(stats, noise, std, out=z)
             self._repeat(samples)
@@ -109,6 +109,7 @@ class Variational(NetworkEstimator):
 
     def _noise(self, rows: np.ndarray, samples: int) -> np.ndarray:
         """N(0, 1) of shape (N, S, K), each row's from its own content: the same in any company, on any backend."""
-        seed = int(self.random_state) if isinstance(self.random_state, (int, np.integer)) else 0
+        seed = self.as_built.random_state
+        seed = int(seed) if isinstance(seed, (int, np.integer)) else 0
         shape = samples, self.code_size_
         return np.array([np.random.default_rng([seed, zlib.crc32(row)]).standard_normal(shape) for row in rows])

@@ -6,6 +6,7 @@ checked before anything is learned from it. Source: scikit-learn's "Developing s
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import math
@@ -20,12 +21,13 @@ from nanoae.spelling import one_of
 
 
 def all_or_nothing(fit):
-    """A `fit` that leaves the estimator as it was, fitted or not, where it raises."""
+    """A `fit` that settles the parameters, and leaves the estimator as it was, fitted or not, where it raises."""
 
     @functools.wraps(fit)
     def whole(self, *args, **kwargs):
         before = vars(self).copy()
         try:
+            self.settle()
             return fit(self, *args, **kwargs)
         except BaseException:
             vars(self).clear()
@@ -67,7 +69,8 @@ class Estimator(FrameOutput, Part):
         return params
 
     def set_params(self, **params) -> Estimator:
-        """Store new arguments; ValueError for a name that does not exist."""
+        """Store new arguments; ValueError for a name that does not exist. They count from the next `fit` on: what is
+        fitted answers as it was built."""
         for key, value in params.items():
             name, _, rest = key.partition("__")
             one_of(f"{type(self).__name__}: parameter", name, self._parameter_names())
@@ -81,6 +84,18 @@ class Estimator(FrameOutput, Part):
                 )
             inner.set_params(**{rest: value})
         return self
+
+    def settle(self) -> None:
+        """From here on the parameters are what they are now: see `as_built`."""
+        params = self.get_params(deep=False)
+        params.pop("callbacks", None)  # which only `fit` calls
+        self._as_built = type(self)(**copy.deepcopy(params))
+
+    @property
+    def as_built(self) -> Any:
+        """An unfitted twin with the parameters that this estimator was built with: what its methods go by, whatever was
+        set, or changed within a parameter, since then. Before `fit`, and in the twin, it is the estimator itself."""
+        return vars(self).get("_as_built", self)
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments as a file can hold them: device and type of numbers by their names."""

@@ -199,7 +199,7 @@ class Autoencoder(Generative, NetworkEstimator):
         return Masked(self.loss) if self._takes_missing() else losses.get(self.loss)
 
     def _takes_missing(self):
-        return self.missing == "mask"
+        return self.as_built.missing == "mask"
 
     @property
     def _logits(self) -> bool:
@@ -237,6 +237,7 @@ class Autoencoder(Generative, NetworkEstimator):
         prior = getattr(self.bottleneck, "code_prior", None)
         self.prior_ = None if prior is None else prior(self.code_size_)
 
+    @all_or_nothing
     def build(self, input_shape: int | tuple[int, ...]):
         """Make the untrained network for examples of a shape, D or (C, H, W): for `summary`, a gradient check, or
         `partial_fit`."""
@@ -246,7 +247,7 @@ class Autoencoder(Generative, NetworkEstimator):
         return self
 
     def _takes_images(self):
-        return self.encoder is not None
+        return self.as_built.encoder is not None
 
     # ---------------------------------------------------------------- training
 
@@ -271,12 +272,14 @@ class Autoencoder(Generative, NetworkEstimator):
     def partial_fit(self, X, y=None, **condition):
         """Go on for one epoch over X (N, D); start where there is nothing yet."""
         first = not hasattr(self, "network_")
+        if first:
+            self.settle()
         X = self._check_X(X, reset=first, check=self._check_range)
         if first:
             self._build(X.shape[1:])
             self._learn_means(X)
         if not hasattr(self, "_trainer"):
-            self._trainer = self._make_trainer(max(len(X), self.batch_size), self.epochs)
+            self._trainer = self._make_trainer(max(len(X), self.as_built.batch_size), self.as_built.epochs)
         started = time.perf_counter()
         self.history_["loss"].append(self._trainer.epoch(*map(self._to_device, self._pair(X, **condition))))
         self.history_["seconds"].append(time.perf_counter() - started)
@@ -292,11 +295,11 @@ class Autoencoder(Generative, NetworkEstimator):
             if isinstance(layer, FillMissing):
                 known = ~np.isnan(X)
                 mean = np.where(known, X, 0).sum(axis=0, dtype=np.float64) / np.maximum(known.sum(axis=0), 1)
-                mean = self.network_.ops.to_device(mean.reshape(layer.in_shape), self.dtype)
+                mean = self.network_.ops.to_device(mean.reshape(layer.in_shape), self.network_.dtype)
                 self.network_.ops.copy(mean, out=layer.state["center"])
 
     def _check_range(self, X: np.ndarray) -> None:
-        if self._logits and ((X < 0).any() or (X > 1).any()):
+        if self.as_built._logits and ((X < 0).any() or (X > 1).any()):
             raise ValueError(
                 f'{type(self).__name__}: expected values in [0, 1] with loss="bce", '
                 f"got [{np.nanmin(X):g}, {np.nanmax(X):g}]. "
@@ -311,7 +314,7 @@ class Autoencoder(Generative, NetworkEstimator):
         return self._run(self._check_codes(X), self._n_encoder, None)
 
     def _check_codes(self, X) -> np.ndarray:
-        codes = np.ascontiguousarray(as_numbers(X, type(self).__name__), self.dtype)
+        codes = np.ascontiguousarray(as_numbers(X, type(self).__name__), self.network_.dtype)
         shape = self.network_.layers[self._n_encoder - 1].out_shape
         if codes.ndim < 2 or codes.shape[1:] != shape:
             expected = ", ".join(["N", *map(str, shape)])
@@ -335,7 +338,7 @@ class Autoencoder(Generative, NetworkEstimator):
         """{"loss": the training loss, "mse": the mean squared error} over X (N, D)."""
         self.check_fitted()
         X = self._check_X(X, check=self._check_range)
-        loss = evaluate(self.network_, self._loss, self._to_device(X), batch_size=self.batch_size)
+        loss = evaluate(self.network_, self._loss, self._to_device(X), batch_size=self.as_built.batch_size)
         return {"loss": loss, "mse": float(self.reconstruction_error(X).mean())}
 
     def score(self, X, y=None) -> float:

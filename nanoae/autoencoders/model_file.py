@@ -44,11 +44,8 @@ def save_model(model: Estimator, path) -> None:
 
 def pack(model: Estimator) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """(header as JSON-ready data, arrays by name) of a fitted model."""
-    params = dict(getattr(model, "_built_with", None) or model.get_params(deep=False))
+    params = model.as_built.config()
     params.pop("callbacks", None)
-    if "backend" in params:
-        params["backend"] = getattr(params["backend"], "name", params["backend"])
-        params["dtype"] = np.dtype(params["dtype"]).name
     if not isinstance(params.get("random_state", 0), (int, np.integer)):
         params["random_state"] = None  # a generator: its numbers are spent
     facts, arrays = model.to_file()
@@ -94,6 +91,7 @@ def unpack(header: dict[str, Any], arrays: dict[str, np.ndarray], backend: str |
     model = construct({**header["params"], "type": classes[header["class"]]})
     if made_on := model.get_params(deep=False).get("backend"):
         model.set_params(backend=backend or available(made_on))
+    model.settle()
     model.from_file(header, arrays)
     model.remember(tuple(header["input_shape"]), header["feature_names"])
     return model

@@ -105,10 +105,9 @@ class NetworkEstimator(Estimator):
         self.network_ = Sequential(code + rest).build(
             self._network_input(input_shape), ops, self.dtype, network_seed, state
         )
-        self._loss = self._criterion().build(self.network_.ops, self.network_.dtype)
+        self._loss = self.as_built._criterion().build(self.network_.ops, self.network_.dtype)
         self.code_size_ = int(np.prod(code[-1].out_shape))
         self.history_ = {"loss": [], "seconds": []}
-        self._built_with = self.get_params(deep=False)  # what a model file has to say, whatever is set afterwards
 
     # ---------------------------------------------------------------- training
 
@@ -140,30 +139,31 @@ class NetworkEstimator(Estimator):
 
     def _make_trainer(self, rows: int, epochs: int) -> Trainer:
         kind: Callable[..., Trainer] = Trainer
-        if isinstance(self.optimizer, optim.KFAC):
-            if self.processes != 1:
-                raise ValueError(f"KFAC: expected processes=1, got {self.processes}.")
+        built = self.as_built
+        if isinstance(built.optimizer, optim.KFAC):
+            if built.processes != 1:
+                raise ValueError(f"KFAC: expected processes=1, got {built.processes}.")
             from nanoae.training.kfac import KFACTrainer as kind
-        elif self.processes != 1:
+        elif built.processes != 1:
             from nanoae.training.team import TeamTrainer
 
-            kind = functools.partial(TeamTrainer, processes=self.processes)
+            kind = functools.partial(TeamTrainer, processes=built.processes)
         return kind(
             self.network_,
             self._loss,
-            self._optimizer(),
-            batch_size=self.batch_size,
+            built._optimizer(),
+            batch_size=built.batch_size,
             epochs=epochs,
             rows=rows,
             seed=self._order_seed,
-            patience=self.patience,
+            patience=built.patience,
             callbacks=tuple(self.callbacks),
-            verbose=self.verbose,
+            verbose=built.verbose,
             trainable=self._trainable(),
         )
 
     def _check_X(self, X, reset=False, check=None) -> np.ndarray:
-        return self.check_table(X, reset=reset, dtype=float_type(self.dtype), check=check)
+        return self.check_table(X, reset=reset, dtype=float_type(self.as_built.dtype), check=check)
 
     # ---------------------------------------------------------------- using
 
@@ -181,7 +181,7 @@ class NetworkEstimator(Estimator):
         """Layers start .. stop-1 on X, a block of rows at a time, into a new host array."""
         net, ops = self.network_, self.network_.ops
         shape = net.output_shape if stop is None else net.layers[stop - 1].out_shape
-        result = np.empty((len(X), *shape), self.dtype)
+        result = np.empty((len(X), *shape), net.dtype)
         for row in range(0, len(X), EVALUATION_ROWS):
             y = net.forward(ops.to_device(X[row : row + EVALUATION_ROWS]), start=start, stop=stop)
             if stop is None:  # in place, if y is the last layer's own buffer and not perhaps the rows of X
@@ -208,7 +208,7 @@ class NetworkEstimator(Estimator):
     def __setstate__(self, state):
         vars(self).update(state)
         if "network_" in state:
-            self._loss = self._criterion().build(self.network_.ops, self.network_.dtype)
+            self._loss = self.as_built._criterion().build(self.network_.ops, self.network_.dtype)
 
     def summary(self) -> str:
         """A table: layer, output shape, parameters; the total below."""
@@ -235,5 +235,6 @@ class NetworkEstimator(Estimator):
 
     def from_file(self, header, arrays):
         """The opposite of `to_file`."""
+        self.settle()
         self._build(tuple(header["input_shape"]), [arrays[f"state{i}"] for i in range(len(arrays))])
         self.history_ = header["history"]

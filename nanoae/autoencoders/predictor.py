@@ -146,6 +146,7 @@ class StackedPredictor(Stacked):
             raise ValueError(f"{name}: expected y of shape ({rows},), a label for each row of X, got {y.shape}.")
         return self._read_labels(y, known)
 
+    @all_or_nothing
     def build(self, n_features: int, y):
         """Make the untrained network for rows of n_features and labels like y: for `summary`, or a look at it."""
         self._learn_targets(self._check_y(y, len(y)).compressed())
@@ -275,7 +276,7 @@ class StackedClassifier(StackedPredictor):
         self.check_fitted()
         X, y = self._with_labels(X, y)
         p, t = self._predicted(X).astype(np.float64), self._targets(y)
-        likelihood = p[np.arange(len(t)), t].clip(np.finfo(self.dtype).tiny)
+        likelihood = p[np.arange(len(t)), t].clip(np.finfo(self.network_.dtype).tiny)
         return {"loss": float(-np.log(likelihood).mean()), "error": float(np.mean(p.argmax(axis=1) != t))}
 
     def score(self, X, y) -> float:
@@ -322,7 +323,7 @@ class StackedRegressor(StackedPredictor):
         self._mean, self._std = float(y.mean()), float(y.std()) or 1.0
 
     def _targets(self, y):
-        return ((y - self._mean) / self._std).astype(self.dtype)[:, None]
+        return ((y - self._mean) / self._std).astype(self.as_built.dtype)[:, None]
 
     def _train(self, X, t, validation):
         super()._train(X, t, validation)

@@ -142,6 +142,7 @@ class TextVAE(Variational):
 
     # ---------------------------------------------------------------- training
 
+    @all_or_nothing
     def build(self, lines, keywords=None):
         """The vocabulary of these lines and the untrained network for them: for `summary`, or a gradient check."""
         self._check_parameters()
@@ -208,7 +209,7 @@ class TextVAE(Variational):
     def inverse_transform(self, X, keywords=None) -> list[str]:
         """The likeliest lines of codes X (N, K), word after word."""
         self.check_fitted()
-        codes = np.ascontiguousarray(as_numbers(X, "TextVAE"), self.dtype)
+        codes = np.ascontiguousarray(as_numbers(X, "TextVAE"), self.network_.dtype)
         if codes.ndim != 2 or codes.shape[1] != self.code_size_:
             raise ValueError(f"TextVAE: expected codes of shape (N, {self.code_size_}), got {codes.shape}.")
         check_finite(codes, "TextVAE")
@@ -244,7 +245,7 @@ class TextVAE(Variational):
             starts = self._known([keyword] * count if isinstance(keyword, str) else keyword) or []
         if len(starts) != count:
             raise ValueError(f"TextVAE: expected one keyword, or {count}, got {len(starts)}.")
-        codes = rng.standard_normal((count, self.code_size_)).astype(self.dtype)
+        codes = rng.standard_normal((count, self.code_size_)).astype(self.network_.dtype)
         return self.vocabulary_.decode(self._speak(codes, starts, drawer(float(temperature), rng)))
 
     def _speak(

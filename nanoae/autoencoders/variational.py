@@ -190,7 +190,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         unknown = labels[~np.isin(labels, known)]
         if len(unknown):
             raise ValueError(f"{name}: expected labels out of {told}, got {unknown.tolist()[0]!r}.")
-        return np.eye(len(known), dtype=self.dtype)[np.searchsorted(known, labels)]
+        return np.eye(len(known), dtype=self.as_built.dtype)[np.searchsorted(known, labels)]
 
     def _joined(self, X: np.ndarray, condition) -> np.ndarray:
         """What the network reads: X, and where it is conditional the one-hot of each label, laid flat beside it."""

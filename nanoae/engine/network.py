@@ -39,6 +39,7 @@ class Sequential:
         seed = (
             random_state if isinstance(random_state, np.random.SeedSequence) else np.random.SeedSequence(random_state)
         )
+        self.seed = {"entropy": seed.entropy, "spawn_key": seed.spawn_key}
         weights, noise = seed.spawn(2)
         shape = self.input_shape
         generator = self.ops.generator(noise)
@@ -113,14 +114,14 @@ class Sequential:
         if not hasattr(self, "theta"):
             return {"layers": describe_all(self.layers)}
         arrays = [self.ops.to_numpy(array) for array in self.state()]
-        build = (self.input_shape, self.ops.backend, self.dtype.name)
+        build = (self.input_shape, self.ops.backend, self.dtype.name, self.seed)
         return {"layers": describe_all(self.layers), "build": build, "arrays": arrays}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.layers = construct_all(state["layers"])
         if "build" in state:
-            input_shape, ops, dtype = state["build"]
-            self.build(input_shape, available(ops), dtype, state=state["arrays"])
+            input_shape, ops, dtype, seed = state["build"]
+            self.build(input_shape, available(ops), dtype, np.random.SeedSequence(**seed), state["arrays"])
 
     def freeze_noise(self, frozen: bool) -> None:
         """Let every noisy layer use its last noise again (True) or draw anew (False)."""
