@@ -14,8 +14,9 @@ import math
 
 import numpy as np
 
+from nanoae.anomaly.calibration import benjamini_hochberg
 from nanoae.anomaly.confidence import probability_abnormal
-from nanoae.anomaly.detector import BATCH, STEPS, AnomalyDetector
+from nanoae.anomaly.detector import BATCH, AnomalyDetector, epochs
 from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.spelling import one_of
 from nanoae.training.schedules import Cosine
@@ -30,11 +31,16 @@ class AutoEncoder(AnomalyDetector):
         """The anomaly score (N,), higher is more abnormal."""
         return -self.score_samples(X)
 
-    def predict(self, X, return_confidence=False):
-        """(N,): 1 for abnormal rows, 0 for normal ones; with `return_confidence` also `predict_confidence`, (N,)."""
+    def predict(self, X, return_confidence=False, *, false_discovery_rate=None):
+        """(N,): 1 for abnormal rows, 0 for normal ones; with `return_confidence` also `predict_confidence`, (N,).
+
+        false_discovery_rate   as in `AnomalyDetector.predict`: all rows at once
+        """
         self.check_fitted()
         scores = self.decision_function(X)
         labels = self._labelled(scores)
+        if false_discovery_rate is not None:
+            labels = benjamini_hochberg(self.calibration_.exceeded(scores), false_discovery_rate).astype(int)
         return (labels, self._confidence(scores)) if return_confidence else labels
 
     def predict_proba(self, X, method="linear", return_confidence=False):
@@ -110,7 +116,12 @@ class VAE(AutoEncoder):
         )
 
     def _default_autoencoder(self, rows):
-        epochs = max(1, round(STEPS / math.ceil(rows / BATCH)))
         return VariationalAutoencoder(
-            8, (128,), likelihood="gaussian", variance=0.1, learning_rate=Cosine(1e-3), batch_size=BATCH, epochs=epochs
+            8,
+            (128,),
+            likelihood="gaussian",
+            variance=0.1,
+            learning_rate=Cosine(1e-3),
+            batch_size=BATCH,
+            epochs=epochs(rows),
         )

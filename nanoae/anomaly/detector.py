@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import copy
 import math
-import warnings
-from typing import Any
 
 import numpy as np
 
 from nanoae.anomaly import scaling as scalers
 from nanoae.anomaly import scores as kinds
-from nanoae.anomaly.scaling import fit_known
+from nanoae.anomaly.calibration import Conformal, SeenRows, benjamini_hochberg, deal
+from nanoae.anomaly.member import Member
+from nanoae.anomaly.surprise import Standing, Surprise
 from nanoae.anomaly.thresholds import Quantile, Tail, Threshold
 from nanoae.autoencoders.contract import Estimator, all_or_nothing, seed_of
 from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.autoencoders.model_file import save_model
-from nanoae.backend import available
 from nanoae.data.frame import framed
 from nanoae.data.table import TableEncoder, has_text
 from nanoae.engine.losses import Mixed
-from nanoae.engine.part import construct, describe
 from nanoae.spelling import did_you_mean, one_of
+from nanoae.training.progress import progress
 from nanoae.training.schedules import Cosine
 
-STEPS, BATCH = 2000, 128  # of the default autoencoder's training, however many rows there are
+STEPS, BATCH = (200, 2000), 128  # of the default autoencoder's training, at least and at most
 
 
 class AnomalyDetector(Estimator):
@@ -40,19 +39,27 @@ class AnomalyDetector(Estimator):
     missing         "error", or "mask": NaN is a value that is not there, and counts for nothing
     contamination   the share of the rows learned from that is to be called abnormal, in (0, 0.5]
     threshold       None: by contamination; or a Threshold (Quantile, MAD, PeaksOverThreshold), which then decides
-    holdout         the share of the rows that nothing but the scores' distribution is learned from, in [0, 1): with
-                    some, thresholds and p-values hold for new rows, too, which no network has seen
+    holdout         0: thresholds and p-values come from cross-fitting (below). Or the share of the rows, in (0, 1),
+                    that nothing but the scores' distribution is learned from, and one training on the others
     random_state    int: everything random follows from it
 
-    One score of one autoencoder is the row's score as it is. Several are made comparable first: each becomes
-    sqrt(-2 log p), p the share of normal rows that score higher (`Surprise`), about what a standard normal variable
-    with that tail would be; their mean is the row's score.
+    One score of one autoencoder is the row's score as it is. Several are made comparable first: each becomes the number
+    of standard deviations that it is above the usual (`Standing`); their mean is the row's score.
+
+    False alarms: the rows are dealt into 5 folds (10 of up to 100 rows); the autoencoders of a fold learn from the rows
+    of the others, and score its own, as new ones. A new row's score is the mean over the folds; that of a row learned
+    from is by the autoencoders that did not see it, in `predict` and `score_samples`, too. Of more than 5,000 rows a
+    fifth, 20,000 at most, is held out of one training instead. So of new normal rows a share of `contamination` is
+    called abnormal at most, in the mean over training sets; one detector of n rows is off by a standard deviation of
+    sqrt(share · (1 - share) / n) (`calibration.py`, with the papers). Where n is below 1 / contamination - 1, no score
+    seen is so rare: a warning says so, and the threshold lies beyond them all, by extreme value theory.
 
     X may be a data frame, or a Table of `read_table`, with columns of text: these are categories, which are learned by
     their cross-entropy (TableEncoder, Mixed). Its columns may come in any order.
 
-    After fit: members_ (scaler, autoencoder and scores of each), offset_ (decision_function = score_samples - offset_),
-    and in PyOD's words decision_scores_ of the rows learned from, threshold_ (= -offset_) and labels_ (1: abnormal).
+    After fit: members_ (scaler, autoencoder and scores of each; fold by fold, n_folds_ in all), offset_
+    (decision_function = score_samples - offset_), and in PyOD's words decision_scores_ of the rows given to fit,
+    threshold_ (= -offset_) and labels_ (1: abnormal).
     """
 
     _kind: str | None = "outlier_detector"
@@ -91,26 +98,39 @@ class AnomalyDetector(Estimator):
         self.encoder_ = TableEncoder().fit(X) if has_text(X) else None
         X = self._rows(X, reset=True)
         seed = np.random.SeedSequence(seed_of(self.random_state))
-        order = np.random.default_rng(seed).permutation(len(X))
-        held = round(self.holdout * len(X))
-        learned = X[np.sort(order[held:])]
-        if len(learned) < 2:
+        folds = deal(len(X), self.holdout, np.random.default_rng(seed))
+        self.n_folds_ = int(folds.max()) + 1
+        learned = [X[folds != fold] for fold in range(self.n_folds_)]
+        if self.holdout and len(learned[0]) < 2:
             raise ValueError(
-                f"AnomalyDetector: expected 2 rows or more to learn from, got {len(learned)} after holdout."
+                f"AnomalyDetector: expected 2 rows or more to learn from, got {len(learned[0])} after holdout."
             )
-        self._build(seed, len(learned))
-        for member in self.members_:
-            member.fit(learned)
-        usual = self._raw(X)
-        tested = np.sort(order[:held]) if held else slice(None)
-        self.surprises_ = [Surprise().fit(each[tested]) for each in usual]
-        self.decision_scores_ = self._combined(usual)
+        self._build(seed, [len(rows) for rows in learned])
+        self._fit_members(learned)
+        tested = np.flatnonzero(folds >= 0)
+        raw = np.empty((len(self.members_) // self.n_folds_ * len(self.members_[0].scores), len(X)))
+        for fold, members in enumerate(self._by_fold()):
+            raw[:, folds == fold] = np.concatenate([member.raw(X[folds == fold]) for member in members])
+        self.standings_: list[Standing | Surprise] = [Standing().fit(each[tested]) for each in raw]
+        self.seen_ = SeenRows.of(X, folds) if self.n_folds_ > 1 else None
+        self.decision_scores_ = self._score(X)
         self._set_threshold(rule, self.decision_scores_[tested])
         return self
 
+    def _fit_members(self, learned: list[np.ndarray]) -> None:
+        """Each fold's members on the rows of that fold; of a single row, on two of it."""
+        verbose = any(getattr(member.model, "verbose", False) for member in self.members_)
+        bar = progress(list(zip(self._by_fold(), learned, strict=True)), label="folds", show=verbose)
+        for members, rows in bar:
+            for member in members:
+                member.fit(rows if len(rows) > 1 else np.repeat(rows, 2, axis=0))
+
+    def _by_fold(self) -> list[list[Member]]:
+        size = len(self.members_) // self.n_folds_
+        return [self.members_[fold * size : (fold + 1) * size] for fold in range(self.n_folds_)]
+
     def _default_autoencoder(self, rows: int) -> Autoencoder:
-        """A wide denoising autoencoder, trained for about STEPS steps: of tanh, because ReLU's straight lines give what
-        lies far outside back, too."""
+        """A wide denoising autoencoder: of tanh, because ReLU's straight lines give what lies far outside back, too."""
         return Autoencoder(
             64,
             (256,),
@@ -118,19 +138,22 @@ class AnomalyDetector(Estimator):
             corruption=GaussianNoise(0.2),
             learning_rate=Cosine(3e-3),
             batch_size=BATCH,
-            epochs=max(1, round(STEPS / math.ceil(rows / BATCH))),
+            epochs=epochs(rows),
         )
 
-    def _build(self, seed: np.random.SeedSequence, rows: int) -> None:
-        """members_, of which nothing has been learned yet."""
-        given = [self._default_autoencoder(rows) if each is None else each for each in _listed(self.autoencoder)]
-        models = given * int(self.members)
-        pairs = [(scaling, model) for scaling in _listed(self.scaling) for model in models]
+    def _build(self, seed: np.random.SeedSequence, rows: list[int]) -> None:
+        """members_, of which nothing has been learned yet: those of each fold, which learn from so many rows."""
+        kinds_of = [
+            (scaling, self._default_autoencoder(n) if model is None else model)
+            for n in rows
+            for scaling in _listed(self.scaling)
+            for model in _listed(self.autoencoder) * int(self.members)
+        ]
         self.members_ = [
             self._member(
                 scalers.get(scaling), model, [copy.deepcopy(kinds.get(kind)) for kind in _listed(self.scores)], own
             )
-            for (scaling, model), own in zip(pairs, seed.spawn(len(pairs)), strict=True)
+            for (scaling, model), own in zip(kinds_of, seed.spawn(len(kinds_of)), strict=True)
         ]
 
     def _member(self, scaler, model, scores, seed) -> Member:
@@ -195,6 +218,7 @@ class AnomalyDetector(Estimator):
 
     def _set_threshold(self, rule: Threshold, tested: np.ndarray) -> None:
         self.tested_scores_ = np.sort(tested)
+        self.calibration_ = Conformal(tested)
         self.threshold_ = rule.fit(tested)
         self.offset_ = -self.threshold_
         self.labels_ = (self.decision_scores_ > self.threshold_).astype(int)
@@ -204,14 +228,19 @@ class AnomalyDetector(Estimator):
 
     # ---------------------------------------------------------------- using
 
-    def _raw(self, X: np.ndarray) -> np.ndarray:
-        """Each score of each autoencoder, (S, N)."""
-        return np.concatenate([member.raw(X) for member in self.members_])
+    def _views(self, X: np.ndarray) -> np.ndarray:
+        """(F, S, N): of each fold the S scores of its autoencoders, made comparable if they are several."""
+        raw = np.array([np.concatenate([member.raw(X) for member in members]) for members in self._by_fold()])
+        if raw.shape[1] == 1:
+            return raw
+        return np.array([[s(each) for s, each in zip(self.standings_, fold, strict=True)] for fold in raw])
 
-    def _combined(self, raw: np.ndarray) -> np.ndarray:
-        if len(raw) == 1:
-            return raw[0]
-        return np.mean([surprise(each) for surprise, each in zip(self.surprises_, raw, strict=True)], axis=0)
+    def _fold_weights(self, X: np.ndarray) -> np.ndarray:
+        """(F, N): what the folds' scores of each row count; those of a row add up to 1."""
+        return np.ones((1, len(X))) if self.seen_ is None else self.seen_.of_folds(X)
+
+    def _score(self, X: np.ndarray) -> np.ndarray:
+        return (self._fold_weights(X) * self._views(X).mean(axis=1)).sum(axis=0)
 
     def _check_X(self, X) -> np.ndarray:
         self.check_fitted()
@@ -229,16 +258,23 @@ class AnomalyDetector(Estimator):
 
     def score_samples(self, X) -> np.ndarray:
         """(N,), higher is more normal: minus the anomaly score."""
-        return -self._combined(self._raw(self._check_X(X)))
+        return -self._score(self._check_X(X))
 
     def decision_function(self, X) -> np.ndarray:
         """score_samples(X) - offset_: below 0 is abnormal."""
         self.check_fitted()
         return self.score_samples(X) - self.offset_
 
-    def predict(self, X) -> np.ndarray:
-        """(N,): -1 for abnormal rows, +1 for normal ones."""
-        return np.where(self.decision_function(X) >= 0, 1, -1)  # so that NaN is abnormal
+    def predict(self, X, *, false_discovery_rate=None) -> np.ndarray:
+        """(N,): -1 for abnormal rows, +1 for normal ones.
+
+        false_discovery_rate   None: each row by itself, at offset_. Or a number in (0, 1): all rows of X at once, so
+                               that of those called abnormal such a share is normal, in the mean (Benjamini & Hochberg
+                               1995 on `p_values`). It has to have M rows tested > N / (rate · abnormal rows) or so
+        """
+        if false_discovery_rate is None:
+            return np.where(self.decision_function(X) >= 0, 1, -1)  # so that NaN is abnormal
+        return np.where(benjamini_hochberg(self.p_values(X), false_discovery_rate), -1, 1)
 
     def fit_predict(self, X, y=None) -> np.ndarray:
         """fit(X), then predict(X)."""
@@ -247,21 +283,24 @@ class AnomalyDetector(Estimator):
     def p_values(self, X) -> np.ndarray:
         """(N,), in (0, 1]: the share of normal rows expected to score as high as each row of X or higher.
 
-        (1 + those of the M rows tested that do) / (M + 1): with a holdout, at most a share p of normal rows gets p or
-        less (conformal p-values, Bates et al. 2023). In the highest tenth it is what the Pareto tail says (`Tail`).
+        (1 + those of the M rows tested that do) / (M + 1), so 1 / (M + 1) at least: conformal p-values (Bates et al.
+        2023). Of normal rows at most a share p gets p or less, in the mean over training sets; that of one detector is
+        off by a standard deviation of sqrt(p (1 - p) / M).
         """
-        return Tail(self.tested_scores_).exceeded(-self.score_samples(X))
+        return self.calibration_.exceeded(-self.score_samples(X))
 
     def explain(self, X) -> np.ndarray:
         """Each feature's share of the anomaly score -score_samples(X), of X's shape, with the sign of its deviation:
         positive where the feature is larger than the autoencoders expect. The shares' absolute values of a row add up
         to its score. A category's is positive. What is missing has none."""
         X = self._check_X(X)
-        raw = self._raw(X)
-        parts = np.concatenate([member.shares(X) for member in self.members_])
-        weights = raw if len(raw) == 1 else np.array([s(each) for s, each in zip(self.surprises_, raw, strict=True)])
-        shares = np.mean(parts * weights.reshape(*weights.shape, *[1] * (X.ndim - 1)), axis=0)
-        signed = np.copysign(shares, np.mean([member.residual(X) for member in self.members_], axis=0))
+        weights, views = self._fold_weights(X), self._views(X)
+        shares, residual = np.zeros(X.shape), np.zeros(X.shape)
+        for members, weight, view in zip(self._by_fold(), weights, views, strict=True):
+            parts = np.concatenate([member.shares(X) for member in members])
+            shares += _rows_times(weight / len(parts), np.sum(_rows_times(view, parts), axis=0))
+            residual += _rows_times(weight, np.mean([member.residual(X) for member in members], axis=0))
+        signed = np.copysign(shares, residual)
         return signed if self.encoder_ is None else self.encoder_.per_column(signed)
 
     # ---------------------------------------------------------------- keeping
@@ -277,144 +316,53 @@ class AnomalyDetector(Estimator):
             fact, array = member.to_file()
             facts.append(fact)
             arrays.update({f"{i}.{name}": value for name, value in array.items()})
-        for i, surprise in enumerate(self.surprises_):
-            arrays[f"usual.{i}"] = surprise.usual
+        for i, standing in enumerate(self.standings_):
+            learned = standing.learned
+            arrays[f"usual.{i}" if isinstance(standing, Surprise) else f"standing.{i}"] = learned
+        if self.seen_ is not None:
+            arrays |= {"seen.keys": self.seen_.keys, "seen.weights": self.seen_.weights}
         encoder = None
         if self.encoder_ is not None:
             encoder, found = self.encoder_.to_file()
             arrays.update({f"encoder.{name}": value for name, value in found.items()})
-        return {"members": facts, "threshold": self.threshold_, "encoder": encoder}, arrays
+        header = {"members": facts, "threshold": self.threshold_, "encoder": encoder, "folds": self.n_folds_}
+        return header | {"calibration": type(self.calibration_).__name__}, arrays
 
     def from_file(self, header, arrays):
-        self.members_ = [
-            Member.from_file(fact, {name[len(f"{i}.") :]: a for name, a in arrays.items() if name.startswith(f"{i}.")})
-            for i, fact in enumerate(header["members"])
-        ]
+        self.members_ = [Member.from_file(fact, _part(arrays, str(i))) for i, fact in enumerate(header["members"])]
+        self.n_folds_ = header.get("folds", 1)
         self.encoder_ = None
         if header.get("encoder"):
-            own = {name[len("encoder.") :]: a for name, a in arrays.items() if name.startswith("encoder.")}
-            self.encoder_ = TableEncoder.from_file(header["encoder"], own)
+            self.encoder_ = TableEncoder.from_file(header["encoder"], _part(arrays, "encoder"))
             for member in self.members_:
                 member.numbers = self.encoder_.numbers
-        usual = [name for name in arrays if name.startswith("usual.")]
-        self.surprises_ = [Surprise().fit(arrays[f"usual.{i}"]) for i in range(len(usual))]
+        usual, standing, seen = (_part(arrays, name) for name in ("usual", "standing", "seen"))
+        older: list[Standing | Surprise] = [Surprise().fit(usual[str(i)]) for i in range(len(usual))]
+        self.standings_ = older or [Standing.of(standing[str(i)]) for i in range(len(standing))]
+        self.seen_ = SeenRows(seen["keys"], seen["weights"]) if seen else None
         self.decision_scores_, self.tested_scores_ = arrays["decision_scores"], arrays["tested_scores"]
+        kind = {"Conformal": Conformal, "Tail": Tail}[header.get("calibration", "Tail")]
+        self.calibration_ = kind(self.tested_scores_)
         self.threshold_ = header["threshold"]
         self.offset_ = -self.threshold_
         self.labels_ = (self.decision_scores_ > self.threshold_).astype(int)
 
 
-class Member:
-    """One autoencoder, the scaler before it and the scores after it."""
-
-    def __init__(self, scaler, model, scores, seed: np.random.SeedSequence | None = None):
-        self.scaler, self.model, self.scores = copy.deepcopy(scaler), copy.deepcopy(model), scores
-        self.numbers: Any = ...  # the columns that the scaler is for: all, or those of numbers
-        self.seed = None if seed is None else int(seed.generate_state(1)[0])
-
-    def fit(self, X: np.ndarray) -> None:
-        fit_known(self.scaler, X[:, self.numbers] if self.numbers is not ... else X)
-        Z = self.scaled(X)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "training was interrupted")  # whose end is "... is kept": not here
-            fitted = self.model.set_params(random_state=self.seed).fit(Z)
-        if getattr(fitted, "interrupted_", False):
-            raise KeyboardInterrupt  # half of an ensemble, or of its training, is no detector
-        self.model = in_float64(fitted)
-        for score in self.scores:
-            score.fit(self.model, Z)
-
-    def scaled(self, X: np.ndarray) -> np.ndarray:
-        """X (N, ...) as the network sees it, float32."""
-        if self.numbers is ...:
-            return self.scaler.transform(X)
-        Z = X.astype(np.float32)
-        Z[:, self.numbers] = self.scaler.transform(X[:, self.numbers])
-        return Z
-
-    def raw(self, X: np.ndarray) -> np.ndarray:
-        """Each score, (S, N)."""
-        Z = self.scaled(X)
-        found = [np.asarray(score.score(self.model, Z), np.float64) for score in self.scores]
-        for score, each in zip(self.scores, found, strict=True):
-            if each.shape != (len(Z),):
-                kind = type(score).__name__
-                raise ValueError(f"{kind}.score: expected shape ({len(Z)},), a number for each row, got {each.shape}.")
-        return np.array(found)
-
-    def shares(self, X: np.ndarray) -> np.ndarray:
-        """Each feature's share of each score, (S, N, ...); those of a row add up to 1."""
-        Z = self.scaled(X)
-        return np.array([score.shares(self.model, Z) for score in self.scores])
-
-    def residual(self, X: np.ndarray) -> np.ndarray:
-        Z = self.scaled(X)
-        return np.nan_to_num(Z - self.model.reconstruct(Z)).astype(np.float64)
-
-    def to_file(self):
-        facts, arrays = self.model.to_file()
-        params = {**self.model.as_built.config(), "callbacks": ()}
-        model = {name: describe(value, among=params.get("encoder")) for name, value in params.items()}
-        described = {
-            "scaler": describe(self.scaler),
-            "scores": [describe(score) for score in self.scores],
-            "model": {"type": type(self.model).__name__, **model},
-            "facts": {"input_shape": list(self.model.input_shape_), **facts},
-        }
-        for prefix, part in [("scaler", self.scaler), *((f"score{i}", score) for i, score in enumerate(self.scores))]:
-            arrays.update({f"{prefix}.{name}": np.asarray(value) for name, value in part.learned().items()})
-        return described, arrays
-
-    @classmethod
-    def from_file(cls, described, arrays) -> Member:
-        params = {**described["model"], "backend": available(described["model"]["backend"])}
-        member = cls(construct(described["scaler"]), construct(params), [construct(s) for s in described["scores"]])
-        named = {"scaler": member.scaler, **{f"score{i}": score for i, score in enumerate(member.scores)}}
-        for name in [name for name in arrays if "." in name]:
-            prefix, attribute = name.split(".")
-            setattr(named[prefix], attribute, arrays.pop(name))
-        member.model.from_file(described["facts"], arrays)
-        member.model.remember(tuple(described["facts"]["input_shape"]))
-        return member
-
-
-def in_float64(model):
-    """A fitted autoencoder's copy in float64: so a row scores the same, whatever rows stand beside it in a product of
-    matrices."""
-    facts, arrays = model.to_file()
-    exact = type(model)(**{**model.as_built.get_params(deep=False), "dtype": "float64"})
-    exact.from_file(
-        {"input_shape": list(model.input_shape_), **facts},
-        {name: a.astype(np.float64) if a.dtype == np.float32 else a for name, a in arrays.items()},
-    )
-    exact.remember(model.input_shape_)
-    return exact
-
-
-class Surprise:
-    """sqrt(-2 log p(s)), p the share of normal rows that score above s: scores of any kind on one scale.
-
-    Up to t, the 10th of 100 from above, p is counted, with straight lines between the rows' scores. Above it
-    p = p(t) · (s / t)^(-1/ξ), ξ = mean log(s_i / t) over the rows there (Hill 1975): unlike a count it tells apart what
-    lies beyond all rows that were seen.
-    """
-
-    def fit(self, scores: np.ndarray) -> Surprise:
-        """scores (N,) of normal rows."""
-        self.usual, n = np.sort(scores), len(scores)
-        low = min(float(self.usual[0]), 0.0)  # what is below 0, like -log p of a density, counts from the lowest
-        self.floor = 1e-6 * max(float(np.median(self.usual)) - low, 1e-6) - low  # a score of 0 has no logarithm
-        self.values, count = np.unique(self.usual + self.floor, return_counts=True)
-        self.below = (np.cumsum(count) - count / 2) / n
-        top = self.usual[n - min(max(n // 10, 10), n) :] + self.floor
-        self.t, self.xi = float(top[0]), max(float(np.log(top / top[0]).mean()), 1e-6)
-        return self
-
-    def __call__(self, scores: np.ndarray) -> np.ndarray:
-        s = scores + self.floor
-        counted = -np.log(1 - np.interp(np.minimum(s, self.t), self.values, self.below))
-        return np.sqrt(2 * (counted + np.log(np.maximum(s, self.t) / self.t) / self.xi))
+def epochs(rows: int) -> int:
+    """Passes over so many rows, in which a default autoencoder takes about a step for each: few rows are soon learned
+    by heart."""
+    return max(1, round(min(max(rows, STEPS[0]), STEPS[1]) / math.ceil(rows / BATCH)))
 
 
 def _listed(value) -> list:
     return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _part(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """Those of a model file named `prefix.name`, by name."""
+    return {name[len(prefix) + 1 :]: array for name, array in arrays.items() if name.startswith(f"{prefix}.")}
+
+
+def _rows_times(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """values (..., N, ...) times a weight (..., N) for each row."""
+    return weights.reshape(*weights.shape, *[1] * (values.ndim - weights.ndim)) * values

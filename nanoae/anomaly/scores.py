@@ -43,8 +43,8 @@ class Score(Part):
             occluded = Z.copy()
             occluded.reshape(len(Z), -1)[:, j] = again[:, j]
             falls[:, j] = np.maximum(whole - self.score(model, occluded), 0)
-        falls[np.isnan(Z).reshape(falls.shape)] = 0  # what is missing
-        return normalised(falls).reshape(Z.shape)
+        known = ~np.isnan(Z).reshape(falls.shape)
+        return normalised(np.where(known, falls, 0), known).reshape(Z.shape)
 
     def learned(self) -> dict[str, np.ndarray]:
         """What fit left, by name: the attributes that end in "_"."""
@@ -61,7 +61,8 @@ class FeatureScore(Score):
         return self.terms(model, Z).reshape(len(Z), -1).sum(axis=1)
 
     def shares(self, model, Z):
-        return normalised(self.terms(model, Z).reshape(len(Z), -1)).reshape(Z.shape)
+        known = ~np.isnan(Z).reshape(len(Z), -1)
+        return normalised(self.terms(model, Z).reshape(len(Z), -1), known).reshape(Z.shape)
 
 
 def squares(model, Z: np.ndarray) -> np.ndarray:
@@ -74,10 +75,12 @@ def squares(model, Z: np.ndarray) -> np.ndarray:
     return np.where(missing, 0, error) / np.maximum(known, 1 / Z[0].size)
 
 
-def normalised(terms: np.ndarray) -> np.ndarray:
-    """terms (N, D) >= 0, each row divided by its sum; even shares where that is 0."""
+def normalised(terms: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """terms (N, D) >= 0, each row divided by its sum; where that is 0, even shares of the values that are `known`, of
+    all where none is."""
+    even = known | ~known.any(axis=1, keepdims=True)
     total = terms.sum(axis=1, keepdims=True)
-    return np.where(total > 0, terms / np.where(total > 0, total, 1), 1 / terms.shape[1])
+    return np.where(total > 0, terms, even) / np.where(total > 0, total, even.sum(axis=1, keepdims=True))
 
 
 class ReconstructionError(FeatureScore):

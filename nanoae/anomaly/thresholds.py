@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import warnings
+
 import numpy as np
 
+from nanoae.anomaly.calibration import Conformal
 from nanoae.engine.part import Part
 
 
@@ -15,7 +19,9 @@ class Threshold(Part):
 
 
 class Quantile(Threshold):
-    """The q-quantile of the scores, q in (0, 1): a share of 1 - q of the rows that were learned from lies above it."""
+    """The q-quantile for new rows, q in (0, 1): of normal rows that no score is from a share of 1 - q exceeds it at
+    most, as of n scores floor((1 - q)(n + 1)) do (`Conformal`). Too few for that: a warning, and `PeaksOverThreshold`.
+    """
 
     def __init__(self, q: float = 0.99):
         if not 0 < q < 1:
@@ -23,7 +29,10 @@ class Quantile(Threshold):
         self.q = q
 
     def fit(self, scores):
-        return float(np.quantile(scores, self.q))
+        found = Conformal(scores).quantile(1 - self.q)
+        if found is not None:
+            return found
+        return beyond(scores, 1 - self.q)
 
 
 class MAD(Threshold):
@@ -45,7 +54,7 @@ class PeaksOverThreshold(Threshold):
 
     Above a high t the excesses of almost any distribution follow a generalised Pareto distribution (Pickands 1975).
     With n_t of n scores above t, P(score > s) = (n_t / n) · (1 + γ (s - t) / σ)^(-1/γ) is solved for s (Siffer et al.
-    2017).
+    2017). That is for what is rarer than 1 in n + 1; a more frequent score was seen, and is counted as in `Quantile`.
 
     false_alarms   the wished rate among normal rows, in (0, 1); it may be below 1 / n
     tail           the share of the scores that make the tail, in (0, 0.5]; ten of them at least
@@ -59,7 +68,20 @@ class PeaksOverThreshold(Threshold):
         self.false_alarms, self.tail = false_alarms, tail
 
     def fit(self, scores):
-        return Tail(scores, self.tail).quantile(self.false_alarms)
+        found = Conformal(scores).quantile(self.false_alarms)
+        return beyond(scores, self.false_alarms, self.tail, few=100) if found is None else found
+
+
+def beyond(scores: np.ndarray, rate: float, tail: float = 0.1, few: float = np.inf) -> float:
+    """A score above all those (n,), which a new normal one exceeds with probability `rate` < 1 / (n + 1); where n is
+    below `few`, with a warning."""
+    if len(scores) < few:
+        warnings.warn(
+            f"threshold: expected {math.ceil(1 / rate - 1e-6) - 1:,} rows or more for a share of {rate:.3g} of false "
+            f"alarms, got {len(scores):,}: it lies beyond all of them, where extreme value theory puts it.",
+            stacklevel=4,
+        )
+    return Tail(scores, tail).beyond(rate)
 
 
 class Tail:
@@ -79,6 +101,18 @@ class Tail:
             return float(np.quantile(self.scores, 1 - p))
         ratio = np.log(self.share / p)
         return float(self.t + self.sigma * (ratio if self.gamma == 0 else np.expm1(self.gamma * ratio) / self.gamma))
+
+    def beyond(self, p: float) -> float:
+        """A score above all that were seen, with P(a new normal score > it) = p < 1 / (n + 1), or less.
+
+        As `quantile`, but with what few scores hide: of k excesses the likeliest γ is about 3 / k too small (Giles,
+        Feng & Godwin 2016), and a new score exceeds t with probability (k + 1) / (n + 1). γ is 0 at least.
+        """
+        n = len(self.scores)
+        k = round(self.share * n)
+        gamma = max(self.gamma, 0.0) + 3 / k
+        ratio = np.log((k + 1) / (n + 1) / p)
+        return max(float(self.t + self.sigma * np.expm1(gamma * ratio) / gamma), float(self.scores[-1]))
 
     def exceeded(self, scores: np.ndarray) -> np.ndarray:
         """P(a normal score >= each of scores (N,)), in (0, 1]: (1 + the number that are) / (n + 1) up to t, above it

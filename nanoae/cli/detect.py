@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import nanoae
+from nanoae.anomaly.calibration import benjamini_hochberg
 from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Threshold
 from nanoae.cli.output import whole_file
@@ -18,12 +19,12 @@ from nanoae.cli.settings import seed
 from nanoae.data.table import Table, TableEncoder, read_table
 
 REASONS = 3  # columns named in a row's `reason`
-HELD = 0.2  # the share of the training rows that thresholds and p-values come from, where there are 50 or more
 DESCRIPTION = """\
 Learns what is normal from one table, and says of each row of another how abnormal it is.
 
 The file written has a row for each row judged: its line in that file, the ignored columns, the anomaly score, the
-p-value (the share of normal rows expected to score as high), and 1 in `abnormal` where it scores above the threshold.
+p-value (the share of normal rows expected to score as high, by rows that the networks did not learn from), and 1 in
+`abnormal` where it scores above the threshold.
 With --explain it also has a `reason`, and each column's share of the score, negative where the value is lower than
 expected.
 
@@ -59,6 +60,10 @@ def add_to(commands) -> None:
         help="the share of normal rows to be called abnormal, however small: peaks over threshold (default: 0.01)"
     )  # fmt: skip
     rules.add_argument("--contamination", type=float, metavar="P", help="the share of --train that is abnormal itself")
+    rules.add_argument(
+        "--false-discovery-rate", type=float, metavar="P",
+        help="the share of normal rows among those called abnormal: all rows of --score at once (Benjamini-Hochberg)"
+    )  # fmt: skip
     rules.add_argument("--mad", type=float, metavar="K", help="K standard deviations above the median, both robust")
     settings = parser.add_argument_group("settings")
     settings.add_argument(
@@ -89,13 +94,19 @@ def run(args: argparse.Namespace) -> int:
             detector.save(kept)
             told.append(f"model   {args.save}")
         if new is not None:
-            judged = judge(detector, encoder, new, args.explain)
+            judged = judge(detector, encoder, new, args)
             with open(scored, "w", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file)
                 writer.writerow(["row", *(name for name, _ in copied), *judged])
                 writer.writerows(zip(new.rows, *(values for _, values in copied), *judged.values(), strict=True))
             odd = sum(judged["abnormal"])
-            told.append(f"score   {args.score}: {len(new):,} rows, {odd:,} of them above {detector.threshold_:.4g}")
+            rate = args.false_discovery_rate
+            rule = (
+                f"above {detector.threshold_:.4g}"
+                if rate is None
+                else f"abnormal, a share of {rate:g} of these falsely"
+            )
+            told.append(f"score   {args.score}: {len(new):,} rows, {odd:,} of them {rule}")
             told.append(f"written to {args.out}")
     print("\n".join(told))
     return 0
@@ -106,6 +117,10 @@ def check(args: argparse.Namespace) -> None:
     for option, other in (("score", "out"), ("out", "score"), ("model", "score"), ("explain", "score")):
         if getattr(args, option) and not getattr(args, other):
             raise ValueError(f"--{option}: expected --{other} with it, got none.")
+    rate = args.false_discovery_rate
+    if rate is not None and not (args.score and 0 < rate < 1):
+        got = rate if args.score else "no --score, whose rows it is about"
+        raise ValueError(f"--false-discovery-rate: expected a number in (0, 1), got {got}.")
     if not (args.out or args.save):
         raise ValueError("--train: expected --score and --out, or --save, got none: nothing would be written.")
     for option in ("save", "false_alarms", "contamination", "mad", "members", "seed"):
@@ -137,21 +152,23 @@ def train_detector(args: argparse.Namespace, train: Table) -> AnomalyDetector:
         missing="mask",
         contamination=0.1 if args.contamination is None else args.contamination,
         threshold=threshold(args),
-        holdout=HELD if len(train) >= 50 and args.contamination is None else 0.0,
         members=1 if args.members is None else args.members,
         random_state=args.seed or 0,
     ).fit(train)
 
 
-def judge(detector: AnomalyDetector, encoder: TableEncoder, new: Table, explain: bool) -> dict[str, list]:
+def judge(detector: AnomalyDetector, encoder: TableEncoder, new: Table, args: argparse.Namespace) -> dict[str, list]:
     """Column -> its values, for the rows of `new`."""
-    scores = -detector.score_samples(new)
+    scores, p = -detector.score_samples(new), detector.p_values(new)
+    abnormal = ~(scores <= detector.threshold_)  # NaN, too
+    if args.false_discovery_rate is not None:
+        abnormal = benjamini_hochberg(p, args.false_discovery_rate)
     columns: dict[str, list] = {
         "score": texts(scores, ".6g"),
-        "p_value": texts(detector.p_values(new), ".3g"),
-        "abnormal": (~(scores <= detector.threshold_)).astype(int).tolist(),  # NaN, too
+        "p_value": texts(p, ".3g"),
+        "abnormal": abnormal.astype(int).tolist(),
     }
-    if explain:
+    if args.explain:
         shares = detector.explain(new)
         columns["reason"] = [reason(row, encoder) for row in shares]
         columns |= {f"{name}_share": texts(share, ".4g") for name, share in zip(encoder.names_, shares.T, strict=True)}

@@ -1,0 +1,208 @@
+"""Do alarms keep their promise? `python -m benchmarks.alarms [--repetitions R] [--rows 20,50] [--save]`.
+
+A detector learns n normal rows of d columns; then 2,000 new normal rows come, of which `predict` at 10, 5 and 1 % and
+p < 0.05 may call that share abnormal, and 500 that are shifted by 1.5 standard deviations in a random half of their
+columns at most: the share of these at 5 % is its power. Beside nanoae's default stand scikit-learn's detectors,
+calibrated in the same way: 10 folds of up to 100 rows, else 5, each row scored by the model that did not see it, a new
+one by the mean over the models. Every result is kept in JSON as soon as it is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import nanoae
+from benchmarks.anomaly import Result, Results
+from benchmarks.machine import machine
+from benchmarks.table import RESULTS, markdown, where
+from nanoae.anomaly.calibration import Conformal, deal
+
+ROWS, COLUMNS = (20, 50, 100, 200, 500, 1000, 5000), (2, 8, 30, 100)
+RATES = (0.1, 0.05, 0.01)
+NEW, SHIFTED, SHIFT = 2000, 500, 3.0
+
+
+def gaussian(rng, n, d, world):
+    return rng.normal(size=(n, d))
+
+
+def heavy(rng, n, d, world):
+    return rng.standard_t(3, size=(n, d))
+
+
+def clustered(rng, n, d, world):
+    centers = 4 * world.normal(size=(5, d))
+    return centers[rng.integers(5, size=n)] + rng.normal(size=(n, d))
+
+
+def correlated(rng, n, d, world):
+    hidden = max(1, d // 4)
+    return rng.normal(size=(n, hidden)) @ world.normal(size=(hidden, d)) + 0.3 * rng.normal(size=(n, d))
+
+
+WORLDS: dict[str, Callable] = {f.__name__: f for f in (gaussian, heavy, clustered, correlated)}
+
+
+def draw(kind: str, n: int, d: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(normal rows to learn, new normal ones, shifted ones)."""
+    rng = np.random.default_rng([n, d, seed])
+    make = WORLDS[kind]
+    parts = [make(rng, m, d, np.random.default_rng([d, seed])) for m in (n, NEW, SHIFTED)]
+    step = SHIFT * parts[1].std(axis=0) * rng.choice((-1, 1), size=(SHIFTED, d))
+    parts[2] += step * (rng.permuted(np.arange(SHIFTED * d).reshape(SHIFTED, d) % d, axis=1) < max(1, d // 8))
+    return parts[0], parts[1], parts[2]
+
+
+def by_nanoae(train, new, shifted, seed) -> Result:
+    found = nanoae.AnomalyDetector(random_state=seed).fit(train)
+    scores, tested = -found.score_samples(new), found.tested_scores_
+    result = {f"at {rate}": 0.0 for rate in RATES}
+    for rate in RATES:  # as fit does with contamination=rate
+        result[f"at {rate}"] = float((scores > nanoae.Quantile(1 - rate).fit(tested)).mean())
+    p = found.calibration_.exceeded(scores)
+    power = (-found.score_samples(shifted) > nanoae.Quantile(0.95).fit(tested)).mean()
+    return result | {"p < 0.05": float((p < 0.05).mean()), "power": float(power)}
+
+
+def cross_conformal(fit: Callable) -> Callable[..., Result]:
+    """fit(rows, seed) -> score(rows), higher is more abnormal."""
+
+    def measure(train, new, shifted, seed):
+        folds = deal(len(train), 0.0, np.random.default_rng(seed))
+        tested = np.full(len(train), np.nan)
+        models = []
+        for fold in range(folds.max() + 1):
+            models.append(fit(train[folds != fold], seed))
+            tested[folds == fold] = models[-1](train[folds == fold])
+        tested = tested[folds >= 0]
+        normal, odd = (np.mean([model(rows) for model in models], axis=0) for rows in (new, shifted))
+        result = {f"at {rate}": float((normal > nanoae.Quantile(1 - rate).fit(tested)).mean()) for rate in RATES}
+        p = Conformal(tested).exceeded(normal)
+        power = float((odd > nanoae.Quantile(0.95).fit(tested)).mean())
+        return result | {"p < 0.05": float((p < 0.05).mean()), "power": power}
+
+    return measure
+
+
+def standardised(make: Callable) -> Callable:
+    def fit(rows, seed):
+        from sklearn.preprocessing import StandardScaler
+
+        scaler = StandardScaler().fit(rows)
+        score = make(scaler.transform(rows), seed)
+        return lambda new: score(scaler.transform(new))
+
+    return fit
+
+
+def forest(Z, seed):
+    from sklearn.ensemble import IsolationForest
+
+    model = IsolationForest(random_state=seed).fit(Z)
+    return lambda new: -model.score_samples(new)
+
+
+def lof(Z, seed):
+    from sklearn.neighbors import LocalOutlierFactor
+
+    model = LocalOutlierFactor(n_neighbors=min(20, len(Z) - 1), novelty=True).fit(Z)
+    return lambda new: -model.score_samples(new)
+
+
+def knn(Z, seed):
+    from sklearn.neighbors import NearestNeighbors
+
+    model = NearestNeighbors(n_neighbors=min(5, len(Z))).fit(Z)
+    return lambda new: model.kneighbors(new)[0].mean(axis=1)
+
+
+DETECTORS: dict[str, Callable[..., Result]] = {
+    "nanoae": by_nanoae,
+    **{name: cross_conformal(standardised(make)) for name, make in (("kNN", knn), ("LOF", lof), ("IForest", forest))},
+}
+CHEAP_ROWS = 1000  # of more rows fewer repetitions
+
+
+def tables(found: dict[tuple, list[Result]]) -> list[str]:
+    """Of each kind of rows and n, means over d and repetitions; then each detector's power."""
+    names = [name for name in DETECTORS if any(key[0] == name for key in found)]
+    asked = {**{f"at {rate}": rate for rate in RATES}, "p < 0.05": 0.05}
+    rows, cells, over, worst = [], 0, 0, 0.0
+    for (name, kind, n, d), results in sorted(found.items(), key=lambda item: (item[0][1], *item[0][2:])):
+        if name != "nanoae":
+            continue
+        row = [kind, str(n), str(d), str(len(results))]
+        for what, rate in asked.items():
+            values = np.array([result[what] for result in results])
+            error = max(values.std(ddof=1), 1e-9) / len(values) ** 0.5 if len(values) > 1 else 1.0
+            cells += 1
+            over += values.mean() > rate + 2 * error
+            worst = max(worst, values.mean() / rate)
+            row.append(f"{100 * values.mean():.2f} ± {100 * error:.2f}")
+        rows.append(row)
+    power = []
+    for kind in WORLDS:
+        for n in sorted({key[2] for key in found}):
+            shared = [d for d in COLUMNS if all((name, kind, n, d) in found for name in names)]
+            if shared:
+                means = [np.mean([r["power"] for d in shared for r in found[name, kind, n, d]]) for name in names]
+                power.append([kind, str(n), *(f"{100 * mean:.1f}" for mean in means)])
+    if power:
+        power.append(["mean", "", *(f"{np.mean([float(row[2 + i]) for row in power]):.1f}" for i in range(len(names)))])
+    return [
+        f"Of {cells} means {over} lie more than two standard errors above what was asked; the largest is {worst:.2f} "
+        "times it.",
+        markdown(["rows", "n", "d", "repetitions", *(f"{what}, %" for what in asked)], rows),
+        "Power: the share of shifted rows called abnormal at 5 %, in percent, means over d.",
+        markdown(["rows", "n", *names], power),
+    ]
+
+
+def numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.alarms", description=(__doc__ or ""))
+    parser.add_argument("--repetitions", type=int, default=20)
+    parser.add_argument("--rows", type=numbers, default=ROWS)
+    parser.add_argument("--columns", type=numbers, default=COLUMNS)
+    parser.add_argument("--kinds", type=lambda text: text.split(","), default=list(WORLDS))
+    parser.add_argument("--only", type=lambda text: text.split(","), default=list(DETECTORS))
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--save", action="store_true", help="write the table to benchmarks/results")
+    options = parser.parse_args()
+    results = Results(options.json or (RESULTS / "alarms.json" if options.save else Path("alarms.json")))
+    found: dict[tuple, list[Result]] = {}
+    warnings.simplefilter("ignore")
+    for seed in range(options.repetitions):
+        for n in options.rows:
+            if n > CHEAP_ROWS and seed >= max(1, options.repetitions // 4):
+                continue
+            for d in options.columns:
+                for kind in options.kinds:
+                    drawn = draw(kind, n, d, seed)
+                    for name in options.only:
+                        work = DETECTORS[name]
+                        key = (name, kind, n, d)
+                        one = results.get((*key, seed), lambda: work(*drawn, seed))  # noqa: B023
+                        found.setdefault(key, []).append(one)
+    text = "\n\n".join(["# False alarms and power", *tables(found), where(machine())])
+    if options.save:
+        (RESULTS / "alarms.md").write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        sys.exit("benchmarks.alarms: threadpoolctl is missing: pip install '.[bench]'")
+    with threadpool_limits(1):
+        main()

@@ -1,0 +1,100 @@
+"""Member: one autoencoder of a detector, the scaler before it and the scores after it."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any
+
+import numpy as np
+
+from nanoae.anomaly.scaling import fit_known
+from nanoae.backend import available
+from nanoae.engine.part import construct, describe
+
+
+class Member:
+    """One autoencoder, the scaler before it and the scores after it."""
+
+    def __init__(self, scaler, model, scores, seed: np.random.SeedSequence | None = None):
+        self.scaler, self.model, self.scores = copy.deepcopy(scaler), copy.deepcopy(model), scores
+        self.numbers: Any = ...  # the columns that the scaler is for: all, or those of numbers
+        self.seed = None if seed is None else int(seed.generate_state(1)[0])
+
+    def fit(self, X: np.ndarray) -> None:
+        fit_known(self.scaler, X[:, self.numbers] if self.numbers is not ... else X)
+        Z = self.scaled(X)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "training was interrupted")  # whose end is "... is kept": not here
+            fitted = self.model.set_params(random_state=self.seed).fit(Z)
+        if getattr(fitted, "interrupted_", False):
+            raise KeyboardInterrupt  # half of an ensemble, or of its training, is no detector
+        self.model = in_float64(fitted)
+        for score in self.scores:
+            score.fit(self.model, Z)
+
+    def scaled(self, X: np.ndarray) -> np.ndarray:
+        """X (N, ...) as the network sees it, float32."""
+        if self.numbers is ...:
+            return self.scaler.transform(X)
+        Z = X.astype(np.float32)
+        Z[:, self.numbers] = self.scaler.transform(X[:, self.numbers])
+        return Z
+
+    def raw(self, X: np.ndarray) -> np.ndarray:
+        """Each score, (S, N)."""
+        Z = self.scaled(X)
+        found = [np.asarray(score.score(self.model, Z), np.float64) for score in self.scores]
+        for score, each in zip(self.scores, found, strict=True):
+            if each.shape != (len(Z),):
+                kind = type(score).__name__
+                raise ValueError(f"{kind}.score: expected shape ({len(Z)},), a number for each row, got {each.shape}.")
+        return np.array(found)
+
+    def shares(self, X: np.ndarray) -> np.ndarray:
+        """Each feature's share of each score, (S, N, ...); those of a row add up to 1."""
+        Z = self.scaled(X)
+        return np.array([score.shares(self.model, Z) for score in self.scores])
+
+    def residual(self, X: np.ndarray) -> np.ndarray:
+        Z = self.scaled(X)
+        return np.nan_to_num(Z - self.model.reconstruct(Z)).astype(np.float64)
+
+    def to_file(self):
+        facts, arrays = self.model.to_file()
+        params = {**self.model.as_built.config(), "callbacks": ()}
+        model = {name: describe(value, among=params.get("encoder")) for name, value in params.items()}
+        described = {
+            "scaler": describe(self.scaler),
+            "scores": [describe(score) for score in self.scores],
+            "model": {"type": type(self.model).__name__, **model},
+            "facts": {"input_shape": list(self.model.input_shape_), **facts},
+        }
+        for prefix, part in [("scaler", self.scaler), *((f"score{i}", score) for i, score in enumerate(self.scores))]:
+            arrays.update({f"{prefix}.{name}": np.asarray(value) for name, value in part.learned().items()})
+        return described, arrays
+
+    @classmethod
+    def from_file(cls, described, arrays) -> Member:
+        params = {**described["model"], "backend": available(described["model"]["backend"])}
+        member = cls(construct(described["scaler"]), construct(params), [construct(s) for s in described["scores"]])
+        named = {"scaler": member.scaler, **{f"score{i}": score for i, score in enumerate(member.scores)}}
+        for name in [name for name in arrays if "." in name]:
+            prefix, attribute = name.split(".")
+            setattr(named[prefix], attribute, arrays.pop(name))
+        member.model.from_file(described["facts"], arrays)
+        member.model.remember(tuple(described["facts"]["input_shape"]))
+        return member
+
+
+def in_float64(model):
+    """A fitted autoencoder's copy in float64: so a row scores the same, whatever rows stand beside it in a product of
+    matrices."""
+    facts, arrays = model.to_file()
+    exact = type(model)(**{**model.as_built.get_params(deep=False), "dtype": "float64"})
+    exact.from_file(
+        {"input_shape": list(model.input_shape_), **facts},
+        {name: a.astype(np.float64) if a.dtype == np.float32 else a for name, a in arrays.items()},
+    )
+    exact.remember(model.input_shape_)
+    return exact

@@ -1,0 +1,64 @@
+"""Surprise: scores of any kind on one scale, by how rare they are among normal rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class Standing:
+    """How many standard deviations above the usual a score s is: z = (log s - m) / d, m the median of log s over normal
+    rows and d = 1.4826 median |log s - m|; then (z + sqrt(z² + 4)) / 2, which is z where z is large, and above 0.
+
+    Median and median deviation hardly know of any single row, nor of a few abnormal ones among the normal: what one row
+    says of its own standing is next to nothing.
+    """
+
+    def fit(self, scores: np.ndarray) -> Standing:
+        """scores (N,) of normal rows."""
+        low = min(float(scores.min()), 0.0)  # what may be below 0, like -log p of a density, counts from the lowest
+        typical = float(np.median(scores - low)) or float((scores - low).mean()) or 1.0
+        logs = np.log(np.maximum(scores - low, 0) + 1e-3 * typical)  # a score of 0 has no logarithm
+        center = float(np.median(logs))
+        deviation = 1.4826 * float(np.median(np.abs(logs - center)))
+        spread = next((d for d in (deviation, float(logs.std())) if d > 1e-9), 1.0)
+        self.learned = np.array([low, 1e-3 * typical, center, spread])
+        return self
+
+    @classmethod
+    def of(cls, learned: np.ndarray) -> Standing:
+        """The one that a model file keeps (4,)."""
+        standing = cls()
+        standing.learned = learned
+        return standing
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
+        low, floor, center, spread = self.learned
+        z = (np.log(np.maximum(scores - low, 0) + floor) - center) / spread
+        # For z < 0 the difference of two like numbers: 1 / (the sum with -z) is the same, exactly.
+        return np.where(z > 0, z + np.sqrt(z * z + 4), 4 / (np.sqrt(z * z + 4) - z)) / 2
+
+
+class Surprise:
+    """sqrt(-2 log p(s)), p the share of normal rows that score above s: scores of any kind on one scale.
+
+    Up to t, the 10th of 100 from above, p is counted, with straight lines between the rows' scores. Above it
+    p = p(t) · (s / t)^(-1/ξ), ξ = mean log(s_i / t) over the rows there (Hill 1975): unlike a count it tells apart what
+    lies beyond all rows that were seen. Of detectors saved before `Standing` took its place.
+    """
+
+    def fit(self, scores: np.ndarray) -> Surprise:
+        """scores (N,) of normal rows."""
+        self.usual, n = np.sort(scores), len(scores)
+        self.learned = self.usual
+        low = min(float(self.usual[0]), 0.0)  # what is below 0, like -log p of a density, counts from the lowest
+        self.floor = 1e-6 * max(float(np.median(self.usual)) - low, 1e-6) - low  # a score of 0 has no logarithm
+        self.values, count = np.unique(self.usual + self.floor, return_counts=True)
+        self.below = (np.cumsum(count) - count / 2) / n
+        top = self.usual[n - min(max(n // 10, 10), n) :] + self.floor
+        self.t, self.xi = float(top[0]), max(float(np.log(top / top[0]).mean()), 1e-6)
+        return self
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
+        s = scores + self.floor
+        counted = -np.log(1 - np.interp(np.minimum(s, self.t), self.values, self.below))
+        return np.sqrt(2 * (counted + np.log(np.maximum(s, self.t) / self.t) / self.xi))

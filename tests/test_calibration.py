@@ -1,0 +1,213 @@
+"""Do alarms keep their promise: p-values, thresholds and false discoveries on rows that no network has learned from?"""
+
+import csv
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+
+import nanoae
+from nanoae import AnomalyDetector, Autoencoder, PeaksOverThreshold, Quantile, pyod
+from nanoae.anomaly.calibration import Conformal, SeenRows, benjamini_hochberg, deal
+from nanoae.cli import main
+
+
+def small(**settings):
+    return AnomalyDetector(Autoencoder(2, (8,), epochs=3, backend="numpy"), **{"random_state": 0, **settings})
+
+
+# ---------------------------------------------------------------- p-values by their definition
+
+
+def test_p_values_count_the_row_itself_and_ties():
+    p = Conformal(np.array([3.0, 1.0, 2.0, 2.0])).exceeded(np.array([0.0, 1.0, 2.0, 2.5, 3.0, 9.0]))
+    np.testing.assert_array_equal(p, np.array([5, 5, 4, 2, 2, 1]) / 5)
+
+
+@pytest.mark.parametrize("scores", [(1, 2, 3, 4, 5, 6), (1, 1, 2, 2, 2, 9), (7, 7, 7, 7, 7, 7)], ids=str)
+def test_each_of_n_and_a_new_row_as_the_new_one(scores):
+    """Of exchangeable rows each is as likely the new one: of all orders a share of a has p <= a at most; a / 1 is met
+    where there are no ties. Without the 1 in (1 + number) / (n + 1) a sixth of them would have p = 0."""
+    p = np.array([Conformal(order[:-1]).exceeded(np.array(order[-1:]))[0] for order in itertools.permutations(scores)])
+    for rate in (1 / 6, 0.2, 1 / 3, 0.5, 5 / 6, 1):
+        assert (p <= rate + 1e-12).mean() <= rate + 1e-12
+    if len(set(scores)) == 6:
+        assert [(p <= k / 6 + 1e-12).mean() for k in range(7)] == pytest.approx(np.arange(7) / 6)
+
+
+@pytest.mark.parametrize("n, rate", [(9, 0.1), (19, 0.05), (19, 0.1), (20, 0.05), (99, 0.01), (200, 0.3), (7, 0.5)])
+def test_a_quantile_for_new_rows(n, rate):
+    """A threshold from n of n + 1 rows lies below the last one for floor(rate (n + 1)) choices of it."""
+    scores = np.random.default_rng(n).normal(size=n + 1)
+    above = [scores[i] > Quantile(1 - rate).fit(np.delete(scores, i)) for i in range(n + 1)]
+    assert sum(above) == int(rate * (n + 1) + 1e-9) >= 1
+    assert (scores[:n] > Quantile(1 - rate).fit(scores[:n])).sum() == sum(above)
+    tied = np.repeat([0.0, 1.0], [n // 2, n - n // 2])
+    assert not (tied > Quantile(1 - rate).fit(tied)).any() or rate == 0.5
+
+
+@pytest.mark.parametrize("rule", [Quantile(0.99), PeaksOverThreshold(0.01)], ids=repr)
+def test_too_few_rows_for_the_rate_are_told(rule):
+    scores = np.random.default_rng(0).chisquare(5, size=20)
+    with pytest.warns(UserWarning, match="expected 99 rows or more .* got 20"):
+        assert rule.fit(scores) > scores.max()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rule.fit(np.random.default_rng(0).chisquare(5, size=99))
+
+
+@pytest.mark.parametrize("n", [20, 50])
+@pytest.mark.parametrize("draw", ["exponential", "normal", "standard_cauchy"])
+def test_what_is_rarer_than_anything_seen_stays_rare(n, draw):
+    random = np.random.default_rng(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        draws = [(np.abs(getattr(random, draw)(size=size)) for size in (n, 2000)) for _ in range(60)]
+        found = [(new > Quantile(0.99).fit(scores)).mean() for scores, new in draws]
+    assert np.mean(found) < 0.016
+
+
+def test_benjamini_hochberg_by_its_definition():
+    p = np.array([0.9, 0.01, 0.02, 0.3, 0.03, 0.04])
+    found = [set(np.flatnonzero(benjamini_hochberg(p, rate))) for rate in (0.05, 0.06, 0.5)]
+    assert found == [set(), {1, 2, 4, 5}, {1, 2, 3, 4, 5}]
+    with pytest.raises(ValueError, match="false_discovery_rate: expected"):
+        benjamini_hochberg(p, 1.0)
+
+
+# ---------------------------------------------------------------- who judges whom
+
+
+@pytest.mark.parametrize("rows, folds", [(2, 2), (7, 7), (40, 10), (100, 10), (101, 5), (5000, 5), (6000, 1)])
+def test_each_row_is_kept_out_of_one_fold(rows, folds):
+    found = deal(rows, 0.0, np.random.default_rng(0))
+    counts = np.bincount(found[found >= 0])
+    assert len(counts) == folds and np.ptp(counts) <= 1
+    assert (found >= 0).all() if folds > 1 else (found == 0).sum() == 1200
+    assert (deal(rows, 0.5, np.random.default_rng(0)) == 0).sum() == round(0.5 * rows) if rows > 3 else True
+
+
+def test_rows_are_known_again():
+    X = np.array([[0.0, np.nan], [1, 2], [1, 2], [3, 4]])
+    seen = SeenRows.of(X, np.array([0, 1, 2, 2]))
+    weights = seen.of_folds(np.array([[-0.0, -np.nan], [1, 2], [3, 4], [1, 2 + 1e-9]]))
+    np.testing.assert_allclose(weights.T, [[1, 0, 0], [0, 0.5, 0.5], [0, 0, 1], [1 / 3] * 3])
+
+
+def test_a_row_is_scored_by_networks_that_never_saw_it():
+    """Its score does not change with what it was trained on itself: only the other folds' networks are."""
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    found = small(scores="reconstruction").fit(X)
+    folds = deal(60, 0.0, np.random.default_rng(np.random.SeedSequence(0)))
+    changed = X.copy()
+    changed[folds == 3] *= 5
+    again = small(scores="reconstruction").fit(changed)
+    own, other = (found.members_[3], again.members_[3]), (found.members_[4], again.members_[4])
+    np.testing.assert_array_equal(*(member.raw(X) for member in own))
+    assert not np.array_equal(*(member.raw(X) for member in other))
+    np.testing.assert_allclose(found.decision_scores_[folds == 3], own[0].raw(X[folds == 3])[0])
+    np.testing.assert_allclose(-found.score_samples(X), found.decision_scores_)
+    new = X[:5] + 1e-3
+    np.testing.assert_allclose(-found.score_samples(new), np.mean([m.raw(new)[0] for m in found.members_], axis=0))
+
+
+def test_new_normal_rows_are_flagged_as_asked():
+    """Networks that know their rows by heart: thresholds from these flagged nearly all new ones."""
+    random = np.random.default_rng(2)
+    shares = []
+    for seed in range(6):
+        rows, new = random.normal(size=(60, 12)), random.normal(size=(500, 12))
+        heart = Autoencoder(12, (64,), epochs=120, learning_rate=0.01, batch_size=60, backend="numpy")
+        found = AnomalyDetector(heart, scores="reconstruction", contamination=0.1, random_state=seed).fit(rows)
+        p = found.p_values(new)
+        shares.append([(found.predict(new) < 0).mean(), (p <= 0.1).mean(), (p < 0.3).mean()])
+        assert p.min() >= 1 / 61
+    assert np.all(np.mean(shares, axis=0) < [0.15, 0.15, 0.38])
+    assert np.all(np.mean(shares, axis=0) > [0.04, 0.04, 0.2])
+
+
+def test_false_discoveries_are_few():
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(200, 3))
+    new = np.concatenate([random.normal(size=(300, 3)), random.normal(size=(60, 3)) + 8])
+    found = small().fit(rows)
+    flags = found.predict(new, false_discovery_rate=0.1) == -1
+    assert flags[300:].mean() > 0.9 and flags[:300].sum() < 0.2 * flags.sum()
+    adapter = pyod.AutoEncoder(found.autoencoder, random_state=0).fit(rows)
+    np.testing.assert_array_equal(adapter.predict(new, false_discovery_rate=0.1) == 1, flags)
+    assert not (found.predict(new[:300], false_discovery_rate=1e-3) < 0).any()
+
+
+def test_a_holdout_of_one_row_is_refused():
+    with pytest.raises(ValueError, match="expected holdout to keep 2 rows or more"):
+        small(holdout=0.05).fit(np.random.default_rng(0).normal(size=(20, 3)))
+
+
+def test_a_file_of_before_answers_as_before(tmp_path):
+    """It has one training, `Surprise` and the Pareto tail, and no folds."""
+    random = np.random.default_rng(0)
+    X, new = random.normal(size=(80, 4)), random.normal(size=(30, 4))
+    found = small(holdout=0.5).fit(X)
+    raw = found.members_[0].raw(X)
+    found.standings_ = [nanoae.anomaly.surprise.Surprise().fit(each) for each in raw]
+    facts, arrays = found.to_file()
+    assert {"usual.0", "usual.1"} <= set(arrays) and not any("standing" in name for name in arrays)
+    for name in ("folds", "calibration"):
+        facts.pop(name)
+    found.to_file = lambda: (facts, arrays)
+    found.save(tmp_path / "old.npz")
+    again = nanoae.load(tmp_path / "old.npz")
+    want = np.mean([s(each) for s, each in zip(found.standings_, found.members_[0].raw(new), strict=True)], axis=0)
+    np.testing.assert_array_equal(-again.score_samples(new), want)
+    np.testing.assert_array_equal(
+        again.p_values(new), nanoae.anomaly.thresholds.Tail(found.tested_scores_).exceeded(want)
+    )
+    assert again.threshold_ == found.threshold_
+
+
+# ---------------------------------------------------------------- the command line
+
+
+@pytest.fixture
+def tables(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    for name, rows in (("train", random.normal(size=(40, 3))), ("new", random.normal(size=(200, 3)))):
+        with open(f"{name}.csv", "w", newline="") as file:
+            csv.writer(file).writerows([["a", "b", "c"], *rows.round(4).tolist(), *[[9, -9, 9]] * (name == "new") * 40])
+    return ["detect", "--train", "train.csv", "--score", "new.csv", "--out", "out.csv"]
+
+
+def flags(path="out.csv"):
+    with open(path, newline="") as file:
+        return np.array([int(row["abnormal"]) for row in csv.DictReader(file)])
+
+
+def test_detect_keeps_its_rate_and_says_where_rows_are_few(tables, capsys):
+    assert main([*tables, "--contamination", "0.05"]) == 0
+    assert flags()[:200].mean() < 0.15 and "warning" not in capsys.readouterr().err
+    assert main(tables) == 0
+    assert flags()[:200].mean() < 0.03
+    assert "warning: threshold: expected 99 rows or more" in capsys.readouterr().err
+
+
+def test_detect_by_false_discoveries(tables, capsys):
+    assert main([*tables, "--false-discovery-rate", "0.2", "--save", "model.npz"]) == 0
+    found = flags()
+    assert found[200:].all() and found[:200].sum() < 40
+    assert f"{found.sum()} of them abnormal, a share of 0.2 of these falsely" in capsys.readouterr().out
+    use = [
+        "detect",
+        "--model",
+        "model.npz",
+        "--score",
+        "new.csv",
+        "--out",
+        "again.csv",
+        "--false-discovery-rate",
+        "0.2",
+    ]
+    assert main(use) == 0 and np.array_equal(flags("again.csv"), found)
+    assert main([*tables, "--false-discovery-rate", "1.5"]) == 2
+    assert "--false-discovery-rate: expected a number in (0, 1), got 1.5" in capsys.readouterr().err
