@@ -78,10 +78,8 @@ class AutoEncoder(AnomalyDetector):
         return (~(scores <= self.threshold_)).astype(int)  # so that NaN is abnormal
 
     def _confidence(self, scores: np.ndarray) -> np.ndarray:
-        learned = self.decision_scores_
-        built = self.as_built
-        abnormal = int(len(learned) * built.contamination) if built.threshold is None else int(self.labels_.sum())
-        p = probability_abnormal(scores, learned, abnormal)
+        tested = self.tested_scores_  # of the rows that the threshold comes from
+        p = probability_abnormal(scores, tested, int((tested > self.threshold_).sum()))
         return np.where(self._labelled(scores) == 1, p, 1 - p)
 
     def fit_predict(self, X, y=None) -> np.ndarray:
