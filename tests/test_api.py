@@ -42,6 +42,7 @@ from nanoae import (
     WarmUp,
 )
 from nanoae.engine import init, layers, losses, optim
+from nanoae.engine.fusion import fuse
 
 rng = np.random.default_rng(0)
 X = rng.random((20, 6)).astype(np.float32)
@@ -289,6 +290,18 @@ def test_backward_needs_a_forward_in_training(ops, layer):
     net.backward(dy)
     with pytest.raises(RuntimeError, match="Each backward uses up one forward"):
         net.backward(dy)
+
+
+@pytest.mark.parametrize("rewritten", [lambda net: net, fuse], ids=["plain", "fused"])
+@pytest.mark.parametrize("layer", EXAMPLES, ids=lambda layer: layer.__name__)
+def test_a_forward_outside_training_leaves_nothing_for_backward(ops, layer, rewritten):
+    net = rewritten(Sequential(EXAMPLES[layer]()).build(5, ops, random_state=0))
+    x = ops.zeros((4, 5), net.dtype)
+    net.forward(x, train=True)
+    net.forward(x)
+    for part in net.layers:
+        with pytest.raises(RuntimeError, match="got nothing cached"):
+            part.backward(ops.zeros((4, *getattr(part, "layer", part).out_shape), net.dtype))
 
 
 def built(*parts, shape=5):

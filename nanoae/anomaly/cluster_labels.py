@@ -124,7 +124,7 @@ class ClusterLabelDetector(Estimator):
             raise ValueError(f"ClusterLabelDetector: expected rows, numbers from 0 to {n - 1}, got {rows}.")
         if rows.shape != y.shape or not np.isin(y, (0, 1)).all():
             raise ValueError(f"ClusterLabelDetector: expected {len(rows)} labels, 1 (abnormal) or 0 (normal), got {y}.")
-        self.given_.update(zip(rows.tolist(), y.astype(int).tolist(), strict=True))
+        self.given_ = {**self.given_, **dict(zip(rows.tolist(), y.astype(int).tolist(), strict=True))}
         self.abnormality_ = self._spread_labels()
         return self
 

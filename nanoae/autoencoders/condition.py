@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from nanoae.backend import ThreadLocal
 from nanoae.engine.layers import Layer
 
 
@@ -18,6 +19,8 @@ class Condition(Layer):
     Backward  dx = [dy of the example, Σ over pixels of dy of c]; c is used again, by `Conditioned`, which leaves its
               share in `also`
     """
+
+    c = ThreadLocal()
 
     def __init__(self, shape: tuple[int, ...], n: int):
         self.shape, self.n = tuple(shape), n

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from nanoae.autoencoders.guard import guard, guarded
 from nanoae.data.frame import FrameOutput
 from nanoae.engine.part import Part
 from nanoae.spelling import one_of
@@ -48,7 +49,16 @@ def not_fitted(message: str) -> Exception:
 
 
 class Estimator(FrameOutput, Part):
-    """The base of everything with a `fit`."""
+    """The base of everything with a `fit`.
+
+    Any number of threads may use one fitted estimator at once: the results are those of one thread, to the bit. `fit`,
+    and whatever else changes what was learned, raises RuntimeError while another thread uses the same estimator, and so
+    does every other method while another thread changes it (`guard.py`).
+    """
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        guard(cls)
 
     n_features_in_: int  # the numbers of an example, and
     input_shape_: tuple[int, ...]  # its shape: (D,), or (C, H, W) where the estimator takes images
@@ -173,6 +183,12 @@ class Estimator(FrameOutput, Part):
                 raise ValueError(f"{name}: input_features is not equal to feature_names_in_, the columns fit saw.")
         return np.array([f"{name.lower()}{i}" for i in range(self._n_features_out)], dtype=object)
 
+    @guarded
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and deepcopy, which read, too."""
+        return vars(self).copy()
+
+    @guarded
     def fit_transform(self, X, y=None, **fit_params):
         """fit(X), then transform(X)."""
         return self.fit(X, y, **fit_params).transform(X)  # type: ignore[attr-defined]

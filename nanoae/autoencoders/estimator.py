@@ -11,7 +11,6 @@ from nanoae.autoencoders.bottleneck import BOTTLENECKS
 from nanoae.autoencoders.contract import all_or_nothing, as_numbers, check_finite, squared_error
 from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.generative import Generative
-from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
 from nanoae.engine import losses
 from nanoae.engine.layers import Layer, Linear, Noisy, TiedLinear, activation
@@ -28,7 +27,7 @@ PARTS: dict[str, tuple[str, dict[str, type]]] = {  # parameter -> (an example, a
 }
 
 
-class Autoencoder(Generative, NetworkEstimator):
+class Autoencoder(Generative):
     """A dense autoencoder: x (N, D) -> code (N, K) -> reconstruction (N, D).
 
     code_size            K, >= 1; wider than the input is allowed
@@ -327,12 +326,12 @@ class Autoencoder(Generative, NetworkEstimator):
         self.check_fitted()
         return self._run(self._check_X(X), 0, None)
 
-    def reconstruction_error(self, X, per="row") -> np.ndarray:
+    def reconstruction_error(self, X, per="row", **condition) -> np.ndarray:
         """Squared error between X and its reconstruction: the mean per row (N,), per feature (D,), or each element
         (N, D), for per="row", "feature" or "element". Of images (N, C, H, W) a pixel is a feature: (C, H, W)."""
         self.check_fitted()
         X = self._check_X(X)
-        return squared_error(X, self.reconstruct(X), per)
+        return squared_error(X, self.reconstruct(X, **condition), per)
 
     def evaluate(self, X) -> dict[str, float]:
         """{"loss": the training loss, "mse": the mean squared error} over X (N, D)."""

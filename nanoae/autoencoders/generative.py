@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from nanoae.autoencoders.mixture import Mixture
+from nanoae.autoencoders.network_estimator import NetworkEstimator
 
 
-class Generative:
+class Generative(NetworkEstimator):
     """What an autoencoder can draw. For a conditional one every method takes condition=, a label or one for each row.
 
     prior_   the Mixture that codes are drawn from: the bottleneck's prior, N(0, I) for a Gaussian, or what `fit_prior`
@@ -17,8 +16,10 @@ class Generative:
     """
 
     prior_: Mixture | None
-    _encode: Any
-    inverse_transform: Any
+
+    def inverse_transform(self, X) -> np.ndarray:
+        """What codes X (N, K) stand for."""
+        raise NotImplementedError
 
     def fit_prior(self, X, n_components=10, covariance="full", random_state=0, **condition):
         """Learn where the codes of X (N, D) lie: a mixture of Gaussians that `sample` draws from, from now on.
@@ -26,8 +27,7 @@ class Generative:
         A plain autoencoder has no other prior. A variational one has, but its codes do not fill that quite.
         """
         codes = self._encode(X, **condition)
-        ops = self.network_.ops  # type: ignore[attr-defined]
-        self.prior_ = Mixture.fit(codes, n_components, covariance, random_state=random_state, ops=ops)
+        self.prior_ = Mixture.fit(codes, n_components, covariance, random_state=random_state, ops=self.network_.ops)
         return self
 
     def sample(self, n=1, random_state=None, temperature=1.0, **condition) -> np.ndarray:
@@ -79,7 +79,7 @@ class Generative:
         return self.inverse_transform(mean + std * plane, **condition)
 
     def _prior(self) -> Mixture:
-        self.check_fitted()  # type: ignore[attr-defined]
+        self.check_fitted()
         if self.prior_ is None:
             raise ValueError(
                 f"{type(self).__name__}: expected a prior to draw codes from, got none: this autoencoder was not "
@@ -88,4 +88,4 @@ class Generative:
         return self.prior_
 
     def _example_shape(self) -> tuple[int, ...]:
-        return self.network_.output_shape  # type: ignore[attr-defined]
+        return self.network_.output_shape

@@ -24,22 +24,19 @@ FORMAT = 1
 
 def save_model(model: Estimator, path) -> None:
     """Write a fitted model, atomically: a file of that name is either the old one or the whole new one."""
-    import tempfile  # here, for `import nanoae` would pay for it
-
     if getattr(model, "callbacks", None):
-        warnings.warn(f"{type(model).__name__}.save: callbacks are code and are not saved", stacklevel=3)
+        warnings.warn(f"{type(model).__name__}.save: callbacks are code and are not saved", stacklevel=4)
     header, arrays = pack(model)
     arrays = {"header": np.frombuffer(json.dumps({"format": FORMAT, **header}).encode(), np.uint8), **arrays}
     path = Path(path)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
-        try:
+    part = path.with_name(f"{path.name}.{os.urandom(8).hex()}")
+    try:
+        with open(part, "xb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
-            file.close()
-            os.chmod(file.name, 0o666 & ~_umask())
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def pack(model: Estimator) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -95,9 +92,3 @@ def unpack(header: dict[str, Any], arrays: dict[str, np.ndarray], backend: str |
     model.from_file(header, arrays)
     model.remember(tuple(header["input_shape"]), header["feature_names"])
     return model
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

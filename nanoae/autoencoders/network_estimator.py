@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.contract import Estimator, seed_of
+from nanoae.autoencoders.guard import guarded
 from nanoae.autoencoders.model_file import save_model
 from nanoae.backend import get_ops
 from nanoae.data.frame import framed
@@ -201,9 +203,15 @@ class NetworkEstimator(Estimator):
 
     # ---------------------------------------------------------------- looking and keeping
 
+    @guarded
     def __getstate__(self):
-        """For pickle: without the trainer and the loss's buffers. partial_fit then starts its optimiser afresh."""
-        return {name: value for name, value in vars(self).items() if name not in ("_trainer", "_loss")}
+        """For pickle: without the trainer and the loss's buffers. partial_fit then starts its optimiser afresh.
+
+        What partial_fit changes in place is a copy: pickle looks at it after this has returned.
+        """
+        state = {name: value for name, value in vars(self).items() if name not in ("_trainer", "_loss")}
+        changing = {name: state[name] for name in ("network_", "history_") if name in state}
+        return {**state, **copy.deepcopy(changing)}
 
     def __setstate__(self, state):
         vars(self).update(state)

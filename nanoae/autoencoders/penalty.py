@@ -26,10 +26,11 @@ class Penalty(Layer):
         raise NotImplementedError
 
     def forward(self, x, train=False):
+        self.cache = None
         if train:
             self.check_input(x)
-            self.cache = self.buffer("dx", x.shape)
-            self.penalty = self.cost(x, out=self.cache)
+            self.cache = dx = self.buffer("dx", x.shape)
+            self.penalty = self.cost(x, out=dx)
         return x
 
     def backward(self, dy):

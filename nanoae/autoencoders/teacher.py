@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nanoae.backend import Array
+from nanoae.backend import Array, ThreadLocal
 from nanoae.engine import init
 from nanoae.engine.embedding import Embedding
 from nanoae.engine.layers import Noisy
@@ -23,6 +23,8 @@ class Teacher(Noisy):
 
     Backward  dz = Σ_t of its part of dy; dW is an Embedding's, the first word being used at all T steps
     """
+
+    looked = ThreadLocal()
 
     def __init__(self, source: Embedding, n_out: int, dropout: float = 0.0):
         if not 0 <= dropout < 1:

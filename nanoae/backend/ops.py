@@ -20,23 +20,24 @@ import numpy as np
 from nanoae.backend.blas import address, openblas
 from nanoae.backend.layer_ops import LayerOps
 from nanoae.backend.steps import Steps
+from nanoae.backend.thread_state import ThreadLocal, ThreadState
 
 Array = Any  # numpy.ndarray here, cupy.ndarray on the GPU
 
 BLOCK = 1 << 17  # elements of a flat array worked on at a time: smaller blocks lose to the calls
 
 
-class Ops(LayerOps):
+class Ops(ThreadState, LayerOps):
     """NumPy primitives. One instance per network: it owns the scratch memory that some primitives need."""
 
     name = "numpy"
     xp: Any = np
     capturing = False  # a step is being recorded, to be repeated with the very same numbers of the host
+    _scratch = ThreadLocal(dict)
+    _ones = ThreadLocal(dict)
+    _zeros = ThreadLocal(dict)
 
     def __init__(self) -> None:
-        self._scratch: dict[tuple, Array] = {}
-        self._ones: dict[Any, Array] = {}
-        self._zeros: dict[Any, Array] = {}
         blas = openblas()
         self._axpby = blas.axpby if blas else {}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nanoae.backend import Array
+from nanoae.backend import ThreadLocal
 from nanoae.engine import init
 from nanoae.engine.layers import Layer
 
@@ -25,7 +25,7 @@ class Embedding(Layer):
     words   (N, T) whole numbers, the last x, for layers behind it that ask which words these are
     """
 
-    words: Array
+    words = ThreadLocal()
 
     def __init__(self, n_words: int, n_out: int):
         self.n_words, self.n_out = n_words, n_out

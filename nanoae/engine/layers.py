@@ -7,24 +7,27 @@ The contract that all layers keep:
    them, never rebind them.
 3. `backward` overwrites the gradients; what a second use of the same parameter adds comes through `also`.
 4. With `train=True` forward caches what backward needs, preferably its own output. backward uses it up.
-5. The arrays returned are the layer's own buffers, valid until its next call. Arguments are never written.
+5. The arrays returned are buffers, valid until the layer's next call by the same thread: each thread has its own, and a
+   cache of its own, so that any number of them may use a network that nobody trains. Arguments are never written.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from nanoae.backend import Array, Ops
+from nanoae.backend import Array, Ops, ThreadLocal, ThreadState
 from nanoae.engine import init
 from nanoae.engine.part import Part
 from nanoae.spelling import one_of
 
 
-class Layer(Part):
+class Layer(ThreadState, Part):
     """The base: shapes, buffers and the cache. `build` is called once, before the first forward.
 
     in_shape, out_shape   the shape of one example, without the batch: (784,) or (16, 10, 10)
     need_dx               False in the first layer: nobody needs the gradient of the data
+
+    What a forward leaves in an attribute, for a backward or for another layer, is a ThreadLocal.
     """
 
     ops: Ops
@@ -34,16 +37,17 @@ class Layer(Part):
     need_dx = True
     by_row = True  # row n of what it gives depends on row n of its input alone
     generator: Any = None
-    penalty: Any = None  # what the layer itself adds to the loss in training, a 0-d array
+    buffers = ThreadLocal(dict)
+    cache = ThreadLocal()
+    penalty = ThreadLocal()  # what the layer itself adds to the loss in training, a 0-d array
 
     def build(self, ops: Ops, in_shape: tuple[int, ...], dtype) -> tuple[int, ...]:
         """Resolve the shapes for inputs of (N, *in_shape); return out_shape."""
+        self.forget()
         self.ops, self.in_shape, self.dtype = ops, tuple(in_shape), dtype
         self.params: dict[str, Array] = {}
         self.grads: dict[str, Array] = {}
         self.state: dict[str, Array] = {}  # what is learned but has no gradient: running statistics
-        self.buffers: dict[str, Array] = {}
-        self.cache: Any = None
         self.out_shape = self.resolve(self.in_shape)
         return self.out_shape
 
@@ -63,9 +67,10 @@ class Layer(Part):
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype=None) -> Array:
         """Memory of this layer, reused at each call; a smaller batch gets its leading rows."""
-        kept = self.buffers.get(name)
+        buffers = self.buffers
+        kept = buffers.get(name)
         if kept is None or len(kept) < shape[0]:
-            kept = self.buffers[name] = self.ops.empty(shape, dtype or self.dtype)
+            kept = buffers[name] = self.ops.empty(shape, dtype or self.dtype)
         return kept if len(kept) == shape[0] else kept[: shape[0]]
 
     def tick(self) -> None:

@@ -17,26 +17,28 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from nanoae.backend import Array, Ops
+from nanoae.backend import Array, Ops, ThreadLocal, ThreadState
 from nanoae.engine.part import Part
 from nanoae.spelling import one_of
 
 REDUCTIONS = ("mean", "batch", "sum")
 
 
-class Loss(Part):
+class Loss(ThreadState, Part):
     """The base. A subclass gives `value`: the loss, with its gradient written to `out`."""
 
     ops: Ops
     free: Any = (0.0, 0.0)  # an output and a target that cost nothing; None: there are none
     by_row = True  # a batch's loss is the mean, or the sum, of its rows'
+    dy = ThreadLocal()  # of the last forward: its leading `rows`
+    rows = ThreadLocal()
 
     def __init__(self, reduction: str = "mean", weight: float = 1.0):
         self.reduction, self.weight = one_of(f"{type(self).__name__}: reduction", reduction, REDUCTIONS), weight
 
     def build(self, ops: Ops, dtype) -> Loss:
+        self.forget()
         self.ops, self.dtype = ops, dtype
-        self.dy: Array = None
         return self
 
     def scale(self, shape: tuple[int, ...]) -> float:
@@ -48,10 +50,11 @@ class Loss(Part):
     def forward(self, y: Array, t: Array) -> Array:
         """The loss of outputs y (N, ...) against targets t of the same shape, a 0-d array."""
         self.check_targets(y, t)
-        if self.dy is None or len(self.dy) < len(y) or self.dy.shape[1:] != y.shape[1:]:
-            self.dy = self.ops.empty(y.shape, self.dtype)
+        dy = self.dy
+        if dy is None or len(dy) < len(y) or dy.shape[1:] != y.shape[1:]:
+            dy = self.dy = self.ops.empty(y.shape, self.dtype)
         self.rows = len(y)
-        return self.value(y, t, self.scale(y.shape), self.dy[: self.rows])
+        return self.value(y, t, self.scale(y.shape), dy[: len(y)])
 
     def backward(self) -> Array:
         """dLoss/dy of the last forward, (N, ...): the loss's own buffer."""
@@ -296,6 +299,7 @@ class Masked(Loss):
     """
 
     free = None
+    buffers = ThreadLocal(list)
 
     def __init__(self, loss: str | Loss = "mse"):
         self.loss = loss
@@ -307,7 +311,6 @@ class Masked(Loss):
 
     def build(self, ops, dtype):
         self.inner = get(self.loss).build(ops, dtype)
-        self.buffers: list[Array] = []
         return super().build(ops, dtype)
 
     def check_targets(self, y, t):
@@ -318,9 +321,10 @@ class Masked(Loss):
 
     def value(self, y, t, scale, out):
         ops = self.ops
-        if not self.buffers or len(self.buffers[0]) < len(y) or self.buffers[0].shape[1:] != y.shape[1:]:
-            self.buffers = [ops.empty(y.shape, self.dtype) for _ in range(2)]
-        y0, t0 = (buffer[: len(y)] for buffer in self.buffers)
+        buffers = self.buffers
+        if not buffers or len(buffers[0]) < len(y) or buffers[0].shape[1:] != y.shape[1:]:
+            buffers = self.buffers = [ops.empty(y.shape, self.dtype) for _ in range(2)]
+        y0, t0 = (buffer[: len(y)] for buffer in buffers)
         terms = self.inner.terms(ops.present(t, out=y0)) if self.reduction == "mean" else None
         for x, free, buffer in zip((y, t), self.inner.free, (y0, t0), strict=True):
             ops.fill_missing(x, t, free, out=buffer)
