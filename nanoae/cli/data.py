@@ -18,16 +18,20 @@ def add_options(parser: argparse.ArgumentParser, required: bool = False, default
     group = parser.add_argument_group("data")
     group.add_argument(
         "--data", required=required, default=default, metavar="NAME|PATH",
-        help=f"{', '.join(NAMES)}, or a .csv, .npy or .npz file, or a folder of images"
+        help=f"{', '.join(NAMES)}, or a .csv, .npy, .npz or IDX file, or a folder of images or of one for each class"
     )  # fmt: skip
     group.add_argument("--data-dir", metavar="DIR", help="where to look for mnist and fashion-mnist first")
     group.add_argument("--label", metavar="COLUMN", help="the column of a .csv file that is no feature but the label")
+    group.add_argument(
+        "--maximum", type=float, metavar="X",
+        help="the number that stands for 1 in a file, where its type does not say so: 255 for pixels in a .csv"
+    )  # fmt: skip
 
 
 def read(args: argparse.Namespace, in_order: bool = False) -> Dataset:
     """The data set, split into training and test rows; a user's file `in_order` is only cut, not shuffled."""
     seed = None if in_order and args.data not in NAMES else 0
-    return load_data(args.data, args.data_dir, random_state=seed, label=args.label)
+    return load_data(args.data, args.data_dir, random_state=seed, label=args.label, maximum=args.maximum)
 
 
 def black(model: Any) -> float:
@@ -71,7 +75,8 @@ def labels(data: Dataset, split: str) -> np.ndarray:
     which, y = {"train": ("training", data.y_train), "test": ("test", data.y_test)}[split]
     if y is None or y.ndim != 1:
         raise ValueError(
-            f"--data: expected labels, one for each {which} row, got {data.name} without. For a .csv: --label COLUMN."
+            f"--data: expected labels, one for each {which} row, got {data.name} without. For a .csv: --label COLUMN; "
+            "for images: a folder for each class."
         )
     return y
 
@@ -80,10 +85,10 @@ def describe(data: Dataset, model: Any) -> str:
     """How many rows, of which shape and range, on the model's scale."""
     x = data.x_train
     shape = " x ".join(map(str, data.shape)) + (" columns" if len(data.shape) == 1 else "")
-    low = black(model)
-    ends = [f"{low + (1 - low) * end / data.maximum:g}" for end in (x.min(), x.max())] if data.maximum else []
-    scaled = f", read as {' to '.join(ends)}" if ends else ""
+    low, ends = black(model), [float(x.min()), float(x.max())]
+    read = [f"{low + (1 - low) * end / data.maximum:g}" for end in ends] if data.maximum else []
+    scaled = f", read as {' to '.join(read)}" if read else ""
     return (
         f"{data.name}: {len(x):,} training and {len(data.x_test):,} test rows of {shape}, "
-        f"{x.dtype} from {x.min():g} to {x.max():g}{scaled}"
+        f"{x.dtype} from {ends[0]:g} to {ends[1]:g}{scaled}"
     )

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from nanoae.data.dataset import Dataset
 from nanoae.data.digits import digits
 from nanoae.data.download import SOURCES, File, fetch, read_official
-from nanoae.data.files import read_csv, read_images, read_npy, read_npz
+from nanoae.data.files import read_csv, read_npy, read_npz
+from nanoae.data.idx import find_idx, is_idx, read_idx_images
+from nanoae.data.image_folder import read_images
 from nanoae.data.synthetic import swiss_roll, xor
 from nanoae.spelling import did_you_mean
 
 NAMES = ("digits", *SOURCES, "swiss-roll", "xor")
-READERS = {".npy": read_npy, ".npz": read_npz, ".csv": read_csv}
+READERS: dict[str, Callable[..., Dataset]] = {".npy": read_npy, ".npz": read_npz, ".csv": read_csv}
 
 
 def load_data(
@@ -22,6 +25,7 @@ def load_data(
     download: bool = True,
     random_state: int | None = 0,
     label: str | None = None,
+    maximum: float | None = None,
 ) -> Dataset:
     """Loads a data set by its name, or from a user's own files.
 
@@ -30,12 +34,14 @@ def load_data(
                     fashion-mnist  60,000 + 10,000 images (28, 28)
                     swiss-roll     1,600 + 400 points (3,); y is the angle along the roll
                     xor            200 + 4 points (2,)
-                    or a path: .npy, .npz, .csv, or a folder of PNG or JPEG images
+                    or a path: .npy, .npz, .csv, IDX (as MNIST's files), or a folder of images (`image_folder`)
     data_dir        where to look for mnist and fashion-mnist first; then come the environment variable NANOAE_DATA and
                     the user's cache folder. The files lie in <folder>/<name>/ or in the folder itself, .gz or unpacked
     download        if they are in none of these, fetch them into data_dir, or else into the cache folder
     random_state    seed of the 80/20 split of sets that have none, and of swiss-roll; None keeps the rows in order
     label           the column of a .csv file that is y; where a row has none, y is masked (numpy.ma)
+    maximum         the stored value that stands for 1.0 in a user's own file. None: 255 for uint8 images, 65535 for
+                    image files of 16 bits, 1 for images of 0 and 1, or of floats in [0, 1]; all else stays as it is
 
     Raises ValueError for an unknown name, or a damaged or unfit file (`BadFile`, which names it); FileNotFoundError
     where there is no such file, or no way to fetch it.
@@ -43,6 +49,8 @@ def load_data(
     path = Path(name).expanduser()
     if label is not None and path.suffix.lower() != ".csv":
         raise ValueError(f"load_data: expected a .csv file to take the column {label!r} from, got {os.fspath(name)!r}.")
+    if maximum is not None and name in NAMES:
+        raise ValueError(f"load_data: expected maximum=None for {name!r}, got {maximum!r}. Its images have one.")
     if name == "digits":
         return digits()
     if name == "swiss-roll":
@@ -52,19 +60,23 @@ def load_data(
     if isinstance(name, str) and name in SOURCES:
         return load_official(name, data_dir, download)
     if path.is_dir():
-        return read_images(path, random_state)
+        return read_images(path, random_state, maximum)
     suffix = path.suffix.lower()
+    if suffix not in READERS and is_idx(path):
+        return read_idx_images(path, random_state, maximum)
     if suffix not in READERS:
         known = ", ".join(NAMES)
         raise ValueError(
-            f"load_data: expected one of {known}, or a path to a .npy, .npz or .csv file or to a folder of images, "
-            f"got {os.fspath(name)!r}.{did_you_mean(name, NAMES)}"
+            f"load_data: expected one of {known}, or a path to a .npy, .npz, .csv or IDX file or to a folder of "
+            f"images, got {os.fspath(name)!r}.{did_you_mean(name, NAMES)}"
         )
     if not path.is_file():
         raise FileNotFoundError(
             f"load_data: expected a {suffix} file, got {os.fspath(name)!r}, and no such file exists."
         )
-    return read_csv(path, random_state, label) if suffix == ".csv" else READERS[suffix](path, random_state)
+    if suffix == ".csv":
+        return read_csv(path, random_state, label, maximum)
+    return READERS[suffix](path, random_state, maximum=maximum)
 
 
 def load_official(name: str, data_dir: str | os.PathLike[str] | None, download: bool) -> Dataset:
@@ -114,5 +126,5 @@ def complete(name: str, folder: Path, suffixes: tuple[str, ...]) -> list[Path] |
 
 
 def stored(folder: Path, file: File, suffixes: tuple[str, ...] = ("", ".gz")) -> Path | None:
-    paths = (folder / f"{file.name}{suffix}" for suffix in suffixes)
-    return next((path for path in paths if path.is_file()), None)
+    """Where that file is in the folder, in any usual spelling of its name."""
+    return find_idx(folder, file.name, suffixes)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nanoae.data.maximum import check_maximum, find_maximum, in_one_unit
+
 UNPACK_LIMIT = 4 << 30  # bytes that one compressed file may unpack to; a larger set belongs in a memory-mapped .npy
 
 
@@ -24,7 +26,8 @@ class Dataset:
 
     x_train (N, *shape), x_test (M, *shape)    as stored: uint8 images stay uint8, a quarter of the bytes of float32
     y_train (N,), y_test (M,)                  labels, or None
-    maximum     the stored value that stands for 1.0: 255 for uint8 images, 16 for `digits`, None for real-valued data
+    maximum     the stored value that stands for 1.0: 255 for uint8 images, 1 for black-and-white ones and floats in
+                [0, 1], 16 for `digits`; None for real-valued data, which are taken as they are
     columns     names of the D features of a table, or None
 
     A ValueError says which array is empty, not numeric, or does not fit the others.
@@ -35,7 +38,7 @@ class Dataset:
     y_train: np.ndarray | None
     x_test: np.ndarray
     y_test: np.ndarray | None
-    maximum: int | None = None
+    maximum: float | None = None
     columns: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -66,7 +69,7 @@ class Dataset:
 
     def _flat(self, x: np.ndarray, black: float) -> np.ndarray:
         rows = x.reshape(len(x), math.prod(self.shape))
-        if self.maximum is None:
+        if self.maximum is None or (self.maximum == 1 and not black):
             return rows.astype(np.float32, copy=False)
         x = np.divide(rows, self.maximum / (1 - black), dtype=np.float32)  # in one pass, with no float64 between
         return np.add(x, black, out=x) if black else x
@@ -79,18 +82,23 @@ class Dataset:
         y: np.ndarray | None = None,
         random_state: int | None = 0,
         columns: tuple[str, ...] | None = None,
+        maximum: float | None = None,
     ) -> Dataset:
         """Splits x (N, ...), y (N,) or None, that have no official split: 80 % to train on, 20 % to test, N >= 2.
 
         The rows are shuffled by the seed `random_state`. With None they keep their order and are sliced, not copied: a
-        memory-mapped file larger than memory stays on disk; a single row is one to train on. uint8 examples of two axes
-        or more are taken for images. A ValueError tells the row and column, in x, of the first NaN or infinity.
+        memory-mapped file larger than memory stays on disk; a single row is one to train on. maximum=None:
+        `find_maximum`. A ValueError tells the row and column, in x, of the first NaN or infinity.
         """
         if x.ndim < 2 or len(x) < (1 if random_state is None else 2):
             raise ValueError(f"{name}: expected x of shape (N, ...) with N >= 2 examples to split, got {x.shape}.")
         if y is not None and y.shape[:1] != x.shape[:1]:
             raise ValueError(f"{name}: expected y of {len(x)} labels, one an example, got {y.shape}.")
         check_finite(name, x)
+        if maximum is None:
+            maximum = find_maximum(x)
+        else:
+            check_maximum(name, maximum, x)
         cut = max(len(x) * 4 // 5, 1)
         train: slice | np.ndarray = slice(None, cut)
         test: slice | np.ndarray = slice(cut, None)
@@ -98,7 +106,26 @@ class Dataset:
             order = np.random.default_rng(random_state).permutation(len(x))
             train, test = order[:cut], order[cut:]
         y_train, y_test = (None, None) if y is None else (y[train], y[test])
-        return cls(name, x[train], y_train, x[test], y_test, white(x), columns)
+        return cls(name, x[train], y_train, x[test], y_test, maximum, columns)
+
+    @classmethod
+    def official(
+        cls,
+        name: str,
+        x_train: np.ndarray,
+        y_train: np.ndarray | None,
+        x_test: np.ndarray,
+        y_test: np.ndarray | None,
+        maximum: float | None = None,
+    ) -> Dataset:
+        """Parts that were split before; as in `split`, but with maximum=None both are brought to one unit."""
+        for part, x in (("x_train", x_train), ("x_test", x_test)):
+            check_finite(f"{name}, {part}", x)
+        if maximum is None:
+            x_train, x_test, maximum = in_one_unit(name, x_train, x_test)
+        else:
+            check_maximum(name, maximum, x_train, x_test)
+        return cls(name, x_train, y_train, x_test, y_test, maximum)
 
 
 def check_finite(name: str, x: np.ndarray) -> None:
@@ -117,8 +144,3 @@ def check_finite(name: str, x: np.ndarray) -> None:
                 f"{name}: expected finite numbers of float32, got {row[column]} in row {number}, column {column + 1} "
                 "(counted from 1). Remove such rows, or fill the values in."
             )
-
-
-def white(x: np.ndarray) -> int | None:
-    """255 for uint8 images (N, H, W) or (N, H, W, C), None for anything else: a table of bytes is real-valued data."""
-    return 255 if x.dtype == np.uint8 and x.ndim > 2 else None

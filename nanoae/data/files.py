@@ -1,4 +1,4 @@
-"""Readers of users' own files: .npy, .npz, .csv, and folders of images. Hostile files get one clear error."""
+"""Readers of users' own files: .npy, .npz and .csv. Hostile files get one clear error."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset, check_finite, white
+from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset
 from nanoae.data.labels import read_labels
 
 if TYPE_CHECKING:
     import zipfile
 
 NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 @contextmanager
@@ -40,32 +39,29 @@ def opened(path: Path, kind: str) -> Iterator[BinaryIO]:
             raise BadFile(path, f"a sound {kind}", str(error).rstrip(".") or type(error).__name__) from error
 
 
-def read_npy(path: Path, random_state: int | None = 0) -> Dataset:
+def read_npy(path: Path, random_state: int | None = 0, maximum: float | None = None) -> Dataset:
     """A .npy file of shape (N, ...), memory-mapped; only random_state=None leaves it on disk (see `Dataset.split`)."""
     with opened(path, ".npy file") as file:
         x = np.lib.format.open_memmap(path, mode="r")
         size = os.fstat(file.fileno()).st_size
         if x.offset + x.nbytes != size:
             raise BadFile(path, f"{x.offset + x.nbytes} bytes for shape {x.shape}", size)
-    return Dataset.split(path.name, x, None, random_state)
+    return Dataset.split(path.name, x, None, random_state, maximum=maximum)
 
 
-def read_npz(path: Path, random_state: int | None = 0) -> Dataset:
+def read_npz(path: Path, random_state: int | None = 0, maximum: float | None = None) -> Dataset:
     """A .npz file with x_train and x_test (and y_train, y_test), or with X or x (and y) and no split. Never pickles."""
     arrays = read_arrays(path, ("x_train", "y_train", "x_test", "y_test", "X", "x", "y"))
-    official = {"x_train", "x_test"} <= arrays.keys()
-    keys = ("x_train", "y_train", "x_test", "y_test") if official else ("X" if "X" in arrays else "x", "y")
-    if keys[0] not in arrays:
+    if {"x_train", "x_test"} <= arrays.keys():
+        x_train, x_test = arrays["x_train"], arrays["x_test"]
+        return Dataset.official(path.name, x_train, arrays.get("y_train"), x_test, arrays.get("y_test"), maximum)
+    key = "X" if "X" in arrays else "x"
+    if key not in arrays:
         import zipfile
 
         with zipfile.ZipFile(path) as archive:
             raise BadFile(path, "x_train and x_test, or X, and perhaps labels", f"the members {archive.namelist()}")
-    if official:
-        x = arrays["x_train"]
-        for part in ("x_train", "x_test"):
-            check_finite(f"{path.name}, {part}", arrays[part])
-        return Dataset(path.name, x, arrays.get("y_train"), arrays["x_test"], arrays.get("y_test"), white(x))
-    return Dataset.split(path.name, arrays[keys[0]], arrays.get("y"), random_state)
+    return Dataset.split(path.name, arrays[key], arrays.get("y"), random_state, maximum=maximum)
 
 
 def read_arrays(path: str | os.PathLike[str], keys: tuple[str, ...] | None = None) -> dict[str, np.ndarray]:
@@ -121,7 +117,9 @@ def read_lines(path: str | os.PathLike[str]) -> tuple[list[str], list[str] | Non
     return lines, keywords or None
 
 
-def read_csv(path: Path, random_state: int | None = 0, label: str | None = None) -> Dataset:
+def read_csv(
+    path: Path, random_state: int | None = 0, label: str | None = None, maximum: float | None = None
+) -> Dataset:
     """A table of numbers, one example a row, separated by commas, semicolons or tabs, in UTF-8.
 
     The first row names the columns if one of its cells is text and none is a number with a fraction or an exponent.
@@ -169,7 +167,7 @@ def read_csv(path: Path, random_state: int | None = 0, label: str | None = None)
         raise BadFile(path, "rows of numbers", "none")
     x = np.array(values).reshape(-1, len(names) if names else width or 1)
     y = None if position is None else read_labels(labels)
-    return Dataset.split(path.name, x, y, random_state, tuple(names) if names else None)
+    return Dataset.split(path.name, x, y, random_state, tuple(names) if names else None, maximum)
 
 
 def csv_rows(file: BinaryIO) -> Iterator[tuple[int, list[str]]]:
@@ -200,29 +198,3 @@ def is_finite(cell: str) -> bool:
 def is_header(row: list[str]) -> bool:
     text = any(cell.strip() and not is_number(cell) for cell in row)
     return text and not any(is_number(cell) and not cell.strip().isdigit() for cell in row)
-
-
-def read_images(folder: Path, random_state: int | None = 0) -> Dataset:
-    """The PNG and JPEG images of a folder, in the order of their names, all of one size: (N, H, W) or (N, H, W, 3)."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        hint = "pip install pillow"
-        raise ImportError(f"{folder}: expected Pillow, which reads images, got no such package. {hint}") from error
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    if not paths:
-        raise BadFile(folder, "a folder of PNG or JPEG images", "none")
-    x = None
-    for n, path in enumerate(paths):
-        with opened(path, "PNG or JPEG image") as file, Image.open(file, formats=("PNG", "JPEG")) as image:
-            mode = {"1": "L", "P": "RGB"}.get(image.mode, image.mode)
-            if mode not in ("L", "RGB"):
-                raise BadFile(path, "a greyscale or RGB image of 8 bits", f"mode {image.mode}", "Convert it first.")
-            shape = (image.height, image.width) + (3,) * (mode == "RGB")
-            if x is None:
-                x = np.empty((len(paths), *shape), np.uint8)
-            if shape != x.shape[1:]:  # known from the header: a giant is refused before it is unpacked
-                raise BadFile(path, f"shape {x.shape[1:]} as {paths[0].name}", shape, "Make all images the same size.")
-            x[n] = np.asarray(image.convert(mode))
-    assert x is not None
-    return Dataset.split(folder.name, x, None, random_state)

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 
-from nanoae.data.dataset import UNPACK_LIMIT, BadFile
+from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 DEFLATE_RATIO = 1032  # deflate's best: 258 bytes from two bits
@@ -70,3 +72,41 @@ def read_idx(path: str | os.PathLike[str], sha256: str | None = None, limit: int
                 "It is damaged or of another set: move it away, or choose another folder.",
             )
     return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+
+
+def read_idx_images(path: Path, random_state: int | None = 0, maximum: float | None = None) -> Dataset:
+    """An IDX file of images of one's own, (N, ...), and where its name has "images" in it, the labels (N,) of the file
+    beside it that has "labels" there."""
+    x, y = read_idx(path), None
+    name = re.sub("images(.?)idx[0-9]", r"labels\1idx1", path.name, flags=re.IGNORECASE)
+    labels = None if name == path.name else find_idx(path.parent, re.sub(r"\.gz$", "", name, flags=re.IGNORECASE))
+    if labels is not None:
+        y = read_idx(labels)
+        if y.shape != x.shape[:1]:
+            raise BadFile(labels, f"{len(x)} labels, one for each example of {path.name}", f"shape {y.shape}")
+    return Dataset.split(path.name, x, y, random_state, maximum=maximum)
+
+
+def is_idx(path: Path) -> bool:
+    """Whether it is a file that begins as IDX files do, gzipped or not."""
+    import gzip
+
+    try:
+        with open(path, "rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if packed else open(path, "rb") as file:
+            magic = file.read(4)
+    except (OSError, EOFError, zlib.error):
+        return False
+    return len(magic) == 4 and magic[:2] == b"\0\0" and magic[2] in TYPES and magic[3] > 0
+
+
+def find_idx(folder: Path, name: str, suffixes: tuple[str, ...] = ("", ".gz")) -> Path | None:
+    """The file of this name in the folder, in whatever case of letters, and where the name has "-idx" also with ".idx",
+    the other usual spelling; with the first of the suffixes that there is."""
+    try:
+        found = {path.name.lower(): path for path in folder.iterdir() if path.is_file()}
+    except OSError:
+        return None
+    spellings = [re.sub("[-.]idx", f"{mark}idx", name.lower()) for mark in "-."]
+    return next((found[spelt + end] for end in suffixes for spelt in spellings if spelt + end in found), None)

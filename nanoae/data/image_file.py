@@ -1,0 +1,111 @@
+"""An image file: its pixels as it is meant to be seen, or one error that names it. Never turned, scaled or clipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nanoae.data.dataset import BadFile
+from nanoae.data.files import opened
+
+Image = Any  # Pillow's, which is imported only where an image is to be read
+READ = "PNG, JPEG, BMP, TIFF, WebP, GIF, PNM or JPEG 2000"
+FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")  # Pillow's names for them
+CHANNELS = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGB": "RGB", "RGBA": "RGB"}  # of 8 bits each
+SIXTEEN = ("I;16", "I;16B", "I;16L", "I;16N")  # and "I", as older Pillows call PNG and PNM of 16 bits
+WHITE_IS_ZERO, BITS_PER_SAMPLE, PHOTOMETRIC = 0, 258, 262  # of TIFF
+START_OF_CODESTREAM = b"\xff\x4f\xff\x51"  # of JPEG 2000; the first channel's bits stand 42 bytes further on
+HEAD_BYTES = 1 << 16
+
+
+def load_pillow() -> Any:
+    """PIL.Image, which knows all its formats then; ImportError with what to install."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError("expected Pillow, which reads images, got no such package. pip install pillow") from error
+    Image.init()
+    return Image
+
+
+def is_image(path: Path) -> bool:
+    """Whether the first bytes of the file are those of a format that is read here."""
+    pillow = load_pillow()
+    try:
+        pillow.open(path, formats=FORMATS).close()
+    except pillow.UnidentifiedImageError:
+        return False
+    except Exception:  # what is wrong with it is told when it is read
+        return True
+    return True
+
+
+@contextmanager
+def opened_image(path: Path) -> Iterator[Image]:
+    """The image, of which no more than the header has been read, and that is known to have a meaning for `pixels`."""
+    with opened(path, f"image ({READ})") as file, load_pillow().open(file, formats=FORMATS) as image:
+        if getattr(image, "is_animated", False) and image.format != "MPO":  # a photograph, and others for its sake
+            raise BadFile(path, "one image", f"{image.n_frames}", "Save each as a file of its own.")
+        found = bits(path, image)
+        if is_sixteen(image):
+            fits = found == 16 or image.format == "PPM"  # whose values Pillow brings to 0 .. 65535
+        else:
+            fits = image.mode in CHANNELS and (found == 8 or (found < 8 and image.format != "JPEG2000"))
+        if not fits:
+            raise BadFile(
+                path,
+                "a greyscale image of 8 or 16 bits or an RGB image of 8",
+                f"mode {image.mode}, {found} bits",
+                "Convert it first.",
+            )
+        if is_sixteen(image) and image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+            raise BadFile(path, "an image in which white is the largest value", "one in which it is 0", "Invert it.")
+        yield image
+
+
+def is_sixteen(image: Image) -> bool:
+    return image.mode in SIXTEEN or (image.mode == "I" and image.format in ("PNG", "PPM"))
+
+
+def bits(path: Path, image: Image) -> int:
+    """Of each channel in the file: Pillow keeps 8 of them, and does not tell where there were more."""
+    with open(path, "rb") as file:
+        head = file.read(HEAD_BYTES)
+    if image.format == "PNG":
+        return head[24]
+    if image.format == "TIFF":
+        return max(image.tag_v2.get(BITS_PER_SAMPLE, (1,)))
+    if image.format == "JPEG2000":
+        return head[head.index(START_OF_CODESTREAM) + 42] + 1
+    if image.format == "PPM":
+        largest = [number for number in image.tile[0][3] if isinstance(number, int)]
+        return 16 if image.mode == "I" or max(largest, default=0) > 255 else 8
+    return 8
+
+
+def pixels(path: Path, image: Image) -> np.ndarray:
+    """(H, W) of grey values, uint8 or uint16, or (H, W, 3) uint8 of colours; upright, as its EXIF says."""
+    from PIL import ImageOps
+
+    image.load()
+    if image.format != "TIFF":  # which Pillow turns as it loads it, and forgets or keeps the orientation
+        ImageOps.exif_transpose(image, in_place=True)
+    sixteen, key = is_sixteen(image), "transparency" in image.info
+    if key and sixteen:
+        raise transparent(path)
+    if sixteen:
+        return np.asarray(image).astype(np.uint16)
+    mode = CHANNELS[image.mode]
+    if key or image.mode in ("LA", "PA", "RGBA"):
+        image = image.convert("RGBA")
+        if image.getchannel("A").getextrema() != (255, 255):
+            raise transparent(path)
+    return np.asarray(image if image.mode == mode else image.convert(mode))
+
+
+def transparent(path: Path) -> BadFile:
+    return BadFile(path, "an image without transparent pixels", "some", "Lay it on a background first.")

@@ -1,0 +1,167 @@
+"""Folders of images: each file in them is read, or named.
+
+folder/*.png                                     images without labels
+folder/cat/*.png   folder/dog/*.png              their folders' names are the labels
+folder/train/...   folder/test/...  (or val)     the split, each part as above
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nanoae.data.dataset import BadFile, Dataset
+from nanoae.data.idx import DEFLATE_RATIO
+from nanoae.data.image_file import READ, is_image, load_pillow, opened_image, pixels
+from nanoae.data.labels import is_nothing, read_labels
+
+SUFFIXES = re.compile(r"\.(png|jpe?g|jpe|jfif|bmp|dib|tiff?|webp|gif|p[bgpn]m|jp2|j2k|jpx)")
+NOT_READ = re.compile(r"\.(avif|hei[cf]|svg|jxl|ico|tga|psd|eps|exr|hdr|pfm|pam|dng|cr[23]|nef|arw)")
+HIDDEN = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"}  # what systems leave beside images
+TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
+FREE_BYTES = 32 << 10  # a file that is smaller may unpack to as much as one of this size
+BLOCK_BYTES = 4 << 10  # that a file takes on the disk, however small it is
+NAMED = 5  # files in a message
+
+
+def read_images(folder: Path, random_state: int | None = 0, maximum: float | None = None) -> Dataset:
+    """The images of a folder, all of one size, in the natural order of their names: (N, H, W), or (N, H, W, 3) of
+    colours; uint8, or uint16 where they have 16 bits. BadFile names what cannot be read, and why."""
+    load_pillow()
+    train, test = parts(folder)
+    paths, names = labelled(train)
+    n, more = len(paths), None
+    if test is not None:
+        test_paths, more = labelled(test)
+        paths = paths + test_paths
+    x = read_stack(folder, paths)
+    if maximum is None and x.dtype == np.uint16:
+        maximum = 65535  # says the format; of 8 bits the values decide
+    y = read_classes(folder, (names or []) + (more or []))
+    y_train, y_test = (y[: len(names)] if names else None), (y[-len(more) :] if more else None)
+    if test is None:
+        return Dataset.split(folder.name, x, y_train, random_state, maximum=maximum)
+    return Dataset.official(folder.name, x[:n], y_train, x[n:], y_test, maximum)
+
+
+# ---------------------------------------------------------------- which files
+
+
+def parts(folder: Path) -> tuple[Path, Path | None]:
+    """(the folder of all images, None), or the folders to train and to test on."""
+    folders = {path.name.lower(): path for path in visible(folder) if path.is_dir()}
+    train, test = (next((folders[name] for name in kind if name in folders), None) for kind in (TRAIN, TEST))
+    if train is None or test is None:
+        if folders and folders.keys() <= {*TRAIN, *TEST}:
+            raise BadFile(folder, "folders to train and to test on", ", ".join(folders), "Name one of its folders.")
+        return folder, None  # a class may well be called "train"
+    others = [path for path in folders.values() if path not in (train, test)]
+    others += images_in(folder)
+    if others:
+        hint = "Move them away, or name one of these folders."
+        raise BadFile(folder, f"nothing beside {train.name} and {test.name}", named(others), hint)
+    return train, test
+
+
+def labelled(folder: Path) -> tuple[list[Path], list[str] | None]:
+    """The images of a folder, and None; or those of the folders in it, and the name of each one's folder."""
+    own = images_in(folder)
+    classes = {path: images_in(path) for path in visible(folder) if path.is_dir()}
+    if own and any(classes.values()):
+        both = f"both: {named(own)} and {named(list(classes))}"
+        raise BadFile(folder, "images, or a folder of them for each class", both, "Move the ones or the others away.")
+    if own:
+        leave_out(folder, list(classes))
+        return own, None
+    for path, images in classes.items():
+        deeper = [inner for inner in visible(path) if inner.is_dir()]
+        if deeper or not images:
+            got = f"the folder {deeper[0].name}" if deeper else "none"
+            raise BadFile(path, "images, all of one class", got, "Move it away, or name it alone.")
+    if not classes:
+        raise BadFile(folder, f"a folder of images ({READ})", "none")
+    paths = [image for images in classes.values() for image in images]
+    return paths, [path.parent.name for path in paths]
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The images right in a folder. BadFile names those of other formats, a warning what is no image."""
+    files = [path for path in visible(folder) if not path.is_dir()]
+    images = [path for path in files if SUFFIXES.fullmatch(path.suffix.lower()) or is_image(path)]
+    others = [path for path in files if path not in images]
+    unread = [path for path in others if NOT_READ.fullmatch(path.suffix.lower())]
+    if unread:
+        hint = "Convert them to PNG, or move them away."
+        raise BadFile(folder, f"images of the formats {READ}", f"{len(unread)} others: {named(unread)}", hint)
+    leave_out(folder, others)
+    return images
+
+
+def leave_out(folder: Path, others: list[Path]) -> None:
+    if others:
+        text = f"{folder}: {len(others)} in it that are no images are left out: {named(others)}"
+        warnings.warn(text, stacklevel=6)  # where load_data was called
+
+
+def visible(folder: Path) -> list[Path]:
+    """What is in a folder, in the natural order of the names, 2 before 10; not what systems hide there."""
+    shown = [path for path in folder.iterdir() if not path.name.startswith(".") and path.name.lower() not in HIDDEN]
+    return sorted(shown, key=natural)
+
+
+def natural(path: Path) -> tuple[list[Any], str]:
+    words = re.split("([0-9]+)", path.name.casefold())  # text and numbers, in turn
+    return [int(word) if i % 2 else word for i, word in enumerate(words)], path.name
+
+
+def named(paths: list[Path]) -> str:
+    """a.png, b.png, ..."""
+    return ", ".join([path.name for path in paths[:NAMED]] + ["..."] * (len(paths) > NAMED))
+
+
+def read_classes(folder: Path, names: list[str]) -> np.ndarray:
+    """The names of folders as labels (N,); BadFile for one that says nothing, and for two that say the same."""
+    different = sorted(set(names))
+    labels = read_labels(names)
+    if any(map(is_nothing, different)) or len(np.unique(labels)) < len(different):
+        got = ", ".join(map(repr, different))
+        raise BadFile(folder, "folders whose names tell classes apart", got, "Rename one of them.")
+    return labels
+
+
+# ---------------------------------------------------------------- what is in them
+
+
+def read_stack(folder: Path, paths: list[Path]) -> np.ndarray:
+    """The images one after the other, (N, H, W) or (N, H, W, 3). BadFile for one that is not like the first, or far
+    larger than its file may be."""
+    sizes = sum(max(path.stat().st_size, BLOCK_BYTES) for path in paths)
+    most = DEFLATE_RATIO * max(sizes, FREE_BYTES) // len(paths)
+    first = paths[0].relative_to(folder)
+    stack: np.ndarray | None = None
+    for n, path in enumerate(paths):
+        with opened_image(path) as image:
+            bytes_ = image.width * image.height * len(image.getbands())
+            if bytes_ > most:
+                raise BadFile(path, f"at most {most} bytes of pixels in files so small", bytes_, "Is it an image?")
+            shape = (image.height, image.width)
+            if stack is not None and set(shape) != set(stack.shape[1:3]):  # known before it is unpacked
+                raise unlike(path, stack, first, shape)
+            found = pixels(path, image)
+        if stack is None:
+            stack = np.empty((len(paths), *found.shape), found.dtype)
+        if found.shape != stack.shape[1:]:
+            raise unlike(path, stack, first, found.shape)
+        if found.dtype != stack.dtype:
+            raise BadFile(path, f"{stack.dtype} as {first}", found.dtype, "Give all images 8 bits, or all 16.")
+        stack[n] = found
+    assert stack is not None
+    return stack
+
+
+def unlike(path: Path, stack: np.ndarray, first: Path, shape: tuple[int, ...]) -> BadFile:
+    return BadFile(path, f"shape {stack.shape[1:]} as {first}", shape, "Make all images the same size and colours.")

@@ -1,0 +1,91 @@
+"""The maximum: the stored value that stands for 1.0, so that images of any type become numbers in [0, 1]."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+BLOCK_ROWS = 1024  # of a file that may be larger than memory, looked at together
+
+
+def find_maximum(*parts: np.ndarray) -> int | None:
+    """Of images (N, H, W) or (N, H, W, C), all of one type: 255 for uint8, but 1 where none of them is above 1 (black
+    and white); 1 for bool, and for floats in [0, 1]. None for other numbers, and for tables (N, D): these are taken as
+    they are, for their type does not tell what they count."""
+    if parts[0].ndim < 3:
+        return None
+    kinds = {part.dtype.kind for part in parts}
+    if kinds == {"b"}:
+        return 1
+    if all(part.dtype == np.uint8 for part in parts):
+        return 1 if within_one(*parts) else 255
+    return 1 if kinds == {"f"} and within_one(*parts) else None
+
+
+def within_one(*parts: np.ndarray) -> bool:
+    """Whether all numbers are in [0, 1]; it looks no further than the first block that has another."""
+    return all(block.min() >= 0 and block.max() <= 1 for part in parts for block in blocks(part))
+
+
+def blocks(x: np.ndarray) -> Iterator[np.ndarray]:
+    """x (N, ...), some rows at a time."""
+    return (x[start : start + BLOCK_ROWS] for start in range(0, len(x) if x.size else 0, BLOCK_ROWS))
+
+
+def in_one_unit(name: str, x_train: np.ndarray, x_test: np.ndarray) -> tuple[np.ndarray, np.ndarray, int | None]:
+    """The two parts of a set in one unit, and their maximum.
+
+    Whole numbers from 0 to 255 beside uint8 images are taken for bytes, too. Where each part has a maximum of its own,
+    as uint8 images beside floats in [0, 1], both become float32 in [0, 1]. A ValueError tells of parts that cannot be
+    of one unit: a model would learn the one, and be judged by the other.
+    """
+    if x_train.ndim > 2 and np.uint8 in (x_train.dtype, x_test.dtype):
+        x_train, x_test = as_bytes(x_train), as_bytes(x_test)
+    alike = x_train.dtype == x_test.dtype or x_train.dtype.kind == x_test.dtype.kind == "f" or not x_test.size
+    own = (find_maximum(x_train, x_test),) * 2 if alike else (find_maximum(x_train), find_maximum(x_test))
+    if own[0] == own[1] and not clash(x_train, x_test):
+        return x_train, x_test, own[0]
+    if alike or own[0] is None or own[1] is None:
+        raise ValueError(
+            f"{name}: expected x_train and x_test in one unit, got {told(x_train)}, and {told(x_test)}. "
+            "Store both in one type and range."
+        )
+    return np.divide(x_train, own[0], dtype=np.float32), np.divide(x_test, own[1], dtype=np.float32), 1
+
+
+def as_bytes(x: np.ndarray) -> np.ndarray:
+    """x as uint8 where it holds whole numbers that fit, floats only if some are above 1, else as it is."""
+    if x.dtype.kind not in "iuf" or not x.size or x.min() < 0 or x.max() > 255:
+        return x
+    counts = x.dtype.kind != "f" or (x.max() > 1 and whole(x))
+    return x.astype(np.uint8, copy=False) if counts else x
+
+
+def clash(*parts: np.ndarray) -> bool:
+    """Whether one part is in [0, 1], and the other has only whole numbers, some above 1: pixels that only one of them
+    has had divided by 255. What is 0 or 1 says so only in images of bytes: in others it may be a small count."""
+    small, *rest = sorted(parts, key=lambda x: not within_one(x))
+    if not small.any() or any(within_one(x) for x in rest) or not within_one(small):
+        return False
+    if whole(small) and not (small.ndim > 2 and all(x.dtype == np.uint8 for x in parts)):
+        return False
+    return all(whole(x) and x.min() >= 0 for x in rest)
+
+
+def whole(x: np.ndarray) -> bool:
+    return x.dtype.kind != "f" or all(bool((block == np.floor(block)).all()) for block in blocks(x))
+
+
+def told(x: np.ndarray) -> str:
+    """uint8 from 0 to 255"""
+    return f"{x.dtype} from {float(x.min()):g} to {float(x.max()):g}" if x.size else f"{x.dtype}, none"
+
+
+def check_maximum(name: str, maximum: float, *parts: np.ndarray) -> None:
+    """ValueError where a user's maximum is no number above 0, or a value is not between 0 and it."""
+    if isinstance(maximum, bool) or not isinstance(maximum, (int, float, np.number)) or not maximum > 0:
+        raise ValueError(f"{name}: expected maximum, the value that stands for 1, to be a number > 0, got {maximum!r}.")
+    for x in parts:
+        if x.size and (x.min() < 0 or x.max() > maximum):
+            raise ValueError(f"{name}: expected values from 0 to maximum={maximum:g}, got {told(x)}.")
