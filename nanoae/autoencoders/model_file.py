@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,19 @@ from nanoae.engine.part import construct, describe, known_parts
 FORMAT = 1
 
 
-def save_model(model: Estimator, path) -> None:
-    """Write a fitted model, atomically: a file of that name is either the old one or the whole new one."""
+def save_model(model: Estimator, path, notes: dict[str, Any] | None = None) -> None:
+    """Write a fitted model, atomically: a file of that name is either the old one or the whole new one.
+
+    notes   what else the file is to keep, for `read_notes`: JSON-ready data, or models, by name
+    """
     if getattr(model, "callbacks", None):
         warnings.warn(f"{type(model).__name__}.save: callbacks are code and are not saved", stacklevel=4)
     header, arrays = pack(model)
+    header["notes"] = dict(notes or {})
+    for name, note in header["notes"].items():
+        if isinstance(note, Estimator):
+            header["notes"][name], own = pack(note)
+            arrays |= {f"notes.{name}.{key}": value for key, value in own.items()}
     arrays = {"header": np.frombuffer(json.dumps({"format": FORMAT, **header}).encode(), np.uint8), **arrays}
     path = Path(path)
     part = path.with_name(f"{path.name}.{os.urandom(8).hex()}")
@@ -62,6 +72,26 @@ def load_model(path, backend: str | None = None) -> Estimator:
 
     Raises FileNotFoundError; ValueError for a file that is no model, is cut, corrupt, or of a newer format.
     """
+    header, arrays = read_model(path)
+    with whole(path):
+        return unpack(header, {name: value for name, value in arrays.items() if not name.startswith("notes.")}, backend)
+
+
+def read_notes(path) -> dict[str, Any]:
+    """What `save_model` was given to note beside the model; nothing where it was given nothing."""
+    header, arrays = read_model(path)
+    notes = header.get("notes") or {}
+    with whole(path):
+        for name, note in notes.items():
+            if isinstance(note, dict) and "class" in note:
+                start = f"notes.{name}."
+                own = {key.removeprefix(start): value for key, value in arrays.items() if key.startswith(start)}
+                notes[name] = unpack(note, own)
+        return dict(notes)
+
+
+def read_model(path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """(header, arrays) of a model file."""
     arrays = read_arrays(path)
     try:
         header = json.loads(bytes(arrays.pop("header")))
@@ -72,8 +102,14 @@ def load_model(path, backend: str | None = None) -> Estimator:
         raise ValueError(
             f"{path}: expected model format {FORMAT}, got {found!r}. Update nanoae: pip install -U nanoae."
         )
+    return header, arrays
+
+
+@contextmanager
+def whole(path) -> Iterator[None]:
+    """Tells what does not fit together in a file by its name."""
     try:
-        return unpack(header, arrays, backend)
+        yield
     except (KeyError, TypeError, IndexError, ValueError, AttributeError, ArithmeticError, MemoryError) as error:
         raise ValueError(
             f"{path}: expected a whole nanoae model, got one that does not fit together: {error}"

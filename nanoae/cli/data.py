@@ -83,12 +83,15 @@ def labels(data: Dataset, split: str) -> np.ndarray:
 
 def describe(data: Dataset, model: Any) -> str:
     """How many rows, of which shape and range, on the model's scale."""
+    rows = f"{len(data.x_train):,} training and {len(data.x_test):,} test rows"
+    return f"{data.name}: {rows} of {describe_rows(data, model)}"
+
+
+def describe_rows(data: Dataset, model: Any) -> str:
+    """The shape and range of a row, on the model's scale."""
     x = data.x_train
     shape = " x ".join(map(str, data.shape)) + (" columns" if len(data.shape) == 1 else "")
     low, ends = black(model), [float(x.min()), float(x.max())]
     read = [f"{low + (1 - low) * end / data.maximum:g}" for end in ends] if data.maximum else []
     scaled = f", read as {' to '.join(read)}" if read else ""
-    return (
-        f"{data.name}: {len(x):,} training and {len(data.x_test):,} test rows of {shape}, "
-        f"{x.dtype} from {ends[0]:g} to {ends[1]:g}{scaled}"
-    )
+    return f"{shape}, {x.dtype} from {ends[0]:g} to {ends[1]:g}{scaled}"

@@ -13,6 +13,7 @@ from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.cli import data as data_options
 from nanoae.cli import model as models
 from nanoae.cli.settings import seed
+from nanoae.cli.training_set import TrainingSet
 from nanoae.engine.part import Part
 from nanoae.spelling import did_you_mean
 
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     args.data = args.data or ""
     with models.checked_output(args, (".npy", ".csv", ".png")) as part:
         if args.mixture:
-            data = data_options.read(args)
+            data = models.read(args, model, TrainingSet.read(models.model_path(args)))
             rows, beside = data_options.parts(data, "train", model)[0]
             model.fit_prior(rows, args.mixture, random_state=args.seed, **beside)
         drawn = draw(model, args, condition)

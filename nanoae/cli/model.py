@@ -14,6 +14,8 @@ import nanoae
 from nanoae.cli import data as data_options
 from nanoae.cli import train
 from nanoae.cli.output import whole_file
+from nanoae.cli.training_set import TrainingSet
+from nanoae.data import Dataset
 from nanoae.training.loop import NotFiniteError
 
 NOT_OF_ROWS = {
@@ -34,8 +36,9 @@ def add_to(commands) -> None:
         data_options.add_options(parser, required=True)
         parser.add_argument("--backend", default="auto", metavar="NAME", help="numpy, cupy or auto")
         parser.add_argument(
-            "--split", choices=data_options.SPLITS, default="test" if command == "evaluate" else "all",
-            help="which rows; all: those of a file in its own order (default: %(default)s)"
+            "--split", choices=data_options.SPLITS, default=None if command == "evaluate" else "all",
+            help="which rows (default: all of a file that the model was not trained on, else the test rows)"
+            if command == "evaluate" else "which rows; all: those of a file in its own order (default: %(default)s)"
         )  # fmt: skip
         if command != "evaluate":
             kinds = ".npy or .csv" if command == "encode" else ".npy, .csv, or .png for a picture of ten"
@@ -43,10 +46,22 @@ def add_to(commands) -> None:
         parser.set_defaults(run={"evaluate": evaluate, "encode": encode, "reconstruct": reconstruct}[command])
 
 
+def model_path(args: argparse.Namespace) -> Path:
+    """The file of MODEL."""
+    return args.model / "model.npz" if args.model.is_dir() else args.model
+
+
 def load(args: argparse.Namespace) -> Any:
     """The estimator of MODEL."""
-    path = args.model / "model.npz" if args.model.is_dir() else args.model
-    return nanoae.load(path, backend=args.backend)
+    return nanoae.load(model_path(args), backend=args.backend)
+
+
+def read(args: argparse.Namespace, model: Any, trained: TrainingSet | None, in_order: bool = False) -> Dataset:
+    """--data, on the scale of what the model was trained on."""
+    data = data_options.read(args, in_order)
+    if trained is None or math.prod(data.shape) != model.n_features_in_:  # which the model tells
+        return data
+    return trained.on_scale(data, args.maximum)
 
 
 def load_of_rows(args: argparse.Namespace) -> Any:
@@ -58,9 +73,13 @@ def load_of_rows(args: argparse.Namespace) -> Any:
 
 
 def evaluate(args: argparse.Namespace) -> int:
-    model = load_of_rows(args)
-    data = data_options.read(args)
-    rows, beside = data_options.joined(data_options.parts(data, args.split, model, learned=True))
+    model, trained = load_of_rows(args), TrainingSet.read(model_path(args))
+    try:
+        data = read(args, model, trained)
+    except ValueError:
+        data = read(args, model, trained, in_order=True)  # a single row, say, which cannot be split
+    split, told = judged(args, data, trained)
+    rows, beside = data_options.joined(data_options.parts(data, split, model, learned=True))
     result = model.evaluate(rows, **beside)
     for name, value in result.items():
         if not math.isfinite(value):
@@ -68,18 +87,34 @@ def evaluate(args: argparse.Namespace) -> int:
                 f"{args.data}: expected rows whose {name} is finite, got {value}. Values are too large for the model, "
                 "or its weights are not finite."
             )
-    code_size, baseline = len(model.get_feature_names_out()), None
-    if not data_options.predicts(model):
-        baseline = train.fit_pca(code_size, data.flat(data_options.black(model))[0])
+    code_size, baseline = len(model.get_feature_names_out()), trained.baseline if trained else None
     print(f"model   {args.model}: {type(model).__name__}, {rows.shape[1]} numbers in codes of {code_size}")
-    print(f"data    {data_options.describe(data, model)}")
-    print(train.verdict(args.split, model, result, baseline, baseline.evaluate(rows) if baseline else None))
+    print(f"data    {data.name}: rows of {data_options.describe_rows(data, model)}")
+    print(f"judged  {told}")
+    of_pca = baseline.evaluate(rows) if baseline else None
+    print(train.verdict(split, model, result, baseline, of_pca, "the model file keeps none of the training rows"))
     return 0
+
+
+def judged(args: argparse.Namespace, data: Dataset, trained: TrainingSet | None) -> tuple[str, str]:
+    """The split to judge, and in words which rows these are. All of a set that the model was not trained on: only where
+    it was, or that is not known, or the set itself has test rows, these are put aside."""
+    own = trained is not None and trained.holds(data)
+    aside = len(data.x_test) and (own or trained is None or data.official)
+    split = args.split or ("test" if aside else "all")
+    tables = {"train": len(data.x_train), "test": len(data.x_test)}
+    every = f"{sum(tables.values()):,}"
+    rows = f"all {every} rows" if split == "all" else f"the {tables[split]:,} {split} rows of {every}"
+    if own:
+        return split, f"{rows}, of the set that the model was trained on"
+    if trained is not None:
+        return split, f"{rows}; the model was trained on another set, {trained.name}"
+    return split, f"{rows}; the model file does not say what it was trained on (--split takes others)"
 
 
 def encode(args: argparse.Namespace) -> int:
     model = load_of_rows(args)
-    data = data_options.read(args, in_order=args.split == "all")
+    data = read(args, model, TrainingSet.read(model_path(args)), in_order=args.split == "all")
     with checked_output(args, (".npy", ".csv")) as part:
         parts = data_options.parts(data, args.split, model)
         codes = np.concatenate([model.transform(rows, **beside) for rows, beside in parts])
@@ -95,7 +130,7 @@ def reconstruct(args: argparse.Namespace) -> int:
             f"{args.model}: expected an autoencoder, got {type(model).__name__}, which gives no rows back. "
             "nanoae evaluate tests it, nanoae encode writes its codes."
         )
-    data = data_options.read(args, in_order=args.split == "all")
+    data = read(args, model, TrainingSet.read(model_path(args)), in_order=args.split == "all")
     parts = data_options.parts(data, args.split, model)
     with checked_output(args, (".npy", ".csv", ".png")) as part:
         if args.out.suffix == ".png":

@@ -18,12 +18,14 @@ import numpy as np
 import nanoae
 from nanoae import PCA, Dataset, VariationalAutoencoder
 from nanoae.autoencoders.contract import Estimator
+from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.presets import DATA
 from nanoae.cli import data as data_options
 from nanoae.cli import settings
 from nanoae.cli.data import Table, first
 from nanoae.cli.output import run_folder, whole_file
+from nanoae.cli.training_set import TrainingSet
 from nanoae.engine.layers import Linear, Noisy, TiedLinear
 from nanoae.engine.part import describe
 from nanoae.training.loop import Trainer
@@ -160,7 +162,7 @@ def conclude(
     **more: Any,
 ) -> None:
     """Test the model, tell, and fill the folder: the model first, so that nothing that comes after can cost it."""
-    model.save(folder / "model.npz")
+    save_model(model, folder / "model.npz", TrainingSet.of(data, baseline).notes())
     write_metrics(folder / "metrics.csv", model.history_)
     x_test = test[0]
     results: dict[str, Any] = {
@@ -216,7 +218,12 @@ def trained(model: NetworkEstimator) -> str:
 
 
 def verdict(
-    split: str, model: Estimator, result: dict[str, float], baseline: PCA | None, of_pca: dict[str, float] | None
+    split: str,
+    model: Estimator,
+    result: dict[str, float],
+    baseline: PCA | None,
+    of_pca: dict[str, float] | None,
+    why: str = "the table is too large for it",
 ) -> str:
     """test mse 0.01234   PCA-8 0.02466, or test error 2.78 %   cross-entropy 0.0994, or test R² 0.93   mse 0.25"""
     if "error" in result:
@@ -231,7 +238,7 @@ def verdict(
         )
         own = parts.format_map(result)
     if baseline is None or of_pca is None:
-        pca = "no PCA: the table is too large for it"
+        pca = f"no PCA: {why}"
     else:
         pca = f"PCA-{len(baseline.components_)} {'mse ' if own else ''}{of_pca['mse']:.4g}"
     return f"{split} {own}mse {result['mse']:.4g}   {pca}"

@@ -29,6 +29,7 @@ class Dataset:
     maximum     the stored value that stands for 1.0: 255 for uint8 images, 1 for black-and-white ones and floats in
                 [0, 1], 16 for `digits`; None for real-valued data, which are taken as they are
     columns     names of the D features of a table, or None
+    official    whether the set itself says which rows are to test on; else they were drawn (`split`)
 
     A ValueError says which array is empty, not numeric, or does not fit the others.
     """
@@ -40,6 +41,7 @@ class Dataset:
     y_test: np.ndarray | None
     maximum: float | None = None
     columns: tuple[str, ...] | None = None
+    official: bool = True
 
     def __post_init__(self) -> None:
         parts = (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test))
@@ -106,10 +108,10 @@ class Dataset:
             order = np.random.default_rng(random_state).permutation(len(x))
             train, test = order[:cut], order[cut:]
         y_train, y_test = (None, None) if y is None else (y[train], y[test])
-        return cls(name, x[train], y_train, x[test], y_test, maximum, columns)
+        return cls(name, x[train], y_train, x[test], y_test, maximum, columns, official=False)
 
     @classmethod
-    def official(
+    def of_parts(
         cls,
         name: str,
         x_train: np.ndarray,

@@ -54,7 +54,7 @@ def read_npz(path: Path, random_state: int | None = 0, maximum: float | None = N
     arrays = read_arrays(path, ("x_train", "y_train", "x_test", "y_test", "X", "x", "y"))
     if {"x_train", "x_test"} <= arrays.keys():
         x_train, x_test = arrays["x_train"], arrays["x_test"]
-        return Dataset.official(path.name, x_train, arrays.get("y_train"), x_test, arrays.get("y_test"), maximum)
+        return Dataset.of_parts(path.name, x_train, arrays.get("y_train"), x_test, arrays.get("y_test"), maximum)
     key = "X" if "X" in arrays else "x"
     if key not in arrays:
         import zipfile

@@ -45,7 +45,7 @@ def read_images(folder: Path, random_state: int | None = 0, maximum: float | Non
     y_train, y_test = (y[: len(names)] if names else None), (y[-len(more) :] if more else None)
     if test is None:
         return Dataset.split(folder.name, x, y_train, random_state, maximum=maximum)
-    return Dataset.official(folder.name, x[:n], y_train, x[n:], y_test, maximum)
+    return Dataset.of_parts(folder.name, x[:n], y_train, x[n:], y_test, maximum)
 
 
 # ---------------------------------------------------------------- which files

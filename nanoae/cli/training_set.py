@@ -1,0 +1,82 @@
+"""The training set of a model: what its file keeps of it, so that other rows are judged as these were."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nanoae import PCA, Dataset
+from nanoae.autoencoders.model_file import read_notes
+from nanoae.data.maximum import blocks, told, whole, within_one
+
+
+@dataclass
+class TrainingSet:
+    """name and fingerprint of the set, the axes of its rows, the maximum of its pixels, and its range, in words, as it
+    was stored; baseline, the PCA of the training rows on the model's scale, None where there is none."""
+
+    name: str
+    fingerprint: str
+    axes: int
+    maximum: float | None
+    range: str
+    baseline: PCA | None = None
+
+    @classmethod
+    def of(cls, data: Dataset, baseline: PCA | None) -> TrainingSet:
+        return cls(data.name, fingerprint(data), len(data.shape), data.maximum, told(data.x_train), baseline)
+
+    @classmethod
+    def read(cls, path: Path) -> TrainingSet | None:
+        """That of a model file; None where it notes none, as one that was made in Python, or in former times."""
+        notes = read_notes(path)
+        return cls(**notes) if notes else None
+
+    def notes(self) -> dict[str, Any]:
+        """For `save_model`."""
+        return {**asdict(replace(self, baseline=None)), "baseline": self.baseline}
+
+    def holds(self, data: Dataset) -> bool:
+        """Whether `data` is this set, split in the same way."""
+        return self.fingerprint == fingerprint(data)
+
+    def on_scale(self, data: Dataset, said: float | None = None) -> Dataset:
+        """`data` with the maximum that makes 1 what it was in the training; ValueError where nobody can know that.
+
+        said   the maximum that the user named, or None
+        """
+        if self.holds(data):
+            return data if said else replace(data, maximum=self.maximum)
+        if self.maximum is None:
+            if said is None and data.maximum in (None, 1):
+                return replace(data, maximum=None)
+            raise ValueError(
+                f"{data.name}: expected numbers to be taken as they are, as in the training ({self.range}), got "
+                f"{told(data.x_train)} of which {data.maximum:g} is 1. Store them as those were."
+            )
+        if data.maximum is not None:
+            return data
+        parts = [x for x in (data.x_train, data.x_test) if x.size]
+        counts, table = all(map(whole, parts)), self.axes == len(data.shape) == 1
+        if table and counts and min(x.min() for x in parts) >= 0 and max(x.max() for x in parts) <= self.maximum:
+            return replace(data, maximum=self.maximum)
+        if within_one(*parts) or (self.maximum == 1 and not counts):
+            return replace(data, maximum=1)
+        raise ValueError(
+            f"{data.name}: expected pixels of which it is known what 1 is, as in the training ({self.range} of which "
+            f"{self.maximum:g} was 1), got {told(data.x_train)}. Say it with --maximum."
+        )
+
+
+def fingerprint(data: Dataset) -> str:
+    """Of the rows and how they are split: other rows, or the same in another order, have another."""
+    digest = hashlib.blake2b(digest_size=8)
+    for x in (data.x_train, data.x_test):
+        digest.update(f"{x.dtype} {x.shape}".encode())
+        for block in blocks(x):
+            digest.update(np.ascontiguousarray(block).tobytes())
+    return digest.hexdigest()
