@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.anomaly.scaling import fit_known
+from nanoae.anomaly.scaling import SCALERS, Scaler, fit_known
+from nanoae.autoencoders.reach import OutOfReach
 from nanoae.backend import available
 from nanoae.engine.part import construct, describe
 
@@ -26,12 +27,26 @@ class Member:
         Z = self.scaled(X)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "training was interrupted")  # whose end is "... is kept": not here
-            fitted = self.model.set_params(random_state=self.seed).fit(Z)
+            try:
+                fitted = self.model.set_params(random_state=self.seed).fit(Z)
+            except OutOfReach as error:
+                raise self.of_its_scaling(error) from error
         if getattr(fitted, "interrupted_", False):
             raise KeyboardInterrupt  # half of an ensemble, or of its training, is no detector
         self.model = in_float64(fitted)
         for score in self.scores:
             score.fit(self.model, Z)
+
+    def of_its_scaling(self, error: OutOfReach) -> OutOfReach:
+        """What to say where the autoencoder cannot reach the columns: it was not the user who scaled them."""
+        if type(self.scaler) is Scaler:
+            return error
+        scaling = next((name for name, kind in SCALERS.items() if kind is type(self.scaler)), self.scaler)
+        return OutOfReach(
+            "AnomalyDetector",
+            f"{error.finding}, which scaling={scaling!r} makes of the columns",
+            'Use scaling="none" where they lie there as they are, or an autoencoder without these ends',
+        )
 
     def scaled(self, X: np.ndarray) -> np.ndarray:
         """X (N, ...) as the network sees it, float32."""

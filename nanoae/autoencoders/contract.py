@@ -203,7 +203,7 @@ class Estimator(FrameOutput, Part):
         """Whether an example may have any shape; else it is a row of numbers."""
         return False
 
-    def check_table(self, X, *, reset: bool = False, dtype=np.float32, check=None) -> np.ndarray:
+    def check_table(self, X, *, reset: bool = False, dtype=np.float32) -> np.ndarray:
         """X as a finite array (N, D) of `dtype`, or a ValueError that says what is wrong with it; (N, ...) where the
         estimator takes images.
 
@@ -242,8 +242,6 @@ class Estimator(FrameOutput, Part):
         with np.errstate(over="ignore"):
             X = np.ascontiguousarray(X, dtype)
         check_finite(X, name, self._takes_missing())
-        if check is not None:
-            check(X)
         if reset:
             self.remember(shape, names)
         return X

@@ -12,8 +12,9 @@ from nanoae.autoencoders.contract import all_or_nothing, as_numbers, check_finit
 from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.generative import Generative
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
+from nanoae.autoencoders.reach import check_reach
 from nanoae.engine import losses
-from nanoae.engine.layers import Layer, Linear, Noisy, TiedLinear, activation
+from nanoae.engine.layers import UNBOUNDED, Layer, Linear, Noisy, TiedLinear, activation
 from nanoae.engine.losses import BCE, Masked
 from nanoae.engine.missing import FillMissing
 from nanoae.engine.part import construct, describe
@@ -256,10 +257,8 @@ class Autoencoder(Generative):
 
         Raises ValueError for a table that cannot be learned from; NotFiniteError where training diverges.
         """
-        self._check_parameters()
-        X = self._check_X(X, reset=True, check=self._check_range)
-        validation = None if validation_data is None else self._check_X(validation_data, check=self._check_range)
-        self._build(X.shape[1:])
+        X = self._begin(X)
+        validation = None if validation_data is None else self._check_targets(validation_data)
         if validation is None and self.validation_fraction:
             kept, held = self._hold_out(len(X))
             X, validation = X[kept], X[held]
@@ -270,19 +269,30 @@ class Autoencoder(Generative):
 
     def partial_fit(self, X, y=None, **condition):
         """Go on for one epoch over X (N, D); start where there is nothing yet."""
-        first = not hasattr(self, "network_")
-        if first:
-            self.settle()
-        X = self._check_X(X, reset=first, check=self._check_range)
-        if first:
-            self._build(X.shape[1:])
-            self._learn_means(X)
+        if not hasattr(self, "network_"):
+            self._learn_means(self._begin(X))
+        X = self._check_targets(X)
         if not hasattr(self, "_trainer"):
             self._trainer = self._make_trainer(max(len(X), self.as_built.batch_size), self.as_built.epochs)
         started = time.perf_counter()
         self.history_["loss"].append(self._trainer.epoch(*map(self._to_device, self._pair(X, **condition))))
         self.history_["seconds"].append(time.perf_counter() - started)
         return self
+
+    @all_or_nothing
+    def _begin(self, X) -> np.ndarray:
+        """X, checked, and the untrained network for it."""
+        self._check_parameters()
+        X = self._check_X(X, reset=True)
+        self._build(X.shape[1:])
+        self._check_reach(X)
+        return X
+
+    def _check_targets(self, X) -> np.ndarray:
+        """X, checked as rows that reconstructions are compared with."""
+        X = self._check_X(X)
+        self._check_reach(X)
+        return X
 
     def _pair(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """What the network reads of X, and the targets (None: the same)."""
@@ -297,13 +307,22 @@ class Autoencoder(Generative):
                 mean = self.network_.ops.to_device(mean.reshape(layer.in_shape), self.network_.dtype)
                 self.network_.ops.copy(mean, out=layer.state["center"])
 
-    def _check_range(self, X: np.ndarray) -> None:
-        if self.as_built._logits and ((X < 0).any() or (X > 1).any()):
-            raise ValueError(
-                f'{type(self).__name__}: expected values in [0, 1] with loss="bce", '
-                f"got [{np.nanmin(X):g}, {np.nanmax(X):g}]. "
-                'Scale the data (images: X / 255), or use loss="mse".'
-            )
+    def _check_reach(self, X: np.ndarray) -> None:
+        """OutOfReach where X has numbers that the network and its loss cannot give back."""
+        net, built = self.network_, self.as_built
+        words, remedy = built._loss_words()
+        cause = f"with {words}"
+        if net.bounds != UNBOUNDED:
+            last = next(layer for layer in reversed(net.layers) if layer.bounds is not None)
+            cause = f"where the output's {last} ends" + (f", before the sigmoid of {words}" if built._logits else "")
+            remedy = "end the decoder in a Linear" if built.decoder else 'use output_activation="identity"'
+        check_reach(type(self).__name__, X, self._loss.reach(*net.bounds), cause, remedy)
+
+    def _loss_words(self) -> tuple[str, str]:
+        """The loss, as the user gave it, and what to do where it is not for the data."""
+        if self._logits:
+            return 'loss="bce"', 'use loss="mse"'
+        return f"loss={self.loss!r}", "encode categories one-hot, as TableEncoder does"
 
     # ---------------------------------------------------------------- using
 
@@ -336,7 +355,7 @@ class Autoencoder(Generative):
     def evaluate(self, X) -> dict[str, float]:
         """{"loss": the training loss, "mse": the mean squared error} over X (N, D)."""
         self.check_fitted()
-        X = self._check_X(X, check=self._check_range)
+        X = self._check_targets(X)
         loss = evaluate(self.network_, self._loss, self._to_device(X), batch_size=self.as_built.batch_size)
         return {"loss": loss, "mse": float(self.reconstruction_error(X).mean())}
 

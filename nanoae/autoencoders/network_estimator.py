@@ -15,11 +15,10 @@ from nanoae.autoencoders.model_file import save_model
 from nanoae.backend import get_ops
 from nanoae.data.frame import framed
 from nanoae.engine import init, optim
-from nanoae.engine.layers import Layer, Linear, Tanh
+from nanoae.engine.layers import Layer, Linear
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.params import float_type
-from nanoae.engine.shape import Reshape
 from nanoae.training.loop import EVALUATION_ROWS, Trainer
 
 
@@ -164,8 +163,8 @@ class NetworkEstimator(Estimator):
             trainable=self._trainable(),
         )
 
-    def _check_X(self, X, reset=False, check=None) -> np.ndarray:
-        return self.check_table(X, reset=reset, dtype=float_type(self.as_built.dtype), check=check)
+    def _check_X(self, X, reset=False) -> np.ndarray:
+        return self.check_table(X, reset=reset, dtype=float_type(self.as_built.dtype))
 
     # ---------------------------------------------------------------- using
 
@@ -194,8 +193,7 @@ class NetworkEstimator(Estimator):
     @property
     def black_(self) -> float:
         """What the black of an image has to be in X: -1 where the network ends in a tanh, else 0. White is 1."""
-        last = [layer for layer in self.network_.layers if not isinstance(layer, Reshape)][-1]
-        return -1.0 if isinstance(last, Tanh) else 0.0
+        return -1.0 if self.network_.bounds == (-1, 1) else 0.0
 
     @property
     def _n_features_out(self):

@@ -13,6 +13,8 @@ from nanoae.engine.layers import Layer, Linear, Noisy, Sigmoid
 class Penalty(Layer):
     """The base: y = x. In training `penalty` is P(x), a 0-d array;  dx = dy + dP/dx. A subclass gives `cost`."""
 
+    bounds = None
+
     def __init__(self, weight: float = 1e-3):
         if not weight >= 0:
             raise ValueError(f"{type(self).__name__}: expected weight >= 0, got {weight}.")

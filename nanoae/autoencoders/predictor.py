@@ -8,10 +8,11 @@ import warnings
 import numpy as np
 
 from nanoae.autoencoders.contract import all_or_nothing
+from nanoae.autoencoders.reach import check_reach
 from nanoae.autoencoders.stacked import Stacked, learned
 from nanoae.data.labels import as_array, class_labels, numeric_labels
 from nanoae.engine import losses
-from nanoae.engine.layers import Dropout, Layer, activation
+from nanoae.engine.layers import UNBOUNDED, Dropout, Layer, activation
 from nanoae.engine.losses import MSE, SoftmaxCrossEntropy
 
 
@@ -168,6 +169,10 @@ class StackedPredictor(Stacked):
         self._learn_targets(y.compressed())
         rows, t = np.flatnonzero(~y.mask), self._targets(y.compressed())
         more = [] if X_unlabelled is None else [self._check_X(X_unlabelled)]
+        for part in (X, *more) if self.pretrain else ():
+            ends = losses.get(self.pretrain_loss).reach(*UNBOUNDED)
+            words = f'with pretrain_loss="{self.pretrain_loss}"'
+            check_reach(type(self).__name__, part, ends, words, 'use pretrain_loss="mse"')
         validation = None
         if validation_data is not None:
             watched, labels = self._with_labels(*validation_data)

@@ -117,6 +117,9 @@ class VariationalAutoencoder(Variational, Autoencoder):
         self._check_number(variance=self.variance)
         return GaussianNLL(self.variance)
 
+    def _loss_words(self):
+        return f'likelihood="{self.likelihood}"', 'use likelihood="gaussian"'
+
     def _layers(self, input_shape):
         code, rest = super()._layers(input_shape)
         if self.classes_ is None:
@@ -144,15 +147,13 @@ class VariationalAutoencoder(Variational, Autoencoder):
         validation_data   rows to measure -ELBO on after each epoch; with condition, (rows, their labels)
         """
         self.classes_ = _different(condition)
-        self._check_parameters()
-        X = self._check_X(X, reset=True, check=self._check_range)
+        X = self._begin(X)
         validation, watched = validation_data, None
         if validation_data is not None:
             validation, watched = (validation_data, None) if condition is None else _pair_of(validation_data)
-            validation = self._check_X(validation, check=self._check_range)
+            validation = self._check_targets(validation)
             validation = self._joined(validation, watched), validation
         inputs = self._joined(X, condition)
-        self._build(X.shape[1:])
         if validation is None and self.validation_fraction:
             kept, held = self._hold_out(len(X))
             X, inputs, validation = X[kept], inputs[kept], (inputs[held], X[held])
@@ -255,7 +256,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
 
     def _checked(self, X, condition) -> tuple[np.ndarray, np.ndarray]:
         self.check_fitted()
-        X = self._check_X(X, check=self._check_range)
+        X = self._check_targets(X)
         return self._joined(X, condition), X
 
     def _repeat(self, samples):

@@ -13,12 +13,15 @@ The contract that all layers keep:
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from nanoae.backend import Array, Ops, ThreadLocal, ThreadState
 from nanoae.engine import init
 from nanoae.engine.part import Part
 from nanoae.spelling import one_of
+
+UNBOUNDED = (-math.inf, math.inf)
 
 
 class Layer(ThreadState, Part):
@@ -36,6 +39,7 @@ class Layer(ThreadState, Part):
     dtype: Any = None
     need_dx = True
     by_row = True  # row n of what it gives depends on row n of its input alone
+    bounds: tuple[float, float] | None = UNBOUNDED  # what it gives lies between these; None: where its input lies
     generator: Any = None
     buffers = ThreadLocal(dict)
     cache = ThreadLocal()
@@ -207,6 +211,8 @@ class Elementwise(Layer):
 class Identity(Layer):
     """y = x,  dx = dy."""
 
+    bounds = None
+
     def forward(self, x, train=False):
         self.cache = True if train else None
         return x
@@ -218,6 +224,8 @@ class Identity(Layer):
 
 class ReLU(Elementwise):
     """y = max(x, 0),  dx = dy · [y > 0]."""
+
+    bounds = (0, math.inf)
 
     def f(self, x, out):
         return self.ops.relu(x, out=out)
@@ -233,6 +241,7 @@ class LeakyReLU(Elementwise):
         if not 0 <= slope <= 1:
             raise ValueError(f"LeakyReLU: expected a slope in [0, 1], got {slope}.")
         self.slope = slope
+        self.bounds = (0, math.inf) if slope == 0 else UNBOUNDED
 
     def f(self, x, out):
         return self.ops.leaky_relu(x, self.slope, out=out)
@@ -248,6 +257,7 @@ class ELU(Elementwise):
         if alpha <= 0:
             raise ValueError(f"ELU: expected alpha > 0, got {alpha}.")
         self.alpha = alpha
+        self.bounds = (-alpha, math.inf)
 
     def f(self, x, out):
         return self.ops.elu(x, self.alpha, out=out)
@@ -259,6 +269,8 @@ class ELU(Elementwise):
 class Sigmoid(Elementwise):
     """y = 1 / (1 + e⁻ˣ),  dx = dy · y (1 - y)."""
 
+    bounds = (0, 1)
+
     def f(self, x, out):
         return self.ops.sigmoid(x, out=out)
 
@@ -269,6 +281,8 @@ class Sigmoid(Elementwise):
 class Tanh(Elementwise):
     """y = tanh x,  dx = dy · (1 - y²)."""
 
+    bounds = (-1, 1)
+
     def f(self, x, out):
         return self.ops.tanh(x, out=out)
 
@@ -278,6 +292,8 @@ class Tanh(Elementwise):
 
 class Softplus(Elementwise):
     """y = log(1 + eˣ),  dx = dy · sigmoid(x) = dy · (1 - e⁻ʸ)."""
+
+    bounds = (0, math.inf)
 
     def f(self, x, out):
         return self.ops.softplus(x, out=out)
@@ -307,6 +323,8 @@ class Dropout(Noisy):
 
     Srivastava 2014, with the factor in training, so that E[y] = x and nothing is to be done afterwards.
     """
+
+    bounds = None
 
     def __init__(self, p: float = 0.5):
         if not 0 <= p < 1:

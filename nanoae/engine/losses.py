@@ -17,6 +17,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from nanoae.backend import Array, Ops, ThreadLocal, ThreadState
 from nanoae.engine.part import Part
 from nanoae.spelling import one_of
@@ -81,6 +83,10 @@ class Loss(ThreadState, Part):
     def output(self, y: Array, out: Array) -> Array:
         """What a network trained on this loss means by y: y itself, or the sigmoid of a logit."""
         return y
+
+    def reach(self, low: float, high: float) -> tuple[Any, Any]:
+        """What `output` makes of the ends, if all y lie in [low, high]: numbers, or arrays of one for each feature."""
+        return low, high
 
     def sample(self, y: Array, generator: Any) -> Array:
         """Targets drawn from p(t | y), where the loss of an element, without weight, is -log p but for a constant."""
@@ -154,6 +160,9 @@ class BCE(Loss):
 
     def output(self, y, out):
         return self.ops.sigmoid(y, out=out)
+
+    def reach(self, low, high):
+        return (1 + math.tanh(low / 2)) / 2, (1 + math.tanh(high / 2)) / 2  # the sigmoid of each
 
 
 class L1(Loss):
@@ -286,6 +295,13 @@ class Mixed(Loss):
                 self.ops.softmax(block, out=block)
         return out
 
+    def reach(self, low, high):
+        k = np.repeat(self.blocks, self.blocks)
+        others = np.maximum(k - 1, 1)  # whose logits lie at one end while one's own lies at the other
+        with np.errstate(over="ignore"):
+            least, most = (1 / (1 + others * np.exp(distance)) for distance in (high - low, low - high))
+        return np.where(k == 1, low, least), np.where(k == 1, high, most)
+
     def terms(self, present):
         return sum(self.ops.sum(block[:, :, 0]) for (block,) in self.groups(present))
 
@@ -337,6 +353,9 @@ class Masked(Loss):
 
     def output(self, y, out):
         return self.inner.output(y, out)
+
+    def reach(self, low, high):
+        return get(self.loss).reach(low, high)
 
 
 LOSSES: dict[str, type[Loss]] = {

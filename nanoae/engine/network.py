@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.backend import Array, Ops, available, get_ops
-from nanoae.engine.layers import Layer, Noisy
+from nanoae.engine.layers import UNBOUNDED, Layer, Noisy
 from nanoae.engine.params import Parameters, float_type
 from nanoae.engine.part import construct_all, describe_all
 
@@ -57,6 +57,12 @@ class Sequential:
         if state is not None:
             self.set_state(state)
         return self
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The numbers that all outputs lie between: its last layer's, or those of what that one passes on."""
+        known = (layer.bounds for layer in reversed(self.layers) if layer.bounds is not None)
+        return next(known, UNBOUNDED)
 
     def forward(self, x: Array, train: bool = False, start: int = 0, stop: int | None = None) -> Array:
         """Layers start .. stop-1 applied to x (N, *shape)."""

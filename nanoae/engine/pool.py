@@ -14,6 +14,8 @@ class Pooling(ImageLayer):
     Shapes    x, dx (N, C, H, W)    y, dy (N, C, OH, OW)    OH = floor((H + 2 padding - KH) / stride) + 1
     """
 
+    bounds = None
+
     def __init__(self, kernel, stride=None, padding=0):
         self.kernel, self.stride, self.padding = kernel, stride, padding
         self.window = self.window_of(kernel, kernel if stride is None else stride, padding)
@@ -77,6 +79,8 @@ class Upsample(ImageLayer):
     Backward  x is used once for each of its copies, so dx sums over them. It is the adjoint of an average pool, but for
               the factor 1 / (KH·KW).
     """
+
+    bounds = None
 
     def __init__(self, factor):
         self.factor = factor

@@ -13,6 +13,8 @@ class Reshape(Layer):
     shape   of one example: (64, 1, 1); one size may be -1, for what is left
     """
 
+    bounds = None
+
     def __init__(self, shape):
         self.shape = shape
 

@@ -18,7 +18,7 @@ class EachStep(Layer):
     def __init__(self, layer: Layer):
         if not isinstance(layer, Layer) or isinstance(layer, Noisy):
             raise ValueError(f"EachStep: expected a layer without noise, got {layer!r}. Put that one before or behind.")
-        self.layer = layer
+        self.layer, self.bounds = layer, layer.bounds
 
     def resolve(self, in_shape):
         if len(in_shape) < 2:
@@ -59,6 +59,8 @@ class LastStep(Layer):
 
     Backward  dx[n, t] = dy[n] at that t, else 0
     """
+
+    bounds = None
 
     def __init__(self, source: Embedding):
         self.source = source

@@ -1,0 +1,237 @@
+"""Is data that a reconstruction cannot reach refused, before anything is trained on it?"""
+
+import pickle
+
+import numpy as np
+import pytest
+from conftest import EXAMPLES, everything
+
+import nanoae
+from nanoae.autoencoders.teacher import Teacher
+from nanoae.cli import main
+from nanoae.engine.losses import BCE, Loss
+
+U = np.random.default_rng(0).random((40, 6), np.float32)  # in [0, 1)
+X = 4 * U - 2
+LABELS = np.arange(40) % 2
+SMALL = {"epochs": 1, "backend": "numpy", "random_state": 0}
+UINT8 = np.random.default_rng(0).integers(0, 256, (10, 28, 28), np.uint8)
+INFINITE = float("inf")
+
+
+def make(**own):
+    return nanoae.Autoencoder(2, (4,), **{**SMALL, **own})
+
+
+def own(*last, **more):
+    """An autoencoder whose decoder ends in layers of one's own."""
+    return nanoae.Autoencoder(encoder=[nanoae.Linear(2)], decoder=[nanoae.Linear(6), *last], **{**SMALL, **more})
+
+
+def vae(**settings):
+    return nanoae.VariationalAutoencoder(2, (4,), **{**SMALL, **settings})
+
+
+IDENTITY = 'use output_activation="identity"'
+LINEAR = "end the decoder in a Linear"
+BOUNDED = {  # name -> (an untrained estimator, the ends of what it can give, what makes them, what to do)
+    "sigmoid": (make(output_activation="sigmoid"), (0, 1), "where the output's Sigmoid() ends", f"255), or {IDENTITY}"),
+    "tanh": (make(output_activation="tanh"), (-1, 1), "where the output's Tanh() ends", f"- 1), or {IDENTITY}"),
+    "relu": (make(output_activation="relu"), (0, INFINITE), "where the output's ReLU() ends", IDENTITY),
+    "softplus": (make(output_activation="softplus"), (0, INFINITE), "Softplus() ends", IDENTITY),
+    "elu": (make(output_activation="elu"), (-1, INFINITE), "ELU() ends", IDENTITY),
+    "bce": (make(loss="bce"), (0, 1), 'with loss="bce"', 'X / 255), or use loss="mse"'),
+    "BCE": (make(loss=BCE("sum")), (0, 1), 'with loss="bce"', 'use loss="mse"'),
+    "gaps": (make(loss="bce", missing="mask"), (0, 1), 'with loss="bce"', 'use loss="mse"'),
+    "tied": (make(tied_weights=True, output_activation="sigmoid"), (0, 1), "Sigmoid() ends", IDENTITY),
+    "own sigmoid": (own(nanoae.Sigmoid()), (0, 1), "Sigmoid() ends", LINEAR),
+    "own, reshaped": (own(nanoae.Tanh(), nanoae.Reshape((2, 3)), nanoae.Flatten()), (-1, 1), "Tanh() ends", LINEAR),
+    "own, with noise behind": (own(nanoae.Sigmoid(), nanoae.Dropout(0.1)), (0, 1), "Sigmoid() ends", LINEAR),
+    "own elu": (own(nanoae.ELU(0.5)), (-0.5, INFINITE), "ELU(alpha=0.5) ends", LINEAR),
+    "own leaky relu": (own(nanoae.LeakyReLU(0)), (0, INFINITE), "LeakyReLU(slope=0) ends", LINEAR),
+    "own images": (
+        own(nanoae.Sigmoid(), nanoae.Reshape((1, 2, 3)), nanoae.Upsample(2), nanoae.MaxPool2d(2), nanoae.Flatten()),
+        (0, 1), "Sigmoid() ends", LINEAR,
+    ),
+    "own states": (
+        own(nanoae.Reshape((3, 2)), nanoae.GRU(2), nanoae.EachStep(nanoae.Sigmoid()), nanoae.Flatten()),
+        (0, 1), "EachStep(layer=Sigmoid()) ends", LINEAR,
+    ),
+    "own gru": (own(nanoae.Reshape((3, 2)), nanoae.GRU(2), nanoae.Flatten()), (-1, 1), "GRU", LINEAR),
+    "two sigmoids": (
+        own(nanoae.Sigmoid(), loss="bce"), (0.5, 0.731058578),
+        """where the output's Sigmoid() ends, before the sigmoid of loss="bce",""", LINEAR,
+    ),
+    "stacked": (
+        nanoae.StackedAutoencoder((4, 2), output_activation="sigmoid", **SMALL), (0, 1), "Sigmoid() ends", IDENTITY
+    ),
+    "stacked bce": (nanoae.StackedAutoencoder((4, 2), loss="bce", **SMALL), (0, 1), 'with loss="bce"', 'loss="mse"'),
+    "bernoulli": (vae(), (0, 1), 'with likelihood="bernoulli"', 'X / 255), or use likelihood="gaussian"'),
+    "gaussian": (vae(likelihood="gaussian", output_activation="tanh"), (-1, 1), "Tanh() ends", IDENTITY),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_data_beyond_an_end_are_refused_and_nothing_is_learned(name):
+    model, (low, high), cause, remedy = BOUNDED[name]
+    top = high if np.isfinite(high) else low + 9
+    inside = (low + (top - low) * U).clip(low, top)
+    inside[0, :2] = low, top  # the ends themselves are no error
+    for beyond in (low - 0.01, *([high + 0.01] if np.isfinite(high) else [])):
+        outside = inside.copy()
+        outside[7, 3] = beyond
+        for act in (
+            lambda: model.fit(outside),  # noqa: B023
+            lambda: model.fit(inside, validation_data=outside),  # noqa: B023
+            lambda: model.partial_fit(outside),  # noqa: B023
+        ):
+            with pytest.raises(ValueError, match="expected values in") as caught:
+                act()
+            told = str(caught.value)
+            assert cause in told and told.endswith(f"{remedy}.") and f"in [{low:g}, {high:g}] " in told
+            assert f"{beyond:.3g}" in told.partition("got")[2]
+            assert not model.__sklearn_is_fitted__()
+            assert str(pickle.loads(pickle.dumps(caught.value))) == told
+    fitted = type(model)(**model.get_params(deep=False)).fit(inside, validation_data=inside).partial_fit(inside)
+    assert np.isfinite(fitted.evaluate(inside)["loss"])
+    for ask in (fitted.evaluate, fitted.score, fitted.partial_fit):
+        with pytest.raises(ValueError, match="expected values in"):
+            ask(outside)
+    assert np.isfinite(fitted.reconstruct(outside)).all()  # what is no target may lie anywhere
+
+
+def test_rounding_is_no_error_and_what_is_more_is_told_in_digits_that_differ():
+    for dtype in ("float32", "float64"):
+        for end in (1 + 2e-16, np.nextafter(np.float32(1), np.float32(2)), 1 + 1e-7, -1e-12):
+            make(loss="bce", dtype=dtype).fit(np.array([[0, end], [1, 0.5]]))
+        counts = 1e6 * U.astype(np.float64)
+        make(output_activation="relu", dtype=dtype).fit(counts - counts.min() - 0.01)
+        with pytest.raises(ValueError, match=r"expected values in \[0, 1\] with .*, got \[0, 1.00001\]\. "):
+            make(loss="bce", dtype=dtype).fit(np.array([[0, 1.00001], [1, 0.5]]))
+    with pytest.raises(ValueError, match=r"got \[0, 1.0000008\]"):
+        make(loss="bce").fit(np.array([[0, 1 + 8e-7], [1, 0.5]]))
+
+
+def test_what_has_no_ends_learns_anything():
+    own(nanoae.Sigmoid(), nanoae.BatchNorm()).fit(X)
+    own(nanoae.LeakyReLU(0.1)).fit(X)
+    make(output_activation="leaky_relu").fit(1e6 * X)
+    vae(likelihood="gaussian").fit(X)
+
+
+def test_gaps_lie_nowhere():
+    gaps = np.where(np.arange(6) == 2, np.nan, U)
+    gaps[:, 3] = np.nan
+    make(output_activation="sigmoid", missing="mask").fit(gaps).evaluate(gaps)
+    with pytest.raises(ValueError, match=r"expected values in \[0, 1\]"):
+        make(output_activation="sigmoid", missing="mask").fit(np.where(np.isnan(gaps), gaps, 2))
+
+
+def test_categories_are_shares():
+    kinds = np.eye(4, dtype=np.float32)[np.arange(40) % 4]
+    table = np.hstack([X[:, :2], kinds])
+    mixed = nanoae.Mixed((1, 1, 4))
+    make(loss=mixed).fit(table)
+    make(loss=mixed, missing="mask").fit(np.where(np.arange(40)[:, None] % 7 == 0, np.nan, table))
+    with pytest.raises(ValueError, match=r"in \[0, 1\] with loss=Mixed.* in column 4\. .*encode categories one-hot"):
+        make(loss=mixed).fit(np.where(np.arange(6) == 4, 7, table))
+    with pytest.raises(ValueError, match=r"where the output's Tanh\(\) ends.* in column 0"):
+        make(loss=mixed, output_activation="tanh").fit(table)
+    with pytest.raises(ValueError, match=r"in \[0.0431645, 0.711\d+\] .*Tanh\(\) ends, got \[0, 1\] in column 2"):
+        make(loss=mixed, output_activation="tanh").fit(table.clip(-1, 1))
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (UINT8, r"ConvAutoencoder: .* in \[-1, 1\] where .*Tanh\(\) ends, got \[0, 255\]\. .*X / 127\.5 - 1"),
+        (UINT8.reshape(10, 784), r"got \[0, 255\]"),
+        (UINT8[:, None].astype(np.float64), r"got \[0, 255\]"),
+        (UINT8 / 127.5 - 1, None),
+        (UINT8 / 255, None),
+    ],
+)  # fmt: skip
+def test_images(images, message):
+    if message is None:
+        nanoae.ConvAutoencoder(2, **SMALL).fit(images)
+        return
+    with pytest.raises(ValueError, match=message):
+        nanoae.ConvAutoencoder(2, **SMALL).fit(images)
+
+
+@pytest.mark.parametrize("kind", [nanoae.StackedClassifier, nanoae.StackedRegressor])
+def test_predictors_are_told_by_their_own_setting(kind):
+    message = (
+        rf'{kind.__name__}: expected values in \[0, 1\] with pretrain_loss="bce", got .*or use pretrain_loss="mse"'
+    )
+    predictor = kind((3,), pretrain_loss="bce", pretrain_epochs=1, **SMALL)
+    with pytest.raises(ValueError, match=message):
+        predictor.fit(X, LABELS)
+    with pytest.raises(ValueError, match=message):
+        predictor.fit(U, LABELS, X_unlabelled=X)
+    assert len(predictor.fit(U, LABELS).predict(X)) == len(X)  # new rows are no targets
+    predictor.set_params(pretrain=False).fit(X, LABELS)  # there is nothing to give back
+
+
+@pytest.mark.parametrize("scaling", ["robust", "gaussian", "standard"])
+@pytest.mark.parametrize("autoencoder", [make(loss="bce"), make(output_activation="tanh"), vae()], ids=repr)
+def test_a_detectors_own_scaling_is_to_blame_and_not_the_data(autoencoder, scaling):
+    with pytest.raises(ValueError, match="expected values in") as caught:
+        nanoae.AnomalyDetector(autoencoder, scaling=scaling).fit(U)
+    told = str(caught.value)
+    assert told.startswith("AnomalyDetector: ") and f"scaling='{scaling}' makes of the columns" in told
+    assert 'Use scaling="none"' in told and "Scale the data" not in told
+    detector = nanoae.AnomalyDetector(autoencoder, scores="reconstruction", scaling="none").fit(U)
+    assert np.isfinite(detector.score_samples(X)).all()  # the abnormal may lie beyond
+    with pytest.raises(ValueError, match=r"expected values in .* Scale the data"):
+        nanoae.AnomalyDetector(autoencoder, scaling="none").fit(X)
+
+
+# ------------------------------------------------------------------------------ what the ends are
+
+
+@pytest.mark.parametrize("cls", [cls for cls in EXAMPLES if cls is not Teacher], ids=lambda cls: cls.__name__)
+def test_no_layer_gives_more_than_it_says(cls, rng):
+    net = nanoae.Sequential(EXAMPLES[cls]()).build(5, dtype="float64", random_state=0)
+    for scale in (1.0, 1e3):
+        y = net.forward(scale * rng.standard_normal((50, 5)))
+        low, high = net.bounds
+        assert y.min() >= low and y.max() <= high
+    if issubclass(cls, nanoae.Elementwise):  # and it gives all of that
+        assert y.min() < max(low, -1) + 1e-9 and y.max() > min(high, 1) - 1e-9
+
+
+@pytest.mark.parametrize("cls", everything(Loss), ids=lambda cls: cls.__name__)
+def test_no_loss_means_more_than_it_says(cls, rng):
+    args = {nanoae.Mixed: ((1, 1, 3, 2),), nanoae.Masked: ("bce",)}.get(cls, ())
+    loss = cls(*args).build(nanoae.get_ops("numpy"), "float64")
+    for low, high in ((-1.0, 0.5), (0.0, 3.0), (-800.0, 800.0)):
+        y = rng.uniform(low, high, (500, 7))
+        y[:3] = [[low] * 7, [high] * 7, [low, low, high, low, low, high, low]]
+        if cls is nanoae.SoftmaxCrossEntropy:
+            continue  # of classes, which are no reconstructions
+        meant = loss.output(y, out=np.empty_like(y))
+        least, most = loss.reach(low, high)
+        assert (meant >= least - 1e-12).all() and (meant <= most + 1e-12).all()
+        np.testing.assert_allclose(meant[:3].max(axis=0)[2], np.broadcast_to(most, 7)[2], atol=1e-12)
+    assert np.shape(loss.reach(-INFINITE, INFINITE)[0]) in ((), (7,))
+
+
+# ------------------------------------------------------------------------------ on the command line
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (("--output-activation", "sigmoid"), "expected values in [0, 1] where the output's Sigmoid() ends, got ["),
+        (("--output-activation", "tanh"), "expected values in [-1, 1] where the output's Tanh() ends, got ["),
+        (("--loss", "bce"), 'expected values in [0, 1] with loss="bce", got ['),
+        (("--stacked", "4,2", "--output-activation", "relu"), "StackedAutoencoder: expected values in [0, inf] where"),
+    ],
+)
+def test_the_command_says_so_and_writes_nothing(argv, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("table.npy", X)
+    assert main(["train", "--data", "table.npy", "--epochs", "1", *argv]) == 2
+    err = capsys.readouterr().err
+    assert told in err and err.count("\n") == 1 and not list(tmp_path.rglob("model.npz"))
