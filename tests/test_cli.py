@@ -252,7 +252,9 @@ def test_each_epoch_needs_matplotlib_and_says_so_first(run, monkeypatch):
 def test_a_grid_compares_on_one_scale(run, grey):
     grid = ("--grid", "output_activation=tanh,sigmoid")
     assert "expected settings on one scale" in run("tune", *grey, *grid)[2]
-    assert run("tune", "--data", "table.csv", *SHORT, *grid)[0] == 0  # a table is taken as it is
+    np.save("shares.npy", np.random.default_rng(0).random((40, 6)))
+    assert run("tune", "--data", "shares.npy", *SHORT, *grid)[0] == 0  # a table is taken as it is
+    assert "expected values in [-1, 1]" in run("tune", "--data", "table.csv", *SHORT, *grid)[2]
 
 
 # ---------------------------------------------------------------- tune

@@ -490,7 +490,7 @@ WRONG = [
     ("classifier", {"freeze": -1}, {}, "expected freeze, .* got -1"),
     ("classifier", {"dropout": (0.1, 0.2, 0.3)}, {}, r"StackedClassifier: expected dropout, one share .* got \(0.1,"),
     ("classifier", {"dropout": 1}, {}, r"expected dropout, one share in \[0, 1\) .*, got 1"),
-    ("classifier", {"pretrain_loss": "bce"}, {"X": 9 * X}, r"expected values in \[0, 1\] with loss=\"bce\""),
+    ("classifier", {"pretrain_loss": "bce"}, {"X": 9 * X}, r"expected values in \[0, 1\] with pretrain_loss=\"bce\""),
     ("classifier", {}, {"y": None}, "StackedClassifier requires y to be passed"),
     ("classifier", {}, {"y": Y[:-1]}, r"StackedClassifier: expected y of shape \(60,\), .* got \(59,\)"),
     ("classifier", {}, {"y": X[:, :2]}, r"StackedClassifier: expected y of shape \(60,\), .* got \(60, 2\)"),

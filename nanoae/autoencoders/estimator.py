@@ -35,7 +35,8 @@ class Autoencoder(Generative):
     hidden               widths of the encoder's hidden layers; the decoder mirrors them
     activation           of the hidden layers: identity, relu, leaky_relu, elu, sigmoid, tanh, softplus
     code_activation      of the code
-    output_activation    of the reconstruction; with loss="bce" the sigmoid is part of the loss
+    output_activation    of the reconstruction; with loss="bce" the sigmoid is part of the loss. Data beyond its ends,
+                         which no reconstruction can reach, are refused
     loss                 "mse", "bce" (data in [0, 1]), "l1", "huber", or a Loss with its own reduction and weight
     optimizer            "adam", "adamw", "sgd", or an Optimizer, which then has its own rate and decay
     learning_rate        a float or a schedule (Cosine(1e-3), WarmUp(...))

@@ -170,7 +170,7 @@ class StackedPredictor(Stacked):
         rows, t = np.flatnonzero(~y.mask), self._targets(y.compressed())
         more = [] if X_unlabelled is None else [self._check_X(X_unlabelled)]
         for part in (X, *more) if self.pretrain else ():
-            ends = losses.get(self.pretrain_loss).reach(*UNBOUNDED)
+            ends = losses.get(self.pretrain_loss, "pretrain_loss").reach(*UNBOUNDED)
             words = f'with pretrain_loss="{self.pretrain_loss}"'
             check_reach(type(self).__name__, part, ends, words, 'use pretrain_loss="mse"')
         validation = None
