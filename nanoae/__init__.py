@@ -27,7 +27,8 @@ from nanoae.autoencoders.text import TextVAE
 from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.backend import BackendError, get_ops
 from nanoae.data import Dataset, load_data
-from nanoae.data.table import TableEncoder, read_table
+from nanoae.data.encoder import TableEncoder
+from nanoae.data.table import read_table
 from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
 from nanoae.engine.embedding import Embedding
 from nanoae.engine.gradcheck import GradientReport, check_gradients

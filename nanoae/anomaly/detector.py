@@ -17,8 +17,9 @@ from nanoae.autoencoders.contract import Estimator, all_or_nothing, seed_of
 from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.autoencoders.model_file import save_model
+from nanoae.data.encoder import TableEncoder
 from nanoae.data.frame import framed
-from nanoae.data.table import TableEncoder, has_text
+from nanoae.data.table import has_text
 from nanoae.engine.losses import Mixed
 from nanoae.spelling import did_you_mean, one_of
 from nanoae.training.progress import progress
@@ -95,7 +96,7 @@ class AnomalyDetector(Estimator):
         """Learn what is normal from X (N, D), or (N, C, H, W) where the autoencoder takes images. `y` is ignored."""
         self._check_parameters()
         rule = self._rule()
-        self.encoder_ = TableEncoder().fit(X) if has_text(X) else None
+        self.encoder_ = TableEncoder().fit(X) if has_text(X, type(self).__name__) else None
         X = self._rows(X, reset=True)
         seed = np.random.SeedSequence(seed_of(self.random_state))
         folds = deal(len(X), self.holdout, np.random.default_rng(seed))

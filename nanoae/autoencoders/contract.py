@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.guard import guard, guarded
+from nanoae.data.columns import dense, labels, library, objects
 from nanoae.data.frame import FrameOutput
+from nanoae.data.table import Table
 from nanoae.engine.part import Part
 from nanoae.spelling import one_of
 
@@ -211,7 +213,7 @@ class Estimator(FrameOutput, Part):
         check(X) may find more to say. Nothing is remembered of a table that is refused.
         """
         name = type(self).__name__
-        names = _column_names(X)
+        names = _column_labels(X, name)
         X = as_numbers(X, name)
         images = self._takes_images()
         if X.ndim < 2 or (X.ndim > 2 and not images):
@@ -247,17 +249,22 @@ class Estimator(FrameOutput, Part):
         return X
 
     def remember(self, shape: tuple[int, ...], names=None) -> None:
-        """The shape of the table's examples and, where it had any, its column names."""
+        """The shape of the table's examples and, where it had any, its columns' names: `feature_names_in_` if these are
+        strings, as scikit-learn has it."""
         self.input_shape_, self.n_features_in_ = shape, math.prod(shape)
-        vars(self).pop("feature_names_in_", None)
+        for attribute in ("feature_names_in_", "_labels_in"):
+            vars(self).pop(attribute, None)
         if names is not None:
-            self.feature_names_in_ = np.array(list(names), dtype=object)
+            strings = all(isinstance(name, str) for name in names)
+            setattr(self, "feature_names_in_" if strings else "_labels_in", objects(names))
 
     def _check_names(self, names) -> None:
-        expected = getattr(self, "feature_names_in_", None)
-        if names is None or expected is None or np.array_equal(names, expected):
+        expected = getattr(self, "feature_names_in_", getattr(self, "_labels_in", None))
+        if names is None or expected is None or isinstance(names[0], str) != isinstance(expected[0], str):
             return
-        unseen, missing = sorted(set(names) - set(expected)), sorted(set(expected) - set(names))
+        if list(names) == list(expected):
+            return
+        unseen, missing = (sorted(set(a) - set(b), key=str) for a, b in ((names, expected), (expected, names)))
         lines = ["The feature names should match those that were passed during fit."]
         if unseen:
             lines += ["Feature names unseen at fit time:", *(f"- {name}" for name in unseen[:5])]
@@ -269,28 +276,15 @@ class Estimator(FrameOutput, Part):
 
 
 def as_numbers(X, name: str) -> np.ndarray:
-    """X as a real numeric array of any shape; ValueError or TypeError naming the estimator otherwise."""
-    if hasattr(X, "toarray") or type(X).__module__.startswith("scipy.sparse"):
-        raise TypeError(f"{name}: expected a dense array, got a sparse {type(X).__name__}. Use X.toarray().")
-    if hasattr(X, "__cuda_array_interface__"):
-        kind = f"{type(X).__module__}.{type(X).__name__}"
-        raise TypeError(f"{name}: expected an array of the host, got a {kind} on the GPU. Use X.get(), or X.cpu().")
-    X = np.asarray(X)
-    if X.dtype.kind == "c":
-        raise ValueError(f"{name}: Complex data not supported: expected real numbers, got {X.dtype}.")
-    if X.dtype.kind in "USV":
+    """X, a data frame, a Table, an array or lists, as a real numeric array of any shape, NaN where a value is masked or
+    missing; ValueError or TypeError naming the estimator otherwise."""
+    if isinstance(X, Table) or labels(X, name) is not None:
+        return np.asarray(X) if _is_one_array(X) else Table.of(X, name).numbers()
+    X = dense(X, name)
+    if X.dtype.kind in "UST":
         raise ValueError(f"{name}: expected numbers, got text ({X.dtype}). Convert it or encode the categories first.")
-    if X.dtype.kind == "O":
-        try:
-            X = X.astype(np.float64)
-        except TypeError as error:
-            raise TypeError(
-                f"{name}: expected numbers, got an object array ({error}): argument must be a string or a number"
-            ) from error
-        except ValueError as error:
-            raise ValueError(f"{name}: expected numbers, got text ({error}). Encode the categories first.") from error
-    elif X.dtype.kind not in "fiub":
-        raise ValueError(f"{name}: expected numbers, got dtype {X.dtype}.")
+    if X.dtype.kind == "O" and X.size:
+        return Table.of(X.reshape(len(X) if X.ndim else 1, -1), name).numbers().reshape(X.shape)
     return X
 
 
@@ -308,24 +302,31 @@ def check_finite(X: np.ndarray, name: str, missing: bool = False) -> None:
         where = f"column {place[0]}" if len(place) == 1 else f"place {tuple(place)}"
         raise ValueError(
             f"{name}: expected finite numbers, got {value} in row {row}, {where} "
-            f"({int(bad.sum())} such values in all; NaN, inf and what is too large for {X.dtype} count). "
+            f"({int(bad.sum())} such values in all; NaN, what is masked, inf and what is too large for {X.dtype} "
+            f"count). "
             'Remove those rows or fill the values in; Autoencoder and AnomalyDetector take NaN with missing="mask".'
         )
 
 
-def _column_names(X) -> np.ndarray | None:
-    """The column names of a data frame, if they are all strings."""
-    if not hasattr(X, "columns"):
+def _is_one_array(X) -> bool:
+    """Whether it is a data frame of NumPy's own numbers, which has an array of them."""
+    dtypes = list(X.dtypes) if library(X) == "pandas" else []
+    kinds = {dtype.kind if isinstance(dtype, np.dtype) else "O" for dtype in dtypes}
+    return bool(kinds) and kinds <= set("iuf")
+
+
+def _column_labels(X, who: str) -> list | None:
+    """The names of a table's columns, all strings or none; None where it has none."""
+    names = X.names if isinstance(X, Table) else labels(X, who)
+    if not names:
         return None
-    names = np.asarray(X.columns, dtype=object)
-    strings = [isinstance(name, str) for name in names]
-    if any(strings) and not all(strings):
+    kinds = {type(name).__name__ for name in names}
+    if len(kinds) > 1 and any(isinstance(name, str) for name in names):
         raise TypeError(
             "Feature names are only supported if all input features have string names, but your input has "
-            f"{sorted({type(name).__name__ for name in names})} as feature name / column name types. "
-            "Convert them: X.columns = X.columns.astype(str)."
+            f"{sorted(kinds)} as feature name / column name types. Convert them: X.columns = X.columns.astype(str)."
         )
-    return names if len(names) and all(strings) else None
+    return names
 
 
 def squared_error(x: np.ndarray, again: np.ndarray, per: str) -> np.ndarray:

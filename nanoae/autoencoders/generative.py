@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from nanoae.autoencoders.contract import as_numbers
 from nanoae.autoencoders.mixture import Mixture
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 
@@ -42,7 +43,7 @@ class Generative(NetworkEstimator):
     def interpolate(self, a, b, steps=10, **condition) -> np.ndarray:
         """The way from a to b, both (D,), straight through the code: (steps, D), its ends their reconstructions.
         From rows a, b (N, D): (N, steps, D), a condition= for each row being that of its whole way."""
-        a, b = np.asarray(a), np.asarray(b)
+        a, b = (as_numbers(x, type(self).__name__) for x in (a, b))
         single = a.shape == self._example_shape()
         za, zb = (self._encode(x[None] if single else x, **condition) for x in (a, b))
         if len(za) != len(zb):
@@ -60,7 +61,7 @@ class Generative(NetworkEstimator):
         mean, std = self._prior().moments()
         if not 0 <= dimension < len(mean):
             raise ValueError(f"{type(self).__name__}: expected a dimension in 0 .. {len(mean) - 1}, got {dimension}.")
-        code = mean if x is None else self._encode(np.asarray(x)[None], **condition)[0]
+        code = mean if x is None else self._encode(as_numbers(x, type(self).__name__)[None], **condition)[0]
         codes = np.tile(code, (steps, 1))
         codes[:, dimension] = mean[dimension] + std[dimension] * np.linspace(-span, span, steps)
         return self.inverse_transform(codes, **condition)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import warnings
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Threshold
 from nanoae.cli.output import whole_file
 from nanoae.cli.settings import seed
-from nanoae.data.table import Table, TableEncoder, read_table
+from nanoae.data.encoder import TableEncoder
+from nanoae.data.table import Table, read_table
 
 REASONS = 3  # columns named in a row's `reason`
 DESCRIPTION = """\
@@ -84,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             train, _ = split(read_table(args.train), ignored)
             if new is not None:
-                TableEncoder().fit(train).transform(new)  # what is wrong with the rows is told before the training
+                check_rows(train, new)
             detector = train_detector(args, train)
             told = [f"train   {args.train}: {len(train):,} rows"]
         encoder: Any = detector.encoder_
@@ -130,6 +132,13 @@ def check(args: argparse.Namespace) -> None:
     for option, path in (("--out", args.out), ("--save", args.save)):
         if path and sum(same_file(path, other) for other in files) > 1:
             raise ValueError(f"{option}: expected another file than the others, got {path}.")
+
+
+def check_rows(train: Table, new: Table) -> None:
+    """What is wrong with the rows is told before the training. What is odd about them is told by it, and after it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        TableEncoder().fit(train).transform(new)
 
 
 def same_file(a: Path, b: Path) -> bool:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nanoae.data.cell import TRUTH, category
 from nanoae.data.missing import GAPS, NUMBER_GAPS, USUAL
 from nanoae.data.number import POINT, Number, number, unit_behind
 from nanoae.data.text_format import TextFormat
 
 MOSTLY = 0.9  # the share of numbers from which a column is one of numbers, and a text in it a mistake
+TRUTHS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
 CODES = 5  # so many different numbers are measured or counted; fewer, beside texts, are codes as these are
 
 
@@ -24,6 +26,7 @@ class TextColumn:
     rows        the numbers of their rows, and `source` where these are, for messages
     written     how the file writes them; None where they are no file's
     elsewhere   the decimal mark that the other columns of the table show, if they do
+    declared    whether it is known to be text, whatever is in it; what is missing there is None, or one of `na`
     """
 
     name: str
@@ -32,9 +35,11 @@ class TextColumn:
     source: str
     written: TextFormat | None = None
     elsewhere: Callable[[], str | None] = lambda: None
+    declared: bool = False
 
     def __post_init__(self) -> None:
         self.format = self.written or TextFormat()
+        self.declared = self.declared or self.name in self.format.text
         self.usual = {None} | USUAL | {text for text in self.format.na if "." not in text}
 
     def values(self, numeric: bool | None = None, known: Collection[str] = ()) -> np.ndarray:
@@ -43,12 +48,15 @@ class TextColumn:
         numeric   None: whatever they are. A column of numbers with other texts in it is refused, by ValueError
         known     texts that are values, whatever they look like: categories that were learned
         """
-        if numeric is False or (numeric is None and self.name in self.format.text):
+        if numeric is False or (numeric is None and self.declared):
             return self.texts(known)
         values = self.plain()
         if values is not None:
             return values
         counts = Counter(self.cells)
+        values = self.truths(counts)
+        if values is not None:
+            return values
         numbers, others = self.parted(counts)
         if numeric is None and others and not mostly_numbers(counts, numbers, others):
             self.check_measures(others)
@@ -75,6 +83,13 @@ class TextColumn:
         if "_" in text or ("." in text and not self.point_is_decimal(text)):
             return None
         return self.without_na(values)
+
+    def truths(self, counts: Counter) -> np.ndarray | None:
+        """The values, if all are truths: True, 1, is 1 and False, 0, is 0, in any case of letters."""
+        values = {cell: TRUTHS.get(category(cell).lower()) for cell in counts if not self.missing(cell)}
+        if None in values.values() or not any(category(cell) in TRUTH.values() for cell in values):
+            return None
+        return np.array([values.get(cell, math.nan) for cell in self.cells], dtype=np.float64)
 
     def point_is_decimal(self, text: str) -> bool:
         """Whether the points in the text of the cells are decimal points, and cannot mark off thousands."""
@@ -128,7 +143,7 @@ class TextColumn:
         """The decimal marks that the cells show, if they are numbers."""
         counts = Counter(self.cells)
         numbers, others = self.parted(counts)
-        if self.name in self.format.text or not mostly_numbers(counts, numbers, others):
+        if self.declared or not mostly_numbers(counts, numbers, others):
             return set()
         return {found.marks for found in numbers.values() if len(found.marks) == 1}
 
@@ -156,14 +171,14 @@ class TextColumn:
     # ---------------------------------------------------------------- texts
 
     def texts(self, known: Collection[str] = ()) -> np.ndarray:
-        """The cells as they stand, None where one is missing."""
+        """The cells as `category` spells them, None where one is missing."""
         counts = Counter(self.cells)
-        declared = self.name in self.format.text
-        gaps = {cell for cell in counts if cell not in known and self.missing(cell, declared)}
-        if not declared:
+        gaps = {cell for cell in counts if cell not in known and self.missing(cell, self.declared)}
+        if not self.declared:
             codes = [cell for cell in counts if cell and cell not in gaps]
             self.check_codes(codes, [cell for cell in gaps if cell and cell not in self.format.na])
-        return np.array([None if cell in gaps else cell for cell in self.cells], dtype=object)
+        spelled = {cell: None if cell in gaps else category(cell or "") for cell in counts}
+        return np.array([spelled[cell] for cell in self.cells], dtype=object)
 
     def missing(self, cell: str | None, declared: bool = False) -> bool:
         """Whether a cell says that its value is missing; of a column `declared` to be text only what `na` names."""

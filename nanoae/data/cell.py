@@ -1,0 +1,99 @@
+"""Cells: what a value in a column says, however it is spelled: a number, a text, or nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from nanoae.data.times import TIME_TYPES, no_number
+
+NUMBERS = (int, float, np.bool_, np.integer, np.floating, Decimal, Fraction)  # bool is an int
+HOLDERS = (list, tuple, dict, set, frozenset, np.ndarray)  # no values, but what holds some
+TRUTHS = {bool, np.bool_}
+TRUTH = {"true": "True", "false": "False"}
+WRITTEN = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[+-]\d\d+)?")  # a number as Python, NumPy and pandas write it
+
+
+def is_nothing(cell: Any) -> bool:
+    """Whether a Python object stands for no value: None, NaN, a masked value, pandas' NA or NaT. No text does."""
+    if cell is None or cell is np.ma.masked or type(cell).__name__ in ("NAType", "NaTType"):
+        return True
+    if isinstance(cell, Decimal):
+        return cell.is_nan()
+    return isinstance(cell, (float, np.floating, np.datetime64, np.timedelta64)) and bool(cell != cell)
+
+
+def plain(cells: np.ndarray, who: str, name: str, rows: Sequence[int]) -> np.ndarray:
+    """A column (N,) of any kind as numbers with NaN, or as objects: stripped texts, and None where there is nothing.
+
+    ValueError names a cell that is a date, a time or a complex number; TypeError one that is a list or the like.
+    """
+    if cells.dtype.kind in "buif":
+        return cells
+    if cells.dtype.kind in "mM":
+        raise no_number(who, str(cells.dtype), "pandas", name)
+    if cells.dtype.kind not in "OUST":
+        raise ValueError(f"{who}: expected numbers or text in column {name!r}, got {cells.dtype}.")
+    listed = [None if is_nothing(cell) else cell for cell in cells.tolist()]
+    kinds = {type(cell) for cell in listed} - {type(None)}
+    for kind in kinds:
+        if issubclass(kind, (*TIME_TYPES, *HOLDERS, complex)) or kind.__name__ == "Period":
+            raise _refused(kind, listed, who, name, rows)
+    if kinds and all(issubclass(kind, NUMBERS) for kind in kinds) and not kinds <= TRUTHS:
+        return np.array([np.nan if cell is None else number(cell) for cell in listed])
+    return np.array([None if cell is None else text(cell) for cell in listed], dtype=object)
+
+
+def _refused(kind: type, listed: list, who: str, name: str, rows: Sequence[int]) -> Exception:
+    at = next(at for at, cell in enumerate(listed) if type(cell) is kind)
+    got = f"a {kind.__name__}, {listed[at]!r:.60}, in row {rows[at]}"
+    if issubclass(kind, HOLDERS):
+        return TypeError(
+            f"{who}: expected numbers or text in column {name!r}, got {got}: argument must be a string or a number."
+        )
+    if issubclass(kind, complex):
+        return ValueError(f"{who}: Complex data not supported: expected real numbers in column {name!r}, got {got}.")
+    return no_number(who, got, "objects", name, kind.__name__)
+
+
+def number(cell: Any) -> float:
+    """A number of any type as a float; infinity where it is too large for one."""
+    try:
+        return float(cell)
+    except OverflowError:
+        return np.inf if cell > 0 else -np.inf
+
+
+def text(cell: Any) -> str:
+    """A cell that is something as a text."""
+    if isinstance(cell, str):
+        return cell.strip()
+    if isinstance(cell, bytes):
+        return cell.decode("utf-8", "backslashreplace").strip()
+    if isinstance(cell, (float, np.floating)):
+        return np.format_float_positional(cell, trim="-")
+    return str(cell).strip()
+
+
+def texts(numbers: np.ndarray) -> np.ndarray:
+    """A column of numbers as texts, None where one is NaN."""
+    different, places = np.unique(numbers, return_inverse=True)
+    return np.array([None if cell != cell else text(cell) for cell in different], dtype=object)[places]
+
+
+def category(text: str) -> str:
+    """A text in the spelling that all share who mean the same: "1" for "1.0", "0.5" for "5e-01", "True" for "TRUE"."""
+    if text.lower() in TRUTH:
+        return TRUTH[text.lower()]
+    if not WRITTEN.fullmatch(text):
+        return text
+    if "e" in text:
+        text = np.format_float_positional(float(text), trim="-")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text

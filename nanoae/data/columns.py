@@ -1,0 +1,156 @@
+"""Columns: data frames, arrays, masked arrays and lists as people hand them over, a column at a time.
+
+A frame is known by its methods: pandas, polars and Arrow are never imported.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nanoae.data.times import TIMES, no_number
+
+DECLARED = {  # by library: how the types of a column of categories begin
+    "pandas": ("category", "dictionary"),
+    "polars": ("Categorical", "Enum"),
+    "arrow": ("dictionary",),
+}
+PLAIN = ("int", "uint", "float", "double", "halffloat")  # Arrow's types of numbers
+
+
+class Column(NamedTuple):
+    """A column of a frame: its cells (N,), numbers with NaN or objects, and whether its type says categories."""
+
+    cells: np.ndarray
+    declared: bool = False
+
+
+def library(X: Any) -> str | None:
+    """Whose data frame it is: "pandas" (or one with its methods), "polars" or "arrow"; None for what is no frame."""
+    if hasattr(X, "iloc") and hasattr(X, "columns"):
+        return "pandas"
+    if hasattr(X, "get_columns"):
+        return "polars"
+    if hasattr(X, "itercolumns") and hasattr(X, "column_names"):
+        return "arrow"
+    return None
+
+
+def labels(X: Any, who: str) -> list | None:
+    """The names of a frame's columns, None for what is no frame; ValueError where one stands twice."""
+    kind = library(X)
+    if kind is None:
+        return None
+    found = list(X.column_names if kind == "arrow" else X.columns)
+    check_names(found, who)
+    return found
+
+
+def check_names(names: Iterable, who: str) -> None:
+    """ValueError for a name that stands twice."""
+    twice = [name for name, count in Counter(map(str, names)).items() if count > 1]
+    if twice:
+        raise ValueError(f"{who}: expected columns of different names, got {twice[0]!r} twice. Rename one of them.")
+
+
+def frame_columns(X: Any, who: str) -> list[Column]:
+    """The columns of a data frame; ValueError names one that is neither numbers nor text."""
+    names, kind = labels(X, who) or [], library(X)
+    if hasattr(X, "compute"):
+        raise TypeError(f"{who}: expected a data frame in memory, got one of {type(X).__module__}. Use X.compute().")
+    if kind == "pandas":
+        return [_of_pandas(X.iloc[:, i], name, who) for i, name in enumerate(names)]
+    if kind == "polars":
+        return [_of_polars(series, name, who) for series, name in zip(X.get_columns(), names, strict=True)]
+    return [_of_arrow(array, name, who) for array, name in zip(X.itercolumns(), names, strict=True)]
+
+
+def _of_pandas(series: Any, name: Any, who: str) -> Column:
+    kind = getattr(series.dtype, "kind", "O")
+    declared = _declared(series.dtype, "pandas", name, who)
+    if isinstance(series.dtype, np.dtype):
+        return Column(series.to_numpy())
+    if kind in "uif" and not declared:
+        return Column(series.to_numpy(np.float64, na_value=np.nan))  # nullable, Arrow's and sparse columns
+    return Column(series.astype(object).to_numpy(), declared)
+
+
+def _of_polars(series: Any, name: Any, who: str) -> Column:
+    declared = _declared(series.dtype, "polars", name, who)
+    if series.dtype.is_float() or series.dtype.is_integer():
+        return Column(series.to_numpy())
+    return Column(objects(series.to_list()), declared)
+
+
+def _of_arrow(array: Any, name: Any, who: str) -> Column:
+    declared = _declared(array.type, "arrow", name, who)
+    if str(array.type).startswith(PLAIN):
+        return Column(array.to_numpy(zero_copy_only=False))
+    return Column(objects(array.to_pylist()), declared)
+
+
+def _declared(dtype: Any, kind: str, name: Any, who: str) -> bool:
+    """Whether a column's type says that it holds categories; ValueError where it says dates, times or complex."""
+    told = str(dtype)
+    if told.lower().startswith(TIMES):
+        raise no_number(who, told, kind, name)
+    if told.startswith("complex"):
+        raise ValueError(f"{who}: Complex data not supported: expected real numbers in column {name!r}, got {told}.")
+    return told.startswith(DECLARED[kind])
+
+
+def objects(cells: Iterable) -> np.ndarray:
+    """(N,) of Python objects, whatever these hold."""
+    return np.fromiter(cells, dtype=object)
+
+
+# ---------------------------------------------------------------- arrays
+
+
+def dense(X: Any, who: str) -> np.ndarray:
+    """What is no frame as an array of any shape; masked values are NaN, or None among objects.
+
+    TypeError for what is sparse, lazy or on a GPU; ValueError for dates, fields, complex numbers and ragged rows.
+    """
+    kind = f"{type(X).__module__}.{type(X).__name__}"
+    if hasattr(X, "toarray") or kind.startswith("scipy.sparse"):
+        raise TypeError(f"{who}: expected a dense array, got a sparse {type(X).__name__}. Use X.toarray().")
+    if hasattr(X, "__cuda_array_interface__"):
+        raise TypeError(f"{who}: expected an array of the host, got a {kind} on the GPU. Use X.get(), or X.cpu().")
+    if not hasattr(X, "__array__"):
+        for method in ("to_pandas", "toPandas", "collect"):
+            if hasattr(X, method):
+                raise TypeError(f"{who}: expected a data frame in memory, got a {kind}. Use X.{method}().")
+    if isinstance(X, (list, tuple)) and any(isinstance(row, np.ma.MaskedArray) for row in X):
+        X = np.ma.array(X)
+    try:
+        array = X if isinstance(X, np.ma.MaskedArray) else np.asarray(X)
+    except ValueError as error:
+        raise ValueError(f"{who}: expected rows of one length, got what makes no array: {error}.") from error
+    if array.dtype.names is not None:
+        raise ValueError(
+            f"{who}: expected a 2D array or a data frame, got a structured array of fields {array.dtype.names[:5]}. "
+            "Use pandas.DataFrame(X), or numpy.lib.recfunctions.structured_to_unstructured(X)."
+        )
+    if array.dtype.kind in "mM":
+        raise no_number(who, str(array.dtype), "numpy")
+    if array.dtype.kind == "c":
+        raise ValueError(f"{who}: Complex data not supported: expected real numbers, got {array.dtype}.")
+    if array.dtype.kind not in "buifOUST":
+        raise ValueError(f"{who}: expected numbers, got dtype {array.dtype}.")
+    return unmasked(array) if isinstance(array, np.ma.MaskedArray) else array
+
+
+def unmasked(array: np.ma.MaskedArray) -> np.ndarray:
+    """A masked array with gaps where it is masked: NaN among numbers, None among objects."""
+    data, mask = np.asarray(array.data), np.ma.getmaskarray(array)
+    if not mask.any():
+        return data
+    if data.dtype.kind in "buif":
+        return np.where(mask, np.nan, data if data.dtype.kind == "f" else data.astype(np.float64))
+    cells = data.astype(object)
+    cells[mask] = None
+    return cells

@@ -1,0 +1,195 @@
+"""TableEncoder: tables of numbers and categories, with gaps, as arrays that a network can learn."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nanoae.anomaly.scaling import RobustScaler, fit_known
+from nanoae.data.cell import category
+from nanoae.data.table import Table
+from nanoae.data.times import PARTS, is_written
+from nanoae.engine.part import Part
+
+FEW = 10  # rows from which a column's different values are counted
+SINGLE = 0.1  # the share of values that stand in one row only from which they are "other"
+DIFFERENT = 0.9  # the share of different values from which a column tells its rows apart, and nothing else
+
+
+class TableEncoder(Part):
+    """Tables as arrays (N, D) that a network can learn: numbers on one scale, categories one-hot, NaN where missing.
+
+    A number becomes z = (x - median) / s, s = IQR / 1.349 (RobustScaler). A category of K values is K + 1 columns wide:
+    one for each, and a last one, "other". What is missing is NaN in all its columns. To learn it:
+
+    >>> encoder = TableEncoder().fit(table)
+    >>> ae = Autoencoder(loss=Mixed(encoder.blocks_), missing="mask").fit(encoder.transform(table))
+
+    Categories are columns of text, and all columns whose type says so, as that of a pandas Categorical of whole
+    numbers. Truth values are the numbers 1 and 0, whether True, "TRUE" or "true". A category is the same in every
+    spelling: 1 and 1.0, "1" and "1.0"; True, "True" and "TRUE".
+
+    "other" are the values that fit has not seen, and those beyond the most frequent. Where values that stand in one row
+    only make up more than a tenth of the rows, about as many of all new rows will hold values never seen (Good 1953):
+    then these are "other", too, that others may come. A column of nearly only different texts, as ids, names and time
+    stamps are, is so one of "other" alone, and says nothing. A warning tells of it; and one tells at `transform` where
+    most values of a column were never seen.
+
+    max_categories   of a column, >= 1
+
+    After fit: names_ of the columns, categories_ of each (a list of texts; None: a number), blocks_ their widths,
+    others_ of each the share of rows that are "other" (0 for numbers).
+    """
+
+    def __init__(self, max_categories: int = 50):
+        if max_categories < 1:
+            raise ValueError(f"TableEncoder: expected max_categories >= 1, got {max_categories}.")
+        self.max_categories = max_categories
+
+    def fit(self, X: Any) -> TableEncoder:
+        """From a Table, a data frame or an array (N, D)."""
+        table = Table.of(X, type(self).__name__)
+        columns = [table.column(i) for i in range(len(table.names))]
+        self.names_ = table.names
+        self.categories_ = [self._categories(column) if column.dtype == object else None for column in columns]
+        self.blocks_ = tuple(1 if known is None else len(known) + 1 for known in self.categories_)
+        self.others_ = [
+            0.0 if known is None else _share_of_others(column, known)
+            for column, known in zip(columns, self.categories_, strict=True)
+        ]
+        self.scaler_ = fit_known(RobustScaler(), _numbers(len(table), columns))
+        for name, column in zip(self.names_, columns, strict=True):
+            if column.dtype == object:
+                _tell_of_ids(name, column)
+        return self
+
+    def _categories(self, column: np.ndarray) -> list[str]:
+        counts = Counter(cell for cell in column.tolist() if cell is not None)
+        n, single = counts.total(), [cell for cell, count in counts.items() if count == 1]
+        if n >= FEW and len(single) > SINGLE * n:
+            for cell in single:
+                del counts[cell]
+        return sorted(sorted(counts, key=lambda cell: (-counts[cell], cell))[: self.max_categories])
+
+    def transform(self, X: Any) -> np.ndarray:
+        """The rows of a Table, data frame or array, whose columns are those of fit in any order, as (N, D) float32."""
+        table = Table.of(X, type(self).__name__)
+        if set(table.names) != set(self.names_):
+            missing = [name for name in self.names_ if name not in table.names]
+            unknown = [name for name in table.names if name not in self.names_]
+            raise ValueError(
+                f"{table.source}: expected the {len(self.names_)} columns that fit saw, got {len(table.names)}: "
+                f"{missing[:5] or 'none'} missing, {unknown[:5] or 'none'} unknown."
+            )
+        columns = [
+            table.column(table.names.index(name), known is None, known or ())
+            for name, known in zip(self.names_, self.categories_, strict=True)
+        ]
+        result = np.zeros((len(table), sum(self.blocks_)), np.float32)
+        starts = np.cumsum([0, *self.blocks_])
+        result[:, self.numbers] = self.scaler_.transform(_numbers(len(table), columns))
+        for i, (column, start, known) in enumerate(zip(columns, starts, self.categories_, strict=False)):
+            if known is not None:
+                places = _places(column, known)
+                result[np.arange(len(table)), start + np.maximum(places, 0)] = 1
+                result[places < 0, start : start + len(known) + 1] = np.nan
+                self._tell_of_unseen(i, column, places)
+        return result
+
+    def _tell_of_unseen(self, i: int, column: np.ndarray, places: np.ndarray) -> None:
+        """A warning where most of a column's values, of two rows or more, were never seen in fit, which knew most."""
+        known = self.categories_[i] or []
+        unseen, n = np.flatnonzero(places == len(known)), int((places >= 0).sum())
+        if n >= 2 and len(unseen) > n / 2 and self.others_[i] < 0.5:
+            warnings.warn(
+                f"TableEncoder: {len(unseen)} of {n} values in column {self.names_[i]!r} were never seen in fit: "
+                f"{_examples(column[unseen])}, where fit saw {_examples(known)}. Is it the same column, in the same "
+                "spelling? Each such row is unlike all that was learned.",
+                stacklevel=3,
+            )
+
+    @property
+    def numbers(self) -> list[int]:
+        """Where in the columns of `transform` those of numbers are."""
+        starts = np.cumsum([0, *self.blocks_]).tolist()
+        return [start for start, known in zip(starts, self.categories_, strict=False) if known is None]
+
+    def per_column(self, shares: np.ndarray) -> np.ndarray:
+        """Shares of `transform`'s columns (N, D) as shares of the table's, (N, columns): those of a category add up."""
+        starts = np.cumsum([0, *self.blocks_])[:-1]
+        shares = shares.copy()
+        categories = np.setdiff1d(np.arange(shares.shape[1]), self.numbers)
+        shares[:, categories] = np.abs(shares[:, categories])
+        return np.add.reduceat(shares, starts, axis=1)
+
+    def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """(facts, arrays) for a model file."""
+        facts = {"max_categories": self.max_categories, "names": self.names_, "categories": self.categories_,
+                 "others": self.others_}  # fmt: skip
+        return facts, self.scaler_.learned()
+
+    @classmethod
+    def from_file(cls, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> TableEncoder:
+        """The opposite of `to_file`."""
+        encoder = cls(facts["max_categories"])
+        encoder.names_, encoder.categories_ = facts["names"], facts["categories"]
+        encoder.blocks_ = tuple(1 if known is None else len(known) + 1 for known in encoder.categories_)
+        encoder.others_ = facts.get("others", [0.0] * len(encoder.names_))
+        encoder.scaler_ = RobustScaler()
+        for name, value in arrays.items():
+            setattr(encoder.scaler_, name, value)
+        return encoder
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """A name for each column of `transform`: "age", "colour=red", ..., "colour=other"."""
+        names: list[str] = []
+        for name, known in zip(self.names_, self.categories_, strict=True):
+            names += [name] if known is None else [f"{name}={cell}" for cell in [*known, "other"]]
+        return np.array(names, dtype=object)
+
+
+def _numbers(n: int, columns: list[np.ndarray]) -> np.ndarray:
+    """Those that are numbers, as (N, ...) float64."""
+    return np.array([column for column in columns if column.dtype != object]).reshape(-1, n).T
+
+
+def _places(column: np.ndarray, known: list[str]) -> np.ndarray:
+    """Which category each cell is, (N,): its number in `known`, or len(known) for others, or -1 where it is missing."""
+    place: dict[str | None, int] = {None: -1}
+    for k, cell in enumerate(known):
+        place.setdefault(category(cell), k)  # an old file's may be spelled otherwise
+    return np.array([place.get(cell, len(known)) for cell in column.tolist()])
+
+
+def _share_of_others(column: np.ndarray, known: list[str]) -> float:
+    places = _places(column, known)
+    return float((places == len(known)).sum() / max((places >= 0).sum(), 1))
+
+
+def _tell_of_ids(name: str, column: np.ndarray) -> None:
+    """A warning where a column's texts are nearly all different, or dates or times."""
+    cells = [cell for cell in column.tolist() if cell is not None]
+    different = list(dict.fromkeys(cells))
+    unique = len(different) >= DIFFERENT * len(cells)
+    dates = sum(map(is_written, cells)) >= DIFFERENT * len(cells)
+    if len(cells) < FEW or not (unique or dates):
+        return
+    found = f"{len(different)} different {'dates or times' if dates else 'texts'} in {len(cells)} rows"
+    fate = "new rows will hold others" + (", so that all are learned as one category" if unique else "")
+    remedy = f"Leave it out: X.drop(columns=[{name!r}]), detect --ignore {name}"
+    if dates:
+        part = PARTS["objects"]["instant"].format(x=f"X[{name!r}]")
+        remedy += f"; or make numbers of what counts in it, such as {part}"
+    warnings.warn(
+        f"TableEncoder: column {name!r} holds {found} ({_examples(different)}): {fate}. {remedy}.", stacklevel=3
+    )
+
+
+def _examples(cells: Sequence[str] | np.ndarray) -> str:
+    """The first few different ones."""
+    some = [f"{cell!r:.40}" for cell in dict.fromkeys(cells)]
+    return ", ".join(some[:3]) + (", ..." if len(some) > 3 else "")
