@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.guard import guard, guarded
-from nanoae.data.columns import dense, labels, library, objects
+from nanoae.data.cell import objects
+from nanoae.data.columns import dense, labels, library
 from nanoae.data.frame import FrameOutput
 from nanoae.data.table import Table
 from nanoae.engine.part import Part
