@@ -11,6 +11,7 @@ import functools
 import inspect
 import math
 import sys
+import warnings
 from typing import Any
 
 import numpy as np
@@ -242,6 +243,8 @@ class Estimator(FrameOutput, Part):
                     if math.prod(shape) != self.n_features_in_
                     else f"{name}: expected X of shape ({expected}), as fit saw it, got {X.shape}. Reshape it."
                 )
+        if reset:
+            _tell_of_lost_digits(X, dtype, name)
         with np.errstate(over="ignore"):
             X = np.ascontiguousarray(X, dtype)
         check_finite(X, name, self._takes_missing())
@@ -306,6 +309,23 @@ def check_finite(X: np.ndarray, name: str, missing: bool = False) -> None:
             f"({int(bad.sum())} such values in all; NaN, what is masked, inf and what is too large for {X.dtype} "
             f"count). "
             'Remove those rows or fill the values in; Autoencoder and AnomalyDetector take NaN with missing="mask".'
+        )
+
+
+def _tell_of_lost_digits(X: np.ndarray, dtype, name: str) -> None:
+    """A warning where float32 does not hold what a column's values differ by, as in 1e9 + 0.1."""
+    if np.dtype(dtype) != np.float32 or X.dtype.itemsize < 4 or X.dtype == np.float32:
+        return
+    low, high = (bound.reduce(X, axis=0, dtype=np.float64) for bound in (np.fmin, np.fmax))
+    with np.errstate(invalid="ignore", over="ignore"):
+        lost = (high > low) & (high - low < 1e-6 * np.maximum(abs(low), abs(high)))
+    if lost.any():
+        place = np.argwhere(lost)[0].tolist()
+        column, at = place[0] if len(place) == 1 else tuple(place), tuple(place)
+        warnings.warn(
+            f"{name}: the values of column {column}, {low[at]:.12g} to {high[at]:.12g}, are (nearly) one in float32. "
+            'Subtract their mean first, or use dtype="float64".',
+            stacklevel=4,
         )
 
 
