@@ -39,6 +39,7 @@ class Layer(ThreadState, Part):
     dtype: Any = None
     need_dx = True
     by_row = True  # row n of what it gives depends on row n of its input alone
+    least_rows = 1  # of a batch to train on
     bounds: tuple[float, float] | None = UNBOUNDED  # what it gives lies between these; None: where its input lies
     generator: Any = None
     buffers = ThreadLocal(dict)
