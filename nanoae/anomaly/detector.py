@@ -109,7 +109,7 @@ class AnomalyDetector(Estimator):
         self._build(seed, [len(rows) for rows in learned])
         self._fit_members(learned)
         tested = np.flatnonzero(folds >= 0)
-        raw = np.empty((len(self.members_) // self.n_folds_ * len(self.members_[0].scores), len(X)))
+        raw = np.zeros((len(self.members_) // self.n_folds_ * len(self.members_[0].scores), len(X)))
         for fold, members in enumerate(self._by_fold()):
             raw[:, folds == fold] = np.concatenate([member.raw(X[folds == fold]) for member in members])
         undefined = np.isnan(raw).any(axis=0)
