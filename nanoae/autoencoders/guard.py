@@ -17,9 +17,7 @@ from typing import Any
 CHANGES = ("fit", "partial_fit", "build", "label", "from_file")  # how the names of methods begin that learn something
 FREE = ("_", "get_", "set_")  # of those that have nothing to do with what was learned
 
-Call = tuple[
-    Any, int, str, bool
-]  # an estimator, the thread that is in a method of it, which one, whether it changes it
+Call = tuple[Any, int, str, bool]  # an estimator, a thread, which method that is in, whether it changes the estimator
 
 RUNNING: dict[int, Call] = {}  # in the order in which they began
 if hasattr(os, "register_at_fork"):
@@ -34,13 +32,14 @@ def guarded(method):
     @functools.wraps(method)
     def call(self, *args, **kwargs):
         mine = self, threading.get_ident(), name, changes
+        key = id(mine)
         try:
-            RUNNING[id(mine)] = mine
+            RUNNING[key] = mine
             if len(RUNNING) > 1:
                 check(mine)
             return method(self, *args, **kwargs)
         finally:
-            RUNNING.pop(id(mine), None)  # one step that nothing interrupts, nor does Ctrl-C
+            RUNNING.pop(key, None)  # one step that nothing interrupts, nor does Ctrl-C
 
     return call
 
