@@ -246,7 +246,11 @@ F8 = np.ones((10, 2))
         "csv missing first": ("b.csv", "1,\n3,4\n", "a number in row 1, column 2, got ''"),
         "csv text first": ("b.csv", "1.5,tall\n3,4\n", "a number in row 1, column 2, got 'tall'"),
         "csv underscore": ("b.csv", "1,2\n3,20_24\n", "a number in row 2, column 2, got '20_24'"),
-        "csv decimal comma": ("b.csv", "a;b\n1,5;2\n", "got '1,5'. Decimals take a point"),
+        "csv two decimal marks": (
+            "b.csv",
+            "a;b\n1,5;2\n1.5;3\n",
+            "one decimal mark in column 'a', got '1.5' and",
+        ),
         "csv short": ("b.csv", "1,2\n3\n", "2 cells in row 2, got 1"),
         "csv long": ("b.csv", "a,b\n1,2\n3,4,5\n", "2 cells in row 3, got 3"),
         "csv latin-1": ("b.csv", b"gr\xf6sse\n1\n2\n", "CSV table in UTF-8, got 'utf-8' codec"),
@@ -351,7 +355,8 @@ def test_importing_needs_numpy_only():
     [
         ("mnits", ValueError, "expected one of digits, mnist, .*, got 'mnits'. Did you mean 'mnist'"),
         ("MNIST", ValueError, "Did you mean 'mnist'"),
-        ("a.txt", ValueError, "a path to a .npy, .npz, .csv or IDX file or to a folder of images, got 'a.txt'"),
+        ("a.xml", ValueError, "a path to a .npy, .npz, .csv or IDX file or to a folder of images, got 'a.xml'"),
+        ("no/such.tsv.gz", FileNotFoundError, "expected a .tsv.gz file, got 'no/such.tsv.gz', and no such file exists"),
         ("no/such.npz", FileNotFoundError, "expected a .npz file, got 'no/such.npz', and no such file exists"),
     ],
 )

@@ -11,6 +11,7 @@ from nanoae.data import Dataset, load_data
 from nanoae.data.catalogue import NAMES
 
 SPLITS = ("train", "test", "all")
+HEADERS = {"auto": None, "yes": True, "no": False}
 Table = tuple[np.ndarray, dict[str, Any]]  # rows on the model's scale, (N, D), and what its methods take beside them
 
 
@@ -18,20 +19,65 @@ def add_options(parser: argparse.ArgumentParser, required: bool = False, default
     group = parser.add_argument_group("data")
     group.add_argument(
         "--data", required=required, default=default, metavar="NAME|PATH",
-        help=f"{', '.join(NAMES)}, or a .csv, .npy, .npz or IDX file, or a folder of images or of one for each class"
+        help=f"{', '.join(NAMES)}, or a .csv, .tsv, .txt (or .gz), .npy, .npz or IDX file, or a folder of images or of "
+        "one for each class"
     )  # fmt: skip
     group.add_argument("--data-dir", metavar="DIR", help="where to look for mnist and fashion-mnist first")
     group.add_argument("--label", metavar="COLUMN", help="the column of a .csv file that is no feature but the label")
+    group.add_argument("--ignore", default="", metavar="A,B", help="columns of a .csv file to leave out, as an id")
     group.add_argument(
         "--maximum", type=float, metavar="X",
         help="the number that stands for 1 in a file, where its type does not say so: 255 for pixels in a .csv"
     )  # fmt: skip
+    add_format(parser)
 
 
-def read(args: argparse.Namespace, in_order: bool = False) -> Dataset:
-    """The data set, split into training and test rows; a user's file `in_order` is only cut, not shuffled."""
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """The options that say how a text table is written, where the reader is in doubt."""
+    group = parser.add_argument_group("text tables", "found by itself, or asked for, where nothing is said")
+    group.add_argument("--separator", metavar="C", help='between columns: a character, "tab" or "blank"')
+    group.add_argument("--decimal", metavar="C", help='the decimal mark of all numbers, "." or ","')
+    group.add_argument(
+        "--na", action="append", default=[], metavar="TEXT", help="means that a value is missing; may be said again"
+    )
+    group.add_argument("--header", choices=HEADERS, default="auto", help="whether the first row names the columns")
+    group.add_argument("--encoding", metavar="NAME", help="of the characters, as cp1252")
+
+
+def text_format(args: argparse.Namespace) -> dict[str, Any]:
+    """What they say, as `load_data` and `read_table` take it; nothing where they say nothing."""
+    said = {"separator": args.separator, "decimal": args.decimal, "na": tuple(args.na), "encoding": args.encoding}
+    said |= {"header": HEADERS[args.header]}
+    return {name: value for name, value in said.items() if value not in (None, ())}
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The names in "A,B"."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def read(args: argparse.Namespace, in_order: bool = False, model: Any = None) -> Dataset:
+    """The data set, split into training and test rows; a user's file `in_order` is only cut, not shuffled. Of a text
+    table the columns that `model` learned, by their names."""
     seed = None if in_order and args.data not in NAMES else 0
-    return load_data(args.data, args.data_dir, random_state=seed, label=args.label, maximum=args.maximum)
+    said = text_format(args)
+    if args.ignore:
+        said["ignore"] = listed(args.ignore)
+    return load_data(
+        args.data,
+        args.data_dir,
+        random_state=seed,
+        label=args.label,
+        maximum=args.maximum,
+        columns=column_names(model),
+        **said,
+    )
+
+
+def column_names(model: Any) -> list[str] | None:
+    """Those of the table that it learned from, if it had any."""
+    names = getattr(model, "feature_names_in_", None)
+    return None if names is None else [str(name) for name in names]
 
 
 def black(model: Any) -> float:

@@ -15,6 +15,7 @@ import nanoae
 from nanoae.anomaly.calibration import benjamini_hochberg
 from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Threshold
+from nanoae.cli import data as data_options
 from nanoae.cli.output import whole_file
 from nanoae.cli.settings import seed
 from nanoae.data.encoder import TableEncoder
@@ -56,6 +57,8 @@ def add_to(commands) -> None:
     files.add_argument("--save", metavar="NPZ", type=Path, help="the model file to write")
     files.add_argument("--ignore", default="", metavar="A,B", help="columns to copy, but not to learn from, as an id")
     files.add_argument("--explain", action="store_true", help="add the reason, and each column's share of the score")
+    files.add_argument("--text", default="", metavar="A,B", help="columns of categories, whatever they look like")
+    data_options.add_format(parser)
     rules = parser.add_argument_group("threshold").add_mutually_exclusive_group()
     rules.add_argument(
         "--false-alarms", type=float, metavar="P",
@@ -77,14 +80,15 @@ def add_to(commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     check(args)
-    ignored = [name.strip() for name in args.ignore.split(",") if name.strip()]
+    ignored = data_options.listed(args.ignore)
+    written = data_options.text_format(args) | {"text": data_options.listed(args.text)}
     with ExitStack() as files:
         kept, scored = (path and files.enter_context(whole_file(path)) for path in (args.save, args.out))
-        new, copied = split(read_table(args.score), ignored) if args.score else (None, [])
+        new, copied = read_table(args.score, **written).split(ignored) if args.score else (None, [])
         if args.model:
             detector, told = load_detector(args.model), [f"model   {args.model}"]
         else:
-            train, _ = split(read_table(args.train), ignored)
+            train, _ = read_table(args.train, **written).split(ignored)
             if new is not None:
                 check_rows(train, new)
             detector = train_detector(args, train)
@@ -182,19 +186,6 @@ def judge(detector: AnomalyDetector, encoder: TableEncoder, new: Table, args: ar
         columns["reason"] = [reason(row, encoder) for row in shares]
         columns |= {f"{name}_share": texts(share, ".4g") for name, share in zip(encoder.names_, shares.T, strict=True)}
     return columns
-
-
-def split(table: Table, ignored: list[str]) -> tuple[Table, list[tuple[str, np.ndarray]]]:
-    """The table without some columns, and these; ValueError for one that is not there, or where no other is left."""
-    cells = dict(zip(table.names, table.cells, strict=True))
-    for name in ignored:
-        if name not in cells:
-            raise ValueError(f"{table.source}: expected the column {name!r} to ignore, got {', '.join(table.names)}.")
-    kept = [name for name in table.names if name not in ignored]
-    if not kept:
-        raise ValueError(f"{table.source}: expected columns to learn from, got none but those to ignore.")
-    rest = Table(kept, [cells[name] for name in kept], table.rows, table.source)
-    return rest, [(name, cells[name]) for name in ignored]
 
 
 def threshold(args: argparse.Namespace) -> Threshold | None:

@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
             picture(part, model, args, drawn)
         else:
             drawn = drawn if args.out.suffix == ".npy" else drawn.reshape(len(drawn), -1)
-            models.write(part, args.out.suffix, drawn, None)
+            models.write(part, args.out.suffix, drawn, data_options.column_names(model))
     print(f"written to {args.out}: {len(drawn):,} examples drawn from {args.model}")
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,8 +58,8 @@ def load(args: argparse.Namespace) -> Any:
 
 
 def read(args: argparse.Namespace, model: Any, trained: TrainingSet | None, in_order: bool = False) -> Dataset:
-    """--data, on the scale of what the model was trained on."""
-    data = data_options.read(args, in_order)
+    """--data, the columns that the model learned, on the scale of what it was trained on."""
+    data = data_options.read(args, in_order, model)
     if trained is None or math.prod(data.shape) != model.n_features_in_:  # which the model tells
         return data
     return trained.on_scale(data, args.maximum)
@@ -140,7 +141,7 @@ def reconstruct(args: argparse.Namespace) -> int:
         else:
             again = np.concatenate([model.reconstruct(rows, **beside) for rows, beside in parts])
             again = again.reshape(len(again), *data.shape) if args.out.suffix == ".npy" else again
-            write(part, args.out.suffix, again, data.columns)
+            write(part, args.out.suffix, again, data.columns or data_options.column_names(model))
     print(f"written to {args.out}: {len(again):,} rows of {data.name}")
     return 0
 
@@ -157,10 +158,11 @@ def checked_output(args: argparse.Namespace, suffixes: Sequence[str]):
 
 def write(path: Path, suffix: str, array: np.ndarray, columns: Sequence[str] | None) -> None:
     """`array` as .npy, or (N, D) as .csv with the names of its columns, if it has any, in the first row."""
-    with open(path, "wb") as file:
-        if suffix == ".npy":
-            np.save(file, array)
-            return
+    if suffix == ".npy":
+        with open(path, "wb") as binary:
+            np.save(binary, array)
+        return
+    with open(path, "w", newline="", encoding="utf-8") as file:
         if columns is not None:
-            file.write((",".join(map(str, columns)) + "\n").encode())
+            csv.writer(file, lineterminator="\n").writerow(columns)
         np.savetxt(file, array, fmt="%.9g", delimiter=",")

@@ -93,7 +93,7 @@ def place(args: argparse.Namespace, suffix: str = "") -> tuple[Path, bool]:
         settings.preset(args.preset)  # a misspelt one is said before anything else
     if args.out or args.name:
         return args.out or Path("runs", args.name), False
-    return Path("runs", (args.preset or Path(args.data).resolve().stem) + suffix), True
+    return Path("runs", (args.preset or Path(args.data.removesuffix(".gz")).resolve().stem) + suffix), True
 
 
 def prepared(model: Any, data: Dataset, conditional: bool) -> tuple[Any, Table, Table]:
@@ -162,6 +162,7 @@ def conclude(
     **more: Any,
 ) -> None:
     """Test the model, tell, and fill the folder: the model first, so that nothing that comes after can cost it."""
+    model.remember(model.input_shape_, data.columns)
     save_model(model, folder / "model.npz", TrainingSet.of(data, baseline).notes())
     write_metrics(folder / "metrics.csv", model.history_)
     x_test = test[0]
@@ -171,7 +172,7 @@ def conclude(
     }
     config = describe_run(args, model, data) | more | {"results": results}
     with whole_file(folder / "config.json") as part:
-        part.write_text(json.dumps(config, indent=2, default=describe) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(config, indent=2, default=describe) + "\n")
     print(verdict("test", model, results["test"], baseline, results["pca"]))
     if not args.no_figures:
         if importlib.util.find_spec("matplotlib") is None:
@@ -249,7 +250,7 @@ def verdict(
 
 def write_metrics(path: Path, history: dict[str, list[float]]) -> None:
     columns = {name: history[name] for name in (*LOSS_NAMES, "seconds") if name in history}
-    with whole_file(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as part, open(part, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["epoch", *columns])
         writer.writerows((epoch, *row) for epoch, row in enumerate(zip(*columns.values(), strict=True), 1))

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from nanoae.data.dataset import Dataset
 from nanoae.data.digits import digits
 from nanoae.data.download import SOURCES, File, fetch, read_official
-from nanoae.data.files import read_csv, read_npy, read_npz
+from nanoae.data.files import read_npy, read_npz
 from nanoae.data.idx import find_idx, is_idx, read_idx_images
 from nanoae.data.image_folder import read_images
+from nanoae.data.number_table import read_numbers
 from nanoae.data.synthetic import swiss_roll, xor
+from nanoae.data.text_format import TextFormat
+from nanoae.data.text_table import SUFFIXES
 from nanoae.spelling import did_you_mean
 
 NAMES = ("digits", *SOURCES, "swiss-roll", "xor")
-READERS: dict[str, Callable[..., Dataset]] = {".npy": read_npy, ".npz": read_npz, ".csv": read_csv}
+READERS: dict[str, Callable[..., Dataset]] = {".npy": read_npy, ".npz": read_npz}
 
 
 def load_data(
@@ -26,6 +30,8 @@ def load_data(
     random_state: int | None = 0,
     label: str | None = None,
     maximum: float | None = None,
+    columns: Sequence[str] | None = None,
+    **written: Any,
 ) -> Dataset:
     """Loads a data set by its name, or from a user's own files.
 
@@ -34,21 +40,29 @@ def load_data(
                     fashion-mnist  60,000 + 10,000 images (28, 28)
                     swiss-roll     1,600 + 400 points (3,); y is the angle along the roll
                     xor            200 + 4 points (2,)
-                    or a path: .npy, .npz, .csv, IDX (as MNIST's files), or a folder of images (`image_folder`)
+                    or a path: .npy, .npz, a text table (.csv, .tsv, .txt, and each with .gz), IDX (as MNIST's files),
+                    or a folder of images (`image_folder`)
     data_dir        where to look for mnist and fashion-mnist first; then come the environment variable NANOAE_DATA and
                     the user's cache folder. The files lie in <folder>/<name>/ or in the folder itself, .gz or unpacked
     download        if they are in none of these, fetch them into data_dir, or else into the cache folder
     random_state    seed of the 80/20 split of sets that have none, and of swiss-roll; None keeps the rows in order
-    label           the column of a .csv file that is y; where a row has none, y is masked (numpy.ma)
+    label           the column of a text table that is y; where a row has none, y is masked (numpy.ma)
     maximum         the stored value that stands for 1.0 in a user's own file. None: 255 for uint8 images, 65535 for
                     image files of 16 bits, 1 for images of 0 and 1, or of floats in [0, 1]; all else stays as it is
+    columns         the columns of a text table that are x, by name and in this order. None: all others, in its order
+    written         how a text table is written, where the reader is in doubt: separator, decimal, na, text, ignore,
+                    header, encoding, as in `read_table` (`TextFormat`)
 
     Raises ValueError for an unknown name, or a damaged or unfit file (`BadFile`, which names it); FileNotFoundError
     where there is no such file, or no way to fetch it.
     """
-    path = Path(name).expanduser()
-    if label is not None and path.suffix.lower() != ".csv":
-        raise ValueError(f"load_data: expected a .csv file to take the column {label!r} from, got {os.fspath(name)!r}.")
+    path, given = Path(name).expanduser(), os.fspath(name)
+    suffix = "".join(path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:]).lower()
+    format = TextFormat.of(written, "load_data")
+    if label is not None and suffix not in SUFFIXES:
+        raise ValueError(f"load_data: expected a .csv file to take the column {label!r} from, got {given!r}.")
+    if format != TextFormat() and suffix not in SUFFIXES:
+        raise ValueError(f"load_data: expected a .csv file to be read with {', '.join(written)}, got {given!r}.")
     if maximum is not None and name in NAMES:
         raise ValueError(f"load_data: expected maximum=None for {name!r}, got {maximum!r}. Its images have one.")
     if name == "digits":
@@ -61,22 +75,19 @@ def load_data(
         return load_official(name, data_dir, download)
     if path.is_dir():
         return read_images(path, random_state, maximum)
-    suffix = path.suffix.lower()
-    if suffix not in READERS and is_idx(path):
+    if suffix not in (*READERS, *SUFFIXES) and is_idx(path):
         return read_idx_images(path, random_state, maximum)
-    if suffix not in READERS:
+    if suffix not in (*READERS, *SUFFIXES):
         known = ", ".join(NAMES)
         raise ValueError(
             f"load_data: expected one of {known}, or a path to a .npy, .npz, .csv or IDX file or to a folder of "
-            f"images, got {os.fspath(name)!r}.{did_you_mean(name, NAMES)}"
+            f"images, got {given!r}.{did_you_mean(name, NAMES)}"
         )
     if not path.is_file():
-        raise FileNotFoundError(
-            f"load_data: expected a {suffix} file, got {os.fspath(name)!r}, and no such file exists."
-        )
-    if suffix == ".csv":
-        return read_csv(path, random_state, label, maximum)
-    return READERS[suffix](path, random_state, maximum=maximum)
+        raise FileNotFoundError(f"load_data: expected a {suffix} file, got {given!r}, and no such file exists.")
+    if suffix in READERS:
+        return READERS[suffix](path, random_state, maximum=maximum)
+    return read_numbers(path, random_state, label, columns, maximum, format)
 
 
 def load_official(name: str, data_dir: str | os.PathLike[str] | None, download: bool) -> Dataset:

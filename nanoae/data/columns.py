@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nanoae.data.cell import objects
+from nanoae.data.dataset import BadFile
 from nanoae.data.times import TIMES, no_number
 
 DECLARED = {  # by library: how the types of a column of categories begin
@@ -54,7 +54,7 @@ def check_names(names: Iterable, who: str) -> None:
     """ValueError for a name that stands twice."""
     twice = [name for name, count in Counter(map(str, names)).items() if count > 1]
     if twice:
-        raise ValueError(f"{who}: expected columns of different names, got {twice[0]!r} twice. Rename one of them.")
+        raise BadFile(who, "columns of different names", f"{twice[0]!r} twice", "Rename one of them.")
 
 
 def frame_columns(X: Any, who: str) -> list[Column]:
@@ -72,13 +72,11 @@ def frame_columns(X: Any, who: str) -> list[Column]:
 def _of_pandas(series: Any, name: Any, who: str) -> Column:
     kind = getattr(series.dtype, "kind", "O")
     declared = _declared(series.dtype, "pandas", name, who)
-    if isinstance(series.dtype, np.dtype) and kind != "O":
+    if isinstance(series.dtype, np.dtype):
         return Column(series.to_numpy())
     if kind in "uif" and not declared:
         return Column(series.to_numpy(np.float64, na_value=np.nan))  # nullable, Arrow's and sparse columns
-    cells = series.astype(object).to_numpy(copy=True)
-    cells[series.isna().to_numpy(dtype=bool)] = None
-    return Column(cells, declared)
+    return Column(series.astype(object).to_numpy(), declared)
 
 
 def _of_polars(series: Any, name: Any, who: str) -> Column:
@@ -103,6 +101,11 @@ def _declared(dtype: Any, kind: str, name: Any, who: str) -> bool:
     if told.startswith("complex"):
         raise ValueError(f"{who}: Complex data not supported: expected real numbers in column {name!r}, got {told}.")
     return told.startswith(DECLARED[kind])
+
+
+def objects(cells: Iterable) -> np.ndarray:
+    """(N,) of Python objects, whatever these hold."""
+    return np.fromiter(cells, dtype=object)
 
 
 # ---------------------------------------------------------------- arrays

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 import os
-import re
-from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +13,6 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset
-from nanoae.data.labels import read_labels
 
 if TYPE_CHECKING:
     import zipfile
@@ -115,86 +111,3 @@ def read_lines(path: str | os.PathLike[str]) -> tuple[list[str], list[str] | Non
     if not lines:
         raise BadFile(path, "lines of text", "none")
     return lines, keywords or None
-
-
-def read_csv(
-    path: Path, random_state: int | None = 0, label: str | None = None, maximum: float | None = None
-) -> Dataset:
-    """A table of numbers, one example a row, separated by commas, semicolons or tabs, in UTF-8.
-
-    The first row names the columns if one of its cells is text and none is a number with a fraction or an exponent.
-    The column named `label`, which may be text, becomes y, masked where a row has none. BadFile names the row (its line
-    in the file), the column and the text of a cell that is no number, or a row that is too short or too long.
-    """
-    values, labels = array("d"), []
-    names: list[str] | None = None
-    width = position = None
-    with opened(path, "CSV table in UTF-8") as file:
-        for line, row in csv_rows(file):
-            if width is None:
-                width = len(row)
-                if is_header(row):
-                    names = [cell.strip() for cell in row]
-                if label is not None:
-                    if names is None or label not in names:
-                        raise BadFile(path, f"a column named {label!r}", f"columns {names or 'without names'}")
-                    position = names.index(label)
-                    names.pop(position)
-                if names is not None:
-                    continue
-            if len(row) != width:
-                raise BadFile(path, f"{width} cells in row {line}", len(row))
-            if position is not None:
-                labels.append(row.pop(position))
-            try:
-                if "_" in "".join(row):  # float() would take "20_24" for 2024
-                    raise ValueError
-                numbers = [float(cell) for cell in row]
-                if not math.isfinite(sum(numbers)) and not all(map(math.isfinite, numbers)):
-                    raise ValueError
-                values.extend(numbers)
-            except ValueError:
-                at, cell = next((at, cell) for at, cell in enumerate(row) if not is_finite(cell))
-                where = f"row {line}, column {repr(names[at]) if names else at + 1}"
-                missing = is_number(cell or "0")
-                hint = (
-                    "Fill it in, or remove the row."
-                    if missing
-                    else "Decimals take a point; a label is named: label=, --label."
-                )
-                raise BadFile(path, f"a number in {where}", repr(cell), hint) from None
-    if not values:
-        raise BadFile(path, "rows of numbers", "none")
-    x = np.array(values).reshape(-1, len(names) if names else width or 1)
-    y = None if position is None else read_labels(labels)
-    return Dataset.split(path.name, x, y, random_state, tuple(names) if names else None, maximum)
-
-
-def csv_rows(file: BinaryIO) -> Iterator[tuple[int, list[str]]]:
-    """(its line in the file, its cells) of each row that is not empty, in UTF-8, of commas, semicolons or tabs."""
-    with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
-        first = re.sub(r'"[^"]*"', "", next((line for line in text if line.strip()), ""))
-        text.seek(0)
-        # A comma may also be a decimal comma or stand in a sentence; tabs and semicolons separate wherever they appear.
-        mark = next((mark for mark in "\t;" if mark in first), ",")
-        reader = csv.reader(text, delimiter=mark, skipinitialspace=True, strict=True)  # strict: a quote must be closed
-        for row in reader:
-            if row:
-                yield reader.line_num, row
-
-
-def is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return "_" not in cell
-
-
-def is_finite(cell: str) -> bool:
-    return is_number(cell) and math.isfinite(float(cell))
-
-
-def is_header(row: list[str]) -> bool:
-    text = any(cell.strip() and not is_number(cell) for cell in row)
-    return text and not any(is_number(cell) and not cell.strip().isdigit() for cell in row)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import numpy as np
 
 from nanoae.data.cell import plain, texts
 from nanoae.data.columns import check_names, dense, frame_columns, labels
-from nanoae.data.dataset import BadFile
-from nanoae.data.files import csv_rows, is_header, opened
 from nanoae.data.text_column import TextColumn
 from nanoae.data.text_format import TextFormat
+from nanoae.data.text_table import TextTable, open_table
+
+UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)?")  # as pandas calls a column that has no name
 
 
 @dataclass
@@ -81,6 +83,7 @@ class Table:
                 f"{self.source}: expected finite numbers, got {values[at]} in row {self.rows[at]}, column {name!r}. "
                 "Correct it, or leave the cell empty."
             )
+        check_index(self.source, name, values)
         return values
 
     def numbers(self) -> np.ndarray:
@@ -98,13 +101,25 @@ class Table:
 
     def plain_cells(self, i: int) -> np.ndarray:
         """The cells of column i, numbers with NaN, or objects: stripped texts, and None where there is nothing."""
-        return self.cells[i] if self.format else plain(self.cells[i], self.source, self.names[i], self.rows)
+        return self.cells[i] if self.format is not None else plain(self.cells[i], self.source, self.names[i], self.rows)
 
     def text_column(self, i: int) -> TextColumn:
         """Column i as text."""
         name, cells = self.names[i], self.plain_cells(i).tolist()
         elsewhere = lambda: self.decimal  # noqa: E731
         return TextColumn(name, cells, self.rows, self.source, self.format, elsewhere, name in self.declared)
+
+    def split(self, names: Sequence[str]) -> tuple[Table, list[tuple[str, np.ndarray]]]:
+        """The table without some columns, and these; ValueError for one that is not there, or if no other is left."""
+        cells = dict(zip(self.names, self.cells, strict=True))
+        for name in names:
+            if name not in cells:
+                raise ValueError(f"{self.source}: expected the column {name!r} to ignore, got {', '.join(self.names)}.")
+        kept = [name for name in self.names if name not in names]
+        if not kept:
+            raise ValueError(f"{self.source}: expected columns to learn from, got none but those to ignore.")
+        rest = replace(self, names=kept, cells=[cells[name] for name in kept])
+        return rest, [(name, cells[name]) for name in names]
 
     @cached_property
     def decimal(self) -> str | None:
@@ -124,22 +139,35 @@ def has_text(X: Any, who: str = "table") -> bool:
     return any(table.column(i).dtype == object for i in range(len(table.names)))
 
 
-def read_table(path: str | Path, **settings) -> Table:
-    """A CSV file of numbers and text, in UTF-8, separated by commas, semicolons or tabs; cells may be empty.
+def check_index(source: str, name: str, values: np.ndarray) -> None:
+    """ValueError for a column without a name that numbers the rows: the index of a data frame, which is no feature."""
+    if not UNNAMED.fullmatch(name) or len(values) < 2:
+        return
+    if (values == np.floor(values)).all() and len(np.unique(values)) == len(values):
+        raise ValueError(
+            f"{source}: expected features, got the column {name!r}, which has no name and numbers the rows, as the "
+            f"index of a data frame does. Leave it out: ignore=[{name!r}], --ignore={name!r}; or give it a name."
+        )
 
-    The first row names the columns, unless all its cells are numbers. ValueError names the row (its line in the file)
-    that is too short or too long, or a name that stands twice.
+
+def read_table(path: str | Path, **written: Any) -> Table:
+    """A text table of numbers and texts, whatever the suffix; a .gz is unpacked. Cells may be empty.
+
+    Columns are separated by tabs, semicolons, bars, commas or blanks, whichever split the first lines into equally
+    many; a cell in quotes may hold anything. The first row names the columns, if it reads like names. Numbers may be
+    written with points or commas, thousands, percent and currency signs. Where any of this leaves a doubt, ValueError
+    says which column or row it is in, and what to say:
+
+    separator, decimal, na, text, ignore, header, encoding    how the table is written (`TextFormat`)
+
+    A name that stands twice, and a row that is too short or too long, are refused by their line in the file.
     """
-    path, lines, rows = Path(path), [], []
-    with opened(path, "CSV table in UTF-8") as file:
-        for line, row in csv_rows(file):
-            lines.append(line)
-            rows.append(row)
-            if len(row) != len(rows[0]):
-                raise BadFile(path, f"{len(rows[0])} cells in row {line}", len(row))
-    named = bool(rows) and is_header(rows[0])
-    if len(rows) <= named:
-        raise BadFile(path, "rows of cells", "none")
-    names = [cell.strip() for cell in rows[0]] if named else [str(i) for i in range(1, len(rows[0]) + 1)]
-    cells = [np.array([*map(str.strip, column)], dtype=object) for column in zip(*rows[named:], strict=True)]
-    return Table(names, cells, lines[named:], str(path), TextFormat())
+    with open_table(Path(path), TextFormat.of(written, "read_table")) as text:
+        return table_of(text).split(text.format.ignore)[0]
+
+
+def table_of(text: TextTable) -> Table:
+    """All columns of an open text table."""
+    columns, rows = text.read()
+    cells = [np.array(column, dtype=object) for column in columns]
+    return Table(text.names, cells, rows, str(text.path), text.format)

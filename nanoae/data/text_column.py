@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nanoae.data.cell import TRUTH, category
+from nanoae.data.dataset import BadFile
 from nanoae.data.missing import GAPS, NUMBER_GAPS, USUAL
 from nanoae.data.number import POINT, Number, number, unit_behind
 from nanoae.data.text_format import TextFormat
@@ -68,7 +69,21 @@ class TextColumn:
     def only_numbers(self) -> np.ndarray:
         """(N,) float64, NaN of all that is no number."""
         values = self.plain()
-        return self.numbers(self.parted(Counter(self.cells))[0]) if values is None else values
+        if values is not None:
+            return values
+        counts = Counter(self.cells)
+        values = self.truths(counts)
+        return self.numbers(self.parted(counts)[0]) if values is None else values
+
+    def spelled_plainly(self) -> list[str]:
+        """The cells of numbers as Python writes them, of texts as they stand, "" where nothing is known."""
+        values = self.plain()
+        if values is not None:
+            return [cell if cell and not math.isnan(x) else "" for cell, x in zip(self.cells, values, strict=True)]
+        numbers, others = self.parted(Counter(self.cells))
+        if others or not numbers:
+            return [cell if cell and cell not in self.format.na else "" for cell in self.cells]
+        return ["" if math.isnan(x) else repr(x) for x in self.numbers(numbers).tolist()]
 
     # ---------------------------------------------------------------- numbers
 
@@ -133,9 +148,12 @@ class TextColumn:
         mark = self.elsewhere() if doubtful else "."
         if mark is not None:
             return mark
+        # A point is a decimal one, as everywhere in computing. But where semicolons separate, commas often are; and
+        # what has no point may be what is less than a thousand.
         whole = [abs(found.value(".")) for found in numbers.values() if not found.marked]
-        if not any("," in cell for cell in doubtful) and not (whole and max(whole) < 1000):
-            return "."  # as everywhere in computing, unless what has none could be what is less than a thousand
+        thousands = self.format.separator == ";" or (whole and max(whole) < 1000)
+        if not thousands and not any("," in cell for cell in doubtful):
+            return "."
         got = f"{self.share(doubtful)} as {doubtful[0]!r}"
         raise self.refused("numbers that can be read in one way only", got, self.say_decimal)
 
@@ -197,7 +215,7 @@ class TextColumn:
 
     # ---------------------------------------------------------------- messages
 
-    def no_number(self, counts: Counter, numbers: Collection[str], others: list[str]) -> ValueError:
+    def no_number(self, counts: Counter, numbers: Collection[str], others: list[str]) -> BadFile:
         wrong = set(others)
         at = next(at for at, cell in enumerate(self.cells) if cell in wrong)
         cell = self.cells[at]
@@ -208,10 +226,10 @@ class TextColumn:
             f"if all are text, {self.say_text}."
         )
         where = f"row {self.rows[at]}, column {self.name!r}"
-        return ValueError(f"{self.source}: expected a number in {where}, {most}, got {short(cell)}. {hint}")
+        return BadFile(self.source, f"a number in {where}, {most}", short(cell), hint)
 
-    def refused(self, expected: str, got: str, hint: str) -> ValueError:
-        return ValueError(f"{self.source}: expected {expected} in column {self.name!r}, got {got}. {hint}")
+    def refused(self, expected: str, got: str, hint: str) -> BadFile:
+        return BadFile(self.source, f"{expected} in column {self.name!r}", got, hint)
 
     def share(self, cells: Collection[str]) -> str:
         """How many of the cells these are."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
+
+from nanoae.spelling import did_you_mean
 
 SEPARATORS = {"tab": "\t", "\\t": "\t", "blank": " ", "space": " "}  # words for what is hard to type
 
@@ -17,6 +20,7 @@ class TextFormat:
     decimal     the decimal mark of all its numbers: "." or ","
     na          texts that mean that a value is missing, besides those that always do
     text        names of columns that are text, whatever is in them; what is missing there is empty, or one of `na`
+    ignore      names of columns that are left out
     header      whether the first row names the columns
     encoding    of the characters, as Python names it
     """
@@ -25,11 +29,12 @@ class TextFormat:
     decimal: str | None = None
     na: tuple[str, ...] = ()
     text: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
     header: bool | None = None
     encoding: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("na", "text"):
+        for name in ("na", "text", "ignore"):
             given: str | Iterable[object] = getattr(self, name)
             texts = (given,) if isinstance(given, str) else tuple(given)
             object.__setattr__(self, name, tuple(str(text).strip() for text in texts))
@@ -51,6 +56,10 @@ class TextFormat:
                     f"encoding: expected one that Python knows, as cp1252, got {self.encoding!r}."
                 ) from error
 
-    def __bool__(self) -> bool:
-        """Whether anything is said."""
-        return self != TextFormat()
+    @classmethod
+    def of(cls, said: dict[str, Any], who: str) -> TextFormat:
+        """With these arguments of a function; TypeError for one that it does not take."""
+        known = [field.name for field in fields(cls)]
+        for name in said.keys() - set(known):
+            raise TypeError(f"{who}: expected one of {', '.join(known)}, got {name!r}.{did_you_mean(name, known)}")
+        return cls(**said)

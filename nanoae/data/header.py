@@ -1,0 +1,100 @@
+"""The header: does the first row of a text table name the columns, or is it a row as the others are?
+
+Texts above columns of numbers are names. Numbers may be, too: 0, 1, 2 of an array without names, years, wavelengths.
+They are told from values by the way they are written and by their order; what that leaves in doubt the user decides.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from nanoae.data.missing import GAPS
+from nanoae.data.number import number
+
+SURE = 5  # so many numbers in an order that the rows below do not have are no chance
+
+
+def is_header(first: list[str], body: list[list[str]]) -> bool | None:
+    """Whether the `first` row names the columns of the `body`, some rows below it; None: it could be either."""
+    body = [row for row in body if len(row) == len(first)]
+    columns = [[row[j].strip() for row in body] for j in range(len(first))]
+    numbers = [j for j, cell in enumerate(first) if is_number(cell)]
+    names = [j for j, cell in enumerate(first) if cell and not is_number(cell) and cell.casefold() not in GAPS]
+    again = [j for j in names if first[j] in columns[j]]  # a name that is a value, too
+    if not names:
+        marks = any(first) and not numbers  # of what is missing; but NA is a name where sodium is measured
+        return None if marks else numbers_are_names(first, columns)
+    if not numbers:
+        return None if len(again) == len(names) else True
+    whole = all(first[j].isdigit() for j in numbers)
+    if any(is_numeric(columns[j]) for j in names if j not in again):
+        values = [value(first[j]) for j in numbers]
+        return len(set(values)) == len(values) and (whole or (len(values) > 1 and in_order(values)))
+    if again:
+        return False
+    return numbers_are_names(first, columns) or (None if whole else False)
+
+
+def numbers_are_names(first: list[str], columns: list[list[str]]) -> bool | None:
+    """`is_header` by the numbers of the first row alone."""
+    numbers = [j for j, cell in enumerate(first) if is_number(cell) and any(columns[j])]
+    names = [first[j] for j in numbers]
+    below = [list(filter(is_number, columns[j])) for j in numbers]
+    values, n = list(map(value, names)), len(names)
+    if n == 0 or len(set(values)) < n:
+        return False
+    texts = not all(below) and len(columns[0]) >= 3  # a number above a column of texts
+    otherwise = all(kind(name) not in map(kind, cells) for name, cells in zip(names, below, strict=True))
+    far = all(is_far(x, list(map(value, cells))) for x, cells in zip(values, below, strict=True))
+    rows = [[*map(value, row)] for row in zip(*(columns[j] for j in numbers), strict=True) if all(map(is_number, row))]
+    orders = [is_even] if n < 8 else [is_even, in_order]
+    ordered = any(order(values) and sum(map(order, rows)) <= len(rows) // 10 for order in orders)
+    if n > 2 and (otherwise or (ordered and (far or texts or n >= SURE))):
+        return True
+    counted = values == list(range(n))  # as the columns of an array without names
+    if counted and otherwise:
+        return True
+    return None if otherwise or ordered or far or texts or (counted and n <= 2) else False
+
+
+def is_even(values: list[float]) -> bool:
+    """Whether they are three or more, each as far from the one before."""
+    steps = [b - a for a, b in pairwise(values)]
+    return len(steps) > 1 and steps[0] != 0 and max(steps) - min(steps) <= 1e-6 * max(map(abs, values))
+
+
+def in_order(values: list[float]) -> bool:
+    """Whether they rise, or fall, from each to the next."""
+    steps = [b - a for a, b in pairwise(values)]
+    return all(step > 0 for step in steps) or all(step < 0 for step in steps)
+
+
+def is_far(x: float, values: list[float]) -> bool:
+    """Whether x lies farther outside these values, five or more, than they lie apart; or there are none."""
+    if not values:
+        return True
+    low, high = min(values), max(values)
+    return len(values) >= 5 and max(low - x, x - high) > high - low
+
+
+def is_numeric(cells: list[str]) -> bool:
+    """Whether half of what is there are numbers, or more."""
+    known = [cell for cell in cells if cell.casefold() not in GAPS]
+    return bool(known) and sum(map(is_number, known)) >= len(known) / 2
+
+
+def is_number(cell: str) -> bool:
+    return number(cell) is not None
+
+
+def kind(cell: str) -> tuple[str, bool]:
+    """How a number is written: with which unit, and whether as a whole number."""
+    found = number(cell)
+    assert found is not None
+    return found.unit, found.digits.lstrip("+-").isdigit() and "e" not in cell.lower()
+
+
+def value(cell: str) -> float:
+    found = number(cell)
+    assert found is not None
+    return found.value(found.marks[0])

@@ -1,0 +1,71 @@
+"""Text files: unpacked and decoded, and known to be text of lines that fit into memory before anybody reads them."""
+
+from __future__ import annotations
+
+import codecs
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from nanoae.data.dataset import UNPACK_LIMIT, BadFile
+from nanoae.data.files import opened
+
+CHUNK = 1 << 20  # bytes looked at together
+LONGEST_LINE = 1 << 24  # characters: no table is so wide, but a few bytes of .gz may unpack to more
+BOMS = (  # byte-order marks; UTF-32's begins with UTF-16's
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+REMEDY = "Say which encoding it has, encoding=, --encoding, as cp1252; or save it as UTF-8."
+
+
+@contextmanager
+def open_text(path: Path, kind: str, encoding: str | None = None) -> Iterator[io.TextIOWrapper]:
+    """The file as text, with its line ends as they are; a .gz, whatever its name, unpacked.
+
+    encoding    None: UTF-16 or 32 by their byte-order marks, else UTF-8
+    """
+    with opened(path, kind) as file:
+        content: Any = file
+        if content.peek(2)[:2] == b"\x1f\x8b":
+            import gzip  # here, for `import nanoae` would pay for it
+
+            content = gzip.GzipFile(fileobj=file)
+        start = content.read(4)
+        marked = next((name for mark, name in BOMS if start.startswith(mark)), "utf-8-sig")
+        check(path, content, kind, encoding or marked)
+        content.seek(0)
+        with io.TextIOWrapper(content, encoding=encoding or marked, newline="") as text:
+            yield text
+
+
+def check(path: Path, content: IO[bytes], kind: str, encoding: str) -> None:
+    """BadFile for what is not in this encoding, by its line, and for what is no text of lines."""
+    content.seek(0)
+    decoder = codecs.getincrementaldecoder(encoding)()
+    size, line, length = 0, 1, 0
+    last = False
+    while not last:
+        chunk = content.read(CHUNK)
+        last = not chunk
+        try:
+            text = decoder.decode(chunk, final=last)
+        except UnicodeDecodeError as error:
+            line += chunk[: error.start].count(b"\n")
+            name = encoding.upper().removesuffix("-SIG")
+            raise BadFile(path, f"a sound {kind} in {name}", f"{error}, in line {line}", REMEDY) from error
+        size += len(chunk)
+        end = max(text.rfind("\n"), text.rfind("\r"))
+        length = len(text) - 1 - end + (length if end < 0 else 0)
+        if "\0" in text:
+            line += text[: text.index("\0")].count("\n")
+            raise BadFile(path, f"text in line {line}", "NUL characters", REMEDY)
+        if length > LONGEST_LINE:
+            raise BadFile(path, f"lines of at most {LONGEST_LINE:,} characters", "a longer one")
+        if size > UNPACK_LIMIT:
+            raise BadFile(path, f"at most {UNPACK_LIMIT} bytes of text", "more", "Store the numbers as .npy.")
+        line += text.count("\n")

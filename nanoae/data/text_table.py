@@ -1,0 +1,160 @@
+"""Text tables: .csv, .tsv and .txt files, .gz or not, as rows of cells under the names of their columns."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain, islice, takewhile
+from pathlib import Path
+
+from nanoae.data.columns import check_names
+from nanoae.data.dataset import BadFile
+from nanoae.data.header import is_header, is_number
+from nanoae.data.separator import first_rows, separator_of, split
+from nanoae.data.text_column import short
+from nanoae.data.text_file import open_text
+from nanoae.data.text_format import TextFormat
+from nanoae.spelling import did_you_mean
+
+SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+LOOK, LOOK_AT_MOST = 100, 1 << 18  # lines, and characters of them, from which separator and header are told
+BLOCK = 2048  # cells read together: what a processor has at hand
+EXCEL = re.compile(r'"?sep=(.)"?\s*')  # the line in which a spreadsheet says how the rest is separated
+COMMENT = re.compile(r"#+ *(?![ ,;|\t])")  # what NumPy puts before a header; "#" alone may be the name of a column
+
+
+@contextmanager
+def open_table(path: Path, written: TextFormat) -> Iterator[TextTable]:
+    with open_text(path, "CSV table", written.encoding) as text:
+        yield TextTable(path, text, written)
+
+
+class TextTable:
+    """An open text table.
+
+    names   of its columns; "1", "2", ... where its first row does not name them (`named`)
+    """
+
+    def __init__(self, path: Path, text: io.TextIOWrapper, written: TextFormat):
+        self.path, self.text, self.format = path, text, written
+        lines = self._look()
+        self.separator = written.separator or self._separator or self._found_separator(lines)
+        self.format = replace(written, separator=self.separator)
+        rows = first_rows(lines, self.separator)
+        first = [cell.strip() for cell in rows[0]] if rows else []
+        self.width = len(first)
+        self.named = self._is_named(first, rows[1:])
+        # Some programs end each line with a separator, behind which there is no column.
+        self._ends_open = self.width > 1 and not any(row[-1].strip() for row in rows)
+        if self._ends_open:
+            first.pop()
+        self.names = [
+            (cell or f"Unnamed: {i}") if self.named else str(i + 1)  # as pandas calls it, counted from 0
+            for i, cell in enumerate(first)
+        ]
+        check_names(self.names, str(path))
+        for name in (*written.text, *written.ignore):
+            if name not in self.names:
+                raise BadFile(path, f"a column named {name!r}", f"{self.names}", did_you_mean(name, self.names))
+
+    # ---------------------------------------------------------------- what it looks like
+
+    def _look(self) -> list[str]:
+        """The first lines of the table. Before it there may be comments, the last of which may be its header, and a
+        line "sep=;": _skip so many lines are not read again, _header is."""
+        lines: list[str] = []
+        for line in islice(self.text, LOOK):
+            lines.append(line)
+            if len(lines) > 1 and sum(map(len, lines)) > LOOK_AT_MOST:
+                break
+        told = EXCEL.fullmatch(lines[0]) if lines else None
+        self._separator = told[1] if told else None
+        self._skip, self._header = 1 if told else 0, list[str]()
+        comments = list(takewhile(COMMENT.match, lines[self._skip :]))
+        body = lines[self._skip + len(comments) :]
+        if comments and body:
+            header = COMMENT.sub("", comments[-1], count=1)
+            mark = self.format.separator or self._separator or separator_of(body) or ","
+            rows = first_rows([header, body[0]], mark)
+            self._skip += len(comments)
+            self._header = [header] if len({len(row) for row in rows}) == 1 else []
+        return self._header + lines[self._skip :]
+
+    def _found_separator(self, lines: list[str]) -> str:
+        found = separator_of(lines) if lines else ","
+        if found is None:
+            got = f"{short(lines[-1].strip())}, which may be either"
+            hint = "Say what separates the columns: separator=, --separator; of one column, what is not in it, as |."
+            raise BadFile(self.path, "lines of one number, or of several cells", got, hint)
+        return found
+
+    def _is_named(self, first: list[str], body: list[list[str]]) -> bool:
+        if self.format.header is not None or not first:
+            return bool(self.format.header)
+        named = is_header(first, body)
+        shown = short(", ".join(first))
+        if named is None:
+            hint = "Say which: header=True or False, --header yes or no."
+            raise BadFile(self.path, "a first row of names, or of values", f"{shown}, which may be either", hint)
+        if named and len(first) <= 2 and all(map(is_number, first)):
+            warnings.warn(
+                f"{self.path}: taking the first row, {shown}, for names of columns. If it holds values: "
+                "header=False, --header no",
+                stacklevel=5,
+            )
+        return named
+
+    # ---------------------------------------------------------------- what is in it
+
+    def blocks(self) -> Iterator[tuple[array, list[tuple[str, ...]]]]:
+        """(the lines of some rows in the file, their cells by column), from the first row below the header."""
+        self.text.seek(0)
+        lines = chain(self._header, islice(self.text, self._skip, None))
+        reader = split(lines, self.separator)
+        before = self._skip - len(self._header)
+        rows: list[list[str]] = []
+        numbers = array("q")
+        size = max(BLOCK // max(self.width, 1), 16)
+        header = self.named
+        for row in reader:
+            if not row:
+                continue
+            if header:
+                header = False
+                continue
+            rows.append(row)
+            numbers.append(before + reader.line_num)
+            if len(rows) == size:
+                yield numbers, self._columns(numbers, rows)
+                rows, numbers = [], array("q")
+        if rows:
+            yield numbers, self._columns(numbers, rows)
+
+    def _columns(self, numbers: array, rows: list[list[str]]) -> list[tuple[str, ...]]:
+        """The cells of these rows by column; BadFile for a row that is too short or too long."""
+        if {*map(len, rows)} != {self.width}:
+            at, row = next((at, row) for at, row in enumerate(rows) if len(row) != self.width)
+            names_of_rows = self.named and len(row) == self.width + 1
+            hint = "If the first column holds names of rows, it needs a name, too." if names_of_rows else ""
+            raise BadFile(self.path, f"{self.width} cells in row {numbers[at]}", len(row), hint)
+        columns = list(zip(*rows, strict=True))
+        if self._ends_open and any(map(str.strip, columns.pop())):
+            raise BadFile(self.path, f"{self.width - 1} cells in all rows, as in the first ones", self.width)
+        return columns
+
+    def read(self) -> tuple[list[list[str]], array]:
+        """All of it: (the cells of each column, the lines of the rows in the file)."""
+        columns: list[list[str]] = [[] for _ in self.names]
+        rows = array("q")
+        for numbers, block in self.blocks():
+            rows.extend(numbers)
+            for column, cells in zip(columns, block, strict=True):
+                column.extend(map(str.strip, cells))
+        if not rows:
+            raise BadFile(self.path, "rows of cells", "none")
+        return columns, rows
