@@ -142,6 +142,43 @@ def test_a_number_that_cannot_be_is_told_by_its_parameter(kind, parameter):
             FITS[kind](**{parameter: wrong}, **own)
 
 
+FLAGS = [
+    (nanoae.Autoencoder, "tied_weights"),
+    (nanoae.StackedAutoencoder, "pretrain"),
+    (nanoae.StackedClassifier, "pretrain"),
+]
+
+
+@pytest.mark.parametrize(("kind", "parameter"), FLAGS)
+def test_no_is_not_taken_for_yes(kind, parameter):
+    for wrong in ("no", "False", None, [], 2):
+        with pytest.raises(ValueError, match=f"{kind.__name__}: expected {parameter} to be True or False, got"):
+            FITS[kind](**{parameter: wrong})
+    FITS[kind](**{parameter: np.False_})
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (
+            lambda: nanoae.Sequential([nanoae.Linear(3), "relu"]),
+            r"expected layers, as ReLU\(\), got 'relu'\. Did you mean",
+        ),
+        (lambda: nanoae.Sequential([nanoae.ReLU]), "expected layers, .* got <class"),
+        (lambda: trainer(loss="mse"), r"Trainer: expected loss=MSE\(\) or another one, got 'mse'"),
+        (lambda: trainer(optimizer="adam"), r"Trainer: expected optimizer=Adam\(\) or another one, got 'adam'"),
+    ],
+)
+def test_parts_of_a_network_of_ones_own(make, told):
+    with pytest.raises(ValueError, match=told):
+        make()
+
+
+def trainer(loss=None, optimizer=None):
+    network = nanoae.Sequential([nanoae.Linear(4)]).build(4)
+    return nanoae.Trainer(network, loss or nanoae.MSE(), optimizer or nanoae.Adam(), batch_size=4, epochs=1, rows=4)
+
+
 @pytest.mark.parametrize("wrong", ["Autoencoder", 3, [], {}], ids=repr)
 def test_a_detector_of_no_autoencoder(wrong):
     with pytest.raises(ValueError, match="AnomalyDetector: expected autoencoder"):

@@ -132,6 +132,12 @@ class Estimator(FrameOutput, Part):
             if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value >= 0:
                 raise ValueError(f"{type(self).__name__}: expected {name} to be a number >= 0, got {value!r}.")
 
+    def _check_flag(self, **values) -> None:
+        """ValueError for a value, given by its parameter's name, that is neither True nor False: "no" is no False."""
+        for name, value in values.items():
+            if not isinstance(value, (bool, np.bool_, int, np.integer)) or value not in (0, 1):
+                raise ValueError(f"{type(self).__name__}: expected {name} to be True or False, got {value!r}.")
+
     # ---------------------------------------------------------------- what scikit-learn asks of an estimator
 
     _kind: str | None = "transformer"  # or "classifier", "regressor", "outlier_detector"
@@ -141,7 +147,7 @@ class Estimator(FrameOutput, Part):
 
         supervised = self._kind in ("classifier", "regressor")
         tags = Tags(estimator_type=self._kind, target_tags=TargetTags(required=supervised))
-        tags.input_tags.allow_nan = self._takes_missing()
+        tags.input_tags.allow_nan = getattr(self, "missing", "error") == "mask"  # at the next fit
         tags.transformer_tags = TransformerTags(preserves_dtype=[])
         tags.classifier_tags = ClassifierTags() if self._kind == "classifier" else None
         tags.regressor_tags = RegressorTags() if self._kind == "regressor" else None

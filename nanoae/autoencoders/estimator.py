@@ -225,6 +225,7 @@ class Autoencoder(Generative):
             ):
                 raise ValueError(f"{name}: expected {part}=[Linear(...), ...], a list of layers, got {layers!r}.")
         one_of(f"{name}: missing", self.missing, ("error", "mask"))
+        self._check_flag(tied_weights=self.tied_weights)
         if self.tied_weights and self.decoder is not None:
             raise ValueError(f"{name}: expected tied_weights or decoder=[...], got both.")
 

@@ -20,6 +20,7 @@ from nanoae.autoencoders.contract import Estimator
 from nanoae.backend import available
 from nanoae.data.files import read_arrays
 from nanoae.engine.part import construct, describe, known_parts
+from nanoae.spelling import one_of
 
 FORMAT = 1
 
@@ -119,9 +120,8 @@ def whole(path) -> Iterator[None]:
 def unpack(header: dict[str, Any], arrays: dict[str, np.ndarray], backend: str | None = None) -> Estimator:
     """The model that `pack` took apart; backend as in `load_model`."""
     classes = {name: cls for name, cls in known_parts().items() if issubclass(cls, Estimator) and hasattr(cls, "fit")}
-    if header["class"] not in classes:
-        raise ValueError(f"expected a model class out of {', '.join(sorted(classes))}, got {header['class']!r}.")
-    model = construct({**header["params"], "type": classes[header["class"]]})
+    kind = classes[one_of("model class", header["class"], sorted(classes))]
+    model = construct({**header["params"], "type": kind})
     if made_on := model.get_params(deep=False).get("backend"):
         model.set_params(backend=backend or available(made_on))
     model.settle()

@@ -50,6 +50,7 @@ class Stacked(NetworkEstimator):
     def _check_parameters(self):
         super()._check_parameters()
         name, n = type(self).__name__, len(self.sizes)
+        self._check_flag(pretrain=self.pretrain, tied_weights=self.tied_weights)
         if n == 0:
             raise ValueError(f"{name}: expected sizes, a width for each layer, got none.")
         for parameter in self._per_layer:

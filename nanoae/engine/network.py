@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from nanoae.backend import Array, Ops, available, get_ops
-from nanoae.engine.layers import UNBOUNDED, Layer, Noisy
+from nanoae.engine.layers import ACTIVATIONS, UNBOUNDED, Layer, Noisy
 from nanoae.engine.params import Parameters, float_type
 from nanoae.engine.part import construct_all, describe_all
+from nanoae.spelling import did_you_mean
 
 
 class Sequential:
@@ -28,6 +29,10 @@ class Sequential:
 
     def __init__(self, layers: list[Layer]):
         self.layers = list(layers)
+        for layer in self.layers:
+            if not isinstance(layer, Layer):
+                hint = did_you_mean(layer, [cls.__name__ for cls in ACTIVATIONS.values()])
+                raise ValueError(f"Sequential: expected layers, as ReLU(), got {layer!r}.{hint}")
         if len({id(layer) for layer in self.layers}) < len(self.layers):
             raise ValueError("Sequential: expected each layer once, got the same object twice. Make a second one.")
 

@@ -91,6 +91,9 @@ class Trainer:
     ):
         if batch_size < 1 or rows < 1:
             raise ValueError(f"Trainer: expected batch_size and rows >= 1, got {batch_size} and {rows}.")
+        for part, kind, example in ((loss, Loss, "loss=MSE()"), (optimizer, Optimizer, "optimizer=Adam()")):
+            if not isinstance(part, kind):
+                raise ValueError(f"Trainer: expected {example} or another one, got {part!r}.")
         if getattr(network, "ops", None) is None:
             raise ValueError("Trainer: expected a built network. Call network.build(input_shape) first.")
         self.network, self.ops = network, network.ops
