@@ -121,6 +121,7 @@ def test_a_column_of_categories_in_every_type(kind):
     assert encoder.categories_ == [None, categories]
     code = encoder.transform(mine)
     assert np.isnan(code[::4, 1:]).all() and (code[1::4, 1:].sum(axis=1) == 1).all()
+    assert not encoder.transform(mine.dropna())[:, -1].any()  # and without gaps
     if kind in ("str", "categorical of whole numbers"):
         assert np.isfinite(detector().fit(mine).score_samples(mine)).all()
     for estimator in (small(), PCA(1), ClusterLabelDetector(), StackedClassifier((2,), epochs=1)):

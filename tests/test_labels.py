@@ -229,8 +229,10 @@ def test_conditions_of_other_kinds():
     model = VariationalAutoencoder(2, (4,), **make).fit(X, condition=column([0, 1]))
     assert model.classes_.tolist() == [0, 1] and model.classes_.dtype.kind == "i"
     assert (model.sample(2, 0, condition=1.0) == model.sample(2, 0, condition=[1, 1])).all()
-    with pytest.raises(ValueError, match=r"expected condition, labels \(N,\), got shape \(40, 1\)"):
-        model.fit(X, condition=column([0, 1])[:, None])
+    with pytest.warns(match="A column-vector condition was passed"):  # as with y
+        assert model.fit(X, condition=column([0, 1])[:, None]).classes_.tolist() == [0, 1]
+    with pytest.raises(ValueError, match=r"expected condition, labels \(N,\), got shape \(40, 2\)"):
+        model.fit(X, condition=np.stack([column([0, 1])] * 2, axis=1))
 
 
 # ---------------------------------------------------------------- files and the command line

@@ -1,6 +1,9 @@
 """Is a mistake told in the user's own words: what was wrong, where, what is known, what may have been meant?"""
 
 import inspect
+import io
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +26,7 @@ from nanoae.engine.part import construct, from_text
 from nanoae.training.schedules import SCHEDULES
 
 X = np.random.default_rng(0).random((12, 4), np.float32)
+Y = np.arange(12) % 2
 LINES = ["a red fox", "a blue fox", "the red hen"] * 4
 SMALL = {"epochs": 1, "backend": "numpy", "random_state": 0}
 CODE = {"code_size": 2, **SMALL}
@@ -220,8 +224,207 @@ def test_a_command_that_is_nearly_right(name, capsys):
         (("train", "--preset", "deep-23"), "deep-32"),
         (("train", "--data", "digts"), "digits"),
         (("train", "--loss", "mes"), "mse"),
+        (("train", "--preset", "vae-20", "--likelihood", "gausian", "--data", "digits"), "gaussian"),
         (("train", "--penalty", "klx:0.1"), "kl"),
     ],
 )
 def test_an_option_or_its_value_that_is_nearly_right(argv, meant, capsys):
     assert f"'{meant}'" in command(*argv, capsys=capsys).partition("Did you mean")[2]
+
+
+# ------------------------------------------------------------------------------ what goes beside the rows
+
+
+def autoencoder(**own):
+    return nanoae.Autoencoder(2, (3,), **{**SMALL, **own})
+
+
+def vae(**own):
+    return nanoae.VariationalAutoencoder(2, (3,), **{**SMALL, **own})
+
+
+@pytest.mark.parametrize("pair", [(X, X), (X, Y), (X, None), (X,)], ids=["x, x", "x, y", "x, None", "x alone"])
+@pytest.mark.parametrize("make", [autoencoder, vae, nanoae.StackedAutoencoder, nanoae.ConvAutoencoder])
+def test_validation_rows_are_their_own_targets(make, pair):
+    settings = {"sizes": (3,), **SMALL} if make is nanoae.StackedAutoencoder else SMALL
+    rows = np.zeros((4, 784)) if make is nanoae.ConvAutoencoder else X
+    with pytest.raises(ValueError, match=r"expected validation_data=rows .*their own targets, got a tuple"):
+        make(**settings).fit(rows, validation_data=pair)
+
+
+@pytest.mark.parametrize("alone", [X, (X,), (X, Y, Y), 3])
+def test_labels_go_with_validation_rows_where_labels_are_learned(alone):
+    for fit, told in (
+        (lambda: nanoae.StackedClassifier((3,), **SMALL).fit(X, Y, validation_data=alone), "y"),
+        (lambda: nanoae.StackedRegressor((3,), **SMALL).fit(X, Y, validation_data=alone), "y"),
+        (lambda: vae().fit(X, condition=Y, validation_data=alone), "labels"),
+    ):
+        with pytest.raises(ValueError, match=rf"expected validation_data=\(rows, their {told}\), got a "):
+            fit()
+
+
+def test_a_column_of_labels_is_taken_as_labels_and_told():
+    flat = vae().fit(X, condition=Y)
+    for column in (Y[:, None], Y[:, None].tolist()):
+        with pytest.warns(match=r"A column-vector condition was passed .* condition\.ravel"):
+            model = vae().fit(X, condition=column, validation_data=(X, column))
+            found = model.transform(X, column)
+        np.testing.assert_array_equal(found, flat.transform(X, Y))
+    with pytest.raises(ValueError, match=r"expected condition, labels \(N,\), got shape \(12, 2\)"):
+        vae().fit(X, condition=np.stack([Y, Y], axis=1))
+    detector = nanoae.ClusterLabelDetector(nanoae.PCA(2), n_clusters=6, random_state=0).fit(X)
+    rows = detector.query(3)
+    with pytest.warns(match="A column-vector y"):
+        detector.label(rows, [[1], [0], [1]])
+    assert detector.given_ == dict(zip(rows.tolist(), [1, 0, 1], strict=True))
+
+
+@pytest.mark.parametrize("nothing", [None, np.nan, "", np.ma.masked])
+def test_a_condition_that_is_none_is_told_by_its_row(nothing):
+    labels = ["a", "b"] * 6 if nothing == "" else list(map(float, Y))
+    condition = np.ma.array(labels, mask=np.arange(12) == 5) if nothing is np.ma.masked else [*labels]
+    if nothing is not np.ma.masked:
+        condition[5] = nothing
+    with pytest.raises(ValueError, match=r"expected condition, a label for each row, got .* in row 5"):
+        vae().fit(X, condition=condition)
+
+
+def test_a_loss_that_there_is_not():
+    for loss in ("mse", "bce", None):
+        with pytest.raises(TypeError, match=r'VariationalAutoencoder: expected likelihood="bernoulli" or "gaussian"'):
+            nanoae.VariationalAutoencoder(loss=loss)
+        with pytest.raises(ValueError, match=r"expected likelihood=.*, got loss="):
+            nanoae.VariationalAutoencoder().set_params(loss=loss)
+    assert "loss" not in nanoae.VariationalAutoencoder().get_params()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'losss'"):
+        nanoae.VariationalAutoencoder(losss="mse")
+
+
+# ------------------------------------------------------------------------------ numbers that are no numbers
+
+
+def with_cell(value):
+    table = np.random.default_rng(0).standard_normal((30, 3))
+    table[17, 1] = value
+    return table
+
+
+@pytest.mark.parametrize(
+    "kind", [autoencoder, lambda: vae(likelihood="gaussian"), lambda: nanoae.ClusterLabelDetector()]
+)
+def test_a_number_that_float32_cannot_hold_is_told_as_it_is_and_where_it_is(kind):
+    for value, told in ((1e300, r"1e\+300, too large for float32,"), (np.inf, "infinity"), (np.nan, "NaN")):
+        with pytest.raises(ValueError, match=rf"expected finite numbers, got {told} in row 17, column 1 \(1 such"):
+            kind().fit(with_cell(value))
+
+
+def test_it_is_told_by_the_column_and_the_line_of_a_file(tmp_path):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(with_cell(-1e300), columns=["a", "b", "c"])
+    with pytest.raises(ValueError, match=r"got -1e\+300, too large for float32, in row 17, column 1 \('b'\)"):
+        autoencoder().fit(frame)
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    with pytest.raises(ValueError, match=r"got -1e\+300, too large for float32, in row 19, column 1 \('b'\)"):
+        autoencoder().fit(nanoae.read_table(tmp_path / "table.csv"))
+
+
+# ------------------------------------------------------------------------------ tables from files
+
+
+def test_an_autoencoder_learns_what_read_table_reads(tmp_path):
+    """As README says."""
+    path = tmp_path / "table.csv"
+    path.write_text("age,bill,town\n" + "".join(f"{20 + i},{i % 7}.5,{'' if i % 9 == 4 else i}\n" for i in range(40)))
+    table = nanoae.read_table(path)
+    ae = autoencoder(missing="mask", epochs=3).fit(table)
+    assert ae.n_features_in_ == 3 and list(ae.feature_names_in_) == ["age", "bill", "town"]
+    assert not np.isnan(ae.reconstruct(table)).any()
+    path.write_text("age,bill\n" + "".join(f"{20 + i},{i % 7}.5\n" for i in range(40)))
+    nanoae.PCA(1).fit(nanoae.read_table(path))
+    path.write_text("age,town\n" + "".join(f"{20 + i},{'Bern' if i % 2 else 'Ulm'}\n" for i in range(40)))
+    with pytest.raises(ValueError, match=r"'town'.*TableEncoder"):
+        autoencoder(missing="mask").fit(nanoae.read_table(path))
+
+
+# ------------------------------------------------------------------------------ batches of one row
+
+
+@pytest.mark.parametrize("rows", [17, 33, 9, 8, 2])
+def test_batch_norm_learns_where_one_row_is_left_over(rows):
+    data = np.random.default_rng(0).random((rows, 4))
+    layers = {"encoder": [nanoae.Linear(3), nanoae.BatchNorm(), nanoae.Linear(2)], "decoder": [nanoae.Linear(4)]}
+    seen = []
+    ae = nanoae.Autoencoder(
+        **layers,
+        batch_size=8,
+        **{**SMALL, "epochs": 30},
+        callbacks=[lambda trainer, row: seen.append(trainer.optimizer.t)],
+    ).fit(data)
+    steps = rows // 8 if rows % 8 == 1 else -(-rows // 8)
+    assert seen == [steps * epoch for epoch in range(1, 31)] and ae._trainer.optimizer.total_steps == seen[-1]
+    assert np.isfinite(ae.history_["loss"]).all() and np.isfinite(ae.partial_fit(data).history_["loss"][-1])
+
+
+def test_the_row_that_sits_out_is_another_one_each_time():
+    network = nanoae.Sequential([nanoae.Linear(3), nanoae.BatchNorm()]).build(4, random_state=0)
+    trainer = nanoae.Trainer(network, nanoae.MSE(), nanoae.SGD(0.0), batch_size=4, epochs=40, rows=9)
+    batches, learn = [], trainer.learn
+    trainer.learn = lambda rows, *data: batches.append(rows.tolist()) or learn(rows, *data)
+    data, targets = np.random.default_rng(0).random((9, 4), np.float32), np.zeros((9, 3), np.float32)
+    for _ in range(40):
+        trainer.epoch(data, targets)
+    assert {len(rows) for rows in batches} == {4} and len(batches) == 80
+    left = [set(range(9)) - set(a) - set(b) for a, b in zip(batches[::2], batches[1::2], strict=True)]
+    assert all(len(out) == 1 for out in left) and set().union(*left) == set(range(9))
+
+
+def test_images_have_numbers_enough_in_one_row_and_batches_of_one_row_have_not():
+    block = [nanoae.Conv2d(2, 2), nanoae.BatchNorm(), nanoae.Flatten(), nanoae.Linear(2)]
+    rest = [nanoae.Linear(9), nanoae.Reshape((1, 3, 3))]
+    images = np.random.default_rng(0).random((5, 1, 3, 3))
+    ae = nanoae.ConvAutoencoder(encoder=block, decoder=rest, batch_size=4, **SMALL).fit(images)
+    assert ae._trainer.optimizer.t == 2  # the fifth row is a batch of its own
+    nanoae.ConvAutoencoder(2, batch_size=4, **SMALL).fit(np.random.default_rng(0).random((9, 784)))
+    with pytest.raises(ValueError, match=r"at least 2 numbers a feature to train on, got 1\. Use larger batches"):
+        nanoae.ConvAutoencoder(2, batch_size=1, **SMALL).fit(np.random.default_rng(0).random((9, 784)))
+
+
+# ------------------------------------------------------------------------------ terminals
+
+
+@pytest.fixture
+def tables(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = np.hstack([np.random.default_rng(0).random((40, 3)), np.arange(40)[:, None] % 2])
+    np.savetxt("größe.csv", rows, delimiter=",", header="länge,breite,höhe,y", comments="", encoding="utf-8")
+    Path("lines.txt").write_text("tee trinken\nkäse essen\nöl kaufen\n日本 茶\n" * 8, "utf-8")
+
+
+COMMANDS_ANYWHERE = (
+    ("train", "--data", "größe.csv", "--label", "y", "--regress", "--stacked", "3", "--epochs", "1", "--no-figures"),
+    ("train", "--data", "größe.csv", "--epochs", "1", "--out", "modell-ä", "--no-figures"),
+    ("text", "train", "lines.txt", "--epochs", "1", "--out", "text"),
+    ("text", "generate", "text"),
+    ("evaluate", "modell-ä", "--data", "größe.csv"),
+)
+
+
+def test_a_terminal_of_ascii_ends_nothing(monkeypatch, tables):
+    terminals = [io.TextIOWrapper(io.BytesIO(), "ascii") for _ in range(2)]
+    monkeypatch.setattr(sys, "stdout", terminals[0])
+    monkeypatch.setattr(sys, "stderr", terminals[1])
+    codes = [main(argv) for argv in COMMANDS_ANYWHERE]
+    wrong = main(("evaluate", "modell-ü", "--data", "größe.csv"))
+    for terminal in terminals:
+        terminal.flush()
+    out, err = (terminal.buffer.getvalue().decode("ascii") for terminal in terminals)
+    assert not any(codes) and wrong == 2, err
+    assert "test R\\xb2 " in out and "written to modell-\\xe4" in out and "modell-\\xfc" in err
+
+
+def test_nor_do_closed_streams(monkeypatch, tables):
+    for argv in COMMANDS_ANYWHERE:
+        monkeypatch.setattr(sys, "stdout", None)
+        monkeypatch.setattr(sys, "stderr", None)
+        assert main(argv) == 0
+    assert Path("modell-ä", "model.npz").is_file() and Path("text", "model.npz").is_file()

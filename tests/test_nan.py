@@ -71,6 +71,14 @@ def test_a_row_whose_score_is_no_number_is_abnormal(scores):
     assert AutoEncoder(**settings).fit(X[:200]).predict(rows)[3] == 1
 
 
+@pytest.mark.parametrize("scores", ["codes", ["codes", "reconstruction"]])
+def test_nothing_is_learned_of_rows_without_a_score(scores):
+    rows = X[:200].copy()
+    rows[5] = 1e3
+    with pytest.raises(ValueError, match="expected rows to learn from that have scores, got NaN for row 5"):
+        nanoae.AnomalyDetector(Undefined(4, (16,), epochs=1), scores, scaling="none", random_state=0).fit(rows)
+
+
 def test_codes_that_are_no_numbers_belong_to_no_normal_cluster():
     detector = nanoae.ClusterLabelDetector(n_clusters=20, random_state=0).fit(X[:300]).label([0, 1], [1, 0])
     assert np.isnan(detector.score_samples(FAR)[3]) and detector.predict(FAR)[3] == -1

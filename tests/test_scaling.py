@@ -1,5 +1,7 @@
 """Does every column come to one scale, and rounding, jitter and wild rows to one that leaves the others their say?"""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -179,6 +181,34 @@ def test_a_wide_code_hides_no_narrow_one():
     score = Mahalanobis().fit(Codes(), codes)
     far = score.mean_ + np.diag([6e8, 6, 6e-8])
     np.testing.assert_allclose(score.score(Codes(), far), 36, rtol=0.2)
+
+
+# ---------------------------------------------------------------- without a scaler
+
+
+@pytest.mark.parametrize("size", [1e200, 1e-200])
+def test_pca_of_numbers_of_any_size(size):
+    X = np.random.default_rng(0).normal(size=(50, 4))
+    plain, other = nanoae.PCA(2).fit(X), nanoae.PCA(2).fit(size * X)
+    np.testing.assert_allclose(other.components_, plain.components_, atol=1e-9)
+    np.testing.assert_allclose(other.explained_variance_ratio_, plain.explained_variance_ratio_)
+
+
+def test_what_float32_does_not_hold_is_told():
+    """The detector scales its columns in float64, an autoencoder takes them as they are."""
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    far = np.add(X, [0, 1e9, 0])
+    ae = nanoae.Autoencoder(1, (4,), epochs=1, backend="numpy", random_state=0)
+    with pytest.warns(
+        UserWarning, match=r'column 1, 99999999\d.* to 100000000\d.*, are \(nearly\) one in float32.*"float64"'
+    ):
+        ae.fit(far)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ae.fit(np.add(X, [0, 1e4, 0])).transform(far)
+        ae.fit(np.c_[X, np.full(60, 1e9)])
+        nanoae.PCA(1).fit(far)
+        nanoae.AnomalyDetector(ae, holdout=0.0).fit(far)
 
 
 # ---------------------------------------------------------------- the detector

@@ -11,6 +11,7 @@ from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.autoencoders.model_file import pack, save_model, unpack
 from nanoae.backend import get_ops
 from nanoae.data.frame import framed
+from nanoae.data.labels import one_column
 
 PASSES = 30  # of k-means, at most: later ones move hardly a row
 TINY = 1e-30  # keeps squared distances of 0 out of quotients
@@ -119,7 +120,7 @@ class ClusterLabelDetector(Estimator):
     def label(self, rows, y) -> ClusterLabelDetector:
         """Tell what rows of fit's X (their numbers) are: 1 or True where abnormal, 0 or False where not."""
         self.check_fitted()
-        rows, y, n = np.atleast_1d(rows), np.atleast_1d(y), len(self.labels_)
+        rows, y, n = np.atleast_1d(rows), np.atleast_1d(one_column(y)), len(self.labels_)
         if rows.ndim != 1 or rows.dtype.kind not in "iu" or not ((rows >= 0) & (rows < n)).all():
             raise ValueError(f"ClusterLabelDetector: expected rows, numbers from 0 to {n - 1}, got {rows}.")
         if rows.shape != y.shape or not np.isin(y, (0, 1)).all():

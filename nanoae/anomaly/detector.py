@@ -109,9 +109,15 @@ class AnomalyDetector(Estimator):
         self._build(seed, [len(rows) for rows in learned])
         self._fit_members(learned)
         tested = np.flatnonzero(folds >= 0)
-        raw = np.empty((len(self.members_) // self.n_folds_ * len(self.members_[0].scores), len(X)))
+        raw = np.zeros((len(self.members_) // self.n_folds_ * len(self.members_[0].scores), len(X)))
         for fold, members in enumerate(self._by_fold()):
             raw[:, folds == fold] = np.concatenate([member.raw(X[folds == fold]) for member in members])
+        undefined = np.isnan(raw).any(axis=0)
+        if undefined.any():
+            raise ValueError(
+                f"AnomalyDetector: expected rows to learn from that have scores, got NaN for row {undefined.argmax()} "
+                f"({undefined.sum()} such rows). Values are too large, or the score is not defined there: remove them."
+            )
         self.standings_: list[Standing | Surprise] = [Standing().fit(each[tested]) for each in raw]
         self.seen_ = SeenRows.of(X, folds) if self.n_folds_ > 1 else None
         self.decision_scores_ = self._score(X)

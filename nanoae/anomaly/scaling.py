@@ -128,9 +128,11 @@ class GaussianScaler(Scaler):
 
 def draw_in(z: np.ndarray, limit: np.ndarray | float) -> np.ndarray:
     """z as float32; beyond ±limit ±(limit + log(1 + |z| - limit)), whose slope at the limit is 1, too."""
-    size = np.minimum(np.abs(z), LARGEST)
-    beyond = np.maximum(size - limit, 0)
-    return np.copysign(np.minimum(size, limit) + np.log1p(beyond), z).astype(np.float32)
+    far = np.abs(z) > limit
+    if far.any():
+        size = np.minimum(np.abs(z), LARGEST)
+        z = np.where(far, np.copysign(limit + np.log1p(np.maximum(size - limit, 0)), z), z)
+    return z.astype(np.float32)
 
 
 def fit_known(scaler: Scaler, X: np.ndarray) -> Scaler:

@@ -11,12 +11,14 @@ import functools
 import inspect
 import math
 import sys
+import warnings
 from typing import Any
 
 import numpy as np
 
 from nanoae.autoencoders.guard import guard, guarded
-from nanoae.data.columns import dense, labels, library, objects
+from nanoae.data.cell import objects
+from nanoae.data.columns import dense, labels, library
 from nanoae.data.frame import FrameOutput
 from nanoae.data.table import Table
 from nanoae.engine.part import Part
@@ -216,11 +218,12 @@ class Estimator(FrameOutput, Part):
         estimator takes images.
 
         With `reset` (in fit) an example's shape and the column names are remembered, else they must be the ones of fit.
-        check(X) may find more to say. Nothing is remembered of a table that is refused.
+        Nothing is remembered of a table that is refused.
         """
         name = type(self).__name__
         names = _column_labels(X, name)
-        X = as_numbers(X, name)
+        rows = X.rows if isinstance(X, Table) else None
+        X = given = as_numbers(X, name)
         images = self._takes_images()
         if X.ndim < 2 or (X.ndim > 2 and not images):
             expected = "images (N, C, H, W) or a 2D array (N, D)" if images else "2D array (N, D)"
@@ -247,9 +250,11 @@ class Estimator(FrameOutput, Part):
                     if math.prod(shape) != self.n_features_in_
                     else f"{name}: expected X of shape ({expected}), as fit saw it, got {X.shape}. Reshape it."
                 )
+        if reset:
+            _tell_of_lost_digits(X, dtype, name)
         with np.errstate(over="ignore"):
-            X = np.ascontiguousarray(X, dtype)
-        check_finite(X, name, self._takes_missing())
+            X = np.ascontiguousarray(given, dtype)
+        check_finite(X, name, self._takes_missing(), given, names, rows)
         if reset:
             self.remember(shape, names)
         return X
@@ -294,9 +299,12 @@ def as_numbers(X, name: str) -> np.ndarray:
     return X
 
 
-def check_finite(X: np.ndarray, name: str, missing: bool = False) -> None:
+def check_finite(X: np.ndarray, name: str, missing: bool = False, given=None, names=None, rows=None) -> None:
     """ValueError with the place of the first NaN or infinity in X (N, ...), if there is one; NaN is fine if `missing`
-    values are."""
+    values are.
+
+    given   X before it became float32, if it did; names, rows   what the user calls its columns and its rows, if at all
+    """
     with np.errstate(invalid="ignore", over="ignore"):
         if np.isfinite(X.sum()):  # else look closer: a sum can be too large though no number is
             return
@@ -305,12 +313,33 @@ def check_finite(X: np.ndarray, name: str, missing: bool = False) -> None:
         first = tuple(np.argwhere(bad)[0].tolist())
         row, *place = first
         value = "NaN" if np.isnan(X[first]) else "infinity"
+        if given is not None and np.isfinite(given[first]):
+            value = f"{given[first]:g}, too large for {X.dtype},"
         where = f"column {place[0]}" if len(place) == 1 else f"place {tuple(place)}"
+        if names is not None:
+            where += f" ({names[place[0]]!r})"
         raise ValueError(
-            f"{name}: expected finite numbers, got {value} in row {row}, {where} "
+            f"{name}: expected finite numbers, got {value} in row {row if rows is None else rows[row]}, {where} "
             f"({int(bad.sum())} such values in all; NaN, what is masked, inf and what is too large for {X.dtype} "
             f"count). "
             'Remove those rows or fill the values in; Autoencoder and AnomalyDetector take NaN with missing="mask".'
+        )
+
+
+def _tell_of_lost_digits(X: np.ndarray, dtype, name: str) -> None:
+    """A warning where float32 does not hold what a column's values differ by, as in 1e9 + 0.1."""
+    if np.dtype(dtype) != np.float32 or X.dtype.itemsize < 4 or X.dtype == np.float32:
+        return
+    low, high = (bound.reduce(X, axis=0, dtype=np.float64) for bound in (np.fmin, np.fmax))
+    with np.errstate(invalid="ignore", over="ignore"):
+        lost = (high > low) & (high - low < 1e-6 * np.maximum(abs(low), abs(high)))
+    if lost.any():
+        place = np.argwhere(lost)[0].tolist()
+        column, at = place[0] if len(place) == 1 else tuple(place), tuple(place)
+        warnings.warn(
+            f"{name}: the values of column {column}, {low[at]:.12g} to {high[at]:.12g}, are (nearly) one in float32. "
+            'Subtract their mean first, or use dtype="float64".',
+            stacklevel=4,
         )
 
 

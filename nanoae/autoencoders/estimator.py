@@ -260,6 +260,7 @@ class Autoencoder(Generative):
         Raises ValueError for a table that cannot be learned from; NotFiniteError where training diverges.
         """
         X = self._begin(X)
+        self._check_alone(validation_data)
         validation = None if validation_data is None else self._check_targets(validation_data)
         if validation is None and self.validation_fraction:
             kept, held = self._hold_out(len(X))
@@ -289,6 +290,14 @@ class Autoencoder(Generative):
         self._build(X.shape[1:])
         self._check_reach(X)
         return X
+
+    def _check_alone(self, validation_data) -> None:
+        """ValueError for a pair of rows and something else."""
+        if isinstance(validation_data, tuple):
+            raise ValueError(
+                f"{type(self).__name__}: expected validation_data=rows (M, D), which are their own targets, got a "
+                f"tuple of {len(validation_data)}. Leave the targets out."
+            )
 
     def _check_targets(self, X) -> np.ndarray:
         """X, checked as rows that reconstructions are compared with."""

@@ -115,6 +115,15 @@ class NetworkEstimator(Estimator):
     def _pretrain(self, X: np.ndarray) -> None:
         """What is learned from X (N, D) before the network is trained as a whole: here, nothing."""
 
+    def _pair_of(self, validation_data, what: str) -> tuple:
+        """(rows, their labels), given as validation_data; ValueError for anything else. what: the labels' name."""
+        if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
+            raise ValueError(
+                f"{type(self).__name__}: expected validation_data=(rows, their {what}), got a "
+                f"{type(validation_data).__name__}."
+            )
+        return tuple(validation_data)
+
     def _hold_out(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         """The numbers of the rows to learn from, and of those to watch the loss on, out of n in random order."""
         held = max(1, round(self.validation_fraction * n)) if self.validation_fraction else 0

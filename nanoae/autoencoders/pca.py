@@ -33,6 +33,8 @@ class PCA(Estimator):
         k = min(self.n_components, n, d)
         self.mean_ = X.mean(axis=0)
         centred = X - self.mean_
+        exponent = np.frexp(np.abs(centred).max())[1]
+        centred = np.ldexp(centred, -exponent)  # exact, and no square is too large or too small
         if n > d:  # the D x D covariance has the same right singular vectors: X = U S Vᵀ, XᵀX = V S² Vᵀ
             variance, vectors = np.linalg.eigh(centred.T @ centred)
             variance, vectors = np.maximum(variance[::-1], 0), vectors[:, ::-1].T
@@ -43,7 +45,8 @@ class PCA(Estimator):
         components = vectors[:k]
         largest = np.abs(components).argmax(axis=1)
         self.components_ = components * np.sign(components[np.arange(k), largest])[:, None]
-        self.explained_variance_ = variance[:k] / (n - 1)
+        with np.errstate(over="ignore"):
+            self.explained_variance_ = np.ldexp(variance[:k] / (n - 1), 2 * exponent)
         self.explained_variance_ratio_ = variance[:k] / max(variance.sum(), np.finfo(float).tiny)
         return self
 

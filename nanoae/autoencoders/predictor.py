@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
-
 import numpy as np
 
 from nanoae.autoencoders.contract import all_or_nothing
 from nanoae.autoencoders.reach import check_reach
 from nanoae.autoencoders.stacked import Stacked, learned
-from nanoae.data.labels import as_array, class_labels, numeric_labels
+from nanoae.data.labels import class_labels, numeric_labels, one_column
 from nanoae.engine import losses
 from nanoae.engine.layers import UNBOUNDED, Dropout, Layer, activation
 from nanoae.engine.losses import MSE, SoftmaxCrossEntropy
@@ -135,14 +132,7 @@ class StackedPredictor(Stacked):
         name = type(self).__name__
         if y is None:
             raise ValueError(f"{name} requires y to be passed, but the target y is None.")
-        y = as_array(y)
-        if y.ndim == 2 and y.shape[1] == 1:
-            sklearn = sys.modules.get("sklearn.exceptions")
-            category = sklearn.DataConversionWarning if sklearn else UserWarning
-            warnings.warn(
-                "A column-vector y was passed when a 1d array was expected: y.ravel().", category, stacklevel=3
-            )
-            y = y.ravel()
+        y = one_column(y)
         if y.shape != (rows,):
             raise ValueError(f"{name}: expected y of shape ({rows},), a label for each row of X, got {y.shape}.")
         return self._read_labels(y, known)
@@ -175,7 +165,7 @@ class StackedPredictor(Stacked):
             check_reach(type(self).__name__, part, ends, words, 'use pretrain_loss="mse"')
         validation = None
         if validation_data is not None:
-            watched, labels = self._with_labels(*validation_data)
+            watched, labels = self._with_labels(*self._pair_of(validation_data, "y"))
             validation = watched, self._targets(labels)
         self._build(X.shape[1:])
         seen = np.ones(len(X), bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -11,9 +12,24 @@ from nanoae.autoencoders.condition import Condition, Conditioned
 from nanoae.autoencoders.contract import all_or_nothing
 from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.data.frame import framed
-from nanoae.data.labels import as_array, class_labels
+from nanoae.data.labels import class_labels, one_column
 from nanoae.engine.losses import BCE, GaussianNLL, Loss
 from nanoae.spelling import one_of
+
+NO_LOSS = """\
+VariationalAutoencoder: expected likelihood="bernoulli" or "gaussian", whose -log p(x|z) is the loss, got loss={!r}."""
+
+
+def told_of_a_loss(init):
+    """`init`, which says what there is instead of a loss where it is given one."""
+
+    @functools.wraps(init)
+    def checked(self, *args, **params):
+        if "loss" in params:
+            raise TypeError(NO_LOSS.format(params["loss"]))
+        init(self, *args, **params)
+
+    return checked
 
 
 class VariationalAutoencoder(Variational, Autoencoder):
@@ -49,6 +65,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
     code_activation = "identity"
     corruption = penalty = None
 
+    @told_of_a_loss
     def __init__(
         self,
         code_size=20,
@@ -106,6 +123,12 @@ class VariationalAutoencoder(Variational, Autoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
+    def set_params(self, **params):
+        """As `Estimator.set_params`."""
+        if "loss" in params:
+            raise ValueError(NO_LOSS.format(params["loss"]))
+        return super().set_params(**params)
+
     # ---------------------------------------------------------------- building
 
     @property
@@ -150,7 +173,10 @@ class VariationalAutoencoder(Variational, Autoencoder):
         X = self._begin(X)
         validation, watched = validation_data, None
         if validation_data is not None:
-            validation, watched = (validation_data, None) if condition is None else _pair_of(validation_data)
+            if condition is None:
+                self._check_alone(validation_data)
+            else:
+                validation, watched = self._pair_of(validation_data, "labels")
             validation = self._check_targets(validation)
             validation = self._joined(validation, watched), validation
         inputs = self._joined(X, condition)
@@ -184,7 +210,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         told = ", ".join(map(repr, known[:20].tolist())) + (", ..." if len(known) > 20 else "")
         if condition is None:
             raise ValueError(f"{name}: expected condition=, a label or one for each row, out of {told}; got none.")
-        labels = as_array(condition)
+        labels = one_column(condition, "condition")
         if labels.shape not in ((), (n,)):
             raise ValueError(f"{name}: expected condition to be a label or {n}, one for each row, got {labels.shape}.")
         labels = np.broadcast_to(_conditions(labels.reshape(-1), known), (n,))
@@ -276,7 +302,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
 
 def _conditions(condition, known: np.ndarray | None = None) -> np.ndarray:
     """The labels (N,) that rows are learned or drawn under; ValueError where one is missing."""
-    condition = as_array(condition)
+    condition = one_column(condition, "condition")
     if condition.ndim != 1:
         raise ValueError(f"VariationalAutoencoder: expected condition, labels (N,), got shape {condition.shape}.")
     labels = class_labels(condition, "VariationalAutoencoder", known)
@@ -292,13 +318,3 @@ def _conditions(condition, known: np.ndarray | None = None) -> np.ndarray:
 def _different(condition) -> np.ndarray | None:
     """Each label once; None without labels."""
     return None if condition is None else np.unique(_conditions(condition))
-
-
-def _pair_of(validation_data) -> tuple:
-    """(rows, their labels); ValueError for anything else."""
-    if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
-        raise ValueError(
-            "VariationalAutoencoder: expected validation_data=(rows, their labels), as fit has condition=, got "
-            f"a {type(validation_data).__name__}."
-        )
-    return tuple(validation_data)

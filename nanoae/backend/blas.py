@@ -91,7 +91,7 @@ def openblas() -> OpenBLAS | None:
 def cpu_flags() -> set[str]:
     """The instruction sets the CPU names, where the system tells (Linux); else none."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     except OSError:
         return set()
     return next((set(line.split(":", 1)[1].split()) for line in lines if line.startswith("flags")), set())

@@ -101,8 +101,9 @@ class CupyOps(KernelOps):
     def ones(self, n: int, dtype) -> Array:
         ones = self._ones.get(dtype)
         if ones is None or len(ones) < n:
-            ones = self._ones[dtype] = self.empty(n, dtype)
+            ones = self.empty(n, dtype)
             ones.fill(1)
+            self._ones[dtype] = ones  # when it is full: another thread may take it at once
         return ones[:n]
 
     def to_device(self, x, dtype=None) -> Array:

@@ -14,7 +14,6 @@ import numpy as np
 
 from nanoae.backend.layer_ops import LOGVAR_MAX, STD_MAX, Window
 from nanoae.backend.ops import Array, Ops
-from nanoae.backend.thread_state import ThreadLocal
 
 MOST_BLOCKS = 2048  # of a launch over elements; beyond that a thread works on several
 MOST_ROW_BLOCKS = 65536  # of a launch with a block per row
@@ -80,7 +79,6 @@ class KernelOps(Ops):
     """Same names, same signatures. `_compile` says how the source becomes kernels, of blocks of `threads`."""
 
     threads = 256  # a power of 2, at least 32
-    _parts = ThreadLocal(dict)  # of sums; of each type
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,12 +119,12 @@ class KernelOps(Ops):
         row_step, step, width = (1, rows, 32) if columns else (length, 1, 1)
         blocks = -(-rows // width)
         parts = max(1, min(-(-length * width // (self.threads * SUMMANDS)), MOST_PARTS // max(1, blocks)))
-        kept = self._parts
-        if x.dtype.char not in kept:
-            kept[x.dtype.char] = self.empty(32 * MOST_PARTS, x.dtype), self.zeros(MOST_PARTS, np.uint32)
+        key, buffers = ("parts", x.dtype.char), self.thread.buffers
+        if key not in buffers:
+            buffers[key] = self.empty(32 * MOST_PARTS, x.dtype), self.zeros(MOST_PARTS, np.uint32)
         if rows:
             shape = (rows, length, row_step, step, width)
-            self._launch(name, x.dtype, (blocks, parts), *arguments, out, float(scale), *kept[x.dtype.char], *shape)
+            self._launch(name, x.dtype, (blocks, parts), *arguments, out, float(scale), *buffers[key], *shape)
         return out
 
     def _lines(self, x: Array) -> tuple[int, int]:

@@ -20,24 +20,24 @@ import numpy as np
 from nanoae.backend.blas import address, openblas
 from nanoae.backend.layer_ops import LayerOps
 from nanoae.backend.steps import Steps
-from nanoae.backend.thread_state import ThreadLocal, ThreadState
+from nanoae.backend.thread_state import Buffered, ThreadState
 
 Array = Any  # numpy.ndarray here, cupy.ndarray on the GPU
 
 BLOCK = 1 << 17  # elements of a flat array worked on at a time: smaller blocks lose to the calls
 
 
-class Ops(ThreadState, LayerOps):
+class Ops(Buffered, LayerOps):
     """NumPy primitives. One instance per network: it owns the scratch memory that some primitives need."""
 
     name = "numpy"
     xp: Any = np
     capturing = False  # a step is being recorded, to be repeated with the very same numbers of the host
-    _scratch = ThreadLocal(dict)
-    _ones = ThreadLocal(dict)
-    _zeros = ThreadLocal(dict)
 
     def __init__(self) -> None:
+        self.thread = ThreadState()
+        self._ones: dict[Any, Array] = {}
+        self._zeros: dict[Any, Array] = {}
         blas = openblas()
         self._axpby = blas.axpby if blas else {}
 
@@ -103,9 +103,10 @@ class Ops(ThreadState, LayerOps):
         """Reused memory of the shape, dtype and memory order of `like`, until the primitive returns."""
         dtype = dtype or like.dtype
         key = (name, dtype.char)
-        flat = self._scratch.get(key)
+        buffers = self.thread.buffers
+        flat = buffers.get(key)
         if flat is None or flat.size < like.size:
-            flat = self._scratch[key] = self.empty(like.size, dtype)
+            flat = buffers[key] = self.empty(like.size, dtype)
         if like.flags.c_contiguous:
             return flat[: like.size].reshape(like.shape)
         order = sorted(range(like.ndim), key=like.strides.__getitem__, reverse=True)  # its axes, as they lie in memory
@@ -113,14 +114,14 @@ class Ops(ThreadState, LayerOps):
         return flat[: like.size].reshape([like.shape[axis] for axis in order]).transpose(axes)
 
     def ones(self, n: int, dtype) -> Array:
-        """A vector of n ones (kept: row and column sums are products with it)."""
+        """A vector of n ones (kept for all threads, never written: row and column sums are products with it)."""
         ones = self._ones.get(dtype)
         if ones is None or len(ones) < n:
             ones = self._ones[dtype] = self.xp.ones(n, dtype)
         return ones[:n]
 
     def zeros_row(self, n: int, dtype) -> Array:
-        """A vector of n zeros (kept)."""
+        """A vector of n zeros (kept for all threads, never written)."""
         zeros = self._zeros.get(dtype)
         if zeros is None or len(zeros) < n:
             zeros = self._zeros[dtype] = self.xp.zeros(n, dtype)

@@ -75,6 +75,7 @@ def command_line() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. `argv` is by default what the shell passed."""
+    let_everything_be_printed()
     parser = command_line()
     args = parser.parse_args(argv)
     if not hasattr(args, "run"):
@@ -108,6 +109,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             say_error("stopped")
             return 130
     return 2
+
+
+def let_everything_be_printed() -> None:
+    """So that no work ends at its last line: what a terminal has no letter for is written as an escape, and what nobody
+    is there to read, where stdout or stderr are closed, goes nowhere."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for good
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def restart_on_the_best_blas() -> None:

@@ -83,6 +83,8 @@ SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {  # parameter -> (its t
     "code_activation": (str, "of the code"),
     "output_activation": (str, "of the reconstruction; the sigmoid is part of --loss bce"),
     "loss": (str, f"{names(LOSSES)}; bce wants data in [0, 1]"),
+    "likelihood": (str, "variational, instead of a loss: bernoulli, for data in [0, 1], or gaussian"),
+    "variance": (float, "variational: of the gaussian likelihood"),
     "optimizer": (str, names(OPTIMIZERS)),
     "learning_rate": (rate, f"size of a step, or a schedule: {usage(SCHEDULES)}"),
     "weight_decay": (float, "pull of the weights towards 0"),
@@ -155,10 +157,10 @@ def chosen(args: argparse.Namespace, data: Dataset) -> NetworkEstimator:
     said = {name: value for name in SETTINGS if (value := getattr(args, name)) is not None}
     for name in said.keys() - model.get_params(deep=False):
         known = ", ".join(option(name) for name in SETTINGS if name in model.get_params(deep=False))
-        raise ValueError(
-            f"{option(name)}: expected a setting of {type(model).__name__}: {known}. --stacked, --classify and "
-            "--regress choose other estimators, with others."
-        )
+        hint = "--stacked, --classify and --regress choose other estimators, with others."
+        if name == "loss" and hasattr(model, "likelihood"):
+            hint = "Its loss follows from --likelihood."
+        raise ValueError(f"{option(name)}: expected a setting of {type(model).__name__}: {known}. {hint}")
     model.set_params(**{"random_state": 0, **said})
     if not model.validation_fraction:
         if args.patience is not None:

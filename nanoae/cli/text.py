@@ -161,7 +161,7 @@ def write_config(path: Path, args: argparse.Namespace, model: TextVAE, results: 
     settings = {k: describe(v) for k, v in model.get_params().items() if k not in ("callbacks", "verbose")}
     config = {"command": ["nanoae", *args.argv], "settings": settings, "results": results}
     with whole_file(path) as part:
-        part.write_text(json.dumps(config, indent=2) + "\n")
+        part.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def generate(args: argparse.Namespace) -> int:

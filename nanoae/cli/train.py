@@ -172,7 +172,7 @@ def conclude(
     }
     config = describe_run(args, model, data) | more | {"results": results}
     with whole_file(folder / "config.json") as part:
-        part.write_text(json.dumps(config, indent=2, default=describe) + "\n")
+        part.write_text(json.dumps(config, indent=2, default=describe) + "\n", encoding="utf-8")
     print(verdict("test", model, results["test"], baseline, results["pca"]))
     if not args.no_figures:
         if importlib.util.find_spec("matplotlib") is None:
@@ -250,7 +250,7 @@ def verdict(
 
 def write_metrics(path: Path, history: dict[str, list[float]]) -> None:
     columns = {name: history[name] for name in (*LOSS_NAMES, "seconds") if name in history}
-    with whole_file(path) as part, open(part, "w", newline="") as file:
+    with whole_file(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["epoch", *columns])
         writer.writerows((epoch, *row) for epoch, row in enumerate(zip(*columns.values(), strict=True), 1))

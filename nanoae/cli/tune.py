@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         say(f"tuning  {len(combinations)} settings, judged on {base.validation_fraction:.3g} of the training rows\n")
         best, table = search(base, combinations, learn, args.quiet, say)
         interrupted = len(table) < len(combinations) or best.interrupted_
-        with whole_file(folder / "tuning.csv") as part, open(part, "w", newline="") as file:
+        with whole_file(folder / "tuning.csv") as part, open(part, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, table[0])
             writer.writeheader()
             writer.writerows(table)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from nanoae.data.times import TIME_TYPES, no_number
 
+NoneType = type(None)
 NUMBERS = (int, float, np.bool_, np.integer, np.floating, Decimal, Fraction)  # bool is an int
 HOLDERS = (list, tuple, dict, set, frozenset, np.ndarray)  # no values, but what holds some
 TRUTHS = {bool, np.bool_}
@@ -28,6 +29,11 @@ def is_nothing(cell: Any) -> bool:
     return isinstance(cell, (float, np.floating, np.datetime64, np.timedelta64)) and bool(cell != cell)
 
 
+def objects(cells: Iterable) -> np.ndarray:
+    """(N,) of Python objects, whatever these hold."""
+    return np.fromiter(cells, dtype=object)
+
+
 def plain(cells: np.ndarray, who: str, name: str, rows: Sequence[int]) -> np.ndarray:
     """A column (N,) of any kind as numbers with NaN, or as objects: stripped texts, and None where there is nothing.
 
@@ -39,14 +45,21 @@ def plain(cells: np.ndarray, who: str, name: str, rows: Sequence[int]) -> np.nda
         raise no_number(who, str(cells.dtype), "pandas", name)
     if cells.dtype.kind not in "OUST":
         raise ValueError(f"{who}: expected numbers or text in column {name!r}, got {cells.dtype}.")
-    listed = [None if is_nothing(cell) else cell for cell in cells.tolist()]
-    kinds = {type(cell) for cell in listed} - {type(None)}
+    listed = cells.tolist()
+    kinds = set(map(type, listed))
+    if kinds <= {float, NoneType}:
+        return cells.astype(np.float64)  # None is NaN
+    if kinds <= {str, NoneType}:
+        stripped = {cell: cell if cell is None else cell.strip() for cell in set(listed)}
+        return objects([stripped[cell] for cell in listed])
+    listed = [None if is_nothing(cell) else cell for cell in listed]
+    kinds = set(map(type, listed)) - {NoneType}
     for kind in kinds:
         if issubclass(kind, (*TIME_TYPES, *HOLDERS, complex)) or kind.__name__ == "Period":
             raise _refused(kind, listed, who, name, rows)
     if kinds and all(issubclass(kind, NUMBERS) for kind in kinds) and not kinds <= TRUTHS:
         return np.array([np.nan if cell is None else number(cell) for cell in listed])
-    return np.array([None if cell is None else text(cell) for cell in listed], dtype=object)
+    return objects([None if cell is None else text(cell) for cell in listed])
 
 
 def _refused(kind: type, listed: list, who: str, name: str, rows: Sequence[int]) -> Exception:

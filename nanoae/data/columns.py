@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nanoae.data.cell import objects
 from nanoae.data.dataset import BadFile
 from nanoae.data.times import TIMES, no_number
 
@@ -72,11 +73,13 @@ def frame_columns(X: Any, who: str) -> list[Column]:
 def _of_pandas(series: Any, name: Any, who: str) -> Column:
     kind = getattr(series.dtype, "kind", "O")
     declared = _declared(series.dtype, "pandas", name, who)
-    if isinstance(series.dtype, np.dtype):
+    if isinstance(series.dtype, np.dtype) and kind != "O":
         return Column(series.to_numpy())
     if kind in "uif" and not declared:
         return Column(series.to_numpy(np.float64, na_value=np.nan))  # nullable, Arrow's and sparse columns
-    return Column(series.astype(object).to_numpy(), declared)
+    cells = series.astype(object).to_numpy(copy=True)
+    cells[series.isna().to_numpy(dtype=bool)] = None
+    return Column(cells, declared)
 
 
 def _of_polars(series: Any, name: Any, who: str) -> Column:
@@ -101,11 +104,6 @@ def _declared(dtype: Any, kind: str, name: Any, who: str) -> bool:
     if told.startswith("complex"):
         raise ValueError(f"{who}: Complex data not supported: expected real numbers in column {name!r}, got {told}.")
     return told.startswith(DECLARED[kind])
-
-
-def objects(cells: Iterable) -> np.ndarray:
-    """(N,) of Python objects, whatever these hold."""
-    return np.fromiter(cells, dtype=object)
 
 
 # ---------------------------------------------------------------- arrays

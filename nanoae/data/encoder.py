@@ -52,7 +52,7 @@ class TableEncoder(Part):
 
     def fit(self, X: Any) -> TableEncoder:
         """From a Table, a data frame or an array (N, D)."""
-        table = Table.of(X, type(self).__name__)
+        table = self._table(X)
         columns = [table.column(i) for i in range(len(table.names))]
         self.names_ = table.names
         self.categories_ = [self._categories(column) if column.dtype == object else None for column in columns]
@@ -77,7 +77,7 @@ class TableEncoder(Part):
 
     def transform(self, X: Any) -> np.ndarray:
         """The rows of a Table, data frame or array, whose columns are those of fit in any order, as (N, D) float32."""
-        table = Table.of(X, type(self).__name__)
+        table = self._table(X)
         if set(table.names) != set(self.names_):
             missing = [name for name in self.names_ if name not in table.names]
             unknown = [name for name in table.names if name not in self.names_]
@@ -100,6 +100,12 @@ class TableEncoder(Part):
                 result[places < 0, start : start + len(known) + 1] = np.nan
                 self._tell_of_unseen(i, column, places)
         return result
+
+    def _table(self, X: Any) -> Table:
+        table = Table.of(X, type(self).__name__)
+        if not len(table):
+            raise ValueError(f"{table.source}: expected rows, got none, 0 sample(s).")
+        return table
 
     def _tell_of_unseen(self, i: int, column: np.ndarray, places: np.ndarray) -> None:
         """A warning where most of a column's values, of two rows or more, were never seen in fit, which knew most."""
@@ -155,7 +161,8 @@ class TableEncoder(Part):
 
 def _numbers(n: int, columns: list[np.ndarray]) -> np.ndarray:
     """Those that are numbers, as (N, ...) float64."""
-    return np.array([column for column in columns if column.dtype != object]).reshape(-1, n).T
+    numbers = [column for column in columns if column.dtype != object]
+    return np.column_stack(numbers) if numbers else np.empty((n, 0))
 
 
 def _places(column: np.ndarray, known: list[str]) -> np.ndarray:
@@ -163,7 +170,8 @@ def _places(column: np.ndarray, known: list[str]) -> np.ndarray:
     place: dict[str | None, int] = {None: -1}
     for k, cell in enumerate(known):
         place.setdefault(category(cell), k)  # an old file's may be spelled otherwise
-    return np.array([place.get(cell, len(known)) for cell in column.tolist()])
+    other = len(known)
+    return np.array([place.get(cell, other) for cell in column.tolist()])
 
 
 def _share_of_others(column: np.ndarray, known: list[str]) -> float:
@@ -173,20 +181,20 @@ def _share_of_others(column: np.ndarray, known: list[str]) -> float:
 
 def _tell_of_ids(name: str, column: np.ndarray) -> None:
     """A warning where a column's texts are nearly all different, or dates or times."""
-    cells = [cell for cell in column.tolist() if cell is not None]
-    different = list(dict.fromkeys(cells))
-    unique = len(different) >= DIFFERENT * len(cells)
-    dates = sum(map(is_written, cells)) >= DIFFERENT * len(cells)
-    if len(cells) < FEW or not (unique or dates):
+    counts = Counter(cell for cell in column.tolist() if cell is not None)
+    n = counts.total()
+    unique = len(counts) >= DIFFERENT * n
+    dates = sum(count for cell, count in counts.items() if is_written(cell)) >= DIFFERENT * n
+    if n < FEW or not (unique or dates):
         return
-    found = f"{len(different)} different {'dates or times' if dates else 'texts'} in {len(cells)} rows"
+    found = f"{len(counts)} different {'dates or times' if dates else 'texts'} in {n} rows"
     fate = "new rows will hold others" + (", so that all are learned as one category" if unique else "")
     remedy = f"Leave it out: X.drop(columns=[{name!r}]), detect --ignore {name}"
     if dates:
         part = PARTS["objects"]["instant"].format(x=f"X[{name!r}]")
         remedy += f"; or make numbers of what counts in it, such as {part}"
     warnings.warn(
-        f"TableEncoder: column {name!r} holds {found} ({_examples(different)}): {fate}. {remedy}.", stacklevel=3
+        f"TableEncoder: column {name!r} holds {found} ({_examples(list(counts))}): {fate}. {remedy}.", stacklevel=3
     )
 
 

@@ -73,14 +73,12 @@ def is_sixteen(image: Image) -> bool:
 
 def bits(path: Path, image: Image) -> int:
     """Of each channel in the file: Pillow keeps 8 of them, and does not tell where there were more."""
-    with open(path, "rb") as file:
-        head = file.read(HEAD_BYTES)
-    if image.format == "PNG":
-        return head[24]
     if image.format == "TIFF":
         return max(image.tag_v2.get(BITS_PER_SAMPLE, (1,)))
-    if image.format == "JPEG2000":
-        return head[head.index(START_OF_CODESTREAM) + 42] + 1
+    if image.format in ("PNG", "JPEG2000"):
+        with open(path, "rb") as file:
+            head = file.read(HEAD_BYTES)
+        return head[24] if image.format == "PNG" else head[head.index(START_OF_CODESTREAM) + 42] + 1
     if image.format == "PPM":
         largest = [number for number in image.tile[0][3] if isinstance(number, int)]
         return 16 if image.mode == "I" or max(largest, default=0) > 255 else 8

@@ -92,7 +92,7 @@ def images_in(folder: Path) -> list[Path]:
     """The images right in a folder. BadFile names those of other formats, a warning what is no image."""
     files = [path for path in visible(folder) if not path.is_dir()]
     images = [path for path in files if SUFFIXES.fullmatch(path.suffix.lower()) or is_image(path)]
-    others = [path for path in files if path not in images]
+    others = sorted(set(files) - set(images), key=natural)
     unread = [path for path in others if NOT_READ.fullmatch(path.suffix.lower())]
     if unread:
         hint = "Convert them to PNG, or move them away."

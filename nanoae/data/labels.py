@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -78,6 +79,18 @@ def as_array(y: Any) -> np.ndarray:
     if isinstance(y, np.ma.MaskedArray):
         return y
     return np.array(y, dtype=object) if isinstance(y, (list, tuple)) else np.asarray(y)
+
+
+def one_column(y: Any, name: str = "y") -> np.ndarray:
+    """y as an array, and where it is a column (N, 1) as (N,), which a warning tells."""
+    y = as_array(y)
+    if y.ndim != 2 or y.shape[1] != 1:
+        return y
+    sklearn = sys.modules.get("sklearn.exceptions")
+    category = sklearn.DataConversionWarning if sklearn else UserWarning
+    told = f"A column-vector {name} was passed when a 1d array was expected: {name}.ravel()."
+    warnings.warn(told, category, stacklevel=4)
+    return y.ravel()
 
 
 def _of_one_kind(y: Any, who: str) -> np.ma.MaskedArray:

@@ -7,8 +7,8 @@ The contract that all layers keep:
    them, never rebind them.
 3. `backward` overwrites the gradients; what a second use of the same parameter adds comes through `also`.
 4. With `train=True` forward caches what backward needs, preferably its own output. backward uses it up.
-5. The arrays returned are buffers, valid until the layer's next call by the same thread: each thread has its own, and a
-   cache of its own, so that any number of them may use a network that nobody trains. Arguments are never written.
+5. The arrays returned are buffers, valid until the layer's next call by the same thread. Each thread has its own, so
+   any number of them may use a network that nobody trains. Arguments are never written.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from nanoae.backend import Array, Ops, ThreadLocal, ThreadState
+from nanoae.backend import Array, Buffered, Ops, ThreadState
 from nanoae.engine import init
 from nanoae.engine.part import Part
 from nanoae.spelling import one_of
@@ -24,13 +24,13 @@ from nanoae.spelling import one_of
 UNBOUNDED = (-math.inf, math.inf)
 
 
-class Layer(ThreadState, Part):
+class Layer(Buffered, Part):
     """The base: shapes, buffers and the cache. `build` is called once, before the first forward.
 
     in_shape, out_shape   the shape of one example, without the batch: (784,) or (16, 10, 10)
     need_dx               False in the first layer: nobody needs the gradient of the data
 
-    What a forward leaves in an attribute, for a backward or for another layer, is a ThreadLocal.
+    What a forward outside training leaves in an attribute, for another layer, is a ThreadLocal.
     """
 
     ops: Ops
@@ -39,15 +39,15 @@ class Layer(ThreadState, Part):
     dtype: Any = None
     need_dx = True
     by_row = True  # row n of what it gives depends on row n of its input alone
+    least_rows = 1  # of a batch to train on
     bounds: tuple[float, float] | None = UNBOUNDED  # what it gives lies between these; None: where its input lies
     generator: Any = None
-    buffers = ThreadLocal(dict)
-    cache = ThreadLocal()
-    penalty = ThreadLocal()  # what the layer itself adds to the loss in training, a 0-d array
+    cache: Any = None
+    penalty: Any = None  # what the layer itself adds to the loss in training, a 0-d array
 
     def build(self, ops: Ops, in_shape: tuple[int, ...], dtype) -> tuple[int, ...]:
         """Resolve the shapes for inputs of (N, *in_shape); return out_shape."""
-        self.forget()
+        self.thread, self.cache = ThreadState(), None
         self.ops, self.in_shape, self.dtype = ops, tuple(in_shape), dtype
         self.params: dict[str, Array] = {}
         self.grads: dict[str, Array] = {}
@@ -71,7 +71,7 @@ class Layer(ThreadState, Part):
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype=None) -> Array:
         """Memory of this layer, reused at each call; a smaller batch gets its leading rows."""
-        buffers = self.buffers
+        buffers = self.thread.buffers
         kept = buffers.get(name)
         if kept is None or len(kept) < shape[0]:
             kept = buffers[name] = self.ops.empty(shape, dtype or self.dtype)

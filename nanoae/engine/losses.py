@@ -19,27 +19,26 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.backend import Array, Ops, ThreadLocal, ThreadState
+from nanoae.backend import Array, Buffered, Ops, ThreadLocal, ThreadState
 from nanoae.engine.part import Part
 from nanoae.spelling import one_of
 
 REDUCTIONS = ("mean", "batch", "sum")
 
 
-class Loss(ThreadState, Part):
+class Loss(Buffered, Part):
     """The base. A subclass gives `value`: the loss, with its gradient written to `out`."""
 
     ops: Ops
     free: Any = (0.0, 0.0)  # an output and a target that cost nothing; None: there are none
     by_row = True  # a batch's loss is the mean, or the sum, of its rows'
-    dy = ThreadLocal()  # of the last forward: its leading `rows`
-    rows = ThreadLocal()
+    dy = ThreadLocal()  # of the last forward
 
     def __init__(self, reduction: str = "mean", weight: float = 1.0):
         self.reduction, self.weight = one_of(f"{type(self).__name__}: reduction", reduction, REDUCTIONS), weight
 
     def build(self, ops: Ops, dtype) -> Loss:
-        self.forget()
+        self.thread = ThreadState()
         self.ops, self.dtype = ops, dtype
         return self
 
@@ -52,17 +51,23 @@ class Loss(ThreadState, Part):
     def forward(self, y: Array, t: Array) -> Array:
         """The loss of outputs y (N, ...) against targets t of the same shape, a 0-d array."""
         self.check_targets(y, t)
-        dy = self.dy
-        if dy is None or len(dy) < len(y) or dy.shape[1:] != y.shape[1:]:
-            dy = self.dy = self.ops.empty(y.shape, self.dtype)
-        self.rows = len(y)
-        return self.value(y, t, self.scale(y.shape), dy[: len(y)])
+        self.dy = dy = self.buffer("dy", y.shape)
+        return self.value(y, t, self.scale(y.shape), dy)
+
+    def buffer(self, name: str, shape: tuple[int, ...]) -> Array:
+        """Memory of this loss, reused at each call; a smaller batch gets its leading rows."""
+        buffers = self.thread.buffers
+        kept = buffers.get(name)
+        if kept is None or len(kept) < shape[0] or kept.shape[1:] != shape[1:]:
+            kept = buffers[name] = self.ops.empty(shape, self.dtype)
+        return kept[: shape[0]]
 
     def backward(self) -> Array:
         """dLoss/dy of the last forward, (N, ...): the loss's own buffer."""
-        if self.dy is None:
+        dy = self.dy
+        if dy is None:
             raise RuntimeError(f"{self}: expected forward(y, t) before backward.")
-        return self.dy[: self.rows]
+        return dy
 
     def check_targets(self, y: Array, t: Array) -> None:
         if y.shape != t.shape:
@@ -315,7 +320,6 @@ class Masked(Loss):
     """
 
     free = None
-    buffers = ThreadLocal(list)
 
     def __init__(self, loss: str | Loss = "mse"):
         self.loss = loss
@@ -336,11 +340,7 @@ class Masked(Loss):
         return self.inner.scale(shape)
 
     def value(self, y, t, scale, out):
-        ops = self.ops
-        buffers = self.buffers
-        if not buffers or len(buffers[0]) < len(y) or buffers[0].shape[1:] != y.shape[1:]:
-            buffers = self.buffers = [ops.empty(y.shape, self.dtype) for _ in range(2)]
-        y0, t0 = (buffer[: len(y)] for buffer in buffers)
+        ops, y0, t0 = self.ops, self.buffer("y", y.shape), self.buffer("t", y.shape)
         terms = self.inner.terms(ops.present(t, out=y0)) if self.reduction == "mean" else None
         for x, free, buffer in zip((y, t), self.inner.free, (y0, t0), strict=True):
             ops.fill_missing(x, t, free, out=buffer)

@@ -104,7 +104,7 @@ class Sequential:
 
     def penalty(self) -> Array | float:
         """What layers add to the loss by themselves (sparsity, KL divergence), at the last forward in training."""
-        return sum(layer.penalty for layer in self.layers if layer.penalty is not None)
+        return sum([layer.penalty for layer in self.layers if layer.penalty is not None])
 
     def state(self) -> list[Array]:
         """Everything learned, as arrays: theta, then the layers' running statistics."""

@@ -40,6 +40,7 @@ class BatchNorm(ImageLayer):
         if len(in_shape) not in (1, 3):
             shape = ", ".join(map(str, in_shape))
             raise ValueError(f"{self}: expected inputs of shape (N, D) or (N, C, H, W), got (N, {shape}).")
+        self.least_rows = 2 if math.prod(in_shape[1:]) == 1 else 1  # one number has no variance
         for name, value in (("mean", 0), ("var", 1)):
             self.state[name] = self.ops.zeros(in_shape[0], self.dtype)
             self.state[name][...] = value
@@ -70,8 +71,7 @@ class BatchNorm(ImageLayer):
             centered, m = self.rows_of("centered", len(x)), rows.shape[1]
             if m < 2:
                 raise ValueError(
-                    f"{self}: expected at least 2 numbers a feature to train on, got {m}. "
-                    "Use larger batches, or if the last one of an epoch is a single row, another batch_size."
+                    f"{self}: expected at least 2 numbers a feature to train on, got {m}. Use larger batches."
                 )
             ops.center(rows, mean, var, out=centered)
             ops.axpby_inplace(self.state["mean"], self.momentum, mean, 1 - self.momentum)

@@ -40,7 +40,8 @@ class EachStep(Layer):
     def forward(self, x, train=False):
         self.cache = True if train else None
         y = self.layer.forward(self.rows("x", x), train)
-        self.penalty = self.layer.penalty
+        if train:
+            self.penalty = self.layer.penalty
         return y.reshape(*x.shape[:2], *y.shape[1:])
 
     def backward(self, dy):

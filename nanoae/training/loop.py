@@ -59,7 +59,8 @@ class Trainer:
     """Trains a built network on arrays of its device.
 
     network, loss, optimizer   loss and optimizer are built here
-    batch_size                 rows per step; the last batch of an epoch may be smaller
+    batch_size                 rows per step; the last batch of an epoch may be smaller. Where a layer cannot learn from
+                               so few (BatchNorm from one), these rows, others each time, sit the epoch out
     epochs                     planned epochs, for schedules and the progress bar
     seed                       int or SeedSequence: the order of the examples, the same on every backend
     patience                   None, or stop after so many epochs without a better validation loss; the best weights
@@ -100,7 +101,8 @@ class Trainer:
         self.fast = fusion.fuse(network) if fuse else network  # the same parameters in fewer passes over memory
         self.batch_size, self.epochs = min(batch_size, rows), epochs
         self.loss = loss.build(self.ops, network.dtype)
-        steps = epochs * math.ceil(rows / self.batch_size)
+        self.least_rows = max((layer.least_rows for layer in network.layers), default=1)
+        steps = epochs * math.ceil((rows - self.too_few(rows)) / self.batch_size)
         self.optimizer = optimizer.build(self.ops, network.theta, steps, trainable)
         self.order = np.random.default_rng(seed)
         self.patience, self.callbacks, self.verbose = patience, callbacks, verbose
@@ -151,6 +153,11 @@ class Trainer:
             kept = self.t_batch = self.ops.empty((self.batch_size, *t.shape[1:]), t.dtype)
         return self.step(batch, self.ops.take_rows(t, rows, out=kept[: len(rows)]))
 
+    def too_few(self, n: int) -> int:
+        """Of n rows, those behind the last whole batch that are too few to be one."""
+        rest = n % self.batch_size
+        return rest if rest < self.least_rows and n > self.batch_size else 0
+
     def epoch(self, x: Array, t: Array | None = None, scale: float = 1.0) -> float:
         """One pass over x (N, ...) in random order; the mean loss per row-weighted batch.
 
@@ -166,8 +173,8 @@ class Trainer:
                 f"got {x.shape}" + (f" and {t.shape}." if t is not None else ".")
             )
         self.begun = self.optimizer.t
-        total = self.steps.run(self.order.permutation(n), x, t, scale)
-        mean = float(total) / n  # the one host read of the loss in an epoch
+        order = self.order.permutation(n)[: n - self.too_few(n)]
+        mean = float(self.steps.run(order, x, t, scale)) / len(order)  # the one host read of the loss in an epoch
         if not math.isfinite(mean) or not math.isfinite(float(ops.sum_squares(self.network.theta))):
             self.stop_not_finite(self.optimizer.t - self.begun + 1, mean)
         self.begun = None

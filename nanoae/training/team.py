@@ -278,7 +278,7 @@ class TeamTrainer(Trainer):
         self.place(self.ops.empty)
         for layer in self.divided:
             layer.linear.buffers.clear()
-        self.loss.dy = None
+        self.loss.buffers.clear()
         self.x_batch = self.ops.empty((self.batch_size, *self.network.input_shape), self.network.dtype)
 
     def place(self, memory: Callable[..., Array]) -> None:
@@ -306,7 +306,7 @@ class TeamTrainer(Trainer):
         """Let layers, the batch and the loss write straight into the memory that all share."""
         region = self.team.region
         fusion.link(self.together, self.team)
-        self.loss.dy = self.divided[-1].dy[region]
+        self.loss.buffers["dy"] = self.divided[-1].dy[region]
         if self.network.layers[0] is self.divided[0].linear:
             self.x_batch = self.divided[0].x[region]
 
