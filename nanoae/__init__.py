@@ -14,6 +14,7 @@ from nanoae.anomaly.scores import (
 )
 from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Quantile, Threshold
 from nanoae.autoencoders.bottleneck import Adversarial, Gaussian, TopK
+from nanoae.autoencoders.classifier import StackedClassifier
 from nanoae.autoencoders.conv import ConvAutoencoder
 from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
 from nanoae.autoencoders.estimator import Autoencoder
@@ -21,7 +22,7 @@ from nanoae.autoencoders.mixture import Mixture
 from nanoae.autoencoders.model_file import load_model as load
 from nanoae.autoencoders.pca import PCA
 from nanoae.autoencoders.penalty import Contractive, KLSparsity, L1Sparsity
-from nanoae.autoencoders.predictor import StackedClassifier, StackedRegressor
+from nanoae.autoencoders.regressor import StackedRegressor
 from nanoae.autoencoders.stacked import StackedAutoencoder
 from nanoae.autoencoders.text import TextVAE
 from nanoae.autoencoders.variational import VariationalAutoencoder
@@ -55,6 +56,7 @@ from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.shape import Flatten, Reshape
 from nanoae.engine.steps import EachStep, LastStep
+from nanoae.engine.weighted import Weighted
 from nanoae.training.loop import NotFiniteError, Trainer
 from nanoae.training.schedules import Constant, Cosine, StepDecay, WarmUp
 
@@ -146,6 +148,7 @@ __all__ = [
     "Upsample",
     "VariationalAutoencoder",
     "WarmUp",
+    "Weighted",
     "check_gradients",
     "get_ops",
     "load",

@@ -34,6 +34,7 @@ from nanoae.engine.fusion import Divided, InPlace, LinearActivation, Weighed
 from nanoae.engine.image import ImageLayer
 from nanoae.engine.layers import Elementwise, Layer, Noisy
 from nanoae.engine.pool import Pooling
+from nanoae.engine.weighted import Weighted
 from nanoae.training.kfac import Observed
 
 rng = np.random.default_rng(0)
@@ -75,10 +76,12 @@ LOSSES = {  # residuals |r| >= 0.1, and away from Huber's delta
     SoftmaxCrossEntropy: lambda y: rng.integers(0, y.shape[1], len(y)),
     Mixed: lambda y: y - away_from_zero(*y.shape),
     Masked: lambda y: np.where(rng.random(y.shape) < 0.3, np.nan, y - away_from_zero(*y.shape)),
+    Weighted: lambda y: np.column_stack([y - away_from_zero(*y.shape), rng.random(len(y)) * 3]),
 }
 MAKE = {  # those that take more than their reduction and weight, for rows of `width` numbers
     Mixed: lambda width, **settings: Mixed((1, width - 1), **settings),
     Masked: lambda width, **settings: Masked(Mixed((1,) * width, **settings)),
+    Weighted: lambda width, **settings: Weighted(Huber(delta=9.0, **settings)),
 }
 
 
@@ -110,6 +113,16 @@ def test_every_element_of_every_loss(ops, loss, reduction):
     net, t = build([Identity()], 3, ops), LOSSES[loss](y)
     criterion = make(loss, 3, reduction=reduction, weight=0.7)
     report = check_gradients(net, y, t, criterion, elementwise=True, tolerance=1e-7)
+    assert report.ok, f"\n{report}"
+
+
+@pytest.mark.parametrize("reduction", losses.REDUCTIONS)
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss is not Weighted], ids=lambda loss: loss.__name__)
+def test_every_element_of_every_weighted_loss(ops, loss, reduction):
+    y = rng.standard_normal((4, 3))
+    net, t = build([Identity()], 3, ops), LOSSES[loss](y)
+    criterion, w = make(loss, 3, reduction=reduction, weight=0.7), np.array([0.3, 2.0, 0.0, 1.7])
+    report = check_gradients(net, y, np.column_stack([t, w]), Weighted(criterion), elementwise=True, tolerance=1e-7)
     assert report.ok, f"\n{report}"
 
 

@@ -12,6 +12,7 @@ from nanoae import SGD, Adam, AdamW, Constant, Cosine, Dropout, Linear, Sequenti
 from nanoae.backend import Ops
 from nanoae.engine import losses
 from nanoae.engine.init import INITIALIZERS
+from nanoae.engine.weighted import Weighted
 
 rng = np.random.default_rng(0)
 X, Y = rng.standard_normal((2, 7, 5))
@@ -230,7 +231,7 @@ def elementwise_loss(name, *settings):
 
 
 def test_every_loss_has_a_definition():
-    elsewhere = {"SoftmaxCrossEntropy", "Mixed", "Masked"}  # below, and in test_tables
+    elsewhere = {"SoftmaxCrossEntropy", "Mixed", "Masked", "Weighted"}  # below, and in test_tables
     untested = {cls.__name__ for cls in everything(losses.Loss)} - set(reference.LOSSES) - elsewhere
     assert not untested, f"define {sorted(untested)} in reference.LOSSES"
 
@@ -247,6 +248,22 @@ def test_loss_with_its_exact_factor(ops, dtype, device, close, name, reduction, 
     total = reference.each(f, y, t).sum()
     close(value, factor * total, scale=factor * total)
     close(loss.backward(), factor * reference.each(df, y, t), scale=factor)
+
+
+@pytest.mark.parametrize("reduction", losses.REDUCTIONS)
+@pytest.mark.parametrize("name", reference.LOSSES)
+def test_weighted_loss(ops, dtype, device, close, name, reduction):
+    """Each row w[n] times what it costs, and its derivative likewise; the factor is that of all rows."""
+    loss, y, t = elementwise_loss(name, reduction, 0.5)
+    f, df = reference.LOSSES[name]
+    factor, w = 0.5 * reference.FACTORS[reduction](*y.shape), np.array([0.0, 0.5, 3.0, 1.0, 1.0, 2.0, 0.1])
+    costs = np.array([w[n] * reference.each(f, y[n], t[n]).sum() for n in range(len(y))])
+    weighted = Weighted(loss).build(ops, dtype)
+    close(
+        weighted.forward(device(y), device(np.column_stack([t, w]))), factor * costs.sum(), scale=factor * costs.sum()
+    )
+    slopes = np.array([w[n] * reference.each(df, y[n], t[n]) for n in range(len(y))])
+    close(weighted.backward(), factor * slopes, scale=3 * factor)
 
 
 @pytest.mark.parametrize(("reduction", "factor"), [("mean", 1 / 7), ("batch", 1 / 7), ("sum", 1)])

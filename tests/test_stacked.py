@@ -295,7 +295,7 @@ def test_labels_are_nothing_to_the_pretraining(before_training, kind):
 def test_held_out_rows_are_seen_by_neither(monkeypatch, kind):
     seen = []
     monkeypatch.setattr(
-        stacked.Stacked, "_pretrain", lambda self, X: (seen.append(len(X)), setattr(self, "interrupted_", 0))
+        stacked.Stacked, "_pretrain", lambda self, X, weights: (seen.append(len(X)), setattr(self, "interrupted_", 0))
     )
     model = STACKS[kind](validation_fraction=0.25).fit(X, unlabelled(kind, 40))
     assert seen == [50] and len(model.history_["val_loss"]) == 2  # a quarter of the 40 labelled rows

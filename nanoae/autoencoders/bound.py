@@ -49,9 +49,9 @@ class Variational(NetworkEstimator):
         trainer.measure = lambda *rows, **scale: measure()(*rows, **scale)
         return trainer
 
-    def _validation_loss(self, x: Array, t: Array | None, scale: float) -> float:
+    def _validation_loss(self, x: Array, t: Array | None, scale: float, weights: np.ndarray | None = None) -> float:
         ops = self.network_.ops
-        return -float(self._elbo(ops.to_numpy(x), ops.to_numpy(x if t is None else t))[0].mean())
+        return -float(np.average(self._elbo(ops.to_numpy(x), ops.to_numpy(x if t is None else t))[0], weights=weights))
 
     # ---------------------------------------------------------------- the bound
 
@@ -113,3 +113,9 @@ class Variational(NetworkEstimator):
         seed = int(seed) if isinstance(seed, (int, np.integer)) else 0
         shape = samples, self.code_size_
         return np.array([np.random.default_rng([seed, zlib.crc32(row)]).standard_normal(shape) for row in rows])
+
+
+def active_units(codes: np.ndarray, weights: np.ndarray | None) -> int:
+    """How many units of codes (N, K) vary over the rows by more than ACTIVE."""
+    mean = np.average(codes.astype(np.float64), axis=0, weights=weights)
+    return int((np.average((codes - mean) ** 2, axis=0, weights=weights) > ACTIVE).sum())

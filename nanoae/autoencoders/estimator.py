@@ -13,6 +13,7 @@ from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.generative import Generative
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
 from nanoae.autoencoders.reach import check_reach
+from nanoae.autoencoders.weights import FEW, counted, taken, weighed
 from nanoae.engine import losses
 from nanoae.engine.layers import UNBOUNDED, Layer, Linear, Noisy, TiedLinear, activation
 from nanoae.engine.losses import BCE, Masked
@@ -254,31 +255,53 @@ class Autoencoder(Generative):
     # ---------------------------------------------------------------- training
 
     @all_or_nothing
-    def fit(self, X, y=None, validation_data=None):
-        """Learn from X (N, D), afresh. `y` is ignored. validation_data: rows (M, D) to measure after each epoch.
+    def fit(self, X, y=None, validation_data=None, sample_weight=None):
+        """Learn from X (N, D), afresh. `y` is ignored.
+
+        validation_data   rows (M, D) to measure after each epoch
+        sample_weight     how much each row counts (N,), >= 0: the loss is Σ w l / Σ w. A row of weight 0 is not there;
+                          whole weights are copies, if these are few: 256, or a batch. Where a row counts elsewhere
+                          than in its own loss (a penalty, KL, BatchNorm), and with KFAC, each epoch draws as many rows
+                          as there are, each as often as its weight says
 
         Raises ValueError for a table that cannot be learned from; NotFiniteError where training diverges.
         """
         X = self._begin(X)
+        rows, weights = self._counted(X, sample_weight)
+        X = X[rows]
+        order = self._in_order(X)
+        X, weights = X[order], taken(weights, order)
         self._check_alone(validation_data)
-        validation = None if validation_data is None else self._check_targets(validation_data)
+        validation: tuple | None = None
+        if validation_data is not None:
+            validation = self._check_targets(validation_data), None, None
         if validation is None and self.validation_fraction:
             kept, held = self._hold_out(len(X))
-            X, validation = X[kept], X[held]
-        self._learn_means(X)
-        self._pretrain(X)
-        self._train(X, None, None if validation is None else (validation, None))
+            validation = X[held], None, taken(weights, held)
+            X, weights = X[kept], taken(weights, kept)
+        self._learn_means(X, weights)
+        self._pretrain(X, weights)
+        self._train(X, None, validation, weights)
         return self
 
-    def partial_fit(self, X, y=None, **condition):
-        """Go on for one epoch over X (N, D); start where there is nothing yet."""
-        if not hasattr(self, "network_"):
-            self._learn_means(self._begin(X))
-        X = self._check_targets(X)
+    def partial_fit(self, X, y=None, sample_weight=None, **condition):
+        """Go on for one epoch over X (N, D); start where there is nothing yet. sample_weight (N,): how much each row
+        counts beside the others of this call, as in `fit`."""
+        first = not hasattr(self, "network_")
+        X = self._begin(X) if first else self._check_targets(X)
+        batch_size = self.as_built.batch_size
+        rows, weights = counted(sample_weight, len(X), type(self).__name__, max(batch_size, FEW))
+        inputs, targets = self._pair(X, **condition)
+        X, inputs, targets = X[rows], inputs[rows], taken(targets, rows)
+        order = self._in_order(inputs)
+        X, inputs, targets, weights = X[order], inputs[order], taken(targets, order), taken(weights, order)
+        if first:
+            self._learn_means(X, weights)
         if not hasattr(self, "_trainer"):
-            self._trainer = self._make_trainer(max(len(X), self.as_built.batch_size), self.as_built.epochs)
+            self._trainer = self._make_trainer(max(len(inputs), batch_size), self.as_built.epochs)
+        targets = weighed(self._trainer, self._loss, inputs, targets, weights)
         started = time.perf_counter()
-        self.history_["loss"].append(self._trainer.epoch(*map(self._to_device, self._pair(X, **condition))))
+        self.history_["loss"].append(self._trainer.epoch(*map(self._to_device, (inputs, targets))))
         self.history_["seconds"].append(time.perf_counter() - started)
         return self
 
@@ -309,12 +332,13 @@ class Autoencoder(Generative):
         """What the network reads of X, and the targets (None: the same)."""
         return X, None
 
-    def _learn_means(self, X: np.ndarray) -> None:
+    def _learn_means(self, X: np.ndarray, weights: np.ndarray | None) -> None:
         """Tell the layer that fills the gaps the columns' means."""
+        w = np.ones(len(X)) if weights is None else weights
         for layer in self.network_.layers:
             if isinstance(layer, FillMissing):
-                known = ~np.isnan(X)
-                mean = np.where(known, X, 0).sum(axis=0, dtype=np.float64) / np.maximum(known.sum(axis=0), 1)
+                known = np.tensordot(w, ~np.isnan(X), 1)
+                mean = np.tensordot(w, np.nan_to_num(X), 1) / np.where(known, known, 1)
                 mean = self.network_.ops.to_device(mean.reshape(layer.in_shape), self.network_.dtype)
                 self.network_.ops.copy(mean, out=layer.state["center"])
 
@@ -363,16 +387,19 @@ class Autoencoder(Generative):
         X = self._check_X(X)
         return squared_error(X, self.reconstruct(X, **condition), per)
 
-    def evaluate(self, X) -> dict[str, float]:
-        """{"loss": the training loss, "mse": the mean squared error} over X (N, D)."""
+    def evaluate(self, X, *, sample_weight=None) -> dict[str, float]:
+        """{"loss": the training loss, "mse": the mean squared error} over X (N, D), of which row n counts
+        sample_weight[n] times."""
         self.check_fitted()
         X = self._check_targets(X)
-        loss = evaluate(self.network_, self._loss, self._to_device(X), batch_size=self.as_built.batch_size)
-        return {"loss": loss, "mse": float(self.reconstruction_error(X).mean())}
+        rows, weights = counted(sample_weight, len(X), type(self).__name__)
+        X, batch_size = X[rows], self.as_built.batch_size
+        loss = evaluate(self.network_, self._loss, self._to_device(X), batch_size=batch_size, weights=weights)
+        return {"loss": loss, "mse": float(np.average(self.reconstruction_error(X), weights=weights))}
 
-    def score(self, X, y=None) -> float:
+    def score(self, X, y=None, *, sample_weight=None) -> float:
         """Minus the loss over X: higher is better, as scikit-learn's model selection expects."""
-        return -self.evaluate(X)["loss"]
+        return -self.evaluate(X, sample_weight=sample_weight)["loss"]
 
     # ---------------------------------------------------------------- keeping
 

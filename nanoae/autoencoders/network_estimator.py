@@ -12,6 +12,7 @@ import numpy as np
 from nanoae.autoencoders.contract import Estimator, seed_of
 from nanoae.autoencoders.guard import guarded
 from nanoae.autoencoders.model_file import save_model
+from nanoae.autoencoders.weights import FEW, counted, own_order, weighed
 from nanoae.backend import get_ops
 from nanoae.data.frame import framed
 from nanoae.engine import init, optim
@@ -19,7 +20,7 @@ from nanoae.engine.layers import Layer, Linear
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.params import float_type
-from nanoae.training.loop import EVALUATION_ROWS, Trainer
+from nanoae.training.loop import EVALUATION_ROWS, Trainer, evaluate
 
 
 class NetworkEstimator(Estimator):
@@ -112,7 +113,15 @@ class NetworkEstimator(Estimator):
 
     # ---------------------------------------------------------------- training
 
-    def _pretrain(self, X: np.ndarray) -> None:
+    def _counted(self, X: np.ndarray, sample_weight) -> tuple[slice | np.ndarray, np.ndarray | None]:
+        """(the numbers of the rows of X that count, their weights or None): see `counted`."""
+        return counted(sample_weight, len(X), type(self).__name__, max(self.batch_size, FEW), least=2)
+
+    def _in_order(self, *tables: np.ndarray) -> slice | np.ndarray:
+        """The order to take the rows of tables (N, ...) in: see `own_order`."""
+        return own_order(*tables, most=max(self.as_built.batch_size, FEW))
+
+    def _pretrain(self, X: np.ndarray, weights: np.ndarray | None) -> None:
         """What is learned from X (N, D) before the network is trained as a whole: here, nothing."""
 
     def _pair_of(self, validation_data, what: str) -> tuple:
@@ -132,15 +141,25 @@ class NetworkEstimator(Estimator):
         order = np.random.default_rng(self._order_seed).permutation(n)
         return order[held:], order[:held]
 
-    def _train(self, X: np.ndarray, t: np.ndarray | None, validation: tuple | None) -> None:
-        """Train network_ on inputs X and targets t (None: X itself); validation: rows and targets to measure."""
+    def _train(
+        self, X: np.ndarray, t: np.ndarray | None, validation: tuple | None, weights: np.ndarray | None = None
+    ) -> None:
+        """Train network_ on inputs X and targets t (None: X itself); validation: rows to measure, targets, weights."""
         if self.patience is not None and validation is None:
             raise ValueError(
                 f"{type(self).__name__}: expected rows to watch with patience={self.patience}, got none. "
                 "Pass validation_data=... to fit, or set validation_fraction=0.1."
             )
         self._trainer = self._make_trainer(len(X), self.epochs)
-        watched = None if validation is None else (self._to_device(validation[0]), self._to_device(validation[1]))
+        watched = None
+        if validation is not None:
+            x, targets, of_rows = validation
+            watched, trainer = (self._to_device(x), self._to_device(targets)), self._trainer
+            judge = trainer.measure or functools.partial(
+                evaluate, trainer.fast, self._loss, batch_size=trainer.batch_size
+            )
+            trainer.measure = functools.partial(judge, weights=of_rows)
+        t = weighed(self._trainer, self._loss, X, t, weights)
         self.history_ = self._trainer.fit(self._to_device(X), self._to_device(t), validation=watched)
         self.interrupted_ = self._trainer.interrupted
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from nanoae.autoencoders.contract import Estimator, all_or_nothing, as_numbers, check_finite, squared_error
 from nanoae.autoencoders.model_file import save_model
+from nanoae.autoencoders.weights import FEW, counted, own_order, taken
 from nanoae.data.frame import framed
 
 
@@ -25,28 +26,37 @@ class PCA(Estimator):
         self.n_components = n_components
 
     @all_or_nothing
-    def fit(self, X, y=None):
-        """Learn from X (N, D). `y` is ignored."""
+    def fit(self, X, y=None, sample_weight=None):
+        """Learn from X (N, D). `y` is ignored. sample_weight: how much each row counts (N,), >= 0, as if it stood so
+        often in X; of 0 it is not there."""
         self._check_whole(n_components=self.n_components)
         X = self.check_table(X, reset=True, dtype=np.float64)
+        rows, weights = counted(sample_weight, len(X), "PCA", FEW, least=2)
+        X = X[rows]
+        order = own_order(X)
+        X, weights = X[order], taken(weights, order)
         n, d = X.shape
-        k = min(self.n_components, n, d)
-        self.mean_ = X.mean(axis=0)
+        self.mean_ = np.average(X, axis=0, weights=weights)
         centred = X - self.mean_
         exponent = np.frexp(np.abs(centred).max())[1]
         centred = np.ldexp(centred, -exponent)  # exact, and no square is too large or too small
-        if n > d:  # the D x D covariance has the same right singular vectors: X = U S Vᵀ, XᵀX = V S² Vᵀ
+        copies = n  # or with whole weights their sum; of others the ratios alone count
+        if weights is not None:
+            whole = (weights == np.floor(weights)).all()
+            weights = weights if whole else weights / weights.mean()
+            copies, centred = weights.sum(), centred * np.sqrt(weights)[:, None]
+        if copies > d:  # the D x D covariance has the same right singular vectors: X = U S Vᵀ, XᵀX = V S² Vᵀ
             variance, vectors = np.linalg.eigh(centred.T @ centred)
             variance, vectors = np.maximum(variance[::-1], 0), vectors[:, ::-1].T
         else:
             _, s, vectors = np.linalg.svd(centred, full_matrices=False)
             variance = s**2
         # The sign of a singular vector is arbitrary; fix it so that its largest entry is positive.
-        components = vectors[:k]
-        largest = np.abs(components).argmax(axis=1)
+        components = vectors[: self.n_components]
+        k, largest = len(components), np.abs(components).argmax(axis=1)
         self.components_ = components * np.sign(components[np.arange(k), largest])[:, None]
         with np.errstate(over="ignore"):
-            self.explained_variance_ = np.ldexp(variance[:k] / (n - 1), 2 * exponent)
+            self.explained_variance_ = np.ldexp(variance[:k] / (copies - 1), 2 * exponent)
         self.explained_variance_ratio_ = variance[:k] / max(variance.sum(), np.finfo(float).tiny)
         return self
 
@@ -78,16 +88,18 @@ class PCA(Estimator):
         self.check_fitted()
         return squared_error(self.check_table(X, dtype=np.float64), self.reconstruct(X), per)
 
-    def evaluate(self, X) -> dict[str, float]:
-        """{"loss", "mse"}: the mean squared error over X (N, D)."""
+    def evaluate(self, X, *, sample_weight=None) -> dict[str, float]:
+        """{"loss", "mse"}: the mean squared error over X (N, D), of which row n counts sample_weight[n] times."""
         self.check_fitted()
-        mse = float(self.reconstruction_error(X).mean())
+        error = self.reconstruction_error(X)
+        rows, weights = counted(sample_weight, len(error), "PCA")
+        mse = float(np.average(error[rows], weights=weights))
         return {"loss": mse, "mse": mse}
 
-    def score(self, X, y=None) -> float:
+    def score(self, X, y=None, *, sample_weight=None) -> float:
         """Minus the mean squared error: higher is better."""
         self.check_fitted()
-        return -self.evaluate(X)["loss"]
+        return -self.evaluate(X, sample_weight=sample_weight)["loss"]
 
     @property
     def _n_features_out(self):

@@ -71,12 +71,12 @@ class Stacked(NetworkEstimator):
         super()._build(input_shape, state)
         self.pretrain_history_ = []
 
-    def _pretrain(self, X):
+    def _pretrain(self, X, weights):
         """Layer by layer: learn the codes of the layer below, and put what was learned into network_."""
         self.interrupted_ = False
         seeds = self._order_seed.spawn(len(self.sizes))
         for i in progress(range(len(self.sizes) if self.pretrain else 0), label="layers", show=self.verbose):
-            shallow = self._shallow(i, seeds[i]).fit(X)
+            shallow = self._shallow(i, seeds[i]).fit(X, sample_weight=weights)
             for layer, source in zip(self._taught(i), learned(shallow), strict=False):
                 for name, array in source.params.items():
                     self.network_.ops.copy(array, out=layer.params[name])
@@ -113,9 +113,9 @@ class Stacked(NetworkEstimator):
             verbose=self.verbose,
         )
 
-    def _train(self, X, t, validation):
+    def _train(self, X, t, validation, weights=None):
         if not self.interrupted_:  # Ctrl-C in the pretraining ends it all
-            super()._train(X, t, validation)
+            super()._train(X, t, validation, weights)
 
     def to_file(self):
         facts, arrays = super().to_file()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.bound import ACTIVE, Variational
+from nanoae.autoencoders.bound import Variational, active_units
 from nanoae.autoencoders.contract import all_or_nothing, as_numbers, check_finite, seed_of
 from nanoae.autoencoders.teacher import Teacher
 from nanoae.autoencoders.vocabulary import END, UNITS, Vocabulary
+from nanoae.autoencoders.weights import FEW, counted, taken
 from nanoae.data.frame import framed
 from nanoae.engine import optim
 from nanoae.engine.embedding import Embedding
@@ -154,21 +156,32 @@ class TextVAE(Variational):
         return self
 
     @all_or_nothing
-    def fit(self, lines, keywords=None, validation_data=None):
+    def fit(self, lines, keywords=None, validation_data=None, sample_weight=None):
         """Learn from lines (N strings), afresh; keywords (N strings) make it conditional.
 
         validation_data   (lines, keywords) or lines, to measure the cross-entropy on after each epoch
+        sample_weight     how much each line counts (N,): each epoch draws lines as often as their weights say; see
+                          `Autoencoder.fit`
 
         Raises ValueError for what is no list of lines; NotFiniteError where training diverges.
         """
+        self._check_parameters()
+        lines, keywords = checked(lines, keywords)
+        rows, weights = counted(sample_weight, len(lines), "TextVAE", max(self.batch_size, FEW))
+        lines = np.array(lines, dtype=object)[rows].tolist()
+        keywords = None if keywords is None else np.array(keywords, dtype=object)[rows].tolist()
         X = self.build(lines, keywords)._rows(lines, keywords)
-        validation = None
+        order = self._in_order(X)
+        X, weights = X[order], taken(weights, order)
+        validation, of_validation = None, None
         if validation_data is not None:
             validation = self._rows(*(validation_data if isinstance(validation_data, tuple) else (validation_data,)))
         elif self.validation_fraction:
             kept, held = self._hold_out(len(X))
-            X, validation = X[kept], X[held]
-        self._train(X, X[:, 1:], None if validation is None else (validation, validation[:, 1:]))
+            validation, of_validation = X[held], taken(weights, held)
+            X, weights = X[kept], taken(weights, kept)
+        watched = None if validation is None else (validation, validation[:, 1:], of_validation)
+        self._train(X, X[:, 1:], watched, weights)
         return self
 
     # ---------------------------------------------------------------- lines and rows
@@ -288,11 +301,13 @@ class TextVAE(Variational):
         X = self._rows(lines, keywords)
         return self._bound(X, X[:, 1:], importance_samples)
 
-    def score(self, lines, keywords=None) -> float:
+    def score(self, lines, keywords=None, *, sample_weight=None) -> float:
         """The mean ELBO of lines, in nats: higher is better."""
-        return float(self.score_samples(lines, keywords).mean())
+        elbo = self.score_samples(lines, keywords)
+        rows, weights = counted(sample_weight, len(elbo), "TextVAE")
+        return float(np.average(elbo[rows], weights=weights))
 
-    def evaluate(self, lines, keywords=None) -> dict[str, float]:
+    def evaluate(self, lines, keywords=None, *, sample_weight=None) -> dict[str, float]:
         """How well lines are told and given back; words that are not known count for nothing.
 
         elbo            nats per line, a lower bound on log p
@@ -302,21 +317,27 @@ class TextVAE(Variational):
         active_units    units of the code whose mean varies over the lines by more than 0.01 (Burda 2016)
         token_accuracy  share of the tokens that are right, and in their place, in the reconstructions
         exact_lines     share of the lines that come back word for word
+
+        Line n counts sample_weight[n] times.
         """
         X = self._rows(lines, keywords)
+        rows, weights = counted(sample_weight, len(X), "TextVAE")
+        X = X[rows]
         elbo, log_p, kl = (part.astype(np.float64) for part in self._elbo(X, X[:, 1:]))
         codes = self._run(X, 0, self._n_encoder)
         again = self._speak(codes, [self.vocabulary_.starts[start - 2] for start in X[:, 0]], likeliest)
         words = X[:, 1:] != 0
-        right, tokens = (again == X[:, 1:]) | ~words, int(words.sum())
+        right = (again == X[:, 1:]) | ~words
+        mean = functools.partial(np.average, weights=weights)  # over lines
+        tokens = mean(words.sum(axis=1))
         return {
-            "elbo": float(elbo.mean()),
-            "cross_entropy": float(-log_p.sum() / tokens),
-            "perplexity": float(np.exp(-elbo.sum() / tokens)),
-            "kl": float(kl.mean()),
-            "active_units": int((codes.var(axis=0, dtype=np.float64) > ACTIVE).sum()),
-            "token_accuracy": float((right & words).sum() / tokens),
-            "exact_lines": float(right.all(axis=1).mean()),
+            "elbo": float(mean(elbo)),
+            "cross_entropy": float(-mean(log_p) / tokens),
+            "perplexity": float(np.exp(-mean(elbo) / tokens)),
+            "kl": float(mean(kl)),
+            "active_units": active_units(codes, weights),
+            "token_accuracy": float(mean((right & words).sum(axis=1)) / tokens),
+            "exact_lines": float(mean(right.all(axis=1))),
         }
 
     # ---------------------------------------------------------------- keeping

@@ -7,10 +7,11 @@ import math
 
 import numpy as np
 
-from nanoae.autoencoders.bound import ACTIVE, Variational
+from nanoae.autoencoders.bound import Variational, active_units
 from nanoae.autoencoders.condition import Condition, Conditioned
-from nanoae.autoencoders.contract import all_or_nothing
+from nanoae.autoencoders.contract import all_or_nothing, squared_error
 from nanoae.autoencoders.estimator import Autoencoder
+from nanoae.autoencoders.weights import counted, taken
 from nanoae.data.frame import framed
 from nanoae.data.labels import class_labels, one_column
 from nanoae.engine.losses import BCE, GaussianNLL, Loss
@@ -164,37 +165,47 @@ class VariationalAutoencoder(Variational, Autoencoder):
     # ---------------------------------------------------------------- training
 
     @all_or_nothing
-    def fit(self, X, y=None, validation_data=None, *, condition=None):
+    def fit(self, X, y=None, validation_data=None, sample_weight=None, *, condition=None):
         """Learn from X (N, D), afresh; `y` is ignored. condition: a label for each row, to be learned under (N,).
 
         validation_data   rows to measure -ELBO on after each epoch; with condition, (rows, their labels)
+        sample_weight     how much each row counts (N,): each epoch draws rows as often as their weights say; see
+                          `Autoencoder.fit`
         """
-        self.classes_ = _different(condition)
-        X = self._begin(X)
+        self._check_parameters()
+        X = self._check_X(X, reset=True)
+        rows, weights = self._counted(X, sample_weight)
+        X, labels = X[rows], None if condition is None else _of_rows(condition, len(X))[rows]
+        self.classes_ = _different(labels)
+        self._build(X.shape[1:])
+        self._check_reach(X)
+        inputs = self._joined(X, labels)
+        order = self._in_order(inputs)
+        X, inputs, weights = X[order], inputs[order], taken(weights, order)
         validation, watched = validation_data, None
         if validation_data is not None:
-            if condition is None:
+            if labels is None:
                 self._check_alone(validation_data)
             else:
                 validation, watched = self._pair_of(validation_data, "labels")
             validation = self._check_targets(validation)
-            validation = self._joined(validation, watched), validation
-        inputs = self._joined(X, condition)
+            validation = self._joined(validation, watched), validation, None
         if validation is None and self.validation_fraction:
             kept, held = self._hold_out(len(X))
-            X, inputs, validation = X[kept], inputs[kept], (inputs[held], X[held])
-        self._train(inputs, None if condition is None else X, validation)
+            validation = inputs[held], X[held], taken(weights, held)
+            X, inputs, weights = X[kept], inputs[kept], taken(weights, kept)
+        self._train(inputs, None if labels is None else X, validation, weights)
         return self
 
     def fit_transform(self, X, y=None, *, condition=None, **fit_params):
         """fit(X), then transform(X)."""
         return self.fit(X, y, condition=condition, **fit_params).transform(X, condition)
 
-    def partial_fit(self, X, y=None, **condition):
+    def partial_fit(self, X, y=None, sample_weight=None, **condition):
         """Go on for one epoch over X (N, D); start where there is nothing yet, with the labels of this first call."""
         if not hasattr(self, "network_"):
             self.classes_ = _different(condition.get("condition"))
-        return super().partial_fit(X, y, **condition)
+        return super().partial_fit(X, y, sample_weight, **condition)
 
     def _pair(self, X, condition=None):
         return self._joined(X, condition), None if self.classes_ is None else X
@@ -210,10 +221,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         told = ", ".join(map(repr, known[:20].tolist())) + (", ..." if len(known) > 20 else "")
         if condition is None:
             raise ValueError(f"{name}: expected condition=, a label or one for each row, out of {told}; got none.")
-        labels = one_column(condition, "condition")
-        if labels.shape not in ((), (n,)):
-            raise ValueError(f"{name}: expected condition to be a label or {n}, one for each row, got {labels.shape}.")
-        labels = np.broadcast_to(_conditions(labels.reshape(-1), known), (n,))
+        labels = _conditions(_of_rows(condition, n), known)
         unknown = labels[~np.isin(labels, known)]
         if len(unknown):
             raise ValueError(f"{name}: expected labels out of {told}, got {unknown.tolist()[0]!r}.")
@@ -260,25 +268,28 @@ class VariationalAutoencoder(Variational, Autoencoder):
         inputs, X = self._checked(X, condition)
         return self._bound(inputs, X, importance_samples)
 
-    def evaluate(self, X, condition=None) -> dict[str, float]:
+    def evaluate(self, X, condition=None, *, sample_weight=None) -> dict[str, float]:
         """Over X (N, D), per row in nats: "loss" (minus the ELBO), "elbo" = "reconstruction" (E_q[log p(x|z)]) - "kl";
         the number of "active_units", whose mean varies over the rows by more than 0.01 (Burda 2016); and the "mse" of
-        the reconstructions from the mean codes."""
+        the reconstructions from the mean codes. Row n counts sample_weight[n] times."""
         inputs, X = self._checked(X, condition)
-        elbo, reconstruction, kl = (float(part.mean(dtype=np.float64)) for part in self._elbo(inputs, X))
-        codes = self._encode(X, condition)
+        rows, weights = counted(sample_weight, len(X), type(self).__name__)
+        inputs, X = inputs[rows], X[rows]
+        mean = functools.partial(np.average, weights=weights)
+        elbo, reconstruction, kl = (float(mean(part.astype(np.float64))) for part in self._elbo(inputs, X))
+        codes = self._run(inputs, 0, self._n_encoder)
         return {
             "loss": -elbo,
             "elbo": elbo,
             "reconstruction": reconstruction,
             "kl": kl,
-            "active_units": int((codes.var(axis=0, dtype=np.float64) > ACTIVE).sum()),
-            "mse": float(((self.inverse_transform(codes, condition) - X) ** 2).mean()),
+            "active_units": active_units(codes, weights),
+            "mse": float(mean(squared_error(X, self._run(inputs, 0, None), "row"))),
         }
 
-    def score(self, X, y=None, condition=None) -> float:
+    def score(self, X, y=None, condition=None, *, sample_weight=None) -> float:
         """The mean ELBO in nats: higher is better."""
-        return self.evaluate(X, condition)["elbo"]
+        return self.evaluate(X, condition, sample_weight=sample_weight)["elbo"]
 
     def _checked(self, X, condition) -> tuple[np.ndarray, np.ndarray]:
         self.check_fitted()
@@ -298,6 +309,16 @@ class VariationalAutoencoder(Variational, Autoencoder):
     def from_file(self, header, arrays):
         self.classes_ = None if header["classes"] is None else np.array(header["classes"])
         super().from_file(header, arrays)
+
+
+def _of_rows(condition, n: int) -> np.ndarray:
+    """The condition as an array (n,); of one label for all rows, too."""
+    labels = one_column(condition, "condition")
+    if labels.ndim < 2 and labels.shape not in ((), (n,)):
+        raise ValueError(
+            f"VariationalAutoencoder: expected condition to be a label or {n}, one for each row, got {labels.shape}."
+        )
+    return labels if labels.ndim else np.repeat(labels, n)
 
 
 def _conditions(condition, known: np.ndarray | None = None) -> np.ndarray:

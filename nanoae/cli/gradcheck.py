@@ -25,6 +25,7 @@ from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.shape import Flatten, Reshape
 from nanoae.engine.steps import EachStep, LastStep
+from nanoae.engine.weighted import Weighted
 from nanoae.spelling import one_of
 
 ROWS = 4
@@ -95,6 +96,7 @@ LOSSES = {
     **{cls.__name__: cls() for cls in losses.LOSSES.values()},
     "Mixed": losses.Mixed((1, 1, WIDTH - 2)),
     "Masked": losses.Masked("mse"),
+    "Weighted": Weighted("mse"),
 }
 NETWORK = "network"  # all of them, one after another: is the chain right, too?
 
@@ -162,6 +164,8 @@ def check_loss(name: str) -> GradientReport:
     t = targets.get(name, x - away_from_zero(rng, *x.shape))
     if name == "Masked":
         t[::2, 1] = np.nan
+    if name == "Weighted":
+        t = np.column_stack([t, rng.random(ROWS)])
     return check_gradients(nanoae.Identity(), x, t, LOSSES[name], elementwise=True)
 
 

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 from nanoae.autoencoders.bottleneck import BOTTLENECKS
+from nanoae.autoencoders.classifier import StackedClassifier
 from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.penalty import PENALTIES
-from nanoae.autoencoders.predictor import StackedClassifier, StackedRegressor
 from nanoae.autoencoders.presets import DATA, PRESETS, preset, suited
+from nanoae.autoencoders.regressor import StackedRegressor
 from nanoae.autoencoders.stacked import Stacked, StackedAutoencoder
 from nanoae.data import Dataset
 from nanoae.engine.init import INITIALIZERS

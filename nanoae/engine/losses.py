@@ -48,6 +48,10 @@ class Loss(Buffered, Part):
             return self.weight
         return self.weight / (math.prod(shape) if self.reduction == "mean" else shape[0])
 
+    def factor(self, y: Array, t: Array) -> Any:
+        """The factor before the sum for these targets, a number or a 0-d array."""
+        return self.scale(y.shape)
+
     def forward(self, y: Array, t: Array) -> Array:
         """The loss of outputs y (N, ...) against targets t of the same shape, a 0-d array."""
         self.check_targets(y, t)
@@ -176,6 +180,9 @@ class L1(Loss):
     def value(self, y, t, scale, out):
         return self.ops.l1(y, t, scale, out=out)
 
+    def elements(self, y, t):
+        return abs(y - t)
+
 
 class Huber(Loss):
     """scale · Σ h(y - t), h(r) = r² / 2 for |r| <= delta, else delta (|r| - delta / 2). Huber 1964.
@@ -191,6 +198,11 @@ class Huber(Loss):
 
     def value(self, y, t, scale, out):
         return self.ops.huber(y, t, self.delta, scale, out=out)
+
+    def elements(self, y, t):
+        r = abs(y - t)
+        inside = r.clip(max=self.delta)  # h(r) = c r - c² / 2 with c = min(|r|, delta)
+        return inside * (r - inside / 2)
 
 
 class SoftmaxCrossEntropy(Loss):
@@ -337,6 +349,7 @@ class Masked(Loss):
         self.inner.check_targets(y, t)
 
     def scale(self, shape):
+        self.inner.weight = self.weight  # of which each of several processes has its share
         return self.inner.scale(shape)
 
     def value(self, y, t, scale, out):
@@ -350,6 +363,16 @@ class Masked(Loss):
         loss = self.inner.value(y0, t0, self.weight, out)
         ops.scale_inplace(out, share)
         return loss * share
+
+    def factor(self, y, t):
+        if self.reduction != "mean":
+            return self.scale(y.shape)
+        known = self.inner.terms(self.ops.present(t, out=self.ops.empty(t.shape, self.dtype)))
+        return self.weight / (known + 1e-30)
+
+    def elements(self, y, t):
+        """NaN where t is."""
+        return self.inner.elements(y, t)
 
     def output(self, y, out):
         return self.inner.output(y, out)

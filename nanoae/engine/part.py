@@ -43,6 +43,8 @@ def describe(value: Any, among: list | None = None, by_name: bool = True) -> Any
         return {"type": type(value).__name__ if by_name else type(value), **config}
     if isinstance(value, (list, tuple)):
         return [describe(item, among, by_name) for item in value]
+    if isinstance(value, dict):  # whose keys JSON would make texts of
+        return {"dict": [[describe(key), describe(item, among, by_name)] for key, item in value.items()]}
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -59,6 +61,8 @@ def construct(description: Any, among: list | None = None) -> Any:
         return items if any(isinstance(item, Part) for item in items) else tuple(items)
     if not isinstance(description, dict):
         return description
+    if description.keys() == {"dict"}:
+        return {construct(key): construct(item, among) for key, item in description["dict"]}
     if "part" in description:
         return (among or [])[description["part"]]
     kind = description.get("type")

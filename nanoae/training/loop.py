@@ -36,13 +36,23 @@ def rows_at_a_time(network: Sequential) -> int:
 
 
 def evaluate(
-    network: Sequential, loss: Loss, x: Array, t: Array | None = None, scale: float = 1.0, batch_size: int = 256
+    network: Sequential,
+    loss: Loss,
+    x: Array,
+    t: Array | None = None,
+    scale: float = 1.0,
+    batch_size: int = 256,
+    weights: np.ndarray | None = None,
 ) -> float:
     """The mean loss over x (N, ...), nothing learned and no noise drawn. t and scale as in `Trainer.epoch`.
 
     A loss that sums over a batch takes batches of `batch_size`, that of the training: else the two compare apples to
     heaps of them.
+
+    weights   how much each row counts (N,), on the host; None: all alike
     """
+    if weights is not None:
+        return weighted_loss(network, loss, x, t, scale, batch_size, weights)
     total, rows = 0.0, batch_size if loss.reduction == "sum" else rows_at_a_time(network)
     if t is not None:
         network.ops.check_device(t)
@@ -53,6 +63,35 @@ def evaluate(
         target = batch if t is None else t[start : start + rows]
         total = total + loss.forward(network.forward(batch), target) * len(batch)
     return float(total) / len(x)
+
+
+def weighted_loss(
+    network: Sequential, loss: Loss, x: Array, t: Array | None, scale: float, batch_size: int, weights: np.ndarray
+) -> float:
+    """`evaluate` where row n counts weights[n] times: a "mean" is over what is known of the rows."""
+    total = known = 0.0
+    rows = rows_at_a_time(network)
+    for start in range(0, len(x), rows):
+        batch = x[start : start + rows] * network.dtype.type(scale)
+        target = batch if t is None else t[start : start + rows]
+        y = network.forward(batch)
+        if not np.isfinite(network.ops.to_numpy(y)).all():
+            return math.nan  # which is not unknown
+        costs = network.ops.to_numpy(loss.elements(y, target)).astype(np.float64)
+        costs, w = costs.reshape(len(costs), -1), weights[start : start + rows]
+        total += float(w @ np.nansum(costs, axis=1))
+        known += float(w @ (~np.isnan(costs)).sum(axis=1))
+    over = {"mean": known, "batch": float(weights.sum()), "sum": len(x) / min(batch_size, len(x))}
+    return loss.weight * total / max(over[loss.reduction], 1e-30)
+
+
+def drawn(weights: np.ndarray, order: np.random.Generator) -> np.ndarray:
+    """As many row numbers as there are weights (N,), in random order: row n floor or ceil of N w[n] / Σ w times, and so
+    often on average (systematic resampling, Kitagawa 1996)."""
+    n = len(weights)
+    ends = np.cumsum(weights) * (n / weights.sum())
+    rows = np.searchsorted(ends, np.arange(n) + order.random(), side="right")
+    return order.permutation(np.minimum(rows, n - 1))  # rounding may have left the last end below N
 
 
 class Trainer:
@@ -72,7 +111,11 @@ class Trainer:
     fuse                       run the rewritten network (`engine/fusion.py`) instead of its plain layers
 
     After `fit`, `history` has a list per quantity, one entry an epoch: "loss", "val_loss", "seconds".
+
+    weights   None, or how often an epoch meets each row, in proportion (N,): its rows are then `drawn`
     """
+
+    weights: np.ndarray | None = None
 
     def __init__(
         self,
@@ -173,7 +216,8 @@ class Trainer:
                 f"got {x.shape}" + (f" and {t.shape}." if t is not None else ".")
             )
         self.begun = self.optimizer.t
-        order = self.order.permutation(n)[: n - self.too_few(n)]
+        order = self.order.permutation(n) if self.weights is None else drawn(self.weights, self.order)
+        order = order[: n - self.too_few(n)]
         mean = float(self.steps.run(order, x, t, scale)) / len(order)  # the one host read of the loss in an epoch
         if not math.isfinite(mean) or not math.isfinite(float(ops.sum_squares(self.network.theta))):
             self.stop_not_finite(self.optimizer.t - self.begun + 1, mean)

@@ -1,0 +1,106 @@
+"""Weights: how much each row counts.
+
+What is learned is that of a set in which row n stands w[n] times: a weight of 0 is a row that is not there, and only
+the weights' ratios count. How a set with weights is learned from:
+
+    whole weights, of few copies: FEW, or a batch     the rows are repeated
+    else, where a row counts in the loss alone        a weighted mean of the rows' losses (`Weighted`)
+    else                                              rows are drawn as often as their weights say (`Trainer.weights`)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nanoae.autoencoders.bottleneck import Adversarial, Gaussian
+from nanoae.autoencoders.penalty import Penalty
+from nanoae.engine.losses import Loss, Masked
+from nanoae.engine.optim import KFAC
+from nanoae.engine.weighted import Weighted, weighable
+from nanoae.training.loop import Trainer
+
+FEW = 256  # rows, which cost nothing to repeat: so small sets are learned as if their copies had been given, to the bit
+
+
+def counted(
+    sample_weight: Any, n: int, who: str, most: int = 0, least: int = 1
+) -> tuple[slice | np.ndarray, np.ndarray | None]:
+    """(the numbers of the rows that count, their weights) of n rows: those of weight 0 are left out; copies are named
+    as often as they are there, and None is left of the weights. ValueError for what is no weight.
+
+    most    copies that there may be; 0: none
+    least   so many rows have to count
+    """
+    if sample_weight is None:
+        return slice(None), None
+    try:
+        weights = np.ma.filled(np.ma.asarray(sample_weight, np.float64), np.nan)
+    except (TypeError, ValueError):
+        raise ValueError(f"{who}: expected sample_weight, a number for each row, got {sample_weight!r:.60}.") from None
+    if weights.shape != (n,):
+        raise ValueError(f"{who}: expected sample_weight of shape ({n},), a weight for each row, got {weights.shape}.")
+    bad = ~(np.isfinite(weights) & (weights >= 0))
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(f"{who}: expected sample_weight >= 0 and finite, got {weights[row]} in row {row}.")
+    rows = np.flatnonzero(weights)
+    weights = weights[rows]
+    if len(rows) < min(least, n):
+        raise ValueError(f"{who}: expected sample_weight above zero for {least} rows or more, got {len(rows)}.")
+    if (weights == np.floor(weights)).all() and weights.sum() <= most:
+        return rows.repeat(weights.astype(int)), None
+    return rows, weights
+
+
+def taken(table: np.ndarray | None, rows: slice | np.ndarray) -> np.ndarray | None:
+    """These rows of a table that may not be there."""
+    return None if table is None else table[rows]
+
+
+def own_order(*tables: np.ndarray, most: int = FEW) -> slice | np.ndarray:
+    """The order to take the rows of tables (N, ...) in: as they come; of up to `most` rows, some of which are there
+    twice, one that follows from what is in them. So it does not matter, not by a bit, how copies were given."""
+    n = len(tables[0])
+    if n > most:
+        return slice(None)
+    cells = np.hstack([np.ascontiguousarray(table).reshape(n, -1).view(np.uint8) for table in tables])
+    rows = cells.view(np.dtype((np.void, cells.shape[1]))).ravel()
+    order = rows.argsort(kind="stable")
+    return order if (rows[order][1:] == rows[order][:-1]).any() else slice(None)
+
+
+def weighed(
+    trainer: Trainer, loss: Loss, X: np.ndarray, t: np.ndarray | None, weights: np.ndarray | None
+) -> np.ndarray | None:
+    """Have the trainer count row n of inputs X weights[n] times. The targets that it needs for that, of t (None: X)."""
+    trainer.loss, trainer.weights = loss, None
+    if weights is None or (weights == weights[0]).all():
+        return t
+    if not in_the_loss_alone(trainer, loss):
+        trainer.weights = weights
+        return t
+    trainer.loss = Weighted(loss).build(trainer.ops, trainer.network.dtype)
+    targets = (X if t is None else t).reshape(len(X), -1)
+    beside = np.empty((len(X), targets.shape[1] + 1), trainer.network.dtype)
+    beside[:, :-1] = targets
+    beside[:, -1] = weights / (1.0 if loss.reduction == "sum" else np.average(weights, weights=terms(loss, targets)))
+    return beside
+
+
+def in_the_loss_alone(trainer: Trainer, loss: Loss) -> bool:
+    """Whether a row counts nowhere but in its own loss: not in a penalty, a batch's statistics, a Fisher matrix."""
+    alone = [
+        layer.by_row and not isinstance(layer, (Penalty, Gaussian, Adversarial)) for layer in trainer.network.layers
+    ]
+    return all(alone) and weighable(loss) and not isinstance(trainer.optimizer, KFAC)
+
+
+def terms(loss: Loss, targets: np.ndarray) -> np.ndarray:
+    """How many terms of the sum each row of targets (N, D) has, (N,), if they count in the factor before it."""
+    if not isinstance(loss, Masked) or loss.reduction != "mean":
+        return np.ones(len(targets))
+    widths = getattr(loss.inner, "blocks", (1,) * targets.shape[1])
+    first = np.cumsum([0, *widths[:-1]])  # a column's first place tells whether it is known
+    return (~np.isnan(targets[:, first])).sum(axis=1)

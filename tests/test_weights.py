@@ -1,0 +1,334 @@
+"""Does a row of weight w count w times, whatever is learned or judged, and in whatever way?"""
+
+import numpy as np
+import pytest
+
+import nanoae
+from nanoae import (
+    PCA,
+    Autoencoder,
+    ConvAutoencoder,
+    GaussianNoise,
+    L1Sparsity,
+    StackedAutoencoder,
+    StackedClassifier,
+    StackedRegressor,
+    TextVAE,
+    VariationalAutoencoder,
+)
+from nanoae.training.loop import drawn
+
+rng = np.random.default_rng(0)
+X = rng.random((24, 6)).astype(np.float32)
+GAPS = np.where(rng.random(X.shape) < 0.2, np.nan, X).astype(np.float32)
+ONE_HOT = np.column_stack([X[:, :2], X[:, 2] > 0.5, X[:, 2] <= 0.5, X[:, 3] > 0.5, X[:, 3] <= 0.5]).astype(np.float32)
+IMAGES = rng.random((24, 1, 4, 4)).astype(np.float32)
+LINES = [" ".join(rng.choice(["a", "b", "c"], 3)) for _ in X]
+Y = np.arange(24) % 3
+Z = X[:, 0] - 2.0 * X[:, 1]
+W = rng.integers(0, 4, 24)  # 0, 1, 2 and 3 times
+
+SHORT = {"epochs": 3, "backend": "numpy", "random_state": 0}
+DEEP = {"sizes": (5, 3), "pretrain_epochs": 2, **SHORT}
+CONV = {"encoder": [nanoae.Conv2d(2, 3), nanoae.BatchNorm()], "decoder": [nanoae.ConvTranspose2d(1, 3)]}
+MODELS = {  # what there is to learn from a set with copies, and with what
+    "autoencoder": (lambda **more: Autoencoder(2, (4,), **SHORT | more), (X,)),
+    "bce": (lambda **more: Autoencoder(2, (4,), loss="bce", **SHORT | more), (X,)),
+    "l1": (lambda **more: Autoencoder(2, (4,), loss="l1", **SHORT | more), (X,)),
+    "huber": (lambda **more: Autoencoder(2, (4,), loss=nanoae.Huber(0.1), **SHORT | more), (X,)),
+    "sum": (lambda **more: Autoencoder(2, (4,), loss=nanoae.MSE("sum"), **SHORT | more), (X,)),
+    "gaps": (lambda **more: Autoencoder(2, (4,), missing="mask", **SHORT | more), (GAPS,)),
+    "gaps, batch": (lambda **more: Autoencoder(2, (4,), loss=nanoae.MSE("batch"), missing="mask", **SHORT | more),
+                    (GAPS,)),
+    "mixed": (lambda **more: Autoencoder(2, (4,), loss=nanoae.Mixed((1, 1, 2, 2)), missing="mask", **SHORT | more),
+              (ONE_HOT,)),
+    "stacked": (lambda **more: StackedAutoencoder(**DEEP | more), (X,)),
+    "classifier": (lambda **more: StackedClassifier(**DEEP | more), (X, Y)),
+    "regressor": (lambda **more: StackedRegressor(**DEEP | more), (X, Z)),
+}  # fmt: skip
+BESIDE_THE_LOSS = {  # a row counts elsewhere, too, or at random
+    "noise": (lambda **more: Autoencoder(2, (4,), corruption=GaussianNoise(0.3), **SHORT | more), (X,)),
+    "penalty": (lambda **more: Autoencoder(2, (4,), penalty=L1Sparsity(0.1), **SHORT | more), (X,)),
+    "batch norm": (lambda **more: ConvAutoencoder(**CONV, output_activation="identity", **SHORT | more), (IMAGES,)),
+    "variational": (lambda **more: VariationalAutoencoder(2, (4,), **SHORT | more), (X,)),
+    "k-fac": (lambda **more: Autoencoder(2, (4,), optimizer=nanoae.KFAC(), **SHORT | more), (X,)),
+}  # fmt: skip
+
+
+def theta(model):
+    return model.network_.theta
+
+
+def repeated(tables, times=W):
+    return [np.repeat(table, times, axis=0) for table in tables]
+
+
+# ---------------------------------------------------------------- copies
+
+
+@pytest.mark.parametrize("name", MODELS | BESIDE_THE_LOSS)
+def test_whole_weights_are_copies(name):
+    """To the bit, in whatever order the rows come, noise and held-out rows included."""
+    make, tables = (MODELS | BESIDE_THE_LOSS)[name]
+    order = rng.permutation(24)
+    copies = make(validation_fraction=0.2, batch_size=9).fit(*repeated(tables))
+    weighed = make(validation_fraction=0.2, batch_size=9).fit(
+        *(table[order] for table in tables), sample_weight=W[order]
+    )
+    assert (theta(weighed) == theta(copies)).all()
+    assert weighed.history_["loss"] == copies.history_["loss"]
+    assert weighed.history_["val_loss"] == copies.history_["val_loss"]
+
+
+def test_whole_weights_are_copies_of_lines():
+    make = {"code_size": 2, "state_size": 4, "embedding_size": 3, **SHORT}
+    copies, weighed = TextVAE(**make).fit(repeated([LINES])[0].tolist()), TextVAE(**make).fit(LINES, sample_weight=W)
+    assert (theta(weighed) == theta(copies)).all()
+    told = weighed.evaluate(LINES, sample_weight=W)
+    assert told == pytest.approx(copies.evaluate(repeated([LINES])[0].tolist()), rel=1e-6)
+    assert weighed.score(LINES, sample_weight=W) == pytest.approx(told["elbo"], rel=1e-6)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_partial_fit_counts_likewise(first):
+    models = [Autoencoder(2, (4,), missing="mask", dtype="float64", **SHORT) for _ in range(3)]
+    if not first:
+        models = [model.fit(np.vstack([GAPS] * 3)) for model in models]  # whose batches are larger than 50 rows
+    copies, weighed, shared = models
+    copies.partial_fit(*repeated([GAPS])).partial_fit(GAPS)
+    weighed.partial_fit(GAPS, sample_weight=W).partial_fit(GAPS)
+    shared.partial_fit(GAPS, sample_weight=W / 7).partial_fit(GAPS)  # the second time all alike
+    assert (theta(copies) == theta(weighed)).all()
+    np.testing.assert_allclose(theta(shared), theta(copies), rtol=1e-9)
+    center = shared.network_.layers[0].state["center"]
+    np.testing.assert_allclose(center, np.nanmean(GAPS if not first else repeated([GAPS])[0], axis=0), rtol=1e-6)
+
+
+# ---------------------------------------------------------------- weights
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_other_weights_make_a_weighted_mean(name):
+    """In one batch nothing is left to chance: halves and thirds of copies are what the copies are."""
+    make, tables = MODELS[name]
+    if name == "sum":  # which is no mean: nothing is divided by the weights'
+        still = make(dtype="float64", epochs=1, learning_rate=0.0).fit(X, sample_weight=W + 0.5)
+        assert still.history_["loss"][0] == pytest.approx((W + 0.5) @ ((still.reconstruct(X) - X) ** 2).sum(axis=1))
+        return
+    copies = make(dtype="float64").fit(*repeated(tables))
+    for scale in (0.5, 1 / 3, 1000.5):
+        weighed = make(dtype="float64").fit(*tables, sample_weight=W * scale)
+        np.testing.assert_allclose(theta(weighed), theta(copies), rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(weighed.history_["loss"], copies.history_["loss"], rtol=1e-9)
+    same = make(dtype="float64").fit(*tables, sample_weight=np.full(24, 0.3))
+    np.testing.assert_allclose(theta(same), theta(make(dtype="float64").fit(*tables)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 24])
+@pytest.mark.parametrize("name", ["autoencoder", "bce", "classifier", "regressor"])
+def test_batches_are_shares_of_the_weighted_mean(name, batch_size):
+    """The mean over an epoch in which nothing moves is the weighted mean, however many rows a batch has."""
+    make, tables = MODELS[name]
+    still = {"batch_size": batch_size, "epochs": 1, "learning_rate": 0.0, "dtype": "float64"}
+    model = make(**still).fit(*tables, sample_weight=W + 0.25)
+    told = make(**still).fit(*tables, sample_weight=W + 0.25, validation_data=tables if len(tables) > 1 else X)
+    loss = model.evaluate(*tables, sample_weight=W + 0.25)["loss"]
+    if name == "regressor":
+        mean = np.average(Z, weights=W + 0.25)
+        loss /= np.average((Z - mean) ** 2, weights=W + 0.25)
+    assert model.history_["loss"] == told.history_["loss"] == [pytest.approx(loss, rel=1e-6)]
+
+
+def test_what_is_held_out_counts_by_its_weight():
+    make = {"batch_size": 5, "validation_fraction": 0.5, "dtype": "float64", "learning_rate": 0.0}
+    weights = W + 0.25
+    for model in (Autoencoder(2, (4,), **SHORT | make), VariationalAutoencoder(2, (4,), **SHORT | make)):
+        model.fit(X, sample_weight=weights)
+        held = model._hold_out(24)[1]
+        loss = model.evaluate(X[held], sample_weight=weights[held])["loss"]
+        assert model.history_["val_loss"][0] == pytest.approx(loss, rel=1e-9)
+
+
+def test_rows_are_drawn_as_often_as_their_weights_say():
+    weights, order = np.array([0.1, 1.0, 2.5, 0.4, 7.0, 1e-9]), np.random.default_rng(0)
+    expected = 6 * weights / weights.sum()
+    counts = np.array([np.bincount(drawn(weights, order), minlength=6) for _ in range(4000)])
+    assert (counts.sum(axis=1) == 6).all()
+    assert (counts >= np.floor(expected)).all() and (counts <= np.ceil(expected)).all()
+    np.testing.assert_allclose(counts.mean(axis=0), expected, atol=0.03)
+
+
+@pytest.mark.parametrize("name", BESIDE_THE_LOSS)
+def test_what_counts_beside_the_loss_is_weighed_too(name):
+    """A heavy row among light ones is learned as if it were alone, with penalty, KL, statistics and all."""
+    make, tables = BESIDE_THE_LOSS[name]
+    weights = np.where(np.arange(24) == 3, 1e6, 0.5)
+    settings = {"batch_size": 8, "epochs": 2}
+    if name == "noise":  # which is no row's business: a weighted mean
+        model = make(**settings, learning_rate=0.0).fit(*tables, sample_weight=weights)
+        assert model.history_["loss"][0] == pytest.approx(model.evaluate(X[3:4])["loss"], rel=0.5)
+        return
+    alone = make(**settings).fit(*(table[[3] * 24] for table in tables))
+    weighed = make(**settings).fit(*tables, sample_weight=weights)
+    if name == "variational":  # noise is drawn for each row
+        assert weighed.history_["loss"] == pytest.approx(alone.history_["loss"], rel=1e-6)
+    np.testing.assert_allclose(theta(weighed), theta(alone), atol=1e-6)
+
+
+def test_a_row_of_weight_0_is_not_there():
+    """Not for classes, means of gaps, what is held out, or what cannot be a label."""
+    bad = np.vstack([X, np.full((2, 6), 1e4, np.float32)])
+    y, weights = np.append(Y.astype(object), ["other", None]), np.append(np.ones(24), [0, 0])
+    for settings in ({"validation_fraction": 0.3}, {"batch_size": 5}):
+        model = StackedClassifier(**DEEP, **settings).fit(bad, y, sample_weight=weights)
+        other = StackedClassifier(**DEEP, **settings).fit(X, Y)
+        assert model.classes_.tolist() == [0, 1, 2] and (theta(model) == theta(other)).all()
+        assert model.score(bad, y, sample_weight=weights) == model.score(X, Y)
+    model = VariationalAutoencoder(2, (4,), likelihood="gaussian", **SHORT).fit(bad, condition=y, sample_weight=weights)
+    assert model.classes_.tolist() == [0, 1, 2]
+    assert (PCA(2).fit(bad, sample_weight=weights).mean_ == PCA(2).fit(X).mean_).all()
+    model = Autoencoder(2, (4,), missing="mask", **SHORT).fit(np.vstack([GAPS, bad[-2:]]), sample_weight=weights)
+    np.testing.assert_allclose(model.network_.layers[0].state["center"], np.nanmean(GAPS, axis=0), rtol=1e-6)
+
+
+# ---------------------------------------------------------------- judging
+
+
+@pytest.mark.parametrize("name", MODELS | {"variational": None, "PCA": None})
+def test_scores_count_copies(name):
+    extra = {"variational": BESIDE_THE_LOSS["variational"], "PCA": (lambda **_: PCA(2), (X,))}
+    make, tables = (MODELS | extra)[name]
+    model = make(batch_size=12).fit(*tables)
+    copies, told = model.evaluate(*repeated(tables)), model.evaluate(*tables, sample_weight=W)
+    if name == "sum":  # of a batch of 12 rows, on average, not of 12 copies
+        copies["loss"] = 12 * (W @ ((model.reconstruct(X) - X) ** 2).sum(axis=1)) / (W > 0).sum()
+    assert told == pytest.approx(copies, rel=1e-5)
+    if name != "sum":
+        assert model.score(*tables, sample_weight=W / 3) == pytest.approx(model.score(*repeated(tables)), rel=1e-5)
+
+
+def test_weighted_pca():
+    for rows in (X, X[:5]):  # more rows than columns, and fewer
+        times = 99 * W[: len(rows)] + 1  # more copies than are made of a table
+        copies, weighed = PCA(3).fit(np.repeat(rows, times, axis=0)), PCA(3).fit(rows, sample_weight=times)
+        for name in ("mean_", "components_", "explained_variance_", "explained_variance_ratio_"):
+            np.testing.assert_allclose(getattr(weighed, name), getattr(copies, name), rtol=1e-8, atol=1e-12)
+    half, plain = PCA(2).fit(X, sample_weight=np.full(24, 0.5)), PCA(2).fit(X)
+    np.testing.assert_allclose(half.explained_variance_, plain.explained_variance_)
+
+
+# ---------------------------------------------------------------- classes
+
+
+def test_class_weights_are_weights_of_rows():
+    some = np.where(np.arange(24) % 5 == 0, -1, np.minimum(Y, 1))
+    count = np.bincount(some[some >= 0])
+    settings = {**DEEP, "pretrain": False, "dtype": "float64"}
+    for class_weight, weights in {
+        "balanced": (some >= 0).sum() / (2 * count),
+        None: np.array([1.0, 1.0]),
+        "given": np.array([1.0, 2.5]),
+    }.items():
+        given = {1: 2.5} if class_weight == "given" else class_weight
+        model = StackedClassifier(class_weight=given, **settings).fit(X, some)
+        other = StackedClassifier(**settings).fit(X, some, sample_weight=weights[some])
+        np.testing.assert_allclose(theta(model), theta(other), rtol=1e-8)
+    balanced = StackedClassifier(class_weight="balanced", **settings).fit(X, some, sample_weight=W)
+    copies = StackedClassifier(class_weight="balanced", **settings).fit(*repeated([X, some]))
+    assert (theta(balanced) == theta(copies)).all()
+    assert nanoae.StackedRegressor.__init__.__kwdefaults__.keys() & {"class_weight"} == set()
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {"b": 2.5, "a": np.float32(0.5)}, {np.int64(1): 3}])
+def test_class_weights_are_kept_in_the_file(tmp_path, class_weight):
+    y = Y if class_weight == {1: 3} else np.array(["a", "b", "c"])[Y]
+    model = StackedClassifier(**DEEP, class_weight=class_weight).fit(X, y)
+    model.save(tmp_path / "model.npz")
+    again = nanoae.load(tmp_path / "model.npz")
+    assert again.class_weight == class_weight and (theta(again.fit(X, y)) == theta(model)).all()
+
+
+def test_a_rare_class_is_found_with_balanced_weights():
+    X = rng.normal(size=(300, 2))
+    y = np.where(rng.random(300) < 0.06, "rare", "usual")
+    X[y == "rare", 0] += 1.5
+    found = {}
+    for class_weight in (None, "balanced"):
+        settings = {"pretrain": False, "epochs": 60, "learning_rate": 0.02, "random_state": 0, "batch_size": 64}
+        model = StackedClassifier((8,), class_weight=class_weight, **settings).fit(X, y)
+        found[class_weight] = np.mean(model.predict(X[y == "rare"]) == "rare")
+    assert found["balanced"] > 0.7 and found[None] < 0.5
+
+
+# ---------------------------------------------------------------- other ways to learn
+
+
+def test_on_every_backend(ops):
+    """Captured steps, too: on the GPU, and on its stand-in."""
+    for name in ("bce", "gaps", "classifier"):
+        make, tables = MODELS[name]
+        settings = {"batch_size": 6, "epochs": 4, "dtype": "float64"}
+        plain = make(**settings).fit(*tables, sample_weight=W + 0.25)
+        model = make(**settings | {"backend": ops}).fit(*tables, sample_weight=W + 0.25)
+        np.testing.assert_allclose(ops.to_numpy(model.network_.theta), theta(plain), rtol=1e-6, atol=1e-9)
+        assert ops.name == "numpy" or model._trainer.steps.graphs[6] is not None
+
+
+@pytest.mark.parametrize(
+    ("settings", "weights"),
+    [
+        ({"loss": "bce"}, W + 0.25),
+        ({"penalty": L1Sparsity(1e-3)}, W + 0.25),
+        ({"loss": nanoae.MSE("batch"), "missing": "mask"}, W + 0.25),
+        ({"loss": nanoae.MSE("batch"), "missing": "mask"}, None),  # of which each process has its share
+    ],
+    ids=["bce", "penalty", "gaps", "gaps without weights"],
+)
+def test_by_two_processes(settings, weights):
+    settings = {**SHORT, "batch_size": 8, "dtype": "float64", "optimizer": "sgd", "learning_rate": 0.01, **settings}
+    one, two = (
+        Autoencoder(2, (4,), **settings, processes=processes).fit(X, sample_weight=weights) for processes in (1, 2)
+    )
+    np.testing.assert_allclose(theta(two), theta(one), rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(two.history_["loss"], one.history_["loss"], rtol=1e-9)
+
+
+# ---------------------------------------------------------------- what is no weight
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.ones(23), r"expected sample_weight of shape \(24,\), a weight for each row, got \(23,\)"),
+        (np.ones((24, 1)), r"expected sample_weight of shape \(24,\), a weight for each row, got \(24, 1\)"),
+        (np.zeros(24), "expected sample_weight above zero for 2 rows or more, got 0"),
+        (np.arange(24) == 5, "expected sample_weight above zero for 2 rows or more, got 1"),
+        (np.where(np.arange(24) == 5, -1, 1), "expected sample_weight >= 0 and finite, got -1.0 in row 5"),
+        (np.where(np.arange(24) == 5, np.nan, 1), "expected sample_weight >= 0 and finite, got nan in row 5"),
+        (np.ma.MaskedArray(np.ones(24), np.arange(24) == 5), "expected sample_weight >= 0 and finite, got nan in row"),
+        (["a"] * 24, r"expected sample_weight, a number for each row, got \['a', 'a'"),
+    ],
+)
+def test_what_is_no_weight_is_told(weights, message):
+    for model in (PCA(2), Autoencoder(2, **SHORT), VariationalAutoencoder(2, (4,), **SHORT)):
+        with pytest.raises(ValueError, match=f"{type(model).__name__}: {message}"):
+            model.fit(X, sample_weight=weights)
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "message"),
+    [
+        ("balance", """expected class_weight=None, "balanced" or {class: weight}, got 'balance'"""),
+        ({7: 1.0}, r"expected class_weight of classes out of \[0, 1, 2\], got one of 7"),
+        ({0: -1.0}, r"expected class_weight\[0\] to be a number >= 0, got -1.0"),
+        ({0: 0, 1: 0, 2: 0}, "expected class_weight with some class above zero"),
+    ],
+)
+def test_what_is_no_class_weight_is_told(class_weight, message):
+    with pytest.raises(ValueError, match=f"StackedClassifier: {message}"):
+        StackedClassifier(**DEEP, class_weight=class_weight).fit(X, Y)
+
+
+def test_a_loss_that_has_no_rows_is_no_weighted_one():
+    with pytest.raises(ValueError, match="Weighted: expected a loss that tells what each row costs by itself"):
+        nanoae.Weighted(nanoae.SoftmaxCrossEntropy(ignore=0))
