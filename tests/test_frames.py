@@ -302,12 +302,21 @@ def test_categories_are_not_told(cells):
         encoder.transform(frame([*cells[:30], *["new"] * 10]))  # a quarter: each such row is abnormal, and found
 
 
-def test_what_stands_once_makes_room_for_what_comes():
-    """A quarter of the rows holds a value that no other does: so will a quarter of new rows."""
-    cells = [f"rare {i}" if i % 4 == 0 else "x" for i in range(N)]
+@pytest.mark.parametrize(
+    ("cells", "known"),
+    [
+        ([f"rare {i}" if i % 4 == 0 else "x" for i in range(N)], ["x"]),
+        ([f"rare {i // 2}" if i % 20 < 6 else "x" for i in range(N - 2)] + ["once", "twice"], ["x"]),
+        ([f"rare {i // 2}" if i % 20 < 6 else "x" for i in range(N - 1)] + ["once"], None),
+        (["once", *["x", "y"] * 19, "y"], ["once", "x", "y"]),
+    ],
+)
+def test_what_is_rare_makes_room_for_what_comes(cells, known):
+    """As large a share of new rows will hold values never seen as now holds values that stand once: from 5 % on."""
     encoder = TableEncoder().fit(frame(cells))
-    assert encoder.categories_[1] == ["x"] and encoder.others_ == [0.0, 0.25]
-    assert TableEncoder().fit(frame(["once", *["x", "y"] * 19, "y"])).categories_[1] == ["once", "x", "y"]
+    assert encoder.categories_[1] == (known or sorted(set(cells)))
+    others = sum(cell not in encoder.categories_[1] for cell in cells) / N
+    assert encoder.others_ == [0.0, others]
 
 
 UNSEEN = r"40 of 40 values in column 'c' were never seen in fit: 'z', where fit saw 'x', 'y'"

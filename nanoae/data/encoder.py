@@ -16,8 +16,9 @@ from nanoae.data.times import PARTS, is_written
 from nanoae.engine.part import Part
 
 FEW = 10  # rows from which a column's different values are counted
-SINGLE = 0.1  # the share of values that stand in one row only from which they are "other"
-DIFFERENT = 0.9  # the share of different values from which a column tells its rows apart, and nothing else
+RARE = 0.05  # the share of the rows with values that stand in one row only from which these are "other"
+DIFFERENT = 0.5  # the share of different values above which a column tells its rows apart, and hardly anything else
+DATES = 0.9  # the share of dates or times that makes a column one of them
 
 
 class TableEncoder(Part):
@@ -33,11 +34,12 @@ class TableEncoder(Part):
     numbers. Truth values are the numbers 1 and 0, whether True, "TRUE" or "true". A category is the same in every
     spelling: 1 and 1.0, "1" and "1.0"; True, "True" and "TRUE".
 
-    "other" are the values that fit has not seen, and those beyond the most frequent. Where values that stand in one row
-    only make up more than a tenth of the rows, about as many of all new rows will hold values never seen (Good 1953):
-    then these are "other", too, that others may come. A column of nearly only different texts, as ids, names and time
-    stamps are, is so one of "other" alone, and says nothing. A warning tells of it; and one tells at `transform` where
-    most values of a column were never seen.
+    "other" are the values that fit has not seen, and those beyond the most frequent. As many new rows will hold a value
+    never seen as now hold one that stands in one row only (Good 1953). Where these values are two or more, and 5 % of
+    the rows or more, they are "other", too, that others may come; then by the same rule those in two rows, and so on. A
+    column of nearly only different texts, as ids, names and time stamps are, is so one of "other" alone, and says
+    nothing. A warning tells of a column whose texts are mostly different, and at `transform` of one whose values were
+    mostly never seen.
 
     max_categories   of a column, >= 1
 
@@ -69,11 +71,9 @@ class TableEncoder(Part):
 
     def _categories(self, column: np.ndarray) -> list[str]:
         counts = Counter(cell for cell in column.tolist() if cell is not None)
-        n, single = counts.total(), [cell for cell, count in counts.items() if count == 1]
-        if n >= FEW and len(single) > SINGLE * n:
-            for cell in single:
-                del counts[cell]
-        return sorted(sorted(counts, key=lambda cell: (-counts[cell], cell))[: self.max_categories])
+        common = sorted(counts, key=lambda cell: (-counts[cell], cell))
+        least = _least(counts)
+        return sorted(cell for cell in common[: self.max_categories] if counts[cell] >= least)
 
     def transform(self, X: Any) -> np.ndarray:
         """The rows of a Table, data frame or array, whose columns are those of fit in any order, as (N, D) float32."""
@@ -174,6 +174,14 @@ def _places(column: np.ndarray, known: list[str]) -> np.ndarray:
     return np.array([place.get(cell, other) for cell in column.tolist()])
 
 
+def _least(counts: Counter) -> int:
+    """The rows that a value has to stand in to be a category."""
+    n, values, k = counts.total(), Counter(counts.values()), 1  # values[k] of them stand in k rows
+    while n >= FEW and values[k] > 1 and k * values[k] >= RARE * n:
+        k += 1
+    return k
+
+
 def _share_of_others(column: np.ndarray, known: list[str]) -> float:
     places = _places(column, known)
     return float((places == len(known)).sum() / max((places >= 0).sum(), 1))
@@ -183,12 +191,12 @@ def _tell_of_ids(name: str, column: np.ndarray) -> None:
     """A warning where a column's texts are nearly all different, or dates or times."""
     counts = Counter(cell for cell in column.tolist() if cell is not None)
     n = counts.total()
-    unique = len(counts) >= DIFFERENT * n
-    dates = sum(count for cell, count in counts.items() if is_written(cell)) >= DIFFERENT * n
+    unique = len(counts) > DIFFERENT * n
+    dates = sum(count for cell, count in counts.items() if is_written(cell)) >= DATES * n
     if n < FEW or not (unique or dates):
         return
     found = f"{len(counts)} different {'dates or times' if dates else 'texts'} in {n} rows"
-    fate = "new rows will hold others" + (", so that all are learned as one category" if unique else "")
+    fate = "new rows will hold others" + (", so that the rare ones are learned as one category" if unique else "")
     remedy = f"Leave it out: X.drop(columns=[{name!r}]), detect --ignore {name}"
     if dates:
         part = PARTS["objects"]["instant"].format(x=f"X[{name!r}]")
