@@ -410,6 +410,30 @@ def test_different_estimators_fit_side_by_side():
     assert all((a == b).all() for a, b in zip(got, wanted, strict=True))
 
 
+def test_what_pickle_is_handed_does_not_change_any_more(gated):
+    """It writes the numbers down after the estimator's __getstate__ has returned: another thread may train by then."""
+    state, theta = gated.__getstate__(), gated.network_.theta.copy()
+    gated.partial_fit(TABLE)
+    assert (gated.network_.theta != theta).any() and len(gated.history_["loss"]) == 2
+    assert (state["network_"].theta == theta).all() and len(state["history_"]["loss"]) == 1
+
+
+def test_a_detector_fits_in_a_thread_beside_others():
+    """The filters of warnings are the whole process's, too."""
+    before, seen = warnings.filters, []
+    watch = Autoencoder(2, (4,), epochs=1, callbacks=[lambda trainer, row: seen.append(warnings.filters is before)])
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(AnomalyDetector(watch).fit, TABLE).result()
+    assert seen and all(seen)
+
+
+def test_saving_changes_nothing_that_is_the_whole_process_own(tmp_path, monkeypatch):
+    model = PCA(2).fit(TABLE)
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("two threads could leave another one than there was"))
+    model.save(tmp_path / "model.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.npz"]
+
+
 def test_training_goes_on_in_another_thread():
     mine, theirs = (Autoencoder(3, (16,), **FEW).fit(TABLE) for _ in range(2))
     mine.partial_fit(TABLE)

@@ -37,6 +37,8 @@ class ClusterLabelDetector(Estimator):
     n_neighbors    of a cluster in the graph
     random_state   int: everything random follows from it
 
+    Any number of threads may use a fitted one at once; `fit` wants it alone (`Estimator`).
+
     After fit: autoencoder_, labels_ (N,) the rows' clusters, representatives_ (K,) the row in the middle of each,
     given_ {row: 0 or 1} the labels so far, abnormality_ (K,) in [0, 1], n_features_in_.
     """

@@ -58,6 +58,8 @@ class AnomalyDetector(Estimator):
     X may be a data frame, or a Table of `read_table`, with columns of text: these are categories, which are learned by
     their cross-entropy (TableEncoder, Mixed). Its columns may come in any order.
 
+    Any number of threads may use a fitted one at once; `fit` wants it alone (`Estimator`).
+
     After fit: members_ (scaler, autoencoder and scores of each; fold by fold, n_folds_ in all), offset_
     (decision_function = score_samples - offset_), and in PyOD's words decision_scores_ of the rows given to fit,
     threshold_ (= -offset_) and labels_ (1: abnormal).

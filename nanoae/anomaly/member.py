@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import threading
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,21 @@ from nanoae.anomaly.scaling import SCALERS, Scaler, fit_known
 from nanoae.autoencoders.reach import OutOfReach
 from nanoae.backend import available
 from nanoae.engine.part import construct, describe
+
+
+@contextlib.contextmanager
+def quiet_interrupt() -> Iterator[None]:
+    """Without the warning of a training that was interrupted, whose end is "... is kept": not here.
+
+    Ctrl-C comes to the main thread alone. In others the filters of warnings stay: they are the whole process's, and of
+    two threads that change them the second one to end would bring back the first one's.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "training was interrupted")
+        yield
 
 
 class Member:
@@ -25,12 +43,11 @@ class Member:
     def fit(self, X: np.ndarray) -> None:
         fit_known(self.scaler, X[:, self.numbers] if self.numbers is not ... else X)
         Z = self.scaled(X)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "training was interrupted")  # whose end is "... is kept": not here
-            try:
+        try:
+            with quiet_interrupt():
                 fitted = self.model.set_params(random_state=self.seed).fit(Z)
-            except OutOfReach as error:
-                raise self.of_its_scaling(error) from error
+        except OutOfReach as error:
+            raise self.of_its_scaling(error) from error
         if getattr(fitted, "interrupted_", False):
             raise KeyboardInterrupt  # half of an ensemble, or of its training, is no detector
         self.model = in_float64(fitted)

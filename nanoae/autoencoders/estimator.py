@@ -67,6 +67,8 @@ class Autoencoder(Generative):
     random_state         int: everything random (weights, order of the examples, noise) follows from it
     verbose              a progress bar while training
 
+    Any number of threads may use a fitted one at once; `fit` wants it alone (`Estimator`).
+
     After fit: network_ (a Sequential), history_ ({"loss": [...], "val_loss": [...], "seconds": [...]}), code_size_,
     n_features_in_, interrupted_ (whether Ctrl-C ended it early).
     """

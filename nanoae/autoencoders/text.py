@@ -54,6 +54,8 @@ class TextVAE(Variational):
     optimizer, weight_decay, batch_size, epochs, initializer, bias_initializer, validation_fraction,
     patience, callbacks, backend, dtype, random_state, verbose: as those of Autoencoder.
 
+    Any number of threads may use a fitted one at once; `fit` wants it alone (`Estimator`).
+
     After fit: network_, history_, code_size_, vocabulary_ (a Vocabulary), keywords_ (a tuple, empty where fit had
     none), n_features_in_ (the numbers in a row: start, words, end), interrupted_.
 
