@@ -117,7 +117,9 @@ def test_lines_of_text_in_a_frame():
 
 
 def test_what_cannot_be_asked_for(monkeypatch):
-    with pytest.raises(ValueError, match=r"set_output: expected transform out of default, pandas, polars, got 'panda'"):
+    with pytest.raises(
+        ValueError, match=r"set_output: transform: expected one of default, pandas, polars, got 'panda'"
+    ):
         nanoae.PCA().set_output(transform="panda")
     images = rng.normal(size=(4, 1, 6, 6))
     model = nanoae.ConvAutoencoder(

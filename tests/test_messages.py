@@ -93,6 +93,7 @@ LOOK_UPS = {  # what takes a name -> (how it is asked for, the names that there 
     "per": (lambda per: nanoae.PCA(2).fit(X).reconstruction_error(X, per=per), ("row", "feature", "element")),
     "preset": (preset, PRESETS),
     "reduction": (nanoae.MSE, losses.REDUCTIONS),
+    "set_output": (lambda name: nanoae.PCA().set_output(transform=name), ("pandas", "polars", "default")),
     "scaling": (scaling.get, scaling.SCALERS),
     "scores": (scores.get, scores.SCORES),
     **{
@@ -420,6 +421,15 @@ def test_a_terminal_of_ascii_ends_nothing(monkeypatch, tables):
     out, err = (terminal.buffer.getvalue().decode("ascii") for terminal in terminals)
     assert not any(codes) and wrong == 2, err
     assert "test R\\xb2 " in out and "written to modell-\\xe4" in out and "modell-\\xfc" in err
+
+
+def test_a_column_that_is_nearly_right(tables, capsys):
+    for argv in (
+        ("train", "--data", "größe.csv", "--label", "breit"),
+        ("detect", "--train", "größe.csv", "--score", "größe.csv", "--out", "a.csv", "--ignore", "breit"),
+        ("detect", "--train", "größe.csv", "--save", "a.npz", "--ignore", "breit"),
+    ):
+        assert "Did you mean 'breite'?" in command(*argv, capsys=capsys)
 
 
 def test_nor_do_closed_streams(monkeypatch, tables):

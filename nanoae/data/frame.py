@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.spelling import did_you_mean
+from nanoae.spelling import one_of
 
 OUTPUTS = ("default", "pandas", "polars")
 
@@ -69,8 +69,4 @@ def framed(transform):
 
 
 def _known(name: Any) -> str:
-    if name not in OUTPUTS:
-        raise ValueError(
-            f"set_output: expected transform out of {', '.join(OUTPUTS)}, got {name!r}.{did_you_mean(name, OUTPUTS)}"
-        )
-    return name
+    return one_of("set_output: transform", name, OUTPUTS)

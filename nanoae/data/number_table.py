@@ -17,6 +17,7 @@ from nanoae.data.table import Table, check_index, table_of
 from nanoae.data.text_column import TextColumn, short
 from nanoae.data.text_format import TextFormat
 from nanoae.data.text_table import TextTable, open_table
+from nanoae.spelling import did_you_mean
 
 LARGEST = float(np.finfo(np.float32).max)
 Found = tuple[np.ndarray, list[str] | None]  # x (N, D) float64, and the cells of the label, if there is one
@@ -49,7 +50,7 @@ def find_features(text: TextTable, label: str | None, wanted: Sequence[str] | No
     """Where the columns of features are: all but the label and what is ignored, or those `wanted`, in their order."""
     if label is not None and not (text.named and label in text.names):
         got = f"columns {text.names if text.named else 'without names'}"
-        raise BadFile(text.path, f"a column named {label!r}", got)
+        raise BadFile(text.path, f"a column named {label!r}", got, did_you_mean(label, text.names).strip())
     found = [name for name in text.names if name != label and name not in text.format.ignore]
     if text.names and not found:
         raise BadFile(text.path, "columns to learn from", "none but the label and those to ignore")

@@ -16,6 +16,7 @@ from nanoae.data.columns import check_names, dense, frame_columns, labels
 from nanoae.data.text_column import TextColumn
 from nanoae.data.text_format import TextFormat
 from nanoae.data.text_table import TextTable, open_table
+from nanoae.spelling import did_you_mean
 
 UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)?")  # as pandas calls a column that has no name
 
@@ -114,7 +115,8 @@ class Table:
         cells = dict(zip(self.names, self.cells, strict=True))
         for name in names:
             if name not in cells:
-                raise ValueError(f"{self.source}: expected the column {name!r} to ignore, got {', '.join(self.names)}.")
+                got, hint = ", ".join(self.names), did_you_mean(name, self.names)
+                raise ValueError(f"{self.source}: expected the column {name!r} to ignore, got {got}.{hint}")
         kept = [name for name in self.names if name not in names]
         if not kept:
             raise ValueError(f"{self.source}: expected columns to learn from, got none but those to ignore.")
