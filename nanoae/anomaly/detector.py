@@ -25,7 +25,7 @@ from nanoae.spelling import did_you_mean, one_of
 from nanoae.training.progress import progress
 from nanoae.training.schedules import Cosine
 
-STEPS, BATCH = (200, 2000), 128  # of the default autoencoder's training, at least and at most
+STEPS, BATCH = (200, 1000), 128  # of the default autoencoder's training, at least and at most
 
 
 class AnomalyDetector(Estimator):
@@ -45,7 +45,7 @@ class AnomalyDetector(Estimator):
     random_state    int: everything random follows from it
 
     One score of one autoencoder is the row's score as it is. Several are made comparable first: each becomes the number
-    of standard deviations that it is above the usual (`Standing`); their mean is the row's score.
+    of standard deviations that it is above the usual (`Standing`); the root of their mean square is the row's score.
 
     False alarms: the rows are dealt into 5 folds (10 of up to 100 rows); the autoencoders of a fold learn from the rows
     of the others, and score its own, as new ones. A new row's score is the mean over the folds; that of a row learned
@@ -71,9 +71,9 @@ class AnomalyDetector(Estimator):
     def __init__(
         self,
         autoencoder=None,
-        scores=("codes", "reconstruction"),
+        scores=("codes", "whitened", "tails"),
         *,
-        scaling="robust",
+        scaling="standard",
         members=1,
         missing="error",
         contamination=0.1,
@@ -237,19 +237,23 @@ class AnomalyDetector(Estimator):
 
     # ---------------------------------------------------------------- using
 
-    def _views(self, X: np.ndarray) -> np.ndarray:
-        """(F, S, N): of each fold the S scores of its autoencoders, made comparable if they are several."""
+    def _parts(self, X: np.ndarray) -> np.ndarray:
+        """(F, S, N): of each fold what each of the S scores of its autoencoders has in the fold's score of a row."""
         raw = np.array([np.concatenate([member.raw(X) for member in members]) for members in self._by_fold()])
         if raw.shape[1] == 1:
             return raw
-        return np.array([[s(each) for s, each in zip(self.standings_, fold, strict=True)] for fold in raw])
+        views = np.array([[s(each) for s, each in zip(self.standings_, fold, strict=True)] for fold in raw])
+        power = self.standings_[0].power
+        weight = np.array([score.weight for member in self._by_fold()[0] for score in member.scores])[:, None]
+        parts = weight / weight.sum() * views**power
+        return parts / parts.sum(axis=1, keepdims=True) ** (1 - 1 / power)  # they add up to the mean's root
 
     def _fold_weights(self, X: np.ndarray) -> np.ndarray:
         """(F, N): what the folds' scores of each row count; those of a row add up to 1."""
         return np.ones((1, len(X))) if self.seen_ is None else self.seen_.of_folds(X)
 
     def _score(self, X: np.ndarray) -> np.ndarray:
-        return (self._fold_weights(X) * self._views(X).mean(axis=1)).sum(axis=0)
+        return (self._fold_weights(X) * self._parts(X).sum(axis=1)).sum(axis=0)
 
     def _check_X(self, X) -> np.ndarray:
         self.check_fitted()
@@ -303,11 +307,11 @@ class AnomalyDetector(Estimator):
         positive where the feature is larger than the autoencoders expect. The shares' absolute values of a row add up
         to its score. A category's is positive. What is missing has none."""
         X = self._check_X(X)
-        weights, views = self._fold_weights(X), self._views(X)
+        weights, parts = self._fold_weights(X), self._parts(X)
         shares, residual = np.zeros(X.shape), np.zeros(X.shape)
-        for members, weight, view in zip(self._by_fold(), weights, views, strict=True):
-            parts = np.concatenate([member.shares(X) for member in members])
-            shares += _rows_times(weight / len(parts), np.sum(_rows_times(view, parts), axis=0))
+        for members, weight, part in zip(self._by_fold(), weights, parts, strict=True):
+            of_features = np.concatenate([member.shares(X) for member in members])
+            shares += np.sum(_rows_times(weight * part, of_features), axis=0)
             residual += _rows_times(weight, np.mean([member.residual(X) for member in members], axis=0))
         signed = np.copysign(shares, residual)
         return signed if self.encoder_ is None else self.encoder_.per_column(signed)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from nanoae.anomaly.neighbours import FEW, distances_in_cells, distances_to_nearest, into_cells, smallest
 from nanoae.anomaly.scaling import spread, spread_known
 from nanoae.engine.part import Part
 from nanoae.spelling import one_of
 
-BLOCK_ROWS = 256  # rows whose distances to all references are held at a time: they stay in the cache
-SPARE = 4  # candidates beyond the K nearest: rounding may mistake the last ones, and one may be the row itself
-STRANDS = 16  # a power of two: of a block's distances, of which only the smallest is looked at first
+__all__ = ["smallest"]
 
 
 class Score(Part):
@@ -27,7 +26,11 @@ class Score(Part):
     Z are the rows (N, ...) on the scale that the network sees; score(model, Z) is (N,), higher where more abnormal.
     fit(model, Z), where there is something to learn of the training rows, leaves arrays in attributes that end in "_",
     so that a detector's file keeps them; what the constructor is told it stores under the arguments' names.
+
+    weight   of its square among those of several scores
     """
+
+    weight = 1.0
 
     def fit(self, model, Z: np.ndarray) -> Score:
         return self
@@ -126,55 +129,88 @@ class NearestCodes(Score):
     ones do.
 
     k            K >= 1
-    references   of the training rows, drawn at random where there are more
+    references   of the training rows, drawn at random where there are more; of more than 4,000 only those in the
+                 nearest cells are looked at
+    whiten       whether distances are measured in the covariance C of the training codes, as `Mahalanobis` does:
+                 |(c - r) W|, W Wᵀ = (C + ε I)⁻¹, ε a twentieth of the mean variance
     """
 
-    def __init__(self, k: int = 5, references: int = 4000):
+    def __init__(self, k: int = 3, references: int = 20_000, whiten: bool = False):
         if k < 1 or references < 1:
             raise ValueError(f"NearestCodes: expected k and references >= 1, got {k} and {references}.")
-        self.k, self.references = k, references
+        self.k, self.references, self.whiten = k, references, whiten
 
     def fit(self, model, Z):
         if len(Z) > self.references:
             Z = Z[np.sort(np.random.default_rng(0).choice(len(Z), self.references, replace=False))]
-        self.references_ = np.asarray(model.transform(Z))
+        codes = model.transform(Z)
+        if self.whiten:
+            covariance = np.atleast_2d(np.cov(codes.astype(np.float64), rowvar=False))
+            width = len(covariance)
+            ridge = max(0.05 * np.trace(covariance) / width, 1e-12)
+            variance, axes = np.linalg.eigh(covariance + ridge * np.eye(width))
+            self.whitening_ = axes / np.sqrt(variance)
+        self.references_ = self._placed(codes)
+        if len(codes) > FEW:
+            self.references_, self.starts_, self.centers_ = into_cells(self.references_)
         return self
 
+    def _placed(self, codes: np.ndarray) -> np.ndarray:
+        return codes @ self.whitening_ if self.whiten else codes
+
     def score(self, model, Z):
-        codes, found = np.asarray(model.transform(Z)), np.empty(len(Z))
-        r, k = self.references_, min(self.k, len(self.references_) - 1)
-        coarse = np.hstack([-r, (r * r).sum(axis=1, keepdims=True) / 2]).astype(np.float32).T
-        values = np.empty((BLOCK_ROWS, len(r)), np.float32)  # to find the candidates, a few more than are wanted
+        codes, r = self._placed(model.transform(Z)), self.references_
+        k = max(min(self.k, len(r) - 1), 1)
+        if hasattr(self, "centers_"):
+            distance = distances_in_cells(codes, r, self.starts_, self.centers_, k + 1)
+        else:
+            distance = distances_to_nearest(codes, r, min(k + 1, len(r)))
         same = 1e-5 * float(np.sqrt((r * r).sum(axis=1).mean()))  # as near as rounding brings a code to itself
-        for row in range(0, len(codes), BLOCK_ROWS):
-            c = codes[row : row + BLOCK_ROWS]
-            c1 = np.hstack([c, np.ones((len(c), 1))]).astype(np.float32)
-            np.matmul(c1, coarse, out=values[: len(c)])  # [c, 1] · [-r, |r|² / 2] = |c - r|² / 2 - |c|² / 2
-            near = smallest(values[: len(c)], min(k + SPARE, len(r)))
-            distance = np.sqrt(((r[near] - c[:, None]) ** 2).sum(axis=2, dtype=np.float64))
-            distance = np.sort(distance, axis=1)[:, : k + 1]
-            itself = distance[:, 0] <= same
-            found[row : row + len(c)] = np.where(itself, distance[:, 1:].mean(axis=1), distance[:, :k].mean(axis=1))
-        return found
+        itself = (distance[:, 0] <= same) & (distance.shape[1] > k)
+        return np.where(itself, distance[:, 1:].mean(axis=1), distance[:, :k].mean(axis=1))
 
 
-def smallest(values: np.ndarray, k: int) -> np.ndarray:
-    """The columns (N, k) of the k smallest of each row of values (N, R), in no order.
+class NearestWhitenedCodes(NearestCodes):
+    """`NearestCodes` with whiten=True."""
 
-    They lie in the k strands, every (R // 16)-th column, whose smallest are smallest: most are never sorted.
+    def __init__(self, k: int = 3, references: int = 20_000, whiten: bool = True):
+        super().__init__(k, references, whiten)
+
+
+class ColumnTails(FeatureScore):
+    """Σ_j -log p_j / D, p_j = min(1, 2 min(P(x <= z_j), P(x >= z_j))) in column j of the training rows: how far out the
+    values lie, each in its own column (Li et al. 2022, "ECOD"). P(...) = (1 + number of the n rows) / (n + 1).
+
+    references   of the training rows, drawn at random where there are more
     """
-    n, length = len(values), values.shape[1] // STRANDS
-    if length <= k:
-        return np.argpartition(values, k - 1, axis=1)[:, :k]
-    strands = values[:, : length * STRANDS]
-    while strands.shape[1] > length:
-        strands = np.minimum(*np.split(strands, 2, axis=1))
-    best = np.argpartition(strands, k - 1, axis=1)[:, :k]
-    columns = (best[:, :, None] + length * np.arange(STRANDS)).reshape(n, -1)
-    rest = np.broadcast_to(np.arange(length * STRANDS, values.shape[1]), (n, values.shape[1] - length * STRANDS))
-    columns = np.concatenate([columns, rest], axis=1)
-    chosen = np.argpartition(np.take_along_axis(values, columns, axis=1), k - 1, axis=1)[:, :k]
-    return np.take_along_axis(columns, chosen, axis=1)
+
+    weight = 0.5  # it knows nothing of how columns go together
+
+    def __init__(self, references: int = 4000):
+        if references < 1:
+            raise ValueError(f"ColumnTails: expected references >= 1, got {references}.")
+        self.references = references
+
+    def fit(self, model, Z):
+        columns = Z.reshape(len(Z), -1)
+        if len(Z) > self.references:
+            columns = columns[np.random.default_rng(0).choice(len(Z), self.references, replace=False)]
+        self.sorted_ = np.sort(columns, axis=0).T.copy()  # NaN last
+        return self
+
+    def terms(self, model, Z):
+        columns = Z.reshape(len(Z), -1)
+        found = np.empty(columns.shape)
+        for j, (usual, z) in enumerate(zip(self.sorted_, columns.T, strict=True)):
+            usual = usual[: np.searchsorted(usual, np.nan)]  # those that are known
+            low, high = np.searchsorted(usual, z, "right"), len(usual) - np.searchsorted(usual, z, "left")
+            found[:, j] = -np.log(np.minimum(2 * (1 + np.minimum(low, high)) / (1 + len(usual)), 1))
+        missing = np.isnan(columns)
+        if missing.any():
+            found = np.where(missing, 0, found) / np.maximum(
+                1 - missing.mean(axis=1, keepdims=True), 1 / found.shape[1]
+            )
+        return found.reshape(Z.shape) / found.shape[1]
 
 
 class NegativeELBO(Score):
@@ -201,6 +237,8 @@ SCORES: dict[str, type[Score]] = {
     "standardised": StandardisedError,
     "mahalanobis": Mahalanobis,
     "codes": NearestCodes,
+    "whitened": NearestWhitenedCodes,
+    "tails": ColumnTails,
     "elbo": NegativeELBO,
 }
 

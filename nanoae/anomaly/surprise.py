@@ -13,6 +13,8 @@ class Standing:
     says of its own standing is next to nothing.
     """
 
+    power = 2  # of their mean: sqrt(mean standing²) heeds the view that is most surprised
+
     def fit(self, scores: np.ndarray) -> Standing:
         """scores (N,) of normal rows."""
         low = min(float(scores.min()), 0.0)  # what may be below 0, like -log p of a density, counts from the lowest
@@ -45,6 +47,8 @@ class Surprise:
     p = p(t) · (s / t)^(-1/ξ), ξ = mean log(s_i / t) over the rows there (Hill 1975): unlike a count it tells apart what
     lies beyond all rows that were seen. Of detectors saved before `Standing` took its place.
     """
+
+    power = 1
 
     def fit(self, scores: np.ndarray) -> Surprise:
         """scores (N,) of normal rows."""
