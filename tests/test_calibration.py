@@ -150,7 +150,7 @@ def test_a_file_of_before_answers_as_before(tmp_path):
     X, new = random.normal(size=(80, 4)), random.normal(size=(30, 4))
     found = small(holdout=0.5).fit(X)
     raw = found.members_[0].raw(X)
-    found.standings_ = [nanoae.anomaly.surprise.Surprise().fit(each) for each in raw]
+    found.ensemble_.standings = [nanoae.anomaly.surprise.Surprise().fit(each) for each in raw]
     facts, arrays = found.to_file()
     assert {"usual.0", "usual.1"} <= set(arrays) and not any("standing" in name for name in arrays)
     for name in ("folds", "calibration"):
@@ -158,7 +158,9 @@ def test_a_file_of_before_answers_as_before(tmp_path):
     found.to_file = lambda: (facts, arrays)
     found.save(tmp_path / "old.npz")
     again = nanoae.load(tmp_path / "old.npz")
-    want = np.mean([s(each) for s, each in zip(found.standings_, found.members_[0].raw(new), strict=True)], axis=0)
+    want = np.mean(
+        [s(each) for s, each in zip(found.ensemble_.standings, found.members_[0].raw(new), strict=True)], axis=0
+    )
     np.testing.assert_array_equal(-again.score_samples(new), want)
     np.testing.assert_array_equal(
         again.p_values(new), nanoae.anomaly.thresholds.Tail(found.tested_scores_).exceeded(want)

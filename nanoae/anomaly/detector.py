@@ -9,9 +9,11 @@ import numpy as np
 
 from nanoae.anomaly import scaling as scalers
 from nanoae.anomaly import scores as kinds
-from nanoae.anomaly.calibration import Conformal, SeenRows, benjamini_hochberg, deal
+from nanoae.anomaly.calibration import Conformal, benjamini_hochberg, deal
+from nanoae.anomaly.ensemble import Ensemble, named
+from nanoae.anomaly.explanation import Explanation, explained
 from nanoae.anomaly.member import Member
-from nanoae.anomaly.surprise import Standing, Surprise
+from nanoae.anomaly.surprise import Surprise as Surprise  # its place before it had a file of its own
 from nanoae.anomaly.thresholds import Quantile, Tail, Threshold
 from nanoae.autoencoders.contract import Estimator, all_or_nothing, seed_of
 from nanoae.autoencoders.corruption import GaussianNoise
@@ -22,7 +24,6 @@ from nanoae.data.frame import framed
 from nanoae.data.table import has_text
 from nanoae.engine.losses import Mixed
 from nanoae.spelling import did_you_mean, one_of
-from nanoae.training.progress import progress
 from nanoae.training.schedules import Cosine
 
 STEPS, BATCH = (200, 1000), 128  # of the default autoencoder's training, at least and at most
@@ -32,8 +33,9 @@ class AnomalyDetector(Estimator):
     """Learns what is normal, and scores what does not come back.
 
     autoencoder     any nanoae autoencoder, or a list of them: an ensemble; None: a wide denoising one
-    scores          how abnormal a row is: "codes" (distance from the nearest codes), "reconstruction", "standardised",
-                    "mahalanobis", "elbo" (of a VariationalAutoencoder), a Score, or a list of them
+    scores          how abnormal a row is: "codes" (distance from the nearest codes), "whitened" (the same in their
+                    covariance), "tails" (of the columns), "reconstruction", "standardised", "mahalanobis", "elbo" (of a
+                    VariationalAutoencoder), a Score, or a list of them
     scaling         of the columns, in which a network sees them: "robust", "gaussian", "standard", "none", a Scaler, or
                     a list of them: an autoencoder for each
     members         autoencoders of each kind, each from a seed of its own
@@ -60,9 +62,9 @@ class AnomalyDetector(Estimator):
 
     Any number of threads may use a fitted one at once; `fit` wants it alone (`Estimator`).
 
-    After fit: members_ (scaler, autoencoder and scores of each; fold by fold, n_folds_ in all), offset_
-    (decision_function = score_samples - offset_), and in PyOD's words decision_scores_ of the rows given to fit,
-    threshold_ (= -offset_) and labels_ (1: abnormal).
+    After fit: members_ (scaler, autoencoder and scores of each, fold by fold; of ensemble_), offset_ (decision_function
+    = score_samples - offset_), and in PyOD's words decision_scores_ of the rows given to fit, threshold_ (= -offset_)
+    and labels_ (1: abnormal).
     """
 
     _kind: str | None = "outlier_detector"
@@ -71,7 +73,7 @@ class AnomalyDetector(Estimator):
     def __init__(
         self,
         autoencoder=None,
-        scores=("codes", "whitened", "tails"),
+        scores=("codes", "whitened", "reconstruction", "tails"),
         *,
         scaling="standard",
         members=1,
@@ -102,41 +104,19 @@ class AnomalyDetector(Estimator):
         X = self._rows(X, reset=True)
         seed = np.random.SeedSequence(seed_of(self.random_state))
         folds = deal(len(X), self.holdout, np.random.default_rng(seed))
-        self.n_folds_ = int(folds.max()) + 1
-        learned = [X[folds != fold] for fold in range(self.n_folds_)]
-        if self.holdout and len(learned[0]) < 2:
-            raise ValueError(
-                f"AnomalyDetector: expected 2 rows or more to learn from, got {len(learned[0])} after holdout."
-            )
-        self._build(seed, [len(rows) for rows in learned])
-        self._fit_members(learned)
-        tested = np.flatnonzero(folds >= 0)
-        raw = np.zeros((len(self.members_) // self.n_folds_ * len(self.members_[0].scores), len(X)))
-        for fold, members in enumerate(self._by_fold()):
-            raw[:, folds == fold] = np.concatenate([member.raw(X[folds == fold]) for member in members])
-        undefined = np.isnan(raw).any(axis=0)
-        if undefined.any():
-            raise ValueError(
-                f"AnomalyDetector: expected rows to learn from that have scores, got NaN for row {undefined.argmax()} "
-                f"({undefined.sum()} such rows). Values are too large, or the score is not defined there: remove them."
-            )
-        self.standings_: list[Standing | Surprise] = [Standing().fit(each[tested]) for each in raw]
-        self.seen_ = SeenRows.of(X, folds) if self.n_folds_ > 1 else None
-        self.decision_scores_ = self._score(X)
-        self._set_threshold(rule, self.decision_scores_[tested])
+        learned = [int((folds != fold).sum()) for fold in range(folds.max() + 1)]
+        if self.holdout and learned[0] < 2:
+            raise ValueError(f"AnomalyDetector: expected 2 rows or more to learn from, got {learned[0]} after holdout.")
+        self.ensemble_ = Ensemble(self._new_members(seed, learned), len(learned))
+        self.members_ = self.ensemble_.members
+        self.decision_scores_ = self.ensemble_.fit(X, folds)
+        self._calibrate(Conformal(self.decision_scores_[folds >= 0]), rule.fit(self.decision_scores_[folds >= 0]))
         return self
 
-    def _fit_members(self, learned: list[np.ndarray]) -> None:
-        """Each fold's members on the rows of that fold; of a single row, on two of it."""
-        verbose = any(getattr(member.model, "verbose", False) for member in self.members_)
-        bar = progress(list(zip(self._by_fold(), learned, strict=True)), label="folds", show=verbose)
-        for members, rows in bar:
-            for member in members:
-                member.fit(rows if len(rows) > 1 else np.repeat(rows, 2, axis=0))
-
-    def _by_fold(self) -> list[list[Member]]:
-        size = len(self.members_) // self.n_folds_
-        return [self.members_[fold * size : (fold + 1) * size] for fold in range(self.n_folds_)]
+    def _calibrate(self, calibration: Conformal | Tail, threshold: float) -> None:
+        self.calibration_, self.tested_scores_ = calibration, calibration.scores
+        self.threshold_, self.offset_ = threshold, -threshold
+        self.labels_ = (self.decision_scores_ > threshold).astype(int)
 
     def _default_autoencoder(self, rows: int) -> Autoencoder:
         """A wide denoising autoencoder: of tanh, because ReLU's straight lines give what lies far outside back, too."""
@@ -150,15 +130,15 @@ class AnomalyDetector(Estimator):
             epochs=epochs(rows),
         )
 
-    def _build(self, seed: np.random.SeedSequence, rows: list[int]) -> None:
-        """members_, of which nothing has been learned yet: those of each fold, which learn from so many rows."""
+    def _new_members(self, seed: np.random.SeedSequence, rows: list[int]) -> list[Member]:
+        """Those of each fold, which are to learn from so many rows."""
         kinds_of = [
             (scaling, self._default_autoencoder(n) if model is None else model)
             for n in rows
             for scaling in _listed(self.scaling)
             for model in _listed(self.autoencoder) * int(self.members)
         ]
-        self.members_ = [
+        return [
             self._member(
                 scalers.get(scaling), model, [copy.deepcopy(kinds.get(kind)) for kind in _listed(self.scores)], own
             )
@@ -225,35 +205,10 @@ class AnomalyDetector(Estimator):
             )
         return self.threshold
 
-    def _set_threshold(self, rule: Threshold, tested: np.ndarray) -> None:
-        self.tested_scores_ = np.sort(tested)
-        self.calibration_ = Conformal(tested)
-        self.threshold_ = rule.fit(tested)
-        self.offset_ = -self.threshold_
-        self.labels_ = (self.decision_scores_ > self.threshold_).astype(int)
-
     def _takes_images(self):
         return any(model is not None and model._takes_images() for model in _listed(self.as_built.autoencoder))
 
     # ---------------------------------------------------------------- using
-
-    def _parts(self, X: np.ndarray) -> np.ndarray:
-        """(F, S, N): of each fold what each of the S scores of its autoencoders has in the fold's score of a row."""
-        raw = np.array([np.concatenate([member.raw(X) for member in members]) for members in self._by_fold()])
-        if raw.shape[1] == 1:
-            return raw
-        views = np.array([[s(each) for s, each in zip(self.standings_, fold, strict=True)] for fold in raw])
-        power = self.standings_[0].power
-        weight = np.array([score.weight for member in self._by_fold()[0] for score in member.scores])[:, None]
-        parts = weight / weight.sum() * views**power
-        return parts / parts.sum(axis=1, keepdims=True) ** (1 - 1 / power)  # they add up to the mean's root
-
-    def _fold_weights(self, X: np.ndarray) -> np.ndarray:
-        """(F, N): what the folds' scores of each row count; those of a row add up to 1."""
-        return np.ones((1, len(X))) if self.seen_ is None else self.seen_.of_folds(X)
-
-    def _score(self, X: np.ndarray) -> np.ndarray:
-        return (self._fold_weights(X) * self._parts(X).sum(axis=1)).sum(axis=0)
 
     def _check_X(self, X) -> np.ndarray:
         self.check_fitted()
@@ -271,7 +226,7 @@ class AnomalyDetector(Estimator):
 
     def score_samples(self, X) -> np.ndarray:
         """(N,), higher is more normal: minus the anomaly score."""
-        return -self._score(self._check_X(X))
+        return -self.ensemble_.score(self._check_X(X))
 
     def decision_function(self, X) -> np.ndarray:
         """score_samples(X) - offset_: below 0 is abnormal."""
@@ -306,15 +261,17 @@ class AnomalyDetector(Estimator):
         """Each feature's share of the anomaly score -score_samples(X), of X's shape, with the sign of its deviation:
         positive where the feature is larger than the autoencoders expect. The shares' absolute values of a row add up
         to its score. A category's is positive. What is missing has none."""
-        X = self._check_X(X)
-        weights, parts = self._fold_weights(X), self._parts(X)
-        shares, residual = np.zeros(X.shape), np.zeros(X.shape)
-        for members, weight, part in zip(self._by_fold(), weights, parts, strict=True):
-            of_features = np.concatenate([member.shares(X) for member in members])
-            shares += np.sum(_rows_times(weight * part, of_features), axis=0)
-            residual += _rows_times(weight, np.mean([member.residual(X) for member in members], axis=0))
-        signed = np.copysign(shares, residual)
+        signed = self.ensemble_.shares(self._check_X(X))
         return signed if self.encoder_ is None else self.encoder_.per_column(signed)
+
+    def explanation(self, X) -> Explanation:
+        """`explain` in the units of the table: observed, expected, how unusual, and the shares of the score."""
+        rows = self._check_X(X)
+        names = getattr(self, "feature_names_in_", [f"column {j}" for j in range(self.n_features_in_)])
+        ensemble = self.ensemble_
+        return explained(
+            list(names), rows, ensemble.expected(rows), ensemble.deviation, ensemble.shares(rows), self.encoder_
+        )
 
     # ---------------------------------------------------------------- keeping
 
@@ -324,58 +281,33 @@ class AnomalyDetector(Estimator):
         save_model(self, path)
 
     def to_file(self):
-        facts, arrays = [], {"decision_scores": self.decision_scores_, "tested_scores": self.tested_scores_}
-        for i, member in enumerate(self.members_):
-            fact, array = member.to_file()
-            facts.append(fact)
-            arrays.update({f"{i}.{name}": value for name, value in array.items()})
-        for i, standing in enumerate(self.standings_):
-            learned = standing.learned
-            arrays[f"usual.{i}" if isinstance(standing, Surprise) else f"standing.{i}"] = learned
-        if self.seen_ is not None:
-            arrays |= {"seen.keys": self.seen_.keys, "seen.weights": self.seen_.weights}
+        header, arrays = self.ensemble_.to_file()
+        arrays |= {"decision_scores": self.decision_scores_, "tested_scores": self.tested_scores_}
         encoder = None
         if self.encoder_ is not None:
             encoder, found = self.encoder_.to_file()
             arrays.update({f"encoder.{name}": value for name, value in found.items()})
-        header = {"members": facts, "threshold": self.threshold_, "encoder": encoder, "folds": self.n_folds_}
-        return header | {"calibration": type(self.calibration_).__name__}, arrays
+        header |= {"threshold": self.threshold_, "encoder": encoder, "calibration": type(self.calibration_).__name__}
+        return header, arrays
 
     def from_file(self, header, arrays):
-        self.members_ = [Member.from_file(fact, _part(arrays, str(i))) for i, fact in enumerate(header["members"])]
-        self.n_folds_ = header.get("folds", 1)
+        self.ensemble_ = Ensemble.from_file(header, arrays)
+        self.members_ = self.ensemble_.members
         self.encoder_ = None
         if header.get("encoder"):
-            self.encoder_ = TableEncoder.from_file(header["encoder"], _part(arrays, "encoder"))
+            self.encoder_ = TableEncoder.from_file(header["encoder"], named(arrays, "encoder"))
             for member in self.members_:
                 member.numbers = self.encoder_.numbers
-        usual, standing, seen = (_part(arrays, name) for name in ("usual", "standing", "seen"))
-        older: list[Standing | Surprise] = [Surprise().fit(usual[str(i)]) for i in range(len(usual))]
-        self.standings_ = older or [Standing.of(standing[str(i)]) for i in range(len(standing))]
-        self.seen_ = SeenRows(seen["keys"], seen["weights"]) if seen else None
-        self.decision_scores_, self.tested_scores_ = arrays["decision_scores"], arrays["tested_scores"]
+        self.decision_scores_ = arrays["decision_scores"]
         kind = {"Conformal": Conformal, "Tail": Tail}[header.get("calibration", "Tail")]
-        self.calibration_ = kind(self.tested_scores_)
-        self.threshold_ = header["threshold"]
-        self.offset_ = -self.threshold_
-        self.labels_ = (self.decision_scores_ > self.threshold_).astype(int)
+        self._calibrate(kind(arrays["tested_scores"]), header["threshold"])
 
 
 def epochs(rows: int) -> int:
-    """Passes over so many rows, in which a default autoencoder takes about a step for each: few rows are soon learned
-    by heart."""
-    return max(1, round(min(max(rows, STEPS[0]), STEPS[1]) / math.ceil(rows / BATCH)))
+    """Passes over so many rows, in which a default autoencoder takes about a step for every second one: few rows are
+    soon learned by heart."""
+    return max(1, round(min(max(rows / 2, STEPS[0]), STEPS[1]) / math.ceil(rows / BATCH)))
 
 
 def _listed(value) -> list:
     return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
-def _part(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    """Those of a model file named `prefix.name`, by name."""
-    return {name[len(prefix) + 1 :]: array for name, array in arrays.items() if name.startswith(f"{prefix}.")}
-
-
-def _rows_times(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """values (..., N, ...) times a weight (..., N) for each row."""
-    return weights.reshape(*weights.shape, *[1] * (values.ndim - weights.ndim)) * values

@@ -88,6 +88,15 @@ class Member:
         Z = self.scaled(X)
         return np.array([score.shares(self.model, Z) for score in self.scores])
 
+    def expected(self, X: np.ndarray) -> np.ndarray:
+        """What the autoencoder gives back for X (N, ...), on X's scale."""
+        Z = self.model.reconstruct(self.scaled(X))
+        if self.numbers is ...:
+            return self.scaler.inverse_transform(Z)
+        again = Z.astype(np.float64)
+        again[:, self.numbers] = self.scaler.inverse_transform(Z[:, self.numbers])
+        return again
+
     def residual(self, X: np.ndarray) -> np.ndarray:
         Z = self.scaled(X)
         return np.nan_to_num(Z - self.model.reconstruct(Z)).astype(np.float64)

@@ -43,6 +43,10 @@ class Scaler(Part):
     def transform(self, X: np.ndarray) -> np.ndarray:
         return X.astype(np.float32)
 
+    def inverse_transform(self, Z: np.ndarray) -> np.ndarray:
+        """X (N, ...) float64 of scaled values Z. Of a scaler without one Z as it is."""
+        return Z.astype(np.float64)
+
     def learned(self) -> dict[str, np.ndarray]:
         """What fit left, by name: the attributes that end in "_"."""
         return {name: value for name, value in vars(self).items() if name.endswith("_")}
@@ -60,6 +64,10 @@ class AffineScaler(Scaler):
         with np.errstate(over="ignore"):
             z = (columns - np.ravel(self.center_)) / np.ravel(self.scale_)
         return draw_in(z, np.ravel(self.limit_)).reshape(X.shape)
+
+    def inverse_transform(self, Z):
+        z = draw_out(Z.reshape(len(Z), -1), np.ravel(self.limit_))
+        return (z * np.ravel(self.scale_) + np.ravel(self.center_)).reshape(Z.shape)
 
 
 class StandardScaler(AffineScaler):
@@ -125,6 +133,14 @@ class GaussianScaler(Scaler):
             z[:, j] = np.interp(column, self.x_[:, j], self.z_[:, j]) + beyond
         return draw_in(z, self.limit_).reshape(X.shape)
 
+    def inverse_transform(self, Z):
+        columns = draw_out(Z.reshape(len(Z), -1), self.limit_)
+        x = np.empty(columns.shape)
+        for j, z in enumerate(columns.T):
+            beyond = (z - np.clip(z, self.z_[0, j], self.z_[-1, j])) * self.std_[j]
+            x[:, j] = np.interp(z, self.z_[:, j], self.x_[:, j]) + beyond
+        return x.reshape(Z.shape)
+
 
 def draw_in(z: np.ndarray, limit: np.ndarray | float) -> np.ndarray:
     """z as float32; beyond ±limit ±(limit + log(1 + |z| - limit)), whose slope at the limit is 1, too."""
@@ -133,6 +149,13 @@ def draw_in(z: np.ndarray, limit: np.ndarray | float) -> np.ndarray:
         size = np.minimum(np.abs(z), LARGEST)
         z = np.where(far, np.copysign(limit + np.log1p(np.maximum(size - limit, 0)), z), z)
     return z.astype(np.float32)
+
+
+def draw_out(z: np.ndarray, limit: np.ndarray | float) -> np.ndarray:
+    """What `draw_in` made z of, float64."""
+    size = np.abs(z.astype(np.float64))
+    beyond = np.expm1(np.minimum(np.maximum(size - limit, 0), 700))
+    return np.copysign(np.minimum(size, limit) + beyond, z)
 
 
 def fit_known(scaler: Scaler, X: np.ndarray) -> Scaler:

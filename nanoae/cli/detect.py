@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
             detector.save(kept)
             told.append(f"model   {args.save}")
         if new is not None:
-            judged = judge(detector, encoder, new, args)
+            judged = judge(detector, new, args)
             with open(scored, "w", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file)
                 writer.writerow(["row", *(name for name, _ in copied), *judged])
@@ -170,7 +170,7 @@ def train_detector(args: argparse.Namespace, train: Table) -> AnomalyDetector:
     ).fit(train)
 
 
-def judge(detector: AnomalyDetector, encoder: TableEncoder, new: Table, args: argparse.Namespace) -> dict[str, list]:
+def judge(detector: AnomalyDetector, new: Table, args: argparse.Namespace) -> dict[str, list]:
     """Column -> its values, for the rows of `new`."""
     scores, p = -detector.score_samples(new), detector.p_values(new)
     abnormal = ~(scores <= detector.threshold_)  # NaN, too
@@ -182,9 +182,11 @@ def judge(detector: AnomalyDetector, encoder: TableEncoder, new: Table, args: ar
         "abnormal": abnormal.astype(int).tolist(),
     }
     if args.explain:
-        shares = detector.explain(new)
-        columns["reason"] = [reason(row, encoder) for row in shares]
-        columns |= {f"{name}_share": texts(share, ".4g") for name, share in zip(encoder.names_, shares.T, strict=True)}
+        found = detector.explanation(new)
+        columns["reason"] = [", ".join(found.reasons(row, REASONS)) for row in range(len(new))]
+        columns |= {
+            f"{name}_share": texts(share, ".4g") for name, share in zip(found.names, found.shares.T, strict=True)
+        }
     return columns
 
 
@@ -195,18 +197,6 @@ def threshold(args: argparse.Namespace) -> Threshold | None:
     if args.contamination is not None:
         return None
     return PeaksOverThreshold(0.01 if args.false_alarms is None else args.false_alarms)
-
-
-def reason(shares: np.ndarray, encoder: TableEncoder) -> str:
-    """The columns with the largest shares of a row's score: "bill high (76%), minutes low (24%)"."""
-    parts = np.abs(shares) / max(np.abs(shares).sum(), 1e-30)
-    told = []
-    for j in np.argsort(-parts, kind="stable")[:REASONS]:
-        number = encoder.categories_[j] is None
-        if parts[j] >= 0.05:
-            side = (" low" if shares[j] < 0 else " high") if number else ""
-            told.append(f"{encoder.names_[j]}{side} ({parts[j]:.0%})")
-    return ", ".join(told)
 
 
 def texts(values: np.ndarray, form: str) -> list[str]:

@@ -133,6 +133,23 @@ class TableEncoder(Part):
         shares[:, categories] = np.abs(shares[:, categories])
         return np.add.reduceat(shares, starts, axis=1)
 
+    def inverse_transform(self, Z: np.ndarray) -> np.ndarray:
+        """The table's columns (N, columns), as objects: numbers in their units, the likeliest category; NaN or None
+        where Z (N, D) is NaN. `transform` of a table, and what a network gives back for it, come back as cells."""
+        Z = np.asarray(Z, np.float64)
+        found = np.empty((len(Z), len(self.names_)), dtype=object)
+        starts = np.cumsum([0, *self.blocks_])
+        numbers = self.scaler_.inverse_transform(Z[:, self.numbers])
+        place = 0
+        for j, (known, start) in enumerate(zip(self.categories_, starts, strict=False)):
+            if known is None:
+                found[:, j], place = numbers[:, place], place + 1
+                continue
+            block, cells = Z[:, start : start + len(known) + 1], np.array([*known, "other"], dtype=object)
+            missing = np.isnan(block).any(axis=1)
+            found[:, j] = np.where(missing, None, cells[np.where(np.isnan(block), -1, block).argmax(axis=1)])
+        return found
+
     def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """(facts, arrays) for a model file."""
         facts = {"max_categories": self.max_categories, "names": self.names_, "categories": self.categories_,

@@ -129,6 +129,29 @@ def share_bars(path: PathT, shares: ArrayLike, names: Sequence[str] | None = Non
     return _save(figure, path)
 
 
+def share_map(path: PathT, shares: ArrayLike, names: Sequence[str] | None = None, n: int = 12) -> PathT:
+    """What makes many rows abnormal: their signed shares (N, D), `AnomalyDetector.explain`, as an image with a line for
+    each row, the most abnormal on top, and a column for each of the n features with the largest shares of all.
+
+    Red: larger than expected; blue: smaller; the darker, the larger the share of the score.
+    """
+    shares = np.asarray(shares, dtype=float)
+    if shares.ndim != 2 or not shares.size or (names is not None and len(names) != shares.shape[1]) or n < 1:
+        raise ValueError(f"share_map: expected shares (N, D) of rows and D names, got {shares.shape} and {names}.")
+    names = [f"column {i}" for i in range(shares.shape[1])] if names is None else list(names)
+    columns = np.argsort(-np.abs(shares).sum(axis=0), kind="stable")[:n]
+    rows = np.argsort(-np.abs(shares).sum(axis=1), kind="stable")[:MAX_POINTS]
+    shown = shares[np.ix_(rows, columns)]
+    figure = _figure(1.6 + 0.5 * len(columns), min(1.6 + 0.16 * len(rows), 8.0))
+    axes = _plain(figure.add_subplot(), ylabel=f"{len(rows)} rows, the most abnormal on top")
+    most = np.abs(shown).max() or 1.0
+    image = axes.imshow(shown, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto", interpolation="nearest")
+    axes.set_xticks(np.arange(len(columns)), [str(names[j]) for j in columns], rotation=60, ha="right")
+    axes.set_yticks([])
+    figure.colorbar(image, ax=axes, label="share of the score, with the sign of the deviation")
+    return _save(figure, path)
+
+
 def roc_curves(path: PathT, scores: Mapping[str, ArrayLike], abnormal: ArrayLike) -> PathT:
     """Of each score (N,), higher for what is more abnormal: the share of the abnormal rows (N,) above a threshold, over
     the share of the others above it. The area under the curve is in the legend."""

@@ -1,0 +1,133 @@
+"""Ensemble: the autoencoders of all folds, and how their scores of a row become one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nanoae.anomaly.calibration import SeenRows
+from nanoae.anomaly.member import Member
+from nanoae.anomaly.surprise import Standing, Surprise
+from nanoae.training.progress import progress
+
+
+class Ensemble:
+    """members, those of a fold side by side; standings, one for each score of a fold's members, common to all folds;
+    seen, the rows that were learned from (None: there is one fold); deviation (...), how far each feature of a normal
+    row usually is from what the autoencoders give back."""
+
+    standings: list[Standing | Surprise]
+    seen: SeenRows | None
+    deviation: np.ndarray
+
+    def __init__(self, members: list[Member], n_folds: int):
+        self.members, self.n_folds = members, n_folds
+
+    def fit(self, X: np.ndarray, folds: np.ndarray) -> np.ndarray:
+        """Each fold's members learn from the rows of X (N, ...) that are not kept out of it, of a single one from two
+        of it; the scores (N,) of X, those of rows that were kept out by members that never saw them."""
+        verbose = any(getattr(member.model, "verbose", False) for member in self.members)
+        for fold in progress(range(self.n_folds), label="folds", show=verbose):
+            learned = X[folds != fold]
+            for member in self.of_fold(fold):
+                member.fit(learned if len(learned) > 1 else np.repeat(learned, 2, axis=0))
+        tested = X[folds >= 0]
+        self.seen = SeenRows.of(tested, folds[folds >= 0]) if self.n_folds > 1 else None
+        raw = np.concatenate([self.raw(fold, X[folds == fold]) for fold in range(self.n_folds)], axis=1)
+        undefined = np.isnan(raw).any(axis=0)
+        if undefined.any():
+            rows = np.concatenate([np.flatnonzero(folds == fold) for fold in range(self.n_folds)])
+            raise ValueError(
+                f"AnomalyDetector: expected rows to learn from that have scores, got NaN for row "
+                f"{rows[undefined].min()} ({undefined.sum()} such rows). Values are too large, or the score is not "
+                "defined there: remove them."
+            )
+        self.standings = [Standing().fit(each) for each in raw]
+        away = np.abs(tested - self.expected(tested))
+        missing = np.isnan(away).all(axis=0)
+        self.deviation = np.nanmedian(np.where(missing, 0, away), axis=0) / 0.6745  # 1 for a standard normal variable
+        return self.score(X)
+
+    def of_fold(self, fold: int) -> list[Member]:
+        size = len(self.members) // self.n_folds
+        return self.members[fold * size : (fold + 1) * size]
+
+    def raw(self, fold: int, X: np.ndarray) -> np.ndarray:
+        """(S, N): each score of each member of that fold."""
+        return np.concatenate([member.raw(X) for member in self.of_fold(fold)])
+
+    def parts(self, X: np.ndarray) -> np.ndarray:
+        """(F, S, N): what each score has in its fold's score of each row, a root of a mean of powers, or the one score
+        as it is."""
+        raw = np.array([self.raw(fold, X) for fold in range(self.n_folds)])
+        if raw.shape[1] == 1:
+            return raw
+        views = np.array([[s(each) for s, each in zip(self.standings, fold, strict=True)] for fold in raw])
+        power = self.standings[0].power
+        scores = [score for member in self.of_fold(0) for score in member.scores]
+        weight = np.array([score.weight if power > 1 else 1.0 for score in scores])[:, None]  # 1 in files from before
+        parts = weight / weight.sum() * views**power
+        return parts / parts.sum(axis=1, keepdims=True) ** (1 - 1 / power)  # they add up to the root
+
+    def weights(self, X: np.ndarray) -> np.ndarray:
+        """(F, N): what the folds' scores of each row count; those of a row add up to 1."""
+        return np.ones((1, len(X))) if self.seen is None else self.seen.of_folds(X)
+
+    def score(self, X: np.ndarray) -> np.ndarray:
+        """The anomaly scores (N,)."""
+        return (self.weights(X) * self.parts(X).sum(axis=1)).sum(axis=0)
+
+    def shares(self, X: np.ndarray) -> np.ndarray:
+        """Of X's shape: each feature's share of the score, with the sign of its deviation from what is expected."""
+        weights, parts = self.weights(X), self.parts(X)
+        shares, residual = np.zeros(X.shape), np.zeros(X.shape)
+        for fold, (weight, part) in enumerate(zip(weights, parts, strict=True)):
+            members = self.of_fold(fold)
+            of_features = np.concatenate([member.shares(X) for member in members])
+            shares += np.sum(rows_times(weight * part, of_features), axis=0)
+            residual += rows_times(weight, np.mean([member.residual(X) for member in members], axis=0))
+        return np.copysign(shares, residual)
+
+    def expected(self, X: np.ndarray) -> np.ndarray:
+        """What the autoencoders that have not seen a row of X (N, ...) give back for it, on X's scale."""
+        found = np.zeros(X.shape)
+        for fold, weight in enumerate(self.weights(X)):
+            found += rows_times(weight, np.mean([member.expected(X) for member in self.of_fold(fold)], axis=0))
+        return found
+
+    # ---------------------------------------------------------------- keeping
+
+    def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        facts, arrays = [], {"deviation": self.deviation}
+        for i, member in enumerate(self.members):
+            fact, array = member.to_file()
+            facts.append(fact)
+            arrays.update({f"{i}.{name}": value for name, value in array.items()})
+        for i, standing in enumerate(self.standings):
+            arrays[f"usual.{i}" if isinstance(standing, Surprise) else f"standing.{i}"] = standing.learned
+        if self.seen is not None:
+            arrays |= {"seen.keys": self.seen.keys, "seen.weights": self.seen.weights}
+        return {"members": facts, "folds": self.n_folds}, arrays
+
+    @classmethod
+    def from_file(cls, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Ensemble:
+        members = [Member.from_file(fact, named(arrays, str(i))) for i, fact in enumerate(header["members"])]
+        ensemble = cls(members, header.get("folds", 1))
+        usual, standing, seen = (named(arrays, name) for name in ("usual", "standing", "seen"))
+        ensemble.standings = [Standing.of(standing[str(i)]) for i in range(len(standing))]
+        if usual:  # a file from before there were folds
+            ensemble.standings = [Surprise().fit(usual[str(i)]) for i in range(len(usual))]
+        ensemble.seen = SeenRows(seen["keys"], seen["weights"]) if seen else None
+        ensemble.deviation = arrays.get("deviation", np.full(members[0].model.input_shape_, np.nan))
+        return ensemble
+
+
+def named(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """Those of a model file named `prefix.name`, by name."""
+    return {name[len(prefix) + 1 :]: array for name, array in arrays.items() if name.startswith(f"{prefix}.")}
+
+
+def rows_times(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """values (..., N, ...) times a weight (..., N) for each row."""
+    return weights.reshape(*weights.shape, *[1] * (values.ndim - weights.ndim)) * values

@@ -1,0 +1,63 @@
+"""Explanation: why rows are abnormal, in the units of their table."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nanoae.data.encoder import TableEncoder
+
+
+class Explanation(NamedTuple):
+    """Of N rows with D columns, each array (N, D); a category is a text, and what is missing is NaN or None.
+
+    names      of the columns
+    observed   the values as they stand in the table
+    expected   what the networks that have not seen the row give back for it
+    unusual    how many of the column's usual deviations, the median over normal rows / 0.6745, lie between, with the
+               sign: about a standard score. Of a category sqrt(-2 log p), p how likely the networks hold it
+    shares     of the anomaly score, as `AnomalyDetector.explain`: their absolute values add up to it
+    """
+
+    names: list[str]
+    observed: np.ndarray
+    expected: np.ndarray
+    unusual: np.ndarray
+    shares: np.ndarray
+
+    def reasons(self, row: int, most: int = 3) -> list[str]:
+        """The columns with the largest shares of a row's score: "bill high (76%: 240, expected 51.3)"."""
+        shares = self.shares[row]
+        parts = np.abs(shares) / max(np.abs(shares).sum(), 1e-30)
+        told = []
+        for j in np.argsort(-parts, kind="stable")[:most]:
+            observed, expected = self.observed[row, j], self.expected[row, j]
+            if parts[j] < 0.05:
+                continue
+            if isinstance(observed, str):
+                told.append(f"{self.names[j]} ({parts[j]:.0%}: {observed}, expected {expected})")
+            else:
+                side = "low" if shares[j] < 0 else "high"
+                told.append(f"{self.names[j]} {side} ({parts[j]:.0%}: {observed:.4g}, expected {expected:.4g})")
+        return told
+
+
+def explained(
+    names: list[str],
+    rows: np.ndarray,
+    expected: np.ndarray,
+    deviation: np.ndarray,
+    shares: np.ndarray,
+    encoder: TableEncoder | None,
+) -> Explanation:
+    """Of rows and what is expected, (N, ...) as the detector sees them, their usual deviation and signed shares."""
+    observed, expected, shares = (each.reshape(len(rows), -1) for each in (rows, expected, shares))
+    unusual = (observed - expected) / np.maximum(deviation.ravel(), 1e-12 + 1e-6 * np.abs(observed))
+    if encoder is None:
+        return Explanation(names, observed, expected, unusual, shares)
+    held = np.where(observed > 0, np.clip(expected, 1e-12, 1), 1)  # p of the category that is there
+    standing = np.sqrt(-2 * np.log(held))
+    standing[:, encoder.numbers] = unusual[:, encoder.numbers]
+    cells, likely = encoder.inverse_transform(observed), encoder.inverse_transform(expected)
+    return Explanation(encoder.names_, cells, likely, encoder.per_column(standing), encoder.per_column(shares))
