@@ -285,6 +285,23 @@ def test_partial_fit_goes_on_as_it_began():
     np.testing.assert_array_equal(other.partial_fit(X).network_.theta, copy.deepcopy(ae).partial_fit(X).network_.theta)
 
 
+@pytest.mark.parametrize(
+    ("make", "wrong"),
+    [
+        (lambda: nanoae.Autoencoder(2, (4,), **SMALL), {"X": np.zeros((4, 6, 1))}),
+        (lambda: nanoae.Autoencoder(2, (4,), loss="bce", **SMALL), {"X": X + 3}),
+        (lambda: nanoae.Autoencoder(2, (4,), **SMALL), {"X": X, "sample_weight": np.full(40, -1.0)}),
+        (lambda: nanoae.VariationalAutoencoder(2, (4,), **VAE), {"X": X, "condition": LABELS[:7]}),
+    ],
+)
+def test_a_first_partial_fit_that_fails_leaves_nothing(make, wrong):
+    model = make()
+    before = {**vars(model)}
+    with pytest.raises(ValueError, match="expected"):
+        model.partial_fit(**wrong)
+    assert vars(model) == before and not model.__sklearn_is_fitted__()
+
+
 def test_callbacks_are_called_by_fit_as_they_are_and_are_no_part_of_the_settings():
     seen = []
     ae = nanoae.Autoencoder(2, (4,), callbacks=[lambda trainer, row: seen.append(row["epoch"])], **SMALL).fit(X)

@@ -25,19 +25,30 @@ from nanoae.engine.part import Part
 from nanoae.spelling import one_of
 
 
-def all_or_nothing(fit):
-    """A `fit` that settles the parameters, and leaves the estimator as it was, fitted or not, where it raises."""
+def restored(method):
+    """`method`, which leaves the estimator as it was, fitted or not, where it raises."""
 
-    @functools.wraps(fit)
+    @functools.wraps(method)
     def whole(self, *args, **kwargs):
         before = vars(self).copy()
         try:
-            self.settle()
-            return fit(self, *args, **kwargs)
+            return method(self, *args, **kwargs)
         except BaseException:
             vars(self).clear()
             vars(self).update(before)
             raise
+
+    return whole
+
+
+def all_or_nothing(fit):
+    """A `fit` that settles the parameters, and is `restored`."""
+
+    @restored
+    @functools.wraps(fit)
+    def whole(self, *args, **kwargs):
+        self.settle()
+        return fit(self, *args, **kwargs)
 
     return whole
 

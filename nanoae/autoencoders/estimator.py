@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from nanoae.autoencoders.bottleneck import BOTTLENECKS
-from nanoae.autoencoders.contract import all_or_nothing, as_numbers, check_finite, squared_error
+from nanoae.autoencoders.contract import all_or_nothing, as_numbers, check_finite, restored, squared_error
 from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.generative import Generative
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
@@ -286,6 +286,7 @@ class Autoencoder(Generative):
         self._train(X, None, validation, weights)
         return self
 
+    @restored
     def partial_fit(self, X, y=None, sample_weight=None, **condition):
         """Go on for one epoch over X (N, D); start where there is nothing yet. sample_weight (N,): how much each row
         counts beside the others of this call, as in `fit`."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from nanoae.autoencoders.bound import Variational, active_units
 from nanoae.autoencoders.condition import Condition, Conditioned
-from nanoae.autoencoders.contract import all_or_nothing, squared_error
+from nanoae.autoencoders.contract import all_or_nothing, restored, squared_error
 from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.autoencoders.weights import counted, taken
 from nanoae.data.frame import framed
@@ -201,6 +201,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         """fit(X), then transform(X)."""
         return self.fit(X, y, condition=condition, **fit_params).transform(X, condition)
 
+    @restored
     def partial_fit(self, X, y=None, sample_weight=None, **condition):
         """Go on for one epoch over X (N, D); start where there is nothing yet, with the labels of this first call."""
         if not hasattr(self, "network_"):
