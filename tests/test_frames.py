@@ -292,6 +292,28 @@ def test_few_different_dates_are_told():
         assert TableEncoder().fit(frame(dates)).categories_[1] == sorted(set(dates))
 
 
+RISING = {
+    "row numbers": np.arange(N),
+    "ids, some gone": np.cumsum(np.random.default_rng(0).integers(1, 9, N)),
+    "seconds": 1.7e9 + 0.25 * np.arange(N),
+}
+
+
+@pytest.mark.parametrize("kind", RISING)
+def test_a_number_that_rises_from_row_to_row_is_told(kind):
+    X = frame(RISING[kind])
+    message = r"column 'c' rises from row to row, from .*X\.drop\(columns=\['c'\]\), detect --ignore c"
+    for fit in (TableEncoder().fit, detector(holdout=0.0).fit):
+        with pytest.warns(UserWarning, match=message):
+            fit(X)
+    with pytest.warns(UserWarning, match=r"AnomalyDetector: column 1 rises .*numpy.delete\(X, 1, 1\)\.$"):
+        detector(holdout=0.0).fit(X.to_numpy())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        TableEncoder().fit(frame(np.sort(A)))  # a feature that the rows are sorted by
+        TableEncoder().fit(X.sample(frac=1, random_state=0))
+
+
 @pytest.mark.parametrize("cells", [["x", "y"] * 20, ["3.4.5", "1.2.3"] * 20, list("abcdefgh") * 5])
 def test_categories_are_not_told(cells):
     with warnings.catch_warnings():

@@ -21,6 +21,7 @@ from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.autoencoders.model_file import save_model
 from nanoae.data.encoder import TableEncoder
 from nanoae.data.frame import framed
+from nanoae.data.identity import tell_of_ids
 from nanoae.data.table import has_text
 from nanoae.engine.losses import Mixed
 from nanoae.spelling import did_you_mean, one_of
@@ -102,6 +103,8 @@ class AnomalyDetector(Estimator):
         rule = self._rule()
         self.encoder_ = TableEncoder().fit(X) if has_text(X, type(self).__name__) else None
         X = self._rows(X, reset=True)
+        if self.encoder_ is None and X.ndim == 2:
+            tell_of_ids(type(self).__name__, X.T, getattr(self, "feature_names_in_", None))
         seed = np.random.SeedSequence(seed_of(self.random_state))
         folds = deal(len(X), self.holdout, np.random.default_rng(seed))
         learned = [int((folds != fold).sum()) for fold in range(folds.max() + 1)]

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from nanoae.anomaly.scaling import RobustScaler, fit_known
 from nanoae.data.cell import category
+from nanoae.data.identity import FEW, examples, tell_of_ids
 from nanoae.data.table import Table
-from nanoae.data.times import PARTS, is_written
 from nanoae.engine.part import Part
 
-FEW = 10  # rows from which a column's different values are counted
 RARE = 0.05  # the share of the rows with values that stand in one row only from which these are "other"
-DIFFERENT = 0.5  # the share of different values above which a column tells its rows apart, and hardly anything else
-DATES = 0.9  # the share of dates or times that makes a column one of them
 
 
 class TableEncoder(Part):
@@ -64,9 +60,7 @@ class TableEncoder(Part):
             for column, known in zip(columns, self.categories_, strict=True)
         ]
         self.scaler_ = fit_known(RobustScaler(), _numbers(len(table), columns))
-        for name, column in zip(self.names_, columns, strict=True):
-            if column.dtype == object:
-                _tell_of_ids(name, column)
+        tell_of_ids(type(self).__name__, columns, self.names_)
         return self
 
     def _categories(self, column: np.ndarray) -> list[str]:
@@ -114,7 +108,7 @@ class TableEncoder(Part):
         if n >= 2 and len(unseen) > n / 2 and self.others_[i] < 0.5:
             warnings.warn(
                 f"TableEncoder: {len(unseen)} of {n} values in column {self.names_[i]!r} were never seen in fit: "
-                f"{_examples(column[unseen])}, where fit saw {_examples(known)}. Is it the same column, in the same "
+                f"{examples(column[unseen])}, where fit saw {examples(known)}. Is it the same column, in the same "
                 "spelling? Each such row is unlike all that was learned.",
                 stacklevel=3,
             )
@@ -202,28 +196,3 @@ def _least(counts: Counter) -> int:
 def _share_of_others(column: np.ndarray, known: list[str]) -> float:
     places = _places(column, known)
     return float((places == len(known)).sum() / max((places >= 0).sum(), 1))
-
-
-def _tell_of_ids(name: str, column: np.ndarray) -> None:
-    """A warning where a column's texts are nearly all different, or dates or times."""
-    counts = Counter(cell for cell in column.tolist() if cell is not None)
-    n = counts.total()
-    unique = len(counts) > DIFFERENT * n
-    dates = sum(count for cell, count in counts.items() if is_written(cell)) >= DATES * n
-    if n < FEW or not (unique or dates):
-        return
-    found = f"{len(counts)} different {'dates or times' if dates else 'texts'} in {n} rows"
-    fate = "new rows will hold others" + (", so that the rare ones are learned as one category" if unique else "")
-    remedy = f"Leave it out: X.drop(columns=[{name!r}]), detect --ignore {name}"
-    if dates:
-        part = PARTS["objects"]["instant"].format(x=f"X[{name!r}]")
-        remedy += f"; or make numbers of what counts in it, such as {part}"
-    warnings.warn(
-        f"TableEncoder: column {name!r} holds {found} ({_examples(list(counts))}): {fate}. {remedy}.", stacklevel=3
-    )
-
-
-def _examples(cells: Sequence[str] | np.ndarray) -> str:
-    """The first few different ones."""
-    some = [f"{cell!r:.40}" for cell in dict.fromkeys(cells)]
-    return ", ".join(some[:3]) + (", ..." if len(some) > 3 else "")

@@ -1,0 +1,64 @@
+"""Columns that tell rows apart and nothing else: ids, names, time stamps, row numbers. New rows lie beyond them all."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from nanoae.data.times import PARTS, is_written
+
+FEW = 10  # rows from which there is a word about a column
+DIFFERENT = 0.5  # the share of different texts above which a column is one of ids
+DATES = 0.9  # the share of dates or times that makes a column one of them
+
+
+def tell_of_ids(who: str, columns: Iterable[np.ndarray], names: Sequence[str] | None = None) -> None:
+    """A warning for each column (N,), of numbers or of texts, that new rows will lie beyond; it names the column."""
+    for i, column in enumerate(columns):
+        told = _texts(column) if column.dtype == object else _numbers(column)
+        if told is not None:
+            name = names[i] if names is not None else i
+            drop = (
+                f"X.drop(columns=[{name!r}]), detect --ignore {name}"
+                if names is not None
+                else f"numpy.delete(X, {i}, 1)"
+            )
+            remedy = f"Leave it out: {drop}" + told[1].format(x=f"X[{name!r}]")
+            warnings.warn(f"{who}: column {name!r} {told[0]}. {remedy}.", stacklevel=5)
+
+
+def _texts(column: np.ndarray) -> tuple[str, str] | None:
+    """(what there is to tell, what more can be done) of a column of texts that are mostly different, or of dates."""
+    counts = Counter(cell for cell in column.tolist() if cell is not None)
+    n = counts.total()
+    unique = len(counts) > DIFFERENT * n
+    dates = sum(count for cell, count in counts.items() if is_written(cell)) >= DATES * n
+    if n < FEW or not (unique or dates):
+        return None
+    found = f"holds {len(counts)} different {'dates or times' if dates else 'texts'} in {n} rows ({examples(counts)})"
+    fate = "new rows will hold others" + (", so that the rare ones are learned as one category" if unique else "")
+    part = f"; or make numbers of what counts in it, such as {PARTS['objects']['instant']}" if dates else ""
+    return f"{found}: {fate}", part
+
+
+def _numbers(column: np.ndarray) -> tuple[str, str] | None:
+    """The same of a column of numbers that rises from row to row: by whole numbers, or by the same step."""
+    known = column[~np.isnan(column)]
+    if len(known) < FEW:
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        steps = np.diff(known)
+        even = np.ptp(steps) <= 1e-6 * steps.max()
+    if not (steps > 0).all() or not (even or (np.floor(known) == known).all()):
+        return None
+    found = f"rises from row to row, from {known[0]:.12g} to {known[-1]:.12g}, as row numbers, ids and times do"
+    return f"{found}: new rows will lie beyond all that was learned", ""
+
+
+def examples(cells: Iterable[str]) -> str:
+    """The first few different ones."""
+    some = [f"{cell!r:.40}" for cell in dict.fromkeys(cells)]
+    return ", ".join(some[:3]) + (", ..." if len(some) > 3 else "")
