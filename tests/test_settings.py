@@ -254,6 +254,15 @@ def test_a_change_within_a_parameter_changes_nothing(what, tmp_path):
     same(answers(model, asked), expected)
 
 
+@pytest.mark.parametrize("random_state", [None, np.random.default_rng(5), np.random.RandomState(5)], ids=type)
+def test_a_detector_asks_the_same_whatever_seed_it_had(random_state, tmp_path):
+    detector = nanoae.ClusterLabelDetector(nanoae.PCA(2), n_clusters=30, random_state=random_state).fit(X)
+    expected = detector.query(9)
+    detector.save(tmp_path / "model.npz")
+    for copied in (detector, again(detector), copy.deepcopy(detector), nanoae.load(tmp_path / "model.npz")):
+        np.testing.assert_array_equal(copied.query(9), expected)
+
+
 def test_layers_tied_across_two_parameters_stay_tied():
     ae = nanoae.Autoencoder(**tied(), **SMALL).fit(X)
     expected = ae.reconstruct(NEW)

@@ -59,6 +59,8 @@ class ClusterLabelDetector(Estimator):
         self._check_whole(n_clusters=self.n_clusters, n_neighbors=self.n_neighbors)
         X = self.check_table(X, reset=True)
         seed = seed_of(self.random_state)
+        drawn = int(np.random.SeedSequence().generate_state(1)[0])
+        self._seed = drawn if seed is None else seed  # of `query`, which asks the same each time
         self.autoencoder_ = self._new_autoencoder(X, seed).fit(X)
         self._ops = ops = get_ops(getattr(self.autoencoder_, "backend", "auto"))
         clusters = k_means(ops, self._codes(X), min(self.n_clusters, len(X)), seed, PASSES)
@@ -102,7 +104,7 @@ class ClusterLabelDetector(Estimator):
                 "A larger n_clusters leaves more to choose from."
             )
         if len(known) == 0:
-            parts = k_means(self._ops, self._centers, n, seed_of(self.as_built.random_state))
+            parts = k_means(self._ops, self._centers, n, self._seed)
             return self.representatives_[parts.middles(self._ops)[1]]
         d = self._squared_distances()
         to_normal, to_abnormal = (
@@ -213,7 +215,7 @@ class ClusterLabelDetector(Estimator):
         coder, arrays = pack(self.autoencoder_)
         own = {name: getattr(self, name) for name in ("labels_", "representatives_", "abnormality_")}
         own["centers"] = self._ops.to_numpy(self._centers)
-        facts = {"coder": coder, "given": list(self.given_.items()), "spread": self._spread}
+        facts = {"coder": coder, "given": list(self.given_.items()), "spread": self._spread, "seed": self._seed}
         return facts, own | {f"coder.{name}": value for name, value in arrays.items()}
 
     def from_file(self, header, arrays):
@@ -221,6 +223,6 @@ class ClusterLabelDetector(Estimator):
         self.autoencoder_ = unpack(header["coder"], own)
         self._ops = get_ops(getattr(self.autoencoder_, "backend", "auto"))
         self._centers, self._spread = self._ops.to_device(arrays["centers"]), header["spread"]
-        self.given_ = dict(header["given"])
+        self.given_, self._seed = dict(header["given"]), header.get("seed", seed_of(self.random_state))
         for name in ("labels_", "representatives_", "abnormality_"):
             setattr(self, name, arrays[name])
