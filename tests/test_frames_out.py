@@ -108,6 +108,32 @@ def test_names_through_a_column_transformer():
     assert list(columns.named_transformers_["code"].feature_names_in_) == ["a", "b"]
 
 
+def test_tables_in_a_pipeline():
+    table = X.assign(colour=np.where(X["a"] > 0, "red", "blue"))
+    encoder = nanoae.TableEncoder().set_output(transform="pandas")
+    Z = encoder.fit_transform(table)
+    assert list(Z.columns) == ["a", "b", "c", "colour=blue", "colour=red", "colour=other"]
+    assert list(Z.index) == list(X.index) and (Z["colour=red"] == (X["a"] > 0)).all()
+    pipeline = make_pipeline(nanoae.TableEncoder(), clone(TRANSFORMERS["autoencoder"])).fit(table, y)
+    codes = clone(pipeline).fit(table).set_output(transform="pandas").transform(table)
+    np.testing.assert_array_equal(codes, pipeline.transform(table))
+    assert (
+        list(pipeline.get_feature_names_out(table.columns)) == list(codes.columns) == ["autoencoder0", "autoencoder1"]
+    )
+    both = ColumnTransformer([("table", nanoae.TableEncoder(), ["colour", "a"]), ("pca", nanoae.PCA(1), ["b", "c"])])
+    names = ["table__colour=blue", "table__colour=red", "table__colour=other", "table__a", "pca__pca0"]
+    assert list(both.set_output(transform="pandas").fit_transform(table).columns) == names
+    assert pipeline.set_params(tableencoder__max_categories=1)[0].max_categories == 1
+    detector = nanoae.AnomalyDetector(nanoae.Autoencoder(2, (4,), **NETWORK), random_state=0).fit(table)
+    scores = detector.score_samples(table)
+    with sklearn.config_context(transform_output="pandas"):
+        np.testing.assert_array_equal(detector.fit(table).score_samples(table), scores)
+    with pytest.raises(ValueError, match="TableEncoder: parameter: expected one of max_categories, got 'categories'"):
+        encoder.set_params(categories=3)
+    with pytest.raises(ValueError, match="TableEncoder: expected input_features, the columns that fit saw"):
+        encoder.get_feature_names_out(["a", "b"])
+
+
 def test_lines_of_text_in_a_frame():
     model = nanoae.TextVAE(2, 4, 4, epochs=1, backend="numpy", random_state=0).fit(["a b", "b a", "a a"])
     codes = model.set_output(transform="pandas").transform(["a b"])

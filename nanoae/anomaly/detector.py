@@ -166,7 +166,7 @@ class AnomalyDetector(Estimator):
         """X (N, ...) float64, a table with text encoded."""
         if self.encoder_ is None:
             return self.check_table(X, reset=reset, dtype=np.float64)
-        Z = self.encoder_.transform(X).astype(np.float64)
+        Z = np.asarray(self.encoder_.transform(X), np.float64)
         gaps = np.isnan(Z)
         if gaps.any() and not self._takes_missing():
             row, column = np.argwhere(gaps)[0]

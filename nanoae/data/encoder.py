@@ -10,14 +10,16 @@ import numpy as np
 
 from nanoae.anomaly.scaling import RobustScaler, fit_known
 from nanoae.data.cell import category
+from nanoae.data.frame import FrameOutput, framed
 from nanoae.data.identity import FEW, examples, tell_of_ids
 from nanoae.data.table import Table
 from nanoae.engine.part import Part
+from nanoae.spelling import one_of
 
 RARE = 0.05  # the share of the rows with values that stand in one row only from which these are "other"
 
 
-class TableEncoder(Part):
+class TableEncoder(FrameOutput, Part):
     """Tables as arrays (N, D) that a network can learn: numbers on one scale, categories one-hot, NaN where missing.
 
     A number becomes z = (x - median) / s, s = IQR / 1.349 (RobustScaler). A category of K values is K + 1 columns wide:
@@ -48,8 +50,16 @@ class TableEncoder(Part):
             raise ValueError(f"TableEncoder: expected max_categories >= 1, got {max_categories}.")
         self.max_categories = max_categories
 
-    def fit(self, X: Any) -> TableEncoder:
-        """From a Table, a data frame or an array (N, D)."""
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        return self.config()
+
+    def set_params(self, **params) -> TableEncoder:
+        for name, value in params.items():
+            setattr(self, one_of("TableEncoder: parameter", name, self.config()), value)
+        return self
+
+    def fit(self, X: Any, y: Any = None) -> TableEncoder:
+        """From a Table, a data frame or an array (N, D). `y` is ignored."""
         table = self._table(X)
         columns = [table.column(i) for i in range(len(table.names))]
         self.names_ = table.names
@@ -69,6 +79,11 @@ class TableEncoder(Part):
         least = _least(counts)
         return sorted(cell for cell in common[: self.max_categories] if counts[cell] >= least)
 
+    def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
+        """fit(X), then transform(X)."""
+        return self.fit(X).transform(X)
+
+    @framed
     def transform(self, X: Any) -> np.ndarray:
         """The rows of a Table, data frame or array, whose columns are those of fit in any order, as (N, D) float32."""
         table = self._table(X)
@@ -163,7 +178,10 @@ class TableEncoder(Part):
         return encoder
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """A name for each column of `transform`: "age", "colour=red", ..., "colour=other"."""
+        """A name for each column of `transform`: "age", "colour=red", ..., "colour=other". input_features: only
+        compared with the columns that fit saw, whatever their order."""
+        if input_features is not None and set(map(str, input_features)) != set(self.names_):
+            raise ValueError(f"TableEncoder: expected input_features, the columns that fit saw, got {input_features}.")
         names: list[str] = []
         for name, known in zip(self.names_, self.categories_, strict=True):
             names += [name] if known is None else [f"{name}={cell}" for cell in [*known, "other"]]
