@@ -24,7 +24,7 @@ TRANSFORMERS = {
     "regressor": nanoae.StackedRegressor((4, 2), pretrain_epochs=1, **NETWORK),
     "variational": nanoae.VariationalAutoencoder(2, (4,), likelihood="gaussian", **NETWORK),
     "PCA": nanoae.PCA(2),
-    "detector": nanoae.AnomalyDetector(nanoae.Autoencoder(2, (4,), **NETWORK), members=2, random_state=0),
+    "detector": nanoae.AnomalyDetector(nanoae.Autoencoder(2, (4,), **NETWORK), holdout=0.5, random_state=0),
     "cluster labels": nanoae.ClusterLabelDetector(nanoae.PCA(2), n_clusters=5, random_state=0),
 }
 CHECKS = [
@@ -124,7 +124,7 @@ def test_tables_in_a_pipeline():
     names = ["table__colour=blue", "table__colour=red", "table__colour=other", "table__a", "pca__pca0"]
     assert list(both.set_output(transform="pandas").fit_transform(table).columns) == names
     assert pipeline.set_params(tableencoder__max_categories=1)[0].max_categories == 1
-    detector = nanoae.AnomalyDetector(nanoae.Autoencoder(2, (4,), **NETWORK), random_state=0).fit(table)
+    detector = clone(TRANSFORMERS["detector"]).fit(table)
     scores = detector.score_samples(table)
     with sklearn.config_context(transform_output="pandas"):
         np.testing.assert_array_equal(detector.fit(table).score_samples(table), scores)

@@ -125,7 +125,7 @@ class TableEncoder(FrameOutput, Part):
                 f"TableEncoder: {len(unseen)} of {n} values in column {self.names_[i]!r} were never seen in fit: "
                 f"{examples(column[unseen])}, where fit saw {examples(known)}. Is it the same column, in the same "
                 "spelling? Each such row is unlike all that was learned.",
-                stacklevel=3,
+                stacklevel=4,
             )
 
     @property
