@@ -166,7 +166,7 @@ class AnomalyDetector(Estimator):
         """X (N, ...) float64, a table with text encoded."""
         if self.encoder_ is None:
             return self.check_table(X, reset=reset, dtype=np.float64)
-        Z = np.asarray(self.encoder_.transform(X), np.float64)
+        Z = np.asarray(self.encoder_.transform(X), np.float64)  # of a data frame, too, if scikit-learn was told so
         gaps = np.isnan(Z)
         if gaps.any() and not self._takes_missing():
             row, column = np.argwhere(gaps)[0]
@@ -221,7 +221,7 @@ class AnomalyDetector(Estimator):
     def transform(self, X) -> np.ndarray:
         """The codes (N, K) of X, those of all autoencoders side by side."""
         X = self._check_X(X)
-        return np.hstack([np.asarray(member.model.transform(member.scaled(X))) for member in self.members_])
+        return np.hstack([member.model.transform(member.scaled(X)) for member in self.members_])
 
     @property
     def _n_features_out(self):

@@ -36,7 +36,8 @@ class Member:
     """One autoencoder, the scaler before it and the scores after it."""
 
     def __init__(self, scaler, model, scores, seed: np.random.SeedSequence | None = None):
-        self.scaler, self.model, self.scores = copy.deepcopy(scaler), copy.deepcopy(model), scores
+        self.scaler, self.scores = copy.deepcopy(scaler), scores
+        self.model = copy.deepcopy(model).set_output(transform="default")  # arrays, whatever scikit-learn is told
         self.numbers: Any = ...  # the columns that the scaler is for: all, or those of numbers
         self.seed = None if seed is None else int(seed.generate_state(1)[0])
 
@@ -133,6 +134,7 @@ def in_float64(model):
     matrices."""
     facts, arrays = model.to_file()
     exact = type(model)(**{**model.as_built.get_params(deep=False), "dtype": "float64"})
+    exact.set_output(transform="default")
     exact.from_file(
         {"input_shape": list(model.input_shape_), **facts},
         {name: a.astype(np.float64) if a.dtype == np.float32 else a for name, a in arrays.items()},

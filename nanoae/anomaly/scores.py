@@ -113,14 +113,14 @@ class Mahalanobis(Score):
     C = S (R + 1e-6 I) S, S their standard deviations and R their correlations, whose rank may be lower."""
 
     def fit(self, model, Z):
-        codes = np.asarray(model.transform(Z), np.float64)
+        codes = model.transform(Z).astype(np.float64)
         self.mean_, s = codes.mean(axis=0), spread(codes)
         correlation = np.atleast_2d(np.cov(codes / s, rowvar=False))
         self.precision_ = np.linalg.inv(correlation + 1e-6 * np.eye(len(s))) / np.outer(s, s)
         return self
 
     def score(self, model, Z):
-        away = np.asarray(model.transform(Z), np.float64) - self.mean_
+        away = model.transform(Z).astype(np.float64) - self.mean_
         return ((away @ self.precision_) * away).sum(axis=1)
 
 
