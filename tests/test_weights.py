@@ -6,6 +6,7 @@ import pytest
 import nanoae
 from nanoae import (
     PCA,
+    AnomalyDetector,
     Autoencoder,
     ConvAutoencoder,
     GaussianNoise,
@@ -215,6 +216,42 @@ def test_weighted_pca():
             np.testing.assert_allclose(getattr(weighed, name), getattr(copies, name), rtol=1e-8, atol=1e-12)
     half, plain = PCA(2).fit(X, sample_weight=np.full(24, 0.5)), PCA(2).fit(X)
     np.testing.assert_allclose(half.explained_variance_, plain.explained_variance_)
+
+
+# ---------------------------------------------------------------- detectors
+
+DETECTOR = {"autoencoder": Autoencoder(2, (4,), **SHORT), "scores": ("codes", "reconstruction"), "random_state": 0}
+
+
+def test_a_detector_counts_copies():
+    """In thresholds, too; and every row that was given has its score, in its place."""
+    order, far = rng.permutation(24), np.full((1, 6), 50.0)
+    copies = AnomalyDetector(**DETECTOR).fit(*repeated([X]))
+    weighed = AnomalyDetector(**DETECTOR).fit(np.vstack([X[order], far]), sample_weight=np.append(W[order], 0))
+    assert (weighed.score_samples(X) == copies.score_samples(X)).all() and weighed.offset_ == copies.offset_
+    assert (weighed.p_values(X) == copies.p_values(X)).all()
+    assert (weighed.decision_scores_ == -weighed.score_samples(np.vstack([X[order], far]))).all()
+    assert len(weighed.labels_) == 25 and weighed.labels_[-1] == 1
+    whole = AnomalyDetector(**DETECTOR).fit(X, sample_weight=np.ones(24))
+    assert (whole.decision_scores_ == AnomalyDetector(**DETECTOR).fit(X).decision_scores_).all()
+
+
+def test_a_detector_of_tables_counts_copies():
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame({"a": X[:, 0], "b": np.where(X[:, 1] > 0.5, "yes", "no")})
+    bad = pd.concat([table, pd.DataFrame({"a": [99.0], "b": ["what"]})])
+    copies = AnomalyDetector(**DETECTOR).fit(table.loc[np.repeat(table.index, W)])
+    weighed = AnomalyDetector(**DETECTOR).fit(bad, sample_weight=np.append(W, 0))
+    assert weighed.encoder_.categories_ == [None, ["no", "yes"]]
+    assert (weighed.score_samples(table) == copies.score_samples(table)).all()
+    assert weighed.labels_[-1] == 1
+
+
+def test_a_detector_counts_whole_rows_only():
+    with pytest.raises(ValueError, match=r"AnomalyDetector: expected sample_weight of whole numbers, .* got [01]\.5\."):
+        AnomalyDetector(**DETECTOR).fit(X, sample_weight=W / 2)
+    with pytest.raises(ValueError, match=r"expected sample_weight of 67108864 copies at most in all, got 2\.4e\+10"):
+        AnomalyDetector(**DETECTOR).fit(X, sample_weight=np.full(24, 1e9))
 
 
 # ---------------------------------------------------------------- classes

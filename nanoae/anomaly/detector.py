@@ -19,10 +19,11 @@ from nanoae.autoencoders.contract import Estimator, all_or_nothing, seed_of
 from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.autoencoders.model_file import save_model
+from nanoae.autoencoders.weights import copies, own_order
 from nanoae.data.encoder import TableEncoder
 from nanoae.data.frame import framed
 from nanoae.data.identity import tell_of_ids
-from nanoae.data.table import has_text
+from nanoae.data.table import Table, has_text
 from nanoae.engine.losses import Mixed
 from nanoae.spelling import did_you_mean, one_of
 from nanoae.training.schedules import Cosine
@@ -70,6 +71,7 @@ class AnomalyDetector(Estimator):
 
     _kind: str | None = "outlier_detector"
     _learned = ("members_", "offset_")
+    encoder_: TableEncoder | None
 
     def __init__(
         self,
@@ -97,12 +99,25 @@ class AnomalyDetector(Estimator):
     # ---------------------------------------------------------------- learning
 
     @all_or_nothing
-    def fit(self, X, y=None):
-        """Learn what is normal from X (N, D), or (N, C, H, W) where the autoencoder takes images. `y` is ignored."""
+    def fit(self, X, y=None, sample_weight=None):
+        """Learn what is normal from X (N, D), or (N, C, H, W) where the autoencoder takes images. `y` is ignored.
+
+        sample_weight   whole numbers (N,): each row stands so often in X, as thresholds and p-values count rows; one of
+                        weight 0 is not there, but has its score
+        """
         self._check_parameters()
-        rule = self._rule()
-        self.encoder_ = TableEncoder().fit(X) if has_text(X, type(self).__name__) else None
-        X = self._rows(X, reset=True)
+        rule, name = self._rule(), type(self).__name__
+        if has_text(X, name):
+            table = Table.of(X, name)
+            rows = copies(sample_weight, len(table), name)
+            self.encoder_ = TableEncoder().fit(table.taken(rows))
+            X = self._rows(table, reset=True)
+        else:
+            self.encoder_ = None
+            X = self._rows(X, reset=True)
+            rows = copies(sample_weight, len(X), name)
+        given, order = X, own_order(X[rows])
+        X = X[rows][order]
         if self.encoder_ is None and X.ndim == 2:
             tell_of_ids(type(self).__name__, X.T, getattr(self, "feature_names_in_", None))
         seed = np.random.SeedSequence(seed_of(self.random_state))
@@ -112,8 +127,10 @@ class AnomalyDetector(Estimator):
             raise ValueError(f"AnomalyDetector: expected 2 rows or more to learn from, got {learned[0]} after holdout.")
         self.ensemble_ = Ensemble(self._new_members(seed, learned), len(learned))
         self.members_ = self.ensemble_.members
-        self.decision_scores_ = self.ensemble_.fit(X, folds)
-        self._calibrate(Conformal(self.decision_scores_[folds >= 0]), rule.fit(self.decision_scores_[folds >= 0]))
+        scores = self.ensemble_.fit(X, folds)
+        as_given = isinstance(rows, slice) and isinstance(order, slice)
+        self.decision_scores_ = scores if as_given else self.ensemble_.score(given)
+        self._calibrate(Conformal(scores[folds >= 0]), rule.fit(scores[folds >= 0]))
         return self
 
     def _calibrate(self, calibration: Conformal | Tail, threshold: float) -> None:

@@ -23,6 +23,8 @@ from nanoae.training.loop import Trainer
 
 FEW = 256  # rows, which cost nothing to repeat: so small sets are learned as if their copies had been given, to the bit
 
+MOST = 1 << 26  # copies, if they have to be made
+
 
 def counted(
     sample_weight: Any, n: int, who: str, most: int = 0, least: int = 1
@@ -52,6 +54,19 @@ def counted(
     if (weights == np.floor(weights)).all() and weights.sum() <= most:
         return rows.repeat(weights.astype(int)), None
     return rows, weights
+
+
+def copies(sample_weight: Any, n: int, who: str) -> slice | np.ndarray:
+    """The numbers of n rows, each as often as its weight says: for what counts rows. ValueError if one is not whole."""
+    rows, weights = counted(sample_weight, n, who, MOST, least=2)
+    if weights is None:
+        return rows
+    parts = weights[weights != np.floor(weights)]
+    if len(parts):
+        raise ValueError(
+            f"{who}: expected sample_weight of whole numbers, each how often a row counts, got {parts[0]}."
+        )
+    raise ValueError(f"{who}: expected sample_weight of {MOST} copies at most in all, got {weights.sum():.3g}.")
 
 
 def taken(table: np.ndarray | None, rows: slice | np.ndarray) -> np.ndarray | None:

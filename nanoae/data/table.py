@@ -62,6 +62,10 @@ class Table:
             raise ValueError(f"{who}: expected a data frame or a 2D array (N, D), got {X.ndim}D array {X.shape}.")
         return cls([str(i) for i in range(X.shape[1])], list(X.T), range(len(X)), who)
 
+    def taken(self, rows: slice | np.ndarray) -> Table:
+        """These rows of it."""
+        return replace(self, cells=[cells[rows] for cells in self.cells], rows=np.asarray(self.rows)[rows].tolist())
+
     def column(self, i: int, numeric: bool | None = None, known: Collection[str] = ()) -> np.ndarray:
         """Column i (N,): float64, NaN where a number is missing; or text as objects, None where it is.
 
