@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from nanoae.data.cell import is_nothing as is_no_value
 from nanoae.data.missing import GAPS
 
 NEVER_A_CLASS = {"", "nan", "-nan", "<na>", "nat"}  # what NumPy and pandas write for a value that is not there
@@ -133,11 +134,7 @@ def _unpacked(cells: np.ndarray, missing: np.ndarray, who: str) -> np.ma.MaskedA
 
 def is_nothing(cell: Any) -> bool:
     """Whether a Python object stands for no value: None, NaN, pandas' NA or NaT, one of the texts in GAPS."""
-    if cell is None or cell is np.ma.masked or type(cell).__name__ in ("NAType", "NaTType"):
-        return True
-    if isinstance(cell, str):
-        return cell.strip().lower() in GAPS
-    return isinstance(cell, KINDS["number"]) and bool(cell != cell)
+    return cell.strip().lower() in GAPS if isinstance(cell, str) else is_no_value(cell)
 
 
 def _gaps(texts: np.ndarray) -> np.ndarray:
