@@ -113,10 +113,15 @@ def test_one_wild_row_is_far_away_and_finite(name, wild):
     z = scaled(scaler, column)
     assert np.isfinite(z).all() and np.isfinite(scaled(scaler, [1.7e308, -1.7e308])).all()
     assert np.argmax(np.abs(z)) == 7 and np.abs(z).max() < 1000
-    if name != "standard":  # which is not robust: that is its name
-        rest = np.delete(z, 7)
-        np.testing.assert_allclose(rest.std(), 1, atol=0.1)
-        assert scaled(scaler, -np.sign(wild) * 1e6)[0] * -np.sign(wild) > 10
+    rest = np.delete(z, 7)
+    np.testing.assert_allclose(rest.std(), 1, atol=0.1)
+    assert scaled(scaler, -np.sign(wild) * 1e6)[0] * -np.sign(wild) > 10
+
+
+def test_a_standard_deviation_is_of_all_values_unless_wild_ones_made_it():
+    for column in (Z, np.exp(2 * Z), np.where(Z > 2.5, 1.0, 0.0), np.where(Z > 1.5, 50.0, Z)):
+        scaler = fitted("standard", column)
+        np.testing.assert_allclose([scaler.center_[0], scaler.scale_[0]], [column.mean(), column.std()])
 
 
 def test_tails_are_drawn_in_and_keep_their_order():
@@ -247,11 +252,12 @@ BESIDE = {
 }
 
 
+@pytest.mark.parametrize("name", SCALINGS)
 @pytest.mark.parametrize("kind", BESIDE)
-def test_no_column_blinds_the_others(kind):
+def test_no_column_blinds_the_others(kind, name):
     learned, normal, odd = (rows(n, seed, BESIDE[kind]) for n, seed in ((600, 0), (300, 1), (300, 2)))
     odd[:, 1] += 3
-    detector = quick().fit(learned)
+    detector = quick(scaling=name).fit(learned)
     assert (detector.predict(odd) < 0).mean() > 0.95
     assert (detector.predict(normal) < 0).mean() < 0.15
     if "rounding" in kind:

@@ -26,6 +26,7 @@ KNOTS = 1000  # of a column's distribution function, at most
 LIMIT, LIMIT_OF_MANY = 100.0, 20.0  # |z| up to which a scaled value is as it is
 MANY = 0.05  # the share of a column beyond LIMIT_OF_MANY that makes it the limit
 JITTER = 1e-6  # the share of a column's spread below which that of its middle half is jitter around one value
+WILD = 0.01  # the share of a column's spread below which that of its middle 98 % tells that wild values made it
 LARGEST = 1e308
 
 
@@ -71,11 +72,12 @@ class AffineScaler(Scaler):
 
 
 class StandardScaler(AffineScaler):
-    """z = (x - mean) / standard deviation."""
+    """z = (x - mean) / standard deviation: those of the middle 98 % of a column whose standard deviation is more than a
+    hundred times that, for then a few wild values have made it."""
 
     def fit(self, X):
-        self.center_, _ = moments(X)
-        self.scale_, self.limit_ = spread(X), np.full(X.shape[1:], LIMIT)  # many lie beyond 20 in none
+        self.center_, self.scale_ = tame(X)
+        self.limit_ = np.full(X.shape[1:], LIMIT)
         return self
 
 
@@ -96,7 +98,7 @@ class RobustScaler(AffineScaler):
 
 class GaussianScaler(Scaler):
     """z = Φ⁻¹(F(x)): each column made normal by its own distribution function F; beyond the rows that were learned from
-    it goes on in a straight line, one for each standard deviation of x (of its middle 98 %, where that is a millionth).
+    it goes on in a straight line, one for each of StandardScaler's standard deviations.
 
     F is the share of rows below x and half of those at it, a straight line between at most 1,000 values. What differs
     from the median by rounding only is at it.
@@ -109,7 +111,7 @@ class GaussianScaler(Scaler):
 
         normal, columns = NormalDist(), X.reshape(len(X), -1)
         self.x_, self.z_ = np.empty((2, KNOTS, columns.shape[1]))
-        self.std_, self.limit_ = tame_spread(columns), np.full(columns.shape[1], LIMIT)
+        (_, self.std_), self.limit_ = tame(columns), np.full(columns.shape[1], LIMIT)
         center = np.median(columns, axis=0)
         columns = np.where(np.abs(columns - center) <= precision(columns) * np.abs(center), center, columns)
         for j, column in enumerate(columns.T):
@@ -197,12 +199,20 @@ def spread(X: np.ndarray) -> np.ndarray:
     return np.where(std > precision(X) * size, std, constant)
 
 
-def middle_spread(X: np.ndarray) -> np.ndarray:
-    """The standard deviation of each column's middle 98 %, what lies outside put to the nearest of it; 0 where that is
-    rounding."""
+def middle(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(mean, standard deviation) of each column's middle 98 %, what lies outside put to the nearest of it; the
+    deviation 0 where it is rounding."""
     lowest, highest = np.quantile(X, (0.01, 0.99), axis=0)
-    _, std = moments(np.clip(X, lowest, highest))
-    return np.where(std > precision(X) * np.maximum(abs(lowest), abs(highest)), std, 0.0)
+    mean, std = moments(np.clip(X, lowest, highest))
+    return mean, np.where(std > precision(X) * np.maximum(abs(lowest), abs(highest)), std, 0.0)
+
+
+def tame(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(mean, spread) of each column, or of its middle 98 % where wild values make the spread of all 100 times that."""
+    mean, std = moments(X)[0], spread(X)
+    middle_mean, middle_std = middle(X)
+    wild = (middle_std > 0) & (middle_std < WILD * std)
+    return np.where(wild, middle_mean, mean), np.where(wild, middle_std, std)
 
 
 def spread_known(X: np.ndarray) -> np.ndarray:
@@ -214,16 +224,10 @@ def spread_known(X: np.ndarray) -> np.ndarray:
 def robust_spread(X: np.ndarray) -> np.ndarray:
     """RobustScaler's s of each column."""
     low, high = np.quantile(X, (0.25, 0.75), axis=0)
-    middle = middle_spread(X)
-    least = np.maximum(precision(X) * np.maximum(abs(low), abs(high)), JITTER * middle)
-    s = np.where(high - low > NORMAL_IQR * least, (high - low) / NORMAL_IQR, middle)
+    _, wider = middle(X)
+    least = np.maximum(precision(X) * np.maximum(abs(low), abs(high)), JITTER * wider)
+    s = np.where(high - low > NORMAL_IQR * least, (high - low) / NORMAL_IQR, wider)
     return np.where(s > 0, s, spread(X))
-
-
-def tame_spread(X: np.ndarray) -> np.ndarray:
-    """The standard deviation of each column, or of its middle 98 % where that is less than a millionth of it."""
-    whole, middle = spread(X), middle_spread(X)
-    return np.where((middle > 0) & (middle < JITTER * whole), middle, whole)
 
 
 SCALERS: dict[str, type[Scaler]] = {
