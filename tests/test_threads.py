@@ -5,6 +5,7 @@ NANOAE_REQUESTS=1000 pytest tests/test_threads.py has each of eight threads ask 
 
 import contextlib
 import copy
+import functools
 import inspect
 import os
 import pickle
@@ -118,6 +119,13 @@ MODELS = {  # name -> a fitted estimator, and what it is asked about
 }
 
 
+@functools.cache
+def fitted(name):
+    """(the model, the rows it is asked about)"""
+    make, rows = MODELS[name]
+    return make(), rows
+
+
 def bits(result):
     """To compare results by."""
     parts = result.values() if isinstance(result, dict) else [result]
@@ -181,8 +189,7 @@ def restless():
 
 @pytest.mark.parametrize("name", MODELS)
 def test_threads_get_what_one_thread_gets(name, tmp_path, restless):
-    make, rows = MODELS[name]
-    model, numbers = make(), range(THREADS * REQUESTS)
+    (model, rows), numbers = fitted(name), range(THREADS * REQUESTS)
     wanted = [asked(model, rows, number, tmp_path) for number in numbers]
     fresh = pickle.loads(pickle.dumps(model))  # no thread has used this one yet
     start = threading.Barrier(THREADS)
@@ -200,8 +207,7 @@ def test_threads_get_what_one_thread_gets(name, tmp_path, restless):
 @pytest.mark.parametrize("name", ["dense", "variational", "detector"])
 def test_dask_gets_what_one_thread_gets(name, restless):
     blocks = pytest.importorskip("dask.array")
-    make, rows = MODELS[name]
-    model = make()
+    model, rows = fitted(name)
     method = model.transform
     wanted = np.concatenate([method(rows[start : start + 37]) for start in range(0, len(rows), 37)])
     parts = blocks.from_array(rows, chunks=(37, rows.shape[1]))
@@ -237,8 +243,7 @@ def belongings(thing, path="", found=None):
 @pytest.mark.parametrize("name", MODELS)
 def test_reading_changes_nothing(name, tmp_path):
     """What a race would show one time in a thousand: no attribute is another one afterwards, and no array changed."""
-    make, rows = MODELS[name]
-    model = make()
+    model, rows = fitted(name)
     before = belongings(model)
     numbers = {where: value.tobytes() for where, value in before.items() if isinstance(value, np.ndarray)}
     for call in requests(model, rows[:20], LABELS[:20], tmp_path / "model.npz").values():
