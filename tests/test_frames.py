@@ -450,6 +450,12 @@ def test_matrices_lists_and_objects_are_arrays():
     np.testing.assert_array_equal(small().fit(rows).transform(rows), expected)
 
 
+def test_columns_may_have_any_name():
+    X = pd.DataFrame({"compute": A, "get_columns": A, "columns": A, "toarray": ["x", "y"] * 20, "__array__": A})
+    assert TableEncoder().fit(X).categories_[3] == ["x", "y"]
+    small().fit(X.drop(columns="toarray"))
+
+
 def test_a_table_of_a_file_is_a_table(tmp_path):
     pd.DataFrame({"a": A, "t": TRUTHS, "c": NONES}).to_csv(tmp_path / "t.csv", index=False)
     table = read_table(tmp_path / "t.csv")

@@ -61,7 +61,7 @@ def check_names(names: Iterable, who: str) -> None:
 def frame_columns(X: Any, who: str) -> list[Column]:
     """The columns of a data frame; ValueError names one that is neither numbers nor text."""
     names, kind = labels(X, who) or [], library(X)
-    if hasattr(X, "compute"):
+    if hasattr(type(X), "compute"):  # of the type: pandas' columns are attributes, too
         raise TypeError(f"{who}: expected a data frame in memory, got one of {type(X).__module__}. Use X.compute().")
     if kind == "pandas":
         return [_of_pandas(X.iloc[:, i], name, who) for i, name in enumerate(names)]
