@@ -124,6 +124,23 @@ def test_what_has_no_names_is_taken_as_it_stands_and_that_is_told(run):
     assert re.search("warning: nameless.csv: taking its columns, which have no names, in the order 'a, b, c, d'", err)
 
 
+@pytest.mark.parametrize(
+    ("spell", "said"),
+    [
+        (lambda text: text.replace(",", ":"), ("--separator", ":")),
+        (lambda text: text.replace(",", "\t"), ("--separator", "tab", "--header", "yes")),
+        (lambda text: text.encode("utf-16-le"), ("--encoding", "utf-16-le")),
+        (lambda text: text.replace(",", ";").replace(".", ","), ("--decimal", ",")),
+        (lambda text: text.partition("\n")[2], ("--header", "no")),
+    ],
+)
+def test_what_is_said_of_a_file_reaches_its_reader(run, tmp_path, spell, said):
+    content = spell("\n".join(["a,b,c", *(",".join(map(str, row)) for row in X.tolist())]))
+    (tmp_path / "t.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert run("train", "--data", tmp_path / "t.csv", *said, *QUIET, "--out", tmp_path / "m")[0] == 0
+    assert json.loads((tmp_path / "m/config.json").read_text())["data"]["train"] == [48, 3]
+
+
 def test_python_chooses_columns_by_name(folder):
     data = nanoae.load_data(
         folder / "more.csv", random_state=None, columns=["b", "a"], label="kind", ignore=["id", "c, d"]

@@ -90,18 +90,20 @@ FLOATS = [f"{0.37 * i:.2f}" for i in range(1, 31)]
 REFUSED = {
     "a tenth of an unknown mark": (
         ["n.k."] * 6 + FLOATS,
-        r"a number in row 2, column 'x', as are 83 % of its cells, got 'n.k.'.*na=\['n.k.'\], --na='n.k.'.*--text='x'",
+        r"a number in row 2, column 'x', as are 83.3 % of .*, got 'n.k.'.*na=\['n.k.'\], --na='n.k.'.*--text='x'",
     ),
     "most of it": (["n.k."] * 90 + FLOATS, "as are 25 % of its cells, got 'n.k.'"),
     "a single mistake": ([*FLOATS, "oops"], "a number in row 32, column 'x', as .nearly. all are there, got 'oops'"),
-    "either thousands or decimals": (["1,234", "5,678", "9"], "one way only in column 'x', got 67 % .* as '1,234'"),
-    "either, with points": (["1.234", "5.678", "9"], "one way only in column 'x', got 67 % .* as '1.234'.*--decimal"),
+    "either thousands or decimals": (["1,234", "5,678", "9"], "one way only in column 'x', got 66.7 % .* as '1,234'"),
+    "either, with points": (["1.234", "5.678", "9"], "one way only in column 'x', got 66.7 % .* as '1.234'.*--decimal"),
     "both decimal marks": (["1.5", "2,5", "3"], "one decimal mark in column 'x', got '1.5' and '2,5'"),
     "two currencies": (["€1.5", "$2.5", "€3"], "one unit in column 'x', got '€1.5' and '\\$2.5'"),
     "some percent": (["1.5%", "2.5", "3%"], "one unit in column 'x', got"),
     "two kinds of minus": (["(1.5)", "-2.5", "3"], r"one kind of minus in column 'x', got '\(1.5\)' and '-2.5'"),
     "exponents of Fortran": ([f"{i}.5d+00" for i in range(9)], "numbers alone in column 'x', got all .* 'D' behind"),
     "units": ([f"{i}.5 kg" for i in range(9)], "numbers alone in column 'x', got all .* 'kg' behind them, as '0.5 kg'"),
+    "minus behind": ([f"{i}.5{'-' * (i % 2)}" for i in range(9)], "numbers alone in column 'x', got 44.4 % .*'1.5-'"),
+    "quoted twice": ([f"'{i}'" for i in range(9)], "numbers alone in column 'x', got all of .* signs around them"),
     "censored": (["<0.1"] * 5 + FLOATS, "a number in row 2, column 'x', .* got '<0.1'"),
     "underscores": ([*FLOATS, "20_24"], "a number in row 32, column 'x', .* got '20_24'"),
     "Namibia": (

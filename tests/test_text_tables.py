@@ -179,6 +179,8 @@ HEADERS = [  # a first row, the rows below it, and whether it is a header (None:
     (["5", "NA", "3", "4"], COUNTS, False),
     (["red", "1.5", "2.5"], [[colour, 1.0, i / 3] for i, colour in enumerate(["blue", "red"] * 9)], False),
     (["0", "1"], [[0, 1], [1, 1], [1, 0]] * 5, None),
+    (["0", "1", "5"], [[0.1 * i, 1 + 0.03 * i, 5 - 0.2 * i] for i in range(1, 7)], None),  # of a start at time 0
+    (["1", "2", "4"], [[0.5, 1.5, 2.5], [0.7, 0.1, 0.3]], None),
     (["2019", "2020"], COUNTS[:, :2], None),
     (["red", "5"], [["blue", i] for i in range(20)], None),
     (["red", "small"], [["blue", "large"], ["red", "large"], ["red", "small"]], None),
@@ -365,6 +367,18 @@ def test_a_model_is_never_another_one(models, write, tmp_path, capsys, name):
     np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), np.load(models / "codes.npy"))
 
 
+def test_a_detector_knows_the_marks_that_it_was_told(models, write, tmp_path):
+    rows = [[f"{i % 7}.5", "n.k." if i % 9 == 0 else "ab"[i % 2]] for i in range(80)]
+    for name, mark in (("train.csv", "n.k."), ("new.csv", "n.k."), ("empty.csv", "")):
+        write(text([[x, cell.replace("n.k.", mark)] for x, cell in rows], names=["x", "kind"]), name)
+    quick = Autoencoder(2, (3,), epochs=2, backend="numpy", random_state=0)
+    table = read_table(tmp_path / "train.csv", na="n.k.")
+    nanoae.AnomalyDetector(quick, missing="mask", random_state=0).fit(table).save(tmp_path / "detector.npz")
+    detector = nanoae.load(tmp_path / "detector.npz")
+    new, empty = (detector.score_samples(read_table(tmp_path / name)) for name in ("new.csv", "empty.csv"))
+    np.testing.assert_array_equal(new, empty)
+
+
 # ---------------------------------------------------------------- any table in any spelling
 
 VALUES = st.one_of(st.integers(-(10**7), 10**7), st.integers(-(10**7), 10**7).map(lambda x: x / 1000))
@@ -390,7 +404,9 @@ def test_what_is_written_is_read_or_refused(tmp_path_factory, data):
     row, column = data.draw(st.integers(0, len(x) - 1)), data.draw(st.integers(0, 2))
     table[row][column] = data.draw(st.sampled_from(MARKS))
     path = tmp_path_factory.mktemp("any") / "t.csv"
-    path.write_text(text(table, data.draw(SEPARATORS), names=NAMES), encoding="utf-8")
+    # 1.234 between commas or tabs is 1.234, as everywhere in computing; between semicolons it is refused
+    separator = ";" if mark + group == ",." else data.draw(SEPARATORS)
+    path.write_text(text(table, separator, names=NAMES), encoding="utf-8")
     expected = np.array([[float(f"{value:.3f}{'e-2' * (behind == '%')}") for value in values] for values in x])
     expected[row, column] = np.nan
     try:

@@ -32,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser, required: bool = False, default
     add_format(parser)
 
 
-def add_format(parser: argparse.ArgumentParser) -> None:
+def add_format(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """The options that say how a text table is written, where the reader is in doubt."""
     group = parser.add_argument_group("text tables", "found by itself, or asked for, where nothing is said")
     group.add_argument("--separator", metavar="C", help='between columns: a character, "tab" or "blank"')
@@ -42,6 +42,7 @@ def add_format(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--header", choices=HEADERS, default="auto", help="whether the first row names the columns")
     group.add_argument("--encoding", metavar="NAME", help="of the characters, as cp1252")
+    return group
 
 
 def text_format(args: argparse.Namespace) -> dict[str, Any]:

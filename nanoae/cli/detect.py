@@ -32,7 +32,9 @@ With --explain it also has a `reason`, and each column's share of the score, neg
 expected.
 
 Columns are numbers, or categories where they are text; empty cells, NA, null and ? are missing values, which count for
-nothing. The rows to judge have the columns that were learned, in any order.
+nothing. The rows to judge have the columns that were learned, in any order. Separators, decimal commas, thousands, %,
+currency signs and headers are found in .csv, .tsv and .txt files, also packed as .gz; what may be read in two ways is
+refused by what to say.
 
 --save keeps what was learned, threshold included; another time --model takes the place of --train:
   nanoae detect --train normal.csv --save detector.npz --ignore id
@@ -57,8 +59,9 @@ def add_to(commands) -> None:
     files.add_argument("--save", metavar="NPZ", type=Path, help="the model file to write")
     files.add_argument("--ignore", default="", metavar="A,B", help="columns to copy, but not to learn from, as an id")
     files.add_argument("--explain", action="store_true", help="add the reason, and each column's share of the score")
-    files.add_argument("--text", default="", metavar="A,B", help="columns of categories, whatever they look like")
-    data_options.add_format(parser)
+    data_options.add_format(parser).add_argument(
+        "--text", default="", metavar="A,B", help="columns of categories, whatever they look like, as codes and numbers"
+    )
     rules = parser.add_argument_group("threshold").add_mutually_exclusive_group()
     rules.add_argument(
         "--false-alarms", type=float, metavar="P",

@@ -63,6 +63,7 @@ class TableEncoder(FrameOutput, Part):
         table = self._table(X)
         columns = [table.column(i) for i in range(len(table.names))]
         self.names_ = table.names
+        self.na_ = list(table.format.na) if table.format else []
         self.categories_ = [self._categories(column) if column.dtype == object else None for column in columns]
         self.blocks_ = tuple(1 if known is None else len(known) + 1 for known in self.categories_)
         self.others_ = [
@@ -95,6 +96,7 @@ class TableEncoder(FrameOutput, Part):
                 f"{missing[:5] or 'none'} missing, {unknown[:5] or 'none'} unknown."
                 + (" What is no feature is left out: ignore=, --ignore." if unknown else "")
             )
+        table = table.with_na(self.na_)  # what was said of the other file holds for this one
         columns = [
             table.column(table.names.index(name), known is None, known or ())
             for name, known in zip(self.names_, self.categories_, strict=True)
@@ -162,7 +164,7 @@ class TableEncoder(FrameOutput, Part):
     def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """(facts, arrays) for a model file."""
         facts = {"max_categories": self.max_categories, "names": self.names_, "categories": self.categories_,
-                 "others": self.others_}  # fmt: skip
+                 "others": self.others_, "na": self.na_}  # fmt: skip
         return facts, self.scaler_.learned()
 
     @classmethod
@@ -171,6 +173,7 @@ class TableEncoder(FrameOutput, Part):
         encoder = cls(facts["max_categories"])
         encoder.names_, encoder.categories_ = facts["names"], facts["categories"]
         encoder.blocks_ = tuple(1 if known is None else len(known) + 1 for known in encoder.categories_)
+        encoder.na_ = facts.get("na", [])
         encoder.others_ = facts.get("others", [0.0] * len(encoder.names_))
         encoder.scaler_ = RobustScaler()
         for name, value in arrays.items():

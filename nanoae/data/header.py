@@ -49,10 +49,11 @@ def numbers_are_names(first: list[str], columns: list[list[str]]) -> bool | None
     rows = [[*map(value, row)] for row in zip(*(columns[j] for j in numbers), strict=True) if all(map(is_number, row))]
     orders = [is_even] if n < 8 else [is_even, in_order]
     ordered = any(order(values) and sum(map(order, rows)) <= len(rows) // 10 for order in orders)
-    if n > 2 and (otherwise or (ordered and (far or texts or n >= SURE))):
-        return True
+    goes_on = any(is_even([x, *map(value, cells)]) for x, cells in zip(values, below, strict=True) if len(cells) > 2)
     counted = values == list(range(n))  # as the columns of an array without names
-    if counted and otherwise:
+    if not goes_on and n > 2 and (ordered and (far or texts or n >= SURE)):
+        return True
+    if not goes_on and otherwise and (counted or (n > 2 and len(rows) > 2)):
         return True
     return None if otherwise or ordered or far or texts or (counted and n <= 2) else False
 

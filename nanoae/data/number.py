@@ -26,6 +26,7 @@ CELL = re.compile(
 )
 FORTRAN = re.compile(r"(.*\d\.?)[dD]([-+]?\d+)")
 MEASURED = re.compile(r"(.*\d) ?([^\W\d_][^\s\d]{0,9}|[°′″]\w?)")
+AROUND = re.compile(r"^[\W_]+|[\W_]+$")
 BRACKETS = re.compile(r"(\D*)\((.*)\)(\D*)")
 SHARES = {None: 0, "%": -2, "‰": -3}  # the power of ten that each stands for
 
@@ -90,6 +91,11 @@ def number(cell: str) -> Number | None:
 def readable(body: str, mark: str, exponent: bool) -> bool:
     """Whether digits can be read with this decimal mark; thousands are not marked off before an exponent."""
     return bool(DIGITS[mark].fullmatch(body) or (not exponent and GROUPS[mark].fullmatch(body)))
+
+
+def is_nearly_number(cell: str) -> bool:
+    """Whether a cell would be a number without the signs around it: "<0.5", "3*", "'7'", or "5-" of some accounts."""
+    return number(AROUND.sub("", cell[:LONGEST])) is not None
 
 
 def unit_behind(cell: str) -> str | None:

@@ -42,7 +42,8 @@ def separator_of(lines: list[str]) -> str | None:
     if numbers and any(equally_split(lines[1:], mark) for mark in ", "):
         return None
     plain = re.sub(r'"[^"]*"', "", first)
-    return next((mark for mark in MARKS[:-1] if mark in plain), NONE)
+    below = (mark for mark in MARKS[:-1] if equally_split(lines[1:], mark))  # under a title, say
+    return next((mark for mark in MARKS[:-1] if mark in plain), next(below, NONE))
 
 
 def are_decimals(lines: list[str]) -> bool:

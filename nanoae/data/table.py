@@ -13,6 +13,7 @@ import numpy as np
 
 from nanoae.data.cell import plain, texts
 from nanoae.data.columns import check_names, dense, frame_columns, labels
+from nanoae.data.dataset import BadFile
 from nanoae.data.text_column import TextColumn
 from nanoae.data.text_format import TextFormat
 from nanoae.data.text_table import TextTable, open_table
@@ -88,7 +89,7 @@ class Table:
                 f"{self.source}: expected finite numbers, got {values[at]} in row {self.rows[at]}, column {name!r}. "
                 "Correct it, or leave the cell empty."
             )
-        check_index(self.source, name, values)
+        check_index(self.source, name, values, self.format is not None)
         return values
 
     def numbers(self) -> np.ndarray:
@@ -127,6 +128,12 @@ class Table:
         rest = replace(self, names=kept, cells=[cells[name] for name in kept])
         return rest, [(name, cells[name]) for name in names]
 
+    def with_na(self, na: Sequence[str]) -> Table:
+        """The table of a file, where these texts mean that a value is missing, too."""
+        if self.format is None or not na:
+            return self
+        return replace(self, format=replace(self.format, na=(*self.format.na, *na)))
+
     @cached_property
     def decimal(self) -> str | None:
         """The decimal mark that its text columns show, if they agree."""
@@ -145,15 +152,14 @@ def has_text(X: Any, who: str = "table") -> bool:
     return any(table.column(i).dtype == object for i in range(len(table.names)))
 
 
-def check_index(source: str, name: str, values: np.ndarray) -> None:
-    """ValueError for a column without a name that numbers the rows: the index of a data frame, which is no feature."""
+def check_index(source: str, name: str, values: np.ndarray, in_file: bool = True) -> None:
+    """BadFile for a column without a name that numbers the rows: the index of a data frame, which is no feature."""
     if not UNNAMED.fullmatch(name) or len(values) < 2:
         return
     if (values == np.floor(values)).all() and len(np.unique(values)) == len(values):
-        raise ValueError(
-            f"{source}: expected features, got the column {name!r}, which has no name and numbers the rows, as the "
-            f"index of a data frame does. Leave it out: ignore=[{name!r}], --ignore={name!r}; or give it a name."
-        )
+        way = f"ignore=[{name!r}], --ignore={name!r}" if in_file else f"X.drop(columns=[{name!r}])"
+        got = f"the column {name!r}, which has no name and numbers the rows, as the index of a data frame does"
+        raise BadFile(source, "features", got, f"Leave it out, {way}, or give it a name.")
 
 
 def read_table(path: str | Path, **written: Any) -> Table:
@@ -168,7 +174,7 @@ def read_table(path: str | Path, **written: Any) -> Table:
 
     A name that stands twice, and a row that is too short or too long, are refused by their line in the file.
     """
-    with open_table(Path(path), TextFormat.of(written, "read_table")) as text:
+    with open_table(Path(path).expanduser(), TextFormat.of(written, "read_table")) as text:
         return table_of(text).split(text.format.ignore)[0]
 
 

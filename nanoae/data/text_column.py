@@ -12,7 +12,7 @@ import numpy as np
 from nanoae.data.cell import TRUTH, category
 from nanoae.data.dataset import BadFile
 from nanoae.data.missing import GAPS, NUMBER_GAPS, USUAL
-from nanoae.data.number import POINT, Number, number, unit_behind
+from nanoae.data.number import POINT, Number, is_nearly_number, number, unit_behind
 from nanoae.data.text_format import TextFormat
 
 MOSTLY = 0.9  # the share of numbers from which a column is one of numbers, and a text in it a mistake
@@ -60,7 +60,7 @@ class TextColumn:
             return values
         numbers, others = self.parted(counts)
         if numeric is None and others and not mostly_numbers(counts, numbers, others):
-            self.check_measures(others)
+            self.check_nearly_numbers(numbers, others)
             return self.texts(known)
         if others:
             raise self.no_number(counts, numbers, others)
@@ -179,11 +179,17 @@ class TextColumn:
         if brackets and minus:
             raise self.refused("one kind of minus", f"{brackets[0]!r} and {minus[0]!r}", "Write all with a minus.")
 
-    def check_measures(self, texts: Collection[str]) -> None:
-        """ValueError where texts are many numbers with one unit behind them."""
-        unit = unit_behind(next(iter(texts)))
-        if unit and len(texts) >= CODES and all(unit_behind(text) == unit for text in texts):
-            got = f"{self.share(texts)} with {unit!r} behind them, as {short(next(iter(texts)))}"
+    def check_nearly_numbers(self, numbers: Collection[str], texts: list[str]) -> None:
+        """BadFile where the texts are many numbers with one unit behind them, or some with signs around them."""
+        unit = unit_behind(texts[0])
+        if unit and all(unit_behind(text) == unit for text in texts):
+            what = f"with {unit!r} behind them"
+        elif all(map(is_nearly_number, texts)):
+            what = "with other signs around them"
+        else:
+            return
+        if len(numbers) + len(texts) >= CODES:
+            got = f"{self.share(texts)} {what}, as {short(texts[0])}"
             raise self.refused("numbers alone", got, f"Write them without; if all are text, {self.say_text}.")
 
     # ---------------------------------------------------------------- texts
@@ -221,10 +227,8 @@ class TextColumn:
         cell = self.cells[at]
         n, known = sum(counts[cell] for cell in numbers), sum(counts[cell] for cell in (*numbers, *others))
         most = "as (nearly) all are there" if n >= MOSTLY * known else f"as are {percent(n / known)} of its cells"
-        hint = (
-            f"Correct it; if it means that the value is missing, leave the cell empty or {self.say_missing(cell)}; "
-            f"if all are text, {self.say_text}."
-        )
+        gap = f"; if it means that the value is missing, leave the cell empty or {self.say_missing(cell)}"
+        hint = f"Correct it{gap if counts[cell] > 1 or len(others) == 1 else ''}; if all are text, {self.say_text}."
         where = f"row {self.rows[at]}, column {self.name!r}"
         return BadFile(self.source, f"a number in {where}, {most}", short(cell), hint)
 
@@ -246,11 +250,9 @@ class TextColumn:
 
     @property
     def say_text(self) -> str:
-        return (
-            'make the column a "category"'
-            if self.written is None
-            else f"say text=[{self.name!r}], --text={self.name!r}"
-        )
+        if self.written is None:
+            return 'make the column a "category"'
+        return f"say text=[{self.name!r}], --text={self.name!r}"
 
     def say_missing(self, cell: str | None) -> str:
         return "make it None" if self.written is None else f"say na=[{short(cell)}], --na={short(cell)}"
@@ -263,7 +265,7 @@ def mostly_numbers(counts: Counter, numbers: Collection[str], others: Collection
 
 
 def percent(share: float) -> str:
-    return f"{100 * share:.2g} %" if share < 0.995 else "all"
+    return f"{100 * share:.3g} %" if share < 1 else "all"
 
 
 def short(cell: object) -> str:

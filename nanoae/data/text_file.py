@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,20 +32,21 @@ def open_text(path: Path, kind: str, encoding: str | None = None) -> Iterator[io
     """
     with opened(path, kind) as file:
         content: Any = file
-        if content.peek(2)[:2] == b"\x1f\x8b":
+        packed = content.peek(2)[:2] == b"\x1f\x8b"
+        if packed:
             import gzip  # here, for `import nanoae` would pay for it
 
             content = gzip.GzipFile(fileobj=file)
         start = content.read(4)
         marked = next((name for mark, name in BOMS if start.startswith(mark)), "utf-8-sig")
-        check(path, content, kind, encoding or marked)
+        check(path, content, kind, encoding or marked, UNPACK_LIMIT if packed else math.inf)
         content.seek(0)
         with io.TextIOWrapper(content, encoding=encoding or marked, newline="") as text:
             yield text
 
 
-def check(path: Path, content: IO[bytes], kind: str, encoding: str) -> None:
-    """BadFile for what is not in this encoding, by its line, and for what is no text of lines."""
+def check(path: Path, content: IO[bytes], kind: str, encoding: str, most: float) -> None:
+    """BadFile for what is not in this encoding, by its line, and for what is no text of lines, or `most` bytes."""
     content.seek(0)
     decoder = codecs.getincrementaldecoder(encoding)()
     size, line, length = 0, 1, 0
@@ -55,7 +57,7 @@ def check(path: Path, content: IO[bytes], kind: str, encoding: str) -> None:
         try:
             text = decoder.decode(chunk, final=last)
         except UnicodeDecodeError as error:
-            line += chunk[: error.start].count(b"\n")
+            line += error.object.count(b"\n", 0, error.start)
             name = encoding.upper().removesuffix("-SIG")
             raise BadFile(path, f"a sound {kind} in {name}", f"{error}, in line {line}", REMEDY) from error
         size += len(chunk)
@@ -66,6 +68,6 @@ def check(path: Path, content: IO[bytes], kind: str, encoding: str) -> None:
             raise BadFile(path, f"text in line {line}", "NUL characters", REMEDY)
         if length > LONGEST_LINE:
             raise BadFile(path, f"lines of at most {LONGEST_LINE:,} characters", "a longer one")
-        if size > UNPACK_LIMIT:
-            raise BadFile(path, f"at most {UNPACK_LIMIT} bytes of text", "more", "Store the numbers as .npy.")
+        if size > most:
+            raise BadFile(path, f"at most {most} bytes of text", "more", "Store the numbers as .npy.")
         line += text.count("\n")

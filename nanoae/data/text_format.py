@@ -17,7 +17,9 @@ class TextFormat:
     """What the user says of a text table; what is None the reader finds, or refuses where it cannot tell.
 
     separator   between the cells of a row: one character; " " or "blank" for blanks in any number, "tab" for a tab
-    decimal     the decimal mark of all its numbers: "." or ","
+    decimal     the decimal mark of all its numbers: "." or ",". Found by what can be read in one way only, as 1.5 or
+                1.234,5, in their column or else in the others. Without any, 1.234 has a decimal point; it is refused
+                where semicolons separate, or numbers below 1000 stand beside it without one, as 1,234 always is
     na          texts that mean that a value is missing, besides those that always do
     text        names of columns that are text, whatever is in them; what is missing there is empty, or one of `na`
     ignore      names of columns that are left out
