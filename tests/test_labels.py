@@ -269,6 +269,12 @@ def test_labels_of_a_file(table, labels, classes):
     assert {type(classes[0])(label) for label in some} == set(classes)
 
 
+def test_labels_that_are_all_there_are_a_plain_array(table):
+    for labels, dtype in {("no", "yes"): "U", ("0", "1"): "i", ("0.5", "1"): "f"}.items():
+        y = nanoae.load_data(table(labels), label="y").y_train
+        assert type(y) is np.ndarray and y.dtype.kind == dtype
+
+
 def test_numbers_of_a_file(table):
     data = nanoae.load_data(table(["1.5", "", "-1", "2.5"]), label="y")
     assert set(np.ma.compressed(data.y_train).tolist()) <= {1.5, -1.0, 2.5} and data.y_train.mask.any()

@@ -13,7 +13,7 @@ from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.generative import Generative
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
 from nanoae.autoencoders.reach import check_reach
-from nanoae.autoencoders.weights import FEW, counted, taken, weighed
+from nanoae.autoencoders.weights import FEW, counted, own_order, taken, weighed
 from nanoae.engine import losses
 from nanoae.engine.layers import UNBOUNDED, Layer, Linear, Noisy, TiedLinear, activation
 from nanoae.engine.losses import BCE, Masked
@@ -262,16 +262,16 @@ class Autoencoder(Generative):
 
         validation_data   rows (M, D) to measure after each epoch
         sample_weight     how much each row counts (N,), >= 0: the loss is Σ w l / Σ w. A row of weight 0 is not there;
-                          whole weights are copies, if these are few: 256, or a batch. Where a row counts elsewhere
-                          than in its own loss (a penalty, KL, BatchNorm), and with KFAC, each epoch draws as many rows
-                          as there are, each as often as its weight says
+                          whole weights are copies, if these are 256 or fewer in all. Where a row counts elsewhere than
+                          in its own loss (a penalty, KL, BatchNorm), and with KFAC, each epoch draws as many rows as
+                          there are, each as often as its weight says
 
         Raises ValueError for a table that cannot be learned from; NotFiniteError where training diverges.
         """
         X = self._begin(X)
         rows, weights = self._counted(X, sample_weight)
         X = X[rows]
-        order = self._in_order(X)
+        order = own_order(X)
         X, weights = X[order], taken(weights, order)
         self._check_alone(validation_data)
         validation: tuple | None = None
@@ -293,10 +293,10 @@ class Autoencoder(Generative):
         first = not hasattr(self, "network_")
         X = self._begin(X) if first else self._check_targets(X)
         batch_size = self.as_built.batch_size
-        rows, weights = counted(sample_weight, len(X), type(self).__name__, max(batch_size, FEW))
+        rows, weights = counted(sample_weight, len(X), type(self).__name__, FEW)
         inputs, targets = self._pair(X, **condition)
         X, inputs, targets = X[rows], inputs[rows], taken(targets, rows)
-        order = self._in_order(inputs)
+        order = own_order(inputs)
         X, inputs, targets, weights = X[order], inputs[order], taken(targets, order), taken(weights, order)
         if first:
             self._learn_means(X, weights)

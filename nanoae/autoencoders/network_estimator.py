@@ -12,7 +12,7 @@ import numpy as np
 from nanoae.autoencoders.contract import Estimator, seed_of
 from nanoae.autoencoders.guard import guarded
 from nanoae.autoencoders.model_file import save_model
-from nanoae.autoencoders.weights import FEW, counted, own_order, weighed
+from nanoae.autoencoders.weights import FEW, counted, weighed
 from nanoae.backend import get_ops
 from nanoae.data.frame import framed
 from nanoae.engine import init, optim
@@ -115,11 +115,7 @@ class NetworkEstimator(Estimator):
 
     def _counted(self, X: np.ndarray, sample_weight) -> tuple[slice | np.ndarray, np.ndarray | None]:
         """(the numbers of the rows of X that count, their weights or None): see `counted`."""
-        return counted(sample_weight, len(X), type(self).__name__, max(self.batch_size, FEW), least=2)
-
-    def _in_order(self, *tables: np.ndarray) -> slice | np.ndarray:
-        """The order to take the rows of tables (N, ...) in: see `own_order`."""
-        return own_order(*tables, most=max(self.as_built.batch_size, FEW))
+        return counted(sample_weight, len(X), type(self).__name__, FEW, least=2)
 
     def _pretrain(self, X: np.ndarray, weights: np.ndarray | None) -> None:
         """What is learned from X (N, D) before the network is trained as a whole: here, nothing."""

@@ -7,7 +7,7 @@ import numpy as np
 from nanoae.autoencoders.contract import all_or_nothing
 from nanoae.autoencoders.reach import check_reach
 from nanoae.autoencoders.stacked import Stacked, learned
-from nanoae.autoencoders.weights import counted, taken
+from nanoae.autoencoders.weights import counted, own_order, taken
 from nanoae.data.labels import one_column
 from nanoae.engine import losses
 from nanoae.engine.layers import UNBOUNDED, Dropout, Layer, activation
@@ -163,7 +163,7 @@ class StackedPredictor(Stacked):
         X = self._check_X(X, reset=True)
         counting, weights = self._counted(X, sample_weight)
         X, y = X[counting], self._check_y(y, len(X), counting)
-        order = self._in_order(X, np.where(y.mask, np.zeros(1, y.dtype), y.data), y.mask)
+        order = own_order(X, np.where(y.mask, np.zeros(1, y.dtype), y.data), y.mask)
         X, y, weights = X[order], y[order], taken(weights, order)
         rows, labels = np.flatnonzero(~y.mask), y.compressed()
         self._learn_targets(labels, taken(weights, rows))

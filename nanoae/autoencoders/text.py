@@ -13,7 +13,7 @@ from nanoae.autoencoders.bound import Variational, active_units
 from nanoae.autoencoders.contract import all_or_nothing, as_numbers, check_finite, seed_of
 from nanoae.autoencoders.teacher import Teacher
 from nanoae.autoencoders.vocabulary import END, UNITS, Vocabulary
-from nanoae.autoencoders.weights import FEW, counted, taken
+from nanoae.autoencoders.weights import FEW, counted, own_order, taken
 from nanoae.data.frame import framed
 from nanoae.engine import optim
 from nanoae.engine.embedding import Embedding
@@ -169,11 +169,11 @@ class TextVAE(Variational):
         """
         self._check_parameters()
         lines, keywords = checked(lines, keywords)
-        rows, weights = counted(sample_weight, len(lines), "TextVAE", max(self.batch_size, FEW))
+        rows, weights = counted(sample_weight, len(lines), "TextVAE", FEW)
         lines = np.array(lines, dtype=object)[rows].tolist()
         keywords = None if keywords is None else np.array(keywords, dtype=object)[rows].tolist()
         X = self.build(lines, keywords)._rows(lines, keywords)
-        order = self._in_order(X)
+        order = own_order(X)
         X, weights = X[order], taken(weights, order)
         validation, of_validation = None, None
         if validation_data is not None:

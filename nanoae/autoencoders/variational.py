@@ -11,7 +11,7 @@ from nanoae.autoencoders.bound import Variational, active_units
 from nanoae.autoencoders.condition import Condition, Conditioned
 from nanoae.autoencoders.contract import all_or_nothing, restored, squared_error
 from nanoae.autoencoders.estimator import Autoencoder
-from nanoae.autoencoders.weights import counted, taken
+from nanoae.autoencoders.weights import counted, own_order, taken
 from nanoae.data.frame import framed
 from nanoae.data.labels import class_labels, one_column
 from nanoae.engine.losses import BCE, GaussianNLL, Loss
@@ -180,7 +180,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         self._build(X.shape[1:])
         self._check_reach(X)
         inputs = self._joined(X, labels)
-        order = self._in_order(inputs)
+        order = own_order(inputs)
         X, inputs, weights = X[order], inputs[order], taken(weights, order)
         validation, watched = validation_data, None
         if validation_data is not None:

@@ -3,7 +3,7 @@
 What is learned is that of a set in which row n stands w[n] times: a weight of 0 is a row that is not there, and only
 the weights' ratios count. How a set with weights is learned from:
 
-    whole weights, of few copies: FEW, or a batch     the rows are repeated
+    whole weights, of few copies in all               the rows are repeated
     else, where a row counts in the loss alone        a weighted mean of the rows' losses (`Weighted`)
     else                                              rows are drawn as often as their weights say (`Trainer.weights`)
 """
@@ -22,7 +22,6 @@ from nanoae.engine.weighted import Weighted, weighable
 from nanoae.training.loop import Trainer
 
 FEW = 256  # rows, which cost nothing to repeat: so small sets are learned as if their copies had been given, to the bit
-
 MOST = 1 << 26  # copies, if they have to be made
 
 
@@ -74,11 +73,11 @@ def taken(table: np.ndarray | None, rows: slice | np.ndarray) -> np.ndarray | No
     return None if table is None else table[rows]
 
 
-def own_order(*tables: np.ndarray, most: int = FEW) -> slice | np.ndarray:
-    """The order to take the rows of tables (N, ...) in: as they come; of up to `most` rows, some of which are there
-    twice, one that follows from what is in them. So it does not matter, not by a bit, how copies were given."""
+def own_order(*tables: np.ndarray) -> slice | np.ndarray:
+    """The order to take the rows of tables (N, ...) in: as they come; of FEW rows, some of which are there twice, one
+    that follows from what is in them. So it does not matter, not by a bit, how copies were given."""
     n = len(tables[0])
-    if n > most:
+    if n > FEW:
         return slice(None)
     cells = np.hstack([np.ascontiguousarray(table).reshape(n, -1).view(np.uint8) for table in tables])
     rows = cells.view(np.dtype((np.void, cells.shape[1]))).ravel()

@@ -36,11 +36,14 @@ def read_labels(cells: Sequence[str]) -> np.ndarray:
     known: np.ndarray = texts[~missing]
     for dtype in (np.int64, np.float64):
         try:
-            return _masked(np.asarray(known.astype(dtype)), missing)
+            known = np.asarray(known.astype(dtype))
+            break
         except (ValueError, OverflowError):
             continue
-    missing = texts == ""  # what a text means is told by who uses it
-    return _masked(texts[~missing], missing)
+    else:  # texts, of which who uses them says what they mean
+        missing = texts == ""
+        known = texts[~missing]
+    return _masked(known, missing) if missing.any() else known
 
 
 def class_labels(y: Any, who: str, classes: np.ndarray | None = None) -> np.ma.MaskedArray:
