@@ -337,11 +337,14 @@ class Autoencoder(Generative):
 
     def _learn_means(self, X: np.ndarray, weights: np.ndarray | None) -> None:
         """Tell the layer that fills the gaps the columns' means."""
-        w = np.ones(len(X)) if weights is None else weights
         for layer in self.network_.layers:
             if isinstance(layer, FillMissing):
-                known = np.tensordot(w, ~np.isnan(X), 1)
-                mean = np.tensordot(w, np.nan_to_num(X), 1) / np.where(known, known, 1)
+                known = ~np.isnan(X)
+                filled, count = np.where(known, X, 0), known.sum(axis=0)
+                if weights is not None:
+                    w = weights.reshape(-1, *[1] * (X.ndim - 1))
+                    filled, count = filled * w, (known * w).sum(axis=0)
+                mean = filled.sum(axis=0, dtype=np.float64) / np.where(count, count, 1)
                 mean = self.network_.ops.to_device(mean.reshape(layer.in_shape), self.network_.dtype)
                 self.network_.ops.copy(mean, out=layer.state["center"])
 
