@@ -40,6 +40,11 @@ OF_OUTLIERS = {
     "predict": lambda m: m.predict(NEW),
     "transform": lambda m: m.transform(NEW),
 }
+OF_DETECTORS = {
+    "p_values": lambda m: m.p_values(NEW),
+    "explain": lambda m: m.explain(NEW),
+    "explanation": lambda m: np.array(m.explanation(NEW)[1:], float),
+}
 CASES = {  # name -> (how it is fitted, what it is asked)
     "Autoencoder": (
         lambda: nanoae.Autoencoder(
@@ -81,7 +86,12 @@ CASES = {  # name -> (how it is fitted, what it is asked)
         {
             "transform": lambda m: m.transform(NEW, 1),
             "reconstruct": lambda m: m.reconstruct(NEW, 2),
+            "inverse_transform": lambda m: m.inverse_transform(CODES, 1),
+            "reconstruction_error": lambda m: m.reconstruction_error(NEW, "feature", condition=1),
             "evaluate": lambda m: list(m.evaluate(NEW, 0).values()),
+            "score_samples": lambda m: m.score_samples(NEW, LABELS[:9]),
+            "interpolate": lambda m: m.interpolate(NEW[0], NEW[1], 3, condition=2),
+            "traverse": lambda m: m.traverse(0, steps=3, condition=0),
             "sample": lambda m: m.sample(3, 0, condition=1),
             "partial_fit": lambda m: copy.deepcopy(m).partial_fit(X, condition=LABELS).network_.theta,
         },
@@ -116,11 +126,12 @@ CASES = {  # name -> (how it is fitted, what it is asked)
             "score_samples": lambda m: m.score_samples(LINES),
             "evaluate": lambda m: list(m.evaluate(LINES).values()),
             "generate": lambda m: m.generate(5, random_state=0),
+            "reconstruct": lambda m: m.reconstruct(LINES),
         },
     ),
     "PCA": (
         lambda: nanoae.PCA(2).fit(X),
-        {name: ask for name, ask in OF_ROWS.items() if name not in ("sample", "interpolate") and "partial" not in name},
+        {name: ask for name, ask in OF_ROWS.items() if name not in ("sample", "interpolate", "partial_fit")},
     ),
     "AnomalyDetector": (
         lambda: nanoae.AnomalyDetector(
@@ -134,8 +145,7 @@ CASES = {  # name -> (how it is fitted, what it is asked)
         ).fit(X),
         {
             **OF_OUTLIERS,
-            "p_values": lambda m: m.p_values(NEW),
-            "explain": lambda m: m.explain(NEW),
+            **OF_DETECTORS,
             "gaps": lambda m: m.score_samples(GAPS),
         },
     ),
@@ -145,6 +155,8 @@ CASES = {  # name -> (how it is fitted, what it is asked)
             **OF_OUTLIERS,
             "predict_proba": lambda m: m.predict_proba(NEW, method="unify"),
             "predict_confidence": lambda m: m.predict_confidence(NEW),
+            "predict_with_rejection": lambda m: m.predict_with_rejection(NEW),
+            **OF_DETECTORS,
         },
     ),
     "ClusterLabelDetector": (
