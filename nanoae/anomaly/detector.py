@@ -15,10 +15,11 @@ from nanoae.anomaly.explanation import Explanation, explained
 from nanoae.anomaly.member import Member
 from nanoae.anomaly.surprise import Surprise as Surprise  # its place before it had a file of its own
 from nanoae.anomaly.thresholds import Quantile, Tail, Threshold
-from nanoae.autoencoders.contract import Estimator, all_or_nothing, seed_of
+from nanoae.autoencoders.contract import Estimator, seed_of
 from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.autoencoders.model_file import save_model
+from nanoae.autoencoders.parameters import all_or_nothing
 from nanoae.autoencoders.weights import copies, own_order
 from nanoae.data.encoder import TableEncoder
 from nanoae.data.frame import framed

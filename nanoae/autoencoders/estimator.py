@@ -8,9 +8,10 @@ import time
 import numpy as np
 
 from nanoae.autoencoders.bottleneck import BOTTLENECKS
-from nanoae.autoencoders.contract import all_or_nothing, as_numbers, check_finite, restored, squared_error
+from nanoae.autoencoders.contract import as_numbers, check_finite, squared_error
 from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.generative import Generative
+from nanoae.autoencoders.parameters import all_or_nothing, restored
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
 from nanoae.autoencoders.reach import check_reach
 from nanoae.autoencoders.weights import FEW, counted, own_order, taken, weighed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nanoae.autoencoders.contract import all_or_nothing
+from nanoae.autoencoders.parameters import all_or_nothing
 from nanoae.autoencoders.reach import check_reach
 from nanoae.autoencoders.stacked import Stacked, learned
 from nanoae.autoencoders.weights import counted, own_order, taken

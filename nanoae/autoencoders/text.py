@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.bound import Variational, active_units
-from nanoae.autoencoders.contract import all_or_nothing, as_numbers, check_finite, seed_of
+from nanoae.autoencoders.contract import as_numbers, check_finite, seed_of
+from nanoae.autoencoders.parameters import all_or_nothing
 from nanoae.autoencoders.teacher import Teacher
 from nanoae.autoencoders.vocabulary import END, UNITS, Vocabulary
 from nanoae.autoencoders.weights import FEW, counted, own_order, taken

@@ -9,8 +9,9 @@ import numpy as np
 
 from nanoae.autoencoders.bound import Variational, active_units
 from nanoae.autoencoders.condition import Condition, Conditioned
-from nanoae.autoencoders.contract import all_or_nothing, restored, squared_error
+from nanoae.autoencoders.contract import squared_error
 from nanoae.autoencoders.estimator import Autoencoder
+from nanoae.autoencoders.parameters import all_or_nothing, restored
 from nanoae.autoencoders.weights import counted, own_order, taken
 from nanoae.data.frame import framed
 from nanoae.data.labels import class_labels, one_column
