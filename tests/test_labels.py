@@ -298,3 +298,31 @@ def test_the_command_line_knows_the_same_rows(table, tmp_path, capsys):
     path = table(["1.5", "", "2.5"])
     assert main(["train", "--regress", "--stacked", "4", "--pretrain-epochs", "1", "--out", f"{run}-3", *common]) == 0
     assert "R²" in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------- of known classes
+
+
+@pytest.mark.parametrize(
+    ("learned", "same"),
+    [(["1", "2", "x"], ["1.0", "2.0", "x"]), (["1", "2", "x"], [1, 2, None]), ([1, 2, 3], ["1", "2.0", "3"]),
+     ([False, True], ["FALSE", "True"]), (["False", "True", "x"], [False, True, None]), ([0, 1], [False, True]),
+     ([-1, 1], ["-1", "1"]), ([0, 1, 2], ["0", "-1", "2"])],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:.*taking -1 and 1")
+def test_a_label_is_the_class_that_it_means(learned, same):
+    model = classifier(column(learned))
+    unlabelled = [None] if -1 in learned else [None, "-1"]
+    known = [row for row, label in enumerate(column(same)) if label not in unlabelled]
+    judged, wanted = column(same)[known].tolist(), column(learned)[known].tolist()
+    assert model.score(X[known], judged) == model.score(X[known], wanted) == np.mean(model.predict(X[known]) == wanted)
+    assert model.evaluate(X, column(same).tolist()) == model.evaluate(X[known], wanted)
+
+
+@pytest.mark.parametrize(
+    ("learned", "judged"), [([0, 1], ["c0", "c1"]), (["a", "b"], [0, 1]), (["a", "b"], [True, False])]
+)
+def test_labels_of_another_kind_are_no_wrong_predictions(learned, judged):
+    model = classifier(column(learned))
+    with pytest.raises(ValueError, match=re.escape(f"expected labels out of {learned}, got {judged[0]!r}")):
+        model.score(X, column(judged).tolist())

@@ -152,9 +152,8 @@ class StackedClassifier(StackedPredictor):
     def _targets(self, y):
         unknown = ~np.isin(y, self.classes_)
         if unknown.any():
-            raise ValueError(
-                f"{type(self).__name__}: expected labels out of {self.classes_.tolist()}, got {y[unknown][0]!r}."
-            )
+            name, got = type(self).__name__, y[unknown].tolist()[0]
+            raise ValueError(f"{name}: expected labels out of {self.classes_.tolist()}, got {got!r}.")
         return np.searchsorted(self.classes_, y)
 
     def predict_proba(self, X) -> np.ndarray:

@@ -49,7 +49,8 @@ def read_labels(cells: Sequence[str]) -> np.ndarray:
 def class_labels(y: Any, who: str, classes: np.ndarray | None = None) -> np.ma.MaskedArray:
     """y (N,) as labels of classes, masked where a row has none. ValueError says what cannot be a label.
 
-    classes   those that are known: -1 is a label if it is one of them. None: what y itself says decides
+    classes   those that are known: -1 is a label if it is one of them, and a label is the class that it means, as 1
+              does "1.0". None: what y itself says decides
     """
     labels = _of_one_kind(y, who)
     known = labels.compressed()
@@ -60,8 +61,10 @@ def class_labels(y: Any, who: str, classes: np.ndarray | None = None) -> np.ma.M
             labels = _masked(known.astype(np.int64), np.ma.getmaskarray(labels))
     elif known.dtype.kind == "U":
         _check_spelling(known, who)
+    if classes is not None:
+        return _of_classes(labels, who, classes)
     minus = _minus_one(labels)
-    if minus.any() and _stands_for_none(labels, minus, who, classes):
+    if minus.any() and _stands_for_none(labels, minus, who):
         return np.ma.MaskedArray(labels.data, labels.mask | minus)
     return labels
 
@@ -197,10 +200,27 @@ def _minus_one(labels: np.ma.MaskedArray) -> np.ndarray:
     return ~labels.mask & np.isin(values, ("-1", "-1.0") if labels.dtype.kind == "U" else (-1,))
 
 
-def _stands_for_none(labels: np.ma.MaskedArray, minus: np.ndarray, who: str, classes: np.ndarray | None) -> bool:
+def _of_classes(labels: np.ma.MaskedArray, who: str, classes: np.ndarray) -> np.ma.MaskedArray:
+    """The labels, each in the spelling of the class that it means; ValueError for one that is no class, and of another
+    kind than these."""
+    known = classes.tolist()
+    meant = {_meaning(str(label)): label for label in known}
+    if -1 not in meant:
+        labels = np.ma.MaskedArray(labels.data, labels.mask | _minus_one(labels))
+    found = labels.compressed().tolist()
+    spelled = {
+        label: label if label in known else meant.get(_meaning(str(label)), label) for label in dict.fromkeys(found)
+    }
+    for label in spelled.values():
+        if isinstance(label, str) != isinstance(known[0], str):
+            raise ValueError(f"{who}: expected labels out of {known}, got {label!r}.")
+    if all(label == same for label, same in spelled.items()):
+        return labels
+    return _masked(np.array([spelled[label] for label in found]), np.ma.getmaskarray(labels))
+
+
+def _stands_for_none(labels: np.ma.MaskedArray, minus: np.ndarray, who: str) -> bool:
     """Whether these -1 among the labels are no labels; ValueError where nobody can know."""
-    if classes is not None:
-        return not np.isin(labels.data[minus], classes).all()
     marked = bool(labels.mask.any())
     others = np.unique(labels.data[~labels.mask & ~minus]).tolist()
     if len(others) == 1 and _meaning(str(others[0])) == 1:
