@@ -21,6 +21,8 @@ from nanoae.data.frame import FrameOutput
 from nanoae.data.table import Table
 from nanoae.spelling import one_of
 
+MASK = 'Autoencoder and AnomalyDetector take NaN with missing="mask".'
+
 
 class _NotFitted(ValueError, AttributeError):
     """A method that needs `fit` was called before it."""
@@ -161,7 +163,9 @@ class Estimator(FrameOutput, Parametrised):
             _tell_of_lost_digits(X, dtype, name)
         with np.errstate(over="ignore"):
             X = np.ascontiguousarray(given, dtype)
-        check_finite(X, name, self._takes_missing(), given, names, rows)
+        changed = getattr(self, "missing", None) == "mask" and not self._takes_missing()
+        remedy = 'This one was built with missing="error": call fit again.' if changed else MASK
+        check_finite(X, name, self._takes_missing(), given, names, rows, remedy)
         if reset:
             self.remember(shape, names)
         return X
@@ -206,7 +210,9 @@ def as_numbers(X, name: str) -> np.ndarray:
     return X
 
 
-def check_finite(X: np.ndarray, name: str, missing: bool = False, given=None, names=None, rows=None) -> None:
+def check_finite(
+    X: np.ndarray, name: str, missing: bool = False, given=None, names=None, rows=None, remedy: str = MASK
+) -> None:
     """ValueError with the place of the first NaN or infinity in X (N, ...), if there is one; NaN is fine if `missing`
     values are.
 
@@ -229,7 +235,7 @@ def check_finite(X: np.ndarray, name: str, missing: bool = False, given=None, na
             f"{name}: expected finite numbers, got {value} in row {row if rows is None else rows[row]}, {where} "
             f"({int(bad.sum())} such values in all; NaN, what is masked, inf and what is too large for {X.dtype} "
             f"count). "
-            'Remove those rows or fill the values in; Autoencoder and AnomalyDetector take NaN with missing="mask".'
+            f"Remove those rows or fill the values in. {remedy}"
         )
 
 
