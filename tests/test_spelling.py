@@ -137,3 +137,27 @@ def test_a_category_that_was_learned_is_no_gap():
     encoder = TableEncoder().fit(codes)
     encoder.categories_, encoder.blocks_ = [["DE", "NA"]], (3,)  # fit was told that NA is a code
     np.testing.assert_array_equal(encoder.transform(codes), [[1, 0, 0], [0, 1, 0], [0, 0, 1]])
+
+
+def table(*cells):
+    return Table(["x"], [np.array(cells, dtype=object)], range(len(cells)))
+
+
+@pytest.mark.parametrize(
+    ("learned", "new", "message"),
+    [(["1%", "2%"], ["1", "2"], "column 'x' in the unit that fit saw, %, got none"),
+     (["0", "2"], ["1 %", "0"], "column 'x' in the unit that fit saw, none, got %"),
+     (["$1", "$2"], ["1", "€ 2"], None),
+     (["$1", "$2"], ["0", "2€"], "in the unit that fit saw, [$], got €"),
+     (["$1", "$2"], ["1", "2"], None), (["1%", "2%"], ["10‰", "20‰"], None), (["1%", "2%"], ["0", "-"], None)],
+)  # fmt: skip
+def test_a_column_is_in_the_unit_that_was_learned(learned, new, message):
+    encoder = TableEncoder().fit(table(*learned))
+    encoder = TableEncoder.from_file(*encoder.to_file())
+    if message is None:
+        encoder.transform(table(*new))
+        return
+    with pytest.raises(ValueError, match=message):
+        encoder.transform(table(*new))
+    with pytest.raises(ValueError, match=message):  # the same as numbers of a data frame, if they are plain
+        encoder.transform(table(*(float(x) if x.isdigit() else x for x in new)))

@@ -12,6 +12,7 @@ from nanoae.anomaly.scaling import RobustScaler, fit_known
 from nanoae.data.cell import category
 from nanoae.data.frame import FrameOutput, framed
 from nanoae.data.identity import FEW, examples, tell_of_ids
+from nanoae.data.number import comparable
 from nanoae.data.table import Table
 from nanoae.engine.part import Part
 from nanoae.spelling import one_of
@@ -42,7 +43,8 @@ class TableEncoder(FrameOutput, Part):
     max_categories   of a column, >= 1
 
     After fit: names_ of the columns, categories_ of each (a list of texts; None: a number), blocks_ their widths,
-    others_ of each the share of rows that are "other" (0 for numbers).
+    others_ of each the share of rows that are "other" (0 for numbers), units_ what was written beside the numbers of
+    each: "%", "€", "" (nothing), or None (nobody knows). A column in another unit is refused.
     """
 
     def __init__(self, max_categories: int = 50):
@@ -66,6 +68,7 @@ class TableEncoder(FrameOutput, Part):
         self.na_ = list(table.format.na) if table.format else []
         self.categories_ = [self._categories(column) if column.dtype == object else None for column in columns]
         self.blocks_ = tuple(1 if known is None else len(known) + 1 for known in self.categories_)
+        self.units_ = [table.unit(i) if known is None else None for i, known in enumerate(self.categories_)]
         self.others_ = [
             0.0 if known is None else _share_of_others(column, known)
             for column, known in zip(columns, self.categories_, strict=True)
@@ -101,6 +104,7 @@ class TableEncoder(FrameOutput, Part):
             table.column(table.names.index(name), known is None, known or ())
             for name, known in zip(self.names_, self.categories_, strict=True)
         ]
+        self._check_units(table)
         result = np.zeros((len(table), sum(self.blocks_)), np.float32)
         starts = np.cumsum([0, *self.blocks_])
         result[:, self.numbers] = self.scaler_.transform(_numbers(len(table), columns))
@@ -117,6 +121,16 @@ class TableEncoder(FrameOutput, Part):
         if not len(table):
             raise ValueError(f"{table.source}: expected rows, got none, 0 sample(s).")
         return table
+
+    def _check_units(self, table: Table) -> None:
+        """ValueError for a column in another unit than in fit: of % beside plain numbers, of $ beside €."""
+        for name, unit in zip(self.names_, self.units_, strict=True):
+            got = None if unit is None else table.unit(table.names.index(name))
+            if unit is not None and got is not None and not comparable(unit, got):
+                raise ValueError(
+                    f"{table.source}: expected column {name!r} in the unit that fit saw, {unit or 'none'}, got "
+                    f"{got or 'none'}. Write both alike."
+                )
 
     def _tell_of_unseen(self, i: int, column: np.ndarray, places: np.ndarray) -> None:
         """A warning where most of a column's values, of two rows or more, were never seen in fit, which knew most."""
@@ -164,7 +178,7 @@ class TableEncoder(FrameOutput, Part):
     def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """(facts, arrays) for a model file."""
         facts = {"max_categories": self.max_categories, "names": self.names_, "categories": self.categories_,
-                 "others": self.others_, "na": self.na_}  # fmt: skip
+                 "others": self.others_, "na": self.na_, "units": self.units_}  # fmt: skip
         return facts, self.scaler_.learned()
 
     @classmethod
@@ -175,6 +189,7 @@ class TableEncoder(FrameOutput, Part):
         encoder.blocks_ = tuple(1 if known is None else len(known) + 1 for known in encoder.categories_)
         encoder.na_ = facts.get("na", [])
         encoder.others_ = facts.get("others", [0.0] * len(encoder.names_))
+        encoder.units_ = facts.get("units", [None] * len(encoder.names_))
         encoder.scaler_ = RobustScaler()
         for name, value in arrays.items():
             setattr(encoder.scaler_, name, value)

@@ -61,6 +61,11 @@ class Number(NamedTuple):
         """Whether it holds a point or a comma, and so has another value with the other decimal mark."""
         return "." in self.digits or "," in self.digits
 
+    @property
+    def counts(self) -> bool:
+        """Whether it is not 0, which is 0 in any unit."""
+        return bool(self.digits.strip("-+0.,"))
+
     def value(self, mark: str) -> float:
         """With this decimal mark."""
         thousands = "," if mark == "." else "."
@@ -86,6 +91,13 @@ def number(cell: str) -> Number | None:
     minus = "-" if bracketed else sign or inner
     power = int(exponent[1:]) if exponent else 0
     return Number(minus + body, power + SHARES[share], marks, "".join(units), bracketed)
+
+
+def comparable(unit: str, other: str) -> bool:
+    """Whether numbers with these units beside them are on one scale: shares, or money of one kind, or plain numbers
+    beside it."""
+    shares = [bool(SHARES.get(beside)) for beside in (unit, other)]
+    return all(shares) or (not any(shares) and (unit == other or "" in (unit, other)))
 
 
 def readable(body: str, mark: str, exponent: bool) -> bool:

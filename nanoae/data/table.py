@@ -92,6 +92,13 @@ class Table:
         check_index(self.source, name, values, self.format is not None)
         return values
 
+    def unit(self, i: int) -> str | None:
+        """What is written beside the numbers of column i: "%", "€", or ""; None where none but 0 tells."""
+        cells = self.plain_cells(i)
+        if cells.dtype == object:
+            return self.text_column(i).unit()
+        return "" if np.nan_to_num(cells).any() else None
+
     def numbers(self) -> np.ndarray:
         """All columns as (N, D) float64, NaN where a number is missing; ValueError names one of text."""
         columns = [self.column(i) for i in range(len(self.names))]

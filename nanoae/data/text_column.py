@@ -165,11 +165,19 @@ class TextColumn:
             return set()
         return {found.marks for found in numbers.values() if len(found.marks) == 1}
 
+    def unit(self) -> str | None:
+        """What is written beside its numbers, "" where nothing is; None where none but 0 tells."""
+        for cell in dict.fromkeys(self.cells):
+            found = None if self.missing(cell) else number(cell or "")
+            if found is not None and found.counts:
+                return found.unit
+        return None
+
     def check_units(self, numbers: dict[str, Number]) -> None:
         """ValueError where there is more than one unit, a percentage beside a plain number, or two kinds of minus."""
         units: dict[str, str] = {}
         for cell, found in numbers.items():
-            if found.digits.strip("-+0.,"):  # 0 is 0 in any unit
+            if found.counts:
                 units.setdefault(found.unit, cell)
         shares = units.keys() & {"%", "‰"}
         if len(units.keys() - {""}) > 1 or (shares and "" in units):
