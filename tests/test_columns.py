@@ -89,6 +89,15 @@ def test_other_columns_are_refused_by_their_names(run, tmp_path, command, data, 
     assert code == 2 and told in err and err.count("\n") == 1 and not out and not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("command", ["evaluate", "encode"])
+def test_a_column_in_another_unit_is_refused(run, tmp_path, command):
+    save(tmp_path / "percent.csv", {"a": X[:, 0], "c, d": X[:, 2], "b": [f"{x} %" for x in X[:, 1]]})
+    out = () if command == "evaluate" else ("--out", tmp_path / "o.npy")
+    code, _, err = run(command, "m", "--data", tmp_path / "percent.csv", *out)
+    told = "percent.csv: expected column 'b' in the unit that was learned, none, got %. Write both alike."
+    assert code == 2 and err == f"nanoae: error: {told}\n"
+
+
 @pytest.mark.parametrize(("command", "data"), [("train", "index.csv"), ("tune", "index.csv")])
 def test_the_index_of_a_data_frame_is_no_feature(run, tmp_path, command, data):
     grid = ("--grid", "code_size=1,2") if command == "tune" else ()

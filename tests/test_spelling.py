@@ -145,10 +145,10 @@ def table(*cells):
 
 @pytest.mark.parametrize(
     ("learned", "new", "message"),
-    [(["1%", "2%"], ["1", "2"], "column 'x' in the unit that fit saw, %, got none"),
-     (["0", "2"], ["1 %", "0"], "column 'x' in the unit that fit saw, none, got %"),
+    [(["1%", "2%"], ["1", "2"], "column 'x' in the unit that was learned, %, got none"),
+     (["0", "2"], ["1 %", "0"], "column 'x' in the unit that was learned, none, got %"),
      (["$1", "$2"], ["1", "€ 2"], None),
-     (["$1", "$2"], ["0", "2€"], "in the unit that fit saw, [$], got €"),
+     (["$1", "$2"], ["0", "2€"], "in the unit that was learned, [$], got €"),
      (["$1", "$2"], ["1", "2"], None), (["1%", "2%"], ["10‰", "20‰"], None), (["1%", "2%"], ["0", "-"], None)],
 )  # fmt: skip
 def test_a_column_is_in_the_unit_that_was_learned(learned, new, message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ import numpy as np
 from nanoae import PCA, Dataset
 from nanoae.autoencoders.model_file import read_notes
 from nanoae.data.maximum import blocks, told, whole, within_one
+from nanoae.data.number import check_unit
 
 
 @dataclass
 class TrainingSet:
     """name and fingerprint of the set, the axes of its rows, the maximum of its pixels, and its range, in words, as it
-    was stored; baseline, the PCA of the training rows on the model's scale, None where there is none."""
+    was stored; baseline, the PCA of the training rows on the model's scale, None where there is none; units, what was
+    written beside the numbers of each column of a text table."""
 
     name: str
     fingerprint: str
@@ -25,10 +28,12 @@ class TrainingSet:
     maximum: float | None
     range: str
     baseline: PCA | None = None
+    units: Sequence[str | None] | None = None
 
     @classmethod
     def of(cls, data: Dataset, baseline: PCA | None) -> TrainingSet:
-        return cls(data.name, fingerprint(data), len(data.shape), data.maximum, told(data.x_train), baseline)
+        axes, stored = len(data.shape), told(data.x_train)
+        return cls(data.name, fingerprint(data), axes, data.maximum, stored, baseline, data.units)
 
     @classmethod
     def read(cls, path: Path) -> TrainingSet | None:
@@ -45,10 +50,14 @@ class TrainingSet:
         return self.fingerprint == fingerprint(data)
 
     def on_scale(self, data: Dataset, said: float | None = None) -> Dataset:
-        """`data` with the maximum that makes 1 what it was in the training; ValueError where nobody can know that.
+        """`data` with the maximum that makes 1 what it was in the training; ValueError where nobody can know that, or
+        where a column is in another unit.
 
         said   the maximum that the user named, or None
         """
+        names = data.columns or [str(i + 1) for i in range(len(data.units or ()))]
+        for name, unit, got in zip(names, self.units or (), data.units or (), strict=False):
+            check_unit(data.name, name, unit, got)
         if self.holds(data):
             return data if said else replace(data, maximum=self.maximum)
         if self.maximum is None:

@@ -30,6 +30,7 @@ class Dataset:
                 [0, 1], 16 for `digits`; None for real-valued data, which are taken as they are
     columns     names of the D features of a table, or None
     official    whether the set itself says which rows are to test on; else they were drawn (`split`)
+    units       what a text table writes beside the numbers of each column: "%", "€", "" (nothing), None (nobody knows)
 
     A ValueError says which array is empty, not numeric, or does not fit the others.
     """
@@ -42,6 +43,7 @@ class Dataset:
     maximum: float | None = None
     columns: tuple[str, ...] | None = None
     official: bool = True
+    units: tuple[str | None, ...] | None = None
 
     def __post_init__(self) -> None:
         parts = (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test))

@@ -12,7 +12,7 @@ from nanoae.anomaly.scaling import RobustScaler, fit_known
 from nanoae.data.cell import category
 from nanoae.data.frame import FrameOutput, framed
 from nanoae.data.identity import FEW, examples, tell_of_ids
-from nanoae.data.number import comparable
+from nanoae.data.number import check_unit
 from nanoae.data.table import Table
 from nanoae.engine.part import Part
 from nanoae.spelling import one_of
@@ -104,7 +104,9 @@ class TableEncoder(FrameOutput, Part):
             table.column(table.names.index(name), known is None, known or ())
             for name, known in zip(self.names_, self.categories_, strict=True)
         ]
-        self._check_units(table)
+        for name, unit in zip(self.names_, self.units_, strict=True):
+            if unit is not None:
+                check_unit(table.source, name, unit, table.unit(table.names.index(name)))
         result = np.zeros((len(table), sum(self.blocks_)), np.float32)
         starts = np.cumsum([0, *self.blocks_])
         result[:, self.numbers] = self.scaler_.transform(_numbers(len(table), columns))
@@ -121,16 +123,6 @@ class TableEncoder(FrameOutput, Part):
         if not len(table):
             raise ValueError(f"{table.source}: expected rows, got none, 0 sample(s).")
         return table
-
-    def _check_units(self, table: Table) -> None:
-        """ValueError for a column in another unit than in fit: of % beside plain numbers, of $ beside €."""
-        for name, unit in zip(self.names_, self.units_, strict=True):
-            got = None if unit is None else table.unit(table.names.index(name))
-            if unit is not None and got is not None and not comparable(unit, got):
-                raise ValueError(
-                    f"{table.source}: expected column {name!r} in the unit that fit saw, {unit or 'none'}, got "
-                    f"{got or 'none'}. Write both alike."
-                )
 
     def _tell_of_unseen(self, i: int, column: np.ndarray, places: np.ndarray) -> None:
         """A warning where most of a column's values, of two rows or more, were never seen in fit, which knew most."""

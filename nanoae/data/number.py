@@ -93,11 +93,21 @@ def number(cell: str) -> Number | None:
     return Number(minus + body, power + SHARES[share], marks, "".join(units), bracketed)
 
 
-def comparable(unit: str, other: str) -> bool:
-    """Whether numbers with these units beside them are on one scale: shares, or money of one kind, or plain numbers
-    beside it."""
-    shares = [bool(SHARES.get(beside)) for beside in (unit, other)]
-    return all(shares) or (not any(shares) and (unit == other or "" in (unit, other)))
+def check_unit(source: str, name: str, learned: str | None, got: str | None) -> None:
+    """ValueError for a column in another unit than was learned: of % beside plain numbers, of $ beside €.
+
+    None, the unit of what is all 0, is any.
+    """
+    if learned is None or got is None:
+        return
+    shares = [bool(SHARES.get(unit)) for unit in (learned, got)]
+    same = learned == got or "" in (learned, got)  # money may be written without its sign
+    if all(shares) or (same and not any(shares)):
+        return
+    raise ValueError(
+        f"{source}: expected column {name!r} in the unit that was learned, {learned or 'none'}, got {got or 'none'}. "
+        "Write both alike."
+    )
 
 
 def readable(body: str, mark: str, exponent: bool) -> bool:

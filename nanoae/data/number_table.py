@@ -6,6 +6,7 @@ import warnings
 from array import array
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ from nanoae.data.text_table import TextTable, open_table
 from nanoae.spelling import did_you_mean
 
 LARGEST = float(np.finfo(np.float32).max)
-Found = tuple[np.ndarray, list[str] | None]  # x (N, D) float64, and the cells of the label, if there is one
+Units = list[str | None]
+Found = tuple[np.ndarray, Units, list[str] | None]  # x (N, D) float64, `Table.unit` of each, and the label's cells
 
 
 def read_numbers(
@@ -38,12 +40,13 @@ def read_numbers(
     with open_table(path, written or TextFormat()) as text:
         features = find_features(text, label, columns)
         position = None if label is None else text.names.index(label)
-        x, labels = plain_numbers(text, features, position) or spelled_numbers(text, features, position)
+        x, units, labels = plain_numbers(text, features, position) or spelled_numbers(text, features, position)
     names = [text.names[at] for at in features]
     for name, values in zip(names, x.T, strict=True):
         check_index(str(path), name, values)
     y = None if labels is None else read_labels(labels)
-    return Dataset.split(path.name, x, y, random_state, tuple(names) if text.named else None, maximum)
+    data = Dataset.split(path.name, x, y, random_state, tuple(names) if text.named else None, maximum)
+    return replace(data, units=tuple(units))
 
 
 def find_features(text: TextTable, label: str | None, wanted: Sequence[str] | None) -> list[int]:
@@ -96,11 +99,12 @@ def plain_numbers(text: TextTable, features: list[int], label: int | None) -> Fo
     x = np.stack(columns, axis=1)  # type: ignore[call-overload]
     if (points and (not shown or text.format.decimal == ",")) or not np.abs(x).max() <= LARGEST:
         return None
+    units: Units = ["" if column.any() else None for column in x.T]
     if label is None:
-        return x, None
+        return x, units, None
     cells = TextColumn(text.names[label], [cell.strip() for cell in labels], range(rows), str(text.path), text.format)
     spelled = cells.plain() is None and cells.parted(Counter(cells.cells))[0]
-    return None if spelled else (x, cells.spelled_plainly())
+    return None if spelled else (x, units, cells.spelled_plainly())
 
 
 def spelled_numbers(text: TextTable, features: list[int], label: int | None) -> Found:
@@ -110,7 +114,8 @@ def spelled_numbers(text: TextTable, features: list[int], label: int | None) -> 
     bad = np.argwhere(~(np.abs(x) <= LARGEST))
     if len(bad):
         raise no_number(table, text.named, bad[0][0], features[bad[0][1]])
-    return x, None if label is None else table.text_column(label).spelled_plainly()
+    units = [table.unit(at) for at in features]
+    return x, units, None if label is None else table.text_column(label).spelled_plainly()
 
 
 LEFT_OUT = "A label is named: label=, --label; what is no feature is left out: ignore=, --ignore."
