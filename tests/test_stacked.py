@@ -1,6 +1,7 @@
 """Are stacked networks learned one layer at a time, then as a whole, from all rows, and frozen where they are to be?"""
 
 import copy
+import json
 import math
 import pickle
 
@@ -362,8 +363,8 @@ def test_it_reads_digits(digits):
 # ---------------------------------------------------------------- the regressor
 
 
-def test_the_head_takes_over_mean_and_scale(monkeypatch):
-    """predict is mean + std · what the network learned, with nothing left outside the network."""
+def test_it_predicts_in_the_unit_of_y(monkeypatch):
+    """predict is mean + std · what the network learned."""
     model, raw = STACKS["regressor"](dtype="float64"), []
     original = stacked.NetworkEstimator._train
 
@@ -382,6 +383,37 @@ def test_it_is_equivariant():
     one, two = (StackedRegressor((6,), **{**SHARED, "dtype": "float64"}).fit(X, y) for y in (Z, 1e4 * Z - 5e5))
     np.testing.assert_allclose(two.predict(X), 1e4 * one.predict(X) - 5e5, rtol=1e-9)
     assert one.score(X, Z) == pytest.approx(two.score(X, 1e4 * Z - 5e5), rel=1e-9)
+
+
+@pytest.mark.parametrize("zero, unit", [(1e9, 1), (-1e12, 1), (0, 1e-8), (0, 1e30), (1e20, 1e14)])
+def test_y_may_be_of_any_size(zero, unit, tmp_path):
+    """In float32, too, whose numbers near 1e9 lie 64 apart."""
+    one, two = (StackedRegressor((6,), **SHARED).fit(X, y) for y in (Z, zero + unit * Z.astype(float)))
+    two.save(tmp_path / "model.npz")
+    for model in (two, nanoae.load(tmp_path / "model.npz"), pickle.loads(pickle.dumps(two))):
+        np.testing.assert_allclose((model.predict(X) - zero) / unit, one.predict(X), atol=1e-3)
+        assert model.score(X, zero + unit * Z.astype(float)) == pytest.approx(one.score(X, Z), abs=1e-3)
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e300])
+def test_y_whose_variance_is_no_number_is_refused(unit):
+    with pytest.raises(ValueError, match=r"StackedRegressor: expected y whose squares are numbers, got .* unit"):
+        StackedRegressor((6,), **SHARED).fit(X, unit * Z.astype(float))
+
+
+def test_a_file_whose_head_holds_the_unit_of_y_loads(tmp_path):
+    """As files were before `predict` knew it."""
+    model = StackedRegressor((6,), **{**SHARED, "dtype": "float64"}).fit(X, 10 + Z)
+    expected, head = model.predict(X), model.network_.layers[-1].params
+    head["W"] *= model._unit
+    head["b"] *= model._unit
+    head["b"] += model._zero
+    model.save(tmp_path / "new.npz")
+    arrays = dict(np.load(tmp_path / "new.npz"))
+    header = json.loads(bytes(arrays["header"]))
+    del header["target"]
+    np.savez(tmp_path / "old.npz", **{**arrays, "header": np.frombuffer(json.dumps(header).encode(), np.uint8)})
+    np.testing.assert_allclose(nanoae.load(tmp_path / "old.npz").predict(X), expected, rtol=1e-12)
 
 
 def test_it_learns_and_scores_by_r2():

@@ -15,13 +15,15 @@ class StackedRegressor(StackedPredictor):
     The parameters are `StackedClassifier`'s. A row has no label where y is NaN, None, NA or masked (numpy.ma); `score`
     and `evaluate` leave such rows out.
 
-    The network learns (y - mean) / std of the labelled rows; afterwards its head takes over std and mean, exactly.
+    The network learns (y - mean) / std of the labelled rows, and `predict` takes its outputs back to the unit and the
+    zero of y, in float64: so y may be of any size, as 1e9 + 0.1, which float32 could not tell from 1e9.
 
     After fit: network_, history_ (mean squared errors of the scaled y), pretrain_history_ (of each layer's autoencoder,
     a list), n_features_in_, interrupted_. `transform` gives the last hidden layer.
     """
 
     _kind = "regressor"
+    _zero, _unit = 0.0, 1.0  # y = zero + unit · output; in older files the head holds both, and these stand
 
     def _n_outputs(self):
         return 1
@@ -35,22 +37,22 @@ class StackedRegressor(StackedPredictor):
     def _learn_targets(self, y, weights):
         if not len(y):
             raise ValueError(f"{type(self).__name__}: expected labelled rows, got y with NaN only.")
-        self._mean = float(np.average(y, weights=weights))
-        self._std = float(np.sqrt(np.average((y - self._mean) ** 2, weights=weights))) or 1.0
+        with np.errstate(over="ignore", under="ignore"):
+            self._zero = float(np.average(y, weights=weights))
+            variance = float(np.average((y - self._zero) ** 2, weights=weights))
+        if not np.isfinite(variance) or (variance == 0 and np.ptp(y) > 0):
+            raise ValueError(
+                f"{type(self).__name__}: expected y whose squares are numbers, got {y.min():g} to {y.max():g}. "
+                "Give y in another unit."
+            )
+        self._unit = np.sqrt(variance).item() or 1.0
 
     def _targets(self, y):
-        return ((y - self._mean) / self._std).astype(self.as_built.dtype)[:, None]
-
-    def _train(self, X, t, validation, weights=None):
-        super()._train(X, t, validation, weights)
-        ops, head = self.network_.ops, self.network_.layers[-1].params
-        ops.scale_inplace(head["W"], self._std)  # y = mean + std (h W + b) = h (std W) + (std b + mean)
-        ops.scale_inplace(head["b"], self._std)
-        ops.add_inplace(head["b"], self._mean)
+        return ((y - self._zero) / self._unit).astype(self.as_built.dtype)[:, None]
 
     def predict(self, X) -> np.ndarray:
-        """y of each row (N,)."""
-        return self._predicted(X)[:, 0]
+        """y of each row (N,), float64."""
+        return self._zero + self._unit * self._predicted(X)[:, 0].astype(np.float64)
 
     def evaluate(self, X, y, sample_weight=None) -> dict[str, float]:
         """{"loss": the mean squared error, "r2": as `score`} over the labelled rows of X (N, D), of which row n counts
@@ -68,3 +70,11 @@ class StackedRegressor(StackedPredictor):
         unexplained = np.average((y - self.predict(X)) ** 2, weights=weights)
         spread = np.average((y - np.average(y, weights=weights)) ** 2, weights=weights)
         return 1 - float(unexplained / spread) if spread else float(unexplained == 0)
+
+    def to_file(self):
+        facts, arrays = super().to_file()
+        return {**facts, "target": [self._zero, self._unit]}, arrays
+
+    def from_file(self, header, arrays):
+        super().from_file(header, arrays)
+        self._zero, self._unit = map(float, header.get("target", (0.0, 1.0)))
