@@ -96,6 +96,15 @@ def test_names_through_pipelines():
         model.transform(X[["b", "a", "c"]])
 
 
+@pytest.mark.parametrize("model", [clone(TRANSFORMERS["autoencoder"]), nanoae.PCA(2)], ids=["autoencoder", "pca"])
+def test_codes_are_read_by_name(model):
+    codes = model.set_output(transform="pandas").fit_transform(X)
+    with pytest.raises(ValueError, match="expected the codes' columns in the order of transform"):
+        model.inverse_transform(codes[codes.columns[::-1]])
+    renamed = codes.rename(columns=lambda name: f"code__{name}")
+    np.testing.assert_array_equal(model.inverse_transform(renamed), model.inverse_transform(codes))
+
+
 def test_names_through_a_column_transformer():
     columns = ColumnTransformer(
         [("code", clone(TRANSFORMERS["autoencoder"]), ["a", "b"]), ("pca", nanoae.PCA(1), ["c"])],

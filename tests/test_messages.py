@@ -438,3 +438,19 @@ def test_nor_do_closed_streams(monkeypatch, tables):
         monkeypatch.setattr(sys, "stderr", None)
         assert main(argv) == 0
     assert Path("modell-ä", "model.npz").is_file() and Path("text", "model.npz").is_file()
+
+
+@pytest.mark.parametrize(
+    "call, told",
+    [
+        (lambda: FITS[nanoae.Autoencoder](learning_rate=nanoae.Cosine), "learning_rate: expected a number .* Cosine"),
+        (lambda: FITS[nanoae.Autoencoder](learning_rate=lambda t, total: np.nan), "learning_rate: .* step 1, got nan"),
+        (lambda: FITS[nanoae.Autoencoder](learning_rate=np.inf), "learning_rate to be a number >= 0, got inf"),
+        (lambda: FITS[nanoae.StackedClassifier](class_weight={0: np.inf}), r"class_weight\[0\] .* got inf"),
+        (lambda: FITS[nanoae.StackedClassifier](class_weight="balance"), "Did you mean 'balanced'"),
+        (lambda: nanoae.EachStep([nanoae.Linear(3)]), "expected a layer, as Linear.8.* take one each"),
+    ],
+)
+def test_what_is_no_rate_no_weight_and_no_layer(call, told):
+    with pytest.raises(ValueError, match=told):
+        call()

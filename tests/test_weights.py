@@ -368,3 +368,11 @@ def test_what_is_no_class_weight_is_told(class_weight, message):
 def test_a_loss_that_has_no_rows_is_no_weighted_one():
     with pytest.raises(ValueError, match="Weighted: expected a loss that tells what each row costs by itself"):
         nanoae.Weighted(nanoae.SoftmaxCrossEntropy(ignore=0))
+
+
+@pytest.mark.parametrize("model", [Autoencoder(2, (4,), **SHORT), nanoae.PCA(2)], ids=["autoencoder", "pca"])
+def test_weights_whose_sum_is_no_number_are_refused(model):
+    with pytest.raises(ValueError, match=r"expected sample_weight whose sum is a number, got weights up to 1.*e\+308"):
+        model.fit(X, sample_weight=np.linspace(1e307, 1e308, len(X)))
+    same = model.fit(X, sample_weight=np.full(len(X), 1e300)).transform(X)
+    np.testing.assert_allclose(same, model.fit(X).transform(X), atol=1e-5)

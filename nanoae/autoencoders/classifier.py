@@ -7,6 +7,7 @@ import numpy as np
 from nanoae.autoencoders.predictor import StackedPredictor
 from nanoae.data.labels import class_labels
 from nanoae.engine.losses import SoftmaxCrossEntropy
+from nanoae.spelling import did_you_mean
 
 
 class StackedClassifier(StackedPredictor):
@@ -133,7 +134,10 @@ class StackedClassifier(StackedPredictor):
             count = np.bincount(t, weights)
             return count.sum() / (len(classes) * count)
         if not isinstance(given, dict):
-            raise ValueError(f'{name}: expected class_weight=None, "balanced" or {{class: weight}}, got {given!r}.')
+            hint = did_you_mean(given, ["balanced"])
+            raise ValueError(
+                f'{name}: expected class_weight=None, "balanced" or {{class: weight}}, got {given!r}.{hint}'
+            )
         for label, weight in given.items():
             if label not in classes:
                 raise ValueError(f"{name}: expected class_weight of classes out of {classes}, got one of {label!r}.")

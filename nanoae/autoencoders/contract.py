@@ -197,6 +197,15 @@ class Estimator(FrameOutput, Parametrised):
         raise ValueError("\n".join(lines) + "\n")
 
 
+def as_codes(X, model: Estimator) -> np.ndarray:
+    """X, codes of a fitted model, `as_numbers`; ValueError for a frame of `transform`'s columns in another order."""
+    name = type(model).__name__
+    names, own = _column_labels(X, name), model.get_feature_names_out().tolist()
+    if names is not None and names != own and sorted(map(str, names)) == sorted(own):
+        raise ValueError(f"{name}: expected the codes' columns in the order of transform, {own}, got {names}.")
+    return as_numbers(X, name)
+
+
 def as_numbers(X, name: str) -> np.ndarray:
     """X, a data frame, a Table, an array or lists, as a real numeric array of any shape, NaN where a value is masked or
     missing; ValueError or TypeError naming the estimator otherwise."""

@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from nanoae.autoencoders.bottleneck import BOTTLENECKS
-from nanoae.autoencoders.contract import as_numbers, check_finite, squared_error
+from nanoae.autoencoders.contract import as_codes, check_finite, squared_error
 from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.generative import Generative
 from nanoae.autoencoders.parameters import all_or_nothing, restored
@@ -374,7 +374,7 @@ class Autoencoder(Generative):
         return self._run(self._check_codes(X), self._n_encoder, None)
 
     def _check_codes(self, X) -> np.ndarray:
-        codes = np.ascontiguousarray(as_numbers(X, type(self).__name__), self.network_.dtype)
+        codes = np.ascontiguousarray(as_codes(X, self), self.network_.dtype)
         shape = self.network_.layers[self._n_encoder - 1].out_shape
         if codes.ndim < 2 or codes.shape[1:] != shape:
             expected = ", ".join(["N", *map(str, shape)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import math
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,7 @@ class Parametrised(Part):
     def _check_number(self, **values) -> None:
         """ValueError for a value, given by its parameter's name, that is no number >= 0."""
         for name, value in values.items():
-            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value >= 0:
+            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value < math.inf:
                 raise ValueError(f"{type(self).__name__}: expected {name} to be a number >= 0, got {value!r}.")
 
     def _check_flag(self, **values) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nanoae.autoencoders.contract import Estimator, as_numbers, check_finite, squared_error
+from nanoae.autoencoders.contract import Estimator, as_codes, check_finite, squared_error
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.parameters import all_or_nothing
 from nanoae.autoencoders.weights import FEW, counted, own_order, taken
@@ -73,7 +73,7 @@ class PCA(Estimator):
     def inverse_transform(self, X) -> np.ndarray:
         """The reconstructions (N, D) of codes X (N, K)."""
         self.check_fitted()
-        codes = as_numbers(X, "PCA").astype(np.float64)
+        codes = as_codes(X, self).astype(np.float64)
         if codes.ndim != 2 or codes.shape[1] != len(self.components_):
             raise ValueError(f"PCA: expected codes of shape (N, {len(self.components_)}), got {codes.shape}.")
         check_finite(codes, "PCA")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.bound import Variational, active_units
-from nanoae.autoencoders.contract import as_numbers, check_finite, seed_of
+from nanoae.autoencoders.contract import as_codes, check_finite, seed_of
 from nanoae.autoencoders.parameters import all_or_nothing
 from nanoae.autoencoders.teacher import Teacher
 from nanoae.autoencoders.vocabulary import END, UNITS, Vocabulary
@@ -225,7 +225,7 @@ class TextVAE(Variational):
     def inverse_transform(self, X, keywords=None) -> list[str]:
         """The likeliest lines of codes X (N, K), word after word."""
         self.check_fitted()
-        codes = np.ascontiguousarray(as_numbers(X, "TextVAE"), self.network_.dtype)
+        codes = np.ascontiguousarray(as_codes(X, self), self.network_.dtype)
         if codes.ndim != 2 or codes.shape[1] != self.code_size_:
             raise ValueError(f"TextVAE: expected codes of shape (N, {self.code_size_}), got {codes.shape}.")
         check_finite(codes, "TextVAE")

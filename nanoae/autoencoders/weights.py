@@ -46,11 +46,15 @@ def counted(
     if bad.any():
         row = int(bad.argmax())
         raise ValueError(f"{who}: expected sample_weight >= 0 and finite, got {weights[row]} in row {row}.")
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not np.isfinite(total):
+        raise ValueError(f"{who}: expected sample_weight whose sum is a number, got weights up to {weights.max():g}.")
     rows = np.flatnonzero(weights)
     weights = weights[rows]
     if len(rows) < min(least, n):
         raise ValueError(f"{who}: expected sample_weight above zero for {least} rows or more, got {len(rows)}.")
-    if (weights == np.floor(weights)).all() and weights.sum() <= most:
+    if (weights == np.floor(weights)).all() and total <= most:
         return rows.repeat(weights.astype(int)), None
     return rows, weights
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+import numbers
 from collections.abc import Callable, Iterable
 
 from nanoae.backend import Array, Ops
@@ -71,8 +72,11 @@ class Optimizer(Part):
                 self.ops.flush_inplace(self.moments[0][where], TINY)
 
     def rate_at(self, t: int) -> float:
-        """The learning rate of step t = 1, 2, ..."""
-        return self.lr(t, self.total_steps) if callable(self.lr) else self.lr
+        """The learning rate of step t = 1, 2, ...; ValueError for a schedule that gives none."""
+        rate = self.lr(t, self.total_steps) if callable(self.lr) else self.lr
+        if not isinstance(rate, numbers.Real) or not 0 <= rate < math.inf:
+            raise ValueError(f"learning_rate: expected a number >= 0 of {self.lr!r} at step {t}, got {rate!r}.")
+        return float(rate)
 
     def decay(self, theta: Array, grad: Array) -> Array:
         """g + weight_decay · theta, in scratch memory: the network's own grad stays the loss's."""

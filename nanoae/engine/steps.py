@@ -16,7 +16,9 @@ class EachStep(Layer):
     """
 
     def __init__(self, layer: Layer):
-        if not isinstance(layer, Layer) or isinstance(layer, Noisy):
+        if not isinstance(layer, Layer):
+            raise ValueError(f"EachStep: expected a layer, as Linear(8), got {layer!r}. Several layers take one each.")
+        if isinstance(layer, Noisy):
             raise ValueError(f"EachStep: expected a layer without noise, got {layer!r}. Put that one before or behind.")
         self.layer, self.bounds = layer, layer.bounds
 
