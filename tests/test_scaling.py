@@ -273,3 +273,18 @@ def test_a_detector_from_before_the_tails_were_drawn_in_answers_as_it_did(tmp_pa
     z = nanoae.load(tmp_path / "old.npz", backend="numpy").members_[0].scaler.transform(learned)
     scaler = detector.members_[0].scaler
     np.testing.assert_allclose(z, (learned - scaler.center_) / scaler.scale_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", SCALINGS)
+def test_a_column_without_values_counts_for_nothing(name, tmp_path):
+    learned, new = np.random.default_rng(0).normal(50, 3, size=(2, 120, 3))
+    learned[:, 1] = np.nan
+    with pytest.warns(UserWarning, match="column 1 holds no value: what new rows hold there counts for nothing"):
+        quick(scaling=name, missing="mask").fit(learned).save(tmp_path / "detector.npz")
+    detector = nanoae.load(tmp_path / "detector.npz", backend="numpy")
+    scores = detector.score_samples(new)
+    new[:, 1] = np.nan
+    np.testing.assert_array_equal(scores, detector.score_samples(new))
+    with pytest.warns(UserWarning, match="column '1' holds no value"):
+        encoder = nanoae.TableEncoder().fit(learned)
+    assert np.isnan(encoder.transform(np.ones((2, 3)))[:, 1]).all()

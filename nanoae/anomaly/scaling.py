@@ -161,13 +161,16 @@ def draw_out(z: np.ndarray, limit: np.ndarray | float) -> np.ndarray:
 
 
 def fit_known(scaler: Scaler, X: np.ndarray) -> Scaler:
-    """scaler.fit(X (N, ...)), each feature by its own values where some are NaN; as if it were 0 where all are."""
+    """scaler.fit(X (N, ...)), each feature by its own values where some are NaN; where all are, whatever new rows hold
+    there becomes NaN, for nothing is known of it."""
     X = X.reshape(len(X), -1)
     if not np.isnan(X).any():
         return scaler.fit(X)
     parts = [copy.copy(scaler).fit(column[:, None]).learned() for column in known_values(X)]
+    unknown = np.isnan(X).all(axis=0)
     for name in parts[0]:
-        setattr(scaler, name, np.concatenate([part[name] for part in parts], axis=-1))
+        learned = np.concatenate([part[name] for part in parts], axis=-1)
+        setattr(scaler, name, np.where(unknown, np.nan, learned))
     return scaler
 
 

@@ -16,7 +16,8 @@ DATES = 0.9  # the share of dates or times that makes a column one of them
 
 
 def tell_of_ids(who: str, columns: Iterable[np.ndarray], names: Sequence[str] | None = None) -> None:
-    """A warning for each column (N,), of numbers or of texts, that new rows will lie beyond; it names the column."""
+    """A warning for each column (N,), of numbers or of texts, that new rows will lie beyond, or of which nothing is
+    known; it names the column."""
     for i, column in enumerate(columns):
         told = _texts(column) if column.dtype == object else _numbers(column)
         if told is not None:
@@ -45,8 +46,11 @@ def _texts(column: np.ndarray) -> tuple[str, str] | None:
 
 
 def _numbers(column: np.ndarray) -> tuple[str, str] | None:
-    """The same of a column of numbers that rises from row to row: by whole numbers, or by the same step."""
+    """The same of a column of numbers that rises from row to row: by whole numbers, or by the same step;
+    or of one of nothing."""
     known = column[~np.isnan(column)]
+    if len(column) and not len(known):
+        return "holds no value: what new rows hold there counts for nothing", ""
     if len(known) < FEW:
         return None
     with np.errstate(over="ignore", invalid="ignore"):
