@@ -124,3 +124,63 @@ def test_a_saved_detector_keeps_tied_layers(tmp_path):
     again = nanoae.load(tmp_path / "tied.npz")
     np.testing.assert_array_equal(again.score_samples(NEW), detector.score_samples(NEW))
     np.testing.assert_array_equal(again.fit(X).score_samples(NEW), detector.score_samples(NEW))
+
+
+# ---------------------------------------------------------------- what is none
+
+
+def own(base, name="Own", **methods):
+    return type(name, (base,), methods)
+
+
+def unnamed(self, model, Z):
+    self.usual = Z.mean()
+
+
+def unkept(self, model, Z):
+    self.usual_ = {"mean": Z.mean()}
+
+
+@pytest.mark.parametrize("fit", [unnamed, unkept])
+def test_what_a_file_could_not_keep_is_refused(fit, tmp_path):
+    """A detector that was read again would know less."""
+    score = own(nanoae.Score, fit=fit, score=lambda self, model, Z: np.abs(Z).max(axis=1))
+    detector = nanoae.AnomalyDetector(SMALL, score(), random_state=0).fit(X)
+    with pytest.raises(ValueError, match=r"Own: expected what fit learns in arrays .* end in '_'.*got 'usual"):
+        detector.save(tmp_path / "model.npz")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "result, told",
+    [
+        (lambda Z: ["a"] * len(Z), r"Own\.score: expected shape \(\d+,\), a number for each row, got .* of <U1"),
+        (lambda Z: 1j * Z[:, 0], r"Own\.score: expected .* of complex64"),
+        (lambda Z: np.full(len(Z), np.inf), "expected rows to learn from that have scores, got NaN or infinity"),
+    ],
+)
+def test_a_score_gives_numbers(result, told):
+    score = own(nanoae.Score, score=lambda self, model, Z: result(Z))
+    with pytest.raises(ValueError, match=told):
+        nanoae.AnomalyDetector(SMALL, score(), random_state=0).fit(X)
+
+
+def test_a_scaler_keeps_the_columns():
+    scaler = own(nanoae.Scaler, transform=lambda self, X: X[:, :2].astype(np.float32))
+    with pytest.raises(ValueError, match=r"Own\.transform: expected shape \(\d+, 5\), that of X, got \(\d+, 2\)"):
+        nanoae.AnomalyDetector(SMALL, scaling=scaler(), random_state=0).fit(X)
+
+
+@pytest.mark.parametrize("found", [np.nan, None, "1"])
+def test_a_threshold_is_a_number(found):
+    rule = own(nanoae.Threshold, fit=lambda self, scores: found)
+    with pytest.raises(ValueError, match=r"Own\.fit: expected a threshold, a number, got"):
+        nanoae.AnomalyDetector(SMALL, threshold=rule(), random_state=0).fit(X)
+
+
+def test_a_constructor_stores_its_arguments():
+    def init(self, power=2):
+        self.p = power
+
+    with pytest.raises(AttributeError, match=r"Own: expected the constructor to store .* self\.power = power"):
+        repr(own(nanoae.Score, __init__=init)())

@@ -131,7 +131,10 @@ class AnomalyDetector(Estimator):
         scores = self.ensemble_.fit(X, folds)
         as_given = isinstance(rows, slice) and isinstance(order, slice)
         self.decision_scores_ = scores if as_given else self.ensemble_.score(given)
-        self._calibrate(Conformal(scores[folds >= 0]), rule.fit(scores[folds >= 0]))
+        threshold = rule.fit(scores[folds >= 0])
+        if not isinstance(threshold, (int, float, np.number)) or np.isnan(threshold):
+            raise ValueError(f"{type(rule).__name__}.fit: expected a threshold, a number, got {threshold!r}.")
+        self._calibrate(Conformal(scores[folds >= 0]), float(threshold))
         return self
 
     def _calibrate(self, calibration: Conformal | Tail, threshold: float) -> None:

@@ -35,11 +35,11 @@ class Ensemble:
         tested = X[folds >= 0]
         self.seen = SeenRows.of(tested, folds[folds >= 0]) if self.n_folds > 1 else None
         raw = np.concatenate([self.raw(fold, X[folds == fold]) for fold in range(self.n_folds)], axis=1)
-        undefined = np.isnan(raw).any(axis=0)
+        undefined = ~np.isfinite(raw).all(axis=0)
         if undefined.any():
             rows = np.concatenate([np.flatnonzero(folds == fold) for fold in range(self.n_folds)])
             raise ValueError(
-                f"AnomalyDetector: expected rows to learn from that have scores, got NaN for row "
+                f"AnomalyDetector: expected rows to learn from that have scores, got NaN or infinity for row "
                 f"{rows[undefined].min()} ({undefined.sum()} such rows). Values are too large, or the score is not "
                 "defined there: remove them."
             )

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from nanoae.anomaly.scaling import SCALERS, Scaler, fit_known
+from nanoae.anomaly.scores import Score
 from nanoae.autoencoders.reach import OutOfReach
 from nanoae.backend import available
-from nanoae.engine.part import construct, describe
+from nanoae.engine.part import arguments, construct, describe
 
 
 @contextlib.contextmanager
@@ -68,21 +69,28 @@ class Member:
 
     def scaled(self, X: np.ndarray) -> np.ndarray:
         """X (N, ...) as the network sees it, float32."""
+        wanted = X if self.numbers is ... else X[:, self.numbers]
+        found = self.scaler.transform(wanted)
+        if np.shape(found) != wanted.shape:
+            kind = type(self.scaler).__name__
+            raise ValueError(f"{kind}.transform: expected shape {wanted.shape}, that of X, got {np.shape(found)}.")
         if self.numbers is ...:
-            return self.scaler.transform(X)
+            return found
         Z = X.astype(np.float32)
-        Z[:, self.numbers] = self.scaler.transform(X[:, self.numbers])
+        Z[:, self.numbers] = found
         return Z
 
     def raw(self, X: np.ndarray) -> np.ndarray:
         """Each score, (S, N)."""
         Z = self.scaled(X)
-        found = [np.asarray(score.score(self.model, Z), np.float64) for score in self.scores]
+        found = [np.asarray(score.score(self.model, Z)) for score in self.scores]
         for score, each in zip(self.scores, found, strict=True):
-            if each.shape != (len(Z),):
-                kind = type(score).__name__
-                raise ValueError(f"{kind}.score: expected shape ({len(Z)},), a number for each row, got {each.shape}.")
-        return np.array(found)
+            if each.shape != (len(Z),) or each.dtype.kind not in "biuf":
+                raise ValueError(
+                    f"{type(score).__name__}.score: expected shape ({len(Z)},), a number for each row, got "
+                    f"{each.shape} of {each.dtype}."
+                )
+        return np.array(found, np.float64)
 
     def shares(self, X: np.ndarray) -> np.ndarray:
         """Each feature's share of each score, (S, N, ...); those of a row add up to 1."""
@@ -113,7 +121,7 @@ class Member:
             "facts": {"input_shape": list(self.model.input_shape_), **facts},
         }
         for prefix, part in [("scaler", self.scaler), *((f"score{i}", score) for i, score in enumerate(self.scores))]:
-            arrays.update({f"{prefix}.{name}": np.asarray(value) for name, value in part.learned().items()})
+            arrays.update({f"{prefix}.{name}": value for name, value in kept(part).items()})
         return described, arrays
 
     @classmethod
@@ -127,6 +135,18 @@ class Member:
         member.model.from_file(described["facts"], arrays)
         member.model.remember(tuple(described["facts"]["input_shape"]))
         return member
+
+
+def kept(part: Scaler | Score) -> dict[str, np.ndarray]:
+    """What the part has learned, as a file keeps it; ValueError for what it could not."""
+    learned = {name: np.asarray(value) for name, value in part.learned().items()}
+    for name in vars(part).keys() - set(arguments(type(part))):
+        if name not in learned or learned[name].dtype.kind not in "biuf":
+            raise ValueError(
+                f"{type(part).__name__}: expected what fit learns in arrays of numbers whose names end in '_', as "
+                f"files keep those alone, got {name!r}, a {type(getattr(part, name)).__name__}."
+            )
+    return learned
 
 
 def in_float64(model):

@@ -20,8 +20,14 @@ class Part:
     """The base of everything that is described by its constructor's arguments."""
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments, as stored."""
-        return {name: getattr(self, name) for name in arguments(type(self))}  # type: ignore[arg-type]
+        """The constructor's arguments, as stored; AttributeError for one that is not."""
+        kind = type(self)
+        for name in arguments(kind):  # type: ignore[arg-type]
+            if not hasattr(self, name):
+                raise AttributeError(
+                    f"{kind.__name__}: expected the constructor to store its argument: self.{name} = {name}, got none."
+                )
+        return {name: getattr(self, name) for name in arguments(kind)}  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         parameters = inspect.signature(type(self)).parameters
