@@ -54,7 +54,7 @@ BOUNDED = {  # name -> (an untrained estimator, the ends of what it can give, wh
         (0, 1), "Sigmoid() ends", LINEAR,
     ),
     "own states": (
-        own(nanoae.Reshape((3, 2)), nanoae.GRU(2), nanoae.EachStep(nanoae.Sigmoid()), nanoae.Flatten()),
+        own(nanoae.Reshape((3, 2)), *map(nanoae.EachStep, (nanoae.Linear(2), nanoae.Sigmoid())), nanoae.Flatten()),
         (0, 1), "EachStep(layer=Sigmoid()) ends", LINEAR,
     ),
     "own gru": (own(nanoae.Reshape((3, 2)), nanoae.GRU(2), nanoae.Flatten()), (-1, 1), "GRU", LINEAR),
@@ -199,6 +199,31 @@ def test_no_layer_gives_more_than_it_says(cls, rng):
         assert y.min() >= low and y.max() <= high
     if issubclass(cls, nanoae.Elementwise):  # and it gives all of that
         assert y.min() < max(low, -1) + 1e-9 and y.max() > min(high, 1) - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("layers", "ends"),
+    [
+        ([nanoae.ReLU(), nanoae.Sigmoid()], (0.5, 1)),
+        ([nanoae.Sigmoid(), nanoae.ReLU()], (0, 1)),
+        ([nanoae.Sigmoid(), nanoae.Tanh()], (0, np.tanh(1))),
+        ([nanoae.Tanh(), nanoae.LeakyReLU(0.1)], (-0.1, 1)),
+        ([nanoae.ELU(2), nanoae.Softplus()], (np.log1p(np.exp(-2)), np.inf)),
+        ([nanoae.Sigmoid(), nanoae.TopK(3)], (0, 1)),
+        ([nanoae.Sigmoid(), nanoae.Linear(6), nanoae.Tanh()], (-1, 1)),
+        ([nanoae.Reshape((2, 3)), nanoae.EachStep(nanoae.ReLU()), nanoae.EachStep(nanoae.Tanh()), nanoae.Flatten()],
+         (0, 1)),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_ends_of_one_layer_are_the_next_ones_input(layers, ends):
+    low, high = ends
+    with pytest.raises(ValueError, match=r"expected values in .* where the output's "):
+        own(*layers).fit((low - 0.02) * np.ones_like(U))
+    if np.isfinite(high):
+        with pytest.raises(ValueError, match=r"expected values in .* where the output's "):
+            own(*layers).fit((high + 0.02) * np.ones_like(U))
+    own(*layers).fit(U * (min(high, 9) - low) + low)
 
 
 @pytest.mark.parametrize("cls", everything(Loss), ids=lambda cls: cls.__name__)

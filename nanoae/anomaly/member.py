@@ -140,7 +140,7 @@ class Member:
 def kept(part: Scaler | Score) -> dict[str, np.ndarray]:
     """What the part has learned, as a file keeps it; ValueError for what it could not."""
     learned = {name: np.asarray(value) for name, value in part.learned().items()}
-    for name in vars(part).keys() - set(arguments(type(part))):
+    for name in vars(part).keys() - set(arguments(type(part))):  # type: ignore[arg-type]
         if name not in learned or learned[name].dtype.kind not in "biuf":
             raise ValueError(
                 f"{type(part).__name__}: expected what fit learns in arrays of numbers whose names end in '_', as "

@@ -33,6 +33,9 @@ class TopK(Layer):
             raise ValueError(f"{self}: expected a code (N, K) with K >= {self.k}, got (N, {got}).")
         return in_shape
 
+    def ends(self, low, high):
+        return min(low, 0), max(high, 0)
+
     def forward(self, x, train=False):
         k = self.k if train else min(round(self.alpha * self.k), self.in_shape[0])
         mask = self.ops.top_k_mask(x, k, out=self.buffer("mask", x.shape))

@@ -59,6 +59,10 @@ class Layer(Buffered, Part):
         """The output shape for an input shape (both without the batch)."""
         return in_shape
 
+    def ends(self, low: float, high: float) -> tuple[float, float]:
+        """The numbers that what it gives lies between, for an input between low and high."""
+        return (low, high) if self.bounds is None else self.bounds
+
     def parameters(self) -> dict[str, tuple[tuple[int, ...], init.Initializer]]:
         """Name -> (shape, initialiser) of what this layer learns."""
         return {}
@@ -189,7 +193,12 @@ class TiedLinear(Layer):
 
 
 class Elementwise(Layer):
-    """The base of y = f(x), element by element. A subclass says `f` and `df`, the derivative as a function of y."""
+    """The base of y = f(x), element by element. A subclass says `f` and `df`, the derivative as a function of y.
+
+    rises   whether f(a) <= f(b) where a <= b
+    """
+
+    rises = False
 
     def f(self, x: Array, out: Array) -> Array:
         raise NotImplementedError
@@ -206,6 +215,14 @@ class Elementwise(Layer):
     def backward(self, dy):
         y = self.take_cache()
         return self.df(dy, y, out=self.buffer("dx", y.shape)) if self.need_dx else None
+
+    def ends(self, low, high):
+        least, most = super().ends(low, high)
+        if not self.rises:
+            return least, most
+        x = self.ops.to_device([end if math.isfinite(end) else 0 for end in (low, high)], self.dtype)
+        y = self.ops.to_numpy(self.f(x, out=self.ops.empty(x.shape, self.dtype))).tolist()
+        return y[0] if math.isfinite(low) else least, y[1] if math.isfinite(high) else most
 
 
 class Identity(Layer):
@@ -225,6 +242,7 @@ class Identity(Layer):
 class ReLU(Elementwise):
     """y = max(x, 0),  dx = dy · [y > 0]."""
 
+    rises = True
     bounds = (0, math.inf)
 
     def f(self, x, out):
@@ -236,6 +254,8 @@ class ReLU(Elementwise):
 
 class LeakyReLU(Elementwise):
     """y = x where x > 0, else slope · x,  dx = dy · (1 or slope). Maas 2013."""
+
+    rises = True
 
     def __init__(self, slope: float = 0.01):
         if not 0 <= slope <= 1:
@@ -253,6 +273,8 @@ class LeakyReLU(Elementwise):
 class ELU(Elementwise):
     """y = x where x > 0, else alpha (eˣ - 1),  dx = dy · (1 or y + alpha). Clevert 2016."""
 
+    rises = True
+
     def __init__(self, alpha: float = 1.0):
         if alpha <= 0:
             raise ValueError(f"ELU: expected alpha > 0, got {alpha}.")
@@ -269,6 +291,7 @@ class ELU(Elementwise):
 class Sigmoid(Elementwise):
     """y = 1 / (1 + e⁻ˣ),  dx = dy · y (1 - y)."""
 
+    rises = True
     bounds = (0, 1)
 
     def f(self, x, out):
@@ -281,6 +304,7 @@ class Sigmoid(Elementwise):
 class Tanh(Elementwise):
     """y = tanh x,  dx = dy · (1 - y²)."""
 
+    rises = True
     bounds = (-1, 1)
 
     def f(self, x, out):
@@ -293,6 +317,7 @@ class Tanh(Elementwise):
 class Softplus(Elementwise):
     """y = log(1 + eˣ),  dx = dy · sigmoid(x) = dy · (1 - e⁻ʸ)."""
 
+    rises = True
     bounds = (0, math.inf)
 
     def f(self, x, out):

@@ -65,9 +65,11 @@ class Sequential:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The numbers that all outputs lie between: its last layer's, or those of what that one passes on."""
-        known = (layer.bounds for layer in reversed(self.layers) if layer.bounds is not None)
-        return next(known, UNBOUNDED)
+        """The numbers that all outputs lie between."""
+        ends = UNBOUNDED
+        for layer in self.layers:
+            ends = layer.ends(*ends)
+        return ends
 
     def forward(self, x: Array, train: bool = False, start: int = 0, stop: int | None = None) -> Array:
         """Layers start .. stop-1 applied to x (N, *shape)."""

@@ -29,6 +29,9 @@ class EachStep(Layer):
         self.params, self.grads, self.state = self.layer.params, self.layer.grads, self.layer.state
         return (in_shape[0], *out_shape)
 
+    def ends(self, low, high):
+        return self.layer.ends(low, high)
+
     def parameters(self):
         return self.layer.parameters()
 
