@@ -79,6 +79,7 @@ def test_a_mark_may_be_all_there_is_and_most_of_a_column(column):
         (["1", "2", "A1", "2"], ["1", "2", "A1", "2"]),
         (["10.0.0.1", "10.0.0.2", "192.168.100.200"], ["10.0.0.1", "10.0.0.2", "192.168.100.200"]),
         (["5 kg", "7 kg"], ["5 kg", "7 kg"]),
+        ([f"{i}{'AB'[i % 2]}" for i in range(12)], [f"{i}{'AB'[i % 2]}" for i in range(12)]),
         (["low", "1", "2", "high", "mid"], ["low", "1", "2", "high", "mid"]),
     ],
 )
@@ -101,6 +102,7 @@ REFUSED = {
     "some percent": (["1.5%", "2.5", "3%"], "one unit in column 'x', got"),
     "two kinds of minus": (["(1.5)", "-2.5", "3"], r"one kind of minus in column 'x', got '\(1.5\)' and '-2.5'"),
     "exponents of Fortran": ([f"{i}.5d+00" for i in range(9)], "numbers alone in column 'x', got all .* 'D' behind"),
+    "two units": ([f"{i}.5{'kM'[i % 2]}" for i in range(12)], "got all .* with 'k' or 'M' behind them, as '0.5k'"),
     "units": ([f"{i}.5 kg" for i in range(9)], "numbers alone in column 'x', got all .* 'kg' behind them, as '0.5 kg'"),
     "minus behind": ([f"{i}.5{'-' * (i % 2)}" for i in range(9)], "numbers alone in column 'x', got 44.4 % .*'1.5-'"),
     "quoted twice": ([f"'{i}'" for i in range(9)], "numbers alone in column 'x', got all of .* signs around them"),

@@ -188,10 +188,11 @@ class TextColumn:
             raise self.refused("one kind of minus", f"{brackets[0]!r} and {minus[0]!r}", "Write all with a minus.")
 
     def check_nearly_numbers(self, numbers: Collection[str], texts: list[str]) -> None:
-        """BadFile where the texts are many numbers with one unit behind them, or some with signs around them."""
-        unit = unit_behind(texts[0])
-        if unit and all(unit_behind(text) == unit for text in texts):
-            what = f"with {unit!r} behind them"
+        """BadFile where the texts are many numbers with units behind them, or some with signs around them."""
+        units = list(dict.fromkeys(map(unit_behind, texts)))
+        measured = any("." in text or "," in text for text in texts)  # 12A and 12B are codes, 1.5k and 1.2M are not
+        if None not in units and (len(units) == 1 or (measured and len(texts) >= CODES * len(units))):
+            what = f"with {' or '.join(map(repr, units[:3]))} behind them"
         elif all(map(is_nearly_number, texts)):
             what = "with other signs around them"
         else:
