@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nanoae
-from nanoae import Autoencoder, load_data, read_table
+from nanoae import Autoencoder, TableEncoder, load_data, read_table
 from nanoae.cli import main
 from nanoae.data import text_file
 
@@ -416,3 +416,20 @@ def test_what_is_written_is_read_or_refused(tmp_path_factory, data):
         assert "t.csv: expected" in str(error) and "\n" not in str(error)
         return
     np.testing.assert_array_equal(np.array(columns, dtype=float).T, expected)
+
+
+def test_columns_without_names_are_not_those_of_the_same_numbers(write):
+    """A header that fit took for names, but in another order looks like a row of values."""
+    rows = np.arange(240).reshape(30, 8) % 7 + 10 * np.arange(8)
+    order = [2, 0, 1, 3, 4, 5, 6, 7]
+    learned, turned = (
+        write("\n".join(",".join(map(str, row)) for row in [columns + 1, *rows[:, columns].tolist()]), f"{name}.csv")
+        for name, columns in (("learned", np.arange(8)), ("turned", np.array(order)))
+    )
+    encoder = TableEncoder().fit(read_table(learned))
+    encoder = TableEncoder.from_file(*encoder.to_file())
+    with pytest.raises(ValueError, match=r"turned\.csv: expected columns with names, as fit saw, got columns without"):
+        encoder.transform(read_table(turned))
+    np.testing.assert_array_equal(
+        encoder.transform(read_table(turned, header=True)), encoder.transform(read_table(learned))
+    )

@@ -64,7 +64,7 @@ class TableEncoder(FrameOutput, Part):
         """From a Table, a data frame or an array (N, D). `y` is ignored."""
         table = self._table(X)
         columns = [table.column(i) for i in range(len(table.names))]
-        self.names_ = table.names
+        self.names_, self.named_ = table.names, table.named
         self.na_ = list(table.format.na) if table.format else []
         self.categories_ = [self._categories(column) if column.dtype == object else None for column in columns]
         self.blocks_ = tuple(1 if known is None else len(known) + 1 for known in self.categories_)
@@ -100,6 +100,12 @@ class TableEncoder(FrameOutput, Part):
                 + (" What is no feature is left out: ignore=, --ignore." if unknown else "")
             )
         table = table.with_na(self.na_)  # what was said of the other file holds for this one
+        if {table.named, self.named_} == {True, False}:
+            kinds = {True: "columns with names", False: "columns without names"}
+            raise ValueError(
+                f"{table.source}: expected {kinds[self.named_]}, as fit saw, got {kinds[table.named]}. Say what the "
+                "first row is, header=True or False, --header yes or no, or write the same one over both."
+            )
         columns = [
             table.column(table.names.index(name), known is None, known or ())
             for name, known in zip(self.names_, self.categories_, strict=True)
@@ -170,7 +176,8 @@ class TableEncoder(FrameOutput, Part):
     def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """(facts, arrays) for a model file."""
         facts = {"max_categories": self.max_categories, "names": self.names_, "categories": self.categories_,
-                 "others": self.others_, "na": self.na_, "units": self.units_}  # fmt: skip
+                 "others": self.others_, "na": self.na_, "units": self.units_,
+                 "named": self.named_}  # fmt: skip
         return facts, self.scaler_.learned()
 
     @classmethod
@@ -181,6 +188,7 @@ class TableEncoder(FrameOutput, Part):
         encoder.blocks_ = tuple(1 if known is None else len(known) + 1 for known in encoder.categories_)
         encoder.na_ = facts.get("na", [])
         encoder.others_ = facts.get("others", [0.0] * len(encoder.names_))
+        encoder.named_ = facts.get("named")
         encoder.units_ = facts.get("units", [None] * len(encoder.names_))
         encoder.scaler_ = RobustScaler()
         for name, value in arrays.items():

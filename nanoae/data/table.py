@@ -30,6 +30,7 @@ class Table:
     source     where they come from, for messages
     format     how the file writes them, whose cells are then stripped texts; None where they are no file's
     declared   names of the columns whose type says that they are categories, whatever is in them
+    named      whether a file names its columns, or they are counted: "1", "2", ...; None where they are no file's
     """
 
     names: list[str]
@@ -38,6 +39,7 @@ class Table:
     source: str = "table"
     format: TextFormat | None = None
     declared: frozenset[str] = frozenset()
+    named: bool | None = None
 
     def __post_init__(self) -> None:
         check_names(self.names, self.source)
@@ -189,4 +191,4 @@ def table_of(text: TextTable) -> Table:
     """All columns of an open text table."""
     columns, rows = text.read()
     cells = [np.array(column, dtype=object) for column in columns]
-    return Table(text.names, cells, rows, str(text.path), text.format)
+    return Table(text.names, cells, rows, str(text.path), text.format, named=text.named)
