@@ -699,7 +699,7 @@ def test_generate(run, drawers, model, options, shape):
             "--condition: expected one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, got",
         ),
         ("cvae", ("--out", "x.npy"), "--condition: expected one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, got none."),
-        ("vae", ("--out", "x.npy", "--count", 0), "expected n >= 1"),
+        ("vae", ("--out", "x.npy", "--count", 0), "expected n to be a whole number >= 1"),
         ("vae", ("--out", "x.npy", "--count", 10**9), "rows of 64 numbers, got 1,000,000,000"),
     ],
 )

@@ -66,11 +66,7 @@ class Variational(NetworkEstimator):
         """
         if importance_samples is None:
             return self._elbo(inputs, targets)[0]
-        if importance_samples < 1 or importance_samples != int(importance_samples):
-            raise ValueError(
-                f"{type(self).__name__}: expected importance_samples to be None or a whole number >= 1, "
-                f"got {importance_samples!r}."
-            )
+        self._check_whole(importance_samples=importance_samples)
         lse = self.network_.ops.log_sum_exp
         blocks = [log_p + ratio for log_p, _, ratio in self._terms(inputs, targets, int(importance_samples))]
         bounds = [self.network_.ops.to_numpy(lse(weights)) for weights in blocks]

@@ -36,13 +36,14 @@ class Generative(NetworkEstimator):
 
         temperature   >= 0, multiplies the standard deviation of the codes: below 1 for more typical examples
         """
-        if n < 1 or not temperature >= 0:
-            raise ValueError(f"{type(self).__name__}: expected n >= 1 and temperature >= 0, got {n}, {temperature}.")
+        self._check_whole(n=n)
+        self._check_number(temperature=temperature)
         return self.inverse_transform(self._prior().sample(n, random_state, temperature), **condition)
 
     def interpolate(self, a, b, steps=10, **condition) -> np.ndarray:
         """The way from a to b, both (D,), straight through the code: (steps, D), its ends their reconstructions.
         From rows a, b (N, D): (N, steps, D), a condition= for each row being that of its whole way."""
+        self._check_whole(steps=steps)
         a, b = (as_numbers(x, type(self).__name__) for x in (a, b))
         single = a.shape == self._example_shape()
         za, zb = (self._encode(x[None] if single else x, **condition) for x in (a, b))
@@ -58,8 +59,10 @@ class Generative(NetworkEstimator):
     def traverse(self, dimension, x=None, span=3.0, steps=11, **condition) -> np.ndarray:
         """What one number of the code does: examples (steps, D) as it goes from -span to span of the prior's standard
         deviations around its mean; the others stay at those of x (D,), or at the prior's mean."""
+        self._check_whole(steps=steps)
+        self._check_whole(0, dimension=dimension)
         mean, std = self._prior().moments()
-        if not 0 <= dimension < len(mean):
+        if dimension >= len(mean):
             raise ValueError(f"{type(self).__name__}: expected a dimension in 0 .. {len(mean) - 1}, got {dimension}.")
         code = mean if x is None else self._encode(as_numbers(x, type(self).__name__)[None], **condition)[0]
         codes = np.tile(code, (steps, 1))
@@ -71,6 +74,7 @@ class Generative(NetworkEstimator):
         normal distribution: as much of it between any two neighbours. The first is at the top left."""
         from statistics import NormalDist  # not above: a tenth of the time of `import nanoae`
 
+        self._check_whole(n=n)
         mean, std = self._prior().moments()
         if len(mean) != 2:
             raise ValueError(f"{type(self).__name__}: expected codes of 2 numbers for a plane, got {len(mean)}.")
