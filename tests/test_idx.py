@@ -65,6 +65,12 @@ def test_numbers_of_other_types_come_as_they_are(tmp_path, dtype):
     assert data.x_train.dtype == x.dtype and data.maximum == (255 if dtype == "u1" else None)
 
 
+def test_a_folder_of_them_tells_to_name_one(tmp_path):
+    write(tmp_path / "a-images-idx3-ubyte", IMAGES)
+    with pytest.warns(UserWarning, match="no images"), pytest.raises(BadFile, match=r"named itself: .*a-images-idx3"):
+        load_data(tmp_path)
+
+
 def test_labels_that_do_not_fit_are_told(tmp_path):
     path = write(tmp_path / "a-images-idx3-ubyte", IMAGES)
     write(tmp_path / "a-labels-idx1-ubyte", LABELS[:7])

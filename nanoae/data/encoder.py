@@ -103,8 +103,8 @@ class TableEncoder(FrameOutput, Part):
         if {table.named, self.named_} == {True, False}:
             kinds = {True: "columns with names", False: "columns without names"}
             raise ValueError(
-                f"{table.source}: expected {kinds[self.named_]}, as fit saw, got {kinds[table.named]}. Say what the "
-                "first row is, header=True or False, --header yes or no, or write the same one over both."
+                f"{table.source}: expected {kinds[bool(self.named_)]}, as fit saw, got {kinds[bool(table.named)]}. Say "
+                "what the first row is, header=True or False, --header yes or no, or write the same one over both."
             )
         columns = [
             table.column(table.names.index(name), known is None, known or ())

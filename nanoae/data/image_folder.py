@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.data.dataset import BadFile, Dataset
-from nanoae.data.idx import DEFLATE_RATIO
+from nanoae.data.idx import DEFLATE_RATIO, is_idx
 from nanoae.data.image_file import READ, is_image, load_pillow, opened_image, pixels
 from nanoae.data.labels import is_nothing, read_labels
 
@@ -83,7 +83,9 @@ def labelled(folder: Path) -> tuple[list[Path], list[str] | None]:
             got = f"the folder {deeper[0].name}" if deeper else "none"
             raise BadFile(path, "images, all of one class", got, "Move it away, or name it alone.")
     if not classes:
-        raise BadFile(folder, f"a folder of images ({READ})", "none")
+        idx = next((path for path in visible(folder) if is_idx(path)), None)
+        hint = f"An IDX file is named itself: {idx}." if idx else ""
+        raise BadFile(folder, f"a folder of images ({READ})", "none", hint)
     paths = [image for images in classes.values() for image in images]
     return paths, [path.parent.name for path in paths]
 
