@@ -180,6 +180,8 @@ HEADERS = [  # a first row, the rows below it, and whether it is a header (None:
     (["red", "1.5", "2.5"], [[colour, 1.0, i / 3] for i, colour in enumerate(["blue", "red"] * 9)], False),
     (["0", "1"], [[0, 1], [1, 1], [1, 0]] * 5, None),
     (["0", "1", "5"], [[0.1 * i, 1 + 0.03 * i, 5 - 0.2 * i] for i in range(1, 7)], None),  # of a start at time 0
+    (["0", "1", "2"], [[i % 4, f"{i % 3}.00", (i * 7) % 9] for i in range(20)], True),
+    (["0", "1", "2"], [[i % 3, 1, 2 - i % 3] if i % 2 else [i % 4, 0, i] for i in range(1, 20)], None),
     (["1", "2", "4"], [[0.5, 1.5, 2.5], [0.7, 0.1, 0.3]], None),
     (["2019", "2020"], COUNTS[:, :2], None),
     (["red", "5"], [["blue", i] for i in range(20)], None),
@@ -202,6 +204,11 @@ def test_a_header_of_numbers_is_told_from_a_row_of_them(write, first, rows, name
     for said in (True, False):
         if not said or len(set(first)) == len(first):
             assert len(read_table(path, header=said)) == len(rows) + (not said)
+
+
+def test_blanks_separate_decimal_commas(write):
+    table = read_table(write("-327,094 -701,629\n1792,935 405,857\n974,327 714,545\n"))
+    assert [table.column(i).tolist() for i in range(2)] == [[-327.094, 1792.935, 974.327], [-701.629, 405.857, 714.545]]
 
 
 def test_a_header_of_one_or_two_numbers_is_told(write):
@@ -240,6 +247,8 @@ def test_what_a_data_frame_writes_is_what_it_holds(tmp_path):
         ("1,05\n2,50\n3,25\n", "lines of one number, or of several cells"),
         ("a\tb\n1\t2\t3\n", "2 cells in row 2, got 3. If the first column holds names of rows, it needs a name"),
         ("a;b;\n1;2;\n3;4;5\n", "a number in row 2, column 'Unnamed: 2', got ''"),
+        ("Report of 2024\na,b\n1,2\n", "1 cells in row 2, got 2"),
+        ("first name other thing\n1.5 2.5\n3.5 4.5\n5.5 6.5\n", "4 cells in row 2, got 2"),
         (PLAIN.encode("utf-16-le"), "text in line 1, got NUL characters. Say which encoding"),
         (gzip.compress(b"1" * (1 << 25)), "lines of at most 16,777,216 characters"),
         (gzip.compress(PLAIN.encode())[:-9], "expected a sound CSV table, got Compressed file ended"),

@@ -44,18 +44,20 @@ def numbers_are_names(first: list[str], columns: list[list[str]]) -> bool | None
     if n == 0 or len(set(values)) < n:
         return False
     texts = not all(below) and len(columns[0]) >= 3  # a number above a column of texts
-    otherwise = all(kind(name) not in map(kind, cells) for name, cells in zip(names, below, strict=True))
+    otherwise = [kind(name) not in map(kind, cells) for name, cells in zip(names, below, strict=True)]
     far = all(is_far(x, list(map(value, cells))) for x, cells in zip(values, below, strict=True))
     rows = [[*map(value, row)] for row in zip(*(columns[j] for j in numbers), strict=True) if all(map(is_number, row))]
     orders = [is_even] if n < 8 else [is_even, in_order]
     ordered = any(order(values) and sum(map(order, rows)) <= len(rows) // 10 for order in orders)
     goes_on = any(is_even([x, *map(value, cells)]) for x, cells in zip(values, below, strict=True) if len(cells) > 2)
     counted = values == list(range(n))  # as the columns of an array without names
-    if not goes_on and n > 2 and (ordered and (far or texts or n >= SURE)):
+    sure = ordered and n > 2 and (far or texts or n >= SURE)
+    sure = sure or (all(otherwise) and (counted or (n > 2 and len(rows) > 2)))
+    sure = sure or (counted and any(otherwise) and n > 2 and len(rows) > 2)
+    if sure and not goes_on:
         return True
-    if not goes_on and otherwise and (counted or (n > 2 and len(rows) > 2)):
-        return True
-    return None if otherwise or ordered or far or texts or (counted and n <= 2) else False
+    alike = sum(map(is_even, rows)) > len(rows) / 2  # all rows count on, and so may the first
+    return None if sure or all(otherwise) or ordered or far or texts or (counted and not alike) else False
 
 
 def is_even(values: list[float]) -> bool:

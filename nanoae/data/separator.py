@@ -32,7 +32,10 @@ def separator_of(lines: list[str]) -> str | None:
 
     NONE where each line is one cell. None where a line may be one number or the cells of several columns.
     """
-    shares = {mark: share_of_numbers(rows) for mark in MARKS if (rows := equally_split(lines, mark))}
+    splits = {mark: rows for mark in MARKS if (rows := equally_split(lines, mark))}
+    if " " in splits and any(" " in cell.strip() and number(cell) for row in splits.get(",", ()) for cell in row):
+        del splits[","]  # that of 1,5 2,5
+    shares = {mark: share_of_numbers(rows) for mark, rows in splits.items()}
     first, *body = [line.strip() for line in lines if line.strip()] or [""]
     numbers = bool(body) and all(map(number, body))  # each line as a whole
     if shares:
@@ -42,8 +45,14 @@ def separator_of(lines: list[str]) -> str | None:
     if numbers and any(equally_split(lines[1:], mark) for mark in ", "):
         return None
     plain = re.sub(r'"[^"]*"', "", first)
-    below = (mark for mark in MARKS[:-1] if equally_split(lines[1:], mark))  # under a title, say
-    return next((mark for mark in MARKS[:-1] if mark in plain), next(below, NONE))
+    within = [mark for mark in MARKS[:-1] if mark in plain]
+    return next(iter(within + below_title(lines[1:])), NONE)
+
+
+def below_title(lines: list[str]) -> list[str]:
+    """The marks that split all lines but the first; blanks, which also stand between words, only numbers."""
+    found = [(mark, equally_split(lines, mark)) for mark in MARKS]
+    return [mark for mark, rows in found if rows and (mark != " " or share_of_numbers(rows) == 1)]
 
 
 def are_decimals(lines: list[str]) -> bool:
