@@ -288,3 +288,15 @@ def test_a_column_without_values_counts_for_nothing(name, tmp_path):
     with pytest.warns(UserWarning, match="column '1' holds no value"):
         encoder = nanoae.TableEncoder().fit(learned)
     assert np.isnan(encoder.transform(np.ones((2, 3)))[:, 1]).all()
+
+
+@pytest.mark.parametrize("name", SCALINGS)
+def test_rounding_is_not_the_tail_of_a_column(name):
+    learned, new = np.random.default_rng(0).normal(size=(2, 60, 2))
+    learned[:, 1] = new[:, 1] = 0.3
+    detector = nanoae.AnomalyDetector(nanoae.Autoencoder(1, (), epochs=1), scores="tails", scaling=name).fit(learned)
+    scores = detector.score_samples(new)
+    new[:, 1] = 0.1 + 0.2
+    np.testing.assert_allclose(detector.score_samples(new), scores, rtol=1e-9)
+    new[:, 1] = 0.31
+    assert (detector.score_samples(new) < scores - 0.1).all()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from nanoae.anomaly.neighbours import FEW, distances_in_cells, distances_to_nearest, into_cells, smallest
-from nanoae.anomaly.scaling import spread, spread_known
+from nanoae.anomaly.scaling import JITTER, spread, spread_known
 from nanoae.engine.part import Part
 from nanoae.spelling import one_of
 
@@ -185,6 +185,7 @@ class NearestWhitenedCodes(NearestCodes):
 class ColumnTails(FeatureScore):
     """Σ_j -log p_j / D, p_j = min(1, 2 min(P(x <= z_j), P(x >= z_j))) in column j of the training rows: how far out the
     values lie, each in its own column (Li et al. 2022, "ECOD"). P(...) = (1 + number of the n rows) / (n + 1).
+    What differs by a millionth of a column's scale or less is equal: it may be rounding.
 
     references   of the training rows, drawn at random where there are more
     """
@@ -208,7 +209,8 @@ class ColumnTails(FeatureScore):
         found = np.empty(columns.shape)
         for j, (usual, z) in enumerate(zip(self.sorted_, columns.T, strict=True)):
             usual = usual[: np.searchsorted(usual, np.nan)]  # those that are known
-            low, high = np.searchsorted(usual, z, "right"), len(usual) - np.searchsorted(usual, z, "left")
+            low = np.searchsorted(usual, z + JITTER, "right")
+            high = len(usual) - np.searchsorted(usual, z - JITTER, "left")
             found[:, j] = -np.log(np.minimum(2 * (1 + np.minimum(low, high)) / (1 + len(usual)), 1))
         missing = np.isnan(columns)
         if missing.any():
