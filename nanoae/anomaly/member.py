@@ -83,7 +83,8 @@ class Member:
     def raw(self, X: np.ndarray) -> np.ndarray:
         """Each score, (S, N)."""
         Z = self.scaled(X)
-        found = [np.asarray(score.score(self.model, Z)) for score in self.scores]
+        model = ReadOnce(self.model, Z)
+        found = [np.asarray(score.score(model, Z)) for score in self.scores]
         for score, each in zip(self.scores, found, strict=True):
             if each.shape != (len(Z),) or each.dtype.kind not in "biuf":
                 raise ValueError(
@@ -147,6 +148,30 @@ def kept(part: Scaler | Score) -> dict[str, np.ndarray]:
                 f"files keep those alone, got {name!r}, a {type(getattr(part, name)).__name__}."
             )
     return learned
+
+
+class ReadOnce:
+    """A model whose codes and reconstructions of the rows Z several scores ask for: they are made once."""
+
+    def __init__(self, model, Z: np.ndarray):
+        self._model, self._rows = model, Z
+        self._made: dict[str, np.ndarray] = {}
+
+    def __getattr__(self, name):
+        return getattr(self._model, name)
+
+    def transform(self, Z: np.ndarray) -> np.ndarray:
+        return self._once("transform", Z)
+
+    def reconstruct(self, Z: np.ndarray) -> np.ndarray:
+        return self._once("reconstruct", Z)
+
+    def _once(self, method: str, Z: np.ndarray) -> np.ndarray:
+        if Z is not self._rows:
+            return getattr(self._model, method)(Z)
+        if method not in self._made:
+            self._made[method] = getattr(self._model, method)(Z)
+        return self._made[method]
 
 
 def in_float64(model):

@@ -11,7 +11,7 @@ BLOCK_ROWS = 256  # rows whose distances to all references are held at a time: t
 SPARE = 4  # candidates beyond the K nearest: rounding may mistake the last ones, and one may be the row itself
 STRANDS = 16  # a power of two: of a block's distances, of which only the smallest is looked at first
 FEW = 4000  # references that are all looked at
-CELLS = 8  # of about sqrt(R) in all, whose references are looked at
+CELLS = 5  # of about sqrt(R) in all, whose references are looked at
 
 
 def into_cells(references: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -138,6 +138,8 @@ class NearestCodes(Score):
                  it, as in `Mahalanobis`
     """
 
+    weight = 2.0  # it is the one that is right on most tables
+
     def __init__(self, k: int = 3, references: int = 20_000, whiten: float = 0.0):
         if k < 1 or references < 1:
             raise ValueError(f"NearestCodes: expected k and references >= 1, got {k} and {references}.")
@@ -177,6 +179,8 @@ class NearestCodes(Score):
 
 class NearestWhitenedCodes(NearestCodes):
     """`NearestCodes`, half whitened: between what lies far from all rows, and what lies where none of them varies."""
+
+    weight = 1.0
 
     def __init__(self, k: int = 3, references: int = 20_000, whiten: float = 0.5):
         super().__init__(k, references, whiten)
