@@ -4,9 +4,11 @@ from nanoae.anomaly.cluster_labels import ClusterLabelDetector
 from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.anomaly.scaling import GaussianScaler, RobustScaler, Scaler, StandardScaler
 from nanoae.anomaly.scores import (
+    ColumnTails,
     FeatureScore,
     Mahalanobis,
     NearestCodes,
+    NearestWhitenedCodes,
     NegativeELBO,
     ReconstructionError,
     Score,
@@ -81,6 +83,7 @@ __all__ = [
     "BackendError",
     "BatchNorm",
     "ClusterLabelDetector",
+    "ColumnTails",
     "Constant",
     "Contractive",
     "Conv2d",
@@ -116,6 +119,7 @@ __all__ = [
     "Mixed",
     "Mixture",
     "NearestCodes",
+    "NearestWhitenedCodes",
     "NegativeELBO",
     "NotFiniteError",
     "PeaksOverThreshold",
