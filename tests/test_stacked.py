@@ -401,6 +401,18 @@ def test_y_whose_variance_is_no_number_is_refused(unit):
         StackedRegressor((6,), **SHARED).fit(X, unit * Z.astype(float))
 
 
+def test_whole_numbers_that_float64_would_merge_are_refused():
+    with pytest.raises(ValueError, match=r"expected y that float64 can hold, got 1152921504606846977\. Subtract"):
+        StackedRegressor((6,), **SHARED).fit(X, 2**60 + np.arange(60))
+
+
+@pytest.mark.parametrize("kind", PREDICTORS)
+def test_what_is_built_answers(kind, tmp_path):
+    model = STACKS[kind]().build(8, *TARGETS[kind])
+    model.save(tmp_path / "model.npz")
+    np.testing.assert_array_equal(model.predict(X), nanoae.load(tmp_path / "model.npz").predict(X))
+
+
 def test_a_file_whose_head_holds_the_unit_of_y_loads(tmp_path):
     """As files were before `predict` knew it."""
     model = StackedRegressor((6,), **{**SHARED, "dtype": "float64"}).fit(X, 10 + Z)

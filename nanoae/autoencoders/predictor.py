@@ -146,7 +146,7 @@ class StackedPredictor(Stacked):
         """Make the untrained network for rows of n_features and labels like y: for `summary`, or a look at it."""
         self._learn_targets(self._check_y(y, len(y)).compressed(), None)
         self._build((n_features,))
-        self.n_features_in_ = n_features
+        self.remember((n_features,))
         return self
 
     @all_or_nothing

@@ -75,6 +75,10 @@ def numeric_labels(y: Any, who: str) -> np.ma.MaskedArray:
     known = labels.compressed()
     if known.dtype.kind not in "buif":
         raise ValueError(f"{who}: expected numbers, got text ({known[0].item()!r}). Convert y first.")
+    if known.dtype.kind in "iu" and len(known) and max(-int(known.min()), int(known.max())) > 2**53:
+        lost = known[[int(float(number)) != number for number in known.tolist()]]
+        if len(lost):
+            raise ValueError(f"{who}: expected y that float64 can hold, got {lost[0]}. Subtract its mean first.")
     if np.isinf(known.astype(np.float64)).any():
         raise ValueError(f"{who}: expected finite y, or NaN where there is no label, got infinity.")
     return np.ma.MaskedArray(labels.data.astype(np.float64), labels.mask)
