@@ -61,7 +61,8 @@ class AnomalyDetector(Estimator):
     seen is so rare: a warning says so, and the threshold lies beyond them all, by extreme value theory.
 
     X may be a data frame, or a Table of `read_table`, with columns of text: these are categories, which are learned by
-    their cross-entropy (TableEncoder, Mixed). Its columns may come in any order.
+    their cross-entropy (TableEncoder, Mixed). A column of them counts like one of numbers in each score of the default,
+    however many or rare they are. Its columns may come in any order.
 
     Any number of threads may use a fitted one at once; `fit` wants it alone (`Estimator`).
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from nanoae.anomaly.neighbours import FEW, distances_in_cells, distances_to_nearest, into_cells, smallest
 from nanoae.anomaly.scaling import JITTER, spread, spread_known
+from nanoae.engine.losses import Mixed
 from nanoae.engine.part import Part
 from nanoae.spelling import one_of
 
@@ -57,6 +58,14 @@ class Score(Part):
 class FeatureScore(Score):
     """A score that is a sum of terms >= 0, one for each feature: terms(model, Z), of Z's shape. They explain it."""
 
+    places_: np.ndarray | None = None  # (D,): of a table with categories, what part of a whole row each place of Z is
+
+    def fit(self, model, Z):
+        blocks = blocks_of(model)
+        if blocks:
+            self.places_ = 1 / np.repeat(blocks, blocks) / len(blocks)
+        return self
+
     def terms(self, model, Z: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
@@ -68,14 +77,27 @@ class FeatureScore(Score):
         return normalised(self.terms(model, Z).reshape(len(Z), -1), known).reshape(Z.shape)
 
 
-def squares(model, Z: np.ndarray) -> np.ndarray:
-    """(z - ẑ)², of Z's shape in float64. What is missing is 0, and the rest of its row weighs more for it."""
+def squares(model, Z: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
+    """(z - ẑ)², of Z's shape in float64. What is missing is 0, and the rest of its row weighs more for it, by the
+    `share` that is missing."""
     error = (Z - model.reconstruct(Z)).astype(np.float64) ** 2
     missing = np.isnan(Z)  # and not of the error: a reconstruction that is NaN is no gap
     if not missing.any():
         return error
-    known = (~missing).reshape(len(Z), -1).mean(axis=1).reshape(-1, *[1] * (Z.ndim - 1))
+    known = share((~missing).reshape(len(Z), -1), places).reshape(-1, *[1] * (Z.ndim - 1))
     return np.where(missing, 0, error) / np.maximum(known, 1 / Z[0].size)
+
+
+def share(of: np.ndarray, places: np.ndarray | None) -> np.ndarray:
+    """What share (N,) of each row those places are that are True in `of` (N, D), each 1 / D or as `places` (D,) says:
+    a category is one column of the table, however many places of Z it has."""
+    return of.mean(axis=1) if places is None else np.where(of, places, 0).sum(axis=1)
+
+
+def blocks_of(model) -> tuple[int, ...]:
+    """The widths of a table's columns in Z where some are categories, one-hot and wider than 1; () where none is."""
+    loss = getattr(getattr(model, "as_built", None), "loss", None)
+    return tuple(loss.blocks) if isinstance(loss, Mixed) else ()
 
 
 def normalised(terms: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -92,7 +114,7 @@ class ReconstructionError(FeatureScore):
     weight = 0.5  # on many tables noise, on some the only score that sees a broken relation between columns
 
     def terms(self, model, Z):
-        return squares(model, Z) / Z[0].size
+        return squares(model, Z, self.places_) / Z[0].size
 
 
 class StandardisedError(FeatureScore):
@@ -100,12 +122,13 @@ class StandardisedError(FeatureScore):
     it is for its feature. s_j is at least a thousandth of z_j's own spread."""
 
     def fit(self, model, Z):
+        super().fit(model, Z)
         least = 1e-3 * spread_known(Z)  # a constant feature's error may be 0
-        self.spread_ = np.maximum(np.sqrt(squares(model, Z).mean(axis=0)), least)
+        self.spread_ = np.maximum(np.sqrt(squares(model, Z, self.places_).mean(axis=0)), least)
         return self
 
     def terms(self, model, Z):
-        return squares(model, Z) / self.spread_**2 / Z[0].size
+        return squares(model, Z, self.places_) / self.spread_**2 / Z[0].size
 
 
 class Mahalanobis(Score):
@@ -130,6 +153,11 @@ class NearestCodes(Score):
     One reference at distance 0 does not count: no training row is its own neighbour, so that training rows score as new
     ones do.
 
+    A category k that a share p_k of the training rows has is √p_k in its place of Z here, not 1: categories k and l lie
+    √(p_k + p_l) apart. Whole, a rare one would put its rows as far from all others as a wild number does, and these
+    rows, of which many columns have many, would hide it. How rare a category is says `ColumnTails`. One that no
+    training row has stays 1.
+
     k            K >= 1
     references   of the training rows, drawn at random where there are more; of more than 4,000 only those in the
                  nearest cells are looked at
@@ -148,9 +176,15 @@ class NearestCodes(Score):
         self.k, self.references, self.whiten = k, references, whiten
 
     def fit(self, model, Z):
+        blocks = blocks_of(model)
+        if blocks:
+            category = np.repeat(blocks, blocks) > 1
+            self.sizes_ = np.ones(len(category))
+            share_of = np.nansum(Z[:, category], axis=0) / len(Z)
+            self.sizes_[category] = np.where(share_of > 0, np.sqrt(share_of), 1)
         if len(Z) > self.references:
             Z = Z[np.sort(np.random.default_rng(0).choice(len(Z), self.references, replace=False))]
-        codes = model.transform(Z)
+        codes = self._codes(model, Z)
         if self.whiten:
             covariance = np.atleast_2d(np.cov(codes.astype(np.float64), rowvar=False))
             width = len(covariance)
@@ -162,11 +196,14 @@ class NearestCodes(Score):
             self.references_, self.starts_, self.centers_ = into_cells(self.references_)
         return self
 
+    def _codes(self, model, Z: np.ndarray) -> np.ndarray:
+        return model.transform(Z * self.sizes_ if hasattr(self, "sizes_") else Z)
+
     def _placed(self, codes: np.ndarray) -> np.ndarray:
         return codes @ self.whitening_ if self.whiten else codes
 
     def score(self, model, Z):
-        codes, r = self._placed(model.transform(Z)), self.references_
+        codes, r = self._placed(self._codes(model, Z)), self.references_
         k = max(min(self.k, len(r) - 1), 1)
         if hasattr(self, "centers_"):
             distance = distances_in_cells(codes, r, self.starts_, self.centers_, k + 1)
@@ -191,6 +228,9 @@ class ColumnTails(FeatureScore):
     values lie, each in its own column (Li et al. 2022, "ECOD"). P(...) = (1 + number of the n rows) / (n + 1).
     What differs by a millionth of a column's scale or less is equal: it may be rounding.
 
+    A category has one term, -log P(a row's category is as rare as this one or rarer). So where all are equally rare,
+    none is unusual, and a column of a few rare ones is no more surprising than a number.
+
     references   of the training rows, drawn at random where there are more
     """
 
@@ -202,10 +242,14 @@ class ColumnTails(FeatureScore):
         self.references = references
 
     def fit(self, model, Z):
+        super().fit(model, Z)
         columns = Z.reshape(len(Z), -1)
         if len(Z) > self.references:
             columns = columns[np.random.default_rng(0).choice(len(Z), self.references, replace=False)]
         self.sorted_ = np.sort(columns, axis=0).T.copy()  # NaN last
+        blocks = blocks_of(model)
+        if blocks:
+            self.rarity_ = rarity(Z, blocks)
         return self
 
     def terms(self, model, Z):
@@ -216,12 +260,27 @@ class ColumnTails(FeatureScore):
             low = np.searchsorted(usual, z + JITTER, "right")
             high = len(usual) - np.searchsorted(usual, z - JITTER, "left")
             found[:, j] = -np.log(np.minimum(2 * (1 + np.minimum(low, high)) / (1 + len(usual)), 1))
+        if hasattr(self, "rarity_"):
+            category = ~np.isnan(self.rarity_)
+            found[:, category] = -np.log(self.rarity_[category]) * columns[:, category]
         missing = np.isnan(columns)
         if missing.any():
-            found = np.where(missing, 0, found) / np.maximum(
-                1 - missing.mean(axis=1, keepdims=True), 1 / found.shape[1]
-            )
+            known = np.maximum(1 - share(missing, self.places_), 1 / found.shape[1])
+            found = np.where(missing, 0, found) / known[:, None]
         return found.reshape(Z.shape) / found.shape[1]
+
+
+def rarity(Z: np.ndarray, blocks: tuple[int, ...]) -> np.ndarray:
+    """(D,): for each place of a category (1 + number of rows whose category is as rare as this one or rarer) / (n + 1),
+    n those of the rows Z (N, D) that have one; NaN for numbers."""
+    found, start = np.full(sum(blocks), np.nan), 0
+    for width in blocks:
+        if width > 1:
+            count = np.nansum(Z[:, start : start + width], axis=0)
+            rows = (count <= count[:, None]) @ count
+            found[start : start + width] = (1 + rows) / (1 + count.sum())
+        start += width
+    return found
 
 
 class NegativeELBO(Score):
