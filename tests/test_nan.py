@@ -75,7 +75,7 @@ def test_a_row_whose_score_is_no_number_is_abnormal(scores):
 def test_nothing_is_learned_of_rows_without_a_score(scores):
     rows = X[:200].copy()
     rows[5] = 1e3
-    with pytest.raises(ValueError, match="expected rows to learn from that have scores, got NaN for row 5"):
+    with pytest.raises(ValueError, match="expected rows to learn from that have scores, got NaN or infinity for row 5"):
         nanoae.AnomalyDetector(Undefined(4, (16,), epochs=1), scores, scaling="none", random_state=0).fit(rows)
 
 
