@@ -547,3 +547,22 @@ def test_no_frame_library_is_imported():
         "assert not {'pandas', 'polars', 'pyarrow'} & set(sys.modules), 'imported'"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("learned, other", [("%", ""), ("", "%"), ("%", None), (None, "%")])
+@pytest.mark.parametrize("make", [lambda: nanoae.Autoencoder(1, (4,), epochs=1), lambda: nanoae.PCA(1)])
+def test_a_share_in_another_unit_is_refused(make, learned, other, tmp_path):
+    """5 % learned, and 5 or a number asked for, or the reverse: a hundred times as large, in silence."""
+    shares = np.random.default_rng(0).uniform(1, 90, 40)
+
+    def frame(unit):  # None: of numbers
+        cells = shares / 100 if unit is None else [f"{share:.2f}{unit}" for share in shares]
+        return pd.DataFrame({"share": cells, "x": shares[::-1]})
+
+    model = make().fit(frame(learned))
+    model.save(tmp_path / "model.npz")
+    for each in (model, nanoae.load(tmp_path / "model.npz")):
+        assert each.transform(frame(learned)).shape == (40, 1)
+        assert each.transform(np.column_stack([shares / 100, shares])).shape == (40, 1)  # an array does not tell
+        with pytest.raises(ValueError, match="column 'share' in the unit that was learned"):
+            each.transform(frame(other))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from nanoae.autoencoders.parameters import Parametrised
 from nanoae.data.cell import objects
 from nanoae.data.columns import dense, labels, library
 from nanoae.data.frame import FrameOutput
+from nanoae.data.number import check_unit
 from nanoae.data.table import Table
 from nanoae.spelling import one_of
 
@@ -48,6 +50,7 @@ class Estimator(FrameOutput, Parametrised):
 
     n_features_in_: int  # the numbers of an example, and
     input_shape_: tuple[int, ...]  # its shape: (D,), or (C, H, W) where the estimator takes images
+    _units_in: Sequence[str | None] = ()  # what is written beside the numbers of each column: "%", "€", ""
 
     # ---------------------------------------------------------------- what scikit-learn asks of an estimator
 
@@ -132,6 +135,7 @@ class Estimator(FrameOutput, Parametrised):
         name = type(self).__name__
         names = _column_labels(X, name)
         rows = X.rows if isinstance(X, Table) else None
+        table = X
         X = given = as_numbers(X, name)
         images = self._takes_images()
         if X.ndim < 2 or (X.ndim > 2 and not images):
@@ -166,13 +170,17 @@ class Estimator(FrameOutput, Parametrised):
         changed = getattr(self, "missing", None) == "mask" and not self._takes_missing()
         remedy = 'This one was built with missing="error": call fit again.' if changed else MASK
         check_finite(X, name, self._takes_missing(), given, names, rows, remedy)
+        units = _units(table, name)
         if reset:
-            self.remember(shape, names)
+            self.remember(shape, names, units)
+        for column, learned, got in zip(names or (), self._units_in, units, strict=False):
+            check_unit(name, str(column), learned, got)
         return X
 
-    def remember(self, shape: tuple[int, ...], names=None) -> None:
-        """The shape of the table's examples and, where it had any, its columns' names: `feature_names_in_` if these are
-        strings, as scikit-learn has it."""
+    def remember(self, shape: tuple[int, ...], names=None, units: Sequence[str | None] = ()) -> None:
+        """The shape of the table's examples and, where it had any, its columns' units and names: `feature_names_in_` if
+        these are strings, as scikit-learn has it."""
+        self._units_in = list(units)
         self.input_shape_, self.n_features_in_ = shape, math.prod(shape)
         for attribute in ("feature_names_in_", "_labels_in"):
             vars(self).pop(attribute, None)
@@ -195,6 +203,16 @@ class Estimator(FrameOutput, Parametrised):
         if not unseen and not missing:
             lines += ["Feature names must be in the same order as they were in fit."]
         raise ValueError("\n".join(lines) + "\n")
+
+
+def _units(X, who: str) -> list[str | None]:
+    """What a table writes beside the numbers of each column, "" for nothing; an array does not tell: []."""
+    if not isinstance(X, Table) and labels(X, who) is None:
+        return []
+    if not isinstance(X, Table) and _is_one_array(X):
+        return [""] * X.shape[1]
+    table = Table.of(X, who)
+    return [table.unit(i) for i in range(len(table.names))]
 
 
 def as_codes(X, model: Estimator) -> np.ndarray:

@@ -63,6 +63,7 @@ def pack(model: Estimator) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         "params": {key: describe(value, among=params.get("encoder")) for key, value in params.items()},
         "input_shape": list(model.input_shape_),
         "feature_names": None if names is None else list(names),
+        "units": list(model._units_in),
         **facts,
     }
     return header, arrays
@@ -126,5 +127,5 @@ def unpack(header: dict[str, Any], arrays: dict[str, np.ndarray], backend: str |
         model.set_params(backend=backend or available(made_on))
     model.settle()
     model.from_file(header, arrays)
-    model.remember(tuple(header["input_shape"]), header["feature_names"])
+    model.remember(tuple(header["input_shape"]), header["feature_names"], header.get("units", ()))
     return model
