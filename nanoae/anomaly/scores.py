@@ -257,9 +257,11 @@ class ColumnTails(FeatureScore):
         found = np.empty(columns.shape)
         for j, (usual, z) in enumerate(zip(self.sorted_, columns.T, strict=True)):
             usual = usual[: np.searchsorted(usual, np.nan)]  # those that are known
-            low = np.searchsorted(usual, z + JITTER, "right")
-            high = len(usual) - np.searchsorted(usual, z - JITTER, "left")
-            found[:, j] = -np.log(np.minimum(2 * (1 + np.minimum(low, high)) / (1 + len(usual)), 1))
+            order = np.argsort(z)  # neighbours in it are looked for in the same part of usual: half of the time
+            rising = z[order]
+            low = np.searchsorted(usual, rising + JITTER, "right")
+            high = len(usual) - np.searchsorted(usual, rising - JITTER, "left")
+            found[order, j] = -np.log(np.minimum(2 * (1 + np.minimum(low, high)) / (1 + len(usual)), 1))
         if hasattr(self, "rarity_"):
             category = ~np.isnan(self.rarity_)
             found[:, category] = -np.log(self.rarity_[category]) * columns[:, category]
