@@ -121,8 +121,8 @@ class Table:
     def text_column(self, i: int) -> TextColumn:
         """Column i as text."""
         name, cells = self.names[i], self.plain_cells(i).tolist()
-        elsewhere = lambda: self.decimal  # noqa: E731
-        return TextColumn(name, cells, self.rows, self.source, self.format, elsewhere, name in self.declared)
+        declared = name in self.declared
+        return TextColumn(name, cells, self.rows, self.source, self.format, lambda: self.decimal, declared)
 
     def split(self, names: Sequence[str]) -> tuple[Table, list[tuple[str, np.ndarray]]]:
         """The table without some columns, and these; ValueError for one that is not there, or if no other is left."""
