@@ -54,6 +54,17 @@ def scored(folder):
 # ---------------------------------------------------------------- the command
 
 
+def test_what_is_ignored_may_stand_in_one_file_alone(folder, tmp_path, capsys):
+    """An index, which whoever wrote the other file left out."""
+    without = [row[1:] for row in customers(60, 1)]
+    write(tmp_path / "new.csv", without, ("plan", "minutes", "bill", "country"))
+    for train, score in ((folder / "normal.csv", tmp_path / "new.csv"), (tmp_path / "new.csv", folder / "new.csv")):
+        argv = ["detect", "--train", train, "--score", score, "--out", tmp_path / "out.csv", "--ignore"]
+        assert main([*map(str, argv), "id"]) == 0
+        assert len(read(tmp_path / "out.csv")) == 60
+    assert main([*map(str, argv), "idd"]) == 2 and "Did you mean 'id'?" in capsys.readouterr().err
+
+
 def test_what_is_wrong_is_found_and_said(scored):
     assert [row["id"] for row in scored] == [f"c{i}" for i in range(60)] and scored[0]["row"] == "2"
     abnormal = [row["abnormal"] == "1" for row in scored]
@@ -146,7 +157,7 @@ WRONG = {
         lambda: Path("new.csv").write_text(Path("new.csv").read_text().replace("c3,", "c3,plus,many,7,DE\n", 1)),
         "new.csv: expected",
     ),
-    "a name too many": (lambda: write("new.csv", [["a"] * 6], "abcdef"), "expected the column 'id' to ignore"),
+    "other names": (lambda: write("new.csv", [["a"] * 6], "abcdef"), "'country'] missing, ['a', 'b'"),
     "a column is missing": (lambda: write("new.csv", [["c1", "plus", 7]], ("id", "plan", "bill")), "missing"),
     "a name twice": (lambda: write("normal.csv", customers(9, 0), ("id", "a", "a", "b", "c")), "'a' twice"),
     "no rows": (lambda: write("normal.csv", []), "expected rows of cells"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import warnings
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -87,11 +88,13 @@ def run(args: argparse.Namespace) -> int:
     written = data_options.text_format(args) | {"text": data_options.listed(args.text)}
     with ExitStack() as files:
         kept, scored = (path and files.enter_context(whole_file(path)) for path in (args.save, args.out))
-        new, copied = read_table(args.score, **written).split(ignored) if args.score else (None, [])
-        if args.model:
+        score = read_table(args.score, **written) if args.score else None
+        given = read_table(args.train, **written) if args.train else None
+        new, copied = without(score, ignored, given) if score is not None else (None, [])
+        if given is None:
             detector, told = load_detector(args.model), [f"model   {args.model}"]
         else:
-            train, _ = read_table(args.train, **written).split(ignored)
+            train, _ = without(given, ignored, score)
             if new is not None:
                 check_rows(train, new)
             detector = train_detector(args, train)
@@ -119,6 +122,12 @@ def run(args: argparse.Namespace) -> int:
             told.append(f"written to {args.out}")
     print("\n".join(told))
     return 0
+
+
+def without(table: Table, ignored: Sequence[str], other: Table | None) -> tuple[Table, list[tuple[str, np.ndarray]]]:
+    """`Table.split` of the columns to ignore, which may stand in the other file alone, as an index does."""
+    elsewhere = other.names if other is not None else []
+    return table.split([name for name in ignored if name in table.names or name not in elsewhere])
 
 
 def check(args: argparse.Namespace) -> None:
