@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import nanoae
+import nanoae.pyod  # its classes are known once they are imported
 
 ROWS = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
 LINES = ["a red fox", "the old hen"]
