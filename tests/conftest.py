@@ -17,7 +17,7 @@ from nanoae.autoencoders.condition import Condition, Conditioned
 from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
 from nanoae.autoencoders.penalty import Contractive, KLSparsity, L1Sparsity
 from nanoae.autoencoders.teacher import Teacher
-from nanoae.backend import BackendError, get_ops
+from nanoae.backend import BackendError, get_ops, native_ops
 from nanoae.engine.steps import EachStep, LastStep
 
 BACKENDS = {  # name -> its primitives; one more line here runs every test on one more device
@@ -129,6 +129,16 @@ def close(ops, dtype):
         np.testing.assert_allclose(ops.to_numpy(actual), expected, rtol=10 * tolerance, atol=tolerance * scale)
 
     return compare
+
+
+@pytest.fixture(scope="module")
+def small_arrays_too():
+    """The CPU's kernels also for arrays that are small enough for NumPy."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("SMALL", "SMALL_PRODUCT"):
+            patch.setattr(native_ops, name, 0)
+        patch.setattr(native_ops.NativeOps, "take_rows", native_ops.KernelOps.take_rows)
+        yield
 
 
 @pytest.fixture

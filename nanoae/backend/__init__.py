@@ -23,11 +23,17 @@ class BackendError(RuntimeError):
     """The wished device is not there; the message says what is missing and how to get it."""
 
 
+class NoKernels(RuntimeError):
+    """The kernels cannot be had on this CPU; the message says why. NumPy does the same."""
+
+
 def get_ops(backend: str | Ops = "auto") -> Ops:
     """The primitives of a device.
 
     backend   "numpy" (CPU), "cupy" (NVIDIA GPU), or "auto": what the environment variable NANOAE_BACKEND says, else
               CuPy if it is installed and finds a GPU, else NumPy. An `Ops` is returned as it is.
+              Where there is a C++ compiler, "numpy" runs fused kernels on NumPy's arrays (native_ops.py), unless the
+              environment variable NANOAE_KERNELS is 0; "numpy:plain" is NumPy alone, the reference
               "cupy:tf32" multiplies float32 matrices on tensor cores, with 10 bits of mantissa; "cupy:nograph" runs
               each training step as it comes, and not as a CUDA graph; "cupy:noepilogues" leaves biases, ReLU masks
               and bias gradients to kernels behind the matrix products; "cupy:tf32,nograph" does two of these
@@ -43,13 +49,15 @@ def get_ops(backend: str | Ops = "auto") -> Ops:
         wishes = filter(None, wished.removeprefix("cupy:").split(","))
         options = [one_of(source, option, CUPY_OPTIONS, ' behind "cupy:"') for option in wishes]
         return _cupy_ops(**dict(CUPY_OPTIONS[option] for option in options))
+    if wished == "numpy:plain":
+        return Ops()
     name = one_of(source, wished, ("numpy", "cupy", "auto"))
     if name == "cupy":
         return _cupy_ops()
     if name == "auto":
         with suppress(BackendError):
             return _cupy_ops()
-    return Ops()
+    return _numpy_ops()
 
 
 def available(backend: str) -> str:
@@ -59,6 +67,15 @@ def available(backend: str) -> str:
     except BackendError:
         return "auto"
     return backend
+
+
+def _numpy_ops() -> Ops:
+    from nanoae.backend.native_ops import NativeOps  # here: most of what it imports is not needed to import nanoae
+
+    try:
+        return NativeOps()
+    except NoKernels:
+        return Ops()
 
 
 def _cupy_ops(**options) -> Ops:

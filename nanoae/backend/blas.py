@@ -88,13 +88,19 @@ def openblas() -> OpenBLAS | None:
     return None
 
 
-def cpu_flags() -> set[str]:
-    """The instruction sets the CPU names, where the system tells (Linux); else none."""
+def cpu_facts() -> dict[str, str]:
+    """What the system tells of the first core (Linux): "model name", "flags", ...; else nothing."""
     try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+        text = Path("/proc/cpuinfo").read_text("utf-8", "replace")
     except OSError:
-        return set()
-    return next((set(line.split(":", 1)[1].split()) for line in lines if line.startswith("flags")), set())
+        return {}
+    pairs = [line.split(":", 1) for line in text.partition("\n\n")[0].splitlines() if ":" in line]
+    return {name.strip(): value.strip() for name, value in pairs}
+
+
+def cpu_flags() -> set[str]:
+    """The instruction sets the CPU names, where the system tells; else none."""
+    return set(cpu_facts().get("flags", "").split())
 
 
 def best_environment() -> dict[str, str]:

@@ -99,11 +99,11 @@ class CupyOps(KernelOps):
         return zeros
 
     def ones(self, n: int, dtype) -> Array:
-        ones = self._ones.get(dtype)
+        ones = self.thread.buffers.get(("ones", dtype))
         if ones is None or len(ones) < n:
             ones = self.empty(n, dtype)
             ones.fill(1)
-            self._ones[dtype] = ones  # when it is full: another thread may take it at once
+            self.thread.buffers["ones", dtype] = ones
         return ones[:n]
 
     def to_device(self, x, dtype=None) -> Array:
@@ -155,7 +155,7 @@ class CupyOps(KernelOps):
             vars(_threads)[device] = PerThread()
         return vars(_threads)[device]
 
-    def steps(self, step, optimizer, batch_size: int, settings) -> Steps:
+    def steps(self, step, optimizer, batch_size: int, settings, repeatable: bool = False) -> Steps:
         return GraphSteps(self, step, optimizer, batch_size, settings, self.graph and self._own.blas is not None)
 
     def take_rows(self, x: Array, rows: Array, out: Array, scale: float = 1.0) -> Array:

@@ -1,14 +1,16 @@
-// The CUDA kernels of nanoae. Each does a primitive of ops.py or layer_ops.py, and carries its formula.
+// The fused kernels of nanoae, for GPU and CPU. Each does a primitive of ops.py or layer_ops.py, and carries its formula.
 //
-// Compiled when first used, once with real = float and once with real = double. A kernel takes any number of elements,
-// and any grid of blocks of THREADS, a power of 2: thread i works on elements i, i + number of threads, ... What changes
-// from step to step is read from device memory, so that every kernel can be part of a CUDA graph.
-
-#define KERNEL extern "C" __global__ void
-#define EACH(i, n) \
-    for (size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x; i < (n); i += (size_t)gridDim.x * THREADS)
-#define EACH_ROW(row, rows) for (size_t row = blockIdx.x; row < (rows); row += gridDim.x)  // a row is a block's work,
-#define EACH_IN_ROW(i, n) for (size_t i = threadIdx.x; i < (n); i += THREADS)              // shared by its threads
+// Compiled when first used, once with real = float and once with real = double, behind the header of its machine: cuda.h
+// or cpu.h. Both give it the same words:
+//
+//   KERNEL(name, arguments)                    a function over whole arrays, of any number of elements, in blocks
+//   EACH(i, n)                                 for each of n elements
+//   EACH_ROW(row, rows), EACH_IN_ROW(i, n)     for each row, which is a block's work, and for each element of it
+//   each_of_table(use, length, rows, n)        use(i, r) for each element i of a table and its row r
+//   sum_row(term, n), max_row(term, n)         over a row, in a block
+//   sum_rows(term, SUM_ARGUMENTS)              over the rows of a table, or over everything
+//
+// What changes from step to step is read from device memory, so that every kernel can be part of a CUDA graph.
 
 typedef long long integer;
 typedef unsigned long long word;
@@ -16,81 +18,31 @@ typedef unsigned long long word;
 // ---------------------------------------------------------------------------------------------------- sums
 // Every sum is taken in the same order each time, so it has the same bits each time: no floating-point atomics.
 
-// op over the values of the threads with the same threadIdx.x % width; width a power of 2. All threads get the result.
-template <class Op> __device__ real reduce_block(real value, unsigned width, Op op) {
-    __shared__ real cell[THREADS];
-    cell[threadIdx.x] = value;
-    for (unsigned half = THREADS / 2; half >= width; half /= 2) {
-        __syncthreads();
-        if (threadIdx.x < half) cell[threadIdx.x] = op(cell[threadIdx.x], cell[threadIdx.x + half]);
-    }
-    __syncthreads();
-    value = cell[threadIdx.x % width];
-    __syncthreads();  // the cells are free again
-    return value;
-}
-
-__device__ real sum_block(real value, unsigned width) {
-    return reduce_block(value, width, [](real a, real b) { return a + b; });
-}
-
-// True in the last of `blocks` blocks that gets here, which sees what the others have written; leaves the ticket at 0.
-__device__ bool last_block(unsigned* ticket, unsigned blocks) {
-    __shared__ bool last;
-    __threadfence();
-    __syncthreads();
-    if (threadIdx.x == 0) last = atomicInc(ticket, blocks - 1) == blocks - 1;
-    __syncthreads();
-    __threadfence();
-    return last;
-}
-
-// out[r] = scale · Σ_m term(r, i),  i = r · row_step + m · step the place in memory,  r < rows, m < length.
-// Block (x, y) adds up `width` rows side by side, every gridDim.y-th part of their length; the last one of the y adds
-// their results up, from `partial`. Rows that are columns in memory (step > 1) want width 32, others width 1.
+// What a kernel that sums takes besides:  out[r] = scale · Σ_m term(r, i),  i = r · row_step + m · step the place in
+// memory,  r < rows, m < length.
 #define SUM real *out, double scale, real *partial, unsigned *tickets, \
     size_t rows, size_t length, size_t row_step, size_t step, size_t width
 #define SUM_ARGUMENTS out, real(scale), partial, tickets, rows, length, row_step, step, unsigned(width)
 
-template <class Term>
-__device__ void sum_rows(Term term, real* out, real scale, volatile real* partial, unsigned* tickets,
-                         size_t rows, size_t length, size_t row_step, size_t step, unsigned width) {
-    unsigned lane = threadIdx.x % width, depth = THREADS / width;
-    size_t r = (size_t)blockIdx.x * width + lane;
-    real sum = 0;
-    if (r < rows)
-        for (size_t m = blockIdx.y * depth + threadIdx.x / width; m < length; m += gridDim.y * depth)
-            sum += term(r, r * row_step + m * step);
-    sum = sum_block(sum, width);
-    if (gridDim.y > 1) {
-        partial += (size_t)blockIdx.x * gridDim.y * width;
-        if (threadIdx.x < width) partial[blockIdx.y * width + lane] = sum;
-        if (!last_block(tickets + blockIdx.x, gridDim.y)) return;
-        sum = 0;
-        for (unsigned part = threadIdx.x / width; part < gridDim.y; part += depth) sum += partial[part * width + lane];
-        sum = sum_block(sum, width);
-    }
-    if (threadIdx.x < width && r < rows) out[r] = scale * sum;
-}
-
 // out[r] = scale · Σ x
-KERNEL sum(const real* x, SUM) {
+KERNEL(sum, const real* x, SUM) {
     sum_rows([=](size_t, size_t i) { return x[i]; }, SUM_ARGUMENTS);
 }
 
 // out[r] = scale · factor[r] Σ x y;  no factor: 1
-KERNEL sum_products(const real* x, const real* y, const real* factor, SUM) {
-    sum_rows([=](size_t r, size_t i) { return factor ? factor[r] * x[i] * y[i] : x[i] * y[i]; }, SUM_ARGUMENTS);
+KERNEL(sum_products, const real* x, const real* y, const real* factor, SUM) {
+    if (factor) sum_rows([=](size_t r, size_t i) { return factor[r] * x[i] * y[i]; }, SUM_ARGUMENTS);
+    else sum_rows([=](size_t, size_t i) { return x[i] * y[i]; }, SUM_ARGUMENTS);
 }
 
 // x *= min(1, max_norm / ‖x‖),  squares = ‖x‖²
-KERNEL clip_norm(real* x, const real* squares, double max_norm, size_t n) {
+KERNEL(clip_norm, real* x, const real* squares, double max_norm, size_t n) {
     real factor = real(max_norm) / (sqrt(*squares) + real(1e-12));
     if (factor < 1 || isnan(factor)) EACH(i, n) x[i] *= factor;
 }
 
 // y = a x + b y
-KERNEL axpby(real* y, double a, const real* x, double b, size_t n) {
+KERNEL(axpby, real* y, double a, const real* x, double b, size_t n) {
     EACH(i, n) y[i] = real(a) * x[i] + real(b) * y[i];
 }
 
@@ -124,55 +76,68 @@ __device__ real derivative(integer f, real y, real a) {
     return 1;
 }
 
+template <integer number> struct Constant {
+    __device__ constexpr operator integer() const { return number; }
+};
+
+// use(f) with f as a constant, so that the loops in it have no choice to make
+template <class Use> __device__ void with_activation(integer f, Use use) {
+    switch (f) {
+        case RELU: return use(Constant<RELU>());
+        case LEAKY_RELU: return use(Constant<LEAKY_RELU>());
+        case ELU: return use(Constant<ELU>());
+        case SIGMOID: return use(Constant<SIGMOID>());
+        case TANH: return use(Constant<TANH>());
+        case SOFTPLUS: return use(Constant<SOFTPLUS>());
+        default: return use(Constant<IDENTITY>());
+    }
+}
+
 // y = f(x)
-KERNEL activation(const real* x, real* y, integer f, double a, size_t n) {
-    EACH(i, n) y[i] = activate(f, x[i], a);
+KERNEL(activation, const real* x, real* y, integer f, double a, size_t n) {
+    with_activation(f, [=](auto f) { EACH(i, n) y[i] = activate(f, x[i], a); });
 }
 
 // dx = dy · f'(x)
-KERNEL activation_backward(const real* dy, const real* y, real* dx, integer f, double a, size_t n) {
-    EACH(i, n) dx[i] = dy[i] * derivative(f, y[i], a);
-}
-
-// The row of element i: rows of `length` neighbours, or (length 1) columns of a table that has `rows` of them.
-__device__ size_t row_of(size_t i, size_t length, size_t rows) {
-    return length == 1 ? i % rows : i / length;
+KERNEL(activation_backward, const real* dy, const real* y, real* dx, integer f, double a, size_t n) {
+    with_activation(f, [=](auto f) { EACH(i, n) dx[i] = dy[i] * derivative(f, y[i], a); });
 }
 
 // y[r, m] = f(y[r, m] + b[r])
-KERNEL bias_activation(real* y, const real* b, integer f, double a, size_t length, size_t rows, size_t n) {
-    EACH(i, n) y[i] = activate(f, y[i] + b[row_of(i, length, rows)], a);
+KERNEL(bias_activation, real* y, const real* b, integer f, double a, size_t length, size_t rows, size_t n) {
+    with_activation(f, [=](auto f) {
+        each_of_table([=](size_t i, size_t r) { y[i] = activate(f, y[i] + b[r], a); }, length, rows, n);
+    });
 }
 
 // dz = dy · f'(z),  out[r] = db[r] = Σ_m dz[r, m]
-KERNEL activation_backward_bias(const real* dy, const real* y, real* dz, integer f, double a, SUM) {
-    sum_rows([=](size_t, size_t i) { return dz[i] = dy[i] * derivative(f, y[i], a); }, SUM_ARGUMENTS);
+KERNEL(activation_backward_bias, const real* dy, const real* y, real* dz, integer f, double a, SUM) {
+    with_activation(f, [=](auto f) {
+        sum_rows([=](size_t, size_t i) { return dz[i] = dy[i] * derivative(f, y[i], a); }, SUM_ARGUMENTS);
+    });
 }
 
 // y = min(max(x, low), high)
-KERNEL clip(const real* x, real* y, double low, double high, size_t n) {
+KERNEL(clip, const real* x, real* y, double low, double high, size_t n) {
     EACH(i, n) y[i] = x[i] < real(low) ? real(low) : x[i] > real(high) ? real(high) : x[i];
 }
 
 // dx = dy where low < y < high, else 0
-KERNEL clip_backward(const real* dy, const real* y, real* dx, double low, double high, size_t n) {
+KERNEL(clip_backward, const real* dy, const real* y, real* dx, double low, double high, size_t n) {
     EACH(i, n) dx[i] = dy[i] * (y[i] > real(low) && y[i] < real(high));
 }
 
 // y[n] = e^(x[n] - max x[n]) / Σ e^(...)
-KERNEL softmax(const real* x, real* y, size_t rows, size_t d) {
+KERNEL(softmax, const real* x, real* y, size_t rows, size_t d) {
     EACH_ROW(n, rows) {
-        real most = x[n * d], sum = 0;
-        EACH_IN_ROW(k, d) most = x[n * d + k] > most ? x[n * d + k] : most;
-        most = reduce_block(most, 1, [](real a, real b) { return a > b ? a : b; });
-        EACH_IN_ROW(k, d) sum += y[n * d + k] = exp(x[n * d + k] - most);
-        sum = sum_block(sum, 1);
+        real most = max_row([=](size_t k) { return x[n * d + k]; }, d);
+        real sum = sum_row([=](size_t k) { return y[n * d + k] = exp(x[n * d + k] - most); }, d);
         EACH_IN_ROW(k, d) y[n * d + k] /= sum;
     }
 }
 
 // out[n, i] = 1 if x[n, i] is one of the k largest of its row, of equal ones the first, else 0
-KERNEL top_k_mask(const real* x, real* out, integer k, size_t rows, size_t d) {
+KERNEL(top_k_mask, const real* x, real* out, integer k, size_t rows, size_t d) {
     EACH_ROW(n, rows) {
         EACH_IN_ROW(i, d) {
             integer larger = 0;
@@ -189,7 +154,7 @@ KERNEL top_k_mask(const real* x, real* out, integer k, size_t rows, size_t d) {
 // Each leaves scale · Σ in `out` and the gradient in dy.
 
 // Σ (y - t)²,  dy = 2 scale (y - t)
-KERNEL mse(const real* y, const real* t, real* dy, SUM) {
+KERNEL(mse, const real* y, const real* t, real* dy, SUM) {
     sum_rows([=](size_t, size_t i) {
         real r = y[i] - t[i];
         dy[i] = real(2 * scale) * r;
@@ -199,7 +164,7 @@ KERNEL mse(const real* y, const real* t, real* dy, SUM) {
 
 // Σ softplus(z) - t z,  dz = scale (sigmoid(z) - t);  with h = tanh(z / 2), as in ops.py,
 // sigmoid(z) = (1 + h) / 2  and  softplus(z) = z / 2 + |z| / 2 - log((1 + |h|) / 2)
-KERNEL bce(const real* z, const real* t, real* dz, SUM) {
+KERNEL(bce, const real* z, const real* t, real* dz, SUM) {
     sum_rows([=](size_t, size_t i) {
         real x = z[i], h = tanh(real(0.5) * x), middle = real(0.5) - t[i];
         dz[i] = real(scale) * (middle + real(0.5) * h);
@@ -207,10 +172,10 @@ KERNEL bce(const real* z, const real* t, real* dz, SUM) {
     }, SUM_ARGUMENTS);
 }
 
-__device__ real sign(real x) { return (x > 0) - (x < 0); }
+__device__ real sign(real x) { return x > 0 ? 1 : x < 0 ? -1 : x; }  // of 0 it is 0, of NaN NaN
 
 // Σ |y - t|,  dy = scale · sign(y - t)
-KERNEL l1(const real* y, const real* t, real* dy, SUM) {
+KERNEL(l1, const real* y, const real* t, real* dy, SUM) {
     sum_rows([=](size_t, size_t i) {
         real r = y[i] - t[i];
         dy[i] = real(scale) * sign(r);
@@ -219,7 +184,7 @@ KERNEL l1(const real* y, const real* t, real* dy, SUM) {
 }
 
 // Σ c (r - c / 2),  dy = scale · c,  r = y - t, c = clip(r, -delta, delta)
-KERNEL huber(const real* y, const real* t, double delta, real* dy, SUM) {
+KERNEL(huber, const real* y, const real* t, double delta, real* dy, SUM) {
     sum_rows([=](size_t, size_t i) {
         real r = y[i] - t[i], d = delta, c = r < -d ? -d : r > d ? d : r;
         dy[i] = real(scale) * c;
@@ -228,7 +193,7 @@ KERNEL huber(const real* y, const real* t, double delta, real* dy, SUM) {
 }
 
 // Σ |x|,  dx = scale · sign(x)
-KERNEL l1_norm(const real* x, real* dx, SUM) {
+KERNEL(l1_norm, const real* x, real* dx, SUM) {
     sum_rows([=](size_t, size_t i) {
         real value = x[i];
         dx[i] = real(scale) * sign(value);
@@ -237,7 +202,7 @@ KERNEL l1_norm(const real* x, real* dx, SUM) {
 }
 
 // Σ p log(p / q) + (1 - p) log((1 - p) / (1 - q)),  dq = scale ((1 - p) / (1 - q) - p / q),  q kept 1e-6 off 0 and 1
-KERNEL bernoulli_kl(const real* q, double p, real* dq, SUM) {
+KERNEL(bernoulli_kl, const real* q, double p, real* dq, SUM) {
     sum_rows([=](size_t, size_t i) {
         real least = 1e-6, most = 1 - 1e-6, x = q[i];
         x = x < least ? least : x > most ? most : x;
@@ -249,15 +214,12 @@ KERNEL bernoulli_kl(const real* q, double p, real* dq, SUM) {
 
 // out[n] = -w log p[n, t[n]],  dz = scale w (p - onehot(t)),  p = softmax(z), w = weights[n] or 1;  out is NaN for a t
 // that is no class
-KERNEL softmax_cross_entropy(const real* z, const integer* t, const real* weights, double scale, real* dz, real* out,
+KERNEL(softmax_cross_entropy, const real* z, const integer* t, const real* weights, double scale, real* dz, real* out,
                              size_t rows, size_t d) {
     EACH_ROW(n, rows) {
-        real most = z[n * d], right = (size_t)t[n] < d ? z[n * d + t[n]] : log(real(-1));
-        real w = weights ? weights[n] : 1, sum = 0;
-        EACH_IN_ROW(k, d) most = z[n * d + k] > most ? z[n * d + k] : most;
-        most = reduce_block(most, 1, [](real a, real b) { return a > b ? a : b; });
-        EACH_IN_ROW(k, d) sum += dz[n * d + k] = exp(z[n * d + k] - most);
-        sum = sum_block(sum, 1);
+        real right = (size_t)t[n] < d ? z[n * d + t[n]] : log(real(-1)), w = weights ? weights[n] : 1;
+        real most = max_row([=](size_t k) { return z[n * d + k]; }, d);
+        real sum = sum_row([=](size_t k) { return dz[n * d + k] = exp(z[n * d + k] - most); }, d);
         EACH_IN_ROW(k, d) dz[n * d + k] = real(scale) * w * (dz[n * d + k] / sum - (k == (size_t)t[n]));
         if (threadIdx.x == 0) out[n] = w * (log(sum) - (right - most));
     }
@@ -267,7 +229,7 @@ KERNEL softmax_cross_entropy(const real* z, const integer* t, const real* weight
 
 // m = beta1 · m + g,  v = beta2 · v + g²,  theta -= rate · m / (sqrt(v) + s eps)
 // with s = sqrt((1 - beta2ᵗ) / (1 - beta2)), rate = lr s (1 - beta1) / (1 - beta1ᵗ);  t, lr from device memory if given
-KERNEL adam(real* theta, const real* grad, real* m, real* v, const integer* t_at, integer t, const double* lr_at,
+KERNEL(adam, real* theta, const real* grad, real* m, real* v, const integer* t_at, integer t, const double* lr_at,
             double lr, double beta1, double beta2, double eps, size_t n) {
     __shared__ real rate, small;
     if (threadIdx.x == 0) {
@@ -285,7 +247,7 @@ KERNEL adam(real* theta, const real* grad, real* m, real* v, const integer* t_at
 }
 
 // u = momentum · u + g,  theta -= lr · u, or with Nesterov theta -= lr · (g + momentum · u);  no velocity: u = g
-KERNEL sgd(real* theta, const real* grad, real* velocity, const double* lr_at, double lr, double momentum,
+KERNEL(sgd, real* theta, const real* grad, real* velocity, const double* lr_at, double lr, double momentum,
            integer nesterov, size_t n) {
     real rate = lr_at ? *lr_at : lr;
     EACH(i, n) {
@@ -299,7 +261,7 @@ KERNEL sgd(real* theta, const real* grad, real* velocity, const double* lr_at, d
 }
 
 // The start of step i of a run, clock = {i, t}, by one block: its rows of the order (n,), rows (batch,), and learning rate.
-KERNEL tick(integer* clock, double* lr, const double* lrs, const integer* order, integer* rows, size_t batch, size_t n) {
+KERNEL(tick, integer* clock, double* lr, const double* lrs, const integer* order, integer* rows, size_t batch, size_t n) {
     size_t i = clock[0];
     EACH_IN_ROW(j, batch) rows[j] = order[i * batch + j < n ? i * batch + j : n - 1];
     __syncthreads();
@@ -310,19 +272,18 @@ KERNEL tick(integer* clock, double* lr, const double* lrs, const integer* order,
 
 // out[n] = scale · x[rows[n]], x of `stored` numbers, N rows of d
 #define TAKE_ROWS(stored, name)                                                                                       \
-    KERNEL name(const stored* x, const integer* rows, real* out, double scale, integer N, size_t d, size_t n) {       \
-        EACH(i, n) {                                                                                                  \
-            integer row = rows[i / d];                                                                                \
-            row = row < 0 ? 0 : row < N ? row : N - 1;                                                                \
-            out[i] = real(scale) * real(x[row * d + i % d]);                                                          \
-        }                                                                                                             \
+    KERNEL(name, const stored* x, const integer* rows, real* out, double scale, integer N, size_t d, size_t n) {       \
+        each_of_table([=](size_t i, size_t r) {                                                                       \
+            integer row = rows[r] < 0 ? 0 : rows[r] < N ? rows[r] : N - 1;                                            \
+            out[i] = real(scale) * real(x[row * d + (i - r * d)]);                                                    \
+        }, d, n / d, n);                                                                                              \
     }
 TAKE_ROWS(unsigned char, take_rows_uint8)
 TAKE_ROWS(float, take_rows_float32)
 TAKE_ROWS(double, take_rows_float64)
 
 // out[v] += Σ of the x[n] with 0 <= rows[n] = v < V, in the order of n: the first row of each v adds up the others
-KERNEL add_rows(const real* x, const integer* rows, real* out, integer V, size_t N, size_t d) {
+KERNEL(add_rows, const real* x, const integer* rows, real* out, integer V, size_t N, size_t d) {
     EACH_ROW(n, N) {
         bool first = 0 <= rows[n] && rows[n] < V;
         for (size_t k = 0; k < n && first; k++) first = rows[k] != rows[n];
@@ -337,6 +298,25 @@ KERNEL add_rows(const real* x, const integer* rows, real* out, integer V, size_t
 }
 
 // ---------------------------------------------------------------------------------------------------- randomness
+
+// sqrt(-2 log(1 - u)) (cos 2πv, sin 2πv) of each pair u, v from U[0, 1): two numbers from N(0, 1) (Box & Muller 1958)
+struct Pair { real first, second; };
+__device__ Pair gaussians(real u, real v) {
+    real radius = sqrt(-2 * log(1 - u)), angle = real(6.283185307179586) * v;
+    return {radius * cos(angle), radius * sin(angle)};
+}
+
+#ifdef CPU  // where NumPy draws u and v
+
+// first, second = those of u, v
+KERNEL(box_muller, const real* u, const real* v, real* first, real* second, size_t n) {
+    EACH(i, n) {
+        Pair pair = gaussians(u[i], v[i]);
+        first[i] = pair.first, second[i] = pair.second;
+    }
+}
+
+#else
 
 // Philox4x64-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): four words from a counter and a
 // key. The counter is (index, draw, 0, 0) with index = 1, 2, ...: these are the words of
@@ -379,23 +359,24 @@ template <class Use> __device__ void draw(Use use, word* state, word key, size_t
 }
 
 // out ~ U[0, 1)
-KERNEL uniform(real* out, DRAW) {
+KERNEL(uniform, real* out, DRAW) {
     draw([=](size_t i, const word* words, unsigned j) { out[i] = unit(words, j); }, state, key, n);
 }
 
 // out = scale with probability keep, else 0
-KERNEL keep_mask(real* out, double keep, double scale, DRAW) {
+KERNEL(keep_mask, real* out, double keep, double scale, DRAW) {
     draw([=](size_t i, const word* words, unsigned j) { out[i] = unit(words, j) < real(keep) ? real(scale) : 0; },
          state, key, n);
 }
 
-// out ~ N(0, 1): sqrt(-2 log(1 - u)) (cos 2πv, sin 2πv) of each pair u, v (Box & Muller 1958)
-KERNEL normal(real* out, DRAW) {
+// out ~ N(0, 1)
+KERNEL(normal, real* out, DRAW) {
     draw([=](size_t i, const word* words, unsigned j) {
-        real u = unit(words, j & ~1u), v = real(6.283185307179586) * unit(words, j | 1);
-        out[i] = sqrt(-2 * log(1 - u)) * (j % 2 ? sin(v) : cos(v));
+        Pair pair = gaussians(unit(words, j & ~1u), unit(words, j | 1));
+        out[i] = j % 2 ? pair.second : pair.first;
     }, state, key, n);
 }
+#endif
 
 // --------------------------------------------------------------------------------------------------- windows of images
 // Images x (C, H, W, N), what the window's steps give y (C, OH, OW, N), columns (C, KH, KW, OH, OW, N). Step o of
@@ -411,7 +392,7 @@ __device__ int step_at(int x, int k, int S, int P, int steps) {
 }
 
 // cols[c, i, j, oh, ow, n] = x[c, SH · oh + i - PH, SW · ow + j - PW, n], 0 outside
-KERNEL im2col(const real* x, real* cols, WINDOW) {
+KERNEL(im2col, const real* x, real* cols, WINDOW) {
     EACH_ROW(row, C * KH * KW * OH) {
         integer oh = row % OH, j = row / OH % KW, i = row / OH / KW % KH, c = row / OH / KW / KH, h = SH * oh + i - PH;
         EACH_IN_ROW(p, OW * N) {
@@ -445,13 +426,13 @@ template <class Value> __device__ void sum_steps(Value value, real* x, real scal
 #define STEP integer c, integer i, integer j, integer oh, integer ow, integer n, size_t pixel
 
 // x[pixel] = Σ of the columns' numbers that met it
-KERNEL col2im(const real* cols, real* x, WINDOW) {
+KERNEL(col2im, const real* cols, real* x, WINDOW) {
     sum_steps([=](STEP) { return cols[((((c * KH + i) * KW + j) * OH + oh) * OW + ow) * N + n]; },
               x, 1, WINDOW_ARGUMENTS);
 }
 
 // x[pixel] = scale · Σ of the y whose window it is in
-KERNEL spread_windows(const real* y, real* x, double scale, WINDOW) {
+KERNEL(spread_windows, const real* y, real* x, double scale, WINDOW) {
     sum_steps([=](STEP) { return y[((c * OH + oh) * OW + ow) * N + n]; }, x, real(scale), WINDOW_ARGUMENTS);
 }
 
@@ -473,17 +454,17 @@ template <class Op> __device__ void reduce_windows(Op op, const real* x, real* y
 }
 
 // y = scale · Σ over the window
-KERNEL sum_windows(const real* x, real* y, double scale, WINDOW) {
+KERNEL(sum_windows, const real* x, real* y, double scale, WINDOW) {
     reduce_windows([](real a, real b) { return a + b; }, x, y, 0, real(scale), WINDOW_ARGUMENTS);
 }
 
 // y = max over the window, of -∞ = log 0 and its pixels; a NaN stays one
-KERNEL max_pool(const real* x, real* y, WINDOW) {
+KERNEL(max_pool, const real* x, real* y, WINDOW) {
     reduce_windows([](real a, real b) { return b > a || isnan(b) ? b : a; }, x, y, log(real(0)), 1, WINDOW_ARGUMENTS);
 }
 
 // dx[pixel] = Σ of the dy whose window's first pixel equal to the maximum y it is; the last position, if there is none
-KERNEL max_pool_backward(const real* dy, const real* x, const real* y, real* dx, WINDOW) {
+KERNEL(max_pool_backward, const real* dy, const real* x, const real* y, real* dx, WINDOW) {
     sum_steps([=](STEP) {
         size_t at = ((c * OH + oh) * OW + ow) * N + n;
         for (integer k = 0; k < i * KW + j; k++) {  // has an earlier pixel won?
@@ -497,7 +478,7 @@ KERNEL max_pool_backward(const real* dy, const real* x, const real* y, real* dx,
 // ---------------------------------------------------------------------------------------------------- normalisation
 
 // xc = x - mean[r],  out[r] = var[r] = scale · Σ_m xc²
-KERNEL center(const real* x, const real* mean, real* xc, SUM) {
+KERNEL(center, const real* x, const real* mean, real* xc, SUM) {
     sum_rows([=](size_t r, size_t i) {
         real d = xc[i] = x[i] - mean[r];
         return d * d;
@@ -505,47 +486,43 @@ KERNEL center(const real* x, const real* mean, real* xc, SUM) {
 }
 
 // out = 1 / sqrt(x + eps)
-KERNEL inverse_root(const real* x, double eps, real* out, size_t n) {
+KERNEL(inverse_root, const real* x, double eps, real* out, size_t n) {
     EACH(i, n) out[i] = 1 / sqrt(x[i] + real(eps));
 }
 
 // out[r, m] = a[r] x[r, m] + b[r]
-KERNEL affine_rows(const real* x, const real* a, const real* b, real* out, size_t length, size_t rows, size_t n) {
-    EACH(i, n) {
-        size_t r = row_of(i, length, rows);
-        out[i] = a[r] * x[i] + b[r];
-    }
+KERNEL(affine_rows, const real* x, const real* a, const real* b, real* out, size_t length, size_t rows, size_t n) {
+    each_of_table([=](size_t i, size_t r) { out[i] = a[r] * x[i] + b[r]; }, length, rows, n);
 }
 
 // out = scale[r] (dy - sum_dy[r] / M - x̂ sum_dy_x[r] / M),  x̂ = inv[r] xc
-KERNEL center_backward(const real* dy, const real* xc, const real* inv, const real* scale, const real* sum_dy,
+KERNEL(center_backward, const real* dy, const real* xc, const real* inv, const real* scale, const real* sum_dy,
                        const real* sum_dy_x, real* out, size_t length, size_t rows, size_t n) {
     real share = real(rows) / real(n);  // 1 / M
-    EACH(i, n) {
-        size_t r = row_of(i, length, rows);
+    each_of_table([=](size_t i, size_t r) {
         out[i] = scale[r] * (dy[i] - share * (sum_dy[r] + inv[r] * xc[i] * sum_dy_x[r]));
-    }
+    }, length, rows, n);
 }
 
 // ---------------------------------------------------------------------------------------------------- sequences
 // In thirds of 3 O: r = sigmoid(a_r + u_r), z = sigmoid(a_z + u_z), n = tanh(a_n + r u_n).
 
 // out = (1 - z) n + z h;  gates = (r, z, n)
-KERNEL gru_step(const real* a, const real* u, const real* h, real* gates, real* out, size_t O, size_t size) {
-    EACH(i, size) {
-        size_t R = i / O * 3 * O + i % O, Z = R + O, N = Z + O;
+KERNEL(gru_step, const real* a, const real* u, const real* h, real* gates, real* out, size_t O, size_t size) {
+    each_of_table([=](size_t i, size_t row) {
+        size_t R = i + row * 2 * O, Z = R + O, N = Z + O;
         real r = activate(SIGMOID, a[R] + u[R], 0), z = activate(SIGMOID, a[Z] + u[Z], 0), n = tanh(a[N] + r * u[N]);
         out[i] = n + z * (h[i] - n);
         gates[R] = r, gates[Z] = z, gates[N] = n;
-    }
+    }, O, size / O, size);
 }
 
 // dz = dy (h - n),  dn = dy (1 - z),  da_z = du_z = dz z (1 - z),  da_n = dn (1 - n²),  du_n = da_n r,
 // dr = da_n u_n,  da_r = du_r = dr r (1 - r),  out = dy z
-KERNEL gru_step_backward(const real* dy, const real* gates, const real* u, const real* h, real* da, real* du, real* out,
+KERNEL(gru_step_backward, const real* dy, const real* gates, const real* u, const real* h, real* da, real* du, real* out,
                          size_t O, size_t size) {
-    EACH(i, size) {
-        size_t R = i / O * 3 * O + i % O, Z = R + O, N = Z + O;
+    each_of_table([=](size_t i, size_t row) {
+        size_t R = i + row * 2 * O, Z = R + O, N = Z + O;
         real r = gates[R], z = gates[Z], n = gates[N], d = dy[i];
         real da_n = d * (1 - z) * (1 - n * n), da_r = da_n * u[N] * r * (1 - r), da_z = d * (h[i] - n) * z * (1 - z);
         da[R] = du[R] = da_r;
@@ -553,38 +530,36 @@ KERNEL gru_step_backward(const real* dy, const real* gates, const real* u, const
         da[N] = da_n;
         du[N] = da_n * r;
         out[i] = d * z;
-    }
+    }, O, size / O, size);
 }
 
 // ---------------------------------------------------------------------------------------------------- random codes
 // x = [mu, logvar] (N, 2 K), the others (N, K).
 
-__device__ size_t mu_of(size_t i, size_t K) { return i / K * 2 * K + i % K; }  // logvar is K behind
-
 // std = e^(min(logvar, most) / 2),  out = mu + std · noise
-KERNEL reparametrise(const real* x, const real* noise, real* std, real* out, double most, size_t K, size_t size) {
-    EACH(i, size) {
-        size_t mu = mu_of(i, K);
-        std[i] = exp(real(0.5) * (x[mu + K] > real(most) ? real(most) : x[mu + K]));
+KERNEL(reparametrise, const real* x, const real* noise, real* std, real* out, double most, size_t K, size_t size) {
+    each_of_table([=](size_t i, size_t n) {
+        size_t mu = i + n * K, logvar = mu + K;
+        std[i] = exp(real(0.5) * (x[logvar] > real(most) ? real(most) : x[logvar]));
         out[i] = x[mu] + std[i] * noise[i];
-    }
+    }, K, size / K, size);
 }
 
 // dmu = dz,  dlogvar = dz · noise · std / 2, 0 where std >= most
-KERNEL reparametrise_backward(const real* dz, const real* noise, const real* std, real* dx, double most, size_t K,
+KERNEL(reparametrise_backward, const real* dz, const real* noise, const real* std, real* dx, double most, size_t K,
                               size_t size) {
-    EACH(i, size) {
-        size_t mu = mu_of(i, K);
+    each_of_table([=](size_t i, size_t n) {
+        size_t mu = i + n * K, logvar = mu + K;
         dx[mu] = dz[i];
-        dx[mu + K] = dz[i] * noise[i] * std[i] * (std[i] < real(most)) * real(0.5);
-    }
+        dx[logvar] = dz[i] * noise[i] * std[i] * (std[i] < real(most)) * real(0.5);
+    }, K, size / K, size);
 }
 
 // beta / 2N · Σ mu² + std² - 1 - logvar + e^most max(logvar - most, 0),
 // dmu = beta / N · mu,  dlogvar = beta / N · (std² - 1) / 2
-KERNEL gaussian_kl(const real* x, const real* std, const real* beta, real* dx, double most, size_t N, size_t K, SUM) {
+KERNEL(gaussian_kl, const real* x, const real* std, const real* beta, real* dx, double most, size_t N, size_t K, SUM) {
     sum_rows([=](size_t, size_t i) {
-        size_t mu = mu_of(i, K);
+        size_t mu = i + i / K * K;
         real logvar = x[mu + K], var = std[i] * std[i], beyond = logvar - real(most), factor = *beta / N;
         dx[mu] = factor * x[mu];
         dx[mu + K] = factor * real(0.5) * (var - 1);

@@ -1,7 +1,7 @@
-"""KernelOps: the primitives of `Ops` as launches of the CUDA kernels in kernels.cu.
+"""KernelOps: the primitives of `Ops` as launches of the kernels in kernels.cu, on the GPU; native_ops.py: on the CPU.
 
 A kernel takes arrays of one float type that lie densely in memory, all in the same order of axes; everything else is
-computed as in `Ops`, by CuPy. No launch waits for the device, so a sequence of them can be captured as a CUDA graph.
+computed as in `Ops`. No launch waits for the device, so a sequence of them can be captured as a CUDA graph.
 """
 
 from __future__ import annotations
@@ -28,6 +28,11 @@ class Philox(NamedTuple):
 
     key: np.uint64
     state: Array
+
+
+def source(machine: str) -> str:
+    """The kernels behind the header of their machine: "cuda.h" or "cpu.h"."""
+    return "\n".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in (machine, "kernels.cu"))
 
 
 def argument(value) -> Any:
@@ -79,6 +84,7 @@ class KernelOps(Ops):
     """Same names, same signatures. `_compile` says how the source becomes kernels, of blocks of `threads`."""
 
     threads = 256  # a power of 2, at least 32
+    lanes = 32  # columns of a table that a block adds up side by side
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,9 +106,8 @@ class KernelOps(Ops):
         if kernel is None:
             module = self._modules.get(dtype.char)
             if module is None:
-                source = Path(__file__).with_name("kernels.cu").read_text(encoding="utf-8")
-                ascii = source.encode("ascii", "replace").decode()  # CuPy writes it to a file in the system's encoding
-                module = self._compile(ascii, self._options(dtype))
+                text = source("cuda.h").encode("ascii", "replace").decode()  # CuPy writes it in the system's encoding
+                module = self._compile(text, self._options(dtype))
                 self._modules[dtype.char] = module
             kernel = self._kernels[key] = module.get_function(name)
         kernel(grid, (self.threads,), tuple(map(argument, arguments)))
@@ -116,19 +121,28 @@ class KernelOps(Ops):
         """A kernel that sums over x: over each row of a table, or over everything where `out` is 0-d."""
         rows, length = x.shape if out.ndim else (1, x.size)
         columns = out.ndim and not x.flags.c_contiguous
-        row_step, step, width = (1, rows, 32) if columns else (length, 1, 1)
-        blocks = -(-rows // width)
-        parts = max(1, min(-(-length * width // (self.threads * SUMMANDS)), MOST_PARTS // max(1, blocks)))
+        row_step, step = (1, rows) if columns else (length, 1)
+        width, parts = self._shares(rows, length, columns)
         key, buffers = ("parts", x.dtype.char), self.thread.buffers
         if key not in buffers:
-            buffers[key] = self.empty(32 * MOST_PARTS, x.dtype), self.zeros(MOST_PARTS, np.uint32)
+            buffers[key] = self.empty(self.lanes * MOST_PARTS, x.dtype), self.zeros(MOST_PARTS, np.uint32)
         if rows:
-            shape = (rows, length, row_step, step, width)
-            self._launch(name, x.dtype, (blocks, parts), *arguments, out, float(scale), *buffers[key], *shape)
+            grid, shape = (-(-rows // width), parts), (rows, length, row_step, step, width)
+            self._launch(name, x.dtype, grid, *arguments, out, float(scale), *buffers[key], *shape)
         return out
 
+    def _shares(self, rows: int, length: int, columns: bool) -> tuple[int, int]:
+        """(rows that a block of a sum adds up, parts in which their length goes to blocks)."""
+        width = self.lanes if columns else 1
+        parts = min(-(-length * width // (self.threads * SUMMANDS)), MOST_PARTS // max(1, -(-rows // width)))
+        return width, max(1, parts)
+
+    def _blocks(self, rows: int, length: int) -> tuple[int]:
+        """The grid of a launch with a block per row of that length."""
+        return (min(rows, MOST_ROW_BLOCKS),)
+
     def _lines(self, x: Array) -> tuple[int, int]:
-        """(length, rows) of a table for the kernels' row_of: how many neighbours share a row, and how many rows."""
+        """(length, rows) of a table for each_of_table: how many neighbours share a row, and how many rows."""
         return (x.shape[1], x.shape[0]) if x.flags.c_contiguous else (1, x.shape[0])
 
     # ---------------------------------------------------------------- randomness
@@ -295,7 +309,7 @@ class KernelOps(Ops):
         if not (alike(x, out) and vectors(x, out) and x.size):
             return super().softmax(x, out)
         d = x.shape[-1]
-        self._launch("softmax", x.dtype, (min(x.size // d, MOST_ROW_BLOCKS),), x, out, x.size // d, d)
+        self._launch("softmax", x.dtype, self._blocks(x.size // d, d), x, out, x.size // d, d)
         return out
 
     def clip(self, x: Array, low: float, high: float, out: Array | None = None) -> Array:
@@ -363,7 +377,7 @@ class KernelOps(Ops):
         if not (known and (weights is None or (weights.dtype == z.dtype and vectors(weights)))):
             return super().softmax_cross_entropy(z, t, scale, out, weights)
         losses = self.scratch(out[:, 0], "losses")
-        grid = (min(len(z), MOST_ROW_BLOCKS),)
+        grid = self._blocks(*z.shape)
         self._launch("softmax_cross_entropy", z.dtype, grid, z, t, weights, float(scale), out, losses, *z.shape)
         return self._sum("sum", losses, losses, out=self.empty((), z.dtype), scale=scale)
 

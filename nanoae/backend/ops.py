@@ -36,8 +36,6 @@ class Ops(Buffered, LayerOps):
 
     def __init__(self) -> None:
         self.thread = ThreadState()
-        self._ones: dict[Any, Array] = {}
-        self._zeros: dict[Any, Array] = {}
         blas = openblas()
         self._axpby = blas.axpby if blas else {}
 
@@ -90,8 +88,14 @@ class Ops(Buffered, LayerOps):
         """A host array where the training steps can take rows of it: on the device, or where that is too small, not."""
         return self.to_device(x)
 
-    def steps(self, step: Callable[..., Array], optimizer: Any, batch_size: int, settings: Callable[[], Any]) -> Steps:
-        """What runs `step(rows, *data)` for the batches of an epoch."""
+    def steps(
+        self, step: Callable[..., Array], optimizer: Any, batch_size: int, settings: Callable[[], Any],
+        repeatable: bool = False,
+    ) -> Steps:  # fmt: skip
+        """What runs `step(rows, *data)` for the batches of an epoch.
+
+        repeatable   every step does the same as the one before, on other numbers, and that by these primitives alone
+        """
         return Steps(self, step, optimizer, batch_size, settings)
 
     def over_blocks(self, work: Callable[[slice], None], n: int) -> None:
@@ -114,17 +118,19 @@ class Ops(Buffered, LayerOps):
         return flat[: like.size].reshape([like.shape[axis] for axis in order]).transpose(axes)
 
     def ones(self, n: int, dtype) -> Array:
-        """A vector of n ones (kept for all threads, never written: row and column sums are products with it)."""
-        ones = self._ones.get(dtype)
+        """A vector of n ones (kept, never written: row and column sums are products with it)."""
+        buffers = self.thread.buffers
+        ones = buffers.get(("ones", dtype))
         if ones is None or len(ones) < n:
-            ones = self._ones[dtype] = self.xp.ones(n, dtype)
+            ones = buffers["ones", dtype] = self.xp.ones(n, dtype)
         return ones[:n]
 
     def zeros_row(self, n: int, dtype) -> Array:
-        """A vector of n zeros (kept for all threads, never written)."""
-        zeros = self._zeros.get(dtype)
+        """A vector of n zeros (kept, never written)."""
+        buffers = self.thread.buffers
+        zeros = buffers.get(("zeros", dtype))
         if zeros is None or len(zeros) < n:
-            zeros = self._zeros[dtype] = self.xp.zeros(n, dtype)
+            zeros = buffers["zeros", dtype] = self.xp.zeros(n, dtype)
         return zeros[:n]
 
     # ---------------------------------------------------------------- randomness

@@ -10,7 +10,7 @@ import platform
 import numpy as np
 
 import nanoae
-from nanoae.backend import BackendError, get_ops
+from nanoae.backend import BackendError, NoKernels, get_ops, native
 from nanoae.backend.blas import best_environment, gflops, openblas
 from nanoae.data.catalogue import complete, places
 from nanoae.data.download import SOURCES
@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
         ("numpy", np.__version__),
         *((name, found) for name in OPTIONAL if (found := version(name))),
         ("BLAS", blas()),
+        ("kernels", kernels()),
         ("CPU", cpu()),
         ("GPU", gpu()),
     ]
@@ -65,6 +66,15 @@ def blas() -> str:
     text += f", {gflops():.0f} GFLOP/s"
     faster = " ".join(f"{name}={value}" for name, value in best_environment().items())
     return f"{text} (faster here: {faster})" if faster else text
+
+
+def kernels() -> str:
+    """What computes all but the products on the CPU, and on how many threads."""
+    try:
+        library = native.library()
+    except NoKernels as error:
+        return f"NumPy. {error}"
+    return f"compiled by {library.compiler}, {library.threads} threads, in {library.path}"
 
 
 def cpu() -> str:

@@ -13,14 +13,17 @@ import numpy as np
 
 from nanoae.backend import Array
 from nanoae.engine import fusion
-from nanoae.engine.losses import Loss
+from nanoae.engine.losses import BCE, MSE, Loss
 from nanoae.engine.network import Sequential
-from nanoae.engine.optim import Optimizer
+from nanoae.engine.optim import SGD, Adam, Optimizer
 from nanoae.engine.part import settings_of
 from nanoae.training.progress import progress
 
 EVALUATION_ROWS = 1024  # rows per forward outside training: large enough for BLAS, small enough to stay in cache
 EVALUATION_NUMBERS = 1 << 22  # in their outputs: fewer rows where one is a whole line of scores over all words
+
+# What a step of these does is known beforehand, and done by the primitives alone.
+REPEATABLE = {fusion.LinearActivation, MSE, BCE, SGD, Adam}
 
 History = dict[str, list[float]]
 Callback = Callable[["Trainer", dict[str, float]], object]
@@ -158,8 +161,13 @@ class Trainer:
         # Weakly: else each keeps the other in memory until the garbage is collected.
         me: Any = weakref.ref(self)
         self.steps = self.ops.steps(
-            lambda *batch: me().learn(*batch), self.optimizer, self.batch_size, lambda: me().settings()
+            *(lambda *batch: me().learn(*batch), self.optimizer, self.batch_size, lambda: me().settings()),
+            repeatable=type(self) is Trainer and self.parts() <= REPEATABLE,
         )
+
+    def parts(self) -> set[type]:
+        """The classes of what takes part in a step."""
+        return {type(part) for part in (*self.fast.layers, self.loss, self.optimizer)}
 
     def settings(self) -> Any:
         """What a step takes from its parts besides arrays, and a callback may have changed since the last epoch. The

@@ -1,0 +1,80 @@
+// What kernels.cu needs of its machine, on the GPU; cpu.h is the other one.
+//
+// Any grid of blocks of THREADS, a power of 2: thread i works on elements i, i + number of threads, ...
+
+#define KERNEL(name, ...) extern "C" __global__ void name(__VA_ARGS__)
+#define EACH(i, n) \
+    for (size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x; i < (n); i += (size_t)gridDim.x * THREADS)
+#define EACH_ROW(row, rows) for (size_t row = blockIdx.x; row < (rows); row += gridDim.x)  // a row is a block's work,
+#define EACH_IN_ROW(i, n) for (size_t i = threadIdx.x; i < (n); i += THREADS)              // shared by its threads
+
+// use(i, r) for each element i of a table and its row r: rows of `length` neighbours, or (length 1) columns of a table
+// that has `rows` of them
+template <class Use> __device__ void each_of_table(Use use, size_t length, size_t rows, size_t n) {
+    EACH(i, n) use(i, length == 1 ? i % rows : i / length);
+}
+
+// op over the values of the threads with the same threadIdx.x % width; width a power of 2. All threads get the result.
+template <class Op> __device__ real reduce_block(real value, unsigned width, Op op) {
+    __shared__ real cell[THREADS];
+    cell[threadIdx.x] = value;
+    for (unsigned half = THREADS / 2; half >= width; half /= 2) {
+        __syncthreads();
+        if (threadIdx.x < half) cell[threadIdx.x] = op(cell[threadIdx.x], cell[threadIdx.x + half]);
+    }
+    __syncthreads();
+    value = cell[threadIdx.x % width];
+    __syncthreads();  // the cells are free again
+    return value;
+}
+
+__device__ real sum_block(real value, unsigned width) {
+    return reduce_block(value, width, [](real a, real b) { return a + b; });
+}
+
+template <class Term> __device__ real sum_row(Term term, size_t n) {
+    real sum = 0;
+    EACH_IN_ROW(i, n) sum += term(i);
+    return sum_block(sum, 1);
+}
+
+template <class Term> __device__ real max_row(Term term, size_t n) {
+    real most = term(0);
+    EACH_IN_ROW(i, n) most = term(i) > most ? term(i) : most;
+    return reduce_block(most, 1, [](real a, real b) { return a > b ? a : b; });
+}
+
+// True in the last of `blocks` blocks that gets here, which sees what the others have written; leaves the ticket at 0.
+__device__ bool last_block(unsigned* ticket, unsigned blocks) {
+    __shared__ bool last;
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) last = atomicInc(ticket, blocks - 1) == blocks - 1;
+    __syncthreads();
+    __threadfence();
+    return last;
+}
+
+// out[r] = scale · Σ_m term(r, r · row_step + m · step)
+// Block (x, y) adds up `width` rows side by side, every gridDim.y-th part of their length; the last one of the y adds
+// their results up, from `partial`. Rows that are columns in memory (step > 1) want width 32, others width 1.
+template <class Term>
+__device__ void sum_rows(Term term, real* out, real scale, volatile real* partial, unsigned* tickets,
+                         size_t rows, size_t length, size_t row_step, size_t step, unsigned width) {
+    unsigned lane = threadIdx.x % width, depth = THREADS / width;
+    size_t r = (size_t)blockIdx.x * width + lane;
+    real sum = 0;
+    if (r < rows)
+        for (size_t m = blockIdx.y * depth + threadIdx.x / width; m < length; m += gridDim.y * depth)
+            sum += term(r, r * row_step + m * step);
+    sum = sum_block(sum, width);
+    if (gridDim.y > 1) {
+        partial += (size_t)blockIdx.x * gridDim.y * width;
+        if (threadIdx.x < width) partial[blockIdx.y * width + lane] = sum;
+        if (!last_block(tickets + blockIdx.x, gridDim.y)) return;
+        sum = 0;
+        for (unsigned part = threadIdx.x / width; part < gridDim.y; part += depth) sum += partial[part * width + lane];
+        sum = sum_block(sum, width);
+    }
+    if (threadIdx.x < width && r < rows) out[r] = scale * sum;
+}

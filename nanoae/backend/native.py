@@ -1,0 +1,192 @@
+"""The kernels on the CPU: kernels.cu, compiled by the system's C++ compiler when it is first used, and kept.
+
+The library lies in the user's cache folder, one for each CPU, compiler and source. It is loaded if the file and its
+folder are the user's own, nobody else may write to them, and it ends with the checksum of what is before. Nothing here
+is needed: without a compiler, or with NANOAE_KERNELS=0, everything is computed by NumPy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nanoae.backend import NoKernels, kernels
+from nanoae.backend.blas import cpu_facts, openblas
+
+SWITCH = "NANOAE_KERNELS"
+COMPILERS = ("c++", "g++", "clang++")
+FLAGS = (
+    *("-std=c++17", "-O3", "-march=native", "-fPIC", "-pthread"),
+    *("-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math"),  # what SIMD needs, and numbers do not notice
+)
+CLANG_FLAGS = ("-mllvm", "-inline-threshold=100000", "-Wno-pass-failed")  # else it leaves calls in loops, and no SIMD
+BLOCK = 1 << 14  # elements of a block, which one thread computes from its beginning to its end
+begin: Any = ctypes.c_char.from_buffer  # with addressof a fifth of the time of `x.ctypes.data`
+
+
+class Kernels:
+    """The library in `path`, made by `compiler`.
+
+    has_products   whether matrix products go through it, too, with NumPy's OpenBLAS
+    threads        how many blocks a large one is divided into
+    """
+
+    def __init__(self, path: Path, compiler: str):
+        self.path, self.compiler = path, compiler
+        self.library = ctypes.CDLL(str(path))
+        blas = openblas()
+        names = "openblas_get_num_threads", "openblas_set_num_threads", "cblas_sgemm", "cblas_dgemm"
+        functions = [blas.function(name) for name in names] if blas else []
+        # With another BLAS the loops take one thread, beside whatever threads that one has.
+        self.has_products, self.threads = False, 1
+        if blas and None not in functions:
+            pointers = [ctypes.cast(function, ctypes.c_void_p) for function in functions]
+            self.library.connect(*pointers, blas.integer is ctypes.c_int64)
+            self.has_products, self.threads = True, blas.threads
+
+
+class Kernel:
+    """`launch(packed(arguments), x, y)` runs it in a grid of x · y blocks. Arguments are arrays, numbers, None."""
+
+    def __init__(self, library: ctypes.CDLL, name: str, real: str):
+        signature = getattr(library, f"signature_{name}_{real}")
+        signature.restype = ctypes.c_char_p
+        self.pack = struct.Struct(signature().decode()).pack
+        self.launch = getattr(library, f"launch_{name}_{real}")
+        self.launch.argtypes, self.launch.restype = (ctypes.c_char_p, ctypes.c_uint, ctypes.c_uint), None
+
+    def packed(self, arguments: tuple[Any, ...]) -> bytes:
+        """As C has them: of an array, where it begins."""
+        try:
+            values = [ctypes.addressof(begin(x)) if isinstance(x, np.ndarray) else x or 0 for x in arguments]
+        except (TypeError, ValueError, BufferError):  # read-only, empty, or with gaps
+            values = [x.ctypes.data if isinstance(x, np.ndarray) else x or 0 for x in arguments]
+        return self.pack(*values)
+
+
+@functools.cache
+def kernel(name: str, char: str) -> Kernel:
+    """The kernel of that name for floats ("f") or doubles ("d")."""
+    return Kernel(library().library, name, kernels.FLOATS[char])
+
+
+# ---------------------------------------------------------------------------------------------------- building
+
+
+def library() -> Kernels:
+    """The kernels of this machine. NoKernels says why there are none."""
+    found = look()
+    if isinstance(found, str):
+        raise NoKernels(found)
+    return found
+
+
+@functools.cache
+def look() -> Kernels | str:
+    """The kernels, compiled if need be, or why there are none: found out once in a process."""
+    if os.environ.get(SWITCH, "1") == "0":
+        return f"switched off by {SWITCH}=0"
+    if sys.platform != "linux":
+        return f"they are for Linux, this is {platform.system()}"
+    compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
+    if compiler is None:
+        return f"no C++ compiler found ({', '.join(COMPILERS)})"
+    try:
+        version = output([compiler, "--version"]).splitlines()[0]
+        folder = own_folder()
+        path = folder / f"kernels-{key(version)}.so"
+        if not trusted(path):
+            print(f"nanoae: compiling kernels for this CPU with {version} (once, some seconds) ...", file=sys.stderr)
+            try:
+                build(compiler, path)
+            except BaseException:
+                print(f"nanoae: that failed; NumPy computes. {SWITCH}=0 says not to try.", file=sys.stderr)
+                raise
+        return Kernels(path, version)
+    except (OSError, subprocess.SubprocessError, NoKernels) as error:
+        message = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[0]
+        return f"{compiler} or its library fails: {message}"
+
+
+def source(real: str) -> str:
+    """The program for one type."""
+    return f"#define CPU\n#define real {real}\n#define THREADS {BLOCK}u\n{kernels.source('cpu.h')}}}\n"
+
+
+def key(version: str) -> str:
+    """What a library is good for: this source, CPU and compiler."""
+    pool = Path(__file__).with_name("pool.cpp").read_text(encoding="utf-8")
+    cpu = [cpu_facts().get(name, "") for name in ("model name", "cpu family", "model", "flags")]
+    facts = [*map(source, kernels.FLOATS.values()), pool, *FLAGS, version, *cpu, platform.platform()]
+    return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:16]
+
+
+def build(compiler: str, path: Path) -> None:
+    """Compile the library; at `path` it is there as a whole or not at all."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as name:
+        folder = Path(name)
+        sources = {f"{real}.cpp": source(real) for real in kernels.FLOATS.values()}
+        sources["pool.cpp"] = Path(__file__).with_name("pool.cpp").read_text(encoding="utf-8")
+        for file, text in sources.items():
+            (folder / file).write_text(text, encoding="utf-8")
+        flags = [*FLAGS, *(CLANG_FLAGS if "clang" in output([compiler, "--version"]) else ())]
+        commands = [[compiler, *flags, "-c", file] for file in sources]
+        running = [subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) for command in commands]
+        for process, errors in [(process, process.communicate()[1]) for process in running]:
+            if process.returncode:
+                raise NoKernels(errors or f"exit status {process.returncode}")
+        output(
+            [compiler, "-shared", "-pthread", *(file.replace(".cpp", ".o") for file in sources), "-o", "library"],
+            folder,
+        )
+        content = (folder / "library").read_bytes()
+        (folder / "library").write_bytes(content + hashlib.sha256(content).digest())
+        (folder / "library").chmod(0o600)
+        (folder / "library").replace(path)
+
+
+def output(command: list[str], cwd: Path | None = None) -> str:
+    done = subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    return done.stdout
+
+
+# ---------------------------------------------------------------------------------------------------- keeping
+
+
+def cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "nanoae" / "kernels"
+
+
+def own_folder() -> Path:
+    """Where the libraries lie: a folder of the user's, to which nobody else may write."""
+    folder = cache()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not own(folder):
+        raise NoKernels(f"{folder} is not the user's own, or others may write to it")
+    return folder
+
+
+def own(path: Path) -> bool:
+    status = path.lstat()
+    return status.st_uid == os.getuid() and not status.st_mode & 0o022
+
+
+def trusted(path: Path) -> bool:
+    """Whether there is a library, the user's own, that ends with the checksum of the rest."""
+    with contextlib.suppress(OSError):
+        content = path.read_bytes()
+        return own(path) and hashlib.sha256(content[:-32]).digest() == content[-32:]
+    return False

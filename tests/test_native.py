@@ -1,0 +1,396 @@
+"""Are the CPU's kernels NumPy's equals in every number, on any number of threads, and loaded only where they may be?
+
+That they compute what `Ops` computes is in test_kernels.py.
+"""
+
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from nanoae import (
+    BCE,
+    MSE,
+    SGD,
+    Adam,
+    BatchNorm,
+    GaussianNoise,
+    Linear,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Tanh,
+    TiedLinear,
+    Trainer,
+)
+from nanoae.backend import NoKernels, Ops, get_ops, native
+from nanoae.backend.blas import openblas
+from nanoae.backend.native_ops import NativeOps
+from nanoae.cli import main
+from nanoae.training.loop import NotFiniteError
+
+
+@pytest.fixture(scope="module")
+def fast(small_arrays_too):
+    try:
+        return NativeOps()
+    except NoKernels as error:
+        pytest.skip(str(error))
+
+
+# ---------------------------------------------------------------- every number
+
+
+def specials(dtype):
+    """NaN, infinities, zeros, the largest and the smallest numbers, subnormal ones, and some in between; a row of each
+    length that the loops end in."""
+    facts = np.finfo(dtype)
+    ends = [np.nan, np.inf, 0.0, facts.max, facts.tiny, facts.smallest_subnormal, 7.3 * facts.smallest_subnormal, 1.0]
+    grid = np.concatenate(
+        [ends, np.geomspace(facts.tiny, 1e3, 400), np.linspace(80, 110, 61), np.linspace(700, 750, 51)]
+    )
+    return np.concatenate([grid, -grid]).astype(dtype)
+
+
+FUNCTIONS = {
+    "relu": (), "leaky_relu": (0.2,), "elu": (0.7,), "sigmoid": (), "tanh": (), "softplus": (), "clip": (-1.0, 2.0),
+}  # fmt: skip
+
+
+def same(actual, expected, digits=8):
+    """Equal to `digits` units in the last place, and where NaN, an infinity or a sign is, the same."""
+    np.testing.assert_array_equal(np.isnan(actual), np.isnan(expected))
+    known = ~np.isnan(expected)
+    actual, expected = actual[known], expected[known]
+    np.testing.assert_array_equal(np.isinf(actual), np.isinf(expected))
+    finite = np.isfinite(expected)
+    spacing = np.spacing(np.abs(expected[finite]))
+    assert (np.abs(actual[finite] - expected[finite]) <= digits * spacing).all()
+    np.testing.assert_array_equal(actual[~finite], expected[~finite])
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_special_numbers_are_numpys(fast, dtype, name):
+    x = specials(dtype)
+    expected = getattr(Ops(), name)(x, *FUNCTIONS[name], out=np.empty_like(x))
+    # where NumPy subtracts nearly equal numbers it loses what the kernels keep: sigmoid near 0
+    lost = 1e-7 if dtype == np.float32 else 1e-15
+    actual = getattr(fast, name)(x, *FUNCTIONS[name], out=np.empty_like(x))
+    near = np.abs(actual - expected) <= lost if name == "sigmoid" else np.zeros(len(x), bool)
+    same(np.where(near, expected, actual), expected)
+
+
+def test_functions_are_right_to_a_few_units_in_the_last_place(fast):
+    """Of float32, against float64."""
+    x = np.concatenate([np.geomspace(1e-30, 80, 20_000), -np.geomspace(1e-30, 80, 20_000)]).astype("f")
+    wide = x.astype("d")
+    for name, exact in {
+        "tanh": np.tanh(wide),
+        "elu": np.where(wide > 0, wide, np.expm1(wide)),
+        "softplus": np.logaddexp(wide, 0),
+    }.items():
+        y = getattr(fast, name)(x, *((1.0,) if name == "elu" else ()), out=np.empty_like(x))
+        units = np.abs(y - exact) / np.spacing(np.abs(exact).astype("f"))
+        assert units.max() < 4, name
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", ["mse", "bce", "l1"])
+def test_a_special_number_is_seen_in_the_loss(fast, dtype, name):
+    for number in (np.nan, np.inf, -np.inf, np.finfo(dtype).smallest_subnormal):
+        y, t = np.full((3, 50), 0.5, dtype), np.full((3, 50), 0.25, dtype)
+        y[1, 7] = number
+        mine, theirs = np.empty_like(y), np.empty_like(y)
+        losses = [getattr(ops, name)(y, t, 0.1, out=dy) for ops, dy in ((fast, mine), (Ops(), theirs))]
+        same(*map(np.array, losses), 50)
+        same(mine, theirs, 50)
+
+
+def test_subnormal_numbers_are_not_flushed(fast, dtype):
+    tiny = np.full(1000, np.finfo(dtype).smallest_subnormal * 6, dtype)
+    assert (fast.axpby_inplace(tiny.copy(), 0.5, tiny, 0.0) == tiny / 2).all()
+    assert float(fast.sum(tiny)) == pytest.approx(float(tiny.astype("d").sum()), rel=1e-6)
+
+
+# ---------------------------------------------------------------- any number of threads
+
+
+def work(ops, dtype=np.float32):
+    """Some of everything, large enough for several blocks; the bits of what came out."""
+    rng = np.random.default_rng(0)
+    x, t, W = (rng.random(shape).astype(dtype) for shape in ((500, 300), (500, 300), (300, 400)))
+    out, db = np.empty_like(x), np.empty(300, dtype)
+    loss = ops.bce(x, t, 0.1, out=out)
+    dz = ops.activation_backward_bias(out, x, "relu", (), db=db, out=np.empty_like(x))
+    y = ops.affine_activation(x, W, W[0], "tanh", (), out=np.empty((500, 400), dtype))
+    total = ops.sum(ops.softmax(y, out=y))
+    return b"".join(np.ascontiguousarray(array).tobytes() for array in (loss, out, dz, db, y, total, ops.sum_rows(x)))
+
+
+@pytest.fixture
+def threads():
+    """threads(n): let products and loops take n threads."""
+    blas = openblas()
+    if blas is None:
+        pytest.skip("NumPy has no OpenBLAS")
+    before = blas.use_threads(0)
+    yield blas.use_threads
+    blas.use_threads(before)
+
+
+def test_the_same_bits_on_any_number_of_threads_and_each_time(fast, dtype, threads):
+    results = set()
+    for number in (1, 2, 2, 4, 3, 2):
+        threads(number)
+        results.add(work(fast, dtype))
+        assert threads(0) == number  # as many as before
+    assert len(results) == 1
+
+
+def test_threads_of_the_program_may_compute_at_the_same_time(fast, threads):
+    threads(2)
+    expected = work(fast)
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: work(NativeOps()), range(40))) == {expected}
+    assert threads(0) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_forked_process_computes_as_well(fast, threads):
+    threads(2)
+    expected, (reader, writer) = work(fast), os.pipe()  # the pool is running by now
+    child = os.fork()
+    if child == 0:
+        os.write(writer, b"same" if work(fast) == expected else b"else")
+        os._exit(0)
+    killer = threading.Timer(30, os.kill, (child, 9))
+    killer.start()
+    os.waitpid(child, 0)
+    killer.cancel()
+    os.close(writer)
+    assert os.read(reader, 4) == b"same"
+
+
+def test_products_are_numpys_in_every_order_of_memory(fast, dtype):
+    rng = np.random.default_rng(0)
+    for m, k, n in (
+        (1, 1, 1),
+        (3, 4, 5),
+        (300, 200, 33),
+        (33, 200, 300),
+        (1, 700, 900),
+        (900, 700, 1),
+        (0, 3, 2),
+        (3, 0, 2),
+    ):
+        a, b = rng.random((m, k)).astype(dtype), rng.random((k, n)).astype(dtype)
+        for left in (a, np.asfortranarray(a), np.repeat(a, 2, axis=0)[::2], a[::-1]):
+            for right in (b, np.asfortranarray(b), np.repeat(b, 2, axis=1)[:, ::2]):
+                for out in (None, np.empty((n, m), dtype).T, np.empty((m, 3 * n), dtype)[:, n : 2 * n]):
+                    got = fast.matmul(left, right, out=out)
+                    np.testing.assert_allclose(got, np.matmul(left, right), rtol=1e-4 if dtype == np.float32 else 1e-12)
+                    assert out is None or got is out
+    with pytest.raises(ValueError, match="matmul"):
+        fast.matmul(a, b[:-1] if len(b) else b.T)
+
+
+# ---------------------------------------------------------------- recorded steps
+
+
+NETWORKS = {  # what is trained, and whether its steps can be recorded
+    "dense": (lambda: [Linear(12), ReLU(), Linear(6), Tanh(), Linear(10)], True),
+    "noise": (lambda: [GaussianNoise(0.1), Linear(12), ReLU(), Linear(10)], False),
+    "norm": (lambda: [Linear(12), BatchNorm(), ReLU(), Linear(10)], False),
+    "tied": (lambda: [(first := Linear(4)), Sigmoid(), TiedLinear(first)], False),
+}
+X = np.random.default_rng(0).random((70, 10))  # 70 rows in batches of 16: the last one has 6
+
+
+def train(fast, plain, network="dense", epochs=40, optimizer=None, callback=None, x=X, **settings):
+    """(trainer, theta) after training, step by step or as it comes."""
+    ops = type(fast)()
+    if plain:
+        ops.steps = lambda *arguments, repeatable: Ops.steps(ops, *arguments)
+    net = Sequential(NETWORKS[network][0]()).build(10, ops, "float64", random_state=0)
+    optimizer = optimizer() if optimizer else Adam(lambda t, total: 1e-2 / t**0.5)
+    trainer = Trainer(
+        net, settings.pop("loss", MSE)(), optimizer, batch_size=16, epochs=epochs, rows=len(x), **settings
+    )
+    trainer.callbacks = [callback] if callback else []
+    trainer.fit(ops.to_device(x, "float64"), validation=(ops.to_device(x, "float64"), None))
+    return trainer, net.theta
+
+
+@pytest.mark.parametrize("loss", [MSE, BCE])
+@pytest.mark.parametrize("optimizer", [None, lambda: SGD(0.1, 0.9, nesterov=True), lambda: Adam(clip_norm=0.01)])
+def test_a_recorded_step_is_the_step_to_the_bit(fast, loss, optimizer):
+    (mine, theta), (other, expected) = (train(fast, plain, loss=loss, optimizer=optimizer) for plain in (False, True))
+    assert {size: bool(recording) for size, recording in mine.steps.recordings.items()} == {16: True, 6: True}
+    np.testing.assert_array_equal(theta, expected)
+    assert mine.history["loss"] == pytest.approx(other.history["loss"], rel=1e-12)
+    assert mine.optimizer.t == other.optimizer.t == 200 and mine.optimizer.rate == other.optimizer.rate
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_what_cannot_be_recorded_runs_step_by_step(fast, network):
+    mine, theta = train(fast, False, network, epochs=6)
+    _, expected = train(fast, True, network, epochs=6)
+    assert any(getattr(mine.steps, "recordings", {}).values()) == NETWORKS[network][1]
+    np.testing.assert_array_equal(theta, expected)
+
+
+def test_decay_is_numpys_work_and_not_recorded(fast):
+    mine, theta = train(fast, False, optimizer=lambda: Adam(weight_decay=0.1))
+    assert mine.steps.recordings == {16: None, 6: None}
+    np.testing.assert_array_equal(theta, train(fast, True, optimizer=lambda: Adam(weight_decay=0.1))[1])
+
+
+@pytest.mark.parametrize("change", ["lr", "beta1", "weight", "validate more", "gone buffers"])
+def test_what_changes_between_epochs_is_seen(fast, change):
+    def callback(trainer, row):
+        if row["epoch"] == 7:
+            if change == "lr":
+                trainer.optimizer.lr = 1e-4
+            elif change == "beta1":
+                trainer.optimizer.beta1 = 0.5
+            elif change == "weight":
+                trainer.loss.weight = 3.0
+            elif change == "validate more":
+                trainer.evaluate(np.repeat(X, 40, axis=0))
+            else:
+                for layer in trainer.network.layers:
+                    layer.buffers.clear()
+
+    (_, theta), (_, expected) = (train(fast, plain, epochs=12, callback=callback) for plain in (False, True))
+    np.testing.assert_array_equal(theta, expected)
+
+
+def test_a_loss_that_is_not_finite_stops_before_its_update(fast):
+    bad = X.copy()
+    bad[33, 4] = np.nan
+
+    def fit(plain):
+        trainer, theta = train(fast, plain, epochs=5)
+        before = trainer.optimizer.t
+        with pytest.raises(NotFiniteError) as error:
+            trainer.epoch(bad)
+        return str(error.value), theta.copy(), trainer.optimizer.t - before
+
+    (mine, theta, steps), (other, expected, _) = fit(False), fit(True)
+    assert mine == other and steps < 5
+    np.testing.assert_array_equal(theta, expected)
+
+
+def test_a_nan_in_a_step_that_is_repeated_is_seen(fast):
+    """The array is the same, the number in it is not."""
+    x = X.copy()
+
+    def callback(trainer, row):
+        if row["epoch"] == 5:
+            x[33, 4] = np.nan
+
+    with pytest.raises(NotFiniteError, match="epoch 6, step"):
+        train(fast, False, x=x, epochs=9, callback=callback)
+
+
+# ---------------------------------------------------------------- there, or not there
+
+
+def test_what_runs_is_chosen_by_name_and_by_the_environment(fast, monkeypatch):
+    assert isinstance(get_ops("numpy"), NativeOps) and type(get_ops("numpy:plain")) is Ops
+    assert fast.name == fast.backend == "numpy"
+    assert isinstance(pickle.loads(pickle.dumps(fast)), NativeOps)
+    monkeypatch.setattr(native, "library", lambda: (_ for _ in ()).throw(NoKernels("none")))
+    assert type(get_ops("numpy")) is type(get_ops("auto")) is type(pickle.loads(pickle.dumps(fast))) is Ops
+
+
+def run(code, **environment):
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, timeout=60
+    )
+    return done.stdout.strip(), done.stderr
+
+
+SAY = "import nanoae; print(type(nanoae.get_ops('numpy')).__name__)"
+
+
+def test_switched_off_by_the_environment():
+    assert run(SAY, NANOAE_KERNELS="0") == ("Ops", "")
+
+
+@pytest.fixture
+def compiler(fast, tmp_path):
+    """A PATH with a compiler that takes no time: it gives out the library that there is, without its checksum."""
+    library, folder = tmp_path / "library.so", tmp_path / "bin"
+    library.write_bytes(native.library().path.read_bytes()[:-32])
+    folder.mkdir()
+    script = f"""#!/bin/sh
+case "$*" in
+    *--version*) echo "quick++ 1.0" ;;
+    *broken*) exit 1 ;;
+    *-shared*) cat {library} > library ;;
+esac
+"""
+    (folder / "c++").write_text(script)
+    (folder / "c++").chmod(0o755)
+    return {"PATH": f"{folder}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(tmp_path / "cache"), "NANOAE_KERNELS": "1"}
+
+
+def test_compiled_once_with_a_word_and_kept_for_the_user_alone(compiler, tmp_path):
+    name, told = run(SAY, **compiler)
+    assert name == "NativeOps" and told.count("\n") == 1 and "compiling" in told and "quick++ 1.0" in told
+    assert run(SAY, **compiler) == ("NativeOps", "")
+    (kept,) = (tmp_path / "cache" / "nanoae" / "kernels").iterdir()  # and nothing else is left
+    assert kept.stat().st_mode & 0o077 == 0 and kept.parent.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("harm", ["cut", "changed", "another's"])
+def test_a_library_that_is_not_what_was_kept_is_made_anew(compiler, tmp_path, harm):
+    run(SAY, **compiler)
+    (kept,) = (tmp_path / "cache" / "nanoae" / "kernels").iterdir()
+    content = kept.read_bytes()
+    if harm == "cut":
+        kept.write_bytes(content[: len(content) // 2])
+    elif harm == "changed":
+        kept.write_bytes(content[:5000] + bytes([content[5000] ^ 1]) + content[5001:])
+    else:
+        kept.chmod(0o666)
+    name, told = run(SAY, **compiler)
+    assert name == "NativeOps" and "compiling" in told and kept.read_bytes() == content
+
+
+def test_nothing_is_loaded_from_a_folder_that_others_may_write_to(compiler, tmp_path):
+    run(SAY, **compiler)
+    folder = tmp_path / "cache" / "nanoae" / "kernels"
+    folder.chmod(0o777)
+    assert run(SAY, **compiler) == ("Ops", "")
+    folder.chmod(0o700)
+
+
+@pytest.mark.parametrize("compiler_is", ["missing", "failing", "making something else"])
+def test_without_a_compiler_that_works_numpy_does_it(compiler, tmp_path, compiler_is):
+    script = tmp_path / "bin" / "c++"
+    if compiler_is == "missing":
+        script.unlink()
+        compiler["PATH"] = str(tmp_path / "bin")
+    else:
+        result = "exit 1" if compiler_is == "failing" else "echo no library > library"
+        script.write_text(f'#!/bin/sh\ncase "$*" in *--version*) echo bad ;; *) {result} ;; esac\n')
+    code = f"{SAY}\nfrom nanoae.cli import main; main(['info'])"
+    out, told = run(code, **compiler)
+    assert out.splitlines()[0] == "Ops"
+    assert ("NANOAE_KERNELS=0" in told) == (compiler_is == "failing")
+    line = next(line for line in out.splitlines() if line.startswith("kernels"))
+    assert "NumPy" in line and ("no C++ compiler" in line or "fails" in line)
+
+
+def test_info_tells_what_computes(fast, capsys):
+    main(["info"])
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("kernels"))
+    assert native.library().compiler in line and "threads" in line
