@@ -15,7 +15,9 @@ ESTIMATORS = [
     nanoae.TextVAE(epochs=1, backend="numpy", random_state=0),
     nanoae.StackedAutoencoder((4, 2), pretrain_epochs=2, epochs=2, backend="numpy", random_state=0),
     nanoae.StackedClassifier((8,), pretrain_epochs=2, epochs=60, learning_rate=0.03, backend="numpy", random_state=0),
-    nanoae.StackedRegressor((8,), pretrain_epochs=2, epochs=60, learning_rate=0.03, backend="numpy", random_state=0),
+    nanoae.StackedRegressor(
+        (8,), pretrain_epochs=2, epochs=60, learning_rate=0.03, backend="numpy", dtype="float64", random_state=0
+    ),
     nanoae.VariationalAutoencoder(2, (4,), likelihood="gaussian", epochs=2, backend="numpy", random_state=0),
 ]
 

@@ -155,7 +155,7 @@ class CupyOps(KernelOps):
             vars(_threads)[device] = PerThread()
         return vars(_threads)[device]
 
-    def steps(self, step, optimizer, batch_size: int, settings, repeatable: bool = False) -> Steps:
+    def steps(self, step, optimizer, batch_size: int, settings, repeatable=lambda: False) -> Steps:
         return GraphSteps(self, step, optimizer, batch_size, settings, self.graph and self._own.blas is not None)
 
     def take_rows(self, x: Array, rows: Array, out: Array, scale: float = 1.0) -> Array:

@@ -16,7 +16,6 @@ from nanoae.backend.kernels import FLOATS, MOST_PARTS, KernelOps, alike, vectors
 from nanoae.backend.layer_ops import LayerOps
 from nanoae.backend.ops import Array, Ops
 from nanoae.backend.recorded import RecordedSteps, Recording
-from nanoae.backend.steps import Steps
 from nanoae.backend.thread_state import ThreadLocal
 
 LINE = 64  # bytes of a line of the cache
@@ -81,9 +80,8 @@ class NativeOps(KernelOps):
         recording = self.recording
         return recording if recording is not None and recording.thread == threading.get_ident() else None
 
-    def steps(self, step, optimizer, batch_size, settings, repeatable=False):
-        kind = RecordedSteps if repeatable else Steps
-        return kind(self, step, optimizer, batch_size, settings)
+    def steps(self, step, optimizer, batch_size, settings, repeatable=lambda: False):
+        return RecordedSteps(self, step, optimizer, batch_size, settings, repeatable)
 
     @property
     def xp(self):  # type: ignore[override]

@@ -90,11 +90,11 @@ class Ops(Buffered, LayerOps):
 
     def steps(
         self, step: Callable[..., Array], optimizer: Any, batch_size: int, settings: Callable[[], Any],
-        repeatable: bool = False,
+        repeatable: Callable[[], bool] = lambda: False,
     ) -> Steps:  # fmt: skip
         """What runs `step(rows, *data)` for the batches of an epoch.
 
-        repeatable   every step does the same as the one before, on other numbers, and that by these primitives alone
+        repeatable   whether each step does the same as the one before, on other numbers, by these primitives alone
         """
         return Steps(self, step, optimizer, batch_size, settings)
 

@@ -66,8 +66,9 @@ class RecordedSteps(Steps):
     counts them), as evaluation may; else a step is recorded anew.
     """
 
-    def __init__(self, ops, step, optimizer, batch_size, settings: Callable[[], Any]):
+    def __init__(self, ops, step, optimizer, batch_size, settings: Callable[[], Any], repeatable: Callable[[], bool]):
         super().__init__(ops, step, optimizer, batch_size, settings)
+        self.repeatable, self.may = repeatable, False  # whether it may be recorded, for what there is now
         self.recordings: dict[
             int, Recording | None
         ] = {}  # rows of a step -> its recording; None: it cannot be recorded
@@ -87,7 +88,9 @@ class RecordedSteps(Steps):
         wanted_for = places, self.settings(), threading.get_ident(), n
         if wanted_for != self.recorded_for:
             self.recorded_for, self.order, self.rates = wanted_for, np.empty(n, np.int64), np.empty(steps)
-            self.recordings, self.plain = {}, {}
+            self.recordings, self.plain, self.may = {}, {}, self.repeatable()
+        if not self.may:
+            return super().run(order, *data)
         self.order[:] = order
         self.rates[:] = [optimizer.rate_at(before + 1 + i) for i in range(steps)]
         if self.total is not None:

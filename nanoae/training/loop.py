@@ -162,7 +162,7 @@ class Trainer:
         me: Any = weakref.ref(self)
         self.steps = self.ops.steps(
             *(lambda *batch: me().learn(*batch), self.optimizer, self.batch_size, lambda: me().settings()),
-            repeatable=type(self) is Trainer and self.parts() <= REPEATABLE,
+            repeatable=lambda: type(me()) is Trainer and me().parts() <= REPEATABLE,
         )
 
     def parts(self) -> set[type]:
