@@ -2,7 +2,6 @@
 
 from nanoae.anomaly.cluster_labels import ClusterLabelDetector
 from nanoae.anomaly.detector import AnomalyDetector
-from nanoae.anomaly.scaling import GaussianScaler, RobustScaler, Scaler, StandardScaler
 from nanoae.anomaly.scores import (
     ColumnTails,
     FeatureScore,
@@ -15,11 +14,11 @@ from nanoae.anomaly.scores import (
     StandardisedError,
 )
 from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Quantile, Threshold
+from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.bottleneck import Adversarial, Gaussian, TopK
 from nanoae.autoencoders.classifier import StackedClassifier
 from nanoae.autoencoders.conv import ConvAutoencoder
 from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
-from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.autoencoders.mixture import Mixture
 from nanoae.autoencoders.model_file import load_model as load
 from nanoae.autoencoders.pca import PCA
@@ -31,6 +30,7 @@ from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.backend import BackendError, get_ops
 from nanoae.data import Dataset, load_data
 from nanoae.data.encoder import TableEncoder
+from nanoae.data.scaling import GaussianScaler, RobustScaler, Scaler, StandardScaler
 from nanoae.data.table import read_table
 from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
 from nanoae.engine.embedding import Embedding

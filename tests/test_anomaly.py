@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import nanoae
-from nanoae.anomaly import scaling
 from nanoae.anomaly.detector import Surprise
 from nanoae.anomaly.scores import NearestCodes, NegativeELBO, ReconstructionError, smallest
 from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Quantile, Tail, fit_generalised_pareto
+from nanoae.data import scaling
 
 RNG = np.random.default_rng(0)
 PLANE = RNG.normal(size=(2, 6))

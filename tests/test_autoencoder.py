@@ -21,7 +21,7 @@ from nanoae import (
     Tanh,
     TiedLinear,
 )
-from nanoae.autoencoders.contract import Estimator
+from nanoae.autoencoders.estimator import Estimator
 
 X = np.random.default_rng(0).random((60, 9)).astype(np.float32)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import nanoae
-from nanoae.anomaly import scaling
 from nanoae.anomaly.neighbours import distances_in_cells, distances_to_nearest, into_cells
 from nanoae.anomaly.scores import ColumnTails, NearestCodes
+from nanoae.data import scaling
 from nanoae.data.table import Table
 
 RANDOM = np.random.default_rng(0)

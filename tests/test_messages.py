@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import nanoae
-from nanoae.anomaly import scaling, scores
+from nanoae.anomaly import scores
 from nanoae.anomaly.thresholds import Threshold
 from nanoae.autoencoders.bottleneck import BOTTLENECKS
 from nanoae.autoencoders.corruption import CORRUPTIONS
@@ -20,6 +20,7 @@ from nanoae.backend import CUPY_OPTIONS
 from nanoae.cli import main
 from nanoae.cli.gradcheck import LAYERS, LOSSES
 from nanoae.cli.settings import SETTINGS, option
+from nanoae.data import scaling
 from nanoae.data.catalogue import NAMES
 from nanoae.engine import init, layers, losses, optim
 from nanoae.engine.part import construct, from_text

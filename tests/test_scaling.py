@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import nanoae
-from nanoae.anomaly import scaling
 from nanoae.anomaly.scores import Mahalanobis, StandardisedError
+from nanoae.data import scaling
 
 N = 1000
 Z = np.random.default_rng(0).normal(size=N)

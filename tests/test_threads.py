@@ -48,7 +48,7 @@ from nanoae import (
     Upsample,
     VariationalAutoencoder,
 )
-from nanoae.autoencoders.contract import Estimator
+from nanoae.autoencoders.estimator import Estimator
 from nanoae.autoencoders.guard import RUNNING, guarded
 from nanoae.pyod import VAE, AutoEncoder
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.reproduce.claims import Claims, options
 from nanoae import ClusterLabelDetector, Dataset, load_data
-from nanoae.autoencoders.contract import Estimator
+from nanoae.autoencoders.estimator import Estimator
 
 LABELS = (40, 10, 10, 10, 10, 10, 10)
 SHARE = 0.05

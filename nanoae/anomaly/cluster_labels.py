@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from nanoae.anomaly.kmeans import k_means
-from nanoae.autoencoders.contract import Estimator, seed_of
+from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.corruption import GaussianNoise
-from nanoae.autoencoders.estimator import Autoencoder
+from nanoae.autoencoders.estimator import Estimator, seed_of
 from nanoae.autoencoders.model_file import pack, save_model, unpack
 from nanoae.autoencoders.parameters import all_or_nothing
 from nanoae.backend import get_ops

@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 
-from nanoae.anomaly import scaling as scalers
 from nanoae.anomaly import scores as kinds
 from nanoae.anomaly.calibration import Conformal, benjamini_hochberg, deal
 from nanoae.anomaly.ensemble import Ensemble, named
@@ -15,12 +14,13 @@ from nanoae.anomaly.explanation import Explanation, explained
 from nanoae.anomaly.member import Member
 from nanoae.anomaly.surprise import Surprise as Surprise  # its place before it had a file of its own
 from nanoae.anomaly.thresholds import Quantile, Tail, Threshold
-from nanoae.autoencoders.contract import Estimator, seed_of
+from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.corruption import GaussianNoise
-from nanoae.autoencoders.estimator import Autoencoder
+from nanoae.autoencoders.estimator import Estimator, seed_of
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.parameters import all_or_nothing
 from nanoae.autoencoders.weights import copies, own_order
+from nanoae.data import scaling as scalers
 from nanoae.data.encoder import TableEncoder
 from nanoae.data.frame import framed
 from nanoae.data.identity import tell_of_ids

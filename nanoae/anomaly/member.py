@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.anomaly.scaling import SCALERS, Scaler, fit_known
 from nanoae.anomaly.scores import Score
 from nanoae.autoencoders.reach import OutOfReach
 from nanoae.backend import available
+from nanoae.data.scaling import SCALERS, Scaler, fit_known
 from nanoae.engine.part import arguments, construct, describe
 
 

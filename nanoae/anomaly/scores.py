@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from nanoae.anomaly.neighbours import FEW, distances_in_cells, distances_to_nearest, into_cells, smallest
-from nanoae.anomaly.scaling import JITTER, spread, spread_known
+from nanoae.data.scaling import JITTER, spread, spread_known
 from nanoae.engine.losses import Mixed
 from nanoae.engine.part import Part
 from nanoae.spelling import one_of

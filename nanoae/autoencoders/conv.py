@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 
-from nanoae.autoencoders.estimator import Autoencoder
+from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.engine.conv import Conv2d, ConvTranspose2d
 from nanoae.engine.layers import Layer, activation
 from nanoae.engine.norm import BatchNorm

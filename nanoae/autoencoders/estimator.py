@@ -1,419 +1,332 @@
-"""Autoencoder = encoder + decoder + loss (+ corruption, bottleneck, penalty): give the input back through a code."""
+"""Estimator: scikit-learn's contract, kept to the letter without importing scikit-learn.
+
+`__init__` only stores; `get_params`, `set_params` and scikit-learn's `clone` work; learned names end in `_`; a table is
+checked before anything is learned from it. Source: scikit-learn's "Developing scikit-learn estimators".
+"""
 
 from __future__ import annotations
 
-import copy
-import time
+import math
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.bottleneck import BOTTLENECKS
-from nanoae.autoencoders.contract import as_codes, check_finite, squared_error
-from nanoae.autoencoders.corruption import CORRUPTIONS
-from nanoae.autoencoders.generative import Generative
-from nanoae.autoencoders.parameters import all_or_nothing, restored
-from nanoae.autoencoders.penalty import PENALTIES, Penalty
-from nanoae.autoencoders.reach import check_reach
-from nanoae.autoencoders.weights import FEW, counted, own_order, taken, weighed
-from nanoae.engine import losses
-from nanoae.engine.layers import UNBOUNDED, Layer, Linear, Noisy, TiedLinear, activation
-from nanoae.engine.losses import BCE, Masked
-from nanoae.engine.missing import FillMissing
-from nanoae.engine.part import construct, describe
-from nanoae.spelling import did_you_mean, one_of
-from nanoae.training.loop import evaluate
+from nanoae.autoencoders.guard import guard, guarded
+from nanoae.autoencoders.parameters import Parametrised
+from nanoae.data.cell import objects
+from nanoae.data.columns import dense, labels, library
+from nanoae.data.frame import FrameOutput
+from nanoae.data.number import check_unit
+from nanoae.data.table import Table
+from nanoae.spelling import one_of
 
-PARTS: dict[str, tuple[str, dict[str, type]]] = {  # parameter -> (an example, all there are)
-    "corruption": ("GaussianNoise(0.5)", CORRUPTIONS),
-    "bottleneck": ("TopK(10)", BOTTLENECKS),
-    "penalty": ("L1Sparsity(1e-3)", PENALTIES),
-}
+MASK = 'Autoencoder and AnomalyDetector take NaN with missing="mask".'
 
 
-class Autoencoder(Generative):
-    """A dense autoencoder: x (N, D) -> code (N, K) -> reconstruction (N, D).
+class _NotFitted(ValueError, AttributeError):
+    """A method that needs `fit` was called before it."""
 
-    code_size            K, >= 1; wider than the input is allowed
-    hidden               widths of the encoder's hidden layers; the decoder mirrors them
-    activation           of the hidden layers: identity, relu, leaky_relu, elu, sigmoid, tanh, softplus
-    code_activation      of the code
-    output_activation    of the reconstruction; with loss="bce" the sigmoid is part of the loss. Data beyond its ends,
-                         which no reconstruction can reach, are refused
-    loss                 "mse", "bce" (data in [0, 1]), "l1", "huber", or a Loss with its own reduction and weight
-    optimizer            "adam", "adamw", "sgd", or an Optimizer, which then has its own rate and decay
-    learning_rate        a float or a schedule (Cosine(1e-3), WarmUp(...))
-    weight_decay         >= 0
-    batch_size           rows per step; a larger one than the set means the whole set
-    epochs               passes over the data
-    initializer          lecun_, glorot_ or he_ with uniform or normal; truncated_normal; small_normal; zeros
-    bias_initializer     the same names
-    tied_weights         the decoder uses the encoder's matrices, transposed
-    encoder, decoder     layers of your own instead ([Linear(128), ReLU(), Linear(32)]); they end in the code and in
-                         the output; `code_size` and `hidden` are then read off them. An encoder of your own may take
-                         examples of any shape, X (N, ...): images (N, C, H, W)
-    corruption           noise on the input in training (GaussianNoise, MaskingNoise, SaltAndPepper): denoising
-    bottleneck           what the code has to pass (TopK: k-sparse; Gaussian: variational; Adversarial: as its prior)
-    penalty              on the code, added to the loss in training (L1Sparsity, KLSparsity, Contractive)
-    missing              "error", or "mask": NaN in X is a value that is not there. The column's mean stands for
-                         it in the input; it counts neither in the loss nor in errors, and `reconstruct` fills it in
-    validation_fraction  share of the rows held out for validation, when fit gets no validation_data
-    patience             stop after so many epochs without a better validation loss and restore the best weights
-    callbacks            called as callback(trainer, row) after each epoch; one that returns True stops
-    processes            CPU processes that `fit` trains with, a share of the rows each: 2 on two CPUs are 1.2 to 1.7
-                         times as fast as 1, whose matrix products alone take both. For dense networks on NumPy without
-                         tied weights or Contractive; needs fork (Linux) and a program without threads
-    backend              "numpy", "cupy" or "auto"; "cupy:tf32" and "cupy:nograph" are variants (`get_ops`). What only
-                         NumPy does, several processes and KFAC, "auto" gives to it
-    dtype                "float32" or "float64"
-    random_state         int: everything random (weights, order of the examples, noise) follows from it
-    verbose              a progress bar while training
 
-    Any number of threads may use a fitted one at once; `fit` wants it alone (`Estimator`).
+def not_fitted(message: str) -> Exception:
+    """The error for an unfitted estimator: scikit-learn's own class where scikit-learn is loaded."""
+    sklearn = sys.modules.get("sklearn.exceptions")
+    return (sklearn.NotFittedError if sklearn else _NotFitted)(message)
 
-    After fit: network_ (a Sequential), history_ ({"loss": [...], "val_loss": [...], "seconds": [...]}), code_size_,
-    n_features_in_, interrupted_ (whether Ctrl-C ended it early).
+
+class Estimator(FrameOutput, Parametrised):
+    """The base of everything with a `fit`.
+
+    Any number of threads may use one fitted estimator at once: the results are those of one thread, to the bit. `fit`,
+    and whatever else changes what was learned, raises RuntimeError while another thread uses the same estimator, and so
+    does every other method while another thread changes it (`guard.py`).
     """
 
-    missing = "error"  # of the subclasses without this parameter
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        guard(cls)
 
-    def __init__(
-        self,
-        code_size=32,
-        hidden=(128,),
-        *,
-        activation="relu",
-        code_activation="identity",
-        output_activation="identity",
-        loss="mse",
-        optimizer="adam",
-        learning_rate=1e-3,
-        weight_decay=0.0,
-        batch_size=256,
-        epochs=10,
-        initializer="glorot_uniform",
-        bias_initializer="zeros",
-        tied_weights=False,
-        encoder=None,
-        decoder=None,
-        corruption=None,
-        bottleneck=None,
-        penalty=None,
-        missing="error",
-        validation_fraction=0.0,
-        patience=None,
-        callbacks=(),
-        processes=1,
-        backend="auto",
-        dtype="float32",
-        random_state=None,
-        verbose=False,
-    ):
-        self.code_size = code_size
-        self.hidden = hidden
-        self.activation = activation
-        self.code_activation = code_activation
-        self.output_activation = output_activation
-        self.loss = loss
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.initializer = initializer
-        self.bias_initializer = bias_initializer
-        self.tied_weights = tied_weights
-        self.encoder = encoder
-        self.decoder = decoder
-        self.corruption = corruption
-        self.bottleneck = bottleneck
-        self.penalty = penalty
-        self.missing = missing
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.callbacks = callbacks
-        self.processes = processes
-        self.backend = backend
-        self.dtype = dtype
-        self.random_state = random_state
-        self.verbose = verbose
+    n_features_in_: int  # the numbers of an example, and
+    input_shape_: tuple[int, ...]  # its shape: (D,), or (C, H, W) where the estimator takes images
+    _units_in: Sequence[str | None] = ()  # what is written beside the numbers of each column: "%", "€", ""
 
-    # ---------------------------------------------------------------- building
+    # ---------------------------------------------------------------- what scikit-learn asks of an estimator
 
-    def _layers(self, input_shape):
-        encoder = self._encoder_layers()
-        return self._code_layers(encoder), self._decoder_layers(encoder, int(np.prod(input_shape)))
+    _kind: str | None = "transformer"  # or "classifier", "regressor", "outlier_detector"
 
-    def _encoder_layers(self) -> list[Layer]:
-        """[Linear, activation, ..., Linear, code activation]: x -> code."""
-        if self.encoder is not None:
-            return copy.deepcopy(list(self.encoder))
-        *hidden, code = self._widths().values()
-        layers: list[Layer] = []
-        for width in hidden:
-            layers += [self._linear(width), activation(self.activation)]
-        code *= getattr(self.bottleneck, "inputs_per_unit", 1)
-        return [*layers, self._linear(code), activation(self.code_activation, "code_activation")]
+    def __sklearn_tags__(self):
+        from sklearn.utils import ClassifierTags, RegressorTags, Tags, TargetTags, TransformerTags
 
-    def _code_layers(self, encoder: list[Layer]) -> list[Layer]:
-        """[corruption], encoder, [bottleneck], [penalty]: one part each, or none."""
-        layers = [*self._part("corruption", Noisy), *encoder, *self._part("bottleneck", Layer)]
-        penalties = self._part("penalty", Penalty)
-        for penalty in penalties:
-            penalty.attach(layers)
-        return [*([FillMissing()] if self._takes_missing() else []), *layers, *penalties]
+        supervised = self._kind in ("classifier", "regressor")
+        tags = Tags(estimator_type=self._kind, target_tags=TargetTags(required=supervised))
+        tags.input_tags.allow_nan = getattr(self, "missing", "error") == "mask"  # at the next fit
+        tags.transformer_tags = TransformerTags(preserves_dtype=[])
+        tags.classifier_tags = ClassifierTags() if self._kind == "classifier" else None
+        tags.regressor_tags = RegressorTags() if self._kind == "regressor" else None
+        return tags
 
-    def _part(self, name: str, kind: type) -> list:
-        """[a copy of the part called `name`], or [] where there is none."""
-        part = getattr(self, name)
-        if part is None:
-            return []
-        if not isinstance(part, kind):
-            example, known = PARTS[name]
-            hint = did_you_mean(part, [cls.__name__ for cls in known.values()])
-            raise ValueError(f"{type(self).__name__}: expected {name}=None or one like {example}, got {part!r}.{hint}")
-        return [copy.deepcopy(part)]
+    def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """What was learned, for the model file: (facts as JSON-ready data, arrays by name)."""
+        raise NotImplementedError
 
-    def _decoder_layers(self, encoder: list[Layer], n_features: int) -> list[Layer]:
-        """The mirror image: code -> x. The output activation is left out where the loss works on logits."""
-        if self.decoder is not None:
-            copies = {id(mine): its for mine, its in zip(self.encoder or (), encoder, strict=False)}
-            for layer in self.decoder:  # what stands in both lists is two layers
-                copies.pop(id(layer), None)
-            return copy.deepcopy(list(self.decoder), copies)  # what is tied to a layer of the encoder stays tied
-        if self.tied_weights:
-            sources = [layer for layer in encoder if isinstance(layer, Linear)]
-            linears: list[Layer] = [TiedLinear(source, self.bias_initializer) for source in reversed(sources)]
-        else:
-            linears = [self._linear(width) for width in (*reversed(self._hidden_widths(encoder)), n_features)]
-        layers: list[Layer] = []
-        for linear in linears:
-            layers += [linear, activation(self.activation)]
-        return layers[:-1] if self._logits else [*layers[:-1], activation(self.output_activation, "output_activation")]
+    def from_file(self, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        """The opposite of `to_file`, on an estimator with the saved parameters."""
+        raise NotImplementedError
 
-    def _hidden_widths(self, encoder: list[Layer]) -> tuple[int, ...]:
-        if self.encoder is None:
-            return tuple(self._widths().values())[:-1]
-        return tuple(layer.n_out for layer in encoder if isinstance(layer, Linear))[:-1]
+    _learned: tuple[str, ...] = ()  # the attributes that fit leaves, and that make an estimator a fitted one
 
-    def _widths(self):
-        if not isinstance(self.hidden, (list, tuple)):
-            raise ValueError(f"{type(self).__name__}: expected hidden to be a list of widths, got {self.hidden!r}.")
-        return {**{f"hidden[{i}]": width for i, width in enumerate(self.hidden)}, "code_size": self.code_size}
+    def __sklearn_is_fitted__(self) -> bool:
+        return all(hasattr(self, name) for name in self._learned)
 
-    def _criterion(self):
-        return Masked(self.loss) if self._takes_missing() else losses.get(self.loss)
-
-    def _takes_missing(self):
-        return self.as_built.missing == "mask"
+    def check_fitted(self) -> None:
+        if not self.__sklearn_is_fitted__():
+            raise not_fitted(f"This {type(self).__name__} is not fitted yet. Call fit(X) first.")
 
     @property
-    def _logits(self) -> bool:
-        """Whether the network ends in logits, the sigmoid being part of the loss."""
-        return isinstance(losses.get(self.loss), BCE)
+    def _n_features_out(self) -> int:
+        """The numbers in a row of `transform`."""
+        raise NotImplementedError
 
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """["autoencoder0", "autoencoder1", ...]: a name for each column of `transform`. input_features: only compared
+        with the columns that fit saw; ValueError where they are others."""
+        self.check_fitted()
         name = type(self).__name__
-        activation(self.output_activation, "output_activation")
-        if self._logits and self.output_activation not in ("identity", "sigmoid"):
-            raise ValueError(
-                f'{name}: expected output_activation "sigmoid" (or "identity", which means the same here) with '
-                f"loss='bce', got {self.output_activation!r}. The sigmoid is part of that loss."
-            )
-        if isinstance(losses.get(self.loss), losses.SoftmaxCrossEntropy):
-            raise ValueError(f"{name}: expected a loss of reconstructions (mse, bce, l1, huber), got {self.loss!r}.")
-        for part in ("encoder", "decoder"):
-            layers = getattr(self, part)
-            if layers is not None and not (
-                isinstance(layers, (list, tuple)) and layers and all(isinstance(layer, Layer) for layer in layers)
-            ):
-                raise ValueError(f"{name}: expected {part}=[Linear(...), ...], a list of layers, got {layers!r}.")
-        one_of(f"{name}: missing", self.missing, ("error", "mask"))
-        self._check_flag(tied_weights=self.tied_weights)
-        if self.tied_weights and self.decoder is not None:
-            raise ValueError(f"{name}: expected tied_weights or decoder=[...], got both.")
+        if input_features is not None:
+            seen = getattr(self, "feature_names_in_", None)
+            if len(input_features) != self.n_features_in_:
+                raise ValueError(
+                    f"{name}: input_features should have length equal to number of features ({self.n_features_in_}), "
+                    f"got {len(input_features)}."
+                )
+            if seen is not None and not np.array_equal(np.asarray(input_features, object), seen):
+                raise ValueError(f"{name}: input_features is not equal to feature_names_in_, the columns fit saw.")
+        return np.array([f"{name.lower()}{i}" for i in range(self._n_features_out)], dtype=object)
 
-    def _build(self, input_shape, state=None):
-        super()._build(input_shape, state)
-        if self.network_.output_shape != tuple(input_shape):
-            raise ValueError(
-                f"{type(self).__name__}: expected a decoder that ends in shape {tuple(input_shape)}, the input's, "
-                f"got {self.network_.output_shape}."
-            )
-        prior = getattr(self.bottleneck, "code_prior", None)
-        self.prior_ = None if prior is None else prior(self.code_size_)
+    @guarded
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and deepcopy, which read, too."""
+        return vars(self).copy()
 
-    @all_or_nothing
-    def build(self, input_shape: int | tuple[int, ...]):
-        """Make the untrained network for examples of a shape, D or (C, H, W): for `summary`, a gradient check, or
-        `partial_fit`."""
-        shape = tuple(np.atleast_1d(input_shape).tolist())
-        self._build(shape)
-        self.remember(shape)
-        return self
+    @guarded
+    def fit_transform(self, X, y=None, **fit_params):
+        """fit(X), then transform(X)."""
+        return self.fit(X, y, **fit_params).transform(X)  # type: ignore[attr-defined]
 
-    def _takes_images(self):
-        return self.as_built.encoder is not None
+    # ---------------------------------------------------------------- tables
 
-    # ---------------------------------------------------------------- training
+    def _takes_missing(self) -> bool:
+        """Whether a value may be NaN: missing."""
+        return False
 
-    @all_or_nothing
-    def fit(self, X, y=None, validation_data=None, sample_weight=None):
-        """Learn from X (N, D), afresh. `y` is ignored.
+    def _takes_images(self) -> bool:
+        """Whether an example may have any shape; else it is a row of numbers."""
+        return False
 
-        validation_data   rows (M, D) to measure after each epoch
-        sample_weight     how much each row counts (N,), >= 0: the loss is Σ w l / Σ w. A row of weight 0 is not there;
-                          whole weights are copies, if these are 256 or fewer in all. Where a row counts elsewhere than
-                          in its own loss (a penalty, KL, BatchNorm), and with KFAC, each epoch draws as many rows as
-                          there are, each as often as its weight says
+    def check_table(self, X, *, reset: bool = False, dtype=np.float32) -> np.ndarray:
+        """X as a finite array (N, D) of `dtype`, or a ValueError that says what is wrong with it; (N, ...) where the
+        estimator takes images.
 
-        Raises ValueError for a table that cannot be learned from; NotFiniteError where training diverges.
+        With `reset` (in fit) an example's shape and the column names are remembered, else they must be the ones of fit.
+        Nothing is remembered of a table that is refused.
         """
-        X = self._begin(X)
-        rows, weights = self._counted(X, sample_weight)
-        X = X[rows]
-        order = own_order(X)
-        X, weights = X[order], taken(weights, order)
-        self._check_alone(validation_data)
-        validation: tuple | None = None
-        if validation_data is not None:
-            validation = self._check_targets(validation_data), None, None
-        if validation is None and self.validation_fraction:
-            kept, held = self._hold_out(len(X))
-            validation = X[held], None, taken(weights, held)
-            X, weights = X[kept], taken(weights, kept)
-        self._learn_means(X, weights)
-        self._pretrain(X, weights)
-        self._train(X, None, validation, weights)
-        return self
-
-    @restored
-    def partial_fit(self, X, y=None, sample_weight=None, **condition):
-        """Go on for one epoch over X (N, D); start where there is nothing yet. sample_weight (N,): how much each row
-        counts beside the others of this call, as in `fit`."""
-        first = not hasattr(self, "network_")
-        X = self._begin(X) if first else self._check_targets(X)
-        batch_size = self.as_built.batch_size
-        rows, weights = counted(sample_weight, len(X), type(self).__name__, FEW)
-        inputs, targets = self._pair(X, **condition)
-        X, inputs, targets = X[rows], inputs[rows], taken(targets, rows)
-        order = own_order(inputs)
-        X, inputs, targets, weights = X[order], inputs[order], taken(targets, order), taken(weights, order)
-        if first:
-            self._learn_means(X, weights)
-        if not hasattr(self, "_trainer"):
-            self._trainer = self._make_trainer(max(len(inputs), batch_size), self.as_built.epochs)
-        targets = weighed(self._trainer, self._loss, inputs, targets, weights)
-        started = time.perf_counter()
-        self.history_["loss"].append(self._trainer.epoch(*map(self._to_device, (inputs, targets))))
-        self.history_["seconds"].append(time.perf_counter() - started)
-        return self
-
-    @all_or_nothing
-    def _begin(self, X) -> np.ndarray:
-        """X, checked, and the untrained network for it."""
-        self._check_parameters()
-        X = self._check_X(X, reset=True)
-        self._build(X.shape[1:])
-        self._check_reach(X)
-        return X
-
-    def _check_alone(self, validation_data) -> None:
-        """ValueError for a pair of rows and something else."""
-        if isinstance(validation_data, tuple):
-            raise ValueError(
-                f"{type(self).__name__}: expected validation_data=rows (M, D), which are their own targets, got a "
-                f"tuple of {len(validation_data)}. Leave the targets out."
+        name = type(self).__name__
+        names = _column_labels(X, name)
+        rows = X.rows if isinstance(X, Table) else None
+        table = X
+        X = given = as_numbers(X, name)
+        images = self._takes_images()
+        if X.ndim < 2 or (X.ndim > 2 and not images):
+            expected = "images (N, C, H, W) or a 2D array (N, D)" if images else "2D array (N, D)"
+            hint = (
+                "Reshape your data: X.reshape(1, -1) for a single row." if X.ndim < 2 else "Flatten the images first."
             )
-
-    def _check_targets(self, X) -> np.ndarray:
-        """X, checked as rows that reconstructions are compared with."""
-        X = self._check_X(X)
-        self._check_reach(X)
+            raise ValueError(f"{name}: expected {expected}, got {X.ndim}D array of shape {X.shape}. {hint}")
+        shape = X.shape[1:]
+        for count, axis in ((len(X), "sample"), (math.prod(shape), "feature")):
+            if count == 0:
+                raise ValueError(
+                    f"{name}: found array with 0 {axis}(s) (shape={X.shape}) while a minimum of 1 is required."
+                )
+        if reset:
+            if len(X) < 2:
+                raise ValueError(f"{name}: expected at least 2 rows to learn from, got n_samples = 1 (1 sample).")
+        else:
+            self._check_names(names)
+            if shape != self.input_shape_:
+                expected = ", ".join(["N", *map(str, self.input_shape_)])
+                raise ValueError(
+                    f"X has {math.prod(shape)} features, but {name} is expecting {self.n_features_in_} features as "
+                    f"input: expected X of shape ({expected}), got {X.shape}. Pass the columns that fit saw."
+                    if math.prod(shape) != self.n_features_in_
+                    else f"{name}: expected X of shape ({expected}), as fit saw it, got {X.shape}. Reshape it."
+                )
+        if reset:
+            _tell_of_lost_digits(X, dtype, name)
+        with np.errstate(over="ignore"):
+            X = np.ascontiguousarray(given, dtype)
+        changed = getattr(self, "missing", None) == "mask" and not self._takes_missing()
+        remedy = 'This one was built with missing="error": call fit again.' if changed else MASK
+        check_finite(X, name, self._takes_missing(), given, names, rows, remedy)
+        units = _units(table, name)
+        if reset:
+            self.remember(shape, names, units)
+        for column, learned, got in zip(names or (), self._units_in, units, strict=False):
+            check_unit(name, str(column), learned, got)
         return X
 
-    def _pair(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """What the network reads of X, and the targets (None: the same)."""
-        return X, None
+    def remember(self, shape: tuple[int, ...], names=None, units: Sequence[str | None] = ()) -> None:
+        """The shape of the table's examples and, where it had any, its columns' units and names: `feature_names_in_` if
+        these are strings, as scikit-learn has it."""
+        self._units_in = list(units)
+        self.input_shape_, self.n_features_in_ = shape, math.prod(shape)
+        for attribute in ("feature_names_in_", "_labels_in"):
+            vars(self).pop(attribute, None)
+        if names is not None:
+            strings = all(isinstance(name, str) for name in names)
+            setattr(self, "feature_names_in_" if strings else "_labels_in", objects(names))
 
-    def _learn_means(self, X: np.ndarray, weights: np.ndarray | None) -> None:
-        """Tell the layer that fills the gaps the columns' means."""
-        for layer in self.network_.layers:
-            if isinstance(layer, FillMissing):
-                known = ~np.isnan(X)
-                filled, count = np.where(known, X, 0), known.sum(axis=0)
-                if weights is not None:
-                    w = weights.reshape(-1, *[1] * (X.ndim - 1))
-                    filled, count = filled * w, (known * w).sum(axis=0)
-                mean = filled.sum(axis=0, dtype=np.float64) / np.where(count, count, 1)
-                mean = self.network_.ops.to_device(mean.reshape(layer.in_shape), self.network_.dtype)
-                self.network_.ops.copy(mean, out=layer.state["center"])
+    def _check_names(self, names) -> None:
+        expected = getattr(self, "feature_names_in_", getattr(self, "_labels_in", None))
+        if names is None or expected is None or isinstance(names[0], str) != isinstance(expected[0], str):
+            return
+        if list(names) == list(expected):
+            return
+        unseen, missing = (sorted(set(a) - set(b), key=str) for a, b in ((names, expected), (expected, names)))
+        lines = ["The feature names should match those that were passed during fit."]
+        if unseen:
+            lines += ["Feature names unseen at fit time:", *(f"- {name}" for name in unseen[:5])]
+        if missing:
+            lines += ["Feature names seen at fit time, yet now missing:", *(f"- {name}" for name in missing[:5])]
+        if not unseen and not missing:
+            lines += ["Feature names must be in the same order as they were in fit."]
+        raise ValueError("\n".join(lines) + "\n")
 
-    def _check_reach(self, X: np.ndarray) -> None:
-        """OutOfReach where X has numbers that the network and its loss cannot give back."""
-        net, built = self.network_, self.as_built
-        words, remedy = built._loss_words()
-        cause = f"with {words}"
-        if net.bounds != UNBOUNDED:
-            last = next(layer for layer in reversed(net.layers) if layer.bounds is not None)
-            cause = f"where the output's {last} ends" + (f", before the sigmoid of {words}" if built._logits else "")
-            remedy = "end the decoder in a Linear" if built.decoder else 'use output_activation="identity"'
-        check_reach(type(self).__name__, X, self._loss.reach(*net.bounds), cause, remedy)
 
-    def _loss_words(self) -> tuple[str, str]:
-        """The loss, as the user gave it, and what to do where it is not for the data."""
-        if self._logits:
-            return 'loss="bce"', 'use loss="mse"'
-        return f"loss={self.loss!r}", "encode categories one-hot, as TableEncoder does"
+def _units(X, who: str) -> list[str | None]:
+    """What a table writes beside the numbers of each column, "" for nothing; an array does not tell: []."""
+    if not isinstance(X, Table) and labels(X, who) is None:
+        return []
+    if not isinstance(X, Table) and _is_one_array(X):
+        return [""] * X.shape[1]
+    table = Table.of(X, who)
+    return [table.unit(i) for i in range(len(table.names))]
 
-    # ---------------------------------------------------------------- using
 
-    def inverse_transform(self, X) -> np.ndarray:
-        """The reconstructions (N, D) of codes X (N, K)."""
-        self.check_fitted()
-        return self._run(self._check_codes(X), self._n_encoder, None)
+def as_codes(X, model: Estimator) -> np.ndarray:
+    """X, codes of a fitted model, `as_numbers`; ValueError for a frame of `transform`'s columns in another order."""
+    name = type(model).__name__
+    names, own = _column_labels(X, name), model.get_feature_names_out().tolist()
+    if names is not None and names != own and sorted(map(str, names)) == sorted(own):
+        raise ValueError(f"{name}: expected the codes' columns in the order of transform, {own}, got {names}.")
+    return as_numbers(X, name)
 
-    def _check_codes(self, X) -> np.ndarray:
-        codes = np.ascontiguousarray(as_codes(X, self), self.network_.dtype)
-        shape = self.network_.layers[self._n_encoder - 1].out_shape
-        if codes.ndim < 2 or codes.shape[1:] != shape:
-            expected = ", ".join(["N", *map(str, shape)])
-            raise ValueError(f"{type(self).__name__}: expected codes of shape ({expected}), got {codes.shape}.")
-        check_finite(codes, type(self).__name__)
-        return codes
 
-    def reconstruct(self, X) -> np.ndarray:
-        """inverse_transform(transform(X)), (N, D)."""
-        self.check_fitted()
-        return self._run(self._check_X(X), 0, None)
+def as_numbers(X, name: str) -> np.ndarray:
+    """X, a data frame, a Table, an array or lists, as a real numeric array of any shape, NaN where a value is masked or
+    missing; ValueError or TypeError naming the estimator otherwise."""
+    if isinstance(X, Table) or labels(X, name) is not None:
+        return np.asarray(X) if _is_one_array(X) else Table.of(X, name).numbers()
+    X = dense(X, name)
+    if X.dtype.kind in "UST":
+        raise ValueError(f"{name}: expected numbers, got text ({X.dtype}). Convert it or encode the categories first.")
+    if X.dtype.kind == "O" and X.size:
+        return Table.of(X.reshape(len(X) if X.ndim else 1, -1), name).numbers().reshape(X.shape)
+    return X
 
-    def reconstruction_error(self, X, per="row", **condition) -> np.ndarray:
-        """Squared error between X and its reconstruction: the mean per row (N,), per feature (D,), or each element
-        (N, D), for per="row", "feature" or "element". Of images (N, C, H, W) a pixel is a feature: (C, H, W)."""
-        self.check_fitted()
-        X = self._check_X(X)
-        return squared_error(X, self.reconstruct(X, **condition), per)
 
-    def evaluate(self, X, *, sample_weight=None) -> dict[str, float]:
-        """{"loss": the training loss, "mse": the mean squared error} over X (N, D), of which row n counts
-        sample_weight[n] times."""
-        self.check_fitted()
-        X = self._check_targets(X)
-        rows, weights = counted(sample_weight, len(X), type(self).__name__)
-        X, batch_size = X[rows], self.as_built.batch_size
-        loss = evaluate(self.network_, self._loss, self._to_device(X), batch_size=batch_size, weights=weights)
-        return {"loss": loss, "mse": float(np.average(self.reconstruction_error(X), weights=weights))}
+def check_finite(
+    X: np.ndarray, name: str, missing: bool = False, given=None, names=None, rows=None, remedy: str = MASK
+) -> None:
+    """ValueError with the place of the first NaN or infinity in X (N, ...), if there is one; NaN is fine if `missing`
+    values are.
 
-    def score(self, X, y=None, *, sample_weight=None) -> float:
-        """Minus the loss over X: higher is better, as scikit-learn's model selection expects."""
-        return -self.evaluate(X, sample_weight=sample_weight)["loss"]
+    given   X before it became float32, if it did; names, rows   what the user calls its columns and its rows, if at all
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        if np.isfinite(X.sum()):  # else look closer: a sum can be too large though no number is
+            return
+    bad = np.isinf(X) if missing else ~np.isfinite(X)
+    if bad.any():
+        first = tuple(np.argwhere(bad)[0].tolist())
+        row, *place = first
+        value = "NaN" if np.isnan(X[first]) else "infinity"
+        if given is not None and np.isfinite(given[first]):
+            value = f"{given[first]:g}, too large for {X.dtype},"
+        where = f"column {place[0]}" if len(place) == 1 else f"place {tuple(place)}"
+        if names is not None:
+            where += f" ({names[place[0]]!r})"
+        raise ValueError(
+            f"{name}: expected finite numbers, got {value} in row {row if rows is None else rows[row]}, {where} "
+            f"({int(bad.sum())} such values in all; NaN, what is masked, inf and what is too large for {X.dtype} "
+            f"count). "
+            f"Remove those rows or fill the values in. {remedy}"
+        )
 
-    # ---------------------------------------------------------------- keeping
 
-    def to_file(self):
-        facts, arrays = super().to_file()
-        return {**facts, "prior": describe(self.prior_)}, arrays
+def _tell_of_lost_digits(X: np.ndarray, dtype, name: str) -> None:
+    """A warning where float32 does not hold what a column's values differ by, as in 1e9 + 0.1."""
+    if np.dtype(dtype) != np.float32 or X.dtype.itemsize < 4 or X.dtype == np.float32:
+        return
+    low, high = (bound.reduce(X, axis=0, dtype=np.float64) for bound in (np.fmin, np.fmax))
+    with np.errstate(invalid="ignore", over="ignore"):
+        lost = (high > low) & (high - low < 1e-6 * np.maximum(abs(low), abs(high)))
+    if lost.any():
+        place = np.argwhere(lost)[0].tolist()
+        column, at = place[0] if len(place) == 1 else tuple(place), tuple(place)
+        warnings.warn(
+            f"{name}: the values of column {column}, {low[at]:.12g} to {high[at]:.12g}, are (nearly) one in float32. "
+            'Subtract their mean first, or use dtype="float64".',
+            stacklevel=4,
+        )
 
-    def from_file(self, header, arrays):
-        super().from_file(header, arrays)
-        self.prior_ = construct(header["prior"])
+
+def _is_one_array(X) -> bool:
+    """Whether it is a data frame of NumPy's own numbers, which has an array of them."""
+    dtypes = list(X.dtypes) if library(X) == "pandas" else []
+    kinds = {dtype.kind if isinstance(dtype, np.dtype) else "O" for dtype in dtypes}
+    return bool(kinds) and kinds <= set("iuf")
+
+
+def _column_labels(X, who: str) -> list | None:
+    """The names of a table's columns, all strings or none; None where it has none."""
+    names = X.names if isinstance(X, Table) else labels(X, who)
+    if not names:
+        return None
+    kinds = {type(name).__name__ for name in names}
+    if len(kinds) > 1 and any(isinstance(name, str) for name in names):
+        raise TypeError(
+            "Feature names are only supported if all input features have string names, but your input has "
+            f"{sorted(kinds)} as feature name / column name types. Convert them: X.columns = X.columns.astype(str)."
+        )
+    return names
+
+
+def squared_error(x: np.ndarray, again: np.ndarray, per: str) -> np.ndarray:
+    """(x - again)² of (N, ...): the mean per "row" (N,) or "feature" (...), or each "element"; ValueError otherwise.
+
+    Where x is NaN, the means are over the rest; 0 where there is none. A reconstruction that is NaN is no gap,
+    but an error of NaN.
+    """
+    one_of("reconstruction_error: per", per, ("row", "feature", "element"))
+    error = (x - again) ** 2
+    if per == "element":
+        return error
+    axis = 0 if per == "feature" else tuple(range(1, error.ndim))
+    known = ~np.isnan(x)
+    return error.mean(axis) if known.all() else np.where(known, error, 0).sum(axis) / np.maximum(known.sum(axis), 1)
+
+
+def seed_of(random_state) -> int | None:
+    """An int seed out of None, an int, a numpy Generator or RandomState (which this advances)."""
+    if isinstance(random_state, (int, np.integer)) and random_state < 0:
+        raise ValueError(f"random_state: expected an int >= 0, got {random_state}.")
+    if random_state is None or isinstance(random_state, (int, np.integer)):
+        return None if random_state is None else int(random_state)
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**31))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31 - 1))
+    raise ValueError(f"random_state: expected None, an int, a Generator or a RandomState, got {random_state!r}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nanoae.autoencoders.contract import as_numbers
+from nanoae.autoencoders.estimator import as_numbers
 from nanoae.autoencoders.mixture import Mixture
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.contract import Estimator
+from nanoae.autoencoders.estimator import Estimator
 from nanoae.backend import available
 from nanoae.data.files import read_arrays
 from nanoae.engine.part import construct, describe, known_parts

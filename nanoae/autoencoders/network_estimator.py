@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.contract import Estimator, seed_of
+from nanoae.autoencoders.estimator import Estimator, seed_of
 from nanoae.autoencoders.guard import guarded
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.weights import FEW, counted, weighed

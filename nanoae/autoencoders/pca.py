@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nanoae.autoencoders.contract import Estimator, as_codes, check_finite, squared_error
+from nanoae.autoencoders.estimator import Estimator, as_codes, check_finite, squared_error
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.parameters import all_or_nothing
 from nanoae.autoencoders.weights import FEW, counted, own_order, taken

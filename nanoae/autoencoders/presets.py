@@ -17,8 +17,8 @@ import copy
 import math
 from typing import Any
 
+from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.conv import ConvAutoencoder
-from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.engine.losses import MSE
 from nanoae.spelling import one_of

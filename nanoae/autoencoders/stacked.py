@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.estimator import Autoencoder
+from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.engine.layers import Layer
 from nanoae.training.loop import Callback, Trainer

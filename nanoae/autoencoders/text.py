@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.bound import Variational, active_units
-from nanoae.autoencoders.contract import as_codes, check_finite, seed_of
+from nanoae.autoencoders.elbo import Variational, active_units
+from nanoae.autoencoders.estimator import as_codes, check_finite, seed_of
 from nanoae.autoencoders.parameters import all_or_nothing
 from nanoae.autoencoders.teacher import Teacher
 from nanoae.autoencoders.vocabulary import END, UNITS, Vocabulary

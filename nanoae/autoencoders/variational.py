@@ -7,10 +7,10 @@ import math
 
 import numpy as np
 
-from nanoae.autoencoders.bound import Variational, active_units
+from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.condition import Condition, Conditioned
-from nanoae.autoencoders.contract import squared_error
-from nanoae.autoencoders.estimator import Autoencoder
+from nanoae.autoencoders.elbo import Variational, active_units
+from nanoae.autoencoders.estimator import squared_error
 from nanoae.autoencoders.parameters import all_or_nothing, restored
 from nanoae.autoencoders.weights import counted, own_order, taken
 from nanoae.data.frame import framed

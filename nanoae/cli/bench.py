@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.estimator import Autoencoder
+from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.presets import DATA
 from nanoae.backend import BackendError
 from nanoae.cli import data as data_options

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.estimator import Autoencoder
+from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.cli import data as data_options
 from nanoae.cli import model as models
 from nanoae.cli.settings import seed

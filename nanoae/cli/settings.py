@@ -7,10 +7,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.bottleneck import BOTTLENECKS
 from nanoae.autoencoders.classifier import StackedClassifier
 from nanoae.autoencoders.corruption import CORRUPTIONS
-from nanoae.autoencoders.estimator import Autoencoder
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.penalty import PENALTIES
 from nanoae.autoencoders.presets import DATA, PRESETS, preset, suited

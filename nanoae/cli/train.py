@@ -17,7 +17,7 @@ import numpy as np
 
 import nanoae
 from nanoae import PCA, Dataset, VariationalAutoencoder
-from nanoae.autoencoders.contract import Estimator
+from nanoae.autoencoders.estimator import Estimator
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.presets import DATA

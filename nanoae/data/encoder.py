@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.anomaly.scaling import RobustScaler, fit_known
 from nanoae.data.cell import category
 from nanoae.data.frame import FrameOutput, framed
 from nanoae.data.identity import FEW, examples, tell_of_ids
 from nanoae.data.number import check_unit
+from nanoae.data.scaling import RobustScaler, fit_known
 from nanoae.data.table import Table
 from nanoae.engine.part import Part
 from nanoae.spelling import one_of

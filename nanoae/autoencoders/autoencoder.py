@@ -1,0 +1,419 @@
+"""Autoencoder = encoder + decoder + loss (+ corruption, bottleneck, penalty): give the input back through a code."""
+
+from __future__ import annotations
+
+import copy
+import time
+
+import numpy as np
+
+from nanoae.autoencoders.bottleneck import BOTTLENECKS
+from nanoae.autoencoders.corruption import CORRUPTIONS
+from nanoae.autoencoders.estimator import as_codes, check_finite, squared_error
+from nanoae.autoencoders.generative import Generative
+from nanoae.autoencoders.parameters import all_or_nothing, restored
+from nanoae.autoencoders.penalty import PENALTIES, Penalty
+from nanoae.autoencoders.reach import check_reach
+from nanoae.autoencoders.weights import FEW, counted, own_order, taken, weighed
+from nanoae.engine import losses
+from nanoae.engine.layers import UNBOUNDED, Layer, Linear, Noisy, TiedLinear, activation
+from nanoae.engine.losses import BCE, Masked
+from nanoae.engine.missing import FillMissing
+from nanoae.engine.part import construct, describe
+from nanoae.spelling import did_you_mean, one_of
+from nanoae.training.loop import evaluate
+
+PARTS: dict[str, tuple[str, dict[str, type]]] = {  # parameter -> (an example, all there are)
+    "corruption": ("GaussianNoise(0.5)", CORRUPTIONS),
+    "bottleneck": ("TopK(10)", BOTTLENECKS),
+    "penalty": ("L1Sparsity(1e-3)", PENALTIES),
+}
+
+
+class Autoencoder(Generative):
+    """A dense autoencoder: x (N, D) -> code (N, K) -> reconstruction (N, D).
+
+    code_size            K, >= 1; wider than the input is allowed
+    hidden               widths of the encoder's hidden layers; the decoder mirrors them
+    activation           of the hidden layers: identity, relu, leaky_relu, elu, sigmoid, tanh, softplus
+    code_activation      of the code
+    output_activation    of the reconstruction; with loss="bce" the sigmoid is part of the loss. Data beyond its ends,
+                         which no reconstruction can reach, are refused
+    loss                 "mse", "bce" (data in [0, 1]), "l1", "huber", or a Loss with its own reduction and weight
+    optimizer            "adam", "adamw", "sgd", or an Optimizer, which then has its own rate and decay
+    learning_rate        a float or a schedule (Cosine(1e-3), WarmUp(...))
+    weight_decay         >= 0
+    batch_size           rows per step; a larger one than the set means the whole set
+    epochs               passes over the data
+    initializer          lecun_, glorot_ or he_ with uniform or normal; truncated_normal; small_normal; zeros
+    bias_initializer     the same names
+    tied_weights         the decoder uses the encoder's matrices, transposed
+    encoder, decoder     layers of your own instead ([Linear(128), ReLU(), Linear(32)]); they end in the code and in
+                         the output; `code_size` and `hidden` are then read off them. An encoder of your own may take
+                         examples of any shape, X (N, ...): images (N, C, H, W)
+    corruption           noise on the input in training (GaussianNoise, MaskingNoise, SaltAndPepper): denoising
+    bottleneck           what the code has to pass (TopK: k-sparse; Gaussian: variational; Adversarial: as its prior)
+    penalty              on the code, added to the loss in training (L1Sparsity, KLSparsity, Contractive)
+    missing              "error", or "mask": NaN in X is a value that is not there. The column's mean stands for
+                         it in the input; it counts neither in the loss nor in errors, and `reconstruct` fills it in
+    validation_fraction  share of the rows held out for validation, when fit gets no validation_data
+    patience             stop after so many epochs without a better validation loss and restore the best weights
+    callbacks            called as callback(trainer, row) after each epoch; one that returns True stops
+    processes            CPU processes that `fit` trains with, a share of the rows each: 2 on two CPUs are 1.2 to 1.7
+                         times as fast as 1, whose matrix products alone take both. For dense networks on NumPy without
+                         tied weights or Contractive; needs fork (Linux) and a program without threads
+    backend              "numpy", "cupy" or "auto"; "cupy:tf32" and "cupy:nograph" are variants (`get_ops`). What only
+                         NumPy does, several processes and KFAC, "auto" gives to it
+    dtype                "float32" or "float64"
+    random_state         int: everything random (weights, order of the examples, noise) follows from it
+    verbose              a progress bar while training
+
+    Any number of threads may use a fitted one at once; `fit` wants it alone (`Estimator`).
+
+    After fit: network_ (a Sequential), history_ ({"loss": [...], "val_loss": [...], "seconds": [...]}), code_size_,
+    n_features_in_, interrupted_ (whether Ctrl-C ended it early).
+    """
+
+    missing = "error"  # of the subclasses without this parameter
+
+    def __init__(
+        self,
+        code_size=32,
+        hidden=(128,),
+        *,
+        activation="relu",
+        code_activation="identity",
+        output_activation="identity",
+        loss="mse",
+        optimizer="adam",
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        batch_size=256,
+        epochs=10,
+        initializer="glorot_uniform",
+        bias_initializer="zeros",
+        tied_weights=False,
+        encoder=None,
+        decoder=None,
+        corruption=None,
+        bottleneck=None,
+        penalty=None,
+        missing="error",
+        validation_fraction=0.0,
+        patience=None,
+        callbacks=(),
+        processes=1,
+        backend="auto",
+        dtype="float32",
+        random_state=None,
+        verbose=False,
+    ):
+        self.code_size = code_size
+        self.hidden = hidden
+        self.activation = activation
+        self.code_activation = code_activation
+        self.output_activation = output_activation
+        self.loss = loss
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.initializer = initializer
+        self.bias_initializer = bias_initializer
+        self.tied_weights = tied_weights
+        self.encoder = encoder
+        self.decoder = decoder
+        self.corruption = corruption
+        self.bottleneck = bottleneck
+        self.penalty = penalty
+        self.missing = missing
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.callbacks = callbacks
+        self.processes = processes
+        self.backend = backend
+        self.dtype = dtype
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # ---------------------------------------------------------------- building
+
+    def _layers(self, input_shape):
+        encoder = self._encoder_layers()
+        return self._code_layers(encoder), self._decoder_layers(encoder, int(np.prod(input_shape)))
+
+    def _encoder_layers(self) -> list[Layer]:
+        """[Linear, activation, ..., Linear, code activation]: x -> code."""
+        if self.encoder is not None:
+            return copy.deepcopy(list(self.encoder))
+        *hidden, code = self._widths().values()
+        layers: list[Layer] = []
+        for width in hidden:
+            layers += [self._linear(width), activation(self.activation)]
+        code *= getattr(self.bottleneck, "inputs_per_unit", 1)
+        return [*layers, self._linear(code), activation(self.code_activation, "code_activation")]
+
+    def _code_layers(self, encoder: list[Layer]) -> list[Layer]:
+        """[corruption], encoder, [bottleneck], [penalty]: one part each, or none."""
+        layers = [*self._part("corruption", Noisy), *encoder, *self._part("bottleneck", Layer)]
+        penalties = self._part("penalty", Penalty)
+        for penalty in penalties:
+            penalty.attach(layers)
+        return [*([FillMissing()] if self._takes_missing() else []), *layers, *penalties]
+
+    def _part(self, name: str, kind: type) -> list:
+        """[a copy of the part called `name`], or [] where there is none."""
+        part = getattr(self, name)
+        if part is None:
+            return []
+        if not isinstance(part, kind):
+            example, known = PARTS[name]
+            hint = did_you_mean(part, [cls.__name__ for cls in known.values()])
+            raise ValueError(f"{type(self).__name__}: expected {name}=None or one like {example}, got {part!r}.{hint}")
+        return [copy.deepcopy(part)]
+
+    def _decoder_layers(self, encoder: list[Layer], n_features: int) -> list[Layer]:
+        """The mirror image: code -> x. The output activation is left out where the loss works on logits."""
+        if self.decoder is not None:
+            copies = {id(mine): its for mine, its in zip(self.encoder or (), encoder, strict=False)}
+            for layer in self.decoder:  # what stands in both lists is two layers
+                copies.pop(id(layer), None)
+            return copy.deepcopy(list(self.decoder), copies)  # what is tied to a layer of the encoder stays tied
+        if self.tied_weights:
+            sources = [layer for layer in encoder if isinstance(layer, Linear)]
+            linears: list[Layer] = [TiedLinear(source, self.bias_initializer) for source in reversed(sources)]
+        else:
+            linears = [self._linear(width) for width in (*reversed(self._hidden_widths(encoder)), n_features)]
+        layers: list[Layer] = []
+        for linear in linears:
+            layers += [linear, activation(self.activation)]
+        return layers[:-1] if self._logits else [*layers[:-1], activation(self.output_activation, "output_activation")]
+
+    def _hidden_widths(self, encoder: list[Layer]) -> tuple[int, ...]:
+        if self.encoder is None:
+            return tuple(self._widths().values())[:-1]
+        return tuple(layer.n_out for layer in encoder if isinstance(layer, Linear))[:-1]
+
+    def _widths(self):
+        if not isinstance(self.hidden, (list, tuple)):
+            raise ValueError(f"{type(self).__name__}: expected hidden to be a list of widths, got {self.hidden!r}.")
+        return {**{f"hidden[{i}]": width for i, width in enumerate(self.hidden)}, "code_size": self.code_size}
+
+    def _criterion(self):
+        return Masked(self.loss) if self._takes_missing() else losses.get(self.loss)
+
+    def _takes_missing(self):
+        return self.as_built.missing == "mask"
+
+    @property
+    def _logits(self) -> bool:
+        """Whether the network ends in logits, the sigmoid being part of the loss."""
+        return isinstance(losses.get(self.loss), BCE)
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        name = type(self).__name__
+        activation(self.output_activation, "output_activation")
+        if self._logits and self.output_activation not in ("identity", "sigmoid"):
+            raise ValueError(
+                f'{name}: expected output_activation "sigmoid" (or "identity", which means the same here) with '
+                f"loss='bce', got {self.output_activation!r}. The sigmoid is part of that loss."
+            )
+        if isinstance(losses.get(self.loss), losses.SoftmaxCrossEntropy):
+            raise ValueError(f"{name}: expected a loss of reconstructions (mse, bce, l1, huber), got {self.loss!r}.")
+        for part in ("encoder", "decoder"):
+            layers = getattr(self, part)
+            if layers is not None and not (
+                isinstance(layers, (list, tuple)) and layers and all(isinstance(layer, Layer) for layer in layers)
+            ):
+                raise ValueError(f"{name}: expected {part}=[Linear(...), ...], a list of layers, got {layers!r}.")
+        one_of(f"{name}: missing", self.missing, ("error", "mask"))
+        self._check_flag(tied_weights=self.tied_weights)
+        if self.tied_weights and self.decoder is not None:
+            raise ValueError(f"{name}: expected tied_weights or decoder=[...], got both.")
+
+    def _build(self, input_shape, state=None):
+        super()._build(input_shape, state)
+        if self.network_.output_shape != tuple(input_shape):
+            raise ValueError(
+                f"{type(self).__name__}: expected a decoder that ends in shape {tuple(input_shape)}, the input's, "
+                f"got {self.network_.output_shape}."
+            )
+        prior = getattr(self.bottleneck, "code_prior", None)
+        self.prior_ = None if prior is None else prior(self.code_size_)
+
+    @all_or_nothing
+    def build(self, input_shape: int | tuple[int, ...]):
+        """Make the untrained network for examples of a shape, D or (C, H, W): for `summary`, a gradient check, or
+        `partial_fit`."""
+        shape = tuple(np.atleast_1d(input_shape).tolist())
+        self._build(shape)
+        self.remember(shape)
+        return self
+
+    def _takes_images(self):
+        return self.as_built.encoder is not None
+
+    # ---------------------------------------------------------------- training
+
+    @all_or_nothing
+    def fit(self, X, y=None, validation_data=None, sample_weight=None):
+        """Learn from X (N, D), afresh. `y` is ignored.
+
+        validation_data   rows (M, D) to measure after each epoch
+        sample_weight     how much each row counts (N,), >= 0: the loss is Σ w l / Σ w. A row of weight 0 is not there;
+                          whole weights are copies, if these are 256 or fewer in all. Where a row counts elsewhere than
+                          in its own loss (a penalty, KL, BatchNorm), and with KFAC, each epoch draws as many rows as
+                          there are, each as often as its weight says
+
+        Raises ValueError for a table that cannot be learned from; NotFiniteError where training diverges.
+        """
+        X = self._begin(X)
+        rows, weights = self._counted(X, sample_weight)
+        X = X[rows]
+        order = own_order(X)
+        X, weights = X[order], taken(weights, order)
+        self._check_alone(validation_data)
+        validation: tuple | None = None
+        if validation_data is not None:
+            validation = self._check_targets(validation_data), None, None
+        if validation is None and self.validation_fraction:
+            kept, held = self._hold_out(len(X))
+            validation = X[held], None, taken(weights, held)
+            X, weights = X[kept], taken(weights, kept)
+        self._learn_means(X, weights)
+        self._pretrain(X, weights)
+        self._train(X, None, validation, weights)
+        return self
+
+    @restored
+    def partial_fit(self, X, y=None, sample_weight=None, **condition):
+        """Go on for one epoch over X (N, D); start where there is nothing yet. sample_weight (N,): how much each row
+        counts beside the others of this call, as in `fit`."""
+        first = not hasattr(self, "network_")
+        X = self._begin(X) if first else self._check_targets(X)
+        batch_size = self.as_built.batch_size
+        rows, weights = counted(sample_weight, len(X), type(self).__name__, FEW)
+        inputs, targets = self._pair(X, **condition)
+        X, inputs, targets = X[rows], inputs[rows], taken(targets, rows)
+        order = own_order(inputs)
+        X, inputs, targets, weights = X[order], inputs[order], taken(targets, order), taken(weights, order)
+        if first:
+            self._learn_means(X, weights)
+        if not hasattr(self, "_trainer"):
+            self._trainer = self._make_trainer(max(len(inputs), batch_size), self.as_built.epochs)
+        targets = weighed(self._trainer, self._loss, inputs, targets, weights)
+        started = time.perf_counter()
+        self.history_["loss"].append(self._trainer.epoch(*map(self._to_device, (inputs, targets))))
+        self.history_["seconds"].append(time.perf_counter() - started)
+        return self
+
+    @all_or_nothing
+    def _begin(self, X) -> np.ndarray:
+        """X, checked, and the untrained network for it."""
+        self._check_parameters()
+        X = self._check_X(X, reset=True)
+        self._build(X.shape[1:])
+        self._check_reach(X)
+        return X
+
+    def _check_alone(self, validation_data) -> None:
+        """ValueError for a pair of rows and something else."""
+        if isinstance(validation_data, tuple):
+            raise ValueError(
+                f"{type(self).__name__}: expected validation_data=rows (M, D), which are their own targets, got a "
+                f"tuple of {len(validation_data)}. Leave the targets out."
+            )
+
+    def _check_targets(self, X) -> np.ndarray:
+        """X, checked as rows that reconstructions are compared with."""
+        X = self._check_X(X)
+        self._check_reach(X)
+        return X
+
+    def _pair(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """What the network reads of X, and the targets (None: the same)."""
+        return X, None
+
+    def _learn_means(self, X: np.ndarray, weights: np.ndarray | None) -> None:
+        """Tell the layer that fills the gaps the columns' means."""
+        for layer in self.network_.layers:
+            if isinstance(layer, FillMissing):
+                known = ~np.isnan(X)
+                filled, count = np.where(known, X, 0), known.sum(axis=0)
+                if weights is not None:
+                    w = weights.reshape(-1, *[1] * (X.ndim - 1))
+                    filled, count = filled * w, (known * w).sum(axis=0)
+                mean = filled.sum(axis=0, dtype=np.float64) / np.where(count, count, 1)
+                mean = self.network_.ops.to_device(mean.reshape(layer.in_shape), self.network_.dtype)
+                self.network_.ops.copy(mean, out=layer.state["center"])
+
+    def _check_reach(self, X: np.ndarray) -> None:
+        """OutOfReach where X has numbers that the network and its loss cannot give back."""
+        net, built = self.network_, self.as_built
+        words, remedy = built._loss_words()
+        cause = f"with {words}"
+        if net.bounds != UNBOUNDED:
+            last = next(layer for layer in reversed(net.layers) if layer.bounds is not None)
+            cause = f"where the output's {last} ends" + (f", before the sigmoid of {words}" if built._logits else "")
+            remedy = "end the decoder in a Linear" if built.decoder else 'use output_activation="identity"'
+        check_reach(type(self).__name__, X, self._loss.reach(*net.bounds), cause, remedy)
+
+    def _loss_words(self) -> tuple[str, str]:
+        """The loss, as the user gave it, and what to do where it is not for the data."""
+        if self._logits:
+            return 'loss="bce"', 'use loss="mse"'
+        return f"loss={self.loss!r}", "encode categories one-hot, as TableEncoder does"
+
+    # ---------------------------------------------------------------- using
+
+    def inverse_transform(self, X) -> np.ndarray:
+        """The reconstructions (N, D) of codes X (N, K)."""
+        self.check_fitted()
+        return self._run(self._check_codes(X), self._n_encoder, None)
+
+    def _check_codes(self, X) -> np.ndarray:
+        codes = np.ascontiguousarray(as_codes(X, self), self.network_.dtype)
+        shape = self.network_.layers[self._n_encoder - 1].out_shape
+        if codes.ndim < 2 or codes.shape[1:] != shape:
+            expected = ", ".join(["N", *map(str, shape)])
+            raise ValueError(f"{type(self).__name__}: expected codes of shape ({expected}), got {codes.shape}.")
+        check_finite(codes, type(self).__name__)
+        return codes
+
+    def reconstruct(self, X) -> np.ndarray:
+        """inverse_transform(transform(X)), (N, D)."""
+        self.check_fitted()
+        return self._run(self._check_X(X), 0, None)
+
+    def reconstruction_error(self, X, per="row", **condition) -> np.ndarray:
+        """Squared error between X and its reconstruction: the mean per row (N,), per feature (D,), or each element
+        (N, D), for per="row", "feature" or "element". Of images (N, C, H, W) a pixel is a feature: (C, H, W)."""
+        self.check_fitted()
+        X = self._check_X(X)
+        return squared_error(X, self.reconstruct(X, **condition), per)
+
+    def evaluate(self, X, *, sample_weight=None) -> dict[str, float]:
+        """{"loss": the training loss, "mse": the mean squared error} over X (N, D), of which row n counts
+        sample_weight[n] times."""
+        self.check_fitted()
+        X = self._check_targets(X)
+        rows, weights = counted(sample_weight, len(X), type(self).__name__)
+        X, batch_size = X[rows], self.as_built.batch_size
+        loss = evaluate(self.network_, self._loss, self._to_device(X), batch_size=batch_size, weights=weights)
+        return {"loss": loss, "mse": float(np.average(self.reconstruction_error(X), weights=weights))}
+
+    def score(self, X, y=None, *, sample_weight=None) -> float:
+        """Minus the loss over X: higher is better, as scikit-learn's model selection expects."""
+        return -self.evaluate(X, sample_weight=sample_weight)["loss"]
+
+    # ---------------------------------------------------------------- keeping
+
+    def to_file(self):
+        facts, arrays = super().to_file()
+        return {**facts, "prior": describe(self.prior_)}, arrays
+
+    def from_file(self, header, arrays):
+        super().from_file(header, arrays)
+        self.prior_ = construct(header["prior"])
