@@ -167,7 +167,7 @@ def test_a_failed_write_keeps_the_older_figure(tmp_path, monkeypatch):
     from matplotlib.figure import Figure
 
     def fail(self, path, **options):
-        path.write_bytes(b"half a figure")
+        path.write(b"half a figure")
         raise OSError("disk full")
 
     path = tmp_path / "figure.png"

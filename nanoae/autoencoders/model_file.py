@@ -7,11 +7,9 @@ arrays    named float arrays (the network's theta and running statistics, PCA's 
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,12 +19,13 @@ from nanoae.backend import available
 from nanoae.data.files import read_arrays
 from nanoae.engine.part import construct, describe, known_parts
 from nanoae.spelling import one_of
+from nanoae.whole_file import whole_file
 
 FORMAT = 1
 
 
 def save_model(model: Estimator, path, notes: dict[str, Any] | None = None) -> None:
-    """Write a fitted model, atomically: a file of that name is either the old one or the whole new one.
+    """Write a fitted model: a file of that name is either the old one or the whole new one.
 
     notes   what else the file is to keep, for `read_notes`: JSON-ready data, or models, by name
     """
@@ -39,15 +38,8 @@ def save_model(model: Estimator, path, notes: dict[str, Any] | None = None) -> N
             header["notes"][name], own = pack(note)
             arrays |= {f"notes.{name}.{key}": value for key, value in own.items()}
     arrays = {"header": np.frombuffer(json.dumps({"format": FORMAT, **header}).encode(), np.uint8), **arrays}
-    path = Path(path)
-    part = path.with_name(f"{path.name}.{os.urandom(8).hex()}")
-    try:
-        with open(part, "xb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with whole_file(path) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def pack(model: Estimator) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -6,7 +6,6 @@ import argparse
 import csv
 import warnings
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,10 @@ from nanoae.anomaly.calibration import benjamini_hochberg
 from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Threshold
 from nanoae.cli import data as data_options
-from nanoae.cli.output import whole_file
 from nanoae.cli.settings import seed
 from nanoae.data.encoder import TableEncoder
 from nanoae.data.table import Table, read_table
+from nanoae.whole_file import check_writable, whole_file
 
 REASONS = 3  # columns named in a row's `reason`
 DESCRIPTION = """\
@@ -86,40 +85,36 @@ def run(args: argparse.Namespace) -> int:
     check(args)
     ignored = data_options.listed(args.ignore)
     written = data_options.text_format(args) | {"text": data_options.listed(args.text)}
-    with ExitStack() as files:
-        kept, scored = (path and files.enter_context(whole_file(path)) for path in (args.save, args.out))
-        score = read_table(args.score, **written) if args.score else None
-        given = read_table(args.train, **written) if args.train else None
-        new, copied = without(score, ignored, given) if score is not None else (None, [])
-        if given is None:
-            detector, told = load_detector(args.model), [f"model   {args.model}"]
-        else:
-            train, _ = without(given, ignored, score)
-            if new is not None:
-                check_rows(train, new)
-            detector = train_detector(args, train)
-            told = [f"train   {args.train}: {len(train):,} rows"]
-        encoder: Any = detector.encoder_
-        numbers = encoder.categories_.count(None)
-        told[0] += f", {numbers} columns of numbers and {len(encoder.names_) - numbers} of categories"
-        if args.save:
-            detector.save(kept)
-            told.append(f"model   {args.save}")
+    for path in filter(None, (args.save, args.out)):
+        check_writable(path)
+    score = read_table(args.score, **written) if args.score else None
+    given = read_table(args.train, **written) if args.train else None
+    new, copied = without(score, ignored, given) if score is not None else (None, [])
+    if given is None:
+        detector, told = load_detector(args.model), [f"model   {args.model}"]
+    else:
+        train, _ = without(given, ignored, score)
         if new is not None:
-            judged = judge(detector, new, args)
-            with open(scored, "w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                writer.writerow(["row", *(name for name, _ in copied), *judged])
-                writer.writerows(zip(new.rows, *(values for _, values in copied), *judged.values(), strict=True))
-            odd = sum(judged["abnormal"])
-            rate = args.false_discovery_rate
-            rule = (
-                f"above {detector.threshold_:.4g}"
-                if rate is None
-                else f"abnormal, a share of {rate:g} of these falsely"
-            )
-            told.append(f"score   {args.score}: {len(new):,} rows, {odd:,} of them {rule}")
-            told.append(f"written to {args.out}")
+            check_rows(train, new)
+        detector = train_detector(args, train)
+        told = [f"train   {args.train}: {len(train):,} rows"]
+    encoder: Any = detector.encoder_
+    numbers = encoder.categories_.count(None)
+    told[0] += f", {numbers} columns of numbers and {len(encoder.names_) - numbers} of categories"
+    if args.save:
+        detector.save(args.save)
+        told.append(f"model   {args.save}")
+    if new is not None:
+        judged = judge(detector, new, args)
+        with whole_file(args.out, "w") as file:
+            writer = csv.writer(file)
+            writer.writerow(["row", *(name for name, _ in copied), *judged])
+            writer.writerows(zip(new.rows, *(values for _, values in copied), *judged.values(), strict=True))
+        odd = sum(judged["abnormal"])
+        rate = args.false_discovery_rate
+        rule = f"above {detector.threshold_:.4g}" if rate is None else f"abnormal, a share of {rate:g} of these falsely"
+        told.append(f"score   {args.score}: {len(new):,} rows, {odd:,} of them {rule}")
+        told.append(f"written to {args.out}")
     print("\n".join(told))
     return 0
 

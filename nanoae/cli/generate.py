@@ -63,17 +63,17 @@ def run(args: argparse.Namespace) -> int:
             "Fit one on the codes of its training rows: --mixture 10 --data NAME."
         )
     args.data = args.data or ""
-    with models.checked_output(args, (".npy", ".csv", ".png")) as part:
-        if args.mixture:
-            data = models.read(args, model, TrainingSet.read(models.model_path(args)))
-            rows, beside = data_options.parts(data, "train", model)[0]
-            model.fit_prior(rows, args.mixture, random_state=args.seed, **beside)
-        drawn = draw(model, args, condition)
-        if args.out.suffix == ".png":
-            picture(part, model, args, drawn)
-        else:
-            drawn = drawn if args.out.suffix == ".npy" else drawn.reshape(len(drawn), -1)
-            models.write(part, args.out.suffix, drawn, data_options.column_names(model))
+    models.check_output(args, (".npy", ".csv", ".png"))
+    if args.mixture:
+        data = models.read(args, model, TrainingSet.read(models.model_path(args)))
+        rows, beside = data_options.parts(data, "train", model)[0]
+        model.fit_prior(rows, args.mixture, random_state=args.seed, **beside)
+    drawn = draw(model, args, condition)
+    if args.out.suffix == ".png":
+        picture(args.out, model, args, drawn)
+    else:
+        drawn = drawn if args.out.suffix == ".npy" else drawn.reshape(len(drawn), -1)
+        models.write(args.out, drawn, data_options.column_names(model))
     print(f"written to {args.out}: {len(drawn):,} examples drawn from {args.model}")
     return 0
 

@@ -14,10 +14,10 @@ import numpy as np
 import nanoae
 from nanoae.cli import data as data_options
 from nanoae.cli import train
-from nanoae.cli.output import whole_file
 from nanoae.cli.training_set import TrainingSet
 from nanoae.data import Dataset
 from nanoae.training.loop import NotFiniteError
+from nanoae.whole_file import check_writable, whole_file
 
 NOT_OF_ROWS = {
     "TextVAE": "nanoae text generate writes lines with it.",
@@ -116,10 +116,10 @@ def judged(args: argparse.Namespace, data: Dataset, trained: TrainingSet | None)
 def encode(args: argparse.Namespace) -> int:
     model = load_of_rows(args)
     data = read(args, model, TrainingSet.read(model_path(args)), in_order=args.split == "all")
-    with checked_output(args, (".npy", ".csv")) as part:
-        parts = data_options.parts(data, args.split, model)
-        codes = np.concatenate([model.transform(rows, **beside) for rows, beside in parts])
-        write(part, args.out.suffix, codes, model.get_feature_names_out())
+    check_output(args, (".npy", ".csv"))
+    parts = data_options.parts(data, args.split, model)
+    codes = np.concatenate([model.transform(rows, **beside) for rows, beside in parts])
+    write(args.out, codes, model.get_feature_names_out())
     print(f"written to {args.out}: codes {codes.shape} of {data.name}")
     return 0
 
@@ -133,36 +133,36 @@ def reconstruct(args: argparse.Namespace) -> int:
         )
     data = read(args, model, TrainingSet.read(model_path(args)), in_order=args.split == "all")
     parts = data_options.parts(data, args.split, model)
-    with checked_output(args, (".npy", ".csv", ".png")) as part:
-        if args.out.suffix == ".png":
-            rows, beside = data_options.first(parts[0], 10)
-            again = model.reconstruct(rows, **beside)
-            train.reconstructions(part, {"original": rows, "reconstruction": again}, data, data_options.black(model))
-        else:
-            again = np.concatenate([model.reconstruct(rows, **beside) for rows, beside in parts])
-            again = again.reshape(len(again), *data.shape) if args.out.suffix == ".npy" else again
-            write(part, args.out.suffix, again, data.columns or data_options.column_names(model))
+    check_output(args, (".npy", ".csv", ".png"))
+    if args.out.suffix == ".png":
+        rows, beside = data_options.first(parts[0], 10)
+        again = model.reconstruct(rows, **beside)
+        train.reconstructions(args.out, {"original": rows, "reconstruction": again}, data, data_options.black(model))
+    else:
+        again = np.concatenate([model.reconstruct(rows, **beside) for rows, beside in parts])
+        again = again.reshape(len(again), *data.shape) if args.out.suffix == ".npy" else again
+        write(args.out, again, data.columns or data_options.column_names(model))
     print(f"written to {args.out}: {len(again):,} rows of {data.name}")
     return 0
 
 
-def checked_output(args: argparse.Namespace, suffixes: Sequence[str]):
-    """`whole_file` for --out, once it is known not to be what is read, and of a known kind."""
+def check_output(args: argparse.Namespace, suffixes: Sequence[str]) -> None:
+    """An error where --out is what is read, or cannot be written, or of no known kind: before the work."""
     if args.out.suffix not in suffixes:
         raise ValueError(f"--out: expected a name that ends in {' or '.join(suffixes)}, got {args.out}.")
     for source in (args.model, Path(args.data)):
         if args.out.exists() and source.exists() and args.out.samefile(source):
             raise ValueError(f"--out: expected another file than the one that is read, got {args.out}.")
-    return whole_file(args.out)
+    check_writable(args.out)
 
 
-def write(path: Path, suffix: str, array: np.ndarray, columns: Sequence[str] | None) -> None:
+def write(path: Path, array: np.ndarray, columns: Sequence[str] | None) -> None:
     """`array` as .npy, or (N, D) as .csv with the names of its columns, if it has any, in the first row."""
-    if suffix == ".npy":
-        with open(path, "wb") as binary:
+    if path.suffix == ".npy":
+        with whole_file(path) as binary:
             np.save(binary, array)
         return
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    with whole_file(path, "w") as file:
         if columns is not None:
             csv.writer(file, lineterminator="\n").writerow(columns)
         np.savetxt(file, array, fmt="%.9g", delimiter=",")

@@ -1,45 +1,31 @@
-"""Output: files that are whole or not there, and an error before the work where they cannot be written."""
+"""Output: the folder of a run, and an error before the work where it cannot be written."""
 
 from __future__ import annotations
 
 import itertools
-import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; renamed to it where the block ends well, else removed."""
-    try:
-        if not path.name or (path.exists() and not path.is_file()):
-            raise OSError(0, "no regular file")  # a folder, or /dev/null, which would be replaced
-        part = path.with_name(f".{path.name}.{os.getpid()}")
-        part.open("xb").close()
-    except OSError as error:
-        raise OSError(f"expected a file that can be written, got {path} ({error.strerror}).") from error
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+from nanoae.lock import locked_folder
+from nanoae.whole_file import check_writable
 
 
 @contextmanager
 def run_folder(path: Path, numbered: bool = False) -> Iterator[Path]:
     """A new or empty folder to write results to: `path`, or with `numbered` the first free of path-1, path-2, ...
 
-    It is made at once, so that nobody else takes its name, and removed again if nothing is in it at the end.
+    It is made and locked at once, so that no other run writes to it, and removed again if nothing is in it at the end.
     """
     made = [folder for folder in (path, *path.parents) if not folder.exists()]
-    try:
+    with ExitStack() as held:
+        held.callback(remove_empty, made)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path = first_free(path) if numbered else path
             made.insert(0, path) if numbered else path.mkdir(exist_ok=True)
-            tempfile.TemporaryFile(dir=path).close()
+            held.enter_context(locked_folder(path))
+            check_writable(path / "model.npz")
             if any(path.iterdir()):
                 raise FileExistsError(0, "it holds files already")
         except OSError as error:
@@ -48,10 +34,12 @@ def run_folder(path: Path, numbered: bool = False) -> Iterator[Path]:
                 "Choose another with --out."
             ) from error
         yield path
-    finally:
-        for folder in made:
-            with suppress(OSError):  # it is not empty
-                folder.rmdir()
+
+
+def remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):  # it is not empty, or was never made
+            folder.rmdir()
 
 
 def first_free(path: Path) -> Path:

@@ -13,12 +13,13 @@ import nanoae
 from nanoae import TextVAE
 from nanoae.autoencoders.text import some
 from nanoae.cli import train as trainer
-from nanoae.cli.output import run_folder, whole_file
+from nanoae.cli.output import run_folder
 from nanoae.cli.settings import seed
 from nanoae.cli.train import speaker
 from nanoae.data.files import read_lines
 from nanoae.data.slogans import draw_slogans
 from nanoae.engine.part import describe
+from nanoae.whole_file import whole_file
 
 LINES_SEEN = 216_000  # in all the epochs together: 20 epochs of the slogans that the grammar draws
 MOST_EPOCHS = 300
@@ -160,8 +161,8 @@ def verdict(whose: str, result: dict[str, float]) -> str:
 def write_config(path: Path, args: argparse.Namespace, model: TextVAE, results: dict[str, dict[str, float]]) -> None:
     settings = {k: describe(v) for k, v in model.get_params().items() if k not in ("callbacks", "verbose")}
     config = {"command": ["nanoae", *args.argv], "settings": settings, "results": results}
-    with whole_file(path) as part:
-        part.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    with whole_file(path, "w") as file:
+        file.write(json.dumps(config, indent=2) + "\n")
 
 
 def generate(args: argparse.Namespace) -> int:

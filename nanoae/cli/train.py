@@ -24,11 +24,12 @@ from nanoae.autoencoders.presets import DATA
 from nanoae.cli import data as data_options
 from nanoae.cli import settings
 from nanoae.cli.data import Table, first
-from nanoae.cli.output import run_folder, whole_file
+from nanoae.cli.output import run_folder
 from nanoae.cli.training_set import TrainingSet
 from nanoae.engine.layers import Linear, Noisy, TiedLinear
 from nanoae.engine.part import describe
 from nanoae.training.loop import Trainer
+from nanoae.whole_file import whole_file
 
 PCA_LIMIT = 4096  # the most rows or columns, whichever are fewer: beyond, its matrix takes minutes
 LOSS_NAMES = {"loss": "loss", "val_loss": "validation loss"}
@@ -171,8 +172,8 @@ def conclude(
         "pca": baseline.evaluate(x_test) if baseline else None,
     }
     config = describe_run(args, model, data) | more | {"results": results}
-    with whole_file(folder / "config.json") as part:
-        part.write_text(json.dumps(config, indent=2, default=describe) + "\n", encoding="utf-8")
+    with whole_file(folder / "config.json", "w") as file:
+        file.write(json.dumps(config, indent=2, default=describe) + "\n")
     print(verdict("test", model, results["test"], baseline, results["pca"]))
     if not args.no_figures:
         if importlib.util.find_spec("matplotlib") is None:
@@ -250,7 +251,7 @@ def verdict(
 
 def write_metrics(path: Path, history: dict[str, list[float]]) -> None:
     columns = {name: history[name] for name in (*LOSS_NAMES, "seconds") if name in history}
-    with whole_file(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
+    with whole_file(path, "w") as file:
         writer = csv.writer(file)
         writer.writerow(["epoch", *columns])
         writer.writerows((epoch, *row) for epoch, row in enumerate(zip(*columns.values(), strict=True), 1))

@@ -14,7 +14,8 @@ from nanoae import NotFiniteError
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.cli import data as data_options
 from nanoae.cli import settings, train
-from nanoae.cli.output import run_folder, whole_file
+from nanoae.cli.output import run_folder
+from nanoae.whole_file import whole_file
 
 VALIDATION = 0.1  # of the training rows, where neither the preset nor an option says how many
 
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         say(f"tuning  {len(combinations)} settings, judged on {base.validation_fraction:.3g} of the training rows\n")
         best, table = search(base, combinations, learn, args.quiet, say)
         interrupted = len(table) < len(combinations) or best.interrupted_
-        with whole_file(folder / "tuning.csv") as part, open(part, "w", newline="", encoding="utf-8") as file:
+        with whole_file(folder / "tuning.csv", "w") as file:
             writer = csv.DictWriter(file, table[0])
             writer.writeheader()
             writer.writerows(table)

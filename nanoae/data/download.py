@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import os
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
 from nanoae.data.dataset import BadFile
 from nanoae.data.idx import read_idx
+from nanoae.whole_file import whole_file
 
 DOWNLOAD_LIMIT = 64 << 20  # bytes; the largest official file has 26 MB
 
@@ -69,10 +69,11 @@ def read_official(path: Path, file: File) -> np.ndarray:
     """The array in `path`, checked to be the official `file`; an unpacked file of an "md5" kind has no checksum."""
     if file.kind == "sha256":
         return read_idx(path, sha256=file.checksum)
-    if path.suffix == ".gz":
+    content = path.read_bytes()
+    if content.startswith(b"\x1f\x8b"):
         import hashlib
 
-        md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
         if md5 != file.checksum:
             raise BadFile(
                 path,
@@ -89,24 +90,19 @@ def fetch(file: File, mirrors: tuple[str, ...], folder: Path) -> Path:
     Raises ConnectionError with each address and what went wrong there; OSError where the folder cannot be made.
     """
     from http.client import HTTPException  # the network's modules take as long to import as half of nanoae
-    from uuid import uuid4
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{file.name}.gz"
-    part = folder / f".{uuid4().hex}.{path.name}"  # in the same folder: os.replace is atomic within one file system
     failures = []
-    try:
-        for mirror in mirrors:
-            try:
-                with open_url(mirror + path.name) as response, open(part, "wb") as out:
-                    receive(response, out, path.name)
-                read_official(part, file)
-                os.replace(part, path)
-                return path
-            except (OSError, ValueError, HTTPException) as error:
-                failures.append(f"{mirror}{path.name}: {error}")
-    finally:
-        part.unlink(missing_ok=True)
+    for mirror in mirrors:
+        try:
+            with open_url(mirror + path.name) as response, whole_file(path) as out:
+                receive(response, out, path.name)
+                out.flush()
+                read_official(Path(out.name), file)
+            return path
+        except (OSError, ValueError, HTTPException) as error:
+            failures.append(f"{mirror}{path.name}: {error}")
     raise ConnectionError("\n".join(failures))
 
 
@@ -123,7 +119,7 @@ def open_url(url: str) -> Any:
     raise ValueError(f"open_url: expected an HTTPS address, got {url}.")
 
 
-def receive(response: Any, out: BinaryIO, title: str) -> None:
+def receive(response: Any, out: IO[bytes], title: str) -> None:
     """Copies a response to a file, with a progress bar on a terminal where tqdm is installed."""
     size = int(response.headers.get("Content-Length") or 0)
     try:

@@ -10,7 +10,6 @@ Values must be finite, except in loss curves. A wrong shape is a ValueError: wha
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from math import ceil, prod
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from nanoae.whole_file import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -325,15 +326,8 @@ def _plain(axes: Axes, xlabel: str = "", ylabel: str = "") -> Axes:
 
 
 def _save(figure: Figure, path: PathT) -> PathT:
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        figure.savefig(
-            temporary, format="png", bbox_inches="tight", pad_inches=0.1, metadata={"Software": None}, **PAGE
-        )
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.1, metadata={"Software": None}, **PAGE)
     return path
 
 
