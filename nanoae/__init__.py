@@ -59,6 +59,7 @@ from nanoae.engine.recurrent import GRU
 from nanoae.engine.shape import Flatten, Reshape
 from nanoae.engine.steps import EachStep, LastStep
 from nanoae.engine.weighted import Weighted
+from nanoae.interchange.export import export
 from nanoae.training.loop import NotFiniteError, Trainer
 from nanoae.training.schedules import Constant, Cosine, StepDecay, WarmUp
 
@@ -154,6 +155,7 @@ __all__ = [
     "WarmUp",
     "Weighted",
     "check_gradients",
+    "export",
     "get_ops",
     "load",
     "load_data",

@@ -198,7 +198,7 @@ def test_a_parameter_of_what_is_no_estimator():
 
 # ------------------------------------------------------------------------------ on the command line
 
-COMMANDS = "train tune evaluate encode reconstruct generate detect text gradcheck bench info"
+COMMANDS = "train tune evaluate encode reconstruct generate detect text export gradcheck bench info"
 
 
 @pytest.mark.parametrize("name", COMMANDS.split())

@@ -106,6 +106,14 @@ class Estimator(FrameOutput, Parametrised):
         return np.array([f"{name.lower()}{i}" for i in range(self._n_features_out)], dtype=object)
 
     @guarded
+    def export(self, path, what=None) -> None:
+        """Write the fitted model for others to open: see `nanoae.export`."""
+        from nanoae.interchange.export import export
+
+        self.check_fitted()
+        export(self, path, what)
+
+    @guarded
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and deepcopy, which read, too."""
         return vars(self).copy()

@@ -215,6 +215,16 @@ class NetworkEstimator(Estimator):
         return result
 
     @property
+    def n_code_layers_(self) -> int:
+        """How many of network_'s layers make the code; the rest is a decoder or a head."""
+        return self._n_encoder
+
+    @property
+    def loss_(self) -> Loss:
+        """The loss that network_ was trained on, which says what the network's outputs mean."""
+        return self._loss
+
+    @property
     def black_(self) -> float:
         """What the black of an image has to be in X: -1 where the network ends in a tanh, else 0. White is 1."""
         return -1.0 if self.network_.bounds == (-1, 1) else 0.0

@@ -13,12 +13,12 @@ from typing import NoReturn
 import nanoae
 from nanoae.backend import BackendError
 from nanoae.backend.blas import best_environment
-from nanoae.cli import bench, detect, generate, gradcheck, info, model, text, train, tune
+from nanoae.cli import bench, detect, export, generate, gradcheck, info, model, text, train, tune
 from nanoae.spelling import did_you_mean
 from nanoae.training.loop import NotFiniteError
 from nanoae.training.team import TeamError
 
-COMMANDS = (train, tune, model, generate, detect, text, gradcheck, bench, info)
+COMMANDS = (train, tune, model, generate, detect, text, export, gradcheck, bench, info)
 
 EPILOG = """\
 examples:
@@ -32,6 +32,7 @@ examples:
   nanoae generate runs/vae-20-1 --out drawn.png          new examples, of a variational autoencoder or any other
   nanoae text train                                      lines of text; then: nanoae text generate --keyword coffee
   nanoae detect --train normal.csv --score new.csv --out scores.csv --explain   what is abnormal, and why
+  nanoae export runs/digits-1 --out model.onnx           a model for onnxruntime and others
   nanoae gradcheck --all                                 every hand-written gradient against finite differences
   nanoae bench --preset deep-32                          this model's step on the CPU and the GPU; which to take
   nanoae info                                            versions, BLAS, threads, GPU, data folders

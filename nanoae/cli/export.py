@@ -1,0 +1,36 @@
+"""`nanoae export`: a saved model as a file that others open."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from nanoae.cli import model as models
+from nanoae.interchange.export import ENDINGS, exported
+
+
+def add_to(commands) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="write a model for others to open: ONNX",
+        description="Writes what a model computes as one ONNX graph, which onnxruntime and others run, and prints the "
+        "names, shapes and types of its inputs and outputs. Rows are on the scale that the model was trained on.",
+        epilog="example: nanoae export runs/digits-1 --out model.onnx",
+    )
+    parser.add_argument("model", metavar="MODEL", type=Path, help="a model.npz, or the folder that holds one")
+    parser.add_argument("--out", required=True, metavar="FILE", type=Path, help=" or ".join(ENDINGS))
+    parser.add_argument(
+        "--what",
+        metavar="PART",
+        help="encoder, decoder, reconstruction, scores or prediction alone (default: all that start from rows)",
+    )
+    parser.set_defaults(run=run, backend="numpy", data="")
+
+
+def run(args: argparse.Namespace) -> int:
+    with models.checked_output(args, ENDINGS) as part:
+        model = models.load(args)
+        content, told = exported(model, args.out.suffix, args.what)
+        part.write_bytes(content)
+    print(f"written to {args.out}: {type(model).__name__}, {len(content):,} bytes\n{told}")
+    return 0

@@ -1,0 +1,220 @@
+"""Graph: an ONNX graph that is written as one writes NumPy: `x @ W + b` adds the nodes MatMul and Add.
+
+ONNX operator set 20 (ONNX 1.15, December 2023). What each operator computes: onnx.ai/onnx/operators.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+OPERATORS, FORMAT = 20, 9  # the version of the operator set, and of the file
+LARGEST = 2**31 - 1  # bytes that a file of protocol buffers can have
+SINGLE = {"AveragePool", "Conv", "ConvTranspose", "Elu", "Erf", "GRU", "Gelu", "LeakyRelu", "Softplus"}
+
+
+class Value:
+    """A tensor of a graph: the result of a node, a constant or an input. Arithmetic with it adds nodes."""
+
+    __array_ufunc__ = None  # so that array * value is this class's work
+
+    def __init__(self, graph: Graph, name: str, dtype):
+        self.graph, self.name, self.dtype = graph, name, np.dtype(dtype)
+        self.kind = self.dtype.kind
+
+    def apply(self, operator: str, *others, **attributes) -> Value:
+        """operator(self, *others)"""
+        return self.graph.node(operator, self, *others, **attributes)
+
+    def __add__(self, other):
+        return self.apply("Add", other)
+
+    def __radd__(self, other):
+        return self.apply("Add", other)
+
+    def __sub__(self, other):
+        return self.apply("Sub", other)
+
+    def __rsub__(self, other):
+        return self.graph.value(other, self.dtype) - self
+
+    def __mul__(self, other):
+        return self.apply("Mul", other)
+
+    def __rmul__(self, other):
+        return self.apply("Mul", other)
+
+    def __truediv__(self, other):
+        return self.apply("Div", other)
+
+    def __rtruediv__(self, other):
+        return self.graph.value(other, self.dtype) / self
+
+    def __matmul__(self, other):
+        return self.apply("MatMul", other)
+
+    def __lt__(self, other):
+        return self.apply("Less", other, dtype=bool)
+
+    def __le__(self, other):
+        return self.apply("LessOrEqual", other, dtype=bool)
+
+    def __gt__(self, other):
+        return self.apply("Greater", other, dtype=bool)
+
+    def __ge__(self, other):
+        return self.apply("GreaterOrEqual", other, dtype=bool)
+
+    def equal(self, other) -> Value:
+        return self.apply("Equal", other, dtype=bool)
+
+    def cast(self, dtype) -> Value:
+        """The same numbers as another type."""
+        if self.dtype == dtype:
+            return self
+        return self.apply("Cast", to=self.graph.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), dtype=dtype)
+
+    def reshape(self, *shape: int) -> Value:
+        return self.apply("Reshape", list(shape))
+
+    def transpose(self, *axes: int) -> Value:
+        return self.apply("Transpose", perm=axes)
+
+    def part(self, start: int, stop: int, axis: int = 1) -> Value:
+        """self[:, start:stop]"""
+        return self.apply("Slice", [start], [stop], [axis])
+
+    def take(self, places: Any, axis: int = 0) -> Value:
+        """self[places] of that axis; places: whole numbers, a Value or an array."""
+        return self.apply("Gather", places, axis=axis)
+
+    def sum(self, *axes: int, keep: bool = False) -> Value:
+        return self.apply("ReduceSum", list(axes), keepdims=int(keep))
+
+    def mean(self, *axes: int, keep: bool = False) -> Value:
+        return self.apply("ReduceMean", list(axes), keepdims=int(keep))
+
+    def where(self, yes: Any, no: Any) -> Value:
+        """yes where self, truth values, is true, else no."""
+        value = yes if isinstance(yes, Value) else no
+        return self.graph.node("Where", self, self.graph.value(yes, value.dtype), no, dtype=value.dtype)
+
+    def is_nan(self) -> Value:
+        return self.apply("IsNaN", dtype=bool)
+
+
+class Graph:
+    """Nodes, constants, inputs and outputs, in the order in which they are made.
+
+    remembered   what one layer leaves for another, by the layer
+    """
+
+    def __init__(self):
+        self.helper, self.numpy_helper = _onnx("helper"), _onnx("numpy_helper")
+        self.nodes: list[Any] = []
+        self.inputs: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}  # name -> (type, shape without the batch)
+        self.outputs: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
+        self.constants: dict[bytes, tuple[Value, Any]] = {}
+        self.remembered: dict[Any, Value] = {}
+
+    def node(self, operator: str, *inputs, dtype=None, output: int = 0, **attributes) -> Value:
+        """Add operator(*inputs); its `output`-th result, of the first input's type if no `dtype` is given.
+
+        Inputs are Values, None for what is left out, lists of whole numbers, and arrays and numbers, which become
+        constants of the first input's type. onnxruntime has some operators in float32 alone (SINGLE): numbers of
+        float64 are cast for these, and back.
+        """
+        first = next(value for value in inputs if isinstance(value, Value))
+        if operator in SINGLE and first.dtype == np.float64:
+            singles = [value.cast(np.float32) if isinstance(value, Value) else value for value in inputs]
+            return self.node(operator, *singles, output=output, **attributes).cast(np.float64)
+        names = ["" if value is None else self.value(value, first.dtype).name for value in inputs]
+        name = f"{operator}_{len(self.nodes)}"
+        results = [f"{name}_{i}" for i in range(output)] + [name]
+        self.nodes.append(self.helper.make_node(operator, names, results, name, **attributes))
+        return Value(self, name, dtype or first.dtype)
+
+    def value(self, value: Any, dtype) -> Value:
+        """A Value as it is; a list of whole numbers as int64, an array of those as it is; anything else as `dtype`."""
+        if isinstance(value, Value):
+            return value
+        array = np.asarray(value)
+        if isinstance(value, list):
+            array = array.astype(np.int64)
+        elif array.dtype.kind not in "iubUO" or not isinstance(value, np.ndarray):
+            array = array.astype(dtype)
+        return self.constant(array)
+
+    def constant(self, array: np.ndarray) -> Value:
+        """Equal arrays are one constant."""
+        array = array.astype(object) if array.dtype.kind == "U" else np.ascontiguousarray(array).reshape(array.shape)
+        content = repr(array.tolist()).encode() if array.dtype == object else array.tobytes()
+        key = hashlib.sha256(f"{array.dtype} {array.shape}".encode() + content).digest()
+        if key not in self.constants:
+            name = f"constant_{len(self.constants)}"
+            self.constants[key] = Value(self, name, array.dtype), self.numpy_helper.from_array(array, name)
+        return self.constants[key][0]
+
+    def concat(self, values: Sequence[Value], axis: int = 1) -> Value:
+        return values[0] if len(values) == 1 else self.node("Concat", *values, axis=axis)
+
+    def input(self, name: str, dtype, shape: Sequence[int]) -> Value:
+        """An input (N, *shape)."""
+        self.inputs[name] = np.dtype(dtype), tuple(shape)
+        return Value(self, name, dtype)
+
+    def output(self, name: str, value: Value, shape: Sequence[int]) -> None:
+        """Let `value` (N, *shape) be an output of that name."""
+        self.nodes.append(self.helper.make_node("Identity", [value.name], [name], name))
+        self.outputs[name] = value.dtype, tuple(shape)
+
+    def told(self) -> str:
+        """A line for each input and output: what it is called, its shape and its type."""
+        lines = []
+        for end, named in (("input", self.inputs), ("output", self.outputs)):
+            for name, (dtype, shape) in named.items():
+                kind = "text" if dtype.kind == "O" else dtype
+                lines.append(f"{end:<7} {name:<15} ({', '.join(map(str, ('N', *shape)))})  {kind}")
+        return "\n".join(lines)
+
+    def _described(self, ends: dict[str, tuple[np.dtype, tuple[int, ...]]]) -> list[Any]:
+        kind = self.helper.np_dtype_to_tensor_dtype
+        return [
+            self.helper.make_tensor_value_info(name, kind(dtype), ["N", *shape])
+            for name, (dtype, shape) in ends.items()
+        ]
+
+    def file(self, notes: dict[str, Any]) -> bytes:
+        """The whole as an ONNX file, checked; notes: JSON-ready data, as its metadata "nanoae"."""
+        from nanoae import __version__
+
+        tensors = [tensor for _, tensor in self.constants.values()]
+        size = sum(tensor.ByteSize() for tensor in tensors)
+        if size > LARGEST:
+            raise ValueError(f"export: expected a model of less than 2 GB, as an ONNX file holds, got {size:,} bytes.")
+        ends = self._described(self.inputs), self._described(self.outputs)
+        graph = self.helper.make_graph(self.nodes, "nanoae", *ends, tensors)
+        model = self.helper.make_model(
+            graph,
+            opset_imports=[self.helper.make_opsetid("", OPERATORS)],
+            ir_version=FORMAT,
+            producer_name="nanoae",
+            producer_version=__version__,
+        )
+        self.helper.set_model_props(model, {"nanoae": json.dumps(notes)})
+        _onnx("checker").check_model(model, full_check=True)
+        return model.SerializeToString()
+
+
+def _onnx(module: str) -> Any:
+    """That part of the package `onnx`, which is an extra."""
+    import importlib
+
+    try:
+        return importlib.import_module(f"onnx.{module}")
+    except ImportError as error:
+        raise ImportError('export: expected the package onnx for .onnx files. pip install "nanoae[onnx]"') from error

@@ -1,0 +1,324 @@
+"""Layers as ONNX nodes: for each layer a function of one line or a few, that says what its forward says.
+
+`translate(layer, x)` gives a layer's y for the Value x, both with the batch in front. A layer of your own:
+
+>>> @nanoae.interchange.layers.translate.register
+... def _(layer: MyLayer, x):
+...     return x * layer.factor
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from typing import Any
+
+import numpy as np
+
+from nanoae.autoencoders.bottleneck import Adversarial, Gaussian, TopK
+from nanoae.autoencoders.condition import Condition, Conditioned
+from nanoae.autoencoders.corruption import GaussianNoise, SaltAndPepper
+from nanoae.autoencoders.penalty import Penalty
+from nanoae.autoencoders.teacher import Teacher
+from nanoae.engine import layers as engine
+from nanoae.engine import losses
+from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
+from nanoae.engine.embedding import Embedding
+from nanoae.engine.missing import FillMissing
+from nanoae.engine.network import Sequential
+from nanoae.engine.norm import BatchNorm, LayerNorm
+from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
+from nanoae.engine.recurrent import GRU
+from nanoae.engine.shape import Reshape
+from nanoae.engine.steps import EachStep, LastStep
+from nanoae.engine.weighted import Weighted
+from nanoae.interchange.graph import Value
+
+
+def forward(network: Sequential, x: Value, start: int = 0, stop: int | None = None) -> Value:
+    """Layers start .. stop-1 of a network on x (N, *shape)."""
+    for layer in on_host(network).layers[start:stop]:
+        x = translate(layer, x)
+    return x
+
+
+def on_host(network: Sequential) -> Sequential:
+    """The network with its weights in NumPy."""
+    return network if isinstance(network.theta, np.ndarray) else network.rebuilt("numpy", network.dtype)
+
+
+@functools.singledispatch
+def translate(layer: Any, x: Value) -> Value:
+    """y of a layer for x; ValueError for one that nobody has translated."""
+    raise ValueError(
+        f"export: expected layers that ONNX has a formula for, got {layer!r}. For a layer of your own register one: "
+        "nanoae.interchange.layers.translate."
+    )
+
+
+# ---------------------------------------------------------------- dense layers
+
+
+@translate.register
+def _(layer: engine.Linear, x: Value) -> Value:
+    return x @ layer.params["W"] + layer.params["b"]
+
+
+@translate.register
+def _(layer: engine.TiedLinear, x: Value) -> Value:
+    W = x.graph.value(layer.source.params["W"], x.dtype)
+    return x @ W.transpose(1, 0) + layer.params["b"]
+
+
+@translate.register(engine.Identity)
+@translate.register(engine.Dropout)
+@translate.register(GaussianNoise)
+@translate.register(SaltAndPepper)
+@translate.register(Penalty)
+@translate.register(Adversarial)
+def _(layer, x: Value) -> Value:
+    return x  # outside training
+
+
+@translate.register
+def _(layer: engine.ReLU, x: Value) -> Value:
+    return x.apply("Relu")
+
+
+@translate.register
+def _(layer: engine.LeakyReLU, x: Value) -> Value:
+    return x.apply("LeakyRelu", alpha=layer.slope)
+
+
+@translate.register
+def _(layer: engine.ELU, x: Value) -> Value:
+    return x.apply("Elu", alpha=layer.alpha)
+
+
+@translate.register
+def _(layer: engine.Sigmoid, x: Value) -> Value:
+    return x.apply("Sigmoid")
+
+
+@translate.register
+def _(layer: engine.Tanh, x: Value) -> Value:
+    return x.apply("Tanh")
+
+
+@translate.register
+def _(layer: engine.Softplus, x: Value) -> Value:
+    return x.apply("Softplus")
+
+
+@translate.register
+def _(layer: Gaussian, x: Value) -> Value:
+    return x.part(0, layer.out_shape[0])  # z = mu
+
+
+@translate.register
+def _(layer: TopK, x: Value) -> Value:
+    """The k largest of each row where they are, 0 elsewhere."""
+    k = min(round(layer.alpha * layer.k), layer.in_shape[0])
+    places = x.apply("TopK", [k], output=1, dtype=np.int64)
+    return (x * 0.0).apply("ScatterElements", places, x.apply("GatherElements", places, axis=1), axis=1)
+
+
+@translate.register
+def _(layer: FillMissing, x: Value) -> Value:
+    return x.is_nan().where(layer.state["center"], x)
+
+
+# ---------------------------------------------------------------- shapes and statistics
+
+
+@translate.register
+def _(layer: Reshape, x: Value) -> Value:
+    return x.reshape(-1, *layer.out_shape)
+
+
+@translate.register
+def _(layer: BatchNorm, x: Value) -> Value:
+    """scale · x + (beta - scale · mean), scale = gamma / sqrt(var + eps)"""
+    scale = layer.params["gamma"] / np.sqrt(layer.state["var"] + layer.eps)
+    shift = layer.params["beta"] - scale * layer.state["mean"]
+    shape = (-1, *[1] * (len(layer.in_shape) - 1))
+    return x * scale.reshape(shape) + shift.reshape(shape)
+
+
+@translate.register
+def _(layer: LayerNorm, x: Value) -> Value:
+    gamma, beta = layer.params["gamma"], layer.params["beta"]
+    return x.apply("LayerNormalization", gamma, beta, axis=-layer.axes, epsilon=layer.eps)
+
+
+# ---------------------------------------------------------------- images
+
+
+@translate.register
+def _(layer: Conv2d, x: Value) -> Value:
+    return x.apply("Conv", layer.params["W"], layer.params["b"], **window(layer))
+
+
+@translate.register
+def _(layer: ConvTranspose2d, x: Value) -> Value:
+    return adjoint(layer, x, layer.params["W"])
+
+
+@translate.register
+def _(layer: TiedConvTranspose2d, x: Value) -> Value:
+    return adjoint(layer, x, layer.source.params["W"])
+
+
+def adjoint(layer: ConvTranspose2d, x: Value, W: np.ndarray) -> Value:
+    """The adjoint of a convolution, to the size that the layer has."""
+    (rows, columns), (kernel, stride, padding) = layer.in_shape[1:], layer.window
+    least = [(n - 1) * s - 2 * p + k for n, k, s, p in zip((rows, columns), kernel, stride, padding, strict=True)]
+    more = [size - smallest for size, smallest in zip(layer.out_shape[1:], least, strict=True)]
+    return x.apply("ConvTranspose", W, layer.params["b"], output_padding=more, **window(layer))
+
+
+@translate.register
+def _(layer: MaxPool2d, x: Value) -> Value:
+    return x.apply("MaxPool", **window(layer))
+
+
+@translate.register
+def _(layer: AvgPool2d, x: Value) -> Value:
+    return x.apply("AveragePool", count_include_pad=1, **window(layer))
+
+
+@translate.register
+def _(layer: Upsample, x: Value) -> Value:
+    """Each pixel [c, h, w] as (c, h, rows, w, columns) equal ones."""
+    (channels, height, width), (rows, columns) = layer.in_shape, layer.window.kernel
+    pixels = x.reshape(-1, channels, height, 1, width, 1)
+    copies = pixels.apply("Expand", [1, channels, height, rows, width, columns])
+    return copies.reshape(-1, *layer.out_shape)
+
+
+def window(layer: Any) -> dict[str, Any]:
+    kernel, stride, padding = layer.window
+    return {"kernel_shape": kernel, "strides": stride, "pads": [*padding, *padding]}
+
+
+# ---------------------------------------------------------------- sequences
+
+
+@translate.register
+def _(layer: Embedding, x: Value) -> Value:
+    words = x if x.kind == "i" else x.apply("Round").cast(np.int64)
+    x.graph.remembered[layer] = words
+    return x.graph.constant(layer.params["W"]).take(words)
+
+
+@translate.register
+def _(layer: GRU, x: Value) -> Value:
+    return gru(layer, x, None)
+
+
+def gru(layer: GRU, x: Value, h: Value | None) -> Value:
+    """The states (N, T, O) or the last (N, O), from the state h (N, O) before the first step, None: 0.
+
+    ONNX has the gates in the order z, r, n and the matrices transposed, one for each direction of reading.
+    """
+    o = layer.n_out
+    order = np.r_[o : 2 * o, :o, 2 * o : 3 * o]
+    W, U, b, c = (layer.params[name][..., order] for name in ("W", "U", "b", "c"))
+    start = None if h is None else h.reshape(1, -1, o)
+    options = {"hidden_size": o, "linear_before_reset": 1}
+    steps = x.transpose(1, 0, 2)
+    arrays = W.T[None], U.T[None], np.concatenate([b, c])[None]
+    if layer.last:
+        return steps.apply("GRU", *arrays, None, start, output=1, **options).reshape(-1, o)
+    states = steps.apply("GRU", *arrays, None, start, **options)  # (T, 1, N, O)
+    return states.apply("Squeeze", [1]).transpose(1, 0, 2)
+
+
+@translate.register
+def _(layer: EachStep, x: Value) -> Value:
+    inside = x.reshape(-1, *layer.in_shape[1:])
+    return translate(layer.layer, inside).reshape(-1, *layer.out_shape)
+
+
+@translate.register
+def _(layer: LastStep, x: Value) -> Value:
+    """x[n, t] at the last t whose word is not 0; at t = 0 where all are."""
+    words = x.graph.remembered[layer.source]
+    steps = x.graph.constant(np.arange(layer.in_shape[0]))
+    last = words.equal(0).where(0, steps).apply("ReduceMax", [1], keepdims=1)
+    return x.apply("GatherND", last, batch_dims=1)
+
+
+@translate.register
+def _(layer: Teacher, x: Value) -> Value:
+    words = x.graph.remembered[layer.source]
+    steps = layer.out_shape[0]
+    return told(layer, x, words.part(0, steps), words.part(0, 1))
+
+
+def told(layer: Teacher, z: Value, words: Value, first: Value) -> Value:
+    """[W[words[n, t]], W[first[n]], z[n]] (N, T, 2 E + K) of words (N, T) and first words (N, 1)."""
+    table, each = z.graph.constant(layer.params["W"]), (words * 0).apply("Unsqueeze", [2])
+    beside = [part + each.cast(z.dtype) for part in (table.take(first), z.apply("Unsqueeze", [1]))]
+    return z.graph.concat([table.take(words), *beside], axis=2)
+
+
+# ---------------------------------------------------------------- conditions
+
+
+@translate.register
+def _(layer: Condition, x: Value) -> Value:
+    c = x.part(layer.size, layer.size + layer.n)
+    x.graph.remembered[layer] = c
+    if len(layer.shape) == 1:
+        return x
+    _, *size = layer.shape
+    image = x.part(0, layer.size).reshape(-1, *layer.shape)
+    planes = c.reshape(-1, layer.n, *[1] * len(size)).apply("Expand", [1, layer.n, *size])
+    return x.graph.concat([image, planes])
+
+
+@translate.register
+def _(layer: Conditioned, x: Value) -> Value:
+    return x.graph.concat([x, x.graph.remembered[layer.source]])
+
+
+# ---------------------------------------------------------------- what a network's output means, by its loss
+
+
+@functools.singledispatch
+def meaning(loss: losses.Loss, y: Value) -> Value:
+    """What a network trained on this loss means by its output y."""
+    if type(loss).output is not losses.Loss.output:
+        raise ValueError(f"export: expected a loss of nanoae's, got {loss!r}, whose output ONNX has no formula for.")
+    return y
+
+
+@meaning.register
+def _(loss: losses.BCE, y: Value) -> Value:
+    return y.apply("Sigmoid")
+
+
+@meaning.register
+def _(loss: losses.SoftmaxCrossEntropy, y: Value) -> Value:
+    return y.apply("Softmax", axis=-1)
+
+
+@meaning.register
+def _(loss: losses.Mixed, y: Value) -> Value:
+    """A softmax over the places of each category; numbers as they are. Neighbours of one width go together."""
+    parts, start = [], 0
+    for width, run in itertools.groupby(loss.blocks):
+        stop = start + width * len(list(run))
+        block = y.part(start, stop)
+        if width > 1:
+            block = block.reshape(-1, (stop - start) // width, width).apply("Softmax", axis=-1)
+        parts.append(block.reshape(-1, stop - start))
+        start = stop
+    return y.graph.concat(parts)
+
+
+@meaning.register(losses.Masked)
+@meaning.register(Weighted)
+def _(loss, y: Value) -> Value:
+    return meaning(losses.get(loss.loss), y)

@@ -1,0 +1,247 @@
+"""Models as ONNX graphs: the parts that each kind of model has, and what they are called.
+
+`graph_of(model, what)` writes the parts that are wanted into one graph, whose inputs and outputs have names:
+
+    part             inputs        outputs
+    encoder          x             code            what `transform` gives
+    decoder          code          reconstruction  what `inverse_transform` gives
+    reconstruction   x             reconstruction  what `reconstruct` gives
+    scores           x             error           what `reconstruction_error` gives
+    prediction       x             label, probability; prediction
+
+of a conditional model also the input `condition`, a label for each row. A row that the model would refuse, because it
+has NaN or infinity in it or a label that is not known, comes out as NaN.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nanoae.autoencoders.autoencoder import Autoencoder
+from nanoae.autoencoders.classifier import StackedClassifier
+from nanoae.autoencoders.pca import PCA
+from nanoae.autoencoders.regressor import StackedRegressor
+from nanoae.autoencoders.variational import VariationalAutoencoder
+from nanoae.engine.network import Sequential
+from nanoae.interchange.graph import Graph, Value
+from nanoae.interchange.layers import forward, meaning, on_host
+from nanoae.spelling import one_of
+
+Outputs = dict[str, tuple[Value, Sequence[int]]]  # name -> the value (N, *shape), shape
+
+
+def graph_of(model: Any, what: str | None = None) -> Graph:
+    """The graph of a fitted model; what: one of its parts, or None for all that start from x."""
+    graph = Graph()
+    parts = parts_of(model, graph)
+    if what is not None:
+        one_of(f"export: what, of {type(model).__name__}", what, (*parts.usual, *parts.more))
+    for part in parts.usual if what is None else (what,):
+        for name, (value, shape) in getattr(parts, part)().items():
+            graph.output(name, value, shape)
+    return graph
+
+
+def notes_of(model: Any) -> dict[str, Any]:
+    """What an ONNX file says of the model beside the graph."""
+    names, classes = getattr(model, "feature_names_in_", None), getattr(model, "classes_", None)
+    notes: dict[str, Any] = {"class": type(model).__name__}
+    if names is not None:
+        notes["columns"] = list(names)
+    if classes is not None:
+        notes["classes"] = classes.tolist()
+    return notes
+
+
+@functools.singledispatch
+def parts_of(model: Any, graph: Graph) -> Parts:
+    """The parts of a model of this kind; ValueError for one that has none in ONNX."""
+    raise ValueError(
+        f"export: expected an autoencoder, a detector, a classifier, a regressor or a Sequential, got {model!r:.80}."
+    )
+
+
+class Parts:
+    """The base. A method for each part gives its outputs; usual are those that are exported where none is named."""
+
+    usual: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
+
+    def __init__(self, model: Any, graph: Graph):
+        self.model, self.graph = model, graph
+
+
+@parts_of.register(Sequential)
+class OfNetwork(Parts):
+    """A network by itself: x -> y."""
+
+    usual = ("network",)
+
+    def network(self) -> Outputs:
+        net = self.model
+        x = self.graph.input("x", net.dtype, net.input_shape)
+        return {"y": (forward(net, x), net.output_shape)}
+
+
+class OfEstimator(Parts):
+    """What estimators with a network share."""
+
+    def __init__(self, model: Any, graph: Graph):
+        super().__init__(model, graph)
+        self.net, self.shape = on_host(model.network_), model.input_shape_
+        self.n_encoder = model.n_code_layers_
+        self.masked = getattr(model.as_built, "missing", "error") == "mask"  # where NaN is no value
+
+    @functools.cached_property
+    def x(self) -> Value:
+        return self.graph.input("x", self.net.dtype, self.shape)
+
+    @functools.cached_property
+    def inputs(self) -> Value:
+        """What the network reads."""
+        return self.x
+
+    @functools.cached_property
+    def hidden(self) -> Value:
+        """The encoder's last layer."""
+        return forward(self.net, self.inputs, 0, self.n_encoder)
+
+    @functools.cached_property
+    def finite(self) -> Value:
+        """(N,): 0 where all inputs of a row are finite, else NaN. It is added to what comes of them, as a ReLU may make
+        a number of NaN."""
+        x = self.inputs
+        if self.masked:
+            x = x.is_nan().where(0.0, x)
+        return (x * 0.0).reshape(-1, math.prod(self.net.input_shape)).sum(1)
+
+    def of_finite(self, y: Value, shape: Sequence[int]) -> Value:
+        """y (N, *shape), NaN in rows whose inputs are not finite."""
+        return y + self.finite.reshape(-1, *[1] * len(shape))
+
+    def encoder(self) -> Outputs:
+        shape = self.net.layers[self.n_encoder - 1].out_shape
+        return {"code": (self.of_finite(self.hidden, shape), shape)}
+
+    def output(self, code: Value) -> Value:
+        """What the network gives for a code."""
+        return meaning(self.model.loss_, forward(self.net, code, self.n_encoder))
+
+
+@parts_of.register(Autoencoder)
+class OfAutoencoder(OfEstimator):
+    usual = ("encoder", "reconstruction", "scores")
+    more = ("decoder",)
+
+    def decoder(self) -> Outputs:
+        shape = self.net.layers[self.n_encoder - 1].out_shape
+        return {"reconstruction": (self.output(self.graph.input("code", self.net.dtype, shape)), self.shape)}
+
+    @functools.cached_property
+    def again(self) -> Value:
+        return self.of_finite(self.output(self.hidden), self.shape)
+
+    def reconstruction(self) -> Outputs:
+        return {"reconstruction": (self.again, self.shape)}
+
+    def scores(self) -> Outputs:
+        """The mean of (x - x̂)² over what is known of a row; 0 where nothing is."""
+        size = math.prod(self.shape)
+        error = (self.x - self.again).reshape(-1, size)
+        error = error * error
+        if not self.masked:
+            return {"error": (error.mean(1), ())}
+        missing = self.x.is_nan().reshape(-1, size)
+        known = size - missing.cast(self.net.dtype).sum(1)
+        return {"error": (missing.where(0.0, error).sum(1) / known.apply("Max", 1.0), ())}
+
+
+@parts_of.register(VariationalAutoencoder)
+class OfVariational(OfAutoencoder):
+    """Also conditional: a one-hot of the label is joined to x and to the code."""
+
+    @functools.cached_property
+    def condition(self) -> Value:
+        """(N, labels): 1 for a row's label; NaN for one that is not known."""
+        classes = self.model.classes_
+        label = self.graph.input("condition", object if classes.dtype.kind == "U" else classes.dtype, ())
+        same = label.apply("Unsqueeze", [1]).equal(classes[None]).cast(self.net.dtype)
+        return same / same.sum(1, keep=True)
+
+    @functools.cached_property
+    def inputs(self) -> Value:
+        if self.model.classes_ is None:
+            return self.x
+        return self.graph.concat([self.x.reshape(-1, math.prod(self.shape)), self.condition])
+
+    def decoder(self) -> Outputs:
+        if self.model.classes_ is not None:
+            self.graph.remembered[self.net.layers[0]] = self.condition
+        return super().decoder()
+
+
+class OfPredictor(OfEstimator):
+    usual = ("prediction",)
+    more = ("encoder",)
+
+    @functools.cached_property
+    def head(self) -> Value:
+        return self.of_finite(self.output(self.hidden), self.net.output_shape)
+
+
+@parts_of.register(StackedClassifier)
+class OfClassifier(OfPredictor):
+    def prediction(self) -> Outputs:
+        """label: the likeliest class; where a row is not finite "", or a number below all classes and 0."""
+        classes = self.model.classes_
+        classes = classes.astype(np.int64) if classes.dtype.kind in "bu" else classes
+        label = self.graph.constant(classes).take(self.head.apply("ArgMax", axis=1, keepdims=0, dtype=np.int64))
+        none = "" if classes.dtype.kind == "U" else min(-1, classes.min() - 1)
+        label = self.finite.is_nan().where(np.array(none), label)
+        return {"label": (label, ()), "probability": (self.head, self.net.output_shape)}
+
+
+@parts_of.register(StackedRegressor)
+class OfRegressor(OfPredictor):
+    def prediction(self) -> Outputs:
+        """y = zero + unit · the output, in float64."""
+        zero, unit = self.model.to_file()[0]["target"]
+        return {"prediction": (self.head.reshape(-1).cast(np.float64) * unit + zero, ())}
+
+
+@parts_of.register(PCA)
+class OfPCA(Parts):
+    """code = (x - mean) Vᵀ,  reconstruction = code V + mean, in float64."""
+
+    usual = ("encoder", "reconstruction", "scores")
+    more = ("decoder",)
+
+    @functools.cached_property
+    def x(self) -> Value:
+        return self.graph.input("x", np.float64, (self.model.n_features_in_,))
+
+    @functools.cached_property
+    def code(self) -> Value:
+        return (self.x - self.model.mean_) @ self.model.components_.T
+
+    def back(self, code: Value) -> Value:
+        return code @ self.model.components_ + self.model.mean_
+
+    def encoder(self) -> Outputs:
+        return {"code": (self.code, self.model.components_.shape[:1])}
+
+    def decoder(self) -> Outputs:
+        code = self.graph.input("code", np.float64, self.model.components_.shape[:1])
+        return {"reconstruction": (self.back(code), self.model.mean_.shape)}
+
+    def reconstruction(self) -> Outputs:
+        return {"reconstruction": (self.back(self.code), self.model.mean_.shape)}
+
+    def scores(self) -> Outputs:
+        error = self.x - self.back(self.code)
+        return {"error": ((error * error).mean(1), ())}
