@@ -106,12 +106,12 @@ class Estimator(FrameOutput, Parametrised):
         return np.array([f"{name.lower()}{i}" for i in range(self._n_features_out)], dtype=object)
 
     @guarded
-    def export(self, path, what=None) -> None:
-        """Write the fitted model for others to open: see `nanoae.export`."""
+    def export(self, path, what=None) -> str:
+        """Write the fitted model for others to open; what is in the file, in words: see `nanoae.export`."""
         from nanoae.interchange.export import export
 
         self.check_fitted()
-        export(self, path, what)
+        return export(self, path, what)
 
     @guarded
     def __getstate__(self) -> dict[str, Any]:

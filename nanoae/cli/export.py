@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from nanoae.cli import model as models
-from nanoae.interchange.export import ENDINGS, exported
+from nanoae.interchange.export import ENDINGS, export
 
 
 def add_to(commands) -> None:
@@ -28,9 +28,8 @@ def add_to(commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    with models.checked_output(args, ENDINGS) as part:
-        model = models.load(args)
-        content, told = exported(model, args.out.suffix, args.what)
-        part.write_bytes(content)
-    print(f"written to {args.out}: {type(model).__name__}, {len(content):,} bytes\n{told}")
+    models.check_output(args, ENDINGS)
+    model = models.load(args)
+    told = export(model, args.out, args.what)
+    print(f"written to {args.out}: {type(model).__name__}\n{told}")
     return 0

@@ -7,10 +7,13 @@ from typing import Any
 
 from nanoae.interchange.models import graph_of, notes_of
 from nanoae.spelling import one_of
+from nanoae.whole_file import whole_file
+
+ENDINGS = (".onnx",)
 
 
-def export(model: Any, path, what: str | None = None) -> None:
-    """Write a fitted model, or a built Sequential, to `path`, by its ending:
+def export(model: Any, path, what: str | None = None) -> str:
+    """Write a fitted model, or a built Sequential, to `path`, by its ending; what is in the file, in words:
 
     .onnx   what it computes, as one graph that onnxruntime and others run (`pip install "nanoae[onnx]"`). what: one of
             its parts, "encoder", "decoder", "reconstruction", "scores" or "prediction"; None: all that start from x.
@@ -19,15 +22,9 @@ def export(model: Any, path, what: str | None = None) -> None:
     Raises ValueError for what such a file cannot hold, by its name and with the reason; ImportError, which names the
     extra, where its package is missing.
     """
-    content, _ = exported(model, Path(path).suffix, what)
-    Path(path).write_bytes(content)
-
-
-def exported(model: Any, ending: str, what: str | None = None) -> tuple[bytes, str]:
-    """(the content of such a file, what is in it in words)."""
-    one_of("export: the file's ending", ending, ENDINGS)
+    one_of("export: the file's ending", Path(path).suffix, ENDINGS)
     graph = graph_of(model, what)
-    return graph.file(notes_of(model)), graph.told()
-
-
-ENDINGS = (".onnx",)
+    content = graph.file(notes_of(model))
+    with whole_file(path) as file:
+        file.write(content)
+    return graph.told()
