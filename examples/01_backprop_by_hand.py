@@ -5,7 +5,7 @@ A 4-3-2-3-4 autoencoder: four numbers go in, two pass through the middle, four c
 2. the loss   one number, and its gradient dy = dLoss/dy: where backprop starts;
 3. backward   each layer, last to first, gets dy = dLoss/dy, returns dx = dLoss/dx, and leaves its own dW and db;
 4. the check  move one weight by ±eps: the loss's change over 2 eps has to be that weight's gradient;
-5. learning   the same moves again and again, each time followed by a small step against the gradient.
+5. learning   the same moves again and again, each with a small step at its end. `nanoae trace` draws one on a page.
 """
 
 import argparse

@@ -7,6 +7,8 @@ A layer is a forward and a backward. `nanoae.check_gradients` compares the backw
 forward, (L(x + eps d) - L(x - eps d)) / (2 eps), in float64 along random directions d. Right code agrees to nine
 digits or so; a forgotten term does not. Look at the last two lines: the broken layer trains almost as well as the
 right one. Without this check nobody would notice.
+
+`nanoae trace` breaks a backward by a switch, and shows where the check goes red: `nanoae trace --break derivative`.
 """
 
 import argparse

@@ -60,6 +60,7 @@ from nanoae.engine.shape import Flatten, Reshape
 from nanoae.engine.steps import EachStep, LastStep
 from nanoae.engine.weighted import Weighted
 from nanoae.interchange.export import export
+from nanoae.trace.trace import Trace
 from nanoae.training.loop import NotFiniteError, Trainer
 from nanoae.training.schedules import Constant, Cosine, StepDecay, WarmUp
 
@@ -149,6 +150,7 @@ __all__ = [
     "TiedConvTranspose2d",
     "TiedLinear",
     "TopK",
+    "Trace",
     "Trainer",
     "Upsample",
     "VariationalAutoencoder",

@@ -8,6 +8,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy loads: the co
 
 import numpy as np
 import pytest
+from browser import browser, open_page  # noqa: F401 - fixtures
 from cupy_standin import standin_ops
 
 import nanoae.autoencoders

@@ -13,11 +13,12 @@ from typing import NoReturn
 import nanoae
 from nanoae.backend import BackendError
 from nanoae.backend.blas import best_environment
-from nanoae.cli import bench, detect, export, generate, gradcheck, info, model, text, train, tune
+from nanoae.cli import bench, detect, export, generate, gradcheck, info, model, text, trace, train, tune
 from nanoae.spelling import did_you_mean
 from nanoae.training.loop import NotFiniteError
+from nanoae.training.team import TeamError
 
-COMMANDS = (train, tune, model, generate, detect, text, export, gradcheck, bench, info)
+COMMANDS = (train, tune, model, generate, detect, text, export, gradcheck, trace, bench, info)
 
 EPILOG = """\
 examples:
@@ -33,6 +34,7 @@ examples:
   nanoae detect --train normal.csv --score new.csv --out scores.csv --explain   what is abnormal, and why
   nanoae export runs/digits-1 --out model.onnx           a model for onnxruntime and others
   nanoae gradcheck --all                                 every hand-written gradient against finite differences
+  nanoae trace                                           one training step to follow, number by number, on a page
   nanoae bench --preset deep-32                          this model's step on the CPU and the GPU; which to take
   nanoae info                                            versions, BLAS, threads, GPU, data folders
 
@@ -101,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except OSError as error:
             told = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
             say_error(f"error: {told or error}")
-        except (ValueError, BackendError, ImportError) as error:
+        except (ValueError, BackendError, TeamError, ImportError) as error:
             say_error(f"error: {error}")
         except MemoryError as error:
             say_error(f"error: not enough memory. {error}")

@@ -1,0 +1,88 @@
+"""Breakages: wrong backward passes that nothing refuses, each a mistake that people make. The forward is untouched.
+
+`breakages(layers)` gives those that a list of layers can have; `apply` puts one in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import MethodType
+from typing import Any
+
+from nanoae.engine.layers import Elementwise, Layer, Linear
+from nanoae.engine.losses import Loss
+
+
+def forgotten_transpose(layer: Any, dy: Any) -> Any:
+    """dx = dy W.reshape(O, I)"""
+    x, W = layer.take_cache(), layer.params["W"]
+    layer.ops.matmul(x.T, dy, out=layer.grads["W"])
+    layer.ops.sum_rows(dy, out=layer.grads["b"])
+    return layer.ops.matmul(dy, W.reshape(W.shape[::-1]), out=layer.buffer("dx", x.shape))  # the shape of Wᵀ, no more
+
+
+def missing_sum(layer: Any, dy: Any) -> Any:
+    """db = dy[0]"""
+    x = layer.take_cache()
+    layer.ops.matmul(x.T, dy, out=layer.grads["W"])
+    layer.ops.copy(dy[0], out=layer.grads["b"])  # the first row, where all rows belong
+    return layer.ops.matmul(dy, layer.params["W"].T, out=layer.buffer("dx", x.shape))
+
+
+def wrong_derivative(layer: Any, dy: Any) -> Any:
+    """dx = dy · y"""
+    y = layer.take_cache()
+    return layer.ops.multiply(dy, y, out=layer.buffer("dx", y.shape))
+
+
+def wrong_sign(loss: Any) -> Any:
+    """dy = -(the right one)"""
+    return loss.ops.scale_inplace(loss.dy, -1.0)
+
+
+@dataclass(frozen=True)
+class Breakage:
+    """One mistake in one place.
+
+    kind      "transpose", "bias", "derivative" or "sign"
+    layer     the number of the layer; as many as there are layers: the loss
+    wrong     the gradient that is wrong there first: "dx", "db" or "dy"
+    backward  in place of the layer's, or the loss's, own
+    """
+
+    kind: str
+    layer: int
+    wrong: str
+    title: str
+    backward: Callable[..., Any]
+
+    @property
+    def formula(self) -> str:
+        return str(self.backward.__doc__)
+
+    def apply(self, layers: list[Layer], loss: Loss) -> None:
+        """Let that layer, or the loss, use the wrong backward."""
+        broken: Any = [*layers, loss][self.layer]
+        broken.backward = MethodType(self.backward, broken)
+
+
+KINDS = {
+    "transpose": "a forgotten transpose",
+    "bias": "a missing bias sum",
+    "derivative": "the wrong derivative",
+    "sign": "the wrong sign",
+}
+
+
+def breakages(layers: list[Layer]) -> list[Breakage]:
+    """What can go wrong in these layers, and in the loss behind them. The first layer's dx is nobody's dy."""
+    found = []
+    for i, layer in enumerate(layers):
+        if type(layer) is Linear and i > 0:
+            found.append(Breakage("transpose", i, "dx", f"{KINDS['transpose']} in layer {i}", forgotten_transpose))
+        if type(layer) is Linear:
+            found.append(Breakage("bias", i, "db", f"{KINDS['bias']} in layer {i}", missing_sum))
+        if isinstance(layer, Elementwise):
+            found.append(Breakage("derivative", i, "dx", f"{KINDS['derivative']} in layer {i}", wrong_derivative))
+    return [*found, Breakage("sign", len(layers), "dy", f"{KINDS['sign']} in the loss", wrong_sign)]

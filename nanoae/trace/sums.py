@@ -1,0 +1,130 @@
+"""Sums: how each number of an array was made, as a sum of products, read off the primitives that were called.
+
+An axis has a letter, as in the docstrings: y[n, o] = Σ_i x[n, i] W[i, o] + b[o]. A letter that the result does not have
+is summed over. A digit in its place is that row: dy[0, o].
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from nanoae.backend import Ops
+from nanoae.trace.recorder import Call, same_memory
+
+BATCH, INPUT, OUTPUT = "nio"
+MATRICES = {"x": "ni", "dx": "ni", "y": "no", "dy": "no"}  # of a layer's arrays; elementwise, both sides are "no"
+
+
+@dataclass
+class Factor:
+    """One factor of a product.
+
+    values    its numbers, an axis for each of `letters`
+    text      how it is written, as "(1 - {0}²)": {0}, {1} are numbers of the arrays in `sources`
+    sources   (number of the array, letters of its axes, what the layer calls it)
+    """
+
+    values: np.ndarray
+    letters: str
+    text: str = "{0}"
+    sources: list[tuple[int, str, str]] = field(default_factory=list)
+
+
+Product = list[Factor]
+
+
+@dataclass
+class Sum:
+    """Products, added up for each element of the result, whose axes are `letters`."""
+
+    letters: str
+    products: list[Product]
+
+    def sizes(self) -> dict[str, int]:
+        """Letter -> the length of its axis."""
+        factors = [factor for product in self.products for factor in product]
+        return {
+            letter: size for factor in factors for letter, size in zip(factor.letters, factor.values.shape, strict=True)
+        }
+
+    def terms(self, index: tuple[int, ...]) -> Iterator[list[tuple[Factor, dict[str, int]]]]:
+        """The products that make up the element `index`: each factor, with where its letters stand."""
+        sizes = self.sizes()
+        for product in self.products:
+            letters = dict.fromkeys("".join(factor.letters for factor in product))
+            summed = [letter for letter in letters if letter not in self.letters]
+            for place in itertools.product(*(range(sizes[letter]) for letter in summed)):
+                at = dict(zip(self.letters, index, strict=True)) | dict(zip(summed, place, strict=True))
+                yield [(factor, at) for factor in product]
+
+    def value(self, index: tuple[int, ...]) -> float:
+        """The terms, added up."""
+        return float(sum(np.prod([number(factor, at) for factor, at in term]) for term in self.terms(index)))
+
+
+def number(factor: Factor, at: dict[str, int]) -> float:
+    return float(factor.values[tuple(at[letter] for letter in factor.letters)])
+
+
+def literal(value: float, text: str = "") -> Factor:
+    return Factor(np.asarray(float(value)), "", text or (f"({value:.6g})" if value < 0 else f"{value:.6g}"))
+
+
+Name = Callable[[Any, str], Factor]  # (an array of the layer, the letters of its axes) -> the factor that it is
+
+
+def explain(ops: Ops, calls: list[Call], out: Any, letters: str, name: Name, start: list[Product]) -> list[Product]:
+    """The products that `calls` have made of `out`, on top of `start`; none where a primitive is no sum of products."""
+    products = start
+    for call in calls:
+        if not same_memory(call.result, out):
+            continue
+        x, *rest = call.arguments
+        if call.name == "matmul":
+            (summed,) = set("nio") - set(letters)
+            products = [[name(x, letters[0] + summed), name(rest[0], summed + letters[1])]]
+        elif call.name == "sum_rows":
+            products = [[name(x, "n" + letters)]]
+        elif call.name == "copy":
+            products = [[name(x, letters)]]
+        elif call.name == "add_bias_inplace":
+            products = [*products, [name(rest[0], letters[-1:])]]
+        elif call.name == "add_inplace":
+            products = [*products, [name(rest[0], letters)]]
+        elif call.name == "scale_inplace":
+            products = [[literal(rest[0]), *product] for product in products]
+        elif call.name == "multiply" and isinstance(rest[0], np.ndarray):
+            products = [[name(x, letters), name(rest[0], letters)]]
+        else:
+            products = elementwise(ops, call, letters, name)
+    return products
+
+
+DERIVATIVES = {  # as functions of the y = f(x) that is handed to them, {0}
+    "relu_backward": "[{0} > 0]",
+    "sigmoid_backward": "{0} (1 - {0})",
+    "tanh_backward": "(1 - {0}²)",
+    "softplus_backward": "(1 - e^-{0})",
+}
+
+
+def elementwise(ops: Ops, call: Call, letters: str, name: Name) -> list[Product]:
+    """y = f(x), or dx = dy · f'(y): f' is what the primitive itself makes of dy = 1."""
+    arrays = [a for a in call.arguments if isinstance(a, np.ndarray)]
+    if any(a.shape != call.result.shape for a in arrays):
+        return []
+    if len(arrays) == 1:
+        f = name(arrays[0], letters)
+        return [[Factor(call.result.copy(), letters, f"{call.name}({{0}})", f.sources)]]
+    if len(arrays) != 2 or not call.name.endswith("_backward"):
+        return []
+    dy, y = arrays
+    slope = getattr(ops, call.name)(np.ones_like(y), y, *call.arguments[2:], out=np.empty_like(y))
+    f = name(y, letters)
+    text = DERIVATIVES.get(call.name, call.name.removesuffix("_backward") + "'({0})")
+    return [[name(dy, letters), Factor(slope, letters, text, f.sources)]]

@@ -1,0 +1,130 @@
+"""Trace: a step as it should be, the same step with each of the mistakes that can be made, and what each one learns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nanoae.backend import Ops
+from nanoae.engine import losses, optim
+from nanoae.engine.layers import Layer
+from nanoae.engine.losses import Loss
+from nanoae.engine.optim import Optimizer
+from nanoae.spelling import one_of
+from nanoae.trace.breakage import breakages
+from nanoae.trace.check import measure
+from nanoae.trace.experiment import Experiment
+from nanoae.trace.step import Step
+from nanoae.trace.text import as_text
+from nanoae.whole_file import whole_file
+
+MOST_ROWS, MOST_LAYERS, MOST_PARAMETERS = 16, 16, 600  # more cannot be looked at one by one
+
+
+class Trace:
+    """One training step, with every number and the sum that made it.
+
+    >>> trace = nanoae.Trace([nanoae.Linear(3), nanoae.Tanh(), nanoae.Linear(4)], x)
+    >>> print(trace)                 # move by move, as text
+    >>> trace.save("trace.html")     # to follow with the arrow keys, in any browser
+
+    layers        a network, unbuilt: up to 16 layers, 600 parameters
+    x             (N, ...) up to 16 rows; the sums are shown for rows of numbers, (N, D)
+    t             (N, ...) targets; None: x itself
+    loss          a name or a Loss
+    optimizer     a name, with `learning_rate`, or an Optimizer
+    dtype         of the step; the finite differences are in float64
+    epochs        steps of learning, on the same rows, for the curves
+
+    right         the Step, with `entries` (arrays) and `moves`
+    mistakes      the Breakages that these layers can have
+    broken        the Steps with something wrong in a backward, each with `breakage` and `caught`, where a check sees it
+    curves        the losses of `epochs` steps, of `right` and of each of `broken`; they end where one is not finite
+    """
+
+    def __init__(
+        self,
+        layers: list[Layer],
+        x: Any,
+        t: Any = None,
+        loss: str | Loss = "mse",
+        optimizer: str | Optimizer = "sgd",
+        learning_rate: float = 0.5,
+        dtype: str = "float64",
+        random_state: int = 0,
+        epochs: int = 200,
+    ):
+        x = np.asarray(x, np.float64)
+        t = x if t is None else np.asarray(t)
+        if x.ndim < 2 or not 1 <= len(x) <= MOST_ROWS or len(t) != len(x):
+            raise ValueError(
+                f"Trace: expected x (N, ...) of 1 to {MOST_ROWS} rows and as many targets, got {x.shape} and {t.shape}."
+            )
+        if not 1 <= len(layers) <= MOST_LAYERS or epochs < 1:
+            raise ValueError(
+                f"Trace: expected 1 to {MOST_LAYERS} layers and epochs >= 1, got {len(layers)} and {epochs}."
+            )
+        self.experiment = Experiment(
+            list(layers), losses.get(loss), optim.get(optimizer, learning_rate, 0.0), x, t, dtype, random_state
+        )
+        net, _, _ = self.experiment.build(Ops(), dtype)
+        if net.theta.size > MOST_PARAMETERS:
+            raise ValueError(
+                f"Trace: expected at most {MOST_PARAMETERS} parameters, to be looked at one by one, got "
+                f"{net.theta.size:,}. Make the layers smaller."
+            )
+        self.epochs = epochs
+        slopes = measure(self.experiment)
+        self.mistakes = breakages(self.experiment.layers)
+        self.right = Step(self.experiment, slopes)
+        self.broken = [Step(self.experiment, slopes, mistake) for mistake in self.mistakes]
+        if not all(np.isfinite(entry.values).all() for step in (self.right, *self.broken) for entry in step.entries):
+            raise ValueError(
+                "Trace: expected finite numbers in all of the step, got NaN or infinity. Is x on a scale of 1?"
+            )
+        self.curves = [self.experiment.learn(epochs, mistake) for mistake in (None, *self.mistakes)]
+
+    def step(self, breakage: str = "") -> Step:
+        """`right`, or the first of `broken` called "transpose", "bias:2" (the layer), "derivative" or "sign"."""
+        if not breakage:
+            return self.right
+        known: dict[str, Step] = {}
+        for step, mistake in zip(self.broken, self.mistakes, strict=True):
+            known.setdefault(mistake.kind, step)
+            known[f"{mistake.kind}:{mistake.layer}"] = step
+        return known[one_of("breakage", breakage, known)]
+
+    def text(self, breakage: str = "", every: bool = False) -> str:
+        """A step move by move, then what each mistake does. `every`: the sum of each number, not of the first alone."""
+        return f"{self}\n\n{as_text(self.step(breakage), every)}\n{self.verdicts()}"
+
+    def verdicts(self) -> str:
+        """A table: what is wrong, where the check sees it first, and the loss after learning so."""
+        cells = [("in the backward", "the check is red first at", f"loss after {self.epochs} steps")]
+        for step, curve in zip((self.right, *self.broken), self.curves, strict=True):
+            title = step.breakage.title if step.breakage else "nothing is wrong"
+            caught = step.caught
+            first = f"{caught.where}: {step.entries[caught.result].name}" if caught else "-"
+            end = f"{curve[-1]:.6g}" if len(curve) > self.epochs else f"not finite after {len(curve)}"
+            cells.append((title, first, end))
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
+
+    def html(self, breakage: str = "") -> str:
+        """The page: all of it in one file. `breakage` is switched on at first."""
+        from nanoae.trace.page import page
+
+        steps = [self.right, *self.broken]
+        return page(str(self), steps, self.curves, steps.index(self.step(breakage)))
+
+    def save(self, path: str | Path, breakage: str = "") -> None:
+        """Write the page to a file."""
+        with whole_file(path, "w") as file:
+            file.write(self.html(breakage))
+
+    def __str__(self) -> str:
+        e = self.experiment
+        layers = ", ".join(map(str, e.layers))
+        return f"{layers} on {len(e.x)} rows: {e.loss}, {e.optimizer}, {e.dtype}, seed {e.random_state}"

@@ -1,0 +1,274 @@
+"""Is the trace of a step what the layers did, and does it say where a backward is broken?"""
+
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+
+import nanoae
+from nanoae import ELU, SGD, Adam, Identity, Linear, ReLU, Sequential, Sigmoid, Softplus, Tanh, Trace
+from nanoae.cli import main
+from nanoae.engine import losses
+
+X = np.array([[1, 0, 1, 0], [1, 0, 0, 1], [0, 1, 1, 0], [0, 1, 0, 1]], np.float64)
+SETTINGS = [  # activation, loss, optimizer, dtype
+    (Tanh, "mse", SGD(0.5), "float64"),
+    (Sigmoid, "bce", Adam(0.03), "float64"),
+    (ReLU, "l1", nanoae.AdamW(0.03), "float64"),
+    (ELU, "huber", SGD(0.5, momentum=0.9, weight_decay=0.1), "float64"),
+    (Softplus, "gaussian", SGD(0.5), "float32"),
+    (Identity, "mse", Adam(0.03, clip_norm=0.1), "float32"),
+]
+
+
+def layers(activation):
+    return [Linear(3), activation(), Linear(2), Linear(3), activation(), Linear(4)]
+
+
+@pytest.fixture(scope="module", params=SETTINGS, ids=lambda s: f"{s[0].__name__}-{s[1]}-{type(s[2]).__name__}-{s[3]}")
+def case(request):
+    activation, loss, optimizer, dtype = request.param
+    trace = Trace(layers(activation), X, None, loss, optimizer, dtype=dtype, random_state=3, epochs=5)
+    return request.param, trace
+
+
+@pytest.fixture(scope="module")
+def trace():
+    return Trace(layers(Tanh), X)
+
+
+def name(step, move):
+    return step.entries[move.result].name
+
+
+def arrays(step):
+    """(phase, layer, name) -> the array made."""
+    return {(move.phase, move.layer, name(step, move)): step.entries[move.result].values for move in step.moves}
+
+
+def test_the_numbers_are_those_of_the_layers(case):
+    (activation, loss, optimizer, dtype), trace = case
+    net = Sequential(layers(activation)).build((4,), "numpy", dtype, random_state=3)
+    net.layers[0].need_dx = True
+    loss = losses.get(loss).build(net.ops, net.dtype)
+    found, x, last = arrays(trace.right), X.astype(dtype), len(net.layers)
+    y = x
+    for i, layer in enumerate(net.layers):
+        y = layer.forward(y, train=True)
+        np.testing.assert_array_equal(found["forward", i, "y"], y)
+    assert found["loss", last, "loss"] == loss.forward(y, x)
+    dy = loss.backward()
+    np.testing.assert_array_equal(found["loss", last, "dy"], dy)
+    for i, layer in reversed(list(enumerate(net.layers))):
+        dy = layer.backward(dy)
+        np.testing.assert_array_equal(found["backward", i, "dx"], dy)
+        for key, grad in layer.grads.items():
+            np.testing.assert_array_equal(found["backward", i, "d" + key], grad)
+    optimizer.build(net.ops, net.theta).step(net.theta, net.grad)
+    for i, layer in enumerate(net.layers):
+        for key, W in layer.params.items():
+            np.testing.assert_array_equal(found["update", i, key], W)
+    assert len(found) == 6 + 2 + 4 * 3 + 2 + 4 * 2
+
+
+def test_the_sums_shown_add_up_to_the_numbers(case):
+    (_, _, _, dtype), trace = case
+    for step in (trace.right, *trace.broken):
+        for move in step.moves:
+            values = step.entries[move.result].values
+            assert move.sum.products, f"{move.where}: {name(step, move)} has no sum"
+            sums = [move.sum.value(index) for index in np.ndindex(values.shape)]
+            np.testing.assert_allclose(sums, values.ravel(), rtol=1e-6 if dtype == "float32" else 1e-12, atol=1e-7)
+
+
+WORDS = {
+    "tanh": math.tanh,
+    "relu": lambda x: max(x, 0.0),
+    "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
+    "softplus": lambda x: math.log1p(math.exp(x)),
+    "elu": lambda x: x if x > 0 else math.expm1(x),
+    "sign": np.sign,
+    "eps": 1e-8,
+}
+
+
+def as_python(text):
+    text = (
+        text.replace("²", "**2")
+        .replace("√", "abs")
+        .replace("·", "*")
+        .replace("e^-", "math.e**-")
+        .replace("> 0]", "> 0)")
+    )
+    text = re.sub(r"\|(.*)\|", r"abs(\1)", text.replace("[{0} >", "({0} >"))
+    return text.replace(") (", ") * (").replace("} (", "} * (").replace("2 (", "2 * (").replace("abs{0}**2", "abs({0})")
+
+
+@pytest.mark.parametrize(("activation", "loss", "optimizer"), [(Tanh, "mse", "sgd"), (Sigmoid, "bce", "adam"),
+                         (ReLU, "l1", "adamw"), (Softplus, "mse", "adam")])  # fmt: skip
+def test_what_is_written_of_a_factor_is_what_it_is(activation, loss, optimizer):
+    step = Trace(layers(activation), X, None, loss, optimizer, epochs=1).right
+    seen = set()
+    for move in step.moves:
+        for factor in {id(f): f for product in move.sum.products for f in product}.values():
+            if not factor.sources:
+                continue
+            seen.add(factor.text)
+            for index in np.ndindex(factor.values.shape):
+                at = dict(zip(factor.letters, index, strict=True))
+                numbers = []
+                for entry, letters, _ in factor.sources:
+                    place = tuple(at[axis] if axis in at else int(axis) for axis in letters)
+                    numbers.append(f"({float(step.entries[entry].values[place])!r})")
+                value = eval(as_python(factor.text).format(*numbers), {"math": math, **WORDS})
+                assert value == pytest.approx(float(factor.values[index]), rel=1e-9, abs=1e-12), factor.text
+    assert len(seen) >= 4
+
+
+def test_formulas_are_the_docstrings(trace):
+    found = {(move.phase, name(trace.right, move), move.formula) for move in trace.right.moves}
+    assert {
+        ("forward", "y", "y = x W + b"), ("forward", "y", "y = tanh x"), ("backward", "dW", "dW = xᵀ dy"),
+        ("backward", "db", "db = Σ_n dy[n]"), ("backward", "dx", "dx = dy Wᵀ"),
+        ("backward", "dx", "dx = dy · (1 - y²)"),
+        ("update", "W", "theta -= lr · u"),
+    } <= found  # fmt: skip
+
+
+def test_every_breakage_is_caught_where_it_is(case):
+    _, trace = case
+    assert trace.right.caught is None
+    assert {step.breakage.kind for step in trace.broken} >= {"transpose", "bias", "sign"}
+    assert len({step.breakage for step in trace.broken}) == len(trace.broken) == (8 if case[0][0] is Identity else 10)
+    for step in trace.broken:
+        caught, breakage = step.caught, step.breakage
+        assert (caught.layer, name(step, caught)) == (breakage.layer, breakage.wrong), breakage.title
+        assert caught.formula == breakage.formula
+        if breakage.kind == "bias":  # nobody computes with db: it alone is wrong
+            assert sum(move.check is not None and not move.check.ok.all() for move in step.moves) == 1
+
+
+def test_a_wrong_dx_spoils_all_gradients_behind_it(trace):
+    step = trace.step("transpose:3")
+    wrong = {(m.layer, name(step, m)) for m in step.moves if m.check and not m.check.ok.all()}
+    assert {layer for layer, _ in wrong} == {0, 1, 2, 3} and (3, "dW") not in wrong
+
+
+def test_a_kink_is_no_mistake():
+    """The first ReLU gives 0 in all rows, so the second stands at its kink, where the loss has no gradient."""
+    dead = Trace([Linear(3, init="ones"), ReLU(), Linear(4), ReLU(), Linear(4)], -X, X, epochs=1)
+    assert (dead.right.entries[dead.right.moves[2].result].values == 0).all()
+    assert dead.right.caught is None
+    assert any(move.check.kink.any() for move in dead.right.moves if move.check)
+    assert dead.step("sign").caught is dead.step("sign").moves[6]
+    assert "~" in dead.text() and "stand at a kink" in dead.html()
+
+
+def test_what_learning_does_with_each(trace):
+    losses = dict(zip(["right", *(s.breakage.kind for s in trace.broken)], trace.curves, strict=True))
+    assert len(losses["right"]) == 201 and losses["right"][-1] < losses["right"][0] / 1000
+    assert losses["sign"][-1] > losses["right"][0]
+
+
+def test_classes_and_images_can_be_traced():
+    classes = Trace([Linear(3), ReLU(), Linear(2)], X, np.array([0, 1, 0, 1]), "softmax_cross_entropy", epochs=1)
+    assert classes.right.caught is None
+    image = Trace([nanoae.Conv2d(2, 2), ReLU(), nanoae.Flatten(), Linear(1)], X.reshape(4, 1, 2, 2), X[:, :1], epochs=1)
+    assert image.right.caught is None and json.dumps(image.html())
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ((layers(Tanh), X[0]), r"expected x \(N, ...\) of 1 to 16 rows and as many targets, got \(4,\)"),
+    ((layers(Tanh), np.full((4, 4), np.nan)), "expected finite numbers"),
+    (([Linear(200), Linear(4)], X), "at most 600 parameters.*got 1,804"),
+    (([], X), "expected 1 to 16 layers"),
+])  # fmt: skip
+def test_what_cannot_be_traced_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Trace(*arguments)
+
+
+def test_as_text(capsys):
+    assert main(["trace", "--text", "--break", "bias:2", "--sizes", "3-2-3", "--seed", "1"]) == 2
+    assert "expected one of" in capsys.readouterr().err
+    assert main(["trace", "--text", "--break", "bias:1", "--sizes", "3-2-3", "--seed", "1", "--epochs", "3"]) == 0
+    printed = capsys.readouterr().out
+    assert "db = dy[0]" in printed and "by differences: WRONG in 3 of 3" in printed
+    sums = re.findall(r"y\[0, 0\] = x\[0, 0\] · W\[0, 0\] \+ ... = (.*) = (\S+)", printed)
+    assert len(sums) == 2
+    for terms, value in sums:
+        assert eval(terms.replace("·", "*")) == pytest.approx(float(value), abs=5e-4)
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    (["--sizes", "4-3"], "--sizes: expected widths as 4-3-2-3-4"),
+    (["--data", "digits"], "--sizes: expected a width of 64"),
+    (["--activation", "tahn"], "Did you mean 'tanh'"),
+    (["--break", "transposed"], "Did you mean"),
+])  # fmt: skip
+def test_mistakes_on_the_command_line(options, message, capsys, tmp_path):
+    assert main(["trace", *options, "--out", str(tmp_path / "t.html")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "t.html").exists()
+
+
+# ---------------------------------------------------------------- the page, in a browser
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("trace") / "trace.html"
+    assert main(["trace", "--out", str(path)]) == 0
+    return path
+
+
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (1440, True)])
+def test_the_page_is_followed_with_the_arrow_keys(file, trace, open_page, width, dark):
+    page, step = open_page(file, width, dark), trace.right
+    for number, move in enumerate(step.moves):
+        assert page.inner_text("#count") == f"move {number + 1} of {len(step.moves)}"
+        assert page.inner_text("#move .formula") == move.formula
+        values = step.entries[move.result].values
+        cells = page.eval_on_selector_all("#move figure:first-child .cell", "cells => cells.map(cell => cell.title)")
+        np.testing.assert_array_equal(np.array(cells, float), values.ravel())
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("Home")
+    assert page.inner_text("#count").startswith("move 1 ")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 200) == dark
+
+
+def test_a_number_pointed_at_shows_the_sum_that_made_it(file, trace, open_page):
+    page = open_page(file)
+    page.hover("#move figure:first-child .cell:nth-child(6)")  # y[1, 2] of layer 0
+    values, move = trace.right.entries[trace.right.moves[0].result].values, trace.right.moves[0]
+    rows = page.eval_on_selector_all("#sum tr", "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))")
+    assert page.inner_text("#sum h2") == f"y[1, 2] = {values[1, 2]:.4f}"
+    assert [row[0] for row in rows[:-1]] == [*(f"x[1, {i}] · W[{i}, 2]" for i in range(4)), "b[2]"]
+    assert float(rows[-1][2]) == pytest.approx(sum(float(row[2]) for row in rows[:-1]), abs=1e-3)
+    assert float(rows[-1][2]) == pytest.approx(move.sum.value((1, 2)), abs=1e-4)
+    assert page.locator(".cell.part").count() == 9
+    page.keyboard.press("ArrowRight")
+    page.hover("#move figure:nth-of-type(2) .cell:nth-child(6)")  # the x of layer 1 is the y of layer 0
+    assert page.inner_text("#sum h2") == f"y[1, 2] = {values[1, 2]:.4f}" and "layer 0" in page.inner_text("#sum")
+
+
+def test_the_switch_turns_the_check_red(file, trace, open_page):
+    page = open_page(file)
+    page.keyboard.press("End")
+    assert page.locator(".chip.bad").count() == 0
+    for number, step in enumerate(trace.broken, 1):
+        page.select_option("#switch", str(number))
+        assert page.locator(".chip.bad").count() == sum(
+            m.check is not None and not m.check.ok.all() for m in step.moves
+        )
+        assert f"red first at {step.caught.where}: {step.breakage.wrong}" in page.inner_text("#caught")
+        page.click("#caught button")
+        assert page.locator("#move figure:first-child .cell.wrong").count() == np.count_nonzero(~step.caught.check.ok)
+        assert page.inner_text("#verdict").startswith("✗") and page.locator("polyline").count() == 2
+        page.keyboard.press("End")
+    page.select_option("#switch", "0")
+    assert page.locator(".chip.bad").count() == 0 and page.locator("polyline").count() == 1
