@@ -146,10 +146,11 @@ class Bench:
         return {"us": took / steps * 1e6, "steps": steps, "others": others}
 
     def cpu_seconds(self) -> float:
-        return time.process_time()
+        return time.process_time() + sum(map(machine.cpu_seconds, self.contender.members()))
 
     def peak(self) -> int | None:
-        return machine.peak_memory()
+        own = machine.peak_memory()
+        return own and own + sum(map(machine.private_memory, self.contender.members()))
 
     def best_environment(self) -> dict[str, str]:
         """What would make NumPy's BLAS faster than it is in this process."""

@@ -13,11 +13,12 @@ from typing import NoReturn
 import nanoae
 from nanoae.backend import BackendError
 from nanoae.backend.blas import best_environment
-from nanoae.cli import bench, detect, export, generate, gradcheck, info, model, text, trace, train, tune
+from nanoae.cli import bench, detect, export, generate, gradcheck, info, model, report, text, trace, train, tune
 from nanoae.spelling import did_you_mean
 from nanoae.training.loop import NotFiniteError
+from nanoae.training.team import TeamError
 
-COMMANDS = (train, tune, model, generate, detect, text, export, gradcheck, trace, bench, info)
+COMMANDS = (train, tune, model, report, generate, detect, text, export, gradcheck, trace, bench, info)
 
 EPILOG = """\
 examples:
@@ -28,6 +29,7 @@ examples:
   nanoae evaluate runs/digits-1 --data digits            test error of a model, beside PCA's
   nanoae encode runs/digits-1 --data digits --out codes.csv
   nanoae reconstruct runs/digits-1 --data digits --out again.png
+  nanoae report runs/digits-1                            one HTML page: curves, errors, codes, and knobs to turn
   nanoae generate runs/vae-20-1 --out drawn.png          new examples, of a variational autoencoder or any other
   nanoae text train                                      lines of text; then: nanoae text generate --keyword coffee
   nanoae detect --train normal.csv --score new.csv --out scores.csv --explain   what is abnormal, and why
@@ -102,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except OSError as error:
             told = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
             say_error(f"error: {told or error}")
-        except (ValueError, BackendError, ImportError) as error:
+        except (ValueError, BackendError, TeamError, ImportError) as error:
             say_error(f"error: {error}")
         except MemoryError as error:
             say_error(f"error: not enough memory. {error}")

@@ -14,6 +14,7 @@ import numpy as np
 import nanoae
 from nanoae.cli import data as data_options
 from nanoae.cli import train
+from nanoae.cli.figures import reconstructions
 from nanoae.cli.training_set import TrainingSet
 from nanoae.data import Dataset
 from nanoae.training.loop import NotFiniteError
@@ -137,7 +138,7 @@ def reconstruct(args: argparse.Namespace) -> int:
     if args.out.suffix == ".png":
         rows, beside = data_options.first(parts[0], 10)
         again = model.reconstruct(rows, **beside)
-        train.reconstructions(args.out, {"original": rows, "reconstruction": again}, data, data_options.black(model))
+        reconstructions(args.out, {"original": rows, "reconstruction": again}, data, data_options.black(model))
     else:
         again = np.concatenate([model.reconstruct(rows, **beside) for rows, beside in parts])
         again = again.reshape(len(again), *data.shape) if args.out.suffix == ".npy" else again

@@ -12,6 +12,7 @@ from nanoae.report.figures import (
     share_bars,
     weight_images,
 )
+from nanoae.report.report import write_report
 
 __all__ = [
     "code_histogram",
@@ -24,4 +25,5 @@ __all__ = [
     "roc_curves",
     "share_bars",
     "weight_images",
+    "write_report",
 ]

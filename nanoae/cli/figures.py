@@ -1,0 +1,85 @@
+"""The figures of a run: what `nanoae train`, `tune` and `reconstruct` draw."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nanoae import PCA, Dataset
+from nanoae.cli import data as data_options
+from nanoae.cli.data import Table, first
+from nanoae.engine.layers import Linear, Noisy, TiedLinear
+
+FIGURES = ("reconstructions.png", "loss.png", "codes.png", "code_histogram.png")
+WHERE_THEY_APPLY = ("denoising.png", "weights.png")  # of a corruption, and of images
+LOSSES = ("loss", "val_loss")
+
+
+def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Table) -> None:
+    """The figures, all of the test rows."""
+    from nanoae import report
+
+    (x, beside), black = first(test, 10), data_options.black(model)
+    if not data_options.predicts(model):
+        rows = {"original": x, "autoencoder": model.reconstruct(x, **beside)}
+        if baseline:
+            rows[f"PCA-{len(baseline.components_)}"] = baseline.reconstruct(x)
+        reconstructions(folder / FIGURES[0], rows, data, black)
+        if isinstance(model.network_.layers[0], Noisy):
+            noisy = damaged(model, x)
+            reconstructions(
+                folder / WHERE_THEY_APPLY[0],
+                {"clean": x, "noisy": noisy, "cleaned": model.reconstruct(noisy)},
+                data,
+                black,
+            )
+    curves = {name: model.history_[name] for name in LOSSES if model.history_.get(name)}
+    if curves:
+        loss = getattr(model, "loss", None)
+        report.loss_curves(folder / FIGURES[1], curves, loss if isinstance(loss, str) else "loss")
+    codes = model.transform(test[0], **({} if data_options.predicts(model) else test[1]))
+    labels = data.y_test if data.y_test is not None and data.y_test.ndim == 1 else None
+    shown = slice(None) if labels is None else ~np.ma.getmaskarray(labels)  # rows that have none have no colour
+    report.code_scatter(folder / FIGURES[2], codes[shown], labels if labels is None else np.ma.getdata(labels)[shown])
+    report.code_histogram(folder / FIGURES[3], {"code": codes})
+    if getattr(model, "prior_", None) is not None:
+        every = {"condition": np.resize(model.classes_, 10)} if data_options.conditional(model) else {}
+        reconstructions(folder / "samples.png", {"drawn": model.sample(10, 0, **every)}, data, black)
+    if len(data.shape) == 2 and (W := templates(model)) is not None:
+        report.weight_images(folder / WHERE_THEY_APPLY[1], W, data.shape)
+
+
+def damaged(model: Any, x: np.ndarray) -> np.ndarray:
+    """x with noise like that of the training."""
+    ops = model.network_.ops
+    return ops.to_numpy(model.network_.layers[0].forward(ops.to_device(x), train=True)).copy()
+
+
+def templates(model: Any) -> np.ndarray | None:
+    """Weights (D, K) as images are made of: what each unit of the decoder's last layer draws, or, of a model that
+    predicts, what each of the first layer looks for. None where that layer is no Linear."""
+    layers = [layer for layer in model.network_.layers if layer.params]
+    layer = layers[0 if data_options.predicts(model) else -1]
+    if isinstance(layer, TiedLinear):
+        return model.network_.ops.to_numpy(layer.source.params["W"])
+    if not isinstance(layer, Linear):
+        return None
+    W = model.network_.ops.to_numpy(layer.params["W"])
+    return W if data_options.predicts(model) else W.T
+
+
+def reconstructions(path: Path, rows: dict[str, np.ndarray], data: Dataset, black: float) -> None:
+    """A row of images, or of profiles, for each entry, on one scale."""
+    from nanoae import report
+
+    shape = data.shape
+    if len(shape) == 3 and shape[2] in (1, 3):  # (H, W, C) as files hold it; figures want (C, H, W)
+        rows = {name: x.reshape(len(x), *shape).transpose(0, 3, 1, 2) for name, x in rows.items()}
+        shape = (shape[2], *shape[:2])
+    elif len(shape) != 2:
+        shape = (math.prod(shape),)
+    limits = (black, 1) if data.maximum and len(shape) > 1 else (None, None)
+    report.image_rows(path, rows, shape, *limits)

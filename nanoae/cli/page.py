@@ -1,0 +1,51 @@
+"""report.html of a run: what `nanoae train --report` and `nanoae report` write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nanoae import PCA, Dataset
+from nanoae.cli import data as data_options
+from nanoae.report import write_report
+
+
+def write_page(
+    path: Path, model: Any, baseline: PCA | None, data: Dataset, split: str, title: str, facts: Mapping[str, str]
+) -> None:
+    """The report of a model on a split of `data`, of which `facts` say more."""
+    rows, beside = data_options.joined(data_options.parts(data, split, model, learned=True))
+    given = [y for part, y in (("train", data.y_train), ("test", data.y_test)) if split in (part, "all")]
+    labels = None if any(y is None or y.ndim != 1 for y in given) else np.ma.concatenate(given)[: len(rows)]
+    black = data_options.black(model)
+    write_report(
+        path,
+        model,
+        rows.reshape(len(rows), *model.input_shape_),
+        beside.get("y", labels),
+        condition=beside.get("condition"),
+        baseline=baseline,
+        shape=data.shape,
+        columns=data.columns,
+        limits=(black, 1.0) if data.maximum and len(data.shape) > 1 else None,
+        title=title,
+        facts=facts,
+    )
+
+
+def told(config: Mapping[str, Any]) -> dict[str, str]:
+    """What config.json says of a run, in words, by name."""
+    data = config.get("data", {})
+    found = {
+        "data": f"{data.get('name')} ({data.get('source')})",
+        "training rows": " x ".join(map(str, data.get("train", []))),
+        "test rows": " x ".join(map(str, data.get("test", []))),
+        "command": " ".join(map(str, config.get("command", []))),
+        "device": config.get("device"),
+        "seconds": f"{config['seconds']:.1f}" if isinstance(config.get("seconds"), float) else None,
+        "versions": ", ".join(f"{name} {version}" for name, version in config.get("versions", {}).items()),
+    }
+    return {name: str(value) for name, value in found.items() if value}

@@ -1,0 +1,77 @@
+"""`nanoae report`: one HTML file of what a model has learned, with its decoder to play with."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from nanoae.cli import data as data_options
+from nanoae.cli import model as models
+from nanoae.cli.page import told, write_page
+from nanoae.cli.training_set import TrainingSet
+from nanoae.whole_file import check_writable
+
+
+def add_to(commands) -> None:
+    parser = commands.add_parser(
+        "report",
+        help="one HTML file of what a model has learned, with its decoder to play with",
+        description="Writes one self-contained HTML file: what was trained on what, the curves, reconstructions beside "
+        "PCA's, errors, codes, weights, what to try next, and the decoder itself with a slider for each number of the "
+        "code. It opens by a double click, without a network.",
+        epilog="example: nanoae report runs/digits-1",
+    )
+    parser.add_argument("model", metavar="RUN", type=Path, help="the folder of a run, or a model.npz")
+    parser.add_argument("--out", metavar="FILE", type=Path, help="the file to write (default: report.html beside it)")
+    parser.add_argument(
+        "--split", choices=data_options.SPLITS, help="which rows (default: those that were not learned, as evaluate)"
+    )
+    parser.add_argument("--backend", default="auto", metavar="NAME", help="numpy, cupy or auto")
+    data_options.add_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    path = models.model_path(args)
+    out = args.out or path.with_name("report.html" if path.name == "model.npz" else f"{path.stem}.html")
+    if out.suffix not in (".html", ".htm"):
+        raise ValueError(f"--out: expected a name that ends in .html, got {out}.")
+    check_writable(out)
+    config = config_of(path)
+    model, trained = models.load_of_rows(args), TrainingSet.read(path)
+    args = with_data_of(args, config)
+    data = models.read(args, model, trained)
+    split, which = models.judged(args, data, trained)
+    facts = told(config) | {"rows in this report": which}
+    write_page(out, model, trained.baseline if trained else None, data, split, title_of(path), facts)
+    print(f"written to {out}: {which}")
+    return 0
+
+
+def title_of(path: Path) -> str:
+    return path.resolve().parent.name if path.name == "model.npz" else path.stem
+
+
+def config_of(path: Path) -> dict[str, Any]:
+    """What the run that wrote this model noted beside it, if it did."""
+    try:
+        config = json.loads(path.with_name("config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return config if path.name == "model.npz" and isinstance(config, dict) else {}
+
+
+def with_data_of(args: argparse.Namespace, config: dict[str, Any]) -> argparse.Namespace:
+    """`args`, and where they do not name the data, the data options of the run's own command."""
+    if args.data is not None:
+        return args
+    source = config.get("data", {}).get("source")
+    if source is None:
+        raise ValueError(f"--data: expected the rows to report on, got none, and {args.model} does not say its own.")
+    parser = argparse.ArgumentParser(add_help=False)
+    data_options.add_options(parser)
+    known, _ = parser.parse_known_args([str(word) for word in config.get("command", [])])
+    said = {name: value for name, value in vars(known).items() if vars(args).get(name) == parser.get_default(name)}
+    return argparse.Namespace(**{**vars(args), **said, "data": source})

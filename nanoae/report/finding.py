@@ -1,0 +1,127 @@
+"""Findings: what looks wrong in a trained model, and what to try next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nanoae.engine.layers import ReLU
+
+CONSTANT = 1e-6  # of the largest standard deviation of a unit: a unit that varies less says nothing
+ACTIVE = 0.01  # a variational unit's mean has to vary by so much to be active (Burda 2016)
+TURNED = 1.02  # validation has turned where it ends so much above its best
+FALLING = 0.01  # share of the loss that a last epoch may still win
+
+
+class Finding(NamedTuple):
+    title: str
+    text: str
+    fine: bool = False
+
+
+def dead_units(codes: np.ndarray, variational: bool) -> list[int]:
+    """The units of codes (N, K) that say nothing about a row."""
+    deviation = codes.std(axis=0, dtype=np.float64)
+    least = math.sqrt(ACTIVE) if variational else CONSTANT * max(deviation.max(), np.finfo(np.float32).tiny)
+    return np.flatnonzero(~(deviation > least)).tolist()
+
+
+def findings(
+    model: Any, codes: np.ndarray, results: Mapping[str, float], pca: float | None, hidden: Mapping[str, float]
+) -> list[Finding]:
+    """What to look at. codes (N, K) and results (`evaluate`) of rows that were not learned; pca: its MSE on them;
+    hidden: of each layer of ReLUs the share of units that never fire."""
+    history = {name: [v for v in values if v is not None] for name, values in model.history_.items()}
+    found = [
+        *of_results(results, pca),
+        *of_codes(codes, results),
+        *of_hidden(hidden),
+        *of_curves(history, model.get_params(deep=False).get("patience")),
+    ]
+    if getattr(model, "interrupted_", False):
+        found.append(Finding("Training was interrupted.", "These are the weights of that moment: train on, or again."))
+    return found or [Finding("Nothing looks wrong.", "Codes, curves and errors are as they should be.", fine=True)]
+
+
+def of_results(results: Mapping[str, float], pca: float | None) -> list[Finding]:
+    mse = results.get("mse")
+    if not all(math.isfinite(value) for value in results.values()):
+        return [Finding("The error is not finite.", "Scale the columns, or lower learning_rate.")]
+    if mse is None or pca is None or mse < pca:
+        return []
+    return [
+        Finding(
+            f"PCA with as many numbers is better: {pca:.4g} against {mse:.4g}.",
+            "Try more epochs, a wider hidden layer, another learning_rate, or columns on one scale.",
+        )
+    ]
+
+
+def of_codes(codes: np.ndarray, results: Mapping[str, float]) -> list[Finding]:
+    variational = "kl" in results
+    dead, k = dead_units(codes, variational), codes.shape[1]
+    if variational and results["kl"] < 0.1:
+        return [
+            Finding(
+                f"The KL collapsed to {results['kl']:.2g} nats: the decoder does not read the code.",
+                "Try a smaller beta, warm_up over half of the epochs, free_bits=0.1 or so, or a weaker decoder.",
+            )
+        ]
+    if not dead:
+        return []
+    which = ", ".join(str(unit + 1) for unit in dead[:8]) + (", ..." if len(dead) > 8 else "")
+    if variational:
+        text = "They stay at the prior. That is no harm; for more of them try a smaller beta, warm_up, or free_bits."
+        return [Finding(f"{len(dead)} of {k} units of the code are not used ({which}).", text, fine=len(dead) < k / 2)]
+    return [
+        Finding(
+            f"{len(dead)} of {k} units of the code never change ({which}).",
+            'They are dead weight: try code_activation="identity" or "leaky_relu", a smaller learning_rate, '
+            "or a smaller code_size.",
+        )
+    ]
+
+
+def of_hidden(hidden: Mapping[str, float]) -> list[Finding]:
+    return [
+        Finding(
+            f"{share:.0%} of the units of {name} never fire.",
+            'Try activation="leaky_relu", a smaller learning_rate, or another initializer.',
+        )
+        for name, share in hidden.items()
+        if share > 0.1
+    ]
+
+
+def of_curves(history: Mapping[str, Sequence[float]], patience: int | None) -> list[Finding]:
+    loss, watched = history.get("loss", []), history.get("val_loss", [])
+    found = []
+    if len(watched) > 2 and watched[-1] > TURNED * (best := min(watched)) > 0:
+        epoch = watched.index(best) + 1
+        kept = f"The weights of epoch {epoch} were kept. " if patience else "The last weights were kept: set patience. "
+        text = "The model learns its rows by heart: more rows, a corruption, weight_decay or a smaller network help."
+        title = f"Validation turned after epoch {epoch}: {best:.4g}, then up to {watched[-1]:.4g}."
+        found.append(Finding(title, kept + text, fine=bool(patience)))
+    elif len(loss) > 2 and 0 < loss[-1] < (1 - FALLING) * loss[-2] < (1 - FALLING) ** 2 * loss[-3]:
+        text = "More epochs, or a larger learning_rate, would make the model better."
+        found.append(Finding(f"The loss still fell, by {1 - loss[-1] / loss[-2]:.1%} in the last epoch.", text))
+    if loss and loss[-1] > loss[0]:
+        found.append(Finding("The loss rose in training.", "Try a smaller learning_rate, or columns on one scale."))
+    return found
+
+
+def silent_units(model: Any, x: np.ndarray) -> dict[str, float]:
+    """Of each layer of ReLUs, the share of its units that give 0 for all rows of x, the network's inputs."""
+    net = model.network_
+    found = {}
+    y = net.ops.to_device(x)
+    for i, layer in enumerate(net.layers):
+        y = net.forward(y, start=i, stop=i + 1)
+        if isinstance(layer, ReLU) and i + 1 != model.n_code_layers_:
+            values = net.ops.to_numpy(y)
+            fires = (values > 0).any(axis=(0, *range(2, values.ndim)))
+            found[f"layer {i + 1}, {layer.__class__.__name__} of {len(fires)}"] = float(np.mean(~fires))
+    return found

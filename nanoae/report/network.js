@@ -1,0 +1,266 @@
+"use strict";
+// The network in the page: each layer's forward on one example, as its docstring in nanoae/engine states it.
+//
+// A layer is what nanoae wrote of it: `type`, the constructor's arguments, `in` and `out` (the shapes of an example),
+// and its arrays in `arrays`. A forward takes x, a Float64Array laid flat, and gives a new one. `memory` is shared by
+// the layers of one network: the words read, and the label's one-hot.
+
+const sigmoid = (x) => (1 + Math.tanh(x / 2)) / 2;
+const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
+const same = (layer, x) => x;
+const each = (f) => (layer, x) => x.map((value) => f(value, layer));
+const product = (shape) => shape.reduce((a, b) => a * b, 1);
+const pair = (value) => (Array.isArray(value) ? value : [value, value]);
+
+/** y = x W + b, W (I, O). */
+function linear(x, W, b) {
+  const y = new Float64Array(b);
+  const n = y.length;
+  for (let i = 0; i < x.length; i++) {
+    if (x[i] === 0) continue;
+    for (let o = 0; o < n; o++) y[o] += x[i] * W[i * n + o];
+  }
+  return y;
+}
+
+/** y = x Wᵀ + b, W (O, I). */
+function linearTransposed(x, W, b) {
+  const y = new Float64Array(b);
+  for (let o = 0; o < y.length; o++) {
+    for (let i = 0; i < x.length; i++) y[o] += x[i] * W[o * x.length + i];
+  }
+  return y;
+}
+
+/** y[k, oh, ow] = b[k] + sum of W[k, c, i, j] x[c, s oh + i - p, s ow + j - p], 0 outside x. */
+function conv2d(layer, x, W, b) {
+  const [C, H, Wd] = layer.in, [K, OH, OW] = layer.out;
+  const [KH, KW] = pair(layer.kernel), [SH, SW] = pair(layer.stride), [PH, PW] = pair(layer.padding);
+  const y = new Float64Array(K * OH * OW);
+  for (let k = 0; k < K; k++)
+    for (let oh = 0; oh < OH; oh++)
+      for (let ow = 0; ow < OW; ow++) {
+        let sum = b[k];
+        for (let c = 0; c < C; c++)
+          for (let i = 0; i < KH; i++) {
+            const h = SH * oh + i - PH;
+            if (h < 0 || h >= H) continue;
+            for (let j = 0; j < KW; j++) {
+              const w = SW * ow + j - PW;
+              if (w >= 0 && w < Wd) sum += W[((k * C + c) * KH + i) * KW + j] * x[(c * H + h) * Wd + w];
+            }
+          }
+        y[(k * OH + oh) * OW + ow] = sum;
+      }
+  return y;
+}
+
+/** y[c, s h + i - p, s w + j - p] += W[k, c, i, j] x[k, h, w]; what falls outside y is lost. */
+function convTranspose2d(geometry, [K, H, Wd], [C, OH, OW], x, W, b) {
+  const [KH, KW] = pair(geometry.kernel), [SH, SW] = pair(geometry.stride), [PH, PW] = pair(geometry.padding);
+  const y = new Float64Array(C * OH * OW);
+  for (let c = 0; c < C; c++) y.fill(b[c], c * OH * OW, (c + 1) * OH * OW);
+  for (let k = 0; k < K; k++)
+    for (let h = 0; h < H; h++)
+      for (let w = 0; w < Wd; w++) {
+        const value = x[(k * H + h) * Wd + w];
+        if (value === 0) continue;
+        for (let c = 0; c < C; c++)
+          for (let i = 0; i < KH; i++) {
+            const oh = SH * h + i - PH;
+            if (oh < 0 || oh >= OH) continue;
+            for (let j = 0; j < KW; j++) {
+              const ow = SW * w + j - PW;
+              if (ow >= 0 && ow < OW) y[(c * OH + oh) * OW + ow] += value * W[((k * C + c) * KH + i) * KW + j];
+            }
+          }
+      }
+  return y;
+}
+
+/** y[c, oh, ow] = the window's numbers of x, folded: start, then `fold` for each. */
+function pool(layer, x, start, fold) {
+  const [C, H, W] = layer.in, [, OH, OW] = layer.out;
+  const [KH, KW] = pair(layer.kernel), [SH, SW] = pair(layer.stride ?? layer.kernel), [PH, PW] = pair(layer.padding);
+  const y = new Float64Array(C * OH * OW).fill(start);
+  for (let c = 0; c < C; c++)
+    for (let oh = 0; oh < OH; oh++)
+      for (let ow = 0; ow < OW; ow++)
+        for (let i = 0; i < KH; i++)
+          for (let j = 0; j < KW; j++) {
+            const h = SH * oh + i - PH, w = SW * ow + j - PW, at = (c * OH + oh) * OW + ow;
+            if (h >= 0 && h < H && w >= 0 && w < W) y[at] = fold(y[at], x[(c * H + h) * W + w]);
+          }
+  return y;
+}
+
+/** One step of a GRU: a = x W + b and u = h U + c, in thirds for r, z and n; gives the next h. */
+function gruStep(x, h, { W, U, b, c }) {
+  const a = linear(x, W, b), u = linear(h, U, c), n = h.length;
+  return h.map((before, o) => {
+    const r = sigmoid(a[o] + u[o]), z = sigmoid(a[n + o] + u[n + o]);
+    return (1 - z) * Math.tanh(a[2 * n + o] + r * u[2 * n + o]) + z * before;
+  });
+}
+
+/** The rows of x (T, width). */
+const steps = (x, width) => Array.from({ length: x.length / width }, (_, t) => x.subarray(t * width, (t + 1) * width));
+
+/** A word's row of an Embedding's or a Teacher's table. */
+const wordVector = (layer, word) => layer.arrays.W.subarray(word * layer.n_out, (word + 1) * layer.n_out);
+
+function joined(parts) {
+  const y = new Float64Array(parts.reduce((n, part) => n + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    y.set(part, at);
+    at += part.length;
+  }
+  return y;
+}
+
+/** (x - mean) / sqrt(var + eps) of each run of `size` numbers by itself, then gamma and beta. */
+function layerNorm(layer, x) {
+  const size = product(layer.in.slice(-layer.axes)), { gamma, beta } = layer.arrays;
+  return joined(steps(x, size).map((row) => {
+    const mean = row.reduce((a, b) => a + b, 0) / size;
+    const variance = row.reduce((a, b) => a + (b - mean) ** 2, 0) / size;
+    return row.map((value, i) => (gamma[i] * (value - mean)) / Math.sqrt(variance + layer.eps) + beta[i]);
+  }));
+}
+
+function batchNorm(layer, x) {
+  const { gamma, beta, mean, var: variance } = layer.arrays, size = product(layer.in.slice(1));
+  return x.map((value, i) => {
+    const c = Math.floor(i / size);
+    return (gamma[c] * (value - mean[c])) / Math.sqrt(variance[c] + layer.eps) + beta[c];
+  });
+}
+
+/** The k largest stay, of equal ones the first; the others are 0. */
+function topK(layer, x) {
+  const k = Math.min(roundHalfEven(layer.alpha * layer.k), x.length);
+  const order = Array.from(x.keys()).sort((a, b) => x[b] - x[a] || a - b);
+  const y = new Float64Array(x.length);
+  for (const i of order.slice(0, k)) y[i] = x[i];
+  return y;
+}
+
+function roundHalfEven(x) {
+  return x % 1 === 0.5 ? 2 * Math.round(x / 2) : Math.round(x);
+}
+
+const LAYERS = {
+  Linear: (layer, x) => linear(x, layer.arrays.W, layer.arrays.b),
+  TiedLinear: (layer, x) => linearTransposed(x, layer.source.arrays.W, layer.arrays.b),
+  Identity: same,
+  ReLU: each((x) => Math.max(x, 0)),
+  LeakyReLU: each((x, { slope }) => (x > 0 ? x : slope * x)),
+  ELU: each((x, { alpha }) => (x > 0 ? x : alpha * Math.expm1(x))),
+  Sigmoid: each(sigmoid),
+  Tanh: each(Math.tanh),
+  Softplus: each(softplus),
+  Conv2d: (layer, x) => conv2d(layer, x, layer.arrays.W, layer.arrays.b),
+  ConvTranspose2d: (layer, x) => convTranspose2d(layer, layer.in, layer.out, x, layer.arrays.W, layer.arrays.b),
+  TiedConvTranspose2d: (layer, x) =>
+    convTranspose2d(layer.source, layer.in, layer.out, x, layer.source.arrays.W, layer.arrays.b),
+  MaxPool2d: (layer, x) => pool(layer, x, -Infinity, Math.max),
+  AvgPool2d: (layer, x) => pool(layer, x, 0, (a, b) => a + b).map((sum) => sum / product(pair(layer.kernel))),
+  Upsample(layer, x) {
+    const [C, OH, OW] = layer.out, [, H, W] = layer.in, [FH, FW] = pair(layer.factor);
+    return new Float64Array(C * OH * OW).map((_, i) => {
+      const c = Math.floor(i / (OH * OW)), h = Math.floor(i / OW) % OH, w = i % OW;
+      return x[(c * H + Math.floor(h / FH)) * W + Math.floor(w / FW)];
+    });
+  },
+  BatchNorm: batchNorm,
+  LayerNorm: layerNorm,
+  Flatten: same,
+  Reshape: same,
+  // What does nothing outside training: noise, penalties, and the adversary of a code.
+  Dropout: same, GaussianNoise: same, MaskingNoise: same, SaltAndPepper: same,
+  L1Sparsity: same, KLSparsity: same, Contractive: same, Adversarial: same,
+  // Bottlenecks, conditions and gaps.
+  Gaussian: (layer, x) => x.slice(0, x.length / 2), // [mu, logvar]: the mean
+  TopK: topK,
+  FillMissing: (layer, x) => x.map((value, i) => (Number.isNaN(value) ? layer.arrays.center[i] : value)),
+  Condition(layer, x, memory) {
+    const pixels = product(layer.shape.slice(1));
+    return joined([x, ...Array.from(memory.condition, (c) => new Float64Array(pixels).fill(c))]);
+  },
+  Conditioned: (layer, x, memory) => joined([x, memory.condition]),
+  // Sequences: x is (T, width), laid flat.
+  Embedding(layer, x, memory) {
+    memory.words = Array.from(x, Math.round);
+    return joined(memory.words.map((word) => wordVector(layer, word)));
+  },
+  GRU(layer, x) {
+    let h = new Float64Array(layer.n_out);
+    const states = steps(x, layer.in[1]).map((row) => (h = gruStep(row, h, layer.arrays)));
+    return layer.last ? h : joined(states);
+  },
+  LastStep(layer, x, memory) {
+    const last = memory.words.findLastIndex((word) => word !== 0);
+    return steps(x, layer.in[1])[Math.max(last, 0)];
+  },
+  EachStep: (layer, x, memory) =>
+    joined(steps(x, product(layer.in.slice(1))).map((row) => LAYERS[layer.layer.type](layer.layer, row, memory))),
+};
+
+function softmax(y) {
+  const most = Math.max(...y), powers = y.map((value) => Math.exp(value - most));
+  const sum = powers.reduce((a, b) => a + b, 0);
+  return powers.map((value) => value / sum);
+}
+
+// What a network trained on this loss means by its last layer's numbers.
+const OUTPUTS = {
+  BCE: (loss, y) => y.map(sigmoid),
+  SoftmaxCrossEntropy: (loss, y) => softmax(y),
+  Mixed(loss, y) {
+    let at = 0;
+    return joined(loss.blocks.map((width) => {
+      const block = y.slice(at, (at += width));
+      return width > 1 ? softmax(block) : block;
+    }));
+  },
+};
+
+class Network {
+  /** description: {layers, encoder: how many of them make the code, loss, labels: how many, 0 if unconditional}. */
+  constructor(description) {
+    this.layers = description.layers;
+    this.encoder = description.encoder;
+    this.loss = description.loss;
+    this.labels = description.labels;
+    for (const layer of this.layers) {
+      const inner = layer.layer;
+      if (layer.source) layer.source = this.layers[layer.source.part];
+      if (inner) Object.assign(inner, { arrays: layer.arrays, in: layer.in.slice(1), out: layer.out.slice(1) });
+    }
+  }
+
+  /** The type of a layer that this page cannot compute, or undefined. */
+  unknown() {
+    return this.layers.flatMap((layer) => [layer, layer.layer ?? layer]).find((layer) => !LAYERS[layer.type])?.type;
+  }
+
+  run(x, start, stop, label) {
+    const condition = new Float64Array(this.labels);
+    if (this.labels) condition[label] = 1;
+    const memory = { condition };
+    let y = Float64Array.from(x);
+    for (const layer of this.layers.slice(start, stop)) y = LAYERS[layer.type](layer, y, memory);
+    return y;
+  }
+
+  encode(x, label) {
+    return this.run(x, 0, this.encoder, label);
+  }
+
+  decode(code, label) {
+    const y = this.run(code, this.encoder, this.layers.length, label);
+    const output = OUTPUTS[this.loss?.type];
+    return output ? output(this.loss, y) : y;
+  }
+}

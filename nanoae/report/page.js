@@ -1,0 +1,147 @@
+"use strict";
+// The page: its sections, in order, out of what nanoae wrote into `content`.
+
+/** Every {array, shape, start} in `value` becomes a typed array with a `shape`. */
+function unpack(value, bytes) {
+  if (Array.isArray(value)) return value.map((item) => unpack(item, bytes));
+  if (value === null || typeof value !== "object") return value;
+  if (!value.array) return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, unpack(item, bytes)]));
+  const n = product(value.shape), plane = (k) => bytes.subarray(value.start + k * n, value.start + (k + 1) * n);
+  let made;
+  if (value.array === "levels") {
+    made = Float32Array.from(plane(0), (level) => value.low + (level / 255) * (value.high - value.low));
+  } else {
+    const bits = new Uint32Array(n), [top, middle, low] = [0, 1, 2].map(plane);
+    for (let i = 0; i < n; i++) bits[i] = (top[i] << 24) | (middle[i] << 16) | (low[i] << 8);
+    made = new Float32Array(bits.buffer);
+  }
+  return Object.assign(made, { shape: value.shape });
+}
+
+async function inflated(text) {
+  const packed = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+const section = (id, title, ...children) => element("section", { id }, element("h2", {}, title), ...children);
+const note = (text) => element("p", { class: "note" }, text);
+const part = (values, i) => values.subarray((i * values.length) / values.shape[0], ((i + 1) * values.length) / values.shape[0]);
+
+function header({ title, subtitle, facts, results }) {
+  return element("header", {},
+    element("h1", {}, title), element("p", { class: "lead" }, subtitle),
+    element("div", { class: "tiles" }, ...results.map(({ name, value, note }) =>
+      element("div", { class: "tile" }, element("b", {}, typeof value === "number" ? short(value) : value), element("span", {}, name), element("small", {}, note ?? "")))),
+    element("details", {}, element("summary", {}, "What was trained on what"),
+      element("dl", {}, ...facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]))));
+}
+
+function findings({ findings }) {
+  const list = findings.map(({ title, text, fine }) =>
+    element("li", { class: fine ? "fine" : "wrong" }, element("b", {}, title), " ", text));
+  return section("findings", "What to look at", element("ul", { class: "findings" }, ...list));
+}
+
+/** Examples, what the model gives back, and PCA; a column each. */
+function comparison({ rows, x, again, pca, errors, labels, image }, columns) {
+  const lines = [["original", x], ["given back", again], ...(pca ? [["PCA", pca]] : [])];
+  const cards = rows.map((row, i) => {
+    const told = `${labels ? `${labels[i]}, ` : ""}row ${row}`;
+    const pictures = image
+      ? lines.map(([name, values]) => thumbnail(part(values, i), image, drawImage, `${name}, ${told}`))
+      : [profile(lines.map(([name, values]) => ({ name, values: part(values, i) })), columns)];
+    return element("div", { class: "card" }, ...pictures, element("small", { class: "quiet" }, told), element("small", {}, `error ${short(errors[i])}`));
+  });
+  const names = image ? [element("div", { class: "card names" }, ...lines.map(([name]) => element("span", {}, name)))] : [];
+  return element("div", { class: image ? "strip compared" : "strip tables" }, ...names, ...cards);
+}
+
+function lines({ rows, lines, again, errors, labels }) {
+  return element("div", { class: "scroll" }, element("table", { class: "values lines" },
+    element("thead", {}, element("tr", {}, ...["row", ...(labels ? ["keyword"] : []), "line", "given back", "-ELBO, nats"].map((name) => element("th", {}, name)))),
+    element("tbody", {}, ...rows.map((row, i) => element("tr", {},
+      element("td", { class: "number" }, row), ...(labels ? [element("td", {}, labels[i])] : []),
+      element("td", {}, lines[i]), element("td", { class: again[i] === lines[i] ? "right" : "" }, again[i]), element("td", { class: "number" }, short(errors[i])))))));
+}
+
+function explorer(content, show) {
+  const network = content.network && new Network(content.network);
+  const unknown = network ? network.unknown() : null;
+  if (!network || unknown) {
+    return section("explorer", "Explorer", note(network ? `The page cannot compute a ${unknown} layer, so this model's decoder does not run here.` : content.explorer.why));
+  }
+  const sentences = content.vocabulary && new Sentences(content.vocabulary, network);
+  const view = sentences ? new TextView(sentences) : content.image ? new ImageView(content.image) : new TableView(content.columns);
+  const made = (window.explorer = new Explorer(content, network, view));
+  const more = [];
+  if (sentences) more.push(...ownLine(made, sentences));
+  if (content.image && content.explorer.draws) {
+    made.drawing = new Drawing(made, content.image);
+    more.push(element("h3", {}, "Draw one"), made.drawing.element);
+  }
+  return section("explorer", "Turn the knobs of the code",
+    note("The model's decoder runs in this page, on its own weights: each slider is a unit of the code."), made.element, ...more);
+}
+
+function ownLine(explorer, sentences) {
+  const input = element("input", { type: "text", placeholder: "a line of your own", "aria-label": "a line of your own" });
+  input.addEventListener("input", () => input.value.trim() && explorer.set(sentences.code(input.value, sentences.starts[explorer.label])));
+  return [element("h3", {}, "Encode a line"), element("p", { class: "controls" }, input)];
+}
+
+function codes(content) {
+  const { points } = content;
+  const show = (i) => window.explorer?.view.card(points, i) ?? (points.image ? thumbnail(part(points.x, i), points.image) : element("span", {}, `row ${points.rows[i]}`));
+  const plane = new Codes(points, show, (i) => window.explorer?.start(i));
+  window.codes = plane;
+  const { histogram, units } = content;
+  return section("codes", "Codes",
+    note(`${plane.n.toLocaleString("en")} test rows. Point at one to see it, click to start the explorer there, draw a box to see all in it.`), plane.element,
+    element("div", { class: "pair" },
+      element("div", {}, element("h3", {}, "All values of the codes"),
+        columnChart({ ...histogram, xlabel: "value of a code unit", ylabel: "share of the values", label: "histogram of the codes" }),
+        note(histogram.note)),
+      element("div", {}, element("h3", {}, "How much each unit varies"),
+        columnChart({ values: units.std, edges: units.std.map((_, i) => i + 0.5).concat(units.std.length + 0.5), marked: units.dead, xlabel: "code unit", ylabel: "standard deviation", whole: true, label: "standard deviation of each unit" }),
+        note(units.note))));
+}
+
+function errors(content) {
+  const { classes, columns, worst, pca } = content.errors;
+  const measured = content.vocabulary ? "-ELBO, nats" : "squared error";
+  const names = [content.errors.of, "", measured, ...(pca ? ["PCA's"] : []), "rows"];
+  return section("errors", "Where it errs",
+    classes ? element("div", {}, element("h3", {}, "By label"), barTable({ rows: classes, names })) : "",
+    columns ? element("div", {}, element("h3", {}, "By column"), barTable({ rows: columns, names: ["column", "", measured, ...(pca ? ["PCA's"] : []), ""] })) : "",
+    worst ? element("div", {}, element("h3", {}, "The worst rows"), content.vocabulary ? lines(worst) : comparison(worst, content.columns)) : "");
+}
+
+function weights({ weights }) {
+  if (!weights) return "";
+  return section("weights", "Weights", ...weights.map(({ title, values, image, note: text }) =>
+    element("div", {}, element("h3", {}, title), note(text),
+      element("div", { class: "strip weights" }, ...Array.from({ length: values.shape[0] }, (_, i) =>
+        element("div", { class: "card" }, thumbnail(part(values, i), image, drawWeights, `unit ${i + 1}`), element("small", { class: "quiet" }, i + 1)))))));
+}
+
+async function main() {
+  const bytes = await inflated(document.getElementById("arrays").textContent);
+  const content = unpack(JSON.parse(document.getElementById("content").textContent), bytes);
+  document.title = `${content.title} - nanoae`;
+  const sections = [header(content), findings(content)];
+  if (content.network || content.explorer) sections.push(explorer(content));
+  if (content.curves) {
+    sections.push(section("curves", "Training", element("div", { class: "pair" }, ...content.curves.map((curve) => element("div", {}, lineChart(curve), note(curve.note))))));
+  }
+  if (content.examples) {
+    sections.push(section("reconstructions", "Given back", content.vocabulary ? lines(content.examples) : comparison(content.examples, content.columns)));
+  }
+  if (content.errors) sections.push(errors(content));
+  if (content.points) sections.push(codes(content));
+  sections.push(weights(content), element("footer", {}, content.made));
+  document.getElementById("report").replaceChildren(...sections);
+  document.documentElement.dataset.ready = "yes";
+}
+
+main();

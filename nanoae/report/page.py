@@ -1,0 +1,86 @@
+"""Page: one HTML file that holds its own data, styles and scripts, and asks nobody for anything.
+
+What the page says is JSON in a script element that no browser runs; the scripts beside it in this folder draw it, and
+put every text of the user's into the page as text, never as HTML. Arrays are bytes in one deflated block.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from nanoae.whole_file import whole_file
+
+PathT = TypeVar("PathT", str, Path)
+
+FOLDER = Path(__file__).parent
+SCRIPTS = ("network.js", "chart.js", "picture.js", "codes.js", "sentences.js", "explorer.js", "page.js")
+
+
+class Page:
+    """`content` is what the page says, JSON-ready; in it stands, for an array, what `array` or `levels` returned."""
+
+    def __init__(self) -> None:
+        self.content: dict[str, Any] = {}
+        self.parts: list[bytes] = []
+        self.size = 0
+
+    def array(self, values: Any) -> dict[str, Any]:
+        """Real numbers of any shape, float32 rounded to its three upper bytes: relative error below 2⁻¹⁶.
+
+        Signs and exponents of all numbers come first, then the next byte of each: so they deflate by a fifth.
+        """
+        numbers = np.ascontiguousarray(values, dtype="<f4")
+        bits = numbers.view("<u4").ravel()
+        rounded = np.where(np.isfinite(numbers.ravel()), bits + np.uint32(0x80), bits)
+        planes = rounded.astype("<u4").view(np.uint8).reshape(-1, 4)[:, :0:-1].T
+        return self._add("numbers", numbers.shape, planes.tobytes())
+
+    def levels(self, values: Any, low: float, high: float) -> dict[str, Any]:
+        """Pixels: numbers from low to high in 256 levels."""
+        span = high - low if high > low else 1.0
+        levels = np.clip(np.round((np.asarray(values) - low) * (255 / span)), 0, 255).astype(np.uint8)
+        return self._add("levels", levels.shape, levels.tobytes()) | {"low": float(low), "high": float(low + span)}
+
+    def _add(self, kind: str, shape: tuple[int, ...], data: bytes) -> dict[str, Any]:
+        start, self.size = self.size, self.size + len(data)
+        self.parts.append(data)
+        return {"array": kind, "shape": list(shape), "start": start}
+
+    def html(self) -> str:
+        block = base64.b64encode(zlib.compress(b"".join(self.parts), 6)).decode("ascii")
+        text = json.dumps(finite(self.content), ensure_ascii=True, allow_nan=False).replace("<", "\\u003c")
+        style = (FOLDER / "page.css").read_text(encoding="utf-8")
+        scripts = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
+        template = (FOLDER / "page.html").read_text(encoding="utf-8")
+        pieces = {"STYLE": style, "CONTENT": text, "ARRAYS": block, "SCRIPTS": scripts}
+        head, *rest = template.split("{{")
+        for piece in rest:
+            name, _, behind = piece.partition("}}")
+            head += pieces[name] + behind
+        return head
+
+    def write(self, path: PathT) -> PathT:
+        """The file, whole or not at all."""
+        text = self.html()
+        with whole_file(path, "w") as file:
+            file.write(text)
+        return path
+
+
+def finite(value: Any) -> Any:
+    """`value` with None for numbers that JSON cannot write, and Python's own numbers for NumPy's."""
+    if isinstance(value, dict):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

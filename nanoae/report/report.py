@@ -1,0 +1,273 @@
+"""The report of a trained model: one HTML page with what it was taught, how well it does, and its decoder to play with.
+
+Everything in it is of rows that the caller gives, which should be ones that the model has not learned from.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+import nanoae
+from nanoae.autoencoders.estimator import squared_error
+from nanoae.report.finding import dead_units, findings, silent_units
+from nanoae.report.network import MOST, known_labels, templates, written
+from nanoae.report.page import Page, PathT
+from nanoae.report.rows import SHOWN, Labels, Picture, in_page, of_each_class, points
+
+DRAWN = 256  # codes of the prior that a page holds
+SLIDERS = 32
+PIXELS = 1 << 16  # of an image that is drawn in the page
+WEIGHTS = 64
+BINS = 60
+
+
+def write_report(
+    path: PathT,
+    model: Any,
+    x: np.ndarray,
+    labels: Any = None,
+    *,
+    condition: Any = None,
+    baseline: Any = None,
+    shape: tuple[int, ...] | None = None,
+    columns: Sequence[str] | None = None,
+    limits: tuple[float, float] | None = None,
+    title: str = "",
+    facts: Mapping[str, str] | None = None,
+) -> PathT:
+    """Write the report of a fitted autoencoder, or predictor, on rows x (N, ...) to `path`, an HTML file.
+
+    labels     of the rows (N,): classes, or numbers. They colour the codes, and tell errors apart
+    condition  the labels (N,) that a conditional autoencoder is told
+    baseline   a fitted PCA to compare with
+    shape      of an example, where x is flat: (28, 28), (C, H, W) or (H, W, C)
+    columns    names of the columns of a table
+    limits     the numbers for black and white; None: the least and the largest of x
+    facts      what to say about the training, by name
+
+    The file needs no network and no other file. ValueError where the labels are not one for each row.
+    """
+    return (
+        Report(model, np.asarray(x), labels, condition, baseline, shape, columns, limits).page(title, facts).write(path)
+    )
+
+
+class Report:
+    """What is told of a model and N rows."""
+
+    def __init__(self, model, x, labels=None, condition=None, baseline=None, shape=None, columns=None, limits=None):
+        self.model, self.baseline = model, baseline
+        self.x = x.reshape(len(x), -1)
+        self.predicts = hasattr(model, "predict")
+        self.beside = {} if condition is None else {"condition": condition}
+        self.labels = Labels.of(labels, len(x))
+        self.given = labels
+        low, high = limits or (float(np.nanmin(x)), float(np.nanmax(x)))
+        self.picture = Picture.of(tuple(shape or x.shape[1:]), low, high)
+        names = columns if columns is not None else getattr(model, "feature_names_in_", range(1, self.x.shape[1] + 1))
+        self.columns = [str(name) for name in names]
+        self.codes = np.asarray(model.transform(x, **self.beside)).reshape(len(x), -1)
+        self.again = None if self.predicts else model.reconstruct(x, **self.beside).reshape(self.x.shape)
+        self.pca = None if baseline is None or self.predicts else baseline.reconstruct(self.x).astype(np.float32)
+        self.results = model.evaluate(x, **({"y": labels} if self.predicts else self.beside))
+        self.errors = self._errors()
+        self.points = points(len(x), self.x.shape[1])
+
+    def _errors(self) -> np.ndarray:
+        """Of each row (N,): the squared error of what comes back; of a predictor, of what it predicts."""
+        if self.again is not None:
+            return squared_error(self.x, self.again, "row")
+        predicted = np.asarray(self.model.predict(self.x.reshape(len(self.x), *self.model.input_shape_)))
+        truth = np.ma.getdata(np.ma.asarray(self.given))
+        wrong = predicted != truth if truth.dtype.kind not in "f" else (predicted - truth) ** 2
+        return np.asarray(wrong, np.float32)
+
+    def page(self, title: str, facts: Mapping[str, str] | None) -> Page:
+        page, model = Page(), self.model
+        variational = "kl" in self.results
+        dead = dead_units(self.codes, variational)
+        plain = not self.beside and len(model.network_.input_shape) == len(self.model.input_shape_)
+        hidden = silent_units(model, self.x[:1000].reshape(-1, *model.input_shape_)) if plain else {}
+        pca = None if self.pca is None else float(np.mean(squared_error(self.x, self.pca, "row")))
+        size = f"{model.network_.theta.size:,} parameters, codes of {self.codes.shape[1]} numbers"
+        page.content = {
+            "title": title or type(model).__name__,
+            "subtitle": f"{type(model).__name__}: {size}",
+            "facts": list({**(facts or {}), "model": repr(model), "layers": model.summary()}.items()),
+            "results": self._results(pca),
+            "findings": [found._asdict() for found in findings(model, self.codes, self.results, pca, hidden)],
+            "curves": curves(model),
+            "columns": None if self.picture else self.columns,
+            "image": self.picture and vars(self.picture),
+            "errors": self._by(page),
+            "points": self._points(page),
+            "histogram": histogram(self.codes),
+            "units": units(self.codes, dead, variational),
+            "weights": self._weights(page),
+            "made": f"Written by nanoae {nanoae.__version__}. This file holds everything it shows.",
+        }
+        if not self.predicts:
+            page.content["examples"] = self._examples(page, of_each_class(self.points, self.labels))
+            page.content["explorer"] = self._explorer(page, dead)
+            if model.network_.theta.size <= MOST:
+                page.content["network"] = written(page, model)
+        return page
+
+    # ---------------------------------------------------------------- the sections
+
+    def _results(self, pca: float | None) -> list[dict[str, Any]]:
+        names = {"loss": "loss", "mse": "mean squared error", "elbo": "ELBO, nats", "kl": "KL, nats a row"}
+        names |= {"active_units": "active units", "error": "share of rows wrong", "r2": "R²"}
+        notes = {"mse": f"PCA with as many numbers: {pca:.4g}"} if pca is not None else {}
+        found = [(name, value) for name, value in self.results.items() if name in names]
+        if "mse" in self.results and (self.results["mse"] == self.results["loss"] or "elbo" in self.results):
+            found = [(name, value) for name, value in found if name != "loss"]  # it is told already
+        tiles = [{"name": names[name], "value": value, "note": notes.get(name)} for name, value in found]
+        seconds = sum(filter(None, self.model.history_.get("seconds", [])))
+        epochs = {"name": "epochs", "value": len(self.model.history_["loss"]), "note": f"{seconds:.1f} s"}
+        return [*tiles, {"name": "test rows", "value": len(self.x)}, epochs]
+
+    def _examples(self, page: Page, rows: np.ndarray) -> dict[str, Any]:
+        assert self.again is not None
+        small = self.picture and self.picture.small()
+        pca = None if self.pca is None else in_page(page, self.pca[rows], self.picture)
+        return {
+            "rows": rows.tolist(),
+            "x": in_page(page, self.x[rows], self.picture),
+            "again": in_page(page, self.again[rows], self.picture),
+            "pca": pca,
+            "errors": self.errors[rows].tolist(),
+            "labels": None if self.labels is None else self.labels[rows],
+            "image": small and vars(small),
+        }
+
+    def _by(self, page: Page) -> dict[str, Any]:
+        """The errors by label, and by column, and the rows with the largest."""
+        classes, columns = None, None
+        theirs = None if self.pca is None else squared_error(self.x, self.pca, "row")
+        if self.labels is not None and self.labels.names is not None:
+            classes = []
+            for i, name in enumerate(self.labels.names):
+                rows = self.labels.values == i
+                if rows.any():
+                    other = None if theirs is None else theirs[rows].mean()
+                    classes.append([name, self.errors[rows].mean(), other, int(rows.sum())])
+        if self.again is not None and not self.picture and len(self.columns) <= 200:
+            mine = squared_error(self.x, self.again, "feature")
+            other = [None] * len(mine) if self.pca is None else squared_error(self.x, self.pca, "feature").tolist()
+            columns = [[*row, ""] for row in zip(self.columns, mine.tolist(), other, strict=True)]
+        worst = np.argsort(-self.errors, kind="stable")[:SHOWN]
+        return {
+            "of": "label",
+            "pca": theirs is not None,
+            "classes": classes,
+            "columns": columns,
+            "worst": None if self.again is None else self._examples(page, worst),
+        }
+
+    def _points(self, page: Page) -> dict[str, Any]:
+        codes, labels, small = self.codes[self.points], self.labels, self.picture and self.picture.small()
+        plane, shares = principal_plane(codes) if codes.shape[1] > 2 else (None, [])
+        scale = None
+        if labels is not None and labels.names is None:
+            scale = [np.nanmin(labels.values), np.nanmax(labels.values)]
+        return {
+            "codes": page.array(codes),
+            "plane": None if plane is None else page.array(plane),
+            "shares": shares,
+            "x": in_page(page, self.x[self.points], self.picture),
+            "image": small and vars(small),
+            "rows": self.points.tolist(),
+            "errors": page.array(self.errors[self.points]),
+            "labels": None if labels is None else page.array(labels.values[self.points]),
+            "classes": None if labels is None else labels.names,
+            "scale": scale,
+        }
+
+    def _explorer(self, page: Page, dead: list[int]) -> dict[str, Any]:
+        codes, known = self.codes, known_labels(self.model)
+        deviation = codes.std(axis=0)
+        low, high = codes.min(axis=0), codes.max(axis=0)
+        width = np.where(high > low, 0, 1)  # a unit that never changes can be moved all the same
+        varied = np.sort(np.argsort(-deviation, kind="stable")[:SLIDERS])
+        prior = getattr(self.model, "prior_", None)
+        drawn = prior.sample(DRAWN, 0) if prior is not None else like(codes)
+        starts = of_each_class(np.arange(len(self.points)), self._of_points(), 24)
+        told = [] if self.beside == {} else [str(label) for label in np.asarray(self.beside["condition"]).tolist()]
+        return {
+            "mean": codes.mean(axis=0, dtype=np.float64).tolist(),
+            "ranges": np.stack([low - width, high + width], axis=1).tolist(),
+            "units": varied.tolist(),
+            "dead": dead,
+            "prior": page.array(np.asarray(drawn).reshape(DRAWN, -1)),
+            "of": "prior" if prior is not None else "codes",
+            "labels": known,
+            "labelOf": [known.index(told[i]) for i in self.points] if told else [],
+            "starts": starts.tolist(),
+            "draws": self.picture is not None and self.picture.height * self.picture.width <= PIXELS,
+            "why": f"A network of {self.model.network_.theta.size:,} parameters is too large to stand in a page.",
+        }
+
+    def _of_points(self) -> Labels | None:
+        return None if self.labels is None else Labels(self.labels.values[self.points], self.labels.names)
+
+    def _weights(self, page: Page) -> list[dict[str, Any]] | None:
+        if not self.picture:
+            return None
+        small, made = self.picture.small(), []
+        for title, text, W in templates(self.model, self.x.shape[1]):
+            shown = W[:WEIGHTS] / np.maximum(np.abs(W[:WEIGHTS]).max(axis=1, keepdims=True), 1e-30)
+            more = f" The first {WEIGHTS} of {len(W)}." if len(W) > WEIGHTS else ""
+            values = page.levels(small.taken(shown, self.picture), -1, 1)
+            made.append({"title": title, "note": text + more, "values": values, "image": vars(small)})
+        return made or None
+
+
+def curves(model: Any) -> list[dict[str, Any]] | None:
+    """The loss by epoch; the kept epoch is the best one where the training was told to go back to it."""
+    history = model.history_
+    names = {"loss": "training", "val_loss": "validation"}
+    series = [{"name": name, "values": history[key]} for key, name in names.items() if history.get(key)]
+    if not series:
+        return None
+    patience, watched = model.get_params(deep=False).get("patience"), history.get("val_loss")
+    kept = None
+    if watched and patience is not None:
+        kept = int(np.nanargmin([math.inf if v is None else v for v in watched])) + 1
+    loss = getattr(model, "loss", None)
+    name = loss if isinstance(loss, str) else "loss"
+    note = "Training rows are met with noise, dropout or corruption, where the model has any; validation rows are not."
+    return [{"series": series, "ylabel": name, "kept": kept, "note": note, "label": "loss by epoch"}]
+
+
+def histogram(codes: np.ndarray) -> dict[str, Any]:
+    values = codes.ravel()[:: max(1, codes.size // 2_000_000)]
+    counts, edges = np.histogram(values, BINS)
+    zeros = float(np.mean(values == 0))
+    note = f"Mean {values.mean():.4g}, standard deviation {values.std():.4g}; {zeros:.1%} of the values are exactly 0."
+    return {"values": (counts / values.size).tolist(), "edges": edges.tolist(), "log": zeros >= 0.3, "note": note}
+
+
+def units(codes: np.ndarray, dead: list[int], variational: bool) -> dict[str, Any]:
+    what = "are below 0.1: not used" if variational else "never change: dead"
+    note = f"{len(dead)} of {codes.shape[1]} units {what}, drawn in red." if dead else "All units are in use."
+    return {"std": codes.std(axis=0, dtype=np.float64).tolist(), "dead": dead, "note": note}
+
+
+def like(codes: np.ndarray) -> np.ndarray:
+    """DRAWN codes (DRAWN, K) of one Gaussian with the mean and covariance of `codes`."""
+    centred = codes - codes.mean(axis=0)
+    weights = np.random.default_rng(0).standard_normal((DRAWN, len(codes))) / math.sqrt(max(len(codes) - 1, 1))
+    return codes.mean(axis=0) + weights @ centred  # a sum of rows with normal weights has their covariance
+
+
+def principal_plane(points: np.ndarray) -> tuple[np.ndarray, list[float]]:
+    """Points (N, K) on their first two principal components (N, 2), and the shares of the variance."""
+    centred = points - points.mean(axis=0, dtype=np.float64)
+    _, s, vt = np.linalg.svd(np.vstack([centred, 0 * centred[:1]]), full_matrices=False)  # two components of one point
+    plane = vt[:2] * np.where(vt[:2].sum(axis=1, keepdims=True) < 0, -1, 1)  # a component's sign is free: fix it
+    return centred @ plane.T, (s[:2] ** 2 / max(float(s @ s), np.finfo(np.float64).tiny)).tolist()

@@ -1,0 +1,119 @@
+"""Rows for a page: which of them are shown, what they look like, and their labels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nanoae.report.page import Page
+
+NUMBERS = 1_600_000  # of all the rows that stand in a page as points
+POINTS = 2_000
+SHOWN = 12
+CLASSES = 40  # more different numbers than these are a scale
+SIDE = 64  # pixels that a picture in the page has at most
+
+
+@dataclass
+class Labels:
+    """values (N,) are numbers of `names`, or where names is None a scale, NaN where a row has none."""
+
+    values: np.ndarray
+    names: list[str] | None
+
+    @classmethod
+    def of(cls, labels: Any, n: int) -> Labels | None:
+        """Labels (N,) of any kind, perhaps masked; None where there are none."""
+        if labels is None:
+            return None
+        masked = np.ma.asarray(labels)
+        if masked.shape != (n,):
+            raise ValueError(f"labels: expected one for each of {n} rows, got an array of shape {masked.shape}.")
+        values, missing = masked.data, np.ma.getmaskarray(masked)
+        if values.dtype.kind == "f":
+            missing = missing | np.isnan(values)
+        known, places = np.unique(text_or_number(values[~missing]), return_inverse=True)
+        numeric = known.dtype.kind in "iuf"
+        if numeric and len(known) > CLASSES:
+            scale = np.full(n, np.nan)
+            scale[~missing] = values[~missing]
+            return cls(scale, None)
+        names = [f"{name:g}" if isinstance(name, float) else str(name) for name in known.tolist()]
+        numbers = np.full(n, len(names))
+        numbers[~missing] = places
+        return cls(numbers, [*names, "no label"] if missing.any() else names)
+
+    def __getitem__(self, rows: Any) -> list[str]:
+        return [f"{v:.4g}" if self.names is None else self.names[int(v)] for v in self.values[rows]]
+
+
+def text_or_number(values: np.ndarray) -> np.ndarray:
+    return values if values.dtype.kind in "iuf" else values.astype(str)
+
+
+@dataclass
+class Picture:
+    """How an example (D,) is laid out as an image; `step`: each that many pixels one is shown."""
+
+    height: int
+    width: int
+    channels: int
+    last: bool
+    low: float
+    high: float
+    step: int = 1
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], low: float, high: float) -> Picture | None:
+        """Of examples (H, W), (C, H, W) or (H, W, C), C 1 or 3; None of others."""
+        if len(shape) == 2:
+            return cls(*shape, 1, False, low, high)
+        if len(shape) == 3 and shape[0] in (1, 3):
+            return cls(shape[1], shape[2], shape[0], False, low, high)
+        if len(shape) == 3 and shape[2] in (1, 3):
+            return cls(*shape, True, low, high)
+        return None
+
+    def small(self) -> Picture:
+        """The same with at most SIDE pixels a side."""
+        step = math.ceil(max(self.height, self.width) / SIDE)
+        height, width = (math.ceil(side / step) for side in (self.height, self.width))
+        return Picture(height, width, self.channels, self.last, self.low, self.high, step)
+
+    def taken(self, x: np.ndarray, whole: Picture) -> np.ndarray:
+        """Rows x (n, D) of `whole` as (n, D') of this one."""
+        if self.step == 1:
+            return x
+        if self.last:
+            images = x.reshape(len(x), whole.height, whole.width, -1)[:, :: self.step, :: self.step]
+        else:
+            images = x.reshape(len(x), -1, whole.height, whole.width)[:, :, :: self.step, :: self.step]
+        return images.reshape(len(x), -1)
+
+
+def in_page(page: Page, x: np.ndarray, picture: Picture | None) -> dict[str, Any]:
+    """Rows x (n, D): as pictures, where they are images."""
+    if picture is None:
+        return page.array(x)
+    return page.levels(picture.small().taken(x, picture), picture.low, picture.high)
+
+
+def points(n: int, size: int) -> np.ndarray:
+    """The rows that stand as points, evenly spaced through n of `size` numbers."""
+    most = min(max(NUMBERS // size, 50), POINTS)
+    return np.linspace(0, n - 1, min(n, most)).astype(np.intp)
+
+
+def of_each_class(rows: np.ndarray, labels: Labels | None, most: int = SHOWN) -> np.ndarray:
+    """The first rows: one of each class, then a second of each, and so on."""
+    if labels is None or labels.names is None or len(labels.names) > most:
+        return rows[:most]
+    order = np.argsort(labels.values[rows], kind="stable")
+    classes = labels.values[rows][order]
+    starts = np.searchsorted(classes, np.unique(classes))
+    rank = np.arange(len(rows)) - np.repeat(starts, np.diff(np.append(starts, len(rows))))  # 0 for a class's first
+    first = order[np.lexsort((classes, rank))][:most]
+    return rows[first[np.lexsort((first, labels.values[rows][first]))]]

@@ -1,0 +1,169 @@
+"""Does the page's own network, at its sliders in a real browser, give what the model gives?"""
+
+import shutil
+
+import numpy as np
+import pytest
+
+import nanoae
+from nanoae.report import write_report
+
+playwright = pytest.importorskip("playwright.sync_api", reason='a browser is driven by playwright: nanoae"[test]"')
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
+
+RNG = np.random.default_rng(0)
+CODES = 50
+EVIL = "<script>alert(1)</script>"
+
+SET_SLIDERS = """codes => codes.map(code => {
+    explorer.sliders.forEach(({ input, unit }) => {
+        input.value = code[unit];
+        input.dispatchEvent(new Event("input"));
+    });
+    return { code: Array.from(explorer.code), output: Array.from(explorer.output) };
+})"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser):
+    """Opens a file; at the end no request may have left the page, and nothing may have gone wrong in it."""
+    wrong, pages = [], []
+
+    def open_page(path, **options):
+        page = browser.new_page(**options)
+        pages.append(page)
+        page.on("request", lambda request: request.url.startswith(("file:", "data:")) or wrong.append(request.url))
+        page.on("console", lambda message: message.type in ("error", "warning") and wrong.append(message.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("dialog", lambda dialog: wrong.append(dialog.message) or dialog.dismiss())
+        page.goto(path.as_uri())
+        page.wait_for_selector("html[data-ready]", timeout=10_000)
+        return page
+
+    yield open_page
+    for page in pages:
+        page.close()
+    assert wrong == []
+
+
+@pytest.fixture(scope="module")
+def digits():
+    data = nanoae.load_data("digits")
+    x, _ = data.flat()
+    return x[:200], data.y_train[:200]
+
+
+def dense(x, y):
+    encoder = [nanoae.Linear(20), nanoae.ELU(0.7), nanoae.BatchNorm(), nanoae.Dropout(0.2), nanoae.Linear(12)]
+    encoder += [nanoae.LeakyReLU(0.1), nanoae.LayerNorm(), nanoae.Linear(9), nanoae.Tanh(), nanoae.TopK(5, 1.1)]
+    decoder = [nanoae.Linear(16), nanoae.Softplus(), nanoae.Linear(16), nanoae.ReLU(), nanoae.Linear(16)]
+    decoder += [nanoae.Sigmoid(), nanoae.Identity(), nanoae.BatchNorm(), nanoae.Linear(64)]
+    noise = nanoae.MaskingNoise(0.2)
+    model = nanoae.Autoencoder(encoder=encoder, decoder=decoder, loss="bce", corruption=noise, epochs=1, random_state=0)
+    return model.fit(x), {"shape": (8, 8), "limits": (0, 1)}
+
+
+def tied(x, y):
+    model = nanoae.StackedAutoencoder((16, 6), tied_weights=True, epochs=1, pretrain_epochs=1, random_state=0)
+    return model.fit(x), {"shape": (8, 8), "limits": (0, 1)}
+
+
+def convolutional(x, y):
+    conv = nanoae.Conv2d(6, 3, (2, 1), 1)
+    encoder = [conv, nanoae.ELU(), nanoae.BatchNorm(), nanoae.MaxPool2d(3, 2, 1), nanoae.LayerNorm(3)]
+    encoder += [nanoae.AvgPool2d(2, (1, 2)), nanoae.Flatten(), nanoae.Linear(5), nanoae.Tanh()]
+    decoder = [nanoae.Linear(8), nanoae.Reshape((2, 2, 2)), nanoae.Upsample((1, 2)), nanoae.ReLU()]
+    decoder += [nanoae.ConvTranspose2d(6, (3, 2), 2, (1, 0), output_padding=1), nanoae.BatchNorm()]
+    decoder += [nanoae.Flatten(), nanoae.Linear(6 * 4 * 8), nanoae.Reshape((6, 4, 8)), nanoae.Flatten()]
+    decoder += [nanoae.Reshape((6, 4, 8)), nanoae.ConvTranspose2d(1, (2, 3), (2, 1), (0, 1))]
+    model = nanoae.Autoencoder(encoder=encoder, decoder=decoder, epochs=1, batch_size=50, random_state=0)
+    return model.fit(x.reshape(-1, 1, 8, 8)), {"limits": (0, 1)}
+
+
+def conv_3d(x, y):
+    images = np.pad(x.reshape(-1, 1, 8, 8).repeat(3, axis=2).repeat(3, axis=3), ((0, 0), (0, 0), (2, 2), (2, 2)))
+    return nanoae.ConvAutoencoder(3, epochs=1, random_state=0).fit(2 * images - 1), {"x": 2 * images - 1}
+
+
+def conditional(x, y):
+    model = nanoae.VariationalAutoencoder(4, (16,), epochs=1, random_state=0)
+    names = np.array([f"{EVIL} {digit}" for digit in y])
+    return model.fit(x, condition=names), {"shape": (8, 8), "limits": (0, 1), "condition": names, "labels": names}
+
+
+def table(x, y):
+    rows = x[:, 16:24].astype(np.float64)
+    rows[::7, 2] = np.nan
+    columns = [EVIL, *(f"c{i}" for i in range(1, 8))]
+    model = nanoae.Autoencoder(3, (8,), missing="mask", epochs=1, random_state=0).fit(rows)
+    return model, {"x": rows, "columns": columns, "labels": x[:, 30] + 0.001 * np.arange(len(x))}
+
+
+KINDS = [dense, tied, convolutional, conv_3d, conditional, table]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.filterwarnings("ignore")
+def test_the_sliders_decode_as_the_model_does(kind, digits, opened, tmp_path):
+    model, told = kind(*digits)
+    x, labels = told.pop("x", digits[0]), told.pop("labels", digits[1])
+    x = x.reshape(len(x), *model.input_shape_)
+    page = opened(write_report(tmp_path / "r.html", model, x, labels, **told))
+    condition = {"condition": model.classes_[3]} if "condition" in told else {}
+    if condition:
+        page.select_option(".stage select", "3")
+    codes = model.transform(x, *([told["condition"]] if condition else []))
+    wanted = RNG.uniform(codes.min(axis=0), codes.max(axis=0), (CODES, codes.shape[1]))
+    found = page.evaluate(SET_SLIDERS, wanted.tolist())
+    set_to = np.array([each["code"] for each in found])
+    assert np.allclose(set_to, wanted, atol=1e-3)
+    again = model.inverse_transform(set_to.astype(np.float32), **condition).reshape(CODES, -1)
+    assert np.abs(np.array([each["output"] for each in found]) - again).max() < 1e-3
+    assert "alert(1)" not in page.evaluate("Array.from(document.querySelectorAll('main script')).join()")
+    if kind is table:
+        assert EVIL in page.inner_text("#explorer")
+        return
+    canvas = page.locator("canvas.paper")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    for i, (across, down) in enumerate([(0.3, 0.2), (0.7, 0.3), (0.4, 0.6), (0.6, 0.8)]):
+        page.mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"], steps=3)
+        page.mouse.down() if i == 0 else None
+    page.mouse.up()
+    pixels, code = page.evaluate("[Array.from(explorer.drawing.pixels), Array.from(explorer.drawing.code)]")
+    assert np.ptp(pixels) > 0.5
+    drawn = np.array(pixels, np.float32).reshape(1, *model.input_shape_)
+    assert np.abs(model.transform(drawn, **condition) - code).max() < 1e-3
+
+
+def test_a_row_a_walk_and_a_box_of_codes(digits, opened, tmp_path):
+    x, y = digits
+    model = nanoae.Autoencoder(2, (8,), epochs=1, random_state=0).fit(x)
+    page = opened(write_report(tmp_path / "r.html", model, x, y, shape=(8, 8)), viewport={"width": 390, "height": 800})
+    codes = model.transform(x)
+    start = page.evaluate("explorer.content.explorer.starts")
+    page.locator(".starts button").nth(3).click()
+    page.locator(".starts button").nth(5).click()
+    assert np.allclose(page.evaluate("Array.from(explorer.code)"), codes[start[5]], atol=1e-3)
+    page.evaluate("explorer.walk(0.25)")
+    assert np.allclose(
+        page.evaluate("Array.from(explorer.code)"), 0.75 * codes[start[3]] + 0.25 * codes[start[5]], atol=1e-3
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    points = page.locator("canvas.points")
+    points.scroll_into_view_if_needed()
+    box = points.bounding_box()
+    page.mouse.move(box["x"] + 1, box["y"] + 1)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 1, box["y"] + box["height"] - 1, steps=4)
+    page.mouse.up()
+    assert page.inner_text(".members p").startswith("200 rows in the box")

@@ -1,0 +1,120 @@
+"""Does the report hold what the model says, as text where it is the user's, in one file that is whole or not there?"""
+
+import base64
+import json
+import os
+import re
+import zlib
+
+import numpy as np
+import pytest
+
+import nanoae
+from nanoae.cli import main
+from nanoae.report import write_report
+
+EVIL = "</script><script>alert(1)</script>"
+
+
+def content(path):
+    """(what a page says, its arrays by where they stand) as the page itself reads them."""
+    html = path.read_text(encoding="utf-8")
+    text = re.search(r'id="content">(.*?)</script>', html, re.DOTALL)[1]
+    block = re.search(r'id="arrays">(.*?)</script>', html, re.DOTALL)[1]
+    return json.loads(text), zlib.decompress(base64.b64decode(block))
+
+
+def array(entry, block):
+    """The numbers of an {array, shape, start}."""
+    n = int(np.prod(entry["shape"]))
+    planes = np.frombuffer(block, np.uint8, (3 if entry["array"] == "numbers" else 1) * n, entry["start"])
+    if entry["array"] == "levels":
+        return (planes / 255 * (entry["high"] - entry["low"]) + entry["low"]).reshape(entry["shape"])
+    top, middle, low = planes.reshape(3, n).astype(np.uint32)
+    return (top << 24 | middle << 16 | low << 8).view(np.float32).reshape(entry["shape"])
+
+
+@pytest.fixture(scope="module")
+def digits():
+    data = nanoae.load_data("digits")
+    return data, *data.flat()
+
+
+@pytest.fixture(scope="module")
+def fitted(digits):
+    _, x_train, _ = digits
+    return nanoae.Autoencoder(4, (16,), epochs=2, validation_fraction=0.1, random_state=0).fit(x_train)
+
+
+def test_it_holds_the_models_own_weights_codes_and_errors(digits, fitted, tmp_path):
+    data, x_train, x_test = digits
+    pca = nanoae.PCA(4).fit(x_train)
+    path = write_report(tmp_path / "r.html", fitted, x_test, data.y_test, baseline=pca, shape=data.shape, title="mine")
+    said, block = content(path)
+    weights = fitted.network_.layers[0].params["W"]
+    assert np.allclose(array(said["network"]["layers"][0]["arrays"]["W"], block), weights, rtol=2**-16, atol=0)
+    assert np.allclose(array(said["points"]["codes"], block), fitted.transform(x_test), rtol=1e-4)
+    assert np.allclose(array(said["examples"]["x"], block), x_test[said["examples"]["rows"]], atol=1 / 255)
+    mse = next(tile for tile in said["results"] if tile["name"] == "mean squared error")
+    assert mse["value"] == pytest.approx(fitted.evaluate(x_test)["mse"])
+    assert f"{pca.evaluate(x_test)['mse']:.4g}" in mse["note"]
+    by_class = {name: (error, count) for name, error, _, count in said["errors"]["classes"]}
+    errors = fitted.reconstruction_error(x_test)
+    assert by_class["3"] == (pytest.approx(errors[data.y_test == 3].mean()), (data.y_test == 3).sum())
+    assert said["errors"]["worst"]["rows"][0] == errors.argmax()
+    assert said["curves"][0]["series"][1]["values"] == fitted.history_["val_loss"]
+    assert said["title"] == "mine"
+
+
+def test_nothing_of_the_users_is_html_and_nothing_is_fetched(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((40, 3)).astype(np.float32)
+    model = nanoae.Autoencoder(2, (4,), epochs=1, random_state=0).fit(x)
+    labels, names = np.array([EVIL, "b"] * 20), [EVIL, "<img src=x>", "c"]
+    path = write_report(tmp_path / "r.html", model, x, labels, columns=names, title=EVIL, facts={EVIL: EVIL})
+    html = path.read_text(encoding="utf-8")
+    assert "alert(1)" in html and "<script>alert" not in html and "<img" not in html
+    assert content(path)[0]["columns"] == names
+    assert not re.search(r'(src|href)="(?!data:,")', html) and "default-src 'none'" in html
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (nanoae.Autoencoder(4, (8,), code_activation="relu", learning_rate=30.0, epochs=2, random_state=0), "never"),
+        (nanoae.Autoencoder(4, (8,), epochs=1, learning_rate=1e-6, random_state=0), "PCA with as many numbers is bet"),
+        (nanoae.VariationalAutoencoder(4, (8,), beta=100.0, epochs=3, random_state=0), "The KL collapsed"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_it_says_what_to_try_where_something_looks_wrong(digits, model, expected, tmp_path):
+    data, x_train, x_test = digits
+    model.fit(x_train)
+    path = write_report(tmp_path / "r.html", model, x_test, baseline=nanoae.PCA(4).fit(x_train), shape=data.shape)
+    assert any(expected in found["title"] for found in content(path)[0]["findings"])
+
+
+def test_a_validation_loss_that_turned_is_told_with_its_epoch(digits, fitted, tmp_path):
+    data, _, x_test = digits
+    history = {**fitted.history_, "loss": [0.3, 0.2, 0.1, 0.05], "val_loss": [0.3, 0.2, 0.25, 0.4]}
+    turned = nanoae.Autoencoder(4, (16,))
+    vars(turned).update({**vars(fitted), "history_": history})
+    said, _ = content(write_report(tmp_path / "r.html", turned, x_test, shape=data.shape))
+    assert any(found["title"].startswith("Validation turned after epoch 2") for found in said["findings"])
+
+
+def test_the_command_finds_the_runs_own_data_and_is_whole_or_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text("a,b,c,kind\n" + "".join(f"{i},{i % 7},{i * i},{'xy'[i % 2]}\n" for i in range(60)))
+    command = ["train", "--data", "t.csv", "--label", "kind", "--ignore", "c", "--code-size", "1", "--epochs", "1"]
+    assert main([*command, "--out", "run", "--no-figures", "--report"]) == 0
+    by_train = content(tmp_path / "run" / "report.html")[0]
+    assert by_train["columns"] == ["a", "b"] and by_train["points"]["classes"] == ["x", "y"]
+    assert main(["report", "run", "--out", "again.html"]) == 0
+    again = content(tmp_path / "again.html")[0]
+    assert again["points"]["rows"] == by_train["points"]["rows"] and again["results"] == by_train["results"]
+    capsys.readouterr()
+    assert main(["report", "run/model.npz", "--data", "digits", "--out", "no.html"]) == 2
+    assert main(["report", "run", "--out", "no.txt"]) == 2
+    assert "expected a name that ends in .html" in capsys.readouterr().err
+    assert not os.path.exists("no.html") and not os.path.exists("no.txt")
