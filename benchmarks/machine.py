@@ -82,19 +82,6 @@ def peak_memory() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def private_memory(pid: int) -> int:
-    """Bytes that another process has for itself alone (Linux)."""
-    kept = _keys(f"/proc/{pid}/smaps_rollup")
-    return sum(int(kept[name].split()[0]) * 1024 for name in ("Private_Clean", "Private_Dirty") if name in kept)
-
-
-def cpu_seconds(pid: int) -> float:
-    """CPU seconds that another process has used (Linux)."""
-    with open(f"/proc/{pid}/stat") as file:
-        user, system = file.read().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-
 def busy_seconds() -> float | None:
     """CPU seconds that all processes together have used since the machine started, stolen ones included (Linux)."""
     if not os.path.exists("/proc/stat"):

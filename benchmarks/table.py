@@ -89,7 +89,7 @@ def how(results: list[Result], settings: Settings) -> str:
         f"Medians of {settings.rounds} rounds or more, in each a block of about {settings.block} s of every contender "
         f"in turn, {settings.threads} threads. A step includes the gather of its batch from the data set; greedy: a "
         "step of each stage. Peak memory is a fresh process's, with imports, compilation, data (179 MiB at 60,000 "
-        "rows) and what nanoae's second process has for itself. "
+        "rows). "
         "Ratios are medians of each round's. PyTorch / nanoae: the faster PyTorch. GEMM share: bare GEMMs / nanoae. "
         f"NumPy's BLAS: {', '.join(kernels)}."
     )

@@ -146,11 +146,10 @@ class Bench:
         return {"us": took / steps * 1e6, "steps": steps, "others": others}
 
     def cpu_seconds(self) -> float:
-        return time.process_time() + sum(map(machine.cpu_seconds, self.contender.members()))
+        return time.process_time()
 
     def peak(self) -> int | None:
-        own = machine.peak_memory()
-        return own and own + sum(map(machine.private_memory, self.contender.members()))
+        return machine.peak_memory()
 
     def best_environment(self) -> dict[str, str]:
         """What would make NumPy's BLAS faster than it is in this process."""

@@ -1,7 +1,9 @@
 """Does the estimator do what its users were told? Shapes, reports, settings, bad tables, and PCA beside it."""
 
+import gc
 import itertools
 import re
+import weakref
 
 import numpy as np
 import pytest
@@ -496,3 +498,15 @@ def test_partial_fit_keeps_its_batch_size():
 def test_numeric_text_is_text():
     with pytest.raises(ValueError, match="got text"):
         small().fit(X.astype(str))
+
+
+def test_a_second_fit_frees_the_memory_of_the_first():
+    model = small().fit(X)
+    gc.collect()
+    gc.disable()
+    try:
+        first = weakref.ref(model._trainer)
+        model.fit(X)
+        assert first() is None
+    finally:
+        gc.enable()

@@ -470,11 +470,10 @@ def test_saved_on_one_device_loaded_on_the_other(cupy_ops, monkeypatch, tmp_path
 
 def test_what_only_the_cpu_does_goes_there_by_itself(cupy_ops, monkeypatch):
     monkeypatch.setenv("NANOAE_BACKEND", "cupy")
-    for settings in ({"processes": 2}, {"optimizer": nanoae.KFAC()}):
-        ae = nanoae.Autoencoder(3, (5,), epochs=1, backend="auto", **settings)
-        assert ae.fit(X).network_.ops.name == "numpy"
-        with pytest.raises(ValueError, match=r'with backend "cupy"|expected backend "numpy", got "cupy"'):
-            ae.set_params(backend="cupy").fit(X)
+    ae = nanoae.Autoencoder(3, (5,), epochs=1, backend="auto", optimizer=nanoae.KFAC())
+    assert ae.fit(X).network_.ops.name == "numpy"
+    with pytest.raises(ValueError, match=r'expected backend "numpy", got "cupy"'):
+        ae.set_params(backend="cupy").fit(X)
 
 
 # ---------------------------------------------------------------- the matrix products

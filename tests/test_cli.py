@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import platform
 import re
 import signal
 import subprocess
@@ -22,18 +21,16 @@ from nanoae.backend import BackendError
 from nanoae.cli import EPILOG, command_line, gradcheck, main
 from nanoae.engine import layers, losses
 from nanoae.engine.conv import Convolution
-from nanoae.engine.fusion import Divided, InPlace, LinearActivation, Weighed
+from nanoae.engine.fusion import InPlace, LinearActivation
 from nanoae.engine.image import ImageLayer
 from nanoae.engine.pool import Pooling
 from nanoae.training.kfac import Observed
 from nanoae.training.loop import Trainer
-from nanoae.training.team import Team
 
 RNG = np.random.default_rng(0)
 TABLE = RNG.standard_normal((40, 3)) @ RNG.standard_normal((3, 6))
 FIGURES = {"reconstructions.png", "loss.png", "codes.png", "code_histogram.png"}
 FILES = {"model.npz", "metrics.csv", "config.json"}
-FORK = Team.fork
 SHORT = ("--epochs", "2", "--no-figures")
 
 
@@ -582,8 +579,6 @@ def test_gradcheck_covers_every_layer_and_every_loss(run):
         Pooling,
         InPlace,
         LinearActivation,
-        Divided,
-        Weighed,
         Observed,
     }
     missing = {cls.__name__ for cls in set(everything(layers.Layer)) - not_built_alone} - set(gradcheck.LAYERS)
@@ -781,13 +776,6 @@ def test_bench_times_the_model_and_says_which_device(run, monkeypatch):
     monkeypatch.setattr("nanoae.backend._cupy_ops", standin_ops)
     code, told, _ = run(*options)
     assert code == 0 and told.count("us a step") == 2 and "Take the CPU, --backend numpy" in told
-    if not (hasattr(os, "fork") and platform.machine() in ("x86_64", "AMD64")):
-        return
-    forked = []
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(Team, "fork", lambda team, program: (forked.append(team.members), FORK(team, program)))
-    code, told, _ = run(*options, "--processes", "2")  # on the CPU: a GPU takes one
-    assert code == 0 and told.count("us a step") == 2 and "numpy on the CPU, 2 processes" in told and forked == [2]
     code, _, said = run("bench", "--classify", "--stacked", "8,3")
     assert code == 2 and "expected an autoencoder" in said
 

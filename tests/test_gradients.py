@@ -30,7 +30,7 @@ from nanoae import (
 from nanoae.autoencoders.penalty import Penalty
 from nanoae.engine import losses
 from nanoae.engine.conv import Convolution
-from nanoae.engine.fusion import Divided, InPlace, LinearActivation, Weighed
+from nanoae.engine.fusion import InPlace, LinearActivation
 from nanoae.engine.image import ImageLayer
 from nanoae.engine.layers import Elementwise, Layer, Noisy
 from nanoae.engine.pool import Pooling
@@ -46,9 +46,8 @@ def away_from_zero(*shape):
     return x + 0.1 * np.sign(x)
 
 
-# InPlace and LinearActivation come out of fusion, which test_training compares; Divided and Weighed out of a team,
-# Observed out of K-FAC.
-FUSED = {InPlace, LinearActivation, Divided, Weighed, Observed}
+# InPlace and LinearActivation come out of fusion, which test_training compares; Observed out of K-FAC.
+FUSED = {InPlace, LinearActivation, Observed}
 NOT_BUILT_ALONE = {Elementwise, Noisy, Penalty, ImageLayer, Convolution, Pooling} | FUSED
 NETWORKS = {
     "all smooth activations": lambda: [

@@ -232,13 +232,11 @@ def test_settings_out_of_range(settings, message):
         nanoae.KFAC(**settings)
 
 
-def test_other_losses_layers_and_processes_are_refused():
+def test_other_losses_and_layers_are_refused():
     with pytest.raises(ValueError, match="KFAC: expected MSE, GaussianNLL or BCE, of a weight > 0, got L1"):
         trainer(deep(), nanoae.L1())
     with pytest.raises(ValueError, match=r"Linear layers alone, got BatchNorm.*Use Adam"):
         trainer([nanoae.Linear(6), nanoae.BatchNorm()])
-    with pytest.raises(ValueError, match="KFAC: expected processes=1, got 2"):
-        nanoae.Autoencoder(2, optimizer=nanoae.KFAC(), processes=2).fit(X)
     network = nanoae.Sequential([nanoae.Linear(6)]).build(6)
     with pytest.raises(RuntimeError, match=r"expected nanoae\.training\.kfac\.KFACTrainer"):
         nanoae.Trainer(network, nanoae.MSE(), nanoae.KFAC(), batch_size=8, epochs=1, rows=8).step(X[:8], X[:8])

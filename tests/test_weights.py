@@ -311,24 +311,6 @@ def test_on_every_backend(ops):
         assert ops.name == "numpy" or model._trainer.steps.graphs[6] is not None
 
 
-@pytest.mark.parametrize(
-    ("settings", "weights"),
-    [
-        ({"loss": "bce"}, W + 0.25),
-        ({"penalty": L1Sparsity(1e-3)}, W + 0.25),
-        ({"loss": nanoae.MSE("batch"), "missing": "mask"}, None),  # of which each process has its share
-    ],
-    ids=["bce", "penalty", "gaps without weights"],
-)
-def test_by_two_processes(settings, weights):
-    settings = {**SHORT, "batch_size": 8, "dtype": "float64", "optimizer": "sgd", "learning_rate": 0.01, **settings}
-    one, two = (
-        Autoencoder(2, (4,), **settings, processes=processes).fit(X, sample_weight=weights) for processes in (1, 2)
-    )
-    np.testing.assert_allclose(theta(two), theta(one), rtol=1e-8, atol=1e-12)
-    np.testing.assert_allclose(two.history_["loss"], one.history_["loss"], rtol=1e-9)
-
-
 # ---------------------------------------------------------------- what is no weight
 
 

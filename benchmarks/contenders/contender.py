@@ -33,10 +33,6 @@ class Contender:
         """What else is to be told about the steps that were built and have run."""
         return {}
 
-    def members(self) -> list[int]:
-        """Other processes that it computes with."""
-        return []
-
     def build(self, case: Case) -> list[Step]:
         """The steps of the case, or Unfit."""
         method = getattr(self, case.task, None)

@@ -1,19 +1,15 @@
-"""nanoae: its public engine, one `Trainer.step` per step, a process for each thread that the others take."""
+"""nanoae: its public engine, one `Trainer.step` per step."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
-from itertools import count
 
 import nanoae
 from benchmarks.cases import Case
 from benchmarks.contenders.contender import Contender, Step
 from nanoae.autoencoders.corruption import GaussianNoise
-from nanoae.backend.blas import openblas
 from nanoae.engine.layers import Layer, activation
 from nanoae.engine.losses import Loss
-from nanoae.training.team import Team, TeamTrainer
 
 LOSSES: dict[str, Callable[[], Loss]] = {
     "mse": nanoae.MSE,
@@ -46,17 +42,8 @@ def set_weights(network: nanoae.Sequential, case: Case) -> None:
 
 
 class Nanoae(Contender):
-    processes = 1
-    teams: tuple[Team, ...] = ()
-
-    def start(self, threads):
-        self.processes = threads
-
-    def members(self):
-        return [child for team in self.teams for child in team.children]
-
-    def trainer(self, case: Case, processes: int) -> nanoae.Trainer:
-        """A network with the case's weights, its loss, and Adam; by a team of processes where it can be divided."""
+    def trainer(self, case: Case) -> nanoae.Trainer:
+        """A network with the case's weights, its loss, and Adam."""
         variational = case.network == "variational"
         noise = [GaussianNoise(case.noise)] if case.noise and not variational else []
         network = nanoae.Sequential([*noise, *layers(case)]).build(case.widths[0], "numpy", random_state=0)
@@ -67,21 +54,11 @@ class Nanoae(Contender):
             network.freeze_noise(True)
         loss, adam = LOSSES[case.loss](), nanoae.Adam(1e-3)
         shape = {"batch_size": case.batch, "epochs": 1, "rows": case.rows}
-        if processes > 1:
-            with contextlib.suppress(ValueError):
-                return TeamTrainer(network, loss, adam, processes=processes, **shape)
         return nanoae.Trainer(network, loss, adam, **shape)
 
     def train(self, case: Case) -> list[Step]:
-        for team in self.teams:
-            team.dismiss()
         x, batches = case.data()
-        processes = 1 if case.greedy else self.processes  # an upper stage runs lower ones, which are another team's
-        trainers = [self.trainer(stage, processes) for stage in case.stages()]
-        self.teams = tuple(trainer.team for trainer in trainers if isinstance(trainer, TeamTrainer))
-        blas = openblas()
-        if self.teams and blas:
-            blas.use_threads(1)
+        trainers = [self.trainer(stage) for stage in case.stages()]
         take_rows, memory = trainers[0].ops.take_rows, trainers[0].x_batch
 
         def stage(k: int) -> Step:
@@ -89,15 +66,11 @@ class Nanoae(Contender):
 
             def step(i):
                 rows = batches[i % len(batches)]
-                if self.teams:
-                    rows = self.teams[k].take(rows)
                 batch = take_rows(x, rows, out=memory[: len(rows)])
                 for below in lower:
                     batch = below.network.forward(batch, stop=2)
                 return trainer.step(batch, batch)
 
-            if self.teams:
-                trainer.start(lambda: [step(i) for i in count()])
             return step
 
         return [stage(k) for k in range(len(trainers))]

@@ -59,11 +59,9 @@ class Autoencoder(Generative):
     validation_fraction  share of the rows held out for validation, when fit gets no validation_data
     patience             stop after so many epochs without a better validation loss and restore the best weights
     callbacks            called as callback(trainer, row) after each epoch; one that returns True stops
-    processes            CPU processes that `fit` trains with, a share of the rows each: 2 on two CPUs are 1.2 to 1.7
-                         times as fast as 1, whose matrix products alone take both. For dense networks on NumPy without
-                         tied weights or Contractive; needs fork (Linux) and a program without threads
+    processes            deprecated: one process uses all cores
     backend              "numpy", "cupy" or "auto"; "cupy:tf32" and "cupy:nograph" are variants (`get_ops`). What only
-                         NumPy does, several processes and KFAC, "auto" gives to it
+                         NumPy does, KFAC, "auto" gives to it
     dtype                "float32" or "float64"
     random_state         int: everything random (weights, order of the examples, noise) follows from it
     verbose              a progress bar while training

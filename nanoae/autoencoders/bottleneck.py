@@ -76,7 +76,6 @@ class Gaussian(Noisy):
             if not value >= 0:
                 raise ValueError(f"Gaussian: expected {name} >= 0, got {value}.")
         self.beta, self.warm_up, self.free_bits = beta, warm_up, free_bits
-        self.by_row = not free_bits  # which are compared with the batch's mean
 
     def code_prior(self, k: int) -> Mixture:
         """Where codes of k numbers are to be found: N(0, I)."""
@@ -98,7 +97,8 @@ class Gaussian(Noisy):
     def draw(self, noise):
         return self.ops.normal(self.generator, out=noise)
 
-    def tick(self):
+    def raise_beta(self) -> None:
+        """A step more of the warm-up."""
         if self.warm_up and not self.frozen:
             self.ops.multiply(self.ops.add_inplace(self.t, 1.0), self.beta / self.warm_up, out=self.beta_t)
             self.ops.clip(self.beta_t, 0.0, self.beta, out=self.beta_t)
@@ -112,7 +112,7 @@ class Gaussian(Noisy):
             return self.ops.copy(x[:, : shape[1]], out=z)
         noise, std, dx = self.noise(shape), self.buffer("std", shape), self.buffer("dx", x.shape)
         self.ops.reparametrise(x, noise, std, out=z)
-        self.tick()
+        self.raise_beta()
         dkl = self.buffer("dkl", x.shape)
         self.penalty = self.ops.gaussian_kl(x, std, self.beta_t, self.free_bits, out=dkl)
         self.cache = noise, std, dkl, dx
@@ -150,8 +150,6 @@ class Adversarial(Noisy):
                are no part of theta, but of this layer's state. With frozen noise it does not learn: P is then a
                function of x alone, as a gradient check needs it.
     """
-
-    by_row = False  # the discriminator learns from all of them
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -45,7 +46,7 @@ class NetworkEstimator(Estimator):
     dtype: Any
     random_state: Any
     verbose: Any
-    processes: Any = 1  # that train together
+    processes: Any = 1  # deprecated
     history_: dict[str, list[float]]
     _least_epochs = 1
     _learned = ("network_", "n_features_in_")
@@ -102,7 +103,7 @@ class NetworkEstimator(Estimator):
         seed = np.random.SeedSequence(seed_of(self.random_state))
         network_seed, self._order_seed = seed.spawn(2)
         self._n_encoder = len(code)
-        only_numpy = self.processes != 1 or isinstance(self.optimizer, optim.KFAC)
+        only_numpy = isinstance(self.optimizer, optim.KFAC)
         ops = get_ops("numpy" if only_numpy and self.backend == "auto" else self.backend)
         self.network_ = Sequential(code + rest).build(
             self._network_input(input_shape), ops, self.dtype, network_seed, state
@@ -165,14 +166,15 @@ class NetworkEstimator(Estimator):
     def _make_trainer(self, rows: int, epochs: int) -> Trainer:
         kind: Callable[..., Trainer] = Trainer
         built = self.as_built
+        if built.processes != 1:
+            warnings.warn(
+                f"{type(self).__name__}: processes={built.processes} is ignored, and the parameter will be removed in "
+                "the next version: one process uses all cores.",
+                FutureWarning,
+                stacklevel=2,
+            )
         if isinstance(built.optimizer, optim.KFAC):
-            if built.processes != 1:
-                raise ValueError(f"KFAC: expected processes=1, got {built.processes}.")
             from nanoae.training.kfac import KFACTrainer as kind
-        elif built.processes != 1:
-            from nanoae.training.team import TeamTrainer
-
-            kind = functools.partial(TeamTrainer, processes=built.processes)
         return kind(
             self.network_,
             self._loss,

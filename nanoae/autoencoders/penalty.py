@@ -66,8 +66,6 @@ class KLSparsity(Penalty):
               dP/dh[n, j] = weight / N · dKL/dq_j      since dq_j / dh[n, j] = 1 / N: the same for every row
     """
 
-    by_row = False
-
     def __init__(self, target: float = 0.05, weight: float = 1e-3):
         if not 0 < target < 1:
             raise ValueError(f"KLSparsity: expected target, a mean activation, in (0, 1), got {target}.")

@@ -106,7 +106,6 @@ class Stacked(NetworkEstimator):
             corruption=self._of_layer("corruption", i),
             penalty=self._of_layer("penalty", i),
             callbacks=[functools.partial(_tell, callback, i + 1) for callback in self.callbacks],
-            processes=self.processes,
             backend=self.backend,
             dtype=self.dtype,
             random_state=int(seed.generate_state(1)[0]),

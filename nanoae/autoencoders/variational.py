@@ -52,7 +52,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
     variance         of the Gaussian, fixed and not learned: the squared error that is taken for noise
     beta             weight of the KL divergence (Higgins 2017)
     warm_up          epochs in which that weight rises from 0 to beta, linearly; fractions of an epoch count, too
-    free_bits        nats that each unit has free, on the mean of the batch: only with processes=1 (Kingma 2016)
+    free_bits        nats that each unit has free, on the mean of the batch (Kingma 2016)
     encoder          layers of your own; they end in 2 K numbers, [mu, logvar]. X may then be images (N, C, H, W)
     decoder          layers of your own; they start from K numbers, and from K + the number of labels if conditional
 

@@ -17,6 +17,7 @@ import numpy as np
 from nanoae.autoencoders.bottleneck import Adversarial, Gaussian
 from nanoae.autoencoders.penalty import Penalty
 from nanoae.engine.losses import Loss, Masked
+from nanoae.engine.norm import BatchNorm
 from nanoae.engine.optim import KFAC
 from nanoae.engine.weighted import Weighted, weighable
 from nanoae.training.loop import Trainer
@@ -109,10 +110,8 @@ def weighed(
 
 def in_the_loss_alone(trainer: Trainer, loss: Loss) -> bool:
     """Whether a row counts nowhere but in its own loss: not in a penalty, a batch's statistics, a Fisher matrix."""
-    alone = [
-        layer.by_row and not isinstance(layer, (Penalty, Gaussian, Adversarial)) for layer in trainer.network.layers
-    ]
-    return all(alone) and weighable(loss) and not isinstance(trainer.optimizer, KFAC)
+    beyond = any(isinstance(layer, (BatchNorm, Penalty, Gaussian, Adversarial)) for layer in trainer.network.layers)
+    return not beyond and weighable(loss) and not isinstance(trainer.optimizer, KFAC)
 
 
 def terms(loss: Loss, targets: np.ndarray) -> np.ndarray:

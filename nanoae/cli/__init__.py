@@ -16,7 +16,6 @@ from nanoae.backend.blas import best_environment
 from nanoae.cli import bench, detect, export, generate, gradcheck, info, model, report, text, trace, train, tune
 from nanoae.spelling import did_you_mean
 from nanoae.training.loop import NotFiniteError
-from nanoae.training.team import TeamError
 
 COMMANDS = (train, tune, model, report, generate, detect, text, export, gradcheck, trace, bench, info)
 
@@ -104,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except OSError as error:
             told = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
             say_error(f"error: {told or error}")
-        except (ValueError, BackendError, TeamError, ImportError) as error:
+        except (ValueError, BackendError, ImportError) as error:
             say_error(f"error: {error}")
         except MemoryError as error:
             say_error(f"error: not enough memory. {error}")

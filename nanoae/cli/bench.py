@@ -50,8 +50,6 @@ def run(args: argparse.Namespace) -> int:
     found: dict[str, float] = {}
     devices = ("numpy", "cupy") if model.backend == "auto" else (model.backend,)
     for backend in devices:
-        if backend != devices[0]:
-            model.set_params(processes=1)  # those are for the CPU
         model.set_params(backend=backend)
         try:
             us, device = step_time(model, x[: STEPS * batch], args.seconds)
@@ -89,6 +87,4 @@ def step_time(model: Any, x: np.ndarray, seconds: float) -> tuple[float, str]:
     if trainer.interrupted:
         raise KeyboardInterrupt
     steps, device = -(-len(x) // trainer.batch_size), model.network_.ops.describe()
-    if model.processes > 1:
-        device = f"numpy on the CPU, {model.processes} processes"
     return min(times[2:]) / steps * 1e6, device  # two warm up: buffers made, steps captured

@@ -108,7 +108,7 @@ SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {  # parameter -> (its t
         "predictors: share of the hidden units left out at a step; or two, the inputs' first",
     ),
     "freeze": (int, "predictors: so many layers stay as they were pretrained"),
-    "processes": (int, "CPU processes that train together, for dense networks (default: 1)"),
+    "processes": (int, "deprecated: one process uses all cores"),
     "backend": (str, "numpy, cupy (an NVIDIA GPU; cupy:tf32, cupy:nograph and cupy:noepilogues are variants), or auto"),
     "dtype": (str, "float32 or float64"),
     "random_state": (seed, "the seed that decides everything random (default: 0)"),

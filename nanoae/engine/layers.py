@@ -38,7 +38,6 @@ class Layer(Buffered, Part):
     out_shape: tuple[int, ...] = ()
     dtype: Any = None
     need_dx = True
-    by_row = True  # row n of what it gives depends on row n of its input alone
     least_rows = 1  # of a batch to train on
     bounds: tuple[float, float] | None = UNBOUNDED  # what it gives lies between these; None: where its input lies
     generator: Any = None
@@ -80,9 +79,6 @@ class Layer(Buffered, Part):
         if kept is None or len(kept) < shape[0]:
             kept = buffers[name] = self.ops.empty(shape, dtype or self.dtype)
         return kept if len(kept) == shape[0] else kept[: shape[0]]
-
-    def tick(self) -> None:
-        """Count a training step, for layers that do: in `forward`, or by a team's member without rows in that step."""
 
     def take_cache(self) -> Any:
         cache, self.cache = self.cache, None

@@ -349,7 +349,6 @@ class Masked(Loss):
         self.inner.check_targets(y, t)
 
     def scale(self, shape):
-        self.inner.weight = self.weight  # of which each of several processes has its share
         return self.inner.scale(shape)
 
     def value(self, y, t, scale, out):

@@ -99,11 +99,6 @@ class Sequential:
         vars(result).update({name: value for name, value in vars(self).items() if name != "layers"})
         return result
 
-    def place(self, theta: Array, grad: Array) -> None:
-        """Move theta and grad to this memory, (P,) each."""
-        self.parameters.place(self.ops.copy(self.theta, out=theta), self.ops.copy(self.grad, out=grad))
-        self.theta, self.grad = theta, grad
-
     def penalty(self) -> Array | float:
         """What layers add to the loss by themselves (sparsity, KL divergence), at the last forward in training."""
         return sum([layer.penalty for layer in self.layers if layer.penalty is not None])

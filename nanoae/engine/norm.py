@@ -31,8 +31,6 @@ class BatchNorm(ImageLayer):
               dx = gamma / sqrt(var + eps) · (dy - dbeta / M - x̂ dgamma / M)      as dx̂ = gamma dy
     """
 
-    by_row = False
-
     def __init__(self, momentum: float = 0.1, eps: float = 1e-5):
         if not 0 <= momentum <= 1:
             raise ValueError(f"BatchNorm: expected momentum in [0, 1], got {momentum}.")

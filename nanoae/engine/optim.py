@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import numbers
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from nanoae.backend import Array, Ops
 from nanoae.engine.part import Part
@@ -51,11 +51,8 @@ class Optimizer(Part):
         self.moments = [ops.zeros(len(theta), theta.dtype) for _ in range(self.n_moments)]
         return self
 
-    def step(self, theta: Array, grad: Array, parts: Iterable[tuple[slice, Array]] | None = None) -> None:
-        """theta <- theta - update(grad). Clipping scales `grad` in place.
-
-        parts   (where, grad[where]) one after the other, for gradients that are computed only when their turn comes
-        """
+    def step(self, theta: Array, grad: Array) -> None:
+        """theta <- theta - update(grad). Clipping scales `grad` in place."""
         if not self.driven:
             if self.ops.capturing:
                 raise RuntimeError(f"{self} within a layer counts its steps on the host")
@@ -63,8 +60,8 @@ class Optimizer(Part):
             self.rate = self.rate_at(self.t)
         if self.clip_norm is not None:
             self.ops.clip_norm_inplace(grad, self.clip_norm)
-        for where, g in ((where, grad[where]) for where in self.ranges) if parts is None else parts:
-            part = theta[where]
+        for where in self.ranges:
+            part, g = theta[where], grad[where]
             if self.weight_decay:
                 g = self.decay(part, g)
             self.update(part, g, *(moment[where] for moment in self.moments))
@@ -153,12 +150,12 @@ class KFAC(SGD):
         self.precondition: Callable[[], Callable[[float], None] | None] = lambda: None
         return super().build(ops, theta, total_steps, ranges)
 
-    def step(self, theta, grad, parts=None):
+    def step(self, theta, grad):
         precondition = self.precondition()
         if precondition is None:
             raise RuntimeError(f"{self}: expected nanoae.training.kfac.KFACTrainer, which knows the layers.")
         precondition(self.rate_at(self.t + 1))
-        super().step(theta, grad, parts)
+        super().step(theta, grad)
 
     def __getstate__(self):
         return {name: value for name, value in vars(self).items() if name != "precondition"}

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from nanoae.backend import Array, Ops
+from nanoae.backend import Ops
 from nanoae.engine.layers import Layer
 from nanoae.spelling import one_of
 
@@ -37,15 +37,11 @@ class Parameters:
             values = np.concatenate([np.empty(0), *drawn])
         elif values.shape != (size,):
             raise ValueError(f"parameters: expected {size:,} numbers, got an array of shape {values.shape}.")
-        self.shapes = [(layer, name, shape) for layer, name, shape, _ in asked]
-        self.place(ops.copy(ops.to_device(values, dtype), out=ops.empty(size, dtype)), ops.zeros(size, dtype))
-
-    def place(self, theta: Array, grad: Array) -> None:
-        """Let the layers' views point into this memory."""
-        self.theta, self.grad = theta, grad
-        for (layer, name, shape), where in zip(self.shapes, self.slices.values(), strict=True):
-            layer.params[name] = theta[where].reshape(shape)
-            layer.grads[name] = grad[where].reshape(shape)
+        self.theta = ops.copy(ops.to_device(values, dtype), out=ops.empty(size, dtype))
+        self.grad = ops.zeros(size, dtype)
+        for (layer, name, shape, _), where in zip(asked, self.slices.values(), strict=True):
+            layer.params[name] = self.theta[where].reshape(shape)
+            layer.grads[name] = self.grad[where].reshape(shape)
 
 
 def float_type(dtype) -> np.dtype:

@@ -39,7 +39,6 @@ class Weighted(Loss):
             raise ValueError(f"{self}: expected targets and weights, (N, D + 1), for {len(y)} outputs, got {t.shape}.")
 
     def scale(self, shape):
-        self.inner.weight = self.weight
         return self.inner.scale(shape)
 
     def value(self, y, t, scale, out):
