@@ -1,17 +1,19 @@
 """Does onnxruntime compute what nanoae computes, of every layer and every model? To 1e-5 of the largest number."""
 
 import functools
+import json
 
 import numpy as np
 import pytest
 from conftest import EXAMPLES
 
 import nanoae
+from nanoae.autoencoders.vocabulary import Vocabulary
 from nanoae.cli import main
 from nanoae.interchange.layers import translate
 
 onnxruntime = pytest.importorskip("onnxruntime")
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 rng = np.random.default_rng(0)
 X = rng.normal(size=(60, 6)).astype(np.float32)
 UNIT = (X - X.min()) / np.ptp(X)
@@ -63,7 +65,7 @@ class Doubled(nanoae.Layer):
 
 def test_a_layer_of_ones_own_is_refused_by_name_until_it_is_translated(tmp_path):
     net = nanoae.Sequential([nanoae.Linear(3), Doubled()]).build(4, random_state=0)
-    with pytest.raises(ValueError, match=r"export: expected layers that ONNX has a formula for, got Doubled\(\)"):
+    with pytest.raises(ValueError, match=r"export: expected what ONNX has a formula for, got Doubled\(\)"):
         nanoae.export(net, tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
     translate.register(Doubled, lambda layer, x: 2 * x)
@@ -173,6 +175,24 @@ def test_a_regressor(tmp_path):
     near(run(tmp_path / "model.onnx", x=X)["prediction"], model.predict(X))
 
 
+# ---------------------------------------------------------------- lines of text
+
+
+@pytest.mark.parametrize("keywords", [["tea", "coffee", "tea", "coffee"] * 3, None], ids=["keywords", "no keywords"])
+def test_a_model_of_text(keywords, tmp_path):
+    lines = ["tea is good", "drink coffee", "we like tea now", "coffee"] * 3
+    model = nanoae.TextVAE(4, 16, 8, **{**SMALL, "epochs": 30}).fit(lines, keywords)
+    x = model.vocabulary_.encode(lines, keywords, model.n_features_in_).astype(np.int64)
+    model.export(tmp_path / "whole.onnx")
+    found = run(tmp_path / "whole.onnx", x=x)
+    near(found["code"], model.transform(lines, keywords))
+    assert model.vocabulary_.decode(found["words"]) == model.reconstruct(lines, keywords)
+    model.export(tmp_path / "decoder.onnx", what="decoder")
+    near(run(tmp_path / "decoder.onnx", code=found["code"], start=x[:, 0])["words"], found["words"])
+    noted = json.loads(onnx.load(tmp_path / "whole.onnx").metadata_props[0].value)["vocabulary"]
+    assert Vocabulary(**noted).decode(found["words"]) == model.reconstruct(lines, keywords)
+
+
 # ---------------------------------------------------------------- what cannot be, and the command
 
 
@@ -192,7 +212,7 @@ def test_what_is_no_file_of_others(wrong, what, told, tmp_path):
 def test_what_is_not_fitted_or_no_model(tmp_path):
     with pytest.raises(ValueError, match="not fitted"):
         nanoae.Autoencoder().export(tmp_path / "model.onnx")
-    with pytest.raises(ValueError, match="expected an autoencoder, a detector"):
+    with pytest.raises(ValueError, match="expected what ONNX has a formula for, got"):
         nanoae.export({"no": "model"}, tmp_path / "model.onnx")
 
 

@@ -101,6 +101,10 @@ def row_keys(X: np.ndarray) -> np.ndarray:
     """(N,) uint64: a number for each row of X (N, ...), equal for equal rows, for others by a chance of 2⁻⁶⁴."""
     rows = X.reshape(len(X), -1) + 0.0  # -0 is 0
     bits = np.where(np.isnan(rows), np.nan, rows).astype(np.float64).view(np.uint64)
-    factors = np.random.default_rng(0).integers(1 << 63, size=bits.shape[1], dtype=np.uint64) | np.uint64(1)
-    mixed = (bits ^ (bits >> np.uint64(29))) * factors
+    mixed = (bits ^ (bits >> np.uint64(29))) * key_factors(bits.shape[1])
     return (mixed ^ (mixed >> np.uint64(32))).sum(axis=1, dtype=np.uint64)
+
+
+def key_factors(n: int) -> np.ndarray:
+    """(n,) uint64: the odd number by which each column of `row_keys` is multiplied."""
+    return np.random.default_rng(0).integers(1 << 63, size=n, dtype=np.uint64) | np.uint64(1)

@@ -31,17 +31,25 @@ def distances_in_cells(
         np.argmin((centers * centers).sum(axis=1) / 2 - codes[row : row + BLOCK_ROWS] @ centers.T, axis=1)
         for row in range(0, len(codes), BLOCK_ROWS)
     ])  # fmt: skip
-    between = ((centers[:, None] - centers) ** 2).sum(axis=2)
-    near = np.argsort(between, axis=1, kind="stable")
+    near = cells_near(starts, centers, k)
     order = np.argsort(cell, kind="stable")
     first = np.searchsorted(cell[order], np.arange(len(centers) + 1))
     found = np.empty((len(codes), k))
     for c in range(len(centers)):
         rows = order[first[c] : first[c + 1]]
         if len(rows):
-            wanted = max(CELLS, int(np.searchsorted(np.cumsum(np.diff(starts)[near[c]]), 4 * k)) + 1)
-            inside = np.concatenate([references[starts[i] : starts[i + 1]] for i in near[c, :wanted]])
+            inside = np.concatenate([references[starts[i] : starts[i + 1]] for i in near[c]])
             found[rows] = distances_to_nearest(codes[rows], inside, k)
+    return found
+
+
+def cells_near(starts: np.ndarray, centers: np.ndarray, k: int) -> list[np.ndarray]:
+    """Of each cell those that are looked at around it, itself the first: they hold 4 k references or more."""
+    between = ((centers[:, None] - centers) ** 2).sum(axis=2)
+    found = []
+    for near in np.argsort(between, axis=1, kind="stable"):
+        enough = int(np.searchsorted(np.cumsum(np.diff(starts)[near]), 4 * k)) + 1
+        found.append(near[: max(CELLS, enough)])
     return found
 
 

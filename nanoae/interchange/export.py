@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from nanoae.interchange import detectors as detectors  # which registers its models
+from nanoae.interchange import text as text
 from nanoae.interchange.models import graph_of, notes_of
 from nanoae.spelling import one_of
 from nanoae.whole_file import whole_file

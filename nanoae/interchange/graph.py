@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -100,8 +100,9 @@ class Value:
 
     def where(self, yes: Any, no: Any) -> Value:
         """yes where self, truth values, is true, else no."""
-        value = yes if isinstance(yes, Value) else no
-        return self.graph.node("Where", self, self.graph.value(yes, value.dtype), no, dtype=value.dtype)
+        kind = yes.dtype if isinstance(yes, Value) else getattr(no, "dtype", self.dtype)
+        yes, no = self.graph.value(yes, kind), self.graph.value(no, kind)
+        return self.graph.node("Where", self, yes, no, dtype=kind)
 
     def is_nan(self) -> Value:
         return self.apply("IsNaN", dtype=bool)
@@ -121,8 +122,9 @@ class Graph:
         self.constants: dict[bytes, tuple[Value, Any]] = {}
         self.remembered: dict[Any, Value] = {}
 
-    def node(self, operator: str, *inputs, dtype=None, output: int = 0, **attributes) -> Value:
-        """Add operator(*inputs); its `output`-th result, of the first input's type if no `dtype` is given.
+    def node(self, operator: str, *inputs, dtype=None, output: int = 0, of: int = 1, **attributes) -> Value:
+        """Add operator(*inputs): of its `of` results number `output`, of the first input's type if no `dtype` is
+        given.
 
         Inputs are Values, None for what is left out, lists of whole numbers, and arrays and numbers, which become
         constants of the first input's type. onnxruntime has some operators in float32 alone (SINGLE): numbers of
@@ -131,10 +133,10 @@ class Graph:
         first = next(value for value in inputs if isinstance(value, Value))
         if operator in SINGLE and first.dtype == np.float64:
             singles = [value.cast(np.float32) if isinstance(value, Value) else value for value in inputs]
-            return self.node(operator, *singles, output=output, **attributes).cast(np.float64)
+            return self.node(operator, *singles, output=output, of=of, **attributes).cast(np.float64)
         names = ["" if value is None else self.value(value, first.dtype).name for value in inputs]
         name = f"{operator}_{len(self.nodes)}"
-        results = [f"{name}_{i}" for i in range(output)] + [name]
+        results = [name if i == output else f"{name}_{i}" for i in range(of)]
         self.nodes.append(self.helper.make_node(operator, names, results, name, **attributes))
         return Value(self, name, dtype or first.dtype)
 
@@ -208,6 +210,19 @@ class Graph:
         self.helper.set_model_props(model, {"nanoae": json.dumps(notes)})
         _onnx("checker").check_model(model, full_check=True)
         return model.SerializeToString()
+
+
+def formula(of: Any, part: Any) -> Callable[..., Any]:
+    """The function of `of`, a single dispatch, for this part; ValueError where there is none. A class of somebody
+    else's needs one of its own: what it inherits may not be what it does."""
+    kind = type(part)
+    found = of.dispatch(kind)
+    if kind not in of.registry and (found is of.registry[object] or not kind.__module__.startswith("nanoae.")):
+        raise ValueError(
+            f"export: expected what ONNX has a formula for, got {part!r:.80}, {kind.__name__} of {kind.__module__}. "
+            f"For a class of your own register one: {of.__module__}.{of.__name__}.register."
+        )
+    return found
 
 
 def _onnx(module: str) -> Any:

@@ -32,13 +32,13 @@ from nanoae.engine.recurrent import GRU
 from nanoae.engine.shape import Reshape
 from nanoae.engine.steps import EachStep, LastStep
 from nanoae.engine.weighted import Weighted
-from nanoae.interchange.graph import Value
+from nanoae.interchange.graph import Value, formula
 
 
 def forward(network: Sequential, x: Value, start: int = 0, stop: int | None = None) -> Value:
     """Layers start .. stop-1 of a network on x (N, *shape)."""
     for layer in on_host(network).layers[start:stop]:
-        x = translate(layer, x)
+        x = formula(translate, layer)(layer, x)
     return x
 
 
@@ -49,11 +49,8 @@ def on_host(network: Sequential) -> Sequential:
 
 @functools.singledispatch
 def translate(layer: Any, x: Value) -> Value:
-    """y of a layer for x; ValueError for one that nobody has translated."""
-    raise ValueError(
-        f"export: expected layers that ONNX has a formula for, got {layer!r}. For a layer of your own register one: "
-        "nanoae.interchange.layers.translate."
-    )
+    """y of a layer for x."""
+    raise NotImplementedError
 
 
 # ---------------------------------------------------------------- dense layers
@@ -119,7 +116,7 @@ def _(layer: Gaussian, x: Value) -> Value:
 def _(layer: TopK, x: Value) -> Value:
     """The k largest of each row where they are, 0 elsewhere."""
     k = min(round(layer.alpha * layer.k), layer.in_shape[0])
-    places = x.apply("TopK", [k], output=1, dtype=np.int64)
+    places = x.apply("TopK", [k], output=1, of=2, dtype=np.int64)
     return (x * 0.0).apply("ScatterElements", places, x.apply("GatherElements", places, axis=1), axis=1)
 
 
@@ -229,7 +226,7 @@ def gru(layer: GRU, x: Value, h: Value | None) -> Value:
     steps = x.transpose(1, 0, 2)
     arrays = W.T[None], U.T[None], np.concatenate([b, c])[None]
     if layer.last:
-        return steps.apply("GRU", *arrays, None, start, output=1, **options).reshape(-1, o)
+        return steps.apply("GRU", *arrays, None, start, output=1, of=2, **options).reshape(-1, o)
     states = steps.apply("GRU", *arrays, None, start, **options)  # (T, 1, N, O)
     return states.apply("Squeeze", [1]).transpose(1, 0, 2)
 
@@ -237,16 +234,15 @@ def gru(layer: GRU, x: Value, h: Value | None) -> Value:
 @translate.register
 def _(layer: EachStep, x: Value) -> Value:
     inside = x.reshape(-1, *layer.in_shape[1:])
-    return translate(layer.layer, inside).reshape(-1, *layer.out_shape)
+    return formula(translate, layer.layer)(layer.layer, inside).reshape(-1, *layer.out_shape)
 
 
 @translate.register
 def _(layer: LastStep, x: Value) -> Value:
-    """x[n, t] at the last t whose word is not 0; at t = 0 where all are."""
-    words = x.graph.remembered[layer.source]
-    steps = x.graph.constant(np.arange(layer.in_shape[0]))
-    last = words.equal(0).where(0, steps).apply("ReduceMax", [1], keepdims=1)
-    return x.apply("GatherND", last, batch_dims=1)
+    """x[n, t] at the last t whose word is not 0, the last of all where there is none."""
+    words, steps = x.graph.remembered[layer.source], layer.in_shape[0]
+    last = words.equal(0).where(-1, np.arange(steps)).apply("ReduceMax", [1], keepdims=1)
+    return x.apply("GatherND", (last < 0).where(steps - 1, last), batch_dims=1)
 
 
 @translate.register
@@ -287,10 +283,13 @@ def _(layer: Conditioned, x: Value) -> Value:
 
 
 @functools.singledispatch
-def meaning(loss: losses.Loss, y: Value) -> Value:
+def meaning(loss: Any, y: Value) -> Value:
     """What a network trained on this loss means by its output y."""
-    if type(loss).output is not losses.Loss.output:
-        raise ValueError(f"export: expected a loss of nanoae's, got {loss!r}, whose output ONNX has no formula for.")
+    raise NotImplementedError
+
+
+@meaning.register
+def _(loss: losses.Loss, y: Value) -> Value:
     return y
 
 
@@ -321,4 +320,9 @@ def _(loss: losses.Mixed, y: Value) -> Value:
 @meaning.register(losses.Masked)
 @meaning.register(Weighted)
 def _(loss, y: Value) -> Value:
-    return meaning(losses.get(loss.loss), y)
+    return meant(losses.get(loss.loss), y)
+
+
+def meant(loss: losses.Loss, y: Value) -> Value:
+    """`meaning`, where it is known."""
+    return formula(meaning, loss)(loss, y)

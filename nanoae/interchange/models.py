@@ -28,8 +28,8 @@ from nanoae.autoencoders.pca import PCA
 from nanoae.autoencoders.regressor import StackedRegressor
 from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.engine.network import Sequential
-from nanoae.interchange.graph import Graph, Value
-from nanoae.interchange.layers import forward, meaning, on_host
+from nanoae.interchange.graph import Graph, Value, formula
+from nanoae.interchange.layers import forward, meant, on_host
 from nanoae.spelling import one_of
 
 Outputs = dict[str, tuple[Value, Sequence[int]]]  # name -> the value (N, *shape), shape
@@ -38,7 +38,7 @@ Outputs = dict[str, tuple[Value, Sequence[int]]]  # name -> the value (N, *shape
 def graph_of(model: Any, what: str | None = None) -> Graph:
     """The graph of a fitted model; what: one of its parts, or None for all that start from x."""
     graph = Graph()
-    parts = parts_of(model, graph)
+    parts = formula(parts_of, model)(model, graph)
     if what is not None:
         one_of(f"export: what, of {type(model).__name__}", what, (*parts.usual, *parts.more))
     for part in parts.usual if what is None else (what,):
@@ -49,21 +49,24 @@ def graph_of(model: Any, what: str | None = None) -> Graph:
 
 def notes_of(model: Any) -> dict[str, Any]:
     """What an ONNX file says of the model beside the graph."""
-    names, classes = getattr(model, "feature_names_in_", None), getattr(model, "classes_", None)
     notes: dict[str, Any] = {"class": type(model).__name__}
-    if names is not None:
-        notes["columns"] = list(names)
-    if classes is not None:
-        notes["classes"] = classes.tolist()
+    for name in ("feature_names_in_", "classes_", "threshold_"):
+        value = getattr(model, name, None)
+        if value is not None:
+            notes[name.rstrip("_")] = value.tolist() if isinstance(value, np.ndarray) else value
+    if encoder := getattr(model, "encoder_", None):
+        columns = list(zip(encoder.names_, encoder.categories_, strict=True))
+        notes["numbers"] = [name for name, known in columns if known is None]
+        notes["categories"] = {name: known for name, known in columns if known is not None}
+    if vocabulary := getattr(model, "vocabulary_", None):
+        notes["vocabulary"] = {name: getattr(vocabulary, name) for name in ("words", "starts", "unit")}
     return notes
 
 
 @functools.singledispatch
 def parts_of(model: Any, graph: Graph) -> Parts:
-    """The parts of a model of this kind; ValueError for one that has none in ONNX."""
-    raise ValueError(
-        f"export: expected an autoencoder, a detector, a classifier, a regressor or a Sequential, got {model!r:.80}."
-    )
+    """The parts of a model of this kind."""
+    raise NotImplementedError
 
 
 class Parts:
@@ -130,7 +133,7 @@ class OfEstimator(Parts):
 
     def output(self, code: Value) -> Value:
         """What the network gives for a code."""
-        return meaning(self.model.loss_, forward(self.net, code, self.n_encoder))
+        return meant(self.model.loss_, forward(self.net, code, self.n_encoder))
 
 
 @parts_of.register(Autoencoder)

@@ -1,0 +1,142 @@
+"""Detectors as one ONNX graph each: scaling, networks, scores, what they are together, and the threshold.
+
+part      inputs                  outputs
+scores    x, or a table's         score    higher is more abnormal: -score_samples
+          numbers, categories     label    what `predict` gives, by the threshold
+encoder   the same                code     what `transform` gives
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from nanoae.anomaly.cluster_labels import ClusterLabelDetector
+from nanoae.anomaly.detector import AnomalyDetector
+from nanoae.anomaly.member import Member
+from nanoae.interchange.graph import Graph, Value, formula
+from nanoae.interchange.keys import weights_of_folds
+from nanoae.interchange.models import OfAutoencoder, Outputs, Parts, parts_of
+from nanoae.interchange.scaling import encoded, scaled
+from nanoae.interchange.scores import Rows, score_of, standing
+from nanoae.pyod import AutoEncoder
+
+
+@parts_of.register(AnomalyDetector)
+class OfDetector(Parts):
+    usual = ("scores",)
+    more = ("encoder",)
+    abnormal, normal = -1, 1
+
+    def __init__(self, model: AnomalyDetector, graph: Graph):
+        super().__init__(model, graph)
+        self.ensemble = model.ensemble_
+        self.shape = self.ensemble.members[0].model.input_shape_
+
+    @functools.cached_property
+    def x(self) -> Value:
+        """The rows (N, ...) float64, a table's encoded."""
+        if self.model.encoder_ is None:
+            return self.graph.input("x", np.float64, self.shape)
+        return encoded(self.model.encoder_, self.graph).cast(np.float64)
+
+    @functools.cached_property
+    def columns(self) -> Value:
+        return self.x.reshape(-1, math.prod(self.shape))
+
+    def rows(self, member: Member) -> Rows:
+        """What a member makes of x."""
+
+        def parts(Z: Value) -> OfAutoencoder:
+            found = formula(parts_of, member.model)(member.model, self.graph)
+            found.x = Z
+            return found
+
+        masked = self.model.as_built.missing == "mask"
+        return Rows(self.scaled(member), self.shape, lambda Z: parts(Z).hidden, lambda Z: parts(Z).again, masked)
+
+    def scaled(self, member: Member) -> Value:
+        """`Member.scaled`: the columns of numbers scaled, those of categories as they are."""
+        if member.numbers is ...:
+            return scaled(member.scaler, self.x)
+        numbers, columns = list(member.numbers), math.prod(self.shape)
+        others = [j for j in range(columns) if j not in numbers]
+        order = np.argsort([*numbers, *others])
+        parts = [scaled(member.scaler, self.x.take(np.array(numbers), axis=1))] if numbers else []
+        parts += [self.x.take(np.array(others), axis=1).cast(np.float32)] if others else []
+        return self.graph.concat(parts).take(order, axis=1)
+
+    def score(self) -> Value:
+        """The folds' scores (N,), each a root of a weighted mean of squared standings, or the one score as it is."""
+        ensemble, folds = self.ensemble, []
+        for fold in range(ensemble.n_folds):
+            rows = [(self.rows(member), member.scores) for member in ensemble.of_fold(fold)]
+            raw = [(score, score_of(score, own)) for own, scores in rows for score in scores]
+            folds.append(raw[0][1] if len(raw) == 1 else self.together(raw))
+        if ensemble.seen is None:
+            return folds[0]
+        weights = weights_of_folds(ensemble.seen, self.columns, math.prod(self.shape))
+        return (self.graph.concat([each.reshape(-1, 1) for each in folds]) * weights).sum(1)
+
+    def together(self, raw: list) -> Value:
+        weights = np.array([score.weight for score, _ in raw])
+        views = [standing(usual, each) for usual, (_, each) in zip(self.ensemble.standings, raw, strict=True)]
+        squares = [w * (view * view) for w, view in zip((weights / weights.sum()).tolist(), views, strict=True)]
+        return functools.reduce(lambda total, each: total + each, squares).apply("Sqrt")
+
+    @functools.cached_property
+    def finite(self) -> Value:
+        """(N,): 0 where a row has all that it needs, else NaN."""
+        x = self.columns
+        if self.model.as_built.missing == "mask":
+            x = x.is_nan().where(0.0, x)
+        return (x * 0.0).sum(1)
+
+    def scores(self) -> Outputs:
+        score = self.score() + self.finite
+        return {"score": (score, ()), "label": (self.labelled(score), ())}
+
+    def labelled(self, score: Value) -> Value:
+        normal = (self.model.threshold_ - score) >= 0.0  # so that NaN is abnormal
+        return normal.where(np.array(self.normal), np.array(self.abnormal))
+
+    def encoder(self) -> Outputs:
+        codes = [self.rows(member) for member in self.ensemble.members]
+        code = self.graph.concat([rows.code(rows.Z.cast(np.float64)) for rows in codes])
+        return {"code": (code, (sum(member.model.code_size_ for member in self.ensemble.members),))}
+
+
+@parts_of.register(AutoEncoder)
+class OfPyOD(OfDetector):
+    """In PyOD's words: 1 is abnormal, 0 is normal."""
+
+    abnormal, normal = 1, 0
+
+
+@parts_of.register(ClusterLabelDetector)
+class OfClusters(Parts):
+    """Σ_k p_k f_k of the clusters' abnormalities f, p = softmax(-4 d²_k / s)."""
+
+    usual = ("scores",)
+    more = ("encoder",)
+
+    @functools.cached_property
+    def coder(self) -> Any:
+        return formula(parts_of, self.model.autoencoder_)(self.model.autoencoder_, self.graph)
+
+    def scores(self) -> Outputs:
+        facts, arrays = self.model.to_file()
+        centers, abnormality = (arrays[name].astype(np.float64) for name in ("centers", "abnormality_"))
+        code, _ = self.coder.encoder()["code"]
+        code = code.cast(np.float64)
+        d = (code * code).sum(1, keep=True) + (centers * centers).sum(axis=1) - 2 * (code @ centers.T)
+        p = (d * (-4 / facts["spread"])).apply("Softmax", axis=1)
+        score = (p @ abnormality[:, None]).reshape(-1)
+        normal = (-self.model.offset_ - score) >= 0.0
+        return {"score": (score, ()), "label": (normal.where(np.array(1), np.array(-1)), ())}
+
+    def encoder(self) -> Outputs:
+        return self.coder.encoder()

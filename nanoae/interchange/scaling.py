@@ -1,0 +1,111 @@
+"""Scalers as ONNX nodes, and tables that are looked up: what a detector does to a row before a network sees it."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from nanoae.data.encoder import TableEncoder
+from nanoae.data.scaling import LARGEST, AffineScaler, GaussianScaler, Scaler
+from nanoae.interchange.graph import Graph, Value, formula
+
+
+def scaled(scaler: Scaler, x: Value) -> Value:
+    """scaler.transform of x (N, ...) float64: float32."""
+    return formula(transformed, scaler)(scaler, x)
+
+
+@functools.singledispatch
+def transformed(scaler: Any, x: Value) -> Value:
+    raise NotImplementedError
+
+
+@transformed.register
+def _(scaler: Scaler, x: Value) -> Value:
+    return x.cast(np.float32)
+
+
+@transformed.register
+def _(scaler: AffineScaler, x: Value) -> Value:
+    columns = x.reshape(-1, np.size(scaler.center_))
+    z = drawn_in((columns - np.ravel(scaler.center_)) / np.ravel(scaler.scale_), np.ravel(scaler.limit_))
+    return shaped_as(x, z)
+
+
+@transformed.register
+def _(scaler: GaussianScaler, x: Value) -> Value:
+    """A straight line between two knots, and beyond the last ones one over each standard deviation."""
+    shape, low, high = scaler.z_.shape, scaler.x_[0], scaler.x_[-1]
+    columns = x.reshape(-1, shape[1])
+    inside = columns.apply("Max", low).apply("Min", high)
+    knot = counted(scaler.x_.T, inside, strictly=False) - 1
+    knot = knot.apply("Min", np.array(shape[0] - 2)).apply("Max", np.array(0))
+    x0, z0 = looked_up(scaler.x_.T, knot), looked_up(scaler.z_.T, knot)
+    width = looked_up(scaler.x_.T, knot + 1) - x0
+    slope = (looked_up(scaler.z_.T, knot + 1) - z0) / (width > 0).where(width, 1.0)
+    z = slope * (inside - x0) + z0 + (columns - inside) / scaler.std_
+    return shaped_as(x, drawn_in(z, np.ravel(scaler.limit_)))
+
+
+def shaped_as(x: Value, z: Value) -> Value:
+    return z.apply("Reshape", x.apply("Shape", dtype=np.int64))
+
+
+def drawn_in(z: Value, limit: np.ndarray) -> Value:
+    """z as float32; beyond ±limit ±(limit + log(1 + |z| - limit))."""
+    size = z.apply("Abs").apply("Min", LARGEST)
+    beyond = (size - limit).apply("Max", 0.0)
+    drawn = z.apply("Sign") * (limit + (1 + beyond).apply("Log"))
+    return (size > limit).where(drawn, z).cast(np.float32)
+
+
+def counted(table: np.ndarray, z: Value, strictly: bool) -> Value:
+    """How many numbers of table[d] (D, n), each row sorted, are at most z[n, d], or `strictly` below it: (N, D) int64.
+
+    The table is filled up with infinity to 2ᵖ - 1 columns; then p halvings find each place.
+    """
+    d, n = table.shape
+    halvings = n.bit_length()
+    filled = np.full((d, 2**halvings - 1), np.inf, table.dtype)
+    filled[:, :n] = np.where(np.isnan(table), np.inf, table)
+    place = z.is_nan().cast(np.int64) * 0
+    for step in (2**i for i in reversed(range(halvings))):
+        there = looked_up(filled, place + (step - 1))
+        within = there < z if strictly else there <= z
+        place = place + within.cast(np.int64) * step
+    return place
+
+
+def looked_up(table: np.ndarray, place: Value) -> Value:
+    """table[d, place[n, d]] (N, D)"""
+    d, n = table.shape
+    flat = place.graph.constant(table.reshape(-1))
+    return flat.take(place + n * np.arange(d))
+
+
+def encoded(encoder: TableEncoder, graph: Graph) -> Value:
+    """encoder.transform (N, D) float32 of two inputs: numbers (N, columns) float64, NaN where one is missing, and
+    categories (N, columns), texts in the encoder's spelling, "" where one is missing."""
+    is_number = [known is None for known in encoder.categories_]
+    inputs = {True: ("numbers", np.float64), False: ("categories", object)}
+    rows = {kind: graph.input(*inputs[kind], (is_number.count(kind),)) for kind in sorted(set(is_number))}
+    if True in rows:
+        rows[True] = scaled(encoder.scaler_, rows[True])
+    parts = []
+    for i, known in enumerate(encoder.categories_):
+        place = is_number[:i].count(is_number[i])
+        cell = rows[is_number[i]].part(place, place + 1)
+        parts.append(cell if known is None else one_hot(known, cell))
+    return graph.concat(parts)
+
+
+def one_hot(known: list[str], cell: Value) -> Value:
+    """(N, K + 1) of cells (N, 1): 1 for the category that it is, the last for another one; NaN for none."""
+    graph = cell.graph
+    parts = []
+    if known:
+        parts = [cell.equal(np.array([known])).cast(np.float32)]
+    found = parts[0].sum(1, keep=True) if parts else cell.equal("").cast(np.float32) * 0.0
+    return cell.equal("").where(np.float32("nan"), graph.concat([*parts, 1 - found]))

@@ -1,0 +1,138 @@
+"""Scores as ONNX nodes: how abnormal a row is, and how many scores become one."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from nanoae.anomaly import scores as kinds
+from nanoae.anomaly.neighbours import SPARE, cells_near
+from nanoae.anomaly.surprise import Standing
+from nanoae.data.scaling import JITTER
+from nanoae.interchange.graph import Value, formula
+from nanoae.interchange.scaling import counted
+
+
+class Rows:
+    """Rows (N, ...) as a member's autoencoder sees them. Z is float32 as it was scaled; the rest is float64.
+
+    code(Z), again(Z)   what the autoencoder makes of such rows
+    """
+
+    def __init__(self, Z: Value, shape: tuple[int, ...], code: Any, again: Any, masked: bool):
+        self.Z, self.code, self.again = Z, code, again
+        self.size = math.prod(shape)
+        self.missing = Z.is_nan().reshape(-1, self.size) if masked else None
+
+    def squares(self, places: np.ndarray | None) -> Value:
+        """(z - ẑ)² (N, D). What is missing is 0, and the rest of its row weighs more for it."""
+        Z = self.Z.cast(np.float64)
+        error = (Z - self.again(Z)).reshape(-1, self.size)
+        return self.of_known(error * error, places)
+
+    def of_known(self, terms: Value, places: np.ndarray | None) -> Value:
+        """terms (N, D), 0 for what is missing, the others divided by the share of the row that is known."""
+        if self.missing is None:
+            return terms
+        weight = np.full(self.size, 1 / self.size) if places is None else places
+        known = 1 - (self.missing.cast(np.float64) * weight).sum(1, keep=True)
+        return self.missing.where(0.0, terms) / known.apply("Max", 1 / self.size)
+
+
+def score_of(score: kinds.Score, rows: Rows) -> Value:
+    """(N,)"""
+    return formula(scored, score)(score, rows)
+
+
+@functools.singledispatch
+def scored(score: Any, rows: Rows) -> Value:
+    raise NotImplementedError
+
+
+@scored.register
+def _(score: kinds.NegativeELBO, rows: Rows) -> Value:
+    raise ValueError(
+        "export: expected scores that are functions of the row, got NegativeELBO: its noise is drawn by NumPy's "
+        'generator, which ONNX has not. Take scores="reconstruction" or "mahalanobis", or what=\'encoder\'.'
+    )
+
+
+@scored.register
+def _(score: kinds.ReconstructionError, rows: Rows) -> Value:
+    return rows.squares(score.places_).mean(1)
+
+
+@scored.register
+def _(score: kinds.StandardisedError, rows: Rows) -> Value:
+    return (rows.squares(score.places_) / score.spread_.reshape(-1) ** 2).mean(1)
+
+
+@scored.register
+def _(score: kinds.Mahalanobis, rows: Rows) -> Value:
+    """(c - m)ᵀ C⁻¹ (c - m)"""
+    away = rows.code(rows.Z.cast(np.float64)) - score.mean_
+    return ((away @ score.precision_) * away).sum(1)
+
+
+@scored.register
+def _(score: kinds.NearestCodes, rows: Rows) -> Value:
+    """|c - r|² / 2 is |r|² / 2 - c r but for what all r have in common: the candidates; of these the distances."""
+    Z, r = rows.Z.cast(np.float64), score.references_.astype(np.float64)
+    codes = rows.code(Z * score.sizes_ if hasattr(score, "sizes_") else Z)
+    codes = codes @ score.whitening_ if score.whiten else codes
+    k = max(min(score.k, len(r) - 1), 1)
+    wanted = min(k + 1, len(r))
+    apart = (r * r).sum(axis=1) / 2 - codes @ r.T
+    if hasattr(score, "centers_"):
+        centers, starts = score.centers_, score.starts_
+        near = np.zeros((len(centers), len(r)), bool)
+        for cell, cells in enumerate(cells_near(starts, centers, k + 1)):
+            for i in cells:
+                near[cell, starts[i] : starts[i + 1]] = True
+        distance = (centers * centers).sum(axis=1) / 2 - codes @ centers.T
+        cell = distance.apply("ArgMin", axis=1, keepdims=0, dtype=np.int64)
+        apart = codes.graph.constant(near).take(cell).where(apart, 1e300)
+    candidates = apart.apply("TopK", [min(wanted + SPARE, len(r))], largest=0, output=1, of=2, dtype=np.int64)
+    between = codes.graph.constant(r).take(candidates) - codes.apply("Unsqueeze", [1])
+    distance = (between * between).sum(2).apply("Sqrt").apply("TopK", [wanted], largest=0, of=2)
+    nearest = distance.part(0, k).mean(1)
+    if wanted <= k:
+        return nearest
+    same = 1e-5 * float(np.sqrt((r * r).sum(axis=1).mean()))
+    itself = (distance.part(0, 1) <= same).reshape(-1)
+    return itself.where(distance.part(1, wanted).mean(1), nearest)
+
+
+@scored.register
+def _(score: kinds.ColumnTails, rows: Rows) -> Value:
+    """-log min(1, 2 (1 + the fewer of those at most, and those at least, z) / (n + 1)), z and 1e-6 more in float32."""
+    z = rows.Z.reshape(-1, rows.size)
+    known = (~np.isnan(score.sorted_)).sum(axis=1)
+    low = counted(score.sorted_, z + JITTER, strictly=False)
+    high = known - counted(score.sorted_, z - JITTER, strictly=True)
+    fewer = low.apply("Min", high).cast(np.float64)
+    terms = -1 * ((2 * (1 + fewer) / (1.0 + known)).apply("Min", 1.0)).apply("Log")
+    if hasattr(score, "rarity_"):
+        category = ~np.isnan(score.rarity_)
+        surprise = -np.log(np.where(category, score.rarity_, 1.0))
+        terms = z.graph.constant(category).where(z.cast(np.float64) * surprise, terms)
+    return rows.of_known(terms, score.places_).mean(1)
+
+
+# ---------------------------------------------------------------- many scores
+
+
+def standing(usual: Any, s: Value) -> Value:
+    """(z + sqrt(z² + 4)) / 2, z = (log s - m) / d: `Standing`."""
+    if not isinstance(usual, Standing):
+        raise ValueError(
+            "export: expected a detector that compares its scores by Standing, got one of an older file, with Surprise."
+            " Fit it again."
+        )
+    low, floor, center, spread = usual.learned.tolist()
+    z = (((s - low).apply("Max", 0.0) + floor).apply("Log") - center) / spread
+    root = (z * z + 4.0).apply("Sqrt")
+    return (z > 0.0).where(z + root, 4.0 / (root - z)) / 2.0

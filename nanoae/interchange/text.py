@@ -1,0 +1,62 @@
+"""Models of text as ONNX graphs, which know words by their numbers.
+
+    part             inputs        outputs
+    encoder          x             code     a line's code, x (N, T + 1) as `vocabulary_.encode` writes lines
+    decoder          code, start   words    (N, T): the likeliest line, word after word; start the keyword's number
+    reconstruction   x             words
+
+The file's notes hold the vocabulary: words, starts and unit, as `Vocabulary` takes them.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from nanoae.autoencoders.text import TextVAE
+from nanoae.autoencoders.vocabulary import END
+from nanoae.interchange.graph import Value
+from nanoae.interchange.layers import forward, gru, on_host, told, translate
+from nanoae.interchange.models import Outputs, Parts, parts_of
+
+
+@parts_of.register(TextVAE)
+class OfText(Parts):
+    usual = ("encoder", "reconstruction")
+    more = ("decoder",)
+
+    @functools.cached_property
+    def x(self) -> Value:
+        return self.graph.input("x", np.int64, self.model.input_shape_)
+
+    @functools.cached_property
+    def code(self) -> Value:
+        return forward(self.model.network_, self.x, 0, self.model.n_code_layers_)
+
+    def encoder(self) -> Outputs:
+        return {"code": (self.code, (self.model.code_size_,))}
+
+    def decoder(self) -> Outputs:
+        code = self.graph.input("code", self.model.network_.dtype, (self.model.code_size_,))
+        return self.spoken(code, self.graph.input("start", np.int64, ()).reshape(-1, 1))
+
+    def reconstruction(self) -> Outputs:
+        return self.spoken(self.code, self.x.part(0, 1))
+
+    def spoken(self, z: Value, start: Value) -> Outputs:
+        """At each step the likeliest word that may be said; 0 behind the line's end."""
+        layers: list[Any] = on_host(self.model.network_).layers[self.model.n_code_layers_ :]
+        vocabulary, steps = self.model.vocabulary_, self.model.n_features_in_ - 1
+        teacher, reader, head = layers
+        forbidden = np.where(np.arange(len(vocabulary)) < vocabulary.first_word, -np.inf, 0.0)
+        forbidden[END] = 0.0
+        words, said, state, ended = start, [], None, start * 0
+        for _ in range(steps):
+            state = gru(reader, told(teacher, z, words, start), state).reshape(-1, reader.n_out)
+            scores = translate(head.layer, state) + forbidden
+            words = scores.apply("ArgMax", axis=1, dtype=np.int64) * (1 - ended)
+            ended = ended.apply("Max", words.equal(END).cast(np.int64))
+            said.append(words)
+        return {"words": (self.graph.concat(said), (steps,))}
