@@ -10,6 +10,7 @@ from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.autoencoders.estimator import Estimator, seed_of
 from nanoae.autoencoders.model_file import pack, save_model, unpack
 from nanoae.autoencoders.parameters import all_or_nothing
+from nanoae.autoencoders.resumable import resumable
 from nanoae.backend import get_ops
 from nanoae.data.frame import framed
 from nanoae.data.labels import one_column
@@ -54,15 +55,17 @@ class ClusterLabelDetector(Estimator):
         self.n_neighbors = n_neighbors
         self.random_state = random_state
 
+    @resumable
     @all_or_nothing
     def fit(self, X, y=None):
         """Learn codes and clusters of X (N, D), and forget all labels. `y` is ignored."""
         self._check_whole(n_clusters=self.n_clusters, n_neighbors=self.n_neighbors)
         X = self.check_table(X, reset=True)
-        seed = seed_of(self.random_state)
+        seed = self._entropy()
         drawn = int(np.random.SeedSequence().generate_state(1)[0])
         self._seed = drawn if seed is None else seed  # of `query`, which asks the same each time
-        self.autoencoder_ = self._new_autoencoder(X, seed).fit(X)
+        self.autoencoder_ = self._new_autoencoder(X, seed)
+        self.autoencoder_.fit(X, **({} if self._checkpoints is None else {"checkpoint_dir": self._checkpoints}))
         self._ops = ops = get_ops(getattr(self.autoencoder_, "backend", "auto"))
         clusters = k_means(ops, self._codes(X), min(self.n_clusters, len(X)), seed, PASSES)
         found, self.representatives_ = clusters.middles(ops)

@@ -16,9 +16,10 @@ from nanoae.anomaly.surprise import Surprise as Surprise  # its place before it 
 from nanoae.anomaly.thresholds import Quantile, Tail, Threshold
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.corruption import GaussianNoise
-from nanoae.autoencoders.estimator import Estimator, seed_of
+from nanoae.autoencoders.estimator import Estimator
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.parameters import all_or_nothing
+from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.weights import copies, own_order
 from nanoae.data import scaling as scalers
 from nanoae.data.encoder import TableEncoder
@@ -100,6 +101,7 @@ class AnomalyDetector(Estimator):
 
     # ---------------------------------------------------------------- learning
 
+    @resumable
     @all_or_nothing
     def fit(self, X, y=None, sample_weight=None):
         """Learn what is normal from X (N, D), or (N, C, H, W) where the autoencoder takes images. `y` is ignored.
@@ -122,14 +124,14 @@ class AnomalyDetector(Estimator):
         X = X[rows][order]
         if self.encoder_ is None and X.ndim == 2:
             tell_of_ids(type(self).__name__, X.T, getattr(self, "feature_names_in_", None))
-        seed = np.random.SeedSequence(seed_of(self.random_state))
+        seed = np.random.SeedSequence(self._entropy())
         folds = deal(len(X), self.holdout, np.random.default_rng(seed))
         learned = [int((folds != fold).sum()) for fold in range(folds.max() + 1)]
         if self.holdout and learned[0] < 2:
             raise ValueError(f"AnomalyDetector: expected 2 rows or more to learn from, got {learned[0]} after holdout.")
         self.ensemble_ = Ensemble(self._new_members(seed, learned), len(learned))
         self.members_ = self.ensemble_.members
-        scores = self.ensemble_.fit(X, folds)
+        scores = self.ensemble_.fit(X, folds, self._checkpoints)
         as_given = isinstance(rows, slice) and isinstance(order, slice)
         self.decision_scores_ = scores if as_given else self.ensemble_.score(given)
         threshold = rule.fit(scores[folds >= 0])

@@ -9,6 +9,7 @@ import numpy as np
 from nanoae.anomaly.calibration import SeenRows
 from nanoae.anomaly.member import Member
 from nanoae.anomaly.surprise import Standing, Surprise
+from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.progress import progress
 
 
@@ -24,14 +25,14 @@ class Ensemble:
     def __init__(self, members: list[Member], n_folds: int):
         self.members, self.n_folds = members, n_folds
 
-    def fit(self, X: np.ndarray, folds: np.ndarray) -> np.ndarray:
+    def fit(self, X: np.ndarray, folds: np.ndarray, checkpoints: Checkpoints | None = None) -> np.ndarray:
         """Each fold's members learn from the rows of X (N, ...) that are not kept out of it, of a single one from two
         of it; the scores (N,) of X, those of rows that were kept out by members that never saw them."""
         verbose = any(getattr(member.model, "verbose", False) for member in self.members)
         for fold in progress(range(self.n_folds), label="folds", show=verbose):
             learned = X[folds != fold]
             for member in self.of_fold(fold):
-                member.fit(learned if len(learned) > 1 else np.repeat(learned, 2, axis=0))
+                member.fit(learned if len(learned) > 1 else np.repeat(learned, 2, axis=0), checkpoints)
         tested = X[folds >= 0]
         self.seen = SeenRows.of(tested, folds[folds >= 0]) if self.n_folds > 1 else None
         raw = np.concatenate([self.raw(fold, X[folds == fold]) for fold in range(self.n_folds)], axis=1)

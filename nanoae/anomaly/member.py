@@ -16,6 +16,7 @@ from nanoae.autoencoders.reach import OutOfReach
 from nanoae.backend import available
 from nanoae.data.scaling import SCALERS, Scaler, fit_known
 from nanoae.engine.part import arguments, construct, describe
+from nanoae.training.checkpoint import Checkpoints
 
 
 @contextlib.contextmanager
@@ -42,12 +43,12 @@ class Member:
         self.numbers: Any = ...  # the columns that the scaler is for: all, or those of numbers
         self.seed = None if seed is None else int(seed.generate_state(1)[0])
 
-    def fit(self, X: np.ndarray) -> None:
+    def fit(self, X: np.ndarray, checkpoints: Checkpoints | None = None) -> None:
         fit_known(self.scaler, X[:, self.numbers] if self.numbers is not ... else X)
-        Z = self.scaled(X)
+        Z, beside = self.scaled(X), {} if checkpoints is None else {"checkpoint_dir": checkpoints}
         try:
             with quiet_interrupt():
-                fitted = self.model.set_params(random_state=self.seed).fit(Z)
+                fitted = self.model.set_params(random_state=self.seed).fit(Z, **beside)
         except OutOfReach as error:
             raise self.of_its_scaling(error) from error
         if getattr(fitted, "interrupted_", False):

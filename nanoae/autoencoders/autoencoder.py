@@ -14,6 +14,7 @@ from nanoae.autoencoders.generative import Generative
 from nanoae.autoencoders.parameters import all_or_nothing, restored
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
 from nanoae.autoencoders.reach import check_reach
+from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.weights import FEW, counted, own_order, taken, weighed
 from nanoae.engine import losses
 from nanoae.engine.layers import UNBOUNDED, Layer, Linear, Noisy, TiedLinear, activation
@@ -255,6 +256,7 @@ class Autoencoder(Generative):
 
     # ---------------------------------------------------------------- training
 
+    @resumable
     @all_or_nothing
     def fit(self, X, y=None, validation_data=None, sample_weight=None):
         """Learn from X (N, D), afresh. `y` is ignored.

@@ -184,6 +184,7 @@ class Adversarial(Noisy):
         self.optimizer.driven = True  # t and the rate are on the device: a captured step can be replayed
         self.optimizer.t = self.ops.zeros((), "int64")
         self.optimizer.rate = self.ops.add_inplace(self.ops.zeros((), "float64"), self.learning_rate)
+        self.momenta = dict(zip(("t", "m", "v"), (self.optimizer.t, *self.optimizer.moments), strict=True))
         return in_shape
 
     def draw(self, noise):

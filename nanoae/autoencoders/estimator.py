@@ -22,6 +22,7 @@ from nanoae.data.frame import FrameOutput
 from nanoae.data.number import check_unit
 from nanoae.data.table import Table
 from nanoae.spelling import one_of
+from nanoae.training.checkpoint import Checkpoints
 
 MASK = 'Autoencoder and AnomalyDetector take NaN with missing="mask".'
 
@@ -50,6 +51,7 @@ class Estimator(FrameOutput, Parametrised):
 
     n_features_in_: int  # the numbers of an example, and
     input_shape_: tuple[int, ...]  # its shape: (D,), or (C, H, W) where the estimator takes images
+    _checkpoints: Checkpoints | None = None  # of the `fit` that runs
     _units_in: Sequence[str | None] = ()  # what is written beside the numbers of each column: "%", "€", ""
 
     # ---------------------------------------------------------------- what scikit-learn asks of an estimator
@@ -116,7 +118,14 @@ class Estimator(FrameOutput, Parametrised):
     @guarded
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and deepcopy, which read, too."""
-        return vars(self).copy()
+        return {name: value for name, value in vars(self).items() if name != "_checkpoints"}
+
+    def _entropy(self) -> Any:
+        """What everything random of a fit follows from: random_state, or where it goes on, what was drawn at first."""
+        seed = seed_of(self.random_state)
+        if self._checkpoints is None or isinstance(self.random_state, (int, np.integer)):
+            return seed
+        return self._checkpoints.entropy(np.random.SeedSequence(seed).entropy)
 
     @guarded
     def fit_transform(self, X, y=None, **fit_params):

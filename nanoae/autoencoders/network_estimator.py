@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.estimator import Estimator, seed_of
+from nanoae.autoencoders.estimator import Estimator
 from nanoae.autoencoders.guard import guarded
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.weights import FEW, counted, weighed
@@ -100,7 +100,7 @@ class NetworkEstimator(Estimator):
         """network_, untrained, or with `state`, what another of the same shape had learned."""
         self._check_parameters()
         code, rest = self._layers(input_shape)
-        seed = np.random.SeedSequence(seed_of(self.random_state))
+        seed = np.random.SeedSequence(self._entropy())
         network_seed, self._order_seed = seed.spawn(2)
         self._n_encoder = len(code)
         only_numpy = isinstance(self.optimizer, optim.KFAC)
@@ -157,7 +157,9 @@ class NetworkEstimator(Estimator):
             )
             trainer.measure = functools.partial(judge, weights=of_rows)
         t = weighed(self._trainer, self._loss, X, t, weights)
-        self.history_ = self._trainer.fit(self._to_device(X), self._to_device(t), validation=watched)
+        self.history_ = self._trainer.fit(
+            self._to_device(X), self._to_device(t), validation=watched, checkpoints=self._checkpoints
+        )
         self.interrupted_ = self._trainer.interrupted
 
     def _to_device(self, array: np.ndarray | None):
@@ -243,7 +245,7 @@ class NetworkEstimator(Estimator):
 
         What partial_fit changes in place is a copy: pickle looks at it after this has returned.
         """
-        state = {name: value for name, value in vars(self).items() if name not in ("_trainer", "_loss")}
+        state = {name: value for name, value in super().__getstate__().items() if name not in ("_trainer", "_loss")}
         changing = {name: state[name] for name in ("network_", "history_") if name in state}
         return {**state, **copy.deepcopy(changing)}
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from nanoae.autoencoders.parameters import all_or_nothing
 from nanoae.autoencoders.reach import check_reach
+from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.stacked import Stacked, learned
 from nanoae.autoencoders.weights import counted, own_order, taken
 from nanoae.data.labels import one_column
@@ -149,6 +150,7 @@ class StackedPredictor(Stacked):
         self.remember((n_features,))
         return self
 
+    @resumable
     @all_or_nothing
     def fit(self, X, y, X_unlabelled=None, validation_data=None, sample_weight=None):
         """Learn from X (N, D) and labels y (N,), afresh: pretrain on all rows, then train on the labelled ones.

@@ -76,7 +76,8 @@ class Stacked(NetworkEstimator):
         self.interrupted_ = False
         seeds = self._order_seed.spawn(len(self.sizes))
         for i in progress(range(len(self.sizes) if self.pretrain else 0), label="layers", show=self.verbose):
-            shallow = self._shallow(i, seeds[i]).fit(X, sample_weight=weights)
+            shallow = self._shallow(i, seeds[i])
+            shallow.fit(X, sample_weight=weights, checkpoint_dir=self._checkpoints)
             for layer, source in zip(self._taught(i), learned(shallow), strict=False):
                 for name, array in source.params.items():
                     self.network_.ops.copy(array, out=layer.params[name])

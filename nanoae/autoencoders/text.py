@@ -12,6 +12,7 @@ import numpy as np
 from nanoae.autoencoders.elbo import Variational, active_units
 from nanoae.autoencoders.estimator import as_codes, check_finite, seed_of
 from nanoae.autoencoders.parameters import all_or_nothing
+from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.teacher import Teacher
 from nanoae.autoencoders.vocabulary import END, UNITS, Vocabulary
 from nanoae.autoencoders.weights import FEW, counted, own_order, taken
@@ -158,6 +159,7 @@ class TextVAE(Variational):
         self._build((self.n_features_in_,))
         return self
 
+    @resumable
     @all_or_nothing
     def fit(self, lines, keywords=None, validation_data=None, sample_weight=None):
         """Learn from lines (N strings), afresh; keywords (N strings) make it conditional.

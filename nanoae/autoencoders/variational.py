@@ -12,6 +12,7 @@ from nanoae.autoencoders.condition import Condition, Conditioned
 from nanoae.autoencoders.elbo import Variational, active_units
 from nanoae.autoencoders.estimator import squared_error
 from nanoae.autoencoders.parameters import all_or_nothing, restored
+from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.weights import counted, own_order, taken
 from nanoae.data.frame import framed
 from nanoae.data.labels import class_labels, one_column
@@ -165,6 +166,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
 
     # ---------------------------------------------------------------- training
 
+    @resumable
     @all_or_nothing
     def fit(self, X, y=None, validation_data=None, sample_weight=None, *, condition=None):
         """Learn from X (N, D), afresh; `y` is ignored. condition: a label for each row, to be learned under (N,).

@@ -152,6 +152,16 @@ class KernelOps(Ops):
             seed = np.random.SeedSequence(seed)
         return Philox(seed.generate_state(1, np.uint64)[0], self.zeros(2, np.uint64))
 
+    def generator_state(self, generator):
+        if not isinstance(generator, Philox):
+            return super().generator_state(generator)
+        return self.to_numpy(generator.state).tolist()
+
+    def set_generator_state(self, generator, state):
+        if not isinstance(generator, Philox):
+            return super().set_generator_state(generator, state)
+        self.copy(self.to_device(np.array(state, np.uint64).reshape(2)), out=generator.state)
+
     def _draw(self, name: str, generator: Philox, out: Array, *arguments) -> Array:
         target = out if alike(out) else self.empty(out.shape, out.dtype)
         numbers = -(-target.size * target.itemsize // 32)  # a thread makes 32 bytes

@@ -138,6 +138,7 @@ class NativeOps(KernelOps):
     # ---------------------------------------------------------------- where NumPy is as good, and its random numbers
 
     generator, uniform, permutation, keep_mask = Ops.generator, Ops.uniform, Ops.permutation, Ops.keep_mask
+    generator_state, set_generator_state = Ops.generator_state, Ops.set_generator_state
     top_k_mask, add_rows = Ops.top_k_mask, Ops.add_rows
     im2col, col2im, max_pool, max_pool_backward = Ops.im2col, Ops.col2im, Ops.max_pool, Ops.max_pool_backward
     sum_windows, spread_windows = Ops.sum_windows, Ops.spread_windows

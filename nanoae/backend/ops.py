@@ -11,6 +11,7 @@ derivative is a function of the output, `y` itself.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -138,6 +139,14 @@ class Ops(Buffered, LayerOps):
     def generator(self, seed) -> Any:
         """A random generator of this device; `seed` is an int or a numpy.random.SeedSequence."""
         return np.random.Generator(np.random.SFC64(seed))
+
+    def generator_state(self, generator) -> Any:
+        """Where a generator stands, as JSON-ready data."""
+        return json.loads(json.dumps(generator.bit_generator.state, default=np.ndarray.tolist))
+
+    def set_generator_state(self, generator, state) -> None:
+        """Bring a generator of the same kind there; KeyError, TypeError or ValueError for what is no such state."""
+        generator.bit_generator.state = state
 
     def uniform(self, generator, out: Array) -> Array:
         """out[...] ~ U[0, 1)."""

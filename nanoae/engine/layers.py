@@ -14,6 +14,8 @@ The contract that all layers keep:
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from nanoae.backend import Array, Buffered, Ops, ThreadState
@@ -43,6 +45,7 @@ class Layer(Buffered, Part):
     generator: Any = None
     cache: Any = None
     penalty: Any = None  # what the layer itself adds to the loss in training, a 0-d array
+    momenta: Mapping[str, Array] = MappingProxyType({})  # what training needs besides to go on: of an optimiser within
 
     def build(self, ops: Ops, in_shape: tuple[int, ...], dtype) -> tuple[int, ...]:
         """Resolve the shapes for inputs of (N, *in_shape); return out_shape."""

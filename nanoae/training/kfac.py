@@ -36,7 +36,8 @@ class Observed(Layer):
 
     def __init__(self, linear: Linear):
         self.linear = linear
-        self.A, self.G = (np.zeros((n, n), linear.dtype) for n in (linear.n_in + 1, linear.n_out))
+        self.A, self.G, *self.inverses = (np.zeros((n, n), linear.dtype) for n in 2 * (linear.n_in + 1, linear.n_out))
+        self.momenta = dict(zip(("A", "G", "A_inverse", "G_inverse"), (self.A, self.G, *self.inverses), strict=True))
 
     def forward(self, x, train=False):
         self.x = x
@@ -58,10 +59,9 @@ class Observed(Layer):
         """(A + π √λ I)⁻¹ and (G + √λ / π I)⁻¹: λ I divided between the two by their average eigenvalues."""
         pi = math.sqrt(np.trace(self.A) / len(self.A) / max(np.trace(self.G) / len(self.G), 1e-30))
         try:
-            self.inverses = [
-                np.linalg.inv(mean.astype(np.float64) + by * math.sqrt(damping) * np.eye(len(mean))).astype(mean.dtype)
-                for mean, by in ((self.A, pi), (self.G, 1 / pi))
-            ]
+            for mean, by, inverse in zip((self.A, self.G), (pi, 1 / pi), self.inverses, strict=True):
+                damped = mean.astype(np.float64) + by * math.sqrt(damping) * np.eye(len(mean))
+                inverse[...] = np.linalg.inv(damped)
         except np.linalg.LinAlgError:
             raise NotFiniteError(
                 f"KFAC, {self.linear}: expected factors of the Fisher matrix that can be inverted, got numbers up to "
@@ -105,7 +105,10 @@ class KFACTrainer(Trainer):
         self.observed = [layer for layer in layers if isinstance(layer, Observed)]
         self.fast = network.rewritten(layers)
         self.optimizer.precondition = weakref.WeakMethod(self.precondition)  # it is kept longer than this
-        self.looks = 0  # how often the factors were measured
+        self.looks = np.zeros((), np.int64)  # how often the factors were measured
+
+    def arrays(self):
+        return super().arrays() | {"looks": self.looks}
 
     def step(self, x, t):
         if self.due(self.optimizer.measure_every) and (len(x) == self.batch_size or not self.looks):

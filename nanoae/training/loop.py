@@ -7,6 +7,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from nanoae.engine.losses import BCE, MSE, Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.optim import SGD, Adam, Optimizer
 from nanoae.engine.part import settings_of
+from nanoae.training.checkpoint import Arrays, Checkpoints, Header
 from nanoae.training.progress import progress
 
 EVALUATION_ROWS = 1024  # rows per forward outside training: large enough for BLAS, small enough to stay in cache
@@ -97,6 +99,16 @@ def drawn(weights: np.ndarray, order: np.random.Generator) -> np.ndarray:
     return order.permutation(np.minimum(rows, n - 1))  # rounding may have left the last end below N
 
 
+@dataclass
+class Position:
+    """Where a training stands: epochs done, the lowest validation loss, epochs since then, whether it has ended."""
+
+    epoch: int = 0
+    best: float = math.inf
+    waited: int = 0
+    finished: bool = False
+
+
 class Trainer:
     """Trains a built network on arrays of its device.
 
@@ -153,6 +165,7 @@ class Trainer:
         self.order = np.random.default_rng(seed)
         self.patience, self.callbacks, self.verbose = patience, callbacks, verbose
         self.history: History = {"loss": [], "seconds": []}
+        self.at, self.best_state = Position(), list[Array]()
         self.measure: Callable[..., float] | None = None  # (x, t, scale) -> validation loss, where it is not `evaluate`
         self.interrupted = False  # whether Ctrl-C ended `fit`
         self.begun: int | None = None  # within an epoch: the optimizer's t before it
@@ -249,13 +262,22 @@ class Trainer:
     # ---------------------------------------------------------------- all epochs
 
     def fit(
-        self, x: Array, t: Array | None = None, validation: tuple[Array, Array | None] | None = None, scale: float = 1.0
+        self,
+        x: Array,
+        t: Array | None = None,
+        validation: tuple[Array, Array | None] | None = None,
+        scale: float = 1.0,
+        checkpoints: Checkpoints | None = None,
     ) -> History:
         """Train for `epochs`; `validation` is (x, t or None). Ctrl-C ends the training and keeps what was learned."""
-        best, best_state, waited = math.inf, None, 0
-        bar = progress(range(1, self.epochs + 1), label="training", show=self.verbose)
+        self.at, self.best_state = Position(), []
+        if checkpoints is not None:
+            checkpoints.begin(self, x, t, *(validation or ()))
+        bar = progress(range(self.at.epoch + 1, self.epochs + 1), label="training", show=self.verbose)
         try:
             for epoch in bar:
+                if self.at.finished:
+                    break
                 started = time.perf_counter()
                 row = {"epoch": epoch, "loss": self.epoch(x, t, scale)}
                 if validation is not None:
@@ -265,16 +287,11 @@ class Trainer:
                     self.history.setdefault(name, []).append(row[name])
                 if hasattr(bar, "set_postfix"):
                     bar.set_postfix({k: f"{v:.4g}" for k, v in row.items() if k.endswith("loss")})
-                stop = False
-                if self.patience is not None and validation is not None:
-                    if row["val_loss"] < best:
-                        best, waited = row["val_loss"], 0
-                        best_state = [array.copy() for array in self.network.state()]
-                    else:
-                        waited += 1
-                        stop = waited >= self.patience
-                if any([callback(self, row) is True for callback in self.callbacks]) or stop:
-                    break
+                self.at.epoch = epoch
+                stop = self.patience is not None and validation is not None and self.stop_early(row["val_loss"])
+                self.at.finished = any([callback(self, row) is True for callback in self.callbacks]) or stop
+                if checkpoints is not None:
+                    checkpoints.save(self)
         except KeyboardInterrupt:
             self.interrupted = True
             warnings.warn(
@@ -282,6 +299,68 @@ class Trainer:
                 "what was learned so far is kept",
                 stacklevel=2,
             )
-        if best_state is not None:
-            self.network.set_state(best_state)
+        if self.best_state:
+            self.network.set_state(self.best_state)
+        if checkpoints is not None and not self.interrupted:
+            self.at.finished, self.best_state = True, []
+            checkpoints.save(self, wait=True)
         return self.history
+
+    def stop_early(self, val_loss: float) -> bool:
+        """Keep the weights where they are the best so far; whether it is time to stop."""
+        if val_loss < self.at.best:
+            self.at.best, self.at.waited = val_loss, 0
+            self.best_state = [array.copy() for array in self.network.state()]
+        else:
+            self.at.waited += 1
+        return self.at.waited >= (self.patience or math.inf)
+
+    # ---------------------------------------------------------------- stopping and going on
+
+    def identity(self) -> dict[str, Any]:
+        """What has to be the same for a training to go on."""
+        names = "batch_size", "epochs", "patience", "loss", "optimizer"
+        told = {"backend": self.ops.backend, "dtype": self.network.dtype.name, "seed": self.network.seed}
+        return told | {"layers": self.network.layers} | {name: getattr(self, name) for name in names}
+
+    def arrays(self) -> dict[str, Array]:
+        """All arrays that training changes, by name."""
+        lists = {"network": self.network.state(), "optimizer": self.optimizer.moments, "best": self.best_state}
+        found = {f"{name}.{i}": array for name, arrays in lists.items() for i, array in enumerate(arrays)}
+        for i, layer in enumerate(self.fast.layers):
+            found |= {f"layers.{i}.{name}": array for name, array in layer.momenta.items()}
+        return found
+
+    def state(self) -> tuple[Header, Arrays]:
+        """How things stand, for `set_state` of another such trainer: (facts as JSON-ready data, copies of arrays)."""
+        generator, lr = self.network.layers[0].generator, self.optimizer.lr
+        facts = {
+            "at": asdict(self.at),
+            "history": {name: list(values) for name, values in self.history.items()},
+            "t": self.optimizer.t,
+            "lr": None if callable(lr) else float(lr),
+            "order": self.ops.generator_state(self.order),
+            "noise": self.ops.generator_state(generator),
+        }
+        return facts, {name: np.array(self.ops.to_numpy(array)) for name, array in self.arrays().items()}
+
+    def set_state(self, facts: Header, arrays: Arrays) -> None:
+        """Go on from there. KeyError, TypeError or ValueError for what is no state of such a trainer."""
+        self.at = Position(**facts["at"])
+        if "best.0" in arrays:
+            self.best_state = [array.copy() for array in self.network.state()]
+        mine = self.arrays()
+        if arrays.keys() not in (mine.keys(), {name for name in mine if name.startswith("network.")}):
+            raise ValueError(f"expected the arrays {sorted(mine)}, got {sorted(arrays)}.")
+        for name, array in arrays.items():
+            place = mine[name]
+            if (array.shape, array.dtype) != (place.shape, place.dtype) or not np.isfinite(array).all():
+                wanted = f"{name} of shape {place.shape}, finite {place.dtype}"
+                raise ValueError(f"expected {wanted}, got {array.dtype} {array.shape}.")
+            self.ops.copy(self.ops.to_device(array), out=place)
+        self.history = facts["history"]
+        self.optimizer.t = facts["t"]
+        if facts["lr"] is not None:
+            self.optimizer.lr = facts["lr"]
+        self.ops.set_generator_state(self.order, facts["order"])
+        self.ops.set_generator_state(self.network.layers[0].generator, facts["noise"])

@@ -1,0 +1,44 @@
+"""Resumable: a `fit` that writes checkpoints and goes on from them."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+
+from nanoae.training.checkpoint import Checkpoints
+
+NOT_COMPARED = ("callbacks", "verbose")
+ADDED = {"checkpoint_dir": None, "resume": False}
+
+
+def resumable(fit):
+    """`fit`, which also takes
+
+    checkpoint_dir   a folder, or `Checkpoints(folder, steps=100, minutes=5)`: how things stand is written there after
+                     each epoch, and how they ended. None: nothing is written
+    resume           go on from the last checkpoint there, if there is one: the result is the same, to the bit, as if
+                     nothing had been stopped. ValueError where data, settings or version are others than they were
+
+    Within it, `self._checkpoints` are those of this fit, or None.
+    """
+
+    @functools.wraps(fit)
+    def whole(self, *args, checkpoint_dir=None, resume=False, **kwargs):
+        if checkpoint_dir is None:
+            return fit(self, *args, **kwargs)
+        if isinstance(checkpoint_dir, Checkpoints) and checkpoint_dir.open:  # of a fit that this one is a part of
+            self._checkpoints = checkpoint_dir
+            try:
+                return fit(self, *args, **kwargs)
+            finally:
+                self._checkpoints = None
+        given = checkpoint_dir if isinstance(checkpoint_dir, Checkpoints) else Checkpoints(checkpoint_dir)
+        params = {name: value for name, value in self.get_params(deep=False).items() if name not in NOT_COMPARED}
+        with given.opened({"class": type(self).__name__, **params}, resume):
+            return whole(self, *args, checkpoint_dir=given, **kwargs)
+
+    signature = inspect.signature(fit)
+    *own, last = signature.parameters.values()
+    added = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value) for name, value in ADDED.items()]
+    whole.__signature__ = signature.replace(parameters=[*own, last, *added])  # type: ignore[attr-defined]
+    return whole

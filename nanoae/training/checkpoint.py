@@ -1,0 +1,288 @@
+"""Checkpoints: all that a fit needs to go on from where it was stopped, with the very weights it would have had.
+
+A fit is one training or several, one after the other: of each layer of a stacked autoencoder and then of the whole, of
+each autoencoder of a detector. Whatever else it does follows from its arguments. So a checkpoint holds what the
+finished trainings ended with and the whole state of the one under way, and to go on is to do everything again, but for
+the trainings: the finished ones are looked up, the last one is entered where it was left. Nothing here asks what kind
+of model it is.
+
+file      checkpoint-NUMBER.npz, a zip of arrays as a model file is, with a checksum of each; no pickle
+header    {"format": 1, "nanoae": its version, "model": whose fit it is, "trainings": [{...}, ...], ...}, as JSON
+arrays    "0.network.0", "0.optimizer.1", ...: the training's number and the array's name in `Trainer.arrays`
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import queue
+import re
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nanoae.data.dataset import BadFile
+from nanoae.data.files import read_arrays
+from nanoae.engine.part import settings_of
+from nanoae.lock import locked_folder
+from nanoae.whole_file import whole_file
+
+FORMAT = 1
+KEPT = 2  # files: should the last one be damaged, there is the one before
+NAME = re.compile(r"checkpoint-(\d{8,})\.npz")
+SHARE, FREE = 0.02, 1.0  # of the time that checkpoints may take, and the seconds that they may take in any case
+
+Header = dict[str, Any]
+Arrays = dict[str, np.ndarray]
+Stage = tuple[Header, Arrays]  # how a training stands, or stood at its end
+
+
+class Checkpoints:
+    """The checkpoints of one fit, in a folder of their own; `fit(checkpoint_dir=...)` takes one, or the folder's path.
+
+    One is written after each epoch, by a thread beside the training; of those that come while it is busy the last one
+    is, and some are left out where all of them would take more than 2 % of a long training. The last two are kept.
+
+    steps, minutes   write one after so many, too, within an epoch
+    notes            what else the files are to keep: JSON-ready data
+
+    A file that cannot be written is no reason to stop: a warning says so, once for each reason, and at the end again.
+    """
+
+    def __init__(self, folder, steps: int | None = None, minutes: float | None = None, notes: Any = None):
+        self.folder = Path(folder)
+        self.steps, self.minutes, self.notes = steps, minutes, notes
+        self.open = False
+
+    # ---------------------------------------------------------------- a fit
+
+    @contextmanager
+    def opened(self, model: Any, resume: bool) -> Iterator[Checkpoints]:
+        """Ready for the fit of `model`; with `resume` it goes on from the last file, where there is one.
+
+        ValueError for files of another fit, or with none to be resumed; OSError where the folder cannot be written.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with locked_folder(self.folder):
+            there = files(self.folder)
+            if there and not resume:
+                raise ValueError(
+                    f"{self.folder}: expected no checkpoints of an earlier fit, got {len(there)}. Go on from them with "
+                    "resume=True, or choose another checkpoint_dir."
+                )
+            self.model = comparable(model)
+            self.trainings: list[Stage] = []  # begun so far
+            self.found: list[Stage] = []  # begun, says the file that was read
+            self.seed: int | None = None
+            self.number, self.good = there[0][0] if there else 0, list[Path]()
+            self.failure: OSError | None = None
+            self.reported, self.began, self.spent = "", time.perf_counter(), 0.0
+            if there:
+                self.read_latest()
+            self.waiting: queue.Queue = queue.Queue()
+            writer = threading.Thread(target=self.write_all, name="checkpoints")
+            writer.start()
+            self.open = True
+            try:
+                yield self
+            finally:
+                self.open = False
+                self.waiting.put(None)
+                writer.join()
+            if self.failure is not None:
+                self.report("At the end, too: ")
+
+    def read_latest(self) -> None:
+        path, header, arrays = latest(self.folder)
+        told = {"nanoae": version(), "model": self.model}
+        check_same(self.folder, {name: header[name] for name in told}, told)
+        for number, facts in enumerate(header["trainings"]):
+            start = f"{number}."
+            own = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+            self.found.append((facts, own))
+        self.seed, self.good = header["seed"], [path]
+
+    def entropy(self, drawn: int) -> int:
+        """What everything random of this fit follows from: `drawn`, or what was drawn when it first began."""
+        self.seed = drawn if self.seed is None else self.seed
+        return self.seed
+
+    # ---------------------------------------------------------------- a training
+
+    def begin(self, trainer: Any, *data: Any) -> None:
+        """The next training of the fit: `trainer` is brought to where it was, if it was begun before."""
+        self.told = {**comparable(trainer.identity()), "data": fingerprint(trainer.ops, data)}
+        number = len(self.trainings)
+        if number:  # the one before has ended, and nobody trains that network any more
+            facts, arrays = self.trainings[-1]
+            self.trainings[-1] = facts, {name: a for name, a in arrays.items() if name.startswith("network.")}
+        self.trainings.append(({}, {}))
+        if number < len(self.found):
+            facts, arrays = self.found[number]
+            try:
+                check_same(self.folder, facts["training"], self.told)
+                trainer.set_state(facts, arrays)
+            except (KeyError, TypeError, AttributeError, OverflowError) as error:
+                raise BadFile(
+                    self.good[0], "a whole checkpoint", f"one that does not fit together: {error!r}"
+                ) from error
+            return
+        self.save(trainer, wait=True)
+        if self.failure is not None and number == 0:  # better now than after hours
+            raise self.failure
+
+    def save(self, trainer: Any, wait: bool = False) -> None:
+        """Have how things stand now written; unless this has to `wait` for it, only where that costs little."""
+        self.report()
+        started = time.perf_counter()
+        if not wait and self.spent > max(FREE, SHARE * (started - self.began)):
+            return
+        facts, arrays = trainer.state()
+        self.trainings[-1] = {"training": self.told, **facts}, arrays
+        with suppress(queue.Empty):  # an older one that was not yet begun
+            self.waiting.get_nowait()
+            self.waiting.task_done()
+        self.waiting.put(list(self.trainings))
+        self.spent += time.perf_counter() - started
+        if wait:
+            self.waiting.join()
+
+    # ---------------------------------------------------------------- files
+
+    def write_all(self) -> None:
+        """What the thread does: write what is waiting, until that is None."""
+        while (trainings := self.waiting.get()) is not None:
+            started = time.thread_time()
+            try:
+                self.write(trainings)
+                self.failure = None
+            except OSError as error:
+                self.failure = error
+            self.spent += time.thread_time() - started
+            self.waiting.task_done()
+
+    def write(self, trainings: list[Stage]) -> None:
+        header = {
+            "format": FORMAT,
+            "nanoae": version(),
+            "model": self.model,
+            "seed": self.seed,
+            "notes": self.notes,
+            "trainings": [facts for facts, _ in trainings],
+        }
+        arrays = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
+        for number, (_, own) in enumerate(trainings):
+            arrays |= {f"{number}.{name}": array for name, array in own.items()}
+        self.number += 1
+        path = self.folder / f"checkpoint-{self.number:08}.npz"
+        with whole_file(path) as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        self.good = [*self.good, path][-KEPT:]
+        for _, old in files(self.folder):
+            if old not in self.good:
+                old.unlink()
+
+    def report(self, when: str = "") -> None:
+        """A warning of what could not be written; only once if the same thing happens again and again."""
+        if self.failure is None or (str(self.failure) == self.reported and not when):
+            return
+        self.reported = str(self.failure)
+        safe = f"The last one that was is {self.good[-1]}" if self.good else "None was"
+        warnings.warn(
+            f"{when}a checkpoint could not be written: {self.failure}. {safe}; the training goes on", stacklevel=3
+        )
+
+
+def files(folder: Path) -> list[tuple[int, Path]]:
+    """(number, path) of the checkpoints in a folder, the last one first."""
+    found = [(NAME.fullmatch(path.name), path) for path in folder.iterdir()]
+    return sorted(((int(match[1]), path) for match, path in found if match), reverse=True)
+
+
+def latest(folder: Path) -> tuple[Path, Header, Arrays]:
+    """(its path, header, arrays) of the last whole checkpoint, with a warning where it is not the last one.
+
+    FileNotFoundError where there is none; ValueError where none is whole.
+    """
+    damaged: list[ValueError] = []
+    for _, path in files(folder):
+        try:
+            header, arrays = read(path)
+        except ValueError as error:
+            damaged.append(error)
+            continue
+        if damaged:
+            warnings.warn(f"{damaged[0]} Going on from the one before, {path.name}.", stacklevel=3)
+        return path, header, arrays
+    if damaged:
+        raise damaged[0]
+    raise FileNotFoundError(2, "expected checkpoints to resume from, got none", str(folder))
+
+
+def read(path: Path) -> tuple[Header, Arrays]:
+    """(header, arrays) of a checkpoint; ValueError for what is none, is damaged, or of another format."""
+    arrays = read_arrays(path)
+    try:
+        header = json.loads(bytes(arrays.pop("header")))
+        found = header["format"]
+        kinds = {"model": dict, "trainings": list, "nanoae": str}
+        sound = found != FORMAT or all(isinstance(header[name], kind) for name, kind in kinds.items())
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
+        raise BadFile(path, "a checkpoint of nanoae", repr(error)) from error
+    if found != FORMAT or not sound:
+        raise BadFile(path, f"a checkpoint of format {FORMAT}", f"format {found!r:.20}")
+    return header, arrays
+
+
+# ---------------------------------------------------------------- is it the same?
+
+
+def version() -> str:
+    return sys.modules["nanoae"].__version__
+
+
+def comparable(value: Any) -> Any:
+    """The settings of a Configurable, of a list of them, ..., as JSON gives them back."""
+    return json.loads(json.dumps(settings_of(value), default=lambda kind: getattr(kind, "__name__", str(kind))))
+
+
+def check_same(folder: Path, there: Any, here: Any) -> None:
+    """ValueError that names what differs."""
+    found = list(differences("", there, here))
+    if found:
+        raise ValueError(
+            f"{folder}: expected the fit that was stopped, got another: {'; '.join(found[:5])}. Give it the same "
+            "settings and data, or another checkpoint_dir."
+        )
+
+
+def differences(name: str, there: Any, here: Any) -> Iterator[str]:
+    """What differs, in words: "epochs was 10, is 20"."""
+    if isinstance(there, dict) and isinstance(here, dict) and there.keys() == here.keys():
+        for key, value in here.items():
+            yield from differences(f"{name}.{key}" if name else key, there[key], value)
+    elif isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
+        for i, value in enumerate(here):
+            yield from differences(f"{name}[{i}]", there[i], value)
+    elif there != here:
+        yield f"{name} was {there!r:.60}, is {here!r:.60}"
+
+
+def fingerprint(ops: Any, data: tuple) -> str:
+    """Of arrays (N, ...) on the device, or None."""
+    digest = hashlib.blake2b(digest_size=8)
+    for x in data:
+        if x is None:
+            digest.update(b"none")
+            continue
+        digest.update(f"{x.dtype} {x.shape}".encode())
+        for start in range(0, len(x), 4096):
+            digest.update(np.ascontiguousarray(ops.to_numpy(x[start : start + 4096])).data)
+    return digest.hexdigest()
