@@ -61,6 +61,7 @@ from nanoae.engine.steps import EachStep, LastStep
 from nanoae.engine.weighted import Weighted
 from nanoae.interchange.export import export
 from nanoae.trace.trace import Trace
+from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.loop import NotFiniteError, Trainer
 from nanoae.training.schedules import Constant, Cosine, StepDecay, WarmUp
 
@@ -84,6 +85,7 @@ __all__ = [
     "AvgPool2d",
     "BackendError",
     "BatchNorm",
+    "Checkpoints",
     "ClusterLabelDetector",
     "ColumnTails",
     "Constant",

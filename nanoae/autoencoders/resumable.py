@@ -7,7 +7,6 @@ import inspect
 
 from nanoae.training.checkpoint import Checkpoints
 
-NOT_COMPARED = ("callbacks", "verbose")
 ADDED = {"checkpoint_dir": None, "resume": False}
 
 
@@ -33,8 +32,7 @@ def resumable(fit):
             finally:
                 self._checkpoints = None
         given = checkpoint_dir if isinstance(checkpoint_dir, Checkpoints) else Checkpoints(checkpoint_dir)
-        params = {name: value for name, value in self.get_params(deep=False).items() if name not in NOT_COMPARED}
-        with given.opened({"class": type(self).__name__, **params}, resume):
+        with given.opened({"class": type(self).__name__, **self.get_params(deep=False)}, resume):
             return whole(self, *args, checkpoint_dir=given, **kwargs)
 
     signature = inspect.signature(fit)

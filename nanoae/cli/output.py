@@ -12,8 +12,9 @@ from nanoae.whole_file import check_writable
 
 
 @contextmanager
-def run_folder(path: Path, numbered: bool = False) -> Iterator[Path]:
-    """A new or empty folder to write results to: `path`, or with `numbered` the first free of path-1, path-2, ...
+def run_folder(path: Path, numbered: bool = False, resume: Path | None = None) -> Iterator[Path]:
+    """A new or empty folder to write results to: `path`, or with `numbered` the first free of path-1, path-2, ...; or
+    that of an earlier run, to `resume`.
 
     It is made and locked at once, so that no other run writes to it, and removed again if nothing is in it at the end.
     """
@@ -21,17 +22,20 @@ def run_folder(path: Path, numbered: bool = False) -> Iterator[Path]:
     with ExitStack() as held:
         held.callback(remove_empty, made)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path = first_free(path) if numbered else path
-            made.insert(0, path) if numbered else path.mkdir(exist_ok=True)
+            if resume is None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path = first_free(path) if numbered else path
+                made.insert(0, path) if numbered else path.mkdir(exist_ok=True)
+            else:
+                path = resume
             held.enter_context(locked_folder(path))
             check_writable(path / "model.npz")
-            if any(path.iterdir()):
+            if resume is None and any(path.iterdir()):
                 raise FileExistsError(0, "it holds files already")
         except OSError as error:
+            wanted, hint = ("is empty and ", " Choose another with --out.") if resume is None else ("", "")
             raise OSError(
-                f"expected a folder that is empty and can be written, got {error.filename or path} ({error.strerror}). "
-                "Choose another with --out."
+                f"expected a folder that {wanted}can be written, got {error.filename or path} ({error.strerror}).{hint}"
             ) from error
         yield path
 

@@ -22,7 +22,7 @@ from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.presets import DATA
 from nanoae.cli import data as data_options
-from nanoae.cli import settings
+from nanoae.cli import resume, settings
 from nanoae.cli.data import Table, first
 from nanoae.cli.figures import FIGURES, WHERE_THEY_APPLY, draw, reconstructions
 from nanoae.cli.output import run_folder
@@ -46,6 +46,7 @@ def add_to(commands) -> None:
         epilog="example: nanoae train --data mnist --code-size 16 --hidden 256,64 --epochs 5 --out mnist-16",
     )
     add_options(parser)
+    resume.add_options(parser)
     parser.add_argument(
         "--each-epoch", action="store_true", help="also draw what comes back after each epoch, to epochs/"
     )
@@ -72,7 +73,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    with run_folder(*place(args)) as folder:
+    args = resume.as_begun(args)
+    with run_folder(*place(args), resume=args.resume) as folder:
         data = data_options.read(args)
         model, learn, test = prepared(settings.chosen(args, data), data, args.conditional)
         frames: dict[str, np.ndarray] = {}  # what each epoch makes of some test rows, where that is asked for
@@ -81,9 +83,14 @@ def run(args: argparse.Namespace) -> int:
         say = speaker(args)
         say(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}{advice(data)}")
         say(f"model   {model.network_.theta.size:,} parameters\n\n{model.summary()}\n")
-        train(model, learn[0], quiet=args.quiet, watchers=watchers, **learn[1])
+        beside = {"checkpoint_dir": resume.checkpoints(args, folder), "resume": True, **learn[1]}
+        train(model, learn[0], quiet=args.quiet, watchers=watchers, **beside)
         say(trained(model))
         conclude(args, folder, model, baseline, data, test, frames)
+        if model.interrupted_:
+            print(f"go on with: {resume.command(args, folder)}")
+        else:
+            resume.remove(folder)
     return 130 if model.interrupted_ else 0
 
 
@@ -172,8 +179,7 @@ def conclude(
         "pca": baseline.evaluate(x_test) if baseline else None,
     }
     config = describe_run(args, model, data) | more | {"results": results}
-    with whole_file(folder / "config.json", "w") as file:
-        file.write(json.dumps(config, indent=2, default=describe) + "\n")
+    write_config(folder, config | {"complete": False})
     print(verdict("test", model, results["test"], baseline, results["pca"]))
     if not args.no_figures:
         if importlib.util.find_spec("matplotlib") is None:
@@ -181,13 +187,14 @@ def conclude(
         else:
             draw(folder, model, baseline, data, test)
     if frames:
-        (folder / "epochs").mkdir()
+        (folder / "epochs").mkdir(exist_ok=True)
         for i, (name, again) in enumerate(frames.items(), 1):
             rows = {"original": x_test[: len(again)], name: again}
             reconstructions(folder / "epochs" / f"{i:03}.png", rows, data, data_options.black(model))
     if args.report:
         write_page(folder / "report.html", model, baseline, data, "test", folder.name, told(config))
     print(f"written to {folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
+    write_config(folder, config | {"complete": not config["interrupted"]})
 
 
 # ---------------------------------------------------------------- what is told
@@ -249,6 +256,11 @@ def verdict(
 
 
 # ---------------------------------------------------------------- what is written
+
+
+def write_config(folder: Path, config: dict[str, Any]) -> None:
+    with whole_file(folder / "config.json", "w") as file:
+        file.write(json.dumps(config, indent=2, default=describe) + "\n")
 
 
 def write_metrics(path: Path, history: dict[str, list[float]]) -> None:

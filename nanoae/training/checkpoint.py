@@ -24,7 +24,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,16 +32,20 @@ from nanoae.data.dataset import BadFile
 from nanoae.data.files import read_arrays
 from nanoae.engine.part import settings_of
 from nanoae.lock import locked_folder
+from nanoae.training import state
+from nanoae.training.state import Arrays, Facts
 from nanoae.whole_file import whole_file
+
+if TYPE_CHECKING:
+    from nanoae.training.loop import Trainer
 
 FORMAT = 1
 KEPT = 2  # files: should the last one be damaged, there is the one before
 NAME = re.compile(r"checkpoint-(\d{8,})\.npz")
+NOT_COMPARED = ("callbacks", "verbose")
 SHARE, FREE = 0.02, 1.0  # of the time that checkpoints may take, and the seconds that they may take in any case
 
-Header = dict[str, Any]
-Arrays = dict[str, np.ndarray]
-Stage = tuple[Header, Arrays]  # how a training stands, or stood at its end
+Stage = tuple[Facts, Arrays]  # how a training stands, or stood at its end
 
 
 class Checkpoints:
@@ -116,36 +120,35 @@ class Checkpoints:
 
     # ---------------------------------------------------------------- a training
 
-    def begin(self, trainer: Any, *data: Any) -> None:
+    def begin(self, trainer: Trainer, *data: Any) -> None:
         """The next training of the fit: `trainer` is brought to where it was, if it was begun before."""
-        self.told = {**comparable(trainer.identity()), "data": fingerprint(trainer.ops, data)}
+        told = {**comparable(state.identity(trainer)), "data": fingerprint(trainer.ops, (*data, trainer.weights))}
         number = len(self.trainings)
         if number:  # the one before has ended, and nobody trains that network any more
             facts, arrays = self.trainings[-1]
             self.trainings[-1] = facts, {name: a for name, a in arrays.items() if name.startswith("network.")}
-        self.trainings.append(({}, {}))
-        if number < len(self.found):
-            facts, arrays = self.found[number]
-            try:
-                check_same(self.folder, facts["training"], self.told)
-                trainer.set_state(facts, arrays)
-            except (KeyError, TypeError, AttributeError, OverflowError) as error:
-                raise BadFile(
-                    self.good[0], "a whole checkpoint", f"one that does not fit together: {error!r}"
-                ) from error
+        if number >= len(self.found):
+            self.trainings.append(({"training": told}, {}))
+            self.save(trainer, wait=True)
+            if self.failure is not None and number == 0:  # better now than after hours
+                raise self.failure
             return
-        self.save(trainer, wait=True)
-        if self.failure is not None and number == 0:  # better now than after hours
-            raise self.failure
+        facts, arrays = self.found[number]
+        self.trainings.append((facts, arrays))
+        check_same(self.folder, facts.get("training"), told)
+        try:
+            state.restore(trainer, facts, arrays)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise BadFile(self.good[0], "a whole checkpoint", f"one that does not fit together: {error}") from error
 
-    def save(self, trainer: Any, wait: bool = False) -> None:
+    def save(self, trainer: Trainer, wait: bool = False) -> None:
         """Have how things stand now written; unless this has to `wait` for it, only where that costs little."""
         self.report()
         started = time.perf_counter()
         if not wait and self.spent > max(FREE, SHARE * (started - self.began)):
             return
-        facts, arrays = trainer.state()
-        self.trainings[-1] = {"training": self.told, **facts}, arrays
+        facts, arrays = state.take(trainer)
+        self.trainings[-1] = {"training": self.trainings[-1][0]["training"], **facts}, arrays
         with suppress(queue.Empty):  # an older one that was not yet begun
             self.waiting.get_nowait()
             self.waiting.task_done()
@@ -206,7 +209,7 @@ def files(folder: Path) -> list[tuple[int, Path]]:
     return sorted(((int(match[1]), path) for match, path in found if match), reverse=True)
 
 
-def latest(folder: Path) -> tuple[Path, Header, Arrays]:
+def latest(folder: Path) -> tuple[Path, Facts, Arrays]:
     """(its path, header, arrays) of the last whole checkpoint, with a warning where it is not the last one.
 
     FileNotFoundError where there is none; ValueError where none is whole.
@@ -226,7 +229,7 @@ def latest(folder: Path) -> tuple[Path, Header, Arrays]:
     raise FileNotFoundError(2, "expected checkpoints to resume from, got none", str(folder))
 
 
-def read(path: Path) -> tuple[Header, Arrays]:
+def read(path: Path) -> tuple[Facts, Arrays]:
     """(header, arrays) of a checkpoint; ValueError for what is none, is damaged, or of another format."""
     arrays = read_arrays(path)
     try:
@@ -249,8 +252,9 @@ def version() -> str:
 
 
 def comparable(value: Any) -> Any:
-    """The settings of a Configurable, of a list of them, ..., as JSON gives them back."""
-    return json.loads(json.dumps(settings_of(value), default=lambda kind: getattr(kind, "__name__", str(kind))))
+    """The settings of parts, or of lists of them, that results follow from, as JSON gives them back."""
+    text = json.dumps(settings_of(value), default=lambda kind: getattr(kind, "__name__", str(kind)))
+    return json.loads(text, object_hook=lambda found: {k: v for k, v in found.items() if k not in NOT_COMPARED})
 
 
 def check_same(folder: Path, there: Any, here: Any) -> None:
@@ -276,7 +280,7 @@ def differences(name: str, there: Any, here: Any) -> Iterator[str]:
 
 
 def fingerprint(ops: Any, data: tuple) -> str:
-    """Of arrays (N, ...) on the device, or None."""
+    """Of arrays (N, ...), on the device or not, or None."""
     digest = hashlib.blake2b(digest_size=8)
     for x in data:
         if x is None:
@@ -284,5 +288,6 @@ def fingerprint(ops: Any, data: tuple) -> str:
             continue
         digest.update(f"{x.dtype} {x.shape}".encode())
         for start in range(0, len(x), 4096):
-            digest.update(np.ascontiguousarray(ops.to_numpy(x[start : start + 4096])).data)
+            block = x[start : start + 4096]
+            digest.update(np.ascontiguousarray(block if isinstance(block, np.ndarray) else ops.to_numpy(block)).data)
     return digest.hexdigest()

@@ -7,7 +7,6 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,9 @@ from nanoae.engine.losses import BCE, MSE, Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.optim import SGD, Adam, Optimizer
 from nanoae.engine.part import settings_of
-from nanoae.training.checkpoint import Arrays, Checkpoints, Header
+from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.progress import progress
+from nanoae.training.state import Position
 
 EVALUATION_ROWS = 1024  # rows per forward outside training: large enough for BLAS, small enough to stay in cache
 EVALUATION_NUMBERS = 1 << 22  # in their outputs: fewer rows where one is a whole line of scores over all words
@@ -97,16 +97,6 @@ def drawn(weights: np.ndarray, order: np.random.Generator) -> np.ndarray:
     ends = np.cumsum(weights) * (n / weights.sum())
     rows = np.searchsorted(ends, np.arange(n) + order.random(), side="right")
     return order.permutation(np.minimum(rows, n - 1))  # rounding may have left the last end below N
-
-
-@dataclass
-class Position:
-    """Where a training stands: epochs done, the lowest validation loss, epochs since then, whether it has ended."""
-
-    epoch: int = 0
-    best: float = math.inf
-    waited: int = 0
-    finished: bool = False
 
 
 class Trainer:
@@ -273,11 +263,11 @@ class Trainer:
         self.at, self.best_state = Position(), []
         if checkpoints is not None:
             checkpoints.begin(self, x, t, *(validation or ()))
+            if self.at.finished:
+                return self.history
         bar = progress(range(self.at.epoch + 1, self.epochs + 1), label="training", show=self.verbose)
         try:
             for epoch in bar:
-                if self.at.finished:
-                    break
                 started = time.perf_counter()
                 row = {"epoch": epoch, "loss": self.epoch(x, t, scale)}
                 if validation is not None:
@@ -289,8 +279,10 @@ class Trainer:
                     bar.set_postfix({k: f"{v:.4g}" for k, v in row.items() if k.endswith("loss")})
                 self.at.epoch = epoch
                 stop = self.patience is not None and validation is not None and self.stop_early(row["val_loss"])
-                self.at.finished = any([callback(self, row) is True for callback in self.callbacks]) or stop
-                if checkpoints is not None:
+                stop = any([callback(self, row) is True for callback in self.callbacks]) or stop
+                if stop:
+                    break
+                if checkpoints is not None and epoch < self.epochs:
                     checkpoints.save(self)
         except KeyboardInterrupt:
             self.interrupted = True
@@ -315,52 +307,10 @@ class Trainer:
             self.at.waited += 1
         return self.at.waited >= (self.patience or math.inf)
 
-    # ---------------------------------------------------------------- stopping and going on
-
-    def identity(self) -> dict[str, Any]:
-        """What has to be the same for a training to go on."""
-        names = "batch_size", "epochs", "patience", "loss", "optimizer"
-        told = {"backend": self.ops.backend, "dtype": self.network.dtype.name, "seed": self.network.seed}
-        return told | {"layers": self.network.layers} | {name: getattr(self, name) for name in names}
-
     def arrays(self) -> dict[str, Array]:
-        """All arrays that training changes, by name."""
+        """All arrays that training changes, by name: what `state.py` keeps."""
         lists = {"network": self.network.state(), "optimizer": self.optimizer.moments, "best": self.best_state}
         found = {f"{name}.{i}": array for name, arrays in lists.items() for i, array in enumerate(arrays)}
         for i, layer in enumerate(self.fast.layers):
             found |= {f"layers.{i}.{name}": array for name, array in layer.momenta.items()}
         return found
-
-    def state(self) -> tuple[Header, Arrays]:
-        """How things stand, for `set_state` of another such trainer: (facts as JSON-ready data, copies of arrays)."""
-        generator, lr = self.network.layers[0].generator, self.optimizer.lr
-        facts = {
-            "at": asdict(self.at),
-            "history": {name: list(values) for name, values in self.history.items()},
-            "t": self.optimizer.t,
-            "lr": None if callable(lr) else float(lr),
-            "order": self.ops.generator_state(self.order),
-            "noise": self.ops.generator_state(generator),
-        }
-        return facts, {name: np.array(self.ops.to_numpy(array)) for name, array in self.arrays().items()}
-
-    def set_state(self, facts: Header, arrays: Arrays) -> None:
-        """Go on from there. KeyError, TypeError or ValueError for what is no state of such a trainer."""
-        self.at = Position(**facts["at"])
-        if "best.0" in arrays:
-            self.best_state = [array.copy() for array in self.network.state()]
-        mine = self.arrays()
-        if arrays.keys() not in (mine.keys(), {name for name in mine if name.startswith("network.")}):
-            raise ValueError(f"expected the arrays {sorted(mine)}, got {sorted(arrays)}.")
-        for name, array in arrays.items():
-            place = mine[name]
-            if (array.shape, array.dtype) != (place.shape, place.dtype) or not np.isfinite(array).all():
-                wanted = f"{name} of shape {place.shape}, finite {place.dtype}"
-                raise ValueError(f"expected {wanted}, got {array.dtype} {array.shape}.")
-            self.ops.copy(self.ops.to_device(array), out=place)
-        self.history = facts["history"]
-        self.optimizer.t = facts["t"]
-        if facts["lr"] is not None:
-            self.optimizer.lr = facts["lr"]
-        self.ops.set_generator_state(self.order, facts["order"])
-        self.ops.set_generator_state(self.network.layers[0].generator, facts["noise"])

@@ -1,0 +1,89 @@
+"""State: how a training stands. Taken from a trainer, and given to another one of the same kind, which then goes on to
+the same weights, to the bit: all arrays that training changes, where the random generators stand, and what was counted.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from nanoae.training.loop import Trainer
+
+Facts = dict[str, Any]  # JSON-ready
+Arrays = dict[str, np.ndarray]
+SETTINGS = ("batch_size", "epochs", "patience", "loss", "optimizer")
+
+
+@dataclass
+class Position:
+    """Epochs done, the lowest validation loss so far, epochs since then, whether the training has ended."""
+
+    epoch: int = 0
+    best: float = math.inf
+    waited: int = 0
+    finished: bool = False
+
+
+def identity(trainer: Trainer) -> Facts:
+    """What has to be the same for a training to go on."""
+    network = trainer.network
+    told = {"backend": trainer.ops.backend, "dtype": network.dtype.name, "seed": network.seed, "layers": network.layers}
+    return told | {name: getattr(trainer, name) for name in SETTINGS}
+
+
+def take(trainer: Trainer) -> tuple[Facts, Arrays]:
+    """How things stand, copied."""
+    ops, lr = trainer.ops, trainer.optimizer.lr
+    facts = {
+        "at": asdict(trainer.at),
+        "history": {name: list(values) for name, values in trainer.history.items()},
+        "t": trainer.optimizer.t,
+        "lr": None if callable(lr) else float(lr),
+        "order": ops.generator_state(trainer.order),
+        "noise": ops.generator_state(trainer.network.layers[0].generator),
+    }
+    return facts, {name: np.array(ops.to_numpy(array)) for name, array in trainer.arrays().items()}
+
+
+def restore(trainer: Trainer, facts: Facts, arrays: Arrays) -> None:
+    """Go on from there. KeyError, TypeError or ValueError for what is no state of such a trainer."""
+    check(facts)
+    ops, optimizer = trainer.ops, trainer.optimizer
+    trainer.at = Position(**facts["at"])
+    if "best.0" in arrays:
+        trainer.best_state = [array.copy() for array in trainer.network.state()]
+    places = trainer.arrays()
+    needed = {name for name in places if not trainer.at.finished or name.startswith("network.")}
+    if not needed <= arrays.keys() <= places.keys():
+        raise ValueError(f"expected the arrays {sorted(needed)}, got {sorted(arrays)}")
+    for name, array in arrays.items():
+        place = places[name]
+        if (array.shape, array.dtype) != (place.shape, place.dtype) or not np.isfinite(array).all():
+            wanted = f"{name}, finite {place.dtype} {place.shape}"
+            raise ValueError(f"expected {wanted}, got {array.dtype} {array.shape} from {array.min()} to {array.max()}")
+    for name, array in arrays.items():
+        ops.copy(ops.to_device(array), out=places[name])
+    trainer.history = facts["history"]
+    optimizer.t = facts["t"]
+    if facts["lr"] is not None:
+        optimizer.lr = facts["lr"]
+    ops.set_generator_state(trainer.order, facts["order"])
+    ops.set_generator_state(trainer.network.layers[0].generator, facts["noise"])
+
+
+def check(facts: Facts) -> None:
+    """KeyError, TypeError or ValueError where something is not of the kind that it has to be."""
+    at = Position(**facts["at"])
+    history, kinds = facts["history"], (type(facts["t"]), type(facts["lr"]))
+    sound = all(type(value) is type(getattr(Position, name)) for name, value in vars(at).items())
+    sound = sound and kinds in ((int, float), (int, type(None))) and min(facts["t"], at.epoch, at.waited) >= 0
+    sound = sound and isinstance(history, dict) and {"loss", "seconds"} <= history.keys()
+    if not sound:
+        raise ValueError(f"expected counts and rates, got {at}, t={facts['t']!r} and lr={facts['lr']!r}")
+    for name, values in history.items():
+        if not isinstance(values, list) or len(values) != at.epoch or {type(value) for value in values} - {float}:
+            raise ValueError(f"expected a history of {at.epoch} numbers, got {name}={values!r:.60}")
