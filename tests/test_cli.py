@@ -532,7 +532,7 @@ def test_ctrl_c_keeps_what_was_learned(run, monkeypatch, epoch):
     assert code == 130 and f"nanoae: warning: training was interrupted in epoch {epoch} of 50" in err
     assert config("runs/digits-1")["interrupted"] and config("runs/digits-1")["epochs_run"] == epoch - 1
     drawn = FIGURES | {"weights.png"}
-    assert names("runs/digits-1") == FILES | drawn - ({"loss.png"} if epoch == 1 else set())
+    assert names("runs/digits-1") == FILES | {"checkpoints"} | drawn - ({"loss.png"} if epoch == 1 else set())
     assert len(nanoae.load("runs/digits-1/model.npz").history_["loss"]) == epoch - 1 and "test mse" in out
 
 
@@ -563,7 +563,7 @@ def test_a_real_ctrl_c(tmp_path):
     command.send_signal(signal.SIGINT)
     out, err = command.communicate(timeout=60)
     assert command.returncode == 130 and "Traceback" not in err and "test mse" in out
-    assert names(tmp_path / "runs" / "digits-1") == FILES
+    assert names(tmp_path / "runs" / "digits-1") == FILES | {"checkpoints"}
 
 
 # ---------------------------------------------------------------- gradcheck

@@ -122,8 +122,9 @@ class Estimator(FrameOutput, Parametrised):
 
     def _entropy(self) -> Any:
         """What everything random of a fit follows from: random_state, or where it goes on, what was drawn at first."""
-        seed = seed_of(self.random_state)
-        if self._checkpoints is None or isinstance(self.random_state, (int, np.integer)):
+        given: Any = getattr(self, "random_state", None)
+        seed = seed_of(given)
+        if self._checkpoints is None or isinstance(given, (int, np.integer)):
             return seed
         return self._checkpoints.entropy(np.random.SeedSequence(seed).entropy)
 

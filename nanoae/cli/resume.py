@@ -6,6 +6,7 @@ import argparse
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 from nanoae.training.checkpoint import Checkpoints, latest
 
@@ -39,7 +40,7 @@ def as_begun(args: argparse.Namespace) -> argparse.Namespace:
         raise ValueError(f"--resume: expected the folder of a run that was stopped, got {got}.")
     path, header, _ = latest(run / FOLDER)
     notes, words = header.get("notes"), args.parser.prog.split()[1:]  # "train", or "text train"
-    command = notes.get("command") if isinstance(notes, dict) else None
+    command: Any = notes.get("command") if isinstance(notes, dict) else None
     told = isinstance(command, list) and all(isinstance(word, str) for word in command)
     if not told or command[: len(words)] != words:
         raise ValueError(f"--resume: expected a run of `{args.parser.prog}`, got one of {command!r:.60} in {path}.")

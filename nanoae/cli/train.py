@@ -29,7 +29,7 @@ from nanoae.cli.output import run_folder
 from nanoae.cli.page import told, write_page
 from nanoae.cli.training_set import TrainingSet
 from nanoae.engine.part import describe
-from nanoae.training.loop import Trainer
+from nanoae.training.loop import NotFiniteError, Trainer
 from nanoae.whole_file import whole_file
 
 PCA_LIMIT = 4096  # the most rows or columns, whichever are fewer: beyond, its matrix takes minutes
@@ -84,7 +84,11 @@ def run(args: argparse.Namespace) -> int:
         say(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}{advice(data)}")
         say(f"model   {model.network_.theta.size:,} parameters\n\n{model.summary()}\n")
         beside = {"checkpoint_dir": resume.checkpoints(args, folder), "resume": True, **learn[1]}
-        train(model, learn[0], quiet=args.quiet, watchers=watchers, **beside)
+        try:
+            train(model, learn[0], quiet=args.quiet, watchers=watchers, **beside)
+        except NotFiniteError:
+            resume.remove(folder)
+            raise
         say(trained(model))
         conclude(args, folder, model, baseline, data, test, frames)
         if model.interrupted_:

@@ -84,7 +84,7 @@ class Checkpoints:
             self.model = comparable(model)
             self.trainings: list[Stage] = []  # begun so far
             self.found: list[Stage] = []  # begun, says the file that was read
-            self.seed: int | None = None
+            self.seed: Any = None
             self.number, self.good = there[0][0] if there else 0, list[Path]()
             self.failure: OSError | None = None
             self.reported, self.began, self.spent = "", time.perf_counter(), 0.0
@@ -113,7 +113,7 @@ class Checkpoints:
             self.found.append((facts, own))
         self.seed, self.good = header["seed"], [path]
 
-    def entropy(self, drawn: int) -> int:
+    def entropy(self, drawn: Any) -> Any:
         """What everything random of this fit follows from: `drawn`, or what was drawn when it first began."""
         self.seed = drawn if self.seed is None else self.seed
         return self.seed

@@ -131,7 +131,7 @@ class KFACTrainer(Trainer):
         for layer in self.observed:
             # The sample is that of the loss without its weight; F is `weight` times as large with it, g its root.
             factor = len(x) * self.per_row(y) / math.sqrt(self.loss.weight)
-            layer.learn(min(1 - 1 / self.looks, self.optimizer.memory), factor)
+            layer.learn(min(1 - 1 / int(self.looks), self.optimizer.memory), factor)
 
     def per_row(self, y: Array) -> float:
         """What the loss has to be multiplied by to be a sum over features, averaged over rows."""
