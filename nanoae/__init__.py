@@ -61,9 +61,11 @@ from nanoae.engine.steps import EachStep, LastStep
 from nanoae.engine.weighted import Weighted
 from nanoae.interchange.export import export
 from nanoae.trace.trace import Trace
+from nanoae.training.callbacks import BestCheckpoint, CSVLog, ReduceOnPlateau
 from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.loop import NotFiniteError, Trainer
 from nanoae.training.schedules import Constant, Cosine, StepDecay, WarmUp
+from nanoae.training.tensorboard import TensorBoard
 
 __version__ = "0.1.0"
 
@@ -85,6 +87,8 @@ __all__ = [
     "AvgPool2d",
     "BackendError",
     "BatchNorm",
+    "BestCheckpoint",
+    "CSVLog",
     "Checkpoints",
     "ClusterLabelDetector",
     "ColumnTails",
@@ -130,6 +134,7 @@ __all__ = [
     "Quantile",
     "ReLU",
     "ReconstructionError",
+    "ReduceOnPlateau",
     "Reshape",
     "RobustScaler",
     "SaltAndPepper",
@@ -147,6 +152,7 @@ __all__ = [
     "StepDecay",
     "TableEncoder",
     "Tanh",
+    "TensorBoard",
     "TextVAE",
     "Threshold",
     "TiedConvTranspose2d",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import warnings
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -157,6 +158,7 @@ class NetworkEstimator(Estimator):
             )
             trainer.measure = functools.partial(judge, weights=of_rows)
         t = weighed(self._trainer, self._loss, X, t, weights)
+        self.history_ = self._trainer.history  # as far as it goes: callbacks may keep the model
         self.history_ = self._trainer.fit(
             self._to_device(X), self._to_device(t), validation=watched, checkpoints=self._checkpoints
         )
@@ -177,7 +179,7 @@ class NetworkEstimator(Estimator):
             )
         if isinstance(built.optimizer, optim.KFAC):
             from nanoae.training.kfac import KFACTrainer as kind
-        return kind(
+        trainer = kind(
             self.network_,
             self._loss,
             built._optimizer(),
@@ -190,6 +192,8 @@ class NetworkEstimator(Estimator):
             verbose=built.verbose,
             trainable=self._trainable(),
         )
+        trainer.model = weakref.proxy(self)
+        return trainer
 
     def _check_X(self, X, reset=False) -> np.ndarray:
         return self.check_table(X, reset=reset, dtype=float_type(self.as_built.dtype))

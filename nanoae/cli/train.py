@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import nanoae
-from nanoae import PCA, Dataset, VariationalAutoencoder
+from nanoae import PCA, Dataset, TensorBoard, VariationalAutoencoder
 from nanoae.autoencoders.estimator import Estimator
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.network_estimator import NetworkEstimator
@@ -50,6 +50,7 @@ def add_to(commands) -> None:
     parser.add_argument(
         "--each-epoch", action="store_true", help="also draw what comes back after each epoch, to epochs/"
     )
+    parser.add_argument("--tensorboard", action="store_true", help="also write what TensorBoard shows, to tensorboard/")
     parser.set_defaults(run=run)
 
 
@@ -79,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
         model, learn, test = prepared(settings.chosen(args, data), data, args.conditional)
         frames: dict[str, np.ndarray] = {}  # what each epoch makes of some test rows, where that is asked for
         watchers = [watcher(model, first(test, 10), frames)] if args.each_epoch else []
+        if args.tensorboard:
+            watchers.append(board(folder / "tensorboard", model, data, test))
         baseline = None if data_options.predicts(model) else fit_pca(model.code_size_, learn[0])
         say = speaker(args)
         say(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}{advice(data)}")
@@ -161,6 +164,16 @@ def watcher(model: Any, table: Table, frames: dict[str, np.ndarray]) -> Callable
             frames[f"epoch {row['epoch']}"] = model.reconstruct(table[0], **table[1])
 
     return watch
+
+
+def board(folder: Path, model: Any, data: Dataset, test: Table) -> TensorBoard:
+    """The callback that shows test rows in TensorBoard."""
+    x, labels = test[0], data.y_test
+    if "condition" in test[1]:  # the network reads the label, one-hot, behind the row
+        x = np.hstack([x, np.equal.outer(test[1]["condition"], model.classes_)])
+    if labels is not None and labels.ndim > 1:
+        labels = None
+    return TensorBoard(folder, x, labels, data.shape)
 
 
 def conclude(

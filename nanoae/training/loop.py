@@ -121,6 +121,7 @@ class Trainer:
     """
 
     weights: np.ndarray | None = None
+    model: Any = None  # the estimator whose network this is, for callbacks: a weak reference that acts like it
 
     def __init__(
         self,

@@ -1,0 +1,138 @@
+"""Callbacks: what may be done after each epoch. Any function of (trainer, row) is one, row = {"epoch": 1, "loss": ...};
+these are ready made. One that returns True stops the training.
+
+The rows of a pretraining have a "layer"; the callbacks that judge a loss leave them out.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+from nanoae.training.loop import Trainer
+
+COLUMNS = ("layer", "epoch", "loss", "val_loss", "learning_rate", "seconds")
+
+
+def learning_rate(trainer: Trainer) -> float:
+    """Of the last step, whatever schedule it follows."""
+    optimizer = trainer.optimizer
+    return optimizer.rate_at(max(1, int(trainer.ops.to_numpy(optimizer.t))))
+
+
+class Monitor:
+    """The base of callbacks that watch a loss.
+
+    monitor   "val_loss", or "loss", which needs no validation data
+
+    best      the lowest so far; a training starts afresh at its epoch 1
+    """
+
+    def __init__(self, monitor: str = "val_loss"):
+        self.monitor, self.best = monitor, math.inf
+
+    def __call__(self, trainer: Trainer, row: dict[str, float]) -> None:
+        if "layer" in row:
+            return
+        if self.monitor not in row:
+            known = ", ".join(name for name in row if name.endswith("loss"))
+            raise ValueError(
+                f"{type(self).__name__}: expected monitor to be one of {known}, got {self.monitor!r}. For val_loss, "
+                "pass validation_data=... to fit, or set validation_fraction=0.1."
+            )
+        if row["epoch"] == 1:
+            self.best = math.inf
+            self.start()
+        if row[self.monitor] < self.best:
+            self.best = row[self.monitor]
+            self.better(trainer)
+        else:
+            self.no_better(trainer)
+
+    def start(self) -> None:
+        """A training begins."""
+
+    def better(self, trainer: Trainer) -> None:
+        """The loss is the lowest so far."""
+
+    def no_better(self, trainer: Trainer) -> None:
+        """The loss is not."""
+
+
+class BestCheckpoint(Monitor):
+    """Keeps the best model of a training in a file, which `nanoae.load` opens, from the epoch on in which it was found.
+
+    >>> nanoae.Autoencoder(callbacks=[nanoae.BestCheckpoint("best.npz")]).fit(x, validation_data=x_test)
+
+    path      .npz; replaced, as a whole, where a better one comes
+    monitor   "val_loss" or "loss"
+    """
+
+    def __init__(self, path: str | Path, monitor: str = "val_loss"):
+        super().__init__(monitor)
+        self.path = path
+
+    def better(self, trainer: Trainer) -> None:
+        if trainer.model is None:
+            raise ValueError("BestCheckpoint: expected the training of an estimator, got a Trainer by itself.")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that callbacks are not saved
+            trainer.model.save(self.path)
+
+
+class ReduceOnPlateau(Monitor):
+    """Multiplies the learning rate by `factor` where the loss has not fallen for `patience` epochs.
+
+    factor    in (0, 1)
+    patience  epochs >= 1, counted anew after each cut
+    least     the learning rate stays above it, >= 0
+    monitor   "val_loss" or "loss"
+    """
+
+    def __init__(self, factor: float = 0.5, patience: int = 5, least: float = 0.0, monitor: str = "val_loss"):
+        super().__init__(monitor)
+        if not 0 < factor < 1 or not patience >= 1 or not least >= 0:
+            raise ValueError(
+                "ReduceOnPlateau: expected factor in (0, 1), patience >= 1 and least >= 0, "
+                f"got {factor}, {patience} and {least}."
+            )
+        self.factor, self.patience, self.least = factor, patience, least
+        self.waited = 0
+
+    def start(self) -> None:
+        self.waited = 0
+
+    def better(self, trainer: Trainer) -> None:
+        self.waited = 0
+
+    def no_better(self, trainer: Trainer) -> None:
+        self.waited += 1
+        if self.waited < self.patience:
+            return
+        self.waited, rate = 0, trainer.optimizer.lr
+        if callable(rate):
+            raise ValueError(f"ReduceOnPlateau: expected a learning rate that is a number, got the schedule {rate!r}.")
+        trainer.optimizer.lr = min(rate, max(self.factor * rate, self.least))
+
+
+class CSVLog:
+    """Writes a line per epoch to a file: layer (of a pretraining), epoch, loss, val_loss, learning_rate, seconds.
+
+    One object writes one file, which it begins anew; a second training, or one that is resumed, is added.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path, self.begun = path, False
+
+    def __call__(self, trainer: Trainer, row: dict[str, float]) -> None:
+        fresh = not self.begun and row["epoch"] == 1
+        values: dict[str, Any] = {**row, "learning_rate": learning_rate(trainer)}
+        with open(self.path, "w" if fresh else "a", encoding="utf-8", newline="") as file:
+            lines = csv.writer(file)
+            if fresh or not file.tell():
+                lines.writerow(COLUMNS)
+            lines.writerow(values.get(name, "") for name in COLUMNS)
+        self.begun = True

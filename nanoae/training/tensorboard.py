@@ -1,0 +1,183 @@
+"""TensorBoard: a callback that writes what TensorBoard shows, through tensorboardX."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nanoae.training.callbacks import learning_rate
+from nanoae.training.loop import Trainer
+
+IMAGES = 10  # rows drawn
+POINTS = 1000  # codes shown in the projector
+
+
+class TensorBoard:
+    """Writes to `logdir` what `tensorboard --logdir LOGDIR` shows:
+
+    scalars      after each epoch: loss, val_loss, learning_rate, seconds; of a pretraining under pretraining/LAYER
+    histograms   weights and gradients of each layer, the gradients those of the epoch's last batch
+    graph        the layers in their order
+    hparams      the settings of the estimator, or of the trainer
+    images       of `x`: ten rows, and their reconstructions below
+    projector    the codes of up to 1,000 rows of `x`, with `labels` and images
+
+    >>> board = nanoae.TensorBoard("logs", x_test, labels=y_test, shape=(28, 28))
+    >>> nanoae.Autoencoder(callbacks=[board]).fit(x_train, validation_data=x_test)
+
+    logdir   a folder
+    x        (N, D) or (N, ...) rows as the network reads them: for a conditional model, with the one-hot labels behind
+    labels   (N,) what is written beside a code
+    shape    of a row as an image: (H, W), (C, H, W) or (H, W, C); by default as x has it
+    every    epochs between histograms, images and codes; None: ten times in all, and at the end of the epochs
+
+    Needs the extra nanoae[tensorboard].
+    """
+
+    def __init__(
+        self,
+        logdir: str | Path,
+        x: Any = None,
+        labels: Any = None,
+        shape: tuple[int, ...] = (),
+        every: int | None = None,
+    ):
+        load_writer()
+        self.logdir, self.every = Path(logdir), every
+        self.x: Any = None if x is None else np.asarray(x)[:POINTS]
+        self.labels = None if labels is None else [str(label) for label in labels[:POINTS]]
+        self.shape = tuple(shape) or (() if self.x is None else self.x.shape[1:])
+        if self.labels is not None and (self.x is None or len(self.labels) != len(self.x)):
+            raise ValueError("TensorBoard: expected a label for each row of x.")
+        if every is not None and every < 1:
+            raise ValueError(f"TensorBoard: expected every >= 1, got {every}.")
+        self.writer: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "writer": None}  # a copy writes a file of its own
+
+    def __call__(self, trainer: Trainer, row: dict[str, float]) -> None:
+        epoch = int(row["epoch"])
+        if self.writer is None:
+            self.writer = load_writer().SummaryWriter(str(self.logdir))
+        scalars = {**row, "learning_rate": learning_rate(trainer)}
+        stage = f"pretraining/{row['layer']}/" if "layer" in row else ""
+        for name in scalars.keys() - {"epoch", "layer"}:
+            self.writer.add_scalar(stage + name, scalars[name], epoch)
+        if not stage:
+            if epoch == 1:
+                self.add_graph(trainer)
+                self.add_settings(trainer, row)
+            if epoch % (self.every or math.ceil(trainer.epochs / 10)) == 0 or epoch == trainer.epochs:
+                self.add_histograms(trainer, epoch)
+                if self.x is not None:
+                    self.add_rows(trainer, epoch)
+        self.writer.flush()
+        if epoch == trainer.epochs and not stage:
+            self.close()
+
+    def close(self) -> None:
+        """Ends the file; a later epoch begins another."""
+        if self.writer is not None:
+            self.writer.close()
+            self.writer = None
+
+    # ---------------------------------------------------------------- what is written
+
+    def add_histograms(self, trainer: Trainer, epoch: int) -> None:
+        for i, layer in enumerate(trainer.network.layers):
+            for kind, arrays in (("weights", layer.params), ("gradients", layer.grads)):
+                for name, array in arrays.items():
+                    tag = f"{kind}/{i}_{type(layer).__name__}/{name}"
+                    self.writer.add_histogram(tag, trainer.ops.to_numpy(array), epoch)
+
+    def add_graph(self, trainer: Trainer) -> None:
+        """A node for each layer, with the shape of its output and its description."""
+        from tensorboardX.proto.attr_value_pb2 import AttrValue
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.graph_pb2 import GraphDef
+        from tensorboardX.proto.node_def_pb2 import NodeDef
+        from tensorboardX.proto.tensor_shape_pb2 import TensorShapeProto
+
+        def node(name: str, op: str, inputs: list[str], shape: tuple[int, ...]) -> Any:
+            sizes = TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in (-1, *shape)])
+            shapes = AttrValue(list=AttrValue.ListValue(shape=[sizes]))
+            return NodeDef(name=name, op=op, input=inputs, attr={"_output_shapes": shapes})
+
+        network = trainer.network
+        nodes = [node("input", "Placeholder", [], network.input_shape)]
+        for i, layer in enumerate(network.layers):
+            of = node(f"{i}_{type(layer).__name__}", type(layer).__name__, [nodes[-1].name], layer.out_shape)
+            of.attr["layer"].s = str(layer).encode()
+            nodes.append(of)
+        nodes.append(node("loss", type(trainer.loss).__name__, [nodes[-1].name], ()))
+        self.writer.file_writer.add_event(Event(graph_def=GraphDef(node=nodes).SerializeToString()))
+
+    def add_settings(self, trainer: Trainer, row: dict[str, float]) -> None:
+        from tensorboardX.summary import hparams
+
+        settings = {name: getattr(trainer, name) for name in ("loss", "optimizer", "batch_size", "epochs")}
+        if trainer.model is not None:
+            settings = trainer.model.get_params(deep=False)
+        told = {
+            name: value if isinstance(value, (bool, int, float, str)) else str(value)
+            for name, value in settings.items()
+            if name not in ("callbacks", "verbose")
+        }
+        losses = {name: value for name, value in row.items() if name.endswith("loss")}
+        for summary in hparams(told, losses):
+            self.writer.file_writer.add_summary(summary)
+
+    def add_rows(self, trainer: Trainer, epoch: int) -> None:
+        """Images and codes of x."""
+        network, ops = trainer.network, trainer.ops
+        if self.x.shape[1:] != network.input_shape:
+            raise ValueError(
+                f"TensorBoard: expected x of the network's input shape, (N, *{network.input_shape}), "
+                f"got {self.x.shape}."
+            )
+        x = ops.to_device(self.x, network.dtype)
+        images: Any = self.images(self.x) if len(self.shape) in (2, 3) else None
+        if images is not None and math.prod(network.output_shape) == math.prod(self.shape):
+            y = network.forward(x[:IMAGES])
+            again = ops.to_numpy(trainer.loss.output(y, out=ops.empty(y.shape, y.dtype)))
+            self.writer.add_image("reconstructions", above(images[:IMAGES], self.images(again)), epoch)
+        if trainer.model is not None:
+            codes = ops.to_numpy(network.forward(x, stop=trainer.model.n_code_layers_)).reshape(len(x), -1)
+            square = images is not None and images.shape[2] == images.shape[3]
+            sprites = unit(images, images) if square else None
+            self.writer.add_embedding(codes, self.labels, sprites, epoch, "codes")
+
+    def images(self, rows: np.ndarray) -> np.ndarray:
+        """(N, C, H, W), C being 1 or 3: the rows, of which a conditional model's inputs have more than the image."""
+        if rows.ndim == 2:
+            rows = rows[:, : math.prod(self.shape)]
+        images = rows.reshape(len(rows), *self.shape)
+        if len(self.shape) == 2:
+            return images[:, None]
+        if self.shape[2] in (1, 3) and self.shape[0] not in (1, 3):
+            images = images.transpose(0, 3, 1, 2)
+        return images if images.shape[1] in (1, 3) else images.mean(axis=1, keepdims=True)
+
+
+def above(images: np.ndarray, again: np.ndarray) -> np.ndarray:
+    """(C, 2 H, N W): the images (N, C, H, W), and below them what was made of them, on the same scale."""
+    rows = [np.concatenate(list(unit(x, images)), axis=2) for x in (images, again)]
+    return np.concatenate(rows, axis=1)
+
+
+def unit(x: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """x with the smallest of `like` at 0 and the largest at 1."""
+    low, high = like.min(), like.max()
+    return np.clip((x - low) / max(high - low, 1e-12), 0, 1)
+
+
+def load_writer() -> Any:
+    try:
+        import tensorboardX
+    except ImportError as error:
+        raise ImportError('TensorBoard needs tensorboardX: pip install "nanoae[tensorboard]"') from error
+    return tensorboardX
