@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nanoae
-from nanoae.report import write_report
+from nanoae.report import write_report, write_text_report
 
 playwright = pytest.importorskip("playwright.sync_api", reason='a browser is driven by playwright: nanoae"[test]"')
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -21,7 +21,8 @@ SET_SLIDERS = """codes => codes.map(code => {
         input.value = code[unit];
         input.dispatchEvent(new Event("input"));
     });
-    return { code: Array.from(explorer.code), output: Array.from(explorer.output) };
+    const { output } = explorer;
+    return { code: Array.from(explorer.code), output: typeof output === "string" ? output : Array.from(output) };
 })"""
 
 
@@ -40,6 +41,7 @@ def opened(browser):
 
     def open_page(path, **options):
         page = browser.new_page(**options)
+        page.set_default_timeout(10_000)
         pages.append(page)
         page.on("request", lambda request: request.url.startswith(("file:", "data:")) or wrong.append(request.url))
         page.on("console", lambda message: message.type in ("error", "warning") and wrong.append(message.text))
@@ -162,8 +164,29 @@ def test_a_row_a_walk_and_a_box_of_codes(digits, opened, tmp_path):
     points = page.locator("canvas.points")
     points.scroll_into_view_if_needed()
     box = points.bounding_box()
-    page.mouse.move(box["x"] + 1, box["y"] + 1)
+    page.mouse.move(box["x"] + 9, box["y"] + 9)
     page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] - 1, box["y"] + box["height"] - 1, steps=4)
+    page.mouse.move(box["x"] + box["width"] - 9, box["y"] + box["height"] - 9, steps=4)
     page.mouse.up()
     assert page.inner_text(".members p").startswith("200 rows in the box")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("with_keywords", [True, False])
+def test_a_text_model_says_in_the_page_what_it_says_here(with_keywords, opened, tmp_path):
+    nouns, kinds = ["tea", "café", "日本"], ["warm", "cold", EVIL]
+    lines = [f"{kind} {noun}, for {other}!" for kind in kinds for noun in nouns for other in nouns]
+    keywords = [noun for _ in kinds for noun in nouns for _ in nouns] if with_keywords else None
+    model = nanoae.TextVAE(3, 12, 6, epochs=12, batch_size=8, warm_up=1, beta=0.1, random_state=0).fit(lines, keywords)
+    page = opened(write_text_report(tmp_path / "r.html", model, lines, keywords))
+    codes = model.transform(lines, keywords)
+    if with_keywords:
+        page.fill(".stage input[type=text]", "tea")
+    wanted = RNG.uniform(codes.min(axis=0), codes.max(axis=0), (CODES, 3)).astype(np.float32)
+    found = page.evaluate(SET_SLIDERS, wanted.tolist())
+    told = ["tea"] * CODES if with_keywords else None
+    assert [each["output"] for each in found] == model.inverse_transform(wanted, told)
+    own = "warm  tea, for 日本 and unknown!"
+    page.fill("input[placeholder='a line of your own']", own)
+    code = model.transform([own], ["tea"] if with_keywords else None)[0]
+    assert np.abs(np.array(page.evaluate("Array.from(explorer.code)")) - code).max() < 1e-3

@@ -118,3 +118,14 @@ def test_the_command_finds_the_runs_own_data_and_is_whole_or_nothing(tmp_path, c
     assert main(["report", "run", "--out", "no.txt"]) == 2
     assert "expected a name that ends in .html" in capsys.readouterr().err
     assert not os.path.exists("no.html") and not os.path.exists("no.txt")
+
+
+def test_a_text_run_reports_on_the_lines_it_held_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lines.txt").write_text("".join(f"{EVIL} says line {i % 5}\n" for i in range(40)), encoding="utf-8")
+    assert main(["text", "train", "lines.txt", "--epochs", "1", "--state-size", "4", "--out", "run", "--report"]) == 0
+    assert main(["report", "run", "--out", "again.html"]) == 0
+    first, again = content(tmp_path / "run" / "report.html")[0], content(tmp_path / "again.html")[0]
+    assert len(first["points"]["lines"]) == 4 and first["points"]["lines"] == again["points"]["lines"]
+    assert first["points"]["lines"][0].startswith(EVIL)
+    assert "<script>alert" not in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")

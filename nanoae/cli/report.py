@@ -7,10 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from nanoae import TextVAE
+from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.cli import data as data_options
 from nanoae.cli import model as models
+from nanoae.cli import text
 from nanoae.cli.page import told, write_page
 from nanoae.cli.training_set import TrainingSet
+from nanoae.report import write_text_report
 from nanoae.whole_file import check_writable
 
 
@@ -40,14 +44,31 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--out: expected a name that ends in .html, got {out}.")
     check_writable(out)
     config = config_of(path)
-    model, trained = models.load_of_rows(args), TrainingSet.read(path)
-    args = with_data_of(args, config)
+    model = models.load(args)
+    if isinstance(model, TextVAE):
+        lines, keywords, which = lines_to_report(args, config)
+        write_text_report(out, model, lines, keywords, title=title_of(path), facts={"lines in this report": which})
+        print(f"written to {out}: {which}")
+        return 0
+    if not isinstance(model, NetworkEstimator):
+        raise ValueError(f"{args.model}: expected an autoencoder or a predictor, got {type(model).__name__}.")
+    args, trained = with_data_of(args, config), TrainingSet.read(path)
     data = models.read(args, model, trained)
     split, which = models.judged(args, data, trained)
     facts = told(config) | {"rows in this report": which}
     write_page(out, model, trained.baseline if trained else None, data, split, title_of(path), facts)
     print(f"written to {out}: {which}")
     return 0
+
+
+def lines_to_report(args: argparse.Namespace, config: dict[str, Any]) -> tuple[list[str], list[str] | None, str]:
+    """(lines, keywords, which these are): of --data all, of the run's own file those that it held out."""
+    if args.data is not None:
+        return *text.lines_of(args.data), f"all lines of {args.data}"
+    if "seed" not in config.get("data", {}):
+        raise ValueError(f"--data: expected a file of lines to report on, got none, and {args.model} names no own one.")
+    learned, held = text.halves(*text.lines_of(config["data"]["source"]), config["data"]["seed"])
+    return *(held or learned), "held-out lines" if held else "the lines learned, being so few"
 
 
 def title_of(path: Path) -> str:

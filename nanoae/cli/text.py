@@ -19,6 +19,7 @@ from nanoae.cli.train import speaker
 from nanoae.data.files import read_lines
 from nanoae.data.slogans import draw_slogans
 from nanoae.engine.part import describe
+from nanoae.report import write_text_report
 from nanoae.whole_file import whole_file
 
 LINES_SEEN = 216_000  # in all the epochs together: 20 epochs of the slogans that the grammar draws
@@ -70,6 +71,7 @@ def add_to(commands) -> None:
     )  # fmt: skip
     options.add_argument("--out", metavar="DIR", type=Path, help="the new folder to write (default: runs/text-N)")
     options.add_argument("--quiet", action="store_true", help="print the result only")
+    options.add_argument("--report", action="store_true", help="also write report.html: see `nanoae report`")
     options.add_argument("--seed", type=seed, default=0, metavar="N", help="decides everything random (default: 0)")
     group = options.add_argument_group("settings")
     for name, (kind, text) in SETTINGS.items():
@@ -98,7 +100,7 @@ def add_to(commands) -> None:
 
 
 def train(args: argparse.Namespace) -> int:
-    lines, keywords = read_lines(args.file) if args.file else draw_slogans()
+    lines, keywords = lines_of(args.file)
     with run_folder(args.out or RUNS, args.out is None) as folder:
         learned, held = halves(lines, keywords, args.seed)
         say = speaker(args)
@@ -111,6 +113,9 @@ def train(args: argparse.Namespace) -> int:
         results = model.evaluate(*(held or learned))
         whose = f"{len(held[0]):,} held-out lines" if held else "the lines learned, being so few"
         write_config(folder / "config.json", args, model, {whose: results})
+        if args.report:
+            facts = {"text": about(args.file, model, learned[0]), "lines in this report": whose}
+            write_text_report(folder / "report.html", model, *(held or learned), title=folder.name, facts=facts)
         print(verdict(whose, results))
         for line in model.generate(5, temperature=0.8, random_state=args.seed):
             say(f"  {line}")
@@ -140,6 +145,11 @@ def halves(lines: list[str], keywords: list[str] | None, random_state: int):
     return learned, held if held[0] else None
 
 
+def lines_of(source: str | None) -> tuple[list[str], list[str] | None]:
+    """The lines of a file, or of the grammar, and their keywords."""
+    return draw_slogans() if source is None else read_lines(source)
+
+
 def about(file: Path | None, model: TextVAE, lines: list[str]) -> str:
     words, unit = model.vocabulary_.words, model.vocabulary_.unit
     name = file.name if file else "slogans of the grammar"
@@ -160,7 +170,8 @@ def verdict(whose: str, result: dict[str, float]) -> str:
 
 def write_config(path: Path, args: argparse.Namespace, model: TextVAE, results: dict[str, dict[str, float]]) -> None:
     settings = {k: describe(v) for k, v in model.get_params().items() if k not in ("callbacks", "verbose")}
-    config = {"command": ["nanoae", *args.argv], "settings": settings, "results": results}
+    source = {"source": None if args.file is None else str(args.file), "seed": args.seed}
+    config = {"command": ["nanoae", *args.argv], "data": source, "settings": settings, "results": results}
     with whole_file(path, "w") as file:
         file.write(json.dumps(config, indent=2) + "\n")
 

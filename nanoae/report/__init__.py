@@ -12,6 +12,7 @@ from nanoae.report.figures import (
     share_bars,
     weight_images,
 )
+from nanoae.report.lines import write_text_report
 from nanoae.report.report import write_report
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "share_bars",
     "weight_images",
     "write_report",
+    "write_text_report",
 ]

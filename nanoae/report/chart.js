@@ -46,7 +46,8 @@ function logTicks(low, high) {
   return found.length > 1 ? found : ticks(low, high);
 }
 
-const BOX = { width: 640, height: 300, left: 62, right: 14, top: 12, bottom: 44 };
+// Narrow windows get a narrow drawing, so that its letters stay readable.
+const BOX = { width: Math.min(640, Math.max(innerWidth - 50, 300)), height: 300, left: 62, right: 14, top: 12, bottom: 44 };
 
 /** Axes with round numbers; gives the drawing, and where x and y lie in it. */
 function axes({ x: [x0, x1], y: [y0, y1], xlabel, ylabel, log = false, whole = false, label }) {
@@ -59,7 +60,7 @@ function axes({ x: [x0, x1], y: [y0, y1], xlabel, ylabel, log = false, whole = f
     drawing.append(svg("line", { x1: left, x2: width - right, y1: Y(t), y2: Y(t), class: "grid" }));
     drawing.append(svg("text", { x: left - 8, y: Y(t) + 4, "text-anchor": "end" }, short(t)));
   }
-  for (const t of ticks(x0, x1, 8).filter((t) => !whole || Number.isInteger(t)))
+  for (const t of ticks(x0, x1, BOX.width / 80).filter((t) => !whole || Number.isInteger(t)))
     drawing.append(svg("text", { x: X(t), y: height - bottom + 18, "text-anchor": "middle" }, short(t)));
   drawing.append(
     svg("line", { x1: left, x2: width - right, y1: height - bottom, y2: height - bottom, class: "axis" }),
@@ -95,8 +96,8 @@ function lineChart({ series, ylabel, kept, label }) {
   return element("figure", {}, drawing, legend);
 }
 
-/** A column for each value, from edges[i] to edges[i + 1]; `marked` ones in the colour of a warning. */
-function columnChart({ values, edges, marked = [], xlabel, ylabel, log = false, whole = false, label }) {
+/** A column for each value, from edges[i] to edges[i + 1]; `marked` ones in the colour of a warning; a line at x = line. */
+function columnChart({ values, edges, marked = [], line = null, xlabel, ylabel, log = false, whole = false, label }) {
   const positive = values.filter((v) => v > 0), high = Math.max(...values) || 1;
   const low = log && positive.length ? Math.min(...positive) / 2 : 0;
   const { drawing, X, Y } = axes({
@@ -107,7 +108,18 @@ function columnChart({ values, edges, marked = [], xlabel, ylabel, log = false, 
     const height = BOX.height - BOX.bottom - y;
     drawing.append(svg("rect", { x, y, width, height, class: marked.includes(i) ? "column marked" : "column" }));
   });
+  if (line !== null) {
+    drawing.append(svg("line", { x1: X(line), x2: X(line), y1: BOX.top, y2: BOX.height - BOX.bottom, class: "kept" }));
+  }
   return element("figure", {}, drawing);
+}
+
+/** A table of texts and numbers. */
+function plainTable({ names, rows }) {
+  const cell = (value) => (typeof value === "number" ? element("td", { class: "number" }, short(value)) : element("td", {}, value));
+  return element("div", { class: "scroll" }, element("table", { class: "values lines" },
+    element("thead", {}, element("tr", {}, ...names.map((name) => element("th", {}, name)))),
+    element("tbody", {}, ...rows.map((row) => element("tr", {}, ...row.map(cell))))));
 }
 
 /** A table with a bar beside each number: rows of [name, value, of PCA or null, note]. */
@@ -119,7 +131,10 @@ function barTable({ rows, names }) {
     return made;
   };
   return element("table", { class: "bars" },
-    element("thead", {}, element("tr", {}, ...names.map((name) => element("th", {}, name)))),
+    element("thead", {}, element("tr", {}, ...names.map((name, i) => {
+      const swatch = i > 1 && i < names.length - 1 && names.length > 4 ? element("i", { class: `swatch series${i - 2}` }) : "";
+      return element("th", { class: i > 1 ? "number" : "" }, swatch, " ", name);
+    }))),
     element("tbody", {}, ...rows.map(([name, value, other, note]) =>
       element("tr", {},
         element("th", { scope: "row" }, name),

@@ -38,7 +38,7 @@ class Explorer {
       this.update();
     });
     const dead = this.content.explorer.dead.includes(unit);
-    const line = element("label", { class: dead ? "knob dead" : "knob" }, element("span", { title: dead ? "this unit never changes" : "" }, `${unit + 1}${dead ? " (dead)" : ""}`), input, number);
+    const line = element("label", { class: dead ? "knob dead" : "knob" }, element("span", {}, dead ? `${unit + 1} (${this.content.explorer.silent})` : unit + 1), input, number);
     return { unit, input, number, line };
   }
 
@@ -56,12 +56,29 @@ class Explorer {
   menu() {
     const { labels } = this.content.explorer;
     if (!labels.length) return "";
-    const select = element("select", { onchange: () => {
-      this.label = Number(select.value);
-      this.update();
-    } }, ...labels.map((label, i) => element("option", { value: i }, label)));
-    this.labelMenu = select;
-    return element("p", { class: "controls" }, element("label", {}, this.view.keyword ? "keyword " : "label ", select));
+    if (this.view.keyword) return this.keywords(labels);
+    this.labelMenu = element("select", { onchange: () => this.under(Number(this.labelMenu.value)) },
+      ...labels.map((label, i) => element("option", { value: i }, label)));
+    return element("p", { class: "controls" }, element("label", {}, "label ", this.labelMenu));
+  }
+
+  /** A keyword is typed; the known ones are offered. */
+  keywords(labels) {
+    const input = element("input", { type: "text", list: "keywords", value: labels[0], "aria-label": "keyword" });
+    input.addEventListener("input", () => {
+      const found = labels.indexOf(input.value.trim());
+      if (found >= 0) this.under(found);
+      input.classList.toggle("unknown", found < 0);
+    });
+    this.labelMenu = input;
+    const known = element("datalist", { id: "keywords" }, ...labels.map((label) => element("option", { value: label })));
+    return element("p", { class: "controls" }, element("label", {}, "keyword ", input), known);
+  }
+
+  /** Decode under another label. */
+  under(label) {
+    this.label = label;
+    this.update();
   }
 
   /** Rows to start from, and the walk between two of them. */
@@ -89,7 +106,11 @@ class Explorer {
     this.ends = [this.ends[1], i];
     this.fill();
     this.t.value = 1;
-    if (this.points.labels && this.labelMenu) this.labelMenu.value = this.label = this.content.explorer.labelOf[i];
+    const { labels, labelOf } = this.content.explorer;
+    if (this.labelMenu && labelOf.length) {
+      this.label = labelOf[i];
+      this.labelMenu.value = this.view.keyword ? labels[this.label] : this.label;
+    }
     this.set(this.codeOf(i), i);
   }
 
@@ -167,7 +188,7 @@ class Pad {
   }
 
   draw() {
-    if (!this.element) return;
+    if (!this.canvas.isConnected) return;
     const pen = this.canvas.getContext("2d"), size = this.canvas.width, { points, units, code, K, n } = this.explorer;
     const place = (values, start = 0) => this.ranges().map(([low, high], k) => {
       const t = (values[start + units[this.axes[k]]] - low) / (high - low);
@@ -187,159 +208,5 @@ class Pad {
     pen.beginPath();
     pen.arc(x, y, 7, 0, 7);
     pen.stroke();
-  }
-}
-
-class ImageView {
-  constructor(image) {
-    this.image = image;
-    this.canvas = element("canvas", { class: "picture", role: "img", "aria-label": "what the decoder makes of the code" });
-    this.element = this.canvas;
-  }
-
-  decode(network, code, label) {
-    return network.decode(code, label);
-  }
-
-  show(output) {
-    drawImage(this.canvas, output, this.image);
-  }
-
-  card(points, i) {
-    const D = product(points.x.shape.slice(1));
-    return thumbnail(points.x.subarray(i * D, (i + 1) * D), points.image, drawImage, `row ${points.rows[i]}`);
-  }
-}
-
-class TableView {
-  constructor(columns) {
-    this.columns = columns;
-    this.wide = true;
-    this.element = element("div", { class: "scroll" });
-  }
-
-  decode(network, code, label) {
-    return network.decode(code, label);
-  }
-
-  show(output, points, row) {
-    const series = [{ name: "decoded", values: output }];
-    if (points) series.push({ name: "the row", values: this.values(points, row) });
-    this.element.replaceChildren(profile(series, this.columns));
-  }
-
-  values(points, i) {
-    const D = points.x.shape[1];
-    return points.x.subarray(i * D, (i + 1) * D);
-  }
-
-  card(points, i) {
-    const values = Array.from(this.values(points, i).slice(0, 4), short);
-    return element("span", { class: "row" }, `row ${points.rows[i]}: ${values.join(", ")}${points.x.shape[1] > 4 ? ", ..." : ""}`);
-  }
-}
-
-class TextView {
-  constructor(sentences) {
-    this.sentences = sentences;
-    this.keyword = this.wide = true;
-    this.line = element("p", { class: "line" });
-    this.others = element("ul", { class: "others" });
-    this.temperature = element("input", { type: "range", min: 0, max: 1.5, step: 0.1, value: 0.8, "aria-label": "temperature" });
-    this.element = element("div", { class: "text" }, element("p", { class: "quiet" }, "the likeliest line"), this.line,
-      element("label", { class: "knob" }, element("span", {}, "temperature"), this.temperature), this.others);
-    this.temperature.addEventListener("input", () => this.draw());
-  }
-
-  decode(network, code, label) {
-    Object.assign(this, { code, start: this.sentences.starts[label] });
-    return this.sentences.say(code, this.start);
-  }
-
-  show(output) {
-    this.line.textContent = output || "(nothing)";
-    this.draw();
-  }
-
-  draw() {
-    const lines = Array.from({ length: 4 }, () => this.sentences.say(this.code, this.start, Number(this.temperature.value)));
-    this.others.replaceChildren(...lines.map((line) => element("li", {}, line || "(nothing)")));
-  }
-
-  card(points, i) {
-    return element("span", { class: "row" }, points.lines[i]);
-  }
-}
-
-/** A canvas to draw on with the mouse; the model encodes what is drawn, and gives it back. */
-class Drawing {
-  constructor(explorer, image) {
-    Object.assign(this, { explorer, image });
-    this.pixels = new Float64Array(image.height * image.width * image.channels).fill(image.low);
-    const canvas = (text) => element("canvas", { class: "picture", role: "img", "aria-label": text });
-    this.canvas = canvas("draw here");
-    this.again = canvas("what the model gives back");
-    this.heat = canvas("where it differs");
-    this.canvas.classList.add("paper");
-    this.told = element("p", { class: "quiet", "aria-live": "polite" }, "Draw with the mouse or a finger.");
-    this.canvas.addEventListener("pointerdown", (event) => {
-      this.canvas.setPointerCapture(event.pointerId);
-      this.last = null;
-      this.stroke(event);
-    });
-    this.canvas.addEventListener("pointermove", (event) => event.buttons && this.stroke(event));
-    const framed = (made, text) => element("figure", {}, made, element("figcaption", {}, text));
-    this.element = element("div", {},
-      element("div", { class: "trio" }, framed(this.canvas, "draw here"), framed(this.again, "given back"), framed(this.heat, "red: too bright, blue: too dark")),
-      this.told,
-      element("button", { type: "button", onclick: () => this.clear() }, "Clear"));
-    this.show();
-  }
-
-  clear() {
-    this.pixels.fill(this.image.low);
-    this.told.textContent = "Draw with the mouse or a finger.";
-    this.show();
-  }
-
-  stroke(event) {
-    const { left, top, width, height } = this.canvas.getBoundingClientRect();
-    const here = [((event.clientX - left) / width) * this.image.width, ((event.clientY - top) / height) * this.image.height];
-    const from = this.last ?? here, far = Math.hypot(here[0] - from[0], here[1] - from[1]);
-    for (let s = 0; s <= far; s += 0.4) this.dab(from.map((x, k) => x + (far ? s / far : 0) * (here[k] - x)));
-    this.last = here;
-    this.encode();
-  }
-
-  /** A round, soft touch of the brush: white in the middle. */
-  dab([x, y]) {
-    const { height, width, channels, last, low, high } = this.image, radius = Math.max(width, height) / 20;
-    for (let v = 0; v < height; v++)
-      for (let u = 0; u < width; u++) {
-        const ink = Math.min(Math.max(radius + 0.7 - Math.hypot(u + 0.5 - x, v + 0.5 - y), 0), 1);
-        if (!ink) continue;
-        for (let k = 0; k < channels; k++) {
-          const at = last ? (v * width + u) * channels + k : (k * height + v) * width + u;
-          this.pixels[at] = Math.max(this.pixels[at], low + ink * (high - low));
-        }
-      }
-  }
-
-  encode() {
-    const { network, label } = this.explorer;
-    this.code = network.encode(this.pixels, label);
-    this.explorer.set(this.code);
-    this.show();
-  }
-
-  show() {
-    const again = this.code ? this.explorer.output : this.pixels, n = this.pixels.length;
-    drawImage(this.canvas, this.pixels, this.image);
-    drawImage(this.again, again, this.image);
-    drawDifference(this.heat, again, this.pixels, this.image);
-    if (!this.code) return;
-    const error = this.pixels.reduce((sum, value, i) => sum + (again[i] - value) ** 2, 0) / n;
-    const { errors } = this.explorer.points, worse = Array.from(errors).filter((e) => e > error).length / errors.length;
-    this.told.textContent = `mean squared error ${short(error)}: ${(100 * worse).toFixed(0)} % of the test rows have a larger one`;
   }
 }

@@ -13,6 +13,7 @@ from nanoae.engine.layers import ReLU
 CONSTANT = 1e-6  # of the largest standard deviation of a unit: a unit that varies less says nothing
 ACTIVE = 0.01  # a variational unit's mean has to vary by so much to be active (Burda 2016)
 TURNED = 1.02  # validation has turned where it ends so much above its best
+HARDLY = 0.97  # of PCA's error: no better than that is hardly better
 FALLING = 0.01  # share of the loss that a last epoch may still win
 
 
@@ -50,11 +51,12 @@ def of_results(results: Mapping[str, float], pca: float | None) -> list[Finding]
     mse = results.get("mse")
     if not all(math.isfinite(value) for value in results.values()):
         return [Finding("The error is not finite.", "Scale the columns, or lower learning_rate.")]
-    if mse is None or pca is None or mse < pca:
+    if mse is None or pca is None or mse < HARDLY * pca:
         return []
+    better = "is better" if mse > pca else "is nearly as good"
     return [
         Finding(
-            f"PCA with as many numbers is better: {pca:.4g} against {mse:.4g}.",
+            f"PCA with as many numbers {better}: {pca:.4g} against {mse:.4g}.",
             "Try more epochs, a wider hidden layer, another learning_rate, or columns on one scale.",
         )
     ]

@@ -203,6 +203,10 @@ const LAYERS = {
     const last = memory.words.findLastIndex((word) => word !== 0);
     return steps(x, layer.in[1])[Math.max(last, 0)];
   },
+  Teacher(layer, x, memory) {
+    const [first] = memory.words, told = memory.words.slice(0, -1);
+    return joined(told.flatMap((word) => [wordVector(layer, word), wordVector(layer, first), x]));
+  },
   EachStep: (layer, x, memory) =>
     joined(steps(x, product(layer.in.slice(1))).map((row) => LAYERS[layer.layer.type](layer.layer, row, memory))),
 };

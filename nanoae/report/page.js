@@ -51,18 +51,15 @@ function comparison({ rows, x, again, pca, errors, labels, image }, columns) {
     const pictures = image
       ? lines.map(([name, values]) => thumbnail(part(values, i), image, drawImage, `${name}, ${told}`))
       : [profile(lines.map(([name, values]) => ({ name, values: part(values, i) })), columns)];
-    return element("div", { class: "card" }, ...pictures, element("small", { class: "quiet" }, told), element("small", {}, `error ${short(errors[i])}`));
+    return element("div", { class: "card" }, ...pictures, element("small", { class: "quiet" }, told), element("small", {}, `error ${Number(errors[i].toPrecision(3))}`));
   });
   const names = image ? [element("div", { class: "card names" }, ...lines.map(([name]) => element("span", {}, name)))] : [];
   return element("div", { class: image ? "strip compared" : "strip tables" }, ...names, ...cards);
 }
 
 function lines({ rows, lines, again, errors, labels }) {
-  return element("div", { class: "scroll" }, element("table", { class: "values lines" },
-    element("thead", {}, element("tr", {}, ...["row", ...(labels ? ["keyword"] : []), "line", "given back", "-ELBO, nats"].map((name) => element("th", {}, name)))),
-    element("tbody", {}, ...rows.map((row, i) => element("tr", {},
-      element("td", { class: "number" }, row), ...(labels ? [element("td", {}, labels[i])] : []),
-      element("td", {}, lines[i]), element("td", { class: again[i] === lines[i] ? "right" : "" }, again[i]), element("td", { class: "number" }, short(errors[i])))))));
+  const names = ["row", ...(labels ? ["keyword"] : []), "line", "given back", "-ELBO, nats"];
+  return plainTable({ names, rows: rows.map((row, i) => [row, ...(labels ? [labels[i]] : []), lines[i], again[i], errors[i]]) });
 }
 
 function explorer(content, show) {
@@ -108,6 +105,7 @@ function codes(content) {
 }
 
 function errors(content) {
+  if (!content.errors) return "";
   const { classes, columns, worst, pca } = content.errors;
   const measured = content.vocabulary ? "-ELBO, nats" : "squared error";
   const names = [content.errors.of, "", measured, ...(pca ? ["PCA's"] : []), "rows"];
@@ -137,10 +135,14 @@ async function main() {
   if (content.examples) {
     sections.push(section("reconstructions", "Given back", content.vocabulary ? lines(content.examples) : comparison(content.examples, content.columns)));
   }
-  if (content.errors) sections.push(errors(content));
+  sections.push(errors(content));
   if (content.points) sections.push(codes(content));
+  for (const { title, note: text, chart, table } of content.more ?? []) {
+    sections.push(section("more", title, note(text), chart ? columnChart(chart) : plainTable(table)));
+  }
   sections.push(weights(content), element("footer", {}, content.made));
   document.getElementById("report").replaceChildren(...sections);
+  window.explorer?.pad.draw();
   document.documentElement.dataset.ready = "yes";
 }
 

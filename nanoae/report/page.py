@@ -19,7 +19,17 @@ from nanoae.whole_file import whole_file
 PathT = TypeVar("PathT", str, Path)
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("network.js", "chart.js", "picture.js", "codes.js", "sentences.js", "explorer.js", "page.js")
+SCRIPTS = (
+    "network.js",
+    "sentences.js",
+    "chart.js",
+    "picture.js",
+    "codes.js",
+    "views.js",
+    "drawing.js",
+    "explorer.js",
+    "page.js",
+)
 
 
 class Page:
@@ -75,12 +85,12 @@ class Page:
 
 def finite(value: Any) -> Any:
     """`value` with None for numbers that JSON cannot write, and Python's own numbers for NumPy's."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.tolist()
     if isinstance(value, dict):
         return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [finite(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value

@@ -13,16 +13,14 @@ import numpy as np
 
 import nanoae
 from nanoae.autoencoders.estimator import squared_error
-from nanoae.report.finding import dead_units, findings, silent_units
+from nanoae.report.codes import Codes
+from nanoae.report.finding import findings, silent_units
 from nanoae.report.network import MOST, known_labels, templates, written
 from nanoae.report.page import Page, PathT
-from nanoae.report.rows import SHOWN, Labels, Picture, in_page, of_each_class, points
+from nanoae.report.rows import SHOWN, Labels, Picture, in_page, of_each_class
 
-DRAWN = 256  # codes of the prior that a page holds
-SLIDERS = 32
 PIXELS = 1 << 16  # of an image that is drawn in the page
 WEIGHTS = 64
-BINS = 60
 
 
 def write_report(
@@ -70,12 +68,12 @@ class Report:
         self.picture = Picture.of(tuple(shape or x.shape[1:]), low, high)
         names = columns if columns is not None else getattr(model, "feature_names_in_", range(1, self.x.shape[1] + 1))
         self.columns = [str(name) for name in names]
-        self.codes = np.asarray(model.transform(x, **self.beside)).reshape(len(x), -1)
+        codes = np.asarray(model.transform(x, **self.beside)).reshape(len(x), -1)
         self.again = None if self.predicts else model.reconstruct(x, **self.beside).reshape(self.x.shape)
         self.pca = None if baseline is None or self.predicts else baseline.reconstruct(self.x).astype(np.float32)
         self.results = model.evaluate(x, **({"y": labels} if self.predicts else self.beside))
         self.errors = self._errors()
-        self.points = points(len(x), self.x.shape[1])
+        self.codes = Codes(codes, self.errors, self.labels, self.x.shape[1], "kl" in self.results)
 
     def _errors(self) -> np.ndarray:
         """Of each row (N,): the squared error of what comes back; of a predictor, of what it predicts."""
@@ -88,31 +86,24 @@ class Report:
 
     def page(self, title: str, facts: Mapping[str, str] | None) -> Page:
         page, model = Page(), self.model
-        variational = "kl" in self.results
-        dead = dead_units(self.codes, variational)
-        plain = not self.beside and len(model.network_.input_shape) == len(self.model.input_shape_)
+        plain = not self.beside and len(model.network_.input_shape) == len(model.input_shape_)
         hidden = silent_units(model, self.x[:1000].reshape(-1, *model.input_shape_)) if plain else {}
         pca = None if self.pca is None else float(np.mean(squared_error(self.x, self.pca, "row")))
-        size = f"{model.network_.theta.size:,} parameters, codes of {self.codes.shape[1]} numbers"
-        page.content = {
-            "title": title or type(model).__name__,
-            "subtitle": f"{type(model).__name__}: {size}",
-            "facts": list({**(facts or {}), "model": repr(model), "layers": model.summary()}.items()),
+        page.content = heading(model, title, facts) | {
             "results": self._results(pca),
-            "findings": [found._asdict() for found in findings(model, self.codes, self.results, pca, hidden)],
+            "findings": [found._asdict() for found in findings(model, self.codes.values, self.results, pca, hidden)],
             "curves": curves(model),
             "columns": None if self.picture else self.columns,
             "image": self.picture and vars(self.picture),
             "errors": self._by(page),
             "points": self._points(page),
-            "histogram": histogram(self.codes),
-            "units": units(self.codes, dead, variational),
+            "histogram": self.codes.histogram(),
+            "units": self.codes.units(),
             "weights": self._weights(page),
-            "made": f"Written by nanoae {nanoae.__version__}. This file holds everything it shows.",
         }
         if not self.predicts:
-            page.content["examples"] = self._examples(page, of_each_class(self.points, self.labels))
-            page.content["explorer"] = self._explorer(page, dead)
+            page.content["examples"] = self._examples(page, of_each_class(self.codes.rows, self.labels))
+            page.content["explorer"] = self._explorer(page)
             if model.network_.theta.size <= MOST:
                 page.content["network"] = written(page, model)
         return page
@@ -124,7 +115,9 @@ class Report:
         names |= {"active_units": "active units", "error": "share of rows wrong", "r2": "R²"}
         notes = {"mse": f"PCA with as many numbers: {pca:.4g}"} if pca is not None else {}
         found = [(name, value) for name, value in self.results.items() if name in names]
-        if "mse" in self.results and (self.results["mse"] == self.results["loss"] or "elbo" in self.results):
+        if "mse" in self.results and (
+            math.isclose(self.results["mse"], self.results["loss"], rel_tol=1e-4) or "elbo" in self.results
+        ):
             found = [(name, value) for name, value in found if name != "loss"]  # it is told already
         tiles = [{"name": names[name], "value": value, "note": notes.get(name)} for name, value in found]
         seconds = sum(filter(None, self.model.history_.get("seconds", [])))
@@ -147,15 +140,8 @@ class Report:
 
     def _by(self, page: Page) -> dict[str, Any]:
         """The errors by label, and by column, and the rows with the largest."""
-        classes, columns = None, None
+        columns = None
         theirs = None if self.pca is None else squared_error(self.x, self.pca, "row")
-        if self.labels is not None and self.labels.names is not None:
-            classes = []
-            for i, name in enumerate(self.labels.names):
-                rows = self.labels.values == i
-                if rows.any():
-                    other = None if theirs is None else theirs[rows].mean()
-                    classes.append([name, self.errors[rows].mean(), other, int(rows.sum())])
         if self.again is not None and not self.picture and len(self.columns) <= 200:
             mine = squared_error(self.x, self.again, "feature")
             other = [None] * len(mine) if self.pca is None else squared_error(self.x, self.pca, "feature").tolist()
@@ -164,56 +150,23 @@ class Report:
         return {
             "of": "label",
             "pca": theirs is not None,
-            "classes": classes,
+            "classes": by_label(self.errors, theirs, self.labels),
             "columns": columns,
             "worst": None if self.again is None else self._examples(page, worst),
         }
 
     def _points(self, page: Page) -> dict[str, Any]:
-        codes, labels, small = self.codes[self.points], self.labels, self.picture and self.picture.small()
-        plane, shares = principal_plane(codes) if codes.shape[1] > 2 else (None, [])
-        scale = None
-        if labels is not None and labels.names is None:
-            scale = [np.nanmin(labels.values), np.nanmax(labels.values)]
-        return {
-            "codes": page.array(codes),
-            "plane": None if plane is None else page.array(plane),
-            "shares": shares,
-            "x": in_page(page, self.x[self.points], self.picture),
-            "image": small and vars(small),
-            "rows": self.points.tolist(),
-            "errors": page.array(self.errors[self.points]),
-            "labels": None if labels is None else page.array(labels.values[self.points]),
-            "classes": None if labels is None else labels.names,
-            "scale": scale,
-        }
+        small = self.picture and self.picture.small()
+        rows = {"x": in_page(page, self.x[self.codes.rows], self.picture), "image": small and vars(small)}
+        return self.codes.points(page) | rows
 
-    def _explorer(self, page: Page, dead: list[int]) -> dict[str, Any]:
-        codes, known = self.codes, known_labels(self.model)
-        deviation = codes.std(axis=0)
-        low, high = codes.min(axis=0), codes.max(axis=0)
-        width = np.where(high > low, 0, 1)  # a unit that never changes can be moved all the same
-        varied = np.sort(np.argsort(-deviation, kind="stable")[:SLIDERS])
-        prior = getattr(self.model, "prior_", None)
-        drawn = prior.sample(DRAWN, 0) if prior is not None else like(codes)
-        starts = of_each_class(np.arange(len(self.points)), self._of_points(), 24)
-        told = [] if self.beside == {} else [str(label) for label in np.asarray(self.beside["condition"]).tolist()]
-        return {
-            "mean": codes.mean(axis=0, dtype=np.float64).tolist(),
-            "ranges": np.stack([low - width, high + width], axis=1).tolist(),
-            "units": varied.tolist(),
-            "dead": dead,
-            "prior": page.array(np.asarray(drawn).reshape(DRAWN, -1)),
-            "of": "prior" if prior is not None else "codes",
-            "labels": known,
-            "labelOf": [known.index(told[i]) for i in self.points] if told else [],
-            "starts": starts.tolist(),
+    def _explorer(self, page: Page) -> dict[str, Any]:
+        told = [str(label) for label in np.asarray(self.beside.get("condition", [])).tolist()]
+        sliders = self.codes.sliders(page, getattr(self.model, "prior_", None), known_labels(self.model), told)
+        return sliders | {
             "draws": self.picture is not None and self.picture.height * self.picture.width <= PIXELS,
             "why": f"A network of {self.model.network_.theta.size:,} parameters is too large to stand in a page.",
         }
-
-    def _of_points(self) -> Labels | None:
-        return None if self.labels is None else Labels(self.labels.values[self.points], self.labels.names)
 
     def _weights(self, page: Page) -> list[dict[str, Any]] | None:
         if not self.picture:
@@ -225,6 +178,29 @@ class Report:
             values = page.levels(small.taken(shown, self.picture), -1, 1)
             made.append({"title": title, "note": text + more, "values": values, "image": vars(small)})
         return made or None
+
+
+def heading(model: Any, title: str, facts: Mapping[str, str] | None) -> dict[str, Any]:
+    """What a page starts and ends with."""
+    name, k = type(model).__name__, model.code_size_
+    return {
+        "title": title or name,
+        "subtitle": f"{name}: {model.network_.theta.size:,} parameters, codes of {k} number{'s' if k > 1 else ''}",
+        "facts": list({**(facts or {}), "model": repr(model), "layers": model.summary()}.items()),
+        "made": f"Written by nanoae {nanoae.__version__}. This file holds everything it shows.",
+    }
+
+
+def by_label(errors: np.ndarray, theirs: np.ndarray | None, labels: Labels | None) -> list[list[Any]] | None:
+    """[label, its rows' mean error, that of the baseline or None, how many rows] for each class."""
+    if labels is None or labels.names is None:
+        return None
+    found = [(name, labels.values == i) for i, name in enumerate(labels.names)]
+    return [
+        [name, errors[rows].mean(), None if theirs is None else theirs[rows].mean(), int(rows.sum())]
+        for name, rows in found
+        if rows.any()
+    ]
 
 
 def curves(model: Any) -> list[dict[str, Any]] | None:
@@ -242,32 +218,3 @@ def curves(model: Any) -> list[dict[str, Any]] | None:
     name = loss if isinstance(loss, str) else "loss"
     note = "Training rows are met with noise, dropout or corruption, where the model has any; validation rows are not."
     return [{"series": series, "ylabel": name, "kept": kept, "note": note, "label": "loss by epoch"}]
-
-
-def histogram(codes: np.ndarray) -> dict[str, Any]:
-    values = codes.ravel()[:: max(1, codes.size // 2_000_000)]
-    counts, edges = np.histogram(values, BINS)
-    zeros = float(np.mean(values == 0))
-    note = f"Mean {values.mean():.4g}, standard deviation {values.std():.4g}; {zeros:.1%} of the values are exactly 0."
-    return {"values": (counts / values.size).tolist(), "edges": edges.tolist(), "log": zeros >= 0.3, "note": note}
-
-
-def units(codes: np.ndarray, dead: list[int], variational: bool) -> dict[str, Any]:
-    what = "are below 0.1: not used" if variational else "never change: dead"
-    note = f"{len(dead)} of {codes.shape[1]} units {what}, drawn in red." if dead else "All units are in use."
-    return {"std": codes.std(axis=0, dtype=np.float64).tolist(), "dead": dead, "note": note}
-
-
-def like(codes: np.ndarray) -> np.ndarray:
-    """DRAWN codes (DRAWN, K) of one Gaussian with the mean and covariance of `codes`."""
-    centred = codes - codes.mean(axis=0)
-    weights = np.random.default_rng(0).standard_normal((DRAWN, len(codes))) / math.sqrt(max(len(codes) - 1, 1))
-    return codes.mean(axis=0) + weights @ centred  # a sum of rows with normal weights has their covariance
-
-
-def principal_plane(points: np.ndarray) -> tuple[np.ndarray, list[float]]:
-    """Points (N, K) on their first two principal components (N, 2), and the shares of the variance."""
-    centred = points - points.mean(axis=0, dtype=np.float64)
-    _, s, vt = np.linalg.svd(np.vstack([centred, 0 * centred[:1]]), full_matrices=False)  # two components of one point
-    plane = vt[:2] * np.where(vt[:2].sum(axis=1, keepdims=True) < 0, -1, 1)  # a component's sign is free: fix it
-    return centred @ plane.T, (s[:2] ** 2 / max(float(s @ s), np.finfo(np.float64).tiny)).tolist()

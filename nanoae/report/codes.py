@@ -1,0 +1,97 @@
+"""The codes of rows, as a page shows them: points to look into, their values, and the ends of the sliders."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nanoae.report.finding import dead_units
+from nanoae.report.page import Page
+from nanoae.report.rows import Labels, of_each_class, points
+
+DRAWN = 256  # codes of the prior that a page holds
+SLIDERS = 32
+STARTS = 24  # rows that the explorer offers to start from
+BINS = 60
+
+
+class Codes:
+    """codes (N, K) of rows of `size` numbers, their errors (N,) and labels; `rows` are those that stand as points."""
+
+    def __init__(self, codes: np.ndarray, errors: np.ndarray, labels: Labels | None, size: int, variational: bool):
+        self.values, self.errors, self.labels, self.variational = codes, errors, labels, variational
+        self.rows = points(len(codes), size)
+        self.dead = dead_units(codes, variational)
+
+    def points(self, page: Page) -> dict[str, Any]:
+        codes, labels = self.values[self.rows], self.labels
+        plane, shares = principal_plane(codes) if codes.shape[1] > 2 else (None, [])
+        scale = None
+        if labels is not None and labels.names is None:
+            scale = [np.nanmin(labels.values), np.nanmax(labels.values)]
+        return {
+            "codes": page.array(codes),
+            "plane": None if plane is None else page.array(plane),
+            "shares": shares,
+            "rows": self.rows.tolist(),
+            "errors": page.array(self.errors[self.rows]),
+            "labels": None if labels is None else page.array(labels.values[self.rows]),
+            "classes": None if labels is None else labels.names,
+            "scale": scale,
+        }
+
+    def sliders(self, page: Page, prior: Any, known: Sequence[str], told: Sequence[str]) -> dict[str, Any]:
+        """What the explorer needs; known: the labels that the model was told, and `told` those of the rows."""
+        codes, labels = self.values, self.labels
+        low, high = codes.min(axis=0), codes.max(axis=0)
+        width = np.where(high > low, 0, 1)  # a unit that never changes can be moved all the same
+        varied = np.sort(np.argsort(-codes.std(axis=0), kind="stable")[:SLIDERS])
+        drawn = prior.sample(DRAWN, 0) if prior is not None else like(codes)
+        of_points = None if labels is None else Labels(labels.values[self.rows], labels.names)
+        numbers = {label: i for i, label in enumerate(known)}
+        return {
+            "mean": codes.mean(axis=0, dtype=np.float64).tolist(),
+            "ranges": np.stack([low - width, high + width], axis=1).tolist(),
+            "units": varied.tolist(),
+            "dead": self.dead,
+            "silent": "unused" if self.variational else "dead",
+            "prior": page.array(np.asarray(drawn).reshape(DRAWN, -1)),
+            "of": "prior" if prior is not None else "codes",
+            "labels": list(known),
+            "labelOf": [numbers[told[i]] for i in self.rows] if told else [],
+            "starts": of_each_class(np.arange(len(self.rows)), of_points, STARTS).tolist(),
+        }
+
+    def histogram(self) -> dict[str, Any]:
+        values = self.values.ravel()[:: max(1, self.values.size // 2_000_000)]
+        counts, edges = np.histogram(values, BINS)
+        zeros = float(np.mean(values == 0))
+        note = f"Mean {values.mean():.4g}, standard deviation {values.std():.4g}; {zeros:.1%} of them are exactly 0."
+        return {"values": (counts / values.size).tolist(), "edges": edges.tolist(), "log": zeros >= 0.3, "note": note}
+
+    def units(self) -> dict[str, Any]:
+        what = "are below 0.1: not used" if self.variational else "never change: dead"
+        note = (
+            f"{len(self.dead)} of {self.values.shape[1]} units {what}, drawn in red."
+            if self.dead
+            else "All are in use."
+        )
+        return {"std": self.values.std(axis=0, dtype=np.float64).tolist(), "dead": self.dead, "note": note}
+
+
+def like(codes: np.ndarray) -> np.ndarray:
+    """DRAWN codes (DRAWN, K) of one Gaussian with the mean and covariance of `codes`."""
+    centred = codes - codes.mean(axis=0)
+    weights = np.random.default_rng(0).standard_normal((DRAWN, len(codes))) / math.sqrt(max(len(codes) - 1, 1))
+    return codes.mean(axis=0) + weights @ centred  # a sum of rows with normal weights has their covariance
+
+
+def principal_plane(points: np.ndarray) -> tuple[np.ndarray, list[float]]:
+    """Points (N, K) on their first two principal components (N, 2), and the shares of the variance."""
+    centred = points - points.mean(axis=0, dtype=np.float64)
+    _, s, vt = np.linalg.svd(np.vstack([centred, 0 * centred[:1]]), full_matrices=False)  # two components of one point
+    plane = vt[:2] * np.where(vt[:2].sum(axis=1, keepdims=True) < 0, -1, 1)  # a component's sign is free: fix it
+    return centred @ plane.T, (s[:2] ** 2 / max(float(s @ s), np.finfo(np.float64).tiny)).tolist()

@@ -1,0 +1,76 @@
+"""The report of a text model: lines that come back, the codes as points, and a decoder that says lines in the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nanoae.autoencoders.mixture import Mixture
+from nanoae.report.codes import Codes
+from nanoae.report.finding import findings
+from nanoae.report.network import written
+from nanoae.report.page import Page, PathT
+from nanoae.report.report import by_label, curves, heading
+from nanoae.report.rows import SHOWN, Labels, of_each_class
+
+MOST = 2_000  # lines that are measured
+
+
+def write_text_report(
+    path: PathT,
+    model: Any,
+    lines: Sequence[str],
+    keywords: Sequence[str] | None = None,
+    *,
+    title: str = "",
+    facts: Mapping[str, str] | None = None,
+) -> PathT:
+    """Write the report of a fitted TextVAE on lines that it has not learned, with their keywords if it knows some, to
+    `path`, an HTML file. Of more than 2,000 lines these are taken, evenly. See `write_report`."""
+    rows = np.linspace(0, len(lines) - 1, min(len(lines), MOST)).astype(np.intp)
+    taken = [lines[i] for i in rows]
+    words = None if keywords is None else [keywords[i] for i in rows]
+    page = Page()
+    labels = Labels.of(None if words is None else np.array(words, dtype=object), len(taken))
+    results = model.evaluate(taken, words)
+    errors, again = -model.score_samples(taken, words), model.reconstruct(taken, words)
+    codes = Codes(np.asarray(model.transform(taken, words)), errors, labels, 1, variational=True)
+    vocabulary = model.vocabulary_
+
+    def shown(some: np.ndarray) -> dict[str, Any]:
+        told = None if words is None else [words[i] for i in some]
+        some_again, some_lines = [again[i] for i in some], [taken[i] for i in some]
+        return {"rows": rows[some], "lines": some_lines, "again": some_again, "errors": errors[some], "labels": told}
+
+    page.content = heading(model, title, facts) | {
+        "results": [
+            {"name": "perplexity", "value": results["perplexity"]},
+            {"name": "ELBO, nats a line", "value": results["elbo"]},
+            {"name": "KL, nats a line", "value": results["kl"]},
+            {"name": "active units", "value": results["active_units"]},
+            {"name": "tokens given back", "value": f"{results['token_accuracy']:.1%}"},
+            {"name": "lines given back whole", "value": f"{results['exact_lines']:.1%}"},
+        ],
+        "findings": [found._asdict() for found in findings(model, codes.values, results, None, {})],
+        "curves": curves(model),
+        "vocabulary": vars_of(vocabulary, model.n_features_in_),
+        "examples": shown(of_each_class(np.arange(len(taken)), labels)),
+        "errors": {
+            "of": "keyword",
+            "pca": False,
+            "classes": by_label(errors, None, labels),
+            "worst": shown(np.argsort(-errors, kind="stable")[:SHOWN]),
+        },
+        "points": codes.points(page) | {"lines": [taken[i] for i in codes.rows]},
+        "histogram": codes.histogram(),
+        "units": codes.units(),
+        "network": written(page, model),
+        "explorer": codes.sliders(page, Mixture.standard(model.code_size_), model.keywords_, words or ()),
+    }
+    return page.write(path)
+
+
+def vars_of(vocabulary: Any, steps: int) -> dict[str, Any]:
+    return {"words": vocabulary.words, "starts": vocabulary.starts, "unit": vocabulary.unit, "steps": steps}
