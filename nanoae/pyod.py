@@ -11,17 +11,22 @@ PyOD is imported (Zhao, Nasrullah & Li 2019, "PyOD: a Python toolbox for scalabl
 from __future__ import annotations
 
 import math
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from nanoae.anomaly.calibration import benjamini_hochberg
 from nanoae.anomaly.confidence import probability_abnormal
 from nanoae.anomaly.detector import BATCH, AnomalyDetector, epochs
+from nanoae.autoencoders.parameters import documented
 from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.spelling import one_of
 from nanoae.training.schedules import Cosine
 
 
+@documented
+@dataclass(eq=False, repr=False)
 class AutoEncoder(AnomalyDetector):
     """`AnomalyDetector`, same parameters, with the methods of a detector of PyOD."""
 
@@ -87,31 +92,15 @@ class AutoEncoder(AnomalyDetector):
         return self.fit(X).labels_
 
 
+@documented
+@dataclass(eq=False, repr=False)
 class VAE(AutoEncoder):
     """A variational autoencoder that scores by minus its ELBO; scores=NegativeELBO(20) by the tighter bound."""
 
-    def __init__(
-        self,
-        autoencoder=None,
-        scores="elbo",
-        *,
-        scaling="robust",
-        members=1,
-        contamination=0.1,
-        threshold=None,
-        holdout=0.0,
-        random_state=None,
-    ):
-        super().__init__(
-            autoencoder,
-            scores,
-            scaling=scaling,
-            members=members,
-            contamination=contamination,
-            threshold=threshold,
-            holdout=holdout,
-            random_state=random_state,
-        )
+    scores: Any = "elbo"
+    _: KW_ONLY
+    scaling: Any = "robust"
+    missing: ClassVar[str] = "error"
 
     def _default_autoencoder(self, rows):
         return VariationalAutoencoder(

@@ -101,12 +101,16 @@ def snapshot() -> dict:
     return {"names": public_names(), "imports": told_imports(), "options": options(command_line())}
 
 
+def positional(parameters: list[str]) -> list[str]:
+    """Those whose order counts in a call."""
+    return [parameter for parameter in parameters if not parameter.startswith("*")]
+
+
 def lost_parameters(what: str, before: list[str], now: list[str]) -> list[str]:
     """What a call that worked before would miss; new parameters may come, with a default."""
     missing = [f"{what}: {parameter}" for parameter in before if parameter not in now]
-    kept = [parameter for parameter in now if parameter in before]
-    if not missing and kept != before:
-        missing = [f"{what}: the order {before}"]
+    if not missing and positional(before) != positional(now)[: len(positional(before))]:
+        missing = [f"{what}: the order {positional(before)}"]
     new = [parameter for parameter in now if parameter not in before]
     if missing:
         return [f"{lost}; there is {new}" for lost in missing]

@@ -531,7 +531,7 @@ WRONG = [
     ("classifier", {"corruption": 0.3}, {}, "expected corruption=None or one like GaussianNoise"),
     ("classifier", {"epochs": 0}, {}, "StackedClassifier: expected epochs to be a whole number >= 1, got 0"),
     ("classifier", {"freeze": 4}, {}, "StackedClassifier: expected freeze, a number of layers, from 0 to 3, got 4"),
-    ("classifier", {"freeze": -1}, {}, "expected freeze, .* got -1"),
+    ("classifier", {"freeze": -1}, {}, "expected freeze to be a whole number >= 0, got -1"),
     ("classifier", {"dropout": (0.1, 0.2, 0.3)}, {}, r"StackedClassifier: expected dropout, one share .* got \(0.1,"),
     ("classifier", {"dropout": 1}, {}, r"expected dropout, one share in \[0, 1\) .*, got 1"),
     ("classifier", {"pretrain_loss": "bce"}, {"X": 9 * X}, r"expected values in \[0, 1\] with pretrain_loss=\"bce\""),

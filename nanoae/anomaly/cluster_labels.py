@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
 import numpy as np
 
 from nanoae.anomaly.kmeans import k_means
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.autoencoders.estimator import Estimator, seed_of
+from nanoae.autoencoders.kinds import Kind, Seed, Whole
 from nanoae.autoencoders.model_file import pack, save_model, unpack
-from nanoae.autoencoders.parameters import all_or_nothing
+from nanoae.autoencoders.parameters import all_or_nothing, documented, parameter
 from nanoae.autoencoders.resumable import resumable
 from nanoae.backend import get_ops
 from nanoae.data.frame import framed
@@ -20,6 +24,8 @@ TINY = 1e-30  # keeps squared distances of 0 out of quotients
 BLOCK_ROWS = 4096  # rows whose distances to all centres are held at a time
 
 
+@documented
+@dataclass(eq=False, repr=False)
 class ClusterLabelDetector(Estimator):
     """Finds the abnormal rows with labels for a few of them, which it chooses itself.
 
@@ -33,12 +39,6 @@ class ClusterLabelDetector(Estimator):
     nearer the more (the harmonic function of Zhu, Ghahramani & Lafferty 2003, on the graph of the centres). So abnormal
     is what lies near a labelled anomaly, along the data. As long as no anomaly is labelled, nothing is abnormal.
 
-    autoencoder    what makes the codes, trained afresh: an Autoencoder, or another estimator with fit and transform;
-                   None: a denoising Autoencoder with codes of 32 numbers or fewer
-    n_clusters     of the codes, at most as many as rows. Small ones: each should hold one kind of row
-    n_neighbors    of a cluster in the graph
-    random_state   int: everything random follows from it
-
     Any number of threads may use a fitted one at once; `fit` wants it alone (`Estimator`).
 
     After fit: autoencoder_, labels_ (N,) the rows' clusters, representatives_ (K,) the row in the middle of each,
@@ -49,17 +49,24 @@ class ClusterLabelDetector(Estimator):
     _learned = ("abnormality_",)
     offset_ = -0.5  # of the decision function: nearer to the anomalies than to the rest
 
-    def __init__(self, autoencoder=None, *, n_clusters=500, n_neighbors=10, random_state=None):
-        self.autoencoder = autoencoder
-        self.n_clusters = n_clusters
-        self.n_neighbors = n_neighbors
-        self.random_state = random_state
+    autoencoder: Any = parameter(
+        None,
+        Kind(),
+        "what makes the codes, trained afresh: an Autoencoder, or another estimator with fit and transform; None: a "
+        "denoising Autoencoder with codes of 32 numbers or fewer",
+    )
+    _: KW_ONLY
+    n_clusters: int = parameter(
+        500, Whole(), "of the codes, at most as many as rows. Small ones: each should hold one kind of row"
+    )
+    n_neighbors: int = parameter(10, Whole(), "of a cluster in the graph")
+    random_state: Any = parameter(None, Seed(), "the seed that everything random follows from")
 
     @resumable
     @all_or_nothing
     def fit(self, X, y=None):
         """Learn codes and clusters of X (N, D), and forget all labels. `y` is ignored."""
-        self._check_whole(n_clusters=self.n_clusters, n_neighbors=self.n_neighbors)
+        self._check_parameters()
         X = self.check_table(X, reset=True)
         seed = self._entropy()
         drawn = int(np.random.SeedSequence().generate_state(1)[0])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,12 +15,13 @@ from nanoae.anomaly.ensemble import Ensemble, named
 from nanoae.anomaly.explanation import Explanation, explained
 from nanoae.anomaly.member import Member
 from nanoae.anomaly.surprise import Surprise as Surprise  # its place before it had a file of its own
-from nanoae.anomaly.thresholds import Quantile, Tail, Threshold
+from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Quantile, Tail, Threshold
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.autoencoders.estimator import Estimator
+from nanoae.autoencoders.kinds import Name, Number, OneOrMore, Part, Seed, Whole
 from nanoae.autoencoders.model_file import save_model
-from nanoae.autoencoders.parameters import all_or_nothing
+from nanoae.autoencoders.parameters import all_or_nothing, documented, parameter
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.weights import copies, own_order
 from nanoae.data import scaling as scalers
@@ -27,28 +30,15 @@ from nanoae.data.frame import framed
 from nanoae.data.identity import tell_of_ids
 from nanoae.data.table import Table, has_text
 from nanoae.engine.losses import Mixed
-from nanoae.spelling import did_you_mean, one_of
 from nanoae.training.schedules import Cosine
 
 STEPS, BATCH = (200, 1000), 128  # of the default autoencoder's training, at least and at most
 
 
+@documented
+@dataclass(eq=False, repr=False)
 class AnomalyDetector(Estimator):
     """Learns what is normal, and scores what does not come back.
-
-    autoencoder     any nanoae autoencoder, or a list of them: an ensemble; None: a wide denoising one
-    scores          how abnormal a row is: "codes" (distance from the nearest codes), "whitened" (the same in their
-                    covariance), "tails" (of the columns), "reconstruction", "standardised", "mahalanobis", "elbo" (of a
-                    VariationalAutoencoder), a Score, or a list of them
-    scaling         of the columns, in which a network sees them: "robust", "gaussian", "standard", "none", a Scaler, or
-                    a list of them: an autoencoder for each
-    members         autoencoders of each kind, each from a seed of its own
-    missing         "error", or "mask": NaN is a value that is not there, and counts for nothing
-    contamination   the share of the rows learned from that is to be called abnormal, in (0, 0.5]
-    threshold       None: by contamination; or a Threshold (Quantile, MAD, PeaksOverThreshold), which then decides
-    holdout         0: thresholds and p-values come from cross-fitting (below). Or the share of the rows, in (0, 1),
-                    that nothing but the scores' distribution is learned from, and one training on the others
-    random_state    int: everything random follows from it
 
     One score of one autoencoder is the row's score as it is. Several are made comparable first: each becomes the number
     of standard deviations that it is above the usual (`Standing`); the root of their mean square is the row's score.
@@ -72,32 +62,46 @@ class AnomalyDetector(Estimator):
     and labels_ (1: abnormal).
     """
 
-    _kind: str | None = "outlier_detector"
+    _kind: ClassVar[str | None] = "outlier_detector"
     _learned = ("members_", "offset_")
-    encoder_: TableEncoder | None
+    encoder_: TableEncoder | None = field(init=False)
 
-    def __init__(
-        self,
-        autoencoder=None,
-        scores=("codes", "whitened", "reconstruction", "tails"),
-        *,
-        scaling="standard",
-        members=1,
-        missing="error",
-        contamination=0.1,
-        threshold=None,
-        holdout=0.0,
-        random_state=None,
-    ):
-        self.autoencoder = autoencoder
-        self.scores = scores
-        self.scaling = scaling
-        self.members = members
-        self.missing = missing
-        self.contamination = contamination
-        self.threshold = threshold
-        self.holdout = holdout
-        self.random_state = random_state
+    autoencoder: Any = parameter(
+        None,
+        OneOrMore(Part(Autoencoder, {}, "Autoencoder(32)")),
+        "any nanoae autoencoder, or a list of them: an ensemble; None: a wide denoising one",
+    )
+    scores: Any = parameter(
+        ("codes", "whitened", "reconstruction", "tails"),
+        OneOrMore(Name(kinds.SCORES, kinds.Score, "a Score")),
+        "how abnormal a row is: by how far its code is from the nearest ones (codes), the same in their covariance "
+        "(whitened), the tails of the columns, ..., the ELBO of a VariationalAutoencoder",
+    )
+    _: KW_ONLY
+    scaling: Any = parameter(
+        "standard",
+        OneOrMore(Name(scalers.SCALERS, scalers.Scaler, "a Scaler")),
+        "of the columns, in which a network sees them; of a list an autoencoder for each",
+    )
+    members: int = parameter(1, Whole(), "autoencoders of each kind, each from a seed of its own")
+    missing: str = parameter(
+        "error", Name(("error", "mask")), "mask: NaN is a value that is not there, and counts for nothing"
+    )
+    contamination: float = parameter(
+        0.1, Number("(0, 0.5]"), "the share of the rows learned from that is to be called abnormal"
+    )
+    threshold: Any = parameter(
+        None,
+        Part(Threshold, {kind.__name__: kind for kind in (Quantile, MAD, PeaksOverThreshold)}, "Quantile(0.99)"),
+        "None: by contamination; or a Threshold (Quantile, MAD, PeaksOverThreshold), which then decides",
+    )
+    holdout: float = parameter(
+        0.0,
+        Number("[0, 1)"),
+        "0: thresholds and p-values come from cross-fitting. Or the share of the rows that nothing but the scores' "
+        "distribution is learned from, and one training on the others",
+    )
+    random_state: Any = parameter(None, Seed(), "the seed that everything random follows from")
 
     # ---------------------------------------------------------------- learning
 
@@ -205,32 +209,8 @@ class AnomalyDetector(Estimator):
             self.remember((len(self.encoder_.names_),), self.encoder_.names_)
         return Z
 
-    def _check_parameters(self) -> None:
-        one_of("AnomalyDetector: missing", self.missing, ("error", "mask"))
-        self._check_whole(members=self.members)
-        for name in ("autoencoder", "scores", "scaling"):
-            if not _listed(getattr(self, name)):
-                raise ValueError(f"AnomalyDetector: expected {name}, one or more, got none.")
-        for model in _listed(self.autoencoder):
-            if model is not None and not isinstance(model, Autoencoder):
-                raise ValueError(
-                    f"AnomalyDetector: expected autoencoder=Autoencoder(...), another one, or None, got {model!r}."
-                )
-
     def _rule(self) -> Threshold:
-        share, held = self.contamination, self.holdout
-        if isinstance(share, bool) or not isinstance(share, (float, int, np.number)) or not 0 < share <= 0.5:
-            raise ValueError(f"AnomalyDetector: expected contamination in (0, 0.5], got {share!r}.")
-        if isinstance(held, bool) or not isinstance(held, (float, int, np.number)) or not 0 <= held < 1:
-            raise ValueError(f"AnomalyDetector: expected holdout in [0, 1), got {held!r}.")
-        if self.threshold is None:
-            return Quantile(1 - share)
-        if not isinstance(self.threshold, Threshold):
-            raise ValueError(
-                f"AnomalyDetector: expected threshold=None or one like Quantile(0.99), got {self.threshold!r}."
-                + did_you_mean(self.threshold, [cls.__name__ for cls in Threshold.__subclasses__()])
-            )
-        return self.threshold
+        return Quantile(1 - self.contamination) if self.threshold is None else self.threshold
 
     def _takes_images(self):
         return any(model is not None and model._takes_images() for model in _listed(self.as_built.autoencoder))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,61 +13,27 @@ from nanoae.autoencoders.bottleneck import BOTTLENECKS
 from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.estimator import as_codes, check_finite, squared_error
 from nanoae.autoencoders.generative import Generative
-from nanoae.autoencoders.parameters import all_or_nothing, restored
+from nanoae.autoencoders.kinds import Flag, Listed, Maybe, Name, Part, Whole, Widths
+from nanoae.autoencoders.parameters import all_or_nothing, documented, parameter, restored
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
 from nanoae.autoencoders.reach import check_reach
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.weights import FEW, counted, own_order, taken, weighed
 from nanoae.engine import losses
-from nanoae.engine.layers import UNBOUNDED, Layer, Linear, Noisy, TiedLinear, activation
-from nanoae.engine.losses import BCE, Masked
+from nanoae.engine.layers import ACTIVATIONS, UNBOUNDED, Layer, Linear, Noisy, TiedLinear, activation
+from nanoae.engine.losses import BCE, Loss, Masked
 from nanoae.engine.missing import FillMissing
 from nanoae.engine.part import construct, describe
-from nanoae.spelling import did_you_mean, one_of
 from nanoae.training.loop import evaluate
 
-PARTS: dict[str, tuple[str, dict[str, type]]] = {  # parameter -> (an example, all there are)
-    "corruption": ("GaussianNoise(0.5)", CORRUPTIONS),
-    "bottleneck": ("TopK(10)", BOTTLENECKS),
-    "penalty": ("L1Sparsity(1e-3)", PENALTIES),
-}
+RECONSTRUCTION_LOSSES = {name: kind for name, kind in losses.LOSSES.items() if kind is not losses.SoftmaxCrossEntropy}
+LAYERS = Listed("[Linear(...), ...], a list of layers", lambda layer: isinstance(layer, Layer), least=1)
 
 
+@documented
+@dataclass(eq=False, repr=False)
 class Autoencoder(Generative):
     """A dense autoencoder: x (N, D) -> code (N, K) -> reconstruction (N, D).
-
-    code_size            K, >= 1; wider than the input is allowed
-    hidden               widths of the encoder's hidden layers; the decoder mirrors them
-    activation           of the hidden layers: identity, relu, leaky_relu, elu, sigmoid, tanh, softplus
-    code_activation      of the code
-    output_activation    of the reconstruction; with loss="bce" the sigmoid is part of the loss. Data beyond its ends,
-                         which no reconstruction can reach, are refused
-    loss                 "mse", "bce" (data in [0, 1]), "l1", "huber", or a Loss with its own reduction and weight
-    optimizer            "adam", "adamw", "sgd", or an Optimizer, which then has its own rate and decay
-    learning_rate        a float or a schedule (Cosine(1e-3), WarmUp(...))
-    weight_decay         >= 0
-    batch_size           rows per step; a larger one than the set means the whole set
-    epochs               passes over the data
-    initializer          lecun_, glorot_ or he_ with uniform or normal; truncated_normal; small_normal; zeros
-    bias_initializer     the same names
-    tied_weights         the decoder uses the encoder's matrices, transposed
-    encoder, decoder     layers of your own instead ([Linear(128), ReLU(), Linear(32)]); they end in the code and in
-                         the output; `code_size` and `hidden` are then read off them. An encoder of your own may take
-                         examples of any shape, X (N, ...): images (N, C, H, W)
-    corruption           noise on the input in training (GaussianNoise, MaskingNoise, SaltAndPepper): denoising
-    bottleneck           what the code has to pass (TopK: k-sparse; Gaussian: variational; Adversarial: as its prior)
-    penalty              on the code, added to the loss in training (L1Sparsity, KLSparsity, Contractive)
-    missing              "error", or "mask": NaN in X is a value that is not there. The column's mean stands for
-                         it in the input; it counts neither in the loss nor in errors, and `reconstruct` fills it in
-    validation_fraction  share of the rows held out for validation, when fit gets no validation_data
-    patience             stop after so many epochs without a better validation loss and restore the best weights
-    callbacks            called as callback(trainer, row) after each epoch; one that returns True stops
-    processes            deprecated: one process uses all cores
-    backend              "numpy", "cupy" or "auto"; "cupy:tf32" and "cupy:nograph" are variants (`get_ops`). What only
-                         NumPy does, KFAC, "auto" gives to it
-    dtype                "float32" or "float64"
-    random_state         int: everything random (weights, order of the examples, noise) follows from it
-    verbose              a progress bar while training
 
     Any number of threads may use a fitted one at once; `fit` wants it alone (`Estimator`).
 
@@ -73,68 +41,38 @@ class Autoencoder(Generative):
     n_features_in_, interrupted_ (whether Ctrl-C ended it early).
     """
 
-    missing = "error"  # of the subclasses without this parameter
-
-    def __init__(
-        self,
-        code_size=32,
-        hidden=(128,),
-        *,
-        activation="relu",
-        code_activation="identity",
-        output_activation="identity",
-        loss="mse",
-        optimizer="adam",
-        learning_rate=1e-3,
-        weight_decay=0.0,
-        batch_size=256,
-        epochs=10,
-        initializer="glorot_uniform",
-        bias_initializer="zeros",
-        tied_weights=False,
-        encoder=None,
-        decoder=None,
-        corruption=None,
-        bottleneck=None,
-        penalty=None,
-        missing="error",
-        validation_fraction=0.0,
-        patience=None,
-        callbacks=(),
-        processes=1,
-        backend="auto",
-        dtype="float32",
-        random_state=None,
-        verbose=False,
-    ):
-        self.code_size = code_size
-        self.hidden = hidden
-        self.activation = activation
-        self.code_activation = code_activation
-        self.output_activation = output_activation
-        self.loss = loss
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.initializer = initializer
-        self.bias_initializer = bias_initializer
-        self.tied_weights = tied_weights
-        self.encoder = encoder
-        self.decoder = decoder
-        self.corruption = corruption
-        self.bottleneck = bottleneck
-        self.penalty = penalty
-        self.missing = missing
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.callbacks = callbacks
-        self.processes = processes
-        self.backend = backend
-        self.dtype = dtype
-        self.random_state = random_state
-        self.verbose = verbose
+    code_size: int = parameter(32, Whole(), "K, the numbers in a code; wider than the input is allowed")
+    hidden: Any = parameter((128,), Widths(), "widths of the encoder's hidden layers; the decoder mirrors them")
+    _: KW_ONLY
+    activation: str = parameter("relu", Name(ACTIVATIONS), "of the hidden layers")
+    code_activation: str = parameter("identity", Name(ACTIVATIONS), "of the code")
+    output_activation: str = parameter(
+        "identity",
+        Name(ACTIVATIONS),
+        'of the reconstruction; with loss="bce" the sigmoid is part of the loss. Data beyond its ends are refused',
+    )
+    loss: Any = parameter(
+        "mse", Name(RECONSTRUCTION_LOSSES, Loss, "a Loss"), "bce wants data in [0, 1]; a Loss has its own reduction"
+    )
+    tied_weights: bool = parameter(False, Flag(), "decode with the encoder's matrices, transposed")
+    encoder: Any = parameter(
+        None,
+        Maybe(LAYERS),
+        "layers of your own, which end in the code: `code_size` and `hidden` are then read off them. It may take "
+        "examples of any shape: images (N, C, H, W)",
+    )
+    decoder: Any = parameter(None, Maybe(LAYERS), "layers of your own, from the code to the output")
+    corruption: Any = parameter(
+        None, Part(Noisy, CORRUPTIONS, "GaussianNoise(0.5)"), "noise on the input in training: denoising"
+    )
+    bottleneck: Any = parameter(None, Part(Layer, BOTTLENECKS, "TopK(10)"), "what the code has to pass")
+    penalty: Any = parameter(None, Part(Penalty, PENALTIES, "L1Sparsity(1e-3)"), "on the code, in training")
+    missing: str = parameter(
+        "error",
+        Name(("error", "mask")),
+        "mask: NaN in X is a value that is not there. The column's mean stands for it in the input; it counts neither "
+        "in the loss nor in errors, and `reconstruct` fills it in",
+    )
 
     # ---------------------------------------------------------------- building
 
@@ -146,31 +84,24 @@ class Autoencoder(Generative):
         """[Linear, activation, ..., Linear, code activation]: x -> code."""
         if self.encoder is not None:
             return copy.deepcopy(list(self.encoder))
-        *hidden, code = self._widths().values()
         layers: list[Layer] = []
-        for width in hidden:
+        for width in self._hidden_widths(layers):
             layers += [self._linear(width), activation(self.activation)]
-        code *= getattr(self.bottleneck, "inputs_per_unit", 1)
+        code = self.code_size * getattr(self.bottleneck, "inputs_per_unit", 1)
         return [*layers, self._linear(code), activation(self.code_activation, "code_activation")]
 
     def _code_layers(self, encoder: list[Layer]) -> list[Layer]:
         """[corruption], encoder, [bottleneck], [penalty]: one part each, or none."""
-        layers = [*self._part("corruption", Noisy), *encoder, *self._part("bottleneck", Layer)]
-        penalties = self._part("penalty", Penalty)
+        layers = [*self._part("corruption"), *encoder, *self._part("bottleneck")]
+        penalties = self._part("penalty")
         for penalty in penalties:
             penalty.attach(layers)
         return [*([FillMissing()] if self._takes_missing() else []), *layers, *penalties]
 
-    def _part(self, name: str, kind: type) -> list:
+    def _part(self, name: str) -> list:
         """[a copy of the part called `name`], or [] where there is none."""
         part = getattr(self, name)
-        if part is None:
-            return []
-        if not isinstance(part, kind):
-            example, known = PARTS[name]
-            hint = did_you_mean(part, [cls.__name__ for cls in known.values()])
-            raise ValueError(f"{type(self).__name__}: expected {name}=None or one like {example}, got {part!r}.{hint}")
-        return [copy.deepcopy(part)]
+        return [] if part is None else [copy.deepcopy(part)]
 
     def _decoder_layers(self, encoder: list[Layer], n_features: int) -> list[Layer]:
         """The mirror image: code -> x. The output activation is left out where the loss works on logits."""
@@ -191,13 +122,8 @@ class Autoencoder(Generative):
 
     def _hidden_widths(self, encoder: list[Layer]) -> tuple[int, ...]:
         if self.encoder is None:
-            return tuple(self._widths().values())[:-1]
+            return tuple(self.hidden)
         return tuple(layer.n_out for layer in encoder if isinstance(layer, Linear))[:-1]
-
-    def _widths(self):
-        if not isinstance(self.hidden, (list, tuple)):
-            raise ValueError(f"{type(self).__name__}: expected hidden to be a list of widths, got {self.hidden!r}.")
-        return {**{f"hidden[{i}]": width for i, width in enumerate(self.hidden)}, "code_size": self.code_size}
 
     def _criterion(self):
         return Masked(self.loss) if self._takes_missing() else losses.get(self.loss)
@@ -211,24 +137,16 @@ class Autoencoder(Generative):
         return isinstance(losses.get(self.loss), BCE)
 
     def _check_parameters(self) -> None:
-        super()._check_parameters()
         name = type(self).__name__
-        activation(self.output_activation, "output_activation")
+        loss = vars(self).get("loss")  # which is none of the parameters where a likelihood is
+        if loss == "softmax_cross_entropy" or isinstance(loss, losses.SoftmaxCrossEntropy):
+            raise ValueError(f"{name}: expected a loss of reconstructions (mse, bce, l1, huber), got {loss!r}.")
+        super()._check_parameters()
         if self._logits and self.output_activation not in ("identity", "sigmoid"):
             raise ValueError(
                 f'{name}: expected output_activation "sigmoid" (or "identity", which means the same here) with '
                 f"loss='bce', got {self.output_activation!r}. The sigmoid is part of that loss."
             )
-        if isinstance(losses.get(self.loss), losses.SoftmaxCrossEntropy):
-            raise ValueError(f"{name}: expected a loss of reconstructions (mse, bce, l1, huber), got {self.loss!r}.")
-        for part in ("encoder", "decoder"):
-            layers = getattr(self, part)
-            if layers is not None and not (
-                isinstance(layers, (list, tuple)) and layers and all(isinstance(layer, Layer) for layer in layers)
-            ):
-                raise ValueError(f"{name}: expected {part}=[Linear(...), ...], a list of layers, got {layers!r}.")
-        one_of(f"{name}: missing", self.missing, ("error", "mask"))
-        self._check_flag(tied_weights=self.tied_weights)
         if self.tied_weights and self.decoder is not None:
             raise ValueError(f"{name}: expected tied_weights or decoder=[...], got both.")
 

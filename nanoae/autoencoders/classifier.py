@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any
+
 import numpy as np
 
+from nanoae.autoencoders.kinds import Kind
+from nanoae.autoencoders.parameters import documented, parameter
 from nanoae.autoencoders.predictor import StackedPredictor
 from nanoae.data.labels import class_labels
 from nanoae.engine.losses import SoftmaxCrossEntropy
 from nanoae.spelling import did_you_mean
 
 
+@documented
+@dataclass(eq=False, repr=False)
 class StackedClassifier(StackedPredictor):
     """A deep network with a softmax on top, pretrained as a stack of autoencoders on all rows, labelled or not.
 
-    sizes                  widths of the hidden layers
-    pretrain               False: start from random weights instead, for comparison
-    pretrain_epochs        passes over all rows for each layer's own autoencoder
-    pretrain_learning_rate a float or a schedule; None: `learning_rate`
-    pretrain_loss          of the reconstruction of X: "mse", or "bce" for X in [0, 1]
-    corruption             of each layer's input while that layer is pretrained (GaussianNoise, MaskingNoise, ...)
-    penalty                on each layer's code while that layer is pretrained (L1Sparsity, KLSparsity, Contractive)
-    tied_weights           each layer's decoder in the pretraining uses its encoder's matrix, transposed
-    activation             of the hidden layers
-    dropout                share of each hidden layer's units left out at each step of the training as a whole; or two
-                           shares: (of the inputs, of each hidden layer's units)
-    freeze                 so many layers, from the input on, stay as they were pretrained, to the bit
-    class_weight           how much a row of each class counts, once the layers are pretrained: {class: weight}, 1 for
-                           those not named; "balanced": N / (K · the rows of its class), so that all classes count
-                           alike; None: 1
-    epochs                 passes over the labelled rows, through the whole network
-    and optimizer, learning_rate, weight_decay, batch_size, initializer, bias_initializer, validation_fraction,
-    patience, callbacks, processes, backend, dtype, random_state, verbose: as in `Autoencoder`.
-
-    pretrain_epochs, corruption and penalty are one for all layers, or a list of one for each. Callbacks are called in
-    the pretraining, too, with row["layer"] = 1, 2, ...
+    Callbacks are called in the pretraining, too, with row["layer"] = 1, 2, ...
 
     Labels are whole numbers, truth values or texts, all of one kind. A row has none where y is -1, NaN, None, NA,
     masked (numpy.ma), or an empty text; `score` and `evaluate` leave such rows out, which scikit-learn's metrics do
@@ -45,66 +32,14 @@ class StackedClassifier(StackedPredictor):
     """
 
     _kind = "classifier"
-    classes_: np.ndarray
-
-    def __init__(
-        self,
-        sizes=(1000, 1000, 1000),
-        *,
-        pretrain=True,
-        pretrain_epochs=10,
-        pretrain_learning_rate=None,
-        pretrain_loss="mse",
-        corruption=None,
-        penalty=None,
-        tied_weights=False,
-        activation="sigmoid",
-        dropout=0.0,
-        freeze=0,
-        class_weight=None,
-        optimizer="adam",
-        learning_rate=1e-3,
-        weight_decay=0.0,
-        batch_size=256,
-        epochs=10,
-        initializer="glorot_uniform",
-        bias_initializer="zeros",
-        validation_fraction=0.0,
-        patience=None,
-        callbacks=(),
-        processes=1,
-        backend="auto",
-        dtype="float32",
-        random_state=None,
-        verbose=False,
-    ):
-        self.sizes = sizes
-        self.pretrain = pretrain
-        self.pretrain_epochs = pretrain_epochs
-        self.pretrain_learning_rate = pretrain_learning_rate
-        self.pretrain_loss = pretrain_loss
-        self.corruption = corruption
-        self.penalty = penalty
-        self.tied_weights = tied_weights
-        self.activation = activation
-        self.dropout = dropout
-        self.freeze = freeze
-        self.class_weight = class_weight
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.initializer = initializer
-        self.bias_initializer = bias_initializer
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.callbacks = callbacks
-        self.processes = processes
-        self.backend = backend
-        self.dtype = dtype
-        self.random_state = random_state
-        self.verbose = verbose
+    classes_: np.ndarray = field(init=False)
+    _: KW_ONLY
+    class_weight: Any = parameter(
+        None,
+        Kind(),
+        "how much a row of each class counts, once the layers are pretrained: {class: weight}, 1 for those not named; "
+        '"balanced": N / (K · the rows of its class), so that all classes count alike; None: 1',
+    )
 
     def _n_outputs(self):
         return len(self.classes_)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import math
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 from nanoae.autoencoders.autoencoder import Autoencoder
+from nanoae.autoencoders.kinds import Widths
+from nanoae.autoencoders.parameters import documented, parameter
 from nanoae.engine.conv import Conv2d, ConvTranspose2d
 from nanoae.engine.layers import Layer, activation
 from nanoae.engine.norm import BatchNorm
@@ -15,6 +18,8 @@ from nanoae.engine.shape import Flatten, Reshape
 IMAGE = (1, 28, 28)  # what the default layers are made for
 
 
+@documented
+@dataclass(eq=False, repr=False)
 class ConvAutoencoder(Autoencoder):
     """A convolutional autoencoder: images -> code (N, K) -> images of the same shape.
 
@@ -31,26 +36,22 @@ class ConvAutoencoder(Autoencoder):
                   16 x 5 x 5    ConvTranspose2d(8, kernel 5, stride 3, padding 1)  f  BatchNorm
                   8 x 15 x 15   ConvTranspose2d(1, kernel 2, stride 2, padding 1)  output_activation
 
-    hidden            channels of the three convolutions; the decoder's are the second, the first and half the first
-    activation        f, of the hidden layers
-    encoder, decoder  lists of layers of your own for images of any size: the first ends in the code (Flatten(),
-                      Linear(32)), the second in the shape of the input
-
-    The rest is as in `Autoencoder`, with other defaults: those of the presets conv-2d and conv-3d.
+    f is `activation`; `hidden` are the channels of the three convolutions: the decoder's are the second, the first and
+    half the first. encoder and decoder, layers of your own, are for images of any size: the first ends in the code
+    (Flatten(), Linear(32)), the second in the shape of the input. The defaults are those of the presets conv-2d and
+    conv-3d.
     """
 
-    __init__ = functools.partialmethod(
-        Autoencoder.__init__,
-        hidden=(16, 32, 64),
-        activation="leaky_relu",
-        code_activation="tanh",
-        output_activation="tanh",
-        learning_rate=1e-2,
-        weight_decay=1e-5,
-        batch_size=100,
-        epochs=5,
-        initializer="he_uniform",
-    )
+    _: KW_ONLY
+    hidden: Any = parameter((16, 32, 64), Widths(), "channels of the three convolutions")
+    activation: str = "leaky_relu"
+    code_activation: str = "tanh"
+    output_activation: str = "tanh"
+    learning_rate: Any = 1e-2
+    weight_decay: float = 1e-5
+    batch_size: int = 100
+    epochs: int = 5
+    initializer: str = "he_uniform"
 
     def _takes_images(self):
         return True

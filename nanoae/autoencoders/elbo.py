@@ -6,12 +6,15 @@ import math
 import weakref
 import zlib
 from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
 
 from nanoae.autoencoders.bottleneck import Gaussian
+from nanoae.autoencoders.kinds import Number
 from nanoae.autoencoders.network_estimator import NetworkEstimator
+from nanoae.autoencoders.parameters import parameter
 from nanoae.backend import Array
 from nanoae.backend.layer_ops import LOGVAR_MAX
 from nanoae.training.loop import rows_at_a_time
@@ -19,16 +22,16 @@ from nanoae.training.loop import rows_at_a_time
 ACTIVE = 0.01  # variance over the data of a unit's mean, above which it tells something (Burda 2016)
 
 
+@dataclass(eq=False, repr=False)
 class Variational(NetworkEstimator):
-    """A network whose code comes out of a Gaussian, and whose loss is -log p(x|z) in nats, averaged over rows.
+    """A network whose code comes out of a Gaussian, and whose loss is -log p(x|z) in nats, averaged over rows."""
 
-    beta, free_bits   the bottleneck's
-    warm_up           epochs in which beta rises from 0; fractions of an epoch count, too
-    """
-
-    beta: Any
-    warm_up: Any
-    free_bits: Any
+    _: KW_ONLY
+    beta: float = parameter(1.0, Number(), "weight of the KL divergence: less of it makes codes that tell more")
+    warm_up: float = parameter(
+        0.0, Number(), "epochs in which that weight rises from 0 to beta; fractions of an epoch count, too"
+    )
+    free_bits: float = parameter(0.0, Number(), "nats that each unit of the code has free, on the mean of a batch")
 
     @property
     def bottleneck(self) -> Gaussian:
@@ -37,10 +40,6 @@ class Variational(NetworkEstimator):
     @property
     def _gaussian(self) -> Gaussian:
         return self.network_.layers[self._n_encoder - 1]  # type: ignore[return-value]
-
-    def _check_parameters(self):
-        super()._check_parameters()
-        self._check_number(beta=self.beta, warm_up=self.warm_up, free_bits=self.free_bits)
 
     def _make_trainer(self, rows, epochs):
         trainer = super()._make_trainer(rows, epochs)

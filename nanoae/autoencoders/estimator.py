@@ -10,7 +10,7 @@ import math
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -56,7 +56,7 @@ class Estimator(FrameOutput, Parametrised):
 
     # ---------------------------------------------------------------- what scikit-learn asks of an estimator
 
-    _kind: str | None = "transformer"  # or "classifier", "regressor", "outlier_detector"
+    _kind: ClassVar[str | None] = "transformer"  # or "classifier", "regressor", "outlier_detector"
 
     def __sklearn_tags__(self):
         from sklearn.utils import ClassifierTags, RegressorTags, Tags, TargetTags, TransformerTags

@@ -7,13 +7,16 @@ import functools
 import warnings
 import weakref
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from nanoae.autoencoders.estimator import Estimator
 from nanoae.autoencoders.guard import guarded
+from nanoae.autoencoders.kinds import Kind, Listed, Maybe, Name, Number, Rate, Seed, Text, Whole
 from nanoae.autoencoders.model_file import save_model
+from nanoae.autoencoders.parameters import parameter
 from nanoae.autoencoders.weights import FEW, counted, weighed
 from nanoae.backend import get_ops
 from nanoae.data.frame import framed
@@ -23,8 +26,12 @@ from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.params import float_type
 from nanoae.training.loop import EVALUATION_ROWS, Trainer, evaluate
+from nanoae.training.schedules import SCHEDULES
+
+BACKENDS = "numpy, cupy (an NVIDIA GPU; cupy:tf32, cupy:nograph and cupy:noepilogues are variants), or auto"
 
 
+@dataclass(eq=False, repr=False)
 class NetworkEstimator(Estimator):
     """An estimator around one network_: the layers that make the code, then the rest, a decoder or a head.
 
@@ -33,23 +40,36 @@ class NetworkEstimator(Estimator):
     network_   a Sequential; its first `_n_encoder` layers are the ones that make the code
     """
 
-    optimizer: Any
-    learning_rate: Any
-    weight_decay: Any
-    batch_size: Any
-    epochs: Any
-    initializer: Any
-    bias_initializer: Any
-    validation_fraction: Any
-    patience: Any
-    callbacks: Any
-    backend: Any
-    dtype: Any
-    random_state: Any
-    verbose: Any
-    processes: Any = 1  # deprecated
-    history_: dict[str, list[float]]
-    _least_epochs = 1
+    _: KW_ONLY
+    optimizer: Any = parameter(
+        "adam", Name(optim.OPTIMIZERS, optim.Optimizer, "an Optimizer"), "an Optimizer has its own rate and decay"
+    )
+    learning_rate: Any = parameter(1e-3, Rate(SCHEDULES), "size of a training step")
+    weight_decay: float = parameter(0.0, Number(), "pull of the weights towards 0")
+    batch_size: int = parameter(256, Whole(), "rows per training step; more than the set has means the whole set")
+    epochs: int = parameter(10, Whole(), "passes over the training rows")
+    initializer: str = parameter("glorot_uniform", Name(init.INITIALIZERS), "of the weights")
+    bias_initializer: str = parameter("zeros", Name(init.INITIALIZERS), "of the biases")
+    validation_fraction: float = parameter(
+        0.0, Number("[0, 1)"), "share of the training rows held out to watch the loss on, without validation_data"
+    )
+    patience: int | None = parameter(
+        None, Maybe(Whole()), "stop after so many epochs without a better validation loss, and go back to the best"
+    )
+    callbacks: Any = parameter(
+        (),
+        Listed("a list of functions", callable),
+        "called as callback(trainer, row) after each epoch; one that returns True stops",
+    )
+    processes: int = parameter(1, Whole(), "deprecated: one process uses all cores")
+    backend: Any = parameter("auto", Text(), BACKENDS)
+    dtype: Any = parameter("float32", Text(), "float32 or float64")
+    random_state: Any = parameter(
+        None, Seed(), "the seed that everything random follows from: weights, order of the rows, noise"
+    )
+    verbose: bool = parameter(False, Kind(), "whether to show a progress bar while training")
+
+    history_: dict[str, list[float]] = field(init=False)
     _learned = ("network_", "n_features_in_")
 
     # ---------------------------------------------------------------- building
@@ -66,10 +86,6 @@ class NetworkEstimator(Estimator):
         """The loss that the network is trained on."""
         raise NotImplementedError
 
-    def _widths(self) -> dict[str, int]:
-        """Of the encoder's layers, by the name they are given under; the code's is the last."""
-        raise NotImplementedError
-
     def _trainable(self) -> list[slice] | None:
         """The slices of theta that learn; None: all of it."""
         return None
@@ -79,23 +95,6 @@ class NetworkEstimator(Estimator):
 
     def _linear(self, width: int) -> Linear:
         return Linear(width, self.initializer, self.bias_initializer)
-
-    def _check_parameters(self) -> None:
-        name = type(self).__name__
-        self._check_whole(**self._widths(), batch_size=self.batch_size, processes=self.processes)
-        self._check_whole(self._least_epochs, epochs=self.epochs)
-        if self.patience is not None:
-            self._check_whole(patience=self.patience)
-        self._check_number(validation_fraction=self.validation_fraction, weight_decay=self.weight_decay)
-        if not callable(self.learning_rate):
-            self._check_number(learning_rate=self.learning_rate)
-        if not self.validation_fraction < 1:
-            raise ValueError(f"{name}: expected validation_fraction in [0, 1), got {self.validation_fraction!r}.")
-        self._optimizer()  # says what is wrong with it
-        init.get(self.initializer)
-        init.get(self.bias_initializer, "bias_initializer")
-        if not isinstance(self.callbacks, (list, tuple)) or not all(map(callable, self.callbacks)):
-            raise ValueError(f"{name}: expected callbacks to be a list of functions, got {self.callbacks!r}.")
 
     def _build(self, input_shape: tuple[int, ...], state: list[np.ndarray] | None = None) -> None:
         """network_, untrained, or with `state`, what another of the same shape had learned."""

@@ -1,17 +1,67 @@
-"""Parameters: the arguments of an estimator's constructor, as they are set now, and as they were when it was built."""
+"""Parameters: the arguments of an estimator's constructor: declared once, as they are set now, and as they were when it
+was built.
+
+An estimator is a dataclass, and each of its fields a `parameter`: default, kind and meaning. From that follow the
+constructor, `get_params`, the check before a `fit`, the table in the documentation, and the options of the command
+line. A subclass says another default as `epochs: int = 5`, and takes a parameter away as `loss: ClassVar = "mse"`.
+"""
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import inspect
-import math
-from typing import Any
+import textwrap
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 
+from nanoae.autoencoders.kinds import Kind, Number, Whole
 from nanoae.engine.part import Part
 from nanoae.spelling import one_of
+
+T = TypeVar("T", bound=type)
+
+
+def parameter(default: Any, kind: Kind, meaning: str) -> Any:
+    """A field of an estimator: its default, the kind of its values, and what it is for."""
+    return dataclasses.field(default=default, metadata={"kind": kind, "meaning": meaning})
+
+
+def declared(estimator: type) -> dict[str, Mapping[str, Any]]:
+    """Parameter -> {"kind": ..., "meaning": ...}, an estimator's own before those that it inherits."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for base in estimator.__mro__:
+        fields: dict[str, dataclasses.Field] = vars(base).get("__dataclass_fields__", {})
+        for name in vars(base).get("__annotations__", ()):
+            if name in fields:
+                found[name] = found.get(name) or fields[name].metadata
+    return {name: row for name, row in found.items() if row and name in inspect.signature(estimator).parameters}
+
+
+class Documentation:
+    """A class's documentation with a table of its parameters behind it, made when somebody reads it."""
+
+    def __init__(self, text: str | None):
+        self.text = text or ""
+
+    def __get__(self, _, estimator: type) -> str:
+        rows = declared(estimator).items()
+        width = max(len(name) for name, _ in rows) + 3
+        table = ["    Parameters", ""]
+        for name, row in rows:
+            takes = row["kind"].takes
+            text = f"{name:<{width}}{row['meaning']}{takes and f' ({takes})'}"
+            table.append(textwrap.fill(text, 120, initial_indent=" " * 4, subsequent_indent=" " * (width + 4)))
+        return "\n".join([self.text.rstrip(), "", *table, ""])
+
+
+def documented(estimator: T) -> T:
+    """Puts a table of the parameters behind the class's documentation."""
+    estimator.__doc__ = Documentation(estimator.__doc__)  # type: ignore[assignment]
+    return estimator
 
 
 def restored(method):
@@ -96,22 +146,17 @@ class Parametrised(Part):
             config["dtype"] = np.dtype(config["dtype"]).name
         return config
 
+    def _check_parameters(self) -> None:
+        """ValueError for a parameter that is not of its kind."""
+        for name, row in declared(type(self)).items():
+            row["kind"].check(type(self).__name__, name, getattr(self, name))
+
     def _check_whole(self, least: int = 1, **values) -> None:
-        """ValueError for a value, given by its parameter's name, that is no whole number >= `least`."""
+        """ValueError for a value, given by its argument's name, that is no whole number >= `least`."""
         for name, value in values.items():
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                raise ValueError(
-                    f"{type(self).__name__}: expected {name} to be a whole number >= {least}, got {value!r}."
-                )
+            Whole(least).check(type(self).__name__, name, value)
 
     def _check_number(self, **values) -> None:
-        """ValueError for a value, given by its parameter's name, that is no number >= 0."""
+        """ValueError for a value, given by its argument's name, that is no number >= 0."""
         for name, value in values.items():
-            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value < math.inf:
-                raise ValueError(f"{type(self).__name__}: expected {name} to be a number >= 0, got {value!r}.")
-
-    def _check_flag(self, **values) -> None:
-        """ValueError for a value, given by its parameter's name, that is neither True nor False: "no" is no False."""
-        for name, value in values.items():
-            if not isinstance(value, (bool, np.bool_, int, np.integer)) or value not in (0, 1):
-                raise ValueError(f"{type(self).__name__}: expected {name} to be True or False, got {value!r}.")
+            Number().check(type(self).__name__, name, value)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from nanoae.autoencoders.estimator import Estimator, as_codes, check_finite, squared_error
+from nanoae.autoencoders.kinds import Whole
 from nanoae.autoencoders.model_file import save_model
-from nanoae.autoencoders.parameters import all_or_nothing
+from nanoae.autoencoders.parameters import all_or_nothing, documented, parameter
 from nanoae.autoencoders.weights import FEW, counted, own_order, taken
 from nanoae.data.frame import framed
 
 
+@documented
+@dataclass(eq=False, repr=False)
 class PCA(Estimator):
     """Principal component analysis by SVD:  code = (x - mean) Vᵀ,  reconstruction = code V + mean.
 
@@ -18,19 +23,16 @@ class PCA(Estimator):
     map to K numbers and back has a smaller squared error (Eckart & Young 1936). Where N > D they are computed as the
     eigenvectors of XᵀX, which is smaller.
 
-    n_components   K; more than min(N, D) means min(N, D)
-
     After fit: mean_ (D,), components_ (K, D), explained_variance_ (K,), explained_variance_ratio_ (K,).
     """
 
-    def __init__(self, n_components=32):
-        self.n_components = n_components
+    n_components: int = parameter(32, Whole(), "K; more than min(N, D) means min(N, D)")
 
     @all_or_nothing
     def fit(self, X, y=None, sample_weight=None):
         """Learn from X (N, D). `y` is ignored. sample_weight: how much each row counts (N,), >= 0, as if it stood so
         often in X; of 0 it is not there."""
-        self._check_whole(n_components=self.n_components)
+        self._check_parameters()
         X = self.check_table(X, reset=True, dtype=np.float64)
         rows, weights = counted(sample_weight, len(X), "PCA", FEW, least=2)
         X = X[rows]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
 import numpy as np
 
-from nanoae.autoencoders.parameters import all_or_nothing
+from nanoae.autoencoders.kinds import Name, Shares, Whole
+from nanoae.autoencoders.parameters import all_or_nothing, parameter
 from nanoae.autoencoders.reach import check_reach
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.stacked import Stacked, learned
@@ -14,65 +18,18 @@ from nanoae.engine import losses
 from nanoae.engine.layers import UNBOUNDED, Dropout, Layer, activation
 
 
+@dataclass(eq=False, repr=False)
 class StackedPredictor(Stacked):
     """What the classifier and the regressor share: pretrain on all rows, then train with a head on the labelled."""
 
-    def __init__(
-        self,
-        sizes=(1000, 1000, 1000),
-        *,
-        pretrain=True,
-        pretrain_epochs=10,
-        pretrain_learning_rate=None,
-        pretrain_loss="mse",
-        corruption=None,
-        penalty=None,
-        tied_weights=False,
-        activation="sigmoid",
-        dropout=0.0,
-        freeze=0,
-        optimizer="adam",
-        learning_rate=1e-3,
-        weight_decay=0.0,
-        batch_size=256,
-        epochs=10,
-        initializer="glorot_uniform",
-        bias_initializer="zeros",
-        validation_fraction=0.0,
-        patience=None,
-        callbacks=(),
-        processes=1,
-        backend="auto",
-        dtype="float32",
-        random_state=None,
-        verbose=False,
-    ):
-        self.sizes = sizes
-        self.pretrain = pretrain
-        self.pretrain_epochs = pretrain_epochs
-        self.pretrain_learning_rate = pretrain_learning_rate
-        self.pretrain_loss = pretrain_loss
-        self.corruption = corruption
-        self.penalty = penalty
-        self.tied_weights = tied_weights
-        self.activation = activation
-        self.dropout = dropout
-        self.freeze = freeze
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.initializer = initializer
-        self.bias_initializer = bias_initializer
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.callbacks = callbacks
-        self.processes = processes
-        self.backend = backend
-        self.dtype = dtype
-        self.random_state = random_state
-        self.verbose = verbose
+    _: KW_ONLY
+    pretrain_loss: Any = parameter(
+        "mse", Name(losses.LOSSES, losses.Loss, "a Loss"), "of the first layer's reconstruction of X; bce: X in [0, 1]"
+    )
+    dropout: Any = parameter(
+        0.0, Shares(), "share of each hidden layer's units left out at a training step; or two, the inputs' share first"
+    )
+    freeze: int = parameter(0, Whole(0), "so many layers, from the input on, stay as they were pretrained, to the bit")
 
     def _layers(self, input_shape):
         visible, hidden = self.dropout if isinstance(self.dropout, (list, tuple)) else (0.0, self.dropout)
@@ -90,13 +47,6 @@ class StackedPredictor(Stacked):
 
     def _check_parameters(self):
         super()._check_parameters()
-        losses.get(self.pretrain_loss, "pretrain_loss")
-        shares = self.dropout if isinstance(self.dropout, (list, tuple)) else (0.0, self.dropout)
-        if len(shares) != 2 or not all(isinstance(p, (int, float, np.number)) and 0 <= p < 1 for p in shares):
-            raise ValueError(
-                f"{type(self).__name__}: expected dropout, one share in [0, 1) for the hidden layers, or two: (of the "
-                f"inputs, of the hidden layers), got {self.dropout!r}."
-            )
         if self.freeze not in range(len(self.sizes) + 1):
             raise ValueError(
                 f"{type(self).__name__}: expected freeze, a number of layers, from 0 to {len(self.sizes)}, "

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from nanoae.autoencoders.parameters import documented
 from nanoae.autoencoders.predictor import StackedPredictor
 from nanoae.data.labels import numeric_labels
 from nanoae.engine.losses import MSE
 
 
+@documented
+@dataclass(eq=False, repr=False)
 class StackedRegressor(StackedPredictor):
     """A deep network with a linear output, pretrained as a stack of autoencoders on all rows, labelled or not.
 
-    The parameters are `StackedClassifier`'s. A row has no label where y is NaN, None, NA or masked (numpy.ma); `score`
+    A row has no label where y is NaN, None, NA or masked (numpy.ma); `score`
     and `evaluate` leave such rows out.
 
     The network learns (y - mean) / std of the labelled rows, and `predict` takes its outputs back to the unit and the

@@ -8,31 +8,51 @@ on its way through many sigmoids (Hinton & Salakhutdinov 2006; Bengio 2007; with
 from __future__ import annotations
 
 import functools
-from typing import Any
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from nanoae.autoencoders.autoencoder import Autoencoder
+from nanoae.autoencoders.corruption import CORRUPTIONS
+from nanoae.autoencoders.kinds import Flag, Maybe, Name, OneOrMore, Part, Rate, Whole, Widths
 from nanoae.autoencoders.network_estimator import NetworkEstimator
-from nanoae.engine.layers import Layer
+from nanoae.autoencoders.parameters import documented, parameter
+from nanoae.autoencoders.penalty import PENALTIES, Penalty
+from nanoae.engine.layers import ACTIVATIONS, Layer, Noisy
 from nanoae.training.loop import Callback, Trainer
 from nanoae.training.progress import progress
+from nanoae.training.schedules import SCHEDULES
 
 
+@dataclass(eq=False, repr=False)
 class Stacked(NetworkEstimator):
-    """What the stacked estimators share: pretraining, one layer at a time. The parameters: see `StackedClassifier`."""
+    """What the stacked estimators share: pretraining, one layer at a time."""
 
-    sizes: Any
-    pretrain: Any
-    pretrain_epochs: Any
-    pretrain_learning_rate: Any
-    corruption: Any
-    penalty: Any
-    tied_weights: Any
-    activation: Any
-    code_activation: Any = None  # of the last layer; None: as the others
+    sizes: Any = parameter((1000, 1000, 1000), Widths(least=1), "widths of the layers that are pretrained one by one")
+    _: KW_ONLY
+    pretrain: bool = parameter(True, Flag(), "layer by layer, before the whole; False: start from random weights")
+    pretrain_epochs: Any = parameter(10, OneOrMore(Whole()), "passes over the rows for each layer's own autoencoder")
+    pretrain_learning_rate: Any = parameter(
+        None, Maybe(Rate(SCHEDULES)), "as learning_rate, for the pretraining; None: the same"
+    )
+    corruption: Any = parameter(
+        None,
+        OneOrMore(Part(Noisy, CORRUPTIONS, "GaussianNoise(0.5)")),
+        "noise on each layer's input while that layer is pretrained",
+    )
+    penalty: Any = parameter(
+        None, OneOrMore(Part(Penalty, PENALTIES, "L1Sparsity(1e-3)")), "on each layer's code while it is pretrained"
+    )
+    tied_weights: bool = parameter(False, Flag(), "in the pretraining, decode with the encoder's matrix, transposed")
+    activation: str = parameter(
+        "sigmoid", Name(ACTIVATIONS), 'of the hidden layers; what a sigmoid gave is learned by "bce", else by "mse"'
+    )
 
     _per_layer = ("pretrain_epochs", "corruption", "penalty")
+
+    def _last_activation(self) -> str:
+        return self.activation
 
     def _reconstruction(self) -> dict[str, Any]:
         """How X itself is given back, by the first layer's autoencoder: loss and output_activation."""
@@ -42,25 +62,13 @@ class Stacked(NetworkEstimator):
         """The layers of network_ that take over what layer i's autoencoder learned: its encoder (and its decoder)."""
         raise NotImplementedError
 
-    def _widths(self):
-        if not isinstance(self.sizes, (list, tuple)):
-            raise ValueError(f"{type(self).__name__}: expected sizes to be a list of widths, got {self.sizes!r}.")
-        return {f"sizes[{i}]": width for i, width in enumerate(self.sizes)}
-
     def _check_parameters(self):
         super()._check_parameters()
         name, n = type(self).__name__, len(self.sizes)
-        self._check_flag(pretrain=self.pretrain, tied_weights=self.tied_weights)
-        if n == 0:
-            raise ValueError(f"{name}: expected sizes, a width for each layer, got none.")
-        for parameter in self._per_layer:
-            value = getattr(self, parameter)
+        for each in self._per_layer:
+            value = getattr(self, each)
             if isinstance(value, (list, tuple)) and len(value) != n:
-                raise ValueError(f"{name}: expected one {parameter}, or {n}, one for each layer, got {len(value)}.")
-        for i in range(n):
-            self._check_whole(pretrain_epochs=self._of_layer("pretrain_epochs", i))
-        if self.pretrain_learning_rate is not None and not callable(self.pretrain_learning_rate):
-            self._check_number(pretrain_learning_rate=self.pretrain_learning_rate)
+                raise ValueError(f"{name}: expected one {each}, or {n}, one for each layer, got {len(value)}.")
 
     def _of_layer(self, parameter: str, i: int) -> Any:
         """Layer i's own value of a parameter that may be a list."""
@@ -89,12 +97,11 @@ class Stacked(NetworkEstimator):
 
     def _shallow(self, i: int, seed: np.random.SeedSequence) -> Autoencoder:
         """The autoencoder that pretrains layer i, untrained."""
-        last = i == len(self.sizes) - 1
         codes = {"loss": "bce" if self.activation == "sigmoid" else "mse", "output_activation": self.activation}
         return Autoencoder(
             self.sizes[i],
             hidden=(),
-            code_activation=(self.code_activation if last else None) or self.activation,
+            code_activation=self._last_activation() if i == len(self.sizes) - 1 else self.activation,
             **(codes if i else self._reconstruction()),
             optimizer=self.optimizer,
             learning_rate=self.learning_rate if self.pretrain_learning_rate is None else self.pretrain_learning_rate,
@@ -136,86 +143,32 @@ def learned(model: NetworkEstimator) -> list[Layer]:
     return [layer for layer in model.network_.layers if layer.params]
 
 
+@documented
+@dataclass(eq=False, repr=False)
 class StackedAutoencoder(Stacked, Autoencoder):
     """A deep autoencoder, pretrained layer by layer, then unrolled and trained whole: x -> sizes -> mirrored -> x.
 
-    sizes                  widths of the encoder's layers, the code's last; the decoder mirrors them
-    pretrain               False: start from random weights instead, for comparison
-    pretrain_epochs        passes over the data for each layer's own autoencoder
-    pretrain_learning_rate a float or a schedule; None: `learning_rate`
-    corruption             of each layer's input while that layer is pretrained (GaussianNoise, MaskingNoise, ...)
-    penalty                on each layer's code while that layer is pretrained (L1Sparsity, KLSparsity, Contractive)
-    activation             of the hidden layers; what a sigmoid gave is learned by "bce", what others gave by "mse"
-    epochs                 passes over the data for the network as a whole, without corruption and penalty; may be 0
-    and code_activation, output_activation, loss, optimizer, learning_rate, weight_decay, batch_size, initializer,
-    bias_initializer, tied_weights, validation_fraction, patience, callbacks, processes, backend, dtype, random_state,
-    verbose: as in `Autoencoder`.
+    The last of `sizes` is the code's; the decoder mirrors them. The training of the whole is without corruption and
+    penalty.
 
-    pretrain_epochs, corruption and penalty are one for all layers, or a list of one for each. Callbacks are called in
-    the pretraining, too, with row["layer"] = 1, 2, ...
+    Callbacks are called in the pretraining, too, with row["layer"] = 1, 2, ...
 
     After fit also pretrain_history_: the history_ of each layer's own autoencoder, a list.
     """
 
-    encoder = decoder = bottleneck = None
-    _least_epochs = 0
+    sizes: Any = (1000, 500, 250, 30)
+    _: KW_ONLY
+    epochs: int = parameter(10, Whole(0), "passes over the rows for the network as a whole")
+    code_activation: str = parameter("identity", Name(ACTIVATIONS), "of the code")
+    code_size: ClassVar[Any] = property(lambda self: self.sizes[-1])
+    hidden: ClassVar[Any] = property(lambda self: self.sizes[:-1])
+    encoder: ClassVar[None] = None
+    decoder: ClassVar[None] = None
+    bottleneck: ClassVar[None] = None
+    missing: ClassVar[str] = "error"
 
-    def __init__(
-        self,
-        sizes=(1000, 500, 250, 30),
-        *,
-        pretrain=True,
-        pretrain_epochs=10,
-        pretrain_learning_rate=None,
-        corruption=None,
-        penalty=None,
-        activation="sigmoid",
-        code_activation="identity",
-        output_activation="identity",
-        loss="mse",
-        optimizer="adam",
-        learning_rate=1e-3,
-        weight_decay=0.0,
-        batch_size=256,
-        epochs=10,
-        initializer="glorot_uniform",
-        bias_initializer="zeros",
-        tied_weights=False,
-        validation_fraction=0.0,
-        patience=None,
-        callbacks=(),
-        processes=1,
-        backend="auto",
-        dtype="float32",
-        random_state=None,
-        verbose=False,
-    ):
-        self.sizes = sizes
-        self.pretrain = pretrain
-        self.pretrain_epochs = pretrain_epochs
-        self.pretrain_learning_rate = pretrain_learning_rate
-        self.corruption = corruption
-        self.penalty = penalty
-        self.activation = activation
-        self.code_activation = code_activation
-        self.output_activation = output_activation
-        self.loss = loss
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.initializer = initializer
-        self.bias_initializer = bias_initializer
-        self.tied_weights = tied_weights
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.callbacks = callbacks
-        self.processes = processes
-        self.backend = backend
-        self.dtype = dtype
-        self.random_state = random_state
-        self.verbose = verbose
+    def _last_activation(self):
+        return self.code_activation
 
     def _code_layers(self, encoder):
         return encoder  # corruption and penalty belong to the pretraining

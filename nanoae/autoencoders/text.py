@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import unicodedata
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from nanoae.autoencoders.elbo import Variational, active_units
 from nanoae.autoencoders.estimator import as_codes, check_finite, seed_of
-from nanoae.autoencoders.parameters import all_or_nothing
+from nanoae.autoencoders.kinds import Name, Number, Rate, Whole
+from nanoae.autoencoders.parameters import all_or_nothing, documented, parameter
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.teacher import Teacher
 from nanoae.autoencoders.vocabulary import END, UNITS, Vocabulary
@@ -22,14 +24,16 @@ from nanoae.engine.embedding import Embedding
 from nanoae.engine.losses import SoftmaxCrossEntropy
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.steps import EachStep, LastStep
-from nanoae.spelling import did_you_mean, one_of
-from nanoae.training.schedules import Cosine
+from nanoae.spelling import did_you_mean
+from nanoae.training.schedules import SCHEDULES, Cosine
 
 NUMBERS = 1 << 22  # scores at a time outside training: 16 MB of float32
 
 Choice = Callable[[np.ndarray], np.ndarray]  # scores (N, V) -> word numbers (N,)
 
 
+@documented
+@dataclass(eq=False, repr=False)
 class TextVAE(Variational):
     """A variational autoencoder of lines of text (Bowman et al. 2016, "Generating sentences from a continuous space").
 
@@ -37,24 +41,6 @@ class TextVAE(Variational):
     -> Teacher (the word before, the keyword and z at each step) -> GRU -> Linear -> softmax over the words
 
     The loss of a line is in nats: the cross-entropy of its words and its end, plus beta KL(code ‖ prior).
-
-    code_size            K, >= 1
-    state_size           of both GRUs
-    embedding_size       length of a word's vector
-    tokens               what a line is made of: "words", "characters", or "auto": characters where most lines have no
-                         space. Any script will do
-    max_words            the most frequent ones are learned, the others are no words: not learned, never said
-    max_length           of a line, in tokens: what is longer is cut, with a warning
-    word_dropout         share of the words that the decoder is not told in training, so that the code has to tell them
-    beta                 weight of the KL divergence: less of it makes codes that tell more about a line
-    warm_up              epochs in which that weight rises from 0 to beta
-    free_bits            nats that each unit of the code has free, on the mean of a batch
-
-    learning_rate        of the first step; it falls along half a cosine, to 0 after the last. Or a schedule of your
-                         own: Constant(1e-3)
-
-    optimizer, weight_decay, batch_size, epochs, initializer, bias_initializer, validation_fraction,
-    patience, callbacks, backend, dtype, random_state, verbose: as those of Autoencoder.
 
     Any number of threads may use a fitted one at once; `fit` wants it alone (`Estimator`).
 
@@ -65,58 +51,30 @@ class TextVAE(Variational):
     >>> model.generate(10, keyword="coffee", temperature=0.8, random_state=0)
     """
 
-    def __init__(
-        self,
-        code_size=32,
-        state_size=128,
-        embedding_size=32,
-        *,
-        tokens="auto",
-        max_words=5000,
-        max_length=100,
-        word_dropout=0.2,
-        beta=0.5,
-        warm_up=10,
-        free_bits=0.0,
-        optimizer="adam",
-        learning_rate=5e-3,
-        weight_decay=0.0,
-        batch_size=64,
-        epochs=20,
-        initializer="glorot_uniform",
-        bias_initializer="zeros",
-        validation_fraction=0.0,
-        patience=None,
-        callbacks=(),
-        backend="auto",
-        dtype="float32",
-        random_state=None,
-        verbose=False,
-    ):
-        self.code_size = code_size
-        self.state_size = state_size
-        self.embedding_size = embedding_size
-        self.tokens = tokens
-        self.max_words = max_words
-        self.max_length = max_length
-        self.word_dropout = word_dropout
-        self.beta = beta
-        self.warm_up = warm_up
-        self.free_bits = free_bits
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.initializer = initializer
-        self.bias_initializer = bias_initializer
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.callbacks = callbacks
-        self.backend = backend
-        self.dtype = dtype
-        self.random_state = random_state
-        self.verbose = verbose
+    code_size: int = parameter(32, Whole(), "K, the numbers in a line's code")
+    state_size: int = parameter(128, Whole(), "of both GRUs")
+    embedding_size: int = parameter(32, Whole(), "length of a token's vector")
+    _: KW_ONLY
+    tokens: str = parameter(
+        "auto",
+        Name(("auto", *UNITS)),
+        "what a line is made of; auto: characters where most lines have no space. Any script will do",
+    )
+    max_words: int = parameter(5000, Whole(), "the most frequent tokens are learned; the others are never generated")
+    max_length: int = parameter(100, Whole(), "of a line, in tokens: what is longer is cut, with a warning")
+    word_dropout: float = parameter(
+        0.2,
+        Number("[0, 1)"),
+        "share of the tokens that the decoder is not told in training, so that the code has to",
+    )
+    beta: float = 0.5
+    warm_up: float = 10
+    learning_rate: Any = parameter(
+        5e-3, Rate(SCHEDULES), "of the first step; it falls along half a cosine, to 0 after the last. Or a schedule"
+    )
+    batch_size: int = 64
+    epochs: int = 20
+    processes: ClassVar[int] = 1
 
     # ---------------------------------------------------------------- building
 
@@ -132,19 +90,9 @@ class TextVAE(Variational):
     def _criterion(self):
         return SoftmaxCrossEntropy("batch", ignore=0)
 
-    def _widths(self):
-        names = ("embedding_size", "state_size", "max_words", "max_length", "code_size")
-        return {name: getattr(self, name) for name in names}
-
     def _optimizer(self):
         schedule = self.learning_rate if callable(self.learning_rate) else Cosine(self.learning_rate)
         return optim.get(self.optimizer, schedule, self.weight_decay)
-
-    def _check_parameters(self):
-        super()._check_parameters()
-        one_of("TextVAE: tokens", self.tokens, ("auto", *UNITS))
-        if not isinstance(self.word_dropout, (int, float, np.number)) or not 0 <= self.word_dropout < 1:
-            raise ValueError(f"TextVAE: expected word_dropout in [0, 1), got {self.word_dropout!r}.")
 
     # ---------------------------------------------------------------- training
 

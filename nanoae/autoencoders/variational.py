@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -11,20 +13,21 @@ from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.condition import Condition, Conditioned
 from nanoae.autoencoders.elbo import Variational, active_units
 from nanoae.autoencoders.estimator import squared_error
-from nanoae.autoencoders.parameters import all_or_nothing, restored
+from nanoae.autoencoders.kinds import Name, Number
+from nanoae.autoencoders.parameters import all_or_nothing, documented, parameter, restored
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.weights import counted, own_order, taken
 from nanoae.data.frame import framed
 from nanoae.data.labels import class_labels, one_column
 from nanoae.engine.losses import BCE, GaussianNLL, Loss
-from nanoae.spelling import one_of
 
 NO_LOSS = """\
 VariationalAutoencoder: expected likelihood="bernoulli" or "gaussian", whose -log p(x|z) is the loss, got loss={!r}."""
 
 
-def told_of_a_loss(init):
-    """`init`, which says what there is instead of a loss where it is given one."""
+def without_a_loss(estimator):
+    """The class, whose constructor says what there is instead of a loss where it is given one."""
+    init = estimator.__init__
 
     @functools.wraps(init)
     def checked(self, *args, **params):
@@ -32,9 +35,13 @@ def told_of_a_loss(init):
             raise TypeError(NO_LOSS.format(params["loss"]))
         init(self, *args, **params)
 
-    return checked
+    estimator.__init__ = checked
+    return estimator
 
 
+@without_a_loss
+@documented
+@dataclass(eq=False, repr=False)
 class VariationalAutoencoder(Variational, Autoencoder):
     """Auto-encoding variational Bayes (Kingma & Welling 2014): x (N, D) -> q(z|x) = N(mu, e^logvar) -> p(x|z).
 
@@ -45,86 +52,37 @@ class VariationalAutoencoder(Variational, Autoencoder):
     which with beta = 1 and no free bits is minus the ELBO, a lower bound of log p(x):
         ELBO = E_q[log p(x|z)] - KL(q(z|x) ‖ N(0, I))
 
-    code_size        K; the encoder's last layer has 2 K outputs, [mu, logvar]
-    likelihood       of x given the decoder's output y, over all D numbers of a row:
-                     "bernoulli"  log p = Σ x log s + (1 - x) log(1 - s), s = sigmoid(y), for x in [0, 1]; grey values
-                                  count as probabilities of white, as is usual (so this is no density of them)
-                     "gaussian"   log p = -Σ (x - y)² / (2 variance) + log(2π variance) / 2
-    variance         of the Gaussian, fixed and not learned: the squared error that is taken for noise
-    beta             weight of the KL divergence (Higgins 2017)
-    warm_up          epochs in which that weight rises from 0 to beta, linearly; fractions of an epoch count, too
-    free_bits        nats that each unit has free, on the mean of the batch (Kingma 2016)
-    encoder          layers of your own; they end in 2 K numbers, [mu, logvar]. X may then be images (N, C, H, W)
-    decoder          layers of your own; they start from K numbers, and from K + the number of labels if conditional
+    The encoder's last layer has 2 K outputs, [mu, logvar]: so an encoder of your own, too. A decoder of your own starts
+    from K numbers, and from K + the number of labels if conditional. With output y the likelihood of x is
 
-    The others are as in `Autoencoder`. With condition=labels, `fit` learns p(x | label): a label's one-hot is joined to
-    the encoder's input and to the code. Every method that meets rows or codes then takes condition=, too: a label, or
-    one for each row.
+        "bernoulli"  log p = Σ x log s + (1 - x) log(1 - s), s = sigmoid(y), for x in [0, 1]; grey values count as
+                     probabilities of white, as is usual (so this is no density of them)
+        "gaussian"   log p = -Σ (x - y)² / (2 variance) + log(2π variance) / 2
+
+    (beta: Higgins 2017; free bits: Kingma 2016.)
+
+    With condition=labels, `fit` learns p(x | label): a label's one-hot is joined to the encoder's input and to the
+    code. Every method that meets rows or codes then takes condition=, too: a label, or one for each row.
 
     After fit also classes_, the labels known (None without condition), and prior_, N(0, I).
     """
 
-    tied_weights = False
-    code_activation = "identity"
-    corruption = penalty = None
-
-    @told_of_a_loss
-    def __init__(
-        self,
-        code_size=20,
-        hidden=(400,),
-        *,
-        likelihood="bernoulli",
-        variance=1.0,
-        beta=1.0,
-        warm_up=0.0,
-        free_bits=0.0,
-        activation="relu",
-        output_activation="identity",
-        optimizer="adam",
-        learning_rate=1e-3,
-        weight_decay=0.0,
-        batch_size=128,
-        epochs=10,
-        initializer="glorot_uniform",
-        bias_initializer="zeros",
-        encoder=None,
-        decoder=None,
-        validation_fraction=0.0,
-        patience=None,
-        callbacks=(),
-        processes=1,
-        backend="auto",
-        dtype="float32",
-        random_state=None,
-        verbose=False,
-    ):
-        self.code_size = code_size
-        self.hidden = hidden
-        self.likelihood = likelihood
-        self.variance = variance
-        self.beta = beta
-        self.warm_up = warm_up
-        self.free_bits = free_bits
-        self.activation = activation
-        self.output_activation = output_activation
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.initializer = initializer
-        self.bias_initializer = bias_initializer
-        self.encoder = encoder
-        self.decoder = decoder
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.callbacks = callbacks
-        self.processes = processes
-        self.backend = backend
-        self.dtype = dtype
-        self.random_state = random_state
-        self.verbose = verbose
+    code_size: int = 20
+    hidden: Any = (400,)
+    _: KW_ONLY
+    likelihood: str = parameter(
+        "bernoulli", Name(("bernoulli", "gaussian")), "of x given the decoder's output, over all numbers of a row"
+    )
+    variance: float = parameter(
+        1.0, Number(), "of the gaussian likelihood, fixed and not learned: the squared error that is taken for noise"
+    )
+    batch_size: int = 128
+    bottleneck: ClassVar[Any]
+    tied_weights: ClassVar[bool] = False
+    code_activation: ClassVar[str] = "identity"
+    corruption: ClassVar[None] = None
+    penalty: ClassVar[None] = None
+    missing: ClassVar[str] = "error"
 
     def set_params(self, **params):
         """As `Estimator.set_params`."""
@@ -134,14 +92,11 @@ class VariationalAutoencoder(Variational, Autoencoder):
 
     # ---------------------------------------------------------------- building
 
-    @property
-    def loss(self) -> Loss:
+    def _negative_log_likelihood(self) -> Loss:
         """-log p(x|z), averaged over rows."""
-        one_of(f"{type(self).__name__}: likelihood", self.likelihood, ("bernoulli", "gaussian"))
-        if self.likelihood == "bernoulli":
-            return BCE("batch")
-        self._check_number(variance=self.variance)
-        return GaussianNLL(self.variance)
+        return BCE("batch") if self.likelihood == "bernoulli" else GaussianNLL(self.variance)
+
+    loss: ClassVar[Any] = property(_negative_log_likelihood)
 
     def _loss_words(self):
         return f'likelihood="{self.likelihood}"', 'use likelihood="gaussian"'
@@ -156,7 +111,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
     def _network_input(self, input_shape):
         return input_shape if self.classes_ is None else (math.prod(input_shape) + len(self.classes_),)
 
-    classes_: np.ndarray | None = None
+    classes_: np.ndarray | None = field(default=None, init=False)
 
     @all_or_nothing
     def build(self, input_shape, condition=None):

@@ -15,8 +15,8 @@ import nanoae
 from nanoae.anomaly.calibration import benjamini_hochberg
 from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Threshold
+from nanoae.autoencoders.kinds import seed
 from nanoae.cli import data as data_options
-from nanoae.cli.settings import seed
 from nanoae.data.encoder import TableEncoder
 from nanoae.data.table import Table, read_table
 from nanoae.whole_file import check_writable, whole_file

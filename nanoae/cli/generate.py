@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.autoencoder import Autoencoder
+from nanoae.autoencoders.kinds import seed
 from nanoae.cli import data as data_options
 from nanoae.cli import model as models
-from nanoae.cli.settings import seed
 from nanoae.cli.training_set import TrainingSet
 from nanoae.engine.part import Part
 from nanoae.spelling import did_you_mean

@@ -4,123 +4,53 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nanoae.autoencoders.autoencoder import Autoencoder
-from nanoae.autoencoders.bottleneck import BOTTLENECKS
 from nanoae.autoencoders.classifier import StackedClassifier
-from nanoae.autoencoders.corruption import CORRUPTIONS
+from nanoae.autoencoders.kinds import Flag, Kind
 from nanoae.autoencoders.network_estimator import NetworkEstimator
-from nanoae.autoencoders.penalty import PENALTIES
+from nanoae.autoencoders.parameters import declared
 from nanoae.autoencoders.presets import DATA, PRESETS, preset, suited
 from nanoae.autoencoders.regressor import StackedRegressor
 from nanoae.autoencoders.stacked import Stacked, StackedAutoencoder
+from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.data import Dataset
-from nanoae.engine.init import INITIALIZERS
-from nanoae.engine.layers import ACTIVATIONS
-from nanoae.engine.losses import LOSSES
-from nanoae.engine.optim import OPTIMIZERS
-from nanoae.engine.part import from_text, usage
 from nanoae.spelling import one_of
-from nanoae.training.schedules import SCHEDULES
-
-
-def widths(text: str) -> tuple[int, ...]:
-    return () if text == "none" else tuple(int(width) for width in text.replace("x", ",").split(","))
-
-
-def seed(text: str) -> int:
-    if int(text) < 0:
-        raise ValueError
-    return int(text)
-
-
-def yes_or_no(text: str) -> bool:
-    return {"true": True, "yes": True, "false": False, "no": False}[text.lower()]
-
-
-def shares(text: str) -> float | tuple[float, ...]:
-    found = tuple(float(share) for share in text.replace("x", ",").split(","))
-    return found if len(found) > 1 else found[0]
 
 
 class Mistake(argparse.ArgumentTypeError, ValueError):
     """What is wrong with an option's text, told as it is."""
 
 
-def part(known: dict[str, type]) -> Callable[[str], Any]:
-    """A reader of texts like "kl:0.05,0.1"; of several, one for each layer, joined by "/"."""
-
-    def read(text: str) -> Any:
-        try:
-            found = [None if one == "none" else from_text(one, known) for one in text.split("/")]
-        except ValueError as error:
-            raise Mistake(str(error)) from error
-        return found if len(found) > 1 else found[0]
-
-    return read
-
-
-def rate(text: str) -> Any:
-    try:
-        return float(text)
-    except ValueError:
-        return part(SCHEDULES)(text)
-
-
-def names(known) -> str:
-    return ", ".join(name for name in known if name != "softmax_cross_entropy")
-
-
-SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {  # parameter -> (its text as a value, help)
-    "code_size": (int, "numbers in a code"),
-    "hidden": (widths, "widths of the encoder's hidden layers, as 128,64, or none; the decoder mirrors them"),
-    "sizes": (
-        widths,
-        "widths of layers that are pretrained one by one, as 500,250,30; the last is the code's",
-    ),
-    "activation": (str, f"of the hidden layers: {names(ACTIVATIONS)}"),
-    "code_activation": (str, "of the code"),
-    "output_activation": (str, "of the reconstruction; the sigmoid is part of --loss bce"),
-    "loss": (str, f"{names(LOSSES)}; bce wants data in [0, 1]"),
-    "likelihood": (str, "variational, instead of a loss: bernoulli, for data in [0, 1], or gaussian"),
-    "variance": (float, "variational: of the gaussian likelihood"),
-    "optimizer": (str, names(OPTIMIZERS)),
-    "learning_rate": (rate, f"size of a step, or a schedule: {usage(SCHEDULES)}"),
-    "weight_decay": (float, "pull of the weights towards 0"),
-    "batch_size": (int, "rows per step"),
-    "epochs": (int, "passes over the training rows"),
-    "validation_fraction": (float, "share of the training rows held out to watch the loss on"),
-    "patience": (int, "stop after so many epochs without a better validation loss, and go back to the best"),
-    "initializer": (str, f"of the weights: {names(INITIALIZERS)}"),
-    "bias_initializer": (str, "of the biases"),
-    "tied_weights": (yes_or_no, "decode with the encoder's matrices, transposed"),
-    "corruption": (part(CORRUPTIONS), f"noise on the input in training: {usage(CORRUPTIONS)}"),
-    "bottleneck": (part(BOTTLENECKS), f"what the code has to pass: {usage(BOTTLENECKS)}"),
-    "penalty": (part(PENALTIES), f"on the code, in training: {usage(PENALTIES)}"),
-    "pretrain": (yes_or_no, "stacked: layer by layer, before the whole"),
-    "pretrain_epochs": (int, "stacked: passes over the training rows for each layer"),
-    "pretrain_learning_rate": (rate, "stacked: as --learning-rate, for the pretraining"),
-    "pretrain_loss": (str, "predictors: of the first layer's reconstruction of the data"),
-    "dropout": (
-        shares,
-        "predictors: share of the hidden units left out at a step; or two, the inputs' first",
-    ),
-    "freeze": (int, "predictors: so many layers stay as they were pretrained"),
-    "processes": (int, "deprecated: one process uses all cores"),
-    "backend": (str, "numpy, cupy (an NVIDIA GPU; cupy:tf32, cupy:nograph and cupy:noepilogues are variants), or auto"),
-    "dtype": (str, "float32 or float64"),
-    "random_state": (seed, "the seed that decides everything random (default: 0)"),
+FAMILIES: dict[str, type[NetworkEstimator]] = {  # whose parameters are settings -> what is said before their help
+    "": Autoencoder,
+    "variational: ": VariationalAutoencoder,
+    "stacked: ": StackedAutoencoder,
+    "predictors: ": StackedClassifier,
 }
+NO_SETTINGS = ("missing",)  # what a table's gaps are is told where it is read
 OPTIONS = {"random_state": "--seed", "sizes": "--stacked"}
-METAVARS: dict[Callable, str] = {int: "N", seed: "N", float: "X", rate: "X", shares: "X", widths: "N,N"}
-WANTED: dict[Callable, str] = {
-    float: "numbers",
-    shares: "shares as 0.5, or 0.2x0.5",
-    widths: "widths as 128x64",
-    yes_or_no: "true or false",
-}
+
+
+def settings() -> dict[str, tuple[Kind, str]]:
+    """Parameter -> (its kind, help), of all that can be said in a text."""
+    found: dict[str, tuple[Kind, str]] = {}
+    for family, kind in FAMILIES.items():
+        for name, row in declared(kind).items():
+            if row["kind"].read is not None and name not in (*NO_SETTINGS, *found):
+                found[name] = row["kind"], family + help_of(row)
+    return found
+
+
+def help_of(row: Mapping[str, Any]) -> str:
+    """What a parameter means, and which names there are for it."""
+    usage = row["kind"].usage
+    return f"{row['meaning']} ({usage})" if usage else row["meaning"]
+
+
+SETTINGS = settings()
 PREDICTORS: dict[str, tuple[type[Stacked], str]] = {
     "classify": (
         StackedClassifier,
@@ -139,10 +69,30 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "settings", "each overrides the preset; without one they follow from the size of the data"
     )
     for name, (kind, text) in SETTINGS.items():
-        if kind is yes_or_no:
-            group.add_argument(option(name), dest=name, action=argparse.BooleanOptionalAction, help=text)
-        else:
-            group.add_argument(option(name), dest=name, type=kind, metavar=METAVARS.get(kind, "NAME"), help=text)
+        add_option(group, name, kind, text)
+
+
+def add_option(group, name: str, kind: Kind, text: str, **more: Any) -> None:
+    """An option for the parameter called `name`."""
+    more |= {"dest": name, "help": text.replace("%", "%%")}
+    if isinstance(kind, Flag):
+        group.add_argument(option(name), action=argparse.BooleanOptionalAction, **more)
+    else:
+        group.add_argument(option(name), type=reader(kind), metavar=kind.metavar, **more)
+
+
+def reader(kind: Kind) -> Callable[[str], Any]:
+    """`kind.read` for argparse, which tells what is wrong where the kind's own reader does."""
+    if not kind.usage:
+        return kind.read  # type: ignore[return-value]
+
+    def read(text: str) -> Any:
+        try:
+            return kind.read(text)  # type: ignore[misc]
+        except ValueError as error:
+            raise Mistake(str(error)) from error
+
+    return read
 
 
 def option(name: str) -> str:
@@ -157,7 +107,7 @@ def chosen(args: argparse.Namespace, data: Dataset) -> NetworkEstimator:
         model = stacked(model, PREDICTORS[args.predictor][0] if args.predictor else StackedAutoencoder)
     said = {name: value for name in SETTINGS if (value := getattr(args, name)) is not None}
     for name in said.keys() - model.get_params(deep=False):
-        known = ", ".join(option(name) for name in SETTINGS if name in model.get_params(deep=False))
+        known = ", ".join(option(name) for name in declared(type(model)) if name in SETTINGS)
         hint = "--stacked, --classify and --regress choose other estimators, with others."
         if name == "loss" and hasattr(model, "likelihood"):
             hint = "Its loss follows from --likelihood."
@@ -192,10 +142,9 @@ def parse_grid(texts: list[str]) -> dict[str, list[Any]]:
             raise ValueError("--grid: expected settings to compare by their validation loss, got the loss itself.")
         kind = SETTINGS[name][0]
         try:
-            grid[name] = [kind(value.strip()) for value in values.split(",")]
+            grid[name] = [reader(kind)(value.strip()) for value in values.split(",")]
+        except Mistake as error:
+            raise ValueError(f"--grid: {name}: {error}") from error
         except (ValueError, KeyError) as error:
-            if isinstance(error, Mistake):
-                raise ValueError(f"--grid: {name}: {error}") from error
-            wanted = WANTED.get(kind, "whole numbers")
-            raise ValueError(f"--grid: expected {wanted} for {name}, got {values!r}.") from error
+            raise ValueError(f"--grid: expected {kind.texts} for {name}, got {values!r}.") from error
     return grid

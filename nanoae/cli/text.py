@@ -11,10 +11,12 @@ import numpy as np
 
 import nanoae
 from nanoae import TextVAE
+from nanoae.autoencoders.kinds import seed
+from nanoae.autoencoders.parameters import declared
 from nanoae.autoencoders.text import some
 from nanoae.cli import train as trainer
 from nanoae.cli.output import run_folder
-from nanoae.cli.settings import seed
+from nanoae.cli.settings import add_option, help_of
 from nanoae.cli.train import speaker
 from nanoae.data.files import read_lines
 from nanoae.data.slogans import draw_slogans
@@ -34,17 +36,10 @@ examples:
   nanoae text generate --keyword coffee --count 10 --temperature 0.8
   nanoae text generate my-slogans --seed 1            the model in a folder of yours, the same lines again
 """
-SETTINGS = {  # option -> (type, help)
-    "epochs": (int, "passes over the lines"),
-    "code_size": (int, "numbers in a line's code"),
-    "state_size": (int, "size of the two GRUs' states"),
-    "tokens": (str, "words, characters, or auto: characters where most lines have no space"),
-    "max_length": (int, "longest line, in words or characters; what is longer is cut"),
-    "word_dropout": (float, "share of the words that the decoder is not told in training"),
-    "beta": (float, "weight of the KL divergence: less of it makes codes that tell more"),
-    "learning_rate": (float, "size of the first step; the last is 0"),
-    "batch_size": (int, "lines per step"),
-    "backend": (str, "numpy, cupy (an NVIDIA GPU), or auto"),
+SETTINGS = {  # parameter -> (its kind, help), of all that can be said in a text
+    name: (row["kind"], help_of(row))
+    for name, row in declared(TextVAE).items()
+    if row["kind"].read is not None and name != "random_state"
 }
 
 
@@ -75,10 +70,7 @@ def add_to(commands) -> None:
     options.add_argument("--seed", type=seed, default=0, metavar="N", help="decides everything random (default: 0)")
     group = options.add_argument_group("settings")
     for name, (kind, text) in SETTINGS.items():
-        group.add_argument(
-            "--" + name.replace("_", "-"), dest=name, type=kind, default=argparse.SUPPRESS,
-            metavar="NAME" if kind is str else "N" if kind is int else "X", help=text
-        )  # fmt: skip
+        add_option(group, name, kind, text, default=argparse.SUPPRESS)
     options.set_defaults(run=train)
 
     options = actions.add_parser(

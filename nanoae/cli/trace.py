@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nanoae.cli.settings import names, seed, widths
+from nanoae.autoencoders.autoencoder import RECONSTRUCTION_LOSSES
+from nanoae.autoencoders.kinds import seed, widths
 from nanoae.data import load_data
 from nanoae.engine.layers import ACTIVATIONS, Layer, Linear, activation
-from nanoae.engine.losses import LOSSES
 from nanoae.engine.optim import OPTIMIZERS
 from nanoae.trace.breakage import KINDS
 from nanoae.trace.trace import Trace
@@ -27,9 +27,9 @@ def add_to(commands) -> None:
         epilog="example: nanoae trace --sizes 4-3-2-3-4 --activation tanh; nanoae trace --text --break transpose",
     )
     parser.add_argument("--sizes", type=sizes, default=(4, 3, 2, 3, 4), metavar="N-N", help="widths (4-3-2-3-4)")
-    parser.add_argument("--activation", default="tanh", metavar="NAME", help=f"{names(ACTIVATIONS)} (tanh)")
-    parser.add_argument("--loss", default="mse", metavar="NAME", help=f"{names(LOSSES)} (mse)")
-    parser.add_argument("--optimizer", default="sgd", metavar="NAME", help=f"{names(OPTIMIZERS)} (sgd)")
+    parser.add_argument("--activation", default="tanh", metavar="NAME", help=f"{', '.join(ACTIVATIONS)} (tanh)")
+    parser.add_argument("--loss", default="mse", metavar="NAME", help=f"{', '.join(RECONSTRUCTION_LOSSES)} (mse)")
+    parser.add_argument("--optimizer", default="sgd", metavar="NAME", help=f"{', '.join(OPTIMIZERS)} (sgd)")
     parser.add_argument("--learning-rate", type=float, metavar="X", help="(0.5 for sgd, 0.03 for others)")
     parser.add_argument("--data", metavar="FILE", help="a data set, as in train, whose first rows are taken")
     parser.add_argument("--rows", type=int, default=4, metavar="N", help="rows of the batch (4)")

@@ -1,0 +1,242 @@
+"""Kinds: what a parameter may be. Each checks a value, reads one from the text of an option, and says what it takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from nanoae.engine.part import from_text, usage
+from nanoae.spelling import did_you_mean, one_of
+
+
+class Kind:
+    """Any value. Subclasses say which; those with a `read` can be options of the command line."""
+
+    read: Callable[[str], Any] | None = None  # the value that a text means; ValueError for one that means none
+    metavar = "NAME"  # of an option
+    texts = "names"  # that `read` takes, in words
+    takes = ""  # what it takes, for a table of parameters
+    usage: Any = ""  # and in a text, where these are names
+
+    def check(self, who: str, name: str, value: Any) -> None:
+        """ValueError, by the estimator's and the parameter's name, for a value that it may not be."""
+
+
+class Whole(Kind):
+    """A whole number >= least."""
+
+    read = int
+    metavar, texts = "N", "whole numbers"
+
+    def __init__(self, least: int = 1):
+        self.least = least
+        self.takes = f"a whole number >= {least}"
+
+    def check(self, who, name, value):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < self.least:
+            raise ValueError(f"{who}: expected {name} to be {self.takes}, got {value!r}.")
+
+
+class Number(Kind):
+    """A finite number >= 0, or one in an interval, given as it is written: "[0, 1)"."""
+
+    read = float
+    metavar, texts = "X", "numbers"
+
+    def __init__(self, interval: str = "[0, inf)"):
+        low, high = (float(end) for end in interval[1:-1].split(","))
+        self.low = low if interval[0] == "[" else math.nextafter(low, math.inf)
+        self.high = high if interval[-1] == "]" else math.nextafter(high, -math.inf)
+        self.takes = "a number >= 0" if interval == "[0, inf)" else f"in {interval}"
+
+    def check(self, who, name, value):
+        number = value.item() if isinstance(value, (np.integer, np.floating)) else value  # which compares exactly
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or not self.low <= number <= self.high:
+            wanted = f"to be {self.takes}" if self.takes.startswith("a ") else self.takes
+            raise ValueError(f"{who}: expected {name} {wanted}, got {value!r}.")
+
+
+class Flag(Kind):
+    """True or False: "no" is no False."""
+
+    texts = "true or false"
+    takes = "True or False"
+
+    @staticmethod
+    def read(text):
+        return {"true": True, "yes": True, "false": False, "no": False}[text.lower()]
+
+    def check(self, who, name, value):
+        if not isinstance(value, (bool, np.bool_, int, np.integer)) or value not in (0, 1):
+            raise ValueError(f"{who}: expected {name} to be True or False, got {value!r}.")
+
+
+class Name(Kind):
+    """One of the known names, or an object of a class, which the hint names: "a Loss"."""
+
+    read = str
+
+    def __init__(self, known: Mapping[str, Any] | tuple[str, ...], other: type | None = None, hint: str = ""):
+        self.known, self.other = known, other
+        self.hint = hint and f", or {hint}"
+        self.usage = ", ".join(known)  # what may be said in a text
+        self.takes = self.usage + self.hint
+
+    def check(self, who, name, value):
+        if self.other is None or not isinstance(value, self.other):
+            one_of(f"{who}: {name}", value, self.known, self.hint)
+
+
+class Text(Kind):
+    """A name that is looked up where it is used, or what it stands for."""
+
+    read = str
+
+
+def widths(text: str) -> tuple[int, ...]:
+    return () if text == "none" else tuple(int(width) for width in text.replace("x", ",").split(","))
+
+
+class Widths(Kind):
+    """A list of `least` or more whole numbers >= 1; as text 128,64 or 128x64, or none."""
+
+    read = staticmethod(widths)
+    metavar, texts = "N,N", "widths as 128x64"
+    takes = "a list of widths"
+
+    def __init__(self, least: int = 0):
+        self.least = least
+
+    def check(self, who, name, value):
+        if not isinstance(value, (list, tuple)):
+            raise ValueError(f"{who}: expected {name} to be a list of widths, got {value!r}.")
+        if len(value) < self.least:
+            raise ValueError(f"{who}: expected {name}, a width for each layer, got none.")
+        for i, width in enumerate(value):
+            Whole().check(who, f"{name}[{i}]", width)
+
+
+class Shares(Kind):
+    """One share in [0, 1), or two: (of the inputs, of the hidden layers)."""
+
+    metavar, texts = "X", "shares as 0.5, or 0.2x0.5"
+    takes = "one share in [0, 1), or two"
+
+    @staticmethod
+    def read(text):
+        found = tuple(float(share) for share in text.replace("x", ",").split(","))
+        return found if len(found) > 1 else found[0]
+
+    def check(self, who, name, value):
+        shares = value if isinstance(value, (list, tuple)) else (0.0, value)
+        if len(shares) != 2 or not all(isinstance(p, (int, float, np.number)) and 0 <= p < 1 for p in shares):
+            raise ValueError(
+                f"{who}: expected {name}, one share in [0, 1) for the hidden layers, or two: (of the inputs, of the "
+                f"hidden layers), got {value!r}."
+            )
+
+
+class Part(Kind):
+    """None, or a part of a base class: one of the known ones, or one of the user's own."""
+
+    texts = "parts"
+
+    def __init__(self, base: type, known: Mapping[str, type], example: str):
+        self.base, self.known, self.example = base, dict(known), example
+        self.takes = f"None, or one like {example}"
+
+    def read(self, text):
+        """Parts like "kl:0.05,0.1"; several, one for each layer, are joined by "/"."""
+        found = [None if one == "none" else from_text(one, self.known) for one in text.split("/")]
+        return found if len(found) > 1 else found[0]
+
+    @property
+    def usage(self) -> str:
+        return usage(self.known)
+
+    def check(self, who, name, value):
+        if value is not None and not isinstance(value, self.base):
+            hint = did_you_mean(value, [cls.__name__ for cls in self.known.values()])
+            raise ValueError(f"{who}: expected {name}=None or one like {self.example}, got {value!r}.{hint}")
+
+
+class Rate(Kind):
+    """A number >= 0, or a schedule: a function of the training step."""
+
+    metavar = "X"
+    texts, takes = "rates", "a number >= 0, or a schedule"
+
+    def __init__(self, schedules: Mapping[str, type]):
+        self.schedules = dict(schedules)
+
+    def read(self, text):
+        try:
+            return float(text)
+        except ValueError:
+            return from_text(text, self.schedules)
+
+    @property
+    def usage(self) -> str:
+        return usage(self.schedules)
+
+    def check(self, who, name, value):
+        if not callable(value):
+            Number().check(who, name, value)
+
+
+class Listed(Kind):
+    """A list of objects that a test holds for, said in words."""
+
+    def __init__(self, words: str, holds: Callable[[Any], bool], least: int = 0):
+        self.takes, self.holds, self.least = words, holds, least
+
+    def check(self, who, name, value):
+        listed = isinstance(value, (list, tuple)) and len(value) >= self.least
+        if not listed or not all(self.holds(item) for item in value):
+            raise ValueError(f"{who}: expected {name}, {self.takes}, got {value!r}.")
+
+
+def seed(text: str) -> int:
+    if int(text) < 0:
+        raise ValueError(f"expected a whole number >= 0, got {text!r}.")
+    return int(text)
+
+
+class Seed(Kind):
+    """None, a whole number >= 0, or a generator; `seed_of` checks it where it is used."""
+
+    read = staticmethod(seed)
+    metavar = "N"
+    takes = "None, a whole number >= 0, or a generator"
+
+
+class Maybe(Kind):
+    """None, or a value of another kind."""
+
+    def __init__(self, kind: Kind):
+        self.kind, self.read, self.metavar, self.texts = kind, kind.read, kind.metavar, kind.texts
+        self.takes = f"None, or {kind.takes}"
+        self.usage = kind.usage
+
+    def check(self, who, name, value):
+        if value is not None:
+            self.kind.check(who, name, value)
+
+
+class OneOrMore(Kind):
+    """A value of another kind, or a list of such."""
+
+    def __init__(self, kind: Kind):
+        self.kind, self.read, self.metavar, self.texts = kind, kind.read, kind.metavar, kind.texts
+        self.takes = f"{kind.takes}; or a list of such"
+        self.usage = kind.usage
+
+    def check(self, who, name, value):
+        listed = value if isinstance(value, (list, tuple)) else [value]
+        if not listed:
+            raise ValueError(f"{who}: expected {name}, one or more, got none.")
+        for each in listed:
+            self.kind.check(who, name, each)
