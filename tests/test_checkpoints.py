@@ -254,5 +254,5 @@ def test_a_pickle_is_refused(stopped):
 
 
 def test_the_folder_may_come_with_wishes(tmp_path):
-    AE(**DENSE).fit(X, checkpoint_dir=Checkpoints(tmp_path, notes={"for": "me"}))
+    AE(**DENSE).fit(X, checkpoint_dir=Checkpoints(tmp_path, steps=2))
     assert len(list(tmp_path.iterdir())) == 2

@@ -556,14 +556,77 @@ def test_ctrl_c_before_the_training_leaves_nothing(run, monkeypatch):
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_a_real_ctrl_c(tmp_path):
     command = process("train", "--epochs", "100000", "--no-figures", cwd=tmp_path, env=environment())
-    for line in command.stdout:
+    for line in command.stdout:  # from here on the signal is heeded, however long the first step takes
         if line.startswith("total"):
             break
-    time.sleep(0.3)
     command.send_signal(signal.SIGINT)
     out, err = command.communicate(timeout=60)
     assert command.returncode == 130 and "Traceback" not in err and "test mse" in out
     assert names(tmp_path / "runs" / "digits-1") == FILES | {"checkpoints"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_leaves_a_run_that_goes_on(run, monkeypatch, name, code):
+    whole, _, _ = run("train", "--epochs", "4", "--out", "whole", "--no-figures")
+    sent = []
+
+    def signalled(self, *args, **kwargs):
+        if len(self.history["loss"]) == 2 and not sent:
+            sent.append(os.kill(os.getpid(), getattr(signal, name)))
+        return epoch(self, *args, **kwargs)
+
+    epoch = Trainer.epoch
+    monkeypatch.setattr(Trainer, "epoch", signalled)
+    stopped, _, err = run("train", "--epochs", "4", "--out", "it's", "--no-figures")
+    assert (whole, stopped) == (0, code)
+    assert f"nanoae: stopped by {name}; go on with: nanoae train --resume 'it'\"'\"'s'" in err
+    assert not config("it's")["complete"] and names("it's") == FILES | {"checkpoints"}
+    assert run("train", "--resume", "it's")[0] == 0
+    assert config("it's")["complete"] and names("it's") == FILES
+    theta, again = (nanoae.load(f"{name}/model.npz").network_.theta for name in ("whole", "it's"))
+    assert np.array_equal(theta, again)
+    _, _, err = run("train", "--resume", "it's")
+    assert "got it's, which is complete" in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_tune_goes_on_from_the_settings_that_are_finished(run, monkeypatch):
+    fitted = []
+
+    def signalled(self, *args, **kwargs):
+        fitted.append(self.network.layers[4].n_out)
+        if len(fitted) == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return epoch(self, *args, **kwargs)
+
+    epoch = Trainer.epoch
+    monkeypatch.setattr(Trainer, "epoch", signalled)
+    grid = ("tune", "--grid", "code_size=2,3,4", "--epochs", "3", "--hidden", "8,8", "--no-figures")
+    assert run(*grid, "--out", "tuned")[0] == 143 and fitted == [2, 2, 2, 3]
+    assert run("tune", "--resume", "tuned")[0] == 0 and fitted == [2, 2, 2, 3, 3, 3, 4, 4, 4]
+    assert [row["code_size"] for row in config("tuned")["tuning"]] == [2, 3, 4]
+    assert run(*grid, "--out", "whole")[0] == 0
+    theta, again = (nanoae.load(f"{name}/model.npz").network_.theta for name in ("whole", "tuned"))
+    assert np.array_equal(theta, again)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--resume", "nothing"), "expected the folder of a run that was stopped, got nothing"),
+        (("--resume", "tuned"), "expected a run of `nanoae train`, got one of `tune --grid"),
+        (("--resume", "tuned", "--epochs", "3"), "--epochs: expected no option but --quiet beside --resume"),
+        (("--resume", "torn"), "torn/checkpoints/command.json: expected the words of a command"),
+        (("--resume", "odd"), "odd/checkpoints/command.json: expected a list of words, got"),
+    ],
+)
+def test_what_cannot_be_resumed_is_told(run, options, words):
+    for folder, text in {"tuned": '["tune", "--grid", "a"]', "torn": "[[", "odd": '["train", 5]'}.items():
+        Path(folder, "checkpoints").mkdir(parents=True)
+        Path(folder, "checkpoints", "command.json").write_text(text)
+    code, _, err = run("train", *options)
+    assert code == 2 and words in err
 
 
 # ---------------------------------------------------------------- gradcheck

@@ -6,6 +6,7 @@ import functools
 import inspect
 
 from nanoae.training.checkpoint import Checkpoints
+from nanoae.training.stop import heeded
 
 ADDED = {"checkpoint_dir": None, "resume": False}
 
@@ -15,6 +16,7 @@ def resumable(fit):
 
     checkpoint_dir   a folder, or `Checkpoints(folder, steps=100, minutes=5)`: how things stand is written there after
                      each epoch, and how they ended. None: nothing is written
+                     Ctrl-C, SIGTERM and SIGHUP let the step at hand finish and write how things stand
     resume           go on from the last checkpoint there, if there is one: the result is the same, to the bit, as if
                      nothing had been stopped. ValueError where data, settings or version are others than they were
 
@@ -32,7 +34,8 @@ def resumable(fit):
             finally:
                 self._checkpoints = None
         given = checkpoint_dir if isinstance(checkpoint_dir, Checkpoints) else Checkpoints(checkpoint_dir)
-        with given.opened({"class": type(self).__name__, **self.get_params(deep=False)}, resume):
+        model = {"class": type(self).__name__, **self.get_params(deep=False)}
+        with heeded(), given.opened(model, resume):
             return whole(self, *args, checkpoint_dir=given, **kwargs)
 
     signature = inspect.signature(fit)

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nanoae.training.checkpoint import Checkpoints, latest
+from nanoae.training.checkpoint import Checkpoints
+from nanoae.training.loop import NotFiniteError
+from nanoae.training.stop import Stop, heeded
+from nanoae.whole_file import whole_file
 
-FOLDER = "checkpoints"  # in that of the run
+FOLDER, COMMAND = "checkpoints", "command.json"  # in the folder of the run, and in that
+LONGEST = 1 << 20  # bytes of a command
 WITH_IT = ("resume", "quiet", "run", "parser", "argv")  # what may be said beside --resume, or is no option
 
 
@@ -35,28 +44,64 @@ def as_begun(args: argparse.Namespace) -> argparse.Namespace:
                 f"--{name.replace('_', '-')}: expected no option but --quiet beside --resume, which goes on with those "
                 f"that {run} was begun with, got {value!r}."
             )
-    if not (run / FOLDER).is_dir():
-        got = f"{run}, which is complete" if (run / "model.npz").exists() else f"{run}, without {FOLDER}"
+    path = run / FOLDER / COMMAND
+    if not path.is_file():
+        got = f"{run}, which is complete" if (run / "model.npz").exists() else f"{run}, without {FOLDER}/{COMMAND}"
         raise ValueError(f"--resume: expected the folder of a run that was stopped, got {got}.")
-    path, header, _ = latest(run / FOLDER)
-    notes, words = header.get("notes"), args.parser.prog.split()[1:]  # "train", or "text train"
-    command: Any = notes.get("command") if isinstance(notes, dict) else None
-    told = isinstance(command, list) and all(isinstance(word, str) for word in command)
-    if not told or command[: len(words)] != words:
-        raise ValueError(f"--resume: expected a run of `{args.parser.prog}`, got one of {command!r:.60} in {path}.")
+    words = args.parser.prog.split()[1:]  # "train", or "text train"
+    command = read_command(path)
+    if command[: len(words)] != words:
+        raise ValueError(f"--resume: expected a run of `{args.parser.prog}`, got one of `{shlex.join(command)[:60]}`.")
     begun = args.parser.parse_args(command[len(words) :])
     vars(begun).update(argv=command, run=args.run, resume=run, quiet=begun.quiet or args.quiet)
     return begun
 
 
-def checkpoints(args: argparse.Namespace, folder: Path) -> Checkpoints:
-    """Those of the run in `folder`."""
-    return Checkpoints(folder / FOLDER, args.checkpoint_steps, args.checkpoint_minutes, {"command": args.argv})
+def read_command(path: Path) -> list[str]:
+    """The words of the command that a run was begun with; ValueError where the file does not hold them."""
+    try:
+        with open(path, "rb") as file:
+            words = json.loads(file.read(LONGEST))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: expected the words of a command, as JSON, got {error}.") from error
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ValueError(f"{path}: expected a list of words, got {words!r:.60}.")
+    return words
 
 
-def command(args: argparse.Namespace, folder: Path) -> str:
-    """How to go on."""
-    return f"{args.parser.prog} --resume {shlex.quote(str(folder))}"
+def begin(args: argparse.Namespace, folder: Path) -> Path:
+    """The folder of the run's checkpoints, with what `as_begun` needs."""
+    if args.resume is None:
+        (folder / FOLDER).mkdir()
+        with whole_file(folder / FOLDER / COMMAND, "w") as file:
+            json.dump(args.argv, file)
+    return folder / FOLDER
+
+
+def checkpoints(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """What `fit` is to be given, for its checkpoints to be in `folder`."""
+    return {"checkpoint_dir": Checkpoints(folder, args.checkpoint_steps, args.checkpoint_minutes), "resume": True}
+
+
+@contextmanager
+def stoppable(folder: Path) -> Iterator[Stop]:
+    """Signals are heeded in the block, which trains. A training that diverged leaves nothing to go on from."""
+    try:
+        with heeded(leave=False) as stop:
+            yield stop
+    except NotFiniteError:
+        remove(folder)
+        raise
+
+
+def ended(args: argparse.Namespace, folder: Path, stop: Stop, interrupted: bool) -> int:
+    """The exit code of a training that has ended; says how to go on with one that was `interrupted`."""
+    if not interrupted:
+        return 0
+    signum = signal.Signals(stop.signum or signal.SIGINT)
+    command = shlex.join([*args.parser.prog.split(), "--resume", str(folder)])
+    print(f"nanoae: stopped by {signum.name}; go on with: {command}", file=sys.stderr, flush=True)
+    return 128 + signum
 
 
 def remove(folder: Path) -> None:

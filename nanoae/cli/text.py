@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from nanoae import TextVAE
 from nanoae.autoencoders.kinds import seed
 from nanoae.autoencoders.parameters import declared
 from nanoae.autoencoders.text import some
+from nanoae.cli import resume
 from nanoae.cli import train as trainer
 from nanoae.cli.output import run_folder
 from nanoae.cli.settings import add_option, help_of
@@ -22,7 +22,6 @@ from nanoae.data.files import read_lines
 from nanoae.data.slogans import draw_slogans
 from nanoae.engine.part import describe
 from nanoae.report import write_text_report
-from nanoae.whole_file import whole_file
 
 LINES_SEEN = 216_000  # in all the epochs together: 20 epochs of the slogans that the grammar draws
 MOST_EPOCHS = 300
@@ -67,6 +66,7 @@ def add_to(commands) -> None:
     options.add_argument("--out", metavar="DIR", type=Path, help="the new folder to write (default: runs/text-N)")
     options.add_argument("--quiet", action="store_true", help="print the result only")
     options.add_argument("--report", action="store_true", help="also write report.html: see `nanoae report`")
+    resume.add_options(options)
     options.add_argument("--seed", type=seed, default=0, metavar="N", help="decides everything random (default: 0)")
     group = options.add_argument_group("settings")
     for name, (kind, text) in SETTINGS.items():
@@ -92,19 +92,24 @@ def add_to(commands) -> None:
 
 
 def train(args: argparse.Namespace) -> int:
+    args = resume.as_begun(args)
     lines, keywords = lines_of(args.file)
-    with run_folder(args.out or RUNS, args.out is None) as folder:
+    with run_folder(args.out or RUNS, args.out is None, args.resume) as folder:
         learned, held = halves(lines, keywords, args.seed)
         say = speaker(args)
         model = TextVAE(random_state=args.seed, **chosen(args, len(learned[0]))).build(*learned)
         say(f"device  {model.network_.ops.describe()}\n{about(args.file, model, learned[0])}\n")
-        trainer.train(model, *learned, quiet=args.quiet)
+        with resume.stoppable(folder) as stop:
+            checkpoints = resume.checkpoints(args, resume.begin(args, folder))
+            trainer.train(model, *learned, quiet=args.quiet, **checkpoints)
+        code = resume.ended(args, folder, stop, model.interrupted_)
         say(trainer.trained(model))
-        model.save(folder / "model.npz")
+        trainer.save(model, folder / "model.npz", {})
         trainer.write_metrics(folder / "metrics.csv", model.history_)
         results = model.evaluate(*(held or learned))
         whose = f"{len(held[0]):,} held-out lines" if held else "the lines learned, being so few"
-        write_config(folder / "config.json", args, model, {whose: results})
+        config = describe_run(args, model, {whose: results})
+        trainer.write_config(folder, config | {"complete": False})
         if args.report:
             facts = {"text": about(args.file, model, learned[0]), "lines in this report": whose}
             write_text_report(folder / "report.html", model, *(held or learned), title=folder.name, facts=facts)
@@ -112,7 +117,10 @@ def train(args: argparse.Namespace) -> int:
         for line in model.generate(5, temperature=0.8, random_state=args.seed):
             say(f"  {line}")
         print(f"written to {folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
-    return 130 if model.interrupted_ else 0
+        if code == 0:
+            trainer.write_config(folder, config | {"complete": True})
+            resume.remove(folder)
+    return code
 
 
 def chosen(args: argparse.Namespace, n: int) -> dict[str, Any]:
@@ -160,12 +168,10 @@ def verdict(whose: str, result: dict[str, float]) -> str:
     )
 
 
-def write_config(path: Path, args: argparse.Namespace, model: TextVAE, results: dict[str, dict[str, float]]) -> None:
+def describe_run(args: argparse.Namespace, model: TextVAE, results: dict[str, dict[str, float]]) -> dict[str, Any]:
     settings = {k: describe(v) for k, v in model.get_params().items() if k not in ("callbacks", "verbose")}
     source = {"source": None if args.file is None else str(args.file), "seed": args.seed}
-    config = {"command": ["nanoae", *args.argv], "data": source, "settings": settings, "results": results}
-    with whole_file(path, "w") as file:
-        file.write(json.dumps(config, indent=2) + "\n")
+    return {"command": ["nanoae", *args.argv], "data": source, "settings": settings, "results": results}
 
 
 def generate(args: argparse.Namespace) -> int:

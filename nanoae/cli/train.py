@@ -9,6 +9,7 @@ import json
 import math
 import platform
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from nanoae.cli.output import run_folder
 from nanoae.cli.page import told, write_page
 from nanoae.cli.training_set import TrainingSet
 from nanoae.engine.part import describe
-from nanoae.training.loop import NotFiniteError, Trainer
+from nanoae.training.loop import Trainer
 from nanoae.whole_file import whole_file
 
 PCA_LIMIT = 4096  # the most rows or columns, whichever are fewer: beyond, its matrix takes minutes
@@ -85,20 +86,16 @@ def run(args: argparse.Namespace) -> int:
         baseline = None if data_options.predicts(model) else fit_pca(model.code_size_, learn[0])
         say = speaker(args)
         say(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}{advice(data)}")
-        say(f"model   {model.network_.theta.size:,} parameters\n\n{model.summary()}\n")
-        beside = {"checkpoint_dir": resume.checkpoints(args, folder), "resume": True, **learn[1]}
-        try:
+        beside = {**resume.checkpoints(args, resume.begin(args, folder)), **learn[1]}
+        with resume.stoppable(folder) as stop:
+            say(f"model   {model.network_.theta.size:,} parameters\n\n{model.summary()}\n")
             train(model, learn[0], quiet=args.quiet, watchers=watchers, **beside)
-        except NotFiniteError:
-            resume.remove(folder)
-            raise
+        code = resume.ended(args, folder, stop, model.interrupted_)
         say(trained(model))
         conclude(args, folder, model, baseline, data, test, frames)
-        if model.interrupted_:
-            print(f"go on with: {resume.command(args, folder)}")
-        else:
+        if code == 0:
             resume.remove(folder)
-    return 130 if model.interrupted_ else 0
+    return code
 
 
 def place(args: argparse.Namespace, suffix: str = "") -> tuple[Path, bool]:
@@ -188,7 +185,7 @@ def conclude(
 ) -> None:
     """Test the model, tell, and fill the folder: the model first, so that nothing that comes after can cost it."""
     model.remember(model.input_shape_, data.columns)
-    save_model(model, folder / "model.npz", TrainingSet.of(data, baseline).notes())
+    save(model, folder / "model.npz", TrainingSet.of(data, baseline).notes())
     write_metrics(folder / "metrics.csv", model.history_)
     x_test = test[0]
     results: dict[str, Any] = {
@@ -210,7 +207,7 @@ def conclude(
             reconstructions(folder / "epochs" / f"{i:03}.png", rows, data, data_options.black(model))
     if args.report:
         write_page(folder / "report.html", model, baseline, data, "test", folder.name, told(config))
-    print(f"written to {folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
+    print(f"written to {folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}", flush=True)
     write_config(folder, config | {"complete": not config["interrupted"]})
 
 
@@ -273,6 +270,16 @@ def verdict(
 
 
 # ---------------------------------------------------------------- what is written
+
+
+def save(model: Estimator, path: Path, notes: dict[str, Any]) -> None:
+    """`save_model`, or where that fails, the model in another place, and an OSError that says where."""
+    try:
+        save_model(model, path, notes)
+    except OSError as error:
+        elsewhere = Path(tempfile.mkdtemp(prefix="nanoae-"), path.name)
+        save_model(model, elsewhere, notes)
+        raise OSError(error.errno, f"{error.strerror}. The model is in {elsewhere}", str(path)) from error
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:

@@ -7,13 +7,14 @@ import copy
 import csv
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from nanoae import NotFiniteError
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.cli import data as data_options
-from nanoae.cli import settings, train
+from nanoae.cli import resume, settings, train
 from nanoae.cli.output import run_folder
 from nanoae.whole_file import whole_file
 
@@ -29,16 +30,20 @@ def add_to(commands) -> None:
         epilog="example: nanoae tune --preset tf1-20 --grid code_size=10,20,30 --grid learning_rate=1e-3,1e-4",
     )
     parser.add_argument(
-        "--grid", action="append", required=True, metavar="NAME=VALUE,VALUE",
+        "--grid", action="append", metavar="NAME=VALUE,VALUE",
         help="a setting and the values to try; several --grid are combined; hidden widths as hidden=128,128x64"
     )  # fmt: skip
     train.add_options(parser)
+    resume.add_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
+    args = resume.as_begun(args)
+    if not args.grid:
+        raise ValueError("--grid: expected a setting and the values to try, as code_size=10,20, got none.")
     grid = settings.parse_grid(args.grid)
-    with run_folder(*train.place(args, suffix="-tune")) as folder:
+    with run_folder(*train.place(args, suffix="-tune"), resume=args.resume) as folder:
         data = data_options.read(args)
         base = settings.chosen(args, data)
         base.set_params(validation_fraction=base.validation_fraction or VALIDATION)
@@ -54,16 +59,26 @@ def run(args: argparse.Namespace) -> int:
         say = train.speaker(args)
         say(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}")
         say(f"tuning  {len(combinations)} settings, judged on {base.validation_fraction:.3g} of the training rows\n")
-        best, table = search(base, combinations, learn, args.quiet, say)
+        kept = resume.begin(args, folder)  # a folder for each setting
+        checkpoints = (resume.checkpoints(args, kept / f"{i:04}") for i in itertools.count())
+        with resume.stoppable(folder) as stop:
+            best, table = search(base, combinations, learn, args.quiet, say, checkpoints)
         interrupted = len(table) < len(combinations) or best.interrupted_
-        with whole_file(folder / "tuning.csv", "w") as file:
-            writer = csv.DictWriter(file, table[0])
-            writer.writeheader()
-            writer.writerows(table)
+        code = resume.ended(args, folder, stop, interrupted)
+        write_table(folder / "tuning.csv", table)
         say("\nbest    " + ", ".join(f"{name} {getattr(best, name)}" for name in grid))
         baseline = None if data_options.predicts(best) else train.fit_pca(best.code_size_, learn[0])
         train.conclude(args, folder, best, baseline, data, test, grid=grid, tuning=table, interrupted=interrupted)
-    return 130 if interrupted else 0
+        if code == 0:
+            resume.remove(folder)
+    return code
+
+
+def write_table(path: Path, table: list[dict[str, Any]]) -> None:
+    with whole_file(path, "w") as file:
+        writer = csv.DictWriter(file, table[0])
+        writer.writeheader()
+        writer.writerows(table)
 
 
 def variant(base: NetworkEstimator, combination: dict[str, Any]) -> NetworkEstimator:
@@ -77,6 +92,7 @@ def search(
     learn: data_options.Table,
     quiet: bool,
     say: Callable[[str], None],
+    checkpoints: Iterable[dict[str, Any]],
 ) -> tuple[NetworkEstimator, list[dict[str, Any]]]:
     """The fitted model of the best combination, and a row for each that was trained.
 
@@ -94,10 +110,10 @@ def search(
         loss = "-" if row["validation_loss"] is None else f"{row['validation_loss']:.6g}"
         say("  ".join([*cells, f"{loss:<15}", f"{row['epochs']:<6}", f"{row['seconds']:<7.1f}", remark]).rstrip())
 
-    for combination in combinations:
+    for combination, beside in zip(combinations, checkpoints, strict=False):
         model = variant(base, combination)
         try:
-            train.train(model, learn[0], quiet=quiet, lines=False, **learn[1])
+            train.train(model, learn[0], quiet=quiet, lines=False, **beside, **learn[1])
         except NotFiniteError as error:
             failure = error
             table.append({**combination, "validation_loss": None, "epochs": 0, "seconds": 0.0})

@@ -55,14 +55,13 @@ class Checkpoints:
     is, and some are left out where all of them would take more than 2 % of a long training. The last two are kept.
 
     steps, minutes   write one after so many, too, within an epoch
-    notes            what else the files are to keep: JSON-ready data
 
     A file that cannot be written is no reason to stop: a warning says so, once for each reason, and at the end again.
     """
 
-    def __init__(self, folder, steps: int | None = None, minutes: float | None = None, notes: Any = None):
+    def __init__(self, folder, steps: int | None = None, minutes: float | None = None):
         self.folder = Path(folder)
-        self.steps, self.minutes, self.notes = steps, minutes, notes
+        self.steps, self.minutes = steps, minutes
         self.open = False
 
     # ---------------------------------------------------------------- a fit
@@ -177,7 +176,6 @@ class Checkpoints:
             "nanoae": version(),
             "model": self.model,
             "seed": self.seed,
-            "notes": self.notes,
             "trainings": [facts for facts, _ in trainings],
         }
         arrays = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}

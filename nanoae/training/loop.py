@@ -17,6 +17,7 @@ from nanoae.engine.losses import BCE, MSE, Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.optim import SGD, Adam, Optimizer
 from nanoae.engine.part import settings_of
+from nanoae.training import stop
 from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.progress import progress
 from nanoae.training.state import Position
@@ -279,14 +280,20 @@ class Trainer:
                 if hasattr(bar, "set_postfix"):
                     bar.set_postfix({k: f"{v:.4g}" for k, v in row.items() if k.endswith("loss")})
                 self.at.epoch = epoch
-                stop = self.patience is not None and validation is not None and self.stop_early(row["val_loss"])
-                stop = any([callback(self, row) is True for callback in self.callbacks]) or stop
-                if stop:
+                early = self.patience is not None and validation is not None and self.stop_early(row["val_loss"])
+                if any([callback(self, row) is True for callback in self.callbacks]) or early:
                     break
-                if checkpoints is not None and epoch < self.epochs:
-                    checkpoints.save(self)
-        except KeyboardInterrupt:
+                if epoch < self.epochs:
+                    stop.check()
+                    if checkpoints is not None:
+                        checkpoints.save(self)
+        except KeyboardInterrupt as error:
+            whole = isinstance(error, stop.StopRequested)
+            if stop.requested() and not whole:  # this is the second one: at once
+                raise
             self.interrupted = True
+            if checkpoints is not None and whole:
+                checkpoints.save(self, wait=True)
             warnings.warn(
                 f"training was interrupted in epoch {len(self.history['loss']) + 1} of {self.epochs}; "
                 "what was learned so far is kept",

@@ -1,0 +1,68 @@
+"""Stop: a signal that asks a training to end is answered between two steps, where everything is whole."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+DEFAULT = {"SIGINT": signal.default_int_handler, "SIGTERM": signal.SIG_DFL, "SIGHUP": signal.SIG_DFL}
+
+
+class StopRequested(KeyboardInterrupt):
+    """Raised between two steps, or two epochs, once a signal has come."""
+
+
+class Stop:
+    """signum: the signal that came while signals were `heeded`, or None."""
+
+    signum: int | None = None
+
+    def note(self, signum: int, frame: Any) -> None:
+        """The first one is only noted; the next one ends the program at once, as it does outside."""
+        if self.signum is not None:
+            raise KeyboardInterrupt if signum == signal.SIGINT else SystemExit(128 + signum)
+        self.signum = signum
+
+
+heeding: list[Stop] = []  # the one there is, as signals are the whole process's
+
+
+@contextmanager
+def heeded(leave: bool = True) -> Iterator[Stop]:
+    """In the block SIGINT (Ctrl-C), SIGTERM and SIGHUP are noted for `check`. Signals that the program itself handles,
+    or ignores, stay what they are, and so do all in other threads than the main one, which none of them reaches.
+
+    leave   whether the program ends with the block, exit code 128 + n, after another signal than SIGINT
+    """
+    if heeding:  # by a block around this one
+        yield heeding[0]
+        return
+    stop, before = Stop(), dict[int, Any]()
+    if threading.current_thread() is threading.main_thread():
+        for name, default in DEFAULT.items():
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is default:
+                before[number] = signal.signal(number, stop.note)
+    heeding.append(stop)
+    try:
+        yield stop
+    finally:
+        heeding.clear()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if leave and stop.signum not in (None, signal.SIGINT):
+        raise SystemExit(128 + stop.signum)
+
+
+def requested() -> bool:
+    """Whether a signal has come that is heeded."""
+    return bool(heeding) and heeding[0].signum is not None
+
+
+def check() -> None:
+    """StopRequested if a signal has come."""
+    if requested():
+        raise StopRequested
