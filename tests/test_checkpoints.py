@@ -137,6 +137,19 @@ def test_partial_fit_goes_on_alike(tmp_path):
     assert_same(kept.partial_fit(X), whole)
 
 
+def test_what_callbacks_count_is_kept(tmp_path):
+    def estimator(*callbacks):
+        return AE(
+            **{**DENSE, "epochs": 9, "learning_rate": 0.1}, callbacks=[nanoae.ReduceOnPlateau(0.5, 2), *callbacks]
+        )
+
+    whole = estimator().fit(X, validation_data=X[:9])
+    with pytest.raises(Stopped):
+        estimator(stop_after(7)).fit(X, validation_data=X[:9], checkpoint_dir=tmp_path)
+    resumed = estimator(lambda *_: None).fit(X, validation_data=X[:9], checkpoint_dir=tmp_path, resume=True)
+    assert_same(resumed, whole)
+
+
 # ---------------------------------------------------------------- what is not the same fit
 
 

@@ -4,6 +4,7 @@ the same weights, to the bit: all arrays that training changes, where the random
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,7 @@ def take(trainer: Trainer) -> tuple[Facts, Arrays]:
         "lr": None if callable(lr) else float(lr),
         "order": ops.generator_state(trainer.order),
         "noise": ops.generator_state(trainer.network.layers[0].generator),
+        "callbacks": [counts(callback) for callback in trainer.callbacks],
     }
     return facts, {name: np.array(ops.to_numpy(array)) for name, array in trainer.arrays().items()}
 
@@ -67,12 +69,27 @@ def restore(trainer: Trainer, facts: Facts, arrays: Arrays) -> None:
             raise ValueError(f"expected {wanted}, got {array.dtype} {array.shape} from {array.min()} to {array.max()}")
     for name, array in arrays.items():
         ops.copy(ops.to_device(array), out=places[name])
-    trainer.history = facts["history"]
+    trainer.history.clear()
+    trainer.history.update(facts["history"])
     optimizer.t = facts["t"]
     if facts["lr"] is not None:
         optimizer.lr = facts["lr"]
     ops.set_generator_state(trainer.order, facts["order"])
     ops.set_generator_state(trainer.network.layers[0].generator, facts["noise"])
+    for callback, kept in zip(trainer.callbacks, facts["callbacks"], strict=False):
+        own = {name: value for name, value in kept.items() if type(value) is type(counts(callback).get(name))}
+        getattr(inner(callback), "__dict__", {}).update(own)
+
+
+def counts(callback: Any) -> Facts:
+    """The numbers that a callback keeps, as how many epochs it has waited for a better loss."""
+    own = getattr(inner(callback), "__dict__", {})
+    return {name: value for name, value in own.items() if type(value) in (bool, int, float)}
+
+
+def inner(callback: Any) -> Any:
+    """What a stacked model's callback is before it is told which layer is trained."""
+    return callback.args[0] if isinstance(callback, functools.partial) else callback
 
 
 def check(facts: Facts) -> None:
