@@ -60,6 +60,9 @@ from nanoae.engine.shape import Flatten, Reshape
 from nanoae.engine.steps import EachStep, LastStep
 from nanoae.engine.weighted import Weighted
 from nanoae.interchange.export import export
+from nanoae.interchange.pytorch import from_torch, to_torch
+from nanoae.interchange.safetensors import from_safetensors
+from nanoae.interchange.weights import from_sklearn, get_weights, set_weights, state_dict
 from nanoae.trace.trace import Trace
 from nanoae.training.callbacks import BestCheckpoint, CSVLog, ReduceOnPlateau
 from nanoae.training.checkpoint import Checkpoints
@@ -166,8 +169,15 @@ __all__ = [
     "Weighted",
     "check_gradients",
     "export",
+    "from_safetensors",
+    "from_sklearn",
+    "from_torch",
     "get_ops",
+    "get_weights",
     "load",
     "load_data",
     "read_table",
+    "set_weights",
+    "state_dict",
+    "to_torch",
 ]

@@ -31,15 +31,21 @@ def save_model(model: Estimator, path, notes: dict[str, Any] | None = None) -> N
     """
     if getattr(model, "callbacks", None):
         warnings.warn(f"{type(model).__name__}.save: callbacks are code and are not saved", stacklevel=4)
+    header, arrays = pack_with_notes(model, notes)
+    arrays = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays}
+    with whole_file(path) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def pack_with_notes(model: Estimator, notes: dict[str, Any] | None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """All that a file of the model holds: (header, arrays by name)."""
     header, arrays = pack(model)
-    header["notes"] = dict(notes or {})
+    header = {"format": FORMAT, **header, "notes": dict(notes or {})}
     for name, note in header["notes"].items():
         if isinstance(note, Estimator):
             header["notes"][name], own = pack(note)
             arrays |= {f"notes.{name}.{key}": value for key, value in own.items()}
-    arrays = {"header": np.frombuffer(json.dumps({"format": FORMAT, **header}).encode(), np.uint8), **arrays}
-    with whole_file(path) as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+    return header, arrays
 
 
 def pack(model: Estimator) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -85,13 +91,19 @@ def read_notes(path) -> dict[str, Any]:
 
 
 def read_model(path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """(header, arrays) of a model file."""
-    arrays = read_arrays(path)
+    """(header, arrays) of a model file, an .npz, or what `export` wrote as .safetensors."""
+    if str(path).endswith(".safetensors"):
+        from nanoae.interchange.safetensors import read
+
+        text, arrays = read(path)
+    else:
+        arrays = read_arrays(path)
+        text = bytes(arrays.pop("header", np.empty(0, np.uint8)))
     try:
-        header = json.loads(bytes(arrays.pop("header")))
+        header = json.loads(text)
         found = header["format"]
     except (KeyError, ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path}: expected a nanoae model (.npz with a JSON header), got {error!r}.") from error
+        raise ValueError(f"{path}: expected a nanoae model (arrays with a JSON header), got {error!r}.") from error
     if found != FORMAT:
         raise ValueError(
             f"{path}: expected model format {FORMAT}, got {found!r}. Update nanoae: pip install -U nanoae."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from nanoae.autoencoders.model_file import read_notes
 from nanoae.cli import model as models
 from nanoae.interchange.export import ENDINGS, export
 
@@ -12,9 +13,10 @@ from nanoae.interchange.export import ENDINGS, export
 def add_to(commands) -> None:
     parser = commands.add_parser(
         "export",
-        help="write a model for others to open: ONNX",
+        help="write a model for others to open: ONNX, safetensors",
         description="Writes what a model computes as one ONNX graph, which onnxruntime and others run, and prints the "
-        "names, shapes and types of its inputs and outputs. Rows are on the scale that the model was trained on.",
+        "names, shapes and types of its inputs and outputs. Rows are on the scale that the model was trained on. Or "
+        "its arrays as .safetensors, by PyTorch's names, which nanoae opens again as a model.",
         epilog="example: nanoae export runs/digits-1 --out model.onnx",
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help="a model.npz, or the folder that holds one")
@@ -22,7 +24,7 @@ def add_to(commands) -> None:
     parser.add_argument(
         "--what",
         metavar="PART",
-        help="encoder, decoder, reconstruction, scores or prediction alone (default: all that start from rows)",
+        help="of a graph: encoder, decoder, reconstruction, scores or prediction alone (default: all but the decoder)",
     )
     parser.set_defaults(run=run, backend="numpy", data="")
 
@@ -30,6 +32,6 @@ def add_to(commands) -> None:
 def run(args: argparse.Namespace) -> int:
     models.check_output(args, ENDINGS)
     model = models.load(args)
-    told = export(model, args.out, args.what)
+    told = export(model, args.out, args.what, read_notes(models.model_path(args)))
     print(f"written to {args.out}: {type(model).__name__}\n{told}")
     return 0

@@ -1,4 +1,4 @@
-"""export: a model as a file that others open."""
+"""export: a model as a file that others open: a graph to run, or arrays."""
 
 from __future__ import annotations
 
@@ -8,25 +8,34 @@ from typing import Any
 from nanoae.interchange import detectors as detectors  # which registers its models
 from nanoae.interchange import text as text
 from nanoae.interchange.models import graph_of, notes_of
+from nanoae.interchange.safetensors import content_of
 from nanoae.spelling import one_of
 from nanoae.whole_file import whole_file
 
-ENDINGS = (".onnx",)
+ENDINGS = (".onnx", ".safetensors")
 
 
-def export(model: Any, path, what: str | None = None) -> str:
+def export(model: Any, path, what: str | None = None, notes: dict[str, Any] | None = None) -> str:
     """Write a fitted model, or a built Sequential, to `path`, by its ending; what is in the file, in words:
 
-    .onnx   what it computes, as one graph that onnxruntime and others run (`pip install "nanoae[onnx]"`). what: one of
-            its parts, "encoder", "decoder", "reconstruction", "scores" or "prediction"; None: all that start from x.
-            `interchange/models.py` has the table of their inputs and outputs
+    .onnx          what it computes, as one graph that onnxruntime and others run (`pip install "nanoae[onnx]"`).
+                   what: one of its parts, "encoder", "decoder", "reconstruction", "scores" or "prediction"; None: all
+                   that start from x. `interchange/models.py` has the table of their inputs and outputs
+    .safetensors   its arrays, those of a network by PyTorch's names, and its configuration as JSON (`pip install
+                   "nanoae[safetensors]"`): `nanoae.load` makes the model of it again. notes: as in `save_model`
 
     Raises ValueError for what such a file cannot hold, by its name and with the reason; ImportError, which names the
     extra, where its package is missing.
     """
-    one_of("export: the file's ending", Path(path).suffix, ENDINGS)
-    graph = graph_of(model, what)
-    content = graph.file(notes_of(model))
+    ending = one_of("export: the file's ending", Path(path).suffix, ENDINGS)
+    if ending == ".onnx":
+        graph = graph_of(model, what)
+        content, told = graph.file(notes_of(model)), graph.told()
+    elif what is not None:
+        raise ValueError(f"export: expected what=None for .safetensors, which holds whole models, got {what!r}.")
+    else:
+        content = content_of(model, notes)
+        told = f"{len(content):,} bytes; nanoae.load opens it, and so does safetensors in any framework"
     with whole_file(path) as file:
         file.write(content)
-    return graph.told()
+    return told

@@ -1,0 +1,223 @@
+"""Weights in other libraries' order: the same numbers, seen as PyTorch, Keras and scikit-learn keep them.
+
+`torch_arrays` and `keras_arrays` give views of a layer's own arrays, so that what is read from them is what the other
+library wants, and what is written to them is what it had. A dense layer there and here:
+
+    PyTorch   y = x Aᵀ + b, A (O, I): "weight" is Wᵀ, "bias" is b
+    Keras, scikit-learn   y = x W + b: W, b in this order
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nanoae.autoencoders.pca import PCA
+from nanoae.backend import Array
+from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
+from nanoae.engine.embedding import Embedding
+from nanoae.engine.layers import Layer, Linear, activation
+from nanoae.engine.network import Sequential
+from nanoae.engine.norm import BatchNorm, LayerNorm
+from nanoae.engine.recurrent import GRU
+from nanoae.engine.shape import Flatten, Reshape
+from nanoae.engine.steps import EachStep
+from nanoae.spelling import did_you_mean
+
+Seen = tuple[Array, tuple[int, ...]]  # a view of a layer's array, and its shape in the other library
+
+
+def network_of(model: Any) -> Sequential:
+    """The built network of a model; ValueError where there is none."""
+    network = getattr(model, "network_", model)
+    if not isinstance(network, Sequential) or not hasattr(network, "theta"):
+        raise ValueError(
+            f"weights: expected a fitted or built model with a network, or a built Sequential, got {model!r:.80}. "
+            "Call build(n_features) or fit first."
+        )
+    return network
+
+
+# ---------------------------------------------------------------- by name, as PyTorch
+
+
+@functools.singledispatch
+def torch_arrays(layer: Any) -> dict[str, Array]:
+    """A layer's parameters, then its state, by PyTorch's names in PyTorch's layout; under its own where that has no
+    such layer."""
+    return {**layer.params, **layer.state}
+
+
+@torch_arrays.register
+def _(layer: Linear) -> dict[str, Array]:
+    return {"weight": layer.params["W"].T, "bias": layer.params["b"]}
+
+
+@torch_arrays.register(Conv2d)
+@torch_arrays.register(ConvTranspose2d)
+def _(layer) -> dict[str, Array]:
+    return {"weight": layer.params["W"], "bias": layer.params["b"]}
+
+
+@torch_arrays.register
+def _(layer: TiedConvTranspose2d) -> dict[str, Array]:
+    return layer.params
+
+
+@torch_arrays.register(BatchNorm)
+@torch_arrays.register(LayerNorm)
+def _(layer) -> dict[str, Array]:
+    running = {f"running_{name}": array for name, array in layer.state.items()}
+    return {"weight": layer.params["gamma"], "bias": layer.params["beta"], **running}
+
+
+@torch_arrays.register
+def _(layer: Embedding) -> dict[str, Array]:
+    return {"weight": layer.params["W"]}
+
+
+@torch_arrays.register
+def _(layer: GRU) -> dict[str, Array]:
+    W, U, b, c = layer.params.values()
+    return {"weight_ih_l0": W.T, "weight_hh_l0": U.T, "bias_ih_l0": b, "bias_hh_l0": c}
+
+
+@torch_arrays.register
+def _(layer: EachStep) -> dict[str, Array]:
+    return torch_arrays(layer.layer)
+
+
+def views(network: Sequential) -> dict[str, Array]:
+    """All of a network's numbers by name, "0.weight" the first layer's: views."""
+    named = [
+        (f"{i}.{name}", array) for i, layer in enumerate(network.layers) for name, array in torch_arrays(layer).items()
+    ]
+    return dict(named)
+
+
+def state_dict(model: Any) -> dict[str, np.ndarray]:
+    """The weights of a model by PyTorch's names and in its layout: {"0.weight": (O, I), "0.bias": (O,), ...}, numbered
+    as the layers of `network_`. In PyTorch: module.load_state_dict({k: torch.from_numpy(v) for k, v in ...})."""
+    network = network_of(model)
+    return {name: np.array(network.ops.to_numpy(view), order="C") for name, view in views(network).items()}
+
+
+# ---------------------------------------------------------------- in order, as Keras and scikit-learn
+
+
+def keras_arrays(network: Sequential) -> list[Seen]:
+    """All weights in Keras's order and layout, images with the channels last: (a view, its shape there) of each."""
+    found: list[Seen] = []
+    for i, layer in enumerate(network.layers):
+        own = [*layer.params.values(), *layer.state.values()]
+        if isinstance(layer, Linear):
+            found += dense_arrays(network, i)
+            continue
+        if isinstance(layer, (Conv2d, ConvTranspose2d)) and not isinstance(layer, TiedConvTranspose2d):
+            own[0] = own[0].transpose(2, 3, 1, 0)  # (KH, KW, in, out); of a transposed one (KH, KW, out, in)
+        elif own and not isinstance(layer, (BatchNorm, LayerNorm, Embedding)):
+            raise ValueError(
+                f"weights: expected layers that Keras keeps in the same way, got layer {i}, {layer!r}. "
+                "By name, as PyTorch has them, all weights go: state_dict, and set_weights of a dict."
+            )
+        found += [(array, array.shape) for array in own]
+    return found
+
+
+def dense_arrays(network: Sequential, i: int) -> list[Seen]:
+    """W and b of a Linear; beside a Flatten or Reshape of images its rows or columns run over (H, W, C)."""
+    layer: Any = network.layers[i]
+    W, b = layer.params.values()
+    rows, columns = W, b
+    before = network.layers[i - 1] if i else None
+    behind = next((layer for layer in network.layers[i + 1 :] if layer.params or isinstance(layer, Reshape)), None)
+    if isinstance(before, Flatten) and len(before.in_shape) == 3:
+        rows = W.reshape(*before.in_shape, -1).transpose(1, 2, 0, 3)
+    elif isinstance(behind, Reshape) and len(behind.out_shape) == 3:
+        rows = W.reshape(-1, *behind.out_shape).transpose(0, 2, 3, 1)
+        columns = b.reshape(behind.out_shape).transpose(1, 2, 0)
+    return [(rows, W.shape), (columns, b.shape)]
+
+
+def set_weights(model: Any, weights: Sequence[Any] | Mapping[str, Any]) -> None:
+    """Fill a built model with weights from elsewhere: all of them, or none where one does not fit (ValueError).
+
+    weights   a list of arrays in order, as Keras's `get_weights()` gives (images with the channels last), or
+              scikit-learn's coefs_ and intercepts_ in turn: W, b, W, b, ...; or a dict as PyTorch's `state_dict()`, and
+              `nanoae.state_dict`, of the layers in this order
+    """
+    network = network_of(model)
+    if isinstance(weights, Mapping):
+        wanted: dict[Any, Seen] = {name: (view, view.shape) for name, view in views(network).items()}
+        given: dict[Any, Any] = {
+            name: array for name, array in weights.items() if not name.endswith("num_batches_tracked")
+        }
+        unknown = [name for name in given if name not in wanted]
+        missing = [name for name in wanted if name not in given]
+        if unknown or missing:
+            hint = did_you_mean(unknown[0], missing) if unknown else ""
+            raise ValueError(
+                f"set_weights: expected the arrays {', '.join(wanted)}; missing {missing or 'none'}, unknown "
+                f"{unknown or 'none'}.{hint}"
+            )
+    else:
+        wanted = dict(enumerate(keras_arrays(network)))
+        given = dict(enumerate(weights))
+        if len(given) != len(wanted):
+            raise ValueError(f"set_weights: expected {len(wanted)} arrays, got {len(given)}. {network!r}")
+    checked = {name: fitting(name, given[name], shape) for name, (_, shape) in wanted.items()}
+    for name, (view, _) in wanted.items():
+        view[...] = network.ops.to_device(checked[name].reshape(view.shape), network.dtype)
+
+
+def fitting(name: Any, array: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """The array; ValueError where it has another shape, or numbers that are not finite."""
+    array = as_array(array)
+    told = f"array {name}" if isinstance(name, int) else name
+    if array.shape != shape:
+        raise ValueError(f"set_weights: expected {told} of shape {shape}, got {array.shape}.")
+    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+        raise ValueError(f"set_weights: expected finite numbers in {told}, got {array.dtype}, not all of them finite.")
+    return array
+
+
+def as_array(array: Any) -> np.ndarray:
+    """On the host, whichever library's it is."""
+    if hasattr(array, "detach"):
+        array = array.detach().cpu()
+    return np.asarray(array)
+
+
+def get_weights(model: Any) -> list[np.ndarray]:
+    """The weights of a model in Keras's order and layout: for keras_model.set_weights(...)."""
+    network = network_of(model)
+    arrays = [(network.ops.to_numpy(view), shape) for view, shape in keras_arrays(network)]
+    return [np.array(array, order="C").reshape(shape) for array, shape in arrays]
+
+
+# ---------------------------------------------------------------- scikit-learn's models
+
+ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
+
+
+def from_sklearn(model: Any) -> Sequential | PCA:
+    """scikit-learn's fitted MLPRegressor as a Sequential, its PCA as a `PCA`, which give the same; ValueError for
+    another model, or a PCA that whitens."""
+    if hasattr(model, "coefs_") and model.out_activation_ == "identity":
+        layers: list[Layer] = []
+        for W in model.coefs_:
+            layers += [Linear(W.shape[1]), activation(ACTIVATIONS[model.activation])]
+        network = Sequential(layers[:-1]).build(len(model.coefs_[0]), dtype=model.coefs_[0].dtype, random_state=0)
+        set_weights(network, [a for pair in zip(model.coefs_, model.intercepts_, strict=True) for a in pair])
+        return network
+    if hasattr(model, "components_") and getattr(model, "whiten", None) is False:
+        found = PCA(len(model.components_))
+        found.settle()
+        learned = ("mean_", "components_", "explained_variance_", "explained_variance_ratio_")
+        found.from_file({}, {name: np.asarray(getattr(model, name), np.float64) for name in learned})
+        found.remember((model.components_.shape[1],), getattr(model, "feature_names_in_", None))
+        return found
+    raise ValueError(f"from_sklearn: expected a fitted MLPRegressor, or PCA(whiten=False), got {model!r:.80}.")
