@@ -14,10 +14,10 @@ from cupy_standin import standin_ops
 import nanoae.autoencoders
 import nanoae.engine
 from nanoae.autoencoders.bottleneck import Adversarial, Gaussian, TopK
-from nanoae.autoencoders.condition import Condition, Conditioned
+from nanoae.autoencoders.concat_label import ConcatLabel, ConcatSharedLabel
 from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
 from nanoae.autoencoders.penalty import Contractive, KLSparsity, L1Sparsity
-from nanoae.autoencoders.teacher import Teacher
+from nanoae.autoencoders.teacher_forcing import TeacherForcing
 from nanoae.backend import BackendError, get_ops, native_ops
 from nanoae.engine.steps import EachStep, LastStep
 
@@ -60,8 +60,10 @@ EXAMPLES = {  # every layer of nanoae in a network for rows of five numbers; a n
     SaltAndPepper: lambda: [SaltAndPepper(0.4)],
     TopK: lambda: [TopK(2)],
     Adversarial: lambda: [nanoae.Linear(2), Adversarial(weight=0.7, hidden=(3,))],
-    Condition: lambda: [Condition((3,), 2), nanoae.Linear(2)],
-    Conditioned: lambda: (source := Condition((3,), 2)) and [source, nanoae.Linear(4), Conditioned(source)],
+    ConcatLabel: lambda: [ConcatLabel((3,), 2), nanoae.Linear(2)],
+    ConcatSharedLabel: lambda: (
+        (source := ConcatLabel((3,), 2)) and [source, nanoae.Linear(4), ConcatSharedLabel(source)]
+    ),
     Gaussian: lambda: [nanoae.Linear(6), Gaussian(0.7, warm_up=3, free_bits=0.1)],
     L1Sparsity: lambda: [L1Sparsity(0.3)],
     KLSparsity: lambda: [nanoae.Linear(3), nanoae.Sigmoid(), KLSparsity(0.2, 0.5)],
@@ -85,9 +87,9 @@ EXAMPLES = {  # every layer of nanoae in a network for rows of five numbers; a n
     LastStep: lambda: (
         (source := nanoae.Embedding(2, 3)) and [nanoae.Sigmoid(), source, nanoae.GRU(2), LastStep(source)]
     ),
-    Teacher: lambda: (
+    TeacherForcing: lambda: (
         (source := nanoae.Embedding(2, 3))
-        and [nanoae.Sigmoid(), source, nanoae.GRU(2, last=True), Teacher(source, 3, 0.3)]
+        and [nanoae.Sigmoid(), source, nanoae.GRU(2, last=True), TeacherForcing(source, 3, 0.3)]
     ),
 }
 

@@ -16,7 +16,7 @@ from conftest import everything
 
 import nanoae
 from nanoae.autoencoders.penalty import Penalty
-from nanoae.autoencoders.presets import PRESETS, preset, suited
+from nanoae.autoencoders.presets import PRESETS, default_settings, preset
 from nanoae.backend import BackendError
 from nanoae.cli import EPILOG, command_line, gradcheck, main
 from nanoae.engine import layers, losses
@@ -195,7 +195,7 @@ def test_tf1_holds_out_5000_sums_half_the_squares_and_draws_weights_and_biases_f
 
 @pytest.mark.parametrize(("n", "d"), [(1437, 64), (60_000, 784), (2, 1), (40, 2), (1600, 3)])
 def test_suited_settings_can_be_built(n, d):
-    settings = suited(n, d)
+    settings = default_settings(n, d)
     assert 1 <= settings["code_size"] <= max(1, d - 1) and 10 <= settings["epochs"] <= 500
     nanoae.Autoencoder(**settings).build(d)
 

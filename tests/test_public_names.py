@@ -23,7 +23,7 @@ INSIDE = {
     "check_table",
     "config",
     "from_file",
-    "remember",
+    "record_schema",
     "settle",
     "to_file",
 }  # of no user

@@ -7,7 +7,7 @@ import pytest
 from conftest import EXAMPLES, everything
 
 import nanoae
-from nanoae.autoencoders.teacher import Teacher
+from nanoae.autoencoders.teacher_forcing import TeacherForcing
 from nanoae.cli import main
 from nanoae.engine.losses import BCE, Loss
 
@@ -190,7 +190,7 @@ def test_a_detectors_own_scaling_is_to_blame_and_not_the_data(autoencoder, scali
 # ------------------------------------------------------------------------------ what the ends are
 
 
-@pytest.mark.parametrize("cls", [cls for cls in EXAMPLES if cls is not Teacher], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", [cls for cls in EXAMPLES if cls is not TeacherForcing], ids=lambda cls: cls.__name__)
 def test_no_layer_gives_more_than_it_says(cls, rng):
     net = nanoae.Sequential(EXAMPLES[cls]()).build(5, dtype="float64", random_state=0)
     for scale in (1.0, 1e3):

@@ -63,13 +63,13 @@ def same(one, two):
 @pytest.fixture
 def shallow(monkeypatch):
     """The autoencoders that pretrained the layers, in order, as they come."""
-    made, original = [], stacked.Stacked._shallow
+    made, original = [], stacked.Stacked._layer_autoencoder
 
     def keep(self, i, seed):
         made.append(original(self, i, seed))
         return made[-1]
 
-    monkeypatch.setattr(stacked.Stacked, "_shallow", keep)
+    monkeypatch.setattr(stacked.Stacked, "_layer_autoencoder", keep)
     return made
 
 

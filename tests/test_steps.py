@@ -6,7 +6,7 @@ import reference
 
 import nanoae
 from nanoae import GRU, Dropout, Embedding, Linear, Sequential, SoftmaxCrossEntropy, Tanh, check_gradients
-from nanoae.autoencoders.teacher import Teacher
+from nanoae.autoencoders.teacher_forcing import TeacherForcing
 from nanoae.engine.steps import EachStep, LastStep
 
 rng = np.random.default_rng(0)
@@ -21,7 +21,7 @@ def speaker(dropout=0.0, steps=6):
     """Lines -> code -> scores over six words, as a TextVAE without its bottleneck."""
     source = Embedding(6, 3)
     encoder = [source, GRU(5, bias_init="he_normal"), LastStep(source), Linear(2), Tanh()]
-    return [*encoder, Teacher(source, 4, dropout), GRU(5), EachStep(Linear(6))], (steps,)
+    return [*encoder, TeacherForcing(source, 4, dropout), GRU(5), EachStep(Linear(6))], (steps,)
 
 
 # ---------------------------------------------------------------- forward is the mathematics
@@ -57,7 +57,7 @@ def test_the_last_step_is_the_last_that_is_a_word(ops, dtype, device, close):
 
 def test_the_teacher_tells_the_word_before_the_first_word_and_the_code(ops, dtype, device, close):
     source = Embedding(6, 3)
-    net = build([source, GRU(2, last=True), Teacher(source, 4)], (6,), ops, dtype)
+    net = build([source, GRU(2, last=True), TeacherForcing(source, 4)], (6,), ops, dtype)
     y = ops.to_numpy(net.forward(ops.to_device(LINES))).copy()
     W, z = ops.to_numpy(net.layers[2].params["W"]), ops.to_numpy(net.forward(ops.to_device(LINES), stop=2))
     assert y.shape == (3, 5, 10)
@@ -68,7 +68,7 @@ def test_the_teacher_tells_the_word_before_the_first_word_and_the_code(ops, dtyp
 
 def test_word_dropout_drops_its_share_of_words_in_training_alone(ops):
     source = Embedding(6, 3)
-    teacher = Teacher(source, 4, dropout=0.3)
+    teacher = TeacherForcing(source, 4, dropout=0.3)
     net = build([source, GRU(2, last=True), teacher], (101,), ops)
     words = ops.to_device(rng.integers(1, 6, (200, 101)))
     net.forward(words)
@@ -164,8 +164,10 @@ REFUSED = {
     r"LastStep\(.*\): expected sequences .* of an Embedding before it": lambda: build(
         [LastStep(Embedding(2, 3))], (4, 3)
     ),
-    r"Teacher: expected dropout, .* in \[0, 1\), got 1": lambda: Teacher(Embedding(2, 3), 2, 1),
-    r"Teacher\(.*\): expected codes \(N, K\) of lines of two words": lambda: build([Teacher(Embedding(2, 3), 2)], (4,)),
+    r"TeacherForcing: expected dropout, .* in \[0, 1\), got 1": lambda: TeacherForcing(Embedding(2, 3), 2, 1),
+    r"TeacherForcing\(.*\): expected codes \(N, K\) of lines of two tokens": lambda: build(
+        [TeacherForcing(Embedding(2, 3), 2)], (4,)
+    ),
     r"SoftmaxCrossEntropy\(.*\): expected logits": lambda: SoftmaxCrossEntropy(ignore=0).forward(
         np.ones((2, 3, 4)), np.ones((2, 4), int)
     ),

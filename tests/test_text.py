@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import nanoae
 from nanoae import TextVAE, check_gradients
-from nanoae.autoencoders.vocabulary import END, Vocabulary
+from nanoae.autoencoders.vocabulary import EOS, Vocabulary
 from nanoae.cli import main
 from nanoae.data import BadFile
 from nanoae.data.files import read_lines
@@ -106,7 +106,7 @@ def test_one_line_can_be_learned():
 
 def test_lines_are_composed_and_their_spaces_single():
     lines = ["  Caf\u0065\u0301   noir ", "thé\tvert"]
-    assert small(epochs=1).fit(lines).vocabulary_.words == (" noir", " vert", "Café", "thé")
+    assert small(epochs=1).fit(lines).vocabulary_.tokens == (" noir", " vert", "Café", "thé")
 
 
 def test_the_seed_decides_everything():
@@ -164,14 +164,14 @@ def test_rows_are_lines_and_back(lines, unit):
     vocabulary = Vocabulary.learn(lines, None, unit, 10_000)
     rows = vocabulary.encode(lines, None, max(map(len, lines)) + 2)
     assert vocabulary.decode(rows) == lines
-    assert (rows[:, 0] == 2).all() and ((rows == END).sum(axis=1) == 1).all()
+    assert (rows[:, 0] == 2).all() and ((rows == EOS).sum(axis=1) == 1).all()
 
 
 def test_rare_words_and_new_ones_are_no_words():
     vocabulary = Vocabulary.learn(["a a b", "a b c"], ["x", "y"], "words", 3)
-    assert vocabulary.words == (" b", "a", " a") or len(vocabulary.words) == 3
+    assert vocabulary.tokens == (" b", "a", " a") or len(vocabulary.tokens) == 3
     rows = vocabulary.encode(["a b zebra"], ["y"], 6)
-    assert rows[0, 0] == vocabulary.start_numbers["y"] and (rows[0] == 0).sum() == 2  # the new word, and the padding
+    assert rows[0, 0] == vocabulary.bos_ids["y"] and (rows[0] == 0).sum() == 2  # the new word, and the padding
     assert vocabulary.decode(rows) == ["a b"]
 
 
@@ -179,7 +179,7 @@ def test_a_long_line_is_cut_with_a_warning():
     with pytest.warns(UserWarning, match="a line is longer than 3 words, and cut there"):
         cut = small(epochs=1, max_length=3).fit(["one two three four", "one two"])
         first = cut.vocabulary_.encode(["one two three four"], None, 5)
-    assert cut.n_features_in_ == 5 and cut.vocabulary_.decode(first) == ["one two three"] and END not in first
+    assert cut.n_features_in_ == 5 and cut.vocabulary_.decode(first) == ["one two three"] and EOS not in first
     with pytest.warns(UserWarning, match="2 lines are longer"):
         cut.transform(["one " * 5000] * 2)
     with warnings.catch_warnings():
@@ -447,7 +447,7 @@ def test_text_alone_tells_its_actions(command):
 def test_the_gradients_of_a_saved_model_are_checked(command, plain, tmp_path):
     plain.save(tmp_path / "text.npz")
     code, out, _ = command("gradcheck", "--model", "text.npz")
-    assert code == 0 and "Teacher" in out and out.endswith("all ok\n")
+    assert code == 0 and "TeacherForcing" in out and out.endswith("all ok\n")
 
 
 def test_one_line_is_learned_and_said_to_be_few(command, tmp_path):

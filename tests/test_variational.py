@@ -9,7 +9,7 @@ import pytest
 
 import nanoae
 from nanoae import Gaussian, Identity, Linear, Sequential, VariationalAutoencoder, check_gradients
-from nanoae.autoencoders.condition import Condition, Conditioned
+from nanoae.autoencoders.concat_label import ConcatLabel, ConcatSharedLabel
 
 rng = np.random.default_rng(0)
 MU, LOGVAR = np.array([-2.0, 0.0, 0.5]), np.array([1.2, -3.0, 0.4])
@@ -299,8 +299,16 @@ def test_images_and_layers_of_your_own(digits, labels):
 
 
 def test_gradients_of_a_condition_of_images():
-    source = Condition((2, 3, 4), 2)
-    layers = [source, nanoae.Conv2d(2, 2), nanoae.Flatten(), Linear(4), Gaussian(), Conditioned(source), Linear(3)]
+    source = ConcatLabel((2, 3, 4), 2)
+    layers = [
+        source,
+        nanoae.Conv2d(2, 2),
+        nanoae.Flatten(),
+        Linear(4),
+        Gaussian(),
+        ConcatSharedLabel(source),
+        Linear(3),
+    ]
     net = Sequential(layers).build(26, "numpy", "float64", random_state=0)
     report = check_gradients(net, rng.standard_normal((3, 26)), elementwise=True, tolerance=1e-7)
     assert report.ok, f"\n{report}"

@@ -13,7 +13,7 @@ from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.autoencoders.estimator import Estimator, seed_of
 from nanoae.autoencoders.kinds import Kind, Seed, Whole
 from nanoae.autoencoders.model_file import pack, save_model, unpack
-from nanoae.autoencoders.parameters import all_or_nothing, documented, parameter
+from nanoae.autoencoders.parameters import documented, parameter, transactional
 from nanoae.autoencoders.resumable import resumable
 from nanoae.backend import get_ops
 from nanoae.data.frame import framed
@@ -63,7 +63,7 @@ class ClusterLabelDetector(Estimator):
     random_state: Any = parameter(None, Seed(), "the seed that everything random follows from")
 
     @resumable
-    @all_or_nothing
+    @transactional
     def fit(self, X, y=None):
         """Learn codes and clusters of X (N, D), and forget all labels. `y` is ignored."""
         self._check_parameters()

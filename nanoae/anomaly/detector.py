@@ -21,7 +21,7 @@ from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.autoencoders.estimator import Estimator
 from nanoae.autoencoders.kinds import Name, Number, OneOrMore, Part, Seed, Whole
 from nanoae.autoencoders.model_file import save_model
-from nanoae.autoencoders.parameters import all_or_nothing, documented, parameter
+from nanoae.autoencoders.parameters import documented, parameter, transactional
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.weights import copies, own_order
 from nanoae.data import scaling as scalers
@@ -106,7 +106,7 @@ class AnomalyDetector(Estimator):
     # ---------------------------------------------------------------- learning
 
     @resumable
-    @all_or_nothing
+    @transactional
     def fit(self, X, y=None, sample_weight=None):
         """Learn what is normal from X (N, D), or (N, C, H, W) where the autoencoder takes images. `y` is ignored.
 
@@ -206,7 +206,7 @@ class AnomalyDetector(Estimator):
         if reset:
             if len(Z) < 2:
                 raise ValueError(f"AnomalyDetector: expected at least 2 rows to learn from, got {len(Z)}.")
-            self.remember((len(self.encoder_.names_),), self.encoder_.names_)
+            self.record_schema((len(self.encoder_.names_),), self.encoder_.names_)
         return Z
 
     def _rule(self) -> Threshold:

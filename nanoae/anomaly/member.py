@@ -135,7 +135,7 @@ class Member:
             prefix, attribute = name.split(".")
             setattr(named[prefix], attribute, arrays.pop(name))
         member.model.from_file(described["facts"], arrays)
-        member.model.remember(tuple(described["facts"]["input_shape"]))
+        member.model.record_schema(tuple(described["facts"]["input_shape"]))
         return member
 
 
@@ -185,5 +185,5 @@ def in_float64(model):
         {"input_shape": list(model.input_shape_), **facts},
         {name: a.astype(np.float64) if a.dtype == np.float32 else a for name, a in arrays.items()},
     )
-    exact.remember(model.input_shape_)
+    exact.record_schema(model.input_shape_)
     return exact

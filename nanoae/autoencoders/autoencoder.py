@@ -14,7 +14,7 @@ from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.estimator import as_codes, check_finite, squared_error
 from nanoae.autoencoders.generative import Generative
 from nanoae.autoencoders.kinds import Flag, Listed, Maybe, Name, Part, Whole, Widths
-from nanoae.autoencoders.parameters import all_or_nothing, documented, parameter, restored
+from nanoae.autoencoders.parameters import documented, parameter, restored, transactional
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
 from nanoae.autoencoders.reach import check_reach
 from nanoae.autoencoders.resumable import resumable
@@ -160,13 +160,13 @@ class Autoencoder(Generative):
         prior = getattr(self.bottleneck, "code_prior", None)
         self.prior_ = None if prior is None else prior(self.code_size_)
 
-    @all_or_nothing
+    @transactional
     def build(self, input_shape: int | tuple[int, ...]):
         """Make the untrained network for examples of a shape, D or (C, H, W): for `summary`, a gradient check, or
         `partial_fit`."""
         shape = tuple(np.atleast_1d(input_shape).tolist())
         self._build(shape)
-        self.remember(shape)
+        self.record_schema(shape)
         return self
 
     def _takes_images(self):
@@ -175,7 +175,7 @@ class Autoencoder(Generative):
     # ---------------------------------------------------------------- training
 
     @resumable
-    @all_or_nothing
+    @transactional
     def fit(self, X, y=None, validation_data=None, sample_weight=None):
         """Learn from X (N, D), afresh. `y` is ignored.
 
@@ -213,7 +213,7 @@ class Autoencoder(Generative):
         X = self._begin(X) if first else self._check_targets(X)
         batch_size = self.as_built.batch_size
         rows, weights = counted(sample_weight, len(X), type(self).__name__, FEW)
-        inputs, targets = self._pair(X, **condition)
+        inputs, targets = self._inputs_and_targets(X, **condition)
         X, inputs, targets = X[rows], inputs[rows], taken(targets, rows)
         order = own_order(inputs)
         X, inputs, targets, weights = X[order], inputs[order], taken(targets, order), taken(weights, order)
@@ -227,7 +227,7 @@ class Autoencoder(Generative):
         self.history_["seconds"].append(time.perf_counter() - started)
         return self
 
-    @all_or_nothing
+    @transactional
     def _begin(self, X) -> np.ndarray:
         """X, checked, and the untrained network for it."""
         self._check_parameters()
@@ -250,7 +250,7 @@ class Autoencoder(Generative):
         self._check_reach(X)
         return X
 
-    def _pair(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def _inputs_and_targets(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """What the network reads of X, and the targets (None: the same)."""
         return X, None
 

@@ -190,12 +190,12 @@ class Estimator(FrameOutput, Parametrised):
         check_finite(X, name, self._takes_missing(), given, names, rows, remedy)
         units = _units(table, name)
         if reset:
-            self.remember(shape, names, units)
+            self.record_schema(shape, names, units)
         for column, learned, got in zip(names or (), self._units_in, units, strict=False):
             check_unit(name, str(column), learned, got)
         return X
 
-    def remember(self, shape: tuple[int, ...], names=None, units: Sequence[str | None] = ()) -> None:
+    def record_schema(self, shape: tuple[int, ...], names=None, units: Sequence[str | None] = ()) -> None:
         """The shape of the table's examples and, where it had any, its columns' units and names: `feature_names_in_` if
         these are strings, as scikit-learn has it."""
         self._units_in = list(units)

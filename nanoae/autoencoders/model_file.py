@@ -131,5 +131,5 @@ def unpack(header: dict[str, Any], arrays: dict[str, np.ndarray], backend: str |
         model.set_params(backend=backend or available(made_on))
     model.settle()
     model.from_file(header, arrays)
-    model.remember(tuple(header["input_shape"]), header["feature_names"], header.get("units", ()))
+    model.record_schema(tuple(header["input_shape"]), header["feature_names"], header.get("units", ()))
     return model

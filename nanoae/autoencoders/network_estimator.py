@@ -121,7 +121,7 @@ class NetworkEstimator(Estimator):
     def _pretrain(self, X: np.ndarray, weights: np.ndarray | None) -> None:
         """What is learned from X (N, D) before the network is trained as a whole: here, nothing."""
 
-    def _pair_of(self, validation_data, what: str) -> tuple:
+    def _rows_and_labels(self, validation_data, what: str) -> tuple:
         """(rows, their labels), given as validation_data; ValueError for anything else. what: the labels' name."""
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
             raise ValueError(

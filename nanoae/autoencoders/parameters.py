@@ -80,7 +80,7 @@ def restored(method):
     return whole
 
 
-def all_or_nothing(fit):
+def transactional(fit):
     """A `fit` that settles the parameters, and is `restored`."""
 
     @restored

@@ -9,7 +9,7 @@ import numpy as np
 from nanoae.autoencoders.estimator import Estimator, as_codes, check_finite, squared_error
 from nanoae.autoencoders.kinds import Whole
 from nanoae.autoencoders.model_file import save_model
-from nanoae.autoencoders.parameters import all_or_nothing, documented, parameter
+from nanoae.autoencoders.parameters import documented, parameter, transactional
 from nanoae.autoencoders.weights import FEW, counted, own_order, taken
 from nanoae.data.frame import framed
 
@@ -28,7 +28,7 @@ class PCA(Estimator):
 
     n_components: int = parameter(32, Whole(), "K; more than min(N, D) means min(N, D)")
 
-    @all_or_nothing
+    @transactional
     def fit(self, X, y=None, sample_weight=None):
         """Learn from X (N, D). `y` is ignored. sample_weight: how much each row counts (N,), >= 0, as if it stood so
         often in X; of 0 it is not there."""

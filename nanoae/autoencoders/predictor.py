@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.kinds import Name, Shares, Whole
-from nanoae.autoencoders.parameters import all_or_nothing, parameter
+from nanoae.autoencoders.parameters import parameter, transactional
 from nanoae.autoencoders.reach import check_reach
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.stacked import Stacked, learned
@@ -42,7 +42,7 @@ class StackedPredictor(Stacked):
     def _reconstruction(self):
         return {"loss": self.pretrain_loss}
 
-    def _taught(self, i):
+    def _target_layers(self, i):
         return [learned(self)[i]]
 
     def _check_parameters(self):
@@ -92,16 +92,16 @@ class StackedPredictor(Stacked):
             raise ValueError(f"{name}: expected y of shape ({n},), a label for each row of X, got {y.shape}.")
         return self._read_labels(y[rows], known)
 
-    @all_or_nothing
+    @transactional
     def build(self, n_features: int, y):
         """Make the untrained network for rows of n_features and labels like y: for `summary`, or a look at it."""
         self._learn_targets(self._check_y(y, len(y)).compressed(), None)
         self._build((n_features,))
-        self.remember((n_features,))
+        self.record_schema((n_features,))
         return self
 
     @resumable
-    @all_or_nothing
+    @transactional
     def fit(self, X, y, X_unlabelled=None, validation_data=None, sample_weight=None):
         """Learn from X (N, D) and labels y (N,), afresh: pretrain on all rows, then train on the labelled ones.
 
@@ -127,7 +127,7 @@ class StackedPredictor(Stacked):
             check_reach(type(self).__name__, part, ends, words, 'use pretrain_loss="mse"')
         validation = None
         if validation_data is not None:
-            watched, labels, _ = self._with_labels(*self._pair_of(validation_data, "y"))
+            watched, labels, _ = self._with_labels(*self._rows_and_labels(validation_data, "y"))
             validation = watched, self._targets(labels), self._label_weights(labels, None)
         self._build(X.shape[1:])
         seen = np.ones(len(X), bool)

@@ -50,7 +50,7 @@ def preset(name: str) -> Autoencoder:
     return copy.deepcopy(PRESETS[one_of("preset", name, PRESETS)])
 
 
-def suited(n: int, d: int) -> dict[str, Any]:
+def default_settings(n: int, d: int) -> dict[str, Any]:
     """Settings for a table of n rows and d columns: a code of d / 8 numbers, 2 to 32 but fewer than d; about 5,000
     steps of 32 rows, 10 to 500 epochs; a tenth held out to stop early. For `digits`: 64-128-64-8-64-128-64, 111 epochs.
     """

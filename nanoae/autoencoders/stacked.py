@@ -58,7 +58,7 @@ class Stacked(NetworkEstimator):
         """How X itself is given back, by the first layer's autoencoder: loss and output_activation."""
         raise NotImplementedError
 
-    def _taught(self, i: int) -> list[Layer]:
+    def _target_layers(self, i: int) -> list[Layer]:
         """The layers of network_ that take over what layer i's autoencoder learned: its encoder (and its decoder)."""
         raise NotImplementedError
 
@@ -84,18 +84,18 @@ class Stacked(NetworkEstimator):
         self.interrupted_ = False
         seeds = self._order_seed.spawn(len(self.sizes))
         for i in progress(range(len(self.sizes) if self.pretrain else 0), label="layers", show=self.verbose):
-            shallow = self._shallow(i, seeds[i])
-            shallow.fit(X, sample_weight=weights, checkpoint_dir=self._checkpoints)
-            for layer, source in zip(self._taught(i), learned(shallow), strict=False):
+            autoencoder = self._layer_autoencoder(i, seeds[i])
+            autoencoder.fit(X, sample_weight=weights, checkpoint_dir=self._checkpoints)
+            for layer, source in zip(self._target_layers(i), learned(autoencoder), strict=False):
                 for name, array in source.params.items():
                     self.network_.ops.copy(array, out=layer.params[name])
-            self.pretrain_history_.append(shallow.history_)
-            self.interrupted_ = shallow.interrupted_
+            self.pretrain_history_.append(autoencoder.history_)
+            self.interrupted_ = autoencoder.interrupted_
             if self.interrupted_:
                 break
-            X = shallow._encode(X)
+            X = autoencoder._encode(X)
 
-    def _shallow(self, i: int, seed: np.random.SeedSequence) -> Autoencoder:
+    def _layer_autoencoder(self, i: int, seed: np.random.SeedSequence) -> Autoencoder:
         """The autoencoder that pretrains layer i, untrained."""
         codes = {"loss": "bce" if self.activation == "sigmoid" else "mse", "output_activation": self.activation}
         return Autoencoder(
@@ -176,5 +176,5 @@ class StackedAutoencoder(Stacked, Autoencoder):
     def _reconstruction(self):
         return {"loss": self.loss, "output_activation": self.output_activation}
 
-    def _taught(self, i):
+    def _target_layers(self, i):
         return [learned(self)[i], learned(self)[-1 - i]]

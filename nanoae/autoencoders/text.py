@@ -13,10 +13,10 @@ import numpy as np
 from nanoae.autoencoders.elbo import Variational, active_units
 from nanoae.autoencoders.estimator import as_codes, check_finite, seed_of
 from nanoae.autoencoders.kinds import Name, Number, Rate, Whole
-from nanoae.autoencoders.parameters import all_or_nothing, documented, parameter
+from nanoae.autoencoders.parameters import documented, parameter, transactional
 from nanoae.autoencoders.resumable import resumable
-from nanoae.autoencoders.teacher import Teacher
-from nanoae.autoencoders.vocabulary import END, UNITS, Vocabulary
+from nanoae.autoencoders.teacher_forcing import TeacherForcing
+from nanoae.autoencoders.vocabulary import EOS, PAD, UNITS, UNK, Vocabulary
 from nanoae.autoencoders.weights import FEW, counted, own_order, taken
 from nanoae.data.frame import framed
 from nanoae.engine import optim
@@ -29,7 +29,7 @@ from nanoae.training.schedules import SCHEDULES, Cosine
 
 NUMBERS = 1 << 22  # scores at a time outside training: 16 MB of float32
 
-Choice = Callable[[np.ndarray], np.ndarray]  # scores (N, V) -> word numbers (N,)
+Choice = Callable[[np.ndarray], np.ndarray]  # scores (N, V) -> token numbers (N,)
 
 
 @documented
@@ -37,15 +37,15 @@ Choice = Callable[[np.ndarray], np.ndarray]  # scores (N, V) -> word numbers (N,
 class TextVAE(Variational):
     """A variational autoencoder of lines of text (Bowman et al. 2016, "Generating sentences from a continuous space").
 
-    words -> Embedding -> GRU, its state at the line's end -> Linear -> Gaussian -> code z (N, K)
-    -> Teacher (the word before, the keyword and z at each step) -> GRU -> Linear -> softmax over the words
+    tokens -> Embedding -> GRU, its state at the line's end -> Linear -> Gaussian -> code z (N, K)
+    -> TeacherForcing (the token before, the keyword and z at each step) -> GRU -> Linear -> softmax over the tokens
 
-    The loss of a line is in nats: the cross-entropy of its words and its end, plus beta KL(code ‖ prior).
+    The loss of a line is in nats: the cross-entropy of its tokens and its end, plus beta KL(code ‖ prior).
 
     Any number of threads may use a fitted one at once; `fit` wants it alone (`Estimator`).
 
     After fit: network_, history_, code_size_, vocabulary_ (a Vocabulary), keywords_ (a tuple, empty where fit had
-    none), n_features_in_ (the numbers in a row: start, words, end), interrupted_.
+    none), n_features_in_ (the numbers in a row: BOS, tokens, EOS), interrupted_.
 
     >>> model = TextVAE(random_state=0).fit(lines, keywords)
     >>> model.generate(10, keyword="coffee", temperature=0.8, random_state=0)
@@ -79,9 +79,9 @@ class TextVAE(Variational):
     # ---------------------------------------------------------------- building
 
     def _layers(self, input_shape):
-        words = Embedding(len(self.vocabulary_), self.embedding_size)
-        code = [words, self._gru(), LastStep(words), self._linear(2 * self.code_size), self.bottleneck]
-        teacher = Teacher(words, self.embedding_size, self.word_dropout)
+        embedding = Embedding(len(self.vocabulary_), self.embedding_size)
+        code = [embedding, self._gru(), LastStep(embedding), self._linear(2 * self.code_size), self.bottleneck]
+        teacher = TeacherForcing(embedding, self.embedding_size, self.word_dropout)
         return code, [teacher, self._gru(), EachStep(self._linear(len(self.vocabulary_)))]
 
     def _gru(self) -> GRU:
@@ -96,19 +96,19 @@ class TextVAE(Variational):
 
     # ---------------------------------------------------------------- training
 
-    @all_or_nothing
+    @transactional
     def build(self, lines, keywords=None):
         """The vocabulary of these lines and the untrained network for them: for `summary`, or a gradient check."""
         self._check_parameters()
         lines, keywords = checked(lines, keywords)
         self.vocabulary_ = Vocabulary.learn(lines, keywords, self.tokens, self.max_words)
-        longest = max(len(self.vocabulary_.cut(line)) for line in lines)
-        self.remember((min(longest, self.max_length) + 2,), None)
+        longest = max(len(self.vocabulary_.tokenize(line)) for line in lines)
+        self.record_schema((min(longest, self.max_length) + 2,), None)
         self._build((self.n_features_in_,))
         return self
 
     @resumable
-    @all_or_nothing
+    @transactional
     def fit(self, lines, keywords=None, validation_data=None, sample_weight=None):
         """Learn from lines (N strings), afresh; keywords (N strings) make it conditional.
 
@@ -141,7 +141,7 @@ class TextVAE(Variational):
 
     @property
     def keywords_(self) -> tuple[str, ...]:
-        return tuple(filter(None, self.vocabulary_.starts))
+        return tuple(filter(None, self.vocabulary_.bos))
 
     def _rows(self, lines, keywords=None) -> np.ndarray:
         """The rows of a user's lines, (N, T + 1), once their keywords are known to be known."""
@@ -158,7 +158,7 @@ class TextVAE(Variational):
             )
             raise ValueError(f"TextVAE: expected {wanted}; got {'none' if keywords is None else some(keywords)}.")
         for keyword in keywords or ():
-            if keyword not in self.vocabulary_.start_numbers:
+            if keyword not in self.vocabulary_.bos_ids:
                 raise ValueError(unseen(keyword, self.keywords_))
         return keywords
 
@@ -173,16 +173,16 @@ class TextVAE(Variational):
         return self._run(self._rows(lines, keywords), 0, self._n_encoder)
 
     def inverse_transform(self, X, keywords=None) -> list[str]:
-        """The likeliest lines of codes X (N, K), word after word."""
+        """The likeliest lines of codes X (N, K), token after token."""
         self.check_fitted()
         codes = np.ascontiguousarray(as_codes(X, self), self.network_.dtype)
         if codes.ndim != 2 or codes.shape[1] != self.code_size_:
             raise ValueError(f"TextVAE: expected codes of shape (N, {self.code_size_}), got {codes.shape}.")
         check_finite(codes, "TextVAE")
-        starts = self._known(keywords) or [""] * len(codes)
-        if len(starts) != len(codes):
-            raise ValueError(f"TextVAE: expected as many keywords as codes, got {len(starts)} and {len(codes)}.")
-        return self.vocabulary_.decode(self._speak(codes, starts, likeliest))
+        bos = self._known(keywords) or [""] * len(codes)
+        if len(bos) != len(codes):
+            raise ValueError(f"TextVAE: expected as many keywords as codes, got {len(bos)} and {len(codes)}.")
+        return self.vocabulary_.decode(self._generate(codes, bos, greedy))
 
     def reconstruct(self, lines, keywords=None) -> list[str]:
         """The lines (N) as they come back through their codes."""
@@ -196,7 +196,7 @@ class TextVAE(Variational):
         """`count` new lines, from codes z ~ N(0, 1).
 
         keyword       what they are about; or one for each line; None: keywords drawn from the known ones
-        temperature   >= 0: each word is drawn with softmax(scores / temperature); 0 takes the likeliest
+        temperature   >= 0: each token is drawn with softmax(scores / temperature); 0 takes the likeliest
         random_state  None, or an int for the same lines again
         """
         self.check_fitted()
@@ -206,48 +206,45 @@ class TextVAE(Variational):
             raise ValueError(f"TextVAE: expected a finite temperature >= 0, got {temperature!r}.")
         rng = np.random.default_rng(seed_of(random_state))
         if keyword is None:
-            starts = [str(start) for start in rng.choice(self.vocabulary_.starts, count)]
+            bos = [str(each) for each in rng.choice(self.vocabulary_.bos, count)]
         else:
-            starts = self._known([keyword] * count if isinstance(keyword, str) else keyword) or []
-        if len(starts) != count:
-            raise ValueError(f"TextVAE: expected one keyword, or {count}, got {len(starts)}.")
+            bos = self._known([keyword] * count if isinstance(keyword, str) else keyword) or []
+        if len(bos) != count:
+            raise ValueError(f"TextVAE: expected one keyword, or {count}, got {len(bos)}.")
         codes = rng.standard_normal((count, self.code_size_)).astype(self.network_.dtype)
-        return self.vocabulary_.decode(self._speak(codes, starts, drawer(float(temperature), rng)))
+        return self.vocabulary_.decode(self._generate(codes, bos, sampler(float(temperature), rng)))
 
-    def _speak(
-        self, codes: np.ndarray, starts: Sequence[str], choose: Callable[[np.ndarray], np.ndarray]
-    ) -> np.ndarray:
-        """Word numbers (N, T) of codes (N, K): at each step choose(scores (N, V)) gives the words (N,)."""
-        first = np.array([self.vocabulary_.start_numbers[start] for start in starts])
+    def _generate(self, codes: np.ndarray, bos: Sequence[str], choose: Choice) -> np.ndarray:
+        """Token numbers (N, T) of codes (N, K): at each time step choose(scores (N, V)) gives the tokens (N,)."""
+        first = np.array([self.vocabulary_.bos_ids[each] for each in bos])
         parts = blocks(len(codes), len(self.vocabulary_))
-        return np.concatenate([self._continue(codes[part], first[part], choose) for part in parts])
+        return np.concatenate([self._decode_block(codes[part], first[part], choose) for part in parts])
 
-    def _continue(self, codes: np.ndarray, first: np.ndarray, choose: Choice) -> np.ndarray:
-        layers: list[Any] = self.network_.layers[self._n_encoder :]
-        ops, (teacher, gru, head) = self.network_.ops, layers
-        sayable = np.arange(len(self.vocabulary_)) >= self.vocabulary_.first_word
-        sayable[END] = True
-        z, start, state = ops.to_device(codes), ops.to_device(first), None
-        said, words, ended = (
-            np.zeros((len(codes), self.n_features_in_ - 1), np.int64),
-            first,
-            np.zeros(len(codes), bool),
-        )
-        for step in range(said.shape[1]):
-            states = gru.forward(teacher.tell(z, ops.to_device(words)[:, None], start), h=state)
+    def _decode_block(self, codes: np.ndarray, first: np.ndarray, choose: Choice) -> np.ndarray:
+        layers: list[Any] = self.network_.layers[self.n_code_layers_ :]
+        teacher, gru, head = layers
+        ops = self.network_.ops
+        possible = np.arange(len(self.vocabulary_)) >= self.vocabulary_.first_token
+        possible[EOS] = True
+        z, bos, state = ops.to_device(codes), ops.to_device(first), None
+        decoded = np.full((len(codes), self.n_features_in_ - 1), PAD, np.int64)
+        tokens, ended = first, np.zeros(len(codes), bool)
+        for t in range(decoded.shape[1]):
+            states = gru.forward(teacher.join(z, ops.to_device(tokens)[:, None], bos), h=state)
             state = states[:, 0]
             scores = ops.to_numpy(head.forward(states))[:, 0].astype(np.float64)
-            words = said[:, step] = np.where(ended, 0, choose(np.where(sayable, scores, -np.inf)))
-            ended |= words == END
+            tokens = np.where(ended, PAD, choose(np.where(possible, scores, -np.inf)))
+            decoded[:, t] = tokens
+            ended |= tokens == EOS
             if ended.all():
                 break
-        return said
+        return decoded
 
     # ---------------------------------------------------------------- how good it is
 
     def _repeat(self, samples):
-        words: Any = self.network_.layers[0]
-        words.words = words.words.repeat(samples, axis=0)
+        embedding: Any = self.network_.layers[0]
+        embedding.words = embedding.words.repeat(samples, axis=0)
 
     def score_samples(self, lines, keywords=None, importance_samples=None) -> np.ndarray:
         """A lower bound of log p(line | keyword) in nats for each line (N,); see `VariationalAutoencoder`."""
@@ -261,7 +258,7 @@ class TextVAE(Variational):
         return float(np.average(elbo[rows], weights=weights))
 
     def evaluate(self, lines, keywords=None, *, sample_weight=None) -> dict[str, float]:
-        """How well lines are told and given back; words that are not known count for nothing.
+        """How well lines are predicted and given back; tokens that are not known count for nothing.
 
         elbo            nats per line, a lower bound on log p
         cross_entropy   nats per token (a word, a character, the line's end), told the ones before and the code
@@ -278,18 +275,18 @@ class TextVAE(Variational):
         X = X[rows]
         elbo, log_p, kl = (part.astype(np.float64) for part in self._elbo(X, X[:, 1:]))
         codes = self._run(X, 0, self._n_encoder)
-        again = self._speak(codes, [self.vocabulary_.starts[start - 2] for start in X[:, 0]], likeliest)
-        words = X[:, 1:] != 0
-        right = (again == X[:, 1:]) | ~words
+        decoded = self._generate(codes, [self.vocabulary_.bos[first - 2] for first in X[:, 0]], greedy)
+        known = X[:, 1:] != UNK
+        right = (decoded == X[:, 1:]) | ~known
         mean = functools.partial(np.average, weights=weights)  # over lines
-        tokens = mean(words.sum(axis=1))
+        tokens = mean(known.sum(axis=1))
         return {
             "elbo": float(mean(elbo)),
             "cross_entropy": float(-mean(log_p) / tokens),
             "perplexity": float(np.exp(-mean(elbo) / tokens)),
             "kl": float(mean(kl)),
             "active_units": active_units(codes, weights),
-            "token_accuracy": float(mean((right & words).sum(axis=1)) / tokens),
+            "token_accuracy": float(mean((right & known).sum(axis=1)) / tokens),
             "exact_lines": float(mean(right.all(axis=1))),
         }
 
@@ -303,11 +300,12 @@ class TextVAE(Variational):
     def to_file(self):
         facts, arrays = super().to_file()
         vocabulary = self.vocabulary_
-        facts["vocabulary"] = {"words": vocabulary.words, "starts": vocabulary.starts, "unit": vocabulary.unit}
+        facts["vocabulary"] = {"words": vocabulary.tokens, "starts": vocabulary.bos, "unit": vocabulary.unit}
         return facts, arrays
 
     def from_file(self, header, arrays):
-        self.vocabulary_ = Vocabulary(**header["vocabulary"])
+        vocabulary = header["vocabulary"]
+        self.vocabulary_ = Vocabulary(vocabulary["words"], vocabulary["starts"], vocabulary["unit"])
         super().from_file(header, arrays)
 
 
@@ -317,16 +315,16 @@ def blocks(n: int, numbers: int) -> list[slice]:
     return [slice(start, start + rows) for start in range(0, n, rows)]
 
 
-def likeliest(scores: np.ndarray) -> np.ndarray:
+def greedy(scores: np.ndarray) -> np.ndarray:
     return scores.argmax(axis=1)
 
 
-def drawer(temperature: float, rng: np.random.Generator) -> Choice:
+def sampler(temperature: float, rng: np.random.Generator) -> Choice:
     """Draws from softmax(scores / temperature): the largest of scores / temperature + Gumbel noise (Gumbel 1954)."""
 
     def draw(scores: np.ndarray) -> np.ndarray:
         better = (scores - scores.max(axis=1, keepdims=True)) / max(temperature, 1e-9)
-        return likeliest(better + (rng.gumbel(size=scores.shape) if temperature else 0))
+        return greedy(better + (rng.gumbel(size=scores.shape) if temperature else 0))
 
     return draw
 

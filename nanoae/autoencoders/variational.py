@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nanoae.autoencoders.autoencoder import Autoencoder
-from nanoae.autoencoders.condition import Condition, Conditioned
+from nanoae.autoencoders.concat_label import ConcatLabel, ConcatSharedLabel
 from nanoae.autoencoders.elbo import Variational, active_units
 from nanoae.autoencoders.estimator import squared_error
 from nanoae.autoencoders.kinds import Name, Number
-from nanoae.autoencoders.parameters import all_or_nothing, documented, parameter, restored
+from nanoae.autoencoders.parameters import documented, parameter, restored, transactional
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.weights import counted, own_order, taken
 from nanoae.data.frame import framed
@@ -105,15 +105,15 @@ class VariationalAutoencoder(Variational, Autoencoder):
         code, rest = super()._layers(input_shape)
         if self.classes_ is None:
             return code, rest
-        condition = Condition(input_shape, len(self.classes_))
-        return [condition, *code], [Conditioned(condition), *rest]
+        condition = ConcatLabel(input_shape, len(self.classes_))
+        return [condition, *code], [ConcatSharedLabel(condition), *rest]
 
     def _network_input(self, input_shape):
         return input_shape if self.classes_ is None else (math.prod(input_shape) + len(self.classes_),)
 
     classes_: np.ndarray | None = field(default=None, init=False)
 
-    @all_or_nothing
+    @transactional
     def build(self, input_shape, condition=None):
         """As `Autoencoder.build`; condition: labels (N,), among them each that will be met."""
         self.classes_ = _different(condition)
@@ -122,7 +122,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
     # ---------------------------------------------------------------- training
 
     @resumable
-    @all_or_nothing
+    @transactional
     def fit(self, X, y=None, validation_data=None, sample_weight=None, *, condition=None):
         """Learn from X (N, D), afresh; `y` is ignored. condition: a label for each row, to be learned under (N,).
 
@@ -145,7 +145,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
             if labels is None:
                 self._check_alone(validation_data)
             else:
-                validation, watched = self._pair_of(validation_data, "labels")
+                validation, watched = self._rows_and_labels(validation_data, "labels")
             validation = self._check_targets(validation)
             validation = self._joined(validation, watched), validation, None
         if validation is None and self.validation_fraction:
@@ -166,7 +166,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
             self.classes_ = _different(condition.get("condition"))
         return super().partial_fit(X, y, sample_weight, **condition)
 
-    def _pair(self, X, condition=None):
+    def _inputs_and_targets(self, X, condition=None):
         return self._joined(X, condition), None if self.classes_ is None else X
 
     # ---------------------------------------------------------------- conditions
@@ -256,7 +256,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         return self._joined(X, condition), X
 
     def _repeat(self, samples):
-        if isinstance(first := self.network_.layers[0], Condition):
+        if isinstance(first := self.network_.layers[0], ConcatLabel):
             first.c = first.c.repeat(samples, axis=0)
 
     # ---------------------------------------------------------------- keeping

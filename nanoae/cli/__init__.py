@@ -89,26 +89,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         warnings.simplefilter("ignore", RuntimeWarning)  # an overflow ends in a NotFiniteError, which says more
-        warnings.showwarning = lambda message, *_, **__: say_error(f"warning: {message}")  # type: ignore[assignment]
+        warnings.showwarning = lambda message, *_, **__: log_error(f"warning: {message}")  # type: ignore[assignment]
         try:
             code = args.run(args)
             sys.stdout.flush()
             return code
         except NotFiniteError as error:
-            say_error(f"error: {error}")
+            log_error(f"error: {error}")
             return 1
         except BrokenPipeError:  # `nanoae info | head -1`: nobody reads on
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 141
         except OSError as error:
             told = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-            say_error(f"error: {told or error}")
+            log_error(f"error: {told or error}")
         except (ValueError, BackendError, ImportError) as error:
-            say_error(f"error: {error}")
+            log_error(f"error: {error}")
         except MemoryError as error:
-            say_error(f"error: not enough memory. {error}")
+            log_error(f"error: not enough memory. {error}")
         except KeyboardInterrupt:
-            say_error("stopped")
+            log_error("stopped")
             return 130
     return 2
 
@@ -132,5 +132,5 @@ def restart_on_the_best_blas() -> None:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **better})
 
 
-def say_error(text: str) -> None:
+def log_error(text: str) -> None:
     print(f"nanoae: {text}", file=sys.stderr)

@@ -37,7 +37,7 @@ def add_to(commands) -> None:
 def run(args: argparse.Namespace) -> int:
     args.data = args.data or (DATA if args.preset else "digits")
     data = data_options.read(args)
-    model = settings.chosen(args, data)
+    model = settings.build_model(args, data)
     if not isinstance(model, Autoencoder) or data_options.predicts(model):
         raise ValueError(
             f"bench: expected an autoencoder, got {type(model).__name__}. Leave --classify, --regress out."
@@ -83,7 +83,7 @@ def step_time(model: Any, x: np.ndarray, seconds: float) -> tuple[float, str]:
     trainer = model._make_trainer(len(x), epochs=1_000_000)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "training was interrupted")  # whose end is "... is kept": not here
-        trainer.fit(*(model._to_device(array) for array in model._pair(x)))
+        trainer.fit(*(model._to_device(array) for array in model._inputs_and_targets(x)))
     if trainer.interrupted:
         raise KeyboardInterrupt
     steps, device = -(-len(x) // trainer.batch_size), model.network_.ops.describe()

@@ -11,10 +11,10 @@ import numpy as np
 import nanoae
 from nanoae import Autoencoder, GradientReport, Sequential, TextVAE, check_gradients
 from nanoae.autoencoders.bottleneck import Adversarial, Gaussian, TopK
-from nanoae.autoencoders.condition import Condition, Conditioned
+from nanoae.autoencoders.concat_label import ConcatLabel, ConcatSharedLabel
 from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
 from nanoae.autoencoders.penalty import Contractive, KLSparsity, L1Sparsity
-from nanoae.autoencoders.teacher import Teacher
+from nanoae.autoencoders.teacher_forcing import TeacherForcing
 from nanoae.engine import losses
 from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
 from nanoae.engine.embedding import Embedding
@@ -44,8 +44,8 @@ def tied_convolution() -> list[Layer]:
 
 
 def conditional() -> list[Layer]:
-    source = Condition((3,), 2)
-    return [source, Linear(4), Conditioned(source)]
+    source = ConcatLabel((3,), 2)
+    return [source, Linear(4), ConcatSharedLabel(source)]
 
 
 def contractive() -> list[Layer]:
@@ -69,8 +69,8 @@ LAYERS: dict[str, tuple[list[Layer], tuple[int, ...]]] = {
     "SaltAndPepper": ([SaltAndPepper(0.4)], (WIDTH,)),
     "TopK": ([TopK(2)], (WIDTH,)),
     "Adversarial": ([Adversarial(weight=0.3, hidden=(3,))], (WIDTH,)),
-    "Condition": ([Condition((3,), 2)], (WIDTH,)),
-    "Conditioned": (conditional(), (WIDTH,)),
+    "ConcatLabel": ([ConcatLabel((3,), 2)], (WIDTH,)),
+    "ConcatSharedLabel": (conditional(), (WIDTH,)),
     "Gaussian": ([Linear(6), Gaussian(0.7)], (WIDTH,)),
     "L1Sparsity": ([L1Sparsity(0.3)], (WIDTH,)),
     "KLSparsity": ([Linear(3), Sigmoid(), KLSparsity(0.2, 0.5)], (WIDTH,)),
@@ -90,7 +90,7 @@ LAYERS: dict[str, tuple[list[Layer], tuple[int, ...]]] = {
     "Embedding": ([Sigmoid(), Embedding(2, 3)], (WIDTH,)),  # words 0 and 1, by rounding
     "EachStep": ([EachStep(Linear(3))], (3, 2)),
     "LastStep": (behind_words(GRU(2), LastStep), (WIDTH,)),
-    "Teacher": (behind_words(GRU(2, last=True), lambda source: Teacher(source, 3, 0.3)), (WIDTH,)),
+    "TeacherForcing": (behind_words(GRU(2, last=True), lambda source: TeacherForcing(source, 3, 0.3)), (WIDTH,)),
 }
 LOSSES = {
     **{cls.__name__: cls() for cls in losses.LOSSES.values()},

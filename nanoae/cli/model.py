@@ -79,7 +79,7 @@ def evaluate(args: argparse.Namespace) -> int:
     try:
         data = read(args, model, trained)
     except ValueError:
-        data = read(args, model, trained, in_order=True)  # a single row, say, which cannot be split
+        data = read(args, model, trained, in_order=True)  # a single row, log, which cannot be split
     split, told = judged(args, data, trained)
     rows, beside = data_options.joined(data_options.parts(data, split, model, learned=True))
     result = model.evaluate(rows, **beside)

@@ -12,7 +12,7 @@ from nanoae.autoencoders.classifier import StackedClassifier
 from nanoae.autoencoders.kinds import Flag, Kind
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.parameters import declared
-from nanoae.autoencoders.presets import DATA, PRESETS, preset, suited
+from nanoae.autoencoders.presets import DATA, PRESETS, default_settings, preset
 from nanoae.autoencoders.regressor import StackedRegressor
 from nanoae.autoencoders.stacked import Stacked, StackedAutoencoder
 from nanoae.autoencoders.variational import VariationalAutoencoder
@@ -99,9 +99,9 @@ def option(name: str) -> str:
     return OPTIONS.get(name, "--" + name.replace("_", "-"))
 
 
-def chosen(args: argparse.Namespace, data: Dataset) -> NetworkEstimator:
+def build_model(args: argparse.Namespace, data: Dataset) -> NetworkEstimator:
     """The estimator: what suits the data, or the preset, with what was said."""
-    suits = suited(len(data.x_train), math.prod(data.shape))
+    suits = default_settings(len(data.x_train), math.prod(data.shape))
     model: NetworkEstimator = preset(args.preset) if args.preset else Autoencoder(**suits)
     if args.predictor or args.sizes:
         model = stacked(model, PREDICTORS[args.predictor][0] if args.predictor else StackedAutoencoder)

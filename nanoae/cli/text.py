@@ -17,7 +17,7 @@ from nanoae.cli import resume
 from nanoae.cli import train as trainer
 from nanoae.cli.output import run_folder
 from nanoae.cli.settings import add_option, help_of
-from nanoae.cli.train import speaker
+from nanoae.cli.train import logger
 from nanoae.data.files import read_lines
 from nanoae.data.slogans import draw_slogans
 from nanoae.engine.part import describe
@@ -96,14 +96,14 @@ def train(args: argparse.Namespace) -> int:
     lines, keywords = lines_of(args.file)
     with run_folder(args.out or RUNS, args.out is None, args.resume) as folder:
         learned, held = halves(lines, keywords, args.seed)
-        say = speaker(args)
-        model = TextVAE(random_state=args.seed, **chosen(args, len(learned[0]))).build(*learned)
-        say(f"device  {model.network_.ops.describe()}\n{about(args.file, model, learned[0])}\n")
+        log = logger(args)
+        model = TextVAE(random_state=args.seed, **settings_for(args, len(learned[0]))).build(*learned)
+        log(f"device  {model.network_.ops.describe()}\n{about(args.file, model, learned[0])}\n")
         with resume.stoppable(folder) as stop:
             checkpoints = resume.checkpoints(args, resume.begin(args, folder))
             trainer.train(model, *learned, quiet=args.quiet, **checkpoints)
         code = resume.ended(args, folder, stop, model.interrupted_)
-        say(trainer.trained(model))
+        log(trainer.trained(model))
         trainer.save(model, folder / "model.npz", {})
         trainer.write_metrics(folder / "metrics.csv", model.history_)
         results = model.evaluate(*(held or learned))
@@ -115,7 +115,7 @@ def train(args: argparse.Namespace) -> int:
             write_text_report(folder / "report.html", model, *(held or learned), title=folder.name, facts=facts)
         print(verdict(whose, results))
         for line in model.generate(5, temperature=0.8, random_state=args.seed):
-            say(f"  {line}")
+            log(f"  {line}")
         print(f"written to {folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
         if code == 0:
             trainer.write_config(folder, config | {"complete": True})
@@ -123,7 +123,7 @@ def train(args: argparse.Namespace) -> int:
     return code
 
 
-def chosen(args: argparse.Namespace, n: int) -> dict[str, Any]:
+def settings_for(args: argparse.Namespace, n: int) -> dict[str, Any]:
     """The settings that were said, and where nothing was, what suits n lines: about a minute, be they few or many."""
     said = {name: getattr(args, name) for name in SETTINGS if hasattr(args, name)}
     epochs = said.get("epochs", min(MOST_EPOCHS, max(1, LINES_SEEN // n)))
@@ -151,7 +151,7 @@ def lines_of(source: str | None) -> tuple[list[str], list[str] | None]:
 
 
 def about(file: Path | None, model: TextVAE, lines: list[str]) -> str:
-    words, unit = model.vocabulary_.words, model.vocabulary_.unit
+    words, unit = model.vocabulary_.tokens, model.vocabulary_.unit
     name = file.name if file else "slogans of the grammar"
     keywords = f", with {len(model.keywords_)} keywords: {some(model.keywords_)}" if model.keywords_ else ""
     return (

@@ -78,21 +78,21 @@ def run(args: argparse.Namespace) -> int:
     args = resume.as_begun(args)
     with run_folder(*place(args), resume=args.resume) as folder:
         data = data_options.read(args)
-        model, learn, test = prepared(settings.chosen(args, data), data, args.conditional)
+        model, learn, test = prepared(settings.build_model(args, data), data, args.conditional)
         frames: dict[str, np.ndarray] = {}  # what each epoch makes of some test rows, where that is asked for
         watchers = [watcher(model, first(test, 10), frames)] if args.each_epoch else []
         if args.tensorboard:
             watchers.append(board(folder / "tensorboard", model, data, test))
         baseline = None if data_options.predicts(model) else fit_pca(model.code_size_, learn[0])
-        say = speaker(args)
-        say(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}{advice(data)}")
+        log = logger(args)
+        log(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}{advice(data)}")
         beside = {**resume.checkpoints(args, resume.begin(args, folder)), **learn[1]}
         with resume.stoppable(folder) as stop:
-            say(f"model   {model.network_.theta.size:,} parameters\n\n{model.summary()}\n")
+            log(f"model   {model.network_.theta.size:,} parameters\n\n{model.summary()}\n")
             train(model, learn[0], quiet=args.quiet, watchers=watchers, **beside)
         code = resume.ended(args, folder, stop, model.interrupted_)
-        say(trained(model))
-        conclude(args, folder, model, baseline, data, test, frames)
+        log(trained(model))
+        write_results(args, folder, model, baseline, data, test, frames)
         if code == 0:
             resume.remove(folder)
     return code
@@ -173,7 +173,7 @@ def board(folder: Path, model: Any, data: Dataset, test: Table) -> TensorBoard:
     return TensorBoard(folder, x, labels, data.shape)
 
 
-def conclude(
+def write_results(
     args: argparse.Namespace,
     folder: Path,
     model: Any,
@@ -184,7 +184,7 @@ def conclude(
     **more: Any,
 ) -> None:
     """Test the model, tell, and fill the folder: the model first, so that nothing that comes after can cost it."""
-    model.remember(model.input_shape_, data.columns)
+    model.record_schema(model.input_shape_, data.columns)
     save(model, folder / "model.npz", TrainingSet.of(data, baseline).notes())
     write_metrics(folder / "metrics.csv", model.history_)
     x_test = test[0]
@@ -214,7 +214,7 @@ def conclude(
 # ---------------------------------------------------------------- what is told
 
 
-def speaker(args: argparse.Namespace) -> Callable[[str], None]:
+def logger(args: argparse.Namespace) -> Callable[[str], None]:
     return (lambda text: None) if args.quiet else (lambda text: print(text, flush=True))
 
 

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     grid = settings.parse_grid(args.grid)
     with run_folder(*train.place(args, suffix="-tune"), resume=args.resume) as folder:
         data = data_options.read(args)
-        base = settings.chosen(args, data)
+        base = settings.build_model(args, data)
         base.set_params(validation_fraction=base.validation_fraction or VALIDATION)
         combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
         scales = set()
@@ -56,19 +56,19 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(
                 "--grid: expected settings on one scale, got tanh outputs, in [-1, 1], and others, in [0, 1]."
             )
-        say = train.speaker(args)
-        say(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}")
-        say(f"tuning  {len(combinations)} settings, judged on {base.validation_fraction:.3g} of the training rows\n")
+        log = train.logger(args)
+        log(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}")
+        log(f"tuning  {len(combinations)} settings, judged on {base.validation_fraction:.3g} of the training rows\n")
         kept = resume.begin(args, folder)  # a folder for each setting
         checkpoints = (resume.checkpoints(args, kept / f"{i:04}") for i in itertools.count())
         with resume.stoppable(folder) as stop:
-            best, table = search(base, combinations, learn, args.quiet, say, checkpoints)
+            best, table = search(base, combinations, learn, args.quiet, log, checkpoints)
         interrupted = len(table) < len(combinations) or best.interrupted_
         code = resume.ended(args, folder, stop, interrupted)
         write_table(folder / "tuning.csv", table)
-        say("\nbest    " + ", ".join(f"{name} {getattr(best, name)}" for name in grid))
+        log("\nbest    " + ", ".join(f"{name} {getattr(best, name)}" for name in grid))
         baseline = None if data_options.predicts(best) else train.fit_pca(best.code_size_, learn[0])
-        train.conclude(args, folder, best, baseline, data, test, grid=grid, tuning=table, interrupted=interrupted)
+        train.write_results(args, folder, best, baseline, data, test, grid=grid, tuning=table, interrupted=interrupted)
         if code == 0:
             resume.remove(folder)
     return code
@@ -91,7 +91,7 @@ def search(
     combinations: list[dict[str, Any]],
     learn: data_options.Table,
     quiet: bool,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     checkpoints: Iterable[dict[str, Any]],
 ) -> tuple[NetworkEstimator, list[dict[str, Any]]]:
     """The fitted model of the best combination, and a row for each that was trained.
@@ -103,12 +103,12 @@ def search(
     best, lowest = None, math.inf
     failure: BaseException = KeyboardInterrupt()
     heads = {name: max(len(str(c[name])) for c in (*combinations, {name: name})) for name in combinations[0]}
-    say("  ".join([*(name.ljust(width) for name, width in heads.items()), "validation loss  epochs  seconds"]))
+    log("  ".join([*(name.ljust(width) for name, width in heads.items()), "validation loss  epochs  seconds"]))
 
     def tell(row: dict[str, Any], remark: str) -> None:
         cells = [str(row[name]).ljust(width) for name, width in heads.items()]
         loss = "-" if row["validation_loss"] is None else f"{row['validation_loss']:.6g}"
-        say("  ".join([*cells, f"{loss:<15}", f"{row['epochs']:<6}", f"{row['seconds']:<7.1f}", remark]).rstrip())
+        log("  ".join([*cells, f"{loss:<15}", f"{row['epochs']:<6}", f"{row['seconds']:<7.1f}", remark]).rstrip())
 
     for combination, beside in zip(combinations, checkpoints, strict=False):
         model = variant(base, combination)

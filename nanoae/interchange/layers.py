@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.bottleneck import Adversarial, Gaussian, TopK
-from nanoae.autoencoders.condition import Condition, Conditioned
+from nanoae.autoencoders.concat_label import ConcatLabel, ConcatSharedLabel
 from nanoae.autoencoders.corruption import GaussianNoise, SaltAndPepper
 from nanoae.autoencoders.penalty import Penalty
-from nanoae.autoencoders.teacher import Teacher
+from nanoae.autoencoders.teacher_forcing import TeacherForcing
 from nanoae.engine import layers as engine
 from nanoae.engine import losses
 from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
@@ -246,13 +246,13 @@ def _(layer: LastStep, x: Value) -> Value:
 
 
 @translate.register
-def _(layer: Teacher, x: Value) -> Value:
+def _(layer: TeacherForcing, x: Value) -> Value:
     words = x.graph.remembered[layer.source]
     steps = layer.out_shape[0]
     return told(layer, x, words.part(0, steps), words.part(0, 1))
 
 
-def told(layer: Teacher, z: Value, words: Value, first: Value) -> Value:
+def told(layer: TeacherForcing, z: Value, words: Value, first: Value) -> Value:
     """[W[words[n, t]], W[first[n]], z[n]] (N, T, 2 E + K) of words (N, T) and first words (N, 1)."""
     table, each = z.graph.constant(layer.params["W"]), (words * 0).apply("Unsqueeze", [2])
     beside = [part + each.cast(z.dtype) for part in (table.take(first), z.apply("Unsqueeze", [1]))]
@@ -263,7 +263,7 @@ def told(layer: Teacher, z: Value, words: Value, first: Value) -> Value:
 
 
 @translate.register
-def _(layer: Condition, x: Value) -> Value:
+def _(layer: ConcatLabel, x: Value) -> Value:
     c = x.part(layer.size, layer.size + layer.n)
     x.graph.remembered[layer] = c
     if len(layer.shape) == 1:
@@ -275,7 +275,7 @@ def _(layer: Condition, x: Value) -> Value:
 
 
 @translate.register
-def _(layer: Conditioned, x: Value) -> Value:
+def _(layer: ConcatSharedLabel, x: Value) -> Value:
     return x.graph.concat([x, x.graph.remembered[layer.source]])
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.text import TextVAE
-from nanoae.autoencoders.vocabulary import END
+from nanoae.autoencoders.vocabulary import EOS
 from nanoae.interchange.graph import Value
 from nanoae.interchange.layers import forward, gru, on_host, told, translate
 from nanoae.interchange.models import Outputs, Parts, parts_of
@@ -50,13 +50,13 @@ class OfText(Parts):
         layers: list[Any] = on_host(self.model.network_).layers[self.model.n_code_layers_ :]
         vocabulary, steps = self.model.vocabulary_, self.model.n_features_in_ - 1
         teacher, reader, head = layers
-        forbidden = np.where(np.arange(len(vocabulary)) < vocabulary.first_word, -np.inf, 0.0)
-        forbidden[END] = 0.0
+        forbidden = np.where(np.arange(len(vocabulary)) < vocabulary.first_token, -np.inf, 0.0)
+        forbidden[EOS] = 0.0
         words, said, state, ended = start, [], None, start * 0
         for _ in range(steps):
             state = gru(reader, told(teacher, z, words, start), state).reshape(-1, reader.n_out)
             scores = translate(head.layer, state) + forbidden
             words = scores.apply("ArgMax", axis=1, dtype=np.int64) * (1 - ended)
-            ended = ended.apply("Max", words.equal(END).cast(np.int64))
+            ended = ended.apply("Max", words.equal(EOS).cast(np.int64))
             said.append(words)
         return {"words": (self.graph.concat(said), (steps,))}

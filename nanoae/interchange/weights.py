@@ -218,6 +218,6 @@ def from_sklearn(model: Any) -> Sequential | PCA:
         found.settle()
         learned = ("mean_", "components_", "explained_variance_", "explained_variance_ratio_")
         found.from_file({}, {name: np.asarray(getattr(model, name), np.float64) for name in learned})
-        found.remember((model.components_.shape[1],), getattr(model, "feature_names_in_", None))
+        found.record_schema((model.components_.shape[1],), getattr(model, "feature_names_in_", None))
         return found
     raise ValueError(f"from_sklearn: expected a fitted MLPRegressor, or PCA(whiten=False), got {model!r:.80}.")

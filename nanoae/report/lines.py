@@ -73,4 +73,4 @@ def write_text_report(
 
 
 def vars_of(vocabulary: Any, steps: int) -> dict[str, Any]:
-    return {"words": vocabulary.words, "starts": vocabulary.starts, "unit": vocabulary.unit, "steps": steps}
+    return {"words": vocabulary.tokens, "starts": vocabulary.bos, "unit": vocabulary.unit, "steps": steps}

@@ -1,4 +1,4 @@
-"""Teacher: what a decoder of text is told at each step."""
+"""TeacherForcing: what a decoder of text is told at each step."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from nanoae.engine.embedding import Embedding
 from nanoae.engine.layers import Noisy
 
 
-class Teacher(Noisy):
-    """Teacher forcing: at step t the decoder is told the word before, the line's first word, and the code z.
+class TeacherForcing(Noisy):
+    """TeacherForcing forcing: at step t the decoder is told the word before, the line's first word, and the code z.
 
-        y[n, t] = [W[w[n, t]], W[w[n, 0]], z[n]]        the words w[n, 0] .. w[n, T - 1] of `source` but for its last
+        y[n, t] = [W[w[n, t]], W[w[n, 0]], z[n]]        the tokens w[n, 0] .. w[n, T - 1] of `source` but for its last
 
-    The first word is the line's keyword, or the same in every line. Word dropout (Bowman et al. 2016): in training
-    each word before becomes 0, no word, with probability `dropout`, so that the code has to tell what it said.
+    The first token is the line's keyword, or the same in every line. Word dropout (Bowman et al. 2016): in training
+    each token before becomes 0, UNK, with probability `dropout`, so that the code has to tell what it was.
 
     source   the Embedding that reads the lines (N, T + 1)
-    n_out    E, the length of a word's vector: the table W is the decoder's own
+    n_out    E, the length of a token's vector: the table W is the decoder's own
 
     Shapes    z, dz (N, K)    y, dy (N, T, 2 E + K)    W, dW (V, E)
 
-    Backward  dz = Σ_t of its part of dy; dW is an Embedding's, the first word being used at all T steps
+    Backward  dz = Σ_t of its part of dy; dW is an Embedding's, the first token being used at all T time steps
     """
 
     looked = ThreadLocal()
 
     def __init__(self, source: Embedding, n_out: int, dropout: float = 0.0):
         if not 0 <= dropout < 1:
-            raise ValueError(f"Teacher: expected dropout, the share of words dropped, in [0, 1), got {dropout}.")
+            raise ValueError(f"TeacherForcing: expected dropout, a share of the tokens, in [0, 1), got {dropout}.")
         self.source, self.n_out, self.dropout = source, n_out, dropout
 
     def resolve(self, in_shape):
         if not self.source.in_shape or self.source.in_shape[0] < 2 or len(in_shape) != 1:
-            raise ValueError(f"{self}: expected codes (N, K) of lines of two words or more, got {in_shape}.")
+            raise ValueError(f"{self}: expected codes (N, K) of lines of two tokens or more, got {in_shape}.")
         return (self.source.in_shape[0] - 1, 2 * self.n_out + in_shape[0])
 
     def parameters(self):
@@ -44,19 +44,19 @@ class Teacher(Noisy):
 
     def forward(self, x, train=False):
         self.check_input(x)
-        words = self.source.words
-        heard = words[:, :-1]
+        tokens = self.source.words
+        previous = tokens[:, :-1]
         if train and self.dropout:
-            n, t = heard.shape
-            heard = self.ops.multiply(heard, self.noise((n, t)), out=self.buffer("heard", (n, t)))
+            n, t = previous.shape
+            previous = self.ops.multiply(previous, self.noise((n, t)), out=self.buffer("previous", (n, t)))
         self.cache = True if train else None
-        return self.tell(x, heard, words[:, 0])
+        return self.join(x, previous, tokens[:, 0])
 
-    def tell(self, z: Array, words: Array, first: Array) -> Array:
-        """y (N, T, 2 E + K) of codes (N, K), any words before (N, T), and first words (N,)."""
-        ops, (n, t), e = self.ops, words.shape, self.n_out
+    def join(self, z: Array, tokens: Array, first: Array) -> Array:
+        """y (N, T, 2 E + K) of codes (N, K), any tokens before (N, T), and first tokens (N,)."""
+        ops, (n, t), e = self.ops, tokens.shape, self.n_out
         self.looked = self.buffer("looked", (n * (t + 1),), "int64").reshape(n, t + 1)
-        ops.round_words(words, out=self.looked[:, :t])
+        ops.round_words(tokens, out=self.looked[:, :t])
         ops.copy(first, out=self.looked[:, t])
         vectors = self.buffer("vectors", (n * (t + 1), e))
         ops.take_rows(self.params["W"], self.looked.reshape(-1), out=vectors)

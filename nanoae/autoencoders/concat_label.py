@@ -1,4 +1,4 @@
-"""Condition: a label beside the input and beside the code, so that the code need not tell it (Sohn 2015, the CVAE)."""
+"""ConcatLabel: a label beside the input and the code, so that the code need not hold it (Sohn 2015, the CVAE)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nanoae.backend import ThreadLocal
 from nanoae.engine.layers import Layer
 
 
-class Condition(Layer):
+class ConcatLabel(Layer):
     """The network's first layer: from rows x = [example, c], laid flat, to what the encoder sees, the two joined.
 
     shape    of an example: (D,), or (C, H, W), where c becomes channels, each of one value
@@ -16,8 +16,8 @@ class Condition(Layer):
 
     Shapes   x (N, D + n)    y (N, D + n), or (N, C + n, H, W)
 
-    Backward  dx = [dy of the example, Σ over pixels of dy of c]; c is used again, by `Conditioned`, which leaves its
-              share in `also`
+    Backward  dx = [dy of the example, Σ over pixels of dy of c]; c is used again, by `ConcatSharedLabel`, which leaves
+              its share in `also`
     """
 
     c = ThreadLocal()
@@ -55,7 +55,7 @@ class Condition(Layer):
         return dx
 
 
-class Conditioned(Layer):
+class ConcatSharedLabel(Layer):
     """y = [x, c], c the condition that `source` met in the same forward.
 
     Shapes    x (N, K)    c (N, n)    y (N, K + n)
@@ -63,7 +63,7 @@ class Conditioned(Layer):
     Backward  dx = dy[:, :K];  dc = dy[:, K:] goes to `source`
     """
 
-    def __init__(self, source: Condition):
+    def __init__(self, source: ConcatLabel):
         self.source = source
 
     def resolve(self, in_shape):
@@ -86,4 +86,4 @@ class Conditioned(Layer):
         return self.ops.copy(dy[:, :k], out=self.buffer("dx", (len(dy), k)))
 
     def __repr__(self):
-        return f"Conditioned({self.source.n})"
+        return f"ConcatSharedLabel({self.source.n})"
