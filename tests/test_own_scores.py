@@ -87,7 +87,7 @@ def test_ones_own(tmp_path, settings):
         shares = detector.explain(NEW)
         np.testing.assert_allclose(np.abs(shares).sum(axis=1), -detector.score_samples(NEW), rtol=1e-4)
     detector.save(tmp_path / "detector.npz")
-    again = nanoae.load(tmp_path / "detector.npz")
+    again = nanoae.load(tmp_path / "detector.npz", parts=[LargestError, AbsoluteError, MinMax, TopTen])
     np.testing.assert_array_equal(again.score_samples(NEW), detector.score_samples(NEW))
     np.testing.assert_array_equal(again.predict(NEW), flags)
 

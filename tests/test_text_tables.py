@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import nanoae
 from nanoae import Autoencoder, TableEncoder, load_data, read_table
+from nanoae.autoencoders.saved import Saved
 from nanoae.cli import main
-from nanoae.data import text_file
 
 RNG = np.random.default_rng(0)
 Q = RNG.normal(size=80)
@@ -267,10 +267,9 @@ def test_what_may_be_something_else_is_refused(write, content, message):
     assert "\n" not in str(error.value) and "t.csv: expected" in str(error.value)
 
 
-def test_a_packed_table_larger_than_memory_is_refused(write, monkeypatch):
-    monkeypatch.setattr(text_file, "UNPACK_LIMIT", 1 << 20)
+def test_a_packed_table_larger_than_memory_is_refused(write):
     with pytest.raises(ValueError, match="expected at most 1048576 bytes of text, got more"):
-        load_data(write(gzip.compress(b"1,2\n" * (1 << 20)), "t.csv.gz"))
+        load_data(write(gzip.compress(b"1,2\n" * (1 << 20)), "t.csv.gz"), limit=1 << 20)
 
 
 @pytest.mark.parametrize(
@@ -436,7 +435,8 @@ def test_columns_without_names_are_not_those_of_the_same_numbers(write):
         for name, columns in (("learned", np.arange(8)), ("turned", np.array(order)))
     )
     encoder = TableEncoder().fit(read_table(learned))
-    encoder = TableEncoder.from_file(*encoder.to_file())
+    facts, arrays = encoder.to_file()
+    encoder = TableEncoder.from_file(facts, Saved(arrays))
     with pytest.raises(ValueError, match=r"turned\.csv: expected columns with names, as fit saw, got columns without"):
         encoder.transform(read_table(turned))
     np.testing.assert_array_equal(

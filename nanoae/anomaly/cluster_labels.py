@@ -16,6 +16,7 @@ from nanoae.autoencoders.model_file import pack, save_model, unpack
 from nanoae.autoencoders.parameters import documented, parameter, transactional
 from nanoae.autoencoders.resumable import resumable
 from nanoae.backend import get_ops
+from nanoae.data.field import promised
 from nanoae.data.frame import framed
 from nanoae.data.labels import one_column
 
@@ -230,10 +231,17 @@ class ClusterLabelDetector(Estimator):
         return facts, own | {f"coder.{name}": value for name, value in arrays.items()}
 
     def from_file(self, header, arrays):
-        own = {name[len("coder.") :]: value for name, value in arrays.items() if name.startswith("coder.")}
-        self.autoencoder_ = unpack(header["coder"], own)
+        self.autoencoder_ = unpack(promised(header, "coder", dict), arrays.under("coder"))
         self._ops = get_ops(getattr(self.autoencoder_, "backend", "auto"))
-        self._centers, self._spread = self._ops.to_device(arrays["centers"]), header["spread"]
-        self.given_, self._seed = dict(header["given"]), header.get("seed", seed_of(self.random_state))
-        for name in ("labels_", "representatives_", "abnormality_"):
-            setattr(self, name, arrays[name])
+        centers = arrays.take("centers", (None, len(self.autoencoder_.get_feature_names_out())))
+        self._centers, self._spread = self._ops.to_device(centers), promised(header, "spread", float)
+        self._seed = promised(header, "seed", (int, None), seed_of(self.random_state))
+        self.abnormality_ = arrays.take("abnormality_", (len(centers),))
+        self.representatives_ = arrays.take("representatives_", (len(centers),), ("int64",))
+        self.labels_ = arrays.take("labels_", (None,), ("int32", "int64"))
+        given = promised(header, "given", [[int]])
+        if not ((self.labels_ >= 0) & (self.labels_ < len(centers))).all():
+            raise ValueError(f"expected labels_ of {len(centers)} clusters, got others.")
+        if not all(len(pair) == 2 and 0 <= pair[0] < len(self.labels_) and pair[1] in (0, 1) for pair in given):
+            raise ValueError("expected given, pairs of a row and its label, 0 or 1, got others.")
+        self.given_ = dict(given)

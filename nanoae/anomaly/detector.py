@@ -11,7 +11,7 @@ import numpy as np
 
 from nanoae.anomaly import scores as kinds
 from nanoae.anomaly.calibration import Conformal, benjamini_hochberg, deal
-from nanoae.anomaly.ensemble import Ensemble, named
+from nanoae.anomaly.ensemble import Ensemble
 from nanoae.anomaly.explanation import Explanation, explained
 from nanoae.anomaly.member import Member
 from nanoae.anomaly.surprise import Surprise as Surprise  # its place before it had a file of its own
@@ -26,6 +26,7 @@ from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.weights import copies, own_order
 from nanoae.data import scaling as scalers
 from nanoae.data.encoder import TableEncoder
+from nanoae.data.field import promised
 from nanoae.data.frame import framed
 from nanoae.data.identity import tell_of_ids
 from nanoae.data.table import Table, has_text
@@ -302,12 +303,14 @@ class AnomalyDetector(Estimator):
         self.members_ = self.ensemble_.members
         self.encoder_ = None
         if header.get("encoder"):
-            self.encoder_ = TableEncoder.from_file(header["encoder"], named(arrays, "encoder"))
+            self.encoder_ = TableEncoder.from_file(header["encoder"], arrays.under("encoder"))
             for member in self.members_:
                 member.numbers = self.encoder_.numbers
-        self.decision_scores_ = arrays["decision_scores"]
-        kind = {"Conformal": Conformal, "Tail": Tail}[header.get("calibration", "Tail")]
-        self._calibrate(kind(arrays["tested_scores"]), header["threshold"])
+        self.decision_scores_ = arrays.take("decision_scores", (None,))
+        kind = {"Conformal": Conformal, "Tail": Tail}[promised(header, "calibration", str, "Tail")]
+        self._calibrate(kind(arrays.take("tested_scores", (None,))), promised(header, "threshold", float))
+        shape = self.members_[0].model.input_shape_
+        self.ensemble_.score(np.zeros((1, *shape)))  # of one row: an error where the parts do not fit together
 
 
 def epochs(rows: int) -> int:

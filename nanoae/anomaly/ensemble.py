@@ -9,6 +9,8 @@ import numpy as np
 from nanoae.anomaly.calibration import SeenRows
 from nanoae.anomaly.member import Member
 from nanoae.anomaly.surprise import Standing, Surprise
+from nanoae.autoencoders.saved import Saved
+from nanoae.data.field import promised
 from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.progress import progress
 
@@ -112,21 +114,27 @@ class Ensemble:
         return {"members": facts, "folds": self.n_folds}, arrays
 
     @classmethod
-    def from_file(cls, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Ensemble:
-        members = [Member.from_file(fact, named(arrays, str(i))) for i, fact in enumerate(header["members"])]
-        ensemble = cls(members, header.get("folds", 1))
-        usual, standing, seen = (named(arrays, name) for name in ("usual", "standing", "seen"))
-        ensemble.standings = [Standing.of(standing[str(i)]) for i in range(len(standing))]
-        if usual:  # a file from before there were folds
-            ensemble.standings = [Surprise().fit(usual[str(i)]) for i in range(len(usual))]
-        ensemble.seen = SeenRows(seen["keys"], seen["weights"]) if seen else None
-        ensemble.deviation = arrays.get("deviation", np.full(members[0].model.input_shape_, np.nan))
+    def from_file(cls, header: dict[str, Any], arrays: Saved) -> Ensemble:
+        facts = promised(header, "members", [dict])
+        members = [Member.from_file(fact, arrays.under(str(i))) for i, fact in enumerate(facts)]
+        ensemble = cls(members, promised(header, "folds", int, 1))
+        if not members or ensemble.n_folds < 1 or len(members) % ensemble.n_folds:
+            raise ValueError(f"expected as many members in each fold, got {len(members)} in {ensemble.n_folds}.")
+        usual, standing, seen = (arrays.under(name) for name in ("usual", "standing", "seen"))
+        views = [str(i) for i in range(sum(len(member.scores) for member in ensemble.of_fold(0)))]
+        if "0" in usual:  # a file from before there were folds
+            ensemble.standings = [Surprise().fit(usual.take(i, (None,))) for i in views]
+        else:
+            ensemble.standings = [Standing.of(standing.take(i, (4,))) for i in views if i in standing]
+        ensemble.seen = None
+        if "keys" in seen:
+            keys = seen.take("keys", (None,), ("uint64",))
+            ensemble.seen = SeenRows(keys, seen.take("weights", (len(keys), ensemble.n_folds)))
+        shape = members[0].model.input_shape_
+        ensemble.deviation = np.full(shape, np.nan)
+        if "deviation" in arrays:
+            ensemble.deviation = arrays.take("deviation", shape, finite=False)
         return ensemble
-
-
-def named(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    """Those of a model file named `prefix.name`, by name."""
-    return {name[len(prefix) + 1 :]: array for name, array in arrays.items() if name.startswith(f"{prefix}.")}
 
 
 def rows_times(weights: np.ndarray, values: np.ndarray) -> np.ndarray:

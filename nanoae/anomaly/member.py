@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import json
 import threading
 import warnings
 from collections.abc import Iterator
@@ -12,10 +13,13 @@ from typing import Any
 import numpy as np
 
 from nanoae.anomaly.scores import Score
+from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.reach import OutOfReach
+from nanoae.autoencoders.saved import Saved
 from nanoae.backend import available
+from nanoae.data.field import promised
 from nanoae.data.scaling import SCALERS, Scaler, fit_known
-from nanoae.engine.part import arguments, construct, describe
+from nanoae.engine.part import arguments, describe
 from nanoae.training.checkpoint import Checkpoints
 
 
@@ -127,15 +131,17 @@ class Member:
         return described, arrays
 
     @classmethod
-    def from_file(cls, described, arrays) -> Member:
-        params = {**described["model"], "backend": available(described["model"]["backend"])}
-        member = cls(construct(described["scaler"]), construct(params), [construct(s) for s in described["scores"]])
-        named = {"scaler": member.scaler, **{f"score{i}": score for i, score in enumerate(member.scores)}}
-        for name in [name for name in arrays if "." in name]:
-            prefix, attribute = name.split(".")
-            setattr(named[prefix], attribute, arrays.pop(name))
-        member.model.from_file(described["facts"], arrays)
-        member.model.record_schema(tuple(described["facts"]["input_shape"]))
+    def from_file(cls, described: dict[str, Any], arrays: Saved) -> Member:
+        model, facts = promised(described, "model", dict), promised(described, "facts", dict)
+        params = {**model, "backend": available(promised(model, "backend", str))}
+        scaler = arrays.construct(described.get("scaler"), Scaler)
+        scores = [arrays.construct(score, Score) for score in promised(described, "scores", [dict])]
+        member = cls(scaler, arrays.construct(params, Autoencoder), scores)
+        for name, part in [("scaler", member.scaler), *((f"score{i}", score) for i, score in enumerate(scores))]:
+            arrays.under(name).restore(part)
+        shape = tuple(promised(facts, "input_shape", [int]))
+        member.model.from_file(facts, arrays)
+        member.model.record_schema(shape)
         return member
 
 
@@ -181,9 +187,7 @@ def in_float64(model):
     facts, arrays = model.to_file()
     exact = type(model)(**{**model.as_built.get_params(deep=False), "dtype": "float64"})
     exact.set_output(transform="default")
-    exact.from_file(
-        {"input_shape": list(model.input_shape_), **facts},
-        {name: a.astype(np.float64) if a.dtype == np.float32 else a for name, a in arrays.items()},
-    )
+    facts = json.loads(json.dumps({"input_shape": list(model.input_shape_), **facts}))
+    exact.from_file(facts, Saved({name: array.astype(np.float64) for name, array in arrays.items()}))
     exact.record_schema(model.input_shape_)
     return exact

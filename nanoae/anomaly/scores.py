@@ -121,6 +121,8 @@ class StandardisedError(FeatureScore):
     """Σ_j ((z_j - ẑ_j) / s_j)² / D, s_j² = mean over the training rows of (z_j - ẑ_j)²: an error counts by how unusual
     it is for its feature. s_j is at least a thousandth of z_j's own spread."""
 
+    spread_: np.ndarray  # s, of a row's shape
+
     def fit(self, model, Z):
         super().fit(model, Z)
         least = 1e-3 * spread_known(Z)  # a constant feature's error may be 0
@@ -134,6 +136,9 @@ class StandardisedError(FeatureScore):
 class Mahalanobis(Score):
     """(c - m)ᵀ C⁻¹ (c - m) of the code c: its distance from the mean m of the training codes, in their covariance
     C = S (R + 1e-6 I) S, S their standard deviations and R their correlations, whose rank may be lower."""
+
+    mean_: np.ndarray  # m (K,)
+    precision_: np.ndarray  # C⁻¹ (K, K)
 
     def fit(self, model, Z):
         codes = model.transform(Z).astype(np.float64)
@@ -167,6 +172,11 @@ class NearestCodes(Score):
     """
 
     weight = 2.0  # it is the one that is right on most tables
+    sizes_: np.ndarray  # (D,), what a category in each place of Z counts; only of a table with categories
+    whitening_: np.ndarray  # W (K, K), if any
+    references_: np.ndarray  # (R, K), where there are many cell by cell, with
+    starts_: np.ndarray  # the number of each cell's first one, and
+    centers_: np.ndarray  # the cells' centres
 
     def __init__(self, k: int = 3, references: int = 20_000, whiten: float = 0.0):
         if k < 1 or references < 1:
@@ -235,6 +245,8 @@ class ColumnTails(FeatureScore):
     """
 
     weight = 0.5  # it knows nothing of how columns go together
+    sorted_: np.ndarray  # (D, R): the references' values in each column
+    rarity_: np.ndarray  # (D,): of categories, see `rarity`; only of a table with some
 
     def __init__(self, references: int = 4000):
         if references < 1:

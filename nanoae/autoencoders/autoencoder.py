@@ -14,6 +14,7 @@ from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.estimator import as_codes, check_finite, squared_error
 from nanoae.autoencoders.generative import Generative
 from nanoae.autoencoders.kinds import Flag, Listed, Maybe, Name, Part, Whole, Widths
+from nanoae.autoencoders.mixture import Mixture
 from nanoae.autoencoders.parameters import documented, parameter, restored, transactional
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
 from nanoae.autoencoders.reach import check_reach
@@ -23,7 +24,7 @@ from nanoae.engine import losses
 from nanoae.engine.layers import ACTIVATIONS, UNBOUNDED, Layer, Linear, Noisy, TiedLinear, activation
 from nanoae.engine.losses import BCE, Loss, Masked
 from nanoae.engine.missing import FillMissing
-from nanoae.engine.part import construct, describe
+from nanoae.engine.part import describe
 from nanoae.training.loop import evaluate
 
 RECONSTRUCTION_LOSSES = {name: kind for name, kind in losses.LOSSES.items() if kind is not losses.SoftmaxCrossEntropy}
@@ -334,4 +335,7 @@ class Autoencoder(Generative):
 
     def from_file(self, header, arrays):
         super().from_file(header, arrays)
-        self.prior_ = construct(header["prior"])
+        prior = arrays.construct(header.get("prior"), (Mixture, type(None)))
+        if prior is not None and len(prior.means[0]) != self.code_size_:
+            raise ValueError(f"expected a prior of codes of {self.code_size_} numbers, got {prior!r}.")
+        self.prior_ = prior

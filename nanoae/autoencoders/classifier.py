@@ -10,6 +10,7 @@ import numpy as np
 from nanoae.autoencoders.kinds import Kind
 from nanoae.autoencoders.parameters import documented, parameter
 from nanoae.autoencoders.predictor import StackedPredictor
+from nanoae.data.field import LABELS, promised
 from nanoae.data.labels import class_labels
 from nanoae.engine.losses import SoftmaxCrossEntropy
 from nanoae.spelling import did_you_mean
@@ -128,5 +129,5 @@ class StackedClassifier(StackedPredictor):
         return {**facts, "classes": self.classes_.tolist()}, arrays
 
     def from_file(self, header, arrays):
-        self.classes_ = np.array(header["classes"])
+        self.classes_ = np.array(promised(header, "classes", LABELS))
         super().from_file(header, arrays)

@@ -7,21 +7,30 @@ arrays    named float arrays (the network's theta and running statistics, PCA's 
 from __future__ import annotations
 
 import json
+import math
+import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from nanoae.autoencoders.estimator import Estimator
-from nanoae.backend import available
-from nanoae.data.files import read_arrays
-from nanoae.engine.part import construct, describe, known_parts
-from nanoae.spelling import one_of
+from nanoae.autoencoders.saved import Saved
+from nanoae.backend import BackendError, available
+from nanoae.backend.allowance import ALLOWANCE
+from nanoae.data.archive import Archive, open_archive
+from nanoae.data.dataset import BadFile
+from nanoae.data.field import promised
+from nanoae.engine.part import describe
 from nanoae.whole_file import whole_file
 
 FORMAT = 1
+LEAST_LIMIT = 32 << 20  # bytes that a file of any size may unpack to
+ROOM = 64 << 20  # bytes that a network may take beside twice what the file may unpack to: gradients, and moments
+HEADER_LIMIT = 16 << 20  # bytes: a history of 100,000 epochs has 6
+MOST_OBJECTS, MOST_ITEMS = 200_000, 3_000_000  # in a header: together 200 MB in memory
 
 
 def save_model(model: Estimator, path, notes: dict[str, Any] | None = None) -> None:
@@ -67,69 +76,92 @@ def pack(model: Estimator) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return header, arrays
 
 
-def load_model(path, backend: str | None = None) -> Estimator:
+def load_model(path, backend: str | None = None, parts: Sequence[type] = (), limit: int | None = None) -> Estimator:
     """The model in `path`, on `backend` (None: the one it was made with, or "auto" where that is not to be had).
+
+    parts   classes of your own that the model is made of: layers, losses, scores. A file can name no others than these
+            and nanoae's own, and runs no code
+    limit   the most bytes to unpack; None: 32 MiB, or four times the file's
 
     Raises FileNotFoundError; ValueError for a file that is no model, is cut, corrupt, or of a newer format.
     """
-    header, arrays = read_model(path)
-    with whole(path):
-        return unpack(header, {name: value for name, value in arrays.items() if not name.startswith("notes.")}, backend)
+    with open_model(path, parts, limit) as (header, arrays):
+        return unpack(header, arrays, backend)
 
 
-def read_notes(path) -> dict[str, Any]:
-    """What `save_model` was given to note beside the model; nothing where it was given nothing."""
-    header, arrays = read_model(path)
-    notes = header.get("notes") or {}
-    with whole(path):
+def read_notes(path, limit: int | None = None) -> dict[str, Any]:
+    """What `save_model` was given to note beside the model; nothing where it was given nothing. limit: as `load`'s."""
+    with open_model(path, (), limit) as (header, arrays):
+        notes = promised(header, "notes", dict, None) or {}
         for name, note in notes.items():
             if isinstance(note, dict) and "class" in note:
-                start = f"notes.{name}."
-                own = {key.removeprefix(start): value for key, value in arrays.items() if key.startswith(start)}
-                notes[name] = unpack(note, own)
-        return dict(notes)
+                notes[name] = unpack(note, arrays.under(f"notes.{name}"))
+        return notes
 
 
-def read_model(path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+@contextmanager
+def open_model(path, parts: Sequence[type], limit: int | None) -> Iterator[tuple[dict[str, Any], Saved]]:
     """(header, arrays) of a model file, an .npz, or what `export` wrote as .safetensors."""
+    limit = max(LEAST_LIMIT, 4 * os.stat(path).st_size) if limit is None else limit
     if str(path).endswith(".safetensors"):
         from nanoae.interchange.safetensors import read
 
         text, arrays = read(path)
-    else:
-        arrays = read_arrays(path)
-        text = bytes(arrays.pop("header", np.empty(0, np.uint8)))
-    try:
-        header = json.loads(text)
-        found = header["format"]
-    except (KeyError, ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path}: expected a nanoae model (arrays with a JSON header), got {error!r}.") from error
-    if found != FORMAT:
-        raise ValueError(
-            f"{path}: expected model format {FORMAT}, got {found!r}. Update nanoae: pip install -U nanoae."
-        )
-    return header, arrays
+        with whole(path, limit):
+            yield parsed(path, text), Saved(arrays, parts)
+        return
+    with open_archive(path, limit) as archive, whole(path, limit):
+        yield parsed(path, header_of(archive)), Saved(archive, parts)
 
 
 @contextmanager
-def whole(path) -> Iterator[None]:
-    """Tells what does not fit together in a file by its name."""
+def whole(path, limit: int) -> Iterator[None]:
+    """Tells what does not fit together in a file by its name; and what that says is to be built may take no more memory
+    than a model of its size does."""
     try:
-        yield
-    except (KeyError, TypeError, IndexError, ValueError, AttributeError, ArithmeticError, MemoryError) as error:
-        raise ValueError(
-            f"{path}: expected a whole nanoae model, got one that does not fit together: {error}"
-        ) from error
+        with ALLOWANCE.of(2 * limit + ROOM):
+            yield
+    except (BadFile, BackendError, ImportError):
+        raise
+    except Exception as error:  # no list of what nonsense leads to is complete
+        raise BadFile(path, "a whole nanoae model", f"one that does not fit together: {error}") from error
 
 
-def unpack(header: dict[str, Any], arrays: dict[str, np.ndarray], backend: str | None = None) -> Estimator:
+def header_of(archive: Archive) -> bytes:
+    """The text of the header; nothing where there is none."""
+    if "header" not in archive:
+        return b""
+    shape, dtype = archive.header("header")
+    if len(shape) != 1 or shape[0] > HEADER_LIMIT or dtype != np.uint8:
+        got = f"{dtype} of shape {shape}"
+        raise BadFile(archive.path, f"a nanoae model (.npz with a JSON header of at most {HEADER_LIMIT} bytes)", got)
+    return archive["header"].tobytes()
+
+
+def parsed(path, text: bytes) -> dict[str, Any]:
+    """The header; BadFile for what is none, or of so many parts that nobody wrote it by saving a model."""
+    try:
+        if text.count(b"{") + text.count(b"[") > MOST_OBJECTS or text.count(b",") > MOST_ITEMS:
+            raise ValueError(f"more than {MOST_OBJECTS} objects or {MOST_ITEMS} items")
+        header = json.loads(text)
+        found = promised(header, "format", int)
+    except (ValueError, RecursionError) as error:
+        raise BadFile(path, "a nanoae model (arrays with a JSON header)", repr(error)) from error
+    if found != FORMAT:
+        raise BadFile(path, f"model format {FORMAT}", found, "Update nanoae: pip install -U nanoae.")
+    return header
+
+
+def unpack(header: dict[str, Any], arrays: Saved, backend: str | None = None) -> Estimator:
     """The model that `pack` took apart; backend as in `load_model`."""
-    classes = {name: cls for name, cls in known_parts().items() if issubclass(cls, Estimator) and hasattr(cls, "fit")}
-    kind = classes[one_of("model class", header["class"], sorted(classes))]
-    model = construct({**header["params"], "type": kind})
+    params, shape = promised(header, "params", dict), tuple(promised(header, "input_shape", [int]))
+    names = promised(header, "feature_names", ([str], None), None)
+    if not shape or min(shape) < 1 or (names is not None and len(names) != math.prod(shape)):
+        raise ValueError(f"expected an input_shape and a name for each feature, or none, got {shape} and {names}.")
+    model = arrays.construct({**params, "type": promised(header, "class", str)}, Estimator)
     if made_on := model.get_params(deep=False).get("backend"):
         model.set_params(backend=backend or available(made_on))
     model.settle()
     model.from_file(header, arrays)
-    model.record_schema(tuple(header["input_shape"]), header["feature_names"], header.get("units", ()))
+    model.record_schema(shape, names, promised(header, "units", [(str, None)], ()))
     return model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 import warnings
 import weakref
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.parameters import parameter
 from nanoae.autoencoders.weights import FEW, counted, weighed
 from nanoae.backend import get_ops
+from nanoae.data.field import NOT_FINITE, promised
 from nanoae.data.frame import framed
 from nanoae.engine import init, optim
 from nanoae.engine.layers import Layer, Linear
@@ -29,6 +31,8 @@ from nanoae.training.loop import EVALUATION_ROWS, Trainer, evaluate
 from nanoae.training.schedules import SCHEDULES
 
 BACKENDS = "numpy, cupy (an NVIDIA GPU; cupy:tf32, cupy:nograph and cupy:noepilogues are variants), or auto"
+
+HISTORY = {str: [(float, NOT_FINITE)]}
 
 
 @dataclass(eq=False, repr=False)
@@ -283,5 +287,8 @@ class NetworkEstimator(Estimator):
     def from_file(self, header, arrays):
         """The opposite of `to_file`."""
         self.settle()
-        self._build(tuple(header["input_shape"]), [arrays[f"state{i}"] for i in range(len(arrays))])
-        self.history_ = header["history"]
+        names = itertools.takewhile(lambda name: name in arrays, (f"state{i}" for i in itertools.count()))
+        dtype = float_type(self.dtype).name
+        state = [arrays.take(name, dtypes=(dtype,)) for name in names]
+        self._build(tuple(header["input_shape"]), state)
+        self.history_ = promised(header, "history", HISTORY)

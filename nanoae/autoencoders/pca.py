@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,7 +118,9 @@ class PCA(Estimator):
         return {}, {name: getattr(self, name) for name in self._learned}
 
     def from_file(self, header, arrays):
-        for name in self._learned:
-            setattr(self, name, arrays[name])
+        self.mean_ = arrays.take("mean_", (math.prod(header["input_shape"]),))
+        self.components_ = arrays.take("components_", (None, len(self.mean_)))
+        for name in ("explained_variance_", "explained_variance_ratio_"):
+            setattr(self, name, arrays.take(name, (len(self.components_),)))
 
     _learned = ("mean_", "components_", "explained_variance_", "explained_variance_ratio_")

@@ -8,6 +8,7 @@ import numpy as np
 
 from nanoae.autoencoders.parameters import documented
 from nanoae.autoencoders.predictor import StackedPredictor
+from nanoae.data.field import promised
 from nanoae.data.labels import numeric_labels
 from nanoae.engine.losses import MSE
 
@@ -82,4 +83,4 @@ class StackedRegressor(StackedPredictor):
 
     def from_file(self, header, arrays):
         super().from_file(header, arrays)
-        self._zero, self._unit = map(float, header.get("target", (0.0, 1.0)))
+        self._zero, self._unit = map(float, promised(header, "target", [float], (0.0, 1.0)))

@@ -16,9 +16,10 @@ import numpy as np
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.kinds import Flag, Maybe, Name, OneOrMore, Part, Rate, Whole, Widths
-from nanoae.autoencoders.network_estimator import NetworkEstimator
+from nanoae.autoencoders.network_estimator import HISTORY, NetworkEstimator
 from nanoae.autoencoders.parameters import documented, parameter
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
+from nanoae.data.field import promised
 from nanoae.engine.layers import ACTIVATIONS, Layer, Noisy
 from nanoae.training.loop import Callback, Trainer
 from nanoae.training.progress import progress
@@ -130,7 +131,7 @@ class Stacked(NetworkEstimator):
 
     def from_file(self, header, arrays):
         super().from_file(header, arrays)
-        self.pretrain_history_ = header["pretrain_history"]
+        self.pretrain_history_ = promised(header, "pretrain_history", [HISTORY])
 
 
 def _tell(callback: Callback, layer: int, trainer: Trainer, row: dict[str, float]) -> object:

@@ -18,6 +18,7 @@ from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.teacher_forcing import TeacherForcing
 from nanoae.autoencoders.vocabulary import EOS, PAD, UNITS, UNK, Vocabulary
 from nanoae.autoencoders.weights import FEW, counted, own_order, taken
+from nanoae.data.field import promised
 from nanoae.data.frame import framed
 from nanoae.engine import optim
 from nanoae.engine.embedding import Embedding
@@ -304,8 +305,9 @@ class TextVAE(Variational):
         return facts, arrays
 
     def from_file(self, header, arrays):
-        vocabulary = header["vocabulary"]
-        self.vocabulary_ = Vocabulary(vocabulary["words"], vocabulary["starts"], vocabulary["unit"])
+        kept = promised(header, "vocabulary", dict)
+        words, starts = promised(kept, "words", [str]), promised(kept, "starts", [str])
+        self.vocabulary_ = Vocabulary(words, starts, promised(kept, "unit", str))
         super().from_file(header, arrays)
 
 

@@ -17,6 +17,7 @@ from nanoae.autoencoders.kinds import Name, Number
 from nanoae.autoencoders.parameters import documented, parameter, restored, transactional
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.weights import counted, own_order, taken
+from nanoae.data.field import LABELS, promised
 from nanoae.data.frame import framed
 from nanoae.data.labels import class_labels, one_column
 from nanoae.engine.losses import BCE, GaussianNLL, Loss
@@ -266,7 +267,8 @@ class VariationalAutoencoder(Variational, Autoencoder):
         return {**facts, "classes": None if self.classes_ is None else self.classes_.tolist()}, arrays
 
     def from_file(self, header, arrays):
-        self.classes_ = None if header["classes"] is None else np.array(header["classes"])
+        classes = promised(header, "classes", (LABELS, None))
+        self.classes_ = None if classes is None else np.array(classes)
         super().from_file(header, arrays)
 
 

@@ -11,6 +11,7 @@ import cupyx
 import numpy as np
 
 from nanoae.backend import CUPY_OPTIONS, cublas, cublaslt
+from nanoae.backend.allowance import ALLOWANCE
 from nanoae.backend.graph import GraphSteps, Streamed
 from nanoae.backend.kernels import KernelOps, vectors
 from nanoae.backend.ops import Array
@@ -88,6 +89,7 @@ class CupyOps(KernelOps):
             ) from error
 
     def empty(self, shape, dtype) -> Array:
+        ALLOWANCE.spend(shape, dtype)
         size = int(np.prod(shape, dtype=np.int64))
         self.allocations += size > 1
         with self._memory(f"an array {shape} of {np.dtype(dtype)}", size * np.dtype(dtype).itemsize):

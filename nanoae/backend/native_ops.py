@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.backend import get_ops, native
+from nanoae.backend.allowance import ALLOWANCE
 from nanoae.backend.blas import address
 from nanoae.backend.cublas import layout
 from nanoae.backend.kernels import FLOATS, MOST_PARTS, KernelOps, alike, vectors
@@ -60,6 +61,7 @@ class NativeOps(KernelOps):
 
     def zeros(self, shape, dtype) -> Array:
         """Zeros that begin with a line of the cache: that saves a quarter of Adam's time, and of other loops less."""
+        ALLOWANCE.spend(shape, dtype)
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         self.allocations = (self.allocations or 0) + (size > 8)
         memory = bytearray(size + LINE)

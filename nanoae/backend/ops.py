@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from nanoae.backend.allowance import ALLOWANCE
 from nanoae.backend.blas import address, openblas
 from nanoae.backend.layer_ops import LayerOps
 from nanoae.backend.steps import Steps
@@ -51,9 +52,11 @@ class Ops(Buffered, LayerOps):
     # ---------------------------------------------------------------- memory
 
     def empty(self, shape, dtype) -> Array:
+        ALLOWANCE.spend(shape, dtype)
         return self.xp.empty(shape, dtype)
 
     def zeros(self, shape, dtype) -> Array:
+        ALLOWANCE.spend(shape, dtype)
         return self.xp.zeros(shape, dtype)
 
     def to_device(self, x, dtype=None) -> Array:

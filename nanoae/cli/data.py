@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import Any
 
 import numpy as np
 
 from nanoae.data import Dataset, load_data
 from nanoae.data.catalogue import NAMES
+from nanoae.data.dataset import UNPACK_LIMIT
 
 SPLITS = ("train", "test", "all")
 HEADERS = {"auto": None, "yes": True, "no": False}
@@ -29,7 +31,25 @@ def add_options(parser: argparse.ArgumentParser, required: bool = False, default
         "--maximum", type=float, metavar="X",
         help="the number that stands for 1 in a file, where its type does not say so: 255 for pixels in a .csv"
     )  # fmt: skip
+    add_limit(group)
     add_format(parser)
+
+
+def add_limit(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "--limit", type=size, default=UNPACK_LIMIT, metavar="SIZE",
+        help="the most that a file may unpack to in all, as 8GB (default: 4GiB)"
+    )  # fmt: skip
+
+
+def size(text: str) -> int:
+    """The bytes in "4GB", "500 MiB" or "1000"."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?)b?|b?)", text.strip().lower())
+    if found is None:
+        raise argparse.ArgumentTypeError(f"expected bytes, as 4GB, got {text!r}")
+    number, unit, binary = found.groups()
+    power = 0 if unit is None else "kmgt".index(unit) + 1
+    return int(float(number) * (1024 if binary else 1000) ** power)
 
 
 def add_format(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
@@ -71,6 +91,7 @@ def read(args: argparse.Namespace, in_order: bool = False, model: Any = None) ->
         label=args.label,
         maximum=args.maximum,
         columns=column_names(model),
+        limit=args.limit,
         **said,
     )
 

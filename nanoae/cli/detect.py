@@ -59,6 +59,7 @@ def add_to(commands) -> None:
     files.add_argument("--save", metavar="NPZ", type=Path, help="the model file to write")
     files.add_argument("--ignore", default="", metavar="A,B", help="columns to copy, but not to learn from, as an id")
     files.add_argument("--explain", action="store_true", help="add the reason, and each column's share of the score")
+    data_options.add_limit(files)
     data_options.add_format(parser).add_argument(
         "--text", default="", metavar="A,B", help="columns of categories, whatever they look like, as codes and numbers"
     )
@@ -84,7 +85,7 @@ def add_to(commands) -> None:
 def run(args: argparse.Namespace) -> int:
     check(args)
     ignored = data_options.listed(args.ignore)
-    written = data_options.text_format(args) | {"text": data_options.listed(args.text)}
+    written = data_options.text_format(args) | {"limit": args.limit, "text": data_options.listed(args.text)}
     for path in filter(None, (args.save, args.out)):
         check_writable(path)
     score = read_table(args.score, **written) if args.score else None

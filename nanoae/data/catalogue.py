@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from nanoae.data.dataset import Dataset
+from nanoae.data.dataset import UNPACK_LIMIT, Dataset
 from nanoae.data.digits import digits
 from nanoae.data.download import SOURCES, File, fetch, read_official
 from nanoae.data.files import read_npy, read_npz
@@ -31,6 +31,7 @@ def load_data(
     label: str | None = None,
     maximum: float | None = None,
     columns: Sequence[str] | None = None,
+    limit: int = UNPACK_LIMIT,
     **written: Any,
 ) -> Dataset:
     """Loads a data set by its name, or from a user's own files.
@@ -50,6 +51,7 @@ def load_data(
     maximum         the stored value that stands for 1.0 in a user's own file. None: 255 for uint8 images, 65535 for
                     image files of 16 bits, 1 for images of 0 and 1, or of floats in [0, 1]; all else stays as it is
     columns         the columns of a text table that are x, by name and in this order. None: all others, in its order
+    limit           the most bytes to unpack in all, of .npz, .gz and image files; a .npy file is only mapped
     written         how a text table is written, where the reader is in doubt: separator, decimal, na, text, ignore,
                     header, encoding, as in `read_table` (`TextFormat`)
 
@@ -74,9 +76,9 @@ def load_data(
     if isinstance(name, str) and name in SOURCES:
         return load_official(name, data_dir, download)
     if path.is_dir():
-        return read_images(path, random_state, maximum)
+        return read_images(path, random_state, maximum, limit)
     if suffix not in (*READERS, *SUFFIXES) and is_idx(path):
-        return read_idx_images(path, random_state, maximum)
+        return read_idx_images(path, random_state, maximum, limit)
     if suffix not in (*READERS, *SUFFIXES):
         known = ", ".join(NAMES)
         raise ValueError(
@@ -86,8 +88,8 @@ def load_data(
     if not path.is_file():
         raise FileNotFoundError(f"load_data: expected a {suffix} file, got {given!r}, and no such file exists.")
     if suffix in READERS:
-        return READERS[suffix](path, random_state, maximum=maximum)
-    return read_numbers(path, random_state, label, columns, maximum, format)
+        return READERS[suffix](path, random_state, maximum, limit)
+    return read_numbers(path, random_state, label, columns, maximum, format, limit)
 
 
 def load_official(name: str, data_dir: str | os.PathLike[str] | None, download: bool) -> Dataset:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.data.cell import category
+from nanoae.data.field import promised
 from nanoae.data.frame import FrameOutput, framed
 from nanoae.data.identity import FEW, examples, tell_of_ids
 from nanoae.data.number import check_unit
@@ -181,18 +182,23 @@ class TableEncoder(FrameOutput, Part):
         return facts, self.scaler_.learned()
 
     @classmethod
-    def from_file(cls, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> TableEncoder:
+    def from_file(cls, facts: dict[str, Any], arrays: Any) -> TableEncoder:
         """The opposite of `to_file`."""
-        encoder = cls(facts["max_categories"])
-        encoder.names_, encoder.categories_ = facts["names"], facts["categories"]
+        encoder = cls(promised(facts, "max_categories", int))
+        encoder.names_ = promised(facts, "names", [str])
+        encoder.categories_ = promised(facts, "categories", [([str], None)])
         encoder.blocks_ = tuple(1 if known is None else len(known) + 1 for known in encoder.categories_)
-        encoder.na_ = facts.get("na", [])
-        encoder.others_ = facts.get("others", [0.0] * len(encoder.names_))
-        encoder.named_ = facts.get("named")
-        encoder.units_ = facts.get("units", [None] * len(encoder.names_))
+        encoder.na_ = promised(facts, "na", [str], [])
+        encoder.others_ = promised(facts, "others", [float], [0.0] * len(encoder.names_))
+        encoder.named_ = promised(facts, "named", (bool, None), None)
+        encoder.units_ = promised(facts, "units", [(str, None)], [None] * len(encoder.names_))
+        lists = (encoder.categories_, encoder.others_, encoder.units_)
+        if any(len(each) != len(encoder.names_) for each in lists):
+            raise ValueError(
+                f"expected {len(encoder.names_)} columns in all lists, got {[len(each) for each in lists]}."
+            )
         encoder.scaler_ = RobustScaler()
-        for name, value in arrays.items():
-            setattr(encoder.scaler_, name, value)
+        arrays.restore(encoder.scaler_)
         return encoder
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:

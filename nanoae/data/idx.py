@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset
+from nanoae.data.regular_file import open_regular
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 DEFLATE_RATIO = 1032  # deflate's best: 258 bytes from two bits
@@ -35,7 +36,7 @@ def read_idx(path: str | os.PathLike[str], sha256: str | None = None, limit: int
     """
     import gzip  # here, for `import nanoae` would pay for it
 
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         packed = file.read(2) == b"\x1f\x8b"
         room = os.fstat(file.fileno()).st_size * (DEFLATE_RATIO if packed else 1)
         file.seek(0)
@@ -74,14 +75,16 @@ def read_idx(path: str | os.PathLike[str], sha256: str | None = None, limit: int
     return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="))
 
 
-def read_idx_images(path: Path, random_state: int | None = 0, maximum: float | None = None) -> Dataset:
+def read_idx_images(
+    path: Path, random_state: int | None = 0, maximum: float | None = None, limit: int = UNPACK_LIMIT
+) -> Dataset:
     """An IDX file of images of one's own, (N, ...), and where its name has "images" in it, the labels (N,) of the file
     beside it that has "labels" there."""
-    x, y = read_idx(path), None
+    x, y = read_idx(path, limit=limit), None
     name = re.sub("images(.?)idx[0-9]", r"labels\1idx1", path.name, flags=re.IGNORECASE)
     labels = None if name == path.name else find_idx(path.parent, re.sub(r"\.gz$", "", name, flags=re.IGNORECASE))
     if labels is not None:
-        y = read_idx(labels)
+        y = read_idx(labels, limit=limit)
         if y.shape != x.shape[:1]:
             raise BadFile(labels, f"{len(x)} labels, one for each example of {path.name}", f"shape {y.shape}")
     return Dataset.split(path.name, x, y, random_state, maximum=maximum)
@@ -92,11 +95,11 @@ def is_idx(path: Path) -> bool:
     import gzip
 
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             packed = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if packed else open(path, "rb") as file:
-            magic = file.read(4)
-    except (OSError, EOFError, zlib.error):
+            file.seek(0)
+            magic = (gzip.GzipFile(fileobj=file) if packed else file).read(4)
+    except (OSError, EOFError, zlib.error, BadFile):
         return False
     return len(magic) == 4 and magic[:2] == b"\0\0" and magic[2] in TYPES and magic[3] > 0
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.data.dataset import BadFile
-from nanoae.data.files import opened
+from nanoae.data.regular_file import opened
 
 Image = Any  # Pillow's, which is imported only where an image is to be read
 READ = "PNG, JPEG, BMP, TIFF, WebP, GIF, PNM or JPEG 2000"

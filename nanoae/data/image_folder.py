@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.data.dataset import BadFile, Dataset
+from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset
 from nanoae.data.idx import DEFLATE_RATIO, is_idx
 from nanoae.data.image_file import READ, is_image, load_pillow, opened_image, pixels
 from nanoae.data.labels import is_nothing, read_labels
@@ -28,7 +28,9 @@ BLOCK_BYTES = 4 << 10  # that a file takes on the disk, however small it is
 NAMED = 5  # files in a message
 
 
-def read_images(folder: Path, random_state: int | None = 0, maximum: float | None = None) -> Dataset:
+def read_images(
+    folder: Path, random_state: int | None = 0, maximum: float | None = None, limit: int = UNPACK_LIMIT
+) -> Dataset:
     """The images of a folder, all of one size, in the natural order of their names: (N, H, W), or (N, H, W, 3) of
     colours; uint8, or uint16 where they have 16 bits. BadFile names what cannot be read, and why."""
     load_pillow()
@@ -38,7 +40,7 @@ def read_images(folder: Path, random_state: int | None = 0, maximum: float | Non
     if test is not None:
         test_paths, more = labelled(test)
         paths = paths + test_paths
-    x = read_stack(folder, paths)
+    x = read_stack(folder, paths, limit)
     if maximum is None and x.dtype == np.uint16:
         maximum = 65535  # says the format; of 8 bits the values decide
     y = read_classes(folder, (names or []) + (more or []))
@@ -138,7 +140,7 @@ def read_classes(folder: Path, names: list[str]) -> np.ndarray:
 # ---------------------------------------------------------------- what is in them
 
 
-def read_stack(folder: Path, paths: list[Path]) -> np.ndarray:
+def read_stack(folder: Path, paths: list[Path], limit: int) -> np.ndarray:
     """The images one after the other, (N, H, W) or (N, H, W, 3). BadFile for one that is not like the first, or far
     larger than its file may be."""
     sizes = sum(max(path.stat().st_size, BLOCK_BYTES) for path in paths)
@@ -150,6 +152,11 @@ def read_stack(folder: Path, paths: list[Path]) -> np.ndarray:
             bytes_ = image.width * image.height * len(image.getbands())
             if bytes_ > most:
                 raise BadFile(path, f"at most {most} bytes of pixels in files so small", bytes_, "Is it an image?")
+            if bytes_ * len(paths) > limit:
+                got = f"{len(paths)} images of {bytes_}"
+                raise BadFile(
+                    folder, f"at most {limit} bytes of pixels in all", got, "Allow more: --limit 8GB, limit=."
+                )
             shape = (image.height, image.width)
             if stack is not None and set(shape) != set(stack.shape[1:3]):  # known before it is unpacked
                 raise unlike(path, stack, first, shape)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nanoae.data.dataset import BadFile, Dataset
+from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset
 from nanoae.data.labels import read_labels
 from nanoae.data.number import POINT
 from nanoae.data.table import Table, check_index, table_of
@@ -32,12 +32,13 @@ def read_numbers(
     columns: Sequence[str] | None = None,
     maximum: float | None = None,
     written: TextFormat | None = None,
+    limit: int = UNPACK_LIMIT,
 ) -> Dataset:
     """A text table of numbers, one example a row; `load_data` says what the arguments mean.
 
     BadFile names the row (its line in the file) and the column of a cell that is no number.
     """
-    with open_table(path, written or TextFormat()) as text:
+    with open_table(path, written or TextFormat(), limit) as text:
         features = find_features(text, label, columns)
         position = None if label is None else text.names.index(label)
         x, units, labels = plain_numbers(text, features, position) or spelled_numbers(text, features, position)

@@ -104,6 +104,9 @@ class GaussianScaler(Scaler):
     from the median by rounding only is at it.
     """
 
+    x_: np.ndarray  # (KNOTS, D)
+    z_: np.ndarray
+    std_: np.ndarray  # (D,)
     limit_: np.ndarray | float = np.inf
 
     def fit(self, X):

@@ -13,7 +13,7 @@ import numpy as np
 
 from nanoae.data.cell import plain, texts
 from nanoae.data.columns import check_names, dense, frame_columns, labels
-from nanoae.data.dataset import BadFile
+from nanoae.data.dataset import UNPACK_LIMIT, BadFile
 from nanoae.data.text_column import TextColumn
 from nanoae.data.text_format import TextFormat
 from nanoae.data.text_table import TextTable, open_table
@@ -171,7 +171,7 @@ def check_index(source: str, name: str, values: np.ndarray, in_file: bool = True
         raise BadFile(source, "features", got, f"Leave it out, {way}, or give it a name.")
 
 
-def read_table(path: str | Path, **written: Any) -> Table:
+def read_table(path: str | Path, limit: int = UNPACK_LIMIT, **written: Any) -> Table:
     """A text table of numbers and texts, whatever the suffix; a .gz is unpacked. Cells may be empty.
 
     Columns are separated by tabs, semicolons, bars, commas or blanks, whichever split the first lines into equally
@@ -181,9 +181,11 @@ def read_table(path: str | Path, **written: Any) -> Table:
 
     separator, decimal, na, text, ignore, header, encoding    how the table is written (`TextFormat`)
 
+    limit    the most bytes that a .gz may unpack to
+
     A name that stands twice, and a row that is too short or too long, are refused by their line in the file.
     """
-    with open_table(Path(path).expanduser(), TextFormat.of(written, "read_table")) as text:
+    with open_table(Path(path).expanduser(), TextFormat.of(written, "read_table"), limit) as text:
         return table_of(text).split(text.format.ignore)[0]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nanoae.data.dataset import UNPACK_LIMIT, BadFile
-from nanoae.data.files import opened
+from nanoae.data.regular_file import opened
 
 CHUNK = 1 << 20  # bytes looked at together
 LONGEST_LINE = 1 << 24  # characters: no table is so wide, but a few bytes of .gz may unpack to more
@@ -25,7 +25,9 @@ REMEDY = "Say which encoding it has, encoding=, --encoding, as cp1252; or save i
 
 
 @contextmanager
-def open_text(path: Path, kind: str, encoding: str | None = None) -> Iterator[io.TextIOWrapper]:
+def open_text(
+    path: Path, kind: str, encoding: str | None = None, limit: int = UNPACK_LIMIT
+) -> Iterator[io.TextIOWrapper]:
     """The file as text, with its line ends as they are; a .gz, whatever its name, unpacked.
 
     encoding    None: UTF-16 or 32 by their byte-order marks, else UTF-8
@@ -39,7 +41,7 @@ def open_text(path: Path, kind: str, encoding: str | None = None) -> Iterator[io
             content = gzip.GzipFile(fileobj=file)
         start = content.read(4)
         marked = next((name for mark, name in BOMS if start.startswith(mark)), "utf-8-sig")
-        check(path, content, kind, encoding or marked, UNPACK_LIMIT if packed else math.inf)
+        check(path, content, kind, encoding or marked, limit if packed else math.inf)
         content.seek(0)
         with io.TextIOWrapper(content, encoding=encoding or marked, newline="") as text:
             yield text
@@ -69,5 +71,6 @@ def check(path: Path, content: IO[bytes], kind: str, encoding: str, most: float)
         if length > LONGEST_LINE:
             raise BadFile(path, f"lines of at most {LONGEST_LINE:,} characters", "a longer one")
         if size > most:
-            raise BadFile(path, f"at most {most} bytes of text", "more", "Store the numbers as .npy.")
+            hint = "Allow more: --limit 8GB, limit=; or store the numbers as .npy."
+            raise BadFile(path, f"at most {most} bytes of text", "more", hint)
         line += text.count("\n")

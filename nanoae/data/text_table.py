@@ -13,7 +13,7 @@ from itertools import chain, islice, takewhile
 from pathlib import Path
 
 from nanoae.data.columns import check_names
-from nanoae.data.dataset import BadFile
+from nanoae.data.dataset import UNPACK_LIMIT, BadFile
 from nanoae.data.header import is_header, is_number
 from nanoae.data.separator import first_rows, separator_of, split
 from nanoae.data.text_column import short
@@ -29,8 +29,8 @@ COMMENT = re.compile(r"#+ *(?![ ,;|\t])")  # what NumPy puts before a header; "#
 
 
 @contextmanager
-def open_table(path: Path, written: TextFormat) -> Iterator[TextTable]:
-    with open_text(path, "CSV table", written.encoding) as text:
+def open_table(path: Path, written: TextFormat, limit: int = UNPACK_LIMIT) -> Iterator[TextTable]:
+    with open_text(path, "CSV table", written.encoding, limit) as text:
         yield TextTable(path, text, written)
 
 

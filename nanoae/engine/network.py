@@ -110,6 +110,8 @@ class Sequential:
     def set_state(self, arrays: list[Any]) -> None:
         """Copy `arrays` (of host or device) into `state()`."""
         for mine, theirs in zip(self.state(), arrays, strict=True):
+            if mine.shape != theirs.shape:
+                raise ValueError(f"Sequential: expected an array of shape {mine.shape}, got {theirs.shape}.")
             self.ops.copy(self.ops.to_device(theirs, self.dtype), out=mine)
 
     def rebuilt(self, ops: Ops | str = "numpy", dtype="float64") -> Sequential:

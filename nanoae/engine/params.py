@@ -32,16 +32,18 @@ class Parameters:
                 asked.append((layer, name, shape, initializer))
                 self.slices[i, name] = slice(size, size + math.prod(shape))
                 size += math.prod(shape)
-        if values is None:
-            drawn = [initializer(generator, shape, *fans(shape)).ravel() for _, _, shape, initializer in asked]
-            values = np.concatenate([np.empty(0), *drawn])
-        elif values.shape != (size,):
+        if values is not None and values.shape != (size,):
             raise ValueError(f"parameters: expected {size:,} numbers, got an array of shape {values.shape}.")
-        self.theta = ops.copy(ops.to_device(values, dtype), out=ops.empty(size, dtype))
+        self.theta = ops.empty(size, dtype)
         self.grad = ops.zeros(size, dtype)
-        for (layer, name, shape, _), where in zip(asked, self.slices.values(), strict=True):
+        for (layer, name, shape, initializer), where in zip(asked, self.slices.values(), strict=True):
             layer.params[name] = self.theta[where].reshape(shape)
             layer.grads[name] = self.grad[where].reshape(shape)
+            if values is None:
+                drawn = initializer(generator, shape, *fans(shape))
+                ops.copy(ops.to_device(drawn, dtype), out=layer.params[name])
+        if values is not None:
+            ops.copy(ops.to_device(values, dtype), out=self.theta)
 
 
 def float_type(dtype) -> np.dtype:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from nanoae.spelling import did_you_mean, one_of
+from nanoae.spelling import did_you_mean
+
+DEEPEST = 32  # parts and lists within each other that a file may hold
 
 
 class Part:
@@ -31,7 +34,8 @@ class Part:
 
     def __repr__(self) -> str:
         parameters = inspect.signature(type(self)).parameters
-        changed = [f"{k}={v!r}" for k, v in self.config().items() if repr(v) != repr(parameters[k].default)]
+        texts = {name: repr(value) for name, value in self.config().items()}
+        changed = [f"{name}={text}" for name, text in texts.items() if text != repr(parameters[name].default)]
         return f"{type(self).__name__}({', '.join(changed)})"
 
 
@@ -60,25 +64,40 @@ def describe(value: Any, among: list | None = None, by_name: bool = True) -> Any
     )
 
 
-def construct(description: Any, among: list | None = None) -> Any:
-    """What `describe` described; lists of numbers come back as tuples. ValueError for a type that is not known here."""
+def construct(
+    description: Any, among: list | None = None, known: dict[str, type] | None = None, depth: int = DEEPEST
+) -> Any:
+    """What `describe` described; lists of numbers come back as tuples. ValueError for a type that is not known here.
+
+    known   the classes by name (None: `known_parts`)
+    """
+    if depth == 0:
+        raise ValueError(f"construct: expected parts within parts up to {DEEPEST} deep, got deeper ones.")
+    known, depth = known_parts() if known is None else known, depth - 1
     if isinstance(description, list):
-        items = [construct(item, among) for item in description]
+        items = [construct(item, among, known, depth) for item in description]
         return items if any(isinstance(item, Part) for item in items) else tuple(items)
     if not isinstance(description, dict):
         return description
     if description.keys() == {"dict"}:
-        return {construct(key): construct(item, among) for key, item in description["dict"]}
+        return {construct(key): construct(item, among, known, depth) for key, item in description["dict"]}
     if "part" in description:
-        return (among or [])[description["part"]]
+        number = description["part"]
+        if type(number) is not int or not 0 <= number < len(among or []):
+            raise ValueError(f"construct: expected the number of one of {len(among or [])} layers, got {number!r}.")
+        return among[number]  # type: ignore[index]
     kind = description.get("type")
     if not isinstance(kind, type):
-        known = known_parts()
-        kind = known[one_of("part", kind, sorted(known))]
+        if not isinstance(kind, str) or kind not in known:
+            hint = did_you_mean(kind, known) or " A class of your own: load(path, parts=[...])."
+            raise ValueError(f"part: expected a class of nanoae's, got {kind!r}.{hint}")
+        kind = known[kind]
     config = {k: v for k, v in description.items() if k != "type"}
-    encoder = construct_all(config.pop("encoder", None) or [])  # first: layers of the decoder may be tied to it
+    encoder: list = []
+    for layer in config.pop("encoder", None) or []:  # first: layers of the decoder may be tied to it
+        encoder.append(construct(layer, encoder, known, depth))
     own = {"encoder": encoder} if encoder else {}
-    return kind(**own, **{k: construct(v, encoder or among) for k, v in config.items()})
+    return kind(**own, **{k: construct(v, encoder or among, known, depth) for k, v in config.items()})
 
 
 def describe_all(parts: list) -> list[dict[str, Any]]:
@@ -117,14 +136,14 @@ def arguments(kind: type) -> tuple[str, ...]:
     return tuple(inspect.signature(kind).parameters)
 
 
-def known_parts() -> dict[str, type]:
-    """Every Part class that is imported, by name; nanoae's own come before a user's of the same name."""
-    found: dict[str, type] = {}
+def known_parts(parts: Sequence[type] = ()) -> dict[str, type]:
+    """Every Part class of nanoae's own, by name, and `parts`, a user's."""
+    found = {part.__name__: part for part in parts}
     todo: list[type] = [Part]
     while todo:
         subclasses: list[type] = todo.pop().__subclasses__()
         for cls in subclasses:
-            if cls.__name__ not in found or cls.__module__.startswith("nanoae."):
+            if cls.__module__.startswith("nanoae."):
                 found[cls.__name__] = cls
             todo.append(cls)
     return found

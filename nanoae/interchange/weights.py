@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.pca import PCA
+from nanoae.autoencoders.saved import Saved
 from nanoae.backend import Array
 from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
 from nanoae.engine.embedding import Embedding
@@ -217,7 +218,8 @@ def from_sklearn(model: Any) -> Sequential | PCA:
         found = PCA(len(model.components_))
         found.settle()
         learned = ("mean_", "components_", "explained_variance_", "explained_variance_ratio_")
-        found.from_file({}, {name: np.asarray(getattr(model, name), np.float64) for name in learned})
+        arrays = {name: np.asarray(getattr(model, name), np.float64) for name in learned}
+        found.from_file({"input_shape": [len(model.mean_)]}, Saved(arrays))
         found.record_schema((model.components_.shape[1],), getattr(model, "feature_names_in_", None))
         return found
     raise ValueError(f"from_sklearn: expected a fitted MLPRegressor, or PCA(whiten=False), got {model!r:.80}.")

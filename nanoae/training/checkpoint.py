@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nanoae.data.archive import open_archive
 from nanoae.data.dataset import BadFile
-from nanoae.data.files import read_arrays
 from nanoae.engine.part import settings_of
 from nanoae.lock import locked_folder
 from nanoae.training import state
@@ -229,7 +229,8 @@ def latest(folder: Path) -> tuple[Path, Facts, Arrays]:
 
 def read(path: Path) -> tuple[Facts, Arrays]:
     """(header, arrays) of a checkpoint; ValueError for what is none, is damaged, or of another format."""
-    arrays = read_arrays(path)
+    with open_archive(path) as archive:
+        arrays = dict(archive)
     try:
         header = json.loads(bytes(arrays.pop("header")))
         found = header["format"]

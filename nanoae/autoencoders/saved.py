@@ -1,0 +1,82 @@
+"""Saved: the arrays of a model file, and the classes that may be in it. Nothing is read before it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from nanoae.data.archive import Archive
+from nanoae.engine.part import Part, construct, known_parts
+
+FLOATS, WHOLE = ("float32", "float64"), ("int32", "int64")
+Shape = tuple[int | None, ...]
+OTHERS = ("bool", "int8", "int16", "uint8", "uint16", "uint32", "uint64", "float16")  # of a user's own parts
+
+
+class Saved:
+    """The arrays of an archive, or of memory, whose names begin with `prefix`, by the rest of their names.
+
+    parts   classes of the user's own that the file may name, beside nanoae's
+    """
+
+    def __init__(self, archive: Archive | dict[str, np.ndarray], parts: Sequence[type] = (), prefix: str = ""):
+        self.archive, self.parts, self.prefix = archive, parts, prefix
+
+    def under(self, name: str) -> Saved:
+        """Those that begin with `name` and a dot."""
+        return Saved(self.archive, self.parts, f"{self.prefix}{name}.")
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.removeprefix(self.prefix) for name in self.archive if name.startswith(self.prefix))
+
+    def __contains__(self, name: str) -> bool:
+        return f"{self.prefix}{name}" in self.archive
+
+    def take(
+        self, name: str, shape: Shape | None = None, dtypes: Sequence[str] = FLOATS, finite: bool = True
+    ) -> np.ndarray:
+        """The array, once its header says that it has this shape and one of these types; ValueError otherwise.
+
+        shape    None for any; in it None for any length
+        finite   whether NaN and infinity are refused
+        """
+        full = f"{self.prefix}{name}"
+        if full not in self.archive:
+            raise ValueError(f"expected the array {full!r}, got none.")
+        got, dtype = self._header(full)
+        if dtype.name not in dtypes or not dtype.isnative:
+            raise ValueError(f"expected {full!r} of {' or '.join(dtypes)}, got {dtype}.")
+        if shape is not None and not alike(got, shape):
+            raise ValueError(f"expected {full!r} of shape {shape}, got {got}.")
+        array = self.archive[full]
+        if finite and dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"expected {full!r} to be finite, got NaN or infinity in it.")
+        return array
+
+    def _header(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
+        if isinstance(self.archive, Archive):
+            return self.archive.header(name)
+        return self.archive[name].shape, self.archive[name].dtype
+
+    def restore(self, part: Part) -> None:
+        """Give a scaler or a score what its `fit` had left: attributes that its class declares, and no others."""
+        own = type(part).__module__.startswith("nanoae.")
+        known = {name for kind in type(part).__mro__ for name in vars(kind).get("__annotations__", ())}
+        for name in self:
+            public = name.isidentifier() and name[0] != "_" and name.endswith("_") and not hasattr(type(part), name)
+            if name not in known and (own or not public):
+                raise ValueError(f"expected what {type(part).__name__} learns, got {self.prefix}{name}.")
+            setattr(part, name, self.take(name, dtypes=FLOATS + WHOLE + (() if own else OTHERS), finite=False))
+
+    def construct(self, description: Any, kind: Any = object) -> Any:
+        """What `describe` described, of nanoae's own classes and `parts` alone; ValueError where that is no `kind`."""
+        found = construct(description, known=known_parts(self.parts))
+        if not isinstance(found, kind):
+            raise ValueError(f"expected {kind}, got {found!r}.")
+        return found
+
+
+def alike(got: tuple[int, ...], wanted: Shape) -> bool:
+    return len(got) == len(wanted) and all(w in (g, None) for g, w in zip(got, wanted, strict=True))

@@ -1,0 +1,37 @@
+"""Allowance: how much memory a block of code may ask its ops for, where a stranger's file says what to build."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+
+class Allowance(threading.local):
+    """left   bytes that this thread may yet allocate"""
+
+    left: float = math.inf
+
+    @contextmanager
+    def of(self, n: int) -> Iterator[None]:
+        """At most n bytes in the block; ValueError, before the memory is taken, for more."""
+        before = self.left
+        self.left = min(n, before)
+        try:
+            yield
+        finally:
+            self.left = before
+
+    def spend(self, shape, dtype) -> None:
+        if self.left == math.inf:
+            return
+        n = math.prod(np.atleast_1d(shape).tolist()) * np.dtype(dtype).itemsize
+        if n > self.left:
+            raise ValueError(f"expected arrays of at most {self.left:,} bytes more, got one of {n:,}, shape {shape}")
+        self.left -= n
+
+
+ALLOWANCE = Allowance()

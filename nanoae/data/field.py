@@ -1,0 +1,74 @@
+"""A field of a JSON header that a stranger may have written: of the kind that was promised, or an error."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any
+
+MISSING = object()
+NOT_FINITE = math.nan  # as a kind: NaN or infinity
+WORDS = {
+    None: "null",
+    NOT_FINITE: "NaN or infinity",
+    int: "a whole number",
+    float: "a finite number",
+    bool: "true or false",
+    str: "text",
+}
+LABELS = [(str, int, float, bool)]  # of classes
+
+
+def promised(facts: Any, name: str, kind: Any, default: Any = MISSING) -> Any:
+    """facts[name], or `default` where there is none; ValueError where it is not of that kind.
+
+    kind   int, str, bool, dict    that, and True is no int
+           float                   a finite number
+           NOT_FINITE              NaN or infinity
+           None                    null
+           [kind]                  a list of them
+           {str: kind}             an object of them
+           (kind, kind, ...)       one of these
+    """
+    if not isinstance(facts, dict):
+        raise ValueError(f"expected an object with {name!r}, got {short(facts)}.")
+    value = facts.get(name, default)
+    if value is default and default is not MISSING:
+        return value
+    if value is MISSING:
+        raise ValueError(f"expected {name!r}, got none.")
+    if not fits(value, kind):
+        raise ValueError(f"expected {name!r} to be {told(kind)}, got {short(value)}.")
+    return value
+
+
+def fits(value: Any, kind: Any) -> bool:
+    if isinstance(kind, tuple):
+        return any(fits(value, each) for each in kind)
+    if isinstance(kind, list):
+        return isinstance(value, list) and all(fits(each, kind[0]) for each in value)
+    if isinstance(kind, dict):
+        return isinstance(value, dict) and all(fits(each, kind[str]) for each in value.values())
+    if kind is None:
+        return value is None
+    if kind is NOT_FINITE:
+        return type(value) is float and not math.isfinite(value)
+    if kind is float:
+        return type(value) in (int, float) and abs(value) <= sys.float_info.max
+    return type(value) is kind
+
+
+def told(kind: Any) -> str:
+    """The kind in words."""
+    if isinstance(kind, tuple):
+        return " or ".join(map(told, kind))
+    if isinstance(kind, list):
+        return f"a list, each {told(kind[0])}"
+    if isinstance(kind, dict):
+        return f"an object, each {told(kind[str])}"
+    return WORDS.get(kind, "an object")
+
+
+def short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
