@@ -13,7 +13,11 @@ import nanoae
 
 FOLDER = Path(__file__).parents[1] / "examples"
 EXAMPLES = sorted(path.stem for path in FOLDER.glob("*.py"))
-NEEDED = {"from sklearn": "sklearn", "nanoae.report": "matplotlib"}  # what the source says -> the module it needs
+NEEDED = {
+    "from sklearn": "sklearn",
+    "nanoae.report": "matplotlib",
+    "import onnxruntime": "onnxruntime",
+}  # what the source says -> the module it needs
 
 
 @pytest.fixture(scope="module")

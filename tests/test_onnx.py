@@ -2,10 +2,13 @@
 
 import functools
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import EXAMPLES
+from hypothesis import HealthCheck, given, settings
 
 import nanoae
 from nanoae.autoencoders.vocabulary import Vocabulary
@@ -14,6 +17,9 @@ from nanoae.interchange.layers import translate
 
 onnxruntime = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from benchmarks.interchange import BOUND, apart, networks  # noqa: E402
+
 rng = np.random.default_rng(0)
 X = rng.normal(size=(60, 6)).astype(np.float32)
 UNIT = (X - X.min()) / np.ptp(X)
@@ -56,6 +62,12 @@ def test_every_layer(kind, dtype, tmp_path):
     nanoae.export(net, tmp_path / "net.onnx")
     for rows in (7, 1):  # the batch is free
         near(run(tmp_path / "net.onnx", x=x[:rows])["y"], net.forward(x[:rows]))
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(drawn=networks())
+def test_random_networks(drawn, tmp_path_factory):
+    assert apart(*drawn, tmp_path_factory.mktemp("onnx") / "network.onnx") <= BOUND
 
 
 class Doubled(nanoae.Layer):
@@ -190,7 +202,7 @@ def test_a_model_of_text(keywords, tmp_path):
     model.export(tmp_path / "decoder.onnx", what="decoder")
     near(run(tmp_path / "decoder.onnx", code=found["code"], start=x[:, 0])["words"], found["words"])
     noted = json.loads(onnx.load(tmp_path / "whole.onnx").metadata_props[0].value)["vocabulary"]
-    assert Vocabulary(**noted).decode(found["words"]) == model.reconstruct(lines, keywords)
+    assert Vocabulary(*noted.values()).decode(found["words"]) == model.reconstruct(lines, keywords)
 
 
 # ---------------------------------------------------------------- what cannot be, and the command

@@ -54,12 +54,13 @@ def notes_of(model: Any) -> dict[str, Any]:
         value = getattr(model, name, None)
         if value is not None:
             notes[name.rstrip("_")] = value.tolist() if isinstance(value, np.ndarray) else value
-    if encoder := getattr(model, "encoder_", None):
+    encoder = getattr(model, "encoder_", None)
+    if encoder is not None:
         columns = list(zip(encoder.names_, encoder.categories_, strict=True))
         notes["numbers"] = [name for name, known in columns if known is None]
         notes["categories"] = {name: known for name, known in columns if known is not None}
-    if vocabulary := getattr(model, "vocabulary_", None):
-        notes["vocabulary"] = {name: getattr(vocabulary, name) for name in ("words", "starts", "unit")}
+    if hasattr(model, "vocabulary_"):
+        notes["vocabulary"] = model.to_file()[0]["vocabulary"]
     return notes
 
 
