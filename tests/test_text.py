@@ -126,7 +126,7 @@ def test_a_validation_loss_is_watched(held):
 def test_the_gradient_of_a_fitted_model(model):
     """Float64, its noise frozen: the code's, and which words the decoder is not told."""
     X = model._rows(LINES, KEYWORDS)
-    report = check_gradients(model, X, X[:, 1:], model._criterion())
+    report = check_gradients(model, X, X[:, 1:], model.new_loss())
     assert report.ok and len(report.rows) == 16, f"\n{report}"
 
 

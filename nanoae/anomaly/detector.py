@@ -213,8 +213,8 @@ class AnomalyDetector(Estimator):
     def _rule(self) -> Threshold:
         return Quantile(1 - self.contamination) if self.threshold is None else self.threshold
 
-    def _takes_images(self):
-        return any(model is not None and model._takes_images() for model in _listed(self.as_built.autoencoder))
+    def takes_images(self):
+        return any(model is not None and model.takes_images() for model in _listed(self.as_built.autoencoder))
 
     # ---------------------------------------------------------------- using
 

@@ -78,55 +78,54 @@ class Autoencoder(Generative):
     # ---------------------------------------------------------------- building
 
     def _layers(self, input_shape):
-        encoder = self._encoder_layers()
-        return self._code_layers(encoder), self._decoder_layers(encoder, int(np.prod(input_shape)))
+        encoder, decoder = self._own_layers()
+        if encoder is None:
+            encoder = self._new_encoder()
+        if decoder is None:
+            decoder = self._new_decoder(encoder, int(np.prod(input_shape)))
+        return self._with_parts(encoder), decoder
 
-    def _encoder_layers(self) -> list[Layer]:
+    def _own_layers(self) -> tuple[list[Layer] | None, list[Layer] | None]:
+        """Copies of the user's layers. What is tied to a layer of the encoder stays tied; what stands in both lists is
+        two layers."""
+        copies: dict[int, Any] = {}
+        encoder = None if self.encoder is None else copy.deepcopy(list(self.encoder), copies)
+        for layer in self.decoder or ():
+            copies.pop(id(layer), None)
+        return encoder, None if self.decoder is None else copy.deepcopy(list(self.decoder), copies)
+
+    def _new_encoder(self) -> list[Layer]:
         """[Linear, activation, ..., Linear, code activation]: x -> code."""
-        if self.encoder is not None:
-            return copy.deepcopy(list(self.encoder))
         layers: list[Layer] = []
-        for width in self._hidden_widths(layers):
+        for width in self.hidden:
             layers += [self._linear(width), activation(self.activation)]
         code = self.code_size * getattr(self.bottleneck, "inputs_per_unit", 1)
         return [*layers, self._linear(code), activation(self.code_activation, "code_activation")]
 
-    def _code_layers(self, encoder: list[Layer]) -> list[Layer]:
-        """[corruption], encoder, [bottleneck], [penalty]: one part each, or none."""
-        layers = [*self._part("corruption"), *encoder, *self._part("bottleneck")]
-        penalties = self._part("penalty")
-        for penalty in penalties:
-            penalty.attach(layers)
-        return [*([FillMissing()] if self._takes_missing() else []), *layers, *penalties]
-
-    def _part(self, name: str) -> list:
-        """[a copy of the part called `name`], or [] where there is none."""
-        part = getattr(self, name)
-        return [] if part is None else [copy.deepcopy(part)]
-
-    def _decoder_layers(self, encoder: list[Layer], n_features: int) -> list[Layer]:
+    def _new_decoder(self, encoder: list[Layer], n_features: int) -> list[Layer]:
         """The mirror image: code -> x. The output activation is left out where the loss works on logits."""
-        if self.decoder is not None:
-            copies = {id(mine): its for mine, its in zip(self.encoder or (), encoder, strict=False)}
-            for layer in self.decoder:  # what stands in both lists is two layers
-                copies.pop(id(layer), None)
-            return copy.deepcopy(list(self.decoder), copies)  # what is tied to a layer of the encoder stays tied
-        if self.tied_weights:
-            sources = [layer for layer in encoder if isinstance(layer, Linear)]
-            linears: list[Layer] = [TiedLinear(source, self.bias_initializer) for source in reversed(sources)]
-        else:
-            linears = [self._linear(width) for width in (*reversed(self._hidden_widths(encoder)), n_features)]
+        sources = [layer for layer in encoder if isinstance(layer, Linear)]
         layers: list[Layer] = []
-        for linear in linears:
-            layers += [linear, activation(self.activation)]
+        if self.tied_weights:
+            for source in reversed(sources):
+                layers += [TiedLinear(source, self.bias_initializer), activation(self.activation)]
+        else:
+            for width in (*(source.n_out for source in reversed(sources[:-1])), n_features):
+                layers += [self._linear(width), activation(self.activation)]
         return layers[:-1] if self._logits else [*layers[:-1], activation(self.output_activation, "output_activation")]
 
-    def _hidden_widths(self, encoder: list[Layer]) -> tuple[int, ...]:
-        if self.encoder is None:
-            return tuple(self.hidden)
-        return tuple(layer.n_out for layer in encoder if isinstance(layer, Linear))[:-1]
+    def _with_parts(self, encoder: list[Layer]) -> list[Layer]:
+        """[filled gaps], [corruption], encoder, [bottleneck], [penalty]: one of each, or none."""
+        corruption, bottleneck, penalty = (
+            [] if part is None else [copy.deepcopy(part)] for part in (self.corruption, self.bottleneck, self.penalty)
+        )
+        layers = [*corruption, *encoder, *bottleneck]
+        for each in penalty:
+            each.attach(layers)
+        filled: list[Layer] = [FillMissing()] if self._takes_missing() else []
+        return [*filled, *layers, *penalty]
 
-    def _criterion(self):
+    def new_loss(self):
         return Masked(self.loss) if self._takes_missing() else losses.get(self.loss)
 
     def _takes_missing(self):
@@ -170,7 +169,7 @@ class Autoencoder(Generative):
         self.record_schema(shape)
         return self
 
-    def _takes_images(self):
+    def takes_images(self):
         return self.as_built.encoder is not None
 
     # ---------------------------------------------------------------- training
@@ -221,7 +220,7 @@ class Autoencoder(Generative):
         if first:
             self._learn_means(X, weights)
         if not hasattr(self, "_trainer"):
-            self._trainer = self._make_trainer(max(len(inputs), batch_size), self.as_built.epochs)
+            self._trainer = self.new_trainer(max(len(inputs), batch_size), self.as_built.epochs)
         targets = weighed(self._trainer, self._loss, inputs, targets, weights)
         started = time.perf_counter()
         self.history_["loss"].append(self._trainer.epoch(*map(self._to_device, (inputs, targets))))
@@ -254,6 +253,11 @@ class Autoencoder(Generative):
     def _inputs_and_targets(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """What the network reads of X, and the targets (None: the same)."""
         return X, None
+
+    def training_data(self, X: np.ndarray) -> tuple:
+        """(inputs, targets) of checked rows X (N, D) on the device, as the trainer takes them."""
+        inputs, targets = self._inputs_and_targets(X)
+        return self._to_device(inputs), self._to_device(targets)
 
     def _learn_means(self, X: np.ndarray, weights: np.ndarray | None) -> None:
         """Tell the layer that fills the gaps the columns' means."""

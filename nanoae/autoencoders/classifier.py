@@ -45,7 +45,7 @@ class StackedClassifier(StackedPredictor):
     def _n_outputs(self):
         return len(self.classes_)
 
-    def _criterion(self):
+    def new_loss(self):
         return SoftmaxCrossEntropy()
 
     def _read_labels(self, y, known):

@@ -53,7 +53,7 @@ class ConvAutoencoder(Autoencoder):
     epochs: int = 5
     initializer: str = "he_uniform"
 
-    def _takes_images(self):
+    def takes_images(self):
         return True
 
     def __sklearn_tags__(self):
@@ -74,23 +74,22 @@ class ConvAutoencoder(Autoencoder):
             )
 
     def _layers(self, input_shape):
-        code, rest = super()._layers(input_shape)
+        encoder, decoder = super()._layers(input_shape)
         if self.encoder and self.decoder:
-            return code, rest
+            return encoder, decoder
         if math.prod(input_shape) != math.prod(IMAGE):
             raise ValueError(
                 f"ConvAutoencoder: expected images of shape {IMAGE} for the default layers, got {input_shape}. For "
                 "other sizes give images (N, C, H, W) and layers of your own: encoder=[Conv2d(16, 3, 2, 1), ReLU(), "
                 "Flatten(), Linear(32)] and decoder=[...] that ends in the images' shape."
             )
-        return (
-            code if self.encoder or input_shape == IMAGE else [Reshape(IMAGE), *code],
-            rest if self.decoder or input_shape == IMAGE else [*rest, Reshape(input_shape)],
-        )
+        if input_shape != IMAGE and not self.encoder:
+            encoder = [Reshape(IMAGE), *encoder]
+        if input_shape != IMAGE and not self.decoder:
+            decoder = [*decoder, Reshape(input_shape)]
+        return encoder, decoder
 
-    def _encoder_layers(self):
-        if self.encoder:
-            return super()._encoder_layers()
+    def _new_encoder(self):
         first, second, third = self.hidden
         return [
             *self._block(Conv2d, first, 3, 3, 1),
@@ -103,9 +102,7 @@ class ConvAutoencoder(Autoencoder):
             activation(self.code_activation, "code_activation"),
         ]
 
-    def _decoder_layers(self, encoder, n_features):
-        if self.decoder:
-            return super()._decoder_layers(encoder, n_features)
+    def _new_decoder(self, encoder, n_features):
         first, second, third = self.hidden
         layers = [
             self._linear(third),

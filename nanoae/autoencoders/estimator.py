@@ -139,7 +139,7 @@ class Estimator(FrameOutput, Parametrised):
         """Whether a value may be NaN: missing."""
         return False
 
-    def _takes_images(self) -> bool:
+    def takes_images(self) -> bool:
         """Whether an example may have any shape; else it is a row of numbers."""
         return False
 
@@ -155,7 +155,7 @@ class Estimator(FrameOutput, Parametrised):
         rows = X.rows if isinstance(X, Table) else None
         table = X
         X = given = as_numbers(X, name)
-        images = self._takes_images()
+        images = self.takes_images()
         if X.ndim < 2 or (X.ndim > 2 and not images):
             expected = "images (N, C, H, W) or a 2D array (N, D)" if images else "2D array (N, D)"
             hint = (

@@ -39,7 +39,7 @@ HISTORY = {str: [(float, NOT_FINITE)]}
 class NetworkEstimator(Estimator):
     """An estimator around one network_: the layers that make the code, then the rest, a decoder or a head.
 
-    A subclass says which layers (`_layers`) and which loss (`_criterion`), and takes these parameters and its own.
+    A subclass says which layers (`_layers`) and which loss (`new_loss`), and takes these parameters and its own.
 
     network_   a Sequential; its first `_n_encoder` layers are the ones that make the code
     """
@@ -79,15 +79,15 @@ class NetworkEstimator(Estimator):
     # ---------------------------------------------------------------- building
 
     def _layers(self, input_shape: tuple[int, ...]) -> tuple[list[Layer], list[Layer]]:
-        """(the layers that make the code, the rest), new ones."""
+        """(the encoder, whose end is the code, and the decoder or head behind it), new layers."""
         raise NotImplementedError
 
     def _network_input(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of what the network reads of an example: the example, or more than that."""
         return input_shape
 
-    def _criterion(self) -> Loss:
-        """The loss that the network is trained on."""
+    def new_loss(self) -> Loss:
+        """The loss that the network is trained on, a new one."""
         raise NotImplementedError
 
     def _trainable(self) -> list[slice] | None:
@@ -101,19 +101,16 @@ class NetworkEstimator(Estimator):
         return Linear(width, self.initializer, self.bias_initializer)
 
     def _build(self, input_shape: tuple[int, ...], state: list[np.ndarray] | None = None) -> None:
-        """network_, untrained, or with `state`, what another of the same shape had learned."""
+        """Encoder, decoder and loss, untrained, or with `state`, what others of the same shape had learned."""
         self._check_parameters()
-        code, rest = self._layers(input_shape)
-        seed = np.random.SeedSequence(self._entropy())
-        network_seed, self._order_seed = seed.spawn(2)
-        self._n_encoder = len(code)
+        encoder, decoder = self._layers(input_shape)
+        network_seed, self._order_seed = np.random.SeedSequence(self._entropy()).spawn(2)
         only_numpy = isinstance(self.optimizer, optim.KFAC)
         ops = get_ops("numpy" if only_numpy and self.backend == "auto" else self.backend)
-        self.network_ = Sequential(code + rest).build(
-            self._network_input(input_shape), ops, self.dtype, network_seed, state
-        )
-        self._loss = self.as_built._criterion().build(self.network_.ops, self.network_.dtype)
-        self.code_size_ = int(np.prod(code[-1].out_shape))
+        network = Sequential([*encoder, *decoder])
+        self.network_ = network.build(self._network_input(input_shape), ops, self.dtype, network_seed, state)
+        self._loss = self.as_built.new_loss().build(ops, self.network_.dtype)
+        self._n_encoder, self.code_size_ = len(encoder), int(np.prod(encoder[-1].out_shape))
         self.history_ = {"loss": [], "seconds": []}
 
     # ---------------------------------------------------------------- training
@@ -151,7 +148,7 @@ class NetworkEstimator(Estimator):
                 f"{type(self).__name__}: expected rows to watch with patience={self.patience}, got none. "
                 "Pass validation_data=... to fit, or set validation_fraction=0.1."
             )
-        self._trainer = self._make_trainer(len(X), self.epochs)
+        self._trainer = self.new_trainer(len(X), self.epochs)
         watched = None
         if validation is not None:
             x, targets, of_rows = validation
@@ -170,7 +167,8 @@ class NetworkEstimator(Estimator):
     def _to_device(self, array: np.ndarray | None):
         return None if array is None else self.network_.ops.dataset(array)
 
-    def _make_trainer(self, rows: int, epochs: int) -> Trainer:
+    def new_trainer(self, rows: int, epochs: int) -> Trainer:
+        """What trains network_ on so many rows: optimiser, batch size and callbacks are those of the estimator."""
         kind: Callable[..., Trainer] = Trainer
         built = self.as_built
         if built.processes != 1:
@@ -259,7 +257,7 @@ class NetworkEstimator(Estimator):
     def __setstate__(self, state):
         vars(self).update(state)
         if "network_" in state:
-            self._loss = self.as_built._criterion().build(self.network_.ops, self.network_.dtype)
+            self._loss = self.as_built.new_loss().build(self.network_.ops, self.network_.dtype)
 
     def summary(self) -> str:
         """A table: layer, output shape, parameters; the total below."""

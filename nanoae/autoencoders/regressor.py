@@ -34,7 +34,7 @@ class StackedRegressor(StackedPredictor):
     def _n_outputs(self):
         return 1
 
-    def _criterion(self):
+    def new_loss(self):
         return MSE()
 
     def _read_labels(self, y, known):

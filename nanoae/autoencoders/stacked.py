@@ -171,7 +171,7 @@ class StackedAutoencoder(Stacked, Autoencoder):
     def _last_activation(self):
         return self.code_activation
 
-    def _code_layers(self, encoder):
+    def _with_parts(self, encoder):
         return encoder  # corruption and penalty belong to the pretraining
 
     def _reconstruction(self):

@@ -88,7 +88,7 @@ class TextVAE(Variational):
     def _gru(self) -> GRU:
         return GRU(self.state_size, init=self.initializer, bias_init=self.bias_initializer)
 
-    def _criterion(self):
+    def new_loss(self):
         return SoftmaxCrossEntropy("batch", ignore=0)
 
     def _optimizer(self):

@@ -103,11 +103,11 @@ class VariationalAutoencoder(Variational, Autoencoder):
         return f'likelihood="{self.likelihood}"', 'use likelihood="gaussian"'
 
     def _layers(self, input_shape):
-        code, rest = super()._layers(input_shape)
+        encoder, decoder = super()._layers(input_shape)
         if self.classes_ is None:
-            return code, rest
+            return encoder, decoder
         condition = ConcatLabel(input_shape, len(self.classes_))
-        return [condition, *code], [ConcatSharedLabel(condition), *rest]
+        return [condition, *encoder], [ConcatSharedLabel(condition), *decoder]
 
     def _network_input(self, input_shape):
         return input_shape if self.classes_ is None else (math.prod(input_shape) + len(self.classes_),)

@@ -80,10 +80,10 @@ def step_time(model: Any, x: np.ndarray, seconds: float) -> tuple[float, str]:
         return len(times) > 2 and time.perf_counter() - started > seconds
 
     model.set_params(callbacks=[enough], patience=None).build(x.shape[1])
-    trainer = model._make_trainer(len(x), epochs=1_000_000)
+    trainer = model.new_trainer(len(x), epochs=1_000_000)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "training was interrupted")  # whose end is "... is kept": not here
-        trainer.fit(*(model._to_device(array) for array in model._inputs_and_targets(x)))
+        trainer.fit(*model.training_data(x))
     if trainer.interrupted:
         raise KeyboardInterrupt
     steps, device = -(-len(x) // trainer.batch_size), model.network_.ops.describe()

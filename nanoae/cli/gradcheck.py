@@ -174,7 +174,7 @@ def check_model(path: Path) -> GradientReport:
     model = nanoae.load(path / "model.npz" if path.is_dir() else path, backend="auto")
     if isinstance(model, TextVAE):
         lines = np.random.default_rng(0).integers(1, len(model.vocabulary_), (ROWS, model.n_features_in_))
-        return check_gradients(model, lines, lines[:, 1:], model._criterion())
+        return check_gradients(model, lines, lines[:, 1:], model.new_loss())
     if not isinstance(model, Autoencoder):
         raise ValueError(f"--model: expected an autoencoder, got {type(model).__name__}, which has no gradients.")
     x = np.random.default_rng(0).random((ROWS, *model.network_.input_shape))
