@@ -3,7 +3,7 @@
 Three kinds of damage, and for each of them a network that is given the damaged image and held to the clean one. To give
 back what is not there it has to know what digits look like (Vincent 2008, "Extracting and composing robust features").
 
-09_NAME.png    clean test images, the damaged ones, and what the denoising autoencoder makes of those
+09_NAME.png    clean test images, the damaged ones, and what a plain and the denoising autoencoder make of those
 """
 
 import argparse
@@ -48,5 +48,5 @@ for name, corruption in {
     cleaned = train(corruption).reconstruct(damaged)
     errors = error(damaged), error(plain.reconstruct(damaged)), error(cleaned)
     print(f"{corruption!r:<40}  {errors[0]:.4f}   {errors[1]:.4f}             {errors[2]:.4f}")
-    rows = {"clean": x_test, "damaged": damaged, "cleaned": cleaned}
-    print("figure:", image_rows(args.out / f"09_{name}.png", rows, data.shape, vmin=0, vmax=1))
+    rows = {"clean": x_test, "damaged": damaged, "plain": plain.reconstruct(damaged), "denoising": cleaned}
+    print("figure:", image_rows(args.out / f"09_{name}.png", rows, data.shape, vmin=0, vmax=1, title=repr(corruption)))

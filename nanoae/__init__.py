@@ -1,5 +1,6 @@
 """nanoae: autoencoders on a from-scratch engine: every forward and backward by hand, on NumPy and on CuPy."""
 
+from nanoae import plot
 from nanoae.anomaly.cluster_labels import ClusterLabelDetector
 from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.anomaly.scores import (
@@ -63,6 +64,7 @@ from nanoae.interchange.export import export
 from nanoae.interchange.pytorch import from_torch, to_torch
 from nanoae.interchange.safetensors import from_safetensors
 from nanoae.interchange.weights import from_sklearn, get_weights, set_weights, state_dict
+from nanoae.report import write_report, write_text_report
 from nanoae.trace.trace import Trace
 from nanoae.training.callbacks import BestCheckpoint, CSVLog, ReduceOnPlateau
 from nanoae.training.checkpoint import Checkpoints
@@ -176,8 +178,11 @@ __all__ = [
     "get_weights",
     "load",
     "load_data",
+    "plot",
     "read_table",
     "set_weights",
     "state_dict",
     "to_torch",
+    "write_report",
+    "write_text_report",
 ]

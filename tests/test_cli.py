@@ -502,7 +502,7 @@ def test_divergence_exits_1_and_leaves_nothing(run, tmp_path):
 
 def test_a_figure_that_fails_costs_no_model(run, monkeypatch):
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr("nanoae.report.loss_curves", lambda *_: 1 / 0)
+    monkeypatch.setattr("nanoae.report.loss_curves", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run("train", "--epochs", "2")
     assert names("runs/digits-1") >= FILES and nanoae.load("runs/digits-1/model.npz")

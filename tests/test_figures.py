@@ -140,7 +140,7 @@ def test_the_same_arrays_give_the_same_file(name, tmp_path):
 def test_the_first_row_sets_black_and_white(tmp_path):
     original = np.zeros((2, 8, 8))
     original[:, :, 4:] = 2.0
-    picture = pixels(image_rows(tmp_path / "rows.png", {"": original, " ": original / 2, "  ": original * 9}))
+    picture = pixels(image_rows(tmp_path / "rows.png", {"": original, " ": original / 2, "  ": original * 9}, title=""))
     found = set(np.unique(picture))
     assert found <= {0, 127, 128, 204, 255} and found & {127, 128}  # black, half, frame, white: nothing blurred
 
@@ -155,10 +155,10 @@ def test_weights_are_white_at_zero_red_above_blue_below(tmp_path):
 
 
 def test_principal_plane_keeps_the_variance_it_claims():
-    from nanoae.report.figures import _principal_plane
+    from nanoae.plot.scatter import principal_plane
 
     codes = CODES * [5, 3, 1, 1, 0.5, 0.1]
-    plane, shares = _principal_plane(codes)
+    plane, shares = principal_plane(codes)
     assert np.allclose(plane.var(axis=0) / codes.var(axis=0).sum(), shares)
     assert np.allclose(np.cov(plane.T)[0, 1], 0) and 1 > shares[0] > shares[1] > 0
 

@@ -272,6 +272,43 @@ class NetworkEstimator(Estimator):
         widths = [max(len(line[k]) for line in lines) for k in (0, 1)]
         return "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}" for a, b, c in lines)
 
+    @property
+    def best_epoch_(self) -> int | None:
+        """The epoch, counted from 1, whose weights `patience` went back to; None where the last ones were kept."""
+        watched = self.history_.get("val_loss")
+        if self.as_built.patience is None or not watched:
+            return None
+        return int(np.nan_to_num(watched, nan=np.inf).argmin()) + 1
+
+    def plot(self, X=None, y=None, *, shape: tuple[int, ...] | None = None, ax=None, **beside):
+        """What there is to see, as a matplotlib Axes: the loss by epoch; of rows X their reconstructions; with labels y
+        (N,), or of a predictor, their codes. `nanoae.plot` has more.
+
+        shape    of an example, where X holds flat images: (28, 28)
+        ax       the Axes to draw on, or a new figure's
+        beside   condition=, where the model is conditional
+        """
+        from nanoae import plot
+
+        self.check_fitted()
+        name = type(self).__name__
+        if X is None:
+            losses = {key: self.history_[key] for key in ("loss", "val_loss") if self.history_.get(key)}
+            return plot.loss(losses, kept=self.best_epoch_, title=f"{name}: loss", ax=ax)
+        if y is not None or not hasattr(self, "reconstruct"):
+            return plot.codes(self._encode(X, **beside), y, title=f"{name}: codes", ax=ax)
+        rows = self._check_X(X)
+        batches = {"original": rows, name: self.reconstruct(X, **beside)}
+        return plot.reconstructions(batches, shape, columns=getattr(self, "feature_names_in_", None), ax=ax)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the layers and the losses."""
+        from nanoae.plot.notebook import table_and_curve
+
+        if not self.__sklearn_is_fitted__():
+            return table_and_curve(repr(self), "not fitted", {})
+        return table_and_curve(repr(self), self.summary(), self.history_)
+
     def save(self, path) -> None:
         """Write the model to `path` (.npz with JSON inside, no pickle); `nanoae.load` opens it on any backend."""
         self.check_fitted()

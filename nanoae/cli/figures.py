@@ -16,40 +16,43 @@ from nanoae.engine.layers import Linear, Noisy, TiedLinear
 FIGURES = ("reconstructions.png", "loss.png", "codes.png", "code_histogram.png")
 WHERE_THEY_APPLY = ("denoising.png", "weights.png")  # of a corruption, and of images
 LOSSES = ("loss", "val_loss")
+ROWS = 1_000  # that a table's columns are standardised by
 
 
 def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Table) -> None:
     """The figures, all of the test rows."""
     from nanoae import report
 
-    (x, beside), black = first(test, 10), data_options.black(model)
+    (x, beside), black = first(test, ROWS), data_options.black(model)
     if not data_options.predicts(model):
+        pca = {} if baseline is None else {f"PCA-{len(baseline.components_)}": baseline.reconstruct}
         rows = {"original": x, "autoencoder": model.reconstruct(x, **beside)}
-        if baseline:
-            rows[f"PCA-{len(baseline.components_)}"] = baseline.reconstruct(x)
-        reconstructions(folder / FIGURES[0], rows, data, black)
+        rows |= {name: again(x) for name, again in pca.items()}
+        reconstructions(folder / FIGURES[0], rows, data, black, "Test rows, given back")
         if isinstance(model.network_.layers[0], Noisy):
             noisy = damaged(model, x)
-            reconstructions(
-                folder / WHERE_THEY_APPLY[0],
-                {"clean": x, "noisy": noisy, "cleaned": model.reconstruct(noisy)},
-                data,
-                black,
-            )
+            rows = {"clean": x, "noisy": noisy, "cleaned": model.reconstruct(noisy)}
+            rows |= {name: again(noisy) for name, again in pca.items()}
+            reconstructions(folder / WHERE_THEY_APPLY[0], rows, data, black, "Noisy test rows, cleaned")
     curves = {name: model.history_[name] for name in LOSSES if model.history_.get(name)}
     if curves:
         loss = getattr(model, "loss", None)
-        report.loss_curves(folder / FIGURES[1], curves, loss if isinstance(loss, str) else "loss")
+        ylabel = loss if isinstance(loss, str) else "loss"
+        report.loss_curves(folder / FIGURES[1], curves, ylabel, kept=model.best_epoch_, title="Loss in training")
     codes = model.transform(test[0], **({} if data_options.predicts(model) else test[1]))
     labels = data.y_test if data.y_test is not None and data.y_test.ndim == 1 else None
     shown = slice(None) if labels is None else ~np.ma.getmaskarray(labels)  # rows that have none have no colour
-    report.code_scatter(folder / FIGURES[2], codes[shown], labels if labels is None else np.ma.getdata(labels)[shown])
+    colours = None if labels is None else np.ma.getdata(labels)[shown]
+    report.code_scatter(folder / FIGURES[2], codes[shown], colours, title=f"Codes of {len(codes):,} test rows")
     report.code_histogram(folder / FIGURES[3], {"code": codes})
     if getattr(model, "prior_", None) is not None:
         every = {"condition": np.resize(model.classes_, 10)} if data_options.conditional(model) else {}
-        reconstructions(folder / "samples.png", {"drawn": model.sample(10, 0, **every)}, data, black)
+        reconstructions(
+            folder / "samples.png", {"drawn": model.sample(10, 0, **every)}, data, black, "Samples of the prior"
+        )
     if len(data.shape) == 2 and (W := templates(model)) is not None:
-        report.weight_images(folder / WHERE_THEY_APPLY[1], W, data.shape)
+        told = "What each unit looks for" if data_options.predicts(model) else "What each unit draws"
+        report.weight_images(folder / WHERE_THEY_APPLY[1], W, data.shape, title=f"{told}: red more ink, blue less")
 
 
 def damaged(model: Any, x: np.ndarray) -> np.ndarray:
@@ -71,7 +74,9 @@ def templates(model: Any) -> np.ndarray | None:
     return W if data_options.predicts(model) else W.T
 
 
-def reconstructions(path: Path, rows: dict[str, np.ndarray], data: Dataset, black: float) -> None:
+def reconstructions(
+    path: Path, rows: dict[str, np.ndarray], data: Dataset, black: float, title: str = "Reconstructions"
+) -> None:
     """A row of images, or of profiles, for each entry, on one scale."""
     from nanoae import report
 
@@ -81,5 +86,5 @@ def reconstructions(path: Path, rows: dict[str, np.ndarray], data: Dataset, blac
         shape = (shape[2], *shape[:2])
     elif len(shape) != 2:
         shape = (math.prod(shape),)
-    limits = (black, 1) if data.maximum and len(shape) > 1 else (None, None)
-    report.image_rows(path, rows, shape, *limits)
+    low, high = (black, 1.0) if data.maximum and len(shape) > 1 else (None, None)
+    report.image_rows(path, rows, shape, low, high, title=title, columns=data.columns)

@@ -108,8 +108,15 @@ def picture(path: Path, model: Autoencoder, args: argparse.Namespace, drawn: np.
         shape = (side, side)
     if args.traverse:
         strips = drawn.reshape(-1, STEPS, *drawn.shape[1:])
-        report.image_rows(path, {f"code {k + 1}": strip for k, strip in enumerate(strips)}, shape, n=STEPS)
+        report.image_rows(
+            path,
+            {f"code {k + 1}": strip for k, strip in enumerate(strips)},
+            shape,
+            n=STEPS,
+            title="What each unit of the code does",
+        )
     elif len(shape) == 1:
-        report.image_rows(path, {"drawn": drawn}, shape)
+        report.image_rows(path, {"drawn": drawn}, shape, title="Drawn rows", columns=data_options.column_names(model))
     else:
-        report.image_grid(path, drawn, shape, SIDE if args.manifold else None)
+        told = "The plane of the code" if args.manifold else "Drawn images"
+        report.image_grid(path, drawn, shape, SIDE if args.manifold else None, told)

@@ -204,7 +204,7 @@ def write_results(
         (folder / "epochs").mkdir(exist_ok=True)
         for i, (name, again) in enumerate(frames.items(), 1):
             rows = {"original": x_test[: len(again)], name: again}
-            reconstructions(folder / "epochs" / f"{i:03}.png", rows, data, data_options.black(model))
+            reconstructions(folder / "epochs" / f"{i:03}.png", rows, data, data_options.black(model), name)
     if args.report:
         write_page(folder / "report.html", model, baseline, data, "test", folder.name, told(config))
     print(f"written to {folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}", flush=True)
@@ -235,9 +235,8 @@ def advice(data: Dataset) -> str:
 def trained(model: NetworkEstimator) -> str:
     history = model.history_
     last = [f"{label} {history[name][-1]:.4g}" for name, label in LOSS_NAMES.items() if history.get(name)]
-    if model.patience and last:
-        best = np.nan_to_num(history["val_loss"], nan=math.inf).argmin()
-        last[-1] += f"; kept the best weights, of epoch {best + 1}"
+    if model.best_epoch_:
+        last[-1] += f"; kept the best weights, of epoch {model.best_epoch_}"
     epochs, seconds = len(history["loss"]), sum(history["seconds"])
     return f"trained {epochs} epochs in {seconds:.1f} s: {', '.join(last) or 'no loss yet'}"
 

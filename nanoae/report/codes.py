@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nanoae.plot.scatter import principal_plane
 from nanoae.report.finding import dead_units
 from nanoae.report.page import Page
 from nanoae.report.rows import Labels, of_each_class, points
@@ -87,11 +88,3 @@ def like(codes: np.ndarray) -> np.ndarray:
     centred = codes - codes.mean(axis=0)
     weights = np.random.default_rng(0).standard_normal((DRAWN, len(codes))) / math.sqrt(max(len(codes) - 1, 1))
     return codes.mean(axis=0) + weights @ centred  # a sum of rows with normal weights has their covariance
-
-
-def principal_plane(points: np.ndarray) -> tuple[np.ndarray, list[float]]:
-    """Points (N, K) on their first two principal components (N, 2), and the shares of the variance."""
-    centred = points - points.mean(axis=0, dtype=np.float64)
-    _, s, vt = np.linalg.svd(np.vstack([centred, 0 * centred[:1]]), full_matrices=False)  # two components of one point
-    plane = vt[:2] * np.where(vt[:2].sum(axis=1, keepdims=True) < 0, -1, 1)  # a component's sign is free: fix it
-    return centred @ plane.T, (s[:2] ** 2 / max(float(s @ s), np.finfo(np.float64).tiny)).tolist()

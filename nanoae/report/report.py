@@ -210,11 +210,7 @@ def curves(model: Any) -> list[dict[str, Any]] | None:
     series = [{"name": name, "values": history[key]} for key, name in names.items() if history.get(key)]
     if not series:
         return None
-    patience, watched = model.get_params(deep=False).get("patience"), history.get("val_loss")
-    kept = None
-    if watched and patience is not None:
-        kept = int(np.nanargmin([math.inf if v is None else v for v in watched])) + 1
     loss = getattr(model, "loss", None)
     name = loss if isinstance(loss, str) else "loss"
     note = "Training rows are met with noise, dropout or corruption, where the model has any; validation rows are not."
-    return [{"series": series, "ylabel": name, "kept": kept, "note": note, "label": "loss by epoch"}]
+    return [{"series": series, "ylabel": name, "kept": model.best_epoch_, "note": note, "label": "loss by epoch"}]

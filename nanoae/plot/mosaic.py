@@ -1,0 +1,186 @@
+"""Images beside each other: reconstructions, filters, a plane of codes, a way through the code.
+
+Images are (H, W) or channel-first (C, H, W) with C 1 or 3; a batch holds them as (n, *shape) or flat as (n, D).
+Values must be finite. A wrong shape is a ValueError: what was expected, what came, what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import ceil, prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nanoae.plot.axes import DPI, INK, axes_for, matplotlib, named
+from nanoae.plot.profiles import profiles
+
+Shape = tuple[int, ...]
+
+GAP = 4  # screen pixels between images
+FRAME = 0.8  # the grey of the one-pixel frame that gives white images an edge
+EDGE, MARK = 3, (0.74, 0.12, 0.0)  # the frame of a dead unit, its width and its colour
+MAX_PIXELS = 1_600  # longest side of a mosaic: a larger one is scaled down
+
+
+def reconstructions(
+    rows: Mapping[str, ArrayLike],
+    shape: Shape | None = None,
+    *,
+    vmin: float | None = None,
+    vmax: float | None = None,
+    n: int = 10,
+    columns: Sequence[str] | None = None,
+    title: str = "Reconstructions",
+    ax: Any = None,
+) -> Any:
+    """The first n images of each batch, one named row per batch: originals over reconstructions. -> Axes
+
+    Black is vmin and white is vmax, by default the range of the *first* row, so that a washed-out reconstruction looks
+    washed out. Data of shape (D,) are no images: each sample is a panel over the features, `columns` by name.
+    """
+    if not rows or n < 1:
+        raise ValueError(f"reconstructions: expected at least one row and n >= 1, got {len(rows)} rows, n = {n}.")
+    batches = {name: batch(f"reconstructions: {name!r}", array, shape) for name, array in rows.items()}
+    shapes = {images.shape[1:] for images in batches.values()}
+    if len(shapes) > 1:
+        raise ValueError(f"reconstructions: expected one image shape for all rows, got {sorted(shapes)}. Pass shape=.")
+    n = min(n, *(len(images) for images in batches.values()))
+    first = next(iter(batches.values()))
+    if first.ndim == 2:
+        return profiles(batches, n, columns, (vmin, vmax), title, ax)
+    low = float(first[:n].min()) if vmin is None else vmin
+    high = float(first[:n].max()) if vmax is None else vmax
+    pixels = rgb(np.concatenate([images[:n] for images in batches.values()]), low, high)
+    return mosaic(pixels, n, ax, title, row_labels=list(batches))
+
+
+def images(
+    images: ArrayLike, shape: Shape | None = None, *, columns: int | None = None, title: str = "", ax: Any = None
+) -> Any:
+    """Images row by row on one grey scale, by default in a square: samples. -> Axes"""
+    grid = batch("images", images, shape, only_images=True)
+    columns = ceil(len(grid) ** 0.5) if columns is None else columns
+    if columns < 1:
+        raise ValueError(f"images: expected columns >= 1, got {columns}.")
+    return mosaic(rgb(grid, float(grid.min()), float(grid.max())), columns, ax, title)
+
+
+def manifold(
+    images: ArrayLike, shape: Shape | None = None, *, title: str = "The plane of the code, decoded", ax: Any = None
+) -> Any:
+    """What `Autoencoder.manifold(n)` gave, n · n examples: the plane of codes of two numbers, decoded. -> Axes"""
+    grid = batch("manifold", images, shape, only_images=True)
+    side = ceil(len(grid) ** 0.5)
+    if side**2 != len(grid):
+        raise ValueError(f"manifold: expected n · n images, got {len(grid)}. Take them from Autoencoder.manifold.")
+    ax = mosaic(rgb(grid, float(grid.min()), float(grid.max())), side, ax, title)
+    return named(ax, title, "code unit 1 ->", "code unit 2 ->")
+
+
+def interpolation(
+    images: ArrayLike, shape: Shape | None = None, *, title: str = "The way through the code", ax: Any = None
+) -> Any:
+    """What `Autoencoder.interpolate` gave, (steps, D), or (N, steps, D): a line for each way. -> Axes"""
+    array = np.asarray(images)
+    shape = tuple(shape or array.shape[1:])
+    one = array.shape[1:] in (shape, (prod(shape),))
+    steps = len(array) if one or array.ndim < 2 else array.shape[1]
+    grid = batch("interpolation", array if one else array.reshape(-1, *shape), shape, only_images=True)
+    ax = mosaic(rgb(grid, float(grid.min()), float(grid.max())), steps, ax, title)
+    left, right = ax.get_xlim()
+    width = (right - left) / steps
+    ax.set_xticks([left + width / 2, right - width / 2], ["from here", "to there"])
+    return ax
+
+
+def filters(
+    weights: ArrayLike,
+    shape: Shape,
+    *,
+    n: int = 64,
+    dead: Sequence[int] = (),
+    title: str = "Weights: red above zero, blue below, each by its own largest",
+    ax: Any = None,
+) -> Any:
+    """The first n columns of weights (D, K) as images: blue below zero, white at zero, red above. -> Axes
+
+    Each is scaled by its own largest magnitude. Weights of colour images are drawn in colour, with zero grey. The units
+    in `dead`, by number from 0, and those whose weights are all 0, have a red frame.
+    """
+    weights = np.asarray(weights)
+    if weights.ndim != 2 or n < 1:
+        raise ValueError(f"filters: expected weights of shape (D, K) and n >= 1, got {weights.shape}, n = {n}.")
+    units = batch("filters: weights.T", weights.T[:n], shape, only_images=True)
+    magnitude = np.abs(units).max(axis=tuple(range(1, units.ndim)), keepdims=True)
+    scaled = units / np.where(magnitude > 0, magnitude, 1)
+    coloured = rgb(scaled, -1, 1) if units.ndim == 4 else signed(scaled)
+    marked = sorted({*dead, *np.flatnonzero(magnitude.ravel() == 0).tolist()})
+    if marked:
+        title += f"\n{len(marked)} dead units framed in red"
+    return mosaic(coloured, ceil(len(units) ** 0.5), ax, title, marked=marked)
+
+
+def signed(values: NDArray[Any]) -> NDArray[Any]:
+    """Numbers from -1 to 1 as colours (..., 3): blue, white, red."""
+    return matplotlib().colormaps["RdBu_r"](values / 2 + 0.5)[..., :3]
+
+
+def batch(what: str, array: ArrayLike, shape: Shape | None, only_images: bool = False) -> NDArray[Any]:
+    """`array` as float32 (n, H, W), (n, 3, H, W) or (n, D); a single channel is dropped."""
+    array = np.asarray(array)
+    came = array.shape[1:]
+    shape = came if shape is None else tuple(shape)
+    kept = shape[1:] if len(shape) == 3 and shape[0] == 1 else shape
+    if len(kept) not in ((2, 3) if only_images else (1, 2, 3)) or (len(kept) == 3 and kept[0] != 3):
+        raise ValueError(
+            f"{what}: expected images of shape (H, W), (1, H, W) or (3, H, W), got {shape}. "
+            "Pass shape= for flat images, and colour images channel-first."
+        )
+    if array.size == 0 or came not in (kept, (1, *kept), (prod(kept),)):
+        raise ValueError(
+            f"{what}: expected n >= 1 images of shape {shape}, got an array of shape {array.shape}. "
+            f"Pass them as (n, *shape) or flat as (n, {prod(shape)})."
+        )
+    return array.reshape(len(array), *kept).astype(np.float32)
+
+
+def rgb(images: NDArray[Any], low: float, high: float) -> NDArray[Any]:
+    """Images (n, H, W) or (n, 3, H, W) as (n, H, W, 3), low..high mapped to 0..1 and clipped."""
+    scaled = np.clip((images - low) / (high - low if high > low else 1), 0, 1)
+    return np.moveaxis(scaled, 1, -1) if images.ndim == 4 else np.repeat(scaled[..., None], 3, axis=-1)
+
+
+def mosaic(
+    pixels: NDArray[Any],
+    columns: int,
+    ax: Any,
+    title: str = "",
+    row_labels: Sequence[str] = (),
+    marked: Sequence[int] = (),
+) -> Any:
+    """Images (n, H, W, 3) in rows, an image pixel a whole number of screen pixels wide: sharp, however small."""
+    columns = min(columns, len(pixels))
+    cell = min(max(960 // columns, 32), 160)
+    zoom = max(1, cell // max(pixels.shape[1:3]))
+    pixels = pixels.repeat(zoom, axis=1).repeat(zoom, axis=2)
+    pixels = np.pad(pixels, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=FRAME)
+    _, height, width, _ = pixels.shape
+    page = np.ones((ceil(len(pixels) / columns) * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3))
+    for i, image in enumerate(pixels):
+        top, left = i // columns * (height + GAP), i % columns * (width + GAP)
+        if i in marked:
+            image = np.pad(image[EDGE:-EDGE, EDGE:-EDGE], ((EDGE, EDGE), (EDGE, EDGE), (0, 0)))
+            image[:EDGE] = image[-EDGE:] = image[:, :EDGE] = image[:, -EDGE:] = MARK
+        page[top : top + height, left : left + width] = image
+    shrink = min(1, MAX_PIXELS / max(page.shape))
+    ax = axes_for(ax, page.shape[1] * shrink / DPI, page.shape[0] * shrink / DPI, full=True)
+    ax.imshow(page, aspect="equal", interpolation="antialiased" if shrink < 1 else "nearest")
+    ax.set_xticks([])
+    ax.set_yticks([row * (height + GAP) + height / 2 for row in range(len(row_labels))], row_labels, fontsize=11)
+    ax.tick_params(length=0, pad=6, labelcolor=INK)
+    ax.spines[:].set_visible(False)
+    if title:
+        ax.set_title(title, color=INK, fontsize=12)
+    return ax

@@ -1,0 +1,43 @@
+"""What a notebook shows of a fitted model: its layers as a table, and its losses as a small drawing."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+
+WIDTH, HEIGHT = 320, 120
+COLOURS = {"loss": "#3f90da", "val_loss": "#ffa90e"}
+WORDS = {"loss": "training loss", "val_loss": "validation loss"}
+
+
+def table_and_curve(title: str, summary: str, history: Mapping[str, Sequence[float]]) -> str:
+    """HTML of a model: `summary` as a table with a fixed-width font, and the curves beside each other's last value."""
+    return (
+        f'<div><b>{html.escape(title)}</b><div style="display:flex;gap:2em;flex-wrap:wrap">'
+        f'<pre style="margin:0">{html.escape(summary)}</pre>{curve(history)}</div></div>'
+    )
+
+
+def curve(history: Mapping[str, Sequence[float]]) -> str:
+    """The losses by epoch as SVG, none where there was no epoch."""
+    lines = {name: history[name] for name in COLOURS if history.get(name)}
+    finite = [value for values in lines.values() for value in values if math.isfinite(value)]
+    if not finite:
+        return ""
+    log = min(finite) > 0 and max(finite) > 20 * min(finite)
+    scale = math.log if log else float
+    low, high = scale(min(finite)), scale(max(finite))
+    drawn, told = "", []
+    for name, values in lines.items():
+        across = (WIDTH - 10) / max(len(values) - 1, 1)
+        points = " ".join(
+            f"{5 + i * across:.1f},{5 + (HEIGHT - 10) * (high - scale(value)) / ((high - low) or 1):.1f}"
+            for i, value in enumerate(values)
+            if math.isfinite(value)
+        )
+        drawn += f'<polyline points="{points}" fill="none" stroke="{COLOURS[name]}" stroke-width="2"/>'
+        told.append(f'<span style="color:{COLOURS[name]}">{WORDS[name]} {values[-1]:.4g}</span>')
+    said = f"{', '.join(told)} after {len(next(iter(lines.values())))} epochs{', logarithmic' if log else ''}"
+    drawing = f'<svg width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="loss by epoch">{drawn}</svg>'
+    return f"<div>{drawing}<br>{said}</div>"

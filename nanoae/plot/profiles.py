@@ -1,0 +1,78 @@
+"""Profiles: rows of a table, given back, as a panel of lines each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoae.plot.axes import INK, LEGEND, PALETTE, axes_for, named
+
+ACROSS = 5  # panels in a line
+NAMED = 20  # columns that have room for their names
+
+
+def profiles(
+    batches: Mapping[str, NDArray[Any]],
+    n: int,
+    columns: Sequence[str] | None,
+    limits: tuple[float | None, float | None],
+    title: str,
+    ax: Any,
+) -> Any:
+    """Batches (N, D): a panel for each of the first n samples, a line over the features for each batch. -> Axes
+
+    The few columns of a table are standardised by the first batch, since they have units of their own; many columns
+    are taken for a curve, and drawn as they are.
+    """
+    across, d = min(n, ACROSS), next(iter(batches.values())).shape[1]
+    table = columns is not None or d <= NAMED
+    down = ceil(n / across)
+    ax = axes_for(ax, 0.8 + 2.1 * across, 1.6 + 1.5 * down)
+    named(ax, title).set_axis_off()
+    mean, deviation = scale(next(iter(batches.values()))) if table else (0.0, 1.0)
+    shown = {name: (values[:n] - mean) / deviation for name, values in batches.items()}
+    ends = limits if not table else (None, None)
+    panels: list[Any] = []
+    for i in range(n):
+        row, column = divmod(i, across)
+        place = (column / across, 1 - (row + 1) / down, 0.86 / across, 0.76 / down)
+        panel = ax.inset_axes(place, sharey=panels[0] if panels else None)
+        panels.append(named(panel))
+        for k, (name, values) in enumerate(shown.items()):
+            panel.plot(
+                np.arange(1, d + 1),
+                values[i],
+                label=name,
+                marker="o" if d <= NAMED else None,
+                markersize=3,
+                color=PALETTE[(k - 1) % 10] if k else "#bbbbbb",
+                linewidth=1.5 if k else 3,
+            )
+        panel.tick_params(labelleft=column == 0)
+        ticks(panel, d, columns, last=i + across >= n)
+    panels[0].set_ylim(*ends)
+    panels[0].set_ylabel("standard\ndeviations" if table else "value", color=INK, fontsize=9)
+    panels[0].legend(loc="lower left", bbox_to_anchor=(0, 1.02), ncols=len(shown), borderaxespad=0, **LEGEND)
+    return ax
+
+
+def ticks(panel: Any, d: int, columns: Sequence[str] | None, last: bool) -> None:
+    """The columns' names below the last panel of each column of panels, where there is room; else their numbers."""
+    if columns is not None and d <= NAMED:
+        short = [name if len(name) <= 14 else name[:13] + "…" for name in map(str, columns)]
+        panel.set_xticks(range(1, d + 1), short if last else [""] * d, rotation=90, fontsize=7)
+        return
+    panel.locator_params(axis="x", integer=True, nbins=4)
+    if last:
+        panel.set_xlabel("feature", color=INK, fontsize=9)
+
+
+def scale(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The mean and the standard deviation (D,) of columns, 1 for a constant one."""
+    with np.errstate(invalid="ignore"):
+        mean, deviation = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+    return mean, np.where(deviation > 0, deviation, 1)

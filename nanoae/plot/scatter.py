@@ -1,0 +1,146 @@
+"""Codes as points, coloured by label, and the distribution of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nanoae.plot.axes import LEGEND, PALETTE, axes_for, colour_bar, matplotlib, named
+
+MAX_POINTS = 2_000  # drawn in a scatter: more lie on top of each other
+
+
+def codes(
+    codes: ArrayLike,
+    labels: ArrayLike | None = None,
+    *,
+    name: str = "code",
+    label: str = "label",
+    title: str = "Codes",
+    ax: Any = None,
+) -> Any:
+    """Codes (N, K), coloured by labels (N,): up to ten classes by the palette, anything else by a colour bar. -> Axes
+
+    K = 1: a histogram, or the code against its label. K = 2: a plane. K = 3: space. K > 3, or 3 on plane axes: the two
+    leading principal components. At most 2,000 points are drawn, evenly spaced through the batch. `name` is that of a
+    plane's axes, `label` that of the labels.
+    """
+    values = two_dimensional("codes", codes)
+    k, keep = values.shape[1], evenly(len(values))
+    colours, names = colouring("codes", labels, len(values), keep)
+    if k == 1 and labels is None:
+        return histogram({"code": values}, title=title, ax=ax)
+    points, axis_labels = values[keep], [f"{name} {i + 1}" for i in range(min(k, 3))]
+    space = k == 3 and (ax is None or getattr(ax, "name", "") == "3d")
+    if k == 1:
+        jitter = np.arange(len(points)) * 0.618034 % 0.7 - 0.35 if names else 0.0  # spreads a class, always alike
+        points, axis_labels = np.column_stack([points, colours["c"] + jitter]), [f"{name} 1", label]
+    elif k > 2 and not space:
+        points, shares = principal_plane(points)
+        axis_labels = [f"principal component {i + 1} of the code ({s:.0%} of variance)" for i, s in enumerate(shares)]
+    how: Any = {"projection": "3d"} if space else {}
+    ax = named(axes_for(ax, 6.8, 5.4, **how), title, *axis_labels[:2])
+    if space:
+        ax.set_zlabel(axis_labels[2])
+    artist = dots(ax, points, colours)
+    if k > 1:
+        explain(artist, ax, names, label)
+    elif 0 < len(names) <= 30:
+        ax.set_yticks(range(len(names)), names)
+    return ax
+
+
+def histogram(
+    codes_by_name: Mapping[str, ArrayLike] | ArrayLike, *, title: str = "Values of the code", ax: Any = None
+) -> Any:
+    """The distribution of all code values of each (N, K), with the mean, the share of exact zeros, and how many units
+    never change in the legend. -> Axes
+
+    Heights are shares of a batch's own values, on a logarithmic scale where one batch holds 30 % zeros or more: the
+    spike at zero would flatten the rest.
+    """
+    given = codes_by_name if isinstance(codes_by_name, Mapping) else {"code": codes_by_name}
+    batches = {name: two_dimensional(f"histogram: {name!r}", array) for name, array in given.items()}
+    if not batches:
+        raise ValueError("histogram: expected at least one array of codes, got none.")
+    low, high = min(float(v.min()) for v in batches.values()), max(float(v.max()) for v in batches.values())
+    zeros = {name: float(np.mean(v == 0)) for name, v in batches.items()}
+    bins = np.linspace(low, high, 61) if high > low else np.array([low - 0.5, low + 0.5])
+    ax = named(axes_for(ax, 6.4, 3.8), title, "value of a code unit", "share of the values")
+    for i, (name, values) in enumerate(batches.items()):
+        dead = int(np.sum(np.ptp(values, axis=0) == 0)) if len(values) > 1 else 0
+        ax.hist(
+            values.ravel(),
+            bins.tolist(),
+            weights=np.full(values.size, 1 / values.size),
+            histtype="stepfilled",
+            linewidth=1.5,
+            facecolor=PALETTE[i % 10] + "55",
+            edgecolor=PALETTE[i % 10],
+            log=high > low and max(zeros.values()) >= 0.3,
+            label=f"{name}: mean {values.mean():.3g}, {zeros[name]:.1%} zeros"
+            + (f", {dead} of {values.shape[1]} units dead" if dead else ""),
+        )
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.16), **LEGEND)
+    return ax
+
+
+def two_dimensional(what: str, codes: ArrayLike) -> NDArray[Any]:
+    codes = np.asarray(codes)
+    if codes.ndim != 2 or codes.size == 0:
+        raise ValueError(f"{what}: expected an array of shape (N, K), got {codes.shape}. Reshape one column to (N, 1).")
+    return codes
+
+
+def evenly(n: int) -> NDArray[np.intp]:
+    return np.linspace(0, n - 1, min(n, MAX_POINTS)).astype(np.intp)
+
+
+def principal_plane(points: NDArray[Any]) -> tuple[NDArray[Any], list[float]]:
+    """Points (N, K) on their first two principal components (N, 2), and the shares of variance."""
+    centred = points - points.mean(axis=0, dtype=np.float64)
+    _, s, vt = np.linalg.svd(np.vstack([centred, 0 * centred[:1]]), full_matrices=False)  # two components of one point
+    plane = vt[:2] * np.where(vt[:2].sum(axis=1, keepdims=True) < 0, -1, 1)  # a component's sign is free: fix it
+    return centred @ plane.T, (s[:2] ** 2 / max(float(s @ s), np.finfo(np.float64).tiny)).tolist()
+
+
+def dots(ax: Any, points: NDArray[Any], colours: dict[str, Any]) -> Any:
+    return ax.scatter(*points.T, s=min(max(9_000 / len(points), 6), 30), alpha=0.75, linewidths=0, **colours)
+
+
+def colouring(what: str, labels: ArrayLike | None, n: int, keep: NDArray[np.intp]) -> tuple[dict[str, Any], list[str]]:
+    """What scatter needs to colour the points kept, and the names of its values 0, 1, ... where these are classes."""
+    if labels is None:
+        return {"color": PALETTE[0]}, []
+    labels = np.asarray(labels)
+    if labels.shape != (n,):
+        raise ValueError(f"{what}: expected one label per point, shape ({n},), got {labels.shape}.")
+    labels = labels[keep]
+    numeric = labels.dtype.kind in "fiu"
+    found, places = np.unique(labels if numeric else labels.astype(str), return_inverse=True)
+    if len(found) > len(PALETTE):
+        return {"c": labels if numeric else places, "cmap": "viridis"}, [] if numeric else found.tolist()
+    return (
+        {"c": places, "cmap": matplotlib().colors.ListedColormap(PALETTE[: len(found)])},
+        [f"{label:g}" if isinstance(label, float) else str(label) for label in found.tolist()],
+    )
+
+
+def explain(artist: Any, axes: Any, names: list[str], label: str = "label") -> None:
+    """A legend for up to ten classes, a colour bar for more or for a scale, nothing for points of one colour."""
+    if artist.get_array() is None:
+        return
+    if 0 < len(names) <= len(PALETTE):
+        marks, _ = artist.legend_elements(num=None, markersize=7, alpha=1)
+        last = axes if not isinstance(axes, np.ndarray) else axes.flat[-1]
+        where: Any = {"loc": "center left", "bbox_to_anchor": (1.1 if last.name == "3d" else 1.02, 0.5)}
+        last.legend(marks, names, title=label, title_fontsize=10, handletextpad=0.1, **where, **LEGEND)
+        return
+    bar = colour_bar(axes, artist, label)
+    if names:
+        step = ceil(len(names) / 14)
+        bar.set_ticks(range(0, len(names), step), labels=names[::step])
