@@ -13,13 +13,8 @@ from cupy_standin import standin_ops
 
 import nanoae.autoencoders
 import nanoae.engine
-from nanoae.autoencoders.bottleneck import Adversarial, Gaussian, TopK
-from nanoae.autoencoders.concat_label import ConcatLabel, ConcatSharedLabel
-from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
-from nanoae.autoencoders.penalty import Contractive, KLSparsity, L1Sparsity
-from nanoae.autoencoders.teacher_forcing import TeacherForcing
 from nanoae.backend import BackendError, get_ops, native_ops
-from nanoae.engine.steps import EachStep, LastStep
+from nanoae.cli.smallest import LAYERS
 
 BACKENDS = {  # name -> its primitives; one more line here runs every test on one more device
     "numpy": lambda: get_ops("numpy"),
@@ -39,59 +34,20 @@ LONG = {  # long trainings and differences of every element: for a real GPU, not
 }  # fmt: skip
 
 
-def image():
-    """Rows of five numbers as images (2, 3, 4)."""
-    return [nanoae.Linear(24), nanoae.Reshape((2, 3, 4))]
+def everything(base):
+    """All the classes that nanoae derives from `base`."""
+    for room in (nanoae.engine, nanoae.autoencoders):
+        for module in pkgutil.iter_modules(room.__path__, room.__name__ + "."):
+            importlib.import_module(module.name)
+    found, todo = [], [base]
+    while todo:
+        derived = [cls for cls in todo.pop().__subclasses__() if cls.__module__.startswith("nanoae.")]
+        found += derived
+        todo += derived
+    return sorted(found, key=lambda cls: cls.__name__)
 
 
-EXAMPLES = {  # every layer of nanoae in a network for rows of five numbers; a new layer needs a line here
-    nanoae.Linear: lambda: [nanoae.Linear(3, bias_init="he_normal")],
-    nanoae.TiedLinear: lambda: (source := nanoae.Linear(3)) and [source, nanoae.TiedLinear(source)],
-    nanoae.Identity: lambda: [nanoae.Identity()],
-    nanoae.ReLU: lambda: [nanoae.ReLU()],
-    nanoae.LeakyReLU: lambda: [nanoae.LeakyReLU(0.2)],
-    nanoae.ELU: lambda: [nanoae.ELU(0.7)],
-    nanoae.Sigmoid: lambda: [nanoae.Sigmoid()],
-    nanoae.Tanh: lambda: [nanoae.Tanh()],
-    nanoae.Softplus: lambda: [nanoae.Softplus()],
-    nanoae.Dropout: lambda: [nanoae.Dropout(0.4)],
-    GaussianNoise: lambda: [GaussianNoise(0.5, clip=(-1, 1))],
-    MaskingNoise: lambda: [MaskingNoise(0.4)],
-    SaltAndPepper: lambda: [SaltAndPepper(0.4)],
-    TopK: lambda: [TopK(2)],
-    Adversarial: lambda: [nanoae.Linear(2), Adversarial(weight=0.7, hidden=(3,))],
-    ConcatLabel: lambda: [ConcatLabel((3,), 2), nanoae.Linear(2)],
-    ConcatSharedLabel: lambda: (
-        (source := ConcatLabel((3,), 2)) and [source, nanoae.Linear(4), ConcatSharedLabel(source)]
-    ),
-    Gaussian: lambda: [nanoae.Linear(6), Gaussian(0.7, warm_up=3, free_bits=0.1)],
-    L1Sparsity: lambda: [L1Sparsity(0.3)],
-    KLSparsity: lambda: [nanoae.Linear(3), nanoae.Sigmoid(), KLSparsity(0.2, 0.5)],
-    Contractive: lambda: (source := nanoae.Linear(3)) and [source, nanoae.Sigmoid(), Contractive(0.3, source)],
-    nanoae.Reshape: lambda: [nanoae.Linear(6), nanoae.Reshape((3, 2))],
-    nanoae.Flatten: lambda: [nanoae.Reshape((5, 1)), nanoae.Flatten()],
-    nanoae.Conv2d: lambda: [*image(), nanoae.Conv2d(2, 2, 2, 1, bias_init="he_normal")],
-    nanoae.ConvTranspose2d: lambda: [*image(), nanoae.ConvTranspose2d(2, 2, 3, 1, 1, bias_init="he_normal")],
-    nanoae.TiedConvTranspose2d: lambda: (
-        (source := nanoae.Conv2d(2, 3, 1, 1)) and [*image(), source, nanoae.TiedConvTranspose2d(source)]
-    ),
-    nanoae.MaxPool2d: lambda: [*image(), nanoae.MaxPool2d(2, 1)],
-    nanoae.AvgPool2d: lambda: [*image(), nanoae.AvgPool2d(2, 1)],
-    nanoae.Upsample: lambda: [*image(), nanoae.Upsample((1, 2))],
-    nanoae.FillMissing: lambda: [nanoae.Linear(3), nanoae.FillMissing()],
-    nanoae.BatchNorm: lambda: [nanoae.BatchNorm()],
-    nanoae.LayerNorm: lambda: [nanoae.LayerNorm()],
-    nanoae.GRU: lambda: [nanoae.Reshape((5, 1)), nanoae.GRU(2, bias_init="he_normal")],
-    nanoae.Embedding: lambda: [nanoae.Sigmoid(), nanoae.Embedding(2, 3)],  # words 0 and 1, by rounding
-    EachStep: lambda: [nanoae.Reshape((5, 1)), EachStep(nanoae.Linear(3, bias_init="he_normal"))],
-    LastStep: lambda: (
-        (source := nanoae.Embedding(2, 3)) and [nanoae.Sigmoid(), source, nanoae.GRU(2), LastStep(source)]
-    ),
-    TeacherForcing: lambda: (
-        (source := nanoae.Embedding(2, 3))
-        and [nanoae.Sigmoid(), source, nanoae.GRU(2, last=True), TeacherForcing(source, 3, 0.3)]
-    ),
-}
+EXAMPLES = {kind: LAYERS[kind.__name__] for kind in everything(nanoae.Layer) if kind.__name__ in LAYERS}
 
 
 @pytest.fixture(params=[pytest.param(name, marks=pytest.mark.gpu if name in GPU else ()) for name in BACKENDS])
@@ -154,16 +110,3 @@ def rng():
 def digits():
     """(x_train (1437, 64), x_test (360, 64)), float32 in [0, 1]."""
     return nanoae.load_data("digits").flat()
-
-
-def everything(base):
-    """All the classes that nanoae derives from `base`."""
-    for room in (nanoae.engine, nanoae.autoencoders):
-        for module in pkgutil.iter_modules(room.__path__, room.__name__ + "."):
-            importlib.import_module(module.name)
-    found, todo = [], [base]
-    while todo:
-        derived = [cls for cls in todo.pop().__subclasses__() if cls.__module__.startswith("nanoae.")]
-        found += derived
-        todo += derived
-    return sorted(found, key=lambda cls: cls.__name__)

@@ -3,95 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 import nanoae
 from nanoae import Autoencoder, GradientReport, Sequential, TextVAE, check_gradients
-from nanoae.autoencoders.bottleneck import Adversarial, Gaussian, TopK
-from nanoae.autoencoders.concat_label import ConcatLabel, ConcatSharedLabel
-from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
-from nanoae.autoencoders.penalty import Contractive, KLSparsity, L1Sparsity
-from nanoae.autoencoders.teacher_forcing import TeacherForcing
+from nanoae.cli.smallest import LAYERS, WIDTH, tied
 from nanoae.engine import losses
-from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
-from nanoae.engine.embedding import Embedding
-from nanoae.engine.layers import ACTIVATIONS, Dropout, Layer, Linear, Sigmoid, TiedLinear
-from nanoae.engine.missing import FillMissing
-from nanoae.engine.norm import BatchNorm, LayerNorm
-from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
-from nanoae.engine.recurrent import GRU
-from nanoae.engine.shape import Flatten, Reshape
-from nanoae.engine.steps import EachStep, LastStep
+from nanoae.engine.layers import ACTIVATIONS, Dropout, Layer, Linear
 from nanoae.engine.weighted import Weighted
 from nanoae.spelling import one_of
 
 ROWS = 4
-WIDTH = 5
-IMAGE = (2, 3, 4)
-
-
-def tied() -> list[Layer]:
-    source = Linear(3)
-    return [source, TiedLinear(source)]
-
-
-def tied_convolution() -> list[Layer]:
-    source = Conv2d(2, 3, 2, 1)
-    return [source, TiedConvTranspose2d(source)]
-
-
-def conditional() -> list[Layer]:
-    source = ConcatLabel((3,), 2)
-    return [source, Linear(4), ConcatSharedLabel(source)]
-
-
-def contractive() -> list[Layer]:
-    source = Linear(3)
-    return [source, Sigmoid(), Contractive(0.3, source)]
-
-
-def behind_words(gru: GRU, layer: Callable[[Embedding], Layer]) -> list[Layer]:
-    source = Embedding(2, 3)
-    return [Sigmoid(), source, gru, layer(source)]
-
-
-LAYERS: dict[str, tuple[list[Layer], tuple[int, ...]]] = {
-    # class -> the smallest network that shows it, and the shape of an input; a new layer needs a line here
-    **{cls.__name__: ([cls()], (WIDTH,)) for cls in ACTIVATIONS.values()},
-    "Linear": ([Linear(3)], (WIDTH,)),
-    "TiedLinear": (tied(), (WIDTH,)),
-    "Dropout": ([Dropout(0.4)], (WIDTH,)),
-    "GaussianNoise": ([GaussianNoise(0.5, clip=(-1, 1))], (WIDTH,)),
-    "MaskingNoise": ([MaskingNoise(0.4)], (WIDTH,)),
-    "SaltAndPepper": ([SaltAndPepper(0.4)], (WIDTH,)),
-    "TopK": ([TopK(2)], (WIDTH,)),
-    "Adversarial": ([Adversarial(weight=0.3, hidden=(3,))], (WIDTH,)),
-    "ConcatLabel": ([ConcatLabel((3,), 2)], (WIDTH,)),
-    "ConcatSharedLabel": (conditional(), (WIDTH,)),
-    "Gaussian": ([Linear(6), Gaussian(0.7)], (WIDTH,)),
-    "L1Sparsity": ([L1Sparsity(0.3)], (WIDTH,)),
-    "KLSparsity": ([Linear(3), Sigmoid(), KLSparsity(0.2, 0.5)], (WIDTH,)),
-    "Contractive": (contractive(), (WIDTH,)),
-    "Flatten": ([Flatten()], IMAGE),
-    "Reshape": ([Reshape((4, 6))], IMAGE),
-    "Conv2d": ([Conv2d(2, 2, 2, 1)], IMAGE),
-    "ConvTranspose2d": ([ConvTranspose2d(2, 2, 3, 1, 1)], IMAGE),
-    "TiedConvTranspose2d": (tied_convolution(), IMAGE),
-    "MaxPool2d": ([MaxPool2d(2, 1)], IMAGE),
-    "AvgPool2d": ([AvgPool2d(2, 1)], IMAGE),
-    "Upsample": ([Upsample(2)], IMAGE),
-    "FillMissing": ([FillMissing(), Linear(3)], (WIDTH,)),
-    "BatchNorm": ([BatchNorm()], IMAGE),
-    "LayerNorm": ([LayerNorm()], IMAGE),
-    "GRU": ([GRU(2)], (3, 2)),
-    "Embedding": ([Sigmoid(), Embedding(2, 3)], (WIDTH,)),  # words 0 and 1, by rounding
-    "EachStep": ([EachStep(Linear(3))], (3, 2)),
-    "LastStep": (behind_words(GRU(2), LastStep), (WIDTH,)),
-    "TeacherForcing": (behind_words(GRU(2, last=True), lambda source: TeacherForcing(source, 3, 0.3)), (WIDTH,)),
-}
 LOSSES = {
     **{cls.__name__: cls() for cls in losses.LOSSES.values()},
     "Mixed": losses.Mixed((1, 1, WIDTH - 2)),
@@ -143,8 +67,8 @@ def away_from_zero(rng: np.random.Generator, *shape: int) -> np.ndarray:
 
 def check_layer(name: str) -> GradientReport:
     """A layer by itself, or the network of all of them."""
-    layers, shape = LAYERS[name] if name != NETWORK else (network(), (WIDTH,))
-    x = away_from_zero(np.random.default_rng(0), ROWS, *shape)
+    layers = network() if name == NETWORK else LAYERS[name]()
+    x = away_from_zero(np.random.default_rng(0), ROWS, WIDTH)
     return check_gradients(Sequential(layers), x, elementwise=name != NETWORK)
 
 
