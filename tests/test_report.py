@@ -11,7 +11,10 @@ import pytest
 
 import nanoae
 from nanoae.cli import main
+from nanoae.engine.layers import Layer
+from nanoae.engine.part import known_parts
 from nanoae.report import write_report
+from nanoae.report.page import FOLDER
 
 EVIL = "</script><script>alert(1)</script>"
 
@@ -64,6 +67,18 @@ def test_it_holds_the_models_own_weights_codes_and_errors(digits, fitted, tmp_pa
     assert said["errors"]["worst"]["rows"][0] == errors.argmax()
     assert said["curves"][0]["series"][1]["values"] == fitted.history_["val_loss"]
     assert said["title"] == "mine"
+
+
+def test_the_page_knows_every_layer():
+    known = set(
+        re.findall(r"^  (\w+)[:(]|, (\w+): same", (FOLDER / "network.js").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    names = {name for pair in known for name in pair}
+    abstract = {"Convolution", "Elementwise", "ImageLayer", "Layer", "Noisy", "Penalty", "Pooling"}
+    rooms = ("nanoae.engine", "nanoae.autoencoders")  # what the trainer puts in their place is never in a model
+    layers = {kind for kind in known_parts().values() if issubclass(kind, Layer) and kind.__module__.startswith(rooms)}
+    written = {kind.__name__ for kind in layers if not kind.__module__.endswith("fusion")}
+    assert written - abstract <= names
 
 
 def test_nothing_of_the_users_is_html_and_nothing_is_fetched(tmp_path):

@@ -106,7 +106,7 @@ function gruStep(x, h, { W, U, b, c }) {
 /** The rows of x (T, width). */
 const steps = (x, width) => Array.from({ length: x.length / width }, (_, t) => x.subarray(t * width, (t + 1) * width));
 
-/** A word's row of an Embedding's or a Teacher's table. */
+/** A word's row of an Embedding's or a TeacherForcing's table. */
 const wordVector = (layer, word) => layer.arrays.W.subarray(word * layer.n_out, (word + 1) * layer.n_out);
 
 function joined(parts) {
@@ -180,15 +180,15 @@ const LAYERS = {
   // What does nothing outside training: noise, penalties, and the adversary of a code.
   Dropout: same, GaussianNoise: same, MaskingNoise: same, SaltAndPepper: same,
   L1Sparsity: same, KLSparsity: same, Contractive: same, Adversarial: same,
-  // Bottlenecks, conditions and gaps.
+  // Bottlenecks, labels and gaps.
   Gaussian: (layer, x) => x.slice(0, x.length / 2), // [mu, logvar]: the mean
   TopK: topK,
   FillMissing: (layer, x) => x.map((value, i) => (Number.isNaN(value) ? layer.arrays.center[i] : value)),
-  Condition(layer, x, memory) {
+  ConcatLabel(layer, x, memory) {
     const pixels = product(layer.shape.slice(1));
     return joined([x, ...Array.from(memory.condition, (c) => new Float64Array(pixels).fill(c))]);
   },
-  Conditioned: (layer, x, memory) => joined([x, memory.condition]),
+  ConcatSharedLabel: (layer, x, memory) => joined([x, memory.condition]),
   // Sequences: x is (T, width), laid flat.
   Embedding(layer, x, memory) {
     memory.words = Array.from(x, Math.round);
@@ -203,7 +203,7 @@ const LAYERS = {
     const last = memory.words.findLastIndex((word) => word !== 0);
     return steps(x, layer.in[1])[Math.max(last, 0)];
   },
-  Teacher(layer, x, memory) {
+  TeacherForcing(layer, x, memory) {
     const [first] = memory.words, told = memory.words.slice(0, -1);
     return joined(told.flatMap((word) => [wordVector(layer, word), wordVector(layer, first), x]));
   },

@@ -24,6 +24,8 @@ async function inflated(text) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
+let explorer = null, codes = null; // what can be played with, where the page has it
+
 const section = (id, title, ...children) => element("section", { id }, element("h2", {}, title), ...children);
 const note = (text) => element("p", { class: "note" }, text);
 const part = (values, i) => values.subarray((i * values.length) / values.shape[0], ((i + 1) * values.length) / values.shape[0]);
@@ -62,7 +64,7 @@ function lines({ rows, lines, again, errors, labels }) {
   return plainTable({ names, rows: rows.map((row, i) => [row, ...(labels ? [labels[i]] : []), lines[i], again[i], errors[i]]) });
 }
 
-function explorer(content, show) {
+function explorerSection(content) {
   const network = content.network && new Network(content.network);
   const unknown = network ? network.unknown() : null;
   if (!network || unknown) {
@@ -70,31 +72,30 @@ function explorer(content, show) {
   }
   const sentences = content.vocabulary && new Sentences(content.vocabulary, network);
   const view = sentences ? new TextView(sentences) : content.image ? new ImageView(content.image) : new TableView(content.columns);
-  const made = (window.explorer = new Explorer(content, network, view));
+  explorer = new Explorer(content, network, view);
   const more = [];
-  if (sentences) more.push(...ownLine(made, sentences));
+  if (sentences) more.push(...ownLine(sentences));
   if (content.image && content.explorer.draws) {
-    made.drawing = new Drawing(made, content.image);
-    more.push(element("h3", {}, "Draw one"), made.drawing.element);
+    explorer.drawing = new Drawing(explorer, content.image);
+    more.push(element("h3", {}, "Draw one"), explorer.drawing.element);
   }
   return section("explorer", "Turn the knobs of the code",
-    note("The model's decoder runs in this page, on its own weights: each slider is a unit of the code."), made.element, ...more);
+    note("The model's decoder runs in this page, on its own weights: each slider is a unit of the code."), explorer.element, ...more);
 }
 
-function ownLine(explorer, sentences) {
+function ownLine(sentences) {
   const input = element("input", { type: "text", placeholder: "a line of your own", "aria-label": "a line of your own" });
   input.addEventListener("input", () => input.value.trim() && explorer.set(sentences.code(input.value, sentences.starts[explorer.label])));
   return [element("h3", {}, "Encode a line"), element("p", { class: "controls" }, input)];
 }
 
-function codes(content) {
+function codesSection(content) {
   const { points } = content;
-  const show = (i) => window.explorer?.view.card(points, i) ?? (points.image ? thumbnail(part(points.x, i), points.image) : element("span", {}, `row ${points.rows[i]}`));
-  const plane = new Codes(points, show, (i) => window.explorer?.start(i));
-  window.codes = plane;
+  const show = (i) => explorer?.view.card(points, i) ?? (points.image ? thumbnail(part(points.x, i), points.image) : element("span", {}, `row ${points.rows[i]}`));
+  codes = new Codes(points, show, (i) => explorer?.start(i));
   const { histogram, units } = content;
   return section("codes", "Codes",
-    note(`${plane.n.toLocaleString("en")} test rows. Point at one to see it, click to start the explorer there, draw a box to see all in it.`), plane.element,
+    note(`${codes.n.toLocaleString("en")} test rows. Point at one to see it, click to start the explorer there, draw a box to see all in it.`), codes.element,
     element("div", { class: "pair" },
       element("div", {}, element("h3", {}, "All values of the codes"),
         columnChart({ ...histogram, xlabel: "value of a code unit", ylabel: "share of the values", label: "histogram of the codes" }),
@@ -128,7 +129,7 @@ async function main() {
   const content = unpack(JSON.parse(document.getElementById("content").textContent), bytes);
   document.title = `${content.title} - nanoae`;
   const sections = [header(content), findings(content)];
-  if (content.network || content.explorer) sections.push(explorer(content));
+  if (content.network || content.explorer) sections.push(explorerSection(content));
   if (content.curves) {
     sections.push(section("curves", "Training", element("div", { class: "pair" }, ...content.curves.map((curve) => element("div", {}, lineChart(curve), note(curve.note))))));
   }
@@ -136,13 +137,13 @@ async function main() {
     sections.push(section("reconstructions", "Given back", content.vocabulary ? lines(content.examples) : comparison(content.examples, content.columns)));
   }
   sections.push(errors(content));
-  if (content.points) sections.push(codes(content));
+  if (content.points) sections.push(codesSection(content));
   for (const { title, note: text, chart, table } of content.more ?? []) {
     sections.push(section("more", title, note(text), chart ? columnChart(chart) : plainTable(table)));
   }
   sections.push(weights(content), element("footer", {}, content.made));
   document.getElementById("report").replaceChildren(...sections);
-  window.explorer?.pad.draw();
+  explorer?.pad.draw();
   document.documentElement.dataset.ready = "yes";
 }
 

@@ -1,6 +1,6 @@
 "use strict";
 // Lines of text: cut into words and numbered as nanoae's Vocabulary does it, and said word after word by the decoder,
-// which is told the word before, the keyword and the code (teacher.py, text.py).
+// which is told the word before, the keyword and the code (teacher_forcing.py, text.py).
 
 const NO_WORD = 0, END = 1;
 
