@@ -224,6 +224,8 @@ def test_what_is_no_file_of_others(wrong, what, told, tmp_path):
 def test_what_is_not_fitted_or_no_model(tmp_path):
     with pytest.raises(ValueError, match="not fitted"):
         nanoae.Autoencoder().export(tmp_path / "model.onnx")
+    with pytest.raises(ValueError, match="a built Sequential"):
+        nanoae.export(nanoae.Sequential([nanoae.Linear(2)]), tmp_path / "model.onnx")
     with pytest.raises(ValueError, match="expected what ONNX has a formula for, got"):
         nanoae.export({"no": "model"}, tmp_path / "model.onnx")
 

@@ -112,7 +112,6 @@ class Estimator(FrameOutput, Parametrised):
         """Write the fitted model for others to open; what is in the file, in words: see `nanoae.export`."""
         from nanoae.interchange.export import export
 
-        self.check_fitted()
         return export(self, path, what)
 
     @guarded

@@ -28,6 +28,8 @@ def export(model: Any, path, what: str | None = None, notes: dict[str, Any] | No
     extra, where its package is missing.
     """
     ending = one_of("export: the file's ending", Path(path).suffix, ENDINGS)
+    if hasattr(model, "check_fitted"):
+        model.check_fitted()
     if ending == ".onnx":
         graph = graph_of(model, what)
         content, told = graph.file(notes_of(model)), graph.told()

@@ -30,6 +30,7 @@ from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.engine.network import Sequential
 from nanoae.interchange.graph import Graph, Value, formula
 from nanoae.interchange.layers import forward, meant, on_host
+from nanoae.interchange.weights import network_of
 from nanoae.spelling import one_of
 
 Outputs = dict[str, tuple[Value, Sequence[int]]]  # name -> the value (N, *shape), shape
@@ -87,7 +88,7 @@ class OfNetwork(Parts):
     usual = ("network",)
 
     def network(self) -> Outputs:
-        net = self.model
+        net = network_of(self.model)
         x = self.graph.input("x", net.dtype, net.input_shape)
         return {"y": (forward(net, x), net.output_shape)}
 

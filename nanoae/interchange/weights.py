@@ -36,7 +36,7 @@ def network_of(model: Any) -> Sequential:
     network = getattr(model, "network_", model)
     if not isinstance(network, Sequential) or not hasattr(network, "theta"):
         raise ValueError(
-            f"weights: expected a fitted or built model with a network, or a built Sequential, got {model!r:.80}. "
+            f"export: expected a fitted or built model with a network, or a built Sequential, got {model!r:.80}. "
             "Call build(n_features) or fit first."
         )
     return network
