@@ -213,3 +213,34 @@ def test_detect_by_false_discoveries(tables, capsys):
     assert main(use) == 0 and np.array_equal(flags("again.csv"), found)
     assert main([*tables, "--false-discovery-rate", "1.5"]) == 2
     assert "--false-discovery-rate: expected a number in (0, 1), got 1.5" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------ nothing known, and nothing different
+
+
+def test_a_row_of_gaps_alone_has_no_score_and_is_no_normal_one():
+    rows = np.random.default_rng(0).normal(size=(40, 3))
+    detector = nanoae.AnomalyDetector(nanoae.Autoencoder(2, epochs=1), missing="mask", random_state=0).fit(rows)
+    new = np.array([rows[0], [np.nan] * 3, [np.nan, 0.1, 0.2]])
+    with pytest.warns(UserWarning, match=r"row 1 holds gaps alone \(1 such rows\): nothing is known of it"):
+        scores = detector.score_samples(new)
+    assert np.isnan(scores).tolist() == [False, True, False]
+    with pytest.warns(UserWarning, match="gaps alone"):
+        assert detector.predict(new)[1] == -1
+    with pytest.warns(UserWarning, match="row 3 holds gaps alone"):  # left out of what is learned
+        again = detector.fit(np.vstack([rows[:3], [np.nan] * 3, rows[3:]]))
+    assert np.isnan(again.decision_scores_[3]) and again.labels_[3] == 1
+    np.testing.assert_array_equal(again.score_samples(rows), detector.fit(rows).score_samples(rows))
+
+
+@pytest.mark.parametrize("scores", ["codes", "reconstruction", "mahalanobis", ["codes", "reconstruction", "tails"]])
+@pytest.mark.parametrize("rule", [None, nanoae.MAD(), nanoae.PeaksOverThreshold(0.01)])
+def test_the_threshold_of_equal_rows_lies_above_rounding(rule, scores):
+    rows = np.tile([0.1, 2.3, -5.7], (60, 1))
+    detector = nanoae.AnomalyDetector(nanoae.Autoencoder(2, epochs=1), scores, threshold=rule, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of few rows
+        detector.fit(rows)
+    top = detector.tested_scores_.max()
+    assert detector.threshold_ > top and detector.threshold_ - top <= 1e-6 * max(top, 1e-5)
+    assert (detector.predict(rows[:1]) == 1).all() and detector.predict([[0.1, 2.3, 5.0]]) == -1

@@ -243,7 +243,9 @@ def test_a_data_frame_is_the_table_it_was_read_from(folder):
 def test_columns_of_nothing_constant_ones_and_few_rows(scores):
     X = np.random.default_rng(0).standard_normal((20, 5))
     X[:, 1], X[:, 2], X[3, 0], X[7] = np.nan, 4.0, np.nan, np.nan
-    detector = small(missing="mask", scores=scores).fit(X)
+    with pytest.warns(UserWarning, match="row 7 holds gaps alone"):
+        detector = small(missing="mask", scores=scores).fit(X)
+    X = np.delete(X, 7, axis=0)
     assert np.isfinite(detector.score_samples(X)).all() and np.isfinite(detector.p_values(X)).all()
     shares = detector.explain(X)
     assert np.isfinite(shares).all() and not shares[:6, 1].any() and shares[3, 0] == 0

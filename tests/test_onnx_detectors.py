@@ -67,6 +67,8 @@ def test_gaps(tmp_path):
     scores = ["codes", "whitened", "tails", "reconstruction", "standardised", "mahalanobis"]
     detector = nanoae.AnomalyDetector(small(), scores, missing="mask", holdout=0.3, random_state=0).fit(GAPS[:120])
     same(detector, tmp_path / "detector.onnx", GAPS, x=GAPS)
+    found = run(tmp_path / "detector.onnx", x=np.full((1, 5), np.nan))
+    assert np.isnan(found["score"]).all() and found["label"] == -1
 
 
 @pytest.mark.filterwarnings("ignore:TableEncoder")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from nanoae.anomaly import scores as kinds
 from nanoae.anomaly.calibration import Conformal, benjamini_hochberg, deal
-from nanoae.anomaly.ensemble import Ensemble
+from nanoae.anomaly.ensemble import Ensemble, empty
 from nanoae.anomaly.explanation import Explanation, explained
 from nanoae.anomaly.member import Member
 from nanoae.anomaly.surprise import Surprise as Surprise  # its place before it had a file of its own
@@ -33,6 +34,7 @@ from nanoae.data.table import Table, has_text
 from nanoae.engine.losses import Mixed
 from nanoae.training.schedules import Cosine
 
+ROUNDING = 1e-6  # the share of a score by which it may be off
 STEPS, BATCH = (200, 1000), 128  # of the default autoencoder's training, at least and at most
 
 
@@ -125,6 +127,10 @@ class AnomalyDetector(Estimator):
             self.encoder_ = None
             X = self._rows(X, reset=True)
             rows = copies(sample_weight, len(X), name)
+        if empty(X[rows]).any():
+            rows = np.arange(len(X))[rows]
+            rows = rows[~empty(X[rows])]  # nothing is to be learned of the others
+            self._tell_of_empty(X)
         given, order = X, own_order(X[rows])
         X = X[rows][order]
         if self.encoder_ is None and X.ndim == 2:
@@ -142,13 +148,13 @@ class AnomalyDetector(Estimator):
         threshold = rule.fit(scores[folds >= 0])
         if not isinstance(threshold, (int, float, np.number)) or np.isnan(threshold):
             raise ValueError(f"{type(rule).__name__}.fit: expected a threshold, a number, got {threshold!r}.")
-        self._calibrate(Conformal(scores[folds >= 0]), float(threshold))
+        self._calibrate(Conformal(scores[folds >= 0]), above_ties(float(threshold), scores[folds >= 0]))
         return self
 
     def _calibrate(self, calibration: Conformal | Tail, threshold: float) -> None:
         self.calibration_, self.tested_scores_ = calibration, calibration.scores
         self.threshold_, self.offset_ = threshold, -threshold
-        self.labels_ = (self.decision_scores_ > threshold).astype(int)
+        self.labels_ = (~(self.decision_scores_ <= threshold)).astype(int)  # so that NaN is abnormal
 
     def _default_autoencoder(self, rows: int) -> Autoencoder:
         """A wide denoising autoencoder: of tanh, because ReLU's straight lines give what lies far outside back, too."""
@@ -233,8 +239,20 @@ class AnomalyDetector(Estimator):
         return sum(member.model.code_size_ for member in self.members_)
 
     def score_samples(self, X) -> np.ndarray:
-        """(N,), higher is more normal: minus the anomaly score."""
-        return -self.ensemble_.score(self._check_X(X))
+        """(N,), higher is more normal: minus the anomaly score. A row of gaps alone, of which nothing is known, has
+        none: NaN, a warning, and it counts as abnormal."""
+        X = self._check_X(X)
+        self._tell_of_empty(X)
+        return -self.ensemble_.score(X)
+
+    def _tell_of_empty(self, X: np.ndarray) -> None:
+        nothing = np.flatnonzero(empty(X))
+        if len(nothing):
+            warnings.warn(
+                f"{type(self).__name__}: row {nothing[0]} holds gaps alone ({len(nothing)} such rows): nothing is "
+                "known of it, so it has no score, NaN, and counts as abnormal.",
+                stacklevel=4,
+            )
 
     def decision_function(self, X) -> np.ndarray:
         """score_samples(X) - offset_: below 0 is abnormal."""
@@ -311,6 +329,14 @@ class AnomalyDetector(Estimator):
         self._calibrate(kind(arrays.take("tested_scores", (None,))), promised(header, "threshold", float))
         shape = self.members_[0].model.input_shape_
         self.ensemble_.score(np.zeros((1, *shape)))  # of one row: an error where the parts do not fit together
+
+
+def above_ties(threshold: float, scores: np.ndarray) -> float:
+    """The threshold; where all of scores (N,) are one but for rounding, a little above them: what rounds otherwise in
+    another batch is as normal as they are."""
+    low, high = float(scores.min()), float(scores.max())
+    rounding = ROUNDING * max(abs(low), abs(high), ROUNDING)
+    return max(threshold, high + rounding) if high - low <= rounding else threshold
 
 
 def epochs(rows: int) -> int:

@@ -57,8 +57,10 @@ class Ensemble:
         return self.members[fold * size : (fold + 1) * size]
 
     def raw(self, fold: int, X: np.ndarray) -> np.ndarray:
-        """(S, N): each score of each member of that fold."""
-        return np.concatenate([member.raw(X) for member in self.of_fold(fold)])
+        """(S, N): each score of each member of that fold; NaN of a row of gaps alone, of which nothing is known."""
+        found = np.concatenate([member.raw(X) for member in self.of_fold(fold)])
+        found[:, empty(X)] = np.nan
+        return found
 
     def parts(self, X: np.ndarray) -> np.ndarray:
         """(F, S, N): what each score has in its fold's score of each row, a root of a mean of powers, or the one score
@@ -90,6 +92,7 @@ class Ensemble:
             of_features = np.concatenate([member.shares(X) for member in members])
             shares += np.sum(rows_times(weight * part, of_features), axis=0)
             residual += rows_times(weight, np.mean([member.residual(X) for member in members], axis=0))
+        shares[empty(X)] = 0  # of no score
         return np.copysign(shares, residual)
 
     def expected(self, X: np.ndarray) -> np.ndarray:
@@ -135,6 +138,11 @@ class Ensemble:
         if "deviation" in arrays:
             ensemble.deviation = arrays.take("deviation", shape, finite=False)
         return ensemble
+
+
+def empty(X: np.ndarray) -> np.ndarray:
+    """(N,) bool: the rows of X (N, ...) that hold nothing but gaps."""
+    return np.isnan(X).reshape(len(X), -1).all(axis=1)
 
 
 def rows_times(weights: np.ndarray, values: np.ndarray) -> np.ndarray:

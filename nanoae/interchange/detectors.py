@@ -91,9 +91,11 @@ class OfDetector(Parts):
     def finite(self) -> Value:
         """(N,): 0 where a row has all that it needs, else NaN."""
         x = self.columns
-        if self.model.as_built.missing == "mask":
-            x = x.is_nan().where(0.0, x)
-        return (x * 0.0).sum(1)
+        if self.model.as_built.missing == "error":
+            return (x * 0.0).sum(1)
+        known = 1 - x.is_nan().cast(np.float64)
+        filled = x.is_nan().where(0.0, x)
+        return (filled * 0.0).sum(1) / known.apply("ReduceMax", [1], keepdims=0)  # 0 / 0 where nothing is known
 
     def scores(self) -> Outputs:
         score = self.score() + self.finite
