@@ -64,7 +64,7 @@ from nanoae.interchange.export import export
 from nanoae.interchange.pytorch import from_torch, to_torch
 from nanoae.interchange.safetensors import from_safetensors
 from nanoae.interchange.weights import from_sklearn, get_weights, set_weights, state_dict
-from nanoae.report import write_report, write_text_report
+from nanoae.report import write_detector_report, write_report, write_text_report
 from nanoae.trace.trace import Trace
 from nanoae.training.callbacks import BestCheckpoint, CSVLog, ReduceOnPlateau
 from nanoae.training.checkpoint import Checkpoints
@@ -183,6 +183,7 @@ __all__ = [
     "set_weights",
     "state_dict",
     "to_torch",
+    "write_detector_report",
     "write_report",
     "write_text_report",
 ]

@@ -144,3 +144,19 @@ def test_a_text_run_reports_on_the_lines_it_held_out(tmp_path, monkeypatch):
     assert len(first["points"]["lines"]) == 4 and first["points"]["lines"] == again["points"]["lines"]
     assert first["points"]["lines"][0].startswith(EVIL)
     assert "<script>alert" not in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_detector_reports_on_a_table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    rows = [f"{a:.3f},{2 * a + b / 9:.3f},{i % 2}" for i, (a, b) in enumerate(rng.standard_normal((120, 2)))]
+    (tmp_path / "train.csv").write_text("\n".join(["a,b,kind", *rows]))
+    (tmp_path / "new.csv").write_text("\n".join(["a,b,kind", *rows[:60], "1,-9,0"]))
+    assert main(["detect", "--train", "train.csv", "--ignore", "kind", "--save", "detector.npz"]) == 0
+    assert main(["report", "detector.npz", "--data", "new.csv", "--label", "kind"]) == 0
+    said, _ = content(tmp_path / "detector.html")
+    row, score, p, why = said["more"][1]["table"]["rows"][0]
+    assert row == 62 and score > said["results"][2]["value"] and p < 0.05 and "b low" in why
+    assert [name for name, *_ in said["errors"]["classes"]] == ["0", "1"]
+    assert sum(said["more"][0]["chart"]["values"]) == 61
+    assert {name for name, *_ in said["errors"]["columns"]} == {"a", "b"}

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nanoae import TextVAE
+import numpy as np
+
+from nanoae import AnomalyDetector, TextVAE, read_table
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.cli import data as data_options
 from nanoae.cli import model as models
 from nanoae.cli import text
 from nanoae.cli.page import told, write_page
 from nanoae.cli.training_set import TrainingSet
-from nanoae.report import write_text_report
+from nanoae.report import write_detector_report, write_text_report
 from nanoae.whole_file import check_writable
 
 
@@ -25,9 +28,9 @@ def add_to(commands) -> None:
         description="Writes one self-contained HTML file: what was trained on what, the curves, reconstructions beside "
         "PCA's, errors, codes, weights, what to try next, and the decoder itself with a slider for each number of the "
         "code. It opens by a double click, without a network.",
-        epilog="example: nanoae report runs/digits-1",
+        epilog="examples: nanoae report runs/digits-1; nanoae report detector.npz --data new.csv",
     )
-    parser.add_argument("model", metavar="RUN", type=Path, help="the folder of a run, or a model.npz")
+    parser.add_argument("model", metavar="RUN", type=Path, help="the folder of a run, or a model file")
     parser.add_argument("--out", metavar="FILE", type=Path, help="the file to write (default: report.html beside it)")
     parser.add_argument(
         "--split", choices=data_options.SPLITS, help="which rows (default: those that were not learned, as evaluate)"
@@ -45,20 +48,50 @@ def run(args: argparse.Namespace) -> int:
     check_writable(out)
     config = config_of(path)
     model = models.load(args)
-    if isinstance(model, TextVAE):
-        lines, keywords, which = lines_to_report(args, config)
-        write_text_report(out, model, lines, keywords, title=title_of(path), facts={"lines in this report": which})
-        print(f"written to {out}: {which}")
-        return 0
-    if not isinstance(model, NetworkEstimator):
-        raise ValueError(f"{args.model}: expected an autoencoder or a predictor, got {type(model).__name__}.")
-    args, trained = with_data_of(args, config), TrainingSet.read(path)
+    for kind, write in REPORTS:
+        if isinstance(model, kind):
+            which = write(args, out, model, config)
+            print(f"written to {out}: {which}")
+            return 0
+    raise ValueError(f"{args.model}: expected an autoencoder, a predictor or a detector, got {type(model).__name__}.")
+
+
+def of_lines(args: argparse.Namespace, out: Path, model: TextVAE, config: dict[str, Any]) -> str:
+    """Writes the report of a text model; which lines it is about."""
+    lines, keywords, which = lines_to_report(args, config)
+    write_text_report(out, model, lines, keywords, title=title_of(args), facts={"lines in this report": which})
+    return which
+
+
+def of_table(args: argparse.Namespace, out: Path, model: AnomalyDetector, config: dict[str, Any]) -> str:
+    """The same of a detector, and the rows of a table."""
+    if args.data is None:
+        raise ValueError("--data: expected a file of rows to judge, got none.")
+    table = read_table(args.data, **data_options.text_format(args))
+    set_aside = [*data_options.listed(args.ignore), *([args.label] if args.label else [])]
+    rows, copied = table.split(set_aside)
+    labels = np.array([str(cell) for cell in copied[-1][1]]) if args.label else None
+    which = f"the {len(rows):,} rows of {args.data}"
+    facts = {"rows in this report": which}
+    write_detector_report(out, model, rows, labels, title=title_of(args), facts=facts)
+    return which
+
+
+def of_rows(args: argparse.Namespace, out: Path, model: NetworkEstimator, config: dict[str, Any]) -> str:
+    """The same of an autoencoder or predictor, and the rows of its own data, or of others."""
+    args, trained = with_data_of(args, config), TrainingSet.read(models.model_path(args))
     data = models.read(args, model, trained)
     split, which = models.judged(args, data, trained)
     facts = told(config) | {"rows in this report": which}
-    write_page(out, model, trained.baseline if trained else None, data, split, title_of(path), facts)
-    print(f"written to {out}: {which}")
-    return 0
+    write_page(out, model, trained.baseline if trained else None, data, split, title_of(args), facts)
+    return which
+
+
+REPORTS: tuple[tuple[type, Callable[..., str]], ...] = (
+    (TextVAE, of_lines),
+    (AnomalyDetector, of_table),
+    (NetworkEstimator, of_rows),
+)
 
 
 def lines_to_report(args: argparse.Namespace, config: dict[str, Any]) -> tuple[list[str], list[str] | None, str]:
@@ -71,7 +104,8 @@ def lines_to_report(args: argparse.Namespace, config: dict[str, Any]) -> tuple[l
     return *(held or learned), "held-out lines" if held else "the lines learned, being so few"
 
 
-def title_of(path: Path) -> str:
+def title_of(args: argparse.Namespace) -> str:
+    path = models.model_path(args)
     return path.resolve().parent.name if path.name == "model.npz" else path.stem
 
 

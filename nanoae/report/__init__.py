@@ -1,5 +1,6 @@
 """Reports: what an autoencoder has learned, as pictures."""
 
+from nanoae.report.detector import write_detector_report
 from nanoae.report.figures import (
     code_histogram,
     code_scatter,
@@ -26,6 +27,7 @@ __all__ = [
     "roc_curves",
     "share_bars",
     "weight_images",
+    "write_detector_report",
     "write_report",
     "write_text_report",
 ]

@@ -59,6 +59,7 @@ def write_text_report(
         "examples": shown(of_each_class(np.arange(len(taken)), labels)),
         "errors": {
             "of": "keyword",
+            "measure": "-ELBO, nats",
             "pca": False,
             "classes": by_label(errors, None, labels),
             "worst": shown(np.argsort(-errors, kind="stable")[:SHOWN]),

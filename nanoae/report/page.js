@@ -9,7 +9,9 @@ function unpack(value, bytes) {
   const n = product(value.shape), plane = (k) => bytes.subarray(value.start + k * n, value.start + (k + 1) * n);
   let made;
   if (value.array === "levels") {
-    made = Float32Array.from(plane(0), (level) => value.low + (level / 255) * (value.high - value.low));
+    const pixels = plane(0), step = (value.high - value.low) / 255;
+    made = new Float32Array(n);
+    for (let i = 0; i < n; i++) made[i] = value.low + pixels[i] * step;
   } else {
     const bits = new Uint32Array(n), [top, middle, low] = [0, 1, 2].map(plane);
     for (let i = 0; i < n; i++) bits[i] = (top[i] << 24) | (middle[i] << 16) | (low[i] << 8);
@@ -19,7 +21,8 @@ function unpack(value, bytes) {
 }
 
 async function inflated(text) {
-  const packed = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const letters = atob(text), packed = new Uint8Array(letters.length);
+  for (let i = 0; i < letters.length; i++) packed[i] = letters.charCodeAt(i);
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
@@ -108,11 +111,11 @@ function codesSection(content) {
 function errors(content) {
   if (!content.errors) return "";
   const { classes, columns, worst, pca } = content.errors;
-  const measured = content.vocabulary ? "-ELBO, nats" : "squared error";
+  const { measure: measured, share = measured } = content.errors;
   const names = [content.errors.of, "", measured, ...(pca ? ["PCA's"] : []), "rows"];
-  return section("errors", "Where it errs",
+  return section("errors", content.errors.title ?? "Where it errs",
     classes ? element("div", {}, element("h3", {}, "By label"), barTable({ rows: classes, names })) : "",
-    columns ? element("div", {}, element("h3", {}, "By column"), barTable({ rows: columns, names: ["column", "", measured, ...(pca ? ["PCA's"] : []), ""] })) : "",
+    columns ? element("div", {}, element("h3", {}, "By column"), barTable({ rows: columns, names: ["column", "", share, ...(pca ? ["PCA's"] : []), ""] })) : "",
     worst ? element("div", {}, element("h3", {}, "The worst rows"), content.vocabulary ? lines(worst) : comparison(worst, content.columns)) : "");
 }
 
@@ -123,6 +126,8 @@ function weights({ weights }) {
       element("div", { class: "strip weights" }, ...Array.from({ length: values.shape[0] }, (_, i) =>
         element("div", { class: "card" }, thumbnail(part(values, i), image, drawWeights, `unit ${i + 1}`), element("small", { class: "quiet" }, i + 1)))))));
 }
+
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((details) => (details.open = true)));
 
 async function main() {
   const bytes = await inflated(document.getElementById("arrays").textContent);

@@ -149,6 +149,11 @@ class Report:
         worst = np.argsort(-self.errors, kind="stable")[:SHOWN]
         return {
             "of": "label",
+            "measure": "squared error"
+            if self.again is not None
+            else "share wrong"
+            if "error" in self.results
+            else "error",
             "pca": theirs is not None,
             "classes": by_label(self.errors, theirs, self.labels),
             "columns": columns,

@@ -1,0 +1,101 @@
+"""The report of an anomaly detector: how abnormal rows are, beside the threshold, and why the worst are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+import nanoae
+from nanoae.report.finding import Finding
+from nanoae.report.page import Page, PathT
+from nanoae.report.report import by_label
+from nanoae.report.rows import SHOWN, Labels
+
+EXPLAINED = 300  # rows, evenly, whose shares of the score are told by column
+MANY = 3  # times the share that was asked for: so many abnormal rows want a word
+BINS = 60
+
+
+def write_detector_report(
+    path: PathT, detector: Any, X: Any, labels: Any = None, *, title: str = "", facts: Mapping[str, str] | None = None
+) -> PathT:
+    """Write the report of a fitted AnomalyDetector on X, an array, data frame or Table, to `path`, an HTML file.
+
+    labels   of the rows (N,), to tell their scores apart. See `write_report`
+    """
+    name = type(detector).__name__
+    scores = -np.asarray(detector.score_samples(X), dtype=float)
+    p_values = np.asarray(detector.p_values(X), dtype=float)
+    n = len(scores)
+    abnormal = ~(scores <= detector.threshold_)  # NaN, too
+    worst = np.argsort(-np.nan_to_num(scores, nan=np.inf), kind="stable")[:SHOWN]
+    some = np.linspace(0, n - 1, min(n, EXPLAINED)).astype(np.intp)
+    why, usual = detector.explanation(taken(X, worst)), detector.explanation(taken(X, some))
+    shares = np.abs(usual.shares).mean(axis=0)
+    columns = [[str(column), share, None, ""] for column, share in zip(usual.names, shares, strict=True)]
+    numbers = getattr(X, "rows", range(n))  # of a Table, as they stand in its file
+    told = [[int(numbers[row]), scores[row], p_values[row], ", ".join(why.reasons(i))] for i, row in enumerate(worst)]
+    page = Page()
+    page.content = {
+        "title": title or name,
+        "subtitle": f"{name}: {n:,} rows judged",
+        "facts": list({**(facts or {}), "detector": repr(detector)}.items()),
+        "results": [
+            {"name": "rows", "value": n},
+            {"name": "abnormal", "value": int(abnormal.sum()), "note": f"{abnormal.mean():.2%} of the rows"},
+            {"name": "threshold of the score", "value": detector.threshold_},
+        ],
+        "findings": [found._asdict() for found in findings(detector, float(abnormal.mean()))],
+        "errors": {
+            "title": "Where the scores come from",
+            "of": "label",
+            "measure": "mean anomaly score",
+            "share": "share of the score, mean",
+            "pca": False,
+            "classes": by_label(scores, None, Labels.of(labels, n)),
+            "columns": sorted(columns, key=lambda row: -row[1]),
+            "worst": None,
+        },
+        "more": [
+            {
+                "title": "Scores",
+                "note": "How many rows have which score; the line is the threshold, and the scale is logarithmic.",
+                "chart": histogram(scores, detector.threshold_),
+            },
+            {
+                "title": "The most abnormal rows",
+                "note": "p: the share of normal rows expected to score as high. Why: the columns with the largest "
+                "shares of the score.",
+                "table": {"names": ["row", "score", "p", "why"], "rows": told},
+            },
+        ],
+        "made": f"Written by nanoae {nanoae.__version__}. This file holds everything it shows.",
+    }
+    return page.write(path)
+
+
+def findings(detector: Any, share: float) -> list[Finding]:
+    asked = detector.contamination
+    if detector.threshold is None and share > MANY * asked:
+        text = "These rows differ from those that were learned: look at the columns below, or learn these, too."
+        return [Finding(f"{share:.1%} of the rows are abnormal, for {asked:.1%} asked for.", text)]
+    return [Finding("Nothing looks wrong.", "As many rows are abnormal as were to be expected.", fine=True)]
+
+
+def histogram(scores: np.ndarray, threshold: float) -> dict[str, Any]:
+    finite = scores[np.isfinite(scores)]
+    ends = [*finite, threshold] if np.isfinite(threshold) else finite
+    counts, edges = np.histogram(finite, BINS, (min(ends), max(ends)))
+    line = threshold if np.isfinite(threshold) else None
+    words = {"xlabel": "anomaly score", "ylabel": "rows", "label": "rows by anomaly score"}
+    return {"values": counts, "edges": edges, "line": line, "log": True, **words}
+
+
+def taken(X: Any, rows: np.ndarray) -> Any:
+    """These rows of a Table, a data frame, or an array."""
+    for name in ("taken", "iloc"):
+        if hasattr(X, name):
+            return X.taken(rows) if name == "taken" else X.iloc[rows]
+    return np.asarray(X)[rows] if not hasattr(X, "columns") else X[rows.tolist()]
