@@ -96,7 +96,6 @@ def small_arrays_too():
     with pytest.MonkeyPatch.context() as patch:
         for name in ("SMALL", "SMALL_PRODUCT"):
             patch.setattr(native_ops, name, 0)
-        patch.setattr(native_ops.NativeOps, "take_rows", native_ops.KernelOps.take_rows)
         yield
 
 

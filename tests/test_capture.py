@@ -16,7 +16,7 @@ import nanoae
 from nanoae import Adam, Linear, ReLU, Sequential, Tanh, Trainer
 from nanoae.backend import BackendError, Ops
 from nanoae.backend.cublaslt import BGRADA, BIAS, DRELU_BGRAD, RELU_AUX_BIAS, RELU_BIAS
-from nanoae.backend.graph import Streamed
+from nanoae.backend.graph import HostDataset
 from nanoae.engine import losses, optim
 from nanoae.training.schedules import Cosine, WarmUp
 
@@ -150,9 +150,9 @@ def test_replayed_and_plain_steps_agree_to_the_bit_and_with_numpy(cupy_ops, mode
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a step that cannot be captured warns
         curves, theta, trainer = train(cupy_ops(), model, dtype)
-    assert set(trainer.steps.graphs) == {8, 5} and None not in trainer.steps.graphs.values()
+    assert set(trainer.runner.repeated.graphs) == {8, 5} and None not in trainer.runner.repeated.graphs.values()
     plain_curves, plain_theta, plain = train(cupy_ops(graph=False), model, dtype)
-    assert not plain.steps.graphs
+    assert not plain.runner.repeated.graphs
     np.testing.assert_array_equal(curves, plain_curves)
     np.testing.assert_array_equal(theta, plain_theta)
     numpy_curves, numpy_theta, _ = train(PhiloxOps(), model, dtype)
@@ -168,7 +168,7 @@ def test_targets_bytes_and_a_scale(cupy_ops, dtype):
     bytes_, t = (X * 255).astype(np.uint8), np.random.default_rng(1).random((ROWS, D))
     settings = {"x": bytes_, "t": t, "scale": 1 / 255, "validation": False}
     curves, theta, trainer = train(cupy_ops(), "dense", dtype, **settings)
-    assert None not in trainer.steps.graphs.values()
+    assert None not in trainer.runner.repeated.graphs.values()
     numpy_curves, numpy_theta, _ = train(Ops(), "dense", dtype, **settings)
     np.testing.assert_allclose(curves, numpy_curves, rtol=1e-4)
     np.testing.assert_allclose(theta, numpy_theta, rtol=1e-3, atol=1e-4)
@@ -177,9 +177,9 @@ def test_targets_bytes_and_a_scale(cupy_ops, dtype):
 def test_rows_that_do_not_fit_are_streamed(cupy_ops, monkeypatch, dtype):
     resident, theta, _ = train(cupy_ops(), "dense", dtype, t=X, validation=False)
     ops = cupy_ops()
-    monkeypatch.setattr(ops, "dataset", lambda x: Streamed(ops, x))
+    monkeypatch.setattr(ops, "dataset", lambda x: HostDataset(ops, x))
     streamed, streamed_theta, trainer = train(ops, "dense", dtype, t=X, validation=False)
-    assert trainer.steps.graphs
+    assert trainer.runner.repeated.graphs
     np.testing.assert_array_equal(streamed, resident)
     np.testing.assert_array_equal(streamed_theta, theta)
 
@@ -189,7 +189,7 @@ def test_a_data_set_larger_than_the_free_memory_stays_on_the_host(on_standin, mo
     monkeypatch.setattr(DEVICE, "total", DEVICE.used + 10_000)
     assert type(ops.dataset(np.zeros((10, 100), np.float32))).__name__ == "ndarray"
     large = ops.dataset(np.arange(5000.0, dtype=np.float32).reshape(50, 100))
-    assert type(large).__name__ == "Streamed" and large.shape == (50, 100) and ops.check_device(large) is large
+    assert type(large).__name__ == "HostDataset" and large.shape == (50, 100) and ops.check_device(large) is large
     np.testing.assert_array_equal(ops.to_numpy(large[3:5]), large.host[3:5])
 
 
@@ -210,7 +210,7 @@ def test_an_estimator_streams_its_rows_wherever_it_reads_them(cupy_ops, monkeypa
     settings = {"epochs": 4, "batch_size": 8, "validation_fraction": 0.2, "random_state": 0}
     ops = cupy_ops()
     resident = make(3, (5,), backend=cupy_ops(), **settings).fit(X)
-    monkeypatch.setattr(ops, "dataset", lambda x: Streamed(ops, x))
+    monkeypatch.setattr(ops, "dataset", lambda x: HostDataset(ops, x))
     streamed = make(3, (5,), backend=ops, **settings).fit(X)
     assert streamed.history_["val_loss"] == resident.history_["val_loss"]
     assert streamed.evaluate(X) == resident.evaluate(X)
@@ -223,7 +223,7 @@ def test_free_memory_in_pieces_is_not_enough(on_standin, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(ops, "to_device", refused)
-    assert isinstance(ops.dataset(X), Streamed)
+    assert isinstance(ops.dataset(X), HostDataset)
 
 
 def test_a_second_fit_and_other_data_are_captured_anew(cupy_ops, dtype):
@@ -262,7 +262,7 @@ def test_what_a_callback_changes_counts_from_the_next_epoch(cupy_ops, name):
             net, nanoae.MSE(), optim.SGD(0.1, 0.9), batch_size=8, epochs=6, rows=ROWS,
             callbacks=(lambda trainer, row: row["epoch"] == 3 and change(trainer),)
         )  # fmt: skip
-        return trainer.fit(ops.to_device(X, net.dtype))["loss"], trainer.steps.graphs
+        return trainer.fit(ops.to_device(X, net.dtype))["loss"], trainer.runner.repeated.graphs
 
     mine, graphs = curve(cupy_ops(), CHANGES[name])
     assert graphs and None not in graphs.values() and mine == curve(cupy_ops(graph=False), CHANGES[name])[0]
@@ -277,10 +277,10 @@ def test_a_graph_is_kept_while_nothing_changes(on_standin):
         trainer.evaluate(x[:9])
         for _ in range(4):
             trainer.epoch(x)
-        graphs = dict(trainer.steps.graphs)
+        graphs = dict(trainer.runner.repeated.graphs)
         trainer.evaluate(x[:9])
         trainer.epoch(x)
-        assert graphs.keys() == {5, 8} and trainer.steps.graphs == graphs, model
+        assert graphs.keys() == {5, 8} and trainer.runner.repeated.graphs == graphs, model
 
 
 def test_layers_that_know_each_other_are_captured(on_standin, monkeypatch):
@@ -296,7 +296,7 @@ def test_layers_that_know_each_other_are_captured(on_standin, monkeypatch):
         return [Linear(3), one, two, Linear(D)]
 
     monkeypatch.setitem(MODELS, "circle", (circle, "mse", Adam(1e-2)))
-    assert None not in train(on_standin(), "circle", np.dtype("float32"))[2].steps.graphs.values()
+    assert None not in train(on_standin(), "circle", np.dtype("float32"))[2].runner.repeated.graphs.values()
 
 
 @pytest.mark.parametrize("non_blocking", [False, True])
@@ -321,13 +321,13 @@ def test_another_thread_captures_with_a_workspace_of_its_own(cupy_ops):
     ops = cupy_ops()
     trainer = train(ops, "rectified", np.dtype("float32"), validation=False)[2]
     twin = train(cupy_ops(graph=False), "rectified", np.dtype("float32"), validation=False)[2]
-    x, mine, losses = ops.to_device(X, np.dtype("float32")), trainer.steps.own, []
+    x, mine, losses = ops.to_device(X, np.dtype("float32")), trainer.runner.repeated.own, []
     thread = threading.Thread(target=lambda: losses.extend([trainer.epoch(x) for _ in range(3)]))
     thread.start()
     thread.join()
-    theirs = trainer.steps.own
+    theirs = trainer.runner.repeated.own
     losses.append(trainer.epoch(x))
-    assert theirs is not mine and trainer.steps.own is mine
+    assert theirs is not mine and trainer.runner.repeated.own is mine
     assert losses == [twin.epoch(x) for _ in range(4)]
 
 
@@ -385,7 +385,7 @@ def test_what_cannot_be_captured_runs_plainly_and_says_so(cupy_ops, dtype, monke
     )
     with pytest.warns(UserWarning, match=r"cannot be captured as a CUDA graph \(.*step by step") as told:
         curves, _, trainer = train(cupy_ops(), "peeping", dtype)
-    assert len(told) == 1 and not any(trainer.steps.graphs.values())
+    assert len(told) == 1 and not any(trainer.runner.repeated.graphs.values())
     np.testing.assert_allclose(curves, train(Ops(), "peeping", dtype)[0], rtol=1e-4)
 
 
@@ -407,14 +407,17 @@ def test_an_optimiser_that_counts_on_the_host_is_not_captured(on_standin, monkey
     monkeypatch.setitem(MODELS, "drifting", (lambda: [Linear(3), Drifting(), Linear(D)], "mse", Adam(1e-2)))
     with pytest.warns(UserWarning, match="counts its steps on the host"):
         trainer = train(on_standin(), "drifting", np.dtype("float32"))[2]
-    assert not any(trainer.steps.graphs.values()) and trainer.network.layers[1].optimizer.t == trainer.optimizer.t
+    assert (
+        not any(trainer.runner.repeated.graphs.values())
+        and trainer.network.layers[1].optimizer.t == trainer.optimizer.t
+    )
 
 
 def test_without_a_cublas_of_its_own_it_runs_plainly(on_standin, monkeypatch, dtype):
     expected, theta, _ = train(on_standin(), "dense", dtype)
     monkeypatch.setattr(on_standin()._own, "blas", None)
     curves, plain_theta, trainer = train(on_standin(), "dense", dtype)
-    assert not trainer.steps.graphs
+    assert not trainer.runner.repeated.graphs
     np.testing.assert_allclose(curves, expected, rtol=1e-5)
     np.testing.assert_allclose(plain_theta, theta, rtol=1e-3, atol=1e-5)
 
@@ -451,7 +454,7 @@ def test_the_backends_options(cupy_ops, monkeypatch, backend):
     ae = nanoae.Autoencoder(3, (5,), epochs=4, batch_size=8, backend=backend, random_state=0).fit(X)
     ops = ae.network_.ops
     assert ops.precision == ("tf32" if "tf32" in backend else "float32") and ops.graph == ("nograph" not in backend)
-    assert ops.epilogues == ("noepilogues" not in backend) and bool(ae._trainer.steps.graphs) == ops.graph
+    assert ops.epilogues == ("noepilogues" not in backend) and bool(ae._trainer.runner.repeated.graphs) == ops.graph
     with pytest.raises(ValueError, match="backend: expected"):
         nanoae.get_ops(backend + ",fp8" if ":" in backend else "cupy:fp8")
 
@@ -611,7 +614,7 @@ def test_plans_are_made_before_the_capture_and_kept(on_standin):
     assert ops._own.lt.plans == plans
     without = train(on_standin(epilogues=False), "rectified", np.dtype("float32"))[2]
     # of five layers: five biases; four masks, but for the one behind a product over one number; the last's db
-    assert without.steps.kernels() - with_epilogues.steps.kernels() == 5 + 3 + 1
+    assert without.runner.repeated.kernels(8) - with_epilogues.runner.repeated.kernels(8) == 5 + 3 + 1
 
 
 # ---------------------------------------------------------------- does the stand-in refuse what it should?

@@ -13,10 +13,14 @@ import pytest
 from nanoae.backend import BackendError, NoKernels, Ops, get_ops, kernels
 from nanoae.backend.kernels import KernelOps
 from nanoae.backend.layer_ops import LOGVAR_MAX, LayerOps, Window
-from nanoae.backend.native_ops import NativeOps
+from nanoae.backend.native_ops import NativeOps, RecordedOps
 
 SOURCE = Path(kernels.__file__).with_suffix(".cu")
-LEFT_TO_NUMPY = {name for name in vars(Ops) | vars(LayerOps) if getattr(NativeOps, name) is getattr(Ops, name)}
+LEFT_TO_NUMPY = {
+    name
+    for name in vars(Ops) | vars(LayerOps)
+    if getattr(NativeOps, name) in (getattr(Ops, name), getattr(RecordedOps, name))
+}
 
 
 class Recorder:
@@ -124,6 +128,12 @@ CASES = {  # name -> case(ops, x, n): what a primitive gave or wrote, for n rows
     "relu, new": lambda ops, x, n: written(ops.relu(x(n, 11))),
     "leaky_relu": lambda ops, x, n: written(ops.leaky_relu(x(n, 11), 0.2, out=x.empty(n, 11))),
     "elu": lambda ops, x, n: written(ops.elu(x(n, 11), 0.7, out=x.empty(n, 11))),
+    "multiply": lambda ops, x, n: written(ops.multiply(x(n, 11), x(n, 11), out=x.empty(n, 11))),
+    "multiply by a number": lambda ops, x, n: written(ops.multiply(x(n, 11), 0.3, out=x.empty(n, 11))),
+    "multiply, new": lambda ops, x, n: written(ops.multiply(x(n, 11), x(n, 11))),
+    "scale_inplace": lambda ops, x, n: written(ops.scale_inplace(x(n, 11), 0.3)),
+    "add_inplace": lambda ops, x, n: written(ops.add_inplace(x(n, 11), x(n, 11))),
+    "decay_inplace": lambda ops, x, n: written(ops.decay_inplace(x(n), 0.1, 0.3)),
     "sigmoid": lambda ops, x, n: written(ops.sigmoid(x(n, 11), out=x.empty(n, 11))),
     "sigmoid of columns": lambda ops, x, n: written(ops.sigmoid(x(n, 11).T, out=x.empty(n, 11).T)),
     "sigmoid, batch last": lambda ops, x, n: written(ops.sigmoid((y := x(2, 3, 2, n).transpose(3, 0, 1, 2)), out=y)),
@@ -263,7 +273,7 @@ def test_every_kernel_is_run_by_these_tests(kernel_ops):
         for case in CASES.values():
             case(kernel_ops, Numbers(kernel_ops, dtype), 3)
     ours = re.findall(r"^KERNEL\((\w+),|^TAKE_ROWS\(.*, (\w+)\)", SOURCE.read_text(encoding="utf-8"), re.MULTILINE)
-    below = {"uniform", "keep_mask", "normal", "tick", "box_muller", "matmul"}
+    below = {"uniform", "keep_mask", "normal", "next_batch", "box_muller", "matmul"}
     known = {kernel or take for kernel, take in ours} | {"matmul"}
     numpys = LEFT_TO_NUMPY if isinstance(kernel_ops, NativeOps) else set()
     assert set(kernel_ops.launched) | below == known - numpys | below
@@ -334,7 +344,7 @@ def test_adam_and_sgd_read_the_step_and_the_rate_from_the_device(kernel_ops, put
     np.testing.assert_array_equal(*results)
 
 
-def test_tick_starts_the_next_step(kernel_ops, put):
+def test_next_batch_starts_the_next_step(kernel_ops, put):
     order, rows, lrs = (
         np.random.default_rng(0).permutation(700),
         put(np.zeros(300, np.int64)),
@@ -342,7 +352,7 @@ def test_tick_starts_the_next_step(kernel_ops, put):
     )
     clock, lr = put([0, 41]), put(0.0)
     for i in range(3):
-        kernel_ops._tick(clock, lr, put(lrs), put(order), rows)
+        kernel_ops.next_batch(clock, lr, put(lrs), put(order), rows)
         assert clock.tolist() == [i + 1, 42 + i] and lr == lrs[i]
         taken, expected = kernel_ops.to_numpy(rows), order[300 * i : 300 * (i + 1)]
         np.testing.assert_array_equal(taken[: len(expected)], expected)

@@ -48,13 +48,16 @@ TESTED_AS = {  # the primitives that have tests of their own, below
     "losses": {"mse", "bce", "l1", "huber", "softmax_cross_entropy"},
     "an activation and the bias before it": {"activation_backward_bias"},
     "an affine map, backward": {"affine_gradients", "affine_relu_backward"},
-    "optimisers": {"sgd_inplace", "adam_inplace"},
+    "optimisers": {"sgd_inplace", "adam_inplace", "decay_inplace"},
+    "the start of a step (test_capture)": {"next_batch"},
     "randomness": {"uniform", "normal", "permutation", "keep_mask"},
     "tables (test_tables)": {"present", "fill_missing", "cross_entropy"},
     "clusters (test_cluster_labels)": {"squared_distances", "nearest", "sum_clusters", "draw_rows"},
 }
 NOT_MATHEMATICS = {"empty", "zeros", "to_device", "to_numpy", "check_device", "synchronize", "peek", "scratch", "ones",
-                   "zeros_row", "dataset", "steps", "generator", "over_blocks", "describe"}  # fmt: skip
+                   "zeros_row", "dataset", "repeated", "training_stream", "threads_for", "identity", "generator",
+                   "generator_state", "set_generator_state",
+                   "over_blocks", "describe", "call", "check_numbers"}  # fmt: skip
 
 
 def test_every_primitive_has_a_definition():

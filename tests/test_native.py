@@ -3,6 +3,7 @@
 That they compute what `Ops` computes is in test_kernels.py.
 """
 
+import copy
 import os
 import pickle
 import subprocess
@@ -12,27 +13,19 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from conftest import EXAMPLES
+from test_capture import MODELS, Swish
 
-from nanoae import (
-    BCE,
-    MSE,
-    SGD,
-    Adam,
-    BatchNorm,
-    GaussianNoise,
-    Linear,
-    ReLU,
-    Sequential,
-    Sigmoid,
-    Tanh,
-    TiedLinear,
-    Trainer,
-)
+import nanoae
+from nanoae import MSE, SGD, Adam, Linear, ReLU, Sequential, Sigmoid, Tanh, TiedLinear, Trainer
 from nanoae.backend import NoKernels, Ops, get_ops, native
 from nanoae.backend.blas import openblas
 from nanoae.backend.native_ops import NativeOps
 from nanoae.cli import main
+from nanoae.engine.losses import get as get_loss
+from nanoae.engine.steps import EachStep
 from nanoae.training.loop import NotFiniteError
+from nanoae.training.schedules import Cosine, WarmUp
 
 
 @pytest.fixture(scope="module")
@@ -203,100 +196,195 @@ def test_products_are_numpys_in_every_order_of_memory(fast, dtype):
 # ---------------------------------------------------------------- recorded steps
 
 
-NETWORKS = {  # what is trained, and whether its steps can be recorded
-    "dense": (lambda: [Linear(12), ReLU(), Linear(6), Tanh(), Linear(10)], True),
-    "noise": (lambda: [GaussianNoise(0.1), Linear(12), ReLU(), Linear(10)], False),
-    "norm": (lambda: [Linear(12), BatchNorm(), ReLU(), Linear(10)], False),
-    "tied": (lambda: [(first := Linear(4)), Sigmoid(), TiedLinear(first)], False),
-}
-X = np.random.default_rng(0).random((70, 10))  # 70 rows in batches of 16: the last one has 6
+X = np.random.default_rng(0).random((70, 12))  # 70 rows in batches of 16: the last one has 6
+MISSING = np.where(np.random.default_rng(1).random(X.shape) < 0.2, np.nan, X)
+CLASSES = np.random.default_rng(2).integers(0, 3, 70)
+SHARES = np.concatenate([X[:, :8], np.eye(4)[CLASSES]], axis=1)
 
 
-def train(fast, plain, network="dense", epochs=40, optimizer=None, callback=None, x=X, **settings):
-    """(trainer, theta) after training, step by step or as it comes."""
-    ops = type(fast)()
-    if plain:
-        ops.steps = lambda *arguments, repeatable: Ops.steps(ops, *arguments)
-    net = Sequential(NETWORKS[network][0]()).build(10, ops, "float64", random_state=0)
-    optimizer = optimizer() if optimizer else Adam(lambda t, total: 1e-2 / t**0.5)
+def plain(ops):
+    """The same primitives, called step by step."""
+    ops.repeats = ""
+    return ops
+
+
+def train(ops, layers, loss=None, optimizer=None, x=X, t=None, epochs=20, callback=None, **settings):
+    """(trainer, theta) after training."""
+    net = Sequential(layers()).build(12, ops, "float64", random_state=0)
     trainer = Trainer(
-        net, settings.pop("loss", MSE)(), optimizer, batch_size=16, epochs=epochs, rows=len(x), **settings
-    )
+        net, loss or MSE(), copy.copy(optimizer or Adam(WarmUp(Cosine(1e-2), 9))), batch_size=16, epochs=epochs,
+        rows=len(x), **settings
+    )  # fmt: skip
     trainer.callbacks = [callback] if callback else []
-    trainer.fit(ops.to_device(x, "float64"), validation=(ops.to_device(x, "float64"), None))
+    t = None if t is None else ops.to_device(t)
+    trainer.fit(ops.to_device(x), t, validation=(ops.to_device(x[:40]), t if t is None else t[:40]))
     return trainer, net.theta
 
 
-@pytest.mark.parametrize("loss", [MSE, BCE])
-@pytest.mark.parametrize("optimizer", [None, lambda: SGD(0.1, 0.9, nesterov=True), lambda: Adam(clip_norm=0.01)])
-def test_a_recorded_step_is_the_step_to_the_bit(fast, loss, optimizer):
-    (mine, theta), (other, expected) = (train(fast, plain, loss=loss, optimizer=optimizer) for plain in (False, True))
-    assert {size: bool(recording) for size, recording in mine.steps.recordings.items()} == {16: True, 6: True}
+def recordings(trainer):
+    """rows of a step -> how many calls of Python's are left in it"""
+    found = trainer.runner.repeated.recordings
+    return {rows: sum(not hasattr(part, "launches") for part in kept.parts) for rows, (kept, _) in found.items()}
+
+
+def dense(*code):
+    return lambda: [Linear(9), ReLU(), *copy.deepcopy(code), Linear(9), Tanh(), Linear(12)]
+
+
+RECORDED = {  # what is trained, beside MODELS
+    "masked": {"layers": lambda: [nanoae.FillMissing(), Linear(12)], "loss": nanoae.Masked("mse"), "x": MISSING},
+    "masked, batch": {"layers": lambda: [nanoae.FillMissing(), Linear(12)], "loss": nanoae.Masked(nanoae.L1("batch")),
+                      "x": MISSING},
+    "mixed": {"layers": dense(Linear(4)), "loss": nanoae.Mixed((1,) * 8 + (4,)), "x": SHARES},
+    "masked, mixed": {"layers": lambda: [nanoae.FillMissing(), Linear(12)],
+                      "loss": nanoae.Masked(nanoae.Mixed((1,) * 8 + (4,))), "x": SHARES + 0 * MISSING},
+    "weighted": {"layers": dense(Linear(4)), "loss": nanoae.Weighted("huber"),
+                 "t": np.concatenate([X, 1 + X[:, :1]], axis=1)},
+    "nll": {"layers": dense(Linear(4)), "loss": nanoae.GaussianNLL(0.2)},
+    "classes": {"layers": lambda: [Linear(9), ReLU(), Linear(3)], "loss": nanoae.SoftmaxCrossEntropy(), "t": CLASSES},
+    "some classes": {"layers": lambda: [Linear(3)], "loss": nanoae.SoftmaxCrossEntropy(ignore=0), "t": CLASSES},
+    "tied": {"layers": lambda: [(first := Linear(4)), Sigmoid(), TiedLinear(first)]},
+    "contractive": {"layers": lambda: [(first := Linear(4)), Sigmoid(), nanoae.Contractive(0.1, first), Linear(12)]},
+    "dropout": {"layers": dense(nanoae.Dropout(0.3), Linear(4), nanoae.LayerNorm())},
+    "nesterov": {"layers": dense(Linear(4)), "optimizer": SGD(0.1, 0.9, True, weight_decay=0.1, clip_norm=0.1)},
+    "frozen": {"layers": dense(Linear(4)), "trainable": [slice(10, 60)]},
+    "two penalties": {"layers": dense(nanoae.L1Sparsity(0.1), Linear(4), Sigmoid(), nanoae.KLSparsity(0.1))},
+    **{name: {"layers": layers, "loss": get_loss(loss), "optimizer": optimizer}
+       for name, (layers, loss, optimizer) in MODELS.items() if name != "a layer of one's own"},
+    **{cls.__name__: {"layers": lambda make=make: [Linear(5), *make(), nanoae.Flatten(), Linear(12)]}
+       for cls, make in EXAMPLES.items()},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_recorded_step_is_the_step_to_the_bit(fast, name):
+    """130 steps: the optimiser's 128th looks after its moments, too."""
+    settings = {"epochs": 26, **RECORDED[name]}
+    mine, theta = train(NativeOps(), **settings)
+    other, expected = train(plain(NativeOps()), **settings)
+    assert recordings(mine).keys() == {16, 6} and not other.repeatable()
     np.testing.assert_array_equal(theta, expected)
+    for here, there in zip(mine.network.state(), other.network.state(), strict=True):
+        np.testing.assert_array_equal(here, there)
     assert mine.history["loss"] == pytest.approx(other.history["loss"], rel=1e-12)
-    assert mine.optimizer.t == other.optimizer.t == 200 and mine.optimizer.rate == other.optimizer.rate
+    assert mine.history["val_loss"] == other.history["val_loss"]
+    assert mine.optimizer.t == other.optimizer.t == 130 and mine.optimizer.rate == other.optimizer.rate
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_what_cannot_be_recorded_runs_step_by_step(fast, network):
-    mine, theta = train(fast, False, network, epochs=6)
-    _, expected = train(fast, True, network, epochs=6)
-    assert any(getattr(mine.steps, "recordings", {}).values()) == NETWORKS[network][1]
-    np.testing.assert_array_equal(theta, expected)
+def test_a_dense_step_is_launches_alone(fast):
+    for name in ("rectified", "AdamW, clipped", "bce", "tied", "schedule"):
+        assert set(recordings(train(NativeOps(), **RECORDED[name])[0]).values()) == {0}, name
 
 
-def test_decay_is_numpys_work_and_not_recorded(fast):
-    mine, theta = train(fast, False, optimizer=lambda: Adam(weight_decay=0.1))
-    assert mine.steps.recordings == {16: None, 6: None}
-    np.testing.assert_array_equal(theta, train(fast, True, optimizer=lambda: Adam(weight_decay=0.1))[1])
+def test_a_layer_of_ones_own_runs_step_by_step(fast):
+    """It may do anything to its arrays, and count on the host."""
+
+    class Counting(Swish):
+        count = 0
+
+        def forward(self, x, train=False):
+            self.count += train
+            return super().forward(x, train) * (1 if self.count < 40 else 2)
+
+    for own in (lambda: [Counting()], lambda: [nanoae.Reshape((3, 3)), EachStep(Counting()), nanoae.Flatten()]):
+        mine, theta = train(NativeOps(), lambda own=own: [Linear(9), *own(), Linear(12)])
+        _, expected = train(plain(NativeOps()), lambda own=own: [Linear(9), *own(), Linear(12)])
+        assert not mine.repeatable()
+        np.testing.assert_array_equal(theta, expected)
 
 
-@pytest.mark.parametrize("change", ["lr", "beta1", "weight", "validate more", "gone buffers"])
+CHANGES = {  # of what a callback may change from one epoch to the next
+    "lr": lambda trainer: setattr(trainer.optimizer, "lr", 1e-4),
+    "beta1": lambda trainer: setattr(trainer.optimizer, "beta1", 0.5),
+    "noise": lambda trainer: setattr(trainer.network.layers[0], "std", 0.0),
+    "frozen noise": lambda trainer: trainer.network.freeze_noise(True),
+    "weight": lambda trainer: setattr(trainer.loss, "weight", 3.0),
+    "validate more": lambda trainer: trainer.evaluate(np.repeat(X, 40, axis=0)),
+    "gone buffers": lambda trainer: [layer.buffers.clear() for layer in trainer.network.layers],
+    "new weights": lambda trainer: trainer.network.set_state([np.ones_like(a) for a in trainer.network.state()]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_what_changes_between_epochs_is_seen(fast, change):
     def callback(trainer, row):
         if row["epoch"] == 7:
-            if change == "lr":
-                trainer.optimizer.lr = 1e-4
-            elif change == "beta1":
-                trainer.optimizer.beta1 = 0.5
-            elif change == "weight":
-                trainer.loss.weight = 3.0
-            elif change == "validate more":
-                trainer.evaluate(np.repeat(X, 40, axis=0))
-            else:
-                for layer in trainer.network.layers:
-                    layer.buffers.clear()
+            CHANGES[change](trainer)
 
-    (_, theta), (_, expected) = (train(fast, plain, epochs=12, callback=callback) for plain in (False, True))
+    def layers():
+        return [nanoae.GaussianNoise(0.3), *dense(Linear(4))()]
+
+    (mine, theta), (_, expected) = (train(ops, layers, callback=callback) for ops in (NativeOps(), plain(NativeOps())))
+    assert recordings(mine)
     np.testing.assert_array_equal(theta, expected)
 
 
-def test_a_loss_that_is_not_finite_stops_before_its_update(fast):
+def test_other_data_loss_and_thread_are_recorded_anew(fast):
+    (mine, theta), (other, expected) = (train(ops, dense(Linear(4))) for ops in (NativeOps(), plain(NativeOps())))
+    more = np.random.default_rng(5).random((140, 12))
+    for trainer in (mine, other):
+        for x in (more[:70], more[::2], more[:30], more):
+            trainer.epoch(x)
+            trainer.epoch(x)
+        trainer.loss = nanoae.L1().build(trainer.ops, trainer.network.dtype)
+        trainer.epoch(more)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(trainer.epoch, more).result()
+    np.testing.assert_array_equal(theta, expected)
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_loss_that_is_not_finite_stops_before_its_update(fast, before):
+    """In the step that is recorded, and in one that is repeated."""
     bad = X.copy()
     bad[33, 4] = np.nan
 
-    def fit(plain):
-        trainer, theta = train(fast, plain, epochs=5)
-        before = trainer.optimizer.t
+    def fit(ops):
+        trainer, theta = train(ops, dense(Linear(4)), epochs=1)
+        x = X.copy()
+        for _ in range(before):
+            trainer.epoch(x)
+        x[:] = bad  # the array is the same
         with pytest.raises(NotFiniteError) as error:
-            trainer.epoch(bad)
-        return str(error.value), theta.copy(), trainer.optimizer.t - before
+            trainer.epoch(x)
+        return str(error.value), theta.copy()
 
-    (mine, theta, steps), (other, expected, _) = fit(False), fit(True)
-    assert mine == other and steps < 5
+    (mine, theta), (other, expected) = fit(NativeOps()), fit(plain(NativeOps()))
+    assert mine == other and "step" in mine
     np.testing.assert_array_equal(theta, expected)
 
 
-def test_a_nan_in_a_step_that_is_repeated_is_seen(fast):
-    """The array is the same, the number in it is not."""
-    x = X.copy()
+def test_numbers_that_are_no_words_or_classes_are_seen_in_a_repeated_step(fast):
+    """Not only in the step that was recorded."""
 
-    def callback(trainer, row):
-        if row["epoch"] == 5:
-            x[33, 4] = np.nan
+    def words():
+        return [nanoae.Embedding(3, 2), nanoae.Flatten(), Linear(3)]
 
-    with pytest.raises(NotFiniteError, match="epoch 6, step"):
-        train(fast, False, x=x, epochs=9, callback=callback)
+    x = np.random.default_rng(0).integers(0, 3, (70, 12)).astype(float)
+    t = CLASSES.copy()
+    trainer, _ = train(NativeOps(), words, nanoae.SoftmaxCrossEntropy(), x=x, t=t)
+    x[3, 3], t[4] = 5, 0
+    with pytest.raises(ValueError, match=r"word numbers 0 \.\. 2, got 0 \.\. 5"):
+        trainer.epoch(x, t)
+    x[3, 3], t[4] = 1, -1
+    with pytest.raises(ValueError, match=r"classes 0 \.\. 2, got -1 \.\. 2"):
+        trainer.epoch(x, t)
+
+
+def test_ctrl_c_between_steps_that_are_repeated(fast):
+    """What was done is counted."""
+    trainer, _ = train(NativeOps(), dense(Linear(4)))
+    once, done = trainer.runner.repeated.run, []
+
+    def interrupted(kind, work, times):
+        done.append(once(kind, work, times))
+        raise KeyboardInterrupt
+
+    trainer.runner.repeated.run = interrupted
+    before = trainer.optimizer.t
+    with pytest.raises(KeyboardInterrupt):
+        trainer.epoch(X)
+    assert trainer.optimizer.t in (before + 4, before + sum(done)) and isinstance(trainer.optimizer.t, int)
 
 
 # ---------------------------------------------------------------- there, or not there

@@ -227,7 +227,7 @@ def belongings(thing, path="", found=None):
     elif isinstance(thing, (list, tuple)):
         inside = enumerate(thing)
     elif type(thing).__module__.startswith(("nanoae", "test_threads")) and hasattr(thing, "__dict__"):
-        own = ("thread", "cache")  # each thread's, and training's
+        own = ("thread", "cache", "runner")  # each thread's, and training's
         inside = [(name, value) for name, value in vars(thing).items() if name not in own]
     else:
         return found

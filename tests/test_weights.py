@@ -308,7 +308,7 @@ def test_on_every_backend(ops):
         plain = make(**settings).fit(*tables, sample_weight=W + 0.25)
         model = make(**settings | {"backend": ops}).fit(*tables, sample_weight=W + 0.25)
         np.testing.assert_allclose(ops.to_numpy(model.network_.theta), theta(plain), rtol=1e-6, atol=1e-9)
-        assert ops.name == "numpy" or model._trainer.steps.graphs[6] is not None
+        assert ops.name == "numpy" or model._trainer.runner.repeated.graphs[6] is not None
 
 
 # ---------------------------------------------------------------- what is no weight

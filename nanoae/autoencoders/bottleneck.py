@@ -181,7 +181,7 @@ class Adversarial(Noisy):
         self.state["discriminator"] = d.theta
         self.loss = BCE().build(self.ops, self.dtype)
         self.optimizer = Adam(self.learning_rate, beta1=0.5).build(self.ops, d.theta)
-        self.optimizer.driven = True  # t and the rate are on the device: a captured step can be replayed
+        # t and the rate are in the device's memory: so a step can be recorded.
         self.optimizer.t = self.ops.zeros((), "int64")
         self.optimizer.rate = self.ops.add_inplace(self.ops.zeros((), "float64"), self.learning_rate)
         self.momenta = dict(zip(("t", "m", "v"), (self.optimizer.t, *self.optimizer.moments), strict=True))
@@ -201,7 +201,8 @@ class Adversarial(Noisy):
         ops.copy(self.noise(x.shape), out=both[n:])
         ops.copy(0.0, out=is_prior[:n])
         ops.copy(1.0, out=is_prior[n:])
-        self.penalty = self.weight * self.loss.forward(d.forward(both[:n], train=True), is_prior[n:])
+        loss = self.loss.forward(d.forward(both[:n], train=True), is_prior[n:])
+        self.penalty = ops.multiply(loss, self.weight)
         dh = ops.multiply(d.backward(self.loss.backward()), self.weight, out=self.buffer("dx", x.shape))
         self.cache = dh, both, is_prior
         return x
@@ -212,7 +213,7 @@ class Adversarial(Noisy):
             self.loss.forward(self.discriminator.forward(both, train=True), is_prior)
             self.discriminator.backward(self.loss.backward())
             self.ops.add_inplace(self.optimizer.t, 1)
-            self.optimizer.step(self.discriminator.theta, self.discriminator.grad)
+            self.optimizer.apply(self.discriminator.theta, self.discriminator.grad)
         return self.ops.add_inplace(dh, dy)
 
 

@@ -47,8 +47,8 @@ class ConcatLabel(Layer):
         if not self.need_dx:
             return None
         dx, channels = self.buffer("dx", (len(dy), *self.in_shape)), self.shape[0]
-        self.ops.copy(dy[:, :channels].reshape(len(dy), -1), out=dx[:, : self.size])
-        dc = dy[:, channels:].reshape(len(dy), self.n, -1).sum(axis=2)
+        self.ops.copy(dy[:, :channels], out=dx[:, : self.size].reshape(len(dy), *self.shape))
+        dc = self.ops.call(lambda dy: dy[:, channels:].reshape(len(dy), self.n, -1).sum(axis=2), dy)
         for more in self.also:
             self.ops.add_inplace(dc, more())
         self.ops.copy(dc, out=dx[:, self.size :])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -153,7 +154,7 @@ class Mixture(Part):
                 z += ((u >= start) & (u < end)) * (ops.matmul(out, root) + mean)
             return ops.copy(z, out=out)
 
-        return draw
+        return functools.partial(ops.call, draw)
 
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of each dimension, (K,) each."""

@@ -81,7 +81,7 @@ class KLSparsity(Penalty):
 
     def cost(self, x, out):
         ops, n = self.ops, len(x)
-        q = ops.sum_rows(x.reshape(n, -1), out=self.buffer("q", (x[0].size,)))
+        q = ops.sum_rows(self.contiguous(x, "x").reshape(n, -1), out=self.buffer("q", (x[0].size,)))
         ops.scale_inplace(q, 1 / n)
         dq = self.buffer("dq", q.shape)
         loss = ops.bernoulli_kl(q, self.target, self.weight, out=dq)
@@ -133,7 +133,7 @@ class Contractive(Penalty):
         ops.scale_inplace(out, g)  # (1 - 2 h) g
         S = ops.sum_rows(ops.multiply(W, W, out=self.dW), out=self.buffer("S", self.in_shape))  # S_j = Σ_i W[i, j]²
         G = ops.sum_rows(ops.scale_inplace(g, g), out=self.buffer("G", self.in_shape))  # G_j = Σ_n g[n, j]²
-        loss = factor * ops.sum_products(G, S)
+        loss = ops.multiply(ops.sum_products(G, S), factor)
         ops.scale_inplace(out, ops.scale_inplace(S, 2 * factor))  # dP/dh = weight / N · 2 g (1 - 2 h) S
         ops.multiply(W, ops.scale_inplace(G, 2 * factor), out=self.dW)  # dP/dW = weight / N · 2 W G
         return loss

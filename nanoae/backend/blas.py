@@ -6,9 +6,11 @@ also tells its kernel and its threads, and computes y = a x + b y in one pass wh
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,31 @@ class OpenBLAS:
                 function.argtypes = [n, real, pointer, n, real, pointer, n]
                 functions[np.dtype(dtype)] = function
         return functions
+
+
+_one_thread = threading.Lock()
+_inside, _before = 0, 0
+
+
+@contextlib.contextmanager
+def one_thread():
+    """Within it, products take one thread; afterwards as many as before."""
+    global _inside, _before
+    blas = openblas()
+    if blas is None:
+        yield
+        return
+    with _one_thread:
+        if _inside == 0:
+            _before = blas.use_threads(1)
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _one_thread:
+            _inside -= 1
+            if _inside == 0:
+                blas.use_threads(_before)
 
 
 def address(x: Any) -> int:

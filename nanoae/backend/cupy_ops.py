@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import weakref
 from typing import Any
 
 import cupy
@@ -12,10 +13,10 @@ import numpy as np
 
 from nanoae.backend import CUPY_OPTIONS, cublas, cublaslt
 from nanoae.backend.allowance import ALLOWANCE
-from nanoae.backend.graph import GraphSteps, Streamed
+from nanoae.backend.graph import GraphRepeated, HostDataset
 from nanoae.backend.kernels import KernelOps, vectors
 from nanoae.backend.ops import Array
-from nanoae.backend.steps import Steps
+from nanoae.backend.repeated import Repeated
 from nanoae.spelling import one_of
 
 RESERVE = 0.2  # share of the free memory that a data set leaves to the network
@@ -51,6 +52,7 @@ class CupyOps(KernelOps):
 
     name = "cupy"
     xp = cupy
+    repeats = "everything"
 
     def __init__(self, precision: str = "float32", graph: bool = True, epilogues: bool = True):
         one_of("backend 'cupy': precision", precision, cublas.COMPUTE_TYPES)
@@ -123,21 +125,24 @@ class CupyOps(KernelOps):
         if x.nbytes <= (1 - RESERVE) * free:
             with contextlib.suppress(MemoryError):  # what is free may be in pieces
                 return self.to_device(x)
-        return Streamed(self, np.ascontiguousarray(x))
+        return HostDataset(self, np.ascontiguousarray(x))
 
     def _pinned(self, shape, dtype) -> np.ndarray:
         return cupyx.empty_pinned(shape, dtype)
 
     def to_numpy(self, x) -> np.ndarray:
-        return x.host if isinstance(x, Streamed) else cupy.asnumpy(x)
+        return x.host if isinstance(x, HostDataset) else cupy.asnumpy(x)
 
     def check_device(self, x) -> Array:
-        if not isinstance(x, (cupy.ndarray, Streamed)):
+        if not isinstance(x, (cupy.ndarray, HostDataset)):
             raise TypeError(
                 f"backend 'cupy': expected a cupy.ndarray, got {type(x).__module__}.{type(x).__name__}. "
                 "Move it to the GPU first: ops.to_device(x)."
             )
         return x
+
+    def check_numbers(self, x: Array, n: int, who: str) -> None:
+        """Nobody waits for the device to look."""
 
     def synchronize(self) -> None:
         cupy.cuda.get_current_stream().synchronize()
@@ -157,11 +162,31 @@ class CupyOps(KernelOps):
             vars(_threads)[device] = PerThread()
         return vars(_threads)[device]
 
-    def steps(self, step, optimizer, batch_size: int, settings, repeatable=lambda: False) -> Steps:
-        return GraphSteps(self, step, optimizer, batch_size, settings, self.graph and self._own.blas is not None)
+    def repeated(self) -> Repeated:
+        return GraphRepeated(self)
+
+    def threads_for(self, multiplications):
+        return contextlib.nullcontext()
+
+    @contextlib.contextmanager
+    def training_stream(self):
+        """A stream of this thread's own, behind what the caller's has to do, and before what it will have."""
+        stream, callers = self._own.stream, cupy.cuda.get_current_stream()
+        stream.wait_event(callers.record())
+        try:
+            with stream:
+                self._bind()
+                yield
+        finally:
+            callers.wait_event(stream.record())
+
+    def identity(self, x: Any) -> Any:
+        if isinstance(x, cupy.ndarray):
+            return x.data.ptr, x.shape, x.strides, x.dtype
+        return weakref.ref(x) if isinstance(x, HostDataset) else x
 
     def take_rows(self, x: Array, rows: Array, out: Array, scale: float = 1.0) -> Array:
-        if isinstance(x, Streamed):
+        if isinstance(x, HostDataset):
             return cupy.multiply(x[rows], out.dtype.type(scale), out=out)
         return super().take_rows(x, rows, out, scale)
 

@@ -41,6 +41,15 @@ KERNEL(clip_norm, real* x, const real* squares, double max_norm, size_t n) {
     if (factor < 1 || isnan(factor)) EACH(i, n) x[i] *= factor;
 }
 
+// out = x y, or a x where there is no y
+KERNEL(multiply, const real* x, const real* y, double a, real* out, size_t n) {
+    if (!y) {
+        EACH(i, n) out[i] = real(a) * x[i];
+        return;
+    }
+    EACH(i, n) out[i] = x[i] * y[i];
+}
+
 // y = a x + b y
 KERNEL(axpby, real* y, double a, const real* x, double b, size_t n) {
     EACH(i, n) y[i] = real(a) * x[i] + real(b) * y[i];
@@ -260,12 +269,19 @@ KERNEL(sgd, real* theta, const real* grad, real* velocity, const double* lr_at, 
     }
 }
 
-// The start of step i of a run, clock = {i, t}, by one block: its rows of the order (n,), rows (batch,), and learning rate.
-KERNEL(tick, integer* clock, double* lr, const double* lrs, const integer* order, integer* rows, size_t batch, size_t n) {
+// theta *= 1 - rate · decay
+KERNEL(decay, real* theta, const double* rate_at, double rate, double decay, size_t n) {
+    real factor = 1 - (rate_at ? *rate_at : rate) * decay;
+    EACH(i, n) theta[i] *= factor;
+}
+
+// The start of step i of an epoch, clock = {i, t}, by one block: its rows of the order (n,), rows (batch,), and rate.
+KERNEL(next_batch, integer* clock, double* rate, const double* rates, const integer* order, integer* rows, size_t batch,
+                   size_t n) {
     size_t i = clock[0];
     EACH_IN_ROW(j, batch) rows[j] = order[i * batch + j < n ? i * batch + j : n - 1];
     __syncthreads();
-    if (threadIdx.x == 0) *lr = lrs[i], clock[0] = i + 1, clock[1] += 1;
+    if (threadIdx.x == 0) *rate = rates[i], clock[0] = i + 1, clock[1] += 1;
 }
 
 // ---------------------------------------------------------------------------------------------------- rows

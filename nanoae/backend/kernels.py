@@ -191,10 +191,8 @@ class KernelOps(Ops):
         self._each(f"take_rows_{x.dtype.name}", out, x, rows, out, float(scale), len(x), x.size // len(x))
         return out
 
-    def _tick(self, clock: Array, lr: Array, lrs: Array, order: Array, rows: Array) -> None:
-        """The start of step i of a run, clock = (i, t), int64: rows = order[i · len(rows) : ...], lr () = lrs[i],
-        float64; afterwards clock = (i + 1, t + 1). Where `order` ends, its last number is repeated."""
-        self._launch("tick", lr.dtype, (1,), clock, lr, lrs, order, rows, len(rows), len(order))
+    def next_batch(self, clock: Array, rate: Array, rates: Array, order: Array, rows: Array) -> None:
+        self._launch("next_batch", rate.dtype, (1,), clock, rate, rates, order, rows, len(rows), len(order))
 
     def add_rows(self, x: Array, rows: Array, out: Array) -> Array:
         if not (alike(x) and alike(out) and rows.dtype == np.int64 and vectors(x, rows, out)):
@@ -219,6 +217,23 @@ class KernelOps(Ops):
             return super().sum_rows(x, out)
         return self._sum("sum", x.T, x, out=out)
 
+    def multiply(self, x: Array, y, out: Array | None = None) -> Array:
+        number = isinstance(y, (int, float))
+        out = self.empty(x.shape, x.dtype) if out is None else out
+        if not alike(x, out) or not (number or alike(x, y)):
+            return super().multiply(x, y, out)
+        self._each("multiply", x, x, None if number else y, float(y) if number else 1.0, out)
+        return out
+
+    def scale_inplace(self, x: Array, factor) -> Array:
+        return self.multiply(x, factor, out=x)
+
+    def add_inplace(self, x: Array, y: Array) -> Array:
+        if isinstance(y, (int, float)) or not alike(x, y):
+            return super().add_inplace(x, y)
+        self._each("axpby", x, x, 1.0, y, 1.0)
+        return x
+
     def axpby_inplace(self, y: Array, a: float, x: Array, b: float) -> Array:
         if not alike(y, x):
             return super().axpby_inplace(y, a, x, b)
@@ -228,7 +243,7 @@ class KernelOps(Ops):
     def sum(self, x: Array) -> Array:
         if x.dtype.char not in FLOATS:
             return super().sum(x)
-        x = x if dense(x) else self.xp.ascontiguousarray(x)
+        x = x if dense(x) else self.copy(x, out=self.empty(x.shape, x.dtype))
         return self._sum("sum", x, x, out=self.empty((), x.dtype))
 
     def sum_squares(self, x: Array) -> Array:
@@ -238,7 +253,7 @@ class KernelOps(Ops):
         if x.dtype.char not in FLOATS or x.dtype != y.dtype:
             return super().sum_products(x, y)
         if not alike(x, y):
-            x, y = self.xp.ascontiguousarray(x).reshape(-1), self.xp.ascontiguousarray(y).reshape(-1)
+            x, y = (self.copy(a, out=self.empty(a.shape, a.dtype)).reshape(-1) for a in (x, y))
         return self._sum("sum_products", x, x, y, None, out=self.empty((), x.dtype))
 
     def clip_norm_inplace(self, x: Array, max_norm: float) -> Array:
@@ -252,14 +267,14 @@ class KernelOps(Ops):
     def _activation(self, f: str, x: Array, out: Array | None, *a: float) -> Array:
         out = self.xp.empty_like(x) if out is None else out
         if not alike(x, out):
-            return getattr(Ops, f)(self, x, *a, out=out)
+            return getattr(super(), f)(x, *a, out=out)
         self._each("activation", x, x, out, ACTIVATIONS.index(f), float(*a))
         return out
 
     def _activation_backward(self, f: str, dy: Array, y: Array, out: Array | None, *a: float) -> Array:
         out = self.xp.empty_like(y) if out is None else out
         if not alike(y, dy, out):
-            return getattr(Ops, f"{f}_backward")(self, dy, y, *a, out=out)
+            return getattr(super(), f"{f}_backward")(dy, y, *a, out=out)
         self._each("activation_backward", y, dy, y, out, ACTIVATIONS.index(f), float(*a))
         return out
 
@@ -392,6 +407,13 @@ class KernelOps(Ops):
         return self._sum("sum", losses, losses, out=self.empty((), z.dtype), scale=scale)
 
     # ---------------------------------------------------------------- optimisers
+
+    def decay_inplace(self, theta: Array, rate, decay: float) -> Array:
+        if not alike(theta):
+            return super().decay_inplace(theta, rate, decay)
+        there, now = now_or_there(rate)
+        self._each("decay", theta, theta, there, float(now), float(decay))
+        return theta
 
     def sgd_inplace(
         self, theta: Array, grad: Array, velocity: Array | None, lr: float, momentum: float, nesterov: bool

@@ -47,6 +47,8 @@ class Kernels:
     def __init__(self, path: Path, compiler: str):
         self.path, self.compiler = path, compiler
         self.library = ctypes.CDLL(str(path))
+        self.replay = self.library.replay  # of recorded work
+        self.replay.argtypes, self.replay.restype = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t), ctypes.c_size_t
         blas = openblas()
         names = "openblas_get_num_threads", "openblas_set_num_threads", "cblas_sgemm", "cblas_dgemm"
         functions = [blas.function(name) for name in names] if blas else []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -14,11 +14,29 @@ from nanoae.backend.allowance import ALLOWANCE
 from nanoae.backend.blas import address
 from nanoae.backend.cublas import layout
 from nanoae.backend.kernels import FLOATS, MOST_PARTS, KernelOps, alike, vectors
-from nanoae.backend.layer_ops import LayerOps
 from nanoae.backend.ops import Array, Ops
-from nanoae.backend.recorded import RecordedSteps, Recording
+from nanoae.backend.recorded import Recorded
+from nanoae.backend.repeated import Repeated
 from nanoae.backend.thread_state import ThreadLocal
 
+# What is not done to arrays: memory, and what there is to be asked.
+OTHERS = {
+    *("empty", "zeros", "ones", "zeros_row", "scratch", "to_device", "to_numpy", "check_device", "dataset", "identity"),
+    *("synchronize", "training_stream", "threads_for", "repeated", "peek", "generator", "permutation", "over_blocks"),
+    *("backend", "describe"),
+}
+PRIMITIVES = {
+    name
+    for kind in Ops.__mro__[:-1]
+    for name, value in vars(kind).items()
+    if callable(value) and not name.startswith("_") and name not in OTHERS
+}
+# Made of other primitives.
+COMPOSED = {"affine_activation", "affine_gradients", "affine_relu_backward", "activation_backward_bias"}
+AS_GOOD = {  # by NumPy as by the kernels
+    *("uniform", "keep_mask", "top_k_mask", "add_rows", "im2col", "col2im", "max_pool", "max_pool_backward"),
+    *("sum_windows", "spread_windows"),
+}
 LINE = 64  # bytes of a line of the cache
 SMALL = 1 << 13  # elements that NumPy has done with before Python has launched a kernel
 SMALL_PRODUCT = 1 << 18  # multiplications of which the same is true: so few OpenBLAS does on one thread
@@ -35,14 +53,51 @@ def order(x: Array) -> tuple[int, int] | None:
     return layout(x)
 
 
-class NativeOps(KernelOps):
+class RecordedOps(Ops):
+    """The primitives as NumPy does them, each of which is one call in recorded work, and what records them."""
+
+    allocations = ThreadLocal()  # how many buffers this thread has made so far
+    repeats = "primitives"
+
+    def repeated(self) -> Repeated:
+        return Recorded(self)
+
+    def threads_for(self, multiplications):
+        return contextlib.nullcontext()  # the pool sees to that for each product
+
+    def peek(self, scalar):
+        recording = self.thread.recording
+        if recording is not None and isinstance(scalar, np.ndarray):
+            recording.look(scalar)
+        return float(scalar)
+
+
+def as_one_call(name: str) -> Callable[..., Any]:
+    by_numpy = getattr(Ops, name)
+
+    @functools.wraps(by_numpy)
+    def primitive(self, *arguments, **named):
+        recording = self.thread.recording
+        if recording is None:
+            return by_numpy(self, *arguments, **named)
+        self.thread.recording = None
+        try:
+            return recording.call(by_numpy, self, arguments, named)
+        finally:
+            self.thread.recording = recording
+
+    return primitive
+
+
+for name in PRIMITIVES - COMPOSED:
+    setattr(RecordedOps, name, as_one_call(name))
+
+
+class NativeOps(KernelOps, RecordedOps):
     """Same names, same signatures, the same results but for rounding; the same random numbers."""
 
     threads = native.BLOCK  # elements of a block, which one thread computes
     lanes = 64
-
-    recording: Recording | None = None  # of the step that is being recorded
-    allocations = ThreadLocal()  # how many buffers this thread has made so far
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,39 +125,11 @@ class NativeOps(KernelOps):
     # ---------------------------------------------------------------- launches
 
     def _launch(self, name: str, dtype, grid: tuple[int, ...], *arguments) -> None:
-        kernel, blocks, recording = native.kernel(name, dtype.char), (*grid, 1)[:2], self.recorder
+        kernel, blocks, recording = native.kernel(name, dtype.char), (*grid, 1)[:2], self.thread.recording
         packed = kernel.packed(arguments)
         kernel.launch(packed, *blocks)
         if recording is not None:
-            recording.add(kernel.launch, packed, blocks, arguments)
-
-    @property
-    def recorder(self) -> Recording | None:
-        """The recording of the step that this thread is in."""
-        recording = self.recording
-        return recording if recording is not None and recording.thread == threading.get_ident() else None
-
-    def steps(self, step, optimizer, batch_size, settings, repeatable=lambda: False):
-        return RecordedSteps(self, step, optimizer, batch_size, settings, repeatable)
-
-    @property
-    def xp(self):  # type: ignore[override]
-        """NumPy. Its work is not recorded."""
-        recording = self.recorder
-        if recording is not None:
-            recording.whole = False
-        return np
-
-    @property
-    def capturing(self) -> bool:  # type: ignore[override]
-        return self.recorder is not None
-
-    def peek(self, scalar):
-        """The value; while a step is recorded, that is the place where it is looked at when it is repeated."""
-        recording = self.recorder
-        if recording is not None:
-            recording.check = len(recording.calls)
-        return float(scalar)
+            recording.launch(kernel.launch, packed, *blocks, arguments)
 
     def _shares(self, rows: int, length: int, columns: bool) -> tuple[int, int]:
         least = self.lanes if columns else 1
@@ -117,7 +144,7 @@ class NativeOps(KernelOps):
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         """In blocks of rows or columns of `out`, each by the BLAS on one thread."""
-        if self.recording is None and a.size * b.shape[-1] < SMALL_PRODUCT:
+        if a.size * b.shape[-1] < SMALL_PRODUCT and self.thread.recording is None:
             return np.matmul(a, b, out=out)
         flat = a.ndim == b.ndim == 2 and a.dtype == b.dtype and a.dtype.char in FLOATS and native.library().has_products
         if not flat:
@@ -137,26 +164,31 @@ class NativeOps(KernelOps):
         self._launch("matmul", a.dtype, (blocks,), left, right, out, m, n, k, turn_a, turn_b, lda, ldb, ldc)
         return out
 
-    # ---------------------------------------------------------------- where NumPy is as good, and its random numbers
+    # ---------------------------------------------------------------- NumPy's random numbers
 
-    generator, uniform, permutation, keep_mask = Ops.generator, Ops.uniform, Ops.permutation, Ops.keep_mask
+    generator, permutation = Ops.generator, Ops.permutation
     generator_state, set_generator_state = Ops.generator_state, Ops.set_generator_state
-    top_k_mask, add_rows = Ops.top_k_mask, Ops.add_rows
-    im2col, col2im, max_pool, max_pool_backward = Ops.im2col, Ops.col2im, Ops.max_pool, Ops.max_pool_backward
-    sum_windows, spread_windows = Ops.sum_windows, Ops.spread_windows
 
     def normal(self, generator, out: Array) -> Array:
         if not (alike(out) and out.dtype == np.float32 and vectors(out) and out.size % 2 == 0):
-            return Ops.normal(self, generator, out)
+            return RecordedOps.normal(self, generator, out)
         z, half = out.reshape(-1), out.size // 2
         u, v = (self.uniform(generator, self.scratch(z[:half], name)) for name in ("r", "a"))
         self._each("box_muller", u, u, v, z[:half], z[half:])
         return out
 
     def take_rows(self, x: Array, rows: Array, out: Array, scale: float = 1.0) -> Array:
-        if x.dtype == out.dtype and self.recording is None:
-            return Ops.take_rows(self, x, rows, out, scale)  # a copy, which NumPy makes as fast
-        return super().take_rows(x, rows, out, scale)
+        known = x.dtype.name in ("uint8", "float32", "float64") and rows.dtype == np.int64 and len(x)
+        flat = known and alike(out) and vectors(x, rows, out)
+        copied = x.dtype == out.dtype and self.thread.recording is None and SMALL > 0  # which NumPy does as fast
+        if flat and not copied:
+            return super().take_rows(x, rows, out, scale)
+        return RecordedOps.take_rows(self, x, rows, out, scale)
+
+
+# Where NumPy is as good.
+for name in AS_GOOD:
+    setattr(NativeOps, name, getattr(RecordedOps, name))
 
 
 def small_by_numpy(name: str) -> Callable[..., Any]:
@@ -165,12 +197,12 @@ def small_by_numpy(name: str) -> Callable[..., Any]:
 
     @functools.wraps(by_kernel)
     def primitive(self, x, *arguments, **named):
-        function = by_numpy if x.size < SMALL and self.recording is None else by_kernel
+        small = x.size < SMALL or isinstance(x, np.generic)
+        function = by_numpy if small and self.thread.recording is None else by_kernel
         return function(self, x, *arguments, **named)
 
     return primitive
 
 
-for name in vars(KernelOps).keys() - vars(NativeOps).keys():
-    if not name.startswith("_") and name in vars(Ops) | vars(LayerOps) and callable(getattr(KernelOps, name)):
-        setattr(NativeOps, name, small_by_numpy(name))
+for name in PRIMITIVES & vars(KernelOps).keys() - vars(NativeOps).keys():
+    setattr(NativeOps, name, small_by_numpy(name))

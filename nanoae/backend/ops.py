@@ -11,6 +11,7 @@ derivative is a function of the output, `y` itself.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Callable
@@ -19,13 +20,14 @@ from typing import Any
 import numpy as np
 
 from nanoae.backend.allowance import ALLOWANCE
-from nanoae.backend.blas import address, openblas
+from nanoae.backend.blas import address, one_thread, openblas
 from nanoae.backend.layer_ops import LayerOps
-from nanoae.backend.steps import Steps
-from nanoae.backend.thread_state import Buffered, ThreadState
+from nanoae.backend.repeated import Repeated
+from nanoae.backend.thread_state import Buffered, ThreadLocal, ThreadState
 
 Array = Any  # numpy.ndarray here, cupy.ndarray on the GPU
 
+PAYS = 1 << 23  # multiplications of a product, for a second thread
 BLOCK = 1 << 17  # elements of a flat array worked on at a time: smaller blocks lose to the calls
 
 
@@ -34,7 +36,8 @@ class Ops(Buffered, LayerOps):
 
     name = "numpy"
     xp: Any = np
-    capturing = False  # a step is being recorded, to be repeated with the very same numbers of the host
+    recording = ThreadLocal()  # not None while work is recorded, to be repeated with the very same numbers of the host
+    repeats = ""  # what `repeated` can repeat by itself: nothing, "primitives", or "everything" that is done to arrays
 
     def __init__(self) -> None:
         self.thread = ThreadState()
@@ -85,22 +88,30 @@ class Ops(Buffered, LayerOps):
         return self.name
 
     def peek(self, scalar) -> float | None:
-        """The value of a 0-d array where reading it is free, None where it would stall the device."""
+        """The value of a 0-d array where reading it is free, None where it would stall the device. In work that is
+        repeated, each time is one by itself where it is finite."""
         return float(scalar)
 
     def dataset(self, x) -> Array:
         """A host array where the training steps can take rows of it: on the device, or where that is too small, not."""
         return self.to_device(x)
 
-    def steps(
-        self, step: Callable[..., Array], optimizer: Any, batch_size: int, settings: Callable[[], Any],
-        repeatable: Callable[[], bool] = lambda: False,
-    ) -> Steps:  # fmt: skip
-        """What runs `step(rows, *data)` for the batches of an epoch.
+    def repeated(self) -> Repeated:
+        """What does a training step again and again, on the same arrays."""
+        return Repeated(self)
 
-        repeatable   whether each step does the same as the one before, on other numbers, by these primitives alone
-        """
-        return Steps(self, step, optimizer, batch_size, settings)
+    def training_stream(self) -> contextlib.AbstractContextManager:
+        """Where the device does its training steps."""
+        return contextlib.nullcontext()
+
+    def threads_for(self, multiplications: int) -> contextlib.AbstractContextManager:
+        """As many threads as pay for matrix products of up to so many multiplications: OpenBLAS's wait for each other,
+        and on a busy machine far longer than a small product takes."""
+        return one_thread() if multiplications < PAYS else contextlib.nullcontext()
+
+    def identity(self, x: Any) -> Any:
+        """What tells one argument of a step from another."""
+        return (x.__array_interface__["data"], x.shape, x.strides, x.dtype) if isinstance(x, np.ndarray) else x
 
     def over_blocks(self, work: Callable[[slice], None], n: int) -> None:
         """work(part) for parts of 0 .. n-1 that fit in a core's cache."""
@@ -183,6 +194,16 @@ class Ops(Buffered, LayerOps):
         return self.scale_inplace(out, scale)
 
     # ---------------------------------------------------------------- copies and linear algebra
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Array:
+        """function(*arguments), which may do anything to arrays; it is one primitive, so that work that is repeated
+        does it again."""
+        return function(*arguments)
+
+    def check_numbers(self, x: Array, n: int, who: str) -> None:
+        """ValueError, which begins with `who`, for whole numbers other than 0 .. n-1, where looking is free."""
+        if not 0 <= x.min() <= x.max() < n:
+            raise ValueError(f"{who} 0 .. {n - 1}, got {x.min()} .. {x.max()}.")
 
     def copy(self, x: Array, out: Array) -> Array:
         out[...] = x
@@ -494,6 +515,18 @@ class Ops(Buffered, LayerOps):
         """x = 0 where |x| <= tiny."""
         size = self.xp.abs(x, out=self.scratch(x))
         return self.xp.multiply(x, self.xp.greater(size, tiny, out=size), out=x)
+
+    def decay_inplace(self, theta: Array, rate, decay: float) -> Array:
+        """theta *= 1 - rate · decay; rate a number, or a 0-d array."""
+        return self.scale_inplace(theta, 1 - rate * decay)
+
+    def next_batch(self, clock: Array, rate: Array, rates: Array, order: Array, rows: Array) -> None:
+        """The start of step i of an epoch, clock = (i, t), int64: rows = order[i · len(rows) : ...], rate () =
+        rates[i], float64; afterwards clock = (i + 1, t + 1). Where `order` ends, its last number is repeated."""
+        i, n = int(clock[0]), len(rows)
+        self.xp.take(order, self.xp.arange(i * n, (i + 1) * n), mode="clip", out=rows)
+        rate[...] = rates[i]
+        clock += 1
 
     def sgd_inplace(
         self, theta: Array, grad: Array, velocity: Array | None, lr: float, momentum: float, nesterov: bool

@@ -23,15 +23,17 @@
 typedef void (*Work)(void* data, size_t block);
 
 const size_t MOST_BLOCKS = 1 << 20;
+typedef std::chrono::steady_clock Clock;
 const auto PATIENCE = std::chrono::microseconds(100);  // of a thread without work, before it sleeps
+const auto ALONE = std::chrono::milliseconds(100);     // without the others, once they have kept a job waiting
 
 // True once it has been called for PATIENCE. The clock is asked now and then: that takes as long as a pause.
 struct Patience {
-    std::chrono::steady_clock::time_point end = std::chrono::steady_clock::now() + PATIENCE;
+    Clock::time_point end = Clock::now() + PATIENCE;
     unsigned looks = 0;
     bool over() {
         PAUSE;
-        return ++looks % 16 == 0 && std::chrono::steady_clock::now() > end;
+        return ++looks % 16 == 0 && Clock::now() > end;
     }
 };
 
@@ -43,6 +45,7 @@ class Pool {
     Work work = nullptr;
     void* data = nullptr;
     size_t threads = 0, jobs = 0;
+    Clock::time_point alone_until{};
 
     std::atomic<int> sleepers{0};
     std::mutex sleep;
@@ -73,6 +76,9 @@ class Pool {
 public:
     std::mutex busy;  // by one job
 
+    // Whether the others have lately kept a job waiting: somebody else has the cores.
+    bool alone() const { return Clock::now() < alone_until; }
+
     // Do a job, on up to `wanted` threads; `busy` is the caller's.
     void run(Work work, void* data, size_t blocks, size_t wanted) {
         for (; threads + 1 < wanted; threads++)
@@ -87,9 +93,12 @@ public:
             sleep.unlock();
             wake.notify_all();
         }
+        auto begin = Clock::now();
         help();
+        auto end = Clock::now();
         for (Patience patience; left.load();)
             if (patience.over()) std::this_thread::yield();
+        if (auto now = Clock::now(); now - end > PATIENCE + (end - begin)) alone_until = now + ALONE;
     }
 };
 
@@ -157,20 +166,25 @@ void gemm(bool turn_a, bool turn_b, size_t m, size_t n, size_t k, const double* 
     product(blas.dgemm, turn_a, turn_b, m, n, k, a, lda, b, ldb, out, ldc);
 }
 
-// ---------------------------------------------------------------------------------------------------- recorded steps
+// ---------------------------------------------------------------------------------------------------- recorded work
 
-struct Call { void (*launch)(const char* arguments, unsigned x, unsigned y); const char* arguments; unsigned x, y; };
+// Of a kernel; without one, a look at the number of x bytes that `arguments` tells the place of. recorded.py has the same.
+struct Launch { void (*kernel)(const char* arguments, unsigned x, unsigned y); const char* arguments; unsigned x, y; };
 
-// Repeat the calls of a step; after `check` of them its loss is there. How many steps were done before one whose loss is
-// not finite.
-extern "C" size_t replay(const Call* calls, size_t n, size_t check, const void* loss, size_t size, size_t steps) {
-    for (size_t step = 0; step < steps; step++)
+static bool is_finite(const Launch& look) {
+    const void* place = *(void* const*)look.arguments;
+    double value = look.x == 4 ? *(const float*)place : *(const double*)place;
+    return value - value == 0;
+}
+
+// All of the launches, so many times; how often that was, before a look at a number that is not finite.
+extern "C" size_t replay(const Launch* launches, size_t n, size_t times) {
+    for (size_t done = 0; done < times; done++)
         for (size_t i = 0; i < n; i++) {
-            calls[i].launch(calls[i].arguments, calls[i].x, calls[i].y);
-            double value = i + 1 < check ? 0 : size == 4 ? *(const float*)loss : *(const double*)loss;
-            if (i + 1 == check && !(value - value == 0)) return step;
+            if (launches[i].kernel) launches[i].kernel(launches[i].arguments, launches[i].x, launches[i].y);
+            else if (!is_finite(launches[i])) return done;
         }
-    return steps;
+    return times;
 }
 
 // ---------------------------------------------------------------------------------------------------- jobs
@@ -190,15 +204,14 @@ static Pool* the_pool() {
     return found;
 }
 
-// work(data, b) for all b < blocks: on the calling thread alone where a large product would run on one thread, too, or
-// where another thread of the program is using the pool.
+// work(data, b) for all b < blocks: on the calling thread alone where a large product would run on one thread, too,
+// where another thread of the program is using the pool, or where other programs are using the cores.
 void run(Work work, void* data, size_t blocks) {
     size_t wanted = blocks > 1 ? OneThread::threads() : 1;
     Pool* pool = wanted > 1 && blocks < MOST_BLOCKS ? the_pool() : nullptr;
     if (pool && pool->busy.try_lock()) {
-        pool->run(work, data, blocks, wanted < blocks ? wanted : blocks);
-        pool->busy.unlock();
-    } else {
-        for (size_t block = 0; block < blocks; block++) work(data, block);
+        std::lock_guard<std::mutex> lock(pool->busy, std::adopt_lock);
+        if (!pool->alone()) return pool->run(work, data, blocks, wanted < blocks ? wanted : blocks);
     }
+    for (size_t block = 0; block < blocks; block++) work(data, block);
 }

@@ -14,6 +14,8 @@ from typing import Any
 class ThreadState(threading.local):
     """buffers: memory by name, used again at each call; and the value of every ThreadLocal."""
 
+    recording: Any = None  # of the work that this thread is at
+
     def __init__(self) -> None:  # once in every thread
         self.buffers: dict[Any, Any] = {}
 

@@ -47,18 +47,14 @@ class Embedding(Layer):
         self.check_input(x)
         self.words = self.ops.round_words(x, out=self.buffer("words", (x.size,), "int64").reshape(x.shape))
         words = self.words.reshape(-1)
-        if self.ops.peek(0.0) is not None and not 0 <= words.min() <= words.max() < self.n_words:
-            raise ValueError(
-                f"{self}: expected word numbers 0 .. {self.n_words - 1}, got {words.min()} .. {words.max()}."
-            )
+        self.ops.check_numbers(words, self.n_words, f"{self}: expected word numbers")
         y = self.ops.take_rows(self.params["W"], words, out=self.buffer("y", (x.size, self.n_out)))
         self.cache = words if train else None
         return y.reshape(*x.shape, self.n_out)
 
     def backward(self, dy):
         words = self.take_cache()
-        dy = dy if dy.flags.c_contiguous else self.ops.copy(dy, out=self.buffer("dy", dy.shape))
-        self.ops.add_rows(dy.reshape(-1, self.n_out), words, out=self.grads["W"])
+        self.ops.add_rows(self.contiguous(dy, "dy").reshape(-1, self.n_out), words, out=self.grads["W"])
         if not self.need_dx:
             return None
         return self.ops.copy(0, out=self.buffer("dx", dy.shape[:2]))

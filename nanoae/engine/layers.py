@@ -83,6 +83,10 @@ class Layer(Buffered, Part):
             kept = buffers[name] = self.ops.empty(shape, dtype or self.dtype)
         return kept if len(kept) == shape[0] else kept[: shape[0]]
 
+    def contiguous(self, x: Array, name: str) -> Array:
+        """x, or where it has gaps or another order, a copy of it in `buffer(name)`."""
+        return x if x.flags.c_contiguous else self.ops.copy(x, out=self.buffer(name, x.shape))
+
     def take_cache(self) -> Any:
         cache, self.cache = self.cache, None
         if cache is None:

@@ -12,8 +12,10 @@
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 import math
+import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -106,6 +108,11 @@ class Loss(Buffered, Part):
         return self.ops.sum(present)
 
 
+def share_of(part: float, whole: Array) -> Array:
+    """part / whole; of nothing at all, something finite: 0 of 0 costs nothing."""
+    return part / (whole + 1e-30)
+
+
 class MSE(Loss):
     """scale · Σ (y - t)²,  dy = 2 scale (y - t)."""
 
@@ -142,7 +149,8 @@ class GaussianNLL(MSE):
         return math.log(2 * math.pi * self.variance) / 2
 
     def value(self, y, t, scale, out):
-        return super().value(y, t, scale / (2 * self.variance), out) + scale * math.prod(y.shape) * self.constant
+        loss = super().value(y, t, scale / (2 * self.variance), out)
+        return self.ops.call(operator.add, loss, scale * math.prod(y.shape) * self.constant)
 
     def elements(self, y, t):
         return super().elements(y, t) / (2 * self.variance) + self.constant
@@ -230,8 +238,7 @@ class SoftmaxCrossEntropy(Loss):
             raise ValueError(
                 f"{self}: expected logits (N, K) and class numbers (N,), whole, got {y.shape} and {t.dtype} {t.shape}."
             )
-        if self.ops.peek(0.0) is not None and not 0 <= t.min() <= t.max() < y.shape[-1]:  # -1 would be the last class
-            raise ValueError(f"{self}: expected classes 0 .. {y.shape[-1] - 1}, got {t.min()} .. {t.max()}.")
+        self.ops.check_numbers(t, y.shape[-1], f"{self}: expected classes")  # -1 would be the last one
 
     def scale(self, shape):
         return super().scale(shape[:-1])
@@ -242,7 +249,8 @@ class SoftmaxCrossEntropy(Loss):
         if self.ignore is not None:
             counts = self.ops.not_equal(t, self.ignore, out=self.ops.empty(len(t), self.dtype))
             if self.reduction == "mean":  # scale is weight / (N T); of those, Σ counts count, or none at all
-                self.ops.scale_inplace(counts, len(t) / (self.ops.sum(counts) + 1e-30))
+                share = self.ops.call(share_of, len(t), self.ops.sum(counts))
+                self.ops.scale_inplace(counts, share)
         return self.ops.softmax_cross_entropy(y, t, scale, out=out, weights=counts)
 
     def elements(self, y, t):
@@ -290,7 +298,8 @@ class Mixed(Loss):
     def value(self, y, t, scale, out):
         loss = 0.0
         for z, known, dz in self.groups(y, t, out):
-            loss = loss + (self.ops.mse if z.shape[2] == 1 else self.ops.cross_entropy)(z, known, scale, out=dz)
+            cost = self.ops.mse if z.shape[2] == 1 else self.ops.cross_entropy
+            loss = self.ops.call(operator.add, loss, cost(z, known, scale, out=dz))
         return loss
 
     def elements(self, y, t):
@@ -320,7 +329,8 @@ class Mixed(Loss):
         return np.where(k == 1, low, least), np.where(k == 1, high, most)
 
     def terms(self, present):
-        return sum(self.ops.sum(block[:, :, 0]) for (block,) in self.groups(present))
+        sums = [self.ops.sum(block[:, :, 0]) for (block,) in self.groups(present)]
+        return functools.reduce(functools.partial(self.ops.call, operator.add), sums)
 
 
 class Masked(Loss):
@@ -358,10 +368,10 @@ class Masked(Loss):
             ops.fill_missing(x, t, free, out=buffer)
         if terms is None:
             return self.inner.value(y0, t0, scale, out)
-        share = 1 / (terms + 1e-30)  # where nothing is known, 0 of 0 costs nothing
+        share = ops.call(share_of, 1.0, terms)
         loss = self.inner.value(y0, t0, self.weight, out)
         ops.scale_inplace(out, share)
-        return loss * share
+        return ops.multiply(loss, share)
 
     def factor(self, y, t):
         if self.reduction != "mean":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -101,7 +104,14 @@ class Sequential:
 
     def penalty(self) -> Array | float:
         """What layers add to the loss by themselves (sparsity, KL divergence), at the last forward in training."""
-        return sum([layer.penalty for layer in self.layers if layer.penalty is not None])
+        penalties = [layer.penalty for layer in self.layers if layer.penalty is not None]
+        return functools.reduce(functools.partial(self.ops.call, operator.add), penalties, 0)
+
+    def largest_product(self, rows: int) -> int:
+        """How many multiplications the largest matrix product takes, for so many rows."""
+        return rows * max(
+            [p.size * math.prod(la.out_shape[1:]) for la in self.layers for p in la.params.values()], default=0
+        )
 
     def state(self) -> list[Array]:
         """Everything learned, as arrays: theta, then the layers' running statistics."""

@@ -121,8 +121,7 @@ class LayerNorm(Layer):
 
     def rows(self, x: Array, name: str) -> Array:
         """x (R, M), contiguous."""
-        x = x if x.flags.c_contiguous else self.ops.copy(x, out=self.buffer(name, x.shape))
-        return x.reshape(-1, self.size)
+        return self.contiguous(x, name).reshape(-1, self.size)
 
     def forward(self, x, train=False):
         self.check_input(x)

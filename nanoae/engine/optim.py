@@ -33,7 +33,6 @@ class Optimizer(Part):
     """
 
     n_moments = 0
-    driven = False  # t and rate are kept by the device that runs the steps: they are 0-d arrays, and `step` reads them
 
     def __init__(self, lr: LearningRate, weight_decay: float = 0.0, clip_norm: float | None = None):
         if not callable(lr) and not lr >= 0:
@@ -52,12 +51,16 @@ class Optimizer(Part):
         return self
 
     def step(self, theta: Array, grad: Array) -> None:
-        """theta <- theta - update(grad). Clipping scales `grad` in place."""
-        if not self.driven:
-            if self.ops.capturing:
-                raise RuntimeError(f"{self} within a layer counts its steps on the host")
-            self.t += 1
-            self.rate = self.rate_at(self.t)
+        """theta <- theta - update(grad), the next step's. Clipping scales `grad` in place."""
+        if self.ops.recording is not None:
+            raise RuntimeError(f"{self} within a layer counts its steps on the host")
+        self.t += 1
+        self.rate = self.rate_at(self.t)
+        self.apply(theta, grad)
+        self.flush()
+
+    def apply(self, theta: Array, grad: Array) -> None:
+        """`step` number t at this rate: numbers, or 0-d arrays of the device."""
         if self.clip_norm is not None:
             self.ops.clip_norm_inplace(grad, self.clip_norm)
         for where in self.ranges:
@@ -65,7 +68,11 @@ class Optimizer(Part):
             if self.weight_decay:
                 g = self.decay(part, g)
             self.update(part, g, *(moment[where] for moment in self.moments))
-            if self.moments and not self.driven and self.t % FLUSH_EVERY == 0:
+
+    def flush(self) -> None:
+        """Now and then, what has become too small in the first moment becomes 0."""
+        if self.moments and self.t % FLUSH_EVERY == 0:
+            for where in self.ranges:
                 self.ops.flush_inplace(self.moments[0][where], TINY)
 
     def rate_at(self, t: int) -> float:
@@ -202,7 +209,7 @@ class AdamW(Adam):
         super().__init__(lr, beta1, beta2, eps, weight_decay, clip_norm)
 
     def decay(self, theta, grad):
-        self.ops.scale_inplace(theta, 1 - self.rate * self.weight_decay)
+        self.ops.decay_inplace(theta, self.rate, self.weight_decay)
         return grad
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -128,6 +128,15 @@ def settings_of(value: Any, seen: set[int] | None = None) -> Any:
     if isinstance(value, dict):
         return {key: settings_of(item, seen) for key, item in value.items()}
     return value if isinstance(value, (bool, int, float, str, np.generic)) else None
+
+
+def kinds_in(settings: Any) -> Iterator[type]:
+    """The classes of the Parts in what `settings_of` gave."""
+    if isinstance(settings, type):
+        yield settings
+    elif isinstance(settings, (list, tuple, dict)):
+        for item in settings.values() if isinstance(settings, dict) else settings:
+            yield from kinds_in(item)
 
 
 @functools.cache

@@ -32,11 +32,11 @@ class Reshape(Layer):
     def forward(self, x, train=False):
         self.check_input(x)
         self.cache = train or None
-        return x.reshape(len(x), *self.out_shape)
+        return self.contiguous(x, "y").reshape(len(x), *self.out_shape)
 
     def backward(self, dy):
         self.take_cache()
-        return dy.reshape(len(dy), *self.in_shape)
+        return self.contiguous(dy, "dx").reshape(len(dy), *self.in_shape)
 
 
 class Flatten(Reshape):

@@ -46,6 +46,9 @@ class Weighted(Loss):
         self.inner.check_targets(y, t)
         self.inner.value(y, t, scale, out)
         self.ops.scale_inplace(out, w.reshape(-1, *[1] * (y.ndim - 1)))
+        return self.ops.call(self.cost, y, t, w)
+
+    def cost(self, y: Array, t: Array, w: Array) -> Array:
         costs = self.inner.elements(y, t)
         if isinstance(self.inner, Masked):
             self.ops.fill_missing(costs, costs, 0.0, out=costs)  # what is not known costs nothing

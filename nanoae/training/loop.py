@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+import operator
 import time
 import warnings
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -13,20 +13,18 @@ import numpy as np
 
 from nanoae.backend import Array
 from nanoae.engine import fusion
-from nanoae.engine.losses import BCE, MSE, Loss
+from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
-from nanoae.engine.optim import SGD, Adam, Optimizer
-from nanoae.engine.part import settings_of
+from nanoae.engine.optim import Optimizer
+from nanoae.engine.part import kinds_in, settings_of
 from nanoae.training import stop
 from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.progress import progress
+from nanoae.training.runner import StepRunner
 from nanoae.training.state import Position
 
 EVALUATION_ROWS = 1024  # rows per forward outside training: large enough for BLAS, small enough to stay in cache
 EVALUATION_NUMBERS = 1 << 22  # in their outputs: fewer rows where one is a whole line of scores over all words
-
-# What a step of these does is known beforehand, and done by the primitives alone.
-REPEATABLE = {fusion.LinearActivation, MSE, BCE, SGD, Adam}
 
 History = dict[str, list[float]]
 Callback = Callable[["Trainer", dict[str, float]], object]
@@ -163,16 +161,17 @@ class Trainer:
         self.begun: int | None = None  # within an epoch: the optimizer's t before it
         self.x_batch = self.ops.empty((self.batch_size, *network.input_shape), network.dtype)
         self.t_batch: Array = None
-        # Weakly: else each keeps the other in memory until the garbage is collected.
-        me: Any = weakref.ref(self)
-        self.steps = self.ops.steps(
-            *(lambda *batch: me().learn(*batch), self.optimizer, self.batch_size, lambda: me().settings()),
-            repeatable=lambda: type(me()) is Trainer and me().parts() <= REPEATABLE,
-        )
+        self.runner = StepRunner(self)
 
-    def parts(self) -> set[type]:
-        """The classes of what takes part in a step."""
-        return {type(part) for part in (*self.fast.layers, self.loss, self.optimizer)}
+    def repeatable(self) -> bool:
+        """Whether each step does the same as the one before, and that by what the device can repeat. A layer of one's
+        own, or with a method of its own, may do anything to arrays."""
+        if type(self).step is not Trainer.step or not self.ops.repeats:
+            return False
+        if self.ops.repeats == "everything":
+            return True
+        replaced = any({"forward", "backward"} & vars(part).keys() for part in (*self.network.layers, self.loss))
+        return not replaced and all(kind.__module__.startswith("nanoae.") for kind in kinds_in(self.settings()))
 
     def settings(self) -> Any:
         """What a step takes from its parts besides arrays, and a callback may have changed since the last epoch. The
@@ -184,30 +183,38 @@ class Trainer:
 
     # ---------------------------------------------------------------- one step, one epoch
 
-    def step(self, x: Array, t: Array) -> Array:
-        """One update on a batch; the loss before it, a 0-d array. NotFiniteError, with nothing updated, where the loss
-        is not finite and reading it is free."""
+    def gradient(self, x: Array, t: Array) -> Array:
+        """The loss of a batch, a 0-d array; its gradient in network.grad. NotFiniteError where the loss is not finite
+        and reading it is free."""
         y = self.fast.forward(x, train=True)
         loss, penalty = self.loss.forward(y, t), self.network.penalty()
         if not isinstance(penalty, int):  # 0 where no layer has one
-            loss = loss + penalty
+            loss = self.ops.call(operator.add, loss, penalty)
         value = self.ops.peek(loss)
         if value is not None and not math.isfinite(value):
-            number = None if self.begun is None else self.optimizer.t - self.begun + 1
-            self.stop_not_finite(number, value)  # before backward spreads a NaN over all layers
+            self.stop_not_finite(value)  # before backward spreads a NaN over all layers
         self.fast.backward(self.loss.backward())
+        return loss
+
+    def step(self, x: Array, t: Array) -> Array:
+        """One update on a batch; the loss before it, a 0-d array. Nothing is updated where `gradient` raises."""
+        loss = self.gradient(x, t)
         self.optimizer.step(self.network.theta, self.network.grad)
         return loss
 
-    def learn(self, rows: Array, x: Array, t: Array | None, scale: float) -> Array:
-        """`step` on these rows of the data."""
+    def batch(self, rows: Array, x: Array, t: Array | None, scale: float) -> tuple[Array, Array]:
+        """These rows of the data and their targets, in memory that the next batch uses again."""
         batch = self.ops.take_rows(x, rows, out=self.x_batch[: len(rows)], scale=scale)
         if t is None:
-            return self.step(batch, batch)
+            return batch, batch
         kept = self.t_batch
         if kept is None or (kept.shape[1:], kept.dtype) != (t.shape[1:], t.dtype):
             kept = self.t_batch = self.ops.empty((self.batch_size, *t.shape[1:]), t.dtype)
-        return self.step(batch, self.ops.take_rows(t, rows, out=kept[: len(rows)]))
+        return batch, self.ops.take_rows(t, rows, out=kept[: len(rows)])
+
+    def learn(self, rows: Array, x: Array, t: Array | None, scale: float) -> Array:
+        """`step` on these rows of the data."""
+        return self.step(*self.batch(rows, x, t, scale))
 
     def too_few(self, n: int) -> int:
         """Of n rows, those behind the last whole batch that are too few to be one."""
@@ -231,14 +238,19 @@ class Trainer:
         self.begun = self.optimizer.t
         order = self.order.permutation(n) if self.weights is None else drawn(self.weights, self.order)
         order = order[: n - self.too_few(n)]
-        mean = float(self.steps.run(order, x, t, scale)) / len(order)  # the one host read of the loss in an epoch
+        with ops.threads_for(self.network.largest_product(self.batch_size)):
+            total = self.runner.run(self, order, x, t, scale)
+        mean = float(total) / len(order)  # the one host read of the loss in an epoch
         if not math.isfinite(mean) or not math.isfinite(float(ops.sum_squares(self.network.theta))):
-            self.stop_not_finite(self.optimizer.t - self.begun + 1, mean)
+            self.stop_not_finite(mean)
         self.begun = None
         return mean
 
-    def stop_not_finite(self, step: int | None, loss: float) -> None:
-        """Raise NotFiniteError: noticed before step number `step` of this epoch, or come up in the one before."""
+    def stop_not_finite(self, loss: float) -> None:
+        """Raise NotFiniteError: noticed before the update of a step, or come up in the one before."""
+        step = None
+        if self.begun is not None:  # while a step is recorded, t is counted already
+            step = int(self.optimizer.t) - self.begun + (self.ops.recording is None)
         culprit, in_backward = self.network.first_not_finite()
         at = None if step is None or self.ops.peek(0.0) is None else step - in_backward
         where = f"epoch {len(self.history['loss']) + 1}" + (f", step {at}" if at else "")

@@ -1,0 +1,97 @@
+"""StepRunner: the training steps of an epoch, one after the other.
+
+A step does the same as the one before, on other numbers. Where the device can repeat work (backend/repeated.py), all
+that differs from step to step is kept in its memory: `Ops.next_batch` writes the rows of the batch, the number of the
+step and its learning rate to where the step finds them, and the losses are added up there, to be read once an epoch.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nanoae.backend import Array
+from nanoae.engine.optim import FLUSH_EVERY
+
+if TYPE_CHECKING:
+    from nanoae.training.loop import Trainer
+
+AT_A_TIME = 16  # steps between two looks at what else Python has to do: Ctrl-C
+
+
+class StepRunner:
+    """The steps of a trainer. What is repeated is good for the same data, settings and thread; else it is made anew."""
+
+    def __init__(self, trainer: Trainer):
+        self.ops, self.batch_size, self.dtype = trainer.ops, trainer.batch_size, trainer.network.dtype
+        self.repeated = self.ops.repeated()
+        self.good_for: tuple = ()
+
+    def run(self, trainer: Trainer, order: np.ndarray, *data: Any) -> Any:
+        """A step for each `batch_size` numbers of `order`: the sum of their losses, each times its rows."""
+        if trainer.repeatable():
+            with self.ops.training_stream():
+                self.prepare(trainer, order, data)
+                return self.repeat(trainer, order, data)
+        total = 0.0
+        for start in range(0, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            self.fetch(data, rows)
+            total = total + trainer.learn(self.ops.to_device(rows), *data) * len(rows)
+        return total
+
+    def prepare(self, trainer: Trainer, order: np.ndarray, data: tuple) -> None:
+        """This epoch's order and learning rates to their places on the device; the sum of the losses back to 0."""
+        ops, optimizer, n, batch = self.ops, trainer.optimizer, len(order), self.batch_size
+        steps = -(-n // batch)
+        rates = [optimizer.rate_at(optimizer.t + 1 + i) for i in range(steps)]
+        good_for = *map(ops.identity, data), trainer.settings(), threading.get_ident(), n
+        if good_for != self.good_for:
+            self.repeated.forget()
+            self.repeated, self.good_for = ops.repeated(), good_for
+            self.order, self.rows = ops.zeros(n, "int64"), ops.zeros(batch, "int64")
+            self.rates, self.rate = ops.zeros(steps, "float64"), ops.zeros((), "float64")
+            self.clock, self.total = ops.zeros(2, "int64"), ops.zeros((), self.dtype)  # the epoch's step, optimizer.t
+            self.t = self.clock[1:2].reshape(())
+        for place, numbers in ((self.order, order), (self.rates, rates), (self.clock, [0, optimizer.t])):
+            ops.copy(ops.to_device(np.array(numbers, place.dtype)), out=place)
+        ops.copy(0, out=self.total)
+
+    def repeat(self, trainer: Trainer, order: np.ndarray, data: tuple) -> Array:
+        optimizer, first, n, done = trainer.optimizer, trainer.optimizer.t, len(order), 0
+        try:
+            while done < len(self.rates):
+                rows = order[done * self.batch_size :][: self.batch_size]
+                fetched = self.fetch(data, rows)
+                same = max(n // self.batch_size - done, 1)  # steps with so many rows
+                times = 1 if fetched else min(same, AT_A_TIME, FLUSH_EVERY - (first + done) % FLUSH_EVERY)
+                optimizer.t, optimizer.rate = self.t, self.rate
+                steps = self.repeated.run(len(rows), functools.partial(self.step, trainer, len(rows), *data), times)
+                done += steps
+                optimizer.t = first + done
+                if steps < times:
+                    trainer.stop_not_finite(self.repeated.met)
+                optimizer.flush()
+        except BaseException:
+            optimizer.t = int(self.ops.to_numpy(self.clock)[1])
+            raise
+        finally:
+            optimizer.rate = optimizer.rate_at(max(optimizer.t, 1))
+        return self.total
+
+    def step(self, trainer: Trainer, n: int, *data: Any) -> None:
+        """A training step, all of which is in the device's memory."""
+        self.ops.next_batch(self.clock, self.rate, self.rates, self.order, self.rows)
+        loss = trainer.gradient(*trainer.batch(self.rows[:n], *data))
+        trainer.optimizer.apply(trainer.network.theta, trainer.network.grad)
+        self.ops.axpby_inplace(self.total, float(n), loss, 1.0)
+
+    def fetch(self, data: tuple, rows: np.ndarray) -> bool:
+        """Bring the batch to the device, of data that has no room there; whether there is any."""
+        there = [x for x in data if hasattr(x, "fetch")]
+        for x in there:
+            x.fetch(rows, self.batch_size)
+        return bool(there)
