@@ -11,7 +11,7 @@ import numpy as np
 
 from nanoae.autoencoders.bottleneck import BOTTLENECKS
 from nanoae.autoencoders.corruption import CORRUPTIONS
-from nanoae.autoencoders.estimator import as_codes, check_finite, squared_error
+from nanoae.autoencoders.estimator import as_codes, squared_error
 from nanoae.autoencoders.generative import Generative
 from nanoae.autoencoders.kinds import Flag, Listed, Maybe, Name, Part, Whole, Widths
 from nanoae.autoencoders.mixture import Mixture
@@ -20,6 +20,7 @@ from nanoae.autoencoders.penalty import PENALTIES, Penalty
 from nanoae.autoencoders.reach import check_reach
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.weights import FEW, counted, own_order, taken, weighed
+from nanoae.data.matrix import check_finite
 from nanoae.engine import losses
 from nanoae.engine.layers import ACTIVATIONS, UNBOUNDED, Layer, Linear, Noisy, TiedLinear, activation
 from nanoae.engine.losses import BCE, Loss, Masked

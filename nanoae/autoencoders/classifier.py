@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from nanoae.autoencoders.fact import CLASSES
 from nanoae.autoencoders.kinds import Kind
 from nanoae.autoencoders.parameters import documented, parameter
 from nanoae.autoencoders.predictor import StackedPredictor
-from nanoae.data.field import LABELS, promised
+from nanoae.data.field import LABELS
 from nanoae.data.labels import class_labels
 from nanoae.engine.losses import SoftmaxCrossEntropy
 from nanoae.spelling import did_you_mean
@@ -33,6 +34,7 @@ class StackedClassifier(StackedPredictor):
     """
 
     _kind = "classifier"
+    _facts = (*StackedPredictor._facts, CLASSES._replace(kind=LABELS))
     classes_: np.ndarray = field(init=False)
     _: KW_ONLY
     class_weight: Any = parameter(
@@ -123,11 +125,3 @@ class StackedClassifier(StackedPredictor):
         self.check_fitted()
         X, y, weights = self._with_labels(X, y, sample_weight)
         return float(np.average(self.predict(X) == y, weights=weights))
-
-    def to_file(self):
-        facts, arrays = super().to_file()
-        return {**facts, "classes": self.classes_.tolist()}, arrays
-
-    def from_file(self, header, arrays):
-        self.classes_ = np.array(promised(header, "classes", LABELS))
-        super().from_file(header, arrays)

@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import math
 import sys
-import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
+from nanoae.autoencoders.fact import Fact
 from nanoae.autoencoders.guard import guard, guarded
 from nanoae.autoencoders.parameters import Parametrised
 from nanoae.data.cell import objects
-from nanoae.data.columns import dense, labels, library
 from nanoae.data.frame import FrameOutput
+from nanoae.data.matrix import MASK, as_numbers, check_finite, column_labels, column_units, warn_of_lost_digits
 from nanoae.data.number import check_unit
 from nanoae.data.table import Table
 from nanoae.spelling import one_of
 from nanoae.training.checkpoint import Checkpoints
-
-MASK = 'Autoencoder and AnomalyDetector take NaN with missing="mask".'
 
 
 class _NotFitted(ValueError, AttributeError):
@@ -69,9 +67,15 @@ class Estimator(FrameOutput, Parametrised):
         tags.regressor_tags = RegressorTags() if self._kind == "regressor" else None
         return tags
 
+    _facts: ClassVar[tuple[Fact, ...]] = ()  # what a model file keeps in its header
+
     def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """What was learned, for the model file: (facts as JSON-ready data, arrays by name)."""
-        raise NotImplementedError
+        return {fact.name: fact.pack(getattr(self, fact.attribute)) for fact in self._facts}, {}
+
+    def facts_of(self, header: dict[str, Any]) -> dict[str, Any]:
+        """Attribute -> value, of what a file's header says; ValueError where that is of another kind."""
+        return {fact.attribute: fact.read(header) for fact in self._facts}
 
     def from_file(self, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         """The opposite of `to_file`, on an estimator with the saved parameters."""
@@ -150,7 +154,7 @@ class Estimator(FrameOutput, Parametrised):
         Nothing is remembered of a table that is refused.
         """
         name = type(self).__name__
-        names = _column_labels(X, name)
+        names = column_labels(X, name)
         rows = X.rows if isinstance(X, Table) else None
         table = X
         X = given = as_numbers(X, name)
@@ -181,13 +185,13 @@ class Estimator(FrameOutput, Parametrised):
                     else f"{name}: expected X of shape ({expected}), as fit saw it, got {X.shape}. Reshape it."
                 )
         if reset:
-            _tell_of_lost_digits(X, dtype, name)
+            warn_of_lost_digits(X, dtype, name)
         with np.errstate(over="ignore"):
             X = np.ascontiguousarray(given, dtype)
         changed = getattr(self, "missing", None) == "mask" and not self._takes_missing()
         remedy = 'This one was built with missing="error": call fit again.' if changed else MASK
         check_finite(X, name, self._takes_missing(), given, names, rows, remedy)
-        units = _units(table, name)
+        units = column_units(table, name)
         if reset:
             self.record_schema(shape, names, units)
         for column, learned, got in zip(names or (), self._units_in, units, strict=False):
@@ -222,103 +226,13 @@ class Estimator(FrameOutput, Parametrised):
         raise ValueError("\n".join(lines) + "\n")
 
 
-def _units(X, who: str) -> list[str | None]:
-    """What a table writes beside the numbers of each column, "" for nothing; an array does not tell: []."""
-    if not isinstance(X, Table) and labels(X, who) is None:
-        return []
-    if not isinstance(X, Table) and _is_one_array(X):
-        return [""] * X.shape[1]
-    table = Table.of(X, who)
-    return [table.unit(i) for i in range(len(table.names))]
-
-
 def as_codes(X, model: Estimator) -> np.ndarray:
     """X, codes of a fitted model, `as_numbers`; ValueError for a frame of `transform`'s columns in another order."""
     name = type(model).__name__
-    names, own = _column_labels(X, name), model.get_feature_names_out().tolist()
+    names, own = column_labels(X, name), model.get_feature_names_out().tolist()
     if names is not None and names != own and sorted(map(str, names)) == sorted(own):
         raise ValueError(f"{name}: expected the codes' columns in the order of transform, {own}, got {names}.")
     return as_numbers(X, name)
-
-
-def as_numbers(X, name: str) -> np.ndarray:
-    """X, a data frame, a Table, an array or lists, as a real numeric array of any shape, NaN where a value is masked or
-    missing; ValueError or TypeError naming the estimator otherwise."""
-    if isinstance(X, Table) or labels(X, name) is not None:
-        return np.asarray(X) if _is_one_array(X) else Table.of(X, name).numbers()
-    X = dense(X, name)
-    if X.dtype.kind in "UST":
-        raise ValueError(f"{name}: expected numbers, got text ({X.dtype}). Convert it or encode the categories first.")
-    if X.dtype.kind == "O" and X.size:
-        return Table.of(X.reshape(len(X) if X.ndim else 1, -1), name).numbers().reshape(X.shape)
-    return X
-
-
-def check_finite(
-    X: np.ndarray, name: str, missing: bool = False, given=None, names=None, rows=None, remedy: str = MASK
-) -> None:
-    """ValueError with the place of the first NaN or infinity in X (N, ...), if there is one; NaN is fine if `missing`
-    values are.
-
-    given   X before it became float32, if it did; names, rows   what the user calls its columns and its rows, if at all
-    """
-    with np.errstate(invalid="ignore", over="ignore"):
-        if np.isfinite(X.sum()):  # else look closer: a sum can be too large though no number is
-            return
-    bad = np.isinf(X) if missing else ~np.isfinite(X)
-    if bad.any():
-        first = tuple(np.argwhere(bad)[0].tolist())
-        row, *place = first
-        value = "NaN" if np.isnan(X[first]) else "infinity"
-        if given is not None and np.isfinite(given[first]):
-            value = f"{given[first]:g}, too large for {X.dtype},"
-        where = f"column {place[0]}" if len(place) == 1 else f"place {tuple(place)}"
-        if names is not None:
-            where += f" ({names[place[0]]!r})"
-        raise ValueError(
-            f"{name}: expected finite numbers, got {value} in row {row if rows is None else rows[row]}, {where} "
-            f"({int(bad.sum())} such values in all; NaN, what is masked, inf and what is too large for {X.dtype} "
-            f"count). "
-            f"Remove those rows or fill the values in. {remedy}"
-        )
-
-
-def _tell_of_lost_digits(X: np.ndarray, dtype, name: str) -> None:
-    """A warning where float32 does not hold what a column's values differ by, as in 1e9 + 0.1."""
-    if np.dtype(dtype) != np.float32 or X.dtype.itemsize < 4 or X.dtype == np.float32:
-        return
-    low, high = (bound.reduce(X, axis=0, dtype=np.float64) for bound in (np.fmin, np.fmax))
-    with np.errstate(invalid="ignore", over="ignore"):
-        lost = (high > low) & (high - low < 1e-6 * np.maximum(abs(low), abs(high)))
-    if lost.any():
-        place = np.argwhere(lost)[0].tolist()
-        column, at = place[0] if len(place) == 1 else tuple(place), tuple(place)
-        warnings.warn(
-            f"{name}: the values of column {column}, {low[at]:.12g} to {high[at]:.12g}, are (nearly) one in float32. "
-            'Subtract their mean first, or use dtype="float64".',
-            stacklevel=4,
-        )
-
-
-def _is_one_array(X) -> bool:
-    """Whether it is a data frame of NumPy's own numbers, which has an array of them."""
-    dtypes = list(X.dtypes) if library(X) == "pandas" else []
-    kinds = {dtype.kind if isinstance(dtype, np.dtype) else "O" for dtype in dtypes}
-    return bool(kinds) and kinds <= set("iuf")
-
-
-def _column_labels(X, who: str) -> list | None:
-    """The names of a table's columns, all strings or none; None where it has none."""
-    names = X.names if isinstance(X, Table) else labels(X, who)
-    if not names:
-        return None
-    kinds = {type(name).__name__ for name in names}
-    if len(kinds) > 1 and any(isinstance(name, str) for name in names):
-        raise TypeError(
-            "Feature names are only supported if all input features have string names, but your input has "
-            f"{sorted(kinds)} as feature name / column name types. Convert them: X.columns = X.columns.astype(str)."
-        )
-    return names
 
 
 def squared_error(x: np.ndarray, again: np.ndarray, per: str) -> np.ndarray:

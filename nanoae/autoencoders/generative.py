@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from nanoae.autoencoders.estimator import as_numbers
 from nanoae.autoencoders.mixture import Mixture
 from nanoae.autoencoders.network_estimator import NetworkEstimator
+from nanoae.data.matrix import as_numbers
 
 
 class Generative(NetworkEstimator):

@@ -9,18 +9,19 @@ import warnings
 import weakref
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from nanoae.autoencoders.estimator import Estimator
+from nanoae.autoencoders.fact import Fact
 from nanoae.autoencoders.guard import guarded
 from nanoae.autoencoders.kinds import Kind, Listed, Maybe, Name, Number, Rate, Seed, Text, Whole
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.parameters import parameter
 from nanoae.autoencoders.weights import FEW, counted, weighed
 from nanoae.backend import get_ops
-from nanoae.data.field import NOT_FINITE, promised
+from nanoae.data.field import NOT_FINITE
 from nanoae.data.frame import framed
 from nanoae.engine import init, optim
 from nanoae.engine.layers import Layer, Linear
@@ -75,6 +76,7 @@ class NetworkEstimator(Estimator):
 
     history_: dict[str, list[float]] = field(init=False)
     _learned = ("network_", "n_features_in_")
+    _facts: ClassVar[tuple[Fact, ...]] = (Fact("history_", "history", HISTORY),)
 
     # ---------------------------------------------------------------- building
 
@@ -316,8 +318,9 @@ class NetworkEstimator(Estimator):
 
     def to_file(self):
         """(facts, arrays) for the model file."""
+        facts, arrays = super().to_file()
         state = {f"state{i}": self.network_.ops.to_numpy(array) for i, array in enumerate(self.network_.state())}
-        return {"history": self.history_}, state
+        return facts, arrays | state
 
     def from_file(self, header, arrays):
         """The opposite of `to_file`."""
@@ -325,5 +328,7 @@ class NetworkEstimator(Estimator):
         names = itertools.takewhile(lambda name: name in arrays, (f"state{i}" for i in itertools.count()))
         dtype = float_type(self.dtype).name
         state = [arrays.take(name, dtypes=(dtype,)) for name in names]
+        facts = self.facts_of(header)
+        vars(self).update(facts)  # which the layers may follow from
         self._build(tuple(header["input_shape"]), state)
-        self.history_ = promised(header, "history", HISTORY)
+        vars(self).update(facts)  # which that has begun anew

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nanoae.autoencoders.estimator import Estimator, as_codes, check_finite, squared_error
+from nanoae.autoencoders.estimator import Estimator, as_codes, squared_error
 from nanoae.autoencoders.kinds import Whole
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.parameters import documented, parameter, transactional
 from nanoae.autoencoders.weights import FEW, counted, own_order, taken
 from nanoae.data.frame import framed
+from nanoae.data.matrix import check_finite
 
 
 @documented

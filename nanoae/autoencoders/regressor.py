@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any  # noqa: F401 - in the signature of the inherited constructor
 
 import numpy as np
 
+from nanoae.autoencoders.fact import Fact
 from nanoae.autoencoders.parameters import documented
 from nanoae.autoencoders.predictor import StackedPredictor
-from nanoae.data.field import promised
 from nanoae.data.labels import numeric_labels
 from nanoae.engine.losses import MSE
 
@@ -29,7 +30,10 @@ class StackedRegressor(StackedPredictor):
     """
 
     _kind = "regressor"
-    _zero, _unit = 0.0, 1.0  # y = zero + unit · output; in older files the head holds both, and these stand
+    _target = 0.0, 1.0  # y = zero + unit · output; in older files the head holds both, and these stand
+    _zero = property(lambda self: self._target[0])
+    _unit = property(lambda self: self._target[1])
+    _facts = (*StackedPredictor._facts, Fact("_target", "target", [float], [0.0, 1.0], list, tuple))
 
     def _n_outputs(self):
         return 1
@@ -44,14 +48,14 @@ class StackedRegressor(StackedPredictor):
         if not len(y):
             raise ValueError(f"{type(self).__name__}: expected labelled rows, got y with NaN only.")
         with np.errstate(over="ignore", under="ignore"):
-            self._zero = float(np.average(y, weights=weights))
-            variance = float(np.average((y - self._zero) ** 2, weights=weights))
+            zero = float(np.average(y, weights=weights))
+            variance = float(np.average((y - zero) ** 2, weights=weights))
         if not np.isfinite(variance) or (variance == 0 and np.ptp(y) > 0):
             raise ValueError(
                 f"{type(self).__name__}: expected y whose squares are numbers, got {y.min():g} to {y.max():g}. "
                 "Give y in another unit."
             )
-        self._unit = np.sqrt(variance).item() or 1.0
+        self._target = zero, np.sqrt(variance).item() or 1.0
 
     def _targets(self, y):
         return ((y - self._zero) / self._unit).astype(self.as_built.dtype)[:, None]
@@ -76,11 +80,3 @@ class StackedRegressor(StackedPredictor):
         unexplained = np.average((y - self.predict(X)) ** 2, weights=weights)
         spread = np.average((y - np.average(y, weights=weights)) ** 2, weights=weights)
         return 1 - float(unexplained / spread) if spread else float(unexplained == 0)
-
-    def to_file(self):
-        facts, arrays = super().to_file()
-        return {**facts, "target": [self._zero, self._unit]}, arrays
-
-    def from_file(self, header, arrays):
-        super().from_file(header, arrays)
-        self._zero, self._unit = map(float, promised(header, "target", [float], (0.0, 1.0)))

@@ -15,11 +15,11 @@ import numpy as np
 
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.corruption import CORRUPTIONS
+from nanoae.autoencoders.fact import Fact
 from nanoae.autoencoders.kinds import Flag, Maybe, Name, OneOrMore, Part, Rate, Whole, Widths
 from nanoae.autoencoders.network_estimator import HISTORY, NetworkEstimator
 from nanoae.autoencoders.parameters import documented, parameter
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
-from nanoae.data.field import promised
 from nanoae.engine.layers import ACTIVATIONS, Layer, Noisy
 from nanoae.training.loop import Callback, Trainer
 from nanoae.training.progress import progress
@@ -50,6 +50,10 @@ class Stacked(NetworkEstimator):
         "sigmoid", Name(ACTIVATIONS), 'of the hidden layers; what a sigmoid gave is learned by "bce", else by "mse"'
     )
 
+    _facts: ClassVar[tuple[Fact, ...]] = (
+        *NetworkEstimator._facts,
+        Fact("pretrain_history_", "pretrain_history", [HISTORY]),
+    )
     _per_layer = ("pretrain_epochs", "corruption", "penalty")
 
     def _last_activation(self) -> str:
@@ -124,14 +128,6 @@ class Stacked(NetworkEstimator):
     def _train(self, X, t, validation, weights=None):
         if not self.interrupted_:  # Ctrl-C in the pretraining ends it all
             super()._train(X, t, validation, weights)
-
-    def to_file(self):
-        facts, arrays = super().to_file()
-        return {**facts, "pretrain_history": self.pretrain_history_}, arrays
-
-    def from_file(self, header, arrays):
-        super().from_file(header, arrays)
-        self.pretrain_history_ = promised(header, "pretrain_history", [HISTORY])
 
 
 def _tell(callback: Callback, layer: int, trainer: Trainer, row: dict[str, float]) -> object:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
@@ -11,21 +10,23 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nanoae.autoencoders.elbo import Variational, active_units
-from nanoae.autoencoders.estimator import as_codes, check_finite, seed_of
+from nanoae.autoencoders.estimator import as_codes, seed_of
+from nanoae.autoencoders.fact import Fact
 from nanoae.autoencoders.kinds import Name, Number, Rate, Whole
+from nanoae.autoencoders.lines import checked, cleaned, some, unseen
 from nanoae.autoencoders.parameters import documented, parameter, transactional
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.teacher_forcing import TeacherForcing
 from nanoae.autoencoders.vocabulary import EOS, PAD, UNITS, UNK, Vocabulary
 from nanoae.autoencoders.weights import FEW, counted, own_order, taken
-from nanoae.data.field import promised
+from nanoae.data.field import MISSING
 from nanoae.data.frame import framed
+from nanoae.data.matrix import check_finite
 from nanoae.engine import optim
 from nanoae.engine.embedding import Embedding
 from nanoae.engine.losses import SoftmaxCrossEntropy
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.steps import EachStep, LastStep
-from nanoae.spelling import did_you_mean
 from nanoae.training.schedules import SCHEDULES, Cosine
 
 NUMBERS = 1 << 22  # scores at a time outside training: 16 MB of float32
@@ -76,6 +77,10 @@ class TextVAE(Variational):
     batch_size: int = 64
     epochs: int = 20
     processes: ClassVar[int] = 1
+    _facts = (
+        *Variational._facts,
+        Fact("vocabulary_", "vocabulary", dict, MISSING, Vocabulary.pack, Vocabulary.unpack),
+    )
 
     # ---------------------------------------------------------------- building
 
@@ -298,18 +303,6 @@ class TextVAE(Variational):
         tags.input_tags.two_d_array, tags.input_tags.string = False, True
         return tags
 
-    def to_file(self):
-        facts, arrays = super().to_file()
-        vocabulary = self.vocabulary_
-        facts["vocabulary"] = {"words": vocabulary.tokens, "starts": vocabulary.bos, "unit": vocabulary.unit}
-        return facts, arrays
-
-    def from_file(self, header, arrays):
-        kept = promised(header, "vocabulary", dict)
-        words, starts = promised(kept, "words", [str]), promised(kept, "starts", [str])
-        self.vocabulary_ = Vocabulary(words, starts, promised(kept, "unit", str))
-        super().from_file(header, arrays)
-
 
 def blocks(n: int, numbers: int) -> list[slice]:
     """Parts of 0 .. n-1 whose rows of `numbers` scores are NUMBERS together, or one row."""
@@ -329,32 +322,3 @@ def sampler(temperature: float, rng: np.random.Generator) -> Choice:
         return greedy(better + (rng.gumbel(size=scores.shape) if temperature else 0))
 
     return draw
-
-
-def checked(lines, keywords) -> tuple[list[str], list[str] | None]:
-    """Lines and keywords, composed (NFC) and with single spaces; ValueError where they are not as many full texts."""
-    lines, keywords = cleaned("lines", lines), None if keywords is None else cleaned("keywords", keywords)
-    if keywords is not None and len(lines) != len(keywords):
-        raise ValueError(f"TextVAE: expected a keyword for each line, got {len(keywords)} for {len(lines)} lines.")
-    return lines, keywords
-
-
-def cleaned(name: str, texts) -> list[str]:
-    if isinstance(texts, (str, bytes)) or not hasattr(texts, "__len__") or len(texts) == 0:
-        raise ValueError(f"TextVAE: expected {name}, a list of one text or more, got {texts!r:.60}.")
-    for i, text in enumerate(texts):
-        if not isinstance(text, str) or not text.strip():
-            got = repr(text) if isinstance(text, (str, int, float)) else f"a {type(text).__name__}"
-            raise ValueError(f"TextVAE: expected {name} that are texts and not empty, got {got} at place {i}.")
-    return [" ".join(unicodedata.normalize("NFC", text).split()) for text in texts]
-
-
-def unseen(keyword: str, known: Sequence[str]) -> str:
-    """What to say about a keyword that fit has not seen."""
-    hint = did_you_mean(keyword, known) or f" It knows {some(known)}."
-    return f"TextVAE: expected a keyword that fit has seen, got {keyword!r}.{hint}"
-
-
-def some(texts: Sequence[str]) -> str:
-    """a, b, c and 7 more"""
-    return ", ".join(texts[:8]) + (f" and {len(texts) - 8} more" if len(texts) > 8 else "")

@@ -13,11 +13,11 @@ from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.concat_label import ConcatLabel, ConcatSharedLabel
 from nanoae.autoencoders.elbo import Variational, active_units
 from nanoae.autoencoders.estimator import squared_error
+from nanoae.autoencoders.fact import CLASSES
 from nanoae.autoencoders.kinds import Name, Number
 from nanoae.autoencoders.parameters import documented, parameter, restored, transactional
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.weights import counted, own_order, taken
-from nanoae.data.field import LABELS, promised
 from nanoae.data.frame import framed
 from nanoae.data.labels import class_labels, one_column
 from nanoae.engine.losses import BCE, GaussianNLL, Loss
@@ -78,6 +78,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         1.0, Number(), "of the gaussian likelihood, fixed and not learned: the squared error that is taken for noise"
     )
     batch_size: int = 128
+    _facts = (*Variational._facts, CLASSES)
     bottleneck: ClassVar[Any]
     tied_weights: ClassVar[bool] = False
     code_activation: ClassVar[str] = "identity"
@@ -261,15 +262,6 @@ class VariationalAutoencoder(Variational, Autoencoder):
             first.c = first.c.repeat(samples, axis=0)
 
     # ---------------------------------------------------------------- keeping
-
-    def to_file(self):
-        facts, arrays = super().to_file()
-        return {**facts, "classes": None if self.classes_ is None else self.classes_.tolist()}, arrays
-
-    def from_file(self, header, arrays):
-        classes = promised(header, "classes", (LABELS, None))
-        self.classes_ = None if classes is None else np.array(classes)
-        super().from_file(header, arrays)
 
 
 def _of_rows(condition, n: int) -> np.ndarray:

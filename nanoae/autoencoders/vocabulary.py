@@ -6,8 +6,11 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+
+from nanoae.data.field import promised
 
 UNITS: dict[str, Callable[[str], list[str]]] = {  # how a line is split into tokens; joined again they are the line
     "words": re.compile(r" ?\w+|.", re.DOTALL).findall,  # a word with the space before it, or any other character
@@ -49,6 +52,16 @@ class Vocabulary:
         counts = Counter(token for line in lines for token in UNITS[unit](line))
         tokens = sorted(counts, key=lambda token: (-counts[token], token))[:max_words]
         return cls(tokens, ("",) if keywords is None else sorted(set(keywords)), unit)
+
+    def pack(self) -> dict[str, Any]:
+        """As a model file keeps it."""
+        return {"words": self.tokens, "starts": self.bos, "unit": self.unit}
+
+    @classmethod
+    def unpack(cls, kept: dict[str, Any]) -> Vocabulary:
+        """The opposite of `pack`; ValueError for what that does not give."""
+        words, starts = promised(kept, "words", [str]), promised(kept, "starts", [str])
+        return cls(words, starts, promised(kept, "unit", str))
 
     def tokenize(self, line: str) -> list[str]:
         return UNITS[self.unit](line)

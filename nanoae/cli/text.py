@@ -11,8 +11,8 @@ import numpy as np
 import nanoae
 from nanoae import TextVAE
 from nanoae.autoencoders.kinds import seed
+from nanoae.autoencoders.lines import some
 from nanoae.autoencoders.parameters import declared
-from nanoae.autoencoders.text import some
 from nanoae.cli import resume
 from nanoae.cli import train as trainer
 from nanoae.cli.output import run_folder

@@ -1,0 +1,102 @@
+"""Matrix: a table of numbers that a user gives, an array, a data frame, a Table or lists, as an array, checked."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from nanoae.data.columns import dense, labels, library
+from nanoae.data.table import Table
+
+MASK = 'Autoencoder and AnomalyDetector take NaN with missing="mask".'
+
+
+def as_numbers(X, name: str) -> np.ndarray:
+    """X, a data frame, a Table, an array or lists, as a real numeric array of any shape, NaN where a value is masked or
+    missing; ValueError or TypeError naming the estimator otherwise."""
+    if isinstance(X, Table) or labels(X, name) is not None:
+        return np.asarray(X) if _is_one_array(X) else Table.of(X, name).numbers()
+    X = dense(X, name)
+    if X.dtype.kind in "UST":
+        raise ValueError(f"{name}: expected numbers, got text ({X.dtype}). Convert it or encode the categories first.")
+    if X.dtype.kind == "O" and X.size:
+        return Table.of(X.reshape(len(X) if X.ndim else 1, -1), name).numbers().reshape(X.shape)
+    return X
+
+
+def check_finite(
+    X: np.ndarray, name: str, missing: bool = False, given=None, names=None, rows=None, remedy: str = MASK
+) -> None:
+    """ValueError with the place of the first NaN or infinity in X (N, ...), if there is one; NaN is fine if `missing`
+    values are.
+
+    given   X before it became float32, if it did; names, rows   what the user calls its columns and its rows, if at all
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        if np.isfinite(X.sum()):  # else look closer: a sum can be too large though no number is
+            return
+    bad = np.isinf(X) if missing else ~np.isfinite(X)
+    if bad.any():
+        first = tuple(np.argwhere(bad)[0].tolist())
+        row, *place = first
+        value = "NaN" if np.isnan(X[first]) else "infinity"
+        if given is not None and np.isfinite(given[first]):
+            value = f"{given[first]:g}, too large for {X.dtype},"
+        where = f"column {place[0]}" if len(place) == 1 else f"place {tuple(place)}"
+        if names is not None:
+            where += f" ({names[place[0]]!r})"
+        raise ValueError(
+            f"{name}: expected finite numbers, got {value} in row {row if rows is None else rows[row]}, {where} "
+            f"({int(bad.sum())} such values in all; NaN, what is masked, inf and what is too large for {X.dtype} "
+            f"count). "
+            f"Remove those rows or fill the values in. {remedy}"
+        )
+
+
+def warn_of_lost_digits(X: np.ndarray, dtype, name: str) -> None:
+    """A warning where float32 does not hold what a column's values differ by, as in 1e9 + 0.1."""
+    if np.dtype(dtype) != np.float32 or X.dtype.itemsize < 4 or X.dtype == np.float32:
+        return
+    low, high = (bound.reduce(X, axis=0, dtype=np.float64) for bound in (np.fmin, np.fmax))
+    with np.errstate(invalid="ignore", over="ignore"):
+        lost = (high > low) & (high - low < 1e-6 * np.maximum(abs(low), abs(high)))
+    if lost.any():
+        place = np.argwhere(lost)[0].tolist()
+        column, at = place[0] if len(place) == 1 else tuple(place), tuple(place)
+        warnings.warn(
+            f"{name}: the values of column {column}, {low[at]:.12g} to {high[at]:.12g}, are (nearly) one in float32. "
+            'Subtract their mean first, or use dtype="float64".',
+            stacklevel=4,
+        )
+
+
+def _is_one_array(X) -> bool:
+    """Whether it is a data frame of NumPy's own numbers, which has an array of them."""
+    dtypes = list(X.dtypes) if library(X) == "pandas" else []
+    kinds = {dtype.kind if isinstance(dtype, np.dtype) else "O" for dtype in dtypes}
+    return bool(kinds) and kinds <= set("iuf")
+
+
+def column_labels(X, who: str) -> list | None:
+    """The names of a table's columns, all strings or none; None where it has none."""
+    names = X.names if isinstance(X, Table) else labels(X, who)
+    if not names:
+        return None
+    kinds = {type(name).__name__ for name in names}
+    if len(kinds) > 1 and any(isinstance(name, str) for name in names):
+        raise TypeError(
+            "Feature names are only supported if all input features have string names, but your input has "
+            f"{sorted(kinds)} as feature name / column name types. Convert them: X.columns = X.columns.astype(str)."
+        )
+    return names
+
+
+def column_units(X, who: str) -> list[str | None]:
+    """What a table writes beside the numbers of each column, "" for nothing; an array does not tell: []."""
+    if not isinstance(X, Table) and labels(X, who) is None:
+        return []
+    if not isinstance(X, Table) and _is_one_array(X):
+        return [""] * X.shape[1]
+    table = Table.of(X, who)
+    return [table.unit(i) for i in range(len(table.names))]
