@@ -16,7 +16,6 @@ from nanoae import MSE, Adam, Linear, Sequential, Tanh
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--epochs", type=int, default=300, help="steps of Adam at the end")
-parser.add_argument("--out", help="unused: no figure here")
 parser.add_argument("--quick", action="store_true", help="a short run, for tests")
 args = parser.parse_args()
 np.set_printoptions(precision=3, suppress=True, sign=" ")

@@ -15,7 +15,6 @@ from nanoae.data import xor
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--epochs", type=int, default=2000, help="steps, each over all four examples")
-parser.add_argument("--out", help="unused: no figure here")
 parser.add_argument("--quick", action="store_true", help="a short run, for tests")
 args = parser.parse_args()
 epochs = min(args.epochs, 1000) if args.quick else args.epochs

@@ -5,6 +5,7 @@ are what one pays for, so PCA is what one has to compare with. Both are judged o
 """
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 
 import nanoae
@@ -15,6 +16,8 @@ parser.add_argument("--epochs", type=int, default=100)
 parser.add_argument("--out", type=Path, default=Path("runs/examples"), help="folder for the figure")
 parser.add_argument("--quick", action="store_true", help="a short run, for tests")
 args = parser.parse_args()
+if find_spec("matplotlib") is None:
+    parser.exit(1, 'the figures need matplotlib: pip install "nanoae[cli]"\n')
 epochs = 3 if args.quick else args.epochs
 
 # The five lines

@@ -21,7 +21,6 @@ from nanoae.engine.layers import Layer
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--epochs", type=int, default=30)
-parser.add_argument("--out", help="unused: no figure here")
 parser.add_argument("--quick", action="store_true", help="a short run, for tests")
 args = parser.parse_args()
 

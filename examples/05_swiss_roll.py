@@ -13,6 +13,7 @@ many starts end with a torn sheet: we make a few and keep the one with the lowes
 """
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ parser.add_argument("--starts", type=int, default=4, help="how many autoencoders
 parser.add_argument("--out", type=Path, default=Path("runs/examples"), help="folder for the figure")
 parser.add_argument("--quick", action="store_true", help="a short run, for tests")
 args = parser.parse_args()
+if find_spec("matplotlib") is None:
+    parser.exit(1, 'the figures need matplotlib: pip install "nanoae[cli]"\n')
 epochs, starts = (150, 1) if args.quick else (args.epochs, args.starts)
 
 data = load_data("swiss-roll")  # x = (t cos t, h, t sin t) + a little noise; y is t

@@ -8,6 +8,7 @@ then falls along half a cosine. Dropout is on in training only: at first the tra
 """
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ parser.add_argument("--epochs", type=int, default=400)
 parser.add_argument("--out", type=Path, default=Path("runs/examples"), help="folder for the model and the figure")
 parser.add_argument("--quick", action="store_true", help="a short run, for tests")
 args = parser.parse_args()
+if find_spec("matplotlib") is None:
+    parser.exit(1, 'the figures need matplotlib: pip install "nanoae[cli]"\n')
 args.out.mkdir(parents=True, exist_ok=True)
 
 

@@ -27,7 +27,6 @@ except ImportError:
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--epochs", type=int, default=60)
-parser.add_argument("--out", help="unused: no figure here")
 parser.add_argument("--quick", action="store_true", help="a short run, for tests")
 args = parser.parse_args()
 epochs, repeats = (3, 1) if args.quick else (args.epochs, 10)

@@ -9,6 +9,7 @@ that were pretrained one layer at a time are in a place where it comes through (
 """
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ parser.add_argument("--epochs", type=int, help="default: 60 on digits, 10 on the
 parser.add_argument("--out", type=Path, default=Path("runs/examples"), help="folder for the figures")
 parser.add_argument("--quick", action="store_true", help="a short run, for tests")
 args = parser.parse_args()
+if find_spec("matplotlib") is None:
+    parser.exit(1, 'the figures need matplotlib: pip install "nanoae[cli]"\n')
 epochs = 3 if args.quick else args.epochs or (60 if args.data == "digits" else 10)
 args.out.mkdir(parents=True, exist_ok=True)
 

@@ -13,6 +13,7 @@ N(0, 1), in nats, so the codes come to lie close together, without holes: what l
 """
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ parser.add_argument("--epochs", type=int, help="default: 150 on digits, 10 on th
 parser.add_argument("--out", type=Path, default=Path("runs/examples"), help="folder for the figures")
 parser.add_argument("--quick", action="store_true", help="a short run, for tests")
 args = parser.parse_args()
+if find_spec("matplotlib") is None:
+    parser.exit(1, 'the figures need matplotlib: pip install "nanoae[cli]"\n')
 epochs = 3 if args.quick else args.epochs or (150 if args.data == "digits" else 10)
 args.out.mkdir(parents=True, exist_ok=True)
 

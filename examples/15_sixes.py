@@ -7,6 +7,7 @@ what the encoder finds is a code of sixes, and what the decoder draws is a six, 
 """
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ parser.add_argument("--digit", type=int, default=6, help="another one than six")
 parser.add_argument("--out", type=Path, default=Path("runs/examples"), help="folder for the figures")
 parser.add_argument("--quick", action="store_true", help="a short run, for tests")
 args = parser.parse_args()
+if find_spec("matplotlib") is None:
+    parser.exit(1, 'the figures need matplotlib: pip install "nanoae[cli]"\n')
 epochs = 30 if args.quick else args.epochs or (300 if args.data == "digits" else 20)
 args.out.mkdir(parents=True, exist_ok=True)
 

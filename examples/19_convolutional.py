@@ -5,10 +5,11 @@ wherever it is, and what it learns in one place it knows in all. Images (N, 1, 8
 `encoder` and `decoder` are lists of layers, and `summary` tells the shapes between them.
 
 Without lists ConvAutoencoder has the published layers for 28 x 28, those of `nanoae train --preset conv-2d` on MNIST.
-A callback sees the model after each epoch; here it collects what comes back, for the figure.
+A callback sees the model after each epoch; here it collects what comes back, for the figure. About 3 s.
 """
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 
 import nanoae
@@ -20,6 +21,8 @@ parser.add_argument("--epochs", type=int, default=40)
 parser.add_argument("--out", type=Path, default=Path("runs/examples"), help="folder for the figure")
 parser.add_argument("--quick", action="store_true", help="a short run, for tests")
 args = parser.parse_args()
+if find_spec("matplotlib") is None:
+    parser.exit(1, 'the figures need matplotlib: pip install "nanoae[cli]"\n')
 epochs = 10 if args.quick else args.epochs
 
 rows_train, rows_test = nanoae.load_data("digits").flat(black=-1)  # (1437, 64) and (360, 64) in [-1, 1]

@@ -11,6 +11,7 @@ which the first eight are wrong in ways that no single column shows: each value 
 
 import argparse
 import csv
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--out", type=Path, default=Path("runs/examples"), help="folder for the figure and the tables")
 parser.add_argument("--quick", action="store_true", help="fewer rows, for tests")
 args = parser.parse_args()
+if find_spec("matplotlib") is None:
+    parser.exit(1, 'the figures need matplotlib: pip install "nanoae[cli]"\n')
 args.out.mkdir(parents=True, exist_ok=True)
 random = np.random.default_rng(0)
 

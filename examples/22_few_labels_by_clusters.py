@@ -8,6 +8,7 @@ rest. Beside it the same detector with labels of images drawn at random.
 """
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ parser.add_argument("--digit", type=int, default=8, choices=range(10), help="the
 parser.add_argument("--out", type=Path, default=Path("runs/examples"), help="folder for the figure")
 parser.add_argument("--quick", action="store_true", help="a short run, for tests")
 args = parser.parse_args()
+if find_spec("matplotlib") is None:
+    parser.exit(1, 'the figures need matplotlib: pip install "nanoae[cli]"\n')
 args.out.mkdir(parents=True, exist_ok=True)
 
 data = load_data("digits")

@@ -8,6 +8,7 @@ by layer, which is K-FAC (Martens & Grosse 2015; nanoae/training/kfac.py derives
 """
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ parser.add_argument("--epochs", type=int, default=60)
 parser.add_argument("--out", type=Path, default=Path("runs/examples"), help="folder for the figure")
 parser.add_argument("--quick", action="store_true", help="a short run, for tests")
 args = parser.parse_args()
+if find_spec("matplotlib") is None:
+    parser.exit(1, 'the figures need matplotlib: pip install "nanoae[cli]"\n')
 epochs = 5 if args.quick else args.epochs
 args.out.mkdir(parents=True, exist_ok=True)
 

@@ -10,9 +10,14 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 import nanoae
+
+try:
+    import onnxruntime
+    import safetensors  # noqa: F401
+except ImportError as error:
+    raise SystemExit(f'{error}: pip install "nanoae[onnx,safetensors]" onnxruntime') from None
 
 
 def run(path, **inputs):

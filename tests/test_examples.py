@@ -36,7 +36,12 @@ def run(tmp_path_factory):
             path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
             one_core = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
             process = subprocess.run(
-                [sys.executable, str(FOLDER / f"{name}.py"), "--quick", "--out", "figures"],
+                [
+                    sys.executable,
+                    str(FOLDER / f"{name}.py"),
+                    "--quick",
+                    *(["--out", "figures"] if "--out" in source else []),
+                ],
                 cwd=folder,
                 env={**os.environ, **one_core, "PYTHONPATH": path, "PYTHONUTF8": "1", "NANOAE_BACKEND": "numpy"},
                 capture_output=True,
@@ -60,7 +65,8 @@ def test_example_runs_and_draws_what_it_names(run, name):
     folder, printed = run(name)
     assert printed.strip()
     named = {folder / line.removeprefix("figure: ") for line in printed.splitlines() if line.startswith("figure: ")}
-    assert named == set(folder.rglob("*.png"))
+    drawn = {path for path in folder.rglob("*.png") if path.name != "sprite.png"}  # which is TensorBoard's
+    assert named == drawn
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in named)
 
 
@@ -69,6 +75,17 @@ def test_example_fits_on_a_wall(name):
     lines = (FOLDER / f"{name}.py").read_text(encoding="utf-8").splitlines()
     assert len(lines) < 80
     assert lines[0].startswith('"""')
+
+
+def test_the_index_has_every_example_and_what_comes_before_it():
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[(\d+)\]\((\S+)\) \| (.+) \| (.+) \| (\d+) \| (\d*) ?\|$", text, re.M)
+    assert [Path(link).stem for _, link, *_ in rows] == EXAMPLES
+    for number, link, _, _, seconds, before in rows:
+        assert number == link[:2] and int(seconds) > 0 and before < number
+        assert not before or any(name.startswith(before) for name in EXAMPLES)
+    exercises = re.findall(r"\]\((exercises/\d\S+)\)", text)
+    assert exercises == sorted(f"exercises/{path.name}" for path in (FOLDER / "exercises").glob("[0-9]*.py"))
 
 
 def test_backprop_by_hand_agrees_with_finite_differences(run):
@@ -113,3 +130,32 @@ def test_a_convolutional_code_beats_pca(run):
     _, printed = run("19_convolutional")
     own, pca = map(float, re.search(r"8 numbers: (\S+), of the 8 of PCA: (\S+)", printed).groups())
     assert own < pca
+
+
+def test_sparse_units_find_the_bars_and_plain_ones_do_not(run):
+    _, printed = run("10_sparse")
+    found = {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+) of 16", printed, re.M)}
+    assert found["plain"] < 4 and found["L1"] > 12
+
+
+def test_few_units_at_a_time_find_the_bars_and_many_do_not(run):
+    _, printed = run("11_contractive_and_top_k")
+    found = {int(k): int(n) for k, n in re.findall(r"TopK\((\d)\) .* own +(\d+) of 16", printed)}
+    assert found[2] > 12 and found[8] < found[2]
+    norms = [float(norm) for norm in re.findall(r"Jacobian (\S+)", printed)]
+    assert norms == sorted(norms, reverse=True) and len(norms) == 3
+
+
+def test_neighbours_by_codes_are_of_the_same_digit(run):
+    _, printed = run("13_codes_for_tsne")
+    share = {name: int(percent) for name, percent in re.findall(r"(pixels|codes) +\S+ +(\d+)%", printed)}
+    assert share["codes"] > share["pixels"] + 20
+
+
+def test_the_code_of_a_model_with_labels_is_the_hand(run):
+    _, printed = run("16_draw_a_digit")
+    with_labels, without = (
+        [float(r2) for r2 in re.search(rf"{name} +(.*)", printed, re.M)[1].split()]
+        for name in ("^with labels", "^without")
+    )
+    assert min(with_labels) > 0.5 and sum(with_labels) > sum(without) + 0.5
