@@ -7,8 +7,8 @@ import pytest
 
 import nanoae
 from nanoae import PCA, ClusterLabelDetector
-from nanoae.anomaly.kmeans import k_means, move, plus_plus
 from nanoae.backend import get_ops
+from nanoae.data.kmeans import k_means, move, plus_plus
 
 rng = np.random.default_rng(0)
 BLOBS = np.concatenate([rng.standard_normal((60, 3)) + 8 * rng.standard_normal(3) + 50 for _ in range(6)])

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.anomaly.kmeans import k_means
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.autoencoders.estimator import Estimator, seed_of
@@ -16,8 +15,10 @@ from nanoae.autoencoders.model_file import pack, save_model, unpack
 from nanoae.autoencoders.parameters import documented, parameter, transactional
 from nanoae.autoencoders.resumable import resumable
 from nanoae.backend import get_ops
+from nanoae.blocks import blocks
 from nanoae.data.field import promised
 from nanoae.data.frame import framed
+from nanoae.data.kmeans import k_means
 from nanoae.data.labels import one_column
 
 PASSES = 30  # of k-means, at most: later ones move hardly a row
@@ -202,8 +203,8 @@ class ClusterLabelDetector(Estimator):
         self.check_fitted()
         ops, codes = self._ops, self._codes(self.check_table(X))
         f, scores = ops.to_device(self.abnormality_, codes.dtype), []
-        for start in range(0, len(codes), BLOCK_ROWS):
-            d = ops.squared_distances(codes[start : start + BLOCK_ROWS], self._centers)
+        for block in blocks(len(codes), BLOCK_ROWS):
+            d = ops.squared_distances(codes[block], self._centers)
             scores.append(ops.to_numpy(ops.matmul(ops.softmax(ops.scale_inplace(d, -4 / self._spread), out=d), f)))
         return -np.concatenate(scores).astype(np.float64)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from nanoae.anomaly.kmeans import k_means
 from nanoae.backend import get_ops
+from nanoae.blocks import blocks
+from nanoae.data.kmeans import k_means
 
 BLOCK_ROWS = 256  # rows whose distances to all references are held at a time: they stay in the cache
 SPARE = 4  # candidates beyond the K nearest: rounding may mistake the last ones, and one may be the row itself
@@ -27,10 +28,9 @@ def distances_in_cells(
     codes: np.ndarray, references: np.ndarray, starts: np.ndarray, centers: np.ndarray, k: int
 ) -> np.ndarray:
     """(N, k): the distances of each code to the k nearest references in the CELLS cells around its own."""
-    cell = np.concatenate([
-        np.argmin((centers * centers).sum(axis=1) / 2 - codes[row : row + BLOCK_ROWS] @ centers.T, axis=1)
-        for row in range(0, len(codes), BLOCK_ROWS)
-    ])  # fmt: skip
+    half = (centers * centers).sum(axis=1) / 2
+    nearest = [np.argmin(half - codes[block] @ centers.T, axis=1) for block in blocks(len(codes), BLOCK_ROWS)]
+    cell = np.concatenate(nearest)
     near = cells_near(starts, centers, k)
     order = np.argsort(cell, kind="stable")
     first = np.searchsorted(cell[order], np.arange(len(centers) + 1))
@@ -58,13 +58,13 @@ def distances_to_nearest(codes: np.ndarray, references: np.ndarray, k: int) -> n
     found, r = np.empty((len(codes), k)), references
     coarse = np.hstack([-r, (r * r).sum(axis=1, keepdims=True) / 2]).astype(np.float32).T
     values = np.empty((BLOCK_ROWS, len(r)), np.float32)  # to find the candidates, a few more than are wanted
-    for row in range(0, len(codes), BLOCK_ROWS):
-        c = codes[row : row + BLOCK_ROWS]
+    for block in blocks(len(codes), BLOCK_ROWS):
+        c = codes[block]
         c1 = np.hstack([c, np.ones((len(c), 1))]).astype(np.float32)
         np.matmul(c1, coarse, out=values[: len(c)])  # [c, 1] · [-r, |r|² / 2] = |c - r|² / 2 - |c|² / 2
         near = smallest(values[: len(c)], min(k + SPARE, len(r)))
         distance = np.sqrt(((r[near] - c[:, None]) ** 2).sum(axis=2, dtype=np.float64))
-        found[row : row + len(c)] = np.sort(distance, axis=1)[:, :k]
+        found[block] = np.sort(distance, axis=1)[:, :k]
     return found
 
 

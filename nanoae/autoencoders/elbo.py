@@ -17,6 +17,7 @@ from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.parameters import parameter
 from nanoae.backend import Array
 from nanoae.backend.layer_ops import LOGVAR_MAX
+from nanoae.blocks import blocks
 from nanoae.training.loop import rows_at_a_time
 
 ACTIVE = 0.01  # variance over the data of a unit's mean, above which it tells something (Burda 2016)
@@ -84,16 +85,15 @@ class Variational(NetworkEstimator):
         log p(x|z) (N, S),   KL(q(z|x) ‖ N(0, I)) (N,),   log p(z) - log q(z|x) = Σ (noise² + logvar - z²) / 2  (N, S)
         """
         net, ops, k = self.network_, self.network_.ops, self.code_size_
-        block = max(1, rows_at_a_time(net) // samples)
-        for start in range(0, len(inputs), block):
-            rows = inputs[start : start + block]
+        for block in blocks(len(inputs), max(1, rows_at_a_time(net) // samples)):
+            rows = inputs[block]
             stats = net.forward(ops.to_device(rows), stop=self._n_encoder - 1).repeat(samples, axis=0)
             noise = ops.to_device(self._noise(rows, samples).reshape(-1, k), net.dtype)
             std, z = ops.empty(noise.shape, net.dtype), ops.empty(noise.shape, net.dtype)
             ops.reparametrise(stats, noise, std, out=z)
             self._repeat(samples)
             y = net.forward(z, start=self._n_encoder)
-            log_p = -self._loss.per_row(y, ops.to_device(targets[start : start + block]).repeat(samples, axis=0))
+            log_p = -self._loss.per_row(y, ops.to_device(targets[block]).repeat(samples, axis=0))
             mu, logvar = stats[:, :k], stats[:, k:].clip(max=LOGVAR_MAX)
             kl = (mu**2 + std**2 - 1 - logvar).sum(axis=1) / 2
             ratio = (noise**2 + logvar - z**2).sum(axis=1) / 2

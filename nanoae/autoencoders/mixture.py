@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.backend import Array, Ops, get_ops
+from nanoae.data.kmeans import plus_plus
 from nanoae.engine.part import Part
 from nanoae.spelling import one_of
 
@@ -84,9 +85,10 @@ class Mixture(Part):
         ops = ops or get_ops("numpy")
         spread = np.atleast_2d(np.cov(z.T, bias=True)) + LEAST * np.eye(z.shape[1])
         shape = np.ones_like(spread) if covariance == "full" else np.eye(len(spread))
+        start = plus_plus(ops, ops.to_device(z), n_components, np.random.default_rng(random_state))
         found = cls(
             np.ones(n_components),
-            seeds(z, n_components, np.random.default_rng(random_state)),
+            ops.to_numpy(start),
             np.tile(shape * spread, (n_components, 1, 1)),
         )
         return found.improved(ops.to_device(z), ops, shape, max_iter, tolerance)
@@ -162,15 +164,3 @@ class Mixture(Part):
         mean = weights @ means
         variance = weights @ (np.diagonal(covariances, axis1=1, axis2=2) + (means - mean) ** 2)
         return mean, np.sqrt(variance)
-
-
-def seeds(z: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """n rows of z far from each other: each drawn with a chance in proportion to its squared distance from the nearest
-    one drawn before (k-means++, Arthur & Vassilvitskii 2007)."""
-    drawn = [z[rng.integers(len(z))]]
-    distance = np.full(len(z), np.inf)
-    while len(drawn) < n:
-        distance = np.minimum(distance, ((z - drawn[-1]) ** 2).sum(axis=1))
-        total = distance.sum()
-        drawn.append(z[rng.choice(len(z), p=distance / total if total > 0 else None)])
-    return np.array(drawn)

@@ -21,6 +21,7 @@ from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.parameters import parameter
 from nanoae.autoencoders.weights import FEW, counted, weighed
 from nanoae.backend import get_ops
+from nanoae.blocks import blocks
 from nanoae.data.field import NOT_FINITE
 from nanoae.data.frame import framed
 from nanoae.engine import init, optim
@@ -218,11 +219,11 @@ class NetworkEstimator(Estimator):
         net, ops = self.network_, self.network_.ops
         shape = net.output_shape if stop is None else net.layers[stop - 1].out_shape
         result = np.empty((len(X), *shape), net.dtype)
-        for row in range(0, len(X), EVALUATION_ROWS):
-            y = net.forward(ops.to_device(X[row : row + EVALUATION_ROWS]), start=start, stop=stop)
+        for block in blocks(len(X), EVALUATION_ROWS):
+            y = net.forward(ops.to_device(X[block]), start=start, stop=stop)
             if stop is None:  # in place, if y is the last layer's own buffer and not perhaps the rows of X
                 y = self._loss.output(y, out=y if net.layers[-1].params else None)
-            result[row : row + len(y)] = ops.to_numpy(y)
+            result[block] = ops.to_numpy(y)
         return result
 
     @property

@@ -19,6 +19,7 @@ from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.teacher_forcing import TeacherForcing
 from nanoae.autoencoders.vocabulary import EOS, PAD, UNITS, UNK, Vocabulary
 from nanoae.autoencoders.weights import FEW, counted, own_order, taken
+from nanoae.blocks import blocks
 from nanoae.data.field import MISSING
 from nanoae.data.frame import framed
 from nanoae.data.matrix import check_finite
@@ -223,7 +224,7 @@ class TextVAE(Variational):
     def _generate(self, codes: np.ndarray, bos: Sequence[str], choose: Choice) -> np.ndarray:
         """Token numbers (N, T) of codes (N, K): at each time step choose(scores (N, V)) gives the tokens (N,)."""
         first = np.array([self.vocabulary_.bos_ids[each] for each in bos])
-        parts = blocks(len(codes), len(self.vocabulary_))
+        parts = blocks(len(codes), max(1, NUMBERS // len(self.vocabulary_)))
         return np.concatenate([self._decode_block(codes[part], first[part], choose) for part in parts])
 
     def _decode_block(self, codes: np.ndarray, first: np.ndarray, choose: Choice) -> np.ndarray:
@@ -302,12 +303,6 @@ class TextVAE(Variational):
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array, tags.input_tags.string = False, True
         return tags
-
-
-def blocks(n: int, numbers: int) -> list[slice]:
-    """Parts of 0 .. n-1 whose rows of `numbers` scores are NUMBERS together, or one row."""
-    rows = max(1, NUMBERS // numbers)
-    return [slice(start, start + rows) for start in range(0, n, rows)]
 
 
 def greedy(scores: np.ndarray) -> np.ndarray:

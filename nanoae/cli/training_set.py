@@ -12,7 +12,7 @@ import numpy as np
 
 from nanoae import PCA, Dataset
 from nanoae.autoencoders.model_file import read_notes
-from nanoae.data.maximum import blocks, told, whole, within_one
+from nanoae.data.maximum import by_blocks, told, whole, within_one
 from nanoae.data.number import check_unit
 
 
@@ -86,6 +86,6 @@ def fingerprint(data: Dataset) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for x in (data.x_train, data.x_test):
         digest.update(f"{x.dtype} {x.shape}".encode())
-        for block in blocks(x):
+        for block in by_blocks(x):
             digest.update(np.ascontiguousarray(block).tobytes())
     return digest.hexdigest()

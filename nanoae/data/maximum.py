@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from nanoae.blocks import blocks
+
 BLOCK_ROWS = 1024  # of a file that may be larger than memory, looked at together
 
 
@@ -25,12 +27,12 @@ def find_maximum(*parts: np.ndarray) -> int | None:
 
 def within_one(*parts: np.ndarray) -> bool:
     """Whether all numbers are in [0, 1]; it looks no further than the first block that has another."""
-    return all(block.min() >= 0 and block.max() <= 1 for part in parts for block in blocks(part))
+    return all(block.min() >= 0 and block.max() <= 1 for part in parts for block in by_blocks(part))
 
 
-def blocks(x: np.ndarray) -> Iterator[np.ndarray]:
+def by_blocks(x: np.ndarray) -> Iterator[np.ndarray]:
     """x (N, ...), some rows at a time."""
-    return (x[start : start + BLOCK_ROWS] for start in range(0, len(x) if x.size else 0, BLOCK_ROWS))
+    return (x[block] for block in blocks(len(x) if x.size else 0, BLOCK_ROWS))
 
 
 def in_one_unit(name: str, x_train: np.ndarray, x_test: np.ndarray) -> tuple[np.ndarray, np.ndarray, int | None]:
@@ -74,7 +76,7 @@ def clash(*parts: np.ndarray) -> bool:
 
 
 def whole(x: np.ndarray) -> bool:
-    return x.dtype.kind != "f" or all(bool((block == np.floor(block)).all()) for block in blocks(x))
+    return x.dtype.kind != "f" or all(bool((block == np.floor(block)).all()) for block in by_blocks(x))
 
 
 def told(x: np.ndarray) -> str:
