@@ -393,3 +393,26 @@ def test_k_sparse_codes_still_tell_the_images(digits):
     assert ((ae.transform(digits[1]) != 0).sum(axis=1) == 8).all()
     mean = ((digits[1] - digits[0].mean(axis=0)) ** 2).mean()
     assert ae.evaluate(digits[1])["mse"] < mean / 2
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: nanoae.GaussianNoise("a"), "GaussianNoise: expected std, a number, got 'a'"),
+        (lambda: nanoae.MaskingNoise(None), "MaskingNoise: expected p, a number, got None"),
+        (lambda: nanoae.L1Sparsity([1]), r"L1Sparsity: expected \w+, a number, got \[1\]"),
+        (lambda: nanoae.TopK("3"), "TopK: expected k, a whole number, got '3'"),
+        (lambda: nanoae.Gaussian(beta="1"), "Gaussian: expected beta, a number, got '1'"),
+        (lambda: nanoae.Linear(2.5), r"Linear: expected n_out, a whole number, got 2\.5"),
+        (lambda: nanoae.Linear(True), "Linear: expected n_out, a whole number, got True"),
+        (lambda: nanoae.LeakyReLU("x"), "LeakyReLU: expected slope, a number, got 'x'"),
+        (lambda: nanoae.Huber(delta=None), "Huber: expected delta, a number, got None"),
+        (lambda: nanoae.Quantile("a"), "Quantile: expected q, a number, got 'a'"),
+        (lambda: nanoae.NearestCodes("three"), "NearestCodes: expected k, a whole number, got 'three'"),
+        (lambda: nanoae.TableEncoder("many"), r"TableEncoder: expected max_categories, a whole number, got 'many'"),
+        (lambda: nanoae.Adam(beta1="b"), "Adam: expected beta1, a number, got 'b'"),
+    ],
+)
+def test_a_part_says_which_argument_is_no_number(make, told):
+    with pytest.raises(ValueError, match=told):
+        make()

@@ -407,3 +407,25 @@ def test_any_file_is_a_table_or_one_clear_error(tmp_path_factory, rows, mark, en
         return
     code = encoder.transform(table)
     assert code.shape == (len(table), sum(encoder.blocks_)) and not np.isinf(code).any()
+
+
+# ------------------------------------------------------------------------------ numbers that are written otherwise
+
+
+@pytest.mark.parametrize(
+    "spelled", ["{0}·25", "1.{0}×10^3", "{0}±0.1", "1.{0}×10⁻³", "{0},5 +/- 0,1", "2*10**{0}"], ids=lambda s: s
+)
+def test_a_column_of_numbers_with_their_powers_or_errors_is_no_text(spelled, tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("a;b\n" + "".join(f"{i % 7};{spelled.format(i)}\n" for i in range(60)), encoding="utf-8")
+    with pytest.raises(ValueError, match="expected numbers alone in column 'b', got all of its cells with other signs"):
+        nanoae.TableEncoder().fit(nanoae.read_table(path))
+
+
+def test_whole_numbers_as_categories_are_exact():
+    pandas = pytest.importorskip("pandas")
+    cells = pandas.Categorical([2**60 + 1, 2**60 + 2, None] * 10)
+    encoder = nanoae.TableEncoder().fit(pandas.DataFrame({"k": cells}))
+    assert encoder.categories_ == [[str(2**60 + 1), str(2**60 + 2)]]
+    Z = encoder.transform(pandas.DataFrame({"k": cells}))
+    np.testing.assert_array_equal(Z[:3], [[1, 0, 0], [0, 1, 0], [np.nan] * 3])

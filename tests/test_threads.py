@@ -43,13 +43,14 @@ from nanoae import (
     StackedAutoencoder,
     StackedClassifier,
     StackedRegressor,
+    TableEncoder,
     TextVAE,
     TopK,
     Upsample,
     VariationalAutoencoder,
 )
 from nanoae.autoencoders.estimator import Estimator
-from nanoae.autoencoders.guard import RUNNING, guarded
+from nanoae.guard import RUNNING, guarded
 from nanoae.pyod import VAE, AutoEncoder
 
 THREADS, REQUESTS = 8, int(os.environ.get("NANOAE_REQUESTS", 3))  # of each thread
@@ -445,3 +446,34 @@ def test_training_goes_on_in_another_thread():
     with ThreadPoolExecutor(1) as pool:
         pool.submit(theirs.partial_fit, TABLE).result()
     assert (mine.network_.theta == theirs.network_.theta).all()
+
+
+def test_an_encoder_of_tables_is_not_fitted_while_another_thread_uses_it():
+    encoder, table = TableEncoder().fit([[1.0, 2.0], [3.0, 4.0]]), [[1.0, 2.0], [3.0, 5.0]]
+    inside, done = threading.Event(), threading.Event()
+
+    def use():
+        with contextlib.suppress(Exception):
+            encoder.transform(Slow(table, inside, done))
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    assert inside.wait(10)
+    with pytest.raises(RuntimeError, match=r"TableEncoder\.fit: expected an estimator that no other thread uses"):
+        encoder.fit(table)
+    done.set()
+    thread.join()
+    assert encoder.transform(table).shape == (2, 2)
+
+
+class Slow(list):
+    """Rows that are looked at only once somebody lets them."""
+
+    def __init__(self, rows, inside, done):
+        super().__init__(rows)
+        self.inside, self.done = inside, done
+
+    def __iter__(self):
+        self.inside.set()
+        self.done.wait(10)
+        return super().__iter__()

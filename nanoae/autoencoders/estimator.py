@@ -14,13 +14,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nanoae.autoencoders.fact import Fact
-from nanoae.autoencoders.guard import guard, guarded
 from nanoae.autoencoders.parameters import Parametrised
 from nanoae.data.cell import objects
 from nanoae.data.frame import FrameOutput
 from nanoae.data.matrix import MASK, as_numbers, check_finite, column_labels, column_units, warn_of_lost_digits
 from nanoae.data.number import check_unit
 from nanoae.data.table import Table
+from nanoae.guard import guard, guarded
 from nanoae.spelling import one_of
 from nanoae.training.checkpoint import Checkpoints
 

@@ -15,7 +15,6 @@ import numpy as np
 
 from nanoae.autoencoders.estimator import Estimator
 from nanoae.autoencoders.fact import Fact
-from nanoae.autoencoders.guard import guarded
 from nanoae.autoencoders.kinds import Kind, Listed, Maybe, Name, Number, Rate, Seed, Text, Whole
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.parameters import parameter
@@ -29,6 +28,7 @@ from nanoae.engine.layers import Layer, Linear
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.params import float_type
+from nanoae.guard import guarded
 from nanoae.training.loop import EVALUATION_ROWS, Trainer, evaluate
 from nanoae.training.schedules import SCHEDULES
 

@@ -62,6 +62,14 @@ def plain(cells: np.ndarray, who: str, name: str, rows: Sequence[int]) -> np.nda
     return objects([None if cell is None else text(cell) for cell in listed])
 
 
+def exact(cells: np.ndarray) -> np.ndarray:
+    """Categories (N,): as texts where there are whole numbers among them that float64 has not."""
+    listed = cells.tolist()
+    if not any(isinstance(cell, int) and abs(cell) > 2**53 for cell in listed):
+        return cells
+    return objects([None if is_nothing(cell) else text(cell) for cell in listed])
+
+
 def _refused(kind: type, listed: list, who: str, name: str, rows: Sequence[int]) -> Exception:
     at = next(at for at, cell in enumerate(listed) if type(cell) is kind)
     got = f"a {kind.__name__}, {listed[at]!r:.60}, in row {rows[at]}"

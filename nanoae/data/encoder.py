@@ -16,6 +16,7 @@ from nanoae.data.number import check_unit
 from nanoae.data.scaling import RobustScaler, fit_known
 from nanoae.data.table import Table
 from nanoae.engine.part import Part
+from nanoae.guard import guard
 from nanoae.spelling import one_of
 
 RARE = 0.05  # the share of the rows with values that stand in one row only from which these are "other"
@@ -40,6 +41,11 @@ class TableEncoder(FrameOutput, Part):
     column of nearly only different texts, as ids, names and time stamps are, is so one of "other" alone, and says
     nothing. A warning tells of a column whose texts are mostly different, and at `transform` of one whose values were
     mostly never seen.
+
+    Missing are empty cells and the marks of what is missing, NA, null, ?, and "None" too, in any case of letters: a
+    category may not be called so. Whole numbers as categories stay exact, however large.
+
+    Any number of threads may use a fitted one at once; `fit` wants it alone, as an estimator's (`guard.py`).
 
     max_categories   of a column, >= 1
 
@@ -210,6 +216,9 @@ class TableEncoder(FrameOutput, Part):
         for name, known in zip(self.names_, self.categories_, strict=True):
             names += [name] if known is None else [f"{name}={cell}" for cell in [*known, "other"]]
         return np.array(names, dtype=object)
+
+
+guard(TableEncoder)
 
 
 def _numbers(n: int, columns: list[np.ndarray]) -> np.ndarray:

@@ -27,6 +27,8 @@ CELL = re.compile(
 FORTRAN = re.compile(r"(.*\d\.?)[dD]([-+]?\d+)")
 MEASURED = re.compile(r"(.*\d) ?([^\W\d_][^\s\d]{0,9}|[°′″]\w?)")
 AROUND = re.compile(r"^[\W_]+|[\W_]+$")
+POWER = r"[×x*·⋅] ?10 ?(?:\^|\*\*)|[×·⋅] ?10(?=[⁻⁺⁰-⁹¹²³])"
+COMPOSED = re.compile(rf"([-+]?[\d.,]*\d) ?(?:{POWER}|±|\+/?-|[·⋅]) ?(?:[-+]?\d[\d.,]*|[⁻⁺]?[⁰-⁹¹²³]+)")
 BRACKETS = re.compile(r"(\D*)\((.*)\)(\D*)")
 SHARES = {None: 0, "%": -2, "‰": -3}  # the power of ten that each stands for
 
@@ -118,6 +120,12 @@ def readable(body: str, mark: str, exponent: bool) -> bool:
 def is_nearly_number(cell: str) -> bool:
     """Whether a cell would be a number without the signs around it: "<0.5", "3*", "'7'", or "5-" of some accounts."""
     return number(AROUND.sub("", cell[:LONGEST])) is not None
+
+
+def is_composed(cell: str) -> bool:
+    """Whether a cell is a number with its power of ten, or its error, written out: "1.5×10^3", "5±0.1", or "5·25"."""
+    found = COMPOSED.fullmatch(cell[:LONGEST].translate(PLAIN))
+    return found is not None and number(found[1]) is not None
 
 
 def unit_behind(cell: str) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.data.cell import plain, texts
+from nanoae.data.cell import exact, plain, texts
 from nanoae.data.columns import check_names, dense, frame_columns, labels
 from nanoae.data.dataset import UNPACK_LIMIT, BadFile
 from nanoae.data.text_column import TextColumn
@@ -116,7 +116,12 @@ class Table:
 
     def plain_cells(self, i: int) -> np.ndarray:
         """The cells of column i, numbers with NaN, or objects: stripped texts, and None where there is nothing."""
-        return self.cells[i] if self.format is not None else plain(self.cells[i], self.source, self.names[i], self.rows)
+        if self.format is not None:
+            return self.cells[i]
+        cells = self.cells[i]
+        if self.names[i] in self.declared:
+            cells = exact(cells)
+        return plain(cells, self.source, self.names[i], self.rows)
 
     def text_column(self, i: int) -> TextColumn:
         """Column i as text."""

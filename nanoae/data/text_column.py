@@ -12,7 +12,7 @@ import numpy as np
 from nanoae.data.cell import TRUTH, category
 from nanoae.data.dataset import BadFile
 from nanoae.data.missing import GAPS, NUMBER_GAPS, USUAL
-from nanoae.data.number import POINT, Number, is_nearly_number, number, unit_behind
+from nanoae.data.number import POINT, Number, is_composed, is_nearly_number, number, unit_behind
 from nanoae.data.text_format import TextFormat
 
 MOSTLY = 0.9  # the share of numbers from which a column is one of numbers, and a text in it a mistake
@@ -195,6 +195,8 @@ class TextColumn:
             what = f"with {' or '.join(map(repr, units[:3]))} behind them"
         elif all(map(is_nearly_number, texts)):
             what = "with other signs around them"
+        elif all(map(is_composed, texts)):
+            what = "with other signs in them"
         else:
             return
         if len(numbers) + len(texts) >= CODES:

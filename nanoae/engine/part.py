@@ -20,7 +20,13 @@ DEEPEST = 32  # parts and lists within each other that a file may hold
 
 
 class Part:
-    """The base of everything that is described by its constructor's arguments."""
+    """The base of everything that is described by its constructor's arguments. Those annotated as int or float have to
+    be numbers: ValueError otherwise."""
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = told_numbers(cls.__init__)  # type: ignore[method-assign]
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, as stored; AttributeError for one that is not."""
@@ -37,6 +43,32 @@ class Part:
         texts = {name: repr(value) for name, value in self.config().items()}
         changed = [f"{name}={text}" for name, text in texts.items() if text != repr(parameters[name].default)]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+
+def told_numbers(init: Any) -> Any:
+    """A constructor that says which of its arguments is no number, where it is annotated as one."""
+    signature = inspect.signature(init)
+    kinds = {name: p.annotation for name, p in signature.parameters.items() if p.annotation in ("int", "float")}
+    if not kinds:
+        return init
+
+    @functools.wraps(init)
+    def checked(self, *args, **kwargs):
+        given = signature.bind(self, *args, **kwargs).arguments
+        numbers = {name: given[name] for name in kinds if name in given}
+        for name, value in numbers.items():
+            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+                raise no_number(self, name, value)
+        init(self, *args, **kwargs)  # which may say more of it
+        for name, value in numbers.items():
+            if kinds[name] == "int" and value != round(value):
+                raise no_number(self, name, value)
+
+    def no_number(part: Any, name: str, value: Any) -> ValueError:
+        wanted = "a whole number" if kinds[name] == "int" else "a number"
+        return ValueError(f"{type(part).__name__}: expected {name}, {wanted}, got {value!r}.")
+
+    return checked
 
 
 def describe(value: Any, among: list | None = None, by_name: bool = True) -> Any:
