@@ -75,4 +75,4 @@ for name, model in (("PCA", pca), ("autoencoder", ae)):
     print(f"{name} loses {model.evaluate(x_test)['mse'] / x_test.var():.2%} of the variance")
 
 args.out.mkdir(parents=True, exist_ok=True)
-print("figure:", panels(args.out / "05_swiss_roll.png", codes, t))
+print("figure:", panels(args.out / "05_swiss_roll.png", codes, t, "way along the roll"))

@@ -64,4 +64,4 @@ same = np.array_equal(ae.transform(x_test), again.transform(x_test))
 print(f"saved, loaded, same codes: {same}")
 
 losses = {name: ae.history_[name] for name in ("loss", "val_loss")}
-print("figure:", loss_curves(args.out / "06_loss.png", losses, ylabel="BCE"))
+print("figure:", loss_curves(args.out / "06_loss.png", losses, ylabel="BCE", title="Loss in training"))

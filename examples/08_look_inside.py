@@ -64,8 +64,11 @@ for name, ae in models.items():
     cleaned = np.mean((rows[name] - x_test) ** 2)
     print(f"{name:<10} {linear}, W from {W.min():.2f} to {W.max():.2f}; {zeros:.0%} of code values are 0")
     print(f"{'':<10} test MSE of clean images {mse:.5f}, of noisy ones {cleaned:.5f}")
-    print("figure:", weight_images(args.out / f"08_weights_{name}.png", W, data.shape))
+    print(
+        "figure:",
+        weight_images(args.out / f"08_weights_{name}.png", W, data.shape, title=f"What the units look for: {name}"),
+    )
 
-print("figure:", image_rows(args.out / "08_noisy.png", rows, data.shape))
+print("figure:", image_rows(args.out / "08_noisy.png", rows, data.shape, title="Noisy images, given back"))
 print("figure:", code_histogram(args.out / "08_codes.png", codes))
-print("figure:", loss_curves(args.out / "08_loss.png", losses, ylabel="BCE"))
+print("figure:", loss_curves(args.out / "08_loss.png", losses, ylabel="BCE", title="Loss in training"))

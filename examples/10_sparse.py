@@ -76,4 +76,9 @@ again = {"image": x_test[:10], **{name: ae.reconstruct(x_test[:10]) for name, ae
 print("figure:", image_rows(args.out / "10_images.png", again, (8, 8), 0, 1))
 print("figure:", code_histogram(args.out / "10_codes.png", codes))
 for name, ae in models.items():
-    print("figure:", weight_images(args.out / f"10_weights_{name}.png", draws(ae).T, (8, 8), n=32))
+    print(
+        "figure:",
+        weight_images(
+            args.out / f"10_weights_{name}.png", draws(ae).T, (8, 8), n=32, title=f"What the units draw: {name}"
+        ),
+    )

@@ -51,7 +51,7 @@ for weight in (0, 1e-3, 1e-2):
     loss = ae.evaluate(x_test)["loss"]
     print(f"Contractive({weight:<5g})  norm of the Jacobian {jacobian_norm(ae, x_test):.3f}   test BCE {loss:.4f}")
 labels = {"ylabel": "change of the code", "xlabel": "change of the image, its norm"}
-print("figure:", loss_curves(args.out / "11_contractive.png", change, **labels))
+print("figure:", loss_curves(args.out / "11_contractive.png", change, **labels, title="How far the code moves"))
 
 # ---------------------------------------------------------------- the k best, on bars
 x_train, _ = bars(3000)
@@ -65,4 +65,9 @@ for k in (1, 2, 8):
     loss = ae.evaluate(x_test)["loss"]
     active = (ae.transform(x_test) != 0).sum(axis=1).max()
     print(f"TopK({k})  active units {active}   bars with a unit of their own {found:2} of 16   test BCE {loss:.4f}")
-    print("figure:", weight_images(args.out / f"11_top_k_{k}.png", W, (8, 8), n=32))
+    print(
+        "figure:",
+        weight_images(
+            args.out / f"11_top_k_{k}.png", W, (8, 8), n=32, title=f"What the units look for, {k} of them at a time"
+        ),
+    )

@@ -59,5 +59,12 @@ for name, model in {"random": stack(False, "small_normal"), "pretrained": stack(
 print(f"the mean image         test MSE {np.mean((x_test - x_train.mean(axis=0)) ** 2):.4f}")
 
 labels = {"ylabel": "norm of the gradient", "xlabel": "layer"}
-print("figure:", loss_curves(args.out / "12_gradients.png", gradients, **labels))
-print("figure:", loss_curves(args.out / "12_learning.png", curves, ylabel="test BCE, summed over pixels"))
+print(
+    "figure:", loss_curves(args.out / "12_gradients.png", gradients, **labels, title="Gradient by layer, at the start")
+)
+print(
+    "figure:",
+    loss_curves(
+        args.out / "12_learning.png", curves, ylabel="test BCE, summed over pixels", title="Test error in training"
+    ),
+)

@@ -54,19 +54,30 @@ for name, codes in {"VAE": flat.transform(x_train), "plain": plain.transform(x_t
     mean, std = codes.mean(axis=0), codes.std(axis=0)
     print(f"codes, {name:<5}  mean {mean[0]:+.2f} {mean[1]:+.2f}   standard deviation {std[0]:.2f} {std[1]:.2f}")
 
-print("figure:", image_grid(args.out / "14_manifold.png", flat.manifold(20), data.shape, columns=20))
+print(
+    "figure:",
+    image_grid(args.out / "14_manifold.png", flat.manifold(20), data.shape, columns=20, title="The plane of the code"),
+)
 codes = {"variational": flat.transform(x_test), "plain": plain.transform(x_test)}
-print("figure:", panels(args.out / "14_codes.png", codes, data.y_test))
+print("figure:", panels(args.out / "14_codes.png", codes, data.y_test, "digit"))
 
 drawn = deep.sample(10, random_state=0)
 nearest = x_train[((drawn[:, None] - x_train) ** 2).sum(axis=2).argmin(axis=1)]
 rows = {"drawn": drawn, "nearest real": nearest}
-print("figure:", image_rows(args.out / "14_samples.png", rows, data.shape, 0, 1))
+print(
+    "figure:",
+    image_rows(args.out / "14_samples.png", rows, data.shape, 0, 1, title="Drawn, and the nearest real image"),
+)
 
 ends = [np.flatnonzero(data.y_test == digit)[0] for digit in (0, 6, 1, 7)]
 strips = {f"{data.y_test[a]} to {data.y_test[b]}": deep.interpolate(x_test[a], x_test[b])
           for a, b in zip(ends, ends[1:] + ends[:1], strict=True)}  # fmt: skip
-print("figure:", image_rows(args.out / "14_interpolate.png", strips, data.shape, 0, 1))
+print(
+    "figure:", image_rows(args.out / "14_interpolate.png", strips, data.shape, 0, 1, title="From one digit to another")
+)
 
 strips = {f"code {k + 1}": deep.traverse(k, x_test[0]) for k in range(8)}
-print("figure:", image_rows(args.out / "14_traverse.png", strips, data.shape, 0, 1, n=11))
+print(
+    "figure:",
+    image_rows(args.out / "14_traverse.png", strips, data.shape, 0, 1, n=11, title="What each unit of the code does"),
+)

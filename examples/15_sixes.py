@@ -58,4 +58,7 @@ print(" what it has never seen, it finds unlikely")
 
 first = [np.flatnonzero(y_test == digit)[0] for digit in range(10)]
 rows = {"shown": x_test[first], "answer": answers[first]}
-print("figure:", image_rows(args.out / "15_sixes.png", rows, data.shape, 0, 1))
+print(
+    "figure:",
+    image_rows(args.out / "15_sixes.png", rows, data.shape, 0, 1, title="What a model of sixes makes of digits"),
+)

@@ -62,14 +62,17 @@ print(f"{np.mean(judge.predict(drawn) == asked):.1%} of the drawn ones as the di
 
 digits = np.arange(10)
 rows = {f"{digit}": conditional.sample(10, digit, condition=digit) for digit in digits}
-print("figure:", image_rows(args.out / "16_drawn.png", rows, (16, 16), 0, 1))
+print("figure:", image_rows(args.out / "16_drawn.png", rows, (16, 16), 0, 1, title="Digits drawn under their labels"))
 hands = np.random.default_rng(0).standard_normal((6, 6))
 rows = {
     f"code {i + 1}": conditional.inverse_transform(np.tile(z, (10, 1)), condition=digits) for i, z in enumerate(hands)
 }
-print("figure:", image_rows(args.out / "16_same_hand.png", rows, (16, 16), 0, 1))
+print("figure:", image_rows(args.out / "16_same_hand.png", rows, (16, 16), 0, 1, title="One code, every label"))
 rows = {}
 for i, z in enumerate(codes[1][:6]):
     again = conditional.inverse_transform(np.tile(z, (10, 1)), condition=digits)
     rows[f"{i + 1}: a {y_test[i]}"] = np.concatenate([x_test[i : i + 1], again])
-print("figure:", image_rows(args.out / "16_handwriting.png", rows, (16, 16), 0, 1, n=11))
+print(
+    "figure:",
+    image_rows(args.out / "16_handwriting.png", rows, (16, 16), 0, 1, n=11, title="Digits in the hand of the first"),
+)

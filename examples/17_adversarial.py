@@ -70,7 +70,7 @@ for name, bottleneck in models.items():
     )
     print(f" (two samples of the prior: {least:.3f})")
 
-print("figure:", panels(args.out / "17_codes.png", codes, data.y_train))
+print("figure:", panels(args.out / "17_codes.png", codes, data.y_train, "digit"))
 ring = {"codes": codes["adversarial, ring"], "the prior": Mixture.ring(10).sample(len(x_train), 0)}
 print("figure:", panels(args.out / "17_prior.png", ring))
-print("figure:", image_rows(args.out / "17_samples.png", drawn, data.shape, 0, 1))
+print("figure:", image_rows(args.out / "17_samples.png", drawn, data.shape, 0, 1, title="Drawn from each prior"))

@@ -60,4 +60,7 @@ print(f"test MSE of 8 numbers: {model.evaluate(x_test)['mse']:.4f}, of the 8 of 
 print(f"{nanoae.PCA(8).fit(rows_train).evaluate(rows_test)['mse']:.4f}")
 
 args.out.mkdir(parents=True, exist_ok=True)
-print("figure:", image_rows(args.out / "19_convolutional.png", frames, vmin=-1, vmax=1))
+print(
+    "figure:",
+    image_rows(args.out / "19_convolutional.png", frames, vmin=-1, vmax=1, title="Test images after so many epochs"),
+)

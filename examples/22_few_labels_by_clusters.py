@@ -59,4 +59,6 @@ for n in (20, 10, 10, 10, 10):
     total = len(detector.given_)
     asked[f"{total - n + 1} to {total}"] = x[rows[-10:]]
     print(f"{total:<9}{sum(detector.given_.values()):<23}{f1():<12.3f}{at_random[total]:.3f}")
-print("figure:", image_rows(args.out / "22_asked.png", asked, data.shape))
+print(
+    "figure:", image_rows(args.out / "22_asked.png", asked, data.shape, title="The images whose labels were asked for")
+)

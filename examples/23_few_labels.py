@@ -73,7 +73,7 @@ for n in numbers:
     print(f"{n:>5} labels of {len(y):,}: test error {np.mean(wrong, axis=0)[0]:.1f} %, pretrained {mean:.1f} %")
 
 labels = {"ylabel": "test error, %", "xlabel": "number of labels", "ticks": numbers}
-print("figure:", loss_curves(args.out / "23_errors.png", errors, **labels))
+print("figure:", loss_curves(args.out / "23_errors.png", errors, **labels, title="Test error by number of labels"))
 network = classifier(True, 0).set_params(freeze=1).fit(x_train, y).network_  # its first layer is as it was pretrained
 W = network.ops.to_numpy(network.layers[1].params["W"])
-print("figure:", weight_images(args.out / "23_weights.png", W, data.shape))
+print("figure:", weight_images(args.out / "23_weights.png", W, data.shape, title="What the first layer looks for"))

@@ -62,4 +62,9 @@ for name, optimizer in {"Adam": Adam(Cosine(3e-3)), "K-FAC": KFAC(Cosine(1.0))}.
     curves[name] = ae.history_["val_loss"]
     seconds = sum(ae.history_["seconds"])
     print(f"{name:<8} test MSE after {epochs} epochs {ae.evaluate(x_test)['mse']:.5f}, {seconds:.1f} s")
-print("figure:", loss_curves(args.out / "24_learning.png", curves, ylabel="test error, summed over pixels"))
+print(
+    "figure:",
+    loss_curves(
+        args.out / "24_learning.png", curves, ylabel="test error, summed over pixels", title="Test error in training"
+    ),
+)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-import nanoae
 from nanoae.report.finding import Finding
 from nanoae.report.page import Page, PathT
 from nanoae.report.report import by_label
@@ -71,7 +70,6 @@ def write_detector_report(
                 "table": {"names": ["row", "score", "p", "why"], "rows": told},
             },
         ],
-        "made": f"Written by nanoae {nanoae.__version__}. This file holds everything it shows.",
     }
     return page.write(path)
 

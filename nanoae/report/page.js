@@ -146,7 +146,7 @@ async function main() {
   for (const { title, note: text, chart, table } of content.more ?? []) {
     sections.push(section("more", title, note(text), chart ? columnChart(chart) : plainTable(table)));
   }
-  sections.push(weights(content), element("footer", {}, content.made));
+  sections.push(weights(content), element("footer", {}, "Written by nanoae. This file holds everything it shows."));
   document.getElementById("report").replaceChildren(...sections);
   explorer?.pad.draw();
   document.documentElement.dataset.ready = "yes";

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-import nanoae
 from nanoae.autoencoders.estimator import squared_error
 from nanoae.report.codes import Codes
 from nanoae.report.finding import findings, silent_units
@@ -192,7 +191,6 @@ def heading(model: Any, title: str, facts: Mapping[str, str] | None) -> dict[str
         "title": title or name,
         "subtitle": f"{name}: {model.network_.theta.size:,} parameters, codes of {k} number{'s' if k > 1 else ''}",
         "facts": list({**(facts or {}), "model": repr(model), "layers": model.summary()}.items()),
-        "made": f"Written by nanoae {nanoae.__version__}. This file holds everything it shows.",
     }
 
 
