@@ -49,6 +49,33 @@ def test_weights_that_are_no_numbers():
     assert np.isnan(list(ae.evaluate(NEW).values())).all()
 
 
+@pytest.mark.parametrize(
+    "scores", ["codes", "reconstruction", "standardised", "mahalanobis", "tails", ["codes", "tails"]]
+)
+def test_a_detector_whose_weights_are_no_numbers_calls_nothing_normal(scores):
+    inner = nanoae.Autoencoder(4, (16,), epochs=1)
+    detector = nanoae.AnomalyDetector(inner, scores=scores, random_state=0).fit(X[:200])
+    for member in detector.members_:
+        member.model.network_.theta[5] = np.nan
+    assert np.isnan(detector.score_samples(NEW[:9])).all() and (detector.predict(NEW[:9]) == -1).all()
+    assert (detector.p_values(NEW[:9]) < 0.01).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("kind", [nanoae.Autoencoder, nanoae.AnomalyDetector, nanoae.StackedClassifier])
+def test_a_file_with_such_weights_is_refused(tmp_path, kind, bad):
+    inner = nanoae.Autoencoder(4, (16,), epochs=1)
+    settings = (
+        {"autoencoder": nanoae.Autoencoder(4, (16,), epochs=1)} if kind is nanoae.AnomalyDetector else {"epochs": 1}
+    )
+    model = kind(**settings).fit(X[:200], *([Y[:200]] if kind is nanoae.StackedClassifier else []))
+    inner = model.members_[0].model if kind is nanoae.AnomalyDetector else model
+    inner.network_.theta[5] = bad
+    model.save(tmp_path / "m.npz")
+    with pytest.raises(ValueError, match=r"m\.npz: .* to be finite, got NaN or infinity"):
+        nanoae.load(tmp_path / "m.npz")
+
+
 class Undefined(nanoae.Autoencoder):
     """Gives NaN back for one of the rows."""
 

@@ -90,6 +90,8 @@ class Member:
         Z = self.scaled(X)
         model = ReadOnce(self.model, Z)
         found = [np.asarray(score.score(model, Z)) for score in self.scores]
+        if not self.model.network_.finite:  # whatever a score makes of that, one that asks no network among them
+            found = [np.full(len(Z), np.nan) for _ in found]
         for score, each in zip(self.scores, found, strict=True):
             if each.shape != (len(Z),) or each.dtype.kind not in "biuf":
                 raise ValueError(

@@ -22,32 +22,40 @@ class Mixture(Part):
 
     weights       (C,) positive; they are divided by their sum
     means         (C, K)
-    covariances   (C, K, K), symmetric and positive definite
+    covariances   (C, K, K), symmetric and positive definite; None: the identity matrix for each, which takes no memory
 
     Arrays are stored as nested lists, so that a mixture can stand in a model file.
     """
 
-    def __init__(self, weights, means, covariances):
-        self.weights, self.means, self.covariances = (np.asarray(a).tolist() for a in (weights, means, covariances))
-        w, m, s = self.arrays()
-        if w.ndim != 1 or m.ndim != 2 or len(w) != len(m) or s.shape != (*m.shape, m.shape[1]) or not (w > 0).all():
+    def __init__(self, weights, means, covariances=None):
+        w, m = np.asarray(weights), np.asarray(means)
+        shape = (*m.shape, *m.shape[1:])
+        s = None if covariances is None else np.asarray(covariances)
+        if w.ndim != 1 or m.ndim != 2 or len(w) != len(m) or (s is not None and s.shape != shape) or not (w > 0).all():
             raise ValueError(
                 "Mixture: expected positive weights (C,), means (C, K) and covariances (C, K, K), got shapes "
-                f"{w.shape}, {m.shape} and {s.shape}."
+                f"{w.shape}, {m.shape} and {None if s is None else s.shape}."
             )
+        if s is not None and (s == np.eye(m.shape[1])).all():
+            s = None
+        self.weights, self.means = w.tolist(), m.tolist()
+        self.covariances = None if s is None else s.tolist()
 
     def __repr__(self):
         return f"Mixture({len(self.weights)} components of {len(self.means[0])} dimensions)"
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """weights that sum to 1, means, covariances, float64."""
-        weights, means, covariances = map(np.array, (self.weights, self.means, self.covariances))
+        weights, means = np.array(self.weights), np.array(self.means)
+        covariances = np.broadcast_to(np.eye(means.shape[1]), (*means.shape, means.shape[1]))
+        if self.covariances is not None:
+            covariances = np.array(self.covariances)
         return weights / weights.sum(), means, covariances
 
     @classmethod
     def standard(cls, k: int) -> Mixture:
         """N(0, I) of k dimensions: the prior of a variational autoencoder."""
-        return cls([1.0], np.zeros((1, k)), np.eye(k)[None])
+        return cls([1.0], np.zeros((1, k)))
 
     @classmethod
     def ring(cls, n: int = 10, radius: float = 4.0, std: float = 0.5) -> Mixture:
@@ -142,9 +150,9 @@ class Mixture(Part):
     def drawer(self, ops: Ops, dtype: Any) -> Callable[[Any, Array], Array]:
         """draw(generator, out): out (N, K) ~ p(z), all on the device: to each row the component that a uniform number
         falls on."""
-        weights, means, covariances = self.arrays()
-        if len(weights) == 1 and not means.any() and (covariances == np.eye(len(means[0]))).all():
+        if self.covariances is None and len(self.means) == 1 and not np.any(self.means):
             return ops.normal
+        weights, means, covariances = self.arrays()
         ends = [*np.cumsum(weights)[:-1].tolist(), 1.0]  # u < 1, whatever rounding made of the sum
         roots = [ops.to_device(L.T, dtype) for L in np.linalg.cholesky(covariances)]
         parts = list(zip([0.0, *ends], ends, roots, ops.to_device(means, dtype), strict=False))

@@ -164,6 +164,11 @@ class Sequential:
                     return f"layer {i}, {layer}: its {name}", False
         return "no layer, so the loss itself", False
 
+    @property
+    def finite(self) -> bool:
+        """Whether all that was learned are finite numbers."""
+        return all(map(self._finite, self.state()))
+
     def _finite(self, array: Array) -> bool:
         return bool(np.isfinite(self.ops.to_numpy(array)).all())
 
