@@ -94,7 +94,10 @@ class ClusterLabelDetector(Estimator):
             raise ValueError(
                 f"ClusterLabelDetector: expected autoencoder=Autoencoder(...) or None, got {self.autoencoder!r}."
             )
-        return type(self.autoencoder)(**self.autoencoder.get_params(deep=False))
+        params = self.autoencoder.get_params(deep=False)
+        if params.get("random_state", 0) is None:  # it leaves the seed to this detector
+            params["random_state"] = seed
+        return type(self.autoencoder)(**params)
 
     def _codes(self, X: np.ndarray):
         return self._ops.to_device(np.asarray(self.autoencoder_.transform(X)))

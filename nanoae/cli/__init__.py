@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import sys
@@ -14,6 +15,7 @@ import nanoae
 from nanoae.backend import BackendError
 from nanoae.backend.blas import best_environment
 from nanoae.cli import bench, detect, export, generate, gradcheck, info, model, report, text, trace, train, tune
+from nanoae.cli.output import Plain, plain
 from nanoae.spelling import did_you_mean
 from nanoae.training.loop import NotFiniteError
 
@@ -91,7 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.simplefilter("ignore", RuntimeWarning)  # an overflow ends in a NotFiniteError, which says more
         warnings.showwarning = lambda message, *_, **__: log_error(f"warning: {message}")  # type: ignore[assignment]
         try:
-            code = args.run(args)
+            with contextlib.redirect_stdout(Plain(sys.stdout)):  # type: ignore[type-var]
+                code = args.run(args)
             sys.stdout.flush()
             return code
         except NotFiniteError as error:
@@ -133,4 +136,4 @@ def restart_on_the_best_blas() -> None:
 
 
 def log_error(text: str) -> None:
-    print(f"nanoae: {text}", file=sys.stderr)
+    print(f"nanoae: {plain(text)}", file=sys.stderr)

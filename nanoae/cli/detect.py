@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +16,10 @@ from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Threshold
 from nanoae.autoencoders.kinds import seed
 from nanoae.cli import data as data_options
+from nanoae.cli.output import write_csv
 from nanoae.data.encoder import TableEncoder
 from nanoae.data.table import Table, read_table
-from nanoae.whole_file import check_writable, whole_file
+from nanoae.whole_file import check_writable
 
 REASONS = 3  # columns named in a row's `reason`
 DESCRIPTION = """\
@@ -107,10 +107,8 @@ def run(args: argparse.Namespace) -> int:
         told.append(f"model   {args.save}")
     if new is not None:
         judged = judge(detector, new, args)
-        with whole_file(args.out, "w") as file:
-            writer = csv.writer(file)
-            writer.writerow(["row", *(name for name, _ in copied), *judged])
-            writer.writerows(zip(new.rows, *(values for _, values in copied), *judged.values(), strict=True))
+        rows = zip(new.rows, *(values for _, values in copied), *judged.values(), strict=True)
+        write_csv(args.out, [["row", *(name for name, _ in copied), *judged], *rows])
         odd = sum(judged["abnormal"])
         rate = args.false_discovery_rate
         rule = f"above {detector.threshold_:.4g}" if rate is None else f"abnormal, a share of {rate:g} of these falsely"
@@ -122,8 +120,8 @@ def run(args: argparse.Namespace) -> int:
 
 def without(table: Table, ignored: Sequence[str], other: Table | None) -> tuple[Table, list[tuple[str, np.ndarray]]]:
     """`Table.split` of the columns to ignore, which may stand in the other file alone, as an index does."""
-    elsewhere = other.names if other is not None else []
-    return table.split([name for name in ignored if name in table.names or name not in elsewhere])
+    here, elsewhere = set(table.names), set(other.names if other is not None else ())
+    return table.split([name for name in ignored if name in here or name not in elsewhere])
 
 
 def check(args: argparse.Namespace) -> None:

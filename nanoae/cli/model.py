@@ -15,6 +15,7 @@ import nanoae
 from nanoae.cli import data as data_options
 from nanoae.cli import train
 from nanoae.cli.figures import reconstructions
+from nanoae.cli.output import safe
 from nanoae.cli.training_set import TrainingSet
 from nanoae.data import Dataset
 from nanoae.training.loop import NotFiniteError
@@ -165,5 +166,5 @@ def write(path: Path, array: np.ndarray, columns: Sequence[str] | None) -> None:
         return
     with whole_file(path, "w") as file:
         if columns is not None:
-            csv.writer(file, lineterminator="\n").writerow(columns)
+            csv.writer(file, lineterminator="\n").writerow(map(safe, columns))
         np.savetxt(file, array, fmt="%.9g", delimiter=",")

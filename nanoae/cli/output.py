@@ -1,14 +1,22 @@
-"""Output: the folder of a run, and an error before the work where it cannot be written."""
+"""Output: the folder of a run, tables and JSON that other programs read, and text that a terminal only shows."""
 
 from __future__ import annotations
 
+import csv
 import itertools
-from collections.abc import Iterator
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any
 
 from nanoae.lock import locked_folder
-from nanoae.whole_file import check_writable
+from nanoae.whole_file import check_writable, whole_file
+
+FORMULA = re.compile(r"\s*[=+\-@\t\r\n＝＋－＠]")  # what a spreadsheet takes for the beginning of one
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 @contextmanager
@@ -54,3 +62,53 @@ def first_free(path: Path) -> Path:
             folder.mkdir()
             return folder
     raise AssertionError
+
+
+def write_csv(path: Path, rows: Iterable[Iterable[Any]], end: str = "\r\n") -> None:
+    """A table, quoted as RFC 4180 says, in which no cell is a formula."""
+    with whole_file(path, "w") as file:
+        writer = csv.writer(file, lineterminator=end)
+        writer.writerows([safe(cell) for cell in row] for row in rows)
+
+
+def safe(cell: Any) -> Any:
+    """The cell, after a ' where a spreadsheet would run it: =1+1 is a formula, -1.5 a number."""
+    if not isinstance(cell, str) or not FORMULA.match(cell):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
+
+
+def write_json(path: Path, content: Any) -> None:
+    """JSON that every program reads: null for NaN and infinity."""
+    with whole_file(path, "w") as file:
+        file.write(json.dumps(strict(content), indent=2, allow_nan=False) + "\n")
+
+
+def strict(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: strict(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [strict(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class Plain:
+    """A stream that shows what is not to be seen, such as the sequences that steer a terminal: \\x1b[2J for ESC [2J."""
+
+    def __init__(self, stream: IO[str]):
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        self.stream.write(plain(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+def plain(text: str) -> str:
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

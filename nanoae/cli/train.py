@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib.util
 import json
 import math
@@ -26,12 +25,11 @@ from nanoae.cli import data as data_options
 from nanoae.cli import resume, settings
 from nanoae.cli.data import Table, first
 from nanoae.cli.figures import FIGURES, WHERE_THEY_APPLY, draw, reconstructions
-from nanoae.cli.output import run_folder
+from nanoae.cli.output import run_folder, write_csv, write_json
 from nanoae.cli.page import told, write_page
 from nanoae.cli.training_set import TrainingSet
 from nanoae.engine.part import describe
 from nanoae.training.loop import Trainer
-from nanoae.whole_file import whole_file
 
 PCA_LIMIT = 4096  # the most rows or columns, whichever are fewer: beyond, its matrix takes minutes
 LOSS_NAMES = {"loss": "loss", "val_loss": "validation loss"}
@@ -282,16 +280,13 @@ def save(model: Estimator, path: Path, notes: dict[str, Any]) -> None:
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:
-    with whole_file(folder / "config.json", "w") as file:
-        file.write(json.dumps(config, indent=2, default=describe) + "\n")
+    write_json(folder / "config.json", json.loads(json.dumps(config, default=describe)))
 
 
 def write_metrics(path: Path, history: dict[str, list[float]]) -> None:
     columns = {name: history[name] for name in (*LOSS_NAMES, "seconds") if name in history}
-    with whole_file(path, "w") as file:
-        writer = csv.writer(file)
-        writer.writerow(["epoch", *columns])
-        writer.writerows((epoch, *row) for epoch, row in enumerate(zip(*columns.values(), strict=True), 1))
+    rows = enumerate(zip(*columns.values(), strict=True), 1)
+    write_csv(path, [["epoch", *columns], *([epoch, *row] for epoch, row in rows)])
 
 
 def describe_run(args, model: Any, data: Dataset) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import csv
 import itertools
 import math
 from collections.abc import Callable, Iterable
@@ -15,8 +14,7 @@ from nanoae import NotFiniteError
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.cli import data as data_options
 from nanoae.cli import resume, settings, train
-from nanoae.cli.output import run_folder
-from nanoae.whole_file import whole_file
+from nanoae.cli.output import run_folder, write_csv
 
 VALIDATION = 0.1  # of the training rows, where neither the preset nor an option says how many
 
@@ -75,10 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def write_table(path: Path, table: list[dict[str, Any]]) -> None:
-    with whole_file(path, "w") as file:
-        writer = csv.DictWriter(file, table[0])
-        writer.writeheader()
-        writer.writerows(table)
+    write_csv(path, [list(table[0]), *(row.values() for row in table)])
 
 
 def variant(base: NetworkEstimator, combination: dict[str, Any]) -> NetworkEstimator:

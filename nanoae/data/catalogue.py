@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def load_data(
     Raises ValueError for an unknown name, or a damaged or unfit file (`BadFile`, which names it); FileNotFoundError
     where there is no such file, or no way to fetch it.
     """
-    path, given = Path(name).expanduser(), os.fspath(name)
+    path, given = Path(os.path.expanduser(name)), os.fspath(name)
     suffix = "".join(path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:]).lower()
     format = TextFormat.of(written, "load_data")
     if label is not None and suffix not in SUFFIXES:
@@ -97,7 +98,7 @@ def load_official(name: str, data_dir: str | os.PathLike[str] | None, download: 
     looked = places(name, data_dir)
     paths = next((paths for place in looked if (paths := complete(name, *place))), None)
     if paths is None:
-        source, target = SOURCES[name], (Path(data_dir).expanduser() if data_dir else cache()) / name
+        source, target = SOURCES[name], (Path(os.path.expanduser(data_dir)) if data_dir else cache()) / name
         try:
             if not download:
                 raise FileNotFoundError("nothing: download=False")
@@ -114,7 +115,11 @@ def load_official(name: str, data_dir: str | os.PathLike[str] | None, download: 
 
 
 def cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "nanoae"
+    """The user's cache folder; where there is no home, one beside the temporary files."""
+    folder = os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    if folder.startswith("~"):
+        folder = os.path.join(tempfile.gettempdir(), f"cache-{os.getuid()}")
+    return Path(folder, "nanoae")
 
 
 def places(name: str, data_dir: str | os.PathLike[str] | None = None) -> list[tuple[Path, tuple[str, ...]]]:
@@ -123,7 +128,7 @@ def places(name: str, data_dir: str | os.PathLike[str] | None = None) -> list[tu
     for folder in (data_dir, os.environ.get("NANOAE_DATA"), cache()):
         if not folder:
             continue
-        place = Path(folder).expanduser()
+        place = Path(os.path.expanduser(folder))
         found.append((place / name, ("", ".gz")))
         if name == "mnist":
             found.append((place, ("", ".gz")))

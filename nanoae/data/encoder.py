@@ -99,8 +99,9 @@ class TableEncoder(FrameOutput, Part):
         """The rows of a Table, data frame or array, whose columns are those of fit in any order, as (N, D) float32."""
         table = self._table(X)
         if set(table.names) != set(self.names_):
-            missing = [name for name in self.names_ if name not in table.names]
-            unknown = [name for name in table.names if name not in self.names_]
+            learned, here = set(self.names_), set(table.names)
+            missing = [name for name in self.names_ if name not in here]
+            unknown = [name for name in table.names if name not in learned]
             raise ValueError(
                 f"{table.source}: expected the {len(self.names_)} columns that fit saw, got {len(table.names)}: "
                 f"{missing[:5] or 'none'} missing, {unknown[:5] or 'none'} unknown."
@@ -113,22 +114,23 @@ class TableEncoder(FrameOutput, Part):
                 f"{table.source}: expected {kinds[bool(self.named_)]}, as fit saw, got {kinds[bool(table.named)]}. Say "
                 "what the first row is, header=True or False, --header yes or no, or write the same one over both."
             )
+        places = {name: i for i, name in enumerate(table.names)}
         columns = [
-            table.column(table.names.index(name), known is None, known or ())
+            table.column(places[name], known is None, known or ())
             for name, known in zip(self.names_, self.categories_, strict=True)
         ]
         for name, unit in zip(self.names_, self.units_, strict=True):
             if unit is not None:
-                check_unit(table.source, name, unit, table.unit(table.names.index(name)))
+                check_unit(table.source, name, unit, table.unit(places[name]))
         result = np.zeros((len(table), sum(self.blocks_)), np.float32)
         starts = np.cumsum([0, *self.blocks_])
         result[:, self.numbers] = self.scaler_.transform(_numbers(len(table), columns))
         for i, (column, start, known) in enumerate(zip(columns, starts, self.categories_, strict=False)):
             if known is not None:
-                places = _places(column, known)
-                result[np.arange(len(table)), start + np.maximum(places, 0)] = 1
-                result[places < 0, start : start + len(known) + 1] = np.nan
-                self._tell_of_unseen(i, column, places)
+                found = _places(column, known)
+                result[np.arange(len(table)), start + np.maximum(found, 0)] = 1
+                result[found < 0, start : start + len(known) + 1] = np.nan
+                self._tell_of_unseen(i, column, found)
         return result
 
     def _table(self, X: Any) -> Table:

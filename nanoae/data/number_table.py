@@ -62,14 +62,16 @@ def find_features(text: TextTable, label: str | None, wanted: Sequence[str] | No
         order = short(", ".join(wanted))
         warnings.warn(f"{text.path}: taking its columns, which have no names, in the order {order}", stacklevel=4)
     elif wanted is not None:
-        missing = [name for name in wanted if name not in found]
-        unknown = [name for name in found if name not in set(wanted)]
+        here, learned = set(found), set(wanted)
+        missing = [name for name in wanted if name not in here]
+        unknown = [name for name in found if name not in learned]
         if missing or unknown:
             got = f"{len(found)}: {missing[:5] or 'none'} missing, {unknown[:5] or 'none'} unknown"
             hint = LEFT_OUT if unknown else ""
             raise BadFile(text.path, f"the {len(wanted)} columns that the model learned", got, hint)
         found = list(wanted)
-    return [text.names.index(name) for name in found]
+    places = {name: i for i, name in enumerate(text.names)}
+    return [places[name] for name in found]
 
 
 def plain_numbers(text: TextTable, features: list[int], label: int | None) -> Found | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -136,7 +137,8 @@ class Table:
             if name not in cells:
                 got, hint = ", ".join(self.names), did_you_mean(name, self.names)
                 raise ValueError(f"{self.source}: expected the column {name!r} to ignore, got {got}.{hint}")
-        kept = [name for name in self.names if name not in names]
+        left_out = set(names)
+        kept = [name for name in self.names if name not in left_out]
         if not kept:
             raise ValueError(f"{self.source}: expected columns to learn from, got none but those to ignore.")
         rest = replace(self, names=kept, cells=[cells[name] for name in kept])
@@ -190,7 +192,7 @@ def read_table(path: str | Path, limit: int = UNPACK_LIMIT, **written: Any) -> T
 
     A name that stands twice, and a row that is too short or too long, are refused by their line in the file.
     """
-    with open_table(Path(path).expanduser(), TextFormat.of(written, "read_table"), limit) as text:
+    with open_table(Path(os.path.expanduser(path)), TextFormat.of(written, "read_table"), limit) as text:
         return table_of(text).split(text.format.ignore)[0]
 
 

@@ -5,6 +5,9 @@ matplotlib is imported by the first figure, never by `import nanoae`.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +24,19 @@ Maker = Callable[..., Any]  # (width, height in inches, full, **of the axes) -> 
 
 
 def matplotlib() -> Any:
+    """matplotlib, also where MPLBACKEND names a backend that there is not."""
+    loaded = "matplotlib" in sys.modules
+    backend = os.environ.pop("MPLBACKEND", None)  # which it would end at
     try:
         import matplotlib
     except ImportError as error:
         raise ImportError('figures need matplotlib: pip install "nanoae[cli]"') from error
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+    if backend and not loaded:
+        with contextlib.suppress(ValueError):
+            matplotlib.rcParams["backend"] = backend
     return matplotlib
 
 
