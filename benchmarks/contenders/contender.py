@@ -26,6 +26,13 @@ class Contender:
     def start(self, threads: int) -> None:
         """Set the threads, where the environment does not; once, before anything else."""
 
+    def run(self, step: Step, first: int, count: int) -> Any:
+        """Steps number first, first + 1, ...; what the last one gave."""
+        result = None
+        for i in range(first, first + count):
+            result = step(i)
+        return result
+
     def wait(self, result: Any) -> None:
         """Return once `result` is computed."""
 

@@ -27,7 +27,7 @@ def products(case: Case) -> tuple[list[Product], list[Product]]:
 class Gemm(Contender):
     same_loss = False  # it computes none
 
-    def run(self, todo: list[Product]) -> Step:
+    def stepping(self, todo: list[Product]) -> Step:
         def step(i):
             for a, b, out in todo:
                 np.matmul(a, b, out=out)
@@ -43,7 +43,7 @@ class Gemm(Contender):
     def train(self, case: Case) -> list[Step]:
         stages = [products(stage) for stage in case.stages()]
         encoders = [forward[0] for forward, _ in stages]
-        return [self.run(encoders[:k] + forward + backward) for k, (forward, backward) in enumerate(stages)]
+        return [self.stepping(encoders[:k] + forward + backward) for k, (forward, backward) in enumerate(stages)]
 
     def reconstruct(self, case: Case) -> list[Step]:
-        return [self.run(products(case)[0])]
+        return [self.stepping(products(case)[0])]

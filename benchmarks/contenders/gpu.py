@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.cases import Case
@@ -16,64 +15,34 @@ from benchmarks.contenders.contender import Contender, Step, Unfit
 DEVICE = os.environ.get("NANOAE_BENCHMARK_DEVICE", "cuda")
 
 
-class Loss:
-    """The loss of a step of nanoae, read when somebody wants it: what it has added to the sum of the epoch's losses."""
+def nanoae_on(name: str) -> Contender:
+    """nanoae's steps on this backend. Nothing of it is imported where PyTorch or JAX is to be timed."""
+    from benchmarks.contenders.nanoae import Nanoae
 
-    def __init__(self, contender: NanoaeCaptured, rows: int):
-        self.contender, self.rows = contender, rows
+    class OnGpu(Nanoae):
+        backend = name
 
-    def __float__(self) -> float:
-        mine, total = self.contender, float(self.contender.steps.total)
-        added, mine.read = total - mine.read, total
-        return added / self.rows
+        def train(self, case):
+            if case.greedy:
+                raise Unfit("greedy cases are the CPU's")
+            self.case, self.stages = case, super().train(case)
+            return self.stages
 
+        def wait(self, result):
+            self.stages[0].trainer.ops.synchronize()
 
-class NanoaeCaptured(Contender):
-    """The steps of `Trainer.epoch`, one after another; an epoch's order goes to the device when it begins."""
+        def facts(self):
+            return {"kernels": self.stages[0].trainer.runner.repeated.kernels(self.case.batch)}
 
-    backend = "cupy"
-
-    def train(self, case: Case) -> list[Step]:
-        import nanoae
-        from benchmarks.contenders.nanoae import LOSSES, layers
-        from nanoae.autoencoders.corruption import GaussianNoise
-
-        try:
-            self.ops = nanoae.get_ops(self.backend)
-        except nanoae.BackendError as error:
-            raise Unfit(str(error)) from error
-        if case.greedy:
-            raise Unfit("greedy cases are the CPU's")
-        noise = [GaussianNoise(case.noise)] if case.noise else []
-        network = nanoae.Sequential([*noise, *layers(case)]).build(case.widths[0], self.ops, random_state=0)
-        for layer, values in zip([la for la in network.layers if la.params], case.weights(), strict=True):
-            for parameter, value in zip(layer.params.values(), values, strict=True):
-                self.ops.copy(self.ops.to_device(value), out=parameter)
-        trainer = nanoae.Trainer(
-            network, LOSSES[case.loss](), nanoae.Adam(1e-3), batch_size=case.batch, epochs=1, rows=case.rows
-        )
-        x, batches = case.data()
-        data, order, self.steps = self.ops.to_device(x), batches.reshape(-1), trainer.steps
-        self.trainer = trainer  # whose steps these are: they do not keep it alive
-        self.epoch: Iterator[None] = iter(())
-
-        def step(i):
-            if next(self.epoch, self) is self:  # it is over
-                self.epoch, self.read = self.steps.each(order, data, None, 1.0), 0.0
-                next(self.epoch)
-            return Loss(self, case.batch)
-
-        return [step]
-
-    def wait(self, result):
-        self.steps.own.stream.synchronize()
-
-    def facts(self):
-        return {"kernels": self.steps.kernels()}
+    return OnGpu()
 
 
-class NanoaeUncaptured(NanoaeCaptured):
-    backend = "cupy:nograph"
+def NanoaeCaptured() -> Contender:
+    return nanoae_on("cupy")
+
+
+def NanoaeUncaptured() -> Contender:
+    return nanoae_on("cupy:nograph")
 
 
 class TorchEager(Contender):

@@ -1,12 +1,15 @@
-"""nanoae: its public engine, one `Trainer.step` per step."""
+"""nanoae: the steps of `Trainer.epoch`, as every `fit` takes them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 
 import nanoae
 from benchmarks.cases import Case
-from benchmarks.contenders.contender import Contender, Step
+from benchmarks.contenders.contender import Contender, Step, Unfit
 from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.engine.layers import Layer, activation
 from nanoae.engine.losses import Loss
@@ -17,6 +20,7 @@ LOSSES: dict[str, Callable[[], Loss]] = {
     "elbo": lambda: nanoae.BCE("batch"),  # the KL is the bottleneck's own penalty
 }
 
+BLOCK = 1024  # rows that are encoded at once
 
 LAYERS: dict[str, Callable[..., Layer]] = {
     "linear": lambda n_in, n_out: nanoae.Linear(n_out),
@@ -38,42 +42,75 @@ def set_weights(network: nanoae.Sequential, case: Case) -> None:
     learning = [layer for layer in network.layers if layer.params]
     for layer, values in zip(learning, case.weights(), strict=True):
         for parameter, value in zip(layer.params.values(), values, strict=True):  # W and b, or gamma and beta
-            parameter[...] = value
+            network.ops.copy(network.ops.to_device(value), out=parameter)
+
+
+class Stage:
+    """The training of one stage of a case. Called with a number, it does that step, and gives its loss.
+
+    lower   the trainers of the stages below, whose encoders make this one's data
+    """
+
+    def __init__(self, trainer: nanoae.Trainer, lower: list[nanoae.Trainer], x: np.ndarray, batches: np.ndarray):
+        self.trainer, self.lower, self.batches = trainer, lower, batches
+        self.x = trainer.ops.to_device(x)
+        self.codes = trainer.ops.empty((batches.size, *trainer.network.input_shape), trainer.network.dtype)
+
+    def __call__(self, i: int) -> float:
+        return float(self.run(i, 1)) / self.batches.shape[1]
+
+    def run(self, first: int, count: int) -> Any:
+        """So many steps; the sum of the last ones' losses, each times its rows."""
+        order = self.batches[np.arange(first, first + count) % len(self.batches)].reshape(-1)
+        total = None
+        for start in range(0, len(order), self.batches.size):
+            total = self.epoch(order[start : start + self.batches.size])
+        return total
+
+    def epoch(self, order: np.ndarray) -> Any:
+        """As in an epoch of `fit`."""
+        runner, x = self.trainer.runner, self.x
+        if self.lower:
+            order, x = self.encoded(order)
+        return runner.run(self.trainer, order, x, None, 1.0)
+
+    def encoded(self, order: np.ndarray) -> tuple[np.ndarray, Any]:
+        for start in range(0, len(order), BLOCK):
+            rows = order[start : start + BLOCK]
+            codes = self.x[rows]
+            for trainer in self.lower:
+                codes = trainer.fast.forward(codes, stop=1)
+            self.trainer.ops.copy(codes, out=self.codes[start : start + len(rows)])
+        return np.arange(len(order)), self.codes
 
 
 class Nanoae(Contender):
+    backend = "numpy"
+
     def trainer(self, case: Case) -> nanoae.Trainer:
         """A network with the case's weights, its loss, and Adam."""
+        try:
+            ops = nanoae.get_ops(self.backend)
+        except nanoae.BackendError as error:
+            raise Unfit(str(error)) from error
         variational = case.network == "variational"
         noise = [GaussianNoise(case.noise)] if case.noise and not variational else []
-        network = nanoae.Sequential([*noise, *layers(case)]).build(case.widths[0], "numpy", random_state=0)
+        network = nanoae.Sequential([*noise, *layers(case)]).build(case.widths[0], ops, random_state=0)
         set_weights(network, case)
         if variational and not case.noise:  # z = mu
             code = next(layer for layer in network.layers if isinstance(layer, nanoae.Gaussian))
-            code.buffers["noise"] = network.ops.zeros((case.batch, *code.out_shape), network.dtype)
+            code.buffers["noise"] = ops.zeros((case.batch, *code.out_shape), network.dtype)
             network.freeze_noise(True)
         loss, adam = LOSSES[case.loss](), nanoae.Adam(1e-3)
         shape = {"batch_size": case.batch, "epochs": 1, "rows": case.rows}
         return nanoae.Trainer(network, loss, adam, **shape)
 
     def train(self, case: Case) -> list[Step]:
-        x, batches = case.data()
         trainers = [self.trainer(stage) for stage in case.stages()]
-        take_rows, memory = trainers[0].ops.take_rows, trainers[0].x_batch
+        return [Stage(trainer, trainers[:k], *case.data()) for k, trainer in enumerate(trainers)]
 
-        def stage(k: int) -> Step:
-            *lower, trainer = trainers[: k + 1]
-
-            def step(i):
-                rows = batches[i % len(batches)]
-                batch = take_rows(x, rows, out=memory[: len(rows)])
-                for below in lower:
-                    batch = below.network.forward(batch, stop=2)
-                return trainer.step(batch, batch)
-
-            return step
-
-        return [stage(k) for k in range(len(trainers))]
+    def run(self, step, first, count):
+        return step.run(first, count) if isinstance(step, Stage) else super().run(step, first, count)
 
     def reconstruct(self, case: Case) -> list[Step]:
         (x, _), middle = case.data(), len(case.widths) // 2

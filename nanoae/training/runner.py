@@ -48,8 +48,8 @@ class StepRunner:
         ops, optimizer, n, batch = self.ops, trainer.optimizer, len(order), self.batch_size
         steps = -(-n // batch)
         rates = [optimizer.rate_at(optimizer.t + 1 + i) for i in range(steps)]
-        good_for = *map(ops.identity, data), trainer.settings(), threading.get_ident(), n
-        if good_for != self.good_for:
+        good_for = *map(ops.identity, data), trainer.settings(), threading.get_ident()
+        if good_for != self.good_for or n > len(self.order):
             self.repeated.forget()
             self.repeated, self.good_for = ops.repeated(), good_for
             self.order, self.rows = ops.zeros(n, "int64"), ops.zeros(batch, "int64")
@@ -57,13 +57,13 @@ class StepRunner:
             self.clock, self.total = ops.zeros(2, "int64"), ops.zeros((), self.dtype)  # the epoch's step, optimizer.t
             self.t = self.clock[1:2].reshape(())
         for place, numbers in ((self.order, order), (self.rates, rates), (self.clock, [0, optimizer.t])):
-            ops.copy(ops.to_device(np.array(numbers, place.dtype)), out=place)
+            ops.copy(ops.to_device(np.array(numbers, place.dtype)), out=place[: len(numbers)])
         ops.copy(0, out=self.total)
 
     def repeat(self, trainer: Trainer, order: np.ndarray, data: tuple) -> Array:
         optimizer, first, n, done = trainer.optimizer, trainer.optimizer.t, len(order), 0
         try:
-            while done < len(self.rates):
+            while done * self.batch_size < n:
                 rows = order[done * self.batch_size :][: self.batch_size]
                 fetched = self.fetch(data, rows)
                 same = max(n // self.batch_size - done, 1)  # steps with so many rows
