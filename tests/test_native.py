@@ -18,7 +18,7 @@ from test_capture import MODELS, Swish
 
 import nanoae
 from nanoae import MSE, SGD, Adam, Linear, ReLU, Sequential, Sigmoid, Tanh, TiedLinear, Trainer
-from nanoae.backend import NoKernels, Ops, get_ops, native
+from nanoae.backend import NoKernels, Ops, get_ops, mkl, native
 from nanoae.backend.blas import openblas
 from nanoae.backend.native_ops import NativeOps
 from nanoae.cli import main
@@ -191,6 +191,39 @@ def test_products_are_numpys_in_every_order_of_memory(fast, dtype):
                     assert out is None or got is out
     with pytest.raises(ValueError, match="matmul"):
         fast.matmul(a, b[:-1] if len(b) else b.T)
+
+
+# ---------------------------------------------------------------- the library of products
+
+
+@pytest.mark.parametrize("speeds, used", [((100.0, 110.0), True), ((100.0, 101.0), False), ((100.0, 90.0), False)])
+def test_the_faster_library_is_taken_and_stays(tmp_path, monkeypatch, speeds, used):
+    """Here NumPy's own stands in for MKL."""
+    if openblas() is None:
+        pytest.skip("NumPy has no OpenBLAS")
+    times = iter(speeds)
+    monkeypatch.setattr(mkl, "installed", lambda: openblas().path)
+    monkeypatch.setattr(mkl, "MKL", lambda path: ("MKL", path))
+    monkeypatch.setattr(mkl, "gflops", lambda blas: next(times))
+    for _ in range(2):  # the second time it is not measured
+        assert mkl.chosen(tmp_path) == (("MKL", openblas().path) if used else None)
+        assert mkl.measured(tmp_path) == dict(zip(("OpenBLAS", "MKL"), speeds, strict=True))
+
+
+def test_without_mkl_or_a_place_to_keep_the_choice_numpys_own_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(mkl, "installed", lambda: None)
+    assert mkl.chosen(tmp_path) is None and mkl.measured(tmp_path) == {}
+    monkeypatch.setattr(mkl, "installed", lambda: tmp_path / "no library")
+    assert mkl.chosen(tmp_path) is None
+    monkeypatch.setattr(mkl, "gflops", lambda blas: 1.0)
+    monkeypatch.setattr(mkl, "MKL", lambda path: None)
+    assert mkl.chosen(tmp_path / "no folder") is None
+
+
+def test_a_speed_is_a_number(fast):
+    if openblas() is None:
+        pytest.skip("NumPy has no OpenBLAS")
+    assert 0.1 < mkl.gflops(openblas()) < 1e5
 
 
 # ---------------------------------------------------------------- recorded steps

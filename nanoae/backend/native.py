@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.backend import NoKernels, kernels
+from nanoae.backend import NoKernels, kernels, mkl
 from nanoae.backend.blas import cpu_facts, openblas
 
 SWITCH = "NANOAE_KERNELS"
@@ -40,7 +40,7 @@ begin: Any = ctypes.c_char.from_buffer  # with addressof a fifth of the time of 
 class Kernels:
     """The library in `path`, made by `compiler`.
 
-    has_products   whether matrix products go through it, too, with NumPy's OpenBLAS
+    products   the library that multiplies matrices in its blocks: "OpenBLAS", NumPy's own, or "MKL"; "": NumPy does it
     threads        how many blocks a large one is divided into
     """
 
@@ -49,15 +49,18 @@ class Kernels:
         self.library = ctypes.CDLL(str(path))
         self.replay = self.library.replay  # of recorded work
         self.replay.argtypes, self.replay.restype = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t), ctypes.c_size_t
-        blas = openblas()
-        names = "openblas_get_num_threads", "openblas_set_num_threads", "cblas_sgemm", "cblas_dgemm"
-        functions = [blas.function(name) for name in names] if blas else []
-        # With another BLAS the loops take one thread, beside whatever threads that one has.
-        self.has_products, self.threads = False, 1
-        if blas and None not in functions:
-            pointers = [ctypes.cast(function, ctypes.c_void_p) for function in functions]
-            self.library.connect(*pointers, blas.integer is ctypes.c_int64)
-            self.has_products, self.threads = True, blas.threads
+        # With another BLAS under NumPy the loops take one thread, beside whatever threads that one has.
+        self.products, self.threads = "", 1
+        own = openblas()
+        if own is None:
+            return
+        faster = mkl.chosen(path.parent)
+        threads = [own.function(f"openblas_{what}_num_threads") for what in ("get", "set")]
+        gemms = [(faster or own).function(f"cblas_{letter}gemm") for letter in "sd"]
+        if None not in (*threads, *gemms):
+            pointers = [ctypes.cast(function, ctypes.c_void_p) for function in (*threads, *gemms)]
+            self.library.connect(*pointers, (faster or own).integer is ctypes.c_int64)
+            self.products, self.threads = "MKL" if faster else "OpenBLAS", own.threads
 
 
 class Kernel:

@@ -107,7 +107,9 @@ class NativeOps(KernelOps, RecordedOps):
         return get_ops, (self.name,)  # where it is read, there may be no compiler
 
     def describe(self) -> str:
-        return f"{super().describe()}, kernels compiled by {native.library().compiler}"
+        library = native.library()
+        products = ", products by MKL" if library.products == "MKL" else ""
+        return f"{super().describe()}{products}, kernels compiled by {library.compiler}"
 
     # ---------------------------------------------------------------- memory
 
@@ -146,7 +148,7 @@ class NativeOps(KernelOps, RecordedOps):
         """In blocks of rows or columns of `out`, each by the BLAS on one thread."""
         if a.size * b.shape[-1] < SMALL_PRODUCT and self.thread.recording is None:
             return np.matmul(a, b, out=out)
-        flat = a.ndim == b.ndim == 2 and a.dtype == b.dtype and a.dtype.char in FLOATS and native.library().has_products
+        flat = a.ndim == b.ndim == 2 and a.dtype == b.dtype and a.dtype.char in FLOATS and native.library().products
         if not flat:
             return super().matmul(a, b, out)
         (m, k), n = a.shape, b.shape[1]

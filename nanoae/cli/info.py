@@ -10,8 +10,8 @@ import platform
 import numpy as np
 
 import nanoae
-from nanoae.backend import BackendError, NoKernels, get_ops, native
-from nanoae.backend.blas import best_environment, gflops, openblas
+from nanoae.backend import BackendError, NoKernels, get_ops, mkl, native
+from nanoae.backend.blas import best_environment, cpu_facts, gflops, openblas
 from nanoae.data.catalogue import complete, places
 from nanoae.data.download import SOURCES
 
@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
         *((name, found) for name in OPTIONAL if (found := version(name))),
         ("BLAS", blas()),
         ("kernels", kernels()),
+        ("products", products()),
         ("CPU", cpu()),
         ("GPU", gpu()),
     ]
@@ -75,6 +76,20 @@ def kernels() -> str:
     except NoKernels as error:
         return f"NumPy. {error}"
     return f"compiled by {library.compiler}, {library.threads} threads, in {library.path}"
+
+
+def products() -> str:
+    """Which library multiplies matrices, what each that is here reaches, and what may be faster."""
+    try:
+        library = native.library()
+    except NoKernels:
+        return "by NumPy"
+    speeds = mkl.measured(library.path.parent)
+    reach = ", ".join(f"{name} {speed:.0f}" for name, speed in speeds.items())
+    text = f"by {library.products or 'NumPy'}" + (f" (GFLOP/s on one thread: {reach})" if speeds else "")
+    if not speeds and "Intel" in cpu_facts().get("model name", ""):
+        text += ' (may be faster here: pip install "nanoae[mkl]")'
+    return text
 
 
 def cpu() -> str:

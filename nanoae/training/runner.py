@@ -29,6 +29,7 @@ class StepRunner:
         self.ops, self.batch_size, self.dtype = trainer.ops, trainer.batch_size, trainer.network.dtype
         self.repeated = self.ops.repeated()
         self.good_for: tuple = ()
+        self.order: Array = ()  # on the device, as what else `prepare` makes
 
     def run(self, trainer: Trainer, order: np.ndarray, *data: Any) -> Any:
         """A step for each `batch_size` numbers of `order`: the sum of their losses, each times its rows."""

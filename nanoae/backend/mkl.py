@@ -1,0 +1,96 @@
+"""MKL: Intel's library of matrix products, from the extra nanoae[mkl]; used where it is faster than NumPy's own.
+
+Which one is faster was measured once on this CPU, one thread, and is kept beside the kernels: from then on every run
+takes the same, and gives the same bits. Here MKL starts no threads: products go in blocks to those of pool.cpp.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import hashlib
+import json
+import os
+import site
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nanoae.backend.blas import cpu_facts, one_thread, openblas
+
+SEQUENTIAL, LP64 = 1, 0  # MKL's numbers
+SIZE, SECONDS = 384, 0.05  # of the product that is timed, and for how long
+GAIN = 1.03  # so much faster it has to be
+
+
+class MKL:
+    """The library in `path`; `integer` is what its functions take."""
+
+    integer = ctypes.c_int32
+
+    def __init__(self, path: Path):
+        self.library = ctypes.CDLL(str(path))
+        self.library.MKL_Set_Threading_Layer(SEQUENTIAL)
+        self.library.MKL_Set_Interface_Layer(LP64)
+
+    def function(self, name: str) -> Any:
+        return getattr(self.library, name)
+
+
+@functools.cache
+def installed() -> Path | None:
+    """MKL's library, where pip has put it."""
+    for root in (sys.prefix, site.getuserbase()):
+        for path in sorted(Path(root, "lib").glob("libmkl_rt.so*")):
+            return path
+    return None
+
+
+def gflops(blas: Any) -> float:
+    """What a product of float32 matrices reaches on one thread, in 10⁹ floating-point operations per second."""
+    gemm, n, real, pointer = blas.function("cblas_sgemm"), blas.integer(SIZE), ctypes.c_float, ctypes.c_void_p
+    a, out = np.ones((SIZE, SIZE), np.float32), np.empty((SIZE, SIZE), np.float32)
+    matrix = pointer(a.ctypes.data), n
+    rows, as_it_is = ctypes.c_int(101), ctypes.c_int(111)
+    arguments = (rows, as_it_is, as_it_is, n, n, n, real(1), *matrix, *matrix, real(0), pointer(out.ctypes.data), n)
+    best, end = float("inf"), time.perf_counter() + SECONDS
+    with one_thread():
+        while time.perf_counter() < end:
+            began = time.perf_counter()
+            gemm(*arguments)
+            best = min(best, time.perf_counter() - began)
+    return 2 * SIZE**3 / best / 1e9
+
+
+def measured(folder: Path) -> dict[str, float]:
+    """Library -> what it reaches on one thread, as it was measured first; {} where there is no choice."""
+    path, own = installed(), openblas()
+    if path is None or own is None:
+        return {}
+    facts = [cpu_facts().get("model name", ""), cpu_facts().get("model", ""), str(path), str(own.path), str(own.kernel)]
+    kept = folder / f"products-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}.json"
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(kept.read_text(encoding="utf-8"))
+        if isinstance(found, dict) and found.keys() == {"OpenBLAS", "MKL"}:
+            return found
+    found = {"OpenBLAS": gflops(own), "MKL": gflops(MKL(path))}
+    beside = kept.with_suffix(f".{os.getpid()}")
+    beside.write_text(json.dumps(found), encoding="utf-8")
+    beside.replace(kept)
+    return found
+
+
+def chosen(folder: Path) -> MKL | None:
+    """MKL, where it is installed and faster; `folder` is the user's own."""
+    try:
+        speed = measured(folder)
+        path = installed()
+        if path is not None and speed and speed["MKL"] > GAIN * speed["OpenBLAS"]:
+            return MKL(path)
+    except (OSError, AttributeError):  # one that cannot be loaded, or a folder that cannot be written to
+        pass
+    return None
