@@ -233,3 +233,13 @@ def test_a_decoder_may_be_tied_to_the_encoder(tmp_path):
     assert twin.reconstruct(x).tobytes() == model.reconstruct(x).tobytes()
     assert twin.partial_fit(x).network_.theta.size == model.network_.theta.size  # and the tie is kept in training
     assert twin.network_.layers[-1].source is twin.network_.layers[0]
+
+
+def test_a_thread_keeps_no_more_memory_than_a_hundred_images_need():
+    images = np.random.default_rng(0).uniform(-1, 1, (1000, 784)).astype(np.float32)
+    few = nanoae.ConvAutoencoder(3, epochs=1, random_state=0, backend="numpy").build(784)
+    many = nanoae.ConvAutoencoder(3, epochs=1, random_state=0, backend="numpy").build(784)
+    few.reconstruct(images[:100])
+    np.testing.assert_array_equal(many.reconstruct(images)[:100], few.reconstruct(images[:100]))
+    kept = [sum(b.nbytes for layer in model.network_.layers for b in layer.buffers.values()) for model in (few, many)]
+    assert kept[0] == kept[1] < 16e6

@@ -29,7 +29,7 @@ from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.params import float_type
 from nanoae.guard import guarded
-from nanoae.training.loop import EVALUATION_ROWS, Trainer, evaluate
+from nanoae.training.loop import Trainer, evaluate, rows_at_a_time
 from nanoae.training.schedules import SCHEDULES
 
 BACKENDS = "numpy, cupy (an NVIDIA GPU; cupy:tf32, cupy:nograph and cupy:noepilogues are variants), or auto"
@@ -219,7 +219,7 @@ class NetworkEstimator(Estimator):
         net, ops = self.network_, self.network_.ops
         shape = net.output_shape if stop is None else net.layers[stop - 1].out_shape
         result = np.empty((len(X), *shape), net.dtype)
-        for block in blocks(len(X), EVALUATION_ROWS):
+        for block in blocks(len(X), rows_at_a_time(net)):
             y = net.forward(ops.to_device(X[block]), start=start, stop=stop)
             if stop is None:  # in place, if y is the last layer's own buffer and not perhaps the rows of X
                 y = self._loss.output(y, out=y if net.layers[-1].params else None)

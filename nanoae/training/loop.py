@@ -24,6 +24,7 @@ from nanoae.training.runner import StepRunner
 from nanoae.training.state import Position
 
 EVALUATION_ROWS = 1024  # rows per forward outside training: large enough for BLAS, small enough to stay in cache
+EVALUATION_IMAGES = 100  # of images, whose windows take many times their memory, which each thread keeps
 EVALUATION_NUMBERS = 1 << 22  # in their outputs: fewer rows where one is a whole line of scores over all words
 
 History = dict[str, list[float]]
@@ -36,7 +37,9 @@ class NotFiniteError(FloatingPointError):
 
 def rows_at_a_time(network: Sequential) -> int:
     """Rows per forward outside training."""
-    return min(EVALUATION_ROWS, max(1, EVALUATION_NUMBERS // math.prod(network.output_shape)))
+    images = any(len(layer.in_shape) == 3 for layer in network.layers)
+    most = EVALUATION_IMAGES if images else EVALUATION_ROWS
+    return min(most, max(1, EVALUATION_NUMBERS // math.prod(network.output_shape)))
 
 
 def evaluate(
