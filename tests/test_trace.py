@@ -179,6 +179,32 @@ def test_classes_and_images_can_be_traced():
     assert image.right.caught is None and json.dumps(image.html())
 
 
+SOURCE = Linear(3)
+
+
+@pytest.mark.parametrize("middle", [
+    [Linear(3), nanoae.Dropout(0.5)],
+    [Linear(3), nanoae.BatchNorm()],
+    [Linear(3), nanoae.LayerNorm()],
+    [nanoae.GaussianNoise(0.3), Linear(3), nanoae.TopK(2)],
+    [Linear(3), nanoae.L1Sparsity(0.1)],
+    [Linear(6), nanoae.Gaussian(0.7)],
+    [SOURCE, Tanh(), nanoae.TiedLinear(SOURCE)],
+], ids=lambda middle: type(middle[-1]).__name__)  # fmt: skip
+def test_other_layers_can_be_traced(middle):
+    """What no sum of products has made shows none; what is shown adds up."""
+    trace = Trace([*middle, Linear(4)], X, epochs=1)
+    assert trace.right.caught is None
+    for step in trace.broken:
+        assert (step.caught.layer, name(step, step.caught)) == (step.breakage.layer, step.breakage.wrong)
+    for move in trace.right.moves:
+        values = trace.right.entries[move.result].values
+        for index in np.ndindex(values.shape):
+            if move.sum.products:
+                assert move.sum.value(index) == pytest.approx(values[index], rel=1e-9, abs=1e-12)
+    assert trace.text() and trace.html()
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     ((layers(Tanh), X[0]), r"expected x \(N, ...\) of 1 to 16 rows and as many targets, got \(4,\)"),
     ((layers(Tanh), np.full((4, 4), np.nan)), "expected finite numbers"),

@@ -16,18 +16,15 @@ from nanoae.engine.losses import Loss
 
 def forgotten_transpose(layer: Any, dy: Any) -> Any:
     """dx = dy W.reshape(O, I)"""
-    x, W = layer.take_cache(), layer.params["W"]
-    layer.ops.matmul(x.T, dy, out=layer.grads["W"])
-    layer.ops.sum_rows(dy, out=layer.grads["b"])
-    return layer.ops.matmul(dy, W.reshape(W.shape[::-1]), out=layer.buffer("dx", x.shape))  # the shape of Wᵀ, no more
+    dx, W = type(layer).backward(layer, dy), layer.params["W"]
+    return layer.ops.matmul(dy, W.reshape(W.shape[::-1]), out=dx)  # the shape of Wᵀ, and no more
 
 
 def missing_sum(layer: Any, dy: Any) -> Any:
     """db = dy[0]"""
-    x = layer.take_cache()
-    layer.ops.matmul(x.T, dy, out=layer.grads["W"])
+    dx = type(layer).backward(layer, dy)
     layer.ops.copy(dy[0], out=layer.grads["b"])  # the first row, where all rows belong
-    return layer.ops.matmul(dy, layer.params["W"].T, out=layer.buffer("dx", x.shape))
+    return dx
 
 
 def wrong_derivative(layer: Any, dy: Any) -> Any:

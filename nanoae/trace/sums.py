@@ -79,7 +79,7 @@ Name = Callable[[Any, str], Factor]  # (an array of the layer, the letters of it
 
 
 def explain(ops: Ops, calls: list[Call], out: Any, letters: str, name: Name, start: list[Product]) -> list[Product]:
-    """The products that `calls` have made of `out`, on top of `start`; none where a primitive is no sum of products."""
+    """The products that `calls` have made of `out`, on top of `start`; none where it is no sum of products."""
     products = start
     for call in calls:
         if not same_memory(call.result, out):
@@ -92,17 +92,30 @@ def explain(ops: Ops, calls: list[Call], out: Any, letters: str, name: Name, sta
             products = [[name(x, "n" + letters)]]
         elif call.name == "copy":
             products = [[name(x, letters)]]
-        elif call.name == "add_bias_inplace":
-            products = [*products, [name(rest[0], letters[-1:])]]
-        elif call.name == "add_inplace":
-            products = [*products, [name(rest[0], letters)]]
-        elif call.name == "scale_inplace":
-            products = [[literal(rest[0]), *product] for product in products]
         elif call.name == "multiply" and isinstance(rest[0], np.ndarray):
             products = [[name(x, letters), name(rest[0], letters)]]
-        else:
+        elif call.name not in ADDITIONS:
             products = elementwise(ops, call, letters, name)
-    return products
+        elif not products:
+            break  # of what is added to, the sum is not known
+        elif call.name == "scale_inplace":
+            products = [[literal(rest[0]), *product] for product in products]
+        else:
+            axes = letters[-1:] if call.name == "add_bias_inplace" else letters
+            products = [*products, [name(rest[0], axes)]]
+    return products if adds_up(Sum(letters, products), out) else []
+
+
+ADDITIONS = ("add_bias_inplace", "add_inplace", "scale_inplace")
+
+
+def adds_up(found: Sum, out: Any) -> bool:
+    """Whether the sum is the array that it was read for: a layer may do with its memory what is not noted here."""
+    factors = [factor for product in found.products for factor in product]
+    if any(factor.values.ndim != len(factor.letters) for factor in factors):
+        return False
+    ends = (0,) * out.ndim, tuple(size - 1 for size in out.shape)
+    return all(np.isclose(found.value(index), out[index], rtol=1e-4, atol=1e-6) for index in ends)
 
 
 DERIVATIVES = {  # as functions of the y = f(x) that is handed to them, {0}

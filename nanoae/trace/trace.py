@@ -9,7 +9,7 @@ import numpy as np
 
 from nanoae.backend import Ops
 from nanoae.engine import losses, optim
-from nanoae.engine.layers import Layer
+from nanoae.engine.layers import Layer, Noisy
 from nanoae.engine.losses import Loss
 from nanoae.engine.optim import Optimizer
 from nanoae.spelling import one_of
@@ -76,6 +76,8 @@ class Trace:
                 f"{net.theta.size:,}. Make the layers smaller."
             )
         self.epochs = epochs
+        if dtype != "float64" and any(isinstance(layer, Noisy) for layer in layers):
+            raise ValueError(f"Trace: expected dtype='float64' for layers that draw noise, got {dtype!r}.")
         slopes = measure(self.experiment)
         self.mistakes = breakages(self.experiment.layers)
         self.right = Step(self.experiment, slopes)
