@@ -27,6 +27,7 @@ from nanoae.autoencoders.penalty import Contractive, KLSparsity, L1Sparsity
 from nanoae.autoencoders.regressor import StackedRegressor
 from nanoae.autoencoders.stacked import StackedAutoencoder
 from nanoae.autoencoders.text import TextVAE
+from nanoae.autoencoders.underfit import UnderfitWarning
 from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.backend import BackendError, get_ops
 from nanoae.data import Dataset, load_data
@@ -165,6 +166,7 @@ __all__ = [
     "TopK",
     "Trace",
     "Trainer",
+    "UnderfitWarning",
     "Upsample",
     "VariationalAutoencoder",
     "WarmUp",

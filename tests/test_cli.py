@@ -193,10 +193,10 @@ def test_tf1_holds_out_5000_sums_half_the_squares_and_draws_weights_and_biases_f
     assert all(layer.params["b"].any() for layer in model.network_.layers if isinstance(layer, nanoae.Linear))
 
 
-@pytest.mark.parametrize(("n", "d"), [(1437, 64), (60_000, 784), (2, 1), (40, 2), (1600, 3)])
-def test_suited_settings_can_be_built(n, d):
-    settings = default_settings(n, d)
-    assert 1 <= settings["code_size"] <= max(1, d - 1) and 10 <= settings["epochs"] <= 500
+@pytest.mark.parametrize("d", [64, 784, 1, 2, 3])
+def test_suited_settings_can_be_built(d):
+    settings = default_settings(d)
+    assert 1 <= settings["code_size"] <= max(1, d - 1)
     nanoae.Autoencoder(**settings).build(d)
 
 

@@ -167,7 +167,7 @@ def test_a_preset_can_be_stacked(run):  # noqa: F811
 
 def test_a_classifier_tells_its_test_error(run):  # noqa: F811
     options = ("--classify", "--stacked", "30,20", "--dropout", "0.1,0.2", "--corruption", "masking:0.2")
-    code, out, err = run("train", *options, "--epochs", "20", "--out", "m")
+    code, out, err = run("train", *options, "--epochs", "20", "--batch-size", "32", "--out", "m")
     assert code == 0 and not err
     data, model = nanoae.load_data("digits"), nanoae.load("m/model.npz")
     error = 1 - model.score(data.flat()[1], data.y_test)

@@ -156,7 +156,7 @@ def test_parameters_are_scikit_learns():
     model = base.clone(ConvAutoencoder(3, hidden=(4, 4, 4)))
     assert model.get_params()["code_size"] == 3 and model.get_params()["learning_rate"] == 1e-2
     assert model.set_params(activation="relu").activation == "relu"
-    assert repr(ConvAutoencoder(3)) == "ConvAutoencoder(code_size=3)" and ConvAutoencoder().batch_size == 100
+    assert repr(ConvAutoencoder(3)) == "ConvAutoencoder(code_size=3)" and ConvAutoencoder().batch_size == "auto"
 
 
 # ---------------------------------------------------------------- what it says to a mistake

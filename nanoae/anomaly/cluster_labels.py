@@ -89,7 +89,16 @@ class ClusterLabelDetector(Estimator):
         if self.autoencoder is None:
             loss = "bce" if X.min() >= 0 and X.max() <= 1 else "mse"
             code_size = min(32, X.shape[1])
-            return Autoencoder(code_size, (256,), loss=loss, corruption=GaussianNoise(0.5), random_state=seed)
+            return Autoencoder(
+                code_size,
+                (256,),
+                activation="relu",
+                loss=loss,
+                corruption=GaussianNoise(0.5),
+                batch_size=256,
+                epochs=10,
+                random_state=seed,
+            )
         if not all(hasattr(self.autoencoder, name) for name in ("fit", "transform", "get_params")):
             raise ValueError(
                 f"ClusterLabelDetector: expected autoencoder=Autoencoder(...) or None, got {self.autoencoder!r}."

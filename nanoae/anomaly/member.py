@@ -44,6 +44,7 @@ class Member:
     def __init__(self, scaler, model, scores, seed: np.random.SeedSequence | None = None):
         self.scaler, self.scores = copy.deepcopy(scaler), scores
         self.model = copy.deepcopy(model).set_output(transform="default")  # arrays, whatever scikit-learn is told
+        self.model.compared = False
         self.numbers: Any = ...  # the columns that the scaler is for: all, or those of numbers
         self.seed = None if seed is None else int(seed.generate_state(1)[0])
 

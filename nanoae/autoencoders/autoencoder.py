@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,12 +13,14 @@ from nanoae.autoencoders.bottleneck import BOTTLENECKS
 from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.estimator import as_codes, squared_error
 from nanoae.autoencoders.generative import Generative
-from nanoae.autoencoders.kinds import Flag, Listed, Maybe, Name, Part, Whole, Widths
+from nanoae.autoencoders.kinds import Auto, Flag, Listed, Maybe, Name, Part, Whole, Widths
 from nanoae.autoencoders.mixture import Mixture
 from nanoae.autoencoders.parameters import documented, parameter, restored, transactional
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
+from nanoae.autoencoders.plan import AUTO
 from nanoae.autoencoders.reach import check_reach
 from nanoae.autoencoders.resumable import resumable
+from nanoae.autoencoders.underfit import compare_with_pca
 from nanoae.autoencoders.weights import FEW, counted, own_order, taken, weighed
 from nanoae.data.matrix import check_finite
 from nanoae.engine import losses
@@ -46,7 +48,9 @@ class Autoencoder(Generative):
     code_size: int = parameter(32, Whole(), "K, the numbers in a code; wider than the input is allowed")
     hidden: Any = parameter((128,), Widths(), "widths of the encoder's hidden layers; the decoder mirrors them")
     _: KW_ONLY
-    activation: str = parameter("relu", Name(ACTIVATIONS), "of the hidden layers")
+    activation: str = parameter(
+        AUTO, Auto(Name(ACTIVATIONS)), 'of the hidden layers; auto: elu where epochs="auto", else relu'
+    )
     code_activation: str = parameter("identity", Name(ACTIVATIONS), "of the code")
     output_activation: str = parameter(
         "identity",
@@ -76,6 +80,8 @@ class Autoencoder(Generative):
         "in the loss nor in errors, and `reconstruct` fills it in",
     )
 
+    compared: ClassVar[bool] = True  # whether `fit` warns where PCA is better: not of a part of another estimator
+
     # ---------------------------------------------------------------- building
 
     def _layers(self, input_shape):
@@ -95,11 +101,18 @@ class Autoencoder(Generative):
             copies.pop(id(layer), None)
         return encoder, None if self.decoder is None else copy.deepcopy(list(self.decoder), copies)
 
+    @property
+    def hidden_activation(self) -> str:
+        """The name of the hidden layers' activation."""
+        if self.activation != AUTO:
+            return self.activation
+        return "elu" if self.epochs == AUTO else "relu"
+
     def _new_encoder(self) -> list[Layer]:
         """[Linear, activation, ..., Linear, code activation]: x -> code."""
         layers: list[Layer] = []
         for width in self.hidden:
-            layers += [self._linear(width), activation(self.activation)]
+            layers += [self._linear(width), activation(self.hidden_activation)]
         code = self.code_size * getattr(self.bottleneck, "inputs_per_unit", 1)
         return [*layers, self._linear(code), activation(self.code_activation, "code_activation")]
 
@@ -109,10 +122,10 @@ class Autoencoder(Generative):
         layers: list[Layer] = []
         if self.tied_weights:
             for source in reversed(sources):
-                layers += [TiedLinear(source, self.bias_initializer), activation(self.activation)]
+                layers += [TiedLinear(source, self.bias_initializer), activation(self.hidden_activation)]
         else:
             for width in (*(source.n_out for source in reversed(sources[:-1])), n_features):
-                layers += [self._linear(width), activation(self.activation)]
+                layers += [self._linear(width), activation(self.hidden_activation)]
         return layers[:-1] if self._logits else [*layers[:-1], activation(self.output_activation, "output_activation")]
 
     def _with_parts(self, encoder: list[Layer]) -> list[Layer]:
@@ -197,13 +210,16 @@ class Autoencoder(Generative):
         validation: tuple | None = None
         if validation_data is not None:
             validation = self._check_targets(validation_data), None, None
-        if validation is None and self.validation_fraction:
+        self._settle_plan(len(X), watched=validation is not None)
+        if validation is None and self.as_built.validation_fraction:
             kept, held = self._hold_out(len(X))
             validation = X[held], None, taken(weights, held)
             X, weights = X[kept], taken(weights, kept)
         self._learn_means(X, weights)
         self._pretrain(X, weights)
         self._train(X, None, validation, weights)
+        if self.compared and not self.interrupted_ and self.penalty is self.bottleneck is None:
+            compare_with_pca(self, X, X if validation is None else validation[0])
         return self
 
     @restored
@@ -212,7 +228,6 @@ class Autoencoder(Generative):
         counts beside the others of this call, as in `fit`."""
         first = not hasattr(self, "network_")
         X = self._begin(X) if first else self._check_targets(X)
-        batch_size = self.as_built.batch_size
         rows, weights = counted(sample_weight, len(X), type(self).__name__, FEW)
         inputs, targets = self._inputs_and_targets(X, **condition)
         X, inputs, targets = X[rows], inputs[rows], taken(targets, rows)
@@ -221,7 +236,10 @@ class Autoencoder(Generative):
         if first:
             self._learn_means(X, weights)
         if not hasattr(self, "_trainer"):
-            self._trainer = self.new_trainer(max(len(inputs), batch_size), self.as_built.epochs)
+            batch_size, epochs = self._batch_size(len(inputs)), self.as_built.epochs
+            if epochs == AUTO:
+                epochs = self._plan.epochs(len(inputs), batch_size)
+            self._trainer = self.new_trainer(max(len(inputs), batch_size), epochs)
         targets = weighed(self._trainer, self._loss, inputs, targets, weights)
         started = time.perf_counter()
         self.history_["loss"].append(self._trainer.epoch(*map(self._to_device, (inputs, targets))))
@@ -324,7 +342,7 @@ class Autoencoder(Generative):
         self.check_fitted()
         X = self._check_targets(X)
         rows, weights = counted(sample_weight, len(X), type(self).__name__)
-        X, batch_size = X[rows], self.as_built.batch_size
+        X, batch_size = X[rows], self._batch_size(len(X))
         loss = evaluate(self.network_, self._loss, self._to_device(X), batch_size=batch_size, weights=weights)
         return {"loss": loss, "mse": float(np.average(self.reconstruction_error(X), weights=weights))}
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.kinds import Widths
 from nanoae.autoencoders.parameters import documented, parameter
+from nanoae.autoencoders.plan import Plan
 from nanoae.engine.conv import Conv2d, ConvTranspose2d
 from nanoae.engine.layers import Layer, activation
 from nanoae.engine.norm import BatchNorm
@@ -49,8 +50,7 @@ class ConvAutoencoder(Autoencoder):
     output_activation: str = "tanh"
     learning_rate: Any = 1e-2
     weight_decay: float = 1e-5
-    batch_size: int = 100
-    epochs: int = 5
+    _plan: ClassVar[Plan] = Plan(steps=(500, 2000), usual_batch=100)
     initializer: str = "he_uniform"
 
     def takes_images(self):

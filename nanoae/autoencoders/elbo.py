@@ -42,8 +42,8 @@ class Variational(NetworkEstimator):
     def _gaussian(self) -> Gaussian:
         return self.network_.layers[self._n_encoder - 1]  # type: ignore[return-value]
 
-    def new_trainer(self, rows, epochs):
-        trainer = super().new_trainer(rows, epochs)
+    def new_trainer(self, rows, epochs, falling=False):
+        trainer = super().new_trainer(rows, epochs, falling)
         self._gaussian.warm_up = self.as_built.warm_up * math.ceil(rows / trainer.batch_size)
         measure: Any = weakref.WeakMethod(self._validation_loss)  # the trainer is this estimator's, not the reverse
         trainer.measure = lambda *rows, **scale: measure()(*rows, **scale)

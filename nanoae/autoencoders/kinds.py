@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nanoae.autoencoders.plan import AUTO
 from nanoae.engine.part import from_text, usage
 from nanoae.spelling import did_you_mean, one_of
 
@@ -224,6 +225,25 @@ class Maybe(Kind):
     def check(self, who, name, value):
         if value is not None:
             self.kind.check(who, name, value)
+
+
+class Auto(Kind):
+    """A value of another kind, or "auto": what suits the rows, as `plan.py` says."""
+
+    def __init__(self, kind: Kind):
+        self.kind, self.metavar, self.texts = kind, kind.metavar, f"{kind.texts}, or auto"
+        self.takes = f"{kind.takes}, or auto"
+        self.usage = kind.usage
+
+    def read(self, text):
+        return text if text == AUTO else self.kind.read(text)  # type: ignore[misc]
+
+    def check(self, who, name, value):
+        if not isinstance(value, str):
+            self.kind.check(who, name, value)
+        elif value != AUTO:
+            known = (*getattr(self.kind, "known", ()), AUTO)
+            one_of(f"{who}: {name}", value, known, f", or {self.kind.takes}" if len(known) == 1 else "")
 
 
 class OneOrMore(Kind):

@@ -15,9 +15,10 @@ import numpy as np
 
 from nanoae.autoencoders.estimator import Estimator
 from nanoae.autoencoders.fact import Fact
-from nanoae.autoencoders.kinds import Kind, Listed, Maybe, Name, Number, Rate, Seed, Text, Whole
+from nanoae.autoencoders.kinds import Auto, Kind, Listed, Maybe, Name, Number, Rate, Seed, Text, Whole
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.parameters import parameter
+from nanoae.autoencoders.plan import AUTO, Plan
 from nanoae.autoencoders.weights import FEW, counted, weighed
 from nanoae.backend import get_ops
 from nanoae.blocks import blocks
@@ -30,7 +31,7 @@ from nanoae.engine.network import Sequential
 from nanoae.engine.params import float_type
 from nanoae.guard import guarded
 from nanoae.training.loop import Trainer, evaluate, rows_at_a_time
-from nanoae.training.schedules import SCHEDULES
+from nanoae.training.schedules import SCHEDULES, Cosine
 
 BACKENDS = "numpy, cupy (an NVIDIA GPU; cupy:tf32, cupy:nograph and cupy:noepilogues are variants), or auto"
 
@@ -52,8 +53,15 @@ class NetworkEstimator(Estimator):
     )
     learning_rate: Any = parameter(1e-3, Rate(SCHEDULES), "size of a training step")
     weight_decay: float = parameter(0.0, Number(), "pull of the weights towards 0")
-    batch_size: int = parameter(256, Whole(), "rows per training step; more than the set has means the whole set")
-    epochs: int = parameter(10, Whole(), "passes over the training rows")
+    batch_size: Any = parameter(
+        AUTO, Auto(Whole()), "rows per training step; more than the set has means the whole set"
+    )
+    epochs: Any = parameter(
+        AUTO,
+        Auto(Whole()),
+        "passes over the training rows; auto: enough steps for them, a tenth of the rows held out to stop early, the "
+        "rate falling to 0 (`plan.py`)",
+    )
     initializer: str = parameter("glorot_uniform", Name(init.INITIALIZERS), "of the weights")
     bias_initializer: str = parameter("zeros", Name(init.INITIALIZERS), "of the biases")
     validation_fraction: float = parameter(
@@ -78,6 +86,8 @@ class NetworkEstimator(Estimator):
     history_: dict[str, list[float]] = field(init=False)
     _learned = ("network_", "n_features_in_")
     _facts: ClassVar[tuple[Fact, ...]] = (Fact("history_", "history", HISTORY),)
+    _plan: ClassVar[Plan] = Plan()
+    _left_open: ClassVar[dict[str, Any] | None] = None  # what was left to the plan, as the user said it: "auto"
 
     # ---------------------------------------------------------------- building
 
@@ -97,8 +107,12 @@ class NetworkEstimator(Estimator):
         """The slices of theta that learn; None: all of it."""
         return None
 
-    def _optimizer(self) -> optim.Optimizer:
-        return optim.get(self.optimizer, self.learning_rate, self.weight_decay)
+    def _optimizer(self, falling: bool = False) -> optim.Optimizer:
+        """The optimiser; `falling`: a rate that is a number falls to 0 (Loshchilov & Hutter 2017)."""
+        rate = self.learning_rate
+        if falling and not callable(rate):
+            rate = Cosine(rate)
+        return optim.get(self.optimizer, rate, self.weight_decay)
 
     def _linear(self, width: int) -> Linear:
         return Linear(width, self.initializer, self.bias_initializer)
@@ -134,9 +148,27 @@ class NetworkEstimator(Estimator):
             )
         return tuple(validation_data)
 
+    def _settle_plan(self, rows: int, watched: bool) -> None:
+        """Numbers for what is "auto", by the number of rows: from here on the estimator was built with these."""
+        built = self.as_built
+        found = self._plan.settings(built.get_params(deep=False), rows, watched)
+        if getattr(built, "activation", None) == AUTO:
+            found["activation"] = built.hidden_activation
+        self._left_open = {  # type: ignore[misc]
+            name: getattr(built, name) for name in found
+        }
+        for name, value in found.items():
+            setattr(built, name, value)
+
+    def _batch_size(self, rows: int) -> int:
+        """Rows per training step, of so many."""
+        built = self.as_built
+        return self._plan.settings(built.get_params(deep=False), rows, watched=True).get("batch_size", built.batch_size)
+
     def _hold_out(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         """The numbers of the rows to learn from, and of those to watch the loss on, out of n in random order."""
-        held = max(1, round(self.validation_fraction * n)) if self.validation_fraction else 0
+        share = self.as_built.validation_fraction
+        held = max(1, round(share * n)) if share else 0
         if held >= n:
             raise ValueError(f"{type(self).__name__}: validation_fraction leaves no rows to learn from ({n} in all).")
         order = np.random.default_rng(self._order_seed).permutation(n)
@@ -146,12 +178,13 @@ class NetworkEstimator(Estimator):
         self, X: np.ndarray, t: np.ndarray | None, validation: tuple | None, weights: np.ndarray | None = None
     ) -> None:
         """Train network_ on inputs X and targets t (None: X itself); validation: rows to measure, targets, weights."""
-        if self.patience is not None and validation is None:
+        built, falling = self.as_built, self.epochs == AUTO
+        if built.patience is not None and validation is None:
             raise ValueError(
-                f"{type(self).__name__}: expected rows to watch with patience={self.patience}, got none. "
+                f"{type(self).__name__}: expected rows to watch with patience={built.patience}, got none. "
                 "Pass validation_data=... to fit, or set validation_fraction=0.1."
             )
-        self._trainer = self.new_trainer(len(X), self.epochs)
+        self._trainer = self.new_trainer(len(X), built.epochs, falling)
         watched = None
         if validation is not None:
             x, targets, of_rows = validation
@@ -166,11 +199,13 @@ class NetworkEstimator(Estimator):
             self._to_device(X), self._to_device(t), validation=watched, checkpoints=self._checkpoints
         )
         self.interrupted_ = self._trainer.interrupted
+        if falling:
+            del self._trainer  # whose rate has fallen to 0: `partial_fit` starts from the whole one
 
     def _to_device(self, array: np.ndarray | None):
         return None if array is None else self.network_.ops.dataset(array)
 
-    def new_trainer(self, rows: int, epochs: int) -> Trainer:
+    def new_trainer(self, rows: int, epochs: int, falling: bool = False) -> Trainer:
         """What trains network_ on so many rows: optimiser, batch size and callbacks are those of the estimator."""
         kind: Callable[..., Trainer] = Trainer
         built = self.as_built
@@ -186,8 +221,8 @@ class NetworkEstimator(Estimator):
         trainer = kind(
             self.network_,
             self._loss,
-            built._optimizer(),
-            batch_size=built.batch_size,
+            built._optimizer(falling),
+            batch_size=self._batch_size(rows),
             epochs=epochs,
             rows=rows,
             seed=self._order_seed,

@@ -131,7 +131,8 @@ class StackedPredictor(Stacked):
             validation = watched, self._targets(labels), self._label_weights(labels, None)
         self._build(X.shape[1:])
         seen = np.ones(len(X), bool)
-        if validation is None and self.validation_fraction:
+        self._settle_plan(len(rows), watched=validation is not None)
+        if validation is None and self.as_built.validation_fraction:
             kept, held = self._hold_out(len(rows))
             validation, seen[rows[held]] = (X[rows[held]], t[held], taken(of_labels, held)), False
             rows, t, of_labels = rows[kept], t[kept], taken(of_labels, kept)

@@ -14,7 +14,6 @@ vae-20     784-400-20, the variational autoencoder on grey values that PyTorch's
 from __future__ import annotations
 
 import copy
-import math
 from typing import Any
 
 from nanoae.autoencoders.autoencoder import Autoencoder
@@ -26,22 +25,26 @@ from nanoae.spelling import one_of
 DATA = "mnist"  # what they were published on
 
 PRESETS: dict[str, Autoencoder] = {
-    "dense-64": Autoencoder(64, (), code_activation="relu", output_activation="sigmoid", batch_size=32),
-    "deep-32": Autoencoder(32, (128,), code_activation="relu", loss="bce"),
+    "dense-64": Autoencoder(64, (), code_activation="relu", output_activation="sigmoid", batch_size=32, epochs=10),
+    "deep-32": Autoencoder(
+        32, (128,), activation="relu", code_activation="relu", loss="bce", batch_size=256, epochs=10
+    ),
     "tf1-20": Autoencoder(
         20,
         (500, 300),
+        activation="relu",
         code_activation="relu",
         output_activation="sigmoid",
         loss=MSE(reduction="sum", weight=0.5),
         initializer="truncated_normal",
         bias_initializer="truncated_normal",
         batch_size=100,
+        epochs=10,
         validation_fraction=1 / 12,
     ),
-    "conv-2d": ConvAutoencoder(2),
-    "conv-3d": ConvAutoencoder(3),
-    "vae-20": VariationalAutoencoder(20, (400,)),
+    "conv-2d": ConvAutoencoder(2, batch_size=100, epochs=5),
+    "conv-3d": ConvAutoencoder(3, batch_size=100, epochs=5),
+    "vae-20": VariationalAutoencoder(20, (400,), activation="relu", batch_size=128, epochs=10),
 }
 
 
@@ -50,16 +53,7 @@ def preset(name: str) -> Autoencoder:
     return copy.deepcopy(PRESETS[one_of("preset", name, PRESETS)])
 
 
-def default_settings(n: int, d: int) -> dict[str, Any]:
-    """Settings for a table of n rows and d columns: a code of d / 8 numbers, 2 to 32 but fewer than d; about 5,000
-    steps of 32 rows, 10 to 500 epochs; a tenth held out to stop early. For `digits`: 64-128-64-8-64-128-64, 111 epochs.
-    """
-    epochs = min(max(round(5000 / math.ceil(n / 32)), 10), 500)
-    return {
-        "code_size": max(1, min(d - 1, max(2, d // 8), 32)),
-        "hidden": (128, 64),
-        "batch_size": 32,
-        "epochs": epochs,
-        "validation_fraction": 0.1,
-        "patience": epochs // 5,
-    }
+def default_settings(d: int) -> dict[str, Any]:
+    """Settings for a table of d columns: a code of d / 8 numbers, 2 to 32 but fewer than d; a tenth of the
+    rows held out. For `digits`: 64-128-64-8-64-128-64."""
+    return {"code_size": max(1, min(d - 1, max(2, d // 8), 32)), "hidden": (128, 64), "validation_fraction": 0.1}

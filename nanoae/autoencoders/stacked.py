@@ -16,10 +16,11 @@ import numpy as np
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.fact import Fact
-from nanoae.autoencoders.kinds import Flag, Maybe, Name, OneOrMore, Part, Rate, Whole, Widths
+from nanoae.autoencoders.kinds import Auto, Flag, Maybe, Name, OneOrMore, Part, Rate, Whole, Widths
 from nanoae.autoencoders.network_estimator import HISTORY, NetworkEstimator
 from nanoae.autoencoders.parameters import documented, parameter
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
+from nanoae.autoencoders.plan import AUTO
 from nanoae.engine.layers import ACTIVATIONS, Layer, Noisy
 from nanoae.training.loop import Callback, Trainer
 from nanoae.training.progress import progress
@@ -33,7 +34,9 @@ class Stacked(NetworkEstimator):
     sizes: Any = parameter((1000, 1000, 1000), Widths(least=1), "widths of the layers that are pretrained one by one")
     _: KW_ONLY
     pretrain: bool = parameter(True, Flag(), "layer by layer, before the whole; False: start from random weights")
-    pretrain_epochs: Any = parameter(10, OneOrMore(Whole()), "passes over the rows for each layer's own autoencoder")
+    pretrain_epochs: Any = parameter(
+        AUTO, OneOrMore(Auto(Whole())), "passes over the rows for each layer's own autoencoder"
+    )
     pretrain_learning_rate: Any = parameter(
         None, Maybe(Rate(SCHEDULES)), "as learning_rate, for the pretraining; None: the same"
     )
@@ -90,6 +93,7 @@ class Stacked(NetworkEstimator):
         seeds = self._order_seed.spawn(len(self.sizes))
         for i in progress(range(len(self.sizes) if self.pretrain else 0), label="layers", show=self.verbose):
             autoencoder = self._layer_autoencoder(i, seeds[i])
+            autoencoder.compared = False  # type: ignore[misc]
             autoencoder.fit(X, sample_weight=weights, checkpoint_dir=self._checkpoints)
             for layer, source in zip(self._target_layers(i), learned(autoencoder), strict=False):
                 for name, array in source.params.items():
@@ -155,7 +159,7 @@ class StackedAutoencoder(Stacked, Autoencoder):
 
     sizes: Any = (1000, 500, 250, 30)
     _: KW_ONLY
-    epochs: int = parameter(10, Whole(0), "passes over the rows for the network as a whole")
+    epochs: Any = parameter(AUTO, Auto(Whole(0)), "passes over the rows for the network as a whole")
     code_activation: str = parameter("identity", Name(ACTIVATIONS), "of the code")
     code_size: ClassVar[Any] = property(lambda self: self.sizes[-1])
     hidden: ClassVar[Any] = property(lambda self: self.sizes[:-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
@@ -12,9 +13,10 @@ import numpy as np
 from nanoae.autoencoders.elbo import Variational, active_units
 from nanoae.autoencoders.estimator import as_codes, seed_of
 from nanoae.autoencoders.fact import Fact
-from nanoae.autoencoders.kinds import Name, Number, Rate, Whole
+from nanoae.autoencoders.kinds import Auto, Name, Number, Rate, Whole
 from nanoae.autoencoders.lines import checked, cleaned, some, unseen
 from nanoae.autoencoders.parameters import documented, parameter, transactional
+from nanoae.autoencoders.plan import AUTO, LinesPlan, Plan
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.teacher_forcing import TeacherForcing
 from nanoae.autoencoders.vocabulary import EOS, PAD, UNITS, UNK, Vocabulary
@@ -71,12 +73,13 @@ class TextVAE(Variational):
         "share of the tokens that the decoder is not told in training, so that the code has to",
     )
     beta: float = 0.5
-    warm_up: float = 10
+    warm_up: Any = parameter(
+        AUTO, Auto(Number()), "epochs in which that weight rises from 0 to beta; auto: half of them"
+    )
     learning_rate: Any = parameter(
         5e-3, Rate(SCHEDULES), "of the first step; it falls along half a cosine, to 0 after the last. Or a schedule"
     )
-    batch_size: int = 64
-    epochs: int = 20
+    _plan: ClassVar[Plan] = LinesPlan(watchable=sys.maxsize, usual_batch=64)
     processes: ClassVar[int] = 1
     _facts = (
         *Variational._facts,
@@ -97,7 +100,7 @@ class TextVAE(Variational):
     def new_loss(self):
         return SoftmaxCrossEntropy("batch", ignore=0)
 
-    def _optimizer(self):
+    def _optimizer(self, falling=True):
         schedule = self.learning_rate if callable(self.learning_rate) else Cosine(self.learning_rate)
         return optim.get(self.optimizer, schedule, self.weight_decay)
 
@@ -134,9 +137,10 @@ class TextVAE(Variational):
         order = own_order(X)
         X, weights = X[order], taken(weights, order)
         validation, of_validation = None, None
+        self._settle_plan(len(X), watched=validation_data is not None)
         if validation_data is not None:
             validation = self._rows(*(validation_data if isinstance(validation_data, tuple) else (validation_data,)))
-        elif self.validation_fraction:
+        elif self.as_built.validation_fraction:
             kept, held = self._hold_out(len(X))
             validation, of_validation = X[held], taken(weights, held)
             X, weights = X[kept], taken(weights, kept)

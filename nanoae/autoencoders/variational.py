@@ -16,6 +16,7 @@ from nanoae.autoencoders.estimator import squared_error
 from nanoae.autoencoders.fact import CLASSES
 from nanoae.autoencoders.kinds import Name, Number
 from nanoae.autoencoders.parameters import documented, parameter, restored, transactional
+from nanoae.autoencoders.plan import Plan
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.weights import counted, own_order, taken
 from nanoae.data.frame import framed
@@ -77,8 +78,8 @@ class VariationalAutoencoder(Variational, Autoencoder):
     variance: float = parameter(
         1.0, Number(), "of the gaussian likelihood, fixed and not learned: the squared error that is taken for noise"
     )
-    batch_size: int = 128
     _facts = (*Variational._facts, CLASSES)
+    _plan: ClassVar[Plan] = Plan(usual_batch=128)
     bottleneck: ClassVar[Any]
     tied_weights: ClassVar[bool] = False
     code_activation: ClassVar[str] = "identity"
@@ -150,7 +151,8 @@ class VariationalAutoencoder(Variational, Autoencoder):
                 validation, watched = self._rows_and_labels(validation_data, "labels")
             validation = self._check_targets(validation)
             validation = self._joined(validation, watched), validation, None
-        if validation is None and self.validation_fraction:
+        self._settle_plan(len(X), watched=validation is not None)
+        if validation is None and self.as_built.validation_fraction:
             kept, held = self._hold_out(len(X))
             validation = inputs[held], X[held], taken(weights, held)
             X, inputs, weights = X[kept], inputs[kept], taken(weights, kept)

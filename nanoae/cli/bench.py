@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     if not 0 < args.seconds < math.inf:
         raise ValueError(f"--seconds: expected a number > 0, got {args.seconds}.")
     x = data.flat(data_options.black(model))[0]
-    batch = min(model.batch_size, len(x))
+    batch = min(model._batch_size(len(x)), len(x))
     print(f"{model}\n{len(x):,} rows of {x.shape[1]}, {batch} a step\n")
     found: dict[str, float] = {}
     devices = ("numpy", "cupy") if model.backend == "auto" else (model.backend,)

@@ -101,7 +101,7 @@ def option(name: str) -> str:
 
 def build_model(args: argparse.Namespace, data: Dataset) -> NetworkEstimator:
     """The estimator: what suits the data, or the preset, with what was said."""
-    suits = default_settings(len(data.x_train), math.prod(data.shape))
+    suits = default_settings(math.prod(data.shape))
     model: NetworkEstimator = preset(args.preset) if args.preset else Autoencoder(**suits)
     if args.predictor or args.sizes:
         model = stacked(model, PREDICTORS[args.predictor][0] if args.predictor else StackedAutoencoder)
@@ -124,6 +124,7 @@ def stacked(model: NetworkEstimator, kind: type[Stacked]) -> Stacked:
     """An estimator of that `kind`, with as many of the model's settings as it has, and its encoder's widths."""
     settings = model.get_params(deep=False)
     settings["sizes"] = *settings["hidden"], settings["code_size"]
+    settings["activation"] = model.hidden_activation  # type: ignore[attr-defined]
     new = kind()
     return new.set_params(**{name: settings[name] for name in settings.keys() & new.get_params()})  # type: ignore[return-value]
 

@@ -23,8 +23,6 @@ from nanoae.data.slogans import draw_slogans
 from nanoae.engine.part import describe
 from nanoae.report import write_text_report
 
-LINES_SEEN = 216_000  # in all the epochs together: 20 epochs of the slogans that the grammar draws
-MOST_EPOCHS = 300
 HELD_OUT = 0.1  # share of the lines that the model is tested on
 RUNS = Path("runs", "text")  # -1, -2, ...: what train writes, and where generate looks for the newest
 EXAMPLES = """\
@@ -97,7 +95,9 @@ def train(args: argparse.Namespace) -> int:
     with run_folder(args.out or RUNS, args.out is None, args.resume) as folder:
         learned, held = halves(lines, keywords, args.seed)
         log = logger(args)
-        model = TextVAE(random_state=args.seed, **settings_for(args, len(learned[0]))).build(*learned)
+        model = TextVAE(
+            random_state=args.seed, **{name: getattr(args, name) for name in SETTINGS if hasattr(args, name)}
+        ).build(*learned)
         log(f"device  {model.network_.ops.describe()}\n{about(args.file, model, learned[0])}\n")
         with resume.stoppable(folder) as stop:
             checkpoints = resume.checkpoints(args, resume.begin(args, folder))
@@ -121,13 +121,6 @@ def train(args: argparse.Namespace) -> int:
             trainer.write_config(folder, config | {"complete": True})
             resume.remove(folder)
     return code
-
-
-def settings_for(args: argparse.Namespace, n: int) -> dict[str, Any]:
-    """The settings that were said, and where nothing was, what suits n lines: about a minute, be they few or many."""
-    said = {name: getattr(args, name) for name in SETTINGS if hasattr(args, name)}
-    epochs = said.get("epochs", min(MOST_EPOCHS, max(1, LINES_SEEN // n)))
-    return {"epochs": epochs, "warm_up": epochs / 2, "batch_size": min(64, max(8, n // 20)), **said}
 
 
 def halves(lines: list[str], keywords: list[str] | None, random_state: int):

@@ -9,6 +9,7 @@ import math
 import platform
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,9 @@ def train(
     bar = not quiet and sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None
     tellers = () if bar or quiet or not lines else (tell_epoch,)
     model.set_params(verbose=bar, callbacks=(*tellers, *watchers))
-    model.fit(*data, **beside)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", nanoae.UnderfitWarning)  # PCA's error stands beside the result
+        model.fit(*data, **beside)
     model.set_params(verbose=False, callbacks=())
 
 

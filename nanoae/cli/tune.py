@@ -117,7 +117,7 @@ def search(
         if model.interrupted_ and best is not None:
             break
         losses, seconds = model.history_.get("val_loss", []), round(sum(model.history_["seconds"]), 2)
-        judged = [loss for loss in losses[-1 if model.patience is None else 0 :] if math.isfinite(loss)]
+        judged = [loss for loss in losses[-1 if model.as_built.patience is None else 0 :] if math.isfinite(loss)]
         loss = min(judged, default=None)
         table.append({**combination, "validation_loss": loss, "epochs": len(losses), "seconds": seconds})
         better = best is None or (loss is not None and loss < lowest)

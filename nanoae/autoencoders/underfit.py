@@ -1,0 +1,44 @@
+"""Underfit: the warning that a fitted autoencoder gives rows back worse than PCA with as many components."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from nanoae.autoencoders.pca import PCA
+from nanoae.autoencoders.plan import AUTO
+
+MOST_ROWS, MOST_COLUMNS = 2000, 1024  # that are compared: it takes no more than a fraction of a second
+AS_GOOD = 1.05  # times PCA's error, and ...
+TOLD = 1e-3  # of the rows' variance: what is next to nothing is not worse
+
+
+class UnderfitWarning(UserWarning):
+    """An autoencoder that PCA beats has learned too little, or from columns on different scales."""
+
+
+def compare_with_pca(model, learned: np.ndarray, watched: np.ndarray) -> None:
+    """Warn if PCA of the rows learned from (N, D) gives those watched (M, D) back better than `model` does."""
+    learned, watched = learned[:MOST_ROWS], watched[:MOST_ROWS]
+    if np.isnan(watched).any() or np.isnan(learned).any():
+        return
+    if learned.ndim != 2 or learned.shape[1] > MOST_COLUMNS or model.code_size_ >= min(learned.shape):
+        return
+    mine = float(model.reconstruction_error(watched).mean())
+    theirs = float(PCA(model.code_size_).fit(learned).reconstruction_error(watched).mean())
+    if mine <= AS_GOOD * theirs + TOLD * float(watched.var(axis=0).mean()):
+        return
+    spread = learned.std(axis=0)
+    if model.epochs != AUTO:
+        hint = 'Leave epochs="auto", or train for longer'
+    elif spread.max() > 100 * np.median(spread):
+        hint = "Bring the columns to one scale"
+    else:
+        hint = "Widen hidden, or try another learning_rate"
+    warnings.warn(
+        f"{type(model).__name__}: a mean squared error of {mine:.3g}, where PCA with {model.code_size_} components has "
+        f"{theirs:.3g}. {hint}.",
+        UnderfitWarning,
+        stacklevel=7,
+    )

@@ -1,0 +1,95 @@
+"""Do estimators learn enough where nothing is said, and say so where they did not?"""
+
+import numpy as np
+import pytest
+
+import nanoae
+from nanoae.autoencoders.plan import LinesPlan, Plan
+
+DATA = nanoae.load_data("digits")
+LEARNED, TESTED = DATA.flat()
+
+
+def test_the_default_beats_pca_on_digits():
+    model = nanoae.Autoencoder(8, random_state=0).fit(LEARNED)
+    pca = nanoae.PCA(8).fit(LEARNED)
+    assert model.evaluate(TESTED)["mse"] < 0.75 * pca.reconstruction_error(TESTED).mean()
+    assert model.get_params()["epochs"] == model.get_params()["batch_size"] == "auto"
+
+
+def test_the_default_classifier_learns_from_few_labels():
+    y = np.full(len(LEARNED), -1)
+    y[:200] = DATA.y_train[:200]
+    assert nanoae.StackedClassifier((64, 32), random_state=0).fit(LEARNED, y).score(TESTED, DATA.y_test) > 0.85
+
+
+def test_the_default_says_lines_of_known_words():
+    ends = ("now", "again", "alone", "here", "there")
+    starts = ("the cat sits", "a dog runs", "we drink coffee", "she reads a book")
+    lines = [f"{start} {end}" for start in starts for end in ends]
+    model = nanoae.TextVAE(random_state=0).fit(lines)
+    told = model.generate(10, random_state=0)
+    assert set(" ".join(told).split()) <= set(" ".join(lines).split()) and sum(map(len, told)) > 50
+    assert sum(line in lines for line in told) >= 5
+
+
+def plan_of(rows, **said):
+    settings = {"batch_size": "auto", "epochs": "auto", "validation_fraction": 0.0, "patience": None}
+    return Plan().settings(settings | said, rows, watched=False)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 49, 50, 1000, 60_000, 10_000_000])
+def test_there_are_enough_steps_for_the_rows(rows):
+    found = plan_of(rows)
+    steps = found["epochs"] * -(-rows // found["batch_size"])
+    assert 16 <= found["batch_size"] <= 256 and steps >= min(max(1000, 20 * rows), 8000)
+    assert steps <= 8000 + 3 * -(-rows // found["batch_size"])
+    assert ("patience" in found) == ("validation_fraction" in found) == (rows >= 50)
+
+
+def test_what_is_said_counts():
+    assert plan_of(100, epochs=3) == {"batch_size": 256}
+    assert plan_of(100, epochs=3, batch_size=7) == {}
+    assert plan_of(100, batch_size=100)["epochs"] == 2000 and plan_of(100, patience=2).get("patience", 2) == 2
+    assert LinesPlan().epochs(20, 8) == 300
+    model = nanoae.Autoencoder(2, epochs=3, batch_size=100, random_state=0).fit(LEARNED)
+    assert len(model.history_["loss"]) == 3 and "val_loss" not in model.history_
+
+
+def test_loaded_it_shows_the_users_words(tmp_path):
+    model = nanoae.Autoencoder(2, (4,), random_state=0).fit(LEARNED[:60])
+    model.save(tmp_path / "m.npz")
+    loaded = nanoae.load(tmp_path / "m.npz")
+    assert loaded.get_params() == model.get_params() and loaded.get_params()["activation"] == "auto"
+    np.testing.assert_array_equal(loaded.transform(TESTED), model.transform(TESTED))
+
+
+def test_to_go_on_starts_from_the_whole_rate():
+    model = nanoae.Autoencoder(2, (4,), random_state=0).fit(LEARNED[:60])
+    before = model.transform(TESTED)
+    model.partial_fit(LEARNED[60:200])
+    assert np.abs(model.transform(TESTED) - before).max() > 1e-3
+
+
+@pytest.mark.filterwarnings("default::nanoae.UnderfitWarning")
+def test_what_is_worse_than_pca_is_told():
+    with pytest.warns(
+        nanoae.UnderfitWarning, match=r'where PCA with 8 components has 0\.0.*Leave epochs="auto"'
+    ) as told:
+        nanoae.Autoencoder(8, epochs=1, random_state=0).fit(LEARNED)
+    assert told[0].filename == __file__
+
+
+@pytest.mark.filterwarnings("error::nanoae.UnderfitWarning")
+@pytest.mark.parametrize(
+    "parts",
+    [{"penalty": nanoae.L1Sparsity(1e-3)}, {"bottleneck": nanoae.TopK(2)}, {"code_size": 64}],
+    ids=["penalty", "bottleneck", "no smaller"],
+)
+def test_nothing_is_told_where_the_two_do_not_compare(parts):
+    nanoae.Autoencoder(**{"code_size": 8, **parts}, epochs=1, random_state=0).fit(LEARNED)
+
+
+@pytest.mark.filterwarnings("error::nanoae.UnderfitWarning")
+def test_nothing_is_told_of_the_parts_of_others():
+    nanoae.AnomalyDetector(nanoae.Autoencoder(8, epochs=1), random_state=0).fit(LEARNED[:300])
