@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 
 import numpy as np
 import pytest
 
 import nanoae
-from nanoae import Checkpoints
+from nanoae import Checkpoints, Trainer
 from nanoae.training import checkpoint
 
 
@@ -56,7 +57,7 @@ LABELS = rng.integers(0, 3, 70)
 LINES = [f"{a} {b} {a}" for a in ("red", "green", "blue") for b in ("tea", "sea", "fee")] * 4
 SMALL = {"epochs": 4, "batch_size": 16, "random_state": 0}
 DENSE = {"code_size": 3, "hidden": (8,), **SMALL}
-STACKED = {"sizes": (8, 5), "pretrain_epochs": 2, "backend": "numpy:plain", **SMALL}
+STACKED = {"sizes": (8, 5), "pretrain_epochs": 2, **SMALL}
 TEXT = {"code_size": 3, "state_size": 6, "embedding_size": 4, "warm_up": 2, **SMALL}
 AE, VAE = nanoae.Autoencoder, nanoae.VariationalAutoencoder
 KINDS = {
@@ -109,6 +110,30 @@ def test_a_fit_that_is_stopped_ends_with_the_same_weights(kind, share, tmp_path)
     assert_same(resumed, whole)
     assert share == 0 or len(again) < len(done)
     assert_same(estimator(**params).fit(*data, **beside, checkpoint_dir=tmp_path, resume=True), whole)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("share", [0.1, 0.6, 1.0])
+def test_a_fit_that_is_stopped_within_an_epoch_does_so_too(kind, share, tmp_path, monkeypatch):
+    estimator, params, data, beside = KINDS[kind]
+    steps, last, between = [], math.inf, Trainer.between_steps
+
+    def counted(self, *arguments):
+        between(self, *arguments)
+        steps.append(arguments[0])
+        if len(steps) == last:
+            raise Stopped
+
+    whole = estimator(**params).fit(*data, **beside)
+    monkeypatch.setattr(Trainer, "between_steps", counted)
+    estimator(**params).fit(*data, **beside, checkpoint_dir=Checkpoints(tmp_path / "counted", steps=1))
+    n, last = len(steps), len(steps) + max(1, int(share * len(steps)))
+    with pytest.raises(Stopped):
+        estimator(**params).fit(*data, **beside, checkpoint_dir=Checkpoints(tmp_path / "stopped", steps=1))
+    last = math.inf
+    resumed = estimator(**params).fit(*data, **beside, checkpoint_dir=tmp_path / "stopped", resume=True)
+    assert_same(resumed, whole)
+    assert len(steps) <= 2 * n
 
 
 def test_a_detector_goes_on_in_its_folds(tmp_path):

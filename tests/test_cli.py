@@ -604,7 +604,7 @@ def test_tune_goes_on_from_the_settings_that_are_finished(run, monkeypatch):
     monkeypatch.setattr(Trainer, "epoch", signalled)
     grid = ("tune", "--grid", "code_size=2,3,4", "--epochs", "3", "--hidden", "8,8", "--no-figures")
     assert run(*grid, "--out", "tuned")[0] == 143 and fitted == [2, 2, 2, 3]
-    assert run("tune", "--resume", "tuned")[0] == 0 and fitted == [2, 2, 2, 3, 3, 3, 4, 4, 4]
+    assert run("tune", "--resume", "tuned")[0] == 0 and fitted == [2, 2, 2, 3, 3, 3, 3, 4, 4, 4]
     assert [row["code_size"] for row in config("tuned")["tuning"]] == [2, 3, 4]
     assert run(*grid, "--out", "whole")[0] == 0
     theta, again = (nanoae.load(f"{name}/model.npz").network_.theta for name in ("whole", "tuned"))

@@ -28,7 +28,7 @@ from nanoae.engine.layers import ACTIVATIONS, UNBOUNDED, Layer, Linear, Noisy, T
 from nanoae.engine.losses import BCE, Loss, Masked
 from nanoae.engine.missing import FillMissing
 from nanoae.engine.part import describe
-from nanoae.training.loop import evaluate
+from nanoae.training.evaluation import evaluate
 
 RECONSTRUCTION_LOSSES = {name: kind for name, kind in losses.LOSSES.items() if kind is not losses.SoftmaxCrossEntropy}
 LAYERS = Listed("[Linear(...), ...], a list of layers", lambda layer: isinstance(layer, Layer), least=1)

@@ -18,7 +18,7 @@ from nanoae.autoencoders.parameters import parameter
 from nanoae.backend import Array
 from nanoae.backend.layer_ops import LOGVAR_MAX
 from nanoae.blocks import blocks
-from nanoae.training.loop import rows_at_a_time
+from nanoae.training.evaluation import rows_at_a_time
 
 ACTIVE = 0.01  # variance over the data of a unit's mean, above which it tells something (Burda 2016)
 

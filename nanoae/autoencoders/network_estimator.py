@@ -30,7 +30,9 @@ from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.params import float_type
 from nanoae.guard import guarded
-from nanoae.training.loop import Trainer, evaluate, rows_at_a_time
+from nanoae.training.divergence import NotFiniteError
+from nanoae.training.evaluation import evaluate, rows_at_a_time
+from nanoae.training.loop import Trainer
 from nanoae.training.schedules import SCHEDULES, Cosine
 
 BACKENDS = "numpy, cupy (an NVIDIA GPU; cupy:tf32, cupy:nograph and cupy:noepilogues are variants), or auto"
@@ -69,6 +71,11 @@ class NetworkEstimator(Estimator):
     )
     patience: int | None = parameter(
         None, Maybe(Whole()), "stop after so many epochs without a better validation loss, and go back to the best"
+    )
+    on_divergence: str = parameter(
+        "stop",
+        Name(("stop", "restore")),
+        "where a loss or a gradient is no number: an error, or back to the end of the last epoch, at half the rate",
     )
     callbacks: Any = parameter(
         (),
@@ -195,9 +202,13 @@ class NetworkEstimator(Estimator):
             trainer.measure = functools.partial(judge, weights=of_rows)
         t = weighed(self._trainer, self._loss, X, t, weights)
         self.history_ = self._trainer.history  # as far as it goes: callbacks may keep the model
-        self.history_ = self._trainer.fit(
-            self._to_device(X), self._to_device(t), validation=watched, checkpoints=self._checkpoints
-        )
+        data = self._to_device(X), self._to_device(t)
+        try:
+            self._trainer.fit(*data, validation=watched, checkpoints=self._checkpoints)
+        except NotFiniteError as error:
+            self.interrupted_ = True
+            error.model = copy.copy(self) if self._trainer.recovered else None
+            raise
         self.interrupted_ = self._trainer.interrupted
         if falling:
             del self._trainer  # whose rate has fallen to 0: `partial_fit` starts from the whole one
@@ -227,6 +238,7 @@ class NetworkEstimator(Estimator):
             rows=rows,
             seed=self._order_seed,
             patience=built.patience,
+            on_divergence=built.on_divergence,
             callbacks=tuple(self.callbacks),
             verbose=built.verbose,
             trainable=self._trainable(),

@@ -122,6 +122,7 @@ class Stacked(NetworkEstimator):
             tied_weights=self.tied_weights,
             corruption=self._of_layer("corruption", i),
             penalty=self._of_layer("penalty", i),
+            on_divergence=self.on_divergence,
             callbacks=[functools.partial(_tell, callback, i + 1) for callback in self.callbacks],
             backend=self.backend,
             dtype=self.dtype,

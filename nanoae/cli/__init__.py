@@ -17,7 +17,7 @@ from nanoae.backend.blas import best_environment
 from nanoae.cli import bench, detect, export, generate, gradcheck, info, model, report, text, trace, train, tune
 from nanoae.cli.output import Plain, plain
 from nanoae.spelling import did_you_mean
-from nanoae.training.loop import NotFiniteError
+from nanoae.training.divergence import NotFiniteError
 
 COMMANDS = (train, tune, model, report, generate, detect, text, export, gradcheck, trace, bench, info)
 

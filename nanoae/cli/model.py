@@ -18,7 +18,7 @@ from nanoae.cli.figures import reconstructions
 from nanoae.cli.output import safe
 from nanoae.cli.training_set import TrainingSet
 from nanoae.data import Dataset
-from nanoae.training.loop import NotFiniteError
+from nanoae.training.divergence import NotFiniteError
 from nanoae.whole_file import check_writable, whole_file
 
 NOT_OF_ROWS = {

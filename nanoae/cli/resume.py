@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nanoae.training.checkpoint import Checkpoints
-from nanoae.training.loop import NotFiniteError
+from nanoae.training.divergence import NotFiniteError
 from nanoae.training.stop import Stop, heeded
 from nanoae.whole_file import whole_file
 
@@ -102,6 +102,14 @@ def ended(args: argparse.Namespace, folder: Path, stop: Stop, interrupted: bool)
     command = shlex.join([*args.parser.prog.split(), "--resume", str(folder)])
     print(f"nanoae: stopped by {signum.name}; go on with: {command}", file=sys.stderr, flush=True)
     return 128 + signum
+
+
+def recovered(error: NotFiniteError, model: Any) -> Any:
+    """The model as it was before it diverged, which is told; where there is none, the error is raised again."""
+    if not isinstance(error.model, type(model)):
+        raise error
+    print(f"nanoae: error: {error} The best weights before that are kept.", file=sys.stderr, flush=True)
+    return error.model.set_params(verbose=False, callbacks=())
 
 
 def remove(folder: Path) -> None:

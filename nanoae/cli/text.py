@@ -22,6 +22,7 @@ from nanoae.data.files import read_lines
 from nanoae.data.slogans import draw_slogans
 from nanoae.engine.part import describe
 from nanoae.report import write_text_report
+from nanoae.training.divergence import NotFiniteError
 
 HELD_OUT = 0.1  # share of the lines that the model is tested on
 RUNS = Path("runs", "text")  # -1, -2, ...: what train writes, and where generate looks for the newest
@@ -99,10 +100,13 @@ def train(args: argparse.Namespace) -> int:
             random_state=args.seed, **{name: getattr(args, name) for name in SETTINGS if hasattr(args, name)}
         ).build(*learned)
         log(f"device  {model.network_.ops.describe()}\n{about(args.file, model, learned[0])}\n")
-        with resume.stoppable(folder) as stop:
-            checkpoints = resume.checkpoints(args, resume.begin(args, folder))
-            trainer.train(model, *learned, quiet=args.quiet, **checkpoints)
-        code = resume.ended(args, folder, stop, model.interrupted_)
+        try:
+            with resume.stoppable(folder) as stop:
+                checkpoints = resume.checkpoints(args, resume.begin(args, folder))
+                trainer.train(model, *learned, quiet=args.quiet, **checkpoints)
+            code = resume.ended(args, folder, stop, model.interrupted_)
+        except NotFiniteError as error:
+            model, code = resume.recovered(error, model), 1
         log(trainer.trained(model))
         trainer.save(model, folder / "model.npz", {})
         trainer.write_metrics(folder / "metrics.csv", model.history_)

@@ -30,6 +30,7 @@ from nanoae.cli.output import run_folder, write_csv, write_json
 from nanoae.cli.page import told, write_page
 from nanoae.cli.training_set import TrainingSet
 from nanoae.engine.part import describe
+from nanoae.training.divergence import NotFiniteError
 from nanoae.training.loop import Trainer
 
 PCA_LIMIT = 4096  # the most rows or columns, whichever are fewer: beyond, its matrix takes minutes
@@ -86,10 +87,13 @@ def run(args: argparse.Namespace) -> int:
         log = logger(args)
         log(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}{advice(data)}")
         beside = {**resume.checkpoints(args, resume.begin(args, folder)), **learn[1]}
-        with resume.stoppable(folder) as stop:
-            log(f"model   {model.network_.theta.size:,} parameters\n\n{model.summary()}\n")
-            train(model, learn[0], quiet=args.quiet, watchers=watchers, **beside)
-        code = resume.ended(args, folder, stop, model.interrupted_)
+        try:
+            with resume.stoppable(folder) as stop:
+                log(f"model   {model.network_.theta.size:,} parameters\n\n{model.summary()}\n")
+                train(model, learn[0], quiet=args.quiet, watchers=watchers, **beside)
+            code = resume.ended(args, folder, stop, model.interrupted_)
+        except NotFiniteError as error:
+            model, code = resume.recovered(error, model), 1
         log(trained(model))
         write_results(args, folder, model, baseline, data, test, frames)
         if code == 0:

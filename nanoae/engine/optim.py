@@ -33,6 +33,7 @@ class Optimizer(Part):
     """
 
     n_moments = 0
+    rate_scale = 1.0  # of what lr says: less after a training diverged and went back
 
     def __init__(self, lr: LearningRate, weight_decay: float = 0.0, clip_norm: float | None = None):
         if not callable(lr) and not lr >= 0:
@@ -80,7 +81,7 @@ class Optimizer(Part):
         rate = self.lr(t, self.total_steps) if callable(self.lr) else self.lr
         if not isinstance(rate, numbers.Real) or not 0 <= rate < math.inf:
             raise ValueError(f"learning_rate: expected a number >= 0 of {self.lr!r} at step {t}, got {rate!r}.")
-        return float(rate)
+        return self.rate_scale * float(rate)
 
     def decay(self, theta: Array, grad: Array) -> Array:
         """g + weight_decay · theta, in scratch memory: the network's own grad stays the loss's."""

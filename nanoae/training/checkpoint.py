@@ -60,6 +60,10 @@ class Checkpoints:
     """
 
     def __init__(self, folder, steps: int | None = None, minutes: float | None = None):
+        if steps is not None and not (isinstance(steps, int) and steps >= 1):
+            raise ValueError(f"Checkpoints: expected steps, a whole number >= 1, or None, got {steps!r}.")
+        if minutes is not None and not minutes > 0:
+            raise ValueError(f"Checkpoints: expected minutes > 0, or None, got {minutes!r}.")
         self.folder = Path(folder)
         self.steps, self.minutes = steps, minutes
         self.open = False
@@ -86,7 +90,8 @@ class Checkpoints:
             self.seed: Any = None
             self.number, self.good = there[0][0] if there else 0, list[Path]()
             self.failure: OSError | None = None
-            self.reported, self.began, self.spent = "", time.perf_counter(), 0.0
+            self.reported, self.spent = "", 0.0
+            self.began = self.saved = time.perf_counter()
             if there:
                 self.read_latest()
             self.waiting: queue.Queue = queue.Queue()
@@ -140,11 +145,17 @@ class Checkpoints:
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise BadFile(self.good[0], "a whole checkpoint", f"one that does not fit together: {error}") from error
 
-    def save(self, trainer: Trainer, wait: bool = False) -> None:
-        """Have how things stand now written; unless this has to `wait` for it, only where that costs little."""
+    def due(self, steps: int) -> bool:
+        """Whether one is wished for now, so many steps into an epoch."""
+        if self.steps is not None and steps % self.steps == 0:
+            return True
+        return self.minutes is not None and time.perf_counter() - self.saved >= 60 * self.minutes
+
+    def save(self, trainer: Trainer, wait: bool = False, asked: bool = False) -> None:
+        """Have how things stand now written; if nobody has `asked` for it, nor waits, only where that costs little."""
         self.report()
-        started = time.perf_counter()
-        if not wait and self.spent > max(FREE, SHARE * (started - self.began)):
+        self.saved = started = time.perf_counter()
+        if not (wait or asked) and self.spent > max(FREE, SHARE * (started - self.began)):
             return
         facts, arrays = state.take(trainer)
         self.trainings[-1] = {"training": self.trainings[-1][0]["training"], **facts}, arrays

@@ -23,7 +23,8 @@ from nanoae.engine.layers import Layer, Linear
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.optim import KFAC
-from nanoae.training.loop import NotFiniteError, Trainer
+from nanoae.training.divergence import NotFiniteError
+from nanoae.training.loop import Trainer
 
 EARLY = 10  # steps
 

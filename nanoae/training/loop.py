@@ -15,81 +15,19 @@ from nanoae.backend import Array
 from nanoae.engine import fusion
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
-from nanoae.engine.optim import Optimizer
+from nanoae.engine.optim import FLUSH_EVERY, Optimizer
 from nanoae.engine.part import kinds_in, settings_of
-from nanoae.training import stop
+from nanoae.spelling import one_of
+from nanoae.training import divergence, stop
 from nanoae.training.checkpoint import Checkpoints
+from nanoae.training.divergence import NotFiniteError
+from nanoae.training.evaluation import evaluate
 from nanoae.training.progress import progress
 from nanoae.training.runner import StepRunner
-from nanoae.training.state import Position
-
-EVALUATION_ROWS = 1024  # rows per forward outside training: large enough for BLAS, small enough to stay in cache
-EVALUATION_IMAGES = 100  # of images, whose windows take many times their memory, which each thread keeps
-EVALUATION_NUMBERS = 1 << 22  # in their outputs: fewer rows where one is a whole line of scores over all words
+from nanoae.training.state import Arrays, Facts, Position
 
 History = dict[str, list[float]]
 Callback = Callable[["Trainer", dict[str, float]], object]
-
-
-class NotFiniteError(FloatingPointError):
-    """Training met a NaN or an infinity; the message says where, and what to try."""
-
-
-def rows_at_a_time(network: Sequential) -> int:
-    """Rows per forward outside training."""
-    images = any(len(layer.in_shape) == 3 for layer in network.layers)
-    most = EVALUATION_IMAGES if images else EVALUATION_ROWS
-    return min(most, max(1, EVALUATION_NUMBERS // math.prod(network.output_shape)))
-
-
-def evaluate(
-    network: Sequential,
-    loss: Loss,
-    x: Array,
-    t: Array | None = None,
-    scale: float = 1.0,
-    batch_size: int = 256,
-    weights: np.ndarray | None = None,
-) -> float:
-    """The mean loss over x (N, ...), nothing learned and no noise drawn. t and scale as in `Trainer.epoch`.
-
-    A loss that sums over a batch takes batches of `batch_size`, that of the training: else the two compare apples to
-    heaps of them.
-
-    weights   how much each row counts (N,), on the host; None: all alike
-    """
-    if weights is not None:
-        return weighted_loss(network, loss, x, t, scale, batch_size, weights)
-    total, rows = 0.0, batch_size if loss.reduction == "sum" else rows_at_a_time(network)
-    if t is not None:
-        network.ops.check_device(t)
-    for start in range(0, len(x), rows):
-        batch = x[start : start + rows]
-        if batch.dtype != network.dtype or scale != 1.0:
-            batch = batch * network.dtype.type(scale)
-        target = batch if t is None else t[start : start + rows]
-        total = total + loss.forward(network.forward(batch), target) * len(batch)
-    return float(total) / len(x)
-
-
-def weighted_loss(
-    network: Sequential, loss: Loss, x: Array, t: Array | None, scale: float, batch_size: int, weights: np.ndarray
-) -> float:
-    """`evaluate` where row n counts weights[n] times: a "mean" is over what is known of the rows."""
-    total = known = 0.0
-    rows = rows_at_a_time(network)
-    for start in range(0, len(x), rows):
-        batch = x[start : start + rows] * network.dtype.type(scale)
-        target = batch if t is None else t[start : start + rows]
-        y = network.forward(batch)
-        if not np.isfinite(network.ops.to_numpy(y)).all():
-            return math.nan  # which is not unknown
-        costs = network.ops.to_numpy(loss.elements(y, target)).astype(np.float64)
-        costs, w = costs.reshape(len(costs), -1), weights[start : start + rows]
-        total += float(w @ np.nansum(costs, axis=1))
-        known += float(w @ (~np.isnan(costs)).sum(axis=1))
-    over = {"mean": known, "batch": float(weights.sum()), "sum": len(x) / min(batch_size, len(x))}
-    return loss.weight * total / max(over[loss.reduction], 1e-30)
 
 
 def drawn(weights: np.ndarray, order: np.random.Generator) -> np.ndarray:
@@ -115,6 +53,8 @@ class Trainer:
                                one that returns True stops the training
     verbose                    show a progress bar
     trainable                  slices of theta that learn; None: all of it
+    on_divergence              "stop": NotFiniteError; "restore": the epoch is begun again at half the learning rate,
+                               and that again, down to a thousandth
     fuse                       run the rewritten network (`engine/fusion.py`) instead of its plain layers
 
     After `fit`, `history` has a list per quantity, one entry an epoch: "loss", "val_loss", "seconds".
@@ -140,6 +80,7 @@ class Trainer:
         verbose: bool = False,
         trainable: list[slice] | None = None,
         fuse: bool = True,
+        on_divergence: str = "stop",
     ):
         if batch_size < 1 or rows < 1:
             raise ValueError(f"Trainer: expected batch_size and rows >= 1, got {batch_size} and {rows}.")
@@ -157,10 +98,16 @@ class Trainer:
         self.optimizer = optimizer.build(self.ops, network.theta, steps, trainable)
         self.order = np.random.default_rng(seed)
         self.patience, self.callbacks, self.verbose = patience, callbacks, verbose
+        self.on_divergence = one_of("on_divergence", on_divergence, ("stop", "restore"))
+        self.good: tuple[Facts, Arrays] | None = None  # how things stood before the epoch under way
         self.history: History = {"loss": [], "seconds": []}
         self.at, self.best_state = Position(), list[Array]()
+        self.checkpoints: Checkpoints | None = None  # of the fit under way
+        self.total: Any = 0.0  # of the losses of the epoch under way, each times its rows
+        self.entered: tuple[int, Any] = 0, 0.0  # steps done of the epoch that comes, and what their losses add up to
         self.measure: Callable[..., float] | None = None  # (x, t, scale) -> validation loss, where it is not `evaluate`
         self.interrupted = False  # whether Ctrl-C ended `fit`
+        self.recovered = False  # whether there are good weights after a divergence
         self.begun: int | None = None  # within an epoch: the optimizer's t before it
         self.x_batch = self.ops.empty((self.batch_size, *network.input_shape), network.dtype)
         self.t_batch: Array = None
@@ -195,7 +142,7 @@ class Trainer:
             loss = self.ops.call(operator.add, loss, penalty)
         value = self.ops.peek(loss)
         if value is not None and not math.isfinite(value):
-            self.stop_not_finite(value)  # before backward spreads a NaN over all layers
+            divergence.stop(self, value)  # before backward spreads a NaN over all layers
         self.fast.backward(self.loss.backward())
         return loss
 
@@ -238,29 +185,33 @@ class Trainer:
                 f"Trainer: expected x of shape (N, *{self.network.input_shape}), N > 0, and as many targets, "
                 f"got {x.shape}" + (f" and {t.shape}." if t is not None else ".")
             )
-        self.begun = self.optimizer.t
+        done, total = self.entered
+        self.entered = 0, 0.0
+        self.begun, self.drawn_from = self.optimizer.t - done, ops.generator_state(self.order)
         order = self.order.permutation(n) if self.weights is None else drawn(self.weights, self.order)
         order = order[: n - self.too_few(n)]
         with ops.threads_for(self.network.largest_product(self.batch_size)):
-            total = self.runner.run(self, order, x, t, scale)
+            total = self.runner.run(self, order, x, t, scale, done=done, total=total)
         mean = float(total) / len(order)  # the one host read of the loss in an epoch
-        if not math.isfinite(mean) or not math.isfinite(float(ops.sum_squares(self.network.theta))):
-            self.stop_not_finite(mean)
+        divergence.check(self, mean)
         self.begun = None
         return mean
 
-    def stop_not_finite(self, loss: float) -> None:
-        """Raise NotFiniteError: noticed before the update of a step, or come up in the one before."""
-        step = None
-        if self.begun is not None:  # while a step is recorded, t is counted already
-            step = int(self.optimizer.t) - self.begun + (self.ops.recording is None)
-        culprit, in_backward = self.network.first_not_finite()
-        at = None if step is None or self.ops.peek(0.0) is None else step - in_backward
-        where = f"epoch {len(self.history['loss']) + 1}" + (f", step {at}" if at else "")
-        raise NotFiniteError(
-            f"training, {where}: expected a finite loss and finite weights, got loss {loss}; the first value that is "
-            f"not finite is in {culprit}. Lower the learning rate, scale the inputs, or clip the gradient (clip_norm)."
-        )
+    def between_steps(self, done: int, total: Any) -> None:
+        """So many steps of an epoch are done, whose losses add up to `total`: is there anything else to do?"""
+        self.at.step, self.total = done, total
+        t = self.optimizer.t
+        if (t & (t - 1) == 0 or t % FLUSH_EVERY == 0) and self.ops.peek(0.0) is not None:
+            divergence.check_moments(self)
+        stop.check()
+        if self.checkpoints is not None and self.checkpoints.due(done):
+            self.checkpoints.save(self, asked=True)
+
+    def until_due(self, done: int) -> int:
+        """Steps until something else is to be done, whatever the time is then."""
+        every = self.checkpoints.steps if self.checkpoints is not None else None
+        power = (1 << int(self.optimizer.t).bit_length()) - int(self.optimizer.t)
+        return min(power, every - done % every) if every else power
 
     def evaluate(self, x: Array, t: Array | None = None, scale: float = 1.0) -> float:
         """The mean loss over x (N, ...): `evaluate` with this network and loss."""
@@ -277,7 +228,7 @@ class Trainer:
         checkpoints: Checkpoints | None = None,
     ) -> History:
         """Train for `epochs`; `validation` is (x, t or None). Ctrl-C ends the training and keeps what was learned."""
-        self.at, self.best_state = Position(), []
+        self.at, self.best_state, self.checkpoints = Position(), [], checkpoints
         if checkpoints is not None:
             checkpoints.begin(self, x, t, *(validation or ()))
             if self.at.finished:
@@ -285,16 +236,16 @@ class Trainer:
         bar = progress(range(self.at.epoch + 1, self.epochs + 1), label="training", show=self.verbose)
         try:
             for epoch in bar:
-                started = time.perf_counter()
-                row = {"epoch": epoch, "loss": self.epoch(x, t, scale)}
+                self.started = time.perf_counter() - self.at.seconds
+                row = {"epoch": epoch, "loss": divergence.epoch_or_again(self, x, t, scale)}
                 if validation is not None:
                     row["val_loss"] = (self.measure or self.evaluate)(*validation, scale=scale)
-                row["seconds"] = time.perf_counter() - started
+                row["seconds"] = time.perf_counter() - self.started
                 for name in row.keys() - {"epoch"}:
                     self.history.setdefault(name, []).append(row[name])
                 if hasattr(bar, "set_postfix"):
                     bar.set_postfix({k: f"{v:.4g}" for k, v in row.items() if k.endswith("loss")})
-                self.at.epoch = epoch
+                self.at.epoch, self.at.step, self.at.seconds = epoch, 0, 0.0
                 early = self.patience is not None and validation is not None and self.stop_early(row["val_loss"])
                 if any([callback(self, row) is True for callback in self.callbacks]) or early:
                     break
@@ -302,6 +253,9 @@ class Trainer:
                     stop.check()
                     if checkpoints is not None:
                         checkpoints.save(self)
+        except NotFiniteError:
+            self.recovered = divergence.recover(self)
+            raise
         except KeyboardInterrupt as error:
             whole = isinstance(error, stop.StopRequested)
             if stop.requested() and not whole:  # this is the second one: at once

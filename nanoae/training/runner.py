@@ -15,6 +15,7 @@ import numpy as np
 
 from nanoae.backend import Array
 from nanoae.engine.optim import FLUSH_EVERY
+from nanoae.training import divergence
 
 if TYPE_CHECKING:
     from nanoae.training.loop import Trainer
@@ -31,24 +32,25 @@ class StepRunner:
         self.good_for: tuple = ()
         self.order: Array = ()  # on the device, as what else `prepare` makes
 
-    def run(self, trainer: Trainer, order: np.ndarray, *data: Any) -> Any:
-        """A step for each `batch_size` numbers of `order`: the sum of their losses, each times its rows."""
+    def run(self, trainer: Trainer, order: np.ndarray, *data: Any, done: int = 0, total: Any = 0.0) -> Any:
+        """A step for each `batch_size` numbers of `order`, of which some may be `done`: the sum of their losses, each
+        times its rows, which is `total` so far."""
         if trainer.repeatable():
             with self.ops.training_stream():
-                self.prepare(trainer, order, data)
-                return self.repeat(trainer, order, data)
-        total = 0.0
-        for start in range(0, len(order), self.batch_size):
+                self.prepare(trainer, order, data, done, total)
+                return self.repeat(trainer, order, data, done)
+        for start in range(done * self.batch_size, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
             self.fetch(data, rows)
             total = total + trainer.learn(self.ops.to_device(rows), *data) * len(rows)
+            trainer.between_steps(start // self.batch_size + 1, total)
         return total
 
-    def prepare(self, trainer: Trainer, order: np.ndarray, data: tuple) -> None:
-        """This epoch's order and learning rates to their places on the device; the sum of the losses back to 0."""
+    def prepare(self, trainer: Trainer, order: np.ndarray, data: tuple, done: int, total: Any) -> None:
+        """This epoch's order, learning rates, and the sum of its losses so far to their places on the device."""
         ops, optimizer, n, batch = self.ops, trainer.optimizer, len(order), self.batch_size
-        steps = -(-n // batch)
-        rates = [optimizer.rate_at(optimizer.t + 1 + i) for i in range(steps)]
+        steps, before = -(-n // batch), optimizer.t - done
+        rates = [optimizer.rate_at(before + 1 + i) for i in range(steps)]
         good_for = *map(ops.identity, data), trainer.settings(), threading.get_ident()
         if good_for != self.good_for or n > len(self.order):
             self.repeated.forget()
@@ -57,25 +59,27 @@ class StepRunner:
             self.rates, self.rate = ops.zeros(steps, "float64"), ops.zeros((), "float64")
             self.clock, self.total = ops.zeros(2, "int64"), ops.zeros((), self.dtype)  # the epoch's step, optimizer.t
             self.t = self.clock[1:2].reshape(())
-        for place, numbers in ((self.order, order), (self.rates, rates), (self.clock, [0, optimizer.t])):
+        for place, numbers in ((self.order, order), (self.rates, rates), (self.clock, [done, optimizer.t])):
             ops.copy(ops.to_device(np.array(numbers, place.dtype)), out=place[: len(numbers)])
-        ops.copy(0, out=self.total)
+        ops.copy(total, out=self.total)
 
-    def repeat(self, trainer: Trainer, order: np.ndarray, data: tuple) -> Array:
-        optimizer, first, n, done = trainer.optimizer, trainer.optimizer.t, len(order), 0
+    def repeat(self, trainer: Trainer, order: np.ndarray, data: tuple, done: int) -> Array:
+        optimizer, first, n = trainer.optimizer, trainer.optimizer.t - done, len(order)
         try:
             while done * self.batch_size < n:
                 rows = order[done * self.batch_size :][: self.batch_size]
                 fetched = self.fetch(data, rows)
                 same = max(n // self.batch_size - done, 1)  # steps with so many rows
-                times = 1 if fetched else min(same, AT_A_TIME, FLUSH_EVERY - (first + done) % FLUSH_EVERY)
+                until = FLUSH_EVERY - (first + done) % FLUSH_EVERY, trainer.until_due(done)
+                times = 1 if fetched else min(same, AT_A_TIME, *until)
                 optimizer.t, optimizer.rate = self.t, self.rate
                 steps = self.repeated.run(len(rows), functools.partial(self.step, trainer, len(rows), *data), times)
                 done += steps
                 optimizer.t = first + done
                 if steps < times:
-                    trainer.stop_not_finite(self.repeated.met)
+                    divergence.stop(trainer, self.repeated.met)
                 optimizer.flush()
+                trainer.between_steps(done, self.total)
         except BaseException:
             optimizer.t = int(self.ops.to_numpy(self.clock)[1])
             raise

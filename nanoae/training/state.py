@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import math
+import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +22,12 @@ SETTINGS = ("batch_size", "epochs", "patience", "loss", "optimizer")
 
 @dataclass
 class Position:
-    """Epochs done, the lowest validation loss so far, epochs since then, whether the training has ended."""
+    """Epochs done, steps done of the next one and their seconds; the lowest validation loss so far, epochs since then;
+    whether the training has ended."""
 
     epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
     best: float = math.inf
     waited: int = 0
     finished: bool = False
@@ -38,27 +42,43 @@ def identity(trainer: Trainer) -> Facts:
 
 def take(trainer: Trainer) -> tuple[Facts, Arrays]:
     """How things stand, copied."""
-    ops, lr = trainer.ops, trainer.optimizer.lr
+    ops, lr, within = trainer.ops, trainer.optimizer.lr, trainer.at.step > 0
+    arrays = {name: np.array(ops.to_numpy(array)) for name, array in trainer.arrays().items()}
+    if within:
+        trainer.at.seconds = time.perf_counter() - trainer.started
+        arrays["total"] = np.array(ops.to_numpy(trainer.total))
+    good = trainer.good if within else None
+    if good is not None:
+        arrays |= {f"good.{name}": array for name, array in good[1].items()}
     facts = {
         "at": asdict(trainer.at),
         "history": {name: list(values) for name, values in trainer.history.items()},
         "t": trainer.optimizer.t,
         "lr": None if callable(lr) else float(lr),
-        "order": ops.generator_state(trainer.order),
+        "rate_scale": trainer.optimizer.rate_scale,
+        "order": trainer.drawn_from if within else ops.generator_state(trainer.order),
         "noise": ops.generator_state(trainer.network.layers[0].generator),
+        "good": good and good[0],
         "callbacks": [counts(callback) for callback in trainer.callbacks],
     }
-    return facts, {name: np.array(ops.to_numpy(array)) for name, array in trainer.arrays().items()}
+    return facts, arrays
 
 
 def restore(trainer: Trainer, facts: Facts, arrays: Arrays) -> None:
     """Go on from there. KeyError, TypeError or ValueError for what is no state of such a trainer."""
     check(facts)
+    if facts["good"] is not None:
+        check(facts["good"])
+        before = {name.removeprefix("good."): array for name, array in arrays.items() if name.startswith("good.")}
+        trainer.good = facts["good"], before
+        arrays = {name: array for name, array in arrays.items() if not name.startswith("good.")}
     ops, optimizer = trainer.ops, trainer.optimizer
     trainer.at = Position(**facts["at"])
     if "best.0" in arrays:
         trainer.best_state = [array.copy() for array in trainer.network.state()]
     places = trainer.arrays()
+    if trainer.at.step:
+        places["total"] = total = np.zeros((), arrays["total"].dtype)
     needed = {name for name in places if not trainer.at.finished or name.startswith("network.")}
     if not needed <= arrays.keys() <= places.keys():
         raise ValueError(f"expected the arrays {sorted(needed)}, got {sorted(arrays)}")
@@ -69,9 +89,12 @@ def restore(trainer: Trainer, facts: Facts, arrays: Arrays) -> None:
             raise ValueError(f"expected {wanted}, got {array.dtype} {array.shape} from {array.min()} to {array.max()}")
     for name, array in arrays.items():
         ops.copy(ops.to_device(array), out=places[name])
+    if trainer.at.step:
+        trainer.entered = trainer.at.step, total[()]
     trainer.history.clear()
     trainer.history.update(facts["history"])
     optimizer.t = facts["t"]
+    optimizer.rate_scale = facts["rate_scale"]
     if facts["lr"] is not None:
         optimizer.lr = facts["lr"]
     ops.set_generator_state(trainer.order, facts["order"])
@@ -97,7 +120,8 @@ def check(facts: Facts) -> None:
     at = Position(**facts["at"])
     history, kinds = facts["history"], (type(facts["t"]), type(facts["lr"]))
     sound = all(type(value) is type(getattr(Position, name)) for name, value in vars(at).items())
-    sound = sound and kinds in ((int, float), (int, type(None))) and min(facts["t"], at.epoch, at.waited) >= 0
+    sound = sound and kinds in ((int, float), (int, type(None))) and min(facts["t"], at.epoch, at.step, at.waited) >= 0
+    sound = sound and type(facts["rate_scale"]) is float and 0 < facts["rate_scale"] <= 1
     sound = sound and isinstance(history, dict) and {"loss", "seconds"} <= history.keys()
     if not sound:
         raise ValueError(f"expected counts and rates, got {at}, t={facts['t']!r} and lr={facts['lr']!r}")

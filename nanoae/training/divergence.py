@@ -1,0 +1,110 @@
+"""Divergence: a loss, a gradient or a weight that is no number. What is told then, and what is kept."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nanoae.backend import Array
+from nanoae.training import state
+
+if TYPE_CHECKING:
+    from nanoae.training.loop import Trainer
+
+LEAST_SCALE = 2.0**-10  # of a learning rate that is halved again and again
+
+
+class NotFiniteError(FloatingPointError):
+    """Training met a NaN or an infinity; the message says where, and what to try.
+
+    model   the estimator with the best weights before it did; None where none were kept
+    """
+
+    model: Any = None
+
+
+def stop(trainer: Trainer, loss: float, too_large: str = "") -> None:
+    """Raise NotFiniteError: noticed before the update of a step, or come up in the one before.
+
+    too_large   the gradient whose square was noticed to be, in words
+    """
+    step = None
+    if trainer.begun is not None:  # while a step is recorded, t is counted already
+        step = int(trainer.optimizer.t) - trainer.begun + (trainer.ops.recording is None)
+    culprit, in_backward = (too_large, True) if too_large else trainer.network.first_not_finite()
+    if math.isfinite(loss) and culprit.startswith("no layer"):
+        culprit = "no layer, but the sum of the weights' squares"
+    at = None if step is None or trainer.ops.peek(0.0) is None else step - in_backward
+    where = f"epoch {len(trainer.history['loss']) + 1}" + (f", step {at}" if at else "")
+    found = f"a finite loss and finite weights, got loss {loss}; the first value that is not finite is in {culprit}"
+    if too_large:
+        found = f"gradients whose squares are finite in {trainer.network.dtype}, got infinity in {culprit}"
+    raise NotFiniteError(
+        f"training, {where}: expected {found}. {last_loss(trainer)}. Lower the learning rate, scale the inputs, or "
+        "clip the gradient (clip_norm)."
+    )
+
+
+def last_loss(trainer: Trainer) -> str:
+    """The last one that was finite, in words: of this epoch so far, or the one before."""
+    done = trainer.at.step
+    so_far = float(trainer.total) / (done * trainer.batch_size) if done else math.nan
+    finite = [loss for loss in (*trainer.history["loss"], so_far) if math.isfinite(loss)]
+    return f"The last finite loss was {finite[-1]:.4g}" if finite else "No loss was finite"
+
+
+def check(trainer: Trainer, loss: float) -> None:
+    """NotFiniteError where the loss of an epoch, or the weights after it, are not finite: one number for the host."""
+    health = trainer.ops.sum_squares(trainer.network.theta)
+    for moment in trainer.optimizer.moments[1:]:
+        health = health + 0 * moment.max()  # NaN where that is infinite
+    if not math.isfinite(loss) or not math.isfinite(float(health)):
+        check_moments(trainer)
+        stop(trainer, loss)
+
+
+def check_moments(trainer: Trainer) -> None:
+    """NotFiniteError where Adam's v, the mean of g², is infinite, as g² once was: nothing is learned there any more,
+    and the loss does not tell."""
+    for moment in trainer.optimizer.moments[1:]:
+        if math.isfinite(float(moment.max())):
+            continue
+        at = int(np.argmin(np.isfinite(trainer.ops.to_numpy(moment))))
+        places = trainer.network.parameters.slices.items()
+        layer, name = next(key for key, where in places if where.start <= at < where.stop)
+        stop(trainer, math.inf, f"layer {layer}, {trainer.network.layers[layer]}: its {name}")
+
+
+def epoch_or_again(trainer: Trainer, x: Array, t: Array | None, scale: float) -> float:
+    """`Trainer.epoch`; where it diverges, and the trainer is to restore, the same again from its beginning, at half the
+    learning rate."""
+    while True:
+        if trainer.on_divergence == "restore" and not trainer.entered[0]:
+            trainer.good = state.take(trainer)
+        try:
+            return trainer.epoch(x, t, scale)
+        except NotFiniteError as error:
+            rate_scale = trainer.optimizer.rate_scale / 2
+            if trainer.good is None or rate_scale < LEAST_SCALE:
+                raise
+            state.restore(trainer, *trainer.good)
+            trainer.optimizer.rate_scale = rate_scale
+            warnings.warn(
+                f"{error} Going back to the end of epoch {trainer.at.epoch}, at {rate_scale:g} of the learning rate",
+                stacklevel=4,
+            )
+
+
+def recover(trainer: Trainer) -> bool:
+    """Give the network the best weights that are kept, or those of the last checkpoint; whether there are any."""
+    kept = trainer.best_state
+    if not kept and trainer.checkpoints is not None:
+        facts, arrays = trainer.checkpoints.trainings[-1]
+        count = len(trainer.network.state()) if facts["at"]["epoch"] else 0
+        kept = [arrays[f"network.{i}"] for i in range(count)]
+    if kept:
+        trainer.network.set_state(kept)
+    return bool(kept)

@@ -1,0 +1,72 @@
+"""Evaluation: the mean loss over a table, a block of rows at a time, nothing learned."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from nanoae.backend import Array
+from nanoae.engine.losses import Loss
+from nanoae.engine.network import Sequential
+
+EVALUATION_ROWS = 1024  # rows per forward outside training: large enough for BLAS, small enough to stay in cache
+EVALUATION_IMAGES = 100  # of images, whose windows take many times their memory, which each thread keeps
+EVALUATION_NUMBERS = 1 << 22  # in their outputs: fewer rows where one is a whole line of scores over all words
+
+
+def rows_at_a_time(network: Sequential) -> int:
+    """Rows per forward outside training."""
+    images = any(len(layer.in_shape) == 3 for layer in network.layers)
+    most = EVALUATION_IMAGES if images else EVALUATION_ROWS
+    return min(most, max(1, EVALUATION_NUMBERS // math.prod(network.output_shape)))
+
+
+def evaluate(
+    network: Sequential,
+    loss: Loss,
+    x: Array,
+    t: Array | None = None,
+    scale: float = 1.0,
+    batch_size: int = 256,
+    weights: np.ndarray | None = None,
+) -> float:
+    """The mean loss over x (N, ...), nothing learned and no noise drawn. t and scale as in `Trainer.epoch`.
+
+    A loss that sums over a batch takes batches of `batch_size`, that of the training: else the two compare apples to
+    heaps of them.
+
+    weights   how much each row counts (N,), on the host; None: all alike
+    """
+    if weights is not None:
+        return weighted_loss(network, loss, x, t, scale, batch_size, weights)
+    total, rows = 0.0, batch_size if loss.reduction == "sum" else rows_at_a_time(network)
+    if t is not None:
+        network.ops.check_device(t)
+    for start in range(0, len(x), rows):
+        batch = x[start : start + rows]
+        if batch.dtype != network.dtype or scale != 1.0:
+            batch = batch * network.dtype.type(scale)
+        target = batch if t is None else t[start : start + rows]
+        total = total + loss.forward(network.forward(batch), target) * len(batch)
+    return float(total) / len(x)
+
+
+def weighted_loss(
+    network: Sequential, loss: Loss, x: Array, t: Array | None, scale: float, batch_size: int, weights: np.ndarray
+) -> float:
+    """`evaluate` where row n counts weights[n] times: a "mean" is over what is known of the rows."""
+    total = known = 0.0
+    rows = rows_at_a_time(network)
+    for start in range(0, len(x), rows):
+        batch = x[start : start + rows] * network.dtype.type(scale)
+        target = batch if t is None else t[start : start + rows]
+        y = network.forward(batch)
+        if not np.isfinite(network.ops.to_numpy(y)).all():
+            return math.nan  # which is not unknown
+        costs = network.ops.to_numpy(loss.elements(y, target)).astype(np.float64)
+        costs, w = costs.reshape(len(costs), -1), weights[start : start + rows]
+        total += float(w @ np.nansum(costs, axis=1))
+        known += float(w @ (~np.isnan(costs)).sum(axis=1))
+    over = {"mean": known, "batch": float(weights.sum()), "sum": len(x) / min(batch_size, len(x))}
+    return loss.weight * total / max(over[loss.reduction], 1e-30)
