@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import email.message
 import functools
 import gzip
 import hashlib
@@ -16,6 +17,7 @@ import threading
 import tracemalloc
 import types
 import urllib.request
+import urllib.response
 import zipfile
 from pathlib import Path
 
@@ -423,12 +425,16 @@ def official(kind, x=X, y=Y):
     return content, packed, tuple(File(name, kind, sums[name]) for name in NAMES)
 
 
+def no_route(url, start=0):
+    raise OSError(f"no route to {url}")
+
+
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """A machine with no data on it, and no way to the internet."""
     monkeypatch.delenv("NANOAE_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(downloads, "open_url", lambda url: (_ for _ in ()).throw(OSError(f"no route to {url}")))
+    monkeypatch.setattr(downloads, "open_url", no_route)
     return tmp_path
 
 
@@ -497,7 +503,13 @@ def server(home, monkeypatch):
         threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
         address = f"http://127.0.0.1:{httpd.server_port}"
         real = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        monkeypatch.setattr(downloads, "open_url", lambda url: real.open(url, timeout=5))
+        monkeypatch.setattr(
+            downloads,
+            "open_url",
+            lambda url, start=0: real.open(
+                urllib.request.Request(url, headers={"Range": f"bytes={start}-"}), timeout=5
+            ),
+        )
         yield address
         httpd.shutdown()
 
@@ -561,7 +573,7 @@ def test_an_interrupted_download_leaves_nothing(home, monkeypatch):
         raise KeyboardInterrupt
 
     response = types.SimpleNamespace(headers={}, read=read, close=lambda: None)
-    monkeypatch.setattr(downloads, "open_url", lambda url: contextlib.closing(response))
+    monkeypatch.setattr(downloads, "open_url", lambda url, start=0: contextlib.closing(response))
     with pytest.raises(KeyboardInterrupt):
         load_data("mnist")
     assert list((home / "cache/nanoae/mnist").iterdir()) == []
@@ -581,10 +593,62 @@ def test_downloads_are_https_only(monkeypatch):
     assert all(mirror.startswith("https://") for source in SOURCES.values() for mirror in source.mirrors)
     with pytest.raises(ValueError, match="expected an HTTPS address, got http://a/"):
         downloads.open_url("http://a/")
-    plain = types.SimpleNamespace(url="http://b/", close=lambda: None)
-    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: plain)
+    handler = urllib.request.HTTPRedirectHandler.redirect_request
+    monkeypatch.setattr(urllib.request.HTTPSHandler, "https_open", sent_on("http://b/"))
     with pytest.raises(ValueError, match="expected an HTTPS address, got http://b/"):
         downloads.open_url("https://a/")
+    assert handler is urllib.request.HTTPRedirectHandler.redirect_request
+
+
+def sent_on(address):
+    """A server that sends everybody on to that address."""
+
+    def answer(self, request):
+        headers = email.message.Message()
+        headers["Location"] = address
+        found = urllib.response.addinfourl(io.BytesIO(), headers, request.full_url, 302)
+        found.msg = "Found"
+        return found
+
+    return answer
+
+
+class Part:
+    """A response of some bytes that ends too early."""
+
+    status = 206
+
+    def __init__(self, content, promised):
+        self.content, self.headers = io.BytesIO(content), {"Content-Length": promised}
+
+    def read(self, n):
+        return self.content.read(n)
+
+    def close(self):
+        pass
+
+
+def test_a_download_that_is_cut_goes_on_from_there(home, monkeypatch):
+    _, packed, entries = official("sha256")
+    monkeypatch.setitem(SOURCES, "mnist", Source(("https://a/",), entries))
+    asked = []
+
+    def answer(url, start=0):
+        content = packed[url.rsplit("/", 1)[1].removesuffix(".gz")]
+        asked.append(start)
+        stop = len(content) if start else 10
+        return contextlib.closing(Part(content[start:stop], len(content) - start))
+
+    monkeypatch.setattr(downloads, "open_url", answer)
+    np.testing.assert_array_equal(load_data("mnist").x_train, X)
+    assert asked == [0, 10] * 4
+
+
+def test_a_download_ends_in_time(home, monkeypatch):
+    monkeypatch.setattr(downloads, "SECONDS", -1)
+    monkeypatch.setattr(downloads, "open_url", lambda url, start=0: contextlib.closing(Part(b"a", 2)))
+    with pytest.raises(FileNotFoundError, match="expected it within -1 seconds"):
+        load_data("mnist")
 
 
 def test_mnist_is_mnist(tmp_path):

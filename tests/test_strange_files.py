@@ -252,6 +252,15 @@ def test_a_name_that_stands_twice_is_refused(parts, tmp_path):
     refused(tmp_path / "m.npz")
 
 
+def test_a_name_that_the_directory_changes_is_refused(parts, tmp_path):
+    header, arrays = parts("detector")
+    write(tmp_path / "m.npz", header, arrays)
+    content = (tmp_path / "m.npz").read_bytes()
+    at = content.rindex(b"0.scaler.limit_.npy")  # an array that files from before did not have
+    (tmp_path / "m.npz").write_bytes(content[:at] + b"7" + content[at + 1 :])
+    refused(tmp_path / "m.npz")
+
+
 def test_a_directory_of_any_length_is_refused(tmp_path):
     entry = b"PK\x01\x02" + bytes(24) + struct.pack("<H", 1) + bytes(16) + b"a"
     n = 100_000

@@ -18,6 +18,7 @@ from nanoae.data.regular_file import decoding, open_regular
 NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 KIND = ".npz file"
 MOST_AT_ONCE = 1 << 20  # bytes that zipfile may ask for: the directory of an archive of 10,000 members, or a block
+MOST_MEMBERS = 10_000
 LONGEST_HEADER = 10_000  # bytes of a member's header, NumPy's own limit
 
 
@@ -43,11 +44,14 @@ class Archive(Mapping[str, np.ndarray]):
         self.path, self.archive, self.limit = path, archive, limit
         self.left = limit  # bytes that may yet be unpacked
         self.members: dict[str, Any] = {}
+        if len(archive.infolist()) > MOST_MEMBERS:
+            raise BadFile(path, f"at most {MOST_MEMBERS} arrays", len(archive.infolist()))
         for info in archive.infolist():
             name = info.filename.removesuffix(".npy")
             if name in self.members:
                 raise BadFile(path, "each name once", f"{name!r} twice")
             self.members[name] = info
+            archive.open(info).close()  # raises where the directory calls it by another name than its own
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.members)

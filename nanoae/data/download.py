@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import time
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nanoae.data.dataset import BadFile
 from nanoae.data.idx import read_idx
-from nanoae.whole_file import whole_file
+from nanoae.whole_file import check_writable, whole_file
 
 DOWNLOAD_LIMIT = 64 << 20  # bytes; the largest official file has 26 MB
+SECONDS, TRIES = 600, 2  # for a file, of all mirrors together; of each mirror
 
 
 class File(NamedTuple):
@@ -87,58 +89,84 @@ def read_official(path: Path, file: File) -> np.ndarray:
 def fetch(file: File, mirrors: tuple[str, ...], folder: Path) -> Path:
     """Downloads `file` into `folder` from the first mirror that has it sound, and returns its path.
 
-    Raises ConnectionError with each address and what went wrong there; OSError where the folder cannot be made.
+    Each mirror is tried TRIES times, and goes on from where it was cut off; all together take SECONDS at most. Raises
+    ConnectionError with each address and what went wrong there; OSError where the folder cannot be made.
     """
     from http.client import HTTPException  # the network's modules take as long to import as half of nanoae
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{file.name}.gz"
-    failures = []
-    for mirror in mirrors:
+    check_writable(path)
+    end = time.monotonic() + SECONDS
+    failures: dict[str, str] = {}
+    begun: dict[str, bytearray] = {mirror: bytearray() for mirror in mirrors}
+    for mirror in mirrors * TRIES:
+        url, content = mirror + path.name, begun[mirror]
         try:
-            with open_url(mirror + path.name) as response, whole_file(path) as out:
-                receive(response, out, path.name)
+            with open_url(url, len(content)) as response:
+                receive(response, content, path.name, end)
+            with whole_file(path) as out:
+                out.write(content)
                 out.flush()
                 read_official(Path(out.name), file)
             return path
         except (OSError, ValueError, HTTPException) as error:
-            failures.append(f"{mirror}{path.name}: {error}")
-    raise ConnectionError("\n".join(failures))
+            failures[mirror] = f"{url}: {error}"
+            if not isinstance(error, Cut):
+                content.clear()  # what came is of no use
+    raise ConnectionError("\n".join(failures.values()))
 
 
-def open_url(url: str) -> Any:
-    """The response to a GET of `url`, which is HTTPS and stays so when redirected."""
+class Cut(ConnectionError):
+    """The connection ended before the file did."""
+
+
+def open_url(url: str, start: int = 0) -> Any:
+    """The response to a GET of `url` from byte `start` on: over HTTPS, wherever it is sent on to."""
     import urllib.request
 
-    if url.startswith("https://"):
-        response = urllib.request.urlopen(url, timeout=30)
-        if response.url.startswith("https://"):
-            return response
-        response.close()
-        url = response.url
-    raise ValueError(f"open_url: expected an HTTPS address, got {url}.")
+    class OnlyHTTPS(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, req, fp, code, msg, headers, newurl):
+            check_https(newurl)  # before it is followed
+            return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+    check_https(url)
+    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+    return urllib.request.build_opener(OnlyHTTPS).open(request, timeout=30)
 
 
-def receive(response: Any, out: IO[bytes], title: str) -> None:
-    """Copies a response to a file, with a progress bar on a terminal where tqdm is installed."""
-    size = int(response.headers.get("Content-Length") or 0)
+def check_https(url: str) -> None:
+    if not url.startswith("https://"):
+        raise ValueError(f"open_url: expected an HTTPS address, got {url}.")
+
+
+def receive(response: Any, content: bytearray, title: str, end: float) -> None:
+    """Adds a response to what has come before, with a progress bar on a terminal where tqdm is installed.
+
+    end   when to give up, on the clock of time.monotonic
+    """
+    if content and getattr(response, "status", None) != 206:
+        content.clear()  # the server begins anew
+    size = len(content) + int(response.headers.get("Content-Length") or 0)
     try:
         bar = importlib.import_module("tqdm").tqdm(
-            desc=title, total=size or None, unit="B", unit_scale=True, disable=None
+            desc=title, total=size or None, initial=len(content), unit="B", unit_scale=True, disable=None
         )
     except ImportError:
         bar = None
-    received = 0
     try:
         while chunk := response.read(1 << 16):
-            received += len(chunk)
-            if received > DOWNLOAD_LIMIT:
+            content += chunk
+            if len(content) > DOWNLOAD_LIMIT:
                 raise ValueError(f"expected at most {DOWNLOAD_LIMIT} bytes, got more")
-            out.write(chunk)
+            if time.monotonic() > end:
+                raise TimeoutError(f"expected it within {SECONDS} seconds, got {len(content)} bytes")
             if bar is not None:
                 bar.update(len(chunk))
+    except (TimeoutError, ConnectionError) as error:
+        raise Cut(str(error)) from error
     finally:
         if bar is not None:
             bar.close()
-    if received < size:
-        raise ValueError(f"expected {size} bytes, got {received}")
+    if len(content) < size:
+        raise Cut(f"expected {size} bytes, got {len(content)}")
