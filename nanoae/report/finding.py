@@ -14,6 +14,7 @@ CONSTANT = 1e-6  # of the largest standard deviation of a unit: a unit that vari
 ACTIVE = 0.01  # a variational unit's mean has to vary by so much to be active (Burda 2016)
 TURNED = 1.02  # validation has turned where it ends so much above its best
 HARDLY = 0.97  # of PCA's error: no better than that is hardly better
+SILENT = 0.1  # share of a layer's ReLUs that may be silent without a word
 FALLING = 0.01  # share of the loss that a last epoch may still win
 
 
@@ -88,14 +89,11 @@ def of_codes(codes: np.ndarray, results: Mapping[str, float]) -> list[Finding]:
 
 
 def of_hidden(hidden: Mapping[str, float]) -> list[Finding]:
-    return [
-        Finding(
-            f"{share:.0%} of the units of {name} never fire.",
-            'Try activation="leaky_relu", a smaller learning_rate, or another initializer.',
-        )
-        for name, share in hidden.items()
-        if share > 0.1
-    ]
+    bad = [f"{share:.0%} of {name}" for name, share in hidden.items() if share > SILENT]
+    if not bad:
+        return []
+    text = 'Try activation="leaky_relu", a smaller learning_rate, or another initializer.'
+    return [Finding(f"Hidden units never fire: {', '.join(bad)}.", text)]
 
 
 def of_curves(history: Mapping[str, Sequence[float]], patience: int | None) -> list[Finding]:
@@ -119,11 +117,11 @@ def silent_units(model: Any, x: np.ndarray) -> dict[str, float]:
     """Of each layer of ReLUs, the share of its units that give 0 for all rows of x, the network's inputs."""
     net = model.network_
     found = {}
-    y = net.ops.to_device(x)
+    y = net.ops.to_device(x, net.dtype)
     for i, layer in enumerate(net.layers):
         y = net.forward(y, start=i, stop=i + 1)
         if isinstance(layer, ReLU) and i + 1 != model.n_code_layers_:
             values = net.ops.to_numpy(y)
             fires = (values > 0).any(axis=(0, *range(2, values.ndim)))
-            found[f"layer {i + 1}, {layer.__class__.__name__} of {len(fires)}"] = float(np.mean(~fires))
+            found[f"layer {i + 1}'s {len(fires)} ReLUs"] = float(np.mean(~fires))
     return found

@@ -98,7 +98,7 @@ function codesSection(content) {
   codes = new Codes(points, show, (i) => explorer?.start(i));
   const { histogram, units } = content;
   return section("codes", "Codes",
-    note(`${codes.n.toLocaleString("en")} test rows. Point at one to see it, click to start the explorer there, draw a box to see all in it.`), codes.element,
+    note(`${codes.n.toLocaleString("en")} test rows. Point at one to see it, ${explorer ? "click to start the explorer there, " : ""}draw a box to see all in it.`), codes.element,
     element("div", { class: "pair" },
       element("div", {}, element("h3", {}, "All values of the codes"),
         columnChart({ ...histogram, xlabel: "value of a code unit", ylabel: "share of the values", label: "histogram of the codes" }),

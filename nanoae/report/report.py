@@ -65,6 +65,7 @@ class Report:
         self.given = labels
         low, high = limits or (float(np.nanmin(x)), float(np.nanmax(x)))
         self.picture = Picture.of(tuple(shape or x.shape[1:]), low, high)
+        self.shown = SHOWN if self.picture else SHOWN // 3  # a table's rows are long
         names = columns if columns is not None else getattr(model, "feature_names_in_", range(1, self.x.shape[1] + 1))
         self.columns = [str(name) for name in names]
         codes = np.asarray(model.transform(x, **self.beside)).reshape(len(x), -1)
@@ -80,7 +81,7 @@ class Report:
             return squared_error(self.x, self.again, "row")
         predicted = np.asarray(self.model.predict(self.x.reshape(len(self.x), *self.model.input_shape_)))
         truth = np.ma.getdata(np.ma.asarray(self.given))
-        wrong = predicted != truth if truth.dtype.kind not in "f" else (predicted - truth) ** 2
+        wrong = predicted != truth if "error" in self.results else (predicted - truth) ** 2
         return np.asarray(wrong, np.float32)
 
     def page(self, title: str, facts: Mapping[str, str] | None) -> Page:
@@ -101,7 +102,7 @@ class Report:
             "weights": self._weights(page),
         }
         if not self.predicts:
-            page.content["examples"] = self._examples(page, of_each_class(self.codes.rows, self.labels))
+            page.content["examples"] = self._examples(page, of_each_class(self.codes.rows, self.labels, self.shown))
             page.content["explorer"] = self._explorer(page)
             if model.network_.theta.size <= MOST:
                 page.content["network"] = written(page, model)
@@ -145,7 +146,7 @@ class Report:
             mine = squared_error(self.x, self.again, "feature")
             other = [None] * len(mine) if self.pca is None else squared_error(self.x, self.pca, "feature").tolist()
             columns = [[*row, ""] for row in zip(self.columns, mine.tolist(), other, strict=True)]
-        worst = np.argsort(-self.errors, kind="stable")[:SHOWN]
+        worst = np.argsort(-self.errors, kind="stable")[: self.shown]
         return {
             "of": "label",
             "measure": "squared error"
