@@ -62,7 +62,7 @@ class Codes:
             "prior": page.array(np.asarray(drawn).reshape(DRAWN, -1)),
             "of": "prior" if prior is not None else "codes",
             "labels": list(known),
-            "labelOf": [numbers[told[i]] for i in self.rows] if told else [],
+            "labelOf": [numbers.get(told[i], 0) for i in self.rows] if told else [],
             "starts": of_each_class(np.arange(len(self.rows)), of_points, STARTS).tolist(),
         }
 

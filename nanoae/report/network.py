@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.engine import losses
-from nanoae.engine.layers import Layer, Linear, Noisy, TiedLinear
+from nanoae.engine.layers import Layer, Noisy
 from nanoae.engine.part import describe
 from nanoae.report.page import Page
 
@@ -47,17 +47,16 @@ def arrays(model: Any, layer: Layer) -> dict[str, np.ndarray]:
 
 
 def templates(model: Any, size: int) -> list[tuple[str, str, np.ndarray]]:
-    """(title, what it shows, weights (units, size)) of the layers that look at, or draw, examples of `size` numbers."""
-    found = []
+    """(title, what it shows, weights) of the layers that look at, or draw, examples of `size` numbers: (units, size);
+    of a convolution of grey or colour images its kernels (units, C, KH, KW)."""
     learned = [layer for layer in model.network_.layers if layer.params]
-    first, last = learned[0], learned[-1]
-    if isinstance(first, Linear):
-        W = model.network_.ops.to_numpy(first.params["W"])[:size]
-        found.append(("What the first layer looks for", "A unit of it for each: red speaks for it, blue against.", W.T))
-    if isinstance(last, TiedLinear):
-        last = last.source
-        found[:1] = [("What the units look for, and draw", found[0][1], found[0][2])] if last is first else found[:1]
-    elif isinstance(last, Linear):
-        W = model.network_.ops.to_numpy(last.params["W"])
-        found.append(("What the last layer draws", "What each of its inputs adds to the image.", W))
-    return [(title, text, W) for title, text, W in found if W.shape[1] == size]
+    first, last = learned[0], getattr(learned[-1], "source", learned[-1])
+    looks, draws = ("What the first layer looks for", "What the last layer draws")
+    found = []
+    for layer, title in ((first, looks),) if first is last else ((first, looks), (last, draws)):
+        W: Any = model.network_.ops.to_numpy(layer.params["W"]) if "W" in layer.params else np.empty(0)
+        if W.ndim == 2:
+            W = W[:size].T if title == looks else W
+        if (W.ndim == 2 and W.shape[1] == size) or (W.ndim == 4 and W.shape[1] in (1, 3)):
+            found.append((title, "A unit each: red for more, blue for less.", W))
+    return found

@@ -152,4 +152,7 @@ async function main() {
   document.documentElement.dataset.ready = "yes";
 }
 
-main();
+main().catch((error) => {
+  document.getElementById("report").append(element("p", {}, `This report could not be drawn: ${error.message}`));
+  throw error;
+});

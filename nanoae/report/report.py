@@ -16,7 +16,7 @@ from nanoae.report.codes import Codes
 from nanoae.report.finding import findings, silent_units
 from nanoae.report.network import MOST, known_labels, templates, written
 from nanoae.report.page import Page, PathT
-from nanoae.report.rows import SHOWN, Labels, Picture, in_page, of_each_class
+from nanoae.report.rows import CLASSES, SHOWN, Labels, Picture, in_page, of_each_class
 
 PIXELS = 1 << 16  # of an image that is drawn in the page
 WEIGHTS = 64
@@ -166,21 +166,28 @@ class Report:
         return self.codes.points(page) | rows
 
     def _explorer(self, page: Page) -> dict[str, Any]:
-        told = [str(label) for label in np.asarray(self.beside.get("condition", [])).tolist()]
-        sliders = self.codes.sliders(page, getattr(self.model, "prior_", None), known_labels(self.model), told)
+        told = np.broadcast_to(self.beside["condition"], len(self.x)).tolist() if self.beside else []
+        sliders = self.codes.sliders(
+            page, getattr(self.model, "prior_", None), known_labels(self.model), [str(label) for label in told]
+        )
         return sliders | {
             "draws": self.picture is not None and self.picture.height * self.picture.width <= PIXELS,
             "why": f"A network of {self.model.network_.theta.size:,} parameters is too large to stand in a page.",
         }
 
     def _weights(self, page: Page) -> list[dict[str, Any]] | None:
+        """Of images what the first layer looks for and the last one draws: whole images, or kernels."""
         if not self.picture:
             return None
-        small, made = self.picture.small(), []
-        for title, text, W in templates(self.model, self.x.shape[1]):
-            shown = W[:WEIGHTS] / np.maximum(np.abs(W[:WEIGHTS]).max(axis=1, keepdims=True), 1e-30)
-            more = f" The first {WEIGHTS} of {len(W)}." if len(W) > WEIGHTS else ""
-            values = page.levels(small.taken(shown, self.picture), -1, 1)
+        made = []
+        for title, text, weights in templates(self.model, self.x.shape[1]):
+            shown = weights[:WEIGHTS].reshape(min(len(weights), WEIGHTS), -1)
+            shown = shown / np.maximum(np.abs(shown).max(axis=1, keepdims=True), 1e-30)
+            whole = self.picture if weights.ndim == 2 else Picture.of(weights.shape[1:], -1, 1)
+            assert whole is not None
+            small = whole.small()
+            more = f" The first {WEIGHTS} of {len(weights)}." if len(weights) > WEIGHTS else ""
+            values = page.levels(small.taken(shown, whole), -1, 1)
             made.append({"title": title, "note": text + more, "values": values, "image": vars(small)})
         return made or None
 
@@ -196,15 +203,17 @@ def heading(model: Any, title: str, facts: Mapping[str, str] | None) -> dict[str
 
 
 def by_label(errors: np.ndarray, theirs: np.ndarray | None, labels: Labels | None) -> list[list[Any]] | None:
-    """[label, its rows' mean error, that of the baseline or None, how many rows] for each class."""
+    """[label, its rows' mean error, that of the baseline or None, how many rows] for each class, at most CLASSES, those
+    with the largest errors."""
     if labels is None or labels.names is None:
         return None
-    found = [(name, labels.values == i) for i, name in enumerate(labels.names)]
-    return [
-        [name, errors[rows].mean(), None if theirs is None else theirs[rows].mean(), int(rows.sum())]
-        for name, rows in found
-        if rows.any()
-    ]
+    numbers = labels.values.astype(np.intp)
+    count = np.bincount(numbers)
+    means = [None if e is None else np.bincount(numbers, e) / np.maximum(count, 1) for e in (errors, theirs)]
+    present = np.flatnonzero(count)
+    if len(present) > CLASSES:
+        present = present[np.argsort(-np.bincount(numbers, errors)[present] / count[present], kind="stable")[:CLASSES]]
+    return [[labels.names[i], *(mean if mean is None else mean[i] for mean in means), int(count[i])] for i in present]
 
 
 def curves(model: Any) -> list[dict[str, Any]] | None:

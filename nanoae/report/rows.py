@@ -31,10 +31,14 @@ class Labels:
             return None
         masked = np.ma.asarray(labels)
         if masked.shape != (n,):
-            raise ValueError(f"labels: expected one for each of {n} rows, got an array of shape {masked.shape}.")
+            raise ValueError(
+                f"write_report: expected a label for each of {n} rows, got an array of shape {masked.shape}."
+            )
         values, missing = masked.data, np.ma.getmaskarray(masked)
         if values.dtype.kind == "f":
             missing = missing | np.isnan(values)
+        if values.dtype.kind == "O":
+            missing = missing | np.array([value is None for value in values], bool)
         known, places = np.unique(text_or_number(values[~missing]), return_inverse=True)
         numeric = known.dtype.kind in "iuf"
         if numeric and len(known) > CLASSES:
