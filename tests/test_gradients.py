@@ -97,7 +97,7 @@ def build(layers, n_in, ops, dtype="float64"):
 
 @pytest.mark.parametrize("layer", sorted(set(everything(Layer)) - NOT_BUILT_ALONE, key=lambda layer: layer.__name__))
 def test_every_element_of_every_layer(ops, layer):
-    assert layer in EXAMPLES, f"add a network with a {layer.__name__} to EXAMPLES"
+    assert layer in EXAMPLES, f"add a network with a {layer.__name__} to LAYERS in nanoae/cli/smallest.py"
     net = build(EXAMPLES[layer](), 5, ops)
     assert any(type(part) is layer for part in net.layers)
     report = check_gradients(net, away_from_zero(4, 5), elementwise=True, tolerance=1e-7)

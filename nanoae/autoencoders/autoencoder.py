@@ -153,7 +153,7 @@ class Autoencoder(Generative):
     def _check_parameters(self) -> None:
         name = type(self).__name__
         loss = vars(self).get("loss")  # which is none of the parameters where a likelihood is
-        if loss == "softmax_cross_entropy" or isinstance(loss, losses.SoftmaxCrossEntropy):
+        if isinstance(loss, losses.SoftmaxCrossEntropy) or (isinstance(loss, str) and loss == "softmax_cross_entropy"):
             raise ValueError(f"{name}: expected a loss of reconstructions (mse, bce, l1, huber), got {loss!r}.")
         super()._check_parameters()
         if self._logits and self.output_activation not in ("identity", "sigmoid"):
