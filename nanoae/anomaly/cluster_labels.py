@@ -99,7 +99,8 @@ class ClusterLabelDetector(Estimator):
                 epochs=10,
                 random_state=seed,
             )
-        if not all(hasattr(self.autoencoder, name) for name in ("fit", "transform", "get_params")):
+        wanted = ("fit", "transform", "get_params")
+        if isinstance(self.autoencoder, type) or not all(hasattr(self.autoencoder, name) for name in wanted):
             raise ValueError(
                 f"ClusterLabelDetector: expected autoencoder=Autoencoder(...) or None, got {self.autoencoder!r}."
             )

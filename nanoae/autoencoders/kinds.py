@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -92,9 +93,16 @@ class Name(Kind):
 
 
 class Text(Kind):
-    """A name that is looked up where it is used, or what it stands for."""
+    """A name that is looked up where it is used, or an object of the classes that it may stand for."""
 
     read = str
+
+    def __init__(self, *others: type):
+        self.others = others
+
+    def check(self, who, name, value):
+        if not isinstance(value, (str, *self.others)):
+            raise ValueError(f"{who}: expected {name}, a name, got {value!r}.")
 
 
 def widths(text: str) -> tuple[int, ...]:
@@ -186,6 +194,14 @@ class Rate(Kind):
     def check(self, who, name, value):
         if not callable(value):
             Number().check(who, name, value)
+            return
+        try:
+            inspect.signature(value).bind(1, 1)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"{who}: expected {name} to be a number >= 0, or a function of the step and the number of steps, got "
+                f"{value!r}."
+            ) from None
 
 
 class Listed(Kind):

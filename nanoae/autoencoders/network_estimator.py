@@ -20,7 +20,7 @@ from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.parameters import parameter
 from nanoae.autoencoders.plan import AUTO, Plan
 from nanoae.autoencoders.weights import FEW, counted, weighed
-from nanoae.backend import get_ops
+from nanoae.backend import Ops, get_ops
 from nanoae.blocks import blocks
 from nanoae.data.field import NOT_FINITE
 from nanoae.data.frame import framed
@@ -83,8 +83,8 @@ class NetworkEstimator(Estimator):
         "called as callback(trainer, row) after each epoch; one that returns True stops",
     )
     processes: int = parameter(1, Whole(), "deprecated: one process uses all cores")
-    backend: Any = parameter("auto", Text(), BACKENDS)
-    dtype: Any = parameter("float32", Text(), "float32 or float64")
+    backend: Any = parameter("auto", Text(Ops), BACKENDS)
+    dtype: Any = parameter("float32", Text(type, np.dtype), "float32 or float64")
     random_state: Any = parameter(
         None, Seed(), "the seed that everything random follows from: weights, order of the rows, noise"
     )
