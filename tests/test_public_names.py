@@ -107,16 +107,16 @@ def positional(parameters: list[str]) -> list[str]:
 
 
 def lost_parameters(what: str, before: list[str], now: list[str]) -> list[str]:
-    """What a call that worked before would miss; new parameters may come, with a default."""
+    """What a call that worked before would miss. New parameters may come, with a default, and old ones may get one."""
+    required = {parameter for parameter in before if "=" not in parameter}
+    now = [name if (name := parameter.partition("=")[0]) in required else parameter for parameter in now]
     missing = [f"{what}: {parameter}" for parameter in before if parameter not in now]
     if not missing and positional(before) != positional(now)[: len(positional(before))]:
         missing = [f"{what}: the order {positional(before)}"]
     new = [parameter for parameter in now if parameter not in before]
     if missing:
         return [f"{lost}; there is {new}" for lost in missing]
-    return [
-        f"{what}: {parameter} is required now" for parameter in new if "=" not in parameter and "*" not in parameter
-    ]
+    return [f"{what}: {each} is required now" for each in new if "=" not in each and "*" not in each]
 
 
 BEFORE = json.loads(SNAPSHOT.read_text()) if SNAPSHOT.exists() else {"names": {}, "imports": [], "options": {}}
