@@ -41,7 +41,7 @@ def detector(folder, rows):
 
 
 def autoencoder(folder, rows, epochs):
-    ae = nanoae.Autoencoder(16, (64,), loss="bce", epochs=epochs, random_state=0).fit(rows)
+    ae = nanoae.Autoencoder(16, (64,), activation="relu", loss="bce", epochs=epochs, random_state=0).fit(rows)
     print(ae.export(folder / "decoder.onnx", what="decoder"))
     codes = ae.transform(rows[:5])
     again = run(folder / "decoder.onnx", code=codes)["reconstruction"]
@@ -53,7 +53,7 @@ def autoencoder(folder, rows, epochs):
     for name, array in nanoae.state_dict(ae).items():
         print(f"    {name:<9} {array.shape}")
 
-    other = nanoae.Autoencoder(16, (64,), loss="bce", random_state=1).build(64)
+    other = nanoae.Autoencoder(16, (64,), activation="relu", loss="bce", random_state=1).build(64)
     nanoae.set_weights(other, nanoae.get_weights(ae))  # W, b, W, b, ...: as Keras has them
     print(f"from plain arrays: {(other.transform(rows) == ae.transform(rows)).all()}")
 

@@ -54,7 +54,7 @@ def test_the_packages_own_loader_opens_it_and_finds_weights_as_pytorch_has_them(
 
 
 def test_weights_of_others_fill_a_model(tmp_path):
-    trained, other = fitted("dense"), nanoae.Autoencoder(2, (5,), random_state=7).build(6)
+    trained, other = fitted("dense"), nanoae.Autoencoder(2, (5,), **SMALL | {"random_state": 7}).build(6)
     numpy_loader.save_file(nanoae.state_dict(trained), tmp_path / "weights.safetensors")
     with pytest.raises(ValueError, match="got weights alone"):
         nanoae.load(tmp_path / "weights.safetensors")
