@@ -81,6 +81,17 @@ def test_the_page_knows_every_layer():
     assert written - abstract <= names
 
 
+def test_no_explorer_where_the_network_alone_is_not_the_model(digits, fitted, tmp_path):
+    class Scaled(nanoae.Autoencoder):
+        def inverse_transform(self, X):
+            return 2 * super().inverse_transform(X)
+
+    model = Scaled(4, (16,))
+    vars(model).update(vars(fitted))
+    said, _ = content(write_report(tmp_path / "r.html", model, digits[2], shape=(8, 8)))
+    assert "network" not in said and "does more with a code" in said["explorer"]["why"]
+
+
 def test_nothing_of_the_users_is_html_and_nothing_is_fetched(tmp_path):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((40, 3)).astype(np.float32)

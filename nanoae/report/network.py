@@ -34,6 +34,20 @@ def written(page: Page, model: Any) -> dict[str, Any]:
     }
 
 
+def follows(model: Any, codes: np.ndarray) -> bool:
+    """Whether the network alone makes of codes (n, K) what the model makes of them, with nothing behind it that a page
+    would not know of. Of a conditional one that is not asked: its network wants the labels, too."""
+    if known_labels(model):
+        return True
+    net, start = model.network_, model.n_code_layers_
+    shaped = codes.reshape(len(codes), *net.layers[start - 1].out_shape)
+    y = net.forward(net.ops.to_device(shaped, net.dtype), start=start)
+    alone = net.ops.to_numpy(model.loss_.output(y, out=net.ops.empty(y.shape, net.dtype))).reshape(len(codes), -1)
+    return np.allclose(
+        alone, model.inverse_transform(shaped).reshape(len(codes), -1), rtol=1e-3, atol=1e-4, equal_nan=True
+    )
+
+
 def known_labels(model: Any) -> list[str]:
     """The labels that a conditional autoencoder was told, as text; none of any other model."""
     classes = None if hasattr(model, "predict") else getattr(model, "classes_", None)

@@ -14,7 +14,7 @@ import numpy as np
 from nanoae.autoencoders.estimator import squared_error
 from nanoae.report.codes import Codes
 from nanoae.report.finding import findings, silent_units
-from nanoae.report.network import MOST, known_labels, templates, written
+from nanoae.report.network import MOST, follows, known_labels, templates, written
 from nanoae.report.page import Page, PathT
 from nanoae.report.rows import CLASSES, SHOWN, Labels, Picture, in_page, of_each_class
 
@@ -104,7 +104,10 @@ class Report:
         if not self.predicts:
             page.content["examples"] = self._examples(page, of_each_class(self.codes.rows, self.labels, self.shown))
             page.content["explorer"] = self._explorer(page)
-            if model.network_.theta.size <= MOST:
+            if model.network_.theta.size > MOST:
+                why = f"A network of {model.network_.theta.size:,} parameters is too large to stand in a page."
+                page.content["explorer"]["why"] = why
+            elif follows(model, self.codes.values[self.codes.rows[:8]]):
                 page.content["network"] = written(page, model)
         return page
 
@@ -172,7 +175,7 @@ class Report:
         )
         return sliders | {
             "draws": self.picture is not None and self.picture.height * self.picture.width <= PIXELS,
-            "why": f"A network of {self.model.network_.theta.size:,} parameters is too large to stand in a page.",
+            "why": "This model does more with a code than its network does, which is all that a page can compute.",
         }
 
     def _weights(self, page: Page) -> list[dict[str, Any]] | None:
