@@ -126,7 +126,9 @@ def test_a_validation_loss_that_turned_is_told_with_its_epoch(digits, fitted, tm
     turned = nanoae.Autoencoder(4, (16,))
     vars(turned).update({**vars(fitted), "history_": history})
     said, _ = content(write_report(tmp_path / "r.html", turned, x_test, shape=data.shape))
-    assert any(found["title"].startswith("Validation turned after epoch 2") for found in said["findings"])
+    found = next(found for found in said["findings"] if found["title"].startswith("Validation turned after epoch 2"))
+    told = f"weights of epoch {turned.best_epoch_} were kept" if turned.best_epoch_ else "last weights were kept"
+    assert told in found["text"] and said["curves"][0]["kept"] == turned.best_epoch_
 
 
 def test_the_command_finds_the_runs_own_data_and_is_whole_or_nothing(tmp_path, capsys, monkeypatch):

@@ -41,7 +41,7 @@ def findings(
         *of_results(results, pca),
         *of_codes(codes, results),
         *of_hidden(hidden),
-        *of_curves(history, model.get_params(deep=False).get("patience")),
+        *of_curves(history, model.best_epoch_ is not None),
     ]
     if getattr(model, "interrupted_", False):
         found.append(Finding("Training was interrupted.", "These are the weights of that moment: train on, or again."))
@@ -96,15 +96,17 @@ def of_hidden(hidden: Mapping[str, float]) -> list[Finding]:
     return [Finding(f"Hidden units never fire: {', '.join(bad)}.", text)]
 
 
-def of_curves(history: Mapping[str, Sequence[float]], patience: int | None) -> list[Finding]:
+def of_curves(history: Mapping[str, Sequence[float]], best_kept: bool) -> list[Finding]:
     loss, watched = history.get("loss", []), history.get("val_loss", [])
     found = []
     if len(watched) > 2 and watched[-1] > TURNED * (best := min(watched)) > 0:
         epoch = watched.index(best) + 1
-        kept = f"The weights of epoch {epoch} were kept. " if patience else "The last weights were kept: set patience. "
+        kept = (
+            f"The weights of epoch {epoch} were kept. " if best_kept else "The last weights were kept: set patience. "
+        )
         text = "The model learns its rows by heart: more rows, a corruption, weight_decay or a smaller network help."
         title = f"Validation turned after epoch {epoch}: {best:.4g}, then up to {watched[-1]:.4g}."
-        found.append(Finding(title, kept + text, fine=bool(patience)))
+        found.append(Finding(title, kept + text, fine=best_kept))
     elif len(loss) > 2 and 0 < loss[-1] < (1 - FALLING) * loss[-2] < (1 - FALLING) ** 2 * loss[-3]:
         text = "More epochs, or a larger learning_rate, would make the model better."
         found.append(Finding(f"The loss still fell, by {1 - loss[-1] / loss[-2]:.1%} in the last epoch.", text))
