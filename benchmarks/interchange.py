@@ -20,7 +20,7 @@ from benchmarks.machine import machine
 from benchmarks.table import RESULTS, markdown
 from nanoae.autoencoders.concat_label import ConcatLabel, ConcatSharedLabel
 from nanoae.autoencoders.teacher_forcing import TeacherForcing
-from nanoae.engine.layers import ACTIVATIONS
+from nanoae.engine.activations import ACTIVATIONS
 
 NETWORKS = 400
 LAYERS = 8  # at most
@@ -43,7 +43,7 @@ def choices(draw, shape: tuple[int, ...], layers: list) -> list:
         shapes = [nanoae.Reshape((draw(small), draw(small), -1)), nanoae.Reshape((draw(small), -1))]
         return [*dense, *codes, *shapes, *norms, *partners(layers)]
     if len(shape) == 2:
-        each = [nanoae.EachStep(nanoae.Linear(draw(small))), nanoae.EachStep(nanoae.Tanh())]
+        each = [nanoae.TimeDistributed(nanoae.Linear(draw(small))), nanoae.TimeDistributed(nanoae.Tanh())]
         return [*each, nanoae.GRU(draw(small), draw(st.booleans())), nanoae.Flatten(), *norms, *partners(layers)]
     pairs = [st.tuples(sizes, sizes) for sizes in (st.integers(1, 3), st.integers(1, 2), st.integers(0, 1))]
     kernel, stride, padding = map(draw, pairs)
@@ -62,7 +62,7 @@ def partners(layers: list) -> list:
     found: list = [of[type(layer)](layer) for layer in layers if type(layer) in of]
     for layer in layers:
         if isinstance(layer, nanoae.Embedding):
-            found += [nanoae.LastStep(layer), TeacherForcing(layer, 3)]
+            found += [nanoae.LastTimestep(layer), TeacherForcing(layer, 3)]
     return 3 * found  # which few networks can have
 
 

@@ -20,12 +20,14 @@ from nanoae.autoencoders.bottleneck import Adversarial, Gaussian, TopK
 from nanoae.autoencoders.classifier import StackedClassifier
 from nanoae.autoencoders.conv import ConvAutoencoder
 from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
+from nanoae.autoencoders.missing import FillMissing
 from nanoae.autoencoders.mixture import Mixture
 from nanoae.autoencoders.model_file import load_model as load
 from nanoae.autoencoders.pca import PCA
 from nanoae.autoencoders.penalty import Contractive, KLSparsity, L1Sparsity
 from nanoae.autoencoders.regressor import StackedRegressor
 from nanoae.autoencoders.stacked import StackedAutoencoder
+from nanoae.autoencoders.table_losses import Masked, Mixed, Weighted
 from nanoae.autoencoders.text import TextVAE
 from nanoae.autoencoders.underfit import UnderfitWarning
 from nanoae.autoencoders.variational import VariationalAutoencoder
@@ -34,33 +36,20 @@ from nanoae.data import Dataset, load_data
 from nanoae.data.encoder import TableEncoder
 from nanoae.data.scaling import GaussianScaler, RobustScaler, Scaler, StandardScaler
 from nanoae.data.table import read_table
+from nanoae.engine.activations import ELU, GELU, Elementwise, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
 from nanoae.engine.embedding import Embedding
 from nanoae.engine.gradcheck import GradientReport, check_gradients
-from nanoae.engine.layers import (
-    ELU,
-    Dropout,
-    Elementwise,
-    Identity,
-    Layer,
-    LeakyReLU,
-    Linear,
-    ReLU,
-    Sigmoid,
-    Softplus,
-    Tanh,
-    TiedLinear,
-)
-from nanoae.engine.losses import BCE, L1, MSE, GaussianNLL, Huber, Masked, Mixed, SoftmaxCrossEntropy
-from nanoae.engine.missing import FillMissing
+from nanoae.engine.layers import Dropout, Layer, Linear, TiedLinear
+from nanoae.engine.losses import BCE, L1, MSE, GaussianNLL, Huber, SoftmaxCrossEntropy
 from nanoae.engine.network import Sequential
 from nanoae.engine.norm import BatchNorm, LayerNorm
-from nanoae.engine.optim import KFAC, SGD, Adam, AdamW
+from nanoae.engine.optim import SGD, Adam, AdamW, RMSprop
 from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
 from nanoae.engine.recurrent import GRU
+from nanoae.engine.sequences import LastTimestep, TimeDistributed
 from nanoae.engine.shape import Flatten, Reshape
-from nanoae.engine.steps import EachStep, LastStep
-from nanoae.engine.weighted import Weighted
+from nanoae.former import CLASSES, tell
 from nanoae.interchange.export import export
 from nanoae.interchange.pytorch import from_torch, to_torch
 from nanoae.interchange.safetensors import from_safetensors
@@ -69,6 +58,7 @@ from nanoae.report import write_detector_report, write_report, write_text_report
 from nanoae.trace.trace import Trace
 from nanoae.training.callbacks import BestCheckpoint, CSVLog, ReduceOnPlateau
 from nanoae.training.checkpoint import Checkpoints
+from nanoae.training.kfac import KFAC
 from nanoae.training.loop import NotFiniteError, Trainer
 from nanoae.training.schedules import Constant, Cosine, StepDecay, WarmUp
 from nanoae.training.tensorboard import TensorBoard
@@ -78,6 +68,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BCE",
     "ELU",
+    "GELU",
     "GRU",
     "KFAC",
     "L1",
@@ -106,7 +97,6 @@ __all__ = [
     "Cosine",
     "Dataset",
     "Dropout",
-    "EachStep",
     "Elementwise",
     "Embedding",
     "FeatureScore",
@@ -121,7 +111,7 @@ __all__ = [
     "Identity",
     "KLSparsity",
     "L1Sparsity",
-    "LastStep",
+    "LastTimestep",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
@@ -138,6 +128,7 @@ __all__ = [
     "NotFiniteError",
     "PeaksOverThreshold",
     "Quantile",
+    "RMSprop",
     "ReLU",
     "ReconstructionError",
     "ReduceOnPlateau",
@@ -147,6 +138,7 @@ __all__ = [
     "Scaler",
     "Score",
     "Sequential",
+    "SiLU",
     "Sigmoid",
     "SoftmaxCrossEntropy",
     "Softplus",
@@ -163,6 +155,7 @@ __all__ = [
     "Threshold",
     "TiedConvTranspose2d",
     "TiedLinear",
+    "TimeDistributed",
     "TopK",
     "Trace",
     "Trainer",
@@ -189,3 +182,10 @@ __all__ = [
     "write_report",
     "write_text_report",
 ]
+
+
+def __getattr__(name: str):
+    if name not in CLASSES or CLASSES[name] not in __all__:
+        raise AttributeError(f"module 'nanoae' has no attribute {name!r}")
+    tell(f"nanoae.{name}", CLASSES[name])
+    return globals()[CLASSES[name]]

@@ -65,7 +65,18 @@ ACTIVATIONS = {
     "sigmoid": ((), sigma, lambda x: sigma(x) * sigma(-x)),
     "tanh": ((), math.tanh, lambda x: 1 / math.cosh(x) ** 2),
     "softplus": ((), lambda x: math.log(1 + math.exp(x)), sigma),
+    "gelu": ((), lambda x: x * sigma(2 * gelu_inner(x)), lambda x: gelu_slope(x, sigma(2 * gelu_inner(x)))),
+    "silu": ((), lambda x: x / (1 + math.exp(-x)), lambda x: sigma(x) + x * sigma(x) * sigma(-x)),
 }
+OF_X = ("gelu", "silu")  # whose derivatives are functions of x, the others' of y
+
+
+def gelu_inner(x):
+    return math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
+
+
+def gelu_slope(x, s):
+    return s + x * 2 * s * (1 - s) * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x**2)
 
 
 def affine_activation(x, W, b, name, settings):
@@ -145,6 +156,19 @@ def adam(theta, grads, lr, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, d
             v = beta2 * v + (1 - beta2) * g * g
             m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
             p -= lr * m_hat / (math.sqrt(v_hat) + eps)
+        result.append(p)
+    return np.array(result)
+
+
+def rmsprop(theta, grads, lr, rho=0.99, eps=1e-8, weight_decay=0.0):
+    """theta after the gradients grads (steps, P): Tieleman & Hinton 2012, eps beside the root."""
+    result = []
+    for p, gs in zip(map(float, theta), np.transpose(grads), strict=True):
+        v = 0.0
+        for g in map(float, gs):
+            g += weight_decay * p
+            v = rho * v + (1 - rho) * g * g
+            p -= lr * g / (math.sqrt(v) + eps)
         result.append(p)
     return np.array(result)
 

@@ -42,7 +42,7 @@ from nanoae import (
     WarmUp,
 )
 from nanoae.engine import init, layers, losses, optim
-from nanoae.engine.fusion import fuse
+from nanoae.training.fusion import fuse
 
 rng = np.random.default_rng(0)
 X = rng.random((20, 6)).astype(np.float32)

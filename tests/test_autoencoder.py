@@ -24,6 +24,7 @@ from nanoae import (
     TiedLinear,
 )
 from nanoae.autoencoders.estimator import Estimator
+from nanoae.engine.activations import ACTIVATIONS
 
 X = np.random.default_rng(0).random((60, 9)).astype(np.float32)
 
@@ -219,8 +220,9 @@ def test_before_fit_there_is_nothing(cls, method, tmp_path):
 
 
 @pytest.mark.parametrize("settings", [
-    {"activation": a, "code_activation": a} for a in ("relu", "leaky_relu", "elu", "sigmoid", "tanh", "softplus")
-] + [{"optimizer": o} for o in ("sgd", "adam", "adamw")] + [{"loss": loss} for loss in ("bce", "l1", "huber")]
+    {"activation": a, "code_activation": a} for a in ACTIVATIONS
+] + [{"optimizer": o} for o in ("sgd", "adam", "adamw", "rmsprop")]
+  + [{"loss": loss} for loss in ("bce", "l1", "mae", "huber")]
   + [{"initializer": f"{f}_{k}"} for f in ("lecun", "glorot", "he") for k in ("uniform", "normal")]
   + [{"initializer": "truncated_normal", "bias_initializer": "truncated_normal"}, {"weight_decay": 1e-4},
      {"learning_rate": Cosine(3e-3)}, {"optimizer": nanoae.Adam(Constant(3e-3))}], ids=str)  # fmt: skip

@@ -392,7 +392,7 @@ def test_what_cannot_be_captured_runs_plainly_and_says_so(cupy_ops, dtype, monke
 class Drifting(Tanh):
     """A layer with an optimiser within, whose steps the host counts."""
 
-    def resolve(self, in_shape):
+    def infer_shape(self, in_shape):
         self.place, self.pull = self.ops.zeros(3, self.dtype), self.ops.zeros(3, self.dtype)
         self.optimizer = Adam().build(self.ops, self.place)
         return in_shape

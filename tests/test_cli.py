@@ -19,11 +19,11 @@ from nanoae.autoencoders.penalty import Penalty
 from nanoae.autoencoders.presets import PRESETS, default_settings, preset
 from nanoae.backend import BackendError
 from nanoae.cli import EPILOG, command_line, gradcheck, main
-from nanoae.engine import layers, losses
+from nanoae.engine import activations, layers, losses
 from nanoae.engine.conv import Convolution
-from nanoae.engine.fusion import InPlace, LinearActivation
 from nanoae.engine.image import ImageLayer
 from nanoae.engine.pool import Pooling
+from nanoae.training.fusion import InPlace, LinearActivation
 from nanoae.training.kfac import Observed
 from nanoae.training.loop import Trainer
 
@@ -634,7 +634,7 @@ def test_what_cannot_be_resumed_is_told(run, options, words):
 
 def test_gradcheck_covers_every_layer_and_every_loss(run):
     not_built_alone = {
-        layers.Elementwise,
+        activations.Elementwise,
         layers.Noisy,
         Penalty,
         ImageLayer,
@@ -656,7 +656,7 @@ def test_gradcheck_covers_every_layer_and_every_loss(run):
 def test_gradcheck_exits_1_for_a_wrong_backward(run, monkeypatch, argv):
     run("train", "--activation", "tanh", "--out", "model", *SHORT)
     assert run("gradcheck", *argv)[0] == 0
-    monkeypatch.setattr(layers.Tanh, "df", lambda self, dy, y, out: self.ops.multiply(dy, y, out=out))
+    monkeypatch.setattr(activations.Tanh, "df", lambda self, dy, y, out: self.ops.multiply(dy, y, out=out))
     code, out, _ = run("gradcheck", *argv)
     assert code == 1 and "FAIL" in out and "FAILED" in out.splitlines()[-1]
 

@@ -12,7 +12,7 @@ from nanoae import GaussianNoise, KLSparsity, MaskingNoise, SaltAndPepper, TopK
 from nanoae.autoencoders.bottleneck import BOTTLENECKS
 from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.penalty import PENALTIES
-from nanoae.engine.part import from_text, numbers
+from nanoae.configurable import numbers, parse_spec
 from nanoae.training.schedules import SCHEDULES
 
 KNOWN = {**CORRUPTIONS, **PENALTIES, **SCHEDULES, **{name: kind for name, kind in BOTTLENECKS.items() if kind is TopK}}
@@ -40,14 +40,14 @@ SIGMOID = ("--code-activation", "sigmoid", "--hidden", "none")
     ],
 )
 def test_a_text_is_the_part_it_names(text, part):
-    assert repr(from_text(text, KNOWN)) == repr(part)
+    assert repr(parse_spec(text, KNOWN)) == repr(part)
 
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_every_known_name_takes_numbers_for_what_it_needs(name):
     wanted = list(numbers(KNOWN[name]).values())[:2]
     text = f"{name}:{','.join('0.1' if kind is float else '2' for kind in wanted)}" if name != "top_k" else "top_k:2"
-    assert type(from_text(text, KNOWN)) is KNOWN[name]
+    assert type(parse_spec(text, KNOWN)) is KNOWN[name]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_every_known_name_takes_numbers_for_what_it_needs(name):
 )
 def test_a_text_that_names_none_is_told(text, message):
     with pytest.raises(ValueError, match=message):
-        from_text(text, KNOWN)
+        parse_spec(text, KNOWN)
 
 
 # ---------------------------------------------------------------- parts as options

@@ -5,6 +5,7 @@ import pytest
 
 import nanoae
 from nanoae.cli import main
+from nanoae.configurable import from_config, to_config
 
 X = np.random.default_rng(0).random((60, 9)).astype(np.float32)
 Y = np.arange(60) % 2
@@ -32,3 +33,42 @@ def test_processes_on_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["train", "--epochs", "1", "--processes", "2", "--no-figures"]) == 0
     assert capsys.readouterr().err.count("processes=2 is ignored") == 1
+
+
+@pytest.mark.parametrize(("old", "new"), [("EachStep", "TimeDistributed"), ("LastStep", "LastTimestep")])
+def test_classes_by_their_former_names(old, new):
+    with pytest.warns(FutureWarning, match=f"nanoae.{old} is called {new} now"):
+        assert getattr(nanoae, old) is getattr(nanoae, new)
+    with pytest.raises(AttributeError, match="no attribute 'EachStop'"):
+        nanoae.EachStop  # noqa: B018
+    assert isinstance(from_config({"type": "EachStep", "layer": to_config(nanoae.Linear(2))}), nanoae.TimeDistributed)
+
+
+def test_methods_by_their_former_names():
+    net = nanoae.Sequential([nanoae.Linear(3)]).build(5, random_state=0)
+    with pytest.warns(FutureWarning, match=r"Sequential.rebuilt is called to now"):
+        np.testing.assert_allclose(net.rebuilt().theta, net.to("numpy", "float64").theta)
+    with pytest.warns(FutureWarning, match=r"Sequential.rewritten is called with_layers now"):
+        assert net.rewritten(net.layers).theta is net.theta
+
+
+def test_layers_and_losses_of_ones_own_that_override_a_former_name():
+    with pytest.warns(FutureWarning, match="Half.resolve is called infer_shape now"):
+
+        class Half(nanoae.Layer):
+            def resolve(self, in_shape):
+                return (in_shape[0] // 2,)
+
+            def forward(self, x, train=False):
+                self.cache = train or None
+                return self.ops.copy(x[:, : self.out_shape[0]], out=self.buffer("y", (len(x), *self.out_shape)))
+
+    assert nanoae.Sequential([Half(), nanoae.Linear(3)]).build(6).forward(X[:, :6]).shape == (60, 3)
+    with pytest.warns(FutureWarning, match="Twice.output is called predict now"):
+
+        class Twice(nanoae.MSE):
+            def output(self, y, out):
+                return self.ops.multiply(y, 2.0, out=out)
+
+    model = nanoae.Autoencoder(2, (4,), loss=Twice(), **SETTINGS).fit(X)
+    np.testing.assert_allclose(model.reconstruct(X), 2 * model.network_.forward(X), rtol=1e-5)

@@ -8,6 +8,7 @@ import nanoae
 from nanoae import (
     BCE,
     ELU,
+    GELU,
     L1,
     MSE,
     Dropout,
@@ -21,6 +22,7 @@ from nanoae import (
     ReLU,
     Sequential,
     Sigmoid,
+    SiLU,
     SoftmaxCrossEntropy,
     Softplus,
     Tanh,
@@ -28,14 +30,15 @@ from nanoae import (
     check_gradients,
 )
 from nanoae.autoencoders.penalty import Penalty
+from nanoae.autoencoders.table_losses import Weighted
 from nanoae.engine import losses
+from nanoae.engine.activations import Elementwise
 from nanoae.engine.conv import Convolution
-from nanoae.engine.fusion import InPlace, LinearActivation
 from nanoae.engine.image import ImageLayer
-from nanoae.engine.layers import Elementwise, Layer, Noisy
+from nanoae.engine.layers import Layer, Noisy
 from nanoae.engine.pool import Pooling
-from nanoae.engine.weighted import Weighted
-from nanoae.training.kfac import Observed
+from nanoae.training.fusion import InPlace, LinearActivation
+from nanoae.training.kfac import FactorTap
 
 rng = np.random.default_rng(0)
 
@@ -46,8 +49,8 @@ def away_from_zero(*shape):
     return x + 0.1 * np.sign(x)
 
 
-# InPlace and LinearActivation come out of fusion, which test_training compares; Observed out of K-FAC.
-FUSED = {InPlace, LinearActivation, Observed}
+# InPlace and LinearActivation come out of fusion, which test_training compares; FactorTap out of K-FAC.
+FUSED = {InPlace, LinearActivation, FactorTap}
 NOT_BUILT_ALONE = {Elementwise, Noisy, Penalty, ImageLayer, Convolution, Pooling} | FUSED
 NETWORKS = {
     "all smooth activations": lambda: [
@@ -59,12 +62,16 @@ NETWORKS = {
         Softplus(),
         Linear(3),
         ELU(),
+        Linear(4),
+        GELU(),
+        Linear(3),
+        SiLU(),
     ],
     "kinked": lambda: [Linear(7), ReLU(), Linear(6), LeakyReLU(), Linear(4)],
     "tied twice": lambda: (a := Linear(6), b := Linear(3), [a, Tanh(), b, TiedLinear(b), Tanh(), TiedLinear(a)])[-1],
     "one source, two tied": lambda: (a := Linear(6), [a, Tanh(), TiedLinear(a), Linear(6), Tanh(), TiedLinear(a)])[-1],
     "dropout, its noise frozen": lambda: [Dropout(0.2), Linear(7), Tanh(), Dropout(0.5), Linear(4)],
-    "activations first": lambda: [Tanh(), Softplus(), Linear(4), Sigmoid()],
+    "activations first": lambda: [Tanh(), Softplus(), SiLU(), GELU(), Linear(4), Sigmoid()],
 }
 LOSSES = {  # residuals |r| >= 0.1, and away from Huber's delta
     MSE: lambda y: y - away_from_zero(*y.shape),
@@ -152,7 +159,7 @@ def test_fitted_autoencoder(ops, digits, settings):
 
 def test_float32_gradients_are_the_rounded_float64_ones(ops):
     net = build([Linear(16), ReLU(), Linear(6), Sigmoid(), Linear(8)], 8, ops, "float32")
-    twin = net.rebuilt(ops, "float64")
+    twin = net.to(ops, "float64")
     x, dy = rng.standard_normal((2, 9, 8))
     for each in (net, twin):
         each.forward(ops.to_device(x, each.dtype), train=True)

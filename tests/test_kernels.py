@@ -11,15 +11,14 @@ import numpy as np
 import pytest
 
 from nanoae.backend import BackendError, NoKernels, Ops, get_ops, kernels
-from nanoae.backend.kernels import KernelOps
-from nanoae.backend.layer_ops import LOGVAR_MAX, LayerOps, Window
+from nanoae.backend.codes import LOGVAR_MAX
+from nanoae.backend.images import Window
+from nanoae.backend.kernel_ops import KernelOps
 from nanoae.backend.native_ops import NativeOps, RecordedOps
 
 SOURCE = Path(kernels.__file__).with_suffix(".cu")
 LEFT_TO_NUMPY = {
-    name
-    for name in vars(Ops) | vars(LayerOps)
-    if getattr(NativeOps, name) in (getattr(Ops, name), getattr(RecordedOps, name))
+    name for name in dir(Ops) if getattr(NativeOps, name) in (getattr(Ops, name), getattr(RecordedOps, name))
 }
 
 
@@ -122,6 +121,8 @@ def written(*arrays):
 
 
 FUSED = [("relu", ()), ("leaky_relu", (0.2,)), ("elu", (0.7,)), ("sigmoid", ()), ("tanh", ()), ("softplus", ())]
+OF_X = [("gelu", ()), ("silu", ())]  # whose derivative is a function of x
+ALL = FUSED + OF_X
 CASES = {  # name -> case(ops, x, n): what a primitive gave or wrote, for n rows or so; x = Numbers
     "relu": lambda ops, x, n: written(ops.relu(x(n, 11), out=x.empty(n, 11))),
     "relu in place": lambda ops, x, n: written(ops.relu(y := x(n, 11), out=y)),
@@ -142,8 +143,25 @@ CASES = {  # name -> case(ops, x, n): what a primitive gave or wrote, for n rows
     "affine_activation": lambda ops, x, n: written(
         *(ops.affine_activation(x(n, 5), x(5, 9), x(9), f, a, out=x.empty(n, 9)) for f, a in FUSED)
     ),
+    "affine_activation of x": lambda ops, x, n: written(
+        *(
+            array
+            for f, a in OF_X
+            for z in [x.empty(n, 9)]
+            for array in (ops.affine_activation(x(n, 5), x(5, 9), x(9), f, a, out=x.empty(n, 9), z=z), z)
+        )
+    ),
+    "gelu": lambda ops, x, n: written(ops.gelu(4 * x(n, 11), out=x.empty(n, 11))),
+    "gelu of columns": lambda ops, x, n: written(ops.gelu(x(n, 11).T, out=x.empty(n, 11).T)),
+    "gelu_backward": lambda ops, x, n: written(ops.gelu_backward(x(n, 11), 4 * x(n, 11), out=x.empty(n, 11))),
+    "silu": lambda ops, x, n: written(ops.silu(4 * x(n, 11), out=x.empty(n, 11))),
+    "silu, new": lambda ops, x, n: written(ops.silu(x(n, 11))),
+    "silu_backward": lambda ops, x, n: written(ops.silu_backward(dy := x(n, 11), 4 * x(n, 11), out=dy)),
     "activation_backward_bias": lambda ops, x, n: written(
-        *(ops.activation_backward_bias(x(n, 70), x(n, 70), f, a, x.empty(70), out=x.empty(n, 70)) for f, a in FUSED)
+        *(
+            ops.activation_backward_bias(x(n, 70), x(n, 70), f, a, x.empty(70), out=x.empty(n, 70))
+            for f, a in FUSED + OF_X
+        )
     ),
     "softmax": lambda ops, x, n: written(ops.softmax(50 * x(n, 300), out=x.empty(n, 300))),
     "clip": lambda ops, x, n: written(ops.clip(x(n, 11), -1, 0.5, out=x.empty(n, 11))),

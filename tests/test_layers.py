@@ -33,7 +33,8 @@ from nanoae import (
     Upsample,
     check_gradients,
 )
-from nanoae.backend.layer_ops import LayerOps, Window
+from nanoae.backend import Ops
+from nanoae.backend.images import Window
 from nanoae.engine.image import ImageLayer
 
 rng = np.random.default_rng(0)
@@ -156,7 +157,7 @@ def test_running_statistics_belong_to_the_network(ops):
     net.forward(x, train=True)
     y = ops.to_numpy(net.forward(x)).copy()
     assert len(net.state()) == 3
-    np.testing.assert_allclose(ops.to_numpy(net.rebuilt(ops, "float32").forward(x)), y, rtol=1e-6)
+    np.testing.assert_allclose(ops.to_numpy(net.to(ops, "float32").forward(x)), y, rtol=1e-6)
     net.set_state([ops.to_numpy(array).copy() for array in net.state()])
     np.testing.assert_array_equal(ops.to_numpy(net.forward(x)), y)
 
@@ -520,11 +521,13 @@ def test_an_embedding_starts_from_standard_normals():
 # ---------------------------------------------------------------- primitives
 
 
-def test_every_primitive_takes_out_and_none_knows_its_device():
-    primitives = {name: f for name, f in vars(LayerOps).items() if inspect.isfunction(f)}
-    assert all("out" in inspect.signature(f).parameters for f in primitives.values())
-    assert primitives.keys() & vars(nanoae.backend.Ops).keys() == set()
-    assert "numpy as" not in inspect.getsource(inspect.getmodule(LayerOps))
+@pytest.mark.parametrize("kind", [kind for kind in Ops.__bases__], ids=lambda kind: kind.__name__)
+def test_every_primitive_takes_out_and_none_knows_its_device(kind):
+    primitives = {name: f for name, f in vars(kind).items() if inspect.isfunction(f)}
+    for name, f in primitives.items():
+        assert "out" in inspect.signature(f).parameters or name.endswith("_inplace")
+    assert primitives.keys() & vars(Ops).keys() == set()
+    assert "numpy as" not in inspect.getsource(inspect.getmodule(kind))
 
 
 # ---------------------------------------------------------------- errors: class, expected, got, hint
@@ -617,7 +620,7 @@ def test_layers_are_described_and_built_again():
         (EVERYTHING["words"][0](), (6,)),
     ):
         net = Sequential(parts).build(shape, random_state=0)
-        twin = net.rebuilt("numpy", "float32")
+        twin = net.to("numpy", "float32")
         x = np.zeros((2, *shape), np.float32)
         assert (twin.forward(x) == net.forward(x)).all() and twin.output_shape == net.output_shape
     assert math.isclose(Conv2d(2, [1, 2]).window.area, 2)

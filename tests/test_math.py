@@ -8,11 +8,11 @@ import pytest
 import reference
 from conftest import everything
 
-from nanoae import SGD, Adam, AdamW, Constant, Cosine, Dropout, Linear, Sequential, StepDecay, WarmUp
+from nanoae import SGD, Adam, AdamW, Constant, Cosine, Dropout, Linear, RMSprop, Sequential, StepDecay, WarmUp
+from nanoae.autoencoders.table_losses import Weighted
 from nanoae.backend import Ops
 from nanoae.engine import losses
 from nanoae.engine.init import INITIALIZERS
-from nanoae.engine.weighted import Weighted
 
 rng = np.random.default_rng(0)
 X, Y = rng.standard_normal((2, 7, 5))
@@ -47,6 +47,7 @@ TESTED_AS = {  # the primitives that have tests of their own, below
     "clipping, sparsity": {"clip_backward", "l1_norm", "bernoulli_kl", "top_k_mask"},
     "losses": {"mse", "bce", "l1", "huber", "softmax_cross_entropy"},
     "an activation and the bias before it": {"activation_backward_bias"},
+    "of GELU": {"gelu_tanh"},
     "an affine map, backward": {"affine_gradients", "affine_relu_backward"},
     "optimisers": {"sgd_inplace", "adam_inplace", "decay_inplace"},
     "the start of a step (test_capture)": {"next_batch"},
@@ -157,10 +158,12 @@ def test_activation_and_its_derivative(ops, device, close, name):
     x, dy = 4 * X, Y
     y = getattr(ops, name)(device(x), *settings)
     close(y, reference.each(f, x))
-    dx = getattr(ops, name + "_backward")(device(dy), y, *settings)
+    kept = device(x) if name in reference.OF_X else y
+    dx = getattr(ops, name + "_backward")(device(dy), kept, *settings)
     close(dx, dy * reference.each(df, x), scale=3)
     x, dy = device(x).copy(), device(dy).copy()
-    in_place = getattr(ops, name)(x, *settings, out=x), getattr(ops, name + "_backward")(dy, y, *settings, out=dy)
+    kept = x.copy() if name in reference.OF_X else y
+    in_place = getattr(ops, name)(x, *settings, out=x), getattr(ops, name + "_backward")(dy, kept, *settings, out=dy)
     assert in_place[0] is x and in_place[1] is dy
     close(x, ops.to_numpy(y))
     close(dy, ops.to_numpy(dx))
@@ -175,14 +178,23 @@ def test_activation_and_its_derivative(ops, device, close, name):
         ("elu", (0.7,), [-0.7, 0, 1000]),
         ("relu", (), [0, 0, 1000]),
         ("leaky_relu", (0.2,), [-200, 0, 1000]),
+        ("gelu", (), [0, 0, 1000]),
+        ("silu", (), [0, 0, 1000]),
     ],
 )
 def test_extreme_inputs_neither_overflow_nor_warn(ops, device, close, name, settings, expected):
     with np.errstate(over="raise", invalid="raise", divide="raise"):
-        y = getattr(ops, name)(device(np.array([-1000.0, 0.0, 1000.0])), *settings)
-        dx = getattr(ops, name + "_backward")(device(np.ones(3)), y, *settings)
+        x = device(np.array([-1000.0, 0.0, 1000.0]))
+        y = getattr(ops, name)(x, *settings)
+        dx = getattr(ops, name + "_backward")(device(np.ones(3)), x if name in reference.OF_X else y, *settings)
     close(y, expected)
     assert np.isfinite(ops.to_numpy(dx)).all()
+
+
+def test_gelu_is_nearly_x_times_the_normal_distributions_function(ops, device):
+    x = np.linspace(-6, 6, 401)
+    exact = [value * (1 + math.erf(value / math.sqrt(2))) / 2 for value in x]
+    np.testing.assert_allclose(ops.to_numpy(ops.gelu(device(x))), exact, atol=5e-4)
 
 
 def test_softmax_of_extreme_logits(ops, device, close):
@@ -293,7 +305,7 @@ def test_the_loss_says_what_an_output_means(ops, dtype, device, close):
     for name, f in {"BCE": lambda z: reference.each(reference.sigma, z), "SoftmaxCrossEntropy": reference.softmax,
                     "MSE": lambda y: y}.items():  # fmt: skip
         y = device(X).copy()
-        close(getattr(losses, name)().build(ops, dtype).output(y, out=y), f(X))
+        close(getattr(losses, name)().build(ops, dtype).predict(y, out=y), f(X))
 
 
 # ---------------------------------------------------------------- optimisers
@@ -321,6 +333,8 @@ def run(ops, device, optimizer, theta, grads):
         (Adam, reference.adam, {"lr": 0.1, "beta1": 0.5, "beta2": 0.6, "eps": 1e-2}),
         (Adam, reference.adam, {"lr": 0.1, "weight_decay": 0.2}),
         (AdamW, reference.adam, {"lr": 0.1, "weight_decay": 0.2}),
+        (RMSprop, reference.rmsprop, {"lr": 0.1}),
+        (RMSprop, reference.rmsprop, {"lr": 0.1, "rho": 0.6, "eps": 1e-2, "weight_decay": 0.2}),
     ],
 )
 def test_optimizer_by_hand(ops, device, close, optimizer, definition, settings):

@@ -20,10 +20,10 @@ from nanoae.backend import CUPY_OPTIONS
 from nanoae.cli import main
 from nanoae.cli.gradcheck import LAYERS, LOSSES
 from nanoae.cli.settings import SETTINGS, option
+from nanoae.configurable import from_config, parse_spec
 from nanoae.data import scaling
 from nanoae.data.catalogue import NAMES
-from nanoae.engine import init, layers, losses, optim
-from nanoae.engine.part import construct, from_text
+from nanoae.engine import activations, init, losses, optim
 from nanoae.training.schedules import SCHEDULES
 
 X = np.random.default_rng(0).random((12, 4), np.float32)
@@ -69,7 +69,7 @@ def command(*argv, capsys):
 # ------------------------------------------------------------------------------ did you mean
 
 LOOK_UPS = {  # what takes a name -> (how it is asked for, the names that there are)
-    "activation": (layers.activation, layers.ACTIVATIONS),
+    "activation": (activations.activation, activations.ACTIVATIONS),
     "backend": (nanoae.get_ops, ("numpy", "cupy", "auto")),
     "backend cupy:": (lambda name: nanoae.get_ops(f"cupy:{name}"), CUPY_OPTIONS),
     "bottleneck": (lambda part: FITS[nanoae.Autoencoder](bottleneck=part), classes(BOTTLENECKS)),
@@ -81,7 +81,7 @@ LOOK_UPS = {  # what takes a name -> (how it is asked for, the names that there 
     ),
     "covariance": (lambda name: Mixture.fit(X, 2, name), ("full", "diag")),
     "initializer": (init.get, init.INITIALIZERS),
-    "layer or loss in a file": (lambda name: construct({"type": name}), [*LAYERS, *LOSSES]),
+    "layer or loss in a file": (lambda name: from_config({"type": name}), [*LAYERS, *LOSSES]),
     "load_data": (nanoae.load_data, NAMES),
     "loss": (losses.get, losses.LOSSES),
     "Masked": (nanoae.Masked, losses.LOSSES),
@@ -98,7 +98,7 @@ LOOK_UPS = {  # what takes a name -> (how it is asked for, the names that there 
     "scaling": (scaling.get, scaling.SCALERS),
     "scores": (scores.get, scores.SCORES),
     **{
-        f"text of a {what}": (lambda text, known=known: from_text(text, known), known)
+        f"text of a {what}": (lambda text, known=known: parse_spec(text, known), known)
         for what, known in {
             "corruption": CORRUPTIONS,
             "bottleneck": BOTTLENECKS,
@@ -449,7 +449,7 @@ def test_nor_do_closed_streams(monkeypatch, tables):
         (lambda: FITS[nanoae.Autoencoder](learning_rate=np.inf), "learning_rate to be a number >= 0, got inf"),
         (lambda: FITS[nanoae.StackedClassifier](class_weight={0: np.inf}), r"class_weight\[0\] .* got inf"),
         (lambda: FITS[nanoae.StackedClassifier](class_weight="balance"), "Did you mean 'balanced'"),
-        (lambda: nanoae.EachStep([nanoae.Linear(3)]), "expected a layer, as Linear.8.* take one each"),
+        (lambda: nanoae.TimeDistributed([nanoae.Linear(3)]), "expected a layer, as Linear.8.* take one each"),
     ],
 )
 def test_what_is_no_rate_no_weight_and_no_layer(call, told):

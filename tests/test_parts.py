@@ -308,7 +308,7 @@ def test_save_load_pickle_and_clone(ops, tmp_path, name):
 def test_the_contractive_penalty_finds_its_layer_in_copies():
     ae = pickle.loads(pickle.dumps(make("contractive").fit(X)))
     penalty, linear = ae.network_.layers[2], ae.network_.layers[0]
-    assert penalty.source is linear and linear.also[0] is penalty.dW
+    assert penalty.source is linear and linear.extra_grads[0] is penalty.dW
 
 
 def test_dropout_is_a_corruption_too():

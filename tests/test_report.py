@@ -11,8 +11,8 @@ import pytest
 
 import nanoae
 from nanoae.cli import main
+from nanoae.configurable import registry
 from nanoae.engine.layers import Layer
-from nanoae.engine.part import known_parts
 from nanoae.report import write_report
 from nanoae.report.page import FOLDER
 
@@ -76,7 +76,7 @@ def test_the_page_knows_every_layer():
     names = {name for pair in known for name in pair}
     abstract = {"Convolution", "Elementwise", "ImageLayer", "Layer", "Noisy", "Penalty", "Pooling"}
     rooms = ("nanoae.engine", "nanoae.autoencoders")  # what the trainer puts in their place is never in a model
-    layers = {kind for kind in known_parts().values() if issubclass(kind, Layer) and kind.__module__.startswith(rooms)}
+    layers = {kind for kind in registry().values() if issubclass(kind, Layer) and kind.__module__.startswith(rooms)}
     written = {kind.__name__ for kind in layers if not kind.__module__.endswith("fusion")}
     assert written - abstract <= names
 

@@ -61,7 +61,7 @@ def test_weights_of_others_fill_a_model(tmp_path):
     nanoae.from_safetensors(tmp_path / "weights.safetensors", other)
     np.testing.assert_array_equal(other.transform(X), trained.transform(X))
     nanoae.export(trained.network_, tmp_path / "net.safetensors")
-    net = nanoae.from_safetensors(tmp_path / "net.safetensors", trained.network_.rebuilt(dtype="float32"))
+    net = nanoae.from_safetensors(tmp_path / "net.safetensors", trained.network_.to(dtype="float32"))
     np.testing.assert_array_equal(net.forward(X), trained.network_.forward(X))
 
 

@@ -6,8 +6,9 @@ import reference
 
 import nanoae
 from nanoae import GRU, Dropout, Embedding, Linear, Sequential, SoftmaxCrossEntropy, Tanh, check_gradients
+from nanoae.autoencoders.elbo import costs_of_rows
 from nanoae.autoencoders.teacher_forcing import TeacherForcing
-from nanoae.engine.steps import EachStep, LastStep
+from nanoae.engine.sequences import LastTimestep, TimeDistributed
 
 rng = np.random.default_rng(0)
 LINES = np.array([[2, 3, 4, 1, 0, 0], [2, 5, 1, 0, 0, 0], [3, 0, 4, 5, 3, 1]])  # 0 is padding, and a word not known
@@ -20,8 +21,8 @@ def build(layers, shape, ops="numpy", dtype="float64"):
 def speaker(dropout=0.0, steps=6):
     """Lines -> code -> scores over six words, as a TextVAE without its bottleneck."""
     source = Embedding(6, 3)
-    encoder = [source, GRU(5, bias_init="he_normal"), LastStep(source), Linear(2), Tanh()]
-    return [*encoder, TeacherForcing(source, 4, dropout), GRU(5), EachStep(Linear(6))], (steps,)
+    encoder = [source, GRU(5, bias_init="he_normal"), LastTimestep(source), Linear(2), Tanh()]
+    return [*encoder, TeacherForcing(source, 4, dropout), GRU(5), TimeDistributed(Linear(6))], (steps,)
 
 
 # ---------------------------------------------------------------- forward is the mathematics
@@ -29,14 +30,14 @@ def speaker(dropout=0.0, steps=6):
 
 def test_a_penalty_counts_at_each_step():
     x = rng.standard_normal((3, 4, 5))
-    net, alone = build([EachStep(nanoae.L1Sparsity(0.1))], (4, 5)), build([nanoae.L1Sparsity(0.1)], (5,))
+    net, alone = build([TimeDistributed(nanoae.L1Sparsity(0.1))], (4, 5)), build([nanoae.L1Sparsity(0.1)], (5,))
     net.forward(x, train=True), alone.forward(x.reshape(12, 5), train=True)
     assert float(net.penalty()) == float(alone.penalty()) > 0
 
 
 def test_each_step_is_the_layer_at_each_step(ops, dtype, device, close):
     x, dy = rng.standard_normal((3, 4, 5)), rng.standard_normal((3, 4, 2))
-    net, alone = build([EachStep(Linear(2))], (4, 5), ops, dtype), build([Linear(2)], (5,), ops, dtype)
+    net, alone = build([TimeDistributed(Linear(2))], (4, 5), ops, dtype), build([Linear(2)], (5,), ops, dtype)
     net.layers[0].need_dx = alone.layers[0].need_dx = True
     y, dx = net.forward(device(x), train=True), net.backward(device(dy))
     total = np.zeros(alone.grad.shape)
@@ -49,7 +50,7 @@ def test_each_step_is_the_layer_at_each_step(ops, dtype, device, close):
 
 def test_the_last_step_is_the_last_that_is_a_word(ops, dtype, device, close):
     source = Embedding(6, 6)
-    net = build([source, LastStep(source)], (6,), ops, dtype)
+    net = build([source, LastTimestep(source)], (6,), ops, dtype)
     ops.copy(ops.to_device(np.eye(6), dtype), out=source.params["W"])  # a word's vector tells which word it is
     close(net.forward(ops.to_device(LINES)), np.eye(6)[[1, 1, 1]])
     close(net.forward(ops.to_device(LINES[:, :3])), np.eye(6)[[4, 1, 4]])
@@ -92,7 +93,7 @@ def test_cross_entropy_of_sequences_leaves_the_padding_out(ops, dtype, device, c
 
 def test_the_cross_entropy_of_each_line(ops, dtype, device, close):
     z, targets = rng.standard_normal((3, 5, 6)), LINES[:, 1:]
-    nats = SoftmaxCrossEntropy(ignore=0).build(ops, dtype).per_row(device(z), device(targets))
+    nats = costs_of_rows(SoftmaxCrossEntropy(ignore=0).build(ops, dtype), device(z), device(targets))
     close(nats, [reference.cross_entropy(row[t != 0], t[t != 0])[0] for row, t in zip(z, targets, strict=True)], 5)
 
 
@@ -159,10 +160,12 @@ REFUSED = {
         .build(nanoae.backend.get_ops("numpy"), np.float64)
         .forward(np.zeros((2, 6)), np.array([-1, 3]))
     ),
-    r"EachStep: expected a layer without noise, got Dropout": lambda: EachStep(Dropout(0.1)),
-    r"EachStep\(.*\): expected sequences \(N, T, \.\.\.\), got \(N, 5\)": lambda: build([EachStep(Linear(2))], (5,)),
-    r"LastStep\(.*\): expected sequences .* of an Embedding before it": lambda: build(
-        [LastStep(Embedding(2, 3))], (4, 3)
+    r"TimeDistributed: expected a layer without noise, got Dropout": lambda: TimeDistributed(Dropout(0.1)),
+    r"TimeDistributed\(.*\): expected sequences \(N, T, \.\.\.\), got \(N, 5\)": lambda: build(
+        [TimeDistributed(Linear(2))], (5,)
+    ),
+    r"LastTimestep\(.*\): expected sequences .* of an Embedding before it": lambda: build(
+        [LastTimestep(Embedding(2, 3))], (4, 3)
     ),
     r"TeacherForcing: expected dropout, .* in \[0, 1\), got 1": lambda: TeacherForcing(Embedding(2, 3), 2, 1),
     r"TeacherForcing\(.*\): expected codes \(N, K\) of lines of two tokens": lambda: build(

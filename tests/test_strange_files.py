@@ -148,7 +148,7 @@ NONSENSE = {  # values that are of no kind that was promised
 def nested(depth):
     layer = {"type": "Linear", "n_out": 2}
     for _ in range(depth):
-        layer = {"type": "EachStep", "layer": layer}
+        layer = {"type": "TimeDistributed", "layer": layer}
     return layer
 
 

@@ -107,7 +107,7 @@ def test_without_gaps_masked_changes_nothing(ops, dtype, device, close):
 
 
 def test_the_output_of_mixed_is_numbers_and_probabilities(ops, dtype, device, close):
-    again = Mixed(BLOCKS).build(ops, dtype).output(device(Y), None)
+    again = Mixed(BLOCKS).build(ops, dtype).predict(device(Y), None)
     again = ops.to_numpy(again)
     close(again[:, [0, 4, 5]], Y[:, [0, 4, 5]])
     close(again[:, 1:4].sum(axis=1), np.ones(6))

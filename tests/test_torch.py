@@ -27,7 +27,7 @@ from nanoae import (
     Upsample,
     VariationalAutoencoder,
 )
-from nanoae.engine.steps import EachStep
+from nanoae.engine.sequences import TimeDistributed
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -79,7 +79,7 @@ MODULES = {  # layer -> PyTorch's
     LayerNorm: lambda layer: nn.LayerNorm(layer.in_shape[-layer.axes :], layer.eps),
     GRU: gru,
     Embedding: lambda layer: nn.Embedding(layer.n_words, layer.n_out),
-    EachStep: lambda layer: MODULES[type(layer.layer)](layer.layer),
+    TimeDistributed: lambda layer: MODULES[type(layer.layer)](layer.layer),
 }  # fmt: skip
 NAMES = {
     "W": "weight", "b": "bias", "gamma": "weight", "beta": "bias",
@@ -98,7 +98,7 @@ def theirs(net):
         modules[layer] = module
         for name, values in layer.params.items():
             parameter = getattr(module, NAMES.get((type(layer).__name__, name)) or NAMES[name])
-            transposed = isinstance(layer, Linear | GRU | EachStep) and values.ndim == 2
+            transposed = isinstance(layer, Linear | GRU | TimeDistributed) and values.ndim == 2
             values = net.ops.to_numpy(values)
             parameter.data = torch.tensor((values.T if transposed else values).copy())
             pairs.append((layer.grads[name], parameter, transposed))
@@ -156,7 +156,7 @@ def test_words(ops):
 def test_a_decoder_of_padded_lines(ops, reduction):
     """Words before -> scores at each step -> cross-entropy without the padding: the loss, and every gradient."""
     lines = np.array([[2, 3, 4, 1, 0, 0], [2, 5, 1, 0, 0, 0], [3, 0, 4, 5, 3, 1]])
-    net = build([Embedding(6, 3), GRU(4), EachStep(Linear(6))], (3, 5), ops)
+    net = build([Embedding(6, 3), GRU(4), TimeDistributed(Linear(6))], (3, 5), ops)
     loss = SoftmaxCrossEntropy(reduction, ignore=0).build(ops, "float64")
     value = loss.forward(net.forward(ops.to_device(lines[:, :-1]), train=True), ops.to_device(lines[:, 1:]))
     net.backward(loss.backward())

@@ -31,8 +31,8 @@ from nanoae import (
     Trainer,
 )
 from nanoae.backend import Ops
-from nanoae.engine import layers, losses
-from nanoae.engine.layers import ACTIVATIONS
+from nanoae.engine import activations, losses
+from nanoae.engine.activations import ACTIVATIONS
 
 rng = np.random.default_rng(0)
 
@@ -178,14 +178,14 @@ def test_fusion_changes_no_bit(ops, dtype, activation, loss):
     def train(fuse):
         parts = [
             Linear(9),
-            layers.activation(activation),
+            activations.activation(activation),
             Linear(8),
-            layers.activation(activation),
+            activations.activation(activation),
             Dropout(0.1),
             source := Linear(4),
-            layers.activation(activation),
+            activations.activation(activation),
         ]
-        net = Sequential([*parts, TiedLinear(source), layers.activation(activation), Linear(5)])
+        net = Sequential([*parts, TiedLinear(source), activations.activation(activation), Linear(5)])
         net.build(5, ops, dtype, random_state=0)
         trainer = Trainer(net, losses.get(loss), Adam(1e-2), batch_size=8, epochs=3, rows=30, fuse=fuse)
         x = ops.to_device(np.random.default_rng(1).random((30, 5)), dtype)

@@ -76,7 +76,7 @@ def test_warm_up_goes_on_where_a_saved_network_stopped(ops):
     net, x = code(ops, warm_up=4), rows(ops, 5)
     for _ in range(2):
         net.forward(x, train=True)
-    twin = net.rebuilt(ops, "float64")
+    twin = net.to(ops, "float64")
     twin.forward(x, train=True)
     assert float(twin.penalty()) == pytest.approx(kl(MU, LOGVAR).sum() * 3 / 4)
 

@@ -11,7 +11,8 @@ import nanoae
 from benchmarks.cases import Case
 from benchmarks.contenders.contender import Contender, Step, Unfit
 from nanoae.autoencoders.corruption import GaussianNoise
-from nanoae.engine.layers import Layer, activation
+from nanoae.engine.activations import activation
+from nanoae.engine.layers import Layer
 from nanoae.engine.losses import Loss
 
 LOSSES: dict[str, Callable[[], Loss]] = {

@@ -24,7 +24,7 @@ def norms(model: nanoae.Autoencoder, x: np.ndarray) -> np.ndarray:
 
 
 def norms_by_differences(model: nanoae.Autoencoder, x: np.ndarray, eps: float = 1e-4) -> np.ndarray:
-    net, found = model.network_.rebuilt(dtype="float64"), []
+    net, found = model.network_.to(dtype="float64"), []
     for row in x.astype(np.float64):
         up, down = (net.forward(row + step * np.eye(len(row)), stop=2).copy() for step in (eps, -eps))
         found.append(np.linalg.norm(up - down) / (2 * eps))

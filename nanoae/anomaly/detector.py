@@ -24,6 +24,7 @@ from nanoae.autoencoders.kinds import Name, Number, OneOrMore, Part, Seed, Whole
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.parameters import documented, parameter, transactional
 from nanoae.autoencoders.resumable import resumable
+from nanoae.autoencoders.table_losses import Mixed
 from nanoae.autoencoders.weights import copies, own_order
 from nanoae.data import scaling as scalers
 from nanoae.data.encoder import TableEncoder
@@ -31,7 +32,6 @@ from nanoae.data.field import promised
 from nanoae.data.frame import framed
 from nanoae.data.identity import tell_of_ids
 from nanoae.data.table import Table, has_text
-from nanoae.engine.losses import Mixed
 from nanoae.training.schedules import Cosine
 
 ROUNDING = 1e-6  # the share of a score by which it may be off

@@ -17,9 +17,9 @@ from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.reach import OutOfReach
 from nanoae.autoencoders.saved import Saved
 from nanoae.backend import available
+from nanoae.configurable import arguments, to_config
 from nanoae.data.field import promised
 from nanoae.data.scaling import SCALERS, Scaler, fit_known
-from nanoae.engine.part import arguments, describe
 from nanoae.training.checkpoint import Checkpoints
 
 
@@ -122,10 +122,10 @@ class Member:
     def to_file(self):
         facts, arrays = self.model.to_file()
         params = {**self.model.as_built.config(), "callbacks": ()}
-        model = {name: describe(value, among=params.get("encoder")) for name, value in params.items()}
+        model = {name: to_config(value, among=params.get("encoder")) for name, value in params.items()}
         described = {
-            "scaler": describe(self.scaler),
-            "scores": [describe(score) for score in self.scores],
+            "scaler": to_config(self.scaler),
+            "scores": [to_config(score) for score in self.scores],
             "model": {"type": type(self.model).__name__, **model},
             "facts": {"input_shape": list(self.model.input_shape_), **facts},
         }

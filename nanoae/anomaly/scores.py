@@ -9,15 +9,15 @@ from __future__ import annotations
 import numpy as np
 
 from nanoae.anomaly.neighbours import FEW, distances_in_cells, distances_to_nearest, into_cells, smallest
+from nanoae.autoencoders.table_losses import Mixed
+from nanoae.configurable import Configurable
 from nanoae.data.scaling import JITTER, spread, spread_known
-from nanoae.engine.losses import Mixed
-from nanoae.engine.part import Part
 from nanoae.spelling import one_of
 
 __all__ = ["smallest"]
 
 
-class Score(Part):
+class Score(Configurable):
     """A score of whole rows; the base of one of your own, which `AnomalyDetector(scores=...)` takes:
 
     >>> class LargestError(nanoae.Score):

@@ -8,10 +8,10 @@ import warnings
 import numpy as np
 
 from nanoae.anomaly.calibration import Conformal
-from nanoae.engine.part import Part
+from nanoae.configurable import Configurable
 
 
-class Threshold(Part):
+class Threshold(Configurable):
     """A rule: fit(scores (N,)) -> the threshold; higher scores are more abnormal."""
 
     def fit(self, scores: np.ndarray) -> float:

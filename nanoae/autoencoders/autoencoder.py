@@ -14,20 +14,22 @@ from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.estimator import as_codes, squared_error
 from nanoae.autoencoders.generative import Generative
 from nanoae.autoencoders.kinds import Auto, Flag, Listed, Maybe, Name, Part, Whole, Widths
+from nanoae.autoencoders.missing import FillMissing
 from nanoae.autoencoders.mixture import Mixture
 from nanoae.autoencoders.parameters import documented, parameter, restored, transactional
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
 from nanoae.autoencoders.plan import AUTO
-from nanoae.autoencoders.reach import check_reach
+from nanoae.autoencoders.reach import UNBOUNDED, bounding_layer, check_reach, output_range, predicted_range
 from nanoae.autoencoders.resumable import resumable
+from nanoae.autoencoders.table_losses import Masked
 from nanoae.autoencoders.underfit import compare_with_pca
 from nanoae.autoencoders.weights import FEW, counted, own_order, taken, weighed
+from nanoae.configurable import to_config
 from nanoae.data.matrix import check_finite
 from nanoae.engine import losses
-from nanoae.engine.layers import ACTIVATIONS, UNBOUNDED, Layer, Linear, Noisy, TiedLinear, activation
-from nanoae.engine.losses import BCE, Loss, Masked
-from nanoae.engine.missing import FillMissing
-from nanoae.engine.part import describe
+from nanoae.engine.activations import ACTIVATIONS, activation
+from nanoae.engine.layers import Layer, Linear, Noisy, TiedLinear
+from nanoae.engine.losses import BCE, Loss
 from nanoae.training.evaluation import evaluate
 
 RECONSTRUCTION_LOSSES = {name: kind for name, kind in losses.LOSSES.items() if kind is not losses.SoftmaxCrossEntropy}
@@ -295,12 +297,12 @@ class Autoencoder(Generative):
         """OutOfReach where X has numbers that the network and its loss cannot give back."""
         net, built = self.network_, self.as_built
         words, remedy = built._loss_words()
-        cause = f"with {words}"
-        if net.bounds != UNBOUNDED:
-            last = next(layer for layer in reversed(net.layers) if layer.bounds is not None)
-            cause = f"where the output's {last} ends" + (f", before the sigmoid of {words}" if built._logits else "")
+        cause, ends = f"with {words}", output_range(net)
+        if ends != UNBOUNDED:
+            before = f", before the sigmoid of {words}" if built._logits else ""
+            cause = f"where the output's {bounding_layer(net)} ends{before}"
             remedy = "end the decoder in a Linear" if built.decoder else 'use output_activation="identity"'
-        check_reach(type(self).__name__, X, self._loss.reach(*net.bounds), cause, remedy)
+        check_reach(type(self).__name__, X, predicted_range(self._loss, *ends), cause, remedy)
 
     def _loss_words(self) -> tuple[str, str]:
         """The loss, as the user gave it, and what to do where it is not for the data."""
@@ -354,7 +356,7 @@ class Autoencoder(Generative):
 
     def to_file(self):
         facts, arrays = super().to_file()
-        return {**facts, "prior": describe(self.prior_)}, arrays
+        return {**facts, "prior": to_config(self.prior_)}, arrays
 
     def from_file(self, header, arrays):
         super().from_file(header, arrays)

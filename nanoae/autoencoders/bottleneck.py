@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from nanoae.autoencoders.mixture import Mixture
-from nanoae.engine.layers import Layer, LeakyReLU, Linear, Noisy
+from nanoae.engine.activations import LeakyReLU
+from nanoae.engine.layers import Layer, Linear, Noisy
 from nanoae.engine.losses import BCE
 from nanoae.engine.network import Sequential
 from nanoae.engine.optim import Adam
@@ -27,14 +28,11 @@ class TopK(Layer):
             raise ValueError(f"TopK: expected alpha >= 1, got {alpha}.")
         self.k, self.alpha = k, alpha
 
-    def resolve(self, in_shape):
+    def infer_shape(self, in_shape):
         if len(in_shape) != 1 or in_shape[0] < self.k:
             got = ", ".join(map(str, in_shape))
             raise ValueError(f"{self}: expected a code (N, K) with K >= {self.k}, got (N, {got}).")
         return in_shape
-
-    def ends(self, low, high):
-        return min(low, 0), max(high, 0)
 
     def forward(self, x, train=False):
         k = self.k if train else min(round(self.alpha * self.k), self.in_shape[0])
@@ -81,7 +79,7 @@ class Gaussian(Noisy):
         """Where codes of k numbers are to be found: N(0, I)."""
         return Mixture.standard(k)
 
-    def resolve(self, in_shape):
+    def infer_shape(self, in_shape):
         if len(in_shape) != 1 or in_shape[0] % 2:
             got = ", ".join(map(str, in_shape))
             raise ValueError(
@@ -168,7 +166,7 @@ class Adversarial(Noisy):
         """Where codes of k numbers are to be found."""
         return self.prior or Mixture.standard(k)
 
-    def resolve(self, in_shape):
+    def infer_shape(self, in_shape):
         if len(in_shape) != 1 or (self.prior is not None and len(self.prior.means[0]) != in_shape[0]):
             wanted = "K" if self.prior is None else len(self.prior.means[0])
             raise ValueError(

@@ -25,8 +25,8 @@ class ConcatLabel(Layer):
     def __init__(self, shape: tuple[int, ...], n: int):
         self.shape, self.n = tuple(shape), n
 
-    def resolve(self, in_shape):
-        self.also: list = []
+    def infer_shape(self, in_shape):
+        self.extra_grads: list = []
         self.size = math.prod(self.shape)
         if in_shape != (self.size + self.n,):
             raise ValueError(f"{self}: expected rows of {self.size} + {self.n} numbers, got {in_shape}.")
@@ -49,7 +49,7 @@ class ConcatLabel(Layer):
         dx, channels = self.buffer("dx", (len(dy), *self.in_shape)), self.shape[0]
         self.ops.copy(dy[:, :channels], out=dx[:, : self.size].reshape(len(dy), *self.shape))
         dc = self.ops.call(lambda dy: dy[:, channels:].reshape(len(dy), self.n, -1).sum(axis=2), dy)
-        for more in self.also:
+        for more in self.extra_grads:
             self.ops.add_inplace(dc, more())
         self.ops.copy(dc, out=dx[:, self.size :])
         return dx
@@ -66,10 +66,10 @@ class ConcatSharedLabel(Layer):
     def __init__(self, source: ConcatLabel):
         self.source = source
 
-    def resolve(self, in_shape):
+    def infer_shape(self, in_shape):
         if len(in_shape) != 1:
             raise ValueError(f"{self}: expected codes (N, K), got (N, {', '.join(map(str, in_shape))}).")
-        self.source.also.append(lambda: self.dc)
+        self.source.extra_grads.append(lambda: self.dc)
         return (in_shape[0] + self.source.n,)
 
     def forward(self, x, train=False):

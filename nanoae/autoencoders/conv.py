@@ -10,8 +10,9 @@ from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.kinds import Widths
 from nanoae.autoencoders.parameters import documented, parameter
 from nanoae.autoencoders.plan import Plan
+from nanoae.engine.activations import activation
 from nanoae.engine.conv import Conv2d, ConvTranspose2d
-from nanoae.engine.layers import Layer, activation
+from nanoae.engine.layers import Layer
 from nanoae.engine.norm import BatchNorm
 from nanoae.engine.pool import MaxPool2d
 from nanoae.engine.shape import Flatten, Reshape

@@ -20,8 +20,6 @@ class GaussianNoise(Noisy):
     Backward  dx = dy, and 0 where y was cut
     """
 
-    bounds = None
-
     def __init__(self, std: float, clip: tuple[float, float] | None = None):
         if not std >= 0:
             raise ValueError(f"GaussianNoise: expected std >= 0, got {std}.")
@@ -74,8 +72,6 @@ class SaltAndPepper(Noisy):
     p           the share of the elements that are struck, in [0, 1)
     low, high   pepper and salt: the ends of the data's range
     """
-
-    bounds = None
 
     def __init__(self, p: float = 0.3, low: float = 0.0, high: float = 1.0):
         if not 0 <= p < 1:

@@ -16,8 +16,9 @@ from nanoae.autoencoders.kinds import Number
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.parameters import parameter
 from nanoae.backend import Array
-from nanoae.backend.layer_ops import LOGVAR_MAX
+from nanoae.backend.codes import LOGVAR_MAX
 from nanoae.blocks import blocks
+from nanoae.engine.losses import Loss
 from nanoae.training.evaluation import rows_at_a_time
 
 ACTIVE = 0.01  # variance over the data of a unit's mean, above which it tells something (Burda 2016)
@@ -93,7 +94,7 @@ class Variational(NetworkEstimator):
             ops.reparametrise(stats, noise, std, out=z)
             self._repeat(samples)
             y = net.forward(z, start=self._n_encoder)
-            log_p = -self._loss.per_row(y, ops.to_device(targets[block]).repeat(samples, axis=0))
+            log_p = -costs_of_rows(self._loss, y, ops.to_device(targets[block]).repeat(samples, axis=0))
             mu, logvar = stats[:, :k], stats[:, k:].clip(max=LOGVAR_MAX)
             kl = (mu**2 + std**2 - 1 - logvar).sum(axis=1) / 2
             ratio = (noise**2 + logvar - z**2).sum(axis=1) / 2
@@ -108,6 +109,11 @@ class Variational(NetworkEstimator):
         seed = int(seed) if isinstance(seed, (int, np.integer)) else 0
         shape = samples, self.code_size_
         return np.array([np.random.default_rng([seed, zlib.crc32(row)]).standard_normal(shape) for row in rows])
+
+
+def costs_of_rows(loss: Loss, y: Array, t: Array) -> Array:
+    """weight · what each row costs, summed over its features, (N,)."""
+    return loss.weight * loss.elements(y, t).reshape(len(y), -1).sum(axis=1)
 
 
 def active_units(codes: np.ndarray, weights: np.ndarray | None) -> int:

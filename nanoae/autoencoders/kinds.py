@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.plan import AUTO
-from nanoae.engine.part import from_text, usage
+from nanoae.configurable import parse_spec, usage
 from nanoae.spelling import did_you_mean, one_of
 
 
@@ -159,7 +159,7 @@ class Part(Kind):
 
     def read(self, text):
         """Parts like "kl:0.05,0.1"; several, one for each layer, are joined by "/"."""
-        found = [None if one == "none" else from_text(one, self.known) for one in text.split("/")]
+        found = [None if one == "none" else parse_spec(one, self.known) for one in text.split("/")]
         return found if len(found) > 1 else found[0]
 
     @property
@@ -185,7 +185,7 @@ class Rate(Kind):
         try:
             return float(text)
         except ValueError:
-            return from_text(text, self.schedules)
+            return parse_spec(text, self.schedules)
 
     @property
     def usage(self) -> str:

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from nanoae.backend import Array, Ops, get_ops
+from nanoae.configurable import Configurable
 from nanoae.data.kmeans import plus_plus
-from nanoae.engine.part import Part
 from nanoae.spelling import one_of
 
 LEAST = 1e-6  # added to variances: a component on a single point would have none
 
 
-class Mixture(Part):
+class Mixture(Configurable):
     """p(z) = Σ_c weights[c] N(z; means[c], covariances[c]).
 
     weights       (C,) positive; they are divided by their sum

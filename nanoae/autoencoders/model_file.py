@@ -20,10 +20,10 @@ from nanoae.autoencoders.estimator import Estimator
 from nanoae.autoencoders.saved import Saved
 from nanoae.backend import BackendError, available
 from nanoae.backend.allowance import ALLOWANCE
+from nanoae.configurable import to_config
 from nanoae.data.archive import Archive, open_archive
 from nanoae.data.dataset import BadFile
 from nanoae.data.field import promised
-from nanoae.engine.part import describe
 from nanoae.whole_file import whole_file
 
 FORMAT = 1
@@ -67,7 +67,7 @@ def pack(model: Estimator) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     names = getattr(model, "feature_names_in_", None)
     header = {
         "class": type(model).__name__,
-        "params": {key: describe(value, among=params.get("encoder")) for key, value in params.items()},
+        "params": {key: to_config(value, among=params.get("encoder")) for key, value in params.items()},
         "input_shape": list(model.input_shape_),
         "feature_names": None if names is None else list(names),
         "units": list(model._units_in),

@@ -19,6 +19,7 @@ from nanoae.autoencoders.kinds import Auto, Kind, Listed, Maybe, Name, Number, R
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.parameters import parameter
 from nanoae.autoencoders.plan import AUTO, Plan
+from nanoae.autoencoders.reach import output_range
 from nanoae.autoencoders.weights import FEW, counted, weighed
 from nanoae.backend import Ops, get_ops
 from nanoae.blocks import blocks
@@ -32,6 +33,7 @@ from nanoae.engine.params import float_type
 from nanoae.guard import guarded
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.evaluation import evaluate, rows_at_a_time
+from nanoae.training.kfac import KFAC, KFACTrainer
 from nanoae.training.loop import Trainer
 from nanoae.training.schedules import SCHEDULES, Cosine
 
@@ -129,7 +131,7 @@ class NetworkEstimator(Estimator):
         self._check_parameters()
         encoder, decoder = self._layers(input_shape)
         network_seed, self._order_seed = np.random.SeedSequence(self._entropy()).spawn(2)
-        only_numpy = isinstance(self.optimizer, optim.KFAC)
+        only_numpy = isinstance(self.optimizer, KFAC)
         ops = get_ops("numpy" if only_numpy and self.backend == "auto" else self.backend)
         network = Sequential([*encoder, *decoder])
         self.network_ = network.build(self._network_input(input_shape), ops, self.dtype, network_seed, state)
@@ -227,8 +229,8 @@ class NetworkEstimator(Estimator):
                 FutureWarning,
                 stacklevel=2,
             )
-        if isinstance(built.optimizer, optim.KFAC):
-            from nanoae.training.kfac import KFACTrainer as kind
+        if isinstance(built.optimizer, KFAC):
+            kind = KFACTrainer
         trainer = kind(
             self.network_,
             self._loss,
@@ -269,7 +271,7 @@ class NetworkEstimator(Estimator):
         for block in blocks(len(X), rows_at_a_time(net)):
             y = net.forward(ops.to_device(X[block]), start=start, stop=stop)
             if stop is None:  # in place, if y is the last layer's own buffer and not perhaps the rows of X
-                y = self._loss.output(y, out=y if net.layers[-1].params else None)
+                y = self._loss.predict(y, out=y if net.layers[-1].params else None)
             result[block] = ops.to_numpy(y)
         return result
 
@@ -286,7 +288,7 @@ class NetworkEstimator(Estimator):
     @property
     def black_(self) -> float:
         """What the black of an image has to be in X: -1 where the network ends in a tanh, else 0. White is 1."""
-        return -1.0 if self.network_.bounds == (-1, 1) else 0.0
+        return -1.0 if output_range(self.network_) == (-1, 1) else 0.0
 
     @property
     def _n_features_out(self):

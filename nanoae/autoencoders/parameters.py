@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from nanoae.autoencoders.kinds import Kind, Number, Whole
-from nanoae.engine.part import Part
+from nanoae.configurable import Configurable
 from nanoae.spelling import one_of
 
 T = TypeVar("T", bound=type)
@@ -92,7 +92,7 @@ def transactional(fit):
     return whole
 
 
-class Parametrised(Part):
+class Parametrised(Configurable):
     """scikit-learn's `get_params` and `set_params`, and what methods go by once `fit` has settled the parameters."""
 
     @classmethod

@@ -7,13 +7,12 @@ A penalty is a layer behind the code. It passes the code h through and adds P(h)
 
 from __future__ import annotations
 
-from nanoae.engine.layers import Layer, Linear, Noisy, Sigmoid
+from nanoae.engine.activations import Sigmoid
+from nanoae.engine.layers import Layer, Linear, Noisy
 
 
 class Penalty(Layer):
     """The base: y = x. In training `penalty` is P(x), a 0-d array;  dx = dy + dP/dx. A subclass gives `cost`."""
-
-    bounds = None
 
     def __init__(self, weight: float = 1e-3):
         if not weight >= 0:
@@ -100,7 +99,7 @@ class Contractive(Penalty):
 
     Gradient  P depends on W through h and directly. With S_j = Σ_i W[i, j]²:
               dP/dh[n, j] = weight / N · 2 g (1 - 2 h) S_j         since dg/dh = 1 - 2 h
-              dP/dW[i, j] = weight / N · 2 W[i, j] Σ_n g[n, j]²    with h fixed; it joins dW through `source.also`
+              dP/dW[i, j] = weight / N · 2 W[i, j] Σ_n g[n, j]²    with h fixed: a term of `source.extra_grads`
     """
 
     def __init__(self, weight: float = 0.1, source: Linear | None = None):
@@ -116,11 +115,11 @@ class Contractive(Penalty):
             )
         self.source = layers[0]
 
-    def resolve(self, in_shape):
+    def infer_shape(self, in_shape):
         if self.source is None or in_shape != self.source.out_shape:
             raise ValueError(f"{self}: expected source=, the Linear that the code {in_shape} comes from.")
         self.dW = self.ops.empty((self.source.n_in, self.source.n_out), self.dtype)
-        self.source.also.append(self.dW)
+        self.source.extra_grads.append(self.dW)
         return in_shape
 
     def cost(self, x, out):

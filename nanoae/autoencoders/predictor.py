@@ -9,13 +9,14 @@ import numpy as np
 
 from nanoae.autoencoders.kinds import Name, Shares, Whole
 from nanoae.autoencoders.parameters import parameter, transactional
-from nanoae.autoencoders.reach import check_reach
+from nanoae.autoencoders.reach import UNBOUNDED, check_reach, predicted_range
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.stacked import Stacked, learned
 from nanoae.autoencoders.weights import counted, own_order, taken
 from nanoae.data.labels import one_column
 from nanoae.engine import losses
-from nanoae.engine.layers import UNBOUNDED, Dropout, Layer, activation
+from nanoae.engine.activations import activation
+from nanoae.engine.layers import Dropout, Layer
 
 
 @dataclass(eq=False, repr=False)
@@ -122,7 +123,7 @@ class StackedPredictor(Stacked):
         t, of_labels = self._targets(labels), self._label_weights(labels, taken(weights, rows))
         more = X[:0] if X_unlabelled is None else self._check_X(X_unlabelled)
         for part in (part for part in (X, more) if self.pretrain and len(part)):
-            ends = losses.get(self.pretrain_loss, "pretrain_loss").reach(*UNBOUNDED)
+            ends = predicted_range(losses.get(self.pretrain_loss, "pretrain_loss"), *UNBOUNDED)
             words = f'with pretrain_loss="{self.pretrain_loss}"'
             check_reach(type(self).__name__, part, ends, words, 'use pretrain_loss="mse"')
         validation = None

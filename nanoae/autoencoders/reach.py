@@ -2,10 +2,126 @@
 
 from __future__ import annotations
 
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
+from nanoae.autoencoders.bottleneck import TopK
+from nanoae.autoencoders.corruption import GaussianNoise, SaltAndPepper
+from nanoae.autoencoders.penalty import Penalty
+from nanoae.autoencoders.table_losses import Masked, Mixed, Weighted
+from nanoae.engine import losses
+from nanoae.engine.activations import ELU, GELU, Elementwise, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
+from nanoae.engine.layers import Dropout, Layer
+from nanoae.engine.losses import BCE, Loss
+from nanoae.engine.network import Sequential
+from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
+from nanoae.engine.recurrent import GRU
+from nanoae.engine.sequences import LastTimestep, TimeDistributed
+from nanoae.engine.shape import Reshape
+
+Range = tuple[Any, Any]  # the least and the largest number, or arrays of one for each feature
+UNBOUNDED: Range = (-math.inf, math.inf)
 ROUNDING = 4 * float(np.finfo(np.float32).eps)  # of the largest number: so far beyond an end it is still rounding
 SCALES = {(0, 1): " (images: X / 255)", (-1, 1): " (images: X / 127.5 - 1)"}
+
+
+def output_range(network: Sequential) -> Range:
+    """The numbers that all outputs of a network lie between."""
+    ends = UNBOUNDED
+    for layer in network.layers:
+        ends = range_of(layer, *ends)
+    return ends
+
+
+def bounding_layer(network: Sequential) -> Layer:
+    """The last layer that does more than pass numbers on."""
+    return next(layer for layer in reversed(network.layers) if not isinstance(layer, PASSED_ON))
+
+
+@functools.singledispatch
+def range_of(layer: Layer, low: float, high: float) -> Range:
+    """The numbers that what a layer gives lies between, for an input between low and high: by default, any. For a layer
+    of your own: nanoae.autoencoders.reach.range_of.register."""
+    return UNBOUNDED
+
+
+POOLED = (MaxPool2d, AvgPool2d, Upsample)
+PASSED_ON = (Identity, Dropout, GaussianNoise, SaltAndPepper, Penalty, Reshape, LastTimestep, *POOLED)
+
+
+def same(layer, low, high):
+    return low, high
+
+
+def with_zero(layer, low, high):
+    return min(low, 0), max(high, 0)
+
+
+for passed in PASSED_ON:
+    range_of.register(passed, same)
+range_of.register(TopK, with_zero)
+range_of.register(AvgPool2d, lambda layer, *ends: with_zero(layer, *ends) if any(layer.window.padding) else ends)
+range_of.register(TimeDistributed, lambda layer, *ends: range_of(layer.layer, *ends))
+range_of.register(GRU, lambda layer, *ends: (-1, 1))  # h[t] lies between h[t-1] and a tanh
+RISING: dict[type, Callable[[Any], Range]] = {  # f(a) <= f(b) where a <= b -> the ends of f
+    ReLU: lambda f: (0, math.inf),
+    LeakyReLU: lambda f: (0 if f.slope == 0 else -math.inf, math.inf),
+    ELU: lambda f: (-f.alpha, math.inf),
+    Sigmoid: lambda f: (0, 1),
+    Tanh: lambda f: (-1, 1),
+    Softplus: lambda f: (0, math.inf),
+}
+FALLING_FIRST: dict[type, float] = {GELU: -0.170041, SiLU: -0.278465}  # from 0 to this, and from there on rising
+
+
+@range_of.register
+def _(layer: Elementwise, low: float, high: float) -> Range:
+    for kind, ends in RISING.items():
+        if isinstance(layer, kind):
+            least, most = ends(layer)
+            return value(layer, low, least), value(layer, high, most)
+    for kind, least in FALLING_FIRST.items():
+        if isinstance(layer, kind):
+            return least, max(value(layer, low, 0), value(layer, high, math.inf))
+    return UNBOUNDED
+
+
+def value(layer: Elementwise, x: float, end: float) -> float:
+    """f(x), or `end` where x is infinite."""
+    if not math.isfinite(x):
+        return end
+    one = layer.ops.to_device([x], layer.dtype)
+    return layer.ops.to_numpy(layer.f(one, out=layer.ops.empty(1, layer.dtype))).tolist()[0]
+
+
+@functools.singledispatch
+def predicted_range(loss: Loss, low: float, high: float) -> Range:
+    """What `predict` makes of the ends, if all y lie in [low, high]."""
+    return low, high
+
+
+@predicted_range.register
+def _(loss: BCE, low: float, high: float) -> Range:
+    return (1 + math.tanh(low / 2)) / 2, (1 + math.tanh(high / 2)) / 2  # the sigmoid of each
+
+
+@predicted_range.register
+def _(loss: Mixed, low: float, high: float) -> Range:
+    k = np.repeat(loss.blocks, loss.blocks)
+    others = np.maximum(k - 1, 1)  # whose logits lie at one end while one's own lies at the other
+    with np.errstate(over="ignore"):
+        least, most = (1 / (1 + others * np.exp(distance)) for distance in (high - low, low - high))
+    return np.where(k == 1, low, least), np.where(k == 1, high, most)
+
+
+@predicted_range.register(Masked)
+@predicted_range.register(Weighted)
+def _(loss, low: float, high: float) -> Range:
+    return predicted_range(losses.get(loss.loss), low, high)
 
 
 class OutOfReach(ValueError):

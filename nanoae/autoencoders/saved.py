@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from nanoae.configurable import Configurable, from_config, registry
 from nanoae.data.archive import Archive
-from nanoae.engine.part import Part, construct, known_parts
 
 FLOATS, WHOLE = ("float32", "float64"), ("int32", "int64")
 Shape = tuple[int | None, ...]
@@ -60,7 +60,7 @@ class Saved:
             return self.archive.header(name)
         return self.archive[name].shape, self.archive[name].dtype
 
-    def restore(self, part: Part) -> None:
+    def restore(self, part: Configurable) -> None:
         """Give a scaler or a score what its `fit` had left: attributes that its class declares, and no others."""
         own = type(part).__module__.startswith("nanoae.")
         known = {name for kind in type(part).__mro__ for name in vars(kind).get("__annotations__", ())}
@@ -72,7 +72,7 @@ class Saved:
 
     def construct(self, description: Any, kind: Any = object) -> Any:
         """What `describe` described, of nanoae's own classes and `parts` alone; ValueError where that is no `kind`."""
-        found = construct(description, known=known_parts(self.parts))
+        found = from_config(description, known=registry(self.parts))
         if not isinstance(found, kind):
             raise ValueError(f"expected {kind}, got {found!r}.")
         return found

@@ -21,7 +21,8 @@ from nanoae.autoencoders.network_estimator import HISTORY, NetworkEstimator
 from nanoae.autoencoders.parameters import documented, parameter
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
 from nanoae.autoencoders.plan import AUTO
-from nanoae.engine.layers import ACTIVATIONS, Layer, Noisy
+from nanoae.engine.activations import ACTIVATIONS
+from nanoae.engine.layers import Layer, Noisy
 from nanoae.training.loop import Callback, Trainer
 from nanoae.training.progress import progress
 from nanoae.training.schedules import SCHEDULES

@@ -31,7 +31,7 @@ class TeacherForcing(Noisy):
             raise ValueError(f"TeacherForcing: expected dropout, a share of the tokens, in [0, 1), got {dropout}.")
         self.source, self.n_out, self.dropout = source, n_out, dropout
 
-    def resolve(self, in_shape):
+    def infer_shape(self, in_shape):
         if not self.source.in_shape or self.source.in_shape[0] < 2 or len(in_shape) != 1:
             raise ValueError(f"{self}: expected codes (N, K) of lines of two tokens or more, got {in_shape}.")
         return (self.source.in_shape[0] - 1, 2 * self.n_out + in_shape[0])

@@ -29,7 +29,7 @@ from nanoae.engine import optim
 from nanoae.engine.embedding import Embedding
 from nanoae.engine.losses import SoftmaxCrossEntropy
 from nanoae.engine.recurrent import GRU
-from nanoae.engine.steps import EachStep, LastStep
+from nanoae.engine.sequences import LastTimestep, TimeDistributed
 from nanoae.training.schedules import SCHEDULES, Cosine
 
 NUMBERS = 1 << 22  # scores at a time outside training: 16 MB of float32
@@ -90,9 +90,9 @@ class TextVAE(Variational):
 
     def _layers(self, input_shape):
         embedding = Embedding(len(self.vocabulary_), self.embedding_size)
-        code = [embedding, self._gru(), LastStep(embedding), self._linear(2 * self.code_size), self.bottleneck]
+        code = [embedding, self._gru(), LastTimestep(embedding), self._linear(2 * self.code_size), self.bottleneck]
         teacher = TeacherForcing(embedding, self.embedding_size, self.word_dropout)
-        return code, [teacher, self._gru(), EachStep(self._linear(len(self.vocabulary_)))]
+        return code, [teacher, self._gru(), TimeDistributed(self._linear(len(self.vocabulary_)))]
 
     def _gru(self) -> GRU:
         return GRU(self.state_size, init=self.initializer, bias_init=self.bias_initializer)

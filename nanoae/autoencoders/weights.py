@@ -16,10 +16,10 @@ import numpy as np
 
 from nanoae.autoencoders.bottleneck import Adversarial, Gaussian
 from nanoae.autoencoders.penalty import Penalty
-from nanoae.engine.losses import Loss, Masked
+from nanoae.autoencoders.table_losses import Masked, Weighted, weighable
+from nanoae.engine.losses import Loss
 from nanoae.engine.norm import BatchNorm
-from nanoae.engine.optim import KFAC
-from nanoae.engine.weighted import Weighted, weighable
+from nanoae.training.kfac import KFAC
 from nanoae.training.loop import Trainer
 
 FEW = 256  # rows, which cost nothing to repeat: so small sets are learned as if their copies had been given, to the bit

@@ -12,7 +12,7 @@ import importlib
 import weakref
 from typing import Any
 
-from nanoae.backend.ops import Array
+from nanoae.backend.array_ops import Array
 
 WORKSPACE = 32 << 20  # bytes; what NVIDIA recommends for Hopper, and more than earlier architectures want
 NO, TRANSPOSED = 0, 1  # cublasOperation_t

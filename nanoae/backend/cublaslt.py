@@ -20,8 +20,8 @@ from ctypes import byref, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void
 from dataclasses import dataclass
 from typing import Any
 
+from nanoae.backend.array_ops import Array
 from nanoae.backend.cublas import COMPUTE_TYPES, NO, ONE, REAL_TYPES, ZERO, check, layout
-from nanoae.backend.ops import Array
 
 BIAS, RELU_BIAS, RELU_AUX_BIAS, DRELU_BGRAD, BGRADA = 4, 6, 134, 152, 256  # cublasLtEpilogue_t
 TRANSA, TRANSB, EPILOGUE, VECTOR, MASK, MASK_LD = 3, 4, 7, 8, 11, 12  # cublasLtMatmulDescAttributes_t

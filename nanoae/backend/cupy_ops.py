@@ -13,9 +13,10 @@ import numpy as np
 
 from nanoae.backend import CUPY_OPTIONS, cublas, cublaslt
 from nanoae.backend.allowance import ALLOWANCE
+from nanoae.backend.array_ops import Array
 from nanoae.backend.graph import GraphRepeated, HostDataset
-from nanoae.backend.kernels import KernelOps, vectors
-from nanoae.backend.ops import Array
+from nanoae.backend.kernel_ops import KernelOps
+from nanoae.backend.kernels import vectors
 from nanoae.backend.repeated import Repeated
 from nanoae.spelling import one_of
 
@@ -240,8 +241,9 @@ class CupyOps(KernelOps):
         return own.lt.product(epilogue, a, b, out, vector, mask, self.precision, stream)
 
     def affine_activation(
-        self, x: Array, W: Array, b: Array, f: str, a: tuple[float, ...], out: Array, kept: dict[str, Any] | None = None
-    ) -> Array:
+        self, x: Array, W: Array, b: Array, f: str, a: tuple[float, ...], out: Array, z: Array | None = None,
+        kept: dict[str, Any] | None = None,
+    ) -> Array:  # fmt: skip
         if kept is not None:
             mask, width = kept.get("memory"), -(-out.shape[1] // cublaslt.MASK_BITS) * cublaslt.MASK_BITS // 8
             if mask is None or len(mask) < len(out):
@@ -252,7 +254,7 @@ class CupyOps(KernelOps):
                 return out
         if f in FORWARD and self._product(FORWARD[f], x, W, out, b):
             return out
-        return super().affine_activation(x, W, b, f, a, out, kept)
+        return super().affine_activation(x, W, b, f, a, out, z, kept)
 
     def affine_gradients(self, x: Array, dy: Array, db: Array, out: Array) -> Array:
         if self._product(cublaslt.BGRADA, x.T, dy, out, db):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.backend.ops import Array
+from nanoae.backend.array_ops import Array
 from nanoae.backend.repeated import Repeated
 
 WARM_UP = 2  # times that run uncaptured first: they are training steps, too, and compile and allocate

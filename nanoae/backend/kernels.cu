@@ -1,4 +1,4 @@
-// The fused kernels of nanoae, for GPU and CPU. Each does a primitive of ops.py or layer_ops.py, and carries its formula.
+// The fused kernels of nanoae, for GPU and CPU. Each does a primitive of Ops, and carries its formula.
 //
 // Compiled when first used, once with real = float and once with real = double, behind the header of its machine: cuda.h
 // or cpu.h. Both give it the same words:
@@ -57,32 +57,56 @@ KERNEL(axpby, real* y, double a, const real* x, double b, size_t n) {
 
 // ---------------------------------------------------------------------------------------------------- activations
 
-enum { IDENTITY, RELU, LEAKY_RELU, ELU, SIGMOID, TANH, SOFTPLUS };
+__device__ real sigmoid(real x) { return real(0.5) + real(0.5) * tanh(real(0.5) * x); }
 
-// y = f(x). A NaN stays one: comparisons with it are false.
+// The tanh of GELU's tanh form (Hendrycks & Gimpel 2016), and the derivative of what it is the tanh of
+__device__ real gelu_tanh(real x) { return tanh(x * (real(0.7978845608028654) + real(0.035677408136300125) * x * x)); }
+__device__ real gelu_slope(real x) { return real(0.7978845608028654) + real(0.10703222440890037) * x * x; }
+
+// Of each activation: its name, y = f(x), and f' as a function of what forward keeps: OF_Y y = f(x), OF_X x itself. a is
+// its parameter. A NaN stays one: comparisons with it are false. A new activation needs a line here.
+#define ACTIVATIONS(A)                                                                                                \
+    A(IDENTITY, x, OF_Y, 1)                                                                                           \
+    A(RELU, x < 0 ? 0 : x, OF_Y, y > 0)                                                                               \
+    A(LEAKY_RELU, x > 0 ? x : a * x, OF_Y, y > 0 ? 1 : a)                                                             \
+    A(ELU, x > 0 ? x : a * expm1(x), OF_Y, y > 0 ? 1 : y + a)                                                         \
+    A(SIGMOID, sigmoid(x), OF_Y, y * (1 - y))                                                                         \
+    A(TANH, tanh(x), OF_Y, 1 - y * y)                                                                                 \
+    A(SOFTPLUS, (x < 0 ? 0 : x) + log1p(exp(-fabs(x))), OF_Y, -expm1(-y))                                             \
+    A(GELU, real(0.5) * x * (1 + gelu_tanh(x)), OF_X,                                                                 \
+      real(0.5) * (1 + gelu_tanh(x)) * (1 + x * (1 - gelu_tanh(x)) * gelu_slope(x)))                                  \
+    A(SILU, x * sigmoid(x), OF_X, sigmoid(x) * (1 + x * (1 - sigmoid(x))))
+
+enum { OF_Y, OF_X };
+#define A(name, f, of, slope) name,
+enum { ACTIVATIONS(A) };
+#undef A
+
+// y = f(x)
 __device__ real activate(integer f, real x, real a) {
     switch (f) {
-        case RELU: return x < 0 ? 0 : x;
-        case LEAKY_RELU: return x > 0 ? x : a * x;
-        case ELU: return x > 0 ? x : a * expm1(x);
-        case SIGMOID: return real(0.5) + real(0.5) * tanh(real(0.5) * x);
-        case TANH: return tanh(x);
-        case SOFTPLUS: return (x < 0 ? 0 : x) + log1p(exp(-fabs(x)));
+#define A(name, f, of, slope) case name: return f;
+        ACTIVATIONS(A)
+#undef A
     }
     return x;
 }
 
-// f'(x) as a function of y
-__device__ real derivative(integer f, real y, real a) {
+// f'(x), from y or x
+__device__ real derivative(integer f, real kept, real a) {
+    real x = kept, y = kept;
     switch (f) {
-        case RELU: return y > 0;
-        case LEAKY_RELU: return y > 0 ? 1 : a;
-        case ELU: return y > 0 ? 1 : y + a;
-        case SIGMOID: return y * (1 - y);
-        case TANH: return 1 - y * y;
-        case SOFTPLUS: return -expm1(-y);
+#define A(name, f, of, slope) case name: return slope;
+        ACTIVATIONS(A)
+#undef A
     }
     return 1;
+}
+
+__device__ constexpr bool keeps_x(integer f) {
+#define A(name, f_of_x, of, slope) (f == name && of == OF_X) ||
+    return ACTIVATIONS(A) false;
+#undef A
 }
 
 template <integer number> struct Constant {
@@ -92,13 +116,9 @@ template <integer number> struct Constant {
 // use(f) with f as a constant, so that the loops in it have no choice to make
 template <class Use> __device__ void with_activation(integer f, Use use) {
     switch (f) {
-        case RELU: return use(Constant<RELU>());
-        case LEAKY_RELU: return use(Constant<LEAKY_RELU>());
-        case ELU: return use(Constant<ELU>());
-        case SIGMOID: return use(Constant<SIGMOID>());
-        case TANH: return use(Constant<TANH>());
-        case SOFTPLUS: return use(Constant<SOFTPLUS>());
-        default: return use(Constant<IDENTITY>());
+#define A(name, f, of, slope) case name: return use(Constant<name>());
+        ACTIVATIONS(A)
+#undef A
     }
 }
 
@@ -107,19 +127,23 @@ KERNEL(activation, const real* x, real* y, integer f, double a, size_t n) {
     with_activation(f, [=](auto f) { EACH(i, n) y[i] = activate(f, x[i], a); });
 }
 
-// dx = dy · f'(x)
+// dx = dy · f'(x);  y = f(x), or x
 KERNEL(activation_backward, const real* dy, const real* y, real* dx, integer f, double a, size_t n) {
     with_activation(f, [=](auto f) { EACH(i, n) dx[i] = dy[i] * derivative(f, y[i], a); });
 }
 
-// y[r, m] = f(y[r, m] + b[r])
-KERNEL(bias_activation, real* y, const real* b, integer f, double a, size_t length, size_t rows, size_t n) {
+// y[r, m] = f(z[r, m] + b[r]);  z stays, with b, if f' is a function of it, else it may be y
+KERNEL(bias_activation, real* z, real* y, const real* b, integer f, double a, size_t length, size_t rows, size_t n) {
     with_activation(f, [=](auto f) {
-        each_of_table([=](size_t i, size_t r) { y[i] = activate(f, y[i] + b[r], a); }, length, rows, n);
+        each_of_table([=](size_t i, size_t r) {
+            real x = z[i] + b[r];
+            if (keeps_x(f)) z[i] = x;
+            y[i] = activate(f, x, a);
+        }, length, rows, n);
     });
 }
 
-// dz = dy · f'(z),  out[r] = db[r] = Σ_m dz[r, m]
+// dz = dy · f'(z),  out[r] = db[r] = Σ_m dz[r, m];  y = f(z), or z
 KERNEL(activation_backward_bias, const real* dy, const real* y, real* dz, integer f, double a, SUM) {
     with_activation(f, [=](auto f) {
         sum_rows([=](size_t, size_t i) { return dz[i] = dy[i] * derivative(f, y[i], a); }, SUM_ARGUMENTS);
@@ -171,7 +195,7 @@ KERNEL(mse, const real* y, const real* t, real* dy, SUM) {
     }, SUM_ARGUMENTS);
 }
 
-// Σ softplus(z) - t z,  dz = scale (sigmoid(z) - t);  with h = tanh(z / 2), as in ops.py,
+// Σ softplus(z) - t z,  dz = scale (sigmoid(z) - t);  with h = tanh(z / 2), as in losses.py,
 // sigmoid(z) = (1 + h) / 2  and  softplus(z) = z / 2 + |z| / 2 - log((1 + |h|) / 2)
 KERNEL(bce, const real* z, const real* t, real* dz, SUM) {
     sum_rows([=](size_t, size_t i) {

@@ -13,7 +13,8 @@ from nanoae.backend import get_ops, native
 from nanoae.backend.allowance import ALLOWANCE
 from nanoae.backend.blas import address
 from nanoae.backend.cublas import layout
-from nanoae.backend.kernels import FLOATS, MOST_PARTS, KernelOps, alike, vectors
+from nanoae.backend.kernel_ops import KernelOps
+from nanoae.backend.kernels import FLOATS, MOST_PARTS, Kernels, alike, vectors
 from nanoae.backend.ops import Array, Ops
 from nanoae.backend.recorded import Recorded
 from nanoae.backend.repeated import Repeated
@@ -206,5 +207,5 @@ def small_by_numpy(name: str) -> Callable[..., Any]:
     return primitive
 
 
-for name in PRIMITIVES & vars(KernelOps).keys() - vars(NativeOps).keys():
+for name in PRIMITIVES & (vars(Kernels) | vars(KernelOps)).keys() - vars(NativeOps).keys():
     setattr(NativeOps, name, small_by_numpy(name))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.backend import native
-from nanoae.backend.ops import Array
+from nanoae.backend.array_ops import Array
 from nanoae.backend.repeated import Repeated
 
 

@@ -14,7 +14,7 @@ from nanoae.autoencoders.kinds import seed
 from nanoae.cli import data as data_options
 from nanoae.cli import model as models
 from nanoae.cli.training_set import TrainingSet
-from nanoae.engine.part import Part
+from nanoae.configurable import Configurable
 from nanoae.spelling import did_you_mean
 
 STEPS = 11  # pictures in a traversal
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def chosen_condition(model: Part, text: str | None) -> dict[str, Any]:
+def chosen_condition(model: Configurable, text: str | None) -> dict[str, Any]:
     """--condition as the model's methods take it: its own label, whatever its type."""
     labels = getattr(model, "classes_", None)
     known = {} if labels is None else {str(label): label for label in labels.tolist()}

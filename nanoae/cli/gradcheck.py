@@ -9,17 +9,18 @@ import numpy as np
 
 import nanoae
 from nanoae import Autoencoder, GradientReport, Sequential, TextVAE, check_gradients
+from nanoae.autoencoders.table_losses import Masked, Mixed, Weighted
 from nanoae.cli.smallest import LAYERS, WIDTH, tied
 from nanoae.engine import losses
-from nanoae.engine.layers import ACTIVATIONS, Dropout, Layer, Linear
-from nanoae.engine.weighted import Weighted
+from nanoae.engine.activations import ACTIVATIONS
+from nanoae.engine.layers import Dropout, Layer, Linear
 from nanoae.spelling import one_of
 
 ROWS = 4
 LOSSES = {
     **{cls.__name__: cls() for cls in losses.LOSSES.values()},
-    "Mixed": losses.Mixed((1, 1, WIDTH - 2)),
-    "Masked": losses.Masked("mse"),
+    "Mixed": Mixed((1, 1, WIDTH - 2)),
+    "Masked": Masked("mse"),
     "Weighted": Weighted("mse"),
 }
 NETWORK = "network"  # all of them, one after another: is the chain right, too?

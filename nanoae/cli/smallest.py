@@ -7,17 +7,18 @@ from collections.abc import Callable
 from nanoae.autoencoders.bottleneck import Adversarial, Gaussian, TopK
 from nanoae.autoencoders.concat_label import ConcatLabel, ConcatSharedLabel
 from nanoae.autoencoders.corruption import GaussianNoise, MaskingNoise, SaltAndPepper
+from nanoae.autoencoders.missing import FillMissing
 from nanoae.autoencoders.penalty import Contractive, KLSparsity, L1Sparsity
 from nanoae.autoencoders.teacher_forcing import TeacherForcing
+from nanoae.engine.activations import ACTIVATIONS, ELU, LeakyReLU, Sigmoid
 from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
 from nanoae.engine.embedding import Embedding
-from nanoae.engine.layers import ACTIVATIONS, ELU, Dropout, Layer, LeakyReLU, Linear, Sigmoid, TiedLinear
-from nanoae.engine.missing import FillMissing
+from nanoae.engine.layers import Dropout, Layer, Linear, TiedLinear
 from nanoae.engine.norm import BatchNorm, LayerNorm
 from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
 from nanoae.engine.recurrent import GRU
+from nanoae.engine.sequences import LastTimestep, TimeDistributed
 from nanoae.engine.shape import Flatten, Reshape
-from nanoae.engine.steps import EachStep, LastStep
 
 WIDTH = 5
 
@@ -84,7 +85,7 @@ LAYERS: dict[str, Callable[[], list[Layer]]] = {  # class -> a network, new laye
     "LayerNorm": lambda: [LayerNorm()],
     "GRU": lambda: [Reshape((5, 1)), GRU(2, bias_init="he_normal")],
     "Embedding": lambda: [Sigmoid(), Embedding(2, 3)],
-    "EachStep": lambda: [Reshape((5, 1)), EachStep(Linear(3, bias_init="he_normal"))],
-    "LastStep": lambda: behind_words(GRU(2), LastStep),
+    "TimeDistributed": lambda: [Reshape((5, 1)), TimeDistributed(Linear(3, bias_init="he_normal"))],
+    "LastTimestep": lambda: behind_words(GRU(2), LastTimestep),
     "TeacherForcing": lambda: behind_words(GRU(2, last=True), lambda source: TeacherForcing(source, 3, 0.3)),
 }

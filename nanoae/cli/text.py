@@ -18,9 +18,9 @@ from nanoae.cli import train as trainer
 from nanoae.cli.output import run_folder
 from nanoae.cli.settings import add_option, help_of
 from nanoae.cli.train import logger
+from nanoae.configurable import to_config
 from nanoae.data.files import read_lines
 from nanoae.data.slogans import draw_slogans
-from nanoae.engine.part import describe
 from nanoae.report import write_text_report
 from nanoae.training.divergence import NotFiniteError
 
@@ -166,7 +166,7 @@ def verdict(whose: str, result: dict[str, float]) -> str:
 
 
 def describe_run(args: argparse.Namespace, model: TextVAE, results: dict[str, dict[str, float]]) -> dict[str, Any]:
-    settings = {k: describe(v) for k, v in model.get_params().items() if k not in ("callbacks", "verbose")}
+    settings = {k: to_config(v) for k, v in model.get_params().items() if k not in ("callbacks", "verbose")}
     source = {"source": None if args.file is None else str(args.file), "seed": args.seed}
     return {"command": ["nanoae", *args.argv], "data": source, "settings": settings, "results": results}
 

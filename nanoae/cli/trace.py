@@ -10,7 +10,8 @@ import numpy as np
 from nanoae.autoencoders.autoencoder import RECONSTRUCTION_LOSSES
 from nanoae.autoencoders.kinds import seed, widths
 from nanoae.data import load_data
-from nanoae.engine.layers import ACTIVATIONS, Layer, Linear, activation
+from nanoae.engine.activations import ACTIVATIONS, activation
+from nanoae.engine.layers import Layer, Linear
 from nanoae.engine.optim import OPTIMIZERS
 from nanoae.trace.breakage import KINDS
 from nanoae.trace.trace import Trace

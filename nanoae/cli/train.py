@@ -29,7 +29,7 @@ from nanoae.cli.figures import FIGURES, WHERE_THEY_APPLY, draw, reconstructions
 from nanoae.cli.output import run_folder, write_csv, write_json
 from nanoae.cli.page import told, write_page
 from nanoae.cli.training_set import TrainingSet
-from nanoae.engine.part import describe
+from nanoae.configurable import to_config
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.loop import Trainer
 
@@ -287,7 +287,7 @@ def save(model: Estimator, path: Path, notes: dict[str, Any]) -> None:
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:
-    write_json(folder / "config.json", json.loads(json.dumps(config, default=describe)))
+    write_json(folder / "config.json", json.loads(json.dumps(config, default=to_config)))
 
 
 def write_metrics(path: Path, history: dict[str, list[float]]) -> None:
@@ -313,7 +313,7 @@ def describe_run(args, model: Any, data: Dataset) -> dict[str, Any]:
             "dtype": str(data.x_train.dtype),
             "maximum": data.maximum,
         },
-        "settings": {k: describe(v) for k, v in model.get_params(deep=False).items() if k not in hidden},
+        "settings": {k: to_config(v) for k, v in model.get_params(deep=False).items() if k not in hidden},
         "parameters": int(model.network_.theta.size),
         "epochs_run": len(model.history_["loss"]),
         "interrupted": model.interrupted_,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nanoae.configurable import Configurable
 from nanoae.data.cell import category
 from nanoae.data.field import promised
 from nanoae.data.frame import FrameOutput, framed
@@ -15,14 +16,13 @@ from nanoae.data.identity import FEW, examples, tell_of_ids
 from nanoae.data.number import check_unit
 from nanoae.data.scaling import RobustScaler, fit_known
 from nanoae.data.table import Table
-from nanoae.engine.part import Part
 from nanoae.guard import guard
 from nanoae.spelling import one_of
 
 RARE = 0.05  # the share of the rows with values that stand in one row only from which these are "other"
 
 
-class TableEncoder(FrameOutput, Part):
+class TableEncoder(FrameOutput, Configurable):
     """Tables as arrays (N, D) that a network can learn: numbers on one scale, categories one-hot, NaN where missing.
 
     A number becomes z = (x - median) / s, s = IQR / 1.349 (RobustScaler). A category of K values is K + 1 columns wide:

@@ -18,7 +18,7 @@ import copy
 
 import numpy as np
 
-from nanoae.engine.part import Part
+from nanoae.configurable import Configurable
 from nanoae.spelling import one_of
 
 NORMAL_IQR = 1.3489795  # the distance of the quartiles of N(0, 1)
@@ -30,7 +30,7 @@ WILD = 0.01  # the share of a column's spread below which that of its middle 98 
 LARGEST = 1e308
 
 
-class Scaler(Part):
+class Scaler(Configurable):
     """fit(X (N, ...) float64), then transform(X): float32, of X's shape, each feature on its scale. This one leaves it
     as it is.
 

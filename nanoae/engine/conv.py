@@ -97,8 +97,8 @@ class Conv2d(Convolution):
         self.init, self.bias_init = init, bias_init
         self.window = self.window_of(kernel, stride, padding)
 
-    def resolve(self, in_shape):
-        self.also: list[Array] = []  # gradients of W from elsewhere (tied weights)
+    def infer_shape(self, in_shape):
+        self.extra_grads: list[Array] = []  # gradients of W from elsewhere (tied weights)
         self.check_image(in_shape)
         self.image_shape, self.map_shape = in_shape, (self.n_out, *self.steps(*in_shape[1:]))
         return self.map_shape
@@ -117,7 +117,7 @@ class Conv2d(Convolution):
         cols, dy = self.take_cache(), self.batch_last(dy, "dy")
         self.weight_gradient(dy, cols)  # dW = dy im2col(x)ᵀ
         self.bias_gradient(dy)
-        for dW in self.also:
+        for dW in self.extra_grads:
             self.ops.add_inplace(self.grads["W"], dW)
         return batch_first(self.to_image(dy, "dx")) if self.need_dx else None
 
@@ -159,7 +159,7 @@ class ConvTranspose2d(Convolution):
         if not all(e < s for e, s in zip(self.extra, self.window.stride, strict=True)):
             raise ValueError(f"ConvTranspose2d: expected output_padding < stride {stride}, got {output_padding}.")
 
-    def resolve(self, in_shape):
+    def infer_shape(self, in_shape):
         self.check_image(in_shape)
         size = tuple(
             (n - 1) * s - 2 * p + k + e for n, k, s, p, e in zip(in_shape[1:], *self.window, self.extra, strict=True)
@@ -202,18 +202,18 @@ class TiedConvTranspose2d(ConvTranspose2d):
     Shapes    x, dx (N, K, OH, OW) as source's output    y, dy (N, C, H, W) as its input    b, db (C,)
 
     Backward  W is used twice, so its gradient has two terms. This layer's is x im2col(dy)ᵀ; it is left in
-              `source.also`, and `source`, whose backward comes later, adds it to its own.
+              `source.extra_grads`, and `source`, whose backward comes later, adds it to its own.
     """
 
     def __init__(self, source: Conv2d, bias_init: str = "zeros"):
         self.source, self.bias_init, self.window = source, bias_init, source.window
 
-    def resolve(self, in_shape):
+    def infer_shape(self, in_shape):
         if in_shape != self.source.out_shape:
             raise ValueError(f"{self}: expected inputs of shape {self.source.out_shape}, got {in_shape}.")
         self.map_shape, self.image_shape = in_shape, self.source.in_shape
         self.term = self.ops.empty(self.source.parameters()["W"][0], self.dtype)
-        self.source.also.append(self.term)
+        self.source.extra_grads.append(self.term)
         return self.image_shape
 
     def parameters(self):

@@ -30,7 +30,7 @@ class Embedding(Layer):
     def __init__(self, n_words: int, n_out: int):
         self.n_words, self.n_out = n_words, n_out
 
-    def resolve(self, in_shape):
+    def infer_shape(self, in_shape):
         if len(in_shape) != 1:
             shape = ", ".join(map(str, in_shape))
             raise ValueError(f"{self}: expected word numbers of shape (N, T), got (N, {shape}).")

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from nanoae.configurable import from_configs, to_configs
 from nanoae.engine import losses
 from nanoae.engine.layers import Layer
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
-from nanoae.engine.part import construct_all, describe_all
 
 
 @dataclass
@@ -97,16 +97,16 @@ def check_gradients(
 def _twin(net, shape: tuple[int, ...]) -> Sequential:
     """`net` in float64, on its own device."""
     if isinstance(net, Layer):
-        return Sequential(construct_all(describe_all([net]))).build(shape, "numpy", "float64", random_state=0)
+        return Sequential(from_configs(to_configs([net]))).build(shape, "numpy", "float64", random_state=0)
     network = getattr(net, "network_", net)
     if not isinstance(network, Sequential):
         raise TypeError(
             f"check_gradients: expected a Sequential, a Layer or a fitted estimator, got {type(net).__name__}."
         )
     if not hasattr(network, "theta"):
-        layers = construct_all(describe_all(network.layers))
+        layers = from_configs(to_configs(network.layers))
         return Sequential(layers).build(shape, "numpy", "float64", random_state=0)
-    return network.rebuilt(network.ops, "float64")
+    return network.to(network.ops, "float64")
 
 
 class _Check:

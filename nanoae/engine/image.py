@@ -1,6 +1,6 @@
 """Images in memory: everyone sees (N, C, H, W), with the batch in front; in memory the batch is innermost.
 
-A layer on images works on contiguous (C, H, W, N) arrays (`backend/layer_ops.py` says why) and hands out views of them
+A layer on images works on contiguous (C, H, W, N) arrays (`backend/images.py` says why) and hands out views of them
 with the batch in front. What comes from another layer on images is taken as it lies; everything else is copied once.
 """
 
@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from nanoae.backend import Array
-from nanoae.backend.layer_ops import Window
+from nanoae.backend.images import Window
 from nanoae.engine.layers import Layer
 
 

@@ -13,20 +13,14 @@ The contract that all layers keep:
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from nanoae.backend import Array, Buffered, Ops, ThreadState
+from nanoae.configurable import Configurable
 from nanoae.engine import init
-from nanoae.engine.part import Part
-from nanoae.spelling import one_of
-
-UNBOUNDED = (-math.inf, math.inf)
 
 
-class Layer(Buffered, Part):
+class Layer(Buffered, Configurable):
     """The base: shapes, buffers and the cache. `build` is called once, before the first forward.
 
     in_shape, out_shape   the shape of one example, without the batch: (784,) or (16, 10, 10)
@@ -35,17 +29,15 @@ class Layer(Buffered, Part):
     What a forward outside training leaves in an attribute, for another layer, is a ThreadLocal.
     """
 
+    former: ClassVar[dict[str, str]] = {"resolve": "infer_shape"}
     ops: Ops
     in_shape: tuple[int, ...] = ()
     out_shape: tuple[int, ...] = ()
     dtype: Any = None
     need_dx = True
-    least_rows = 1  # of a batch to train on
-    bounds: tuple[float, float] | None = UNBOUNDED  # what it gives lies between these; None: where its input lies
     generator: Any = None
     cache: Any = None
     penalty: Any = None  # what the layer itself adds to the loss in training, a 0-d array
-    momenta: Mapping[str, Array] = MappingProxyType({})  # what training needs besides to go on: of an optimiser within
 
     def build(self, ops: Ops, in_shape: tuple[int, ...], dtype) -> tuple[int, ...]:
         """Resolve the shapes for inputs of (N, *in_shape); return out_shape."""
@@ -54,16 +46,12 @@ class Layer(Buffered, Part):
         self.params: dict[str, Array] = {}
         self.grads: dict[str, Array] = {}
         self.state: dict[str, Array] = {}  # what is learned but has no gradient: running statistics
-        self.out_shape = self.resolve(self.in_shape)
+        self.out_shape = self.infer_shape(self.in_shape)
         return self.out_shape
 
-    def resolve(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def infer_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         """The output shape for an input shape (both without the batch)."""
         return in_shape
-
-    def ends(self, low: float, high: float) -> tuple[float, float]:
-        """The numbers that what it gives lies between, for an input between low and high."""
-        return (low, high) if self.bounds is None else self.bounds
 
     def parameters(self) -> dict[str, tuple[tuple[int, ...], init.Initializer]]:
         """Name -> (shape, initialiser) of what this layer learns."""
@@ -120,8 +108,8 @@ class Linear(Layer):
     def __init__(self, n_out: int, init: str = "he_uniform", bias_init: str = "zeros"):
         self.n_out, self.init, self.bias_init = n_out, init, bias_init
 
-    def resolve(self, in_shape):
-        self.also: list[Array] = []  # gradients of W from elsewhere (tied weights, a contractive penalty)
+    def infer_shape(self, in_shape):
+        self.extra_grads: list[Array] = []  # gradients of W from elsewhere (tied weights, a contractive penalty)
         if len(in_shape) != 1:
             raise ValueError(f"{self}: expected inputs of shape (N, I), got (N, {', '.join(map(str, in_shape))}). "
                              "Flatten the images first.")  # fmt: skip
@@ -145,7 +133,7 @@ class Linear(Layer):
         x = self.take_cache()
         self.ops.matmul(x.T, dy, out=self.grads["W"])  # dW = xᵀ dy
         self.ops.sum_rows(dy, out=self.grads["b"])  # db = Σ_n dy[n]
-        for dW in self.also:
+        for dW in self.extra_grads:
             self.ops.add_inplace(self.grads["W"], dW)
         if not self.need_dx:
             return None
@@ -161,18 +149,18 @@ class TiedLinear(Layer):
     Shapes    x, dx (N, I)    y, dy (N, O)    b, db (O,)
 
     Backward  W is used twice, so its gradient has two terms. This layer's is  (xᵀ dy)ᵀ = dyᵀ x  (O, I); it is left in
-              `source.also`, and `source`, whose backward comes later, adds it to its own.
+              `source.extra_grads`, and `source`, whose backward comes later, adds it to its own.
     """
 
     def __init__(self, source: Linear, bias_init: str = "zeros"):
         self.source, self.bias_init = source, bias_init
 
-    def resolve(self, in_shape):
+    def infer_shape(self, in_shape):
         if in_shape != self.source.out_shape:
             hint = "" if self.source.in_shape else " The source has to come before it, in the same list of layers."
             raise ValueError(f"{self}: expected inputs of shape {self.source.out_shape}, got {in_shape}.{hint}")
         self.dW = self.ops.empty((self.source.n_in, self.source.n_out), self.dtype)
-        self.source.also.append(self.dW)
+        self.source.extra_grads.append(self.dW)
         return self.source.in_shape
 
     def parameters(self):
@@ -193,141 +181,6 @@ class TiedLinear(Layer):
 
     def __repr__(self):
         return f"TiedLinear({self.source})"
-
-
-class Elementwise(Layer):
-    """The base of y = f(x), element by element. A subclass says `f` and `df`, the derivative as a function of y.
-
-    rises   whether f(a) <= f(b) where a <= b
-    """
-
-    rises = False
-
-    def f(self, x: Array, out: Array) -> Array:
-        raise NotImplementedError
-
-    def df(self, dy: Array, y: Array, out: Array) -> Array:
-        raise NotImplementedError
-
-    def forward(self, x, train=False):
-        self.check_input(x)
-        y = self.f(x, out=self.buffer("y", x.shape))
-        self.cache = y if train else None
-        return y
-
-    def backward(self, dy):
-        y = self.take_cache()
-        return self.df(dy, y, out=self.buffer("dx", y.shape)) if self.need_dx else None
-
-    def ends(self, low, high):
-        least, most = super().ends(low, high)
-        if not self.rises:
-            return least, most
-        x = self.ops.to_device([end if math.isfinite(end) else 0 for end in (low, high)], self.dtype)
-        y = self.ops.to_numpy(self.f(x, out=self.ops.empty(x.shape, self.dtype))).tolist()
-        return y[0] if math.isfinite(low) else least, y[1] if math.isfinite(high) else most
-
-
-class Identity(Layer):
-    """y = x,  dx = dy."""
-
-    bounds = None
-
-    def forward(self, x, train=False):
-        self.cache = True if train else None
-        return x
-
-    def backward(self, dy):
-        self.take_cache()
-        return dy
-
-
-class ReLU(Elementwise):
-    """y = max(x, 0),  dx = dy · [y > 0]."""
-
-    rises = True
-    bounds = (0, math.inf)
-
-    def f(self, x, out):
-        return self.ops.relu(x, out=out)
-
-    def df(self, dy, y, out):
-        return self.ops.relu_backward(dy, y, out=out)
-
-
-class LeakyReLU(Elementwise):
-    """y = x where x > 0, else slope · x,  dx = dy · (1 or slope). Maas 2013."""
-
-    rises = True
-
-    def __init__(self, slope: float = 0.01):
-        if not 0 <= slope <= 1:
-            raise ValueError(f"LeakyReLU: expected a slope in [0, 1], got {slope}.")
-        self.slope = slope
-        self.bounds = (0, math.inf) if slope == 0 else UNBOUNDED
-
-    def f(self, x, out):
-        return self.ops.leaky_relu(x, self.slope, out=out)
-
-    def df(self, dy, y, out):
-        return self.ops.leaky_relu_backward(dy, y, self.slope, out=out)
-
-
-class ELU(Elementwise):
-    """y = x where x > 0, else alpha (eˣ - 1),  dx = dy · (1 or y + alpha). Clevert 2016."""
-
-    rises = True
-
-    def __init__(self, alpha: float = 1.0):
-        if alpha <= 0:
-            raise ValueError(f"ELU: expected alpha > 0, got {alpha}.")
-        self.alpha = alpha
-        self.bounds = (-alpha, math.inf)
-
-    def f(self, x, out):
-        return self.ops.elu(x, self.alpha, out=out)
-
-    def df(self, dy, y, out):
-        return self.ops.elu_backward(dy, y, self.alpha, out=out)
-
-
-class Sigmoid(Elementwise):
-    """y = 1 / (1 + e⁻ˣ),  dx = dy · y (1 - y)."""
-
-    rises = True
-    bounds = (0, 1)
-
-    def f(self, x, out):
-        return self.ops.sigmoid(x, out=out)
-
-    def df(self, dy, y, out):
-        return self.ops.sigmoid_backward(dy, y, out=out)
-
-
-class Tanh(Elementwise):
-    """y = tanh x,  dx = dy · (1 - y²)."""
-
-    rises = True
-    bounds = (-1, 1)
-
-    def f(self, x, out):
-        return self.ops.tanh(x, out=out)
-
-    def df(self, dy, y, out):
-        return self.ops.tanh_backward(dy, y, out=out)
-
-
-class Softplus(Elementwise):
-    """y = log(1 + eˣ),  dx = dy · sigmoid(x) = dy · (1 - e⁻ʸ)."""
-
-    rises = True
-    bounds = (0, math.inf)
-
-    def f(self, x, out):
-        return self.ops.softplus(x, out=out)
-
-    def df(self, dy, y, out):
-        return self.ops.softplus_backward(dy, y, out=out)
 
 
 class Noisy(Layer):
@@ -352,8 +205,6 @@ class Dropout(Noisy):
     Srivastava 2014, with the factor in training, so that E[y] = x and nothing is to be done afterwards.
     """
 
-    bounds = None
-
     def __init__(self, p: float = 0.5):
         if not 0 <= p < 1:
             raise ValueError(f"Dropout: expected p, the share of units dropped, in [0, 1), got {p}.")
@@ -372,19 +223,3 @@ class Dropout(Noisy):
     def backward(self, dy):
         mask = self.take_cache()
         return self.ops.multiply(dy, mask, out=self.buffer("dx", dy.shape)) if self.need_dx else None
-
-
-ACTIVATIONS: dict[str, type[Layer]] = {
-    "identity": Identity,
-    "relu": ReLU,
-    "leaky_relu": LeakyReLU,
-    "elu": ELU,
-    "sigmoid": Sigmoid,
-    "tanh": Tanh,
-    "softplus": Softplus,
-}
-
-
-def activation(name: str, what: str = "activation") -> Layer:
-    """The activation layer called `name`; ValueError with the known names otherwise, which says `what` it is for."""
-    return ACTIVATIONS[one_of(what, name, ACTIVATIONS)]()

@@ -12,28 +12,28 @@
 from __future__ import annotations
 
 import copy
-import functools
-import itertools
 import math
 import operator
-from collections.abc import Iterator
-from typing import Any
-
-import numpy as np
+from typing import ClassVar
 
 from nanoae.backend import Array, Buffered, Ops, ThreadLocal, ThreadState
-from nanoae.engine.part import Part
+from nanoae.configurable import Configurable
 from nanoae.spelling import one_of
 
 REDUCTIONS = ("mean", "batch", "sum")
 
 
-class Loss(Buffered, Part):
-    """The base. A subclass gives `value`: the loss, with its gradient written to `out`."""
+class Loss(Buffered, Configurable):
+    """The base. A subclass gives `value`: the loss, with its gradient written to `out`. What else it may give:
 
+    elements   what each element costs: for rows that count more or less (`Weighted`) and for costs of rows
+    neutral    an output and a target that cost nothing: for targets with gaps (`Masked`)
+    predict    what a network that was trained on this loss means by y, where that is not y itself
+    """
+
+    former: ClassVar[dict[str, str]] = {"output": "predict", "free": "neutral"}
     ops: Ops
-    free: Any = (0.0, 0.0)  # an output and a target that cost nothing; None: there are none
-    by_row = True  # a batch's loss is the mean, or the sum, of its rows'
+    neutral: tuple[float, float] | None = None
     dy = ThreadLocal()  # of the last forward
 
     def __init__(self, reduction: str = "mean", weight: float = 1.0):
@@ -49,10 +49,6 @@ class Loss(Buffered, Part):
         if self.reduction == "sum":
             return self.weight
         return self.weight / (math.prod(shape) if self.reduction == "mean" else shape[0])
-
-    def factor(self, y: Array, t: Array) -> Any:
-        """The factor before the sum for these targets, a number or a 0-d array."""
-        return self.scale(y.shape)
 
     def forward(self, y: Array, t: Array) -> Array:
         """The loss of outputs y (N, ...) against targets t of the same shape, a 0-d array."""
@@ -83,29 +79,13 @@ class Loss(Buffered, Part):
         """The loss; its gradient goes to `out`."""
         raise NotImplementedError
 
-    def per_row(self, y: Array, t: Array) -> Array:
-        """weight · the loss of each row, summed over its features, (N,): for looking at, not for training."""
-        return self.weight * self.elements(y, t).reshape(len(y), -1).sum(axis=1)
-
     def elements(self, y: Array, t: Array) -> Array:
         """The loss of each element, before the factor and the sum."""
         raise NotImplementedError
 
-    def output(self, y: Array, out: Array) -> Array:
+    def predict(self, y: Array, out: Array) -> Array:
         """What a network trained on this loss means by y: y itself, or the sigmoid of a logit."""
         return y
-
-    def reach(self, low: float, high: float) -> tuple[Any, Any]:
-        """What `output` makes of the ends, if all y lie in [low, high]: numbers, or arrays of one for each feature."""
-        return low, high
-
-    def sample(self, y: Array, generator: Any) -> Array:
-        """Targets drawn from p(t | y), where the loss of an element, without weight, is -log p but for a constant."""
-        raise NotImplementedError
-
-    def terms(self, present: Array) -> Array:
-        """How many terms of the sum there are, a 0-d array; present (N, ...) is 1 where the target is known, else 0."""
-        return self.ops.sum(present)
 
 
 def share_of(part: float, whole: Array) -> Array:
@@ -116,14 +96,10 @@ def share_of(part: float, whole: Array) -> Array:
 class MSE(Loss):
     """scale · Σ (y - t)²,  dy = 2 scale (y - t)."""
 
-    variance = 0.5  # (y - t)² is -log N(t; y, 1/2), but for a constant
+    neutral: tuple[float, float] | None = (0.0, 0.0)
 
     def value(self, y, t, scale, out):
         return self.ops.mse(y, t, scale, out=out)
-
-    def sample(self, y, generator):
-        noise = self.ops.normal(generator, self.ops.empty(y.shape, self.dtype))
-        return self.ops.axpby_inplace(noise, 1.0, y, math.sqrt(self.variance))  # N(y, variance)
 
     def elements(self, y, t):
         return (y - t) ** 2
@@ -142,7 +118,7 @@ class GaussianNLL(MSE):
             raise ValueError(f"GaussianNLL: expected variance > 0, got {variance}.")
         self.variance = variance
 
-    free = None
+    neutral = None
 
     @property
     def constant(self) -> float:
@@ -163,7 +139,7 @@ class BCE(Loss):
     trains on it ends in the logit; `output` gives y.
     """
 
-    free = (50.0, 1.0)
+    neutral = (50.0, 1.0)
 
     def value(self, y, t, scale, out):
         return self.ops.bce(y, t, scale, out=out)
@@ -171,19 +147,14 @@ class BCE(Loss):
     def elements(self, y, t):
         return self.ops.softplus(y) - t * y
 
-    def sample(self, z, generator):
-        u = self.ops.uniform(generator, self.ops.empty(z.shape, self.dtype))
-        return self.ops.xp.less(u, self.ops.sigmoid(z), out=u)  # 1 with probability sigmoid(z), else 0
-
-    def output(self, y, out):
+    def predict(self, y, out):
         return self.ops.sigmoid(y, out=out)
-
-    def reach(self, low, high):
-        return (1 + math.tanh(low / 2)) / 2, (1 + math.tanh(high / 2)) / 2  # the sigmoid of each
 
 
 class L1(Loss):
     """scale · Σ |y - t|,  dy = scale · sign(y - t), 0 at 0."""
+
+    neutral = (0.0, 0.0)
 
     def value(self, y, t, scale, out):
         return self.ops.l1(y, t, scale, out=out)
@@ -197,6 +168,8 @@ class Huber(Loss):
 
     dy = scale · clip(y - t, -delta, delta).
     """
+
+    neutral = (0.0, 0.0)
 
     def __init__(self, delta: float = 1.0, reduction: str = "mean", weight: float = 1.0):
         super().__init__(reduction, weight)
@@ -229,9 +202,6 @@ class SoftmaxCrossEntropy(Loss):
     def __init__(self, reduction: str = "mean", weight: float = 1.0, ignore: int | None = None):
         super().__init__(reduction, weight)
         self.ignore = ignore
-        self.by_row = ignore is None or reduction != "mean"
-
-    free = None
 
     def check_targets(self, y, t):
         if y.ndim < 2 or t.shape != y.shape[:-1] or t.dtype.kind not in "iu":
@@ -258,142 +228,15 @@ class SoftmaxCrossEntropy(Loss):
         nats = self.ops.log_sum_exp(y) - right.reshape(t.shape)
         return nats if self.ignore is None else nats * (t != self.ignore)
 
-    def output(self, y, out):
+    def predict(self, y, out):
         return self.ops.softmax(y, out=out)
-
-
-class Mixed(Loss):
-    """Of the columns of a table, numbers and categories: scale · Σ_n Σ_columns of
-
-        (y - t)²                            a number; one place wide
-        -Σ_k t_k log softmax(y)_k           a category of K, K > 1 places wide: logits y against one-hot t, or shares
-
-    A "mean" divides by N times the number of columns, so that each counts the same, however many categories it has.
-
-    blocks   the widths of the columns in their order, as (1, 1, 4, 3): they add up to D
-    """
-
-    def __init__(self, blocks: tuple[int, ...], reduction: str = "mean", weight: float = 1.0):
-        super().__init__(reduction, weight)
-        if not len(blocks) or min(blocks) < 1:
-            raise ValueError(f"Mixed: expected blocks, the widths of columns, each >= 1, got {blocks}.")
-        self.blocks = blocks
-
-    def check_targets(self, y, t):
-        super().check_targets(y, t)
-        if y.shape[1:] != (sum(self.blocks),):
-            raise ValueError(f"Mixed: expected rows of {sum(self.blocks)} numbers, the sum of blocks, got {y.shape}.")
-
-    def scale(self, shape):
-        return super().scale((shape[0], len(self.blocks)))
-
-    def groups(self, *arrays: Array) -> Iterator[list[Array]]:
-        """Views (N, columns, K) of arrays (N, D), for each run of neighbouring columns that are K wide."""
-        start = 0
-        for width, run in itertools.groupby(self.blocks):
-            stop = start + width * len(list(run))
-            yield [array[:, start:stop].reshape(len(array), -1, width) for array in arrays]
-            start = stop
-
-    def value(self, y, t, scale, out):
-        loss = 0.0
-        for z, known, dz in self.groups(y, t, out):
-            cost = self.ops.mse if z.shape[2] == 1 else self.ops.cross_entropy
-            loss = self.ops.call(operator.add, loss, cost(z, known, scale, out=dz))
-        return loss
-
-    def elements(self, y, t):
-        """(N, columns)"""
-        return self.costs(self.output(y, None), t)
-
-    def costs(self, again: Array, t: Array) -> Array:
-        """What each column costs, (N, columns), for what an output means, numbers and probabilities; NaN where t is."""
-        xp, parts = self.ops.xp, []
-        for z, known in self.groups(again, t):
-            each = (z - known) ** 2 if z.shape[2] == 1 else -(known * xp.log(z.clip(1e-12, None)))
-            parts.append(each.sum(axis=2))
-        return xp.concatenate(parts, axis=1)
-
-    def output(self, y, out):
-        out = self.ops.copy(y, out=self.ops.empty(y.shape, y.dtype) if out is None else out)
-        for (block,) in self.groups(out):
-            if block.shape[2] > 1:
-                self.ops.softmax(block, out=block)
-        return out
-
-    def reach(self, low, high):
-        k = np.repeat(self.blocks, self.blocks)
-        others = np.maximum(k - 1, 1)  # whose logits lie at one end while one's own lies at the other
-        with np.errstate(over="ignore"):
-            least, most = (1 / (1 + others * np.exp(distance)) for distance in (high - low, low - high))
-        return np.where(k == 1, low, least), np.where(k == 1, high, most)
-
-    def terms(self, present):
-        sums = [self.ops.sum(block[:, :, 0]) for (block,) in self.groups(present)]
-        return functools.reduce(functools.partial(self.ops.call, operator.add), sums)
-
-
-class Masked(Loss):
-    """Another loss, of the targets that are known: where t is NaN, nothing is to pay, and dy = 0.
-
-    A "mean" divides by how many there are, "batch" by the number of rows, as ever.
-
-    loss   the other, mse, bce, l1, huber or a Mixed; it has the reduction and the weight
-    """
-
-    free = None
-
-    def __init__(self, loss: str | Loss = "mse"):
-        self.loss = loss
-        inner = get(loss)
-        if inner.free is None:
-            raise ValueError(f"Masked: expected mse, bce, l1, huber or a Mixed loss, got {loss!r}.")
-        super().__init__(inner.reduction, inner.weight)
-        self.by_row = inner.reduction != "mean"
-
-    def build(self, ops, dtype):
-        self.inner = get(self.loss).build(ops, dtype)
-        return super().build(ops, dtype)
-
-    def check_targets(self, y, t):
-        self.inner.check_targets(y, t)
-
-    def scale(self, shape):
-        return self.inner.scale(shape)
-
-    def value(self, y, t, scale, out):
-        ops, y0, t0 = self.ops, self.buffer("y", y.shape), self.buffer("t", y.shape)
-        terms = self.inner.terms(ops.present(t, out=y0)) if self.reduction == "mean" else None
-        for x, free, buffer in zip((y, t), self.inner.free, (y0, t0), strict=True):
-            ops.fill_missing(x, t, free, out=buffer)
-        if terms is None:
-            return self.inner.value(y0, t0, scale, out)
-        share = ops.call(share_of, 1.0, terms)
-        loss = self.inner.value(y0, t0, self.weight, out)
-        ops.scale_inplace(out, share)
-        return ops.multiply(loss, share)
-
-    def factor(self, y, t):
-        if self.reduction != "mean":
-            return self.scale(y.shape)
-        known = self.inner.terms(self.ops.present(t, out=self.ops.empty(t.shape, self.dtype)))
-        return self.weight / (known + 1e-30)
-
-    def elements(self, y, t):
-        """NaN where t is."""
-        return self.inner.elements(y, t)
-
-    def output(self, y, out):
-        return self.inner.output(y, out)
-
-    def reach(self, low, high):
-        return get(self.loss).reach(low, high)
 
 
 LOSSES: dict[str, type[Loss]] = {
     "mse": MSE,
     "bce": BCE,
     "l1": L1,
+    "mae": L1,
     "huber": Huber,
     "gaussian": GaussianNLL,
     "softmax_cross_entropy": SoftmaxCrossEntropy,

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from nanoae.backend import Array, Ops, available, get_ops
-from nanoae.engine.layers import ACTIVATIONS, UNBOUNDED, Layer, Noisy
+from nanoae.configurable import from_configs, to_configs
+from nanoae.engine.activations import ACTIVATIONS
+from nanoae.engine.layers import Layer, Noisy
 from nanoae.engine.params import Parameters, float_type
-from nanoae.engine.part import construct_all, describe_all
+from nanoae.former import former
 from nanoae.spelling import did_you_mean
 
 
@@ -66,14 +68,6 @@ class Sequential:
             self.set_state(state)
         return self
 
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """The numbers that all outputs lie between."""
-        ends = UNBOUNDED
-        for layer in self.layers:
-            ends = layer.ends(*ends)
-        return ends
-
     def forward(self, x: Array, train: bool = False, start: int = 0, stop: int | None = None) -> Array:
         """Layers start .. stop-1 applied to x (N, *shape)."""
         if not hasattr(self, "ops"):
@@ -96,7 +90,7 @@ class Sequential:
                 break
         return dx
 
-    def rewritten(self, layers: list[Layer]) -> Sequential:
+    def with_layers(self, layers: list[Layer]) -> Sequential:
         """These layers in place of this network's; theta, grad and all views are shared."""
         result = Sequential(layers)
         vars(result).update({name: value for name, value in vars(self).items() if name != "layers"})
@@ -124,21 +118,23 @@ class Sequential:
                 raise ValueError(f"Sequential: expected an array of shape {mine.shape}, got {theirs.shape}.")
             self.ops.copy(self.ops.to_device(theirs, self.dtype), out=mine)
 
-    def rebuilt(self, ops: Ops | str = "numpy", dtype="float64") -> Sequential:
+    def to(self, ops: Ops | str = "numpy", dtype="float64") -> Sequential:
         """A network with the same weights on another device or in another precision."""
         state = [self.ops.to_numpy(array) for array in self.state()]
-        return Sequential(construct_all(describe_all(self.layers))).build(self.input_shape, ops, dtype, 0, state)
+        return Sequential(from_configs(to_configs(self.layers))).build(self.input_shape, ops, dtype, 0, state)
+
+    rewritten, rebuilt = former("Sequential.rewritten", with_layers), former("Sequential.rebuilt", to)
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and deepcopy: the description and the numbers. Views of theta would come back as copies of it."""
         if not hasattr(self, "theta"):
-            return {"layers": describe_all(self.layers)}
+            return {"layers": to_configs(self.layers)}
         arrays = [self.ops.to_numpy(array) for array in self.state()]
         build = (self.input_shape, self.ops.backend, self.dtype.name, self.seed)
-        return {"layers": describe_all(self.layers), "build": build, "arrays": arrays}
+        return {"layers": to_configs(self.layers), "build": build, "arrays": arrays}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.layers = construct_all(state["layers"])
+        self.layers = from_configs(state["layers"])
         if "build" in state:
             input_shape, ops, dtype, seed = state["build"]
             self.build(input_shape, available(ops), dtype, np.random.SeedSequence(**seed), state["arrays"])

@@ -36,11 +36,10 @@ class BatchNorm(ImageLayer):
             raise ValueError(f"BatchNorm: expected momentum in [0, 1], got {momentum}.")
         self.momentum, self.eps = momentum, eps
 
-    def resolve(self, in_shape):
+    def infer_shape(self, in_shape):
         if len(in_shape) not in (1, 3):
             shape = ", ".join(map(str, in_shape))
             raise ValueError(f"{self}: expected inputs of shape (N, D) or (N, C, H, W), got (N, {shape}).")
-        self.least_rows = 2 if math.prod(in_shape[1:]) == 1 else 1  # one number has no variance
         for name, value in (("mean", 0), ("var", 1)):
             self.state[name] = self.ops.zeros(in_shape[0], self.dtype)
             self.state[name][...] = value
@@ -108,7 +107,7 @@ class LayerNorm(Layer):
     def __init__(self, axes: int = 1, eps: float = 1e-5):
         self.axes, self.eps = axes, eps
 
-    def resolve(self, in_shape):
+    def infer_shape(self, in_shape):
         if not 1 <= self.axes <= len(in_shape):
             shape = ", ".join(map(str, in_shape))
             raise ValueError(f"{self}: expected axes in 1 .. {len(in_shape)} for inputs (N, {shape}), got {self.axes}.")

@@ -12,7 +12,7 @@ import numbers
 from collections.abc import Callable
 
 from nanoae.backend import Array, Ops
-from nanoae.engine.part import Part
+from nanoae.configurable import Configurable
 from nanoae.spelling import one_of
 
 # The first moment of a weight whose gradient has died out (a dead ReLU's) shrinks by beta at each step, down to a
@@ -20,11 +20,12 @@ from nanoae.spelling import one_of
 # 0.9ᵗ does not get from TINY to there; TINY itself is far too small to move a weight.
 FLUSH_EVERY = 128
 TINY = 1e-30
+MANY_STEPS = 1 << 40
 
 LearningRate = float | Callable[[int, int], float]
 
 
-class Optimizer(Part):
+class Optimizer(Configurable):
     """The base. `build` once for a theta; `step` after each backward.
 
     lr             learning rate, >= 0, or a schedule
@@ -114,61 +115,6 @@ class SGD(Optimizer):
         self.ops.sgd_inplace(theta, grad, moments[0] if moments else None, self.rate, self.momentum, self.nesterov)
 
 
-class KFAC(SGD):
-    """Momentum along the natural gradient F⁻¹ ∇ instead of ∇ (Martens & Grosse 2015): `training/kfac.py` derives it.
-
-    For deep autoencoders, several times fewer steps than Adam's; one costs about twice as much on 1,000 rows and a
-    large network, six times on 128 rows and a small one. Only `nanoae.training.kfac.KFACTrainer` can run it (estimators
-    choose that themselves).
-
-    lr             about 1: the step is measured in units of its own
-    momentum       in [0, 1)
-    damping        λ > 0, added to F's eigenvalues
-    trust          > 0: the most that ΔᵀFΔ of Δ = lr · F⁻¹ ∇ may be, before momentum: twice the KL divergence between
-                   what the network says before and after, as F estimates it. An MSE means a variance of 1/2, so this is
-                   for data of about [0, 1]: scale others, or raise it with their square
-    memory         in [0, 1): what remains of F's factors when they are measured again
-    measure_every, invert_every   whole steps >= 1
-    weight_decay   shrinks theta by itself, outside of F⁻¹ and of `trust`
-    """
-
-    def __init__(
-        self,
-        lr: LearningRate = 1.0,
-        momentum: float = 0.9,
-        damping: float = 1e-2,
-        trust: float = 1e-3,
-        memory: float = 0.95,
-        measure_every: int = 5,
-        invert_every: int = 20,
-        weight_decay: float = 0.0,
-    ):
-        super().__init__(lr, momentum, weight_decay=weight_decay)
-        if not (0 < damping < math.inf and trust > 0):
-            raise ValueError(f"KFAC: expected damping and trust > 0, got {damping} and {trust}.")
-        if not (0 <= memory < 1 and 0 <= momentum < 1):
-            raise ValueError(f"KFAC: expected memory and momentum in [0, 1), got {memory} and {momentum}.")
-        if any(int(every) != every or every < 1 for every in (measure_every, invert_every)):
-            raise ValueError(f"KFAC: expected whole steps >= 1, got {measure_every} and {invert_every}.")
-        self.damping, self.trust, self.memory = damping, trust, memory
-        self.measure_every, self.invert_every = measure_every, invert_every
-
-    def build(self, ops, theta, total_steps=0, ranges=None):
-        # KFACTrainer's, while there is one.
-        self.precondition: Callable[[], Callable[[float], None] | None] = lambda: None
-        return super().build(ops, theta, total_steps, ranges)
-
-    def step(self, theta, grad):
-        precondition = self.precondition()
-        if precondition is None:
-            raise RuntimeError(f"{self}: expected nanoae.training.kfac.KFACTrainer, which knows the layers.")
-        precondition(self.rate_at(self.t + 1))
-        super().step(theta, grad)
-
-    def __getstate__(self):
-        return {name: value for name, value in vars(self).items() if name != "precondition"}
-
-
 class Adam(Optimizer):
     """theta -= lr · m̂ / (sqrt(v̂) + eps), eps after the bias correction. Kingma & Ba 2015."""
 
@@ -214,7 +160,33 @@ class AdamW(Adam):
         return grad
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+class RMSprop(Optimizer):
+    """v = rho · v + (1 - rho) g²,  theta -= lr · g / (sqrt(v) + eps). Tieleman & Hinton 2012, lecture 6.5.
+
+    It is Adam without a first moment (beta1 = 0), after so many steps that no bias is left to correct.
+    """
+
+    n_moments = 2  # of which the first is the gradient
+
+    def __init__(
+        self,
+        lr: LearningRate = 1e-3,
+        rho: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = None,
+    ):
+        super().__init__(lr, weight_decay, clip_norm)
+        if not (0 <= rho < 1 and eps >= 0):
+            raise ValueError(f"RMSprop: expected rho in [0, 1) and eps >= 0, got {rho} and {eps}.")
+        self.rho, self.eps = rho, eps
+
+    def update(self, theta, grad, *moments):
+        m, v = moments
+        self.ops.adam_inplace(theta, grad, m, v, MANY_STEPS, self.rate, 0.0, self.rho, self.eps)
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW, "rmsprop": RMSprop}
 
 
 def get(optimizer: str | Optimizer, lr: LearningRate, weight_decay: float) -> Optimizer:

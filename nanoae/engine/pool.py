@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nanoae.backend.layer_ops import Window
+from nanoae.backend.images import Window
 from nanoae.engine.image import ImageLayer, batch_first
 
 
@@ -14,8 +14,6 @@ class Pooling(ImageLayer):
     Shapes    x, dx (N, C, H, W)    y, dy (N, C, OH, OW)    OH = floor((H + 2 padding - KH) / stride) + 1
     """
 
-    bounds = None
-
     def __init__(self, kernel, stride=None, padding=0):
         self.kernel, self.stride, self.padding = kernel, stride, padding
         self.window = self.window_of(kernel, kernel if stride is None else stride, padding)
@@ -23,7 +21,7 @@ class Pooling(ImageLayer):
             name = type(self).__name__
             raise ValueError(f"{name}: expected padding of at most half the kernel {kernel}, got {padding}.")
 
-    def resolve(self, in_shape):
+    def infer_shape(self, in_shape):
         self.check_image(in_shape)
         return (in_shape[0], *self.steps(*in_shape[1:]))
 
@@ -80,14 +78,12 @@ class Upsample(ImageLayer):
               the factor 1 / (KH·KW).
     """
 
-    bounds = None
-
     def __init__(self, factor):
         self.factor = factor
         pair = self.pair("factor", factor, 1)
         self.window = Window(pair, pair, (0, 0))
 
-    def resolve(self, in_shape):
+    def infer_shape(self, in_shape):
         self.check_image(in_shape)
         rows, columns = self.window.kernel
         return (in_shape[0], in_shape[1] * rows, in_shape[2] * columns)

@@ -36,12 +36,10 @@ class GRU(Layer):
               dW = xᵀ da    db = Σ da    dU = h[t-1]ᵀ du    dc = Σ du    dx = da Wᵀ
     """
 
-    bounds = (-1, 1)  # h[t] lies between h[t-1] and a tanh
-
     def __init__(self, n_out: int, last: bool = False, init: str = "glorot_uniform", bias_init: str = "zeros"):
         self.n_out, self.last, self.init, self.bias_init = n_out, last, init, bias_init
 
-    def resolve(self, in_shape):
+    def infer_shape(self, in_shape):
         if len(in_shape) != 2:
             shape = ", ".join(map(str, in_shape))
             raise ValueError(

@@ -13,12 +13,10 @@ class Reshape(Layer):
     shape   of one example: (64, 1, 1); one size may be -1, for what is left
     """
 
-    bounds = None
-
     def __init__(self, shape):
         self.shape = shape
 
-    def resolve(self, in_shape):
+    def infer_shape(self, in_shape):
         wanted, size = [int(n) for n in self.shape], math.prod(in_shape)
         if wanted.count(-1) == 1:
             rest = -math.prod(wanted)

@@ -15,23 +15,25 @@ from typing import Any
 
 import numpy as np
 
+from nanoae.autoencoders import table_losses
 from nanoae.autoencoders.bottleneck import Adversarial, Gaussian, TopK
 from nanoae.autoencoders.concat_label import ConcatLabel, ConcatSharedLabel
 from nanoae.autoencoders.corruption import GaussianNoise, SaltAndPepper
+from nanoae.autoencoders.missing import FillMissing
 from nanoae.autoencoders.penalty import Penalty
+from nanoae.autoencoders.table_losses import Weighted
 from nanoae.autoencoders.teacher_forcing import TeacherForcing
+from nanoae.backend.activations import GELU_CUBIC, SQRT_2_OVER_PI
+from nanoae.engine import activations, losses
 from nanoae.engine import layers as engine
-from nanoae.engine import losses
 from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
 from nanoae.engine.embedding import Embedding
-from nanoae.engine.missing import FillMissing
 from nanoae.engine.network import Sequential
 from nanoae.engine.norm import BatchNorm, LayerNorm
 from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
 from nanoae.engine.recurrent import GRU
+from nanoae.engine.sequences import LastTimestep, TimeDistributed
 from nanoae.engine.shape import Reshape
-from nanoae.engine.steps import EachStep, LastStep
-from nanoae.engine.weighted import Weighted
 from nanoae.interchange.graph import Value, formula
 
 
@@ -44,7 +46,7 @@ def forward(network: Sequential, x: Value, start: int = 0, stop: int | None = No
 
 def on_host(network: Sequential) -> Sequential:
     """The network with its weights in NumPy."""
-    return network if isinstance(network.theta, np.ndarray) else network.rebuilt("numpy", network.dtype)
+    return network if isinstance(network.theta, np.ndarray) else network.to("numpy", network.dtype)
 
 
 @functools.singledispatch
@@ -67,7 +69,7 @@ def _(layer: engine.TiedLinear, x: Value) -> Value:
     return x @ W.transpose(1, 0) + layer.params["b"]
 
 
-@translate.register(engine.Identity)
+@translate.register(activations.Identity)
 @translate.register(engine.Dropout)
 @translate.register(GaussianNoise)
 @translate.register(SaltAndPepper)
@@ -78,33 +80,43 @@ def _(layer, x: Value) -> Value:
 
 
 @translate.register
-def _(layer: engine.ReLU, x: Value) -> Value:
+def _(layer: activations.ReLU, x: Value) -> Value:
     return x.apply("Relu")
 
 
 @translate.register
-def _(layer: engine.LeakyReLU, x: Value) -> Value:
+def _(layer: activations.LeakyReLU, x: Value) -> Value:
     return x.apply("LeakyRelu", alpha=layer.slope)
 
 
 @translate.register
-def _(layer: engine.ELU, x: Value) -> Value:
+def _(layer: activations.ELU, x: Value) -> Value:
     return x.apply("Elu", alpha=layer.alpha)
 
 
 @translate.register
-def _(layer: engine.Sigmoid, x: Value) -> Value:
+def _(layer: activations.Sigmoid, x: Value) -> Value:
     return x.apply("Sigmoid")
 
 
 @translate.register
-def _(layer: engine.Tanh, x: Value) -> Value:
+def _(layer: activations.Tanh, x: Value) -> Value:
     return x.apply("Tanh")
 
 
 @translate.register
-def _(layer: engine.Softplus, x: Value) -> Value:
+def _(layer: activations.Softplus, x: Value) -> Value:
     return x.apply("Softplus")
+
+
+@translate.register
+def _(layer: activations.GELU, x: Value) -> Value:
+    return x * 0.5 * ((x * (x * x * (SQRT_2_OVER_PI * GELU_CUBIC) + SQRT_2_OVER_PI)).apply("Tanh") + 1.0)
+
+
+@translate.register
+def _(layer: activations.SiLU, x: Value) -> Value:
+    return x * x.apply("Sigmoid")
 
 
 @translate.register
@@ -232,13 +244,13 @@ def gru(layer: GRU, x: Value, h: Value | None) -> Value:
 
 
 @translate.register
-def _(layer: EachStep, x: Value) -> Value:
+def _(layer: TimeDistributed, x: Value) -> Value:
     inside = x.reshape(-1, *layer.in_shape[1:])
     return formula(translate, layer.layer)(layer.layer, inside).reshape(-1, *layer.out_shape)
 
 
 @translate.register
-def _(layer: LastStep, x: Value) -> Value:
+def _(layer: LastTimestep, x: Value) -> Value:
     """x[n, t] at the last t whose word is not 0, the last of all where there is none."""
     words, steps = x.graph.remembered[layer.source], layer.in_shape[0]
     last = words.equal(0).where(-1, np.arange(steps)).apply("ReduceMax", [1], keepdims=1)
@@ -304,7 +316,7 @@ def _(loss: losses.SoftmaxCrossEntropy, y: Value) -> Value:
 
 
 @meaning.register
-def _(loss: losses.Mixed, y: Value) -> Value:
+def _(loss: table_losses.Mixed, y: Value) -> Value:
     """A softmax over the places of each category; numbers as they are. Neighbours of one width go together."""
     parts, start = [], 0
     for width, run in itertools.groupby(loss.blocks):
@@ -317,7 +329,7 @@ def _(loss: losses.Mixed, y: Value) -> Value:
     return y.graph.concat(parts)
 
 
-@meaning.register(losses.Masked)
+@meaning.register(table_losses.Masked)
 @meaning.register(Weighted)
 def _(loss, y: Value) -> Value:
     return meant(losses.get(loss.loss), y)

@@ -10,6 +10,7 @@ import numpy as np
 
 from nanoae.autoencoders.corruption import GaussianNoise, SaltAndPepper
 from nanoae.autoencoders.penalty import Penalty
+from nanoae.engine import activations
 from nanoae.engine import layers as engine
 from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
 from nanoae.engine.embedding import Embedding
@@ -17,8 +18,8 @@ from nanoae.engine.layers import Layer
 from nanoae.engine.network import Sequential
 from nanoae.engine.norm import BatchNorm, LayerNorm
 from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
+from nanoae.engine.sequences import TimeDistributed
 from nanoae.engine.shape import Flatten, Reshape
-from nanoae.engine.steps import EachStep
 from nanoae.interchange.weights import as_array, network_of, set_weights, state_dict, torch_arrays
 
 # ---------------------------------------------------------------- from PyTorch
@@ -26,7 +27,7 @@ from nanoae.interchange.weights import as_array, network_of, set_weights, state_
 PLAIN = {"dilation": (1, (1, 1)), "groups": (1,), "padding_mode": ("zeros",), "ceil_mode": (False,),
          "return_indices": (False,), "count_include_pad": (True,), "divisor_override": (None,), "mode": ("nearest",),
          "beta": (1, 1.0), "start_dim": (1,), "end_dim": (-1,), "dim": (1,), "track_running_stats": (True,),
-         "max_norm": (None,)}  # fmt: skip
+         "max_norm": (None,), "approximate": ("tanh",)}  # fmt: skip
 FROM: dict[str, Callable[[Any], Layer]] = {
     "Linear": lambda m: engine.Linear(m.out_features),
     "Conv2d": lambda m: Conv2d(m.out_channels, m.kernel_size, m.stride, m.padding),
@@ -41,13 +42,15 @@ FROM: dict[str, Callable[[Any], Layer]] = {
     "Flatten": lambda m: Flatten(),
     "Unflatten": lambda m: Reshape(tuple(m.unflattened_size)),
     "Dropout": lambda m: engine.Dropout(m.p),
-    "Identity": lambda m: engine.Identity(),
-    "ReLU": lambda m: engine.ReLU(),
-    "LeakyReLU": lambda m: engine.LeakyReLU(m.negative_slope),
-    "ELU": lambda m: engine.ELU(m.alpha),
-    "Sigmoid": lambda m: engine.Sigmoid(),
-    "Tanh": lambda m: engine.Tanh(),
-    "Softplus": lambda m: engine.Softplus(),
+    "Identity": lambda m: activations.Identity(),
+    "ReLU": lambda m: activations.ReLU(),
+    "LeakyReLU": lambda m: activations.LeakyReLU(m.negative_slope),
+    "ELU": lambda m: activations.ELU(m.alpha),
+    "Sigmoid": lambda m: activations.Sigmoid(),
+    "Tanh": lambda m: activations.Tanh(),
+    "Softplus": lambda m: activations.Softplus(),
+    "GELU": lambda m: activations.GELU(),
+    "SiLU": lambda m: activations.SiLU(),
 }
 WIDTH = ("in_features", "num_features")  # of a module that tells the shape of its input
 
@@ -68,7 +71,7 @@ def from_torch(module: Any, input_shape: int | tuple[int, ...] | None = None) ->
     for each in modules:
         layer = converted(each)
         steps = (steps or isinstance(layer, Embedding)) and not isinstance(layer, Reshape)
-        layers.append(EachStep(layer) if steps and isinstance(layer, engine.Linear) else layer)
+        layers.append(TimeDistributed(layer) if steps and isinstance(layer, engine.Linear) else layer)
     floats = [p.dtype for p in module.parameters()]
     dtype = "float64" if floats and all(str(kind) == "torch.float64" for kind in floats) else "float32"
     network = Sequential(layers).build(input_shape, dtype=dtype, random_state=0)
@@ -168,7 +171,7 @@ def _(layer: Embedding, nn: Any) -> Any:
 
 
 @module_of.register
-def _(layer: EachStep, nn: Any) -> Any:
+def _(layer: TimeDistributed, nn: Any) -> Any:
     return module_of(layer.layer, nn)  # a module takes all axes before the last one for the batch
 
 
@@ -194,22 +197,28 @@ def _(layer: Reshape, nn: Any) -> Any:
     return nn.Flatten() if len(layer.out_shape) == 1 else nn.Unflatten(1, layer.out_shape)
 
 
-@module_of.register(engine.ReLU)
-@module_of.register(engine.Sigmoid)
-@module_of.register(engine.Tanh)
-@module_of.register(engine.Softplus)
-@module_of.register(engine.Identity)
+@module_of.register(activations.ReLU)
+@module_of.register(activations.Sigmoid)
+@module_of.register(activations.Tanh)
+@module_of.register(activations.Softplus)
+@module_of.register(activations.SiLU)
+@module_of.register(activations.Identity)
 def _(layer, nn: Any) -> Any:
     return getattr(nn, type(layer).__name__)()
 
 
 @module_of.register
-def _(layer: engine.LeakyReLU, nn: Any) -> Any:
+def _(layer: activations.LeakyReLU, nn: Any) -> Any:
     return nn.LeakyReLU(layer.slope)
 
 
 @module_of.register
-def _(layer: engine.ELU, nn: Any) -> Any:
+def _(layer: activations.GELU, nn: Any) -> Any:
+    return nn.GELU(approximate="tanh")
+
+
+@module_of.register
+def _(layer: activations.ELU, nn: Any) -> Any:
     return nn.ELU(layer.alpha)
 
 

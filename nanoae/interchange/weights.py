@@ -18,14 +18,15 @@ import numpy as np
 from nanoae.autoencoders.pca import PCA
 from nanoae.autoencoders.saved import Saved
 from nanoae.backend import Array
+from nanoae.engine.activations import activation
 from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
 from nanoae.engine.embedding import Embedding
-from nanoae.engine.layers import Layer, Linear, activation
+from nanoae.engine.layers import Layer, Linear
 from nanoae.engine.network import Sequential
 from nanoae.engine.norm import BatchNorm, LayerNorm
 from nanoae.engine.recurrent import GRU
+from nanoae.engine.sequences import TimeDistributed
 from nanoae.engine.shape import Flatten, Reshape
-from nanoae.engine.steps import EachStep
 from nanoae.spelling import did_you_mean
 
 Seen = tuple[Array, tuple[int, ...]]  # a view of a layer's array, and its shape in the other library
@@ -87,7 +88,7 @@ def _(layer: GRU) -> dict[str, Array]:
 
 
 @torch_arrays.register
-def _(layer: EachStep) -> dict[str, Array]:
+def _(layer: TimeDistributed) -> dict[str, Array]:
     return torch_arrays(layer.layer)
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nanoae.engine.layers import ReLU
+from nanoae.engine.activations import ReLU
 
 CONSTANT = 1e-6  # of the largest standard deviation of a unit: a unit that varies less says nothing
 ACTIVE = 0.01  # a variational unit's mean has to vary by so much to be active (Burda 2016)

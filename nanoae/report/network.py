@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from nanoae.configurable import to_config
 from nanoae.engine import losses
 from nanoae.engine.layers import Layer, Noisy
-from nanoae.engine.part import describe
 from nanoae.report.page import Page
 
 MOST = 8_000_000  # parameters in a page: about 24 MB of it
@@ -23,13 +23,13 @@ def written(page: Page, model: Any) -> dict[str, Any]:
     loss = model.loss_
     return {
         "layers": [
-            describe(layer, among=layers)
+            to_config(layer, among=layers)
             | {"in": layer.in_shape, "out": layer.out_shape}
             | {"arrays": {name: page.array(array) for name, array in arrays(model, layer).items()}}
             for layer in layers
         ],
         "encoder": model.n_code_layers_,
-        "loss": describe(losses.get(getattr(loss, "loss", loss))),  # of Masked the one inside
+        "loss": to_config(losses.get(getattr(loss, "loss", loss))),  # of Masked the one inside
         "labels": len(known_labels(model)),
     }
 

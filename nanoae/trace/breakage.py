@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from types import MethodType
 from typing import Any
 
-from nanoae.engine.layers import Elementwise, Layer, Linear
+from nanoae.engine.activations import Elementwise
+from nanoae.engine.layers import Layer, Linear
 from nanoae.engine.losses import Loss
 
 

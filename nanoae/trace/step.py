@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from nanoae.backend import Ops
-from nanoae.engine.layers import Elementwise, Layer
+from nanoae.engine.activations import Elementwise
+from nanoae.engine.layers import Layer
 from nanoae.engine.losses import BCE, L1, MSE, Huber, Loss
 from nanoae.engine.optim import SGD, Adam, AdamW, Optimizer
 from nanoae.trace.breakage import Breakage

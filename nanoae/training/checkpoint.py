@@ -28,9 +28,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nanoae.configurable import config_snapshot
 from nanoae.data.archive import open_archive
 from nanoae.data.dataset import BadFile
-from nanoae.engine.part import settings_of
 from nanoae.lock import locked_folder
 from nanoae.training import state
 from nanoae.training.state import Arrays, Facts
@@ -263,7 +263,7 @@ def version() -> str:
 
 def comparable(value: Any) -> Any:
     """The settings of parts, or of lists of them, that results follow from, as JSON gives them back."""
-    text = json.dumps(settings_of(value), default=lambda kind: getattr(kind, "__name__", str(kind)))
+    text = json.dumps(config_snapshot(value), default=lambda kind: getattr(kind, "__name__", str(kind)))
     return json.loads(text, object_hook=lambda found: {k: v for k, v in found.items() if k not in NOT_COMPARED})
 
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from nanoae.backend import Array
-from nanoae.engine import fusion
+from nanoae.configurable import config_snapshot, kinds_in
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
+from nanoae.engine.norm import BatchNorm
 from nanoae.engine.optim import FLUSH_EVERY, Optimizer
-from nanoae.engine.part import kinds_in, settings_of
 from nanoae.spelling import one_of
-from nanoae.training import divergence, stop
+from nanoae.training import divergence, fusion, stop
 from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.evaluation import evaluate
@@ -93,7 +93,6 @@ class Trainer:
         self.fast = fusion.fuse(network) if fuse else network  # the same parameters in fewer passes over memory
         self.batch_size, self.epochs = min(batch_size, rows), epochs
         self.loss = loss.build(self.ops, network.dtype)
-        self.least_rows = max((layer.least_rows for layer in network.layers), default=1)
         steps = epochs * math.ceil((rows - self.too_few(rows)) / self.batch_size)
         self.optimizer = optimizer.build(self.ops, network.theta, steps, trainable)
         self.order = np.random.default_rng(seed)
@@ -126,10 +125,10 @@ class Trainer:
     def settings(self) -> Any:
         """What a step takes from its parts besides arrays, and a callback may have changed since the last epoch. The
         learning rate is not among it: the optimiser tells it for each step."""
-        kind, own = settings_of(self.optimizer)
+        kind, own = config_snapshot(self.optimizer)
         own.pop("lr", None)
         frozen = [getattr(layer, "frozen", None) for layer in self.network.layers]
-        return settings_of([*self.network.layers, self.loss]), frozen, kind, own, str(self.optimizer.ranges)
+        return config_snapshot([*self.network.layers, self.loss]), frozen, kind, own, str(self.optimizer.ranges)
 
     # ---------------------------------------------------------------- one step, one epoch
 
@@ -168,8 +167,9 @@ class Trainer:
 
     def too_few(self, n: int) -> int:
         """Of n rows, those behind the last whole batch that are too few to be one."""
-        rest = n % self.batch_size
-        return rest if rest < self.least_rows and n > self.batch_size else 0
+        rest, normed = n % self.batch_size, [layer for layer in self.network.layers if isinstance(layer, BatchNorm)]
+        least = 2 if any(math.prod(layer.in_shape[1:]) == 1 for layer in normed) else 1  # one number has no variance
+        return rest if rest < least and n > self.batch_size else 0
 
     def epoch(self, x: Array, t: Array | None = None, scale: float = 1.0) -> float:
         """One pass over x (N, ...) in random order; the mean loss per row-weighted batch.
@@ -289,5 +289,5 @@ class Trainer:
         lists = {"network": self.network.state(), "optimizer": self.optimizer.moments, "best": self.best_state}
         found = {f"{name}.{i}": array for name, arrays in lists.items() for i, array in enumerate(arrays)}
         for i, layer in enumerate(self.fast.layers):
-            found |= {f"layers.{i}.{name}": array for name, array in layer.momenta.items()}
+            found |= {f"layers.{i}.{name}": array for name, array in getattr(layer, "momenta", {}).items()}
         return found

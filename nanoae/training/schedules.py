@@ -9,11 +9,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nanoae.engine.part import Part
+from nanoae.configurable import Configurable
 
 
 @dataclass(frozen=True, repr=False)
-class Constant(Part):
+class Constant(Configurable):
     """lr at every step."""
 
     lr: float
@@ -23,7 +23,7 @@ class Constant(Part):
 
 
 @dataclass(frozen=True, repr=False)
-class StepDecay(Part):
+class StepDecay(Configurable):
     """lr · factor^(number of `every` steps done)."""
 
     lr: float
@@ -39,7 +39,7 @@ class StepDecay(Part):
 
 
 @dataclass(frozen=True, repr=False)
-class Cosine(Part):
+class Cosine(Configurable):
     """From lr down along half a cosine, towards `final` at the step after the last (Loshchilov & Hutter 2017)."""
 
     lr: float
@@ -51,7 +51,7 @@ class Cosine(Part):
 
 
 @dataclass(frozen=True, repr=False)
-class WarmUp(Part):
+class WarmUp(Configurable):
     """A straight line from 0 to `schedule`'s value over the first `steps` steps, then `schedule`."""
 
     schedule: Callable[[int, int], float]

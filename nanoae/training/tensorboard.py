@@ -143,7 +143,7 @@ class TensorBoard:
         images: Any = self.images(self.x) if len(self.shape) in (2, 3) else None
         if images is not None and math.prod(network.output_shape) == math.prod(self.shape):
             y = network.forward(x[:IMAGES])
-            again = ops.to_numpy(trainer.loss.output(y, out=ops.empty(y.shape, y.dtype)))
+            again = ops.to_numpy(trainer.loss.predict(y, out=ops.empty(y.shape, y.dtype)))
             self.writer.add_image("reconstructions", above(images[:IMAGES], self.images(again)), epoch)
         if trainer.model is not None:
             codes = ops.to_numpy(network.forward(x, stop=trainer.model.n_code_layers_)).reshape(len(x), -1)

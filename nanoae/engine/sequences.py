@@ -1,4 +1,4 @@
-"""Layers about the steps of a sequence: apply a layer to each, or take the last that counts."""
+"""Layers about the time steps of a sequence: apply a layer to each, or take the last that counts."""
 
 from __future__ import annotations
 
@@ -7,30 +7,31 @@ from nanoae.engine.embedding import Embedding
 from nanoae.engine.layers import Layer, Noisy
 
 
-class EachStep(Layer):
+class TimeDistributed(Layer):
     """y[n, t] = layer(x[n, t]): the same layer at every step, whose N·T inputs are one large batch to it.
 
-    layer   one without noise of its own: EachStep(Linear(8)) for scores over 8 words at every step
+    layer   one without noise of its own: TimeDistributed(Linear(8)) for scores over 8 words at every step
 
     Shapes    x, dx (N, T, ...)    y, dy (N, T, ...), of any T
     """
 
     def __init__(self, layer: Layer):
         if not isinstance(layer, Layer):
-            raise ValueError(f"EachStep: expected a layer, as Linear(8), got {layer!r}. Several layers take one each.")
+            raise ValueError(
+                f"TimeDistributed: expected a layer, as Linear(8), got {layer!r}. Several layers take one each."
+            )
         if isinstance(layer, Noisy):
-            raise ValueError(f"EachStep: expected a layer without noise, got {layer!r}. Put that one before or behind.")
-        self.layer, self.bounds = layer, layer.bounds
+            raise ValueError(
+                f"TimeDistributed: expected a layer without noise, got {layer!r}. Put that one before or behind."
+            )
+        self.layer = layer
 
-    def resolve(self, in_shape):
+    def infer_shape(self, in_shape):
         if len(in_shape) < 2:
             raise ValueError(f"{self}: expected sequences (N, T, ...), got (N, {', '.join(map(str, in_shape))}).")
         out_shape = self.layer.build(self.ops, in_shape[1:], self.dtype)
         self.params, self.grads, self.state = self.layer.params, self.layer.grads, self.layer.state
         return (in_shape[0], *out_shape)
-
-    def ends(self, low, high):
-        return self.layer.ends(low, high)
 
     def parameters(self):
         return self.layer.parameters()
@@ -56,7 +57,7 @@ class EachStep(Layer):
         return None if dx is None else dx.reshape(*dy.shape[:2], *dx.shape[1:])
 
 
-class LastStep(Layer):
+class LastTimestep(Layer):
     """y[n] = x[n, t] at the last t whose word in `source` is not 0: a line's end, whatever the padding behind it.
 
     source   the Embedding that the sequence came through
@@ -66,12 +67,10 @@ class LastStep(Layer):
     Backward  dx[n, t] = dy[n] at that t, else 0
     """
 
-    bounds = None
-
     def __init__(self, source: Embedding):
         self.source = source
 
-    def resolve(self, in_shape):
+    def infer_shape(self, in_shape):
         if not self.source.in_shape or len(in_shape) != 2 or in_shape[0] != self.source.in_shape[0]:
             raise ValueError(
                 f"{self}: expected sequences (N, T, I) of the words of an Embedding before it, got {in_shape}."

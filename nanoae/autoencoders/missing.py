@@ -12,7 +12,7 @@ class FillMissing(Layer):
     Masked a network then trains on rows with gaps, which it is neither told nor asked about.
     """
 
-    def resolve(self, in_shape):
+    def infer_shape(self, in_shape):
         self.state["center"] = self.ops.zeros(in_shape, self.dtype)
         return in_shape
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+from nanoae.engine.activations import ACTIVATIONS, Elementwise, Identity
 from nanoae.engine.conv import Convolution
-from nanoae.engine.layers import ACTIVATIONS, Elementwise, Identity, Layer, Linear, TiedLinear
+from nanoae.engine.layers import Layer, Linear, TiedLinear
 from nanoae.engine.network import Sequential
 from nanoae.engine.norm import BatchNorm
 
@@ -52,6 +53,7 @@ class LinearActivation(InPlace):
         super().__init__(layer, activation)
         name = next(name for name, cls in ACTIVATIONS.items() if cls is type(activation))
         self.f = name, tuple(activation.config().values())
+        self.keeps_x = getattr(activation, "kept", "y") == "x"  # f' is a function of z = x W + b
         self.kept: dict[str, Any] | None = None  # what the device keeps of its ReLU for the layer above
 
     def put_on(self, below: Layer) -> None:
@@ -63,22 +65,24 @@ class LinearActivation(InPlace):
         linear, ops = self.layer, self.layer.ops
         linear.check_input(x)
         W, b = linear.params.values()
-        out, kept = linear.buffer("y", (len(x), *linear.out_shape)), self.kept if train else None
-        y = ops.affine_activation(x, W, b, *self.f, out=out, kept=kept)
-        self.cache = (x, y) if train else None
+        shape, kept = (len(x), *linear.out_shape), self.kept if train else None
+        y = linear.buffer("y", shape)
+        z = linear.buffer("z", shape) if self.keeps_x else y  # else f works in place
+        ops.affine_activation(x, W, b, *self.f, out=y, z=z, kept=kept)
+        self.cache = (x, z) if train else None
         return y
 
     def backward(self, dy):
-        linear, ops, (x, y) = self.layer, self.layer.ops, self.take_cache()
+        linear, ops, (x, kept) = self.layer, self.layer.ops, self.take_cache()
         W, (dW, db) = linear.params["W"], linear.grads.values()
         dz = dy
         if self.f[0] == "identity":
             ops.affine_gradients(x, dz, db=db, out=dW)
         else:
             if self.kept is None:  # else the layer above was so kind
-                dz = ops.activation_backward_bias(dy, y, *self.f, db=db, out=dy)
+                dz = ops.activation_backward_bias(dy, kept, *self.f, db=db, out=dy)
             ops.matmul(x.T, dz, out=dW)
-        for term in linear.also:
+        for term in linear.extra_grads:
             ops.add_inplace(dW, term)
         if not linear.need_dx:
             return None
@@ -102,7 +106,7 @@ def fuse(network: Sequential) -> Sequential:
         before = fused[-1] if fused else None
         if isinstance(layer, Elementwise) and type(before) is Linear and type(layer) in ACTIVATIONS.values():
             fused[-1] = LinearActivation(before, layer)
-        elif isinstance(layer, Elementwise) and isinstance(before, NEED_NO_OUTPUT):
+        elif isinstance(layer, Elementwise) and layer.kept == "y" and isinstance(before, NEED_NO_OUTPUT):
             fused[-1] = InPlace(before, layer)
         else:
             fused.append(layer)
@@ -110,4 +114,4 @@ def fuse(network: Sequential) -> Sequential:
     for below, above in pairwise(fused):
         if isinstance(above, LinearActivation):
             above.put_on(below)
-    return network.rewritten(fused)
+    return network.with_layers(fused)

@@ -1,4 +1,4 @@
-"""Part: what layers, losses, optimisers and schedules have in common: a constructor that only stores.
+"""Configurable: what layers, losses, optimisers and schedules have in common: a constructor that only stores.
 
 So each can print itself, be written as JSON and be built again. Saved models, copies in another precision and
 scikit-learn's `clone` all use this one mechanism.
@@ -10,21 +10,31 @@ import functools
 import inspect
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from nanoae.former import CLASSES, tell
 from nanoae.spelling import did_you_mean
 
 DEEPEST = 32  # parts and lists within each other that a file may hold
 
 
-class Part:
+class Configurable:
     """The base of everything that is described by its constructor's arguments. Those annotated as int or float have to
-    be numbers: ValueError otherwise."""
+    be numbers: ValueError otherwise.
+
+    former   what subclasses may have by an older name -> its name now
+    """
+
+    former: ClassVar[dict[str, str]] = {}
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
+        for old, new in cls.former.items():
+            if old in vars(cls):
+                tell(f"{cls.__name__}.{old}", new)
+                setattr(cls, new, vars(cls)[old])
         if "__init__" in vars(cls):
             cls.__init__ = told_numbers(cls.__init__)  # type: ignore[method-assign]
 
@@ -71,55 +81,56 @@ def told_numbers(init: Any) -> Any:
     return checked
 
 
-def describe(value: Any, among: list | None = None, by_name: bool = True) -> Any:
-    """`value` as JSON-ready data. A Part becomes {"type": its class, **config}; one of `among` that another Part
-    refers to (tied weights) becomes {"part": its number there}. Within a Part that has an `encoder`, a list of layers,
+def to_config(value: Any, among: list | None = None, by_name: bool = True) -> Any:
+    """`value` as JSON-ready data. A Configurable becomes {"type": its class, **config}; one of `among` that another
+    one refers to (tied weights) becomes {"part": its number there}. Within one that has an `encoder`, a list of layers,
     `among` is that. TypeError for what cannot be written."""
-    if isinstance(value, Part):
+    if isinstance(value, Configurable):
         config = value.config()
         among = config.get("encoder") or among
         numbers = {id(part): i for i, part in enumerate(among or [])}
         config = {
-            k: {"part": numbers[id(v)]} if id(v) in numbers else describe(v, among, by_name) for k, v in config.items()
+            k: {"part": numbers[id(v)]} if id(v) in numbers else to_config(v, among, by_name) for k, v in config.items()
         }
         return {"type": type(value).__name__ if by_name else type(value), **config}
     if isinstance(value, (list, tuple)):
-        return [describe(item, among, by_name) for item in value]
+        return [to_config(item, among, by_name) for item in value]
     if isinstance(value, dict):  # whose keys JSON would make texts of
-        return {"dict": [[describe(key), describe(item, among, by_name)] for key, item in value.items()]}
+        return {"dict": [[to_config(key), to_config(item, among, by_name)] for key, item in value.items()]}
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(
-        f"describe: expected numbers, text, lists or parts of nanoae, got {type(value).__name__} {value!r}."
+        f"to_config: expected numbers, text, lists or parts of nanoae, got {type(value).__name__} {value!r}."
     )
 
 
-def construct(
+def from_config(
     description: Any, among: list | None = None, known: dict[str, type] | None = None, depth: int = DEEPEST
 ) -> Any:
-    """What `describe` described; lists of numbers come back as tuples. ValueError for a type that is not known here.
+    """What `to_config` described; lists of numbers come back as tuples. ValueError for a type that is not known here.
 
-    known   the classes by name (None: `known_parts`)
+    known   the classes by name (None: `registry`)
     """
     if depth == 0:
-        raise ValueError(f"construct: expected parts within parts up to {DEEPEST} deep, got deeper ones.")
-    known, depth = known_parts() if known is None else known, depth - 1
+        raise ValueError(f"from_config: expected parts within parts up to {DEEPEST} deep, got deeper ones.")
+    known, depth = registry() if known is None else known, depth - 1
     if isinstance(description, list):
-        items = [construct(item, among, known, depth) for item in description]
-        return items if any(isinstance(item, Part) for item in items) else tuple(items)
+        items = [from_config(item, among, known, depth) for item in description]
+        return items if any(isinstance(item, Configurable) for item in items) else tuple(items)
     if not isinstance(description, dict):
         return description
     if description.keys() == {"dict"}:
-        return {construct(key): construct(item, among, known, depth) for key, item in description["dict"]}
+        return {from_config(key): from_config(item, among, known, depth) for key, item in description["dict"]}
     if "part" in description:
         number = description["part"]
         if type(number) is not int or not 0 <= number < len(among or []):
-            raise ValueError(f"construct: expected the number of one of {len(among or [])} layers, got {number!r}.")
+            raise ValueError(f"from_config: expected the number of one of {len(among or [])} layers, got {number!r}.")
         return among[number]  # type: ignore[index]
     kind = description.get("type")
     if not isinstance(kind, type):
+        kind = CLASSES.get(kind, kind) if isinstance(kind, str) else kind
         if not isinstance(kind, str) or kind not in known:
             hint = did_you_mean(kind, known) or " A class of your own: load(path, parts=[...])."
             raise ValueError(f"part: expected a class of nanoae's, got {kind!r}.{hint}")
@@ -127,43 +138,43 @@ def construct(
     config = {k: v for k, v in description.items() if k != "type"}
     encoder: list = []
     for layer in config.pop("encoder", None) or []:  # first: layers of the decoder may be tied to it
-        encoder.append(construct(layer, encoder, known, depth))
+        encoder.append(from_config(layer, encoder, known, depth))
     own = {"encoder": encoder} if encoder else {}
-    return kind(**own, **{k: construct(v, encoder or among, known, depth) for k, v in config.items()})
+    return kind(**own, **{k: from_config(v, encoder or among, known, depth) for k, v in config.items()})
 
 
-def describe_all(parts: list) -> list[dict[str, Any]]:
-    """A list of Parts that may refer to earlier ones; not for files: "type" is the class itself, whoever defined it."""
-    return [describe(part, among=parts, by_name=False) for part in parts]
+def to_configs(parts: list) -> list[dict[str, Any]]:
+    """Of a list in which each may refer to earlier ones; not for files: "type" is the class itself, whosever it is."""
+    return [to_config(part, among=parts, by_name=False) for part in parts]
 
 
-def construct_all(descriptions: list[dict[str, Any]]) -> list:
+def from_configs(descriptions: list[dict[str, Any]]) -> list:
     parts: list = []
     for description in descriptions:
-        parts.append(construct(description, among=parts))
+        parts.append(from_config(description, among=parts))
     return parts
 
 
-def settings_of(value: Any, seen: set[int] | None = None) -> Any:
-    """The constructor's arguments, as stored, of a Part and of the Parts among them, also in lists and dicts: to be
+def config_snapshot(value: Any, seen: set[int] | None = None) -> Any:
+    """The constructor's arguments, as stored, of a Configurable and of those among them, also in lists and dicts: to be
     compared. Whatever is stored under another name, or is neither number nor text, does not count."""
     seen = set() if seen is None else seen
-    if isinstance(value, Part):
+    if isinstance(value, Configurable):
         if id(value) in seen:
             return None
         seen.add(id(value))
         kind, own = type(value), vars(value)
         names = arguments(kind)  # type: ignore[arg-type]
-        return kind, {name: settings_of(own[name], seen) for name in names if name in own}
+        return kind, {name: config_snapshot(own[name], seen) for name in names if name in own}
     if isinstance(value, (list, tuple)):
-        return [settings_of(item, seen) for item in value]
+        return [config_snapshot(item, seen) for item in value]
     if isinstance(value, dict):
-        return {key: settings_of(item, seen) for key, item in value.items()}
+        return {key: config_snapshot(item, seen) for key, item in value.items()}
     return value if isinstance(value, (bool, int, float, str, np.generic)) else None
 
 
 def kinds_in(settings: Any) -> Iterator[type]:
-    """The classes of the Parts in what `settings_of` gave."""
+    """The classes of the Configurables in what `config_snapshot` gave."""
     if isinstance(settings, type):
         yield settings
     elif isinstance(settings, (list, tuple, dict)):
@@ -177,10 +188,10 @@ def arguments(kind: type) -> tuple[str, ...]:
     return tuple(inspect.signature(kind).parameters)
 
 
-def known_parts(parts: Sequence[type] = ()) -> dict[str, type]:
-    """Every Part class of nanoae's own, by name, and `parts`, a user's."""
+def registry(parts: Sequence[type] = ()) -> dict[str, type]:
+    """Every Configurable class of nanoae's own, by name, and `parts`, a user's."""
     found = {part.__name__: part for part in parts}
-    todo: list[type] = [Part]
+    todo: list[type] = [Configurable]
     while todo:
         subclasses: list[type] = todo.pop().__subclasses__()
         for cls in subclasses:
@@ -191,7 +202,7 @@ def known_parts(parts: Sequence[type] = ()) -> dict[str, type]:
 
 
 def numbers(kind: type) -> dict[str, type]:
-    """The arguments that a Part's constructor takes first, as far as they are numbers: {"target": float, ...}."""
+    """The arguments that a constructor takes first, as far as they are numbers: {"target": float, ...}."""
     found: dict[str, type] = {}
     for name, parameter in inspect.signature(kind).parameters.items():
         if str(parameter.annotation) not in ("int", "float"):
@@ -201,11 +212,11 @@ def numbers(kind: type) -> dict[str, type]:
 
 
 def usage(known: dict[str, type]) -> str:
-    """How `from_text` wants them: "l1:WEIGHT, kl:TARGET,WEIGHT"."""
+    """How `parse_spec` wants them: "l1:WEIGHT, kl:TARGET,WEIGHT"."""
     return ", ".join(":".join(filter(None, (name, ",".join(numbers(kind)).upper()))) for name, kind in known.items())
 
 
-def from_text(text: str, known: dict[str, type]) -> Any:
+def parse_spec(text: str, known: dict[str, type]) -> Any:
     """The part that `text` names, as in "kl:0.05,0.1" for KLSparsity(0.05, 0.1).
 
     A name out of `known`, then the constructor's first numbers in its order; ":" may stand for ",", too. ValueError

@@ -1,0 +1,200 @@
+"""Losses of tables: columns of numbers and categories, values that are not there, rows that count more or less."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import operator
+from collections.abc import Iterator
+from typing import Any
+
+from nanoae.backend import Array, ThreadLocal
+from nanoae.engine.losses import Loss, SoftmaxCrossEntropy, get, share_of
+
+
+class Mixed(Loss):
+    """Of the columns of a table, numbers and categories: scale · Σ_n Σ_columns of
+
+        (y - t)²                            a number; one place wide
+        -Σ_k t_k log softmax(y)_k           a category of K, K > 1 places wide: logits y against one-hot t, or shares
+
+    A "mean" divides by N times the number of columns, so that each counts the same, however many categories it has.
+
+    blocks   the widths of the columns in their order, as (1, 1, 4, 3): they add up to D
+    """
+
+    neutral = (0.0, 0.0)
+
+    def __init__(self, blocks: tuple[int, ...], reduction: str = "mean", weight: float = 1.0):
+        super().__init__(reduction, weight)
+        if not len(blocks) or min(blocks) < 1:
+            raise ValueError(f"Mixed: expected blocks, the widths of columns, each >= 1, got {blocks}.")
+        self.blocks = blocks
+
+    def check_targets(self, y, t):
+        super().check_targets(y, t)
+        if y.shape[1:] != (sum(self.blocks),):
+            raise ValueError(f"Mixed: expected rows of {sum(self.blocks)} numbers, the sum of blocks, got {y.shape}.")
+
+    def scale(self, shape):
+        return super().scale((shape[0], len(self.blocks)))
+
+    def groups(self, *arrays: Array) -> Iterator[list[Array]]:
+        """Views (N, columns, K) of arrays (N, D), for each run of neighbouring columns that are K wide."""
+        start = 0
+        for width, run in itertools.groupby(self.blocks):
+            stop = start + width * len(list(run))
+            yield [array[:, start:stop].reshape(len(array), -1, width) for array in arrays]
+            start = stop
+
+    def value(self, y, t, scale, out):
+        loss = 0.0
+        for z, known, dz in self.groups(y, t, out):
+            cost = self.ops.mse if z.shape[2] == 1 else self.ops.cross_entropy
+            loss = self.ops.call(operator.add, loss, cost(z, known, scale, out=dz))
+        return loss
+
+    def elements(self, y, t):
+        """(N, columns)"""
+        return self.costs(self.predict(y, None), t)
+
+    def costs(self, again: Array, t: Array) -> Array:
+        """What each column costs, (N, columns), for what an output means, numbers and probabilities; NaN where t is."""
+        xp, parts = self.ops.xp, []
+        for z, known in self.groups(again, t):
+            each = (z - known) ** 2 if z.shape[2] == 1 else -(known * xp.log(z.clip(1e-12, None)))
+            parts.append(each.sum(axis=2))
+        return xp.concatenate(parts, axis=1)
+
+    def predict(self, y, out):
+        out = self.ops.copy(y, out=self.ops.empty(y.shape, y.dtype) if out is None else out)
+        for (block,) in self.groups(out):
+            if block.shape[2] > 1:
+                self.ops.softmax(block, out=block)
+        return out
+
+    def count(self, present: Array) -> Array:
+        """How many terms of the sum there are, a 0-d array; present (N, D) is 1 where the target is known, else 0."""
+        sums = [self.ops.sum(block[:, :, 0]) for (block,) in self.groups(present)]
+        return functools.reduce(functools.partial(self.ops.call, operator.add), sums)
+
+
+class Masked(Loss):
+    """Another loss, of the targets that are known: where t is NaN, nothing is to pay, and dy = 0.
+
+    A "mean" divides by how many there are, "batch" by the number of rows, as ever.
+
+    loss   the other, mse, bce, l1, huber or a Mixed; it has the reduction and the weight
+    """
+
+    def __init__(self, loss: str | Loss = "mse"):
+        self.loss = loss
+        inner = get(loss)
+        if inner.neutral is None:
+            raise ValueError(f"Masked: expected mse, bce, l1, huber or a Mixed loss, got {loss!r}.")
+        super().__init__(inner.reduction, inner.weight)
+
+    def build(self, ops, dtype):
+        self.inner = get(self.loss).build(ops, dtype)
+        return super().build(ops, dtype)
+
+    def check_targets(self, y, t):
+        self.inner.check_targets(y, t)
+
+    def scale(self, shape):
+        return self.inner.scale(shape)
+
+    def value(self, y, t, scale, out):
+        ops, y0, t0 = self.ops, self.buffer("y", y.shape), self.buffer("t", y.shape)
+        share = self.share(t, y0) if self.reduction == "mean" else None
+        for x, neutral, buffer in zip((y, t), self.inner.neutral or (), (y0, t0), strict=True):
+            ops.fill_missing(x, t, neutral, out=buffer)
+        if share is None:
+            return self.inner.value(y0, t0, scale, out)
+        loss = self.inner.value(y0, t0, self.weight, out)
+        ops.scale_inplace(out, share)
+        return ops.multiply(loss, share)
+
+    def share(self, t: Array, memory: Array) -> Array:
+        """1 / how many terms of the sum are known, a 0-d array; where there is none, 0 of 0 costs nothing."""
+        count = self.inner.count if isinstance(self.inner, Mixed) else self.ops.sum
+        return self.ops.call(share_of, 1.0, count(self.ops.present(t, out=memory)))
+
+    def elements(self, y, t):
+        """NaN where t is."""
+        return self.inner.elements(y, t)
+
+    def predict(self, y, out):
+        return self.inner.predict(y, out)
+
+
+class Weighted(Loss):
+    """Another loss, in which row n counts w[n] times:  Σ_n w[n] · (what row n costs),  dy[n] = w[n] · its dy.
+
+    The factor before the sum is the other's: with weights whose mean is 1, over the rows or over what is known of them,
+    its "mean" and "batch" are weighted means.
+
+    Targets   [t, w] (N, D + 1): those of the other loss, laid flat, and w >= 0 beside them
+
+    loss      the other: MSE, BCE, L1, Huber, Mixed, Masked, ...; it has the reduction and the weight
+    """
+
+    targets = ThreadLocal()
+
+    def __init__(self, loss: str | Loss = "mse"):
+        self.loss = loss
+        inner = get(loss)
+        if not weighable(inner):
+            raise ValueError(f"Weighted: expected a loss that tells what each row costs by itself, got {loss!r}.")
+        super().__init__(inner.reduction, inner.weight)
+
+    def build(self, ops, dtype):
+        self.inner = get(self.loss).build(ops, dtype)
+        return super().build(ops, dtype)
+
+    def check_targets(self, y, t):
+        if t.ndim != 2 or len(t) != len(y):
+            raise ValueError(f"{self}: expected targets and weights, (N, D + 1), for {len(y)} outputs, got {t.shape}.")
+
+    def scale(self, shape):
+        return self.inner.scale(shape)
+
+    def value(self, y, t, scale, out):
+        t, w = self.unpacked(y, t[:, :-1]), t[:, -1]
+        self.inner.check_targets(y, t)
+        self.inner.value(y, t, scale, out)
+        self.ops.scale_inplace(out, w.reshape(-1, *[1] * (y.ndim - 1)))
+        return self.ops.call(self.cost, y, t, w, scale)
+
+    def cost(self, y: Array, t: Array, w: Array, scale: float) -> Array:
+        costs, inner, factor = self.inner.elements(y, t), self.inner, scale
+        if isinstance(inner, Masked):
+            self.ops.fill_missing(costs, costs, 0.0, out=costs)  # what is not known costs nothing
+            if inner.reduction == "mean":
+                factor = inner.weight * inner.share(t, inner.buffer("y", t.shape))
+        return factor * (w * costs.reshape(len(y), -1).sum(axis=1)).sum()
+
+    def unpacked(self, y: Array, t: Array) -> Array:
+        """The inner loss's targets (N, ...) of t (N, D)."""
+        classes = isinstance(self.inner, SoftmaxCrossEntropy)
+        shape, dtype = (y.shape[:-1], "int64") if classes else (y.shape, self.dtype)
+        targets = self.targets
+        if targets is None or len(targets) < len(y) or targets.shape[1:] != shape[1:]:
+            targets = self.targets = self.ops.empty(shape, dtype)
+        targets = targets[: len(y)]
+        rows = targets.reshape(len(y), -1)
+        if classes:
+            self.ops.round_words(t, out=rows)
+        else:
+            self.ops.copy(t, out=rows)
+        return targets
+
+    def predict(self, y, out):
+        return self.inner.predict(y, out)
+
+
+def weighable(loss: Any) -> bool:
+    """Whether `Weighted` can have it: it tells what a row costs, whichever stand beside it."""
+    if isinstance(loss, SoftmaxCrossEntropy) and loss.ignore is not None and loss.reduction == "mean":
+        return False  # it divides by how many targets count in the whole batch
+    return type(loss).elements is not Loss.elements

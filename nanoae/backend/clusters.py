@@ -1,0 +1,62 @@
+"""The primitives of neighbours and clusters, in plain NumPy; `Ops` inherits them."""
+
+from __future__ import annotations
+
+from nanoae.backend.array_ops import Array
+from nanoae.backend.normalisation import NormalisationOps
+
+
+def blocks_of_rows(n: int, width: int, elements: int = 1 << 18) -> list[slice]:
+    """0 .. n-1 in slices such that rows of `width` numbers stay in the cache."""
+    rows = max(elements // width, 1)
+    return [slice(start, start + rows) for start in range(0, n, rows)]
+
+
+class ClusterOps(NormalisationOps):
+    """Distances of rows x (N, D), and sums over their clusters."""
+
+    def squared_distances(self, x: Array, y: Array, out: Array | None = None) -> Array:
+        """out[n, m] = ‖x[n] - y[m]‖² = ‖x[n]‖² - 2 x[n]·y[m] + ‖y[m]‖², at least 0, of x (N, D) and y (M, D): a GEMM.
+
+        It cancels where the norms are large beside the distances: centre both first.
+        """
+        xp = self.xp
+        out = self.scale_inplace(xp.matmul(x, y.T, out=out), -2)
+        for rows, axis in ((x, 1), (y, 0)):
+            norms = self.sum_products_rows(rows, rows, out=self.scratch(rows[:, 0], "norms"))
+            xp.add(out, xp.expand_dims(norms, axis), out=out)
+        return xp.maximum(out, 0, out=out)
+
+    def nearest(self, x: Array, centers: Array, out: Array, distances: Array) -> Array:
+        """out[n] = the k with the smallest ‖x[n] - centers[k]‖², the first of equals; distances[n] = that number.
+
+        For one row ‖x‖² is the same everywhere, so k is where ‖c‖² - 2 x·c is smallest: a GEMM and one pass over it.
+        """
+        xp, norms = self.xp, self.sum_products_rows(centers, centers, out=self.scratch(centers[:, 0], "norms"))
+        self.sum_products_rows(x, x, out=distances)
+        for block in blocks_of_rows(len(x), len(centers)):
+            rest = xp.matmul(x[block], centers.T)
+            self.scale_inplace(rest, -2)
+            xp.add(rest, norms, out=rest)
+            numbers = rest.argmin(axis=1)
+            out[block] = numbers
+            distances[block] += xp.take_along_axis(rest, numbers[:, None], axis=1)[:, 0]
+        xp.maximum(distances, 0, out=distances)
+        return out
+
+    def sum_clusters(self, x: Array, labels: Array, out: Array, counts: Array) -> Array:
+        """out[k] = Σ of the x[n] with labels[n] = k, counts[k] = how many they are: a GEMM with the one-hot labels,
+        which adds in the same order every time, as a GPU's atomic sums do not."""
+        out[...], counts[...] = 0, 0
+        numbers = self.xp.arange(len(out), dtype=labels.dtype)
+        for block in blocks_of_rows(len(x), len(out)):
+            one_hot = (labels[block, None] == numbers).astype(x.dtype)
+            out += one_hot.T @ x[block]
+            counts += self.ones(len(one_hot), x.dtype) @ one_hot
+        return out
+
+    def draw_rows(self, weights: Array, u: Array, out: Array) -> Array:
+        """out[i] = the n at which Σ_m<=n weights[m] first exceeds u[i] Σ weights: row n with probability ∝ weights[n]
+        for u ~ U[0, 1)."""
+        reached = self.xp.cumsum(weights, dtype=u.dtype)
+        return self.xp.minimum(self.xp.searchsorted(reached, u * reached[-1], side="right"), len(weights) - 1, out=out)

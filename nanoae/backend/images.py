@@ -1,0 +1,152 @@
+"""The primitives of images, in plain NumPy; `Ops` inherits them.
+
+Images are (C, H, W, N) here: the batch is innermost (Krizhevsky's cuda-convnet has this order, too). What a kernel
+position meets is then a slice whose rows are N neighbours in memory whatever the stride, a convolution is one GEMM with
+no transposition on either side, and a channel is one row of C. Measured on one core, N = 100: im2col and col2im of
+16 x 5 x 5 images with a 3 x 3 kernel take 0.11 ms, against 0.17 (N, H, W, C), 0.60 (C, N, H, W), 0.61 (N, C, H, W).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import NamedTuple
+
+from nanoae.backend.array_ops import Array, ArrayOps
+
+
+class Window(NamedTuple):
+    """A kernel that slides over an image, its steps and the border of zeros around it; pairs: (rows, columns).
+
+    Output o of kernel position k meets the pixel  stride · o + k - padding.
+    """
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+
+    @property
+    def area(self) -> int:
+        return math.prod(self.kernel)
+
+    def outputs(self, size: tuple[int, int]) -> tuple[int, int]:
+        """How many steps it takes on an image of `size`: floor((size + 2 padding - kernel) / stride) + 1."""
+        rows, columns = ((n + 2 * p - k) // s + 1 for n, k, s, p in zip(size, *self, strict=True))
+        return rows, columns
+
+
+class Tap(NamedTuple):
+    """A kernel position (i, j): the outputs it serves and the pixels it meets there, slices of (C, H, W, N) arrays.
+
+    clipped   some of its outputs meet the padding, and are left out
+    first     no earlier position has met these pixels: those with i, j < stride are the first ones of their pixels
+    """
+
+    i: int
+    j: int
+    outputs: tuple[slice, ...]
+    pixels: tuple[slice, ...]
+    clipped: bool
+    first: bool
+
+
+@functools.cache
+def taps(window: Window, size: tuple[int, int]) -> list[Tap]:
+    """All the kernel positions, row by row, on an image of `size`."""
+
+    def along(n: int, kernel: int, stride: int, padding: int) -> list[tuple[slice, slice]]:
+        outputs, found = (n + 2 * padding - kernel) // stride + 1, []
+        for k in range(kernel):
+            start = max(0, -((k - padding) // stride))  # the first o with stride · o + k - padding >= 0
+            stop = max(start, min(outputs, (n - 1 + padding - k) // stride + 1))
+            pixel = stride * start + k - padding
+            found.append((slice(start, stop), slice(pixel, pixel + stride * (stop - start), stride)))
+        return found
+
+    rows, columns = (along(*axis) for axis in zip(size, *window, strict=True))
+    every, whole, (sh, sw) = slice(None), window.outputs(size), window.stride
+    return [
+        Tap(i, j, (every, oh, ow), (every, h, w), (oh.stop - oh.start, ow.stop - ow.start) != whole, i < sh and j < sw)
+        for i, (oh, h) in enumerate(rows)
+        for j, (ow, w) in enumerate(columns)
+    ]
+
+
+class ImageOps(ArrayOps):
+    """Windows of images. Sizes: C channels, H/W image, KH/KW kernel, OH/OW steps."""
+
+    def im2col(self, x: Array, window: Window, out: Array) -> Array:
+        """out[c, i, j, oh, ow, n] = the pixel that step (oh, ow) meets with kernel position (i, j), 0 in the padding.
+
+        x (C, H, W, N), out (C, KH, KW, OH, OW, N).
+        """
+        for tap in taps(window, x.shape[1:3]):
+            column = out[:, tap.i, tap.j]
+            if tap.clipped:
+                column[...] = 0
+            column[tap.outputs] = x[tap.pixels]
+        return out
+
+    def col2im(self, cols: Array, window: Window, out: Array) -> Array:
+        """The adjoint of im2col: out[pixel] = Σ of the columns' numbers that met this pixel; what met padding is lost.
+
+        cols (C, KH, KW, OH, OW, N), out (C, H, W, N).
+        """
+        out[...] = 0
+        for tap in taps(window, out.shape[1:3]):
+            self.add_tap(cols[:, tap.i, tap.j], tap, out)
+        return out
+
+    def add_tap(self, values: Array, tap: Tap, out: Array) -> None:
+        """out[pixels] += values[outputs]; where these pixels are met for the first time a copy does it, which is three
+        times faster."""
+        image = out[tap.pixels]
+        if tap.first:
+            image[...] = values[tap.outputs]
+        else:
+            self.xp.add(image, values[tap.outputs], out=image)
+
+    def max_pool(self, x: Array, window: Window, out: Array) -> Array:
+        """out = max over the window; the padding is -∞. x (C, H, W, N), out (C, OH, OW, N)."""
+        out[...] = -math.inf
+        for tap in taps(window, x.shape[1:3]):
+            y = out[tap.outputs]
+            self.xp.maximum(y, x[tap.pixels], out=y)
+        return out
+
+    def max_pool_backward(self, dy: Array, x: Array, y: Array, window: Window, out: Array) -> Array:
+        """dy goes to the first pixel of its window that equals the maximum y: dx[pixel] += left · [x == y], where left
+        is what no earlier pixel took; all that is left at last belongs to the last one.
+
+        dy, y (C, OH, OW, N), x, dx (C, H, W, N).
+        """
+        xp, left, share = self.xp, self.scratch(dy, "left"), self.scratch(dy, "share")
+        left[...] = dy
+        out[...] = 0
+        *earlier, last = taps(window, x.shape[1:3])
+        for tap in earlier:
+            won, rest = share[tap.outputs], left[tap.outputs]
+            xp.equal(x[tap.pixels], y[tap.outputs], out=won)
+            xp.multiply(won, rest, out=won)
+            xp.subtract(rest, won, out=rest)
+            self.add_tap(share, tap, out)
+        self.add_tap(left, last, out)
+        return out
+
+    def sum_windows(self, x: Array, window: Window, scale: float, out: Array) -> Array:
+        """out = scale · Σ over the window. x (C, H, W, N), out (C, OH, OW, N)."""
+        out[...] = 0
+        for tap in taps(window, x.shape[1:3]):
+            y = out[tap.outputs]
+            self.xp.add(y, x[tap.pixels], out=y)
+        return self.scale_inplace(out, scale)
+
+    def spread_windows(self, y: Array, window: Window, scale: float, out: Array) -> Array:
+        """The adjoint of sum_windows: each y times `scale` is added to all pixels of its window.
+
+        y (C, OH, OW, N), out (C, H, W, N).
+        """
+        out[...] = 0
+        for tap in taps(window, out.shape[1:3]):
+            self.add_tap(y, tap, out)
+        return self.scale_inplace(out, scale)

@@ -1,0 +1,126 @@
+"""Losses in plain NumPy: each returns the value and writes dLoss/dy to `out`; `Ops` inherits them."""
+
+from __future__ import annotations
+
+from nanoae.backend.array_ops import Array, ArrayOps
+
+
+class LossOps(ArrayOps):
+    """scale · Σ of a cost of each element, or of each row."""
+
+    def mse(self, y: Array, t: Array, scale: float, out: Array) -> Array:
+        """loss = scale · Σ (y - t)²,  dy = 2 scale (y - t)."""
+        self.xp.subtract(y, t, out=out)
+        loss = scale * self.sum_squares(out)
+        self.scale_inplace(out, 2 * scale)
+        return loss
+
+    def bce(self, z: Array, t: Array, scale: float, out: Array) -> Array:
+        """From logits: loss = scale · Σ softplus(z) - t z,  dz = scale (sigmoid(z) - t).
+
+        With h = tanh(z / 2):  sigmoid(z) = (1 + h) / 2  and  softplus(z) = z / 2 + |z| / 2 - log((1 + |h|) / 2),  so
+
+            loss = scale · Σ (1/2 - t) z + |z| / 2 - log((1 + |h|) / 2)        dz = scale (1/2 - t + h / 2)
+
+        One tanh instead of exp, log1p and tanh; and the logarithms of up to 64 rows are one logarithm of their product,
+        at least 2⁻⁶⁴. The first two terms cancel for a right, large logit, so they are added before the sum is taken.
+        Rows go in blocks of 64, so that the passes meet in the cache.
+        """
+        xp, total = self.xp, 0.0
+        for start in range(0, len(z), 64):
+            block = slice(start, start + 64)
+            z_block, dz = z[block], out[block]
+            h, term = self.scratch(dz), self.scratch(dz, "term")
+            xp.subtract(0.5, t[block], out=dz)
+            xp.multiply(dz, z_block, out=term)
+            self.axpby_inplace(term, 0.5, xp.abs(z_block, out=h), 1.0)
+            total = total + self.sum(term)
+            xp.multiply(z_block, 0.5, out=h)
+            xp.tanh(h, out=h)
+            xp.abs(h, out=term)
+            xp.multiply(term, 0.5, out=term)
+            xp.add(term, 0.5, out=term)
+            total = total - xp.log(xp.multiply.reduce(term, axis=0)).sum()
+            self.axpby_inplace(dz, 0.5 * scale, h, scale)
+        return scale * total
+
+    def l1(self, y: Array, t: Array, scale: float, out: Array) -> Array:
+        """loss = scale · Σ |y - t|,  dy = scale · sign(y - t) (0 at 0)."""
+        self.xp.subtract(y, t, out=out)
+        loss = scale * self.sum(self.xp.abs(out, out=self.scratch(out)))
+        self.xp.sign(out, out=out)
+        self.scale_inplace(out, scale)
+        return loss
+
+    def huber(self, y: Array, t: Array, delta: float, scale: float, out: Array) -> Array:
+        """With r = y - t and c = clip(r, -delta, delta): loss = scale · Σ c (r - c / 2),  dy = scale · c.
+
+        c (r - c/2) is r²/2 inside and delta (|r| - delta/2) outside (Huber 1964).
+        """
+        r = self.xp.subtract(y, t, out=self.scratch(out))
+        self.xp.clip(r, -delta, delta, out=out)
+        loss = scale * (self.sum_products(out, r) - 0.5 * self.sum_squares(out))
+        self.scale_inplace(out, scale)
+        return loss
+
+    def l1_norm(self, x: Array, scale: float, out: Array) -> Array:
+        """loss = scale · Σ |x|,  dx = scale · sign(x) (0 at 0)."""
+        loss = scale * self.sum(self.xp.abs(x, out=out))
+        self.xp.sign(x, out=out)
+        self.scale_inplace(out, scale)
+        return loss
+
+    def bernoulli_kl(self, q: Array, p: float, scale: float, out: Array) -> Array:
+        """Of probabilities q, kept 1e-6 off 0 and 1:  loss = scale · Σ p log(p / q) + (1 - p) log((1 - p) / (1 - q)),
+        dq = scale ((1 - p) / (1 - q) - p / q)."""
+        rest = self.xp.clip(q, 1e-6, 1 - 1e-6, out=self.scratch(out))
+        self.xp.divide(p, rest, out=out)  # p / q
+        self.xp.subtract(1, rest, out=rest)
+        self.xp.divide(1 - p, rest, out=rest)  # (1 - p) / (1 - q)
+        loss = scale * (p * self.xp.log(out).sum() + (1 - p) * self.xp.log(rest).sum())
+        self.xp.subtract(rest, out, out=out)
+        self.scale_inplace(out, scale)
+        return loss
+
+    def softmax_cross_entropy(
+        self, z: Array, t: Array, scale: float, out: Array, weights: Array | None = None
+    ) -> Array:
+        """From logits z (N, K), classes t (N,) and weights w (N,), by default 1:
+        loss = -scale · Σ_n w[n] log p[n, t[n]],  dz = scale w (p - onehot(t)).
+
+        log p[n, t] = z[n, t] - max z[n] - log Σ_k e^(z[n, k] - max z[n]).
+        """
+        rows = self.xp.arange(len(z))
+        self.xp.subtract(z, z.max(axis=1, keepdims=True), out=out)
+        picked = out[rows, t]
+        self.xp.exp(out, out=out)
+        sums = out.sum(axis=1, keepdims=True)
+        surprise = self.xp.log(sums[:, 0]) - picked  # -log p[n, t]
+        loss = scale * (surprise.sum() if weights is None else self.sum_products(surprise, weights))
+        self.xp.divide(out, sums, out=out)
+        out[rows, t] -= 1
+        self.scale_inplace(out, scale if weights is None else self.xp.multiply(weights, scale)[:, None])
+        return loss
+
+    def cross_entropy(self, z: Array, t: Array, scale: float, out: Array) -> Array:
+        """From logits z (..., K) and shares t (..., K), one-hot or any others: with p = softmax(z) along the last axis
+
+        loss = -scale · Σ t log p,  dz = scale (p Σ_k t_k - t):  a row of t that is all 0 costs nothing.
+        """
+        xp = self.xp
+        xp.subtract(z, z.max(axis=-1, keepdims=True), out=out)
+        picked = xp.multiply(t, out, out=self.scratch(out)).sum()
+        xp.exp(out, out=out)
+        sums, mass = out.sum(axis=-1, keepdims=True), t.sum(axis=-1, keepdims=True)
+        loss = scale * (xp.multiply(mass, xp.log(sums)).sum() - picked)
+        xp.multiply(out, xp.divide(mass, sums, out=sums), out=out)
+        xp.subtract(out, t, out=out)
+        self.scale_inplace(out, scale)
+        return loss
+
+    def log_sum_exp(self, x: Array, out: Array | None = None) -> Array:
+        """y[n] = log Σ_k e^x[n, k], along the last axis, as  m + log Σ e^(x - m)  with m = max x[n]: no overflow."""
+        largest = x.max(axis=-1, keepdims=True)
+        e = self.xp.exp(self.xp.subtract(x, largest, out=self.scratch(x)), out=self.scratch(x))
+        out = self.xp.log(e.sum(axis=-1), out=out)
+        return self.xp.add(out, largest[..., 0], out=out)

@@ -1,0 +1,90 @@
+"""The primitives of sequences, in plain NumPy; `Ops` inherits them."""
+
+from __future__ import annotations
+
+from nanoae.backend.activations import ActivationOps
+from nanoae.backend.array_ops import Array
+
+
+class SequenceOps(ActivationOps):
+    """Sequences x (N, T, I) of T time steps, and their tokens (N, T)."""
+
+    def round_words(self, x: Array, out: Array) -> Array:
+        """Word numbers as integers, from integers or from floats that hold them."""
+        return self.xp.rint(x, out=out, casting="unsafe")
+
+    def add_rows(self, x: Array, rows: Array, out: Array) -> Array:
+        """The adjoint of take_rows: out[v] = Σ of the x[n] with rows[n] = v, 0 where there is none; x, out contiguous.
+
+        Element by element of the flat arrays: NumPy's add.at is four times faster there than row by row.
+        """
+        out[...] = 0
+        start = self.xp.multiply(rows, x.shape[1], out=self.scratch(rows, "start"))
+        elements = self.scratch(x, "elements", rows.dtype)
+        self.xp.add(start[:, None], self.xp.arange(x.shape[1]), out=elements)
+        self.xp.add.at(out.reshape(-1), elements.reshape(-1), x.reshape(-1))
+        return out
+
+    def not_equal(self, words: Array, word: int, out: Array) -> Array:
+        """out = 1 where words != word, else 0."""
+        return self.xp.not_equal(words, word, out=out)
+
+    def last_not_zero(self, words: Array, out: Array) -> Array:
+        """out[n] = the last t with words[n, t] != 0, or T - 1 where there is none; words (N, T)."""
+        out[...] = (words != 0)[:, ::-1].argmax(axis=1)
+        return self.xp.subtract(words.shape[1] - 1, out, out=out)
+
+    def take_steps(self, x: Array, steps: Array, out: Array) -> Array:
+        """out[n] = x[n, steps[n]]; x (N, T, I), out (N, I)."""
+        out[...] = x[self.xp.arange(len(x)), steps]
+        return out
+
+    def put_steps(self, x: Array, steps: Array, out: Array) -> Array:
+        """The adjoint of take_steps: out[n, steps[n]] = x[n], 0 at all other steps; x (N, I), out (N, T, I)."""
+        out[...] = 0
+        out[self.xp.arange(len(x)), steps] = x
+        return out
+
+    def sum_steps(self, x: Array, out: Array) -> Array:
+        """out[n] = Σ_t x[n, t]; x (N, T, I), out (N, I)."""
+        return self.xp.sum(x, axis=1, out=out)
+
+    def gru_step(self, a: Array, u: Array, h: Array, gates: Array, out: Array) -> Array:
+        """One step of a GRU, from a = x W + b and u = h U + c (N, 3 O), in thirds for r, z and n:
+
+        r = sigmoid(a_r + u_r)   z = sigmoid(a_z + u_z)   n = tanh(a_n + r u_n)   out = (1 - z) n + z h
+
+        gates (N, 3 O) receives r, z, n; it may be `a`.
+        """
+        xp, o = self.xp, h.shape[1]
+        rz, r, z, n = gates[:, : 2 * o], gates[:, :o], gates[:, o : 2 * o], gates[:, 2 * o :]
+        xp.add(a[:, : 2 * o], u[:, : 2 * o], out=rz)
+        self.sigmoid(rz, out=rz)
+        xp.add(a[:, 2 * o :], xp.multiply(r, u[:, 2 * o :], out=self.scratch(r)), out=n)
+        xp.tanh(n, out=n)
+        xp.subtract(h, n, out=out)
+        xp.multiply(out, z, out=out)
+        return xp.add(out, n, out=out)  # n + z (h - n)
+
+    def gru_step_backward(self, dy: Array, gates: Array, u: Array, h: Array, da: Array, du: Array, out: Array) -> Array:
+        """From dy = dLoss/d(the new state): dLoss/da, dLoss/du and, in `out`, what reaches h beside u: dy z.
+
+        dz = dy (h - n)      da_z = du_z = dz z (1 - z)
+        dn = dy (1 - z)      da_n = dn (1 - n²)          du_n = da_n r
+        dr = da_n u_n        da_r = du_r = dr r (1 - r)
+
+        `da` may be `gates`, and `du` may be `u`.
+        """
+        xp, o = self.xp, h.shape[1]
+        r, z, n, u_n = gates[:, :o], gates[:, o : 2 * o], gates[:, 2 * o :], u[:, 2 * o :]
+        dz, dn, dr = (self.scratch(h, name) for name in ("dz", "dn", "dr"))
+        xp.multiply(dy, z, out=out)
+        xp.multiply(xp.subtract(h, n, out=dz), dy, out=dz)
+        self.sigmoid_backward(dz, z, out=dz)
+        self.tanh_backward(xp.subtract(dy, out, out=dn), n, out=dn)
+        self.sigmoid_backward(xp.multiply(dn, u_n, out=dr), r, out=dr)
+        xp.multiply(dn, r, out=du[:, 2 * o :])
+        for part, d in enumerate((dr, dz)):
+            da[:, part * o : (part + 1) * o] = du[:, part * o : (part + 1) * o] = d
+        da[:, 2 * o :] = dn
+        return out

@@ -1,0 +1,31 @@
+"""Former names: what an earlier version called things. Each works for one version more, with a warning."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable
+
+CLASSES = {  # also in files, whose models load for ever
+    "EachStep": "TimeDistributed",
+    "LastStep": "LastTimestep",
+    "Teacher": "TeacherForcing",
+    "Condition": "ConcatLabel",
+    "Conditioned": "ConcatSharedLabel",
+}
+
+
+def tell(old: str, new: str) -> None:
+    """The warning, where the caller's caller has used the old name."""
+    warnings.warn(f"{old} is called {new} now; the old name will go in the next version", FutureWarning, stacklevel=3)
+
+
+def former(old: str, method: Callable) -> Callable:
+    """A method by its former name."""
+
+    @functools.wraps(method)
+    def renamed(*arguments, **named):
+        tell(old, method.__name__)
+        return method(*arguments, **named)
+
+    return renamed
