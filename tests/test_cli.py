@@ -1,6 +1,7 @@
 """Does the command do what it says, tell a user's mistake in one line, and never leave anything half done?"""
 
 import csv
+import errno
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import pytest
 from conftest import everything
 
 import nanoae
+from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.penalty import Penalty
 from nanoae.autoencoders.presets import PRESETS, default_settings, preset
 from nanoae.backend import BackendError
@@ -588,6 +590,48 @@ def test_a_signal_leaves_a_run_that_goes_on(run, monkeypatch, name, code):
     assert np.array_equal(theta, again)
     _, _, err = run("train", "--resume", "it's")
     assert "got it's, which is complete" in err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="terminals")
+def test_a_terminal_that_is_closed(tmp_path):
+    import pty
+
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(tmp_path)
+        command = [sys.executable, "-m", "nanoae", "train", "--epochs", "100000", "--no-figures", "--out", "run"]
+        os.execve(sys.executable, command, environment())
+    seen = b""
+    while b"total" not in seen:
+        seen += os.read(terminal, 4096)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 129
+    assert names(tmp_path / "run") == FILES | {"checkpoints"} and not config(tmp_path / "run")["complete"]
+
+
+def test_a_model_that_cannot_be_written_is_written_elsewhere(run, monkeypatch):
+    def full(model, path, notes):
+        if Path("run") in Path(path).parents:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        save_model(model, path, notes)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nanoae.cli.train.save_model", full)
+        code, _, err = run("train", "--epochs", "2", "--no-figures", "--out", "run")
+    assert code == 2 and "run/model.npz: No space left on device. The model is in " in err
+    elsewhere = Path(err.strip().splitlines()[-1].split("The model is in ")[1])
+    assert len(nanoae.load(elsewhere).history_["loss"]) == 2
+    assert run("train", "--resume", "run")[0] == 0 and config("run")["complete"]
+
+
+def test_divergence_keeps_the_best_weights(run):
+    options = ("--epochs", "9", "--learning-rate", "step_decay:1e-3,100,1e9", "--batch-size", "32", "--no-figures")
+    code, out, err = run("train", *options, "--out", "run")
+    assert code == 1 and "The best weights before that are kept" in err and "test mse" in out
+    told = config("run")
+    assert names("run") == FILES and not told["complete"] and told["epochs_run"] == 2
+    code, _, err = run("train", *options, "--out", "again", "--on-divergence", "restore")
+    assert "Going back to the end of epoch 2" in err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -20,11 +21,17 @@ class Stop:
 
     signum: int | None = None
 
+    def __init__(self) -> None:
+        self.terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
+
     def note(self, signum: int, frame: Any) -> None:
         """The first one is only noted; the next one ends the program at once, as it does outside."""
         if self.signum is not None:
             raise KeyboardInterrupt if signum == signal.SIGINT else SystemExit(128 + signum)
         self.signum = signum
+        for descriptor in self.terminals:
+            if not os.isatty(descriptor):  # it has been closed: who still writes to it is not to fail
+                os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 heeding: list[Stop] = []  # the one there is, as signals are the whole process's
@@ -49,6 +56,9 @@ def heeded(leave: bool = True) -> Iterator[Stop]:
     heeding.append(stop)
     try:
         yield stop
+    except KeyboardInterrupt:
+        if not leave or stop.signum in (None, signal.SIGINT):
+            raise
     finally:
         heeding.clear()
         for number, handler in before.items():
