@@ -25,7 +25,7 @@ from nanoae.backend import Ops, get_ops
 from nanoae.blocks import blocks
 from nanoae.data.field import NOT_FINITE
 from nanoae.data.frame import framed
-from nanoae.engine import init, optim
+from nanoae.engine import fusion, init, optim
 from nanoae.engine.layers import Layer, Linear
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
@@ -265,11 +265,11 @@ class NetworkEstimator(Estimator):
 
     def _run(self, X: np.ndarray, start: int, stop: int | None) -> np.ndarray:
         """Layers start .. stop-1 on X, a block of rows at a time, into a new host array."""
-        net, ops = self.network_, self.network_.ops
+        net, ops, part = self.network_, self.network_.ops, fusion.fused(self.network_, start, stop)
         shape = net.output_shape if stop is None else net.layers[stop - 1].out_shape
         result = np.empty((len(X), *shape), net.dtype)
         for block in blocks(len(X), rows_at_a_time(net)):
-            y = net.forward(ops.to_device(X[block]), start=start, stop=stop)
+            y = part.forward(ops.to_device(X[block]))
             if stop is None:  # in place, if y is the last layer's own buffer and not perhaps the rows of X
                 y = self._loss.predict(y, out=y if net.layers[-1].params else None)
             result[block] = ops.to_numpy(y)

@@ -46,7 +46,7 @@ class Kernels:
 
     def __init__(self, path: Path, compiler: str):
         self.path, self.compiler = path, compiler
-        self.library = ctypes.CDLL(str(path))
+        self.library, self.holding = ctypes.CDLL(str(path)), ctypes.PyDLL(str(path))
         self.replay = self.library.replay  # of recorded work
         self.replay.argtypes, self.replay.restype = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t), ctypes.c_size_t
         # With another BLAS under NumPy the loops take one thread, beside whatever threads that one has.
@@ -64,14 +64,19 @@ class Kernels:
 
 
 class Kernel:
-    """`launch(packed(arguments), x, y)` runs it in a grid of x · y blocks. Arguments are arrays, numbers, None."""
+    """`launch(packed(arguments), x, y)` runs it in a grid of x · y blocks. Arguments are arrays, numbers, None.
 
-    def __init__(self, library: ctypes.CDLL, name: str, real: str):
+    launch_one   the same for one block, which is done sooner than another thread has got the interpreter's lock and
+                 given it back: it keeps the lock
+    """
+
+    def __init__(self, library: ctypes.CDLL, holding: ctypes.PyDLL, name: str, real: str):
         signature = getattr(library, f"signature_{name}_{real}")
         signature.restype = ctypes.c_char_p
         self.pack = struct.Struct(signature().decode()).pack
-        self.launch = getattr(library, f"launch_{name}_{real}")
-        self.launch.argtypes, self.launch.restype = (ctypes.c_char_p, ctypes.c_uint, ctypes.c_uint), None
+        self.launch, self.launch_one = (getattr(how, f"launch_{name}_{real}") for how in (library, holding))
+        for launch in (self.launch, self.launch_one):
+            launch.argtypes, launch.restype = (ctypes.c_char_p, ctypes.c_uint, ctypes.c_uint), None
 
     def packed(self, arguments: tuple[Any, ...]) -> bytes:
         """As C has them: of an array, where it begins."""
@@ -85,7 +90,7 @@ class Kernel:
 @functools.cache
 def kernel(name: str, char: str) -> Kernel:
     """The kernel of that name for floats ("f") or doubles ("d")."""
-    return Kernel(library().library, name, kernels.FLOATS[char])
+    return Kernel(library().library, library().holding, name, kernels.FLOATS[char])
 
 
 # ---------------------------------------------------------------------------------------------------- building

@@ -41,7 +41,8 @@ AS_GOOD = {  # by NumPy as by the kernels
 LINE = 64  # bytes of a line of the cache
 SMALL = 1 << 13  # elements that NumPy has done with before Python has launched a kernel
 SMALL_PRODUCT = 1 << 18  # multiplications of which the same is true: so few OpenBLAS does on one thread
-LEAST_PRODUCT = 1 << 19  # multiplications that are worth a second thread
+LEAST_PRODUCT = 1 << 19  # multiplications that are worth a second thread, in a step that keeps it awake
+LEAST_ALONE = 1 << 21  # those that are worth waking it
 
 
 def order(x: Array) -> tuple[int, int] | None:
@@ -130,7 +131,7 @@ class NativeOps(KernelOps, RecordedOps):
     def _launch(self, name: str, dtype, grid: tuple[int, ...], *arguments) -> None:
         kernel, blocks, recording = native.kernel(name, dtype.char), (*grid, 1)[:2], self.thread.recording
         packed = kernel.packed(arguments)
-        kernel.launch(packed, *blocks)
+        (kernel.launch_one if blocks == (1, 1) else kernel.launch)(packed, *blocks)
         if recording is not None:
             recording.launch(kernel.launch, packed, *blocks, arguments)
 
@@ -162,7 +163,8 @@ class NativeOps(KernelOps, RecordedOps):
         if turned:
             self.matmul(b.T, a.T, out.T)
             return out
-        blocks = max(1, min(native.library().threads, m * n * k // LEAST_PRODUCT))
+        least = LEAST_ALONE if self.thread.recording is None else LEAST_PRODUCT
+        blocks = max(1, min(native.library().threads, m * n * k // least))
         left, right = a.T if turn_a else a, b.T if turn_b else b  # the same memory, in its order
         self._launch("matmul", a.dtype, (blocks,), left, right, out, m, n, k, turn_a, turn_b, lda, ldb, ldc)
         return out

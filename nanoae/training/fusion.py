@@ -5,6 +5,7 @@ The plain layers stay as they are; `fuse(network)` is what the training loop run
 
 from __future__ import annotations
 
+import weakref
 from itertools import pairwise
 from typing import Any
 
@@ -98,11 +99,22 @@ class LinearActivation(InPlace):
 NEED_NO_OUTPUT = (Linear, TiedLinear, Convolution, BatchNorm)  # whose backward does not look at their y
 
 
-def fuse(network: Sequential) -> Sequential:
-    """`network` with every activation behind one of NEED_NO_OUTPUT in place, and every Linear as a LinearActivation;
-    theta, grad and all views are shared."""
+_FUSED: weakref.WeakKeyDictionary[Sequential, dict[tuple, Sequential]] = weakref.WeakKeyDictionary()
+
+
+def fused(network: Sequential, start: int = 0, stop: int | None = None) -> Sequential:
+    """Layers start .. stop-1 of `network`, fused: made once, for any number of threads."""
+    parts = _FUSED.setdefault(network, {})
+    if (start, stop) not in parts:
+        parts[start, stop] = fuse(network, network.layers[start:stop])
+    return parts[start, stop]
+
+
+def fuse(network: Sequential, layers: list[Layer] | None = None) -> Sequential:
+    """`network`, or these layers of it, with every activation behind one of NEED_NO_OUTPUT in place, and every Linear
+    as a LinearActivation; theta, grad and all views are shared."""
     fused: list[Layer] = []
-    for layer in network.layers:
+    for layer in network.layers if layers is None else layers:
         before = fused[-1] if fused else None
         if isinstance(layer, Elementwise) and type(before) is Linear and type(layer) in ACTIVATIONS.values():
             fused[-1] = LinearActivation(before, layer)
