@@ -1,4 +1,4 @@
-"""The command: `python -m benchmarks [steps | run | import | growth]`. Without a word it is `steps`."""
+"""The command: `python -m benchmarks [steps | run | import | growth | quote]`. Without a word it is `steps`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from benchmarks.growth import draw, sweeps
 from benchmarks.machine import machine, pin
 from benchmarks.package import import_times, install_size, package_table
 from benchmarks.steps import INSTALL, LossMismatch, Settings, measure
-from benchmarks.table import how, markdown, notes, save, steps_table, where, write_json
+from benchmarks.table import how, kind, markdown, notes, quote, save, steps_table, title, where, write_json
 from benchmarks.whole import RunFailed, measure_runs, runs_table
 from benchmarks.worker import Worker, WorkerError
 
-SHIPPED, BEST = "as shipped", "best"
+SHIPPED = "as shipped"
 Outcome = tuple[list[str], dict[str, Any], bool]  # paragraphs to print, facts to write, whether all went well
 
 
@@ -63,7 +63,8 @@ def plain_name(text: str) -> str:
 def parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", type=new_file, metavar="FILE", help="write machine, versions and every round")
-    common.add_argument("--save", type=plain_name, metavar="NAME", help="write benchmarks/results/NAME.md and .json")
+    common.add_argument("--save", type=plain_name, metavar="NAME", help="write benchmarks/results/NAME.md and .json; "
+                        "of times NAME-CPU.md, one for each kind of CPU")  # fmt: skip
     limits = argparse.ArgumentParser(add_help=False)
     limits.add_argument("--threads", type=at_least_one, default=2, help="CPUs and threads of every contender (2)")
     limits.add_argument("--blas", choices=("as-shipped", "best", "both"), default="both", help="NumPy's BLAS as it "
@@ -85,6 +86,8 @@ def parser() -> argparse.ArgumentParser:
     growth.add_argument("--rounds", type=at_least_one, default=5, help="timed blocks of each contender (5)")
     growth.add_argument("--sizes", type=at_least_one, help="only so many sizes of each sweep, the smallest first")
     growth.set_defaults(contenders=["nanoae", "torch"])
+    said = commands.add_parser("quote", parents=[common], help="the ratios of the slower CPU, out of all the tables")
+    said.add_argument("name", nargs="?", default="cpu-steps", help="the tables NAME-CPU.json (cpu-steps)")
     for command in (steps, growth):
         command.add_argument("--contenders", type=names(CONTENDERS), help=f"some of {','.join(CONTENDERS)} "
                              f"({','.join(command.get_default('contenders'))})")  # fmt: skip
@@ -95,10 +98,10 @@ def environments(choice: str) -> dict[str, dict[str, str]]:
     """What each choice of BLAS sets before NumPy loads, the better one last."""
     with Worker("gemm", 1) as shipped:
         best = shipped.ask("best_environment")
-    every: dict[str, dict[str, str]] = {SHIPPED: {}, BEST: best}
-    if choice == "both":
-        return every if best else {SHIPPED: {}}
-    return {name: every[name] for name in (choice.replace("-", " "),)}
+    setting = " ".join(f"{name}={value}" for name, value in best.items())
+    if choice == "as-shipped" or not best:
+        return {SHIPPED: {}}
+    return {setting: best} if choice == "best" else {SHIPPED: {}, setting: best}
 
 
 def say(text: str) -> None:
@@ -148,7 +151,17 @@ def growth_command(options) -> Outcome:
     return [*tables, *notes(list(results.values())), how(list(results.values()), settings)], facts, True
 
 
-COMMANDS = {"steps": steps_command, "run": run_command, "import": import_command, "growth": growth_command}
+def quote_command(options) -> Outcome:
+    return [quote(options.name)], {}, True
+
+
+COMMANDS = {
+    "quote": quote_command,
+    "steps": steps_command,
+    "run": run_command,
+    "import": import_command,
+    "growth": growth_command,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -168,11 +181,12 @@ def main(arguments: list[str] | None = None) -> int:
         print("\nbenchmarks: interrupted; nothing was written", file=sys.stderr)
         return 130
     facts = {"machine": machine(), **facts}
-    text = "\n\n".join([*paragraphs, where(facts["machine"])])
+    text = "\n\n".join([title(facts["machine"]), *paragraphs, where(facts["machine"])])
     if options.json:
         write_json(options.json, facts)
     if options.save:
-        save(options.save, text, facts)
+        of_one_cpu = options.command in ("steps", "growth", "run")
+        save(f"{options.save}-{kind(facts['machine'])}" if of_one_cpu else options.save, text, facts)
     print(text)
     return 0 if good else 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,26 +29,55 @@ def ratio(over: float | None, under: float | None = 1.0) -> str:
 
 
 def steps_table(results: list[Result], contenders: list[str]) -> list[str]:
-    """Paragraphs: microseconds per step and the ratios; peak memory; what must be said of single cells."""
+    """Paragraphs: microseconds per step and the ratios, as they are with nothing set; what a setting buys; peak memory;
+    what must be said of single cells."""
     show = [name for name in CONTENDERS if name in contenders]
     titles = [CONTENDERS[name].title for name in show]
-    times, memories = [], []
+    times, memories, settings = [], [], []
     for result in results:
-        for blas in result.blas_choices():
-            found = {name: result.column(name, blas) for name in show}
-            timed = {name: column for name, column in found.items() if column and column.rounds}
-            mine = timed.get("nanoae")
-            over = {name: column.over(mine) for name, column in timed.items()} if mine else {}
-            torch = min((over[name] for name in PYTORCH if name in over), default=None)
-            label = [str(result.case), blas or "-"]
-            cells = [time_cell(found[name]) for name in show]
-            times.append(
-                [*label, *cells, ratio(torch), ratio(over.get("jax")), f"{over['gemm']:.0%}" if "gemm" in over else "-"]
-            )
-            memories.append([*label, *(memory_cell(found[name]) for name in show)])
-    head = ["microseconds per step", "NumPy's BLAS", *titles]
+        default, *others = result.blas_choices()
+        found = {name: result.column(name, default) for name in show}
+        timed = {name: column for name, column in found.items() if column and column.rounds}
+        over = ratios(timed)
+        beside = [ratio(over.get("pytorch")), ratio(over.get("jax")), f"{over['gemm']:.0%}" if "gemm" in over else "-"]
+        times.append([str(result.case), *(time_cell(found[name]) for name in show), *beside])
+        memories.append([str(result.case), *(memory_cell(found[name]) for name in show)])
+        for blas in others:
+            mine, set_ = result.column("nanoae", default), result.column("nanoae", blas)
+            if mine and set_ and mine.rounds and set_.rounds:
+                settings.append([str(result.case), blas, time_cell(mine), time_cell(set_), ratio(mine.over(set_))])
     beside = ["PyTorch / nanoae", "JAX / nanoae", "GEMM share"]
-    return [markdown(head + beside, times), markdown(["peak memory, MiB", *head[1:]], memories), *notes(results)]
+    bought = ["what a setting buys", "setting", "without", "with", "gain"]
+    return [
+        markdown(["microseconds per step, nothing set", *titles, *beside], times),
+        *([markdown(bought, settings)] if settings else []),
+        markdown(["peak memory, MiB", *titles], memories),
+        *notes(results),
+    ]
+
+
+def ratios(timed: dict[str, Column]) -> dict[str, float]:
+    """Contender -> how many times as long as nanoae it took; "pytorch" is the faster one."""
+    mine = timed.get("nanoae")
+    over = {name: column.over(mine) for name, column in timed.items()} if mine else {}
+    torch = [over[name] for name in PYTORCH if name in over]
+    return {**over, "pytorch": min(torch)} if torch else over
+
+
+def quote(name: str) -> str:
+    """Of each case in the tables NAME-*.json, one for each kind of CPU, the lowest ratios: what may be claimed."""
+    least: dict[str, dict[str, float]] = {}
+    for path in sorted(RESULTS.glob(f"{name}-*.json")):
+        for entry in json.loads(path.read_text(encoding="utf-8"))["cases"]:
+            columns = [Column(**{k: v for k, v in c.items() if k != "us"}) for c in entry["columns"]]
+            first = next((c.blas for c in columns if c.blas), "")
+            found = ratios({c.contender: c for c in columns if c.rounds and c.blas in ("", first)})
+            case = least.setdefault(entry["case"]["name"], {})
+            for peer in ("pytorch", "jax"):
+                if peer in found:
+                    case[peer] = min(found[peer], case.get(peer, found[peer]))
+    rows = [[case, ratio(found.get("pytorch")), ratio(found.get("jax"))] for case, found in least.items()]
+    return markdown(["on the slower CPU", "PyTorch / nanoae", "JAX / nanoae"], rows)
 
 
 def time_cell(column: Column | None) -> str:
@@ -102,6 +132,16 @@ def where(facts: dict[str, Any]) -> str:
         f"{facts['cpu']} (family, model, stepping {facts['family']}; {' '.join(facts['flags'])}), "
         f"{facts['logical_cpus']} logical CPUs, {facts['memory_gib']} GiB, {facts['system']}. {versions}."
     )
+
+
+def kind(facts: dict[str, Any]) -> str:
+    """The machine's kind of CPU, for the name of a file: "amd-epyc-26-2"."""
+    model = "-".join(facts["family"].split("/")[:2])
+    return re.sub("[^a-z0-9]+", "-", f"{facts['cpu']} {model}".lower().replace("(r)", "")).strip("-")
+
+
+def title(facts: dict[str, Any]) -> str:
+    return f"# {facts['cpu']} (family, model, stepping {facts['family']}), {facts['logical_cpus']} CPUs"
 
 
 def save(name: str, text: str, facts: dict[str, Any]) -> None:

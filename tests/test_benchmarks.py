@@ -137,14 +137,25 @@ def result():
     return Result(B, columns)
 
 
-def test_the_table_has_a_row_for_each_blas_and_a_dash_for_what_is_not_there():
-    times, memories, *notes = table.steps_table([result()], list(CONTENDERS))
-    shipped, best = ([cell.strip() for cell in line.split("|")[2:-1]] for line in times.splitlines()[2:])
-    assert shipped == ["as shipped", "100", "200", "160", "not installed", "-", "60", "1.60x", "-", "60%"]
-    assert best == ["best", "80", "200", "160", "not installed", "-", "40", "2.00x", "-", "50%"]
+def test_the_table_has_a_row_for_each_case_with_nothing_set_and_a_dash_for_what_is_not_there():
+    times, settings, memories, *notes = table.steps_table([result()], list(CONTENDERS))
+    (line,) = ([cell.strip() for cell in line.split("|")[2:-1]] for line in times.splitlines()[2:])
+    assert line == ["100", "200", "160", "not installed", "-", "60", "1.60x", "-", "60%"]
+    (line,) = ([cell.strip() for cell in line.split("|")[2:-1]] for line in settings.splitlines()[2:])
+    assert line == ["best", "100", "80", "1.25x"]
     assert len({len(line) for line in times.splitlines()}) == 1, "aligned"
     assert "256" in memories and notes == ['JAX: pip install "nanoae[bench]" (B)']
     assert "openblas 1 Best (best)" in table.how([result()], FAST)
+
+
+def test_one_table_for_each_cpu_and_the_slower_is_quoted(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "RESULTS", tmp_path)
+    machine = {"cpu": "Intel(R) Xeon(R) CPU @ 2.60GHz", "family": "6/143/8", "logical_cpus": 2}
+    assert table.kind(machine) == "intel-xeon-cpu-2-60ghz-6-143" and "Xeon" in table.title(machine)
+    for name, us in (("steps-amd", 100.0), ("steps-intel", 150.0), ("other-amd", 1000.0)):
+        columns = [column("nanoae", us, blas="as shipped"), column("nanoae", 1.0, blas="best"), column("torch", 300.0)]
+        table.save(name, "text", {"cases": [Result(B, columns).as_json()]})
+    assert [cell.strip() for cell in table.quote("steps").splitlines()[2].split("|")[1:-1]] == ["B", "2.00x", "-"]
 
 
 def test_a_busy_machine_is_said():
@@ -264,7 +275,7 @@ def test_measuring_in_processes_of_their_own(monkeypatch):
     assert all(len(c.rounds) in (2, 3) and c.us > 0 and c.rounds[-1]["steps"] > 0 for c in timed)
     assert timed[0].losses == timed[1].losses and timed[2].losses is None
     assert table.notes([found])[0] == 'scikit-learn: pip install "nanoae[bench]" (tiny)'
-    assert table.steps_table([found], ["nanoae", "sklearn"])[0].count("not installed") == 2
+    assert table.steps_table([found], ["nanoae", "sklearn"])[0].count("not installed") == 1
 
 
 def test_a_worker_says_why_it_failed_and_leaves_nothing_behind():
@@ -346,7 +357,7 @@ def test_the_benchmarks_start_without_their_peers():
     code = f"{blocked}; sys.argv[1:] = ['--help']; import benchmarks.__main__ as m; m.main()"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0 and "{steps,run,import,growth}" in done.stdout, done.stderr
+    assert done.returncode == 0 and "{steps,run,import,growth,quote}" in done.stdout, done.stderr
 
 
 def test_every_contender_has_its_module():
