@@ -25,12 +25,13 @@ from nanoae.backend import Ops, get_ops
 from nanoae.blocks import blocks
 from nanoae.data.field import NOT_FINITE
 from nanoae.data.frame import framed
-from nanoae.engine import fusion, init, optim
+from nanoae.engine import init, optim
 from nanoae.engine.layers import Layer, Linear
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.params import float_type
 from nanoae.guard import guarded
+from nanoae.training import fusion
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.evaluation import evaluate, rows_at_a_time
 from nanoae.training.kfac import KFAC, KFACTrainer
