@@ -13,9 +13,10 @@ from nanoae.autoencoders.bottleneck import BOTTLENECKS
 from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.estimator import as_codes, squared_error
 from nanoae.autoencoders.generative import Generative
-from nanoae.autoencoders.kinds import Auto, Flag, Listed, Maybe, Name, Part, Whole, Widths
+from nanoae.autoencoders.kinds import Auto, Flag, Maybe, Name, Part, Whole, Widths
 from nanoae.autoencoders.missing import FillMissing
 from nanoae.autoencoders.mixture import Mixture
+from nanoae.autoencoders.own_layers import LAYERS, copies
 from nanoae.autoencoders.parameters import documented, parameter, restored, transactional
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
 from nanoae.autoencoders.plan import AUTO
@@ -33,7 +34,6 @@ from nanoae.engine.losses import BCE, Loss
 from nanoae.training.evaluation import evaluate
 
 RECONSTRUCTION_LOSSES = {name: kind for name, kind in losses.LOSSES.items() if kind is not losses.SoftmaxCrossEntropy}
-LAYERS = Listed("[Linear(...), ...], a list of layers", lambda layer: isinstance(layer, Layer), least=1)
 
 
 @documented
@@ -87,21 +87,12 @@ class Autoencoder(Generative):
     # ---------------------------------------------------------------- building
 
     def _layers(self, input_shape):
-        encoder, decoder = self._own_layers()
+        encoder, decoder = copies(self.encoder, self.decoder)
         if encoder is None:
             encoder = self._new_encoder()
         if decoder is None:
             decoder = self._new_decoder(encoder, int(np.prod(input_shape)))
         return self._with_parts(encoder), decoder
-
-    def _own_layers(self) -> tuple[list[Layer] | None, list[Layer] | None]:
-        """Copies of the user's layers. What is tied to a layer of the encoder stays tied; what stands in both lists is
-        two layers."""
-        copies: dict[int, Any] = {}
-        encoder = None if self.encoder is None else copy.deepcopy(list(self.encoder), copies)
-        for layer in self.decoder or ():
-            copies.pop(id(layer), None)
-        return encoder, None if self.decoder is None else copy.deepcopy(list(self.decoder), copies)
 
     @property
     def hidden_activation(self) -> str:

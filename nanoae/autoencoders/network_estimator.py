@@ -8,25 +8,22 @@ import itertools
 import warnings
 import weakref
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
-from nanoae.autoencoders.estimator import Estimator
 from nanoae.autoencoders.fact import Fact
-from nanoae.autoencoders.kinds import Auto, Kind, Listed, Maybe, Name, Number, Rate, Seed, Text, Whole
 from nanoae.autoencoders.model_file import save_model
-from nanoae.autoencoders.parameters import parameter
 from nanoae.autoencoders.plan import AUTO, Plan
 from nanoae.autoencoders.reach import output_range
+from nanoae.autoencoders.trained import Trained
 from nanoae.autoencoders.weights import FEW, counted, weighed
-from nanoae.backend import Ops, get_ops
+from nanoae.backend import get_ops
 from nanoae.blocks import blocks
 from nanoae.data.field import NOT_FINITE
 from nanoae.data.frame import framed
-from nanoae.engine import init, optim
-from nanoae.engine.layers import Layer, Linear
+from nanoae.engine.layers import Layer
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.params import float_type
@@ -36,62 +33,18 @@ from nanoae.training.divergence import NotFiniteError
 from nanoae.training.evaluation import evaluate, rows_at_a_time
 from nanoae.training.kfac import KFAC, KFACTrainer
 from nanoae.training.loop import Trainer
-from nanoae.training.schedules import SCHEDULES, Cosine
-
-BACKENDS = "numpy, cupy (an NVIDIA GPU; cupy:tf32, cupy:nograph and cupy:noepilogues are variants), or auto"
 
 HISTORY = {str: [(float, NOT_FINITE)]}
 
 
 @dataclass(eq=False, repr=False)
-class NetworkEstimator(Estimator):
+class NetworkEstimator(Trained):
     """An estimator around one network_: the layers that make the code, then the rest, a decoder or a head.
 
-    A subclass says which layers (`_layers`) and which loss (`new_loss`), and takes these parameters and its own.
+    A subclass says which layers (`_layers`) and which loss (`new_loss`).
 
     network_   a Sequential; its first `_n_encoder` layers are the ones that make the code
     """
-
-    _: KW_ONLY
-    optimizer: Any = parameter(
-        "adam", Name(optim.OPTIMIZERS, optim.Optimizer, "an Optimizer"), "an Optimizer has its own rate and decay"
-    )
-    learning_rate: Any = parameter(1e-3, Rate(SCHEDULES), "size of a training step")
-    weight_decay: float = parameter(0.0, Number(), "pull of the weights towards 0")
-    batch_size: Any = parameter(
-        AUTO, Auto(Whole()), "rows per training step; more than the set has means the whole set"
-    )
-    epochs: Any = parameter(
-        AUTO,
-        Auto(Whole()),
-        "passes over the training rows; auto: enough steps for them, a tenth of the rows held out to stop early, the "
-        "rate falling to 0 (`plan.py`)",
-    )
-    initializer: str = parameter("glorot_uniform", Name(init.INITIALIZERS), "of the weights")
-    bias_initializer: str = parameter("zeros", Name(init.INITIALIZERS), "of the biases")
-    validation_fraction: float = parameter(
-        0.0, Number("[0, 1)"), "share of the training rows held out to watch the loss on, without validation_data"
-    )
-    patience: int | None = parameter(
-        None, Maybe(Whole()), "stop after so many epochs without a better validation loss, and go back to the best"
-    )
-    on_divergence: str = parameter(
-        "stop",
-        Name(("stop", "restore")),
-        "where a loss or a gradient is no number: an error, or back to the end of the last epoch, at half the rate",
-    )
-    callbacks: Any = parameter(
-        (),
-        Listed("a list of functions", callable),
-        "called as callback(trainer, row) after each epoch; one that returns True stops",
-    )
-    processes: int = parameter(1, Whole(), "deprecated: one process uses all cores")
-    backend: Any = parameter("auto", Text(Ops), BACKENDS)
-    dtype: Any = parameter("float32", Text(type, np.dtype), "float32 or float64")
-    random_state: Any = parameter(
-        None, Seed(), "the seed that everything random follows from: weights, order of the rows, noise"
-    )
-    verbose: bool = parameter(False, Kind(), "whether to show a progress bar while training")
 
     history_: dict[str, list[float]] = field(init=False)
     _learned = ("network_", "n_features_in_")
@@ -116,16 +69,6 @@ class NetworkEstimator(Estimator):
     def _trainable(self) -> list[slice] | None:
         """The slices of theta that learn; None: all of it."""
         return None
-
-    def _optimizer(self, falling: bool = False) -> optim.Optimizer:
-        """The optimiser; `falling`: a rate that is a number falls to 0 (Loshchilov & Hutter 2017)."""
-        rate = self.learning_rate
-        if falling and not callable(rate):
-            rate = Cosine(rate)
-        return optim.get(self.optimizer, rate, self.weight_decay)
-
-    def _linear(self, width: int) -> Linear:
-        return Linear(width, self.initializer, self.bias_initializer)
 
     def _build(self, input_shape: tuple[int, ...], state: list[np.ndarray] | None = None) -> None:
         """Encoder, decoder and loss, untrained, or with `state`, what others of the same shape had learned."""

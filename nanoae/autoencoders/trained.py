@@ -1,0 +1,76 @@
+"""Trained: the parameters of every estimator that trains a network, each said once."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import numpy as np
+
+from nanoae.autoencoders.estimator import Estimator
+from nanoae.autoencoders.kinds import Auto, Kind, Listed, Maybe, Name, Number, Rate, Seed, Text, Whole
+from nanoae.autoencoders.parameters import parameter
+from nanoae.autoencoders.plan import AUTO
+from nanoae.backend import Ops
+from nanoae.engine import init, optim
+from nanoae.engine.layers import Linear
+from nanoae.training.schedules import SCHEDULES, Cosine
+
+BACKENDS = "numpy, cupy (an NVIDIA GPU; cupy:tf32, cupy:nograph and cupy:noepilogues are variants), or auto"
+
+
+@dataclass(eq=False, repr=False)
+class Trained(Estimator):
+    """An estimator with a network, and what it is trained with. A subclass adds its own parameters, says another
+    default as `epochs: int = 5`, and takes a parameter away as `loss: ClassVar = "mse"`."""
+
+    _: KW_ONLY
+    optimizer: Any = parameter(
+        "adam", Name(optim.OPTIMIZERS, optim.Optimizer, "an Optimizer"), "an Optimizer has its own rate and decay"
+    )
+    learning_rate: Any = parameter(1e-3, Rate(SCHEDULES), "size of a training step")
+    weight_decay: float = parameter(0.0, Number(), "pull of the weights towards 0")
+    batch_size: Any = parameter(
+        AUTO, Auto(Whole()), "rows per training step; more than the set has means the whole set"
+    )
+    epochs: Any = parameter(
+        AUTO,
+        Auto(Whole()),
+        "passes over the training rows; auto: enough steps for them, a tenth of the rows held out to stop early, the "
+        "rate falling to 0 (`plan.py`)",
+    )
+    initializer: str = parameter("glorot_uniform", Name(init.INITIALIZERS), "of the weights")
+    bias_initializer: str = parameter("zeros", Name(init.INITIALIZERS), "of the biases")
+    validation_fraction: float = parameter(
+        0.0, Number("[0, 1)"), "share of the training rows held out to watch the loss on, without validation_data"
+    )
+    patience: int | None = parameter(
+        None, Maybe(Whole()), "stop after so many epochs without a better validation loss, and go back to the best"
+    )
+    on_divergence: str = parameter(
+        "stop",
+        Name(("stop", "restore")),
+        "where a loss or a gradient is no number: an error, or back to the end of the last epoch, at half the rate",
+    )
+    callbacks: Any = parameter(
+        (),
+        Listed("a list of functions", callable),
+        "called as callback(trainer, row) after each epoch; one that returns True stops",
+    )
+    processes: int = parameter(1, Whole(), "deprecated: one process uses all cores")
+    backend: Any = parameter("auto", Text(Ops), BACKENDS)
+    dtype: Any = parameter("float32", Text(type, np.dtype), "float32 or float64")
+    random_state: Any = parameter(
+        None, Seed(), "the seed that everything random follows from: weights, order of the rows, noise"
+    )
+    verbose: bool = parameter(False, Kind(), "whether to show a progress bar while training")
+
+    def _optimizer(self, falling: bool = False) -> optim.Optimizer:
+        """The optimiser; `falling`: a rate that is a number falls to 0 (Loshchilov & Hutter 2017)."""
+        rate = self.learning_rate
+        if falling and not callable(rate):
+            rate = Cosine(rate)
+        return optim.get(self.optimizer, rate, self.weight_decay)
+
+    def _linear(self, width: int) -> Linear:
+        return Linear(width, self.initializer, self.bias_initializer)
