@@ -31,7 +31,7 @@ from nanoae.engine import losses
 from nanoae.engine.activations import ACTIVATIONS, activation
 from nanoae.engine.layers import Layer, Linear, Noisy, TiedLinear
 from nanoae.engine.losses import BCE, Loss
-from nanoae.training.evaluation import evaluate
+from nanoae.training.evaluation import EVALUATION_ROWS, evaluate
 
 RECONSTRUCTION_LOSSES = {name: kind for name, kind in losses.LOSSES.items() if kind is not losses.SoftmaxCrossEntropy}
 
@@ -327,7 +327,10 @@ class Autoencoder(Generative):
         (N, D), for per="row", "feature" or "element". Of images (N, C, H, W) a pixel is a feature: (C, H, W)."""
         self.check_fitted()
         X = self._check_X(X)
-        return squared_error(X, self.reconstruct(X, **condition), per)
+        if per != "row" or condition or len(X) <= EVALUATION_ROWS:
+            return squared_error(X, self.reconstruct(X, **condition), per)
+        blocks = (X[start : start + EVALUATION_ROWS] for start in range(0, len(X), EVALUATION_ROWS))
+        return np.concatenate([squared_error(block, self.reconstruct(block), per) for block in blocks])
 
     def evaluate(self, X, *, sample_weight=None) -> dict[str, float]:
         """{"loss": the training loss, "mse": the mean squared error} over X (N, D), of which row n counts

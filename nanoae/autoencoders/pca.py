@@ -35,16 +35,19 @@ class PCA(Estimator):
         """Learn from X (N, D). `y` is ignored. sample_weight: how much each row counts (N,), >= 0, as if it stood so
         often in X; of 0 it is not there."""
         self._check_parameters()
-        X = self.check_table(X, reset=True, dtype=np.float64)
+        given = X = self.check_table(X, reset=True, dtype=np.float64)
         rows, weights = counted(sample_weight, len(X), "PCA", FEW, least=2)
         X = X[rows]
         order = own_order(X)
-        X, weights = X[order], taken(weights, order)
-        n, d = X.shape
-        self.mean_ = np.average(X, axis=0, weights=weights)
-        centred = X - self.mean_
-        exponent = np.frexp(np.abs(centred).max())[1]
-        centred = np.ldexp(centred, -exponent)  # exact, and no square is too large or too small
+        centred, weights = X[order], taken(weights, order)
+        if np.shares_memory(centred, given) or not centred.flags.writeable:
+            centred = centred.copy()
+        del X
+        n, d = centred.shape
+        self.mean_ = np.average(centred, axis=0, weights=weights)
+        centred -= self.mean_
+        exponent = np.frexp(max(centred.max(), -centred.min()))[1]
+        np.ldexp(centred, -exponent, out=centred)  # exact, and no square is too large or too small
         copies = n  # or with whole weights their sum; of others the ratios alone count
         if weights is not None:
             whole = (weights == np.floor(weights)).all()

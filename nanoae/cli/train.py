@@ -67,6 +67,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     place.add_argument("--out", metavar="DIR", type=Path, help="the new folder to write (default: runs/NAME)")
     place.add_argument("--name", help="NAME (default: the preset or the data, and a number)")
     group.add_argument("--quiet", action="store_true", help="print the result only")
+    group.add_argument(
+        "--no-baseline", action="store_true", help="fit no PCA beside the model: it takes three times the rows' memory"
+    )
     group.add_argument("--no-figures", action="store_true", help="write no figures")
     group.add_argument("--report", action="store_true", help="also write report.html: see `nanoae report`")
 
@@ -83,7 +86,8 @@ def run(args: argparse.Namespace) -> int:
         watchers = [watcher(model, first(test, 10), frames)] if args.each_epoch else []
         if args.tensorboard:
             watchers.append(board(folder / "tensorboard", model, data, test))
-        baseline = None if data_options.predicts(model) else fit_pca(model.code_size_, learn[0])
+        without = args.no_baseline or data_options.predicts(model)
+        baseline = None if without else fit_pca(model.code_size_, learn[0])
         log = logger(args)
         log(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}{advice(data)}")
         beside = {**resume.checkpoints(args, resume.begin(args, folder)), **learn[1]}
@@ -252,7 +256,7 @@ def verdict(
     result: dict[str, float],
     baseline: PCA | None,
     of_pca: dict[str, float] | None,
-    why: str = "the table is too large for it",
+    why: str = "the table is too large for it, or --no-baseline",
 ) -> str:
     """test mse 0.01234   PCA-8 0.02466, or test error 2.78 %   cross-entropy 0.0994, or test R² 0.93   mse 0.25"""
     if "error" in result:
