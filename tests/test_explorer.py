@@ -68,7 +68,8 @@ def dense(x, y):
     encoder = [nanoae.Linear(20), nanoae.ELU(0.7), nanoae.BatchNorm(), nanoae.Dropout(0.2), nanoae.Linear(12)]
     encoder += [nanoae.LeakyReLU(0.1), nanoae.LayerNorm(), nanoae.Linear(9), nanoae.Tanh(), nanoae.TopK(5, 1.1)]
     decoder = [nanoae.Linear(16), nanoae.Softplus(), nanoae.Linear(16), nanoae.ReLU(), nanoae.Linear(16)]
-    decoder += [nanoae.Sigmoid(), nanoae.Identity(), nanoae.BatchNorm(), nanoae.Linear(64)]
+    decoder += [nanoae.Sigmoid(), nanoae.Identity(), nanoae.BatchNorm(), nanoae.Linear(16), nanoae.GELU()]
+    decoder += [nanoae.Linear(16), nanoae.SiLU(), nanoae.Linear(64)]
     noise = nanoae.MaskingNoise(0.2)
     model = nanoae.Autoencoder(encoder=encoder, decoder=decoder, loss="bce", corruption=noise, epochs=1, random_state=0)
     return model.fit(x), {"shape": (8, 8), "limits": (0, 1)}

@@ -160,6 +160,8 @@ const LAYERS = {
   Sigmoid: each(sigmoid),
   Tanh: each(Math.tanh),
   Softplus: each(softplus),
+  GELU: each((x) => (x / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)))),
+  SiLU: each((x) => x * sigmoid(x)),
   Conv2d: (layer, x) => conv2d(layer, x, layer.arrays.W, layer.arrays.b),
   ConvTranspose2d: (layer, x) => convTranspose2d(layer, layer.in, layer.out, x, layer.arrays.W, layer.arrays.b),
   TiedConvTranspose2d: (layer, x) =>
@@ -199,7 +201,7 @@ const LAYERS = {
     const states = steps(x, layer.in[1]).map((row) => (h = gruStep(row, h, layer.arrays)));
     return layer.last ? h : joined(states);
   },
-  LastStep(layer, x, memory) {
+  LastTimestep(layer, x, memory) {
     const last = memory.words.findLastIndex((word) => word !== 0);
     return steps(x, layer.in[1])[Math.max(last, 0)];
   },
@@ -207,7 +209,7 @@ const LAYERS = {
     const [first] = memory.words, told = memory.words.slice(0, -1);
     return joined(told.flatMap((word) => [wordVector(layer, word), wordVector(layer, first), x]));
   },
-  EachStep: (layer, x, memory) =>
+  TimeDistributed: (layer, x, memory) =>
     joined(steps(x, product(layer.in.slice(1))).map((row) => LAYERS[layer.layer.type](layer.layer, row, memory))),
 };
 

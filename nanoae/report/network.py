@@ -42,7 +42,7 @@ def follows(model: Any, codes: np.ndarray) -> bool:
     net, start = model.network_, model.n_code_layers_
     shaped = codes.reshape(len(codes), *net.layers[start - 1].out_shape)
     y = net.forward(net.ops.to_device(shaped, net.dtype), start=start)
-    alone = net.ops.to_numpy(model.loss_.output(y, out=net.ops.empty(y.shape, net.dtype))).reshape(len(codes), -1)
+    alone = net.ops.to_numpy(model.loss_.predict(y, out=net.ops.empty(y.shape, net.dtype))).reshape(len(codes), -1)
     return np.allclose(
         alone, model.inverse_transform(shaped).reshape(len(codes), -1), rtol=1e-3, atol=1e-4, equal_nan=True
     )
