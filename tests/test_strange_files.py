@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import nanoae
+from benchmarks.mutations import FORMATS, batch
 from nanoae import (
     Adversarial,
     AnomalyDetector,
@@ -336,3 +337,13 @@ def test_the_command_line_tells_one_line(parts, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert done.returncode == 2 and done.stderr.startswith("nanoae: error: m.npz: expected a whole nanoae model")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs the signals of POSIX")
+@pytest.mark.parametrize("kind", FORMATS)
+def test_damaged_files_are_refused_by_name_or_read(kind):
+    """As `python -m benchmarks.faults` does it, with 20,000 of each."""
+    pytest.importorskip("PIL")
+    found = batch(kind, 7, 25)
+    assert not [outcome for outcome in found if outcome.startswith("FAULT")]
+    assert found["refused"] + found.get("read", 0) == 25
