@@ -77,6 +77,7 @@ class StepRunner:
                 done += steps
                 optimizer.t = first + done
                 if steps < times:
+                    trainer.at.step, trainer.total = done, self.total
                     divergence.stop(trainer, self.repeated.met)
                 optimizer.flush()
                 trainer.between_steps(done, self.total)
