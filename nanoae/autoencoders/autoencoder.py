@@ -248,14 +248,6 @@ class Autoencoder(Generative):
         self._check_reach(X)
         return X
 
-    def _check_alone(self, validation_data) -> None:
-        """ValueError for a pair of rows and something else."""
-        if isinstance(validation_data, tuple):
-            raise ValueError(
-                f"{type(self).__name__}: expected validation_data=rows (M, D), which are their own targets, got a "
-                f"tuple of {len(validation_data)}. Leave the targets out."
-            )
-
     def _check_targets(self, X) -> np.ndarray:
         """X, checked as rows that reconstructions are compared with."""
         X = self._check_X(X)

@@ -92,6 +92,14 @@ class NetworkEstimator(Trained):
     def _pretrain(self, X: np.ndarray, weights: np.ndarray | None) -> None:
         """What is learned from X (N, D) before the network is trained as a whole: here, nothing."""
 
+    def _check_alone(self, validation_data) -> None:
+        """ValueError for a pair of rows and something else."""
+        if isinstance(validation_data, tuple):
+            raise ValueError(
+                f"{type(self).__name__}: expected validation_data=rows (M, D), which are their own targets, got a "
+                f"tuple of {len(validation_data)}. Leave the targets out."
+            )
+
     def _rows_and_labels(self, validation_data, what: str) -> tuple:
         """(rows, their labels), given as validation_data; ValueError for anything else. what: the labels' name."""
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
