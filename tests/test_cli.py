@@ -26,7 +26,7 @@ from nanoae.engine.conv import Convolution
 from nanoae.engine.image import ImageLayer
 from nanoae.engine.pool import Pooling
 from nanoae.training.fusion import InPlace, LinearActivation
-from nanoae.training.kfac import Observed
+from nanoae.training.kfac import FactorTap
 from nanoae.training.loop import Trainer
 
 RNG = np.random.default_rng(0)
@@ -686,7 +686,7 @@ def test_gradcheck_covers_every_layer_and_every_loss(run):
         Pooling,
         InPlace,
         LinearActivation,
-        Observed,
+        FactorTap,
     }
     missing = {cls.__name__ for cls in set(everything(layers.Layer)) - not_built_alone} - set(gradcheck.LAYERS)
     assert not missing, f"add a line to LAYERS in nanoae/cli/gradcheck.py for {missing}"
