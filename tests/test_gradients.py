@@ -1,5 +1,7 @@
 """Is backward the derivative of forward? Central differences in float64, and proof that they notice when it is not."""
 
+import re
+
 import numpy as np
 import pytest
 from conftest import EXAMPLES, everything
@@ -337,3 +339,69 @@ def test_a_users_layer_is_checked_itself_whatever_its_name():
     x = np.random.default_rng(0).standard_normal((3, 4))
     assert not check_gradients(ReLU(), x).ok
     assert check_gradients(nanoae.ReLU(), x).ok
+
+
+# ---------------------------------------------------------------- the culprit is named
+
+
+class BadTanh(Tanh):
+    def df(self, dy, y, out):
+        return self.ops.multiply(dy, y, out=out)
+
+
+class Shortened(Tanh):
+    def df(self, dy, y, out):
+        return super().df(dy, y, out)[:, :-1]
+
+
+class Rebinding(Linear):
+    def backward(self, dy):
+        x = self.take_cache()
+        self.grads["W"] = x.T @ dy
+        self.ops.sum_rows(dy, out=self.grads["b"])
+        return dy @ self.params["W"].T
+
+
+class FirstRowOnly(Linear):
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.grads["b"][...] = dy[0]
+        return dx
+
+
+class Halved(MSE):
+    def value(self, y, t, scale, out):
+        loss = super().value(y, t, scale, out)
+        out *= 0.5
+        return loss
+
+
+@pytest.mark.parametrize(
+    ("layers", "told"),
+    [
+        ([Linear(4), Tanh(), Linear(4), BadTanh(), Linear(3), Sigmoid()], "layer 3, BadTanh: dx"),
+        ([BadTanh()], "layer 0, BadTanh: dx"),
+        ([Linear(4), FirstRowOnly(3), Tanh()], "layer 1, FirstRowOnly: b"),
+        ([Linear(4), Shortened(), Linear(3)], r"layer 1, Shortened: dx, expected of shape \(6, 4\), got .* \(6, 3\)"),
+        ([Linear(4), Rebinding(3)], r'layer 1, Rebinding: self.grads\["W"\] is another array than before. Write into'),
+        ([BadTanh(), Linear(4), BadTanh()], "layer 2, BadTanh: dx"),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_the_first_wrong_gradient_is_named(layers, told):
+    report = check_gradients(Sequential(layers), away_from_zero(6, 5))
+    last = str(report).splitlines()[-1]
+    assert not report.ok and re.match(f"first wrong: {told}", last), last
+
+
+def test_a_wrong_loss_is_named_and_what_is_right_is_not():
+    x, t = away_from_zero(6, 5), away_from_zero(6, 5)
+    net = Sequential([FirstRowOnly(5), Tanh(), Linear(5)])
+    assert check_gradients(Sequential([Linear(5), Tanh()]), x, t, Halved()).first_wrong == "loss Halved(): dy"
+    right = check_gradients(Sequential([Linear(5), Tanh()]), x, t, "mse")
+    assert right.ok and right.first_wrong == "" and "first wrong" not in str(right)
+    assert [(row.layer, row.parameter) for row in right.rows if row.parameter == "dx"] == [
+        ("0 Linear(5, 5)", "dx"),
+        ("1 Tanh()", "dx"),
+    ]
+    assert "0 FirstRowOnly(5, 5)" in str(check_gradients(net, x))

@@ -60,9 +60,9 @@ BOUNDED = {  # name -> (an untrained estimator, the ends of what it can give, wh
         (0, 1), "TimeDistributed(layer=Sigmoid()) ends", LINEAR,
     ),
     "own gru": (own(nanoae.Reshape((3, 2)), nanoae.GRU(2), nanoae.Flatten()), (-1, 1), "GRU", LINEAR),
-    "two sigmoids": (
-        own(nanoae.Sigmoid(), loss="bce"), (0.5, 0.731058578),
-        """where the output's Sigmoid() ends, before the sigmoid of loss="bce",""", LINEAR,
+    "before a sigmoid": (
+        own(nanoae.ReLU(), loss="bce"), (0.5, 1),
+        """where the output's ReLU() ends, before the sigmoid of loss="bce",""", LINEAR,
     ),
     "stacked": (
         nanoae.StackedAutoencoder((4, 2), output_activation="sigmoid", **SMALL), (0, 1), "Sigmoid() ends", IDENTITY
@@ -187,6 +187,33 @@ def test_a_detectors_own_scaling_is_to_blame_and_not_the_data(autoencoder, scali
     assert np.isfinite(detector.score_samples(X)).all()  # the abnormal may lie beyond
     with pytest.raises(ValueError, match=r"expected values in .* Scale the data"):
         nanoae.AnomalyDetector(autoencoder, scaling="none").fit(X)
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "remedy"),
+    [
+        (own(nanoae.Sigmoid(), loss="bce"), 'loss="bce"', 'use loss="mse"'),
+        (own(nanoae.Sigmoid(), nanoae.Dropout(0.1), loss=BCE("sum")), 'loss="bce"', 'use loss="mse"'),
+        (own(nanoae.Reshape((3, 2)), TimeDistributed(nanoae.Sigmoid()), nanoae.Flatten(), loss="bce"), "bce", "mse"),
+        (own(nanoae.Sigmoid(), loss="bce", missing="mask"), 'loss="bce"', 'use loss="mse"'),
+        (own(nanoae.Sigmoid(), loss=nanoae.Masked("bce")), "Masked", "encode"),
+        (vae(decoder=[nanoae.Linear(6), nanoae.Sigmoid()]), 'likelihood="bernoulli"', 'likelihood="gaussian"'),
+        (
+            nanoae.ConvAutoencoder(2, decoder=[nanoae.Linear(784), nanoae.Sigmoid(), nanoae.Reshape((1, 28, 28))],
+                                   loss="bce", output_activation="identity", **SMALL),
+            'loss="bce"', 'use loss="mse"',
+        ),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_sigmoid_before_the_one_of_the_loss_is_refused(model, words, remedy):
+    shape = (1, 28, 28) if isinstance(model, nanoae.ConvAutoencoder) else (6,)
+    message = f"expected a decoder that ends in logits with .*{words}.* Leave the last Sigmoid.* out, or .*{remedy}"
+    X = np.random.default_rng(0).random((10, *shape)).astype(np.float32)
+    with pytest.raises(ValueError, match=message):
+        model.fit(X)
+    with pytest.raises(ValueError, match=message):
+        model.build(shape)
 
 
 # ------------------------------------------------------------------------------ what the ends are

@@ -20,7 +20,14 @@ from nanoae.autoencoders.own_layers import LAYERS, copies
 from nanoae.autoencoders.parameters import documented, parameter, restored, transactional
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
 from nanoae.autoencoders.plan import AUTO
-from nanoae.autoencoders.reach import UNBOUNDED, bounding_layer, check_reach, output_range, predicted_range
+from nanoae.autoencoders.reach import (
+    UNBOUNDED,
+    bounding_layer,
+    check_one_sigmoid,
+    check_reach,
+    output_range,
+    predicted_range,
+)
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.table_losses import Masked
 from nanoae.autoencoders.underfit import compare_with_pca
@@ -164,6 +171,8 @@ class Autoencoder(Generative):
                 f"{type(self).__name__}: expected a decoder that ends in shape {tuple(input_shape)}, the input's, "
                 f"got {self.network_.output_shape}."
             )
+        if state is None:  # what was saved answers as it was built
+            check_one_sigmoid(type(self).__name__, self.network_, self._loss, *self.as_built._loss_words())
         prior = getattr(self.bottleneck, "code_prior", None)
         self.prior_ = None if prior is None else prior(self.code_size_)
 

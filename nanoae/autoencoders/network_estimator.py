@@ -20,13 +20,13 @@ from nanoae.autoencoders.reach import output_range
 from nanoae.autoencoders.trained import Trained
 from nanoae.autoencoders.weights import FEW, counted, weighed
 from nanoae.backend import get_ops
+from nanoae.backend.array_ops import float_type
 from nanoae.blocks import blocks
 from nanoae.data.field import NOT_FINITE
 from nanoae.data.frame import framed
 from nanoae.engine.layers import Layer
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
-from nanoae.engine.params import float_type
 from nanoae.guard import guarded
 from nanoae.training import fusion
 from nanoae.training.divergence import NotFiniteError

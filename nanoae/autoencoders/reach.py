@@ -38,8 +38,8 @@ def output_range(network: Sequential) -> Range:
 
 
 def bounding_layer(network: Sequential) -> Layer:
-    """The last layer that does more than pass numbers on."""
-    return next(layer for layer in reversed(network.layers) if not isinstance(layer, PASSED_ON))
+    """The last layer that does more than pass numbers on; the last one where there is none."""
+    return next((layer for layer in reversed(network.layers) if not isinstance(layer, PASSED_ON)), network.layers[-1])
 
 
 @functools.singledispatch
@@ -122,6 +122,18 @@ def _(loss: Mixed, low: float, high: float) -> Range:
 @predicted_range.register(Weighted)
 def _(loss, low: float, high: float) -> Range:
     return predicted_range(losses.get(loss.loss), low, high)
+
+
+def check_one_sigmoid(whose: str, network: Sequential, loss: Loss, words: str, remedy: str) -> None:
+    """ValueError for a network that ends in a Sigmoid before a loss that has one of its own. words: the loss, as the
+    user gave it; remedy: another loss."""
+    last = bounding_layer(network)
+    last, loss = getattr(last, "layer", last), getattr(loss, "inner", loss)
+    if isinstance(loss, BCE) and isinstance(last, Sigmoid):
+        raise ValueError(
+            f"{whose}: expected a decoder that ends in logits with {words}, which has the sigmoid, got one that ends "
+            f"in {last}: a sigmoid of a sigmoid. Leave the last {last} out, or {remedy}."
+        )
 
 
 class OutOfReach(ValueError):

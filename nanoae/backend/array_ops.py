@@ -14,11 +14,21 @@ from nanoae.backend.allowance import ALLOWANCE
 from nanoae.backend.blas import address, one_thread, openblas
 from nanoae.backend.repeated import Repeated
 from nanoae.backend.thread_state import Buffered, ThreadLocal, ThreadState
+from nanoae.spelling import one_of
 
 Array = Any  # numpy.ndarray here, cupy.ndarray on the GPU
 
 PAYS = 1 << 23  # multiplications of a product, for a second thread
 BLOCK = 1 << 17  # elements of a flat array worked on at a time: smaller blocks lose to the calls
+
+
+def float_type(dtype) -> np.dtype:
+    """np.float32 or np.float64 by whatever name; ValueError for anything else."""
+    name = dtype
+    if isinstance(dtype, (str, type, np.dtype)):
+        with contextlib.suppress(TypeError):  # the name of no type, which the next line tells
+            name = np.dtype(dtype).name
+    return np.dtype(one_of("dtype", name, ("float32", "float64")))
 
 
 class ArrayOps(Buffered):

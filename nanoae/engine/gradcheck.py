@@ -44,13 +44,25 @@ class GradientRow:
 
 @dataclass
 class GradientReport:
-    """The result of `check_gradients`: `ok`, `rows`, and a table when printed."""
+    """The result of `check_gradients`: `ok`, `rows`, `first_wrong`, and a table when printed."""
 
     rows: list[GradientRow] = field(default_factory=list)
+    wrong: str = ""  # or which gradient is at another place, or of another shape, than it has to be
 
     @property
     def ok(self) -> bool:
-        return bool(self.rows) and all(row.ok for row in self.rows)
+        return bool(self.rows) and all(row.ok for row in self.rows) and not self.wrong
+
+    @property
+    def first_wrong(self) -> str:
+        """Where backward, which begins at the last layer, first went wrong: "layer 3, BadTanh: dx"; "" if nowhere."""
+        failed = [row for row in reversed(self.rows) if not row.ok]
+        culprits = [row for row in failed if row.layer != "network"] or failed
+        if self.wrong or not culprits:
+            return self.wrong
+        first = next(row for row in self.rows if row.layer == culprits[0].layer and not row.ok)
+        number, _, name = first.layer.partition("(")[0].partition(" ")
+        return f"layer {number}, {name}: {first.parameter}" if number.isdigit() else f"{first.layer}: {first.parameter}"
 
     def __str__(self) -> str:
         cells = [("layer", "parameter", "analytic", "numeric", "rel. error", "verdict")]
@@ -58,7 +70,8 @@ class GradientReport:
             numbers = f"{row.analytic:+.9e}", f"{row.numeric:+.9e}", f"{row.error:.1e}"
             cells.append((row.layer, row.parameter, *numbers, "ok" if row.ok else "FAIL"))
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
+        table = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
+        return "\n".join([*table, *([] if self.ok else [f"first wrong: {self.first_wrong}"])])
 
 
 def check_gradients(
@@ -96,17 +109,14 @@ def check_gradients(
 
 def _twin(net, shape: tuple[int, ...]) -> Sequential:
     """`net` in float64, on its own device."""
-    if isinstance(net, Layer):
-        return Sequential(from_configs(to_configs([net]))).build(shape, "numpy", "float64", random_state=0)
-    network = getattr(net, "network_", net)
+    network = Sequential([net]) if isinstance(net, Layer) else getattr(net, "network_", net)
     if not isinstance(network, Sequential):
         raise TypeError(
             f"check_gradients: expected a Sequential, a Layer or a fitted estimator, got {type(net).__name__}."
         )
-    if not hasattr(network, "theta"):
-        layers = from_configs(to_configs(network.layers))
-        return Sequential(layers).build(shape, "numpy", "float64", random_state=0)
-    return network.to(network.ops, "float64")
+    if hasattr(network, "theta"):
+        return network.to(network.ops, "float64")
+    return Sequential(from_configs(to_configs(network.layers))).build(shape, "numpy", "float64", random_state=0)
 
 
 class _Check:
@@ -123,28 +133,54 @@ class _Check:
         net.freeze_noise(True)
         self.upstream = ops.to_device(rng.standard_normal(y.shape), net.dtype)
 
-    def value(self) -> float:
-        y = self.net.forward(self.x, train=True)
+    def value(self, x=None, start: int = 0) -> float:
+        """L, where layer `start` and those behind it are given x."""
+        y = self.net.forward(self.x if x is None else x, train=True, start=start)
         value = self.ops.sum_products(self.upstream, y) if self.loss is None else self.loss.forward(y, self.t)
         return float(value) + float(self.net.penalty())
 
-    def gradients(self):
-        """(dL/dtheta, dL/dx) by backward."""
-        self.size = abs(self.value())
-        dx = self.net.backward(self.upstream if self.loss is None else self.loss.backward())
-        return self.net.grad, dx
+    def gradients(self) -> tuple[list, list, str]:
+        """(what each layer was given, its dx, both copied; what is wrong with a gradient's place or shape, if it is).
 
-    def difference(self, array, d: np.ndarray) -> float:
-        """(L(array + eps d) - L(array - eps d)) / (2 eps), in place and restored to the bit."""
+        The last are of the loss: y, and dy. Layers before one whose dx has another shape are not reached: None.
+        """
+        x, inputs, self.size = self.x, [], abs(self.value())
+        for layer in self.net.layers:
+            inputs.append(x.copy())
+            x = layer.forward(x, train=True)
+        inputs.append(x.copy())
+        views = [dict(layer.grads) for layer in self.net.layers]
+        dy = self.upstream if self.loss is None else self.loss.backward()
+        dxs, wrong = [None] * len(self.net.layers) + [dy.copy()], ""
+        for i, layer in reversed(list(enumerate(self.net.layers))):
+            dy, who = layer.backward(dy), f"layer {i}, {type(layer).__name__}"
+            for name, view in views[i].items():
+                if layer.grads[name] is not view and not wrong:
+                    hint = f'Write into it: self.grads["{name}"][...] = ...'
+                    wrong = (
+                        f'layer {i}, {type(layer).__name__}: self.grads["{name}"] is another array than before. {hint}'
+                    )
+            if dy is None or dy.shape != inputs[i].shape:
+                got = "None" if dy is None else f"of shape {dy.shape}"
+                return (
+                    inputs,
+                    dxs,
+                    wrong or f"{who}: dx, expected of shape {inputs[i].shape}, got {got}",
+                )
+            dxs[i] = dy.copy()
+        return inputs, dxs, wrong
+
+    def difference(self, array, d: np.ndarray, value) -> float:
+        """(L(array + eps d) - L(array - eps d)) / (2 eps), in place and restored to the bit; value() gives L."""
         before, d = array.copy(), self.ops.to_device(d.reshape(array.shape), array.dtype)
         values = []
         for sign in (1.0, -1.0):
             self.ops.copy(before + sign * self.eps * d, out=array)
-            values.append(self.value())
+            values.append(value())
         self.ops.copy(before, out=array)
         return (values[0] - values[1]) / (2 * self.eps)
 
-    def compare(self, array, gradient: np.ndarray, directions: int, elementwise: bool):
+    def compare(self, array, gradient: np.ndarray, value, directions: int, elementwise: bool):
         """(scale, [(analytic, numeric), ...]) along unit directions: random ones, or all the axes."""
         g = gradient.ravel()
         if elementwise:
@@ -153,23 +189,30 @@ class _Check:
             units = self.rng.standard_normal((directions, g.size))
             units /= np.linalg.norm(units, axis=1, keepdims=True)
             scale = np.linalg.norm(g) / np.sqrt(g.size)
-        return float(scale), [(float(g @ d), self.difference(array, d)) for d in units]
+        return float(scale), [(float(g @ d), self.difference(array, d, value)) for d in units]
 
     def run(self, directions: int, tolerance: float, elementwise: bool) -> GradientReport:
-        net = self.net
-        grad, dx = (self.ops.to_numpy(g).copy() for g in self.gradients())
-        rounding = 1e-15 * self.size / self.eps
-        subjects = [
-            (f"{i} {net.layers[i]}", name, net.theta[where], grad[where], elementwise)
-            for (i, name), where in net.parameters.slices.items()
-        ]
-        if grad.size:
-            subjects.append(("network", "theta", net.theta, grad, False))
-        subjects.append(("network", "x", self.x, dx, elementwise))
-        report = GradientReport()
-        for layer, name, array, gradient, every in subjects:
-            scale, pairs = self.compare(array, gradient, directions, every)
+        net, last = self.net, len(self.net.layers)
+        inputs, dxs, wrong = self.gradients()
+        grad, rounding = self.ops.to_numpy(net.grad).copy(), 1e-15 * self.size / self.eps
+        report = GradientReport(wrong=wrong)
+
+        def add(where: str, name: str, array, gradient, value=self.value, every=elementwise) -> None:
+            scale, pairs = self.compare(array, self.ops.to_numpy(gradient), value, directions, every)
             scale = max(scale, rounding / tolerance)  # where the true derivative is 0, all that differs is rounding
-            rows = [GradientRow(layer, name, a, n, scale, tolerance) for a, n in pairs]
+            rows = [GradientRow(where, name, a, n, scale, tolerance) for a, n in pairs]
             report.rows.append(max(rows, key=lambda row: (not row.ok, row.error)))
+
+        for i in range(last + 1):
+            where = f"{i} {net.layers[i]}" if i < last else f"loss {self.loss}"
+            for (number, name), place in net.parameters.slices.items():
+                if number == i and dxs[i + 1] is not None:
+                    add(where, name, net.theta[place], grad[place])
+            if dxs[i] is not None and (i < last or self.loss is not None):
+                x = inputs[i]
+                add(where, "dx" if i < last else "dy", x, dxs[i], lambda x=x, i=i: self.value(x, i), False)
+        if grad.size and dxs[0] is not None:
+            add("network", "theta", net.theta, grad, every=False)
+        if dxs[0] is not None:
+            add("network", "x", self.x, dxs[0])
         return report

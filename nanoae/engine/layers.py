@@ -140,7 +140,7 @@ class Linear(Layer):
         return self.ops.matmul(dy, self.params["W"].T, out=self.buffer("dx", x.shape))  # dx = dy Wᵀ
 
     def __repr__(self):
-        return f"Linear({f'{self.n_in}, ' if self.n_in else ''}{self.n_out})"
+        return f"{type(self).__name__}({f'{self.n_in}, ' if self.n_in else ''}{self.n_out})"
 
 
 class TiedLinear(Layer):
@@ -180,7 +180,7 @@ class TiedLinear(Layer):
         return self.ops.matmul(dy, self.source.params["W"], out=self.buffer("dx", x.shape))  # dx = dy W
 
     def __repr__(self):
-        return f"TiedLinear({self.source})"
+        return f"{type(self).__name__}({self.source})"
 
 
 class Noisy(Layer):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-import math
 import operator
 from typing import Any
 
 import numpy as np
 
 from nanoae.backend import Array, Ops, available, get_ops
+from nanoae.backend.array_ops import float_type
 from nanoae.configurable import from_configs, to_configs
 from nanoae.engine.activations import ACTIVATIONS
 from nanoae.engine.layers import Layer, Noisy
-from nanoae.engine.params import Parameters, float_type
+from nanoae.engine.params import Parameters
 from nanoae.former import former
 from nanoae.spelling import did_you_mean
 
@@ -101,12 +101,6 @@ class Sequential:
         penalties = [layer.penalty for layer in self.layers if layer.penalty is not None]
         return functools.reduce(functools.partial(self.ops.call, operator.add), penalties, 0)
 
-    def largest_product(self, rows: int) -> int:
-        """How many multiplications the largest matrix product takes, for so many rows."""
-        return rows * max(
-            [p.size * math.prod(la.out_shape[1:]) for la in self.layers for p in la.params.values()], default=0
-        )
-
     def state(self) -> list[Array]:
         """Everything learned, as arrays: theta, then the layers' running statistics."""
         return [self.theta, *(array for layer in self.layers for array in layer.state.values())]
@@ -152,21 +146,18 @@ class Sequential:
         """
         for i, layer in reversed(list(enumerate(self.layers))):
             for name, grad in layer.grads.items():
-                if not self._finite(grad):
+                if not np.isfinite(self.ops.to_numpy(grad)).all():
                     return f"layer {i}, {layer}: the gradient of its {name}", True
         for i, layer in enumerate(self.layers):
             for name, array in {**layer.params, "output": layer.buffers.get("y")}.items():
-                if array is not None and not self._finite(array):
+                if array is not None and not np.isfinite(self.ops.to_numpy(array)).all():
                     return f"layer {i}, {layer}: its {name}", False
         return "no layer, so the loss itself", False
 
     @property
     def finite(self) -> bool:
         """Whether all that was learned are finite numbers."""
-        return all(map(self._finite, self.state()))
-
-    def _finite(self, array: Array) -> bool:
-        return bool(np.isfinite(self.ops.to_numpy(array)).all())
+        return all(np.isfinite(self.ops.to_numpy(array)).all() for array in self.state())
 
     def __repr__(self) -> str:
         return f"Sequential([{', '.join(map(repr, self.layers))}])"

@@ -6,13 +6,11 @@ Optimiser, save, load, gradient norm, device move and gradient check then each a
 from __future__ import annotations
 
 import math
-from contextlib import suppress
 
 import numpy as np
 
 from nanoae.backend import Ops
 from nanoae.engine.layers import Layer
-from nanoae.spelling import one_of
 
 
 class Parameters:
@@ -44,15 +42,6 @@ class Parameters:
                 ops.copy(ops.to_device(drawn, dtype), out=layer.params[name])
         if values is not None:
             ops.copy(ops.to_device(values, dtype), out=self.theta)
-
-
-def float_type(dtype) -> np.dtype:
-    """np.float32 or np.float64 by whatever name; ValueError for anything else."""
-    name = dtype
-    if isinstance(dtype, (str, type, np.dtype)):
-        with suppress(TypeError):  # the name of no type, which the next line tells
-            name = np.dtype(dtype).name
-    return np.dtype(one_of("dtype", name, ("float32", "float64")))
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:

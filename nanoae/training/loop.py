@@ -39,6 +39,12 @@ def drawn(weights: np.ndarray, order: np.random.Generator) -> np.ndarray:
     return order.permutation(np.minimum(rows, n - 1))  # rounding may have left the last end below N
 
 
+def largest_product(network: Sequential, rows: int) -> int:
+    """How many multiplications the largest matrix product takes, for so many rows."""
+    sizes = [p.size * math.prod(layer.out_shape[1:]) for layer in network.layers for p in layer.params.values()]
+    return rows * max(sizes, default=0)
+
+
 class Trainer:
     """Trains a built network on arrays of its device.
 
@@ -190,7 +196,7 @@ class Trainer:
         self.begun, self.drawn_from = self.optimizer.t - done, ops.generator_state(self.order)
         order = self.order.permutation(n) if self.weights is None else drawn(self.weights, self.order)
         order = order[: n - self.too_few(n)]
-        with ops.threads_for(self.network.largest_product(self.batch_size)):
+        with ops.threads_for(largest_product(self.network, self.batch_size)):
             total = self.runner.run(self, order, x, t, scale, done=done, total=total)
         mean = float(total) / len(order)  # the one host read of the loss in an epoch
         divergence.check(self, mean)
