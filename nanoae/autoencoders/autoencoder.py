@@ -273,17 +273,9 @@ class Autoencoder(Generative):
         return self._to_device(inputs), self._to_device(targets)
 
     def _learn_means(self, X: np.ndarray, weights: np.ndarray | None) -> None:
-        """Tell the layer that fills the gaps the columns' means."""
         for layer in self.network_.layers:
             if isinstance(layer, FillMissing):
-                known = ~np.isnan(X)
-                filled, count = np.where(known, X, 0), known.sum(axis=0)
-                if weights is not None:
-                    w = weights.reshape(-1, *[1] * (X.ndim - 1))
-                    filled, count = filled * w, (known * w).sum(axis=0)
-                mean = filled.sum(axis=0, dtype=np.float64) / np.where(count, count, 1)
-                mean = self.network_.ops.to_device(mean.reshape(layer.in_shape), self.network_.dtype)
-                self.network_.ops.copy(mean, out=layer.state["center"])
+                layer.learn_means(X, weights)
 
     def _check_reach(self, X: np.ndarray) -> None:
         """OutOfReach where X has numbers that the network and its loss cannot give back."""

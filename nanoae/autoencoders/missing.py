@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from nanoae.engine.layers import Layer
 
 
@@ -15,6 +17,17 @@ class FillMissing(Layer):
     def infer_shape(self, in_shape):
         self.state["center"] = self.ops.zeros(in_shape, self.dtype)
         return in_shape
+
+    def learn_means(self, X: np.ndarray, weights: np.ndarray | None) -> None:
+        """center = each feature's mean over the rows of X (N, ...) that have it, of which row n counts weights[n]
+        times."""
+        known = ~np.isnan(X)
+        filled, count = np.where(known, X, 0), known.sum(axis=0)
+        if weights is not None:
+            w = weights.reshape(-1, *[1] * (X.ndim - 1))
+            filled, count = filled * w, (known * w).sum(axis=0)
+        mean = filled.sum(axis=0, dtype=np.float64) / np.where(count, count, 1)
+        self.ops.copy(self.ops.to_device(mean.reshape(self.in_shape), self.dtype), out=self.state["center"])
 
     def forward(self, x, train=False):
         self.check_input(x)
