@@ -55,7 +55,8 @@ class Stage:
     def __init__(self, trainer: nanoae.Trainer, lower: list[nanoae.Trainer], x: np.ndarray, batches: np.ndarray):
         self.trainer, self.lower, self.batches = trainer, lower, batches
         self.x = trainer.ops.to_device(x)
-        self.codes = trainer.ops.empty((batches.size, *trainer.network.input_shape), trainer.network.dtype)
+        rows = batches.size if lower else 0
+        self.codes = trainer.ops.empty((rows, *trainer.network.input_shape), trainer.network.dtype)
 
     def __call__(self, i: int) -> float:
         return float(self.run(i, 1)) / self.batches.shape[1]

@@ -26,6 +26,8 @@ from nanoae.training.progress import progress
 from nanoae.training.runner import StepRunner
 from nanoae.training.state import Arrays, Facts, Position
 
+METHODS = {"forward", "backward", "step", "apply", "learn", "gradient", "batch"}  # that take part in a step
+
 History = dict[str, list[float]]
 Callback = Callable[["Trainer", dict[str, float]], object]
 
@@ -123,10 +125,11 @@ class Trainer:
         own, or with a method of its own, may do anything to arrays."""
         if type(self).step is not Trainer.step or not self.ops.repeats:
             return False
-        if self.ops.repeats == "everything":
-            return True
-        replaced = any({"forward", "backward"} & vars(part).keys() for part in (*self.network.layers, self.loss))
-        return not replaced and all(kind.__module__.startswith("nanoae.") for kind in kinds_in(self.settings()))
+        parts = self, *self.network.layers, self.loss, self.optimizer
+        if any(METHODS & vars(part).keys() for part in parts):
+            return False
+        kinds = type(self), *kinds_in(self.settings())
+        return self.ops.repeats == "everything" or all(kind.__module__.startswith("nanoae.") for kind in kinds)
 
     def settings(self) -> Any:
         """What a step takes from its parts besides arrays, and a callback may have changed since the last epoch. The
