@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,10 @@ import pytest
 import nanoae
 from nanoae import Checkpoints, Trainer
 from nanoae.training import checkpoint
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from benchmarks.fits import DENSE, FITS, X, learned
 
 
 class Stopped(Exception):
@@ -29,15 +35,8 @@ def stop_after(epochs):
     return callback
 
 
-def weights(model):
-    """All that was learned."""
-    if isinstance(model, nanoae.AnomalyDetector):
-        return model.to_file()[1]
-    return dict(enumerate(model.network_.ops.to_numpy(array) for array in model.network_.state()))
-
-
 def assert_same(a, b):
-    found, wanted = weights(a), weights(b)
+    found, wanted = learned(a), learned(b)
     assert found.keys() == wanted.keys()
     for name, array in wanted.items():
         np.testing.assert_array_equal(found[name], array, strict=True)
@@ -45,78 +44,26 @@ def assert_same(a, b):
         assert a.history_["loss"] == b.history_["loss"]
 
 
-def convolutional():
-    encoder = [nanoae.Conv2d(4, 3), nanoae.BatchNorm(), nanoae.ReLU(), nanoae.Flatten(), nanoae.Linear(6)]
-    return {"encoder": encoder, "decoder": [nanoae.Linear(36), nanoae.Reshape((1, 6, 6))]}
+AE = nanoae.Autoencoder
+PLACES = [(kind, 0.6) for kind in FITS] + [(kind, share) for kind in ("dense", "stacked") for share in (0.0, 0.3, 1.0)]
 
 
-rng = np.random.default_rng(0)
-X = rng.random((70, 12), np.float32)
-IMAGES = rng.random((40, 1, 6, 6), np.float32)
-LABELS = rng.integers(0, 3, 70)
-LINES = [f"{a} {b} {a}" for a in ("red", "green", "blue") for b in ("tea", "sea", "fee")] * 4
-SMALL = {"epochs": 4, "batch_size": 16, "random_state": 0}
-DENSE = {"code_size": 3, "hidden": (8,), **SMALL}
-STACKED = {"sizes": (8, 5), "pretrain_epochs": 2, **SMALL}
-TEXT = {"code_size": 3, "state_size": 6, "embedding_size": 4, "warm_up": 2, **SMALL}
-AE, VAE = nanoae.Autoencoder, nanoae.VariationalAutoencoder
-KINDS = {
-    "dense": (AE, DENSE, (X,), {}),
-    "float64": (AE, {**DENSE, "dtype": "float64", "weight_decay": 1e-3}, (X,), {}),
-    "plain": (AE, {**DENSE, "backend": "numpy:plain"}, (X,), {}),
-    "schedule": (AE, {**DENSE, "learning_rate": nanoae.WarmUp(nanoae.Cosine(1e-2), 3), "optimizer": "adamw"}, (X,), {}),
-    "momentum": (AE, {**DENSE, "optimizer": nanoae.SGD(0.1, 0.9, nesterov=True)}, (X,), {}),
-    "denoising": (AE, {**DENSE, "corruption": nanoae.GaussianNoise(0.3)}, (X,), {}),
-    "salt": (AE, {**DENSE, "corruption": nanoae.SaltAndPepper(0.3)}, (X,), {}),
-    "sparse": (AE, {**DENSE, "code_activation": "sigmoid", "penalty": nanoae.KLSparsity()}, (X,), {}),
-    "contractive": (
-        AE, {**DENSE, "hidden": (), "code_activation": "sigmoid", "penalty": nanoae.Contractive()}, (X,), {}
-    ),
-    "k-sparse": (AE, {**DENSE, "bottleneck": nanoae.TopK(2)}, (X,), {}),
-    "tied": (AE, {**DENSE, "tied_weights": True}, (X,), {}),
-    "early stopping": (AE, {**DENSE, "patience": 1, "validation_fraction": 0.3, "learning_rate": 0.1}, (X,), {}),
-    "missing": (AE, {**DENSE, "missing": "mask"}, (np.where(X < 0.1, np.nan, X),), {}),
-    "sample weights": (AE, DENSE, (X,), {"sample_weight": rng.random(70)}),
-    "rows drawn": (AE, {**DENSE, "penalty": nanoae.L1Sparsity()}, (X,), {"sample_weight": rng.random(70)}),
-    "K-FAC": (AE, {**DENSE, "optimizer": nanoae.KFAC(measure_every=2, invert_every=3)}, (X,), {}),
-    "adversarial": (AE, {**DENSE, "bottleneck": nanoae.Adversarial(hidden=(5,))}, (X,), {}),
-    "variational": (VAE, {**DENSE, "warm_up": 2.5}, (X,), {}),
-    "conditional": (VAE, DENSE, (X,), {"condition": LABELS}),
-    "convolutional": (AE, {**SMALL, **convolutional()}, (IMAGES,), {}),
-    "dropout": (
-        nanoae.StackedClassifier, {**STACKED, "dropout": (0.1, 0.3)}, (X, LABELS), {}
-    ),
-    "regressor": (
-        nanoae.StackedRegressor, {**STACKED, "freeze": 1}, (X, X.sum(axis=1)), {}
-    ),
-    "stacked": (nanoae.StackedAutoencoder, {**STACKED, "sizes": (9, 6, 3)}, (X,), {}),
-    "text": (nanoae.TextVAE, TEXT, (LINES,), {}),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize(("kind", "share"), PLACES)
 def test_a_fit_that_is_stopped_ends_with_the_same_weights(kind, share, tmp_path):
-    estimator, params, data, beside = KINDS[kind]
-    done = []
-    whole = estimator(**params, callbacks=[lambda *_: done.append(1)]).fit(*data, **beside)
-    stopped = estimator(**params, callbacks=[stop_after(1 + int(share * (len(done) - 1)))])
+    fit, done, again = FITS[kind], [], []
+    whole = fit.run([lambda *_: done.append(1)])
+    last = 1 + int(share * (len(done) - 1))
     with pytest.raises(Stopped):
-        stopped.fit(*data, **beside, checkpoint_dir=tmp_path)
-    assert not hasattr(stopped, "network_")
-    again = []
-    resumed = estimator(**params, callbacks=[lambda *_: again.append(1)])
-    resumed.fit(*data, **beside, checkpoint_dir=tmp_path, resume=True)
+        fit.run([stop_after(last)], checkpoint_dir=tmp_path)
+    resumed = fit.run([lambda *_: again.append(1)], checkpoint_dir=tmp_path, resume=True)
     assert_same(resumed, whole)
-    assert share == 0 or len(again) < len(done)
-    assert_same(estimator(**params).fit(*data, **beside, checkpoint_dir=tmp_path, resume=True), whole)
+    assert last == 1 or len(again) < len(done)
+    assert_same(fit.run(checkpoint_dir=tmp_path, resume=True), whole)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("share", [0.1, 0.6, 1.0])
+@pytest.mark.parametrize(("kind", "share"), PLACES)
 def test_a_fit_that_is_stopped_within_an_epoch_does_so_too(kind, share, tmp_path, monkeypatch):
-    estimator, params, data, beside = KINDS[kind]
-    steps, last, between = [], math.inf, Trainer.between_steps
+    fit, steps, last, between = FITS[kind], [], math.inf, Trainer.between_steps
 
     def counted(self, *arguments):
         between(self, *arguments)
@@ -124,26 +71,23 @@ def test_a_fit_that_is_stopped_within_an_epoch_does_so_too(kind, share, tmp_path
         if len(steps) == last:
             raise Stopped
 
-    whole = estimator(**params).fit(*data, **beside)
     monkeypatch.setattr(Trainer, "between_steps", counted)
-    estimator(**params).fit(*data, **beside, checkpoint_dir=Checkpoints(tmp_path / "counted", steps=1))
+    whole = fit.run(checkpoint_dir=Checkpoints(tmp_path / "whole", steps=1))
     n, last = len(steps), len(steps) + max(1, int(share * len(steps)))
     with pytest.raises(Stopped):
-        estimator(**params).fit(*data, **beside, checkpoint_dir=Checkpoints(tmp_path / "stopped", steps=1))
+        fit.run(checkpoint_dir=Checkpoints(tmp_path / "stopped", steps=1))
     last = math.inf
-    resumed = estimator(**params).fit(*data, **beside, checkpoint_dir=tmp_path / "stopped", resume=True)
-    assert_same(resumed, whole)
+    assert_same(fit.run(checkpoint_dir=tmp_path / "stopped", resume=True), whole)
     assert len(steps) <= 2 * n
+    if share == 0.6:
+        assert_same(whole, fit.run())
 
 
-def test_a_detector_goes_on_in_its_folds(tmp_path):
-    def detector(*callbacks):
-        return nanoae.AnomalyDetector(AE(**DENSE, callbacks=list(callbacks)), random_state=0)
-
-    whole = detector().fit(X)
+def test_a_stopped_estimator_is_as_it_was_before(tmp_path):
+    model = FITS["dense"].build([stop_after(2)])
     with pytest.raises(Stopped):
-        detector(stop_after(22)).fit(X, checkpoint_dir=tmp_path)
-    assert_same(detector().fit(X, checkpoint_dir=tmp_path, resume=True), whole)
+        model.fit(X, checkpoint_dir=tmp_path)
+    assert not hasattr(model, "network_")
 
 
 def test_what_was_drawn_by_chance_is_kept(tmp_path):
@@ -262,6 +206,44 @@ def test_a_checkpoint_that_does_not_fit_together_is_one_clear_error(stopped, nam
     np.savez(path, header=text, **arrays)
     with pytest.raises(ValueError, match="checkpoint"):
         AE(**DENSE).fit(X, checkpoint_dir=stopped, resume=True)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [{}, [], {"format": 2}, {"format": 1}, {"format": 1, "model": {}, "trainings": [5], "nanoae": "1", "seed": None}],
+)
+def test_what_is_no_checkpoint_is_told(tmp_path, header):
+    np.savez(tmp_path / "checkpoint-00000001.npz", header=np.frombuffer(json.dumps(header).encode(), np.uint8))
+    with pytest.raises(ValueError, match=r"checkpoint-00000001.npz: expected a checkpoint"):
+        AE(**DENSE).fit(X, checkpoint_dir=tmp_path, resume=True)
+
+
+def test_a_small_file_takes_no_memory(stopped):
+    path, header, arrays = checkpoint.latest(stopped)
+    bomb = np.zeros(1 << 27, np.uint8)
+    np.savez_compressed(path, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays, bomb=bomb)
+    with pytest.raises(ValueError, match=f"{path.name}: expected at most"):
+        checkpoint.read(path)
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"), [({"steps": 0}, "steps"), ({"steps": 1.5}, "steps"), ({"minutes": 0}, "min")]
+)
+def test_wishes_that_make_no_sense_are_told(wish, words, tmp_path):
+    with pytest.raises(ValueError, match=f"Checkpoints: expected {words}"):
+        Checkpoints(tmp_path, **wish)
+
+
+def test_minutes(tmp_path, monkeypatch):
+    written, save = [], Checkpoints.save
+
+    def counted(self, *arguments, **named):
+        written.append(named.get("asked", False))
+        save(self, *arguments, **named)
+
+    monkeypatch.setattr(Checkpoints, "save", counted)
+    AE(**DENSE).fit(X, checkpoint_dir=Checkpoints(tmp_path, minutes=1e-9))
+    assert sum(written) >= 4  # within the epochs, too
 
 
 # ---------------------------------------------------------------- a folder that fails

@@ -154,8 +154,8 @@ class Checkpoints:
     def save(self, trainer: Trainer, wait: bool = False, asked: bool = False) -> None:
         """Have how things stand now written; if nobody has `asked` for it, nor waits, only where that costs little."""
         self.report()
-        self.saved = started = time.perf_counter()
-        if not (wait or asked) and self.spent > max(FREE, SHARE * (started - self.began)):
+        self.saved, started = time.perf_counter(), time.thread_time()
+        if not (wait or asked) and self.spent > max(FREE, SHARE * (self.saved - self.began)):
             return
         facts, arrays = state.take(trainer)
         self.trainings[-1] = {"training": self.trainings[-1][0]["training"], **facts}, arrays
@@ -163,7 +163,7 @@ class Checkpoints:
             self.waiting.get_nowait()
             self.waiting.task_done()
         self.waiting.put(list(self.trainings))
-        self.spent += time.perf_counter() - started
+        self.spent += time.thread_time() - started
         if wait:
             self.waiting.join()
 
@@ -240,17 +240,18 @@ def latest(folder: Path) -> tuple[Path, Facts, Arrays]:
 
 def read(path: Path) -> tuple[Facts, Arrays]:
     """(header, arrays) of a checkpoint; ValueError for what is none, is damaged, or of another format."""
-    with open_archive(path) as archive:
+    with open_archive(path, limit=path.stat().st_size) as archive:  # whose arrays are not packed
         arrays = dict(archive)
     try:
         header = json.loads(bytes(arrays.pop("header")))
         found = header["format"]
-        kinds = {"model": dict, "trainings": list, "nanoae": str}
+        kinds: dict[str, Any] = {"model": dict, "trainings": list, "nanoae": str, "seed": (int, type(None))}
         sound = found != FORMAT or all(isinstance(header[name], kind) for name, kind in kinds.items())
+        sound = sound and (found != FORMAT or all(isinstance(facts, dict) for facts in header["trainings"]))
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise BadFile(path, "a checkpoint of nanoae", repr(error)) from error
     if found != FORMAT or not sound:
-        raise BadFile(path, f"a checkpoint of format {FORMAT}", f"format {found!r:.20}")
+        raise BadFile(path, f"a checkpoint of format {FORMAT}", f"one of format {found!r:.20}, or not whole")
     return header, arrays
 
 
