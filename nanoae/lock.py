@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ try:
     import fcntl
 except ImportError:  # Windows: folders are not locked there, and open files cannot be removed anyway
     fcntl = None  # type: ignore[assignment]
+
+LOOKS, PAUSE = 50, 0.01  # seconds: who was just killed may be dead before the kernel has closed all that it had open
 
 
 def lock(descriptor: int) -> bool:
@@ -37,7 +40,11 @@ def locked_folder(path: Path) -> Iterator[None]:
         return
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        if not lock(descriptor):
+        for _ in range(LOOKS):
+            if lock(descriptor):
+                break
+            time.sleep(PAUSE)
+        else:
             raise BlockingIOError(errno.EWOULDBLOCK, "another run writes to it", os.fspath(path))
         yield
     finally:
