@@ -45,6 +45,7 @@ def assert_same(a, b):
 
 
 AE = nanoae.Autoencoder
+HEADER = {"format": 1, "model": {}, "trainings": [], "nanoae": "1", "numpy": "2", "seed": None}
 PLACES = [(kind, 0.6) for kind in FITS] + [(kind, share) for kind in ("dense", "stacked") for share in (0.0, 0.3, 1.0)]
 
 
@@ -153,6 +154,18 @@ def test_another_version_is_told(stopped, monkeypatch):
         AE(**DENSE).fit(X, checkpoint_dir=stopped, resume=True)
 
 
+def test_another_numpy_and_other_kernels_are_told(stopped, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "__version__", "99")
+        with pytest.raises(ValueError, match=r"numpy was '[\d.]+', is '99'"):
+            AE(**DENSE).fit(X, checkpoint_dir=stopped, resume=True)
+    path, header, arrays = checkpoint.latest(stopped)
+    header["trainings"][0]["training"]["backend"] = "numpy, Others"
+    np.savez(path, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+    with pytest.raises(ValueError, match="backend was 'numpy, Others', is 'numpy, "):
+        AE(**DENSE).fit(X, checkpoint_dir=stopped, resume=True)
+
+
 def test_checkpoints_are_not_written_over(stopped):
     with pytest.raises(ValueError, match=r"expected no checkpoints of an earlier fit, got 2.*resume=True"):
         AE(**DENSE).fit(X, checkpoint_dir=stopped)
@@ -210,7 +223,13 @@ def test_a_checkpoint_that_does_not_fit_together_is_one_clear_error(stopped, nam
 
 @pytest.mark.parametrize(
     "header",
-    [{}, [], {"format": 2}, {"format": 1}, {"format": 1, "model": {}, "trainings": [5], "nanoae": "1", "seed": None}],
+    [
+        {},
+        [],
+        {"format": 2},
+        {"format": 1},
+        {"format": 1, "model": {}, "trainings": [5], "nanoae": "1", "numpy": "2", "seed": None},
+    ],
 )
 def test_what_is_no_checkpoint_is_told(tmp_path, header):
     np.savez(tmp_path / "checkpoint-00000001.npz", header=np.frombuffer(json.dumps(header).encode(), np.uint8))

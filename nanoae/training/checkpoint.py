@@ -109,7 +109,7 @@ class Checkpoints:
 
     def read_latest(self) -> None:
         path, header, arrays = latest(self.folder)
-        told = {"nanoae": version(), "model": self.model}
+        told = {**versions(), "model": self.model}
         check_same(self.folder, {name: header[name] for name in told}, told)
         for number, facts in enumerate(header["trainings"]):
             start = f"{number}."
@@ -184,7 +184,7 @@ class Checkpoints:
     def write(self, trainings: list[Stage]) -> None:
         header = {
             "format": FORMAT,
-            "nanoae": version(),
+            **versions(),
             "model": self.model,
             "seed": self.seed,
             "trainings": [facts for facts, _ in trainings],
@@ -245,7 +245,13 @@ def read(path: Path) -> tuple[Facts, Arrays]:
     try:
         header = json.loads(bytes(arrays.pop("header")))
         found = header["format"]
-        kinds: dict[str, Any] = {"model": dict, "trainings": list, "nanoae": str, "seed": (int, type(None))}
+        kinds: dict[str, Any] = {
+            "model": dict,
+            "trainings": list,
+            "nanoae": str,
+            "numpy": str,
+            "seed": (int, type(None)),
+        }
         sound = found != FORMAT or all(isinstance(header[name], kind) for name, kind in kinds.items())
         sound = sound and (found != FORMAT or all(isinstance(facts, dict) for facts in header["trainings"]))
     except (KeyError, ValueError, TypeError, RecursionError) as error:
@@ -258,8 +264,9 @@ def read(path: Path) -> tuple[Facts, Arrays]:
 # ---------------------------------------------------------------- is it the same?
 
 
-def version() -> str:
-    return sys.modules["nanoae"].__version__
+def versions() -> dict[str, str]:
+    """Of what has to be the same for results to be, to the bit."""
+    return {"nanoae": sys.modules["nanoae"].__version__, "numpy": np.__version__}
 
 
 def comparable(value: Any) -> Any:

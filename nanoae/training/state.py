@@ -36,7 +36,8 @@ class Position:
 def identity(trainer: Trainer) -> Facts:
     """What has to be the same for a training to go on."""
     network = trainer.network
-    told = {"backend": trainer.ops.backend, "dtype": network.dtype.name, "seed": network.seed, "layers": network.layers}
+    device = f"{trainer.ops.backend}, {type(trainer.ops).__name__}"  # with or without kernels
+    told = {"backend": device, "dtype": network.dtype.name, "seed": network.seed, "layers": network.layers}
     return told | {name: getattr(trainer, name) for name in SETTINGS}
 
 
