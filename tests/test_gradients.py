@@ -140,7 +140,7 @@ def test_whole_network(ops, name):
     report = check_gradients(net, x)
     assert report.ok, f"\n{report}"
     learned = [row.parameter for row in report.rows if row.layer != "network"]
-    assert learned == [parameter for layer in net.layers for parameter in layer.params]
+    assert learned == [parameter for layer in net.layers for parameter in (*layer.params, "dx")]
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
@@ -269,7 +269,7 @@ BROKEN = {  # name -> (layers, loss, the first thing that must fail)
     "wrong sign": (lambda: [Linear(4), WrongSign(), Linear(4)], None, "W"),
     "wrong derivative": (lambda: [Linear(4), WrongDerivative()], None, "W"),
     "lost bias sum": (lambda: [LostBiasSum(4)], None, "b"),
-    "transposed weight": (lambda: [TransposedWeight(4)], None, "x"),
+    "transposed weight": (lambda: [TransposedWeight(4)], None, "dx"),
     "transposed gradient": (lambda: [TransposedGradient(4)], None, "W"),
     "forgotten tied term": (forgotten, None, "W"),
     "lost mask": (lambda: [Linear(4), LostMask(0.5)], None, "W"),
@@ -302,8 +302,9 @@ def test_printed_table(ops):
     net = build([Linear(3), Tanh()], 5, ops)
     lines = str(check_gradients(net, away_from_zero(4, 5))).splitlines()
     assert lines[0].split() == ["layer", "parameter", "analytic", "numeric", "rel.", "error", "verdict"]
-    assert [line.split()[:4] for line in lines[1:3]] == [["0", "Linear(5,", "3)", "W"], ["0", "Linear(5,", "3)", "b"]]
-    assert [line.split()[:2] for line in lines[3:]] == [["network", "theta"], ["network", "x"]]
+    assert [line.split()[:4] for line in lines[1:4]] == [["0", "Linear(5,", "3)", name] for name in ("W", "b", "dx")]
+    assert [line.split()[:3] for line in lines[4:5]] == [["1", "Tanh()", "dx"]]
+    assert [line.split()[:2] for line in lines[5:]] == [["network", "theta"], ["network", "x"]]
     assert all(line.endswith("ok") for line in lines[1:])
 
 
