@@ -517,3 +517,15 @@ def test_info_tells_what_computes(fast, capsys):
     main(["info"])
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("kernels"))
     assert native.library().compiler in line and "threads" in line
+
+
+def test_small_products_take_one_thread_and_afterwards_as_many_as_before(threads):
+    threads(2)
+    plain = Ops()
+    with plain.threads_for(1000), plain.threads_for(1000):
+        assert threads(0) == 1
+        with plain.threads_for(1 << 30):
+            assert threads(0) == 1
+    assert threads(0) == 2
+    with plain.threads_for(1 << 30):
+        assert threads(0) == 2
