@@ -138,8 +138,9 @@ def test_a_saved_detector_judges_as_it_did(run, scored):
     assert run(*use, "new.csv")[0] == 0 and [row["score"] for row in read("scores.csv")] == [
         row["score"] for row in scored
     ]
-    code, _, err = run(*use[:4], "--score", "new.csv")
-    assert code == 2 and "['id'] unknown" in err  # nobody said to ignore it
+    scored_again = read("scores.csv")
+    assert run(*use[:4], "--explain", "--score", "new.csv")[0] == 0  # which columns to ignore is kept, too
+    assert read("scores.csv") == scored_again
     Autoencoder(2, (3,), epochs=1, backend="numpy").fit(np.eye(4)).save("detector.npz")
     code, _, err = run(*use, "new.csv")
     assert code == 2 and "expected a detector of tables, got Autoencoder" in err and "--save" in err

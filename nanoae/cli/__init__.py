@@ -14,12 +14,26 @@ from typing import NoReturn
 import nanoae
 from nanoae.backend import BackendError
 from nanoae.backend.blas import best_environment
-from nanoae.cli import bench, detect, export, generate, gradcheck, info, model, report, text, trace, train, tune
+from nanoae.cli import (
+    bench,
+    completion,
+    detect,
+    export,
+    generate,
+    gradcheck,
+    info,
+    model,
+    report,
+    text,
+    trace,
+    train,
+    tune,
+)
 from nanoae.cli.output import Plain, plain
 from nanoae.spelling import did_you_mean
 from nanoae.training.divergence import NotFiniteError
 
-COMMANDS = (train, tune, model, report, generate, detect, text, export, gradcheck, trace, bench, info)
+COMMANDS = (train, tune, model, report, generate, detect, text, export, gradcheck, trace, bench, info, completion)
 
 EPILOG = """\
 examples:
@@ -39,6 +53,7 @@ examples:
   nanoae trace                                           one training step to follow, number by number, on a page
   nanoae bench --preset deep-32                          this model's step on the CPU and the GPU; which to take
   nanoae info                                            versions, BLAS, threads, GPU, data folders
+  nanoae completion bash >> ~/.bashrc                    the Tab key completes commands and options
 
 exit codes: 0 done, 1 a gradient check failed or training diverged, 2 wrong input, 130 stopped by Ctrl-C
 """
@@ -47,18 +62,27 @@ exit codes: 0 done, 1 a gradient check failed or training diverged, 2 wrong inpu
 class Parser(argparse.ArgumentParser):
     """Tells a mistake in one line, not below the usage of every option, and what may have been meant."""
 
+    given: Sequence[str] = ()
+
     def parse_known_args(self, args=None, namespace=None):
+        self.given = sys.argv[1:] if args is None else args
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:  # said here, by the parser of the command, which knows its options
-            options = re.findall(r"--[a-z][a-z-]*", self.format_usage())
-            hint = did_you_mean(unknown[0].partition("=")[0], options)
-            self.error(f"unrecognized arguments: {' '.join(unknown)}.{hint}")
+            self.error(f"unrecognized arguments: {' '.join(unknown)}.{self.meant(unknown[0])}")
         return found, unknown
+
+    def meant(self, word: str) -> str:
+        """The option that an unknown one may have been meant for."""
+        return did_you_mean(word.partition("=")[0], [name for name in self._option_string_actions if name[:2] == "--"])
 
     def error(self, message: str) -> NoReturn:
         choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
         if choice:
             message += "." + did_you_mean(choice[1], choice[2].replace("'", "").split(", "))
+        elif message.endswith("required") or " are required: " in message:  # by a name that is misspelt, it may be
+            unknown = [word for word in self.given if word.startswith("--") and not self._get_option_tuples(word)]
+            unknown = [word for word in unknown if word.partition("=")[0] not in self._option_string_actions]
+            message += f". Unrecognized: {unknown[0]}.{self.meant(unknown[0])}" if unknown else ""
         end = "" if message.endswith("?") else "."
         self.exit(2, f"{self.prog}: error: {message.rstrip('.')}{end} `{self.prog} --help` tells the options.\n")
 

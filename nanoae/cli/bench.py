@@ -15,6 +15,7 @@ from nanoae.autoencoders.presets import DATA
 from nanoae.backend import BackendError
 from nanoae.cli import data as data_options
 from nanoae.cli import settings
+from nanoae.cli.output import STDOUT, add_json, write_json
 
 STEPS = 50  # in an epoch of the measurement, whatever the size of the data
 
@@ -31,6 +32,7 @@ def add_to(commands) -> None:
     data_options.add_options(parser)
     settings.add_options(parser)
     parser.add_argument("--seconds", type=float, default=3.0, metavar="X", help="to time each device for (3)")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -46,21 +48,28 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--seconds: expected a number > 0, got {args.seconds}.")
     x = data.flat(data_options.black(model))[0]
     batch = min(model._batch_size(len(x)), len(x))
-    print(f"{model}\n{len(x):,} rows of {x.shape[1]}, {batch} a step\n")
+    say = (lambda text: None) if args.json else print
+    say(f"{model}\n{len(x):,} rows of {x.shape[1]}, {batch} a step\n")
     found: dict[str, float] = {}
+    told: dict[str, dict[str, object]] = {}
     devices = ("numpy", "cupy") if model.backend == "auto" else (model.backend,)
     for backend in devices:
         model.set_params(backend=backend)
         try:
             us, device = step_time(model, x[: STEPS * batch], args.seconds)
         except BackendError as error:
-            print(f"{error}")
+            told[backend] = {"error": str(error)}
+            say(f"{error}")
             if model.backend != "cupy" or not found:
                 return 2
             continue
         found[backend] = us
         epoch = us * -(-len(x) // batch) / 1e6
-        print(f"{us:12,.1f} us a step, {batch / us * 1e6:12,.0f} rows a second, {epoch:8.3f} s an epoch: {device}")
+        told[backend] = {"microseconds": us, "rows_per_second": batch / us * 1e6, "device": device}
+        say(f"{us:12,.1f} us a step, {batch / us * 1e6:12,.0f} rows a second, {epoch:8.3f} s an epoch: {device}")
+    if args.json:
+        write_json(STDOUT, {"model": repr(model), "rows": len(x), "batch_size": batch, "devices": told})
+        return 0
     if len(found) == 2:
         cpu, gpu = found.values()
         best, gain = ("GPU, --backend cupy", cpu / gpu) if gpu < cpu else ("CPU, --backend numpy", gpu / cpu)

@@ -15,11 +15,11 @@ from nanoae.anomaly.calibration import benjamini_hochberg
 from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Threshold
 from nanoae.autoencoders.kinds import seed
+from nanoae.autoencoders.model_file import read_notes, save_model
 from nanoae.cli import data as data_options
-from nanoae.cli.output import write_csv
+from nanoae.cli.output import STDOUT, add_json, check_output_file, tell, write_csv, write_json
 from nanoae.data.encoder import TableEncoder
 from nanoae.data.table import Table, read_table
-from nanoae.whole_file import check_writable
 
 REASONS = 3  # columns named in a row's `reason`
 DESCRIPTION = """\
@@ -31,14 +31,15 @@ p-value (the share of normal rows expected to score as high, by rows that the ne
 With --explain it also has a `reason`, and each column's share of the score, negative where the value is lower than
 expected.
 
-Columns are numbers, or categories where they are text; empty cells, NA, null and ? are missing values, which count for
-nothing. The rows to judge have the columns that were learned, in any order. Separators, decimal commas, thousands, %,
-currency signs and headers are found in .csv, .tsv and .txt files, also packed as .gz; what may be read in two ways is
-refused by what to say.
+Columns are numbers, or categories where they are text; empty cells, NA, null and ? are missing values, which are
+masked: they have no share in the loss or the score. The rows to judge have the columns that were learned, in any
+order. Separators, decimal commas, thousands, %, currency signs and headers are found in .csv, .tsv and .txt files,
+also packed as .gz; what may be read in two ways is refused by what to say.
 
---save keeps what was learned, threshold included; another time --model takes the place of --train:
+--save keeps what was learned, the threshold and the ignored columns included; another time --model takes the place
+of --train:
   nanoae detect --train normal.csv --save detector.npz --ignore id
-  nanoae detect --model detector.npz --score new.csv --out scores.csv --ignore id
+  nanoae detect --model detector.npz --score new.csv --out scores.csv
 """
 
 
@@ -55,10 +56,11 @@ def add_to(commands) -> None:
     learned.add_argument("--train", metavar="CSV", type=Path, help="rows that are normal, nearly all")
     learned.add_argument("--model", metavar="NPZ", type=Path, help="what --save kept of an earlier --train")
     files.add_argument("--score", metavar="CSV", type=Path, help="rows to judge")
-    files.add_argument("--out", metavar="CSV", type=Path, help="the file to write")
+    files.add_argument("--out", metavar="CSV", type=Path, help='the file to write; "-": stdout')
     files.add_argument("--save", metavar="NPZ", type=Path, help="the model file to write")
     files.add_argument("--ignore", default="", metavar="A,B", help="columns to copy, but not to learn from, as an id")
     files.add_argument("--explain", action="store_true", help="add the reason, and each column's share of the score")
+    add_json(files)
     data_options.add_limit(files)
     data_options.add_format(parser).add_argument(
         "--text", default="", metavar="A,B", help="columns of categories, whatever they look like, as codes and numbers"
@@ -78,18 +80,21 @@ def add_to(commands) -> None:
     settings.add_argument(
         "--members", type=int, metavar="N", help="autoencoders, whose scores are averaged (default: 1)"
     )
-    settings.add_argument("--seed", type=seed, metavar="N", help="decides everything random (default: 0)")
+    settings.add_argument("--seed", type=seed, metavar="N", help="of the random numbers (default: 0)")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     check(args)
     ignored = data_options.listed(args.ignore)
+    kept = [] if args.model is None else read_notes(args.model).get("ignore", [])
     written = data_options.text_format(args) | {"limit": args.limit, "text": data_options.listed(args.text)}
     for path in filter(None, (args.save, args.out)):
-        check_writable(path)
+        check_output_file(path)
     score = read_table(args.score, **written) if args.score else None
     given = read_table(args.train, **written) if args.train else None
+    if score is not None:
+        ignored += tuple(name for name in kept if name in score.names and name not in ignored)
     new, copied = without(score, ignored, given) if score is not None else (None, [])
     if given is None:
         detector, told = load_detector(args.model), [f"model   {args.model}"]
@@ -102,19 +107,24 @@ def run(args: argparse.Namespace) -> int:
     encoder: Any = detector.encoder_
     numbers = encoder.categories_.count(None)
     told[0] += f", {numbers} columns of numbers and {len(encoder.names_) - numbers} of categories"
+    facts: dict[str, Any] = {"model": str(args.model or args.save or "") or None, "threshold": detector.threshold_}
     if args.save:
-        detector.save(args.save)
+        save_model(detector, args.save, {"ignore": ignored})
         told.append(f"model   {args.save}")
     if new is not None:
         judged = judge(detector, new, args)
         rows = zip(new.rows, *(values for _, values in copied), *judged.values(), strict=True)
         write_csv(args.out, [["row", *(name for name, _ in copied), *judged], *rows])
         odd = sum(judged["abnormal"])
+        facts |= {"rows": len(new), "abnormal": odd, "written": str(args.out)}
         rate = args.false_discovery_rate
         rule = f"above {detector.threshold_:.4g}" if rate is None else f"abnormal, a share of {rate:g} of these falsely"
         told.append(f"score   {args.score}: {len(new):,} rows, {odd:,} of them {rule}")
         told.append(f"written to {args.out}")
-    print("\n".join(told))
+    if args.json:
+        write_json(STDOUT, facts)
+    else:
+        tell("\n".join(told), args.out)
     return 0
 
 
@@ -129,6 +139,8 @@ def check(args: argparse.Namespace) -> None:
     for option, other in (("score", "out"), ("out", "score"), ("model", "score"), ("explain", "score")):
         if getattr(args, option) and not getattr(args, other):
             raise ValueError(f"--{option}: expected --{other} with it, got none.")
+    if args.json and args.out == STDOUT:
+        raise ValueError("--json: expected --out with a file, got -: both would be written to stdout.")
     rate = args.false_discovery_rate
     if rate is not None and not (args.score and 0 < rate < 1):
         got = rate if args.score else "no --score, whose rows it is about"
@@ -140,7 +152,7 @@ def check(args: argparse.Namespace) -> None:
             raise ValueError(f"--{option.replace('_', '-')}: expected with --train, got --model, which has learned.")
     files = [path for path in (args.train, args.model, args.score, args.out, args.save) if path]
     for option, path in (("--out", args.out), ("--save", args.save)):
-        if path and sum(same_file(path, other) for other in files) > 1:
+        if path not in (None, STDOUT) and sum(same_file(path, other) for other in files) > 1:
             raise ValueError(f"{option}: expected another file than the others, got {path}.")
 
 

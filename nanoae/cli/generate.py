@@ -13,6 +13,7 @@ from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.kinds import seed
 from nanoae.cli import data as data_options
 from nanoae.cli import model as models
+from nanoae.cli.output import tell
 from nanoae.cli.training_set import TrainingSet
 from nanoae.configurable import Configurable
 from nanoae.spelling import did_you_mean
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         drawn = drawn if args.out.suffix == ".npy" else drawn.reshape(len(drawn), -1)
         models.write(args.out, drawn, data_options.column_names(model))
-    print(f"written to {args.out}: {len(drawn):,} examples drawn from {args.model}")
+    tell(f"written to {args.out}: {len(drawn):,} examples drawn from {args.model}", args.out)
     return 0
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import nanoae
 from nanoae.backend import BackendError, NoKernels, get_ops, mkl, native
 from nanoae.backend.blas import best_environment, cpu_facts, gflops, openblas
+from nanoae.cli.output import STDOUT, add_json, write_json
 from nanoae.data.catalogue import complete, places
 from nanoae.data.download import SOURCES
 
@@ -25,6 +26,7 @@ def add_to(commands) -> None:
         epilog="example: nanoae info --data-dir my-data",
     )
     parser.add_argument("--data-dir", metavar="DIR", help="a folder to look for data sets in")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -45,6 +47,9 @@ def run(args: argparse.Namespace) -> int:
         place = next((folder for folder, suffixes in looked if complete(name, folder, suffixes)), None)
         tried = ", ".join(str(folder) for folder, _ in looked)
         lines.append((name, f"in {place}" if place else f"not there yet, to be downloaded. Looked in {tried}"))
+    if args.json:
+        write_json(STDOUT, dict(lines))
+        return 0
     for name, text in lines:
         print(f"{name:<15}{text}")
     return 0

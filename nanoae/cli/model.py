@@ -15,11 +15,11 @@ import nanoae
 from nanoae.cli import data as data_options
 from nanoae.cli import train
 from nanoae.cli.figures import reconstructions
-from nanoae.cli.output import safe
+from nanoae.cli.output import STDOUT, add_json, check_output_file, safe, tell, text_file, write_json
 from nanoae.cli.training_set import TrainingSet
 from nanoae.data import Dataset
 from nanoae.training.divergence import NotFiniteError
-from nanoae.whole_file import check_writable, whole_file
+from nanoae.whole_file import whole_file
 
 NOT_OF_ROWS = {
     "TextVAE": "nanoae text generate writes lines with it.",
@@ -45,7 +45,10 @@ def add_to(commands) -> None:
         )  # fmt: skip
         if command != "evaluate":
             kinds = ".npy or .csv" if command == "encode" else ".npy, .csv, or .png for a picture of ten"
+            kinds += '; "-": .csv to stdout'
             parser.add_argument("--out", required=True, metavar="FILE", type=Path, help=kinds)
+        else:
+            add_json(parser)
         parser.set_defaults(run={"evaluate": evaluate, "encode": encode, "reconstruct": reconstruct}[command])
 
 
@@ -91,10 +94,14 @@ def evaluate(args: argparse.Namespace) -> int:
                 "or its weights are not finite."
             )
     code_size, baseline = len(model.get_feature_names_out()), trained.baseline if trained else None
+    of_pca = baseline.evaluate(rows) if baseline else None
+    if args.json:
+        facts = {"model": str(args.model), "class": type(model).__name__, "code_size": code_size, "data": data.name}
+        write_json(STDOUT, facts | {"split": split, "rows": len(rows), "result": result, "pca": of_pca})
+        return 0
     print(f"model   {args.model}: {type(model).__name__}, {rows.shape[1]} numbers in codes of {code_size}")
     print(f"data    {data.name}: rows of {data_options.describe_rows(data, model)}")
     print(f"judged  {told}")
-    of_pca = baseline.evaluate(rows) if baseline else None
     print(train.verdict(split, model, result, baseline, of_pca, "the model file keeps none of the training rows"))
     return 0
 
@@ -122,7 +129,7 @@ def encode(args: argparse.Namespace) -> int:
     parts = data_options.parts(data, args.split, model)
     codes = np.concatenate([model.transform(rows, **beside) for rows, beside in parts])
     write(args.out, codes, model.get_feature_names_out())
-    print(f"written to {args.out}: codes {codes.shape} of {data.name}")
+    tell(f"written to {args.out}: codes {codes.shape} of {data.name}", args.out)
     return 0
 
 
@@ -144,18 +151,20 @@ def reconstruct(args: argparse.Namespace) -> int:
         again = np.concatenate([model.reconstruct(rows, **beside) for rows, beside in parts])
         again = again.reshape(len(again), *data.shape) if args.out.suffix == ".npy" else again
         write(args.out, again, data.columns or data_options.column_names(model))
-    print(f"written to {args.out}: {len(again):,} rows of {data.name}")
+    tell(f"written to {args.out}: {len(again):,} rows of {data.name}", args.out)
     return 0
 
 
 def check_output(args: argparse.Namespace, suffixes: Sequence[str]) -> None:
     """An error where --out is what is read, or cannot be written, or of no known kind: before the work."""
+    if args.out == STDOUT and ".csv" in suffixes:
+        return
     if args.out.suffix not in suffixes:
         raise ValueError(f"--out: expected a name that ends in {' or '.join(suffixes)}, got {args.out}.")
     for source in (args.model, Path(args.data)):
         if args.out.exists() and source.exists() and args.out.samefile(source):
             raise ValueError(f"--out: expected another file than the one that is read, got {args.out}.")
-    check_writable(args.out)
+    check_output_file(args.out)
 
 
 def write(path: Path, array: np.ndarray, columns: Sequence[str] | None) -> None:
@@ -164,7 +173,7 @@ def write(path: Path, array: np.ndarray, columns: Sequence[str] | None) -> None:
         with whole_file(path) as binary:
             np.save(binary, array)
         return
-    with whole_file(path, "w") as file:
+    with text_file(path) as file:
         if columns is not None:
             csv.writer(file, lineterminator="\n").writerow(map(safe, columns))
         np.savetxt(file, array, fmt="%.9g", delimiter=",")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import itertools
 import json
 import math
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import IO, Any
 from nanoae.lock import locked_folder
 from nanoae.whole_file import check_writable, whole_file
 
+STDOUT = Path("-")
 FORMULA = re.compile(r"\s*[=+\-@\t\r\n＝＋－＠]")  # what a spreadsheet takes for the beginning of one
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -66,8 +69,8 @@ def first_free(path: Path) -> Path:
 
 def write_csv(path: Path, rows: Iterable[Iterable[Any]], end: str = "\r\n") -> None:
     """A table, quoted as RFC 4180 says, in which no cell is a formula."""
-    with whole_file(path, "w") as file:
-        writer = csv.writer(file, lineterminator=end)
+    with text_file(path) as file:
+        writer = csv.writer(file, lineterminator="\n" if path == STDOUT else end)
         writer.writerows([safe(cell) for cell in row] for row in rows)
 
 
@@ -82,9 +85,34 @@ def safe(cell: Any) -> Any:
     return cell
 
 
+@contextmanager
+def text_file(path: Path) -> Iterator[IO[str]]:
+    """A whole file to write text to; stdout where the path is "-", as it is and not only what a terminal shows."""
+    if path == STDOUT:
+        yield getattr(sys.stdout, "stream", sys.stdout)
+        return
+    with whole_file(path, "w") as file:
+        yield file
+
+
+def check_output_file(path: Path) -> None:
+    """`check_writable`; stdout always is."""
+    if path != STDOUT:
+        check_writable(path)
+
+
+def tell(text: str, out: Path | None = None) -> None:
+    """Prints what was done: to stderr where `out`, the output file, is stdout."""
+    print(plain(text), file=sys.stderr if out == STDOUT else None)
+
+
+def add_json(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+
 def write_json(path: Path, content: Any) -> None:
     """JSON that every program reads: null for NaN and infinity."""
-    with whole_file(path, "w") as file:
+    with text_file(path) as file:
         file.write(json.dumps(strict(content), indent=2, allow_nan=False) + "\n")
 
 

@@ -59,6 +59,11 @@ class Dataset:
                 f"{self.name}: expected x_test of examples {self.shape} as in x_train, got {self.x_test.shape}."
             )
 
+    def __repr__(self) -> str:
+        of = " x ".join(map(str, self.shape))
+        rows = f"{len(self.x_train):,} training and {len(self.x_test):,} test rows of {of}"
+        return f"Dataset({self.name}: {rows}, {self.x_train.dtype}{'' if self.y_train is None else ', labels'})"
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one example: (28, 28) for MNIST, (D,) for a table."""
