@@ -7,9 +7,8 @@ plain    nothing asks it to: each bar is spread over many units, and what one un
 L1       each unit of activation costs the same (L1Sparsity): the cheapest way to say a bar is one unit for it
 KL       each unit is to be active 6 % of the time (KLSparsity; Ng 2011), with sigmoids
 
-10_images.png          some images, and what comes back
-10_codes.png           all code values of test images, with and without a penalty
-10_weights_NAME.png    what each code unit draws: the decoder's weights as images
+10_images.png: some images and their reconstructions   10_codes.png: all code values
+10_weights_NAME.png: what each code unit draws, the decoder's weights as images
 """
 
 import argparse
@@ -70,15 +69,11 @@ models = {
 codes = {name: ae.transform(x_test) for name, ae in models.items()}
 print("       bars found  codes below 0.01   test BCE")
 for name, ae in models.items():
-    loss = ae.evaluate(x_test)["loss"]
-    print(f"{name:<6} {bars_found(draws(ae)):>2} of 16    {np.mean(codes[name] < 0.01):<18.0%} {loss:.4f}")
+    quiet, loss = np.mean(codes[name] < 0.01), ae.evaluate(x_test)["loss"]
+    print(f"{name:<6} {bars_found(draws(ae)):>2} of 16    {quiet:<18.0%} {loss:.4f}")
 again = {"image": x_test[:10], **{name: ae.reconstruct(x_test[:10]) for name, ae in models.items()}}
 print("figure:", image_rows(args.out / "10_images.png", again, (8, 8), 0, 1))
 print("figure:", code_histogram(args.out / "10_codes.png", codes))
 for name, ae in models.items():
-    print(
-        "figure:",
-        weight_images(
-            args.out / f"10_weights_{name}.png", draws(ae).T, (8, 8), n=32, title=f"What the units draw: {name}"
-        ),
-    )
+    path = args.out / f"10_weights_{name}.png"
+    print("figure:", weight_images(path, draws(ae).T, (8, 8), n=32, title=f"Units, {name}"))

@@ -42,9 +42,8 @@ deep = VariationalAutoencoder(code_size=8, **settings).fit(x_train)
 
 for name, vae in {"code of 2": flat, "code of 8": deep}.items():
     found = vae.evaluate(x_test)
-    print(
-        f"{name}: ELBO {found['elbo']:.2f} nats = reconstruction {found['reconstruction']:.2f} - KL {found['kl']:.2f}"
-    )
+    parts = f"reconstruction {found['reconstruction']:.2f} - KL {found['kl']:.2f}"
+    print(f"{name}: ELBO {found['elbo']:.2f} nats = {parts}")
     print(f"{'':<9}  {found['active_units']} units active; the bound with K importance samples:", end="")
     for k in (1, 5, 50):
         print(f"  K = {k}: {vae.score_samples(x_test, importance_samples=k).mean():.2f}", end="")
@@ -64,17 +63,14 @@ print("figure:", panels(args.out / "14_codes.png", codes, data.y_test, "digit"))
 drawn = deep.sample(10, random_state=0)
 nearest = x_train[((drawn[:, None] - x_train) ** 2).sum(axis=2).argmin(axis=1)]
 rows = {"drawn": drawn, "nearest real": nearest}
-print(
-    "figure:",
-    image_rows(args.out / "14_samples.png", rows, data.shape, 0, 1, title="Drawn, and the nearest real image"),
-)
+title = "Drawn, and the nearest real image"
+print("figure:", image_rows(args.out / "14_samples.png", rows, data.shape, 0, 1, title=title))
 
 ends = [np.flatnonzero(data.y_test == digit)[0] for digit in (0, 6, 1, 7)]
 strips = {f"{data.y_test[a]} to {data.y_test[b]}": deep.interpolate(x_test[a], x_test[b])
           for a, b in zip(ends, ends[1:] + ends[:1], strict=True)}  # fmt: skip
-print(
-    "figure:", image_rows(args.out / "14_interpolate.png", strips, data.shape, 0, 1, title="From one digit to another")
-)
+title = "From one digit to another"
+print("figure:", image_rows(args.out / "14_interpolate.png", strips, data.shape, 0, 1, title=title))
 
 strips = {f"code {k + 1}": deep.traverse(k, x_test[0]) for k in range(8)}
 print(

@@ -1,6 +1,8 @@
 """nanoae: autoencoders on a from-scratch engine: every forward and backward by hand, on NumPy and on CuPy."""
 
-from nanoae import plot
+import importlib
+from typing import TYPE_CHECKING
+
 from nanoae.anomaly.cluster_labels import ClusterLabelDetector
 from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.anomaly.scores import (
@@ -50,18 +52,21 @@ from nanoae.engine.recurrent import GRU
 from nanoae.engine.sequences import LastTimestep, TimeDistributed
 from nanoae.engine.shape import Flatten, Reshape
 from nanoae.former import CLASSES, tell
-from nanoae.interchange.export import export
-from nanoae.interchange.pytorch import from_torch, to_torch
-from nanoae.interchange.safetensors import from_safetensors
-from nanoae.interchange.weights import from_sklearn, get_weights, set_weights, state_dict
-from nanoae.report import write_detector_report, write_report, write_text_report
-from nanoae.trace.trace import Trace
 from nanoae.training.callbacks import BestCheckpoint, CSVLog, ReduceOnPlateau
 from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.kfac import KFAC
 from nanoae.training.loop import NotFiniteError, Trainer
 from nanoae.training.schedules import Constant, Cosine, StepDecay, WarmUp
-from nanoae.training.tensorboard import TensorBoard
+
+if TYPE_CHECKING:
+    from nanoae import plot
+    from nanoae.interchange.export import export
+    from nanoae.interchange.pytorch import from_torch, to_torch
+    from nanoae.interchange.safetensors import from_safetensors
+    from nanoae.interchange.weights import from_sklearn, get_weights, set_weights, state_dict
+    from nanoae.report import write_detector_report, write_report, write_text_report
+    from nanoae.trace.trace import Trace
+    from nanoae.training.tensorboard import TensorBoard
 
 __version__ = "0.1.0"
 
@@ -184,7 +189,35 @@ __all__ = [
 ]
 
 
+LATER = {  # rooms that most programs do without: imported when one of these names is asked for
+    "nanoae.interchange.export": ("export",),
+    "nanoae.interchange.pytorch": (
+        "from_torch",
+        "to_torch",
+    ),
+    "nanoae.interchange.safetensors": ("from_safetensors",),
+    "nanoae.interchange.weights": (
+        "from_sklearn",
+        "get_weights",
+        "set_weights",
+        "state_dict",
+    ),
+    "nanoae.report": (
+        "write_detector_report",
+        "write_report",
+        "write_text_report",
+    ),
+    "nanoae.trace.trace": ("Trace",),
+    "nanoae.training.tensorboard": ("TensorBoard",),
+}
+
+
 def __getattr__(name: str):
+    if name == "plot":
+        return importlib.import_module("nanoae.plot")
+    for module, names in LATER.items():
+        if name in names:
+            return getattr(importlib.import_module(module), name)
     if name not in CLASSES or CLASSES[name] not in __all__:
         raise AttributeError(f"module 'nanoae' has no attribute {name!r}")
     tell(f"nanoae.{name}", CLASSES[name])

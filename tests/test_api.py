@@ -41,7 +41,7 @@ from nanoae import (
     Trainer,
     WarmUp,
 )
-from nanoae.engine import init, layers, losses, optim
+from nanoae.engine import activations, init, losses, optim
 from nanoae.training.fusion import fuse
 
 rng = np.random.default_rng(0)
@@ -330,7 +330,7 @@ ERRORS = {
     r"AdamW: expected weight_decay >= 0, got -1": lambda: AdamW(weight_decay=-1),
     r"SGD: expected clip_norm > 0 or None, got 0": lambda: SGD(clip_norm=0),
     r"SGD: expected momentum > 0 with nesterov=True, got 0": lambda: SGD(nesterov=True),
-    r"activation: expected one of identity, relu, .*, got 'swish'": lambda: layers.activation("swish"),
+    r"activation: expected one of identity, relu, .*, got 'swish'": lambda: activations.activation("swish"),
     r"initializer: expected one of lecun_uniform, .*, got 'orthogonal'": lambda: init.get("orthogonal"),
     r"loss: expected one of mse, .*, got 'hinge'": lambda: losses.get("hinge"),
     r"optimizer: expected one of sgd, .*, got 'lion'": lambda: optim.get("lion", 1e-3, 0),

@@ -462,7 +462,10 @@ def bad_files(folder):
         (("--out", "new/er", "--epochs", "0"), "expected epochs to be a whole number >= 1, got 0"),
         (("--hidden", "12,a"), "--hidden"),
         (("--activation", "rleu"), "expected one of identity, relu"),
-        (("--optimizer", "adm"), "expected one of sgd, adam, adamw, or an Optimizer, got 'adm'. Did you mean 'adam'"),
+        (
+            ("--optimizer", "adm"),
+            "expected one of sgd, adam, adamw, rmsprop, or an Optimizer, got 'adm'. Did you mean 'adam'",
+        ),
         (("--loss", "softmax_cross_entropy"), "expected a loss of reconstructions"),
         (("--learning-rate", "-1"), "expected learning_rate to be a number >= 0, got -1.0"),
         (("--patience", "3", "--validation-fraction", "0"), "Add --validation-fraction 0.1"),

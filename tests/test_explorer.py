@@ -1,16 +1,10 @@
 """Does the page's own network, at its sliders in a real browser, give what the model gives?"""
 
-import shutil
-
 import numpy as np
 import pytest
 
 import nanoae
 from nanoae.report import write_report, write_text_report
-
-playwright = pytest.importorskip("playwright.sync_api", reason='a browser is driven by playwright: nanoae"[test]"')
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 
 RNG = np.random.default_rng(0)
 CODES = 50
@@ -24,14 +18,6 @@ SET_SLIDERS = """codes => codes.map(code => {
     const { output } = explorer;
     return { code: Array.from(explorer.code), output: typeof output === "string" ? output : Array.from(output) };
 })"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 
 import nanoae
 from nanoae import PCA, AnomalyDetector, Autoencoder, ClusterLabelDetector, StackedClassifier, TableEncoder, read_table
+from nanoae.autoencoders.saved import Saved
 from nanoae.cli import main
 from nanoae.data.table import Table
 
@@ -191,7 +192,7 @@ def test_a_model_file_from_before_keeps_its_categories():
     facts, arrays = encoder.to_file()
     facts["categories"] = [["1.0", "TRUE", "x"]]
     del facts["others"]
-    old = TableEncoder.from_file(facts, arrays)
+    old = TableEncoder.from_file(facts, Saved(arrays))
     code = old.transform(pd.DataFrame({"c": ["1", True, "TRUE", 1.0, "x", None]}))
     assert code[:5].argmax(axis=1).tolist() == [0, 1, 1, 0, 2] and np.isnan(code[5]).all()
 

@@ -210,6 +210,7 @@ def test_what_float32_does_not_hold_is_told():
         ae.fit(far)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", nanoae.UnderfitWarning)
         ae.fit(np.add(X, [0, 1e4, 0])).transform(far)
         ae.fit(np.c_[X, np.full(60, 1e9)])
         nanoae.PCA(1).fit(far)

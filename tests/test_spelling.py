@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nanoae import TableEncoder, read_table
+from nanoae.autoencoders.saved import Saved
 from nanoae.data.table import Table
 
 NAN = float("nan")
@@ -155,7 +156,8 @@ def table(*cells):
 )  # fmt: skip
 def test_a_column_is_in_the_unit_that_was_learned(learned, new, message):
     encoder = TableEncoder().fit(table(*learned))
-    encoder = TableEncoder.from_file(*encoder.to_file())
+    facts, arrays = encoder.to_file()
+    encoder = TableEncoder.from_file(facts, Saved(arrays))
     if message is None:
         encoder.transform(table(*new))
         return

@@ -69,7 +69,7 @@ class Gaussian(Noisy):
 
     inputs_per_unit = 2  # the layer before it gives mu and logvar
 
-    def __init__(self, beta: float = 1.0, warm_up: int = 0, free_bits: float = 0.0):
+    def __init__(self, beta: float = 1.0, warm_up: float = 0, free_bits: float = 0.0):
         for name, value in {"beta": beta, "warm_up": warm_up, "free_bits": free_bits}.items():
             if not value >= 0:
                 raise ValueError(f"Gaussian: expected {name} >= 0, got {value}.")

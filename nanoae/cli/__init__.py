@@ -115,6 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         warnings.simplefilter("ignore", RuntimeWarning)  # an overflow ends in a NotFiniteError, which says more
+        warnings.simplefilter("ignore", nanoae.UnderfitWarning)  # PCA's error stands beside the result
         warnings.showwarning = lambda message, *_, **__: log_error(f"warning: {message}")  # type: ignore[assignment]
         try:
             with contextlib.redirect_stdout(Plain(sys.stdout)):  # type: ignore[type-var]

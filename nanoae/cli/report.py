@@ -28,7 +28,7 @@ def add_to(commands) -> None:
         description="Writes one self-contained HTML file: what was trained on what, the curves, reconstructions beside "
         "PCA's, errors, codes, weights, what to try next, and the decoder itself with a slider for each number of the "
         "code. It opens by a double click, without a network.",
-        epilog="examples: nanoae report runs/digits-1; nanoae report detector.npz --data new.csv",
+        epilog="example: nanoae report runs/digits-1",
     )
     parser.add_argument("model", metavar="RUN", type=Path, help="the folder of a run, or a model file")
     parser.add_argument("--out", metavar="FILE", type=Path, help="the file to write (default: report.html beside it)")

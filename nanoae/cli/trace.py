@@ -25,7 +25,7 @@ def add_to(commands) -> None:
         description="Writes a page that shows one training step: forward, loss, backward, update, one arrow key a "
         "move. Point at a number to see the sum that made it; each gradient stands beside its finite differences; a "
         "switch breaks a backward. The numbers are those of nanoae's own layers. The page needs no network.",
-        epilog="example: nanoae trace --sizes 4-3-2-3-4 --activation tanh; nanoae trace --text --break transpose",
+        epilog="example: nanoae trace --sizes 4-3-2-3-4 --activation tanh",
     )
     parser.add_argument("--sizes", type=sizes, default=(4, 3, 2, 3, 4), metavar="N-N", help="widths (4-3-2-3-4)")
     parser.add_argument("--activation", default="tanh", metavar="NAME", help=f"{', '.join(ACTIVATIONS)} (tanh)")

@@ -9,7 +9,6 @@ import math
 import platform
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -144,9 +143,7 @@ def train(
     bar = not quiet and sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None
     tellers = () if bar or quiet or not lines else (tell_epoch,)
     model.set_params(verbose=bar, callbacks=(*tellers, *watchers))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", nanoae.UnderfitWarning)  # PCA's error stands beside the result
-        model.fit(*data, **beside)
+    model.fit(*data, **beside)
     model.set_params(verbose=False, callbacks=())
 
 

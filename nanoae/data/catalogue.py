@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -118,6 +117,8 @@ def cache() -> Path:
     """The user's cache folder; where there is no home, one beside the temporary files."""
     folder = os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     if folder.startswith("~"):
+        import tempfile  # here: `import nanoae` would pay for it
+
         folder = os.path.join(tempfile.gettempdir(), f"cache-{os.getuid()}")
     return Path(folder, "nanoae")
 

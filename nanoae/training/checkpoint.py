@@ -13,7 +13,6 @@ arrays    "0.network.0", "0.optimizer.1", ...: the training's number and the arr
 
 from __future__ import annotations
 
-import hashlib
 import json
 import queue
 import re
@@ -299,6 +298,8 @@ def differences(name: str, there: Any, here: Any) -> Iterator[str]:
 
 def fingerprint(ops: Any, data: tuple) -> str:
     """Of arrays (N, ...), on the device or not, or None."""
+    import hashlib  # here: `import nanoae` would pay for it
+
     digest = hashlib.blake2b(digest_size=8)
     for x in data:
         if x is None:

@@ -59,7 +59,7 @@ def last_loss(trainer: Trainer) -> str:
 def check(trainer: Trainer, loss: float) -> None:
     """NotFiniteError where the loss of an epoch, or the weights after it, are not finite: one number for the host."""
     health = trainer.ops.sum_squares(trainer.network.theta)
-    for moment in trainer.optimizer.moments[1:]:
+    for moment in (moment for moment in trainer.optimizer.moments[1:] if len(moment)):
         health = health + 0 * moment.max()  # NaN where that is infinite
     if not math.isfinite(loss) or not math.isfinite(float(health)):
         check_moments(trainer)
@@ -70,7 +70,7 @@ def check_moments(trainer: Trainer) -> None:
     """NotFiniteError where Adam's v, the mean of g², is infinite, as g² once was: nothing is learned there any more,
     and the loss does not tell."""
     for moment in trainer.optimizer.moments[1:]:
-        if math.isfinite(float(moment.max())):
+        if not len(moment) or math.isfinite(float(moment.max())):
             continue
         at = int(np.argmin(np.isfinite(trainer.ops.to_numpy(moment))))
         places = trainer.network.parameters.slices.items()
