@@ -23,6 +23,7 @@ from nanoae.data.table import Table
 from nanoae.guard import guard, guarded
 from nanoae.spelling import one_of
 from nanoae.training.checkpoint import Checkpoints
+from nanoae.training.process_group import process_group
 
 
 class _NotFitted(ValueError, AttributeError):
@@ -127,9 +128,14 @@ class Estimator(FrameOutput, Parametrised):
         """What everything random of a fit follows from: random_state, or where it goes on, what was drawn at first."""
         given: Any = getattr(self, "random_state", None)
         seed = seed_of(given)
-        if self._checkpoints is None or isinstance(given, (int, np.integer)):
+        if isinstance(given, (int, np.integer)):
             return seed
-        return self._checkpoints.entropy(np.random.SeedSequence(seed).entropy)
+        if self._checkpoints is not None:
+            seed = self._checkpoints.entropy(np.random.SeedSequence(seed).entropy)
+        group = process_group()
+        if group is not None and group.fitting:
+            return group.broadcast(np.random.SeedSequence(seed).entropy)
+        return seed
 
     @guarded
     def fit_transform(self, X, y=None, **fit_params):

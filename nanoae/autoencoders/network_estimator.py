@@ -29,10 +29,12 @@ from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.guard import guarded
 from nanoae.training import fusion
+from nanoae.training.distributed import DistributedKFACTrainer, DistributedTrainer
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.evaluation import evaluate, rows_at_a_time
 from nanoae.training.kfac import KFAC, KFACTrainer
 from nanoae.training.loop import Trainer
+from nanoae.training.process_group import process_group
 
 HISTORY = {str: [(float, NOT_FINITE)]}
 
@@ -183,6 +185,11 @@ class NetworkEstimator(Trained):
             )
         if isinstance(built.optimizer, KFAC):
             kind = KFACTrainer
+        group = process_group()
+        beside: dict[str, Any] = {}
+        if group is not None:
+            kind = DistributedKFACTrainer if kind is KFACTrainer else DistributedTrainer
+            beside = {"group": group}
         trainer = kind(
             self.network_,
             self._loss,
@@ -196,6 +203,7 @@ class NetworkEstimator(Trained):
             callbacks=tuple(self.callbacks),
             verbose=built.verbose,
             trainable=self._trainable(),
+            **beside,
         )
         trainer.model = weakref.proxy(self)
         return trainer

@@ -6,6 +6,7 @@ import functools
 import inspect
 
 from nanoae.training.checkpoint import Checkpoints
+from nanoae.training.process_group import first_rank, process_group
 from nanoae.training.stop import heeded
 
 ADDED = {"checkpoint_dir": None, "resume": False}
@@ -21,11 +22,17 @@ def resumable(fit):
                      nothing had been stopped. ValueError where data, settings or version are others than they were
 
     Within it, `self._checkpoints` are those of this fit, or None.
+
+    Of several ranks that `mpiexec` has started, rank 0 writes them.
     """
 
     @functools.wraps(fit)
     def whole(self, *args, checkpoint_dir=None, resume=False, **kwargs):
-        if checkpoint_dir is None:
+        group = process_group()
+        if group is not None and not group.fitting:
+            with group.fit():
+                return whole(self, *args, checkpoint_dir=checkpoint_dir, resume=resume, **kwargs)
+        if checkpoint_dir is None or not first_rank():
             return fit(self, *args, **kwargs)
         if isinstance(checkpoint_dir, Checkpoints) and checkpoint_dir.open:  # of a fit that this one is a part of
             self._checkpoints = checkpoint_dir

@@ -32,6 +32,7 @@ from nanoae.cli import (
 from nanoae.cli.output import Plain, plain
 from nanoae.spelling import did_you_mean
 from nanoae.training.divergence import NotFiniteError
+from nanoae.training.process_group import ProcessGroup, process_group, report_trace
 
 COMMANDS = (train, tune, model, report, generate, detect, text, export, gradcheck, trace, bench, info, completion)
 
@@ -117,28 +118,60 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.simplefilter("ignore", RuntimeWarning)  # an overflow ends in a NotFiniteError, which says more
         warnings.simplefilter("ignore", nanoae.UnderfitWarning)  # PCA's error stands beside the result
         warnings.showwarning = lambda message, *_, **__: log_error(f"warning: {message}")  # type: ignore[assignment]
+        quiet = False
         try:
-            with contextlib.redirect_stdout(Plain(sys.stdout)):  # type: ignore[type-var]
-                code = args.run(args)
-            sys.stdout.flush()
-            return code
-        except NotFiniteError as error:
-            log_error(f"error: {error}")
-            return 1
-        except BrokenPipeError:  # `nanoae info | head -1`: nobody reads on
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 141
-        except OSError as error:
-            told = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-            log_error(f"error: {told or error}")
-        except (ValueError, BackendError, ImportError) as error:
-            log_error(f"error: {error}")
-        except MemoryError as error:
-            log_error(f"error: not enough memory. {error}")
-        except KeyboardInterrupt:
-            log_error("stopped")
-            return 130
-    return 2
+            group = process_group()
+            if group is None:
+                return run(args)
+            quiet = group.rank > 0
+            if quiet:
+                warnings.simplefilter("ignore")
+            with group.guard(report_error):
+                return run_on_ranks(args, group)
+        except TOLD as error:
+            return 2 if quiet else report_error(error)
+
+
+def run(args: argparse.Namespace) -> int:
+    with contextlib.redirect_stdout(Plain(sys.stdout)):  # type: ignore[type-var]
+        code = args.run(args)
+    sys.stdout.flush()
+    return code
+
+
+def run_on_ranks(args: argparse.Namespace, group: ProcessGroup) -> int:
+    """`run` on each rank of an MPI launch, of which rank 0 prints."""
+    if args.run not in (train.run, text.train):
+        raise ValueError(
+            f"expected one process, got {group.size} by mpiexec, of which only `nanoae train` and `nanoae text train` "
+            "make one. Start it without mpiexec."
+        )
+    if group.rank == 0:
+        return run(args)
+    with open(os.devnull, "w") as nobody, contextlib.redirect_stdout(nobody), contextlib.redirect_stderr(nobody):
+        return run(args)
+
+
+TOLD = (NotFiniteError, OSError, ValueError, BackendError, ImportError, MemoryError, KeyboardInterrupt)
+
+
+def report_error(error: BaseException) -> int:
+    """Tell of an error in a line, or of one that nobody has foreseen with all that Python knows; the exit code."""
+    if isinstance(error, BrokenPipeError):  # `nanoae info | head -1`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    if not isinstance(error, TOLD):
+        return report_trace(error)
+    told = str(error)
+    if isinstance(error, OSError):
+        told = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or told
+    if isinstance(error, MemoryError):
+        told = f"not enough memory. {error}"
+    if isinstance(error, KeyboardInterrupt):
+        log_error("stopped")
+        return 130
+    log_error(f"error: {told}")
+    return 1 if isinstance(error, NotFiniteError) else 2
 
 
 def let_everything_be_printed() -> None:

@@ -9,12 +9,14 @@ import json
 import math
 import re
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from nanoae.lock import locked_folder
+from nanoae.training.process_group import first_rank
 from nanoae.whole_file import check_writable, whole_file
 
 STDOUT = Path("-")
@@ -29,6 +31,10 @@ def run_folder(path: Path, numbered: bool = False, resume: Path | None = None) -
 
     It is made and locked at once, so that no other run writes to it, and removed again if nothing is in it at the end.
     """
+    if not first_rank():  # which writes nothing that anyone keeps
+        with tempfile.TemporaryDirectory() as scratch:
+            yield Path(scratch)
+        return
     made = [folder for folder in (path, *path.parents) if not folder.exists()]
     with ExitStack() as held:
         held.callback(remove_empty, made)

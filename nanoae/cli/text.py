@@ -23,6 +23,7 @@ from nanoae.data.files import read_lines
 from nanoae.data.slogans import draw_slogans
 from nanoae.report import write_text_report
 from nanoae.training.divergence import NotFiniteError
+from nanoae.training.process_group import first_rank, ranks
 
 HELD_OUT = 0.1  # share of the lines that the model is tested on
 RUNS = Path("runs", "text")  # -1, -2, ...: what train writes, and where generate looks for the newest
@@ -107,6 +108,8 @@ def train(args: argparse.Namespace) -> int:
             code = resume.ended(args, folder, stop, model.interrupted_)
         except NotFiniteError as error:
             model, code = resume.recovered(error, model), 1
+        if not first_rank():
+            return code
         log(trainer.trained(model))
         trainer.save(model, folder / "model.npz", {})
         trainer.write_metrics(folder / "metrics.csv", model.history_)
@@ -168,7 +171,8 @@ def verdict(whose: str, result: dict[str, float]) -> str:
 def describe_run(args: argparse.Namespace, model: TextVAE, results: dict[str, dict[str, float]]) -> dict[str, Any]:
     settings = {k: to_config(v) for k, v in model.get_params().items() if k not in ("callbacks", "verbose")}
     source = {"source": None if args.file is None else str(args.file), "seed": args.seed}
-    return {"command": ["nanoae", *args.argv], "data": source, "settings": settings, "results": results}
+    told = {"data": source, "settings": settings, "ranks": ranks(), "results": results}
+    return {"command": ["nanoae", *args.argv], **told}
 
 
 def generate(args: argparse.Namespace) -> int:

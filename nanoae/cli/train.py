@@ -31,6 +31,7 @@ from nanoae.cli.training_set import TrainingSet
 from nanoae.configurable import to_config
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.loop import Trainer
+from nanoae.training.process_group import first_rank, ranks
 
 PCA_LIMIT = 4096  # the most rows or columns, whichever are fewer: beyond, its matrix takes minutes
 LOSS_NAMES = {"loss": "loss", "val_loss": "validation loss"}
@@ -97,6 +98,8 @@ def run(args: argparse.Namespace) -> int:
             code = resume.ended(args, folder, stop, model.interrupted_)
         except NotFiniteError as error:
             model, code = resume.recovered(error, model), 1
+        if not first_rank():
+            return code
         log(trained(model))
         write_results(args, folder, model, baseline, data, test, frames)
         if code == 0:
@@ -305,6 +308,7 @@ def describe_run(args, model: Any, data: Dataset) -> dict[str, Any]:
         "command": ["nanoae", *args.argv],
         "versions": packages,
         "device": model.network_.ops.describe(),
+        "ranks": ranks(),
         "preset": args.preset,
         "data": {
             "name": data.name,

@@ -154,12 +154,16 @@ class KFACTrainer(Trainer):
         return super().arrays() | {"n_updates": self.n_updates}
 
     def step(self, x, t):
-        if self.due(self.optimizer.measure_every) and (len(x) == self.batch_size or not self.n_updates):
+        if self.due(self.optimizer.measure_every) and (self.is_full(x) or not self.n_updates):
             self.measure_factors(x)  # a last batch of few rows says little
         optimizer, network, loss = self.optimizer, self.network, self.gradient(x, t)
         self.precondition(optimizer.rate_at(optimizer.t + 1))
         SGD.step(optimizer, network.theta, network.grad)
         return loss
+
+    def is_full(self, x: Array) -> bool:
+        """Whether x is of a batch of as many rows as there are in most."""
+        return len(x) == self.batch_size
 
     def due(self, every: int) -> bool:
         """At every so many steps, and at each of the first ones: everything changes fast there."""

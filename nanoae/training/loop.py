@@ -170,6 +170,10 @@ class Trainer:
             kept = self.t_batch = self.ops.empty((self.batch_size, *t.shape[1:]), t.dtype)
         return batch, self.ops.take_rows(t, rows, out=kept[: len(rows)])
 
+    def local_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Those of a batch's rows that this process takes: all of them."""
+        return rows
+
     def learn(self, rows: Array, x: Array, t: Array | None, scale: float) -> Array:
         """`step` on these rows of the data."""
         return self.step(*self.batch(rows, x, t, scale))
@@ -212,7 +216,7 @@ class Trainer:
         t = self.optimizer.t
         if (t & (t - 1) == 0 or t % FLUSH_EVERY == 0) and self.ops.peek(0.0) is not None:
             divergence.check_moments(self)
-        stop.check()
+        self.check_stop()
         if self.checkpoints is not None and self.checkpoints.due(done):
             self.checkpoints.save(self, asked=True)
 
@@ -238,10 +242,9 @@ class Trainer:
     ) -> History:
         """Train for `epochs`; `validation` is (x, t or None). Ctrl-C ends the training and keeps what was learned."""
         self.at, self.best_state, self.checkpoints = Position(), [], checkpoints
-        if checkpoints is not None:
-            checkpoints.begin(self, x, t, *(validation or ()))
-            if self.at.finished:
-                return self.history
+        self.begin(x, t, *(validation or ()))
+        if self.at.finished:
+            return self.history
         bar = progress(range(self.at.epoch + 1, self.epochs + 1), label="training", show=self.verbose)
         try:
             for epoch in bar:
@@ -256,10 +259,10 @@ class Trainer:
                     bar.set_postfix({k: f"{v:.4g}" for k, v in row.items() if k.endswith("loss")})
                 self.at.epoch, self.at.step, self.at.seconds = epoch, 0, 0.0
                 early = self.patience is not None and validation is not None and self.stop_early(row["val_loss"])
-                if any([callback(self, row) is True for callback in self.callbacks]) or early:
+                if self.call_back(row) or early:
                     break
                 if epoch < self.epochs:
-                    stop.check()
+                    self.check_stop()
                     if checkpoints is not None:
                         checkpoints.save(self)
         except NotFiniteError:
@@ -283,6 +286,19 @@ class Trainer:
             self.at.finished, self.best_state = True, []
             checkpoints.save(self, wait=True)
         return self.history
+
+    def begin(self, *data: Array | None) -> None:
+        """Go on from where the checkpoints say that this training was."""
+        if self.checkpoints is not None:
+            self.checkpoints.begin(self, *data)
+
+    def call_back(self, row: dict[str, float]) -> bool:
+        """Tell all callbacks of an epoch; whether one of them stops the training."""
+        return any([callback(self, row) is True for callback in self.callbacks])
+
+    def check_stop(self) -> None:
+        """StopRequested if a signal has come."""
+        stop.check()
 
     def stop_early(self, val_loss: float) -> bool:
         """Keep the weights where they are the best so far; whether it is time to stop."""

@@ -41,8 +41,9 @@ class StepRunner:
                 return self.repeat(trainer, order, data, done)
         for start in range(done * self.batch_size, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
-            self.fetch(data, rows)
-            total = total + trainer.learn(self.ops.to_device(rows), *data) * len(rows)
+            local = trainer.local_rows(rows)
+            self.fetch(data, local)
+            total = total + trainer.learn(self.ops.to_device(local), *data) * len(rows)
             trainer.between_steps(start // self.batch_size + 1, total)
         return total
 

@@ -1,0 +1,225 @@
+"""Distributed: a trainer on each rank of a process group, all of which train one network.
+
+Every rank has the same network and the same order of the rows. Of each batch it takes its shard, computes the gradient
+of the mean over its own rows, and sums n_r / N times that over all ranks, in place, in the one flat array that there
+is: what comes out is the gradient of the mean over the whole batch, which one process would have had. Then each rank
+takes the same step. So P ranks are one process, only faster; nothing but the order of some sums differs.
+
+The sum of a layer's gradients travels while backward is at the layers before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from nanoae.backend import Array
+from nanoae.engine.layers import Layer
+from nanoae.engine.network import Sequential
+from nanoae.engine.norm import BatchNorm
+from nanoae.training import divergence, fusion, state, stop
+from nanoae.training.checkpoint import comparable
+from nanoae.training.divergence import NotFiniteError
+from nanoae.training.kfac import KFACTrainer
+from nanoae.training.loop import Trainer
+from nanoae.training.process_group import ProcessGroup, Shard, report_trace
+from nanoae.training.whole_batch import SynchronisedBatchNorm, whole_batch
+
+CHUNKS = 4  # that a gradient travels in
+LEAST_CHUNK = 1 << 14  # numbers
+SAMPLED_ROWS = 64  # of the data, that all ranks have to have alike
+
+
+class DistributedTrainer(Trainer):
+    """A Trainer on one rank: same arguments, and the group. ValueError for layers that cannot be trained like this."""
+
+    def __init__(self, network: Sequential, loss, optimizer, *, group: ProcessGroup, **settings: Any):
+        super().__init__(network, loss, optimizer, **settings)
+        self.group, self.agreed, self.stop_asked = group, False, False
+        for layer in network.layers:
+            nested = getattr(layer, "layer", None)
+            if getattr(layer, "momenta", None) or isinstance(nested, BatchNorm):
+                raise ValueError(f"{layer}: expected a process by itself, got {group.size} ranks of MPI, which cannot "
+                                 "train it together. Start it without mpiexec.")  # fmt: skip
+        self.verbose = self.verbose and group.rank == 0
+        self.ops = whole_batch(network.ops, group)
+        if any(isinstance(layer, BatchNorm) for layer in network.layers):
+            layers = [SynchronisedBatchNorm(layer, group) if isinstance(layer, BatchNorm) else layer
+                      for layer in network.layers]  # fmt: skip
+            self.fast = fusion.fuse(network, layers) if self.fast is not network else network.with_layers(layers)
+
+    def repeatable(self):
+        return False  # a sum over ranks is no primitive of the device
+
+    # ---------------------------------------------------------------- a step
+
+    def local_rows(self, rows):
+        shard = self.group.shard = Shard.of(len(rows), self.group.rank, self.group.size)
+        return rows[shard.start : shard.stop]
+
+    def gradient(self, x, t):
+        ops, group = self.network.ops, self.group
+        y = self.fast.forward(x, train=True)
+        loss, penalty = self.loss.forward(y, t), self.fast.penalty()
+        if self.loss.reduction == "sum":  # over all rows: as if it were the mean of sums over as many as there are
+            times = group.shard.rows / len(x)
+            loss = loss * times
+            ops.scale_inplace(self.loss.backward(), times)
+        loss = self.mean_loss(loss + penalty)
+        value = ops.peek(loss)
+        if value is not None and not math.isfinite(value):
+            divergence.stop(self, value)
+        self.backward(self.loss.backward())
+        return loss
+
+    def mean_loss(self, loss: Array) -> Array:
+        """The loss of the whole batch, of that of each shard; on the way it is agreed whether to stop."""
+        ops, share = self.network.ops, self.group.shard.share
+        value, asked = ops.peek(loss), float(stop.requested())
+        total, asked = self.group.sum_numbers(0.0 if value is None else share * value, asked)
+        self.stop_asked = asked > 0
+        if value is not None:
+            return self.network.dtype.type(total)
+        return self.group.mean_inplace(ops, ops.copy(loss, out=ops.empty(1, loss.dtype))).reshape(())
+
+    def backward(self, dy: Array | None) -> None:
+        """The network's backward, a layer at a time: what the layers from here to the last one have left in `grad` is
+        sent on its way where it is enough."""
+        grad, parts = self.network.grad, [sum(g.size for g in own_grads(layer)) for layer in self.fast.layers]
+        start = end = grad.size
+        chunk = max(LEAST_CHUNK, grad.size // CHUNKS)
+        for layer, size in zip(reversed(self.fast.layers), reversed(parts), strict=True):
+            dy = layer.backward(dy)
+            start -= size
+            self.group.progress()
+            if end - start >= chunk and sum(parts) == grad.size:
+                self.send(grad[start:end])
+                end = start
+            if dy is None:
+                break
+        self.send(grad[:end])
+        self.group.wait()
+
+    def send(self, grad: Array) -> None:
+        self.group.start_sum(self.network.ops, self.network.ops.scale_inplace(grad, self.group.shard.share))
+
+    @contextmanager
+    def of_whole_batches(self) -> Iterator[None]:
+        """In the block the layers and the loss draw noise, and count targets, for the whole batch."""
+        parts: list[Any] = [*self.fast.layers, self.loss]
+        parts += [part.inner for part in parts if hasattr(part, "inner")]
+        parts += [part.inner for part in parts[-1:] if hasattr(part, "inner")]
+        for part in parts:
+            part.ops = self.ops
+        try:
+            yield
+        finally:
+            for part in parts:
+                part.ops = self.network.ops
+
+    # ---------------------------------------------------------------- an epoch
+
+    def epoch(self, x, t=None, scale=1.0):
+        if not self.agreed:
+            self.agree(x, t)
+        with self.of_whole_batches():
+            mean = super().epoch(x, t, scale)
+        digest = hashlib.blake2b(digest_size=8)
+        for array in self.network.state():
+            digest.update(np.ascontiguousarray(self.network.ops.to_numpy(array)).data)
+        self.check_alike("the same weights after an epoch", digest.hexdigest(), "Does a callback change them?")
+        return mean
+
+    def agree(self, *data: Array | None) -> None:
+        """Begin with what rank 0 has, once it is known that all ranks mean the same."""
+        told = [comparable(state.identity(self)), [sample(x) for x in data]]
+        hint = "Give random_state a number, and each rank the same rows and settings: it takes its own share."
+        self.check_alike("the same network, settings and rows", told, hint)
+        facts, arrays = self.group.broadcast(state.take(self) if self.group.rank == 0 else (None, None))
+        if self.group.rank:
+            state.restore(self, facts, arrays)
+        self.agreed = True
+
+    def check_alike(self, what: str, own: Any, hint: str) -> None:
+        """ValueError, on every rank, where `own` is not the same on all of them."""
+        found = self.group.gather(own)
+        other = [rank for rank, theirs in enumerate(found) if theirs != found[0]]
+        if other:
+            raise ValueError(f"training on {self.group.size} ranks: expected {what} on all, got others on rank "
+                             f"{', '.join(map(str, other[:8]))} than on rank 0. {hint}")  # fmt: skip
+
+    def evaluate(self, x, t=None, scale=1.0):
+        return self.group.broadcast(super().evaluate(x, t, scale))
+
+    # ---------------------------------------------------------------- all epochs
+
+    def fit(self, *data, **settings):
+        with warnings.catch_warnings(), self.group.guard(report_trace):
+            if self.group.rank:
+                warnings.simplefilter("ignore")
+            with stop.heeded():
+                try:
+                    return super().fit(*data, **settings)
+                except NotFiniteError:  # which all ranks have met; rank 0 may have a checkpoint from before
+                    self.recovered = self.group.broadcast(self.recovered)
+                    self.network.set_state(self.group.broadcast(self.network.state()))
+                    raise
+
+    def begin(self, *data):
+        super().begin(*data)
+        self.agree(*data)
+
+    def call_back(self, row):
+        """Rank 0's callbacks decide, and may set the learning rate."""
+        stopped = self.group.rank == 0 and super().call_back(row)
+        stopped, lr = self.group.broadcast((stopped, None if callable(self.optimizer.lr) else self.optimizer.lr))
+        if lr is not None:
+            self.optimizer.lr = lr
+        return stopped
+
+    def check_stop(self):
+        if self.stop_asked:
+            raise stop.StopRequested
+
+
+class DistributedKFACTrainer(DistributedTrainer, KFACTrainer):
+    """The same with K-FAC: the factors of the Fisher matrix are means over the whole batch, too."""
+
+    def __init__(self, *arguments, **settings):
+        super().__init__(*arguments, **settings)
+        if self.loss.reduction == "sum":
+            raise ValueError(
+                "KFAC: expected a loss that is a mean, on several ranks, got reduction='sum'. Use 'batch'."
+            )
+
+    def is_full(self, x):
+        return self.group.shard.rows == self.batch_size
+
+    def measure_factors(self, x):
+        super().measure_factors(x)
+        for layer in self.observed:
+            for mean in (layer.A, layer.G):
+                self.group.mean_inplace(self.network.ops, mean)
+
+
+def own_grads(layer: Layer) -> list[Array]:
+    """The gradients that a layer of a fused network leaves."""
+    return list(getattr(getattr(layer, "layer", layer), "grads", {}).values())
+
+
+def sample(x: Any) -> Any:
+    """What is to be the same of a table on all ranks, at little cost: its shape, and some rows."""
+    if x is None:
+        return None
+    rows = np.linspace(0, len(x) - 1, min(len(x), SAMPLED_ROWS)).astype(int)
+    host = getattr(x, "host", x)
+    digest = hashlib.blake2b(digest_size=8)
+    for row in rows.tolist() if isinstance(host, np.ndarray) else ():
+        digest.update(np.ascontiguousarray(host[row]).tobytes())
+    return x.shape, str(x.dtype), digest.hexdigest()

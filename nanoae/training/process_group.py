@@ -1,0 +1,215 @@
+"""ProcessGroup: the processes that train one model together, where `mpiexec` has started several of this program.
+
+MPI brings what there is to say: who one is, sums over all ranks, a value from rank 0 to all. mpi4py is imported where
+an MPI launch is met, and never else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nanoae.backend import Array, Ops
+
+SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS")  # where Open MPI and MPICH say how many there are
+SWITCH = "NANOAE_MPI"  # 0: each process is by itself
+GRACE = 2.0  # seconds in which all ranks meet an error, if it is one that all of them meet
+
+Report = Callable[[BaseException], int]  # tells of an error; the exit code
+
+
+@dataclass
+class Shard:
+    """The rows of a batch that are this rank's, start .. stop-1 of `rows`; and their share of all rows that the ranks
+    compute. A batch of fewer rows than ranks is computed by each of them."""
+
+    rows: int
+    start: int
+    stop: int
+    share: float
+
+    @classmethod
+    def of(cls, rows: int, rank: int, size: int) -> Shard:
+        if rows < size:
+            return cls(rows, 0, rows, 1 / size)
+        start, stop = rows * rank // size, rows * (rank + 1) // size
+        return cls(rows, start, stop, (stop - start) / rows)
+
+
+class ProcessGroup:
+    """All ranks of MPI_COMM_WORLD.
+
+    rank, size   which of how many this process is; rank 0 alone prints and writes
+    shard        what it has of the batch under way
+    fitting      whether a `fit` is under way, in which all ranks do the same
+    """
+
+    def __init__(self, comm: Any):
+        self.comm, self.errors = comm, comm.Dup()
+        self.rank, self.size, self.pid = comm.rank, comm.size, os.getpid()
+        self.shard = Shard.of(comm.size, comm.rank, comm.size)
+        self.pending: list[Any] = []  # sums that are not there yet
+        self.fitting = self.guarded = False
+        self.seconds = 0.0  # spent waiting for sums
+
+    # ---------------------------------------------------------------- what is the same on all ranks afterwards
+
+    def broadcast(self, value: Any) -> Any:
+        """What rank 0 has, of anything that can be pickled."""
+        return self.comm.bcast(value)
+
+    def gather(self, value: Any) -> list[Any]:
+        """What each rank has."""
+        return self.comm.allgather(value)
+
+    def sum_numbers(self, *numbers: float) -> list[float]:
+        """Of each number the sum over all ranks."""
+        total = np.array(numbers, np.float64)
+        self.start_sum(Ops(), total)
+        self.wait()
+        return total.tolist()
+
+    def start_sum(self, ops: Ops, x: Array) -> None:
+        """Begin to make x, contiguous, the sum over all ranks; it is there after `wait`."""
+        request = ops.start_sum(self.comm, x)
+        if request is not None:
+            self.pending.append(request)
+
+    def progress(self) -> None:
+        """Let pending sums go on: MPI moves where it is called."""
+        for request in self.pending:
+            request.Test()
+
+    def wait(self) -> None:
+        started = time.perf_counter()
+        for request in self.pending:
+            while not request.Test():
+                time.sleep(0)  # ranks that share a core let each other run
+        self.pending.clear()
+        self.seconds += time.perf_counter() - started
+
+    def mean_inplace(self, ops: Ops, x: Array) -> Array:
+        """x, a mean over this rank's rows of the batch under way, becomes the mean over all rows."""
+        self.start_sum(ops, ops.scale_inplace(x, self.shard.share))
+        self.wait()
+        return x
+
+    # ---------------------------------------------------------------- errors
+
+    @contextmanager
+    def guard(self, report: Report) -> Iterator[None]:
+        """An error in the block that not all ranks meet ends all of them, told by `report`: the others wait for what
+        this one will never send. One that all of them meet is raised."""
+        if self.guarded:  # by a block around this one
+            yield
+            return
+        self.guarded = True
+        try:
+            yield
+        except BaseException as error:
+            if not self.met_by_all():
+                self.end_all(report(error))
+            raise
+        finally:
+            self.guarded = False
+
+    @contextmanager
+    def fit(self) -> Iterator[None]:
+        """In the block all ranks do the same."""
+        self.fitting = True
+        try:
+            with self.guard(report_trace):
+                yield
+        finally:
+            self.fitting = False
+
+    def end_all(self, code: int) -> None:
+        """End the processes of all ranks, this one for certain, with an exit code that is not 0."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.comm.Abort(code or 1)
+        os._exit(code or 1)
+
+    def met_by_all(self) -> bool:
+        """Whether all ranks come here within a moment."""
+        met, until = self.errors.Ibarrier(), time.monotonic() + GRACE
+        while not met.Test():
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.001)
+        return True
+
+    def end_uncaught(self, kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        """What `sys.excepthook` is for."""
+        if not self.met_by_all():
+            self.end_all(report_trace(error))
+        sys.__excepthook__(kind, error, trace)
+
+
+def report_trace(error: BaseException) -> int:
+    """Tell of an error as Python does."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    traceback.print_exception(error)
+    sys.stderr.flush()
+    return 130 if isinstance(error, KeyboardInterrupt) else 1
+
+
+def launched() -> int:
+    """How many processes an MPI launch has started, as its environment says; 1 where there is none."""
+    return max([int(os.environ[name]) for name in SIZES if os.environ.get(name, "").isdigit()], default=1)
+
+
+_groups: list[ProcessGroup] = []  # the one there is, once it was met
+
+
+def process_group() -> ProcessGroup | None:
+    """The ranks that this process is one of; None where it is alone, as where NANOAE_MPI is 0.
+
+    ImportError where `mpiexec` has started several processes that cannot find each other.
+    """
+    if _groups:
+        return _groups[0] if _groups[0].pid == os.getpid() else None  # a process that a rank forked is none
+    if os.environ.get(SWITCH) == "0" or (launched() == 1 and "mpi4py.MPI" not in sys.modules):
+        return None
+    alone = f"each would train, and write over, what the others do. {SWITCH}=0 lets each be by itself"
+    try:
+        from mpi4py import MPI
+    except ImportError as error:
+        raise ImportError(
+            f"expected mpi4py, as {launched()} processes were started by mpiexec, got none: {alone}. "
+            'pip install "nanoae[mpi]" makes them ranks that train one model.'
+        ) from error
+    comm = MPI.COMM_WORLD
+    if comm.size < launched():
+        raise ImportError(
+            f"expected {launched()} ranks, as mpiexec has started, got {comm.size}: mpi4py runs on another MPI "
+            f"({MPI.Get_library_version().splitlines()[0][:60]}) than this mpiexec is of, so {alone}."
+        )
+    if comm.size == 1:
+        return None
+    _groups.append(ProcessGroup(comm))
+    os.environ[SWITCH] = "0"  # for processes that this one starts
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _groups[0].end_uncaught
+    return _groups[0]
+
+
+def first_rank() -> bool:
+    """Whether this process is the one that prints and writes."""
+    group = process_group()
+    return group is None or group.rank == 0
+
+
+def ranks() -> int:
+    """How many processes train one model."""
+    group = process_group()
+    return 1 if group is None else group.size

@@ -1,0 +1,134 @@
+"""What a step knows of the whole batch, on a rank that has a shard of it.
+
+A layer and a loss compute on the rank's own rows, and what they make is a mean over these: of P ranks with n_r rows
+each the mean over all N is Σ_r n_r / N · (rank r's). That is all that most of them need. Beyond it are
+
+    noise              drawn for the whole batch on every rank, from the same generator, and cut: what one process draws
+    batch statistics   BatchNorm's mean and variance, KLSparsity's activity, a Gaussian's free bits, a number of targets
+                       that are known: sums over the ranks, within forward and backward
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from nanoae.backend import Array, Ops
+from nanoae.backend.codes import E_LOGVAR_MAX, LOGVAR_MAX
+from nanoae.engine.losses import share_of
+from nanoae.engine.norm import BatchNorm
+from nanoae.training.process_group import ProcessGroup
+
+
+class WholeBatch:
+    """Primitives of a device, in which a batch's noise and means are those of the whole batch. It comes before the
+    class of the device's own, `plain`."""
+
+    plain: Ops
+    group: ProcessGroup
+
+    def cut(self, draw: Any, generator: Any, *arguments: Any, out: Array) -> Array:
+        """The rank's rows of what `draw` makes for the whole batch; out (n, ...), or k rows of it for each of the n."""
+        shard, buffers = self.group.shard, self.plain.thread.buffers
+        k = len(out) // (shard.stop - shard.start)
+        shape, name = (shard.rows * k, *out.shape[1:]), ("whole batch", out.dtype.char)
+        if name not in buffers or buffers[name].size < math.prod(shape):
+            buffers[name] = self.plain.empty(math.prod(shape), out.dtype)
+        whole = buffers[name][: math.prod(shape)].reshape(shape)
+        draw(generator, *arguments, out=whole)
+        return self.plain.copy(whole[shard.start * k : shard.stop * k], out=out)
+
+    def normal(self, generator, out):
+        return self.cut(self.plain.normal, generator, out=out)
+
+    def uniform(self, generator, out):
+        return self.cut(self.plain.uniform, generator, out=out)
+
+    def keep_mask(self, generator, keep, scale, out):
+        return self.cut(self.plain.keep_mask, generator, keep, scale, out=out)
+
+    def call(self, function, *arguments):
+        """A share of all targets that are known: what makes a mean of their sum, times the rank's share of the rows."""
+        if function is share_of:
+            part, known = arguments
+            count = self.plain.copy(known, out=self.plain.empty(1, known.dtype))
+            self.group.start_sum(self.plain, count)
+            self.group.wait()
+            arguments = part, self.group.shard.share * count.reshape(())
+        return self.plain.call(function, *arguments)
+
+    def bernoulli_kl(self, q, target, weight, out):
+        return self.plain.bernoulli_kl(self.group.mean_inplace(self.plain, q), target, weight, out=out)
+
+    def gaussian_kl(self, x, std, beta, free, out):
+        loss = self.plain.gaussian_kl(x, std, beta, 0.0, out=out)
+        if not free:
+            return loss
+        xp, k = self.plain.xp, std.shape[1]
+        mu, logvar = x[:, :k], x[:, k:]
+        beyond = xp.maximum(logvar - LOGVAR_MAX, 0) * E_LOGVAR_MAX
+        units = (0.5 * (mu * mu + std * std + beyond - logvar - 1)).mean(axis=0)
+        self.group.mean_inplace(self.plain, units)
+        out[:, :k] *= units > free
+        out[:, k:] *= units > free
+        return beta * xp.maximum(units, free).sum()
+
+
+def whole_batch(ops: Ops, group: ProcessGroup) -> Ops:
+    """`ops` with the noise and the means of the whole batch."""
+    kind = type(ops)
+    result: Any = object.__new__(type(kind.__name__, (WholeBatch, kind), {}))
+    vars(result).update(vars(ops), plain=ops, group=group)
+    return result
+
+
+class SynchronisedBatchNorm(BatchNorm):
+    """A BatchNorm whose mean and variance are the whole batch's. It shares all that `norm` has.
+
+    Over M numbers a feature, of which m are this rank's:
+
+    Backward  dx = gamma / sqrt(var + eps) · (dy - (N / n) (Σ_r n_r / N dbeta_r) / M - x̂ ...),  N / n / M = 1 / m
+    """
+
+    def __init__(self, norm: BatchNorm, group: ProcessGroup):
+        vars(self).update(vars(norm))
+        self.group = group
+
+    def forward(self, x, train=False):
+        if not train:
+            return super().forward(x)
+        self.check_input(x)
+        ops, group, rows = self.ops, self.group, self.rows(x, "x")
+        y, centered, (gamma, beta) = self.rows_of("y", len(x)), self.rows_of("centered", len(x)), self.params.values()
+        mean, var, inv, scale, _ = self.buffer("statistics", (5, len(rows)))
+        m = rows.shape[1] * group.shard.rows // len(x)
+        if m < 2:
+            raise ValueError(f"{self}: expected at least 2 numbers a feature to train on, got {m}. Use larger batches.")
+        ones = ops.ones(rows.shape[1], self.dtype)
+        ops.matmul(rows, ones, out=mean)
+        group.mean_inplace(ops, ops.scale_inplace(mean, 1 / rows.shape[1]))
+        ops.affine_rows(rows, ops.ones(len(rows), self.dtype), -mean, out=centered)
+        ops.sum_products_rows(centered, centered, out=var)
+        group.mean_inplace(ops, ops.scale_inplace(var, 1 / rows.shape[1]))
+        ops.axpby_inplace(self.state["mean"], self.momentum, mean, 1 - self.momentum)
+        ops.axpby_inplace(self.state["var"], self.momentum * m / (m - 1), var, 1 - self.momentum)
+        ops.multiply(ops.rsqrt(var, self.eps, out=inv), gamma, out=scale)
+        ops.affine_rows(centered, scale, beta, out=y)
+        self.cache = centered, inv, scale
+        return self.whole(y)
+
+    def backward(self, dy):
+        (centered, inv, scale), ops, dy = self.take_cache(), self.ops, self.rows(dy, "dy")
+        beta, gamma, m = self.grads["beta"], self.grads["gamma"], dy.shape[1]
+        ops.matmul(dy, ops.ones(m, self.dtype), out=beta)  # dbeta = Σ dy
+        ops.multiply(ops.sum_products_rows(dy, centered, out=gamma), inv, out=gamma)  # dgamma = Σ dy x̂
+        if not self.need_dx:
+            return None
+        sums = self.buffer("sums", (2, len(beta)))
+        ops.copy(beta, out=sums[0])
+        ops.copy(gamma, out=sums[1])
+        self.group.mean_inplace(ops, sums)
+        ops.scale_inplace(sums, -1 / m)
+        ops.affine_rows(centered, ops.multiply(sums[1], inv), sums[0], out=centered)
+        ops.add_inplace(centered, dy)
+        return self.whole(ops.scale_inplace(centered, scale[:, None]))
