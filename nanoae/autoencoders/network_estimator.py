@@ -29,7 +29,6 @@ from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.guard import guarded
 from nanoae.training import fusion
-from nanoae.training.distributed import DistributedKFACTrainer, DistributedTrainer
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.evaluation import evaluate, rows_at_a_time
 from nanoae.training.kfac import KFAC, KFACTrainer
@@ -188,6 +187,8 @@ class NetworkEstimator(Trained):
         group = process_group()
         beside: dict[str, Any] = {}
         if group is not None:
+            from nanoae.training.distributed import DistributedKFACTrainer, DistributedTrainer
+
             kind = DistributedKFACTrainer if kind is KFACTrainer else DistributedTrainer
             beside = {"group": group}
         trainer = kind(
