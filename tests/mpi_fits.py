@@ -6,9 +6,11 @@ import signal
 import sys
 import threading
 
+import cupy_standin
 import numpy as np
 
 import nanoae
+import nanoae.backend
 from nanoae.training.process_group import process_group
 
 rng = np.random.default_rng(0)
@@ -17,7 +19,7 @@ IMAGES = rng.random((41, 1, 4, 4))
 HOLES = np.where(rng.random(X.shape) < 0.2, np.nan, X)
 LABELS = rng.integers(0, 3, len(X))
 LINES = [f"{a} {b} {a}" for a in ("red", "green", "blue") for b in ("tea", "sea", "fee")] * 3
-FIT = {"epochs": 2, "batch_size": 21, "random_state": 0, "backend": "numpy"}
+FIT = {"epochs": 2, "batch_size": 21, "random_state": 0}
 DENSE = {"code_size": 3, "hidden": (6,), **FIT}
 
 
@@ -71,8 +73,8 @@ KINDS = {
 }  # fmt: skip
 
 
-def losses(kind, dtype):
-    history = KINDS[kind](dtype=dtype).history_
+def losses(kind, dtype, backend="numpy"):
+    history = KINDS[kind](dtype=dtype, backend=backend).history_
     return history["loss"] + history.get("val_loss", [])
 
 
@@ -101,11 +103,50 @@ def stopped(how, folder):
     return model.interrupted_
 
 
+class FakeNccl:
+    """cupy.cuda.nccl, which gets addresses of memory, as the real one: it sums by MPI."""
+
+    available, NCCL_SUM, NCCL_FLOAT32, NCCL_FLOAT64, NCCL_INT64 = True, 0, 7, 8, 4
+    calls = 0
+
+    class NcclCommunicator:
+        def __init__(self, size, name, rank):
+            assert name == ("a", "name")
+
+        def allReduce(self, source, out, count, kind, operation, stream):
+            from mpi4py import MPI
+
+            assert source == out and operation == FakeNccl.NCCL_SUM
+            cupy_standin.DEVICE.stream.synchronize()
+            size, kind = {7: (4, MPI.FLOAT), 8: (8, MPI.DOUBLE), 4: (8, MPI.INT64_T)}[kind]
+            memory = MPI.memory.fromaddress(out, count * size)
+            MPI.COMM_WORLD.Allreduce(MPI.IN_PLACE, [memory, count, kind])
+            FakeNccl.calls += 1
+
+    @staticmethod
+    def get_unique_id():
+        return "a", "name"
+
+
+def on_gpus(with_nccl, dtype, *kinds):
+    """The losses on the stand-in for CuPy, where each rank has a GPU of its own."""
+    cuda = cupy_standin.MODULES["cupy.cuda"]
+    cuda.runtime.getDevice = lambda: process_group().rank
+    if with_nccl == "nccl":
+        cuda.nccl = FakeNccl
+    nanoae.backend._cupy_ops = cupy_standin.standin_ops
+    result = {kind: losses(kind, dtype, backend="cupy") for kind in kinds}
+    assert (FakeNccl.calls > 0) == (with_nccl == "nccl")
+    return result
+
+
 if __name__ == "__main__":
     path, task, *arguments = sys.argv[1:]
     if task == "kinds":
         dtype, *kinds = arguments
         result = {kind: losses(kind, dtype) for kind in kinds} | {"unseeded": unseeded()}
+    elif task == "gpus":
+        result = on_gpus(*arguments)
     else:
         result = stopped(task, *arguments)
     if process_group().rank == 0:

@@ -7,10 +7,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import mpi_fits
+import numpy as np
 import pytest
+from cupy_standin import standin_ops
 
+import nanoae.backend
 from nanoae.training import checkpoint
 
 BESIDE_PYTHON = Path(sys.executable).with_name("mpiexec")  # where a wheel puts it
@@ -45,6 +49,24 @@ def test_ranks_train_what_one_process_does(n, dtype, kinds, tmp_path):
     for kind in kinds:
         assert found[kind] == pytest.approx(mpi_fits.losses(kind, dtype), rel=NEAR[dtype]), kind
     assert found["unseeded"] == 0
+
+
+@with_mpi
+@pytest.mark.parametrize("way", ["nccl", "host"])
+def test_each_rank_takes_a_gpu(way, tmp_path):
+    kinds = ("normed", "gaps") if way == "nccl" else ("normed",)
+    done = ranks(2, mpi_fits.__file__, tmp_path / "losses", "gpus", way, "float64", *kinds)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "losses").read_text())
+    for kind in kinds:
+        assert np.all(np.isfinite(found[kind]))
+        assert found[kind] == pytest.approx(alone(kind), rel=1e-12)
+
+
+def alone(kind):
+    """The losses on one stand-in."""
+    with mock.patch.object(nanoae.backend, "_cupy_ops", standin_ops):
+        return mpi_fits.losses(kind, "float64", "cupy")
 
 
 @with_mpi

@@ -78,6 +78,12 @@ def _numpy_ops() -> Ops:
         return Ops()
 
 
+def local_rank() -> int | None:
+    """Which of the ranks of an MPI launch on this machine this process is, None without one. Each takes a GPU."""
+    names = ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID")
+    return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdigit()), None)
+
+
 def _cupy_ops(**options) -> Ops:
     try:
         import cupy
@@ -92,6 +98,9 @@ def _cupy_ops(**options) -> Ops:
         raise BackendError(f"backend 'cupy': CuPy finds no usable GPU ({error}). Use backend=\"numpy\".") from error
     if count == 0:
         raise BackendError("backend 'cupy': this machine has no CUDA device. Use backend=\"numpy\".")
+    rank = local_rank()
+    if rank is not None:
+        cupy.cuda.Device(rank % count).use()
     try:
         _ = cupy.cuda.cublas
         cupy.cuda.nvrtc.getVersion()  # a driver alone brings neither of them

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import threading
 import weakref
-from typing import Any
+from typing import Any, ClassVar
 
 import cupy
 import cupyx
 import numpy as np
 
-from nanoae.backend import CUPY_OPTIONS, cublas, cublaslt
+from nanoae.backend import CUPY_OPTIONS, cublas, cublaslt, nccl
 from nanoae.backend.allowance import ALLOWANCE
 from nanoae.backend.array_ops import Array
 from nanoae.backend.graph import GraphRepeated, HostDataset
@@ -53,6 +53,7 @@ class CupyOps(KernelOps):
 
     name = "cupy"
     xp = cupy
+    ranks: ClassVar[dict[int, nccl.Nccl | None]] = {}  # by the number of a communicator of mpi4py
     repeats = "everything"
 
     def __init__(self, precision: str = "float32", graph: bool = True, epilogues: bool = True):
@@ -153,6 +154,18 @@ class CupyOps(KernelOps):
 
     def over_blocks(self, work, n: int) -> None:
         work(slice(0, n))
+
+    # ---------------------------------------------------------------- several ranks
+
+    def start_sum(self, comm, x):
+        number = comm.py2f()
+        if number not in self.ranks:
+            self.ranks[number] = nccl.connect(cupy, comm)
+        between = self.ranks[number]
+        if between is None:
+            nccl.sum_through_host(cupy, comm, x)
+        else:
+            between.sum_inplace(x)
 
     # ---------------------------------------------------------------- training steps
 
