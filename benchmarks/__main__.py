@@ -1,4 +1,5 @@
-"""The command: `python -m benchmarks [steps | run | import | growth | quote]`. Without a word it is `steps`."""
+"""The command: `python -m benchmarks [steps | run | import | growth | quote]`. With options alone it is `steps`; with
+nothing it says what there is to measure, and how long that takes."""
 
 from __future__ import annotations
 
@@ -155,6 +156,20 @@ def quote_command(options) -> Outcome:
     return [quote(options.name)], {}, True
 
 
+GUIDE = """\
+How fast nanoae is, beside PyTorch, JAX and scikit-learn, where these are installed:
+
+  python -m benchmarks steps --quick    two minutes   the time of a training step, few rounds of the small networks
+  python -m benchmarks steps            20 minutes    the same, every network, with peak memory
+  python -m benchmarks run              3 minutes     whole runs to a test error on MNIST
+  python -m benchmarks import           1 minute      import time, and size of the wheel
+  python -m benchmarks growth           20 minutes    cost over batch, width and rows
+  python -m benchmarks quote            at once       what the tables that are saved allow to be claimed
+  python -m benchmarks.gpu              8 minutes     on a machine with an NVIDIA GPU
+  python -m benchmarks.reproduce        at once       lists the published numbers that can be measured again
+
+Measure on an idle machine. --save NAME writes benchmarks/results/NAME-CPU.md; --help tells the options."""
+
 COMMANDS = {
     "quote": quote_command,
     "steps": steps_command,
@@ -166,7 +181,10 @@ COMMANDS = {
 
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
-    if not arguments or arguments[0] not in (*COMMANDS, "-h", "--help"):
+    if not arguments:
+        print(GUIDE)
+        return 0
+    if arguments[0] not in (*COMMANDS, "-h", "--help"):
         arguments = ["steps", *arguments]
     options = parser().parse_args(arguments)
     if hasattr(options, "threads"):

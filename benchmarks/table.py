@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cases import CASES
 from benchmarks.contenders import CONTENDERS
 from benchmarks.steps import DISTURBED, Column, Result, Settings
 
@@ -65,10 +70,13 @@ def ratios(timed: dict[str, Column]) -> dict[str, float]:
 
 
 def quote(name: str) -> str:
-    """Of each case in the tables NAME-*.json, one for each kind of CPU, the lowest ratios: what may be claimed."""
+    """Of each case in the tables NAME*.json, one for each kind of CPU, the lowest ratios: what may be claimed."""
     least: dict[str, dict[str, float]] = {}
-    for path in sorted(RESULTS.glob(f"{name}-*.json")):
-        for entry in json.loads(path.read_text(encoding="utf-8"))["cases"]:
+    cpus: set[str] = set()
+    for path in sorted(RESULTS.glob(f"{name}*.json")):
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        cpus.add(facts["machine"]["cpu"])
+        for entry in facts["cases"]:
             columns = [Column(**{k: v for k, v in c.items() if k != "us"}) for c in entry["columns"]]
             first = next((c.blas for c in columns if c.blas), "")
             found = ratios({c.contender: c for c in columns if c.rounds and c.blas in ("", first)})
@@ -76,8 +84,9 @@ def quote(name: str) -> str:
             for peer in ("pytorch", "jax"):
                 if peer in found:
                     case[peer] = min(found[peer], case.get(peer, found[peer]))
-    rows = [[case, ratio(found.get("pytorch")), ratio(found.get("jax"))] for case, found in least.items()]
-    return markdown(["on the slower CPU", "PyTorch / nanoae", "JAX / nanoae"], rows)
+    titles = {case: str(CASES[case]) if case in CASES else case for case in least}
+    rows = [[titles[case], ratio(found.get("pytorch")), ratio(found.get("jax"))] for case, found in least.items()]
+    return markdown([f"the lowest on {', '.join(sorted(cpus))}", "PyTorch / nanoae", "JAX / nanoae"], rows)
 
 
 def time_cell(column: Column | None) -> str:
@@ -145,10 +154,23 @@ def title(facts: dict[str, Any]) -> str:
 
 
 def save(name: str, text: str, facts: dict[str, Any]) -> None:
-    """Write results/NAME.md and results/NAME.json."""
+    """Write results/NAME.md and results/NAME.json, which say by what command, when and of which commit."""
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.md").write_text(text + "\n", encoding="utf-8")
-    write_json(RESULTS / f"{name}.json", facts)
+    made = origin()
+    told = f"Measured on {made['date']}, at commit {made['commit']}: `{made['command']}`"
+    (RESULTS / f"{name}.md").write_text(f"{text}\n\n{told}.\n", encoding="utf-8")
+    write_json(RESULTS / f"{name}.json", {"origin": made, **facts})
+
+
+def origin() -> dict[str, str]:
+    """The command, the day, and the commit that is checked out, "unknown" outside a repository."""
+    asked = ["git", "-C", str(RESULTS), "describe", "--always", "--dirty"]
+    try:
+        commit = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = "unknown"
+    command = shlex.join(["python", *sys.orig_argv[1:]])
+    return {"command": command, "date": datetime.date.today().isoformat(), "commit": commit}
 
 
 def write_json(path: Path, facts: dict[str, Any]) -> None:

@@ -1,9 +1,11 @@
 """Do the benchmarks measure what they say, and stop where contenders differ?"""
 
+import importlib
 import importlib.util
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -154,8 +156,9 @@ def test_one_table_for_each_cpu_and_the_slower_is_quoted(tmp_path, monkeypatch):
     assert table.kind(machine) == "intel-xeon-cpu-2-60ghz-6-143" and "Xeon" in table.title(machine)
     for name, us in (("steps-amd", 100.0), ("steps-intel", 150.0), ("other-amd", 1000.0)):
         columns = [column("nanoae", us, blas="as shipped"), column("nanoae", 1.0, blas="best"), column("torch", 300.0)]
-        table.save(name, "text", {"cases": [Result(B, columns).as_json()]})
-    assert [cell.strip() for cell in table.quote("steps").splitlines()[2].split("|")[1:-1]] == ["B", "2.00x", "-"]
+        table.save(name, "text", {"machine": {"cpu": name}, "cases": [Result(B, columns).as_json()]})
+    head, _, row = ([cell.strip() for cell in line.split("|")[1:-1]] for line in table.quote("steps").splitlines())
+    assert row[1:] == ["2.00x", "-"] and head[0] == "the lowest on steps-amd, steps-intel"
 
 
 def test_a_busy_machine_is_said():
@@ -166,7 +169,7 @@ def test_a_busy_machine_is_said():
 def test_saved_results_are_markdown_and_json(tmp_path, monkeypatch):
     monkeypatch.setattr(table, "RESULTS", tmp_path / "results")
     table.save("name", "text", {"cases": [result().as_json()]})
-    assert (tmp_path / "results" / "name.md").read_text() == "text\n"
+    assert (tmp_path / "results" / "name.md").read_text().startswith("text\n\nMeasured on 20")
     kept = json.loads((tmp_path / "results" / "name.json").read_text())["cases"][0]
     assert kept["case"]["widths"] == list(B.widths) and kept["columns"][1]["us"] == 80.0
 
@@ -409,3 +412,26 @@ def test_the_gpus_tables():
     assert "from batch 64 on (0.2x at 8, 2.0x at 64)" in told and " 21 " in told
     assert gpu.flops(A) == 2 * 32 * 784 * 64 * 5 and gpu.Floor.us(floor, gpu.CONV) is None
     assert gpu.epoch_of_mnist("numpy", rows=600) > 0 and gpu.agreement("numpy", steps=20) == 0
+
+
+def test_without_a_word_it_says_what_there_is_and_how_long_it_takes(capsys):
+    assert command.main([]) == 0
+    assert re.search(r"python -m benchmarks steps --quick +two minutes", capsys.readouterr().out)
+
+
+def test_the_list_of_what_can_be_measured_again(capsys):
+    reproduce = importlib.import_module("benchmarks.reproduce.__main__")
+    assert reproduce.main() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 + len(list((ROOT / "benchmarks/reproduce").glob("*.py"))) - 3
+    assert re.search(r"^hinton +about \d+ min +784-1000", "\n".join(lines), re.MULTILINE)
+    assert all(len(line.split()) > 5 for line in lines[2:])  # each says what it is
+
+
+def test_results_say_where_they_come_from(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "RESULTS", tmp_path)
+    monkeypatch.setattr(sys, "orig_argv", ["/usr/bin/python3", "-m", "benchmarks", "steps", "--save", "a b"])
+    table.save("made-up", "text", {})
+    text, origin = (tmp_path / "made-up.md").read_text(), json.loads((tmp_path / "made-up.json").read_text())["origin"]
+    assert origin["command"] == "python -m benchmarks steps --save 'a b'" and origin["commit"] == "unknown"
+    assert re.search(r"^Measured on \d{4}-\d\d-\d\d, at commit unknown: `python -m", text, re.MULTILINE)

@@ -1,12 +1,20 @@
-"""Does what the README prints run, as printed?"""
+"""Does what the README prints run, as printed, and does each of its numbers stand in the table that it links to?"""
 
 import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from benchmarks.table import RESULTS, quote
+
 README = Path(__file__).parent.parent / "README.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+TEXT = README.read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+LINK = re.compile(r"\]\(([^)]*)\)")
 
 
 def test_the_python_in_the_readme_runs(tmp_path, monkeypatch, capsys):
@@ -16,13 +24,216 @@ def test_the_python_in_the_readme_runs(tmp_path, monkeypatch, capsys):
         exec(compile(block, str(README), "exec"), names)
     printed = capsys.readouterr().out
     assert "<- code" in printed and "verdict" in printed and "FAIL" not in printed
-    table = re.search(r"```\n(layer .*?)```", README.read_text(encoding="utf-8"), re.DOTALL)[1]
+    table = re.search(r"```\n(layer .*?)```", TEXT, re.DOTALL)[1]
     # Not the numbers: which of a row's three directions is shown, the worst, is a matter of rounding.
     assert [line.split()[:2] for line in table.splitlines()] == [
         line.split()[:2] for line in printed.splitlines()[-len(table.splitlines()) :]
     ]
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\(([^)#:]+)\)", README.read_text(encoding="utf-8")))
+@pytest.mark.parametrize("link", re.findall(r"\]\(([^)#:]+)\)", TEXT))
 def test_every_link_leads_somewhere(link):
     assert (README.parent / link).exists()
+
+
+@pytest.mark.parametrize("anchor", re.findall(r"\]\(#([^)]+)\)", TEXT))
+def test_every_anchor_is_a_heading(anchor):
+    headings = re.findall(r"^## (.*)$", TEXT, re.MULTILINE)
+    assert anchor in [heading.lower().replace(" ", "-") for heading in headings]
+
+
+# ---------------------------------------------------------------- the numbers
+
+
+def read(name: str) -> str:
+    return (RESULTS / f"{name}.md").read_text(encoding="utf-8")
+
+
+def rows(name: str, head: str = "") -> list[dict[str, str]]:
+    """The first table of results/NAME.md, or the one whose first head is `head`: a dict a row, column -> cell."""
+    for block in re.findall(r"(?:^\|.*\n)+", read(name), re.MULTILINE):
+        lines = [[cell.strip(" *") for cell in line.strip("|\n").split("|")] for line in block.splitlines()]
+        if head in ("", lines[0][0]):
+            return [dict(zip(lines[0], line, strict=True)) for line in lines[2:]]
+    raise AssertionError(f"{name}.md has no table {head!r}")
+
+
+def column(name: str, head: str, table: str = "", /, **where: str) -> list[str]:
+    """The cells of a column, in the rows whose columns are as `where` says."""
+    found = [row[head] for row in rows(name, table) if all(row[key] == value for key, value in where.items())]
+    assert found, f"{name}.md has no row where {where}"
+    return found
+
+
+def cell(name: str, head: str, table: str = "", /, **where: str) -> str:
+    (found,) = column(name, head, table, **where)
+    return found
+
+
+def least_and_most(name: str, head: str, form: str, /, **where: str) -> tuple[str, str]:
+    numbers = [float(text.strip("%-")) for text in column(name, head, **where)]
+    return format(min(numbers), form), format(max(numbers), form)
+
+
+def auroc(name: str, peer: str, row: str = "mean") -> str:
+    return cell(name, peer, "AUROC, %", **{"AUROC, %": row})
+
+
+def digits_f1(kind: str) -> str:
+    return cell("cluster_labels", kind, digit="mean")
+
+
+def preset(name: str, head: str, measure: str = "MSE") -> str:
+    return cell("presets", head, preset=name, measure=measure, seed="0")
+
+
+def conv(name: str) -> str:
+    return cell("conv", "test MSE", preset=name, seed="0")
+
+
+def deep(start: str, training: str) -> str:
+    measured = [row for row in rows("deep_sigmoid") if (row["start"], row["training"]) == (start, training)]
+    return measured[0]["squared error an image"] if measured else "not measured"
+
+
+def hinton(recipe: str, head: str = "squared error an image", activation: str = "relu", **where: str) -> str:
+    return cell("hinton", head, recipe=recipe, activation=activation, **where)
+
+
+def rounded(text: str, form: str) -> str:
+    return format(float(text), form)
+
+
+def stops(head: str) -> int:
+    return sum(int(text) for text in column("stops", head))
+
+
+TRAINED = "corruption in training"
+HELD, TEST = {"measured on": "held out"}, {"measured on": "test"}
+Numbers = Callable[[], tuple]
+CLAIMS: dict[str, Numbers] = {  # what the README says -> the numbers that go into it, from their table
+    "On MNIST with noise of standard deviation 0.5, the mean squared error of the noisy images is {}; a network "
+    "trained on noise leaves {}, the same network trained without leaves {}": lambda: (
+        rounded(cell("denoising", "noisy, MSE", **{TRAINED: "none, for noise not cut"}), ".3f"),
+        rounded(
+            cell(
+                "denoising", "cleaned, MSE", **{"corruption in training": "GaussianNoise(std=0.5), for noise not cut"}
+            ),
+            ".3f",
+        ),
+        rounded(cell("denoising", "cleaned, MSE", **{TRAINED: "none, for noise not cut"}), ".3f"),
+    ),
+    "The preset `vae-20` reaches a negative ELBO of {} to {} nats an image on MNIST, with three seeds": lambda: (
+        least_and_most("variational", "value", ".1f", what="-ELBO, nats")
+    ),
+    "of digits drawn on demand by a conditional one, a classifier reads {} % as asked, and of real ones {} %": lambda: (
+        rounded(cell("variational", "value", what="drawn digits read as asked, %"), ".1f"),
+        rounded(cell("variational", "value", what="real test digits read right, %"), ".1f"),
+    ),
+    "Of 200 lines generated by keyword, {} to {} % name it, {} to {} % are not among the lines learned, and {} to {} % "
+    "are lines that the grammar could have written; of the words of held-out lines, {} to {} % are reconstructed, and "
+    "of the lines as a whole {} to {} %": lambda: (
+        *least_and_most("text", "keyword in line", ".1f"),
+        *least_and_most("text", "new lines", ".1f"),
+        *least_and_most("text", "by the grammar", ".1f"),
+        *least_and_most("text", "tokens back", ".1f"),
+        *least_and_most("text", "lines back", ".1f"),
+    ),
+    "its mean AUROC is {} %, that of k nearest neighbours {} %; without Wilt, one of the twelve, {} and {} %": lambda: (
+        auroc("anomaly", "nanoae"),
+        auroc("anomaly", "kNN"),
+        auroc("anomaly", "nanoae", "mean without Wilt"),
+        auroc("anomaly", "kNN", "mean without Wilt"),
+    ),
+    "Trained on everything, anomalies included, it is {} %, {} %, and an isolation forest's {} %": lambda: (
+        auroc("anomaly-all", "nanoae"),
+        auroc("anomaly-all", "kNN"),
+        auroc("anomaly-all", "IForest"),
+    ),
+    "With 1,000 labels of MNIST, pretraining lowers the test error from {} to {} %, by {} % of it": lambda: tuple(
+        cell("few_labels", head, seed="mean")
+        for head in ("labelled alone, test error, %", "with pretraining, %", "fewer by, %")
+    ),
+    "with all labels it buys nothing: {} % with pretraining, {} % without": lambda: tuple(
+        cell("stacked_classifier", "test error, %", pretraining=how, seed="mean")
+        for how in ("stacked, denoising", "none")
+    ),
+    "With 100 labels on MNIST, the mean F1 of a rare digit is {} for chosen labels, {} for labels chosen at random, "
+    "and on pixels {} and {}": lambda: tuple(
+        map(digits_f1, ("chosen, codes", "random, codes", "chosen, pixels", "random, pixels"))
+    ),
+    "of {} fits of every kind, killed or sent a signal, {} ended with them": lambda: (
+        stops("fits"),
+        stops("equal bytes"),
+    ),
+    "The outputs of {} random networks differ from nanoae's by at most {}": lambda: tuple(
+        cell("interchange", head, layer="all networks") for head in ("networks", "largest difference")
+    ),
+    "published with a squared error of {} a test image": lambda: (hinton("K-FAC, shifts", "published", **TEST),),
+    "random weights come to {}, in {} minutes of one core": lambda: (
+        hinton("K-FAC, shifts", **TEST),
+        hinton("K-FAC, shifts", "CPU minutes", **TEST),
+    ),
+    "on held-out images, after {} epochs, it is {} with them and {} without, and Adam has {} after {}": lambda: (
+        hinton("K-FAC", "epochs"),
+        hinton("K-FAC, shifts", **HELD),
+        hinton("K-FAC", **HELD),
+        hinton("Adam", **HELD),
+        hinton("Adam", "epochs"),
+    ),
+    "| random, N(0, 0.01²) | {} | {} | | pretrained layer by layer | {} | {} |": lambda: (
+        deep("small random weights", "plain"),
+        deep("small random weights", "Adam"),
+        deep("pretrained", "plain"),
+        deep("pretrained", "Adam"),
+    ),
+    "The mean image has {}, PCA with 30 components {}": lambda: (deep("the mean image", "-"), deep("PCA-30", "-")),
+    "| `dense-64` | 784-64-784 | MSE {} | {} |": lambda: (preset("dense-64", "test"), preset("dense-64", "PCA")),
+    "| `deep-32` | 784-128-32-128-784 | BCE {}, MSE {} | {} |": lambda: (
+        preset("deep-32", "test", "BCE"),
+        preset("deep-32", "test"),
+        preset("deep-32", "PCA"),
+    ),
+    "| `tf1-20` | 784-500-300-20-300-500-784 | MSE {} | {} |": lambda: (
+        preset("tf1-20", "test"),
+        preset("tf1-20", "PCA"),
+    ),
+    "| `vae-20` | variational, 784-400-20-400-784 | ELBO {} nats | |": lambda: (
+        rounded(preset("vae-20", "test", "ELBO"), ".1f"),
+    ),
+    "| `conv-2d` | convolutional, pixels in [-1, 1] | MSE {} | |": lambda: (conv("conv-2d"),),
+    "| `conv-3d` | the same | MSE {} | |": lambda: (conv("conv-3d"),),
+    "{}": lambda: (quote("cpu-steps"),),
+}
+SETTINGS = (  # numbers that are no results
+    "Python 3.10 or later", "CC BY 4.0", "(2006; 784-1000-500-250-30 and back)", "under 8 minutes", "40 epochs,",
+)  # fmt: skip
+TWO_PROCESSES = "measured with the two processes of the last version"
+
+
+def plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_a_number_is_that_of_its_table(claim):
+    said = plain(claim.format(*CLAIMS[claim]()))
+    assert said in plain(TEXT), f"README.md: write this, as benchmarks/results has it:\n\n{said}"
+
+
+def test_every_number_beside_a_table_is_a_claim():
+    """Settings stand in code, or in a claim's own words; a paragraph that links to results has no other numbers."""
+    text = plain(re.sub(r"```.*?```", "¶", TEXT.replace("\n\n", " ¶ "), flags=re.DOTALL))
+    for claim, numbers in CLAIMS.items():
+        text = text.replace(plain(claim.format(*numbers())), "")
+    for setting in SETTINGS:
+        text = text.replace(setting, "")
+    for paragraph in text.split("¶"):
+        says = re.sub(r"`[^`]*`|<!--.*?-->", "", LINK.sub("]", paragraph))
+        number = re.search(r"\d" if "benchmarks/results" in paragraph else r"\d\.\d|\d ?%|\d (times|seconds)", says)
+        assert not number, f"README.md: a number that no claim in tests/test_readme.py reads from a table: {paragraph}"
+
+
+def test_the_steps_say_with_what_they_were_measured():
+    old = any("second process" in path.read_text(encoding="utf-8") for path in RESULTS.glob("cpu-steps*.md"))
+    assert (TWO_PROCESSES in plain(TEXT)) == old, f"README.md: {'write' if old else 'leave out'}: {TWO_PROCESSES}"

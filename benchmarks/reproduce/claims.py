@@ -91,5 +91,6 @@ class Claims:
         if args.save:
             rows = [dict(zip(self.columns, row, strict=True)) for row in self.rows]
             rows = [{**row, "holds": held} for row, held in zip(rows, self.held, strict=True)]
-            save(self.name, text, {"machine": told, "threads": threads(), "others": others, "rows": rows, **facts})
+            facts |= {"rows": rows, "seconds": time.perf_counter() - self.started[0]}
+            save(self.name, text, {"machine": told, "threads": threads(), "others": others, **facts})
         return 1 if False in self.held else 0

@@ -53,7 +53,7 @@ def main() -> int:
             began = time.process_time()
             model = network(pretrain, seed, args.quick).fit(x)
             state, spent = [array.copy() for array in model.network_.state()], time.process_time() - began
-            for name in DESCENTS if pretrain else ("plain",):
+            for name in DESCENTS:
                 began = time.process_time()
                 model.network_.set_state(state)
                 settings = {"batch_size": 128, "epochs": epochs, "rows": len(x), "seed": seed}

@@ -1,0 +1,44 @@
+"""The list: what `python -m benchmarks.reproduce.NAME` measures again, and how long it took last time."""
+
+from __future__ import annotations
+
+import ast
+import json
+import pkgutil
+from pathlib import Path
+
+from benchmarks.table import RESULTS
+
+FOLDER = Path(__file__).parent
+SECONDS = {"CPU minutes": 60, "CPU seconds": 1, "PyTorch's CPU seconds": 1, "seconds": 1}
+
+
+def names() -> list[str]:
+    return [module.name for module in pkgutil.iter_modules([str(FOLDER)]) if module.name not in ("__main__", "claims")]
+
+
+def what(name: str) -> str:
+    """The first line of the module's docstring."""
+    text = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))) or ""
+    return text.partition("\n")[0]
+
+
+def minutes(name: str) -> str:
+    """What its last results say, or the sum of the times in their rows."""
+    path = RESULTS / f"{name}.json"
+    facts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    told = [row.get(column) for row in facts.get("rows", []) for column in SECONDS]
+    sums = sum(row[column] * SECONDS[column] for row in facts.get("rows", []) for column in SECONDS if row.get(column))
+    seconds = facts.get("seconds", sums if any(told) else None)
+    return "time not noted" if seconds is None else f"about {max(1, round(seconds / 60))} min"
+
+
+def main() -> int:
+    print("The published numbers, measured again: python -m benchmarks.reproduce.NAME [--quick] [--save]\n")
+    for name in names():
+        print(f"{name:<20}{minutes(name):<18}{what(name)}")
+    return 0
+
+
+if __name__ == "__main__":
+    main()
