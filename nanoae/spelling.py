@@ -25,3 +25,9 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(name).casefold(), dict.fromkeys(k.casefold() for k in known))
     meant = [repr(k) for folded in near for k in known if k.casefold() == folded]
     return f" Did you mean {' or '.join(meant)}?" if meant else ""
+
+
+def short(value: object) -> str:
+    """How Python writes it, in at most 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

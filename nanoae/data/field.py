@@ -6,6 +6,8 @@ import math
 import sys
 from typing import Any
 
+from nanoae.spelling import short
+
 MISSING = object()
 NOT_FINITE = math.nan  # as a kind: NaN or infinity
 WORDS = {
@@ -67,8 +69,3 @@ def told(kind: Any) -> str:
     if isinstance(kind, dict):
         return f"an object, each {told(kind[str])}"
     return WORDS.get(kind, "an object")
-
-
-def short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from nanoae.data.missing import GAPS
+from nanoae.data.missing import is_gap
 from nanoae.data.number import number
+from nanoae.data.separator import share_of_numbers
 
 SURE = 5  # so many numbers in an order that the rows below do not have are no chance
 
@@ -19,7 +20,7 @@ def is_header(first: list[str], body: list[list[str]]) -> bool | None:
     body = [row for row in body if len(row) == len(first)]
     columns = [[row[j].strip() for row in body] for j in range(len(first))]
     numbers = [j for j, cell in enumerate(first) if is_number(cell)]
-    names = [j for j, cell in enumerate(first) if cell and not is_number(cell) and cell.casefold() not in GAPS]
+    names = [j for j, cell in enumerate(first) if cell and not is_number(cell) and not is_gap(cell)]
     again = [j for j in names if first[j] in columns[j]]  # a name that is a value, too
     if not names:
         marks = any(first) and not numbers  # of what is missing; but NA is a name where sodium is measured
@@ -27,7 +28,7 @@ def is_header(first: list[str], body: list[list[str]]) -> bool | None:
     if not numbers:
         return None if len(again) == len(names) else True
     whole = all(first[j].isdigit() for j in numbers)
-    if any(is_numeric(columns[j]) for j in names if j not in again):
+    if any(share_of_numbers(columns[j]) >= 0.5 for j in names if j not in again):
         values = [value(first[j]) for j in numbers]
         return len(set(values)) == len(values) and (whole or (len(values) > 1 and in_order(values)))
     if again:
@@ -78,12 +79,6 @@ def is_far(x: float, values: list[float]) -> bool:
         return True
     low, high = min(values), max(values)
     return len(values) >= 5 and max(low - x, x - high) > high - low
-
-
-def is_numeric(cells: list[str]) -> bool:
-    """Whether half of what is there are numbers, or more."""
-    known = [cell for cell in cells if cell.casefold() not in GAPS]
-    return bool(known) and sum(map(is_number, known)) >= len(known) / 2
 
 
 def is_number(cell: str) -> bool:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset
-from nanoae.data.regular_file import open_regular
+from nanoae.data.regular_file import open_regular, unpacked
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 DEFLATE_RATIO = 1032  # deflate's best: 258 bytes from two bits
@@ -37,10 +37,8 @@ def read_idx(path: str | os.PathLike[str], sha256: str | None = None, limit: int
     import gzip  # here, for `import nanoae` would pay for it
 
     with open_regular(path) as file:
-        packed = file.read(2) == b"\x1f\x8b"
+        stream, packed = unpacked(file)
         room = os.fstat(file.fileno()).st_size * (DEFLATE_RATIO if packed else 1)
-        file.seek(0)
-        stream = gzip.GzipFile(fileobj=file) if packed else file
         try:
             magic = stream.read(4)
             if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or not 1 <= magic[3] <= 32:
@@ -92,13 +90,9 @@ def read_idx_images(
 
 def is_idx(path: Path) -> bool:
     """Whether it is a file that begins as IDX files do, gzipped or not."""
-    import gzip
-
     try:
         with open_regular(path) as file:
-            packed = file.read(2) == b"\x1f\x8b"
-            file.seek(0)
-            magic = (gzip.GzipFile(fileobj=file) if packed else file).read(4)
+            magic = unpacked(file)[0].read(4)
     except (OSError, EOFError, zlib.error, BadFile):
         return False
     return len(magic) == 4 and magic[:2] == b"\0\0" and magic[2] in TYPES and magic[3] > 0

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.data.cell import is_nothing as is_no_value
-from nanoae.data.missing import GAPS
+from nanoae.data.missing import is_gap
 
 NEVER_A_CLASS = {"", "nan", "-nan", "<na>", "nat"}  # what NumPy and pandas write for a value that is not there
 KINDS = {"truth value": (bool, np.bool_), "number": (numbers.Real, np.number), "text": (str,)}
@@ -32,7 +32,7 @@ def read_labels(cells: Sequence[str]) -> np.ndarray:
     """The labels of a file's column (N,): int64 where all are whole numbers, float64 where all are numbers, else texts;
     a masked array where some rows have none."""
     texts = np.array([cell.strip() for cell in cells], dtype=str)
-    missing = _gaps(texts)
+    missing = np.array([is_gap(cell) for cell in cells], dtype=bool)
     known: np.ndarray = texts[~missing]
     for dtype in (np.int64, np.float64):
         try:
@@ -108,16 +108,12 @@ def _of_one_kind(y: Any, who: str) -> np.ma.MaskedArray:
     """y as numbers, truth values or texts, masked where there is none; ValueError for a mix, or something else."""
     y = as_array(y)
     values, missing = np.ma.getdata(y), np.ma.getmaskarray(y)
-    if values.dtype.kind in "OST":
+    if values.dtype.kind in "OSTU":
         return _unpacked(values.astype(object), missing, who)
-    if values.dtype.kind not in "biufU":
+    if values.dtype.kind not in "biuf":
         raise ValueError(f"{who}: expected class labels, numbers or text, got an array of {values.dtype}.")
     if values.dtype.kind == "f":
         missing = missing | np.isnan(values)
-    elif values.dtype.kind == "U":
-        gaps = _gaps(values)
-        _tell_of(values[gaps & ~missing].tolist(), who)
-        missing = missing | gaps
     return np.ma.MaskedArray(values, missing)
 
 
@@ -144,13 +140,7 @@ def _unpacked(cells: np.ndarray, missing: np.ndarray, who: str) -> np.ma.MaskedA
 
 def is_nothing(cell: Any) -> bool:
     """Whether a Python object stands for no value: None, NaN, pandas' NA or NaT, one of the texts in GAPS."""
-    return cell.strip().lower() in GAPS if isinstance(cell, str) else is_no_value(cell)
-
-
-def _gaps(texts: np.ndarray) -> np.ndarray:
-    """Which of the texts (N,) say that there is none."""
-    different, places = np.unique(texts, return_inverse=True)
-    return np.array([is_nothing(text) for text in different.tolist()], bool)[places]
+    return is_gap(cell) if isinstance(cell, str) else is_no_value(cell)
 
 
 def _tell_of(gaps: Sequence[str], who: str) -> None:

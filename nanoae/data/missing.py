@@ -16,3 +16,8 @@ NUMBER_GAPS = {
 
 # Some of both as they are mostly written, for a first look at a column of numbers.
 USUAL = {"", "?", "NA", "N/A", "nan", "NaN", "NULL", "null", "None", "<NA>", "#N/A", "-"}
+
+
+def is_gap(text: str) -> bool:
+    """Whether a text stands for what is missing, in a column of any kind."""
+    return text.strip().casefold() in GAPS

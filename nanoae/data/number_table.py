@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from array import array
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +14,10 @@ from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset
 from nanoae.data.labels import read_labels
 from nanoae.data.number import POINT
 from nanoae.data.table import Table, check_index, table_of
-from nanoae.data.text_column import TextColumn, short
+from nanoae.data.text_column import TextColumn
 from nanoae.data.text_format import TextFormat
 from nanoae.data.text_table import TextTable, open_table
-from nanoae.spelling import did_you_mean
+from nanoae.spelling import did_you_mean, short
 
 LARGEST = float(np.finfo(np.float32).max)
 Units = list[str | None]
@@ -106,7 +105,7 @@ def plain_numbers(text: TextTable, features: list[int], label: int | None) -> Fo
     if label is None:
         return x, units, None
     cells = TextColumn(text.names[label], [cell.strip() for cell in labels], range(rows), str(text.path), text.format)
-    spelled = cells.plain() is None and cells.parted(Counter(cells.cells))[0]
+    spelled = cells.plain() is None and cells.parted(cells.counts)[0]
     return None if spelled else (x, units, cells.spelled_plainly())
 
 
@@ -127,7 +126,7 @@ LEFT_OUT = "A label is named: label=, --label; what is no feature is left out: i
 def no_number(table: Table, named: bool, row: int, at: int) -> BadFile:
     column = table.text_column(at)
     cell = column.cells[row]
-    numbers, texts = column.parted(Counter([cell]))
+    numbers, texts = column.parted([cell])
     size = f" up to {LARGEST:.2g}" if numbers else ""
     where = f"row {table.rows[row]}, column {repr(column.name) if named else at + 1}"
     hint = LEFT_OUT if texts else "Fill it in, or remove the row."

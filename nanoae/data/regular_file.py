@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from nanoae.data.dataset import BadFile
 
@@ -22,6 +22,17 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
         return file
     file.close()
     raise BadFile(path, "a regular file", KINDS.get(found, "something else"), "Write it to a file first.")
+
+
+def unpacked(file: BinaryIO) -> tuple[IO[bytes], bool]:
+    """(what is in a file, whether it is packed): gzip is known by its first bytes, whatever the file's name."""
+    packed = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    if not packed:
+        return file, False
+    import gzip  # here, for `import nanoae` would pay for it
+
+    return gzip.GzipFile(fileobj=file), True
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 
-from nanoae.data.missing import GAPS
+from nanoae.data.missing import is_gap
 from nanoae.data.number import number
 
 MARKS = "\t;|, "  # the earlier ones first: a comma may also be a decimal comma, a blank stand between words
@@ -35,7 +35,7 @@ def separator_of(lines: list[str]) -> str | None:
     splits = {mark: rows for mark in MARKS if (rows := equally_split(lines, mark))}
     if " " in splits and any(" " in cell.strip() and number(cell) for row in splits.get(",", ()) for cell in row):
         del splits[","]  # that of 1,5 2,5
-    shares = {mark: share_of_numbers(rows) for mark, rows in splits.items()}
+    shares = {mark: share_below_header(rows) for mark, rows in splits.items()}
     first, *body = [line.strip() for line in lines if line.strip()] or [""]
     numbers = bool(body) and all(map(number, body))  # each line as a whole
     if shares:
@@ -52,7 +52,7 @@ def separator_of(lines: list[str]) -> str | None:
 def below_title(lines: list[str]) -> list[str]:
     """The marks that split all lines but the first; blanks, which also stand between words, only numbers."""
     found = [(mark, equally_split(lines, mark)) for mark in MARKS]
-    return [mark for mark, rows in found if rows and (mark != " " or share_of_numbers(rows) == 1)]
+    return [mark for mark, rows in found if rows and (mark != " " or share_below_header(rows) == 1)]
 
 
 def are_decimals(lines: list[str]) -> bool:
@@ -81,7 +81,12 @@ def equally_split(lines: list[str], mark: str) -> list[list[str]]:
     return rows if len(widths) == 1 and widths != {1} else []
 
 
-def share_of_numbers(rows: list[list[str]]) -> float:
-    cells = [cell.strip() for row in rows[1 : 1 + LOOK] for cell in row[:LOOK]]
-    known = [cell for cell in cells if cell.casefold() not in GAPS]
+def share_below_header(rows: list[list[str]]) -> float:
+    """`share_of_numbers` in the first rows and columns of a table."""
+    return share_of_numbers([cell.strip() for row in rows[1 : 1 + LOOK] for cell in row[:LOOK]])
+
+
+def share_of_numbers(cells: list[str]) -> float:
+    """How many of the cells that are not missing are numbers, 0 .. 1; 0 where all are missing."""
+    known = [cell for cell in cells if not is_gap(cell)]
     return sum(number(cell) is not None for cell in known) / max(len(known), 1)

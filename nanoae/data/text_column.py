@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from nanoae.data.cell import TRUTH, category
 from nanoae.data.dataset import BadFile
-from nanoae.data.missing import GAPS, NUMBER_GAPS, USUAL
+from nanoae.data.missing import NUMBER_GAPS, USUAL, is_gap
 from nanoae.data.number import POINT, Number, is_composed, is_nearly_number, number, unit_behind
 from nanoae.data.text_format import TextFormat
+from nanoae.spelling import short
 
 MOSTLY = 0.9  # the share of numbers from which a column is one of numbers, and a text in it a mistake
 TRUTHS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
@@ -51,41 +53,47 @@ class TextColumn:
         """
         if numeric is False or (numeric is None and self.declared):
             return self.texts(known)
-        values = self.plain()
+        values = self.at_once()
         if values is not None:
             return values
-        counts = Counter(self.cells)
-        values = self.truths(counts)
-        if values is not None:
-            return values
-        numbers, others = self.parted(counts)
-        if numeric is None and others and not mostly_numbers(counts, numbers, others):
+        numbers, others = self.parted(self.counts)
+        if numeric is None and others and not self.mostly_numbers(numbers, others):
             self.check_nearly_numbers(numbers, others)
             return self.texts(known)
         if others:
-            raise self.no_number(counts, numbers, others)
+            raise self.no_number(numbers, others)
         return self.numbers(numbers)
 
     def only_numbers(self) -> np.ndarray:
         """(N,) float64, NaN of all that is no number."""
-        values = self.plain()
-        if values is not None:
-            return values
-        counts = Counter(self.cells)
-        values = self.truths(counts)
-        return self.numbers(self.parted(counts)[0]) if values is None else values
+        values = self.at_once()
+        return self.numbers(self.parted(self.counts)[0]) if values is None else values
 
     def spelled_plainly(self) -> list[str]:
         """The cells of numbers as Python writes them, of texts as they stand, "" where nothing is known."""
         values = self.plain()
         if values is not None:
             return [cell if cell and not math.isnan(x) else "" for cell, x in zip(self.cells, values, strict=True)]
-        numbers, others = self.parted(Counter(self.cells))
+        numbers, others = self.parted(self.counts)
         if others or not numbers:
             return [cell if cell and cell not in self.format.na else "" for cell in self.cells]
         return ["" if math.isnan(x) else repr(x) for x in self.numbers(numbers).tolist()]
 
+    @cached_property
+    def counts(self) -> Counter:
+        """How often each cell stands there."""
+        return Counter(self.cells)
+
+    def count(self, cells: Iterable[str | None]) -> int:
+        """In how many rows one of these different cells stands."""
+        return sum(self.counts[cell] for cell in cells)
+
     # ---------------------------------------------------------------- numbers
+
+    def at_once(self) -> np.ndarray | None:
+        """The values, if all are plain numbers, or all truths."""
+        values = self.plain()
+        return self.truths() if values is None else values
 
     def plain(self) -> np.ndarray | None:
         """The values, if all are numbers as Python writes them, or usual marks of what is missing: told in one look."""
@@ -99,9 +107,9 @@ class TextColumn:
             return None
         return self.without_na(values)
 
-    def truths(self, counts: Counter) -> np.ndarray | None:
+    def truths(self) -> np.ndarray | None:
         """The values, if all are truths: True, 1, is 1 and False, 0, is 0, in any case of letters."""
-        values = {cell: TRUTHS.get(category(cell).lower()) for cell in counts if not self.missing(cell)}
+        values = {cell: TRUTHS.get(category(cell).lower()) for cell in self.counts if not self.missing(cell)}
         if None in values.values() or not any(category(cell) in TRUTH.values() for cell in values):
             return None
         return np.array([values.get(cell, math.nan) for cell in self.cells], dtype=np.float64)
@@ -110,11 +118,11 @@ class TextColumn:
         """Whether the points in the text of the cells are decimal points, and cannot mark off thousands."""
         return self.format.decimal == "." or (self.format.decimal is None and POINT.search(text) is not None)
 
-    def parted(self, counts: Counter) -> tuple[dict[str, Number], list[str]]:
-        """The different cells that are numbers, and those that are neither numbers nor missing."""
+    def parted(self, cells: Iterable[str | None]) -> tuple[dict[str, Number], list[str]]:
+        """Of different cells those that are numbers, and those that are neither numbers nor missing."""
         numbers, others = {}, []
-        for cell in counts:
-            if self.missing(cell):
+        for cell in cells:
+            if cell is None or self.missing(cell):
                 continue
             found = number(cell)
             if found is not None and (self.format.decimal or found.marks) in found.marks:
@@ -159,15 +167,14 @@ class TextColumn:
 
     def shown(self) -> set[str]:
         """The decimal marks that the cells show, if they are numbers."""
-        counts = Counter(self.cells)
-        numbers, others = self.parted(counts)
-        if self.declared or not mostly_numbers(counts, numbers, others):
+        numbers, others = self.parted(self.counts)
+        if self.declared or not self.mostly_numbers(numbers, others):
             return set()
         return {found.marks for found in numbers.values() if len(found.marks) == 1}
 
     def unit(self) -> str | None:
         """What is written beside its numbers, "" where nothing is; None where none but 0 tells."""
-        for cell in dict.fromkeys(self.cells):
+        for cell in self.counts:
             found = None if self.missing(cell) else number(cell or "")
             if found is not None and found.counts:
                 return found.unit
@@ -207,19 +214,18 @@ class TextColumn:
 
     def texts(self, known: Collection[str] = ()) -> np.ndarray:
         """The cells as `category` spells them, None where one is missing."""
-        counts = Counter(self.cells)
-        gaps = {cell for cell in counts if cell not in known and self.missing(cell, self.declared)}
+        gaps = {cell for cell in self.counts if cell not in known and self.missing(cell, self.declared)}
         if not self.declared:
-            codes = [cell for cell in counts if cell and cell not in gaps]
+            codes = [cell for cell in self.counts if cell and cell not in gaps]
             self.check_codes(codes, [cell for cell in gaps if cell and cell not in self.format.na])
-        spelled = {cell: None if cell in gaps else category(cell or "") for cell in counts}
+        spelled = {cell: None if cell in gaps else category(cell or "") for cell in self.counts}
         return np.array([spelled[cell] for cell in self.cells], dtype=object)
 
     def missing(self, cell: str | None, declared: bool = False) -> bool:
         """Whether a cell says that its value is missing; of a column `declared` to be text only what `na` names."""
         if not cell or cell in self.format.na:
             return True
-        return not declared and cell.casefold() in GAPS
+        return not declared and is_gap(cell)
 
     def check_codes(self, codes: Collection[str], gaps: Collection[str]) -> None:
         """ValueError where NA stands among codes of two letters: Namibia's, or nothing's?"""
@@ -230,16 +236,29 @@ class TextColumn:
             hint = f"If it means that the value is missing, {self.say_missing(gap)}; if it is a code, {self.say_text}."
             raise self.refused("texts, or what is missing", got, hint)
 
+    # ---------------------------------------------------------------- what they mostly are
+
+    def mostly_numbers(self, numbers: Collection[str], others: Collection[str]) -> bool:
+        """Whether the texts among the numbers are mistakes, or stand for what is missing, and not all of them codes."""
+        measured = len(numbers) >= CODES and len(numbers) >= 2 * len(others)
+        return measured or self.share_of_numbers(numbers, others) >= MOSTLY
+
+    def share_of_numbers(self, numbers: Collection[str], others: Collection[str]) -> float:
+        """Of the cells that are not missing."""
+        n = self.count(numbers)
+        return n / max(n + self.count(others), 1)
+
     # ---------------------------------------------------------------- messages
 
-    def no_number(self, counts: Counter, numbers: Collection[str], others: list[str]) -> BadFile:
-        wrong = set(others)
-        at = next(at for at, cell in enumerate(self.cells) if cell in wrong)
-        cell = self.cells[at]
-        n, known = sum(counts[cell] for cell in numbers), sum(counts[cell] for cell in (*numbers, *others))
-        most = "as (nearly) all are there" if n >= MOSTLY * known else f"as are {percent(n / known)} of its cells"
+    def no_number(self, numbers: Collection[str], others: list[str]) -> BadFile:
+        cell = others[0]
+        at = list(self.cells).index(cell)
+        share = self.share_of_numbers(numbers, others)
+        most = "as (nearly) all are there" if share >= MOSTLY else f"as are {percent(share)} of its cells"
         gap = f"; if it means that the value is missing, leave the cell empty or {self.say_missing(cell)}"
-        hint = f"Correct it{gap if counts[cell] > 1 or len(others) == 1 else ''}; if all are text, {self.say_text}."
+        hint = (
+            f"Correct it{gap if self.counts[cell] > 1 or len(others) == 1 else ''}; if all are text, {self.say_text}."
+        )
         where = f"row {self.rows[at]}, column {self.name!r}"
         return BadFile(self.source, f"a number in {where}, {most}", short(cell), hint)
 
@@ -248,8 +267,7 @@ class TextColumn:
 
     def share(self, cells: Collection[str]) -> str:
         """How many of the cells these are."""
-        which = set(cells)
-        return f"{percent(sum(cell in which for cell in self.cells) / len(self.cells))} of its cells"
+        return f"{percent(self.count(cells) / len(self.cells))} of its cells"
 
     # What the user can do: in a file it is said to the reader, elsewhere done to the cells.
 
@@ -269,16 +287,5 @@ class TextColumn:
         return "make it None" if self.written is None else f"say na=[{short(cell)}], --na={short(cell)}"
 
 
-def mostly_numbers(counts: Counter, numbers: Collection[str], others: Collection[str]) -> bool:
-    """Whether the texts among the numbers are mistakes, or stand for what is missing, and not all of them codes."""
-    n, known = sum(counts[cell] for cell in numbers), sum(counts[cell] for cell in (*numbers, *others))
-    return n >= MOSTLY * known or (len(numbers) >= CODES and len(numbers) >= 2 * len(others))
-
-
 def percent(share: float) -> str:
     return f"{100 * share:.3g} %" if share < 1 else "all"
-
-
-def short(cell: object) -> str:
-    text = repr(cell)
-    return text if len(text) <= 60 else text[:57] + "..."

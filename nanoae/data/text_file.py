@@ -8,10 +8,10 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from nanoae.data.dataset import UNPACK_LIMIT, BadFile
-from nanoae.data.regular_file import opened
+from nanoae.data.regular_file import opened, unpacked
 
 CHUNK = 1 << 20  # bytes looked at together
 LONGEST_LINE = 1 << 24  # characters: no table is so wide, but a few bytes of .gz may unpack to more
@@ -33,12 +33,7 @@ def open_text(
     encoding    None: UTF-16 or 32 by their byte-order marks, else UTF-8
     """
     with opened(path, kind) as file:
-        content: Any = file
-        packed = content.peek(2)[:2] == b"\x1f\x8b"
-        if packed:
-            import gzip  # here, for `import nanoae` would pay for it
-
-            content = gzip.GzipFile(fileobj=file)
+        content, packed = unpacked(file)
         start = content.read(4)
         marked = next((name for mark, name in BOMS if start.startswith(mark)), "utf-8-sig")
         check(path, content, kind, encoding or marked, limit if packed else math.inf)

@@ -16,10 +16,9 @@ from nanoae.data.columns import check_names
 from nanoae.data.dataset import UNPACK_LIMIT, BadFile
 from nanoae.data.header import is_header, is_number
 from nanoae.data.separator import first_rows, separator_of, split
-from nanoae.data.text_column import short
 from nanoae.data.text_file import open_text
 from nanoae.data.text_format import TextFormat
-from nanoae.spelling import did_you_mean
+from nanoae.spelling import did_you_mean, short
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 LOOK, LOOK_AT_MOST = 100, 1 << 18  # lines, and characters of them, from which separator and header are told
