@@ -6,7 +6,7 @@ A frame is known by its methods: pandas, polars and Arrow are never imported.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,6 +56,16 @@ def check_names(names: Iterable, who: str) -> None:
     twice = [name for name, count in Counter(map(str, names)).items() if count > 1]
     if twice:
         raise BadFile(who, "columns of different names", f"{twice[0]!r} twice", "Rename one of them.")
+
+
+def check_learned(source: str, learned: Sequence[str], here: Sequence[str], who: str, hint: str) -> None:
+    """BadFile where these columns are not those that `who` learned, in any order. hint: for columns too many."""
+    known, found = set(learned), set(here)
+    missing = [name for name in learned if name not in found]
+    unknown = [name for name in here if name not in known]
+    if missing or unknown:
+        got = f"{len(here)}: {missing[:5] or 'none'} missing, {unknown[:5] or 'none'} unknown"
+        raise BadFile(source, f"the {len(learned)} columns that {who}", got, hint if unknown else "")
 
 
 def frame_columns(X: Any, who: str) -> list[Column]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections import Counter
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from nanoae.configurable import Configurable
 from nanoae.data.cell import category
+from nanoae.data.columns import check_learned
 from nanoae.data.field import promised
 from nanoae.data.frame import FrameOutput, framed
 from nanoae.data.identity import FEW, examples, tell_of_ids
@@ -74,7 +76,7 @@ class TableEncoder(FrameOutput, Configurable):
         self.names_, self.named_ = table.names, table.named
         self.na_ = list(table.format.na) if table.format else []
         self.categories_ = [self._categories(column) if column.dtype == object else None for column in columns]
-        self.blocks_ = tuple(1 if known is None else len(known) + 1 for known in self.categories_)
+        self.blocks_ = _widths(self.categories_)
         self.units_ = [table.unit(i) if known is None else None for i, known in enumerate(self.categories_)]
         self.others_ = [
             0.0 if known is None else _share_of_others(column, known)
@@ -98,15 +100,8 @@ class TableEncoder(FrameOutput, Configurable):
     def transform(self, X: Any) -> np.ndarray:
         """The rows of a Table, data frame or array, whose columns are those of fit in any order, as (N, D) float32."""
         table = self._table(X)
-        if set(table.names) != set(self.names_):
-            learned, here = set(self.names_), set(table.names)
-            missing = [name for name in self.names_ if name not in here]
-            unknown = [name for name in table.names if name not in learned]
-            raise ValueError(
-                f"{table.source}: expected the {len(self.names_)} columns that fit saw, got {len(table.names)}: "
-                f"{missing[:5] or 'none'} missing, {unknown[:5] or 'none'} unknown."
-                + (" What is no feature is left out: ignore=, --ignore." if unknown else "")
-            )
+        left_out = "What is no feature is left out: ignore=, --ignore."
+        check_learned(table.source, self.names_, table.names, "fit saw", left_out)
         table = table.with_na(self.na_)  # what was said of the other file holds for this one
         if {table.named, self.named_} == {True, False}:
             kinds = {True: "columns with names", False: "columns without names"}
@@ -123,9 +118,8 @@ class TableEncoder(FrameOutput, Configurable):
             if unit is not None:
                 check_unit(table.source, name, unit, table.unit(places[name]))
         result = np.zeros((len(table), sum(self.blocks_)), np.float32)
-        starts = np.cumsum([0, *self.blocks_])
         result[:, self.numbers] = self.scaler_.transform(_numbers(len(table), columns))
-        for i, (column, start, known) in enumerate(zip(columns, starts, self.categories_, strict=False)):
+        for i, (column, start, known) in enumerate(zip(columns, self.starts, self.categories_, strict=True)):
             if known is not None:
                 found = _places(column, known)
                 result[np.arange(len(table)), start + np.maximum(found, 0)] = 1
@@ -152,30 +146,31 @@ class TableEncoder(FrameOutput, Configurable):
             )
 
     @property
+    def starts(self) -> list[int]:
+        """Where in the columns of `transform` each column of the table begins."""
+        return list(itertools.accumulate(self.blocks_, initial=0))[:-1]
+
+    @property
     def numbers(self) -> list[int]:
         """Where in the columns of `transform` those of numbers are."""
-        starts = np.cumsum([0, *self.blocks_]).tolist()
-        return [start for start, known in zip(starts, self.categories_, strict=False) if known is None]
+        return [start for start, known in zip(self.starts, self.categories_, strict=True) if known is None]
 
     def per_column(self, shares: np.ndarray) -> np.ndarray:
         """Shares of `transform`'s columns (N, D) as shares of the table's, (N, columns): those of a category add up."""
-        starts = np.cumsum([0, *self.blocks_])[:-1]
         shares = shares.copy()
         categories = np.setdiff1d(np.arange(shares.shape[1]), self.numbers)
         shares[:, categories] = np.abs(shares[:, categories])
-        return np.add.reduceat(shares, starts, axis=1)
+        return np.add.reduceat(shares, self.starts, axis=1)
 
     def inverse_transform(self, Z: np.ndarray) -> np.ndarray:
         """The table's columns (N, columns), as objects: numbers in their units, the likeliest category; NaN or None
         where Z (N, D) is NaN. `transform` of a table, and what a network gives back for it, come back as cells."""
         Z = np.asarray(Z, np.float64)
         found = np.empty((len(Z), len(self.names_)), dtype=object)
-        starts = np.cumsum([0, *self.blocks_])
-        numbers = self.scaler_.inverse_transform(Z[:, self.numbers])
-        place = 0
-        for j, (known, start) in enumerate(zip(self.categories_, starts, strict=False)):
+        numbers = iter(self.scaler_.inverse_transform(Z[:, self.numbers]).T)
+        for j, (known, start) in enumerate(zip(self.categories_, self.starts, strict=True)):
             if known is None:
-                found[:, j], place = numbers[:, place], place + 1
+                found[:, j] = next(numbers)
                 continue
             block, cells = Z[:, start : start + len(known) + 1], np.array([*known, "other"], dtype=object)
             missing = np.isnan(block).any(axis=1)
@@ -195,7 +190,7 @@ class TableEncoder(FrameOutput, Configurable):
         encoder = cls(promised(facts, "max_categories", int))
         encoder.names_ = promised(facts, "names", [str])
         encoder.categories_ = promised(facts, "categories", [([str], None)])
-        encoder.blocks_ = tuple(1 if known is None else len(known) + 1 for known in encoder.categories_)
+        encoder.blocks_ = _widths(encoder.categories_)
         encoder.na_ = promised(facts, "na", [str], [])
         encoder.others_ = promised(facts, "others", [float], [0.0] * len(encoder.names_))
         encoder.named_ = promised(facts, "named", (bool, None), None)
@@ -221,6 +216,11 @@ class TableEncoder(FrameOutput, Configurable):
 
 
 guard(TableEncoder)
+
+
+def _widths(categories: list[list[str] | None]) -> tuple[int, ...]:
+    """In how many columns each of the table's is encoded."""
+    return tuple(1 if known is None else len(known) + 1 for known in categories)
 
 
 def _numbers(n: int, columns: list[np.ndarray]) -> np.ndarray:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nanoae.data.columns import check_learned
 from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset
 from nanoae.data.labels import read_labels
 from nanoae.data.number import POINT
@@ -61,13 +62,7 @@ def find_features(text: TextTable, label: str | None, wanted: Sequence[str] | No
         order = short(", ".join(wanted))
         warnings.warn(f"{text.path}: taking its columns, which have no names, in the order {order}", stacklevel=4)
     elif wanted is not None:
-        here, learned = set(found), set(wanted)
-        missing = [name for name in wanted if name not in here]
-        unknown = [name for name in found if name not in learned]
-        if missing or unknown:
-            got = f"{len(found)}: {missing[:5] or 'none'} missing, {unknown[:5] or 'none'} unknown"
-            hint = LEFT_OUT if unknown else ""
-            raise BadFile(text.path, f"the {len(wanted)} columns that the model learned", got, hint)
+        check_learned(str(text.path), wanted, found, "the model learned", LEFT_OUT)
         found = list(wanted)
     places = {name: i for i, name in enumerate(text.names)}
     return [places[name] for name in found]

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, BinaryIO
+from typing import Any, BinaryIO
 
 from nanoae.data.dataset import BadFile
 
@@ -24,7 +24,7 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     raise BadFile(path, "a regular file", KINDS.get(found, "something else"), "Write it to a file first.")
 
 
-def unpacked(file: BinaryIO) -> tuple[IO[bytes], bool]:
+def unpacked(file: BinaryIO) -> tuple[Any, bool]:
     """(what is in a file, whether it is packed): gzip is known by its first bytes, whatever the file's name."""
     packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)

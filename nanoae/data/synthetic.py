@@ -48,18 +48,18 @@ def bars(n: int, size: int = 8, random_state: int | None = 0) -> tuple[np.ndarra
     return x.reshape(n, -1).astype(np.float32), there
 
 
-STROKES = (  # of each digit, the corners of its line in a square of (0, 0) .. (1, 1), y downwards
-    ((0.5, 0), (0.2, 0.15), (0.1, 0.5), (0.2, 0.85), (0.5, 1), (0.8, 0.85), (0.9, 0.5), (0.8, 0.15), (0.5, 0)),
-    ((0.25, 0.25), (0.55, 0), (0.55, 1)),
-    ((0.12, 0.25), (0.3, 0.03), (0.7, 0.03), (0.88, 0.27), (0.75, 0.5), (0.1, 1), (0.92, 1)),
-    ((0.12, 0.08), (0.6, 0), (0.85, 0.22), (0.7, 0.43), (0.4, 0.48), (0.75, 0.55), (0.9, 0.77), (0.65, 1), (0.1, 0.92)),
-    ((0.7, 1), (0.7, 0), (0.08, 0.68), (0.95, 0.68)),
-    ((0.85, 0), (0.22, 0), (0.17, 0.43), (0.6, 0.38), (0.88, 0.62), (0.8, 0.9), (0.45, 1), (0.1, 0.9)),
-    ((0.75, 0), (0.3, 0.3), (0.1, 0.7), (0.3, 0.98), (0.7, 0.98), (0.87, 0.72), (0.65, 0.5), (0.3, 0.53), (0.1, 0.7)),
-    ((0.08, 0), (0.92, 0), (0.4, 1)),
-    ((0.5, 0.47), (0.2, 0.25), (0.5, 0), (0.8, 0.25), (0.5, 0.47), (0.12, 0.75), (0.5, 1), (0.88, 0.75), (0.5, 0.47)),
-    ((0.87, 0.3), (0.65, 0.5), (0.3, 0.48), (0.13, 0.25), (0.35, 0.02), (0.7, 0.03), (0.87, 0.3), (0.8, 0.7), (0.6, 1)),
-)  # fmt: skip
+STROKES = """
+50,0  20,15  10,50  20,85  50,100  80,85  90,50  80,15  50,0
+25,25  55,0  55,100
+12,25  30,3  70,3  88,27  75,50  10,100  92,100
+12,8  60,0  85,22  70,43  40,48  75,55  90,77  65,100  10,92
+70,100  70,0  8,68  95,68
+85,0  22,0  17,43  60,38  88,62  80,90  45,100  10,90
+75,0  30,30  10,70  30,98  70,98  87,72  65,50  30,53  10,70
+8,0  92,0  40,100
+50,47  20,25  50,0  80,25  50,47  12,75  50,100  88,75  50,47
+87,30  65,50  30,48  13,25  35,2  70,3  87,30  80,70  60,100
+"""  # of each digit, the corners of its line, x,y in percent of a square, y downwards
 
 
 def written_digits(n: int, size: int = 16, random_state: int | None = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -72,13 +72,19 @@ def written_digits(n: int, size: int = 16, random_state: int | None = 0) -> tupl
     y, hand = rng.integers(0, 10, n), rng.uniform(-1, 1, (n, 4))
     slant, width, height, weight = (hand * (0.35, 0.2, 0.12, 0.45) + (0.1, 0.62, 0.78, 1.38)).T
     places = (np.stack(np.meshgrid(np.arange(size), np.arange(size)), axis=-1).reshape(-1, 2) + 0.5) / size
+    strokes = [corners_of(line) for line in STROKES.strip().splitlines()]
     x = np.empty((n, size * size), np.float32)
     for i in range(n):
-        across, down = (np.array(STROKES[y[i]]) - 0.5).T
+        across, down = (strokes[y[i]] - 0.5).T
         corners = 0.5 + np.stack([width[i] * across - slant[i] * height[i] * down, height[i] * down], axis=1)
         distance = distance_to_line(places, corners) * size  # in pixels
         x[i] = np.clip(weight[i] - distance, 0, 1)
     return x, y, hand
+
+
+def corners_of(line: str) -> np.ndarray:
+    """The corners (K, 2) of a line of STROKES, in a square of (0, 0) .. (1, 1)."""
+    return np.array([corner.split(",") for corner in line.split()], dtype=np.float64) / 100
 
 
 def distance_to_line(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
