@@ -29,7 +29,7 @@ class Configurable:
 
     former: ClassVar[dict[str, str]] = {}
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for old, new in cls.former.items():
             if old in vars(cls):
@@ -63,7 +63,7 @@ def told_numbers(init: Any) -> Any:
         return init
 
     @functools.wraps(init)
-    def checked(self, *args, **kwargs):
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
         given = signature.bind(self, *args, **kwargs).arguments
         numbers = {name: given[name] for name in kinds if name in given}
         for name, value in numbers.items():
@@ -81,7 +81,7 @@ def told_numbers(init: Any) -> Any:
     return checked
 
 
-def to_config(value: Any, among: list | None = None, by_name: bool = True) -> Any:
+def to_config(value: Any, among: list[Any] | None = None, by_name: bool = True) -> Any:
     """`value` as JSON-ready data. A Configurable becomes {"type": its class, **config}; one of `among` that another
     one refers to (tied weights) becomes {"part": its number there}. Within one that has an `encoder`, a list of layers,
     `among` is that. TypeError for what cannot be written."""
@@ -107,7 +107,7 @@ def to_config(value: Any, among: list | None = None, by_name: bool = True) -> An
 
 
 def from_config(
-    description: Any, among: list | None = None, known: dict[str, type] | None = None, depth: int = DEEPEST
+    description: Any, among: list[Any] | None = None, known: dict[str, type] | None = None, depth: int = DEEPEST
 ) -> Any:
     """What `to_config` described; lists of numbers come back as tuples. ValueError for a type that is not known here.
 
@@ -136,20 +136,20 @@ def from_config(
             raise ValueError(f"part: expected a class of nanoae's, got {kind!r}.{hint}")
         kind = known[kind]
     config = {k: v for k, v in description.items() if k != "type"}
-    encoder: list = []
+    encoder: list[Any] = []
     for layer in config.pop("encoder", None) or []:  # first: layers of the decoder may be tied to it
         encoder.append(from_config(layer, encoder, known, depth))
     own = {"encoder": encoder} if encoder else {}
     return kind(**own, **{k: from_config(v, encoder or among, known, depth) for k, v in config.items()})
 
 
-def to_configs(parts: list) -> list[dict[str, Any]]:
+def to_configs(parts: list[Any]) -> list[dict[str, Any]]:
     """Of a list in which each may refer to earlier ones; not for files: "type" is the class itself, whosever it is."""
     return [to_config(part, among=parts, by_name=False) for part in parts]
 
 
-def from_configs(descriptions: list[dict[str, Any]]) -> list:
-    parts: list = []
+def from_configs(descriptions: list[dict[str, Any]]) -> list[Any]:
+    parts: list[Any] = []
     for description in descriptions:
         parts.append(from_config(description, among=parts))
     return parts

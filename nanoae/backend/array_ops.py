@@ -17,6 +17,7 @@ from nanoae.backend.thread_state import Buffered, ThreadLocal, ThreadState
 from nanoae.spelling import one_of
 
 Array = Any  # numpy.ndarray here, cupy.ndarray on the GPU
+Shape = tuple[int, ...]
 
 PAYS = 1 << 23  # multiplications of a product, for a second thread
 BLOCK = 1 << 17  # elements of a flat array worked on at a time: smaller blocks lose to the calls

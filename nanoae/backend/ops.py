@@ -11,7 +11,7 @@ derivative is a function of the output, `y` itself.
 
 from __future__ import annotations
 
-from nanoae.backend.array_ops import Array
+from nanoae.backend.array_ops import Array, Shape
 from nanoae.backend.blas import openblas
 from nanoae.backend.clusters import ClusterOps
 from nanoae.backend.codes import CodeOps
@@ -21,7 +21,7 @@ from nanoae.backend.optimizers import OptimizerOps
 from nanoae.backend.sequences import SequenceOps
 from nanoae.backend.tables import TableOps
 
-__all__ = ["Array", "Ops"]
+__all__ = ["Array", "Ops", "Shape"]
 
 
 class Ops(LossOps, OptimizerOps, ImageOps, SequenceOps, CodeOps, TableOps, ClusterOps):

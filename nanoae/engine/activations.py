@@ -25,13 +25,13 @@ class Elementwise(Layer):
     def df(self, dy: Array, kept: Array, out: Array) -> Array:
         raise NotImplementedError
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
         y = self.f(x, out=self.buffer("y", x.shape))
         self.cache = (y if self.kept == "y" else x) if train else None
         return y
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         kept = self.take_cache()
         return self.df(dy, kept, out=self.buffer("dx", kept.shape)) if self.need_dx else None
 
@@ -39,11 +39,11 @@ class Elementwise(Layer):
 class Identity(Layer):
     """y = x,  dx = dy."""
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.cache = True if train else None
         return x
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         self.take_cache()
         return dy
 
@@ -51,10 +51,10 @@ class Identity(Layer):
 class ReLU(Elementwise):
     """y = max(x, 0),  dx = dy · [y > 0]."""
 
-    def f(self, x, out):
+    def f(self, x: Array, out: Array) -> Array:
         return self.ops.relu(x, out=out)
 
-    def df(self, dy, y, out):
+    def df(self, dy: Array, y: Array, out: Array) -> Array:
         return self.ops.relu_backward(dy, y, out=out)
 
 
@@ -66,10 +66,10 @@ class LeakyReLU(Elementwise):
             raise ValueError(f"LeakyReLU: expected a slope in [0, 1], got {slope}.")
         self.slope = slope
 
-    def f(self, x, out):
+    def f(self, x: Array, out: Array) -> Array:
         return self.ops.leaky_relu(x, self.slope, out=out)
 
-    def df(self, dy, y, out):
+    def df(self, dy: Array, y: Array, out: Array) -> Array:
         return self.ops.leaky_relu_backward(dy, y, self.slope, out=out)
 
 
@@ -81,40 +81,40 @@ class ELU(Elementwise):
             raise ValueError(f"ELU: expected alpha > 0, got {alpha}.")
         self.alpha = alpha
 
-    def f(self, x, out):
+    def f(self, x: Array, out: Array) -> Array:
         return self.ops.elu(x, self.alpha, out=out)
 
-    def df(self, dy, y, out):
+    def df(self, dy: Array, y: Array, out: Array) -> Array:
         return self.ops.elu_backward(dy, y, self.alpha, out=out)
 
 
 class Sigmoid(Elementwise):
     """y = 1 / (1 + e⁻ˣ),  dx = dy · y (1 - y)."""
 
-    def f(self, x, out):
+    def f(self, x: Array, out: Array) -> Array:
         return self.ops.sigmoid(x, out=out)
 
-    def df(self, dy, y, out):
+    def df(self, dy: Array, y: Array, out: Array) -> Array:
         return self.ops.sigmoid_backward(dy, y, out=out)
 
 
 class Tanh(Elementwise):
     """y = tanh x,  dx = dy · (1 - y²)."""
 
-    def f(self, x, out):
+    def f(self, x: Array, out: Array) -> Array:
         return self.ops.tanh(x, out=out)
 
-    def df(self, dy, y, out):
+    def df(self, dy: Array, y: Array, out: Array) -> Array:
         return self.ops.tanh_backward(dy, y, out=out)
 
 
 class Softplus(Elementwise):
     """y = log(1 + eˣ),  dx = dy · sigmoid(x) = dy · (1 - e⁻ʸ)."""
 
-    def f(self, x, out):
+    def f(self, x: Array, out: Array) -> Array:
         return self.ops.softplus(x, out=out)
 
-    def df(self, dy, y, out):
+    def df(self, dy: Array, y: Array, out: Array) -> Array:
         return self.ops.softplus_backward(dy, y, out=out)
 
 
@@ -127,10 +127,10 @@ class GELU(Elementwise):
 
     kept = "x"
 
-    def f(self, x, out):
+    def f(self, x: Array, out: Array) -> Array:
         return self.ops.gelu(x, out=out)
 
-    def df(self, dy, x, out):
+    def df(self, dy: Array, x: Array, out: Array) -> Array:
         return self.ops.gelu_backward(dy, x, out=out)
 
 
@@ -139,10 +139,10 @@ class SiLU(Elementwise):
 
     kept = "x"
 
-    def f(self, x, out):
+    def f(self, x: Array, out: Array) -> Array:
         return self.ops.silu(x, out=out)
 
-    def df(self, dy, x, out):
+    def df(self, dy: Array, x: Array, out: Array) -> Array:
         return self.ops.silu_backward(dy, x, out=out)
 
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import math
 
-from nanoae.backend import Array
+from nanoae.backend import Array, Shape
 from nanoae.engine import init
-from nanoae.engine.image import ImageLayer, batch_first
+from nanoae.engine.image import ImageLayer, Pair, batch_first
 
 
 class Convolution(ImageLayer):
@@ -26,8 +26,8 @@ class Convolution(ImageLayer):
     image_shape (C, H, W)   map_shape (K, OH, OW)   known once built
     """
 
-    image_shape: tuple[int, ...] = ()
-    map_shape: tuple[int, ...] = ()
+    image_shape: Shape = ()
+    map_shape: Shape = ()
 
     @property
     def W(self) -> Array:
@@ -92,28 +92,29 @@ class Conv2d(Convolution):
               dx = col2im(Wᵀ dy)    a pixel's gradient sums over all the columns that it is in
     """
 
-    def __init__(self, n_out: int, kernel, stride=1, padding=0, init: str = "he_uniform", bias_init: str = "zeros"):
+    def __init__(self, n_out: int, kernel: Pair, stride: Pair = 1, padding: Pair = 0,
+                 init: str = "he_uniform", bias_init: str = "zeros"):  # fmt: skip
         self.n_out, self.kernel, self.stride, self.padding = n_out, kernel, stride, padding
         self.init, self.bias_init = init, bias_init
         self.window = self.window_of(kernel, stride, padding)
 
-    def infer_shape(self, in_shape):
+    def infer_shape(self, in_shape: Shape) -> Shape:
         self.extra_grads: list[Array] = []  # gradients of W from elsewhere (tied weights)
         self.check_image(in_shape)
         self.image_shape, self.map_shape = in_shape, (self.n_out, *self.steps(*in_shape[1:]))
         return self.map_shape
 
-    def parameters(self):
+    def parameters(self) -> dict[str, init.Parameter]:
         shape = (self.n_out, self.image_shape[0], *self.window.kernel)
         return {"W": (shape, init.get(self.init)), "b": ((self.n_out,), init.get(self.bias_init))}
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
         cols = self.im2col(self.batch_last(x, "x"))
         self.cache = cols if train else None
         return self.add_bias(self.to_map(cols, "y", len(x)))
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         cols, dy = self.take_cache(), self.batch_last(dy, "dy")
         self.weight_gradient(dy, cols)  # dW = dy im2col(x)ᵀ
         self.bias_gradient(dy)
@@ -142,16 +143,8 @@ class ConvTranspose2d(Convolution):
               db = Σ_n,oh,ow dy
     """
 
-    def __init__(
-        self,
-        n_out: int,
-        kernel,
-        stride=1,
-        padding=0,
-        output_padding=0,
-        init: str = "he_uniform",
-        bias_init: str = "zeros",
-    ):
+    def __init__(self, n_out: int, kernel: Pair, stride: Pair = 1, padding: Pair = 0, output_padding: Pair = 0,
+                 init: str = "he_uniform", bias_init: str = "zeros"):  # fmt: skip
         self.n_out, self.kernel, self.stride, self.padding = n_out, kernel, stride, padding
         self.output_padding, self.init, self.bias_init = output_padding, init, bias_init
         self.window = self.window_of(kernel, stride, padding)
@@ -159,7 +152,7 @@ class ConvTranspose2d(Convolution):
         if not all(e < s for e, s in zip(self.extra, self.window.stride, strict=True)):
             raise ValueError(f"ConvTranspose2d: expected output_padding < stride {stride}, got {output_padding}.")
 
-    def infer_shape(self, in_shape):
+    def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_image(in_shape)
         size = tuple(
             (n - 1) * s - 2 * p + k + e for n, k, s, p, e in zip(in_shape[1:], *self.window, self.extra, strict=True)
@@ -172,23 +165,24 @@ class ConvTranspose2d(Convolution):
         self.map_shape, self.image_shape = in_shape, (self.n_out, *size)
         return self.image_shape
 
-    def parameters(self):
+    def parameters(self) -> dict[str, init.Parameter]:
         draw, (kernel, stride, _) = init.get(self.init), self.window
         share = math.prod(max(1, k / s) for k, s in zip(kernel, stride, strict=True))  # of a kernel that an output sees
 
-        def adjoint(generator, shape, fan_in, fan_out):  # fan_in and fan_out of the convolution
+        def adjoint(generator: init.Generator, shape: Shape, fan_in: float, fan_out: float) -> Array:
+            # fan_in and fan_out are the convolution's
             return draw(generator, shape, shape[0] * share, fan_in)
 
         shape = (self.map_shape[0], self.n_out, *kernel)
         return {"W": (shape, adjoint), "b": ((self.n_out,), init.get(self.bias_init))}
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
         x = self.batch_last(x, "x")
         self.cache = x if train else None
         return self.add_bias(self.to_image(x, "y"))
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         x, dy = self.take_cache(), self.batch_last(dy, "dy")
         cols = self.im2col(dy)
         self.weight_gradient(x, cols)  # dW = x im2col(dy)ᵀ
@@ -208,7 +202,7 @@ class TiedConvTranspose2d(ConvTranspose2d):
     def __init__(self, source: Conv2d, bias_init: str = "zeros"):
         self.source, self.bias_init, self.window = source, bias_init, source.window
 
-    def infer_shape(self, in_shape):
+    def infer_shape(self, in_shape: Shape) -> Shape:
         if in_shape != self.source.out_shape:
             raise ValueError(f"{self}: expected inputs of shape {self.source.out_shape}, got {in_shape}.")
         self.map_shape, self.image_shape = in_shape, self.source.in_shape
@@ -216,13 +210,13 @@ class TiedConvTranspose2d(ConvTranspose2d):
         self.source.extra_grads.append(self.term)
         return self.image_shape
 
-    def parameters(self):
+    def parameters(self) -> dict[str, init.Parameter]:
         return {"b": ((self.image_shape[0],), init.get(self.bias_init))}
 
     @property
-    def W(self):
+    def W(self) -> Array:
         return self.source.W
 
     @property
-    def dW(self):
+    def dW(self) -> Array:
         return self.term.reshape(self.map_shape[0], -1)

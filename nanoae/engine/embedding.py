@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nanoae.backend import ThreadLocal
+from nanoae.backend import Array, Shape, ThreadLocal
 from nanoae.engine import init
 from nanoae.engine.layers import Layer
 
@@ -30,20 +30,20 @@ class Embedding(Layer):
     def __init__(self, n_words: int, n_out: int):
         self.n_words, self.n_out = n_words, n_out
 
-    def infer_shape(self, in_shape):
+    def infer_shape(self, in_shape: Shape) -> Shape:
         if len(in_shape) != 1:
             shape = ", ".join(map(str, in_shape))
             raise ValueError(f"{self}: expected word numbers of shape (N, T), got (N, {shape}).")
         return (*in_shape, self.n_out)
 
-    def parameters(self):
+    def parameters(self) -> dict[str, init.Parameter]:
         return {"W": ((self.n_words, self.n_out), init.normal(lambda fan_in, fan_out: 1.0))}
 
-    def check_input(self, x):
+    def check_input(self, x: Array) -> None:
         if x.ndim != 2:
             raise ValueError(f"{self}: expected word numbers of shape (N, T), got {x.shape}.")
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
         self.words = self.ops.round_words(x, out=self.buffer("words", (x.size,), "int64").reshape(x.shape))
         words = self.words.reshape(-1)
@@ -52,7 +52,7 @@ class Embedding(Layer):
         self.cache = words if train else None
         return y.reshape(*x.shape, self.n_out)
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         words = self.take_cache()
         self.ops.add_rows(self.contiguous(dy, "dy").reshape(-1, self.n_out), words, out=self.grads["W"])
         if not self.need_dx:

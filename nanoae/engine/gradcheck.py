@@ -9,10 +9,14 @@ A check like this cannot see a forward that is the wrong mathematics: that takes
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from nanoae.backend import Array, Shape
 from nanoae.configurable import from_configs, to_configs
 from nanoae.engine import losses
 from nanoae.engine.layers import Layer
@@ -75,9 +79,9 @@ class GradientReport:
 
 
 def check_gradients(
-    net,
-    x,
-    t=None,
+    net: Any,
+    x: Array,
+    t: Array | None = None,
     loss: Loss | str | None = None,
     *,
     directions: int = 3,
@@ -107,7 +111,7 @@ def check_gradients(
     return _Check(twin, x, t, loss, eps, np.random.default_rng(random_state)).run(directions, tolerance, elementwise)
 
 
-def _twin(net, shape: tuple[int, ...]) -> Sequential:
+def _twin(net: Any, shape: Shape) -> Sequential:
     """`net` in float64, on its own device."""
     network = Sequential([net]) if isinstance(net, Layer) else getattr(net, "network_", net)
     if not isinstance(network, Sequential):
@@ -119,10 +123,15 @@ def _twin(net, shape: tuple[int, ...]) -> Sequential:
     return Sequential(from_configs(to_configs(network.layers))).build(shape, "numpy", "float64", random_state=0)
 
 
+Value = Callable[[], float]
+
+
 class _Check:
     """The scalar L, its gradient by backward, and its differences."""
 
-    def __init__(self, net: Sequential, x, t, loss: Loss | None, eps: float, rng: np.random.Generator):
+    def __init__(
+        self, net: Sequential, x: Array, t: Array | None, loss: Loss | None, eps: float, rng: np.random.Generator
+    ):
         ops = net.ops
         self.net, self.ops, self.eps, self.rng = net, ops, eps, rng
         self.x, self.t = ops.to_device(x, net.dtype).copy(), None if t is None else ops.to_device(t)
@@ -133,13 +142,13 @@ class _Check:
         net.freeze_noise(True)
         self.upstream = ops.to_device(rng.standard_normal(y.shape), net.dtype)
 
-    def value(self, x=None, start: int = 0) -> float:
+    def value(self, x: Array | None = None, start: int = 0) -> float:
         """L, where layer `start` and those behind it are given x."""
         y = self.net.forward(self.x if x is None else x, train=True, start=start)
         value = self.ops.sum_products(self.upstream, y) if self.loss is None else self.loss.forward(y, self.t)
         return float(value) + float(self.net.penalty())
 
-    def gradients(self) -> tuple[list, list, str]:
+    def gradients(self) -> tuple[list[Array], list[Array], str]:
         """(what each layer was given, its dx, both copied; what is wrong with a gradient's place or shape, if it is).
 
         The last are of the loss: y, and dy. Layers before one whose dx has another shape are not reached: None.
@@ -162,25 +171,23 @@ class _Check:
                     )
             if dy is None or dy.shape != inputs[i].shape:
                 got = "None" if dy is None else f"of shape {dy.shape}"
-                return (
-                    inputs,
-                    dxs,
-                    wrong or f"{who}: dx, expected of shape {inputs[i].shape}, got {got}",
-                )
+                return inputs, dxs, wrong or f"{who}: dx, expected of shape {inputs[i].shape}, got {got}"
             dxs[i] = dy.copy()
         return inputs, dxs, wrong
 
-    def difference(self, array, d: np.ndarray, value) -> float:
+    def difference(self, array: Array, d: Array, value: Value) -> float:
         """(L(array + eps d) - L(array - eps d)) / (2 eps), in place and restored to the bit; value() gives L."""
         before, d = array.copy(), self.ops.to_device(d.reshape(array.shape), array.dtype)
-        values = []
+        values: list[float] = []
         for sign in (1.0, -1.0):
             self.ops.copy(before + sign * self.eps * d, out=array)
             values.append(value())
         self.ops.copy(before, out=array)
         return (values[0] - values[1]) / (2 * self.eps)
 
-    def compare(self, array, gradient: np.ndarray, value, directions: int, elementwise: bool):
+    def compare(
+        self, array: Array, gradient: Array, value: Value, directions: int, elementwise: bool
+    ) -> tuple[float, list[tuple[float, float]]]:
         """(scale, [(analytic, numeric), ...]) along unit directions: random ones, or all the axes."""
         g = gradient.ravel()
         if elementwise:
@@ -197,7 +204,9 @@ class _Check:
         grad, rounding = self.ops.to_numpy(net.grad).copy(), 1e-15 * self.size / self.eps
         report = GradientReport(wrong=wrong)
 
-        def add(where: str, name: str, array, gradient, value=self.value, every=elementwise) -> None:
+        def add(
+            where: str, name: str, array: Array, gradient: Array, value: Value = self.value, every: bool = elementwise
+        ) -> None:
             scale, pairs = self.compare(array, self.ops.to_numpy(gradient), value, directions, every)
             scale = max(scale, rounding / tolerance)  # where the true derivative is 0, all that differs is rounding
             rows = [GradientRow(where, name, a, n, scale, (10 if name == "dx" else 1) * tolerance) for a, n in pairs]
@@ -210,7 +219,7 @@ class _Check:
                     add(where, name, net.theta[place], grad[place])
             if dxs[i] is not None and (i < last or self.loss is not None):
                 x = inputs[i]
-                add(where, "dx" if i < last else "dy", x, dxs[i], lambda x=x, i=i: self.value(x, i), False)
+                add(where, "dx" if i < last else "dy", x, dxs[i], functools.partial(self.value, x, i), False)
         if grad.size and dxs[0] is not None:
             add("network", "theta", net.theta, grad, every=False)
         if dxs[0] is not None:

@@ -7,12 +7,15 @@ with the batch in front. What comes from another layer on images is taken as it 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from nanoae.backend import Array
+from nanoae.backend import Array, Shape
 from nanoae.backend.images import Window
 from nanoae.engine.layers import Layer
+
+Pair = int | tuple[int, int]  # both, or (rows, columns)
 
 
 def batch_first(x: Array) -> Array:
@@ -25,7 +28,7 @@ class ImageLayer(Layer):
 
     window: Window
 
-    def check_image(self, in_shape: tuple[int, ...]) -> None:
+    def check_image(self, in_shape: Shape) -> None:
         if len(in_shape) != 3:
             shape = ", ".join(map(str, in_shape))
             raise ValueError(
@@ -33,7 +36,7 @@ class ImageLayer(Layer):
                 "Reshape((C, H, W)) before it makes images of vectors."
             )
 
-    def pair(self, name: str, value, least: int) -> tuple[int, int]:
+    def pair(self, name: str, value: Any, least: int) -> tuple[int, int]:
         """An int, or a pair of them for rows and columns, as a pair."""
         rows_columns = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
         if len(rows_columns) != 2 or not all(isinstance(n, (int, np.integer)) and n >= least for n in rows_columns):
@@ -42,7 +45,7 @@ class ImageLayer(Layer):
             )
         return int(rows_columns[0]), int(rows_columns[1])
 
-    def window_of(self, kernel, stride, padding) -> Window:
+    def window_of(self, kernel: Pair, stride: Pair, padding: Pair) -> Window:
         return Window(self.pair("kernel", kernel, 1), self.pair("stride", stride, 1), self.pair("padding", padding, 0))
 
     def steps(self, height: int, width: int) -> tuple[int, int]:
@@ -56,7 +59,7 @@ class ImageLayer(Layer):
             )
         return rows, columns
 
-    def memory(self, name: str, shape: tuple[int, ...], n: int) -> Array:
+    def memory(self, name: str, shape: Shape, n: int) -> Array:
         """(*shape, n): memory of this layer, reused at each call; a smaller batch gets the leading part."""
         return self.buffer(name, (math.prod(shape) * n,)).reshape(*shape, n)
 

@@ -13,59 +13,63 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 
+from nanoae.backend import Shape
 from nanoae.spelling import one_of
 
 # A name, as NumPy loads `random` when it is first asked for: a quarter of the time of `import nanoae`.
-Initializer = Callable[["np.random.Generator", tuple[int, ...], int, int], np.ndarray]
+Generator: TypeAlias = "np.random.Generator"
+Initializer = Callable[[Generator, Shape, float, float], np.ndarray]
+Parameter = tuple[Shape, Initializer]
 
 
-def uniform(variance: Callable[[int, int], float]) -> Initializer:
+def uniform(variance: Callable[[float, float], float]) -> Initializer:
     """U(-a, a) has the variance a² / 3, so a = sqrt(3 · variance)."""
 
-    def draw(generator, shape, fan_in, fan_out):
+    def draw(generator: Generator, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
         a = math.sqrt(3 * variance(fan_in, fan_out))
         return generator.uniform(-a, a, shape)
 
     return draw
 
 
-def normal(variance: Callable[[int, int], float]) -> Initializer:
+def normal(variance: Callable[[float, float], float]) -> Initializer:
     """N(0, variance)."""
 
-    def draw(generator, shape, fan_in, fan_out):
+    def draw(generator: Generator, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
         return generator.normal(0, math.sqrt(variance(fan_in, fan_out)), shape)
 
     return draw
 
 
-def truncated_normal(generator, shape, fan_in, fan_out, stddev=0.1):
-    """N(0, stddev²), what lies beyond two standard deviations drawn anew (TensorFlow's `truncated_normal`)."""
+def truncated_normal(generator: Generator, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
+    """N(0, 0.1²), what lies beyond two standard deviations drawn anew (TensorFlow's `truncated_normal`)."""
     x = generator.normal(0, 1, shape)
     while (far := np.abs(x) > 2).any():
         x[far] = generator.normal(0, 1, int(far.sum()))
-    return stddev * x
+    return np.multiply(0.1, x)
 
 
-def zeros(generator, shape, fan_in, fan_out):
+def zeros(generator: Generator, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
     return np.zeros(shape)
 
 
-def ones(generator, shape, fan_in, fan_out):
+def ones(generator: Generator, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
     return np.ones(shape)
 
 
-def lecun(fan_in: int, fan_out: int) -> float:
+def lecun(fan_in: float, fan_out: float) -> float:
     return 1 / fan_in
 
 
-def glorot(fan_in: int, fan_out: int) -> float:
+def glorot(fan_in: float, fan_out: float) -> float:
     return 2 / (fan_in + fan_out)
 
 
-def he(fan_in: int, fan_out: int) -> float:
+def he(fan_in: float, fan_out: float) -> float:
     return 2 / fan_in
 
 

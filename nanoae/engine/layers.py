@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from nanoae.backend import Array, Buffered, Ops, ThreadState
+from nanoae.backend import Array, Buffered, Ops, Shape, ThreadState
 from nanoae.configurable import Configurable
 from nanoae.engine import init
 
@@ -31,15 +31,15 @@ class Layer(Buffered, Configurable):
 
     former: ClassVar[dict[str, str]] = {"resolve": "infer_shape"}
     ops: Ops
-    in_shape: tuple[int, ...] = ()
-    out_shape: tuple[int, ...] = ()
+    in_shape: Shape = ()
+    out_shape: Shape = ()
     dtype: Any = None
     need_dx = True
     generator: Any = None
     cache: Any = None
     penalty: Any = None  # what the layer itself adds to the loss in training, a 0-d array
 
-    def build(self, ops: Ops, in_shape: tuple[int, ...], dtype) -> tuple[int, ...]:
+    def build(self, ops: Ops, in_shape: Shape, dtype: Any) -> Shape:
         """Resolve the shapes for inputs of (N, *in_shape); return out_shape."""
         self.thread, self.cache = ThreadState(), None
         self.ops, self.in_shape, self.dtype = ops, tuple(in_shape), dtype
@@ -49,11 +49,11 @@ class Layer(Buffered, Configurable):
         self.out_shape = self.infer_shape(self.in_shape)
         return self.out_shape
 
-    def infer_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def infer_shape(self, in_shape: Shape) -> Shape:
         """The output shape for an input shape (both without the batch)."""
         return in_shape
 
-    def parameters(self) -> dict[str, tuple[tuple[int, ...], init.Initializer]]:
+    def parameters(self) -> dict[str, init.Parameter]:
         """Name -> (shape, initialiser) of what this layer learns."""
         return {}
 
@@ -63,7 +63,7 @@ class Layer(Buffered, Configurable):
     def backward(self, dy: Array) -> Array | None:
         raise NotImplementedError
 
-    def buffer(self, name: str, shape: tuple[int, ...], dtype=None) -> Array:
+    def buffer(self, name: str, shape: Shape, dtype: Any = None) -> Array:
         """Memory of this layer, reused at each call; a smaller batch gets its leading rows."""
         buffers = self.thread.buffers
         kept = buffers.get(name)
@@ -108,7 +108,7 @@ class Linear(Layer):
     def __init__(self, n_out: int, init: str = "he_uniform", bias_init: str = "zeros"):
         self.n_out, self.init, self.bias_init = n_out, init, bias_init
 
-    def infer_shape(self, in_shape):
+    def infer_shape(self, in_shape: Shape) -> Shape:
         self.extra_grads: list[Array] = []  # gradients of W from elsewhere (tied weights, a contractive penalty)
         if len(in_shape) != 1:
             raise ValueError(f"{self}: expected inputs of shape (N, I), got (N, {', '.join(map(str, in_shape))}). "
@@ -116,20 +116,20 @@ class Linear(Layer):
         self.n_in = in_shape[0]
         return (self.n_out,)
 
-    def parameters(self):
+    def parameters(self) -> dict[str, init.Parameter]:
         return {
             "W": ((self.n_in, self.n_out), init.get(self.init)),
             "b": ((self.n_out,), init.get(self.bias_init)),
         }
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
         y = self.ops.matmul(x, self.params["W"], out=self.buffer("y", (len(x), self.n_out)))
         self.ops.add_bias_inplace(y, self.params["b"])
         self.cache = x if train else None
         return y
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         x = self.take_cache()
         self.ops.matmul(x.T, dy, out=self.grads["W"])  # dW = xᵀ dy
         self.ops.sum_rows(dy, out=self.grads["b"])  # db = Σ_n dy[n]
@@ -139,7 +139,7 @@ class Linear(Layer):
             return None
         return self.ops.matmul(dy, self.params["W"].T, out=self.buffer("dx", x.shape))  # dx = dy Wᵀ
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{type(self).__name__}({f'{self.n_in}, ' if self.n_in else ''}{self.n_out})"
 
 
@@ -155,7 +155,7 @@ class TiedLinear(Layer):
     def __init__(self, source: Linear, bias_init: str = "zeros"):
         self.source, self.bias_init = source, bias_init
 
-    def infer_shape(self, in_shape):
+    def infer_shape(self, in_shape: Shape) -> Shape:
         if in_shape != self.source.out_shape:
             hint = "" if self.source.in_shape else " The source has to come before it, in the same list of layers."
             raise ValueError(f"{self}: expected inputs of shape {self.source.out_shape}, got {in_shape}.{hint}")
@@ -163,23 +163,23 @@ class TiedLinear(Layer):
         self.source.extra_grads.append(self.dW)
         return self.source.in_shape
 
-    def parameters(self):
+    def parameters(self) -> dict[str, init.Parameter]:
         return {"b": (self.out_shape, init.get(self.bias_init))}
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
         y = self.ops.matmul(x, self.source.params["W"].T, out=self.buffer("y", (len(x), *self.out_shape)))
         self.ops.add_bias_inplace(y, self.params["b"])
         self.cache = x if train else None
         return y
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         x = self.take_cache()
         self.ops.matmul(dy.T, x, out=self.dW)  # dW = dyᵀ x
         self.ops.sum_rows(dy, out=self.grads["b"])
         return self.ops.matmul(dy, self.source.params["W"], out=self.buffer("dx", x.shape))  # dx = dy W
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{type(self).__name__}({self.source})"
 
 
@@ -193,7 +193,7 @@ class Noisy(Layer):
         """Fill `noise` with fresh random numbers."""
         raise NotImplementedError
 
-    def noise(self, shape: tuple[int, ...]) -> Array:
+    def noise(self, shape: Shape) -> Array:
         kept = self.buffers.get("noise")
         noise = self.buffer("noise", shape)
         return noise if self.frozen and kept is not None else self.draw(noise)
@@ -210,16 +210,16 @@ class Dropout(Noisy):
             raise ValueError(f"Dropout: expected p, the share of units dropped, in [0, 1), got {p}.")
         self.p = p
 
-    def draw(self, noise):
+    def draw(self, noise: Array) -> Array:
         return self.ops.keep_mask(self.generator, 1 - self.p, 1 / (1 - self.p), out=noise)
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.cache = None
         if not train:
             return x
         self.cache = self.noise(x.shape)
         return self.ops.multiply(x, self.cache, out=self.buffer("y", x.shape))
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         mask = self.take_cache()
         return self.ops.multiply(dy, mask, out=self.buffer("dx", dy.shape)) if self.need_dx else None

@@ -14,9 +14,9 @@ from __future__ import annotations
 import copy
 import math
 import operator
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from nanoae.backend import Array, Buffered, Ops, ThreadLocal, ThreadState
+from nanoae.backend import Array, Buffered, Ops, Shape, ThreadLocal, ThreadState
 from nanoae.configurable import Configurable
 from nanoae.spelling import one_of
 
@@ -39,12 +39,12 @@ class Loss(Buffered, Configurable):
     def __init__(self, reduction: str = "mean", weight: float = 1.0):
         self.reduction, self.weight = one_of(f"{type(self).__name__}: reduction", reduction, REDUCTIONS), weight
 
-    def build(self, ops: Ops, dtype) -> Loss:
+    def build(self, ops: Ops, dtype: Any) -> Loss:
         self.thread = ThreadState()
         self.ops, self.dtype = ops, dtype
         return self
 
-    def scale(self, shape: tuple[int, ...]) -> float:
+    def scale(self, shape: Shape) -> float:
         """The factor before the sum, for outputs of this shape."""
         if self.reduction == "sum":
             return self.weight
@@ -56,7 +56,7 @@ class Loss(Buffered, Configurable):
         self.dy = dy = self.buffer("dy", y.shape)
         return self.value(y, t, self.scale(y.shape), dy)
 
-    def buffer(self, name: str, shape: tuple[int, ...]) -> Array:
+    def buffer(self, name: str, shape: Shape) -> Array:
         """Memory of this loss, reused at each call; a smaller batch gets its leading rows."""
         buffers = self.thread.buffers
         kept = buffers.get(name)
@@ -98,10 +98,10 @@ class MSE(Loss):
 
     neutral: tuple[float, float] | None = (0.0, 0.0)
 
-    def value(self, y, t, scale, out):
+    def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
         return self.ops.mse(y, t, scale, out=out)
 
-    def elements(self, y, t):
+    def elements(self, y: Array, t: Array) -> Array:
         return (y - t) ** 2
 
 
@@ -124,11 +124,11 @@ class GaussianNLL(MSE):
     def constant(self) -> float:
         return math.log(2 * math.pi * self.variance) / 2
 
-    def value(self, y, t, scale, out):
+    def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
         loss = super().value(y, t, scale / (2 * self.variance), out)
         return self.ops.call(operator.add, loss, scale * math.prod(y.shape) * self.constant)
 
-    def elements(self, y, t):
+    def elements(self, y: Array, t: Array) -> Array:
         return super().elements(y, t) / (2 * self.variance) + self.constant
 
 
@@ -141,13 +141,13 @@ class BCE(Loss):
 
     neutral = (50.0, 1.0)
 
-    def value(self, y, t, scale, out):
+    def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
         return self.ops.bce(y, t, scale, out=out)
 
-    def elements(self, y, t):
+    def elements(self, y: Array, t: Array) -> Array:
         return self.ops.softplus(y) - t * y
 
-    def predict(self, y, out):
+    def predict(self, y: Array, out: Array) -> Array:
         return self.ops.sigmoid(y, out=out)
 
 
@@ -156,10 +156,10 @@ class L1(Loss):
 
     neutral = (0.0, 0.0)
 
-    def value(self, y, t, scale, out):
+    def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
         return self.ops.l1(y, t, scale, out=out)
 
-    def elements(self, y, t):
+    def elements(self, y: Array, t: Array) -> Array:
         return abs(y - t)
 
 
@@ -177,10 +177,10 @@ class Huber(Loss):
             raise ValueError(f"Huber: expected delta > 0, got {delta}.")
         self.delta = delta
 
-    def value(self, y, t, scale, out):
+    def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
         return self.ops.huber(y, t, self.delta, scale, out=out)
 
-    def elements(self, y, t):
+    def elements(self, y: Array, t: Array) -> Array:
         r = abs(y - t)
         inside = r.clip(max=self.delta)  # h(r) = c r - c² / 2 with c = min(|r|, delta)
         return inside * (r - inside / 2)
@@ -203,17 +203,17 @@ class SoftmaxCrossEntropy(Loss):
         super().__init__(reduction, weight)
         self.ignore = ignore
 
-    def check_targets(self, y, t):
+    def check_targets(self, y: Array, t: Array) -> None:
         if y.ndim < 2 or t.shape != y.shape[:-1] or t.dtype.kind not in "iu":
             raise ValueError(
                 f"{self}: expected logits (N, K) and class numbers (N,), whole, got {y.shape} and {t.dtype} {t.shape}."
             )
         self.ops.check_numbers(t, y.shape[-1], f"{self}: expected classes")  # -1 would be the last one
 
-    def scale(self, shape):
+    def scale(self, shape: Shape) -> float:
         return super().scale(shape[:-1])
 
-    def value(self, y, t, scale, out):
+    def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
         y, t, out = y.reshape(-1, y.shape[-1]), t.reshape(-1), out.reshape(-1, y.shape[-1])
         counts = None
         if self.ignore is not None:
@@ -223,12 +223,12 @@ class SoftmaxCrossEntropy(Loss):
                 self.ops.scale_inplace(counts, share)
         return self.ops.softmax_cross_entropy(y, t, scale, out=out, weights=counts)
 
-    def elements(self, y, t):
+    def elements(self, y: Array, t: Array) -> Array:
         right = self.ops.take_steps(y.reshape(t.size, -1, 1), t.reshape(-1), out=self.ops.empty((t.size, 1), y.dtype))
         nats = self.ops.log_sum_exp(y) - right.reshape(t.shape)
         return nats if self.ignore is None else nats * (t != self.ignore)
 
-    def predict(self, y, out):
+    def predict(self, y: Array, out: Array) -> Array:
         return self.ops.softmax(y, out=out)
 
 

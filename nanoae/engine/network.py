@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.backend import Array, Ops, available, get_ops
+from nanoae.backend import Array, Ops, Shape, available, get_ops
 from nanoae.backend.array_ops import float_type
 from nanoae.configurable import from_configs, to_configs
 from nanoae.engine.activations import ACTIVATIONS
@@ -42,9 +42,14 @@ class Sequential:
             raise ValueError("Sequential: expected each layer once, got the same object twice. Make a second one.")
 
     def build(
-        self, input_shape, ops: Ops | str = "numpy", dtype="float32", random_state=None, state: list[Any] | None = None
+        self,
+        input_shape: int | Shape,
+        ops: Ops | str = "numpy",
+        dtype: Any = "float32",
+        random_state: int | np.random.SeedSequence | None = None,
+        state: list[Array] | None = None,
     ) -> Sequential:
-        self.input_shape = tuple(np.atleast_1d(input_shape).tolist())
+        self.input_shape: Shape = tuple(np.atleast_1d(input_shape).tolist())
         self.ops, self.dtype = get_ops(ops), float_type(dtype)
         seed = (
             random_state if isinstance(random_state, np.random.SeedSequence) else np.random.SeedSequence(random_state)
@@ -112,7 +117,7 @@ class Sequential:
                 raise ValueError(f"Sequential: expected an array of shape {mine.shape}, got {theirs.shape}.")
             self.ops.copy(self.ops.to_device(theirs, self.dtype), out=mine)
 
-    def to(self, ops: Ops | str = "numpy", dtype="float64") -> Sequential:
+    def to(self, ops: Ops | str = "numpy", dtype: Any = "float64") -> Sequential:
         """A network with the same weights on another device or in another precision."""
         state = [self.ops.to_numpy(array) for array in self.state()]
         return Sequential(from_configs(to_configs(self.layers))).build(self.input_shape, ops, dtype, 0, state)

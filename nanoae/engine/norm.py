@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 
-from nanoae.backend import Array
+from nanoae.backend import Array, Shape
 from nanoae.engine import init
 from nanoae.engine.image import ImageLayer, batch_first
 from nanoae.engine.layers import Layer
@@ -36,7 +36,7 @@ class BatchNorm(ImageLayer):
             raise ValueError(f"BatchNorm: expected momentum in [0, 1], got {momentum}.")
         self.momentum, self.eps = momentum, eps
 
-    def infer_shape(self, in_shape):
+    def infer_shape(self, in_shape: Shape) -> Shape:
         if len(in_shape) not in (1, 3):
             shape = ", ".join(map(str, in_shape))
             raise ValueError(f"{self}: expected inputs of shape (N, D) or (N, C, H, W), got (N, {shape}).")
@@ -45,7 +45,7 @@ class BatchNorm(ImageLayer):
             self.state[name][...] = value
         return in_shape
 
-    def parameters(self):
+    def parameters(self) -> dict[str, init.Parameter]:
         return {"gamma": (self.in_shape[:1], init.ones), "beta": (self.in_shape[:1], init.zeros)}
 
     def rows(self, x: Array, name: str) -> Array:
@@ -62,7 +62,7 @@ class BatchNorm(ImageLayer):
         """`rows` in the shape of x."""
         return rows.T if len(self.in_shape) == 1 else batch_first(rows.reshape(*self.in_shape, -1))
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
         ops, rows, y, (gamma, beta) = self.ops, self.rows(x, "x"), self.rows_of("y", len(x)), self.params.values()
         mean, var, inv, scale, shift = self.buffer("statistics", (5, len(rows)))
@@ -85,7 +85,7 @@ class BatchNorm(ImageLayer):
             self.cache = None
         return self.whole(y)
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         centered, inv, scale = self.take_cache()
         dx = self.ops.center_backward(
             self.rows(dy, "dy"), centered, inv, scale, self.grads["beta"], self.grads["gamma"], out=centered
@@ -107,14 +107,14 @@ class LayerNorm(Layer):
     def __init__(self, axes: int = 1, eps: float = 1e-5):
         self.axes, self.eps = axes, eps
 
-    def infer_shape(self, in_shape):
+    def infer_shape(self, in_shape: Shape) -> Shape:
         if not 1 <= self.axes <= len(in_shape):
             shape = ", ".join(map(str, in_shape))
             raise ValueError(f"{self}: expected axes in 1 .. {len(in_shape)} for inputs (N, {shape}), got {self.axes}.")
         self.size = math.prod(in_shape[-self.axes :])
         return in_shape
 
-    def parameters(self):
+    def parameters(self) -> dict[str, init.Parameter]:
         shape = self.in_shape[-self.axes :]
         return {"gamma": (shape, init.ones), "beta": (shape, init.zeros)}
 
@@ -122,7 +122,7 @@ class LayerNorm(Layer):
         """x (R, M), contiguous."""
         return self.contiguous(x, name).reshape(-1, self.size)
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
         ops, rows = self.ops, self.rows(x, "x")
         x_hat, y = self.buffer("x_hat", rows.shape), self.buffer("y", rows.shape)
@@ -135,7 +135,7 @@ class LayerNorm(Layer):
         self.cache = (x_hat, inv) if train else None
         return y.reshape(x.shape)
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         (x_hat, inv), ops, shape = self.take_cache(), self.ops, dy.shape
         dy, dx = self.rows(dy, "dy"), self.buffer("dx", x_hat.shape)
         sums, dots = (self.buffer(name, (len(dx),)) for name in ("sums", "dots"))

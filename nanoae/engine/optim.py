@@ -111,7 +111,7 @@ class SGD(Optimizer):
         self.momentum, self.nesterov = momentum, nesterov
         self.n_moments = 1 if momentum else 0
 
-    def update(self, theta, grad, *moments):
+    def update(self, theta: Array, grad: Array, *moments: Array) -> None:
         self.ops.sgd_inplace(theta, grad, moments[0] if moments else None, self.rate, self.momentum, self.nesterov)
 
 
@@ -136,7 +136,7 @@ class Adam(Optimizer):
             )
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
 
-    def update(self, theta, grad, *moments):
+    def update(self, theta: Array, grad: Array, *moments: Array) -> None:
         m, v = moments
         self.ops.adam_inplace(theta, grad, m, v, self.t, self.rate, self.beta1, self.beta2, self.eps)
 
@@ -155,7 +155,7 @@ class AdamW(Adam):
     ):
         super().__init__(lr, beta1, beta2, eps, weight_decay, clip_norm)
 
-    def decay(self, theta, grad):
+    def decay(self, theta: Array, grad: Array) -> Array:
         self.ops.decay_inplace(theta, self.rate, self.weight_decay)
         return grad
 
@@ -181,7 +181,7 @@ class RMSprop(Optimizer):
             raise ValueError(f"RMSprop: expected rho in [0, 1) and eps >= 0, got {rho} and {eps}.")
         self.rho, self.eps = rho, eps
 
-    def update(self, theta, grad, *moments):
+    def update(self, theta: Array, grad: Array, *moments: Array) -> None:
         m, v = moments
         self.ops.adam_inplace(theta, grad, m, v, MANY_STEPS, self.rate, 0.0, self.rho, self.eps)
 

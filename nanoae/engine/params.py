@@ -6,10 +6,11 @@ Optimiser, save, load, gradient norm, device move and gradient check then each a
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from nanoae.backend import Ops
+from nanoae.backend import Array, Ops, Shape
 from nanoae.engine.layers import Layer
 
 
@@ -22,7 +23,9 @@ class Parameters:
     Raises ValueError where `values` has another size; then nothing was allocated, however large the layers.
     """
 
-    def __init__(self, ops: Ops, layers: list[Layer], dtype, generator: np.random.Generator, values=None):
+    def __init__(
+        self, ops: Ops, layers: list[Layer], dtype: Any, generator: np.random.Generator, values: Array | None = None
+    ):
         self.slices: dict[tuple[int, str], slice] = {}
         asked, size = [], 0
         for i, layer in enumerate(layers):
@@ -44,7 +47,7 @@ class Parameters:
             ops.copy(ops.to_device(values, dtype), out=self.theta)
 
 
-def fans(shape: tuple[int, ...]) -> tuple[int, int]:
+def fans(shape: Shape) -> tuple[int, int]:
     """(fan_in, fan_out) of a weight: (I, O) for a Linear; (K, C, KH, KW) for a convolution, where each output sees
     C · KH · KW inputs."""
     if len(shape) == 4:

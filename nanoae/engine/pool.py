@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from nanoae.backend import Array, Shape
 from nanoae.backend.images import Window
-from nanoae.engine.image import ImageLayer, batch_first
+from nanoae.engine.image import ImageLayer, Pair, batch_first
 
 
 class Pooling(ImageLayer):
@@ -14,14 +15,14 @@ class Pooling(ImageLayer):
     Shapes    x, dx (N, C, H, W)    y, dy (N, C, OH, OW)    OH = floor((H + 2 padding - KH) / stride) + 1
     """
 
-    def __init__(self, kernel, stride=None, padding=0):
+    def __init__(self, kernel: Pair, stride: Pair | None = None, padding: Pair = 0):
         self.kernel, self.stride, self.padding = kernel, stride, padding
         self.window = self.window_of(kernel, kernel if stride is None else stride, padding)
         if any(2 * p > k for p, k in zip(self.window.padding, self.window.kernel, strict=True)):
             name = type(self).__name__
             raise ValueError(f"{name}: expected padding of at most half the kernel {kernel}, got {padding}.")
 
-    def infer_shape(self, in_shape):
+    def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_image(in_shape)
         return (in_shape[0], *self.steps(*in_shape[1:]))
 
@@ -33,14 +34,14 @@ class MaxPool2d(Pooling):
               Where windows overlap, a pixel's gradient sums over those that it won.
     """
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
         x = self.batch_last(x, "x")
         y = self.ops.max_pool(x, self.window, out=self.memory("y", self.out_shape, x.shape[-1]))
         self.cache = (x, y) if train else None
         return batch_first(y)
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         x, y = self.take_cache()
         if not self.need_dx:
             return None
@@ -54,13 +55,13 @@ class AvgPool2d(Pooling):
     Backward  y is linear in x: each pixel of the window receives dy / (KH·KW).
     """
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
         self.cache = train or None
         y = self.memory("y", self.out_shape, len(x))
         return batch_first(self.ops.sum_windows(self.batch_last(x, "x"), self.window, 1 / self.window.area, out=y))
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         self.take_cache()
         if not self.need_dx:
             return None
@@ -78,23 +79,23 @@ class Upsample(ImageLayer):
               the factor 1 / (KH·KW).
     """
 
-    def __init__(self, factor):
+    def __init__(self, factor: Pair):
         self.factor = factor
         pair = self.pair("factor", factor, 1)
         self.window = Window(pair, pair, (0, 0))
 
-    def infer_shape(self, in_shape):
+    def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_image(in_shape)
         rows, columns = self.window.kernel
         return (in_shape[0], in_shape[1] * rows, in_shape[2] * columns)
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
         self.cache = train or None
         y = self.memory("y", self.out_shape, len(x))
         return batch_first(self.ops.spread_windows(self.batch_last(x, "x"), self.window, 1.0, out=y))
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         self.take_cache()
         if not self.need_dx:
             return None

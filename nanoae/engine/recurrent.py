@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nanoae.backend import Array
+from nanoae.backend import Array, Shape
 from nanoae.engine import init
 from nanoae.engine.layers import Layer
 
@@ -39,7 +39,7 @@ class GRU(Layer):
     def __init__(self, n_out: int, last: bool = False, init: str = "glorot_uniform", bias_init: str = "zeros"):
         self.n_out, self.last, self.init, self.bias_init = n_out, last, init, bias_init
 
-    def infer_shape(self, in_shape):
+    def infer_shape(self, in_shape: Shape) -> Shape:
         if len(in_shape) != 2:
             shape = ", ".join(map(str, in_shape))
             raise ValueError(
@@ -48,7 +48,7 @@ class GRU(Layer):
             )
         return (self.n_out,) if self.last else (in_shape[0], self.n_out)
 
-    def parameters(self):
+    def parameters(self) -> dict[str, init.Parameter]:
         weights, bias = init.get(self.init), init.get(self.bias_init)
         n_in, n_out = self.in_shape[1], self.n_out
         return {
@@ -58,7 +58,7 @@ class GRU(Layer):
             "c": ((3 * n_out,), bias),
         }
 
-    def check_input(self, x):
+    def check_input(self, x: Array) -> None:
         if x.ndim != 3 or x.shape[2] != self.in_shape[1]:
             raise ValueError(f"{self}: expected x of shape (N, T, {self.in_shape[1]}), got {x.shape}.")
 
@@ -66,7 +66,7 @@ class GRU(Layer):
         """Memory for `t` steps of `n` rows (T, N, width): a step is contiguous, whatever the batch."""
         return self.buffer(name, (t * n * width,)).reshape(t, n, width)
 
-    def forward(self, x, train=False, h=None):
+    def forward(self, x: Array, train: bool = False, h: Array | None = None) -> Array:
         self.check_input(x)
         ops, (n, t, n_in), n_out = self.ops, x.shape, self.n_out
         x = ops.copy(x.transpose(1, 0, 2), out=self.steps("x", t, n, n_in))
@@ -82,7 +82,7 @@ class GRU(Layer):
         self.cache = (x, a, u, states) if train else None
         return states[t] if self.last else states[1:].transpose(1, 0, 2)
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         (x, gates, u, states), ops = self.take_cache(), self.ops
         t, n, n_in = x.shape
         dh, carried = self.buffer("dh", (n, self.n_out)), self.buffer("carried", (n, self.n_out))

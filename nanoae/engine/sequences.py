@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nanoae.backend import Array
+from nanoae.backend import Array, Shape
+from nanoae.engine import init
 from nanoae.engine.embedding import Embedding
 from nanoae.engine.layers import Layer, Noisy
 
@@ -26,14 +27,14 @@ class TimeDistributed(Layer):
             )
         self.layer = layer
 
-    def infer_shape(self, in_shape):
+    def infer_shape(self, in_shape: Shape) -> Shape:
         if len(in_shape) < 2:
             raise ValueError(f"{self}: expected sequences (N, T, ...), got (N, {', '.join(map(str, in_shape))}).")
         out_shape = self.layer.build(self.ops, in_shape[1:], self.dtype)
         self.params, self.grads, self.state = self.layer.params, self.layer.grads, self.layer.state
         return (in_shape[0], *out_shape)
 
-    def parameters(self):
+    def parameters(self) -> dict[str, init.Parameter]:
         return self.layer.parameters()
 
     def rows(self, name: str, x: Array) -> Array:
@@ -43,14 +44,14 @@ class TimeDistributed(Layer):
             x = self.ops.copy(x, out=self.buffer(name, (n * t, *rest)).reshape(x.shape))
         return x.reshape(n * t, *rest)
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.cache = True if train else None
         y = self.layer.forward(self.rows("x", x), train)
         if train:
             self.penalty = self.layer.penalty
         return y.reshape(*x.shape[:2], *y.shape[1:])
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         self.take_cache()
         self.layer.need_dx = self.need_dx
         dx = self.layer.backward(self.rows("dy", dy))
@@ -70,18 +71,18 @@ class LastTimestep(Layer):
     def __init__(self, source: Embedding):
         self.source = source
 
-    def infer_shape(self, in_shape):
+    def infer_shape(self, in_shape: Shape) -> Shape:
         if not self.source.in_shape or len(in_shape) != 2 or in_shape[0] != self.source.in_shape[0]:
             raise ValueError(
                 f"{self}: expected sequences (N, T, I) of the words of an Embedding before it, got {in_shape}."
             )
         return in_shape[1:]
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         last = self.ops.last_not_zero(self.source.words, out=self.buffer("last", (len(x),), "int64"))
         self.cache = (last, x.shape) if train else None
         return self.ops.take_steps(x, last, out=self.buffer("y", (len(x), x.shape[2])))
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         last, (n, t, width) = self.take_cache()
         return self.ops.put_steps(dy, last, out=self.buffer("dx", (n * t, width)).reshape(n, t, width))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from nanoae.backend import Array, Shape
 from nanoae.engine.layers import Layer
 
 
@@ -13,10 +14,10 @@ class Reshape(Layer):
     shape   of one example: (64, 1, 1); one size may be -1, for what is left
     """
 
-    def __init__(self, shape):
+    def __init__(self, shape: Shape):
         self.shape = shape
 
-    def infer_shape(self, in_shape):
+    def infer_shape(self, in_shape: Shape) -> Shape:
         wanted, size = [int(n) for n in self.shape], math.prod(in_shape)
         if wanted.count(-1) == 1:
             rest = -math.prod(wanted)
@@ -27,12 +28,12 @@ class Reshape(Layer):
             )
         return tuple(wanted)
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
         self.cache = train or None
         return self.contiguous(x, "y").reshape(len(x), *self.out_shape)
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         self.take_cache()
         return self.contiguous(dy, "dx").reshape(len(dy), *self.in_shape)
 
@@ -40,5 +41,5 @@ class Reshape(Layer):
 class Flatten(Reshape):
     """Reshape to vectors: x (N, C, H, W) -> y (N, C·H·W)."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__((-1,))

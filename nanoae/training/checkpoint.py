@@ -14,6 +14,7 @@ arrays    "0.network.0", "0.optimizer.1", ...: the training's number and the arr
 from __future__ import annotations
 
 import json
+import os
 import queue
 import re
 import sys
@@ -58,7 +59,7 @@ class Checkpoints:
     A file that cannot be written is no reason to stop: a warning says so, once for each reason, and at the end again.
     """
 
-    def __init__(self, folder, steps: int | None = None, minutes: float | None = None):
+    def __init__(self, folder: str | os.PathLike[str], steps: int | None = None, minutes: float | None = None):
         if steps is not None and not (isinstance(steps, int) and steps >= 1):
             raise ValueError(f"Checkpoints: expected steps, a whole number >= 1, or None, got {steps!r}.")
         if minutes is not None and not minutes > 0:
@@ -93,7 +94,7 @@ class Checkpoints:
             self.began = self.saved = time.perf_counter()
             if there:
                 self.read_latest()
-            self.waiting: queue.Queue = queue.Queue()
+            self.waiting: queue.Queue[Any] = queue.Queue()
             writer = threading.Thread(target=self.write_all, name="checkpoints")
             writer.start()
             self.open = True
@@ -296,7 +297,7 @@ def differences(name: str, there: Any, here: Any) -> Iterator[str]:
         yield f"{name} was {there!r:.60}, is {here!r:.60}"
 
 
-def fingerprint(ops: Any, data: tuple) -> str:
+def fingerprint(ops: Any, data: tuple[Any, ...]) -> str:
     """Of arrays (N, ...), on the device or not, or None."""
     import hashlib  # here: `import nanoae` would pay for it
 

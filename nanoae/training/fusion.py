@@ -9,6 +9,7 @@ import weakref
 from itertools import pairwise
 from typing import Any
 
+from nanoae.backend import Array
 from nanoae.engine.activations import ACTIVATIONS, Elementwise, Identity
 from nanoae.engine.conv import Convolution
 from nanoae.engine.layers import Layer, Linear, TiedLinear
@@ -26,16 +27,16 @@ class InPlace(Layer):
     def __init__(self, layer: Layer, activation: Elementwise):
         self.layer, self.activation = layer, activation
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         z = self.layer.forward(x, train)
         y = self.activation.f(z, out=z)
         self.cache = y if train else None
         return y
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         return self.layer.backward(self.activation.df(dy, self.take_cache(), out=dy))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{self.layer} + {self.activation}"
 
 
@@ -62,7 +63,7 @@ class LinearActivation(InPlace):
         if isinstance(below, LinearActivation) and below.f[0] == "relu":
             self.below, below.kept = below, {}
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         linear, ops = self.layer, self.layer.ops
         linear.check_input(x)
         W, b = linear.params.values()
@@ -73,7 +74,7 @@ class LinearActivation(InPlace):
         self.cache = (x, z) if train else None
         return y
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         linear, ops, (x, kept) = self.layer, self.layer.ops, self.take_cache()
         W, (dW, db) = linear.params["W"], linear.grads.values()
         dz = dy
@@ -92,14 +93,14 @@ class LinearActivation(InPlace):
             return ops.matmul(dz, W.T, out=dx)
         return ops.affine_relu_backward(dz, W, x, below.kept, db=below.layer.grads["b"], out=dx)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return repr(self.layer) if self.f[0] == "identity" else super().__repr__()
 
 
 NEED_NO_OUTPUT = (Linear, TiedLinear, Convolution, BatchNorm)  # whose backward does not look at their y
 
 
-_FUSED: weakref.WeakKeyDictionary[Sequential, dict[tuple, Sequential]] = weakref.WeakKeyDictionary()
+_FUSED: weakref.WeakKeyDictionary[Sequential, dict[tuple[int, int | None], Sequential]] = weakref.WeakKeyDictionary()
 
 
 def fused(network: Sequential, start: int = 0, stop: int | None = None) -> Sequential:

@@ -14,12 +14,13 @@ at a time, and takes the mean of that product for the product of two means: its 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from nanoae.backend import Array
 from nanoae.engine.layers import Layer, Linear
-from nanoae.engine.losses import BCE, MSE, GaussianNLL
+from nanoae.engine.losses import BCE, MSE, GaussianNLL, Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.optim import SGD, LearningRate
 from nanoae.training.divergence import NotFiniteError
@@ -40,11 +41,11 @@ class FactorTap(Layer):
         self.A, self.G, *self.inverses = (np.zeros((n, n), linear.dtype) for n in 2 * (linear.n_in + 1, linear.n_out))
         self.momenta = dict(zip(("A", "G", "A_inverse", "G_inverse"), (self.A, self.G, *self.inverses), strict=True))
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.x = x
         return self.linear.forward(x, train)
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         self.dy = dy
         return self.linear.backward(dy)
 
@@ -76,7 +77,7 @@ class FactorTap(Layer):
         direction = A @ gradient @ G
         return direction, float(np.vdot(direction, gradient))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{self.linear}, observed"
 
 
@@ -119,7 +120,7 @@ class KFAC(SGD):
         self.damping, self.trust, self.memory = damping, trust, memory
         self.measure_every, self.invert_every = measure_every, invert_every
 
-    def step(self, theta, grad):
+    def step(self, theta: Array, grad: Array) -> None:
         raise RuntimeError(f"{self}: expected nanoae.training.kfac.KFACTrainer, which knows the layers.")
 
 
@@ -133,7 +134,7 @@ class KFACTrainer(Trainer):
 
     optimizer: KFAC
 
-    def __init__(self, network: Sequential, loss, optimizer: KFAC, **settings):
+    def __init__(self, network: Sequential, loss: Loss, optimizer: KFAC, **settings: Any):
         super().__init__(network, loss, optimizer, **{**settings, "fuse": False})
         if self.ops.name != "numpy":
             raise ValueError(f'KFAC: expected backend "numpy", got "{self.ops.name}". Use backend="numpy", or Adam.')
@@ -150,10 +151,10 @@ class KFACTrainer(Trainer):
         self.fast = network.with_layers(layers)
         self.n_updates = np.zeros((), np.int64)  # how often the factors were measured
 
-    def arrays(self):
+    def arrays(self) -> dict[str, Array]:
         return super().arrays() | {"n_updates": self.n_updates}
 
-    def step(self, x, t):
+    def step(self, x: Array, t: Array) -> Array:
         if self.due(self.optimizer.measure_every) and (self.is_full(x) or not self.n_updates):
             self.measure_factors(x)  # a last batch of few rows says little
         optimizer, network, loss = self.optimizer, self.network, self.gradient(x, t)

@@ -82,7 +82,7 @@ class Trainer:
         batch_size: int,
         epochs: int,
         rows: int,
-        seed=0,
+        seed: int | np.random.SeedSequence = 0,
         patience: int | None = None,
         callbacks: tuple[Callback, ...] = (),
         verbose: bool = False,

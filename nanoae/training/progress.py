@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sized
+from typing import Any
 
 
 class Lines:
     """`items`, and after each a line on stderr: "training 3 of 10, loss 0.0123"."""
 
-    def __init__(self, items: Iterable, total: int | None, label: str):
+    def __init__(self, items: Iterable[Any], total: int | None, label: str):
         self.items, self.label = items, label
         self.total = len(items) if total is None and isinstance(items, Sized) else total
         self.at, self.told = 0, False
 
-    def __iter__(self) -> Iterator:
+    def __iter__(self) -> Iterator[Any]:
         for item in self.items:
             self.at, self.told = self.at + 1, False
             yield item
@@ -28,12 +29,13 @@ class Lines:
         print(line.strip(), file=sys.stderr, flush=True)
 
 
-def progress(items: Iterable, total: int | None = None, label: str = "", show: bool = True):
+def progress(items: Iterable[Any], total: int | None = None, label: str = "", show: bool = True) -> Iterable[Any]:
     """`items`, with a bar on stderr while they are walked through."""
     if show:
         try:
             from tqdm.auto import tqdm
         except ImportError:
             return Lines(items, total, label)
-        return tqdm(items, total=total, desc=label, leave=False, dynamic_ncols=True)
+        bar: Iterable[Any] = tqdm(items, total=total, desc=label, leave=False, dynamic_ncols=True)
+        return bar
     return items

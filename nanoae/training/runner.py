@@ -29,7 +29,7 @@ class StepRunner:
     def __init__(self, trainer: Trainer):
         self.ops, self.batch_size, self.dtype = trainer.ops, trainer.batch_size, trainer.network.dtype
         self.repeated = self.ops.repeated()
-        self.good_for: tuple = ()
+        self.good_for: tuple[Any, ...] = ()
         self.order: Array = ()  # on the device, as what else `prepare` makes
 
     def run(self, trainer: Trainer, order: np.ndarray, *data: Any, done: int = 0, total: Any = 0.0) -> Any:
@@ -47,7 +47,7 @@ class StepRunner:
             trainer.between_steps(start // self.batch_size + 1, total)
         return total
 
-    def prepare(self, trainer: Trainer, order: np.ndarray, data: tuple, done: int, total: Any) -> None:
+    def prepare(self, trainer: Trainer, order: np.ndarray, data: tuple[Any, ...], done: int, total: Any) -> None:
         """This epoch's order, learning rates, and the sum of its losses so far to their places on the device."""
         ops, optimizer, n, batch = self.ops, trainer.optimizer, len(order), self.batch_size
         steps, before = -(-n // batch), optimizer.t - done
@@ -64,7 +64,7 @@ class StepRunner:
             ops.copy(ops.to_device(np.array(numbers, place.dtype)), out=place[: len(numbers)])
         ops.copy(total, out=self.total)
 
-    def repeat(self, trainer: Trainer, order: np.ndarray, data: tuple, done: int) -> Array:
+    def repeat(self, trainer: Trainer, order: np.ndarray, data: tuple[Any, ...], done: int) -> Array:
         optimizer, first, n = trainer.optimizer, trainer.optimizer.t - done, len(order)
         try:
             while done * self.batch_size < n:
@@ -96,7 +96,7 @@ class StepRunner:
         trainer.optimizer.apply(trainer.network.theta, trainer.network.grad)
         self.ops.axpby_inplace(self.total, float(n), loss, 1.0)
 
-    def fetch(self, data: tuple, rows: np.ndarray) -> bool:
+    def fetch(self, data: tuple[Any, ...], rows: np.ndarray) -> bool:
         """Bring the batch to the device, of data that has no room there; whether there is any."""
         there = [x for x in data if hasattr(x, "fetch")]
         for x in there:

@@ -172,7 +172,8 @@ def above(images: np.ndarray, again: np.ndarray) -> np.ndarray:
 def unit(x: np.ndarray, like: np.ndarray) -> np.ndarray:
     """x with the smallest of `like` at 0 and the largest at 1."""
     low, high = like.min(), like.max()
-    return np.clip((x - low) / max(high - low, 1e-12), 0, 1)
+    scaled: np.ndarray = np.clip((x - low) / max(high - low, 1e-12), 0, 1)
+    return scaled
 
 
 def load_writer() -> Any:
