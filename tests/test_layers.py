@@ -326,7 +326,8 @@ def test_gradients_of_every_element(ops, name):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_gradients_of_networks(ops, name):
     parts, shape = NETWORKS[name]
-    report = check_gradients(build(parts, shape, ops), rng.standard_normal(shape))
+    x = np.random.default_rng(3).standard_normal(shape)  # of its own: elsewhere a window may be near a tie
+    report = check_gradients(build(parts, shape, ops), x)
     assert report.ok, f"\n{report}"
 
 

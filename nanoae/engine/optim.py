@@ -97,14 +97,8 @@ class Optimizer(Configurable):
 class SGD(Optimizer):
     """u = momentum · u + g;  theta -= lr · u.  Nesterov: theta -= lr · (g + momentum · u). Sutskever 2013."""
 
-    def __init__(
-        self,
-        lr: LearningRate = 1e-2,
-        momentum: float = 0.0,
-        nesterov: bool = False,
-        weight_decay: float = 0.0,
-        clip_norm: float | None = None,
-    ):
+    def __init__(self, lr: LearningRate = 1e-2, momentum: float = 0.0, nesterov: bool = False,
+                 weight_decay: float = 0.0, clip_norm: float | None = None):  # fmt: skip
         super().__init__(lr, weight_decay, clip_norm)
         if nesterov and not momentum:
             raise ValueError("SGD: expected momentum > 0 with nesterov=True, got 0.")
@@ -120,15 +114,8 @@ class Adam(Optimizer):
 
     n_moments = 2
 
-    def __init__(
-        self,
-        lr: LearningRate = 1e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        clip_norm: float | None = None,
-    ):
+    def __init__(self, lr: LearningRate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8,
+                 weight_decay: float = 0.0, clip_norm: float | None = None):  # fmt: skip
         super().__init__(lr, weight_decay, clip_norm)
         if not (0 <= beta1 < 1 and 0 <= beta2 < 1 and eps >= 0):
             raise ValueError(
@@ -144,15 +131,8 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled decay: theta *= 1 - lr · weight_decay, then Adam's update. Loshchilov & Hutter 2019."""
 
-    def __init__(
-        self,
-        lr: LearningRate = 1e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-        clip_norm: float | None = None,
-    ):
+    def __init__(self, lr: LearningRate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8,
+                 weight_decay: float = 1e-2, clip_norm: float | None = None):  # fmt: skip
         super().__init__(lr, beta1, beta2, eps, weight_decay, clip_norm)
 
     def decay(self, theta: Array, grad: Array) -> Array:
@@ -168,14 +148,8 @@ class RMSprop(Optimizer):
 
     n_moments = 2  # of which the first is the gradient
 
-    def __init__(
-        self,
-        lr: LearningRate = 1e-3,
-        rho: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        clip_norm: float | None = None,
-    ):
+    def __init__(self, lr: LearningRate = 1e-3, rho: float = 0.99, eps: float = 1e-8,
+                 weight_decay: float = 0.0, clip_norm: float | None = None):  # fmt: skip
         super().__init__(lr, weight_decay, clip_norm)
         if not (0 <= rho < 1 and eps >= 0):
             raise ValueError(f"RMSprop: expected rho in [0, 1) and eps >= 0, got {rho} and {eps}.")

@@ -21,6 +21,7 @@ import numpy as np
 
 from nanoae.backend import Array
 from nanoae.engine.layers import Layer
+from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.norm import BatchNorm
 from nanoae.training import divergence, fusion, state, stop
@@ -39,7 +40,7 @@ SAMPLED_ROWS = 64  # of the data, that all ranks have to have alike
 class DistributedTrainer(Trainer):
     """A Trainer on one rank: same arguments, and the group. ValueError for layers that cannot be trained like this."""
 
-    def __init__(self, network: Sequential, loss, optimizer, *, group: ProcessGroup, **settings: Any):
+    def __init__(self, network: Sequential, loss: Loss, optimizer: Any, *, group: ProcessGroup, **settings: Any):
         super().__init__(network, loss, optimizer, **settings)
         self.group, self.agreed, self.stop_asked = group, False, False
         for layer in network.layers:
@@ -54,16 +55,16 @@ class DistributedTrainer(Trainer):
                       for layer in network.layers]  # fmt: skip
             self.fast = fusion.fuse(network, layers) if self.fast is not network else network.with_layers(layers)
 
-    def repeatable(self):
+    def repeatable(self) -> bool:
         return False  # a sum over ranks is no primitive of the device
 
     # ---------------------------------------------------------------- a step
 
-    def local_rows(self, rows):
+    def local_rows(self, rows: np.ndarray) -> np.ndarray:
         shard = self.group.shard = Shard.of(len(rows), self.group.rank, self.group.size)
         return rows[shard.start : shard.stop]
 
-    def gradient(self, x, t):
+    def gradient(self, x: Array, t: Array) -> Array:
         ops, group = self.network.ops, self.group
         y = self.fast.forward(x, train=True)
         loss, penalty = self.loss.forward(y, t), self.fast.penalty()
@@ -125,7 +126,7 @@ class DistributedTrainer(Trainer):
 
     # ---------------------------------------------------------------- an epoch
 
-    def epoch(self, x, t=None, scale=1.0):
+    def epoch(self, x: Array, t: Array | None = None, scale: float = 1.0) -> float:
         if not self.agreed:
             self.agree(x, t)
         with self.of_whole_batches():
@@ -154,12 +155,13 @@ class DistributedTrainer(Trainer):
             raise ValueError(f"training on {self.group.size} ranks: expected {what} on all, got others on rank "
                              f"{', '.join(map(str, other[:8]))} than on rank 0. {hint}")  # fmt: skip
 
-    def evaluate(self, x, t=None, scale=1.0):
-        return self.group.broadcast(super().evaluate(x, t, scale))
+    def evaluate(self, x: Array, t: Array | None = None, scale: float = 1.0) -> float:
+        mean: float = self.group.broadcast(super().evaluate(x, t, scale))
+        return mean
 
     # ---------------------------------------------------------------- all epochs
 
-    def fit(self, *data, **settings):
+    def fit(self, *data: Any, **settings: Any) -> dict[str, list[float]]:
         with warnings.catch_warnings(), self.group.guard(report_trace):
             if self.group.rank:
                 warnings.simplefilter("ignore")
@@ -171,19 +173,19 @@ class DistributedTrainer(Trainer):
                     self.network.set_state(self.group.broadcast(self.network.state()))
                     raise
 
-    def begin(self, *data):
+    def begin(self, *data: Array | None) -> None:
         super().begin(*data)
         self.agree(*data)
 
-    def call_back(self, row):
+    def call_back(self, row: dict[str, float]) -> bool:
         """Rank 0's callbacks decide, and may set the learning rate."""
-        stopped = self.group.rank == 0 and super().call_back(row)
+        stopped: bool = self.group.rank == 0 and super().call_back(row)
         stopped, lr = self.group.broadcast((stopped, None if callable(self.optimizer.lr) else self.optimizer.lr))
         if lr is not None:
             self.optimizer.lr = lr
         return stopped
 
-    def check_stop(self):
+    def check_stop(self) -> None:
         if self.stop_asked:
             raise stop.StopRequested
 
@@ -191,17 +193,17 @@ class DistributedTrainer(Trainer):
 class DistributedKFACTrainer(DistributedTrainer, KFACTrainer):
     """The same with K-FAC: the factors of the Fisher matrix are means over the whole batch, too."""
 
-    def __init__(self, *arguments, **settings):
+    def __init__(self, *arguments: Any, **settings: Any):
         super().__init__(*arguments, **settings)
         if self.loss.reduction == "sum":
             raise ValueError(
                 "KFAC: expected a loss that is a mean, on several ranks, got reduction='sum'. Use 'batch'."
             )
 
-    def is_full(self, x):
+    def is_full(self, x: Array) -> bool:
         return self.group.shard.rows == self.batch_size
 
-    def measure_factors(self, x):
+    def measure_factors(self, x: Array) -> None:
         super().measure_factors(x)
         for layer in self.observed:
             for mean in (layer.A, layer.G):

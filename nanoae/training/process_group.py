@@ -68,14 +68,15 @@ class ProcessGroup:
 
     def gather(self, value: Any) -> list[Any]:
         """What each rank has."""
-        return self.comm.allgather(value)
+        found: list[Any] = self.comm.allgather(value)
+        return found
 
     def sum_numbers(self, *numbers: float) -> list[float]:
         """Of each number the sum over all ranks."""
         total = np.array(numbers, np.float64)
         self.start_sum(Ops(), total)
         self.wait()
-        return total.tolist()
+        return [float(number) for number in total]
 
     def start_sum(self, ops: Ops, x: Array) -> None:
         """Begin to make x, contiguous, the sum over all ranks; it is there after `wait`."""

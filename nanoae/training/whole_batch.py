@@ -11,6 +11,7 @@ each the mean over all N is Σ_r n_r / N · (rank r's). That is all that most of
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from nanoae.backend import Array, Ops
@@ -38,16 +39,16 @@ class WholeBatch:
         draw(generator, *arguments, out=whole)
         return self.plain.copy(whole[shard.start * k : shard.stop * k], out=out)
 
-    def normal(self, generator, out):
+    def normal(self, generator: Any, out: Array) -> Array:
         return self.cut(self.plain.normal, generator, out=out)
 
-    def uniform(self, generator, out):
+    def uniform(self, generator: Any, out: Array) -> Array:
         return self.cut(self.plain.uniform, generator, out=out)
 
-    def keep_mask(self, generator, keep, scale, out):
+    def keep_mask(self, generator: Any, keep: float, scale: float, out: Array) -> Array:
         return self.cut(self.plain.keep_mask, generator, keep, scale, out=out)
 
-    def call(self, function, *arguments):
+    def call(self, function: Callable[..., Array], *arguments: Array) -> Array:
         """A share of all targets that are known: what makes a mean of their sum, times the rank's share of the rows."""
         if function is share_of:
             part, known = arguments
@@ -57,10 +58,10 @@ class WholeBatch:
             arguments = part, self.group.shard.share * count.reshape(())
         return self.plain.call(function, *arguments)
 
-    def bernoulli_kl(self, q, target, weight, out):
+    def bernoulli_kl(self, q: Array, target: float, weight: float, out: Array) -> Array:
         return self.plain.bernoulli_kl(self.group.mean_inplace(self.plain, q), target, weight, out=out)
 
-    def gaussian_kl(self, x, std, beta, free, out):
+    def gaussian_kl(self, x: Array, std: Array, beta: float, free: float, out: Array) -> Array:
         loss = self.plain.gaussian_kl(x, std, beta, 0.0, out=out)
         if not free:
             return loss
@@ -77,7 +78,7 @@ class WholeBatch:
 def whole_batch(ops: Ops, group: ProcessGroup) -> Ops:
     """`ops` with the noise and the means of the whole batch."""
     kind = type(ops)
-    result: Any = object.__new__(type(kind.__name__, (WholeBatch, kind), {}))
+    result: Ops = object.__new__(type(kind.__name__, (WholeBatch, kind), {}))
     vars(result).update(vars(ops), plain=ops, group=group)
     return result
 
@@ -94,7 +95,7 @@ class SynchronisedBatchNorm(BatchNorm):
         vars(self).update(vars(norm))
         self.group = group
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         if not train:
             return super().forward(x)
         self.check_input(x)
@@ -117,7 +118,7 @@ class SynchronisedBatchNorm(BatchNorm):
         self.cache = centered, inv, scale
         return self.whole(y)
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         (centered, inv, scale), ops, dy = self.take_cache(), self.ops, self.rows(dy, "dy")
         beta, gamma, m = self.grads["beta"], self.grads["gamma"], dy.shape[1]
         ops.matmul(dy, ops.ones(m, self.dtype), out=beta)  # dbeta = Σ dy
