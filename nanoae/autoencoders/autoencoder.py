@@ -32,6 +32,7 @@ from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.table_losses import Masked
 from nanoae.autoencoders.underfit import compare_with_pca
 from nanoae.autoencoders.weights import FEW, counted, own_order, taken, weighed
+from nanoae.blocks import blocks
 from nanoae.configurable import to_config
 from nanoae.data.matrix import check_finite
 from nanoae.engine import losses
@@ -321,9 +322,9 @@ class Autoencoder(Generative):
         self.check_fitted()
         X = self._check_X(X)
         if per != "row" or condition or len(X) <= EVALUATION_ROWS:
-            return squared_error(X, self.reconstruct(X, **condition), per)
-        blocks = (X[start : start + EVALUATION_ROWS] for start in range(0, len(X), EVALUATION_ROWS))
-        return np.concatenate([squared_error(block, self.reconstruct(block), per) for block in blocks])
+            return squared_error(np.asarray(X), self.reconstruct(X, **condition), per)
+        parts = (np.asarray(X[block]) for block in blocks(len(X), EVALUATION_ROWS))
+        return np.concatenate([squared_error(part, self.reconstruct(part), per) for part in parts])
 
     def evaluate(self, X, *, sample_weight=None) -> dict[str, float]:
         """{"loss": the training loss, "mse": the mean squared error} over X (N, D), of which row n counts

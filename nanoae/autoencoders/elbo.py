@@ -87,7 +87,7 @@ class Variational(NetworkEstimator):
         """
         net, ops, k = self.network_, self.network_.ops, self.code_size_
         for block in blocks(len(inputs), max(1, rows_at_a_time(net) // samples)):
-            rows = inputs[block]
+            rows = np.asarray(inputs[block])
             stats = net.forward(ops.to_device(rows), stop=self._n_encoder - 1).repeat(samples, axis=0)
             noise = ops.to_device(self._noise(rows, samples).reshape(-1, k), net.dtype)
             std, z = ops.empty(noise.shape, net.dtype), ops.empty(noise.shape, net.dtype)

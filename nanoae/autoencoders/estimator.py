@@ -21,6 +21,7 @@ from nanoae.data.matrix import MASK, as_numbers, check_finite, column_labels, co
 from nanoae.data.number import check_unit
 from nanoae.data.table import Table
 from nanoae.guard import guard, guarded
+from nanoae.rows import Rows
 from nanoae.spelling import one_of
 from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.process_group import process_group
@@ -154,7 +155,7 @@ class Estimator(FrameOutput, Parametrised):
 
     def check_table(self, X, *, reset: bool = False, dtype=np.float32) -> np.ndarray:
         """X as a finite array (N, D) of `dtype`, or a ValueError that says what is wrong with it; (N, ...) where the
-        estimator takes images.
+        estimator takes images. A large file that is memory-mapped, or what else is read by blocks, as Rows.
 
         With `reset` (in fit) an example's shape and the column names are remembered, else they must be the ones of fit.
         Nothing is remembered of a table that is refused.
@@ -193,7 +194,7 @@ class Estimator(FrameOutput, Parametrised):
         if reset:
             warn_of_lost_digits(X, dtype, name)
         with np.errstate(over="ignore"):
-            X = np.ascontiguousarray(given, dtype)
+            X = given.astype(dtype) if isinstance(given, Rows) else np.ascontiguousarray(given, dtype)
         changed = getattr(self, "missing", None) == "mask" and not self._takes_missing()
         remedy = 'This one was built with missing="error": call fit again.' if changed else MASK
         check_finite(X, name, self._takes_missing(), given, names, rows, remedy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nanoae.engine.layers import Layer
+from nanoae.rows import by_blocks
 
 
 class FillMissing(Layer):
@@ -21,12 +22,17 @@ class FillMissing(Layer):
     def learn_means(self, X: np.ndarray, weights: np.ndarray | None) -> None:
         """center = each feature's mean over the rows of X (N, ...) that have it, of which row n counts weights[n]
         times."""
-        known = ~np.isnan(X)
-        filled, count = np.where(known, X, 0), known.sum(axis=0)
-        if weights is not None:
-            w = weights.reshape(-1, *[1] * (X.ndim - 1))
-            filled, count = filled * w, (known * w).sum(axis=0)
-        mean = filled.sum(axis=0, dtype=np.float64) / np.where(count, count, 1)
+        total, count, done = np.zeros(X.shape[1:]), np.zeros(X.shape[1:]), 0
+        for block in by_blocks(X):
+            known = ~np.isnan(block)
+            filled = np.where(known, block, 0)
+            if weights is not None:
+                w = weights[done : done + len(block)].reshape(-1, *[1] * (X.ndim - 1))
+                filled, known = filled * w, known * w
+            total += filled.sum(axis=0, dtype=np.float64)
+            count += known.sum(axis=0)
+            done += len(block)
+        mean = total / np.where(count, count, 1)
         self.ops.copy(self.ops.to_device(mean.reshape(self.in_shape), self.dtype), out=self.state["center"])
 
     def forward(self, x, train=False):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from nanoae.autoencoders.parameters import documented, parameter, transactional
 from nanoae.autoencoders.weights import FEW, counted, own_order, taken
 from nanoae.data.frame import framed
 from nanoae.data.matrix import check_finite
+from nanoae.rows import by_blocks, ends
 
 
 @documented
@@ -35,29 +37,27 @@ class PCA(Estimator):
         """Learn from X (N, D). `y` is ignored. sample_weight: how much each row counts (N,), >= 0, as if it stood so
         often in X; of 0 it is not there."""
         self._check_parameters()
-        given = X = self.check_table(X, reset=True, dtype=np.float64)
+        X = self.check_table(X, reset=True, dtype=np.float64)
         rows, weights = counted(sample_weight, len(X), "PCA", FEW, least=2)
         X = X[rows]
         order = own_order(X)
-        centred, weights = X[order], taken(weights, order)
-        if np.shares_memory(centred, given) or not centred.flags.writeable:
-            centred = centred.copy()
-        del X
-        n, d = centred.shape
-        self.mean_ = np.average(centred, axis=0, weights=weights)
-        centred -= self.mean_
-        exponent = np.frexp(max(centred.max(), -centred.min()))[1]
-        np.ldexp(centred, -exponent, out=centred)  # exact, and no square is too large or too small
+        X, weights = X[order], taken(weights, order)
+        n, d = X.shape
+        self.mean_ = mean(X, weights)
+        low, high = ends(X)
+        exponent = np.frexp(max((high - self.mean_).max(), (self.mean_ - low).max()))[1]
         copies = n  # or with whole weights their sum; of others the ratios alone count
         if weights is not None:
             whole = (weights == np.floor(weights)).all()
             weights = weights if whole else weights / weights.mean()
-            copies, centred = weights.sum(), centred * np.sqrt(weights)[:, None]
+            copies = weights.sum()
+
+        parts = centred(X, self.mean_, exponent, weights)
         if copies > d:  # the D x D covariance has the same right singular vectors: X = U S Vᵀ, XᵀX = V S² Vᵀ
-            variance, vectors = np.linalg.eigh(centred.T @ centred)
+            variance, vectors = np.linalg.eigh(sum(part.T @ part for part in parts))
             variance, vectors = np.maximum(variance[::-1], 0), vectors[:, ::-1].T
         else:
-            _, s, vectors = np.linalg.svd(centred, full_matrices=False)
+            _, s, vectors = np.linalg.svd(np.concatenate(list(parts)), full_matrices=False)
             variance = s**2
         # The sign of a singular vector is arbitrary; fix it so that its largest entry is positive.
         components = vectors[: self.n_components]
@@ -75,7 +75,8 @@ class PCA(Estimator):
 
     def _encode(self, X) -> np.ndarray:
         self.check_fitted()
-        return (self.check_table(X, dtype=np.float64) - self.mean_) @ self.components_.T
+        X = self.check_table(X, dtype=np.float64)
+        return np.concatenate([(block - self.mean_) @ self.components_.T for block in by_blocks(X)])
 
     def inverse_transform(self, X) -> np.ndarray:
         """The reconstructions (N, D) of codes X (N, K)."""
@@ -94,7 +95,10 @@ class PCA(Estimator):
         """Squared error between X and its reconstruction: the mean per row (N,), per feature (D,), or each element
         (N, D), for per="row", "feature" or "element"."""
         self.check_fitted()
-        return squared_error(self.check_table(X, dtype=np.float64), self.reconstruct(X), per)
+        X = self.check_table(X, dtype=np.float64)
+        if per != "row":
+            return squared_error(np.asarray(X), self.reconstruct(X), per)
+        return np.concatenate([squared_error(block, self.reconstruct(block), per) for block in by_blocks(X)])
 
     def evaluate(self, X, *, sample_weight=None) -> dict[str, float]:
         """{"loss", "mse"}: the mean squared error over X (N, D), of which row n counts sample_weight[n] times."""
@@ -128,3 +132,25 @@ class PCA(Estimator):
             setattr(self, name, arrays.take(name, (len(self.components_),)))
 
     _learned = ("mean_", "components_", "explained_variance_", "explained_variance_ratio_")
+
+
+def mean(X: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """Σ w x / Σ w of the rows X (N, D), a block at a time."""
+    total, done = np.zeros(X.shape[1]), 0
+    for block in by_blocks(X):
+        w = None if weights is None else weights[done : done + len(block)]
+        total += block.sum(axis=0) if w is None else (block * w[:, None]).sum(axis=0)
+        done += len(block)
+    return total / (len(X) if weights is None else weights.sum())
+
+
+def centred(X: np.ndarray, mean: np.ndarray, exponent: int, weights: np.ndarray | None) -> Iterator[np.ndarray]:
+    """√w (x - mean) / 2^exponent, which is exact, and so no square is too large or too small; a block at a time."""
+    done = 0
+    for block in by_blocks(X):
+        part = block - mean
+        np.ldexp(part, -exponent, out=part)
+        if weights is not None:
+            part *= np.sqrt(weights[done : done + len(block)])[:, None]
+        done += len(block)
+        yield part

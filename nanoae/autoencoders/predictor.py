@@ -138,7 +138,8 @@ class StackedPredictor(Stacked):
             validation, seen[rows[held]] = (X[rows[held]], t[held], taken(of_labels, held)), False
             rows, t, of_labels = rows[kept], t[kept], taken(of_labels, kept)
         of_all = None if weights is None else np.concatenate([weights[seen], np.ones(len(more))])
-        self._pretrain(np.concatenate([X[seen], more]) if self.pretrain else X, of_all)
+        unlabelled = np.concatenate([X[seen], more]) if len(more) else X[seen]
+        self._pretrain(unlabelled, of_all)
         self._train(X[rows], t, validation, of_labels)
         return self
 

@@ -22,6 +22,7 @@ from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.sequences import LastTimestep, TimeDistributed
 from nanoae.engine.shape import Reshape
+from nanoae.rows import ends
 
 Range = tuple[Any, Any]  # the least and the largest number, or arrays of one for each feature
 UNBOUNDED: Range = (-math.inf, math.inf)
@@ -152,17 +153,17 @@ class OutOfReach(ValueError):
         return f"{whose}: {finding}. {remedy}."
 
 
-def check_reach(whose: str, X: np.ndarray, ends: tuple, cause: str, remedy: str) -> None:
-    """OutOfReach where X (N, ...) has a number that does not lie between the ends; NaN counts for nothing.
+def check_reach(whose: str, X: np.ndarray, reach: tuple, cause: str, remedy: str) -> None:
+    """OutOfReach where X (N, ...) has a number that does not lie in `reach`; NaN counts for nothing.
 
-    ends     low and high: numbers, or arrays of one for each feature
-    cause    what makes these the ends: 'with loss="bce"'
+    reach    low and high: numbers, or arrays of one for each feature
+    cause    what makes these its ends: 'with loss="bce"'
     remedy   what to do instead of scaling the data
     """
-    low, high = ends
+    low, high = reach
     if np.isinf(low).all() and np.isinf(high).all():
         return
-    least, most = np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0)
+    least, most = ends(X)
     slack = ROUNDING * np.fmax.reduce(np.abs([least, most]), axis=None)
     outside = (least < low - slack) | (most > high + slack)
     if not outside.any():

@@ -23,6 +23,7 @@ from nanoae.autoencoders.penalty import PENALTIES, Penalty
 from nanoae.autoencoders.plan import AUTO
 from nanoae.engine.activations import ACTIVATIONS
 from nanoae.engine.layers import Layer, Noisy
+from nanoae.rows import Rows, by_blocks, stored
 from nanoae.training.loop import Callback, Trainer
 from nanoae.training.progress import progress
 from nanoae.training.schedules import SCHEDULES
@@ -103,7 +104,10 @@ class Stacked(NetworkEstimator):
             self.interrupted_ = autoencoder.interrupted_
             if self.interrupted_:
                 break
-            X = autoencoder._encode(X)
+            if isinstance(X, Rows):  # whose codes may not fit in memory either
+                X = stored(map(autoencoder._encode, by_blocks(X)))
+            else:
+                X = autoencoder._encode(X)
 
     def _layer_autoencoder(self, i: int, seed: np.random.SeedSequence) -> Autoencoder:
         """The autoencoder that pretrains layer i, untrained."""

@@ -20,7 +20,7 @@ class UnderfitWarning(UserWarning):
 
 def compare_with_pca(model, learned: np.ndarray, watched: np.ndarray) -> None:
     """Warn if PCA of the rows learned from (N, D) gives those watched (M, D) back better than `model` does."""
-    learned, watched = learned[:MOST_ROWS], watched[:MOST_ROWS]
+    learned, watched = np.asarray(learned[:MOST_ROWS]), np.asarray(watched[:MOST_ROWS])
     if np.isnan(watched).any() or np.isnan(learned).any():
         return
     if learned.ndim != 2 or learned.shape[1] > MOST_COLUMNS or model.code_size_ >= min(learned.shape):

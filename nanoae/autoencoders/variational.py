@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
@@ -19,9 +20,12 @@ from nanoae.autoencoders.parameters import documented, parameter, restored, tran
 from nanoae.autoencoders.plan import Plan
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.weights import counted, own_order, taken
+from nanoae.blocks import blocks
 from nanoae.data.frame import framed
 from nanoae.data.labels import class_labels, one_column
 from nanoae.engine.losses import BCE, GaussianNLL, Loss
+from nanoae.rows import Rows
+from nanoae.training.evaluation import EVALUATION_ROWS
 
 NO_LOSS = """\
 VariationalAutoencoder: expected likelihood="bernoulli" or "gaussian", whose -log p(x|z) is the loss, got loss={!r}."""
@@ -194,6 +198,11 @@ class VariationalAutoencoder(Variational, Autoencoder):
         """What the network reads: X, and where it is conditional the one-hot of each label, laid flat beside it."""
         if condition is None and self.classes_ is None:
             return X
+        if isinstance(X, Rows):
+            raise ValueError(
+                f"{type(self).__name__}: expected rows in memory with condition=, got a file that is read by blocks. "
+                "Pass numpy.array(X), or a part of it."
+            )
         return np.hstack([X.reshape(len(X), -1), self._one_hot(condition, len(X))])
 
     # ---------------------------------------------------------------- using
@@ -247,8 +256,13 @@ class VariationalAutoencoder(Variational, Autoencoder):
             "reconstruction": reconstruction,
             "kl": kl,
             "active_units": active_units(codes, weights),
-            "mse": float(mean(squared_error(X, self._run(inputs, 0, None), "row"))),
+            "mse": float(mean(np.concatenate(list(self._errors(inputs, X))))),
         }
+
+    def _errors(self, inputs: np.ndarray, X: np.ndarray) -> Iterator[np.ndarray]:
+        """The mean squared error of each row, some rows at a time."""
+        for block in blocks(len(X), EVALUATION_ROWS):
+            yield squared_error(np.asarray(X[block]), self._run(inputs[block], 0, None), "row")
 
     def score(self, X, y=None, condition=None, *, sample_weight=None) -> float:
         """The mean ELBO in nats: higher is better."""

@@ -5,7 +5,7 @@ the weights' ratios count. How a set with weights is learned from:
 
     whole weights, of few copies in all               the rows are repeated
     else, where a row counts in the loss alone        a weighted mean of the rows' losses (`Weighted`)
-    else                                              rows are drawn as often as their weights say (`Trainer.weights`)
+    else, and where they stay in a file (`Rows`)      rows are drawn as often as their weights say (`Trainer.weights`)
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from nanoae.autoencoders.penalty import Penalty
 from nanoae.autoencoders.table_losses import Masked, Weighted, weighable
 from nanoae.engine.losses import Loss
 from nanoae.engine.norm import BatchNorm
+from nanoae.rows import Rows
 from nanoae.training.kfac import KFAC
 from nanoae.training.loop import Trainer
 
@@ -97,7 +98,7 @@ def weighed(
     trainer.loss, trainer.weights = loss, None
     if weights is None or (weights == weights[0]).all():
         return t
-    if not in_the_loss_alone(trainer, loss):
+    if isinstance(X, Rows) or not in_the_loss_alone(trainer, loss):
         trainer.weights = weights
         return t
     trainer.loss = Weighted(loss).build(trainer.ops, trainer.network.dtype)

@@ -13,7 +13,9 @@ import numpy as np
 from nanoae.backend.allowance import ALLOWANCE
 from nanoae.backend.blas import address, one_thread, openblas
 from nanoae.backend.repeated import Repeated
+from nanoae.backend.streamed import Streamed
 from nanoae.backend.thread_state import Buffered, ThreadLocal, ThreadState
+from nanoae.rows import Rows
 from nanoae.spelling import one_of
 
 Array = Any  # numpy.ndarray here, cupy.ndarray on the GPU
@@ -61,11 +63,11 @@ class ArrayOps(Buffered):
 
     def to_numpy(self, x) -> np.ndarray:
         """The same numbers as a NumPy array on the host."""
-        return np.asarray(x)
+        return x.host if isinstance(x, Streamed) else np.asarray(x)
 
     def check_device(self, x) -> Array:
         """Return x if it lives on this backend's device, else raise the TypeError that says what to do."""
-        if not isinstance(x, np.ndarray):
+        if not isinstance(x, (np.ndarray, Streamed)):
             raise TypeError(
                 f"backend 'numpy': expected a numpy.ndarray, got {type(x).__module__}.{type(x).__name__}. "
                 "Bring it to the host first: x.get() for CuPy, numpy.asarray(x) for lists."
@@ -93,7 +95,7 @@ class ArrayOps(Buffered):
 
     def dataset(self, x) -> Array:
         """A host array where the training steps can take rows of it: on the device, or where that is too small, not."""
-        return self.to_device(x)
+        return Streamed(self, x) if isinstance(x, Rows) else self.to_device(x)
 
     def repeated(self) -> Repeated:
         """What does a training step again and again, on the same arrays."""
@@ -210,6 +212,8 @@ class ArrayOps(Buffered):
 
     def take_rows(self, x: Array, rows: Array, out: Array, scale: float = 1.0) -> Array:
         """out[n] = scale · x[rows[n]]: the gather of a batch; x may be stored as small integers (uint8 images)."""
+        if isinstance(x, Streamed):
+            return self.xp.multiply(x[rows], out.dtype.type(scale), out=out)
         if x.dtype == out.dtype:
             self.xp.take(x, rows, axis=0, out=out, mode="clip")  # "clip": NumPy copies `out` when it has to check
             return out if scale == 1.0 else self.scale_inplace(out, scale)

@@ -18,6 +18,7 @@ from nanoae.backend.graph import GraphRepeated, HostDataset
 from nanoae.backend.kernel_ops import KernelOps
 from nanoae.backend.kernels import vectors
 from nanoae.backend.repeated import Repeated
+from nanoae.rows import Rows
 from nanoae.spelling import one_of
 
 RESERVE = 0.2  # share of the free memory that a data set leaves to the network
@@ -120,7 +121,9 @@ class CupyOps(KernelOps):
             return cupy.asarray(x)
 
     def dataset(self, x) -> Array:
-        """x on the device where it fits, else left on the host and streamed."""
+        """x on the device where it fits, else left on the host, as Rows are in their file, and streamed."""
+        if isinstance(x, Rows):
+            return HostDataset(self, x)
         if not isinstance(x, np.ndarray):
             return self.to_device(x)
         free = cupy.cuda.runtime.memGetInfo()[0] + cupy.get_default_memory_pool().free_bytes()

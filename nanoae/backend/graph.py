@@ -10,32 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.backend.array_ops import Array
 from nanoae.backend.repeated import Repeated
+from nanoae.backend.streamed import Streamed
 
 WARM_UP = 2  # times that run uncaptured first: they are training steps, too, and compile and allocate
 
 
-class HostDataset:
-    """Rows that stay in the host's memory, because the device's has no room: each batch is copied over for its step.
+class HostDataset(Streamed):
+    """Rows that stay in the host's memory, or in a file, because the device's has no room.
 
     Two pinned buffers take turns: while the device copies and computes, the host gathers the next batch.
     """
 
-    def __init__(self, ops: Any, host: np.ndarray):
-        self.ops, self.host, self.turn = ops, host, 0
-        self.shape, self.dtype, self.ndim = host.shape, host.dtype, host.ndim
-        self.batch: Array = None
-
-    def __len__(self) -> int:
-        return len(self.host)
-
-    def __getitem__(self, rows) -> Array:
-        """A slice, copied to the device; or in a step, the rows that were fetched for it."""
-        return self.ops.to_device(self.host[rows]) if isinstance(rows, slice) else self.batch[: len(rows)]
+    turn = 0
 
     def fetch(self, rows: np.ndarray, most: int) -> None:
-        """Bring these rows, at most `most`, to where the step finds them."""
         if self.batch is None or len(self.batch) < most:
             shape = (most, *self.shape[1:])
             self.batch = self.ops.empty(shape, self.dtype)
@@ -44,7 +33,10 @@ class HostDataset:
         self.turn = 1 - self.turn
         buffer = self.pinned[self.turn][: len(rows)]
         self.copied[self.turn].synchronize()  # its copy of two steps ago
-        np.take(self.host, rows, axis=0, out=buffer, mode="clip")
+        if isinstance(self.host, np.ndarray):
+            np.take(self.host, rows, axis=0, out=buffer, mode="clip")
+        else:
+            buffer[...] = self.host[rows]
         self.batch[: len(rows)].set(buffer)
         self.copied[self.turn].record()
 

@@ -18,6 +18,7 @@ from nanoae.backend.kernels import FLOATS, MOST_PARTS, Kernels, alike, vectors
 from nanoae.backend.ops import Array, Ops
 from nanoae.backend.recorded import Recorded
 from nanoae.backend.repeated import Repeated
+from nanoae.backend.streamed import Streamed
 from nanoae.backend.thread_state import ThreadLocal
 
 # What is not done to arrays: memory, and what there is to be asked.
@@ -183,6 +184,8 @@ class NativeOps(KernelOps, RecordedOps):
         return out
 
     def take_rows(self, x: Array, rows: Array, out: Array, scale: float = 1.0) -> Array:
+        if isinstance(x, Streamed):
+            return RecordedOps.take_rows(self, x, rows, out, scale)
         known = x.dtype.name in ("uint8", "float32", "float64") and rows.dtype == np.int64 and len(x)
         flat = known and alike(out) and vectors(x, rows, out)
         copied = x.dtype == out.dtype and self.thread.recording is None and SMALL > 0  # which NumPy does as fast

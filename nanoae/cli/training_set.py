@@ -12,8 +12,9 @@ import numpy as np
 
 from nanoae import PCA, Dataset
 from nanoae.autoencoders.model_file import read_notes
-from nanoae.data.maximum import by_blocks, told, whole, within_one
+from nanoae.data.maximum import told, whole, within_one
 from nanoae.data.number import check_unit
+from nanoae.rows import by_blocks
 
 
 @dataclass

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nanoae.data.maximum import check_maximum, find_maximum, in_one_unit
+from nanoae.rows import Rows, by_blocks, rows_of
 
 UNPACK_LIMIT = 4 << 30  # bytes that one compressed file may unpack to; a larger set belongs in a memory-mapped .npy
 
@@ -77,7 +78,10 @@ class Dataset:
         return self._flat(self.x_train, black), self._flat(self.x_test, black)
 
     def _flat(self, x: np.ndarray, black: float) -> np.ndarray:
-        rows = x.reshape(len(x), math.prod(self.shape))
+        width = math.prod(self.shape)
+        if isinstance(x, Rows):
+            return x.map(lambda block: self._flat(block, black), (width,), np.float32)  # type: ignore[return-value]
+        rows = x.reshape(len(x), width)
         if self.maximum is None or (self.maximum == 1 and not black):
             return rows.astype(np.float32, copy=False)
         x = np.divide(rows, self.maximum / (1 - black), dtype=np.float32)  # in one pass, with no float64 between
@@ -95,14 +99,15 @@ class Dataset:
     ) -> Dataset:
         """Splits x (N, ...), y (N,) or None, that have no official split: 80 % to train on, 20 % to test, N >= 2.
 
-        The rows are shuffled by the seed `random_state`. With None they keep their order and are sliced, not copied: a
-        memory-mapped file larger than memory stays on disk; a single row is one to train on. maximum=None:
+        The rows are shuffled by the seed `random_state`. With None they keep their order and are sliced, not copied; a
+        single row is one to train on. What is in a large memory-mapped file stays there (`Rows`). maximum=None:
         `find_maximum`. A ValueError tells the row and column, in x, of the first NaN or infinity.
         """
         if x.ndim < 2 or len(x) < (1 if random_state is None else 2):
             raise ValueError(f"{name}: expected x of shape (N, ...) with N >= 2 examples to split, got {x.shape}.")
         if y is not None and y.shape[:1] != x.shape[:1]:
             raise ValueError(f"{name}: expected y of {len(x)} labels, one an example, got {y.shape}.")
+        x = rows_of(x)
         check_finite(name, x)
         if maximum is None:
             maximum = find_maximum(x)
@@ -142,14 +147,15 @@ def check_finite(name: str, x: np.ndarray) -> None:
     if x.dtype.kind != "f" or 0 in x.shape:
         return
     limit = float(np.finfo(np.float32).max)
-    with np.errstate(invalid="ignore"):
-        if x.min() >= -limit and x.max() <= limit:  # both are False for NaN
-            return
-    for number, row in enumerate(x.reshape(len(x), -1), 1):
-        bad = ~(np.abs(row) <= limit)
-        if bad.any():
-            column = int(bad.argmax())
+    before = 0
+    for block in by_blocks(x):
+        with np.errstate(invalid="ignore"):
+            fine = block.min() >= -limit and block.max() <= limit  # both are False for NaN
+        if not fine:
+            rows = block.reshape(len(block), -1)
+            row, column = np.argwhere(~(np.abs(rows) <= limit))[0].tolist()
             raise ValueError(
-                f"{name}: expected finite numbers of float32, got {row[column]} in row {number}, column {column + 1} "
-                "(counted from 1). Remove such rows, or fill the values in."
+                f"{name}: expected finite numbers of float32, got {rows[row, column]} in row {before + row + 1}, "
+                f"column {column + 1} (counted from 1). Remove such rows, or fill the values in."
             )
+        before += len(block)

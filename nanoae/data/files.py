@@ -16,7 +16,8 @@ from nanoae.data.regular_file import opened
 def read_npy(
     path: Path, random_state: int | None = 0, maximum: float | None = None, limit: int = UNPACK_LIMIT
 ) -> Dataset:
-    """A .npy file of shape (N, ...), memory-mapped; only random_state=None leaves it on disk (see `Dataset.split`)."""
+    """A .npy file of shape (N, ...), memory-mapped: a large one stays on disk, shuffled by its row numbers alone (see
+    `Dataset.split`); a smaller one does with random_state=None."""
     with opened(path, ".npy file") as file:
         read_header(path, file, path.name, os.fstat(file.fileno()).st_size)
         x = np.lib.format.open_memmap(path, mode="r")

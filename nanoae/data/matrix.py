@@ -8,15 +8,21 @@ import numpy as np
 
 from nanoae.data.columns import dense, labels, library
 from nanoae.data.table import Table
+from nanoae.rows import Rows, by_blocks, ends, rows_of
 
 MASK = 'Autoencoder and AnomalyDetector take NaN with missing="mask".'
 
 
 def as_numbers(X, name: str) -> np.ndarray:
     """X, a data frame, a Table, an array or lists, as a real numeric array of any shape, NaN where a value is masked or
-    missing; ValueError or TypeError naming the estimator otherwise."""
+    missing; what is large and in a file as Rows of it. ValueError or TypeError naming the estimator otherwise."""
     if isinstance(X, Table) or labels(X, name) is not None:
         return np.asarray(X) if _is_one_array(X) else Table.of(X, name).numbers()
+    X = rows_of(X)
+    if isinstance(X, Rows):
+        if X.dtype.kind not in "buif":
+            raise ValueError(f"{name}: expected numbers, got dtype {X.dtype}.")
+        return X  # type: ignore[return-value]
     X = dense(X, name)
     if X.dtype.kind in "UST":
         raise ValueError(f"{name}: expected numbers, got text ({X.dtype}). Convert it or encode the categories first.")
@@ -33,22 +39,28 @@ def check_finite(
 
     given   X before it became float32, if it did; names, rows   what the user calls its columns and its rows, if at all
     """
-    with np.errstate(invalid="ignore", over="ignore"):
-        if np.isfinite(X.sum()):  # else look closer: a sum can be too large though no number is
-            return
-    bad = np.isinf(X) if missing else ~np.isfinite(X)
-    if bad.any():
-        first = tuple(np.argwhere(bad)[0].tolist())
-        row, *place = first
-        value = "NaN" if np.isnan(X[first]) else "infinity"
-        if given is not None and np.isfinite(given[first]):
-            value = f"{given[first]:g}, too large for {X.dtype},"
+    first, count, before = None, 0, 0
+    for block in by_blocks(X):
+        with np.errstate(invalid="ignore", over="ignore"):
+            fine = np.isfinite(block.sum())  # else look closer: a sum can be too large though no number is
+        if not fine:
+            bad = np.isinf(block) if missing else ~np.isfinite(block)
+            if first is None and bad.any():
+                inside, *place = np.argwhere(bad)[0].tolist()
+                first, got = before + inside, block[inside][tuple(place)]
+            count += int(bad.sum())
+        before += len(block)
+    if first is not None:
+        row, value = first, "NaN" if np.isnan(got) else "infinity"
+        was = None if given is None else np.asarray(given[row : row + 1])[0][tuple(place)]
+        if was is not None and np.isfinite(was):
+            value = f"{was:g}, too large for {X.dtype},"
         where = f"column {place[0]}" if len(place) == 1 else f"place {tuple(place)}"
         if names is not None:
             where += f" ({names[place[0]]!r})"
         raise ValueError(
             f"{name}: expected finite numbers, got {value} in row {row if rows is None else rows[row]}, {where} "
-            f"({int(bad.sum())} such values in all; NaN, what is masked, inf and what is too large for {X.dtype} "
+            f"({count} such values in all; NaN, what is masked, inf and what is too large for {X.dtype} "
             f"count). "
             f"Remove those rows or fill the values in. {remedy}"
         )
@@ -58,7 +70,7 @@ def warn_of_lost_digits(X: np.ndarray, dtype, name: str) -> None:
     """A warning where float32 does not hold what a column's values differ by, as in 1e9 + 0.1."""
     if np.dtype(dtype) != np.float32 or X.dtype.itemsize < 4 or X.dtype == np.float32:
         return
-    low, high = (bound.reduce(X, axis=0, dtype=np.float64) for bound in (np.fmin, np.fmax))
+    low, high = (np.asarray(end, np.float64) for end in ends(X))
     with np.errstate(invalid="ignore", over="ignore"):
         lost = (high > low) & (high - low < 1e-6 * np.maximum(abs(low), abs(high)))
     if lost.any():

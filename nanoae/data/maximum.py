@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from nanoae.blocks import blocks
-
-BLOCK_ROWS = 1024  # of a file that may be larger than memory, looked at together
+from nanoae.rows import by_blocks
 
 
 def find_maximum(*parts: np.ndarray) -> int | None:
@@ -28,11 +24,6 @@ def find_maximum(*parts: np.ndarray) -> int | None:
 def within_one(*parts: np.ndarray) -> bool:
     """Whether all numbers are in [0, 1]; it looks no further than the first block that has another."""
     return all(block.min() >= 0 and block.max() <= 1 for part in parts for block in by_blocks(part))
-
-
-def by_blocks(x: np.ndarray) -> Iterator[np.ndarray]:
-    """x (N, ...), some rows at a time."""
-    return (x[block] for block in blocks(len(x) if x.size else 0, BLOCK_ROWS))
 
 
 def in_one_unit(name: str, x_train: np.ndarray, x_test: np.ndarray) -> tuple[np.ndarray, np.ndarray, int | None]:
