@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import mmap
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,7 +71,7 @@ class Rows:
         return Rows(self.source, numbers, self.made, self.shape[1:], self.dtype)
 
     def map(self, made: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...], dtype: Any) -> Rows:
-        """What `made`, a function of rows (n, ...) that takes each by itself, makes of them: of this shape, of dtype."""
+        """What `made`, a function of rows (n, ...) that takes each by itself, makes of them: of this shape and dtype."""
         return Rows(self, None, made, shape, dtype)
 
     def reshape(self, *shape: int) -> Rows:
@@ -140,23 +139,51 @@ def large(X: Any) -> bool:
 
 
 def rows_of(X: Any) -> Any:
-    """X, as Rows where it is to be read by blocks."""
+    """X, as Rows where it is to be read by blocks; an iterator of blocks (n, ...) is read once, and `stored`."""
+    if isinstance(X, Iterator):
+        return stored(map(np.asarray, X))
     return Rows(X) if large(X) and not isinstance(X, Rows) else X
 
 
-def by_blocks(x: Any, size: int = BLOCK) -> Iterator[np.ndarray]:
-    """x (N, ...), an array or Rows, in arrays of some rows, of about so many bytes."""
+def by_blocks(x: Any) -> Iterator[np.ndarray]:
+    """x (N, ...), an array or Rows, in arrays of some rows, of BLOCK bytes or so."""
     if not math.prod(x.shape):
         return
-    each = max(1, size // (math.prod(x.shape[1:]) * x.dtype.itemsize))
+    each = max(1, BLOCK // (math.prod(x.shape[1:]) * x.dtype.itemsize))
     each = each // ALIGNED * ALIGNED or each  # so that what goes on in blocks of 1024 meets the same ones
     for block in blocks(len(x), each):
         yield np.asarray(x[block])
 
 
+class Chain:
+    """Tables (N, ...) of rows of one shape, one after the other: a source of Rows."""
+
+    def __init__(self, parts: Sequence[Any]):
+        self.parts, self.starts = parts, np.cumsum([0, *map(len, parts)])
+        self.shape, self.dtype = (int(self.starts[-1]), *parts[0].shape[1:]), np.result_type(*(p.dtype for p in parts))
+
+    def __getitem__(self, numbers: slice | np.ndarray) -> np.ndarray:
+        wanted = np.arange(self.shape[0])[numbers] if isinstance(numbers, slice) else numbers
+        found = np.empty((len(wanted), *self.shape[1:]), self.dtype)
+        for part, start in zip(self.parts, self.starts, strict=False):
+            inside = np.flatnonzero((wanted >= start) & (wanted < start + len(part)))
+            if len(inside):
+                found[inside] = part[wanted[inside] - start]
+        return found
+
+
+def concatenated(parts: Sequence[Any]) -> Any:
+    """Tables (N, ...) one after the other, as Rows where some are."""
+    if len(parts) == 1:
+        return parts[0]
+    return Rows(Chain(parts)) if any(isinstance(part, Rows) for part in parts) else np.concatenate(parts)
+
+
 def stored(parts: Iterable[np.ndarray]) -> Rows:
     """The rows that come in parts (n, ...), all of one shape and dtype, in a temporary file of their own: what is only
     read in a row, a Parquet file or a generator, is so read in any order. The file goes with the last who reads it."""
+    import tempfile  # here, for `import nanoae` would pay for it
+
     rows, first = 0, None
     with tempfile.TemporaryFile(prefix="nanoae-") as file:
         for part in parts:
@@ -174,7 +201,7 @@ def stored(parts: Iterable[np.ndarray]) -> Rows:
         return Rows(np.memmap(file, first.dtype, "r", shape=(rows, *first.shape[1:])))
 
 
-def ends(x: Any) -> tuple[np.ndarray, np.ndarray]:
+def extremes(x: Any) -> tuple[np.ndarray, np.ndarray]:
     """The least and the largest value of each feature of x (N, ...), an array or Rows; NaN counts for nothing."""
     least = most = None
     for block in by_blocks(x):

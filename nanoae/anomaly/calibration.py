@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from nanoae.rows import by_blocks
+
 FEW, MANY = 100, 5000  # rows: below the first, more folds; above the second, one part of them is enough
 HELD, MOST_HELD = 0.2, 20_000  # of many rows: the part that is held out of the training, and its most rows
 
@@ -99,10 +101,13 @@ class SeenRows:
 
 def row_keys(X: np.ndarray) -> np.ndarray:
     """(N,) uint64: a number for each row of X (N, ...), equal for equal rows, for others by a chance of 2⁻⁶⁴."""
-    rows = X.reshape(len(X), -1) + 0.0  # -0 is 0
-    bits = np.where(np.isnan(rows), np.nan, rows).astype(np.float64).view(np.uint64)
-    mixed = (bits ^ (bits >> np.uint64(29))) * key_factors(bits.shape[1])
-    return (mixed ^ (mixed >> np.uint64(32))).sum(axis=1, dtype=np.uint64)
+    keys = []
+    for block in by_blocks(X):
+        rows = block.reshape(len(block), -1) + 0.0  # -0 is 0
+        bits = np.where(np.isnan(rows), np.nan, rows).astype(np.float64).view(np.uint64)
+        mixed = (bits ^ (bits >> np.uint64(29))) * key_factors(bits.shape[1])
+        keys.append((mixed ^ (mixed >> np.uint64(32))).sum(axis=1, dtype=np.uint64))
+    return np.concatenate(keys)
 
 
 def key_factors(n: int) -> np.ndarray:

@@ -69,7 +69,7 @@ class ClusterLabelDetector(Estimator):
     def fit(self, X, y=None):
         """Learn codes and clusters of X (N, D), and forget all labels. `y` is ignored."""
         self._check_parameters()
-        X = self.check_table(X, reset=True)
+        X = np.asarray(self.check_table(X, reset=True))
         seed = self._entropy()
         drawn = int(np.random.SeedSequence().generate_state(1)[0])
         self._seed = drawn if seed is None else seed  # of `query`, which asks the same each time

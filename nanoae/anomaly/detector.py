@@ -32,6 +32,7 @@ from nanoae.data.field import promised
 from nanoae.data.frame import framed
 from nanoae.data.identity import tell_of_ids
 from nanoae.data.table import Table, has_text
+from nanoae.rows import sample
 from nanoae.training.schedules import Cosine
 
 ROUNDING = 1e-6  # the share of a score by which it may be off
@@ -57,6 +58,9 @@ class AnomalyDetector(Estimator):
     X may be a data frame, or a Table of `read_table`, with columns of text: these are categories, which are learned by
     their cross-entropy (TableEncoder, Mixed). A column of them counts like one of numbers in each score of the default,
     however many or rare they are. Its columns may come in any order.
+
+    X may be a large file (`Rows`): the autoencoders learn from all its rows, what is learned beside them, scalers,
+    scores and deviations, is of a random sample of rows, whose shares are within about 1 % of those of all (`sample`).
 
     Any number of threads may use a fitted one at once; `fit` wants it alone (`Estimator`).
 
@@ -134,7 +138,7 @@ class AnomalyDetector(Estimator):
         given, order = X, own_order(X[rows])
         X = X[rows][order]
         if self.encoder_ is None and X.ndim == 2:
-            tell_of_ids(type(self).__name__, X.T, getattr(self, "feature_names_in_", None))
+            tell_of_ids(type(self).__name__, sample(X).T, getattr(self, "feature_names_in_", None))
         seed = np.random.SeedSequence(self._entropy())
         folds = deal(len(X), self.holdout, np.random.default_rng(seed))
         learned = [int((folds != fold).sum()) for fold in range(folds.max() + 1)]
@@ -287,12 +291,12 @@ class AnomalyDetector(Estimator):
         """Each feature's share of the anomaly score -score_samples(X), of X's shape, with the sign of its deviation:
         positive where the feature is larger than the autoencoders expect. The shares' absolute values of a row add up
         to its score. A category's is positive. What is missing has none."""
-        signed = self.ensemble_.shares(self._check_X(X))
+        signed = self.ensemble_.shares(np.asarray(self._check_X(X)))
         return signed if self.encoder_ is None else self.encoder_.per_column(signed)
 
     def explanation(self, X) -> Explanation:
         """`explain` in the units of the table: observed, expected, how unusual, and the shares of the score."""
-        rows = self._check_X(X)
+        rows = np.asarray(self._check_X(X))
         names = getattr(self, "feature_names_in_", [f"column {j}" for j in range(self.n_features_in_)])
         ensemble = self.ensemble_
         return explained(

@@ -11,6 +11,7 @@ from nanoae.anomaly.member import Member
 from nanoae.anomaly.surprise import Standing, Surprise
 from nanoae.autoencoders.saved import Saved
 from nanoae.data.field import promised
+from nanoae.rows import by_blocks, sample
 from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.progress import progress
 
@@ -37,7 +38,8 @@ class Ensemble:
                 member.fit(learned if len(learned) > 1 else np.repeat(learned, 2, axis=0), checkpoints)
         tested = X[folds >= 0]
         self.seen = SeenRows.of(tested, folds[folds >= 0]) if self.n_folds > 1 else None
-        raw = np.concatenate([self.raw(fold, X[folds == fold]) for fold in range(self.n_folds)], axis=1)
+        kept_out = [(fold, block) for fold in range(self.n_folds) for block in by_blocks(X[folds == fold])]
+        raw = np.concatenate([self.raw(fold, block) for fold, block in kept_out], axis=1)
         undefined = ~np.isfinite(raw).all(axis=0)
         if undefined.any():
             rows = np.concatenate([np.flatnonzero(folds == fold) for fold in range(self.n_folds)])
@@ -47,6 +49,7 @@ class Ensemble:
                 "defined there: remove them."
             )
         self.standings = [Standing().fit(each) for each in raw]
+        tested = sample(tested)
         away = np.abs(tested - self.expected(tested))
         missing = np.isnan(away).all(axis=0)
         self.deviation = np.nanmedian(np.where(missing, 0, away), axis=0) / 0.6745  # 1 for a standard normal variable
@@ -81,7 +84,8 @@ class Ensemble:
 
     def score(self, X: np.ndarray) -> np.ndarray:
         """The anomaly scores (N,)."""
-        return (self.weights(X) * self.parts(X).sum(axis=1)).sum(axis=0)
+        scores = [(self.weights(block) * self.parts(block).sum(axis=1)).sum(axis=0) for block in by_blocks(X)]
+        return np.concatenate(scores)
 
     def shares(self, X: np.ndarray) -> np.ndarray:
         """Of X's shape: each feature's share of the score, with the sign of its deviation from what is expected."""
@@ -142,7 +146,8 @@ class Ensemble:
 
 def empty(X: np.ndarray) -> np.ndarray:
     """(N,) bool: the rows of X (N, ...) that hold nothing but gaps."""
-    return np.isnan(X).reshape(len(X), -1).all(axis=1)
+    found = [np.isnan(block).reshape(len(block), -1).all(axis=1) for block in by_blocks(X)]
+    return np.concatenate(found) if found else np.zeros(len(X), bool)
 
 
 def rows_times(weights: np.ndarray, values: np.ndarray) -> np.ndarray:

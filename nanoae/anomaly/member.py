@@ -20,6 +20,7 @@ from nanoae.backend import available
 from nanoae.configurable import arguments, to_config
 from nanoae.data.field import promised
 from nanoae.data.scaling import SCALERS, Scaler, fit_known
+from nanoae.rows import Rows, sample
 from nanoae.training.checkpoint import Checkpoints
 
 
@@ -49,7 +50,9 @@ class Member:
         self.seed = None if seed is None else int(seed.generate_state(1)[0])
 
     def fit(self, X: np.ndarray, checkpoints: Checkpoints | None = None) -> None:
-        fit_known(self.scaler, X[:, self.numbers] if self.numbers is not ... else X)
+        known = sample(X)
+        fit_known(self.scaler, known[:, self.numbers] if self.numbers is not ... else known)
+        del known
         Z, beside = self.scaled(X), {} if checkpoints is None else {"checkpoint_dir": checkpoints}
         try:
             with quiet_interrupt():
@@ -59,6 +62,7 @@ class Member:
         if getattr(fitted, "interrupted_", False):
             raise KeyboardInterrupt  # half of an ensemble, or of its training, is no detector
         self.model = in_float64(fitted)
+        Z = sample(Z)
         for score in self.scores:
             score.fit(self.model, Z)
 
@@ -75,6 +79,8 @@ class Member:
 
     def scaled(self, X: np.ndarray) -> np.ndarray:
         """X (N, ...) as the network sees it, float32."""
+        if isinstance(X, Rows):
+            return X.map(self.scaled, X.shape[1:], np.float32)  # type: ignore[return-value]
         wanted = X if self.numbers is ... else X[:, self.numbers]
         found = self.scaler.transform(wanted)
         if np.shape(found) != wanted.shape:

@@ -310,7 +310,7 @@ class NetworkEstimator(Trained):
             return plot.loss(losses, kept=self.best_epoch_, title=f"{name}: loss", ax=ax)
         if y is not None or not hasattr(self, "reconstruct"):
             return plot.codes(self._encode(X, **beside), y, title=f"{name}: codes", ax=ax)
-        rows = self._check_X(X)
+        rows = np.asarray(self._check_X(X))
         batches = {"original": rows, name: self.reconstruct(X, **beside)}
         return plot.reconstructions(batches, shape, columns=getattr(self, "feature_names_in_", None), ax=ax)
 

@@ -15,7 +15,7 @@ from nanoae.autoencoders.parameters import documented, parameter, transactional
 from nanoae.autoencoders.weights import FEW, counted, own_order, taken
 from nanoae.data.frame import framed
 from nanoae.data.matrix import check_finite
-from nanoae.rows import by_blocks, ends
+from nanoae.rows import by_blocks, extremes
 
 
 @documented
@@ -44,7 +44,7 @@ class PCA(Estimator):
         X, weights = X[order], taken(weights, order)
         n, d = X.shape
         self.mean_ = mean(X, weights)
-        low, high = ends(X)
+        low, high = extremes(X)
         exponent = np.frexp(max((high - self.mean_).max(), (self.mean_ - low).max()))[1]
         copies = n  # or with whole weights their sum; of others the ratios alone count
         if weights is not None:

@@ -22,7 +22,7 @@ from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.sequences import LastTimestep, TimeDistributed
 from nanoae.engine.shape import Reshape
-from nanoae.rows import ends
+from nanoae.rows import extremes
 
 Range = tuple[Any, Any]  # the least and the largest number, or arrays of one for each feature
 UNBOUNDED: Range = (-math.inf, math.inf)
@@ -163,7 +163,7 @@ def check_reach(whose: str, X: np.ndarray, reach: tuple, cause: str, remedy: str
     low, high = reach
     if np.isinf(low).all() and np.isinf(high).all():
         return
-    least, most = ends(X)
+    least, most = extremes(X)
     slack = ROUNDING * np.fmax.reduce(np.abs([least, most]), axis=None)
     outside = (least < low - slack) | (most > high + slack)
     if not outside.any():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from nanoae.data import Dataset, load_data
 from nanoae.data.catalogue import NAMES
 from nanoae.data.dataset import UNPACK_LIMIT
+from nanoae.rows import by_blocks, concatenated
 
 SPLITS = ("train", "test", "all")
 HEADERS = {"auto": None, "yes": True, "no": False}
@@ -126,16 +128,25 @@ def parts(data: Dataset, split: str, model: Any, learned: bool = False) -> list[
     return [(x, {name: labels(data, part)} if name else {}) for part, x in wanted]
 
 
+def by_rows(method: Callable[..., np.ndarray], tables: list[Table]) -> Iterator[np.ndarray]:
+    """method(rows, ...) of all rows, one table after the other, some rows at a time."""
+    for rows, beside in tables:
+        done = 0
+        for block in by_blocks(rows):
+            yield method(block, **{name: labels[done : done + len(block)] for name, labels in beside.items()})
+            done += len(block)
+
+
 def joined(tables: list[Table]) -> Table:
     """All rows, one table after the other."""
     rows, besides = zip(*tables, strict=True)
-    return np.concatenate(rows), {name: np.ma.concatenate([beside[name] for beside in besides]) for name in besides[0]}
+    return concatenated(rows), {name: np.ma.concatenate([beside[name] for beside in besides]) for name in besides[0]}
 
 
 def first(table: Table, n: int) -> Table:
     """Its first n rows."""
     rows, beside = table
-    return rows[:n], {name: labels[:n] for name, labels in beside.items()}
+    return np.asarray(rows[:n]), {name: labels[:n] for name, labels in beside.items()}
 
 
 def labels(data: Dataset, split: str) -> np.ndarray:

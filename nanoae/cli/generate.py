@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         picture(args.out, model, args, drawn)
     else:
         drawn = drawn if args.out.suffix == ".npy" else drawn.reshape(len(drawn), -1)
-        models.write(args.out, drawn, data_options.column_names(model))
+        models.write(args.out, len(drawn), iter([drawn]), data_options.column_names(model))
     tell(f"written to {args.out}: {len(drawn):,} examples drawn from {args.model}", args.out)
     return 0
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +128,9 @@ def encode(args: argparse.Namespace) -> int:
     data = read(args, model, TrainingSet.read(model_path(args)), in_order=args.split == "all")
     check_output(args, (".npy", ".csv"))
     parts = data_options.parts(data, args.split, model)
-    codes = np.concatenate([model.transform(rows, **beside) for rows, beside in parts])
-    write(args.out, codes, model.get_feature_names_out())
-    tell(f"written to {args.out}: codes {codes.shape} of {data.name}", args.out)
+    rows = sum(len(x) for x, _ in parts)
+    shape = write(args.out, rows, data_options.by_rows(model.transform, parts), model.get_feature_names_out())
+    tell(f"written to {args.out}: codes {shape} of {data.name}", args.out)
     return 0
 
 
@@ -144,14 +145,17 @@ def reconstruct(args: argparse.Namespace) -> int:
     parts = data_options.parts(data, args.split, model)
     check_output(args, (".npy", ".csv", ".png"))
     if args.out.suffix == ".png":
-        rows, beside = data_options.first(parts[0], 10)
-        again = model.reconstruct(rows, **beside)
-        reconstructions(args.out, {"original": rows, "reconstruction": again}, data, data_options.black(model))
+        few, beside = data_options.first(parts[0], 10)
+        again = model.reconstruct(few, **beside)
+        reconstructions(args.out, {"original": few, "reconstruction": again}, data, data_options.black(model))
+        rows = len(again)
     else:
-        again = np.concatenate([model.reconstruct(rows, **beside) for rows, beside in parts])
-        again = again.reshape(len(again), *data.shape) if args.out.suffix == ".npy" else again
-        write(args.out, again, data.columns or data_options.column_names(model))
-    tell(f"written to {args.out}: {len(again):,} rows of {data.name}", args.out)
+        rows = sum(len(x) for x, _ in parts)
+        blocks = data_options.by_rows(model.reconstruct, parts)
+        if args.out.suffix == ".npy":
+            blocks = (block.reshape(len(block), *data.shape) for block in blocks)
+        write(args.out, rows, blocks, data.columns or data_options.column_names(model))
+    tell(f"written to {args.out}: {rows:,} rows of {data.name}", args.out)
     return 0
 
 
@@ -167,13 +171,21 @@ def check_output(args: argparse.Namespace, suffixes: Sequence[str]) -> None:
     check_output_file(args.out)
 
 
-def write(path: Path, array: np.ndarray, columns: Sequence[str] | None) -> None:
-    """`array` as .npy, or (N, D) as .csv with the names of its columns, if it has any, in the first row."""
+def write(path: Path, rows: int, blocks: Iterator[np.ndarray], columns: Sequence[str] | None) -> tuple[int, ...]:
+    """So many rows, which come in blocks (n, ...), as .npy, or (N, D) as .csv with the names of its columns, if it has
+    any, in the first row; the shape of all."""
+    first = next(blocks)
+    shape, every = (rows, *first.shape[1:]), itertools.chain([first], blocks)
     if path.suffix == ".npy":
+        header = {"descr": np.lib.format.dtype_to_descr(first.dtype), "fortran_order": False, "shape": shape}
         with whole_file(path) as binary:
-            np.save(binary, array)
-        return
+            np.lib.format.write_array_header_1_0(binary, header)
+            for block in every:
+                binary.write(np.ascontiguousarray(block).data)
+        return shape
     with text_file(path) as file:
         if columns is not None:
             csv.writer(file, lineterminator="\n").writerow(map(safe, columns))
-        np.savetxt(file, array, fmt="%.9g", delimiter=",")
+        for block in every:
+            np.savetxt(file, block, fmt="%.9g", delimiter=",")
+    return shape

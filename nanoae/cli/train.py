@@ -29,6 +29,7 @@ from nanoae.cli.output import run_folder, write_csv, write_json
 from nanoae.cli.page import told, write_page
 from nanoae.cli.training_set import TrainingSet
 from nanoae.configurable import to_config
+from nanoae.rows import sample
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.loop import Trainer
 from nanoae.training.process_group import first_rank, ranks
@@ -231,7 +232,7 @@ def advice(data: Dataset) -> str:
     """A line for tables whose columns are of very different, or very large, spread: the loss sees the widest only."""
     if data.maximum is not None:
         return ""
-    spread = data.flat()[0].std(axis=0, dtype=np.float64)
+    spread = sample(data.flat()[0]).std(axis=0, dtype=np.float64)
     low, high = spread[spread > 0].min(initial=np.inf), spread.max()
     if high <= 10 * min(low, 1):
         return ""

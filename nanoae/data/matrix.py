@@ -8,7 +8,7 @@ import numpy as np
 
 from nanoae.data.columns import dense, labels, library
 from nanoae.data.table import Table
-from nanoae.rows import Rows, by_blocks, ends, rows_of
+from nanoae.rows import Rows, by_blocks, extremes, rows_of
 
 MASK = 'Autoencoder and AnomalyDetector take NaN with missing="mask".'
 
@@ -70,7 +70,7 @@ def warn_of_lost_digits(X: np.ndarray, dtype, name: str) -> None:
     """A warning where float32 does not hold what a column's values differ by, as in 1e9 + 0.1."""
     if np.dtype(dtype) != np.float32 or X.dtype.itemsize < 4 or X.dtype == np.float32:
         return
-    low, high = (np.asarray(end, np.float64) for end in ends(X))
+    low, high = (np.asarray(end, np.float64) for end in extremes(X))
     with np.errstate(invalid="ignore", over="ignore"):
         lost = (high > low) & (high - low < 1e-6 * np.maximum(abs(low), abs(high)))
     if lost.any():
