@@ -41,6 +41,7 @@ class Rows:
         self.shape = (len(self.numbers), *(source.shape[1:] if shape is None else shape))
         self.dtype = np.dtype(source.dtype if dtype is None else dtype)
 
+    names: tuple[str, ...] | None = None  # of its columns, where whoever read it knows them
     __array_ufunc__ = None  # a sum or a difference would read all of them: `by_blocks` does it in parts
 
     @property
@@ -71,7 +72,7 @@ class Rows:
         return Rows(self.source, numbers, self.made, self.shape[1:], self.dtype)
 
     def map(self, made: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...], dtype: Any) -> Rows:
-        """What `made`, a function of rows (n, ...) that takes each by itself, makes of them: of this shape and dtype."""
+        """What `made`, a function of rows (n, ...) each by itself, makes of them: of this shape, of dtype."""
         return Rows(self, None, made, shape, dtype)
 
     def reshape(self, *shape: int) -> Rows:

@@ -140,3 +140,38 @@ def test_a_file_of_100_mb_is_not_resident(tmp_path):
     """
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "x.npy"], capture_output=True, text=True)
     assert int(done.stdout) < 50 << 10, done.stderr  # kB
+
+
+@pytest.fixture
+def parquet(tmp_path):
+    """A folder of three Parquet files: 20 columns of numbers, the last a label."""
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    (tmp_path / "rows").mkdir()
+    for i in range(3):
+        part = {f"c{j}": X[1000 * i :][:1000, j] for j in range(20)}
+        part["kind"] = np.arange(1000) % 3
+        parquet.write_table(arrow.table(part), tmp_path / "rows" / f"{i}.parquet")
+    return tmp_path / "rows"
+
+
+def test_a_folder_of_parquet_files_is_a_data_set(parquet):
+    data = nanoae.load_data(parquet, label="kind", ignore=["c3"], random_state=None)
+    kept = np.delete(X, 3, axis=1)
+    assert np.array_equal(np.concatenate([np.asarray(data.x_train), np.asarray(data.x_test)]), kept)
+    assert data.x_train.dtype == np.float32
+    assert data.columns == tuple(f"c{j}" for j in range(20) if j != 3)
+    assert np.array_equal(data.y_train, np.arange(2400) % 1000 % 3)
+    model = KINDS["PCA"]().fit(data.x_train)
+    assert np.array_equal(model.components_, KINDS["PCA"]().fit(kept[:2400]).components_)
+
+
+def test_what_is_no_column_of_numbers_is_told(parquet, tmp_path):
+    with pytest.raises(ValueError, match=r"rows: expected a column 'kin', got .* Did you mean 'kind'"):
+        nanoae.load_data(parquet, label="kin")
+    with pytest.raises(ValueError, match=r"at most 1000 bytes when unpacked, got"):
+        nanoae.load_data(parquet, limit=1000)
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1 and nothing")
+    with pytest.raises(ValueError, match=r"bad.parquet: expected a sound Parquet or Arrow file"):
+        nanoae.load_data(tmp_path / "bad.parquet")

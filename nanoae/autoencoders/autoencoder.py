@@ -32,7 +32,6 @@ from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.table_losses import Masked
 from nanoae.autoencoders.underfit import compare_with_pca
 from nanoae.autoencoders.weights import FEW, counted, own_order, taken, weighed
-from nanoae.blocks import blocks
 from nanoae.configurable import to_config
 from nanoae.data.matrix import check_finite
 from nanoae.engine import losses
@@ -323,7 +322,7 @@ class Autoencoder(Generative):
         X = self._check_X(X)
         if per != "row" or condition or len(X) <= EVALUATION_ROWS:
             return squared_error(np.asarray(X), self.reconstruct(X, **condition), per)
-        parts = (np.asarray(X[block]) for block in blocks(len(X), EVALUATION_ROWS))
+        parts = (np.asarray(X[start : start + EVALUATION_ROWS]) for start in range(0, len(X), EVALUATION_ROWS))
         return np.concatenate([squared_error(part, self.reconstruct(part), per) for part in parts])
 
     def evaluate(self, X, *, sample_weight=None) -> dict[str, float]:

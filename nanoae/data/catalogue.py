@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nanoae.data.columnar import is_columnar, read_columnar
 from nanoae.data.dataset import UNPACK_LIMIT, Dataset
 from nanoae.data.digits import digits
 from nanoae.data.download import SOURCES, File, fetch, read_official
@@ -42,7 +44,7 @@ def load_data(
                     swiss-roll     1,600 + 400 points (3,); y is the angle along the roll
                     xor            200 + 4 points (2,)
                     or a path: .npy, .npz, a text table (.csv, .tsv, .txt, and each with .gz), IDX (as MNIST's files),
-                    or a folder of images (`image_folder`)
+                    a folder of images (`image_folder`), or Parquet or Arrow files, or a folder of them (`columnar`)
     data_dir        where to look for mnist and fashion-mnist first; then come the environment variable NANOAE_DATA and
                     the user's cache folder. The files lie in <folder>/<name>/ or in the folder itself, .gz or unpacked
     download        if they are in none of these, fetch them into data_dir, or else into the cache folder
@@ -61,9 +63,10 @@ def load_data(
     path, given = Path(os.path.expanduser(name)), os.fspath(name)
     suffix = "".join(path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:]).lower()
     format = TextFormat.of(written, "load_data")
-    if label is not None and suffix not in SUFFIXES:
+    columnar = is_columnar(path)
+    if label is not None and suffix not in SUFFIXES and not columnar:
         raise ValueError(f"load_data: expected a .csv file to take the column {label!r} from, got {given!r}.")
-    if format != TextFormat() and suffix not in SUFFIXES:
+    if (replace(format, ignore=()) if columnar else format) != TextFormat() and suffix not in SUFFIXES:
         raise ValueError(f"load_data: expected a .csv file to be read with {', '.join(written)}, got {given!r}.")
     if maximum is not None and name in NAMES:
         raise ValueError(f"load_data: expected maximum=None for {name!r}, got {maximum!r}. Its images have one.")
@@ -75,6 +78,8 @@ def load_data(
         return Dataset("xor", *xor(200), *xor(4))
     if isinstance(name, str) and name in SOURCES:
         return load_official(name, data_dir, download)
+    if columnar:
+        return read_columnar(path, random_state, label, columns, maximum, format.ignore, limit)
     if path.is_dir():
         return read_images(path, random_state, maximum, limit)
     if suffix not in (*READERS, *SUFFIXES) and is_idx(path):
@@ -82,8 +87,8 @@ def load_data(
     if suffix not in (*READERS, *SUFFIXES):
         known = ", ".join(NAMES)
         raise ValueError(
-            f"load_data: expected one of {known}, or a path to a .npy, .npz, .csv or IDX file or to a folder of "
-            f"images, got {given!r}.{did_you_mean(name, NAMES)}"
+            f"load_data: expected one of {known}, or a path to a .npy, .npz, .csv, .parquet or IDX file or to a "
+            f"folder of images, got {given!r}.{did_you_mean(name, NAMES)}"
         )
     if not path.is_file():
         raise FileNotFoundError(f"load_data: expected a {suffix} file, got {given!r}, and no such file exists.")

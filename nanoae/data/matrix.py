@@ -92,9 +92,10 @@ def _is_one_array(X) -> bool:
 
 def column_labels(X, who: str) -> list | None:
     """The names of a table's columns, all strings or none; None where it has none."""
-    names = X.names if isinstance(X, Table) else labels(X, who)
+    names = X.names if isinstance(X, (Table, Rows)) else labels(X, who)
     if not names:
         return None
+    names = list(names)
     kinds = {type(name).__name__ for name in names}
     if len(kinds) > 1 and any(isinstance(name, str) for name in names):
         raise TypeError(

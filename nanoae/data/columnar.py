@@ -1,0 +1,108 @@
+"""Columnar files: Parquet and Arrow files of numbers, or a folder of them, which need not fit in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset
+from nanoae.data.regular_file import decoding
+from nanoae.rows import LARGE, Rows, stored
+from nanoae.spelling import did_you_mean
+
+FORMATS = {".parquet": "parquet", ".arrow": "ipc", ".feather": "ipc"}
+KIND = "Parquet or Arrow file"
+AT_ONCE = 1 << 16  # rows
+SINGLE = ("bool", "int8", "uint8", "int16", "uint16", "halffloat", "float")  # Arrow's types that float32 holds
+
+
+def is_columnar(path: Path) -> bool:
+    """Whether it is such a file, or a folder that holds one."""
+    if path.is_dir():
+        return any(file.suffix.lower() in FORMATS for file in path.iterdir())
+    return path.suffix.lower() in FORMATS
+
+
+def read_columnar(
+    path: Path,
+    random_state: int | None = 0,
+    label: str | None = None,
+    columns: Sequence[str] | None = None,
+    maximum: float | None = None,
+    ignore: Sequence[str] = (),
+    limit: int = UNPACK_LIMIT,
+) -> Dataset:
+    """Columns of numbers as a data set, one example a row; `load_data` says what the arguments mean."""
+    x, y = read_columns(path, label, columns, ignore, limit)
+    table: Any = x if x.nbytes >= LARGE else np.asarray(x)
+    return Dataset.split(path.name, table, y, random_state, x.names, maximum)
+
+
+def read_columns(
+    path: Path,
+    label: str | None = None,
+    columns: Sequence[str] | None = None,
+    ignore: Sequence[str] = (),
+    limit: int = UNPACK_LIMIT,
+) -> tuple[Rows, np.ndarray | None]:
+    """(x (N, D), y (N,) or None): x in a temporary file, from which rows can be read in any order, under the columns'
+    names; NaN for null. float32 where that holds all of the columns' types, else float64.
+
+    label     the column that is y
+    columns   those of x, in this order; None: all but the label and those to `ignore`
+    limit     the most bytes that x may have
+
+    BadFile for a column that is not there, or not of numbers.
+    """
+    with decoding(path, KIND):
+        source = opened(path)
+        types = {field.name: str(field.type) for field in source.schema}
+        names = [name for name in types if name != label and name not in ignore] if columns is None else list(columns)
+        for name in (*names, *([] if label is None else [label])):
+            if name not in types:
+                raise BadFile(path, f"a column {name!r}", f"{list(types)[:20]}", did_you_mean(name, types).strip())
+        for name in names:
+            if types[name] not in (*SINGLE, "int32", "uint32", "int64", "uint64", "double"):
+                hint = "Leave it out with ignore=, --ignore, or name it as the label."
+                raise BadFile(path, f"numbers in column {name!r}", types[name], hint)
+        if not names:
+            raise BadFile(path, "columns to learn from", "none")
+        dtype = np.dtype(np.float32 if all(types[name] in SINGLE for name in names) else np.float64)
+        size = source.count_rows() * len(names) * dtype.itemsize
+        if size > limit:
+            raise BadFile(path, f"at most {limit} bytes when unpacked", size, "Allow more with --limit 8GB.")
+        y: list[np.ndarray] = []
+        x = stored(blocks(source, names, label, dtype, y))
+    x.names = tuple(names)
+    return x, np.concatenate(y) if y else None
+
+
+def opened(path: Path) -> Any:
+    """The file, or all of a folder in the order of their names, as pyarrow's Dataset."""
+    try:
+        import pyarrow.dataset
+    except ImportError:
+        raise ImportError(f'{path}: Parquet and Arrow files need pyarrow: pip install "nanoae[arrow]"') from None
+    files = [path]
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in FORMATS)
+    kinds = {FORMATS[file.suffix.lower()] for file in files}
+    if len(kinds) > 1:
+        raise BadFile(path, "files of one format", "Parquet beside Arrow")
+    return pyarrow.dataset.dataset([str(file) for file in files], format=kinds.pop())
+
+
+def blocks(source: Any, names: list[str], label: str | None, dtype: np.dtype, y: list[np.ndarray]) -> Iterator[Any]:
+    """The rows (n, D) of those columns, some at a time; their labels are put into y."""
+    columns = names if label is None else [*names, label]
+    wanted = {"batch_size": AT_ONCE, "batch_readahead": 1, "fragment_readahead": 1, "use_threads": False}
+    for batch in source.to_batches(columns=columns, **wanted):
+        x = np.empty((len(batch), len(names)), dtype)
+        for j, name in enumerate(names):
+            x[:, j] = batch.column(name).to_numpy(zero_copy_only=False)
+        if label is not None:
+            y.append(batch.column(label).to_numpy(zero_copy_only=False))
+        yield x
