@@ -23,8 +23,8 @@ def add_options(parser: argparse.ArgumentParser, required: bool = False, default
     group = parser.add_argument_group("data")
     group.add_argument(
         "--data", required=required, default=default, metavar="NAME|PATH",
-        help=f"{', '.join(NAMES)}, or a .csv, .tsv, .txt (or .gz), .npy, .npz, .parquet, .arrow or IDX file, or a folder of "
-        "images, of one for each class, or of Parquet files"
+        help=f"{', '.join(NAMES)}, or a .csv, .tsv, .txt (or .gz), .npy, .npz, .parquet, .arrow or IDX file, or a "
+        "folder of images, of one for each class, or of Parquet files"
     )  # fmt: skip
     group.add_argument("--data-dir", metavar="DIR", help="where to look for mnist and fashion-mnist first")
     group.add_argument("--label", metavar="COLUMN", help="the column of a .csv file that is no feature but the label")
