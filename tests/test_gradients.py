@@ -13,13 +13,16 @@ from nanoae import (
     GELU,
     L1,
     MSE,
+    Conv2d,
     Dropout,
+    Flatten,
     GaussianNLL,
     Huber,
     Identity,
     LeakyReLU,
     Linear,
     Masked,
+    MaxPool2d,
     Mixed,
     ReLU,
     Sequential,
@@ -406,3 +409,19 @@ def test_a_wrong_loss_is_named_and_what_is_right_is_not():
         ("1 Tanh()", "dx"),
     ]
     assert "0 FirstRowOnly(5, 5)" in str(check_gradients(net, x))
+
+
+# ---------------------------------------------------------------- kinks within a network
+
+
+class TwiceTooLarge(ReLU):
+    def df(self, dy, y, out):
+        return super().df(2 * dy, y, out)
+
+
+@pytest.mark.parametrize(("activation", "wrong"), [(ReLU, ""), (TwiceTooLarge, "layer 1, TwiceTooLarge: dx")])
+def test_ties_in_a_max_pool_are_no_mistake_and_hide_none(activation, wrong):
+    layers = [Conv2d(3, 3, padding=1), activation(), MaxPool2d(2), Flatten(), Linear(4)]
+    net = Sequential(layers).build((1, 8, 8), dtype="float64", random_state=0)
+    report = check_gradients(net, np.random.default_rng(1).standard_normal((4, 1, 8, 8)))
+    assert report.first_wrong == wrong, f"\n{report}"

@@ -6,10 +6,21 @@ import os
 from contextlib import suppress
 
 from nanoae.backend.ops import Array, Ops, Shape
-from nanoae.backend.thread_state import Buffered, ThreadLocal, ThreadState
+from nanoae.backend.thread_state import Buffered, Reused, ThreadLocal, ThreadState
 from nanoae.spelling import one_of
 
-__all__ = ["Array", "BackendError", "Buffered", "Ops", "Shape", "ThreadLocal", "ThreadState", "available", "get_ops"]
+__all__ = [
+    "Array",
+    "BackendError",
+    "Buffered",
+    "Ops",
+    "Reused",
+    "Shape",
+    "ThreadLocal",
+    "ThreadState",
+    "available",
+    "get_ops",
+]
 
 
 CUPY_OPTIONS = {  # behind "cupy:"

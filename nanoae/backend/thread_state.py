@@ -45,3 +45,18 @@ class Buffered:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "thread"}
+
+
+class Reused(Buffered):
+    """The base of layers and losses: their results lie in memory that the next call uses again."""
+
+    ops: Any
+    dtype: Any
+
+    def buffer(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> Any:
+        """Memory of this shape, the same at each call; a smaller batch gets its leading rows."""
+        buffers = self.thread.buffers
+        kept = buffers.get(name)
+        if kept is None or len(kept) < shape[0] or kept.shape[1:] != shape[1:]:
+            kept = buffers[name] = self.ops.empty(shape, dtype or self.dtype)
+        return kept if len(kept) == shape[0] else kept[: shape[0]]

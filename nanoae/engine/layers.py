@@ -5,28 +5,27 @@ The contract that all layers keep:
 1. `forward(x, train=False) -> y` and `backward(dy) -> dx`; dx is None where `need_dx` is False (the first layer).
 2. `params` and `grads` have the same keys; their values are views of the network's flat `theta` and `grad`: write into
    them, never rebind them.
-3. `backward` overwrites the gradients; what a second use of the same parameter adds comes through `also`.
+3. `backward` overwrites the gradients; what a second use of the same weights adds comes through `extra_grads`.
 4. With `train=True` forward caches what backward needs, preferably its own output. backward uses it up.
-5. The arrays returned are buffers, valid until the layer's next call by the same thread. Each thread has its own, so
-   any number of them may use a network that nobody trains. Arguments are never written.
+5. The arrays returned are buffers, valid until the layer's next call by the same thread. Each thread has its own, and
+   its own of what forward leaves for another layer (a ThreadLocal), so that any number of threads may use a network
+   that nobody trains. Arguments are never written.
 """
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from nanoae.backend import Array, Buffered, Ops, Shape, ThreadState
+from nanoae.backend import Array, Ops, Reused, Shape, ThreadState
 from nanoae.configurable import Configurable
 from nanoae.engine import init
 
 
-class Layer(Buffered, Configurable):
+class Layer(Reused, Configurable):
     """The base: shapes, buffers and the cache. `build` is called once, before the first forward.
 
     in_shape, out_shape   the shape of one example, without the batch: (784,) or (16, 10, 10)
     need_dx               False in the first layer: nobody needs the gradient of the data
-
-    What a forward outside training leaves in an attribute, for another layer, is a ThreadLocal.
     """
 
     former: ClassVar[dict[str, str]] = {"resolve": "infer_shape"}
@@ -62,14 +61,6 @@ class Layer(Buffered, Configurable):
 
     def backward(self, dy: Array) -> Array | None:
         raise NotImplementedError
-
-    def buffer(self, name: str, shape: Shape, dtype: Any = None) -> Array:
-        """Memory of this layer, reused at each call; a smaller batch gets its leading rows."""
-        buffers = self.thread.buffers
-        kept = buffers.get(name)
-        if kept is None or len(kept) < shape[0]:
-            kept = buffers[name] = self.ops.empty(shape, dtype or self.dtype)
-        return kept if len(kept) == shape[0] else kept[: shape[0]]
 
     def contiguous(self, x: Array, name: str) -> Array:
         """x, or where it has gaps or another order, a copy of it in `buffer(name)`."""
@@ -140,7 +131,8 @@ class Linear(Layer):
         return self.ops.matmul(dy, self.params["W"].T, out=self.buffer("dx", x.shape))  # dx = dy Wᵀ
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({f'{self.n_in}, ' if self.n_in else ''}{self.n_out})"
+        sizes = f"{self.n_in}, {self.n_out}" if self.n_in else f"{self.n_out}"
+        return f"{type(self).__name__}({sizes})"
 
 
 class TiedLinear(Layer):

@@ -16,14 +16,14 @@ import math
 import operator
 from typing import Any, ClassVar
 
-from nanoae.backend import Array, Buffered, Ops, Shape, ThreadLocal, ThreadState
+from nanoae.backend import Array, Ops, Reused, Shape, ThreadLocal, ThreadState
 from nanoae.configurable import Configurable
 from nanoae.spelling import one_of
 
 REDUCTIONS = ("mean", "batch", "sum")
 
 
-class Loss(Buffered, Configurable):
+class Loss(Reused, Configurable):
     """The base. A subclass gives `value`: the loss, with its gradient written to `out`. What else it may give:
 
     elements   what each element costs: for rows that count more or less (`Weighted`) and for costs of rows
@@ -37,7 +37,8 @@ class Loss(Buffered, Configurable):
     dy = ThreadLocal()  # of the last forward
 
     def __init__(self, reduction: str = "mean", weight: float = 1.0):
-        self.reduction, self.weight = one_of(f"{type(self).__name__}: reduction", reduction, REDUCTIONS), weight
+        self.reduction = one_of(f"{type(self).__name__}: reduction", reduction, REDUCTIONS)
+        self.weight = weight
 
     def build(self, ops: Ops, dtype: Any) -> Loss:
         self.thread = ThreadState()
@@ -48,21 +49,15 @@ class Loss(Buffered, Configurable):
         """The factor before the sum, for outputs of this shape."""
         if self.reduction == "sum":
             return self.weight
-        return self.weight / (math.prod(shape) if self.reduction == "mean" else shape[0])
+        if self.reduction == "batch":
+            return self.weight / shape[0]
+        return self.weight / math.prod(shape)
 
     def forward(self, y: Array, t: Array) -> Array:
         """The loss of outputs y (N, ...) against targets t of the same shape, a 0-d array."""
         self.check_targets(y, t)
         self.dy = dy = self.buffer("dy", y.shape)
         return self.value(y, t, self.scale(y.shape), dy)
-
-    def buffer(self, name: str, shape: Shape) -> Array:
-        """Memory of this loss, reused at each call; a smaller batch gets its leading rows."""
-        buffers = self.thread.buffers
-        kept = buffers.get(name)
-        if kept is None or len(kept) < shape[0] or kept.shape[1:] != shape[1:]:
-            kept = buffers[name] = self.ops.empty(shape, self.dtype)
-        return kept[: shape[0]]
 
     def backward(self) -> Array:
         """dLoss/dy of the last forward, (N, ...): the loss's own buffer."""
@@ -112,13 +107,13 @@ class GaussianNLL(MSE):
     The variance is fixed, one for all elements: how far off a reconstruction is expected to be, squared.
     """
 
+    neutral = None
+
     def __init__(self, variance: float = 1.0, reduction: str = "batch", weight: float = 1.0):
         super().__init__(reduction, weight)
         if not variance > 0:
             raise ValueError(f"GaussianNLL: expected variance > 0, got {variance}.")
         self.variance = variance
-
-    neutral = None
 
     @property
     def constant(self) -> float:
@@ -136,7 +131,7 @@ class BCE(Loss):
     """Binary cross-entropy of logits z against t in [0, 1]: scale · Σ softplus(z) - t z,  dz = scale (sigmoid(z) - t).
 
     The same as -t log y - (1 - t) log(1 - y) with y = sigmoid(z), and finite for every finite z. So a network that
-    trains on it ends in the logit; `output` gives y.
+    trains on it ends in the logit; `predict` gives y.
     """
 
     neutral = (50.0, 1.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import operator
 from typing import Any
 
@@ -51,9 +50,9 @@ class Sequential:
     ) -> Sequential:
         self.input_shape: Shape = tuple(np.atleast_1d(input_shape).tolist())
         self.ops, self.dtype = get_ops(ops), float_type(dtype)
-        seed = (
-            random_state if isinstance(random_state, np.random.SeedSequence) else np.random.SeedSequence(random_state)
-        )
+        seed = random_state
+        if not isinstance(seed, np.random.SeedSequence):
+            seed = np.random.SeedSequence(seed)
         self.seed = {"entropy": seed.entropy, "spawn_key": seed.spawn_key}
         weights, noise = seed.spawn(2)
         shape = self.input_shape
@@ -103,8 +102,11 @@ class Sequential:
 
     def penalty(self) -> Array | float:
         """What layers add to the loss by themselves (sparsity, KL divergence), at the last forward in training."""
-        penalties = [layer.penalty for layer in self.layers if layer.penalty is not None]
-        return functools.reduce(functools.partial(self.ops.call, operator.add), penalties, 0)
+        total = 0
+        for layer in self.layers:
+            if layer.penalty is not None:
+                total = self.ops.call(operator.add, total, layer.penalty)
+        return total
 
     def state(self) -> list[Array]:
         """Everything learned, as arrays: theta, then the layers' running statistics."""

@@ -15,9 +15,9 @@ from nanoae.backend import Array, Ops
 from nanoae.configurable import Configurable
 from nanoae.spelling import one_of
 
-# The first moment of a weight whose gradient has died out (a dead ReLU's) shrinks by beta at each step, down to a
-# subnormal number that rounding then keeps for ever, and a CPU takes ten times as long over those. In FLUSH_EVERY steps
-# 0.9ᵗ does not get from TINY to there; TINY itself is far too small to move a weight.
+# The first moment of a weight whose gradient has died out (a dead ReLU's) shrinks by beta at each step, down to the
+# subnormal numbers, over which a CPU takes ten times as long. From TINY, which is far too small to move a weight, 0.9ᵗ
+# does not get there in FLUSH_EVERY steps.
 FLUSH_EVERY = 128
 TINY = 1e-30
 MANY_STEPS = 1 << 40

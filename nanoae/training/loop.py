@@ -63,7 +63,7 @@ class Trainer:
     trainable                  slices of theta that learn; None: all of it
     on_divergence              "stop": NotFiniteError; "restore": the epoch is begun again at half the learning rate,
                                and that again, down to a thousandth
-    fuse                       run the rewritten network (`engine/fusion.py`) instead of its plain layers
+    fuse                       run the fused network (`fusion.py`) instead of its plain layers
 
     After `fit`, `history` has a list per quantity, one entry an epoch: "loss", "val_loss", "seconds".
 
