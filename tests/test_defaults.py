@@ -1,5 +1,7 @@
 """Do estimators learn enough where nothing is said, and say so where they did not?"""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -35,7 +37,7 @@ def test_the_default_says_lines_of_known_words():
 
 def plan_of(rows, **said):
     settings = {"batch_size": "auto", "epochs": "auto", "validation_fraction": 0.0, "patience": None}
-    return Plan().settings(settings | said, rows, watched=False)
+    return Plan().settings(SimpleNamespace(**settings | said), rows, watched=False)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 49, 50, 1000, 60_000, 10_000_000])

@@ -194,7 +194,7 @@ def in_float64(model):
     """A fitted autoencoder's copy in float64: so a row scores the same, whatever rows stand beside it in a product of
     matrices."""
     facts, arrays = model.to_file()
-    exact = type(model)(**{**model.as_built.get_params(deep=False), "dtype": "float64"})
+    exact = model.as_built.unfitted(dtype="float64")
     exact.set_output(transform="default")
     facts = json.loads(json.dumps({"input_shape": list(model.input_shape_), **facts}))
     exact.from_file(facts, Saved({name: array.astype(np.float64) for name, array in arrays.items()}))

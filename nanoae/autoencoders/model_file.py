@@ -59,7 +59,8 @@ def pack_with_notes(model: Estimator, notes: dict[str, Any] | None) -> tuple[dic
 
 def pack(model: Estimator) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """(header as JSON-ready data, arrays by name) of a fitted model."""
-    params = {**model.as_built.config(), **(getattr(model, "_left_open", None) or {})}
+    config, open_yet = model.as_built.config(), getattr(model, "_left_open", None) or {}
+    params = {name: open_yet.get(name, value) for name, value in config.items()}
     params.pop("callbacks", None)
     if not isinstance(params.get("random_state", 0), (int, np.integer)):
         params["random_state"] = None  # a generator: its numbers are spent

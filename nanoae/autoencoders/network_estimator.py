@@ -113,7 +113,7 @@ class NetworkEstimator(Trained):
     def _settle_plan(self, rows: int, watched: bool) -> None:
         """Numbers for what is "auto", by the number of rows: from here on the estimator was built with these."""
         built = self.as_built
-        found = self._plan.settings(built.get_params(deep=False), rows, watched)
+        found = self._plan.settings(built, rows, watched)
         if getattr(built, "activation", None) == AUTO:
             found["activation"] = built.hidden_activation
         self._left_open = {  # type: ignore[misc]
@@ -125,7 +125,7 @@ class NetworkEstimator(Trained):
     def _batch_size(self, rows: int) -> int:
         """Rows per training step, of so many."""
         built = self.as_built
-        return self._plan.settings(built.get_params(deep=False), rows, watched=True).get("batch_size", built.batch_size)
+        return self._plan.settings(built, rows, watched=True).get("batch_size", built.batch_size)
 
     def _hold_out(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         """The numbers of the rows to learn from, and of those to watch the loss on, out of n in random order."""

@@ -127,9 +127,19 @@ class Parametrised(Configurable):
 
     def settle(self) -> None:
         """From here on the parameters are what they are now: see `as_built`."""
-        params = self.get_params(deep=False)
-        params.pop("callbacks", None)  # which only `fit` calls
-        self._as_built = type(self)(**copy.deepcopy(params))
+        self._as_built = self.unfitted()
+
+    def unfitted(self, **changed) -> Any:
+        """Another one with copies of these parameters, but for those `changed`; without callbacks, which only `fit` calls.
+
+        A subclass's constructor may take fewer of them than there are: the others are put in behind its back."""
+        taken = self._parameter_names()
+        own = [field.name for field in dataclasses.fields(self) if field.init]  # type: ignore[arg-type]
+        params = {name: getattr(self, name) for name in {*taken, *own} - {"callbacks"}}
+        params = {**copy.deepcopy(params), **changed}
+        twin = type(self)(**{name: params.pop(name) for name in taken if name in params})
+        vars(twin).update(params)
+        return twin
 
     @property
     def as_built(self) -> Any:

@@ -48,21 +48,21 @@ class Plan:
         steps = min(max(self.steps_a_row * rows, low), high)
         return max(math.ceil(steps / math.ceil(rows / batch_size)), self.least_epochs)
 
-    def settings(self, params: dict[str, Any], rows: int, watched: bool) -> dict[str, Any]:
-        """Numbers for what is "auto" among the parameters; `watched`: the user has rows to watch the loss on."""
+    def settings(self, built: Any, rows: int, watched: bool) -> dict[str, Any]:
+        """Numbers for what is "auto" of an estimator's parameters; `watched`: the user has rows to watch the loss on."""
         found: dict[str, Any] = {}
-        batch_size = params["batch_size"]
+        batch_size = built.batch_size
         if batch_size == AUTO:
-            planned = params["epochs"] == AUTO
+            planned = built.epochs == AUTO
             batch_size = found["batch_size"] = self.batch_size(rows) if planned else self.usual_batch
-        if params["epochs"] != AUTO:
+        if built.epochs != AUTO:
             return found
         epochs = found["epochs"] = self.epochs(rows, batch_size)
-        watched = watched or params["validation_fraction"] > 0
+        watched = watched or built.validation_fraction > 0
         if not watched and rows >= self.watchable:
             found["validation_fraction"] = self.held_out
             watched = True
-        if watched and params["patience"] is None:
+        if watched and built.patience is None:
             found["patience"] = max(5, epochs // 5)
         return found
 
@@ -81,8 +81,8 @@ class LinesPlan(Plan):
     def epochs(self, rows: int, batch_size: int) -> int:
         return min(self.most_epochs, max(1, self.lines_seen // rows))
 
-    def settings(self, params: dict[str, Any], rows: int, watched: bool) -> dict[str, Any]:
-        found = super().settings(params, rows, watched)
-        if params["warm_up"] == AUTO:
-            found["warm_up"] = found.get("epochs", params["epochs"]) / 2
+    def settings(self, built: Any, rows: int, watched: bool) -> dict[str, Any]:
+        found = super().settings(built, rows, watched)
+        if built.warm_up == AUTO:
+            found["warm_up"] = found.get("epochs", built.epochs) / 2
         return found
