@@ -222,3 +222,7 @@ def __getattr__(name: str):
         raise AttributeError(f"module 'nanoae' has no attribute {name!r}")
     tell(f"nanoae.{name}", CLASSES[name])
     return globals()[CLASSES[name]]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

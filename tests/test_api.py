@@ -271,6 +271,7 @@ def test_importing_needs_numpy_alone_and_nothing_slow():
 
 
 def test_public_names_exist():
+    assert set(nanoae.__all__) <= set(dir(nanoae))  # also those that are imported when asked for
     assert all(hasattr(nanoae, name) for name in nanoae.__all__)
 
 

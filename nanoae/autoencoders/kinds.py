@@ -226,7 +226,7 @@ class Seed(Kind):
     """None, a whole number >= 0, or a generator; `seed_of` checks it where it is used."""
 
     read = staticmethod(seed)
-    metavar = "N"
+    metavar, texts = "N", "whole numbers >= 0"
     takes = "None, a whole number >= 0, or a generator"
 
 

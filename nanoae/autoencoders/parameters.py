@@ -130,9 +130,9 @@ class Parametrised(Configurable):
         self._as_built = self.unfitted()
 
     def unfitted(self, **changed) -> Any:
-        """Another one with copies of these parameters, but for those `changed`; without callbacks, which only `fit` calls.
+        """Another one with copies of these parameters, but for those `changed`, and without callbacks.
 
-        A subclass's constructor may take fewer of them than there are: the others are put in behind its back."""
+        A subclass's constructor may take fewer of them than there are: the others are set after it."""
         taken = self._parameter_names()
         own = [field.name for field in dataclasses.fields(self) if field.init]  # type: ignore[arg-type]
         params = {name: getattr(self, name) for name in {*taken, *own} - {"callbacks"}}

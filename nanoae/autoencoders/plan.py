@@ -49,7 +49,7 @@ class Plan:
         return max(math.ceil(steps / math.ceil(rows / batch_size)), self.least_epochs)
 
     def settings(self, built: Any, rows: int, watched: bool) -> dict[str, Any]:
-        """Numbers for what is "auto" of an estimator's parameters; `watched`: the user has rows to watch the loss on."""
+        """Numbers for what is "auto" of an estimator `built`; `watched`: the user has rows to watch the loss on."""
         found: dict[str, Any] = {}
         batch_size = built.batch_size
         if batch_size == AUTO:

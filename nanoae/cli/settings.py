@@ -82,15 +82,13 @@ def add_option(group, name: str, kind: Kind, text: str, **more: Any) -> None:
 
 
 def reader(kind: Kind) -> Callable[[str], Any]:
-    """`kind.read` for argparse, which tells what is wrong where the kind's own reader does."""
-    if not kind.usage:
-        return kind.read  # type: ignore[return-value]
+    """`kind.read` for argparse, which tells what was expected, as the kind says it."""
 
     def read(text: str) -> Any:
         try:
             return kind.read(text)  # type: ignore[misc]
         except ValueError as error:
-            raise Mistake(str(error)) from error
+            raise Mistake(str(error) if kind.usage else f"expected {kind.texts}, got {text!r}.") from error
 
     return read
 
