@@ -36,6 +36,7 @@ from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.backend import BackendError, get_ops
 from nanoae.data import Dataset, load_data
 from nanoae.data.encoder import TableEncoder
+from nanoae.data.row_blocks import RowBlocks
 from nanoae.data.scaling import GaussianScaler, RobustScaler, Scaler, StandardScaler
 from nanoae.data.table import read_table
 from nanoae.engine.activations import ELU, GELU, Elementwise, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
@@ -139,6 +140,7 @@ __all__ = [
     "ReduceOnPlateau",
     "Reshape",
     "RobustScaler",
+    "RowBlocks",
     "SaltAndPepper",
     "Scaler",
     "Score",

@@ -12,6 +12,7 @@ import numpy as np
 from nanoae.autoencoders.bottleneck import BOTTLENECKS
 from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.estimator import as_codes, squared_error
+from nanoae.autoencoders.from_blocks import RowBlocks, fit_blocks
 from nanoae.autoencoders.generative import Generative
 from nanoae.autoencoders.kinds import Auto, Flag, Maybe, Name, Part, Whole, Widths
 from nanoae.autoencoders.missing import FillMissing
@@ -188,12 +189,10 @@ class Autoencoder(Generative):
     def takes_images(self):
         return self.as_built.encoder is not None
 
-    # ---------------------------------------------------------------- training
-
     @resumable
     @transactional
     def fit(self, X, y=None, validation_data=None, sample_weight=None):
-        """Learn from X (N, D), afresh. `y` is ignored.
+        """Learn from X (N, D), afresh; or from `RowBlocks`, which are larger than the memory. `y` is ignored.
 
         validation_data   rows (M, D) to measure after each epoch
         sample_weight     how much each row counts (N,), >= 0: the loss is Σ w l / Σ w. A row of weight 0 is not there;
@@ -203,6 +202,8 @@ class Autoencoder(Generative):
 
         Raises ValueError for a table that cannot be learned from; NotFiniteError where training diverges.
         """
+        if isinstance(X, RowBlocks):
+            return fit_blocks(self, X, validation_data, sample_weight)
         X = self._begin(X)
         rows, weights = self._counted(X, sample_weight)
         X = X[rows]
@@ -293,8 +294,6 @@ class Autoencoder(Generative):
         if self._logits:
             return 'loss="bce"', 'use loss="mse"'
         return f"loss={self.loss!r}", "encode categories one-hot, as TableEncoder does"
-
-    # ---------------------------------------------------------------- using
 
     def inverse_transform(self, X) -> np.ndarray:
         """The reconstructions (N, D) of codes X (N, K)."""

@@ -169,7 +169,8 @@ class NetworkEstimator(Trained):
             del self._trainer  # whose rate has fallen to 0: `partial_fit` starts from the whole one
 
     def _to_device(self, array: np.ndarray | None):
-        return None if array is None else self.network_.ops.dataset(array)
+        in_parts = array is None or hasattr(array, "windows")
+        return array if in_parts else self.network_.ops.dataset(array)
 
     def new_trainer(self, rows: int, epochs: int, falling: bool = False) -> Trainer:
         """What trains network_ on so many rows: optimiser, batch size and callbacks are those of the estimator."""

@@ -190,6 +190,8 @@ class Trainer:
         t       targets (N, ...), or None: the inputs themselves
         scale   multiplies the inputs in the gather: 1/255 turns uint8 images into floats in [0, 1]
         """
+        if hasattr(x, "windows"):
+            return self.epoch_of_windows(x, scale)
         ops, n = self.ops, len(self.ops.check_device(x))
         if t is not None:
             ops.check_device(t)
@@ -209,6 +211,14 @@ class Trainer:
         divergence.check(self, mean)
         self.begun = None
         return mean
+
+    def epoch_of_windows(self, x: Any, scale: float) -> float:
+        """One pass over a table that is read a window of rows at a time."""
+        total, rows = 0.0, 0
+        for window in x.windows(self.order, self.batch_size):
+            total += self.epoch(self.ops.dataset(window), None, scale) * len(window)
+            rows += len(window)
+        return total / rows
 
     def between_steps(self, done: int, total: Any) -> None:
         """So many steps of an epoch are done, whose losses add up to `total`: is there anything else to do?"""
