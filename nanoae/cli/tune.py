@@ -6,7 +6,7 @@ import argparse
 import copy
 import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,10 @@ def add_to(commands) -> None:
     parser.add_argument(
         "--grid", action="append", metavar="NAME=VALUE,VALUE",
         help="a setting and the values to try; several --grid are combined; hidden widths as hidden=128,128x64"
+    )  # fmt: skip
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N",
+        help="train so many settings at a time, in processes of joblib; under its Dask or Ray back end on a cluster"
     )  # fmt: skip
     train.add_options(parser)
     resume.add_options(parser)
@@ -60,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
         kept = resume.begin(args, folder)  # a folder for each setting
         checkpoints = (resume.checkpoints(args, kept / f"{i:04}") for i in itertools.count())
         with resume.stoppable(folder) as stop:
-            best, table = search(base, combinations, learn, args.quiet, log, checkpoints)
+            models = fitted(base, combinations, learn, args, checkpoints)
+            best, table = search(combinations, models, log)
         interrupted = len(table) < len(combinations) or best.interrupted_
         code = resume.ended(args, folder, stop, interrupted)
         write_table(folder / "tuning.csv", table)
@@ -82,13 +87,42 @@ def variant(base: NetworkEstimator, combination: dict[str, Any]) -> NetworkEstim
     return copy.deepcopy(base).set_params(**combination)  # type: ignore[return-value]
 
 
-def search(
+def fitted(
     base: NetworkEstimator,
     combinations: list[dict[str, Any]],
     learn: data_options.Table,
-    quiet: bool,
-    log: Callable[[str], None],
+    args: argparse.Namespace,
     checkpoints: Iterable[dict[str, Any]],
+) -> Iterator[NetworkEstimator | NotFiniteError]:
+    """The model of each combination, in their order, or what its training ended in; `--jobs` of them at a time."""
+    if args.jobs < 1:
+        raise ValueError(f"--jobs: expected a whole number >= 1, got {args.jobs}.")
+    quiet = args.quiet or args.jobs > 1
+    each = zip(combinations, checkpoints, strict=False)
+    calls = ((variant(base, combination), learn, quiet, beside) for combination, beside in each)
+    if args.jobs == 1:
+        return itertools.starmap(fit, calls)
+    try:
+        import joblib
+    except ImportError as error:
+        raise ImportError("--jobs: several processes need joblib: pip install joblib") from error
+    return joblib.Parallel(args.jobs, return_as="generator")(joblib.delayed(fit)(*call) for call in calls)
+
+
+def fit(
+    model: NetworkEstimator, learn: data_options.Table, quiet: bool, beside: dict[str, Any]
+) -> NetworkEstimator | NotFiniteError:
+    try:
+        train.train(model, learn[0], quiet=quiet, lines=False, **beside, **learn[1])
+    except NotFiniteError as error:
+        return error
+    return model
+
+
+def search(
+    combinations: list[dict[str, Any]],
+    models: Iterable[NetworkEstimator | NotFiniteError],
+    log: Callable[[str], None],
 ) -> tuple[NetworkEstimator, list[dict[str, Any]]]:
     """The fitted model of the best combination, and a row for each that was trained.
 
@@ -106,12 +140,9 @@ def search(
         loss = "-" if row["validation_loss"] is None else f"{row['validation_loss']:.6g}"
         log("  ".join([*cells, f"{loss:<15}", f"{row['epochs']:<6}", f"{row['seconds']:<7.1f}", remark]).rstrip())
 
-    for combination, beside in zip(combinations, checkpoints, strict=False):
-        model = variant(base, combination)
-        try:
-            train.train(model, learn[0], quiet=quiet, lines=False, **beside, **learn[1])
-        except NotFiniteError as error:
-            failure = error
+    for combination, model in zip(combinations, models, strict=False):
+        if isinstance(model, NotFiniteError):
+            failure = model
             table.append({**combination, "validation_loss": None, "epochs": 0, "seconds": 0.0})
             tell(table[-1], "diverged")
             continue

@@ -1,0 +1,58 @@
+"""Do estimators work on Dask's arrays and data frames, block by block, and `nanoae tune` in several processes?"""
+
+import csv
+
+import numpy as np
+import pytest
+
+import nanoae
+import nanoae.cli
+
+dask_array = pytest.importorskip("dask.array")
+X = np.random.default_rng(0).normal(size=(400, 5)).astype(np.float32)
+FIT = {"epochs": 2, "batch_size": 50, "random_state": 0, "backend": "numpy"}
+MODEL = nanoae.Autoencoder(2, (4,), **FIT).fit(X)
+DETECTOR = nanoae.AnomalyDetector(nanoae.Autoencoder(2, (4,), **FIT), random_state=0).fit(X)
+CLASSIFIER = nanoae.StackedClassifier((4, 3), pretrain_epochs=1, **FIT).fit(X, np.arange(400) % 2)
+
+
+@pytest.mark.parametrize(
+    "name, function, shape",
+    [
+        ("codes", MODEL.transform, (400, 2)),
+        ("scores", DETECTOR.score_samples, (400,)),
+        ("labels", DETECTOR.predict, (400,)),
+        ("classes", CLASSIFIER.predict, (400,)),
+        ("probabilities", CLASSIFIER.predict_proba, (400, 2)),
+    ],
+)
+def test_blocks_of_an_array_give_what_the_whole_gives(name, function, shape):
+    whole = function(X)
+    beside = {"drop_axis": 1} if len(shape) == 1 else {"chunks": (100, shape[1])}
+    blocks = dask_array.from_array(X, chunks=(100, 5)).map_blocks(function, dtype=whole.dtype, **beside)
+    found = blocks.compute(scheduler="threads")
+    assert blocks.shape == found.shape == shape and found.dtype == whole.dtype
+    np.testing.assert_allclose(found, whole, rtol=1e-5, atol=1e-6)
+
+
+def test_partitions_of_a_frame_give_a_frame():
+    pandas, frames = pytest.importorskip("pandas"), pytest.importorskip("dask.dataframe")
+    table = pandas.DataFrame(X, columns=list("abcde"))
+    encoder = nanoae.Autoencoder(2, (4,), **FIT).fit(table).set_output(transform="pandas")
+    whole = encoder.transform(table)
+    parts = frames.from_pandas(table, npartitions=40).map_partitions(encoder.transform, meta=whole.head(0))
+    found = parts.compute(scheduler="threads")
+    assert list(parts.columns) == list(found.columns) == ["autoencoder0", "autoencoder1"]
+    pandas.testing.assert_frame_equal(found, whole, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_tune_in_several_processes_finds_what_one_finds(tmp_path, backend):
+    joblib = pytest.importorskip("joblib")
+    command = ["tune", "--grid", "code_size=2,4", "--epochs", "1", "--no-figures", "--quiet", "--seed", "0"]
+    with joblib.parallel_config(backend):
+        for jobs in (1, 2):
+            assert nanoae.cli.main([*command, "--jobs", str(jobs), "--out", str(tmp_path / str(jobs))]) == 0
+    tables = [list(csv.DictReader((tmp_path / jobs / "tuning.csv").read_text().splitlines())) for jobs in "12"]
+    losses = [[row["validation_loss"] for row in table] for table in tables]
+    assert losses[0] == losses[1] and len(losses[0]) == 2
