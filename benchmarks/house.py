@@ -1,5 +1,5 @@
-"""The size of the package: code lines and tokens of each room, the longest file, circles of imports. Exits 1 above the
-budget.
+"""The size of the package: code lines and tokens of each room, the longest file, circles of imports, arrows up, private
+names across rooms. Exits 1 above the budget.
 
 A token is one of Python's `tokenize`, without docstrings, comments, newlines and indents; a line of code has one.
 
@@ -9,6 +9,7 @@ A token is one of Python's `tokenize`, without docstrings, comments, newlines an
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import tokenize
 from collections.abc import Iterator
@@ -18,6 +19,12 @@ ROOT = Path(__file__).parents[1] / "nanoae"
 TOKENS = 220_000  # at most, of the whole: lowered as code goes, raised by a commit that says what it buys. Goal: 95,000
 PER_LINE = 11.3  # tokens of a line of code, on average. Goal: 9.5
 ENGINE = 2200  # lines of engine/, docstrings included
+ORDER = re.findall(r"^\| `(\w+)/`", (ROOT.parent / ".github/ARCHITECTURE.md").read_text(), re.MULTILINE)
+DOORS = {  # methods that a user finds on an estimator; what they need is a room below, imported when they are called
+    ("nanoae.autoencoders.estimator", "nanoae.interchange.export"),
+    ("nanoae.autoencoders.model_file", "nanoae.interchange.safetensors"),
+    ("nanoae.autoencoders.network_estimator", "nanoae.plot.notebook"),
+}
 LONGEST = 353  # lines of a file. Goal: 350
 NO_CODE = {
     *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT),
@@ -90,10 +97,68 @@ def room(name: str) -> str:
     return ".".join(name.split(".")[:2])
 
 
+def arrows_up(name: str, tree: ast.Module) -> list[str]:
+    """Imports, also those within functions, out of a room that the page of the architecture has below this one."""
+    own, found = room(name).removeprefix("nanoae."), []
+    for node in ast.walk(tree):
+        others = [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+        others += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        for other in others:
+            theirs = room(other).removeprefix("nanoae.")
+            up = own in ORDER and theirs in ORDER and ORDER.index(theirs) > ORDER.index(own)
+            if up and (name, other) not in DOORS:
+                found.append(f"{name} -> {other}")
+    return found
+
+
+def private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def made(tree: ast.Module) -> set[str]:
+    """The private names of functions, classes, variables and attributes that a file makes."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            found.add(node.attr)
+    return set(filter(private, found))
+
+
+def used(tree: ast.Module) -> set[str]:
+    """The private names that a file imports, or asks of anything."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            found.add(node.attr)
+        elif isinstance(node, ast.ImportFrom):
+            found.update(alias.name for alias in node.names)
+    return set(filter(private, found))
+
+
+def trespasses(trees: dict[str, ast.Module]) -> list[str]:
+    """Private names that a file uses which only other rooms make. What nobody here makes is another library's."""
+    makers: dict[str, set[str]] = {}
+    for name, tree in trees.items():
+        for made_here in made(tree):
+            makers.setdefault(made_here, set()).add(room(name))
+    found = []
+    for name, tree in trees.items():
+        for asked in sorted(used(tree)):
+            rooms = makers.get(asked, {room(name)})
+            if room(name) not in rooms:
+                found.append(f"{name}: {asked} of {', '.join(sorted(rooms))}")
+    return found
+
+
 def main() -> int:
     files = sorted(ROOT.rglob("*.py"))
     modules = {module(path) for path in files}
-    graph = {module(path): {*imports(ast.parse(path.read_bytes()), modules)} & modules for path in files}
+    trees = {module(path): ast.parse(path.read_bytes()) for path in files}
+    graph = {name: {*imports(tree, modules)} & modules for name, tree in trees.items()}
     rooms: dict[str, set[str]] = {}
     sizes: dict[str, list[int]] = {}
     for path in files:
@@ -107,6 +172,8 @@ def main() -> int:
     engine = sum(len(path.read_text().splitlines()) for path in (ROOT / "engine").glob("*.py"))
     longest, where = max((len(path.read_text().splitlines()), str(path.relative_to(ROOT))) for path in files)
     found = [*circles(graph), *circles({name: to for name, to in rooms.items() if name != "nanoae"})]
+    up = [arrow for name, tree in trees.items() for arrow in arrows_up(name, tree)]
+    across = trespasses(trees)
     print(f"{'nanoae':<28} {tokens:7,} tokens {lines:7,} lines of code {tokens / lines:5.1f} a line")
     above = {
         f"{tokens:,} tokens, at most {TOKENS:,}": tokens > TOKENS,
@@ -114,6 +181,8 @@ def main() -> int:
         f"engine/: {engine:,} lines, at most {ENGINE:,}": engine > ENGINE,
         f"{where}: {longest} lines, at most {LONGEST}": longest > LONGEST,
         f"circles of imports: {'; '.join(found) or 'none'}": bool(found),
+        f"arrows up: {'; '.join(up) or 'none'}": bool(up),
+        f"private names across rooms: {'; '.join(across) or 'none'}": bool(across),
     }
     for what, over in above.items():
         print(f"{'ABOVE' if over else 'ok   '}  {what}")

@@ -68,13 +68,14 @@ class ClusterLabelDetector(Estimator):
     @transactional
     def fit(self, X, y=None):
         """Learn codes and clusters of X (N, D), and forget all labels. `y` is ignored."""
-        self._check_parameters()
+        self.check_parameters()
         X = np.asarray(self.check_table(X, reset=True))
-        seed = self._entropy()
+        seed = self.entropy()
         drawn = int(np.random.SeedSequence().generate_state(1)[0])
         self._seed = drawn if seed is None else seed  # of `query`, which asks the same each time
         self.autoencoder_ = self._new_autoencoder(X, seed)
-        self.autoencoder_.fit(X, **({} if self._checkpoints is None else {"checkpoint_dir": self._checkpoints}))
+        checkpoints = self.open_checkpoints
+        self.autoencoder_.fit(X, **({} if checkpoints is None else {"checkpoint_dir": checkpoints}))
         self._ops = ops = get_ops(getattr(self.autoencoder_, "backend", "auto"))
         clusters = k_means(ops, self._codes(X), min(self.n_clusters, len(X)), seed, PASSES)
         found, self.representatives_ = clusters.middles(ops)

@@ -120,7 +120,7 @@ class AnomalyDetector(Estimator):
         sample_weight   whole numbers (N,): each row stands so often in X, as thresholds and p-values count rows; one of
                         weight 0 is not there, but has its score
         """
-        self._check_parameters()
+        self.check_parameters()
         rule, name = self._rule(), type(self).__name__
         if has_text(X, name):
             table = Table.of(X, name)
@@ -139,14 +139,14 @@ class AnomalyDetector(Estimator):
         X = X[rows][order]
         if self.encoder_ is None and X.ndim == 2:
             tell_of_ids(type(self).__name__, sample(X).T, getattr(self, "feature_names_in_", None))
-        seed = np.random.SeedSequence(self._entropy())
+        seed = np.random.SeedSequence(self.entropy())
         folds = deal(len(X), self.holdout, np.random.default_rng(seed))
         learned = [int((folds != fold).sum()) for fold in range(folds.max() + 1)]
         if self.holdout and learned[0] < 2:
             raise ValueError(f"AnomalyDetector: expected 2 rows or more to learn from, got {learned[0]} after holdout.")
         self.ensemble_ = Ensemble(self._new_members(seed, learned), len(learned))
         self.members_ = self.ensemble_.members
-        scores = self.ensemble_.fit(X, folds, self._checkpoints)
+        scores = self.ensemble_.fit(X, folds, self.open_checkpoints)
         as_given = isinstance(rows, slice) and isinstance(order, slice)
         self.decision_scores_ = scores if as_given else self.ensemble_.score(given)
         threshold = rule.fit(scores[folds >= 0])

@@ -151,12 +151,12 @@ class Autoencoder(Generative):
         """Whether the network ends in logits, the sigmoid being part of the loss."""
         return isinstance(losses.get(self.loss), BCE)
 
-    def _check_parameters(self) -> None:
+    def check_parameters(self) -> None:
         name = type(self).__name__
         loss = vars(self).get("loss")  # which is none of the parameters where a likelihood is
         if isinstance(loss, losses.SoftmaxCrossEntropy) or (isinstance(loss, str) and loss == "softmax_cross_entropy"):
             raise ValueError(f"{name}: expected a loss of reconstructions (mse, bce, l1, huber), got {loss!r}.")
-        super()._check_parameters()
+        super().check_parameters()
         if self._logits and self.output_activation not in ("identity", "sigmoid"):
             raise ValueError(
                 f'{name}: expected output_activation "sigmoid" (or "identity", which means the same here) with '
@@ -239,7 +239,7 @@ class Autoencoder(Generative):
         if first:
             self._learn_means(X, weights)
         if not hasattr(self, "_trainer"):
-            batch_size, epochs = self._batch_size(len(inputs)), self.as_built.epochs
+            batch_size, epochs = self.resolved_batch_size(len(inputs)), self.as_built.epochs
             if epochs == AUTO:
                 epochs = self._plan.epochs(len(inputs), batch_size)
             self._trainer = self.new_trainer(max(len(inputs), batch_size), epochs)
@@ -252,7 +252,7 @@ class Autoencoder(Generative):
     @transactional
     def _begin(self, X) -> np.ndarray:
         """X, checked, and the untrained network for it."""
-        self._check_parameters()
+        self.check_parameters()
         X = self._check_X(X, reset=True)
         self._build(X.shape[1:])
         self._check_reach(X)
@@ -330,7 +330,7 @@ class Autoencoder(Generative):
         self.check_fitted()
         X = self._check_targets(X)
         rows, weights = counted(sample_weight, len(X), type(self).__name__)
-        X, batch_size = X[rows], self._batch_size(len(X))
+        X, batch_size = X[rows], self.resolved_batch_size(len(X))
         loss = evaluate(self.network_, self._loss, self._to_device(X), batch_size=batch_size, weights=weights)
         return {"loss": loss, "mse": float(np.average(self.reconstruction_error(X), weights=weights))}
 

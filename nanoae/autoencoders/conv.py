@@ -62,8 +62,8 @@ class ConvAutoencoder(Autoencoder):
         tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True  # of tables only those of 784 columns
         return tags
 
-    def _check_parameters(self):
-        super()._check_parameters()
+    def check_parameters(self):
+        super().check_parameters()
         if len(self.hidden) != 3:
             raise ValueError(
                 f"ConvAutoencoder: expected hidden, the channels of three convolutions, got {self.hidden!r}. "

@@ -125,7 +125,12 @@ class Estimator(FrameOutput, Parametrised):
         """For pickle and deepcopy, which read, too."""
         return {name: value for name, value in vars(self).items() if name != "_checkpoints"}
 
-    def _entropy(self) -> Any:
+    @property
+    def open_checkpoints(self) -> Checkpoints | None:
+        """Those of the `fit` that runs."""
+        return self._checkpoints
+
+    def entropy(self) -> Any:
         """What everything random of a fit follows from: random_state, or where it goes on, what was drawn at first."""
         given: Any = getattr(self, "random_state", None)
         seed = seed_of(given)

@@ -73,9 +73,9 @@ class NetworkEstimator(Trained):
 
     def _build(self, input_shape: tuple[int, ...], state: list[np.ndarray] | None = None) -> None:
         """Encoder, decoder and loss, untrained, or with `state`, what others of the same shape had learned."""
-        self._check_parameters()
+        self.check_parameters()
         encoder, decoder = self._layers(input_shape)
-        network_seed, self._order_seed = np.random.SeedSequence(self._entropy()).spawn(2)
+        network_seed, self._order_seed = np.random.SeedSequence(self.entropy()).spawn(2)
         only_numpy = isinstance(self.optimizer, KFAC)
         ops = get_ops("numpy" if only_numpy and self.backend == "auto" else self.backend)
         network = Sequential([*encoder, *decoder])
@@ -122,7 +122,7 @@ class NetworkEstimator(Trained):
         for name, value in found.items():
             setattr(built, name, value)
 
-    def _batch_size(self, rows: int) -> int:
+    def resolved_batch_size(self, rows: int) -> int:
         """Rows per training step, of so many."""
         built = self.as_built
         return self._plan.settings(built, rows, watched=True).get("batch_size", built.batch_size)
@@ -196,7 +196,7 @@ class NetworkEstimator(Trained):
             self.network_,
             self._loss,
             built._optimizer(falling),
-            batch_size=self._batch_size(rows),
+            batch_size=self.resolved_batch_size(rows),
             epochs=epochs,
             rows=rows,
             seed=self._order_seed,

@@ -156,7 +156,7 @@ class Parametrised(Configurable):
             config["dtype"] = np.dtype(config["dtype"]).name
         return config
 
-    def _check_parameters(self) -> None:
+    def check_parameters(self) -> None:
         """ValueError for a parameter that is not of its kind."""
         for name, row in declared(type(self)).items():
             row["kind"].check(type(self).__name__, name, getattr(self, name))

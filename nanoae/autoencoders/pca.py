@@ -36,7 +36,7 @@ class PCA(Estimator):
     def fit(self, X, y=None, sample_weight=None):
         """Learn from X (N, D). `y` is ignored. sample_weight: how much each row counts (N,), >= 0, as if it stood so
         often in X; of 0 it is not there."""
-        self._check_parameters()
+        self.check_parameters()
         X = self.check_table(X, reset=True, dtype=np.float64)
         rows, weights = counted(sample_weight, len(X), "PCA", FEW, least=2)
         X = X[rows]

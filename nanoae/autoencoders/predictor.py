@@ -46,8 +46,8 @@ class StackedPredictor(Stacked):
     def _target_layers(self, i):
         return [learned(self)[i]]
 
-    def _check_parameters(self):
-        super()._check_parameters()
+    def check_parameters(self):
+        super().check_parameters()
         if self.freeze not in range(len(self.sizes) + 1):
             raise ValueError(
                 f"{type(self).__name__}: expected freeze, a number of layers, from 0 to {len(self.sizes)}, "
@@ -112,7 +112,7 @@ class StackedPredictor(Stacked):
 
         Raises ValueError for a table or labels that cannot be learned from; NotFiniteError where training diverges.
         """
-        self._check_parameters()
+        self.check_parameters()
         X = self._check_X(X, reset=True)
         counting, weights = self._counted(X, sample_weight)
         X, y = X[counting], self._check_y(y, len(X), counting)

@@ -72,8 +72,8 @@ class Stacked(NetworkEstimator):
         """The layers of network_ that take over what layer i's autoencoder learned: its encoder (and its decoder)."""
         raise NotImplementedError
 
-    def _check_parameters(self):
-        super()._check_parameters()
+    def check_parameters(self):
+        super().check_parameters()
         name, n = type(self).__name__, len(self.sizes)
         for each in self._per_layer:
             value = getattr(self, each)

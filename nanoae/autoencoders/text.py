@@ -109,7 +109,7 @@ class TextVAE(Variational):
     @transactional
     def build(self, lines, keywords=None):
         """The vocabulary of these lines and the untrained network for them: for `summary`, or a gradient check."""
-        self._check_parameters()
+        self.check_parameters()
         lines, keywords = checked(lines, keywords)
         self.vocabulary_ = Vocabulary.learn(lines, keywords, self.tokens, self.max_words)
         longest = max(len(self.vocabulary_.tokenize(line)) for line in lines)
@@ -128,7 +128,7 @@ class TextVAE(Variational):
 
         Raises ValueError for what is no list of lines; NotFiniteError where training diverges.
         """
-        self._check_parameters()
+        self.check_parameters()
         lines, keywords = checked(lines, keywords)
         rows, weights = counted(sample_weight, len(lines), "TextVAE", FEW)
         lines = np.array(lines, dtype=object)[rows].tolist()

@@ -137,7 +137,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         sample_weight     how much each row counts (N,): each epoch draws rows as often as their weights say; see
                           `Autoencoder.fit`
         """
-        self._check_parameters()
+        self.check_parameters()
         X = self._check_X(X, reset=True)
         rows, weights = self._counted(X, sample_weight)
         X, labels = X[rows], None if condition is None else _of_rows(condition, len(X))[rows]

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if not 0 < args.seconds < math.inf:
         raise ValueError(f"--seconds: expected a number > 0, got {args.seconds}.")
     x = data.flat(data_options.black(model))[0]
-    batch = min(model._batch_size(len(x)), len(x))
+    batch = min(model.resolved_batch_size(len(x)), len(x))
     say = (lambda text: None) if args.json else print
     say(f"{model}\n{len(x):,} rows of {x.shape[1]}, {batch} a step\n")
     found: dict[str, float] = {}
