@@ -126,3 +126,9 @@ def test_a_data_set_is_printed_in_a_line():
     assert str(nanoae.load_data("digits")) == (
         "Dataset(digits: 1,437 training and 360 test rows of 8 x 8, uint8, labels)"
     )
+
+
+def test_a_report_on_a_detector_ignores_what_it_ignored(folder, tmp_path, capsys):
+    data = ["--data", str(folder / "new.csv"), "--out", str(tmp_path / "page.html")]
+    assert main(["report", str(folder / "detector.npz"), *data]) == 0
+    assert "the 20 rows of" in capsys.readouterr().out

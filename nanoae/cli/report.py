@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from nanoae import AnomalyDetector, TextVAE, read_table
+from nanoae.autoencoders.model_file import read_notes
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.cli import data as data_options
 from nanoae.cli import model as models
@@ -68,7 +69,9 @@ def of_table(args: argparse.Namespace, out: Path, model: AnomalyDetector, config
     if args.data is None:
         raise ValueError("--data: expected a file of rows to judge, got none.")
     table = read_table(args.data, **data_options.text_format(args))
-    set_aside = [*data_options.listed(args.ignore), *([args.label] if args.label else [])]
+    ignored = read_notes(models.model_path(args)).get("ignore", [])  # as nanoae detect --save was told
+    said = [*data_options.listed(args.ignore), *([args.label] if args.label else [])]
+    set_aside = [*(name for name in ignored if name in table.names and name not in said), *said]
     rows, copied = table.split(set_aside)
     labels = np.array([str(cell) for cell in copied[-1][1]]) if args.label else None
     which = f"the {len(rows):,} rows of {args.data}"

@@ -123,7 +123,8 @@ def train(args: argparse.Namespace) -> int:
         print(verdict(whose, results))
         for line in model.generate(5, temperature=0.8, random_state=args.seed):
             log(f"  {line}")
-        print(f"written to {folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
+        names = sorted(file.name for file in folder.iterdir() if file.name != resume.FOLDER)
+        print(f"written to {folder}: {', '.join(names)}")
         if code == 0:
             trainer.write_config(folder, config | {"complete": True})
             resume.remove(folder)

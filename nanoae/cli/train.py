@@ -217,7 +217,8 @@ def write_results(
             reconstructions(folder / "epochs" / f"{i:03}.png", rows, data, data_options.black(model), name)
     if args.report:
         write_page(folder / "report.html", model, baseline, data, "test", folder.name, told(config))
-    print(f"written to {folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}", flush=True)
+    names = sorted(file.name for file in folder.iterdir() if file.name != resume.FOLDER)
+    print(f"written to {folder}: {', '.join(names)}", flush=True)
     write_config(folder, config | {"complete": not config["interrupted"]})
 
 
