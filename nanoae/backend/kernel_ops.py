@@ -19,6 +19,7 @@ from nanoae.backend.kernels import (
     Kernels,
     alike,
     now_or_there,
+    or_numpy,
     table,
     vectors,
 )
@@ -26,98 +27,106 @@ from nanoae.backend.ops import Ops
 
 
 class KernelOps(Kernels):
-    """Same names, same signatures as `Ops`; what a kernel does not take is computed as there."""
+    """Same names, same signatures as `Ops`, which computes what a kernel does not take (`or_numpy`)."""
 
     # ---------------------------------------------------------------- activations
+    @or_numpy
     def affine_activation(
         self, x: Array, W: Array, b: Array, f: str, a: tuple[float, ...], out: Array, z: Array | None = None,
         kept: dict[str, Any] | None = None,
     ) -> Array:  # fmt: skip
         z = out if z is None else z
         if not (alike(out, z) and b.dtype == out.dtype and vectors(out, z, b)):
-            return super().affine_activation(x, W, b, f, a, out, z, kept)
+            return NotImplemented
         return self._bias_activation(self.matmul(x, W, out=z), b, f, *a, out=out)
 
+    @or_numpy
     def activation_backward_bias(
         self, dy: Array, y: Array, f: str, a: tuple[float, ...], db: Array, out: Array
     ) -> Array:
         if not (table(y) and alike(y, dy, out) and db.dtype == y.dtype and vectors(db)):
-            return super().activation_backward_bias(dy, y, f, a, db, out)
+            return NotImplemented
         self._sum("activation_backward_bias", y.T, dy, y, out, ACTIVATIONS.index(f), float(*a), out=db)
         return out
 
+    @or_numpy
     def softmax(self, x: Array, out: Array | None = None) -> Array:
         out = self.empty(x.shape, x.dtype) if out is None else out
         if not (alike(x, out) and vectors(x, out) and x.size):
-            return super().softmax(x, out)
+            return NotImplemented
         d = x.shape[-1]
         self._launch("softmax", x.dtype, self._blocks(x.size // d, d), x, out, x.size // d, d)
         return out
 
+    @or_numpy
     def clip(self, x: Array, low: float, high: float, out: Array | None = None) -> Array:
         out = self.xp.empty_like(x) if out is None else out
         if not alike(x, out):
-            return super().clip(x, low, high, out)
+            return NotImplemented
         self._each("clip", x, x, out, float(low), float(high))
         return out
 
+    @or_numpy
     def clip_backward(self, dy: Array, y: Array, low: float, high: float, out: Array | None = None) -> Array:
         out = self.xp.empty_like(y) if out is None else out
         if not alike(y, dy, out):
-            return super().clip_backward(dy, y, low, high, out)
+            return NotImplemented
         self._each("clip_backward", y, dy, y, out, float(low), float(high))
         return out
 
+    @or_numpy
     def top_k_mask(self, x: Array, k: int, out: Array) -> Array:
         if not (alike(x, out) and vectors(x, out)):
-            return super().top_k_mask(x, k, out)
+            return NotImplemented
         if x.size:
             self._launch("top_k_mask", x.dtype, (min(len(x), MOST_ROW_BLOCKS),), x, out, k, *x.shape)
         return out
 
     # ---------------------------------------------------------------- losses
 
-    def _loss(self, name: str, y: Array, t: Array, scale: float, out: Array, *arguments) -> Array | None:
-        """The loss, a 0-d array; None for arrays that the kernel does not take."""
+    def _loss(self, name: str, y: Array, t: Array, scale: float, out: Array, *arguments) -> Array:
+        """The loss, a 0-d array."""
         if out.dtype.char not in FLOATS or not out.flags.c_contiguous or {y.dtype, t.dtype} != {out.dtype}:
-            return None
-        y, t = (
-            x if x.flags.c_contiguous else self.copy(x, out=self.scratch(out, name)) for x, name in ((y, "y"), (t, "t"))
-        )
+            return NotImplemented
+        y = y if y.flags.c_contiguous else self.copy(y, out=self.scratch(out, "y"))
+        t = t if t.flags.c_contiguous else self.copy(t, out=self.scratch(out, "t"))
         return self._sum(name, y, y, t, *arguments, out, out=self.empty((), out.dtype), scale=scale)
 
+    @or_numpy
     def mse(self, y: Array, t: Array, scale: float, out: Array) -> Array:
-        loss = self._loss("mse", y, t, scale, out)
-        return super().mse(y, t, scale, out) if loss is None else loss
+        return self._loss("mse", y, t, scale, out)
 
+    @or_numpy
     def bce(self, z: Array, t: Array, scale: float, out: Array) -> Array:
-        loss = self._loss("bce", z, t, scale, out)
-        return super().bce(z, t, scale, out) if loss is None else loss
+        return self._loss("bce", z, t, scale, out)
 
+    @or_numpy
     def l1(self, y: Array, t: Array, scale: float, out: Array) -> Array:
-        loss = self._loss("l1", y, t, scale, out)
-        return super().l1(y, t, scale, out) if loss is None else loss
+        return self._loss("l1", y, t, scale, out)
 
+    @or_numpy
     def huber(self, y: Array, t: Array, delta: float, scale: float, out: Array) -> Array:
-        loss = self._loss("huber", y, t, scale, out, float(delta))
-        return super().huber(y, t, delta, scale, out) if loss is None else loss
+        return self._loss("huber", y, t, scale, out, float(delta))
 
+    @or_numpy
     def l1_norm(self, x: Array, scale: float, out: Array) -> Array:
         if not alike(x, out):
-            return super().l1_norm(x, scale, out)
+            return NotImplemented
         return self._sum("l1_norm", x, x, out, out=self.empty((), x.dtype), scale=scale)
 
+    @or_numpy
     def bernoulli_kl(self, q: Array, p: float, scale: float, out: Array) -> Array:
         if not alike(q, out):
-            return super().bernoulli_kl(q, p, scale, out)
+            return NotImplemented
         return self._sum("bernoulli_kl", q, q, float(p), out, out=self.empty((), q.dtype), scale=scale)
 
+    @or_numpy
     def softmax_cross_entropy(
         self, z: Array, t: Array, scale: float, out: Array, weights: Array | None = None
     ) -> Array:
         known = alike(z, out) and vectors(z, out, t) and t.dtype == np.int64 and z.size
         if not (known and (weights is None or (weights.dtype == z.dtype and vectors(weights)))):
-            return super().softmax_cross_entropy(z, t, scale, out, weights)
+            return NotImplemented
         losses = self.scratch(out[:, 0], "losses")
         grid = self._blocks(*z.shape)
         self._launch("softmax_cross_entropy", z.dtype, grid, z, t, weights, float(scale), out, losses, *z.shape)
@@ -125,27 +134,30 @@ class KernelOps(Kernels):
 
     # ---------------------------------------------------------------- optimisers
 
+    @or_numpy
     def decay_inplace(self, theta: Array, rate, decay: float) -> Array:
         if not alike(theta):
-            return super().decay_inplace(theta, rate, decay)
+            return NotImplemented
         there, now = now_or_there(rate)
         self._each("decay", theta, theta, there, float(now), float(decay))
         return theta
 
+    @or_numpy
     def sgd_inplace(
         self, theta: Array, grad: Array, velocity: Array | None, lr: float, momentum: float, nesterov: bool
     ) -> Array:
         if not alike(theta, grad, *([] if velocity is None else [velocity])):
-            return super().sgd_inplace(theta, grad, velocity, lr, momentum, nesterov)
+            return NotImplemented
         there, rate = now_or_there(lr)
         self._each("sgd", theta, theta, grad, velocity, there, float(rate), float(momentum), int(nesterov))
         return theta
 
+    @or_numpy
     def adam_inplace(
         self, theta: Array, grad: Array, m: Array, v: Array, t: int, lr: float, beta1: float, beta2: float, eps: float
     ) -> Array:
         if not alike(theta, grad, m, v):
-            return super().adam_inplace(theta, grad, m, v, t, lr, beta1, beta2, eps)
+            return NotImplemented
         lr_there, rate = now_or_there(lr)
         settings = (*now_or_there(t), lr_there, float(rate), float(beta1), float(beta2), float(eps))
         self._each("adam", theta, theta, grad, m, v, *settings)
@@ -160,74 +172,85 @@ class KernelOps(Kernels):
             flat = (number for pair in window for number in pair)
             self._launch(name, image.dtype, grid, *arguments, *image.shape, *steps, *flat)
 
+    @or_numpy
     def im2col(self, x: Array, window: Window, out: Array) -> Array:
         if not (alike(x) and x.dtype == out.dtype and vectors(x, out)):
-            return super().im2col(x, window, out)
+            return NotImplemented
         self._windows("im2col", math.prod(out.shape[:4]), x, out.shape[3:5], window, x, out)
         return out
 
+    @or_numpy
     def col2im(self, cols: Array, window: Window, out: Array) -> Array:
         if not (alike(out) and cols.dtype == out.dtype and vectors(cols, out)):
-            return super().col2im(cols, window, out)
+            return NotImplemented
         self._windows("col2im", math.prod(out.shape[:2]), out, cols.shape[3:5], window, cols, out)
         return out
 
+    @or_numpy
     def max_pool(self, x: Array, window: Window, out: Array) -> Array:
         if not (alike(x) and x.dtype == out.dtype and vectors(x, out)):
-            return super().max_pool(x, window, out)
+            return NotImplemented
         self._windows("max_pool", math.prod(out.shape[:2]), x, out.shape[1:3], window, x, out)
         return out
 
+    @or_numpy
     def max_pool_backward(self, dy: Array, x: Array, y: Array, window: Window, out: Array) -> Array:
         if not (alike(x, out) and alike(y, dy) and x.dtype == y.dtype and vectors(x, out, y, dy)):
-            return super().max_pool_backward(dy, x, y, window, out)
+            return NotImplemented
         self._windows("max_pool_backward", math.prod(x.shape[:2]), x, y.shape[1:3], window, dy, x, y, out)
         return out
 
+    @or_numpy
     def sum_windows(self, x: Array, window: Window, scale: float, out: Array) -> Array:
         if not (alike(x) and x.dtype == out.dtype and vectors(x, out)):
-            return super().sum_windows(x, window, scale, out)
+            return NotImplemented
         self._windows("sum_windows", math.prod(out.shape[:2]), x, out.shape[1:3], window, x, out, float(scale))
         return out
 
+    @or_numpy
     def spread_windows(self, y: Array, window: Window, scale: float, out: Array) -> Array:
         if not (alike(out) and y.dtype == out.dtype and vectors(y, out)):
-            return super().spread_windows(y, window, scale, out)
+            return NotImplemented
         self._windows("spread_windows", math.prod(out.shape[:2]), out, y.shape[1:3], window, y, out, float(scale))
         return out
 
     # ---------------------------------------------------------------- normalisation, of rows x (R, M)
 
+    @or_numpy
     def sum_products_rows(self, x: Array, y: Array, out: Array) -> Array:
         if not (table(x) and alike(x, y) and out.dtype == x.dtype and vectors(out)):
-            return super().sum_products_rows(x, y, out)
+            return NotImplemented
         return self._sum("sum_products", x, x, y, None, out=out)
 
+    @or_numpy
     def center(self, x: Array, mean: Array, var: Array, out: Array) -> Array:
         if not (table(x) and alike(x, out) and alike(mean, var) and mean.dtype == x.dtype):
-            return super().center(x, mean, var, out)
+            return NotImplemented
         self._sum("sum", x, x, out=mean, scale=1 / x.shape[1])
         self._sum("center", x, x, mean, out, out=var, scale=1 / x.shape[1])
         return out
 
+    @or_numpy
     def rsqrt(self, x: Array, eps: float, out: Array) -> Array:
         if not alike(x, out):
-            return super().rsqrt(x, eps, out)
+            return NotImplemented
         self._each("inverse_root", x, x, float(eps), out)
         return out
 
+    @or_numpy
     def affine_rows(self, x: Array, a: Array, b: Array, out: Array) -> Array:
         if not (table(x) and alike(x, out) and alike(a, b) and a.dtype == x.dtype):
-            return super().affine_rows(x, a, b, out)
+            return NotImplemented
         self._each("affine_rows", x, x, a, b, out, *self._lines(x))
         return out
 
+    @or_numpy
     def center_backward(
         self, dy: Array, xc: Array, inv: Array, scale: Array, sum_dy: Array, sum_dy_x: Array, out: Array
     ) -> Array:
         sums = (inv, scale, sum_dy, sum_dy_x)
         if not (table(dy) and alike(dy, xc, out) and alike(*sums) and inv.dtype == dy.dtype):
-            return super().center_backward(dy, xc, inv, scale, sum_dy, sum_dy_x, out)
+            return NotImplemented
         self._sum("sum", dy, dy, out=sum_dy)
         self._sum("sum_products", dy, dy, xc, inv, out=sum_dy_x)
         self._each("center_backward", dy, dy, xc, *sums, out, *self._lines(dy))
@@ -235,36 +258,41 @@ class KernelOps(Kernels):
 
     # ---------------------------------------------------------------- sequences
 
+    @or_numpy
     def gru_step(self, a: Array, u: Array, h: Array, gates: Array, out: Array) -> Array:
         if not (alike(a, u, gates) and alike(h, out) and a.dtype == h.dtype and vectors(a, u, gates, h, out)):
-            return super().gru_step(a, u, h, gates, out)
+            return NotImplemented
         self._each("gru_step", h, a, u, h, gates, out, h.shape[1])
         return out
 
+    @or_numpy
     def gru_step_backward(self, dy: Array, gates: Array, u: Array, h: Array, da: Array, du: Array, out: Array) -> Array:
         wide, narrow = (gates, u, da, du), (h, dy, out)
         if not (alike(*wide) and alike(*narrow) and u.dtype == h.dtype and vectors(*wide, *narrow)):
-            return super().gru_step_backward(dy, gates, u, h, da, du, out)
+            return NotImplemented
         self._each("gru_step_backward", h, dy, gates, u, h, da, du, out, h.shape[1])
         return out
 
     # ---------------------------------------------------------------- random codes
 
+    @or_numpy
     def reparametrise(self, x: Array, noise: Array, std: Array, out: Array) -> Array:
         if not (alike(x) and alike(noise, std, out) and x.dtype == out.dtype and vectors(x, noise, std, out)):
-            return super().reparametrise(x, noise, std, out)
+            return NotImplemented
         self._each("reparametrise", out, x, noise, std, out, LOGVAR_MAX, noise.shape[1])
         return out
 
+    @or_numpy
     def reparametrise_backward(self, dz: Array, noise: Array, std: Array, out: Array) -> Array:
         if not (alike(out) and alike(dz, noise, std) and dz.dtype == out.dtype and vectors(dz, noise, std, out)):
-            return super().reparametrise_backward(dz, noise, std, out)
+            return NotImplemented
         self._each("reparametrise_backward", dz, dz, noise, std, out, STD_MAX, dz.shape[1])
         return out
 
+    @or_numpy
     def gaussian_kl(self, x: Array, std: Array, beta: Array, free: float, out: Array) -> Array:
         if free or not (alike(x, out) and std.dtype == beta.dtype == x.dtype and vectors(x, std, out)):
-            return super().gaussian_kl(x, std, beta, free, out)
+            return NotImplemented
         arguments = (x, std, beta, out, LOGVAR_MAX, *std.shape)
         return self._sum("gaussian_kl", std, *arguments, out=self.empty((), x.dtype), scale=0.5 / len(std))
 
@@ -273,12 +301,13 @@ def by_kernel(f: str, kernel: str, primitive: str) -> Callable[..., Array]:
     """The activation f, or its backward, as a launch: of `primitive`, out = p(x, ..., *a)."""
     number, arrays = ACTIVATIONS.index(f), primitive.count("_backward") + 1
 
+    @or_numpy
     @functools.wraps(getattr(Ops, primitive))
     def launch(self, *arguments, out: Array | None = None) -> Array:
         read, a = arguments[:arrays], arguments[arrays:]
         out = self.xp.empty_like(read[-1]) if out is None else out
         if not alike(*read, out):
-            return getattr(super(KernelOps, self), primitive)(*arguments, out=out)
+            return NotImplemented
         self._each(kernel, out, *read, out, number, float(*a))
         return out
 

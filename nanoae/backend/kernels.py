@@ -6,7 +6,9 @@ computed as in `Ops`. No launch waits for the device, so a sequence of them can 
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -78,6 +80,21 @@ def vectors(*arrays: Array) -> bool:
 def now_or_there(value) -> tuple[Any, Any]:
     """(pointer, value) of a number that the host knows, or that a kernel finds in device memory (a 0-d array)."""
     return (None, value) if isinstance(value, (int, float, np.generic)) else (value, 0)
+
+
+def or_numpy(primitive: Callable[..., Any]) -> Callable[..., Any]:
+    """A primitive by a kernel; for arrays that the kernel does not take it returns NotImplemented, and NumPy's own, of
+    the class above, computes them."""
+    name = primitive.__name__
+
+    @functools.wraps(primitive)
+    def by_kernel(self, *arguments, **named):
+        result = primitive(self, *arguments, **named)
+        if result is NotImplemented:
+            return getattr(super(Kernels, self), name)(*arguments, **named)
+        return result
+
+    return by_kernel
 
 
 class Kernels(Ops):
@@ -152,14 +169,16 @@ class Kernels(Ops):
             seed = np.random.SeedSequence(seed)
         return Philox(seed.generate_state(1, np.uint64)[0], self.zeros(2, np.uint64))
 
+    @or_numpy
     def generator_state(self, generator):
         if not isinstance(generator, Philox):
-            return super().generator_state(generator)
+            return NotImplemented
         return self.to_numpy(generator.state).tolist()
 
+    @or_numpy
     def set_generator_state(self, generator, state):
         if not isinstance(generator, Philox):
-            return super().set_generator_state(generator, state)
+            return NotImplemented
         self.copy(self.to_device(np.array(state, np.uint64).reshape(2)), out=generator.state)
 
     def _draw(self, name: str, generator: Philox, out: Array, *arguments) -> Array:
@@ -194,70 +213,79 @@ class Kernels(Ops):
     def next_batch(self, clock: Array, rate: Array, rates: Array, order: Array, rows: Array) -> None:
         self._launch("next_batch", rate.dtype, (1,), clock, rate, rates, order, rows, len(rows), len(order))
 
+    @or_numpy
     def add_rows(self, x: Array, rows: Array, out: Array) -> Array:
         if not (alike(x) and alike(out) and rows.dtype == np.int64 and vectors(x, rows, out)):
-            return super().add_rows(x, rows, out)
+            return NotImplemented
         self.copy(0, out=out)
         if x.size:
             self._launch("add_rows", x.dtype, (min(len(x), MOST_ROW_BLOCKS),), x, rows, out, len(out), *x.shape)
         return out
 
+    @or_numpy
     def add_bias_inplace(self, y: Array, b: Array) -> Array:
         if not (table(y) and alike(y) and b.dtype == y.dtype and vectors(b)):
-            return super().add_bias_inplace(y, b)
+            return NotImplemented
         return self._bias_activation(y, b, "identity", out=y)
 
     def _bias_activation(self, z: Array, b: Array, f: str, *a: float, out: Array) -> Array:
         self._each("bias_activation", z, z, out, b, ACTIVATIONS.index(f), float(*a), *self._lines(z.T))
         return out
 
+    @or_numpy
     def sum_rows(self, x: Array, out: Array | None = None) -> Array:
         out = self.empty(x.shape[1:], x.dtype) if out is None else out
         if not (table(x) and alike(x) and out.dtype == x.dtype and vectors(out)):
-            return super().sum_rows(x, out)
+            return NotImplemented
         return self._sum("sum", x.T, x, out=out)
 
+    @or_numpy
     def multiply(self, x: Array, y, out: Array | None = None) -> Array:
         number = isinstance(y, (int, float))
         out = self.empty(x.shape, x.dtype) if out is None else out
         if not alike(x, out) or not (number or alike(x, y)):
-            return super().multiply(x, y, out)
+            return NotImplemented
         self._each("multiply", x, x, None if number else y, float(y) if number else 1.0, out)
         return out
 
     def scale_inplace(self, x: Array, factor) -> Array:
         return self.multiply(x, factor, out=x)
 
+    @or_numpy
     def add_inplace(self, x: Array, y: Array) -> Array:
         if isinstance(y, (int, float)) or not alike(x, y):
-            return super().add_inplace(x, y)
+            return NotImplemented
         self._each("axpby", x, x, 1.0, y, 1.0)
         return x
 
+    @or_numpy
     def axpby_inplace(self, y: Array, a: float, x: Array, b: float) -> Array:
         if not alike(y, x):
-            return super().axpby_inplace(y, a, x, b)
+            return NotImplemented
         self._each("axpby", y, y, float(a), x, float(b))
         return y
 
+    @or_numpy
     def sum(self, x: Array) -> Array:
         if x.dtype.char not in FLOATS:
-            return super().sum(x)
+            return NotImplemented
         x = x if dense(x) else self.copy(x, out=self.empty(x.shape, x.dtype))
         return self._sum("sum", x, x, out=self.empty((), x.dtype))
 
     def sum_squares(self, x: Array) -> Array:
         return self.sum_products(x, x)
 
+    @or_numpy
     def sum_products(self, x: Array, y: Array) -> Array:
         if x.dtype.char not in FLOATS or x.dtype != y.dtype:
-            return super().sum_products(x, y)
+            return NotImplemented
         if not alike(x, y):
             x, y = (self.copy(a, out=self.empty(a.shape, a.dtype)).reshape(-1) for a in (x, y))
         return self._sum("sum_products", x, x, y, None, out=self.empty((), x.dtype))
 
+    @or_numpy
     def clip_norm_inplace(self, x: Array, max_norm: float) -> Array:
         if not alike(x):
-            return super().clip_norm_inplace(x, max_norm)
+            return NotImplemented
         self._each("clip_norm", x, x, self.sum_squares(x), float(max_norm))
         return x
