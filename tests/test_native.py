@@ -422,6 +422,25 @@ def test_ctrl_c_between_steps_that_are_repeated(fast):
     assert trainer.optimizer.t in (before + 4, before + sum(done)) and isinstance(trainer.optimizer.t, int)
 
 
+@pytest.mark.parametrize("place", range(6))
+def test_ctrl_c_while_the_first_step_is_prepared(fast, monkeypatch, place):
+    net = Sequential(dense(Linear(4))()).build(12, fast, "float64", random_state=0)
+    trainer = Trainer(net, MSE(), Adam(), batch_size=16, epochs=2, rows=len(X))
+    zeros, made = fast.zeros, []
+
+    def interrupted(*arguments):
+        made.append(arguments)
+        if len(made) > place:
+            raise KeyboardInterrupt
+        return zeros(*arguments)
+
+    monkeypatch.setattr(fast, "zeros", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.epoch(X)
+    monkeypatch.setattr(fast, "zeros", zeros)
+    assert np.isfinite(trainer.epoch(X)) and trainer.optimizer.t == 5
+
+
 # ---------------------------------------------------------------- there, or not there
 
 

@@ -55,11 +55,12 @@ class StepRunner:
         good_for = *map(ops.identity, data), trainer.settings(), threading.get_ident()
         if good_for != self.good_for or n > len(self.order):
             self.repeated.forget()
-            self.repeated, self.good_for = ops.repeated(), good_for
+            self.repeated, self.good_for = ops.repeated(), ()
             self.order, self.rows = ops.zeros(n, "int64"), ops.zeros(batch, "int64")
             self.rates, self.rate = ops.zeros(steps, "float64"), ops.zeros((), "float64")
             self.clock, self.total = ops.zeros(2, "int64"), ops.zeros((), self.dtype)  # the epoch's step, optimizer.t
             self.t = self.clock[1:2].reshape(())
+            self.good_for = good_for  # last: Ctrl-C may come at any moment
         for place, numbers in ((self.order, order), (self.rates, rates), (self.clock, [done, optimizer.t])):
             ops.copy(ops.to_device(np.array(numbers, place.dtype)), out=place[: len(numbers)])
         ops.copy(total, out=self.total)
