@@ -154,8 +154,8 @@ def report(measured: dict[int, dict]) -> tuple[str, dict]:
     lines += [
         "Speed-ups over one rank with the same batch. It stops paying where the sum takes longer than the rows that a",
         "rank is left with: the bytes do not get fewer with P, the rows do. What would help, in this order: larger",
-        "batches (rows a rank stay), gradients in 16 bits (half the bytes), Adam on a shard of theta each (reduce-scatter",
-        "and all-gather: the fixed part falls with P), and a sum every few steps.",
+        "batches (rows a rank stay), gradients in 16 bits (half the bytes), Adam on a shard of theta each",
+        "(reduce-scatter and all-gather: the fixed part falls with P), and a sum every few steps.",
     ]
     return "\n".join(lines) + "\n", {
         "measured": measured,
