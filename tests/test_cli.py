@@ -153,11 +153,11 @@ def test_figures_of_every_kind_of_data(run, rng):
         assert names(data[:4]) == FILES | FIGURES
 
 
-def test_columns_of_different_spread_are_noted_and_not_changed(run):
+def test_columns_of_different_spread_are_scaled_or_noted(run):
     np.save("spread.npy", TABLE * [1, 1, 1, 1, 1, 1000])
-    out = run("train", "--data", "spread.npy", *SHORT)[1]
-    assert "Standardise them first" in out
-    assert "Standardise" not in run("train", "--data", "table.csv", *SHORT)[1]
+    assert "\nscaling standard: the columns' standard" in run("train", "--data", "spread.npy", *SHORT)[1]
+    assert "--scaling standard" in run("train", "--data", "spread.npy", "--scaling", "none", *SHORT)[1]
+    assert "scaling standard" not in run("train", "--data", "table.csv", *SHORT)[1]
 
 
 def test_a_batch_larger_than_the_set_is_the_set(run):

@@ -51,12 +51,12 @@ def verdict(model, split, rows, baseline):
 
 def test_a_file_that_was_not_trained_on_is_judged_whole_beside_the_pca_of_the_training_rows(run, trained):
     code, out, _ = run("evaluate", "run", "--data", "other.csv")
-    learned = nanoae.PCA(2).fit(nanoae.load_data("table.csv").flat()[0])
+    learned = nanoae.PCA(2).fit(nanoae.load_data("table.csv").flat(wide=True)[0])
     assert code == 0 and verdict(trained, "all", OTHER.astype(np.float32), learned) in out
     assert "judged  all 25 rows; the model was trained on another set, table.csv\n" in out
     assert "data    other.csv: rows of 5 columns" in out
     code, out, _ = run("evaluate", "run", "--data", "other.csv", "--split", "test")
-    assert verdict(trained, "test", nanoae.load_data("other.csv").flat()[1], learned) in out
+    assert verdict(trained, "test", nanoae.load_data("other.csv").flat(wide=True)[1], learned) in out
     assert "judged  the 5 test rows of 25; the model was trained on another set, table.csv\n" in out
 
 
@@ -64,7 +64,7 @@ def test_a_file_that_was_not_trained_on_is_judged_whole_beside_the_pca_of_the_tr
 def test_of_the_training_set_the_test_rows_are_judged(run, trained, name):
     if name == "copy.csv":
         shutil.copy("table.csv", "copy.csv")
-    x_train, x_test = nanoae.load_data("table.csv").flat()
+    x_train, x_test = nanoae.load_data("table.csv").flat(wide=True)
     code, out, _ = run("evaluate", "run", "--data", name)
     assert code == 0 and verdict(trained, "test", x_test, nanoae.PCA(2).fit(x_train)) in out
     assert "judged  the 8 test rows of 40, of the set that the model was trained on\n" in out
@@ -98,7 +98,7 @@ def test_one_row(run, trained):
 def test_the_pca_goes_with_the_model_file(run, trained, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     shutil.move("run/model.npz", "elsewhere/mine.npz")
-    learned = nanoae.PCA(2).fit(nanoae.load_data("table.csv").flat()[0])
+    learned = nanoae.PCA(2).fit(nanoae.load_data("table.csv").flat(wide=True)[0])
     out = run("evaluate", "elsewhere/mine.npz", "--data", "other.csv")[1]
     assert verdict(trained, "all", OTHER.astype(np.float32), learned) in out
 
@@ -115,7 +115,7 @@ def test_models_of_python_and_of_former_times_have_no_baseline(run, trained):
     header = json.loads(bytes(parts.pop("header")))
     assert header.pop("notes") == {}
     np.savez("former.npz", header=np.frombuffer(json.dumps(header).encode(), np.uint8), **parts)
-    x_test = nanoae.load_data("other.csv").flat()[1]
+    x_test = nanoae.load_data("other.csv").flat(wide=True)[1]
     for name in ("python.npz", "former.npz"):
         code, out, _ = run("evaluate", name, "--data", "other.csv")
         assert code == 0 and "PCA-" not in out

@@ -69,7 +69,7 @@ class ClusterLabelDetector(Estimator):
     def fit(self, X, y=None):
         """Learn codes and clusters of X (N, D), and forget all labels. `y` is ignored."""
         self.check_parameters()
-        X = np.asarray(self.check_table(X, reset=True))
+        X = np.asarray(self.check_table(X, reset=True, wide=True))
         seed = self.entropy()
         drawn = int(np.random.SeedSequence().generate_state(1)[0])
         self._seed = drawn if seed is None else seed  # of `query`, which asks the same each time
@@ -202,7 +202,7 @@ class ClusterLabelDetector(Estimator):
     def transform(self, X) -> np.ndarray:
         """The codes (N, K) of X (N, D)."""
         self.check_fitted()
-        return np.asarray(self.autoencoder_.transform(self.check_table(X)))
+        return np.asarray(self.autoencoder_.transform(self.check_table(X, wide=True)))
 
     @property
     def _n_features_out(self):
@@ -215,7 +215,7 @@ class ClusterLabelDetector(Estimator):
         code to centre k and s the mean of the training rows' to their own.
         """
         self.check_fitted()
-        ops, codes = self._ops, self._codes(self.check_table(X))
+        ops, codes = self._ops, self._codes(self.check_table(X, wide=True))
         f, scores = ops.to_device(self.abnormality_, codes.dtype), []
         for block in blocks(len(codes), BLOCK_ROWS):
             d = ops.squared_distances(codes[block], self._centers)

@@ -46,6 +46,8 @@ class Member:
         self.scaler, self.scores = copy.deepcopy(scaler), scores
         self.model = copy.deepcopy(model).set_output(transform="default")  # arrays, whatever scikit-learn is told
         self.model.compared = False
+        if "scaling" in self.model.get_params(deep=False):
+            self.model.set_params(scaling="none")  # its rows are scaled by this one's scaler
         self.numbers: Any = ...  # the columns that the scaler is for: all, or those of numbers
         self.seed = None if seed is None else int(seed.generate_state(1)[0])
 

@@ -16,7 +16,6 @@ from nanoae.autoencoders.from_blocks import RowBlocks, fit_blocks
 from nanoae.autoencoders.generative import Generative
 from nanoae.autoencoders.kinds import Auto, Flag, Maybe, Name, Part, Whole, Widths
 from nanoae.autoencoders.missing import FillMissing
-from nanoae.autoencoders.mixture import Mixture
 from nanoae.autoencoders.own_layers import LAYERS, copies
 from nanoae.autoencoders.parameters import documented, parameter, restored, transactional
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
@@ -33,15 +32,14 @@ from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.table_losses import Masked
 from nanoae.autoencoders.underfit import compare_with_pca
 from nanoae.autoencoders.weights import FEW, counted, own_order, taken, weighed
-from nanoae.configurable import to_config
-from nanoae.data.matrix import check_finite
 from nanoae.engine import losses
-from nanoae.engine.activations import ACTIVATIONS, activation
+from nanoae.engine.activations import ACTIVATIONS, Identity, Sigmoid, activation
 from nanoae.engine.layers import Layer, Linear, Noisy, TiedLinear
 from nanoae.engine.losses import BCE, Loss
 from nanoae.training.evaluation import EVALUATION_ROWS, evaluate
 
 RECONSTRUCTION_LOSSES = {name: kind for name, kind in losses.LOSSES.items() if kind is not losses.SoftmaxCrossEntropy}
+ACTIVATION = Name(ACTIVATIONS, Layer, "a layer: nanoae.ReLU()")
 
 
 @documented
@@ -59,12 +57,14 @@ class Autoencoder(Generative):
     hidden: Any = parameter((128,), Widths(), "widths of the encoder's hidden layers; the decoder mirrors them")
     _: KW_ONLY
     activation: str = parameter(
-        AUTO, Auto(Name(ACTIVATIONS)), 'of the hidden layers; auto: elu where epochs="auto", else relu'
+        AUTO,
+        Auto(ACTIVATION),
+        'of the hidden layers; auto: elu where epochs="auto", else relu',
     )
-    code_activation: str = parameter("identity", Name(ACTIVATIONS), "of the code")
+    code_activation: str = parameter("identity", ACTIVATION, "of the code")
     output_activation: str = parameter(
         "identity",
-        Name(ACTIVATIONS),
+        ACTIVATION,
         'of the reconstruction; with loss="bce" the sigmoid is part of the loss. Data beyond its ends are refused',
     )
     loss: Any = parameter(
@@ -114,7 +114,7 @@ class Autoencoder(Generative):
         layers: list[Layer] = []
         for width in self.hidden:
             layers += [self._linear(width), activation(self.hidden_activation)]
-        code = self.code_size * getattr(self.bottleneck, "inputs_per_unit", 1)
+        code = self.code_size * getattr(self.part("bottleneck"), "inputs_per_unit", 1)
         return [*layers, self._linear(code), activation(self.code_activation, "code_activation")]
 
     def _new_decoder(self, encoder: list[Layer], n_features: int) -> list[Layer]:
@@ -131,9 +131,8 @@ class Autoencoder(Generative):
 
     def _with_parts(self, encoder: list[Layer]) -> list[Layer]:
         """[filled gaps], [corruption], encoder, [bottleneck], [penalty]: one of each, or none."""
-        corruption, bottleneck, penalty = (
-            [] if part is None else [copy.deepcopy(part)] for part in (self.corruption, self.bottleneck, self.penalty)
-        )
+        named = (self.part(name) for name in ("corruption", "bottleneck", "penalty"))
+        corruption, bottleneck, penalty = ([] if part is None else [copy.deepcopy(part)] for part in named)
         layers = [*corruption, *encoder, *bottleneck]
         for each in penalty:
             each.attach(layers)
@@ -157,7 +156,7 @@ class Autoencoder(Generative):
         if isinstance(loss, losses.SoftmaxCrossEntropy) or (isinstance(loss, str) and loss == "softmax_cross_entropy"):
             raise ValueError(f"{name}: expected a loss of reconstructions (mse, bce, l1, huber), got {loss!r}.")
         super().check_parameters()
-        if self._logits and self.output_activation not in ("identity", "sigmoid"):
+        if self._logits and not isinstance(activation(self.output_activation), (Identity, Sigmoid)):
             raise ValueError(
                 f'{name}: expected output_activation "sigmoid" (or "identity", which means the same here) with '
                 f"loss='bce', got {self.output_activation!r}. The sigmoid is part of that loss."
@@ -174,7 +173,7 @@ class Autoencoder(Generative):
             )
         if state is None:  # what was saved answers as it was built
             check_one_sigmoid(type(self).__name__, self.network_, self._loss, *self.as_built._loss_words())
-        prior = getattr(self.bottleneck, "code_prior", None)
+        prior = getattr(self.part("bottleneck"), "code_prior", None)
         self.prior_ = None if prior is None else prior(self.code_size_)
 
     @transactional
@@ -206,7 +205,8 @@ class Autoencoder(Generative):
             return fit_blocks(self, X, validation_data, sample_weight)
         X = self._begin(X)
         rows, weights = self._counted(X, sample_weight)
-        X = X[rows]
+        X = self._learn_scale(X[rows], weights)
+        self._check_reach(X)
         order = own_order(X)
         X, weights = X[order], taken(weights, order)
         self._check_alone(validation_data)
@@ -221,7 +221,7 @@ class Autoencoder(Generative):
         self._learn_means(X, weights)
         self._pretrain(X, weights)
         self._train(X, None, validation, weights)
-        if self.compared and not self.interrupted_ and self.penalty is self.bottleneck is None:
+        if self.compared and not self.interrupted_ and self.part("penalty") is self.part("bottleneck") is None:
             compare_with_pca(self, X, X if validation is None else validation[0])
         return self
 
@@ -230,8 +230,12 @@ class Autoencoder(Generative):
         """Go on for one epoch over X (N, D); start where there is nothing yet. sample_weight (N,): how much each row
         counts beside the others of this call, as in `fit`."""
         first = not hasattr(self, "network_")
-        X = self._begin(X) if first else self._check_targets(X)
+        X = self._begin(X) if first else self._check_X(X)
         rows, weights = counted(sample_weight, len(X), type(self).__name__, FEW)
+        if self.scaler_ is None:
+            self._learn_scale(X[rows], weights)
+        X = self.scaled(X)
+        self._check_reach(X)
         inputs, targets = self._inputs_and_targets(X, **condition)
         X, inputs, targets = X[rows], inputs[rows], taken(targets, rows)
         order = own_order(inputs)
@@ -255,12 +259,11 @@ class Autoencoder(Generative):
         self.check_parameters()
         X = self._check_X(X, reset=True)
         self._build(X.shape[1:])
-        self._check_reach(X)
         return X
 
     def _check_targets(self, X) -> np.ndarray:
-        """X, checked as rows that reconstructions are compared with."""
-        X = self._check_X(X)
+        """X, checked as rows that reconstructions are compared with, on the network's scale."""
+        X = self._read(X)
         self._check_reach(X)
         return X
 
@@ -270,7 +273,7 @@ class Autoencoder(Generative):
 
     def training_data(self, X: np.ndarray) -> tuple:
         """(inputs, targets) of checked rows X (N, D) on the device, as the trainer takes them."""
-        inputs, targets = self._inputs_and_targets(X)
+        inputs, targets = self._inputs_and_targets(self.scaled(X))
         return self._to_device(inputs), self._to_device(targets)
 
     def _learn_means(self, X: np.ndarray, weights: np.ndarray | None) -> None:
@@ -287,7 +290,10 @@ class Autoencoder(Generative):
             before = f", before the sigmoid of {words}" if built._logits else ""
             cause = f"where the output's {bounding_layer(net)} ends{before}"
             remedy = "end the decoder in a Linear" if built.decoder else 'use output_activation="identity"'
-        check_reach(type(self).__name__, X, predicted_range(self._loss, *ends), cause, remedy)
+        check_reach(type(self).__name__, X, self._ends(), cause, remedy, self.scaling_)
+
+    def _ends(self):
+        return predicted_range(self._loss, *output_range(self.network_))
 
     def _loss_words(self) -> tuple[str, str]:
         """The loss, as the user gave it, and what to do where it is not for the data."""
@@ -298,21 +304,19 @@ class Autoencoder(Generative):
     def inverse_transform(self, X) -> np.ndarray:
         """The reconstructions (N, D) of codes X (N, K)."""
         self.check_fitted()
-        return self._run(self._check_codes(X), self._n_encoder, None)
+        return self.unscaled(self._run(self._check_codes(X), self._n_encoder, None))
+
+    def error_as_read(self, Z: np.ndarray) -> np.ndarray:
+        """The mean squared error (N,) of rows as the network reads them, on its scale."""
+        return squared_error(Z, self._run(Z, 0, None), "row")
 
     def _check_codes(self, X) -> np.ndarray:
-        codes = np.ascontiguousarray(as_codes(X, self), self.network_.dtype)
-        shape = self.network_.layers[self._n_encoder - 1].out_shape
-        if codes.ndim < 2 or codes.shape[1:] != shape:
-            expected = ", ".join(["N", *map(str, shape)])
-            raise ValueError(f"{type(self).__name__}: expected codes of shape ({expected}), got {codes.shape}.")
-        check_finite(codes, type(self).__name__)
-        return codes
+        return as_codes(X, self, self.network_.layers[self._n_encoder - 1].out_shape, self.network_.dtype)
 
     def reconstruct(self, X) -> np.ndarray:
         """inverse_transform(transform(X)), (N, D)."""
         self.check_fitted()
-        return self._run(self._check_X(X), 0, None)
+        return self.unscaled(self._run(self._read(X), 0, None))
 
     def reconstruction_error(self, X, per="row", **condition) -> np.ndarray:
         """Squared error between X and its reconstruction: the mean per row (N,), per feature (D,), or each element
@@ -326,27 +330,16 @@ class Autoencoder(Generative):
 
     def evaluate(self, X, *, sample_weight=None) -> dict[str, float]:
         """{"loss": the training loss, "mse": the mean squared error} over X (N, D), of which row n counts
-        sample_weight[n] times."""
+        sample_weight[n] times; where columns are scaled also "scaled_mse", on the scale of the loss."""
         self.check_fitted()
-        X = self._check_targets(X)
+        X = self._check_X(X)
         rows, weights = counted(sample_weight, len(X), type(self).__name__)
         X, batch_size = X[rows], self.resolved_batch_size(len(X))
-        loss = evaluate(self.network_, self._loss, self._to_device(X), batch_size=batch_size, weights=weights)
-        return {"loss": loss, "mse": float(np.average(self.reconstruction_error(X), weights=weights))}
+        Z = self.scaled(X)
+        self._check_reach(Z)
+        loss = evaluate(self.network_, self._loss, self._to_device(Z), batch_size=batch_size, weights=weights)
+        return {"loss": loss, **self._mean_errors(X, lambda at: self._run(Z[at], 0, None), weights)}
 
     def score(self, X, y=None, *, sample_weight=None) -> float:
         """Minus the loss over X: higher is better, as scikit-learn's model selection expects."""
         return -self.evaluate(X, sample_weight=sample_weight)["loss"]
-
-    # ---------------------------------------------------------------- keeping
-
-    def to_file(self):
-        facts, arrays = super().to_file()
-        return {**facts, "prior": to_config(self.prior_)}, arrays
-
-    def from_file(self, header, arrays):
-        super().from_file(header, arrays)
-        prior = arrays.construct(header.get("prior"), (Mixture, type(None)))
-        if prior is not None and len(prior.means[0]) != self.code_size_:
-            raise ValueError(f"expected a prior of codes of {self.code_size_} numbers, got {prior!r}.")
-        self.prior_ = prior

@@ -57,6 +57,9 @@ class ConvAutoencoder(Autoencoder):
     def takes_images(self):
         return True
 
+    def channels(self, shape):
+        return shape[0] if len(shape) == 3 else 1  # a row of pixels is one grey channel
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True  # of tables only those of 784 columns
@@ -99,7 +102,7 @@ class ConvAutoencoder(Autoencoder):
             MaxPool2d(2, 1),
             *self._block(Conv2d, third, 2),
             Flatten(),
-            self._linear(self.code_size * getattr(self.bottleneck, "inputs_per_unit", 1)),
+            self._linear(self.code_size * getattr(self.part("bottleneck"), "inputs_per_unit", 1)),
             activation(self.code_activation, "code_activation"),
         ]
 

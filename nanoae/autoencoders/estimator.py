@@ -158,9 +158,10 @@ class Estimator(FrameOutput, Parametrised):
         """Whether an example may have any shape; else it is a row of numbers."""
         return False
 
-    def check_table(self, X, *, reset: bool = False, dtype=np.float32) -> np.ndarray:
+    def check_table(self, X, *, reset: bool = False, dtype=np.float32, wide: bool = False) -> np.ndarray:
         """X as a finite array (N, D) of `dtype`, or a ValueError that says what is wrong with it; (N, ...) where the
-        estimator takes images. A large file that is memory-mapped, or what else is read by blocks, as Rows.
+        estimator takes images. A large file that is memory-mapped, or what else is read by blocks, as Rows. wide: in
+        float64 where `dtype` does not hold every number of X's type.
 
         With `reset` (in fit) an example's shape and the column names are remembered, else they must be the ones of fit.
         Nothing is remembered of a table that is refused.
@@ -196,13 +197,15 @@ class Estimator(FrameOutput, Parametrised):
                     if math.prod(shape) != self.n_features_in_
                     else f"{name}: expected X of shape ({expected}), as fit saw it, got {X.shape}. Reshape it."
                 )
-        if reset:
+        if reset and not wide:
             warn_of_lost_digits(X, dtype, name)
         with np.errstate(over="ignore"):
             X = given.astype(dtype) if isinstance(given, Rows) else np.ascontiguousarray(given, dtype)
         changed = getattr(self, "missing", None) == "mask" and not self._takes_missing()
         remedy = 'This one was built with missing="error": call fit again.' if changed else MASK
         check_finite(X, name, self._takes_missing(), given, names, rows, remedy)
+        if wide and given.dtype.kind in "iuf" and np.result_type(given.dtype, dtype) != X.dtype:
+            X = given.astype(np.float64) if isinstance(given, Rows) else np.ascontiguousarray(given, np.float64)
         units = column_units(table, name)
         if reset:
             self.record_schema(shape, names, units)
@@ -238,13 +241,18 @@ class Estimator(FrameOutput, Parametrised):
         raise ValueError("\n".join(lines) + "\n")
 
 
-def as_codes(X, model: Estimator) -> np.ndarray:
-    """X, codes of a fitted model, `as_numbers`; ValueError for a frame of `transform`'s columns in another order."""
+def as_codes(X, model: Estimator, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """X, finite codes (N, *shape) of a fitted model, as `dtype`; ValueError otherwise, and for a frame of `transform`'s
+    columns in another order."""
     name = type(model).__name__
     names, own = column_labels(X, name), model.get_feature_names_out().tolist()
     if names is not None and names != own and sorted(map(str, names)) == sorted(own):
         raise ValueError(f"{name}: expected the codes' columns in the order of transform, {own}, got {names}.")
-    return as_numbers(X, name)
+    codes = np.ascontiguousarray(as_numbers(X, name), dtype)
+    if codes.ndim < 2 or codes.shape[1:] != tuple(shape):
+        raise ValueError(f"{name}: expected codes of shape ({', '.join(['N', *map(str, shape)])}), got {codes.shape}.")
+    check_finite(codes, name)
+    return codes
 
 
 def squared_error(x: np.ndarray, again: np.ndarray, per: str) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def fit_blocks(model: Autoencoder, blocks: RowBlocks, validation_data: Any, sample_weight: Any) -> Autoencoder:
-    """A pass that checks all rows and counts them; then each epoch reads the blocks in random order, and learns from
-    windows of them, whose rows are in random order.
+    """A pass that checks all rows and counts them, the first block telling the scale of the columns; then each epoch
+    reads the blocks in random order, and learns from windows of them, whose rows are in random order.
 
     A share to watch the loss on is each k-th row of every block, fewer where these would take a sixth of the memory.
     """
@@ -29,7 +28,9 @@ def fit_blocks(model: Autoencoder, blocks: RowBlocks, validation_data: Any, samp
         raise ValueError(f"{name}: expected RowBlocks without sample_weight, missing='mask' and checkpoint_dir.")
     n, counted = 0, 0
     for block in blocks:
-        X = model._check_targets(block) if n else model._begin(block)
+        if not n:
+            model._learn_scale(model._begin(block))
+        X = model._check_targets(block)
         n, counted = n + len(X), counted + 1
     if not n:
         raise ValueError(f"{name}: expected rows to learn from, got none in {blocks.source!r:.60}.")
@@ -43,7 +44,6 @@ def fit_blocks(model: Autoencoder, blocks: RowBlocks, validation_data: Any, samp
         most = max(1, blocks.memory // PARTS // rows[:1].nbytes)
         validation = rows[:: -(-len(rows) // most)], None, None
         n -= len(rows)
-    dtype = model.network_.dtype
-    windows = Windows(blocks, (n, *model.input_shape_), functools.partial(np.ascontiguousarray, dtype=dtype), step)
+    windows = Windows(blocks, (n, *model.input_shape_), model._scaled, step)
     model._train(windows, None, validation)  # type: ignore[arg-type]
     return model

@@ -6,6 +6,7 @@ import numpy as np
 
 from nanoae.autoencoders.mixture import Mixture
 from nanoae.autoencoders.network_estimator import NetworkEstimator
+from nanoae.configurable import to_config
 from nanoae.data.matrix import as_numbers
 
 
@@ -91,6 +92,19 @@ class Generative(NetworkEstimator):
                 "taught one. Call fit_prior(X) on the training rows first."
             )
         return self.prior_
+
+    # ---------------------------------------------------------------- keeping
+
+    def to_file(self):
+        facts, arrays = super().to_file()
+        return {**facts, "prior": to_config(self.prior_)}, arrays
+
+    def from_file(self, header, arrays):
+        super().from_file(header, arrays)
+        prior = arrays.construct(header.get("prior"), (Mixture, type(None)))
+        if prior is not None and len(prior.means[0]) != self.code_size_:
+            raise ValueError(f"expected a prior of codes of {self.code_size_} numbers, got {prior!r}.")
+        self.prior_ = prior
 
     def _example_shape(self) -> tuple[int, ...]:
         return self.network_.output_shape

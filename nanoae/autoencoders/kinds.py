@@ -26,6 +26,10 @@ class Kind:
     def check(self, who: str, name: str, value: Any) -> None:
         """ValueError, by the estimator's and the parameter's name, for a value that it may not be."""
 
+    def meant(self, value: Any) -> Any:
+        """What a value stands for: a text for the part that it names, anything else for itself."""
+        return value
+
 
 class Whole(Kind):
     """A whole number >= least."""
@@ -166,7 +170,15 @@ class Part(Kind):
     def usage(self) -> str:
         return usage(self.known)
 
+    def meant(self, value):
+        return self.read(value) if isinstance(value, str) else value
+
     def check(self, who, name, value):
+        if isinstance(value, str) and (set(":/") & set(value) or value in (*self.known, "none")):
+            try:
+                value = self.meant(value)
+            except ValueError as error:
+                raise ValueError(f"{who}: {name}: {error}") from None
         if value is not None and not isinstance(value, self.base):
             hint = did_you_mean(value, [cls.__name__ for cls in self.known.values()])
             raise ValueError(f"{who}: expected {name}=None or one like {self.example}, got {value!r}.{hint}")
@@ -262,6 +274,11 @@ class Auto(Kind):
             one_of(f"{who}: {name}", value, known, f", or {self.kind.takes}" if len(known) == 1 else "")
 
 
+def _joined(value: Any) -> bool:
+    """Whether it is a text of several parts."""
+    return isinstance(value, str) and "/" in value
+
+
 class OneOrMore(Kind):
     """A value of another kind, or a list of such."""
 
@@ -270,8 +287,11 @@ class OneOrMore(Kind):
         self.takes = f"{kind.takes}; or a list of such"
         self.usage = kind.usage
 
+    def meant(self, value):
+        return [self.kind.meant(each) for each in value] if isinstance(value, (list, tuple)) else self.kind.meant(value)
+
     def check(self, who, name, value):
-        listed = value if isinstance(value, (list, tuple)) else [value]
+        listed = value if isinstance(value, (list, tuple)) else value.split("/") if _joined(value) else [value]
         if not listed:
             raise ValueError(f"{who}: expected {name}, one or more, got none.")
         for each in listed:

@@ -17,6 +17,7 @@ from nanoae.autoencoders.fact import Fact
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.plan import AUTO, Plan
 from nanoae.autoencoders.reach import output_range
+from nanoae.autoencoders.scaled import Scaled
 from nanoae.autoencoders.trained import Trained
 from nanoae.autoencoders.weights import FEW, counted, weighed
 from nanoae.backend import get_ops
@@ -39,7 +40,7 @@ HISTORY = {str: [(float, NOT_FINITE)]}
 
 
 @dataclass(eq=False, repr=False)
-class NetworkEstimator(Trained):
+class NetworkEstimator(Trained, Scaled):
     """An estimator around one network_: the layers that make the code, then the rest, a decoder or a head.
 
     A subclass says which layers (`_layers`) and which loss (`new_loss`).
@@ -116,6 +117,8 @@ class NetworkEstimator(Trained):
         found = self._plan.settings(built, rows, watched)
         if getattr(built, "activation", None) == AUTO:
             found["activation"] = built.hidden_activation
+        if isinstance(built.scaling, str) and built.scaling == AUTO:
+            found["scaling"] = self.scaling_
         self._left_open = {  # type: ignore[misc]
             name: getattr(built, name) for name in found
         }
@@ -210,8 +213,11 @@ class NetworkEstimator(Trained):
         trainer.model = weakref.proxy(self)
         return trainer
 
-    def _check_X(self, X, reset=False) -> np.ndarray:
-        return self.check_table(X, reset=reset, dtype=float_type(self.as_built.dtype))
+    def _float(self):
+        return float_type(self.as_built.dtype)
+
+    def _read(self, X) -> np.ndarray:
+        return self.scaled(self._check_X(X))
 
     # ---------------------------------------------------------------- using
 
@@ -223,7 +229,7 @@ class NetworkEstimator(Trained):
     def _encode(self, X) -> np.ndarray:
         """`transform`, an array whatever `set_output` says."""
         self.check_fitted()
-        return self._run(self._check_X(X), 0, self._n_encoder)
+        return self._run(self._read(X), 0, self._n_encoder)
 
     def _run(self, X: np.ndarray, start: int, stop: int | None) -> np.ndarray:
         """Layers start .. stop-1 on X, a block of rows at a time, into a new host array."""
@@ -337,6 +343,7 @@ class NetworkEstimator(Trained):
     def from_file(self, header, arrays):
         """The opposite of `to_file`."""
         self.settle()
+        self._scaler_from_file(header, arrays)
         names = itertools.takewhile(lambda name: name in arrays, (f"state{i}" for i in itertools.count()))
         dtype = float_type(self.dtype).name
         state = [arrays.take(name, dtypes=(dtype,)) for name in names]

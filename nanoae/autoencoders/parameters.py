@@ -156,6 +156,12 @@ class Parametrised(Configurable):
             config["dtype"] = np.dtype(config["dtype"]).name
         return config
 
+    def part(self, name: str) -> Any:
+        """What the parameter called `name` stands for: of "gaussian:0.5" GaussianNoise(0.5)."""
+        row = declared(type(self)).get(name)
+        value = getattr(self, name)
+        return value if row is None else row["kind"].meant(value)
+
     def check_parameters(self) -> None:
         """ValueError for a parameter that is not of its kind."""
         for name, row in declared(type(self)).items():

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.estimator import Estimator, as_codes, squared_error
+from nanoae.autoencoders.estimator import as_codes, squared_error
 from nanoae.autoencoders.kinds import Whole
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.parameters import documented, parameter, transactional
+from nanoae.autoencoders.scaled import Scaled
 from nanoae.autoencoders.weights import FEW, counted, own_order, taken
 from nanoae.data.frame import framed
-from nanoae.data.matrix import check_finite
 from nanoae.rows import by_blocks, extremes
 
 
 @documented
 @dataclass(eq=False, repr=False)
-class PCA(Estimator):
+class PCA(Scaled):
     """Principal component analysis by SVD:  code = (x - mean) Vᵀ,  reconstruction = code V + mean.
 
     V (K, D) holds the K right singular vectors of the centred data with the largest singular values: no other linear
@@ -31,15 +32,20 @@ class PCA(Estimator):
     """
 
     n_components: int = parameter(32, Whole(), "K; more than min(N, D) means min(N, D)")
+    _: KW_ONLY
+    scaling: Any = "none"
+
+    def _float(self):
+        return np.dtype(np.float64)
 
     @transactional
     def fit(self, X, y=None, sample_weight=None):
         """Learn from X (N, D). `y` is ignored. sample_weight: how much each row counts (N,), >= 0, as if it stood so
         often in X; of 0 it is not there."""
         self.check_parameters()
-        X = self.check_table(X, reset=True, dtype=np.float64)
+        X = self._check_X(X, reset=True)
         rows, weights = counted(sample_weight, len(X), "PCA", FEW, least=2)
-        X = X[rows]
+        X = self._learn_scale(X[rows], weights)
         order = own_order(X)
         X, weights = X[order], taken(weights, order)
         n, d = X.shape
@@ -75,17 +81,14 @@ class PCA(Estimator):
 
     def _encode(self, X) -> np.ndarray:
         self.check_fitted()
-        X = self.check_table(X, dtype=np.float64)
+        X = self.scaled(self._check_X(X))
         return np.concatenate([(block - self.mean_) @ self.components_.T for block in by_blocks(X)])
 
     def inverse_transform(self, X) -> np.ndarray:
         """The reconstructions (N, D) of codes X (N, K)."""
         self.check_fitted()
-        codes = as_codes(X, self).astype(np.float64)
-        if codes.ndim != 2 or codes.shape[1] != len(self.components_):
-            raise ValueError(f"PCA: expected codes of shape (N, {len(self.components_)}), got {codes.shape}.")
-        check_finite(codes, "PCA")
-        return codes @ self.components_ + self.mean_
+        codes = as_codes(X, self, self.components_.shape[:1], np.float64)
+        return self.unscaled(codes @ self.components_ + self.mean_)
 
     def reconstruct(self, X) -> np.ndarray:
         """inverse_transform(transform(X)), (N, D)."""
@@ -95,18 +98,21 @@ class PCA(Estimator):
         """Squared error between X and its reconstruction: the mean per row (N,), per feature (D,), or each element
         (N, D), for per="row", "feature" or "element"."""
         self.check_fitted()
-        X = self.check_table(X, dtype=np.float64)
+        X = self._check_X(X)
         if per != "row":
             return squared_error(np.asarray(X), self.reconstruct(X), per)
         return np.concatenate([squared_error(block, self.reconstruct(block), per) for block in by_blocks(X)])
 
     def evaluate(self, X, *, sample_weight=None) -> dict[str, float]:
-        """{"loss", "mse"}: the mean squared error over X (N, D), of which row n counts sample_weight[n] times."""
+        """{"loss", "mse"}: the mean squared error over X (N, D), of which row n counts sample_weight[n] times; where
+        columns are scaled also "scaled_mse", on that scale, which is then the loss."""
         self.check_fitted()
-        error = self.reconstruction_error(X)
-        rows, weights = counted(sample_weight, len(error), "PCA")
-        mse = float(np.average(error[rows], weights=weights))
-        return {"loss": mse, "mse": mse}
+        X = self._check_X(X)
+        rows, weights = counted(sample_weight, len(X), "PCA")
+        V = self.components_
+        Z = self.scaled(X[rows])
+        found = self._mean_errors(X[rows], lambda at: (np.asarray(Z[at]) - self.mean_) @ V.T @ V + self.mean_, weights)
+        return {"loss": found.get("scaled_mse", found["mse"]), **found}
 
     def score(self, X, y=None, *, sample_weight=None) -> float:
         """Minus the mean squared error: higher is better."""
@@ -123,9 +129,12 @@ class PCA(Estimator):
         save_model(self, path)
 
     def to_file(self):
-        return {}, {name: getattr(self, name) for name in self._learned}
+        facts, arrays = super().to_file()
+        return facts, arrays | {name: getattr(self, name) for name in self._learned}
 
     def from_file(self, header, arrays):
+        self.settle()
+        self._scaler_from_file(header, arrays)
         self.mean_ = arrays.take("mean_", (math.prod(header["input_shape"]),))
         self.components_ = arrays.take("components_", (None, len(self.mean_)))
         for name in ("explained_variance_", "explained_variance_ratio_"):

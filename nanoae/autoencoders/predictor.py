@@ -62,6 +62,10 @@ class StackedPredictor(Stacked):
         first = self.network_.layers.index(learned(self)[self.freeze])
         return [slice(self.network_.parameters.slices[first, "W"].start, None)]
 
+    def _ends(self):
+        loss = losses.get(self.as_built.pretrain_loss, "pretrain_loss")
+        return predicted_range(loss, *UNBOUNDED) if self.as_built.pretrain else super()._ends()
+
     # ---------------------------------------------------------------- training
 
     def _n_outputs(self) -> int:
@@ -113,23 +117,25 @@ class StackedPredictor(Stacked):
         Raises ValueError for a table or labels that cannot be learned from; NotFiniteError where training diverges.
         """
         self.check_parameters()
-        X = self._check_X(X, reset=True)
+        X, name = self._check_X(X, reset=True), type(self).__name__
+        more = X[:0] if X_unlabelled is None else self.check_table(X_unlabelled, dtype=X.dtype)
         counting, weights = self._counted(X, sample_weight)
         X, y = X[counting], self._check_y(y, len(X), counting)
+        ones = None if weights is None else np.ones(len(more))
+        self._learn_scale(np.concatenate([X, more]), None if ones is None else np.concatenate([weights, ones]))
+        X, more = self.scaled(X), self.scaled(more)
         order = own_order(X, np.where(y.mask, np.zeros(1, y.dtype), y.data), y.mask)
         X, y, weights = X[order], y[order], taken(weights, order)
         rows, labels = np.flatnonzero(~y.mask), y.compressed()
         self._learn_targets(labels, taken(weights, rows))
         t, of_labels = self._targets(labels), self._label_weights(labels, taken(weights, rows))
-        more = X[:0] if X_unlabelled is None else self._check_X(X_unlabelled)
         for part in (part for part in (X, more) if self.pretrain and len(part)):
-            ends = predicted_range(losses.get(self.pretrain_loss, "pretrain_loss"), *UNBOUNDED)
             words = f'with pretrain_loss="{self.pretrain_loss}"'
-            check_reach(type(self).__name__, part, ends, words, 'use pretrain_loss="mse"')
+            check_reach(name, part, self._ends(), words, 'use pretrain_loss="mse"', self.scaling_)
         validation = None
         if validation_data is not None:
             watched, labels, _ = self._with_labels(*self._rows_and_labels(validation_data, "y"))
-            validation = watched, self._targets(labels), self._label_weights(labels, None)
+            validation = self.scaled(watched), self._targets(labels), self._label_weights(labels, None)
         self._build(X.shape[1:])
         seen = np.ones(len(X), bool)
         self._settle_plan(len(rows), watched=validation is not None)
@@ -146,7 +152,7 @@ class StackedPredictor(Stacked):
     def _predicted(self, X) -> np.ndarray:
         """What the network gives for X; ValueError where that is no number, of which argmax would make a class."""
         self.check_fitted()
-        given = self._run(self._check_X(X), 0, None)
+        given = self._run(self._read(X), 0, None)
         bad = ~np.isfinite(given).all(axis=1)
         if bad.any():
             raise ValueError(

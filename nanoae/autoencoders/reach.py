@@ -153,12 +153,13 @@ class OutOfReach(ValueError):
         return f"{whose}: {finding}. {remedy}."
 
 
-def check_reach(whose: str, X: np.ndarray, reach: tuple, cause: str, remedy: str) -> None:
+def check_reach(whose: str, X: np.ndarray, reach: tuple, cause: str, remedy: str, scaling: str = "none") -> None:
     """OutOfReach where X (N, ...) has a number that does not lie in `reach`; NaN counts for nothing.
 
     reach    low and high: numbers, or arrays of one for each feature
     cause    what makes these its ends: 'with loss="bce"'
     remedy   what to do instead of scaling the data
+    scaling  what brought X, as the user gave it, to this scale
     """
     low, high = reach
     if np.isinf(low).all() and np.isinf(high).all():
@@ -173,8 +174,10 @@ def check_reach(whose: str, X: np.ndarray, reach: tuple, cause: str, remedy: str
         at = int(outside.argmax())
         low, high, least, most, where = low[at], high[at], least[at], most[at], f" in column {at}"
     got = f"[{shown(np.fmin.reduce(least, axis=None))}, {shown(np.fmax.reduce(most, axis=None))}]{where}"
-    scale = f"Scale the data{SCALES.get((low, high), '')}, or {remedy}"
-    raise OutOfReach(whose, f"expected values in [{low:g}, {high:g}] {cause}, got {got}", scale)
+    way = f"Scale the data{SCALES.get((low, high), '')}"
+    if scaling != "none":
+        got, way = f"{got}, which scaling={scaling!r} makes of the columns", 'Use another scaling ("minmax", "none")'
+    raise OutOfReach(whose, f"expected values in [{low:g}, {high:g}] {cause}, got {got}", f"{way}, or {remedy}")
 
 
 def shown(x: np.floating) -> str:

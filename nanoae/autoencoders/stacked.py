@@ -13,15 +13,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nanoae.autoencoders.autoencoder import Autoencoder
+from nanoae.autoencoders.autoencoder import ACTIVATION, Autoencoder
 from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.fact import Fact
-from nanoae.autoencoders.kinds import Auto, Flag, Maybe, Name, OneOrMore, Part, Rate, Whole, Widths
+from nanoae.autoencoders.kinds import Auto, Flag, Maybe, OneOrMore, Part, Rate, Whole, Widths
 from nanoae.autoencoders.network_estimator import HISTORY, NetworkEstimator
 from nanoae.autoencoders.parameters import documented, parameter
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
 from nanoae.autoencoders.plan import AUTO
-from nanoae.engine.activations import ACTIVATIONS
+from nanoae.engine.activations import Sigmoid, activation
 from nanoae.engine.layers import Layer, Noisy
 from nanoae.rows import Rows, by_blocks, stored
 from nanoae.training.loop import Callback, Trainer
@@ -52,7 +52,9 @@ class Stacked(NetworkEstimator):
     )
     tied_weights: bool = parameter(False, Flag(), "in the pretraining, decode with the encoder's matrix, transposed")
     activation: str = parameter(
-        "sigmoid", Name(ACTIVATIONS), 'of the hidden layers; what a sigmoid gave is learned by "bce", else by "mse"'
+        "sigmoid",
+        ACTIVATION,
+        'of the hidden layers; what a sigmoid gave is learned by "bce", else by "mse"',
     )
 
     _facts: ClassVar[tuple[Fact, ...]] = (
@@ -76,13 +78,13 @@ class Stacked(NetworkEstimator):
         super().check_parameters()
         name, n = type(self).__name__, len(self.sizes)
         for each in self._per_layer:
-            value = getattr(self, each)
+            value = self.part(each)
             if isinstance(value, (list, tuple)) and len(value) != n:
                 raise ValueError(f"{name}: expected one {each}, or {n}, one for each layer, got {len(value)}.")
 
     def _of_layer(self, parameter: str, i: int) -> Any:
         """Layer i's own value of a parameter that may be a list."""
-        value = getattr(self, parameter)
+        value = self.part(parameter)
         return value[i] if isinstance(value, (list, tuple)) else value
 
     def _build(self, input_shape, state=None):
@@ -111,7 +113,10 @@ class Stacked(NetworkEstimator):
 
     def _layer_autoencoder(self, i: int, seed: np.random.SeedSequence) -> Autoencoder:
         """The autoencoder that pretrains layer i, untrained."""
-        codes = {"loss": "bce" if self.activation == "sigmoid" else "mse", "output_activation": self.activation}
+        codes = {
+            "loss": "bce" if isinstance(activation(self.activation), Sigmoid) else "mse",
+            "output_activation": self.activation,
+        }
         return Autoencoder(
             self.sizes[i],
             hidden=(),
@@ -122,6 +127,7 @@ class Stacked(NetworkEstimator):
             weight_decay=self.weight_decay,
             batch_size=self.batch_size,
             epochs=self._of_layer("pretrain_epochs", i),
+            scaling="none",
             initializer=self.initializer,
             bias_initializer=self.bias_initializer,
             tied_weights=self.tied_weights,
@@ -166,7 +172,7 @@ class StackedAutoencoder(Stacked, Autoencoder):
     sizes: Any = (1000, 500, 250, 30)
     _: KW_ONLY
     epochs: Any = parameter(AUTO, Auto(Whole(0)), "passes over the rows for the network as a whole")
-    code_activation: str = parameter("identity", Name(ACTIVATIONS), "of the code")
+    code_activation: str = parameter("identity", ACTIVATION, "of the code")
     code_size: ClassVar[Any] = property(lambda self: self.sizes[-1])
     hidden: ClassVar[Any] = property(lambda self: self.sizes[:-1])
     encoder: ClassVar[None] = None

@@ -24,7 +24,6 @@ from nanoae.autoencoders.weights import FEW, counted, own_order, taken
 from nanoae.blocks import blocks
 from nanoae.data.field import MISSING
 from nanoae.data.frame import framed
-from nanoae.data.matrix import check_finite
 from nanoae.engine import optim
 from nanoae.engine.embedding import Embedding
 from nanoae.engine.losses import SoftmaxCrossEntropy
@@ -81,6 +80,7 @@ class TextVAE(Variational):
     )
     _plan: ClassVar[Plan] = LinesPlan(watchable=sys.maxsize, usual_batch=64)
     processes: ClassVar[int] = 1
+    scaling: ClassVar[str] = "none"
     _facts = (
         *Variational._facts,
         Fact("vocabulary_", "vocabulary", dict, MISSING, Vocabulary.pack, Vocabulary.unpack),
@@ -186,10 +186,7 @@ class TextVAE(Variational):
     def inverse_transform(self, X, keywords=None) -> list[str]:
         """The likeliest lines of codes X (N, K), token after token."""
         self.check_fitted()
-        codes = np.ascontiguousarray(as_codes(X, self), self.network_.dtype)
-        if codes.ndim != 2 or codes.shape[1] != self.code_size_:
-            raise ValueError(f"TextVAE: expected codes of shape (N, {self.code_size_}), got {codes.shape}.")
-        check_finite(codes, "TextVAE")
+        codes = as_codes(X, self, (self.code_size_,), self.network_.dtype)
         bos = self._known(keywords) or [""] * len(codes)
         if len(bos) != len(codes):
             raise ValueError(f"TextVAE: expected as many keywords as codes, got {len(bos)} and {len(codes)}.")

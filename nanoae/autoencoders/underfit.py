@@ -19,13 +19,14 @@ class UnderfitWarning(UserWarning):
 
 
 def compare_with_pca(model, learned: np.ndarray, watched: np.ndarray) -> None:
-    """Warn if PCA of the rows learned from (N, D) gives those watched (M, D) back better than `model` does."""
+    """Warn if PCA of the rows learned from (N, D) gives those watched (M, D) back better than `model` does; both as its
+    network reads them."""
     learned, watched = np.asarray(learned[:MOST_ROWS]), np.asarray(watched[:MOST_ROWS])
     if np.isnan(watched).any() or np.isnan(learned).any():
         return
     if learned.ndim != 2 or learned.shape[1] > MOST_COLUMNS or model.code_size_ >= min(learned.shape):
         return
-    mine = float(model.reconstruction_error(watched).mean())
+    mine = float(model.error_as_read(watched).mean())
     theirs = float(PCA(model.code_size_).fit(learned).reconstruction_error(watched).mean())
     if mine <= AS_GOOD * theirs + TOLD * float(watched.var(axis=0).mean()):
         return
@@ -33,12 +34,13 @@ def compare_with_pca(model, learned: np.ndarray, watched: np.ndarray) -> None:
     if model.epochs != AUTO:
         hint = 'Leave epochs="auto", or train for longer'
     elif spread.max() > 100 * np.median(spread):
-        hint = "Bring the columns to one scale"
+        hint = 'Use scaling="standard"'
     else:
         hint = "Widen hidden, or try another learning_rate"
+    of_scaled = "" if model.scaling_ == "none" else f", both of columns scaled by scaling={model.scaling_!r}"
     warnings.warn(
         f"{type(model).__name__}: a mean squared error of {mine:.3g}, where PCA with {model.code_size_} components has "
-        f"{theirs:.3g}. {hint}.",
+        f"{theirs:.3g}{of_scaled}. {hint}.",
         UnderfitWarning,
         stacklevel=7,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
@@ -13,19 +12,16 @@ import numpy as np
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.concat_label import ConcatLabel, ConcatSharedLabel
 from nanoae.autoencoders.elbo import Variational, active_units
-from nanoae.autoencoders.estimator import squared_error
 from nanoae.autoencoders.fact import CLASSES
 from nanoae.autoencoders.kinds import Name, Number
 from nanoae.autoencoders.parameters import documented, parameter, restored, transactional
 from nanoae.autoencoders.plan import Plan
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.weights import counted, own_order, taken
-from nanoae.blocks import blocks
 from nanoae.data.frame import framed
 from nanoae.data.labels import class_labels, one_column
 from nanoae.engine.losses import BCE, GaussianNLL, Loss
 from nanoae.rows import Rows
-from nanoae.training.evaluation import EVALUATION_ROWS
 
 NO_LOSS = """\
 VariationalAutoencoder: expected likelihood="bernoulli" or "gaussian", whose -log p(x|z) is the loss, got loss={!r}."""
@@ -140,9 +136,11 @@ class VariationalAutoencoder(Variational, Autoencoder):
         self.check_parameters()
         X = self._check_X(X, reset=True)
         rows, weights = self._counted(X, sample_weight)
-        X, labels = X[rows], None if condition is None else _of_rows(condition, len(X))[rows]
+        n = len(X)
+        X, labels = X[rows], None if condition is None else _of_rows(condition, n)[rows]
         self.classes_ = _different(labels)
         self._build(X.shape[1:])
+        X = self._learn_scale(X, weights)
         self._check_reach(X)
         inputs = self._joined(X, labels)
         order = own_order(inputs)
@@ -214,15 +212,16 @@ class VariationalAutoencoder(Variational, Autoencoder):
 
     def _encode(self, X, condition=None):
         self.check_fitted()
-        return self._run(self._joined(self._check_X(X), condition), 0, self._n_encoder)
+        return self._run(self._joined(self._read(X), condition), 0, self._n_encoder)
 
     def inverse_transform(self, X, condition=None) -> np.ndarray:
         """The mean of p(x|z), (N, D), for codes X (N, K)."""
         self.check_fitted()
         codes = self._check_codes(X)
         if condition is None and self.classes_ is None:
-            return self._run(codes, self._n_encoder, None)
-        return self._run(np.hstack([codes, self._one_hot(condition, len(codes))]), self._n_encoder + 1, None)
+            return self.unscaled(self._run(codes, self._n_encoder, None))
+        codes = np.hstack([codes, self._one_hot(condition, len(codes))])
+        return self.unscaled(self._run(codes, self._n_encoder + 1, None))
 
     def reconstruct(self, X, condition=None) -> np.ndarray:
         """inverse_transform(transform(X)), (N, D)."""
@@ -243,12 +242,15 @@ class VariationalAutoencoder(Variational, Autoencoder):
     def evaluate(self, X, condition=None, *, sample_weight=None) -> dict[str, float]:
         """Over X (N, D), per row in nats: "loss" (minus the ELBO), "elbo" = "reconstruction" (E_q[log p(x|z)]) - "kl";
         the number of "active_units", whose mean varies over the rows by more than 0.01 (Burda 2016); and the "mse" of
-        the reconstructions from the mean codes. Row n counts sample_weight[n] times."""
-        inputs, X = self._checked(X, condition)
+        the reconstructions from the mean codes. Where columns are scaled, nats are those of scaled ones,
+        and there is a "scaled_mse", too. Row n counts sample_weight[n] times."""
+        self.check_fitted()
+        X = self._check_X(X)
+        inputs, Z = self._checked(X, condition)
         rows, weights = counted(sample_weight, len(X), type(self).__name__)
-        inputs, X = inputs[rows], X[rows]
+        inputs, X, Z = inputs[rows], X[rows], Z[rows]
         mean = functools.partial(np.average, weights=weights)
-        elbo, reconstruction, kl = (float(mean(part.astype(np.float64))) for part in self._elbo(inputs, X))
+        elbo, reconstruction, kl = (float(mean(part.astype(np.float64))) for part in self._elbo(inputs, Z))
         codes = self._run(inputs, 0, self._n_encoder)
         return {
             "loss": -elbo,
@@ -256,13 +258,8 @@ class VariationalAutoencoder(Variational, Autoencoder):
             "reconstruction": reconstruction,
             "kl": kl,
             "active_units": active_units(codes, weights),
-            "mse": float(mean(np.concatenate(list(self._errors(inputs, X))))),
+            **self._mean_errors(X, lambda at: self._run(inputs[at], 0, None), weights),
         }
-
-    def _errors(self, inputs: np.ndarray, X: np.ndarray) -> Iterator[np.ndarray]:
-        """The mean squared error of each row, some rows at a time."""
-        for block in blocks(len(X), EVALUATION_ROWS):
-            yield squared_error(np.asarray(X[block]), self._run(inputs[block], 0, None), "row")
 
     def score(self, X, y=None, condition=None, *, sample_weight=None) -> float:
         """The mean ELBO in nats: higher is better."""

@@ -24,6 +24,7 @@ from nanoae.training.kfac import KFAC
 from nanoae.training.loop import Trainer
 
 FEW = 256  # rows, which cost nothing to repeat: so small sets are learned as if their copies had been given, to the bit
+EXACT = 1 << 20  # copies, up to which the scale of columns is that of the copies themselves
 MOST = 1 << 26  # copies, if they have to be made
 
 
@@ -72,6 +73,16 @@ def copies(sample_weight: Any, n: int, who: str) -> slice | np.ndarray:
             f"{who}: expected sample_weight of whole numbers, each how often a row counts, got {parts[0]}."
         )
     raise ValueError(f"{who}: expected sample_weight of {MOST} copies at most in all, got {weights.sum():.3g}.")
+
+
+def drawn(weights: np.ndarray) -> np.ndarray:
+    """The numbers of rows, each as often as its weight says: of whole weights to the letter, of others nearly."""
+    n, total = len(weights), weights.sum()
+    if (weights == np.floor(weights)).all() and total <= EXACT:
+        return np.arange(n).repeat(weights.astype(int))
+    m = max(10 * n, EXACT // 100)
+    places = (np.arange(m) + 0.5) * (total / m)
+    return np.minimum(np.searchsorted(np.cumsum(weights), places), n - 1)
 
 
 def taken(table: np.ndarray | None, rows: slice | np.ndarray) -> np.ndarray | None:

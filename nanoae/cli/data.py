@@ -123,7 +123,7 @@ def parts(data: Dataset, split: str, model: Any, learned: bool = False) -> list[
     """The tables of a split, for "all" the training and the test rows. With labels where the model is told them,
     condition=; and where it predicts them and they are to be `learned`, y=."""
     name = "condition" if conditional(model) else "y" if learned and predicts(model) else None
-    tables = zip(("train", "test"), data.flat(black(model)), strict=True)
+    tables = zip(("train", "test"), data.flat(black(model), wide=True), strict=True)
     wanted = [(part, x) for part, x in tables if part == split or (split == "all" and len(x))]
     return [(x, {name: labels(data, part)} if name else {}) for part, x in wanted]
 

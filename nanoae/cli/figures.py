@@ -58,7 +58,8 @@ def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Ta
 def damaged(model: Any, x: np.ndarray) -> np.ndarray:
     """x with noise like that of the training."""
     ops = model.network_.ops
-    return ops.to_numpy(model.network_.layers[0].forward(ops.to_device(x), train=True)).copy()
+    noisy = model.network_.layers[0].forward(ops.to_device(model.scaled(x)), train=True)
+    return model.unscaled(ops.to_numpy(noisy).copy())
 
 
 def templates(model: Any) -> np.ndarray | None:

@@ -187,5 +187,5 @@ def write(path: Path, rows: int, blocks: Iterator[np.ndarray], columns: Sequence
         if columns is not None:
             csv.writer(file, lineterminator="\n").writerow(map(safe, columns))
         for block in every:
-            np.savetxt(file, block, fmt="%.9g", delimiter=",")
+            np.savetxt(file, block, fmt="%.15g" if block.dtype == np.float64 else "%.9g", delimiter=",")
     return shape

@@ -137,8 +137,9 @@ def parse_grid(texts: list[str]) -> dict[str, list[Any]]:
         if not values:
             raise ValueError(f"--grid: expected NAME=VALUE,VALUE,..., got {text!r}.")
         one_of("--grid", name, SETTINGS)
-        if name == "loss":
-            raise ValueError("--grid: expected settings to compare by their validation loss, got the loss itself.")
+        if name in ("loss", "scaling"):
+            got = "the loss itself" if name == "loss" else "the scale that it is told on"
+            raise ValueError(f"--grid: expected settings to compare by their validation loss, got {got}.")
         kind = SETTINGS[name][0]
         try:
             grid[name] = [reader(kind)(value.strip()) for value in values.split(",")]

@@ -29,6 +29,7 @@ from nanoae.cli.output import run_folder, write_csv, write_json
 from nanoae.cli.page import told, write_page
 from nanoae.cli.training_set import TrainingSet
 from nanoae.configurable import to_config
+from nanoae.data.scaling import SCALERS
 from nanoae.rows import sample
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.loop import Trainer
@@ -87,10 +88,8 @@ def run(args: argparse.Namespace) -> int:
         watchers = [watcher(model, first(test, 10), frames)] if args.each_epoch else []
         if args.tensorboard:
             watchers.append(board(folder / "tensorboard", model, data, test))
-        without = args.no_baseline or data_options.predicts(model)
-        baseline = None if without else fit_pca(model.code_size_, learn[0])
         log = logger(args)
-        log(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}{advice(data)}")
+        log(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}")
         beside = {**resume.checkpoints(args, resume.begin(args, folder)), **learn[1]}
         try:
             with resume.stoppable(folder) as stop:
@@ -101,7 +100,9 @@ def run(args: argparse.Namespace) -> int:
             model, code = resume.recovered(error, model), 1
         if not first_rank():
             return code
-        log(trained(model))
+        without = args.no_baseline or data_options.predicts(model)
+        baseline = None if without else fit_pca(model, learn[0])
+        log(f"{trained(model)}{scale_of(model, data)}")
         write_results(args, folder, model, baseline, data, test, frames)
         if code == 0:
             resume.remove(folder)
@@ -128,15 +129,17 @@ def prepared(model: Any, data: Dataset, conditional: bool) -> tuple[Any, Table, 
     name = "condition" if conditional else "y" if data_options.predicts(model) else None
     learn, test = ({name: data_options.labels(data, split)} if name else {} for split in ("train", "test"))
     model.build(math.prod(data.shape), **learn)
-    x_train, x_test = data.flat(data_options.black(model))
-    model.check_table(x_train, reset=True)
+    x_train, x_test = data.flat(data_options.black(model), wide=True)
+    model.check_table(x_train, reset=True, wide=True)
     model.evaluate(x_test, **test)
     return model, (x_train, learn), (x_test, test)
 
 
-def fit_pca(n_components: int, x: np.ndarray) -> PCA | None:
-    """The baseline; None where it would take longer than the training."""
-    return PCA(n_components).fit(x) if min(x.shape) <= PCA_LIMIT else None
+def fit_pca(model: Any, x: np.ndarray) -> PCA | None:
+    """The baseline, with as many components as the model's code has numbers, of columns on the same scale; None where
+    it would take longer than the training."""
+    scaling = model.scaling_ if model.scaling_ in SCALERS else model.scaling
+    return PCA(model.code_size_, scaling=scaling).fit(x) if min(x.shape) <= PCA_LIMIT else None
 
 
 def train(
@@ -229,18 +232,18 @@ def logger(args: argparse.Namespace) -> Callable[[str], None]:
     return (lambda text: None) if args.quiet else (lambda text: print(text, flush=True))
 
 
-def advice(data: Dataset) -> str:
-    """A line for tables whose columns are of very different, or very large, spread: the loss sees the widest only."""
+def scale_of(model: Any, data: Dataset) -> str:
+    """A line on the scale of a table's columns: which was chosen; or that none was, where it is missed."""
     if data.maximum is not None:
         return ""
-    spread = sample(data.flat()[0]).std(axis=0, dtype=np.float64)
+    spread = sample(data.flat(wide=True)[0]).std(axis=0, dtype=np.float64)
     low, high = spread[spread > 0].min(initial=np.inf), spread.max()
+    wide = f"the columns' standard deviations go from {low:.3g} to {high:.3g}"
+    if model.scaling_ != "none":
+        return f"\nscaling {model.scaling_}: {wide}; the loss is that of scaled columns (--scaling)"
     if high <= 10 * min(low, 1):
         return ""
-    return (
-        f"\nnote    the columns' standard deviations go from {low:.3g} to {high:.3g}, and the loss sees the largest. "
-        "Standardise them first: (x - mean) / std"
-    )
+    return f"\nnote    {wide}, and the loss sees the largest: --scaling standard"
 
 
 def trained(model: NetworkEstimator) -> str:
@@ -272,11 +275,17 @@ def verdict(
             "elbo {elbo:.2f} nats (reconstruction {reconstruction:.2f}, KL {kl:.2f}), {active_units} units active   "
         )
         own = parts.format_map(result)
+    if "scaled_mse" in result:
+        own += "scaled "
     if baseline is None or of_pca is None:
         pca = f"no PCA: {why}"
     else:
-        pca = f"PCA-{len(baseline.components_)} {'mse ' if own else ''}{of_pca['mse']:.4g}"
-    return f"{split} {own}mse {result['mse']:.4g}   {pca}"
+        error = of_pca.get("scaled_mse", of_pca["mse"])
+        pca = f"PCA-{len(baseline.components_)} {'mse ' if own else ''}{error:.4g}"
+    if "scaled_mse" in result:
+        beside = f" (PCA {of_pca['mse']:.4g})" if of_pca else ""
+        pca += f"   in the data's units mse {result['mse']:.4g}{beside}"
+    return f"{split} {own}mse {result.get('scaled_mse', result['mse']):.4g}   {pca}"
 
 
 # ---------------------------------------------------------------- what is written
@@ -321,6 +330,7 @@ def describe_run(args, model: Any, data: Dataset) -> dict[str, Any]:
             "maximum": data.maximum,
         },
         "settings": {k: to_config(v) for k, v in model.get_params(deep=False).items() if k not in hidden},
+        "scaling": model.scaling_,
         "parameters": int(model.network_.theta.size),
         "epochs_run": len(model.history_["loss"]),
         "interrupted": model.interrupted_,

@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         write_table(folder / "tuning.csv", table)
         log("\nbest    " + ", ".join(f"{name} {getattr(best, name)}" for name in grid))
         without = args.no_baseline or data_options.predicts(best)
-        baseline = None if without else train.fit_pca(best.code_size_, learn[0])
+        baseline = None if without else train.fit_pca(best, learn[0])
         train.write_results(args, folder, best, baseline, data, test, grid=grid, tuning=table, interrupted=interrupted)
         if code == 0:
             resume.remove(folder)

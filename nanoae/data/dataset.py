@@ -70,20 +70,24 @@ class Dataset:
         """The shape of one example: (28, 28) for MNIST, (D,) for a table."""
         return self.x_train.shape[1:]
 
-    def flat(self, black: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    def flat(self, black: float = 0.0, wide: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """x_train (N, D) and x_test (M, D) as float32; where `maximum` is set, 0 becomes `black` and `maximum` 1.
 
-        So they are in [0, 1], or with black=-1 in [-1, 1]. Data that are float32 already are not copied.
+        So they are in [0, 1], or with black=-1 in [-1, 1]. Data that are float32 already are not copied. wide: real
+        values whose type holds more than float32 are float64, for what scales them.
         """
-        return self._flat(self.x_train, black), self._flat(self.x_test, black)
+        return self._flat(self.x_train, black, wide), self._flat(self.x_test, black, wide)
 
-    def _flat(self, x: np.ndarray, black: float) -> np.ndarray:
+    def _flat(self, x: np.ndarray, black: float, wide: bool) -> np.ndarray:
         width = math.prod(self.shape)
+        exact = wide and self.maximum is None
         if isinstance(x, Rows):
-            return x.map(lambda block: self._flat(block, black), (width,), np.float32)  # type: ignore[return-value]
+            kind = np.result_type(x.dtype, np.float32) if exact else np.float32
+            return x.map(lambda block: self._flat(block, black, wide), (width,), kind)  # type: ignore[return-value]
         rows = x.reshape(len(x), width)
         if self.maximum is None or (self.maximum == 1 and not black):
-            return rows.astype(np.float32, copy=False)
+            kind = np.result_type(x.dtype, np.float32) if exact else np.float32
+            return rows.astype(kind, copy=False)
         x = np.divide(rows, self.maximum / (1 - black), dtype=np.float32)  # in one pass, with no float64 between
         return np.add(x, black, out=x) if black else x
 

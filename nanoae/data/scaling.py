@@ -96,6 +96,19 @@ class RobustScaler(AffineScaler):
         return self
 
 
+class MinMaxScaler(AffineScaler):
+    """z = (x - min) / (max - min): the rows learned from lie in [0, 1], new ones may lie beyond."""
+
+    def fit(self, X):
+        low, high = X.min(axis=0), X.max(axis=0)
+        size = np.maximum(np.abs(low), np.abs(high))
+        with np.errstate(over="ignore"):
+            wide = high - low
+        self.center_, self.scale_ = low, np.where(wide > precision(X) * size, wide, spread(X))
+        self.limit_ = np.full(X.shape[1:], LIMIT)
+        return self
+
+
 class GaussianScaler(Scaler):
     """z = Φ⁻¹(F(x)): each column made normal by its own distribution function F; beyond the rows that were learned from
     it goes on in a straight line, one for each of StandardScaler's standard deviations.
@@ -240,6 +253,7 @@ SCALERS: dict[str, type[Scaler]] = {
     "robust": RobustScaler,
     "gaussian": GaussianScaler,
     "standard": StandardScaler,
+    "minmax": MinMaxScaler,
     "none": Scaler,
 }
 

@@ -6,6 +6,8 @@ a name in ACTIVATIONS.
 
 from __future__ import annotations
 
+import copy
+
 from nanoae.backend import Array
 from nanoae.engine.layers import Layer
 from nanoae.spelling import one_of
@@ -159,6 +161,9 @@ ACTIVATIONS: dict[str, type[Layer]] = {
 }
 
 
-def activation(name: str, what: str = "activation") -> Layer:
-    """The activation layer called `name`; ValueError with the known names otherwise, which says `what` it is for."""
-    return ACTIVATIONS[one_of(what, name, ACTIVATIONS)]()
+def activation(name: str | Layer, what: str = "activation") -> Layer:
+    """The activation layer called `name`, or a copy of the layer; ValueError otherwise, with the known names and `what`
+    it is for."""
+    if isinstance(name, Layer):
+        return copy.deepcopy(name)
+    return ACTIVATIONS[one_of(what, name, ACTIVATIONS, ", or a layer")]()

@@ -30,6 +30,7 @@ from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.engine.network import Sequential
 from nanoae.interchange.graph import Graph, Value, formula
 from nanoae.interchange.layers import forward, meant, on_host
+from nanoae.interchange.scaling import scaled_as, unscaled_as
 from nanoae.interchange.weights import network_of
 from nanoae.spelling import one_of
 
@@ -93,7 +94,29 @@ class OfNetwork(Parts):
         return {"y": (forward(net, x), net.output_shape)}
 
 
-class OfEstimator(Parts):
+class OfScaled(Parts):
+    """What models share whose x is in the data's units, and is brought to a scale before they see it."""
+
+    @property
+    def wide(self) -> Any:
+        """The type of x, which may lose digits before it is scaled."""
+        return np.float64 if self.model.scaling_ != "none" else self.model.network_.dtype
+
+    @functools.cached_property
+    def x(self) -> Value:
+        return self.graph.input("x", self.wide, self.model.input_shape_)
+
+    @functools.cached_property
+    def read(self) -> Value:
+        """x as the model reads it."""
+        return self.x if self.model.scaling_ == "none" else scaled_as(self.model, self.x)
+
+    def told(self, y: Value) -> Value:
+        """What the model gives, in the data's units."""
+        return y if self.model.scaling_ == "none" else unscaled_as(self.model, y)
+
+
+class OfEstimator(OfScaled):
     """What estimators with a network share."""
 
     def __init__(self, model: Any, graph: Graph):
@@ -103,13 +126,9 @@ class OfEstimator(Parts):
         self.masked = getattr(model.as_built, "missing", "error") == "mask"  # where NaN is no value
 
     @functools.cached_property
-    def x(self) -> Value:
-        return self.graph.input("x", self.net.dtype, self.shape)
-
-    @functools.cached_property
     def inputs(self) -> Value:
         """What the network reads."""
-        return self.x
+        return self.read.cast(self.net.dtype)
 
     @functools.cached_property
     def hidden(self) -> Value:
@@ -123,7 +142,11 @@ class OfEstimator(Parts):
         x = self.inputs
         if self.masked:
             x = x.is_nan().where(0.0, x)
-        return (x * 0.0).reshape(-1, math.prod(self.net.input_shape)).sum(1)
+        found = (x * 0.0).reshape(-1, math.prod(self.net.input_shape)).sum(1)
+        if self.x is not self.read:  # infinity, of which a scaler makes a large number
+            x = self.x.is_nan().where(0.0, self.x) if self.masked else self.x
+            found = found + (x * 0.0).reshape(-1, math.prod(self.shape)).sum(1).cast(found.dtype)
+        return found
 
     def of_finite(self, y: Value, shape: Sequence[int]) -> Value:
         """y (N, *shape), NaN in rows whose inputs are not finite."""
@@ -145,11 +168,12 @@ class OfAutoencoder(OfEstimator):
 
     def decoder(self) -> Outputs:
         shape = self.net.layers[self.n_encoder - 1].out_shape
-        return {"reconstruction": (self.output(self.graph.input("code", self.net.dtype, shape)), self.shape)}
+        code = self.graph.input("code", self.net.dtype, shape)
+        return {"reconstruction": (self.told(self.output(code)), self.shape)}
 
     @functools.cached_property
     def again(self) -> Value:
-        return self.of_finite(self.output(self.hidden), self.shape)
+        return self.told(self.of_finite(self.output(self.hidden), self.shape))
 
     def reconstruction(self) -> Outputs:
         return {"reconstruction": (self.again, self.shape)}
@@ -162,7 +186,7 @@ class OfAutoencoder(OfEstimator):
         if not self.masked:
             return {"error": (error.mean(1), ())}
         missing = self.x.is_nan().reshape(-1, size)
-        known = size - missing.cast(self.net.dtype).sum(1)
+        known = size - missing.cast(self.wide).sum(1)
         return {"error": (missing.where(0.0, error).sum(1) / known.apply("Max", 1.0), ())}
 
 
@@ -181,8 +205,8 @@ class OfVariational(OfAutoencoder):
     @functools.cached_property
     def inputs(self) -> Value:
         if self.model.classes_ is None:
-            return self.x
-        return self.graph.concat([self.x.reshape(-1, math.prod(self.shape)), self.condition])
+            return super().inputs
+        return self.graph.concat([super().inputs.reshape(-1, math.prod(self.shape)), self.condition])
 
     def decoder(self) -> Outputs:
         if self.model.classes_ is not None:
@@ -220,22 +244,20 @@ class OfRegressor(OfPredictor):
 
 
 @parts_of.register(PCA)
-class OfPCA(Parts):
+class OfPCA(OfScaled):
     """code = (x - mean) Vᵀ,  reconstruction = code V + mean, in float64."""
 
     usual = ("encoder", "reconstruction", "scores")
     more = ("decoder",)
 
-    @functools.cached_property
-    def x(self) -> Value:
-        return self.graph.input("x", np.float64, (self.model.n_features_in_,))
+    wide = np.float64
 
     @functools.cached_property
     def code(self) -> Value:
-        return (self.x - self.model.mean_) @ self.model.components_.T
+        return (self.read.cast(np.float64) - self.model.mean_) @ self.model.components_.T
 
     def back(self, code: Value) -> Value:
-        return code @ self.model.components_ + self.model.mean_
+        return self.told(code @ self.model.components_ + self.model.mean_)
 
     def encoder(self) -> Outputs:
         return {"code": (self.code, self.model.components_.shape[:1])}

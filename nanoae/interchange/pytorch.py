@@ -127,6 +127,12 @@ def to_torch(model: Any) -> Any:
     except ImportError as error:
         raise ImportError('to_torch: expected PyTorch. pip install "nanoae[torch]"') from error
     network = network_of(model)
+    if getattr(model, "scaling_", "none") != "none":
+        raise ValueError(
+            f"to_torch: expected a model with scaling='none', got {model.scaling_!r}, which a Sequential of its "
+            "layers does not hold. Take to_torch(model.network_), and model.scaled(X) and model.unscaled(Z) around it, "
+            "or export to .onnx, where the scale is part of the graph."
+        )
     module = torch.nn.Sequential(*(module_of(layer, torch.nn) for layer in network.layers))
     module = module.to(getattr(torch, network.dtype.name))
     module.load_state_dict({name: torch.from_numpy(array) for name, array in state_dict(network).items()})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,17 +38,57 @@ def _(scaler: AffineScaler, x: Value) -> Value:
 
 @transformed.register
 def _(scaler: GaussianScaler, x: Value) -> Value:
-    """A straight line between two knots, and beyond the last ones one over each standard deviation."""
-    shape, low, high = scaler.z_.shape, scaler.x_[0], scaler.x_[-1]
-    columns = x.reshape(-1, shape[1])
-    inside = columns.apply("Max", low).apply("Min", high)
-    knot = counted(scaler.x_.T, inside, strictly=False) - 1
-    knot = knot.apply("Min", np.array(shape[0] - 2)).apply("Max", np.array(0))
-    x0, z0 = looked_up(scaler.x_.T, knot), looked_up(scaler.z_.T, knot)
-    width = looked_up(scaler.x_.T, knot + 1) - x0
-    slope = (looked_up(scaler.z_.T, knot + 1) - z0) / (width > 0).where(width, 1.0)
-    z = slope * (inside - x0) + z0 + (columns - inside) / scaler.std_
+    columns = x.reshape(-1, scaler.z_.shape[1])
+    z = interpolated(scaler.x_.T, scaler.z_.T, columns, 1 / scaler.std_)
     return shaped_as(x, drawn_in(z, np.ravel(scaler.limit_)))
+
+
+def interpolated(at: np.ndarray, to: np.ndarray, columns: Value, slope: np.ndarray) -> Value:
+    """Straight lines between the knots (D, n) at -> to, and beyond the last ones lines of that slope (D,)."""
+    inside = columns.apply("Max", at[:, 0]).apply("Min", at[:, -1])
+    knot = counted(at, inside, strictly=False) - 1
+    knot = knot.apply("Min", np.array(at.shape[1] - 2)).apply("Max", np.array(0))
+    x, y = looked_up(at, knot), looked_up(to, knot)
+    width = looked_up(at, knot + 1) - x
+    steep = (looked_up(to, knot + 1) - y) / (width > 0).where(width, 1.0)
+    return steep * (inside - x) + y + (columns - inside) * slope
+
+
+@functools.singledispatch
+def restored(scaler: Any, z: Value) -> Value:
+    """scaler.inverse_transform of z (N, D) float64: float64."""
+    raise NotImplementedError
+
+
+@restored.register
+def _(scaler: AffineScaler, z: Value) -> Value:
+    return drawn_out(z, np.ravel(scaler.limit_)) * np.ravel(scaler.scale_) + np.ravel(scaler.center_)
+
+
+@restored.register
+def _(scaler: GaussianScaler, z: Value) -> Value:
+    return interpolated(scaler.z_.T, scaler.x_.T, drawn_out(z, np.ravel(scaler.limit_)), scaler.std_)
+
+
+def scaled_as(model: Any, x: Value) -> Value:
+    """x (N, ...) as a model with a scaler reads it, float32."""
+    return by_channels(model, x, lambda columns: scaled(model.scaler_, columns))
+
+
+def unscaled_as(model: Any, y: Value) -> Value:
+    """What its network gives, (N, ...), in the data's units, float64."""
+    return by_channels(model, y.cast(np.float64), lambda z: formula(restored, model.scaler_)(model.scaler_, z))
+
+
+def by_channels(model: Any, x: Value, through: Callable[[Value], Value]) -> Value:
+    """`through` on the columns of x, those of a table or the channels of images (N, C, H, W)."""
+    shape = model.input_shape_
+    n = model.channels(shape)
+    if shape == (n,):
+        return through(x)
+    columns = x.reshape(-1, n, math.prod(shape) // n).transpose(0, 2, 1).reshape(-1, n)
+    found = through(columns).reshape(-1, math.prod(shape) // n, n)
+    return found.transpose(0, 2, 1).reshape(-1, *shape)
 
 
 def shaped_as(x: Value, z: Value) -> Value:
@@ -59,6 +101,14 @@ def drawn_in(z: Value, limit: np.ndarray) -> Value:
     beyond = (size - limit).apply("Max", 0.0)
     drawn = z.apply("Sign") * (limit + (1 + beyond).apply("Log"))
     return (size > limit).where(drawn, z).cast(np.float32)
+
+
+def drawn_out(z: Value, limit: np.ndarray) -> Value:
+    """What `drawn_in` made z of, float64."""
+    size = z.apply("Abs")
+    beyond = (size - limit).apply("Max", 0.0).apply("Min", 700.0)
+    drawn = z.apply("Sign") * (limit + beyond.apply("Exp") - 1)
+    return (size > limit).where(drawn, z)
 
 
 def counted(table: np.ndarray, z: Value, strictly: bool) -> Value:

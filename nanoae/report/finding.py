@@ -49,7 +49,7 @@ def findings(
 
 
 def of_results(results: Mapping[str, float], pca: float | None) -> list[Finding]:
-    mse = results.get("mse")
+    mse = results.get("scaled_mse", results.get("mse"))
     if not all(math.isfinite(value) for value in results.values()):
         return [Finding("The error is not finite.", "Scale the columns, or lower learning_rate.")]
     if mse is None or pca is None or mse < HARDLY * pca:

@@ -233,12 +233,13 @@ const OUTPUTS = {
 };
 
 class Network {
-  /** description: {layers, encoder: how many of them make the code, loss, labels: how many, 0 if unconditional}. */
+  /** description: {layers, encoder: how many of them make the code, loss, labels: how many, 0 if unconditional, scale}. */
   constructor(description) {
     this.layers = description.layers;
     this.encoder = description.encoder;
     this.loss = description.loss;
     this.labels = description.labels;
+    this.scale = description.scale;
     for (const layer of this.layers) {
       const inner = layer.layer;
       if (layer.source) layer.source = this.layers[layer.source.part];
@@ -251,6 +252,25 @@ class Network {
     return this.layers.flatMap((layer) => [layer, layer.layer ?? layer]).find((layer) => !LAYERS[layer.type])?.type;
   }
 
+  /** A row as the network reads it. */
+  scaled(x) {
+    const { center, scale, limit } = this.scale;
+    return x.map((value, i) => {
+      const z = (value - center[i]) / scale[i], beyond = Math.abs(z) - limit[i];
+      return beyond > 0 ? Math.sign(z) * (limit[i] + Math.log1p(beyond)) : z;
+    });
+  }
+
+  /** What the network gives, in the data's units. */
+  unscaled(z) {
+    const { center, scale, limit } = this.scale;
+    return z.map((value, i) => {
+      const beyond = Math.abs(value) - limit[i];
+      const far = beyond > 0 ? Math.sign(value) * (limit[i] + Math.expm1(beyond)) : value;
+      return center[i] + scale[i] * far;
+    });
+  }
+
   run(x, start, stop, label) {
     const condition = new Float64Array(this.labels);
     if (this.labels) condition[label] = 1;
@@ -261,12 +281,13 @@ class Network {
   }
 
   encode(x, label) {
-    return this.run(x, 0, this.encoder, label);
+    return this.run(this.scale ? this.scaled(Float64Array.from(x)) : x, 0, this.encoder, label);
   }
 
   decode(code, label) {
     const y = this.run(code, this.encoder, this.layers.length, label);
     const output = OUTPUTS[this.loss?.type];
-    return output ? output(this.loss, y) : y;
+    const told = output ? output(this.loss, y) : y;
+    return this.scale ? this.unscaled(told) : told;
   }
 }

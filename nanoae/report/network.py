@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from nanoae.configurable import to_config
+from nanoae.data.scaling import AffineScaler
 from nanoae.engine import losses
 from nanoae.engine.layers import Layer, Noisy
 from nanoae.report.page import Page
@@ -31,6 +33,7 @@ def written(page: Page, model: Any) -> dict[str, Any]:
         "encoder": model.n_code_layers_,
         "loss": to_config(losses.get(getattr(loss, "loss", loss))),  # of Masked the one inside
         "labels": len(known_labels(model)),
+        "scale": scale(model),
     }
 
 
@@ -42,10 +45,27 @@ def follows(model: Any, codes: np.ndarray) -> bool:
     net, start = model.network_, model.n_code_layers_
     shaped = codes.reshape(len(codes), *net.layers[start - 1].out_shape)
     y = net.forward(net.ops.to_device(shaped, net.dtype), start=start)
-    alone = net.ops.to_numpy(model.loss_.predict(y, out=net.ops.empty(y.shape, net.dtype))).reshape(len(codes), -1)
+    alone = model.unscaled(net.ops.to_numpy(model.loss_.predict(y, out=net.ops.empty(y.shape, net.dtype))))
+    alone = alone.reshape(len(codes), -1)
     return np.allclose(
         alone, model.inverse_transform(shaped).reshape(len(codes), -1), rtol=1e-3, atol=1e-4, equal_nan=True
     )
+
+
+def computable(model: Any) -> bool:
+    """Whether network.js can bring rows to the model's scale, and back."""
+    return getattr(model, "scaling_", "none") == "none" or isinstance(model.scaler_, AffineScaler)
+
+
+def scale(model: Any) -> dict[str, Any] | None:
+    """What x - center is divided by, number for number, and from where on it is drawn in; None for a model without."""
+    if getattr(model, "scaling_", "none") == "none":
+        return None
+    shape = model.input_shape_
+    n = model.channels(shape)
+    learned = {"center": model.scaler_.center_, "scale": model.scaler_.scale_, "limit": model.scaler_.limit_}
+    each = {name: np.broadcast_to(np.ravel(value), n).repeat(math.prod(shape) // n) for name, value in learned.items()}
+    return {name: value.tolist() for name, value in each.items()}
 
 
 def known_labels(model: Any) -> list[str]:

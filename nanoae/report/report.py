@@ -14,7 +14,7 @@ import numpy as np
 from nanoae.autoencoders.estimator import squared_error
 from nanoae.report.codes import Codes
 from nanoae.report.finding import findings, silent_units
-from nanoae.report.network import MOST, follows, known_labels, templates, written
+from nanoae.report.network import MOST, computable, follows, known_labels, templates, written
 from nanoae.report.page import Page, PathT
 from nanoae.report.rows import CLASSES, SHOWN, Labels, Picture, in_page, of_each_class
 
@@ -72,23 +72,33 @@ class Report:
         self.again = None if self.predicts else model.reconstruct(x, **self.beside).reshape(self.x.shape)
         self.pca = None if baseline is None or self.predicts else baseline.reconstruct(self.x).astype(np.float32)
         self.results = model.evaluate(x, **({"y": labels} if self.predicts else self.beside))
+        self.scaled = getattr(model, "scaling_", "none") != "none"
         self.errors = self._errors()
         self.codes = Codes(codes, self.errors, self.labels, self.x.shape[1], "kl" in self.results)
 
     def _errors(self) -> np.ndarray:
         """Of each row (N,): the squared error of what comes back; of a predictor, of what it predicts."""
         if self.again is not None:
-            return squared_error(self.x, self.again, "row")
+            return self._error(self.again, "row")
         predicted = np.asarray(self.model.predict(self.x.reshape(len(self.x), *self.model.input_shape_)))
         truth = np.ma.getdata(np.ma.asarray(self.given))
         wrong = predicted != truth if "error" in self.results else (predicted - truth) ** 2
         return np.asarray(wrong, np.float32)
 
+    def _error(self, again: np.ndarray, per: str) -> np.ndarray:
+        """The squared error of x as it is given back, on the scale that the model sees x on: else the column of the
+        largest numbers would be all of it."""
+        if not self.scaled:
+            return squared_error(self.x, again, per)
+        shape = self.model.input_shape_
+        z, back = (self.model.scaled(rows.reshape(-1, *shape)).reshape(self.x.shape) for rows in (self.x, again))
+        return squared_error(z, back, per)
+
     def page(self, title: str, facts: Mapping[str, str] | None) -> Page:
         page, model = Page(), self.model
         plain = not self.beside and len(model.network_.input_shape) == len(model.input_shape_)
-        hidden = silent_units(model, self.x[:1000].reshape(-1, *model.input_shape_)) if plain else {}
-        pca = None if self.pca is None else float(np.mean(squared_error(self.x, self.pca, "row")))
+        hidden = silent_units(model, model.scaled(self.x[:1000].reshape(-1, *model.input_shape_))) if plain else {}
+        pca = None if self.pca is None else float(np.mean(self._error(self.pca, "row")))
         page.content = heading(model, title, facts) | {
             "results": self._results(pca),
             "findings": [found._asdict() for found in findings(model, self.codes.values, self.results, pca, hidden)],
@@ -107,6 +117,9 @@ class Report:
             if model.network_.theta.size > MOST:
                 why = f"A network of {model.network_.theta.size:,} parameters is too large to stand in a page."
                 page.content["explorer"]["why"] = why
+            elif not computable(model):
+                why = f"The page cannot undo the scaling of the columns, {model.scaling_!r}."
+                page.content["explorer"]["why"] = why
             elif follows(model, self.codes.values[self.codes.rows[:8]]):
                 page.content["network"] = written(page, model)
         return page
@@ -115,11 +128,13 @@ class Report:
 
     def _results(self, pca: float | None) -> list[dict[str, Any]]:
         names = {"loss": "loss", "mse": "mean squared error", "elbo": "ELBO, nats", "kl": "KL, nats a row"}
+        names |= {"scaled_mse": "mean squared error, scaled columns"} if self.scaled else {}
         names |= {"active_units": "active units", "error": "share of rows wrong", "r2": "R²"}
-        notes = {"mse": f"PCA with as many numbers: {pca:.4g}"} if pca is not None else {}
+        told = "scaled_mse" if self.scaled else "mse"
+        notes = {told: f"PCA with as many numbers: {pca:.4g}"} if pca is not None else {}
         found = [(name, value) for name, value in self.results.items() if name in names]
-        if "mse" in self.results and (
-            math.isclose(self.results["mse"], self.results["loss"], rel_tol=1e-4) or "elbo" in self.results
+        if told in self.results and (
+            math.isclose(self.results[told], self.results["loss"], rel_tol=1e-4) or "elbo" in self.results
         ):
             found = [(name, value) for name, value in found if name != "loss"]  # it is told already
         tiles = [{"name": names[name], "value": value, "note": notes.get(name)} for name, value in found]
@@ -144,15 +159,15 @@ class Report:
     def _by(self, page: Page) -> dict[str, Any]:
         """The errors by label, and by column, and the rows with the largest."""
         columns = None
-        theirs = None if self.pca is None else squared_error(self.x, self.pca, "row")
+        theirs = None if self.pca is None else self._error(self.pca, "row")
         if self.again is not None and not self.picture and len(self.columns) <= 200:
-            mine = squared_error(self.x, self.again, "feature")
-            other = [None] * len(mine) if self.pca is None else squared_error(self.x, self.pca, "feature").tolist()
+            mine = self._error(self.again, "feature")
+            other = [None] * len(mine) if self.pca is None else self._error(self.pca, "feature").tolist()
             columns = [[*row, ""] for row in zip(self.columns, mine.tolist(), other, strict=True)]
         worst = np.argsort(-self.errors, kind="stable")[: self.shown]
         return {
             "of": "label",
-            "measure": "squared error"
+            "measure": ("squared error, scaled columns" if self.scaled else "squared error")
             if self.again is not None
             else "share wrong"
             if "error" in self.results

@@ -134,12 +134,15 @@ class TensorBoard:
     def add_rows(self, trainer: Trainer, epoch: int) -> None:
         """Images and codes of x."""
         network, ops = trainer.network, trainer.ops
-        if self.x.shape[1:] != network.input_shape:
+        x = self.x
+        if trainer.model is not None and x.shape[1:] == trainer.model.input_shape_:
+            x = trainer.model.scaled(x)
+        if x.shape[1:] != network.input_shape:
             raise ValueError(
                 f"TensorBoard: expected x of the network's input shape, (N, *{network.input_shape}), "
                 f"got {self.x.shape}."
             )
-        x = ops.to_device(self.x, network.dtype)
+        x = ops.to_device(x, network.dtype)
         images: Any = self.images(self.x) if len(self.shape) in (2, 3) else None
         if images is not None and math.prod(network.output_shape) == math.prod(self.shape):
             y = network.forward(x[:IMAGES])

@@ -1,0 +1,198 @@
+"""Scaled: the scale on which a model sees its columns: learned by `fit`, undone on the way out.
+
+    scaler_.transform           X in the data's units -> Z, what the network reads, and what its loss compares
+    scaler_.inverse_transform   Z -> X
+
+Left to itself ("auto") it is "standard" for tables whose columns differ widely, or lie far from 1, and "none" for
+
+    images, and other examples of more than one axis
+    data in [-1, 1] whose largest is not much smaller than 1
+    columns whose standard deviations lie between 0.1 and 10, a factor of 10 apart at most, and their means within ±10
+    a loss, or an output activation, that gives back numbers between two ends alone
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from nanoae.autoencoders.estimator import Estimator, squared_error
+from nanoae.autoencoders.kinds import Auto, Name
+from nanoae.autoencoders.parameters import parameter
+from nanoae.autoencoders.plan import AUTO
+from nanoae.autoencoders.weights import drawn, own_order
+from nanoae.blocks import blocks
+from nanoae.configurable import to_config
+from nanoae.data import scaling as scalers
+from nanoae.data.matrix import warn_of_lost_digits
+from nanoae.data.scaling import SCALERS, Scaler, fit_known, tame
+from nanoae.rows import Rows, extremes, sample
+from nanoae.training.evaluation import EVALUATION_ROWS
+
+FULL = 0.5  # |x| that the largest of data in [-1, 1] reaches, which are then as they should be
+WIDE = 10.0  # times 1, or times the narrowest column's spread: beyond, the columns are brought to one scale
+LOOKED_AT = 100_000  # rows, at most, that this is told by
+
+
+@dataclass(eq=False, repr=False)
+class Scaled(Estimator):
+    """An estimator that sees its columns on the scale of scaler_, a fitted Scaler."""
+
+    _: KW_ONLY
+    scaling: Any = parameter(
+        AUTO,
+        Auto(Name(SCALERS, Scaler, "a Scaler")),
+        "of the columns, in which the network sees them and the loss is told; whatever comes out is in the data's "
+        "units. Of images (C, H, W) one for each channel. auto: standard for tables whose columns differ widely or lie "
+        "far from 1, else none",
+    )
+
+    scaler_: ClassVar[Scaler | None] = None  # until something is learned: X as it is
+
+    @property
+    def scaling_(self) -> str:
+        """The name of the scaling that was learned: "none" where the network sees the data as they are."""
+        return scaling_name(self.scaler_)
+
+    @property
+    def _scales(self) -> bool:
+        return self.scaler_ is not None and type(self.scaler_) is not Scaler
+
+    def _float(self) -> np.dtype:
+        """The type of the numbers that are computed with."""
+        raise NotImplementedError
+
+    def _ends(self) -> tuple:
+        """Between which numbers X has to lie, on its scale: low and high, or arrays of them."""
+        return -np.inf, np.inf
+
+    def channels(self, shape: tuple[int, ...]) -> int:
+        """How many scales an example of that shape has: one for each column, or for each channel of an image."""
+        return shape[0] if len(shape) in (1, 3) else 1
+
+    def settle(self):
+        """From here on the parameters are what they are now, and nothing is known of the columns."""
+        super().settle()
+        vars(self).pop("scaler_", None)
+
+    # ---------------------------------------------------------------- learning
+
+    def _check_X(self, X, reset=False) -> np.ndarray:
+        """X, checked, in the data's units: in float64 where it may have to be scaled before it loses digits."""
+        learned = self.scaler_ is not None and not reset
+        wide = self._scales if learned else self.as_built.scaling != "none"
+        return self.check_table(X, reset=reset, dtype=self._float(), wide=wide)
+
+    def _learn_scale(self, X: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """scaler_, of the rows X (N, ...) to learn from; X on its scale."""
+        scaling = self.as_built.scaling
+        if isinstance(scaling, str) and scaling == AUTO:
+            scaling = "none" if self._fits(X) else "standard"
+        self.scaler_ = copy.deepcopy(scalers.get(scaling))  # type: ignore[misc]
+        if self._scales:
+            rows = own_order(X) if weights is None else drawn(weights)
+            learned = sample(X[rows]).astype(np.float64)
+            fit_known(self.scaler_, self._columns(learned))
+            return self.scaled(X)
+        found = self.scaled(X)
+        if found.dtype != X.dtype:
+            warn_of_lost_digits(X, found.dtype, type(self).__name__)
+        return found
+
+    def _fits(self, X: np.ndarray) -> bool:
+        """Whether "auto" leaves rows X (N, ...) as they are."""
+        if X.ndim > 2 or self.channels(X.shape[1:]) != X.shape[1] or not np.isinf(self._ends()).all():
+            return True
+        largest = np.fmax.reduce(np.abs(extremes(X)), axis=None)
+        if np.isnan(largest) or FULL <= largest <= 1:
+            return True
+        X = sample(X[:: -(-len(X) // LOOKED_AT)]).astype(np.float64)
+        center, spread = tame(np.where(np.isnan(X), known_means(X), X))
+        one_scale = spread.max() <= WIDE * min(spread.min(), 1) and spread.max() >= 1 / WIDE
+        return bool(one_scale and np.abs(center).max() <= WIDE)
+
+    # ---------------------------------------------------------------- there and back
+
+    def scaled(self, X: np.ndarray) -> np.ndarray:
+        """X (N, ...), an array in the data's units, as the network reads it, in the network's type."""
+        return self._scaled(X)
+
+    def _scaled(self, X: np.ndarray) -> np.ndarray:
+        """`scaled`, on any thread that this estimator's `fit` reads rows with."""
+        if isinstance(X, Rows):
+            return X.map(self._scaled, X.shape[1:], self._float())  # type: ignore[return-value]
+        if not self._scales:
+            with np.errstate(over="ignore"):
+                return X.astype(self._float(), copy=False)
+        return self._through("transform", X).astype(self._float(), copy=False)
+
+    def unscaled(self, Z: np.ndarray) -> np.ndarray:
+        """The opposite: what a network gives, (N, ...), in the data's units, float64 where there is a scale."""
+        return self._through("inverse_transform", Z) if self._scales else Z
+
+    def _through(self, way: str, X: np.ndarray) -> np.ndarray:
+        if not len(X):
+            return X
+        columns = self._columns(X)
+        found = getattr(self.scaler_, way)(columns)
+        if np.shape(found) != columns.shape:
+            kind = type(self.scaler_).__name__
+            raise ValueError(f"{kind}.{way}: expected shape {columns.shape}, that of X, got {np.shape(found)}.")
+        if columns is X:
+            return found
+        n = self.channels(X.shape[1:])
+        found = np.moveaxis(found.reshape(len(X), -1, n), 2, 1)
+        return np.ascontiguousarray(found.reshape(X.shape))
+
+    def _columns(self, X: np.ndarray) -> np.ndarray:
+        """X (N, ...) as (M, channels): a table as it is, of images a row for each pixel."""
+        n = self.channels(X.shape[1:])
+        if X.ndim == 2 and n == X.shape[1]:
+            return X
+        return np.moveaxis(X.reshape(len(X), n, -1), 1, 2).reshape(-1, n)
+
+    def _mean_errors(
+        self, X: np.ndarray, again: Callable[[slice], np.ndarray], weights: np.ndarray | None
+    ) -> dict[str, float]:
+        """ "mse" of rows X in the data's units, and where these are scaled also "scaled_mse"; again: what the network
+        gives for a slice of them."""
+        found: dict[str, list[np.ndarray]] = {"mse": [], "scaled_mse": []}
+        for at in blocks(len(X), EVALUATION_ROWS):
+            x, z = np.asarray(X[at]), again(at)
+            found["mse"].append(squared_error(x, self.unscaled(z), "row"))
+            if self._scales:
+                found["scaled_mse"].append(squared_error(self.scaled(x), z, "row"))
+        whole = {name: np.concatenate(parts).astype(np.float64) for name, parts in found.items() if parts}
+        return {name: float(np.average(errors, weights=weights)) for name, errors in whole.items()}
+
+    # ---------------------------------------------------------------- keeping
+
+    def to_file(self):
+        """(facts, arrays) for the model file."""
+        facts, arrays = super().to_file()
+        if self.scaler_ is None or not self._scales:
+            return facts, arrays
+        learned = {f"scale.{name}": np.asarray(value) for name, value in self.scaler_.learned().items()}
+        return {**facts, "scale": to_config(self.scaler_)}, arrays | learned
+
+    def _scaler_from_file(self, header: dict[str, Any], arrays: Any) -> None:
+        """scaler_ as `to_file` left it; files from before there was one hold networks that see X as it is."""
+        found = arrays.construct(header.get("scale"), (Scaler, type(None))) or Scaler()
+        arrays.under("scale").restore(found)
+        self.scaler_ = found  # type: ignore[misc]
+
+
+def scaling_name(scaler: Scaler | None) -> str:
+    """What a fitted scaler is called: its name among SCALERS, or its class's."""
+    kind = Scaler if scaler is None else type(scaler)
+    return next((name for name, known in SCALERS.items() if known is kind), kind.__name__)
+
+
+def known_means(X: np.ndarray) -> np.ndarray:
+    """The mean of each column of X (N, D), whatever is NaN left out; 0 where nothing is left."""
+    known = ~np.isnan(X)
+    return np.where(known, X, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
