@@ -23,8 +23,8 @@ class ThreadState(threading.local):
 class ThreadLocal:
     """An attribute of something Buffered: used like any other, and each thread has its own; None at first.
 
-    >>> class Embedding(Layer):
-    ...     words = ThreadLocal()
+    >>> class Embedding(nanoae.Layer):
+    ...     words = nanoae.backend.ThreadLocal()
     """
 
     def __set_name__(self, owner: type, name: str) -> None:

@@ -65,7 +65,7 @@ class Monitor:
 class BestCheckpoint(Monitor):
     """Keeps the best model of a training in a file, which `nanoae.load` opens, from the epoch on in which it was found.
 
-    >>> nanoae.Autoencoder(callbacks=[nanoae.BestCheckpoint("best.npz")]).fit(x, validation_data=x_test)
+    >>> nanoae.Autoencoder(epochs=5, callbacks=[nanoae.BestCheckpoint("best.npz")]).fit(x, validation_data=x_test)
 
     path      .npz; replaced, as a whole, where a better one comes
     monitor   "val_loss" or "loss"

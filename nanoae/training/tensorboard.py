@@ -26,7 +26,7 @@ class TensorBoard:
     projector    the codes of up to 1,000 rows of `x`, with `labels` and images
 
     >>> board = nanoae.TensorBoard("logs", x_test, labels=y_test, shape=(28, 28))
-    >>> nanoae.Autoencoder(callbacks=[board]).fit(x_train, validation_data=x_test)
+    >>> nanoae.Autoencoder(epochs=5, callbacks=[board]).fit(x_train, validation_data=x_test)
 
     logdir   a folder
     x        (N, D) or (N, ...) rows as the network reads them: for a conditional model, with the one-hot labels behind
