@@ -28,12 +28,17 @@ COMMANDS = {
     ],
     "evaluate": ["evaluate", "run/model.npz", "--data", "big.npy"],
     "encode": ["encode", "run/model.npz", "--data", "big.npy", "--out", "codes.npy"],
+    "reconstruct": ["reconstruct", "run/model.npz", "--data", "big.npy", "--out", "again.npy"],
 }
 DETECT = """
 import numpy as np, nanoae
 inner = nanoae.Autoencoder(8, (32,), epochs=1, batch_size=1024, random_state=0)
 X = np.load("big.npy", mmap_mode="r")
-nanoae.AnomalyDetector(inner, holdout=0.2, random_state=0).fit(X)
+nanoae.AnomalyDetector(inner, holdout=0.2, random_state=0).fit(X).save("detector.npz")
+"""
+SCORES = """
+import numpy as np, nanoae
+nanoae.load("detector.npz").score_samples(np.load("big.npy", mmap_mode="r"))
 """
 
 
@@ -62,9 +67,14 @@ def main() -> int:
             "train --no-baseline": [*nanoae, *COMMANDS["train"], "--out", "bare", "--no-figures", "--no-baseline"],
             "evaluate": [*nanoae, *COMMANDS["evaluate"]],
             "encode": [*nanoae, *COMMANDS["encode"]],
+            "reconstruct": [*nanoae, *COMMANDS["reconstruct"]],
             "a detector's fit": [sys.executable, "-c", DETECT],
+            "its score_samples": [sys.executable, "-c", SCORES],
         }
-        found = {name: peak(command, folder) for name, command in runs.items()}
+        found = {}
+        for name, command in runs.items():
+            found[name] = peak(command, folder)
+            print(f"{name}: {found[name]:,} MB", file=sys.stderr, flush=True)
     cells = [[name, f"{mb:,}", f"{mb / size:.2f}"] for name, mb in found.items()]
     print(markdown([f"a file of {size} MB", "most resident, MB", "times the file"], cells))
     return 0

@@ -13,7 +13,8 @@ from nanoae.blocks import blocks
 
 LARGE = 64 << 20  # bytes of a table, from which on it is read by blocks
 BLOCK = 8 << 20  # bytes of rows that are looked at together
-ALIGNED = 1024
+ALIGNED = 1024  # rows
+SCATTERED = 32  # rows read before their pages are let go of: around each of them the system maps 2 MB
 SAMPLED = 1 << 16  # rows, and
 SAMPLE = 64 << 20  # bytes in float64, of a `sample` at most
 
@@ -104,7 +105,10 @@ def taken(source: Any, numbers: range | np.ndarray) -> np.ndarray:
     if isinstance(numbers, range):
         found = np.array(source[slice_of(numbers)])
     elif isinstance(source, np.ndarray):
-        found = np.take(source, numbers, axis=0)
+        found = np.empty((len(numbers), *source.shape[1:]), source.dtype)
+        for block in blocks(len(numbers), SCATTERED):
+            found[block] = source[numbers[block]]
+            release(source)
     else:  # HDF5 wants them in rising order, each once
         once, place = np.unique(numbers, return_inverse=True)
         found = np.asarray(source[once])[place]

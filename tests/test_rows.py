@@ -175,3 +175,20 @@ def test_what_is_no_column_of_numbers_is_told(parquet, tmp_path):
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 and nothing")
     with pytest.raises(ValueError, match=r"bad.parquet: expected a sound Parquet or Arrow file"):
         nanoae.load_data(tmp_path / "bad.parquet")
+
+
+def test_detect_judges_files_of_numbers(parquet, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", X)
+    options = ["--score", "rows", "--out", "scores.csv", "--ignore", "kind"]
+    assert cli.main(["detect", "--train", "rows", "--save", "d.npz", *options]) == 0
+    whole = (tmp_path / "scores.csv").read_text()
+    lines = whole.splitlines()
+    assert lines[0] == "row,score,p_value,abnormal" and len(lines) == 3001
+    detector = nanoae.load("d.npz")
+    scores = [float(line.split(",")[1]) for line in lines[1:]]
+    assert np.allclose(scores, -detector.score_samples(X), rtol=1e-5)
+    assert cli.main(["detect", "--model", "d.npz", *options[:4]]) == 0
+    assert (tmp_path / "scores.csv").read_text() == whole
+    assert cli.main(["detect", "--model", "d.npz", "--score", "x.npy", "--out", "scores.csv"]) == 0
+    assert (tmp_path / "scores.csv").read_text() == whole

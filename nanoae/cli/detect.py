@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Threshold
 from nanoae.autoencoders.kinds import seed
 from nanoae.autoencoders.model_file import read_notes, save_model
 from nanoae.cli import data as data_options
+from nanoae.cli.detect_rows import are_rows, read_rows
 from nanoae.cli.output import STDOUT, add_json, check_output_file, tell, write_csv, write_json
 from nanoae.data.encoder import TableEncoder
 from nanoae.data.table import Table, read_table
+from nanoae.rows import Rows
 
 REASONS = 3  # columns named in a row's `reason`
 DESCRIPTION = """\
@@ -34,7 +37,8 @@ expected.
 Columns are numbers, or categories where they are text; empty cells, NA, null and ? are missing values, which are
 masked: they have no share in the loss or the score. The rows to judge have the columns that were learned, in any
 order. Separators, decimal commas, thousands, %, currency signs and headers are found in .csv, .tsv and .txt files,
-also packed as .gz; what may be read in two ways is refused by what to say.
+also packed as .gz; what may be read in two ways is refused by what to say. Parquet and Arrow files, folders of them,
+and .npy files hold numbers alone, and need not fit in memory.
 
 --save keeps what was learned, the threshold and the ignored columns included; another time --model takes the place
 of --train:
@@ -91,6 +95,8 @@ def run(args: argparse.Namespace) -> int:
     written = data_options.text_format(args) | {"limit": args.limit, "text": data_options.listed(args.text)}
     for path in filter(None, (args.save, args.out)):
         check_output_file(path)
+    if are_rows(args.train, args.score):
+        return run_on_rows(args, ignored, kept)
     score = read_table(args.score, **written) if args.score else None
     given = read_table(args.train, **written) if args.train else None
     if score is not None:
@@ -112,15 +118,54 @@ def run(args: argparse.Namespace) -> int:
         save_model(detector, args.save, {"ignore": ignored})
         told.append(f"model   {args.save}")
     if new is not None:
-        judged = judge(detector, new, args)
-        rows = zip(new.rows, *(values for _, values in copied), *judged.values(), strict=True)
-        write_csv(args.out, [["row", *(name for name, _ in copied), *judged], *rows])
-        odd = sum(judged["abnormal"])
-        facts |= {"rows": len(new), "abnormal": odd, "written": str(args.out)}
-        rate = args.false_discovery_rate
-        rule = f"above {detector.threshold_:.4g}" if rate is None else f"abnormal, a share of {rate:g} of these falsely"
-        told.append(f"score   {args.score}: {len(new):,} rows, {odd:,} of them {rule}")
-        told.append(f"written to {args.out}")
+        write_judged(args, detector, new, new.rows, copied, told, facts)
+    return conclude(args, told, facts)
+
+
+def run_on_rows(args: argparse.Namespace, ignored: Sequence[str], kept: Sequence[str]) -> int:
+    """`run` on files of numbers alone, which need not fit in memory."""
+    if args.explain:
+        raise ValueError("--explain: expected text tables, got files of numbers that are read by blocks.")
+    ignored = (*ignored, *kept)
+    if args.train:
+        train = read_rows(args.train, None, ignored, args.limit)
+        detector = train_detector(args, train)
+        told = [f"train   {args.train}: {len(train):,} rows, {train.shape[1]} columns of numbers"]
+    else:
+        detector, told = load_detector(args.model, tables=False), [f"model   {args.model}"]
+    facts: dict[str, Any] = {"model": str(args.model or args.save or "") or None, "threshold": detector.threshold_}
+    if args.save:
+        save_model(detector, args.save, {"ignore": ignored})
+        told.append(f"model   {args.save}")
+    if args.score:
+        columns = data_options.column_names(detector)
+        new = read_rows(args.score, columns, () if columns else ignored, args.limit)
+        write_judged(args, detector, new, range(1, len(new) + 1), [], told, facts)
+    return conclude(args, told, facts)
+
+
+def write_judged(
+    args: argparse.Namespace,
+    detector: AnomalyDetector,
+    new: Any,
+    numbers: Sequence[int],
+    copied: list[tuple[str, np.ndarray]],
+    told: list[str],
+    facts: dict[str, Any],
+) -> None:
+    """Judge the rows, a Table or Rows, and write a line for each."""
+    judged = judge(detector, new, args)
+    odd = int(sum(judged["abnormal"]))
+    rows = zip(numbers, *(values for _, values in copied), *judged.values(), strict=True)
+    write_csv(args.out, itertools.chain([["row", *(name for name, _ in copied), *judged]], rows))
+    facts |= {"rows": len(new), "abnormal": odd, "written": str(args.out)}
+    rate = args.false_discovery_rate
+    rule = f"above {detector.threshold_:.4g}" if rate is None else f"abnormal, a share of {rate:g} of these falsely"
+    told.append(f"score   {args.score}: {len(new):,} rows, {odd:,} of them {rule}")
+    told.append(f"written to {args.out}")
+
+
+def conclude(args: argparse.Namespace, told: list[str], facts: dict[str, Any]) -> int:
     if args.json:
         write_json(STDOUT, facts)
     else:
@@ -167,10 +212,12 @@ def same_file(a: Path, b: Path) -> bool:
     return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))
 
 
-def load_detector(path: Path) -> AnomalyDetector:
-    """The detector of tables in that file."""
+def load_detector(path: Path, tables: bool = True) -> AnomalyDetector:
+    """The detector of text tables, or of numbers alone, in that file."""
     detector = nanoae.load(path)
-    if not isinstance(detector, AnomalyDetector) or detector.encoder_ is None:
+    if isinstance(detector, AnomalyDetector) and not tables and detector.encoder_ is not None:
+        raise ValueError(f"{path}: expected a detector of numbers alone, got one of text tables. Give it one.")
+    if not isinstance(detector, AnomalyDetector) or (tables and detector.encoder_ is None):
         raise ValueError(
             f"{path}: expected a detector of tables, got {type(detector).__name__}. "
             "Make one with nanoae detect --train --save."
@@ -178,7 +225,7 @@ def load_detector(path: Path) -> AnomalyDetector:
     return detector
 
 
-def train_detector(args: argparse.Namespace, train: Table) -> AnomalyDetector:
+def train_detector(args: argparse.Namespace, train: Table | Rows) -> AnomalyDetector:
     return AnomalyDetector(
         missing="mask",
         contamination=0.1 if args.contamination is None else args.contamination,
@@ -188,16 +235,17 @@ def train_detector(args: argparse.Namespace, train: Table) -> AnomalyDetector:
     ).fit(train)
 
 
-def judge(detector: AnomalyDetector, new: Table, args: argparse.Namespace) -> dict[str, list]:
+def judge(detector: AnomalyDetector, new: Table | Rows, args: argparse.Namespace) -> dict[str, Iterable]:
     """Column -> its values, for the rows of `new`."""
-    scores, p = -detector.score_samples(new), detector.p_values(new)
+    scores = -detector.score_samples(new)
+    p = detector.calibration_.exceeded(scores)
     abnormal = ~(scores <= detector.threshold_)  # NaN, too
     if args.false_discovery_rate is not None:
         abnormal = benjamini_hochberg(p, args.false_discovery_rate)
-    columns: dict[str, list] = {
+    columns: dict[str, Iterable] = {
         "score": texts(scores, ".6g"),
         "p_value": texts(p, ".3g"),
-        "abnormal": abnormal.astype(int).tolist(),
+        "abnormal": abnormal.astype(np.uint8),
     }
     if args.explain:
         found = detector.explanation(new)
@@ -217,5 +265,5 @@ def threshold(args: argparse.Namespace) -> Threshold | None:
     return PeaksOverThreshold(0.01 if args.false_alarms is None else args.false_alarms)
 
 
-def texts(values: np.ndarray, form: str) -> list[str]:
-    return [format(value, form) for value in values]
+def texts(values: np.ndarray, form: str) -> Iterator[str]:
+    return (format(value, form) for value in values)

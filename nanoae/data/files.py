@@ -18,10 +18,14 @@ def read_npy(
 ) -> Dataset:
     """A .npy file of shape (N, ...), memory-mapped: a large one stays on disk, shuffled by its row numbers alone (see
     `Dataset.split`); a smaller one does with random_state=None."""
+    return Dataset.split(path.name, mapped(path), None, random_state, maximum=maximum)
+
+
+def mapped(path: Path) -> np.ndarray:
+    """The array in a .npy file, memory-mapped; BadFile where the file is none, or not as long as it says."""
     with opened(path, ".npy file") as file:
         read_header(path, file, path.name, os.fstat(file.fileno()).st_size)
-        x = np.lib.format.open_memmap(path, mode="r")
-    return Dataset.split(path.name, x, None, random_state, maximum=maximum)
+        return np.lib.format.open_memmap(path, mode="r")
 
 
 def read_npz(
