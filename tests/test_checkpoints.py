@@ -295,3 +295,10 @@ def test_a_pickle_is_refused(stopped):
 def test_the_folder_may_come_with_wishes(tmp_path):
     AE(**DENSE).fit(X, checkpoint_dir=Checkpoints(tmp_path, steps=2))
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("wrong", [{"steps": True}, {"steps": 0}, {"minutes": "3"}, {"minutes": True}, {"minutes": 0}])
+def test_how_often_is_a_number(tmp_path, wrong):
+    with pytest.raises(ValueError, match=f"Checkpoints: expected {next(iter(wrong))}"):
+        nanoae.Checkpoints(tmp_path, **wrong)
+    assert nanoae.Checkpoints(tmp_path, steps=np.int64(3)).steps == 3

@@ -60,9 +60,10 @@ class Checkpoints:
     """
 
     def __init__(self, folder: str | os.PathLike[str], steps: int | None = None, minutes: float | None = None):
-        if steps is not None and not (isinstance(steps, int) and steps >= 1):
+        if steps is not None and (isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1):
             raise ValueError(f"Checkpoints: expected steps, a whole number >= 1, or None, got {steps!r}.")
-        if minutes is not None and not minutes > 0:
+        number = isinstance(minutes, (int, float, np.number)) and not isinstance(minutes, bool)
+        if minutes is not None and not (number and minutes > 0):
             raise ValueError(f"Checkpoints: expected minutes > 0, or None, got {minutes!r}.")
         self.folder = Path(folder)
         self.steps, self.minutes = steps, minutes
