@@ -54,7 +54,7 @@ examples:
   nanoae trace                                           one training step to follow, number by number, on a page
   nanoae bench --preset deep-32                          this model's step on the CPU and the GPU; which to take
   nanoae info                                            versions, BLAS, threads, GPU, data folders
-  nanoae completion bash >> ~/.bashrc                    the Tab key completes commands and options
+  nanoae completion bash                                 a script for ~/.bashrc: Tab completes commands and options
 
 exit codes: 0 done, 1 a gradient check failed or training diverged, 2 wrong input, 130 stopped by Ctrl-C
 """

@@ -28,9 +28,9 @@ def add_to(commands) -> None:
     parser = commands.add_parser(
         "completion",
         help="print a script that lets the Tab key complete commands and options",
-        description="Prints a script for the shell: commands and options.",
-        epilog="example: nanoae completion bash >> ~/.bashrc; nanoae completion fish > "
-        "~/.config/fish/completions/nanoae.fish",
+        description="Prints a script for the shell. Append it to ~/.bashrc or ~/.zshrc, or write it to "
+        "~/.config/fish/completions/nanoae.fish.",
+        epilog="example: nanoae completion bash",
     )
     parser.add_argument("shell", metavar="SHELL", choices=SCRIPTS, help=", ".join(SCRIPTS))
     parser.set_defaults(run=run)
