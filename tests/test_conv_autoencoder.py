@@ -163,7 +163,7 @@ def test_parameters_are_scikit_learns():
 
 
 BAD = {
-    "another size": (small(), np.zeros((9, 3, 32, 32)), r"expected images of shape \(1, 28, 28\).*encoder=.*decoder="),
+    "another size": (small(), np.zeros((9, 3, 32, 200)), r"\(C, H, W\) of 8 to 128.*encoder=.*decoder="),
     "no images": (small(), np.zeros(9), r"expected images \(N, C, H, W\) or a 2D array \(N, D\), got 1D"),
     "no pixels": (small(), np.zeros((9, 1, 0, 28)), r"0 feature\(s\)"),
     "one image": (small(), IMAGES[:1], "at least 2 rows"),
@@ -172,7 +172,7 @@ BAD = {
     "bce and tanh": (small(loss="bce"), IMAGES, 'expected output_activation "sigmoid"'),
     "another end": (coloured(), np.zeros((9, 3, 8, 5)), r"expected a decoder that ends in shape \(3, 8, 5\)"),
     "own encoder, size of others": (
-        ConvAutoencoder(encoder=[Flatten(), Linear(2)]), COLOUR, r"expected images of shape \(1, 28, 28\)"
+        ConvAutoencoder(encoder=[Flatten(), Linear(2)]), COLOUR, r"expected images \(C, H, W\) of 8 to 128"
     ),
     "too small for a kernel": (
         ConvAutoencoder(encoder=[Conv2d(2, 9), Flatten(), Linear(2)], decoder=[Linear(2)]), COLOUR, "kernel that fits"
@@ -243,3 +243,21 @@ def test_a_thread_keeps_no_more_memory_than_a_hundred_images_need():
     np.testing.assert_array_equal(many.reconstruct(images)[:100], few.reconstruct(images[:100]))
     kept = [sum(b.nbytes for layer in model.network_.layers for b in layer.buffers.values()) for model in (few, many)]
     assert kept[0] == kept[1] < 16e6
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 17, 32), (4, 128, 100)])
+def test_images_of_other_sizes_have_default_layers_too(shape, tmp_path):
+    """Channels last are the same images, as rows, too."""
+    images = np.random.default_rng(0).random((8, *shape), np.float32)
+    settings = {"epochs": 1, "batch_size": 4, "random_state": 0}
+    first = ConvAutoencoder(3, **settings).fit(images)
+    assert first.transform(images).shape == (8, 3) and first.reconstruct(images).shape == images.shape
+    if shape[0] == 1:
+        return
+    last = np.moveaxis(images, 1, -1)
+    model = ConvAutoencoder(3, **settings).fit(last)
+    assert (np.moveaxis(model.reconstruct(last), -1, 1) == first.reconstruct(images)).all()
+    rows = ConvAutoencoder(3, **settings, image_shape=last.shape[1:]).fit(last.reshape(8, -1))
+    assert (rows.reconstruct(last.reshape(8, -1)) == model.reconstruct(last).reshape(8, -1)).all()
+    model.save(tmp_path / "model.npz")
+    assert (nanoae.load(tmp_path / "model.npz").reconstruct(last) == model.reconstruct(last)).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
@@ -97,9 +98,9 @@ class Autoencoder(Generative):
     def _layers(self, input_shape):
         encoder, decoder = copies(self.encoder, self.decoder)
         if encoder is None:
-            encoder = self._new_encoder()
+            encoder = self._new_encoder(input_shape)
         if decoder is None:
-            decoder = self._new_decoder(encoder, int(np.prod(input_shape)))
+            decoder = self._new_decoder(encoder, input_shape)
         return self._with_parts(encoder), decoder
 
     @property
@@ -109,7 +110,7 @@ class Autoencoder(Generative):
             return self.activation
         return "elu" if self.epochs == AUTO else "relu"
 
-    def _new_encoder(self) -> list[Layer]:
+    def _new_encoder(self, input_shape: tuple[int, ...]) -> list[Layer]:
         """[Linear, activation, ..., Linear, code activation]: x -> code."""
         layers: list[Layer] = []
         for width in self.hidden:
@@ -117,7 +118,7 @@ class Autoencoder(Generative):
         code = self.code_size * getattr(self.part("bottleneck"), "inputs_per_unit", 1)
         return [*layers, self._linear(code), activation(self.code_activation, "code_activation")]
 
-    def _new_decoder(self, encoder: list[Layer], n_features: int) -> list[Layer]:
+    def _new_decoder(self, encoder: list[Layer], input_shape: tuple[int, ...]) -> list[Layer]:
         """The mirror image: code -> x. The output activation is left out where the loss works on logits."""
         sources = [layer for layer in encoder if isinstance(layer, Linear)]
         layers: list[Layer] = []
@@ -125,7 +126,7 @@ class Autoencoder(Generative):
             for source in reversed(sources):
                 layers += [TiedLinear(source, self.bias_initializer), activation(self.hidden_activation)]
         else:
-            for width in (*(source.n_out for source in reversed(sources[:-1])), n_features):
+            for width in (*(source.n_out for source in reversed(sources[:-1])), math.prod(input_shape)):
                 layers += [self._linear(width), activation(self.hidden_activation)]
         return layers[:-1] if self._logits else [*layers[:-1], activation(self.output_activation, "output_activation")]
 

@@ -6,8 +6,10 @@ import math
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from nanoae.autoencoders.autoencoder import Autoencoder
-from nanoae.autoencoders.kinds import Widths
+from nanoae.autoencoders.kinds import Maybe, Widths
 from nanoae.autoencoders.parameters import documented, parameter
 from nanoae.autoencoders.plan import Plan
 from nanoae.engine.activations import activation
@@ -16,8 +18,17 @@ from nanoae.engine.layers import Layer
 from nanoae.engine.norm import BatchNorm
 from nanoae.engine.pool import MaxPool2d
 from nanoae.engine.shape import Flatten, Reshape
+from nanoae.rows import Rows
 
-IMAGE = (1, 28, 28)  # what the default layers are made for
+IMAGE = (1, 28, 28)  # what the presets' layers are made for
+SIDES = (8, 128)  # pixels of height and width that the default layers are for
+SMALL = 4  # pixels that an image is halved to
+CHANNELS = (1, 3, 4)
+
+
+def channels_last(shape: tuple[int, ...]) -> bool:
+    """Whether an image of that shape is (H, W, C), with one grey channel, red, green and blue, or these and alpha."""
+    return shape[2] in CHANNELS and shape[0] not in CHANNELS
 
 
 @documented
@@ -25,8 +36,9 @@ IMAGE = (1, 28, 28)  # what the default layers are made for
 class ConvAutoencoder(Autoencoder):
     """A convolutional autoencoder: images -> code (N, K) -> images of the same shape.
 
-    Images are (N, C, H, W). The default layers are for one grey channel of 28 x 28, also given as (N, 28, 28) or as
-    rows (N, 784), with values in [-1, 1], where their tanh ends:
+    Images are (N, C, H, W), (N, H, W, C) where C is 1, 3 or 4 and H is not, (N, H, W) of one grey channel, or rows
+    (N, D) of square grey images, or of any with image_shape. H and W are 8 to 128, and values lie in [-1, 1], where the
+    default layers' tanh ends. For 28 x 28 grey pixels these are
 
         encoder   1 x 28 x 28   Conv2d(16, kernel 3, stride 3, padding 1)  f  BatchNorm  MaxPool2d(2, stride 2)
                   16 x 5 x 5    Conv2d(32, kernel 3, stride 2, padding 1)  f  BatchNorm  MaxPool2d(2, stride 1)
@@ -39,7 +51,9 @@ class ConvAutoencoder(Autoencoder):
                   8 x 15 x 15   ConvTranspose2d(1, kernel 2, stride 2, padding 1)  output_activation
 
     f is `activation`; `hidden` are the channels of the three convolutions: the decoder's are the second, the first and
-    half the first. encoder and decoder, layers of your own, are for images of any size: the first ends in the code
+    half the first. For other images each convolution of the encoder (kernel 3, stride 2, padding 1) halves height and
+    width, until they are 4 or less; the channels are those of `hidden`, from the fourth on its last; the decoder
+    mirrors them. encoder and decoder, layers of your own, are for images of any size: the first ends in the code
     (Flatten(), Linear(32)), the second in the shape of the input. The defaults are those of the presets conv-2d and
     conv-3d.
     """
@@ -49,6 +63,9 @@ class ConvAutoencoder(Autoencoder):
     activation: str = "leaky_relu"
     code_activation: str = "tanh"
     output_activation: str = "tanh"
+    image_shape: Any = parameter(
+        None, Maybe(Widths(2)), "of an example where rows are flat: (C, H, W), (H, W, C) or (H, W)"
+    )
     learning_rate: Any = 1e-2
     weight_decay: float = 1e-5
     _plan: ClassVar[Plan] = Plan(steps=(500, 2000), usual_batch=100)
@@ -58,7 +75,7 @@ class ConvAutoencoder(Autoencoder):
         return True
 
     def channels(self, shape):
-        return shape[0] if len(shape) == 3 else 1  # a row of pixels is one grey channel
+        return self.layout(shape)[0]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -78,22 +95,75 @@ class ConvAutoencoder(Autoencoder):
             )
 
     def _layers(self, input_shape):
-        encoder, decoder = super()._layers(input_shape)
         if self.encoder and self.decoder:
-            return encoder, decoder
-        if math.prod(input_shape) != math.prod(IMAGE):
-            raise ValueError(
-                f"ConvAutoencoder: expected images of shape {IMAGE} for the default layers, got {input_shape}. For "
-                "other sizes give images (N, C, H, W) and layers of your own: encoder=[Conv2d(16, 3, 2, 1), ReLU(), "
-                "Flatten(), Linear(32)] and decoder=[...] that ends in the images' shape."
-            )
-        if input_shape != IMAGE and not self.encoder:
-            encoder = [Reshape(IMAGE), *encoder]
-        if input_shape != IMAGE and not self.decoder:
+            return super()._layers(input_shape)
+        image = self.layout(input_shape)
+        encoder, decoder = super()._layers(image)
+        if input_shape != image and not self.encoder:
+            encoder = [Reshape(image), *encoder]
+        if input_shape != image and not self.decoder:
             decoder = [*decoder, Reshape(input_shape)]
         return encoder, decoder
 
-    def _new_encoder(self):
+    # ---------------------------------------------------------------- shapes
+
+    def layout(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(C, H, W) of examples of that shape; ValueError for what is no image that the default layers are for."""
+        side = math.isqrt(math.prod(shape))
+        given = tuple(self.image_shape or shape) if len(shape) == 1 else tuple(shape)
+        if len(given) == 1 and side * side == given[0]:
+            given = (side, side)
+        if math.prod(given) == math.prod(shape) and len(given) in (2, 3):
+            given = (1, *given) if len(given) == 2 else given
+            given = (given[2], *given[:2]) if channels_last(given) else given
+            if self.encoder and self.decoder:
+                return given
+            if min(given[1:]) >= SIDES[0] and max(given[1:]) <= SIDES[1]:
+                return given
+        elif self.encoder and self.decoder:
+            return shape
+        raise ValueError(
+            f"ConvAutoencoder: expected images (C, H, W) of {SIDES[0]} to {SIDES[1]} pixels for the default layers, "
+            f"got {shape}{f' with image_shape={self.image_shape}' if self.image_shape else ''}. Flat rows want "
+            "image_shape=(C, H, W); for other sizes give layers of your own: encoder=[Conv2d(16, 3, 2, 1), ReLU(), "
+            "Flatten(), Linear(32)] and decoder=[...] that ends in the images' shape."
+        )
+
+    @property
+    def channels_last_(self) -> tuple[int, ...] | None:
+        """(H, W, C) where the images given hold their channels last, else None; the network has them first."""
+        return self._last(self.input_shape_)
+
+    def _last(self, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+        image_shape = self.as_built.image_shape
+        given = tuple(image_shape) if len(shape) == 1 and image_shape else tuple(shape)
+        return given if len(given) == 3 and channels_last(given) else None
+
+    def _build(self, input_shape, state=None):
+        super()._build(self.layout(input_shape) if self._last(tuple(input_shape)) else tuple(input_shape), state)
+
+    def _first(self, X: np.ndarray) -> np.ndarray:
+        """Images X as the network has them: (N, C, H, W) where they hold their channels last."""
+        last = self._last(X.shape[1:])
+        if last is not None and isinstance(X, Rows):
+            return X.map(self._first, self.layout(X.shape[1:]), X.dtype)  # type: ignore[return-value]
+        return X if last is None else np.ascontiguousarray(np.moveaxis(X.reshape(-1, *last), -1, 1))
+
+    def _learn_scale(self, X, weights=None):
+        return super()._learn_scale(self._first(X), weights)
+
+    def _scaled(self, X):
+        return super()._scaled(self._first(X))
+
+    def unscaled(self, Z):
+        X = super().unscaled(Z)
+        return X if self.channels_last_ is None else np.moveaxis(X, 1, -1).reshape(-1, *self.input_shape_)
+
+    # ---------------------------------------------------------------- layers
+
+    def _new_encoder(self, image):
+        if image != IMAGE:
+            return self._halving_encoder(image)
         first, second, third = self.hidden
         return [
             *self._block(Conv2d, first, 3, 3, 1),
@@ -106,7 +176,36 @@ class ConvAutoencoder(Autoencoder):
             activation(self.code_activation, "code_activation"),
         ]
 
-    def _new_decoder(self, encoder, n_features):
+    def _halving_encoder(self, image: tuple[int, ...]) -> list[Layer]:
+        layers: list[Layer] = []
+        for channels, _ in self._halvings(image):
+            layers += self._block(Conv2d, channels, 3, 2, 1)
+        code = self._linear(self.code_size * getattr(self.part("bottleneck"), "inputs_per_unit", 1))
+        return [*layers, Flatten(), code, activation(self.code_activation, "code_activation")]
+
+    def _halving_decoder(self, image: tuple[int, ...]) -> list[Layer]:
+        halvings = self._halvings(image)
+        channels, size = halvings[-1][0], tuple(-(-n // 2) for n in halvings[-1][1])
+        layers = [self._linear(channels * math.prod(size)), activation(self.activation), Reshape((channels, *size))]
+        widths = [image[0], *(channels for channels, _ in halvings[:-1])]
+        for width, (_, size) in zip(reversed(widths), reversed(halvings), strict=True):
+            even = tuple(1 - n % 2 for n in size)  # 2 n - 1 + this is the size that was halved
+            layers += self._block(ConvTranspose2d, width, 3, 2, 1, even)
+        return layers[:-2]
+
+    def _halvings(self, image: tuple[int, ...]) -> list[tuple[int, tuple[int, ...]]]:
+        """(channels behind it, height and width before it) of each convolution."""
+        size = image[1:]
+        found: list[tuple[int, tuple[int, ...]]] = []
+        while max(size) > SMALL:
+            found.append((self.hidden[min(len(found), 2)], size))
+            size = tuple(-(-n // 2) for n in size)
+        return found
+
+    def _new_decoder(self, encoder, image):
+        if image != IMAGE:
+            layers = self._halving_decoder(image)
+            return layers if self._logits else [*layers, activation(self.output_activation, "output_activation")]
         first, second, third = self.hidden
         layers = [
             self._linear(third),
@@ -119,7 +218,7 @@ class ConvAutoencoder(Autoencoder):
         ]
         return layers if self._logits else [*layers, activation(self.output_activation, "output_activation")]
 
-    def _block(self, layer: type, *geometry: int) -> list[Layer]:
+    def _block(self, layer: type, *geometry: Any) -> list[Layer]:
         """[convolution, f, BatchNorm]"""
         convolution = layer(*geometry, init=self.initializer, bias_init=self.bias_initializer)
         return [convolution, activation(self.activation), BatchNorm()]

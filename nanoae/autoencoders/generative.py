@@ -107,4 +107,4 @@ class Generative(NetworkEstimator):
         self.prior_ = prior
 
     def _example_shape(self) -> tuple[int, ...]:
-        return self.network_.output_shape
+        return self.input_shape_

@@ -15,7 +15,7 @@ import numpy as np
 
 from nanoae.autoencoders.fact import Fact
 from nanoae.autoencoders.model_file import save_model
-from nanoae.autoencoders.plan import AUTO, Plan
+from nanoae.autoencoders.plan import AUTO, Plan, told
 from nanoae.autoencoders.reach import output_range
 from nanoae.autoencoders.scaled import Scaled
 from nanoae.autoencoders.trained import Trained
@@ -280,7 +280,7 @@ class NetworkEstimator(Trained, Scaled):
             self._loss = self.as_built.new_loss().build(self.network_.ops, self.network_.dtype)
 
     def summary(self) -> str:
-        """A table: layer, output shape, parameters; the total below."""
+        """A table: layer, output shape, parameters; below it the total, and what "auto" means here."""
         self.check_fitted()
         lines = [("layer", "output", "parameters")]
         for i, layer in enumerate(self.network_.layers):
@@ -290,7 +290,9 @@ class NetworkEstimator(Trained, Scaled):
             lines.append((repr(layer), shape, f"{count:,}{mark}"))
         lines.append(("total", "", f"{self.network_.theta.size:,}"))
         widths = [max(len(line[k]) for line in lines) for k in (0, 1)]
-        return "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}" for a, b, c in lines)
+        table = "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}" for a, b, c in lines)
+        built = self.as_built
+        return f"{table}\n{told(built.get_params(deep=False), self._left_open or {}, self.scaling_)}"
 
     @property
     def best_epoch_(self) -> int | None:

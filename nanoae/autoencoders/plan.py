@@ -86,3 +86,18 @@ class LinesPlan(Plan):
         if built.warm_up == AUTO:
             found["warm_up"] = found.get("epochs", built.epochs) / 2
         return found
+
+
+def told(params: dict[str, Any], left_open: dict[str, Any], scaling: str) -> str:
+    """How a network is trained, in words: its parameters, once the numbers of what was `left_open` are known."""
+    if AUTO in (params["epochs"], params["batch_size"]):
+        training = 'epochs and batch_size are "auto": they follow from the number of rows'
+    else:
+        training = f"{params['epochs']} epochs at most of batches of {params['batch_size']} rows"
+        if params["validation_fraction"]:
+            training += f", {params['validation_fraction']:.0%} of the rows held out"
+        if params["patience"]:
+            training += f", until {params['patience']} epochs bring nothing better"
+    chosen = [name for name in ("epochs", "batch_size", "activation", "scaling") if name in left_open]
+    auto = f' ("auto": {", ".join(chosen)})' if chosen else ""
+    return f"training  {training}{auto}\nscaling   {scaling}"

@@ -122,6 +122,11 @@ class OfEstimator(OfScaled):
     def __init__(self, model: Any, graph: Graph):
         super().__init__(model, graph)
         self.net, self.shape = on_host(model.network_), model.input_shape_
+        if getattr(model, "channels_last_", None):
+            raise ValueError(
+                f"export: expected images with their channels first, (N, C, H, W), got a model of {self.shape}. "
+                "Fit it on numpy.moveaxis(X, -1, 1)."
+            )
         self.n_encoder = model.n_code_layers_
         self.masked = getattr(model.as_built, "missing", "error") == "mask"  # where NaN is no value
 

@@ -53,7 +53,9 @@ def follows(model: Any, codes: np.ndarray) -> bool:
 
 
 def computable(model: Any) -> bool:
-    """Whether network.js can bring rows to the model's scale, and back."""
+    """Whether network.js can bring rows to the scale and the layout of the network, and back."""
+    if getattr(model, "channels_last_", None):
+        return False
     return getattr(model, "scaling_", "none") == "none" or isinstance(model.scaler_, AffineScaler)
 
 
