@@ -19,7 +19,7 @@ def add_to(commands) -> None:
         "its arrays as .safetensors, by PyTorch's names, which nanoae opens again as a model.",
         epilog="example: nanoae export runs/digits-1 --out model.onnx",
     )
-    parser.add_argument("model", metavar="MODEL", type=Path, help="a model.npz, or the folder that holds one")
+    models.add_model(parser)
     parser.add_argument("--out", required=True, metavar="FILE", type=Path, help=" or ".join(ENDINGS))
     parser.add_argument(
         "--what",

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from nanoae import PCA, Dataset
+from nanoae import PCA, Dataset, report
 from nanoae.cli import data as data_options
 from nanoae.cli.data import Table, first
-from nanoae.engine.layers import Linear, Noisy, TiedLinear
+from nanoae.engine.layers import Noisy
+from nanoae.report.network import templates
 
 FIGURES = ("reconstructions.png", "loss.png", "codes.png", "code_histogram.png")
 WHERE_THEY_APPLY = ("denoising.png", "weights.png")  # of a corruption, and of images
@@ -21,8 +22,6 @@ ROWS = 1_000  # that a table's columns are standardised by
 
 def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Table) -> None:
     """The figures, all of the test rows."""
-    from nanoae import report
-
     (x, beside), black = first(test, ROWS), data_options.black(model)
     if not data_options.predicts(model):
         pca = {} if baseline is None else {f"PCA-{len(baseline.components_)}": baseline.reconstruct}
@@ -50,9 +49,10 @@ def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Ta
         reconstructions(
             folder / "samples.png", {"drawn": model.sample(10, 0, **every)}, data, black, "Samples of the prior"
         )
-    if len(data.shape) == 2 and (W := templates(model)) is not None:
-        told = "What each unit looks for" if data_options.predicts(model) else "What each unit draws"
-        report.weight_images(folder / WHERE_THEY_APPLY[1], W, data.shape, title=f"{told}: red more ink, blue less")
+    weights = [(title, W) for title, _, W in templates(model, x.shape[1]) if W.ndim == 2]
+    if len(data.shape) == 2 and weights:
+        title, W = weights[0 if data_options.predicts(model) else -1]
+        report.weight_images(folder / WHERE_THEY_APPLY[1], W.T, data.shape, title=f"{title}: red more ink, blue less")
 
 
 def damaged(model: Any, x: np.ndarray) -> np.ndarray:
@@ -62,25 +62,10 @@ def damaged(model: Any, x: np.ndarray) -> np.ndarray:
     return model.unscaled(ops.to_numpy(noisy).copy())
 
 
-def templates(model: Any) -> np.ndarray | None:
-    """Weights (D, K) as images are made of: what each unit of the decoder's last layer draws, or, of a model that
-    predicts, what each of the first layer looks for. None where that layer is no Linear."""
-    layers = [layer for layer in model.network_.layers if layer.params]
-    layer = layers[0 if data_options.predicts(model) else -1]
-    if isinstance(layer, TiedLinear):
-        return model.network_.ops.to_numpy(layer.source.params["W"])
-    if not isinstance(layer, Linear):
-        return None
-    W = model.network_.ops.to_numpy(layer.params["W"])
-    return W if data_options.predicts(model) else W.T
-
-
 def reconstructions(
     path: Path, rows: dict[str, np.ndarray], data: Dataset, black: float, title: str = "Reconstructions"
 ) -> None:
     """A row of images, or of profiles, for each entry, on one scale."""
-    from nanoae import report
-
     shape = data.shape
     if len(shape) == 3 and shape[2] in (1, 3):  # (H, W, C) as files hold it; figures want (C, H, W)
         rows = {name: x.reshape(len(x), *shape).transpose(0, 3, 1, 2) for name, x in rows.items()}

@@ -31,7 +31,7 @@ def add_to(commands) -> None:
         "of Gaussians fitted on the codes of data, which any autoencoder can take.",
         epilog="example: nanoae generate runs/vae-20-1 --count 100 --temperature 0.8 --out drawn.png",
     )
-    parser.add_argument("model", metavar="MODEL", type=Path, help="a model.npz, or the folder that holds one")
+    models.add_model(parser)
     parser.add_argument("--out", required=True, metavar="FILE", type=Path, help=".png for a picture, or .npy or .csv")
     parser.add_argument("--count", type=int, default=64, metavar="N", help="how many (default: 64)")
     parser.add_argument("--temperature", type=float, default=1.0, metavar="X", help="below 1: more typical ones")
@@ -41,7 +41,7 @@ def add_to(commands) -> None:
     what.add_argument("--manifold", action="store_true", help=f"the plane of codes of two, {SIDE} x {SIDE}, instead")
     what.add_argument("--traverse", action="store_true", help="a strip for each number of the code instead")
     parser.add_argument("--mixture", type=int, metavar="N", help="fit so many Gaussians on the codes of --data first")
-    parser.add_argument("--backend", default="auto", metavar="NAME", help="numpy, cupy or auto")
+    models.add_backend(parser)
     data_options.add_options(parser)
     parser.set_defaults(run=run)
 

@@ -10,6 +10,7 @@ import numpy as np
 import nanoae
 from nanoae import Autoencoder, GradientReport, Sequential, TextVAE, check_gradients
 from nanoae.autoencoders.table_losses import Masked, Mixed, Weighted
+from nanoae.cli.model import file_of
 from nanoae.cli.smallest import LAYERS, WIDTH, tied
 from nanoae.engine import losses
 from nanoae.engine.activations import ACTIVATIONS
@@ -96,7 +97,7 @@ def check_loss(name: str) -> GradientReport:
 
 def check_model(path: Path) -> GradientReport:
     """A saved autoencoder with the loss it was trained on, at random rows in [0, 1], or lines of random words."""
-    model = nanoae.load(path / "model.npz" if path.is_dir() else path, backend="auto")
+    model = nanoae.load(file_of(path), backend="auto")
     if isinstance(model, TextVAE):
         lines = np.random.default_rng(0).integers(1, len(model.vocabulary_), (ROWS, model.n_features_in_))
         return check_gradients(model, lines, lines[:, 1:], model.new_loss())

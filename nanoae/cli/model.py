@@ -36,9 +36,9 @@ def add_to(commands) -> None:
     }
     for command, (text, options) in texts.items():
         parser = commands.add_parser(command, help=text, epilog=f"example: nanoae {command} runs/digits-1 {options}")
-        parser.add_argument("model", metavar="MODEL", type=Path, help="a model.npz, or the folder that holds one")
+        add_model(parser)
         data_options.add_options(parser, required=True)
-        parser.add_argument("--backend", default="auto", metavar="NAME", help="numpy, cupy or auto")
+        add_backend(parser)
         parser.add_argument(
             "--split", choices=data_options.SPLITS, default=None if command == "evaluate" else "all",
             help="which rows (default: all of a file that the model was not trained on, else the test rows)"
@@ -53,9 +53,24 @@ def add_to(commands) -> None:
         parser.set_defaults(run={"evaluate": evaluate, "encode": encode, "reconstruct": reconstruct}[command])
 
 
+def add_model(parser: argparse.ArgumentParser, more: str = "", **how: Any) -> None:
+    """MODEL, which `load` opens."""
+    text = f"a model.npz, or the folder that holds one{more}"
+    parser.add_argument("model", metavar="MODEL", type=Path, help=text, **how)
+
+
+def add_backend(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--backend", default="auto", metavar="NAME", help="numpy, cupy or auto")
+
+
+def file_of(path: Path) -> Path:
+    """The file of a model, or that in the folder of a run."""
+    return path / "model.npz" if path.is_dir() else path
+
+
 def model_path(args: argparse.Namespace) -> Path:
     """The file of MODEL."""
-    return args.model / "model.npz" if args.model.is_dir() else args.model
+    return file_of(args.model)
 
 
 def load(args: argparse.Namespace) -> Any:

@@ -36,7 +36,7 @@ def add_to(commands) -> None:
     parser.add_argument(
         "--split", choices=data_options.SPLITS, help="which rows (default: those that were not learned, as evaluate)"
     )
-    parser.add_argument("--backend", default="auto", metavar="NAME", help="numpy, cupy or auto")
+    models.add_backend(parser)
     data_options.add_options(parser)
     parser.set_defaults(run=run)
 

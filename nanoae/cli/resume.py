@@ -8,7 +8,7 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,17 @@ def begin(args: argparse.Namespace, folder: Path) -> Path:
 def checkpoints(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """What `fit` is to be given, for its checkpoints to be in `folder`."""
     return {"checkpoint_dir": Checkpoints(folder, args.checkpoint_steps, args.checkpoint_minutes), "resume": True}
+
+
+def finish(args: argparse.Namespace, folder: Path, model: Any, fit: Callable[..., None]) -> tuple[Any, int]:
+    """Trains by `fit(**its checkpoints)`: (the model, or what there was of it before it diverged; the exit code)."""
+    kept = begin(args, folder)
+    try:
+        with stoppable(folder) as stop:
+            fit(**checkpoints(args, kept))
+        return model, ended(args, folder, stop, model.interrupted_)
+    except NotFiniteError as error:
+        return recovered(error, model), 1
 
 
 @contextmanager

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import nanoae
 from nanoae import TextVAE
 from nanoae.autoencoders.kinds import seed
 from nanoae.autoencoders.lines import some
 from nanoae.autoencoders.parameters import declared
+from nanoae.cli import model as models
 from nanoae.cli import resume
 from nanoae.cli import train as trainer
 from nanoae.cli.output import run_folder
@@ -22,7 +23,6 @@ from nanoae.configurable import to_config
 from nanoae.data.files import read_lines
 from nanoae.data.slogans import draw_slogans
 from nanoae.report import write_text_report
-from nanoae.training.divergence import NotFiniteError
 from nanoae.training.process_group import first_rank, ranks
 
 HELD_OUT = 0.1  # share of the lines that the model is tested on
@@ -76,10 +76,7 @@ def add_to(commands) -> None:
     options = actions.add_parser(
         "generate", help="write new lines", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    options.add_argument(
-        "model", metavar="MODEL", type=Path, nargs="?",
-        help="a model.npz, or the folder that holds one (default: the newest in runs/)"
-    )  # fmt: skip
+    models.add_model(options, " (default: the newest in runs/)", nargs="?")
     options.add_argument("--keyword", metavar="WORD", help="what the lines are about (default: one of the known each)")
     options.add_argument("--count", type=int, default=10, metavar="N", help="how many (default: 10)")
     options.add_argument(
@@ -87,7 +84,7 @@ def add_to(commands) -> None:
         help="0 takes the likeliest word each time, more is more daring (default: 0.8)"
     )  # fmt: skip
     options.add_argument("--seed", type=seed, metavar="N", help="the same lines again (default: new ones)")
-    options.add_argument("--backend", default="auto", metavar="NAME", help="numpy, cupy or auto")
+    models.add_backend(options)
     options.set_defaults(run=generate)
 
 
@@ -101,13 +98,8 @@ def train(args: argparse.Namespace) -> int:
             random_state=args.seed, **{name: getattr(args, name) for name in SETTINGS if hasattr(args, name)}
         ).build(*learned)
         log(f"device  {model.network_.ops.describe()}\n{about(args.file, model, learned[0])}\n")
-        try:
-            with resume.stoppable(folder) as stop:
-                checkpoints = resume.checkpoints(args, resume.begin(args, folder))
-                trainer.train(model, *learned, quiet=args.quiet, **checkpoints)
-            code = resume.ended(args, folder, stop, model.interrupted_)
-        except NotFiniteError as error:
-            model, code = resume.recovered(error, model), 1
+        fit = functools.partial(trainer.train, model, *learned, quiet=args.quiet)
+        model, code = resume.finish(args, folder, model, fit)
         if not first_rank():
             return code
         log(trainer.trained(model))
@@ -177,10 +169,12 @@ def describe_run(args: argparse.Namespace, model: TextVAE, results: dict[str, di
 
 
 def generate(args: argparse.Namespace) -> int:
-    path = args.model or newest()
-    model = nanoae.load(path / "model.npz" if path.is_dir() else path, backend=args.backend)
+    args.model = args.model or newest()
+    model = models.load(args)
     if not isinstance(model, TextVAE):
-        raise ValueError(f"{path}: expected a TextVAE, got {type(model).__name__}. `nanoae text train` makes one.")
+        raise ValueError(
+            f"{args.model}: expected a TextVAE, got {type(model).__name__}. `nanoae text train` makes one."
+        )
     for line in model.generate(args.count, args.keyword, args.temperature, args.seed):
         print(line)
     return 0

@@ -31,7 +31,6 @@ from nanoae.cli.training_set import TrainingSet
 from nanoae.configurable import to_config
 from nanoae.data.scaling import SCALERS
 from nanoae.rows import sample
-from nanoae.training.divergence import NotFiniteError
 from nanoae.training.loop import Trainer
 from nanoae.training.process_group import first_rank, ranks
 
@@ -90,14 +89,12 @@ def run(args: argparse.Namespace) -> int:
             watchers.append(board(folder / "tensorboard", model, data, test))
         log = logger(args)
         log(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}")
-        beside = {**resume.checkpoints(args, resume.begin(args, folder)), **learn[1]}
-        try:
-            with resume.stoppable(folder) as stop:
-                log(f"model   {model.network_.theta.size:,} parameters\n\n{model.summary()}\n")
-                train(model, learn[0], quiet=args.quiet, watchers=watchers, **beside)
-            code = resume.ended(args, folder, stop, model.interrupted_)
-        except NotFiniteError as error:
-            model, code = resume.recovered(error, model), 1
+
+        def fit(**checkpoints: Any) -> None:
+            log(f"model   {model.network_.theta.size:,} parameters\n\n{model.summary()}\n")
+            train(model, learn[0], quiet=args.quiet, watchers=watchers, **checkpoints, **learn[1])
+
+        model, code = resume.finish(args, folder, model, fit)
         if not first_rank():
             return code
         without = args.no_baseline or data_options.predicts(model)
