@@ -17,11 +17,11 @@ import numpy as np
 from nanoae.anomaly.cluster_labels import ClusterLabelDetector
 from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.anomaly.member import Member
-from nanoae.interchange.graph import Graph, Value, formula
+from nanoae.interchange.graph import Graph, Value
 from nanoae.interchange.keys import weights_of_folds
 from nanoae.interchange.models import OfAutoencoder, Outputs, Parts, parts_of
-from nanoae.interchange.scaling import encoded, scaled
-from nanoae.interchange.scores import Rows, score_of, standing
+from nanoae.interchange.scaling import encoded, transformed
+from nanoae.interchange.scores import Rows, scored, standing
 from nanoae.pyod import AutoEncoder
 
 
@@ -51,7 +51,7 @@ class OfDetector(Parts):
         """What a member makes of x."""
 
         def parts(Z: Value) -> OfAutoencoder:
-            found = formula(parts_of, member.model)(member.model, self.graph)
+            found = parts_of(member.model, self.graph)
             found.x = Z
             return found
 
@@ -61,11 +61,11 @@ class OfDetector(Parts):
     def scaled(self, member: Member) -> Value:
         """`Member.scaled`: the columns of numbers scaled, those of categories as they are."""
         if member.numbers is ...:
-            return scaled(member.scaler, self.x)
+            return transformed(member.scaler, self.x)
         numbers, columns = list(member.numbers), math.prod(self.shape)
         others = [j for j in range(columns) if j not in numbers]
         order = np.argsort([*numbers, *others])
-        parts = [scaled(member.scaler, self.x.take(np.array(numbers), axis=1))] if numbers else []
+        parts = [transformed(member.scaler, self.x.take(np.array(numbers), axis=1))] if numbers else []
         parts += [self.x.take(np.array(others), axis=1).cast(np.float32)] if others else []
         return self.graph.concat(parts).take(order, axis=1)
 
@@ -74,7 +74,7 @@ class OfDetector(Parts):
         ensemble, folds = self.ensemble, []
         for fold in range(ensemble.n_folds):
             rows = [(self.rows(member), member.scores) for member in ensemble.of_fold(fold)]
-            raw = [(score, score_of(score, own)) for own, scores in rows for score in scores]
+            raw = [(score, scored(score, own)) for own, scores in rows for score in scores]
             folds.append(raw[0][1] if len(raw) == 1 else self.together(raw))
         if ensemble.seen is None:
             return folds[0]
@@ -127,7 +127,7 @@ class OfClusters(Parts):
 
     @functools.cached_property
     def coder(self) -> Any:
-        return formula(parts_of, self.model.autoencoder_)(self.model.autoencoder_, self.graph)
+        return parts_of(self.model.autoencoder_, self.graph)
 
     def scores(self) -> Outputs:
         facts, arrays = self.model.to_file()

@@ -5,6 +5,7 @@ ONNX operator set 20 (ONNX 1.15, December 2023). What each operator computes: on
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -33,8 +34,7 @@ class Value:
     def __add__(self, other):
         return self.apply("Add", other)
 
-    def __radd__(self, other):
-        return self.apply("Add", other)
+    __radd__ = __add__
 
     def __sub__(self, other):
         return self.apply("Sub", other)
@@ -45,8 +45,7 @@ class Value:
     def __mul__(self, other):
         return self.apply("Mul", other)
 
-    def __rmul__(self, other):
-        return self.apply("Mul", other)
+    __rmul__ = __mul__
 
     def __truediv__(self, other):
         return self.apply("Div", other)
@@ -212,17 +211,27 @@ class Graph:
         return model.SerializeToString()
 
 
-def formula(of: Any, part: Any) -> Callable[..., Any]:
-    """The function of `of`, a single dispatch, for this part; ValueError where there is none. A class of somebody
-    else's needs one of its own: what it inherits may not be what it does."""
-    kind = type(part)
-    found = of.dispatch(kind)
-    if kind not in of.registry and (found is of.registry[object] or not kind.__module__.startswith("nanoae.")):
-        raise ValueError(
-            f"export: expected what ONNX has a formula for, got {part!r:.80}, {kind.__name__} of {kind.__module__}. "
-            f"For a class of your own register one: {of.__module__}.{of.__name__}.register."
-        )
-    return found
+class Formulas:
+    """A function for each class of its first argument, as `functools.singledispatch` has them.
+
+    ValueError where there is none. A class of somebody else's needs one of its own: what it inherits may not be what it
+    does.
+    """
+
+    def __init__(self, of: Callable[..., Any]):
+        self.of = functools.singledispatch(of)
+        self.register: Any = self.of.register
+        functools.update_wrapper(self, of)
+
+    def __call__(self, part: Any, *others: Any) -> Any:
+        kind, root = type(part), self.of.registry[object]
+        found = self.of.dispatch(kind)
+        if kind not in self.of.registry and (found is root or not kind.__module__.startswith("nanoae.")):
+            raise ValueError(
+                f"export: expected what ONNX has a formula for, got {part!r:.80}, {kind.__name__} of {kind.__module__}."
+                f" For a class of your own register one: {root.__module__}.{root.__name__}.register."
+            )
+        return found(part, *others)
 
 
 def _onnx(module: str) -> Any:

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from typing import Any
 
@@ -34,13 +33,13 @@ from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.sequences import LastTimestep, TimeDistributed
 from nanoae.engine.shape import Reshape
-from nanoae.interchange.graph import Value, formula
+from nanoae.interchange.graph import Formulas, Value
 
 
 def forward(network: Sequential, x: Value, start: int = 0, stop: int | None = None) -> Value:
     """Layers start .. stop-1 of a network on x (N, *shape)."""
     for layer in on_host(network).layers[start:stop]:
-        x = formula(translate, layer)(layer, x)
+        x = translate(layer, x)
     return x
 
 
@@ -49,7 +48,7 @@ def on_host(network: Sequential) -> Sequential:
     return network if isinstance(network.theta, np.ndarray) else network.to("numpy", network.dtype)
 
 
-@functools.singledispatch
+@Formulas
 def translate(layer: Any, x: Value) -> Value:
     """y of a layer for x."""
     raise NotImplementedError
@@ -246,7 +245,7 @@ def gru(layer: GRU, x: Value, h: Value | None) -> Value:
 @translate.register
 def _(layer: TimeDistributed, x: Value) -> Value:
     inside = x.reshape(-1, *layer.in_shape[1:])
-    return formula(translate, layer.layer)(layer.layer, inside).reshape(-1, *layer.out_shape)
+    return translate(layer.layer, inside).reshape(-1, *layer.out_shape)
 
 
 @translate.register
@@ -294,7 +293,7 @@ def _(layer: ConcatSharedLabel, x: Value) -> Value:
 # ---------------------------------------------------------------- what a network's output means, by its loss
 
 
-@functools.singledispatch
+@Formulas
 def meaning(loss: Any, y: Value) -> Value:
     """What a network trained on this loss means by its output y."""
     raise NotImplementedError
@@ -332,9 +331,4 @@ def _(loss: table_losses.Mixed, y: Value) -> Value:
 @meaning.register(table_losses.Masked)
 @meaning.register(Weighted)
 def _(loss, y: Value) -> Value:
-    return meant(losses.get(loss.loss), y)
-
-
-def meant(loss: losses.Loss, y: Value) -> Value:
-    """`meaning`, where it is known."""
-    return formula(meaning, loss)(loss, y)
+    return meaning(losses.get(loss.loss), y)

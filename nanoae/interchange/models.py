@@ -28,8 +28,8 @@ from nanoae.autoencoders.pca import PCA
 from nanoae.autoencoders.regressor import StackedRegressor
 from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.engine.network import Sequential
-from nanoae.interchange.graph import Graph, Value, formula
-from nanoae.interchange.layers import forward, meant, on_host
+from nanoae.interchange.graph import Formulas, Graph, Value
+from nanoae.interchange.layers import forward, meaning, on_host
 from nanoae.interchange.scaling import scaled_as, unscaled_as
 from nanoae.interchange.weights import network_of
 from nanoae.spelling import one_of
@@ -40,7 +40,7 @@ Outputs = dict[str, tuple[Value, Sequence[int]]]  # name -> the value (N, *shape
 def graph_of(model: Any, what: str | None = None) -> Graph:
     """The graph of a fitted model; what: one of its parts, or None for all that start from x."""
     graph = Graph()
-    parts = formula(parts_of, model)(model, graph)
+    parts = parts_of(model, graph)
     if what is not None:
         one_of(f"export: what, of {type(model).__name__}", what, (*parts.usual, *parts.more))
     for part in parts.usual if what is None else (what,):
@@ -66,7 +66,7 @@ def notes_of(model: Any) -> dict[str, Any]:
     return notes
 
 
-@functools.singledispatch
+@Formulas
 def parts_of(model: Any, graph: Graph) -> Parts:
     """The parts of a model of this kind."""
     raise NotImplementedError
@@ -163,7 +163,7 @@ class OfEstimator(OfScaled):
 
     def output(self, code: Value) -> Value:
         """What the network gives for a code."""
-        return meant(self.model.loss_, forward(self.net, code, self.n_encoder))
+        return meaning(self.model.loss_, forward(self.net, code, self.n_encoder))
 
 
 @parts_of.register(Autoencoder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,16 +10,12 @@ import numpy as np
 
 from nanoae.data.encoder import TableEncoder
 from nanoae.data.scaling import LARGEST, AffineScaler, GaussianScaler, Scaler
-from nanoae.interchange.graph import Graph, Value, formula
+from nanoae.interchange.graph import Formulas, Graph, Value
 
 
-def scaled(scaler: Scaler, x: Value) -> Value:
+@Formulas
+def transformed(scaler: Scaler, x: Value) -> Value:
     """scaler.transform of x (N, ...) float64: float32."""
-    return formula(transformed, scaler)(scaler, x)
-
-
-@functools.singledispatch
-def transformed(scaler: Any, x: Value) -> Value:
     raise NotImplementedError
 
 
@@ -72,7 +67,7 @@ def _(scaler: GaussianScaler, z: Value) -> Value:
 
 def scaled_as(model: Any, x: Value) -> Value:
     """x (N, ...) as a model with a scaler reads it, float32."""
-    return by_channels(model, x, lambda columns: scaled(model.scaler_, columns))
+    return by_channels(model, x, lambda columns: transformed(model.scaler_, columns))
 
 
 def unscaled_as(model: Any, y: Value) -> Value:
@@ -142,7 +137,7 @@ def encoded(encoder: TableEncoder, graph: Graph) -> Value:
     inputs = {True: ("numbers", np.float64), False: ("categories", object)}
     rows = {kind: graph.input(*inputs[kind], (is_number.count(kind),)) for kind in sorted(set(is_number))}
     if True in rows:
-        rows[True] = scaled(encoder.scaler_, rows[True])
+        rows[True] = transformed(encoder.scaler_, rows[True])
     parts = []
     for i, known in enumerate(encoder.categories_):
         place = is_number[:i].count(is_number[i])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
@@ -12,7 +11,7 @@ from nanoae.anomaly import scores as kinds
 from nanoae.anomaly.neighbours import SPARE, cells_near
 from nanoae.anomaly.surprise import Standing
 from nanoae.data.scaling import JITTER
-from nanoae.interchange.graph import Value, formula
+from nanoae.interchange.graph import Formulas, Value
 from nanoae.interchange.scaling import counted
 
 
@@ -42,13 +41,9 @@ class Rows:
         return self.missing.where(0.0, terms) / known.apply("Max", 1 / self.size)
 
 
-def score_of(score: kinds.Score, rows: Rows) -> Value:
+@Formulas
+def scored(score: kinds.Score, rows: Rows) -> Value:
     """(N,)"""
-    return formula(scored, score)(score, rows)
-
-
-@functools.singledispatch
-def scored(score: Any, rows: Rows) -> Value:
     raise NotImplementedError
 
 
