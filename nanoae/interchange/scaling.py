@@ -49,8 +49,8 @@ def interpolated(at: np.ndarray, to: np.ndarray, columns: Value, slope: np.ndarr
     return steep * (inside - x) + y + (columns - inside) * slope
 
 
-@functools.singledispatch
-def restored(scaler: Any, z: Value) -> Value:
+@Formulas
+def restored(scaler: Scaler, z: Value) -> Value:
     """scaler.inverse_transform of z (N, D) float64: float64."""
     raise NotImplementedError
 
@@ -72,7 +72,7 @@ def scaled_as(model: Any, x: Value) -> Value:
 
 def unscaled_as(model: Any, y: Value) -> Value:
     """What its network gives, (N, ...), in the data's units, float64."""
-    return by_channels(model, y.cast(np.float64), lambda z: formula(restored, model.scaler_)(model.scaler_, z))
+    return by_channels(model, y.cast(np.float64), lambda z: restored(model.scaler_, z))
 
 
 def by_channels(model: Any, x: Value, through: Callable[[Value], Value]) -> Value:
