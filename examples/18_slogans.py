@@ -31,9 +31,8 @@ def tell(_, row):
         print(f"  epoch {row['epoch']:2}   loss {row['loss']:.2f} nats a line")
 
 
-model = nanoae.TextVAE(state_size=64 if args.quick else 128, callbacks=(tell,), random_state=0).fit(
-    lines[known], keywords[known]
-)
+quick = {"state_size": 64, "epochs": 8} if args.quick else {}
+model = nanoae.TextVAE(callbacks=(tell,), random_state=0, **quick).fit(lines[known], keywords[known])
 
 # ---- new lines: the colder, the safer; the hotter, the stranger
 for temperature in (0.3, 0.8, 1.5):

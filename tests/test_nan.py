@@ -65,10 +65,12 @@ def test_a_detector_whose_weights_are_no_numbers_calls_nothing_normal(scores):
 @pytest.mark.parametrize("kind", [nanoae.Autoencoder, nanoae.AnomalyDetector, nanoae.StackedClassifier])
 def test_a_file_with_such_weights_is_refused(tmp_path, kind, bad):
     inner = nanoae.Autoencoder(4, (16,), epochs=1)
-    settings = (
-        {"autoencoder": nanoae.Autoencoder(4, (16,), epochs=1)} if kind is nanoae.AnomalyDetector else {"epochs": 1}
-    )
-    model = kind(**settings).fit(X[:200], *([Y[:200]] if kind is nanoae.StackedClassifier else []))
+    settings = {
+        nanoae.Autoencoder: {"epochs": 1},
+        nanoae.AnomalyDetector: {"autoencoder": nanoae.Autoencoder(4, (16,), epochs=1)},
+        nanoae.StackedClassifier: {"sizes": (8,), "pretrain_epochs": 1, "epochs": 1},
+    }
+    model = kind(**settings[kind]).fit(X[:200], *([Y[:200]] if kind is nanoae.StackedClassifier else []))
     inner = model.members_[0].model if kind is nanoae.AnomalyDetector else model
     inner.network_.theta[5] = bad
     model.save(tmp_path / "m.npz")

@@ -119,9 +119,7 @@ class NetworkEstimator(Trained, Scaled):
             found["activation"] = built.hidden_activation
         if isinstance(built.scaling, str) and built.scaling == AUTO:
             found["scaling"] = self.scaling_
-        self._left_open = {  # type: ignore[misc]
-            name: getattr(built, name) for name in found
-        }
+        self._left_open = {name: getattr(built, name) for name in found}  # type: ignore[misc]
         for name, value in found.items():
             setattr(built, name, value)
 

@@ -143,8 +143,8 @@ def parse_grid(texts: list[str]) -> dict[str, list[Any]]:
         kind = SETTINGS[name][0]
         try:
             grid[name] = [reader(kind)(value.strip()) for value in values.split(",")]
-        except Mistake as error:
-            raise ValueError(f"--grid: {name}: {error}") from error
         except (ValueError, KeyError) as error:
+            if kind.usage:  # the names there are, which the mistake tells
+                raise ValueError(f"--grid: {name}: {error}") from error
             raise ValueError(f"--grid: expected {kind.texts} for {name}, got {values!r}.") from error
     return grid

@@ -87,7 +87,7 @@ def load_data(
     if suffix not in (*READERS, *SUFFIXES):
         known = ", ".join(NAMES)
         raise ValueError(
-            f"load_data: expected one of {known}, or a path to a .npy, .npz, .csv, .parquet or IDX file or to a "
+            f"load_data: expected one of {known}, or a path to a .npy, .npz, .csv or IDX file or to a "
             f"folder of images, got {given!r}.{did_you_mean(name, NAMES)}"
         )
     if not path.is_file():
