@@ -91,6 +91,8 @@ def test_the_score_is_the_loss_of_training(ops, loss):
 
 def test_summary():
     lines = small(hidden=(6, 4), backend="numpy").fit(X).summary().splitlines()
+    lines, plan = lines[:14], lines[14:]
+    assert [line.split()[0] for line in plan] == ["training", "scaling"]
     assert [line.split()[0] for line in lines] == [
         "layer", "Linear(9,", "ReLU()", "Linear(6,", "ReLU()", "Linear(4,", "Identity()",
         "Linear(3,", "ReLU()", "Linear(4,", "ReLU()", "Linear(6,", "Identity()", "total"]  # fmt: skip

@@ -262,4 +262,4 @@ def test_frozen_layers_are_refused_and_none_frozen_is_not():
 def test_numbers_too_large_are_said():
     x = np.column_stack([np.arange(64) * 1e15 + 1.7e18, *X.T])
     with np.errstate(all="ignore"), pytest.raises(nanoae.NotFiniteError, match=r"(?i)scale the inputs"):
-        nanoae.Autoencoder(2, (4,), optimizer=nanoae.KFAC(), epochs=2).fit(x)
+        nanoae.Autoencoder(2, (4,), optimizer=nanoae.KFAC(), epochs=2, scaling="none").fit(x)

@@ -338,7 +338,10 @@ WRONG = [
     (lambda: make("contractive", code_activation="tanh").fit(X), r"Contractive: .*\[Linear, Sigmoid\].* Tanh\(\)"),
     (lambda: make("contractive", bottleneck=TopK(2)).fit(X), r"Contractive: expected .* got .*TopK"),
     (lambda: Sequential([Linear(3), Sigmoid(), Contractive(1)]).build(4), r"Contractive.*: expected source="),
-    (lambda: make("", corruption="gaussian").fit(X), r"Autoencoder: expected corruption=None or .* got 'gaussian'"),
+    (
+        lambda: make("", corruption="gaussian").fit(X),
+        r"Autoencoder: corruption: expected gaussian:STD, numbers, got 'gaussian'",
+    ),
     (lambda: make("", corruption=TopK(2)).fit(X), r"Autoencoder: expected corruption=None or one like GaussianNoise"),
     (lambda: make("", penalty=GaussianNoise(1)).fit(X), r"Autoencoder: expected penalty=None or one like L1Sparsity"),
     (lambda: make("", bottleneck=3).fit(X), r"Autoencoder: expected bottleneck=None or one like TopK\(10\), got 3"),

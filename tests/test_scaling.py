@@ -200,10 +200,10 @@ def test_pca_of_numbers_of_any_size(size):
 
 
 def test_what_float32_does_not_hold_is_told():
-    """The detector scales its columns in float64, an autoencoder takes them as they are."""
+    """Columns are scaled in float64: without that an autoencoder takes them as they are."""
     X = np.random.default_rng(0).normal(size=(60, 3))
     far = np.add(X, [0, 1e9, 0])
-    ae = nanoae.Autoencoder(1, (4,), epochs=1, backend="numpy", random_state=0)
+    ae = nanoae.Autoencoder(1, (4,), epochs=1, scaling="none", backend="numpy", random_state=0)
     with pytest.warns(
         UserWarning, match=r'column 1, 99999999\d.* to 100000000\d.*, are \(nearly\) one in float32.*"float64"'
     ):

@@ -69,7 +69,8 @@ class Layer(Reused, Configurable):
     def take_cache(self) -> Any:
         cache, self.cache = self.cache, None
         if cache is None:
-            raise RuntimeError(f"{self}: expected forward(x, train=True) before backward, got nothing cached.")
+            raise RuntimeError(f"{self}: expected forward(x, train=True) before backward, got nothing cached. "
+                               "Each backward uses up one forward.")  # fmt: skip
         return cache
 
     def check_input(self, x: Array) -> None:

@@ -1,5 +1,4 @@
 """Parameters: one flat `theta` and one flat `grad` for a whole network; layers hold named views of them.
-
 Optimiser, save, load, gradient norm, device move and gradient check then each act on one array.
 """
 
