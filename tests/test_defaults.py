@@ -44,15 +44,15 @@ def plan_of(rows, **said):
 def test_there_are_enough_steps_for_the_rows(rows):
     found = plan_of(rows)
     steps = found["epochs"] * -(-rows // found["batch_size"])
-    assert 16 <= found["batch_size"] <= 256 and steps >= min(max(1000, 20 * rows), 8000)
-    assert steps <= 8000 + 3 * -(-rows // found["batch_size"])
+    assert 16 <= found["batch_size"] <= 256 and steps >= min(max(1000, 50 * rows), 20_000)
+    assert steps <= 20_000 + 3 * -(-rows // found["batch_size"])
     assert ("patience" in found) == ("validation_fraction" in found) == (rows >= 50)
 
 
 def test_what_is_said_counts():
     assert plan_of(100, epochs=3) == {"batch_size": 256}
     assert plan_of(100, epochs=3, batch_size=7) == {}
-    assert plan_of(100, batch_size=100)["epochs"] == 2000 and plan_of(100, patience=2).get("patience", 2) == 2
+    assert plan_of(100, batch_size=100)["epochs"] == 5000 and plan_of(100, patience=2).get("patience", 2) == 2
     assert LinesPlan().epochs(20, 8) == 300
     model = nanoae.Autoencoder(2, epochs=3, batch_size=100, random_state=0).fit(LEARNED)
     assert len(model.history_["loss"]) == 3 and "val_loss" not in model.history_

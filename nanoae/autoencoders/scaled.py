@@ -29,12 +29,13 @@ from nanoae.blocks import blocks
 from nanoae.configurable import to_config
 from nanoae.data import scaling as scalers
 from nanoae.data.matrix import warn_of_lost_digits
-from nanoae.data.scaling import SCALERS, Scaler, fit_known, tame
+from nanoae.data.scaling import SCALERS, Scaler, fit_known, moments
 from nanoae.rows import Rows, extremes, sample
 from nanoae.training.evaluation import EVALUATION_ROWS
 
 FULL = 0.5  # |x| that the largest of data in [-1, 1] reaches, which are then as they should be
 WIDE = 10.0  # times 1, or times the narrowest column's spread: beyond, the columns are brought to one scale
+NO_LIMIT = 1e30
 LOOKED_AT = 100_000  # rows, at most, that this is told by
 
 
@@ -97,6 +98,8 @@ class Scaled(Estimator):
             rows = own_order(X) if weights is None else drawn(weights)
             learned = sample(X[rows]).astype(np.float64)
             fit_known(self.scaler_, self._columns(learned))
+            if hasattr(self.scaler_, "limit_"):  # no tail is drawn in: what a network gives beyond it would explode
+                self.scaler_.limit_ = np.full(np.shape(self.scaler_.limit_), NO_LIMIT)
             return self.scaled(X)
         found = self.scaled(X)
         if found.dtype != X.dtype:
@@ -111,7 +114,10 @@ class Scaled(Estimator):
         if np.isnan(largest) or FULL <= largest <= 1:
             return True
         X = sample(X[:: -(-len(X) // LOOKED_AT)]).astype(np.float64)
-        center, spread = tame(np.where(np.isnan(X), known_means(X), X))
+        center, spread = moments(np.where(np.isnan(X), known_means(X), X))
+        center, spread = center[spread > 0], spread[spread > 0]  # a constant is no scale
+        if not len(spread):
+            return True
         one_scale = spread.max() <= WIDE * min(spread.min(), 1) and spread.max() >= 1 / WIDE
         return bool(one_scale and np.abs(center).max() <= WIDE)
 
