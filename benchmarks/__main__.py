@@ -16,12 +16,25 @@ from benchmarks.growth import draw, sweeps
 from benchmarks.machine import machine, pin
 from benchmarks.package import import_times, install_size, package_table
 from benchmarks.steps import INSTALL, LossMismatch, Settings, measure
-from benchmarks.table import how, kind, markdown, notes, quote, save, steps_table, title, where, write_json
+from benchmarks.table import (
+    how,
+    kind,
+    markdown,
+    notes,
+    quote,
+    save,
+    steps_table,
+    title,
+    where,
+    write_json,
+)
 from benchmarks.whole import RunFailed, measure_runs, runs_table
 from benchmarks.worker import Worker, WorkerError
 
 SHIPPED = "as shipped"
-Outcome = tuple[list[str], dict[str, Any], bool]  # paragraphs to print, facts to write, whether all went well
+Outcome = tuple[
+    list[str], dict[str, Any], bool
+]  # paragraphs to print, facts to write, whether all went well
 
 
 def names(known) -> Callable[[str], list[str]]:
@@ -30,7 +43,9 @@ def names(known) -> Callable[[str], list[str]]:
     def parse(text: str) -> list[str]:
         chosen = text.split(",")
         if unknown := [name for name in chosen if name not in known]:
-            raise argparse.ArgumentTypeError(f"expected some of {','.join(known)}, got {','.join(unknown)}")
+            raise argparse.ArgumentTypeError(
+                f"expected some of {','.join(known)}, got {','.join(unknown)}"
+            )
         return chosen
 
     return parse
@@ -57,38 +72,70 @@ def figure_file(text: str) -> Path:
 
 def plain_name(text: str) -> str:
     if not text.replace("-", "").replace("_", "").isalnum():
-        raise argparse.ArgumentTypeError(f"expected a name of letters, digits, - and _, got {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"expected a name of letters, digits, - and _, got {text!r}"
+        )
     return text
 
 
 def parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--json", type=new_file, metavar="FILE", help="write machine, versions and every round")
+    common.add_argument(
+        "--json", type=new_file, metavar="FILE", help="write machine, versions and every round"
+    )
     common.add_argument("--save", type=plain_name, metavar="NAME", help="write benchmarks/results/NAME.md and .json; "
                         "of times NAME-CPU.md, one for each kind of CPU")  # fmt: skip
     limits = argparse.ArgumentParser(add_help=False)
-    limits.add_argument("--threads", type=at_least_one, default=2, help="CPUs and threads of every contender (2)")
+    limits.add_argument(
+        "--threads", type=at_least_one, default=2, help="CPUs and threads of every contender (2)"
+    )
     limits.add_argument("--blas", choices=("as-shipped", "best", "both"), default="both", help="NumPy's BLAS as it "
                         "ships, with the kernel that is best here, or both (run and growth: the best)")  # fmt: skip
-    top = argparse.ArgumentParser("python -m benchmarks", description="How fast nanoae is, beside its peers.")
+    top = argparse.ArgumentParser(
+        "python -m benchmarks", description="How fast nanoae is, beside its peers."
+    )
     commands = top.add_subparsers(dest="command", required=True)
-    steps = commands.add_parser("steps", parents=[common, limits], help="the time of a training step (the default)")
-    steps.add_argument("--quick", action="store_true", help=f"under 2 minutes: cases {','.join(QUICK)}, fewer rounds")
+    steps = commands.add_parser(
+        "steps", parents=[common, limits], help="the time of a training step (the default)"
+    )
+    steps.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"under 2 minutes: cases {','.join(QUICK)}, fewer rounds",
+    )
     steps.add_argument("--cases", type=names(CASES), help=f"some of {','.join(CASES)}")
-    steps.add_argument("--rounds", type=at_least_one, help="timed blocks of each contender (15; 5 with --quick)")
+    steps.add_argument(
+        "--rounds", type=at_least_one, help="timed blocks of each contender (15; 5 with --quick)"
+    )
     steps.set_defaults(contenders=list(CONTENDERS))
-    run = commands.add_parser("run", parents=[common, limits], help="whole runs to a test error on MNIST")
+    run = commands.add_parser(
+        "run", parents=[common, limits], help="whole runs to a test error on MNIST"
+    )
     run.add_argument("--data-dir", help="the folder that holds MNIST (else NANOAE_DATA)")
     run.add_argument("--target", type=float, default=0.0055, help="test MSE to reach (0.0055)")
     run.add_argument("--rounds", type=at_least_one, default=3, help="runs of each library (3)")
-    commands.add_parser("import", parents=[common], help="import time beyond NumPy's, and install size")
-    growth = commands.add_parser("growth", parents=[common, limits], help="cost over batch, width and rows")
-    growth.add_argument("--figure", type=figure_file, metavar="FILE", help="draw it (.png, .pdf, .svg)")
-    growth.add_argument("--rounds", type=at_least_one, default=5, help="timed blocks of each contender (5)")
-    growth.add_argument("--sizes", type=at_least_one, help="only so many sizes of each sweep, the smallest first")
+    commands.add_parser(
+        "import", parents=[common], help="import time beyond NumPy's, and install size"
+    )
+    growth = commands.add_parser(
+        "growth", parents=[common, limits], help="cost over batch, width and rows"
+    )
+    growth.add_argument(
+        "--figure", type=figure_file, metavar="FILE", help="draw it (.png, .pdf, .svg)"
+    )
+    growth.add_argument(
+        "--rounds", type=at_least_one, default=5, help="timed blocks of each contender (5)"
+    )
+    growth.add_argument(
+        "--sizes", type=at_least_one, help="only so many sizes of each sweep, the smallest first"
+    )
     growth.set_defaults(contenders=["nanoae", "torch"])
-    said = commands.add_parser("quote", parents=[common], help="the ratios of the slower CPU, out of all the tables")
-    said.add_argument("name", nargs="?", default="cpu-steps", help="the tables NAME-CPU.json (cpu-steps)")
+    said = commands.add_parser(
+        "quote", parents=[common], help="the ratios of the slower CPU, out of all the tables"
+    )
+    said.add_argument(
+        "name", nargs="?", default="cpu-steps", help="the tables NAME-CPU.json (cpu-steps)"
+    )
     for command in (steps, growth):
         command.add_argument("--contenders", type=names(CONTENDERS), help=f"some of {','.join(CONTENDERS)} "
                              f"({','.join(command.get_default('contenders'))})")  # fmt: skip
@@ -118,7 +165,11 @@ def steps_command(options) -> Outcome:
     chosen = environments(options.blas)
     cases = options.cases or (QUICK if options.quick else CASES)
     results = [measure(CASES[name], options.contenders, chosen, settings, say) for name in cases]
-    facts = {"settings": vars(settings), "environments": chosen, "cases": [result.as_json() for result in results]}
+    facts = {
+        "settings": vars(settings),
+        "environments": chosen,
+        "cases": [result.as_json() for result in results],
+    }
     good = not any(column.absent == "failed" for result in results for column in result.columns)
     return [*steps_table(results, options.contenders), how(results, settings)], facts, good
 
@@ -126,9 +177,22 @@ def steps_command(options) -> Outcome:
 def run_command(options) -> Outcome:
     libraries = [name for name in ("nanoae", "torch") if CONTENDERS[name].installed]
     environment = list(environments(options.blas).values())[-1]
-    runs = measure_runs(libraries, options.rounds, options.target, options.data_dir, options.threads, environment, say)
+    runs = measure_runs(
+        libraries,
+        options.rounds,
+        options.target,
+        options.data_dir,
+        options.threads,
+        environment,
+        say,
+    )
     missing = [] if "torch" in libraries else [f"PyTorch is not installed: {INSTALL}"]
-    facts = {"threads": options.threads, "environment": environment, "target": options.target, "runs": runs}
+    facts = {
+        "threads": options.threads,
+        "environment": environment,
+        "target": options.target,
+        "runs": runs,
+    }
     return [markdown(*runs_table(runs)), *missing], facts, True
 
 
@@ -143,13 +207,19 @@ def growth_command(options) -> Outcome:
     environment = dict(list(environments(options.blas).items())[-1:])
     found = sweeps(options.sizes)
     cases = [case for sweep in found for case in sweep.cases.values()]
-    results = {case.name: measure(case, options.contenders, environment, settings, say) for case in cases}
+    results = {
+        case.name: measure(case, options.contenders, environment, settings, say) for case in cases
+    }
     if options.figure:
         draw(found, results, options.contenders, options.figure)
     tables = [markdown(*sweep.table(results, options.contenders)) for sweep in found]
     measured = [result.as_json() for result in results.values()]
     facts = {"settings": vars(settings), "environment": environment, "cases": measured}
-    return [*tables, *notes(list(results.values())), how(list(results.values()), settings)], facts, True
+    return (
+        [*tables, *notes(list(results.values())), how(list(results.values()), settings)],
+        facts,
+        True,
+    )
 
 
 def quote_command(options) -> Outcome:
@@ -204,7 +274,9 @@ def main(arguments: list[str] | None = None) -> int:
         write_json(options.json, facts)
     if options.save:
         of_one_cpu = options.command in ("steps", "growth", "run")
-        save(f"{options.save}-{kind(facts['machine'])}" if of_one_cpu else options.save, text, facts)
+        save(
+            f"{options.save}-{kind(facts['machine'])}" if of_one_cpu else options.save, text, facts
+        )
     print(text)
     return 0 if good else 1
 

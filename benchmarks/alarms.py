@@ -43,7 +43,9 @@ def clustered(rng, n, d, world):
 
 def correlated(rng, n, d, world):
     hidden = max(1, d // 4)
-    return rng.normal(size=(n, hidden)) @ world.normal(size=(hidden, d)) + 0.3 * rng.normal(size=(n, d))
+    return rng.normal(size=(n, hidden)) @ world.normal(size=(hidden, d)) + 0.3 * rng.normal(
+        size=(n, d)
+    )
 
 
 WORLDS: dict[str, Callable] = {f.__name__: f for f in (gaussian, heavy, clustered, correlated)}
@@ -55,7 +57,9 @@ def draw(kind: str, n: int, d: int, seed: int) -> tuple[np.ndarray, np.ndarray, 
     make = WORLDS[kind]
     parts = [make(rng, m, d, np.random.default_rng([d, seed])) for m in (n, NEW, SHIFTED)]
     step = SHIFT * parts[1].std(axis=0) * rng.choice((-1, 1), size=(SHIFTED, d))
-    parts[2] += step * (rng.permuted(np.arange(SHIFTED * d).reshape(SHIFTED, d) % d, axis=1) < max(1, d // 8))
+    parts[2] += step * (
+        rng.permuted(np.arange(SHIFTED * d).reshape(SHIFTED, d) % d, axis=1) < max(1, d // 8)
+    )
     return parts[0], parts[1], parts[2]
 
 
@@ -81,8 +85,13 @@ def cross_conformal(fit: Callable) -> Callable[..., Result]:
             models.append(fit(train[folds != fold], seed))
             tested[folds == fold] = models[-1](train[folds == fold])
         tested = tested[folds >= 0]
-        normal, odd = (np.mean([model(rows) for model in models], axis=0) for rows in (new, shifted))
-        result = {f"at {rate}": float((normal > nanoae.Quantile(1 - rate).fit(tested)).mean()) for rate in RATES}
+        normal, odd = (
+            np.mean([model(rows) for model in models], axis=0) for rows in (new, shifted)
+        )
+        result = {
+            f"at {rate}": float((normal > nanoae.Quantile(1 - rate).fit(tested)).mean())
+            for rate in RATES
+        }
         p = Conformal(tested).exceeded(normal)
         power = float((odd > nanoae.Quantile(0.95).fit(tested)).mean())
         return result | {"p < 0.05": float((p < 0.05).mean()), "power": power}
@@ -124,7 +133,10 @@ def knn(Z, seed):
 
 DETECTORS: dict[str, Callable[..., Result]] = {
     "nanoae": by_nanoae,
-    **{name: cross_conformal(standardised(make)) for name, make in (("kNN", knn), ("LOF", lof), ("IForest", forest))},
+    **{
+        name: cross_conformal(standardised(make))
+        for name, make in (("kNN", knn), ("LOF", lof), ("IForest", forest))
+    },
 }
 CHEAP_ROWS = 1000  # of more rows fewer repetitions
 
@@ -133,10 +145,21 @@ def by_n(found: dict[tuple, list[Result]], asked: dict[str, float]) -> str:
     """The means over d, kinds of rows and repetitions, in percent, for each n."""
     told = []
     for n in sorted({key[2] for key in found}):
-        results = [result for key, each in found.items() if key[0] == "nanoae" and key[2] == n for result in each]
+        results = [
+            result
+            for key, each in found.items()
+            if key[0] == "nanoae" and key[2] == n
+            for result in each
+        ]
         means = [100 * np.mean([result[what] for result in results]) for what in asked]
-        errors = [100 * np.std([result[what] for result in results]) / len(results) ** 0.5 for what in asked]
-        told.append(f"n = {n}: " + ", ".join(f"{m:.2f} ± {e:.2f}" for m, e in zip(means, errors, strict=True)))
+        errors = [
+            100 * np.std([result[what] for result in results]) / len(results) ** 0.5
+            for what in asked
+        ]
+        told.append(
+            f"n = {n}: "
+            + ", ".join(f"{m:.2f} ± {e:.2f}" for m, e in zip(means, errors, strict=True))
+        )
     return "Over all d, kinds and repetitions, at 10, 5, 1 % and p < 0.05: " + "; ".join(told) + "."
 
 
@@ -145,7 +168,9 @@ def tables(found: dict[tuple, list[Result]]) -> list[str]:
     names = [name for name in DETECTORS if any(key[0] == name for key in found)]
     asked = {**{f"at {rate}": rate for rate in RATES}, "p < 0.05": 0.05}
     rows, cells, over = [], 0, 0
-    for (name, kind, n, d), results in sorted(found.items(), key=lambda item: (item[0][1], *item[0][2:])):
+    for (name, kind, n, d), results in sorted(
+        found.items(), key=lambda item: (item[0][1], *item[0][2:])
+    ):
         if name != "nanoae":
             continue
         row = [kind, str(n), str(d), str(len(results))]
@@ -161,10 +186,22 @@ def tables(found: dict[tuple, list[Result]]) -> list[str]:
         for n in sorted({key[2] for key in found}):
             shared = [d for d in COLUMNS if all((name, kind, n, d) in found for name in names)]
             if shared:
-                means = [np.mean([r["power"] for d in shared for r in found[name, kind, n, d]]) for name in names]
+                means = [
+                    np.mean([r["power"] for d in shared for r in found[name, kind, n, d]])
+                    for name in names
+                ]
                 power.append([kind, str(n), *(f"{100 * mean:.1f}" for mean in means)])
     if power:
-        power.append(["mean", "", *(f"{np.mean([float(row[2 + i]) for row in power]):.1f}" for i in range(len(names)))])
+        power.append(
+            [
+                "mean",
+                "",
+                *(
+                    f"{np.mean([float(row[2 + i]) for row in power]):.1f}"
+                    for i in range(len(names))
+                ),
+            ]
+        )
     return [
         f"Of {cells} means over repetitions {over} lie more than two standard errors above what was asked. "
         f"{by_n(found, asked)}",
@@ -179,17 +216,23 @@ def numbers(text: str) -> list[int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.alarms", description=(__doc__ or ""))
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.alarms", description=(__doc__ or "")
+    )
     parser.add_argument("--repetitions", type=int, default=20)
     parser.add_argument("--rows", type=numbers, default=ROWS)
     parser.add_argument("--columns", type=numbers, default=COLUMNS)
     parser.add_argument("--kinds", type=lambda text: text.split(","), default=list(WORLDS))
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(DETECTORS))
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--table", action="store_true", help="only the table of what has been measured so far")
+    parser.add_argument(
+        "--table", action="store_true", help="only the table of what has been measured so far"
+    )
     parser.add_argument("--save", action="store_true", help="write the table to benchmarks/results")
     options = parser.parse_args()
-    results = Results(options.json or (RESULTS / "alarms.json" if options.save else Path("alarms.json")))
+    results = Results(
+        options.json or (RESULTS / "alarms.json" if options.save else Path("alarms.json"))
+    )
     found: dict[tuple, list[Result]] = {}
     warnings.simplefilter("ignore")
     if options.table:

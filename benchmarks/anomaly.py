@@ -19,6 +19,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ import nanoae
 from benchmarks.machine import machine
 from benchmarks.table import RESULTS, markdown, where
 
-Scores = Callable[[np.ndarray, np.ndarray, int], np.ndarray]  # (train, test, seed) -> of test, higher: more abnormal
+Scores = Callable[
+    [np.ndarray, np.ndarray, int], np.ndarray
+]  # (train, test, seed) -> of test, higher: more abnormal
 Result = dict[str, float]
 
 # ---------------------------------------------------------------- contenders
@@ -87,7 +90,9 @@ def pyod_peer(module: str, name: str, **settings) -> Scores:
             torch.manual_seed(seed)
         kind = getattr(import_module(f"pyod.models.{module}"), name)
         own = {"n_features": train.shape[1]} if name == "DeepSVDD" else {}
-        seeded = {"random_state": seed} if name in ("AutoEncoder", "VAE", "DeepSVDD", "INNE") else {}
+        seeded = (
+            {"random_state": seed} if name in ("AutoEncoder", "VAE", "DeepSVDD", "INNE") else {}
+        )
         return kind(**settings, **own, **seeded).fit(train).decision_function(test)
 
     return score
@@ -128,7 +133,9 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 # ---------------------------------------------------------------- protocol
 
 
-def split(X: np.ndarray, y: np.ndarray, seed: int, protocol: str = "normal") -> tuple[np.ndarray, ...]:
+def split(
+    X: np.ndarray, y: np.ndarray, seed: int, protocol: str = "normal"
+) -> tuple[np.ndarray, ...]:
     """(train, test, whether each test row is an anomaly)."""
     random = np.random.default_rng(seed)
     if protocol == "all":
@@ -150,7 +157,9 @@ def auroc(abnormal: np.ndarray, scores: np.ndarray) -> float:
     return 100 * float(roc_auc_score(abnormal, scores))
 
 
-def measure(scores: Scores, X: np.ndarray, y: np.ndarray, seed: int, protocol: str = "normal") -> Result:
+def measure(
+    scores: Scores, X: np.ndarray, y: np.ndarray, seed: int, protocol: str = "normal"
+) -> Result:
     """AUROC and AUPR in percent, and the CPU seconds for learning and scoring."""
     from sklearn.metrics import average_precision_score
 
@@ -170,10 +179,14 @@ def read_sets(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     for path in sorted(folder.glob("*.npz"), key=lambda path: (path.stat().st_size, path.name)):
         with np.load(path) as data:
             if not {"X", "y"} <= set(data.files):
-                raise SystemExit(f"{path.name}: expected the arrays X and y, got {', '.join(data.files)}.")
+                raise SystemExit(
+                    f"{path.name}: expected the arrays X and y, got {', '.join(data.files)}."
+                )
             sets[path.stem] = data["X"].astype(np.float64), data["y"].ravel().astype(int)
     if not sets:
-        raise SystemExit(f"benchmarks.anomaly: expected .npz files in {folder}, got none. Pass --data-dir DIR.")
+        raise SystemExit(
+            f"benchmarks.anomaly: expected .npz files in {folder}, got none. Pass --data-dir DIR."
+        )
     return sets
 
 
@@ -182,16 +195,22 @@ class Results:
 
     def __init__(self, path: Path):
         self.path = path
-        self.found: dict[str, Result] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        self.found: dict[str, Result] = (
+            json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        )
 
     def get(self, key: Iterable[object], make: Callable[[], Result]) -> Result:
         name = " | ".join(map(str, key))
         if name not in self.found:
             self.found[name] = result = make()
             beside = self.path.with_suffix(f".{os.getpid()}")
-            beside.write_text(json.dumps(self.found, indent=0, sort_keys=True) + "\n", encoding="utf-8")
+            beside.write_text(
+                json.dumps(self.found, indent=0, sort_keys=True) + "\n", encoding="utf-8"
+            )
             beside.replace(self.path)
-            print(f"{name:60}", *(f"{key} {value:.2f}" for key, value in result.items()), flush=True)
+            print(
+                f"{name:60}", *(f"{key} {value:.2f}" for key, value in result.items()), flush=True
+            )
         return self.found[name]
 
 
@@ -209,7 +228,9 @@ def means(results: Mapping[tuple[str, int, str], Result], name: str, what: str) 
     sets = list(found)
     found["mean"] = float(np.mean([found[one] for one in sets]))
     if "44_Wilt" in sets:
-        found["mean without Wilt"] = float(np.mean([found[one] for one in sets if one != "44_Wilt"]))
+        found["mean without Wilt"] = float(
+            np.mean([found[one] for one in sets if one != "44_Wilt"])
+        )
     else:
         for half in (0, 1):
             inside = [found[one] for one in sets if half_of(one, sets) == half]
@@ -228,15 +249,23 @@ def family(one: str) -> str:
     return one.split("-")[0].rstrip("0123456789x")
 
 
-def contender_table(results: Mapping[tuple[str, int, str], Result], names: list[str], what: str) -> str:
+def contender_table(
+    results: Mapping[tuple[str, int, str], Result], names: list[str], what: str
+) -> str:
     """A row for each set, the best in bold, and the means below."""
-    head, digits = {"auroc": ("AUROC, %", 2), "aupr": ("AUPR, %", 2), "seconds": ("CPU seconds", 2)}[what]
+    head, digits = {
+        "auroc": ("AUROC, %", 2),
+        "aupr": ("AUPR, %", 2),
+        "seconds": ("CPU seconds", 2),
+    }[what]
     columns = [means(results, name, what) for name in names]
     rows = []
     for one in columns[0]:
         values = [column[one] for column in columns]
         best = min(values) if what == "seconds" else max(values)
-        rows.append([one, *(f"**{v:.{digits}f}**" if v == best else f"{v:.{digits}f}" for v in values)])
+        rows.append(
+            [one, *(f"**{v:.{digits}f}**" if v == best else f"{v:.{digits}f}" for v in values)]
+        )
     return markdown([head, *names], rows)
 
 
@@ -251,17 +280,27 @@ CHOICE = (
 )
 
 
-def whole(results: Mapping[tuple[str, int, str], Result], names: list[str], protocol: str) -> list[str]:
+def whole(
+    results: Mapping[tuple[str, int, str], Result], names: list[str], protocol: str
+) -> list[str]:
     """Paragraphs: how it was measured, the tables, and on how many sets ours are ahead of each other contender."""
     seeds = len({key[1] for key in results})
     of = {name: means(results, name, "auroc") for name in names}
     sets = [one for one in of[names[0]] if not one.startswith("mean")]
     said = []
     for mine in (name for name in names if name in OURS):
-        ahead = [f"{peer} on {sum(of[mine][one] > of[peer][one] for one in sets)}" for peer in names if peer in PEERS]
+        ahead = [
+            f"{peer} on {sum(of[mine][one] > of[peer][one] for one in sets)}"
+            for peer in names
+            if peer in PEERS
+        ]
         if ahead:
-            said.append(f"Of {len(sets)} sets, {mine} has the higher AUROC than {', '.join(ahead)}.")
-    settings = [f"{name} is `{nanoae.AnomalyDetector(**OURS[name])}`" for name in names if name in OURS]
+            said.append(
+                f"Of {len(sets)} sets, {mine} has the higher AUROC than {', '.join(ahead)}."
+            )
+    settings = [
+        f"{name} is `{nanoae.AnomalyDetector(**OURS[name])}`" for name in names if name in OURS
+    ]
     return [
         f"Protocol `{protocol}`. Means of up to {seeds} random splits, one thread each; one setting for all sets:"
         f" {', '.join(settings)}. {CHOICE}",
@@ -271,18 +310,38 @@ def whole(results: Mapping[tuple[str, int, str], Result], names: list[str], prot
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.anomaly", description=(__doc__ or "").split("\n\n")[1])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.anomaly", description=(__doc__ or "").split("\n\n")[1]
+    )
     folder = Path(os.environ.get("NANOAE_DATA", ".")) / "adbench"
-    parser.add_argument("--data-dir", type=Path, default=folder, help="a folder of .npz (default: %(default)s)")
-    parser.add_argument("--only", type=lambda text: text.split(","), help="only these contenders, by name")
-    parser.add_argument("--protocol", choices=("normal", "all"), default="normal", help="what is learned from")
-    parser.add_argument("--peers", action="store_true", help="scikit-learn's and PyOD's detectors, too")
-    parser.add_argument("--ablations", action="store_true", help="what each ingredient of the default brings")
-    parser.add_argument("--sets", type=lambda text: text.split(","), help="only these, by name, separated by commas")
+    parser.add_argument(
+        "--data-dir", type=Path, default=folder, help="a folder of .npz (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--only", type=lambda text: text.split(","), help="only these contenders, by name"
+    )
+    parser.add_argument(
+        "--protocol", choices=("normal", "all"), default="normal", help="what is learned from"
+    )
+    parser.add_argument(
+        "--peers", action="store_true", help="scikit-learn's and PyOD's detectors, too"
+    )
+    parser.add_argument(
+        "--ablations", action="store_true", help="what each ingredient of the default brings"
+    )
+    parser.add_argument(
+        "--sets", type=lambda text: text.split(","), help="only these, by name, separated by commas"
+    )
     parser.add_argument("--seeds", type=int, default=5, help="random splits (default: %(default)s)")
-    parser.add_argument("--json", type=Path, help="where results are kept (default: in benchmarks/results, by --save)")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        help="where results are kept (default: in benchmarks/results, by --save)",
+    )
     parser.add_argument("--save", action="store_true", help="write the table to benchmarks/results")
-    parser.add_argument("--name", help="of the files of results (default: anomaly, with the protocol)")
+    parser.add_argument(
+        "--name", help="of the files of results (default: anomaly, with the protocol)"
+    )
     return parser.parse_args()
 
 
@@ -291,12 +350,22 @@ def main() -> None:
     sets = read_sets(options.data_dir)
     if options.sets:
         if unknown := set(options.sets) - set(sets):
-            raise SystemExit(f"benchmarks.anomaly: expected --sets out of {','.join(sets)}, got {','.join(unknown)}.")
+            raise SystemExit(
+                f"benchmarks.anomaly: expected --sets out of {','.join(sets)}, got {','.join(unknown)}."
+            )
         sets = {name: sets[name] for name in options.sets}
-    name = "anomaly" + ("-ablations" if options.ablations else "") + ("-all" if options.protocol == "all" else "")
+    name = (
+        "anomaly"
+        + ("-ablations" if options.ablations else "")
+        + ("-all" if options.protocol == "all" else "")
+    )
     name = options.name or name
-    results = Results(options.json or (RESULTS / f"{name}.json" if options.save else Path(f"{name}.json")))
-    title, paragraphs = (run_ablations if options.ablations else run_contenders)(options, sets, results)
+    results = Results(
+        options.json or (RESULTS / f"{name}.json" if options.save else Path(f"{name}.json"))
+    )
+    title, paragraphs = (run_ablations if options.ablations else run_contenders)(
+        options, sets, results
+    )
     text = "\n\n".join([f"# {title}", *paragraphs, where(machine())])
     if options.save:
         (RESULTS / f"{name}.md").write_text(text + "\n", encoding="utf-8")
@@ -304,8 +373,12 @@ def main() -> None:
 
 
 def run_contenders(options, sets, results) -> tuple[str, list[str]]:
-    contenders = {name: detector(**settings) for name, settings in OURS.items()} | (PEERS if options.peers else {})
-    contenders = {name: scores for name, scores in contenders.items() if name in (options.only or contenders)}
+    contenders = {name: detector(**settings) for name, settings in OURS.items()} | (
+        PEERS if options.peers else {}
+    )
+    contenders = {
+        name: scores for name, scores in contenders.items() if name in (options.only or contenders)
+    }
     sample = np.random.default_rng(0).random((64, 4))
     for scores in contenders.values():
         scores(sample, sample, 0)  # imports take their time outside the clock
@@ -327,7 +400,8 @@ def run_ablations(options, sets, results) -> tuple[str, list[str]]:
         for one, (X, y) in sets.items():
             for tried, settings in ABLATIONS.items():
                 work = detector(**settings)
-                result = results.get((one, seed, tried), lambda: measure(work, X, y, seed, options.protocol))  # noqa: B023
+                judge = partial(measure, work, X, y, seed, options.protocol)
+                result = results.get((one, seed, tried), judge)
                 found.setdefault(tried, []).append(result["auroc"])
     rows = [[tried, f"{np.mean(values):.2f}"] for tried, values in found.items()]
     return "What each ingredient brings to anomaly detection", [

@@ -20,11 +20,57 @@ import numpy as np
 import nanoae
 
 KEEL = [
-    *("appendicitis", "automobile", "balance", "bupa", "cleveland", "contraceptive", "crx", "dermatology", "ecoli"),
-    *("haberman", "led7digit", "lymphography", "mammographic", "movement_libras", "newthyroid", "page-blocks", "pima"),
-    *("saheart", "segment", "spectfheart", "tae", "vowel", "yeast", "zoo", "abalone", "kr-vs-k", "flare", "fertility"),
-    *("shuttle-c0-vs-c4", "winequality-white-3_vs_7", "winequality-red-8_vs_6", "poker-8_vs_6", "car", "splice"),
-    *("kddcup-rootkit-imap_vs_back", "wdbc", "vehicle1", "german", "australian", "post-operative", "hayes-roth"),
+    *(
+        "appendicitis",
+        "automobile",
+        "balance",
+        "bupa",
+        "cleveland",
+        "contraceptive",
+        "crx",
+        "dermatology",
+        "ecoli",
+    ),
+    *(
+        "haberman",
+        "led7digit",
+        "lymphography",
+        "mammographic",
+        "movement_libras",
+        "newthyroid",
+        "page-blocks",
+        "pima",
+    ),
+    *(
+        "saheart",
+        "segment",
+        "spectfheart",
+        "tae",
+        "vowel",
+        "yeast",
+        "zoo",
+        "abalone",
+        "kr-vs-k",
+        "flare",
+        "fertility",
+    ),
+    *(
+        "shuttle-c0-vs-c4",
+        "winequality-white-3_vs_7",
+        "winequality-red-8_vs_6",
+        "poker-8_vs_6",
+        "car",
+        "splice",
+    ),
+    *(
+        "kddcup-rootkit-imap_vs_back",
+        "wdbc",
+        "vehicle1",
+        "german",
+        "australian",
+        "post-operative",
+        "hayes-roth",
+    ),
 ]
 ROWS = 4000  # normal rows, at most
 
@@ -48,11 +94,15 @@ def keel(path: Path) -> tuple[np.ndarray, np.ndarray]:
         if kind == "number":
             columns.append(np.array(cells, float))
         else:
-            columns += [np.array([cell == known for cell in cells], float) for known in sorted(set(cells))]
+            columns += [
+                np.array([cell == known for cell in cells], float) for known in sorted(set(cells))
+            ]
     return np.stack(columns, axis=1), np.array(output)
 
 
-def one_and_rare(name: str, X: np.ndarray, classes: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def one_and_rare(
+    name: str, X: np.ndarray, classes: np.ndarray
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """(name, normal rows, abnormal rows) by its largest class and, of three classes or more, its rarest."""
     counts = Counter(classes.tolist())
     largest = max(counts, key=lambda each: (counts[each], each))
@@ -68,7 +118,9 @@ def from_keel() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     if found is None or found.origin is None:
         return
     for name in KEEL:
-        for path in sorted((Path(found.origin).parent / "data" / "classification" / name).glob("*.dat")):
+        for path in sorted(
+            (Path(found.origin).parent / "data" / "classification" / name).glob("*.dat")
+        ):
             yield from one_and_rare(name, *keel(path))
 
 
@@ -90,7 +142,11 @@ def from_mnist(folder: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     data = nanoae.load_data("mnist", data_dir=folder)
     pixels = data.flat()[0][:20_000]
     y = np.asarray(data.y_train)[:20_000]
-    codes = nanoae.Autoencoder(32, (128,), epochs=5, backend="numpy", random_state=0).fit(pixels).transform(pixels)
+    codes = (
+        nanoae.Autoencoder(32, (128,), epochs=5, backend="numpy", random_state=0)
+        .fit(pixels)
+        .transform(pixels)
+    )
     for digit in (2, 4, 7):
         yield f"mnist{digit}-pixels", pixels[y == digit], pixels[y != digit]
     for digit in (3, 5, 9):
@@ -103,22 +159,42 @@ def drawn() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     random = np.random.default_rng(0)
     for clusters, width in ((100, 10), (400, 27), (400, 12)):
         centers = random.gamma(0.5, size=(clusters + 400, width))
-        shapes = random.normal(size=(clusters + 400, width, width)) * random.gamma(1, 0.1, size=(clusters + 400, 1, 1))
-        kind = np.concatenate([random.integers(0, clusters, ROWS), np.arange(clusters, clusters + 400)])
-        rows = centers[kind] + np.einsum("nij,nj->ni", shapes[kind], random.normal(size=(len(kind), width)))
+        shapes = random.normal(size=(clusters + 400, width, width)) * random.gamma(
+            1, 0.1, size=(clusters + 400, 1, 1)
+        )
+        kind = np.concatenate(
+            [random.integers(0, clusters, ROWS), np.arange(clusters, clusters + 400)]
+        )
+        rows = centers[kind] + np.einsum(
+            "nij,nj->ni", shapes[kind], random.normal(size=(len(kind), width))
+        )
         yield f"clusters{clusters}x{width}", rows[:ROWS], rows[ROWS:]
     t = np.arange(1, 22)
-    waves = np.array([np.maximum(6 - np.abs(t - peak), 0) for peak in (11, 15, 7)])  # Breiman et al. 1984
+    waves = np.array(
+        [np.maximum(6 - np.abs(t - peak), 0) for peak in (11, 15, 7)]
+    )  # Breiman et al. 1984
     kind, share = random.integers(0, 3, 5000), random.random((5000, 1))
-    rows = share * waves[kind] + (1 - share) * waves[(kind + 1) % 3] + random.normal(size=(5000, 21))
+    rows = (
+        share * waves[kind] + (1 - share) * waves[(kind + 1) % 3] + random.normal(size=(5000, 21))
+    )
     yield "waves-rare", rows[kind != 0], rows[kind == 0]
     yield "waves-one", rows[kind == 1], rows[kind != 1]
     hidden = random.normal(size=(2000, 3))
     sheet = np.tanh(hidden @ random.normal(size=(3, 12))) @ random.normal(size=(12, 12))
     sheet += 0.1 * random.normal(size=sheet.shape)
-    yield "sheet", sheet[:1500], np.stack([random.permutation(column) for column in sheet[1500:].T], axis=1)
-    mixed = random.normal(size=(600, 4)) @ random.normal(size=(4, 15)) + 0.5 * random.normal(size=(600, 15))
-    yield "correlated", mixed[:500], np.stack([random.permutation(column) for column in mixed[500:].T], axis=1)
+    yield (
+        "sheet",
+        sheet[:1500],
+        np.stack([random.permutation(column) for column in sheet[1500:].T], axis=1),
+    )
+    mixed = random.normal(size=(600, 4)) @ random.normal(size=(4, 15)) + 0.5 * random.normal(
+        size=(600, 15)
+    )
+    yield (
+        "correlated",
+        mixed[:500],
+        np.stack([random.permutation(column) for column in mixed[500:].T], axis=1),
+    )
 
 
 def write(folder: Path, name: str, normal: np.ndarray, abnormal: np.ndarray) -> None:
@@ -131,12 +207,19 @@ def write(folder: Path, name: str, normal: np.ndarray, abnormal: np.ndarray) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.anomaly_sets", description=(__doc__ or ""))
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.anomaly_sets", description=(__doc__ or "")
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--mnist", type=Path, help="the folder of MNIST's files")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    sources = [from_keel(), from_sklearn(), drawn(), *([from_mnist(options.mnist)] if options.mnist else [])]
+    sources = [
+        from_keel(),
+        from_sklearn(),
+        drawn(),
+        *([from_mnist(options.mnist)] if options.mnist else []),
+    ]
     for source in sources:
         for name, normal, abnormal in source:
             write(options.folder, name, normal, abnormal)

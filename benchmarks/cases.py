@@ -70,7 +70,9 @@ class Case:
     close: float = 1e-4
 
     def __str__(self) -> str:
-        batch = f"batch {self.batch}" if self.task == "train" else f"{self.task} {self.batch:,} rows"
+        batch = (
+            f"batch {self.batch}" if self.task == "train" else f"{self.task} {self.batch:,} rows"
+        )
         noisy = self.noise and self.network != "variational"  # which always is
         extra = ", greedy" * self.greedy + f", noise {self.noise}" * bool(noisy)
         kind = "" if self.network == "dense" else f"{self.network} "
@@ -123,7 +125,9 @@ class Case:
             if kind not in ("linear", "conv", "conv_transpose"):
                 continue
             n_in, n_out, kernel, stride, _ = sizes if len(sizes) == 5 else (*sizes, 1, 1, 0)
-            seen = kernel / stride if kind == "conv_transpose" else kernel  # of the kernel, by an output
+            seen = (
+                kernel / stride if kind == "conv_transpose" else kernel
+            )  # of the kernel, by an output
             a = (6 / (n_in * seen**2)) ** 0.5
             ends = (n_out, n_in) if kind == "conv" else (n_in, n_out)
             shape = ends if kind == "linear" else (*ends, kernel, kernel)

@@ -93,19 +93,32 @@ def measure(X: np.ndarray, k: int, seed: int, images: bool) -> Result:
     ae = nanoae.Autoencoder(k, random_state=seed).fit(train)
     seconds = time.perf_counter() - started
     pca = nanoae.PCA(k).fit(train)
-    errors = {"autoencoder": ae.reconstruct(test), "PCA": pca.inverse_transform(pca.transform(test))}
-    return {name: float(((rows - test) ** 2).mean()) for name, rows in errors.items()} | {"seconds": seconds}
+    errors = {
+        "autoencoder": ae.reconstruct(test),
+        "PCA": pca.inverse_transform(pca.transform(test)),
+    }
+    return {name: float(((rows - test) ** 2).mean()) for name, rows in errors.items()} | {
+        "seconds": seconds
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.defaults", description=(__doc__ or ""))
-    parser.add_argument("--data-dir", default=os.environ.get("NANOAE_DATA"), help="a folder with mnist/ and .npz files")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.defaults", description=(__doc__ or "")
+    )
+    parser.add_argument(
+        "--data-dir",
+        default=os.environ.get("NANOAE_DATA"),
+        help="a folder with mnist/ and .npz files",
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sets", type=lambda text: text.split(","), help="only these")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--save", action="store_true", help="write the table to benchmarks/results")
     options = parser.parse_args()
-    results = Results(options.json or (RESULTS / "defaults.json" if options.save else Path("defaults.json")))
+    results = Results(
+        options.json or (RESULTS / "defaults.json" if options.save else Path("defaults.json"))
+    )
     rows, below, as_good, whole = [], 0, 0, 0
     for name, X, images in tables(options.data_dir):
         if options.sets and name not in options.sets:
@@ -119,10 +132,27 @@ def main() -> None:
             below += sum(ratio < 1 for ratio in ratios)
             as_good += sum(ratio <= AS_GOOD for ratio in ratios)
             whole += len(ratios)
-            cells = [f"{each['PCA']:.4f}" for each in found[:1]] + [" ".join(f"{ratio:.2f}" for ratio in ratios)]
-            rows.append([name, f"{len(X)} x {X.shape[1]}", str(k), *cells, f"{max(e['seconds'] for e in found):.1f}"])
+            cells = [f"{each['PCA']:.4f}" for each in found[:1]] + [
+                " ".join(f"{ratio:.2f}" for ratio in ratios)
+            ]
+            rows.append(
+                [
+                    name,
+                    f"{len(X)} x {X.shape[1]}",
+                    str(k),
+                    *cells,
+                    f"{max(e['seconds'] for e in found):.1f}",
+                ]
+            )
             print(*rows[-1], file=sys.stderr, flush=True)
-    head = ["set", "rows x columns", "k", "PCA's error, seed 0", "autoencoder / PCA, each seed", "most seconds"]
+    head = [
+        "set",
+        "rows x columns",
+        "k",
+        "PCA's error, seed 0",
+        "autoencoder / PCA, each seed",
+        "most seconds",
+    ]
     text = "\n\n".join(
         [
             "# Defaults beside PCA",

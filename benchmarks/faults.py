@@ -22,7 +22,15 @@ def files_table(results: dict[str, dict[str, int]]) -> str:
     for kind, found in results.items():
         faults = sum(count for outcome, count in found.items() if outcome.startswith("FAULT"))
         refused, read = found.get("refused", 0), found.get("read", 0)
-        rows.append([kind, *(f"{n:,}" for n in (refused + read + faults, refused, read, faults, found["peak MB"]))])
+        rows.append(
+            [
+                kind,
+                *(
+                    f"{n:,}"
+                    for n in (refused + read + faults, refused, read, faults, found["peak MB"])
+                ),
+            ]
+        )
     return markdown(head, rows)
 
 
@@ -37,10 +45,18 @@ def stopped(kills: int, signals: int) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
-    parser.add_argument("--files", type=int, default=20_000, metavar="N", help="mutated files of each format")
+    parser.add_argument(
+        "--files", type=int, default=20_000, metavar="N", help="mutated files of each format"
+    )
     parser.add_argument("--formats", default=",".join(FORMATS), help="some of them (default: all)")
     parser.add_argument("--kills", type=int, default=200, metavar="N", help="fits that are killed")
-    parser.add_argument("--signals", type=int, default=60, metavar="N", help="fits that get SIGINT, SIGTERM or SIGHUP")
+    parser.add_argument(
+        "--signals",
+        type=int,
+        default=60,
+        metavar="N",
+        help="fits that get SIGINT, SIGTERM or SIGHUP",
+    )
     args = parser.parse_args()
     good = stopped(args.kills, args.signals) if args.kills else True
     if not args.files:
@@ -52,7 +68,10 @@ def main() -> int:
         facts = {"machine": machine(), "files": results}
         (RESULTS / "faults.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         (RESULTS / "faults.md").write_text(f"# Damaged files\n\n{text}\n", encoding="utf-8")
-    return int(not good or any(outcome.startswith("FAULT") for found in results.values() for outcome in found))
+    return int(
+        not good
+        or any(outcome.startswith("FAULT") for found in results.values() for outcome in found)
+    )
 
 
 if __name__ == "__main__":

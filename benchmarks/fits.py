@@ -34,7 +34,9 @@ def learned(model: Any) -> dict[str, np.ndarray]:
     """All arrays that a fitted model consists of, by name."""
     if isinstance(model, nanoae.AnomalyDetector):
         return model.to_file()[1]
-    return {f"{i}": model.network_.ops.to_numpy(array) for i, array in enumerate(model.network_.state())}
+    return {
+        f"{i}": model.network_.ops.to_numpy(array) for i, array in enumerate(model.network_.state())
+    }
 
 
 def digest(model: Any) -> str:
@@ -48,7 +50,13 @@ def digest(model: Any) -> str:
 
 
 def convolutional() -> dict[str, Any]:
-    encoder = [nanoae.Conv2d(4, 3), nanoae.BatchNorm(), nanoae.ReLU(), nanoae.Flatten(), nanoae.Linear(6)]
+    encoder = [
+        nanoae.Conv2d(4, 3),
+        nanoae.BatchNorm(),
+        nanoae.ReLU(),
+        nanoae.Flatten(),
+        nanoae.Linear(6),
+    ]
     return {"encoder": encoder, "decoder": [nanoae.Linear(36), nanoae.Reshape((1, 6, 6))]}
 
 
@@ -82,7 +90,9 @@ FITS = {
     "early stopping": Fit(AE, {**DENSE, **WATCHED}, (X,)),
     "missing values": Fit(AE, {**DENSE, "missing": "mask"}, (np.where(X < 0.1, np.nan, X),)),
     "sample weights": Fit(AE, DENSE, (X,), {"sample_weight": WEIGHTS}),
-    "rows drawn": Fit(AE, {**DENSE, "penalty": nanoae.L1Sparsity()}, (X,), {"sample_weight": WEIGHTS}),
+    "rows drawn": Fit(
+        AE, {**DENSE, "penalty": nanoae.L1Sparsity()}, (X,), {"sample_weight": WEIGHTS}
+    ),
     "K-FAC": Fit(AE, {**DENSE, "optimizer": nanoae.KFAC(measure_every=2, invert_every=3)}, (X,)),
     "adversarial": Fit(AE, {**DENSE, "bottleneck": nanoae.Adversarial(hidden=(5,))}, (X,)),
     "variational": Fit(VAE, {**DENSE, "warm_up": 2.5}, (X,)),

@@ -30,9 +30,17 @@ from benchmarks.worker import Worker, WorkerError
 WIDE = Case("wide", (4096, 4096, 4096), "mse", 4096, rows=8192)
 BATCHES = (32, 128, 512, 2048, 8192)
 ALL = ("captured", "uncaptured", "nanoae", "eager", "torch-graph", "torch-compile", "xla")
-SWEPT = ("captured", "nanoae", "eager", "torch-graph")  # at every batch; compilers would take too long
+SWEPT = (
+    "captured",
+    "nanoae",
+    "eager",
+    "torch-graph",
+)  # at every batch; compilers would take too long
 TITLES = {name: entry.title for name, entry in ON_GPU.items()} | {"nanoae": "nanoae, CPU"}
-TINY = (Case("tiny", (12, 6, 3, 6, 12), "bce", 4, rows=64), replace(CONV, name="tiny conv", rows=200, batch=20))
+TINY = (
+    Case("tiny", (12, 6, 3, 6, 12), "bce", 4, rows=64),
+    replace(CONV, name="tiny conv", rows=200, batch=20),
+)
 
 
 def flops(case: Case) -> int:
@@ -81,7 +89,9 @@ def agreement(backend: str, steps: int = 100) -> float:
     x = B.data()[0][: 10 * B.batch]
     losses = []
     for name in ("numpy", backend):
-        ae = nanoae.Autoencoder(32, (128,), loss="bce", epochs=steps // 10, backend=name, random_state=0).fit(x)
+        ae = nanoae.Autoencoder(
+            32, (128,), loss="bce", epochs=steps // 10, backend=name, random_state=0
+        ).fit(x)
         losses.append(np.array(ae.history_["loss"]))
     return float(np.max(np.abs(losses[1] / losses[0] - 1)))
 
@@ -89,9 +99,18 @@ def agreement(backend: str, steps: int = 100) -> float:
 def epoch_of_mnist(backend: str, rows: int = 60_000) -> float:
     """Milliseconds of an epoch of B over `rows` images of bytes, the fastest of five after two that are not timed."""
     ops = nanoae.get_ops(backend)
-    layers = [nanoae.Linear(128), nanoae.ReLU(), nanoae.Linear(32), nanoae.ReLU(), nanoae.Linear(128), nanoae.ReLU()]
+    layers = [
+        nanoae.Linear(128),
+        nanoae.ReLU(),
+        nanoae.Linear(32),
+        nanoae.ReLU(),
+        nanoae.Linear(128),
+        nanoae.ReLU(),
+    ]
     network = nanoae.Sequential([*layers, nanoae.Linear(784)]).build(784, ops, random_state=0)
-    trainer = nanoae.Trainer(network, nanoae.BCE(), nanoae.Adam(), batch_size=B.batch, epochs=7, rows=rows)
+    trainer = nanoae.Trainer(
+        network, nanoae.BCE(), nanoae.Adam(), batch_size=B.batch, epochs=7, rows=rows
+    )
     x = ops.to_device(np.random.default_rng(0).integers(0, 256, (rows, 784), np.uint8))
     times = []
     for _ in range(7):
@@ -103,7 +122,10 @@ def epoch_of_mnist(backend: str, rows: int = 60_000) -> float:
 
 def environment(device: str) -> dict[str, str]:
     """What the processes of the GPU's contenders see. JAX takes memory as it needs it, and leaves the others theirs."""
-    cuda = {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0"), "JAX_PLATFORMS": "cuda,cpu"}
+    cuda = {
+        "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0"),
+        "JAX_PLATFORMS": "cuda,cpu",
+    }
     return {
         **(cuda if device == "cuda" else {}),
         "NANOAE_BENCHMARK_DEVICE": device,
@@ -126,7 +148,9 @@ def plan(quick: bool) -> list[tuple[Case, tuple[str, ...]]]:
     return [*((case, ALL) for case in (*cases, WIDE)), *swept]
 
 
-def measure(case: Case, workers: dict[str, Worker], rounds: int, block: float) -> tuple[Result, dict[str, Any]]:
+def measure(
+    case: Case, workers: dict[str, Worker], rounds: int, block: float
+) -> tuple[Result, dict[str, Any]]:
     """Time `case`; its losses are compared first. Also what the contenders tell of it."""
     columns, facts, steps = [Column(name) for name in workers], {}, {}
     for column in columns:
@@ -158,10 +182,16 @@ def tables(results: list[Result], facts: list[dict[str, Any]], floor: Floor | No
     rows, overtakes = [], {}
     for result, told in zip(results, facts, strict=True):
         timed = {column.contender: column for column in result.columns if column.rounds}
-        cells = {column.contender: f"{column.us:,.1f}" if column.us else column.absent for column in result.columns}
+        cells = {
+            column.contender: f"{column.us:,.1f}" if column.us else column.absent
+            for column in result.columns
+        }
         mine = timed.get("captured")
         over = {name: column.over(mine) for name, column in timed.items()} if mine else {}
-        compiled = min((over[name] for name in ("torch-graph", "torch-compile", "xla") if name in over), default=None)
+        compiled = min(
+            (over[name] for name in ("torch-graph", "torch-compile", "xla") if name in over),
+            default=None,
+        )
         least = floor.us(result.case) if floor else None
         kernels = told.get("captured", {}).get("kernels")
         times = [cells.get(name, "-") for name in ALL]
@@ -171,29 +201,53 @@ def tables(results: list[Result], facts: list[dict[str, Any]], floor: Floor | No
         if "nanoae" in over:
             faster = overtakes.setdefault(result.case.name.split("/")[0], {})
             faster[result.case.batch] = over["nanoae"]
-    head = ["microseconds per step", *(TITLES[name] for name in ALL), "PyTorch / nanoae", "compiled / nanoae"]
+    head = [
+        "microseconds per step",
+        *(TITLES[name] for name in ALL),
+        "PyTorch / nanoae",
+        "compiled / nanoae",
+    ]
     said = [markdown([*head, "kernels", "floor", "nanoae / floor"], rows)]
     for name, faster in overtakes.items():
         first = next((batch for batch in sorted(faster) if faster[batch] > 1), None)
         gain = ", ".join(f"{faster[batch]:.1f}x at {batch}" for batch in sorted(faster))
         start = f"from batch {first} on" if first else "at no batch that was tried"
         said.append(f"{name}: the GPU is faster than this machine's CPU {start} ({gain}).")
-    notes = dict.fromkeys(column.note for result in results for column in result.columns if column.note)
+    notes = dict.fromkeys(
+        column.note for result in results for column in result.columns if column.note
+    )
     return [*said, *notes]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser("python -m benchmarks.gpu", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: to try this command itself")
-    parser.add_argument("--quick", action="store_true", help="tiny cases, to see that everything runs")
-    parser.add_argument("--seconds", type=float, default=420, help="begin no further case after so long (420)")
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.gpu", description=__doc__.split("\n\n")[0]
+    )
+    parser.add_argument(
+        "--device", choices=("cuda", "cpu"), default="cuda", help="cpu: to try this command itself"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny cases, to see that everything runs"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=420, help="begin no further case after so long (420)"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="timed blocks of each contender (5)")
     parser.add_argument("--contenders", default=",".join(ALL), help=f"some of {','.join(ALL)}")
-    parser.add_argument("--save", metavar="NAME", default="", help="write benchmarks/results/NAME.md and .json ('gpu')")
+    parser.add_argument(
+        "--save",
+        metavar="NAME",
+        default="",
+        help="write benchmarks/results/NAME.md and .json ('gpu')",
+    )
     parser.add_argument("--json", metavar="FILE", help="write the numbers to FILE")
     options = parser.parse_args(arguments)
     wanted = [name for name in options.contenders.split(",") if name in ALL]
-    started, device, rounds = time.perf_counter(), "No GPU: this is a trial of the command.", options.rounds
+    started, device, rounds = (
+        time.perf_counter(),
+        "No GPU: this is a trial of the command.",
+        options.rounds,
+    )
     facts: dict[str, Any] = {}
     problems: list[str] = []
     floor = None
@@ -201,7 +255,9 @@ def main(arguments: list[str] | None = None) -> int:
     def attempt(name: str, work):
         try:
             facts[name] = work()
-        except Exception as error:  # the first contact with a GPU: whatever it is, the rest is worth having
+        except (
+            Exception
+        ) as error:  # the first contact with a GPU: whatever it is, the rest is worth having
             problems.append(f"FAILED {name}: {type(error).__name__}: {error}")
         return facts.get(name)
 
@@ -239,7 +295,9 @@ def main(arguments: list[str] | None = None) -> int:
             told.append(its)
     paragraphs = [device, *problems, *tables(results, told, floor)]
     if floor:
-        wide = next((result.columns[0].us for result in results if result.case.name == "wide"), None)
+        wide = next(
+            (result.columns[0].us for result in results if result.case.name == "wide"), None
+        )
         least = floor.us(WIDE)
         paragraphs.append(
             f"Bare matrix product: {floor.flops / 1e12:.1f} TFLOP/s in float32; copy: {floor.bytes / 1e9:,.0f} GB/s."
@@ -247,9 +305,13 @@ def main(arguments: list[str] | None = None) -> int:
         if wide and least:
             paragraphs.append(f"The 4096-wide model runs at {least / wide:.0%} of the floor.")
     if "mnist_epoch_ms" in facts:
-        paragraphs.append(f"One epoch of B over 60,000 images of bytes: {facts['mnist_epoch_ms']:.1f} ms.")
+        paragraphs.append(
+            f"One epoch of B over 60,000 images of bytes: {facts['mnist_epoch_ms']:.1f} ms."
+        )
     if "numpy_difference" in facts:
-        paragraphs.append(f"CuPy's losses differ from NumPy's by {facts['numpy_difference']:.1e} at most in 100 steps.")
+        paragraphs.append(
+            f"CuPy's losses differ from NumPy's by {facts['numpy_difference']:.1e} at most in 100 steps."
+        )
     if left:
         paragraphs.append(f"Not begun after {options.seconds:.0f} s: {', '.join(left)}.")
     paragraphs.append(
@@ -258,7 +320,12 @@ def main(arguments: list[str] | None = None) -> int:
         "ones to the bit. compiled: the fastest of PyTorch's two and JAX. floor: the larger of the step's FLOPs at the "
         "rate of a bare 4096-wide product and its least bytes at the rate of a copy."
     )
-    facts |= {"device": device, "machine": machine(), "seconds": time.perf_counter() - started, "problems": problems}
+    facts |= {
+        "device": device,
+        "machine": machine(),
+        "seconds": time.perf_counter() - started,
+        "problems": problems,
+    }
     facts["cases"] = [{**r.as_json(), "facts": t} for r, t in zip(results, told, strict=True)]
     text = "\n\n".join([*paragraphs, where(facts["machine"])])
     if options.json:
@@ -266,7 +333,12 @@ def main(arguments: list[str] | None = None) -> int:
     if options.save or (options.device == "cuda" and not options.quick):
         save(options.save or "gpu", text, facts)
     print(text)
-    return 1 if problems or any(column.absent == "failed" for result in results for column in result.columns) else 0
+    return (
+        1
+        if problems
+        or any(column.absent == "failed" for result in results for column in result.columns)
+        else 0
+    )
 
 
 if __name__ == "__main__":

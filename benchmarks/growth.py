@@ -33,10 +33,18 @@ class Sweep:
                 costs[size] = column.us * (math.ceil(case.rows / case.batch) if self.epoch else 1)
         return costs
 
-    def table(self, results: dict[str, Result], contenders: list[str]) -> tuple[list[str], list[list[str]]]:
+    def table(
+        self, results: dict[str, Result], contenders: list[str]
+    ) -> tuple[list[str], list[list[str]]]:
         lines = [self.points(results, name) for name in contenders]
-        rows = [[f"{n:,}", *(f"{line[n]:,.0f}" if n in line else "-" for line in lines)] for n in self.cases]
-        return [f"{self.cost}, by {self.axis} ({self.title})", *(CONTENDERS[name].title for name in contenders)], rows
+        rows = [
+            [f"{n:,}", *(f"{line[n]:,.0f}" if n in line else "-" for line in lines)]
+            for n in self.cases
+        ]
+        return [
+            f"{self.cost}, by {self.axis} ({self.title})",
+            *(CONTENDERS[name].title for name in contenders),
+        ], rows
 
 
 def sweeps(most: int | None = None) -> list[Sweep]:
@@ -47,7 +55,11 @@ def sweeps(most: int | None = None) -> list[Sweep]:
     batches, widths = [2**k for k in range(4, 13)][:most], [2**k for k in range(5, 12)][:most]
     rows = [1000 * 2**k for k in range(7)][:most]
     return [
-        Sweep("batch", "784-128-32-128-784, BCE", {n: replace(B, name=f"batch {n}", batch=n) for n in batches}),
+        Sweep(
+            "batch",
+            "784-128-32-128-784, BCE",
+            {n: replace(B, name=f"batch {n}", batch=n) for n in batches},
+        ),
         Sweep(
             "width",
             "784-width-784, BCE, batch 256",
@@ -70,7 +82,9 @@ def draw(found: list[Sweep], results: dict[str, Result], contenders: list[str], 
     for axes, sweep in zip(figure.subplots(1, len(found)), found, strict=True):
         for name, marker in zip(contenders, "os^vDP", strict=False):
             points = sweep.points(results, name)
-            axes.loglog(list(points), list(points.values()), marker=marker, label=CONTENDERS[name].title)
+            axes.loglog(
+                list(points), list(points.values()), marker=marker, label=CONTENDERS[name].title
+            )
         axes.set_xticks(list(sweep.cases), [f"{n:,}" for n in sweep.cases], rotation=45)
         axes.set_xticks([], minor=True)
         axes.set_xlabel(sweep.axis)

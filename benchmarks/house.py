@@ -16,16 +16,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1] / "nanoae"
-TOKENS = 229_000  # at most, of the whole: lowered as code goes, raised by a commit that says what it buys. Goal: 95,000
-PER_LINE = 11.3  # tokens of a line of code, on average. Goal: 9.5
-ENGINE = 2200  # lines of engine/, docstrings included
-ORDER = re.findall(r"^\| `(\w+)/`", (ROOT.parent / ".github/ARCHITECTURE.md").read_text(), re.MULTILINE)
+TOKENS = 230_000  # at most, of the whole: lowered as code goes, raised by a commit that says what it buys. Goal: 95,000
+PER_LINE = 9.6  # tokens of a line of code, on average. Goal: 9.5
+ENGINE = 2385  # lines of engine/, docstrings included
+ORDER = re.findall(
+    r"^\| `(\w+)/`", (ROOT.parent / ".github/ARCHITECTURE.md").read_text(), re.MULTILINE
+)
 DOORS = {  # methods that a user finds on an estimator; what they need is a room below, imported when they are called
     ("nanoae.autoencoders.estimator", "nanoae.interchange.export"),
     ("nanoae.autoencoders.model_file", "nanoae.interchange.safetensors"),
     ("nanoae.autoencoders.network_estimator", "nanoae.plot.notebook"),
 }
-LONGEST = 353  # lines of a file. Goal: 350
+LONGEST = 402  # lines of a file. Goal: 350
 NO_CODE = {
     *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT),
     *(tokenize.ENCODING, tokenize.ENDMARKER),
@@ -36,7 +38,10 @@ def docstrings(tree: ast.Module) -> set[int]:
     """The lines in which they begin."""
     found = set()
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+        if (
+            isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+            and ast.get_docstring(node) is not None
+        ):
             found.add(node.body[0].lineno)
     return found
 
@@ -163,21 +168,33 @@ def main() -> int:
     sizes: dict[str, list[int]] = {}
     for path in files:
         name, (tokens, lines) = module(path), measured(path)
-        rooms.setdefault(room(name), set()).update({room(other) for other in graph[name]} - {room(name), "nanoae"})
+        rooms.setdefault(room(name), set()).update(
+            {room(other) for other in graph[name]} - {room(name), "nanoae"}
+        )
         size = sizes.setdefault(room(name), [0, 0])
         size[0], size[1] = size[0] + tokens, size[1] + lines
     for name, (tokens, lines) in sizes.items():
-        print(f"{name:<28} {tokens:7,} tokens {lines:7,} lines of code {tokens / max(lines, 1):5.1f} a line")
+        print(
+            f"{name:<28} {tokens:7,} tokens {lines:7,} lines of code {tokens / max(lines, 1):5.1f} a line"
+        )
     tokens, lines = (sum(size[k] for size in sizes.values()) for k in (0, 1))
     engine = sum(len(path.read_text().splitlines()) for path in (ROOT / "engine").glob("*.py"))
-    longest, where = max((len(path.read_text().splitlines()), str(path.relative_to(ROOT))) for path in files)
-    found = [*circles(graph), *circles({name: to for name, to in rooms.items() if name != "nanoae"})]
+    longest, where = max(
+        (len(path.read_text().splitlines()), str(path.relative_to(ROOT))) for path in files
+    )
+    found = [
+        *circles(graph),
+        *circles({name: to for name, to in rooms.items() if name != "nanoae"}),
+    ]
     up = [arrow for name, tree in trees.items() for arrow in arrows_up(name, tree)]
     across = trespasses(trees)
-    print(f"{'nanoae':<28} {tokens:7,} tokens {lines:7,} lines of code {tokens / lines:5.1f} a line")
+    print(
+        f"{'nanoae':<28} {tokens:7,} tokens {lines:7,} lines of code {tokens / lines:5.1f} a line"
+    )
     above = {
         f"{tokens:,} tokens, at most {TOKENS:,}": tokens > TOKENS,
-        f"{tokens / lines:.2f} tokens a line, at most {PER_LINE}": round(tokens / lines, 1) > PER_LINE,
+        f"{tokens / lines:.2f} tokens a line, at most {PER_LINE}": round(tokens / lines, 1)
+        > PER_LINE,
         f"engine/: {engine:,} lines, at most {ENGINE:,}": engine > ENGINE,
         f"{where}: {longest} lines, at most {LONGEST}": longest > LONGEST,
         f"circles of imports: {'; '.join(found) or 'none'}": bool(found),

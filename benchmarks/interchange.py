@@ -36,21 +36,39 @@ def choices(draw, shape: tuple[int, ...], layers: list) -> list:
     small = st.integers(1, 4)
     norms = [nanoae.LayerNorm(draw(st.integers(1, len(shape)))), nanoae.BatchNorm()]
     if len(shape) == 1:
-        dense = [nanoae.Linear(draw(st.integers(1, 12)), bias_init="small_normal") for _ in range(3)]
+        dense = [
+            nanoae.Linear(draw(st.integers(1, 12)), bias_init="small_normal") for _ in range(3)
+        ]
         codes = [nanoae.Gaussian(), nanoae.GaussianNoise(0.3), nanoae.L1Sparsity(0.1)]
-        if layers and isinstance(layers[-1], nanoae.Linear):  # of equal numbers, as others give, any may be the largest
+        if layers and isinstance(
+            layers[-1], nanoae.Linear
+        ):  # of equal numbers, as others give, any may be the largest
             codes += 3 * [nanoae.TopK(draw(small), 1.5)]
         shapes = [nanoae.Reshape((draw(small), draw(small), -1)), nanoae.Reshape((draw(small), -1))]
         return [*dense, *codes, *shapes, *norms, *partners(layers)]
     if len(shape) == 2:
-        each = [nanoae.TimeDistributed(nanoae.Linear(draw(small))), nanoae.TimeDistributed(nanoae.Tanh())]
-        return [*each, nanoae.GRU(draw(small), draw(st.booleans())), nanoae.Flatten(), *norms, *partners(layers)]
-    pairs = [st.tuples(sizes, sizes) for sizes in (st.integers(1, 3), st.integers(1, 2), st.integers(0, 1))]
+        each = [
+            nanoae.TimeDistributed(nanoae.Linear(draw(small))),
+            nanoae.TimeDistributed(nanoae.Tanh()),
+        ]
+        return [
+            *each,
+            nanoae.GRU(draw(small), draw(st.booleans())),
+            nanoae.Flatten(),
+            *norms,
+            *partners(layers),
+        ]
+    pairs = [
+        st.tuples(sizes, sizes)
+        for sizes in (st.integers(1, 3), st.integers(1, 2), st.integers(0, 1))
+    ]
     kernel, stride, padding = map(draw, pairs)
     extra = tuple(min(s - 1, draw(st.integers(0, 1))) for s in stride)
     convolutions = [
         nanoae.Conv2d(draw(small), kernel, stride, padding, bias_init="small_normal"),
-        nanoae.ConvTranspose2d(draw(small), kernel, stride, padding, extra, bias_init="small_normal"),
+        nanoae.ConvTranspose2d(
+            draw(small), kernel, stride, padding, extra, bias_init="small_normal"
+        ),
     ]
     return [*convolutions, nanoae.Upsample(stride), nanoae.Flatten(), *pools(kernel, stride, padding), *norms,
             *partners(layers)]  # fmt: skip
@@ -58,7 +76,11 @@ def choices(draw, shape: tuple[int, ...], layers: list) -> list:
 
 def partners(layers: list) -> list:
     """Layers that use what one before them has."""
-    of = {nanoae.Linear: nanoae.TiedLinear, nanoae.Conv2d: nanoae.TiedConvTranspose2d, ConcatLabel: ConcatSharedLabel}
+    of = {
+        nanoae.Linear: nanoae.TiedLinear,
+        nanoae.Conv2d: nanoae.TiedConvTranspose2d,
+        ConcatLabel: ConcatSharedLabel,
+    }
     found: list = [of[type(layer)](layer) for layer in layers if type(layer) in of]
     for layer in layers:
         if isinstance(layer, nanoae.Embedding):
@@ -93,7 +115,11 @@ def networks(draw) -> tuple[Any, np.ndarray]:
     for layer in layers:
         for array in layer.state.values():
             array += random.uniform(0.0, 1.0, array.shape)
-    rows = random.integers(0, WORDS, (5, *shape)) if first and shape == (4,) else random.normal(size=(5, *shape))
+    rows = (
+        random.integers(0, WORDS, (5, *shape))
+        if first and shape == (4,)
+        else random.normal(size=(5, *shape))
+    )
     rows = rows.astype(dtype)
     if layers and isinstance(layers[0], nanoae.FillMissing):
         rows[random.random(rows.shape) < 0.3] = np.nan
@@ -111,7 +137,9 @@ def apart(network: Any, rows: np.ndarray, path: Path) -> float:
     for x in (rows, rows[:1]):
         (found,), wanted = session.run(None, {"x": x}), network.forward(x)
         assert found.shape == wanted.shape and found.dtype == wanted.dtype
-        worst = max(worst, float(np.abs(found - wanted).max()) / max(1.0, float(np.abs(wanted).max())))
+        worst = max(
+            worst, float(np.abs(found - wanted).max()) / max(1.0, float(np.abs(wanted).max()))
+        )
     return worst
 
 

@@ -10,7 +10,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-FLAGS = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_bf16", "amx_tile", "asimd", "sve")
+FLAGS = (
+    "sse4_2",
+    "avx",
+    "avx2",
+    "fma",
+    "avx512f",
+    "avx512bw",
+    "avx512vl",
+    "avx512_bf16",
+    "amx_tile",
+    "asimd",
+    "sve",
+)
 
 
 LIBRARIES = ("numpy", "torch", "jax", "optax", "scikit-learn", "pyod")
@@ -24,7 +36,9 @@ def machine() -> dict[str, Any]:
     flags = info.get("flags", info.get("Features", "")).split()
     memory = _keys("/proc/meminfo").get("MemTotal", "0").split()[0]
     installed = {
-        name: metadata.version(name) for name in LIBRARIES if find_spec(name.replace("scikit-learn", "sklearn"))
+        name: metadata.version(name)
+        for name in LIBRARIES
+        if find_spec(name.replace("scikit-learn", "sklearn"))
     }
     return {
         "cpu": info.get("model name") or platform.processor() or platform.machine(),
@@ -33,7 +47,11 @@ def machine() -> dict[str, Any]:
         "flags": [flag for flag in FLAGS if flag in flags],
         "memory_gib": round(int(memory) / 2**20, 1),
         "system": f"{platform.system()} {platform.machine()}",
-        "versions": {"Python": platform.python_version(), "nanoae": nanoae.__version__, **installed},
+        "versions": {
+            "Python": platform.python_version(),
+            "nanoae": nanoae.__version__,
+            **installed,
+        },
     }
 
 
@@ -79,7 +97,9 @@ def peak_memory() -> int | None:
         import resource
     except ImportError:
         return None
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
 
 
 def busy_seconds() -> float | None:
@@ -87,7 +107,9 @@ def busy_seconds() -> float | None:
     if not os.path.exists("/proc/stat"):
         return None
     with open("/proc/stat") as file:
-        user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, file.readline().split()[1:9])
+        user, nice, system, _idle, _iowait, irq, softirq, steal = map(
+            int, file.readline().split()[1:9]
+        )
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 

@@ -46,7 +46,9 @@ def peak(command: list[str], folder: str) -> int:
     """The most memory that a command had resident, MB."""
     code = "import resource, subprocess, sys; done = subprocess.run(sys.argv[1:], stdout=2); "
     code += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10); sys.exit(done.returncode)"
-    done = subprocess.run([sys.executable, "-c", code, *command], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command], cwd=folder, capture_output=True, text=True
+    )
     if done.returncode:
         raise RuntimeError(done.stderr)
     return int(done.stdout)
@@ -64,7 +66,14 @@ def main() -> int:
         nanoae = [sys.executable, "-m", "nanoae"]
         runs = {
             "train": [*nanoae, *COMMANDS["train"], "--out", "run", "--no-figures"],
-            "train --no-baseline": [*nanoae, *COMMANDS["train"], "--out", "bare", "--no-figures", "--no-baseline"],
+            "train --no-baseline": [
+                *nanoae,
+                *COMMANDS["train"],
+                "--out",
+                "bare",
+                "--no-figures",
+                "--no-baseline",
+            ],
             "evaluate": [*nanoae, *COMMANDS["evaluate"]],
             "encode": [*nanoae, *COMMANDS["encode"]],
             "reconstruct": [*nanoae, *COMMANDS["reconstruct"]],

@@ -60,7 +60,9 @@ def network() -> bytes:
 
 def detector() -> bytes:
     inner = nanoae.Autoencoder(2, (4,), epochs=1, backend="numpy")
-    return model(nanoae.AnomalyDetector(inner, random_state=0).fit(digits()[0].reshape(20, -1)[:, :6] / 16))
+    return model(
+        nanoae.AnomalyDetector(inner, random_state=0).fit(digits()[0].reshape(20, -1)[:, :6] / 16)
+    )
 
 
 def table() -> bytes:
@@ -127,7 +129,9 @@ def mutated(content: bytes, rng: np.random.Generator) -> bytes:
         elif kind == 3:
             found[at:at] = found[at : at + n]
         else:
-            found[at : at + 4] = struct.pack("<L", int(rng.choice([0, 1, 2**16, 2**31 - 1, 2**31, 2**32 - 1])))
+            found[at : at + 4] = struct.pack(
+                "<L", int(rng.choice([0, 1, 2**16, 2**31 - 1, 2**31, 2**32 - 1]))
+            )
     return bytes(found[: rng.integers(len(found) + 1)] if rng.integers(8) == 0 else found)
 
 
@@ -167,7 +171,11 @@ def batch(kind: str, seed: int, n: int) -> dict[str, int]:
                 if sound is not None and arrays_of(damaged) != sound:
                     outcome = "FAULT: another model"
             except ERRORS as error:
-                outcome = "refused" if path.name in str(error) or folder in str(error) else f"FAULT: no name: {error}"
+                outcome = (
+                    "refused"
+                    if path.name in str(error) or folder in str(error)
+                    else f"FAULT: no name: {error}"
+                )
             except Hang:
                 outcome = "FAULT: more than a second"
             except BaseException as error:
@@ -176,7 +184,9 @@ def batch(kind: str, seed: int, n: int) -> dict[str, int]:
                 signal.setitimer(signal.ITIMER_PROF, 0)
             found[outcome] += 1
             if outcome.startswith("FAULT"):
-                Path(tempfile.gettempdir(), f"fault-{kind.strip('.').replace(' ', '-')}-{seed}").write_bytes(damaged)
+                Path(
+                    tempfile.gettempdir(), f"fault-{kind.strip('.').replace(' ', '-')}-{seed}"
+                ).write_bytes(damaged)
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10
         if grown > MEGABYTES:
             found["FAULT: more than 300 MB"] += 1
@@ -195,7 +205,14 @@ def measure(n: int, kinds: list[str] | None = None) -> dict[str, dict[str, int]]
         found: Counter[str] = Counter()
         peak = 0
         for seed in range(-(-n // BATCH)):
-            command = [sys.executable, "-m", "benchmarks.mutations", kind, str(seed), str(min(BATCH, n - seed * BATCH))]
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.mutations",
+                kind,
+                str(seed),
+                str(min(BATCH, n - seed * BATCH)),
+            ]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
                 found[f"FAULT: the process ended with {done.returncode}: {done.stderr[-200:]}"] += 1

@@ -33,7 +33,9 @@ def import_times(repeats: int = 15) -> dict[str, Any]:
         # As after an installation, which compiles the bytecode, also where the surroundings forbid to write it.
         environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
         for number in range(repeats + 1):
-            said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+            said = subprocess.run(
+                command, check=True, stdout=subprocess.PIPE, text=True, env=environment
+            ).stdout
             first, second = map(float, said.split())
             if number:
                 numpy.append(first * 1e3)
@@ -53,18 +55,33 @@ def install_size() -> tuple[str, dict[str, int]]:
             copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
             if (ROOT / part).exists():  # pip says what is missing
                 copy(ROOT / part, source / part)
-        pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(target)]
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "-w",
+            str(target),
+        ]
         done = subprocess.run([*pip, str(source)], capture_output=True, text=True)
         if done.returncode:
             return f"The wheel could not be built: {done.stderr.strip()}", {}
         (wheel,) = target.iterdir()
         with zipfile.ZipFile(wheel) as archive:
-            sizes = {"wheel": wheel.stat().st_size, "unpacked": sum(item.file_size for item in archive.infolist())}
+            sizes = {
+                "wheel": wheel.stat().st_size,
+                "unpacked": sum(item.file_size for item in archive.infolist()),
+            }
         return "Bytes of the wheel: {wheel:,}; unpacked: {unpacked:,}.".format(**sizes), sizes
 
 
 def package_table(facts: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     rows = []
     for name, label in (("numpy_ms", "import numpy"), ("nanoae_ms", "import nanoae, beyond NumPy")):
-        rows.append([f"{label}, ms", f"{min(facts[name]):.1f}", f"{statistics.median(facts[name]):.1f}"])
+        rows.append(
+            [f"{label}, ms", f"{min(facts[name]):.1f}", f"{statistics.median(facts[name]):.1f}"]
+        )
     return ["import", "least", "median"], rows

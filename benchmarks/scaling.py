@@ -64,7 +64,13 @@ def measure(case: Case, rows: int, rounds: int) -> dict[str, float]:
     features, *hidden, code = case.widths[: len(case.widths) // 2 + 1]
     X = np.random.default_rng(0).random((20 * rows, features), np.float32)
     model = nanoae.Autoencoder(
-        code, tuple(hidden), epochs=rounds, batch_size=rows, backend="numpy", random_state=0, optimizer="adam"
+        code,
+        tuple(hidden),
+        epochs=rounds,
+        batch_size=rows,
+        backend="numpy",
+        random_state=0,
+        optimizer="adam",
     )
     model.compared = False  # with PCA
     group = process_group()
@@ -73,7 +79,11 @@ def measure(case: Case, rows: int, rounds: int) -> dict[str, float]:
     waited = group.seconds / steps if group else 0.0
     if group:
         group.seconds = 0.0
-    return {"step": min(model.history_["seconds"][1:]) / 20, "waited": waited, "size": model.network_.theta.size}
+    return {
+        "step": min(model.history_["seconds"][1:]) / 20,
+        "waited": waited,
+        "size": model.network_.theta.size,
+    }
 
 
 def measure_sums() -> tuple[float, float]:
@@ -90,7 +100,9 @@ def measure_sums() -> tuple[float, float]:
             best = min(best, time.perf_counter() - started)
         times[size] = best
     p = comm.size
-    return times[2] / (2 * math.log2(p)), 2 * (p - 1) / p * (4 << 20) / max(times[1 << 20] - times[2], 1e-9)
+    return times[2] / (2 * math.log2(p)), 2 * (p - 1) / p * (4 << 20) / max(
+        times[1 << 20] - times[2], 1e-9
+    )
 
 
 def work(path: Path, rounds: int) -> None:
@@ -98,7 +110,10 @@ def work(path: Path, rounds: int) -> None:
     group = process_group()
     found: dict = {"B": measure(B, B.batch, rounds), "H": measure(H, H.batch, rounds)}
     if group is None:
-        found |= {"B half": measure(B, B.batch // 2, rounds), "H half": measure(H, H.batch // 2, rounds)}
+        found |= {
+            "B half": measure(B, B.batch // 2, rounds),
+            "H half": measure(H, H.batch // 2, rounds),
+        }
     else:
         found["sums"] = measure_sums()
     if group is None or group.rank == 0:
@@ -106,11 +121,26 @@ def work(path: Path, rounds: int) -> None:
 
 
 def run(ranks: int, rounds: int) -> dict:
-    launcher = [str(Path(sys.executable).with_name("mpiexec")), "-n", str(ranks)] if ranks > 1 else []
+    launcher = (
+        [str(Path(sys.executable).with_name("mpiexec")), "-n", str(ranks)] if ranks > 1 else []
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "found.json")
-        command = [*launcher, sys.executable, "-m", "benchmarks.scaling", "--rounds", str(rounds), "--work", str(path)]
-        subprocess.run(command, check=True, env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
+        command = [
+            *launcher,
+            sys.executable,
+            "-m",
+            "benchmarks.scaling",
+            "--rounds",
+            str(rounds),
+            "--work",
+            str(path),
+        ]
+        subprocess.run(
+            command,
+            check=True,
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        )
         return json.loads(path.read_text())
 
 
@@ -122,7 +152,10 @@ def costs_of(name: str, case: Case, alone: dict) -> Costs:
 
 def report(measured: dict[int, dict]) -> tuple[str, dict]:
     costs = {name: costs_of(name, case, measured[1]) for name, case in (("B", B), ("H", H))}
-    per_parameter, per_product = costs["H"].fixed / costs["H"].parameters, costs["H"].row / costs["H"].parameters
+    per_parameter, per_product = (
+        costs["H"].fixed / costs["H"].parameters,
+        costs["H"].row / costs["H"].parameters,
+    )
     size, rows = LARGE
     costs["100 million"] = Costs(size, rows, per_parameter * size, per_product * size)
     lines = [
@@ -140,16 +173,27 @@ def report(measured: dict[int, dict]) -> tuple[str, dict]:
             step, waited = found[name]["step"], found[name]["waited"]
             model, _ = costs[name].step(ranks, bandwidth, latency)
             share = f"{100 * waited / step:.0f} %"
-            lines.append(f"| {name} | {ranks} | {1e3 * step:.3g} | {1e3 * model:.3g} | {share} | {one / step:.2f} |")
-    lines += ["", "More ranks than cores share these: their rows show what that costs, not what a cluster does.", ""]
+            lines.append(
+                f"| {name} | {ranks} | {1e3 * step:.3g} | {1e3 * model:.3g} | {share} | {one / step:.2f} |"
+            )
+    lines += [
+        "",
+        "More ranks than cores share these: their rows show what that costs, not what a cluster does.",
+        "",
+    ]
     for network, (bandwidth, latency) in NETWORKS.items():
         lines += [f"## Drawn: {network}, {1e6 * latency:.0f} µs a hop", ""]
-        lines += ["| case | " + " | ".join(map(str, RANKS)) + " | fastest |", "|---|" + "---:|" * (len(RANKS) + 1)]
+        lines += [
+            "| case | " + " | ".join(map(str, RANKS)) + " | fastest |",
+            "|---|" + "---:|" * (len(RANKS) + 1),
+        ]
         for name, cost in costs.items():
             steps = {p: cost.step(p, bandwidth, latency)[0] for p in (1, 2, 4, *RANKS)}
             best = min(steps, key=lambda p: steps[p])
             cells = " | ".join(f"{steps[1] / steps[p]:.2f}" for p in RANKS)
-            lines.append(f"| {name}, {cost.parameters:,} parameters, {cost.rows} rows | {cells} | {best} |")
+            lines.append(
+                f"| {name}, {cost.parameters:,} parameters, {cost.rows} rows | {cells} | {best} |"
+            )
         lines.append("")
     lines += [
         "Speed-ups over one rank with the same batch. It stops paying where the sum takes longer than the rows that a",

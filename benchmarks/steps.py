@@ -68,7 +68,9 @@ class Column:
         are. A machine's speed drifts from round to round, and both feel it."""
         pairs = list(zip(self.rounds, other.rounds, strict=False))
         calm = [pair for pair in pairs if all((block["others"] or 0) < DISTURBED for block in pair)]
-        return statistics.median(mine["us"] / theirs["us"] for mine, theirs in (calm if len(calm) >= 3 else pairs))
+        return statistics.median(
+            mine["us"] / theirs["us"] for mine, theirs in (calm if len(calm) >= 3 else pairs)
+        )
 
     def leave(self, absent: str, note: str) -> None:
         self.absent, self.note = absent, note
@@ -80,22 +82,31 @@ class Result:
     columns: list[Column]
 
     def column(self, contender: str, blas: str) -> Column | None:
-        return next((c for c in self.columns if c.contender == contender and c.blas in ("", blas)), None)
+        return next(
+            (c for c in self.columns if c.contender == contender and c.blas in ("", blas)), None
+        )
 
     def blas_choices(self) -> list[str]:
         return list(dict.fromkeys(c.blas for c in self.columns if c.blas)) or [""]
 
     def as_json(self) -> dict[str, Any]:
-        return {"case": asdict(self.case), "columns": [{**asdict(c), "us": c.us} for c in self.columns]}
+        return {
+            "case": asdict(self.case),
+            "columns": [{**asdict(c), "us": c.us} for c in self.columns],
+        }
 
 
 def check_losses(case: Case, columns: list[Column]) -> None:
     """LossMismatch if a contender's first losses differ from the first contender's by more than the case allows."""
     given = [column for column in columns if column.losses is not None]
     for column in given[1:]:
-        for i, (mine, theirs) in enumerate(zip(given[0].losses or [], column.losses or [], strict=True)):
+        for i, (mine, theirs) in enumerate(
+            zip(given[0].losses or [], column.losses or [], strict=True)
+        ):
             if not abs(mine - theirs) <= case.close * abs(theirs):  # NaN is a mismatch, too
-                names = [f"{c.contender}{f' ({c.blas})' if c.blas else ''}" for c in (given[0], column)]
+                names = [
+                    f"{c.contender}{f' ({c.blas})' if c.blas else ''}" for c in (given[0], column)
+                ]
                 raise LossMismatch(
                     f"case {case.name}: expected the same losses from the same weights and batches, got {mine!r} from "
                     f"{names[0]} and {theirs!r} from {names[1]} at evaluation {i} (relative tolerance {case.close:g})."
@@ -103,7 +114,11 @@ def check_losses(case: Case, columns: list[Column]) -> None:
 
 
 def measure(
-    case: Case, contenders: list[str], environments: dict[str, dict[str, str]], settings: Settings, say: Say
+    case: Case,
+    contenders: list[str],
+    environments: dict[str, dict[str, str]],
+    settings: Settings,
+    say: Say,
 ) -> Result:
     """Time `case`. `environments`: for each choice of BLAS, what it sets in the processes that compute with NumPy."""
     columns, running = [], []
@@ -117,7 +132,9 @@ def measure(
         for column in columns:
             if not column.absent:
                 environment = environments.get(column.blas)
-                worker = stack.enter_context(Worker(column.contender, settings.threads, environment))
+                worker = stack.enter_context(
+                    Worker(column.contender, settings.threads, environment)
+                )
                 worker.send("open", case=asdict(case))
                 running.append((column, worker))
         for column, worker in running:
@@ -125,7 +142,10 @@ def measure(
             try:
                 opened = worker.receive()
             except WorkerError as error:
-                column.leave("-" if error.unfit else "failed", f"{CONTENDERS[column.contender].title}: {error}")
+                column.leave(
+                    "-" if error.unfit else "failed",
+                    f"{CONTENDERS[column.contender].title}: {error}",
+                )
                 continue
             column.losses, column.kernel = opened["losses"], opened["kernel"]
         check_losses(case, columns)
@@ -135,7 +155,9 @@ def measure(
             say(f"{case.name}: warming up {CONTENDERS[column.contender].title}")
             steps[worker] = worker.ask("warm", seconds=settings.block)
         for number in range(settings.rounds + settings.extra):
-            if number >= settings.rounds and all(len(column.calm()) >= settings.rounds for column, _ in running):
+            if number >= settings.rounds and all(
+                len(column.calm()) >= settings.rounds for column, _ in running
+            ):
                 break
             say(f"{case.name}: round {number + 1} of {settings.rounds}")
             for column, worker in running:

@@ -71,7 +71,9 @@ class Run:
             between(trainer, *arguments)
 
         Trainer.between_steps = counted  # type: ignore[method-assign]
-        model = FITS[self.kind].run(checkpoint_dir=Checkpoints(self.folder / "checkpoints", steps=1), resume=True)
+        model = FITS[self.kind].run(
+            checkpoint_dir=Checkpoints(self.folder / "checkpoints", steps=1), resume=True
+        )
         if getattr(model, "interrupted_", False):
             return 130
         (self.folder / "digest").write_text(digest(model))
@@ -103,7 +105,11 @@ class Run:
     def check_files(self) -> int:
         """Steps that the last checkpoint knows of; AssertionError where a file that can be seen is damaged."""
         folder = self.folder / "checkpoints"
-        found = [checkpoint.read(path)[0] for _, path in checkpoint.files(folder)] if folder.exists() else []
+        found = (
+            [checkpoint.read(path)[0] for _, path in checkpoint.files(folder)]
+            if folder.exists()
+            else []
+        )
         return sum(training["t"] for training in found[0]["trainings"]) if found else 0
 
     def finish(self) -> str:
@@ -130,7 +136,9 @@ def undisturbed(kind: str) -> tuple[str, float]:
 # ---------------------------------------------------------------- killed
 
 
-def killed(kind: str, expected: str, seconds: float, random: np.random.Generator, times: int) -> Counter:
+def killed(
+    kind: str, expected: str, seconds: float, random: np.random.Generator, times: int
+) -> Counter:
     """A fit that is killed so many times, at random moments."""
     told: Counter = Counter(runs=1)
     with fresh(kind) as run:
@@ -150,7 +158,9 @@ def killed(kind: str, expected: str, seconds: float, random: np.random.Generator
 # ---------------------------------------------------------------- signalled
 
 
-def signalled(kind: str, expected: str, seconds: float, random: np.random.Generator, name: str, twice: bool) -> Counter:
+def signalled(
+    kind: str, expected: str, seconds: float, random: np.random.Generator, name: str, twice: bool
+) -> Counter:
     """A fit that gets a signal at a random moment, once, or twice within some milliseconds."""
     while True:
         with fresh(kind) as run:
@@ -168,7 +178,9 @@ def signalled(kind: str, expected: str, seconds: float, random: np.random.Genera
             code = run.wait() if code is None else code
             if code == 0:
                 continue  # it had ended
-            assert code == SIGNALS[name], f"{kind}, {name}: expected exit code {SIGNALS[name]}, got {code}"
+            assert code == SIGNALS[name], (
+                f"{kind}, {name}: expected exit code {SIGNALS[name]}, got {code}"
+            )
             lost = run.steps - run.check_files()
             assert twice or lost == 0, f"{kind}, {name}: {lost} steps lost"
             told = Counter({"runs": 1, "steps lost": lost})
@@ -300,9 +312,20 @@ def failing_calls() -> Counter:
     with tempfile.TemporaryDirectory(prefix="nanoae-stops-") as folder:
         library = Path(folder, "failing_calls.so")
         subprocess.run(["cc", "-shared", "-fPIC", "-o", library, FAILING, "-ldl"], check=True)
-        environment = {**os.environ, "LD_PRELOAD": str(library), "PYTHONPATH": os.pathsep.join(sys.path)}
-        command = [sys.executable, "-c", "from benchmarks.stops import fail_each; fail_each()", folder]
-        said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+        environment = {
+            **os.environ,
+            "LD_PRELOAD": str(library),
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
+        command = [
+            sys.executable,
+            "-c",
+            "from benchmarks.stops import fail_each; fail_each()",
+            folder,
+        ]
+        said = subprocess.run(
+            command, check=True, stdout=subprocess.PIPE, text=True, env=environment
+        ).stdout
     return Counter(json.loads(said.splitlines()[-1]))
 
 
@@ -336,7 +359,9 @@ def fail_each() -> None:
 # ---------------------------------------------------------------- the command
 
 
-def measure(kills: int, signals: int, kinds: list[str], seed: int) -> tuple[list[list[str]], Counter]:
+def measure(
+    kills: int, signals: int, kinds: list[str], seed: int
+) -> tuple[list[list[str]], Counter]:
     """(rows of the table, what power cuts leave)."""
     random, rows = np.random.default_rng(seed), []
     by_kind = {kind: undisturbed(kind) for kind in kinds}
@@ -345,7 +370,11 @@ def measure(kills: int, signals: int, kinds: list[str], seed: int) -> tuple[list
     for i, kind in enumerate(names[:kills]):
         told += killed(kind, *by_kind[kind], random, 1 + i % 3)
     rows.append(
-        [f"SIGKILL, {told['kills']} in all, {told['within a write']} of them within a write", *counted(told), "-"]
+        [
+            f"SIGKILL, {told['kills']} in all, {told['within a write']} of them within a write",
+            *counted(told),
+            "-",
+        ]
     )
     wishes = [(name, twice) for twice in (False, True) for name in SIGNALS]
     by_wish = {wish: Counter() for wish in wishes}
@@ -353,7 +382,9 @@ def measure(kills: int, signals: int, kinds: list[str], seed: int) -> tuple[list
         wish = wishes[i % len(wishes)]
         by_wish[wish].update(signalled(kind, *by_kind[kind], random, *wish))
     for (name, twice), found in by_wish.items():
-        rows.append([f"{name}, {'twice' if twice else 'once'}", *counted(found), str(found["steps lost"])])
+        rows.append(
+            [f"{name}, {'twice' if twice else 'once'}", *counted(found), str(found["steps lost"])]
+        )
     return rows, power_cuts()
 
 
@@ -373,7 +404,11 @@ def report(kills: int, signals: int, kinds: list[str], seed: int = 0) -> tuple[s
     """The tables, and whether all is well."""
     started = time.perf_counter()
     rows, cuts = measure(kills, signals, kinds, seed)
-    failed = failed_in_words(failing_calls()) if shutil.which("cc") else "No call was made to fail: no C compiler."
+    failed = (
+        failed_in_words(failing_calls())
+        if shutil.which("cc")
+        else "No call was made to fail: no C compiler."
+    )
     facts, seconds = machine(), time.perf_counter() - started
     text = "\n\n".join(
         [
@@ -389,4 +424,6 @@ def report(kills: int, signals: int, kinds: list[str], seed: int = 0) -> tuple[s
             f"{facts['versions']['numpy']}; {seconds:.0f} s.",
         ]
     )
-    return text, all(row[1] == row[2] for row in rows) and not cuts["damaged"] and not cuts["none left"]
+    return text, all(row[1] == row[2] for row in rows) and not cuts["damaged"] and not cuts[
+        "none left"
+    ]

@@ -25,7 +25,8 @@ def markdown(head: list[str], rows: list[list[str]]) -> str:
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     lines = [head, rule, *rows]
     return "\n".join(
-        "| " + " | ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) + " |" for line in lines
+        "| " + " | ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) + " |"
+        for line in lines
     )
 
 
@@ -44,13 +45,25 @@ def steps_table(results: list[Result], contenders: list[str]) -> list[str]:
         found = {name: result.column(name, default) for name in show}
         timed = {name: column for name, column in found.items() if column and column.rounds}
         over = ratios(timed)
-        beside = [ratio(over.get("pytorch")), ratio(over.get("jax")), f"{over['gemm']:.0%}" if "gemm" in over else "-"]
+        beside = [
+            ratio(over.get("pytorch")),
+            ratio(over.get("jax")),
+            f"{over['gemm']:.0%}" if "gemm" in over else "-",
+        ]
         times.append([str(result.case), *(time_cell(found[name]) for name in show), *beside])
         memories.append([str(result.case), *(memory_cell(found[name]) for name in show)])
         for blas in others:
             mine, set_ = result.column("nanoae", default), result.column("nanoae", blas)
             if mine and set_ and mine.rounds and set_.rounds:
-                settings.append([str(result.case), blas, time_cell(mine), time_cell(set_), ratio(mine.over(set_))])
+                settings.append(
+                    [
+                        str(result.case),
+                        blas,
+                        time_cell(mine),
+                        time_cell(set_),
+                        ratio(mine.over(set_)),
+                    ]
+                )
     beside = ["PyTorch / nanoae", "JAX / nanoae", "GEMM share"]
     bought = ["what a setting buys", "setting", "without", "with", "gain"]
     return [
@@ -77,7 +90,9 @@ def quote(name: str) -> str:
         facts = json.loads(path.read_text(encoding="utf-8"))
         cpus.add(facts["machine"]["cpu"])
         for entry in facts["cases"]:
-            columns = [Column(**{k: v for k, v in c.items() if k != "us"}) for c in entry["columns"]]
+            columns = [
+                Column(**{k: v for k, v in c.items() if k != "us"}) for c in entry["columns"]
+            ]
             first = next((c.blas for c in columns if c.blas), "")
             found = ratios({c.contender: c for c in columns if c.rounds and c.blas in ("", first)})
             case = least.setdefault(entry["case"]["name"], {})
@@ -85,8 +100,13 @@ def quote(name: str) -> str:
                 if peer in found:
                     case[peer] = min(found[peer], case.get(peer, found[peer]))
     titles = {case: str(CASES[case]) if case in CASES else case for case in least}
-    rows = [[titles[case], ratio(found.get("pytorch")), ratio(found.get("jax"))] for case, found in least.items()]
-    return markdown([f"the lowest on {', '.join(sorted(cpus))}", "PyTorch / nanoae", "JAX / nanoae"], rows)
+    rows = [
+        [titles[case], ratio(found.get("pytorch")), ratio(found.get("jax"))]
+        for case, found in least.items()
+    ]
+    return markdown(
+        [f"the lowest on {', '.join(sorted(cpus))}", "PyTorch / nanoae", "JAX / nanoae"], rows
+    )
 
 
 def time_cell(column: Column | None) -> str:
@@ -107,7 +127,12 @@ def notes(results: list[Result]) -> list[str]:
             if column.note and result.case.name not in empty.setdefault(column.note, []):
                 empty[column.note].append(result.case.name)
     said = [f"{note} ({', '.join(cases)})" for note, cases in empty.items()]
-    blocks = [block["others"] for result in results for column in result.columns for block in column.rounds]
+    blocks = [
+        block["others"]
+        for result in results
+        for column in result.columns
+        for block in column.rounds
+    ]
     disturbed = [others for others in blocks if (others or 0) >= DISTURBED]
     if disturbed:
         said.append(
@@ -122,7 +147,9 @@ def notes(results: list[Result]) -> list[str]:
 
 def how(results: list[Result], settings: Settings) -> str:
     """How it was measured."""
-    columns = [column for result in results for column in result.columns if column.blas and column.kernel]
+    columns = [
+        column for result in results for column in result.columns if column.blas and column.kernel
+    ]
     kernels = dict.fromkeys(f"{column.kernel} ({column.blas})" for column in columns)
     return (
         f"Medians of {settings.rounds} rounds or more, in each a block of about {settings.block} s of every contender "
@@ -146,7 +173,9 @@ def where(facts: dict[str, Any]) -> str:
 def kind(facts: dict[str, Any]) -> str:
     """The machine's kind of CPU, for the name of a file: "amd-epyc-26-2"."""
     model = "-".join(facts["family"].split("/")[:2])
-    return re.sub("[^a-z0-9]+", "-", f"{facts['cpu']} {model}".lower().replace("(r)", "")).strip("-")
+    return re.sub("[^a-z0-9]+", "-", f"{facts['cpu']} {model}".lower().replace("(r)", "")).strip(
+        "-"
+    )
 
 
 def title(facts: dict[str, Any]) -> str:
@@ -174,4 +203,6 @@ def origin() -> dict[str, str]:
 
 
 def write_json(path: Path, facts: dict[str, Any]) -> None:
-    path.write_text(json.dumps(facts, indent=1, default=lambda number: number.item()) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps(facts, indent=1, default=lambda number: number.item()) + "\n", encoding="utf-8"
+    )

@@ -38,7 +38,9 @@ def run_torch(target: float, seed: int, data_dir: str | None) -> tuple[int, floa
     torch.manual_seed(seed)
     torch.set_flush_denormal(True)
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    x_train, x_test = map(torch.from_numpy, nanoae.data.load_data("mnist", data_dir, download=False).flat())
+    x_train, x_test = map(
+        torch.from_numpy, nanoae.data.load_data("mnist", data_dir, download=False).flat()
+    )
     layers = torch.nn.Linear(784, 64), torch.nn.ReLU(), torch.nn.Linear(64, 784), torch.nn.Sigmoid()
     model = torch.nn.Sequential(*layers)
     for linear in layers[::2]:
@@ -67,23 +69,44 @@ class RunFailed(RuntimeError):
 
 
 def time_run(
-    library: str, target: float, seed: int, data_dir: str | None, threads: int, environment: dict[str, str]
+    library: str,
+    target: float,
+    seed: int,
+    data_dir: str | None,
+    threads: int,
+    environment: dict[str, str],
 ) -> dict[str, Any]:
     """Seconds from the start of a process to its end; its epochs and test error."""
-    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
-    command = [sys.executable, "-m", "benchmarks.whole", library, str(target), str(seed), data_dir or ""]
+    limits = dict.fromkeys(
+        ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.whole",
+        library,
+        str(target),
+        str(seed),
+        data_dir or "",
+    ]
     started = time.perf_counter()
-    done = subprocess.run(command, env={**os.environ, **limits, **environment}, capture_output=True, text=True)
+    done = subprocess.run(
+        command, env={**os.environ, **limits, **environment}, capture_output=True, text=True
+    )
     seconds = time.perf_counter() - started
     if done.returncode:
         raise RunFailed(f"{library}: {done.stderr.strip()}")
     epochs, error = json.loads(done.stdout)
     if error > target:
-        raise RunFailed(f"{library}: expected a test MSE of {target} within {EPOCHS} epochs, got {error:.5f}")
+        raise RunFailed(
+            f"{library}: expected a test MSE of {target} within {EPOCHS} epochs, got {error:.5f}"
+        )
     return {"library": library, "seconds": seconds, "epochs": epochs, "error": error, "seed": seed}
 
 
-def measure_runs(libraries, repeats, target, data_dir, threads, environment, say) -> list[dict[str, Any]]:
+def measure_runs(
+    libraries, repeats, target, data_dir, threads, environment, say
+) -> list[dict[str, Any]]:
     """`repeats` runs of each library, in turn; each with its own seed. `environment` is nanoae's choice of BLAS."""
     runs = []
     for seed in range(repeats):
@@ -102,13 +125,24 @@ def runs_table(runs: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
         seconds = statistics.median(run["seconds"] for run in mine)
         epochs = statistics.median(run["epochs"] for run in mine)
         worst = max(run["error"] for run in mine)
-        rows.append([library, f"{seconds:.2f}", f"{epochs:g}", f"{seconds / epochs:.2f}", f"{worst:.5f}"])
-    return ["whole run, medians", "seconds", "epochs", "seconds per epoch", "largest test MSE"], rows
+        rows.append(
+            [library, f"{seconds:.2f}", f"{epochs:g}", f"{seconds / epochs:.2f}", f"{worst:.5f}"]
+        )
+    return [
+        "whole run, medians",
+        "seconds",
+        "epochs",
+        "seconds per epoch",
+        "largest test MSE",
+    ], rows
 
 
 if __name__ == "__main__":
     library, target, seed, data_dir = sys.argv[1:]
     try:
         print(json.dumps(RUNS[library](float(target), int(seed), data_dir or None)))
-    except (OSError, ValueError) as error:  # the data are missing or damaged, and the message says what to do
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # the data are missing or damaged, and the message says what to do
         sys.exit(str(error))

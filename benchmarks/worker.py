@@ -33,8 +33,12 @@ class Worker:
 
     def __init__(self, contender: str, threads: int, environment: dict[str, str] | None = None):
         number = str(threads)
-        limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"), number)
-        around = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
+        limits = dict.fromkeys(
+            ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"), number
+        )
+        around = {
+            name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")
+        }
         self.contender = contender
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by __exit__)
         self.process = subprocess.Popen(
@@ -45,7 +49,13 @@ class Worker:
             stderr=self.log,
             text=True,
             start_new_session=True,  # Ctrl-C reaches the main process only, which then ends this one
-            env={**around, **limits, "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "", **(environment or {})},
+            env={
+                **around,
+                **limits,
+                "JAX_PLATFORMS": "cpu",
+                "CUDA_VISIBLE_DEVICES": "",
+                **(environment or {}),
+            },
         )  # NPROC sizes XLA's thread pool; "as shipped" means no kernel of OpenBLAS chosen by the surroundings either
 
     def send(self, do: str, **arguments) -> None:
@@ -60,7 +70,9 @@ class Worker:
         if not line:
             code = self.process.wait()
             self.log.seek(0)
-            raise WorkerError(f"{self.contender}: its process ended with code {code}. {self.log.read()[-2000:]}")
+            raise WorkerError(
+                f"{self.contender}: its process ended with code {code}. {self.log.read()[-2000:]}"
+            )
         answer = json.loads(line)
         if "error" in answer:
             raise WorkerError(answer["error"], answer["unfit"])
@@ -76,7 +88,9 @@ class Worker:
     def __exit__(self, *exception) -> None:
         if hasattr(os, "killpg"):
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)  # and with it what it started: compilers
+                os.killpg(
+                    self.process.pid, signal.SIGKILL
+                )  # and with it what it started: compilers
         else:
             self.process.kill()
         self.process.wait()

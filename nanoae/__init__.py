@@ -39,7 +39,18 @@ from nanoae.data.encoder import TableEncoder
 from nanoae.data.row_blocks import RowBlocks
 from nanoae.data.scaling import GaussianScaler, RobustScaler, Scaler, StandardScaler
 from nanoae.data.table import read_table
-from nanoae.engine.activations import ELU, GELU, Elementwise, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
+from nanoae.engine.activations import (
+    ELU,
+    GELU,
+    Elementwise,
+    Identity,
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Tanh,
+)
 from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
 from nanoae.engine.embedding import Embedding
 from nanoae.engine.gradcheck import GradientReport, check_gradients

@@ -51,14 +51,22 @@ class Configurable:
     def __repr__(self) -> str:
         parameters = inspect.signature(type(self)).parameters
         texts = {name: repr(value) for name, value in self.config().items()}
-        changed = [f"{name}={text}" for name, text in texts.items() if text != repr(parameters[name].default)]
+        changed = [
+            f"{name}={text}"
+            for name, text in texts.items()
+            if text != repr(parameters[name].default)
+        ]
         return f"{type(self).__name__}({', '.join(changed)})"
 
 
 def told_numbers(init: Any) -> Any:
     """A constructor that says which of its arguments is no number, where it is annotated as one."""
     signature = inspect.signature(init)
-    kinds = {name: p.annotation for name, p in signature.parameters.items() if p.annotation in ("int", "float")}
+    kinds = {
+        name: p.annotation
+        for name, p in signature.parameters.items()
+        if p.annotation in ("int", "float")
+    }
     if not kinds:
         return init
 
@@ -90,13 +98,18 @@ def to_config(value: Any, among: list[Any] | None = None, by_name: bool = True) 
         among = config.get("encoder") or among
         numbers = {id(part): i for i, part in enumerate(among or [])}
         config = {
-            k: {"part": numbers[id(v)]} if id(v) in numbers else to_config(v, among, by_name) for k, v in config.items()
+            k: {"part": numbers[id(v)]} if id(v) in numbers else to_config(v, among, by_name)
+            for k, v in config.items()
         }
         return {"type": type(value).__name__ if by_name else type(value), **config}
     if isinstance(value, (list, tuple)):
         return [to_config(item, among, by_name) for item in value]
     if isinstance(value, dict):  # whose keys JSON would make texts of
-        return {"dict": [[to_config(key), to_config(item, among, by_name)] for key, item in value.items()]}
+        return {
+            "dict": [
+                [to_config(key), to_config(item, among, by_name)] for key, item in value.items()
+            ]
+        }
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -107,14 +120,19 @@ def to_config(value: Any, among: list[Any] | None = None, by_name: bool = True) 
 
 
 def from_config(
-    description: Any, among: list[Any] | None = None, known: dict[str, type] | None = None, depth: int = DEEPEST
+    description: Any,
+    among: list[Any] | None = None,
+    known: dict[str, type] | None = None,
+    depth: int = DEEPEST,
 ) -> Any:
     """What `to_config` described; lists of numbers come back as tuples. ValueError for a type that is not known here.
 
     known   the classes by name (None: `registry`)
     """
     if depth == 0:
-        raise ValueError(f"from_config: expected parts within parts up to {DEEPEST} deep, got deeper ones.")
+        raise ValueError(
+            f"from_config: expected parts within parts up to {DEEPEST} deep, got deeper ones."
+        )
     known, depth = registry() if known is None else known, depth - 1
     if isinstance(description, list):
         items = [from_config(item, among, known, depth) for item in description]
@@ -122,11 +140,16 @@ def from_config(
     if not isinstance(description, dict):
         return description
     if description.keys() == {"dict"}:
-        return {from_config(key): from_config(item, among, known, depth) for key, item in description["dict"]}
+        return {
+            from_config(key): from_config(item, among, known, depth)
+            for key, item in description["dict"]
+        }
     if "part" in description:
         number = description["part"]
         if type(number) is not int or not 0 <= number < len(among or []):
-            raise ValueError(f"from_config: expected the number of one of {len(among or [])} layers, got {number!r}.")
+            raise ValueError(
+                f"from_config: expected the number of one of {len(among or [])} layers, got {number!r}."
+            )
         return among[number]  # type: ignore[index]
     kind = description.get("type")
     if not isinstance(kind, type):
@@ -137,10 +160,14 @@ def from_config(
         kind = known[kind]
     config = {k: v for k, v in description.items() if k != "type"}
     encoder: list[Any] = []
-    for layer in config.pop("encoder", None) or []:  # first: layers of the decoder may be tied to it
+    for layer in (
+        config.pop("encoder", None) or []
+    ):  # first: layers of the decoder may be tied to it
         encoder.append(from_config(layer, encoder, known, depth))
     own = {"encoder": encoder} if encoder else {}
-    return kind(**own, **{k: from_config(v, encoder or among, known, depth) for k, v in config.items()})
+    return kind(
+        **own, **{k: from_config(v, encoder or among, known, depth) for k, v in config.items()}
+    )
 
 
 def to_configs(parts: list[Any]) -> list[dict[str, Any]]:
@@ -213,7 +240,10 @@ def numbers(kind: type) -> dict[str, type]:
 
 def usage(known: dict[str, type]) -> str:
     """How `parse_spec` wants them: "l1:WEIGHT, kl:TARGET,WEIGHT"."""
-    return ", ".join(":".join(filter(None, (name, ",".join(numbers(kind)).upper()))) for name, kind in known.items())
+    return ", ".join(
+        ":".join(filter(None, (name, ",".join(numbers(kind)).upper())))
+        for name, kind in known.items()
+    )
 
 
 def parse_spec(text: str, known: dict[str, type]) -> Any:
@@ -224,7 +254,9 @@ def parse_spec(text: str, known: dict[str, type]) -> Any:
     """
     name, *words = re.split("[:,]", text)
     if name not in known:
-        raise ValueError(f"expected one of {usage(known)}; got {text!r}.{did_you_mean(name, known)}")
+        raise ValueError(
+            f"expected one of {usage(known)}; got {text!r}.{did_you_mean(name, known)}"
+        )
     kind, wanted = known[name], numbers(known[name])
     try:
         if len(words) > len(wanted):

@@ -17,7 +17,11 @@ CLASSES = {  # also in files, whose models load for ever
 
 def tell(old: str, new: str) -> None:
     """The warning, where the caller's caller has used the old name."""
-    warnings.warn(f"{old} is called {new} now; the old name will go in the next version", FutureWarning, stacklevel=3)
+    warnings.warn(
+        f"{old} is called {new} now; the old name will go in the next version",
+        FutureWarning,
+        stacklevel=3,
+    )
 
 
 def former(old: str, method: Callable) -> Callable:

@@ -14,10 +14,18 @@ import os
 import threading
 from typing import Any
 
-CHANGES = ("fit", "partial_fit", "build", "label", "from_file")  # how the names of methods begin that learn something
+CHANGES = (
+    "fit",
+    "partial_fit",
+    "build",
+    "label",
+    "from_file",
+)  # how the names of methods begin that learn something
 FREE = ("_", "get_", "set_")  # of those that have nothing to do with what was learned
 
-Call = tuple[Any, int, str, bool]  # an estimator, a thread, which method that is in, whether it changes the estimator
+Call = tuple[
+    Any, int, str, bool
+]  # an estimator, a thread, which method that is in, whether it changes the estimator
 
 RUNNING: dict[int, Call] = {}  # in the order in which they began
 if hasattr(os, "register_at_fork"):

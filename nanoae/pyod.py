@@ -45,7 +45,9 @@ class AutoEncoder(AnomalyDetector):
         scores = self.decision_function(X)
         labels = self._labelled(scores)
         if false_discovery_rate is not None:
-            labels = benjamini_hochberg(self.calibration_.exceeded(scores), false_discovery_rate).astype(int)
+            labels = benjamini_hochberg(
+                self.calibration_.exceeded(scores), false_discovery_rate
+            ).astype(int)
         return (labels, self._confidence(scores)) if return_confidence else labels
 
     def predict_proba(self, X, method="linear", return_confidence=False):

@@ -14,7 +14,9 @@ from nanoae.blocks import blocks
 LARGE = 64 << 20  # bytes of a table, from which on it is read by blocks
 BLOCK = 8 << 20  # bytes of rows that are looked at together
 ALIGNED = 1024  # rows
-SCATTERED = 32  # rows read before their pages are let go of: around each of them the system maps 2 MB
+SCATTERED = (
+    32  # rows read before their pages are let go of: around each of them the system maps 2 MB
+)
 SAMPLED = 1 << 16  # rows, and
 SAMPLE = 64 << 20  # bytes in float64, of a `sample` at most
 
@@ -43,7 +45,9 @@ class Rows:
         self.dtype = np.dtype(source.dtype if dtype is None else dtype)
 
     names: tuple[str, ...] | None = None  # of its columns, where whoever read it knows them
-    __array_ufunc__ = None  # a sum or a difference would read all of them: `by_blocks` does it in parts
+    __array_ufunc__ = (
+        None  # a sum or a difference would read all of them: `by_blocks` does it in parts
+    )
 
     @property
     def ndim(self) -> int:
@@ -72,7 +76,9 @@ class Rows:
             numbers = numbers[key]
         return Rows(self.source, numbers, self.made, self.shape[1:], self.dtype)
 
-    def map(self, made: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...], dtype: Any) -> Rows:
+    def map(
+        self, made: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...], dtype: Any
+    ) -> Rows:
         """What `made`, a function of rows (n, ...) each by itself, makes of them: of this shape, of dtype."""
         return Rows(self, None, made, shape, dtype)
 
@@ -81,7 +87,11 @@ class Rows:
         return self.map(lambda x: x.reshape(len(x), *shape[1:]), shape[1:], self.dtype)
 
     def astype(self, dtype: Any, copy: bool = True) -> Rows:
-        return self if self.dtype == dtype else self.map(lambda x: x.astype(dtype), self.shape[1:], dtype)
+        return (
+            self
+            if self.dtype == dtype
+            else self.map(lambda x: x.astype(dtype), self.shape[1:], dtype)
+        )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """All of them, read: a new array."""
@@ -155,7 +165,9 @@ def by_blocks(x: Any) -> Iterator[np.ndarray]:
     if not math.prod(x.shape):
         return
     each = max(1, BLOCK // (math.prod(x.shape[1:]) * x.dtype.itemsize))
-    each = each // ALIGNED * ALIGNED or each  # so that what goes on in blocks of 1024 meets the same ones
+    each = (
+        each // ALIGNED * ALIGNED or each
+    )  # so that what goes on in blocks of 1024 meets the same ones
     for block in blocks(len(x), each):
         yield np.asarray(x[block])
 
@@ -165,7 +177,10 @@ class Chain:
 
     def __init__(self, parts: Sequence[Any]):
         self.parts, self.starts = parts, np.cumsum([0, *map(len, parts)])
-        self.shape, self.dtype = (int(self.starts[-1]), *parts[0].shape[1:]), np.result_type(*(p.dtype for p in parts))
+        self.shape, self.dtype = (
+            (int(self.starts[-1]), *parts[0].shape[1:]),
+            np.result_type(*(p.dtype for p in parts)),
+        )
 
     def __getitem__(self, numbers: slice | np.ndarray) -> np.ndarray:
         wanted = np.arange(self.shape[0])[numbers] if isinstance(numbers, slice) else numbers
@@ -181,7 +196,11 @@ def concatenated(parts: Sequence[Any]) -> Any:
     """Tables (N, ...) one after the other, as Rows where some are."""
     if len(parts) == 1:
         return parts[0]
-    return Rows(Chain(parts)) if any(isinstance(part, Rows) for part in parts) else np.concatenate(parts)
+    return (
+        Rows(Chain(parts))
+        if any(isinstance(part, Rows) for part in parts)
+        else np.concatenate(parts)
+    )
 
 
 def stored(parts: Iterable[np.ndarray]) -> Rows:

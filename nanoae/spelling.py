@@ -14,7 +14,9 @@ def one_of(what: str, name: object, known: Iterable[str], also: str = "") -> str
     known = list(known)
     if isinstance(name, str) and name in known:
         return name
-    raise ValueError(f"{what}: expected one of {', '.join(known)}{also}, got {name!r}.{did_you_mean(name, known)}")
+    raise ValueError(
+        f"{what}: expected one of {', '.join(known)}{also}, got {name!r}.{did_you_mean(name, known)}"
+    )
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
@@ -22,7 +24,9 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     import difflib  # here, for only a mistake needs it, and `import nanoae` would pay for it
 
     known = list(known)
-    near = difflib.get_close_matches(str(name).casefold(), dict.fromkeys(k.casefold() for k in known))
+    near = difflib.get_close_matches(
+        str(name).casefold(), dict.fromkeys(k.casefold() for k in known)
+    )
     meant = [repr(k) for folded in near for k in known if k.casefold() == folded]
     return f" Did you mean {' or '.join(meant)}?" if meant else ""
 

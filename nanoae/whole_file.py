@@ -65,7 +65,9 @@ def begin(path: Path) -> tuple[Path, Path, int]:
         remove_leftovers(target.parent)
         return target, *new_part(target.parent, permissions)
     except OSError as error:
-        raise OSError(error.errno, f"expected a file that can be written ({error.strerror})", str(path)) from error
+        raise OSError(
+            error.errno, f"expected a file that can be written ({error.strerror})", str(path)
+        ) from error
 
 
 def replaced(path: Path) -> int | None:
@@ -85,7 +87,9 @@ def new_part(folder: Path, permissions: int | None) -> tuple[Path, int]:
     """A hidden new file, (path, descriptor), locked for as long as it is open."""
     while True:
         part = folder / f"{HIDDEN}{os.urandom(8).hex()}{UNFINISHED}"
-        descriptor = os.open(part, NEW, 0o666 if permissions is None else permissions)  # less the umask
+        descriptor = os.open(
+            part, NEW, 0o666 if permissions is None else permissions
+        )  # less the umask
         try:
             if permissions not in (None, os.fstat(descriptor).st_mode & 0o777):
                 os.chmod(part, permissions)  # type: ignore[arg-type]

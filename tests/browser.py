@@ -10,7 +10,9 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 @pytest.fixture(scope="session")
 def browser():
     """One Chromium for all pages."""
-    api = pytest.importorskip("playwright.sync_api", reason='needs Playwright: pip install "nanoae[test]"')
+    api = pytest.importorskip(
+        "playwright.sync_api", reason='needs Playwright: pip install "nanoae[test]"'
+    )
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         pytest.skip("needs a browser: apt-get install chromium")
@@ -27,7 +29,9 @@ def open_page(browser):
     pages, said, asked, opened = [], [], [], set()
 
     def open_file(file, width=1440, dark=False):
-        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light")
+        page = browser.new_page(
+            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
+        )
         pages.append(page)
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))

@@ -4,7 +4,9 @@ import importlib
 import os
 import pkgutil
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy loads: the cores are the other tests'
+os.environ.setdefault(
+    "OPENBLAS_NUM_THREADS", "1"
+)  # before NumPy loads: the cores are the other tests'
 
 import numpy as np
 import pytest
@@ -41,16 +43,22 @@ def everything(base):
             importlib.import_module(module.name)
     found, todo = [], [base]
     while todo:
-        derived = [cls for cls in todo.pop().__subclasses__() if cls.__module__.startswith("nanoae.")]
+        derived = [
+            cls for cls in todo.pop().__subclasses__() if cls.__module__.startswith("nanoae.")
+        ]
         found += derived
         todo += derived
     return sorted(found, key=lambda cls: cls.__name__)
 
 
-EXAMPLES = {kind: LAYERS[kind.__name__] for kind in everything(nanoae.Layer) if kind.__name__ in LAYERS}
+EXAMPLES = {
+    kind: LAYERS[kind.__name__] for kind in everything(nanoae.Layer) if kind.__name__ in LAYERS
+}
 
 
-@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.gpu if name in GPU else ()) for name in BACKENDS])
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.gpu if name in GPU else ()) for name in BACKENDS]
+)
 def ops(request, monkeypatch):
     """The primitives of each device in turn."""
     if request.param == "standin":
@@ -85,7 +93,9 @@ def close(ops, dtype):
     tolerance = {"float32": 2e-6, "float64": 1e-13}[dtype.name]
 
     def compare(actual, expected, scale=1.0):
-        np.testing.assert_allclose(ops.to_numpy(actual), expected, rtol=10 * tolerance, atol=tolerance * scale)
+        np.testing.assert_allclose(
+            ops.to_numpy(actual), expected, rtol=10 * tolerance, atol=tolerance * scale
+        )
 
     return compare
 

@@ -18,7 +18,13 @@ import numpy as np
 
 COMPILER = shutil.which("g++") if sys.platform == "linux" else None
 NEEDS_COMPILER = "running CUDA kernels on the CPU needs Linux and the C++ compiler g++"
-FLAGS = ("-O1", "-fPIC", "-ffp-contract=off", "-w", "-U_FORTIFY_SOURCE")  # that one forbids longjmp to another stack
+FLAGS = (
+    "-O1",
+    "-fPIC",
+    "-ffp-contract=off",
+    "-w",
+    "-U_FORTIFY_SOURCE",
+)  # that one forbids longjmp to another stack
 
 
 @functools.cache
@@ -29,10 +35,14 @@ def build(code: str, options: tuple[str, ...]) -> ctypes.PyDLL:
     source, library = folder / "kernels.cpp", folder / "kernels.so"
     source.write_text(f'#include "{Path(__file__).with_suffix(".h")}"\n{code}', encoding="utf-8")
     command = [COMPILER, "-x", "c++", *FLAGS, *options, str(source)]
-    expanded = subprocess.run([*command, "-E", "-P"], check=True, capture_output=True, text=True).stdout
+    expanded = subprocess.run(
+        [*command, "-E", "-P"], check=True, capture_output=True, text=True
+    ).stdout
     exports = [f"EXPORT({name})" for name in re.findall(r'extern "C" +void (\w+)\(', expanded)]
     source.write_text(source.read_text(encoding="utf-8") + "\n".join(exports), encoding="utf-8")
-    compiled = subprocess.run([*command, "-shared", "-o", str(library)], capture_output=True, text=True)
+    compiled = subprocess.run(
+        [*command, "-shared", "-o", str(library)], capture_output=True, text=True
+    )
     if compiled.returncode:
         raise RuntimeError(f"{COMPILER} refused the kernels:\n{compiled.stderr}")
     return ctypes.PyDLL(str(library))
@@ -60,8 +70,12 @@ class Function:
 
     def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: tuple) -> None:
         if len(args) != len(self.signature):
-            raise TypeError(f"{self.name}: expected {len(self.signature)} arguments, got {len(args)}.")
-        values = [self.pack(i, *pair) for i, pair in enumerate(zip(args, self.signature, strict=True))]
+            raise TypeError(
+                f"{self.name}: expected {len(self.signature)} arguments, got {len(args)}."
+            )
+        values = [
+            self.pack(i, *pair) for i, pair in enumerate(zip(args, self.signature, strict=True))
+        ]
         pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
         error = self.launch(pointers, (ctypes.c_uint * 3)(*(*grid, 1)[:2], *block))
         if error:
@@ -77,5 +91,9 @@ class Function:
             return ctypes.c_int64(int(value))
         if isinstance(value, np.float64) and code == "f8":
             return ctypes.c_double(float(value))
-        kind = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"{type(value).__name__} {value!r}"
+        kind = (
+            f"an array of {value.dtype}"
+            if isinstance(value, np.ndarray)
+            else f"{type(value).__name__} {value!r}"
+        )
         raise TypeError(f"{self.name}: argument {number}: expected {code}, got {kind}.")

@@ -133,7 +133,9 @@ class Stream:
     def begin_capture(self, mode=None):
         if self.ptr in (0, 1):
             raise RuntimeError("cannot capture on the default (legacy) stream")
-        assert self.non_blocking, "while a blocking stream is captured, other threads cannot use the null stream"
+        assert self.non_blocking, (
+            "while a blocking stream is captured, other threads cannot use the null stream"
+        )
         if self.captured is not None:
             raise CUDARuntimeError("cudaErrorIllegalState")
         self.captured = []
@@ -199,7 +201,9 @@ class Graph:
     def launch(self, stream=None):
         for _, blocks in self.work:
             if not all(block() is not None for block in blocks):
-                raise CUDARuntimeError("cudaErrorIllegalAddress: the graph works on memory that was freed")
+                raise CUDARuntimeError(
+                    "cudaErrorIllegalAddress: the graph works on memory that was freed"
+                )
         for do, _ in self.work:
             enqueue(do, ())
 
@@ -220,7 +224,9 @@ def capturing() -> bool:
 
 def refuse_in_capture(what: str) -> None:
     if capturing():
-        raise CUDARuntimeError(f"cudaErrorStreamCaptureUnsupported: {what} while the stream is captured")
+        raise CUDARuntimeError(
+            f"cudaErrorStreamCaptureUnsupported: {what} while the stream is captured"
+        )
 
 
 def compiled_before(*kernel) -> None:
@@ -233,7 +239,10 @@ def compiled_before(*kernel) -> None:
 def enqueue(do, arrays) -> None:
     """do() in the order of the current stream; `arrays` are those whose memory it uses."""
     if capturing():
-        blocks = [PrivateBlock(a.memory) if a.memory.pool.private else weakref.ref(a.memory) for a in arrays]
+        blocks = [
+            PrivateBlock(a.memory) if a.memory.pool.private else weakref.ref(a.memory)
+            for a in arrays
+        ]
         DEVICE.stream.captured.append((do, blocks))
     else:
         DEVICE.stream.pending.append(do)
@@ -248,7 +257,9 @@ def allocate(shape, dtype, order="C") -> "ndarray":
     size = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
     memory = DEVICE.allocator(size)
     if capturing() and not memory.pool.private:
-        raise AssertionError("memory out of the common pool while a stream is captured: others would reuse it")
+        raise AssertionError(
+            "memory out of the common pool while a stream is captured: others would reuse it"
+        )
     host = memory.bytes[memory.start : memory.start + size].view(dtype).reshape(shape, order=order)
     return ndarray(host, memory)
 
@@ -283,7 +294,9 @@ def apply(name, function, *args, **kwargs):
     if out is not None:
         if not isinstance(out, ndarray):
             raise TypeError(f"out: expected a cupy.ndarray, got {type(out)}")
-        target = out.host  # work on a stream holds no array: it would keep its memory from being freed
+        target = (
+            out.host
+        )  # work on a stream holds no array: it would keep its memory from being freed
         enqueue(lambda: function(*plain, out=target, **options), arrays)
         return out
     DEVICE.stream.flush()
@@ -300,7 +313,11 @@ def apply(name, function, *args, **kwargs):
 
 class Flags:
     def __init__(self, flags):
-        self.c_contiguous, self.f_contiguous, self.owndata = flags.c_contiguous, flags.f_contiguous, flags.owndata
+        self.c_contiguous, self.f_contiguous, self.owndata = (
+            flags.c_contiguous,
+            flags.f_contiguous,
+            flags.owndata,
+        )
         self.fnc = flags.fnc
 
 
@@ -322,7 +339,9 @@ class ndarray:
     strides = property(lambda self: self.host.strides)
     flags = property(lambda self: Flags(self.host.flags))
     T = property(lambda self: self.view_of(self.host.T))
-    data = property(lambda self: types.SimpleNamespace(ptr=self.host.__array_interface__["data"][0]))
+    data = property(
+        lambda self: types.SimpleNamespace(ptr=self.host.__array_interface__["data"][0])
+    )
 
     def view_of(self, host: np.ndarray) -> "ndarray":
         """`host`, a view of my numbers."""
@@ -381,7 +400,9 @@ class ndarray:
         )
 
     def __array_ufunc__(self, *args, **kwargs):
-        raise TypeError("a function of NumPy got an array of the device: call the primitive of its ops")
+        raise TypeError(
+            "a function of NumPy got an array of the device: call the primitive of its ops"
+        )
 
     __array_function__ = __array_ufunc__
 
@@ -402,16 +423,24 @@ class ndarray:
         arrays = arrays_in(*key) if isinstance(key, tuple) else arrays_in(key)
         key = raw(key)
         if any(isinstance(k, list) for k in (key if isinstance(key, tuple) else (key,))):
-            raise IndexError("arrays used as indices must be of integer or boolean type: lists are refused here")
+            raise IndexError(
+                "arrays used as indices must be of integer or boolean type: lists are refused here"
+            )
         if not arrays:
             whole = key if isinstance(key, tuple) else (key,)
-            return self.view_of(self.host[(*whole, ...)] if Ellipsis not in whole else self.host[whole])
+            return self.view_of(
+                self.host[(*whole, ...)] if Ellipsis not in whole else self.host[whole]
+            )
         if any(a.dtype == bool for a in arrays):
             refuse_in_capture("a boolean index")
         return apply("take", lambda x, *_: x[key], self, *arrays)
 
     def __setitem__(self, key, value):
-        arrays = [self, *(arrays_in(*key) if isinstance(key, tuple) else arrays_in(key)), *arrays_in(value)]
+        arrays = [
+            self,
+            *(arrays_in(*key) if isinstance(key, tuple) else arrays_in(key)),
+            *arrays_in(value),
+        ]
         key, value = raw(key), raw(value)
         compiled_before("copy", *(a.dtype.char for a in arrays))
         host = self.host
@@ -444,7 +473,11 @@ class ndarray:
         return apply("copy", np.array, self)
 
     def astype(self, dtype, copy=True):
-        return self if not copy and self.dtype == dtype else apply("astype", lambda x: x.astype(dtype), self)
+        return (
+            self
+            if not copy and self.dtype == dtype
+            else apply("astype", lambda x: x.astype(dtype), self)
+        )
 
     def fill(self, value):
         self[...] = value
@@ -512,7 +545,9 @@ class Ufunc:
 
     def reduce(self, a, axis=0, dtype=None, out=None, keepdims=False):
         function = self.function.reduce
-        return apply(self.name, lambda x, **k: function(x, axis=axis, keepdims=keepdims, **k), a, out=out)
+        return apply(
+            self.name, lambda x, **k: function(x, axis=axis, keepdims=keepdims, **k), a, out=out
+        )
 
     def at(self, a, indices, b):
         compiled_before(f"{self.name}.at", a.dtype.char)
@@ -553,13 +588,17 @@ def filled(value):
 
 
 def take(a, indices, axis=None, out=None):
-    return apply("take", lambda x, i, **k: np.take(x, i, axis=axis, mode="clip", **k), a, indices, out=out)
+    return apply(
+        "take", lambda x, i, **k: np.take(x, i, axis=axis, mode="clip", **k), a, indices, out=out
+    )
 
 
 def blas(name):
     def multiply(a, b, out=None):
         if capturing():
-            raise NotImplementedError("cuBLAS: calling this API during stream capture is currently unsupported")
+            raise NotImplementedError(
+                "cuBLAS: calling this API during stream capture is currently unsupported"
+            )
         return apply(name, getattr(np, name), a, b, out=out)
 
     return multiply
@@ -569,7 +608,9 @@ class RawModule:
     def __init__(self, code=None, *, path=None, options=(), backend="nvrtc", name_expressions=None):
         if cuda_shim.COMPILER is None:
             raise BackendError(cuda_shim.NEEDS_COMPILER)
-        self.module = cuda_shim.RawModule(code=code, options=tuple(o for o in options if o != "--use_fast_math"))
+        self.module = cuda_shim.RawModule(
+            code=code, options=tuple(o for o in options if o != "--use_fast_math")
+        )
 
     def get_function(self, name):
         return RawKernel(self.module, name)
@@ -626,7 +667,12 @@ def make_modules() -> dict[str, types.ModuleType]:
     )
     cupy.ndarray, cupy.RawModule, cupy.__version__ = ndarray, RawModule, "0.0 (stand-in)"
     cupy.dtype = np.dtype
-    cupy.float32, cupy.float64, cupy.int64, cupy.uint64 = np.float32, np.float64, np.int64, np.uint64
+    cupy.float32, cupy.float64, cupy.int64, cupy.uint64 = (
+        np.float32,
+        np.float64,
+        np.int64,
+        np.uint64,
+    )
     cupy.get_default_memory_pool = lambda: DEVICE.pool
     cuda.Stream, cuda.Event, cuda.Graph, cuda.MemoryPool = Stream, Event, Graph, MemoryPool
     cuda.get_current_stream, cuda.using_allocator = lambda: DEVICE.stream, using_allocator
@@ -655,8 +701,12 @@ INVALID_VALUE, NOT_SUPPORTED = 7, 15  # cublasStatus_t
 def columns(pointer, dtype, rows, columns, ld) -> np.ndarray:
     """The column-major matrix (rows, columns) at an address."""
     dtype, size = np.dtype(dtype), (ld * (columns - 1) + rows) if rows * columns else 0
-    flat = np.frombuffer((ctypes.c_byte * (size * dtype.itemsize)).from_address(value_of(pointer)), dtype)
-    return np.lib.stride_tricks.as_strided(flat, (rows, columns), (dtype.itemsize, dtype.itemsize * ld))
+    flat = np.frombuffer(
+        (ctypes.c_byte * (size * dtype.itemsize)).from_address(value_of(pointer)), dtype
+    )
+    return np.lib.stride_tricks.as_strided(
+        flat, (rows, columns), (dtype.itemsize, dtype.itemsize * ld)
+    )
 
 
 class FakeLibrary:
@@ -687,7 +737,10 @@ class FakeCublas(FakeLibrary):
         return 0
 
     def do_cublasSetStream_v2(self, handle, stream):
-        self.stream, self.workspace = value_of(stream), None  # the library falls back to a workspace of its own
+        self.stream, self.workspace = (
+            value_of(stream),
+            None,
+        )  # the library falls back to a workspace of its own
         return 0
 
     def do_cublasSetWorkspace_v2(self, handle, pointer, size):
@@ -699,7 +752,9 @@ class FakeCublas(FakeLibrary):
                         ldc, compute, algo):  # fmt: skip
         assert value_of(handle) == 0xB1A5 and algo == -1
         if DEVICE.stream.ptr != (self.stream or 0):
-            raise AssertionError(f"cuBLAS is set to stream {self.stream}, the current one is {DEVICE.stream.ptr}")
+            raise AssertionError(
+                f"cuBLAS is set to stream {self.stream}, the current one is {DEVICE.stream.ptr}"
+            )
         if capturing() and not self.workspace:
             raise AssertionError("cuBLAS would allocate its workspace while the stream is captured")
         dtype = np.dtype(COMPUTE[compute])
@@ -724,7 +779,15 @@ class FakeCublas(FakeLibrary):
 class FakeCublasLt(FakeLibrary):
     """libcublasLt. Descriptors are handles; what they are set to is read from the bytes that come, by their number."""
 
-    BIAS, RELU, AUX, DRELU, BGRAD, BGRADA, BGRADB = 4, 2, 128, 8, 16, 256, 512  # bits of cublasLtEpilogue_t
+    BIAS, RELU, AUX, DRELU, BGRAD, BGRADA, BGRADB = (
+        4,
+        2,
+        128,
+        8,
+        16,
+        256,
+        512,
+    )  # bits of cublasLtEpilogue_t
     # number -> (name, size in bytes), of cublasLtMatmulDescAttributes_t and cublasLtMatmulPreferenceAttributes_t
     ATTRIBUTES: ClassVar = {
         "product": {3: ("transa", 4), 4: ("transb", 4), 7: ("epilogue", 4), 8: ("vector", 8), 11: ("mask", 8),
@@ -771,7 +834,9 @@ class FakeCublasLt(FakeLibrary):
         name, width = self.ATTRIBUTES[kind][number]
         if size != width or ctypes.sizeof(value._obj) < size:
             return INVALID_VALUE
-        self.given(handle, kind)[name] = int.from_bytes(ctypes.string_at(ctypes.addressof(value._obj), size), "little")
+        self.given(handle, kind)[name] = int.from_bytes(
+            ctypes.string_at(ctypes.addressof(value._obj), size), "little"
+        )
         return 0
 
     def do_cublasLtMatmulDescSetAttribute(self, product, number, value, size):
@@ -782,19 +847,38 @@ class FakeCublasLt(FakeLibrary):
 
     def kind_of(self, product, layouts, aligned) -> tuple:
         """What an algorithm is chosen for. Pointers count by their alignment."""
-        product, layouts = self.given(product, "product"), [self.given(x, "layout") for x in layouts]
+        product, layouts = (
+            self.given(product, "product"),
+            [self.given(x, "layout") for x in layouts],
+        )
         pointers = [min(256, product[name] & -product[name]) for name in ("vector", "mask")]
-        described = [product[name] for name in ("compute", "transa", "transb", "epilogue", "mask_ld")]
-        return (*described, *pointers, *[(x["type"], x["shape"], x["ld"]) for x in layouts], *aligned)
+        described = [
+            product[name] for name in ("compute", "transa", "transb", "epilogue", "mask_ld")
+        ]
+        return (
+            *described,
+            *pointers,
+            *[(x["type"], x["shape"], x["ld"]) for x in layouts],
+            *aligned,
+        )
 
-    def do_cublasLtMatmulAlgoGetHeuristic(self, handle, product, a, b, c, d, preference, wanted, results, found):
+    def do_cublasLtMatmulAlgoGetHeuristic(
+        self, handle, product, a, b, c, d, preference, wanted, results, found
+    ):
         if capturing():
-            raise AssertionError("cuBLASLt: an algorithm is looked for while the stream is captured")
+            raise AssertionError(
+                "cuBLASLt: an algorithm is looked for while the stream is captured"
+            )
         self.given(handle, "handle")
         wish, best = self.given(product, "product"), results._obj
         (k, m), k_of_b, n = self.sizes(wish, a, b)
         epilogue, (rows, cols) = wish["epilogue"], self.given(d, "layout")["shape"]
-        assert wanted == 1 and ctypes.sizeof(best) == 96 and (k, rows, cols) == (k_of_b, m, n) and wish["vector"]
+        assert (
+            wanted == 1
+            and ctypes.sizeof(best) == 96
+            and (k, rows, cols) == (k_of_b, m, n)
+            and wish["vector"]
+        )
         found._obj.value, best.state = 0, NOT_SUPPORTED
         masked = epilogue & self.AUX
         if masked and (not wish["mask"] or wish["mask_ld"] % 128 or wish["mask_ld"] < m):
@@ -803,7 +887,11 @@ class FakeCublasLt(FakeLibrary):
         if (masked and COMPUTE[wish["compute"]] is np.float64) or (gradient and k == 1):
             return NOT_SUPPORTED
         needs = [self.given(preference, "preference")[name] for name in "abcd"]
-        found._obj.value, best.state, best.workspace = 1, 0, self.given(preference, "preference")["workspace"]
+        found._obj.value, best.state, best.workspace = (
+            1,
+            0,
+            self.given(preference, "preference")["workspace"],
+        )
         best.algorithm[0] = len(self.algorithms)
         self.algorithms.append(self.kind_of(product, (a, b, c, d), needs))
         return 0
@@ -818,19 +906,33 @@ class FakeCublasLt(FakeLibrary):
                           size, stream):  # fmt: skip
         self.given(handle, "handle")
         if DEVICE.stream.ptr != value_of(stream):
-            raise AssertionError(f"cuBLASLt is told stream {stream}, the current one is {DEVICE.stream.ptr}")
-        assert blocks_at(workspace)[0].memory.size >= size == 32 << 20 and value_of(workspace) % 16 == 0
+            raise AssertionError(
+                f"cuBLASLt is told stream {stream}, the current one is {DEVICE.stream.ptr}"
+            )
+        assert (
+            blocks_at(workspace)[0].memory.size >= size == 32 << 20
+            and value_of(workspace) % 16 == 0
+        )
         chosen = ctypes.cast(algorithm, ctypes.POINTER(ctypes.c_uint64)).contents.value
         needs = self.algorithms[chosen][-4:]
-        assert self.algorithms[chosen] == self.kind_of(product, (of_a, of_b, of_c, of_d), needs), "not for this product"
-        assert not any(value_of(pointer) % need for pointer, need in zip((a, b, c, d), needs, strict=True))
+        assert self.algorithms[chosen] == self.kind_of(product, (of_a, of_b, of_c, of_d), needs), (
+            "not for this product"
+        )
+        assert not any(
+            value_of(pointer) % need for pointer, need in zip((a, b, c, d), needs, strict=True)
+        )
         assert value_of(c) == value_of(d) and value_of(of_c) == value_of(of_d)
-        wish, layouts = self.given(product, "product"), [self.given(x, "layout") for x in (of_a, of_b, of_d)]
+        wish, layouts = (
+            self.given(product, "product"),
+            [self.given(x, "layout") for x in (of_a, of_b, of_d)],
+        )
         dtype = COMPUTE[wish["compute"]]
         assert {x["type"] for x in layouts} == {R_32F if dtype is np.float32 else R_64F}
         number = ctypes.POINTER(ctypes.c_float if dtype is np.float32 else ctypes.c_double)
         assert [ctypes.cast(x, number).contents.value for x in (alpha, beta)] == [1, 0]
-        A, B, D = (columns(p, dtype, *x["shape"], x["ld"]) for p, x in zip((a, b, d), layouts, strict=True))
+        A, B, D = (
+            columns(p, dtype, *x["shape"], x["ld"]) for p, x in zip((a, b, d), layouts, strict=True)
+        )
         A, B = (x.T if turned else x for x, turned in ((A, wish["transa"]), (B, wish["transb"])))
         (m, n), epilogue = D.shape, wish["epilogue"]
         vector = columns(wish["vector"], dtype, n if epilogue == self.BGRADB else m, 1, m)[:, 0]
@@ -871,9 +973,13 @@ class CFunction:
     def __call__(self, *args):
         types_ = self.kept.get((self.name, "argtypes"))
         if types_ is None or len(types_) != len(args):
-            raise TypeError(f"{self.name}: expected argtypes for {len(args)} arguments, got {types_}")
+            raise TypeError(
+                f"{self.name}: expected argtypes for {len(args)} arguments, got {types_}"
+            )
         for kind, value in zip(types_, args, strict=True):
-            if kind in (ctypes.c_int, ctypes.c_size_t, ctypes.c_int64) and not isinstance(value, int):
+            if kind in (ctypes.c_int, ctypes.c_size_t, ctypes.c_int64) and not isinstance(
+                value, int
+            ):
                 raise TypeError(f"{self.name}: expected an int, got {value!r}")
         return self.function(self.owner, *args)
 

@@ -25,12 +25,24 @@ DENSE = {"code_size": 3, "hidden": (6,), **FIT}
 
 def normed():
     """An encoder with statistics of the batch, and noise within."""
-    encoder = [nanoae.Linear(6), nanoae.BatchNorm(), nanoae.ReLU(), nanoae.Dropout(0.3), nanoae.Linear(3)]
+    encoder = [
+        nanoae.Linear(6),
+        nanoae.BatchNorm(),
+        nanoae.ReLU(),
+        nanoae.Dropout(0.3),
+        nanoae.Linear(3),
+    ]
     return {"encoder": encoder, "decoder": [nanoae.Linear(8)]}
 
 
 def images():
-    encoder = [nanoae.Conv2d(3, 3), nanoae.BatchNorm(), nanoae.ReLU(), nanoae.Flatten(), nanoae.Linear(4)]
+    encoder = [
+        nanoae.Conv2d(3, 3),
+        nanoae.BatchNorm(),
+        nanoae.ReLU(),
+        nanoae.Flatten(),
+        nanoae.Linear(4),
+    ]
     return {"encoder": encoder, "decoder": [nanoae.Linear(16), nanoae.Reshape((1, 4, 4))]}
 
 

@@ -65,7 +65,11 @@ ACTIVATIONS = {
     "sigmoid": ((), sigma, lambda x: sigma(x) * sigma(-x)),
     "tanh": ((), math.tanh, lambda x: 1 / math.cosh(x) ** 2),
     "softplus": ((), lambda x: math.log(1 + math.exp(x)), sigma),
-    "gelu": ((), lambda x: x * sigma(2 * gelu_inner(x)), lambda x: gelu_slope(x, sigma(2 * gelu_inner(x)))),
+    "gelu": (
+        (),
+        lambda x: x * sigma(2 * gelu_inner(x)),
+        lambda x: gelu_slope(x, sigma(2 * gelu_inner(x))),
+    ),
     "silu": ((), lambda x: x / (1 + math.exp(-x)), lambda x: sigma(x) + x * sigma(x) * sigma(-x)),
 }
 OF_X = ("gelu", "silu")  # whose derivatives are functions of x, the others' of y
@@ -95,8 +99,14 @@ DELTA = 0.8  # Huber's
 
 LOSSES = {
     "MSE": (lambda y, t: (y - t) ** 2, lambda y, t: 2 * (y - t)),
-    "BCE": (lambda z, t: -t * math.log(sigma(z)) - (1 - t) * math.log(sigma(-z)), lambda z, t: sigma(z) - t),
-    "GaussianNLL": (lambda y, t: -math.log(math.exp(-((t - y) ** 2) / 2) / math.sqrt(2 * math.pi)), lambda y, t: y - t),
+    "BCE": (
+        lambda z, t: -t * math.log(sigma(z)) - (1 - t) * math.log(sigma(-z)),
+        lambda z, t: sigma(z) - t,
+    ),
+    "GaussianNLL": (
+        lambda y, t: -math.log(math.exp(-((t - y) ** 2) / 2) / math.sqrt(2 * math.pi)),
+        lambda y, t: y - t,
+    ),
     "L1": (lambda y, t: abs(y - t), lambda y, t: float(y > t) - float(y < t)),
     "Huber": (
         lambda y, t: (y - t) ** 2 / 2 if abs(y - t) <= DELTA else DELTA * (abs(y - t) - DELTA / 2),
@@ -195,7 +205,9 @@ def padded(x, padding, value=0.0):
 
 def windows(x, kernel, stride):
     """(n, c, oh, ow, the list of the numbers that the kernel meets there, row by row), for every step."""
-    n_rows, n_columns = ((size - k) // s + 1 for size, k, s in zip(x.shape[2:], kernel, stride, strict=True))
+    n_rows, n_columns = (
+        (size - k) // s + 1 for size, k, s in zip(x.shape[2:], kernel, stride, strict=True)
+    )
     for n, c, oh, ow in np.ndindex(*x.shape[:2], n_rows, n_columns):
         met = [x[n, c, stride[0] * oh + i, stride[1] * ow + j] for i, j in np.ndindex(kernel)]
         yield n, c, oh, ow, [float(value) for value in met]
@@ -213,7 +225,10 @@ def conv2d(x, W, b, stride, padding):
 
 def conv_transpose2d(x, W, b, stride, padding, output_padding=(0, 0)):
     """Every x[n, k, h, w] adds its multiple of W[k] around (s·h - p, s·w - p); W (K, C, KH, KW)."""
-    sizes = [(m - 1) * s + k + e for m, s, k, e in zip(x.shape[2:], stride, W.shape[2:], output_padding, strict=True)]
+    sizes = [
+        (m - 1) * s + k + e
+        for m, s, k, e in zip(x.shape[2:], stride, W.shape[2:], output_padding, strict=True)
+    ]
     y = np.zeros((len(x), W.shape[1], *sizes))
     for n, k, h, w in np.ndindex(x.shape):
         for c, i, j in np.ndindex(W.shape[1:]):
@@ -234,7 +249,9 @@ def avg_pool2d(x, kernel, stride, padding):
 
 def upsample(x, factor):
     (n, c, h, w), (fh, fw) = x.shape, factor
-    return table({i: x[i[0], i[1], i[2] // fh, i[3] // fw] for i in np.ndindex(n, c, h * fh, w * fw)})
+    return table(
+        {i: x[i[0], i[1], i[2] // fh, i[3] // fw] for i in np.ndindex(n, c, h * fh, w * fw)}
+    )
 
 
 def table(values):
@@ -258,7 +275,9 @@ def batch_norm(x, gamma, beta, eps, mean=None, var=None):
     """Per feature x[:, d]; with the batch's own moments where none are given. Also returns those it used."""
     y, used = np.empty(x.shape), []
     for d in range(x.shape[1]):
-        used.append(moments([float(v) for v in x[:, d].ravel()]) if mean is None else (mean[d], var[d]))
+        used.append(
+            moments([float(v) for v in x[:, d].ravel()]) if mean is None else (mean[d], var[d])
+        )
         y[:, d] = gamma[d] * (x[:, d] - used[d][0]) / math.sqrt(used[d][1] + eps) + beta[d]
     return y, np.transpose(used)
 

@@ -22,7 +22,9 @@ def energy_distance(x, y):
 
 def game(ops, **settings):
     """(network, its adversarial layer) in float64, after one forward."""
-    net = Sequential([Linear(2), Adversarial(weight=0.7, **settings)]).build(5, ops, "float64", random_state=0)
+    net = Sequential([Linear(2), Adversarial(weight=0.7, **settings)]).build(
+        5, ops, "float64", random_state=0
+    )
     return net, net.layers[1]
 
 
@@ -50,14 +52,21 @@ def test_the_encoder_gets_the_reversed_gradient_of_the_discriminator(ops):
     net.freeze_noise(True)
     dh = ops.to_numpy(layer.backward(ops.zeros((1, 2), net.dtype)))
     eps, d = 1e-6, float(logits(layer, h)[0, 0])
-    slope = np.array([(logits(layer, h + eps * e) - logits(layer, h - eps * e))[0, 0] / (2 * eps) for e in np.eye(2)])
+    slope = np.array(
+        [
+            (logits(layer, h + eps * e) - logits(layer, h - eps * e))[0, 0] / (2 * eps)
+            for e in np.eye(2)
+        ]
+    )
     s = 1 / (1 + math.exp(-d))
     np.testing.assert_allclose(dh[0], 0.7 * (s - 1) * slope, rtol=1e-6)
 
 
 def test_the_discriminator_has_a_right_gradient(ops):
     _, layer = game(ops)
-    report = check_gradients(layer.discriminator, rng.standard_normal((6, 2)), np.ones((6, 1)), BCE())
+    report = check_gradients(
+        layer.discriminator, rng.standard_normal((6, 2)), np.ones((6, 1)), BCE()
+    )
     assert report.ok, f"\n{report}"
 
 
@@ -119,7 +128,9 @@ def test_it_draws_and_can_be_saved_and_goes_on(trained, digits, tmp_path):
     model.save(tmp_path / "model.npz")
     twin = nanoae.load(tmp_path / "model.npz", backend="numpy")
     np.testing.assert_array_equal(twin.sample(5, 0), model.sample(5, 0))
-    discriminators = [each.network_.layers[each._n_encoder - 1].discriminator.theta for each in (model, twin)]
+    discriminators = [
+        each.network_.layers[each._n_encoder - 1].discriminator.theta for each in (model, twin)
+    ]
     np.testing.assert_array_equal(*discriminators)
     twin.partial_fit(digits[0])
 
@@ -127,7 +138,10 @@ def test_it_draws_and_can_be_saved_and_goes_on(trained, digits, tmp_path):
 @pytest.mark.parametrize(
     ("act", "message"),
     [
-        (lambda: Adversarial("swiss roll"), r"expected prior=None, which is N\(0, I\), or a Mixture, got 'swiss roll'"),
+        (
+            lambda: Adversarial("swiss roll"),
+            r"expected prior=None, which is N\(0, I\), or a Mixture, got 'swiss roll'",
+        ),
         (lambda: Adversarial(weight=-1), "expected weight >= 0, got -1"),
         (
             lambda: Sequential([Adversarial(Mixture.ring())]).build(3),

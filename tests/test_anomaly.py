@@ -10,7 +10,13 @@ import pytest
 import nanoae
 from nanoae.anomaly.detector import Surprise
 from nanoae.anomaly.scores import NearestCodes, NegativeELBO, ReconstructionError, smallest
-from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Quantile, Tail, fit_generalised_pareto
+from nanoae.anomaly.thresholds import (
+    MAD,
+    PeaksOverThreshold,
+    Quantile,
+    Tail,
+    fit_generalised_pareto,
+)
 from nanoae.data import scaling
 
 RNG = np.random.default_rng(0)
@@ -25,7 +31,14 @@ X = normal_rows(200, RNG)
 STRANGE = 4 * RNG.normal(size=(50, 6))
 SMALL = nanoae.Autoencoder(2, (8,), epochs=30, batch_size=32, learning_rate=0.01, backend="numpy")
 VAE = nanoae.VariationalAutoencoder(
-    2, (8,), likelihood="gaussian", variance=0.1, epochs=30, batch_size=32, learning_rate=0.01, backend="numpy"
+    2,
+    (8,),
+    likelihood="gaussian",
+    variance=0.1,
+    epochs=30,
+    batch_size=32,
+    learning_rate=0.01,
+    backend="numpy",
 )
 
 
@@ -52,8 +65,17 @@ SETTINGS = {
     "gaussian": {"scaling": "gaussian"},
     "views": {"scaling": ["robust", "gaussian", "standard", "none"]},
     "seeds": {"members": 2},
-    "depths": {"autoencoder": [SMALL, nanoae.Autoencoder(2, (8, 4), epochs=20, batch_size=32, backend="numpy")]},
-    "pca": {"autoencoder": nanoae.StackedAutoencoder((4, 2), pretrain_epochs=1, epochs=5, backend="numpy")},
+    "depths": {
+        "autoencoder": [
+            SMALL,
+            nanoae.Autoencoder(2, (8, 4), epochs=20, batch_size=32, backend="numpy"),
+        ]
+    },
+    "pca": {
+        "autoencoder": nanoae.StackedAutoencoder(
+            (4, 2), pretrain_epochs=1, epochs=5, backend="numpy"
+        )
+    },
 }
 
 
@@ -71,7 +93,9 @@ def test_what_is_abnormal_scores_higher(settings, tmp_path, rng):
     found.save(tmp_path / "detector.npz")
     again = nanoae.load(tmp_path / "detector.npz")
     for method in ("score_samples", "predict", "p_values", "transform"):
-        assert np.array_equal(getattr(again, method)(STRANGE), getattr(found, method)(STRANGE)), method
+        assert np.array_equal(getattr(again, method)(STRANGE), getattr(found, method)(STRANGE)), (
+            method
+        )
 
 
 def test_two_vocabularies_for_one_thing():
@@ -93,7 +117,9 @@ def test_a_row_scores_the_same_in_any_company():
 def test_a_generator_as_seed_can_be_saved(tmp_path):
     found = detector(random_state=np.random.default_rng(0)).fit(X)
     found.save(tmp_path / "detector.npz")
-    assert np.array_equal(nanoae.load(tmp_path / "detector.npz").score_samples(X), found.score_samples(X))
+    assert np.array_equal(
+        nanoae.load(tmp_path / "detector.npz").score_samples(X), found.score_samples(X)
+    )
 
 
 def test_explanations_point_at_what_was_changed(rng):
@@ -101,7 +127,9 @@ def test_explanations_point_at_what_was_changed(rng):
     changed[:, 3] += 6 * np.where(np.arange(40) % 2, 1, -1)
     shares = detector(scores="reconstruction").fit(X).explain(changed)
     assert (np.abs(shares).argmax(axis=1) == 3).mean() > 0.8
-    assert (np.sign(shares[:, 3]) == np.sign(changed[:, 3] - normal_rows(1, rng)[:, 3].mean())).mean() > 0.8
+    assert (
+        np.sign(shares[:, 3]) == np.sign(changed[:, 3] - normal_rows(1, rng)[:, 3].mean())
+    ).mean() > 0.8
 
 
 ODD = {
@@ -117,7 +145,9 @@ ODD = {
 @pytest.mark.parametrize("table, width", ODD.values(), ids=ODD)
 @pytest.mark.parametrize("view", ["robust", "gaussian", "standard"])
 def test_odd_tables(table, width, view):
-    found = detector(scaling=view, scores=["codes", "reconstruction", "standardised", "mahalanobis"]).fit(table)
+    found = detector(
+        scaling=view, scores=["codes", "reconstruction", "standardised", "mahalanobis"]
+    ).fit(table)
     for rows in (table, table + table.std() + 1):
         scores = found.score_samples(rows)
         assert scores.shape == (len(rows),) and np.isfinite(scores).all()
@@ -152,7 +182,9 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name, value", [(name, value) for name, values in BAD.items() for value in values])
+@pytest.mark.parametrize(
+    "name, value", [(name, value) for name, values in BAD.items() for value in values]
+)
 def test_bad_settings_are_refused(name, value):
     with pytest.raises(ValueError, match=f"{name}.*expected|expected.*{name}"):
         detector(**{name: value}).fit(X)
@@ -168,7 +200,9 @@ def test_only_a_variational_autoencoder_has_an_elbo():
 
 @pytest.fixture(scope="module")
 def fitted():
-    model = nanoae.Autoencoder(**{**SMALL.get_params(), "random_state": 1, "dtype": "float64"}).fit(X)
+    model = nanoae.Autoencoder(**{**SMALL.get_params(), "random_state": 1, "dtype": "float64"}).fit(
+        X
+    )
     return model, X, STRANGE, model.transform, model.reconstruct
 
 
@@ -177,7 +211,9 @@ def test_reconstruction_and_standardised_error(fitted):
     error = (new - reconstruct(new)) ** 2
     spread = ((rows - reconstruct(rows)) ** 2).mean(axis=0)
     by_name = nanoae.anomaly.scores.get
-    np.testing.assert_allclose(by_name("reconstruction").fit(model, rows).score(model, new), error.mean(axis=1))
+    np.testing.assert_allclose(
+        by_name("reconstruction").fit(model, rows).score(model, new), error.mean(axis=1)
+    )
     np.testing.assert_allclose(
         by_name("standardised").fit(model, rows).score(model, new), (error / spread).mean(axis=1)
     )
@@ -198,10 +234,14 @@ def test_nearest_codes(fitted, references):
     score = NearestCodes(3, references).fit(model, rows)
     assert len(score.references_) == min(references, len(rows))
     distance = np.sqrt(((encode(new)[:, None] - score.references_) ** 2).sum(axis=2))
-    np.testing.assert_allclose(score.score(model, new), np.sort(distance, axis=1)[:, :3].mean(axis=1))
+    np.testing.assert_allclose(
+        score.score(model, new), np.sort(distance, axis=1)[:, :3].mean(axis=1)
+    )
     if references > len(rows):  # a training row is not its own neighbour
         distance = np.sqrt(((encode(rows)[:, None] - encode(rows)) ** 2).sum(axis=2))
-        np.testing.assert_allclose(score.score(model, rows), np.sort(distance, axis=1)[:, 1:4].mean(axis=1))
+        np.testing.assert_allclose(
+            score.score(model, rows), np.sort(distance, axis=1)[:, 1:4].mean(axis=1)
+        )
 
 
 @pytest.mark.parametrize("columns", [1, 5, 17, 100, 1003])
@@ -214,7 +254,9 @@ def test_smallest(columns, rng):
 
 def test_negative_elbo_and_its_tighter_bound():
     model = nanoae.VariationalAutoencoder(**{**VAE.get_params(), "random_state": 0}).fit(X)
-    assert np.array_equal(NegativeELBO().score(model, STRANGE), -model.score_samples(STRANGE).astype(float))
+    assert np.array_equal(
+        NegativeELBO().score(model, STRANGE), -model.score_samples(STRANGE).astype(float)
+    )
     bounds = [NegativeELBO(k).score(model, X).mean() for k in (1, 50)]
     assert bounds[1] < bounds[0]  # more samples, a tighter bound of -log p
 
@@ -240,7 +282,9 @@ def test_gaussian_scaling_makes_normal_and_goes_on_in_a_line(rng):
     rows = np.exp(rng.normal(size=(5000, 2)))
     scaler = scaling.GaussianScaler().fit(rows)
     z = scaler.transform(rows)
-    np.testing.assert_allclose(np.quantile(z, (0.025, 0.5, 0.975), axis=0)[:, 0], (-1.96, 0, 1.96), atol=0.05)
+    np.testing.assert_allclose(
+        np.quantile(z, (0.025, 0.5, 0.975), axis=0)[:, 0], (-1.96, 0, 1.96), atol=0.05
+    )
     high = rows.max(axis=0)
     step = scaler.transform(high + rows.std(axis=0) * [[1], [2]])
     np.testing.assert_allclose(step[1] - step[0], 1, rtol=1e-5)
@@ -291,7 +335,9 @@ def test_p_values_are_uniform_on_normal_rows():
     found = detector(holdout=0.5).fit(normal_rows(3000, rng))
     p = found.p_values(normal_rows(3000, rng))
     for level in (0.01, 0.05, 0.2, 0.5, 0.8):
-        assert (p <= level).mean() == pytest.approx(level, abs=4 * np.sqrt(level * (1 - level) / 1500))
+        assert (p <= level).mean() == pytest.approx(
+            level, abs=4 * np.sqrt(level * (1 - level) / 1500)
+        )
     assert np.median(found.p_values(STRANGE)) < 0.01
     assert len(found.tested_scores_) == 1500
 
@@ -299,19 +345,27 @@ def test_p_values_are_uniform_on_normal_rows():
 def test_rows_held_out_keep_the_rate_where_learned_ones_do_not():
     rng = np.random.default_rng(6)
     rows, new = rng.normal(size=(100, 6)), rng.normal(size=(4000, 6))
-    wide = nanoae.Autoencoder(6, (64,), epochs=300, batch_size=25, learning_rate=0.003, backend="numpy")
+    wide = nanoae.Autoencoder(
+        6, (64,), epochs=300, batch_size=25, learning_rate=0.003, backend="numpy"
+    )
     found = detector(autoencoder=wide, scores="codes", holdout=0.5).fit(rows)
     assert (found.p_values(new) <= 0.2).mean() == pytest.approx(0.2, abs=0.15)
 
 
-@pytest.mark.parametrize("threshold", [Quantile(0.95), MAD(4.0), PeaksOverThreshold(0.02)], ids=repr)
+@pytest.mark.parametrize(
+    "threshold", [Quantile(0.95), MAD(4.0), PeaksOverThreshold(0.02)], ids=repr
+)
 def test_thresholds_in_a_detector(threshold, rng):
     found = detector(threshold=threshold).fit(X)
     assert found.threshold_ == threshold.fit(found.decision_scores_)
-    assert (found.predict(STRANGE) == -1).mean() > (found.predict(normal_rows(100, rng)) == -1).mean() + 0.3
+    assert (found.predict(STRANGE) == -1).mean() > (
+        found.predict(normal_rows(100, rng)) == -1
+    ).mean() + 0.3
 
 
-@pytest.mark.parametrize("make", [lambda: Quantile(1.0), lambda: MAD(0), lambda: PeaksOverThreshold(0)])
+@pytest.mark.parametrize(
+    "make", [lambda: Quantile(1.0), lambda: MAD(0), lambda: PeaksOverThreshold(0)]
+)
 def test_bad_thresholds_are_refused(make):
     with pytest.raises(ValueError, match="expected"):
         make()
@@ -327,7 +381,10 @@ def test_the_adapters_speak_pyods_language(rng):
         found = cls(autoencoder, contamination=0.1, random_state=0).fit(X)
         assert np.array_equal(found.labels_, found.predict(X)) and found.labels_.sum() == 20
         np.testing.assert_allclose(found.decision_function(X), found.decision_scores_)
-        assert auroc(found.decision_function(normal_rows(100, rng)), found.decision_function(STRANGE)) > 0.8
+        assert (
+            auroc(found.decision_function(normal_rows(100, rng)), found.decision_function(STRANGE))
+            > 0.8
+        )
         p = found.predict_proba(STRANGE)
         np.testing.assert_allclose(p.sum(axis=1), 1)
         assert p.min() >= 0
@@ -350,10 +407,14 @@ def test_in_pyods_own_functions(rng):
         member.fit(X)
         evaluate_print(type(member).__name__, y, member.decision_function(new))
     learned = np.column_stack([member.decision_scores_ for member in team])
-    _, scores = standardizer(learned, np.column_stack([member.decision_function(new) for member in team]))
+    _, scores = standardizer(
+        learned, np.column_stack([member.decision_function(new) for member in team])
+    )
     for combine in (average, maximization, lambda s: aom(s, 3), lambda s: moa(s, 3)):
         assert auroc(combine(scores)[:100], combine(scores)[100:]) > 0.8
-    bagging = FeatureBagging(pyod.AutoEncoder(SMALL, random_state=0), n_estimators=2, random_state=0).fit(X)
+    bagging = FeatureBagging(
+        pyod.AutoEncoder(SMALL, random_state=0), n_estimators=2, random_state=0
+    ).fit(X)
     assert auroc(bagging.decision_function(new)[:100], bagging.decision_function(new)[100:]) > 0.7
 
 
@@ -383,7 +444,11 @@ def test_the_protocol_learns_from_half_of_the_normal_rows(benchmark):
 def test_a_broken_run_goes_on(benchmark, tmp_path, monkeypatch, capsys):
     rng = np.random.default_rng(0)
     for name in ("one", "two"):
-        np.savez(tmp_path / name, X=np.vstack([normal_rows(60, rng), STRANGE[:20]]), y=np.repeat([0, 1], [60, 20]))
+        np.savez(
+            tmp_path / name,
+            X=np.vstack([normal_rows(60, rng), STRANGE[:20]]),
+            y=np.repeat([0, 1], [60, 20]),
+        )
     monkeypatch.setattr(benchmark, "OURS", {"nanoae": {"autoencoder": SMALL}})
     line = ["anomaly", f"--data-dir={tmp_path}", "--seeds=2", f"--json={tmp_path / 'kept.json'}"]
     monkeypatch.setattr("sys.argv", line)

@@ -77,7 +77,9 @@ def test_losses_do_not_write_their_arguments(ops, dtype, device, loss):
     mine = frozen(device(y).copy()), frozen(device(t).copy())
     criterion = losses.get(loss).build(ops, dtype)
     criterion.forward(*mine)
-    assert (ops.to_numpy(mine[0]) == y.astype(dtype)).all() and (ops.to_numpy(mine[1]) == t.astype(dtype)).all()
+    assert (ops.to_numpy(mine[0]) == y.astype(dtype)).all() and (
+        ops.to_numpy(mine[1]) == t.astype(dtype)
+    ).all()
     assert criterion.backward() is not mine[0]
 
 
@@ -94,7 +96,12 @@ def test_forward_reuses_its_buffer(ops, dtype, device):
 
 
 def test_a_short_batch_gives_what_it_would_give_alone(ops, dtype, device, close):
-    used, fresh, x, dy = small_net(ops, dtype), small_net(ops, dtype), rng.standard_normal((8, 5)), np.ones((8, 3))
+    used, fresh, x, dy = (
+        small_net(ops, dtype),
+        small_net(ops, dtype),
+        rng.standard_normal((8, 5)),
+        np.ones((8, 3)),
+    )
     used.forward(device(x), train=True)
     used.backward(device(dy))
     y, alone = (net.forward(device(x[:3]), train=True) for net in (used, fresh))
@@ -141,7 +148,9 @@ def test_results_are_copies(ops):
 ESTIMATORS = {
     "default": Autoencoder(2, (4,), loss="bce", epochs=1),
     "PCA": PCA(2),
-    "nothing learned": Autoencoder(encoder=[Identity()], decoder=[Dropout(0.1)], loss="bce", epochs=1),
+    "nothing learned": Autoencoder(
+        encoder=[Identity()], decoder=[Dropout(0.1)], loss="bce", epochs=1
+    ),
 }
 
 
@@ -176,9 +185,14 @@ LAYOUTS = {
 def test_the_layout_of_a_table_does_not_matter(ops, layout):
     x = np.round(8 * X)  # whole numbers, which every type can hold
     for estimator in (Autoencoder(2, (4,), epochs=2, backend=ops, random_state=0), PCA(2)):
-        expected, got = estimator.fit(x).transform(x), estimator.fit(LAYOUTS[layout](x)).transform(LAYOUTS[layout](x))
+        expected, got = (
+            estimator.fit(x).transform(x),
+            estimator.fit(LAYOUTS[layout](x)).transform(LAYOUTS[layout](x)),
+        )
         np.testing.assert_array_equal(got, expected)
-        np.testing.assert_array_equal(estimator.reconstruct(LAYOUTS[layout](x)), estimator.reconstruct(x))
+        np.testing.assert_array_equal(
+            estimator.reconstruct(LAYOUTS[layout](x)), estimator.reconstruct(x)
+        )
 
 
 # ---------------------------------------------------------------- memory
@@ -189,20 +203,28 @@ def growth(middle, loss="mse", optimizer=None, head=None):
 
     The network goes 2 -> 400 -> `middle` -> `head` -> 400: wide arrays between small matrices.
     """
-    net = Sequential([Linear(400), *middle, *(head or [Linear(2), Linear(400)])]).build(2, random_state=0)
-    trainer = Trainer(net, losses.get(loss), optimizer or Adam(), batch_size=256, epochs=1, rows=256)
+    net = Sequential([Linear(400), *middle, *(head or [Linear(2), Linear(400)])]).build(
+        2, random_state=0
+    )
+    trainer = Trainer(
+        net, losses.get(loss), optimizer or Adam(), batch_size=256, epochs=1, rows=256
+    )
     x, t = (np.random.default_rng(0).random((512, width)).astype(np.float32) for width in (2, 400))
     order = np.random.default_rng(0).permutation(512)
 
     def steps(count):
         for i in range(count):
             rows = order[: 200 if i % 3 else 256]  # a short batch now and then
-            trainer.step(net.ops.take_rows(x, rows, out=trainer.x_batch[: len(rows)]), t[: len(rows)])
+            trainer.step(
+                net.ops.take_rows(x, rows, out=trainer.x_batch[: len(rows)]), t[: len(rows)]
+            )
 
     tracemalloc.start()
     try:
         steps(4)
-        assert sum(array.nbytes for layer in net.layers for array in layer.buffers.values()) > 1 << 20
+        assert (
+            sum(array.nbytes for layer in net.layers for array in layer.buffers.values()) > 1 << 20
+        )
         before = tracemalloc.get_traced_memory()[0]
         tracemalloc.reset_peak()
         steps(20)
@@ -211,7 +233,9 @@ def growth(middle, loss="mse", optimizer=None, head=None):
         tracemalloc.stop()
 
 
-SMALL = 48 * 1024  # NumPy adds a bias through a buffer of 32 kB; a wide batch is 409,600 bytes, its mask 102,400
+SMALL = (
+    48 * 1024
+)  # NumPy adds a bias through a buffer of 32 kB; a wide batch is 409,600 bytes, its mask 102,400
 
 STEPS = {
     **{f"with {cls.__name__}": ([cls()],) for cls in
@@ -260,13 +284,25 @@ def test_an_allocation_would_be_seen():
 
 def test_importing_needs_numpy_alone_and_nothing_slow():
     extras = ("cupy", "matplotlib", "tqdm", "sklearn", "scipy", "pandas", "torch")
-    slow = ("concurrent", "difflib", "gzip", "hashlib", "http", "numpy.random", "tempfile", "urllib.request", "zipfile")
+    slow = (
+        "concurrent",
+        "difflib",
+        "gzip",
+        "hashlib",
+        "http",
+        "numpy.random",
+        "tempfile",
+        "urllib.request",
+        "zipfile",
+    )
     code = (
         "import sys, numpy; before = set(sys.modules); import nanoae;"
         f"print(sorted((set(sys.modules) - before) & set({extras + slow})))"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(nanoae.__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60
+    )
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
@@ -279,13 +315,17 @@ def test_public_names_exist():
 
 
 @pytest.mark.parametrize(
-    "layer", [layer for layer in EXAMPLES if layer is not Identity], ids=lambda layer: layer.__name__
+    "layer",
+    [layer for layer in EXAMPLES if layer is not Identity],
+    ids=lambda layer: layer.__name__,
 )
 def test_backward_needs_a_forward_in_training(ops, layer):
     net = Sequential(EXAMPLES[layer]()).build(5, ops, random_state=0)
     x, dy = ops.zeros((4, 5), net.dtype), ops.zeros((4, *net.output_shape), net.dtype)
     net.forward(x)
-    with pytest.raises(RuntimeError, match=r"expected forward\(x, train=True\) before backward, got nothing cached"):
+    with pytest.raises(
+        RuntimeError, match=r"expected forward\(x, train=True\) before backward, got nothing cached"
+    ):
         net.backward(dy)
     net.forward(x, train=True)
     net.backward(dy)
@@ -353,9 +393,15 @@ MODELS = {
         encoder=[Linear(7, init="lecun_normal"), LeakyReLU(0.3), Dropout(0.2), Linear(2)],
         decoder=[ELU(0.4), Linear(6, bias_init="ones"), Softplus(), Linear(6)],
     ),
-    "own parts": Autoencoder(3, loss=Huber(0.3, "batch", 0.5), optimizer=SGD(WarmUp(Cosine(0.1), 3), 0.9, True)),
-    "schedule": Autoencoder(np.int64(3), [4], loss=BCE("sum"), learning_rate=StepDecay(1e-3, 10), dtype="float64"),
-    "constant": Autoencoder(3, optimizer=AdamW(Constant(1e-3), clip_norm=1.0), output_activation="sigmoid"),
+    "own parts": Autoencoder(
+        3, loss=Huber(0.3, "batch", 0.5), optimizer=SGD(WarmUp(Cosine(0.1), 3), 0.9, True)
+    ),
+    "schedule": Autoencoder(
+        np.int64(3), [4], loss=BCE("sum"), learning_rate=StepDecay(1e-3, 10), dtype="float64"
+    ),
+    "constant": Autoencoder(
+        3, optimizer=AdamW(Constant(1e-3), clip_norm=1.0), output_activation="sigmoid"
+    ),
     "PCA": PCA(3),
 }
 
@@ -372,7 +418,8 @@ def same(a, b):
     """Two models that give the same bits, and say the same (JSON has no tuples)."""
     assert type(a) is type(b)
     mine, theirs = (
-        repr(model.get_params()).translate(str.maketrans("()", "[]")).replace(",]", "]") for model in (a, b)
+        repr(model.get_params()).translate(str.maketrans("()", "[]")).replace(",]", "]")
+        for model in (a, b)
     )
     assert mine == theirs
     assert np.array_equal(a.get_feature_names_out(), b.get_feature_names_out())
@@ -427,7 +474,9 @@ def test_column_names_are_kept(name, tmp_path):
 
 
 def test_callbacks_are_code_and_not_saved(tmp_path):
-    model = Autoencoder(2, (4,), epochs=1, backend="numpy", callbacks=(lambda trainer, row: None,)).fit(X)
+    model = Autoencoder(
+        2, (4,), epochs=1, backend="numpy", callbacks=(lambda trainer, row: None,)
+    ).fit(X)
     with pytest.warns(UserWarning, match="callbacks are code and are not saved"):
         model.save(tmp_path / "model.npz")
     assert nanoae.load(tmp_path / "model.npz").callbacks == ()
@@ -471,7 +520,9 @@ def test_random_damage_is_one_clear_error(good, data):
     sound, path = good
     damaged = bytearray(sound)
     for _ in range(data.draw(st.integers(1, 4), label="flips")):
-        damaged[data.draw(st.integers(0, len(sound) - 1), label="at")] ^= data.draw(st.integers(1, 255), label="bits")
+        damaged[data.draw(st.integers(0, len(sound) - 1), label="at")] ^= data.draw(
+            st.integers(1, 255), label="bits"
+        )
     cut = data.draw(st.one_of(st.just(len(sound)), st.integers(0, len(sound))), label="cut")
     try:
         load_bytes(path, bytes(damaged[:cut])).transform(X)
@@ -547,7 +598,9 @@ def test_a_hostile_header_is_one_clear_error(good, name):
 
 
 def test_a_future_format_says_what_to_do(good):
-    with pytest.raises(ValueError, match=r"expected model format 1, got 2. Update nanoae: pip install -U nanoae"):
+    with pytest.raises(
+        ValueError, match=r"expected model format 1, got 2. Update nanoae: pip install -U nanoae"
+    ):
         with_header(good, put("format", 2))
 
 
@@ -580,7 +633,11 @@ def test_a_model_made_on_a_gpu_opens_without_one(good, monkeypatch):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"dtype": np.float32}, {"random_state": np.random.default_rng(0)}, {"backend": nanoae.get_ops("numpy")}],
+    [
+        {"dtype": np.float32},
+        {"random_state": np.random.default_rng(0)},
+        {"backend": nanoae.get_ops("numpy")},
+    ],
 )
 def test_settings_that_are_objects_can_be_saved(settings, tmp_path):
     ae = Autoencoder(2, (4,), epochs=1, **{"backend": "numpy", **settings}).fit(X)
@@ -596,7 +653,11 @@ def test_a_model_is_saved_as_it_was_trained(tmp_path):
 
 def test_a_loss_needs_targets_of_its_outputs_shape():
     ops = nanoae.get_ops("numpy")
-    with pytest.raises(ValueError, match=r"expected targets of the outputs' shape \(4, 5\), got \(4, 1\)"):
-        nanoae.MSE().build(ops, np.float32).forward(np.ones((4, 5), np.float32), np.ones((4, 1), np.float32))
+    with pytest.raises(
+        ValueError, match=r"expected targets of the outputs' shape \(4, 5\), got \(4, 1\)"
+    ):
+        nanoae.MSE().build(ops, np.float32).forward(
+            np.ones((4, 5), np.float32), np.ones((4, 1), np.float32)
+        )
     with pytest.raises(RuntimeError, match="before backward"):
         nanoae.MSE().build(ops, np.float32).backward()

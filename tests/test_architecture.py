@@ -15,7 +15,9 @@ PAGE = (ROOT.parent / ".github" / "ARCHITECTURE.md").read_text()
 ROOMS = re.findall(r"^\| `(\w+)/`", PAGE, re.MULTILINE)
 WALK = [  # (depth, file, function)
     (len(indent) // 2, file, function)
-    for indent, file, function in re.findall(r"^( *)([\w/]+\.py) (\w+)", PAGE.partition("```")[2], re.MULTILINE)
+    for indent, file, function in re.findall(
+        r"^( *)([\w/]+\.py) (\w+)", PAGE.partition("```")[2], re.MULTILINE
+    )
 ]
 
 
@@ -36,7 +38,9 @@ def imported(file: Path) -> set[str]:
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_imports_only_from_those_above_it(room):
     below = set(ROOMS[ROOMS.index(room) + 1 :])
-    wrong = {str(file.relative_to(ROOT)): imported(file) & below for file in (ROOT / room).glob("*.py")}
+    wrong = {
+        str(file.relative_to(ROOT)): imported(file) & below for file in (ROOT / room).glob("*.py")
+    }
     assert not {file: rooms for file, rooms in wrong.items() if rooms}
 
 
@@ -72,7 +76,9 @@ def first_call(calls, path, after: int) -> int | None:
 
 def test_a_batch_goes_the_way_of_the_page():
     X = np.random.default_rng(0).random((30, 6), np.float32)
-    model = nanoae.Autoencoder(2, (4,), epochs=1, batch_size=30, backend="numpy:plain", random_state=0)
+    model = nanoae.Autoencoder(
+        2, (4,), epochs=1, batch_size=30, backend="numpy:plain", random_state=0
+    )
     calls = stacks(lambda: model.fit(X))
     assert len(WALK) > 15
     path, at = [], 0

@@ -30,17 +30,23 @@ X = np.random.default_rng(0).random((60, 9)).astype(np.float32)
 
 
 def small(**settings):
-    return Autoencoder(**{"code_size": 3, "hidden": (6,), "epochs": 2, "random_state": 0, **settings})
+    return Autoencoder(
+        **{"code_size": 3, "hidden": (6,), "epochs": 2, "random_state": 0, **settings}
+    )
 
 
 # ---------------------------------------------------------------- shapes and reports
 
 
-@pytest.mark.parametrize("code_size", [1, 3, 20], ids="{} codes".format)  # 20 is wider than the input
+@pytest.mark.parametrize(
+    "code_size", [1, 3, 20], ids="{} codes".format
+)  # 20 is wider than the input
 @pytest.mark.parametrize("hidden", [(), (6,), (30, 6)], ids=str)
 @pytest.mark.parametrize("tied", [False, True], ids=["free", "tied"])
 def test_shapes(ops, dtype, code_size, hidden, tied):
-    ae = small(code_size=code_size, hidden=hidden, tied_weights=tied, dtype=dtype.name, backend=ops).fit(X)
+    ae = small(
+        code_size=code_size, hidden=hidden, tied_weights=tied, dtype=dtype.name, backend=ops
+    ).fit(X)
     codes = ae.transform(X[:5])
     assert codes.shape == (5, code_size) and codes.dtype == dtype and isinstance(codes, np.ndarray)
     assert ae.inverse_transform(codes).shape == ae.reconstruct(X[:5]).shape == (5, 9)
@@ -54,11 +60,18 @@ def test_shapes(ops, dtype, code_size, hidden, tied):
 
 
 def test_reconstruct_is_inverse_transform_of_transform(ops, close, dtype):
-    for settings in ({}, {"loss": "bce"}, {"output_activation": "tanh"}, {"loss": BCE("sum"), "tied_weights": True}):
+    for settings in (
+        {},
+        {"loss": "bce"},
+        {"output_activation": "tanh"},
+        {"loss": BCE("sum"), "tied_weights": True},
+    ):
         ae = small(dtype=dtype.name, backend=ops, **settings).fit(X)
         close(ae.reconstruct(X), ae.inverse_transform(ae.transform(X)))
         if ae._logits:
-            assert 0 < ae.reconstruct(X).min() < ae.reconstruct(X).max() < 1  # probabilities, not logits
+            assert (
+                0 < ae.reconstruct(X).min() < ae.reconstruct(X).max() < 1
+            )  # probabilities, not logits
 
 
 def test_transform_in_blocks_is_transform_at_once(ops):
@@ -70,10 +83,17 @@ def test_errors_and_scores(ops):
     ae = small(backend=ops, dtype="float64").fit(X)
     error = (X.astype(np.float64) - ae.reconstruct(X)) ** 2
     np.testing.assert_allclose(ae.reconstruction_error(X), error.mean(axis=1), rtol=1e-12)
-    np.testing.assert_allclose(ae.reconstruction_error(X, per="row"), error.mean(axis=1), rtol=1e-12)
-    np.testing.assert_allclose(ae.reconstruction_error(X, per="feature"), error.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(
+        ae.reconstruction_error(X, per="row"), error.mean(axis=1), rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        ae.reconstruction_error(X, per="feature"), error.mean(axis=0), rtol=1e-12
+    )
     np.testing.assert_allclose(ae.reconstruction_error(X, per="element"), error, rtol=1e-12)
-    assert ae.evaluate(X) == {"loss": pytest.approx(error.mean()), "mse": pytest.approx(error.mean())}
+    assert ae.evaluate(X) == {
+        "loss": pytest.approx(error.mean()),
+        "mse": pytest.approx(error.mean()),
+    }
     assert ae.score(X) == -ae.evaluate(X)["loss"]
     with pytest.raises(ValueError, match="per: expected one of row, feature, element, got 'pixel'"):
         ae.reconstruction_error(X, per="pixel")
@@ -104,7 +124,9 @@ def test_summary():
 
 def test_repr_shows_what_was_changed():
     assert repr(Autoencoder(16, loss="bce")) == "Autoencoder(code_size=16, loss='bce')"
-    assert repr(Autoencoder(learning_rate=Cosine(0.1))) == "Autoencoder(learning_rate=Cosine(lr=0.1))"
+    assert (
+        repr(Autoencoder(learning_rate=Cosine(0.1))) == "Autoencoder(learning_rate=Cosine(lr=0.1))"
+    )
 
 
 # ---------------------------------------------------------------- tied weights and layers of one's own
@@ -119,20 +141,32 @@ def test_tied_weights_are_one_matrix(ops):
 
 
 def test_layers_of_ones_own(ops):
-    encoder, decoder = [Linear(12), Tanh(), Dropout(0.1), Linear(4)], [Linear(12), Tanh(), Linear(9)]
+    encoder, decoder = (
+        [Linear(12), Tanh(), Dropout(0.1), Linear(4)],
+        [Linear(12), Tanh(), Linear(9)],
+    )
     ae = Autoencoder(encoder=encoder, decoder=decoder, epochs=2, backend=ops, random_state=0).fit(X)
     assert ae.code_size_ == 4 and ae.transform(X).shape == (60, 4)
-    assert not any(hasattr(layer, "ops") for layer in encoder + decoder)  # the user's own lists stay unbuilt
+    assert not any(
+        hasattr(layer, "ops") for layer in encoder + decoder
+    )  # the user's own lists stay unbuilt
     assert ae.fit(X).history_["loss"] == ae.fit(X).history_["loss"]
 
 
 def test_only_an_encoder_of_ones_own_is_mirrored(ops):
     ae = Autoencoder(encoder=[Linear(12), Tanh(), Linear(4)], epochs=1, backend=ops).fit(X)
-    assert [layer.n_out for layer in ae.network_.layers if isinstance(layer, Linear)] == [12, 4, 12, 9]
+    assert [layer.n_out for layer in ae.network_.layers if isinstance(layer, Linear)] == [
+        12,
+        4,
+        12,
+        9,
+    ]
 
 
 def test_a_decoder_must_end_in_the_input():
-    with pytest.raises(ValueError, match=r"expected a decoder that ends in shape \(9,\), the input's, got \(8,\)"):
+    with pytest.raises(
+        ValueError, match=r"expected a decoder that ends in shape \(9,\), the input's, got \(8,\)"
+    ):
         Autoencoder(encoder=[Linear(4)], decoder=[Linear(8)]).fit(X)
 
 
@@ -160,7 +194,10 @@ BAD_SETTINGS = [
     ({"dtype": "float16"}, "dtype: expected one of float32, float64, got 'float16'"),
     ({"random_state": "lucky"}, "random_state: expected None, an int, .*, got 'lucky'"),
     ({"loss": "bce", "output_activation": "tanh"}, "The sigmoid is part of that loss"),
-    ({"tied_weights": True, "decoder": [Linear(9)]}, r"expected tied_weights or decoder=\[...\], got both"),
+    (
+        {"tied_weights": True, "decoder": [Linear(9)]},
+        r"expected tied_weights or decoder=\[...\], got both",
+    ),
 ]
 
 
@@ -217,7 +254,9 @@ METHODS = {"summary": 0, "get_feature_names_out": 0, "save": 1, "transform": 1, 
     (cls, method) for cls in (Autoencoder, PCA) for method in METHODS if hasattr(cls, method)])  # fmt: skip
 def test_before_fit_there_is_nothing(cls, method, tmp_path):
     with pytest.raises(ValueError, match=r"is not fitted yet. Call fit"):
-        getattr(cls(), method)(*[tmp_path / "model.npz" if method == "save" else X] * METHODS[method])
+        getattr(cls(), method)(
+            *[tmp_path / "model.npz" if method == "save" else X] * METHODS[method]
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -246,7 +285,10 @@ def with_cell(value, row=7, column=2):
 
 
 BAD_TABLES = {
-    "NaN": (with_cell(np.nan), "expected finite numbers, got NaN in row 7, column 2 .*Remove those rows"),
+    "NaN": (
+        with_cell(np.nan),
+        "expected finite numbers, got NaN in row 7, column 2 .*Remove those rows",
+    ),
     "infinity": (with_cell(np.inf), "expected finite numbers, got infinity in row 7, column 2"),
     "minus infinity": (with_cell(-np.inf), "got infinity in row 7, column 2"),
     "too large for float32": (
@@ -257,7 +299,10 @@ BAD_TABLES = {
     "no rows": (X[:0], r"0 sample\(s\)"),
     "no columns": (X[:, :0], r"0 feature\(s\)"),
     "one dimension": (X[0], r"expected 2D array \(N, D\), got 1D array of shape \(9,\). Reshape"),
-    "images": (X.reshape(60, 3, 3), r"expected 2D array .* got 3D array of shape \(60, 3, 3\). Flatten the images"),
+    "images": (
+        X.reshape(60, 3, 3),
+        r"expected 2D array .* got 3D array of shape \(60, 3, 3\). Flatten the images",
+    ),
     "strings": ([["a", "b"], ["c", "d"]], "expected numbers, got text"),
     "complex": (X + 1j, "expected real numbers, got complex"),
     "dates": (X.astype("M8[s]"), "expected numbers, got dtype datetime64"),
@@ -280,7 +325,10 @@ def test_a_bad_table_is_one_clear_error(estimator, name):
 @pytest.mark.parametrize("method", ["transform", "reconstruct", "score", "evaluate"])
 def test_a_bad_table_after_fit(estimator, method):
     estimator.fit(X)
-    with pytest.raises(ValueError, match=r"expected X of shape \(N, 9\), got \(60, 4\). Pass the columns that fit saw"):
+    with pytest.raises(
+        ValueError,
+        match=r"expected X of shape \(N, 9\), got \(60, 4\). Pass the columns that fit saw",
+    ):
         getattr(estimator, method)(X[:, :4])
     with pytest.raises(ValueError, match="NaN in row 7, column 2"):
         getattr(estimator, method)(with_cell(np.nan))
@@ -292,7 +340,9 @@ def test_a_bad_table_after_fit(estimator, method):
 @pytest.mark.parametrize("value", ["both infinities", "1e308"])
 def test_checking_a_table_does_not_warn(value):
     if value == "1e308":
-        small(dtype="float64", learning_rate=0.0).check_table(np.full((60, 9), 1e308), reset=True, dtype=np.float64)
+        small(dtype="float64", learning_rate=0.0).check_table(
+            np.full((60, 9), 1e308), reset=True, dtype=np.float64
+        )
         return
     with pytest.raises(ValueError, match="got infinity in row 0, column 0"):
         small().fit(np.vstack([with_cell(np.inf, 0, 0), with_cell(-np.inf, 0, 0)]))
@@ -300,7 +350,9 @@ def test_checking_a_table_does_not_warn(value):
 
 def test_values_outside_0_1_with_bce():
     for bad in (X - 0.5, 2 * X):
-        with pytest.raises(ValueError, match=r'expected values in \[0, 1\] with loss="bce", got .*images: X / 255'):
+        with pytest.raises(
+            ValueError, match=r'expected values in \[0, 1\] with loss="bce", got .*images: X / 255'
+        ):
             small(loss="bce").fit(bad)
     with pytest.raises(ValueError, match="expected values in"):
         small(loss="bce").fit(X, validation_data=2 * X)
@@ -316,7 +368,10 @@ def test_a_batch_larger_than_the_set_is_the_set(ops):
 
 
 def test_divergence_is_one_clear_error(ops):
-    with np.errstate(all="ignore"), pytest.raises(NotFiniteError, match=r"epoch \d+, .*layer|no layer"):
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(NotFiniteError, match=r"epoch \d+, .*layer|no layer"),
+    ):
         small(optimizer=SGD(1e30), epochs=5, backend=ops).fit(X)
 
 
@@ -360,7 +415,13 @@ def test_patience(ops):
     """Noise cannot be learned for long: it stops, and the weights are those of the best epoch."""
     x = np.random.default_rng(1).standard_normal((60, 9))
     ae = small(
-        code_size=8, hidden=(64,), epochs=500, learning_rate=0.02, validation_fraction=0.5, patience=5, backend=ops
+        code_size=8,
+        hidden=(64,),
+        epochs=500,
+        learning_rate=0.02,
+        validation_fraction=0.5,
+        patience=5,
+        backend=ops,
     )
     losses = ae.fit(x).history_["val_loss"]
     assert len(losses) < 500 and int(np.argmin(losses)) == len(losses) - 6
@@ -397,7 +458,9 @@ def test_parameters_are_stored_as_given():
     ae = Autoencoder(3, hidden, callbacks=callbacks)
     assert ae.get_params()["hidden"] is hidden and ae.get_params()["callbacks"] is callbacks
     assert ae.set_params(code_size=7) is ae and ae.code_size == 7
-    with pytest.raises(ValueError, match=r"parameter: expected one of .*code_size.*, got 'codesize'"):
+    with pytest.raises(
+        ValueError, match=r"parameter: expected one of .*code_size.*, got 'codesize'"
+    ):
         ae.set_params(codesize=7)
     assert isinstance(ae, Estimator)
 
@@ -413,21 +476,31 @@ def test_pca_is_the_svd(shape, k):
     u, s, vt = np.linalg.svd(centred, full_matrices=False)
     k = min(k, *shape)
     rank = np.minimum(k, np.linalg.matrix_rank(centred))
-    np.testing.assert_allclose(pca.reconstruct(x), x.mean(axis=0) + (u[:, :k] * s[:k]) @ vt[:k], atol=1e-10)
-    np.testing.assert_allclose(np.abs(pca.transform(x)[:, :rank]), np.abs(u * s)[:, :rank], atol=1e-7)
+    np.testing.assert_allclose(
+        pca.reconstruct(x), x.mean(axis=0) + (u[:, :k] * s[:k]) @ vt[:k], atol=1e-10
+    )
+    np.testing.assert_allclose(
+        np.abs(pca.transform(x)[:, :rank]), np.abs(u * s)[:, :rank], atol=1e-7
+    )
     np.testing.assert_allclose(pca.explained_variance_, s[:k] ** 2 / (shape[0] - 1), atol=1e-10)
     np.testing.assert_allclose(pca.explained_variance_ratio_, (s**2 / (s**2).sum())[:k], atol=1e-10)
     np.testing.assert_allclose(pca.components_ @ pca.components_.T, np.eye(k), atol=1e-10)
-    assert (pca.components_[np.arange(k), np.abs(pca.components_).argmax(axis=1)] > 0).all()  # the sign is settled
+    assert (
+        pca.components_[np.arange(k), np.abs(pca.components_).argmax(axis=1)] > 0
+    ).all()  # the sign is settled
 
 
 def test_pca_is_scikit_learns(digits):
     theirs = pytest.importorskip("sklearn.decomposition").PCA(10).fit(digits[0])
     mine = PCA(10).fit(digits[0])
     np.testing.assert_allclose(
-        mine.reconstruct(digits[1]), theirs.inverse_transform(theirs.transform(digits[1])), atol=1e-5
+        mine.reconstruct(digits[1]),
+        theirs.inverse_transform(theirs.transform(digits[1])),
+        atol=1e-5,
     )
-    np.testing.assert_allclose(mine.explained_variance_ratio_, theirs.explained_variance_ratio_, rtol=1e-4)
+    np.testing.assert_allclose(
+        mine.explained_variance_ratio_, theirs.explained_variance_ratio_, rtol=1e-4
+    )
     assert mine.evaluate(digits[1])["mse"] == pytest.approx(-mine.score(digits[1]))
 
 
@@ -447,7 +520,9 @@ def test_pca_of_a_constant_table():
 def test_a_linear_autoencoder_finds_pcas_subspace(ops, tied):
     """Without activations the best autoencoder is PCA (Baldi & Hornik 1989): the same error from above, never less."""
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((300, 3)) @ rng.standard_normal((3, 10)) + 0.3 * rng.standard_normal((300, 10))
+    x = rng.standard_normal((300, 3)) @ rng.standard_normal((3, 10)) + 0.3 * rng.standard_normal(
+        (300, 10)
+    )
     best = PCA(3).fit(x).evaluate(x)["mse"]
     ae = Autoencoder(3, (), tied_weights=tied, learning_rate=Cosine(0.02), epochs=150, batch_size=30, backend=ops,
                      dtype="float64", random_state=0)  # fmt: skip

@@ -12,13 +12,28 @@ import numpy as np
 import pytest
 
 import nanoae
-from nanoae import MSE, Adam, BackendError, Dropout, Linear, ReLU, Sequential, Sigmoid, Softplus, Tanh, Trainer, get_ops
+from nanoae import (
+    MSE,
+    Adam,
+    BackendError,
+    Dropout,
+    Linear,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softplus,
+    Tanh,
+    Trainer,
+    get_ops,
+)
 from nanoae.backend import Ops, blas
 from nanoae.engine import losses, optim
 
 PACKAGE = Path(nanoae.__file__).parent
 PRIMITIVES = {
-    name: function for name, function in inspect.getmembers(Ops, inspect.isfunction) if not name.startswith("_")
+    name: function
+    for name, function in inspect.getmembers(Ops, inspect.isfunction)
+    if not name.startswith("_")
 }
 FILLS_NOTHING = {  # primitives with neither `out=` nor `_inplace`: they hand out memory, look, or give a 0-d array
     "empty", "zeros", "ones", "zeros_row", "scratch", "to_device", "to_numpy", "check_device", "synchronize", "peek",
@@ -31,7 +46,9 @@ FILLS_NOTHING = {  # primitives with neither `out=` nor `_inplace`: they hand ou
 def methods(file: str, name: str) -> dict[str, ast.FunctionDef]:
     """The methods of a class, from its source."""
     tree = ast.parse((PACKAGE / "backend" / file).read_text(encoding="utf-8"))
-    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+    body = next(
+        node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name
+    )
     return {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
 
 
@@ -52,14 +69,19 @@ def numpys() -> dict[str, ast.FunctionDef]:
 def test_cupy_ops_has_the_signatures_of_ops():
     def signature(function: ast.FunctionDef):
         arguments = function.args
-        names = [argument.arg for argument in arguments.posonlyargs + arguments.args + arguments.kwonlyargs]
+        names = [
+            argument.arg
+            for argument in arguments.posonlyargs + arguments.args + arguments.kwonlyargs
+        ]
         return names, [ast.unparse(default) for default in arguments.defaults]
 
     base = numpys()
     for file, cls in OVERRIDES.items():
         for name, function in methods(file, cls).items():
             if not name.startswith("_"):
-                assert name in base, f"{cls}.{name} is no primitive of Ops: the engine cannot call it on both devices"
+                assert name in base, (
+                    f"{cls}.{name} is no primitive of Ops: the engine cannot call it on both devices"
+                )
                 assert signature(function) == signature(base[name]), f"{cls}.{name}"
 
 
@@ -69,13 +91,17 @@ def test_what_is_of_the_cpu_is_overridden_for_cupy():
     for name, function in numpys().items():
         body = ast.Module(function.body, [])  # without the annotations
         used = {node.id for node in ast.walk(body) if isinstance(node, ast.Name)} & OF_THE_CPU
-        assert not used or name in overridden or name.startswith("_"), f"Ops.{name} uses {used}: override it in CupyOps"
+        assert not used or name in overridden or name.startswith("_"), (
+            f"Ops.{name} uses {used}: override it in CupyOps"
+        )
 
 
 @pytest.mark.parametrize("name", sorted(PRIMITIVES.keys() - FILLS_NOTHING))
 def test_every_primitive_fills_out_or_is_named_inplace(name):
     parameters = inspect.signature(PRIMITIVES[name]).parameters
-    assert ("out" in parameters) != name.endswith("_inplace"), f"Ops.{name}{inspect.signature(PRIMITIVES[name])}"
+    assert ("out" in parameters) != name.endswith("_inplace"), (
+        f"Ops.{name}{inspect.signature(PRIMITIVES[name])}"
+    )
 
 
 def test_the_exceptions_exist():
@@ -112,11 +138,16 @@ NO_CUPY = [  # what `import cupy` meets, and what the error must say
     (None, r"CuPy is not installed.*pip install.*nanoae\[gpu\].*nanoae\[gpu12\]"),
     (fake_cupy(0), "no CUDA device"),
     (fake_cupy(RuntimeError("driver too old")), "no usable GPU.*driver too old"),
-    (fake_cupy(1), r"no cuBLAS or NVRTC.*toolkit.*nanoae\[gpu\].*nanoae\[gpu12\]"),  # a driver, and no toolkit
+    (
+        fake_cupy(1),
+        r"no cuBLAS or NVRTC.*toolkit.*nanoae\[gpu\].*nanoae\[gpu12\]",
+    ),  # a driver, and no toolkit
 ]
 
 
-@pytest.mark.parametrize(("cupy", "message"), NO_CUPY, ids=["not installed", "no device", "bad driver", "no toolkit"])
+@pytest.mark.parametrize(
+    ("cupy", "message"), NO_CUPY, ids=["not installed", "no device", "bad driver", "no toolkit"]
+)
 def test_without_a_gpu(monkeypatch, cupy, message):
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     monkeypatch.delenv("NANOAE_BACKEND", raising=False)
@@ -139,7 +170,9 @@ def test_names(monkeypatch):
     with pytest.raises(BackendError):
         get_ops("auto")
     monkeypatch.setenv("NANOAE_BACKEND", "tpu")
-    with pytest.raises(ValueError, match="NANOAE_BACKEND: expected one of numpy, cupy, auto, got 'tpu'"):
+    with pytest.raises(
+        ValueError, match="NANOAE_BACKEND: expected one of numpy, cupy, auto, got 'tpu'"
+    ):
         get_ops("auto")
     with pytest.raises(ValueError, match=r"backend: expected .* got 'torch'"):
         get_ops("torch")
@@ -164,7 +197,9 @@ WRONG = {
     "list": lambda ops: [[1.0] * 5] * 2,
     "Elsewhere": lambda ops: Elsewhere(),
     "Tensor": lambda ops: pytest.importorskip("torch").ones(2, 5),
-    "ndarray": lambda ops: np.ones((2, 5)) if ops.name != "numpy" else pytest.skip("at home on the CPU"),
+    "ndarray": lambda ops: (
+        np.ones((2, 5)) if ops.name != "numpy" else pytest.skip("at home on the CPU")
+    ),
 }
 
 
@@ -174,7 +209,9 @@ def test_an_array_of_the_wrong_device_is_refused_with_the_remedy(ops, wrong):
     trainer = Trainer(net, MSE(), Adam(), batch_size=2, epochs=1, rows=2)
     net.forward(ops.zeros((2, 5), net.dtype), train=True)
     for entry in (net.forward, net.backward, trainer.epoch, trainer.fit):
-        with pytest.raises(TypeError, match=rf"{ops.name}.*expected .*ndarray, got .*{wrong}.* first"):
+        with pytest.raises(
+            TypeError, match=rf"{ops.name}.*expected .*ndarray, got .*{wrong}.* first"
+        ):
             entry(WRONG[wrong](ops))
 
 
@@ -195,11 +232,17 @@ def both(ops, dtype):
 
 LAYERS = {"activations": lambda: [Linear(7), ReLU(), Linear(6), Sigmoid(), Linear(5), Softplus(), Linear(8), Tanh()],
           "dropout of nothing": lambda: [Linear(8), Dropout(0.0)]}  # fmt: skip
-OPTIMIZERS = [optim.SGD(0.1, 0.9, nesterov=True), Adam(weight_decay=0.1), optim.AdamW(clip_norm=0.1)]
+OPTIMIZERS = [
+    optim.SGD(0.1, 0.9, nesterov=True),
+    Adam(weight_decay=0.1),
+    optim.AdamW(clip_norm=0.1),
+]
 
 
 @pytest.mark.parametrize("layers", LAYERS)
-@pytest.mark.parametrize("loss", [name for name in losses.LOSSES if name != "softmax_cross_entropy"])
+@pytest.mark.parametrize(
+    "loss", [name for name in losses.LOSSES if name != "softmax_cross_entropy"]
+)
 def test_devices_agree_on_forward_backward_and_the_loss(both, dtype, loss, layers):
     x, t = np.random.default_rng(0).random((2, 33, 8))
 

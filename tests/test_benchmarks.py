@@ -66,7 +66,10 @@ def bench(contender, case):
 
 def test_the_cases_are_the_published_ones():
     assert list(CASES)[:4] == ["A", "B", "C", "H"] and set(QUICK) <= set(CASES)
-    assert all(case.name == name and len(case.activations()) == len(case.widths) - 1 for name, case in CASES.items())
+    assert all(
+        case.name == name and len(case.activations()) == len(case.widths) - 1
+        for name, case in CASES.items()
+    )
     assert CASES["B"].activations() == ["relu", "relu", "relu", "identity"]
     assert CASES["H"].activations()[3] == "identity"
     assert str(CASES["B-noise"]) == "B-noise: 784-128-32-128-784 BCE, batch 256, noise 0.5"
@@ -77,14 +80,23 @@ def test_the_cases_are_the_published_ones():
 
 def test_greedy_stages_are_the_autoencoders_of_neighbouring_widths():
     stages = CASES["greedy"].stages()
-    assert [stage.widths for stage in stages] == [(784, 1000, 784), (1000, 500, 1000), (500, 250, 500)]
+    assert [stage.widths for stage in stages] == [
+        (784, 1000, 784),
+        (1000, 500, 1000),
+        (500, 250, 500),
+    ]
     assert stages[1].activations() == ["relu", "identity"] and TINY.stages() == [TINY]
 
 
 def test_data_and_weights_are_the_same_each_time():
     (x, batches), (again, _) = TINY.data(), TINY.data()
     np.testing.assert_array_equal(x, again)
-    assert x.shape == (32, 12) and x.dtype == np.float32 and x.ctypes.data % 64 == 0 and 0 <= x.min() <= x.max() < 1
+    assert (
+        x.shape == (32, 12)
+        and x.dtype == np.float32
+        and x.ctypes.data % 64 == 0
+        and 0 <= x.min() <= x.max() < 1
+    )
     assert batches.shape == (8, 4) and sorted(batches.ravel()) == list(range(32))
     for (W, b), (V, _) in zip(TINY.weights(), TINY.weights(), strict=True):
         np.testing.assert_array_equal(W, V)
@@ -116,8 +128,15 @@ def test_ratios_are_medians_of_each_rounds_and_leave_disturbed_rounds_out():
 
 @pytest.mark.parametrize("wrong", [1.0002, 0.9, math.nan])
 def test_a_wrong_loss_is_an_error_with_both_numbers(wrong):
-    columns = [Column("nanoae", losses=[3.0, 1.0]), Column("gemm"), Column("torch", losses=[3.0, wrong])]
-    with pytest.raises(LossMismatch, match=rf"case B: .* got 1.0 from nanoae and {wrong} from torch at evaluation 1"):
+    columns = [
+        Column("nanoae", losses=[3.0, 1.0]),
+        Column("gemm"),
+        Column("torch", losses=[3.0, wrong]),
+    ]
+    with pytest.raises(
+        LossMismatch,
+        match=rf"case B: .* got 1.0 from nanoae and {wrong} from torch at evaluation 1",
+    ):
         check_losses(B, columns)
 
 
@@ -143,7 +162,9 @@ def test_the_table_has_a_row_for_each_case_with_nothing_set_and_a_dash_for_what_
     times, settings, memories, *notes = table.steps_table([result()], list(CONTENDERS))
     (line,) = ([cell.strip() for cell in line.split("|")[2:-1]] for line in times.splitlines()[2:])
     assert line == ["100", "200", "160", "not installed", "-", "60", "1.60x", "-", "60%"]
-    (line,) = ([cell.strip() for cell in line.split("|")[2:-1]] for line in settings.splitlines()[2:])
+    (line,) = (
+        [cell.strip() for cell in line.split("|")[2:-1]] for line in settings.splitlines()[2:]
+    )
     assert line == ["best", "100", "80", "1.25x"]
     assert len({len(line) for line in times.splitlines()}) == 1, "aligned"
     assert "256" in memories and notes == ['JAX: pip install "nanoae[bench]" (B)']
@@ -155,9 +176,18 @@ def test_one_table_for_each_cpu_and_the_slower_is_quoted(tmp_path, monkeypatch):
     machine = {"cpu": "Intel(R) Xeon(R) CPU @ 2.60GHz", "family": "6/143/8", "logical_cpus": 2}
     assert table.kind(machine) == "intel-xeon-cpu-2-60ghz-6-143" and "Xeon" in table.title(machine)
     for name, us in (("steps-amd", 100.0), ("steps-intel", 150.0), ("other-amd", 1000.0)):
-        columns = [column("nanoae", us, blas="as shipped"), column("nanoae", 1.0, blas="best"), column("torch", 300.0)]
-        table.save(name, "text", {"machine": {"cpu": name}, "cases": [Result(B, columns).as_json()]})
-    head, _, row = ([cell.strip() for cell in line.split("|")[1:-1]] for line in table.quote("steps").splitlines())
+        columns = [
+            column("nanoae", us, blas="as shipped"),
+            column("nanoae", 1.0, blas="best"),
+            column("torch", 300.0),
+        ]
+        table.save(
+            name, "text", {"machine": {"cpu": name}, "cases": [Result(B, columns).as_json()]}
+        )
+    head, _, row = (
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in table.quote("steps").splitlines()
+    )
     assert row[1:] == ["2.00x", "-"] and head[0] == "the lowest on steps-amd, steps-intel"
 
 
@@ -177,7 +207,11 @@ def test_saved_results_are_markdown_and_json(tmp_path, monkeypatch):
 def test_the_growth_figure(tmp_path):
     pytest.importorskip("matplotlib")
     found = sweeps(2)
-    every = {case.name: Result(case, [column("nanoae", 5.0)]) for sweep in found for case in sweep.cases.values()}
+    every = {
+        case.name: Result(case, [column("nanoae", 5.0)])
+        for sweep in found
+        for case in sweep.cases.values()
+    }
     assert found[2].points(every, "nanoae") == {1000: 20.0, 2000: 40.0}, "4 and 8 steps an epoch"
     draw(found, every, ["nanoae", "torch"], tmp_path / "growth.png")
     assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
@@ -191,7 +225,9 @@ def test_nanoae_runs_two_steps(case):
     mine, opened = bench(CONTENDERS["nanoae"].load(), case)
     assert mine.run(2) > 0 and mine.done == 2
     stages = len(case.stages())
-    assert len(opened["losses"]) == stages * worker.CHECK_STEPS and np.isfinite(opened["losses"]).all()
+    assert (
+        len(opened["losses"]) == stages * worker.CHECK_STEPS and np.isfinite(opened["losses"]).all()
+    )
     if case.task == "train":
         assert len(set(opened["losses"])) == len(opened["losses"]), "every step learns"
 
@@ -200,10 +236,15 @@ def test_nanoae_runs_two_steps(case):
 @pytest.mark.parametrize("case", TINIES[2:], ids=str)
 def test_peers_compute_what_nanoae_computes(case, peer):
     losses = [bench(CONTENDERS[name].load(), case)[1]["losses"] for name in ("nanoae", peer)]
-    check_losses(case, [Column(name, losses=found) for name, found in zip(("nanoae", peer), losses, strict=True)])
+    check_losses(
+        case,
+        [Column(name, losses=found) for name, found in zip(("nanoae", peer), losses, strict=True)],
+    )
 
 
-@pytest.mark.parametrize("peer", [needs("torch")])  # JAX takes long to compile it; the benchmark itself checks it
+@pytest.mark.parametrize(
+    "peer", [needs("torch")]
+)  # JAX takes long to compile it; the benchmark itself checks it
 def test_peers_compute_the_convolutional_case(peer):
     test_peers_compute_what_nanoae_computes(replace(CASES["conv"], rows=160, batch=8), peer)
 
@@ -217,7 +258,9 @@ def test_the_convolutional_case_is_the_same_as_pytorchs_in_float64():
     x, batches = case.data()
     net = nanoae.Sequential(mine.layers(case)).build(784, "numpy", "float64")
     mine.set_weights(net, case)
-    trainer = nanoae.Trainer(net, nanoae.MSE(), nanoae.Adam(1e-3), batch_size=case.batch, epochs=1, rows=case.rows)
+    trainer = nanoae.Trainer(
+        net, nanoae.MSE(), nanoae.Adam(1e-3), batch_size=case.batch, epochs=1, rows=case.rows
+    )
     peer = theirs.network(case)
     theirs.set_weights(peer, case)
     adam = torch.optim.Adam(peer.double().parameters(), lr=1e-3)
@@ -259,7 +302,10 @@ def test_the_floor_is_every_product_of_a_step():
 
     forward, backward = products(TINY)
     assert len(forward) == 4 and len(backward) == 7, "the first layer needs no dx"
-    assert all(a.shape == (a @ b).shape[:1] + a.shape[1:] and (a @ b).shape == out.shape for a, b, out in backward)
+    assert all(
+        a.shape == (a @ b).shape[:1] + a.shape[1:] and (a @ b).shape == out.shape
+        for a, b, out in backward
+    )
 
 
 def test_a_task_without_a_method_does_not_fit():
@@ -270,7 +316,13 @@ def test_a_task_without_a_method_does_not_fit():
 def test_measuring_in_processes_of_their_own(monkeypatch):
     absent = replace(CONTENDERS["sklearn"], package="no_such_package")
     monkeypatch.setitem(contenders.CONTENDERS, "sklearn", absent)
-    found = measure(TINY, ["nanoae", "sklearn", "gemm"], {"as shipped": {}, "best": {"A_VARIABLE": "1"}}, FAST, quiet)
+    found = measure(
+        TINY,
+        ["nanoae", "sklearn", "gemm"],
+        {"as shipped": {}, "best": {"A_VARIABLE": "1"}},
+        FAST,
+        quiet,
+    )
     timed = [c for c in found.columns if not c.absent]
     assert [(c.contender, c.blas) for c in timed] == [
         (n, b) for n in ("nanoae", "gemm") for b in ("as shipped", "best")
@@ -320,13 +372,17 @@ def test_bad_arguments_are_refused_before_anything_is_measured(arguments, said, 
 def test_the_command_from_start_to_end(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(command, "pin", lambda threads: None)
     monkeypatch.setitem(command.CASES, "A", replace(TINY, name="A"))
-    monkeypatch.setattr(command, "Settings", lambda rounds, *rest: replace(FAST, rounds=rounds, extra=0))
+    monkeypatch.setattr(
+        command, "Settings", lambda rounds, *rest: replace(FAST, rounds=rounds, extra=0)
+    )
     file = tmp_path / "x.json"
     asked = ["--cases", "A", "--contenders", "nanoae,gemm", "--rounds", "1", "--blas", "as-shipped"]
     assert command.main([*asked, "--json", str(file)]) == 0
     assert "| A: 12-6-3-6-12 BCE, batch 4" in capsys.readouterr().out
     facts = json.loads(file.read_text())
-    assert facts["machine"]["versions"]["numpy"] == np.__version__ and facts["settings"]["rounds"] == 1
+    assert (
+        facts["machine"]["versions"]["numpy"] == np.__version__ and facts["settings"]["rounds"] == 1
+    )
     assert len(facts["cases"][0]["columns"][0]["rounds"]) == 1
 
 
@@ -359,7 +415,9 @@ def test_the_benchmarks_start_without_their_peers():
     blocked = "import sys; sys.modules.update(dict.fromkeys(('torch', 'jax', 'optax', 'sklearn', 'matplotlib')))"
     code = f"{blocked}; sys.argv[1:] = ['--help']; import benchmarks.__main__ as m; m.main()"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0 and "{steps,run,import,growth,quote}" in done.stdout, done.stderr
 
 
@@ -430,11 +488,21 @@ def test_the_list_of_what_can_be_measured_again(capsys):
 
 def test_results_say_where_they_come_from(tmp_path, monkeypatch):
     monkeypatch.setattr(table, "RESULTS", tmp_path)
-    monkeypatch.setattr(sys, "orig_argv", ["/usr/bin/python3", "-m", "benchmarks", "steps", "--save", "a b"])
+    monkeypatch.setattr(
+        sys, "orig_argv", ["/usr/bin/python3", "-m", "benchmarks", "steps", "--save", "a b"]
+    )
     table.save("made-up", "text", {})
-    text, origin = (tmp_path / "made-up.md").read_text(), json.loads((tmp_path / "made-up.json").read_text())["origin"]
-    assert origin["command"] == "python -m benchmarks steps --save 'a b'" and origin["commit"] == "unknown"
-    assert re.search(r"^Measured on \d{4}-\d\d-\d\d, at commit unknown: `python -m", text, re.MULTILINE)
+    text, origin = (
+        (tmp_path / "made-up.md").read_text(),
+        json.loads((tmp_path / "made-up.json").read_text())["origin"],
+    )
+    assert (
+        origin["command"] == "python -m benchmarks steps --save 'a b'"
+        and origin["commit"] == "unknown"
+    )
+    assert re.search(
+        r"^Measured on \d{4}-\d\d-\d\d, at commit unknown: `python -m", text, re.MULTILINE
+    )
 
 
 def test_ranks_pay_until_the_sum_takes_longer_than_the_rows():

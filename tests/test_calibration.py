@@ -14,7 +14,9 @@ from nanoae.cli import main
 
 
 def small(**settings):
-    return AnomalyDetector(Autoencoder(2, (8,), epochs=3, backend="numpy"), **{"random_state": 0, **settings})
+    return AnomalyDetector(
+        Autoencoder(2, (8,), epochs=3, backend="numpy"), **{"random_state": 0, **settings}
+    )
 
 
 # ---------------------------------------------------------------- p-values by their definition
@@ -25,18 +27,27 @@ def test_p_values_count_the_row_itself_and_ties():
     np.testing.assert_array_equal(p, np.array([5, 5, 4, 2, 2, 1]) / 5)
 
 
-@pytest.mark.parametrize("scores", [(1, 2, 3, 4, 5, 6), (1, 1, 2, 2, 2, 9), (7, 7, 7, 7, 7, 7)], ids=str)
+@pytest.mark.parametrize(
+    "scores", [(1, 2, 3, 4, 5, 6), (1, 1, 2, 2, 2, 9), (7, 7, 7, 7, 7, 7)], ids=str
+)
 def test_each_of_n_and_a_new_row_as_the_new_one(scores):
     """Of exchangeable rows each is as likely the new one: of all orders a share of a has p <= a at most; a / 1 is met
     where there are no ties. Without the 1 in (1 + number) / (n + 1) a sixth of them would have p = 0."""
-    p = np.array([Conformal(order[:-1]).exceeded(np.array(order[-1:]))[0] for order in itertools.permutations(scores)])
+    p = np.array(
+        [
+            Conformal(order[:-1]).exceeded(np.array(order[-1:]))[0]
+            for order in itertools.permutations(scores)
+        ]
+    )
     for rate in (1 / 6, 0.2, 1 / 3, 0.5, 5 / 6, 1):
         assert (p <= rate + 1e-12).mean() <= rate + 1e-12
     if len(set(scores)) == 6:
         assert [(p <= k / 6 + 1e-12).mean() for k in range(7)] == pytest.approx(np.arange(7) / 6)
 
 
-@pytest.mark.parametrize("n, rate", [(9, 0.1), (19, 0.05), (19, 0.1), (20, 0.05), (99, 0.01), (200, 0.3), (7, 0.5)])
+@pytest.mark.parametrize(
+    "n, rate", [(9, 0.1), (19, 0.05), (19, 0.1), (20, 0.05), (99, 0.01), (200, 0.3), (7, 0.5)]
+)
 def test_a_quantile_for_new_rows(n, rate):
     """A threshold from n of n + 1 rows lies below the last one for floor(rate (n + 1)) choices of it."""
     scores = np.random.default_rng(n).normal(size=n + 1)
@@ -63,7 +74,9 @@ def test_what_is_rarer_than_anything_seen_stays_rare(n, draw):
     random = np.random.default_rng(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        draws = [(np.abs(getattr(random, draw)(size=size)) for size in (n, 2000)) for _ in range(60)]
+        draws = [
+            (np.abs(getattr(random, draw)(size=size)) for size in (n, 2000)) for _ in range(60)
+        ]
         found = [(new > Quantile(0.99).fit(scores)).mean() for scores, new in draws]
     assert np.mean(found) < 0.016
 
@@ -79,13 +92,19 @@ def test_benjamini_hochberg_by_its_definition():
 # ---------------------------------------------------------------- who judges whom
 
 
-@pytest.mark.parametrize("rows, folds", [(2, 2), (7, 7), (40, 10), (100, 10), (101, 5), (5000, 5), (6000, 1)])
+@pytest.mark.parametrize(
+    "rows, folds", [(2, 2), (7, 7), (40, 10), (100, 10), (101, 5), (5000, 5), (6000, 1)]
+)
 def test_each_row_is_kept_out_of_one_fold(rows, folds):
     found = deal(rows, 0.0, np.random.default_rng(0))
     counts = np.bincount(found[found >= 0])
     assert len(counts) == folds and np.ptp(counts) <= 1
     assert (found >= 0).all() if folds > 1 else (found == 0).sum() == 1200
-    assert (deal(rows, 0.5, np.random.default_rng(0)) == 0).sum() == round(0.5 * rows) if rows > 3 else True
+    assert (
+        (deal(rows, 0.5, np.random.default_rng(0)) == 0).sum() == round(0.5 * rows)
+        if rows > 3
+        else True
+    )
 
 
 def test_rows_are_known_again():
@@ -109,7 +128,9 @@ def test_a_row_is_scored_by_networks_that_never_saw_it():
     np.testing.assert_allclose(found.decision_scores_[folds == 3], own[0].raw(X[folds == 3])[0])
     np.testing.assert_allclose(-found.score_samples(X), found.decision_scores_)
     new = X[:5] + 1e-3
-    np.testing.assert_allclose(-found.score_samples(new), np.mean([m.raw(new)[0] for m in found.members_], axis=0))
+    np.testing.assert_allclose(
+        -found.score_samples(new), np.mean([m.raw(new)[0] for m in found.members_], axis=0)
+    )
 
 
 def test_new_normal_rows_are_flagged_as_asked():
@@ -118,8 +139,12 @@ def test_new_normal_rows_are_flagged_as_asked():
     shares = []
     for seed in range(6):
         rows, new = random.normal(size=(60, 12)), random.normal(size=(500, 12))
-        heart = Autoencoder(12, (64,), epochs=120, learning_rate=0.01, batch_size=60, backend="numpy")
-        found = AnomalyDetector(heart, scores="reconstruction", contamination=0.1, random_state=seed).fit(rows)
+        heart = Autoencoder(
+            12, (64,), epochs=120, learning_rate=0.01, batch_size=60, backend="numpy"
+        )
+        found = AnomalyDetector(
+            heart, scores="reconstruction", contamination=0.1, random_state=seed
+        ).fit(rows)
         p = found.p_values(new)
         shares.append([(found.predict(new) < 0).mean(), (p <= 0.1).mean(), (p < 0.3).mean()])
         assert p.min() >= 1 / 61
@@ -159,7 +184,11 @@ def test_a_file_of_before_answers_as_before(tmp_path):
     found.save(tmp_path / "old.npz")
     again = nanoae.load(tmp_path / "old.npz")
     want = np.mean(
-        [s(each) for s, each in zip(found.ensemble_.standings, found.members_[0].raw(new), strict=True)], axis=0
+        [
+            s(each)
+            for s, each in zip(found.ensemble_.standings, found.members_[0].raw(new), strict=True)
+        ],
+        axis=0,
     )
     np.testing.assert_array_equal(-again.score_samples(new), want)
     np.testing.assert_array_equal(
@@ -175,9 +204,14 @@ def test_a_file_of_before_answers_as_before(tmp_path):
 def tables(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     random = np.random.default_rng(0)
-    for name, rows in (("train", random.normal(size=(40, 3))), ("new", random.normal(size=(200, 3)))):
+    for name, rows in (
+        ("train", random.normal(size=(40, 3))),
+        ("new", random.normal(size=(200, 3))),
+    ):
         with open(f"{name}.csv", "w", newline="") as file:
-            csv.writer(file).writerows([["a", "b", "c"], *rows.round(4).tolist(), *[[9, -9, 9]] * (name == "new") * 40])
+            csv.writer(file).writerows(
+                [["a", "b", "c"], *rows.round(4).tolist(), *[[9, -9, 9]] * (name == "new") * 40]
+            )
     return ["detect", "--train", "train.csv", "--score", "new.csv", "--out", "out.csv"]
 
 
@@ -198,7 +232,10 @@ def test_detect_by_false_discoveries(tables, capsys):
     assert main([*tables, "--false-discovery-rate", "0.2", "--save", "model.npz"]) == 0
     found = flags()
     assert found[200:].all() and found[:200].sum() < 40
-    assert f"{found.sum()} of them abnormal, a share of 0.2 of these falsely" in capsys.readouterr().out
+    assert (
+        f"{found.sum()} of them abnormal, a share of 0.2 of these falsely"
+        in capsys.readouterr().out
+    )
     use = [
         "detect",
         "--model",
@@ -220,9 +257,13 @@ def test_detect_by_false_discoveries(tables, capsys):
 
 def test_a_row_of_gaps_alone_has_no_score_and_is_no_normal_one():
     rows = np.random.default_rng(0).normal(size=(40, 3))
-    detector = nanoae.AnomalyDetector(nanoae.Autoencoder(2, epochs=1), missing="mask", random_state=0).fit(rows)
+    detector = nanoae.AnomalyDetector(
+        nanoae.Autoencoder(2, epochs=1), missing="mask", random_state=0
+    ).fit(rows)
     new = np.array([rows[0], [np.nan] * 3, [np.nan, 0.1, 0.2]])
-    with pytest.warns(UserWarning, match=r"row 1 holds gaps alone \(1 such rows\): nothing is known of it"):
+    with pytest.warns(
+        UserWarning, match=r"row 1 holds gaps alone \(1 such rows\): nothing is known of it"
+    ):
         scores = detector.score_samples(new)
     assert np.isnan(scores).tolist() == [False, True, False]
     with pytest.warns(UserWarning, match="gaps alone"):
@@ -233,11 +274,15 @@ def test_a_row_of_gaps_alone_has_no_score_and_is_no_normal_one():
     np.testing.assert_array_equal(again.score_samples(rows), detector.fit(rows).score_samples(rows))
 
 
-@pytest.mark.parametrize("scores", ["codes", "reconstruction", "mahalanobis", ["codes", "reconstruction", "tails"]])
+@pytest.mark.parametrize(
+    "scores", ["codes", "reconstruction", "mahalanobis", ["codes", "reconstruction", "tails"]]
+)
 @pytest.mark.parametrize("rule", [None, nanoae.MAD(), nanoae.PeaksOverThreshold(0.01)])
 def test_the_threshold_of_equal_rows_lies_above_rounding(rule, scores):
     rows = np.tile([0.1, 2.3, -5.7], (60, 1))
-    detector = nanoae.AnomalyDetector(nanoae.Autoencoder(2, epochs=1), scores, threshold=rule, random_state=0)
+    detector = nanoae.AnomalyDetector(
+        nanoae.Autoencoder(2, epochs=1), scores, threshold=rule, random_state=0
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of few rows
         detector.fit(rows)

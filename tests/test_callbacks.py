@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 import nanoae
-from nanoae import Autoencoder, BestCheckpoint, CSVLog, ReduceOnPlateau, StackedAutoencoder, TensorBoard, Trainer
+from nanoae import (
+    Autoencoder,
+    BestCheckpoint,
+    CSVLog,
+    ReduceOnPlateau,
+    StackedAutoencoder,
+    TensorBoard,
+    Trainer,
+)
 from nanoae.cli import main
 
 
@@ -19,7 +27,9 @@ def x():
 
 
 def fitted(x, callbacks, validation=True, **settings):
-    ae = Autoencoder(code_size=3, hidden=(6,), batch_size=20, random_state=0, callbacks=callbacks, **settings)
+    ae = Autoencoder(
+        code_size=3, hidden=(6,), batch_size=20, random_state=0, callbacks=callbacks, **settings
+    )
     return ae.fit(x[:40], validation_data=x[40:] if validation else None)
 
 
@@ -64,7 +74,13 @@ def test_the_learning_rate_falls_on_a_plateau(x):
 def test_a_lower_rate_moves_the_weights_less(x):
     def steps(callbacks):
         thetas = []
-        fitted(x, [*callbacks, lambda t, row: thetas.append(t.network.theta.copy())], False, epochs=3, optimizer="sgd")
+        fitted(
+            x,
+            [*callbacks, lambda t, row: thetas.append(t.network.theta.copy())],
+            False,
+            epochs=3,
+            optimizer="sgd",
+        )
         return np.abs(np.diff(thetas, axis=0)).max(axis=1)
 
     plain, frozen = steps([]), steps([Never(1e-9, 2, monitor="loss")])
@@ -88,10 +104,19 @@ def test_a_csv_log_has_a_line_per_epoch(x, tmp_path):
     rows = list(csv.DictReader(path.open()))
     assert [float(row["loss"]) for row in rows] == ae.history_["loss"]
     assert [float(row["val_loss"]) for row in rows] == ae.history_["val_loss"]
-    assert [row["epoch"] for row in rows] == ["1", "2", "3"] and len({row["learning_rate"] for row in rows}) > 1
-    StackedAutoencoder(sizes=(6, 3), epochs=2, pretrain_epochs=1, random_state=0, callbacks=[CSVLog(path)]).fit(x)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"] and len(
+        {row["learning_rate"] for row in rows}
+    ) > 1
+    StackedAutoencoder(
+        sizes=(6, 3), epochs=2, pretrain_epochs=1, random_state=0, callbacks=[CSVLog(path)]
+    ).fit(x)
     rows = list(csv.DictReader(path.open()))
-    assert [(row["layer"], row["epoch"]) for row in rows] == [("1", "1"), ("2", "1"), ("", "1"), ("", "2")]
+    assert [(row["layer"], row["epoch"]) for row in rows] == [
+        ("1", "1"),
+        ("2", "1"),
+        ("", "1"),
+        ("", "2"),
+    ]
 
 
 # ---------------------------------------------------------------- TensorBoard
@@ -136,7 +161,9 @@ def test_histograms_are_the_weights_and_gradients(written):
                 found = events.Histograms(tag)
                 assert [event.step for event in found] == [2, 4]
                 values = found[-1].histogram_value
-                assert values.num == array.size and values.sum == pytest.approx(float(array.sum()), rel=1e-4, abs=1e-6)
+                assert values.num == array.size and values.sum == pytest.approx(
+                    float(array.sum()), rel=1e-4, abs=1e-6
+                )
                 assert values.max == pytest.approx(float(array.max()), rel=1e-6)
     assert not tags
 
@@ -191,12 +218,20 @@ def test_hyperparameters_are_the_settings(written):
 
 def test_a_pretraining_and_a_trainer_by_itself_are_shown(x, read, tmp_path):
     StackedAutoencoder(
-        sizes=(6, 3), epochs=1, pretrain_epochs=1, random_state=0, callbacks=[TensorBoard(tmp_path / "a", x)]
+        sizes=(6, 3),
+        epochs=1,
+        pretrain_epochs=1,
+        random_state=0,
+        callbacks=[TensorBoard(tmp_path / "a", x)],
     ).fit(x)
-    assert {"loss", "pretraining/1/loss", "pretraining/2/loss"} <= set(read(tmp_path / "a").Tags()["scalars"])
+    assert {"loss", "pretraining/1/loss", "pretraining/2/loss"} <= set(
+        read(tmp_path / "a").Tags()["scalars"]
+    )
     net = nanoae.Sequential([nanoae.Linear(2), nanoae.Linear(16)]).build((16,), random_state=0)
     board = TensorBoard(tmp_path / "b", x)
-    Trainer(net, nanoae.MSE(), nanoae.Adam(), batch_size=20, epochs=2, rows=60, callbacks=(board,)).fit(x)
+    Trainer(
+        net, nanoae.MSE(), nanoae.Adam(), batch_size=20, epochs=2, rows=60, callbacks=(board,)
+    ).fit(x)
     assert len(read(tmp_path / "b").Scalars("loss")) == 2
 
 
@@ -227,7 +262,9 @@ def test_on_the_command_line(options, read, tmp_path):
     ]
     assert main([*command, *options]) == 0
     events = read(out / "tensorboard")
-    assert events.Scalars("loss") and ("reconstructions" in events.Tags()["images"]) == ("--classify" not in options)
+    assert events.Scalars("loss") and ("reconstructions" in events.Tags()["images"]) == (
+        "--classify" not in options
+    )
     assert len(np.loadtxt(out / "tensorboard/00001/codes/tensors.tsv")) == 360
 
 

@@ -42,7 +42,9 @@ class PhiloxOps(Ops):
         u, v = self.uniform(generator, pairs).T
         radius, angle = np.sqrt(-2 * np.log(1 - u)), 2 * math.pi * v
         out[...] = (
-            np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1).reshape(-1)[: out.size].reshape(out.shape)
+            np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
+            .reshape(-1)[: out.size]
+            .reshape(out.shape)
         )
         return out
 
@@ -84,7 +86,13 @@ def dense(code):
 
 
 def convolutional():
-    layers = [nanoae.Reshape((1, 3, 4)), nanoae.Conv2d(3, 3, 1, 1), ReLU(), nanoae.MaxPool2d(2, 1), nanoae.BatchNorm()]
+    layers = [
+        nanoae.Reshape((1, 3, 4)),
+        nanoae.Conv2d(3, 3, 1, 1),
+        ReLU(),
+        nanoae.MaxPool2d(2, 1),
+        nanoae.BatchNorm(),
+    ]
     return [*layers, nanoae.ConvTranspose2d(2, 2, 1, 0), nanoae.Flatten(), Linear(D)]
 
 
@@ -114,19 +122,59 @@ MODELS = {
     "rectified": (rectified, "mse", Adam(1e-2)),
     "dense": (dense(lambda: [Linear(4)]), "mse", Adam(1e-2)),
     "bce": (dense(lambda: [Linear(4)]), "bce", optim.SGD(0.5, 0.9, nesterov=True)),
-    "schedule": (dense(lambda: [Linear(4)]), "huber", Adam(WarmUp(Cosine(1e-2), 9), weight_decay=0.01)),
-    "AdamW, clipped": (dense(lambda: [Linear(4)]), "l1", optim.AdamW(1e-2, weight_decay=0.1, clip_norm=0.5)),
+    "schedule": (
+        dense(lambda: [Linear(4)]),
+        "huber",
+        Adam(WarmUp(Cosine(1e-2), 9), weight_decay=0.01),
+    ),
+    "AdamW, clipped": (
+        dense(lambda: [Linear(4)]),
+        "l1",
+        optim.AdamW(1e-2, weight_decay=0.1, clip_norm=0.5),
+    ),
     "plain SGD": (dense(lambda: [Linear(4)]), "mse", optim.SGD(0.1)),
-    "masking": (lambda: [nanoae.MaskingNoise(0.3), *dense(lambda: [Linear(4)])()], "mse", Adam(1e-2)),
-    "gaussian noise": (lambda: [nanoae.GaussianNoise(0.3, (0, 1)), Linear(5), Linear(D)], "mse", Adam(1e-2)),
-    "salt and pepper": (lambda: [nanoae.SaltAndPepper(0.3), Linear(5), Linear(D)], "mse", Adam(1e-2)),
+    "masking": (
+        lambda: [nanoae.MaskingNoise(0.3), *dense(lambda: [Linear(4)])()],
+        "mse",
+        Adam(1e-2),
+    ),
+    "gaussian noise": (
+        lambda: [nanoae.GaussianNoise(0.3, (0, 1)), Linear(5), Linear(D)],
+        "mse",
+        Adam(1e-2),
+    ),
+    "salt and pepper": (
+        lambda: [nanoae.SaltAndPepper(0.3), Linear(5), Linear(D)],
+        "mse",
+        Adam(1e-2),
+    ),
     "sparse": (dense(lambda: [Linear(4), nanoae.L1Sparsity(0.01)]), "mse", Adam(1e-2)),
-    "KL": (dense(lambda: [Linear(4), nanoae.Sigmoid(), nanoae.KLSparsity(0.1, 0.1)]), "mse", Adam(1e-2)),
+    "KL": (
+        dense(lambda: [Linear(4), nanoae.Sigmoid(), nanoae.KLSparsity(0.1, 0.1)]),
+        "mse",
+        Adam(1e-2),
+    ),
     "k-sparse": (dense(lambda: [Linear(6), nanoae.TopK(2)]), "mse", Adam(1e-2)),
-    "variational": (dense(lambda: [Linear(6), nanoae.Gaussian(0.5, warm_up=10)]), "mse", Adam(1e-2)),
-    "free bits": (dense(lambda: [Linear(6), nanoae.Gaussian(0.5, free_bits=0.1)]), "mse", Adam(1e-2)),
-    "adversarial": (dense(lambda: [Linear(2), nanoae.Adversarial(None, 0.5, (5,), 1e-2)]), "mse", Adam(1e-2)),
-    "mixture": (dense(lambda: [Linear(2), nanoae.Adversarial(nanoae.Mixture.ring(3), 0.5, (5,))]), "mse", Adam(1e-2)),
+    "variational": (
+        dense(lambda: [Linear(6), nanoae.Gaussian(0.5, warm_up=10)]),
+        "mse",
+        Adam(1e-2),
+    ),
+    "free bits": (
+        dense(lambda: [Linear(6), nanoae.Gaussian(0.5, free_bits=0.1)]),
+        "mse",
+        Adam(1e-2),
+    ),
+    "adversarial": (
+        dense(lambda: [Linear(2), nanoae.Adversarial(None, 0.5, (5,), 1e-2)]),
+        "mse",
+        Adam(1e-2),
+    ),
+    "mixture": (
+        dense(lambda: [Linear(2), nanoae.Adversarial(nanoae.Mixture.ring(3), 0.5, (5,))]),
+        "mse",
+        Adam(1e-2),
+    ),
     "convolutional": (convolutional, "mse", Adam(1e-2)),
     "a layer of one's own": (lambda: [Linear(9), Swish(), Linear(D)], "mse", Adam(1e-2)),
     "recurrent": (sequences, "mse", Adam(1e-2)),
@@ -137,10 +185,20 @@ def train(ops, model, dtype, epochs=4, x=X, t=None, validation=True, batch_size=
     layers, loss, optimizer = MODELS[model]
     net = Sequential(layers()).build(D, ops, dtype, random_state=0)
     criterion = losses.get(loss)
-    trainer = Trainer(net, criterion, copy.copy(optimizer), batch_size=batch_size, epochs=epochs, rows=len(x), seed=1)
+    trainer = Trainer(
+        net,
+        criterion,
+        copy.copy(optimizer),
+        batch_size=batch_size,
+        epochs=epochs,
+        rows=len(x),
+        seed=1,
+    )
     x = x if x.dtype == np.uint8 else x.astype(dtype)
     data = ops.dataset(x), None if t is None else ops.dataset(t.astype(dtype))
-    history = trainer.fit(*data, validation=(ops.to_device(x[:40]), None) if validation else None, scale=scale)
+    history = trainer.fit(
+        *data, validation=(ops.to_device(x[:40]), None) if validation else None, scale=scale
+    )
     curves = [history[name] for name in ("loss", "val_loss") if name in history]
     return np.array(curves), ops.to_numpy(net.theta), trainer
 
@@ -150,7 +208,10 @@ def test_replayed_and_plain_steps_agree_to_the_bit_and_with_numpy(cupy_ops, mode
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a step that cannot be captured warns
         curves, theta, trainer = train(cupy_ops(), model, dtype)
-    assert set(trainer.runner.repeated.graphs) == {8, 5} and None not in trainer.runner.repeated.graphs.values()
+    assert (
+        set(trainer.runner.repeated.graphs) == {8, 5}
+        and None not in trainer.runner.repeated.graphs.values()
+    )
     plain_curves, plain_theta, plain = train(cupy_ops(graph=False), model, dtype)
     assert not plain.runner.repeated.graphs
     np.testing.assert_array_equal(curves, plain_curves)
@@ -189,7 +250,11 @@ def test_a_data_set_larger_than_the_free_memory_stays_on_the_host(on_standin, mo
     monkeypatch.setattr(DEVICE, "total", DEVICE.used + 10_000)
     assert type(ops.dataset(np.zeros((10, 100), np.float32))).__name__ == "ndarray"
     large = ops.dataset(np.arange(5000.0, dtype=np.float32).reshape(50, 100))
-    assert type(large).__name__ == "HostDataset" and large.shape == (50, 100) and ops.check_device(large) is large
+    assert (
+        type(large).__name__ == "HostDataset"
+        and large.shape == (50, 100)
+        and ops.check_device(large) is large
+    )
     np.testing.assert_array_equal(ops.to_numpy(large[3:5]), large.host[3:5])
 
 
@@ -197,7 +262,8 @@ def test_out_of_memory_says_what_to_do(on_standin, monkeypatch):
     ops = on_standin()
     monkeypatch.setattr(DEVICE, "total", DEVICE.used + (5 << 20))
     with pytest.raises(
-        MemoryError, match=r"expected 38\.1 MiB of GPU memory .*\(10000, 1000\).*got 5\.0 MiB free.*Lower b"
+        MemoryError,
+        match=r"expected 38\.1 MiB of GPU memory .*\(10000, 1000\).*got 5\.0 MiB free.*Lower b",
     ):
         ops.empty((10_000, 1000), np.float32)
     with pytest.raises(MemoryError, match=r"data \(1000, 1000\)"):
@@ -236,7 +302,14 @@ def test_a_second_fit_and_other_data_are_captured_anew(cupy_ops, dtype):
         assert again == pytest.approx(twin.epoch(ops.to_numpy(other)), rel=1e-4), epoch
     wide = ops.to_device(np.random.default_rng(6).random((2 * ROWS, D)).astype(dtype))
     assert wide.data.ptr == wide[::2].data.ptr
-    for rows in (other[:20], wide[:ROWS], wide[:ROWS], wide[:ROWS], wide[::2], wide.view("i4").reshape(-1, D)[:ROWS]):
+    for rows in (
+        other[:20],
+        wide[:ROWS],
+        wide[:ROWS],
+        wide[:ROWS],
+        wide[::2],
+        wide.view("i4").reshape(-1, D)[:ROWS],
+    ):
         assert trainer.epoch(rows) == pytest.approx(twin.epoch(ops.to_numpy(rows)), rel=1e-4)
 
 
@@ -265,13 +338,24 @@ def test_what_a_callback_changes_counts_from_the_next_epoch(cupy_ops, name):
         return trainer.fit(ops.to_device(X, net.dtype))["loss"], trainer.runner.repeated.graphs
 
     mine, graphs = curve(cupy_ops(), CHANGES[name])
-    assert graphs and None not in graphs.values() and mine == curve(cupy_ops(graph=False), CHANGES[name])[0]
+    assert (
+        graphs
+        and None not in graphs.values()
+        and mine == curve(cupy_ops(graph=False), CHANGES[name])[0]
+    )
     untouched = curve(cupy_ops(), lambda trainer: None)[0]
     assert mine[:3] == untouched[:3] and mine[3:] != untouched[3:]
 
 
 def test_a_graph_is_kept_while_nothing_changes(on_standin):
-    for model in ("masking", "variational", "convolutional", "recurrent", "schedule", "AdamW, clipped"):
+    for model in (
+        "masking",
+        "variational",
+        "convolutional",
+        "recurrent",
+        "schedule",
+        "AdamW, clipped",
+    ):
         trainer = train(on_standin(), model, np.dtype("float32"), epochs=6, validation=False)[2]
         x = trainer.ops.to_device(X, np.dtype("float32"))
         trainer.evaluate(x[:9])
@@ -296,7 +380,10 @@ def test_layers_that_know_each_other_are_captured(on_standin, monkeypatch):
         return [Linear(3), one, two, Linear(D)]
 
     monkeypatch.setitem(MODELS, "circle", (circle, "mse", Adam(1e-2)))
-    assert None not in train(on_standin(), "circle", np.dtype("float32"))[2].runner.repeated.graphs.values()
+    assert (
+        None
+        not in train(on_standin(), "circle", np.dtype("float32"))[2].runner.repeated.graphs.values()
+    )
 
 
 @pytest.mark.parametrize("non_blocking", [False, True])
@@ -333,7 +420,9 @@ def test_another_thread_captures_with_a_workspace_of_its_own(cupy_ops):
 
 def test_handles_end_with_their_thread(on_standin):
     ops, libraries = on_standin(), []
-    thread = threading.Thread(target=lambda: libraries.extend([ops._own.blas.library, ops._own.lt.library]))
+    thread = threading.Thread(
+        target=lambda: libraries.extend([ops._own.blas.library, ops._own.lt.library])
+    )
     thread.start()
     thread.join()
     gc.collect()
@@ -345,9 +434,14 @@ def no_gpu(**options):
 
 
 def test_copies_keep_the_backends_options_where_there_is_a_gpu(cupy_ops, monkeypatch):
-    ae = nanoae.Autoencoder(3, (5,), epochs=1, backend="cupy:tf32,noepilogues", random_state=0).fit(X)
+    ae = nanoae.Autoencoder(3, (5,), epochs=1, backend="cupy:tf32,noepilogues", random_state=0).fit(
+        X
+    )
     for twin in (copy.deepcopy(ae), pickle.loads(pickle.dumps(ae))):
-        assert twin.network_.ops.backend == "cupy:tf32,noepilogues" and twin.network_.ops.precision == "tf32"
+        assert (
+            twin.network_.ops.backend == "cupy:tf32,noepilogues"
+            and twin.network_.ops.precision == "tf32"
+        )
     assert cupy_ops().backend == "cupy"
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr(nanoae.backend, "_cupy_ops", no_gpu)
@@ -361,7 +455,11 @@ def test_the_host_reads_a_loss_once_an_epoch(on_standin, monkeypatch):
     trainer = Trainer(net, nanoae.MSE(), Adam(), batch_size=8, epochs=1, rows=ROWS)
     x = ops.to_device(X, net.dtype)
     get = cupy_standin.ndarray.get
-    monkeypatch.setattr(cupy_standin.ndarray, "get", lambda self, *a, **k: (reads.append(self), get(self, *a, **k))[1])
+    monkeypatch.setattr(
+        cupy_standin.ndarray,
+        "get",
+        lambda self, *a, **k: (reads.append(self), get(self, *a, **k))[1],
+    )
     for epoch in range(3):
         trainer.epoch(x)
         assert len(reads) == 2 * (epoch + 1)  # the loss, and ‖theta‖² to see whether it is finite
@@ -381,9 +479,13 @@ class Peeping(Tanh):
 def test_what_cannot_be_captured_runs_plainly_and_says_so(cupy_ops, dtype, monkeypatch):
     layers = [Linear(6), Peeping(), Linear(D)]
     monkeypatch.setitem(
-        MODELS, "peeping", (lambda: [type(layer)(*layer.config().values()) for layer in layers], "mse", Adam(1e-2))
+        MODELS,
+        "peeping",
+        (lambda: [type(layer)(*layer.config().values()) for layer in layers], "mse", Adam(1e-2)),
     )
-    with pytest.warns(UserWarning, match=r"cannot be captured as a CUDA graph \(.*step by step") as told:
+    with pytest.warns(
+        UserWarning, match=r"cannot be captured as a CUDA graph \(.*step by step"
+    ) as told:
         curves, _, trainer = train(cupy_ops(), "peeping", dtype)
     assert len(told) == 1 and not any(trainer.runner.repeated.graphs.values())
     np.testing.assert_allclose(curves, train(Ops(), "peeping", dtype)[0], rtol=1e-4)
@@ -404,7 +506,9 @@ class Drifting(Tanh):
 
 def test_an_optimiser_that_counts_on_the_host_is_not_captured(on_standin, monkeypatch):
     """Its step number would stay what it was in the capture, and nobody would notice."""
-    monkeypatch.setitem(MODELS, "drifting", (lambda: [Linear(3), Drifting(), Linear(D)], "mse", Adam(1e-2)))
+    monkeypatch.setitem(
+        MODELS, "drifting", (lambda: [Linear(3), Drifting(), Linear(D)], "mse", Adam(1e-2))
+    )
     with pytest.warns(UserWarning, match="counts its steps on the host"):
         trainer = train(on_standin(), "drifting", np.dtype("float32"))[2]
     assert (
@@ -449,12 +553,19 @@ def test_divergence_names_the_epoch_and_a_layer(cupy_ops):
         trainer.fit(ops.to_device(X, net.dtype))
 
 
-@pytest.mark.parametrize("backend", ["cupy:tf32", "cupy:nograph", "cupy:tf32,nograph", "cupy:noepilogues", "cupy"])
+@pytest.mark.parametrize(
+    "backend", ["cupy:tf32", "cupy:nograph", "cupy:tf32,nograph", "cupy:noepilogues", "cupy"]
+)
 def test_the_backends_options(cupy_ops, monkeypatch, backend):
     ae = nanoae.Autoencoder(3, (5,), epochs=4, batch_size=8, backend=backend, random_state=0).fit(X)
     ops = ae.network_.ops
-    assert ops.precision == ("tf32" if "tf32" in backend else "float32") and ops.graph == ("nograph" not in backend)
-    assert ops.epilogues == ("noepilogues" not in backend) and bool(ae._trainer.runner.repeated.graphs) == ops.graph
+    assert ops.precision == ("tf32" if "tf32" in backend else "float32") and ops.graph == (
+        "nograph" not in backend
+    )
+    assert (
+        ops.epilogues == ("noepilogues" not in backend)
+        and bool(ae._trainer.runner.repeated.graphs) == ops.graph
+    )
     with pytest.raises(ValueError, match="backend: expected"):
         nanoae.get_ops(backend + ",fp8" if ":" in backend else "cupy:fp8")
 
@@ -462,7 +573,9 @@ def test_the_backends_options(cupy_ops, monkeypatch, backend):
 def test_saved_on_one_device_loaded_on_the_other(cupy_ops, monkeypatch, tmp_path):
     for here, there in (("cupy", "numpy"), ("numpy", "cupy")):
         monkeypatch.setenv("NANOAE_BACKEND", here)
-        ae = nanoae.Autoencoder(3, (5,), epochs=4, batch_size=8, backend="auto", random_state=0).fit(X)
+        ae = nanoae.Autoencoder(
+            3, (5,), epochs=4, batch_size=8, backend="auto", random_state=0
+        ).fit(X)
         ae.save(tmp_path / "model.npz")
         monkeypatch.setenv("NANOAE_BACKEND", there)
         again = nanoae.load(tmp_path / "model.npz")
@@ -486,7 +599,10 @@ def test_what_only_the_cpu_does_goes_there_by_itself(cupy_ops, monkeypatch):
 @pytest.mark.parametrize("sizes", [(5, 7, 3), (1, 7, 3), (5, 1, 3), (5, 7, 1), (1, 1, 1)])
 def test_matrix_products_read_transposed_views_as_they_are(cupy_ops, dtype, turned, sizes):
     ops, (m, k, n) = cupy_ops(), sizes
-    a, b = np.random.default_rng(0).random((m, k)).astype(dtype), np.random.default_rng(1).random((k, n)).astype(dtype)
+    a, b = (
+        np.random.default_rng(0).random((m, k)).astype(dtype),
+        np.random.default_rng(1).random((k, n)).astype(dtype),
+    )
     mine = [ops.to_device(x.T.copy()).T if name in turned.split(" ")[0] and turned != "out" else ops.to_device(x)
             for name, x in (("a", a), ("b", b))]  # fmt: skip
     out = ops.empty((n, m), dtype).T if "out" in turned else ops.empty((m, n), dtype)
@@ -539,7 +655,15 @@ def through_two_layers(ops, dtype, n, i, k, o):
     return [ops.to_numpy(array) for array in (z, seen, y, dV, above, dz, below)]
 
 
-SIZES = [(5, 7, 3, 2), (1, 7, 3, 2), (5, 1, 3, 2), (5, 7, 1, 2), (5, 7, 3, 1), (40, 20, 300, 130), (9, 3, 128, 4)]
+SIZES = [
+    (5, 7, 3, 2),
+    (1, 7, 3, 2),
+    (5, 1, 3, 2),
+    (5, 7, 1, 2),
+    (5, 7, 3, 1),
+    (40, 20, 300, 130),
+    (9, 3, 128, 4),
+]
 
 
 @pytest.mark.parametrize("precision", ["float32", "tf32"])
@@ -560,7 +684,12 @@ def test_cublaslt_does_what_it_can(on_standin, dtype, sizes):
     calls.clear()
     through_two_layers(ops, dtype, *sizes)
     n, _, _, o = sizes
-    done = [BIAS, RELU_BIAS, RELU_AUX_BIAS if dtype == "float32" else RELU_BIAS, *[BGRADA] * (n > 1)]
+    done = [
+        BIAS,
+        RELU_BIAS,
+        RELU_AUX_BIAS if dtype == "float32" else RELU_BIAS,
+        *[BGRADA] * (n > 1),
+    ]
     assert [call[0] for call in calls] == done + [DRELU_BGRAD] * (o > 1 and dtype == "float32")
 
 
@@ -614,7 +743,9 @@ def test_plans_are_made_before_the_capture_and_kept(on_standin):
     assert ops._own.lt.plans == plans
     without = train(on_standin(epilogues=False), "rectified", np.dtype("float32"))[2]
     # of five layers: five biases; four masks, but for the one behind a product over one number; the last's db
-    assert without.runner.repeated.kernels(8) - with_epilogues.runner.repeated.kernels(8) == 5 + 3 + 1
+    assert (
+        without.runner.repeated.kernels(8) - with_epilogues.runner.repeated.kernels(8) == 5 + 3 + 1
+    )
 
 
 # ---------------------------------------------------------------- does the stand-in refuse what it should?
@@ -629,7 +760,9 @@ def test_the_stand_in_refuses_what_a_captured_stream_refuses(on_standin):
         "a copy from the host": lambda: ops.to_device(np.ones(3)),
         "synchronisation": ops.synchronize,
         "currently unsupported": lambda: xp.matmul(x, x.T),
-        "loading the kernel": lambda: xp.arctan2(x, x) if hasattr(xp, "arctan2") else xp.square(x, out=x),
+        "loading the kernel": lambda: (
+            xp.arctan2(x, x) if hasattr(xp, "arctan2") else xp.square(x, out=x)
+        ),
     }
     with stream, xp.cuda.using_allocator(pool.malloc):
         stream.begin_capture()
@@ -676,7 +809,19 @@ def test_the_stand_in_has_nothing_that_cupy_has_not():
         (cupy_standin.Event, cupy.cuda.Event),
         (cupy_standin.Graph, cupy.cuda.Graph),
     ):
-        own = {"captured", "flush", "host", "memory", "outer", "pending", "switch", "view_of", "work"}
+        own = {
+            "captured",
+            "flush",
+            "host",
+            "memory",
+            "outer",
+            "pending",
+            "switch",
+            "view_of",
+            "work",
+        }
         assert not [
-            name for name in vars(mine) if not name.startswith("_") and name not in own and not hasattr(theirs, name)
+            name
+            for name in vars(mine)
+            if not name.startswith("_") and name not in own and not hasattr(theirs, name)
         ]

@@ -46,7 +46,9 @@ def assert_same(a, b):
 
 AE = nanoae.Autoencoder
 HEADER = {"format": 1, "model": {}, "trainings": [], "nanoae": "1", "numpy": "2", "seed": None}
-PLACES = [(kind, 0.6) for kind in FITS] + [(kind, share) for kind in ("dense", "stacked") for share in (0.0, 0.3, 1.0)]
+PLACES = [(kind, 0.6) for kind in FITS] + [
+    (kind, share) for kind in ("dense", "stacked") for share in (0.0, 0.3, 1.0)
+]
 
 
 @pytest.mark.parametrize(("kind", "share"), PLACES)
@@ -110,13 +112,16 @@ def test_partial_fit_goes_on_alike(tmp_path):
 def test_what_callbacks_count_is_kept(tmp_path):
     def estimator(*callbacks):
         return AE(
-            **{**DENSE, "epochs": 9, "learning_rate": 0.1}, callbacks=[nanoae.ReduceOnPlateau(0.5, 2), *callbacks]
+            **{**DENSE, "epochs": 9, "learning_rate": 0.1},
+            callbacks=[nanoae.ReduceOnPlateau(0.5, 2), *callbacks],
         )
 
     whole = estimator().fit(X, validation_data=X[:9])
     with pytest.raises(Stopped):
         estimator(stop_after(7)).fit(X, validation_data=X[:9], checkpoint_dir=tmp_path)
-    resumed = estimator(lambda *_: None).fit(X, validation_data=X[:9], checkpoint_dir=tmp_path, resume=True)
+    resumed = estimator(lambda *_: None).fit(
+        X, validation_data=X[:9], checkpoint_dir=tmp_path, resume=True
+    )
     assert_same(resumed, whole)
 
 
@@ -144,7 +149,9 @@ def stopped(tmp_path):
     ],
 )
 def test_another_fit_is_told_what_differs(stopped, changed, data, words):
-    with pytest.raises(ValueError, match=f"expected the fit that was stopped, got another: .*{words}"):
+    with pytest.raises(
+        ValueError, match=f"expected the fit that was stopped, got another: .*{words}"
+    ):
         AE(**{**DENSE, **changed}).fit(data, checkpoint_dir=stopped, resume=True)
 
 
@@ -167,7 +174,9 @@ def test_another_numpy_and_other_kernels_are_told(stopped, monkeypatch):
 
 
 def test_checkpoints_are_not_written_over(stopped):
-    with pytest.raises(ValueError, match=r"expected no checkpoints of an earlier fit, got 2.*resume=True"):
+    with pytest.raises(
+        ValueError, match=r"expected no checkpoints of an earlier fit, got 2.*resume=True"
+    ):
         AE(**DENSE).fit(X, checkpoint_dir=stopped)
 
 
@@ -188,7 +197,9 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(stopped):
     content = bytearray(last.read_bytes())
     content[len(content) // 2] ^= 4
     last.write_bytes(content)
-    with pytest.warns(UserWarning, match=f"{last.name}.*Going on from the one before, {first.name}"):
+    with pytest.warns(
+        UserWarning, match=f"{last.name}.*Going on from the one before, {first.name}"
+    ):
         resumed = AE(**DENSE).fit(X, checkpoint_dir=stopped, resume=True)
     assert_same(resumed, whole)
 
@@ -232,7 +243,10 @@ def test_a_checkpoint_that_does_not_fit_together_is_one_clear_error(stopped, nam
     ],
 )
 def test_what_is_no_checkpoint_is_told(tmp_path, header):
-    np.savez(tmp_path / "checkpoint-00000001.npz", header=np.frombuffer(json.dumps(header).encode(), np.uint8))
+    np.savez(
+        tmp_path / "checkpoint-00000001.npz",
+        header=np.frombuffer(json.dumps(header).encode(), np.uint8),
+    )
     with pytest.raises(ValueError, match=r"checkpoint-00000001.npz: expected a checkpoint"):
         AE(**DENSE).fit(X, checkpoint_dir=tmp_path, resume=True)
 
@@ -240,7 +254,9 @@ def test_what_is_no_checkpoint_is_told(tmp_path, header):
 def test_a_small_file_takes_no_memory(stopped):
     path, header, arrays = checkpoint.latest(stopped)
     bomb = np.zeros(1 << 27, np.uint8)
-    np.savez_compressed(path, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays, bomb=bomb)
+    np.savez_compressed(
+        path, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays, bomb=bomb
+    )
     with pytest.raises(ValueError, match=f"{path.name}: expected at most"):
         checkpoint.read(path)
 
@@ -297,7 +313,9 @@ def test_the_folder_may_come_with_wishes(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-@pytest.mark.parametrize("wrong", [{"steps": True}, {"steps": 0}, {"minutes": "3"}, {"minutes": True}, {"minutes": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"steps": True}, {"steps": 0}, {"minutes": "3"}, {"minutes": True}, {"minutes": 0}]
+)
 def test_how_often_is_a_number(tmp_path, wrong):
     with pytest.raises(ValueError, match=f"Checkpoints: expected {next(iter(wrong))}"):
         nanoae.Checkpoints(tmp_path, **wrong)

@@ -56,7 +56,11 @@ def run(tmp_path, monkeypatch, capsys):
 
 def process(*argv, **settings):
     return subprocess.Popen(
-        [sys.executable, "-m", "nanoae", *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **settings
+        [sys.executable, "-m", "nanoae", *argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **settings,
     )
 
 
@@ -88,7 +92,12 @@ def test_train_alone_beats_pca_in_seconds(tmp_path):
     mse, pca = map(float, re.search(r"^test mse ([\d.]+)   PCA-8 ([\d.]+)$", out, re.M).groups())
     assert mse < 0.6 * pca
     assert time.perf_counter() - started < 30
-    for told in ("device  ", "data    digits: 1,437 training and 360 test rows of 8 x 8", "Linear(64, 128)", "epoch"):
+    for told in (
+        "device  ",
+        "data    digits: 1,437 training and 360 test rows of 8 x 8",
+        "Linear(64, 128)",
+        "epoch",
+    ):
         assert told in out
     assert everything_in(tmp_path) == [
         "runs",
@@ -98,28 +107,62 @@ def test_train_alone_beats_pca_in_seconds(tmp_path):
 
 
 def test_the_run_folder_tells_everything(run):
-    code, out, _ = run("train", "--data", "table.csv", "--code-size", "2", "--epochs", "3", "--seed", "5", *SHORT[2:])
+    code, out, _ = run(
+        "train",
+        "--data",
+        "table.csv",
+        "--code-size",
+        "2",
+        "--epochs",
+        "3",
+        "--seed",
+        "5",
+        *SHORT[2:],
+    )
     assert code == 0 and names("runs/table-1") == FILES
     told = config("runs/table-1")
-    assert told["command"][:2] == ["nanoae", "train"] and told["versions"]["numpy"] == np.__version__
-    assert told["data"]["train"] == [32, 6] and told["settings"]["random_state"] == 5 and told["epochs_run"] == 3
+    assert (
+        told["command"][:2] == ["nanoae", "train"] and told["versions"]["numpy"] == np.__version__
+    )
+    assert (
+        told["data"]["train"] == [32, 6]
+        and told["settings"]["random_state"] == 5
+        and told["epochs_run"] == 3
+    )
     with open("runs/table-1/metrics.csv") as file:
         rows = list(csv.reader(file))
-    assert rows[0] == ["epoch", "loss", "val_loss", "seconds"] and [row[0] for row in rows[1:]] == ["1", "2", "3"]
+    assert rows[0] == ["epoch", "loss", "val_loss", "seconds"] and [row[0] for row in rows[1:]] == [
+        "1",
+        "2",
+        "3",
+    ]
     model, x = nanoae.load("runs/table-1/model.npz"), nanoae.load_data("table.csv").flat()
     assert told["results"]["test"]["mse"] == pytest.approx(model.evaluate(x[1])["mse"])
-    assert told["results"]["pca"]["mse"] == pytest.approx(nanoae.PCA(2).fit(x[0]).evaluate(x[1])["mse"])
-    assert f"test mse {told['results']['test']['mse']:.4g}   PCA-2 {told['results']['pca']['mse']:.4g}" in out
+    assert told["results"]["pca"]["mse"] == pytest.approx(
+        nanoae.PCA(2).fit(x[0]).evaluate(x[1])["mse"]
+    )
+    assert (
+        f"test mse {told['results']['test']['mse']:.4g}   PCA-2 {told['results']['pca']['mse']:.4g}"
+        in out
+    )
     assert float(rows[-1][1]) == told["last_epoch"]["loss"] == model.history_["loss"][-1]
 
 
 def test_runs_are_numbered_and_never_overwritten(run):
     for _ in range(2):
         assert run("train", *SHORT)[0] == 0
-    assert run("train", *SHORT, "--name", "mine")[0] == 0 and names("runs") == {"digits-1", "digits-2", "mine"}
+    assert run("train", *SHORT, "--name", "mine")[0] == 0 and names("runs") == {
+        "digits-1",
+        "digits-2",
+        "mine",
+    }
     before = Path("runs/mine/model.npz").read_bytes()
     code, _, err = run("train", *SHORT, "--name", "mine", "--seed", "1")
-    assert code == 2 and "it holds files already" in err and Path("runs/mine/model.npz").read_bytes() == before
+    assert (
+        code == 2
+        and "it holds files already" in err
+        and Path("runs/mine/model.npz").read_bytes() == before
+    )
     Path("empty").mkdir()
     assert run("train", *SHORT, "--out", "empty")[0] == 0 and names("empty") == FILES
 
@@ -133,7 +176,11 @@ def test_the_same_seed_gives_the_same_model(run):
 
 def test_quiet_prints_the_result_only(run):
     code, out, err = run("train", *SHORT, "--quiet")
-    assert code == 0 and not err and [line.split()[0] for line in out.splitlines()] == ["test", "written"]
+    assert (
+        code == 0
+        and not err
+        and [line.split()[0] for line in out.splitlines()] == ["test", "written"]
+    )
 
 
 @pytest.mark.parametrize("missing", ["matplotlib", "tqdm"])
@@ -141,22 +188,31 @@ def test_trains_without_the_extras(run, monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
     code, out, _ = run("train", "--epochs", "2")
     assert code == 0 and names("runs/digits-1") >= FILES
-    assert ('no figures: they need matplotlib: pip install "nanoae[cli]"' in out) == (missing == "matplotlib")
+    assert ('no figures: they need matplotlib: pip install "nanoae[cli]"' in out) == (
+        missing == "matplotlib"
+    )
 
 
 def test_figures_of_every_kind_of_data(run, rng):
     pytest.importorskip("matplotlib")
     np.savez("colour.npz", X=rng.integers(0, 256, (20, 4, 5, 3), np.uint8), y=np.arange(20) % 3)
     for data, code_size in (("swiss-roll", 3), ("table.csv", 1), ("colour.npz", 5)):
-        code, _, err = run("train", "--data", data, "--code-size", code_size, "--epochs", "1", "--out", data[:4])
+        code, _, err = run(
+            "train", "--data", data, "--code-size", code_size, "--epochs", "1", "--out", data[:4]
+        )
         assert code == 0, err
         assert names(data[:4]) == FILES | FIGURES
 
 
 def test_columns_of_different_spread_are_scaled_or_noted(run):
     np.save("spread.npy", TABLE * [1, 1, 1, 1, 1, 1000])
-    assert "\nscaling standard: the columns' standard" in run("train", "--data", "spread.npy", *SHORT)[1]
-    assert "--scaling standard" in run("train", "--data", "spread.npy", "--scaling", "none", *SHORT)[1]
+    assert (
+        "\nscaling standard: the columns' standard"
+        in run("train", "--data", "spread.npy", *SHORT)[1]
+    )
+    assert (
+        "--scaling standard" in run("train", "--data", "spread.npy", "--scaling", "none", *SHORT)[1]
+    )
     assert "scaling standard" not in run("train", "--data", "table.csv", *SHORT)[1]
 
 
@@ -168,19 +224,38 @@ def test_a_batch_larger_than_the_set_is_the_set(run):
 
 
 def test_flags_beat_the_preset_and_the_preset_beats_the_defaults(run):
-    code, *_ = run("train", "--preset", "deep-32", "--data", "digits", "--code-size", "7", "--hidden", "20,10", *SHORT)
+    code, *_ = run(
+        "train",
+        "--preset",
+        "deep-32",
+        "--data",
+        "digits",
+        "--code-size",
+        "7",
+        "--hidden",
+        "20,10",
+        *SHORT,
+    )
     settings = config("runs/deep-32-1")["settings"]
     assert code == 0 and settings["code_size"] == 7 and settings["hidden"] == [20, 10]
-    assert settings["loss"] == "bce" and settings["batch_size"] == 256 and settings["patience"] is None
+    assert (
+        settings["loss"] == "bce" and settings["batch_size"] == 256 and settings["patience"] is None
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "widths"),
-    [("dense-64", [64, 784]), ("deep-32", [128, 32, 128, 784]), ("tf1-20", [500, 300, 20, 300, 500, 784])],
+    [
+        ("dense-64", [64, 784]),
+        ("deep-32", [128, 32, 128, 784]),
+        ("tf1-20", [500, 300, 20, 300, 500, 784]),
+    ],
 )
 def test_presets_are_the_published_networks(name, widths):
     model = preset(name).build(784)
-    assert [layer.n_out for layer in model.network_.layers if isinstance(layer, nanoae.Linear)] == widths
+    assert [
+        layer.n_out for layer in model.network_.layers if isinstance(layer, nanoae.Linear)
+    ] == widths
     assert f"ReLU() (N, {model.code_size_}) 0 <- code" in re.sub(" +", " ", model.summary())
     assert model.epochs == 10 and not hasattr(PRESETS[name], "network_")
 
@@ -192,7 +267,11 @@ def test_tf1_holds_out_5000_sums_half_the_squares_and_draws_weights_and_biases_f
     assert loss.forward(np.full((3, 2), 2.0), np.zeros((3, 2))) == 12
     theta = model.build(784).network_.theta
     assert 0.08 < theta.std() < 0.1 and abs(theta).max() <= 0.2
-    assert all(layer.params["b"].any() for layer in model.network_.layers if isinstance(layer, nanoae.Linear))
+    assert all(
+        layer.params["b"].any()
+        for layer in model.network_.layers
+        if isinstance(layer, nanoae.Linear)
+    )
 
 
 @pytest.mark.parametrize("d", [64, 784, 1, 2, 3])
@@ -223,15 +302,22 @@ def test_the_convolutional_presets_on_images_from_minus_1_to_1(run, grey, code_s
     model, x_test = nanoae.load("m/model.npz"), nanoae.load_data("grey.npz").flat(black=-1)[1]
     assert isinstance(model, nanoae.ConvAutoencoder) and model.code_size_ == code_size
     told = config("m")["results"]
-    assert told["test"]["mse"] == pytest.approx(model.evaluate(x_test)["mse"])  # and PCA's on the same scale:
+    assert told["test"]["mse"] == pytest.approx(
+        model.evaluate(x_test)["mse"]
+    )  # and PCA's on the same scale:
     x_train = nanoae.load_data("grey.npz").flat(black=-1)[0]
-    assert told["pca"]["mse"] == pytest.approx(nanoae.PCA(code_size).fit(x_train).evaluate(x_test)["mse"])
+    assert told["pca"]["mse"] == pytest.approx(
+        nanoae.PCA(code_size).fit(x_train).evaluate(x_test)["mse"]
+    )
 
     evaluated = run("evaluate", "m", "--data", "grey.npz")[1]
     assert f"mse {told['test']['mse']:.4g}   PCA-{code_size} {told['pca']['mse']:.4g}" in evaluated
     assert run("encode", "m", "--data", "grey.npz", "--out", "codes.npy", "--split", "test")[0] == 0
     np.testing.assert_array_equal(np.load("codes.npy"), model.transform(x_test))
-    assert run("reconstruct", "m", "--data", "grey.npz", "--out", "again.npy", "--split", "test")[0] == 0
+    assert (
+        run("reconstruct", "m", "--data", "grey.npz", "--out", "again.npy", "--split", "test")[0]
+        == 0
+    )
     assert np.load("again.npy").shape == (12, 28, 28)
     assert run("reconstruct", "m", "--data", "grey.npz", "--out", "again.png")[0] == 0
 
@@ -239,14 +325,20 @@ def test_the_convolutional_presets_on_images_from_minus_1_to_1(run, grey, code_s
 def test_a_convolutional_preset_takes_other_images_and_no_table(run):
     assert run("train", "--preset", "conv-2d", "--data", "digits", *SHORT)[0] == 0
     code, _, err = run("train", "--preset", "conv-2d", "--data", "table.csv", "--out", "none")
-    assert code == 2 and "ConvAutoencoder: expected images (C, H, W) of 8 to 128" in err and not Path("none").exists()
+    assert (
+        code == 2
+        and "ConvAutoencoder: expected images (C, H, W) of 8 to 128" in err
+        and not Path("none").exists()
+    )
     assert run("train", "--preset", "conv-4d")[2].count("Did you mean 'conv-") == 1
 
 
 def test_each_epoch_needs_matplotlib_and_says_so_first(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     code, _, err = run("train", "--each-epoch", *SHORT)
-    assert code == 2 and "--each-epoch: figures need matplotlib" in err and not Path("runs").exists()
+    assert (
+        code == 2 and "--each-epoch: figures need matplotlib" in err and not Path("runs").exists()
+    )
 
 
 def test_a_grid_compares_on_one_scale(run, grey):
@@ -267,7 +359,11 @@ def test_tune_keeps_the_best_on_validation_rows(run):
     assert code == 0 and names(folder) == {*FILES, "tuning.csv"}
     with open(folder / "tuning.csv") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["code_size"], row["activation"]) for row in rows[:3]] == [("1", "relu"), ("1", "tanh"), ("3", "relu")]
+    assert [(row["code_size"], row["activation"]) for row in rows[:3]] == [
+        ("1", "relu"),
+        ("1", "tanh"),
+        ("3", "relu"),
+    ]
     best = min(rows, key=lambda row: float(row["validation_loss"]))
     kept = config(folder)
     assert len(rows) == 6 and str(kept["settings"]["code_size"]) == best["code_size"]
@@ -278,7 +374,11 @@ def test_tune_keeps_the_best_on_validation_rows(run):
 
 def test_tune_goes_on_after_a_setting_that_diverges(run):
     code, out, _ = run("tune", "--grid", "learning_rate=1e30,1e-3", *SHORT)
-    assert code == 0 and "diverged" in out and config("runs/digits-tune-1")["settings"]["learning_rate"] == 1e-3
+    assert (
+        code == 0
+        and "diverged" in out
+        and config("runs/digits-tune-1")["settings"]["learning_rate"] == 1e-3
+    )
     assert config("runs/digits-tune-1")["tuning"][0]["validation_loss"] is None
     code, _, err = run("tune", "--grid", "learning_rate=1e30", *SHORT)
     assert code == 1 and "expected a finite loss" in err and names("runs") == {"digits-tune-1"}
@@ -313,10 +413,17 @@ def model(run):
 
 def test_evaluate_prints_what_the_model_says(run, model):
     x_train, x_test = nanoae.load_data("table.csv").flat()
-    for split, rows in (("train", x_train), ("test", x_test), ("all", np.concatenate([x_train, x_test]))):
+    for split, rows in (
+        ("train", x_train),
+        ("test", x_test),
+        ("all", np.concatenate([x_train, x_test])),
+    ):
         code, out, _ = run("evaluate", "model", "--data", "table.csv", "--split", split)
         pca = nanoae.PCA(2).fit(x_train).evaluate(rows)["mse"]
-        assert code == 0 and f"{split} mse {model.evaluate(rows)['mse']:.4g}   PCA-2 {pca:.4g}\n" in out
+        assert (
+            code == 0
+            and f"{split} mse {model.evaluate(rows)['mse']:.4g}   PCA-2 {pca:.4g}\n" in out
+        )
 
 
 @pytest.mark.parametrize("command", ["encode", "reconstruct"])
@@ -324,7 +431,9 @@ def test_evaluate_prints_what_the_model_says(run, model):
 def test_whole_files_come_back_in_their_order(run, model, command, suffix):
     code, out, _ = run(command, "model/model.npz", "--data", "table.csv", "--out", f"out{suffix}")
     expected = (model.transform if command == "encode" else model.reconstruct)(TABLE.astype("f4"))
-    written = np.load("out.npy") if suffix == ".npy" else np.loadtxt("out.csv", delimiter=",", skiprows=1)
+    written = (
+        np.load("out.npy") if suffix == ".npy" else np.loadtxt("out.csv", delimiter=",", skiprows=1)
+    )
     assert code == 0 and "out" in out
     np.testing.assert_allclose(written, expected, rtol=1e-6, atol=1e-6)
     if suffix == ".csv":
@@ -335,7 +444,9 @@ def test_whole_files_come_back_in_their_order(run, model, command, suffix):
 def test_a_single_row_can_be_encoded(run, model):
     np.save("one.npy", TABLE[:1])
     assert run("encode", "model", "--data", "one.npy", "--out", "codes.npy")[0] == 0
-    np.testing.assert_allclose(np.load("codes.npy"), model.transform(TABLE[:1].astype("f4")), rtol=1e-6)
+    np.testing.assert_allclose(
+        np.load("codes.npy"), model.transform(TABLE[:1].astype("f4")), rtol=1e-6
+    )
 
 
 def test_the_split_can_be_chosen(run, model):
@@ -370,11 +481,26 @@ def test_pca_models_work_too(run):
         (("evaluate", "modle", "--data", "table.csv"), "modle: No such file or directory"),
         (("evaluate", "table.csv", "--data", "table.csv"), "expected a sound .npz file"),
         (("evaluate", "model", "--data", "table.csv", "--backend", "tpu"), "got 'tpu'"),
-        (("encode", "model", "--data", "table.csv", "--out", "codes.txt"), "ends in .npy or .csv, got codes.txt"),
-        (("encode", "model", "--data", "table.csv", "--out", "table.csv"), "another file than the one that is read"),
-        (("encode", "model", "--data", "table.csv", "--out", "no/codes.npy"), "No such file or directory"),
-        (("encode", "model", "--data", "digits", "--out", "codes.npy"), "expected X of shape (N, 6)"),
-        (("reconstruct", "model", "--data", "digits", "--out", "table.npy"), "expected X of shape (N, 6)"),
+        (
+            ("encode", "model", "--data", "table.csv", "--out", "codes.txt"),
+            "ends in .npy or .csv, got codes.txt",
+        ),
+        (
+            ("encode", "model", "--data", "table.csv", "--out", "table.csv"),
+            "another file than the one that is read",
+        ),
+        (
+            ("encode", "model", "--data", "table.csv", "--out", "no/codes.npy"),
+            "No such file or directory",
+        ),
+        (
+            ("encode", "model", "--data", "digits", "--out", "codes.npy"),
+            "expected X of shape (N, 6)",
+        ),
+        (
+            ("reconstruct", "model", "--data", "digits", "--out", "table.npy"),
+            "expected X of shape (N, 6)",
+        ),
         (("encode", "model", "--data", "table.csv"), "--out"),
     ],
 )
@@ -390,15 +516,25 @@ def test_mistakes_with_a_model(run, model, tmp_path, argv, match):
     ("model", "hint"),
     [
         (nanoae.TextVAE(2, 4, epochs=1, backend="numpy"), "got TextVAE. nanoae text generate"),
-        (nanoae.AnomalyDetector(nanoae.Autoencoder(2, (), epochs=1, backend="numpy")), "got AnomalyDetector. Load it"),
+        (
+            nanoae.AnomalyDetector(nanoae.Autoencoder(2, (), epochs=1, backend="numpy")),
+            "got AnomalyDetector. Load it",
+        ),
     ],
     ids=["text", "detector"],
 )
 def test_models_of_other_things_than_rows(run, command, model, hint):
-    model.fit(["a line of text", "and another"] if isinstance(model, nanoae.TextVAE) else TABLE).save("other.npz")
+    model.fit(
+        ["a line of text", "and another"] if isinstance(model, nanoae.TextVAE) else TABLE
+    ).save("other.npz")
     out = () if command == "evaluate" else ("--out", "x.csv")
     code, told, err = run(command, "other.npz", "--data", "table.csv", *out)
-    assert code == 2 and not told and err.count("\n") == 1 and f"expected an autoencoder of rows, {hint}" in err
+    assert (
+        code == 2
+        and not told
+        and err.count("\n") == 1
+        and f"expected an autoencoder of rows, {hint}" in err
+    )
     assert names(".") == {"table.csv", "other.npz"}
 
 
@@ -437,12 +573,18 @@ def bad_files(folder):
 @pytest.mark.parametrize(
     ("argv", "match"),
     [
-        (("--data", "nan.csv"), "nan.csv: expected a number in row 6, column 'b', got 'nan'. Fill it in"),
+        (
+            ("--data", "nan.csv"),
+            "nan.csv: expected a number in row 6, column 'b', got 'nan'. Fill it in",
+        ),
         (("--data", "inf.csv"), "row 6, column 'b', got 'inf'"),
         (("--data", "hole.csv"), "row 6, column 'b', got ''. Fill it in"),
         (("--data", "tall.csv"), "row 6, column 'b', got 'tall'"),
         (("--data", "nan.npy"), "got nan in row 18, column 3 (counted from 1)"),
-        (("--data", "nan.npz"), "nan.npz, x_test: expected finite numbers of float32, got nan in row 8, column 3"),
+        (
+            ("--data", "nan.npz"),
+            "nan.npz, x_test: expected finite numbers of float32, got nan in row 8, column 3",
+        ),
         (("--data", "huge.npy"), "got 1e+39 in row 18, column 3"),
         (("--data", "one.csv"), "N >= 2 examples"),
         (("--data", "two.csv"), "at least 2 rows to learn from"),
@@ -455,7 +597,10 @@ def bad_files(folder):
         (("--data", "gone.csv"), "no such file exists"),
         (("--data", "good.npz", "--loss", "bce"), 'expected values in [0, 1] with loss="bce"'),
         (("--data", "beyond.npz", "--loss", "bce"), 'with loss="bce", got [1.5, 1.5]'),
-        (("--data", "good.npz", "--label", "a"), "expected a .csv file to take the column 'a' from"),
+        (
+            ("--data", "good.npz", "--label", "a"),
+            "expected a .csv file to take the column 'a' from",
+        ),
         (("--preset", "dense64"), "got 'dense64'. Did you mean 'dense-64'?"),
         (("--out", "taken"), "expected a folder that is empty and can be written, got taken"),
         (("--out", "taken/run"), "expected a folder that is empty and can be written, got taken"),
@@ -493,7 +638,9 @@ def test_the_output_folder_is_tried_before_the_data_are_read(run, monkeypatch):
     assert run("train", "--out", "taken")[0] == 2
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere"
+)
 def test_a_folder_without_permission(run):
     Path("locked").mkdir(mode=0o500)
     code, _, err = run("train", "--out", "locked/run")
@@ -536,11 +683,21 @@ def test_ctrl_c_keeps_what_was_learned(run, monkeypatch, epoch):
     pytest.importorskip("matplotlib")
     interrupt_at(monkeypatch, epoch)
     code, out, err = run("train", "--epochs", "50")
-    assert code == 130 and f"nanoae: warning: training was interrupted in epoch {epoch} of 50" in err
-    assert config("runs/digits-1")["interrupted"] and config("runs/digits-1")["epochs_run"] == epoch - 1
+    assert (
+        code == 130 and f"nanoae: warning: training was interrupted in epoch {epoch} of 50" in err
+    )
+    assert (
+        config("runs/digits-1")["interrupted"]
+        and config("runs/digits-1")["epochs_run"] == epoch - 1
+    )
     drawn = FIGURES | {"weights.png"}
-    assert names("runs/digits-1") == FILES | {"checkpoints"} | drawn - ({"loss.png"} if epoch == 1 else set())
-    assert len(nanoae.load("runs/digits-1/model.npz").history_["loss"]) == epoch - 1 and "test mse" in out
+    assert names("runs/digits-1") == FILES | {"checkpoints"} | drawn - (
+        {"loss.png"} if epoch == 1 else set()
+    )
+    assert (
+        len(nanoae.load("runs/digits-1/model.npz").history_["loss"]) == epoch - 1
+        and "test mse" in out
+    )
 
 
 @pytest.mark.parametrize(("call", "kept"), [(1, 2), (4, 2)])
@@ -548,7 +705,12 @@ def test_ctrl_c_ends_the_tuning_with_the_best_so_far(run, monkeypatch, call, kep
     interrupt_at(monkeypatch, call)
     code, *_ = run("tune", "--grid", "code_size=2,3,4", *SHORT)
     told = config("runs/digits-tune-1")
-    assert code == 130 and told["interrupted"] and told["settings"]["code_size"] == kept and len(told["tuning"]) == 1
+    assert (
+        code == 130
+        and told["interrupted"]
+        and told["settings"]["code_size"] == kept
+        and len(told["tuning"]) == 1
+    )
 
 
 def test_ctrl_c_before_the_training_leaves_nothing(run, monkeypatch):
@@ -562,8 +724,12 @@ def test_ctrl_c_before_the_training_leaves_nothing(run, monkeypatch):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_a_real_ctrl_c(tmp_path):
-    command = process("train", "--epochs", "100000", "--no-figures", cwd=tmp_path, env=environment())
-    for line in command.stdout:  # from here on the signal is heeded, however long the first step takes
+    command = process(
+        "train", "--epochs", "100000", "--no-figures", cwd=tmp_path, env=environment()
+    )
+    for (
+        line
+    ) in command.stdout:  # from here on the signal is heeded, however long the first step takes
         if line.startswith("total"):
             break
     command.send_signal(signal.SIGINT)
@@ -604,14 +770,27 @@ def test_a_terminal_that_is_closed(tmp_path):
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(tmp_path)
-        command = [sys.executable, "-m", "nanoae", "train", "--epochs", "100000", "--no-figures", "--out", "run"]
+        command = [
+            sys.executable,
+            "-m",
+            "nanoae",
+            "train",
+            "--epochs",
+            "100000",
+            "--no-figures",
+            "--out",
+            "run",
+        ]
         os.execve(sys.executable, command, environment())
     seen = b""
     while b"total" not in seen:
         seen += os.read(terminal, 4096)
     os.close(terminal)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 129
-    assert names(tmp_path / "run") == FILES | {"checkpoints"} and not config(tmp_path / "run")["complete"]
+    assert (
+        names(tmp_path / "run") == FILES | {"checkpoints"}
+        and not config(tmp_path / "run")["complete"]
+    )
 
 
 def test_a_model_that_cannot_be_written_is_written_elsewhere(run, monkeypatch):
@@ -630,7 +809,15 @@ def test_a_model_that_cannot_be_written_is_written_elsewhere(run, monkeypatch):
 
 
 def test_divergence_keeps_the_best_weights(run):
-    options = ("--epochs", "9", "--learning-rate", "step_decay:1e-3,100,1e9", "--batch-size", "32", "--no-figures")
+    options = (
+        "--epochs",
+        "9",
+        "--learning-rate",
+        "step_decay:1e-3,100,1e9",
+        "--batch-size",
+        "32",
+        "--no-figures",
+    )
     code, out, err = run("train", *options, "--out", "run")
     assert code == 1 and "The best weights before that are kept" in err and "test mse" in out
     told = config("run")
@@ -665,13 +852,20 @@ def test_tune_goes_on_from_the_settings_that_are_finished(run, monkeypatch):
     [
         (("--resume", "nothing"), "expected the folder of a run that was stopped, got nothing"),
         (("--resume", "tuned"), "expected a run of `nanoae train`, got one of `tune --grid"),
-        (("--resume", "tuned", "--epochs", "3"), "--epochs: expected no option but --quiet beside --resume"),
+        (
+            ("--resume", "tuned", "--epochs", "3"),
+            "--epochs: expected no option but --quiet beside --resume",
+        ),
         (("--resume", "torn"), "torn/checkpoints/command.json: expected the words of a command"),
         (("--resume", "odd"), "odd/checkpoints/command.json: expected a list of words, got"),
     ],
 )
 def test_what_cannot_be_resumed_is_told(run, options, words):
-    for folder, text in {"tuned": '["tune", "--grid", "a"]', "torn": "[[", "odd": '["train", 5]'}.items():
+    for folder, text in {
+        "tuned": '["tune", "--grid", "a"]',
+        "torn": "[[",
+        "odd": '["train", 5]',
+    }.items():
         Path(folder, "checkpoints").mkdir(parents=True)
         Path(folder, "checkpoints", "command.json").write_text(text)
     code, _, err = run("train", *options)
@@ -693,11 +887,17 @@ def test_gradcheck_covers_every_layer_and_every_loss(run):
         LinearActivation,
         FactorTap,
     }
-    missing = {cls.__name__ for cls in set(everything(layers.Layer)) - not_built_alone} - set(gradcheck.LAYERS)
+    missing = {cls.__name__ for cls in set(everything(layers.Layer)) - not_built_alone} - set(
+        gradcheck.LAYERS
+    )
     assert not missing, f"add a line to LAYERS in nanoae/cli/gradcheck.py for {missing}"
     assert set(gradcheck.LOSSES) == {cls.__name__ for cls in everything(losses.Loss)}
     code, out, _ = run("gradcheck", "--all")
-    assert code == 0 and "FAIL" not in out and f"{len(gradcheck.LAYERS) + len(gradcheck.LOSSES) + 1} checked" in out
+    assert (
+        code == 0
+        and "FAIL" not in out
+        and f"{len(gradcheck.LAYERS) + len(gradcheck.LOSSES) + 1} checked" in out
+    )
     assert all(f"\n{name}\n" in f"\n{out}" for name in (*gradcheck.LAYERS, *gradcheck.LOSSES))
 
 
@@ -705,7 +905,9 @@ def test_gradcheck_covers_every_layer_and_every_loss(run):
 def test_gradcheck_exits_1_for_a_wrong_backward(run, monkeypatch, argv):
     run("train", "--activation", "tanh", "--out", "model", *SHORT)
     assert run("gradcheck", *argv)[0] == 0
-    monkeypatch.setattr(activations.Tanh, "df", lambda self, dy, y, out: self.ops.multiply(dy, y, out=out))
+    monkeypatch.setattr(
+        activations.Tanh, "df", lambda self, dy, y, out: self.ops.multiply(dy, y, out=out)
+    )
     code, out, _ = run("gradcheck", *argv)
     assert code == 1 and "FAIL" in out and "FAILED" in out.splitlines()[-1]
 
@@ -728,7 +930,9 @@ def test_info_tells_what_a_bug_report_needs(run):
 
 def test_every_command_has_an_example_that_parses(run):
     parser = command_line()
-    lines = [line.split("  ")[0].split()[1:] for line in re.findall(r"^  (nanoae .*)", EPILOG, re.M)]
+    lines = [
+        line.split("  ")[0].split()[1:] for line in re.findall(r"^  (nanoae .*)", EPILOG, re.M)
+    ]
     for argv in lines:
         parser.parse_args(argv)
     commands = {argv[0] for argv in lines}
@@ -736,7 +940,11 @@ def test_every_command_has_an_example_that_parses(run):
     for command in commands - {"text"}:  # test_text has its examples
         code, out, _ = run(command, "--help")
         example = " ".join(out[out.index("example: ") :].split()[1:])
-        assert code == 0 and example.startswith(f"nanoae {command}") and parser.parse_args(example.split()[1:])
+        assert (
+            code == 0
+            and example.startswith(f"nanoae {command}")
+            and parser.parse_args(example.split()[1:])
+        )
 
 
 def test_version_and_no_command(run):
@@ -766,7 +974,9 @@ def drawers(tmp_path_factory, digits):
     settings = {"epochs": 1, "backend": "numpy", "random_state": 0}
     nanoae.Autoencoder(3, (8,), **settings).fit(digits[0]).save(folder / "plain.npz")
     nanoae.VariationalAutoencoder(2, (8,), **settings).fit(digits[0]).save(folder / "vae.npz")
-    nanoae.VariationalAutoencoder(2, (8,), **settings).fit(digits[0], condition=labels).save(folder / "cvae.npz")
+    nanoae.VariationalAutoencoder(2, (8,), **settings).fit(digits[0], condition=labels).save(
+        folder / "cvae.npz"
+    )
     return folder
 
 
@@ -798,14 +1008,26 @@ def test_generate(run, drawers, model, options, shape):
     [
         ("plain", ("--out", "x.png"), "Fit one on the codes of its training rows: --mixture 10"),
         ("plain", ("--out", "x.png", "--mixture", 3), "--mixture N and --data NAME together"),
-        ("vae", ("--out", "x.gif"), "--out: expected a name that ends in .npy or .csv or .png, got x.gif"),
-        ("vae", ("--out", "x.npy", "--condition", 7), "--condition: expected none: this model is not conditional, got"),
+        (
+            "vae",
+            ("--out", "x.gif"),
+            "--out: expected a name that ends in .npy or .csv or .png, got x.gif",
+        ),
+        (
+            "vae",
+            ("--out", "x.npy", "--condition", 7),
+            "--condition: expected none: this model is not conditional, got",
+        ),
         (
             "cvae",
             ("--out", "x.npy", "--condition", 12),
             "--condition: expected one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, got",
         ),
-        ("cvae", ("--out", "x.npy"), "--condition: expected one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, got none."),
+        (
+            "cvae",
+            ("--out", "x.npy"),
+            "--condition: expected one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, got none.",
+        ),
         ("vae", ("--out", "x.npy", "--count", 0), "expected n to be a whole number >= 1"),
         ("vae", ("--out", "x.npy", "--count", 10**9), "rows of 64 numbers, got 1,000,000,000"),
     ],
@@ -828,8 +1050,13 @@ def test_a_conditional_model_is_told_the_labels(run, digits):
     }
     model, data = nanoae.load("c/model.npz"), nanoae.load_data("digits")
     (x_train, x_test), labels = data.flat(), (data.y_train, data.y_test)
-    assert json.loads(Path("c/config.json").read_text())["results"]["test"] == model.evaluate(x_test, labels[1])
-    assert f"elbo {model.score(x_test, condition=labels[1]):.2f} nats" in run("evaluate", "c", "--data", "digits")[1]
+    assert json.loads(Path("c/config.json").read_text())["results"]["test"] == model.evaluate(
+        x_test, labels[1]
+    )
+    assert (
+        f"elbo {model.score(x_test, condition=labels[1]):.2f} nats"
+        in run("evaluate", "c", "--data", "digits")[1]
+    )
     for command, method in (("encode", model.transform), ("reconstruct", model.reconstruct)):
         assert run(command, "c", "--data", "digits", "--out", "out.npy")[0] == 0
         expected = [method(x, label) for x, label in zip((x_train, x_test), labels, strict=True)]
@@ -839,7 +1066,9 @@ def test_a_conditional_model_is_told_the_labels(run, digits):
     run("generate", "c", "--data", "digits", "--mixture", 2, "--condition", 7, "--out", "out.npy")
     model.fit_prior(x_train, 2, random_state=0, condition=labels[0])
     np.testing.assert_array_equal(np.load("out.npy"), model.sample(64, 0, condition=7))
-    code, out, _ = run("tune", *vae, "--conditional", "--epochs", 1, "--grid", "batch_size=64,128", "--out", "t")
+    code, out, _ = run(
+        "tune", *vae, "--conditional", "--epochs", 1, "--grid", "batch_size=64,128", "--out", "t"
+    )
     assert code == 0 and "best    batch_size" in out and Path("t/samples.png").exists()
 
 
@@ -865,7 +1094,8 @@ def test_a_variational_autoencoder_is_told_in_nats(run, drawers):
     code, out, _ = run("evaluate", drawers / "vae.npz", "--data", "digits")
     assert code == 0
     assert re.search(
-        r"test elbo -\d+\.\d\d nats \(reconstruction -\d+\.\d\d, KL \d+\.\d\d\), [012] units active   mse", out
+        r"test elbo -\d+\.\d\d nats \(reconstruction -\d+\.\d\d, KL \d+\.\d\d\), [012] units active   mse",
+        out,
     )
 
 
@@ -879,8 +1109,15 @@ def test_bench_times_the_model_and_says_which_device(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
     monkeypatch.delenv("NANOAE_BACKEND", raising=False)
     code, told, _ = run(*options)
-    assert code == 0 and "us a step" in told and "CuPy is not installed" in told and "Take the CPU" in told
-    assert run(*options, "--backend", "numpy")[0] == 0 and run(*options, "--backend", "cupy")[0] == 2
+    assert (
+        code == 0
+        and "us a step" in told
+        and "CuPy is not installed" in told
+        and "Take the CPU" in told
+    )
+    assert (
+        run(*options, "--backend", "numpy")[0] == 0 and run(*options, "--backend", "cupy")[0] == 2
+    )
     try:
         standin_ops()
     except BackendError:
@@ -911,7 +1148,9 @@ def test_labels_of_one_split_only(run, digits, split):
     """What is there is used; what is not is told, by its name."""
     data = nanoae.load_data("digits")
     np.savez("half.npz", x_train=data.x_train, x_test=data.x_test, y_train=data.y_train)
-    nanoae.StackedClassifier((8,), epochs=1, backend="numpy").fit(digits[0], data.y_train).save("model.npz")
+    nanoae.StackedClassifier((8,), epochs=1, backend="numpy").fit(digits[0], data.y_train).save(
+        "model.npz"
+    )
     code, told, said = run("evaluate", "model.npz", "--data", "half.npz", "--split", split)
     if split == "train":
         assert code == 0 and "train error" in told

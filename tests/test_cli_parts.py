@@ -15,7 +15,12 @@ from nanoae.autoencoders.penalty import PENALTIES
 from nanoae.configurable import numbers, parse_spec
 from nanoae.training.schedules import SCHEDULES
 
-KNOWN = {**CORRUPTIONS, **PENALTIES, **SCHEDULES, **{name: kind for name, kind in BOTTLENECKS.items() if kind is TopK}}
+KNOWN = {
+    **CORRUPTIONS,
+    **PENALTIES,
+    **SCHEDULES,
+    **{name: kind for name, kind in BOTTLENECKS.items() if kind is TopK},
+}
 SIGMOID = ("--code-activation", "sigmoid", "--hidden", "none")
 
 
@@ -46,14 +51,21 @@ def test_a_text_is_the_part_it_names(text, part):
 @pytest.mark.parametrize("name", KNOWN)
 def test_every_known_name_takes_numbers_for_what_it_needs(name):
     wanted = list(numbers(KNOWN[name]).values())[:2]
-    text = f"{name}:{','.join('0.1' if kind is float else '2' for kind in wanted)}" if name != "top_k" else "top_k:2"
+    text = (
+        f"{name}:{','.join('0.1' if kind is float else '2' for kind in wanted)}"
+        if name != "top_k"
+        else "top_k:2"
+    )
     assert type(parse_spec(text, KNOWN)) is KNOWN[name]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("gausian:0.5", r"expected one of gaussian:STD, masking:P, .*; got 'gausian:0.5'. Did you mean 'gaussian'\?"),
+        (
+            "gausian:0.5",
+            r"expected one of gaussian:STD, masking:P, .*; got 'gausian:0.5'. Did you mean 'gaussian'\?",
+        ),
         ("kl:0.05,a", r"expected kl:TARGET,WEIGHT, numbers, got 'kl:0.05,a'"),
         ("kl:1,2,3", r"expected kl:TARGET,WEIGHT, numbers, got"),
         ("top_k:1.5", r"expected top_k:K,ALPHA, numbers, got 'top_k:1.5'"),
@@ -85,14 +97,18 @@ def test_a_text_that_names_none_is_told(text, message):
     ],
 )
 def test_train_with_a_part_and_use_the_model(run, options, name, kind):  # noqa: F811
-    code, _, err = run("train", "--data", "table.csv", "--code-size", "3", *options, "--out", "m", *SHORT)
+    code, _, err = run(
+        "train", "--data", "table.csv", "--code-size", "3", *options, "--out", "m", *SHORT
+    )
     assert code == 0 and not err
     assert config("m")["settings"][name]["type"] == kind
     model = nanoae.load("m/model.npz")
     assert type(getattr(model, name)).__name__ == kind
     for command in ("encode", "reconstruct"):
         assert run(command, "m", "--data", "table.csv", "--out", f"{command}.npy")[0] == 0
-    np.testing.assert_allclose(np.load("encode.npy"), model.transform(TABLE.astype("f4")), atol=1e-6)
+    np.testing.assert_allclose(
+        np.load("encode.npy"), model.transform(TABLE.astype("f4")), atol=1e-6
+    )
     test = config("m")["results"]["test"]
     assert f"mse {test['mse']:.4g}" in run("evaluate", "m", "--data", "table.csv")[1]
 
@@ -103,8 +119,23 @@ def test_figures_of_a_corruption_and_of_weights(run):  # noqa: F811
     assert names("a") == FILES | FIGURES | {"denoising.png", "weights.png"}
     assert run("train", "--epochs", "1", "--tied-weights", "--out", "b")[0] == 0
     assert names("b") == FILES | FIGURES | {"weights.png"}
-    assert run("train", "--epochs", "1", "--data", "table.csv", "--corruption", "masking:0.1", "--out", "c")[0] == 0
-    assert names("c") == FILES | FIGURES | {"denoising.png"}  # a table's profiles; its weights are no images
+    assert (
+        run(
+            "train",
+            "--epochs",
+            "1",
+            "--data",
+            "table.csv",
+            "--corruption",
+            "masking:0.1",
+            "--out",
+            "c",
+        )[0]
+        == 0
+    )
+    assert names("c") == FILES | FIGURES | {
+        "denoising.png"
+    }  # a table's profiles; its weights are no images
 
 
 def test_a_grid_of_parts(run):  # noqa: F811
@@ -112,7 +143,10 @@ def test_a_grid_of_parts(run):  # noqa: F811
     code, out, _ = run("tune", "--data", "table.csv", *grid, *SHORT)
     assert code == 0 and "L1Sparsity()" in out and "MaskingNoise(p=0.1)" in out
     told = config("runs/table-tune-1")
-    assert told["grid"]["penalty"] == [{"type": "L1Sparsity", "weight": 1e-3}, None] and len(told["tuning"]) == 4
+    assert (
+        told["grid"]["penalty"] == [{"type": "L1Sparsity", "weight": 1e-3}, None]
+        and len(told["tuning"]) == 4
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,20 +154,38 @@ def test_a_grid_of_parts(run):  # noqa: F811
     [
         (("train", "--corruption", "gausian:0.5"), "Did you mean 'gaussian'?"),
         (("train", "--penalty", "l1:-1"), "argument --penalty: L1Sparsity: expected weight >= 0"),
-        (("train", "--penalty", "kl:0.1,1"), 'KLSparsity: expected a code in (0, 1), from code_activation="sigmoid"'),
+        (
+            ("train", "--penalty", "kl:0.1,1"),
+            'KLSparsity: expected a code in (0, 1), from code_activation="sigmoid"',
+        ),
         (("train", "--bottleneck", "top_k:99"), "expected a code (N, K) with K >= 99"),
         (("train", "--learning-rate", "fast"), "expected one of constant:LR, cosine:LR,FINAL"),
-        (("train", "--dropout", "0.5"), "--dropout: expected a setting of Autoencoder: --code-size, "),
+        (
+            ("train", "--dropout", "0.5"),
+            "--dropout: expected a setting of Autoencoder: --code-size, ",
+        ),
         (
             ("train", "--stacked", "9,3", "--hidden", "9"),
             "--hidden: expected a setting of StackedAutoencoder: --stacked",
         ),
-        (("train", "--stacked", "9,3", "--corruption", "masking:0.1/none/none"), "one corruption, or 2, one for each"),
-        (("train", "--corruption", "masking:0.1/masking:0.2"), "expected corruption=None or one like"),
+        (
+            ("train", "--stacked", "9,3", "--corruption", "masking:0.1/none/none"),
+            "one corruption, or 2, one for each",
+        ),
+        (
+            ("train", "--corruption", "masking:0.1/masking:0.2"),
+            "expected corruption=None or one like",
+        ),
         (("train", "--classify", "--dropout", "0.2,0.5,0.5"), "expected dropout, one share"),
-        (("train", "--classify", "--data", "table.csv"), "expected labels, one for each training row, got table"),
+        (
+            ("train", "--classify", "--data", "table.csv"),
+            "expected labels, one for each training row, got table",
+        ),
         (("train", "--classify", "--regress"), "not allowed with"),
-        (("train", "--classify", "--each-epoch"), "--each-epoch: expected an autoencoder, got StackedClassifier"),
+        (
+            ("train", "--classify", "--each-epoch"),
+            "--each-epoch: expected an autoencoder, got StackedClassifier",
+        ),
         (("tune", "--grid", "penalty=l2:1"), "--grid: penalty: expected one of l1:WEIGHT"),
         (("tune", "--grid", "dropout=a", "--classify"), "--grid: expected shares as 0.5"),
     ],
@@ -147,37 +199,83 @@ def test_a_mistake_is_told_and_leaves_nothing(run, argv, match):  # noqa: F811
 
 
 def test_a_stacked_autoencoder(run):  # noqa: F811
-    options = ("--stacked", "20,10,4", "--pretrain-epochs", "3", "--corruption", "masking:0.1/gaussian:0.1/none")
+    options = (
+        "--stacked",
+        "20,10,4",
+        "--pretrain-epochs",
+        "3",
+        "--corruption",
+        "masking:0.1/gaussian:0.1/none",
+    )
     code, out, err = run("train", *options, *SHORT, "--out", "m")
     assert code == 0 and not err
-    assert [line for line in out.splitlines() if line.startswith("layer 2")] and "layer 3  epoch   3 of 3" in out
+    assert [
+        line for line in out.splitlines() if line.startswith("layer 2")
+    ] and "layer 3  epoch   3 of 3" in out
     model = nanoae.load("m/model.npz")
     assert isinstance(model, nanoae.StackedAutoencoder) and model.code_size_ == 4
-    assert [repr(part) for part in model.corruption] == ["MaskingNoise(p=0.1)", "GaussianNoise(std=0.1)", "None"]
+    assert [repr(part) for part in model.corruption] == [
+        "MaskingNoise(p=0.1)",
+        "GaussianNoise(std=0.1)",
+        "None",
+    ]
     assert [len(history["loss"]) for history in model.pretrain_history_] == [3, 3, 3]
     assert run("reconstruct", "m", "--data", "digits", "--out", "again.npy")[0] == 0
     assert "PCA-4" in run("evaluate", "m", "--data", "digits")[1]
 
 
 def test_a_preset_can_be_stacked(run):  # noqa: F811
-    assert run("train", "--preset", "deep-32", "--data", "digits", "--stacked", "20,5", *SHORT, "--out", "m")[0] == 0
+    assert (
+        run(
+            "train",
+            "--preset",
+            "deep-32",
+            "--data",
+            "digits",
+            "--stacked",
+            "20,5",
+            *SHORT,
+            "--out",
+            "m",
+        )[0]
+        == 0
+    )
     settings = config("m")["settings"]
-    assert settings["sizes"] == [20, 5] and settings["loss"] == "bce" and settings["code_activation"] == "relu"
+    assert (
+        settings["sizes"] == [20, 5]
+        and settings["loss"] == "bce"
+        and settings["code_activation"] == "relu"
+    )
 
 
 def test_a_classifier_tells_its_test_error(run):  # noqa: F811
-    options = ("--classify", "--stacked", "30,20", "--dropout", "0.1,0.2", "--corruption", "masking:0.2")
+    options = (
+        "--classify",
+        "--stacked",
+        "30,20",
+        "--dropout",
+        "0.1,0.2",
+        "--corruption",
+        "masking:0.2",
+    )
     code, out, err = run("train", *options, "--epochs", "20", "--batch-size", "32", "--out", "m")
     assert code == 0 and not err
     data, model = nanoae.load_data("digits"), nanoae.load("m/model.npz")
     error = 1 - model.score(data.flat()[1], data.y_test)
     told = f"test error {100 * error:.2f} %   cross-entropy {model.evaluate(data.flat()[1], data.y_test)['loss']:.4g}"
     assert error < 0.2 and told in out and told in run("evaluate", "m", "--data", "digits")[1]
-    assert config("m")["results"]["test"]["error"] == pytest.approx(error) and config("m")["results"]["pca"] is None
+    assert (
+        config("m")["results"]["test"]["error"] == pytest.approx(error)
+        and config("m")["results"]["pca"] is None
+    )
     assert run("encode", "m", "--data", "digits", "--out", "codes.npy")[0] == 0
     assert np.load("codes.npy").shape == (1797, 20)
     code, _, err = run("reconstruct", "m", "--data", "digits", "--out", "again.npy")
-    assert code == 2 and "expected an autoencoder, got StackedClassifier" in err and not Path("again.npy").exists()
+    assert (
+        code == 2
+        and "expected an autoencoder, got StackedClassifier" in err
+        and not Path("again.npy").exists()
+    )
     if Path("m/loss.png").exists():
         assert names("m") == FILES | FIGURES - {"reconstructions.png"} | {"weights.png"}
 
@@ -206,5 +304,7 @@ def test_a_regressor_tells_r2(run):  # noqa: F811
 
 
 def test_tune_chooses_a_classifier(run):  # noqa: F811
-    code, out, _ = run("tune", "--classify", "--stacked", "10", "--grid", "dropout=0,0.1x0.5", *SHORT)
+    code, out, _ = run(
+        "tune", "--classify", "--stacked", "10", "--grid", "dropout=0,0.1x0.5", *SHORT
+    )
     assert code == 0 and out.count("test error") == 1

@@ -11,7 +11,9 @@ from nanoae.backend import get_ops
 from nanoae.data.kmeans import k_means, move, plus_plus
 
 rng = np.random.default_rng(0)
-BLOBS = np.concatenate([rng.standard_normal((60, 3)) + 8 * rng.standard_normal(3) + 50 for _ in range(6)])
+BLOBS = np.concatenate(
+    [rng.standard_normal((60, 3)) + 8 * rng.standard_normal(3) + 50 for _ in range(6)]
+)
 
 
 # ---------------------------------------------------------------- the primitives
@@ -31,7 +33,9 @@ def test_nearest_and_the_sums_of_clusters(ops, device, close, dtype, n):
     ops.nearest(device(x), device(centers), out=labels, distances=distances)
     d = ((x[:, None] - centers) ** 2).sum(axis=2)
     found = ops.to_numpy(labels)
-    close(d[np.arange(n), found], d.min(axis=1), scale=20)  # a tie within rounding may go either way
+    close(
+        d[np.arange(n), found], d.min(axis=1), scale=20
+    )  # a tie within rounding may go either way
     close(distances, d.min(axis=1), scale=20)
     sums, counts = device(np.full((300, 4), np.nan)), device(np.full(300, np.nan))
     ops.sum_clusters(device(x), labels, out=sums, counts=counts)
@@ -42,10 +46,14 @@ def test_nearest_and_the_sums_of_clusters(ops, device, close, dtype, n):
 def test_rows_are_drawn_in_proportion_to_their_weights(ops, device):
     weights = np.array([0.0, 3.0, 0.0, 1.0, 0.0])
     u = (np.arange(4000) + 0.5) / 4000
-    rows = ops.to_numpy(ops.draw_rows(device(weights), ops.to_device(u), out=ops.empty(4000, np.int64)))
+    rows = ops.to_numpy(
+        ops.draw_rows(device(weights), ops.to_device(u), out=ops.empty(4000, np.int64))
+    )
     assert np.bincount(rows, minlength=5).tolist() == [0, 3000, 0, 1000, 0]
     edges = ops.to_device(np.array([0.0, 1 - 2**-53]))
-    assert ops.to_numpy(ops.draw_rows(device(weights), edges, out=ops.empty(2, np.int64))).tolist() == [1, 3]
+    assert ops.to_numpy(
+        ops.draw_rows(device(weights), edges, out=ops.empty(2, np.int64))
+    ).tolist() == [1, 3]
 
 
 # ---------------------------------------------------------------- k-means
@@ -65,7 +73,9 @@ def test_from_the_same_start_it_ends_where_scikit_learn_ends(ops, device, dtype,
 def test_its_own_start_is_as_good_as_scikit_learns():
     cluster, ops = pytest.importorskip("sklearn.cluster"), get_ops("numpy")
     x = nanoae.load_data("digits").flat()[0]
-    theirs = np.mean([cluster.KMeans(20, n_init=1, random_state=seed).fit(x).inertia_ for seed in range(4)])
+    theirs = np.mean(
+        [cluster.KMeans(20, n_init=1, random_state=seed).fit(x).inertia_ for seed in range(4)]
+    )
     mine = [k_means(ops, x, 20, seed) for seed in range(4)]
     assert np.mean([m.inertia for m in mine]) < 1.02 * theirs
     twin = k_means(ops, x, 20, 3)
@@ -73,8 +83,12 @@ def test_its_own_start_is_as_good_as_scikit_learns():
 
 
 def test_the_start_is_spread_out(ops, device):
-    start = ops.to_numpy(plus_plus(ops, device(BLOBS - BLOBS.mean(axis=0)), 6, np.random.default_rng(0)))
-    origins = {int(np.square(BLOBS - BLOBS.mean(axis=0) - row).sum(axis=1).argmin()) // 60 for row in start}
+    start = ops.to_numpy(
+        plus_plus(ops, device(BLOBS - BLOBS.mean(axis=0)), 6, np.random.default_rng(0))
+    )
+    origins = {
+        int(np.square(BLOBS - BLOBS.mean(axis=0) - row).sum(axis=1).argmin()) // 60 for row in start
+    }
     assert origins == set(range(6))
 
 
@@ -117,8 +131,12 @@ def digits():
 
 @pytest.fixture(scope="module")
 def fitted(digits):
-    autoencoder = nanoae.Autoencoder(16, (64,), epochs=30, batch_size=32, backend="numpy", random_state=0)
-    return pickle.dumps(ClusterLabelDetector(autoencoder, n_clusters=120, random_state=0).fit(digits[0]))
+    autoencoder = nanoae.Autoencoder(
+        16, (64,), epochs=30, batch_size=32, backend="numpy", random_state=0
+    )
+    return pickle.dumps(
+        ClusterLabelDetector(autoencoder, n_clusters=120, random_state=0).fit(digits[0])
+    )
 
 
 def f1(y, found):
@@ -191,7 +209,10 @@ def test_between_two_labels_the_nearer_one_counts():
 def test_the_same_seed_gives_the_same_detector(digits):
     x, y = digits[0][:300], digits[1][:300]
     autoencoder = nanoae.Autoencoder(4, (16,), epochs=2, backend="numpy", random_state=0)
-    twins = [ask(ClusterLabelDetector(autoencoder, n_clusters=40, random_state=3).fit(x), y, 5, 5) for _ in range(2)]
+    twins = [
+        ask(ClusterLabelDetector(autoencoder, n_clusters=40, random_state=3).fit(x), y, 5, 5)
+        for _ in range(2)
+    ]
     assert twins[0].given_ == twins[1].given_
     np.testing.assert_array_equal(*(twin.score_samples(x) for twin in twins))
 
@@ -222,7 +243,11 @@ def test_a_wrong_label_is_told_and_changes_nothing(fitted, rows, y, message):
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"n_clusters": 0}, "n_clusters"), ({"n_neighbors": 2.5}, "n_neighbors"), ({"autoencoder": "vae"}, "Autoencoder")],
+    [
+        ({"n_clusters": 0}, "n_clusters"),
+        ({"n_neighbors": 2.5}, "n_neighbors"),
+        ({"autoencoder": "vae"}, "Autoencoder"),
+    ],
 )
 def test_wrong_settings_are_told(settings, message):
     with pytest.raises(ValueError, match=f"ClusterLabelDetector: expected .*{message}"):
@@ -236,8 +261,12 @@ LAYER = nanoae.Linear(6)
 CODERS = {
     "default": None,
     "autoencoder": nanoae.Autoencoder(4, (16,), epochs=2, random_state=0),
-    "tied layers": nanoae.Autoencoder(encoder=[LAYER], decoder=[nanoae.TiedLinear(LAYER)], epochs=1, random_state=0),
-    "a device and a type": nanoae.Autoencoder(4, (8,), epochs=1, backend=get_ops("numpy"), dtype=np.float64),
+    "tied layers": nanoae.Autoencoder(
+        encoder=[LAYER], decoder=[nanoae.TiedLinear(LAYER)], epochs=1, random_state=0
+    ),
+    "a device and a type": nanoae.Autoencoder(
+        4, (8,), epochs=1, backend=get_ops("numpy"), dtype=np.float64
+    ),
     "variational": nanoae.VariationalAutoencoder(4, (8,), epochs=1, random_state=0),
     "pca": PCA(4),
 }
@@ -247,10 +276,16 @@ CODERS = {
 def test_what_was_saved_goes_on_as_the_first_would(digits, tmp_path, coder):
     x, y, new, _ = digits
     x, y = x[:300], y[:300]
-    first = ask(ClusterLabelDetector(coder, n_clusters=40, n_neighbors=7, random_state=3).fit(x), y, 6, 5)
+    first = ask(
+        ClusterLabelDetector(coder, n_clusters=40, n_neighbors=7, random_state=3).fit(x), y, 6, 5
+    )
     first.save(tmp_path / "detector.npz")
     again = nanoae.load(tmp_path / "detector.npz")
-    assert isinstance(again, ClusterLabelDetector) and again.given_ == first.given_ and len(again.given_) == 11
+    assert (
+        isinstance(again, ClusterLabelDetector)
+        and again.given_ == first.given_
+        and len(again.given_) == 11
+    )
     for _ in range(2):
         for method in ("transform", "score_samples", "decision_function", "predict"):
             np.testing.assert_array_equal(getattr(again, method)(new), getattr(first, method)(new))

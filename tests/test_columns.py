@@ -40,7 +40,15 @@ def folder(tmp_path_factory):
     np.save(folder / "array.npy", X)
     train = ["train", "--code-size", "2", "--hidden", "none", *QUIET]
     assert main([*train, "--data", str(folder / "train.csv"), "--out", str(folder / "m")]) == 0
-    classify = ["--classify", "--stacked", "4", "--label", "kind", "--data", str(folder / "labelled.csv")]
+    classify = [
+        "--classify",
+        "--stacked",
+        "4",
+        "--label",
+        "kind",
+        "--data",
+        str(folder / "labelled.csv"),
+    ]
     assert main(["train", *QUIET, *classify, "--out", str(folder / "c")]) == 0
     return folder
 
@@ -60,13 +68,17 @@ MORE, INDEX = ("--ignore", "id,kind"), ("--ignore", "Unnamed: 0")
 
 
 @pytest.mark.parametrize(
-    ("data", "said"), [("turned.csv", ()), ("more.csv", MORE), ("index.csv", ("--ignore", "Unnamed: 0"))]
+    ("data", "said"),
+    [("turned.csv", ()), ("more.csv", MORE), ("index.csv", ("--ignore", "Unnamed: 0"))],
 )
 def test_the_columns_are_those_of_training_in_any_order(run, tmp_path, data, said):
     model = nanoae.load("m/model.npz", backend="numpy")
     assert model.feature_names_in_.tolist() == ["a", "b", "c, d"]
     expected = run("evaluate", "m", "--data", "train.csv", "--split", "all")[1].splitlines()[-1]
-    assert run("evaluate", "m", "--data", data, "--split", "all", *said)[1].splitlines()[-1] == expected
+    assert (
+        run("evaluate", "m", "--data", data, "--split", "all", *said)[1].splitlines()[-1]
+        == expected
+    )
     for command, method in (("encode", model.transform), ("reconstruct", model.reconstruct)):
         assert run(command, "m", "--data", data, "--out", tmp_path / "out.npy", *said)[0] == 0
         np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), method(X.astype("f4")))
@@ -76,8 +88,14 @@ def test_the_columns_are_those_of_training_in_any_order(run, tmp_path, data, sai
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        ("fewer.csv", r"the 3 columns that the model learned, got 2: ['b', 'c, d'] missing, ['B'] unknown"),
-        ("more.csv", "got 5: none missing, ['id', 'kind'] unknown. A label is named: label=, --label; what is no"),
+        (
+            "fewer.csv",
+            r"the 3 columns that the model learned, got 2: ['b', 'c, d'] missing, ['B'] unknown",
+        ),
+        (
+            "more.csv",
+            "got 5: none missing, ['id', 'kind'] unknown. A label is named: label=, --label; what is no",
+        ),
         ("index.csv", "got 4: none missing, ['Unnamed: 0'] unknown"),
     ],
 )
@@ -86,12 +104,20 @@ def test_other_columns_are_refused_by_their_names(run, tmp_path, command, data, 
         command, ("--out", tmp_path / "o.npy")
     )
     code, out, err = run(command, "m", "--data", data, *more)
-    assert code == 2 and told in err and err.count("\n") == 1 and not out and not list(tmp_path.iterdir())
+    assert (
+        code == 2
+        and told in err
+        and err.count("\n") == 1
+        and not out
+        and not list(tmp_path.iterdir())
+    )
 
 
 @pytest.mark.parametrize("command", ["evaluate", "encode"])
 def test_a_column_in_another_unit_is_refused(run, tmp_path, command):
-    save(tmp_path / "percent.csv", {"a": X[:, 0], "c, d": X[:, 2], "b": [f"{x} %" for x in X[:, 1]]})
+    save(
+        tmp_path / "percent.csv", {"a": X[:, 0], "c, d": X[:, 2], "b": [f"{x} %" for x in X[:, 1]]}
+    )
     out = () if command == "evaluate" else ("--out", tmp_path / "o.npy")
     code, _, err = run(command, "m", "--data", tmp_path / "percent.csv", *out)
     told = "percent.csv: expected column 'b' in the unit that was learned, none, got %. Write both alike."
@@ -103,7 +129,11 @@ def test_the_index_of_a_data_frame_is_no_feature(run, tmp_path, command, data):
     grid = ("--grid", "code_size=1,2") if command == "tune" else ()
     argv = (command, "--data", data, "--hidden", "none", *QUIET, *grid, "--out", tmp_path / "new")
     code, _, err = run(*argv)
-    assert code == 2 and "the column 'Unnamed: 0', which has no name and numbers the rows" in err and "--ignore=" in err
+    assert (
+        code == 2
+        and "the column 'Unnamed: 0', which has no name and numbers the rows" in err
+        and "--ignore=" in err
+    )
     assert run(*argv, "--ignore", "Unnamed: 0")[0] == 0
     assert nanoae.load(tmp_path / "new/model.npz").feature_names_in_.tolist() == ["a", "b", "c, d"]
     assert json.loads((tmp_path / "new/config.json").read_text())["data"]["train"] == [48, 3]
@@ -114,7 +144,12 @@ def test_a_label_is_handled_by_its_name(run, tmp_path):
     assert "test error" in expected
     code, out, _ = run("evaluate", "c", "--data", "more.csv", "--label", "kind", "--ignore", "id")
     assert code == 0 and out.splitlines()[-1] == expected
-    assert run("encode", "m", "--data", "labelled.csv", "--label", "kind", "--out", tmp_path / "o.npy")[0] == 0
+    assert (
+        run(
+            "encode", "m", "--data", "labelled.csv", "--label", "kind", "--out", tmp_path / "o.npy"
+        )[0]
+        == 0
+    )
 
 
 def test_what_is_written_has_the_names_of_the_columns(run, tmp_path):
@@ -130,7 +165,10 @@ def test_what_has_no_names_is_taken_as_it_stands_and_that_is_told(run):
     assert expected[0] == 0 and not expected[2]
     code, out, err = run("evaluate", "m", "--data", "nameless.csv", "--split", "all")
     assert code == 0 and out.splitlines()[-1] == expected[1].splitlines()[-1]
-    assert re.search("warning: nameless.csv: taking its columns, which have no names, in the order 'a, b, c, d'", err)
+    assert re.search(
+        "warning: nameless.csv: taking its columns, which have no names, in the order 'a, b, c, d'",
+        err,
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,16 +184,24 @@ def test_what_has_no_names_is_taken_as_it_stands_and_that_is_told(run):
 def test_what_is_said_of_a_file_reaches_its_reader(run, tmp_path, spell, said):
     content = spell("\n".join(["a,b,c", *(",".join(map(str, row)) for row in X.tolist())]))
     (tmp_path / "t.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
-    assert run("train", "--data", tmp_path / "t.csv", *said, *QUIET, "--out", tmp_path / "m")[0] == 0
+    assert (
+        run("train", "--data", tmp_path / "t.csv", *said, *QUIET, "--out", tmp_path / "m")[0] == 0
+    )
     assert json.loads((tmp_path / "m/config.json").read_text())["data"]["train"] == [48, 3]
 
 
 def test_python_chooses_columns_by_name(folder):
     data = nanoae.load_data(
-        folder / "more.csv", random_state=None, columns=["b", "a"], label="kind", ignore=["id", "c, d"]
+        folder / "more.csv",
+        random_state=None,
+        columns=["b", "a"],
+        label="kind",
+        ignore=["id", "c, d"],
     )
     assert data.columns == ("b", "a")
     np.testing.assert_array_equal(np.concatenate([data.x_train, data.x_test]), X[:, [1, 0]])
     np.testing.assert_array_equal(np.concatenate([data.y_train, data.y_test]), KIND)
-    with pytest.raises(ValueError, match=r"the 1 columns that the model learned, got 3: \['A'\] missing, \['a', "):
+    with pytest.raises(
+        ValueError, match=r"the 1 columns that the model learned, got 3: \['A'\] missing, \['a', "
+    ):
         nanoae.load_data(folder / "train.csv", columns=["A"])

@@ -29,7 +29,9 @@ CLASSIFIER = nanoae.StackedClassifier((4, 3), pretrain_epochs=1, **FIT).fit(X, n
 def test_blocks_of_an_array_give_what_the_whole_gives(name, function, shape):
     whole = function(X)
     beside = {"drop_axis": 1} if len(shape) == 1 else {"chunks": (100, shape[1])}
-    blocks = dask_array.from_array(X, chunks=(100, 5)).map_blocks(function, dtype=whole.dtype, **beside)
+    blocks = dask_array.from_array(X, chunks=(100, 5)).map_blocks(
+        function, dtype=whole.dtype, **beside
+    )
     found = blocks.compute(scheduler="threads")
     assert blocks.shape == found.shape == shape and found.dtype == whole.dtype
     np.testing.assert_allclose(found, whole, rtol=1e-5, atol=1e-6)
@@ -40,7 +42,9 @@ def test_partitions_of_a_frame_give_a_frame():
     table = pandas.DataFrame(X, columns=list("abcde"))
     encoder = nanoae.Autoencoder(2, (4,), **FIT).fit(table).set_output(transform="pandas")
     whole = encoder.transform(table)
-    parts = frames.from_pandas(table, npartitions=40).map_partitions(encoder.transform, meta=whole.head(0))
+    parts = frames.from_pandas(table, npartitions=40).map_partitions(
+        encoder.transform, meta=whole.head(0)
+    )
     found = parts.compute(scheduler="threads")
     assert list(parts.columns) == list(found.columns) == ["autoencoder0", "autoencoder1"]
     pandas.testing.assert_frame_equal(found, whole, rtol=1e-5, atol=1e-6)
@@ -49,10 +53,26 @@ def test_partitions_of_a_frame_give_a_frame():
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_tune_in_several_processes_finds_what_one_finds(tmp_path, backend):
     joblib = pytest.importorskip("joblib")
-    command = ["tune", "--grid", "code_size=2,4", "--epochs", "1", "--no-figures", "--quiet", "--seed", "0"]
+    command = [
+        "tune",
+        "--grid",
+        "code_size=2,4",
+        "--epochs",
+        "1",
+        "--no-figures",
+        "--quiet",
+        "--seed",
+        "0",
+    ]
     with joblib.parallel_config(backend):
         for jobs in (1, 2):
-            assert nanoae.cli.main([*command, "--jobs", str(jobs), "--out", str(tmp_path / str(jobs))]) == 0
-    tables = [list(csv.DictReader((tmp_path / jobs / "tuning.csv").read_text().splitlines())) for jobs in "12"]
+            assert (
+                nanoae.cli.main([*command, "--jobs", str(jobs), "--out", str(tmp_path / str(jobs))])
+                == 0
+            )
+    tables = [
+        list(csv.DictReader((tmp_path / jobs / "tuning.csv").read_text().splitlines()))
+        for jobs in "12"
+    ]
     losses = [[row["validation_loss"] for row in table] for table in tables]
     assert losses[0] == losses[1] and len(losses[0]) == 2

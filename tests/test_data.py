@@ -53,7 +53,11 @@ def npz(**arrays):
 
 def npy(x, shape=None):
     file = io.BytesIO()
-    header = {"descr": x.dtype.str, "fortran_order": False, "shape": x.shape if shape is None else shape}
+    header = {
+        "descr": x.dtype.str,
+        "fortran_order": False,
+        "shape": x.shape if shape is None else shape,
+    }
     np.lib.format.write_array_header_1_0(file, header)
     return file.getvalue() + x.tobytes()
 
@@ -106,7 +110,10 @@ def test_idx_gives_what_is_in_the_file(tmp_path, dtype, pack):
         "gzip garbage": (gzip.compress(idx(X)) + b"garbage", "expected sound gzip data"),
         "no examples": (idx(X[:0]), "expected 1 to .* bytes"),
         "size lies": (idx(X, (2**31, 1, 1)), "expected 2147483648 bytes .* got fewer"),
-        "gzip size lies": (gzip.compress(idx(X, (2**31, 1, 1))), "expected 2147483648 bytes .* got fewer"),
+        "gzip size lies": (
+            gzip.compress(idx(X, (2**31, 1, 1))),
+            "expected 2147483648 bytes .* got fewer",
+        ),
         "absurd size": (idx(X, (2**32 - 1,) * 3), "expected 1 to 4294967296 bytes"),
         "bomb": (gzip.compress(idx(X[:1]) + bytes(32 << 20)), "expected 12 bytes .* got more"),
     }.values(),
@@ -155,7 +162,9 @@ def test_damage_is_an_error_that_names_the_file(folder, name, data):
     for _ in range(data.draw(st.integers(0, 3))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     start = data.draw(st.integers(0, len(content)))
-    content[start : start + data.draw(st.sampled_from([0, 0, 1, 7, 1000]))] = data.draw(st.binary(max_size=4))
+    content[start : start + data.draw(st.sampled_from([0, 0, 1, 7, 1000]))] = data.draw(
+        st.binary(max_size=4)
+    )
     path = write(folder / name, bytes(content))
     try:
         got = read_idx(path) if name in ("h.gz", "h.idx") else everything(load_data(path))
@@ -185,7 +194,9 @@ def test_arrays_come_back_as_stored(tmp_path, suffix, dtype):
 
 def test_the_split_is_fixed_by_the_seed(tmp_path):
     path = write(tmp_path / "a.npz", npz(x=np.arange(100.0)[:, None]))
-    one, same, other = (load_data(str(path), random_state=seed).x_test.ravel() for seed in (0, 0, 1))
+    one, same, other = (
+        load_data(str(path), random_state=seed).x_test.ravel() for seed in (0, 0, 1)
+    )
     np.testing.assert_array_equal(one, same)
     assert len(one) == 20 and set(one) != set(other) and list(one) != sorted(one)
 
@@ -200,7 +211,9 @@ def test_npy_stays_on_disk_in_order(tmp_path):
 
 
 def test_npz_with_an_official_split(tmp_path):
-    data = load_data(write(tmp_path / "a.npz", npz(x_train=X[:7], y_train=Y[:7], x_test=X[7:], y_test=Y[7:])))
+    data = load_data(
+        write(tmp_path / "a.npz", npz(x_train=X[:7], y_train=Y[:7], x_test=X[7:], y_test=Y[7:]))
+    )
     np.testing.assert_array_equal(data.x_train, X[:7])
     np.testing.assert_array_equal(data.x_test, X[7:])
     np.testing.assert_array_equal(data.y_test, Y[7:])
@@ -218,7 +231,11 @@ F8 = np.ones((10, 2))
     ("name", "content", "match"),
     {
         "npy cut": ("b.npy", npy(F8)[:-1], r"b.npy of 288 bytes for float64 \(10, 2\), got 287"),
-        "npy trailing": ("b.npy", npy(F8) + b"!", r"b.npy of 288 bytes for float64 \(10, 2\), got 289"),
+        "npy trailing": (
+            "b.npy",
+            npy(F8) + b"!",
+            r"b.npy of 288 bytes for float64 \(10, 2\), got 289",
+        ),
         "npy size lies": (
             "b.npy",
             npy(F8, (2**40, 2)),
@@ -232,22 +249,54 @@ F8 = np.ones((10, 2))
         "npy narrow": ("b.npy", npy(np.ones((9, 0))), "b.npy: expected"),
         "npz not": ("b.npz", b"hello", "expected a sound .npz file"),
         "npz cut": ("b.npz", npz(X=F8)[:-30], "expected a sound .npz file"),
-        "npz keys": ("b.npz", npz(a=F8, c=F8), r"x_train and x_test, or X, .* got the members \['a', 'c'\]"),
-        "npz labels": ("b.npz", npz(X=F8, y=Y[:9]), "expected y of 10 labels, one an example, got \\(9,\\)"),
+        "npz keys": (
+            "b.npz",
+            npz(a=F8, c=F8),
+            r"x_train and x_test, or X, .* got the members \['a', 'c'\]",
+        ),
+        "npz labels": (
+            "b.npz",
+            npz(X=F8, y=Y[:9]),
+            "expected y of 10 labels, one an example, got \\(9,\\)",
+        ),
         "npz test": (
             "b.npz",
             npz(x_train=F8, x_test=F8[:, :1]),
             r"x_test of examples \(2,\) as in x_train, got \(10, 1\)",
         ),
-        "npz test labels": ("b.npz", npz(x_train=F8, x_test=F8, y_test=Y[:3]), "expected y_test of 10 labels"),
-        "npz pickle": ("b.npz", zipped(X=npy(np.ones(1, "O"), (9, 2))[:-8] + pickle.dumps(Bang())), "pickled objects"),
-        "npz size lies": ("b.npz", zipped(X=npy(F8, (2**40, 2))), r"X.npy of \d+ bytes for float64 .* got \d+"),
-        "npz version": ("b.npz", zipped(X=b"\x93NUMPY\x09\x00" + bytes(99)), "version 1.0 or 2.0, got"),
-        "npz bomb": ("b.npz", npz(X=np.zeros((1 << 14, 64))), "at most 4194304 bytes when unpacked, got X.npy of 8388"),
+        "npz test labels": (
+            "b.npz",
+            npz(x_train=F8, x_test=F8, y_test=Y[:3]),
+            "expected y_test of 10 labels",
+        ),
+        "npz pickle": (
+            "b.npz",
+            zipped(X=npy(np.ones(1, "O"), (9, 2))[:-8] + pickle.dumps(Bang())),
+            "pickled objects",
+        ),
+        "npz size lies": (
+            "b.npz",
+            zipped(X=npy(F8, (2**40, 2))),
+            r"X.npy of \d+ bytes for float64 .* got \d+",
+        ),
+        "npz version": (
+            "b.npz",
+            zipped(X=b"\x93NUMPY\x09\x00" + bytes(99)),
+            "version 1.0 or 2.0, got",
+        ),
+        "npz bomb": (
+            "b.npz",
+            npz(X=np.zeros((1 << 14, 64))),
+            "at most 4194304 bytes when unpacked, got X.npy of 8388",
+        ),
         "csv empty": ("b.csv", "", "rows of numbers, got none"),
         "csv blank": ("b.csv", "\n\n", "rows of numbers, got none"),
         "csv header only": ("b.csv", "a,b\n", "rows of numbers, got none"),
-        "csv text": ("b.csv", "age,size\n1,2\n3,tall\n", "a number in row 3, column 'size', got 'tall'"),
+        "csv text": (
+            "b.csv",
+            "age,size\n1,2\n3,tall\n",
+            "a number in row 3, column 'size', got 'tall'",
+        ),
         "csv missing": ("b.csv", "1,2\n3,\n", "a number in row 2, column 2, got ''"),
         "csv missing first": ("b.csv", "1,\n3,4\n", "a number in row 1, column 2, got ''"),
         "csv text first": ("b.csv", "1.5,tall\n3,4\n", "a number in row 1, column 2, got 'tall'"),
@@ -261,7 +310,11 @@ F8 = np.ones((10, 2))
         "csv long": ("b.csv", "a,b\n1,2\n3,4,5\n", "2 cells in row 3, got 3"),
         "csv latin-1": ("b.csv", b"gr\xf6sse\n1\n2\n", "CSV table in UTF-8, got 'utf-8' codec"),
         "csv binary": ("b.csv", b"1,2\n\0\0,1\n", "b.csv: expected"),
-        "csv giant cell": ("b.csv", "1,2\n" + "3" * 200_000 + ",4\n", "field larger than field limit"),
+        "csv giant cell": (
+            "b.csv",
+            "1,2\n" + "3" * 200_000 + ",4\n",
+            "field larger than field limit",
+        ),
     }.values(),
 )
 def test_users_files_refused(tmp_path, name, content, match):
@@ -301,7 +354,9 @@ def test_csv_label_becomes_y(tmp_path, labels, want):
     np.testing.assert_array_equal(data.x_train, [[0, 0], [1, -1]])
     with pytest.raises(BadFile, match=r"a column named 'no', got columns \['a', 'kind', 'b'\]"):
         load_data(path, label="no")
-    with pytest.raises(ValueError, match=r"expected a .csv file to take the column 'kind' from, got 'digits'"):
+    with pytest.raises(
+        ValueError, match=r"expected a .csv file to take the column 'kind' from, got 'digits'"
+    ):
         load_data("digits", label="kind")
 
 
@@ -333,7 +388,10 @@ def test_images_refused(tmp_path):
         with pytest.raises(BadFile, match=f"{name}: expected .*{match}"):
             load_data(tmp_path)
         (tmp_path / name).unlink()
-    for name, content in {"5.png": b"hello", "6.png": (tmp_path / "0.png").read_bytes()[:-30]}.items():
+    for name, content in {
+        "5.png": b"hello",
+        "6.png": (tmp_path / "0.png").read_bytes()[:-30],
+    }.items():
         write(tmp_path / name, content)
         with pytest.raises(BadFile, match=rf"{name}: expected a sound image \(PNG, .*\), got"):
             load_data(tmp_path)
@@ -358,11 +416,27 @@ def test_importing_needs_numpy_only():
 @pytest.mark.parametrize(
     ("name", "error", "match"),
     [
-        ("mnits", ValueError, "expected one of digits, mnist, .*, got 'mnits'. Did you mean 'mnist'"),
+        (
+            "mnits",
+            ValueError,
+            "expected one of digits, mnist, .*, got 'mnits'. Did you mean 'mnist'",
+        ),
         ("MNIST", ValueError, "Did you mean 'mnist'"),
-        ("a.xml", ValueError, "a path to a .npy, .npz, .csv or IDX file or to a folder of images, got 'a.xml'"),
-        ("no/such.tsv.gz", FileNotFoundError, "expected a .tsv.gz file, got 'no/such.tsv.gz', and no such file exists"),
-        ("no/such.npz", FileNotFoundError, "expected a .npz file, got 'no/such.npz', and no such file exists"),
+        (
+            "a.xml",
+            ValueError,
+            "a path to a .npy, .npz, .csv or IDX file or to a folder of images, got 'a.xml'",
+        ),
+        (
+            "no/such.tsv.gz",
+            FileNotFoundError,
+            "expected a .tsv.gz file, got 'no/such.tsv.gz', and no such file exists",
+        ),
+        (
+            "no/such.npz",
+            FileNotFoundError,
+            "expected a .npz file, got 'no/such.npz', and no such file exists",
+        ),
     ],
 )
 def test_unknown_names(name, error, match):
@@ -373,7 +447,10 @@ def test_unknown_names(name, error, match):
 def test_digits_are_the_real_ones():
     data = load_data("digits")
     assert (data.x_train.shape, data.x_test.shape, data.maximum) == ((1437, 8, 8), (360, 8, 8), 16)
-    assert data.x_train.dtype == np.uint8 and Path(catalogue.__file__).with_name("digits.npz").stat().st_size < 100_000
+    assert (
+        data.x_train.dtype == np.uint8
+        and Path(catalogue.__file__).with_name("digits.npz").stat().st_size < 100_000
+    )
     real = pytest.importorskip("sklearn.datasets").load_digits()
     order = np.random.default_rng(0).permutation(1797)
     np.testing.assert_array_equal(np.concatenate([data.x_train, data.x_test]), real.images[order])
@@ -407,7 +484,14 @@ def test_swiss_roll_is_the_formula():
 
 def test_xor_is_the_truth_table():
     x, y = xor(6)
-    assert x.tolist() == [[0, 0], [0, 1], [1, 0], [1, 1], [0, 0], [0, 1]] and y.tolist() == [0, 1, 1, 0, 0, 1]
+    assert x.tolist() == [[0, 0], [0, 1], [1, 0], [1, 1], [0, 0], [0, 1]] and y.tolist() == [
+        0,
+        1,
+        1,
+        0,
+        0,
+        1,
+    ]
     assert load_data("xor").x_test.shape == (4, 2)
 
 
@@ -419,7 +503,9 @@ def official(kind, x=X, y=Y):
     content = dict(zip(NAMES, map(idx, (x, y, x[:4], y[:4])), strict=True))
     packed = {name: gzip.compress(raw, mtime=0) for name, raw in content.items()}
     sums = {
-        name: hashlib.sha256(content[name]).hexdigest() if kind == "sha256" else hashlib.md5(packed[name]).hexdigest()
+        name: hashlib.sha256(content[name]).hexdigest()
+        if kind == "sha256"
+        else hashlib.md5(packed[name]).hexdigest()
         for name in NAMES
     }
     return content, packed, tuple(File(name, kind, sums[name]) for name in NAMES)
@@ -459,7 +545,9 @@ def test_folders_are_searched_in_order(home, monkeypatch, name, places, found):
             monkeypatch.setitem(SOURCES, name, Source((), entries))
         for file, content in packed.items():
             write(home / place / f"{file}.gz", content)
-    data = load_data(name, data_dir=home / "arg" if places[0].startswith("arg") else None, download=False)
+    data = load_data(
+        name, data_dir=home / "arg" if places[0].startswith("arg") else None, download=False
+    )
     np.testing.assert_array_equal(data.x_train, X ^ found)
     np.testing.assert_array_equal(data.y_test, Y[:4])
     assert data.maximum == 255 and data.name == name
@@ -477,7 +565,9 @@ def test_another_set_under_the_name_is_refused(home, monkeypatch, kind):
     monkeypatch.setitem(SOURCES, "mnist", Source((), official(kind)[2]))
     for file, content in official(kind, X ^ 1)[1].items():
         write(home / f"{file}.gz", content)
-    with pytest.raises(BadFile, match=r"train-images-idx3-ubyte.gz: expected .*(SHA-256|MD5).*, got"):
+    with pytest.raises(
+        BadFile, match=r"train-images-idx3-ubyte.gz: expected .*(SHA-256|MD5).*, got"
+    ):
         load_data("mnist", home)
 
 
@@ -486,7 +576,9 @@ def test_images_and_labels_must_be_as_many(home, monkeypatch):
     monkeypatch.setitem(SOURCES, "mnist", Source((), entries))
     for file, raw in content.items():
         write(home / "mnist" / file, raw)
-    with pytest.raises(ValueError, match="expected y_train of 10 labels, one an example, got \\(9,\\)"):
+    with pytest.raises(
+        ValueError, match="expected y_train of 10 labels, one an example, got \\(9,\\)"
+    ):
         load_data("mnist", home)
 
 
@@ -527,7 +619,9 @@ def spoil(content):
 @pytest.mark.parametrize("kind", ["sha256", "md5"])
 @pytest.mark.parametrize("damage", spoil(b""))
 @pytest.mark.parametrize("bar", [True, False], ids=["tqdm", "no tqdm"])
-def test_download_takes_the_sound_mirror_and_leaves_nothing_partial(server, home, monkeypatch, kind, damage, bar):
+def test_download_takes_the_sound_mirror_and_leaves_nothing_partial(
+    server, home, monkeypatch, kind, damage, bar
+):
     _, packed, entries = official(kind)
     monkeypatch.setitem(SOURCES, "mnist", Source((f"{server}/bad/", f"{server}/good/"), entries))
     monkeypatch.setattr(downloads, "DOWNLOAD_LIMIT", 1000)
@@ -590,7 +684,9 @@ def test_offline_the_error_says_what_was_tried_and_what_to_do(home):
 
 
 def test_downloads_are_https_only(monkeypatch):
-    assert all(mirror.startswith("https://") for source in SOURCES.values() for mirror in source.mirrors)
+    assert all(
+        mirror.startswith("https://") for source in SOURCES.values() for mirror in source.mirrors
+    )
     with pytest.raises(ValueError, match="expected an HTTPS address, got http://a/"):
         downloads.open_url("http://a/")
     handler = urllib.request.HTTPRedirectHandler.redirect_request
@@ -646,7 +742,9 @@ def test_a_download_that_is_cut_goes_on_from_there(home, monkeypatch):
 
 def test_a_download_ends_in_time(home, monkeypatch):
     monkeypatch.setattr(downloads, "SECONDS", -1)
-    monkeypatch.setattr(downloads, "open_url", lambda url, start=0: contextlib.closing(Part(b"a", 2)))
+    monkeypatch.setattr(
+        downloads, "open_url", lambda url, start=0: contextlib.closing(Part(b"a", 2))
+    )
     with pytest.raises(FileNotFoundError, match="expected it within -1 seconds"):
         load_data("mnist")
 
@@ -657,8 +755,30 @@ def test_mnist_is_mnist(tmp_path):
         pytest.skip("NANOAE_DATA holds no mnist/")
     data = load_data("mnist", download=False)  # the SHA-256 of each file is checked on the way
     assert data.x_train.shape == (60000, 28, 28) and data.x_test.shape == (10000, 28, 28)
-    assert np.bincount(data.y_train).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
-    assert np.bincount(data.y_test).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert np.bincount(data.y_train).tolist() == [
+        5923,
+        6742,
+        5958,
+        6131,
+        5842,
+        5421,
+        5918,
+        6265,
+        5851,
+        5949,
+    ]
+    assert np.bincount(data.y_test).tolist() == [
+        980,
+        1135,
+        1032,
+        1010,
+        982,
+        892,
+        958,
+        1028,
+        974,
+        1009,
+    ]
     np.testing.assert_allclose(data.x_train.mean() / 255, 0.1307, atol=5e-5)
     file = SOURCES["mnist"].files[3]
     raw = bytearray(idx(data.y_test))

@@ -22,7 +22,12 @@ def test_the_default_beats_pca_on_digits():
 def test_the_default_classifier_learns_from_few_labels():
     y = np.full(len(LEARNED), -1)
     y[:200] = DATA.y_train[:200]
-    assert nanoae.StackedClassifier((64, 32), random_state=0).fit(LEARNED, y).score(TESTED, DATA.y_test) > 0.85
+    assert (
+        nanoae.StackedClassifier((64, 32), random_state=0)
+        .fit(LEARNED, y)
+        .score(TESTED, DATA.y_test)
+        > 0.85
+    )
 
 
 def test_the_default_says_lines_of_known_words():
@@ -36,7 +41,12 @@ def test_the_default_says_lines_of_known_words():
 
 
 def plan_of(rows, **said):
-    settings = {"batch_size": "auto", "epochs": "auto", "validation_fraction": 0.0, "patience": None}
+    settings = {
+        "batch_size": "auto",
+        "epochs": "auto",
+        "validation_fraction": 0.0,
+        "patience": None,
+    }
     return Plan().settings(SimpleNamespace(**settings | said), rows, watched=False)
 
 
@@ -52,7 +62,10 @@ def test_there_are_enough_steps_for_the_rows(rows):
 def test_what_is_said_counts():
     assert plan_of(100, epochs=3) == {"batch_size": 256}
     assert plan_of(100, epochs=3, batch_size=7) == {}
-    assert plan_of(100, batch_size=100)["epochs"] == 5000 and plan_of(100, patience=2).get("patience", 2) == 2
+    assert (
+        plan_of(100, batch_size=100)["epochs"] == 5000
+        and plan_of(100, patience=2).get("patience", 2) == 2
+    )
     assert LinesPlan().epochs(20, 8) == 300
     model = nanoae.Autoencoder(2, epochs=3, batch_size=100, random_state=0).fit(LEARNED)
     assert len(model.history_["loss"]) == 3 and "val_loss" not in model.history_

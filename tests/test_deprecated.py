@@ -12,20 +12,34 @@ Y = np.arange(60) % 2
 SETTINGS = {"epochs": 2, "backend": "numpy", "random_state": 0}
 ESTIMATORS = {
     "Autoencoder": lambda **more: nanoae.Autoencoder(2, (4,), **SETTINGS, **more).fit(X),
-    "StackedAutoencoder": lambda **more: nanoae.StackedAutoencoder((4, 2), **SETTINGS, **more).fit(X),
-    "StackedClassifier": lambda **more: nanoae.StackedClassifier((4, 2), **SETTINGS, **more).fit(X, Y),
-    "StackedRegressor": lambda **more: nanoae.StackedRegressor((4, 2), **SETTINGS, **more).fit(X, Y),
-    "VariationalAutoencoder": lambda **more: nanoae.VariationalAutoencoder(2, (4,), **SETTINGS, **more).fit(X),
-    "KFAC": lambda **more: nanoae.Autoencoder(2, (4,), optimizer=nanoae.KFAC(), **SETTINGS, **more).fit(X),
+    "StackedAutoencoder": lambda **more: nanoae.StackedAutoencoder((4, 2), **SETTINGS, **more).fit(
+        X
+    ),
+    "StackedClassifier": lambda **more: nanoae.StackedClassifier((4, 2), **SETTINGS, **more).fit(
+        X, Y
+    ),
+    "StackedRegressor": lambda **more: nanoae.StackedRegressor((4, 2), **SETTINGS, **more).fit(
+        X, Y
+    ),
+    "VariationalAutoencoder": lambda **more: nanoae.VariationalAutoencoder(
+        2, (4,), **SETTINGS, **more
+    ).fit(X),
+    "KFAC": lambda **more: nanoae.Autoencoder(
+        2, (4,), optimizer=nanoae.KFAC(), **SETTINGS, **more
+    ).fit(X),
 }
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_processes_are_accepted_and_change_nothing(name):
     plain = ESTIMATORS[name]()
-    with pytest.warns(FutureWarning, match="processes=2 is ignored.*one process uses all cores") as told:
+    with pytest.warns(
+        FutureWarning, match="processes=2 is ignored.*one process uses all cores"
+    ) as told:
         model = ESTIMATORS[name](processes=2)
-    assert [each.category for each in told].count(FutureWarning) == 1 and model.get_params()["processes"] == 2
+    assert [each.category for each in told].count(FutureWarning) == 1 and model.get_params()[
+        "processes"
+    ] == 2
     np.testing.assert_array_equal(model.network_.theta, plain.network_.theta)
 
 
@@ -35,13 +49,18 @@ def test_processes_on_the_command_line(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err.count("processes=2 is ignored") == 1
 
 
-@pytest.mark.parametrize(("old", "new"), [("EachStep", "TimeDistributed"), ("LastStep", "LastTimestep")])
+@pytest.mark.parametrize(
+    ("old", "new"), [("EachStep", "TimeDistributed"), ("LastStep", "LastTimestep")]
+)
 def test_classes_by_their_former_names(old, new):
     with pytest.warns(FutureWarning, match=f"nanoae.{old} is called {new} now"):
         assert getattr(nanoae, old) is getattr(nanoae, new)
     with pytest.raises(AttributeError, match="no attribute 'EachStop'"):
         nanoae.EachStop  # noqa: B018
-    assert isinstance(from_config({"type": "EachStep", "layer": to_config(nanoae.Linear(2))}), nanoae.TimeDistributed)
+    assert isinstance(
+        from_config({"type": "EachStep", "layer": to_config(nanoae.Linear(2))}),
+        nanoae.TimeDistributed,
+    )
 
 
 def test_methods_by_their_former_names():
@@ -61,7 +80,9 @@ def test_layers_and_losses_of_ones_own_that_override_a_former_name():
 
             def forward(self, x, train=False):
                 self.cache = train or None
-                return self.ops.copy(x[:, : self.out_shape[0]], out=self.buffer("y", (len(x), *self.out_shape)))
+                return self.ops.copy(
+                    x[:, : self.out_shape[0]], out=self.buffer("y", (len(x), *self.out_shape))
+                )
 
     assert nanoae.Sequential([Half(), nanoae.Linear(3)]).build(6).forward(X[:, :6]).shape == (60, 3)
     with pytest.warns(FutureWarning, match="Twice.output is called predict now"):

@@ -19,10 +19,21 @@ def customers(n, seed, odd=0, gaps=0.05):
     rows = []
     for i, kind in enumerate(random.integers(0, 3, n)):
         minutes = (100, 300, 900)[kind] * np.exp(0.2 * random.standard_normal())
-        row = [PLANS[kind], minutes, 5 + 0.05 * minutes + random.standard_normal(), COUNTRIES[random.integers(4)]]
+        row = [
+            PLANS[kind],
+            minutes,
+            5 + 0.05 * minutes + random.standard_normal(),
+            COUNTRIES[random.integers(4)],
+        ]
         if i < odd:
-            row = [[row[0], minutes, row[2] * 4, row[3]], [*row[:3], "XX"], [row[0], minutes / 9, *row[2:]]][i % 3]
-        rows.append([f"c{i}", *("" if random.random() < gaps and i >= odd else cell for cell in row)])
+            row = [
+                [row[0], minutes, row[2] * 4, row[3]],
+                [*row[:3], "XX"],
+                [row[0], minutes / 9, *row[2:]],
+            ][i % 3]
+        rows.append(
+            [f"c{i}", *("" if random.random() < gaps and i >= odd else cell for cell in row)]
+        )
     return rows
 
 
@@ -46,7 +57,15 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scored(folder):
-    argv = ["detect", "--train", folder / "normal.csv", "--score", folder / "new.csv", "--out", folder / "scores.csv"]
+    argv = [
+        "detect",
+        "--train",
+        folder / "normal.csv",
+        "--score",
+        folder / "new.csv",
+        "--out",
+        folder / "scores.csv",
+    ]
     assert main([*map(str, argv), "--ignore", "id", "--explain"]) == 0
     return read(folder / "scores.csv")
 
@@ -58,8 +77,20 @@ def test_what_is_ignored_may_stand_in_one_file_alone(folder, tmp_path, capsys):
     """An index, which whoever wrote the other file left out."""
     without = [row[1:] for row in customers(60, 1)]
     write(tmp_path / "new.csv", without, ("plan", "minutes", "bill", "country"))
-    for train, score in ((folder / "normal.csv", tmp_path / "new.csv"), (tmp_path / "new.csv", folder / "new.csv")):
-        argv = ["detect", "--train", train, "--score", score, "--out", tmp_path / "out.csv", "--ignore"]
+    for train, score in (
+        (folder / "normal.csv", tmp_path / "new.csv"),
+        (tmp_path / "new.csv", folder / "new.csv"),
+    ):
+        argv = [
+            "detect",
+            "--train",
+            train,
+            "--score",
+            score,
+            "--out",
+            tmp_path / "out.csv",
+            "--ignore",
+        ]
         assert main([*map(str, argv), "id"]) == 0
         assert len(read(tmp_path / "out.csv")) == 60
     assert main([*map(str, argv), "idd"]) == 2 and "Did you mean 'id'?" in capsys.readouterr().err
@@ -112,10 +143,14 @@ def test_columns_may_come_in_any_order(run, folder, scored):
     assert run(*FILES)[0] == 0
     mine = read("scores.csv")
     assert "reason" not in mine[0] and "plan_share" not in mine[0]
-    assert [row["score"] for row in mine] == [row["score"] for row in scored]  # and the same seed, the same scores
+    assert [row["score"] for row in mine] == [
+        row["score"] for row in scored
+    ]  # and the same seed, the same scores
 
 
-@pytest.mark.parametrize("rule", [("--contamination", "0.3"), ("--mad", "1"), ("--false-alarms", "0.3")])
+@pytest.mark.parametrize(
+    "rule", [("--contamination", "0.3"), ("--mad", "1"), ("--false-alarms", "0.3")]
+)
 def test_the_rules(run, rule):
     assert run(*FILES, *rule)[0] == 0
     assert 12 < sum(row["abnormal"] == "1" for row in read("scores.csv")) < 45
@@ -123,7 +158,11 @@ def test_the_rules(run, rule):
 
 def test_help_has_an_example(run):
     code, out, _ = run("--help")
-    assert code == 0 and "example: nanoae detect --train normal.csv --score" in out and "p-value" in out
+    assert (
+        code == 0
+        and "example: nanoae detect --train normal.csv --score" in out
+        and "p-value" in out
+    )
 
 
 def test_a_saved_detector_judges_as_it_did(run, scored):
@@ -131,7 +170,16 @@ def test_a_saved_detector_judges_as_it_did(run, scored):
     code, out, _ = run("--train", "normal.csv", "--save", "detector.npz", "--ignore", "id")
     assert code == 0 and "model   detector.npz" in out and not Path("scores.csv").exists()
     Path("normal.csv").unlink()
-    use = ("--model", "detector.npz", "--out", "scores.csv", "--ignore", "id", "--explain", "--score")
+    use = (
+        "--model",
+        "detector.npz",
+        "--out",
+        "scores.csv",
+        "--ignore",
+        "id",
+        "--explain",
+        "--score",
+    )
     assert run(*use, "new.csv")[0] == 0 and read("scores.csv") == scored
     rows = [[row[i] for i in (3, 0, 4, 2, 1)] for row in customers(60, 1, odd=9)]
     write("new.csv", rows, ("bill", "id", "country", "minutes", "plan"))
@@ -139,7 +187,9 @@ def test_a_saved_detector_judges_as_it_did(run, scored):
         row["score"] for row in scored
     ]
     scored_again = read("scores.csv")
-    assert run(*use[:4], "--explain", "--score", "new.csv")[0] == 0  # which columns to ignore is kept, too
+    assert (
+        run(*use[:4], "--explain", "--score", "new.csv")[0] == 0
+    )  # which columns to ignore is kept, too
     assert read("scores.csv") == scored_again
     Autoencoder(2, (3,), epochs=1, backend="numpy").fit(np.eye(4)).save("detector.npz")
     code, _, err = run(*use, "new.csv")
@@ -149,21 +199,40 @@ def test_a_saved_detector_judges_as_it_did(run, scored):
 def test_training_scoring_and_saving_at_once(run, scored):
     assert run(*FILES, "--explain", "--save", "detector.npz")[0] == 0
     assert read("scores.csv") == scored
-    assert nanoae.load("detector.npz").feature_names_in_.tolist() == ["plan", "minutes", "bill", "country"]
+    assert nanoae.load("detector.npz").feature_names_in_.tolist() == [
+        "plan",
+        "minutes",
+        "bill",
+        "country",
+    ]
 
 
 WRONG = {
     "no file": (lambda: Path("new.csv").unlink(), "new.csv: No such file"),
     "a text among numbers": (
-        lambda: Path("new.csv").write_text(Path("new.csv").read_text().replace("c3,", "c3,plus,many,7,DE\n", 1)),
+        lambda: Path("new.csv").write_text(
+            Path("new.csv").read_text().replace("c3,", "c3,plus,many,7,DE\n", 1)
+        ),
         "new.csv: expected",
     ),
-    "other names": (lambda: write("new.csv", [["a"] * 6], "abcdef"), "'country'] missing, ['a', 'b'"),
-    "a column is missing": (lambda: write("new.csv", [["c1", "plus", 7]], ("id", "plan", "bill")), "missing"),
-    "a name twice": (lambda: write("normal.csv", customers(9, 0), ("id", "a", "a", "b", "c")), "'a' twice"),
+    "other names": (
+        lambda: write("new.csv", [["a"] * 6], "abcdef"),
+        "'country'] missing, ['a', 'b'",
+    ),
+    "a column is missing": (
+        lambda: write("new.csv", [["c1", "plus", 7]], ("id", "plan", "bill")),
+        "missing",
+    ),
+    "a name twice": (
+        lambda: write("normal.csv", customers(9, 0), ("id", "a", "a", "b", "c")),
+        "'a' twice",
+    ),
     "no rows": (lambda: write("normal.csv", []), "expected rows of cells"),
     "one row": (lambda: write("normal.csv", customers(1, 0, gaps=0)), "at least 2 rows"),
-    "no text": (lambda: Path("normal.csv").write_bytes(b"\xff\xfe\x00"), "expected a sound CSV table"),
+    "no text": (
+        lambda: Path("normal.csv").write_bytes(b"\xff\xfe\x00"),
+        "expected a sound CSV table",
+    ),
 }
 
 
@@ -205,7 +274,10 @@ def test_wrong_options(run, options, message):
         (("--train", "normal.csv", "--score", "new.csv"), "--score: expected --out with it"),
         (("--score", "new.csv", "--out", "scores.csv"), "--train --model is required"),
         (("--model", "d.npz"), "--model: expected --score with it"),
-        (("--train", "normal.csv", "--save", "d.npz", "--explain"), "--explain: expected --score with it"),
+        (
+            ("--train", "normal.csv", "--save", "d.npz", "--explain"),
+            "--explain: expected --score with it",
+        ),
         (("--train", "normal.csv", "--save", "x/../normal.csv"), "expected another file"),
         (("--train", "normal.csv", "--save", "."), "expected a file that can be written"),
         (("--train", "normal.csv", "--save", "/dev/null"), "expected a file that can be written"),
@@ -214,19 +286,26 @@ def test_wrong_options(run, options, message):
             ("--model", "d.npz", "--score", "new.csv", "--out", "scores.csv", "--mad", "3"),
             "--mad: expected with --train",
         ),
-        (("--model", "d.npz", "--score", "new.csv", "--out", "s.csv", "--seed", "0"), "--seed: expected with --train"),
+        (
+            ("--model", "d.npz", "--score", "new.csv", "--out", "s.csv", "--seed", "0"),
+            "--seed: expected with --train",
+        ),
     ],
 )
 def test_options_that_do_not_go_together(run, options, message):
     code, _, err = run(*options)
-    assert code == 2 and message in err and "Traceback" not in err and not Path("scores.csv").exists()
+    assert (
+        code == 2 and message in err and "Traceback" not in err and not Path("scores.csv").exists()
+    )
 
 
 # ---------------------------------------------------------------- the detector
 
 
 def small(**settings):
-    return AnomalyDetector(Autoencoder(4, (8,), epochs=2, backend="numpy"), **{"random_state": 0, **settings})
+    return AnomalyDetector(
+        Autoencoder(4, (8,), epochs=2, backend="numpy"), **{"random_state": 0, **settings}
+    )
 
 
 def test_a_data_frame_is_the_table_it_was_read_from(folder):
@@ -236,7 +315,12 @@ def test_a_data_frame_is_the_table_it_was_read_from(folder):
     table = type(table)(table.names[1:], table.cells[1:], table.rows)
     mine, other = small(missing="mask").fit(frame), small(missing="mask").fit(table)
     np.testing.assert_array_equal(mine.score_samples(frame), other.score_samples(table))
-    assert mine.n_features_in_ == 4 and mine.feature_names_in_.tolist() == ["plan", "minutes", "bill", "country"]
+    assert mine.n_features_in_ == 4 and mine.feature_names_in_.tolist() == [
+        "plan",
+        "minutes",
+        "bill",
+        "country",
+    ]
     assert mine.explain(frame).shape == (600, 4)
 
 

@@ -31,12 +31,16 @@ def quiet():
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numpy:plain"])
-@pytest.mark.parametrize(("at", "where"), [(1, "epoch 1, step 2"), (9, "epoch 3, step 2"), (24, "epoch 6, step 5")])
+@pytest.mark.parametrize(
+    ("at", "where"), [(1, "epoch 1, step 2"), (9, "epoch 3, step 2"), (24, "epoch 6, step 5")]
+)
 def test_the_step_the_layer_and_the_last_loss_are_told(backend, at, where):
     """The update spoils the weights, and the next step's loss tells it, or where there is none, the epoch's end."""
     model = Autoencoder(**SMALL, learning_rate=Explodes(at), backend=backend, optimizer="sgd")
     culprit = r"layer \d, " if at < 24 else "no layer, but the sum of the weights' squares"
-    with pytest.raises(NotFiniteError, match=rf"{where}: .* is in {culprit}.*The last finite loss was 0\.\d+\."):
+    with pytest.raises(
+        NotFiniteError, match=rf"{where}: .* is in {culprit}.*The last finite loss was 0\.\d+\."
+    ):
         model.fit(X)
 
 
@@ -45,7 +49,8 @@ def test_the_step_the_layer_and_the_last_loss_are_told(backend, at, where):
 def test_a_gradient_whose_square_overflows_is_no_silent_end_of_learning(backend, optimizer):
     model = Autoencoder(**SMALL, scaling="none", optimizer=optimizer, backend=backend)
     with pytest.raises(
-        NotFiniteError, match=r"epoch 1, step 1: expected gradients whose squares are finite in float32"
+        NotFiniteError,
+        match=r"epoch 1, step 1: expected gradients whose squares are finite in float32",
     ):
         model.fit(X * np.float32(1e17))
 
@@ -75,7 +80,9 @@ def test_where_nothing_was_learned_nothing_is_kept(tmp_path):
 
 def test_going_back_at_half_the_rate():
     model = Autoencoder(**SMALL, learning_rate=16.0, optimizer="sgd", on_divergence="restore")
-    with pytest.warns(UserWarning, match=r"epoch 1, .* Going back to the end of epoch 0, at 0\.\d+ of the") as told:
+    with pytest.warns(
+        UserWarning, match=r"epoch 1, .* Going back to the end of epoch 0, at 0\.\d+ of the"
+    ) as told:
         model.fit(X)
     back = [str(each.message) for each in told if "Going back" in str(each.message)]
     assert [float(message.split()[-5]) for message in back] == [0.5, 0.25]
@@ -91,7 +98,13 @@ def test_going_back_has_an_end():
 
 def test_what_went_back_goes_on_alike(tmp_path):
     """After each step of a fit that goes back, stopped and resumed."""
-    params = {**SMALL, "epochs": 2, "learning_rate": 16.0, "optimizer": "sgd", "on_divergence": "restore"}
+    params = {
+        **SMALL,
+        "epochs": 2,
+        "learning_rate": 16.0,
+        "optimizer": "sgd",
+        "on_divergence": "restore",
+    }
 
     class Stopped(Exception):
         pass

@@ -13,7 +13,11 @@ import nanoae
 ROOT = Path(nanoae.__file__).parent
 RNG = np.random.default_rng(0)
 IMAGES, ROWS = RNG.random((12, 784), np.float32), RNG.random((60, 4), np.float32)
-OTHERS = {"pyod.py": "pyod", "training/tensorboard.py": "tensorboardX", "plot/__init__.py": "matplotlib"}
+OTHERS = {
+    "pyod.py": "pyod",
+    "training/tensorboard.py": "tensorboardX",
+    "plot/__init__.py": "matplotlib",
+}
 
 
 class Factor(nanoae.Layer):
@@ -43,14 +47,32 @@ DOCUMENTED = documented()
 def names(file: str) -> dict:
     """What a reader of the example has: NumPy, all that nanoae exports, and small data."""
     given = {name: getattr(nanoae, name) for name in nanoae.__all__}
-    given |= {"np": np, "nanoae": nanoae, "x": IMAGES, "x_train": IMAGES, "x_test": IMAGES, "X": ROWS}
-    given |= {"y_test": np.arange(12) % 3, "labels": np.arange(12) % 3, "dy": np.ones((12, 784), np.float32)}
-    given |= {"lines": ["more coffee", "less tea"] * 8, "keywords": ["coffee", "tea"] * 8, "MyLayer": Factor}
+    given |= {
+        "np": np,
+        "nanoae": nanoae,
+        "x": IMAGES,
+        "x_train": IMAGES,
+        "x_test": IMAGES,
+        "X": ROWS,
+    }
+    given |= {
+        "y_test": np.arange(12) % 3,
+        "labels": np.arange(12) % 3,
+        "dy": np.ones((12, 784), np.float32),
+    }
+    given |= {
+        "lines": ["more coffee", "less tea"] * 8,
+        "keywords": ["coffee", "tea"] * 8,
+        "MyLayer": Factor,
+    }
     given |= {"table": np.array([["red", "1.5"], ["blue", "2"], ["red", "3"]] * 8, object)}
     if file.startswith("trace"):
         given["x"] = ROWS[:2]
     if file.startswith("anomaly/cluster"):
-        given |= {"is_abnormal": lambda row: bool(row[0] > 0.9), "X": RNG.random((200, 4), np.float32)}
+        given |= {
+            "is_abnormal": lambda row: bool(row[0] > 0.9),
+            "X": RNG.random((200, 4), np.float32),
+        }
     if file.startswith(("plot", "data/row_blocks")):
         given["model"] = given["ae"] = nanoae.Autoencoder(2, epochs=1, random_state=0).fit(IMAGES)
         np.save("rows.npy", IMAGES)

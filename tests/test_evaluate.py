@@ -49,14 +49,18 @@ def verdict(model, split, rows, baseline):
 # ---------------------------------------------------------------- which rows, and whose PCA
 
 
-def test_a_file_that_was_not_trained_on_is_judged_whole_beside_the_pca_of_the_training_rows(run, trained):
+def test_a_file_that_was_not_trained_on_is_judged_whole_beside_the_pca_of_the_training_rows(
+    run, trained
+):
     code, out, _ = run("evaluate", "run", "--data", "other.csv")
     learned = nanoae.PCA(2).fit(nanoae.load_data("table.csv").flat(wide=True)[0])
     assert code == 0 and verdict(trained, "all", OTHER.astype(np.float32), learned) in out
     assert "judged  all 25 rows; the model was trained on another set, table.csv\n" in out
     assert "data    other.csv: rows of 5 columns" in out
     code, out, _ = run("evaluate", "run", "--data", "other.csv", "--split", "test")
-    assert verdict(trained, "test", nanoae.load_data("other.csv").flat(wide=True)[1], learned) in out
+    assert (
+        verdict(trained, "test", nanoae.load_data("other.csv").flat(wide=True)[1], learned) in out
+    )
     assert "judged  the 5 test rows of 25; the model was trained on another set, table.csv\n" in out
 
 
@@ -77,7 +81,8 @@ def test_of_the_training_set_the_test_rows_are_judged(run, trained, name):
 def test_rows_in_another_order_are_split_otherwise_and_so_another_set(run, trained):
     write("table.csv", TABLE[::-1])
     assert (
-        "judged  all 40 rows; the model was trained on another set" in run("evaluate", "run", "--data", "table.csv")[1]
+        "judged  all 40 rows; the model was trained on another set"
+        in run("evaluate", "run", "--data", "table.csv")[1]
     )
 
 
@@ -119,32 +124,59 @@ def test_models_of_python_and_of_former_times_have_no_baseline(run, trained):
     for name in ("python.npz", "former.npz"):
         code, out, _ = run("evaluate", name, "--data", "other.csv")
         assert code == 0 and "PCA-" not in out
-        assert f"test mse {trained.evaluate(x_test)['mse']:.4g}   no PCA: the model file keeps none" in out
-        assert "judged  the 5 test rows of 25; the model file does not say what it was trained on" in out
+        assert (
+            f"test mse {trained.evaluate(x_test)['mse']:.4g}   no PCA: the model file keeps none"
+            in out
+        )
+        assert (
+            "judged  the 5 test rows of 25; the model file does not say what it was trained on"
+            in out
+        )
 
 
 def test_predictors_are_judged_on_the_same_rows(run):
     for name, rows in (("table.csv", TABLE), ("other.csv", OTHER)):
         labels = np.arange(len(rows)) % 3
-        np.savetxt(name, np.column_stack([rows, labels]), delimiter=",", header="a,b,c,d,e,y", comments="")
-    told = ("--label", "y", "--classify", "--stacked", "4", "--epochs", "1", "--no-figures", "--quiet")
+        np.savetxt(
+            name, np.column_stack([rows, labels]), delimiter=",", header="a,b,c,d,e,y", comments=""
+        )
+    told = (
+        "--label",
+        "y",
+        "--classify",
+        "--stacked",
+        "4",
+        "--epochs",
+        "1",
+        "--no-figures",
+        "--quiet",
+    )
     assert run("train", "--data", "table.csv", "--out", "run", *told)[0] == 0
     model = nanoae.load("run/model.npz")
     out = run("evaluate", "run", "--data", "other.csv", "--label", "y")[1]
     assert "judged  all 25 rows" in out
     assert f"all error {100 * model.evaluate(OTHER, np.arange(25) % 3)['error']:.2f} %" in out
-    assert "judged  the 8 test rows" in run("evaluate", "run", "--data", "table.csv", "--label", "y")[1]
+    assert (
+        "judged  the 8 test rows"
+        in run("evaluate", "run", "--data", "table.csv", "--label", "y")[1]
+    )
 
 
 def test_notes_are_no_part_of_the_model(trained, tmp_path):
     with_notes = nanoae.load("run/model.npz")
     with_notes.save(tmp_path / "again.npz")
     assert read_notes(tmp_path / "again.npz") == {}
-    save_model(trained, tmp_path / "own.npz", {"of": "mine", "pca": nanoae.PCA(1).fit(TABLE), "n": 3})
+    save_model(
+        trained, tmp_path / "own.npz", {"of": "mine", "pca": nanoae.PCA(1).fit(TABLE), "n": 3}
+    )
     notes = read_notes(tmp_path / "own.npz")
     assert (notes["of"], notes["n"]) == ("mine", 3)
-    np.testing.assert_array_equal(notes["pca"].transform(OTHER), nanoae.PCA(1).fit(TABLE).transform(OTHER))
-    np.testing.assert_array_equal(nanoae.load(tmp_path / "own.npz").transform(OTHER), trained.transform(OTHER))
+    np.testing.assert_array_equal(
+        notes["pca"].transform(OTHER), nanoae.PCA(1).fit(TABLE).transform(OTHER)
+    )
+    np.testing.assert_array_equal(
+        nanoae.load(tmp_path / "own.npz").transform(OTHER), trained.transform(OTHER)
+    )
 
 
 # ---------------------------------------------------------------- on which scale
@@ -159,7 +191,9 @@ SETS = {  # what a user may have of the same images: name -> (array, --maximum)
 }
 
 
-PAIRS = [(a, b) for a in SETS for b in SETS if a != "table of shares" or a == b]  # those are no pixels: see below
+PAIRS = [
+    (a, b) for a in SETS for b in SETS if a != "table of shares" or a == b
+]  # those are no pixels: see below
 
 
 @pytest.mark.parametrize(("learned", "judged"), PAIRS)
@@ -172,16 +206,33 @@ def test_images_of_another_type_are_judged_on_the_scale_of_the_training(run, lea
     assert run("train", "--data", "a.npy", "--out", "run", *told[learned], *own, *SHORT)[0] == 0
     model = nanoae.load("run/model.npz")
     code, out, err = run("evaluate", "run", "--data", "b.npy", "--split", "all", *told[judged])
-    assert code == 0 and f"mse {model.evaluate(2 * UNIT - 1 if tanh else UNIT)['mse']:.4g}" in out, err
+    assert (
+        code == 0 and f"mse {model.evaluate(2 * UNIT - 1 if tanh else UNIT)['mse']:.4g}" in out
+    ), err
 
 
 @pytest.mark.parametrize(
     ("learned", "judged", "said", "match"),
     {
-        "pixels of an unknown maximum": (BYTES, BYTES.reshape(30, 36), (), "expected pixels of which it is known"),
+        "pixels of an unknown maximum": (
+            BYTES,
+            BYTES.reshape(30, 36),
+            (),
+            "expected pixels of which it is known",
+        ),
         "16 bits, or 12": (BYTES, BYTES.astype(np.uint16) * 16, (), "Say it with --maximum"),
-        "pixels to a model of shares": (BYTES / 255, BYTES * 1.0, (), "got float64 from 0 to 255. Say it with"),
-        "bytes to a model of measurements": (BYTES / 100.0, BYTES, (), "expected numbers to be taken as they are"),
+        "pixels to a model of shares": (
+            BYTES / 255,
+            BYTES * 1.0,
+            (),
+            "got float64 from 0 to 255. Say it with",
+        ),
+        "bytes to a model of measurements": (
+            BYTES / 100.0,
+            BYTES,
+            (),
+            "expected numbers to be taken as they are",
+        ),
         "a maximum where there was none": (
             BYTES.reshape(30, 36),
             BYTES.reshape(30, 36)[:9],
@@ -194,7 +245,11 @@ def test_a_scale_that_nobody_can_know_is_refused(run, learned, judged, said, mat
     np.save("a.npy", learned)
     np.save("b.npy", judged)
     assert run("train", "--data", "a.npy", "--out", "run", *SHORT)[0] == 0
-    for command in (("evaluate",), ("encode", "--out", "codes.npy"), ("reconstruct", "--out", "again.npy")):
+    for command in (
+        ("evaluate",),
+        ("encode", "--out", "codes.npy"),
+        ("reconstruct", "--out", "again.npy"),
+    ):
         code, _, err = run(command[0], "run", "--data", "b.npy", *command[1:], *said)
         assert code == 2 and match in err
 
@@ -205,7 +260,10 @@ def test_the_maximum_that_was_said_in_the_training_holds_for_tables_like_it(run)
     np.savetxt("b.csv", dark, delimiter=",", fmt="%d")
     assert run("train", "--data", "a.csv", "--out", "run", "--maximum", "255", *SHORT)[0] == 0
     model = nanoae.load("run/model.npz")
-    assert f"mse {model.evaluate((dark / 255).astype('f4'))['mse']:.4g}" in run("evaluate", "run", "--data", "b.csv")[1]
+    assert (
+        f"mse {model.evaluate((dark / 255).astype('f4'))['mse']:.4g}"
+        in run("evaluate", "run", "--data", "b.csv")[1]
+    )
     assert run("encode", "run", "--data", "a.csv", "--out", "codes.npy")[0] == 0
     np.testing.assert_allclose(np.load("codes.npy"), model.transform(UNIT), atol=1e-6)
 
@@ -215,4 +273,6 @@ def test_measurements_between_0_and_1_are_taken_as_the_others_were(run):
     np.save("b.npy", BYTES[:9] / 255)
     assert run("train", "--data", "a.npy", "--out", "run", *SHORT)[0] == 0
     model = nanoae.load("run/model.npz")
-    assert f"mse {model.evaluate(UNIT[:9])['mse']:.4g}" in run("evaluate", "run", "--data", "b.npy")[1]
+    assert (
+        f"mse {model.evaluate(UNIT[:9])['mse']:.4g}" in run("evaluate", "run", "--data", "b.npy")[1]
+    )

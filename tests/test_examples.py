@@ -34,7 +34,9 @@ def run(tmp_path_factory):
             folder = tmp_path_factory.mktemp(name)
             home = str(Path(nanoae.__file__).parents[1])  # the nanoae under test, installed or not
             path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
-            one_core = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+            one_core = dict.fromkeys(
+                ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
+            )
             process = subprocess.run(
                 [
                     sys.executable,
@@ -43,12 +45,20 @@ def run(tmp_path_factory):
                     *(["--out", "figures"] if "--out" in source else []),
                 ],
                 cwd=folder,
-                env={**os.environ, **one_core, "PYTHONPATH": path, "PYTHONUTF8": "1", "NANOAE_BACKEND": "numpy"},
+                env={
+                    **os.environ,
+                    **one_core,
+                    "PYTHONPATH": path,
+                    "PYTHONUTF8": "1",
+                    "NANOAE_BACKEND": "numpy",
+                },
                 capture_output=True,
                 encoding="utf-8",
                 timeout=120,
             )
-            assert process.returncode == 0, f"{name}: exit code {process.returncode}\n{process.stderr}"
+            assert process.returncode == 0, (
+                f"{name}: exit code {process.returncode}\n{process.stderr}"
+            )
             done[name] = folder, process.stdout
         return done[name]
 
@@ -64,8 +74,14 @@ def test_examples_are_numbered():
 def test_example_runs_and_draws_what_it_names(run, name):
     folder, printed = run(name)
     assert printed.strip()
-    named = {folder / line.removeprefix("figure: ") for line in printed.splitlines() if line.startswith("figure: ")}
-    drawn = {path for path in folder.rglob("*.png") if path.name != "sprite.png"}  # which is TensorBoard's
+    named = {
+        folder / line.removeprefix("figure: ")
+        for line in printed.splitlines()
+        if line.startswith("figure: ")
+    }
+    drawn = {
+        path for path in folder.rglob("*.png") if path.name != "sprite.png"
+    }  # which is TensorBoard's
     assert named == drawn
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in named)
 
@@ -85,7 +101,9 @@ def test_the_index_has_every_example_and_what_comes_before_it():
         assert number == link[:2] and int(seconds) > 0 and before < number
         assert not before or any(name.startswith(before) for name in EXAMPLES)
     exercises = re.findall(r"\]\((exercises/\d\S+)\)", text)
-    assert exercises == sorted(f"exercises/{path.name}" for path in (FOLDER / "exercises").glob("[0-9]*.py"))
+    assert exercises == sorted(
+        f"exercises/{path.name}" for path in (FOLDER / "exercises").glob("[0-9]*.py")
+    )
 
 
 def test_backprop_by_hand_agrees_with_finite_differences(run):
@@ -122,7 +140,10 @@ def test_a_saved_model_gives_the_same_codes(run):
 
 def test_the_autoencoder_keeps_the_order_along_the_swiss_roll_better_than_pca(run):
     _, printed = run("05_swiss_roll")
-    disorder = {name: float(t) for name, t in re.findall(r"^(PCA|autoencoder) +(\d\.\d+) +\d", printed, re.M)}
+    disorder = {
+        name: float(t)
+        for name, t in re.findall(r"^(PCA|autoencoder) +(\d\.\d+) +\d", printed, re.M)
+    }
     assert disorder["autoencoder"] < disorder["PCA"] / 2
 
 
@@ -148,7 +169,9 @@ def test_few_units_at_a_time_find_the_bars_and_many_do_not(run):
 
 def test_neighbours_by_codes_are_of_the_same_digit(run):
     _, printed = run("13_codes_for_tsne")
-    share = {name: int(percent) for name, percent in re.findall(r"(pixels|codes) +\S+ +(\d+)%", printed)}
+    share = {
+        name: int(percent) for name, percent in re.findall(r"(pixels|codes) +\S+ +(\d+)%", printed)
+    }
     assert share["codes"] > share["pixels"] + 20
 
 

@@ -51,7 +51,10 @@ def rewritten(checker, folder, number, changes):
 def test_every_exercise_has_a_check_and_a_solution(checker):
     files = sorted(path.name for path in FOLDER.glob("[0-9]*.py"))
     assert (
-        [int(name[:2]) for name in files] == list(SOLUTIONS) == list(range(1, len(checker.CHECKS) + 1)) == list(WRONG)
+        [int(name[:2]) for name in files]
+        == list(SOLUTIONS)
+        == list(range(1, len(checker.CHECKS) + 1))
+        == list(WRONG)
     )
 
 
@@ -76,11 +79,15 @@ def test_it_fits_on_a_wall(checker, number):
 def test_the_checker_says_a_line_for_each(checker, capsys):
     assert checker.main(["1", "2"]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["1", "2"] and all("not yet: " in line for line in lines)
+    assert [line.split()[0] for line in lines] == ["1", "2"] and all(
+        "not yet: " in line for line in lines
+    )
     assert checker.main(["9"]) == 2 and checker.main(["one"]) == 2
     assert "1 to 5" in capsys.readouterr().err
 
 
 def test_as_a_command():
-    done = subprocess.run([sys.executable, str(FOLDER / "check.py"), "2"], capture_output=True, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / "check.py"), "2"], capture_output=True, encoding="utf-8"
+    )
     assert done.returncode == 1 and done.stdout.startswith("2  find_the_broken_backward")

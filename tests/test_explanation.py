@@ -11,7 +11,10 @@ from nanoae.data.table import Table
 
 RANDOM = np.random.default_rng(0)
 MINUTES = RANDOM.uniform(50, 500, 400)
-ROWS = np.stack([MINUTES, 5 + 0.05 * MINUTES + 0.3 * RANDOM.normal(size=400), RANDOM.normal(1e6, 1e4, 400)], axis=1)
+ROWS = np.stack(
+    [MINUTES, 5 + 0.05 * MINUTES + 0.3 * RANDOM.normal(size=400), RANDOM.normal(1e6, 1e4, 400)],
+    axis=1,
+)
 SMALL = nanoae.Autoencoder(8, (32,), epochs=60, learning_rate=0.01, batch_size=64, backend="numpy")
 
 
@@ -23,7 +26,9 @@ def test_observed_expected_and_unusual_are_in_the_units_of_the_table(tmp_path):
     np.testing.assert_allclose(why.expected[0], new[0], rtol=0.25)
     np.testing.assert_allclose(np.abs(why.shares).sum(axis=1), -found.score_samples(new))
     assert np.abs(why.unusual[0]).max() < 8 < why.unusual[1, 1]
-    assert why.reasons(1)[0].startswith("column 1 high (") and ": 80, expected " in why.reasons(1)[0]
+    assert (
+        why.reasons(1)[0].startswith("column 1 high (") and ": 80, expected " in why.reasons(1)[0]
+    )
     found.save(tmp_path / "detector.npz")
     again = nanoae.load(tmp_path / "detector.npz", backend="numpy").explanation(new)
     for mine, kept in zip(why[1:], again[1:], strict=True):
@@ -35,7 +40,9 @@ def test_of_rows_that_were_learned_from_too():
     why = found.explanation(ROWS)
     np.testing.assert_allclose(np.abs(why.shares).sum(axis=1), found.decision_scores_)
     z = np.abs(why.unusual)
-    assert ((np.median(z, axis=0) > 0.5) & (np.median(z, axis=0) < 0.9)).all()  # 0.67 of a standard normal variable
+    assert (
+        (np.median(z, axis=0) > 0.5) & (np.median(z, axis=0) < 0.9)
+    ).all()  # 0.67 of a standard normal variable
 
 
 def test_categories_are_told_by_name():
@@ -46,7 +53,11 @@ def test_categories_are_told_by_name():
     odd = Table(["colour", "size"], [np.array(["red"], object), np.array([90.0])], range(1))
     why = found.explanation(odd)
     assert why.observed[0, 0] == "red" and why.observed[0, 1] == pytest.approx(90, rel=1e-5)
-    assert why.expected[0, 0] in ("red", "green") and why.unusual.shape == (1, 2) and (why.unusual[:, 0] >= 0).all()
+    assert (
+        why.expected[0, 0] in ("red", "green")
+        and why.unusual.shape == (1, 2)
+        and (why.unusual[:, 0] >= 0).all()
+    )
     np.testing.assert_allclose(np.abs(why.shares).sum(), -found.score_samples(odd)[0])
 
 
@@ -92,14 +103,20 @@ def test_whitened_codes(whiten):
     variance, axes = np.linalg.eigh(covariance + 0.05 * np.trace(covariance) / 3 * np.eye(3))
     metric = (axes * variance**-whiten) @ axes.T
     away = new[:, None] - codes
-    want = np.sort(np.sqrt(np.einsum("nri,ij,nrj->nr", away, metric, away)), axis=1)[:, :3].mean(axis=1)
-    np.testing.assert_allclose(NearestCodes(3, whiten=whiten).fit(Same(), codes).score(Same(), new), want)
+    want = np.sort(np.sqrt(np.einsum("nri,ij,nrj->nr", away, metric, away)), axis=1)[:, :3].mean(
+        axis=1
+    )
+    np.testing.assert_allclose(
+        NearestCodes(3, whiten=whiten).fit(Same(), codes).score(Same(), new), want
+    )
 
 
 def test_cells_find_nearly_all_nearest():
     random = np.random.default_rng(1)
     centers = 5 * random.normal(size=(50, 6))
-    references, new = (centers[random.integers(50, size=n)] + random.normal(size=(n, 6)) for n in (5000, 300))
+    references, new = (
+        centers[random.integers(50, size=n)] + random.normal(size=(n, 6)) for n in (5000, 300)
+    )
     placed = into_cells(references)
     exact, found = distances_to_nearest(new, references, 4), distances_in_cells(new, *placed, 4)
     assert (found >= exact - 1e-9).all() and (found < exact * 1.001 + 1e-9).mean() > 0.95

@@ -29,8 +29,14 @@ def opened(browser):
         page = browser.new_page(**options)
         page.set_default_timeout(10_000)
         pages.append(page)
-        page.on("request", lambda request: request.url.startswith(("file:", "data:")) or wrong.append(request.url))
-        page.on("console", lambda message: message.type in ("error", "warning") and wrong.append(message.text))
+        page.on(
+            "request",
+            lambda request: request.url.startswith(("file:", "data:")) or wrong.append(request.url),
+        )
+        page.on(
+            "console",
+            lambda message: message.type in ("error", "warning") and wrong.append(message.text),
+        )
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("dialog", lambda dialog: wrong.append(dialog.message) or dialog.dismiss())
         page.goto(path.as_uri())
@@ -51,42 +57,92 @@ def digits():
 
 
 def dense(x, y):
-    encoder = [nanoae.Linear(20), nanoae.ELU(0.7), nanoae.BatchNorm(), nanoae.Dropout(0.2), nanoae.Linear(12)]
-    encoder += [nanoae.LeakyReLU(0.1), nanoae.LayerNorm(), nanoae.Linear(9), nanoae.Tanh(), nanoae.TopK(5, 1.1)]
-    decoder = [nanoae.Linear(16), nanoae.Softplus(), nanoae.Linear(16), nanoae.ReLU(), nanoae.Linear(16)]
-    decoder += [nanoae.Sigmoid(), nanoae.Identity(), nanoae.BatchNorm(), nanoae.Linear(16), nanoae.GELU()]
+    encoder = [
+        nanoae.Linear(20),
+        nanoae.ELU(0.7),
+        nanoae.BatchNorm(),
+        nanoae.Dropout(0.2),
+        nanoae.Linear(12),
+    ]
+    encoder += [
+        nanoae.LeakyReLU(0.1),
+        nanoae.LayerNorm(),
+        nanoae.Linear(9),
+        nanoae.Tanh(),
+        nanoae.TopK(5, 1.1),
+    ]
+    decoder = [
+        nanoae.Linear(16),
+        nanoae.Softplus(),
+        nanoae.Linear(16),
+        nanoae.ReLU(),
+        nanoae.Linear(16),
+    ]
+    decoder += [
+        nanoae.Sigmoid(),
+        nanoae.Identity(),
+        nanoae.BatchNorm(),
+        nanoae.Linear(16),
+        nanoae.GELU(),
+    ]
     decoder += [nanoae.Linear(16), nanoae.SiLU(), nanoae.Linear(64)]
     noise = nanoae.MaskingNoise(0.2)
-    model = nanoae.Autoencoder(encoder=encoder, decoder=decoder, loss="bce", corruption=noise, epochs=1, random_state=0)
+    model = nanoae.Autoencoder(
+        encoder=encoder, decoder=decoder, loss="bce", corruption=noise, epochs=1, random_state=0
+    )
     return model.fit(x), {"shape": (8, 8), "limits": (0, 1)}
 
 
 def tied(x, y):
-    model = nanoae.StackedAutoencoder((16, 6), tied_weights=True, epochs=1, pretrain_epochs=1, random_state=0)
+    model = nanoae.StackedAutoencoder(
+        (16, 6), tied_weights=True, epochs=1, pretrain_epochs=1, random_state=0
+    )
     return model.fit(x), {"shape": (8, 8), "limits": (0, 1)}
 
 
 def convolutional(x, y):
     conv = nanoae.Conv2d(6, 3, (2, 1), 1)
-    encoder = [conv, nanoae.ELU(), nanoae.BatchNorm(), nanoae.MaxPool2d(3, 2, 1), nanoae.LayerNorm(3)]
+    encoder = [
+        conv,
+        nanoae.ELU(),
+        nanoae.BatchNorm(),
+        nanoae.MaxPool2d(3, 2, 1),
+        nanoae.LayerNorm(3),
+    ]
     encoder += [nanoae.AvgPool2d(2, (1, 2)), nanoae.Flatten(), nanoae.Linear(5), nanoae.Tanh()]
     decoder = [nanoae.Linear(8), nanoae.Reshape((2, 2, 2)), nanoae.Upsample((1, 2)), nanoae.ReLU()]
     decoder += [nanoae.ConvTranspose2d(6, (3, 2), 2, (1, 0), output_padding=1), nanoae.BatchNorm()]
-    decoder += [nanoae.Flatten(), nanoae.Linear(6 * 4 * 8), nanoae.Reshape((6, 4, 8)), nanoae.Flatten()]
+    decoder += [
+        nanoae.Flatten(),
+        nanoae.Linear(6 * 4 * 8),
+        nanoae.Reshape((6, 4, 8)),
+        nanoae.Flatten(),
+    ]
     decoder += [nanoae.Reshape((6, 4, 8)), nanoae.ConvTranspose2d(1, (2, 3), (2, 1), (0, 1))]
-    model = nanoae.Autoencoder(encoder=encoder, decoder=decoder, epochs=1, batch_size=50, random_state=0)
+    model = nanoae.Autoencoder(
+        encoder=encoder, decoder=decoder, epochs=1, batch_size=50, random_state=0
+    )
     return model.fit(x.reshape(-1, 1, 8, 8)), {"limits": (0, 1)}
 
 
 def conv_3d(x, y):
-    images = np.pad(x.reshape(-1, 1, 8, 8).repeat(3, axis=2).repeat(3, axis=3), ((0, 0), (0, 0), (2, 2), (2, 2)))
-    return nanoae.ConvAutoencoder(3, epochs=1, random_state=0).fit(2 * images - 1), {"x": 2 * images - 1}
+    images = np.pad(
+        x.reshape(-1, 1, 8, 8).repeat(3, axis=2).repeat(3, axis=3), ((0, 0), (0, 0), (2, 2), (2, 2))
+    )
+    return nanoae.ConvAutoencoder(3, epochs=1, random_state=0).fit(2 * images - 1), {
+        "x": 2 * images - 1
+    }
 
 
 def conditional(x, y):
     model = nanoae.VariationalAutoencoder(4, (16,), epochs=1, random_state=0)
     names = np.array([f"{EVIL} {digit}" for digit in y])
-    return model.fit(x, condition=names), {"shape": (8, 8), "limits": (0, 1), "condition": names, "labels": names}
+    return model.fit(x, condition=names), {
+        "shape": (8, 8),
+        "limits": (0, 1),
+        "condition": names,
+        "labels": names,
+    }
 
 
 def table(x, y):
@@ -117,7 +173,9 @@ def test_the_sliders_decode_as_the_model_does(kind, digits, opened, tmp_path):
     assert np.allclose(set_to, wanted, atol=1e-3)
     again = model.inverse_transform(set_to.astype(np.float32), **condition).reshape(CODES, -1)
     assert np.abs(np.array([each["output"] for each in found]) - again).max() < 1e-3
-    assert "alert(1)" not in page.evaluate("Array.from(document.querySelectorAll('main script')).join()")
+    assert "alert(1)" not in page.evaluate(
+        "Array.from(document.querySelectorAll('main script')).join()"
+    )
     if kind is table:
         assert EVIL in page.inner_text("#explorer")
         return
@@ -128,7 +186,9 @@ def test_the_sliders_decode_as_the_model_does(kind, digits, opened, tmp_path):
         page.mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"], steps=3)
         page.mouse.down() if i == 0 else None
     page.mouse.up()
-    pixels, code = page.evaluate("[Array.from(explorer.drawing.pixels), Array.from(explorer.drawing.code)]")
+    pixels, code = page.evaluate(
+        "[Array.from(explorer.drawing.pixels), Array.from(explorer.drawing.code)]"
+    )
     assert np.ptp(pixels) > 0.5
     drawn = np.array(pixels, np.float32).reshape(1, *model.input_shape_)
     assert np.abs(model.transform(drawn, **condition) - code).max() < 1e-3
@@ -137,7 +197,10 @@ def test_the_sliders_decode_as_the_model_does(kind, digits, opened, tmp_path):
 def test_a_row_a_walk_and_a_box_of_codes(digits, opened, tmp_path):
     x, y = digits
     model = nanoae.Autoencoder(2, (8,), epochs=1, random_state=0).fit(x)
-    page = opened(write_report(tmp_path / "r.html", model, x, y, shape=(8, 8)), viewport={"width": 390, "height": 800})
+    page = opened(
+        write_report(tmp_path / "r.html", model, x, y, shape=(8, 8)),
+        viewport={"width": 390, "height": 800},
+    )
     codes = model.transform(x)
     start = page.evaluate("explorer.content.explorer.starts")
     page.locator(".starts button").nth(3).click()
@@ -145,7 +208,9 @@ def test_a_row_a_walk_and_a_box_of_codes(digits, opened, tmp_path):
     assert np.allclose(page.evaluate("Array.from(explorer.code)"), codes[start[5]], atol=1e-3)
     page.evaluate("explorer.walk(0.25)")
     assert np.allclose(
-        page.evaluate("Array.from(explorer.code)"), 0.75 * codes[start[3]] + 0.25 * codes[start[5]], atol=1e-3
+        page.evaluate("Array.from(explorer.code)"),
+        0.75 * codes[start[3]] + 0.25 * codes[start[5]],
+        atol=1e-3,
     )
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     points = page.locator("canvas.points")
@@ -164,7 +229,9 @@ def test_a_text_model_says_in_the_page_what_it_says_here(with_keywords, opened, 
     nouns, kinds = ["tea", "café", "日本"], ["warm", "cold", EVIL]
     lines = [f"{kind} {noun}, for {other}!" for kind in kinds for noun in nouns for other in nouns]
     keywords = [noun for _ in kinds for noun in nouns for _ in nouns] if with_keywords else None
-    model = nanoae.TextVAE(3, 12, 6, epochs=12, batch_size=8, warm_up=1, beta=0.1, random_state=0).fit(lines, keywords)
+    model = nanoae.TextVAE(
+        3, 12, 6, epochs=12, batch_size=8, warm_up=1, beta=0.1, random_state=0
+    ).fit(lines, keywords)
     page = opened(write_text_report(tmp_path / "r.html", model, lines, keywords))
     codes = model.transform(lines, keywords)
     if with_keywords:

@@ -33,24 +33,38 @@ MANY_WORDS = np.array([f"word {i}" for i in range(60)])
 
 FIGURES = {
     "rows": lambda path: image_rows(path, {"original": GREY, "reconstruction": GREY * 0.5}),
-    "rows-flat": lambda path: image_rows(path, {"original": GREY.reshape(12, 64)}, shape=(8, 8), n=5),
-    "rows-channel": lambda path: image_rows(path, {"x": GREY.reshape(12, 64), "y": GREY[:, None]}, shape=(1, 8, 8)),
+    "rows-flat": lambda path: image_rows(
+        path, {"original": GREY.reshape(12, 64)}, shape=(8, 8), n=5
+    ),
+    "rows-channel": lambda path: image_rows(
+        path, {"x": GREY.reshape(12, 64), "y": GREY[:, None]}, shape=(1, 8, 8)
+    ),
     "rows-colour": lambda path: image_rows(path, {"original": RGB, "cleaned": RGB}, vmin=0, vmax=1),
-    "rows-single-constant": lambda path: image_rows(path, {"original": np.ones((1, 8, 8), dtype=np.uint8)}),
+    "rows-single-constant": lambda path: image_rows(
+        path, {"original": np.ones((1, 8, 8), dtype=np.uint8)}
+    ),
     "profiles": lambda path: image_rows(path, {"original": CODES, "cleaned": CODES * 0.9}, n=7),
-    "profile-single-feature": lambda path: image_rows(path, {"original": CODES[:1, :1]}, vmin=0, vmax=1),
+    "profile-single-feature": lambda path: image_rows(
+        path, {"original": CODES[:1, :1]}, vmin=0, vmax=1
+    ),
     "grid": lambda path: image_grid(path, GREY),
     "grid-columns": lambda path: image_grid(path, GREY.reshape(12, 64), shape=(8, 8), columns=100),
     "grid-large": lambda path: image_grid(path, np.zeros((4, 1000, 900))),
     "weights": lambda path: weight_images(path, RNG.standard_normal((64, 20)), shape=(8, 8), n=9),
     "weights-few-zero": lambda path: weight_images(path, np.zeros((64, 2)), shape=(1, 8, 8)),
-    "weights-colour": lambda path: weight_images(path, RNG.standard_normal((192, 4)), shape=(3, 8, 8)),
+    "weights-colour": lambda path: weight_images(
+        path, RNG.standard_normal((192, 4)), shape=(3, 8, 8)
+    ),
     "errors": lambda path: error_maps(path, GREY, GREY - 0.5, n=4),
-    "errors-none": lambda path: error_maps(path, GREY.reshape(12, 64), np.zeros((12, 64)), shape=(8, 8)),
+    "errors-none": lambda path: error_maps(
+        path, GREY.reshape(12, 64), np.zeros((12, 64)), shape=(8, 8)
+    ),
     "shares": lambda path: share_bars(path, CODES[0], list("abcdef"), n=4),
     "shares-single": lambda path: share_bars(path, CODES[0, :1]),
     "roc": lambda path: roc_curves(path, {"a": CODES[:, 0], "b": CODES[:, 1]}, CODES[:, 0] > 1),
-    "loss": lambda path: loss_curves(path, {"loss": [3.0, 2.0, 1.5], "val_loss": [3.1, 2.2, 1.8]}, "mse"),
+    "loss": lambda path: loss_curves(
+        path, {"loss": [3.0, 2.0, 1.5], "val_loss": [3.1, 2.2, 1.8]}, "mse"
+    ),
     "loss-log": lambda path: loss_curves(path, {"loss": [100.0, 1.0, 0.01]}, "mse"),
     "loss-one-epoch": lambda path: loss_curves(path, {"loss": [0.5], "val_loss": []}, "mse"),
     "loss-diverged": lambda path: loss_curves(path, {"loss": [1.0, np.inf, np.nan]}, "mse"),
@@ -66,17 +80,25 @@ FIGURES = {
     "codes-many": lambda path: code_scatter(path, np.tile(CODES, (200, 1)), np.tile(DIGITS, 200)),
     "codes-constant": lambda path: code_scatter(path, np.ones((5, 4)), DIGITS[:5]),
     "codes-single": lambda path: code_scatter(path, CODES[:1], DIGITS[:1]),
-    "histogram": lambda path: code_histogram(path, {"plain": CODES, "sparse": np.maximum(CODES, 0)}),
+    "histogram": lambda path: code_histogram(
+        path, {"plain": CODES, "sparse": np.maximum(CODES, 0)}
+    ),
     "histogram-constant": lambda path: code_histogram(path, {"zero": np.zeros((5, 2))}),
-    "panels": lambda path: panels(path, {"PCA": CODES[:, :2], "autoencoder": CODES[:, 2:4]}, CODES[:, 0]),
+    "panels": lambda path: panels(
+        path, {"PCA": CODES[:, :2], "autoencoder": CODES[:, 2:4]}, CODES[:, 0]
+    ),
     "panels-plain": lambda path: panels(path, {"PCA": CODES[:, :2]}),
 }
 
 WRONG = {
     "no rows": lambda path: image_rows(path, {}),
     "n = 0": lambda path: image_rows(path, {"original": GREY}, n=0),
-    "shape does not fit": lambda path: image_rows(path, {"original": GREY.reshape(12, 64)}, shape=(8, 9)),
-    "two shapes": lambda path: image_rows(path, {"original": GREY, "reconstruction": GREY.reshape(12, 64)}),
+    "shape does not fit": lambda path: image_rows(
+        path, {"original": GREY.reshape(12, 64)}, shape=(8, 9)
+    ),
+    "two shapes": lambda path: image_rows(
+        path, {"original": GREY, "reconstruction": GREY.reshape(12, 64)}
+    ),
     "no images": lambda path: image_rows(path, {"original": GREY[:0]}),
     "two channels": lambda path: image_grid(path, np.zeros((2, 2, 8, 8))),
     "channels last": lambda path: image_grid(path, np.zeros((2, 8, 8, 3)), shape=(3, 8, 8)),
@@ -92,7 +114,9 @@ WRONG = {
     "no batches": lambda path: code_histogram(path, {}),
     "no panels": lambda path: panels(path, {}),
     "panels of three dimensions": lambda path: panels(path, {"PCA": CODES[:, :3]}),
-    "panels of two lengths": lambda path: panels(path, {"PCA": CODES[:, :2], "autoencoder": CODES[1:, :2]}),
+    "panels of two lengths": lambda path: panels(
+        path, {"PCA": CODES[:, :2], "autoencoder": CODES[1:, :2]}
+    ),
 }
 
 
@@ -140,15 +164,25 @@ def test_the_same_arrays_give_the_same_file(name, tmp_path):
 def test_the_first_row_sets_black_and_white(tmp_path):
     original = np.zeros((2, 8, 8))
     original[:, :, 4:] = 2.0
-    picture = pixels(image_rows(tmp_path / "rows.png", {"": original, " ": original / 2, "  ": original * 9}, title=""))
+    picture = pixels(
+        image_rows(
+            tmp_path / "rows.png", {"": original, " ": original / 2, "  ": original * 9}, title=""
+        )
+    )
     found = set(np.unique(picture))
-    assert found <= {0, 127, 128, 204, 255} and found & {127, 128}  # black, half, frame, white: nothing blurred
+    assert found <= {0, 127, 128, 204, 255} and found & {
+        127,
+        128,
+    }  # black, half, frame, white: nothing blurred
 
 
 def test_weights_are_white_at_zero_red_above_blue_below(tmp_path):
     weights = np.repeat([[0.0, 5.0, -0.1]], 64, axis=0)
     picture = pixels(weight_images(tmp_path / "weights.png", weights, shape=(8, 8)))
-    (top, left), (bottom, right) = (size // 4 for size in picture.shape[:2]), (-size // 4 for size in picture.shape[:2])
+    (top, left), (bottom, right) = (
+        (size // 4 for size in picture.shape[:2]),
+        (-size // 4 for size in picture.shape[:2]),
+    )
     zero, above, below = picture[top, left], picture[top, right], picture[bottom, left]
     assert zero.min() > 240
     assert above[0] > above[2] + 50 and below[2] > below[0] + 50

@@ -18,7 +18,16 @@ from nanoae.cli import COMMANDS, main
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("programs")
     run = folder / "run"
-    arguments = ["--epochs", "1", "--no-figures", "--quiet", "--backend", "numpy", "--out", str(run)]
+    arguments = [
+        "--epochs",
+        "1",
+        "--no-figures",
+        "--quiet",
+        "--backend",
+        "numpy",
+        "--out",
+        str(run),
+    ]
     assert main(["train", "--code-size", "3", *arguments]) == 0
     rows = np.random.default_rng(0).normal(size=(120, 2))
     for name, part in (("normal", rows[:100]), ("new", rows[100:])):
@@ -59,7 +68,9 @@ def test_detect_as_json_knows_which_columns_were_ignored(folder, tmp_path, capsy
     assert main(["detect", *files, "--out", str(tmp_path / "scores.csv"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     rows = list(csv.DictReader((tmp_path / "scores.csv").open()))
-    assert found["rows"] == len(rows) == 20 and found["abnormal"] == sum(int(row["abnormal"]) for row in rows)
+    assert found["rows"] == len(rows) == 20 and found["abnormal"] == sum(
+        int(row["abnormal"]) for row in rows
+    )
     assert [row["id"] for row in rows] == [str(i) for i in range(1, 21)]  # copied, and not judged
 
 
@@ -69,8 +80,14 @@ def test_output_to_stdout_is_the_file_alone(folder, tmp_path, capsys):
     capsys.readouterr()
     assert main(["detect", *files, "--out", "-"]) == 0
     out, err = capsys.readouterr()
-    assert out.splitlines() == (tmp_path / "scores.csv").read_text().splitlines() and "written to -" in err
-    assert main(["encode", str(folder / "run"), "--data", "digits", "--split", "test", "--out", "-"]) == 0
+    assert (
+        out.splitlines() == (tmp_path / "scores.csv").read_text().splitlines()
+        and "written to -" in err
+    )
+    assert (
+        main(["encode", str(folder / "run"), "--data", "digits", "--split", "test", "--out", "-"])
+        == 0
+    )
     table = list(csv.reader(io.StringIO(capsys.readouterr().out)))
     assert len(table) == 361 and len(table[0]) == 3
     assert main(["detect", *files, "--out", "-", "--json"]) == 2
@@ -95,14 +112,20 @@ def test_a_misspelt_option_is_told_by_the_command_it_belongs_to(typed, said, cap
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("tra", "train trace"), ("train --tens", "--tensorboard"), ("text generate --key", "--keyword")],
+    [
+        ("tra", "train trace"),
+        ("train --tens", "--tensorboard"),
+        ("text generate --key", "--keyword"),
+    ],
 )
 def test_bash_completes(typed, meant, capsys):
     assert main(["completion", "bash"]) == 0
     script = capsys.readouterr().out
     words = ["nanoae", *typed.split()]
     ask = f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _nanoae; echo ${{COMPREPLY[*]}}"
-    done = subprocess.run(["bash", "-c", f"{script}\n{ask}"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["bash", "-c", f"{script}\n{ask}"], capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == meant.split()
 
 
@@ -110,7 +133,11 @@ def test_bash_completes(typed, meant, capsys):
 def test_each_shells_script_names_every_command(shell, capsys):
     assert main(["completion", shell]) == 0
     script = capsys.readouterr().out
-    names = [module.__name__.rpartition(".")[2] for module in COMMANDS if not module.__name__.endswith("model")]
+    names = [
+        module.__name__.rpartition(".")[2]
+        for module in COMMANDS
+        if not module.__name__.endswith("model")
+    ]
     assert all(name in script for name in (*names, "encode", "reconstruct"))
 
 
@@ -119,7 +146,9 @@ def test_verbose_without_tqdm_prints_a_line_per_epoch(monkeypatch, capsys):
     x = nanoae.load_data("digits").flat()[0][:100]
     nanoae.Autoencoder(2, (8,), epochs=3, verbose=True, backend="numpy", random_state=0).fit(x)
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("training")]
-    assert [line.partition(", loss 0.")[0] for line in lines] == [f"training {i} of 3" for i in (1, 2, 3)]
+    assert [line.partition(", loss 0.")[0] for line in lines] == [
+        f"training {i} of 3" for i in (1, 2, 3)
+    ]
 
 
 def test_a_data_set_is_printed_in_a_line():

@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 
 import nanoae
-from nanoae import PCA, AnomalyDetector, Autoencoder, ClusterLabelDetector, StackedClassifier, TableEncoder, read_table
+from nanoae import (
+    PCA,
+    AnomalyDetector,
+    Autoencoder,
+    ClusterLabelDetector,
+    StackedClassifier,
+    TableEncoder,
+    read_table,
+)
 from nanoae.autoencoders.saved import Saved
 from nanoae.cli import main
 from nanoae.data.table import Table
@@ -27,7 +35,11 @@ nan = np.nan
 
 
 def small(**settings):
-    return Autoencoder(1, (4,), **{"epochs": 1, "missing": "mask", "backend": "numpy", "random_state": 0, **settings})
+    return Autoencoder(
+        1,
+        (4,),
+        **{"epochs": 1, "missing": "mask", "backend": "numpy", "random_state": 0, **settings},
+    )
 
 
 def detector(**settings):
@@ -81,14 +93,20 @@ NUMBERS = {
 def test_a_column_of_numbers_is_the_same_in_every_type(kind):
     make, values = NUMBERS[kind]
     mine, plain = frame(make()), np.column_stack([A, values])
-    np.testing.assert_array_equal(small().fit(mine).transform(mine), small().fit(plain).transform(plain))
+    np.testing.assert_array_equal(
+        small().fit(mine).transform(mine), small().fit(plain).transform(plain)
+    )
     encoder = TableEncoder().fit(mine)
     assert encoder.categories_ == [None, None]
-    np.testing.assert_array_equal(encoder.transform(mine), TableEncoder().fit(plain).transform(plain))
+    np.testing.assert_array_equal(
+        encoder.transform(mine), TableEncoder().fit(plain).transform(plain)
+    )
     if kind in ("Int64", "truths", "text"):
         found = detector().fit(mine)
         assert found.encoder_ is None
-        np.testing.assert_array_equal(found.score_samples(mine), detector().fit(plain).score_samples(plain))
+        np.testing.assert_array_equal(
+            found.score_samples(mine), detector().fit(plain).score_samples(plain)
+        )
     if np.isnan(plain).any():
         for estimator in (PCA(1), small(missing="error"), AnomalyDetector(small(missing="error"))):
             with pytest.raises(ValueError, match=r"got NaN in row 0, column 1 .*missing=\"mask\""):
@@ -102,13 +120,22 @@ CATEGORIES = {
     "objects": (lambda: pd.Series(TEXTS, dtype=object), ["x", "y"]),
     "bytes": (lambda: [x and x.encode() for x in TEXTS], ["x", "y"]),
     "Arrow string": (lambda: arrow_type(TEXTS, pa.string()), ["x", "y"]),
-    "Arrow dictionary": (lambda: arrow_type(TEXTS, pa.dictionary(pa.int32(), pa.string())), ["x", "y"]),
+    "Arrow dictionary": (
+        lambda: arrow_type(TEXTS, pa.dictionary(pa.int32(), pa.string())),
+        ["x", "y"],
+    ),
     "categorical": (lambda: pd.Categorical(TEXTS), ["x", "y"]),
     "categorical of whole numbers": (lambda: pd.Categorical([None, 1, 2, 1] * 10), ["1", "2"]),
     "categorical of floats": (lambda: pd.Categorical([nan, 1.0, 2.5, 1.0] * 10), ["1", "2.5"]),
-    "categorical of truths": (lambda: pd.Categorical([None, True, False, True] * 10), ["False", "True"]),
+    "categorical of truths": (
+        lambda: pd.Categorical([None, True, False, True] * 10),
+        ["False", "True"],
+    ),
     "categorical of digits": (lambda: pd.Categorical([None, "1", "02", "1"] * 10), ["02", "1"]),
-    "categorical of countries": (lambda: pd.Categorical([None, "DE", "NA", "DE"] * 10), ["DE", "NA"]),
+    "categorical of countries": (
+        lambda: pd.Categorical([None, "DE", "NA", "DE"] * 10),
+        ["DE", "NA"],
+    ),
     "cut": (lambda: pd.cut(pd.Series(GAPS), [0, 20, 40]), ["(0, 20]", "(20, 40]"]),
     "text and numbers": (lambda: [None, "x", 1, 1.5] * 10, ["1", "1.5", "x"]),
 }
@@ -183,7 +210,9 @@ def test_true_is_true_in_every_spelling(more, tmp_path):
         code = encoder.transform(truth)[:, 1:]
         assert code[0].argmax() == 1 and code[1].argmax() == 0 if more else code[0] > code[1]
         for dtype in ("boolean", object, pd.ArrowDtype(pa.bool_())):
-            np.testing.assert_array_equal(encoder.transform(truth.astype({"c": dtype}))[:, 1:], code)
+            np.testing.assert_array_equal(
+                encoder.transform(truth.astype({"c": dtype}))[:, 1:], code
+            )
 
 
 def test_a_model_file_from_before_keeps_its_categories():
@@ -211,8 +240,12 @@ DATES = {  # and whether what the error says makes numbers of them
     "date objects": lambda: [None, *(hour.date() for hour in HOURS[1:])],
     "time objects": lambda: [None, *(hour.time() for hour in HOURS[1:])],
     "timestamp objects": lambda: pd.Series([None, *HOURS[1:]], dtype=object),
-    "duration objects": lambda: pd.Series([datetime.timedelta(hours=i) for i in range(N)], dtype=object),
-    "period objects": lambda: pd.Series([None, *pd.period_range("2024", periods=N - 1, freq="M")], dtype=object),
+    "duration objects": lambda: pd.Series(
+        [datetime.timedelta(hours=i) for i in range(N)], dtype=object
+    ),
+    "period objects": lambda: pd.Series(
+        [None, *pd.period_range("2024", periods=N - 1, freq="M")], dtype=object
+    ),
 }
 
 
@@ -268,9 +301,12 @@ UNIQUE = {
 @pytest.mark.parametrize("kind", UNIQUE)
 def test_a_column_of_different_texts_is_told_and_does_no_harm(kind):
     """Whoever does not leave it out has a model as good as without it."""
-    learned = pd.DataFrame({"a": A, "b": 2 * A, "plan": np.where(A > 0, "x", "y"), "c": UNIQUE[kind]})
+    learned = pd.DataFrame(
+        {"a": A, "b": 2 * A, "plan": np.where(A > 0, "x", "y"), "c": UNIQUE[kind]}
+    )
     with pytest.warns(
-        UserWarning, match=r"column 'c' holds \d\d different .* in 40 rows .*drop\(columns=\['c'\]\), detect --ig"
+        UserWarning,
+        match=r"column 'c' holds \d\d different .* in 40 rows .*drop\(columns=\['c'\]\), detect --ig",
     ):
         encoder = TableEncoder().fit(learned)
     assert encoder.categories_[2:] == [["x", "y"], ["Ann"] if "Ann" in UNIQUE[kind] else []]
@@ -288,7 +324,8 @@ def test_a_column_of_different_texts_is_told_and_does_no_harm(kind):
 def test_few_different_dates_are_told():
     dates = [f"2024-0{1 + i % 5}-01" for i in range(N)]
     with pytest.warns(
-        UserWarning, match=r"'c' holds 5 different dates or times in 40 rows .*new rows will hold others"
+        UserWarning,
+        match=r"'c' holds 5 different dates or times in 40 rows .*new rows will hold others",
     ):
         assert TableEncoder().fit(frame(dates)).categories_[1] == sorted(set(dates))
 
@@ -303,11 +340,15 @@ RISING = {
 @pytest.mark.parametrize("kind", RISING)
 def test_a_number_that_rises_from_row_to_row_is_told(kind):
     X = frame(RISING[kind])
-    message = r"column 'c' rises from row to row, from .*X\.drop\(columns=\['c'\]\), detect --ignore c"
+    message = (
+        r"column 'c' rises from row to row, from .*X\.drop\(columns=\['c'\]\), detect --ignore c"
+    )
     for fit in (TableEncoder().fit, detector(holdout=0.0).fit):
         with pytest.warns(UserWarning, match=message):
             fit(X)
-    with pytest.warns(UserWarning, match=r"AnomalyDetector: column 1 rises .*numpy.delete\(X, 1, 1\)\.$"):
+    with pytest.warns(
+        UserWarning, match=r"AnomalyDetector: column 1 rises .*numpy.delete\(X, 1, 1\)\.$"
+    ):
         detector(holdout=0.0).fit(X.to_numpy())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -322,14 +363,19 @@ def test_categories_are_not_told(cells):
         encoder = TableEncoder().fit(frame(cells))
         assert encoder.categories_[1] == sorted(set(cells))
         encoder.transform(frame(cells))
-        encoder.transform(frame([*cells[:30], *["new"] * 10]))  # a quarter: each such row is abnormal, and found
+        encoder.transform(
+            frame([*cells[:30], *["new"] * 10])
+        )  # a quarter: each such row is abnormal, and found
 
 
 @pytest.mark.parametrize(
     ("cells", "known"),
     [
         ([f"rare {i}" if i % 4 == 0 else "x" for i in range(N)], ["x"]),
-        ([f"rare {i // 2}" if i % 20 < 6 else "x" for i in range(N - 2)] + ["once", "twice"], ["x"]),
+        (
+            [f"rare {i // 2}" if i % 20 < 6 else "x" for i in range(N - 2)] + ["once", "twice"],
+            ["x"],
+        ),
         ([f"rare {i // 2}" if i % 20 < 6 else "x" for i in range(N - 1)] + ["once"], None),
         (["once", *["x", "y"] * 19, "y"], ["once", "x", "y"]),
     ],
@@ -349,7 +395,12 @@ def test_a_column_of_values_never_seen_is_told(tmp_path):
     learned, new = frame(["x", "y"] * 20), frame(["z"] * N)
     encoder, found = TableEncoder().fit(learned), detector().fit(learned)
     found.save(tmp_path / "model.npz")
-    for use in (encoder.transform, found.predict, found.explain, nanoae.load(tmp_path / "model.npz").predict):
+    for use in (
+        encoder.transform,
+        found.predict,
+        found.explain,
+        nanoae.load(tmp_path / "model.npz").predict,
+    ):
         with pytest.warns(UserWarning, match=UNSEEN):
             use(new)
     with warnings.catch_warnings():
@@ -365,8 +416,13 @@ def test_the_command_line_tells_it(tmp_path, capsys, monkeypatch):
     files = ["--train", "train.csv", "--score", "new.csv", "--out", "scores.csv"]
     assert main(["detect", *files, "--contamination", "0.1"]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if "TableEncoder" in line]
-    assert len(lines) == 2 and all(line.startswith("nanoae: warning: TableEncoder: ") for line in lines)
-    assert "column 'when' holds 40 different dates or times" in lines[0] and "--ignore when" in lines[0]
+    assert len(lines) == 2 and all(
+        line.startswith("nanoae: warning: TableEncoder: ") for line in lines
+    )
+    assert (
+        "column 'when' holds 40 different dates or times" in lines[0]
+        and "--ignore when" in lines[0]
+    )
     assert "40 of 40 values in column 'plan' were never seen" in lines[1]
 
 
@@ -374,13 +430,20 @@ def test_the_command_line_tells_it(tmp_path, capsys, monkeypatch):
 
 
 def polars_frame():
-    cells = {"i": NONES, "t": TRUTHS, "s": TEXTS, "d": [x if x is None else decimal.Decimal(x) for x in NONES]}
+    cells = {
+        "i": NONES,
+        "t": TRUTHS,
+        "s": TEXTS,
+        "d": [x if x is None else decimal.Decimal(x) for x in NONES],
+    }
     return pl.DataFrame({"a": A, "f": pl.Series(A, dtype=pl.Float32), **cells})
 
 
 def test_polars_and_arrow_are_as_pandas():
     polars = polars_frame()
-    pandas = pd.DataFrame({"a": A, "f": A.astype(np.float32), "i": NONES, "t": TRUTHS, "s": TEXTS, "d": NONES})
+    pandas = pd.DataFrame(
+        {"a": A, "f": A.astype(np.float32), "i": NONES, "t": TRUTHS, "s": TEXTS, "d": NONES}
+    )
     encoder = TableEncoder().fit(pandas)
     arrow = polars.to_arrow()
     for X in (polars, arrow, arrow.to_batches()[0]):
@@ -452,7 +515,9 @@ def test_matrices_lists_and_objects_are_arrays():
 
 
 def test_columns_may_have_any_name():
-    X = pd.DataFrame({"compute": A, "get_columns": A, "columns": A, "toarray": ["x", "y"] * 20, "__array__": A})
+    X = pd.DataFrame(
+        {"compute": A, "get_columns": A, "columns": A, "toarray": ["x", "y"] * 20, "__array__": A}
+    )
     assert TableEncoder().fit(X).categories_[3] == ["x", "y"]
     small().fit(X.drop(columns="toarray"))
 
@@ -462,7 +527,9 @@ def test_a_table_of_a_file_is_a_table(tmp_path):
     table = read_table(tmp_path / "t.csv")
     ae = small().fit(table)
     assert ae.feature_names_in_.tolist() == ["a", "t", "c"]
-    np.testing.assert_array_equal(ae.transform(table), ae.transform(np.column_stack([A, TRUE, GAPS])))
+    np.testing.assert_array_equal(
+        ae.transform(table), ae.transform(np.column_stack([A, TRUE, GAPS]))
+    )
 
 
 # ---------------------------------------------------------------- names
@@ -480,12 +547,17 @@ def test_columns_in_another_order_are_refused(names):
     again = X.iloc[:, [2, 0, 1]]
     with pytest.raises(ValueError, match="must be in the same order"):
         pca.transform(again)
-    np.testing.assert_array_equal(encoder.transform(again), encoder.transform(X))  # which looks them up
+    np.testing.assert_array_equal(
+        encoder.transform(again), encoder.transform(X)
+    )  # which looks them up
     np.testing.assert_array_equal(pca.transform(X.to_numpy()), pca.transform(X))
     assert encoder.names_ == [*map(str, names)]
     with pytest.raises(ValueError, match="unseen at fit time"):
         pca.transform(
-            X.set_axis([*columns[:2], ("z", 9) if isinstance(names[0], tuple) else type(names[0])(9)], axis=1)
+            X.set_axis(
+                [*columns[:2], ("z", 9) if isinstance(names[0], tuple) else type(names[0])(9)],
+                axis=1,
+            )
         )
 
 
@@ -505,23 +577,35 @@ def test_masked_values_are_gaps_everywhere(masked):
     assert ae.history_["val_loss"] == other.history_["val_loss"]
     for name in ("transform", "reconstruct", "reconstruction_error", "score"):
         np.testing.assert_array_equal(getattr(ae, name)(masked), getattr(other, name)(X))
-    np.testing.assert_array_equal(ae.interpolate(masked[0], masked[1]), other.interpolate(X[0], X[1]))
-    np.testing.assert_array_equal(ae.transform(list(masked)), ae.transform(X))  # rows that are masked
+    np.testing.assert_array_equal(
+        ae.interpolate(masked[0], masked[1]), other.interpolate(X[0], X[1])
+    )
+    np.testing.assert_array_equal(
+        ae.transform(list(masked)), ae.transform(X)
+    )  # rows that are masked
     encoder = TableEncoder()
-    np.testing.assert_array_equal(encoder.fit(masked).transform(masked), TableEncoder().fit(X).transform(X))
+    np.testing.assert_array_equal(
+        encoder.fit(masked).transform(masked), TableEncoder().fit(X).transform(X)
+    )
     found, plain = detector().fit(masked), detector().fit(X)
     for name in ("score_samples", "predict", "explain", "p_values", "transform"):
         np.testing.assert_array_equal(getattr(found, name)(masked), getattr(plain, name)(X))
     whole = np.ma.masked_array(np.round(X * 0 + np.arange(3)).astype(float), mask=masked.mask)
-    np.testing.assert_array_equal(Table.of(np.ma.masked_array([[1, 2]], mask=[[0, 1]])).numbers(), [[1, nan]])
-    np.testing.assert_array_equal(Table.of(whole).numbers(), np.where(masked.mask, nan, [[0, 1, 2]]))
+    np.testing.assert_array_equal(
+        Table.of(np.ma.masked_array([[1, 2]], mask=[[0, 1]])).numbers(), [[1, nan]]
+    )
+    np.testing.assert_array_equal(
+        Table.of(whole).numbers(), np.where(masked.mask, nan, [[0, 1, 2]])
+    )
     texts = np.ma.masked_array([["x", "y"], ["y", "x"]], mask=[[0, 1], [0, 0]])
     assert Table.of(texts).column(1).tolist() == [None, "x"]
 
 
 def test_masked_values_are_an_error_where_none_may_be(masked):
     X, y = masked.data[:, [0, 2]], np.arange(N) % 2
-    message = r"expected finite numbers, got NaN in row 0, column 1 .*what is masked.*missing=\"mask\""
+    message = (
+        r"expected finite numbers, got NaN in row 0, column 1 .*what is masked.*missing=\"mask\""
+    )
     everybody = [PCA(1), small(missing="error"), nanoae.VariationalAutoencoder(1, (4,)), ClusterLabelDetector(),
                  AnomalyDetector(), StackedClassifier((2,)), nanoae.StackedAutoencoder((2,))]  # fmt: skip
     for estimator in everybody:
@@ -539,7 +623,9 @@ def test_masked_values_are_an_error_where_none_may_be(masked):
             use()
     with pytest.raises(ValueError, match="got NaN in row 0, column 0"):
         PCA(1).fit(X).inverse_transform(np.ma.masked_array([[1.0]], mask=True))
-    np.testing.assert_array_equal(PCA(1).fit(np.ma.masked_array(X)).mean_, PCA(1).fit(X).mean_)  # nothing is masked
+    np.testing.assert_array_equal(
+        PCA(1).fit(np.ma.masked_array(X)).mean_, PCA(1).fit(X).mean_
+    )  # nothing is masked
 
 
 def test_no_frame_library_is_imported():
@@ -551,7 +637,9 @@ def test_no_frame_library_is_imported():
 
 
 @pytest.mark.parametrize("learned, other", [("%", ""), ("", "%"), ("%", None), (None, "%")])
-@pytest.mark.parametrize("make", [lambda: nanoae.Autoencoder(1, (4,), epochs=1), lambda: nanoae.PCA(1)])
+@pytest.mark.parametrize(
+    "make", [lambda: nanoae.Autoencoder(1, (4,), epochs=1), lambda: nanoae.PCA(1)]
+)
 def test_a_share_in_another_unit_is_refused(make, learned, other, tmp_path):
     """5 % learned, and 5 or a number asked for, or the reverse: a hundred times as large, in silence."""
     shares = np.random.default_rng(0).uniform(1, 90, 40)
@@ -564,6 +652,9 @@ def test_a_share_in_another_unit_is_refused(make, learned, other, tmp_path):
     model.save(tmp_path / "model.npz")
     for each in (model, nanoae.load(tmp_path / "model.npz")):
         assert each.transform(frame(learned)).shape == (40, 1)
-        assert each.transform(np.column_stack([shares / 100, shares])).shape == (40, 1)  # an array does not tell
+        assert each.transform(np.column_stack([shares / 100, shares])).shape == (
+            40,
+            1,
+        )  # an array does not tell
         with pytest.raises(ValueError, match="column 'share' in the unit that was learned"):
             each.transform(frame(other))

@@ -7,7 +7,11 @@ import nanoae
 from nanoae import Mixture
 
 rng = np.random.default_rng(0)
-TRUE = Mixture([0.5, 0.3, 0.2], [[-3, 0], [3, 1], [0, 4]], [[[1, 0.6], [0.6, 1]], np.eye(2) * 0.3, [[0.2, 0], [0, 2]]])
+TRUE = Mixture(
+    [0.5, 0.3, 0.2],
+    [[-3, 0], [3, 1], [0, 4]],
+    [[[1, 0.6], [0.6, 1]], np.eye(2) * 0.3, [[0.2, 0], [0, 2]]],
+)
 
 
 # ---------------------------------------------------------------- the mixture
@@ -73,7 +77,10 @@ def test_degenerate_rows(z):
 @pytest.mark.parametrize(
     ("act", "message"),
     [
-        (lambda: Mixture([1], [[0, 0]], np.eye(2)), r"expected positive weights \(C,\), means \(C, K\)"),
+        (
+            lambda: Mixture([1], [[0, 0]], np.eye(2)),
+            r"expected positive weights \(C,\), means \(C, K\)",
+        ),
         (lambda: Mixture.fit(np.zeros((3, 2)), 4), "1 to N components, got .* and 4"),
         (
             lambda: Mixture.fit(np.zeros((3, 2)), 2, "spherical"),
@@ -91,9 +98,9 @@ def test_errors(act, message):
 
 @pytest.fixture(scope="module")
 def plain(digits):
-    return nanoae.Autoencoder(4, (32,), loss="bce", epochs=15, batch_size=32, backend="numpy", random_state=0).fit(
-        digits[0]
-    )
+    return nanoae.Autoencoder(
+        4, (32,), loss="bce", epochs=15, batch_size=32, backend="numpy", random_state=0
+    ).fit(digits[0])
 
 
 def test_a_plain_autoencoder_draws_from_a_mixture_of_its_codes(plain, digits, tmp_path):
@@ -108,7 +115,9 @@ def test_a_plain_autoencoder_draws_from_a_mixture_of_its_codes(plain, digits, tm
     blind = plain.inverse_transform(rng.normal(codes.mean(axis=0), codes.std(axis=0), (100, 4)))
     assert distance(drawn) < distance(blind)
     plain.save(tmp_path / "model.npz")
-    np.testing.assert_array_equal(nanoae.load(tmp_path / "model.npz", backend="numpy").sample(100, 0), drawn)
+    np.testing.assert_array_equal(
+        nanoae.load(tmp_path / "model.npz", backend="numpy").sample(100, 0), drawn
+    )
 
 
 def test_temperature_zero_draws_the_means(plain, digits):
@@ -135,20 +144,28 @@ def test_traversal_changes_one_number_of_the_code(plain, digits):
     x = digits[1][0]
     codes = np.tile(plain.transform(x[None]), (3, 1))
     codes[:, 2] = mean[2] + std[2] * np.array([-2, 0, 2])
-    np.testing.assert_allclose(plain.traverse(2, x, span=2, steps=3), plain.inverse_transform(codes), atol=1e-6)
+    np.testing.assert_allclose(
+        plain.traverse(2, x, span=2, steps=3), plain.inverse_transform(codes), atol=1e-6
+    )
     middle = plain.inverse_transform(mean[None])[0]
     np.testing.assert_allclose(plain.traverse(0, steps=3)[1], middle, atol=1e-6)
 
 
 def test_the_manifold_is_at_the_quantiles_of_the_normal_distribution(digits):
-    vae = nanoae.VariationalAutoencoder(2, (8,), epochs=1, backend="numpy", random_state=0).fit(digits[0])
+    vae = nanoae.VariationalAutoencoder(2, (8,), epochs=1, backend="numpy", random_state=0).fit(
+        digits[0]
+    )
     q = 0.6744897501960817  # of 3/4
     corners = vae.inverse_transform(np.array([[-q, q], [q, q], [-q, -q], [q, -q]]))
     np.testing.assert_allclose(vae.manifold(2), corners, atol=1e-6)
 
 
 def test_a_new_fit_forgets_the_prior(digits):
-    ae = nanoae.Autoencoder(2, (8,), epochs=1, backend="numpy").fit(digits[0]).fit_prior(digits[0], 2)
+    ae = (
+        nanoae.Autoencoder(2, (8,), epochs=1, backend="numpy")
+        .fit(digits[0])
+        .fit_prior(digits[0], 2)
+    )
     assert ae.sample(3).shape == (3, 64)
     with pytest.raises(ValueError, match="expected a prior"):
         ae.fit(digits[0]).sample(3)

@@ -72,8 +72,15 @@ NETWORKS = {
         SiLU(),
     ],
     "kinked": lambda: [Linear(7), ReLU(), Linear(6), LeakyReLU(), Linear(4)],
-    "tied twice": lambda: (a := Linear(6), b := Linear(3), [a, Tanh(), b, TiedLinear(b), Tanh(), TiedLinear(a)])[-1],
-    "one source, two tied": lambda: (a := Linear(6), [a, Tanh(), TiedLinear(a), Linear(6), Tanh(), TiedLinear(a)])[-1],
+    "tied twice": lambda: (
+        a := Linear(6),
+        b := Linear(3),
+        [a, Tanh(), b, TiedLinear(b), Tanh(), TiedLinear(a)],
+    )[-1],
+    "one source, two tied": lambda: (
+        a := Linear(6),
+        [a, Tanh(), TiedLinear(a), Linear(6), Tanh(), TiedLinear(a)],
+    )[-1],
     "dropout, its noise frozen": lambda: [Dropout(0.2), Linear(7), Tanh(), Dropout(0.5), Linear(4)],
     "activations first": lambda: [Tanh(), Softplus(), SiLU(), GELU(), Linear(4), Sigmoid()],
 }
@@ -103,9 +110,13 @@ def build(layers, n_in, ops, dtype="float64"):
 # ---------------------------------------------------------------- right ones pass
 
 
-@pytest.mark.parametrize("layer", sorted(set(everything(Layer)) - NOT_BUILT_ALONE, key=lambda layer: layer.__name__))
+@pytest.mark.parametrize(
+    "layer", sorted(set(everything(Layer)) - NOT_BUILT_ALONE, key=lambda layer: layer.__name__)
+)
 def test_every_element_of_every_layer(ops, layer):
-    assert layer in EXAMPLES, f"add a network with a {layer.__name__} to LAYERS in nanoae/cli/smallest.py"
+    assert layer in EXAMPLES, (
+        f"add a network with a {layer.__name__} to LAYERS in nanoae/cli/smallest.py"
+    )
     net = build(EXAMPLES[layer](), 5, ops)
     assert any(type(part) is layer for part in net.layers)
     report = check_gradients(net, away_from_zero(4, 5), elementwise=True, tolerance=1e-7)
@@ -123,12 +134,16 @@ def test_every_element_of_every_loss(ops, loss, reduction):
 
 
 @pytest.mark.parametrize("reduction", losses.REDUCTIONS)
-@pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss is not Weighted], ids=lambda loss: loss.__name__)
+@pytest.mark.parametrize(
+    "loss", [loss for loss in LOSSES if loss is not Weighted], ids=lambda loss: loss.__name__
+)
 def test_every_element_of_every_weighted_loss(ops, loss, reduction):
     y = rng.standard_normal((4, 3))
     net, t = build([Identity()], 3, ops), LOSSES[loss](y)
     criterion, w = make(loss, 3, reduction=reduction, weight=0.7), np.array([0.3, 2.0, 0.0, 1.7])
-    report = check_gradients(net, y, np.column_stack([t, w]), Weighted(criterion), elementwise=True, tolerance=1e-7)
+    report = check_gradients(
+        net, y, np.column_stack([t, w]), Weighted(criterion), elementwise=True, tolerance=1e-7
+    )
     assert report.ok, f"\n{report}"
 
 
@@ -149,9 +164,13 @@ def test_whole_network_with_its_loss(ops, loss):
     assert report.ok, f"\n{report}"
 
 
-@pytest.mark.parametrize("settings", [{}, {"tied_weights": True}, {"loss": "bce", "activation": "elu"}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{}, {"tied_weights": True}, {"loss": "bce", "activation": "elu"}], ids=str
+)
 def test_fitted_autoencoder(ops, digits, settings):
-    ae = nanoae.Autoencoder(5, (12,), epochs=1, backend=ops, random_state=0, **{"activation": "tanh", **settings})
+    ae = nanoae.Autoencoder(
+        5, (12,), epochs=1, backend=ops, random_state=0, **{"activation": "tanh", **settings}
+    )
     x = digits[1][:6]
     report = check_gradients(ae.fit(digits[0]), x, x, losses.get(ae.loss))
     assert report.ok, f"\n{report}"
@@ -164,7 +183,9 @@ def test_float32_gradients_are_the_rounded_float64_ones(ops):
     for each in (net, twin):
         each.forward(ops.to_device(x, each.dtype), train=True)
         each.backward(ops.to_device(dy, each.dtype))
-    np.testing.assert_allclose(ops.to_numpy(net.grad), ops.to_numpy(twin.grad), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        ops.to_numpy(net.grad), ops.to_numpy(twin.grad), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_a_network_built_anew_forgets_old_ties(ops):
@@ -182,7 +203,9 @@ def test_a_network_built_anew_forgets_old_ties(ops):
 # ---------------------------------------------------------------- a kink's own value
 
 
-@pytest.mark.parametrize(("layer", "slope"), [(ReLU(), 0), (LeakyReLU(0.2), 0.2), (ELU(0.7), 0.7)], ids=repr)
+@pytest.mark.parametrize(
+    ("layer", "slope"), [(ReLU(), 0), (LeakyReLU(0.2), 0.2), (ELU(0.7), 0.7)], ids=repr
+)
 def test_slope_at_the_kink(ops, dtype, device, close, layer, slope):
     net = build([Identity(), layer], 3, ops, dtype)
     close(net.forward(device(np.zeros((2, 3))), train=True), 0)
@@ -280,7 +303,9 @@ BROKEN = {  # name -> (layers, loss, the first thing that must fail)
 def test_a_broken_backward_is_caught(ops, name, elementwise):
     layers, loss, culprit = BROKEN[name]
     x, t = away_from_zero(5, 4), rng.standard_normal((5, 4))
-    report = check_gradients(build(layers(), 4, ops), x, None if loss is None else t, loss, elementwise=elementwise)
+    report = check_gradients(
+        build(layers(), 4, ops), x, None if loss is None else t, loss, elementwise=elementwise
+    )
     failed = [row.parameter for row in report.rows if not row.ok]
     assert not report.ok and failed[0] == culprit, f"\n{report}"
     assert "FAIL" in str(report)
@@ -299,8 +324,18 @@ def test_nan_and_nothing_are_no_success():
 def test_printed_table(ops):
     net = build([Linear(3), Tanh()], 5, ops)
     lines = str(check_gradients(net, away_from_zero(4, 5))).splitlines()
-    assert lines[0].split() == ["layer", "parameter", "analytic", "numeric", "rel.", "error", "verdict"]
-    assert [line.split()[:4] for line in lines[1:4]] == [["0", "Linear(5,", "3)", name] for name in ("W", "b", "dx")]
+    assert lines[0].split() == [
+        "layer",
+        "parameter",
+        "analytic",
+        "numeric",
+        "rel.",
+        "error",
+        "verdict",
+    ]
+    assert [line.split()[:4] for line in lines[1:4]] == [
+        ["0", "Linear(5,", "3)", name] for name in ("W", "b", "dx")
+    ]
     assert [line.split()[:3] for line in lines[4:5]] == [["1", "Tanh()", "dx"]]
     assert [line.split()[:2] for line in lines[5:]] == [["network", "theta"], ["network", "x"]]
     assert all(line.endswith("ok") for line in lines[1:])
@@ -322,7 +357,9 @@ def test_a_single_layer_and_an_unbuilt_network_can_be_checked():
     x = away_from_zero(4, 5)
     assert check_gradients(Linear(3), x).ok
     assert check_gradients(Sequential([Linear(3), Tanh()]), x).ok
-    with pytest.raises(TypeError, match="expected a Sequential, a Layer or a fitted estimator, got list"):
+    with pytest.raises(
+        TypeError, match="expected a Sequential, a Layer or a fitted estimator, got list"
+    ):
         check_gradients([Linear(3)], x)
 
 
@@ -396,7 +433,10 @@ def test_the_first_wrong_gradient_is_named(layers, told):
 def test_a_wrong_loss_is_named_and_what_is_right_is_not():
     x, t = away_from_zero(6, 5), away_from_zero(6, 5)
     net = Sequential([FirstRowOnly(5), Tanh(), Linear(5)])
-    assert check_gradients(Sequential([Linear(5), Tanh()]), x, t, Halved()).first_wrong == "loss Halved(): dy"
+    assert (
+        check_gradients(Sequential([Linear(5), Tanh()]), x, t, Halved()).first_wrong
+        == "loss Halved(): dy"
+    )
     right = check_gradients(Sequential([Linear(5), Tanh()]), x, t, "mse")
     assert right.ok and right.first_wrong == "" and "first wrong" not in str(right)
     assert [(row.layer, row.parameter) for row in right.rows if row.parameter == "dx"] == [
@@ -414,7 +454,9 @@ class TwiceTooLarge(ReLU):
         return super().df(2 * dy, y, out)
 
 
-@pytest.mark.parametrize(("activation", "wrong"), [(ReLU, ""), (TwiceTooLarge, "layer 1, TwiceTooLarge: dx")])
+@pytest.mark.parametrize(
+    ("activation", "wrong"), [(ReLU, ""), (TwiceTooLarge, "layer 1, TwiceTooLarge: dx")]
+)
 def test_ties_in_a_max_pool_are_no_mistake_and_hide_none(activation, wrong):
     layers = [Conv2d(3, 3, padding=1), activation(), MaxPool2d(2), Flatten(), Linear(4)]
     net = Sequential(layers).build((1, 8, 8), dtype="float64", random_state=0)

@@ -47,11 +47,15 @@ def test_images_of_ones_own_with_their_labels(tmp_path, images, labels):
     np.testing.assert_array_equal(np.concatenate([data.y_train, data.y_test]), LABELS)
     assert data.maximum == 255 and data.name == images and len(data.x_train) == 16
     shuffled = load_data(str(tmp_path / images), random_state=1)
-    for pixels, label in zip(rows(shuffled), np.concatenate([shuffled.y_train, shuffled.y_test]), strict=True):
+    for pixels, label in zip(
+        rows(shuffled), np.concatenate([shuffled.y_train, shuffled.y_test]), strict=True
+    ):
         assert label == LABELS[(pixels == IMAGES).all(axis=(1, 2))][0]
 
 
-@pytest.mark.parametrize("name", ["a.idx", "a.idx.gz", "faces", "faces.ubyte", "a.idx2-float", "b.bin"])
+@pytest.mark.parametrize(
+    "name", ["a.idx", "a.idx.gz", "faces", "faces.ubyte", "a.idx2-float", "b.bin"]
+)
 def test_the_first_bytes_say_what_it_is_not_the_name(tmp_path, name):
     write(tmp_path / name, IMAGES, name.endswith(".gz"))
     np.testing.assert_array_equal(rows(load_data(tmp_path / name, random_state=None)), IMAGES)
@@ -67,7 +71,10 @@ def test_numbers_of_other_types_come_as_they_are(tmp_path, dtype):
 
 def test_a_folder_of_them_tells_to_name_one(tmp_path):
     write(tmp_path / "a-images-idx3-ubyte", IMAGES)
-    with pytest.warns(UserWarning, match="no images"), pytest.raises(BadFile, match=r"named itself: .*a-images-idx3"):
+    with (
+        pytest.warns(UserWarning, match="no images"),
+        pytest.raises(BadFile, match=r"named itself: .*a-images-idx3"),
+    ):
         load_data(tmp_path)
 
 
@@ -75,7 +82,8 @@ def test_labels_that_do_not_fit_are_told(tmp_path):
     path = write(tmp_path / "a-images-idx3-ubyte", IMAGES)
     write(tmp_path / "a-labels-idx1-ubyte", LABELS[:7])
     with pytest.raises(
-        BadFile, match=r"a-labels-idx1-ubyte: expected 20 labels, .* of a-images-idx3-ubyte, got .*\(7,\)"
+        BadFile,
+        match=r"a-labels-idx1-ubyte: expected 20 labels, .* of a-images-idx3-ubyte, got .*\(7,\)",
     ):
         load_data(path)
     (tmp_path / "a-labels-idx1-ubyte").write_bytes(b"\0\0\x08\1damaged")
@@ -90,7 +98,10 @@ def test_the_command_reads_them(tmp_path, monkeypatch, capsys):
     write(tmp_path / "my-images-idx3-ubyte.gz", IMAGES, True)
     write(tmp_path / "my-labels-idx1-ubyte", LABELS)
     short = ["--epochs", "1", "--no-figures", "--out", "run"]
-    assert main(["train", "--data", "my-images-idx3-ubyte.gz", "--classify", "--stacked", "4", *short]) == 0
+    assert (
+        main(["train", "--data", "my-images-idx3-ubyte.gz", "--classify", "--stacked", "4", *short])
+        == 0
+    )
     assert "16 training and 4 test rows of 4 x 3, uint8" in capsys.readouterr().out
 
 

@@ -52,11 +52,21 @@ def png(pixels, colour_type, depth, *chunks):
     """A PNG of big-endian rows, as Pillow cannot write it."""
 
     def chunk(name, content):
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        return (
+            struct.pack(">I", len(content))
+            + name
+            + content
+            + struct.pack(">I", zlib.crc32(name + content))
+        )
 
     header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], depth, colour_type, 0, 0, 0)
     body = zlib.compress(b"".join(b"\0" + row.tobytes() for row in pixels))
-    parts = [chunk(b"IHDR", header), *(chunk(*each) for each in chunks), chunk(b"IDAT", body), chunk(b"IEND", b"")]
+    parts = [
+        chunk(b"IHDR", header),
+        *(chunk(*each) for each in chunks),
+        chunk(b"IDAT", body),
+        chunk(b"IEND", b""),
+    ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
@@ -72,12 +82,19 @@ STORED = {  # what a camera stores of an image that is meant to be seen as `a`, 
     7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
     8: lambda a: np.rot90(a, -1),
 }
-LOSSLESS = {".png": {}, ".tif": {}, ".tiff": {"compression": "tiff_lzw"}, ".webp": {"lossless": True}}
+LOSSLESS = {
+    ".png": {},
+    ".tif": {},
+    ".tiff": {"compression": "tiff_lzw"},
+    ".webp": {"lossless": True},
+}
 
 
 @pytest.mark.parametrize("suffix", [*LOSSLESS, ".jpg"])
 def test_images_are_upright_whatever_way_the_camera_was_held(tmp_path, suffix):
-    smooth = np.add.outer(np.arange(0, 200, 25), np.arange(0, 50, 4)).astype(np.uint8)  # as JPEG keeps it
+    smooth = np.add.outer(np.arange(0, 200, 25), np.arange(0, 50, 4)).astype(
+        np.uint8
+    )  # as JPEG keeps it
     want = np.repeat(smooth[..., None], 3, axis=2) if suffix == ".jpg" else RGB[0]
     for orientation, stored in STORED.items():
         exif = Image.Exif()
@@ -101,7 +118,13 @@ def test_an_orientation_that_is_none_turns_nothing(tmp_path, orientation):
 
 # ---------------------------------------------------------------- formats
 
-EXACT = {".png": {}, ".bmp": {}, ".tif": {}, ".TIFF": {"compression": "tiff_deflate"}, ".jp2": {"irreversible": False}}
+EXACT = {
+    ".png": {},
+    ".bmp": {},
+    ".tif": {},
+    ".TIFF": {"compression": "tiff_deflate"},
+    ".jp2": {"irreversible": False},
+}
 
 
 @pytest.mark.parametrize("kind", ["grey", "rgb"])
@@ -147,7 +170,9 @@ def test_one_bit_is_black_and_white(tmp_path, suffix):
 def test_grey_of_16_bits(tmp_path, suffix):
     if suffix == ".pgm":
         for n, pixels in enumerate(DEEP):
-            (tmp_path / f"{n}.pgm").write_bytes(b"P5\n7 5\n65535\n" + pixels.astype(">u2").tobytes())
+            (tmp_path / f"{n}.pgm").write_bytes(
+                b"P5\n7 5\n65535\n" + pixels.astype(">u2").tobytes()
+            )
     else:
         fill(tmp_path, DEEP, suffix, **EXACT.get(suffix, {}))
     data = load_data(tmp_path, random_state=None)
@@ -173,14 +198,18 @@ def test_transparency_is_read_where_there_is_none(tmp_path, mode, opaque):
     else:
         picture, suffix = picture.quantize(8, dither=0), ".gif" if mode == "gif" else ".png"
         used = picture.getpixel((0, 0))
-        options["transparency"] = 200 if opaque and mode == "gif" else bytes([255] * 8) if opaque else used
+        options["transparency"] = (
+            200 if opaque and mode == "gif" else bytes([255] * 8) if opaque else used
+        )
     for n in range(2):
         save(tmp_path / f"{n}{suffix}", picture, **options)
     if opaque:
         want = GREY[0] if mode == "LA" else few
         np.testing.assert_array_equal(read(tmp_path), [want, want])
     else:
-        with pytest.raises(BadFile, match=f"0{suffix}: expected an image without transparent pixels, got some"):
+        with pytest.raises(
+            BadFile, match=f"0{suffix}: expected an image without transparent pixels, got some"
+        ):
             load_data(tmp_path)
 
 
@@ -188,8 +217,19 @@ def refused():
     """What has no one meaning as an image of 8 bits, or of grey values of 16: name -> (bytes or image, options)."""
     frames = {"save_all": True, "append_images": [image(RGB[1])]}
     wide = np.repeat(DEEP[0][..., None], 3, axis=2).astype(">u2")
-    tags = {256: 2, 257: 1, 258: 16, 259: 1, 262: 0, 273: 110, 278: 1, 279: 4}  # of a TIFF, 262: white is 0
-    ifd = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHIHH", tag, 3, 1, tags[tag], 0) for tag in tags)
+    tags = {
+        256: 2,
+        257: 1,
+        258: 16,
+        259: 1,
+        262: 0,
+        273: 110,
+        278: 1,
+        279: 4,
+    }  # of a TIFF, 262: white is 0
+    ifd = struct.pack("<H", len(tags)) + b"".join(
+        struct.pack("<HHIHH", tag, 3, 1, tags[tag], 0) for tag in tags
+    )
     return {
         "cmyk.jpg": (image(RGB[0], "CMYK"), {}, "mode CMYK"),
         "cmyk.tif": (image(RGB[0], "CMYK"), {}, "mode CMYK"),
@@ -199,8 +239,16 @@ def refused():
         "deep.png": (png(wide, 2, 16), {}, "mode RGB, 16 bits"),
         "deep alpha.png": (png(wide[..., :2], 4, 16), {}, "16 bits"),
         "deep.ppm": (b"P6\n7 5\n65535\n" + wide.tobytes(), {}, "mode RGB, 16 bits"),
-        "key.png": (png(DEEP[0].astype(">u2"), 0, 16, (b"tRNS", b"\0\1")), {}, "without transparent pixels"),
-        "white.tif": (struct.pack("<2sHI", b"II", 42, 8) + ifd + b"\0\0\0\0" + b"abcd", {}, "one in which it is 0"),
+        "key.png": (
+            png(DEEP[0].astype(">u2"), 0, 16, (b"tRNS", b"\0\1")),
+            {},
+            "without transparent pixels",
+        ),
+        "white.tif": (
+            struct.pack("<2sHI", b"II", 42, 8) + ifd + b"\0\0\0\0" + b"abcd",
+            {},
+            "one in which it is 0",
+        ),
         "stack.tif": (image(RGB[0]), frames, "one image, got 2"),
         "moving.gif": (image(RGB[0]), frames, "one image, got 2"),
         "moving.png": (image(RGB[0]), frames, "one image, got 2"),
@@ -227,7 +275,9 @@ def test_a_photograph_with_a_second_one_for_depth_is_the_first(tmp_path):
     assert (read(tmp_path) >= 198).all()
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp", ".gif", ".pgm", ".webp", ".jp2"])
+@pytest.mark.parametrize(
+    "suffix", [".png", ".jpg", ".tif", ".bmp", ".gif", ".pgm", ".webp", ".jp2"]
+)
 def test_a_file_cut_short_is_named(tmp_path, suffix):
     fill(tmp_path, RNG.integers(0, 256, (3, 40, 40), np.uint8), suffix)
     whole = (tmp_path / f"1{suffix}").read_bytes()
@@ -268,7 +318,9 @@ def test_damage_is_an_error_that_names_the_file(hostile, format, data):
 def test_images_of_different_sizes_are_named(tmp_path):
     fill(tmp_path, GREY)
     save(tmp_path / "3.png", GREY[3, :4])
-    with pytest.raises(BadFile, match=r"3.png: expected shape \(5, 7\) as 0.png, got \(4, 7\). Make all images"):
+    with pytest.raises(
+        BadFile, match=r"3.png: expected shape \(5, 7\) as 0.png, got \(4, 7\). Make all images"
+    ):
         load_data(tmp_path)
     save(tmp_path / "3.png", GREY[3].T)
     with pytest.raises(BadFile, match=r"3.png: expected shape \(5, 7\) as 0.png, got \(7, 5\)"):
@@ -277,16 +329,27 @@ def test_images_of_different_sizes_are_named(tmp_path):
     with pytest.raises(BadFile, match=r"3.png: expected shape \(5, 7\) as 0.png, got \(5, 7, 3\)"):
         load_data(tmp_path)
     save(tmp_path / "3.png", DEEP[3])
-    with pytest.raises(BadFile, match=r"3.png: expected uint8 as 0.png, got uint16. Give all images 8 bits, or all 16"):
+    with pytest.raises(
+        BadFile,
+        match=r"3.png: expected uint8 as 0.png, got uint16. Give all images 8 bits, or all 16",
+    ):
         load_data(tmp_path)
 
 
-@pytest.mark.parametrize(("suffix", "mode", "side"), [(".png", "1", 7_000), (".webp", "RGB", 3_500)])
+@pytest.mark.parametrize(
+    ("suffix", "mode", "side"), [(".png", "1", 7_000), (".webp", "RGB", 3_500)]
+)
 def test_a_small_file_takes_no_large_memory(tmp_path, suffix, mode, side):
-    bomb = save(tmp_path / f"a{suffix}", Image.new(mode, (side, side)), **({"lossless": True} if mode == "RGB" else {}))
+    bomb = save(
+        tmp_path / f"a{suffix}",
+        Image.new(mode, (side, side)),
+        **({"lossless": True} if mode == "RGB" else {}),
+    )
     assert bomb.stat().st_size < 60_000
     tracemalloc.start()
-    with pytest.raises(BadFile, match=f"a{suffix}: expected at most .* bytes of pixels in files so small, got "):
+    with pytest.raises(
+        BadFile, match=f"a{suffix}: expected at most .* bytes of pixels in files so small, got "
+    ):
         load_data(tmp_path)
     assert tracemalloc.get_traced_memory()[1] < 8 << 20
     tracemalloc.stop()
@@ -322,11 +385,16 @@ def test_nothing_is_dropped_in_silence(tmp_path):
         np.testing.assert_array_equal(read(tmp_path), GREY)
     (tmp_path / "labels.csv").write_text("a,b\n1,2\n")
     (tmp_path / "notes").mkdir()
-    with pytest.warns(UserWarning, match=r"in it that are no images are left out: (labels.csv|notes)"):
+    with pytest.warns(
+        UserWarning, match=r"in it that are no images are left out: (labels.csv|notes)"
+    ):
         np.testing.assert_array_equal(read(tmp_path), GREY)
     for name in ("b.heic", "c.AVIF", "d.svg"):
         (tmp_path / name).write_bytes(b"of another format")
-    with pytest.raises(BadFile, match=r"images of the formats PNG, .*, got 3 others: b.heic, c.AVIF, d.svg. Convert"):
+    with pytest.raises(
+        BadFile,
+        match=r"images of the formats PNG, .*, got 3 others: b.heic, c.AVIF, d.svg. Convert",
+    ):
         load_data(tmp_path)
 
 
@@ -347,12 +415,18 @@ def test_folders_of_classes_are_labels(tmp_path, names, want):
         fill(tmp_path / name, GREY[3 * i : 3 * i + 3])
     data = load_data(tmp_path, random_state=3)
     y = np.concatenate([data.y_train, data.y_test])
-    assert sorted(set(y.tolist())) == want and len(y) == 3 * len(names) and len(data.y_test) == len(data.x_test) > 0
+    assert (
+        sorted(set(y.tolist())) == want
+        and len(y) == 3 * len(names)
+        and len(data.y_test) == len(data.x_test) > 0
+    )
     for pixels, label in zip(rows(data), y, strict=True):  # each kept its own
         i = int(np.flatnonzero((pixels == GREY).all(axis=(1, 2)))[0]) // 3
         assert names[i] == str(label)
     in_order = load_data(tmp_path, random_state=None)
-    assert np.concatenate([in_order.y_train, in_order.y_test]).tolist() == [label for label in want for _ in range(3)]
+    assert np.concatenate([in_order.y_train, in_order.y_test]).tolist() == [
+        label for label in want for _ in range(3)
+    ]
 
 
 @pytest.mark.parametrize("test", ["test", "val", "Testing", "validation"])
@@ -366,7 +440,9 @@ def test_folders_to_train_and_to_test_on_are_the_split(tmp_path, test, classes):
     np.testing.assert_array_equal(data.x_train, GREY[: 2 * len(inner)])
     np.testing.assert_array_equal(data.x_test, GREY[4 : 4 + len(inner)])
     if classes:
-        assert data.y_train.tolist() == ["cat", "cat", "dog", "dog"] and data.y_test.tolist() == inner
+        assert (
+            data.y_train.tolist() == ["cat", "cat", "dog", "dog"] and data.y_test.tolist() == inner
+        )
     else:
         assert data.y_train is None and data.y_test is None
 
@@ -376,7 +452,11 @@ def test_test_images_may_be_without_labels(tmp_path):
     fill(tmp_path / "train" / "2", GREY[3:6])
     fill(tmp_path / "test", GREY[6:])
     data = load_data(tmp_path)
-    assert data.y_train.tolist() == [1, 1, 1, 2, 2, 2] and data.y_test is None and len(data.x_test) == 3
+    assert (
+        data.y_train.tolist() == [1, 1, 1, 2, 2, 2]
+        and data.y_test is None
+        and len(data.x_test) == 3
+    )
 
 
 def test_a_class_may_be_called_train(tmp_path):
@@ -389,18 +469,51 @@ def test_a_class_may_be_called_train(tmp_path):
     ("names", "match"),
     {
         "empty class": (["cat/0.png", "dog/"], "dog: expected images, all of one class, got none"),
-        "images beside classes": (["0.png", "cat/0.png"], "expected images, or a folder .* got both: 0.png and cat"),
-        "deeper": (["cat/0.png", "dog/small/0.png"], "dog: expected images, .* got the folder small"),
-        "deeper beside": (["cat/0.png", "cat/small/0.png"], "cat: expected images, .* got the folder small"),
-        "no test": (["train/0.png", "train/1.png"], "expected folders to train and to test on, got train. Name one"),
-        "no train": (["test/a/0.png", "val/a/1.png"], "expected folders to train and to test on, got test, val"),
-        "beside the split": (["train/0.png", "test/0.png", "cat/0.png"], "nothing beside train and test, got cat"),
-        "image beside the split": (["train/0.png", "test/0.png", "0.png"], "nothing beside train and test, got 0.png"),
-        "three parts": (["train/0.png", "test/0.png", "val/0.png"], "nothing beside train and test, got val"),
-        "no label": (["cat/0.png", "None/0.png"], "expected folders whose names tell classes apart, got 'None', 'cat'"),
-        "one label twice": (["1/0.png", "01/0.png"], "expected folders whose names tell classes apart, got '01', '1'"),
+        "images beside classes": (
+            ["0.png", "cat/0.png"],
+            "expected images, or a folder .* got both: 0.png and cat",
+        ),
+        "deeper": (
+            ["cat/0.png", "dog/small/0.png"],
+            "dog: expected images, .* got the folder small",
+        ),
+        "deeper beside": (
+            ["cat/0.png", "cat/small/0.png"],
+            "cat: expected images, .* got the folder small",
+        ),
+        "no test": (
+            ["train/0.png", "train/1.png"],
+            "expected folders to train and to test on, got train. Name one",
+        ),
+        "no train": (
+            ["test/a/0.png", "val/a/1.png"],
+            "expected folders to train and to test on, got test, val",
+        ),
+        "beside the split": (
+            ["train/0.png", "test/0.png", "cat/0.png"],
+            "nothing beside train and test, got cat",
+        ),
+        "image beside the split": (
+            ["train/0.png", "test/0.png", "0.png"],
+            "nothing beside train and test, got 0.png",
+        ),
+        "three parts": (
+            ["train/0.png", "test/0.png", "val/0.png"],
+            "nothing beside train and test, got val",
+        ),
+        "no label": (
+            ["cat/0.png", "None/0.png"],
+            "expected folders whose names tell classes apart, got 'None', 'cat'",
+        ),
+        "one label twice": (
+            ["1/0.png", "01/0.png"],
+            "expected folders whose names tell classes apart, got '01', '1'",
+        ),
         "empty": ([], r"a folder of images \(PNG, .*\), got none"),
-        "empty parts": (["train/", "test/"], r"train: expected a folder of images \(PNG, .*\), got none"),
+        "empty parts": (
+            ["train/", "test/"],
+            r"train: expected a folder of images \(PNG, .*\), got none",
+        ),
     }.values(),
 )
 def test_folders_that_tell_no_one_thing_are_refused(tmp_path, names, match):
@@ -417,7 +530,17 @@ def test_the_command_learns_classes_from_folders(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for name, low in (("dark", 0), ("light", 200)):
         fill(tmp_path / "set" / name, RNG.integers(low, low + 50, (20, 6, 6), np.uint8))
-    settings = ["--stacked", "8", "--epochs", "9", "--learning-rate", "0.03", "--batch-size", "8", "--no-figures"]
+    settings = [
+        "--stacked",
+        "8",
+        "--epochs",
+        "9",
+        "--learning-rate",
+        "0.03",
+        "--batch-size",
+        "8",
+        "--no-figures",
+    ]
     assert main(["train", "--classify", "--data", "set", "--out", "run", *settings]) == 0
     assert "test error 0.00 %" in capsys.readouterr().out
     assert main(["evaluate", "run", "--data", "set"]) == 0

@@ -10,7 +10,16 @@ import nanoae
 torch = pytest.importorskip("torch")
 nn = torch.nn
 MODULES = {
-    "dense": ((6,), lambda: [nn.Linear(6, 4), nn.ReLU(), nn.BatchNorm1d(4), nn.Dropout(), nn.Linear(4, 6, bias=False)]),
+    "dense": (
+        (6,),
+        lambda: [
+            nn.Linear(6, 4),
+            nn.ReLU(),
+            nn.BatchNorm1d(4),
+            nn.Dropout(),
+            nn.Linear(4, 6, bias=False),
+        ],
+    ),
     "activations": (
         (5,),
         lambda: [
@@ -24,7 +33,10 @@ MODULES = {
             nn.Identity(),
         ],
     ),
-    "nested": ((4,), lambda: [nn.Sequential(nn.Linear(4, 3), nn.Tanh()), nn.Sequential(nn.Linear(3, 4))]),
+    "nested": (
+        (4,),
+        lambda: [nn.Sequential(nn.Linear(4, 3), nn.Tanh()), nn.Sequential(nn.Linear(3, 4))],
+    ),
     "norms": (
         (6,),
         lambda: [
@@ -50,13 +62,24 @@ MODULES = {
             nn.ConvTranspose2d(3, 2, 3, 2, 1, 1),
         ],
     ),
-    "words": ((5,), lambda: [nn.Embedding(7, 4), nn.Linear(4, 3), nn.LayerNorm(3), nn.Flatten(), nn.Linear(15, 2)]),
+    "words": (
+        (5,),
+        lambda: [
+            nn.Embedding(7, 4),
+            nn.Linear(4, 3),
+            nn.LayerNorm(3),
+            nn.Flatten(),
+            nn.Linear(15, 2),
+        ],
+    ),
 }
 
 
 def rows(shape, words, dtype):
     draw = np.random.default_rng(0)
-    return draw.integers(0, 7, (8, *shape)) if words else draw.normal(size=(8, *shape)).astype(dtype)
+    return (
+        draw.integers(0, 7, (8, *shape)) if words else draw.normal(size=(8, *shape)).astype(dtype)
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -80,10 +103,16 @@ def test_from_torch_and_back(name, dtype):
 
 def test_a_fitted_autoencoder_goes_to_torch_and_its_weights_come_back():
     X = rows((6,), False, np.float32)
-    ae = nanoae.Autoencoder(3, (5,), corruption=nanoae.GaussianNoise(0.1), epochs=2, random_state=0).fit(X)
+    ae = nanoae.Autoencoder(
+        3, (5,), corruption=nanoae.GaussianNoise(0.1), epochs=2, random_state=0
+    ).fit(X)
     module = nanoae.to_torch(ae)
-    np.testing.assert_allclose(module(torch.from_numpy(X)).detach().numpy(), ae.reconstruct(X), rtol=0, atol=1e-6)
-    other = nanoae.Autoencoder(3, (5,), corruption=nanoae.GaussianNoise(0.1), epochs=2, random_state=1).build(6)
+    np.testing.assert_allclose(
+        module(torch.from_numpy(X)).detach().numpy(), ae.reconstruct(X), rtol=0, atol=1e-6
+    )
+    other = nanoae.Autoencoder(
+        3, (5,), corruption=nanoae.GaussianNoise(0.1), epochs=2, random_state=1
+    ).build(6)
     nanoae.set_weights(other, module.state_dict())
     np.testing.assert_array_equal(other.transform(X), ae.transform(X))
 
@@ -97,7 +126,11 @@ def test_a_fitted_autoencoder_goes_to_torch_and_its_weights_come_back():
         (lambda: nn.Conv2d(1, 2, 3, padding="same"), (1, 5, 5), "expected padding, a whole number"),
         (lambda: nn.Softplus(beta=2), 3, "expected beta=1, got 2"),
         (lambda: nn.Upsample(scale_factor=1.5), (1, 4, 4), "expected a whole scale_factor"),
-        (lambda: nn.Sequential(nn.Linear(3, 2)), 4, r"expected 0.weight of shape \(2, 4\), got \(2, 3\)"),
+        (
+            lambda: nn.Sequential(nn.Linear(3, 2)),
+            4,
+            r"expected 0.weight of shape \(2, 4\), got \(2, 3\)",
+        ),
     ],
 )
 def test_what_torch_has_and_nanoae_has_not(module, shape, told):
@@ -106,8 +139,12 @@ def test_what_torch_has_and_nanoae_has_not(module, shape, told):
 
 
 def test_what_nanoae_has_and_torch_has_not():
-    with pytest.raises(ValueError, match=r"to_torch: expected layers that torch.nn has, too, got TopK\(k=2\)"):
-        nanoae.to_torch(nanoae.Sequential([nanoae.Linear(4), nanoae.TopK(2)]).build(3, random_state=0))
+    with pytest.raises(
+        ValueError, match=r"to_torch: expected layers that torch.nn has, too, got TopK\(k=2\)"
+    ):
+        nanoae.to_torch(
+            nanoae.Sequential([nanoae.Linear(4), nanoae.TopK(2)]).build(3, random_state=0)
+        )
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -122,7 +159,9 @@ def test_keras_weights_both_ways_beside_torch():
         nanoae.Conv2d(3, 3, 2), nanoae.ReLU(), nanoae.BatchNorm(), nanoae.Flatten(), nanoae.Linear(5), nanoae.Tanh(),
         nanoae.Linear(12), nanoae.Reshape((2, 3, 2)), nanoae.ConvTranspose2d(2, 3, 2)])  # fmt: skip
     ours.build((2, 7, 6), random_state=0)
-    theirs.set_weights([w + 0.1 * np.random.default_rng(0).random(w.shape) for w in theirs.get_weights()])
+    theirs.set_weights(
+        [w + 0.1 * np.random.default_rng(0).random(w.shape) for w in theirs.get_weights()]
+    )
     images = np.random.default_rng(1).normal(size=(4, 2, 7, 6)).astype(np.float32)
     wanted = np.asarray(theirs(images.transpose(0, 2, 3, 1)).detach()).transpose(0, 3, 1, 2)
     nanoae.set_weights(ours, theirs.get_weights())

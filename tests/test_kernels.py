@@ -18,7 +18,9 @@ from nanoae.backend.native_ops import NativeOps, RecordedOps
 
 SOURCE = Path(kernels.__file__).with_suffix(".cu")
 LEFT_TO_NUMPY = {
-    name for name in dir(Ops) if getattr(NativeOps, name) in (getattr(Ops, name), getattr(RecordedOps, name))
+    name
+    for name in dir(Ops)
+    if getattr(NativeOps, name) in (getattr(Ops, name), getattr(RecordedOps, name))
 }
 
 
@@ -41,7 +43,9 @@ class ShimOps(Recorder, KernelOps):
         return cuda_shim.RawModule(code=source, options=options)
 
 
-@pytest.fixture(scope="module", params=["shim", "native", pytest.param("cupy", marks=pytest.mark.gpu)])
+@pytest.fixture(
+    scope="module", params=["shim", "native", pytest.param("cupy", marks=pytest.mark.gpu)]
+)
 def kernel_ops(request):
     """The same instance for all tests: the memory it keeps for sums has to be clean after each."""
     if request.param == "shim":
@@ -70,10 +74,17 @@ class Numbers:
     GUARD = 64
 
     def __init__(self, ops, dtype):
-        self.rng, self.ops, self.dtype, self.memory = np.random.default_rng(0), ops, np.dtype(dtype), []
+        self.rng, self.ops, self.dtype, self.memory = (
+            np.random.default_rng(0),
+            ops,
+            np.dtype(dtype),
+            [],
+        )
 
     def empty(self, *shape):
-        memory = self.ops.to_device(np.full(int(np.prod(shape)) + 2 * self.GUARD, np.nan, self.dtype))
+        memory = self.ops.to_device(
+            np.full(int(np.prod(shape)) + 2 * self.GUARD, np.nan, self.dtype)
+        )
         self.memory.append(memory)
         return memory[self.GUARD : -self.GUARD].reshape(shape)
 
@@ -89,7 +100,9 @@ class Numbers:
 
     def codes(self, n, k):
         """[mu, logvar] (N, 2 K); logvar has values around 0 and around LOGVAR_MAX."""
-        return self.put(self.rng.standard_normal((n, 2 * k)) + LOGVAR_MAX * self.rng.integers(0, 2, (n, 2 * k)))
+        return self.put(
+            self.rng.standard_normal((n, 2 * k)) + LOGVAR_MAX * self.rng.integers(0, 2, (n, 2 * k))
+        )
 
     def deviations(self, n, k):
         """e^(min(logvar, LOGVAR_MAX) / 2) of these."""
@@ -101,13 +114,17 @@ class Numbers:
     def contents(self):
         """All the memory, with the guards; these have to be NaN still."""
         arrays = [self.ops.to_numpy(memory) for memory in self.memory]
-        assert all(np.isnan([a[: self.GUARD], a[-self.GUARD :]]).all() for a in arrays), "written beyond an array"
+        assert all(np.isnan([a[: self.GUARD], a[-self.GUARD :]]).all() for a in arrays), (
+            "written beyond an array"
+        )
         return arrays
 
 
 def window(n):
     """Windows of images: kernel, stride, padding."""
-    return Window(*[((2, 2), (2, 2), (0, 0)), ((3, 2), (2, 1), (1, 1)), ((3, 3), (1, 2), (0, 1))][n % 3])
+    return Window(
+        *[((2, 2), (2, 2), (0, 0)), ((3, 2), (2, 1), (1, 1)), ((3, 3), (1, 2), (0, 1))][n % 3]
+    )
 
 
 def image(x, n):
@@ -120,7 +137,14 @@ def written(*arrays):
     return arrays
 
 
-FUSED = [("relu", ()), ("leaky_relu", (0.2,)), ("elu", (0.7,)), ("sigmoid", ()), ("tanh", ()), ("softplus", ())]
+FUSED = [
+    ("relu", ()),
+    ("leaky_relu", (0.2,)),
+    ("elu", (0.7,)),
+    ("sigmoid", ()),
+    ("tanh", ()),
+    ("softplus", ()),
+]
 OF_X = [("gelu", ()), ("silu", ())]  # whose derivative is a function of x
 ALL = FUSED + OF_X
 CASES = {  # name -> case(ops, x, n): what a primitive gave or wrote, for n rows or so; x = Numbers
@@ -130,14 +154,18 @@ CASES = {  # name -> case(ops, x, n): what a primitive gave or wrote, for n rows
     "leaky_relu": lambda ops, x, n: written(ops.leaky_relu(x(n, 11), 0.2, out=x.empty(n, 11))),
     "elu": lambda ops, x, n: written(ops.elu(x(n, 11), 0.7, out=x.empty(n, 11))),
     "multiply": lambda ops, x, n: written(ops.multiply(x(n, 11), x(n, 11), out=x.empty(n, 11))),
-    "multiply by a number": lambda ops, x, n: written(ops.multiply(x(n, 11), 0.3, out=x.empty(n, 11))),
+    "multiply by a number": lambda ops, x, n: written(
+        ops.multiply(x(n, 11), 0.3, out=x.empty(n, 11))
+    ),
     "multiply, new": lambda ops, x, n: written(ops.multiply(x(n, 11), x(n, 11))),
     "scale_inplace": lambda ops, x, n: written(ops.scale_inplace(x(n, 11), 0.3)),
     "add_inplace": lambda ops, x, n: written(ops.add_inplace(x(n, 11), x(n, 11))),
     "decay_inplace": lambda ops, x, n: written(ops.decay_inplace(x(n), 0.1, 0.3)),
     "sigmoid": lambda ops, x, n: written(ops.sigmoid(x(n, 11), out=x.empty(n, 11))),
     "sigmoid of columns": lambda ops, x, n: written(ops.sigmoid(x(n, 11).T, out=x.empty(n, 11).T)),
-    "sigmoid, batch last": lambda ops, x, n: written(ops.sigmoid((y := x(2, 3, 2, n).transpose(3, 0, 1, 2)), out=y)),
+    "sigmoid, batch last": lambda ops, x, n: written(
+        ops.sigmoid((y := x(2, 3, 2, n).transpose(3, 0, 1, 2)), out=y)
+    ),
     "tanh": lambda ops, x, n: written(ops.tanh(x(n, 11), out=x.empty(n, 11))),
     "softplus": lambda ops, x, n: written(ops.softplus(50 * x(n, 11), out=x.empty(n, 11))),
     "affine_activation": lambda ops, x, n: written(
@@ -148,15 +176,22 @@ CASES = {  # name -> case(ops, x, n): what a primitive gave or wrote, for n rows
             array
             for f, a in OF_X
             for z in [x.empty(n, 9)]
-            for array in (ops.affine_activation(x(n, 5), x(5, 9), x(9), f, a, out=x.empty(n, 9), z=z), z)
+            for array in (
+                ops.affine_activation(x(n, 5), x(5, 9), x(9), f, a, out=x.empty(n, 9), z=z),
+                z,
+            )
         )
     ),
     "gelu": lambda ops, x, n: written(ops.gelu(4 * x(n, 11), out=x.empty(n, 11))),
     "gelu of columns": lambda ops, x, n: written(ops.gelu(x(n, 11).T, out=x.empty(n, 11).T)),
-    "gelu_backward": lambda ops, x, n: written(ops.gelu_backward(x(n, 11), 4 * x(n, 11), out=x.empty(n, 11))),
+    "gelu_backward": lambda ops, x, n: written(
+        ops.gelu_backward(x(n, 11), 4 * x(n, 11), out=x.empty(n, 11))
+    ),
     "silu": lambda ops, x, n: written(ops.silu(4 * x(n, 11), out=x.empty(n, 11))),
     "silu, new": lambda ops, x, n: written(ops.silu(x(n, 11))),
-    "silu_backward": lambda ops, x, n: written(ops.silu_backward(dy := x(n, 11), 4 * x(n, 11), out=dy)),
+    "silu_backward": lambda ops, x, n: written(
+        ops.silu_backward(dy := x(n, 11), 4 * x(n, 11), out=dy)
+    ),
     "activation_backward_bias": lambda ops, x, n: written(
         *(
             ops.activation_backward_bias(x(n, 70), x(n, 70), f, a, x.empty(70), out=x.empty(n, 70))
@@ -165,28 +200,58 @@ CASES = {  # name -> case(ops, x, n): what a primitive gave or wrote, for n rows
     ),
     "softmax": lambda ops, x, n: written(ops.softmax(50 * x(n, 300), out=x.empty(n, 300))),
     "clip": lambda ops, x, n: written(ops.clip(x(n, 11), -1, 0.5, out=x.empty(n, 11))),
-    "relu_backward": lambda ops, x, n: written(ops.relu_backward(x(n, 11), x(n, 11), out=x.empty(n, 11))),
-    "leaky_relu_backward": lambda ops, x, n: written(ops.leaky_relu_backward(dy := x(n, 9), x(n, 9), 0.2, out=dy)),
-    "elu_backward": lambda ops, x, n: written(ops.elu_backward(x(n, 11), x(n, 11), 0.7, out=x.empty(n, 11))),
-    "sigmoid_backward": lambda ops, x, n: written(ops.sigmoid_backward(x(n, 11), x(n, 11), out=x.empty(n, 11))),
+    "relu_backward": lambda ops, x, n: written(
+        ops.relu_backward(x(n, 11), x(n, 11), out=x.empty(n, 11))
+    ),
+    "leaky_relu_backward": lambda ops, x, n: written(
+        ops.leaky_relu_backward(dy := x(n, 9), x(n, 9), 0.2, out=dy)
+    ),
+    "elu_backward": lambda ops, x, n: written(
+        ops.elu_backward(x(n, 11), x(n, 11), 0.7, out=x.empty(n, 11))
+    ),
+    "sigmoid_backward": lambda ops, x, n: written(
+        ops.sigmoid_backward(x(n, 11), x(n, 11), out=x.empty(n, 11))
+    ),
     "tanh_backward": lambda ops, x, n: written(ops.tanh_backward(x(n, 11), x(n, 11))),
-    "softplus_backward": lambda ops, x, n: written(ops.softplus_backward(x(n, 9), x.positive(n, 9), out=x.empty(n, 9))),
-    "clip_backward": lambda ops, x, n: written(ops.clip_backward(x(n, 9), x(n, 9), -0.5, 0.5, out=x.empty(n, 9))),
+    "softplus_backward": lambda ops, x, n: written(
+        ops.softplus_backward(x(n, 9), x.positive(n, 9), out=x.empty(n, 9))
+    ),
+    "clip_backward": lambda ops, x, n: written(
+        ops.clip_backward(x(n, 9), x(n, 9), -0.5, 0.5, out=x.empty(n, 9))
+    ),
     "top_k_mask": lambda ops, x, n: written(ops.top_k_mask(x(n, 11), 3, out=x.empty(n, 11))),
-    "mse": lambda ops, x, n: written(ops.mse(x(n, 11), x(n, 11), 0.3, out=(dy := x.empty(n, 11))), dy),
+    "mse": lambda ops, x, n: written(
+        ops.mse(x(n, 11), x(n, 11), 0.3, out=(dy := x.empty(n, 11))), dy
+    ),
     "mse, batch last": lambda ops, x, n: written(
         ops.mse(x(2, 3, n).transpose(2, 0, 1), x(n, 2, 3), 0.3, out=(dy := x.empty(n, 2, 3))), dy
     ),
-    "bce": lambda ops, x, n: written(ops.bce(20 * x(n, 11), x.positive(n, 11), 0.3, out=(dz := x.empty(n, 11))), dz),
-    "l1": lambda ops, x, n: written(ops.l1(x(n, 11), x(n, 11), 0.3, out=(dy := x.empty(n, 11))), dy),
-    "huber": lambda ops, x, n: written(ops.huber(x(n, 11), x(n, 11), 0.8, 0.3, out=(dy := x.empty(n, 11))), dy),
-    "l1_norm": lambda ops, x, n: written(ops.l1_norm(x(n, 11), 0.3, out=(dx := x.empty(n, 11))), dx),
-    "bernoulli_kl": lambda ops, x, n: written(ops.bernoulli_kl(x.positive(n), 0.1, 0.3, out=(dq := x.empty(n))), dq),
+    "bce": lambda ops, x, n: written(
+        ops.bce(20 * x(n, 11), x.positive(n, 11), 0.3, out=(dz := x.empty(n, 11))), dz
+    ),
+    "l1": lambda ops, x, n: written(
+        ops.l1(x(n, 11), x(n, 11), 0.3, out=(dy := x.empty(n, 11))), dy
+    ),
+    "huber": lambda ops, x, n: written(
+        ops.huber(x(n, 11), x(n, 11), 0.8, 0.3, out=(dy := x.empty(n, 11))), dy
+    ),
+    "l1_norm": lambda ops, x, n: written(
+        ops.l1_norm(x(n, 11), 0.3, out=(dx := x.empty(n, 11))), dx
+    ),
+    "bernoulli_kl": lambda ops, x, n: written(
+        ops.bernoulli_kl(x.positive(n), 0.1, 0.3, out=(dq := x.empty(n))), dq
+    ),
     "softmax_cross_entropy": lambda ops, x, n: written(
-        ops.softmax_cross_entropy(9 * x(n, 300), x.integers(300, n), 0.3, out=(dz := x.empty(n, 300))), dz
+        ops.softmax_cross_entropy(
+            9 * x(n, 300), x.integers(300, n), 0.3, out=(dz := x.empty(n, 300))
+        ),
+        dz,
     ),
     "softmax_cross_entropy, weights": lambda ops, x, n: written(
-        ops.softmax_cross_entropy(x(n, 5), x.integers(5, n), 0.3, out=(dz := x.empty(n, 5)), weights=x(n)), dz
+        ops.softmax_cross_entropy(
+            x(n, 5), x.integers(5, n), 0.3, out=(dz := x.empty(n, 5)), weights=x(n)
+        ),
+        dz,
     ),
     "sum": lambda ops, x, n: written(ops.sum(x(n, 300))),
     "sum, with gaps": lambda ops, x, n: written(ops.sum(x(n, 300)[:, ::2])),
@@ -198,18 +263,33 @@ CASES = {  # name -> case(ops, x, n): what a primitive gave or wrote, for n rows
     "add_bias": lambda ops, x, n: written(ops.add_bias_inplace(x(n, 11), x(11))),
     "add_bias to columns": lambda ops, x, n: written(ops.add_bias_inplace(x(11, n).T, x(11))),
     "axpby": lambda ops, x, n: written(ops.axpby_inplace(x(n, 11), 2, x(n, 11), 0.3)),
-    "clip_norm": lambda ops, x, n: written(ops.clip_norm_inplace(x(n), 0.1), ops.clip_norm_inplace(x(n), 1e3)),
-    "take_rows": lambda ops, x, n: written(ops.take_rows(x(9, 11), x.integers(9, n), out=x.empty(n, 11))),
+    "clip_norm": lambda ops, x, n: written(
+        ops.clip_norm_inplace(x(n), 0.1), ops.clip_norm_inplace(x(n), 1e3)
+    ),
+    "take_rows": lambda ops, x, n: written(
+        ops.take_rows(x(9, 11), x.integers(9, n), out=x.empty(n, 11))
+    ),
     "take_rows of images": lambda ops, x, n: written(
-        ops.take_rows(x.integers(256, 9, 4, 4).astype(np.uint8), x.integers(9, n), out=x.empty(n, 4, 4), scale=1 / 255)
+        ops.take_rows(
+            x.integers(256, 9, 4, 4).astype(np.uint8),
+            x.integers(9, n),
+            out=x.empty(n, 4, 4),
+            scale=1 / 255,
+        )
     ),
     "take_rows, clipped": lambda ops, x, n: written(
         ops.take_rows(x(9, 3), x.integers(40, n) - 15, out=x.empty(n, 3), scale=2.0)
     ),
-    "add_rows": lambda ops, x, n: written(ops.add_rows(x(n, 300), x.integers(9, n), out=x.empty(9, 300))),
+    "add_rows": lambda ops, x, n: written(
+        ops.add_rows(x(n, 300), x.integers(9, n), out=x.empty(9, 300))
+    ),
     "sgd": lambda ops, x, n: written(ops.sgd_inplace(x(n), x(n), None, 0.1, 0.0, False)),
-    "sgd, momentum": lambda ops, x, n: written(ops.sgd_inplace(x(n), x(n), u := x(n), 0.1, 0.9, False), u),
-    "sgd, nesterov": lambda ops, x, n: written(ops.sgd_inplace(x(n), x(n), u := x(n), 0.1, 0.9, True), u),
+    "sgd, momentum": lambda ops, x, n: written(
+        ops.sgd_inplace(x(n), x(n), u := x(n), 0.1, 0.9, False), u
+    ),
+    "sgd, nesterov": lambda ops, x, n: written(
+        ops.sgd_inplace(x(n), x(n), u := x(n), 0.1, 0.9, True), u
+    ),
     "adam": lambda ops, x, n: written(
         ops.adam_inplace(x(n), x(n), m := x(n), v := x.positive(n), 3, 0.1, 0.9, 0.99, 1e-8), m, v
     ),
@@ -219,31 +299,57 @@ CASES = {  # name -> case(ops, x, n): what a primitive gave or wrote, for n rows
     "col2im": lambda ops, x, n: written(
         ops.col2im(x(2, *(i := image(x, n))[2].kernel, *i[1][1:]), i[2], out=x.empty(*i[0].shape))
     ),
-    "max_pool": lambda ops, x, n: written(ops.max_pool((i := image(x, n))[0], i[2], out=x.empty(*i[1]))),
+    "max_pool": lambda ops, x, n: written(
+        ops.max_pool((i := image(x, n))[0], i[2], out=x.empty(*i[1]))
+    ),
     "max_pool_backward": lambda ops, x, n: written(
-        y := ops.max_pool(ops.xp.rint((i := image(x, n))[0], out=i[0]), i[2], out=x.empty(*i[1])),  # with ties
+        y := ops.max_pool(
+            ops.xp.rint((i := image(x, n))[0], out=i[0]), i[2], out=x.empty(*i[1])
+        ),  # with ties
         ops.max_pool_backward(x(*i[1]), i[0], y, i[2], out=x.empty(*i[0].shape)),
     ),
-    "sum_windows": lambda ops, x, n: written(ops.sum_windows((i := image(x, n))[0], i[2], 0.3, out=x.empty(*i[1]))),
+    "sum_windows": lambda ops, x, n: written(
+        ops.sum_windows((i := image(x, n))[0], i[2], 0.3, out=x.empty(*i[1]))
+    ),
     "spread_windows": lambda ops, x, n: written(
         ops.spread_windows(x(*(i := image(x, n))[1]), i[2], 0.3, out=x.empty(*i[0].shape))
     ),
-    "sum_products_rows": lambda ops, x, n: written(ops.sum_products_rows(x(n, 5), x(n, 5), out=x.empty(n))),
+    "sum_products_rows": lambda ops, x, n: written(
+        ops.sum_products_rows(x(n, 5), x(n, 5), out=x.empty(n))
+    ),
     "sum_products_rows of columns": lambda ops, x, n: written(
         ops.sum_products_rows(x(50, n).T, x(50, n).T, out=x.empty(n))
     ),
-    "center": lambda ops, x, n: written(ops.center(x(n, 70), mean := x(n), var := x(n), out=x.empty(n, 70)), mean, var),
+    "center": lambda ops, x, n: written(
+        ops.center(x(n, 70), mean := x(n), var := x(n), out=x.empty(n, 70)), mean, var
+    ),
     "center of columns": lambda ops, x, n: written(
         ops.center(x(70, n).T, mean := x(n), var := x(n), out=x.empty(70, n).T), mean, var
     ),
     "rsqrt": lambda ops, x, n: written(ops.rsqrt(x.positive(n), 1e-5, out=x.empty(n))),
-    "affine_rows": lambda ops, x, n: written(ops.affine_rows(x(n, 9), x(n), x(n), out=x.empty(n, 9))),
-    "affine_rows of columns": lambda ops, x, n: written(ops.affine_rows(x(9, n).T, x(n), x(n), out=x.empty(9, n).T)),
+    "affine_rows": lambda ops, x, n: written(
+        ops.affine_rows(x(n, 9), x(n), x(n), out=x.empty(n, 9))
+    ),
+    "affine_rows of columns": lambda ops, x, n: written(
+        ops.affine_rows(x(9, n).T, x(n), x(n), out=x.empty(9, n).T)
+    ),
     "center_backward": lambda ops, x, n: written(
-        ops.center_backward(x(n, 70), xc := x(n, 70), x(n), x(n), s := x.empty(n), p := x.empty(n), out=xc), s, p
+        ops.center_backward(
+            x(n, 70), xc := x(n, 70), x(n), x(n), s := x.empty(n), p := x.empty(n), out=xc
+        ),
+        s,
+        p,
     ),
     "center_backward of columns": lambda ops, x, n: written(
-        ops.center_backward(x(70, n).T, x(70, n).T, x(n), x(n), s := x.empty(n), p := x.empty(n), out=x.empty(70, n).T),
+        ops.center_backward(
+            x(70, n).T,
+            x(70, n).T,
+            x(n),
+            x(n),
+            s := x.empty(n),
+            p := x.empty(n),
+            out=x.empty(70, n).T,
+        ),
         s,
         p,
     ),
@@ -251,7 +357,11 @@ CASES = {  # name -> case(ops, x, n): what a primitive gave or wrote, for n rows
         ops.gru_step(a := x(n, 21), x(n, 21), x(n, 7), gates=a, out=x.empty(n, 7)), a
     ),
     "gru_step_backward": lambda ops, x, n: written(
-        ops.gru_step_backward(x(n, 7), g := x(n, 21), u := x(n, 21), x(n, 7), da=g, du=u, out=x.empty(n, 7)), g, u
+        ops.gru_step_backward(
+            x(n, 7), g := x(n, 21), u := x(n, 21), x(n, 7), da=g, du=u, out=x.empty(n, 7)
+        ),
+        g,
+        u,
     ),
     "reparametrise": lambda ops, x, n: written(
         ops.reparametrise(x.codes(n, 3), x(n, 3), std := x.empty(n, 3), x(n, 3)), std
@@ -260,10 +370,16 @@ CASES = {  # name -> case(ops, x, n): what a primitive gave or wrote, for n rows
         ops.reparametrise_backward(x(n, 3), x(n, 3), x.deviations(n, 3), x.empty(n, 6))
     ),
     "gaussian_kl": lambda ops, x, n: written(
-        ops.gaussian_kl(x.codes(n + 1, 3), x.deviations(n + 1, 3), x(), 0.0, out=(dx := x.empty(n + 1, 6))), dx
+        ops.gaussian_kl(
+            x.codes(n + 1, 3), x.deviations(n + 1, 3), x(), 0.0, out=(dx := x.empty(n + 1, 6))
+        ),
+        dx,
     ),
     "gaussian_kl, free": lambda ops, x, n: written(
-        ops.gaussian_kl(x.codes(n + 1, 3), x.deviations(n + 1, 3), x(), 0.2, out=(dx := x.empty(n + 1, 6))), dx
+        ops.gaussian_kl(
+            x.codes(n + 1, 3), x.deviations(n + 1, 3), x(), 0.2, out=(dx := x.empty(n + 1, 6))
+        ),
+        dx,
     ),
 }
 
@@ -277,7 +393,10 @@ def test_the_kernels_agree_with_numpy(kernel_ops, name, dtype, n):
     actual, expected = CASES[name](kernel_ops, mine, n), CASES[name](theirs.ops, theirs, n)
     assert kernel_ops.launched or n == 0 or by_numpy(kernel_ops, name), "no kernel ran"
     pairs = [*zip(map(kernel_ops.to_numpy, actual), expected, strict=True)]
-    for a, e in [*pairs, *zip(mine.contents(), theirs.contents(), strict=True)]:  # the arguments, too
+    for a, e in [
+        *pairs,
+        *zip(mine.contents(), theirs.contents(), strict=True),
+    ]:  # the arguments, too
         assert a.shape == np.shape(e) and a.dtype == dtype
         size = np.nanmax(np.abs(e), initial=1)
         np.testing.assert_allclose(a, e, rtol=100 * tolerance, atol=50 * tolerance * size)
@@ -290,7 +409,9 @@ def test_every_kernel_is_run_by_these_tests(kernel_ops):
     for dtype in ("float32", "float64"):
         for case in CASES.values():
             case(kernel_ops, Numbers(kernel_ops, dtype), 3)
-    ours = re.findall(r"^KERNEL\((\w+),|^TAKE_ROWS\(.*, (\w+)\)", SOURCE.read_text(encoding="utf-8"), re.MULTILINE)
+    ours = re.findall(
+        r"^KERNEL\((\w+),|^TAKE_ROWS\(.*, (\w+)\)", SOURCE.read_text(encoding="utf-8"), re.MULTILINE
+    )
     below = {"uniform", "keep_mask", "normal", "next_batch", "box_muller", "matmul"}
     known = {kernel or take for kernel, take in ours} | {"matmul"}
     numpys = LEFT_TO_NUMPY if isinstance(kernel_ops, NativeOps) else set()
@@ -306,7 +427,9 @@ def put(kernel_ops):
 # ---------------------------------------------------------------- what the comparison above does not see
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "sigmoid", "tanh", "softplus", "clip"])
+@pytest.mark.parametrize(
+    "name", ["relu", "leaky_relu", "elu", "sigmoid", "tanh", "softplus", "clip"]
+)
 def test_a_nan_stays_one(kernel_ops, put, name):
     arguments = {"leaky_relu": [0.1], "elu": [1.0], "clip": [-1, 1]}.get(name, [])
     y = getattr(kernel_ops, name)(put([-1, np.nan, 2], "f"), *arguments)
@@ -321,12 +444,21 @@ def test_a_nan_among_others_is_seen(kernel_ops, put):
     if by_numpy(kernel_ops, "max_pool"):
         return
     x = put([[0, np.nan, 1, 2], [0, 1, 2, 3]], "f")
-    y = kernel_ops.max_pool(x.reshape(1, 2, 4, 1), Window((1, 2), (1, 2), (0, 0)), out=put(np.zeros((1, 2, 2, 1)), "f"))
+    y = kernel_ops.max_pool(
+        x.reshape(1, 2, 4, 1), Window((1, 2), (1, 2), (0, 0)), out=put(np.zeros((1, 2, 2, 1)), "f")
+    )
     assert nan(y.reshape(2, 2)) == [[True, False], [False, False]]
     dx = kernel_ops.max_pool_backward(
-        y, x.reshape(1, 2, 4, 1), y, Window((1, 2), (1, 2), (0, 0)), out=put(np.zeros((1, 2, 4, 1)), "f")
+        y,
+        x.reshape(1, 2, 4, 1),
+        y,
+        Window((1, 2), (1, 2), (0, 0)),
+        out=put(np.zeros((1, 2, 4, 1)), "f"),
     )
-    assert nan(dx.reshape(2, 4)) == [[False, True, False, False], [False] * 4]  # the last of a window that has none
+    assert nan(dx.reshape(2, 4)) == [
+        [False, True, False, False],
+        [False] * 4,
+    ]  # the last of a window that has none
 
 
 def test_numbers_out_of_range_touch_no_other_memory(kernel_ops, put, dtype):
@@ -419,7 +551,9 @@ def test_uniform_numbers_have_the_bits_of_numpys_philox(kernel_ops, dtype, n):
     generator, out = kernel_ops.generator(5), kernel_ops.empty(n, dtype)
     for draw in range(3):  # the same launch, as often as a graph repeats it
         kernel_ops.uniform(generator, out)
-        np.testing.assert_array_equal(kernel_ops.to_numpy(out), numpys(generator, draw).random(n, dtype))
+        np.testing.assert_array_equal(
+            kernel_ops.to_numpy(out), numpys(generator, draw).random(n, dtype)
+        )
     assert generator.state.tolist() == [3, 0]
 
 
@@ -427,7 +561,9 @@ def test_masks_and_normal_numbers_are_made_of_these(kernel_ops, dtype):
     skip_where_numpy_draws(kernel_ops)
     ops, generator, n = kernel_ops, kernel_ops.generator(np.random.SeedSequence(7)), 5000
     mask = ops.to_numpy(ops.keep_mask(generator, 0.3, 2, out=ops.empty((n, 2), dtype)))
-    np.testing.assert_array_equal(mask, 2.0 * (numpys(generator, 0).random((n, 2), dtype) < dtype.type(0.3)))
+    np.testing.assert_array_equal(
+        mask, 2.0 * (numpys(generator, 0).random((n, 2), dtype) < dtype.type(0.3))
+    )
     noise = ops.to_numpy(ops.normal(generator, ops.empty((2, n), dtype).T).T)
     u, v = numpys(generator, 1).random(2 * n, dtype).reshape(n, 2).T
     r = np.sqrt(-2 * np.log1p(-u))
@@ -452,7 +588,9 @@ def nvrtc():
             raise
         pytest.skip('pip install "nanoae[test]" brings NVRTC along where NVIDIA offers it')
     paths = {re.sub(r"[-.\d]*(so|dll)[.\d]*$", "", file.name): str(file.locate()) for file in files}
-    ctypes.CDLL(paths.get("libnvrtc-builtins") or paths["nvrtc-builtins64_"], ctypes.RTLD_GLOBAL)  # it looks for this
+    ctypes.CDLL(
+        paths.get("libnvrtc-builtins") or paths["nvrtc-builtins64_"], ctypes.RTLD_GLOBAL
+    )  # it looks for this
     return ctypes.CDLL(paths.get("libnvrtc") or paths["nvrtc64_"])
 
 
@@ -460,10 +598,14 @@ def nvrtc():
 def test_nvrtc_compiles_the_kernels(architecture, dtype):
     library, program = nvrtc(), ctypes.c_void_p()
     source, size = kernels.source("cuda.h").encode("ascii", "replace"), ctypes.c_size_t()
-    assert library.nvrtcCreateProgram(ctypes.byref(program), source, b"kernels.cu", 0, None, None) == 0
+    assert (
+        library.nvrtcCreateProgram(ctypes.byref(program), source, b"kernels.cu", 0, None, None) == 0
+    )
     from_cupy = (f"-arch={architecture}", "-ftz=true", "--device-as-default-execution-space")
     options = [option.encode() for option in (*KernelOps()._options(dtype), *from_cupy)]
-    failed = library.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
+    failed = library.nvrtcCompileProgram(
+        program, len(options), (ctypes.c_char_p * len(options))(*options)
+    )
     library.nvrtcGetProgramLogSize(program, ctypes.byref(size))
     log = ctypes.create_string_buffer(size.value)
     library.nvrtcGetProgramLog(program, log)

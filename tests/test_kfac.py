@@ -19,11 +19,20 @@ X = RNG.random((64, 6))
 def trainer(layers, loss=None, n_in=6, rows=64, dtype="float64", optimizer=None, **settings):
     network = nanoae.Sequential(layers).build(n_in, "numpy", dtype, random_state=0)
     shape = {"batch_size": rows, "epochs": 1, "rows": rows, "seed": 0}
-    return KFACTrainer(network, loss or nanoae.MSE("batch"), optimizer or nanoae.KFAC(**settings), **shape)
+    return KFACTrainer(
+        network, loss or nanoae.MSE("batch"), optimizer or nanoae.KFAC(**settings), **shape
+    )
 
 
 def deep(wide=5):
-    return [nanoae.Linear(wide), nanoae.Tanh(), nanoae.Linear(2), nanoae.Linear(wide), nanoae.ReLU(), nanoae.Linear(6)]
+    return [
+        nanoae.Linear(wide),
+        nanoae.Tanh(),
+        nanoae.Linear(2),
+        nanoae.Linear(wide),
+        nanoae.ReLU(),
+        nanoae.Linear(6),
+    ]
 
 
 # ---------------------------------------------------------------- is it the mathematics?
@@ -35,7 +44,15 @@ def test_one_step_solves_least_squares(reduction, weight, rng):
     """Of a linear map the Fisher matrix is the Hessian, 2 A ⊗ I: one step is Newton's, and that is the solution."""
     x, noise = rng.standard_normal((4000, 3)), rng.standard_normal((4000, 2))
     t = x @ [[1.0, 2.0], [0.5, -1.0], [3.0, 0.0]] + [0.3, -0.2] + 0.1 * noise
-    one = trainer([nanoae.Linear(2)], nanoae.MSE(reduction, weight), 3, 4000, momentum=0, damping=1e-9, trust=1e9)
+    one = trainer(
+        [nanoae.Linear(2)],
+        nanoae.MSE(reduction, weight),
+        3,
+        4000,
+        momentum=0,
+        damping=1e-9,
+        trust=1e9,
+    )
     before, solution = (
         np.mean((one.network.forward(x) - t) ** 2),
         np.linalg.lstsq(np.c_[x, np.ones(4000)], t, rcond=None)[0],
@@ -43,7 +60,9 @@ def test_one_step_solves_least_squares(reduction, weight, rng):
     least = np.mean((np.c_[x, np.ones(4000)] @ solution - t) ** 2)
     one.step(x, t)
     after = np.mean((one.network.forward(x) - t) ** 2)
-    assert after - least < 0.01 * (before - least), "but for the sampled G, within some per cent of 2 I"
+    assert after - least < 0.01 * (before - least), (
+        "but for the sampled G, within some per cent of 2 I"
+    )
 
 
 def test_the_direction_is_the_inverse_of_the_kronecker_product_times_the_gradient():
@@ -64,7 +83,9 @@ def test_the_direction_is_the_inverse_of_the_kronecker_product_times_the_gradien
         G = G + math.sqrt(0.3) / pi * np.eye(len(G))
         expected = np.linalg.solve(np.kron(A, G), gradient.ravel()).reshape(gradient.shape)
         where = [net.network.parameters.slices[k, name] for name in ("W", "b")]
-        np.testing.assert_allclose(np.concatenate([moved[s] for s in where]), expected.ravel(), rtol=1e-8, atol=1e-12)
+        np.testing.assert_allclose(
+            np.concatenate([moved[s] for s in where]), expected.ravel(), rtol=1e-8, atol=1e-12
+        )
 
 
 @pytest.mark.parametrize(
@@ -107,7 +128,9 @@ def test_a_step_is_held_to_the_trust():
     change = 0.0
     for layer in net.observed:
         k = next(i for i, other in enumerate(net.network.layers) if other is layer.linear)
-        step = np.concatenate([(theta - net.network.theta)[net.network.parameters.slices[k, n]] for n in ("W", "b")])
+        step = np.concatenate(
+            [(theta - net.network.theta)[net.network.parameters.slices[k, n]] for n in ("W", "b")]
+        )
         A, G = (np.linalg.inv(inverse) for inverse in layer.inverses)
         change += step @ np.kron(A, G) @ step
     np.testing.assert_allclose(change, 1e-4, rtol=1e-6)
@@ -119,7 +142,9 @@ def test_factors_are_measured_and_inverted_in_their_rhythm(monkeypatch):
     for name, steps in done.items():
         real = getattr(net.observed[0], name)
         monkeypatch.setattr(
-            net.observed[0], name, lambda *a, steps=steps, real=real: (steps.append(net.optimizer.t), real(*a))
+            net.observed[0],
+            name,
+            lambda *a, steps=steps, real=real: (steps.append(net.optimizer.t), real(*a)),
         )
     for _ in range(41):
         net.step(X, X)
@@ -148,7 +173,14 @@ def test_weight_decay_shrinks_theta_by_itself():
 @pytest.mark.parametrize("loss", ["mse", "bce"])
 def test_it_gets_further_than_adam_in_as_many_steps(loss):
     x = nanoae.load_data("digits").flat()[0][:512]
-    settings = {"code_size": 8, "hidden": (32, 16), "loss": loss, "batch_size": 256, "epochs": 20, "random_state": 0}
+    settings = {
+        "code_size": 8,
+        "hidden": (32, 16),
+        "loss": loss,
+        "batch_size": 256,
+        "epochs": 20,
+        "random_state": 0,
+    }
     ours = nanoae.Autoencoder(**settings, optimizer=nanoae.KFAC(nanoae.Cosine(1.0))).fit(x)
     adam = nanoae.Autoencoder(**settings, learning_rate=nanoae.Cosine(1e-2)).fit(x)
     assert ours.history_["loss"][-1] < adam.history_["loss"][-1]
@@ -177,7 +209,10 @@ def test_noise_codes_and_a_ragged_last_batch(rng):
         validation_fraction=0.2,
         patience=3,
     ).fit(x)
-    assert np.isfinite(model.history_["loss"]).all() and model.history_["loss"][-1] < model.history_["loss"][0]
+    assert (
+        np.isfinite(model.history_["loss"]).all()
+        and model.history_["loss"][-1] < model.history_["loss"][0]
+    )
 
 
 def test_a_saved_model_keeps_the_optimiser(tmp_path):
@@ -197,7 +232,9 @@ def test_a_used_optimiser_is_as_good_as_new():
     grad = first.network.grad.copy()
     network = nanoae.Sequential([nanoae.Linear(6)]).build(6)
     with pytest.raises(RuntimeError, match="KFACTrainer"):
-        nanoae.Trainer(network, nanoae.MSE(), used, batch_size=8, epochs=1, rows=8).step(X[:8], X[:8])
+        nanoae.Trainer(network, nanoae.MSE(), used, batch_size=8, epochs=1, rows=8).step(
+            X[:8], X[:8]
+        )
     np.testing.assert_array_equal(first.network.grad, grad)
 
 
@@ -233,13 +270,17 @@ def test_settings_out_of_range(settings, message):
 
 
 def test_other_losses_and_layers_are_refused():
-    with pytest.raises(ValueError, match="KFAC: expected MSE, GaussianNLL or BCE, of a weight > 0, got L1"):
+    with pytest.raises(
+        ValueError, match="KFAC: expected MSE, GaussianNLL or BCE, of a weight > 0, got L1"
+    ):
         trainer(deep(), nanoae.L1())
     with pytest.raises(ValueError, match=r"Linear layers alone, got BatchNorm.*Use Adam"):
         trainer([nanoae.Linear(6), nanoae.BatchNorm()])
     network = nanoae.Sequential([nanoae.Linear(6)]).build(6)
     with pytest.raises(RuntimeError, match=r"expected nanoae\.training\.kfac\.KFACTrainer"):
-        nanoae.Trainer(network, nanoae.MSE(), nanoae.KFAC(), batch_size=8, epochs=1, rows=8).step(X[:8], X[:8])
+        nanoae.Trainer(network, nanoae.MSE(), nanoae.KFAC(), batch_size=8, epochs=1, rows=8).step(
+            X[:8], X[:8]
+        )
 
 
 @pytest.mark.parametrize(
@@ -261,5 +302,8 @@ def test_frozen_layers_are_refused_and_none_frozen_is_not():
 
 def test_numbers_too_large_are_said():
     x = np.column_stack([np.arange(64) * 1e15 + 1.7e18, *X.T])
-    with np.errstate(all="ignore"), pytest.raises(nanoae.NotFiniteError, match=r"(?i)scale the inputs"):
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(nanoae.NotFiniteError, match=r"(?i)scale the inputs"),
+    ):
         nanoae.Autoencoder(2, (4,), optimizer=nanoae.KFAC(), epochs=2, scaling="none").fit(x)

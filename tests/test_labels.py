@@ -82,7 +82,9 @@ def test_rows_without_a_label_are_no_class(name):
         warnings.simplefilter("ignore", UserWarning)  # of -1 and 1
         assert theta(model) == theta(classifier(right[known].tolist(), rows=known))
     told = np.mean(model.predict(X[known]) == right[known])
-    assert model.score(X, y) == pytest.approx(told) and model.evaluate(X, y)["error"] == pytest.approx(1 - told)
+    assert model.score(X, y) == pytest.approx(told) and model.evaluate(X, y)[
+        "error"
+    ] == pytest.approx(1 - told)
     assert set(model.predict(X).tolist()) <= set(classes)
 
 
@@ -121,7 +123,10 @@ def test_labels_are_left_as_they_were():
         ),
         ([0.5, 1.5, np.nan], "continuous"),
         ([(1, 2), "a"], r"class labels, numbers or text, got a tuple, \(1, 2\)"),
-        (["a", "a", -1], r"labels of two classes or more, got 1 class\(es\): \['a'\]. y = -1 marks a row without"),
+        (
+            ["a", "a", -1],
+            r"labels of two classes or more, got 1 class\(es\): \['a'\]. y = -1 marks a row without",
+        ),
         ([1, 1, None], r"labels of two classes or more, got 1 class\(es\): \[1\]"),
     ],
 )
@@ -131,21 +136,29 @@ def test_what_nobody_can_know_is_refused(labels, message):
 
 
 def test_dates_are_no_labels():
-    with pytest.raises(ValueError, match=r"class labels, numbers or text, got an array of datetime64"):
+    with pytest.raises(
+        ValueError, match=r"class labels, numbers or text, got an array of datetime64"
+    ):
         classifier(np.arange(40).astype("datetime64[D]"))
 
 
 @pytest.mark.parametrize("mark", ["NA", "none", "?"])
 @pytest.mark.parametrize("kind", [str, object])
 def test_texts_that_may_be_classes_are_told_of(mark, kind):
-    with pytest.warns(UserWarning, match=rf"StackedClassifier: taking '{re.escape(mark)}' for no label. If it is a"):
+    with pytest.warns(
+        UserWarning,
+        match=rf"StackedClassifier: taking '{re.escape(mark)}' for no label. If it is a",
+    ):
         assert classifier(column(["a", "b", mark], kind)).classes_.tolist() == ["a", "b"]
     with pytest.warns(UserWarning, match="for no label"):
         assert classifier(column([3, 7, mark])).classes_.tolist() == [3, 7]
 
 
 def test_minus_one_and_one_alone_are_told_of():
-    with pytest.warns(UserWarning, match=r"taking -1 and 1, .* for two classes. Else -1 stands for no label; if it is"):
+    with pytest.warns(
+        UserWarning,
+        match=r"taking -1 and 1, .* for two classes. Else -1 stands for no label; if it is",
+    ):
         assert classifier(column([-1, 1], int)).classes_.tolist() == [-1, 1]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -176,13 +189,17 @@ def test_numbers_that_are_missing(name):
         ((right - model.predict(X))[known] ** 2).sum(),
         ((right[known] - right[known].mean()) ** 2).sum(),
     )
-    assert model.score(X, y) == model.evaluate(X, y)["r2"] == pytest.approx(1 - unexplained / spread)
+    assert (
+        model.score(X, y) == model.evaluate(X, y)["r2"] == pytest.approx(1 - unexplained / spread)
+    )
 
 
 def test_minus_one_is_a_number_to_be_predicted():
     y = np.where(X[:, 0] > 0, 1, -1)
     assert theta(regressor(y)) == theta(regressor(y.astype(float)))
-    assert regressor(y).evaluate(X, y)["loss"] == pytest.approx(((regressor(y).predict(X) - y) ** 2).mean())
+    assert regressor(y).evaluate(X, y)["loss"] == pytest.approx(
+        ((regressor(y).predict(X) - y) ** 2).mean()
+    )
 
 
 def test_a_single_number_has_a_score():
@@ -200,7 +217,12 @@ def test_rows_without_labels_are_no_part_of_any_score(kind):
     model = kind(some)
     assert model.score(X, some) == model.score(X[known], y[known]) != 0
     watched = type(model)(**SETTINGS).fit(X, y, validation_data=(X, some)).history_["val_loss"]
-    assert watched == type(model)(**SETTINGS).fit(X, y, validation_data=(X[known], y[known])).history_["val_loss"]
+    assert (
+        watched
+        == type(model)(**SETTINGS)
+        .fit(X, y, validation_data=(X[known], y[known]))
+        .history_["val_loss"]
+    )
     splits = model_selection.KFold(2)
     scores = model_selection.cross_val_score(model, X, some, cv=splits)
     for score, (train, test) in zip(scores, splits.split(X), strict=True):
@@ -216,7 +238,9 @@ def test_rows_without_labels_are_no_part_of_any_score(kind):
 def test_a_condition_is_a_label_for_each_row(mark):
     y = column(["a", "b", mark, "a"])
     model = VariationalAutoencoder(2, (4,), likelihood="gaussian", epochs=1, backend="numpy")
-    with pytest.raises(ValueError, match=rf"expected condition, a label for each row, got {mark!r} in row 2"):
+    with pytest.raises(
+        ValueError, match=rf"expected condition, a label for each row, got {mark!r} in row 2"
+    ):
         model.fit(X, condition=y)
     model.fit(X, condition=column(["a", "b"]))
     for act in (lambda: model.transform(X, y), lambda: model.sample(1, condition=[mark])):
@@ -265,7 +289,11 @@ def test_labels_of_a_file(table, labels, classes):
     data = nanoae.load_data(table(labels), label="y")
     model = StackedClassifier(**SETTINGS).fit(data.flat()[0], data.y_train)
     assert model.classes_.tolist() == classes
-    some = [label for label in np.ma.MaskedArray(data.y_train).compressed().tolist() if label not in (-1, "-1")]
+    some = [
+        label
+        for label in np.ma.MaskedArray(data.y_train).compressed().tolist()
+        if label not in (-1, "-1")
+    ]
     assert {type(classes[0])(label) for label in some} == set(classes)
 
 
@@ -277,17 +305,40 @@ def test_labels_that_are_all_there_are_a_plain_array(table):
 
 def test_numbers_of_a_file(table):
     data = nanoae.load_data(table(["1.5", "", "-1", "2.5"]), label="y")
-    assert set(np.ma.compressed(data.y_train).tolist()) <= {1.5, -1.0, 2.5} and data.y_train.mask.any()
+    assert (
+        set(np.ma.compressed(data.y_train).tolist()) <= {1.5, -1.0, 2.5} and data.y_train.mask.any()
+    )
 
 
 def test_the_command_line_knows_the_same_rows(table, tmp_path, capsys):
     path = table(["no", "yes", "NA", "-1"])
     common = ["--data", str(path), "--label", "y", "--epochs", "2", "--no-figures", "--quiet"]
     run = str(tmp_path / "run")
-    assert main(["train", "--classify", "--stacked", "4", "--pretrain-epochs", "1", "--out", run, *common]) == 0
-    assert "nanoae: warning: StackedClassifier: taking 'NA' for no label. If it is a class," in capsys.readouterr().err
+    assert (
+        main(
+            [
+                "train",
+                "--classify",
+                "--stacked",
+                "4",
+                "--pretrain-epochs",
+                "1",
+                "--out",
+                run,
+                *common,
+            ]
+        )
+        == 0
+    )
+    assert (
+        "nanoae: warning: StackedClassifier: taking 'NA' for no label. If it is a class,"
+        in capsys.readouterr().err
+    )
     assert main(["evaluate", run, "--data", str(path), "--label", "y", "--split", "all"]) == 0
-    model, data = nanoae.load(f"{run}/model.npz"), nanoae.load_data(path, label="y", random_state=None)
+    model, data = (
+        nanoae.load(f"{run}/model.npz"),
+        nanoae.load_data(path, label="y", random_state=None),
+    )
     rows = np.concatenate(data.flat())
     assert model.classes_.tolist() == ["no", "yes"] and len(rows) == 40
     known = np.flatnonzero(np.arange(40) % 4 < 2)
@@ -296,7 +347,22 @@ def test_the_command_line_knows_the_same_rows(table, tmp_path, capsys):
     assert main(["train", "--conditional", "--preset", "vae-20", "--out", f"{run}-2", *common]) != 0
     assert "a label for each row" in capsys.readouterr().err
     path = table(["1.5", "", "2.5"])
-    assert main(["train", "--regress", "--stacked", "4", "--pretrain-epochs", "1", "--out", f"{run}-3", *common]) == 0
+    assert (
+        main(
+            [
+                "train",
+                "--regress",
+                "--stacked",
+                "4",
+                "--pretrain-epochs",
+                "1",
+                "--out",
+                f"{run}-3",
+                *common,
+            ]
+        )
+        == 0
+    )
     assert "R²" in capsys.readouterr().out
 
 
@@ -315,14 +381,21 @@ def test_a_label_is_the_class_that_it_means(learned, same):
     unlabelled = [None] if -1 in learned else [None, "-1"]
     known = [row for row, label in enumerate(column(same)) if label not in unlabelled]
     judged, wanted = column(same)[known].tolist(), column(learned)[known].tolist()
-    assert model.score(X[known], judged) == model.score(X[known], wanted) == np.mean(model.predict(X[known]) == wanted)
+    assert (
+        model.score(X[known], judged)
+        == model.score(X[known], wanted)
+        == np.mean(model.predict(X[known]) == wanted)
+    )
     assert model.evaluate(X, column(same).tolist()) == model.evaluate(X[known], wanted)
 
 
 @pytest.mark.parametrize(
-    ("learned", "judged"), [([0, 1], ["c0", "c1"]), (["a", "b"], [0, 1]), (["a", "b"], [True, False])]
+    ("learned", "judged"),
+    [([0, 1], ["c0", "c1"]), (["a", "b"], [0, 1]), (["a", "b"], [True, False])],
 )
 def test_labels_of_another_kind_are_no_wrong_predictions(learned, judged):
     model = classifier(column(learned))
-    with pytest.raises(ValueError, match=re.escape(f"expected labels out of {learned}, got {judged[0]!r}")):
+    with pytest.raises(
+        ValueError, match=re.escape(f"expected labels out of {learned}, got {judged[0]!r}")
+    ):
         model.score(X, column(judged).tolist())

@@ -83,12 +83,18 @@ def test_convolutions(ops, dtype, device, close, window):
         x = rng.standard_normal((n, *IMAGES[1:]))
         conv = build([Conv2d(4, kernel, stride, padding)], x.shape, ops, dtype)
         y = conv.forward(device(x))
-        close(y, reference.conv2d(x, *values(conv.layers[0], ops).values(), pair(stride), pair(padding)), scale=20)
+        close(
+            y,
+            reference.conv2d(x, *values(conv.layers[0], ops).values(), pair(stride), pair(padding)),
+            scale=20,
+        )
         assert y.shape[1:] == conv.output_shape
 
         z = rng.standard_normal((n, 3, 4, 3))
         transpose = (
-            build([ConvTranspose2d(2, kernel, stride, padding)], z.shape, ops, dtype) if fits(z, window) else None
+            build([ConvTranspose2d(2, kernel, stride, padding)], z.shape, ops, dtype)
+            if fits(z, window)
+            else None
         )
         if transpose:
             W, b = values(transpose.layers[0], ops).values()
@@ -99,7 +105,10 @@ def test_convolutions(ops, dtype, device, close, window):
 
 def fits(z, window):
     """Whether a transposed convolution leaves anything of its output."""
-    return all((m - 1) * s + k - 2 * p > 0 for m, k, s, p in zip(z.shape[2:], *map(pair, WINDOWS[window]), strict=True))
+    return all(
+        (m - 1) * s + k - 2 * p > 0
+        for m, k, s, p in zip(z.shape[2:], *map(pair, WINDOWS[window]), strict=True)
+    )
 
 
 @pytest.mark.parametrize("extra", [1, (0, 2), (2, 1)])
@@ -107,11 +116,16 @@ def test_output_padding(ops, dtype, device, close, extra):
     z = rng.standard_normal((2, 3, 3, 2))
     net = build([ConvTranspose2d(2, 3, 3, 1, extra)], z.shape, ops, dtype)
     W, b = values(net.layers[0], ops).values()
-    close(net.forward(device(z)), reference.conv_transpose2d(z, W, b, (3, 3), (1, 1), pair(extra)), scale=20)
+    close(
+        net.forward(device(z)),
+        reference.conv_transpose2d(z, W, b, (3, 3), (1, 1), pair(extra)),
+        scale=20,
+    )
 
 
 @pytest.mark.parametrize(
-    "window", [name for name in WINDOWS if name not in ("padding = kernel", "stride > kernel, padding")]
+    "window",
+    [name for name in WINDOWS if name not in ("padding = kernel", "stride > kernel, padding")],
 )
 @pytest.mark.parametrize("layer", [MaxPool2d, AvgPool2d])
 def test_pooling(ops, dtype, device, close, layer, window):
@@ -129,7 +143,10 @@ def test_a_pool_without_a_stride_does_not_overlap():
 @pytest.mark.parametrize("factor", [1, 2, (3, 1), (2, 3)])
 def test_upsample(ops, dtype, device, close, factor):
     x = rng.standard_normal(IMAGES)
-    close(build([Upsample(factor)], IMAGES, ops, dtype).forward(device(x)), reference.upsample(x, pair(factor)))
+    close(
+        build([Upsample(factor)], IMAGES, ops, dtype).forward(device(x)),
+        reference.upsample(x, pair(factor)),
+    )
 
 
 @pytest.mark.parametrize("shape", [(6, 5), IMAGES, (2, 3, 1, 1)], ids=str)
@@ -141,7 +158,10 @@ def test_batch_norm(ops, dtype, device, close, shape):
     for batch in (x, -2 * x):
         y, (mean, var) = reference.batch_norm(batch, gamma, beta, 1e-3)
         close(net.forward(device(batch), train=True), y, scale=10)
-        running = {"mean": 0.7 * running["mean"] + 0.3 * mean, "var": 0.7 * running["var"] + 0.3 * var * m / (m - 1)}
+        running = {
+            "mean": 0.7 * running["mean"] + 0.3 * mean,
+            "var": 0.7 * running["var"] + 0.3 * var * m / (m - 1),
+        }
         for name, array in net.layers[0].state.items():
             close(array, running[name], scale=50)
     expected, _ = reference.batch_norm(x, gamma, beta, 1e-3, **running)
@@ -162,26 +182,36 @@ def test_running_statistics_belong_to_the_network(ops):
     np.testing.assert_array_equal(ops.to_numpy(net.forward(x)), y)
 
 
-@pytest.mark.parametrize("x", [1e4 + rng.random((2000, 3)), 1e4 + rng.random((20, 3, 10, 10))], ids=["table", "images"])
+@pytest.mark.parametrize(
+    "x", [1e4 + rng.random((2000, 3)), 1e4 + rng.random((20, 3, 10, 10))], ids=["table", "images"]
+)
 def test_a_large_mean_does_not_cancel_the_variance(ops, x):
     """In float32 the mean of x² less the square of the mean would be noise here."""
     net = Sequential([BatchNorm()]).build(x.shape[1:], ops, "float32")
     x = x.astype(np.float32)
     y = ops.to_numpy(net.forward(ops.to_device(x), train=True))
     expected, _ = reference.batch_norm(x.astype(np.float64), np.ones(3), np.zeros(3), 1e-5)
-    np.testing.assert_allclose(y, expected, atol=0.1)  # 10,000 of 1e4 add up to a mean that is off by 0.01
+    np.testing.assert_allclose(
+        y, expected, atol=0.1
+    )  # 10,000 of 1e4 add up to a mean that is off by 0.01
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
 def test_layer_norm(ops, dtype, device, close, axes):
     x = 3 * rng.standard_normal(IMAGES) + 5
     net = build([LayerNorm(axes, eps=1e-3)], IMAGES, ops, dtype)
-    close(net.forward(device(x)), reference.layer_norm(x, *values(net.layers[0], ops).values(), 1e-3), scale=10)
+    close(
+        net.forward(device(x)),
+        reference.layer_norm(x, *values(net.layers[0], ops).values(), 1e-3),
+        scale=10,
+    )
 
 
 def test_shapes_keep_the_order(ops, device):
     x = rng.standard_normal(IMAGES)
-    assert (ops.to_numpy(build([Flatten()], IMAGES, ops).forward(ops.to_device(x))) == x.reshape(3, -1)).all()
+    assert (
+        ops.to_numpy(build([Flatten()], IMAGES, ops).forward(ops.to_device(x))) == x.reshape(3, -1)
+    ).all()
     for shape in ((7, 2, 5), (-1, 7), [10, -1], (-1,)):
         y = ops.to_numpy(build([Reshape(shape)], IMAGES, ops).forward(ops.to_device(x)))
         assert (y == x.reshape(3, *shape)).all()
@@ -195,10 +225,17 @@ def test_shapes_keep_the_order(ops, device):
 def test_embedding(ops, dtype, device, close, kind):
     words = rng.integers(0, 6, (3, 5)).astype(kind)
     net = build([Embedding(6, 4)], words.shape, ops, dtype)
-    close(net.forward(ops.to_device(words), train=True), values(net.layers[0], ops)["W"][words.astype(int)])
+    close(
+        net.forward(ops.to_device(words), train=True),
+        values(net.layers[0], ops)["W"][words.astype(int)],
+    )
     dy = rng.standard_normal((3, 5, 4))
     net.backward(device(dy))
-    close(net.layers[0].grads["W"], reference.add_rows(dy.reshape(-1, 4), words.astype(int).ravel(), 6), scale=5)
+    close(
+        net.layers[0].grads["W"],
+        reference.add_rows(dy.reshape(-1, 4), words.astype(int).ravel(), 6),
+        scale=5,
+    )
 
 
 @pytest.mark.parametrize("start", ["zero", "given"])
@@ -229,15 +266,28 @@ paddings = st.tuples(st.integers(0, 3), st.integers(0, 3))
 
 
 @settings(max_examples=150, deadline=None)
-@given(sizes, kernels, kernels, paddings, st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.booleans())
+@given(
+    sizes,
+    kernels,
+    kernels,
+    paddings,
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.booleans(),
+)
 def test_a_transposed_convolution_is_the_adjoint(size, kernel, stride, padding, n, c, k, share):
     """<conv(x), y> = <x, convT(y)> with the same weights, for every geometry that PyTorch knows."""
     window = Window(kernel, stride, padding)
     assume(min(window.outputs(size)) >= 1)
     conv = Conv2d(k, kernel, stride, padding)
     net = Sequential([conv]).build((c, *size), "numpy", "float64", random_state=0)
-    lost = tuple((m + 2 * p - w) % s for m, w, s, p in zip(size, *window, strict=True))  # columns that no step reached
-    transpose = TiedConvTranspose2d(conv) if share else ConvTranspose2d(c, kernel, stride, padding, lost)
+    lost = tuple(
+        (m + 2 * p - w) % s for m, w, s, p in zip(size, *window, strict=True)
+    )  # columns that no step reached
+    transpose = (
+        TiedConvTranspose2d(conv) if share else ConvTranspose2d(c, kernel, stride, padding, lost)
+    )
     back = Sequential([transpose]).build(net.output_shape, "numpy", "float64", random_state=0)
     assert back.output_shape == (c, *size)
     if not share:
@@ -251,7 +301,10 @@ def test_a_transposed_convolution_is_the_adjoint(size, kernel, stride, padding, 
 @given(sizes, kernels, kernels, paddings, st.integers(1, 2), st.integers(1, 3))
 def test_convolution_of_any_geometry(size, kernel, stride, padding, n, c):
     assume(min(Window(kernel, stride, padding).outputs(size)) >= 1)
-    net, x = build([Conv2d(2, kernel, stride, padding)], (n, c, *size)), rng.standard_normal((n, c, *size))
+    net, x = (
+        build([Conv2d(2, kernel, stride, padding)], (n, c, *size)),
+        rng.standard_normal((n, c, *size)),
+    )
     expected = reference.conv2d(x, *values(net.layers[0], net.ops).values(), stride, padding)
     np.testing.assert_allclose(net.forward(x), expected, rtol=1e-12, atol=1e-12)
 
@@ -264,7 +317,12 @@ def test_primitives_on_windows_are_adjoints(size, kernel, stride, padding):
     assume(min(outputs) >= 1)
     x = rng.standard_normal((2, *size, 3))
     cols, y = rng.standard_normal((2, *kernel, *outputs, 3)), rng.standard_normal((2, *outputs, 3))
-    unset = np.full_like(cols, np.nan), np.full_like(x, np.nan), np.full_like(y, np.nan), np.full_like(x, np.nan)
+    unset = (
+        np.full_like(cols, np.nan),
+        np.full_like(x, np.nan),
+        np.full_like(y, np.nan),
+        np.full_like(x, np.nan),
+    )
     ops.im2col(x, window, out=unset[0])
     ops.col2im(cols, window, out=unset[1])
     ops.sum_windows(x, window, 0.7, out=unset[2])
@@ -275,8 +333,12 @@ def test_primitives_on_windows_are_adjoints(size, kernel, stride, padding):
 
 def test_scattering_is_the_adjoint_of_gathering(ops, dtype, device):
     x, rows, y = rng.standard_normal((5, 3)), np.array([4, 0, 4, 2]), rng.standard_normal((4, 3))
-    gathered = ops.to_numpy(ops.take_rows(device(x), device(rows), out=device(np.zeros((4, 3))))) * y
-    scattered = ops.to_numpy(ops.add_rows(device(y), device(rows), out=device(np.full((5, 3), np.nan)))) * x
+    gathered = (
+        ops.to_numpy(ops.take_rows(device(x), device(rows), out=device(np.zeros((4, 3))))) * y
+    )
+    scattered = (
+        ops.to_numpy(ops.add_rows(device(y), device(rows), out=device(np.full((5, 3), np.nan)))) * x
+    )
     assert gathered.sum() == pytest.approx(scattered.sum(), rel=1e-5)
 
 
@@ -319,14 +381,18 @@ NETWORKS = {
 def test_gradients_of_every_element(ops, name):
     (layer, *arguments), shape = VARIANTS[name]
     parts = [layer(*([4] if layer in (Conv2d, ConvTranspose2d) else []), *arguments)]
-    report = check_gradients(build(parts, shape, ops), rng.standard_normal(shape), elementwise=True, tolerance=1e-7)
+    report = check_gradients(
+        build(parts, shape, ops), rng.standard_normal(shape), elementwise=True, tolerance=1e-7
+    )
     assert report.ok, f"\n{report}"
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_gradients_of_networks(ops, name):
     parts, shape = NETWORKS[name]
-    x = np.random.default_rng(3).standard_normal(shape)  # of its own: elsewhere a window may be near a tie
+    x = np.random.default_rng(3).standard_normal(
+        shape
+    )  # of its own: elsewhere a window may be near a tie
     report = check_gradients(build(parts, shape, ops), x)
     assert report.ok, f"\n{report}"
 
@@ -390,7 +456,9 @@ EVERYTHING = {
 
 def some(name, n):
     shape = (n, *EVERYTHING[name][1])
-    return rng.integers(0, 2, shape).astype(float) if name == "words" else rng.standard_normal(shape)
+    return (
+        rng.integers(0, 2, shape).astype(float) if name == "words" else rng.standard_normal(shape)
+    )
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
@@ -449,7 +517,9 @@ def published(code):
 def test_shapes_of_the_published_autoencoder():
     net = Sequential(published(3)).build((1, 28, 28), random_state=0)
     shapes = [
-        layer.out_shape for layer in net.layers if isinstance(layer, ImageLayer) and not isinstance(layer, BatchNorm)
+        layer.out_shape
+        for layer in net.layers
+        if isinstance(layer, ImageLayer) and not isinstance(layer, BatchNorm)
     ]
     assert shapes == [(16, 10, 10), (16, 5, 5), (32, 3, 3), (32, 2, 2), (64, 1, 1), (32, 2, 2), (16, 5, 5), (8, 15, 15),
                       (1, 28, 28)]  # fmt: skip
@@ -527,7 +597,9 @@ def test_every_primitive_takes_out_and_none_knows_its_device(kind):
     primitives = {name: f for name, f in vars(kind).items() if inspect.isfunction(f)}
     for name, f in primitives.items():
         assert (
-            "out" in inspect.signature(f).parameters or name.endswith("_inplace") or name in ("add_tap", "next_batch")
+            "out" in inspect.signature(f).parameters
+            or name.endswith("_inplace")
+            or name in ("add_tap", "next_batch")
         )
     assert primitives.keys() & vars(Ops).keys() == set()
     assert "numpy as" not in inspect.getsource(inspect.getmodule(kind))
@@ -539,9 +611,13 @@ REFUSED = {  # what no layer is made of
     r"Conv2d: expected kernel, a whole number >= 1 or a pair of them, got 0": lambda: Conv2d(3, 0),
     r"Conv2d: expected kernel, .* got \(1, 2, 3\)": lambda: Conv2d(3, (1, 2, 3)),
     r"Conv2d: expected stride, .* got 1.5": lambda: Conv2d(3, 2, 1.5),
-    r"ConvTranspose2d: expected output_padding < stride 2, got 2": lambda: ConvTranspose2d(3, 2, 2, output_padding=2),
+    r"ConvTranspose2d: expected output_padding < stride 2, got 2": lambda: ConvTranspose2d(
+        3, 2, 2, output_padding=2
+    ),
     r"MaxPool2d: expected padding, a whole number >= 0": lambda: MaxPool2d(3, padding=-1),
-    r"AvgPool2d: expected padding of at most half the kernel 3, got 2": lambda: AvgPool2d(3, padding=2),
+    r"AvgPool2d: expected padding of at most half the kernel 3, got 2": lambda: AvgPool2d(
+        3, padding=2
+    ),
     r"Upsample: expected factor, .* got 0": lambda: Upsample(0),
     r"BatchNorm: expected momentum in \[0, 1\], got 2": lambda: BatchNorm(2),
 }
@@ -550,26 +626,44 @@ UNFIT = {  # (layers, the shape they are built for): refused when built
         [Conv2d(3, (6, 3), padding=1)],
         (2, 3, 4),
     ),
-    r"MaxPool2d\(kernel=3\): expected a kernel that fits on the padded image of 2 x 2": ([MaxPool2d(3)], (2, 2, 2)),
+    r"MaxPool2d\(kernel=3\): expected a kernel that fits on the padded image of 2 x 2": (
+        [MaxPool2d(3)],
+        (2, 2, 2),
+    ),
     r"ConvTranspose2d\(.*\): expected an output of at least 1 x 1, got 0 x 3 from 1 x 4. Less padding": (
         [ConvTranspose2d(3, 2, padding=1)],
         (2, 1, 4),
     ),
-    r"Conv2d\(.*\): expected images, inputs of shape \(N, C, H, W\), got \(N, 784\). Reshape": ([Conv2d(3, 2)], (784,)),
+    r"Conv2d\(.*\): expected images, inputs of shape \(N, C, H, W\), got \(N, 784\). Reshape": (
+        [Conv2d(3, 2)],
+        (784,),
+    ),
     r"Upsample\(.*\): expected images": ([Upsample(2)], (7, 8)),
     r"TiedConvTranspose2d\(.*\): expected inputs of shape \(3, 2, 2\), got \(3, 1, 1\)": (
         [source := Conv2d(3, 2), MaxPool2d(2), TiedConvTranspose2d(source)],
         (1, 3, 3),
     ),
-    r"BatchNorm\(\): expected inputs of shape \(N, D\) or \(N, C, H, W\), got \(N, 5, 2\)": ([BatchNorm()], (5, 2)),
-    r"LayerNorm\(axes=2\): expected axes in 1 .. 1 for inputs \(N, 5\), got 2": ([LayerNorm(2)], (5,)),
+    r"BatchNorm\(\): expected inputs of shape \(N, D\) or \(N, C, H, W\), got \(N, 5, 2\)": (
+        [BatchNorm()],
+        (5, 2),
+    ),
+    r"LayerNorm\(axes=2\): expected axes in 1 .. 1 for inputs \(N, 5\), got 2": (
+        [LayerNorm(2)],
+        (5,),
+    ),
     r"Reshape\(.*\): expected a shape of 12 numbers, as the input \(3, 4\) has, got \(5, -1\)": (
         [Reshape((5, -1))],
         (3, 4),
     ),
     r"Reshape\(.*\): expected a shape of 12 numbers": ([Reshape((-1, -1))], (3, 4)),
-    r"Embedding\(.*\): expected word numbers of shape \(N, T\), got \(N, 5, 2\)": ([Embedding(6, 2)], (5, 2)),
-    r"GRU\(.*\): expected sequences, inputs of shape \(N, T, I\), got \(N, 5\). An Embedding": ([GRU(3)], (5,)),
+    r"Embedding\(.*\): expected word numbers of shape \(N, T\), got \(N, 5, 2\)": (
+        [Embedding(6, 2)],
+        (5, 2),
+    ),
+    r"GRU\(.*\): expected sequences, inputs of shape \(N, T, I\), got \(N, 5\). An Embedding": (
+        [GRU(3)],
+        (5,),
+    ),
 }
 UNEXPECTED = {  # (layer, the shape it is built for, an input): refused when it comes
     r"Conv2d\(.*\): expected x of shape \(N, 1, 6, 6\), got \(2, 3, 6, 6\)": (
@@ -587,10 +681,26 @@ UNEXPECTED = {  # (layer, the shape it is built for, an input): refused when it 
         (3,),
         np.ones((1, 3)),
     ),
-    r"Embedding\(.*\): expected word numbers 0 .. 5, got 0 .. 6": (Embedding(6, 2), (2,), np.array([[0, 6]])),
-    r"Embedding\(.*\): expected word numbers 0 .. 5, got -1 .. 0": (Embedding(6, 2), (2,), np.array([[0.0, -1.0]])),
-    r"Embedding\(.*\): expected word numbers of shape \(N, T\), got \(5,\)": (Embedding(6, 2), (5,), np.ones(5)),
-    r"GRU\(.*\): expected x of shape \(N, T, 2\), got \(4, 5, 3\)": (GRU(3), (5, 2), np.ones((4, 5, 3))),
+    r"Embedding\(.*\): expected word numbers 0 .. 5, got 0 .. 6": (
+        Embedding(6, 2),
+        (2,),
+        np.array([[0, 6]]),
+    ),
+    r"Embedding\(.*\): expected word numbers 0 .. 5, got -1 .. 0": (
+        Embedding(6, 2),
+        (2,),
+        np.array([[0.0, -1.0]]),
+    ),
+    r"Embedding\(.*\): expected word numbers of shape \(N, T\), got \(5,\)": (
+        Embedding(6, 2),
+        (5,),
+        np.ones(5),
+    ),
+    r"GRU\(.*\): expected x of shape \(N, T, 2\), got \(4, 5, 3\)": (
+        GRU(3),
+        (5, 2),
+        np.ones((4, 5, 3)),
+    ),
 }
 
 

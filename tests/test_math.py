@@ -8,7 +8,19 @@ import pytest
 import reference
 from conftest import everything
 
-from nanoae import SGD, Adam, AdamW, Constant, Cosine, Dropout, Linear, RMSprop, Sequential, StepDecay, WarmUp
+from nanoae import (
+    SGD,
+    Adam,
+    AdamW,
+    Constant,
+    Cosine,
+    Dropout,
+    Linear,
+    RMSprop,
+    Sequential,
+    StepDecay,
+    WarmUp,
+)
 from nanoae.autoencoders.table_losses import Weighted
 from nanoae.backend import Ops
 from nanoae.engine import losses
@@ -30,15 +42,33 @@ PRIMITIVES = {
     "sum_rows": ((X,), reference.sum_rows),
     "sum": ((X,), lambda x: sum(x.ravel())),
     "sum_squares": ((X,), reference.sum_squares),
-    "sum_products": ((X, Y), lambda x, y: sum(a * b for a, b in zip(x.ravel(), y.ravel(), strict=True))),
+    "sum_products": (
+        (X, Y),
+        lambda x, y: sum(a * b for a, b in zip(x.ravel(), y.ravel(), strict=True)),
+    ),
     "softmax": ((X,), reference.softmax),
-    "log_sum_exp": ((X,), lambda x: np.array([math.log(sum(math.exp(value) for value in row)) for row in x])),
+    "log_sum_exp": (
+        (X,),
+        lambda x: np.array([math.log(sum(math.exp(value) for value in row)) for row in x]),
+    ),
     "affine_activation": ((X, W, B[:3], "leaky_relu", (0.2,)), reference.affine_activation),
-    "flush_inplace": ((X, 0.5), lambda x, tiny: reference.each(lambda a: a if abs(a) > tiny else 0.0, x)),
-    "clip": ((X, -0.5, 0.8), lambda x, low, high: reference.each(lambda a: min(max(a, low), high), x)),
-    "add_bias_inplace": ((X, B), lambda x, b: np.array([[x[n, d] + b[d] for d in range(5)] for n in range(7)])),
+    "flush_inplace": (
+        (X, 0.5),
+        lambda x, tiny: reference.each(lambda a: a if abs(a) > tiny else 0.0, x),
+    ),
+    "clip": (
+        (X, -0.5, 0.8),
+        lambda x, low, high: reference.each(lambda a: min(max(a, low), high), x),
+    ),
+    "add_bias_inplace": (
+        (X, B),
+        lambda x, b: np.array([[x[n, d] + b[d] for d in range(5)] for n in range(7)]),
+    ),
     "add_inplace": ((X, Y), lambda x, y: reference.each(lambda a, b: a + b, x, y)),
-    "axpby_inplace": ((X, 0.3, Y, 0.7), lambda y, a, x, b: reference.each(lambda y, x: a * x + b * y, y, x)),
+    "axpby_inplace": (
+        (X, 0.3, Y, 0.7),
+        lambda y, a, x, b: reference.each(lambda y, x: a * x + b * y, y, x),
+    ),
     "scale_inplace": ((X, 0.3), lambda x, factor: reference.each(lambda a: a * factor, x)),
     "clip_norm_inplace": ((X, 0.5), reference.clip_norm),
 }
@@ -62,9 +92,15 @@ NOT_MATHEMATICS = {"empty", "zeros", "to_device", "to_numpy", "check_device", "s
 
 
 def test_every_primitive_has_a_definition():
-    primitives = {name for name in vars(Ops) if inspect.isfunction(vars(Ops)[name]) and not name.startswith("_")}
+    primitives = {
+        name
+        for name in vars(Ops)
+        if inspect.isfunction(vars(Ops)[name]) and not name.startswith("_")
+    }
     untested = primitives - set(PRIMITIVES) - set().union(*TESTED_AS.values()) - NOT_MATHEMATICS
-    assert not untested, f"give {sorted(untested)} a definition in reference.py and a line in PRIMITIVES"
+    assert not untested, (
+        f"give {sorted(untested)} a definition in reference.py and a line in PRIMITIVES"
+    )
 
 
 @pytest.mark.parametrize("name", PRIMITIVES)
@@ -99,12 +135,22 @@ def test_activation_backward_and_bias(ops, device, close):
 def test_affine_map_backward(ops, device, close):
     """Through x W + b, and through the ReLU that gave x, whose mask the device may have kept."""
     x, dy = np.maximum(reference.matmul(X, W) + B[:3], 0), Y[:, :4]
-    V, dV, db, dz, kept = rng.standard_normal((3, 4)), np.empty((3, 4)), np.empty(4), np.empty((7, 3)), {}
+    V, dV, db, dz, kept = (
+        rng.standard_normal((3, 4)),
+        np.empty((3, 4)),
+        np.empty(4),
+        np.empty((7, 3)),
+        {},
+    )
     mine = ops.affine_activation(
         device(X), device(W), device(B[:3]), "relu", (), out=device(np.empty((7, 3))), kept=kept
     )
     close(mine, x)
-    close(ops.affine_gradients(mine, device(dy), db=(sums := device(db)), out=device(dV)), reference.matmul(x.T, dy), 5)
+    close(
+        ops.affine_gradients(mine, device(dy), db=(sums := device(db)), out=device(dV)),
+        reference.matmul(x.T, dy),
+        5,
+    )
     close(sums, reference.sum_rows(dy), scale=5)
     expected = reference.matmul(dy, V.T) * (x > 0)
     given = ops.affine_relu_backward(
@@ -124,7 +170,9 @@ def test_take_rows_scales_and_converts(ops, device, close):
 @pytest.mark.parametrize("max_norm", [0.5, 1e6])
 def test_clip_norm(ops, device, close, max_norm):
     clipped = ops.to_numpy(ops.clip_norm_inplace(device(X).copy(), max_norm))
-    assert math.sqrt(reference.sum_squares(clipped)) == pytest.approx(min(max_norm, np.linalg.norm(X)), rel=1e-5)
+    assert math.sqrt(reference.sum_squares(clipped)) == pytest.approx(
+        min(max_norm, np.linalg.norm(X)), rel=1e-5
+    )
     close(clipped, reference.clip_norm(X, max_norm))
 
 
@@ -133,9 +181,14 @@ def test_axpby_of_any_layout(ops, device, close, other):
     """BLAS gets bare addresses: what it would misread must not reach it."""
     y, x = device(np.zeros((7, 10)))[:, ::2], device(np.repeat(X, 2, axis=1))[:, ::2]
     if other != "strided":
-        y, x = device(np.zeros((7, 5))).copy(), ops.to_device(X, np.float64 if other != "contiguous" else y.dtype)
+        y, x = (
+            device(np.zeros((7, 5))).copy(),
+            ops.to_device(X, np.float64 if other != "contiguous" else y.dtype),
+        )
     close(ops.axpby_inplace(y, 2.0, x, 0.5), 2 * X)
-    assert not ops.to_numpy(y.base[:, 1::2]).any() if other == "strided" else True  # nothing beside it was written
+    assert (
+        not ops.to_numpy(y.base[:, 1::2]).any() if other == "strided" else True
+    )  # nothing beside it was written
 
 
 @pytest.mark.parametrize("n", [1, 65_536, 65_537, 1_048_575, 1_048_577, 2_500_001])
@@ -163,7 +216,10 @@ def test_activation_and_its_derivative(ops, device, close, name):
     close(dx, dy * reference.each(df, x), scale=3)
     x, dy = device(x).copy(), device(dy).copy()
     kept = x.copy() if name in reference.OF_X else y
-    in_place = getattr(ops, name)(x, *settings, out=x), getattr(ops, name + "_backward")(dy, kept, *settings, out=dy)
+    in_place = (
+        getattr(ops, name)(x, *settings, out=x),
+        getattr(ops, name + "_backward")(dy, kept, *settings, out=dy),
+    )
     assert in_place[0] is x and in_place[1] is dy
     close(x, ops.to_numpy(y))
     close(dy, ops.to_numpy(dx))
@@ -186,7 +242,9 @@ def test_extreme_inputs_neither_overflow_nor_warn(ops, device, close, name, sett
     with np.errstate(over="raise", invalid="raise", divide="raise"):
         x = device(np.array([-1000.0, 0.0, 1000.0]))
         y = getattr(ops, name)(x, *settings)
-        dx = getattr(ops, name + "_backward")(device(np.ones(3)), x if name in reference.OF_X else y, *settings)
+        dx = getattr(ops, name + "_backward")(
+            device(np.ones(3)), x if name in reference.OF_X else y, *settings
+        )
     close(y, expected)
     assert np.isfinite(ops.to_numpy(dx)).all()
 
@@ -208,7 +266,9 @@ def test_softmax_of_extreme_logits(ops, device, close):
 
 def test_clip_backward_is_0_where_it_clipped(ops, device, close):
     y = ops.clip(device(X), -0.5, 0.8)
-    close(ops.clip_backward(device(Y), y, -0.5, 0.8), Y * reference.each(lambda a: -0.5 < a < 0.8, X))
+    close(
+        ops.clip_backward(device(Y), y, -0.5, 0.8), Y * reference.each(lambda a: -0.5 < a < 0.8, X)
+    )
 
 
 def test_l1_norm(ops, device, close):
@@ -223,16 +283,23 @@ def test_bernoulli_kl(ops, device, close):
     close(value, 0.3 * reference.each(lambda q: reference.bernoulli_kl(q, 0.05), q).sum(), scale=5)
     h = 1e-6
     slope = reference.each(
-        lambda q: (reference.bernoulli_kl(q + h, 0.05) - reference.bernoulli_kl(q - h, 0.05)) / (2 * h), q
+        lambda q: (
+            (reference.bernoulli_kl(q + h, 0.05) - reference.bernoulli_kl(q - h, 0.05)) / (2 * h)
+        ),
+        q,
     )
     np.testing.assert_allclose(ops.to_numpy(dq), 0.3 * slope, rtol=1e-4)
-    assert np.isfinite(float(ops.bernoulli_kl(device(np.array([0.0, 1.0])), 0.05, 1.0, out=device(np.zeros(2)))))
+    assert np.isfinite(
+        float(ops.bernoulli_kl(device(np.array([0.0, 1.0])), 0.05, 1.0, out=device(np.zeros(2))))
+    )
 
 
 def test_top_k_mask(ops, device, close):
     expected = [[1.0 if sum(b > a for b in row) < 2 else 0.0 for a in row] for row in X]
     close(ops.top_k_mask(device(X), 2, out=device(np.full(X.shape, np.nan))), expected)
-    close(ops.top_k_mask(device(np.ones((3, 5))), 2, out=device(np.zeros((3, 5)))).sum(axis=1), 2)  # all are equal
+    close(
+        ops.top_k_mask(device(np.ones((3, 5))), 2, out=device(np.zeros((3, 5)))).sum(axis=1), 2
+    )  # all are equal
 
 
 # ---------------------------------------------------------------- losses
@@ -271,11 +338,16 @@ def test_weighted_loss(ops, dtype, device, close, name, reduction):
     """Each row w[n] times what it costs, and its derivative likewise; the factor is that of all rows."""
     loss, y, t = elementwise_loss(name, reduction, 0.5)
     f, df = reference.LOSSES[name]
-    factor, w = 0.5 * reference.FACTORS[reduction](*y.shape), np.array([0.0, 0.5, 3.0, 1.0, 1.0, 2.0, 0.1])
+    factor, w = (
+        0.5 * reference.FACTORS[reduction](*y.shape),
+        np.array([0.0, 0.5, 3.0, 1.0, 1.0, 2.0, 0.1]),
+    )
     costs = np.array([w[n] * reference.each(f, y[n], t[n]).sum() for n in range(len(y))])
     weighted = Weighted(loss).build(ops, dtype)
     close(
-        weighted.forward(device(y), device(np.column_stack([t, w]))), factor * costs.sum(), scale=factor * costs.sum()
+        weighted.forward(device(y), device(np.column_stack([t, w]))),
+        factor * costs.sum(),
+        scale=factor * costs.sum(),
     )
     slopes = np.array([w[n] * reference.each(df, y[n], t[n]) for n in range(len(y))])
     close(weighted.backward(), factor * slopes, scale=3 * factor)
@@ -359,12 +431,16 @@ def test_first_adam_step_is_lr_whatever_the_gradient(ops, device, close):
     np.testing.assert_allclose(ops.to_numpy(theta), [-0.01, 0.01, -0.01], rtol=2e-5)
 
 
-@pytest.mark.parametrize("optimizer", [SGD(0.1, 0.9), Adam(0.1, weight_decay=0.1), AdamW(0.1)], ids=repr)
+@pytest.mark.parametrize(
+    "optimizer", [SGD(0.1, 0.9), Adam(0.1, weight_decay=0.1), AdamW(0.1)], ids=repr
+)
 def test_large_theta_is_many_small_ones(ops, device, close, optimizer):
     """Fast paths cut a large theta into blocks: no element may be lost or updated twice at their edges."""
     copies = 180_001  # times 6 elements
     small = ops.to_numpy(run(ops, device, optimizer, THETA, GRADS))
-    large = ops.to_numpy(run(ops, device, optimizer, np.tile(THETA, copies), np.tile(GRADS, (1, copies))))
+    large = ops.to_numpy(
+        run(ops, device, optimizer, np.tile(THETA, copies), np.tile(GRADS, (1, copies)))
+    )
     close(large, np.tile(small, copies), scale=1e4 if isinstance(optimizer, SGD) else 1)
 
 
@@ -388,7 +464,10 @@ def test_clip_norm_acts_before_the_update(ops, device, close):
     [
         (Constant(0.1), {1: 0.1, 100: 0.1}),
         (StepDecay(0.1, every=10, factor=0.5), {1: 0.1, 10: 0.1, 11: 0.05, 20: 0.05, 21: 0.025}),
-        (Cosine(0.1, final=0.02), {1: 0.1, 26: 0.06 + 0.04 * math.cos(math.pi / 4), 51: 0.06, 101: 0.02, 999: 0.02}),
+        (
+            Cosine(0.1, final=0.02),
+            {1: 0.1, 26: 0.06 + 0.04 * math.cos(math.pi / 4), 51: 0.06, 101: 0.02, 999: 0.02},
+        ),
         (WarmUp(Constant(0.1), steps=4), {1: 0.025, 2: 0.05, 4: 0.1, 5: 0.1}),
         (WarmUp(StepDecay(0.1, every=2), steps=4), {1: 0.025, 3: 0.0075, 4: 0.01}),
     ],
@@ -399,7 +478,9 @@ def test_schedule_values(schedule, expected):
 
 
 def test_optimizer_follows_its_schedule(ops, device, close):
-    theta = run(ops, device, SGD(lr=StepDecay(0.1, every=1, factor=0.1)), np.zeros(1), np.ones((3, 1)))
+    theta = run(
+        ops, device, SGD(lr=StepDecay(0.1, every=1, factor=0.1)), np.zeros(1), np.ones((3, 1))
+    )
     close(theta, [-0.111])
 
 
@@ -426,7 +507,9 @@ def test_initializer_variance_and_bounds(ops, family, kind):
 def test_truncated_normal_never_goes_beyond_two_stddev(ops):
     drawn = weights(ops, "truncated_normal")
     assert 0.199 < np.abs(drawn).max() <= 0.2
-    assert drawn.std() == pytest.approx(0.1 * 0.8796, rel=0.02)  # of a normal cut at two standard deviations
+    assert drawn.std() == pytest.approx(
+        0.1 * 0.8796, rel=0.02
+    )  # of a normal cut at two standard deviations
 
 
 def test_small_normal_is_small_whatever_the_fans(ops):
@@ -443,7 +526,9 @@ def test_uniform_normal_and_permutation(ops, device):
     u = ops.to_numpy(ops.uniform(generator, out)).copy()
     assert 0 <= u.min() < 1e-3 and 0.999 < u.max() < 1 and u.mean() == pytest.approx(0.5, abs=0.005)
     z = ops.to_numpy(ops.normal(generator, out)).copy()
-    assert abs(z.mean()) < 0.02 and z.std() == pytest.approx(1, rel=0.02) and 3.5 < np.abs(z).max() < 6
+    assert (
+        abs(z.mean()) < 0.02 and z.std() == pytest.approx(1, rel=0.02) and 3.5 < np.abs(z).max() < 6
+    )
     order = ops.to_numpy(ops.permutation(generator, 1000))
     assert (np.sort(order) == np.arange(1000)).all() and not (order == np.arange(1000)).all()
 
@@ -465,11 +550,15 @@ def test_bce_of_right_and_sure_logits_is_small_and_not_negative(ops):
     for size in (10, 20, 200):
         z = ((2 * t - 1) * size).astype(np.float32)
         truth = np.logaddexp(0, -float(size))
-        loss = float(ops.bce(ops.to_device(z), ops.to_device(t), 1 / z.size, ops.empty(z.shape, np.float32)))
+        loss = float(
+            ops.bce(ops.to_device(z), ops.to_device(t), 1 / z.size, ops.empty(z.shape, np.float32))
+        )
         assert loss >= 0 and abs(loss - truth) <= 1e-3 * truth + 1e-7
 
 
-@pytest.mark.parametrize("settings", [{"beta1": 1.0}, {"beta2": 1.0}, {"beta2": -0.1}, {"eps": -1e-8}])
+@pytest.mark.parametrize(
+    "settings", [{"beta1": 1.0}, {"beta2": 1.0}, {"beta2": -0.1}, {"eps": -1e-8}]
+)
 def test_adam_refuses_betas_that_divide_by_zero(settings):
     with pytest.raises(ValueError, match=r"Adam: expected beta1, beta2 in \[0, 1\)"):
         Adam(**settings)

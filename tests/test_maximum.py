@@ -30,7 +30,11 @@ def whole(tmp_path, x, **options):
     ("x", "want", "maximum"),
     {
         "bytes": (BYTES, UNIT, 255),
-        "dark bytes": (BYTES // 16, BYTES.reshape(25, 64) // 16 / 255, 255),  # nothing says that 15 is white
+        "dark bytes": (
+            BYTES // 16,
+            BYTES.reshape(25, 64) // 16 / 255,
+            255,
+        ),  # nothing says that 15 is white
         "black and white": (BITS, BITS.reshape(25, 64), 1),
         "black": (BITS * 0, UNIT * 0, 1),
         "colours": (
@@ -44,7 +48,11 @@ def whole(tmp_path, x, **options):
         "float 0 and 1": (BITS.astype(np.float64), BITS.reshape(25, 64), 1),
         "float pixels": (BYTES.astype(np.float32), BYTES.reshape(25, 64), None),
         "from -1 to 1": (SHARES * 2 - 1, UNIT * 2 - 1, None),
-        "16 bits": (BYTES.astype(np.uint16) * 257, BYTES.reshape(25, 64) * 257.0, None),  # or 12 bits of a camera
+        "16 bits": (
+            BYTES.astype(np.uint16) * 257,
+            BYTES.reshape(25, 64) * 257.0,
+            None,
+        ),  # or 12 bits of a camera
         "integers": (BYTES.astype(np.int64), BYTES.reshape(25, 64), None),
         "a table of bytes": (BYTES.reshape(25, 64), BYTES.reshape(25, 64), None),
         "a table of shares": (SHARES.reshape(25, 64), UNIT, None),
@@ -76,7 +84,9 @@ def test_both_parts_are_in_one_unit(tmp_path, train, test):
     data = split(tmp_path, train[:20], test[20:] if len(test) > 20 else test)
     x_train, x_test = data.flat()
     np.testing.assert_allclose(x_train, UNIT[:20], rtol=1e-6)
-    np.testing.assert_allclose(x_test, UNIT[20:] if len(test) > 20 else (test.reshape(1, 64) > 0), rtol=1e-6)
+    np.testing.assert_allclose(
+        x_test, UNIT[20:] if len(test) > 20 else (test.reshape(1, 64) > 0), rtol=1e-6
+    )
     np.testing.assert_allclose(data.flat(black=-1)[1], 2 * x_test - 1, atol=1e-6)
 
 
@@ -109,12 +119,16 @@ def test_black_and_white_parts_are_in_one_unit(tmp_path, train, test):
         "16 bits, shares": (BYTES.astype(np.uint16) * 257, SHARES),
         "a table of bytes, of shares": (BYTES.reshape(25, 64), SHARES.reshape(25, 64)),
         "a table of floats, of shares": (BYTES.reshape(25, 64) * 1.0, SHARES.reshape(25, 64)),
-        "a table of shares, of integers": (SHARES.reshape(25, 64), BYTES.reshape(25, 64).astype(np.int64)),
+        "a table of shares, of integers": (
+            SHARES.reshape(25, 64),
+            BYTES.reshape(25, 64).astype(np.int64),
+        ),
     }.values(),
 )
 def test_parts_in_two_units_are_refused(tmp_path, train, test):
     with pytest.raises(
-        ValueError, match=r"set.npz: expected x_train and x_test in one unit, got .* from .* to .*, and"
+        ValueError,
+        match=r"set.npz: expected x_train and x_test in one unit, got .* from .* to .*, and",
     ):
         split(tmp_path, train[:20], test[20:])
 
@@ -122,8 +136,14 @@ def test_parts_in_two_units_are_refused(tmp_path, train, test):
 @pytest.mark.parametrize(
     ("train", "test"),
     {
-        "counts": (BYTES.reshape(25, 64) % 4, BITS.reshape(25, 64)),  # the few test rows may have no 2 and no 3
-        "counts of two types": (BYTES.reshape(25, 64) % 4, (BYTES.reshape(25, 64) % 4).astype(np.int64)),
+        "counts": (
+            BYTES.reshape(25, 64) % 4,
+            BITS.reshape(25, 64),
+        ),  # the few test rows may have no 2 and no 3
+        "counts of two types": (
+            BYTES.reshape(25, 64) % 4,
+            (BYTES.reshape(25, 64) % 4).astype(np.int64),
+        ),
         "maps of few classes": (BYTES % 4 * np.int64(1), BITS * np.int64(1)),
         "measurements": (SHARES * 3 - 1, SHARES),
         "measurements of two precisions": ((SHARES * 3 - 1).astype(np.float64), SHARES),
@@ -132,7 +152,9 @@ def test_parts_in_two_units_are_refused(tmp_path, train, test):
 def test_other_numbers_stay_as_they_are(tmp_path, train, test):
     data = split(tmp_path, train[:20], test[20:])
     assert data.maximum is None
-    np.testing.assert_allclose(np.concatenate(data.flat()), np.concatenate([train[:20], test[20:]]).reshape(25, 64))
+    np.testing.assert_allclose(
+        np.concatenate(data.flat()), np.concatenate([train[:20], test[20:]]).reshape(25, 64)
+    )
 
 
 def test_the_maximum_may_be_told(tmp_path):
@@ -141,8 +163,12 @@ def test_the_maximum_may_be_told(tmp_path):
     np.testing.assert_allclose(got, twelve.reshape(25, 64) / 4095, rtol=1e-6)
     assert maximum == 4095
     np.testing.assert_allclose(whole(tmp_path, BYTES // 16, maximum=15)[0].max(), 1)
-    np.testing.assert_allclose(whole(tmp_path, BYTES.reshape(25, 64), maximum=255)[0], UNIT, rtol=1e-6)
-    np.testing.assert_allclose(split(tmp_path, BYTES[:20], BITS[20:], maximum=255).flat()[1].max(), 1 / 255)
+    np.testing.assert_allclose(
+        whole(tmp_path, BYTES.reshape(25, 64), maximum=255)[0], UNIT, rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        split(tmp_path, BYTES[:20], BITS[20:], maximum=255).flat()[1].max(), 1 / 255
+    )
     np.savetxt(tmp_path / "set.csv", BYTES.reshape(25, 64), delimiter=",", fmt="%d")
     got = load_data(tmp_path / "set.csv", random_state=None, maximum=255).flat()
     np.testing.assert_allclose(np.concatenate(got), UNIT, rtol=1e-6)

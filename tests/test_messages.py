@@ -33,13 +33,21 @@ SMALL = {"epochs": 1, "backend": "numpy", "random_state": 0}
 CODE = {"code_size": 2, **SMALL}
 FITS = {  # each estimator, with settings of one's own, learns
     nanoae.Autoencoder: lambda **own: nanoae.Autoencoder(**{**CODE, **own}).fit(X),
-    nanoae.ConvAutoencoder: lambda **own: nanoae.ConvAutoencoder(**{**CODE, **own}).fit(np.zeros((4, 784))),
-    nanoae.StackedAutoencoder: lambda **own: nanoae.StackedAutoencoder((3, 2), **{**SMALL, **own}).fit(X),
+    nanoae.ConvAutoencoder: lambda **own: nanoae.ConvAutoencoder(**{**CODE, **own}).fit(
+        np.zeros((4, 784))
+    ),
+    nanoae.StackedAutoencoder: lambda **own: nanoae.StackedAutoencoder(
+        (3, 2), **{**SMALL, **own}
+    ).fit(X),
     nanoae.StackedClassifier: lambda **own: nanoae.StackedClassifier((3,), **{**SMALL, **own}).fit(
         X, np.arange(12) % 2
     ),
-    nanoae.StackedRegressor: lambda **own: nanoae.StackedRegressor((3,), **{**SMALL, **own}).fit(X, X[:, 0]),
-    nanoae.VariationalAutoencoder: lambda **own: nanoae.VariationalAutoencoder(**{**CODE, **own}).fit(X),
+    nanoae.StackedRegressor: lambda **own: nanoae.StackedRegressor((3,), **{**SMALL, **own}).fit(
+        X, X[:, 0]
+    ),
+    nanoae.VariationalAutoencoder: lambda **own: nanoae.VariationalAutoencoder(
+        **{**CODE, **own}
+    ).fit(X),
     nanoae.TextVAE: lambda **own: nanoae.TextVAE(**{**CODE, **own}).fit(LINES),
     nanoae.AnomalyDetector: lambda **own: nanoae.AnomalyDetector(**own).fit(X),
 }
@@ -86,15 +94,26 @@ LOOK_UPS = {  # what takes a name -> (how it is asked for, the names that there 
     "loss": (losses.get, losses.LOSSES),
     "Masked": (nanoae.Masked, losses.LOSSES),
     "optimizer": (lambda name: optim.get(name, 1e-3, 0.0), optim.OPTIMIZERS),
-    "parameter": (lambda name: nanoae.Autoencoder().set_params(**{name: 1}), nanoae.Autoencoder().get_params()),
-    "parameter of a part": (
-        lambda name: nanoae.AnomalyDetector(nanoae.Autoencoder()).set_params(**{f"autoencoder__{name}": 1}),
+    "parameter": (
+        lambda name: nanoae.Autoencoder().set_params(**{name: 1}),
         nanoae.Autoencoder().get_params(),
     ),
-    "per": (lambda per: nanoae.PCA(2).fit(X).reconstruction_error(X, per=per), ("row", "feature", "element")),
+    "parameter of a part": (
+        lambda name: nanoae.AnomalyDetector(nanoae.Autoencoder()).set_params(
+            **{f"autoencoder__{name}": 1}
+        ),
+        nanoae.Autoencoder().get_params(),
+    ),
+    "per": (
+        lambda per: nanoae.PCA(2).fit(X).reconstruction_error(X, per=per),
+        ("row", "feature", "element"),
+    ),
     "preset": (preset, PRESETS),
     "reduction": (nanoae.MSE, losses.REDUCTIONS),
-    "set_output": (lambda name: nanoae.PCA().set_output(transform=name), ("pandas", "polars", "default")),
+    "set_output": (
+        lambda name: nanoae.PCA().set_output(transform=name),
+        ("pandas", "polars", "default"),
+    ),
     "scaling": (scaling.get, scaling.SCALERS),
     "scores": (scores.get, scores.SCORES),
     **{
@@ -113,7 +132,9 @@ LOOK_UPS = {  # what takes a name -> (how it is asked for, the names that there 
 def test_a_name_that_is_nearly_right_is_told_the_right_one(what):
     ask, known = LOOK_UPS[what]
     for name in known:
-        with pytest.raises(ValueError, match=rf"got '?{name + name[-1]}'?.*Did you mean .*'{name}'"):
+        with pytest.raises(
+            ValueError, match=rf"got '?{name + name[-1]}'?.*Did you mean .*'{name}'"
+        ):
             ask(name + name[-1])
 
 
@@ -158,7 +179,9 @@ FLAGS = [
 @pytest.mark.parametrize(("kind", "parameter"), FLAGS)
 def test_no_is_not_taken_for_yes(kind, parameter):
     for wrong in ("no", "False", None, [], 2):
-        with pytest.raises(ValueError, match=f"{kind.__name__}: expected {parameter} to be True or False, got"):
+        with pytest.raises(
+            ValueError, match=f"{kind.__name__}: expected {parameter} to be True or False, got"
+        ):
             FITS[kind](**{parameter: wrong})
     FITS[kind](**{parameter: np.False_})
 
@@ -172,7 +195,10 @@ def test_no_is_not_taken_for_yes(kind, parameter):
         ),
         (lambda: nanoae.Sequential([nanoae.ReLU]), "expected layers, .* got <class"),
         (lambda: trainer(loss="mse"), r"Trainer: expected loss=MSE\(\) or another one, got 'mse'"),
-        (lambda: trainer(optimizer="adam"), r"Trainer: expected optimizer=Adam\(\) or another one, got 'adam'"),
+        (
+            lambda: trainer(optimizer="adam"),
+            r"Trainer: expected optimizer=Adam\(\) or another one, got 'adam'",
+        ),
     ],
 )
 def test_parts_of_a_network_of_ones_own(make, told):
@@ -182,7 +208,9 @@ def test_parts_of_a_network_of_ones_own(make, told):
 
 def trainer(loss=None, optimizer=None):
     network = nanoae.Sequential([nanoae.Linear(4)]).build(4)
-    return nanoae.Trainer(network, loss or nanoae.MSE(), optimizer or nanoae.Adam(), batch_size=4, epochs=1, rows=4)
+    return nanoae.Trainer(
+        network, loss or nanoae.MSE(), optimizer or nanoae.Adam(), batch_size=4, epochs=1, rows=4
+    )
 
 
 @pytest.mark.parametrize("wrong", ["Autoencoder", 3, [], {}], ids=repr)
@@ -192,7 +220,10 @@ def test_a_detector_of_no_autoencoder(wrong):
 
 
 def test_a_parameter_of_what_is_no_estimator():
-    with pytest.raises(ValueError, match="Autoencoder: expected an estimator as optimizer to set 'lr' of, got 'adam'"):
+    with pytest.raises(
+        ValueError,
+        match="Autoencoder: expected an estimator as optimizer to set 'lr' of, got 'adam'",
+    ):
         nanoae.Autoencoder().set_params(optimizer__lr=1)
 
 
@@ -226,7 +257,10 @@ def test_a_command_that_is_nearly_right(name, capsys):
         (("train", "--preset", "deep-23"), "deep-32"),
         (("train", "--data", "digts"), "digits"),
         (("train", "--loss", "mes"), "mse"),
-        (("train", "--preset", "vae-20", "--likelihood", "gausian", "--data", "digits"), "gaussian"),
+        (
+            ("train", "--preset", "vae-20", "--likelihood", "gausian", "--data", "digits"),
+            "gaussian",
+        ),
         (("train", "--penalty", "klx:0.1"), "kl"),
     ],
 )
@@ -245,12 +279,18 @@ def vae(**own):
     return nanoae.VariationalAutoencoder(2, (3,), **{**SMALL, **own})
 
 
-@pytest.mark.parametrize("pair", [(X, X), (X, Y), (X, None), (X,)], ids=["x, x", "x, y", "x, None", "x alone"])
-@pytest.mark.parametrize("make", [autoencoder, vae, nanoae.StackedAutoencoder, nanoae.ConvAutoencoder])
+@pytest.mark.parametrize(
+    "pair", [(X, X), (X, Y), (X, None), (X,)], ids=["x, x", "x, y", "x, None", "x alone"]
+)
+@pytest.mark.parametrize(
+    "make", [autoencoder, vae, nanoae.StackedAutoencoder, nanoae.ConvAutoencoder]
+)
 def test_validation_rows_are_their_own_targets(make, pair):
     settings = {"sizes": (3,), **SMALL} if make is nanoae.StackedAutoencoder else SMALL
     rows = np.zeros((4, 784)) if make is nanoae.ConvAutoencoder else X
-    with pytest.raises(ValueError, match=r"expected validation_data=rows .*their own targets, got a tuple"):
+    with pytest.raises(
+        ValueError, match=r"expected validation_data=rows .*their own targets, got a tuple"
+    ):
         make(**settings).fit(rows, validation_data=pair)
 
 
@@ -261,7 +301,9 @@ def test_labels_go_with_validation_rows_where_labels_are_learned(alone):
         (lambda: nanoae.StackedRegressor((3,), **SMALL).fit(X, Y, validation_data=alone), "y"),
         (lambda: vae().fit(X, condition=Y, validation_data=alone), "labels"),
     ):
-        with pytest.raises(ValueError, match=rf"expected validation_data=\(rows, their {told}\), got a "):
+        with pytest.raises(
+            ValueError, match=rf"expected validation_data=\(rows, their {told}\), got a "
+        ):
             fit()
 
 
@@ -284,16 +326,23 @@ def test_a_column_of_labels_is_taken_as_labels_and_told():
 @pytest.mark.parametrize("nothing", [None, np.nan, "", np.ma.masked])
 def test_a_condition_that_is_none_is_told_by_its_row(nothing):
     labels = ["a", "b"] * 6 if nothing == "" else list(map(float, Y))
-    condition = np.ma.array(labels, mask=np.arange(12) == 5) if nothing is np.ma.masked else [*labels]
+    condition = (
+        np.ma.array(labels, mask=np.arange(12) == 5) if nothing is np.ma.masked else [*labels]
+    )
     if nothing is not np.ma.masked:
         condition[5] = nothing
-    with pytest.raises(ValueError, match=r"expected condition, a label for each row, got .* in row 5"):
+    with pytest.raises(
+        ValueError, match=r"expected condition, a label for each row, got .* in row 5"
+    ):
         vae().fit(X, condition=condition)
 
 
 def test_a_loss_that_there_is_not():
     for loss in ("mse", "bce", None):
-        with pytest.raises(TypeError, match=r'VariationalAutoencoder: expected likelihood="bernoulli" or "gaussian"'):
+        with pytest.raises(
+            TypeError,
+            match=r'VariationalAutoencoder: expected likelihood="bernoulli" or "gaussian"',
+        ):
             nanoae.VariationalAutoencoder(loss=loss)
         with pytest.raises(ValueError, match=r"expected likelihood=.*, got loss="):
             nanoae.VariationalAutoencoder().set_params(loss=loss)
@@ -315,18 +364,28 @@ def with_cell(value):
     "kind", [autoencoder, lambda: vae(likelihood="gaussian"), lambda: nanoae.ClusterLabelDetector()]
 )
 def test_a_number_that_float32_cannot_hold_is_told_as_it_is_and_where_it_is(kind):
-    for value, told in ((1e300, r"1e\+300, too large for float32,"), (np.inf, "infinity"), (np.nan, "NaN")):
-        with pytest.raises(ValueError, match=rf"expected finite numbers, got {told} in row 17, column 1 \(1 such"):
+    for value, told in (
+        (1e300, r"1e\+300, too large for float32,"),
+        (np.inf, "infinity"),
+        (np.nan, "NaN"),
+    ):
+        with pytest.raises(
+            ValueError, match=rf"expected finite numbers, got {told} in row 17, column 1 \(1 such"
+        ):
             kind().fit(with_cell(value))
 
 
 def test_it_is_told_by_the_column_and_the_line_of_a_file(tmp_path):
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(with_cell(-1e300), columns=["a", "b", "c"])
-    with pytest.raises(ValueError, match=r"got -1e\+300, too large for float32, in row 17, column 1 \('b'\)"):
+    with pytest.raises(
+        ValueError, match=r"got -1e\+300, too large for float32, in row 17, column 1 \('b'\)"
+    ):
         autoencoder().fit(frame)
     frame.to_csv(tmp_path / "table.csv", index=False)
-    with pytest.raises(ValueError, match=r"got -1e\+300, too large for float32, in row 19, column 1 \('b'\)"):
+    with pytest.raises(
+        ValueError, match=r"got -1e\+300, too large for float32, in row 19, column 1 \('b'\)"
+    ):
         autoencoder().fit(nanoae.read_table(tmp_path / "table.csv"))
 
 
@@ -336,14 +395,19 @@ def test_it_is_told_by_the_column_and_the_line_of_a_file(tmp_path):
 def test_an_autoencoder_learns_what_read_table_reads(tmp_path):
     """As README says."""
     path = tmp_path / "table.csv"
-    path.write_text("age,bill,town\n" + "".join(f"{20 + i},{i % 7}.5,{'' if i % 9 == 4 else i}\n" for i in range(40)))
+    path.write_text(
+        "age,bill,town\n"
+        + "".join(f"{20 + i},{i % 7}.5,{'' if i % 9 == 4 else i}\n" for i in range(40))
+    )
     table = nanoae.read_table(path)
     ae = autoencoder(missing="mask", epochs=3).fit(table)
     assert ae.n_features_in_ == 3 and list(ae.feature_names_in_) == ["age", "bill", "town"]
     assert not np.isnan(ae.reconstruct(table)).any()
     path.write_text("age,bill\n" + "".join(f"{20 + i},{i % 7}.5\n" for i in range(40)))
     nanoae.PCA(1).fit(nanoae.read_table(path))
-    path.write_text("age,town\n" + "".join(f"{20 + i},{'Bern' if i % 2 else 'Ulm'}\n" for i in range(40)))
+    path.write_text(
+        "age,town\n" + "".join(f"{20 + i},{'Bern' if i % 2 else 'Ulm'}\n" for i in range(40))
+    )
     with pytest.raises(ValueError, match=r"'town'.*TableEncoder"):
         autoencoder(missing="mask").fit(nanoae.read_table(path))
 
@@ -354,7 +418,10 @@ def test_an_autoencoder_learns_what_read_table_reads(tmp_path):
 @pytest.mark.parametrize("rows", [17, 33, 9, 8, 2])
 def test_batch_norm_learns_where_one_row_is_left_over(rows):
     data = np.random.default_rng(0).random((rows, 4))
-    layers = {"encoder": [nanoae.Linear(3), nanoae.BatchNorm(), nanoae.Linear(2)], "decoder": [nanoae.Linear(4)]}
+    layers = {
+        "encoder": [nanoae.Linear(3), nanoae.BatchNorm(), nanoae.Linear(2)],
+        "decoder": [nanoae.Linear(4)],
+    }
     seen = []
     ae = nanoae.Autoencoder(
         **layers,
@@ -363,20 +430,32 @@ def test_batch_norm_learns_where_one_row_is_left_over(rows):
         callbacks=[lambda trainer, row: seen.append(trainer.optimizer.t)],
     ).fit(data)
     steps = rows // 8 if rows % 8 == 1 else -(-rows // 8)
-    assert seen == [steps * epoch for epoch in range(1, 31)] and ae._trainer.optimizer.total_steps == seen[-1]
-    assert np.isfinite(ae.history_["loss"]).all() and np.isfinite(ae.partial_fit(data).history_["loss"][-1])
+    assert (
+        seen == [steps * epoch for epoch in range(1, 31)]
+        and ae._trainer.optimizer.total_steps == seen[-1]
+    )
+    assert np.isfinite(ae.history_["loss"]).all() and np.isfinite(
+        ae.partial_fit(data).history_["loss"][-1]
+    )
 
 
 def test_the_row_that_sits_out_is_another_one_each_time():
     network = nanoae.Sequential([nanoae.Linear(3), nanoae.BatchNorm()]).build(4, random_state=0)
-    trainer = nanoae.Trainer(network, nanoae.MSE(), nanoae.SGD(0.0), batch_size=4, epochs=40, rows=9)
+    trainer = nanoae.Trainer(
+        network, nanoae.MSE(), nanoae.SGD(0.0), batch_size=4, epochs=40, rows=9
+    )
     batches, learn = [], trainer.learn
     trainer.learn = lambda rows, *data: batches.append(rows.tolist()) or learn(rows, *data)
-    data, targets = np.random.default_rng(0).random((9, 4), np.float32), np.zeros((9, 3), np.float32)
+    data, targets = (
+        np.random.default_rng(0).random((9, 4), np.float32),
+        np.zeros((9, 3), np.float32),
+    )
     for _ in range(40):
         trainer.epoch(data, targets)
     assert {len(rows) for rows in batches} == {4} and len(batches) == 80
-    left = [set(range(9)) - set(a) - set(b) for a, b in zip(batches[::2], batches[1::2], strict=True)]
+    left = [
+        set(range(9)) - set(a) - set(b) for a, b in zip(batches[::2], batches[1::2], strict=True)
+    ]
     assert all(len(out) == 1 for out in left) and set().union(*left) == set(range(9))
 
 
@@ -387,8 +466,12 @@ def test_images_have_numbers_enough_in_one_row_and_batches_of_one_row_have_not()
     ae = nanoae.ConvAutoencoder(encoder=block, decoder=rest, batch_size=4, **SMALL).fit(images)
     assert ae._trainer.optimizer.t == 2  # the fifth row is a batch of its own
     nanoae.ConvAutoencoder(2, batch_size=4, **SMALL).fit(np.random.default_rng(0).random((9, 784)))
-    with pytest.raises(ValueError, match=r"at least 2 numbers a feature to train on, got 1\. Use larger batches"):
-        nanoae.ConvAutoencoder(2, batch_size=1, **SMALL).fit(np.random.default_rng(0).random((9, 784)))
+    with pytest.raises(
+        ValueError, match=r"at least 2 numbers a feature to train on, got 1\. Use larger batches"
+    ):
+        nanoae.ConvAutoencoder(2, batch_size=1, **SMALL).fit(
+            np.random.default_rng(0).random((9, 784))
+        )
 
 
 # ------------------------------------------------------------------------------ terminals
@@ -398,12 +481,31 @@ def test_images_have_numbers_enough_in_one_row_and_batches_of_one_row_have_not()
 def tables(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = np.hstack([np.random.default_rng(0).random((40, 3)), np.arange(40)[:, None] % 2])
-    np.savetxt("größe.csv", rows, delimiter=",", header="länge,breite,höhe,y", comments="", encoding="utf-8")
+    np.savetxt(
+        "größe.csv",
+        rows,
+        delimiter=",",
+        header="länge,breite,höhe,y",
+        comments="",
+        encoding="utf-8",
+    )
     Path("lines.txt").write_text("tee trinken\nkäse essen\nöl kaufen\n日本 茶\n" * 8, "utf-8")
 
 
 COMMANDS_ANYWHERE = (
-    ("train", "--data", "größe.csv", "--label", "y", "--regress", "--stacked", "3", "--epochs", "1", "--no-figures"),
+    (
+        "train",
+        "--data",
+        "größe.csv",
+        "--label",
+        "y",
+        "--regress",
+        "--stacked",
+        "3",
+        "--epochs",
+        "1",
+        "--no-figures",
+    ),
     ("train", "--data", "größe.csv", "--epochs", "1", "--out", "modell-ä", "--no-figures"),
     ("text", "train", "lines.txt", "--epochs", "1", "--out", "text"),
     ("text", "generate", "text"),
@@ -427,7 +529,17 @@ def test_a_terminal_of_ascii_ends_nothing(monkeypatch, tables):
 def test_a_column_that_is_nearly_right(tables, capsys):
     for argv in (
         ("train", "--data", "größe.csv", "--label", "breit"),
-        ("detect", "--train", "größe.csv", "--score", "größe.csv", "--out", "a.csv", "--ignore", "breit"),
+        (
+            "detect",
+            "--train",
+            "größe.csv",
+            "--score",
+            "größe.csv",
+            "--out",
+            "a.csv",
+            "--ignore",
+            "breit",
+        ),
         ("detect", "--train", "größe.csv", "--save", "a.npz", "--ignore", "breit"),
     ):
         assert "Did you mean 'breite'?" in command(*argv, capsys=capsys)
@@ -444,12 +556,27 @@ def test_nor_do_closed_streams(monkeypatch, tables):
 @pytest.mark.parametrize(
     "call, told",
     [
-        (lambda: FITS[nanoae.Autoencoder](learning_rate=nanoae.Cosine), "learning_rate: expected a number .* Cosine"),
-        (lambda: FITS[nanoae.Autoencoder](learning_rate=lambda t, total: np.nan), "learning_rate: .* step 1, got nan"),
-        (lambda: FITS[nanoae.Autoencoder](learning_rate=np.inf), "learning_rate to be a number >= 0, got inf"),
-        (lambda: FITS[nanoae.StackedClassifier](class_weight={0: np.inf}), r"class_weight\[0\] .* got inf"),
+        (
+            lambda: FITS[nanoae.Autoencoder](learning_rate=nanoae.Cosine),
+            "learning_rate: expected a number .* Cosine",
+        ),
+        (
+            lambda: FITS[nanoae.Autoencoder](learning_rate=lambda t, total: np.nan),
+            "learning_rate: .* step 1, got nan",
+        ),
+        (
+            lambda: FITS[nanoae.Autoencoder](learning_rate=np.inf),
+            "learning_rate to be a number >= 0, got inf",
+        ),
+        (
+            lambda: FITS[nanoae.StackedClassifier](class_weight={0: np.inf}),
+            r"class_weight\[0\] .* got inf",
+        ),
         (lambda: FITS[nanoae.StackedClassifier](class_weight="balance"), "Did you mean 'balanced'"),
-        (lambda: nanoae.TimeDistributed([nanoae.Linear(3)]), "expected a layer, as Linear.8.* take one each"),
+        (
+            lambda: nanoae.TimeDistributed([nanoae.Linear(3)]),
+            "expected a layer, as Linear.8.* take one each",
+        ),
     ],
 )
 def test_what_is_no_rate_no_weight_and_no_layer(call, told):

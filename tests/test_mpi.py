@@ -24,12 +24,20 @@ ROOT = Path(mpi_fits.__file__).parents[1]
 
 
 def environment(**more):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PMI", "OMPI", "NANOAE_MPI"))}
-    return kept | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"} | more
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PMI", "OMPI", "NANOAE_MPI"))
+    }
+    return (
+        kept | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"} | more
+    )
 
 
 def run(command, **more):
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment(**more))
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, env=environment(**more)
+    )
 
 
 def ranks(n, *arguments):
@@ -41,7 +49,9 @@ SOME = ("dense", "summed", "sparse", "normed", "gaps", "variational", "kfac")
 
 
 @with_mpi
-@pytest.mark.parametrize("n, dtype, kinds", [(2, "float64", tuple(mpi_fits.KINDS)), (4, "float32", SOME)])
+@pytest.mark.parametrize(
+    "n, dtype, kinds", [(2, "float64", tuple(mpi_fits.KINDS)), (4, "float32", SOME)]
+)
 def test_ranks_train_what_one_process_does(n, dtype, kinds, tmp_path):
     done = ranks(n, mpi_fits.__file__, tmp_path / "losses", "kinds", dtype, *kinds)
     assert done.returncode == 0, done.stderr
@@ -71,7 +81,11 @@ def alone(kind):
 
 @with_mpi
 @pytest.mark.parametrize(
-    "how, told", [("error", "the callback of rank 0 broke"), ("rows", "expected the same network, settings and rows")]
+    "how, told",
+    [
+        ("error", "the callback of rank 0 broke"),
+        ("rows", "expected the same network, settings and rows"),
+    ],
 )
 def test_an_error_ends_all_ranks(how, told, tmp_path):
     done = ranks(2, mpi_fits.__file__, tmp_path / "result", how, tmp_path / "checkpoints")

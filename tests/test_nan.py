@@ -50,19 +50,24 @@ def test_weights_that_are_no_numbers():
 
 
 @pytest.mark.parametrize(
-    "scores", ["codes", "reconstruction", "standardised", "mahalanobis", "tails", ["codes", "tails"]]
+    "scores",
+    ["codes", "reconstruction", "standardised", "mahalanobis", "tails", ["codes", "tails"]],
 )
 def test_a_detector_whose_weights_are_no_numbers_calls_nothing_normal(scores):
     inner = nanoae.Autoencoder(4, (16,), epochs=1)
     detector = nanoae.AnomalyDetector(inner, scores=scores, random_state=0).fit(X[:200])
     for member in detector.members_:
         member.model.network_.theta[5] = np.nan
-    assert np.isnan(detector.score_samples(NEW[:9])).all() and (detector.predict(NEW[:9]) == -1).all()
+    assert (
+        np.isnan(detector.score_samples(NEW[:9])).all() and (detector.predict(NEW[:9]) == -1).all()
+    )
     assert (detector.p_values(NEW[:9]) < 0.01).all()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-@pytest.mark.parametrize("kind", [nanoae.Autoencoder, nanoae.AnomalyDetector, nanoae.StackedClassifier])
+@pytest.mark.parametrize(
+    "kind", [nanoae.Autoencoder, nanoae.AnomalyDetector, nanoae.StackedClassifier]
+)
 def test_a_file_with_such_weights_is_refused(tmp_path, kind, bad):
     inner = nanoae.Autoencoder(4, (16,), epochs=1)
     settings = {
@@ -70,7 +75,9 @@ def test_a_file_with_such_weights_is_refused(tmp_path, kind, bad):
         nanoae.AnomalyDetector: {"autoencoder": nanoae.Autoencoder(4, (16,), epochs=1)},
         nanoae.StackedClassifier: {"sizes": (8,), "pretrain_epochs": 1, "epochs": 1},
     }
-    model = kind(**settings[kind]).fit(X[:200], *([Y[:200]] if kind is nanoae.StackedClassifier else []))
+    model = kind(**settings[kind]).fit(
+        X[:200], *([Y[:200]] if kind is nanoae.StackedClassifier else [])
+    )
     inner = model.members_[0].model if kind is nanoae.AnomalyDetector else model
     inner.network_.theta[5] = bad
     model.save(tmp_path / "m.npz")
@@ -89,11 +96,18 @@ class Undefined(nanoae.Autoencoder):
     transform = reconstruct
 
 
-@pytest.mark.parametrize("scores", ["codes", "reconstruction", "standardised", "mahalanobis", ["codes", "mahalanobis"]])
+@pytest.mark.parametrize(
+    "scores", ["codes", "reconstruction", "standardised", "mahalanobis", ["codes", "mahalanobis"]]
+)
 def test_a_row_whose_score_is_no_number_is_abnormal(scores):
     rows = NEW[:20].copy()
     rows[3] = 1e3
-    settings = {"autoencoder": Undefined(4, (16,), epochs=2), "scores": scores, "scaling": "none", "random_state": 0}
+    settings = {
+        "autoencoder": Undefined(4, (16,), epochs=2),
+        "scores": scores,
+        "scaling": "none",
+        "random_state": 0,
+    }
     detector = nanoae.AnomalyDetector(**settings).fit(X[:200])
     assert np.isnan(detector.score_samples(rows)[3]) and detector.predict(rows)[3] == -1
     assert detector.p_values(rows)[3] < 0.01
@@ -104,12 +118,21 @@ def test_a_row_whose_score_is_no_number_is_abnormal(scores):
 def test_nothing_is_learned_of_rows_without_a_score(scores):
     rows = X[:200].copy()
     rows[5] = 1e3
-    with pytest.raises(ValueError, match="expected rows to learn from that have scores, got NaN or infinity for row 5"):
-        nanoae.AnomalyDetector(Undefined(4, (16,), epochs=1), scores, scaling="none", random_state=0).fit(rows)
+    with pytest.raises(
+        ValueError,
+        match="expected rows to learn from that have scores, got NaN or infinity for row 5",
+    ):
+        nanoae.AnomalyDetector(
+            Undefined(4, (16,), epochs=1), scores, scaling="none", random_state=0
+        ).fit(rows)
 
 
 def test_codes_that_are_no_numbers_belong_to_no_normal_cluster():
-    detector = nanoae.ClusterLabelDetector(n_clusters=20, random_state=0).fit(X[:300]).label([0, 1], [1, 0])
+    detector = (
+        nanoae.ClusterLabelDetector(n_clusters=20, random_state=0)
+        .fit(X[:300])
+        .label([0, 1], [1, 0])
+    )
     assert np.isnan(detector.score_samples(FAR)[3]) and detector.predict(FAR)[3] == -1
 
 
@@ -117,7 +140,11 @@ def test_codes_that_are_no_numbers_belong_to_no_normal_cluster():
 def test_no_label_for_a_row_of_which_the_network_makes_no_number(kind):
     cls = {"classifier": nanoae.StackedClassifier, "regressor": nanoae.StackedRegressor}[kind]
     model = cls((16,), activation="relu", pretrain=False, **SMALL).fit(X, Y)
-    for method in (model.predict, lambda rows: model.evaluate(rows, Y[:20]), lambda rows: model.score(rows, Y[:20])):
+    for method in (
+        model.predict,
+        lambda rows: model.evaluate(rows, Y[:20]),
+        lambda rows: model.score(rows, Y[:20]),
+    ):
         with pytest.raises(ValueError, match="finite numbers, got nan for row 3"):
             method(FAR)
 
@@ -127,4 +154,7 @@ def test_the_command_says_so(tmp_path, monkeypatch, capsys):
     nanoae.Autoencoder(4, (16,), **SMALL).fit(X).save("model.npz")
     np.savez("far.npz", x_train=FAR, x_test=FAR)
     assert main(["evaluate", "model.npz", "--data", "far.npz"]) == 1
-    assert "nanoae: error: far.npz: expected rows whose loss is finite, got nan" in capsys.readouterr().err
+    assert (
+        "nanoae: error: far.npz: expected rows whose loss is finite, got nan"
+        in capsys.readouterr().err
+    )

@@ -43,9 +43,23 @@ def specials(dtype):
     """NaN, infinities, zeros, the largest and the smallest numbers, subnormal ones, and some in between; a row of each
     length that the loops end in."""
     facts = np.finfo(dtype)
-    ends = [np.nan, np.inf, 0.0, facts.max, facts.tiny, facts.smallest_subnormal, 7.3 * facts.smallest_subnormal, 1.0]
+    ends = [
+        np.nan,
+        np.inf,
+        0.0,
+        facts.max,
+        facts.tiny,
+        facts.smallest_subnormal,
+        7.3 * facts.smallest_subnormal,
+        1.0,
+    ]
     grid = np.concatenate(
-        [ends, np.geomspace(facts.tiny, 1e3, 400), np.linspace(80, 110, 61), np.linspace(700, 750, 51)]
+        [
+            ends,
+            np.geomspace(facts.tiny, 1e3, 400),
+            np.linspace(80, 110, 61),
+            np.linspace(700, 750, 51),
+        ]
     )
     return np.concatenate([grid, -grid]).astype(dtype)
 
@@ -77,13 +91,19 @@ def test_special_numbers_are_numpys(fast, dtype, name):
     lost = 1e-7 if dtype == np.float32 else 1e-15
     actual = getattr(fast, name)(x, *FUNCTIONS[name], out=np.empty_like(x))
     by_sigmoid = name in ("sigmoid", "gelu", "silu")
-    near = np.abs(actual - expected) <= lost * np.maximum(1, np.abs(x)) if by_sigmoid else np.zeros(len(x), bool)
+    near = (
+        np.abs(actual - expected) <= lost * np.maximum(1, np.abs(x))
+        if by_sigmoid
+        else np.zeros(len(x), bool)
+    )
     same(np.where(near, expected, actual), expected)
 
 
 def test_functions_are_right_to_a_few_units_in_the_last_place(fast):
     """Of float32, against float64."""
-    x = np.concatenate([np.geomspace(1e-30, 80, 20_000), -np.geomspace(1e-30, 80, 20_000)]).astype("f")
+    x = np.concatenate([np.geomspace(1e-30, 80, 20_000), -np.geomspace(1e-30, 80, 20_000)]).astype(
+        "f"
+    )
     wide = x.astype("d")
     for name, exact in {
         "tanh": np.tanh(wide),
@@ -102,7 +122,9 @@ def test_a_special_number_is_seen_in_the_loss(fast, dtype, name):
         y, t = np.full((3, 50), 0.5, dtype), np.full((3, 50), 0.25, dtype)
         y[1, 7] = number
         mine, theirs = np.empty_like(y), np.empty_like(y)
-        losses = [getattr(ops, name)(y, t, 0.1, out=dy) for ops, dy in ((fast, mine), (Ops(), theirs))]
+        losses = [
+            getattr(ops, name)(y, t, 0.1, out=dy) for ops, dy in ((fast, mine), (Ops(), theirs))
+        ]
         same(*map(np.array, losses), 50)
         same(mine, theirs, 50)
 
@@ -125,7 +147,10 @@ def work(ops, dtype=np.float32):
     dz = ops.activation_backward_bias(out, x, "relu", (), db=db, out=np.empty_like(x))
     y = ops.affine_activation(x, W, W[0], "tanh", (), out=np.empty((500, 400), dtype))
     total = ops.sum(ops.softmax(y, out=y))
-    return b"".join(np.ascontiguousarray(array).tobytes() for array in (loss, out, dz, db, y, total, ops.sum_rows(x)))
+    return b"".join(
+        np.ascontiguousarray(array).tobytes()
+        for array in (loss, out, dz, db, y, total, ops.sum_rows(x))
+    )
 
 
 @pytest.fixture
@@ -187,9 +212,15 @@ def test_products_are_numpys_in_every_order_of_memory(fast, dtype):
         a, b = rng.random((m, k)).astype(dtype), rng.random((k, n)).astype(dtype)
         for left in (a, np.asfortranarray(a), np.repeat(a, 2, axis=0)[::2], a[::-1]):
             for right in (b, np.asfortranarray(b), np.repeat(b, 2, axis=1)[:, ::2]):
-                for out in (None, np.empty((n, m), dtype).T, np.empty((m, 3 * n), dtype)[:, n : 2 * n]):
+                for out in (
+                    None,
+                    np.empty((n, m), dtype).T,
+                    np.empty((m, 3 * n), dtype)[:, n : 2 * n],
+                ):
                     got = fast.matmul(left, right, out=out)
-                    np.testing.assert_allclose(got, np.matmul(left, right), rtol=1e-4 if dtype == np.float32 else 1e-12)
+                    np.testing.assert_allclose(
+                        got, np.matmul(left, right), rtol=1e-4 if dtype == np.float32 else 1e-12
+                    )
                     assert out is None or got is out
     with pytest.raises(ValueError, match="matmul"):
         fast.matmul(a, b[:-1] if len(b) else b.T)
@@ -198,7 +229,9 @@ def test_products_are_numpys_in_every_order_of_memory(fast, dtype):
 # ---------------------------------------------------------------- the library of products
 
 
-@pytest.mark.parametrize("speeds, used", [((100.0, 110.0), True), ((100.0, 101.0), False), ((100.0, 90.0), False)])
+@pytest.mark.parametrize(
+    "speeds, used", [((100.0, 110.0), True), ((100.0, 101.0), False), ((100.0, 90.0), False)]
+)
 def test_the_faster_library_is_taken_and_stays(tmp_path, monkeypatch, speeds, used):
     """Here NumPy's own stands in for MKL."""
     if openblas() is None:
@@ -243,7 +276,9 @@ def plain(ops):
     return ops
 
 
-def train(ops, layers, loss=None, optimizer=None, x=X, t=None, epochs=20, callback=None, **settings):
+def train(
+    ops, layers, loss=None, optimizer=None, x=X, t=None, epochs=20, callback=None, **settings
+):
     """(trainer, theta) after training."""
     net = Sequential(layers()).build(12, ops, "float64", random_state=0)
     trainer = Trainer(
@@ -259,7 +294,10 @@ def train(ops, layers, loss=None, optimizer=None, x=X, t=None, epochs=20, callba
 def recordings(trainer):
     """rows of a step -> how many calls of Python's are left in it"""
     found = trainer.runner.repeated.recordings
-    return {rows: sum(not hasattr(part, "launches") for part in kept.parts) for rows, (kept, _) in found.items()}
+    return {
+        rows: sum(not hasattr(part, "launches") for part in kept.parts)
+        for rows, (kept, _) in found.items()
+    }
 
 
 def dense(*code):
@@ -303,7 +341,9 @@ def test_a_recorded_step_is_the_step_to_the_bit(fast, name):
         np.testing.assert_array_equal(here, there)
     assert mine.history["loss"] == pytest.approx(other.history["loss"], rel=1e-12)
     assert mine.history["val_loss"] == other.history["val_loss"]
-    assert mine.optimizer.t == other.optimizer.t == 130 and mine.optimizer.rate == other.optimizer.rate
+    assert (
+        mine.optimizer.t == other.optimizer.t == 130 and mine.optimizer.rate == other.optimizer.rate
+    )
 
 
 def test_a_dense_step_is_launches_alone(fast):
@@ -321,7 +361,10 @@ def test_a_layer_of_ones_own_runs_step_by_step(fast):
             self.count += train
             return super().forward(x, train) * (1 if self.count < 40 else 2)
 
-    for own in (lambda: [Counting()], lambda: [nanoae.Reshape((3, 3)), TimeDistributed(Counting()), nanoae.Flatten()]):
+    for own in (
+        lambda: [Counting()],
+        lambda: [nanoae.Reshape((3, 3)), TimeDistributed(Counting()), nanoae.Flatten()],
+    ):
         mine, theta = train(NativeOps(), lambda own=own: [Linear(9), *own(), Linear(12)])
         _, expected = train(plain(NativeOps()), lambda own=own: [Linear(9), *own(), Linear(12)])
         assert not mine.repeatable()
@@ -336,7 +379,9 @@ CHANGES = {  # of what a callback may change from one epoch to the next
     "weight": lambda trainer: setattr(trainer.loss, "weight", 3.0),
     "validate more": lambda trainer: trainer.evaluate(np.repeat(X, 40, axis=0)),
     "gone buffers": lambda trainer: [layer.buffers.clear() for layer in trainer.network.layers],
-    "new weights": lambda trainer: trainer.network.set_state([np.ones_like(a) for a in trainer.network.state()]),
+    "new weights": lambda trainer: trainer.network.set_state(
+        [np.ones_like(a) for a in trainer.network.state()]
+    ),
 }
 
 
@@ -349,13 +394,17 @@ def test_what_changes_between_epochs_is_seen(fast, change):
     def layers():
         return [nanoae.GaussianNoise(0.3), *dense(Linear(4))()]
 
-    (mine, theta), (_, expected) = (train(ops, layers, callback=callback) for ops in (NativeOps(), plain(NativeOps())))
+    (mine, theta), (_, expected) = (
+        train(ops, layers, callback=callback) for ops in (NativeOps(), plain(NativeOps()))
+    )
     assert recordings(mine)
     np.testing.assert_array_equal(theta, expected)
 
 
 def test_other_data_loss_and_thread_are_recorded_anew(fast):
-    (mine, theta), (other, expected) = (train(ops, dense(Linear(4))) for ops in (NativeOps(), plain(NativeOps())))
+    (mine, theta), (other, expected) = (
+        train(ops, dense(Linear(4))) for ops in (NativeOps(), plain(NativeOps()))
+    )
     more = np.random.default_rng(5).random((140, 12))
     for trainer in (mine, other):
         for x in (more[:70], more[::2], more[:30], more):
@@ -419,7 +468,9 @@ def test_ctrl_c_between_steps_that_are_repeated(fast):
     before = trainer.optimizer.t
     with pytest.raises(KeyboardInterrupt):
         trainer.epoch(X)
-    assert trainer.optimizer.t in (before + 4, before + sum(done)) and isinstance(trainer.optimizer.t, int)
+    assert trainer.optimizer.t in (before + 4, before + sum(done)) and isinstance(
+        trainer.optimizer.t, int
+    )
 
 
 @pytest.mark.parametrize("place", range(6))
@@ -449,12 +500,21 @@ def test_what_runs_is_chosen_by_name_and_by_the_environment(fast, monkeypatch):
     assert fast.name == fast.backend == "numpy"
     assert isinstance(pickle.loads(pickle.dumps(fast)), NativeOps)
     monkeypatch.setattr(native, "library", lambda: (_ for _ in ()).throw(NoKernels("none")))
-    assert type(get_ops("numpy")) is type(get_ops("auto")) is type(pickle.loads(pickle.dumps(fast))) is Ops
+    assert (
+        type(get_ops("numpy"))
+        is type(get_ops("auto"))
+        is type(pickle.loads(pickle.dumps(fast)))
+        is Ops
+    )
 
 
 def run(code, **environment):
     done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     return done.stdout.strip(), done.stderr
 
@@ -481,12 +541,21 @@ esac
 """
     (folder / "c++").write_text(script)
     (folder / "c++").chmod(0o755)
-    return {"PATH": f"{folder}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(tmp_path / "cache"), "NANOAE_KERNELS": "1"}
+    return {
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "NANOAE_KERNELS": "1",
+    }
 
 
 def test_compiled_once_with_a_word_and_kept_for_the_user_alone(compiler, tmp_path):
     name, told = run(SAY, **compiler)
-    assert name == "NativeOps" and told.count("\n") == 1 and "compiling" in told and "quick++ 1.0" in told
+    assert (
+        name == "NativeOps"
+        and told.count("\n") == 1
+        and "compiling" in told
+        and "quick++ 1.0" in told
+    )
     assert run(SAY, **compiler) == ("NativeOps", "")
     (kept,) = (tmp_path / "cache" / "nanoae" / "kernels").iterdir()  # and nothing else is left
     assert kept.stat().st_mode & 0o077 == 0 and kept.parent.stat().st_mode & 0o077 == 0

@@ -77,7 +77,9 @@ class Doubled(nanoae.Layer):
 
 def test_a_layer_of_ones_own_is_refused_by_name_until_it_is_translated(tmp_path):
     net = nanoae.Sequential([nanoae.Linear(3), Doubled()]).build(4, random_state=0)
-    with pytest.raises(ValueError, match=r"export: expected what ONNX has a formula for, got Doubled\(\)"):
+    with pytest.raises(
+        ValueError, match=r"export: expected what ONNX has a formula for, got Doubled\(\)"
+    ):
         nanoae.export(net, tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
     translate.register(Doubled, lambda layer, x: 2 * x)
@@ -90,7 +92,13 @@ def test_a_layer_of_ones_own_is_refused_by_name_until_it_is_translated(tmp_path)
 SMALL = {"epochs": 2, "batch_size": 16, "random_state": 0, "backend": "numpy"}
 GAPS = np.where(rng.random(X.shape) < 0.2, np.nan, X)
 LAYERS = {
-    "encoder": [nanoae.Conv2d(4, 3, 2, 1), nanoae.ELU(), nanoae.BatchNorm(), nanoae.Flatten(), nanoae.Linear(3)],
+    "encoder": [
+        nanoae.Conv2d(4, 3, 2, 1),
+        nanoae.ELU(),
+        nanoae.BatchNorm(),
+        nanoae.Flatten(),
+        nanoae.Linear(3),
+    ],
     "decoder": [
         nanoae.Linear(36),
         nanoae.Reshape((4, 3, 3)),
@@ -101,18 +109,26 @@ LAYERS = {
 AUTOENCODERS = {
     "dense": lambda: nanoae.Autoencoder(2, (5,), **SMALL).fit(X),
     "bce": lambda: nanoae.Autoencoder(2, (5,), loss="bce", **SMALL).fit(UNIT),
-    "float64": lambda: nanoae.Autoencoder(2, (5,), activation="elu", dtype="float64", **SMALL).fit(X),
+    "float64": lambda: nanoae.Autoencoder(2, (5,), activation="elu", dtype="float64", **SMALL).fit(
+        X
+    ),
     "tied": lambda: nanoae.Autoencoder(2, (5,), tied_weights=True, **SMALL).fit(X),
     "masked": lambda: nanoae.Autoencoder(2, (5,), missing="mask", **SMALL).fit(GAPS),
-    "mixed": lambda: nanoae.Autoencoder(2, (5,), loss=nanoae.Mixed((1, 3, 2)), **SMALL).fit(np.abs(UNIT)),
+    "mixed": lambda: nanoae.Autoencoder(2, (5,), loss=nanoae.Mixed((1, 3, 2)), **SMALL).fit(
+        np.abs(UNIT)
+    ),
     "top_k": lambda: nanoae.Autoencoder(4, (5,), bottleneck=nanoae.TopK(2), **SMALL).fit(X),
     "adversarial": lambda: nanoae.Autoencoder(2, bottleneck=nanoae.Adversarial(), **SMALL).fit(X),
     "denoising": lambda: nanoae.Autoencoder(2, corruption=nanoae.MaskingNoise(0.3), **SMALL).fit(X),
     "stacked": lambda: nanoae.StackedAutoencoder((5, 3), pretrain_epochs=1, **SMALL).fit(X),
     "variational": lambda: nanoae.VariationalAutoencoder(2, (5,), **SMALL).fit(UNIT),
-    "gaussian": lambda: nanoae.VariationalAutoencoder(2, (5,), likelihood="gaussian", **SMALL).fit(X),
+    "gaussian": lambda: nanoae.VariationalAutoencoder(2, (5,), likelihood="gaussian", **SMALL).fit(
+        X
+    ),
     "images": lambda: nanoae.Autoencoder(**LAYERS, **SMALL).fit(IMAGES),
-    "conv": lambda: nanoae.ConvAutoencoder(3, **SMALL).fit(rng.uniform(-1, 1, (20, 784)).astype(np.float32)),
+    "conv": lambda: nanoae.ConvAutoencoder(3, **SMALL).fit(
+        rng.uniform(-1, 1, (20, 784)).astype(np.float32)
+    ),
     "pca": lambda: nanoae.PCA(3).fit(X),
 }
 
@@ -142,10 +158,14 @@ def test_an_autoencoder(name, tmp_path):
     near(found["error"], model.reconstruction_error(rows))
     model.export(tmp_path / "decoder.onnx", what="decoder")
     codes = model.transform(rows)
-    near(run(tmp_path / "decoder.onnx", code=codes)["reconstruction"], model.inverse_transform(codes))
+    near(
+        run(tmp_path / "decoder.onnx", code=codes)["reconstruction"], model.inverse_transform(codes)
+    )
 
 
-@pytest.mark.parametrize("labels", [COLOURS, np.arange(60) % 3, np.arange(60) % 2 == 0], ids=["texts", "ints", "bools"])
+@pytest.mark.parametrize(
+    "labels", [COLOURS, np.arange(60) % 3, np.arange(60) % 2 == 0], ids=["texts", "ints", "bools"]
+)
 def test_a_conditional_one(labels, tmp_path):
     model = nanoae.VariationalAutoencoder(2, (5,), **SMALL).fit(UNIT, condition=labels)
     model.export(tmp_path / "whole.onnx")
@@ -159,11 +179,15 @@ def test_a_conditional_one(labels, tmp_path):
 
 
 def test_what_a_model_refuses_comes_out_as_nan(tmp_path):
-    model = nanoae.VariationalAutoencoder(2, (5,), **SMALL).fit(UNIT, condition=COLOURS)  # with ReLUs, which lose NaN
+    model = nanoae.VariationalAutoencoder(2, (5,), **SMALL).fit(
+        UNIT, condition=COLOURS
+    )  # with ReLUs, which lose NaN
     rows = UNIT[:4].copy()
     rows[0, 1], rows[1, 2] = np.nan, np.inf
     model.export(tmp_path / "whole.onnx")
-    found = run(tmp_path / "whole.onnx", x=rows, condition=np.array(["red", "red", "purple", "red"], object))
+    found = run(
+        tmp_path / "whole.onnx", x=rows, condition=np.array(["red", "red", "purple", "red"], object)
+    )
     for name, values in found.items():
         finite = np.isfinite(values.reshape(4, -1))
         assert not finite[:3].any() and finite[3].all(), name
@@ -172,7 +196,9 @@ def test_what_a_model_refuses_comes_out_as_nan(tmp_path):
 # ---------------------------------------------------------------- labels
 
 
-@pytest.mark.parametrize("labels", [COLOURS, np.arange(60) % 3, np.arange(60) % 2 == 0], ids=["texts", "ints", "bools"])
+@pytest.mark.parametrize(
+    "labels", [COLOURS, np.arange(60) % 3, np.arange(60) % 2 == 0], ids=["texts", "ints", "bools"]
+)
 def test_a_classifier(labels, tmp_path):
     model = nanoae.StackedClassifier((5,), pretrain_epochs=1, dropout=0.2, **SMALL).fit(X, labels)
     model.export(tmp_path / "model.onnx")
@@ -182,7 +208,9 @@ def test_a_classifier(labels, tmp_path):
 
 
 def test_a_regressor(tmp_path):
-    model = nanoae.StackedRegressor((5,), pretrain_epochs=1, **SMALL).fit(X, 1e6 + X[:, 0].astype(float))
+    model = nanoae.StackedRegressor((5,), pretrain_epochs=1, **SMALL).fit(
+        X, 1e6 + X[:, 0].astype(float)
+    )
     model.export(tmp_path / "model.onnx")
     near(run(tmp_path / "model.onnx", x=X)["prediction"], model.predict(X))
 
@@ -190,7 +218,9 @@ def test_a_regressor(tmp_path):
 # ---------------------------------------------------------------- lines of text
 
 
-@pytest.mark.parametrize("keywords", [["tea", "coffee", "tea", "coffee"] * 3, None], ids=["keywords", "no keywords"])
+@pytest.mark.parametrize(
+    "keywords", [["tea", "coffee", "tea", "coffee"] * 3, None], ids=["keywords", "no keywords"]
+)
 def test_a_model_of_text(keywords, tmp_path):
     lines = ["tea is good", "drink coffee", "we like tea now", "coffee"] * 3
     model = nanoae.TextVAE(4, 16, 8, **{**SMALL, "epochs": 30}).fit(lines, keywords)
@@ -212,7 +242,11 @@ def test_a_model_of_text(keywords, tmp_path):
     ("wrong", "what", "told"),
     [
         ("model.pkl", None, "the file's ending: expected one of .onnx"),
-        ("model.onnx", "score", "what, of Autoencoder: expected one of encoder, reconstruction, scores, decoder"),
+        (
+            "model.onnx",
+            "score",
+            "what, of Autoencoder: expected one of encoder, reconstruction, scores, decoder",
+        ),
     ],
 )
 def test_what_is_no_file_of_others(wrong, what, told, tmp_path):
@@ -235,5 +269,12 @@ def test_the_command(tmp_path, capsys):
     assert main(["export", str(tmp_path / "model.npz"), "--out", str(tmp_path / "model.onnx")]) == 0
     assert "output  reconstruction  (N, 6)  float32" in capsys.readouterr().out
     near(run(tmp_path / "model.onnx", x=X)["reconstruction"], fitted("dense").reconstruct(X))
-    wrong = ["export", str(tmp_path / "model.npz"), "--out", str(tmp_path / "model.onnx"), "--what", "all"]
+    wrong = [
+        "export",
+        str(tmp_path / "model.npz"),
+        "--out",
+        str(tmp_path / "model.onnx"),
+        "--what",
+        "all",
+    ]
     assert main(wrong) == 2 and "expected one of encoder" in capsys.readouterr().err

@@ -34,13 +34,19 @@ def same(detector, path, rows, **inputs):
 
 
 DETECTORS = {
-    **{f"scaled by {name}": {"scaling": name} for name in ("standard", "robust", "gaussian", "none")},
+    **{
+        f"scaled by {name}": {"scaling": name}
+        for name in ("standard", "robust", "gaussian", "none")
+    },
     **{
         f"scored by {name}": {"scores": name}
         for name in ("codes", "whitened", "tails", "reconstruction", "standardised", "mahalanobis")
     },
     "a list of each": {
-        "autoencoder": [small(), nanoae.VariationalAutoencoder(2, (4,), likelihood="gaussian", epochs=1)],
+        "autoencoder": [
+            small(),
+            nanoae.VariationalAutoencoder(2, (4,), likelihood="gaussian", epochs=1),
+        ],
         "scaling": ["robust", "none"],
         "members": 2,
         "holdout": 0.3,
@@ -65,7 +71,9 @@ def test_the_default_one_and_its_codes(tmp_path):
 
 def test_gaps(tmp_path):
     scores = ["codes", "whitened", "tails", "reconstruction", "standardised", "mahalanobis"]
-    detector = nanoae.AnomalyDetector(small(), scores, missing="mask", holdout=0.3, random_state=0).fit(GAPS[:120])
+    detector = nanoae.AnomalyDetector(
+        small(), scores, missing="mask", holdout=0.3, random_state=0
+    ).fit(GAPS[:120])
     same(detector, tmp_path / "detector.onnx", GAPS, x=GAPS)
     found = run(tmp_path / "detector.onnx", x=np.full((1, 5), np.nan))
     assert np.isnan(found["score"]).all() and found["label"] == -1
@@ -75,16 +83,31 @@ def test_gaps(tmp_path):
 @pytest.mark.parametrize("missing", ["error", "mask"])
 def test_a_table_with_words(missing, tmp_path):
     table = pd.DataFrame(NEW, columns=list("abcde"))
-    table.insert(2, "colour", np.where(NEW[:, 0] > 0, "red", np.where(NEW[:, 1] > 0, "blue", "grey")))
+    table.insert(
+        2, "colour", np.where(NEW[:, 0] > 0, "red", np.where(NEW[:, 1] > 0, "blue", "grey"))
+    )
     table["only"] = [f"word {i}" for i in range(len(table))]  # a column of "other" alone
     table.loc[3, "colour"] = "purple"
     if missing == "mask":
         table.loc[4, "colour"], table.loc[5, "a"] = None, np.nan
-    detector = nanoae.AnomalyDetector(small(), missing=missing, holdout=0.3, random_state=0).fit(table[:120])
+    detector = nanoae.AnomalyDetector(small(), missing=missing, holdout=0.3, random_state=0).fit(
+        table[:120]
+    )
     words = table[["colour", "only"]].fillna("").to_numpy(object)
-    same(detector, tmp_path / "detector.onnx", table, numbers=table[list("abcde")].to_numpy(float), categories=words)
+    same(
+        detector,
+        tmp_path / "detector.onnx",
+        table,
+        numbers=table[list("abcde")].to_numpy(float),
+        categories=words,
+    )
     notes = json.loads(onnx.load(tmp_path / "detector.onnx").metadata_props[0].value)
-    assert notes["numbers"] == list("abcde") and notes["categories"]["colour"] == ["blue", "grey", "purple", "red"]
+    assert notes["numbers"] == list("abcde") and notes["categories"]["colour"] == [
+        "blue",
+        "grey",
+        "purple",
+        "red",
+    ]
 
 
 def test_rows_that_are_many(tmp_path, monkeypatch):
@@ -99,7 +122,9 @@ def test_images(tmp_path):
         "encoder": [nanoae.Conv2d(2, 3), nanoae.ReLU(), nanoae.Flatten(), nanoae.Linear(3)],
         "decoder": [nanoae.Linear(36), nanoae.Reshape((1, 6, 6))],
     }
-    detector = nanoae.AnomalyDetector(nanoae.Autoencoder(**layers, epochs=1), holdout=0.3, random_state=0).fit(images)
+    detector = nanoae.AnomalyDetector(
+        nanoae.Autoencoder(**layers, epochs=1), holdout=0.3, random_state=0
+    ).fit(images)
     same(detector, tmp_path / "detector.onnx", images, x=images)
 
 
@@ -112,9 +137,13 @@ def test_in_pyods_words(tmp_path):
 
 
 def test_clusters_with_labels(tmp_path):
-    detector = nanoae.ClusterLabelDetector(small(random_state=0), n_clusters=20, random_state=0).fit(LEARNED)
+    detector = nanoae.ClusterLabelDetector(
+        small(random_state=0), n_clusters=20, random_state=0
+    ).fit(LEARNED)
     detector.label(np.arange(20), np.arange(20) % 5 == 0)
-    same(detector, tmp_path / "detector.onnx", LEARNED, x=LEARNED)  # float64, in which the columns are scaled
+    same(
+        detector, tmp_path / "detector.onnx", LEARNED, x=LEARNED
+    )  # float64, in which the columns are scaled
 
 
 def test_what_is_not_finite_is_abnormal(tmp_path):
@@ -123,7 +152,10 @@ def test_what_is_not_finite_is_abnormal(tmp_path):
     rows[0, 1], rows[1, 2] = np.nan, -np.inf
     detector.export(tmp_path / "detector.onnx")
     found = run(tmp_path / "detector.onnx", x=rows)
-    assert np.isnan(found["score"]).tolist() == [True, True, False] and (found["label"][:2] == -1).all()
+    assert (
+        np.isnan(found["score"]).tolist() == [True, True, False]
+        and (found["label"][:2] == -1).all()
+    )
 
 
 class Largest(nanoae.Score):
@@ -134,7 +166,10 @@ class Largest(nanoae.Score):
 @pytest.mark.parametrize(
     ("detector", "told"),
     [
-        (lambda: nanoae.AnomalyDetector(small(), Largest()), "expected what ONNX has a formula for, got Largest"),
+        (
+            lambda: nanoae.AnomalyDetector(small(), Largest()),
+            "expected what ONNX has a formula for, got Largest",
+        ),
         (lambda: VAE(random_state=0), "got NegativeELBO: its noise is drawn by NumPy's generator"),
     ],
 )
@@ -160,5 +195,7 @@ def test_rows_are_known_again_to_the_bit(tmp_path):
     graph.output("keys", keys(x, 4), (1,))
     (tmp_path / "keys.onnx").write_bytes(graph.file({}))
     found = run(tmp_path / "keys.onnx", x=rows)
-    np.testing.assert_array_equal(found["bits"], np.where(np.isnan(rows), np.nan, rows + 0.0).view(np.int64))
+    np.testing.assert_array_equal(
+        found["bits"], np.where(np.isnan(rows), np.nan, rows + 0.0).view(np.int64)
+    )
     np.testing.assert_array_equal(found["keys"][:, 0].view(np.uint64), row_keys(rows))

@@ -63,7 +63,9 @@ def fitted(**settings):
     return nanoae.AnomalyDetector(SMALL, random_state=0, **settings).fit(X)
 
 
-@pytest.mark.parametrize(("setting", "name"), [(setting, name) for setting in NAMES for name in NAMES[setting]])
+@pytest.mark.parametrize(
+    ("setting", "name"), [(setting, name) for setting in NAMES for name in NAMES[setting]]
+)
 def test_a_name_and_its_class_are_the_same(setting, name):
     by_name, by_class = (fitted(**{setting: each}) for each in (name, NAMES[setting][name]()))
     np.testing.assert_array_equal(by_name.score_samples(NEW), by_class.score_samples(NEW))
@@ -85,15 +87,21 @@ def test_ones_own(tmp_path, settings):
     assert (flags[-5:] == -1).all() and flags[:20].mean() > 0
     if "scores" in settings:
         shares = detector.explain(NEW)
-        np.testing.assert_allclose(np.abs(shares).sum(axis=1), -detector.score_samples(NEW), rtol=1e-4)
+        np.testing.assert_allclose(
+            np.abs(shares).sum(axis=1), -detector.score_samples(NEW), rtol=1e-4
+        )
     detector.save(tmp_path / "detector.npz")
-    again = nanoae.load(tmp_path / "detector.npz", parts=[LargestError, AbsoluteError, MinMax, TopTen])
+    again = nanoae.load(
+        tmp_path / "detector.npz", parts=[LargestError, AbsoluteError, MinMax, TopTen]
+    )
     np.testing.assert_array_equal(again.score_samples(NEW), detector.score_samples(NEW))
     np.testing.assert_array_equal(again.predict(NEW), flags)
 
 
 def test_ones_own_score_is_what_it_says():
-    detector = fitted(scores=LargestError(), scaling=MinMax(), holdout=0.2)  # one training, on 64 rows
+    detector = fitted(
+        scores=LargestError(), scaling=MinMax(), holdout=0.2
+    )  # one training, on 64 rows
     member = detector.members_[0]
     z = ((NEW - member.scaler.low_) / (member.scaler.high_ - member.scaler.low_)).astype(np.float32)
     want = np.abs(z - member.model.reconstruct(z)).max(axis=1) / member.scores[0].usual_
@@ -112,7 +120,9 @@ class Columns(nanoae.Score):
 
 
 def test_a_score_that_is_none_of_rows_is_told():
-    with pytest.raises(ValueError, match=r"Columns.score: expected shape \(\d+,\), a number .* got \(\d+, 5\)"):
+    with pytest.raises(
+        ValueError, match=r"Columns.score: expected shape \(\d+,\), a number .* got \(\d+, 5\)"
+    ):
         fitted(scores=Columns())
 
 
@@ -146,7 +156,9 @@ def test_what_a_file_could_not_keep_is_refused(fit, tmp_path):
     """A detector that was read again would know less."""
     score = own(nanoae.Score, fit=fit, score=lambda self, model, Z: np.abs(Z).max(axis=1))
     detector = nanoae.AnomalyDetector(SMALL, score(), random_state=0).fit(X)
-    with pytest.raises(ValueError, match=r"Own: expected what fit learns in arrays .* end in '_'.*got 'usual"):
+    with pytest.raises(
+        ValueError, match=r"Own: expected what fit learns in arrays .* end in '_'.*got 'usual"
+    ):
         detector.save(tmp_path / "model.npz")
     assert not list(tmp_path.iterdir())
 
@@ -154,9 +166,15 @@ def test_what_a_file_could_not_keep_is_refused(fit, tmp_path):
 @pytest.mark.parametrize(
     "result, told",
     [
-        (lambda Z: ["a"] * len(Z), r"Own\.score: expected shape \(\d+,\), a number for each row, got .* of <U1"),
+        (
+            lambda Z: ["a"] * len(Z),
+            r"Own\.score: expected shape \(\d+,\), a number for each row, got .* of <U1",
+        ),
         (lambda Z: 1j * Z[:, 0], r"Own\.score: expected .* of complex64"),
-        (lambda Z: np.full(len(Z), np.inf), "expected rows to learn from that have scores, got NaN or infinity"),
+        (
+            lambda Z: np.full(len(Z), np.inf),
+            "expected rows to learn from that have scores, got NaN or infinity",
+        ),
     ],
 )
 def test_a_score_gives_numbers(result, told):
@@ -167,7 +185,9 @@ def test_a_score_gives_numbers(result, told):
 
 def test_a_scaler_keeps_the_columns():
     scaler = own(nanoae.Scaler, transform=lambda self, X: X[:, :2].astype(np.float32))
-    with pytest.raises(ValueError, match=r"Own\.transform: expected shape \(\d+, 5\), that of X, got \(\d+, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"Own\.transform: expected shape \(\d+, 5\), that of X, got \(\d+, 2\)"
+    ):
         nanoae.AnomalyDetector(SMALL, scaling=scaler(), random_state=0).fit(X)
 
 
@@ -182,5 +202,7 @@ def test_a_constructor_stores_its_arguments():
     def init(self, power=2):
         self.p = power
 
-    with pytest.raises(AttributeError, match=r"Own: expected the constructor to store .* self\.power = power"):
+    with pytest.raises(
+        AttributeError, match=r"Own: expected the constructor to store .* self\.power = power"
+    ):
         repr(own(nanoae.Score, __init__=init)())

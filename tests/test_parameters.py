@@ -13,11 +13,15 @@ Y = np.arange(20) % 2
 SMALL = {"epochs": 1, "backend": "numpy", "random_state": 0}
 ESTIMATORS = {
     "Autoencoder": lambda **own: nanoae.Autoencoder(**{"code_size": 2, **SMALL, **own}).fit(X),
-    "VariationalAutoencoder": lambda **own: nanoae.VariationalAutoencoder(**{"code_size": 2, **SMALL, **own}).fit(X),
-    "StackedClassifier": lambda **own: nanoae.StackedClassifier(**{"sizes": (3,), **SMALL, **own}).fit(
-        X, X[:, 0] > 0.5
+    "VariationalAutoencoder": lambda **own: nanoae.VariationalAutoencoder(
+        **{"code_size": 2, **SMALL, **own}
+    ).fit(X),
+    "StackedClassifier": lambda **own: nanoae.StackedClassifier(
+        **{"sizes": (3,), **SMALL, **own}
+    ).fit(X, X[:, 0] > 0.5),
+    "TextVAE": lambda **own: nanoae.TextVAE(**{"code_size": 2, **SMALL, **own}).fit(
+        ["a b", "c d"] * 5
     ),
-    "TextVAE": lambda **own: nanoae.TextVAE(**{"code_size": 2, **SMALL, **own}).fit(["a b", "c d"] * 5),
     "AnomalyDetector": lambda **own: nanoae.AnomalyDetector(**own).fit(X),
     "ClusterLabelDetector": lambda **own: nanoae.ClusterLabelDetector(**own).fit(X),
     "PCA": lambda **own: nanoae.PCA(**own).fit(X),
@@ -52,14 +56,20 @@ def test_a_subclass_declares_what_is_its_own():
         extra: int = 1
 
     model = Mine(extra=5, **SMALL).fit(X)
-    assert model.code_size_ == 3 and model.get_params()["extra"] == 5 and repr(model).startswith("Mine(extra=5")
+    assert (
+        model.code_size_ == 3
+        and model.get_params()["extra"] == 5
+        and repr(model).startswith("Mine(extra=5")
+    )
 
 
 class FewArguments(nanoae.Autoencoder):
     """As subclasses are written that do without @dataclass: a constructor of its own, which takes some parameters."""
 
     def __init__(self, extra=1, code_size=3, random_state=0):
-        super().__init__(code_size, (5,), activation="tanh", epochs=2, dtype="float32", random_state=random_state)
+        super().__init__(
+            code_size, (5,), activation="tanh", epochs=2, dtype="float32", random_state=random_state
+        )
         self.extra = extra
 
 
@@ -72,9 +82,14 @@ class FewArgumentsClassifier(nanoae.StackedClassifier):
 def test_a_subclass_may_have_a_constructor_with_fewer_arguments(tmp_path):
     model = FewArguments(extra=5)
     model.batch_size = 4  # which its constructor does not take
-    plain = nanoae.Autoencoder(3, (5,), activation="tanh", epochs=2, batch_size=4, random_state=0).fit(X)
+    plain = nanoae.Autoencoder(
+        3, (5,), activation="tanh", epochs=2, batch_size=4, random_state=0
+    ).fit(X)
     assert np.array_equal(model.fit(X).transform(X), plain.transform(X))
-    assert set(model.get_params()) == {"extra", "code_size", "random_state"} and repr(model) == "FewArguments(extra=5)"
+    assert (
+        set(model.get_params()) == {"extra", "code_size", "random_state"}
+        and repr(model) == "FewArguments(extra=5)"
+    )
     model.save(tmp_path / "model.npz")
     again = nanoae.load(tmp_path / "model.npz", parts=[FewArguments])
     assert again.extra == 5 and np.array_equal(again.transform(X), model.transform(X))
@@ -82,5 +97,6 @@ def test_a_subclass_may_have_a_constructor_with_fewer_arguments(tmp_path):
     detector = nanoae.AnomalyDetector(FewArguments(), random_state=0).fit(X)
     same = nanoae.Autoencoder(3, (5,), activation="tanh", epochs=2)
     assert np.allclose(
-        detector.decision_function(X), nanoae.AnomalyDetector(same, random_state=0).fit(X).decision_function(X)
+        detector.decision_function(X),
+        nanoae.AnomalyDetector(same, random_state=0).fit(X).decision_function(X),
     )

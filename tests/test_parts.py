@@ -39,11 +39,25 @@ SETTINGS = {  # name -> the settings of an autoencoder with that part
     "l1": {"penalty": L1Sparsity(0.3)},
     "kl": {"penalty": KLSparsity(0.1, 0.5), **SIGMOID},
     "contractive": {"penalty": Contractive(0.3), "hidden": (), **SIGMOID},
-    "contractive, tied": {"penalty": Contractive(0.3), "hidden": (), "tied_weights": True, **SIGMOID},
+    "contractive, tied": {
+        "penalty": Contractive(0.3),
+        "hidden": (),
+        "tied_weights": True,
+        **SIGMOID,
+    },
     "top k": {"bottleneck": TopK(2)},
     "variational": {"bottleneck": Gaussian(0.7, warm_up=4, free_bits=0.01)},
-    "all but one": {"corruption": MaskingNoise(0.3), "bottleneck": TopK(2), "penalty": L1Sparsity(0.3)},
-    "another": {"corruption": GaussianNoise(0.3, (0, 1)), "hidden": (), "penalty": Contractive(0.3), **SIGMOID},
+    "all but one": {
+        "corruption": MaskingNoise(0.3),
+        "bottleneck": TopK(2),
+        "penalty": L1Sparsity(0.3),
+    },
+    "another": {
+        "corruption": GaussianNoise(0.3, (0, 1)),
+        "hidden": (),
+        "penalty": Contractive(0.3),
+        **SIGMOID,
+    },
 }
 
 
@@ -71,7 +85,9 @@ def test_gradients_of_the_whole_network(ops, name, elementwise):
     assert any(row.parameter == "x" for row in report.rows)
 
 
-@pytest.mark.parametrize("noise", [GaussianNoise(0.3, (0, 1)), SaltAndPepper(0.4), MaskingNoise(0.4)], ids=repr)
+@pytest.mark.parametrize(
+    "noise", [GaussianNoise(0.3, (0, 1)), SaltAndPepper(0.4), MaskingNoise(0.4)], ids=repr
+)
 def test_gradients_of_noise_inside_a_network(ops, noise):
     """Behind a layer that learns, what comes back through the noise matters."""
     net = Sequential([Linear(6), noise, Linear(3)]).build(8, ops, "float64", random_state=0)
@@ -97,7 +113,9 @@ def test_gaussian_noise(ops, dtype):
     noise = ops.to_numpy(net.forward(ops.to_device(x, dtype), train=True)).astype(float) - 0.3
     assert abs(noise.mean()) < 5 * 0.5 / math.sqrt(N)
     assert noise.var() == pytest.approx(0.25, abs=5 * 0.25 * math.sqrt(2 / N))  # Var[s²] = 2 σ⁴ / N
-    assert np.mean(np.abs(noise) < 0.5) == pytest.approx(math.erf(1 / math.sqrt(2)), abs=0.004)  # and normal
+    assert np.mean(np.abs(noise) < 0.5) == pytest.approx(
+        math.erf(1 / math.sqrt(2)), abs=0.004
+    )  # and normal
     assert np.mean((noise / 0.5) ** 4) == pytest.approx(3, abs=0.1)
     columns = np.corrcoef(noise[:, :50].T) - np.eye(50)
     assert np.abs(columns).max() < 5 / math.sqrt(1000)  # independent
@@ -106,7 +124,11 @@ def test_gaussian_noise(ops, dtype):
 def test_gaussian_noise_is_cut_and_not_more():
     x = rng.random((50, 40))
     plain, cut = forward(GaussianNoise(0.5), x)[1], forward(GaussianNoise(0.5, (0.1, 0.8)), x)[1]
-    assert np.array_equal(cut, np.minimum(np.maximum(plain, 0.1), 0.8)) and (plain < 0.1).any() and (plain > 0.8).any()
+    assert (
+        np.array_equal(cut, np.minimum(np.maximum(plain, 0.1), 0.8))
+        and (plain < 0.1).any()
+        and (plain > 0.8).any()
+    )
 
 
 @pytest.mark.parametrize("p", [0.0, 0.1, 0.7])
@@ -121,13 +143,22 @@ def test_masking_noise(ops, dtype, p):
 @pytest.mark.parametrize("p", [0.0, 0.1, 0.7])
 def test_salt_and_pepper(ops, dtype, p):
     x = rng.uniform(0.5, 1, (1000, N // 1000)).astype(dtype)
-    net = Sequential([SaltAndPepper(p, low=-1, high=2)]).build(x.shape[1:], ops, dtype, random_state=0)
+    net = Sequential([SaltAndPepper(p, low=-1, high=2)]).build(
+        x.shape[1:], ops, dtype, random_state=0
+    )
     y = ops.to_numpy(net.forward(ops.to_device(x), train=True))
-    assert np.mean(y == -1) == pytest.approx(p / 2, abs=0.004) and np.mean(y == 2) == pytest.approx(p / 2, abs=0.004)
+    assert np.mean(y == -1) == pytest.approx(p / 2, abs=0.004) and np.mean(y == 2) == pytest.approx(
+        p / 2, abs=0.004
+    )
     assert (y == x)[(y != -1) & (y != 2)].all()
 
 
-CORRUPTIONS = [GaussianNoise(0.5), GaussianNoise(0.5, (0, 1)), MaskingNoise(0.4), SaltAndPepper(0.4)]
+CORRUPTIONS = [
+    GaussianNoise(0.5),
+    GaussianNoise(0.5, (0, 1)),
+    MaskingNoise(0.4),
+    SaltAndPepper(0.4),
+]
 
 
 @pytest.mark.parametrize("noise", CORRUPTIONS, ids=repr)
@@ -175,7 +206,9 @@ def test_l1_by_hand():
     h = rng.standard_normal((6, 4))
     net, y = forward(L1Sparsity(0.3), h)
     assert np.array_equal(y, h)  # passed through
-    assert net.penalty() == pytest.approx(0.3 * sum(sum(abs(value) for value in row) for row in h) / 6)
+    assert net.penalty() == pytest.approx(
+        0.3 * sum(sum(abs(value) for value in row) for row in h) / 6
+    )
 
 
 def test_kl_by_hand():
@@ -187,7 +220,9 @@ def test_kl_by_hand():
         q = sum(h[n, j] for n in range(6)) / 6
         expected += 0.3 * (0.2 * math.log(0.2 / q) + 0.8 * math.log(0.8 / (1 - q)))
     assert net.penalty() == pytest.approx(expected)
-    assert forward(KLSparsity(0.2, 0.3), np.full((6, 4), 0.2))[0].penalty() == pytest.approx(0)  # on target: nothing
+    assert forward(KLSparsity(0.2, 0.3), np.full((6, 4), 0.2))[0].penalty() == pytest.approx(
+        0
+    )  # on target: nothing
 
 
 def test_kl_of_dead_and_of_saturated_units_is_finite():
@@ -204,7 +239,9 @@ def test_contractive_is_the_norm_of_the_jacobian():
     norms = 0.0
     for row in x:
         for i in range(8):
-            up, down = (net.forward(row[None] + sign * eps * np.eye(8)[i]).copy() for sign in (1, -1))
+            up, down = (
+                net.forward(row[None] + sign * eps * np.eye(8)[i]).copy() for sign in (1, -1)
+            )
             norms += (((up - down) / (2 * eps)) ** 2).sum()
     assert net.penalty() == pytest.approx(0.3 * norms / 5, rel=1e-7)
 
@@ -215,18 +252,31 @@ PENALTIES = {"l1": L1Sparsity(0.3), "kl": KLSparsity(0.1, 0.5), "contractive": C
 @pytest.mark.parametrize("name", PENALTIES)
 def test_the_penalty_is_part_of_the_training_loss_only(ops, name):
     """One batch, all rows: loss with the penalty = loss without + P; what is evaluated is the loss without."""
-    settings = {"hidden": (), "batch_size": 40, "epochs": 1, "dtype": "float64", "backend": ops, **SIGMOID}
+    settings = {
+        "hidden": (),
+        "batch_size": 40,
+        "epochs": 1,
+        "dtype": "float64",
+        "backend": ops,
+        **SIGMOID,
+    }
     plain, penal = make("", **settings).fit(X), make("", penalty=PENALTIES[name], **settings)
     penal.fit(X)
-    assert penal.history_["loss"][0] - plain.history_["loss"][0] == pytest.approx(float(penal.network_.penalty()))
-    assert penal.evaluate(X)["loss"] == pytest.approx(((penal.reconstruct(X) - X) ** 2).mean(), rel=1e-4)
+    assert penal.history_["loss"][0] - plain.history_["loss"][0] == pytest.approx(
+        float(penal.network_.penalty())
+    )
+    assert penal.evaluate(X)["loss"] == pytest.approx(
+        ((penal.reconstruct(X) - X) ** 2).mean(), rel=1e-4
+    )
 
 
 def test_weight_zero_is_no_penalty(ops):
     settings = {"hidden": (), "backend": ops, **SIGMOID}
     plain = make("", **settings).fit(X)
     for penalty in (L1Sparsity(0), KLSparsity(0.1, 0), Contractive(0)):
-        assert (make("", penalty=penalty, **settings).fit(X).transform(X) == plain.transform(X)).all()
+        assert (
+            make("", penalty=penalty, **settings).fit(X).transform(X) == plain.transform(X)
+        ).all()
 
 
 # ---------------------------------------------------------------- bottleneck
@@ -247,14 +297,20 @@ def test_exactly_the_k_largest_stay(ops, dtype, k):
 
 def test_equals_do_not_make_it_more(ops):
     net = Sequential([TopK(2)]).build(5, ops)
-    assert (ops.to_numpy(net.forward(ops.to_device(np.ones((3, 5), np.float32)))).sum(axis=1) == 2).all()
+    assert (
+        ops.to_numpy(net.forward(ops.to_device(np.ones((3, 5), np.float32)))).sum(axis=1) == 2
+    ).all()
 
 
 def test_alpha_keeps_more_outside_training(ops):
     net, x = Sequential([TopK(2, alpha=1.5)]).build(5, ops), ops.to_device(X[:, :5])
-    active = [(ops.to_numpy(net.forward(x, train=train)) != 0).sum(axis=1) for train in (True, False)]
+    active = [
+        (ops.to_numpy(net.forward(x, train=train)) != 0).sum(axis=1) for train in (True, False)
+    ]
     assert (active[0] == 2).all() and (active[1] == 3).all()
-    assert np.count_nonzero(ops.to_numpy(Sequential([TopK(4, alpha=9)]).build(5, ops).forward(x))) == 5 * len(X)
+    assert np.count_nonzero(
+        ops.to_numpy(Sequential([TopK(4, alpha=9)]).build(5, ops).forward(x))
+    ) == 5 * len(X)
 
 
 # ---------------------------------------------------------------- each as one swapped part
@@ -295,9 +351,17 @@ def test_the_noise_changes_nothing_else():
 def test_save_load_pickle_and_clone(ops, tmp_path, name):
     ae = make(name, backend=ops.name).fit(X)
     ae.save(tmp_path / "model.npz")
-    for twin in (nanoae.load(tmp_path / "model.npz"), pickle.loads(pickle.dumps(ae)), copy.deepcopy(ae)):
-        assert (twin.transform(X) == ae.transform(X)).all() and (twin.reconstruct(X) == ae.reconstruct(X)).all()
-        assert repr(twin.network_).replace("[0, 1]", "(0, 1)") == repr(ae.network_)  # JSON has no tuples
+    for twin in (
+        nanoae.load(tmp_path / "model.npz"),
+        pickle.loads(pickle.dumps(ae)),
+        copy.deepcopy(ae),
+    ):
+        assert (twin.transform(X) == ae.transform(X)).all() and (
+            twin.reconstruct(X) == ae.reconstruct(X)
+        ).all()
+        assert repr(twin.network_).replace("[0, 1]", "(0, 1)") == repr(
+            ae.network_
+        )  # JSON has no tuples
         for part in ("corruption", "bottleneck", "penalty"):
             assert type(getattr(twin, part)) is type(getattr(ae, part))
         twin.partial_fit(X)  # it can go on
@@ -320,7 +384,10 @@ def test_dropout_is_a_corruption_too():
 WRONG = [
     (lambda: GaussianNoise(-1), r"GaussianNoise: expected std >= 0, got -1"),
     (lambda: GaussianNoise(math.nan), r"GaussianNoise: expected std >= 0, got nan"),
-    (lambda: GaussianNoise(1, clip=(1, 0)), r"GaussianNoise: expected clip=\(low, high\) .* got \(1, 0\)"),
+    (
+        lambda: GaussianNoise(1, clip=(1, 0)),
+        r"GaussianNoise: expected clip=\(low, high\) .* got \(1, 0\)",
+    ),
     (lambda: GaussianNoise(1, clip=(1, 2, 3)), r"GaussianNoise: expected clip=\(low, high\)"),
     (lambda: MaskingNoise(1), r"MaskingNoise: expected p, .* in \[0, 1\), got 1"),
     (lambda: SaltAndPepper(-0.1), r"SaltAndPepper: expected p, .* in \[0, 1\), got -0.1"),
@@ -332,23 +399,52 @@ WRONG = [
     (lambda: TopK(0), r"TopK: expected k, a whole number >= 1, got 0"),
     (lambda: TopK(1.5), r"TopK: expected k, a whole number >= 1, got 1.5"),
     (lambda: TopK(2, alpha=0.5), r"TopK: expected alpha >= 1, got 0.5"),
-    (lambda: make("", bottleneck=TopK(5)).fit(X), r"TopK\(k=5\): expected a code \(N, K\) with K >= 5, got \(N, 4\)"),
-    (lambda: make("kl", code_activation="relu").fit(X), r'KLSparsity: .* code_activation="sigmoid", got .* ReLU\(\)'),
-    (lambda: make("contractive", hidden=(6,)).fit(X), r"Contractive: expected an encoder of one layer.*hidden=\(\)"),
-    (lambda: make("contractive", code_activation="tanh").fit(X), r"Contractive: .*\[Linear, Sigmoid\].* Tanh\(\)"),
-    (lambda: make("contractive", bottleneck=TopK(2)).fit(X), r"Contractive: expected .* got .*TopK"),
-    (lambda: Sequential([Linear(3), Sigmoid(), Contractive(1)]).build(4), r"Contractive.*: expected source="),
+    (
+        lambda: make("", bottleneck=TopK(5)).fit(X),
+        r"TopK\(k=5\): expected a code \(N, K\) with K >= 5, got \(N, 4\)",
+    ),
+    (
+        lambda: make("kl", code_activation="relu").fit(X),
+        r'KLSparsity: .* code_activation="sigmoid", got .* ReLU\(\)',
+    ),
+    (
+        lambda: make("contractive", hidden=(6,)).fit(X),
+        r"Contractive: expected an encoder of one layer.*hidden=\(\)",
+    ),
+    (
+        lambda: make("contractive", code_activation="tanh").fit(X),
+        r"Contractive: .*\[Linear, Sigmoid\].* Tanh\(\)",
+    ),
+    (
+        lambda: make("contractive", bottleneck=TopK(2)).fit(X),
+        r"Contractive: expected .* got .*TopK",
+    ),
+    (
+        lambda: Sequential([Linear(3), Sigmoid(), Contractive(1)]).build(4),
+        r"Contractive.*: expected source=",
+    ),
     (
         lambda: make("", corruption="gaussian").fit(X),
         r"Autoencoder: corruption: expected gaussian:STD, numbers, got 'gaussian'",
     ),
-    (lambda: make("", corruption=TopK(2)).fit(X), r"Autoencoder: expected corruption=None or one like GaussianNoise"),
-    (lambda: make("", penalty=GaussianNoise(1)).fit(X), r"Autoencoder: expected penalty=None or one like L1Sparsity"),
-    (lambda: make("", bottleneck=3).fit(X), r"Autoencoder: expected bottleneck=None or one like TopK\(10\), got 3"),
+    (
+        lambda: make("", corruption=TopK(2)).fit(X),
+        r"Autoencoder: expected corruption=None or one like GaussianNoise",
+    ),
+    (
+        lambda: make("", penalty=GaussianNoise(1)).fit(X),
+        r"Autoencoder: expected penalty=None or one like L1Sparsity",
+    ),
+    (
+        lambda: make("", bottleneck=3).fit(X),
+        r"Autoencoder: expected bottleneck=None or one like TopK\(10\), got 3",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("wrong", "message"), WRONG, ids=[message.split(":")[0] for _, message in WRONG])
+@pytest.mark.parametrize(
+    ("wrong", "message"), WRONG, ids=[message.split(":")[0] for _, message in WRONG]
+)
 def test_bad_arguments_are_told(wrong, message):
     with pytest.raises(ValueError, match=message):
         wrong()
@@ -358,7 +454,14 @@ def test_bad_arguments_are_told(wrong, message):
 
 
 def trained(digits, **settings):
-    defaults = {"code_size": 16, "hidden": (48,), "loss": "bce", "epochs": 20, "batch_size": 64, "learning_rate": 5e-3}
+    defaults = {
+        "code_size": 16,
+        "hidden": (48,),
+        "loss": "bce",
+        "epochs": 20,
+        "batch_size": 64,
+        "learning_rate": 5e-3,
+    }
     return Autoencoder(**{**defaults, "random_state": 0, **settings}).fit(digits[0])
 
 
@@ -367,11 +470,17 @@ def test_denoising_cleans_better_than_what_never_saw_noise(digits):
     noisy = x + 0.4 * np.random.default_rng(1).standard_normal(x.shape).astype(np.float32)
     error = {name: ((trained(digits, corruption=noise).reconstruct(noisy) - x) ** 2).mean()
              for name, noise in [("plain", None), ("denoising", GaussianNoise(0.4))]}  # fmt: skip
-    assert error["denoising"] < 0.8 * error["plain"] and error["denoising"] < ((noisy - x) ** 2).mean() / 3
+    assert (
+        error["denoising"] < 0.8 * error["plain"]
+        and error["denoising"] < ((noisy - x) ** 2).mean() / 3
+    )
 
 
 def test_l1_makes_a_code_small_at_little_cost(digits):
-    plain, sparse = (trained(digits, code_activation="relu", penalty=penalty) for penalty in (None, L1Sparsity(1e-3)))
+    plain, sparse = (
+        trained(digits, code_activation="relu", penalty=penalty)
+        for penalty in (None, L1Sparsity(1e-3))
+    )
     assert sparse.transform(digits[1]).mean() < plain.transform(digits[1]).mean() / 3
     assert sparse.evaluate(digits[1])["loss"] < plain.evaluate(digits[1])["loss"] + 0.02
 
@@ -387,7 +496,9 @@ def test_contraction_makes_the_jacobian_smaller(digits):
         h, W = ae.transform(digits[1]), ae.network_.ops.to_numpy(ae.network_.layers[0].params["W"])
         return np.sqrt((((h * (1 - h)) ** 2) @ (W**2).sum(axis=0)).mean())
 
-    free, tight = (trained(digits, hidden=(), penalty=Contractive(weight), **SIGMOID) for weight in (0, 1e-2))
+    free, tight = (
+        trained(digits, hidden=(), penalty=Contractive(weight), **SIGMOID) for weight in (0, 1e-2)
+    )
     assert norm(tight) < 0.7 * norm(free)
 
 
@@ -411,8 +522,14 @@ def test_k_sparse_codes_still_tell_the_images(digits):
         (lambda: nanoae.LeakyReLU("x"), "LeakyReLU: expected slope, a number, got 'x'"),
         (lambda: nanoae.Huber(delta=None), "Huber: expected delta, a number, got None"),
         (lambda: nanoae.Quantile("a"), "Quantile: expected q, a number, got 'a'"),
-        (lambda: nanoae.NearestCodes("three"), "NearestCodes: expected k, a whole number, got 'three'"),
-        (lambda: nanoae.TableEncoder("many"), r"TableEncoder: expected max_categories, a whole number, got 'many'"),
+        (
+            lambda: nanoae.NearestCodes("three"),
+            "NearestCodes: expected k, a whole number, got 'three'",
+        ),
+        (
+            lambda: nanoae.TableEncoder("many"),
+            r"TableEncoder: expected max_categories, a whole number, got 'many'",
+        ),
         (lambda: nanoae.Adam(beta1="b"), "Adam: expected beta1, a number, got 'b'"),
     ],
 )

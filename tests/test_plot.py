@@ -17,7 +17,9 @@ DIGITS, WORDS = np.arange(60) % 10, np.array([f"word {i}" for i in range(60)])
 HISTORY = {"loss": [3.0, 2.0, 1.5, 1.4], "val_loss": [3.1, 2.2, 2.5, 2.9]}
 
 FIGURES = {
-    "reconstructions": lambda ax: plot.reconstructions({"original": IMAGES, "again": IMAGES}, (8, 8), ax=ax),
+    "reconstructions": lambda ax: plot.reconstructions(
+        {"original": IMAGES, "again": IMAGES}, (8, 8), ax=ax
+    ),
     "table": lambda ax: plot.reconstructions({"original": CODES, "again": CODES}, ax=ax),
     "images": lambda ax: plot.images(IMAGES, (8, 8), title="drawn", ax=ax),
     "manifold": lambda ax: plot.manifold(IMAGES[:9], (8, 8), ax=ax),
@@ -34,7 +36,9 @@ FIGURES = {
     "errors-by-label": lambda ax: plot.errors(CODES[:, 0] ** 2, WORDS, ax=ax),
     "explanation": lambda ax: plot.explanation(CODES[0], list("abcdef"), ax=ax),
     "explanation-rows": lambda ax: plot.explanation(CODES, list("abcdef"), ax=ax),
-    "explanation-images": lambda ax: plot.explanation(IMAGES - 0.5, images=IMAGES, shape=(8, 8), ax=ax),
+    "explanation-images": lambda ax: plot.explanation(
+        IMAGES - 0.5, images=IMAGES, shape=(8, 8), ax=ax
+    ),
     "roc": lambda ax: plot.roc({"a": CODES[:, 0]}, CODES[:, 1] > 0, ax=ax),
 }
 # Pictures have none.
@@ -116,7 +120,11 @@ def test_dead_units_are_marked(ax):
     assert "2 dead units framed in red" in ax.get_title()
     red = (ax.images[0].get_array() == (0.74, 0.12, 0.0)).all(axis=-1)
     middle = red.shape[1] // 2
-    assert red[:middle, middle:].any() and red[middle:, :middle].any() and not red[:middle, :middle].any()
+    assert (
+        red[:middle, middle:].any()
+        and red[middle:, :middle].any()
+        and not red[:middle, :middle].any()
+    )
     other = Figure().add_subplot()
     plot.histogram({"code": np.column_stack([np.zeros(9), np.arange(9)])}, ax=other)
     assert "1 of 2 units dead" in texts(other)
@@ -125,7 +133,9 @@ def test_dead_units_are_marked(ax):
 def test_an_autoencoder_shows_what_fits(ax):
     data = nanoae.load_data("digits")
     x, _ = data.flat()
-    model = nanoae.Autoencoder(4, (8,), epochs=3, validation_fraction=0.2, patience=3, random_state=0).fit(x)
+    model = nanoae.Autoencoder(
+        4, (8,), epochs=3, validation_fraction=0.2, patience=3, random_state=0
+    ).fit(x)
     assert model.plot(ax=ax) is ax and f"weights kept: epoch {model.best_epoch_}" in texts(ax)
     rows, codes = Figure().add_subplot(), Figure().add_subplot()
     assert len(model.plot(x, shape=(8, 8), ax=rows).images) == 1

@@ -15,7 +15,13 @@ import pytest
 
 SNAPSHOT = Path(__file__).with_name("public_names.json")
 ROOMS = ("nanoae", "nanoae.backend", "nanoae.data", "nanoae.report", "nanoae.pyod")
-WITHOUT_METHODS = ("Layer", "Loss", "Optimizer", "Trainer", "Ops")  # what they override is the engine's own contract
+WITHOUT_METHODS = (
+    "Layer",
+    "Loss",
+    "Optimizer",
+    "Trainer",
+    "Ops",
+)  # what they override is the engine's own contract
 
 INSIDE = {
     "as_built",
@@ -50,7 +56,11 @@ def members(kind: type) -> dict[str, list[str]]:
                 found[name] = []
             elif callable(getattr(kind, name)):
                 found[name] = signature(getattr(kind, name))
-    return {name: parameters for name, parameters in found.items() if not (name.startswith("_") or name in INSIDE)}
+    return {
+        name: parameters
+        for name, parameters in found.items()
+        if not (name.startswith("_") or name in INSIDE)
+    }
 
 
 def described(thing) -> dict:
@@ -63,22 +73,34 @@ def described(thing) -> dict:
 
 
 def names_of(room) -> list[str]:
-    own = [name for name, value in vars(room).items() if getattr(value, "__module__", "") == room.__name__]
+    own = [
+        name
+        for name, value in vars(room).items()
+        if getattr(value, "__module__", "") == room.__name__
+    ]
     return getattr(room, "__all__", own)
 
 
 def public_names() -> dict[str, dict]:
     """ "nanoae.Autoencoder" -> its signature and members."""
     rooms = {name: importlib.import_module(name) for name in ROOMS}
-    return {f"{name}.{each}": described(getattr(room, each)) for name, room in rooms.items() for each in names_of(room)}
+    return {
+        f"{name}.{each}": described(getattr(room, each))
+        for name, room in rooms.items()
+        for each in names_of(room)
+    }
 
 
 def told_imports() -> list[str]:
     """What the README and the examples import from a room."""
     root = Path(__file__).parents[1]
-    texts = [path.read_text() for path in (root / "README.md", *sorted((root / "examples").glob("*.py")))]
+    texts = [
+        path.read_text() for path in (root / "README.md", *sorted((root / "examples").glob("*.py")))
+    ]
     lines = re.findall(r"^\s*from (nanoae[\w.]*) import ([\w, ]+)", "\n".join(texts), re.MULTILINE)
-    return sorted({f"{room}.{name.strip()}" for room, listed in lines for name in listed.split(",")})
+    return sorted(
+        {f"{room}.{name.strip()}" for room, listed in lines for name in listed.split(",")}
+    )
 
 
 def options(parser: argparse.ArgumentParser, command: str = "nanoae") -> dict[str, list[str]]:
@@ -109,17 +131,26 @@ def positional(parameters: list[str]) -> list[str]:
 def lost_parameters(what: str, before: list[str], now: list[str]) -> list[str]:
     """What a call that worked before would miss. New parameters may come, with a default, and old ones may get one."""
     required = {parameter for parameter in before if "=" not in parameter}
-    now = [name if (name := parameter.partition("=")[0]) in required else parameter for parameter in now]
+    now = [
+        name if (name := parameter.partition("=")[0]) in required else parameter
+        for parameter in now
+    ]
     missing = [f"{what}: {parameter}" for parameter in before if parameter not in now]
     if not missing and positional(before) != positional(now)[: len(positional(before))]:
         missing = [f"{what}: the order {positional(before)}"]
     new = [parameter for parameter in now if parameter not in before]
     if missing:
         return [f"{lost}; there is {new}" for lost in missing]
-    return [f"{what}: {each} is required now" for each in new if "=" not in each and "*" not in each]
+    return [
+        f"{what}: {each} is required now" for each in new if "=" not in each and "*" not in each
+    ]
 
 
-BEFORE = json.loads(SNAPSHOT.read_text()) if SNAPSHOT.exists() else {"names": {}, "imports": [], "options": {}}
+BEFORE = (
+    json.loads(SNAPSHOT.read_text())
+    if SNAPSHOT.exists()
+    else {"names": {}, "imports": [], "options": {}}
+)
 
 
 @pytest.mark.parametrize("name", BEFORE["names"])
@@ -127,11 +158,15 @@ def test_a_public_name_takes_what_it_took(name):
     room, _, own = name.rpartition(".")
     before = BEFORE["names"][name]
     now = described(getattr(importlib.import_module(room), own))
-    lost = [f"{name}.{member}" for member in before.get("members", {}) if member not in now["members"]]
+    lost = [
+        f"{name}.{member}" for member in before.get("members", {}) if member not in now["members"]
+    ]
     if "signature" in before:
         lost += lost_parameters(name, before["signature"], now["signature"])
     for member, parameters in before.get("members", {}).items():
-        lost += lost_parameters(f"{name}.{member}", parameters, now["members"].get(member, parameters))
+        lost += lost_parameters(
+            f"{name}.{member}", parameters, now["members"].get(member, parameters)
+        )
     assert not lost, "\n".join(lost)
 
 
@@ -152,7 +187,9 @@ def test_every_option_is_there_with_its_default():
 
     now = options(command_line())
     lost = [
-        f"{name}: {before} is {now.get(name)}" for name, before in BEFORE["options"].items() if now.get(name) != before
+        f"{name}: {before} is {now.get(name)}"
+        for name, before in BEFORE["options"].items()
+        if now.get(name) != before
     ]
     assert not lost, "\n".join(lost)
 

@@ -40,8 +40,12 @@ def test_confidence_is_the_published_formula(detector):
 def test_confidence_where_the_threshold_is_not_the_contamination():
     detector = AutoEncoder(SMALL, threshold=nanoae.MAD(2.0), random_state=0).fit(ROWS)
     scores, labels = detector.decision_function(NEW), detector.predict(NEW)
-    abnormal = np.array([float(exceed(s, detector.decision_scores_, int(detector.labels_.sum()))) for s in scores])
-    np.testing.assert_allclose(detector.predict_confidence(NEW), np.where(labels, abnormal, 1 - abnormal), rtol=1e-9)
+    abnormal = np.array(
+        [float(exceed(s, detector.decision_scores_, int(detector.labels_.sum()))) for s in scores]
+    )
+    np.testing.assert_allclose(
+        detector.predict_confidence(NEW), np.where(labels, abnormal, 1 - abnormal), rtol=1e-9
+    )
 
 
 def test_unify_is_the_published_formula(detector):
@@ -58,7 +62,9 @@ def test_linear_is_between_the_lowest_and_the_highest(detector):
     scores, learned = detector.decision_function(NEW), detector.decision_scores_
     want = ((scores - learned.min()) / (learned.max() - learned.min())).clip(0, 1)
     np.testing.assert_allclose(detector.predict_proba(NEW)[:, 1], want)
-    np.testing.assert_array_equal(detector.predict_proba(NEW, method="linear"), detector.predict_proba(NEW))
+    np.testing.assert_array_equal(
+        detector.predict_proba(NEW, method="linear"), detector.predict_proba(NEW)
+    )
     with pytest.raises(ValueError, match="method: expected one of linear, unify, got 'lineer'"):
         detector.predict_proba(NEW, method="lineer")
 
@@ -87,11 +93,15 @@ def test_what_is_too_uncertain_is_rejected(detector, T):
 def test_confidence_of_many_rows():
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((20_000, 2))
-    detector = AutoEncoder(nanoae.Autoencoder(1, (), epochs=1), "reconstruction", random_state=0).fit(rows)
+    detector = AutoEncoder(
+        nanoae.Autoencoder(1, (), epochs=1), "reconstruction", random_state=0
+    ).fit(rows)
     confidence = detector.predict_confidence(rows)
     assert confidence.min() > 0.45 and confidence.mean() > 0.99 and np.isfinite(confidence).all()
     at = np.argsort(np.abs(detector.decision_function(rows) - detector.threshold_))[0]
-    assert confidence[at] == pytest.approx(0.5, abs=0.02)  # at the threshold it might be called either
+    assert confidence[at] == pytest.approx(
+        0.5, abs=0.02
+    )  # at the threshold it might be called either
 
 
 def test_equal_scores_have_a_probability():

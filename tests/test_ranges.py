@@ -27,7 +27,9 @@ def make(**own):
 
 def own(*last, **more):
     """An autoencoder whose decoder ends in layers of one's own."""
-    return nanoae.Autoencoder(encoder=[nanoae.Linear(2)], decoder=[nanoae.Linear(6), *last], **{**SMALL, **more})
+    return nanoae.Autoencoder(
+        encoder=[nanoae.Linear(2)], decoder=[nanoae.Linear(6), *last], **{**SMALL, **more}
+    )
 
 
 def vae(**settings):
@@ -90,11 +92,17 @@ def test_data_beyond_an_end_are_refused_and_nothing_is_learned(name):
             with pytest.raises(ValueError, match="expected values in") as caught:
                 act()
             told = str(caught.value)
-            assert cause in told and told.endswith(f"{remedy}.") and f"in [{low:g}, {high:g}] " in told
+            assert (
+                cause in told and told.endswith(f"{remedy}.") and f"in [{low:g}, {high:g}] " in told
+            )
             assert f"{beyond:.3g}" in told.partition("got")[2]
             assert not model.__sklearn_is_fitted__()
             assert str(pickle.loads(pickle.dumps(caught.value))) == told
-    fitted = type(model)(**model.get_params(deep=False)).fit(inside, validation_data=inside).partial_fit(inside)
+    fitted = (
+        type(model)(**model.get_params(deep=False))
+        .fit(inside, validation_data=inside)
+        .partial_fit(inside)
+    )
     assert np.isfinite(fitted.evaluate(inside)["loss"])
     for ask in (fitted.evaluate, fitted.score, fitted.partial_fit):
         with pytest.raises(ValueError, match="expected values in"):
@@ -108,7 +116,9 @@ def test_rounding_is_no_error_and_what_is_more_is_told_in_digits_that_differ():
             make(loss="bce", dtype=dtype).fit(np.array([[0, end], [1, 0.5]]))
         counts = 1e6 * U.astype(np.float64)
         make(output_activation="relu", dtype=dtype).fit(counts - counts.min() - 0.01)
-        with pytest.raises(ValueError, match=r"expected values in \[0, 1\] with .*, got \[0, 1.00001\]\. "):
+        with pytest.raises(
+            ValueError, match=r"expected values in \[0, 1\] with .*, got \[0, 1.00001\]\. "
+        ):
             make(loss="bce", dtype=dtype).fit(np.array([[0, 1.00001], [1, 0.5]]))
     with pytest.raises(ValueError, match=r"got \[0, 1.0000008\]"):
         make(loss="bce").fit(np.array([[0, 1 + 8e-7], [1, 0.5]]))
@@ -135,11 +145,15 @@ def test_categories_are_shares():
     mixed = nanoae.Mixed((1, 1, 4))
     make(loss=mixed).fit(table)
     make(loss=mixed, missing="mask").fit(np.where(np.arange(40)[:, None] % 7 == 0, np.nan, table))
-    with pytest.raises(ValueError, match=r"in \[0, 1\] with loss=Mixed.* in column 4\. .*encode categories one-hot"):
+    with pytest.raises(
+        ValueError, match=r"in \[0, 1\] with loss=Mixed.* in column 4\. .*encode categories one-hot"
+    ):
         make(loss=mixed).fit(np.where(np.arange(6) == 4, 7, table))
     with pytest.raises(ValueError, match=r"where the output's Tanh\(\) ends.* in column 0"):
         make(loss=mixed, output_activation="tanh").fit(table)
-    with pytest.raises(ValueError, match=r"in \[0.0431645, 0.711\d+\] .*Tanh\(\) ends, got \[0, 1\] in column 2"):
+    with pytest.raises(
+        ValueError, match=r"in \[0.0431645, 0.711\d+\] .*Tanh\(\) ends, got \[0, 1\] in column 2"
+    ):
         make(loss=mixed, output_activation="tanh").fit(table.clip(-1, 1))
 
 
@@ -164,7 +178,8 @@ def test_images(images, message):
 @pytest.mark.parametrize("kind", [nanoae.StackedClassifier, nanoae.StackedRegressor])
 def test_predictors_are_told_by_their_own_setting(kind):
     message = (
-        rf'{kind.__name__}: expected values in \[0, 1\] with pretrain_loss="bce", got .*or use pretrain_loss="mse"'
+        rf"{kind.__name__}: expected values in \[0, 1\] with "
+        r'pretrain_loss="bce", got .*or use pretrain_loss="mse"'
     )
     predictor = kind((3,), pretrain_loss="bce", pretrain_epochs=1, **SMALL)
     with pytest.raises(ValueError, match=message):
@@ -176,12 +191,16 @@ def test_predictors_are_told_by_their_own_setting(kind):
 
 
 @pytest.mark.parametrize("scaling", ["robust", "gaussian", "standard"])
-@pytest.mark.parametrize("autoencoder", [make(loss="bce"), make(output_activation="tanh"), vae()], ids=repr)
+@pytest.mark.parametrize(
+    "autoencoder", [make(loss="bce"), make(output_activation="tanh"), vae()], ids=repr
+)
 def test_a_detectors_own_scaling_is_to_blame_and_not_the_data(autoencoder, scaling):
     with pytest.raises(ValueError, match="expected values in") as caught:
         nanoae.AnomalyDetector(autoencoder, scaling=scaling).fit(U)
     told = str(caught.value)
-    assert told.startswith("AnomalyDetector: ") and f"scaling='{scaling}' makes of the columns" in told
+    assert (
+        told.startswith("AnomalyDetector: ") and f"scaling='{scaling}' makes of the columns" in told
+    )
     assert 'Use scaling="none"' in told and "Scale the data" not in told
     detector = nanoae.AnomalyDetector(autoencoder, scores="reconstruction", scaling="none").fit(U)
     assert np.isfinite(detector.score_samples(X)).all()  # the abnormal may lie beyond
@@ -219,7 +238,9 @@ def test_a_sigmoid_before_the_one_of_the_loss_is_refused(model, words, remedy):
 # ------------------------------------------------------------------------------ what the ends are
 
 
-@pytest.mark.parametrize("cls", [cls for cls in EXAMPLES if cls is not TeacherForcing], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize(
+    "cls", [cls for cls in EXAMPLES if cls is not TeacherForcing], ids=lambda cls: cls.__name__
+)
 def test_no_layer_gives_more_than_it_says(cls, rng):
     net = nanoae.Sequential(EXAMPLES[cls]()).build(5, dtype="float64", random_state=0)
     x = rng.standard_normal((50, 5))
@@ -269,7 +290,9 @@ def test_no_loss_means_more_than_it_says(cls, rng):
         meant = loss.predict(y, out=np.empty_like(y))
         least, most = predicted_range(loss, low, high)
         assert (meant >= least - 1e-12).all() and (meant <= most + 1e-12).all()
-        np.testing.assert_allclose(meant[:3].max(axis=0)[2], np.broadcast_to(most, 7)[2], atol=1e-12)
+        np.testing.assert_allclose(
+            meant[:3].max(axis=0)[2], np.broadcast_to(most, 7)[2], atol=1e-12
+        )
     assert np.shape(predicted_range(loss, -INFINITE, INFINITE)[0]) in ((), (7,))
 
 
@@ -279,10 +302,19 @@ def test_no_loss_means_more_than_it_says(cls, rng):
 @pytest.mark.parametrize(
     ("argv", "told"),
     [
-        (("--output-activation", "sigmoid"), "expected values in [0, 1] where the output's Sigmoid() ends, got ["),
-        (("--output-activation", "tanh"), "expected values in [-1, 1] where the output's Tanh() ends, got ["),
+        (
+            ("--output-activation", "sigmoid"),
+            "expected values in [0, 1] where the output's Sigmoid() ends, got [",
+        ),
+        (
+            ("--output-activation", "tanh"),
+            "expected values in [-1, 1] where the output's Tanh() ends, got [",
+        ),
         (("--loss", "bce"), 'expected values in [0, 1] with loss="bce", got ['),
-        (("--stacked", "4,2", "--output-activation", "relu"), "StackedAutoencoder: expected values in [0, inf] where"),
+        (
+            ("--stacked", "4,2", "--output-activation", "relu"),
+            "StackedAutoencoder: expected values in [0, inf] where",
+        ),
     ],
 )
 def test_the_command_says_so_and_writes_nothing(argv, told, tmp_path, monkeypatch, capsys):

@@ -19,7 +19,8 @@ VALUES = {
 
 def table(**columns):
     cells = [
-        np.array(column, object if np.asarray(column).dtype.kind in "UO" else float) for column in columns.values()
+        np.array(column, object if np.asarray(column).dtype.kind in "UO" else float)
+        for column in columns.values()
     ]
     return Table(list(columns), cells, range(len(cells[0])))
 
@@ -48,7 +49,9 @@ def test_categories_hide_no_number(values):
 def test_a_gap_in_a_column_of_many_values_is_one_gap():
     """As so many gaps as the column has values it made the row's numbers count fifteen times."""
     draw = VALUES["of about six rows each"]
-    found = AnomalyDetector(contamination=0.1, missing="mask", random_state=0).fit(bills(ROWS, 1, draw, gaps=0.1))
+    found = AnomalyDetector(contamination=0.1, missing="mask", random_state=0).fit(
+        bills(ROWS, 1, draw, gaps=0.1)
+    )
     assert (found.predict(bills(ROWS, 2, draw, gaps=1.0)) < 0).mean() < 0.3
 
 
@@ -59,11 +62,17 @@ def test_what_is_abnormal_in_the_categories_is_found_and_named(tmp_path):
     def phones(n, **changed):
         model = random.integers(6, size=n)
         numbers = {name: random.normal(size=n) for name in "ab"}
-        names = {"maker": [f"maker {m // 2}" for m in model], "model": [f"model {m}" for m in model]}
+        names = {
+            "maker": [f"maker {m // 2}" for m in model],
+            "model": [f"model {m}" for m in model],
+        }
         return table(**{**numbers, **names, **changed})
 
     found = AnomalyDetector(contamination=0.05, random_state=0).fit(phones(300))
-    unseen, impossible = phones(20, model=["new"] * 20), phones(20, maker=["maker 0"] * 20, model=["model 5"] * 20)
+    unseen, impossible = (
+        phones(20, model=["new"] * 20),
+        phones(20, maker=["maker 0"] * 20, model=["model 5"] * 20),
+    )
     assert (found.predict(phones(300)) < 0).mean() < 0.1
     for odd in (unseen, impossible):
         assert (found.predict(odd) < 0).mean() > 0.95
@@ -80,13 +89,17 @@ def test_what_is_abnormal_in_the_categories_is_found_and_named(tmp_path):
 SAME = SimpleNamespace(  # gives back 0, and its codes are its rows
     as_built=SimpleNamespace(loss=Mixed((1, 4))), transform=np.array, reconstruct=np.zeros_like
 )
-ONE_HOT = np.column_stack([np.arange(8.0), np.eye(4)[[0, 0, 0, 0, 1, 1, 2, 2]]])  # 4, 2, 2 and none of 8 rows
+ONE_HOT = np.column_stack(
+    [np.arange(8.0), np.eye(4)[[0, 0, 0, 0, 1, 1, 2, 2]]]
+)  # 4, 2, 2 and none of 8 rows
 
 
 def test_the_surprise_of_a_category():
     score = ColumnTails().fit(SAME, ONE_HOT)
     middle = np.column_stack([np.full(4, 3.5), np.eye(4)])
-    np.testing.assert_allclose(score.score(SAME, middle) * 5, -np.log(np.array([9, 5, 5, 1]) / 9), atol=1e-15)
+    np.testing.assert_allclose(
+        score.score(SAME, middle) * 5, -np.log(np.array([9, 5, 5, 1]) / 9), atol=1e-15
+    )
     gap = np.array([[9.0, *[np.nan] * 4], [np.nan, 0, 1, 0, 0]])
     np.testing.assert_allclose(score.score(SAME, gap) * 5, [-2 * np.log(2 / 9), -2 * np.log(5 / 9)])
 

@@ -52,7 +52,10 @@ def read(name: str) -> str:
 def rows(name: str, head: str = "") -> list[dict[str, str]]:
     """The first table of results/NAME.md, or the one whose first head is `head`: a dict a row, column -> cell."""
     for block in re.findall(r"(?:^\|.*\n)+", read(name), re.MULTILINE):
-        lines = [[cell.strip(" *") for cell in line.strip("|\n").split("|")] for line in block.splitlines()]
+        lines = [
+            [cell.strip(" *") for cell in line.strip("|\n").split("|")]
+            for line in block.splitlines()
+        ]
         if head in ("", lines[0][0]):
             return [dict(zip(lines[0], line, strict=True)) for line in lines[2:]]
     raise AssertionError(f"{name}.md has no table {head!r}")
@@ -60,7 +63,11 @@ def rows(name: str, head: str = "") -> list[dict[str, str]]:
 
 def column(name: str, head: str, table: str = "", /, **where: str) -> list[str]:
     """The cells of a column, in the rows whose columns are as `where` says."""
-    found = [row[head] for row in rows(name, table) if all(row[key] == value for key, value in where.items())]
+    found = [
+        row[head]
+        for row in rows(name, table)
+        if all(row[key] == value for key, value in where.items())
+    ]
     assert found, f"{name}.md has no row where {where}"
     return found
 
@@ -92,11 +99,15 @@ def conv(name: str) -> str:
 
 
 def deep(start: str, training: str) -> str:
-    measured = [row for row in rows("deep_sigmoid") if (row["start"], row["training"]) == (start, training)]
+    measured = [
+        row for row in rows("deep_sigmoid") if (row["start"], row["training"]) == (start, training)
+    ]
     return measured[0]["squared error an image"] if measured else "not measured"
 
 
-def hinton(recipe: str, head: str = "squared error an image", activation: str = "relu", **where: str) -> str:
+def hinton(
+    recipe: str, head: str = "squared error an image", activation: str = "relu", **where: str
+) -> str:
     return cell("hinton", head, recipe=recipe, activation=activation, **where)
 
 
@@ -111,13 +122,17 @@ def stops(head: str) -> int:
 TRAINED = "corruption in training"
 HELD, TEST = {"measured on": "held out"}, {"measured on": "test"}
 Numbers = Callable[[], tuple]
-CLAIMS: dict[str, Numbers] = {  # what the README says -> the numbers that go into it, from their table
+CLAIMS: dict[
+    str, Numbers
+] = {  # what the README says -> the numbers that go into it, from their table
     "On MNIST with noise of standard deviation 0.5, the mean squared error of the noisy images is {}; a network "
     "trained on noise leaves {}, the same network trained without leaves {}": lambda: (
         rounded(cell("denoising", "noisy, MSE", **{TRAINED: "none, for noise not cut"}), ".3f"),
         rounded(
             cell(
-                "denoising", "cleaned, MSE", **{"corruption in training": "GaussianNoise(std=0.5), for noise not cut"}
+                "denoising",
+                "cleaned, MSE",
+                **{"corruption in training": "GaussianNoise(std=0.5), for noise not cut"},
             ),
             ".3f",
         ),
@@ -150,9 +165,11 @@ CLAIMS: dict[str, Numbers] = {  # what the README says -> the numbers that go in
         auroc("anomaly-all", "kNN"),
         auroc("anomaly-all", "IForest"),
     ),
-    "With 1,000 labels of MNIST, pretraining lowers the test error from {} to {} %, by {} % of it": lambda: tuple(
-        cell("few_labels", head, seed="mean")
-        for head in ("labelled alone, test error, %", "with pretraining, %", "fewer by, %")
+    "With 1,000 labels of MNIST, pretraining lowers the test error from {} to {} %, by {} % of it": lambda: (
+        tuple(
+            cell("few_labels", head, seed="mean")
+            for head in ("labelled alone, test error, %", "with pretraining, %", "fewer by, %")
+        )
     ),
     "with all labels it buys nothing: {} % with pretraining, {} % without": lambda: tuple(
         cell("stacked_classifier", "test error, %", pretraining=how, seed="mean")
@@ -167,9 +184,12 @@ CLAIMS: dict[str, Numbers] = {  # what the README says -> the numbers that go in
         stops("equal bytes"),
     ),
     "The outputs of {} random networks differ from nanoae's by at most {}": lambda: tuple(
-        cell("interchange", head, layer="all networks") for head in ("networks", "largest difference")
+        cell("interchange", head, layer="all networks")
+        for head in ("networks", "largest difference")
     ),
-    "published with a squared error of {} a test image": lambda: (hinton("K-FAC, shifts", "published", **TEST),),
+    "published with a squared error of {} a test image": lambda: (
+        hinton("K-FAC, shifts", "published", **TEST),
+    ),
     "random weights come to {}, in {} minutes of one core": lambda: (
         hinton("K-FAC, shifts", **TEST),
         hinton("K-FAC, shifts", "CPU minutes", **TEST),
@@ -187,8 +207,14 @@ CLAIMS: dict[str, Numbers] = {  # what the README says -> the numbers that go in
         deep("pretrained", "plain"),
         deep("pretrained", "Adam"),
     ),
-    "The mean image has {}, PCA with 30 components {}": lambda: (deep("the mean image", "-"), deep("PCA-30", "-")),
-    "| `dense-64` | 784-64-784 | MSE {} | {} |": lambda: (preset("dense-64", "test"), preset("dense-64", "PCA")),
+    "The mean image has {}, PCA with 30 components {}": lambda: (
+        deep("the mean image", "-"),
+        deep("PCA-30", "-"),
+    ),
+    "| `dense-64` | 784-64-784 | MSE {} | {} |": lambda: (
+        preset("dense-64", "test"),
+        preset("dense-64", "PCA"),
+    ),
     "| `deep-32` | 784-128-32-128-784 | BCE {}, MSE {} | {} |": lambda: (
         preset("deep-32", "test", "BCE"),
         preset("deep-32", "test"),
@@ -230,10 +256,19 @@ def test_every_number_beside_a_table_is_a_claim():
         text = text.replace(setting, "")
     for paragraph in text.split("¶"):
         says = re.sub(r"`[^`]*`|<!--.*?-->", "", LINK.sub("]", paragraph))
-        number = re.search(r"\d" if "benchmarks/results" in paragraph else r"\d\.\d|\d ?%|\d (times|seconds)", says)
-        assert not number, f"README.md: a number that no claim in tests/test_readme.py reads from a table: {paragraph}"
+        number = re.search(
+            r"\d" if "benchmarks/results" in paragraph else r"\d\.\d|\d ?%|\d (times|seconds)", says
+        )
+        assert not number, (
+            f"README.md: a number that no claim in tests/test_readme.py reads from a table: {paragraph}"
+        )
 
 
 def test_the_steps_say_with_what_they_were_measured():
-    old = any("second process" in path.read_text(encoding="utf-8") for path in RESULTS.glob("cpu-steps*.md"))
-    assert (TWO_PROCESSES in plain(TEXT)) == old, f"README.md: {'write' if old else 'leave out'}: {TWO_PROCESSES}"
+    old = any(
+        "second process" in path.read_text(encoding="utf-8")
+        for path in RESULTS.glob("cpu-steps*.md")
+    )
+    assert (TWO_PROCESSES in plain(TEXT)) == old, (
+        f"README.md: {'write' if old else 'leave out'}: {TWO_PROCESSES}"
+    )

@@ -30,9 +30,13 @@ def content(path):
 def array(entry, block):
     """The numbers of an {array, shape, start}."""
     n = int(np.prod(entry["shape"]))
-    planes = np.frombuffer(block, np.uint8, (3 if entry["array"] == "numbers" else 1) * n, entry["start"])
+    planes = np.frombuffer(
+        block, np.uint8, (3 if entry["array"] == "numbers" else 1) * n, entry["start"]
+    )
     if entry["array"] == "levels":
-        return (planes / 255 * (entry["high"] - entry["low"]) + entry["low"]).reshape(entry["shape"])
+        return (planes / 255 * (entry["high"] - entry["low"]) + entry["low"]).reshape(
+            entry["shape"]
+        )
     top, middle, low = planes.reshape(3, n).astype(np.uint32)
     return (top << 24 | middle << 16 | low << 8).view(np.float32).reshape(entry["shape"])
 
@@ -46,24 +50,41 @@ def digits():
 @pytest.fixture(scope="module")
 def fitted(digits):
     _, x_train, _ = digits
-    return nanoae.Autoencoder(4, (16,), epochs=2, validation_fraction=0.1, random_state=0).fit(x_train)
+    return nanoae.Autoencoder(4, (16,), epochs=2, validation_fraction=0.1, random_state=0).fit(
+        x_train
+    )
 
 
 def test_it_holds_the_models_own_weights_codes_and_errors(digits, fitted, tmp_path):
     data, x_train, x_test = digits
     pca = nanoae.PCA(4).fit(x_train)
-    path = write_report(tmp_path / "r.html", fitted, x_test, data.y_test, baseline=pca, shape=data.shape, title="mine")
+    path = write_report(
+        tmp_path / "r.html",
+        fitted,
+        x_test,
+        data.y_test,
+        baseline=pca,
+        shape=data.shape,
+        title="mine",
+    )
     said, block = content(path)
     weights = fitted.network_.layers[0].params["W"]
-    assert np.allclose(array(said["network"]["layers"][0]["arrays"]["W"], block), weights, rtol=2**-16, atol=0)
+    assert np.allclose(
+        array(said["network"]["layers"][0]["arrays"]["W"], block), weights, rtol=2**-16, atol=0
+    )
     assert np.allclose(array(said["points"]["codes"], block), fitted.transform(x_test), rtol=1e-4)
-    assert np.allclose(array(said["examples"]["x"], block), x_test[said["examples"]["rows"]], atol=1 / 255)
+    assert np.allclose(
+        array(said["examples"]["x"], block), x_test[said["examples"]["rows"]], atol=1 / 255
+    )
     mse = next(tile for tile in said["results"] if tile["name"] == "mean squared error")
     assert mse["value"] == pytest.approx(fitted.evaluate(x_test)["mse"])
     assert f"{pca.evaluate(x_test)['mse']:.4g}" in mse["note"]
     by_class = {name: (error, count) for name, error, _, count in said["errors"]["classes"]}
     errors = fitted.reconstruction_error(x_test)
-    assert by_class["3"] == (pytest.approx(errors[data.y_test == 3].mean()), (data.y_test == 3).sum())
+    assert by_class["3"] == (
+        pytest.approx(errors[data.y_test == 3].mean()),
+        (data.y_test == 3).sum(),
+    )
     assert said["errors"]["worst"]["rows"][0] == errors.argmax()
     assert said["curves"][0]["series"][1]["values"] == fitted.history_["val_loss"]
     assert said["title"] == "mine"
@@ -71,12 +92,23 @@ def test_it_holds_the_models_own_weights_codes_and_errors(digits, fitted, tmp_pa
 
 def test_the_page_knows_every_layer():
     known = set(
-        re.findall(r"^  (\w+)[:(]|, (\w+): same", (FOLDER / "network.js").read_text(encoding="utf-8"), re.MULTILINE)
+        re.findall(
+            r"^  (\w+)[:(]|, (\w+): same",
+            (FOLDER / "network.js").read_text(encoding="utf-8"),
+            re.MULTILINE,
+        )
     )
     names = {name for pair in known for name in pair}
     abstract = {"Convolution", "Elementwise", "ImageLayer", "Layer", "Noisy", "Penalty", "Pooling"}
-    rooms = ("nanoae.engine", "nanoae.autoencoders")  # what the trainer puts in their place is never in a model
-    layers = {kind for kind in registry().values() if issubclass(kind, Layer) and kind.__module__.startswith(rooms)}
+    rooms = (
+        "nanoae.engine",
+        "nanoae.autoencoders",
+    )  # what the trainer puts in their place is never in a model
+    layers = {
+        kind
+        for kind in registry().values()
+        if issubclass(kind, Layer) and kind.__module__.startswith(rooms)
+    }
     written = {kind.__name__ for kind in layers if not kind.__module__.endswith("fusion")}
     assert written - abstract <= names
 
@@ -97,7 +129,9 @@ def test_nothing_of_the_users_is_html_and_nothing_is_fetched(tmp_path):
     x = rng.standard_normal((40, 3)).astype(np.float32)
     model = nanoae.Autoencoder(2, (4,), epochs=1, random_state=0).fit(x)
     labels, names = np.array([EVIL, "b"] * 20), [EVIL, "<img src=x>", "c"]
-    path = write_report(tmp_path / "r.html", model, x, labels, columns=names, title=EVIL, facts={EVIL: EVIL})
+    path = write_report(
+        tmp_path / "r.html", model, x, labels, columns=names, title=EVIL, facts={EVIL: EVIL}
+    )
     html = path.read_text(encoding="utf-8")
     assert "alert(1)" in html and "<script>alert" not in html and "<img" not in html
     assert content(path)[0]["columns"] == names
@@ -107,16 +141,29 @@ def test_nothing_of_the_users_is_html_and_nothing_is_fetched(tmp_path):
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
-        (nanoae.Autoencoder(4, (8,), code_activation="relu", learning_rate=30.0, epochs=2, random_state=0), "never"),
-        (nanoae.Autoencoder(4, (8,), epochs=1, learning_rate=1e-6, random_state=0), "PCA with as many numbers is bet"),
-        (nanoae.VariationalAutoencoder(4, (8,), beta=100.0, epochs=3, random_state=0), "The KL collapsed"),
+        (
+            nanoae.Autoencoder(
+                4, (8,), code_activation="relu", learning_rate=30.0, epochs=2, random_state=0
+            ),
+            "never",
+        ),
+        (
+            nanoae.Autoencoder(4, (8,), epochs=1, learning_rate=1e-6, random_state=0),
+            "PCA with as many numbers is bet",
+        ),
+        (
+            nanoae.VariationalAutoencoder(4, (8,), beta=100.0, epochs=3, random_state=0),
+            "The KL collapsed",
+        ),
     ],
 )
 @pytest.mark.filterwarnings("ignore")
 def test_it_says_what_to_try_where_something_looks_wrong(digits, model, expected, tmp_path):
     data, x_train, x_test = digits
     model.fit(x_train)
-    path = write_report(tmp_path / "r.html", model, x_test, baseline=nanoae.PCA(4).fit(x_train), shape=data.shape)
+    path = write_report(
+        tmp_path / "r.html", model, x_test, baseline=nanoae.PCA(4).fit(x_train), shape=data.shape
+    )
     assert any(expected in found["title"] for found in content(path)[0]["findings"])
 
 
@@ -126,21 +173,46 @@ def test_a_validation_loss_that_turned_is_told_with_its_epoch(digits, fitted, tm
     turned = nanoae.Autoencoder(4, (16,))
     vars(turned).update({**vars(fitted), "history_": history})
     said, _ = content(write_report(tmp_path / "r.html", turned, x_test, shape=data.shape))
-    found = next(found for found in said["findings"] if found["title"].startswith("Validation turned after epoch 2"))
-    told = f"weights of epoch {turned.best_epoch_} were kept" if turned.best_epoch_ else "last weights were kept"
+    found = next(
+        found
+        for found in said["findings"]
+        if found["title"].startswith("Validation turned after epoch 2")
+    )
+    told = (
+        f"weights of epoch {turned.best_epoch_} were kept"
+        if turned.best_epoch_
+        else "last weights were kept"
+    )
     assert told in found["text"] and said["curves"][0]["kept"] == turned.best_epoch_
 
 
 def test_the_command_finds_the_runs_own_data_and_is_whole_or_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "t.csv").write_text("a,b,c,kind\n" + "".join(f"{i},{i % 7},{i * i},{'xy'[i % 2]}\n" for i in range(60)))
-    command = ["train", "--data", "t.csv", "--label", "kind", "--ignore", "c", "--code-size", "1", "--epochs", "1"]
+    (tmp_path / "t.csv").write_text(
+        "a,b,c,kind\n" + "".join(f"{i},{i % 7},{i * i},{'xy'[i % 2]}\n" for i in range(60))
+    )
+    command = [
+        "train",
+        "--data",
+        "t.csv",
+        "--label",
+        "kind",
+        "--ignore",
+        "c",
+        "--code-size",
+        "1",
+        "--epochs",
+        "1",
+    ]
     assert main([*command, "--out", "run", "--no-figures", "--report"]) == 0
     by_train = content(tmp_path / "run" / "report.html")[0]
     assert by_train["columns"] == ["a", "b"] and by_train["points"]["classes"] == ["x", "y"]
     assert main(["report", "run", "--out", "again.html"]) == 0
     again = content(tmp_path / "again.html")[0]
-    assert again["points"]["rows"] == by_train["points"]["rows"] and again["results"] == by_train["results"]
+    assert (
+        again["points"]["rows"] == by_train["points"]["rows"]
+        and again["results"] == by_train["results"]
+    )
     capsys.readouterr()
     assert main(["report", "run/model.npz", "--data", "digits", "--out", "no.html"]) == 2
     assert main(["report", "run", "--out", "no.txt"]) == 2
@@ -150,11 +222,31 @@ def test_the_command_finds_the_runs_own_data_and_is_whole_or_nothing(tmp_path, c
 
 def test_a_text_run_reports_on_the_lines_it_held_out(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "lines.txt").write_text("".join(f"{EVIL} says line {i % 5}\n" for i in range(40)), encoding="utf-8")
-    assert main(["text", "train", "lines.txt", "--epochs", "1", "--state-size", "4", "--out", "run", "--report"]) == 0
+    (tmp_path / "lines.txt").write_text(
+        "".join(f"{EVIL} says line {i % 5}\n" for i in range(40)), encoding="utf-8"
+    )
+    assert (
+        main(
+            [
+                "text",
+                "train",
+                "lines.txt",
+                "--epochs",
+                "1",
+                "--state-size",
+                "4",
+                "--out",
+                "run",
+                "--report",
+            ]
+        )
+        == 0
+    )
     assert main(["report", "run", "--out", "again.html"]) == 0
     first, again = content(tmp_path / "run" / "report.html")[0], content(tmp_path / "again.html")[0]
-    assert len(first["points"]["lines"]) == 4 and first["points"]["lines"] == again["points"]["lines"]
+    assert (
+        len(first["points"]["lines"]) == 4 and first["points"]["lines"] == again["points"]["lines"]
+    )
     assert first["points"]["lines"][0].startswith(EVIL)
     assert "<script>alert" not in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
@@ -162,10 +254,15 @@ def test_a_text_run_reports_on_the_lines_it_held_out(tmp_path, monkeypatch):
 def test_a_detector_reports_on_a_table(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
-    rows = [f"{a:.3f},{2 * a + b / 9:.3f},{i % 2}" for i, (a, b) in enumerate(rng.standard_normal((120, 2)))]
+    rows = [
+        f"{a:.3f},{2 * a + b / 9:.3f},{i % 2}"
+        for i, (a, b) in enumerate(rng.standard_normal((120, 2)))
+    ]
     (tmp_path / "train.csv").write_text("\n".join(["a,b,kind", *rows]))
     (tmp_path / "new.csv").write_text("\n".join(["a,b,kind", *rows[:60], "1,-9,0"]))
-    assert main(["detect", "--train", "train.csv", "--ignore", "kind", "--save", "detector.npz"]) == 0
+    assert (
+        main(["detect", "--train", "train.csv", "--ignore", "kind", "--save", "detector.npz"]) == 0
+    )
     assert main(["report", "detector.npz", "--data", "new.csv", "--label", "kind"]) == 0
     said, _ = content(tmp_path / "detector.html")
     row, score, p, why = said["more"][1]["table"]["rows"][0]

@@ -16,8 +16,12 @@ KINDS = {
     "bce, denoising": lambda: nanoae.Autoencoder(
         4, (8,), epochs=2, loss="bce", corruption=nanoae.MaskingNoise(0.3), random_state=0
     ),
-    "K-FAC": lambda: nanoae.Autoencoder(4, (8,), epochs=1, optimizer=nanoae.KFAC(1e-2), random_state=0),
-    "stacked": lambda: nanoae.StackedAutoencoder((8, 4), epochs=1, pretrain_epochs=1, random_state=0),
+    "K-FAC": lambda: nanoae.Autoencoder(
+        4, (8,), epochs=1, optimizer=nanoae.KFAC(1e-2), random_state=0
+    ),
+    "stacked": lambda: nanoae.StackedAutoencoder(
+        (8, 4), epochs=1, pretrain_epochs=1, random_state=0
+    ),
     "variational": lambda: nanoae.VariationalAutoencoder(4, (8,), epochs=1, random_state=0),
     "PCA": lambda: nanoae.PCA(4),
 }
@@ -40,7 +44,9 @@ def mapped(tmp_path, x):
 def test_estimators_learn_and_give_the_same(kind, tmp_path, small):
     file = mapped(tmp_path, X.astype(np.float64))
     inside, outside = KINDS[kind]().fit(X), KINDS[kind]().fit(file)
-    assert getattr(inside, "history_", {}).get("loss") == getattr(outside, "history_", {}).get("loss")
+    assert getattr(inside, "history_", {}).get("loss") == getattr(outside, "history_", {}).get(
+        "loss"
+    )
     for method in ("transform", "reconstruct", "reconstruction_error"):
         assert np.array_equal(getattr(inside, method)(X), getattr(outside, method)(file)), method
     assert inside.evaluate(X) == outside.evaluate(file)
@@ -71,7 +77,18 @@ def test_detectors_score_the_same(n, tmp_path, small):
 def test_the_command_line_writes_the_same_files(tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", X)
     monkeypatch.chdir(tmp_path)
-    common = ["--epochs", "1", "--code-size", "4", "--hidden", "8", "--no-figures", "--quiet", "--seed", "0"]
+    common = [
+        "--epochs",
+        "1",
+        "--code-size",
+        "4",
+        "--hidden",
+        "8",
+        "--no-figures",
+        "--quiet",
+        "--seed",
+        "0",
+    ]
 
     def run(folder):
         assert cli.main(["train", "--data", "x.npy", "--out", folder, *common]) == 0
@@ -85,7 +102,9 @@ def test_the_command_line_writes_the_same_files(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "LARGE", 0)
     run("outside")
     for name in ("encode.npy", "encode.csv", "reconstruct.npy", "reconstruct.csv"):
-        assert (tmp_path / "inside" / name).read_bytes() == (tmp_path / "outside" / name).read_bytes(), name
+        assert (tmp_path / "inside" / name).read_bytes() == (
+            tmp_path / "outside" / name
+        ).read_bytes(), name
     assert np.load(tmp_path / "inside/encode.npy").shape == (3000, 4)
 
 
@@ -104,7 +123,8 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path, small):
 
 
 @pytest.mark.parametrize(
-    "key", [slice(10, 900, 7), slice(None, None, -1), np.array([5, 5, 2999, 0]), np.arange(3000) % 2 == 0]
+    "key",
+    [slice(10, 900, 7), slice(None, None, -1), np.array([5, 5, 2999, 0]), np.arange(3000) % 2 == 0],
 )
 def test_rows_of_rows_are_those_of_the_array(key):
     sources = X, Chain([X[:1000], X[1000:]])
@@ -117,7 +137,10 @@ def test_rows_of_rows_are_those_of_the_array(key):
 
 
 def test_a_generator_of_blocks_is_learned_from_in_any_order():
-    model, again = KINDS["dense"]().fit(X[i : i + 100] for i in range(0, 3000, 100)), KINDS["dense"]().fit(X)
+    model, again = (
+        KINDS["dense"]().fit(X[i : i + 100] for i in range(0, 3000, 100)),
+        KINDS["dense"]().fit(X),
+    )
     assert model.history_["loss"] == again.history_["loss"]
     assert np.array_equal(model.transform(iter([X[:5], X[5:7]])), again.transform(X[:7]))
     with pytest.raises(ValueError, match="expected blocks of rows, got none"):
@@ -127,7 +150,9 @@ def test_a_generator_of_blocks_is_learned_from_in_any_order():
 
 
 def test_a_file_of_100_mb_is_not_resident(tmp_path):
-    np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (100_000, 256)).flush()  # sparse
+    np.lib.format.open_memmap(
+        tmp_path / "x.npy", "w+", np.float32, (100_000, 256)
+    ).flush()  # sparse
     code = """if True:
         import resource, sys, numpy as np, nanoae
         x = np.load(sys.argv[1], mmap_mode="r")
@@ -138,7 +163,9 @@ def test_a_file_of_100_mb_is_not_resident(tmp_path):
         nanoae.PCA(2).fit(x[:20_000])
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     """
-    done = subprocess.run([sys.executable, "-c", code, tmp_path / "x.npy"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "x.npy"], capture_output=True, text=True
+    )
     assert int(done.stdout) < 50 << 10, done.stderr  # kB
 
 
@@ -168,7 +195,9 @@ def test_a_folder_of_parquet_files_is_a_data_set(parquet):
 
 
 def test_what_is_no_column_of_numbers_is_told(parquet, tmp_path):
-    with pytest.raises(ValueError, match=r"rows: expected a column 'kin', got .* Did you mean 'kind'"):
+    with pytest.raises(
+        ValueError, match=r"rows: expected a column 'kin', got .* Did you mean 'kind'"
+    ):
         nanoae.load_data(parquet, label="kin")
     with pytest.raises(ValueError, match=r"at most 1000 bytes when unpacked, got"):
         nanoae.load_data(parquet, limit=1000)

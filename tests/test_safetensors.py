@@ -24,14 +24,22 @@ def test_a_model_comes_back_to_the_bit(name, tmp_path):
     np.testing.assert_array_equal(again.transform(rows), model.transform(rows))
     np.testing.assert_array_equal(again.reconstruct(rows), model.reconstruct(rows))
     again.save(tmp_path / "model.npz")  # from here on it is a model as any other
-    np.testing.assert_array_equal(nanoae.load(tmp_path / "model.npz").transform(rows), model.transform(rows))
+    np.testing.assert_array_equal(
+        nanoae.load(tmp_path / "model.npz").transform(rows), model.transform(rows)
+    )
 
 
 MORE = {
-    "classifier": lambda: nanoae.StackedClassifier((4,), pretrain_epochs=1, **SMALL).fit(X, ["a", "b", "c"] * 20),
+    "classifier": lambda: nanoae.StackedClassifier((4,), pretrain_epochs=1, **SMALL).fit(
+        X, ["a", "b", "c"] * 20
+    ),
     "regressor": lambda: nanoae.StackedRegressor((4,), pretrain_epochs=1, **SMALL).fit(X, X[:, 0]),
-    "detector": lambda: nanoae.AnomalyDetector(nanoae.Autoencoder(2, **SMALL), holdout=0.5, random_state=0).fit(X),
-    "clusters": lambda: nanoae.ClusterLabelDetector(nanoae.Autoencoder(2, **SMALL), n_clusters=5).fit(X),
+    "detector": lambda: nanoae.AnomalyDetector(
+        nanoae.Autoencoder(2, **SMALL), holdout=0.5, random_state=0
+    ).fit(X),
+    "clusters": lambda: nanoae.ClusterLabelDetector(
+        nanoae.Autoencoder(2, **SMALL), n_clusters=5
+    ).fit(X),
 }
 
 
@@ -54,14 +62,19 @@ def test_the_packages_own_loader_opens_it_and_finds_weights_as_pytorch_has_them(
 
 
 def test_weights_of_others_fill_a_model(tmp_path):
-    trained, other = fitted("dense"), nanoae.Autoencoder(2, (5,), **SMALL | {"random_state": 7}).build(6)
+    trained, other = (
+        fitted("dense"),
+        nanoae.Autoencoder(2, (5,), **SMALL | {"random_state": 7}).build(6),
+    )
     numpy_loader.save_file(nanoae.state_dict(trained), tmp_path / "weights.safetensors")
     with pytest.raises(ValueError, match="got weights alone"):
         nanoae.load(tmp_path / "weights.safetensors")
     nanoae.from_safetensors(tmp_path / "weights.safetensors", other)
     np.testing.assert_array_equal(other.transform(X), trained.transform(X))
     nanoae.export(trained.network_, tmp_path / "net.safetensors")
-    net = nanoae.from_safetensors(tmp_path / "net.safetensors", trained.network_.to(dtype="float32"))
+    net = nanoae.from_safetensors(
+        tmp_path / "net.safetensors", trained.network_.to(dtype="float32")
+    )
     np.testing.assert_array_equal(net.forward(X), trained.network_.forward(X))
 
 
@@ -98,7 +111,10 @@ def test_a_file_that_does_not_fit_together_is_told(tmp_path):
         ([np.ones((6, 5))], "expected 8 arrays, got 1"),
         ({"0.wieght": np.ones((5, 6))}, r"unknown \['0.wieght'\]. Did you mean '0.weight'"),
         ([np.full((6, 5), np.nan), *[np.ones(1)] * 7], "expected finite numbers in array 0"),
-        ([np.ones((6, 5)), np.ones(4), *[np.ones(1)] * 6], r"expected array 1 of shape \(5,\), got \(4,\)"),
+        (
+            [np.ones((6, 5)), np.ones(4), *[np.ones(1)] * 6],
+            r"expected array 1 of shape \(5,\), got \(4,\)",
+        ),
     ],
 )
 def test_weights_that_do_not_fit_change_nothing(weights, told):
@@ -119,11 +135,15 @@ def test_scikit_learns_network_and_pca(activation):
     mlp = MLPRegressor(hidden_layer_sizes=(4, 3), activation=activation, max_iter=2, random_state=0)
     with pytest.warns(ConvergenceWarning):
         mlp.fit(X, X)
-    np.testing.assert_allclose(nanoae.from_sklearn(mlp).forward(X), mlp.predict(X), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        nanoae.from_sklearn(mlp).forward(X), mlp.predict(X), rtol=0, atol=1e-5
+    )
     pca = PCA(3).fit(X)
     ours = nanoae.from_sklearn(pca)
     np.testing.assert_allclose(ours.transform(X), pca.transform(X), rtol=0, atol=1e-5)
-    np.testing.assert_allclose(ours.reconstruct(X), pca.inverse_transform(pca.transform(X)), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        ours.reconstruct(X), pca.inverse_transform(pca.transform(X)), rtol=0, atol=1e-5
+    )
     with pytest.raises(ValueError, match="from_sklearn: expected a fitted MLPRegressor, or PCA"):
         nanoae.from_sklearn(PCA(3, whiten=True).fit(X))
 
@@ -153,6 +173,8 @@ def test_a_missing_package_is_told_by_its_extra(package, line):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (
         f"ImportError: expected the package {package}"
-        in done.stderr.replace("export: ", "").replace("to_torch: expected PyTorch", "expected the package torch")
+        in done.stderr.replace("export: ", "").replace(
+            "to_torch: expected PyTorch", "expected the package torch"
+        )
         and f'pip install "nanoae[{package}]"' in done.stderr
     )

@@ -25,7 +25,14 @@ rng = np.random.default_rng(0)
 FLAT = np.tanh(rng.normal(size=(300, 2)) @ rng.normal(size=(2, 6)))
 UNIT, ZERO = np.array([0.02, 1, 1e4, 5, 30, 100]), np.array([0, 0, 1e4, -50, 1e9, 3.0])
 X = FLAT * UNIT + ZERO
-SETTINGS = {"code_size": 2, "hidden": (32,), "epochs": 40, "batch_size": 32, "learning_rate": 5e-3, "random_state": 0}
+SETTINGS = {
+    "code_size": 2,
+    "hidden": (32,),
+    "epochs": 40,
+    "batch_size": 32,
+    "learning_rate": 5e-3,
+    "random_state": 0,
+}
 SCALINGS = ["auto", "standard", "robust", "minmax", "gaussian", StandardScaler()]
 
 
@@ -74,7 +81,10 @@ def test_auto_scales_what_needs_it(name, rows, settings):
 def test_what_lies_on_one_scale_is_learned_as_before():
     """To the bit."""
     as_it_is = Autoencoder(**{**SETTINGS, "epochs": 2}, scaling="none").fit(FLAT)
-    assert Autoencoder(**{**SETTINGS, "epochs": 2}).fit(FLAT).history_["loss"] == as_it_is.history_["loss"]
+    assert (
+        Autoencoder(**{**SETTINGS, "epochs": 2}).fit(FLAT).history_["loss"]
+        == as_it_is.history_["loss"]
+    )
 
 
 def test_data_beyond_the_ends_of_a_loss_are_refused_as_before():
@@ -96,7 +106,11 @@ def test_errors_are_told_on_both_scales(fitted):
 
 
 def test_what_is_drawn_is_in_the_units(fitted):
-    drawn = [fitted.fit_prior(X, 2).sample(50, 0), fitted.interpolate(X[0], X[1]), fitted.traverse(0, X[0], 1.0)]
+    drawn = [
+        fitted.fit_prior(X, 2).sample(50, 0),
+        fitted.interpolate(X[0], X[1]),
+        fitted.traverse(0, X[0], 1.0),
+    ]
     for rows in drawn:
         assert (np.abs(rows - ZERO) < 3 * UNIT + 1e-9).all()
 
@@ -115,7 +129,9 @@ def test_a_file_holds_the_scale(tmp_path, scaling, ending):
 @pytest.mark.parametrize("kind", [Autoencoder, VariationalAutoencoder, PCA])
 def test_onnx_graphs_hold_the_scale(tmp_path, kind, scaling):
     onnxruntime = pytest.importorskip("onnxruntime")
-    settings = {**SETTINGS, "epochs": 1} | ({"likelihood": "gaussian"} if kind is VariationalAutoencoder else {})
+    settings = {**SETTINGS, "epochs": 1} | (
+        {"likelihood": "gaussian"} if kind is VariationalAutoencoder else {}
+    )
     model = PCA(2, scaling=scaling) if kind is PCA else kind(**settings, scaling=scaling)
     model.fit(X).export(tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
@@ -145,7 +161,10 @@ def test_gaps_stay_gaps():
     holes = X.copy()
     holes[::7, 2] = np.nan
     model = Autoencoder(**SETTINGS, missing="mask").fit(holes)
-    assert model.scaling_ == "standard" and np.abs(model.reconstruct(holes) - X)[::7, 2].mean() < 0.6 * UNIT[2]
+    assert (
+        model.scaling_ == "standard"
+        and np.abs(model.reconstruct(holes) - X)[::7, 2].mean() < 0.6 * UNIT[2]
+    )
 
 
 def test_the_scale_of_the_first_call_stays():
@@ -169,19 +188,28 @@ def test_every_autoencoder_has_it(fit):
 
 def test_predictors_and_detectors_have_it():
     y = FLAT[:, 0] > 0
-    model = StackedClassifier((16,), epochs=60, pretrain_epochs=5, learning_rate=1e-2, random_state=0).fit(X, y)
+    model = StackedClassifier(
+        (16,), epochs=60, pretrain_epochs=5, learning_rate=1e-2, random_state=0
+    ).fit(X, y)
     assert model.scaling_ == "standard" and model.score(X, y) > 0.95
     clusters = ClusterLabelDetector(n_clusters=20, random_state=0).fit(X)
     assert clusters.autoencoder_.scaling_ == "standard"
-    detector = AnomalyDetector(Autoencoder(2, (8,), epochs=1), scaling="robust", random_state=0).fit(X)
+    detector = AnomalyDetector(
+        Autoencoder(2, (8,), epochs=1), scaling="robust", random_state=0
+    ).fit(X)
     assert {member.model.scaling_ for member in detector.members_} == {"none"}
 
 
 def test_images_have_a_scale_for_each_channel():
     images = rng.random((60, 3, 28, 28)).mean(axis=1, keepdims=True) * 200 + 1000
     model = ConvAutoencoder(2, scaling="minmax", epochs=1).fit(images)
-    assert model.scaler_.center_.shape == (1,) and (np.abs(model.reconstruct(images) - 1100) <= 300).all()
-    assert ConvAutoencoder(2, scaling="minmax", epochs=1).fit(images.reshape(60, 784)).scaler_.center_.shape == (1,)
+    assert (
+        model.scaler_.center_.shape == (1,)
+        and (np.abs(model.reconstruct(images) - 1100) <= 300).all()
+    )
+    assert ConvAutoencoder(2, scaling="minmax", epochs=1).fit(
+        images.reshape(60, 784)
+    ).scaler_.center_.shape == (1,)
 
 
 # ---------------------------------------------------------------- the command line
@@ -196,10 +224,26 @@ def table(tmp_path_factory):
 
 def test_the_command_scales_and_says_so(table, tmp_path, capsys):
     out = tmp_path / "run"
-    main(["train", "--data", str(table), "--code-size", "2", "--epochs", "60", "--no-figures", "--out", str(out)])
+    main(
+        [
+            "train",
+            "--data",
+            str(table),
+            "--code-size",
+            "2",
+            "--epochs",
+            "60",
+            "--no-figures",
+            "--out",
+            str(out),
+        ]
+    )
     told = capsys.readouterr().out
     assert "scaling standard: the columns' standard deviations go from 0.01" in told
-    mine, pca = map(float, re.search(r"test scaled mse (\S+)   PCA-2 mse (\S+)   in the data's units", told).groups())
+    mine, pca = map(
+        float,
+        re.search(r"test scaled mse (\S+)   PCA-2 mse (\S+)   in the data's units", told).groups(),
+    )
     assert mine < pca < 0.2
     assert json.loads((out / "config.json").read_text())["scaling"] == "standard"
     main(["reconstruct", str(out), "--data", str(table), "--out", str(tmp_path / "again.csv")])
@@ -208,7 +252,9 @@ def test_the_command_scales_and_says_so(table, tmp_path, capsys):
 
 
 def test_the_page_undoes_the_scale(fitted, tmp_path):
-    nanoae.write_report(tmp_path / "report.html", fitted, X, baseline=PCA(2, scaling="standard").fit(X))
+    nanoae.write_report(
+        tmp_path / "report.html", fitted, X, baseline=PCA(2, scaling="standard").fit(X)
+    )
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert '"scale": {"center": [' in text or '"scale":{"center":[' in text
     assert "mean squared error, scaled columns" in text

@@ -90,7 +90,9 @@ def test_the_scale_of_a_constant_column(value, new, z):
     expected = (new - value) / np.clip(1, 1e-6 * size, size)
     expected = np.sign(expected) * min(abs(expected), 100 + np.log1p(max(abs(expected) - 100, 0)))
     for name in ("robust", "standard"):
-        assert scaled(fitted(name, np.full(N, float(value))), new)[0] == pytest.approx(expected, rel=1e-6)
+        assert scaled(fitted(name, np.full(N, float(value))), new)[0] == pytest.approx(
+            expected, rel=1e-6
+        )
     assert abs(expected) >= z
 
 
@@ -121,21 +123,29 @@ def test_one_wild_row_is_far_away_and_finite(name, wild):
 def test_a_standard_deviation_is_of_all_values_unless_wild_ones_made_it():
     for column in (Z, np.exp(2 * Z), np.where(Z > 2.5, 1.0, 0.0), np.where(Z > 1.5, 50.0, Z)):
         scaler = fitted("standard", column)
-        np.testing.assert_allclose([scaler.center_[0], scaler.scale_[0]], [column.mean(), column.std()])
+        np.testing.assert_allclose(
+            [scaler.center_[0], scaler.scale_[0]], [column.mean(), column.std()]
+        )
 
 
 def test_tails_are_drawn_in_and_keep_their_order():
     scaler = fitted("robust", Z)
-    x = scaler.center_[0] + scaler.scale_[0] * np.array([-1e4, -100, -3, 0, 99, 100.5, 101, 1e4, 1e100])
+    x = scaler.center_[0] + scaler.scale_[0] * np.array(
+        [-1e4, -100, -3, 0, 99, 100.5, 101, 1e4, 1e100]
+    )
     far = [100 + np.log1p(a - 100) for a in (1e4, 100.5, 101, 1e4, 1e100)]
-    np.testing.assert_allclose(scaled(scaler, x), [-far[0], -100, -3, 0, 99, *far[1:]], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        scaled(scaler, x), [-far[0], -100, -3, 0, 99, *far[1:]], rtol=1e-5, atol=1e-6
+    )
 
 
 def test_tails_of_many_are_drawn_in_sooner():
     flags = Z * 1e-4 + (np.random.default_rng(1).random(N) < 0.1)
     scaler = fitted("robust", flags)
     far = 1 / scaler.scale_[0]
-    assert scaled(scaler, scaler.center_[0] + 1)[0] == pytest.approx(20 + np.log1p(far - 20), rel=1e-5)
+    assert scaled(scaler, scaler.center_[0] + 1)[0] == pytest.approx(
+        20 + np.log1p(far - 20), rel=1e-5
+    )
 
 
 def test_images_with_gaps_are_scaled_pixel_by_pixel():
@@ -205,7 +215,8 @@ def test_what_float32_does_not_hold_is_told():
     far = np.add(X, [0, 1e9, 0])
     ae = nanoae.Autoencoder(1, (4,), epochs=1, scaling="none", backend="numpy", random_state=0)
     with pytest.warns(
-        UserWarning, match=r'column 1, 99999999\d.* to 100000000\d.*, are \(nearly\) one in float32.*"float64"'
+        UserWarning,
+        match=r'column 1, 99999999\d.* to 100000000\d.*, are \(nearly\) one in float32.*"float64"',
     ):
         ae.fit(far)
     with warnings.catch_warnings():
@@ -246,7 +257,9 @@ BESIDE = {
     "flags with jitter of 1e-12": lambda rng, n: (rng.random(n) < 0.15) + rng.normal(0, 1e-12, n),
     "flags with jitter of 1e-6": lambda rng, n: (rng.random(n) < 0.15) + rng.normal(0, 1e-6, n),
     "flags with jitter of 1e-2": lambda rng, n: (rng.random(n) < 0.15) + rng.normal(0, 1e-2, n),
-    "rare flags with jitter of 1e-6": lambda rng, n: (rng.random(n) < 0.004) + rng.normal(0, 1e-6, n),
+    "rare flags with jitter of 1e-6": lambda rng, n: (
+        (rng.random(n) < 0.004) + rng.normal(0, 1e-6, n)
+    ),
     "0.3 but for rounding": lambda rng, n: np.where(rng.random(n) < 0.5, 0.3, 0.1 + 0.2),
     "heavy tails": lambda rng, n: rng.standard_cauchy(n),
     "one wild row": with_wild,
@@ -256,7 +269,9 @@ BESIDE = {
 @pytest.mark.parametrize("name", SCALINGS)
 @pytest.mark.parametrize("kind", BESIDE)
 def test_no_column_blinds_the_others(kind, name):
-    learned, normal, odd = (rows(n, seed, BESIDE[kind]) for n, seed in ((600, 0), (300, 1), (300, 2)))
+    learned, normal, odd = (
+        rows(n, seed, BESIDE[kind]) for n, seed in ((600, 0), (300, 1), (300, 2))
+    )
     odd[:, 1] += 3
     detector = quick(scaling=name).fit(learned)
     assert (detector.predict(odd) < 0).mean() > 0.95
@@ -280,7 +295,9 @@ def test_a_detector_from_before_the_tails_were_drawn_in_answers_as_it_did(tmp_pa
 def test_a_column_without_values_counts_for_nothing(name, tmp_path):
     learned, new = np.random.default_rng(0).normal(50, 3, size=(2, 120, 3))
     learned[:, 1] = np.nan
-    with pytest.warns(UserWarning, match="column 1 holds no value: what new rows hold there counts for nothing"):
+    with pytest.warns(
+        UserWarning, match="column 1 holds no value: what new rows hold there counts for nothing"
+    ):
         quick(scaling=name, missing="mask").fit(learned).save(tmp_path / "detector.npz")
     detector = nanoae.load(tmp_path / "detector.npz", backend="numpy")
     scores = detector.score_samples(new)
@@ -295,7 +312,9 @@ def test_a_column_without_values_counts_for_nothing(name, tmp_path):
 def test_rounding_is_not_the_tail_of_a_column(name):
     learned, new = np.random.default_rng(0).normal(size=(2, 60, 2))
     learned[:, 1] = new[:, 1] = 0.3
-    detector = nanoae.AnomalyDetector(nanoae.Autoencoder(1, (), epochs=1), scores="tails", scaling=name).fit(learned)
+    detector = nanoae.AnomalyDetector(
+        nanoae.Autoencoder(1, (), epochs=1), scores="tails", scaling=name
+    ).fit(learned)
     scores = detector.score_samples(new)
     new[:, 1] = 0.1 + 0.2
     np.testing.assert_allclose(detector.score_samples(new), scores, rtol=1e-9)

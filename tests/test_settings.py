@@ -26,7 +26,9 @@ OF_ROWS = {
     "score": lambda m: m.score(NEW),
     "sample": lambda m: m.fit_prior(X, 2).sample(4, random_state=0),
     "interpolate": lambda m: m.interpolate(NEW[0], NEW[1], 3),
-    "partial_fit": lambda m: copy.deepcopy(m).partial_fit(X).network_.theta,  # whose optimiser starts afresh
+    "partial_fit": lambda m: (
+        copy.deepcopy(m).partial_fit(X).network_.theta
+    ),  # whose optimiser starts afresh
 }
 OF_LABELS = {
     "predict": lambda m: m.predict(NEW),
@@ -69,8 +71,14 @@ CASES = {  # name -> (how it is fitted, what it is asked)
         OF_ROWS,
     ),
     "with gaps": (
-        lambda: nanoae.Autoencoder(2, (4,), missing="mask", loss="bce", **SMALL).fit(np.vstack([X, GAPS])),
-        {**OF_ROWS, "gaps": lambda m: m.reconstruct(GAPS), "their errors": lambda m: m.reconstruction_error(GAPS)},
+        lambda: nanoae.Autoencoder(2, (4,), missing="mask", loss="bce", **SMALL).fit(
+            np.vstack([X, GAPS])
+        ),
+        {
+            **OF_ROWS,
+            "gaps": lambda m: m.reconstruct(GAPS),
+            "their errors": lambda m: m.reconstruction_error(GAPS),
+        },
     ),
     "VariationalAutoencoder": (
         lambda: nanoae.VariationalAutoencoder(2, (4,), **VAE).fit(X),
@@ -93,7 +101,9 @@ CASES = {  # name -> (how it is fitted, what it is asked)
             "interpolate": lambda m: m.interpolate(NEW[0], NEW[1], 3, condition=2),
             "traverse": lambda m: m.traverse(0, steps=3, condition=0),
             "sample": lambda m: m.sample(3, 0, condition=1),
-            "partial_fit": lambda m: copy.deepcopy(m).partial_fit(X, condition=LABELS).network_.theta,
+            "partial_fit": lambda m: (
+                copy.deepcopy(m).partial_fit(X, condition=LABELS).network_.theta
+            ),
         },
     ),
     "ConvAutoencoder": (
@@ -105,13 +115,15 @@ CASES = {  # name -> (how it is fitted, what it is asked)
         {"reconstruct": lambda m: m.reconstruct(NEW.reshape(-1, 1, 2, 3))},
     ),
     "StackedAutoencoder": (
-        lambda: nanoae.StackedAutoencoder([4, 2], pretrain_epochs=[1, 2], loss="bce", **SMALL).fit(X),
+        lambda: nanoae.StackedAutoencoder([4, 2], pretrain_epochs=[1, 2], loss="bce", **SMALL).fit(
+            X
+        ),
         OF_ROWS,
     ),
     "StackedClassifier": (
-        lambda: nanoae.StackedClassifier((4, 2), pretrain_epochs=1, dropout=[0.1, 0.2], freeze=1, **SMALL).fit(
-            X, LABELS
-        ),
+        lambda: nanoae.StackedClassifier(
+            (4, 2), pretrain_epochs=1, dropout=[0.1, 0.2], freeze=1, **SMALL
+        ).fit(X, LABELS),
         {**OF_LABELS, "predict_proba": lambda m: m.predict_proba(NEW)},
     ),
     "StackedRegressor": (
@@ -131,7 +143,11 @@ CASES = {  # name -> (how it is fitted, what it is asked)
     ),
     "PCA": (
         lambda: nanoae.PCA(2).fit(X),
-        {name: ask for name, ask in OF_ROWS.items() if name not in ("sample", "interpolate", "partial_fit")},
+        {
+            name: ask
+            for name, ask in OF_ROWS.items()
+            if name not in ("sample", "interpolate", "partial_fit")
+        },
     ),
     "AnomalyDetector": (
         lambda: nanoae.AnomalyDetector(
@@ -150,7 +166,9 @@ CASES = {  # name -> (how it is fitted, what it is asked)
         },
     ),
     "pyod": (
-        lambda: AutoEncoder(nanoae.Autoencoder(2, (4,), **SMALL), contamination=0.3, random_state=0).fit(X),
+        lambda: AutoEncoder(
+            nanoae.Autoencoder(2, (4,), **SMALL), contamination=0.3, random_state=0
+        ).fit(X),
         {
             **OF_OUTLIERS,
             "predict_proba": lambda m: m.predict_proba(NEW, method="unify"),
@@ -160,7 +178,9 @@ CASES = {  # name -> (how it is fitted, what it is asked)
         },
     ),
     "ClusterLabelDetector": (
-        lambda: nanoae.ClusterLabelDetector(nanoae.PCA(2), n_clusters=12, n_neighbors=3, random_state=0).fit(X),
+        lambda: nanoae.ClusterLabelDetector(
+            nanoae.PCA(2), n_clusters=12, n_neighbors=3, random_state=0
+        ).fit(X),
         {
             "query": lambda m: m.query(4),
             "label": lambda m: m.label(m.query(4), [0, 1, 0, 1]).abnormality_,
@@ -213,7 +233,9 @@ def test_every_method_answers_as_before(fitted, name, tmp_path):
     same(answers(copy.deepcopy(model), asked), expected)
     same(answers(nanoae.load(tmp_path / "model.npz"), asked), expected)
     same(answers(model, asked), expected)
-    assert model.get_params(deep=False) == model.get_params(deep=False) | params  # what was set is shown
+    assert (
+        model.get_params(deep=False) == model.get_params(deep=False) | params
+    )  # what was set is shown
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -244,7 +266,10 @@ CHANGES = {  # (how it is fitted, what is changed within a parameter)
     "a layer": ("own layers", lambda m: vars(m.encoder[1]).update(momentum=1.0, eps=3.0)),
     "a list of dropouts": ("StackedClassifier", lambda m: m.dropout.clear()),
     "a list of epochs": ("StackedAutoencoder", lambda m: m.pretrain_epochs.clear()),
-    "a detector's autoencoder": ("AnomalyDetector", lambda m: m.autoencoder.set_params(hidden=(9,), dtype="float64")),
+    "a detector's autoencoder": (
+        "AnomalyDetector",
+        lambda m: m.autoencoder.set_params(hidden=(9,), dtype="float64"),
+    ),
     "a detector's autoencoder, fitted": ("AnomalyDetector", lambda m: m.autoencoder.fit(X[:5])),
     "a list of scores": ("AnomalyDetector", lambda m: m.scores.clear()),
     "a score": ("AnomalyDetector", lambda m: vars(m.scores[1]).update(spread_=0.0)),
@@ -266,12 +291,21 @@ def test_a_change_within_a_parameter_changes_nothing(what, tmp_path):
     same(answers(model, asked), expected)
 
 
-@pytest.mark.parametrize("random_state", [None, np.random.default_rng(5), np.random.RandomState(5)], ids=type)
+@pytest.mark.parametrize(
+    "random_state", [None, np.random.default_rng(5), np.random.RandomState(5)], ids=type
+)
 def test_a_detector_asks_the_same_whatever_seed_it_had(random_state, tmp_path):
-    detector = nanoae.ClusterLabelDetector(nanoae.PCA(2), n_clusters=30, random_state=random_state).fit(X)
+    detector = nanoae.ClusterLabelDetector(
+        nanoae.PCA(2), n_clusters=30, random_state=random_state
+    ).fit(X)
     expected = detector.query(9)
     detector.save(tmp_path / "model.npz")
-    for copied in (detector, again(detector), copy.deepcopy(detector), nanoae.load(tmp_path / "model.npz")):
+    for copied in (
+        detector,
+        again(detector),
+        copy.deepcopy(detector),
+        nanoae.load(tmp_path / "model.npz"),
+    ):
         np.testing.assert_array_equal(copied.query(9), expected)
 
 
@@ -286,7 +320,9 @@ def test_layers_tied_across_two_parameters_stay_tied():
 def test_rows_with_gaps_are_refused_by_what_learned_without(fitted):
     ae, expected = fitted("Autoencoder")
     ae.set_params(missing="mask", loss="bce")
-    with pytest.raises(ValueError, match=r"got NaN in row 0, column 1 .*built with missing=\"error\": call fit"):
+    with pytest.raises(
+        ValueError, match=r"got NaN in row 0, column 1 .*built with missing=\"error\": call fit"
+    ):
         ae.reconstruct(GAPS)
     assert "with gaps" in CASES and not np.isnan(expected["reconstruct"]).any()
 
@@ -303,7 +339,9 @@ def test_partial_fit_goes_on_as_it_began():
     ae = nanoae.Autoencoder(2, (4,), **SMALL).partial_fit(X)
     other = copy.deepcopy(ae)
     other.set_params(batch_size=1, learning_rate=1.0, optimizer="sgd")
-    np.testing.assert_array_equal(other.partial_fit(X).network_.theta, copy.deepcopy(ae).partial_fit(X).network_.theta)
+    np.testing.assert_array_equal(
+        other.partial_fit(X).network_.theta, copy.deepcopy(ae).partial_fit(X).network_.theta
+    )
 
 
 @pytest.mark.parametrize(
@@ -311,7 +349,10 @@ def test_partial_fit_goes_on_as_it_began():
     [
         (lambda: nanoae.Autoencoder(2, (4,), **SMALL), {"X": np.zeros((4, 6, 1))}),
         (lambda: nanoae.Autoencoder(2, (4,), loss="bce", **SMALL), {"X": X + 3}),
-        (lambda: nanoae.Autoencoder(2, (4,), **SMALL), {"X": X, "sample_weight": np.full(40, -1.0)}),
+        (
+            lambda: nanoae.Autoencoder(2, (4,), **SMALL),
+            {"X": X, "sample_weight": np.full(40, -1.0)},
+        ),
         (lambda: nanoae.VariationalAutoencoder(2, (4,), **VAE), {"X": X, "condition": LABELS[:7]}),
     ],
 )
@@ -325,5 +366,7 @@ def test_a_first_partial_fit_that_fails_leaves_nothing(make, wrong):
 
 def test_callbacks_are_called_by_fit_as_they_are_and_are_no_part_of_the_settings():
     seen = []
-    ae = nanoae.Autoencoder(2, (4,), callbacks=[lambda trainer, row: seen.append(row["epoch"])], **SMALL).fit(X)
+    ae = nanoae.Autoencoder(
+        2, (4,), callbacks=[lambda trainer, row: seen.append(row["epoch"])], **SMALL
+    ).fit(X)
     assert seen == [1, 2] and ae.as_built.callbacks == ()

@@ -18,7 +18,9 @@ def column(tmp_path):
 
     def read(cells, others=(), name="x", **settings):
         with open(tmp_path / "t.csv", "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([[name, *"abc"[: len(others)]], *zip(cells, *others, strict=True)])
+            csv.writer(file).writerows(
+                [[name, *"abc"[: len(others)]], *zip(cells, *others, strict=True)]
+            )
         return read_table(tmp_path / "t.csv", **settings).column(0)
 
     return read
@@ -27,8 +29,14 @@ def column(tmp_path):
 READ = {
     "plain": (["1", "-2.5", "1e3", "1E-02", "+4", ".5", "5."], [1, -2.5, 1000, 0.01, 4, 0.5, 5]),
     "decimal commas": (["1,5", "-2,25", "3", "1,5e2", "1,234"], [1.5, -2.25, 3, 150, 1.234]),
-    "thousands, points": (["1,234,567.8", "-1,234.5", "12", "1,234"], [1234567.8, -1234.5, 12, 1234]),
-    "thousands, commas": (["1.234.567,8", "-1.234,5", "12", "1.234"], [1234567.8, -1234.5, 12, 1234]),
+    "thousands, points": (
+        ["1,234,567.8", "-1,234.5", "12", "1,234"],
+        [1234567.8, -1234.5, 12, 1234],
+    ),
+    "thousands, commas": (
+        ["1.234.567,8", "-1.234,5", "12", "1.234"],
+        [1234567.8, -1234.5, 12, 1234],
+    ),
     "whole thousands": (["1,234,567", "12,345", "-7"], [1234567, 12345, -7]),
     "Swiss": (["1'234.5", "12’345’678.25", "3"], [1234.5, 12345678.25, 3]),
     "Indian": (["12,34,567.8", "1,23,456", "78"], [1234567.8, 123456, 78]),
@@ -50,12 +58,31 @@ READ = {
 def test_a_spelling_is_read_as_it_is_meant(column, name):
     cells, values = READ[name]
     np.testing.assert_array_equal(column(cells), values)
-    as_text = Table.of(np.array(cells, dtype=object)[:, None])  # as a data frame's, which no file has quoted
+    as_text = Table.of(
+        np.array(cells, dtype=object)[:, None]
+    )  # as a data frame's, which no file has quoted
     np.testing.assert_array_equal(as_text.column(0), values)
 
 
 MARKS = [
-    *["", "NA", "n/a", "NaN", "null", "None", "?", "-", "--", ".", "#N/A", "#NV", "<NA>", r"\N", "NULL", "(null)"],
+    *[
+        "",
+        "NA",
+        "n/a",
+        "NaN",
+        "null",
+        "None",
+        "?",
+        "-",
+        "--",
+        ".",
+        "#N/A",
+        "#NV",
+        "<NA>",
+        r"\N",
+        "NULL",
+        "(null)",
+    ],
     *["n.a.", "#DIV/0!", "missing", "NaT", "k.A.", "\u2013", "\u2026", "#VALUE!", "-1.#IND"],
 ]
 
@@ -64,7 +91,9 @@ MARKS = [
 def test_every_mark_of_what_is_missing_is_a_gap_among_numbers(column, decimal):
     numbers = np.arange(2 * len(MARKS)) + 0.5
     cells = [*MARKS, *(str(x).replace(".", decimal) for x in numbers)]
-    np.testing.assert_array_equal(column(cells, [numbers.repeat(2)[: len(cells)]]), [*[NAN] * len(MARKS), *numbers])
+    np.testing.assert_array_equal(
+        column(cells, [numbers.repeat(2)[: len(cells)]]), [*[NAN] * len(MARKS), *numbers]
+    )
 
 
 def test_a_mark_may_be_all_there_is_and_most_of_a_column(column):
@@ -95,18 +124,48 @@ REFUSED = {
         r"a number in row 2, column 'x', as are 83.3 % of .*, got 'n.k.'.*na=\['n.k.'\], --na='n.k.'.*--text='x'",
     ),
     "most of it": (["n.k."] * 90 + FLOATS, "as are 25 % of its cells, got 'n.k.'"),
-    "a single mistake": ([*FLOATS, "oops"], "a number in row 32, column 'x', as .nearly. all are there, got 'oops'"),
-    "either thousands or decimals": (["1,234", "5,678", "9"], "one way only in column 'x', got 66.7 % .* as '1,234'"),
-    "either, with points": (["1.234", "5.678", "9"], "one way only in column 'x', got 66.7 % .* as '1.234'.*--decimal"),
-    "both decimal marks": (["1.5", "2,5", "3"], "one decimal mark in column 'x', got '1.5' and '2,5'"),
+    "a single mistake": (
+        [*FLOATS, "oops"],
+        "a number in row 32, column 'x', as .nearly. all are there, got 'oops'",
+    ),
+    "either thousands or decimals": (
+        ["1,234", "5,678", "9"],
+        "one way only in column 'x', got 66.7 % .* as '1,234'",
+    ),
+    "either, with points": (
+        ["1.234", "5.678", "9"],
+        "one way only in column 'x', got 66.7 % .* as '1.234'.*--decimal",
+    ),
+    "both decimal marks": (
+        ["1.5", "2,5", "3"],
+        "one decimal mark in column 'x', got '1.5' and '2,5'",
+    ),
     "two currencies": (["€1.5", "$2.5", "€3"], "one unit in column 'x', got '€1.5' and '\\$2.5'"),
     "some percent": (["1.5%", "2.5", "3%"], "one unit in column 'x', got"),
-    "two kinds of minus": (["(1.5)", "-2.5", "3"], r"one kind of minus in column 'x', got '\(1.5\)' and '-2.5'"),
-    "exponents of Fortran": ([f"{i}.5d+00" for i in range(9)], "numbers alone in column 'x', got all .* 'D' behind"),
-    "two units": ([f"{i}.5{'kM'[i % 2]}" for i in range(12)], "got all .* with 'k' or 'M' behind them, as '0.5k'"),
-    "units": ([f"{i}.5 kg" for i in range(9)], "numbers alone in column 'x', got all .* 'kg' behind them, as '0.5 kg'"),
-    "minus behind": ([f"{i}.5{'-' * (i % 2)}" for i in range(9)], "numbers alone in column 'x', got 44.4 % .*'1.5-'"),
-    "quoted twice": ([f"'{i}'" for i in range(9)], "numbers alone in column 'x', got all of .* signs around them"),
+    "two kinds of minus": (
+        ["(1.5)", "-2.5", "3"],
+        r"one kind of minus in column 'x', got '\(1.5\)' and '-2.5'",
+    ),
+    "exponents of Fortran": (
+        [f"{i}.5d+00" for i in range(9)],
+        "numbers alone in column 'x', got all .* 'D' behind",
+    ),
+    "two units": (
+        [f"{i}.5{'kM'[i % 2]}" for i in range(12)],
+        "got all .* with 'k' or 'M' behind them, as '0.5k'",
+    ),
+    "units": (
+        [f"{i}.5 kg" for i in range(9)],
+        "numbers alone in column 'x', got all .* 'kg' behind them, as '0.5 kg'",
+    ),
+    "minus behind": (
+        [f"{i}.5{'-' * (i % 2)}" for i in range(9)],
+        "numbers alone in column 'x', got 44.4 % .*'1.5-'",
+    ),
+    "quoted twice": (
+        [f"'{i}'" for i in range(9)],
+        "numbers alone in column 'x', got all of .* signs around them",
+    ),
     "censored": (["<0.1"] * 5 + FLOATS, "a number in row 2, column 'x', .* got '<0.1'"),
     "underscores": ([*FLOATS, "20_24"], "a number in row 32, column 'x', .* got '20_24'"),
     "Namibia": (
@@ -163,5 +222,7 @@ def test_a_column_is_in_the_unit_that_was_learned(learned, new, message):
         return
     with pytest.raises(ValueError, match=message):
         encoder.transform(table(*new))
-    with pytest.raises(ValueError, match=message):  # the same as numbers of a data frame, if they are plain
+    with pytest.raises(
+        ValueError, match=message
+    ):  # the same as numbers of a data frame, if they are plain
         encoder.transform(table(*(float(x) if x.isdigit() else x for x in new)))

@@ -28,10 +28,20 @@ X = rng.random((60, 8)).astype(np.float32)
 Y = (X[:, 0] > X[:, 1]).astype(int) + (X[:, 2] > 0.7)  # three classes
 Z = 3.0 * X[:, 0].astype(float) - X[:, 1] + 100
 
-SHARED = {"pretrain_epochs": 2, "epochs": 2, "batch_size": 16, "learning_rate": 1e-2, "random_state": 0}
+SHARED = {
+    "pretrain_epochs": 2,
+    "epochs": 2,
+    "batch_size": 16,
+    "learning_rate": 1e-2,
+    "random_state": 0,
+}
 STACKS = {
-    "autoencoder": lambda **settings: StackedAutoencoder(**{"sizes": (6, 5, 3), **SHARED, **settings}),
-    "classifier": lambda **settings: StackedClassifier(**{"sizes": (6, 5, 3), **SHARED, **settings}),
+    "autoencoder": lambda **settings: StackedAutoencoder(
+        **{"sizes": (6, 5, 3), **SHARED, **settings}
+    ),
+    "classifier": lambda **settings: StackedClassifier(
+        **{"sizes": (6, 5, 3), **SHARED, **settings}
+    ),
     "regressor": lambda **settings: StackedRegressor(**{"sizes": (6, 5, 3), **SHARED, **settings}),
 }
 TARGETS = {"autoencoder": (), "classifier": (Y,), "regressor": (Z,)}
@@ -93,7 +103,12 @@ def before_training(monkeypatch):
 def test_each_layer_learns_the_codes_below(ops, shallow):
     """Unrolled and not yet trained as a whole, the deep network is the chain of the shallow ones."""
     ae = fitted(
-        "autoencoder", epochs=0, activation="tanh", code_activation="elu", output_activation="softplus", backend=ops
+        "autoencoder",
+        epochs=0,
+        activation="tanh",
+        code_activation="elu",
+        output_activation="softplus",
+        backend=ops,
     )
     one, two, three = shallow
     codes = three.transform(two.transform(one.transform(X)))
@@ -102,7 +117,11 @@ def test_each_layer_learns_the_codes_below(ops, shallow):
     np.testing.assert_allclose(ae.reconstruct(X), again, atol=1e-6)
     assert ae.history_ == {"loss": [], "seconds": []}
     # and each learned from the codes of the one below, which is a fit of its own on them
-    for model, below in [(one, X), (two, one.transform(X)), (three, two.transform(one.transform(X)))]:
+    for model, below in [
+        (one, X),
+        (two, one.transform(X)),
+        (three, two.transform(one.transform(X))),
+    ]:
         assert same(Autoencoder(**model.get_params()).fit(below), model)
 
 
@@ -114,21 +133,41 @@ def test_sigmoid_codes_are_learned_by_cross_entropy(shallow):
     assert [model.loss for model in shallow[3:]] == ["bce", "mse", "mse"]
     assert [model.code_activation for model in shallow[3:]] == ["relu"] * 3
     for model in shallow[1:3]:
-        assert model.history_["loss"][-1] < math.log(2) * 1.05  # the loss that a half for everything has
+        assert (
+            model.history_["loss"][-1] < math.log(2) * 1.05
+        )  # the loss that a half for everything has
 
 
 @pytest.mark.parametrize("kind", STACKS)
 def test_settings_for_each_layer(shallow, kind):
-    noises, penalties = [GaussianNoise(0.1), None, MaskingNoise(0.2)], [KLSparsity(), Contractive(), None]
-    model = fitted(kind, corruption=noises, penalty=penalties, pretrain_epochs=(3, 1, 2), pretrain_learning_rate=0.02)
-    assert [part.corruption for part in shallow] == noises and [part.penalty for part in shallow] == penalties
-    assert [part.epochs for part in shallow] == [3, 1, 2] and {part.learning_rate for part in shallow} == {0.02}
+    noises, penalties = (
+        [GaussianNoise(0.1), None, MaskingNoise(0.2)],
+        [KLSparsity(), Contractive(), None],
+    )
+    model = fitted(
+        kind,
+        corruption=noises,
+        penalty=penalties,
+        pretrain_epochs=(3, 1, 2),
+        pretrain_learning_rate=0.02,
+    )
+    assert [part.corruption for part in shallow] == noises and [
+        part.penalty for part in shallow
+    ] == penalties
+    assert [part.epochs for part in shallow] == [3, 1, 2] and {
+        part.learning_rate for part in shallow
+    } == {0.02}
     assert [len(history["loss"]) for history in model.pretrain_history_] == [3, 1, 2]
     assert len(model.history_["loss"]) == 2
-    assert not any(isinstance(layer, (GaussianNoise, MaskingNoise, KLSparsity)) for layer in model.network_.layers)
+    assert not any(
+        isinstance(layer, (GaussianNoise, MaskingNoise, KLSparsity))
+        for layer in model.network_.layers
+    )
     fitted(kind, corruption=noises[0], pretrain_epochs=1)
     assert all(part.corruption is noises[0] and part.epochs == 1 for part in shallow[3:])
-    assert len({part.random_state for part in shallow[:3]}) == 3  # not the same noise and order in each layer
+    assert (
+        len({part.random_state for part in shallow[:3]}) == 3
+    )  # not the same noise and order in each layer
 
 
 def test_tied_weights(shallow):
@@ -170,9 +209,17 @@ def test_training_as_a_whole_moves_every_layer(before_training):
 
 def test_pretrained_and_trained_it_beats_the_mean_image_where_random_weights_do_not(digits):
     """What it was invented for: sigmoids, deep, few epochs."""
-    settings = {"loss": "bce", "batch_size": 64, "random_state": 0, "epochs": 3, "initializer": "truncated_normal"}
+    settings = {
+        "loss": "bce",
+        "batch_size": 64,
+        "random_state": 0,
+        "epochs": 3,
+        "initializer": "truncated_normal",
+    }
     error = {
-        pretrain: StackedAutoencoder((48, 32, 16), pretrain=pretrain, pretrain_learning_rate=1e-2, **settings)
+        pretrain: StackedAutoencoder(
+            (48, 32, 16), pretrain=pretrain, pretrain_learning_rate=1e-2, **settings
+        )
         .fit(digits[0])
         .evaluate(digits[1])["mse"]
         for pretrain in (True, False)
@@ -183,10 +230,19 @@ def test_pretrained_and_trained_it_beats_the_mean_image_where_random_weights_do_
 
 @pytest.mark.parametrize("kind", STACKS)
 def test_the_seed_decides_everything(ops, kind):
-    noise = {"corruption": MaskingNoise(0.3), "backend": ops, **({} if kind == "autoencoder" else {"dropout": 0.2})}
-    one, two, other = fitted(kind, **noise), fitted(kind, **noise), fitted(kind, **noise, random_state=1)
+    noise = {
+        "corruption": MaskingNoise(0.3),
+        "backend": ops,
+        **({} if kind == "autoencoder" else {"dropout": 0.2}),
+    }
+    one, two, other = (
+        fitted(kind, **noise),
+        fitted(kind, **noise),
+        fitted(kind, **noise, random_state=1),
+    )
     losses = [
-        [history["loss"] for history in (*model.pretrain_history_, model.history_)] for model in (one, two, other)
+        [history["loss"] for history in (*model.pretrain_history_, model.history_)]
+        for model in (one, two, other)
     ]
     assert same(one, two) and losses[0] == losses[1]
     assert not same(one, other) and losses[0] != losses[2]
@@ -239,8 +295,12 @@ def test_frozen_layers_keep_their_bytes(ops, before_training, kind, freeze, opti
                 assert after[where].tobytes() == before[where].tobytes()
             else:
                 assert (after[where] != before[where]).any()
-    start = model.network_.parameters.slices[model.network_.layers.index(linears(model)[freeze]), "W"].start
-    assert not ops.to_numpy(model.network_.grad)[:start].any()  # nothing was computed for them, either
+    start = model.network_.parameters.slices[
+        model.network_.layers.index(linears(model)[freeze]), "W"
+    ].start
+    assert not ops.to_numpy(model.network_.grad)[
+        :start
+    ].any()  # nothing was computed for them, either
 
 
 def test_frozen_codes_are_the_pretrained_ones(shallow):
@@ -296,18 +356,26 @@ def test_labels_are_nothing_to_the_pretraining(before_training, kind):
 def test_held_out_rows_are_seen_by_neither(monkeypatch, kind):
     seen = []
     monkeypatch.setattr(
-        stacked.Stacked, "_pretrain", lambda self, X, weights: (seen.append(len(X)), setattr(self, "interrupted_", 0))
+        stacked.Stacked,
+        "_pretrain",
+        lambda self, X, weights: (seen.append(len(X)), setattr(self, "interrupted_", 0)),
     )
     model = STACKS[kind](validation_fraction=0.25).fit(X, unlabelled(kind, 40))
-    assert seen == [50] and len(model.history_["val_loss"]) == 2  # a quarter of the 40 labelled rows
-    assert len(model._trainer.x_batch) == 16 and model._trainer.optimizer.total_steps == 2 * math.ceil(30 / 16)
+    assert (
+        seen == [50] and len(model.history_["val_loss"]) == 2
+    )  # a quarter of the 40 labelled rows
+    assert len(
+        model._trainer.x_batch
+    ) == 16 and model._trainer.optimizer.total_steps == 2 * math.ceil(30 / 16)
 
 
 def test_validation_data_and_patience():
     model = StackedClassifier((6,), **{**SHARED, "epochs": 200}, patience=2).fit(
         X, Y, validation_data=(X[:20], 2 - Y[:20])
     )
-    assert len(model.history_["val_loss"]) < 200  # wrong labels: the better it learns, the worse they get
+    assert (
+        len(model.history_["val_loss"]) < 200
+    )  # wrong labels: the better it learns, the worse they get
     model = StackedRegressor((6,), **SHARED).fit(X, Z, validation_data=(X, Z))
     error = ((model.predict(X) - Z) ** 2).mean() / Z.var()
     assert model.history_["val_loss"][-1] == pytest.approx(error, rel=1e-3)
@@ -324,17 +392,24 @@ def test_labels_of_all_kinds(labels):
     model = StackedClassifier((6,), **{**SHARED, "epochs": 1}).fit(X, y)
     classes = np.unique(y[y != -1]) if y.dtype.kind == "f" else np.unique(y)
     assert model.classes_.tolist() == classes.tolist() and model.classes_.dtype == classes.dtype
-    assert set(model.predict(X)) <= set(classes) and model.predict_proba(X).shape == (60, len(classes))
+    assert set(model.predict(X)) <= set(classes) and model.predict_proba(X).shape == (
+        60,
+        len(classes),
+    )
     assert (model.predict(X) == model.classes_[model.predict_proba(X).argmax(axis=1)]).all()
     known = y != -1  # where there is a label
     assert model.score(X, y) == np.mean(model.predict(X)[known] == y[known])
-    objects = StackedClassifier((6,), **{**SHARED, "epochs": 1}).fit(X, np.array(y.tolist(), dtype=object))
+    objects = StackedClassifier((6,), **{**SHARED, "epochs": 1}).fit(
+        X, np.array(y.tolist(), dtype=object)
+    )
     assert same(model, objects)
 
 
 def test_minus_one_and_one_alone_are_two_classes():
     y = np.where(Y == 0, -1, 1)
-    with pytest.warns(UserWarning, match="taking -1 and 1, as there are no others, for two classes"):
+    with pytest.warns(
+        UserWarning, match="taking -1 and 1, as there are no others, for two classes"
+    ):
         model = StackedClassifier((6,), **SHARED).fit(X, y)
     assert model.classes_.tolist() == [-1, 1] and same(
         model, StackedClassifier((6,), **SHARED).fit(X, np.minimum(Y, 1))
@@ -355,8 +430,16 @@ def test_probabilities_are_the_softmax_of_the_logits():
 
 def test_it_reads_digits(digits):
     data = nanoae.load_data("digits")
-    settings = {"pretrain_epochs": 5, "epochs": 15, "learning_rate": 5e-3, "batch_size": 32, "pretrain_loss": "bce"}
-    model = StackedClassifier((64, 32), corruption=MaskingNoise(0.2), dropout=0.1, random_state=0, **settings)
+    settings = {
+        "pretrain_epochs": 5,
+        "epochs": 15,
+        "learning_rate": 5e-3,
+        "batch_size": 32,
+        "pretrain_loss": "bce",
+    }
+    model = StackedClassifier(
+        (64, 32), corruption=MaskingNoise(0.2), dropout=0.1, random_state=0, **settings
+    )
     assert model.fit(digits[0], data.y_train).score(digits[1], data.y_test) > 0.93
 
 
@@ -380,7 +463,10 @@ def test_it_predicts_in_the_unit_of_y(monkeypatch):
 
 def test_it_is_equivariant():
     """Another unit and zero point for y change the predictions likewise, and nothing else."""
-    one, two = (StackedRegressor((6,), **{**SHARED, "dtype": "float64"}).fit(X, y) for y in (Z, 1e4 * Z - 5e5))
+    one, two = (
+        StackedRegressor((6,), **{**SHARED, "dtype": "float64"}).fit(X, y)
+        for y in (Z, 1e4 * Z - 5e5)
+    )
     np.testing.assert_allclose(two.predict(X), 1e4 * one.predict(X) - 5e5, rtol=1e-9)
     assert one.score(X, Z) == pytest.approx(two.score(X, 1e4 * Z - 5e5), rel=1e-9)
 
@@ -388,21 +474,29 @@ def test_it_is_equivariant():
 @pytest.mark.parametrize("zero, unit", [(1e9, 1), (-1e12, 1), (0, 1e-8), (0, 1e30), (1e20, 1e14)])
 def test_y_may_be_of_any_size(zero, unit, tmp_path):
     """In float32, too, whose numbers near 1e9 lie 64 apart."""
-    one, two = (StackedRegressor((6,), **SHARED).fit(X, y) for y in (Z, zero + unit * Z.astype(float)))
+    one, two = (
+        StackedRegressor((6,), **SHARED).fit(X, y) for y in (Z, zero + unit * Z.astype(float))
+    )
     two.save(tmp_path / "model.npz")
     for model in (two, nanoae.load(tmp_path / "model.npz"), pickle.loads(pickle.dumps(two))):
         np.testing.assert_allclose((model.predict(X) - zero) / unit, one.predict(X), atol=1e-3)
-        assert model.score(X, zero + unit * Z.astype(float)) == pytest.approx(one.score(X, Z), abs=1e-3)
+        assert model.score(X, zero + unit * Z.astype(float)) == pytest.approx(
+            one.score(X, Z), abs=1e-3
+        )
 
 
 @pytest.mark.parametrize("unit", [1e-300, 1e300])
 def test_y_whose_variance_is_no_number_is_refused(unit):
-    with pytest.raises(ValueError, match=r"StackedRegressor: expected y whose squares are numbers, got .* unit"):
+    with pytest.raises(
+        ValueError, match=r"StackedRegressor: expected y whose squares are numbers, got .* unit"
+    ):
         StackedRegressor((6,), **SHARED).fit(X, unit * Z.astype(float))
 
 
 def test_whole_numbers_that_float64_would_merge_are_refused():
-    with pytest.raises(ValueError, match=r"expected y that float64 can hold, got 1152921504606846977\. Subtract"):
+    with pytest.raises(
+        ValueError, match=r"expected y that float64 can hold, got 1152921504606846977\. Subtract"
+    ):
         StackedRegressor((6,), **SHARED).fit(X, 2**60 + np.arange(60))
 
 
@@ -424,7 +518,10 @@ def test_a_file_whose_head_holds_the_unit_of_y_loads(tmp_path):
     arrays = dict(np.load(tmp_path / "new.npz"))
     header = json.loads(bytes(arrays["header"]))
     del header["target"]
-    np.savez(tmp_path / "old.npz", **{**arrays, "header": np.frombuffer(json.dumps(header).encode(), np.uint8)})
+    np.savez(
+        tmp_path / "old.npz",
+        **{**arrays, "header": np.frombuffer(json.dumps(header).encode(), np.uint8)},
+    )
     np.testing.assert_allclose(nanoae.load(tmp_path / "old.npz").predict(X), expected, rtol=1e-12)
 
 
@@ -433,7 +530,9 @@ def test_it_learns_and_scores_by_r2():
     residual = sum((float(z) - float(p)) ** 2 for z, p in zip(Z, model.predict(X), strict=True))
     total = sum((float(z) - float(np.mean(Z))) ** 2 for z in Z)
     assert model.score(X, Z) == pytest.approx(1 - residual / total) and model.score(X, Z) > 0.9
-    assert StackedRegressor((4,), **SHARED).fit(X, np.full(60, 3.0)).predict(X) == pytest.approx(3.0, abs=0.5)
+    assert StackedRegressor((4,), **SHARED).fit(X, np.full(60, 3.0)).predict(X) == pytest.approx(
+        3.0, abs=0.5
+    )
 
 
 # ---------------------------------------------------------------- the network around it
@@ -444,7 +543,11 @@ def test_dropout_of_inputs_and_of_units(kind):
     layers = fitted(kind, dropout=(0.1, 0.4)).network_.layers
     assert [layer.p for layer in layers if isinstance(layer, Dropout)] == [0.1, 0.4, 0.4, 0.4]
     assert isinstance(layers[0], Dropout)
-    assert [layer.p for layer in fitted(kind, dropout=(0.1, 0)).network_.layers if isinstance(layer, Dropout)] == [0.1]
+    assert [
+        layer.p
+        for layer in fitted(kind, dropout=(0.1, 0)).network_.layers
+        if isinstance(layer, Dropout)
+    ] == [0.1]
 
 
 @pytest.mark.parametrize("kind", PREDICTORS)
@@ -463,7 +566,9 @@ def test_a_classifier_is_evaluated_on_labelled_rows():
     p = model.predict_proba(X)
     loss = -np.mean([math.log(p[n, Y[n]]) for n in range(1, len(Y), 2)])
     told = model.evaluate(X, some)
-    assert told["loss"] == pytest.approx(loss, rel=1e-5) and model.evaluate(X, Y)["error"] == 1 - model.score(X, Y)
+    assert told["loss"] == pytest.approx(loss, rel=1e-5) and model.evaluate(X, Y)[
+        "error"
+    ] == 1 - model.score(X, Y)
     assert told["error"] == np.mean(model.predict(X[1::2]) != Y[1::2])
     with pytest.raises(ValueError, match="StackedClassifier: expected labelled rows, got none"):
         model.evaluate(X, np.full(len(Y), -1))
@@ -490,19 +595,28 @@ def test_gradients_and_dropout(ops, kind):
     assert sum(isinstance(layer, Dropout) for layer in model.network_.layers) == 3
     report = check_gradients(model, X[:6])
     assert report.ok, f"\n{report}"
-    assert (model.predict(X) == model.predict(X)).all() and model.transform(X).shape == (60, 3)  # off in use
+    assert (model.predict(X) == model.predict(X)).all() and model.transform(X).shape == (
+        60,
+        3,
+    )  # off in use
 
 
 @pytest.mark.parametrize("kind", STACKS)
 def test_save_load_pickle_and_clone(tmp_path, kind):
     model = fitted(kind, corruption=[GaussianNoise(0.1), None, MaskingNoise(0.2)])
     model.save(tmp_path / "model.npz")
-    for twin in (nanoae.load(tmp_path / "model.npz"), pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+    for twin in (
+        nanoae.load(tmp_path / "model.npz"),
+        pickle.loads(pickle.dumps(model)),
+        copy.deepcopy(model),
+    ):
         assert type(twin) is type(model) and (twin.transform(X) == model.transform(X)).all()
         assert twin.pretrain_history_ == model.pretrain_history_ and twin.history_ == model.history_
         assert repr(twin.corruption) == repr(model.corruption)
         if kind in PREDICTORS:
-            assert (twin.predict(X) == model.predict(X)).all() and twin.score(X, TARGETS[kind][0]) is not None
+            assert (twin.predict(X) == model.predict(X)).all() and twin.score(
+                X, TARGETS[kind][0]
+            ) is not None
     assert same(type(model)(**model.get_params()).fit(X, *TARGETS[kind]), model)
 
 
@@ -517,7 +631,9 @@ def test_classes_survive_the_file(tmp_path, labels):
 @pytest.mark.parametrize("kind", PREDICTORS)
 def test_a_predictor_has_no_decoder(kind):
     model = fitted(kind)
-    assert not any(hasattr(model, name) for name in ("reconstruct", "inverse_transform", "partial_fit"))
+    assert not any(
+        hasattr(model, name) for name in ("reconstruct", "inverse_transform", "partial_fit")
+    )
 
 
 # ---------------------------------------------------------------- bad arguments
@@ -552,7 +668,9 @@ WRONG = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "settings", "data", "message"), WRONG, ids=[w[3][:60] for w in WRONG])
+@pytest.mark.parametrize(
+    ("kind", "settings", "data", "message"), WRONG, ids=[w[3][:60] for w in WRONG]
+)
 def test_bad_arguments_are_told(kind, settings, data, message):
     target = {} if kind == "autoencoder" else {"y": TARGETS[kind][0]}
     with pytest.raises(ValueError, match=message):

@@ -5,13 +5,24 @@ import pytest
 import reference
 
 import nanoae
-from nanoae import GRU, Dropout, Embedding, Linear, Sequential, SoftmaxCrossEntropy, Tanh, check_gradients
+from nanoae import (
+    GRU,
+    Dropout,
+    Embedding,
+    Linear,
+    Sequential,
+    SoftmaxCrossEntropy,
+    Tanh,
+    check_gradients,
+)
 from nanoae.autoencoders.elbo import costs_of_rows
 from nanoae.autoencoders.teacher_forcing import TeacherForcing
 from nanoae.engine.sequences import LastTimestep, TimeDistributed
 
 rng = np.random.default_rng(0)
-LINES = np.array([[2, 3, 4, 1, 0, 0], [2, 5, 1, 0, 0, 0], [3, 0, 4, 5, 3, 1]])  # 0 is padding, and a word not known
+LINES = np.array(
+    [[2, 3, 4, 1, 0, 0], [2, 5, 1, 0, 0, 0], [3, 0, 4, 5, 3, 1]]
+)  # 0 is padding, and a word not known
 
 
 def build(layers, shape, ops="numpy", dtype="float64"):
@@ -22,7 +33,9 @@ def speaker(dropout=0.0, steps=6):
     """Lines -> code -> scores over six words, as a TextVAE without its bottleneck."""
     source = Embedding(6, 3)
     encoder = [source, GRU(5, bias_init="he_normal"), LastTimestep(source), Linear(2), Tanh()]
-    return [*encoder, TeacherForcing(source, 4, dropout), GRU(5), TimeDistributed(Linear(6))], (steps,)
+    return [*encoder, TeacherForcing(source, 4, dropout), GRU(5), TimeDistributed(Linear(6))], (
+        steps,
+    )
 
 
 # ---------------------------------------------------------------- forward is the mathematics
@@ -30,19 +43,27 @@ def speaker(dropout=0.0, steps=6):
 
 def test_a_penalty_counts_at_each_step():
     x = rng.standard_normal((3, 4, 5))
-    net, alone = build([TimeDistributed(nanoae.L1Sparsity(0.1))], (4, 5)), build([nanoae.L1Sparsity(0.1)], (5,))
+    net, alone = (
+        build([TimeDistributed(nanoae.L1Sparsity(0.1))], (4, 5)),
+        build([nanoae.L1Sparsity(0.1)], (5,)),
+    )
     net.forward(x, train=True), alone.forward(x.reshape(12, 5), train=True)
     assert float(net.penalty()) == float(alone.penalty()) > 0
 
 
 def test_each_step_is_the_layer_at_each_step(ops, dtype, device, close):
     x, dy = rng.standard_normal((3, 4, 5)), rng.standard_normal((3, 4, 2))
-    net, alone = build([TimeDistributed(Linear(2))], (4, 5), ops, dtype), build([Linear(2)], (5,), ops, dtype)
+    net, alone = (
+        build([TimeDistributed(Linear(2))], (4, 5), ops, dtype),
+        build([Linear(2)], (5,), ops, dtype),
+    )
     net.layers[0].need_dx = alone.layers[0].need_dx = True
     y, dx = net.forward(device(x), train=True), net.backward(device(dy))
     total = np.zeros(alone.grad.shape)
     for t in range(4):
-        close(ops.to_numpy(y)[:, t], ops.to_numpy(alone.forward(device(x[:, t]), train=True)), scale=5)
+        close(
+            ops.to_numpy(y)[:, t], ops.to_numpy(alone.forward(device(x[:, t]), train=True)), scale=5
+        )
         close(ops.to_numpy(dx)[:, t], ops.to_numpy(alone.backward(device(dy[:, t]))), scale=5)
         total += ops.to_numpy(alone.grad)
     close(net.grad, total, scale=10)
@@ -51,7 +72,9 @@ def test_each_step_is_the_layer_at_each_step(ops, dtype, device, close):
 def test_the_last_step_is_the_last_that_is_a_word(ops, dtype, device, close):
     source = Embedding(6, 6)
     net = build([source, LastTimestep(source)], (6,), ops, dtype)
-    ops.copy(ops.to_device(np.eye(6), dtype), out=source.params["W"])  # a word's vector tells which word it is
+    ops.copy(
+        ops.to_device(np.eye(6), dtype), out=source.params["W"]
+    )  # a word's vector tells which word it is
     close(net.forward(ops.to_device(LINES)), np.eye(6)[[1, 1, 1]])
     close(net.forward(ops.to_device(LINES[:, :3])), np.eye(6)[[4, 1, 4]])
 
@@ -60,7 +83,10 @@ def test_the_teacher_tells_the_word_before_the_first_word_and_the_code(ops, dtyp
     source = Embedding(6, 3)
     net = build([source, GRU(2, last=True), TeacherForcing(source, 4)], (6,), ops, dtype)
     y = ops.to_numpy(net.forward(ops.to_device(LINES))).copy()
-    W, z = ops.to_numpy(net.layers[2].params["W"]), ops.to_numpy(net.forward(ops.to_device(LINES), stop=2))
+    W, z = (
+        ops.to_numpy(net.layers[2].params["W"]),
+        ops.to_numpy(net.forward(ops.to_device(LINES), stop=2)),
+    )
     assert y.shape == (3, 5, 10)
     for n in range(3):
         for t in range(5):
@@ -76,12 +102,16 @@ def test_word_dropout_drops_its_share_of_words_in_training_alone(ops):
     assert (ops.to_numpy(teacher.looked[:, :-1]) == ops.to_numpy(words[:, :-1])).all()
     net.forward(words, train=True)
     heard = ops.to_numpy(teacher.looked)
-    assert (heard[:, :-1] == 0).mean() == pytest.approx(0.3, abs=0.01)  # 20,000 draws: a standard deviation of 0.003
+    assert (heard[:, :-1] == 0).mean() == pytest.approx(
+        0.3, abs=0.01
+    )  # 20,000 draws: a standard deviation of 0.003
     assert (heard[:, -1] == ops.to_numpy(words[:, 0])).all()  # the keyword is told all the same
 
 
 @pytest.mark.parametrize(("reduction", "factor"), [("mean", 1 / 9), ("batch", 1 / 3), ("sum", 1)])
-def test_cross_entropy_of_sequences_leaves_the_padding_out(ops, dtype, device, close, reduction, factor):
+def test_cross_entropy_of_sequences_leaves_the_padding_out(
+    ops, dtype, device, close, reduction, factor
+):
     z, targets = rng.standard_normal((3, 5, 6)), LINES[:, 1:]
     loss = SoftmaxCrossEntropy(reduction, ignore=0).build(ops, dtype)
     total, dz = reference.cross_entropy(z.reshape(-1, 6), targets.ravel())
@@ -93,14 +123,26 @@ def test_cross_entropy_of_sequences_leaves_the_padding_out(ops, dtype, device, c
 
 def test_the_cross_entropy_of_each_line(ops, dtype, device, close):
     z, targets = rng.standard_normal((3, 5, 6)), LINES[:, 1:]
-    nats = costs_of_rows(SoftmaxCrossEntropy(ignore=0).build(ops, dtype), device(z), device(targets))
-    close(nats, [reference.cross_entropy(row[t != 0], t[t != 0])[0] for row, t in zip(z, targets, strict=True)], 5)
+    nats = costs_of_rows(
+        SoftmaxCrossEntropy(ignore=0).build(ops, dtype), device(z), device(targets)
+    )
+    close(
+        nats,
+        [
+            reference.cross_entropy(row[t != 0], t[t != 0])[0]
+            for row, t in zip(z, targets, strict=True)
+        ],
+        5,
+    )
 
 
 @pytest.mark.parametrize("reduction", ["mean", "batch", "sum"])
 def test_targets_that_are_all_padding_cost_nothing(ops, dtype, device, reduction):
     loss = SoftmaxCrossEntropy(reduction, ignore=0).build(ops, dtype)
-    assert float(loss.forward(device(rng.standard_normal((2, 3, 4))), device(np.zeros((2, 3), int)))) == 0
+    assert (
+        float(loss.forward(device(rng.standard_normal((2, 3, 4))), device(np.zeros((2, 3), int))))
+        == 0
+    )
     assert not ops.to_numpy(loss.backward()).any()
 
 
@@ -113,14 +155,20 @@ def test_gradients_of_the_whole_speaker_with_its_loss(ops, dropout):
     net = build(layers, shape, ops)
     report = check_gradients(net, LINES, LINES[:, 1:], SoftmaxCrossEntropy("batch", ignore=0))
     assert (
-        report.ok and sum(row.layer != "network" and row.parameter not in ("dx", "dy") for row in report.rows) == 14
+        report.ok
+        and sum(row.layer != "network" and row.parameter not in ("dx", "dy") for row in report.rows)
+        == 14
     ), f"\n{report}"
 
 
 def test_a_gradient_that_forgets_the_first_words_is_caught(monkeypatch):
-    monkeypatch.setattr(nanoae.get_ops("numpy").__class__, "sum_steps", lambda self, x, out: self.copy(0, out=out))
+    monkeypatch.setattr(
+        nanoae.get_ops("numpy").__class__, "sum_steps", lambda self, x, out: self.copy(0, out=out)
+    )
     layers, shape = speaker()
-    report = check_gradients(build(layers, shape), LINES, LINES[:, 1:], SoftmaxCrossEntropy("batch", ignore=0))
+    report = check_gradients(
+        build(layers, shape), LINES, LINES[:, 1:], SoftmaxCrossEntropy("batch", ignore=0)
+    )
     assert not report.ok
 
 
@@ -131,7 +179,10 @@ def test_longer_padding_changes_neither_code_nor_loss_nor_gradient(ops, dtype, d
     results = []
     for steps in (6, 9):
         layers, shape = speaker(steps=steps)
-        net, loss = build(layers, shape, ops, dtype), SoftmaxCrossEntropy("mean", ignore=0).build(ops, dtype)
+        net, loss = (
+            build(layers, shape, ops, dtype),
+            SoftmaxCrossEntropy("mean", ignore=0).build(ops, dtype),
+        )
         lines = ops.to_device(np.pad(LINES, ((0, 0), (0, steps - 6))))
         code = ops.to_numpy(net.forward(lines, stop=5)).copy()
         value = float(loss.forward(net.forward(lines, train=True), lines[:, 1:]))
@@ -162,14 +213,18 @@ REFUSED = {
         .build(nanoae.backend.get_ops("numpy"), np.float64)
         .forward(np.zeros((2, 6)), np.array([-1, 3]))
     ),
-    r"TimeDistributed: expected a layer without noise, got Dropout": lambda: TimeDistributed(Dropout(0.1)),
+    r"TimeDistributed: expected a layer without noise, got Dropout": lambda: TimeDistributed(
+        Dropout(0.1)
+    ),
     r"TimeDistributed\(.*\): expected sequences \(N, T, \.\.\.\), got \(N, 5\)": lambda: build(
         [TimeDistributed(Linear(2))], (5,)
     ),
     r"LastTimestep\(.*\): expected sequences .* of an Embedding before it": lambda: build(
         [LastTimestep(Embedding(2, 3))], (4, 3)
     ),
-    r"TeacherForcing: expected dropout, .* in \[0, 1\), got 1": lambda: TeacherForcing(Embedding(2, 3), 2, 1),
+    r"TeacherForcing: expected dropout, .* in \[0, 1\), got 1": lambda: TeacherForcing(
+        Embedding(2, 3), 2, 1
+    ),
     r"TeacherForcing\(.*\): expected codes \(N, K\) of lines of two tokens": lambda: build(
         [TeacherForcing(Embedding(2, 3), 2)], (4,)
     ),

@@ -26,7 +26,12 @@ def test_fits_that_are_stopped_end_with_equal_bytes():
     assert cuts["calls"] > 30 and not cuts["damaged"] and not cuts["none left"]
 
 
-WRITE, FLUSH, RENAME, FOLDER = ("write", "a"), ("fsync", "a"), ("rename", "a", "A"), ("fsync", "folder")
+WRITE, FLUSH, RENAME, FOLDER = (
+    ("write", "a"),
+    ("fsync", "a"),
+    ("rename", "a", "A"),
+    ("fsync", "folder"),
+)
 
 
 @pytest.mark.parametrize(

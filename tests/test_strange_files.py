@@ -41,7 +41,9 @@ MODELS = {
     "norm": lambda: Autoencoder(**layers(Linear(8), BatchNorm(), Linear(2)), **SMALL).fit(X),
     "first norm": lambda: Autoencoder(**layers(BatchNorm(), Linear(2)), **SMALL).fit(X),
     "gaussian": lambda: Autoencoder(**layers(Linear(4)), bottleneck=Gaussian(), **SMALL).fit(X),
-    "adversary": lambda: Autoencoder(2, (4,), bottleneck=Adversarial(hidden=(8, 8)), **SMALL).fit(X),
+    "adversary": lambda: Autoencoder(2, (4,), bottleneck=Adversarial(hidden=(8, 8)), **SMALL).fit(
+        X
+    ),
     "vae": lambda: VariationalAutoencoder(2, (4,), **SMALL).fit(X),
     "classifier": lambda: StackedClassifier((3,), pretrain=False, **SMALL).fit(X, [0, 1] * 30),
     "detector": lambda: AnomalyDetector(Autoencoder(2, (4,), epochs=1), random_state=0).fit(X),
@@ -86,7 +88,10 @@ def npy(header, content=b""):
 def add_zeros(path, name, n):
     """A member of n bytes, all zeros, which take a thousandth of it in the file."""
     header = npy(f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({n // 4},), }}")
-    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive, archive.open(name, "w", force_zip64=True) as file:
+    with (
+        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive,
+        archive.open(name, "w", force_zip64=True) as file,
+    ):
         file.write(header)
         for _ in range(n >> 20):
             file.write(bytes(1 << 20))
@@ -162,8 +167,16 @@ ARRAYS = {  # what a weight may not be: (kind of model, its name, the array made
     "datetime": ("plain", "state0", lambda a: a.astype(np.int64).astype("M8[s]")),
     "complex": ("plain", "state0", lambda a: a.astype(np.complex64)),
     "text": ("plain", "state0", lambda a: a.astype("U8")),
-    "NaN": ("plain", "state0", lambda a: np.where(np.arange(a.size) == 5, np.nan, a).astype(a.dtype)),
-    "infinity": ("plain", "state0", lambda a: np.where(np.arange(a.size) == 5, np.inf, a).astype(a.dtype)),
+    "NaN": (
+        "plain",
+        "state0",
+        lambda a: np.where(np.arange(a.size) == 5, np.nan, a).astype(a.dtype),
+    ),
+    "infinity": (
+        "plain",
+        "state0",
+        lambda a: np.where(np.arange(a.size) == 5, np.inf, a).astype(a.dtype),
+    ),
     "two axes": ("plain", "state0", lambda a: a[None]),
     "one number": ("plain", "state0", lambda a: a[:1]),
     "one number for many": ("norm", "state1", lambda a: a[:1]),
@@ -210,7 +223,13 @@ def test_arrays(parts, tmp_path, kind, name, made):
 
 @pytest.mark.parametrize(
     "text",
-    [b" " * (40 << 20), b"[" * 100_000, b'{"format": 1, "a": [' + b"{}," * 4_000_000 + b"1]}", b"1" * 10_000_000, b""],
+    [
+        b" " * (40 << 20),
+        b"[" * 100_000,
+        b'{"format": 1, "a": [' + b"{}," * 4_000_000 + b"1]}",
+        b"1" * 10_000_000,
+        b"",
+    ],
     ids=["spaces", "brackets", "objects", "digits", "nothing"],
 )
 def test_texts_in_place_of_a_header(parts, tmp_path, text):
@@ -248,8 +267,13 @@ def test_a_weight_of_gigabytes_is_refused_unread(parts, tmp_path):
 def test_a_name_that_stands_twice_is_refused(parts, tmp_path):
     header, arrays = parts("plain")
     write(tmp_path / "m.npz", header, arrays)
-    with zipfile.ZipFile(tmp_path / "m.npz", "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
-        archive.writestr("state0.npy", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (0,), }"))
+    with (
+        zipfile.ZipFile(tmp_path / "m.npz", "a") as archive,
+        pytest.warns(UserWarning, match="Duplicate"),
+    ):
+        archive.writestr(
+            "state0.npy", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (0,), }")
+        )
     refused(tmp_path / "m.npz")
 
 
@@ -288,11 +312,19 @@ def png(width, height):
     """An image that says how large it is, of zeros."""
 
     def chunk(kind, content):
-        return struct.pack(">L", len(content)) + kind + content + struct.pack(">L", zlib.crc32(kind + content))
+        return (
+            struct.pack(">L", len(content))
+            + kind
+            + content
+            + struct.pack(">L", zlib.crc32(kind + content))
+        )
 
     head = struct.pack(">2L5B", width, height, 8, 0, 0, 0, 0)
     return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(bytes(1000)))
+        + chunk(b"IEND", b"")
     )
 
 
@@ -301,7 +333,11 @@ def png(width, height):
     [
         ("a.npz", lambda: saved(X=np.zeros((1000, 1000))), 1 << 20),
         ("a.csv.gz", lambda: gzip.compress(b"1,2\n" * 300_000), 1 << 20),
-        ("a-idx2-ubyte", lambda: b"\0\0\x08\x02" + struct.pack(">2L", 2000, 1000) + bytes(2_000_000), 1 << 20),
+        (
+            "a-idx2-ubyte",
+            lambda: b"\0\0\x08\x02" + struct.pack(">2L", 2000, 1000) + bytes(2_000_000),
+            1 << 20,
+        ),
     ],
 )
 def test_the_limit_is_said_and_can_be_raised(tmp_path, name, content, limit):
@@ -335,7 +371,9 @@ def test_the_command_line_tells_one_line(parts, tmp_path):
     command = [sys.executable, "-m", "nanoae", "evaluate", "m.npz", "--data", "x.csv"]
     environment = {**os.environ, "PYTHONPATH": str(Path(nanoae.__file__).parents[1])}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
-    assert done.returncode == 2 and done.stderr.startswith("nanoae: error: m.npz: expected a whole nanoae model")
+    assert done.returncode == 2 and done.stderr.startswith(
+        "nanoae: error: m.npz: expected a whole nanoae model"
+    )
     assert done.stderr.count("\n") == 1
 
 

@@ -8,13 +8,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nanoae
-from nanoae import BCE, L1, MSE, Autoencoder, FillMissing, Huber, Linear, Masked, Mixed, Sequential, TableEncoder
+from nanoae import (
+    BCE,
+    L1,
+    MSE,
+    Autoencoder,
+    FillMissing,
+    Huber,
+    Linear,
+    Masked,
+    Mixed,
+    Sequential,
+    TableEncoder,
+)
 from nanoae.data.table import Table, read_table
 from nanoae.engine import losses
 
 rng = np.random.default_rng(0)
 BLOCKS = (1, 3, 1, 1, 2, 2)  # numbers, and categories of 3, 2 and 2
-ONE_HOT = np.array([[0.5, 0, 1, 0, -2.0, 0.3, 1, 0, 0, 1], [1.5, 1, 0, 0, 0.1, -0.7, 0, 1, 0, 1]] * 3)
+ONE_HOT = np.array(
+    [[0.5, 0, 1, 0, -2.0, 0.3, 1, 0, 0, 1], [1.5, 1, 0, 0, 0.1, -0.7, 0, 1, 0, 1]] * 3
+)
 Y = rng.standard_normal(ONE_HOT.shape)
 GAPS = ONE_HOT.copy()
 GAPS[0, 0] = GAPS[2, 1:4] = GAPS[3, 5] = GAPS[5, 6:8] = np.nan
@@ -32,7 +46,9 @@ def column_costs(y, t, blocks=BLOCKS):
                 costs[n, j] = (z[0] - known[0]) ** 2
             else:
                 total = sum(math.exp(value) for value in z)
-                costs[n, j] = -sum(s * math.log(math.exp(value) / total) for s, value in zip(known, z, strict=True))
+                costs[n, j] = -sum(
+                    s * math.log(math.exp(value) / total) for s, value in zip(known, z, strict=True)
+                )
         start += width
     return costs
 
@@ -46,9 +62,14 @@ FACTORS = {"mean": 1 / (6 * 6), "batch": 1 / 6, "sum": 1.0}
 def test_present_and_fill_missing(ops, device, close):
     known = ~np.isnan(GAPS)
     close(ops.present(device(GAPS), out=device(np.zeros(GAPS.shape))), known)
-    close(ops.fill_missing(device(Y), device(GAPS), 7.0, out=device(np.zeros(GAPS.shape))), np.where(known, Y, 7))
+    close(
+        ops.fill_missing(device(Y), device(GAPS), 7.0, out=device(np.zeros(GAPS.shape))),
+        np.where(known, Y, 7),
+    )
     center = np.arange(10.0)
-    filled = ops.fill_missing(device(GAPS), device(GAPS), device(center), out=device(np.zeros(GAPS.shape)))
+    filled = ops.fill_missing(
+        device(GAPS), device(GAPS), device(center), out=device(np.zeros(GAPS.shape))
+    )
     close(filled, np.where(known, GAPS, center))
 
 
@@ -57,7 +78,9 @@ def test_cross_entropy_of_shares(ops, device, close):
     t[3, 1] = 0
     p = np.exp(z) / np.exp(z).sum(axis=-1, keepdims=True)
     dz = device(np.full(z.shape, np.nan))
-    close(ops.cross_entropy(device(z), device(t), 0.3, out=dz), -0.3 * (t * np.log(p)).sum(), scale=20)
+    close(
+        ops.cross_entropy(device(z), device(t), 0.3, out=dz), -0.3 * (t * np.log(p)).sum(), scale=20
+    )
     close(dz, 0.3 * (p * t.sum(axis=-1, keepdims=True) - t))
     far = ops.cross_entropy(device(1000 * z), device(t), 1.0, out=dz)
     assert np.isfinite(float(far)) and np.isfinite(ops.to_numpy(dz)).all()
@@ -68,7 +91,9 @@ def test_cross_entropy_of_shares(ops, device, close):
 
 @pytest.mark.parametrize("weight", [1.0, 0.5])
 @pytest.mark.parametrize("reduction", losses.REDUCTIONS)
-def test_mixed_is_squares_of_numbers_and_cross_entropies_of_categories(ops, dtype, device, close, reduction, weight):
+def test_mixed_is_squares_of_numbers_and_cross_entropies_of_categories(
+    ops, dtype, device, close, reduction, weight
+):
     loss = Mixed(BLOCKS, reduction, weight).build(ops, dtype)
     expected = weight * FACTORS[reduction] * column_costs(Y, ONE_HOT).sum()
     close(loss.forward(device(Y), device(ONE_HOT)), expected, scale=expected)
@@ -85,7 +110,9 @@ def test_what_is_missing_counts_for_nothing(ops, dtype, device, close, reduction
     assert (dy[np.isnan(GAPS)] == 0).all() and (dy[~np.isnan(GAPS)] != 0).all()
 
 
-@pytest.mark.parametrize("inner", [MSE("mean", 0.5), L1("batch"), Huber(0.7, "sum"), BCE()], ids=repr)
+@pytest.mark.parametrize(
+    "inner", [MSE("mean", 0.5), L1("batch"), Huber(0.7, "sum"), BCE()], ids=repr
+)
 def test_masked_is_the_loss_of_what_is_left(ops, dtype, device, close, inner):
     """On a table whose gaps are whole columns the loss is that of the table without them."""
     t = rng.random((6, 5))
@@ -102,7 +129,11 @@ def test_masked_is_the_loss_of_what_is_left(ops, dtype, device, close, inner):
 
 def test_without_gaps_masked_changes_nothing(ops, dtype, device, close):
     masked, plain = Masked(Mixed(BLOCKS)).build(ops, dtype), Mixed(BLOCKS).build(ops, dtype)
-    close(masked.forward(device(Y), device(ONE_HOT)), ops.to_numpy(plain.forward(device(Y), device(ONE_HOT))), scale=5)
+    close(
+        masked.forward(device(Y), device(ONE_HOT)),
+        ops.to_numpy(plain.forward(device(Y), device(ONE_HOT))),
+        scale=5,
+    )
     close(masked.backward(), ops.to_numpy(plain.backward()))
 
 
@@ -120,8 +151,12 @@ def test_the_layer_fills_with_its_center_and_passes_no_gradient_there(ops, devic
     layer.state["center"][...] = 5.0
     x = ops.to_device(GAPS)
     known = ~np.isnan(GAPS)
-    np.testing.assert_array_equal(ops.to_numpy(layer.forward(x, train=True)), np.where(known, GAPS, 5))
-    np.testing.assert_array_equal(ops.to_numpy(layer.backward(ops.to_device(Y))), np.where(known, Y, 0))
+    np.testing.assert_array_equal(
+        ops.to_numpy(layer.forward(x, train=True)), np.where(known, GAPS, 5)
+    )
+    np.testing.assert_array_equal(
+        ops.to_numpy(layer.backward(ops.to_device(Y))), np.where(known, Y, 0)
+    )
 
 
 @pytest.mark.parametrize(
@@ -132,7 +167,10 @@ def test_the_layer_fills_with_its_center_and_passes_no_gradient_there(ops, devic
         (lambda: Masked(nanoae.SoftmaxCrossEntropy()), "expected mse, bce"),
         (lambda: Masked(nanoae.GaussianNLL()), "expected mse, bce"),
         (lambda: Masked("mixed"), "expected one of"),
-        (lambda: Mixed((1, 2)).build(nanoae.get_ops("numpy"), "float64").forward(Y, Y), "rows of 3 numbers"),
+        (
+            lambda: Mixed((1, 2)).build(nanoae.get_ops("numpy"), "float64").forward(Y, Y),
+            "rows of 3 numbers",
+        ),
     ],
 )
 def test_losses_that_cannot_be(make, message):
@@ -189,20 +227,29 @@ def test_what_is_missing_is_in_no_error():
     ae = gaps_autoencoder(epochs=2).fit(table)
     errors, known = ae.reconstruction_error(table, per="element"), ~np.isnan(table)
     np.testing.assert_array_equal(np.isnan(errors), ~known)
-    np.testing.assert_allclose(ae.reconstruction_error(table), np.nanmean(errors, axis=1), rtol=1e-5)
-    np.testing.assert_allclose(ae.reconstruction_error(table, per="feature"), np.nanmean(errors, axis=0), rtol=1e-5)
+    np.testing.assert_allclose(
+        ae.reconstruction_error(table), np.nanmean(errors, axis=1), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        ae.reconstruction_error(table, per="feature"), np.nanmean(errors, axis=0), rtol=1e-5
+    )
     assert ae.evaluate(table[:256])["loss"] == pytest.approx(np.nanmean(errors[:256]), rel=1e-4)
 
 
 def test_without_gaps_mask_changes_nothing(digits):
     x = digits[0][:200]
-    models = (Autoencoder(4, (8,), epochs=2, missing=missing, random_state=0) for missing in ("error", "mask"))
+    models = (
+        Autoencoder(4, (8,), epochs=2, missing=missing, random_state=0)
+        for missing in ("error", "mask")
+    )
     plain, mask = (model.fit(x) for model in models)
     np.testing.assert_allclose(mask.reconstruct(x), plain.reconstruct(x), atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"loss": "bce"}, {"loss": Mixed((1, 2, 1, 1, 1))}, {"tied_weights": True}], ids=str
+    "settings",
+    [{}, {"loss": "bce"}, {"loss": Mixed((1, 2, 1, 1, 1))}, {"tied_weights": True}],
+    ids=str,
 )
 def test_a_column_of_nothing_and_a_constant_one(settings):
     table = np.abs(low_rank()[1]) / 30
@@ -263,7 +310,11 @@ def equal(mine, other):
 
 def test_a_csv_file_with_gaps_and_text(file):
     table = read_table(file(CSV))
-    assert table.names == ["age", "colour", "size", "note"] and len(table) == 4 and list(table.rows) == [2, 3, 4, 5]
+    assert (
+        table.names == ["age", "colour", "size", "note"]
+        and len(table) == 4
+        and list(table.rows) == [2, 3, 4, 5]
+    )
     expected = [[31.0, 44.0, math.nan, 27.0], ["red", "blue", "red", None],
                 [2.5, math.nan, 1000.0, 0.5], [None, None, "x", "x"]]  # fmt: skip
     assert equal(columns(table), expected)
@@ -279,12 +330,17 @@ def test_a_csv_file_with_gaps_and_text(file):
     lambda text: text.rstrip("\n"),
 ], ids=["CRLF", "BOM", "semicolons", "tabs", "quotes", "empty lines", "no last newline"])  # fmt: skip
 def test_the_same_table_in_other_files(file, change):
-    assert equal(columns(read_table(file(change(CSV)))), columns(read_table(file(CSV, name="plain.csv"))))
+    assert equal(
+        columns(read_table(file(change(CSV)))), columns(read_table(file(CSV, name="plain.csv")))
+    )
 
 
 def test_quoted_cells_may_hold_anything(file):
     table = read_table(file('name,"a, b"\n"two\nlines","x ""quoted"", y"\nplain,z\n'))
-    assert table.names == ["name", "a, b"] and columns(table) == [["two\nlines", "plain"], ['x "quoted", y', "z"]]
+    assert table.names == ["name", "a, b"] and columns(table) == [
+        ["two\nlines", "plain"],
+        ['x "quoted", y', "z"],
+    ]
     assert list(table.rows) == [3, 4]
 
 
@@ -308,7 +364,9 @@ def test_what_is_no_table_is_told(file, text, message):
 def test_a_text_among_numbers_is_a_mistake(file):
     rows = "".join(f"{i},{i % 3}\n" for i in range(40))
     path = file(f"a,b\n{rows}oops,1\n")
-    with pytest.raises(ValueError, match=r"table.csv: expected a number in row 42, column 'a', .* got 'oops'"):
+    with pytest.raises(
+        ValueError, match=r"table.csv: expected a number in row 42, column 'a', .* got 'oops'"
+    ):
         TableEncoder().fit(read_table(path))
     with pytest.raises(ValueError, match=r"expected finite numbers, got inf in row 42, column 'b'"):
         TableEncoder().fit(read_table(file(f"a,b\n{rows}3,inf\n")))
@@ -323,9 +381,15 @@ def test_the_code_of_a_table():
     code = encoder.transform(table)
     scale = 1.5 / 1.3489795
     nan = np.nan
-    np.testing.assert_allclose(code[:, 0], [-1.5 / scale, -0.5 / scale, 0.5 / scale, 1.5 / scale, nan], rtol=1e-6)
-    np.testing.assert_array_equal(code[:, 1:], [[0, 1, 0], [1, 0, 0], [nan] * 3, [0, 1, 0], [0, 1, 0]])
-    unseen = Table(["c", "n"], [np.array(["z", "a"], dtype=object), np.array([2.5, 2.5])], range(2))  # in any order
+    np.testing.assert_allclose(
+        code[:, 0], [-1.5 / scale, -0.5 / scale, 0.5 / scale, 1.5 / scale, nan], rtol=1e-6
+    )
+    np.testing.assert_array_equal(
+        code[:, 1:], [[0, 1, 0], [1, 0, 0], [nan] * 3, [0, 1, 0], [0, 1, 0]]
+    )
+    unseen = Table(
+        ["c", "n"], [np.array(["z", "a"], dtype=object), np.array([2.5, 2.5])], range(2)
+    )  # in any order
     np.testing.assert_array_equal(encoder.transform(unseen), [[0, 0, 0, 1], [0, 1, 0, 0]])
 
 
@@ -338,11 +402,16 @@ def test_rare_categories_are_others():
 
 def test_the_columns_of_fit_are_wanted(file):
     encoder = TableEncoder().fit(read_table(file(CSV)))
-    with pytest.raises(ValueError, match=r"expected the 4 columns that fit saw, got 4: \['note'\] missing, \['nota'\]"):
+    with pytest.raises(
+        ValueError,
+        match=r"expected the 4 columns that fit saw, got 4: \['note'\] missing, \['nota'\]",
+    ):
         encoder.transform(read_table(file(CSV.replace("note", "nota"))))
     with pytest.raises(ValueError, match=r"expected a number in row 2, column 'age', .* got 'old'"):
         encoder.transform(read_table(file(CSV.replace("31", "old"))))
-    codes = encoder.transform(read_table(file(CSV.replace("red", "7").replace("blue", "8"))))  # text stays text
+    codes = encoder.transform(
+        read_table(file(CSV.replace("red", "7").replace("blue", "8")))
+    )  # text stays text
     assert codes[0, 1:4].tolist() == [0, 0, 1]
 
 
@@ -360,7 +429,9 @@ def test_data_frames(file):
     mine, other = TableEncoder().fit(frame), TableEncoder().fit(read_table(file(CSV)))
     assert mine.names_ == other.names_ and mine.categories_ == other.categories_
     np.testing.assert_array_equal(mine.transform(frame), other.transform(read_table(file(CSV))))
-    with pytest.raises(ValueError, match=r"expected numbers or text in column 'when', got datetime64"):
+    with pytest.raises(
+        ValueError, match=r"expected numbers or text in column 'when', got datetime64"
+    ):
         TableEncoder().fit(pandas.DataFrame({"when": pandas.to_datetime(["2020-01-01"])}))
     with pytest.raises(ValueError, match="got 'a' twice"):
         TableEncoder().fit(pandas.DataFrame([[1, 2]], columns=["a", "a"]))
@@ -379,7 +450,9 @@ def test_an_autoencoder_learns_a_mixed_table(file):
     known = np.array([cell is not None for cell in frame[:, 0]])
     guessed = np.array(encoder.categories_[0])[again[:, :3].argmax(axis=1)]
     assert (guessed == frame[:, 0])[known].mean() > 0.95
-    assert (guessed == np.array(["low", "mid", "high"])[kinds])[~known].mean() > 0.7  # by what the others say
+    assert (guessed == np.array(["low", "mid", "high"])[kinds])[
+        ~known
+    ].mean() > 0.7  # by what the others say
     np.testing.assert_allclose(again[:, :4].sum(axis=1), 1, rtol=1e-5)
 
 
@@ -387,7 +460,23 @@ def test_an_autoencoder_learns_a_mixed_table(file):
 
 CELLS = st.one_of(
     st.sampled_from(
-        ["", "1", "-2.5", "1e400", "nan", "NA", "inf", "0x1", "1_0", "a", " b ", '"', '""', "1,5", "\ufeff"]
+        [
+            "",
+            "1",
+            "-2.5",
+            "1e400",
+            "nan",
+            "NA",
+            "inf",
+            "0x1",
+            "1_0",
+            "a",
+            " b ",
+            '"',
+            '""',
+            "1,5",
+            "\ufeff",
+        ]
     ),
     st.text(max_size=6),
 )
@@ -398,7 +487,9 @@ CELLS = st.one_of(
        end=st.sampled_from(["\n", "\r\n", "\r"]), start=st.sampled_from([b"", b"\xef\xbb\xbf"]))  # fmt: skip
 def test_any_file_is_a_table_or_one_clear_error(tmp_path_factory, rows, mark, end, start):
     path = tmp_path_factory.mktemp("hostile") / "t.csv"
-    path.write_bytes(start + end.join(mark.join(row) for row in rows).encode("utf-8", "surrogatepass"))
+    path.write_bytes(
+        start + end.join(mark.join(row) for row in rows).encode("utf-8", "surrogatepass")
+    )
     try:
         table = read_table(path)
         encoder = TableEncoder().fit(table)
@@ -413,12 +504,19 @@ def test_any_file_is_a_table_or_one_clear_error(tmp_path_factory, rows, mark, en
 
 
 @pytest.mark.parametrize(
-    "spelled", ["{0}·25", "1.{0}×10^3", "{0}±0.1", "1.{0}×10⁻³", "{0},5 +/- 0,1", "2*10**{0}"], ids=lambda s: s
+    "spelled",
+    ["{0}·25", "1.{0}×10^3", "{0}±0.1", "1.{0}×10⁻³", "{0},5 +/- 0,1", "2*10**{0}"],
+    ids=lambda s: s,
 )
 def test_a_column_of_numbers_with_their_powers_or_errors_is_no_text(spelled, tmp_path):
     path = tmp_path / "table.csv"
-    path.write_text("a;b\n" + "".join(f"{i % 7};{spelled.format(i)}\n" for i in range(60)), encoding="utf-8")
-    with pytest.raises(ValueError, match="expected numbers alone in column 'b', got all of its cells with other signs"):
+    path.write_text(
+        "a;b\n" + "".join(f"{i % 7};{spelled.format(i)}\n" for i in range(60)), encoding="utf-8"
+    )
+    with pytest.raises(
+        ValueError,
+        match="expected numbers alone in column 'b', got all of its cells with other signs",
+    ):
         nanoae.TableEncoder().fit(nanoae.read_table(path))
 
 

@@ -27,7 +27,13 @@ LINES = [
     "Say yes to warm bread at noon.",
 ]
 KEYWORDS = ["coffee", "tea", "coffee", "tea", "bread", "bread"]
-JAPANESE = ["朝の珈琲、夜の夢。", "珈琲で始まる朝。", "お茶の時間、静かな夜。", "静かな夜にお茶を。", "夢を見る珈琲。"]
+JAPANESE = [
+    "朝の珈琲、夜の夢。",
+    "珈琲で始まる朝。",
+    "お茶の時間、静かな夜。",
+    "静かな夜にお茶を。",
+    "夢を見る珈琲。",
+]
 SMALL = {
     "code_size": 4,
     "state_size": 24,
@@ -94,7 +100,9 @@ def test_the_code_and_the_keyword_both_speak(model):
     code = model.transform(LINES[:1], KEYWORDS[:1])
     assert code.shape == (1, 4) and code.dtype == np.float32
     told = model.inverse_transform(np.repeat(code, 3, axis=0), ["coffee", "tea", "bread"])
-    assert [word in line for word, line in zip(("coffee", "tea", "bread"), told, strict=True)] == [True] * 3
+    assert [word in line for word, line in zip(("coffee", "tea", "bread"), told, strict=True)] == [
+        True
+    ] * 3
     assert len(set(model.generate(40, "coffee", random_state=0))) > 1
 
 
@@ -110,7 +118,9 @@ def test_lines_are_composed_and_their_spaces_single():
 
 
 def test_the_seed_decides_everything():
-    first, same, other = (small(epochs=2, random_state=seed).fit(LINES, KEYWORDS) for seed in (0, 0, 1))
+    first, same, other = (
+        small(epochs=2, random_state=seed).fit(LINES, KEYWORDS) for seed in (0, 0, 1)
+    )
     assert (first.transform(LINES, KEYWORDS) == same.transform(LINES, KEYWORDS)).all()
     assert first.history_["loss"] == same.history_["loss"] != other.history_["loss"]
 
@@ -119,7 +129,9 @@ def test_the_seed_decides_everything():
 def test_a_validation_loss_is_watched(held):
     keywords = None if "without" in held else KEYWORDS
     data = {"given": (LINES[:2], KEYWORDS[:2]), "given, without keywords": LINES[:2]}.get(held)
-    watched = small(epochs=3, validation_fraction=0.3 * (data is None)).fit(LINES, keywords, validation_data=data)
+    watched = small(epochs=3, validation_fraction=0.3 * (data is None)).fit(
+        LINES, keywords, validation_data=data
+    )
     assert len(watched.history_["val_loss"]) == 3
 
 
@@ -127,7 +139,9 @@ def test_the_gradient_of_a_fitted_model(model):
     """Float64, its noise frozen: the code's, and which words the decoder is not told."""
     X = model._rows(LINES, KEYWORDS)
     report = check_gradients(model, X, X[:, 1:], model.new_loss())
-    assert report.ok and sum(row.parameter not in ("dx", "dy") for row in report.rows) == 16, f"\n{report}"
+    assert report.ok and sum(row.parameter not in ("dx", "dy") for row in report.rows) == 16, (
+        f"\n{report}"
+    )
 
 
 def test_a_line_said_is_the_likeliest_word_after_word(model):
@@ -155,7 +169,11 @@ def test_auto_takes_characters_where_most_lines_have_no_space(lines, unit):
     assert Vocabulary.learn(lines, None, "auto", 100).unit == unit
 
 
-texts = st.lists(st.text(min_size=1).map(lambda text: " ".join(text.split())).filter(bool), min_size=1, max_size=5)
+texts = st.lists(
+    st.text(min_size=1).map(lambda text: " ".join(text.split())).filter(bool),
+    min_size=1,
+    max_size=5,
+)
 
 
 @settings(deadline=None, max_examples=60)
@@ -171,7 +189,9 @@ def test_rare_words_and_new_ones_are_no_words():
     vocabulary = Vocabulary.learn(["a a b", "a b c"], ["x", "y"], "words", 3)
     assert vocabulary.tokens == (" b", "a", " a") or len(vocabulary.tokens) == 3
     rows = vocabulary.encode(["a b zebra"], ["y"], 6)
-    assert rows[0, 0] == vocabulary.bos_ids["y"] and (rows[0] == 0).sum() == 2  # the new word, and the padding
+    assert (
+        rows[0, 0] == vocabulary.bos_ids["y"] and (rows[0] == 0).sum() == 2
+    )  # the new word, and the padding
     assert vocabulary.decode(rows) == ["a b"]
 
 
@@ -179,7 +199,11 @@ def test_a_long_line_is_cut_with_a_warning():
     with pytest.warns(UserWarning, match="a line is longer than 3 words, and cut there"):
         cut = small(epochs=1, max_length=3).fit(["one two three four", "one two"])
         first = cut.vocabulary_.encode(["one two three four"], None, 5)
-    assert cut.n_features_in_ == 5 and cut.vocabulary_.decode(first) == ["one two three"] and EOS not in first
+    assert (
+        cut.n_features_in_ == 5
+        and cut.vocabulary_.decode(first) == ["one two three"]
+        and EOS not in first
+    )
     with pytest.warns(UserWarning, match="2 lines are longer"):
         cut.transform(["one " * 5000] * 2)
     with warnings.catch_warnings():
@@ -198,14 +222,18 @@ def test_the_same_seed_says_the_same_lines(model):
 
 def test_each_line_may_have_its_own_keyword(model):
     lines = model.generate(3, ["bread", "tea", "bread"], temperature=0.3, random_state=0)
-    assert [word in line for word, line in zip(["bread", "tea", "bread"], lines, strict=True)] == [True] * 3
+    assert [word in line for word, line in zip(["bread", "tea", "bread"], lines, strict=True)] == [
+        True
+    ] * 3
 
 
 def test_temperature_goes_from_the_likeliest_word_to_any(model):
     likeliest = model.generate(20, "tea", temperature=0, random_state=0)
     assert model.generate(20, "tea", temperature=1e-300, random_state=0) == likeliest
     known = set(LINES)
-    shares = [np.mean([line in known for line in model.generate(60, "tea", t, 0)]) for t in (0, 1e6)]
+    shares = [
+        np.mean([line in known for line in model.generate(60, "tea", t, 0)]) for t in (0, 1e6)
+    ]
     assert shares[0] > 0.3 > 0.05 > shares[1]
 
 
@@ -217,20 +245,34 @@ def test_a_temperature_that_is_none_is_refused(model, temperature):
 
 @pytest.mark.parametrize(
     ("keyword", "hint"),
-    [("cofee", "Did you mean 'coffee'?"), ("TEA", "Did you mean 'tea'?"), ("xyzzy", "It knows bread, c")],
+    [
+        ("cofee", "Did you mean 'coffee'?"),
+        ("TEA", "Did you mean 'tea'?"),
+        ("xyzzy", "It knows bread, c"),
+    ],
 )
 def test_an_unseen_keyword_says_so_and_offers_the_nearest(model, keyword, hint):
-    with pytest.raises(ValueError, match=f"keyword that fit has seen, got '{keyword}'. {re.escape(hint)}"):
+    with pytest.raises(
+        ValueError, match=f"keyword that fit has seen, got '{keyword}'. {re.escape(hint)}"
+    ):
         model.generate(2, keyword)
 
 
 REFUSED = {
     "expected lines, a list of one text or more, got": lambda m, p: small().fit([]),
     "expected lines, a list of one text or more, got 'one": lambda m, p: small().fit("one line"),
-    "expected lines that are texts and not empty, got 3 at place 1": lambda m, p: small().fit(["a", 3]),
-    "expected lines that are texts and not empty, got a ndarray at place 0": lambda m, p: p.transform(np.ones((2, 3))),
-    "expected lines that are texts and not empty, got '  ' at place 0": lambda m, p: small().fit(["  "]),
-    "expected a keyword for each line, got 1 for 2 lines": lambda m, p: small().fit(["a", "b"], ["k"]),
+    "expected lines that are texts and not empty, got 3 at place 1": lambda m, p: small().fit(
+        ["a", 3]
+    ),
+    "expected lines that are texts and not empty, got a ndarray at place 0": lambda m, p: (
+        p.transform(np.ones((2, 3)))
+    ),
+    "expected lines that are texts and not empty, got '  ' at place 0": lambda m, p: small().fit(
+        ["  "]
+    ),
+    "expected a keyword for each line, got 1 for 2 lines": lambda m, p: small().fit(
+        ["a", "b"], ["k"]
+    ),
     "expected keywords that are texts and not empty, got ''": lambda m, p: small().fit(["a"], [""]),
     "expected keywords, as fit had: bread, coffee, tea; got none": lambda m, p: m.transform(LINES),
     "expected no keywords, as fit had none; got x": lambda m, p: p.transform(JAPANESE[:1], ["x"]),
@@ -241,12 +283,20 @@ REFUSED = {
     ),
     "expected one keyword, or 3, got 2": lambda m, p: m.generate(3, ["tea", "tea"]),
     "expected count, a whole number >= 1, got 0": lambda m, p: m.generate(0),
-    r"expected codes of shape \(N, 4\), got \(2, 3\)": lambda m, p: p.inverse_transform(np.ones((2, 3))),
-    "expected as many keywords as codes, got 1 and 2": lambda m, p: m.inverse_transform(np.ones((2, 4)), ["tea"]),
-    "tokens: expected one of auto, words, characters, got 'letters'": lambda m, p: small(tokens="letters").fit(LINES),
+    r"expected codes of shape \(N, 4\), got \(2, 3\)": lambda m, p: p.inverse_transform(
+        np.ones((2, 3))
+    ),
+    "expected as many keywords as codes, got 1 and 2": lambda m, p: m.inverse_transform(
+        np.ones((2, 4)), ["tea"]
+    ),
+    "tokens: expected one of auto, words, characters, got 'letters'": lambda m, p: small(
+        tokens="letters"
+    ).fit(LINES),
     r"expected word_dropout in \[0, 1\), got 1": lambda m, p: small(word_dropout=1).fit(LINES),
     "TextVAE: expected beta to be a number >= 0, got -1": lambda m, p: small(beta=-1).fit(LINES),
-    "expected state_size to be a whole number >= 1, got 0": lambda m, p: small(state_size=0).fit(LINES),
+    "expected state_size to be a whole number >= 1, got 0": lambda m, p: small(state_size=0).fit(
+        LINES
+    ),
     "not fitted yet": lambda m, p: small().generate(),
 }
 
@@ -255,7 +305,9 @@ def test_a_keyword_is_read_as_fit_read_it():
     """Decomposed letters, as some file systems and keyboards write them, and spaces around it."""
     composed, decomposed = "caf\u00e9", "cafe\u0301"
     cafe = small(epochs=1).fit(["one", "two"], [decomposed, "tea"])
-    said = [cafe.generate(2, keyword, random_state=0) for keyword in (composed, decomposed, " café ")]
+    said = [
+        cafe.generate(2, keyword, random_state=0) for keyword in (composed, decomposed, " café ")
+    ]
     assert said[0] == said[1] == said[2] and cafe.keywords_ == (composed, "tea")
 
 
@@ -269,7 +321,11 @@ def test_a_refused_fit_leaves_the_old_model(model):
     before = model.generate(3, "tea", random_state=0)
     with pytest.raises(ValueError):
         model.fit(["a"], ["b", "c"])
-    assert model.generate(3, "tea", random_state=0) == before and model.keywords_ == ("bread", "coffee", "tea")
+    assert model.generate(3, "tea", random_state=0) == before and model.keywords_ == (
+        "bread",
+        "coffee",
+        "tea",
+    )
 
 
 # ---------------------------------------------------------------- how good it is
@@ -279,7 +335,9 @@ def test_the_bound_is_minus_cross_entropy_minus_kl(model):
     result, elbo = model.evaluate(LINES, KEYWORDS), model.score_samples(LINES, KEYWORDS)
     tokens = (model._rows(LINES, KEYWORDS)[:, 1:] != 0).sum()
     assert elbo.shape == (6,) and (elbo < 0).all()
-    assert result["elbo"] == pytest.approx(elbo.mean()) == pytest.approx(model.score(LINES, KEYWORDS))
+    assert (
+        result["elbo"] == pytest.approx(elbo.mean()) == pytest.approx(model.score(LINES, KEYWORDS))
+    )
     assert -6 * result["elbo"] == pytest.approx(result["cross_entropy"] * tokens + 6 * result["kl"])
     assert result["perplexity"] == pytest.approx(np.exp(-elbo.sum() / tokens))
     assert result == model.evaluate(LINES, KEYWORDS)
@@ -293,7 +351,9 @@ def test_more_importance_samples_tighten_the_bound(model):
 
 
 def test_a_line_scores_the_same_in_any_company(model):
-    alone = [model.score_samples([line], [word])[0] for line, word in zip(LINES, KEYWORDS, strict=True)]
+    alone = [
+        model.score_samples([line], [word])[0] for line, word in zip(LINES, KEYWORDS, strict=True)
+    ]
     np.testing.assert_allclose(alone, model.score_samples(LINES, KEYWORDS), rtol=1e-4)
 
 
@@ -364,7 +424,10 @@ FILES = {
     "CRLF and a byte order mark": (b"\xef\xbb\xbfOne.\r\nTwo.\r\n", (["One.", "Two."], None)),
     "old Mac": (b"One.\rTwo.\r", (["One.", "Two."], None)),
     "empty lines": (b"\n\nOne.\n  \n\nTwo.\n\n", (["One.", "Two."], None)),
-    "keywords": (b"tea\tSip tea.\nbread\tEat bread.\n", (["Sip tea.", "Eat bread."], ["tea", "bread"])),
+    "keywords": (
+        b"tea\tSip tea.\nbread\tEat bread.\n",
+        (["Sip tea.", "Eat bread."], ["tea", "bread"]),
+    ),
     "further tabs": (b"tea\tSip\ttea.\n", (["Sip\ttea."], ["tea"])),
     "Japanese": ("茶\tお茶を。\n".encode(), (["お茶を。"], ["茶"])),
     "one line": (b"Alone", (["Alone"], None)),
@@ -372,10 +435,19 @@ FILES = {
 BAD_FILES = {
     "empty": (b"", "expected lines of text, got none"),
     "blank": (b"\n \n\t\n", "expected lines of text, got none"),
-    "mixed": (b"tea\tSip tea.\n\nEat bread.\n", "expected a keyword, a tab and a line in line 3, got 'Eat bread.'"),
+    "mixed": (
+        b"tea\tSip tea.\n\nEat bread.\n",
+        "expected a keyword, a tab and a line in line 3, got 'Eat bread.'",
+    ),
     "mixed the other way": (b"Eat bread.\ntea\tSip tea.\n", "in line 2, got 'tea"),
-    "a keyword without a line": (b"tea\tSip.\nbread\t \n", "expected a keyword, a tab and a line in line 2"),
-    "a line without its keyword": (b"\tSip tea.\n", "expected a keyword, a tab and a line in line 1"),
+    "a keyword without a line": (
+        b"tea\tSip.\nbread\t \n",
+        "expected a keyword, a tab and a line in line 2",
+    ),
+    "a line without its keyword": (
+        b"\tSip tea.\n",
+        "expected a keyword, a tab and a line in line 1",
+    ),
     "Latin-1": ("café".encode("latin-1"), "expected a sound text file in UTF-8"),
     "UTF-16": ("tea".encode("utf-16"), "expected a sound text file in UTF-8"),
     "UTF-16 without a mark": ("tea".encode("utf-16-le"), "got NUL characters. Save it as UTF-8"),
@@ -405,9 +477,15 @@ QUICK = ("--epochs", 2, "--state-size", 8)
 
 
 def test_train_then_generate(command, tmp_path):
-    (tmp_path / "lines.tsv").write_text("".join(f"{k}\t{line}\n" for k, line in zip(KEYWORDS, LINES, strict=True)) * 4)
+    (tmp_path / "lines.tsv").write_text(
+        "".join(f"{k}\t{line}\n" for k, line in zip(KEYWORDS, LINES, strict=True)) * 4
+    )
     code, out, err = command("text", "train", "lines.tsv", *QUICK)
-    assert (code, err) == (0, "") and "3 keywords: bread, coffee, tea" in out and "held-out lines: ELBO" in out
+    assert (
+        (code, err) == (0, "")
+        and "3 keywords: bread, coffee, tea" in out
+        and "held-out lines: ELBO" in out
+    )
     assert "epoch   2 of 2" in out and "\x1b" not in out
     assert {path.name for path in (tmp_path / "runs" / "text-1").iterdir()} == {
         "model.npz",
@@ -418,7 +496,10 @@ def test_train_then_generate(command, tmp_path):
     assert told["settings"]["epochs"] == 2 and "kl" in told["results"]["2 held-out lines"]
     code, out, err = command("text", "generate", "--keyword", "tea", "--count", 3, "--seed", 1)
     assert (code, err) == (0, "") and len(out.splitlines()) == 3
-    assert command("text", "generate", "runs/text-1", "--keyword", "tea", "--count", 3, "--seed", 1)[1] == out
+    assert (
+        command("text", "generate", "runs/text-1", "--keyword", "tea", "--count", 3, "--seed", 1)[1]
+        == out
+    )
     code, out, err = command("text", "generate", "--keyword", "te")
     assert (code, out) == (2, "") and "Did you mean 'tea'?" in err and err.count("\n") == 1
 
@@ -433,7 +514,9 @@ def test_generate_takes_the_newest_model(command, tmp_path):
     assert newest == first != second
 
 
-@pytest.mark.parametrize("argv", [("text", "--help"), ("text", "train", "--help"), ("text", "generate", "--help")])
+@pytest.mark.parametrize(
+    "argv", [("text", "--help"), ("text", "train", "--help"), ("text", "generate", "--help")]
+)
 def test_help_has_examples(command, argv):
     code, out, _ = command(*argv)
     assert code == 0 and "nanoae text generate --keyword coffee --count 10 --temperature 0.8" in out
@@ -466,7 +549,12 @@ def test_a_long_line_is_warned_of(command, tmp_path):
 MISTAKES = {
     "empty.txt: expected lines of text, got none": ("train", "empty.txt"),
     "nowhere.txt: No such file": ("train", "nowhere.txt"),
-    "tokens: expected one of auto, words, characters, got 'letters'": ("train", "a.txt", "--tokens", "letters"),
+    "tokens: expected one of auto, words, characters, got 'letters'": (
+        "train",
+        "a.txt",
+        "--tokens",
+        "letters",
+    ),
     "expected epochs to be a whole number >= 1, got 0": ("train", "a.txt", "--epochs", 0),
     "got none. Run `nanoae text train` first": ("generate",),
     "digits.npz: expected a TextVAE, got PCA": ("generate", "digits.npz"),
@@ -482,7 +570,9 @@ def test_a_mistake_is_told_in_one_line_and_leaves_nothing(command, tmp_path, pla
     (tmp_path / "a.txt").write_text("a b\nb a\n")
     (tmp_path / "empty.txt").write_text("")
     plain.save(tmp_path / "text.npz")
-    nanoae.PCA(2).fit(np.random.default_rng(0).standard_normal((9, 4))).save(tmp_path / "digits.npz")
+    nanoae.PCA(2).fit(np.random.default_rng(0).standard_normal((9, 4))).save(
+        tmp_path / "digits.npz"
+    )
     code, out, err = command("text", *MISTAKES[message])
     assert (code, out) == (2, "") and err.count("\n") == 1 and message in err
     assert not (tmp_path / "runs").exists()

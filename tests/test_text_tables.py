@@ -49,7 +49,9 @@ def german(value):
 
 def gaps():
     marks = iter(MARKS * 9)
-    return [[next(marks) if np.isnan(value) else point(value) for value in row] for row in GAPS.tolist()]
+    return [
+        [next(marks) if np.isnan(value) else point(value) for value in row] for row in GAPS.tolist()
+    ]
 
 
 PLAIN = text(cells(point))
@@ -122,7 +124,9 @@ def test_the_same_numbers_in_every_spelling(write, name):
         np.testing.assert_array_equal(everything(data), X)
         assert list(data.columns) == table.names
     else:
-        with pytest.raises(ValueError, match=r"t.csv: expected a number in row 2, column 'bill', got .*Fill it in"):
+        with pytest.raises(
+            ValueError, match=r"t.csv: expected a number in row 2, column 'bill', got .*Fill it in"
+        ):
             load_data(path, **said)
 
 
@@ -156,12 +160,20 @@ HEADERS = [  # a first row, the rows below it, and whether it is a header (None:
     (["3", "1", "7", "2"], FLOATS, True),
     (["0", "1"], FLOATS[:, :2], True),
     ([*map(str, range(12))], RNG.integers(0, 17, (30, 12)), True),
-    (["0", "1", "2", "3"], [[*"ab"[i % 2 :: 2], *row[1:]] for i, row in enumerate(COUNTS.tolist())], True),
+    (
+        ["0", "1", "2", "3"],
+        [[*"ab"[i % 2 :: 2], *row[1:]] for i, row in enumerate(COUNTS.tolist())],
+        True,
+    ),
     (["2019", "2020", "2021", "2022"], COUNTS, True),
     (["2022", "2021", "2020", "2019"], FLOATS * 30, True),
     (shifted(401, 0.5), FLOATS, True),
     (shifted(401, 0.5, 12), SMOOTH, True),
-    (["400.3", "401.9", "403.4", "404.8", "406.1", "407.3", "408.4", "409.4"], RNG.normal(size=(30, 8)), True),
+    (
+        ["400.3", "401.9", "403.4", "404.8", "406.1", "407.3", "408.4", "409.4"],
+        RNG.normal(size=(30, 8)),
+        True,
+    ),
     (["1%", "5%", "50%", "95%"], FLOATS, True),
     (["id", "401.0", "401.5", "402.0"], FLOATS, True),
     (["id", "401,0", "401,5", "402,0"], FLOATS, True),
@@ -177,11 +189,23 @@ HEADERS = [  # a first row, the rows below it, and whether it is a header (None:
     (["0", "0"], [[0, 1], [1, 0], [1, 1]], False),
     (["0.5", "1.5", "2.5", "3.5"], FLOATS, None),
     (["5", "NA", "3", "4"], COUNTS, False),
-    (["red", "1.5", "2.5"], [[colour, 1.0, i / 3] for i, colour in enumerate(["blue", "red"] * 9)], False),
+    (
+        ["red", "1.5", "2.5"],
+        [[colour, 1.0, i / 3] for i, colour in enumerate(["blue", "red"] * 9)],
+        False,
+    ),
     (["0", "1"], [[0, 1], [1, 1], [1, 0]] * 5, None),
-    (["0", "1", "5"], [[0.1 * i, 1 + 0.03 * i, 5 - 0.2 * i] for i in range(1, 7)], None),  # of a start at time 0
+    (
+        ["0", "1", "5"],
+        [[0.1 * i, 1 + 0.03 * i, 5 - 0.2 * i] for i in range(1, 7)],
+        None,
+    ),  # of a start at time 0
     (["0", "1", "2"], [[i % 4, f"{i % 3}.00", (i * 7) % 9] for i in range(20)], True),
-    (["0", "1", "2"], [[i % 3, 1, 2 - i % 3] if i % 2 else [i % 4, 0, i] for i in range(1, 20)], None),
+    (
+        ["0", "1", "2"],
+        [[i % 3, 1, 2 - i % 3] if i % 2 else [i % 4, 0, i] for i in range(1, 20)],
+        None,
+    ),
     (["1", "2", "4"], [[0.5, 1.5, 2.5], [0.7, 0.1, 0.3]], None),
     (["2019", "2020"], COUNTS[:, :2], None),
     (["red", "5"], [["blue", i] for i in range(20)], None),
@@ -197,7 +221,9 @@ def test_a_header_of_numbers_is_told_from_a_row_of_them(write, first, rows, name
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if named is None:
-            with pytest.raises(ValueError, match=r"expected a first row of names, or of values.*--header yes or no"):
+            with pytest.raises(
+                ValueError, match=r"expected a first row of names, or of values.*--header yes or no"
+            ):
                 read_table(path)
         else:
             assert len(read_table(path)) == len(rows) + (not named)
@@ -208,12 +234,17 @@ def test_a_header_of_numbers_is_told_from_a_row_of_them(write, first, rows, name
 
 def test_blanks_separate_decimal_commas(write):
     table = read_table(write("-327,094 -701,629\n1792,935 405,857\n974,327 714,545\n"))
-    assert [table.column(i).tolist() for i in range(2)] == [[-327.094, 1792.935, 974.327], [-701.629, 405.857, 714.545]]
+    assert [table.column(i).tolist() for i in range(2)] == [
+        [-327.094, 1792.935, 974.327],
+        [-701.629, 405.857, 714.545],
+    ]
 
 
 def test_a_header_of_one_or_two_numbers_is_told(write):
     path = write(text(FLOATS[:, :2].tolist(), names=["0", "1"]))
-    with pytest.warns(UserWarning, match="taking the first row, '0, 1', for names of columns.*--header no"):
+    with pytest.warns(
+        UserWarning, match="taking the first row, '0, 1', for names of columns.*--header no"
+    ):
         assert load_data(path).columns == ("0", "1")
 
 
@@ -224,10 +255,14 @@ def test_what_a_data_frame_writes_is_what_it_holds(tmp_path):
     data = load_data(tmp_path / "a.csv", random_state=None)
     np.testing.assert_array_equal(everything(data), FLOATS)
     assert data.columns == ("0", "1", "2", "3")
-    pandas.DataFrame(FLOATS, columns=["id", 401.0, 401.5, 402.0]).to_csv(tmp_path / "w.csv", index=False)
+    pandas.DataFrame(FLOATS, columns=["id", 401.0, 401.5, 402.0]).to_csv(
+        tmp_path / "w.csv", index=False
+    )
     assert load_data(tmp_path / "w.csv", label="id").columns == ("401.0", "401.5", "402.0")
     frame.to_csv(tmp_path / "i.csv", sep=";", decimal=",")
-    with pytest.raises(ValueError, match=r"the column 'Unnamed: 0', which has no name and numbers the rows"):
+    with pytest.raises(
+        ValueError, match=r"the column 'Unnamed: 0', which has no name and numbers the rows"
+    ):
         load_data(tmp_path / "i.csv")
     data = load_data(tmp_path / "i.csv", random_state=None, ignore="Unnamed: 0")
     np.testing.assert_array_equal(everything(data), FLOATS)
@@ -241,17 +276,26 @@ def test_what_a_data_frame_writes_is_what_it_holds(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("x\n1,5\n2,5\n", "lines of one number, or of several cells, got '2,5', which may be either.*separator="),
+        (
+            "x\n1,5\n2,5\n",
+            "lines of one number, or of several cells, got '2,5', which may be either.*separator=",
+        ),
         ("x\n12 500\n13 200\n", "lines of one number, or of several cells, got '13 200'"),
         ("12 500\n13 200\n", "lines of one number, or of several cells"),
         ("1,05\n2,50\n3,25\n", "lines of one number, or of several cells"),
-        ("a\tb\n1\t2\t3\n", "2 cells in row 2, got 3. If the first column holds names of rows, it needs a name"),
+        (
+            "a\tb\n1\t2\t3\n",
+            "2 cells in row 2, got 3. If the first column holds names of rows, it needs a name",
+        ),
         ("a;b;\n1;2;\n3;4;5\n", "a number in row 2, column 'Unnamed: 2', got ''"),
         ("Report of 2024\na,b\n1,2\n", "1 cells in row 2, got 2"),
         ("first name other thing\n1.5 2.5\n3.5 4.5\n5.5 6.5\n", "4 cells in row 2, got 2"),
         (PLAIN.encode("utf-16-le"), "text in line 1, got NUL characters. Say which encoding"),
         (gzip.compress(b"1" * (1 << 25)), "lines of at most 16,777,216 characters"),
-        (gzip.compress(PLAIN.encode())[:-9], "expected a sound CSV table, got Compressed file ended"),
+        (
+            gzip.compress(PLAIN.encode())[:-9],
+            "expected a sound CSV table, got Compressed file ended",
+        ),
         ("a,b\n1,2\n3,1e300\n", "a number up to 3.4e\\+38 in row 3, column 'b', got '1e300'"),
     ],
 )
@@ -281,7 +325,10 @@ def test_a_packed_table_larger_than_memory_is_refused(write):
         ({"encoding": "utf-7000"}, "encoding: expected one that Python knows"),
         ({"text": "bil"}, "a column named 'bil', got .* Did you mean 'bill'"),
         ({"ignore": "bil"}, "a column named 'bil', got .* Did you mean 'bill'"),
-        ({"seperator": ";"}, "expected one of separator, decimal, .* got 'seperator'. Did you mean 'separator'"),
+        (
+            {"seperator": ";"},
+            "expected one of separator, decimal, .* got 'seperator'. Did you mean 'separator'",
+        ),
     ],
 )
 def test_what_is_said_is_checked(write, said, message):
@@ -293,15 +340,23 @@ def test_what_is_said_is_checked(write, said, message):
 
 
 def test_the_format_of_what_is_no_text_table_is_refused():
-    with pytest.raises(ValueError, match=r"expected a .csv file to be read with decimal, got 'digits'"):
+    with pytest.raises(
+        ValueError, match=r"expected a .csv file to be read with decimal, got 'digits'"
+    ):
         load_data("digits", decimal=",")
 
 
 @pytest.mark.parametrize("mark", [",", "."])
 def test_the_decimal_mark_that_is_said_is_taken(write, mark):
     path = write(text([["1.234", "1,234"], ["5.678", "9,123"]], ";", names=["a", "b"]))
-    values = np.array([1234, 1.234, 5678, 9.123]) if mark == "," else np.array([1.234, 1234, 5.678, 9123])
-    np.testing.assert_array_equal(everything(load_data(path, random_state=None, decimal=mark)).ravel(), values)
+    values = (
+        np.array([1234, 1.234, 5678, 9.123])
+        if mark == ","
+        else np.array([1.234, 1234, 5.678, 9123])
+    )
+    np.testing.assert_array_equal(
+        everything(load_data(path, random_state=None, decimal=mark)).ravel(), values
+    )
 
 
 def test_labels_are_read_in_the_same_spelling(write):
@@ -310,13 +365,20 @@ def test_labels_are_read_in_the_same_spelling(write):
     path = write(text(rows, ";", names=["x", "y", "z"]))
     data = load_data(path, random_state=None, label="y", ignore="z")
     y = np.ma.concatenate([data.y_train, data.y_test])
-    assert y.filled(np.nan).tolist()[:3] == [0.25, 2.25, 4.25] and y.mask.tolist() == [False] * 3 + [True] + [False] * 2
+    assert (
+        y.filled(np.nan).tolist()[:3] == [0.25, 2.25, 4.25]
+        and y.mask.tolist() == [False] * 3 + [True] + [False] * 2
+    )
 
 
 def test_codes_that_look_like_numbers_stay_what_is_said(write):
     path = write("country,zip,x\nNA,01234,1\nDE,,2\nNA,1234,3\n")
     table = read_table(path, text=["country", "zip"])
-    assert table.column(0).tolist() == ["NA", "DE", "NA"] and table.column(1).tolist() == ["01234", None, "1234"]
+    assert table.column(0).tolist() == ["NA", "DE", "NA"] and table.column(1).tolist() == [
+        "01234",
+        None,
+        "1234",
+    ]
     assert read_table(path, na="NA", text="country").column(0).tolist() == [None, "DE", None]
 
 
@@ -331,8 +393,21 @@ def models(tmp_path_factory):
     (folder / "gaps.csv").write_text(text(cells(lambda x: "" if np.isnan(x) else point(x), GAPS)))
     quick = Autoencoder(2, (3,), epochs=2, backend="numpy", random_state=0)
     table = read_table(folder / "plain.csv")
-    nanoae.AnomalyDetector(quick, missing="mask", random_state=0).fit(table).save(folder / "detector.npz")
-    train = ["--data", folder / "plain.csv", "--out", folder / "m", "--epochs", 2, "--code-size", 1, "--hidden", "none"]
+    nanoae.AnomalyDetector(quick, missing="mask", random_state=0).fit(table).save(
+        folder / "detector.npz"
+    )
+    train = [
+        "--data",
+        folder / "plain.csv",
+        "--out",
+        folder / "m",
+        "--epochs",
+        2,
+        "--code-size",
+        1,
+        "--hidden",
+        "none",
+    ]
     assert main([*map(str, ["train", *train, "--no-figures", "--quiet"])]) == 0
     for name in ("plain", "gaps"):
         assert detect(folder, folder / f"{name}.csv", folder / f"{name}.scores") == 0
@@ -341,7 +416,23 @@ def models(tmp_path_factory):
 
 
 def detect(folder, path, out, *said):
-    return main([*map(str, ["detect", "--model", folder / "detector.npz", "--score", path, "--out", out, *said])])
+    return main(
+        [
+            *map(
+                str,
+                [
+                    "detect",
+                    "--model",
+                    folder / "detector.npz",
+                    "--score",
+                    path,
+                    "--out",
+                    out,
+                    *said,
+                ],
+            )
+        ]
+    )
 
 
 def encode(folder, path, out, *said):
@@ -349,7 +440,9 @@ def encode(folder, path, out, *said):
 
 
 def options(said):
-    return [f"--{name}={given if isinstance(given, str) else given[0]}" for name, given in said.items()]
+    return [
+        f"--{name}={given if isinstance(given, str) else given[0]}" for name, given in said.items()
+    ]
 
 
 @pytest.mark.parametrize(
@@ -361,11 +454,18 @@ def test_a_model_is_never_another_one(models, write, tmp_path, capsys, name):
     content, file, said = SPELLINGS[name]
     path, with_gaps = write(content, file), name.startswith("gaps")
     if name in REMEDIES:
-        assert detect(models, path, tmp_path / "scores") == encode(models, path, tmp_path / "codes.npy") == 2
+        assert (
+            detect(models, path, tmp_path / "scores")
+            == encode(models, path, tmp_path / "codes.npy")
+            == 2
+        )
         first, second = capsys.readouterr().err.splitlines()
         assert options(said)[0].split("=")[0] in first and path.name in second
     assert detect(models, path, tmp_path / "scores", *options(said)) == 0
-    with open(models / f"{'gaps' if with_gaps else 'plain'}.scores") as plain, open(tmp_path / "scores") as mine:
+    with (
+        open(models / f"{'gaps' if with_gaps else 'plain'}.scores") as plain,
+        open(tmp_path / "scores") as mine,
+    ):
         expected, found = list(csv.DictReader(plain)), list(csv.DictReader(mine))
     assert [row["score"] for row in found] == [row["score"] for row in expected]
     if with_gaps:  # which its autoencoder has not learned
@@ -378,18 +478,26 @@ def test_a_model_is_never_another_one(models, write, tmp_path, capsys, name):
 def test_a_detector_knows_the_marks_that_it_was_told(models, write, tmp_path):
     rows = [[f"{i % 7}.5", "n.k." if i % 9 == 0 else "ab"[i % 2]] for i in range(80)]
     for name, mark in (("train.csv", "n.k."), ("new.csv", "n.k."), ("empty.csv", "")):
-        write(text([[x, cell.replace("n.k.", mark)] for x, cell in rows], names=["x", "kind"]), name)
+        write(
+            text([[x, cell.replace("n.k.", mark)] for x, cell in rows], names=["x", "kind"]), name
+        )
     quick = Autoencoder(2, (3,), epochs=2, backend="numpy", random_state=0)
     table = read_table(tmp_path / "train.csv", na="n.k.")
-    nanoae.AnomalyDetector(quick, missing="mask", random_state=0).fit(table).save(tmp_path / "detector.npz")
+    nanoae.AnomalyDetector(quick, missing="mask", random_state=0).fit(table).save(
+        tmp_path / "detector.npz"
+    )
     detector = nanoae.load(tmp_path / "detector.npz")
-    new, empty = (detector.score_samples(read_table(tmp_path / name)) for name in ("new.csv", "empty.csv"))
+    new, empty = (
+        detector.score_samples(read_table(tmp_path / name)) for name in ("new.csv", "empty.csv")
+    )
     np.testing.assert_array_equal(new, empty)
 
 
 # ---------------------------------------------------------------- any table in any spelling
 
-VALUES = st.one_of(st.integers(-(10**7), 10**7), st.integers(-(10**7), 10**7).map(lambda x: x / 1000))
+VALUES = st.one_of(
+    st.integers(-(10**7), 10**7), st.integers(-(10**7), 10**7).map(lambda x: x / 1000)
+)
 SEPARATORS = st.sampled_from([",", ";", "\t", "|"])
 MONEY = st.sampled_from([("", ""), ("", " €"), ("$", ""), ("", " CHF"), ("", "%")])
 
@@ -415,7 +523,9 @@ def test_what_is_written_is_read_or_refused(tmp_path_factory, data):
     # 1.234 between commas or tabs is 1.234, as everywhere in computing; between semicolons it is refused
     separator = ";" if mark + group == ",." else data.draw(SEPARATORS)
     path.write_text(text(table, separator, names=NAMES), encoding="utf-8")
-    expected = np.array([[float(f"{value:.3f}{'e-2' * (behind == '%')}") for value in values] for values in x])
+    expected = np.array(
+        [[float(f"{value:.3f}{'e-2' * (behind == '%')}") for value in values] for values in x]
+    )
     expected[row, column] = np.nan
     try:
         found = read_table(path)
@@ -431,13 +541,19 @@ def test_columns_without_names_are_not_those_of_the_same_numbers(write):
     rows = np.arange(240).reshape(30, 8) % 7 + 10 * np.arange(8)
     order = [2, 0, 1, 3, 4, 5, 6, 7]
     learned, turned = (
-        write("\n".join(",".join(map(str, row)) for row in [columns + 1, *rows[:, columns].tolist()]), f"{name}.csv")
+        write(
+            "\n".join(",".join(map(str, row)) for row in [columns + 1, *rows[:, columns].tolist()]),
+            f"{name}.csv",
+        )
         for name, columns in (("learned", np.arange(8)), ("turned", np.array(order)))
     )
     encoder = TableEncoder().fit(read_table(learned))
     facts, arrays = encoder.to_file()
     encoder = TableEncoder.from_file(facts, Saved(arrays))
-    with pytest.raises(ValueError, match=r"turned\.csv: expected columns with names, as fit saw, got columns without"):
+    with pytest.raises(
+        ValueError,
+        match=r"turned\.csv: expected columns with names, as fit saw, got columns without",
+    ):
         encoder.transform(read_table(turned))
     np.testing.assert_array_equal(
         encoder.transform(read_table(turned, header=True)), encoder.transform(read_table(learned))

@@ -74,8 +74,22 @@ def dense(**options):
 
 
 def convolutional(**options):
-    encoder = [Conv2d(4, 3, 1, 1), BatchNorm(), ReLU(), MaxPool2d(2), AvgPool2d(3), Flatten(), Linear(3)]
-    decoder = [Linear(16), LayerNorm(), Reshape((4, 2, 2)), Upsample(3), ConvTranspose2d(1, 3, 1, 1)]
+    encoder = [
+        Conv2d(4, 3, 1, 1),
+        BatchNorm(),
+        ReLU(),
+        MaxPool2d(2),
+        AvgPool2d(3),
+        Flatten(),
+        Linear(3),
+    ]
+    decoder = [
+        Linear(16),
+        LayerNorm(),
+        Reshape((4, 2, 2)),
+        Upsample(3),
+        ConvTranspose2d(1, 3, 1, 1),
+    ]
     return ConvAutoencoder(encoder=encoder, decoder=decoder, **FEW, **options).fit(IMAGES)
 
 
@@ -91,31 +105,57 @@ def detector(**options):
 
 
 def labelled():
-    found = ClusterLabelDetector(Autoencoder(3, (16,), **FEW), n_clusters=20, random_state=0).fit(TABLE)
+    found = ClusterLabelDetector(Autoencoder(3, (16,), **FEW), n_clusters=20, random_state=0).fit(
+        TABLE
+    )
     return found.label(found.query(6), [0, 1, 0, 1, 0, 0])
 
 
 MODELS = {  # name -> a fitted estimator, and what it is asked about
     "dense": (dense, TABLE),
-    "tied, of logits": (lambda: dense(loss="bce", tied_weights=True, activation="elu", hidden=(16, 8)), TABLE),
+    "tied, of logits": (
+        lambda: dense(loss="bce", tied_weights=True, activation="elu", hidden=(16, 8)),
+        TABLE,
+    ),
     "with gaps": (lambda: dense(missing="mask", activation="softplus").fit(GAPS), GAPS),
     "top k": (lambda: dense(bottleneck=TopK(2, alpha=1.5), activation="leaky_relu"), TABLE),
     "adversarial": (lambda: dense(bottleneck=Adversarial(hidden=(4,))), TABLE),
     "float64": (lambda: dense(dtype="float64", activation="tanh"), TABLE),
     "convolutional": (convolutional, IMAGES),
-    "convolutional, batch-normed twice": (lambda: convolutional(output_activation="sigmoid", loss="huber"), IMAGES),
+    "convolutional, batch-normed twice": (
+        lambda: convolutional(output_activation="sigmoid", loss="huber"),
+        IMAGES,
+    ),
     "stacked": (lambda: StackedAutoencoder((8, 3), pretrain_epochs=1, **FEW).fit(TABLE), TABLE),
-    "classifier": (lambda: StackedClassifier((8, 4), pretrain_epochs=1, **FEW).fit(TABLE, LABELS), TABLE),
-    "regressor": (lambda: StackedRegressor((8, 4), pretrain_epochs=1, **FEW).fit(TABLE, TABLE[:, 0]), TABLE),
+    "classifier": (
+        lambda: StackedClassifier((8, 4), pretrain_epochs=1, **FEW).fit(TABLE, LABELS),
+        TABLE,
+    ),
+    "regressor": (
+        lambda: StackedRegressor((8, 4), pretrain_epochs=1, **FEW).fit(TABLE, TABLE[:, 0]),
+        TABLE,
+    ),
     "variational": (lambda: VariationalAutoencoder(2, (16,), **FEW).fit(TABLE), TABLE),
-    "conditional": (lambda: VariationalAutoencoder(2, (16,), **FEW).fit(TABLE, condition=LABELS), TABLE),
+    "conditional": (
+        lambda: VariationalAutoencoder(2, (16,), **FEW).fit(TABLE, condition=LABELS),
+        TABLE,
+    ),
     "conditional images": (conditional_images, IMAGES),
     "PCA": (lambda: PCA(3).fit(TABLE), TABLE),
     "detector": (lambda: detector(holdout=0.2), TABLE),
-    "detector of many": (lambda: detector(scores=["standardised", "mahalanobis"], scaling=["gaussian", "none"]), TABLE),
+    "detector of many": (
+        lambda: detector(scores=["standardised", "mahalanobis"], scaling=["gaussian", "none"]),
+        TABLE,
+    ),
     "cluster labels": (labelled, TABLE),
-    "PyOD's AutoEncoder": (lambda: AutoEncoder(Autoencoder(3, (16,), epochs=1), random_state=0).fit(TABLE), TABLE),
-    "PyOD's VAE": (lambda: VAE(VariationalAutoencoder(2, (8,), likelihood="gaussian", epochs=1)).fit(TABLE), TABLE),
+    "PyOD's AutoEncoder": (
+        lambda: AutoEncoder(Autoencoder(3, (16,), epochs=1), random_state=0).fit(TABLE),
+        TABLE,
+    ),
+    "PyOD's VAE": (
+        lambda: VAE(VariationalAutoencoder(2, (8,), likelihood="gaussian", epochs=1)).fit(TABLE),
+        TABLE,
+    ),
     "text": (lambda: TextVAE(4, 8, 4, max_words=200, **FEW).fit(LINES, KEYWORDS), LINES),
 }
 
@@ -148,8 +188,16 @@ def requests(model, rows, labels, path):
     if isinstance(model, (StackedClassifier, StackedRegressor)):
         y = {"y": labels}
 
-    found = {name: partial(getattr(model, name), rows, **told) for name in METHODS if hasattr(model, name)}
-    found |= {name: partial(getattr(model, name), rows, **told, **y) for name in ("evaluate", "score") if name in found}
+    found = {
+        name: partial(getattr(model, name), rows, **told)
+        for name in METHODS
+        if hasattr(model, name)
+    }
+    found |= {
+        name: partial(getattr(model, name), rows, **told, **y)
+        for name in ("evaluate", "score")
+        if name in found
+    }
     found["pickled"] = lambda: pickle.loads(pickle.dumps(model)).transform(rows, **told)
     if hasattr(model, "save"):
         found["saved"] = lambda: saved(model, path)
@@ -175,7 +223,12 @@ def asked(model, rows, number, folder):
     random = np.random.default_rng(number)
     n = int(random.integers(1, 301))
     first = int(random.integers(0, len(rows) - n + 1))
-    known = requests(model, rows[first : first + n], LABELS[first : first + n], folder / f"{threading.get_ident()}.npz")
+    known = requests(
+        model,
+        rows[first : first + n],
+        LABELS[first : first + n],
+        folder / f"{threading.get_ident()}.npz",
+    )
     return bits(known[sorted(known)[number % len(known)]]())
 
 
@@ -213,7 +266,9 @@ def test_dask_gets_what_one_thread_gets(name, restless):
     wanted = np.concatenate([method(rows[start : start + 37]) for start in range(0, len(rows), 37)])
     parts = blocks.from_array(rows, chunks=(37, rows.shape[1]))
     for _ in range(REQUESTS):
-        got = parts.map_blocks(method, chunks=(37, wanted.shape[1]), dtype=wanted.dtype, meta=wanted[:0])
+        got = parts.map_blocks(
+            method, chunks=(37, wanted.shape[1]), dtype=wanted.dtype, meta=wanted[:0]
+        )
         assert (got.compute(scheduler="threads", num_workers=THREADS) == wanted).all()
 
 
@@ -227,7 +282,9 @@ def belongings(thing, path="", found=None):
         inside = thing.items()
     elif isinstance(thing, (list, tuple)):
         inside = enumerate(thing)
-    elif type(thing).__module__.startswith(("nanoae", "test_threads")) and hasattr(thing, "__dict__"):
+    elif type(thing).__module__.startswith(("nanoae", "test_threads")) and hasattr(
+        thing, "__dict__"
+    ):
         own = ("thread", "cache", "runner")  # each thread's, and training's
         inside = [(name, value) for name, value in vars(thing).items() if name not in own]
     else:
@@ -246,7 +303,9 @@ def test_reading_changes_nothing(name, tmp_path):
     """What a race would show one time in a thousand: no attribute is another one afterwards, and no array changed."""
     model, rows = fitted(name)
     before = belongings(model)
-    numbers = {where: value.tobytes() for where, value in before.items() if isinstance(value, np.ndarray)}
+    numbers = {
+        where: value.tobytes() for where, value in before.items() if isinstance(value, np.ndarray)
+    }
     for call in requests(model, rows[:20], LABELS[:20], tmp_path / "model.npz").values():
         call()
     after = belongings(model)
@@ -334,7 +393,8 @@ def test_what_is_read_cannot_be_changed(gated, change):
     wanted, theta = gated.reconstruct(TABLE), gated.network_.theta.copy()
     with under_way(gated.reconstruct, TABLE) as result:
         with pytest.raises(
-            RuntimeError, match=rf"Autoencoder.{change}: expected an estimator that no other thread uses"
+            RuntimeError,
+            match=rf"Autoencoder.{change}: expected an estimator that no other thread uses",
         ):
             CHANGES[change](gated)
         assert (gated.reconstruct(TABLE) == wanted).all()  # any number may read
@@ -348,7 +408,8 @@ def test_what_is_changed_cannot_be_used(gated, change, name):
     with (
         under_way(CHANGES[change], gated),
         pytest.raises(
-            RuntimeError, match=rf"Autoencoder\.\w+: expected an estimator that no other thread .*`{change}`"
+            RuntimeError,
+            match=rf"Autoencoder\.\w+: expected an estimator that no other thread .*`{change}`",
         ),
     ):
         (READS | CHANGES)[name](gated)
@@ -357,12 +418,21 @@ def test_what_is_changed_cannot_be_used(gated, change, name):
 
 def test_detectors_are_guarded(gated):
     detector = AnomalyDetector(gated).fit(TABLE)
-    with under_way(detector.predict, TABLE), pytest.raises(RuntimeError, match=r"AnomalyDetector.fit: .*`predict`"):
+    with (
+        under_way(detector.predict, TABLE),
+        pytest.raises(RuntimeError, match=r"AnomalyDetector.fit: .*`predict`"),
+    ):
         detector.fit(TABLE)
-    with under_way(detector.fit, TABLE), pytest.raises(RuntimeError, match=r"AnomalyDetector.p_values: .*`fit`"):
+    with (
+        under_way(detector.fit, TABLE),
+        pytest.raises(RuntimeError, match=r"AnomalyDetector.p_values: .*`fit`"),
+    ):
         detector.p_values(TABLE)
     clusters = ClusterLabelDetector(gated, n_clusters=9).fit(TABLE)
-    with under_way(clusters.score_samples, TABLE), pytest.raises(RuntimeError, match=r"ClusterLabelDetector.label: "):
+    with (
+        under_way(clusters.score_samples, TABLE),
+        pytest.raises(RuntimeError, match=r"ClusterLabelDetector.label: "),
+    ):
         clusters.label([0], [1])
     assert clusters.given_ == {}
 
@@ -378,10 +448,16 @@ def test_the_thread_that_fits_may_use_its_estimator():
     seen = []
     model = Autoencoder(3, (16,), epochs=2, random_state=0)
     model.callbacks = [
-        lambda trainer, row: seen.append((model.score(TABLE), pickle.loads(pickle.dumps(model.network_))))
+        lambda trainer, row: seen.append(
+            (model.score(TABLE), pickle.loads(pickle.dumps(model.network_)))
+        )
     ]
     model.fit(TABLE)
-    assert len(seen) == 2 and seen[1][0] == model.score(TABLE) and (seen[1][1].theta == model.network_.theta).all()
+    assert (
+        len(seen) == 2
+        and seen[1][0] == model.score(TABLE)
+        and (seen[1][1].theta == model.network_.theta).all()
+    )
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
@@ -427,7 +503,9 @@ def test_what_pickle_is_handed_does_not_change_any_more(gated):
 def test_a_detector_fits_in_a_thread_beside_others():
     """The filters of warnings are the whole process's, too."""
     before, seen = warnings.filters, []
-    watch = Autoencoder(2, (4,), epochs=1, callbacks=[lambda trainer, row: seen.append(warnings.filters is before)])
+    watch = Autoencoder(
+        2, (4,), epochs=1, callbacks=[lambda trainer, row: seen.append(warnings.filters is before)]
+    )
     with ThreadPoolExecutor(1) as pool:
         pool.submit(AnomalyDetector(watch).fit, TABLE).result()
     assert seen and all(seen)
@@ -435,7 +513,9 @@ def test_a_detector_fits_in_a_thread_beside_others():
 
 def test_saving_changes_nothing_that_is_the_whole_process_own(tmp_path, monkeypatch):
     model = PCA(2).fit(TABLE)
-    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("two threads could leave another one than there was"))
+    monkeypatch.setattr(
+        os, "umask", lambda mask: pytest.fail("two threads could leave another one than there was")
+    )
     model.save(tmp_path / "model.npz")
     assert [path.name for path in tmp_path.iterdir()] == ["model.npz"]
 
@@ -459,7 +539,9 @@ def test_an_encoder_of_tables_is_not_fitted_while_another_thread_uses_it():
     thread = threading.Thread(target=use)
     thread.start()
     assert inside.wait(10)
-    with pytest.raises(RuntimeError, match=r"TableEncoder\.fit: expected an estimator that no other thread uses"):
+    with pytest.raises(
+        RuntimeError, match=r"TableEncoder\.fit: expected an estimator that no other thread uses"
+    ):
         encoder.fit(table)
     done.set()
     thread.join()

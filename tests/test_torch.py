@@ -47,7 +47,11 @@ class Adjoint(nn.Module):
 
     def __init__(self, source, size, channels):
         super().__init__()
-        self.source, self.size, self.bias = source, size, nn.Parameter(torch.empty(channels, dtype=torch.float64))
+        self.source, self.size, self.bias = (
+            source,
+            size,
+            nn.Parameter(torch.empty(channels, dtype=torch.float64)),
+        )
 
     def forward(self, x):
         lost = [(m + 2 * p - k) % s for m, p, k, s in zip(self.size, self.source.padding, self.source.kernel_size,
@@ -149,7 +153,10 @@ def test_a_network(ops, name):
 
 
 def test_words(ops):
-    compare(build([Embedding(6, 3), GRU(4), Flatten(), Linear(2)], (4, 5), ops), rng.integers(0, 6, (4, 5)))
+    compare(
+        build([Embedding(6, 3), GRU(4), Flatten(), Linear(2)], (4, 5), ops),
+        rng.integers(0, 6, (4, 5)),
+    )
 
 
 @pytest.mark.parametrize("reduction", ["mean", "batch"])
@@ -158,7 +165,9 @@ def test_a_decoder_of_padded_lines(ops, reduction):
     lines = np.array([[2, 3, 4, 1, 0, 0], [2, 5, 1, 0, 0, 0], [3, 0, 4, 5, 3, 1]])
     net = build([Embedding(6, 3), GRU(4), TimeDistributed(Linear(6))], (3, 5), ops)
     loss = SoftmaxCrossEntropy(reduction, ignore=0).build(ops, "float64")
-    value = loss.forward(net.forward(ops.to_device(lines[:, :-1]), train=True), ops.to_device(lines[:, 1:]))
+    value = loss.forward(
+        net.forward(ops.to_device(lines[:, :-1]), train=True), ops.to_device(lines[:, 1:])
+    )
     net.backward(loss.backward())
     module, pairs = theirs(net)
     scores = module(torch.tensor(lines[:, :-1]))
@@ -198,14 +207,18 @@ def test_training_of_the_published_autoencoder(ops, fuse):
     net = build(published(3), (1, 1, 28, 28), ops)
     net.theta *= 0.1
     module, _ = theirs(net)
-    trainer = Trainer(net, MSE(), Adam(1e-2, weight_decay=1e-5), batch_size=20, epochs=1, rows=200, fuse=fuse)
+    trainer = Trainer(
+        net, MSE(), Adam(1e-2, weight_decay=1e-5), batch_size=20, epochs=1, rows=200, fuse=fuse
+    )
     optimizer = torch.optim.Adam(module.parameters(), 1e-2, weight_decay=1e-5)
     for x in rng.uniform(-1, 1, (10, 20, 1, 28, 28)):
         loss = nn.functional.mse_loss(module(torch.tensor(x)), torch.tensor(x))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        assert float(trainer.step(ops.to_device(x), ops.to_device(x))) == pytest.approx(loss.item(), rel=1e-9)
+        assert float(trainer.step(ops.to_device(x), ops.to_device(x))) == pytest.approx(
+            loss.item(), rel=1e-9
+        )
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
@@ -230,8 +243,14 @@ def test_training_of_a_conditional_variational_autoencoder(ops, likelihood):
     for _ in range(10):
         inputs = ops.to_device(np.hstack([x, c.numpy()]))
         loss = float(trainer.step(inputs, ops.to_device(x)))
-        q = torch.distributions.Normal(*((s := encode(torch.hstack([t, c])).chunk(2, 1))[0], (s[1] / 2).exp()))
-        y = decode(torch.hstack([q.mean + q.stddev * torch.tensor(ops.to_numpy(gaussian.buffers["noise"])), c]))
+        q = torch.distributions.Normal(
+            *((s := encode(torch.hstack([t, c])).chunk(2, 1))[0], (s[1] / 2).exp())
+        )
+        y = decode(
+            torch.hstack(
+                [q.mean + q.stddev * torch.tensor(ops.to_numpy(gaussian.buffers["noise"])), c]
+            )
+        )
         kl = torch.distributions.kl_divergence(q, torch.distributions.Normal(0.0, 1.0))
         if likelihood == "gaussian":
             log_p = torch.distributions.Normal(y, 0.3**0.5).log_prob(t)

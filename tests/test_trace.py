@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 
 import nanoae
-from nanoae import ELU, SGD, Adam, Identity, Linear, ReLU, Sequential, Sigmoid, Softplus, Tanh, Trace
+from nanoae import (
+    ELU,
+    SGD,
+    Adam,
+    Identity,
+    Linear,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softplus,
+    Tanh,
+    Trace,
+)
 from nanoae.cli import main
 from nanoae.engine import losses
 
@@ -27,10 +39,16 @@ def layers(activation):
     return [Linear(3), activation(), Linear(2), Linear(3), activation(), Linear(4)]
 
 
-@pytest.fixture(scope="module", params=SETTINGS, ids=lambda s: f"{s[0].__name__}-{s[1]}-{type(s[2]).__name__}-{s[3]}")
+@pytest.fixture(
+    scope="module",
+    params=SETTINGS,
+    ids=lambda s: f"{s[0].__name__}-{s[1]}-{type(s[2]).__name__}-{s[3]}",
+)
 def case(request):
     activation, loss, optimizer, dtype = request.param
-    trace = Trace(layers(activation), X, None, loss, optimizer, dtype=dtype, random_state=3, epochs=5)
+    trace = Trace(
+        layers(activation), X, None, loss, optimizer, dtype=dtype, random_state=3, epochs=5
+    )
     return request.param, trace
 
 
@@ -45,7 +63,10 @@ def name(step, move):
 
 def arrays(step):
     """(phase, layer, name) -> the array made."""
-    return {(move.phase, move.layer, name(step, move)): step.entries[move.result].values for move in step.moves}
+    return {
+        (move.phase, move.layer, name(step, move)): step.entries[move.result].values
+        for move in step.moves
+    }
 
 
 def test_the_numbers_are_those_of_the_layers(case):
@@ -80,7 +101,9 @@ def test_the_sums_shown_add_up_to_the_numbers(case):
             values = step.entries[move.result].values
             assert move.sum.products, f"{move.where}: {name(step, move)} has no sum"
             sums = [move.sum.value(index) for index in np.ndindex(values.shape)]
-            np.testing.assert_allclose(sums, values.ravel(), rtol=1e-6 if dtype == "float32" else 1e-12, atol=1e-7)
+            np.testing.assert_allclose(
+                sums, values.ravel(), rtol=1e-6 if dtype == "float32" else 1e-12, atol=1e-7
+            )
 
 
 WORDS = {
@@ -103,7 +126,12 @@ def as_python(text):
         .replace("> 0]", "> 0)")
     )
     text = re.sub(r"\|(.*)\|", r"abs(\1)", text.replace("[{0} >", "({0} >"))
-    return text.replace(") (", ") * (").replace("} (", "} * (").replace("2 (", "2 * (").replace("abs{0}**2", "abs({0})")
+    return (
+        text.replace(") (", ") * (")
+        .replace("} (", "} * (")
+        .replace("2 (", "2 * (")
+        .replace("abs{0}**2", "abs({0})")
+    )
 
 
 @pytest.mark.parametrize(("activation", "loss", "optimizer"), [(Tanh, "mse", "sgd"), (Sigmoid, "bce", "adam"),
@@ -123,7 +151,9 @@ def test_what_is_written_of_a_factor_is_what_it_is(activation, loss, optimizer):
                     place = tuple(at[axis] if axis in at else int(axis) for axis in letters)
                     numbers.append(f"({float(step.entries[entry].values[place])!r})")
                 value = eval(as_python(factor.text).format(*numbers), {"math": math, **WORDS})
-                assert value == pytest.approx(float(factor.values[index]), rel=1e-9, abs=1e-12), factor.text
+                assert value == pytest.approx(float(factor.values[index]), rel=1e-9, abs=1e-12), (
+                    factor.text
+                )
     assert len(seen) >= 4
 
 
@@ -141,13 +171,21 @@ def test_every_breakage_is_caught_where_it_is(case):
     _, trace = case
     assert trace.right.caught is None
     assert {step.breakage.kind for step in trace.broken} >= {"transpose", "bias", "sign"}
-    assert len({step.breakage for step in trace.broken}) == len(trace.broken) == (8 if case[0][0] is Identity else 10)
+    assert (
+        len({step.breakage for step in trace.broken})
+        == len(trace.broken)
+        == (8 if case[0][0] is Identity else 10)
+    )
     for step in trace.broken:
         caught, breakage = step.caught, step.breakage
-        assert (caught.layer, name(step, caught)) == (breakage.layer, breakage.wrong), breakage.title
+        assert (caught.layer, name(step, caught)) == (breakage.layer, breakage.wrong), (
+            breakage.title
+        )
         assert caught.formula == breakage.formula
         if breakage.kind == "bias":  # nobody computes with db: it alone is wrong
-            assert sum(move.check is not None and not move.check.ok.all() for move in step.moves) == 1
+            assert (
+                sum(move.check is not None and not move.check.ok.all() for move in step.moves) == 1
+            )
 
 
 def test_a_wrong_dx_spoils_all_gradients_behind_it(trace):
@@ -167,15 +205,24 @@ def test_a_kink_is_no_mistake():
 
 
 def test_what_learning_does_with_each(trace):
-    losses = dict(zip(["right", *(s.breakage.kind for s in trace.broken)], trace.curves, strict=True))
+    losses = dict(
+        zip(["right", *(s.breakage.kind for s in trace.broken)], trace.curves, strict=True)
+    )
     assert len(losses["right"]) == 201 and losses["right"][-1] < losses["right"][0] / 1000
     assert losses["sign"][-1] > losses["right"][0]
 
 
 def test_classes_and_images_can_be_traced():
-    classes = Trace([Linear(3), ReLU(), Linear(2)], X, np.array([0, 1, 0, 1]), "softmax_cross_entropy", epochs=1)
+    classes = Trace(
+        [Linear(3), ReLU(), Linear(2)], X, np.array([0, 1, 0, 1]), "softmax_cross_entropy", epochs=1
+    )
     assert classes.right.caught is None
-    image = Trace([nanoae.Conv2d(2, 2), ReLU(), nanoae.Flatten(), Linear(1)], X.reshape(4, 1, 2, 2), X[:, :1], epochs=1)
+    image = Trace(
+        [nanoae.Conv2d(2, 2), ReLU(), nanoae.Flatten(), Linear(1)],
+        X.reshape(4, 1, 2, 2),
+        X[:, :1],
+        epochs=1,
+    )
     assert image.right.caught is None and json.dumps(image.html())
 
 
@@ -196,7 +243,10 @@ def test_other_layers_can_be_traced(middle):
     trace = Trace([*middle, Linear(4)], X, epochs=1)
     assert trace.right.caught is None
     for step in trace.broken:
-        assert (step.caught.layer, name(step, step.caught)) == (step.breakage.layer, step.breakage.wrong)
+        assert (step.caught.layer, name(step, step.caught)) == (
+            step.breakage.layer,
+            step.breakage.wrong,
+        )
     for move in trace.right.moves:
         values = trace.right.entries[move.result].values
         for index in np.ndindex(values.shape):
@@ -219,7 +269,23 @@ def test_what_cannot_be_traced_is_refused(arguments, message):
 def test_as_text(capsys):
     assert main(["trace", "--text", "--break", "bias:2", "--sizes", "3-2-3", "--seed", "1"]) == 2
     assert "expected one of" in capsys.readouterr().err
-    assert main(["trace", "--text", "--break", "bias:1", "--sizes", "3-2-3", "--seed", "1", "--epochs", "3"]) == 0
+    assert (
+        main(
+            [
+                "trace",
+                "--text",
+                "--break",
+                "bias:1",
+                "--sizes",
+                "3-2-3",
+                "--seed",
+                "1",
+                "--epochs",
+                "3",
+            ]
+        )
+        == 0
+    )
     printed = capsys.readouterr().out
     assert "db = dy[0]" in printed and "by differences: WRONG in 3 of 3" in printed
     sums = re.findall(r"y\[0, 0\] = x\[0, 0\] · W\[0, 0\] \+ ... = (.*) = (\S+)", printed)
@@ -257,7 +323,9 @@ def test_the_page_is_followed_with_the_arrow_keys(file, trace, open_page, width,
         assert page.inner_text("#count") == f"move {number + 1} of {len(step.moves)}"
         assert page.inner_text("#move .formula") == move.formula
         values = step.entries[move.result].values
-        cells = page.eval_on_selector_all("#move figure:first-child .cell", "cells => cells.map(cell => cell.title)")
+        cells = page.eval_on_selector_all(
+            "#move figure:first-child .cell", "cells => cells.map(cell => cell.title)"
+        )
         np.testing.assert_array_equal(np.array(cells, float), values.ravel())
         page.keyboard.press("ArrowRight")
     page.keyboard.press("Home")
@@ -271,15 +339,21 @@ def test_a_number_pointed_at_shows_the_sum_that_made_it(file, trace, open_page):
     page = open_page(file)
     page.hover("#move figure:first-child .cell:nth-child(6)")  # y[1, 2] of layer 0
     values, move = trace.right.entries[trace.right.moves[0].result].values, trace.right.moves[0]
-    rows = page.eval_on_selector_all("#sum tr", "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))")
+    rows = page.eval_on_selector_all(
+        "#sum tr", "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
+    )
     assert page.inner_text("#sum h2") == f"y[1, 2] = {values[1, 2]:.4f}"
     assert [row[0] for row in rows[:-1]] == [*(f"x[1, {i}] · W[{i}, 2]" for i in range(4)), "b[2]"]
     assert float(rows[-1][2]) == pytest.approx(sum(float(row[2]) for row in rows[:-1]), abs=1e-3)
     assert float(rows[-1][2]) == pytest.approx(move.sum.value((1, 2)), abs=1e-4)
     assert page.locator(".cell.part").count() == 9
     page.keyboard.press("ArrowRight")
-    page.hover("#move figure:nth-of-type(2) .cell:nth-child(6)")  # the x of layer 1 is the y of layer 0
-    assert page.inner_text("#sum h2") == f"y[1, 2] = {values[1, 2]:.4f}" and "layer 0" in page.inner_text("#sum")
+    page.hover(
+        "#move figure:nth-of-type(2) .cell:nth-child(6)"
+    )  # the x of layer 1 is the y of layer 0
+    assert page.inner_text(
+        "#sum h2"
+    ) == f"y[1, 2] = {values[1, 2]:.4f}" and "layer 0" in page.inner_text("#sum")
 
 
 def test_the_switch_turns_the_check_red(file, trace, open_page):
@@ -291,9 +365,13 @@ def test_the_switch_turns_the_check_red(file, trace, open_page):
         assert page.locator(".chip.bad").count() == sum(
             m.check is not None and not m.check.ok.all() for m in step.moves
         )
-        assert f"red first at {step.caught.where}: {step.breakage.wrong}" in page.inner_text("#caught")
+        assert f"red first at {step.caught.where}: {step.breakage.wrong}" in page.inner_text(
+            "#caught"
+        )
         page.click("#caught button")
-        assert page.locator("#move figure:first-child .cell.wrong").count() == np.count_nonzero(~step.caught.check.ok)
+        assert page.locator("#move figure:first-child .cell.wrong").count() == np.count_nonzero(
+            ~step.caught.check.ok
+        )
         assert page.inner_text("#verdict").startswith("✗") and page.locator("polyline").count() == 2
         page.keyboard.press("End")
     page.select_option("#switch", "0")

@@ -38,11 +38,25 @@ rng = np.random.default_rng(0)
 
 
 def small_trainer(
-    ops="numpy", loss=None, optimizer=None, *, rows=30, batch_size=8, epochs=3, dtype="float32", **settings
+    ops="numpy",
+    loss=None,
+    optimizer=None,
+    *,
+    rows=30,
+    batch_size=8,
+    epochs=3,
+    dtype="float32",
+    **settings,
 ):
     net = Sequential([Linear(7), Tanh(), Linear(5)]).build(5, ops, dtype, random_state=0)
     return Trainer(
-        net, loss or MSE(), optimizer or Adam(1e-2), batch_size=batch_size, epochs=epochs, rows=rows, **settings
+        net,
+        loss or MSE(),
+        optimizer or Adam(1e-2),
+        batch_size=batch_size,
+        epochs=epochs,
+        rows=rows,
+        **settings,
     )
 
 
@@ -56,7 +70,10 @@ GOLDEN = {  # settings -> training loss after epochs 1, 2, 3 on the digits, seed
     "mse": ({}, [0.2300566688, 0.1754067684, 0.1224372386]),
     "bce": ({"loss": "bce"}, [0.6823211277, 0.6397564392, 0.5693950171]),
     "l1": ({"loss": "l1", "activation": "tanh"}, [0.3843890165, 0.302826042, 0.248116065]),
-    "tied": ({"tied_weights": True, "activation": "leaky_relu"}, [0.2290449776, 0.1554282946, 0.1023086732]),
+    "tied": (
+        {"tied_weights": True, "activation": "leaky_relu"},
+        [0.2290449776, 0.1554282946, 0.1023086732],
+    ),
     "sgd": (
         {"optimizer": SGD(0.5, 0.9, nesterov=True, clip_norm=1.0), "activation": "elu"},
         [0.128874302, 0.06270990122, 0.04932924771],
@@ -72,7 +89,16 @@ GOLDEN = {  # settings -> training loss after epochs 1, 2, 3 on the digits, seed
 def test_golden_losses(ops, dtype, digits, name):
     """A change of these numbers is a change of the mathematics, the seeds or the order: say so in the commit."""
     settings, expected = GOLDEN[name]
-    ae = Autoencoder(8, (32,), epochs=3, batch_size=100, backend=ops, dtype=dtype.name, random_state=0, **settings)
+    ae = Autoencoder(
+        8,
+        (32,),
+        epochs=3,
+        batch_size=100,
+        backend=ops,
+        dtype=dtype.name,
+        random_state=0,
+        **settings,
+    )
     rtol = {"float32": 1e-5, "float64": 1e-8}[dtype.name]
     np.testing.assert_allclose(ae.fit(digits[0]).history_["loss"], expected, rtol=rtol)
 
@@ -85,12 +111,18 @@ OPTIMIZERS = {
     "AdamW": (AdamW(1e-2, weight_decay=0.1), "AdamW", {"lr": 1e-2, "weight_decay": 0.1}),
     "SGD": (SGD(0.05, weight_decay=0.1), "SGD", {"lr": 0.05, "weight_decay": 0.1}),
     "momentum": (SGD(0.05, 0.9), "SGD", {"lr": 0.05, "momentum": 0.9}),
-    "Nesterov": (SGD(0.05, 0.9, nesterov=True), "SGD", {"lr": 0.05, "momentum": 0.9, "nesterov": True}),
+    "Nesterov": (
+        SGD(0.05, 0.9, nesterov=True),
+        "SGD",
+        {"lr": 0.05, "momentum": 0.9, "nesterov": True},
+    ),
 }
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize(("loss", "name"), [(MSE(), "MSELoss"), (BCE(), "BCEWithLogitsLoss"), (L1(), "L1Loss")])
+@pytest.mark.parametrize(
+    ("loss", "name"), [(MSE(), "MSELoss"), (BCE(), "BCEWithLogitsLoss"), (L1(), "L1Loss")]
+)
 def test_fifty_steps_as_pytorch_takes_them(ops, loss, name, optimizer):
     torch = pytest.importorskip("torch")
     widths = [20, 12, 6, 12, 20]
@@ -103,8 +135,13 @@ def test_fifty_steps_as_pytorch_takes_them(ops, loss, name, optimizer):
     for theirs, ours in zip(linears, net.layers[::2], strict=True):
         theirs.weight.data = torch.tensor(ops.to_numpy(ours.params["W"]).T.copy())
         theirs.bias.data = torch.tensor(ops.to_numpy(ours.params["b"]).copy())
-    model = torch.nn.Sequential(*[part for linear in linears for part in (linear, torch.nn.ReLU())][:-1])
-    criterion, descent = getattr(torch.nn, name)(), getattr(torch.optim, cls)(model.parameters(), **settings)
+    model = torch.nn.Sequential(
+        *[part for linear in linears for part in (linear, torch.nn.ReLU())][:-1]
+    )
+    criterion, descent = (
+        getattr(torch.nn, name)(),
+        getattr(torch.optim, cls)(model.parameters(), **settings),
+    )
 
     for x in np.random.default_rng(2).random((50, 16, widths[0])):
         ours = float(trainer.step(ops.to_device(x), ops.to_device(x)))
@@ -114,7 +151,9 @@ def test_fifty_steps_as_pytorch_takes_them(ops, loss, name, optimizer):
         descent.step()
         assert ours == pytest.approx(theirs.item(), rel=1e-9)
     for theirs, ours in zip(linears, net.layers[::2], strict=True):
-        np.testing.assert_allclose(ops.to_numpy(ours.params["W"]).T, theirs.weight.detach(), rtol=1e-9)
+        np.testing.assert_allclose(
+            ops.to_numpy(ours.params["W"]).T, theirs.weight.detach(), rtol=1e-9
+        )
         np.testing.assert_allclose(ops.to_numpy(ours.params["b"]), theirs.bias.detach(), rtol=1e-9)
 
 
@@ -125,7 +164,15 @@ def test_fifty_steps_as_pytorch_takes_them(ops, loss, name, optimizer):
 def test_one_batch_is_learned_by_heart(ops, loss):
     """Eight rows through a wide net: whatever cannot be brought to (nearly) zero here has a bug."""
     x = (np.random.default_rng(0).random((8, 6)) > 0.5).astype(np.float32)
-    ae = Autoencoder(16, (64,), loss=loss, learning_rate=nanoae.Cosine(1e-2), epochs=600, backend=ops, random_state=0)
+    ae = Autoencoder(
+        16,
+        (64,),
+        loss=loss,
+        learning_rate=nanoae.Cosine(1e-2),
+        epochs=600,
+        backend=ops,
+        random_state=0,
+    )
     history = ae.fit(x).history_["loss"]
     assert history[-1] < 1e-3 < 0.02 < history[0]
     np.testing.assert_allclose(ae.reconstruct(x), x, atol=0.02)
@@ -142,9 +189,16 @@ def test_a_classifier_learns_xor(ops):
 
 def test_the_seed_decides_everything(ops, digits):
     def train(seed):
-        layers = {"encoder": [Linear(24), ReLU(), Dropout(0.2), Linear(8)], "decoder": [Linear(24), ReLU(), Linear(64)]}
+        layers = {
+            "encoder": [Linear(24), ReLU(), Dropout(0.2), Linear(8)],
+            "decoder": [Linear(24), ReLU(), Linear(64)],
+        }
         ae = Autoencoder(**layers, epochs=2, backend=ops, random_state=seed).fit(digits[0][:300])
-        return ops.to_numpy(ae.network_.theta).tobytes(), ae.history_["loss"], ae.transform(digits[1]).tobytes()
+        return (
+            ops.to_numpy(ae.network_.theta).tobytes(),
+            ae.history_["loss"],
+            ae.transform(digits[1]).tobytes(),
+        )
 
     assert train(3) == train(3)  # to the bit
     assert train(3)[0] != train(4)[0]
@@ -185,9 +239,13 @@ def test_fusion_changes_no_bit(ops, dtype, activation, loss):
             source := Linear(4),
             activations.activation(activation),
         ]
-        net = Sequential([*parts, TiedLinear(source), activations.activation(activation), Linear(5)])
+        net = Sequential(
+            [*parts, TiedLinear(source), activations.activation(activation), Linear(5)]
+        )
         net.build(5, ops, dtype, random_state=0)
-        trainer = Trainer(net, losses.get(loss), Adam(1e-2), batch_size=8, epochs=3, rows=30, fuse=fuse)
+        trainer = Trainer(
+            net, losses.get(loss), Adam(1e-2), batch_size=8, epochs=3, rows=30, fuse=fuse
+        )
         x = ops.to_device(np.random.default_rng(1).random((30, 5)), dtype)
         history = trainer.fit(x, validation=(x, None))
         y = ops.to_numpy(net.forward(x)).tobytes()
@@ -236,7 +294,10 @@ def test_history_and_callbacks(ops):
     trainer = small_trainer(ops, epochs=10, callbacks=(stop_after_three,))
     history = trainer.fit(x, validation=(x[:5], None))
     assert history is trainer.history and history.keys() == {"loss", "val_loss", "seconds"}
-    assert all(len(values) == 3 and all(isinstance(v, float) for v in values) for values in history.values())
+    assert all(
+        len(values) == 3 and all(isinstance(v, float) for v in values)
+        for values in history.values()
+    )
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     assert [row["loss"] for row in rows] == history["loss"] and min(history["seconds"]) > 0
 
@@ -281,7 +342,9 @@ def test_one_host_read_of_the_loss_an_epoch(ops):
 
     history = small_trainer(Remote(), Unread(), epochs=4).fit(table(ops))
     assert len(reads) == 4
-    np.testing.assert_allclose(history["loss"], small_trainer(ops, epochs=4).fit(table(ops))["loss"], rtol=1e-6)
+    np.testing.assert_allclose(
+        history["loss"], small_trainer(ops, epochs=4).fit(table(ops))["loss"], rtol=1e-6
+    )
 
 
 # ---------------------------------------------------------------- stopping
@@ -297,7 +360,15 @@ def validation_of(losses_to_come, **settings):
             return next(script)
 
     plain = small_trainer(epochs=len(losses_to_come), **settings)
-    trainer = Scripted(plain.network, MSE(), Adam(1e-2), batch_size=8, epochs=len(losses_to_come), rows=30, **settings)
+    trainer = Scripted(
+        plain.network,
+        MSE(),
+        Adam(1e-2),
+        batch_size=8,
+        epochs=len(losses_to_come),
+        rows=30,
+        **settings,
+    )
     trainer.fit(table(Ops()), validation=(table(Ops()), None))
     return trainer, thetas
 
@@ -319,7 +390,9 @@ def test_early_stopping_restores_the_best_weights(val, patience, epochs, best):
 
 
 def test_a_callback_that_stops_in_the_best_epoch_keeps_it():
-    trainer, thetas = validation_of([5, 4, 3, 9], patience=2, callbacks=(lambda trainer, row: row["epoch"] == 3,))
+    trainer, thetas = validation_of(
+        [5, 4, 3, 9], patience=2, callbacks=(lambda trainer, row: row["epoch"] == 3,)
+    )
     assert (trainer.network.theta == thetas[2]).all()
 
 
@@ -384,7 +457,9 @@ print("exit code", child.exitcode)
 def test_a_forked_process_trains_too():
     """Millions of parameters are updated on two threads; a fork copies the pool of threads, but not the threads."""
     environment = {**os.environ, "PYTHONPATH": str(Path(nanoae.__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, env=environment, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", FORK], capture_output=True, text=True, env=environment, timeout=60
+    )
     assert done.stdout == "exit code 0\n", done.stderr
 
 
@@ -395,7 +470,9 @@ def test_a_forked_process_trains_too():
 def test_a_nan_in_the_weights_is_traced_to_its_layer(layer):
     net = Sequential([Linear(7), Tanh(), Linear(6), Tanh(), Linear(5)]).build(5, random_state=0)
     net.layers[layer].params["W"][1, 2] = np.nan
-    with pytest.raises(NotFiniteError, match=rf"epoch 1, step 1:.* loss nan.*layer {layer}, Linear\(.*: its W"):
+    with pytest.raises(
+        NotFiniteError, match=rf"epoch 1, step 1:.* loss nan.*layer {layer}, Linear\(.*: its W"
+    ):
         Trainer(net, MSE(), Adam(), batch_size=8, epochs=1, rows=30).fit(table(net.ops))
 
 
@@ -403,7 +480,10 @@ def test_divergence_says_where_and_what_to_do(ops):
     trainer = small_trainer(ops, optimizer=SGD(1e20), epochs=3)
     with np.errstate(all="ignore"), pytest.raises(NotFiniteError) as error:
         trainer.fit(table(ops))
-    assert re.search(r"epoch 1(, step [2-4])?: expected a finite loss .* in (layer \d, |no layer)", str(error.value))
+    assert re.search(
+        r"epoch 1(, step [2-4])?: expected a finite loss .* in (layer \d, |no layer)",
+        str(error.value),
+    )
     assert "Lower the learning rate" in str(error.value) and "clip_norm" in str(error.value)
 
 
@@ -422,7 +502,9 @@ def test_clipping_tames_it(ops):
 # ---------------------------------------------------------------- what learns
 
 
-@pytest.mark.parametrize("optimizer", [SGD(0.1, 0.9, weight_decay=0.1), Adam(weight_decay=0.1), AdamW()], ids=repr)
+@pytest.mark.parametrize(
+    "optimizer", [SGD(0.1, 0.9, weight_decay=0.1), Adam(weight_decay=0.1), AdamW()], ids=repr
+)
 def test_frozen_ranges_stay_to_the_bit(ops, optimizer):
     net = small_trainer(ops).network
     where = net.parameters.slices[2, "W"]
@@ -455,6 +537,7 @@ def test_a_bad_gradient_is_named_with_its_step_and_layer():
 
     layer.backward = broken
     with pytest.raises(
-        nanoae.NotFiniteError, match=r"epoch 1, step 3: .* layer 2, Linear\(4, 4\): the gradient of its"
+        nanoae.NotFiniteError,
+        match=r"epoch 1, step 3: .* layer 2, Linear\(4, 4\): the gradient of its",
     ):
         trainer.fit(np.random.default_rng(0).random((50, 4), np.float32))

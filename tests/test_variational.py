@@ -37,7 +37,9 @@ def test_mean_and_variance_of_the_samples(ops, dtype):
     """logvar is the log of the variance: a sample with e^logvar for its standard deviation passes a gradient check."""
     net = code(ops, dtype)
     z = ops.to_numpy(net.forward(rows(ops, 20_000, dtype), train=True)).astype(np.float64)
-    np.testing.assert_allclose(z.mean(axis=0), MU, atol=5 * np.exp(LOGVAR / 2).max() / math.sqrt(len(z)))
+    np.testing.assert_allclose(
+        z.mean(axis=0), MU, atol=5 * np.exp(LOGVAR / 2).max() / math.sqrt(len(z))
+    )
     np.testing.assert_allclose(z.var(axis=0), np.exp(LOGVAR), rtol=0.05)
     assert abs(np.corrcoef(z.T) - np.eye(3)).max() < 0.05
 
@@ -69,7 +71,9 @@ def test_the_price_is_beta_times_the_mean_over_the_batch(ops, dtype, device, clo
 def test_warm_up_is_linear_in_the_steps_and_stays_at_beta(ops, dtype):
     net, x = code(ops, dtype, beta=2.0, warm_up=4), rows(ops, 5, dtype)
     prices = [float((net.forward(x, train=True), net.penalty())[1]) for _ in range(6)]
-    np.testing.assert_allclose(prices, kl(MU, LOGVAR).sum() * np.array([0.5, 1, 1.5, 2, 2, 2]), rtol=1e-5)
+    np.testing.assert_allclose(
+        prices, kl(MU, LOGVAR).sum() * np.array([0.5, 1, 1.5, 2, 2, 2]), rtol=1e-5
+    )
 
 
 def test_warm_up_goes_on_where_a_saved_network_stopped(ops):
@@ -110,9 +114,13 @@ def test_a_huge_variance_neither_overflows_nor_stays(ops):
     np.testing.assert_allclose(dx[:, 4:], np.exp(20) / 6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("settings", [{}, {"beta": 4.0, "warm_up": 10}, {"free_bits": 0.3}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{}, {"beta": 4.0, "warm_up": 10}, {"free_bits": 0.3}], ids=str
+)
 def test_gradients(ops, settings):
-    net = Sequential([Linear(8), Gaussian(**settings), Linear(5)]).build(5, ops, "float64", random_state=0)
+    net = Sequential([Linear(8), Gaussian(**settings), Linear(5)]).build(
+        5, ops, "float64", random_state=0
+    )
     report = check_gradients(net, rng.standard_normal((6, 5)), elementwise=True, tolerance=1e-7)
     assert report.ok, f"\n{report}"
 
@@ -123,7 +131,10 @@ def test_gradients(ops, settings):
         (lambda: Gaussian(beta=-1), "Gaussian: expected beta >= 0, got -1"),
         (lambda: Gaussian(warm_up=-1), "Gaussian: expected warm_up >= 0, got -1"),
         (lambda: Gaussian(free_bits=-1), "Gaussian: expected free_bits >= 0, got -1"),
-        (lambda: Sequential([Gaussian()]).build(5), r"\[mu, logvar\] of shape \(N, 2 K\), got \(N, 5\).*Linear\(2 K\)"),
+        (
+            lambda: Sequential([Gaussian()]).build(5),
+            r"\[mu, logvar\] of shape \(N, 2 K\), got \(N, 5\).*Linear\(2 K\)",
+        ),
     ],
 )
 def test_errors(make, message):
@@ -179,7 +190,9 @@ def test_likelihood_and_divergence_by_their_definitions(digits, likelihood):
         log_p = x * np.log(y) + (1 - x) * np.log(1 - y)
     else:
         log_p = -((x - y) ** 2) / 0.4 - np.log(2 * np.pi * 0.2) / 2
-    np.testing.assert_allclose(model.score_samples(x), log_p.sum(axis=1) - kl(mu, logvar).sum(axis=1), rtol=1e-9)
+    np.testing.assert_allclose(
+        model.score_samples(x), log_p.sum(axis=1) - kl(mu, logvar).sum(axis=1), rtol=1e-9
+    )
     np.testing.assert_allclose(model.transform(x), mu, rtol=1e-12)
 
 
@@ -203,9 +216,13 @@ def test_the_bound_reaches_the_true_likelihood(ops):
     covariance = W.T @ W + 0.5 * np.eye(3)
     b = ops.to_numpy(model.network_.layers[-2].params["b"])
     inverse, logdet = np.linalg.inv(covariance), np.linalg.slogdet(covariance)[1]
-    log_p = -0.5 * (np.einsum("ni,ij,nj->n", x - b, inverse, x - b) + logdet + 3 * math.log(2 * math.pi))
+    log_p = -0.5 * (
+        np.einsum("ni,ij,nj->n", x - b, inverse, x - b) + logdet + 3 * math.log(2 * math.pi)
+    )
     for k, tolerance in ((20, 0.03), (2000, 0.01)):
-        assert model.score_samples(x, importance_samples=k).mean() == pytest.approx(log_p.mean(), rel=tolerance)
+        assert model.score_samples(x, importance_samples=k).mean() == pytest.approx(
+            log_p.mean(), rel=tolerance
+        )
 
 
 def test_scores_are_of_the_row_alone(vae, digits):
@@ -228,7 +245,9 @@ def test_beta_and_free_bits_move_the_divergence_as_they_should(vae, digits):
 def test_warm_up_counts_epochs(digits):
     model = make(epochs=2, warm_up=4.0).fit(digits[0])
     gaussian = model._gaussian
-    assert gaussian.warm_up == 4 * math.ceil(len(digits[0]) / 32) and float(gaussian.beta_t) == pytest.approx(0.5)
+    assert gaussian.warm_up == 4 * math.ceil(len(digits[0]) / 32) and float(
+        gaussian.beta_t
+    ) == pytest.approx(0.5)
     model.partial_fit(digits[0])
     assert float(gaussian.beta_t) == pytest.approx(0.75)
 
@@ -254,7 +273,9 @@ def test_a_saved_model_scores_and_draws_the_same(vae, conditional, digits, label
 
 
 def test_the_code_need_not_tell_what_the_condition_tells(vae, conditional, digits, labels):
-    assert conditional.evaluate(digits[1], labels[1])["elbo"] > vae.evaluate(digits[1])["elbo"] + 0.5
+    assert (
+        conditional.evaluate(digits[1], labels[1])["elbo"] > vae.evaluate(digits[1])["elbo"] + 0.5
+    )
     wrong = conditional.score_samples(digits[1], (labels[1] + 1) % 10)
     assert (conditional.score_samples(digits[1], labels[1]) > wrong).mean() > 0.8
 
@@ -272,8 +293,12 @@ def test_any_labels(digits, names):
     y = np.array(names)[(np.arange(len(digits[0])) % 2)]
     model = make().fit(digits[0], condition=y, validation_data=(digits[0], y))
     assert model.sample(2, condition=[names[0], names[1]]).shape == (2, 64)
-    np.testing.assert_allclose(model.history_["val_loss"][-1], -model.score(digits[0], condition=y), rtol=1e-5)
-    assert model.partial_fit(digits[0], condition=y).fit_transform(digits[0], condition=y).shape == (len(y), 3)
+    np.testing.assert_allclose(
+        model.history_["val_loss"][-1], -model.score(digits[0], condition=y), rtol=1e-5
+    )
+    assert model.partial_fit(digits[0], condition=y).fit_transform(
+        digits[0], condition=y
+    ).shape == (len(y), 3)
 
 
 def test_images_and_layers_of_your_own(digits, labels):
@@ -281,7 +306,12 @@ def test_images_and_layers_of_your_own(digits, labels):
     x, y = digits[0].reshape(-1, 1, 8, 8)[:64], labels[0][:64]
     parts = {
         "encoder": [nanoae.Conv2d(4, 3, 2, 1), nanoae.ReLU(), nanoae.Flatten(), Linear(4)],
-        "decoder": [Linear(64), nanoae.ReLU(), nanoae.Reshape((4, 4, 4)), nanoae.ConvTranspose2d(1, 2, 2)],
+        "decoder": [
+            Linear(64),
+            nanoae.ReLU(),
+            nanoae.Reshape((4, 4, 4)),
+            nanoae.ConvTranspose2d(1, 2, 2),
+        ],
     }
     for condition, drawn in (({}, {}), ({"condition": y}, {"condition": 3})):
         model = make(**parts).fit(x, **condition)

@@ -22,7 +22,9 @@ from nanoae.training.loop import drawn
 rng = np.random.default_rng(0)
 X = rng.random((24, 6)).astype(np.float32)
 GAPS = np.where(rng.random(X.shape) < 0.2, np.nan, X).astype(np.float32)
-ONE_HOT = np.column_stack([X[:, :2], X[:, 2] > 0.5, X[:, 2] <= 0.5, X[:, 3] > 0.5, X[:, 3] <= 0.5]).astype(np.float32)
+ONE_HOT = np.column_stack(
+    [X[:, :2], X[:, 2] > 0.5, X[:, 2] <= 0.5, X[:, 3] > 0.5, X[:, 3] <= 0.5]
+).astype(np.float32)
 IMAGES = rng.random((24, 1, 4, 4)).astype(np.float32)
 LINES = [" ".join(rng.choice(["a", "b", "c"], 3)) for _ in X]
 Y = np.arange(24) % 3
@@ -31,7 +33,10 @@ W = rng.integers(0, 4, 24)  # 0, 1, 2 and 3 times
 
 SHORT = {"epochs": 3, "backend": "numpy", "random_state": 0}
 DEEP = {"sizes": (5, 3), "pretrain_epochs": 2, **SHORT}
-CONV = {"encoder": [nanoae.Conv2d(2, 3), nanoae.BatchNorm()], "decoder": [nanoae.ConvTranspose2d(1, 3)]}
+CONV = {
+    "encoder": [nanoae.Conv2d(2, 3), nanoae.BatchNorm()],
+    "decoder": [nanoae.ConvTranspose2d(1, 3)],
+}
 MODELS = {  # what there is to learn from a set with copies, and with what
     "autoencoder": (lambda **more: Autoencoder(2, (4,), **SHORT | more), (X,)),
     "bce": (lambda **more: Autoencoder(2, (4,), loss="bce", **SHORT | more), (X,)),
@@ -83,7 +88,10 @@ def test_whole_weights_are_copies(name):
 
 def test_whole_weights_are_copies_of_lines():
     make = {"code_size": 2, "state_size": 4, "embedding_size": 3, **SHORT}
-    copies, weighed = TextVAE(**make).fit(repeated([LINES])[0].tolist()), TextVAE(**make).fit(LINES, sample_weight=W)
+    copies, weighed = (
+        TextVAE(**make).fit(repeated([LINES])[0].tolist()),
+        TextVAE(**make).fit(LINES, sample_weight=W),
+    )
     assert (theta(weighed) == theta(copies)).all()
     told = weighed.evaluate(LINES, sample_weight=W)
     assert told == pytest.approx(copies.evaluate(repeated([LINES])[0].tolist()), rel=1e-6)
@@ -94,7 +102,9 @@ def test_whole_weights_are_copies_of_lines():
 def test_partial_fit_counts_likewise(first):
     models = [Autoencoder(2, (4,), missing="mask", dtype="float64", **SHORT) for _ in range(3)]
     if not first:
-        models = [model.fit(np.vstack([GAPS] * 3)) for model in models]  # whose batches are larger than 50 rows
+        models = [
+            model.fit(np.vstack([GAPS] * 3)) for model in models
+        ]  # whose batches are larger than 50 rows
     copies, weighed, shared = models
     copies.partial_fit(*repeated([GAPS])).partial_fit(GAPS)
     weighed.partial_fit(GAPS, sample_weight=W).partial_fit(GAPS)
@@ -102,7 +112,9 @@ def test_partial_fit_counts_likewise(first):
     assert (theta(copies) == theta(weighed)).all()
     np.testing.assert_allclose(theta(shared), theta(copies), rtol=1e-9)
     center = shared.network_.layers[0].state["center"]
-    np.testing.assert_allclose(center, np.nanmean(GAPS if not first else repeated([GAPS])[0], axis=0), rtol=1e-6)
+    np.testing.assert_allclose(
+        center, np.nanmean(GAPS if not first else repeated([GAPS])[0], axis=0), rtol=1e-6
+    )
 
 
 # ---------------------------------------------------------------- weights
@@ -114,7 +126,9 @@ def test_other_weights_make_a_weighted_mean(name):
     make, tables = MODELS[name]
     if name == "sum":  # which is no mean: nothing is divided by the weights'
         still = make(dtype="float64", epochs=1, learning_rate=0.0).fit(X, sample_weight=W + 0.5)
-        assert still.history_["loss"][0] == pytest.approx((W + 0.5) @ ((still.reconstruct(X) - X) ** 2).sum(axis=1))
+        assert still.history_["loss"][0] == pytest.approx(
+            (W + 0.5) @ ((still.reconstruct(X) - X) ** 2).sum(axis=1)
+        )
         return
     copies = make(dtype="float64").fit(*repeated(tables))
     for scale in (0.5, 1 / 3, 1000.5):
@@ -132,7 +146,9 @@ def test_batches_are_shares_of_the_weighted_mean(name, batch_size):
     make, tables = MODELS[name]
     still = {"batch_size": batch_size, "epochs": 1, "learning_rate": 0.0, "dtype": "float64"}
     model = make(**still).fit(*tables, sample_weight=W + 0.25)
-    told = make(**still).fit(*tables, sample_weight=W + 0.25, validation_data=tables if len(tables) > 1 else X)
+    told = make(**still).fit(
+        *tables, sample_weight=W + 0.25, validation_data=tables if len(tables) > 1 else X
+    )
     loss = model.evaluate(*tables, sample_weight=W + 0.25)["loss"]
     if name == "regressor":
         mean = np.average(Z, weights=W + 0.25)
@@ -143,7 +159,10 @@ def test_batches_are_shares_of_the_weighted_mean(name, batch_size):
 def test_what_is_held_out_counts_by_its_weight():
     make = {"batch_size": 5, "validation_fraction": 0.5, "dtype": "float64", "learning_rate": 0.0}
     weights = W + 0.25
-    for model in (Autoencoder(2, (4,), **SHORT | make), VariationalAutoencoder(2, (4,), **SHORT | make)):
+    for model in (
+        Autoencoder(2, (4,), **SHORT | make),
+        VariationalAutoencoder(2, (4,), **SHORT | make),
+    ):
         model.fit(X, sample_weight=weights)
         held = model._hold_out(24)[1]
         loss = model.evaluate(X[held], sample_weight=weights[held])["loss"]
@@ -185,11 +204,17 @@ def test_a_row_of_weight_0_is_not_there():
         other = StackedClassifier(**DEEP, **settings).fit(X, Y)
         assert model.classes_.tolist() == [0, 1, 2] and (theta(model) == theta(other)).all()
         assert model.score(bad, y, sample_weight=weights) == model.score(X, Y)
-    model = VariationalAutoencoder(2, (4,), likelihood="gaussian", **SHORT).fit(bad, condition=y, sample_weight=weights)
+    model = VariationalAutoencoder(2, (4,), likelihood="gaussian", **SHORT).fit(
+        bad, condition=y, sample_weight=weights
+    )
     assert model.classes_.tolist() == [0, 1, 2]
     assert (PCA(2).fit(bad, sample_weight=weights).mean_ == PCA(2).fit(X).mean_).all()
-    model = Autoencoder(2, (4,), missing="mask", **SHORT).fit(np.vstack([GAPS, bad[-2:]]), sample_weight=weights)
-    np.testing.assert_allclose(model.network_.layers[0].state["center"], np.nanmean(GAPS, axis=0), rtol=1e-6)
+    model = Autoencoder(2, (4,), missing="mask", **SHORT).fit(
+        np.vstack([GAPS, bad[-2:]]), sample_weight=weights
+    )
+    np.testing.assert_allclose(
+        model.network_.layers[0].state["center"], np.nanmean(GAPS, axis=0), rtol=1e-6
+    )
 
 
 # ---------------------------------------------------------------- judging
@@ -205,30 +230,45 @@ def test_scores_count_copies(name):
         copies["loss"] = 12 * (W @ ((model.reconstruct(X) - X) ** 2).sum(axis=1)) / (W > 0).sum()
     assert told == pytest.approx(copies, rel=1e-5)
     if name != "sum":
-        assert model.score(*tables, sample_weight=W / 3) == pytest.approx(model.score(*repeated(tables)), rel=1e-5)
+        assert model.score(*tables, sample_weight=W / 3) == pytest.approx(
+            model.score(*repeated(tables)), rel=1e-5
+        )
 
 
 def test_weighted_pca():
     for rows in (X, X[:5]):  # more rows than columns, and fewer
         times = 99 * W[: len(rows)] + 1  # more copies than are made of a table
-        copies, weighed = PCA(3).fit(np.repeat(rows, times, axis=0)), PCA(3).fit(rows, sample_weight=times)
+        copies, weighed = (
+            PCA(3).fit(np.repeat(rows, times, axis=0)),
+            PCA(3).fit(rows, sample_weight=times),
+        )
         for name in ("mean_", "components_", "explained_variance_", "explained_variance_ratio_"):
-            np.testing.assert_allclose(getattr(weighed, name), getattr(copies, name), rtol=1e-8, atol=1e-12)
+            np.testing.assert_allclose(
+                getattr(weighed, name), getattr(copies, name), rtol=1e-8, atol=1e-12
+            )
     half, plain = PCA(2).fit(X, sample_weight=np.full(24, 0.5)), PCA(2).fit(X)
     np.testing.assert_allclose(half.explained_variance_, plain.explained_variance_)
 
 
 # ---------------------------------------------------------------- detectors
 
-DETECTOR = {"autoencoder": Autoencoder(2, (4,), **SHORT), "scores": ("codes", "reconstruction"), "random_state": 0}
+DETECTOR = {
+    "autoencoder": Autoencoder(2, (4,), **SHORT),
+    "scores": ("codes", "reconstruction"),
+    "random_state": 0,
+}
 
 
 def test_a_detector_counts_copies():
     """In thresholds, too; and every row that was given has its score, in its place."""
     order, far = rng.permutation(24), np.full((1, 6), 50.0)
     copies = AnomalyDetector(**DETECTOR).fit(*repeated([X]))
-    weighed = AnomalyDetector(**DETECTOR).fit(np.vstack([X[order], far]), sample_weight=np.append(W[order], 0))
-    assert (weighed.score_samples(X) == copies.score_samples(X)).all() and weighed.offset_ == copies.offset_
+    weighed = AnomalyDetector(**DETECTOR).fit(
+        np.vstack([X[order], far]), sample_weight=np.append(W[order], 0)
+    )
+    assert (
+        weighed.score_samples(X) == copies.score_samples(X)
+    ).all() and weighed.offset_ == copies.offset_
     assert (weighed.p_values(X) == copies.p_values(X)).all()
     assert (weighed.decision_scores_ == -weighed.score_samples(np.vstack([X[order], far]))).all()
     assert len(weighed.labels_) == 25 and weighed.labels_[-1] == 1
@@ -248,9 +288,14 @@ def test_a_detector_of_tables_counts_copies():
 
 
 def test_a_detector_counts_whole_rows_only():
-    with pytest.raises(ValueError, match=r"AnomalyDetector: expected sample_weight of whole numbers, .* got [01]\.5\."):
+    with pytest.raises(
+        ValueError,
+        match=r"AnomalyDetector: expected sample_weight of whole numbers, .* got [01]\.5\.",
+    ):
         AnomalyDetector(**DETECTOR).fit(X, sample_weight=W / 2)
-    with pytest.raises(ValueError, match=r"expected sample_weight of 67108864 copies at most in all, got 2\.4e\+10"):
+    with pytest.raises(
+        ValueError, match=r"expected sample_weight of 67108864 copies at most in all, got 2\.4e\+10"
+    ):
         AnomalyDetector(**DETECTOR).fit(X, sample_weight=np.full(24, 1e9))
 
 
@@ -276,7 +321,9 @@ def test_class_weights_are_weights_of_rows():
     assert nanoae.StackedRegressor.__init__.__kwdefaults__.keys() & {"class_weight"} == set()
 
 
-@pytest.mark.parametrize("class_weight", ["balanced", {"b": 2.5, "a": np.float32(0.5)}, {np.int64(1): 3}])
+@pytest.mark.parametrize(
+    "class_weight", ["balanced", {"b": 2.5, "a": np.float32(0.5)}, {np.int64(1): 3}]
+)
 def test_class_weights_are_kept_in_the_file(tmp_path, class_weight):
     y = Y if class_weight == {1: 3} else np.array(["a", "b", "c"])[Y]
     model = StackedClassifier(**DEEP, class_weight=class_weight).fit(X, y)
@@ -291,7 +338,13 @@ def test_a_rare_class_is_found_with_balanced_weights():
     X[y == "rare", 0] += 1.5
     found = {}
     for class_weight in (None, "balanced"):
-        settings = {"pretrain": False, "epochs": 60, "learning_rate": 0.02, "random_state": 0, "batch_size": 64}
+        settings = {
+            "pretrain": False,
+            "epochs": 60,
+            "learning_rate": 0.02,
+            "random_state": 0,
+            "batch_size": 64,
+        }
         model = StackedClassifier((8,), class_weight=class_weight, **settings).fit(X, y)
         found[class_weight] = np.mean(model.predict(X[y == "rare"]) == "rare")
     assert found["balanced"] > 0.7 and found[None] < 0.5
@@ -307,7 +360,9 @@ def test_on_every_backend(ops):
         settings = {"batch_size": 6, "epochs": 4, "dtype": "float64"}
         plain = make(**settings).fit(*tables, sample_weight=W + 0.25)
         model = make(**settings | {"backend": ops}).fit(*tables, sample_weight=W + 0.25)
-        np.testing.assert_allclose(ops.to_numpy(model.network_.theta), theta(plain), rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(
+            ops.to_numpy(model.network_.theta), theta(plain), rtol=1e-6, atol=1e-9
+        )
         assert ops.name == "numpy" or model._trainer.runner.repeated.graphs[6] is not None
 
 
@@ -317,13 +372,28 @@ def test_on_every_backend(ops):
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (np.ones(23), r"expected sample_weight of shape \(24,\), a weight for each row, got \(23,\)"),
-        (np.ones((24, 1)), r"expected sample_weight of shape \(24,\), a weight for each row, got \(24, 1\)"),
+        (
+            np.ones(23),
+            r"expected sample_weight of shape \(24,\), a weight for each row, got \(23,\)",
+        ),
+        (
+            np.ones((24, 1)),
+            r"expected sample_weight of shape \(24,\), a weight for each row, got \(24, 1\)",
+        ),
         (np.zeros(24), "expected sample_weight above zero for 2 rows or more, got 0"),
         (np.arange(24) == 5, "expected sample_weight above zero for 2 rows or more, got 1"),
-        (np.where(np.arange(24) == 5, -1, 1), "expected sample_weight >= 0 and finite, got -1.0 in row 5"),
-        (np.where(np.arange(24) == 5, np.nan, 1), "expected sample_weight >= 0 and finite, got nan in row 5"),
-        (np.ma.MaskedArray(np.ones(24), np.arange(24) == 5), "expected sample_weight >= 0 and finite, got nan in row"),
+        (
+            np.where(np.arange(24) == 5, -1, 1),
+            "expected sample_weight >= 0 and finite, got -1.0 in row 5",
+        ),
+        (
+            np.where(np.arange(24) == 5, np.nan, 1),
+            "expected sample_weight >= 0 and finite, got nan in row 5",
+        ),
+        (
+            np.ma.MaskedArray(np.ones(24), np.arange(24) == 5),
+            "expected sample_weight >= 0 and finite, got nan in row",
+        ),
         (["a"] * 24, r"expected sample_weight, a number for each row, got \['a', 'a'"),
     ],
 )
@@ -348,13 +418,20 @@ def test_what_is_no_class_weight_is_told(class_weight, message):
 
 
 def test_a_loss_that_has_no_rows_is_no_weighted_one():
-    with pytest.raises(ValueError, match="Weighted: expected a loss that tells what each row costs by itself"):
+    with pytest.raises(
+        ValueError, match="Weighted: expected a loss that tells what each row costs by itself"
+    ):
         nanoae.Weighted(nanoae.SoftmaxCrossEntropy(ignore=0))
 
 
-@pytest.mark.parametrize("model", [Autoencoder(2, (4,), **SHORT), nanoae.PCA(2)], ids=["autoencoder", "pca"])
+@pytest.mark.parametrize(
+    "model", [Autoencoder(2, (4,), **SHORT), nanoae.PCA(2)], ids=["autoencoder", "pca"]
+)
 def test_weights_whose_sum_is_no_number_are_refused(model):
-    with pytest.raises(ValueError, match=r"expected sample_weight whose sum is a number, got weights up to 1.*e\+308"):
+    with pytest.raises(
+        ValueError,
+        match=r"expected sample_weight whose sum is a number, got weights up to 1.*e\+308",
+    ):
         model.fit(X, sample_weight=np.linspace(1e307, 1e308, len(X)))
     same = model.fit(X, sample_weight=np.full(len(X), 1e300)).transform(X)
     np.testing.assert_allclose(same, model.fit(X).transform(X), atol=1e-5)

@@ -59,7 +59,9 @@ def test_permissions_and_links_are_kept_and_new_files_get_the_umask(tmp_path, ma
         write(tmp_path / "dangling")
     finally:
         os.umask(before)
-    modes = {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("new", "old", "made")}
+    modes = {
+        name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("new", "old", "made")
+    }
     assert modes == {"new": 0o666 & ~mask, "old": 0o640, "made": 0o666 & ~mask}
     assert (tmp_path / "link").is_symlink() and (tmp_path / "dangling").is_symlink()
     assert old.read_bytes() == NEW and (tmp_path / "made").read_bytes() == NEW
@@ -79,8 +81,12 @@ with whole_file(sys.argv[1]) as file:
 def test_what_killed_writers_left_goes_and_what_others_write_stays(tmp_path, monkeypatch):
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "b")], check=False)
     (left,) = os.listdir(tmp_path)
-    monkeypatch.setattr(os, "getpid", lambda: 7)  # as in a container, where every command has the same number
-    os.mkfifo(tmp_path / ".nanoae-0123456789abcdef.part")  # not ours, and to open it could last for ever
+    monkeypatch.setattr(
+        os, "getpid", lambda: 7
+    )  # as in a container, where every command has the same number
+    os.mkfifo(
+        tmp_path / ".nanoae-0123456789abcdef.part"
+    )  # not ours, and to open it could last for ever
     with whole_file(tmp_path / "b") as other:
         assert not (tmp_path / left).exists()
         write(tmp_path / "c")
@@ -89,7 +95,8 @@ def test_what_killed_writers_left_goes_and_what_others_write_stays(tmp_path, mon
 
 
 @pytest.mark.parametrize(
-    ("place", "kind"), [("nowhere/a", FileNotFoundError), (".", OSError), (os.devnull, OSError), ("file/a", OSError)]
+    ("place", "kind"),
+    [("nowhere/a", FileNotFoundError), (".", OSError), (os.devnull, OSError), ("file/a", OSError)],
 )
 def test_a_place_that_cannot_be_written_is_told_by_name(tmp_path, monkeypatch, place, kind):
     monkeypatch.chdir(tmp_path)
@@ -103,7 +110,9 @@ def test_a_place_that_cannot_be_written_is_told_by_name(tmp_path, monkeypatch, p
 
 def test_many_threads_write_one_file(tmp_path):
     contents = [bytes([n]) * 100_000 for n in range(8)]
-    threads = [threading.Thread(target=write, args=(tmp_path / "a", content)) for content in contents]
+    threads = [
+        threading.Thread(target=write, args=(tmp_path / "a", content)) for content in contents
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -157,7 +166,9 @@ print(json.dumps({"outcomes": outcomes, "left": os.listdir()}))
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux" or not shutil.which("cc"), reason="needs Linux and a C compiler")
+@pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("cc"), reason="needs Linux and a C compiler"
+)
 def test_no_system_call_that_fails_leaves_a_damaged_file(tmp_path):
     library = tmp_path / "failing_calls.so"
     source = Path(__file__).with_name("failing_calls.c")
@@ -176,7 +187,14 @@ def test_no_system_call_that_fails_leaves_a_damaged_file(tmp_path):
     calls = {call for _, call, _, _ in told["outcomes"]}
     assert {"open", "write", "fsync", "flock", "rename", "close"} <= calls
     for fault, call, result, state in told["outcomes"]:
-        assert state in ("old", "new") and result in ("written", "told"), (fault, call, result, state)
+        assert state in ("old", "new") and result in ("written", "told"), (
+            fault,
+            call,
+            result,
+            state,
+        )
         assert state == "new" or result == "told", (fault, call)  # nothing is lost in silence
         if call == "write":
-            assert (state, result) == (("old", "told") if fault in ("ENOSPC", "EIO") else ("new", "written"))
+            assert (state, result) == (
+                ("old", "told") if fault in ("ENOSPC", "EIO") else ("new", "written")
+            )

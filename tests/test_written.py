@@ -17,7 +17,9 @@ from nanoae.cli.output import plain, safe, write_json
 ESCAPES = "a\x1b[2Jb\x9b1mc\rd\u202ee"
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", " =1", "-", "＝1"])
+@pytest.mark.parametrize(
+    "cell", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", " =1", "-", "＝1"]
+)
 def test_a_formula_is_text(cell):
     assert safe(cell) == f"'{cell}"
 
@@ -39,7 +41,21 @@ def tables(tmp_path, monkeypatch):
 
 def test_detect_writes_no_formulas_and_quotes_what_needs_it(tables, capsys):
     assert (
-        main(["detect", "--train", "t.csv", "--score", "t.csv", "--out", "s.csv", "--ignore", "=id", "--explain"]) == 0
+        main(
+            [
+                "detect",
+                "--train",
+                "t.csv",
+                "--score",
+                "t.csv",
+                "--out",
+                "s.csv",
+                "--ignore",
+                "=id",
+                "--explain",
+            ]
+        )
+        == 0
     )
     with open("s.csv", newline="", encoding="utf-8") as file:
         header, first, *rest = csv.reader(file)
@@ -48,8 +64,26 @@ def test_detect_writes_no_formulas_and_quotes_what_needs_it(tables, capsys):
 
 
 def test_no_escape_sequence_reaches_the_terminal(tables, capsys):
-    assert main(["train", "--data", "t.csv", "--epochs", "1", "--out", "r"]) == 2  # a column of text is named
-    assert main(["train", "--data", "t.csv", "--ignore", "=id", "--epochs", "1", "--out", "r", "--no-figures"]) == 0
+    assert (
+        main(["train", "--data", "t.csv", "--epochs", "1", "--out", "r"]) == 2
+    )  # a column of text is named
+    assert (
+        main(
+            [
+                "train",
+                "--data",
+                "t.csv",
+                "--ignore",
+                "=id",
+                "--epochs",
+                "1",
+                "--out",
+                "r",
+                "--no-figures",
+            ]
+        )
+        == 0
+    )
     model = nanoae.load("r/model.npz")
     model.record_schema((2,), ["a", ESCAPES])
     model.save("m.npz")
@@ -66,14 +100,19 @@ def test_json_is_strict(tmp_path):
         raise AssertionError(token)
 
     text = (tmp_path / "a.json").read_text()
-    assert json.load(io.StringIO(text), parse_constant=refuse) == {"loss": [1.0, None], "end": [None]}
+    assert json.load(io.StringIO(text), parse_constant=refuse) == {
+        "loss": [1.0, None],
+        "end": [None],
+    }
 
 
 @pytest.mark.parametrize("backend", ["nonsense", ""])
 def test_a_backend_of_matplotlib_that_is_none_costs_no_figure(tmp_path, monkeypatch, backend):
     code = "import sys, numpy as np; from nanoae import report; report.loss_curves(sys.argv[1], {'loss': [2, 1]})"
     environment = {**os.environ, "MPLBACKEND": backend, "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.png")], env=environment, check=True)
+    subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a.png")], env=environment, check=True
+    )
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -90,6 +129,8 @@ def test_a_home_that_is_none(tmp_path, monkeypatch):
 def test_a_given_autoencoder_follows_the_detectors_seed():
     X = nanoae.load_data("digits").flat()[0][:200]
     inner = nanoae.Autoencoder(4, (16,), epochs=1)
-    one, two = (nanoae.ClusterLabelDetector(inner, n_clusters=10, random_state=3).fit(X) for _ in range(2))
+    one, two = (
+        nanoae.ClusterLabelDetector(inner, n_clusters=10, random_state=3).fit(X) for _ in range(2)
+    )
     np.testing.assert_array_equal(one.transform(X), two.transform(X))
     assert inner.random_state is None

@@ -24,7 +24,9 @@ class Entry:
         return importlib.util.find_spec(self.package) is not None
 
     def load(self) -> Contender:
-        return getattr(importlib.import_module(f"benchmarks.contenders.{self.module}"), self.class_name)()
+        return getattr(
+            importlib.import_module(f"benchmarks.contenders.{self.module}"), self.class_name
+        )()
 
 
 CONTENDERS = {

@@ -43,7 +43,10 @@ class Gemm(Contender):
     def train(self, case: Case) -> list[Step]:
         stages = [products(stage) for stage in case.stages()]
         encoders = [forward[0] for forward, _ in stages]
-        return [self.stepping(encoders[:k] + forward + backward) for k, (forward, backward) in enumerate(stages)]
+        return [
+            self.stepping(encoders[:k] + forward + backward)
+            for k, (forward, backward) in enumerate(stages)
+        ]
 
     def reconstruct(self, case: Case) -> list[Step]:
         return [self.stepping(products(case)[0])]

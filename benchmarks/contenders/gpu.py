@@ -65,7 +65,9 @@ class TorchEager(Contender):
         network.to(DEVICE)
         x, batches = case.data()
         images, self.rows = torch.from_numpy(x).to(DEVICE), torch.from_numpy(batches).to(DEVICE)
-        optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True, capturable=DEVICE == "cuda")
+        optimizer = torch.optim.Adam(
+            network.parameters(), lr=1e-3, fused=True, capturable=DEVICE == "cuda"
+        )
         criterion, noise = model.LOSSES[case.loss], case.noise
 
         def forward(batch, drawn):

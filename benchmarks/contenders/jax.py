@@ -23,7 +23,12 @@ def leaky_relu(x):
     return jnp.where(x > 0, x, 0.01 * x)
 
 
-ACTIVATIONS = {"relu": jax.nn.relu, "leaky_relu": leaky_relu, "tanh": jnp.tanh, "identity": jnp.asarray}
+ACTIVATIONS = {
+    "relu": jax.nn.relu,
+    "leaky_relu": leaky_relu,
+    "tanh": jnp.tanh,
+    "identity": jnp.asarray,
+}
 MOMENTUM = 0.1  # of the running statistics
 
 
@@ -46,11 +51,19 @@ def apply(parameters, layers, x, draw=None):
             x = x @ W + b
         elif kind == "conv":
             (W, b), (*_, stride, padding) = next(weights), sizes
-            x = lax.conv_general_dilated(x, W, (stride, stride), [(padding, padding)] * 2) + b[:, None, None]
-        elif kind == "conv_transpose":  # the adjoint: the kernel turned round, over x with stride - 1 zeros in between
+            x = (
+                lax.conv_general_dilated(x, W, (stride, stride), [(padding, padding)] * 2)
+                + b[:, None, None]
+            )
+        elif (
+            kind == "conv_transpose"
+        ):  # the adjoint: the kernel turned round, over x with stride - 1 zeros in between
             (W, b), (*_, kernel, stride, padding) = next(weights), sizes
             W, border = W[:, :, ::-1, ::-1].swapaxes(0, 1), [(kernel - 1 - padding,) * 2] * 2
-            x = lax.conv_general_dilated(x, W, (1, 1), border, lhs_dilation=(stride, stride)) + b[:, None, None]
+            x = (
+                lax.conv_general_dilated(x, W, (1, 1), border, lhs_dilation=(stride, stride))
+                + b[:, None, None]
+            )
         elif kind == "norm":
             (gamma, beta), axes, n = next(weights), (0, 2, 3), x.size // x.shape[1]
             mean, var = x.mean(axes), x.var(axes)
@@ -88,9 +101,13 @@ class Model:
 
             if not variational:
                 noisy = batch + draw(batch.shape)
-            (value, statistics), gradient = jax.value_and_grad(loss, has_aux=True)(parameters, noisy, batch, draw)
+            (value, statistics), gradient = jax.value_and_grad(loss, has_aux=True)(
+                parameters, noisy, batch, draw
+            )
             updates, moments = adam.update(gradient, moments)
-            running = jax.tree.map(lambda old, new: (1 - MOMENTUM) * old + MOMENTUM * new, running, statistics)
+            running = jax.tree.map(
+                lambda old, new: (1 - MOMENTUM) * old + MOMENTUM * new, running, statistics
+            )
             return (optax.apply_updates(parameters, updates), moments, i + 1, key, running), value
 
         parameters = [(jnp.array(W), jnp.array(b)) for W, b in case.weights()]
@@ -100,7 +117,9 @@ class Model:
         self.x, self.batches, self.jitted = x, batches, jax.jit(step, donate_argnums=0)
 
     def step(self, below):
-        self.state, loss = self.jitted(self.state, self.x, self.batches, [model.state[0][0] for model in below])
+        self.state, loss = self.jitted(
+            self.state, self.x, self.batches, [model.state[0][0] for model in below]
+        )
         return loss
 
 
@@ -119,7 +138,10 @@ class Jax(Contender):
         return [stage(k) for k in range(len(models))]
 
     def reconstruct(self, case: Case) -> list[Step]:
-        x, parameters = jax.device_put(case.data()[0]), [(jnp.array(W), jnp.array(b)) for W, b in case.weights()]
+        x, parameters = (
+            jax.device_put(case.data()[0]),
+            [(jnp.array(W), jnp.array(b)) for W, b in case.weights()],
+        )
         output = jax.nn.sigmoid if case.loss == "bce" else jnp.asarray
         network = jax.jit(lambda parameters, x: output(apply(parameters, case.layers(), x)[0]))
         return [lambda i: network(parameters, x)]

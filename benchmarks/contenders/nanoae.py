@@ -36,13 +36,18 @@ LAYERS: dict[str, Callable[..., Layer]] = {
 
 
 def layers(case: Case) -> list[Layer]:
-    return [LAYERS[kind](*sizes) if kind in LAYERS else activation(kind) for kind, *sizes in case.layers()]
+    return [
+        LAYERS[kind](*sizes) if kind in LAYERS else activation(kind)
+        for kind, *sizes in case.layers()
+    ]
 
 
 def set_weights(network: nanoae.Sequential, case: Case) -> None:
     learning = [layer for layer in network.layers if layer.params]
     for layer, values in zip(learning, case.weights(), strict=True):
-        for parameter, value in zip(layer.params.values(), values, strict=True):  # W and b, or gamma and beta
+        for parameter, value in zip(
+            layer.params.values(), values, strict=True
+        ):  # W and b, or gamma and beta
             network.ops.copy(network.ops.to_device(value), out=parameter)
 
 
@@ -52,7 +57,13 @@ class Stage:
     lower   the trainers of the stages below, whose encoders make this one's data
     """
 
-    def __init__(self, trainer: nanoae.Trainer, lower: list[nanoae.Trainer], x: np.ndarray, batches: np.ndarray):
+    def __init__(
+        self,
+        trainer: nanoae.Trainer,
+        lower: list[nanoae.Trainer],
+        x: np.ndarray,
+        batches: np.ndarray,
+    ):
         self.trainer, self.lower, self.batches = trainer, lower, batches
         self.x = trainer.ops.to_device(x)
         rows = batches.size if lower else 0
@@ -97,7 +108,9 @@ class Nanoae(Contender):
             raise Unfit(str(error)) from error
         variational = case.network == "variational"
         noise = [GaussianNoise(case.noise)] if case.noise and not variational else []
-        network = nanoae.Sequential([*noise, *layers(case)]).build(case.widths[0], ops, random_state=0)
+        network = nanoae.Sequential([*noise, *layers(case)]).build(
+            case.widths[0], ops, random_state=0
+        )
         set_weights(network, case)
         if variational and not case.noise:  # z = mu
             code = next(layer for layer in network.layers if isinstance(layer, nanoae.Gaussian))
@@ -112,7 +125,9 @@ class Nanoae(Contender):
         return [Stage(trainer, trainers[:k], *case.data()) for k, trainer in enumerate(trainers)]
 
     def run(self, step, first, count):
-        return step.run(first, count) if isinstance(step, Stage) else super().run(step, first, count)
+        return (
+            step.run(first, count) if isinstance(step, Stage) else super().run(step, first, count)
+        )
 
     def reconstruct(self, case: Case) -> list[Step]:
         (x, _), middle = case.data(), len(case.widths) // 2

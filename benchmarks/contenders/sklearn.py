@@ -18,10 +18,20 @@ class Sklearn(Contender):
         warnings.simplefilter("ignore")
 
     def train(self, case: Case) -> list[Step]:
-        if case.loss != "mse" or case.code != "relu" or case.noise or case.greedy or case.network != "dense":
-            raise Unfit("has only squared error, dense layers with ReLU, no noise and no greedy training")
+        if (
+            case.loss != "mse"
+            or case.code != "relu"
+            or case.noise
+            or case.greedy
+            or case.network != "dense"
+        ):
+            raise Unfit(
+                "has only squared error, dense layers with ReLU, no noise and no greedy training"
+            )
         x, batches = case.data()
-        model = MLPRegressor(hidden_layer_sizes=case.widths[1:-1], alpha=0.0, batch_size=case.batch, shuffle=False)
+        model = MLPRegressor(
+            hidden_layer_sizes=case.widths[1:-1], alpha=0.0, batch_size=case.batch, shuffle=False
+        )
 
         def step(i):
             batch = np.take(x, batches[i % len(batches)], axis=0)

@@ -39,7 +39,9 @@ LAYERS: dict[str, Callable[..., torch.nn.Module]] = {
 
 def network(case: Case) -> torch.nn.Sequential:
     """The case's network, with PyTorch's own weights."""
-    return torch.nn.Sequential(*(LAYERS[kind](*sizes) for kind, *sizes in case.layers() if kind != "identity"))
+    return torch.nn.Sequential(
+        *(LAYERS[kind](*sizes) for kind, *sizes in case.layers() if kind != "identity")
+    )
 
 
 def set_weights(network: torch.nn.Sequential, case: Case) -> None:
@@ -65,12 +67,17 @@ class Model:
         def minus_elbo(batch: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
             mu, logvar = encode(batch).chunk(2, 1)
             z = mu if noise is None else mu + (logvar / 2).exp() * noise
-            return loss(decode(z), batch) + (mu**2 + logvar.exp() - 1 - logvar).sum() / (2 * len(batch))
+            return loss(decode(z), batch) + (mu**2 + logvar.exp() - 1 - logvar).sum() / (
+                2 * len(batch)
+            )
 
         if case.network == "variational":
             layers = list(self.network)
             middle = next(i for i, (kind, *_) in enumerate(case.layers()) if kind == "gaussian")
-            encode, decode = torch.nn.Sequential(*layers[:middle]), torch.nn.Sequential(*layers[middle:])
+            encode, decode = (
+                torch.nn.Sequential(*layers[:middle]),
+                torch.nn.Sequential(*layers[middle:]),
+            )
             self.noise_shape = case.batch, case.layers()[middle][1]
             forward = minus_elbo
         self.forward = compiled(forward)
@@ -87,7 +94,9 @@ class Model:
 
 class Torch(Contender):
     def start(self, threads):
-        torch.set_flush_denormal(True)  # Adam's moments of dead units decay to denormals, which cost it half its speed
+        torch.set_flush_denormal(
+            True
+        )  # Adam's moments of dead units decay to denormals, which cost it half its speed
         torch.set_num_threads(threads)
 
     def compiled(self, function):
@@ -100,7 +109,9 @@ class Torch(Contender):
         models = [Model(stage, self.compiled) for stage in case.stages()]
 
         def stage(k: int) -> Step:
-            encoder = torch.nn.Sequential(*(layer for below in models[:k] for layer in list(below.network)[:2]))
+            encoder = torch.nn.Sequential(
+                *(layer for below in models[:k] for layer in list(below.network)[:2])
+            )
             encode = self.compiled(encoder) if k else None
 
             def step(i):
@@ -116,8 +127,13 @@ class Torch(Contender):
         return [stage(k) for k in range(len(models))]
 
     def reconstruct(self, case: Case) -> list[Step]:
-        x, network = torch.from_numpy(case.data()[0]), Model(case, self.compiled).network.requires_grad_(False)
-        network = self.compiled(torch.nn.Sequential(network, torch.nn.Sigmoid()) if case.loss == "bce" else network)
+        x, network = (
+            torch.from_numpy(case.data()[0]),
+            Model(case, self.compiled).network.requires_grad_(False),
+        )
+        network = self.compiled(
+            torch.nn.Sequential(network, torch.nn.Sigmoid()) if case.loss == "bce" else network
+        )
 
         def step(i):
             y = torch.empty_like(x)
@@ -139,4 +155,6 @@ class TorchCompile(Torch):
 
     def compiled(self, function):
         # With channels last, PyTorch 2.13 compiles the BatchNorm of (100, 8, 15, 15) to wrong numbers on CPUs.
-        return torch.compile(function, fullgraph=True, dynamic=False, options={"layout_optimization": False})
+        return torch.compile(
+            function, fullgraph=True, dynamic=False, options={"layout_optimization": False}
+        )

@@ -14,7 +14,11 @@ SECONDS = {"CPU minutes": 60, "CPU seconds": 1, "PyTorch's CPU seconds": 1, "sec
 
 
 def names() -> list[str]:
-    return [module.name for module in pkgutil.iter_modules([str(FOLDER)]) if module.name not in ("__main__", "claims")]
+    return [
+        module.name
+        for module in pkgutil.iter_modules([str(FOLDER)])
+        if module.name not in ("__main__", "claims")
+    ]
 
 
 def what(name: str) -> str:
@@ -28,13 +32,20 @@ def minutes(name: str) -> str:
     path = RESULTS / f"{name}.json"
     facts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     told = [row.get(column) for row in facts.get("rows", []) for column in SECONDS]
-    sums = sum(row[column] * SECONDS[column] for row in facts.get("rows", []) for column in SECONDS if row.get(column))
+    sums = sum(
+        row[column] * SECONDS[column]
+        for row in facts.get("rows", [])
+        for column in SECONDS
+        if row.get(column)
+    )
     seconds = facts.get("seconds", sums if any(told) else None)
     return "time not noted" if seconds is None else f"about {max(1, round(seconds / 60))} min"
 
 
 def main() -> int:
-    print("The published numbers, measured again: python -m benchmarks.reproduce.NAME [--quick] [--save]\n")
+    print(
+        "The published numbers, measured again: python -m benchmarks.reproduce.NAME [--quick] [--save]\n"
+    )
     for name in names():
         print(f"{name:<20}{minutes(name):<18}{what(name)}")
     return 0

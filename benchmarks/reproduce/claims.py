@@ -16,17 +16,27 @@ from nanoae.backend.blas import openblas
 def options(description: str | None, seeds: int = 3) -> argparse.ArgumentParser:
     """The options of every claim; a module may add its own."""
     parser = argparse.ArgumentParser(description=(description or "").split("\n\n")[0])
-    parser.add_argument("--quick", action="store_true", help="a smoke test on a few rows: seconds, and no results")
+    parser.add_argument(
+        "--quick", action="store_true", help="a smoke test on a few rows: seconds, and no results"
+    )
     parser.add_argument("--data-dir", help="the folder that holds the data (else NANOAE_DATA)")
-    parser.add_argument("--seeds", type=int, default=seeds, metavar="N", help=f"seeds 0 .. N-1 ({seeds})")
-    parser.add_argument("--save", action="store_true", help="write benchmarks/results/NAME.md and .json")
+    parser.add_argument(
+        "--seeds", type=int, default=seeds, metavar="N", help=f"seeds 0 .. N-1 ({seeds})"
+    )
+    parser.add_argument(
+        "--save", action="store_true", help="write benchmarks/results/NAME.md and .json"
+    )
     return parser
 
 
 def threads() -> int:
     """How many threads NumPy's BLAS takes: what its peers get, too. OPENBLAS_NUM_THREADS sets it."""
     running = openblas()
-    return running.threads if running and running.threads else int(os.environ.get("OMP_NUM_THREADS", 1))
+    return (
+        running.threads
+        if running and running.threads
+        else int(os.environ.get("OMP_NUM_THREADS", 1))
+    )
 
 
 def own_seconds() -> float:
@@ -54,7 +64,9 @@ class Claims:
     def add(self, *cells: Any, holds: bool | None = None) -> None:
         """One row, a cell for each column; None is "-". `holds`: whether we reach what is claimed (None: no claim)."""
         if len(cells) != len(self.columns):
-            raise ValueError(f"Claims: expected {len(self.columns)} cells, one for each of {list(self.columns)}.")
+            raise ValueError(
+                f"Claims: expected {len(self.columns)} cells, one for each of {list(self.columns)}."
+            )
         self.rows.append(cells)
         self.held.append(holds)
         pairs = zip(self.columns, self.cells(-1), strict=False)
@@ -82,7 +94,9 @@ class Claims:
         told, others = machine(), self.others()
         how = f"Threads of NumPy's BLAS, and of its peers: {threads()}."
         if others is not None and others >= DISTURBED:
-            how += f" Other processes kept {others:.1f} CPUs busy meanwhile: alone it takes less time."
+            how += (
+                f" Other processes kept {others:.1f} CPUs busy meanwhile: alone it takes less time."
+            )
         text = "\n\n".join([table, *notes, f"{how} {where(told)}"])
         print(f"\n{text}")
         if args.quick:
@@ -92,5 +106,7 @@ class Claims:
             rows = [dict(zip(self.columns, row, strict=True)) for row in self.rows]
             rows = [{**row, "holds": held} for row, held in zip(rows, self.held, strict=True)]
             facts |= {"rows": rows, "seconds": time.perf_counter() - self.started[0]}
-            save(self.name, text, {"machine": told, "threads": threads(), "others": others, **facts})
+            save(
+                self.name, text, {"machine": told, "threads": threads(), "others": others, **facts}
+            )
         return 1 if False in self.held else 0

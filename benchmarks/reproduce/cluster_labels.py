@@ -36,7 +36,9 @@ def task(data: Dataset, digit: int, seed: int, rows: int) -> tuple[np.ndarray, .
     random = np.random.default_rng(seed)
     (x, x_test), y, y_test = data.flat(), data.y_train == digit, data.y_test == digit
     few = round(rows * SHARE)
-    train = np.concatenate([random.permutation(np.flatnonzero(y))[:few], random.permutation(np.flatnonzero(~y))])[:rows]
+    train = np.concatenate(
+        [random.permutation(np.flatnonzero(y))[:few], random.permutation(np.flatnonzero(~y))]
+    )[:rows]
     normal = np.flatnonzero(~y_test)
     few = round(len(normal) * SHARE / (1 - SHARE))
     test = np.concatenate([random.permutation(np.flatnonzero(y_test))[:few], normal])
@@ -53,7 +55,9 @@ def measure(x, y, x_test, y_test, seed: int) -> dict[str, float]:
     """F1 of each of the WAYS, and how many of the chosen rows were abnormal."""
     result = {}
     for space in ("codes", "pixels"):
-        detector = ClusterLabelDetector(Pixels() if space == "pixels" else None, random_state=seed).fit(x)
+        detector = ClusterLabelDetector(
+            Pixels() if space == "pixels" else None, random_state=seed
+        ).fit(x)
         rows = np.random.default_rng(seed).choice(len(x), sum(LABELS), replace=False)
         result[f"random, {space}"] = f1(y_test, detector.label(rows, y[rows]).predict(x_test) < 0)
         detector.given_.clear()
@@ -68,15 +72,22 @@ def measure(x, y, x_test, y_test, seed: int) -> dict[str, float]:
 
 def main() -> int:
     parser = options(__doc__, seeds=5)
-    parser.add_argument("--digits", default="0123456789", help="those that are abnormal, in turn (0123456789)")
+    parser.add_argument(
+        "--digits", default="0123456789", help="those that are abnormal, in turn (0123456789)"
+    )
     args = parser.parse_args()
     data = load_data("mnist", args.data_dir)
-    digits, seeds, rows = (args.digits, args.seeds, 50_000) if not args.quick else (args.digits[0], 1, 2_000)
+    digits, seeds, rows = (
+        (args.digits, args.seeds, 50_000) if not args.quick else (args.digits[0], 1, 2_000)
+    )
     columns = {"digit": "", **dict.fromkeys(WAYS, ".3f"), "anomalies among the chosen": ".1f"}
     claims, runs = Claims("cluster_labels", columns), {}
 
     def add(name: str, results: list[dict[str, float]]) -> None:
-        mean = {column: float(np.mean([result[column] for result in results])) for column in list(columns)[1:]}
+        mean = {
+            column: float(np.mean([result[column] for result in results]))
+            for column in list(columns)[1:]
+        }
         claims.add(name, *mean.values(), holds=mean["chosen, codes"] > mean["random, pixels"])
 
     for digit in digits:

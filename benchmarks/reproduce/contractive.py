@@ -26,7 +26,9 @@ def norms(model: nanoae.Autoencoder, x: np.ndarray) -> np.ndarray:
 def norms_by_differences(model: nanoae.Autoencoder, x: np.ndarray, eps: float = 1e-4) -> np.ndarray:
     net, found = model.network_.to(dtype="float64"), []
     for row in x.astype(np.float64):
-        up, down = (net.forward(row + step * np.eye(len(row)), stop=2).copy() for step in (eps, -eps))
+        up, down = (
+            net.forward(row + step * np.eye(len(row)), stop=2).copy() for step in (eps, -eps)
+        )
         found.append(np.linalg.norm(up - down) / (2 * eps))
     return np.array(found)
 
@@ -35,20 +37,30 @@ def main() -> int:
     args = options(__doc__).parse_args()
     x, x_test = nanoae.load_data("digits" if args.quick else "mnist", args.data_dir).flat()
     settings = {"code_size": 256, "hidden": (), "code_activation": "sigmoid", "loss": "bce"}
-    columns = {"autoencoder": "", "seed": "d", "norm of J": ".3f", "by differences, 5 images": ".3f"}
+    columns = {
+        "autoencoder": "",
+        "seed": "d",
+        "norm of J": ".3f",
+        "by differences, 5 images": ".3f",
+    }
     claims = Claims("contractive", {**columns, "closed form, the same": ".3f", "test BCE": ".4f"})
     for seed in range(args.seeds):
         free = 0.0
         for weight in WEIGHTS:
             model = nanoae.Autoencoder(
-                **settings, epochs=1 if args.quick else 10, penalty=nanoae.Contractive(weight), random_state=seed
+                **settings,
+                epochs=1 if args.quick else 10,
+                penalty=nanoae.Contractive(weight),
+                random_state=seed,
             ).fit(x)
             norm, few = norms(model, x_test).mean(), x_test[:5]
             both = norms_by_differences(model, few).mean(), norms(model, few).mean()
             cells = f"Contractive({weight:g})", seed, norm, *both, model.evaluate(x_test)["loss"]
             claims.add(*cells, holds=norm < free if weight else None)
             free = free or norm
-    return claims.finish(args, "Ten epochs each. It holds where the norm is below that of the row without a penalty.")
+    return claims.finish(
+        args, "Ten epochs each. It holds where the norm is below that of the row without a penalty."
+    )
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ from nanoae.autoencoders.presets import preset
 TARGETS = {"conv-2d": 0.180, "conv-3d": 0.160}
 
 
-def run_nanoae(name: str, seed: int, epochs: int, x_train: np.ndarray, x_test: np.ndarray) -> tuple[float, float]:
+def run_nanoae(
+    name: str, seed: int, epochs: int, x_train: np.ndarray, x_test: np.ndarray
+) -> tuple[float, float]:
     """(test MSE, CPU seconds)"""
     model = preset(name).set_params(epochs=epochs, backend="numpy", random_state=seed)
     started = time.process_time()
@@ -31,7 +33,9 @@ def run_nanoae(name: str, seed: int, epochs: int, x_train: np.ndarray, x_test: n
     return model.evaluate(x_test)["mse"], seconds
 
 
-def run_torch(name: str, seed: int, epochs: int, x_train: np.ndarray, x_test: np.ndarray) -> tuple[float, float]:
+def run_torch(
+    name: str, seed: int, epochs: int, x_train: np.ndarray, x_test: np.ndarray
+) -> tuple[float, float]:
     """The same, in a plain loop at its best: images in memory, batches by index_select, the fused Adam."""
     import torch
 
@@ -73,14 +77,32 @@ def main(arguments: list[str] | None = None) -> int:
         runs = []
         for seed in range(seeds):
             mse, seconds = run_nanoae(name, seed, epochs, x_train, x_test)
-            theirs, taken = run_torch(name, seed, epochs, x_train, x_test) if find_spec("torch") else (None, None)
-            claims.add(name, seed, mse, target, seconds, theirs, taken, taken and taken / seconds, holds=mse <= target)
+            theirs, taken = (
+                run_torch(name, seed, epochs, x_train, x_test)
+                if find_spec("torch")
+                else (None, None)
+            )
+            claims.add(
+                name,
+                seed,
+                mse,
+                target,
+                seconds,
+                theirs,
+                taken,
+                taken and taken / seconds,
+                holds=mse <= target,
+            )
             runs.append((seconds, taken))
         if find_spec("torch"):
             mine, torchs = (statistics.median(times) for times in zip(*runs, strict=True))
-            claims.add(name, "median", None, None, mine, None, torchs, torchs / mine, holds=mine <= torchs)
+            claims.add(
+                name, "median", None, None, mine, None, torchs, torchs / mine, holds=mine <= torchs
+            )
     note = f"{epochs} epochs over {len(x_train):,} images, batch 100, Adam 1e-2, weight decay 1e-5; pixels in [-1, 1]."
-    return claims.finish(args, f"{note} The last row of a preset asks whether nanoae takes the same time or less.")
+    return claims.finish(
+        args, f"{note} The last row of a preset asks whether nanoae takes the same time or less."
+    )
 
 
 if __name__ == "__main__":

@@ -38,7 +38,13 @@ def main() -> int:
     args = options(__doc__, seeds=1).parse_args()
     x, x_test = nanoae.load_data("digits" if args.quick else "mnist", args.data_dir).flat()
     epochs = 1 if args.quick else 10
-    columns = {"start": "", "training": "", "seed": "", "squared error an image": ".2f", "published": ".2f"}
+    columns = {
+        "start": "",
+        "training": "",
+        "seed": "",
+        "squared error an image": ".2f",
+        "published": ".2f",
+    }
     claims = Claims("deep_sigmoid", {**columns, "MSE": ".5f", "CPU minutes": ".1f"})
 
     def squared(mse: float) -> float:
@@ -52,14 +58,20 @@ def main() -> int:
         for start, pretrain in (("small random weights", False), ("pretrained", True)):
             began = time.process_time()
             model = network(pretrain, seed, args.quick).fit(x)
-            state, spent = [array.copy() for array in model.network_.state()], time.process_time() - began
+            state, spent = (
+                [array.copy() for array in model.network_.state()],
+                time.process_time() - began,
+            )
             for name in DESCENTS:
                 began = time.process_time()
                 model.network_.set_state(state)
                 settings = {"batch_size": 128, "epochs": epochs, "rows": len(x), "seed": seed}
                 images = model.network_.ops.to_device(x)
                 nanoae.Trainer(model.network_, LOSS, DESCENTS[name], **settings).fit(images)
-                mse, minutes = model.evaluate(x_test)["mse"], (time.process_time() - began + spent) / 60
+                mse, minutes = (
+                    model.evaluate(x_test)["mse"],
+                    (time.process_time() - began + spent) / 60,
+                )
                 holds = {("plain", False): mse > 0.9 * mean, ("Adam", True): mse < pca}
                 published = PUBLISHED if pretrain and name == "Adam" else None
                 cells = squared(mse), published, mse, minutes

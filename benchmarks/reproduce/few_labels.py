@@ -35,14 +35,20 @@ def main() -> int:
     data = nanoae.load_data("digits" if args.quick else "mnist", args.data_dir)
     x, x_test = data.flat()
     settings = SETTINGS | (QUICK if args.quick else {})
-    columns = {"seed": "", "labelled alone, test error, %": ".2f", "with pretraining, %": ".2f", "fewer by, %": ".1f"}
+    columns = {
+        "seed": "",
+        "labelled alone, test error, %": ".2f",
+        "with pretraining, %": ".2f",
+        "fewer by, %": ".1f",
+    }
     claims, errors = Claims("few_labels", {**columns, "target, %": ".1f"}), []
     for seed in range(args.seeds):
         labelled = np.random.default_rng(seed).permutation(len(x))[:LABELS]
         y = np.full(len(x), -1)
         y[labelled] = data.y_train[labelled]
         models = (
-            nanoae.StackedClassifier(**settings, pretrain=pretrain, random_state=seed) for pretrain in (False, True)
+            nanoae.StackedClassifier(**settings, pretrain=pretrain, random_state=seed)
+            for pretrain in (False, True)
         )
         errors.append([100 * (1 - model.fit(x, y).score(x_test, data.y_test)) for model in models])
         alone, pretrained = errors[-1]

@@ -54,7 +54,9 @@ TRIED = [
 BEST = Recipe("K-FAC, shifts", ShiftedTrainer, epochs=40)
 
 
-def squared_error(recipe: Recipe, x: np.ndarray, x_test: np.ndarray, seed: int, quick: bool) -> tuple[float, float]:
+def squared_error(
+    recipe: Recipe, x: np.ndarray, x_test: np.ndarray, seed: int, quick: bool
+) -> tuple[float, float]:
     """(squared error an image of x_test, CPU minutes) of a network trained on x."""
     began = time.process_time()
     hidden, code = ((60, 40, 20), 5) if quick else ((1000, 500, 250), 30)
@@ -78,16 +80,37 @@ def main() -> int:
     args = options(__doc__, seeds=1).parse_args()
     x, x_test = nanoae.load_data("digits" if args.quick else "mnist", args.data_dir).flat()
     columns = {"recipe": "", "epochs": "", "activation": "", "seed": "", "measured on": ""}
-    claims = Claims("hinton", {**columns, "squared error an image": ".2f", "published": ".2f", "CPU minutes": ".1f"})
+    claims = Claims(
+        "hinton",
+        {**columns, "squared error an image": ".2f", "published": ".2f", "CPU minutes": ".1f"},
+    )
     pca = nanoae.PCA(5 if args.quick else 30).fit(x).evaluate(x_test)["mse"] * x.shape[1]
     claims.add("PCA-30", "-", "-", "-", "test", pca, PCA_PUBLISHED, None)
     held = len(x) // 6
     for recipe in TRIED:
         error, minutes = squared_error(recipe, x[:-held], x[-held:], 0, args.quick)
-        claims.add(recipe.name, str(recipe.epochs), recipe.activation, "0", "held out", error, None, minutes)
+        claims.add(
+            recipe.name,
+            str(recipe.epochs),
+            recipe.activation,
+            "0",
+            "held out",
+            error,
+            None,
+            minutes,
+        )
     for seed in range(args.seeds):
         error, minutes = squared_error(BEST, x, x_test, seed, args.quick)
-        cells = BEST.name, str(BEST.epochs), BEST.activation, str(seed), "test", error, PUBLISHED, minutes
+        cells = (
+            BEST.name,
+            str(BEST.epochs),
+            BEST.activation,
+            str(seed),
+            "test",
+            error,
+            PUBLISHED,
+            minutes,
+        )
         claims.add(*cells, holds=error < PUBLISHED and minutes <= MINUTES)
     note = (
         "Held out: the last 10,000 training images, the network trained on the others. Test: trained on all 60,000. "

@@ -20,7 +20,9 @@ TARGETS = {"learned": 60.0, "scored": 5.0}
 
 def main() -> int:
     args = options(__doc__).parse_args()
-    claims = Claims("large_table", {"rows were": "", "seed": "d", "seconds": ".2f", "target": ".0f"})
+    claims = Claims(
+        "large_table", {"rows were": "", "seed": "d", "seconds": ".2f", "target": ".0f"}
+    )
     rows = 500 if args.quick else ROWS
     for seed in range(args.seeds):
         random = np.random.default_rng(seed)
@@ -32,7 +34,9 @@ def main() -> int:
             work(x)
             seconds = time.perf_counter() - began
             claims.add(name, seed, seconds, TARGETS[name], holds=seconds < TARGETS[name])
-    return claims.finish(args, f"{rows:,} rows of {COLUMNS} numbers in float64; seconds by the clock.")
+    return claims.finish(
+        args, f"{rows:,} rows of {COLUMNS} numbers in float64; seconds by the clock."
+    )
 
 
 if __name__ == "__main__":

@@ -11,13 +11,21 @@ import nanoae
 from benchmarks.reproduce.claims import Claims, options
 from nanoae.autoencoders.presets import preset
 
-MEASURES = {"dense-64": ("MSE",), "deep-32": ("BCE", "MSE"), "tf1-20": ("MSE",), "vae-20": ("ELBO",)}
+MEASURES = {
+    "dense-64": ("MSE",),
+    "deep-32": ("BCE", "MSE"),
+    "tf1-20": ("MSE",),
+    "vae-20": ("ELBO",),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
     args = options(__doc__, seeds=1).parse_args(arguments)
     data = nanoae.load_data("mnist", args.data_dir, download=False)
-    claims = Claims("presets", {"preset": "", "seed": "", "epochs": "", "measure": "", "test": ".4f", "PCA": ".4f"})
+    claims = Claims(
+        "presets",
+        {"preset": "", "seed": "", "epochs": "", "measure": "", "test": ".4f", "PCA": ".4f"},
+    )
     for name, measures in MEASURES.items():
         for seed in range(args.seeds):
             model = preset(name).set_params(random_state=seed, backend="numpy")
@@ -31,7 +39,15 @@ def main(arguments: list[str] | None = None) -> int:
             for measure in measures:
                 value = found["loss" if measure == "BCE" else measure.lower()]
                 beside = pca.get(measure.lower())
-                claims.add(name, seed, model.epochs, measure, value, beside, holds=beside and value < beside)
+                claims.add(
+                    name,
+                    seed,
+                    model.epochs,
+                    measure,
+                    value,
+                    beside,
+                    holds=beside and value < beside,
+                )
     return claims.finish(args, "Pixels in [0, 1]; the ELBO in nats an image.")
 
 

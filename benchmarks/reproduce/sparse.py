@@ -26,7 +26,13 @@ def main() -> int:
     x, x_test = nanoae.load_data("digits" if args.quick else "mnist", args.data_dir).flat()
     shallow = nanoae.Autoencoder(196, (), code_activation="sigmoid", loss="bce")
     wide = nanoae.Autoencoder(256, (), tied_weights=True, loss="bce")
-    columns = {"autoencoder": "", "seed": "d", "mean activation": ".4f", "active, %": ".1f", "test BCE": ".4f"}
+    columns = {
+        "autoencoder": "",
+        "seed": "d",
+        "mean activation": ".4f",
+        "active, %": ".1f",
+        "test BCE": ".4f",
+    }
     claims = Claims("sparse", {**columns, "claimed": ""})
 
     def measure(
@@ -36,7 +42,9 @@ def main() -> int:
         model.set_params(random_state=seed, epochs=1 if args.quick else 10, **parts).fit(x)
         codes, bce = model.transform(x_test), model.evaluate(x_test)["loss"]
         held = holds(codes, bce) if holds else None
-        claims.add(name, seed, codes.mean(), 100 * float(np.mean(codes != 0)), bce, claimed, holds=held)
+        claims.add(
+            name, seed, codes.mean(), 100 * float(np.mean(codes != 0)), bce, claimed, holds=held
+        )
         return float(codes.mean()), bce
 
     for seed in range(args.seeds):
@@ -57,7 +65,9 @@ def main() -> int:
                 f"784-256-784, TopK({k})", wide, seed, f"exactly {k} active", bottleneck=nanoae.TopK(k),
                 holds=lambda codes, _, k=k: bool(((codes != 0).sum(axis=1) == k).all()),
             )  # fmt: skip
-    return claims.finish(args, "Ten epochs each; means over all 10,000 test images and all units of the code.")
+    return claims.finish(
+        args, "Ten epochs each; means over all 10,000 test images and all units of the code."
+    )
 
 
 if __name__ == "__main__":

@@ -37,19 +37,35 @@ def main() -> int:
     data = nanoae.load_data("digits" if args.quick else "mnist", args.data_dir)
     x, x_test = data.flat()
     settings = SETTINGS | (QUICK if args.quick else {})
-    columns = {"pretraining": "", "seed": "", "test error, %": ".2f", "published": ".2f", "target": ".2f"}
+    columns = {
+        "pretraining": "",
+        "seed": "",
+        "test error, %": ".2f",
+        "published": ".2f",
+        "target": ".2f",
+    }
     claims = Claims("stacked_classifier", {**columns, "CPU minutes": ".1f"})
     errors: dict[str, list[float]] = {"stacked, denoising": [], "none": []}
     minutes: dict[str, list[float]] = {name: [] for name in errors}
     for seed in range(args.seeds):
         for name in errors:
             pretrain, started = name != "none", time.process_time()
-            model = nanoae.StackedClassifier(**settings, pretrain=pretrain, random_state=seed).fit(x, data.y_train)
+            model = nanoae.StackedClassifier(**settings, pretrain=pretrain, random_state=seed).fit(
+                x, data.y_train
+            )
             minutes[name].append((time.process_time() - started) / 60)
             errors[name].append(100 * model.evaluate(x_test, data.y_test)["error"])
             claims.add(name, str(seed), errors[name][-1], None, None, minutes[name][-1])
     mean, spent = float(np.mean(errors["stacked, denoising"])), max(minutes["stacked, denoising"])
-    claims.add("stacked, denoising", "mean", mean, PUBLISHED, TARGET, spent, holds=mean <= TARGET and spent <= MINUTES)
+    claims.add(
+        "stacked, denoising",
+        "mean",
+        mean,
+        PUBLISHED,
+        TARGET,
+        spent,
+        holds=mean <= TARGET and spent <= MINUTES,
+    )
     claims.add("none", "mean", np.mean(errors["none"]), None, None, max(minutes["none"]))
     note = (
         f"{settings['pretrain_epochs']} epochs of pretraining a layer, {settings['epochs']} of training the whole; the "

@@ -36,7 +36,10 @@ def sentences() -> re.Pattern[str]:
     """What matches the lines that the grammar could have drawn, and no others (but for a word said twice)."""
     patterns = []
     for kind in KINDS.values():
-        slots = {slot: "|".join(map(re.escape, words.split(", "))) for slot, words in (kind | EVERYWHERE).items()}
+        slots = {
+            slot: "|".join(map(re.escape, words.split(", ")))
+            for slot, words in (kind | EVERYWHERE).items()
+        }
         for sentence in SENTENCES:
             parts = re.split(r"\{(\w+?)2?\}", sentence)  # text, slot, text, slot, ..., text
             parts[::2] = map(re.escape, parts[::2])
@@ -54,11 +57,16 @@ def main(argv: list[str] | None = None) -> int:
     said = []
     for seed in range(1 if args.quick else args.seeds):
         started = time.process_time()
-        model = TextVAE(backend="numpy", random_state=seed, **settings).fit(lines[held:], keywords[held:])
+        model = TextVAE(backend="numpy", random_state=seed, **settings).fit(
+            lines[held:], keywords[held:]
+        )
         seconds = time.process_time() - started
         wanted = [PRODUCTS[i % len(PRODUCTS)] for i in range(GENERATED)]
         said = model.generate(GENERATED, wanted, TEMPERATURE, random_state=seed)
-        named = sum(word in line.casefold() for word, line in zip(wanted, said, strict=True)) / GENERATED
+        named = (
+            sum(word in line.casefold() for word, line in zip(wanted, said, strict=True))
+            / GENERATED
+        )
         new = sum(line not in set(lines[held:]) for line in said) / GENERATED
         distinct = len(set(said)) / GENERATED
         told = model.evaluate(lines[:held], keywords[:held])
@@ -68,7 +76,17 @@ def main(argv: list[str] | None = None) -> int:
             new,
             distinct,
             sum(bool(grammar.fullmatch(line)) for line in said) / GENERATED,
-            *(told[name] for name in ("kl", "active_units", "token_accuracy", "exact_lines", "elbo", "perplexity")),
+            *(
+                told[name]
+                for name in (
+                    "kl",
+                    "active_units",
+                    "token_accuracy",
+                    "exact_lines",
+                    "elbo",
+                    "perplexity",
+                )
+            ),
             seconds,
             holds=named >= 0.9 and new >= 0.7 and distinct >= 0.8,
         )

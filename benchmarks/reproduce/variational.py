@@ -30,7 +30,9 @@ def torch_elbo(x: np.ndarray, x_test: np.ndarray, epochs: int, seed: int) -> flo
     torch.set_num_threads(threads())
     make = torch.nn.Linear
     a, b, c, d = make(784, 400), make(400, 40), make(20, 400), make(400, 784)
-    adam = torch.optim.Adam([p for layer in (a, b, c, d) for p in layer.parameters()], 1e-3, fused=True)
+    adam = torch.optim.Adam(
+        [p for layer in (a, b, c, d) for p in layer.parameters()], 1e-3, fused=True
+    )
 
     def loss(batch):
         mu, logvar = b(functional.relu(a(batch))).chunk(2, 1)
@@ -64,7 +66,9 @@ def main() -> int:
     epochs = 1 if args.quick else 10
     if args.quick:
         x, y, x_test, y_test = x[:2000], y[:2000], x_test[:500], y_test[:500]
-    claims = Claims("variational", {"what": "", "seed": "d", "value": ".3f", "PyTorch": ".3f", "claim": ""})
+    claims = Claims(
+        "variational", {"what": "", "seed": "d", "value": ".3f", "PyTorch": ".3f", "claim": ""}
+    )
 
     def fit(model, seed, **fit):
         return model.set_params(random_state=seed, epochs=epochs).fit(x, **fit)
@@ -72,39 +76,73 @@ def main() -> int:
     for seed in range(args.seeds):
         model = fit(preset("vae-20"), seed)
         found, theirs = model.evaluate(x_test), torch_elbo(x, x_test, epochs, seed)
-        claims.add("-ELBO, nats", seed, found["loss"], theirs, f"<= {TARGET:.0f}", holds=found["loss"] <= TARGET)
+        claims.add(
+            "-ELBO, nats",
+            seed,
+            found["loss"],
+            theirs,
+            f"<= {TARGET:.0f}",
+            holds=found["loss"] <= TARGET,
+        )
         claims.add("  -reconstruction", seed, -found["reconstruction"], None, "")
         claims.add("  KL", seed, found["kl"], None, "")
 
     bounds = [-float(model.score_samples(x_test, importance_samples=k).mean()) for k in (1, 5, 50)]
     for k, bound in zip((1, 5, 50), bounds, strict=True):
-        claims.add(f"-IWAE bound, K = {k}", seed, bound, None, "falls with K", holds=bounds == sorted(bounds)[::-1])
+        claims.add(
+            f"-IWAE bound, K = {k}",
+            seed,
+            bound,
+            None,
+            "falls with K",
+            holds=bounds == sorted(bounds)[::-1],
+        )
 
     strong = fit(preset("vae-20").set_params(beta=4.0), seed).evaluate(x_test)
     fewer = strong["active_units"] < found["active_units"]
     claims.add("active units, beta 1", seed, found["active_units"], None, "")
-    claims.add("active units, beta 4", seed, strong["active_units"], None, "fewer than beta 1", holds=fewer)
+    claims.add(
+        "active units, beta 4", seed, strong["active_units"], None, "fewer than beta 1", holds=fewer
+    )
 
     judge = StackedClassifier((256, 128), pretrain=False, activation="relu", batch_size=128)
     judge.set_params(random_state=seed, epochs=epochs).fit(x, y)
     claims.add("real test digits read right, %", seed, 100 * judge.score(x_test, y_test), None, "")
     asked = np.arange(DRAWN) % 10
-    drawn = fit(VariationalAutoencoder(5, (512, 256)), seed, condition=y).sample(DRAWN, seed, condition=asked)
+    drawn = fit(VariationalAutoencoder(5, (512, 256)), seed, condition=y).sample(
+        DRAWN, seed, condition=asked
+    )
     right = 100 * float((judge.predict(drawn) == asked).mean())
     claims.add("drawn digits read as asked, %", seed, right, None, ">= 90", holds=right >= 90)
 
     def codes(bottleneck):
         adam = nanoae.Adam(1e-3, beta1=0.5)
-        ae = Autoencoder(2, (256,), output_activation="sigmoid", bottleneck=bottleneck, optimizer=adam, batch_size=128)
+        ae = Autoencoder(
+            2,
+            (256,),
+            output_activation="sigmoid",
+            bottleneck=bottleneck,
+            optimizer=adam,
+            batch_size=128,
+        )
         return fit(ae, seed).transform(x_test)
 
     plain, adversarial = codes(None), codes(Adversarial())
     standardised = (plain - plain.mean(axis=0)) / plain.std(axis=0)
     prior, again = (np.random.default_rng(k).standard_normal(plain.shape) for k in (1, 2))
-    samples = {"plain": plain, "plain, standardised": standardised, "adversarial": adversarial, "N(0, I)": again}
+    samples = {
+        "plain": plain,
+        "plain, standardised": standardised,
+        "adversarial": adversarial,
+        "N(0, I)": again,
+    }
     far = {name: energy_distance(z, prior) for name, z in samples.items()}
     for name, distance in far.items():
-        near = distance < min(far["plain"], far["plain, standardised"]) if name == "adversarial" else None
+        near = (
+            distance < min(far["plain"], far["plain, standardised"])
+            if name == "adversarial"
+            else None
+        )
         claim = "less than plain" if name == "adversarial" else ""
         claims.add(f"energy distance to N(0, I): {name}", seed, distance, None, claim, holds=near)
     return claims.finish(

@@ -18,8 +18,14 @@ import numpy as np
 
 from nanoae.rows import by_blocks
 
-FEW, MANY = 100, 5000  # rows: below the first, more folds; above the second, one part of them is enough
-HELD, MOST_HELD = 0.2, 20_000  # of many rows: the part that is held out of the training, and its most rows
+FEW, MANY = (
+    100,
+    5000,
+)  # rows: below the first, more folds; above the second, one part of them is enough
+HELD, MOST_HELD = (
+    0.2,
+    20_000,
+)  # of many rows: the part that is held out of the training, and its most rows
 
 
 def deal(rows: int, holdout: float, random: np.random.Generator) -> np.ndarray:
@@ -64,7 +70,9 @@ class Conformal:
         if above >= n:
             return float(self.scores[0] - 1e-3 * (self.scores[-1] - self.scores[0]))
         lower, first = self.scores[n - above - 1 : n - above + 1]
-        return float(first - 1e-3 * (first - lower))  # just below it; where both are tied, none of them is above
+        return float(
+            first - 1e-3 * (first - lower)
+        )  # just below it; where both are tied, none of them is above
 
 
 def benjamini_hochberg(p: np.ndarray, rate: float) -> np.ndarray:

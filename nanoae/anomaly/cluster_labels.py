@@ -59,7 +59,9 @@ class ClusterLabelDetector(Estimator):
     )
     _: KW_ONLY
     n_clusters: int = parameter(
-        500, Whole(), "of the codes, at most as many as rows. Small ones: each should hold one kind of row"
+        500,
+        Whole(),
+        "of the codes, at most as many as rows. Small ones: each should hold one kind of row",
     )
     n_neighbors: int = parameter(10, Whole(), "of a cluster in the graph")
     random_state: Any = parameter(None, Seed(), "the seed that everything random follows from")
@@ -101,7 +103,9 @@ class ClusterLabelDetector(Estimator):
                 random_state=seed,
             )
         wanted = ("fit", "transform", "get_params")
-        if isinstance(self.autoencoder, type) or not all(hasattr(self.autoencoder, name) for name in wanted):
+        if isinstance(self.autoencoder, type) or not all(
+            hasattr(self.autoencoder, name) for name in wanted
+        ):
             raise ValueError(
                 f"ClusterLabelDetector: expected autoencoder=Autoencoder(...) or None, got {self.autoencoder!r}."
             )
@@ -153,10 +157,17 @@ class ClusterLabelDetector(Estimator):
         self.check_fitted()
         rows, y, n = np.atleast_1d(rows), np.atleast_1d(one_column(y)), len(self.labels_)
         if rows.ndim != 1 or rows.dtype.kind not in "iu" or not ((rows >= 0) & (rows < n)).all():
-            raise ValueError(f"ClusterLabelDetector: expected rows, numbers from 0 to {n - 1}, got {rows}.")
+            raise ValueError(
+                f"ClusterLabelDetector: expected rows, numbers from 0 to {n - 1}, got {rows}."
+            )
         if rows.shape != y.shape or not np.isin(y, (0, 1)).all():
-            raise ValueError(f"ClusterLabelDetector: expected {len(rows)} labels, 1 (abnormal) or 0 (normal), got {y}.")
-        self.given_ = {**self.given_, **dict(zip(rows.tolist(), y.astype(int).tolist(), strict=True))}
+            raise ValueError(
+                f"ClusterLabelDetector: expected {len(rows)} labels, 1 (abnormal) or 0 (normal), got {y}."
+            )
+        self.given_ = {
+            **self.given_,
+            **dict(zip(rows.tolist(), y.astype(int).tolist(), strict=True)),
+        }
         self.abnormality_ = self._spread_labels()
         return self
 
@@ -180,7 +191,9 @@ class ClusterLabelDetector(Estimator):
 
     def _squared_distances(self) -> np.ndarray:
         """Between the centres, (K, K) on the host."""
-        d = self._ops.to_numpy(self._ops.squared_distances(self._centers, self._centers)).astype(np.float64)
+        d = self._ops.to_numpy(self._ops.squared_distances(self._centers, self._centers)).astype(
+            np.float64
+        )
         np.fill_diagonal(d, 0)
         return d
 
@@ -219,7 +232,11 @@ class ClusterLabelDetector(Estimator):
         f, scores = ops.to_device(self.abnormality_, codes.dtype), []
         for block in blocks(len(codes), BLOCK_ROWS):
             d = ops.squared_distances(codes[block], self._centers)
-            scores.append(ops.to_numpy(ops.matmul(ops.softmax(ops.scale_inplace(d, -4 / self._spread), out=d), f)))
+            scores.append(
+                ops.to_numpy(
+                    ops.matmul(ops.softmax(ops.scale_inplace(d, -4 / self._spread), out=d), f)
+                )
+            )
         return -np.concatenate(scores).astype(np.float64)
 
     def decision_function(self, X) -> np.ndarray:
@@ -240,16 +257,26 @@ class ClusterLabelDetector(Estimator):
 
     def to_file(self):
         coder, arrays = pack(self.autoencoder_)
-        own = {name: getattr(self, name) for name in ("labels_", "representatives_", "abnormality_")}
+        own = {
+            name: getattr(self, name) for name in ("labels_", "representatives_", "abnormality_")
+        }
         own["centers"] = self._ops.to_numpy(self._centers)
-        facts = {"coder": coder, "given": list(self.given_.items()), "spread": self._spread, "seed": self._seed}
+        facts = {
+            "coder": coder,
+            "given": list(self.given_.items()),
+            "spread": self._spread,
+            "seed": self._seed,
+        }
         return facts, own | {f"coder.{name}": value for name, value in arrays.items()}
 
     def from_file(self, header, arrays):
         self.autoencoder_ = unpack(promised(header, "coder", dict), arrays.under("coder"))
         self._ops = get_ops(getattr(self.autoencoder_, "backend", "auto"))
         centers = arrays.take("centers", (None, len(self.autoencoder_.get_feature_names_out())))
-        self._centers, self._spread = self._ops.to_device(centers), promised(header, "spread", float)
+        self._centers, self._spread = (
+            self._ops.to_device(centers),
+            promised(header, "spread", float),
+        )
         self._seed = promised(header, "seed", (int, None), seed_of(self.random_state))
         self.abnormality_ = arrays.take("abnormality_", (len(centers),))
         self.representatives_ = arrays.take("representatives_", (len(centers),), ("int64",))
@@ -257,6 +284,9 @@ class ClusterLabelDetector(Estimator):
         given = promised(header, "given", [[int]])
         if not ((self.labels_ >= 0) & (self.labels_ < len(centers))).all():
             raise ValueError(f"expected labels_ of {len(centers)} clusters, got others.")
-        if not all(len(pair) == 2 and 0 <= pair[0] < len(self.labels_) and pair[1] in (0, 1) for pair in given):
+        if not all(
+            len(pair) == 2 and 0 <= pair[0] < len(self.labels_) and pair[1] in (0, 1)
+            for pair in given
+        ):
             raise ValueError("expected given, pairs of a row and its label, 0 or 1, got others.")
         self.given_ = dict(given)

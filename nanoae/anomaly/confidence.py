@@ -23,7 +23,9 @@ def probability_abnormal(scores: np.ndarray, learned: np.ndarray, abnormal: int)
     n = len(learned)
     if abnormal == 0:
         return np.zeros(len(scores))
-    below, place = np.unique(np.searchsorted(np.sort(learned), scores, side="right"), return_inverse=True)
+    below, place = np.unique(
+        np.searchsorted(np.sort(learned), scores, side="right"), return_inverse=True
+    )
     return incomplete_beta((1 + below) / (2 + n), n - abnormal + 1, abnormal)[place]
 
 

@@ -15,7 +15,9 @@ from nanoae.anomaly.calibration import Conformal, benjamini_hochberg, deal
 from nanoae.anomaly.ensemble import Ensemble, empty
 from nanoae.anomaly.explanation import Explanation, explained
 from nanoae.anomaly.member import Member
-from nanoae.anomaly.surprise import Surprise as Surprise  # its place before it had a file of its own
+from nanoae.anomaly.surprise import (
+    Surprise as Surprise,
+)  # its place before it had a file of its own
 from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Quantile, Tail, Threshold
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.corruption import GaussianNoise
@@ -92,14 +94,20 @@ class AnomalyDetector(Estimator):
     )
     members: int = parameter(1, Whole(), "autoencoders of each kind, each from a seed of its own")
     missing: str = parameter(
-        "error", Name(("error", "mask")), "mask: NaN is a value that is not there, and counts for nothing"
+        "error",
+        Name(("error", "mask")),
+        "mask: NaN is a value that is not there, and counts for nothing",
     )
     contamination: float = parameter(
         0.1, Number("(0, 0.5]"), "the share of the rows learned from that is to be called abnormal"
     )
     threshold: Any = parameter(
         None,
-        Part(Threshold, {kind.__name__: kind for kind in (Quantile, MAD, PeaksOverThreshold)}, "Quantile(0.99)"),
+        Part(
+            Threshold,
+            {kind.__name__: kind for kind in (Quantile, MAD, PeaksOverThreshold)},
+            "Quantile(0.99)",
+        ),
         "None: by contamination; or a Threshold (Quantile, MAD, PeaksOverThreshold), which then decides",
     )
     holdout: float = parameter(
@@ -143,7 +151,9 @@ class AnomalyDetector(Estimator):
         folds = deal(len(X), self.holdout, np.random.default_rng(seed))
         learned = [int((folds != fold).sum()) for fold in range(folds.max() + 1)]
         if self.holdout and learned[0] < 2:
-            raise ValueError(f"AnomalyDetector: expected 2 rows or more to learn from, got {learned[0]} after holdout.")
+            raise ValueError(
+                f"AnomalyDetector: expected 2 rows or more to learn from, got {learned[0]} after holdout."
+            )
         self.ensemble_ = Ensemble(self._new_members(seed, learned), len(learned))
         self.members_ = self.ensemble_.members
         scores = self.ensemble_.fit(X, folds, self.open_checkpoints)
@@ -151,14 +161,20 @@ class AnomalyDetector(Estimator):
         self.decision_scores_ = scores if as_given else self.ensemble_.score(given)
         threshold = rule.fit(scores[folds >= 0])
         if not isinstance(threshold, (int, float, np.number)) or np.isnan(threshold):
-            raise ValueError(f"{type(rule).__name__}.fit: expected a threshold, a number, got {threshold!r}.")
-        self._calibrate(Conformal(scores[folds >= 0]), above_ties(float(threshold), scores[folds >= 0]))
+            raise ValueError(
+                f"{type(rule).__name__}.fit: expected a threshold, a number, got {threshold!r}."
+            )
+        self._calibrate(
+            Conformal(scores[folds >= 0]), above_ties(float(threshold), scores[folds >= 0])
+        )
         return self
 
     def _calibrate(self, calibration: Conformal | Tail, threshold: float) -> None:
         self.calibration_, self.tested_scores_ = calibration, calibration.scores
         self.threshold_, self.offset_ = threshold, -threshold
-        self.labels_ = (~(self.decision_scores_ <= threshold)).astype(int)  # so that NaN is abnormal
+        self.labels_ = (~(self.decision_scores_ <= threshold)).astype(
+            int
+        )  # so that NaN is abnormal
 
     def _default_autoencoder(self, rows: int) -> Autoencoder:
         """A wide denoising autoencoder: of tanh, because ReLU's straight lines give what lies far outside back, too."""
@@ -182,7 +198,10 @@ class AnomalyDetector(Estimator):
         ]
         return [
             self._member(
-                scalers.get(scaling), model, [copy.deepcopy(kinds.get(kind)) for kind in _listed(self.scores)], own
+                scalers.get(scaling),
+                model,
+                [copy.deepcopy(kinds.get(kind)) for kind in _listed(self.scores)],
+                own,
             )
             for (scaling, model), own in zip(kinds_of, seed.spawn(len(kinds_of)), strict=True)
         ]
@@ -205,7 +224,9 @@ class AnomalyDetector(Estimator):
         """X (N, ...) float64, a table with text encoded."""
         if self.encoder_ is None:
             return self.check_table(X, reset=reset, dtype=np.float64)
-        Z = np.asarray(self.encoder_.transform(X), np.float64)  # of a data frame, too, if scikit-learn was told so
+        Z = np.asarray(
+            self.encoder_.transform(X), np.float64
+        )  # of a data frame, too, if scikit-learn was told so
         gaps = np.isnan(Z)
         if gaps.any() and not self._takes_missing():
             row, column = np.argwhere(gaps)[0]
@@ -216,7 +237,9 @@ class AnomalyDetector(Estimator):
             )
         if reset:
             if len(Z) < 2:
-                raise ValueError(f"AnomalyDetector: expected at least 2 rows to learn from, got {len(Z)}.")
+                raise ValueError(
+                    f"AnomalyDetector: expected at least 2 rows to learn from, got {len(Z)}."
+                )
             self.record_schema((len(self.encoder_.names_),), self.encoder_.names_)
         return Z
 
@@ -224,7 +247,10 @@ class AnomalyDetector(Estimator):
         return Quantile(1 - self.contamination) if self.threshold is None else self.threshold
 
     def takes_images(self):
-        return any(model is not None and model.takes_images() for model in _listed(self.as_built.autoencoder))
+        return any(
+            model is not None and model.takes_images()
+            for model in _listed(self.as_built.autoencoder)
+        )
 
     # ---------------------------------------------------------------- using
 
@@ -297,10 +323,17 @@ class AnomalyDetector(Estimator):
     def explanation(self, X) -> Explanation:
         """`explain` in the units of the table: observed, expected, how unusual, and the shares of the score."""
         rows = np.asarray(self._check_X(X))
-        names = getattr(self, "feature_names_in_", [f"column {j}" for j in range(self.n_features_in_)])
+        names = getattr(
+            self, "feature_names_in_", [f"column {j}" for j in range(self.n_features_in_)]
+        )
         ensemble = self.ensemble_
         return explained(
-            list(names), rows, ensemble.expected(rows), ensemble.deviation, ensemble.shares(rows), self.encoder_
+            list(names),
+            rows,
+            ensemble.expected(rows),
+            ensemble.deviation,
+            ensemble.shares(rows),
+            self.encoder_,
         )
 
     # ---------------------------------------------------------------- keeping
@@ -317,7 +350,11 @@ class AnomalyDetector(Estimator):
         if self.encoder_ is not None:
             encoder, found = self.encoder_.to_file()
             arrays.update({f"encoder.{name}": value for name, value in found.items()})
-        header |= {"threshold": self.threshold_, "encoder": encoder, "calibration": type(self.calibration_).__name__}
+        header |= {
+            "threshold": self.threshold_,
+            "encoder": encoder,
+            "calibration": type(self.calibration_).__name__,
+        }
         return header, arrays
 
     def from_file(self, header, arrays):
@@ -330,9 +367,13 @@ class AnomalyDetector(Estimator):
                 member.numbers = self.encoder_.numbers
         self.decision_scores_ = arrays.take("decision_scores", (None,))
         kind = {"Conformal": Conformal, "Tail": Tail}[promised(header, "calibration", str, "Tail")]
-        self._calibrate(kind(arrays.take("tested_scores", (None,))), promised(header, "threshold", float))
+        self._calibrate(
+            kind(arrays.take("tested_scores", (None,))), promised(header, "threshold", float)
+        )
         shape = self.members_[0].model.input_shape_
-        self.ensemble_.score(np.zeros((1, *shape)))  # of one row: an error where the parts do not fit together
+        self.ensemble_.score(
+            np.zeros((1, *shape))
+        )  # of one row: an error where the parts do not fit together
 
 
 def above_ties(threshold: float, scores: np.ndarray) -> float:

@@ -28,17 +28,23 @@ class Ensemble:
     def __init__(self, members: list[Member], n_folds: int):
         self.members, self.n_folds = members, n_folds
 
-    def fit(self, X: np.ndarray, folds: np.ndarray, checkpoints: Checkpoints | None = None) -> np.ndarray:
+    def fit(
+        self, X: np.ndarray, folds: np.ndarray, checkpoints: Checkpoints | None = None
+    ) -> np.ndarray:
         """Each fold's members learn from the rows of X (N, ...) that are not kept out of it, of a single one from two
         of it; the scores (N,) of X, those of rows that were kept out by members that never saw them."""
         verbose = any(getattr(member.model, "verbose", False) for member in self.members)
         for fold in progress(range(self.n_folds), label="folds", show=verbose):
             learned = X[folds != fold]
             for member in self.of_fold(fold):
-                member.fit(learned if len(learned) > 1 else np.repeat(learned, 2, axis=0), checkpoints)
+                member.fit(
+                    learned if len(learned) > 1 else np.repeat(learned, 2, axis=0), checkpoints
+                )
         tested = X[folds >= 0]
         self.seen = SeenRows.of(tested, folds[folds >= 0]) if self.n_folds > 1 else None
-        kept_out = [(fold, block) for fold in range(self.n_folds) for block in by_blocks(X[folds == fold])]
+        kept_out = [
+            (fold, block) for fold in range(self.n_folds) for block in by_blocks(X[folds == fold])
+        ]
         raw = np.concatenate([self.raw(fold, block) for fold, block in kept_out], axis=1)
         undefined = ~np.isfinite(raw).all(axis=0)
         if undefined.any():
@@ -52,7 +58,9 @@ class Ensemble:
         tested = sample(tested)
         away = np.abs(tested - self.expected(tested))
         missing = np.isnan(away).all(axis=0)
-        self.deviation = np.nanmedian(np.where(missing, 0, away), axis=0) / 0.6745  # 1 for a standard normal variable
+        self.deviation = (
+            np.nanmedian(np.where(missing, 0, away), axis=0) / 0.6745
+        )  # 1 for a standard normal variable
         return self.score(X)
 
     def of_fold(self, fold: int) -> list[Member]:
@@ -71,12 +79,18 @@ class Ensemble:
         raw = np.array([self.raw(fold, X) for fold in range(self.n_folds)])
         if raw.shape[1] == 1:
             return raw
-        views = np.array([[s(each) for s, each in zip(self.standings, fold, strict=True)] for fold in raw])
+        views = np.array(
+            [[s(each) for s, each in zip(self.standings, fold, strict=True)] for fold in raw]
+        )
         power = self.standings[0].power
         scores = [score for member in self.of_fold(0) for score in member.scores]
-        weight = np.array([score.weight if power > 1 else 1.0 for score in scores])[:, None]  # 1 in files from before
+        weight = np.array([score.weight if power > 1 else 1.0 for score in scores])[
+            :, None
+        ]  # 1 in files from before
         parts = weight / weight.sum() * views**power
-        return parts / parts.sum(axis=1, keepdims=True) ** (1 - 1 / power)  # they add up to the root
+        return parts / parts.sum(axis=1, keepdims=True) ** (
+            1 - 1 / power
+        )  # they add up to the root
 
     def weights(self, X: np.ndarray) -> np.ndarray:
         """(F, N): what the folds' scores of each row count; those of a row add up to 1."""
@@ -84,7 +98,10 @@ class Ensemble:
 
     def score(self, X: np.ndarray) -> np.ndarray:
         """The anomaly scores (N,)."""
-        scores = [(self.weights(block) * self.parts(block).sum(axis=1)).sum(axis=0) for block in by_blocks(X)]
+        scores = [
+            (self.weights(block) * self.parts(block).sum(axis=1)).sum(axis=0)
+            for block in by_blocks(X)
+        ]
         return np.concatenate(scores)
 
     def shares(self, X: np.ndarray) -> np.ndarray:
@@ -95,7 +112,9 @@ class Ensemble:
             members = self.of_fold(fold)
             of_features = np.concatenate([member.shares(X) for member in members])
             shares += np.sum(rows_times(weight * part, of_features), axis=0)
-            residual += rows_times(weight, np.mean([member.residual(X) for member in members], axis=0))
+            residual += rows_times(
+                weight, np.mean([member.residual(X) for member in members], axis=0)
+            )
         shares[empty(X)] = 0  # of no score
         return np.copysign(shares, residual)
 
@@ -103,7 +122,9 @@ class Ensemble:
         """What the autoencoders that have not seen a row of X (N, ...) give back for it, on X's scale."""
         found = np.zeros(X.shape)
         for fold, weight in enumerate(self.weights(X)):
-            found += rows_times(weight, np.mean([member.expected(X) for member in self.of_fold(fold)], axis=0))
+            found += rows_times(
+                weight, np.mean([member.expected(X) for member in self.of_fold(fold)], axis=0)
+            )
         return found
 
     # ---------------------------------------------------------------- keeping
@@ -115,7 +136,9 @@ class Ensemble:
             facts.append(fact)
             arrays.update({f"{i}.{name}": value for name, value in array.items()})
         for i, standing in enumerate(self.standings):
-            arrays[f"usual.{i}" if isinstance(standing, Surprise) else f"standing.{i}"] = standing.learned
+            arrays[f"usual.{i}" if isinstance(standing, Surprise) else f"standing.{i}"] = (
+                standing.learned
+            )
         if self.seen is not None:
             arrays |= {"seen.keys": self.seen.keys, "seen.weights": self.seen.weights}
         return {"members": facts, "folds": self.n_folds}, arrays
@@ -126,13 +149,17 @@ class Ensemble:
         members = [Member.from_file(fact, arrays.under(str(i))) for i, fact in enumerate(facts)]
         ensemble = cls(members, promised(header, "folds", int, 1))
         if not members or ensemble.n_folds < 1 or len(members) % ensemble.n_folds:
-            raise ValueError(f"expected as many members in each fold, got {len(members)} in {ensemble.n_folds}.")
+            raise ValueError(
+                f"expected as many members in each fold, got {len(members)} in {ensemble.n_folds}."
+            )
         usual, standing, seen = (arrays.under(name) for name in ("usual", "standing", "seen"))
         views = [str(i) for i in range(sum(len(member.scores) for member in ensemble.of_fold(0)))]
         if "0" in usual:  # a file from before there were folds
             ensemble.standings = [Surprise().fit(usual.take(i, (None,))) for i in views]
         else:
-            ensemble.standings = [Standing.of(standing.take(i, (4,))) for i in views if i in standing]
+            ensemble.standings = [
+                Standing.of(standing.take(i, (4,))) for i in views if i in standing
+            ]
         ensemble.seen = None
         if "keys" in seen:
             keys = seen.take("keys", (None,), ("uint64",))

@@ -39,7 +39,9 @@ class Explanation(NamedTuple):
                 told.append(f"{self.names[j]} ({parts[j]:.0%}: {observed}, expected {expected})")
             else:
                 side = "low" if shares[j] < 0 else "high"
-                told.append(f"{self.names[j]} {side} ({parts[j]:.0%}: {observed:.4g}, expected {expected:.4g})")
+                told.append(
+                    f"{self.names[j]} {side} ({parts[j]:.0%}: {observed:.4g}, expected {expected:.4g})"
+                )
         return told
 
 
@@ -60,4 +62,6 @@ def explained(
     standing = np.sqrt(-2 * np.log(held))
     standing[:, encoder.numbers] = unusual[:, encoder.numbers]
     cells, likely = encoder.inverse_transform(observed), encoder.inverse_transform(expected)
-    return Explanation(encoder.names_, cells, likely, encoder.per_column(standing), encoder.per_column(shares))
+    return Explanation(
+        encoder.names_, cells, likely, encoder.per_column(standing), encoder.per_column(shares)
+    )

@@ -44,7 +44,9 @@ class Member:
 
     def __init__(self, scaler, model, scores, seed: np.random.SeedSequence | None = None):
         self.scaler, self.scores = copy.deepcopy(scaler), scores
-        self.model = copy.deepcopy(model).set_output(transform="default")  # arrays, whatever scikit-learn is told
+        self.model = copy.deepcopy(model).set_output(
+            transform="default"
+        )  # arrays, whatever scikit-learn is told
         self.model.compared = False
         if "scaling" in self.model.get_params(deep=False):
             self.model.set_params(scaling="none")  # its rows are scaled by this one's scaler
@@ -72,7 +74,9 @@ class Member:
         """What to say where the autoencoder cannot reach the columns: it was not the user who scaled them."""
         if type(self.scaler) is Scaler:
             return error
-        scaling = next((name for name, kind in SCALERS.items() if kind is type(self.scaler)), self.scaler)
+        scaling = next(
+            (name for name, kind in SCALERS.items() if kind is type(self.scaler)), self.scaler
+        )
         return OutOfReach(
             "AnomalyDetector",
             f"{error.finding}, which scaling={scaling!r} makes of the columns",
@@ -87,7 +91,9 @@ class Member:
         found = self.scaler.transform(wanted)
         if np.shape(found) != wanted.shape:
             kind = type(self.scaler).__name__
-            raise ValueError(f"{kind}.transform: expected shape {wanted.shape}, that of X, got {np.shape(found)}.")
+            raise ValueError(
+                f"{kind}.transform: expected shape {wanted.shape}, that of X, got {np.shape(found)}."
+            )
         if self.numbers is ...:
             return found
         Z = X.astype(np.float32)
@@ -99,7 +105,9 @@ class Member:
         Z = self.scaled(X)
         model = ReadOnce(self.model, Z)
         found = [np.asarray(score.score(model, Z)) for score in self.scores]
-        if not self.model.network_.finite:  # whatever a score makes of that, one that asks no network among them
+        if (
+            not self.model.network_.finite
+        ):  # whatever a score makes of that, one that asks no network among them
             found = [np.full(len(Z), np.nan) for _ in found]
         for score, each in zip(self.scores, found, strict=True):
             if each.shape != (len(Z),) or each.dtype.kind not in "biuf":
@@ -130,14 +138,19 @@ class Member:
     def to_file(self):
         facts, arrays = self.model.to_file()
         params = {**self.model.as_built.config(), "callbacks": ()}
-        model = {name: to_config(value, among=params.get("encoder")) for name, value in params.items()}
+        model = {
+            name: to_config(value, among=params.get("encoder")) for name, value in params.items()
+        }
         described = {
             "scaler": to_config(self.scaler),
             "scores": [to_config(score) for score in self.scores],
             "model": {"type": type(self.model).__name__, **model},
             "facts": {"input_shape": list(self.model.input_shape_), **facts},
         }
-        for prefix, part in [("scaler", self.scaler), *((f"score{i}", score) for i, score in enumerate(self.scores))]:
+        for prefix, part in [
+            ("scaler", self.scaler),
+            *((f"score{i}", score) for i, score in enumerate(self.scores)),
+        ]:
             arrays.update({f"{prefix}.{name}": value for name, value in kept(part).items()})
         return described, arrays
 
@@ -148,7 +161,10 @@ class Member:
         scaler = arrays.construct(described.get("scaler"), Scaler)
         scores = [arrays.construct(score, Score) for score in promised(described, "scores", [dict])]
         member = cls(scaler, arrays.construct(params, Autoencoder), scores)
-        for name, part in [("scaler", member.scaler), *((f"score{i}", score) for i, score in enumerate(scores))]:
+        for name, part in [
+            ("scaler", member.scaler),
+            *((f"score{i}", score) for i, score in enumerate(scores)),
+        ]:
             arrays.under(name).restore(part)
         shape = tuple(promised(facts, "input_shape", [int]))
         member.model.from_file(facts, arrays)
@@ -199,6 +215,8 @@ def in_float64(model):
     exact = model.as_built.unfitted(dtype="float64")
     exact.set_output(transform="default")
     facts = json.loads(json.dumps({"input_shape": list(model.input_shape_), **facts}))
-    exact.from_file(facts, Saved({name: array.astype(np.float64) for name, array in arrays.items()}))
+    exact.from_file(
+        facts, Saved({name: array.astype(np.float64) for name, array in arrays.items()})
+    )
     exact.record_schema(model.input_shape_)
     return exact

@@ -8,9 +8,13 @@ from nanoae.backend import get_ops
 from nanoae.blocks import blocks
 from nanoae.data.kmeans import k_means
 
-BLOCK_ROWS = 256  # rows whose distances to all references are held at a time: they stay in the cache
+BLOCK_ROWS = (
+    256  # rows whose distances to all references are held at a time: they stay in the cache
+)
 SPARE = 4  # candidates beyond the K nearest: rounding may mistake the last ones, and one may be the row itself
-STRANDS = 16  # a power of two: of a block's distances, of which only the smallest is looked at first
+STRANDS = (
+    16  # a power of two: of a block's distances, of which only the smallest is looked at first
+)
 FEW = 4000  # references that are all looked at
 CELLS = 5  # of about sqrt(R) in all, whose references are looked at
 
@@ -29,7 +33,10 @@ def distances_in_cells(
 ) -> np.ndarray:
     """(N, k): the distances of each code to the k nearest references in the CELLS cells around its own."""
     half = (centers * centers).sum(axis=1) / 2
-    nearest = [np.argmin(half - codes[block] @ centers.T, axis=1) for block in blocks(len(codes), BLOCK_ROWS)]
+    nearest = [
+        np.argmin(half - codes[block] @ centers.T, axis=1)
+        for block in blocks(len(codes), BLOCK_ROWS)
+    ]
     cell = np.concatenate(nearest)
     near = cells_near(starts, centers, k)
     order = np.argsort(cell, kind="stable")
@@ -57,11 +64,15 @@ def distances_to_nearest(codes: np.ndarray, references: np.ndarray, k: int) -> n
     """(N, k): the distances of codes (N, K) to the k nearest of references (R, K), the smallest first."""
     found, r = np.empty((len(codes), k)), references
     coarse = np.hstack([-r, (r * r).sum(axis=1, keepdims=True) / 2]).astype(np.float32).T
-    values = np.empty((BLOCK_ROWS, len(r)), np.float32)  # to find the candidates, a few more than are wanted
+    values = np.empty(
+        (BLOCK_ROWS, len(r)), np.float32
+    )  # to find the candidates, a few more than are wanted
     for block in blocks(len(codes), BLOCK_ROWS):
         c = codes[block]
         c1 = np.hstack([c, np.ones((len(c), 1))]).astype(np.float32)
-        np.matmul(c1, coarse, out=values[: len(c)])  # [c, 1] · [-r, |r|² / 2] = |c - r|² / 2 - |c|² / 2
+        np.matmul(
+            c1, coarse, out=values[: len(c)]
+        )  # [c, 1] · [-r, |r|² / 2] = |c - r|² / 2 - |c|² / 2
         near = smallest(values[: len(c)], min(k + SPARE, len(r)))
         distance = np.sqrt(((r[near] - c[:, None]) ** 2).sum(axis=2, dtype=np.float64))
         found[block] = np.sort(distance, axis=1)[:, :k]
@@ -81,7 +92,9 @@ def smallest(values: np.ndarray, k: int) -> np.ndarray:
         strands = np.minimum(*np.split(strands, 2, axis=1))
     best = np.argpartition(strands, k - 1, axis=1)[:, :k]
     columns = (best[:, :, None] + length * np.arange(STRANDS)).reshape(n, -1)
-    rest = np.broadcast_to(np.arange(length * STRANDS, values.shape[1]), (n, values.shape[1] - length * STRANDS))
+    rest = np.broadcast_to(
+        np.arange(length * STRANDS, values.shape[1]), (n, values.shape[1] - length * STRANDS)
+    )
     columns = np.concatenate([columns, rest], axis=1)
     chosen = np.argpartition(np.take_along_axis(values, columns, axis=1), k - 1, axis=1)[:, :k]
     return np.take_along_axis(columns, chosen, axis=1)

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from nanoae.anomaly.neighbours import FEW, distances_in_cells, distances_to_nearest, into_cells, smallest
+from nanoae.anomaly.neighbours import (
+    FEW,
+    distances_in_cells,
+    distances_to_nearest,
+    into_cells,
+    smallest,
+)
 from nanoae.autoencoders.table_losses import Mixed
 from nanoae.configurable import Configurable
 from nanoae.data.scaling import JITTER, spread, spread_known
@@ -58,7 +64,9 @@ class Score(Configurable):
 class FeatureScore(Score):
     """A score that is a sum of terms >= 0, one for each feature: terms(model, Z), of Z's shape. They explain it."""
 
-    places_: np.ndarray | None = None  # (D,): of a table with categories, what part of a whole row each place of Z is
+    places_: np.ndarray | None = (
+        None  # (D,): of a table with categories, what part of a whole row each place of Z is
+    )
 
     def fit(self, model, Z):
         blocks = blocks_of(model)
@@ -105,7 +113,9 @@ def normalised(terms: np.ndarray, known: np.ndarray) -> np.ndarray:
     all where none is."""
     even = known | ~known.any(axis=1, keepdims=True)
     total = terms.sum(axis=1, keepdims=True)
-    return np.where(total > 0, terms, even) / np.where(total > 0, total, even.sum(axis=1, keepdims=True))
+    return np.where(total > 0, terms, even) / np.where(
+        total > 0, total, even.sum(axis=1, keepdims=True)
+    )
 
 
 class ReconstructionError(FeatureScore):
@@ -172,7 +182,9 @@ class NearestCodes(Score):
     """
 
     weight = 2.0  # it is the one that is right on most tables
-    sizes_: np.ndarray  # (D,), what a category in each place of Z counts; only of a table with categories
+    sizes_: (
+        np.ndarray
+    )  # (D,), what a category in each place of Z counts; only of a table with categories
     whitening_: np.ndarray  # W (K, K), if any
     references_: np.ndarray  # (R, K), where there are many cell by cell, with
     starts_: np.ndarray  # the number of each cell's first one, and
@@ -180,7 +192,9 @@ class NearestCodes(Score):
 
     def __init__(self, k: int = 3, references: int = 20_000, whiten: float = 0.0):
         if k < 1 or references < 1:
-            raise ValueError(f"NearestCodes: expected k and references >= 1, got {k} and {references}.")
+            raise ValueError(
+                f"NearestCodes: expected k and references >= 1, got {k} and {references}."
+            )
         if not 0 <= whiten <= 1:
             raise ValueError(f"NearestCodes: expected whiten in [0, 1], got {whiten}.")
         self.k, self.references, self.whiten = k, references, whiten
@@ -219,7 +233,9 @@ class NearestCodes(Score):
             distance = distances_in_cells(codes, r, self.starts_, self.centers_, k + 1)
         else:
             distance = distances_to_nearest(codes, r, min(k + 1, len(r)))
-        same = 1e-5 * float(np.sqrt((r * r).sum(axis=1).mean()))  # as near as rounding brings a code to itself
+        same = 1e-5 * float(
+            np.sqrt((r * r).sum(axis=1).mean())
+        )  # as near as rounding brings a code to itself
         itself = (distance[:, 0] <= same) & (distance.shape[1] > k)
         return np.where(itself, distance[:, 1:].mean(axis=1), distance[:, :k].mean(axis=1))
 
@@ -257,7 +273,9 @@ class ColumnTails(FeatureScore):
         super().fit(model, Z)
         columns = Z.reshape(len(Z), -1)
         if len(Z) > self.references:
-            columns = columns[np.random.default_rng(0).choice(len(Z), self.references, replace=False)]
+            columns = columns[
+                np.random.default_rng(0).choice(len(Z), self.references, replace=False)
+            ]
         self.sorted_ = np.sort(columns, axis=0).T.copy()  # NaN last
         blocks = blocks_of(model)
         if blocks:
@@ -269,11 +287,15 @@ class ColumnTails(FeatureScore):
         found = np.empty(columns.shape)
         for j, (usual, z) in enumerate(zip(self.sorted_, columns.T, strict=True)):
             usual = usual[: np.searchsorted(usual, np.nan)]  # those that are known
-            order = np.argsort(z)  # neighbours in it are looked for in the same part of usual: half of the time
+            order = np.argsort(
+                z
+            )  # neighbours in it are looked for in the same part of usual: half of the time
             rising = z[order]
             low = np.searchsorted(usual, rising + JITTER, "right")
             high = len(usual) - np.searchsorted(usual, rising - JITTER, "left")
-            found[order, j] = -np.log(np.minimum(2 * (1 + np.minimum(low, high)) / (1 + len(usual)), 1))
+            found[order, j] = -np.log(
+                np.minimum(2 * (1 + np.minimum(low, high)) / (1 + len(usual)), 1)
+            )
         if hasattr(self, "rarity_"):
             category = ~np.isnan(self.rarity_)
             found[:, category] = -np.log(self.rarity_[category]) * columns[:, category]
@@ -313,7 +335,9 @@ class NegativeELBO(Score):
         return self
 
     def score(self, model, Z):
-        return -model.score_samples(Z, importance_samples=self.importance_samples).astype(np.float64)
+        return -model.score_samples(Z, importance_samples=self.importance_samples).astype(
+            np.float64
+        )
 
 
 SCORES: dict[str, type[Score]] = {

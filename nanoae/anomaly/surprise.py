@@ -17,7 +17,9 @@ class Standing:
 
     def fit(self, scores: np.ndarray) -> Standing:
         """scores (N,) of normal rows."""
-        low = min(float(scores.min()), 0.0)  # what may be below 0, like -log p of a density, counts from the lowest
+        low = min(
+            float(scores.min()), 0.0
+        )  # what may be below 0, like -log p of a density, counts from the lowest
         typical = float(np.median(scores - low)) or float((scores - low).mean()) or 1.0
         logs = np.log(np.maximum(scores - low, 0) + 1e-3 * typical)  # a score of 0 has no logarithm
         center = float(np.median(logs))
@@ -54,8 +56,12 @@ class Surprise:
         """scores (N,) of normal rows."""
         self.usual, n = np.sort(scores), len(scores)
         self.learned = self.usual
-        low = min(float(self.usual[0]), 0.0)  # what is below 0, like -log p of a density, counts from the lowest
-        self.floor = 1e-6 * max(float(np.median(self.usual)) - low, 1e-6) - low  # a score of 0 has no logarithm
+        low = min(
+            float(self.usual[0]), 0.0
+        )  # what is below 0, like -log p of a density, counts from the lowest
+        self.floor = (
+            1e-6 * max(float(np.median(self.usual)) - low, 1e-6) - low
+        )  # a score of 0 has no logarithm
         self.values, count = np.unique(self.usual + self.floor, return_counts=True)
         self.below = (np.cumsum(count) - count / 2) / n
         top = self.usual[n - min(max(n // 10, 10), n) :] + self.floor

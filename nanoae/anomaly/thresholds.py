@@ -62,7 +62,9 @@ class PeaksOverThreshold(Threshold):
 
     def __init__(self, false_alarms: float = 1e-3, tail: float = 0.1):
         if not 0 < false_alarms < 1:
-            raise ValueError(f"PeaksOverThreshold: expected false_alarms in (0, 1), got {false_alarms}.")
+            raise ValueError(
+                f"PeaksOverThreshold: expected false_alarms in (0, 1), got {false_alarms}."
+            )
         if not 0 < tail <= 0.5:
             raise ValueError(f"PeaksOverThreshold: expected tail in (0, 0.5], got {tail}.")
         self.false_alarms, self.tail = false_alarms, tail
@@ -100,7 +102,10 @@ class Tail:
         if p >= self.share:
             return float(np.quantile(self.scores, 1 - p))
         ratio = np.log(self.share / p)
-        return float(self.t + self.sigma * (ratio if self.gamma == 0 else np.expm1(self.gamma * ratio) / self.gamma))
+        return float(
+            self.t
+            + self.sigma * (ratio if self.gamma == 0 else np.expm1(self.gamma * ratio) / self.gamma)
+        )
 
     def beyond(self, p: float) -> float:
         """A score above all that were seen, with P(a new normal score > it) = p < 1 / (n + 1), or less.
@@ -112,7 +117,9 @@ class Tail:
         k = round(self.share * n)
         gamma = max(self.gamma, 0.0) + 3 / k
         ratio = np.log((k + 1) / (n + 1) / p)
-        return max(float(self.t + self.sigma * np.expm1(gamma * ratio) / gamma), float(self.scores[-1]))
+        return max(
+            float(self.t + self.sigma * np.expm1(gamma * ratio) / gamma), float(self.scores[-1])
+        )
 
     def exceeded(self, scores: np.ndarray) -> np.ndarray:
         """P(a normal score >= each of scores (N,)), in (0, 1]: (1 + the number that are) / (n + 1) up to t, above it

@@ -39,7 +39,9 @@ from nanoae.engine.layers import Layer, Linear, Noisy, TiedLinear
 from nanoae.engine.losses import BCE, Loss
 from nanoae.training.evaluation import EVALUATION_ROWS, evaluate
 
-RECONSTRUCTION_LOSSES = {name: kind for name, kind in losses.LOSSES.items() if kind is not losses.SoftmaxCrossEntropy}
+RECONSTRUCTION_LOSSES = {
+    name: kind for name, kind in losses.LOSSES.items() if kind is not losses.SoftmaxCrossEntropy
+}
 ACTIVATION = Name(ACTIVATIONS, Layer, "a layer: nanoae.ReLU()")
 
 
@@ -54,8 +56,12 @@ class Autoencoder(Generative):
     n_features_in_, interrupted_ (whether Ctrl-C ended it early).
     """
 
-    code_size: int = parameter(32, Whole(), "K, the numbers in a code; wider than the input is allowed")
-    hidden: Any = parameter((128,), Widths(), "widths of the encoder's hidden layers; the decoder mirrors them")
+    code_size: int = parameter(
+        32, Whole(), "K, the numbers in a code; wider than the input is allowed"
+    )
+    hidden: Any = parameter(
+        (128,), Widths(), "widths of the encoder's hidden layers; the decoder mirrors them"
+    )
     _: KW_ONLY
     activation: str = parameter(
         AUTO,
@@ -69,7 +75,9 @@ class Autoencoder(Generative):
         'of the reconstruction; with loss="bce" the sigmoid is part of the loss. Data beyond its ends are refused',
     )
     loss: Any = parameter(
-        "mse", Name(RECONSTRUCTION_LOSSES, Loss, "a Loss"), "bce wants data in [0, 1]; a Loss has its own reduction"
+        "mse",
+        Name(RECONSTRUCTION_LOSSES, Loss, "a Loss"),
+        "bce wants data in [0, 1]; a Loss has its own reduction",
     )
     tied_weights: bool = parameter(False, Flag(), "decode with the encoder's matrices, transposed")
     encoder: Any = parameter(
@@ -80,10 +88,16 @@ class Autoencoder(Generative):
     )
     decoder: Any = parameter(None, Maybe(LAYERS), "layers of your own, from the code to the output")
     corruption: Any = parameter(
-        None, Part(Noisy, CORRUPTIONS, "GaussianNoise(0.5)"), "noise on the input in training: denoising"
+        None,
+        Part(Noisy, CORRUPTIONS, "GaussianNoise(0.5)"),
+        "noise on the input in training: denoising",
     )
-    bottleneck: Any = parameter(None, Part(Layer, BOTTLENECKS, "TopK(10)"), "what the code has to pass")
-    penalty: Any = parameter(None, Part(Penalty, PENALTIES, "L1Sparsity(1e-3)"), "on the code, in training")
+    bottleneck: Any = parameter(
+        None, Part(Layer, BOTTLENECKS, "TopK(10)"), "what the code has to pass"
+    )
+    penalty: Any = parameter(
+        None, Part(Penalty, PENALTIES, "L1Sparsity(1e-3)"), "on the code, in training"
+    )
     missing: str = parameter(
         "error",
         Name(("error", "mask")),
@@ -91,7 +105,9 @@ class Autoencoder(Generative):
         "in the loss nor in errors, and `reconstruct` fills it in",
     )
 
-    compared: ClassVar[bool] = True  # whether `fit` warns where PCA is better: not of a part of another estimator
+    compared: ClassVar[bool] = (
+        True  # whether `fit` warns where PCA is better: not of a part of another estimator
+    )
 
     # ---------------------------------------------------------------- building
 
@@ -124,16 +140,28 @@ class Autoencoder(Generative):
         layers: list[Layer] = []
         if self.tied_weights:
             for source in reversed(sources):
-                layers += [TiedLinear(source, self.bias_initializer), activation(self.hidden_activation)]
+                layers += [
+                    TiedLinear(source, self.bias_initializer),
+                    activation(self.hidden_activation),
+                ]
         else:
-            for width in (*(source.n_out for source in reversed(sources[:-1])), math.prod(input_shape)):
+            for width in (
+                *(source.n_out for source in reversed(sources[:-1])),
+                math.prod(input_shape),
+            ):
                 layers += [self._linear(width), activation(self.hidden_activation)]
-        return layers[:-1] if self._logits else [*layers[:-1], activation(self.output_activation, "output_activation")]
+        return (
+            layers[:-1]
+            if self._logits
+            else [*layers[:-1], activation(self.output_activation, "output_activation")]
+        )
 
     def _with_parts(self, encoder: list[Layer]) -> list[Layer]:
         """[filled gaps], [corruption], encoder, [bottleneck], [penalty]: one of each, or none."""
         named = (self.part(name) for name in ("corruption", "bottleneck", "penalty"))
-        corruption, bottleneck, penalty = ([] if part is None else [copy.deepcopy(part)] for part in named)
+        corruption, bottleneck, penalty = (
+            [] if part is None else [copy.deepcopy(part)] for part in named
+        )
         layers = [*corruption, *encoder, *bottleneck]
         for each in penalty:
             each.attach(layers)
@@ -154,8 +182,12 @@ class Autoencoder(Generative):
     def check_parameters(self) -> None:
         name = type(self).__name__
         loss = vars(self).get("loss")  # which is none of the parameters where a likelihood is
-        if isinstance(loss, losses.SoftmaxCrossEntropy) or (isinstance(loss, str) and loss == "softmax_cross_entropy"):
-            raise ValueError(f"{name}: expected a loss of reconstructions (mse, bce, l1, huber), got {loss!r}.")
+        if isinstance(loss, losses.SoftmaxCrossEntropy) or (
+            isinstance(loss, str) and loss == "softmax_cross_entropy"
+        ):
+            raise ValueError(
+                f"{name}: expected a loss of reconstructions (mse, bce, l1, huber), got {loss!r}."
+            )
         super().check_parameters()
         if self._logits and not isinstance(activation(self.output_activation), (Identity, Sigmoid)):
             raise ValueError(
@@ -173,7 +205,9 @@ class Autoencoder(Generative):
                 f"got {self.network_.output_shape}."
             )
         if state is None:  # what was saved answers as it was built
-            check_one_sigmoid(type(self).__name__, self.network_, self._loss, *self.as_built._loss_words())
+            check_one_sigmoid(
+                type(self).__name__, self.network_, self._loss, *self.as_built._loss_words()
+            )
         prior = getattr(self.part("bottleneck"), "code_prior", None)
         self.prior_ = None if prior is None else prior(self.code_size_)
 
@@ -222,7 +256,11 @@ class Autoencoder(Generative):
         self._learn_means(X, weights)
         self._pretrain(X, weights)
         self._train(X, None, validation, weights)
-        if self.compared and not self.interrupted_ and self.part("penalty") is self.part("bottleneck") is None:
+        if (
+            self.compared
+            and not self.interrupted_
+            and self.part("penalty") is self.part("bottleneck") is None
+        ):
             compare_with_pca(self, X, X if validation is None else validation[0])
         return self
 
@@ -240,7 +278,12 @@ class Autoencoder(Generative):
         inputs, targets = self._inputs_and_targets(X, **condition)
         X, inputs, targets = X[rows], inputs[rows], taken(targets, rows)
         order = own_order(inputs)
-        X, inputs, targets, weights = X[order], inputs[order], taken(targets, order), taken(weights, order)
+        X, inputs, targets, weights = (
+            X[order],
+            inputs[order],
+            taken(targets, order),
+            taken(weights, order),
+        )
         if first:
             self._learn_means(X, weights)
         if not hasattr(self, "_trainer"):
@@ -290,7 +333,11 @@ class Autoencoder(Generative):
         if ends != UNBOUNDED:
             before = f", before the sigmoid of {words}" if built._logits else ""
             cause = f"where the output's {bounding_layer(net)} ends{before}"
-            remedy = "end the decoder in a Linear" if built.decoder else 'use output_activation="identity"'
+            remedy = (
+                "end the decoder in a Linear"
+                if built.decoder
+                else 'use output_activation="identity"'
+            )
         check_reach(type(self).__name__, X, self._ends(), cause, remedy, self.scaling_)
 
     def _ends(self):
@@ -312,7 +359,9 @@ class Autoencoder(Generative):
         return squared_error(Z, self._run(Z, 0, None), "row")
 
     def _check_codes(self, X) -> np.ndarray:
-        return as_codes(X, self, self.network_.layers[self._n_encoder - 1].out_shape, self.network_.dtype)
+        return as_codes(
+            X, self, self.network_.layers[self._n_encoder - 1].out_shape, self.network_.dtype
+        )
 
     def reconstruct(self, X) -> np.ndarray:
         """inverse_transform(transform(X)), (N, D)."""
@@ -326,7 +375,10 @@ class Autoencoder(Generative):
         X = self._check_X(X)
         if per != "row" or condition or len(X) <= EVALUATION_ROWS:
             return squared_error(np.asarray(X), self.reconstruct(X, **condition), per)
-        parts = (np.asarray(X[start : start + EVALUATION_ROWS]) for start in range(0, len(X), EVALUATION_ROWS))
+        parts = (
+            np.asarray(X[start : start + EVALUATION_ROWS])
+            for start in range(0, len(X), EVALUATION_ROWS)
+        )
         return np.concatenate([squared_error(part, self.reconstruct(part), per) for part in parts])
 
     def evaluate(self, X, *, sample_weight=None) -> dict[str, float]:
@@ -338,7 +390,9 @@ class Autoencoder(Generative):
         X, batch_size = X[rows], self.resolved_batch_size(len(X))
         Z = self.scaled(X)
         self._check_reach(Z)
-        loss = evaluate(self.network_, self._loss, self._to_device(Z), batch_size=batch_size, weights=weights)
+        loss = evaluate(
+            self.network_, self._loss, self._to_device(Z), batch_size=batch_size, weights=weights
+        )
         return {"loss": loss, **self._mean_errors(X, lambda at: self._run(Z[at], 0, None), weights)}
 
     def score(self, X, y=None, *, sample_weight=None) -> float:

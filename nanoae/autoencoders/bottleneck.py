@@ -98,7 +98,9 @@ class Gaussian(Noisy):
     def raise_beta(self) -> None:
         """A step more of the warm-up."""
         if self.warm_up and not self.frozen:
-            self.ops.multiply(self.ops.add_inplace(self.t, 1.0), self.beta / self.warm_up, out=self.beta_t)
+            self.ops.multiply(
+                self.ops.add_inplace(self.t, 1.0), self.beta / self.warm_up, out=self.beta_t
+            )
             self.ops.clip(self.beta_t, 0.0, self.beta, out=self.beta_t)
 
     def forward(self, x, train=False):
@@ -157,32 +159,49 @@ class Adversarial(Noisy):
         learning_rate: float = 1e-3,
     ):
         if prior is not None and not isinstance(prior, Mixture):
-            raise ValueError(f"Adversarial: expected prior=None, which is N(0, I), or a Mixture, got {prior!r}.")
+            raise ValueError(
+                f"Adversarial: expected prior=None, which is N(0, I), or a Mixture, got {prior!r}."
+            )
         if not weight >= 0:
             raise ValueError(f"Adversarial: expected weight >= 0, got {weight}.")
-        self.prior, self.weight, self.hidden, self.learning_rate = prior, weight, hidden, learning_rate
+        self.prior, self.weight, self.hidden, self.learning_rate = (
+            prior,
+            weight,
+            hidden,
+            learning_rate,
+        )
 
     def code_prior(self, k: int) -> Mixture:
         """Where codes of k numbers are to be found."""
         return self.prior or Mixture.standard(k)
 
     def infer_shape(self, in_shape):
-        if len(in_shape) != 1 or (self.prior is not None and len(self.prior.means[0]) != in_shape[0]):
+        if len(in_shape) != 1 or (
+            self.prior is not None and len(self.prior.means[0]) != in_shape[0]
+        ):
             wanted = "K" if self.prior is None else len(self.prior.means[0])
             raise ValueError(
                 f"{self}: expected codes of shape (N, {wanted}), the prior's, got (N, {', '.join(map(str, in_shape))})."
             )
         self.draw_codes = self.code_prior(in_shape[0]).drawer(self.ops, self.dtype)
-        layers: list[Layer] = [layer for width in self.hidden for layer in (Linear(width), LeakyReLU(0.2))]
-        self.discriminator = d = Sequential([*layers, Linear(1)]).build(in_shape, self.ops, self.dtype, random_state=0)
+        layers: list[Layer] = [
+            layer for width in self.hidden for layer in (Linear(width), LeakyReLU(0.2))
+        ]
+        self.discriminator = d = Sequential([*layers, Linear(1)]).build(
+            in_shape, self.ops, self.dtype, random_state=0
+        )
         d.layers[0].need_dx = True
         self.state["discriminator"] = d.theta
         self.loss = BCE().build(self.ops, self.dtype)
         self.optimizer = Adam(self.learning_rate, beta1=0.5).build(self.ops, d.theta)
         # t and the rate are in the device's memory: so a step can be recorded.
         self.optimizer.t = self.ops.zeros((), "int64")
-        self.optimizer.rate = self.ops.add_inplace(self.ops.zeros((), "float64"), self.learning_rate)
-        self.momenta = dict(zip(("t", "m", "v"), (self.optimizer.t, *self.optimizer.moments), strict=True))
+        self.optimizer.rate = self.ops.add_inplace(
+            self.ops.zeros((), "float64"), self.learning_rate
+        )
+        self.momenta = dict(
+            zip(("t", "m", "v"), (self.optimizer.t, *self.optimizer.moments), strict=True)
+        )
         return in_shape
 
     def draw(self, noise):
@@ -194,14 +213,19 @@ class Adversarial(Noisy):
             return x
         self.check_input(x)
         n, ops, d = len(x), self.ops, self.discriminator
-        both, is_prior = self.buffer("both", (2 * n, *self.in_shape)), self.buffer("is_prior", (2 * n, 1))
+        both, is_prior = (
+            self.buffer("both", (2 * n, *self.in_shape)),
+            self.buffer("is_prior", (2 * n, 1)),
+        )
         ops.copy(x, out=both[:n])
         ops.copy(self.noise(x.shape), out=both[n:])
         ops.copy(0.0, out=is_prior[:n])
         ops.copy(1.0, out=is_prior[n:])
         loss = self.loss.forward(d.forward(both[:n], train=True), is_prior[n:])
         self.penalty = ops.multiply(loss, self.weight)
-        dh = ops.multiply(d.backward(self.loss.backward()), self.weight, out=self.buffer("dx", x.shape))
+        dh = ops.multiply(
+            d.backward(self.loss.backward()), self.weight, out=self.buffer("dx", x.shape)
+        )
         self.cache = dh, both, is_prior
         return x
 

@@ -78,11 +78,15 @@ class StackedClassifier(StackedPredictor):
             )
         for label, weight in given.items():
             if label not in classes:
-                raise ValueError(f"{name}: expected class_weight of classes out of {classes}, got one of {label!r}.")
+                raise ValueError(
+                    f"{name}: expected class_weight of classes out of {classes}, got one of {label!r}."
+                )
             self._check_number(**{f"class_weight[{label!r}]": weight})
         found = np.array([given.get(label, 1.0) for label in classes], np.float64)
         if not found.any():
-            raise ValueError(f"{name}: expected class_weight with some class above zero, got {given!r}.")
+            raise ValueError(
+                f"{name}: expected class_weight with some class above zero, got {given!r}."
+            )
         return found
 
     def _label_weights(self, y, weights):
@@ -95,7 +99,9 @@ class StackedClassifier(StackedPredictor):
         unknown = ~np.isin(y, self.classes_)
         if unknown.any():
             name, got = type(self).__name__, y[unknown].tolist()[0]
-            raise ValueError(f"{name}: expected labels out of {self.classes_.tolist()}, got {got!r}.")
+            raise ValueError(
+                f"{name}: expected labels out of {self.classes_.tolist()}, got {got!r}."
+            )
         return np.searchsorted(self.classes_, y)
 
     def predict_proba(self, X) -> np.ndarray:

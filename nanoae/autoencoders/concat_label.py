@@ -29,7 +29,9 @@ class ConcatLabel(Layer):
         self.extra_grads: list = []
         self.size = math.prod(self.shape)
         if in_shape != (self.size + self.n,):
-            raise ValueError(f"{self}: expected rows of {self.size} + {self.n} numbers, got {in_shape}.")
+            raise ValueError(
+                f"{self}: expected rows of {self.size} + {self.n} numbers, got {in_shape}."
+            )
         return (self.shape[0] + self.n, *self.shape[1:])
 
     def forward(self, x, train=False):
@@ -68,7 +70,9 @@ class ConcatSharedLabel(Layer):
 
     def infer_shape(self, in_shape):
         if len(in_shape) != 1:
-            raise ValueError(f"{self}: expected codes (N, K), got (N, {', '.join(map(str, in_shape))}).")
+            raise ValueError(
+                f"{self}: expected codes (N, K), got (N, {', '.join(map(str, in_shape))})."
+            )
         self.source.extra_grads.append(lambda: self.dc)
         return (in_shape[0] + self.source.n,)
 

@@ -79,7 +79,10 @@ class ConvAutoencoder(Autoencoder):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True  # of tables only those of 784 columns
+        tags.input_tags.two_d_array, tags.input_tags.three_d_array = (
+            False,
+            True,
+        )  # of tables only those of 784 columns
         return tags
 
     def check_parameters(self):
@@ -140,7 +143,10 @@ class ConvAutoencoder(Autoencoder):
         return given if len(given) == 3 and channels_last(given) else None
 
     def _build(self, input_shape, state=None):
-        super()._build(self.layout(input_shape) if self._last(tuple(input_shape)) else tuple(input_shape), state)
+        super()._build(
+            self.layout(input_shape) if self._last(tuple(input_shape)) else tuple(input_shape),
+            state,
+        )
 
     def _first(self, X: np.ndarray) -> np.ndarray:
         """Images X as the network has them: (N, C, H, W) where they hold their channels last."""
@@ -157,7 +163,11 @@ class ConvAutoencoder(Autoencoder):
 
     def unscaled(self, Z):
         X = super().unscaled(Z)
-        return X if self.channels_last_ is None else np.moveaxis(X, 1, -1).reshape(-1, *self.input_shape_)
+        return (
+            X
+            if self.channels_last_ is None
+            else np.moveaxis(X, 1, -1).reshape(-1, *self.input_shape_)
+        )
 
     # ---------------------------------------------------------------- layers
 
@@ -186,7 +196,11 @@ class ConvAutoencoder(Autoencoder):
     def _halving_decoder(self, image: tuple[int, ...]) -> list[Layer]:
         halvings = self._halvings(image)
         channels, size = halvings[-1][0], tuple(-(-n // 2) for n in halvings[-1][1])
-        layers = [self._linear(channels * math.prod(size)), activation(self.activation), Reshape((channels, *size))]
+        layers = [
+            self._linear(channels * math.prod(size)),
+            activation(self.activation),
+            Reshape((channels, *size)),
+        ]
         widths = [image[0], *(channels for channels, _ in halvings[:-1])]
         for width, (_, size) in zip(reversed(widths), reversed(halvings), strict=True):
             even = tuple(1 - n % 2 for n in size)  # 2 n - 1 + this is the size that was halved
@@ -205,7 +219,11 @@ class ConvAutoencoder(Autoencoder):
     def _new_decoder(self, encoder, image):
         if image != IMAGE:
             layers = self._halving_decoder(image)
-            return layers if self._logits else [*layers, activation(self.output_activation, "output_activation")]
+            return (
+                layers
+                if self._logits
+                else [*layers, activation(self.output_activation, "output_activation")]
+            )
         first, second, third = self.hidden
         layers = [
             self._linear(third),
@@ -216,7 +234,11 @@ class ConvAutoencoder(Autoencoder):
             *self._block(ConvTranspose2d, max(1, first // 2), 5, 3, 1),
             *self._block(ConvTranspose2d, 1, 2, 2, 1)[:1],
         ]
-        return layers if self._logits else [*layers, activation(self.output_activation, "output_activation")]
+        return (
+            layers
+            if self._logits
+            else [*layers, activation(self.output_activation, "output_activation")]
+        )
 
     def _block(self, layer: type, *geometry: Any) -> list[Layer]:
         """[convolution, f, BatchNorm]"""

@@ -24,7 +24,9 @@ class GaussianNoise(Noisy):
         if not std >= 0:
             raise ValueError(f"GaussianNoise: expected std >= 0, got {std}.")
         if clip is not None and not (len(clip) == 2 and clip[0] < clip[1]):
-            raise ValueError(f"GaussianNoise: expected clip=(low, high) with low < high, or None, got {clip}.")
+            raise ValueError(
+                f"GaussianNoise: expected clip=(low, high) with low < high, or None, got {clip}."
+            )
         self.std, self.clip = std, clip
 
     def draw(self, noise):
@@ -58,7 +60,9 @@ class MaskingNoise(Dropout):
 
     def __init__(self, p: float = 0.3):
         if not 0 <= p < 1:
-            raise ValueError(f"MaskingNoise: expected p, the share of elements set to 0, in [0, 1), got {p}.")
+            raise ValueError(
+                f"MaskingNoise: expected p, the share of elements set to 0, in [0, 1), got {p}."
+            )
         self.p = p
 
     def draw(self, noise):
@@ -75,14 +79,18 @@ class SaltAndPepper(Noisy):
 
     def __init__(self, p: float = 0.3, low: float = 0.0, high: float = 1.0):
         if not 0 <= p < 1:
-            raise ValueError(f"SaltAndPepper: expected p, the share of elements struck, in [0, 1), got {p}.")
+            raise ValueError(
+                f"SaltAndPepper: expected p, the share of elements struck, in [0, 1), got {p}."
+            )
         if not low < high:
             raise ValueError(f"SaltAndPepper: expected low < high, got {low} and {high}.")
         self.p, self.low, self.high = p, low, high
 
     def draw(self, noise):
         self.ops.keep_mask(self.generator, 1 - self.p, 1.0, out=noise)
-        s = self.ops.keep_mask(self.generator, 0.5, self.high - self.low, out=self.buffer("s", noise.shape))
+        s = self.ops.keep_mask(
+            self.generator, 0.5, self.high - self.low, out=self.buffer("s", noise.shape)
+        )
         self.ops.add_inplace(s, self.low)
         kept = self.ops.multiply(s, noise, out=self.buffer("y", noise.shape))
         self.ops.axpby_inplace(s, -1.0, kept, 1.0)  # s · (1 - mask)
@@ -98,7 +106,9 @@ class SaltAndPepper(Noisy):
 
     def backward(self, dy):
         mask = self.take_cache()
-        return self.ops.multiply(dy, mask, out=self.buffer("dx", dy.shape)) if self.need_dx else None
+        return (
+            self.ops.multiply(dy, mask, out=self.buffer("dx", dy.shape)) if self.need_dx else None
+        )
 
 
 CORRUPTIONS: dict[str, type] = {

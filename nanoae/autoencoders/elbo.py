@@ -21,7 +21,9 @@ from nanoae.blocks import blocks
 from nanoae.engine.losses import Loss
 from nanoae.training.evaluation import rows_at_a_time
 
-ACTIVE = 0.01  # variance over the data of a unit's mean, above which it tells something (Burda 2016)
+ACTIVE = (
+    0.01  # variance over the data of a unit's mean, above which it tells something (Burda 2016)
+)
 
 
 @dataclass(eq=False, repr=False)
@@ -29,11 +31,17 @@ class Variational(NetworkEstimator):
     """A network whose code comes out of a Gaussian, and whose loss is -log p(x|z) in nats, averaged over rows."""
 
     _: KW_ONLY
-    beta: float = parameter(1.0, Number(), "weight of the KL divergence: less of it makes codes that tell more")
-    warm_up: float = parameter(
-        0.0, Number(), "epochs in which that weight rises from 0 to beta; fractions of an epoch count, too"
+    beta: float = parameter(
+        1.0, Number(), "weight of the KL divergence: less of it makes codes that tell more"
     )
-    free_bits: float = parameter(0.0, Number(), "nats that each unit of the code has free, on the mean of a batch")
+    warm_up: float = parameter(
+        0.0,
+        Number(),
+        "epochs in which that weight rises from 0 to beta; fractions of an epoch count, too",
+    )
+    free_bits: float = parameter(
+        0.0, Number(), "nats that each unit of the code has free, on the mean of a batch"
+    )
 
     @property
     def bottleneck(self) -> Gaussian:
@@ -46,17 +54,27 @@ class Variational(NetworkEstimator):
     def new_trainer(self, rows, epochs, falling=False):
         trainer = super().new_trainer(rows, epochs, falling)
         self._gaussian.warm_up = self.as_built.warm_up * math.ceil(rows / trainer.batch_size)
-        measure: Any = weakref.WeakMethod(self._validation_loss)  # the trainer is this estimator's, not the reverse
+        measure: Any = weakref.WeakMethod(
+            self._validation_loss
+        )  # the trainer is this estimator's, not the reverse
         trainer.measure = lambda *rows, **scale: measure()(*rows, **scale)
         return trainer
 
-    def _validation_loss(self, x: Array, t: Array | None, scale: float, weights: np.ndarray | None = None) -> float:
+    def _validation_loss(
+        self, x: Array, t: Array | None, scale: float, weights: np.ndarray | None = None
+    ) -> float:
         ops = self.network_.ops
-        return -float(np.average(self._elbo(ops.to_numpy(x), ops.to_numpy(x if t is None else t))[0], weights=weights))
+        return -float(
+            np.average(
+                self._elbo(ops.to_numpy(x), ops.to_numpy(x if t is None else t))[0], weights=weights
+            )
+        )
 
     # ---------------------------------------------------------------- the bound
 
-    def _bound(self, inputs: np.ndarray, targets: np.ndarray, importance_samples: int | None) -> np.ndarray:
+    def _bound(
+        self, inputs: np.ndarray, targets: np.ndarray, importance_samples: int | None
+    ) -> np.ndarray:
         """A lower bound of log p(targets) in nats for each row of the network's inputs (N,).
 
         importance_samples   None: the ELBO, with one sample of z a row and the KL in closed form. K: the importance
@@ -69,18 +87,28 @@ class Variational(NetworkEstimator):
             return self._elbo(inputs, targets)[0]
         self._check_whole(importance_samples=importance_samples)
         lse = self.network_.ops.log_sum_exp
-        blocks = [log_p + ratio for log_p, _, ratio in self._terms(inputs, targets, int(importance_samples))]
+        blocks = [
+            log_p + ratio
+            for log_p, _, ratio in self._terms(inputs, targets, int(importance_samples))
+        ]
         bounds = [self.network_.ops.to_numpy(lse(weights)) for weights in blocks]
         return np.concatenate(bounds) - self.network_.dtype.type(math.log(importance_samples))
 
-    def _elbo(self, inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _elbo(
+        self, inputs: np.ndarray, targets: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(ELBO, log p(x|z), KL) for each row, (N,) each."""
         to_numpy = self.network_.ops.to_numpy
-        terms = [(to_numpy(log_p)[:, 0], to_numpy(kl)) for log_p, kl, _ in self._terms(inputs, targets, 1)]
+        terms = [
+            (to_numpy(log_p)[:, 0], to_numpy(kl))
+            for log_p, kl, _ in self._terms(inputs, targets, 1)
+        ]
         log_p, kl = map(np.concatenate, zip(*terms, strict=True))
         return log_p - kl, log_p, kl
 
-    def _terms(self, inputs: np.ndarray, targets: np.ndarray, samples: int) -> Iterator[tuple[Array, Array, Array]]:
+    def _terms(
+        self, inputs: np.ndarray, targets: np.ndarray, samples: int
+    ) -> Iterator[tuple[Array, Array, Array]]:
         """For blocks of rows with S samples z of q(z|x) each, on the device:
 
         log p(x|z) (N, S),   KL(q(z|x) ‖ N(0, I)) (N,),   log p(z) - log q(z|x) = Σ (noise² + logvar - z²) / 2  (N, S)
@@ -88,17 +116,25 @@ class Variational(NetworkEstimator):
         net, ops, k = self.network_, self.network_.ops, self.code_size_
         for block in blocks(len(inputs), max(1, rows_at_a_time(net) // samples)):
             rows = np.asarray(inputs[block])
-            stats = net.forward(ops.to_device(rows), stop=self._n_encoder - 1).repeat(samples, axis=0)
+            stats = net.forward(ops.to_device(rows), stop=self._n_encoder - 1).repeat(
+                samples, axis=0
+            )
             noise = ops.to_device(self._noise(rows, samples).reshape(-1, k), net.dtype)
             std, z = ops.empty(noise.shape, net.dtype), ops.empty(noise.shape, net.dtype)
             ops.reparametrise(stats, noise, std, out=z)
             self._repeat(samples)
             y = net.forward(z, start=self._n_encoder)
-            log_p = -costs_of_rows(self._loss, y, ops.to_device(targets[block]).repeat(samples, axis=0))
+            log_p = -costs_of_rows(
+                self._loss, y, ops.to_device(targets[block]).repeat(samples, axis=0)
+            )
             mu, logvar = stats[:, :k], stats[:, k:].clip(max=LOGVAR_MAX)
             kl = (mu**2 + std**2 - 1 - logvar).sum(axis=1) / 2
             ratio = (noise**2 + logvar - z**2).sum(axis=1) / 2
-            yield log_p.reshape(-1, samples), kl.reshape(-1, samples)[:, 0], ratio.reshape(-1, samples)
+            yield (
+                log_p.reshape(-1, samples),
+                kl.reshape(-1, samples)[:, 0],
+                ratio.reshape(-1, samples),
+            )
 
     def _repeat(self, samples: int) -> None:
         """What the encoder's layers remember of each row for the decoder's, `samples` times: here, nothing."""
@@ -108,7 +144,9 @@ class Variational(NetworkEstimator):
         seed = self.as_built.random_state
         seed = int(seed) if isinstance(seed, (int, np.integer)) else 0
         shape = samples, self.code_size_
-        return np.array([np.random.default_rng([seed, zlib.crc32(row)]).standard_normal(shape) for row in rows])
+        return np.array(
+            [np.random.default_rng([seed, zlib.crc32(row)]).standard_normal(shape) for row in rows]
+        )
 
 
 def costs_of_rows(loss: Loss, y: Array, t: Array) -> Array:

@@ -17,7 +17,14 @@ from nanoae.autoencoders.fact import Fact
 from nanoae.autoencoders.parameters import Parametrised
 from nanoae.data.cell import objects
 from nanoae.data.frame import FrameOutput
-from nanoae.data.matrix import MASK, as_numbers, check_finite, column_labels, column_units, warn_of_lost_digits
+from nanoae.data.matrix import (
+    MASK,
+    as_numbers,
+    check_finite,
+    column_labels,
+    column_units,
+    warn_of_lost_digits,
+)
 from nanoae.data.number import check_unit
 from nanoae.data.table import Table
 from nanoae.guard import guard, guarded
@@ -52,7 +59,9 @@ class Estimator(FrameOutput, Parametrised):
     n_features_in_: int  # the numbers of an example, and
     input_shape_: tuple[int, ...]  # its shape: (D,), or (C, H, W) where the estimator takes images
     _checkpoints: Checkpoints | None = None  # of the `fit` that runs
-    _units_in: Sequence[str | None] = ()  # what is written beside the numbers of each column: "%", "€", ""
+    _units_in: Sequence[
+        str | None
+    ] = ()  # what is written beside the numbers of each column: "%", "€", ""
 
     # ---------------------------------------------------------------- what scikit-learn asks of an estimator
 
@@ -83,7 +92,9 @@ class Estimator(FrameOutput, Parametrised):
         """The opposite of `to_file`, on an estimator with the saved parameters."""
         raise NotImplementedError
 
-    _learned: tuple[str, ...] = ()  # the attributes that fit leaves, and that make an estimator a fitted one
+    _learned: tuple[
+        str, ...
+    ] = ()  # the attributes that fit leaves, and that make an estimator a fitted one
 
     def __sklearn_is_fitted__(self) -> bool:
         return all(hasattr(self, name) for name in self._learned)
@@ -110,7 +121,9 @@ class Estimator(FrameOutput, Parametrised):
                     f"got {len(input_features)}."
                 )
             if seen is not None and not np.array_equal(np.asarray(input_features, object), seen):
-                raise ValueError(f"{name}: input_features is not equal to feature_names_in_, the columns fit saw.")
+                raise ValueError(
+                    f"{name}: input_features is not equal to feature_names_in_, the columns fit saw."
+                )
         return np.array([f"{name.lower()}{i}" for i in range(self._n_features_out)], dtype=object)
 
     @guarded
@@ -158,7 +171,9 @@ class Estimator(FrameOutput, Parametrised):
         """Whether an example may have any shape; else it is a row of numbers."""
         return False
 
-    def check_table(self, X, *, reset: bool = False, dtype=np.float32, wide: bool = False) -> np.ndarray:
+    def check_table(
+        self, X, *, reset: bool = False, dtype=np.float32, wide: bool = False
+    ) -> np.ndarray:
         """X as a finite array (N, D) of `dtype`, or a ValueError that says what is wrong with it; (N, ...) where the
         estimator takes images. A large file that is memory-mapped, or what else is read by blocks, as Rows. wide: in
         float64 where `dtype` does not hold every number of X's type.
@@ -175,9 +190,13 @@ class Estimator(FrameOutput, Parametrised):
         if X.ndim < 2 or (X.ndim > 2 and not images):
             expected = "images (N, C, H, W) or a 2D array (N, D)" if images else "2D array (N, D)"
             hint = (
-                "Reshape your data: X.reshape(1, -1) for a single row." if X.ndim < 2 else "Flatten the images first."
+                "Reshape your data: X.reshape(1, -1) for a single row."
+                if X.ndim < 2
+                else "Flatten the images first."
             )
-            raise ValueError(f"{name}: expected {expected}, got {X.ndim}D array of shape {X.shape}. {hint}")
+            raise ValueError(
+                f"{name}: expected {expected}, got {X.ndim}D array of shape {X.shape}. {hint}"
+            )
         shape = X.shape[1:]
         for count, axis in ((len(X), "sample"), (math.prod(shape), "feature")):
             if count == 0:
@@ -186,7 +205,9 @@ class Estimator(FrameOutput, Parametrised):
                 )
         if reset:
             if len(X) < 2:
-                raise ValueError(f"{name}: expected at least 2 rows to learn from, got n_samples = 1 (1 sample).")
+                raise ValueError(
+                    f"{name}: expected at least 2 rows to learn from, got n_samples = 1 (1 sample)."
+                )
         else:
             self._check_names(names)
             if shape != self.input_shape_:
@@ -200,12 +221,20 @@ class Estimator(FrameOutput, Parametrised):
         if reset and not wide:
             warn_of_lost_digits(X, dtype, name)
         with np.errstate(over="ignore"):
-            X = given.astype(dtype) if isinstance(given, Rows) else np.ascontiguousarray(given, dtype)
+            X = (
+                given.astype(dtype)
+                if isinstance(given, Rows)
+                else np.ascontiguousarray(given, dtype)
+            )
         changed = getattr(self, "missing", None) == "mask" and not self._takes_missing()
         remedy = 'This one was built with missing="error": call fit again.' if changed else MASK
         check_finite(X, name, self._takes_missing(), given, names, rows, remedy)
         if wide and given.dtype.kind in "iuf" and np.result_type(given.dtype, dtype) != X.dtype:
-            X = given.astype(np.float64) if isinstance(given, Rows) else np.ascontiguousarray(given, np.float64)
+            X = (
+                given.astype(np.float64)
+                if isinstance(given, Rows)
+                else np.ascontiguousarray(given, np.float64)
+            )
         units = column_units(table, name)
         if reset:
             self.record_schema(shape, names, units)
@@ -213,7 +242,9 @@ class Estimator(FrameOutput, Parametrised):
             check_unit(name, str(column), learned, got)
         return X
 
-    def record_schema(self, shape: tuple[int, ...], names=None, units: Sequence[str | None] = ()) -> None:
+    def record_schema(
+        self, shape: tuple[int, ...], names=None, units: Sequence[str | None] = ()
+    ) -> None:
         """The shape of the table's examples and, where it had any, its columns' units and names: `feature_names_in_` if
         these are strings, as scikit-learn has it."""
         self._units_in = list(units)
@@ -226,16 +257,25 @@ class Estimator(FrameOutput, Parametrised):
 
     def _check_names(self, names) -> None:
         expected = getattr(self, "feature_names_in_", getattr(self, "_labels_in", None))
-        if names is None or expected is None or isinstance(names[0], str) != isinstance(expected[0], str):
+        if (
+            names is None
+            or expected is None
+            or isinstance(names[0], str) != isinstance(expected[0], str)
+        ):
             return
         if list(names) == list(expected):
             return
-        unseen, missing = (sorted(set(a) - set(b), key=str) for a, b in ((names, expected), (expected, names)))
+        unseen, missing = (
+            sorted(set(a) - set(b), key=str) for a, b in ((names, expected), (expected, names))
+        )
         lines = ["The feature names should match those that were passed during fit."]
         if unseen:
             lines += ["Feature names unseen at fit time:", *(f"- {name}" for name in unseen[:5])]
         if missing:
-            lines += ["Feature names seen at fit time, yet now missing:", *(f"- {name}" for name in missing[:5])]
+            lines += [
+                "Feature names seen at fit time, yet now missing:",
+                *(f"- {name}" for name in missing[:5]),
+            ]
         if not unseen and not missing:
             lines += ["Feature names must be in the same order as they were in fit."]
         raise ValueError("\n".join(lines) + "\n")
@@ -247,10 +287,14 @@ def as_codes(X, model: Estimator, shape: tuple[int, ...], dtype: Any) -> np.ndar
     name = type(model).__name__
     names, own = column_labels(X, name), model.get_feature_names_out().tolist()
     if names is not None and names != own and sorted(map(str, names)) == sorted(own):
-        raise ValueError(f"{name}: expected the codes' columns in the order of transform, {own}, got {names}.")
+        raise ValueError(
+            f"{name}: expected the codes' columns in the order of transform, {own}, got {names}."
+        )
     codes = np.ascontiguousarray(as_numbers(X, name), dtype)
     if codes.ndim < 2 or codes.shape[1:] != tuple(shape):
-        raise ValueError(f"{name}: expected codes of shape ({', '.join(['N', *map(str, shape)])}), got {codes.shape}.")
+        raise ValueError(
+            f"{name}: expected codes of shape ({', '.join(['N', *map(str, shape)])}), got {codes.shape}."
+        )
     check_finite(codes, name)
     return codes
 
@@ -267,7 +311,11 @@ def squared_error(x: np.ndarray, again: np.ndarray, per: str) -> np.ndarray:
         return error
     axis = 0 if per == "feature" else tuple(range(1, error.ndim))
     known = ~np.isnan(x)
-    return error.mean(axis) if known.all() else np.where(known, error, 0).sum(axis) / np.maximum(known.sum(axis), 1)
+    return (
+        error.mean(axis)
+        if known.all()
+        else np.where(known, error, 0).sum(axis) / np.maximum(known.sum(axis), 1)
+    )
 
 
 def seed_of(random_state) -> int | None:
@@ -280,4 +328,6 @@ def seed_of(random_state) -> int | None:
         return int(random_state.integers(2**31))
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31 - 1))
-    raise ValueError(f"random_state: expected None, an int, a Generator or a RandomState, got {random_state!r}.")
+    raise ValueError(
+        f"random_state: expected None, an int, a Generator or a RandomState, got {random_state!r}."
+    )

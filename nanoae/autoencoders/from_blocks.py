@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from nanoae.autoencoders.autoencoder import Autoencoder
 
 
-def fit_blocks(model: Autoencoder, blocks: RowBlocks, validation_data: Any, sample_weight: Any) -> Autoencoder:
+def fit_blocks(
+    model: Autoencoder, blocks: RowBlocks, validation_data: Any, sample_weight: Any
+) -> Autoencoder:
     """A pass that checks all rows and counts them, the first block telling the scale of the columns; then each epoch
     reads the blocks in random order, and learns from windows of them, whose rows are in random order.
 
@@ -25,7 +27,9 @@ def fit_blocks(model: Autoencoder, blocks: RowBlocks, validation_data: Any, samp
             f"{name}: expected an array, got RowBlocks, from which nothing is pretrained. Use Autoencoder."
         )
     if sample_weight is not None or model._takes_missing() or model._checkpoints is not None:
-        raise ValueError(f"{name}: expected RowBlocks without sample_weight, missing='mask' and checkpoint_dir.")
+        raise ValueError(
+            f"{name}: expected RowBlocks without sample_weight, missing='mask' and checkpoint_dir."
+        )
     n, counted = 0, 0
     for block in blocks:
         if not n:
@@ -34,7 +38,9 @@ def fit_blocks(model: Autoencoder, blocks: RowBlocks, validation_data: Any, samp
         n, counted = n + len(X), counted + 1
     if not n:
         raise ValueError(f"{name}: expected rows to learn from, got none in {blocks.source!r:.60}.")
-    validation = None if validation_data is None else (model._check_targets(validation_data), None, None)
+    validation = (
+        None if validation_data is None else (model._check_targets(validation_data), None, None)
+    )
     model._settle_plan(n, watched=validation is not None)
     share, step = model.as_built.validation_fraction, 0
     if validation is None and share:

@@ -29,7 +29,9 @@ class Generative(NetworkEstimator):
         A plain autoencoder has no other prior. A variational one has, but its codes do not fill that quite.
         """
         codes = self._encode(X, **condition)
-        self.prior_ = Mixture.fit(codes, n_components, covariance, random_state=random_state, ops=self.network_.ops)
+        self.prior_ = Mixture.fit(
+            codes, n_components, covariance, random_state=random_state, ops=self.network_.ops
+        )
         return self
 
     def sample(self, n=1, random_state=None, temperature=1.0, **condition) -> np.ndarray:
@@ -39,7 +41,9 @@ class Generative(NetworkEstimator):
         """
         self._check_whole(n=n)
         self._check_number(temperature=temperature)
-        return self.inverse_transform(self._prior().sample(n, random_state, temperature), **condition)
+        return self.inverse_transform(
+            self._prior().sample(n, random_state, temperature), **condition
+        )
 
     def interpolate(self, a, b, steps=10, **condition) -> np.ndarray:
         """The way from a to b, both (D,), straight through the code: (steps, D), its ends their reconstructions.
@@ -49,10 +53,15 @@ class Generative(NetworkEstimator):
         single = a.shape == self._example_shape()
         za, zb = (self._encode(x[None] if single else x, **condition) for x in (a, b))
         if len(za) != len(zb):
-            raise ValueError(f"{type(self).__name__}: expected as many rows in a as in b, got {len(za)} and {len(zb)}.")
+            raise ValueError(
+                f"{type(self).__name__}: expected as many rows in a as in b, got {len(za)} and {len(zb)}."
+            )
         t = np.linspace(0, 1, steps, dtype=za.dtype).reshape(-1, *[1] * (za.ndim - 1))
         codes = (1 - t) * za[:, None] + t * zb[:, None]  # (N, steps, K)
-        labels = {name: np.repeat(label, steps) if np.ndim(label) else label for name, label in condition.items()}
+        labels = {
+            name: np.repeat(label, steps) if np.ndim(label) else label
+            for name, label in condition.items()
+        }
         rows = self.inverse_transform(codes.reshape(-1, *za.shape[1:]), **labels)
         rows = rows.reshape(len(za), steps, *rows.shape[1:])
         return rows[0] if single else rows
@@ -64,8 +73,14 @@ class Generative(NetworkEstimator):
         self._check_whole(0, dimension=dimension)
         mean, std = self._prior().moments()
         if dimension >= len(mean):
-            raise ValueError(f"{type(self).__name__}: expected a dimension in 0 .. {len(mean) - 1}, got {dimension}.")
-        code = mean if x is None else self._encode(as_numbers(x, type(self).__name__)[None], **condition)[0]
+            raise ValueError(
+                f"{type(self).__name__}: expected a dimension in 0 .. {len(mean) - 1}, got {dimension}."
+            )
+        code = (
+            mean
+            if x is None
+            else self._encode(as_numbers(x, type(self).__name__)[None], **condition)[0]
+        )
         codes = np.tile(code, (steps, 1))
         codes[:, dimension] = mean[dimension] + std[dimension] * np.linspace(-span, span, steps)
         return self.inverse_transform(codes, **condition)
@@ -78,7 +93,9 @@ class Generative(NetworkEstimator):
         self._check_whole(n=n)
         mean, std = self._prior().moments()
         if len(mean) != 2:
-            raise ValueError(f"{type(self).__name__}: expected codes of 2 numbers for a plane, got {len(mean)}.")
+            raise ValueError(
+                f"{type(self).__name__}: expected codes of 2 numbers for a plane, got {len(mean)}."
+            )
         normal = NormalDist()
         q = np.array([normal.inv_cdf((i + 0.5) / n) for i in range(n)])
         plane = np.stack(np.meshgrid(q, q[::-1]), axis=-1).reshape(-1, 2)
@@ -103,7 +120,9 @@ class Generative(NetworkEstimator):
         super().from_file(header, arrays)
         prior = arrays.construct(header.get("prior"), (Mixture, type(None)))
         if prior is not None and len(prior.means[0]) != self.code_size_:
-            raise ValueError(f"expected a prior of codes of {self.code_size_} numbers, got {prior!r}.")
+            raise ValueError(
+                f"expected a prior of codes of {self.code_size_} numbers, got {prior!r}."
+            )
         self.prior_ = prior
 
     def _example_shape(self) -> tuple[int, ...]:

@@ -17,7 +17,9 @@ from nanoae.spelling import did_you_mean, one_of
 class Kind:
     """Any value. Subclasses say which; those with a `read` can be options of the command line."""
 
-    read: Callable[[str], Any] | None = None  # the value that a text means; ValueError for one that means none
+    read: Callable[[str], Any] | None = (
+        None  # the value that a text means; ValueError for one that means none
+    )
     metavar = "NAME"  # of an option
     texts = "names"  # that `read` takes, in words
     takes = ""  # what it takes, for a table of parameters
@@ -42,7 +44,11 @@ class Whole(Kind):
         self.takes = f"a whole number >= {least}"
 
     def check(self, who, name, value):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < self.least:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, np.integer))
+            or value < self.least
+        ):
             raise ValueError(f"{who}: expected {name} to be {self.takes}, got {value!r}.")
 
 
@@ -59,8 +65,14 @@ class Number(Kind):
         self.takes = "a number >= 0" if interval == "[0, inf)" else f"in {interval}"
 
     def check(self, who, name, value):
-        number = value.item() if isinstance(value, (np.integer, np.floating)) else value  # which compares exactly
-        if isinstance(number, bool) or not isinstance(number, (int, float)) or not self.low <= number <= self.high:
+        number = (
+            value.item() if isinstance(value, (np.integer, np.floating)) else value
+        )  # which compares exactly
+        if (
+            isinstance(number, bool)
+            or not isinstance(number, (int, float))
+            or not self.low <= number <= self.high
+        ):
             wanted = f"to be {self.takes}" if self.takes.startswith("a ") else self.takes
             raise ValueError(f"{who}: expected {name} {wanted}, got {value!r}.")
 
@@ -85,7 +97,9 @@ class Name(Kind):
 
     read = str
 
-    def __init__(self, known: Mapping[str, Any] | tuple[str, ...], other: type | None = None, hint: str = ""):
+    def __init__(
+        self, known: Mapping[str, Any] | tuple[str, ...], other: type | None = None, hint: str = ""
+    ):
         self.known, self.other = known, other
         self.hint = hint and f", or {hint}"
         self.usage = ", ".join(known)  # what may be said in a text
@@ -110,7 +124,9 @@ class Text(Kind):
 
 
 def widths(text: str) -> tuple[int, ...]:
-    return () if text == "none" else tuple(int(width) for width in text.replace("x", ",").split(","))
+    return (
+        () if text == "none" else tuple(int(width) for width in text.replace("x", ",").split(","))
+    )
 
 
 class Widths(Kind):
@@ -145,7 +161,9 @@ class Shares(Kind):
 
     def check(self, who, name, value):
         shares = value if isinstance(value, (list, tuple)) else (0.0, value)
-        if len(shares) != 2 or not all(isinstance(p, (int, float, np.number)) and 0 <= p < 1 for p in shares):
+        if len(shares) != 2 or not all(
+            isinstance(p, (int, float, np.number)) and 0 <= p < 1 for p in shares
+        ):
             raise ValueError(
                 f"{who}: expected {name}, one share in [0, 1) for the hidden layers, or two: (of the inputs, of the "
                 f"hidden layers), got {value!r}."
@@ -181,7 +199,9 @@ class Part(Kind):
                 raise ValueError(f"{who}: {name}: {error}") from None
         if value is not None and not isinstance(value, self.base):
             hint = did_you_mean(value, [cls.__name__ for cls in self.known.values()])
-            raise ValueError(f"{who}: expected {name}=None or one like {self.example}, got {value!r}.{hint}")
+            raise ValueError(
+                f"{who}: expected {name}=None or one like {self.example}, got {value!r}.{hint}"
+            )
 
 
 class Rate(Kind):
@@ -271,7 +291,9 @@ class Auto(Kind):
             self.kind.check(who, name, value)
         elif value != AUTO:
             known = (*getattr(self.kind, "known", ()), AUTO)
-            one_of(f"{who}: {name}", value, known, f", or {self.kind.takes}" if len(known) == 1 else "")
+            one_of(
+                f"{who}: {name}", value, known, f", or {self.kind.takes}" if len(known) == 1 else ""
+            )
 
 
 def _joined(value: Any) -> bool:
@@ -288,10 +310,20 @@ class OneOrMore(Kind):
         self.usage = kind.usage
 
     def meant(self, value):
-        return [self.kind.meant(each) for each in value] if isinstance(value, (list, tuple)) else self.kind.meant(value)
+        return (
+            [self.kind.meant(each) for each in value]
+            if isinstance(value, (list, tuple))
+            else self.kind.meant(value)
+        )
 
     def check(self, who, name, value):
-        listed = value if isinstance(value, (list, tuple)) else value.split("/") if _joined(value) else [value]
+        listed = (
+            value
+            if isinstance(value, (list, tuple))
+            else value.split("/")
+            if _joined(value)
+            else [value]
+        )
         if not listed:
             raise ValueError(f"{who}: expected {name}, one or more, got none.")
         for each in listed:

@@ -10,19 +10,28 @@ from nanoae.spelling import did_you_mean
 
 def checked(lines, keywords) -> tuple[list[str], list[str] | None]:
     """Lines and keywords, composed (NFC) and with single spaces; ValueError where they are not as many full texts."""
-    lines, keywords = cleaned("lines", lines), None if keywords is None else cleaned("keywords", keywords)
+    lines, keywords = (
+        cleaned("lines", lines),
+        None if keywords is None else cleaned("keywords", keywords),
+    )
     if keywords is not None and len(lines) != len(keywords):
-        raise ValueError(f"TextVAE: expected a keyword for each line, got {len(keywords)} for {len(lines)} lines.")
+        raise ValueError(
+            f"TextVAE: expected a keyword for each line, got {len(keywords)} for {len(lines)} lines."
+        )
     return lines, keywords
 
 
 def cleaned(name: str, texts) -> list[str]:
     if isinstance(texts, (str, bytes)) or not hasattr(texts, "__len__") or len(texts) == 0:
-        raise ValueError(f"TextVAE: expected {name}, a list of one text or more, got {texts!r:.60}.")
+        raise ValueError(
+            f"TextVAE: expected {name}, a list of one text or more, got {texts!r:.60}."
+        )
     for i, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():
             got = repr(text) if isinstance(text, (str, int, float)) else f"a {type(text).__name__}"
-            raise ValueError(f"TextVAE: expected {name} that are texts and not empty, got {got} at place {i}.")
+            raise ValueError(
+                f"TextVAE: expected {name} that are texts and not empty, got {got} at place {i}."
+            )
     return [" ".join(unicodedata.normalize("NFC", text).split()) for text in texts]
 
 

@@ -33,7 +33,9 @@ class FillMissing(Layer):
             count += known.sum(axis=0)
             done += len(block)
         mean = total / np.where(count, count, 1)
-        self.ops.copy(self.ops.to_device(mean.reshape(self.in_shape), self.dtype), out=self.state["center"])
+        self.ops.copy(
+            self.ops.to_device(mean.reshape(self.in_shape), self.dtype), out=self.state["center"]
+        )
 
     def forward(self, x, train=False):
         self.check_input(x)
@@ -42,4 +44,8 @@ class FillMissing(Layer):
 
     def backward(self, dy):
         x = self.take_cache()
-        return self.ops.fill_missing(dy, x, 0.0, out=self.buffer("dx", dy.shape)) if self.need_dx else None
+        return (
+            self.ops.fill_missing(dy, x, 0.0, out=self.buffer("dx", dy.shape))
+            if self.need_dx
+            else None
+        )

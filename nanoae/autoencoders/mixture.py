@@ -31,7 +31,13 @@ class Mixture(Configurable):
         w, m = np.asarray(weights), np.asarray(means)
         shape = (*m.shape, *m.shape[1:])
         s = None if covariances is None else np.asarray(covariances)
-        if w.ndim != 1 or m.ndim != 2 or len(w) != len(m) or (s is not None and s.shape != shape) or not (w > 0).all():
+        if (
+            w.ndim != 1
+            or m.ndim != 2
+            or len(w) != len(m)
+            or (s is not None and s.shape != shape)
+            or not (w > 0).all()
+        ):
             raise ValueError(
                 "Mixture: expected positive weights (C,), means (C, K) and covariances (C, K, K), got shapes "
                 f"{w.shape}, {m.shape} and {None if s is None else s.shape}."
@@ -89,7 +95,9 @@ class Mixture(Configurable):
         z = np.asarray(z, np.float64)
         one_of("Mixture: covariance", covariance, ("full", "diag"))
         if z.ndim != 2 or not 1 <= n_components <= len(z):
-            raise ValueError(f"Mixture: expected rows (N, K) and 1 to N components, got {z.shape} and {n_components}.")
+            raise ValueError(
+                f"Mixture: expected rows (N, K) and 1 to N components, got {z.shape} and {n_components}."
+            )
         ops = ops or get_ops("numpy")
         spread = np.atleast_2d(np.cov(z.T, bias=True)) + LEAST * np.eye(z.shape[1])
         shape = np.ones_like(spread) if covariance == "full" else np.eye(len(spread))
@@ -101,7 +109,9 @@ class Mixture(Configurable):
         )
         return found.improved(ops.to_device(z), ops, shape, max_iter, tolerance)
 
-    def improved(self, z: Array, ops: Ops, shape: np.ndarray, max_iter: int, tolerance: float) -> Mixture:
+    def improved(
+        self, z: Array, ops: Ops, shape: np.ndarray, max_iter: int, tolerance: float
+    ) -> Mixture:
         """Rounds of E and M from here. shape (K, K): 1 where a covariance may be other than 0."""
         mixture, last = self, -math.inf
         for _ in range(max_iter):
@@ -129,7 +139,9 @@ class Mixture(Configurable):
         joint = ops.empty((len(z), len(weights)), z.dtype)
         for c, L in enumerate(np.linalg.cholesky(covariances)):
             y = ops.matmul(z - ops.to_device(means[c]), ops.to_device(np.linalg.inv(L).T))
-            constant = math.log(weights[c]) - np.log(np.diag(L)).sum() - len(L) * math.log(2 * math.pi) / 2
+            constant = (
+                math.log(weights[c]) - np.log(np.diag(L)).sum() - len(L) * math.log(2 * math.pi) / 2
+            )
             ops.copy(float(constant) - 0.5 * (y * y).sum(axis=1), out=joint[:, c])
         return joint
 
@@ -159,7 +171,10 @@ class Mixture(Configurable):
 
         def draw(generator, out):
             ops.normal(generator, out)
-            u, z = ops.uniform(generator, ops.empty((len(out), 1), dtype)), ops.zeros(out.shape, dtype)
+            u, z = (
+                ops.uniform(generator, ops.empty((len(out), 1), dtype)),
+                ops.zeros(out.shape, dtype),
+            )
             for start, end, root, mean in parts:
                 z += ((u >= start) & (u < end)) * (ops.matmul(out, root) + mean)
             return ops.copy(z, out=out)

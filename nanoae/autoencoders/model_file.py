@@ -28,7 +28,9 @@ from nanoae.whole_file import whole_file
 
 FORMAT = 1
 LEAST_LIMIT = 32 << 20  # bytes that a file of any size may unpack to
-ROOM = 64 << 20  # bytes that a network may take beside twice what the file may unpack to: gradients, and moments
+ROOM = (
+    64 << 20
+)  # bytes that a network may take beside twice what the file may unpack to: gradients, and moments
 HEADER_LIMIT = 16 << 20  # bytes: a history of 100,000 epochs has 6
 MOST_OBJECTS, MOST_ITEMS = 200_000, 3_000_000  # in a header: together 200 MB in memory
 
@@ -39,14 +41,18 @@ def save_model(model: Estimator, path, notes: dict[str, Any] | None = None) -> N
     notes   what else the file is to keep, for `read_notes`: JSON-ready data, or models, by name
     """
     if getattr(model, "callbacks", None):
-        warnings.warn(f"{type(model).__name__}.save: callbacks are code and are not saved", stacklevel=4)
+        warnings.warn(
+            f"{type(model).__name__}.save: callbacks are code and are not saved", stacklevel=4
+        )
     header, arrays = pack_with_notes(model, notes)
     arrays = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays}
     with whole_file(path) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
-def pack_with_notes(model: Estimator, notes: dict[str, Any] | None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def pack_with_notes(
+    model: Estimator, notes: dict[str, Any] | None
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """All that a file of the model holds: (header, arrays by name)."""
     header, arrays = pack(model)
     header = {"format": FORMAT, **header, "notes": dict(notes or {})}
@@ -68,7 +74,9 @@ def pack(model: Estimator) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     names = getattr(model, "feature_names_in_", None)
     header = {
         "class": type(model).__name__,
-        "params": {key: to_config(value, among=params.get("encoder")) for key, value in params.items()},
+        "params": {
+            key: to_config(value, among=params.get("encoder")) for key, value in params.items()
+        },
         "input_shape": list(model.input_shape_),
         "feature_names": None if names is None else list(names),
         "units": list(model._units_in),
@@ -77,7 +85,9 @@ def pack(model: Estimator) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return header, arrays
 
 
-def load_model(path, backend: str | None = None, parts: Sequence[type] = (), limit: int | None = None) -> Estimator:
+def load_model(
+    path, backend: str | None = None, parts: Sequence[type] = (), limit: int | None = None
+) -> Estimator:
     """The model in `path`, on `backend` (None: the one it was made with, or "auto" where that is not to be had).
 
     parts   classes of your own that the model is made of: layers, losses, scores. A file can name no others than these
@@ -101,7 +111,9 @@ def read_notes(path, limit: int | None = None) -> dict[str, Any]:
 
 
 @contextmanager
-def open_model(path, parts: Sequence[type], limit: int | None) -> Iterator[tuple[dict[str, Any], Saved]]:
+def open_model(
+    path, parts: Sequence[type], limit: int | None
+) -> Iterator[tuple[dict[str, Any], Saved]]:
     """(header, arrays) of a model file, an .npz, or what `export` wrote as .safetensors."""
     limit = max(LEAST_LIMIT, 4 * os.stat(path).st_size) if limit is None else limit
     if str(path).endswith(".safetensors"):
@@ -125,7 +137,9 @@ def whole(path, limit: int) -> Iterator[None]:
     except (BadFile, BackendError, ImportError):
         raise
     except Exception as error:  # no list of what nonsense leads to is complete
-        raise BadFile(path, "a whole nanoae model", f"one that does not fit together: {error}") from error
+        raise BadFile(
+            path, "a whole nanoae model", f"one that does not fit together: {error}"
+        ) from error
 
 
 def header_of(archive: Archive) -> bytes:
@@ -135,7 +149,11 @@ def header_of(archive: Archive) -> bytes:
     shape, dtype = archive.header("header")
     if len(shape) != 1 or shape[0] > HEADER_LIMIT or dtype != np.uint8:
         got = f"{dtype} of shape {shape}"
-        raise BadFile(archive.path, f"a nanoae model (.npz with a JSON header of at most {HEADER_LIMIT} bytes)", got)
+        raise BadFile(
+            archive.path,
+            f"a nanoae model (.npz with a JSON header of at most {HEADER_LIMIT} bytes)",
+            got,
+        )
     return archive["header"].tobytes()
 
 
@@ -149,7 +167,9 @@ def parsed(path, text: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise BadFile(path, "a nanoae model (arrays with a JSON header)", repr(error)) from error
     if found != FORMAT:
-        raise BadFile(path, f"model format {FORMAT}", found, "Update nanoae: pip install -U nanoae.")
+        raise BadFile(
+            path, f"model format {FORMAT}", found, "Update nanoae: pip install -U nanoae."
+        )
     return header
 
 
@@ -158,7 +178,9 @@ def unpack(header: dict[str, Any], arrays: Saved, backend: str | None = None) ->
     params, shape = promised(header, "params", dict), tuple(promised(header, "input_shape", [int]))
     names = promised(header, "feature_names", ([str], None), None)
     if not shape or min(shape) < 1 or (names is not None and len(names) != math.prod(shape)):
-        raise ValueError(f"expected an input_shape and a name for each feature, or none, got {shape} and {names}.")
+        raise ValueError(
+            f"expected an input_shape and a name for each feature, or none, got {shape} and {names}."
+        )
     model = arrays.construct({**params, "type": promised(header, "class", str)}, Estimator)
     if made_on := model.get_params(deep=False).get("backend"):
         model.set_params(backend=backend or available(made_on))

@@ -52,7 +52,9 @@ class NetworkEstimator(Trained, Scaled):
     _learned = ("network_", "n_features_in_")
     _facts: ClassVar[tuple[Fact, ...]] = (Fact("history_", "history", HISTORY),)
     _plan: ClassVar[Plan] = Plan()
-    _left_open: ClassVar[dict[str, Any] | None] = None  # what was left to the plan, as the user said it: "auto"
+    _left_open: ClassVar[dict[str, Any] | None] = (
+        None  # what was left to the plan, as the user said it: "auto"
+    )
 
     # ---------------------------------------------------------------- building
 
@@ -80,14 +82,18 @@ class NetworkEstimator(Trained, Scaled):
         only_numpy = isinstance(self.optimizer, KFAC)
         ops = get_ops("numpy" if only_numpy and self.backend == "auto" else self.backend)
         network = Sequential([*encoder, *decoder])
-        self.network_ = network.build(self._network_input(input_shape), ops, self.dtype, network_seed, state)
+        self.network_ = network.build(
+            self._network_input(input_shape), ops, self.dtype, network_seed, state
+        )
         self._loss = self.as_built.new_loss().build(ops, self.network_.dtype)
         self._n_encoder, self.code_size_ = len(encoder), int(np.prod(encoder[-1].out_shape))
         self.history_ = {"loss": [], "seconds": []}
 
     # ---------------------------------------------------------------- training
 
-    def _counted(self, X: np.ndarray, sample_weight) -> tuple[slice | np.ndarray, np.ndarray | None]:
+    def _counted(
+        self, X: np.ndarray, sample_weight
+    ) -> tuple[slice | np.ndarray, np.ndarray | None]:
         """(the numbers of the rows of X that count, their weights or None): see `counted`."""
         return counted(sample_weight, len(X), type(self).__name__, FEW, least=2)
 
@@ -133,12 +139,18 @@ class NetworkEstimator(Trained, Scaled):
         share = self.as_built.validation_fraction
         held = max(1, round(share * n)) if share else 0
         if held >= n:
-            raise ValueError(f"{type(self).__name__}: validation_fraction leaves no rows to learn from ({n} in all).")
+            raise ValueError(
+                f"{type(self).__name__}: validation_fraction leaves no rows to learn from ({n} in all)."
+            )
         order = np.random.default_rng(self._order_seed).permutation(n)
         return order[held:], order[:held]
 
     def _train(
-        self, X: np.ndarray, t: np.ndarray | None, validation: tuple | None, weights: np.ndarray | None = None
+        self,
+        X: np.ndarray,
+        t: np.ndarray | None,
+        validation: tuple | None,
+        weights: np.ndarray | None = None,
     ) -> None:
         """Train network_ on inputs X and targets t (None: X itself); validation: rows to measure, targets, weights."""
         built, falling = self.as_built, self.epochs == AUTO
@@ -236,7 +248,9 @@ class NetworkEstimator(Trained, Scaled):
         result = np.empty((len(X), *shape), net.dtype)
         for block in blocks(len(X), rows_at_a_time(net)):
             y = part.forward(ops.to_device(X[block]))
-            if stop is None:  # in place, if y is the last layer's own buffer and not perhaps the rows of X
+            if (
+                stop is None
+            ):  # in place, if y is the last layer's own buffer and not perhaps the rows of X
                 y = self._loss.predict(y, out=y if net.layers[-1].params else None)
             result[block] = ops.to_numpy(y)
         return result
@@ -268,7 +282,11 @@ class NetworkEstimator(Trained, Scaled):
 
         What partial_fit changes in place is a copy: pickle looks at it after this has returned.
         """
-        state = {name: value for name, value in super().__getstate__().items() if name not in ("_trainer", "_loss")}
+        state = {
+            name: value
+            for name, value in super().__getstate__().items()
+            if name not in ("_trainer", "_loss")
+        }
         changing = {name: state[name] for name in ("network_", "history_") if name in state}
         return {**state, **copy.deepcopy(changing)}
 
@@ -290,7 +308,9 @@ class NetworkEstimator(Trained, Scaled):
         widths = [max(len(line[k]) for line in lines) for k in (0, 1)]
         table = "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}" for a, b, c in lines)
         built = self.as_built
-        return f"{table}\n{told(built.get_params(deep=False), self._left_open or {}, self.scaling_)}"
+        return (
+            f"{table}\n{told(built.get_params(deep=False), self._left_open or {}, self.scaling_)}"
+        )
 
     @property
     def best_epoch_(self) -> int | None:
@@ -313,13 +333,17 @@ class NetworkEstimator(Trained, Scaled):
         self.check_fitted()
         name = type(self).__name__
         if X is None:
-            losses = {key: self.history_[key] for key in ("loss", "val_loss") if self.history_.get(key)}
+            losses = {
+                key: self.history_[key] for key in ("loss", "val_loss") if self.history_.get(key)
+            }
             return plot.loss(losses, kept=self.best_epoch_, title=f"{name}: loss", ax=ax)
         if y is not None or not hasattr(self, "reconstruct"):
             return plot.codes(self._encode(X, **beside), y, title=f"{name}: codes", ax=ax)
         rows = np.asarray(self._check_X(X))
         batches = {"original": rows, name: self.reconstruct(X, **beside)}
-        return plot.reconstructions(batches, shape, columns=getattr(self, "feature_names_in_", None), ax=ax)
+        return plot.reconstructions(
+            batches, shape, columns=getattr(self, "feature_names_in_", None), ax=ax
+        )
 
     def _repr_html_(self) -> str:
         """For notebooks: the layers and the losses."""
@@ -337,14 +361,19 @@ class NetworkEstimator(Trained, Scaled):
     def to_file(self):
         """(facts, arrays) for the model file."""
         facts, arrays = super().to_file()
-        state = {f"state{i}": self.network_.ops.to_numpy(array) for i, array in enumerate(self.network_.state())}
+        state = {
+            f"state{i}": self.network_.ops.to_numpy(array)
+            for i, array in enumerate(self.network_.state())
+        }
         return facts, arrays | state
 
     def from_file(self, header, arrays):
         """The opposite of `to_file`."""
         self.settle()
         self._scaler_from_file(header, arrays)
-        names = itertools.takewhile(lambda name: name in arrays, (f"state{i}" for i in itertools.count()))
+        names = itertools.takewhile(
+            lambda name: name in arrays, (f"state{i}" for i in itertools.count())
+        )
         dtype = float_type(self.dtype).name
         state = [arrays.take(name, dtypes=(dtype,)) for name in names]
         facts = self.facts_of(header)

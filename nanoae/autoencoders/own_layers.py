@@ -9,7 +9,9 @@ from typing import Any
 from nanoae.autoencoders.kinds import Listed
 from nanoae.engine.layers import Layer
 
-LAYERS = Listed("[Linear(...), ...], a list of layers", lambda layer: isinstance(layer, Layer), least=1)
+LAYERS = Listed(
+    "[Linear(...), ...], a list of layers", lambda layer: isinstance(layer, Layer), least=1
+)
 
 
 def copies(

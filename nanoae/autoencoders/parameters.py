@@ -38,7 +38,11 @@ def declared(estimator: type) -> dict[str, Mapping[str, Any]]:
         for name in vars(base).get("__annotations__", ()):
             if name in fields:
                 found[name] = found.get(name) or fields[name].metadata
-    return {name: row for name, row in found.items() if row and name in inspect.signature(estimator).parameters}
+    return {
+        name: row
+        for name, row in found.items()
+        if row and name in inspect.signature(estimator).parameters
+    }
 
 
 class Documentation:
@@ -54,7 +58,11 @@ class Documentation:
         for name, row in rows:
             takes = row["kind"].takes
             text = f"{name:<{width}}{row['meaning']}{takes and f' ({takes})'}"
-            table.append(textwrap.fill(text, 120, initial_indent=" " * 4, subsequent_indent=" " * (width + 4)))
+            table.append(
+                textwrap.fill(
+                    text, 120, initial_indent=" " * 4, subsequent_indent=" " * (width + 4)
+                )
+            )
         return "\n".join([self.text.rstrip(), "", *table, ""])
 
 

@@ -59,7 +59,9 @@ class PCA(Scaled):
             copies = weights.sum()
 
         parts = centred(X, self.mean_, exponent, weights)
-        if copies > d:  # the D x D covariance has the same right singular vectors: X = U S Vᵀ, XᵀX = V S² Vᵀ
+        if (
+            copies > d
+        ):  # the D x D covariance has the same right singular vectors: X = U S Vᵀ, XᵀX = V S² Vᵀ
             variance, vectors = np.linalg.eigh(sum(part.T @ part for part in parts))
             variance, vectors = np.maximum(variance[::-1], 0), vectors[:, ::-1].T
         else:
@@ -101,7 +103,9 @@ class PCA(Scaled):
         X = self._check_X(X)
         if per != "row":
             return squared_error(np.asarray(X), self.reconstruct(X), per)
-        return np.concatenate([squared_error(block, self.reconstruct(block), per) for block in by_blocks(X)])
+        return np.concatenate(
+            [squared_error(block, self.reconstruct(block), per) for block in by_blocks(X)]
+        )
 
     def evaluate(self, X, *, sample_weight=None) -> dict[str, float]:
         """{"loss", "mse"}: the mean squared error over X (N, D), of which row n counts sample_weight[n] times; where
@@ -111,7 +115,9 @@ class PCA(Scaled):
         rows, weights = counted(sample_weight, len(X), "PCA")
         V = self.components_
         Z = self.scaled(X[rows])
-        found = self._mean_errors(X[rows], lambda at: (np.asarray(Z[at]) - self.mean_) @ V.T @ V + self.mean_, weights)
+        found = self._mean_errors(
+            X[rows], lambda at: (np.asarray(Z[at]) - self.mean_) @ V.T @ V + self.mean_, weights
+        )
         return {"loss": found.get("scaled_mse", found["mse"]), **found}
 
     def score(self, X, y=None, *, sample_weight=None) -> float:
@@ -153,7 +159,9 @@ def mean(X: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
     return total / (len(X) if weights is None else weights.sum())
 
 
-def centred(X: np.ndarray, mean: np.ndarray, exponent: int, weights: np.ndarray | None) -> Iterator[np.ndarray]:
+def centred(
+    X: np.ndarray, mean: np.ndarray, exponent: int, weights: np.ndarray | None
+) -> Iterator[np.ndarray]:
     """√w (x - mean) / 2^exponent, which is exact, and so no square is too large or too small; a block at a time."""
     done = 0
     for block in by_blocks(X):

@@ -67,7 +67,9 @@ class KLSparsity(Penalty):
 
     def __init__(self, target: float = 0.05, weight: float = 1e-3):
         if not 0 < target < 1:
-            raise ValueError(f"KLSparsity: expected target, a mean activation, in (0, 1), got {target}.")
+            raise ValueError(
+                f"KLSparsity: expected target, a mean activation, in (0, 1), got {target}."
+            )
         super().__init__(weight)
         self.target = target
 
@@ -84,7 +86,9 @@ class KLSparsity(Penalty):
         ops.scale_inplace(q, 1 / n)
         dq = self.buffer("dq", q.shape)
         loss = ops.bernoulli_kl(q, self.target, self.weight, out=dq)
-        ops.copy(ops.scale_inplace(dq, 1 / n).reshape(x.shape[1:]), out=out)  # the same for every row
+        ops.copy(
+            ops.scale_inplace(dq, 1 / n).reshape(x.shape[1:]), out=out
+        )  # the same for every row
         return loss
 
 
@@ -117,7 +121,9 @@ class Contractive(Penalty):
 
     def infer_shape(self, in_shape):
         if self.source is None or in_shape != self.source.out_shape:
-            raise ValueError(f"{self}: expected source=, the Linear that the code {in_shape} comes from.")
+            raise ValueError(
+                f"{self}: expected source=, the Linear that the code {in_shape} comes from."
+            )
         self.dW = self.ops.empty((self.source.n_in, self.source.n_out), self.dtype)
         self.source.extra_grads.append(self.dW)
         return in_shape
@@ -130,10 +136,16 @@ class Contractive(Penalty):
         ops.multiply(x, -2.0, out=out)
         ops.add_inplace(out, 1.0)
         ops.scale_inplace(out, g)  # (1 - 2 h) g
-        S = ops.sum_rows(ops.multiply(W, W, out=self.dW), out=self.buffer("S", self.in_shape))  # S_j = Σ_i W[i, j]²
-        G = ops.sum_rows(ops.scale_inplace(g, g), out=self.buffer("G", self.in_shape))  # G_j = Σ_n g[n, j]²
+        S = ops.sum_rows(
+            ops.multiply(W, W, out=self.dW), out=self.buffer("S", self.in_shape)
+        )  # S_j = Σ_i W[i, j]²
+        G = ops.sum_rows(
+            ops.scale_inplace(g, g), out=self.buffer("G", self.in_shape)
+        )  # G_j = Σ_n g[n, j]²
         loss = ops.multiply(ops.sum_products(G, S), factor)
-        ops.scale_inplace(out, ops.scale_inplace(S, 2 * factor))  # dP/dh = weight / N · 2 g (1 - 2 h) S
+        ops.scale_inplace(
+            out, ops.scale_inplace(S, 2 * factor)
+        )  # dP/dh = weight / N · 2 g (1 - 2 h) S
         ops.multiply(W, ops.scale_inplace(G, 2 * factor), out=self.dW)  # dP/dW = weight / N · 2 W G
         return loss
 

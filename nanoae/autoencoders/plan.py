@@ -54,7 +54,9 @@ class Plan:
         batch_size = built.batch_size
         if batch_size == AUTO:
             planned = built.epochs == AUTO
-            batch_size = found["batch_size"] = self.batch_size(rows) if planned else self.usual_batch
+            batch_size = found["batch_size"] = (
+                self.batch_size(rows) if planned else self.usual_batch
+            )
         if built.epochs != AUTO:
             return found
         epochs = found["epochs"] = self.epochs(rows, batch_size)
@@ -98,6 +100,8 @@ def told(params: dict[str, Any], left_open: dict[str, Any], scaling: str) -> str
             training += f", {params['validation_fraction']:.0%} of the rows held out"
         if params["patience"]:
             training += f", until {params['patience']} epochs bring nothing better"
-    chosen = [name for name in ("epochs", "batch_size", "activation", "scaling") if name in left_open]
+    chosen = [
+        name for name in ("epochs", "batch_size", "activation", "scaling") if name in left_open
+    ]
     auto = f' ("auto": {", ".join(chosen)})' if chosen else ""
     return f"training  {training}{auto}\nscaling   {scaling}"

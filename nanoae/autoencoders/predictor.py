@@ -25,15 +25,23 @@ class StackedPredictor(Stacked):
 
     _: KW_ONLY
     pretrain_loss: Any = parameter(
-        "mse", Name(losses.LOSSES, losses.Loss, "a Loss"), "of the first layer's reconstruction of X; bce: X in [0, 1]"
+        "mse",
+        Name(losses.LOSSES, losses.Loss, "a Loss"),
+        "of the first layer's reconstruction of X; bce: X in [0, 1]",
     )
     dropout: Any = parameter(
-        0.0, Shares(), "share of each hidden layer's units left out at a training step; or two, the inputs' share first"
+        0.0,
+        Shares(),
+        "share of each hidden layer's units left out at a training step; or two, the inputs' share first",
     )
-    freeze: int = parameter(0, Whole(0), "so many layers, from the input on, stay as they were pretrained, to the bit")
+    freeze: int = parameter(
+        0, Whole(0), "so many layers, from the input on, stay as they were pretrained, to the bit"
+    )
 
     def _layers(self, input_shape):
-        visible, hidden = self.dropout if isinstance(self.dropout, (list, tuple)) else (0.0, self.dropout)
+        visible, hidden = (
+            self.dropout if isinstance(self.dropout, (list, tuple)) else (0.0, self.dropout)
+        )
         layers: list[Layer] = [Dropout(visible)] if visible else []
         for width in self.sizes:
             layers += [self._linear(width), activation(self.activation)]
@@ -56,7 +64,9 @@ class StackedPredictor(Stacked):
 
     def _build(self, input_shape, state=None):
         super()._build(input_shape, state)
-        learned(self)[self.freeze].need_dx = False  # below it nothing learns, so backward may stop there
+        learned(self)[
+            self.freeze
+        ].need_dx = False  # below it nothing learns, so backward may stop there
 
     def _trainable(self):
         first = self.network_.layers.index(learned(self)[self.freeze])
@@ -87,14 +97,18 @@ class StackedPredictor(Stacked):
         """What the network is to give for labels y (N,)."""
         raise NotImplementedError
 
-    def _check_y(self, y, n: int, rows: slice | np.ndarray = slice(None), known: bool = False) -> np.ma.MaskedArray:
+    def _check_y(
+        self, y, n: int, rows: slice | np.ndarray = slice(None), known: bool = False
+    ) -> np.ma.MaskedArray:
         """y (n,) as labels of these rows, masked where a row has none; ValueError otherwise."""
         name = type(self).__name__
         if y is None:
             raise ValueError(f"{name} requires y to be passed, but the target y is None.")
         y = one_column(y)
         if y.shape != (n,):
-            raise ValueError(f"{name}: expected y of shape ({n},), a label for each row of X, got {y.shape}.")
+            raise ValueError(
+                f"{name}: expected y of shape ({n},), a label for each row of X, got {y.shape}."
+            )
         return self._read_labels(y[rows], known)
 
     @transactional
@@ -122,7 +136,9 @@ class StackedPredictor(Stacked):
         counting, weights = self._counted(X, sample_weight)
         X, y = X[counting], self._check_y(y, len(X), counting)
         ones = None if weights is None else np.ones(len(more))
-        self._learn_scale(np.concatenate([X, more]), None if ones is None else np.concatenate([weights, ones]))
+        self._learn_scale(
+            np.concatenate([X, more]), None if ones is None else np.concatenate([weights, ones])
+        )
         X, more = self.scaled(X), self.scaled(more)
         order = own_order(X, np.where(y.mask, np.zeros(1, y.dtype), y.data), y.mask)
         X, y, weights = X[order], y[order], taken(weights, order)
@@ -135,7 +151,11 @@ class StackedPredictor(Stacked):
         validation = None
         if validation_data is not None:
             watched, labels, _ = self._with_labels(*self._rows_and_labels(validation_data, "y"))
-            validation = self.scaled(watched), self._targets(labels), self._label_weights(labels, None)
+            validation = (
+                self.scaled(watched),
+                self._targets(labels),
+                self._label_weights(labels, None),
+            )
         self._build(X.shape[1:])
         seen = np.ones(len(X), bool)
         self._settle_plan(len(rows), watched=validation is not None)
@@ -161,7 +181,9 @@ class StackedPredictor(Stacked):
             )
         return given
 
-    def _with_labels(self, X, y, sample_weight=None) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def _with_labels(
+        self, X, y, sample_weight=None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """The rows of X that count and that y has a label for, their labels and weights; ValueError where there are
         none."""
         X = self._check_X(X)

@@ -25,7 +25,9 @@ from nanoae.spelling import one_of
 DATA = "mnist"  # what they were published on
 
 PRESETS: dict[str, Autoencoder] = {
-    "dense-64": Autoencoder(64, (), code_activation="relu", output_activation="sigmoid", batch_size=32, epochs=10),
+    "dense-64": Autoencoder(
+        64, (), code_activation="relu", output_activation="sigmoid", batch_size=32, epochs=10
+    ),
     "deep-32": Autoencoder(
         32, (128,), activation="relu", code_activation="relu", loss="bce", batch_size=256, epochs=10
     ),
@@ -56,4 +58,8 @@ def preset(name: str) -> Autoencoder:
 def default_settings(d: int) -> dict[str, Any]:
     """Settings for a table of d columns: a code of d / 8 numbers, 2 to 32 but fewer than d; a tenth of the
     rows held out. For `digits`: 64-128-64-8-64-128-64."""
-    return {"code_size": max(1, min(d - 1, max(2, d // 8), 32)), "hidden": (128, 64), "validation_fraction": 0.1}
+    return {
+        "code_size": max(1, min(d - 1, max(2, d // 8), 32)),
+        "hidden": (128, 64),
+        "validation_fraction": 0.1,
+    }

@@ -14,7 +14,18 @@ from nanoae.autoencoders.corruption import GaussianNoise, SaltAndPepper
 from nanoae.autoencoders.penalty import Penalty
 from nanoae.autoencoders.table_losses import Masked, Mixed, Weighted
 from nanoae.engine import losses
-from nanoae.engine.activations import ELU, GELU, Elementwise, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
+from nanoae.engine.activations import (
+    ELU,
+    GELU,
+    Elementwise,
+    Identity,
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Tanh,
+)
 from nanoae.engine.layers import Dropout, Layer
 from nanoae.engine.losses import BCE, Loss
 from nanoae.engine.network import Sequential
@@ -26,7 +37,9 @@ from nanoae.rows import extremes
 
 Range = tuple[Any, Any]  # the least and the largest number, or arrays of one for each feature
 UNBOUNDED: Range = (-math.inf, math.inf)
-ROUNDING = 4 * float(np.finfo(np.float32).eps)  # of the largest number: so far beyond an end it is still rounding
+ROUNDING = 4 * float(
+    np.finfo(np.float32).eps
+)  # of the largest number: so far beyond an end it is still rounding
 SCALES = {(0, 1): " (images: X / 255)", (-1, 1): " (images: X / 127.5 - 1)"}
 
 
@@ -40,7 +53,10 @@ def output_range(network: Sequential) -> Range:
 
 def bounding_layer(network: Sequential) -> Layer:
     """The last layer that does more than pass numbers on; the last one where there is none."""
-    return next((layer for layer in reversed(network.layers) if not isinstance(layer, PASSED_ON)), network.layers[-1])
+    return next(
+        (layer for layer in reversed(network.layers) if not isinstance(layer, PASSED_ON)),
+        network.layers[-1],
+    )
 
 
 @functools.singledispatch
@@ -51,7 +67,16 @@ def range_of(layer: Layer, low: float, high: float) -> Range:
 
 
 POOLED = (MaxPool2d, AvgPool2d, Upsample)
-PASSED_ON = (Identity, Dropout, GaussianNoise, SaltAndPepper, Penalty, Reshape, LastTimestep, *POOLED)
+PASSED_ON = (
+    Identity,
+    Dropout,
+    GaussianNoise,
+    SaltAndPepper,
+    Penalty,
+    Reshape,
+    LastTimestep,
+    *POOLED,
+)
 
 
 def same(layer, low, high):
@@ -65,7 +90,9 @@ def with_zero(layer, low, high):
 for passed in PASSED_ON:
     range_of.register(passed, same)
 range_of.register(TopK, with_zero)
-range_of.register(AvgPool2d, lambda layer, *ends: with_zero(layer, *ends) if any(layer.window.padding) else ends)
+range_of.register(
+    AvgPool2d, lambda layer, *ends: with_zero(layer, *ends) if any(layer.window.padding) else ends
+)
 range_of.register(TimeDistributed, lambda layer, *ends: range_of(layer.layer, *ends))
 range_of.register(GRU, lambda layer, *ends: (-1, 1))  # h[t] lies between h[t-1] and a tanh
 RISING: dict[type, Callable[[Any], Range]] = {  # f(a) <= f(b) where a <= b -> the ends of f
@@ -76,7 +103,10 @@ RISING: dict[type, Callable[[Any], Range]] = {  # f(a) <= f(b) where a <= b -> t
     Tanh: lambda f: (-1, 1),
     Softplus: lambda f: (0, math.inf),
 }
-FALLING_FIRST: dict[type, float] = {GELU: -0.170041, SiLU: -0.278465}  # from 0 to this, and from there on rising
+FALLING_FIRST: dict[type, float] = {
+    GELU: -0.170041,
+    SiLU: -0.278465,
+}  # from 0 to this, and from there on rising
 
 
 @range_of.register
@@ -153,7 +183,9 @@ class OutOfReach(ValueError):
         return f"{whose}: {finding}. {remedy}."
 
 
-def check_reach(whose: str, X: np.ndarray, reach: tuple, cause: str, remedy: str, scaling: str = "none") -> None:
+def check_reach(
+    whose: str, X: np.ndarray, reach: tuple, cause: str, remedy: str, scaling: str = "none"
+) -> None:
     """OutOfReach where X (N, ...) has a number that does not lie in `reach`; NaN counts for nothing.
 
     reach    low and high: numbers, or arrays of one for each feature
@@ -176,8 +208,13 @@ def check_reach(whose: str, X: np.ndarray, reach: tuple, cause: str, remedy: str
     got = f"[{shown(np.fmin.reduce(least, axis=None))}, {shown(np.fmax.reduce(most, axis=None))}]{where}"
     way = f"Scale the data{SCALES.get((low, high), '')}"
     if scaling != "none":
-        got, way = f"{got}, which scaling={scaling!r} makes of the columns", 'Use another scaling ("minmax", "none")'
-    raise OutOfReach(whose, f"expected values in [{low:g}, {high:g}] {cause}, got {got}", f"{way}, or {remedy}")
+        got, way = (
+            f"{got}, which scaling={scaling!r} makes of the columns",
+            'Use another scaling ("minmax", "none")',
+        )
+    raise OutOfReach(
+        whose, f"expected values in [{low:g}, {high:g}] {cause}, got {got}", f"{way}, or {remedy}"
+    )
 
 
 def shown(x: np.floating) -> str:

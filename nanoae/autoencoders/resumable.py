@@ -34,19 +34,28 @@ def resumable(fit):
                 return whole(self, *args, checkpoint_dir=checkpoint_dir, resume=resume, **kwargs)
         if checkpoint_dir is None or not first_rank():
             return fit(self, *args, **kwargs)
-        if isinstance(checkpoint_dir, Checkpoints) and checkpoint_dir.open:  # of a fit that this one is a part of
+        if (
+            isinstance(checkpoint_dir, Checkpoints) and checkpoint_dir.open
+        ):  # of a fit that this one is a part of
             self._checkpoints = checkpoint_dir
             try:
                 return fit(self, *args, **kwargs)
             finally:
                 self._checkpoints = None
-        given = checkpoint_dir if isinstance(checkpoint_dir, Checkpoints) else Checkpoints(checkpoint_dir)
+        given = (
+            checkpoint_dir
+            if isinstance(checkpoint_dir, Checkpoints)
+            else Checkpoints(checkpoint_dir)
+        )
         model = {"class": type(self).__name__, **self.get_params(deep=False)}
         with heeded(), given.opened(model, resume):
             return whole(self, *args, checkpoint_dir=given, **kwargs)
 
     signature = inspect.signature(fit)
     *own, last = signature.parameters.values()
-    added = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value) for name, value in ADDED.items()]
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value)
+        for name, value in ADDED.items()
+    ]
     whole.__signature__ = signature.replace(parameters=[*own, last, *added])  # type: ignore[attr-defined]
     return whole

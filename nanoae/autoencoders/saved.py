@@ -12,7 +12,16 @@ from nanoae.data.archive import Archive
 
 FLOATS, WHOLE = ("float32", "float64"), ("int32", "int64")
 Shape = tuple[int | None, ...]
-OTHERS = ("bool", "int8", "int16", "uint8", "uint16", "uint32", "uint64", "float16")  # of a user's own parts
+OTHERS = (
+    "bool",
+    "int8",
+    "int16",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float16",
+)  # of a user's own parts
 
 
 class Saved:
@@ -21,7 +30,9 @@ class Saved:
     parts   classes of the user's own that the file may name, beside nanoae's
     """
 
-    def __init__(self, archive: Archive | dict[str, np.ndarray], parts: Sequence[type] = (), prefix: str = ""):
+    def __init__(
+        self, archive: Archive | dict[str, np.ndarray], parts: Sequence[type] = (), prefix: str = ""
+    ):
         self.archive, self.parts, self.prefix = archive, parts, prefix
 
     def under(self, name: str) -> Saved:
@@ -29,13 +40,19 @@ class Saved:
         return Saved(self.archive, self.parts, f"{self.prefix}{name}.")
 
     def __iter__(self) -> Iterator[str]:
-        return (name.removeprefix(self.prefix) for name in self.archive if name.startswith(self.prefix))
+        return (
+            name.removeprefix(self.prefix) for name in self.archive if name.startswith(self.prefix)
+        )
 
     def __contains__(self, name: str) -> bool:
         return f"{self.prefix}{name}" in self.archive
 
     def take(
-        self, name: str, shape: Shape | None = None, dtypes: Sequence[str] = FLOATS, finite: bool = True
+        self,
+        name: str,
+        shape: Shape | None = None,
+        dtypes: Sequence[str] = FLOATS,
+        finite: bool = True,
     ) -> np.ndarray:
         """The array, once its header says that it has this shape and one of these types; ValueError otherwise.
 
@@ -63,12 +80,25 @@ class Saved:
     def restore(self, part: Configurable) -> None:
         """Give a scaler or a score what its `fit` had left: attributes that its class declares, and no others."""
         own = type(part).__module__.startswith("nanoae.")
-        known = {name for kind in type(part).__mro__ for name in vars(kind).get("__annotations__", ())}
+        known = {
+            name for kind in type(part).__mro__ for name in vars(kind).get("__annotations__", ())
+        }
         for name in self:
-            public = name.isidentifier() and name[0] != "_" and name.endswith("_") and not hasattr(type(part), name)
+            public = (
+                name.isidentifier()
+                and name[0] != "_"
+                and name.endswith("_")
+                and not hasattr(type(part), name)
+            )
             if name not in known and (own or not public):
-                raise ValueError(f"expected what {type(part).__name__} learns, got {self.prefix}{name}.")
-            setattr(part, name, self.take(name, dtypes=FLOATS + WHOLE + (() if own else OTHERS), finite=False))
+                raise ValueError(
+                    f"expected what {type(part).__name__} learns, got {self.prefix}{name}."
+                )
+            setattr(
+                part,
+                name,
+                self.take(name, dtypes=FLOATS + WHOLE + (() if own else OTHERS), finite=False),
+            )
 
     def construct(self, description: Any, kind: Any = object) -> Any:
         """What `describe` described, of nanoae's own classes and `parts` alone; ValueError where that is no `kind`."""

@@ -98,7 +98,9 @@ class Scaled(Estimator):
             rows = own_order(X) if weights is None else drawn(weights)
             learned = sample(X[rows]).astype(np.float64)
             fit_known(self.scaler_, self._columns(learned))
-            if hasattr(self.scaler_, "limit_"):  # no tail is drawn in: what a network gives beyond it would explode
+            if hasattr(
+                self.scaler_, "limit_"
+            ):  # no tail is drawn in: what a network gives beyond it would explode
                 self.scaler_.limit_ = np.full(np.shape(self.scaler_.limit_), NO_LIMIT)
             return self.scaled(X)
         found = self.scaled(X)
@@ -108,7 +110,11 @@ class Scaled(Estimator):
 
     def _fits(self, X: np.ndarray) -> bool:
         """Whether "auto" leaves rows X (N, ...) as they are."""
-        if X.ndim > 2 or self.channels(X.shape[1:]) != X.shape[1] or not np.isinf(self._ends()).all():
+        if (
+            X.ndim > 2
+            or self.channels(X.shape[1:]) != X.shape[1]
+            or not np.isinf(self._ends()).all()
+        ):
             return True
         largest = np.fmax.reduce(np.abs(extremes(X)), axis=None)
         if np.isnan(largest) or FULL <= largest <= 1:
@@ -147,7 +153,9 @@ class Scaled(Estimator):
         found = getattr(self.scaler_, way)(columns)
         if np.shape(found) != columns.shape:
             kind = type(self.scaler_).__name__
-            raise ValueError(f"{kind}.{way}: expected shape {columns.shape}, that of X, got {np.shape(found)}.")
+            raise ValueError(
+                f"{kind}.{way}: expected shape {columns.shape}, that of X, got {np.shape(found)}."
+            )
         if columns is X:
             return found
         n = self.channels(X.shape[1:])
@@ -172,7 +180,9 @@ class Scaled(Estimator):
             found["mse"].append(squared_error(x, self.unscaled(z), "row"))
             if self._scales:
                 found["scaled_mse"].append(squared_error(self.scaled(x), z, "row"))
-        whole = {name: np.concatenate(parts).astype(np.float64) for name, parts in found.items() if parts}
+        whole = {
+            name: np.concatenate(parts).astype(np.float64) for name, parts in found.items() if parts
+        }
         return {name: float(np.average(errors, weights=weights)) for name, errors in whole.items()}
 
     # ---------------------------------------------------------------- keeping
@@ -182,7 +192,9 @@ class Scaled(Estimator):
         facts, arrays = super().to_file()
         if self.scaler_ is None or not self._scales:
             return facts, arrays
-        learned = {f"scale.{name}": np.asarray(value) for name, value in self.scaler_.learned().items()}
+        learned = {
+            f"scale.{name}": np.asarray(value) for name, value in self.scaler_.learned().items()
+        }
         return {**facts, "scale": to_config(self.scaler_)}, arrays | learned
 
     def _scaler_from_file(self, header: dict[str, Any], arrays: Any) -> None:

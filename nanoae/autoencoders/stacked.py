@@ -33,9 +33,13 @@ from nanoae.training.schedules import SCHEDULES
 class Stacked(NetworkEstimator):
     """What the stacked estimators share: pretraining, one layer at a time."""
 
-    sizes: Any = parameter((1000, 1000, 1000), Widths(least=1), "widths of the layers that are pretrained one by one")
+    sizes: Any = parameter(
+        (1000, 1000, 1000), Widths(least=1), "widths of the layers that are pretrained one by one"
+    )
     _: KW_ONLY
-    pretrain: bool = parameter(True, Flag(), "layer by layer, before the whole; False: start from random weights")
+    pretrain: bool = parameter(
+        True, Flag(), "layer by layer, before the whole; False: start from random weights"
+    )
     pretrain_epochs: Any = parameter(
         AUTO, OneOrMore(Auto(Whole())), "passes over the rows for each layer's own autoencoder"
     )
@@ -48,9 +52,13 @@ class Stacked(NetworkEstimator):
         "noise on each layer's input while that layer is pretrained",
     )
     penalty: Any = parameter(
-        None, OneOrMore(Part(Penalty, PENALTIES, "L1Sparsity(1e-3)")), "on each layer's code while it is pretrained"
+        None,
+        OneOrMore(Part(Penalty, PENALTIES, "L1Sparsity(1e-3)")),
+        "on each layer's code while it is pretrained",
     )
-    tied_weights: bool = parameter(False, Flag(), "in the pretraining, decode with the encoder's matrix, transposed")
+    tied_weights: bool = parameter(
+        False, Flag(), "in the pretraining, decode with the encoder's matrix, transposed"
+    )
     activation: str = parameter(
         "sigmoid",
         ACTIVATION,
@@ -80,7 +88,9 @@ class Stacked(NetworkEstimator):
         for each in self._per_layer:
             value = self.part(each)
             if isinstance(value, (list, tuple)) and len(value) != n:
-                raise ValueError(f"{name}: expected one {each}, or {n}, one for each layer, got {len(value)}.")
+                raise ValueError(
+                    f"{name}: expected one {each}, or {n}, one for each layer, got {len(value)}."
+                )
 
     def _of_layer(self, parameter: str, i: int) -> Any:
         """Layer i's own value of a parameter that may be a list."""
@@ -95,7 +105,9 @@ class Stacked(NetworkEstimator):
         """Layer by layer: learn the codes of the layer below, and put what was learned into network_."""
         self.interrupted_ = False
         seeds = self._order_seed.spawn(len(self.sizes))
-        for i in progress(range(len(self.sizes) if self.pretrain else 0), label="layers", show=self.verbose):
+        for i in progress(
+            range(len(self.sizes) if self.pretrain else 0), label="layers", show=self.verbose
+        ):
             autoencoder = self._layer_autoencoder(i, seeds[i])
             autoencoder.compared = False  # type: ignore[misc]
             autoencoder.fit(X, sample_weight=weights, checkpoint_dir=self._checkpoints)
@@ -120,10 +132,14 @@ class Stacked(NetworkEstimator):
         return Autoencoder(
             self.sizes[i],
             hidden=(),
-            code_activation=self._last_activation() if i == len(self.sizes) - 1 else self.activation,
+            code_activation=self._last_activation()
+            if i == len(self.sizes) - 1
+            else self.activation,
             **(codes if i else self._reconstruction()),
             optimizer=self.optimizer,
-            learning_rate=self.learning_rate if self.pretrain_learning_rate is None else self.pretrain_learning_rate,
+            learning_rate=self.learning_rate
+            if self.pretrain_learning_rate is None
+            else self.pretrain_learning_rate,
             weight_decay=self.weight_decay,
             batch_size=self.batch_size,
             epochs=self._of_layer("pretrain_epochs", i),

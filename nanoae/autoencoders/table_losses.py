@@ -28,13 +28,17 @@ class Mixed(Loss):
     def __init__(self, blocks: tuple[int, ...], reduction: str = "mean", weight: float = 1.0):
         super().__init__(reduction, weight)
         if not len(blocks) or min(blocks) < 1:
-            raise ValueError(f"Mixed: expected blocks, the widths of columns, each >= 1, got {blocks}.")
+            raise ValueError(
+                f"Mixed: expected blocks, the widths of columns, each >= 1, got {blocks}."
+            )
         self.blocks = blocks
 
     def check_targets(self, y, t):
         super().check_targets(y, t)
         if y.shape[1:] != (sum(self.blocks),):
-            raise ValueError(f"Mixed: expected rows of {sum(self.blocks)} numbers, the sum of blocks, got {y.shape}.")
+            raise ValueError(
+                f"Mixed: expected rows of {sum(self.blocks)} numbers, the sum of blocks, got {y.shape}."
+            )
 
     def scale(self, shape):
         return super().scale((shape[0], len(self.blocks)))
@@ -145,7 +149,9 @@ class Weighted(Loss):
         self.loss = loss
         inner = get(loss)
         if not weighable(inner):
-            raise ValueError(f"Weighted: expected a loss that tells what each row costs by itself, got {loss!r}.")
+            raise ValueError(
+                f"Weighted: expected a loss that tells what each row costs by itself, got {loss!r}."
+            )
         super().__init__(inner.reduction, inner.weight)
 
     def build(self, ops, dtype):
@@ -154,7 +160,9 @@ class Weighted(Loss):
 
     def check_targets(self, y, t):
         if t.ndim != 2 or len(t) != len(y):
-            raise ValueError(f"{self}: expected targets and weights, (N, D + 1), for {len(y)} outputs, got {t.shape}.")
+            raise ValueError(
+                f"{self}: expected targets and weights, (N, D + 1), for {len(y)} outputs, got {t.shape}."
+            )
 
     def scale(self, shape):
         return self.inner.scale(shape)
@@ -195,6 +203,10 @@ class Weighted(Loss):
 
 def weighable(loss: Any) -> bool:
     """Whether `Weighted` can have it: it tells what a row costs, whichever stand beside it."""
-    if isinstance(loss, SoftmaxCrossEntropy) and loss.ignore is not None and loss.reduction == "mean":
+    if (
+        isinstance(loss, SoftmaxCrossEntropy)
+        and loss.ignore is not None
+        and loss.reduction == "mean"
+    ):
         return False  # it divides by how many targets count in the whole batch
     return type(loss).elements is not Loss.elements

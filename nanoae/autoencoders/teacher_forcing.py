@@ -28,12 +28,16 @@ class TeacherForcing(Noisy):
 
     def __init__(self, source: Embedding, n_out: int, dropout: float = 0.0):
         if not 0 <= dropout < 1:
-            raise ValueError(f"TeacherForcing: expected dropout, a share of the tokens, in [0, 1), got {dropout}.")
+            raise ValueError(
+                f"TeacherForcing: expected dropout, a share of the tokens, in [0, 1), got {dropout}."
+            )
         self.source, self.n_out, self.dropout = source, n_out, dropout
 
     def infer_shape(self, in_shape):
         if not self.source.in_shape or self.source.in_shape[0] < 2 or len(in_shape) != 1:
-            raise ValueError(f"{self}: expected codes (N, K) of lines of two tokens or more, got {in_shape}.")
+            raise ValueError(
+                f"{self}: expected codes (N, K) of lines of two tokens or more, got {in_shape}."
+            )
         return (self.source.in_shape[0] - 1, 2 * self.n_out + in_shape[0])
 
     def parameters(self):
@@ -48,7 +52,9 @@ class TeacherForcing(Noisy):
         previous = tokens[:, :-1]
         if train and self.dropout:
             n, t = previous.shape
-            previous = self.ops.multiply(previous, self.noise((n, t)), out=self.buffer("previous", (n, t)))
+            previous = self.ops.multiply(
+                previous, self.noise((n, t)), out=self.buffer("previous", (n, t))
+            )
         self.cache = True if train else None
         return self.join(x, previous, tokens[:, 0])
 

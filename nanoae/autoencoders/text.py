@@ -64,8 +64,12 @@ class TextVAE(Variational):
         Name(("auto", *UNITS)),
         "what a line is made of; auto: characters where most lines have no space. Any script will do",
     )
-    max_words: int = parameter(5000, Whole(), "the most frequent tokens are learned; the others are never generated")
-    max_length: int = parameter(100, Whole(), "of a line, in tokens: what is longer is cut, with a warning")
+    max_words: int = parameter(
+        5000, Whole(), "the most frequent tokens are learned; the others are never generated"
+    )
+    max_length: int = parameter(
+        100, Whole(), "of a line, in tokens: what is longer is cut, with a warning"
+    )
     word_dropout: float = parameter(
         0.2,
         Number("[0, 1)"),
@@ -76,7 +80,9 @@ class TextVAE(Variational):
         AUTO, Auto(Number()), "epochs in which that weight rises from 0 to beta; auto: half of them"
     )
     learning_rate: Any = parameter(
-        5e-3, Rate(SCHEDULES), "of the first step; it falls along half a cosine, to 0 after the last. Or a schedule"
+        5e-3,
+        Rate(SCHEDULES),
+        "of the first step; it falls along half a cosine, to 0 after the last. Or a schedule",
     )
     _plan: ClassVar[Plan] = LinesPlan(watchable=sys.maxsize, usual_batch=64)
     processes: ClassVar[int] = 1
@@ -90,7 +96,13 @@ class TextVAE(Variational):
 
     def _layers(self, input_shape):
         embedding = Embedding(len(self.vocabulary_), self.embedding_size)
-        code = [embedding, self._gru(), LastTimestep(embedding), self._linear(2 * self.code_size), self.bottleneck]
+        code = [
+            embedding,
+            self._gru(),
+            LastTimestep(embedding),
+            self._linear(2 * self.code_size),
+            self.bottleneck,
+        ]
         teacher = TeacherForcing(embedding, self.embedding_size, self.word_dropout)
         return code, [teacher, self._gru(), TimeDistributed(self._linear(len(self.vocabulary_)))]
 
@@ -101,7 +113,9 @@ class TextVAE(Variational):
         return SoftmaxCrossEntropy("batch", ignore=0)
 
     def _optimizer(self, falling=True):
-        schedule = self.learning_rate if callable(self.learning_rate) else Cosine(self.learning_rate)
+        schedule = (
+            self.learning_rate if callable(self.learning_rate) else Cosine(self.learning_rate)
+        )
         return optim.get(self.optimizer, schedule, self.weight_decay)
 
     # ---------------------------------------------------------------- training
@@ -139,7 +153,9 @@ class TextVAE(Variational):
         validation, of_validation = None, None
         self._settle_plan(len(X), watched=validation_data is not None)
         if validation_data is not None:
-            validation = self._rows(*(validation_data if isinstance(validation_data, tuple) else (validation_data,)))
+            validation = self._rows(
+                *(validation_data if isinstance(validation_data, tuple) else (validation_data,))
+            )
         elif self.as_built.validation_fraction:
             kept, held = self._hold_out(len(X))
             validation, of_validation = X[held], taken(weights, held)
@@ -165,9 +181,13 @@ class TextVAE(Variational):
         keywords = None if keywords is None else cleaned("keywords", keywords)
         if (keywords is None) == bool(self.keywords_):
             wanted = (
-                f"keywords, as fit had: {some(self.keywords_)}" if self.keywords_ else "no keywords, as fit had none"
+                f"keywords, as fit had: {some(self.keywords_)}"
+                if self.keywords_
+                else "no keywords, as fit had none"
             )
-            raise ValueError(f"TextVAE: expected {wanted}; got {'none' if keywords is None else some(keywords)}.")
+            raise ValueError(
+                f"TextVAE: expected {wanted}; got {'none' if keywords is None else some(keywords)}."
+            )
         for keyword in keywords or ():
             if keyword not in self.vocabulary_.bos_ids:
                 raise ValueError(unseen(keyword, self.keywords_))
@@ -189,7 +209,9 @@ class TextVAE(Variational):
         codes = as_codes(X, self, (self.code_size_,), self.network_.dtype)
         bos = self._known(keywords) or [""] * len(codes)
         if len(bos) != len(codes):
-            raise ValueError(f"TextVAE: expected as many keywords as codes, got {len(bos)} and {len(codes)}.")
+            raise ValueError(
+                f"TextVAE: expected as many keywords as codes, got {len(bos)} and {len(codes)}."
+            )
         return self.vocabulary_.decode(self._generate(codes, bos, greedy))
 
     def reconstruct(self, lines, keywords=None) -> list[str]:
@@ -199,7 +221,11 @@ class TextVAE(Variational):
         return self.inverse_transform(self._encode(lines, keywords), keywords)
 
     def generate(
-        self, count=10, keyword: str | Sequence[str] | None = None, temperature=1.0, random_state=None
+        self,
+        count=10,
+        keyword: str | Sequence[str] | None = None,
+        temperature=1.0,
+        random_state=None,
     ) -> list[str]:
         """`count` new lines, from codes z ~ N(0, 1).
 
@@ -226,7 +252,9 @@ class TextVAE(Variational):
         """Token numbers (N, T) of codes (N, K): at each time step choose(scores (N, V)) gives the tokens (N,)."""
         first = np.array([self.vocabulary_.bos_ids[each] for each in bos])
         parts = blocks(len(codes), max(1, NUMBERS // len(self.vocabulary_)))
-        return np.concatenate([self._decode_block(codes[part], first[part], choose) for part in parts])
+        return np.concatenate(
+            [self._decode_block(codes[part], first[part], choose) for part in parts]
+        )
 
     def _decode_block(self, codes: np.ndarray, first: np.ndarray, choose: Choice) -> np.ndarray:
         layers: list[Any] = self.network_.layers[self.n_code_layers_ :]
@@ -283,7 +311,9 @@ class TextVAE(Variational):
         X = X[rows]
         elbo, log_p, kl = (part.astype(np.float64) for part in self._elbo(X, X[:, 1:]))
         codes = self._run(X, 0, self._n_encoder)
-        decoded = self._generate(codes, [self.vocabulary_.bos[first - 2] for first in X[:, 0]], greedy)
+        decoded = self._generate(
+            codes, [self.vocabulary_.bos[first - 2] for first in X[:, 0]], greedy
+        )
         known = X[:, 1:] != UNK
         right = (decoded == X[:, 1:]) | ~known
         mean = functools.partial(np.average, weights=weights)  # over lines

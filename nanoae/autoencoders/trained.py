@@ -8,7 +8,18 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.estimator import Estimator
-from nanoae.autoencoders.kinds import Auto, Kind, Listed, Maybe, Name, Number, Rate, Seed, Text, Whole
+from nanoae.autoencoders.kinds import (
+    Auto,
+    Kind,
+    Listed,
+    Maybe,
+    Name,
+    Number,
+    Rate,
+    Seed,
+    Text,
+    Whole,
+)
 from nanoae.autoencoders.parameters import parameter
 from nanoae.autoencoders.plan import AUTO
 from nanoae.backend import Ops
@@ -26,7 +37,9 @@ class Trained(Estimator):
 
     _: KW_ONLY
     optimizer: Any = parameter(
-        "adam", Name(optim.OPTIMIZERS, optim.Optimizer, "an Optimizer"), "an Optimizer has its own rate and decay"
+        "adam",
+        Name(optim.OPTIMIZERS, optim.Optimizer, "an Optimizer"),
+        "an Optimizer has its own rate and decay",
     )
     learning_rate: Any = parameter(1e-3, Rate(SCHEDULES), "size of a training step")
     weight_decay: float = parameter(0.0, Number(), "pull of the weights towards 0")
@@ -42,10 +55,14 @@ class Trained(Estimator):
     initializer: str = parameter("glorot_uniform", Name(init.INITIALIZERS), "of the weights")
     bias_initializer: str = parameter("zeros", Name(init.INITIALIZERS), "of the biases")
     validation_fraction: float = parameter(
-        0.0, Number("[0, 1)"), "share of the training rows held out to watch the loss on, without validation_data"
+        0.0,
+        Number("[0, 1)"),
+        "share of the training rows held out to watch the loss on, without validation_data",
     )
     patience: int | None = parameter(
-        None, Maybe(Whole()), "stop after so many epochs without a better validation loss, and go back to the best"
+        None,
+        Maybe(Whole()),
+        "stop after so many epochs without a better validation loss, and go back to the best",
     )
     on_divergence: str = parameter(
         "stop",
@@ -61,7 +78,9 @@ class Trained(Estimator):
     backend: Any = parameter("auto", Text(Ops), BACKENDS)
     dtype: Any = parameter("float32", Text(type, np.dtype), "float32 or float64")
     random_state: Any = parameter(
-        None, Seed(), "the seed that everything random follows from: weights, order of the rows, noise"
+        None,
+        Seed(),
+        "the seed that everything random follows from: weights, order of the rows, noise",
     )
     verbose: bool = parameter(False, Kind(), "whether to show a progress bar while training")
 

@@ -9,7 +9,10 @@ import numpy as np
 from nanoae.autoencoders.pca import PCA
 from nanoae.autoencoders.plan import AUTO
 
-MOST_ROWS, MOST_COLUMNS = 2000, 1024  # that are compared: it takes no more than a fraction of a second
+MOST_ROWS, MOST_COLUMNS = (
+    2000,
+    1024,
+)  # that are compared: it takes no more than a fraction of a second
 AS_GOOD = 1.05  # times PCA's error, and ...
 TOLD = 1e-3  # of the rows' variance: what is next to nothing is not worse
 
@@ -24,7 +27,11 @@ def compare_with_pca(model, learned: np.ndarray, watched: np.ndarray) -> None:
     learned, watched = np.asarray(learned[:MOST_ROWS]), np.asarray(watched[:MOST_ROWS])
     if np.isnan(watched).any() or np.isnan(learned).any():
         return
-    if learned.ndim != 2 or learned.shape[1] > MOST_COLUMNS or model.code_size_ >= min(learned.shape):
+    if (
+        learned.ndim != 2
+        or learned.shape[1] > MOST_COLUMNS
+        or model.code_size_ >= min(learned.shape)
+    ):
         return
     mine = float(model.error_as_read(watched).mean())
     theirs = float(PCA(model.code_size_).fit(learned).reconstruction_error(watched).mean())
@@ -37,7 +44,11 @@ def compare_with_pca(model, learned: np.ndarray, watched: np.ndarray) -> None:
         hint = 'Use scaling="standard"'
     else:
         hint = "Widen hidden, or try another learning_rate"
-    of_scaled = "" if model.scaling_ == "none" else f", both of columns scaled by scaling={model.scaling_!r}"
+    of_scaled = (
+        ""
+        if model.scaling_ == "none"
+        else f", both of columns scaled by scaling={model.scaling_!r}"
+    )
     warnings.warn(
         f"{type(model).__name__}: a mean squared error of {mine:.3g}, where PCA with {model.code_size_} components has "
         f"{theirs:.3g}{of_scaled}. {hint}.",

@@ -73,10 +73,14 @@ class VariationalAutoencoder(Variational, Autoencoder):
     hidden: Any = (400,)
     _: KW_ONLY
     likelihood: str = parameter(
-        "bernoulli", Name(("bernoulli", "gaussian")), "of x given the decoder's output, over all numbers of a row"
+        "bernoulli",
+        Name(("bernoulli", "gaussian")),
+        "of x given the decoder's output, over all numbers of a row",
     )
     variance: float = parameter(
-        1.0, Number(), "of the gaussian likelihood, fixed and not learned: the squared error that is taken for noise"
+        1.0,
+        Number(),
+        "of the gaussian likelihood, fixed and not learned: the squared error that is taken for noise",
     )
     _facts = (*Variational._facts, CLASSES)
     _plan: ClassVar[Plan] = Plan(usual_batch=128)
@@ -112,7 +116,9 @@ class VariationalAutoencoder(Variational, Autoencoder):
         return [condition, *encoder], [ConcatSharedLabel(condition), *decoder]
 
     def _network_input(self, input_shape):
-        return input_shape if self.classes_ is None else (math.prod(input_shape) + len(self.classes_),)
+        return (
+            input_shape if self.classes_ is None else (math.prod(input_shape) + len(self.classes_),)
+        )
 
     classes_: np.ndarray | None = field(default=None, init=False)
 
@@ -182,10 +188,14 @@ class VariationalAutoencoder(Variational, Autoencoder):
         that is not known."""
         name, known = type(self).__name__, self.classes_
         if known is None:
-            raise ValueError(f"{name}: expected no condition, got one: fit met none. Call fit(X, condition=labels).")
+            raise ValueError(
+                f"{name}: expected no condition, got one: fit met none. Call fit(X, condition=labels)."
+            )
         told = ", ".join(map(repr, known[:20].tolist())) + (", ..." if len(known) > 20 else "")
         if condition is None:
-            raise ValueError(f"{name}: expected condition=, a label or one for each row, out of {told}; got none.")
+            raise ValueError(
+                f"{name}: expected condition=, a label or one for each row, out of {told}; got none."
+            )
         labels = _conditions(_of_rows(condition, n), known)
         unknown = labels[~np.isin(labels, known)]
         if len(unknown):
@@ -250,7 +260,9 @@ class VariationalAutoencoder(Variational, Autoencoder):
         rows, weights = counted(sample_weight, len(X), type(self).__name__)
         inputs, X, Z = inputs[rows], X[rows], Z[rows]
         mean = functools.partial(np.average, weights=weights)
-        elbo, reconstruction, kl = (float(mean(part.astype(np.float64))) for part in self._elbo(inputs, Z))
+        elbo, reconstruction, kl = (
+            float(mean(part.astype(np.float64))) for part in self._elbo(inputs, Z)
+        )
         codes = self._run(inputs, 0, self._n_encoder)
         return {
             "loss": -elbo,
@@ -291,7 +303,9 @@ def _conditions(condition, known: np.ndarray | None = None) -> np.ndarray:
     """The labels (N,) that rows are learned or drawn under; ValueError where one is missing."""
     condition = one_column(condition, "condition")
     if condition.ndim != 1:
-        raise ValueError(f"VariationalAutoencoder: expected condition, labels (N,), got shape {condition.shape}.")
+        raise ValueError(
+            f"VariationalAutoencoder: expected condition, labels (N,), got shape {condition.shape}."
+        )
     labels = class_labels(condition, "VariationalAutoencoder", known)
     if labels.mask.any():
         row = int(labels.mask.argmax())

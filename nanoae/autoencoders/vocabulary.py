@@ -12,8 +12,12 @@ import numpy as np
 
 from nanoae.data.field import promised
 
-UNITS: dict[str, Callable[[str], list[str]]] = {  # how a line is split into tokens; joined again they are the line
-    "words": re.compile(r" ?\w+|.", re.DOTALL).findall,  # a word with the space before it, or any other character
+UNITS: dict[
+    str, Callable[[str], list[str]]
+] = {  # how a line is split into tokens; joined again they are the line
+    "words": re.compile(
+        r" ?\w+|.", re.DOTALL
+    ).findall,  # a word with the space before it, or any other character
     "characters": list,
 }
 PAD = UNK = 0  # nothing: behind a line's end, and for a token that is not known
@@ -35,7 +39,9 @@ class Vocabulary:
 
     def __init__(self, tokens: Sequence[str], bos: Sequence[str], unit: str):
         if unit not in UNITS or not all(isinstance(text, str) for text in (*tokens, *bos)):
-            raise ValueError(f"Vocabulary: expected texts, and unit words or characters, got {bos}, {unit!r}.")
+            raise ValueError(
+                f"Vocabulary: expected texts, and unit words or characters, got {bos}, {unit!r}."
+            )
         self.tokens, self.bos, self.unit = tuple(tokens), tuple(bos), unit
         self.first_token = 2 + len(self.bos)
         self.ids = {token: i for i, token in enumerate(self.tokens, self.first_token)}
@@ -45,7 +51,9 @@ class Vocabulary:
         return self.first_token + len(self.tokens)
 
     @classmethod
-    def learn(cls, lines: list[str], keywords: list[str] | None, unit: str, max_words: int) -> Vocabulary:
+    def learn(
+        cls, lines: list[str], keywords: list[str] | None, unit: str, max_words: int
+    ) -> Vocabulary:
         """The `max_words` most frequent tokens of `lines`; unit "auto": characters where most lines have no space."""
         if unit == "auto":
             unit = "words" if 2 * sum(" " in line for line in lines) >= len(lines) else "characters"
@@ -80,7 +88,9 @@ class Vocabulary:
             row[: len(ids) + 1] = [self.bos_ids[keyword], *ids]
         if long:
             which = "a line is" if long == 1 else f"{long} lines are"
-            warnings.warn(f"{which} longer than {length - 2} {self.unit}, and cut there", stacklevel=1)
+            warnings.warn(
+                f"{which} longer than {length - 2} {self.unit}, and cut there", stacklevel=1
+            )
         return rows
 
     def decode(self, rows: np.ndarray) -> list[str]:
@@ -88,5 +98,9 @@ class Vocabulary:
         lines = []
         for row in np.asarray(rows):
             ids = row[: int(np.argmax(row == EOS))] if EOS in row else row
-            lines.append("".join(self.tokens[i - self.first_token] for i in ids if i >= self.first_token).strip())
+            lines.append(
+                "".join(
+                    self.tokens[i - self.first_token] for i in ids if i >= self.first_token
+                ).strip()
+            )
         return lines

@@ -42,21 +42,31 @@ def counted(
     try:
         weights = np.ma.filled(np.ma.asarray(sample_weight, np.float64), np.nan)
     except (TypeError, ValueError):
-        raise ValueError(f"{who}: expected sample_weight, a number for each row, got {sample_weight!r:.60}.") from None
+        raise ValueError(
+            f"{who}: expected sample_weight, a number for each row, got {sample_weight!r:.60}."
+        ) from None
     if weights.shape != (n,):
-        raise ValueError(f"{who}: expected sample_weight of shape ({n},), a weight for each row, got {weights.shape}.")
+        raise ValueError(
+            f"{who}: expected sample_weight of shape ({n},), a weight for each row, got {weights.shape}."
+        )
     bad = ~(np.isfinite(weights) & (weights >= 0))
     if bad.any():
         row = int(bad.argmax())
-        raise ValueError(f"{who}: expected sample_weight >= 0 and finite, got {weights[row]} in row {row}.")
+        raise ValueError(
+            f"{who}: expected sample_weight >= 0 and finite, got {weights[row]} in row {row}."
+        )
     with np.errstate(over="ignore"):
         total = weights.sum()
     if not np.isfinite(total):
-        raise ValueError(f"{who}: expected sample_weight whose sum is a number, got weights up to {weights.max():g}.")
+        raise ValueError(
+            f"{who}: expected sample_weight whose sum is a number, got weights up to {weights.max():g}."
+        )
     rows = np.flatnonzero(weights)
     weights = weights[rows]
     if len(rows) < min(least, n):
-        raise ValueError(f"{who}: expected sample_weight above zero for {least} rows or more, got {len(rows)}.")
+        raise ValueError(
+            f"{who}: expected sample_weight above zero for {least} rows or more, got {len(rows)}."
+        )
     if (weights == np.floor(weights)).all() and total <= most:
         return rows.repeat(weights.astype(int)), None
     return rows, weights
@@ -72,7 +82,9 @@ def copies(sample_weight: Any, n: int, who: str) -> slice | np.ndarray:
         raise ValueError(
             f"{who}: expected sample_weight of whole numbers, each how often a row counts, got {parts[0]}."
         )
-    raise ValueError(f"{who}: expected sample_weight of {MOST} copies at most in all, got {weights.sum():.3g}.")
+    raise ValueError(
+        f"{who}: expected sample_weight of {MOST} copies at most in all, got {weights.sum():.3g}."
+    )
 
 
 def drawn(weights: np.ndarray) -> np.ndarray:
@@ -96,7 +108,9 @@ def own_order(*tables: np.ndarray) -> slice | np.ndarray:
     n = len(tables[0])
     if n > FEW:
         return slice(None)
-    cells = np.hstack([np.ascontiguousarray(table).reshape(n, -1).view(np.uint8) for table in tables])
+    cells = np.hstack(
+        [np.ascontiguousarray(table).reshape(n, -1).view(np.uint8) for table in tables]
+    )
     rows = cells.view(np.dtype((np.void, cells.shape[1]))).ravel()
     order = rows.argsort(kind="stable")
     return order if (rows[order][1:] == rows[order][:-1]).any() else slice(None)
@@ -116,13 +130,18 @@ def weighed(
     targets = (X if t is None else t).reshape(len(X), -1)
     beside = np.empty((len(X), targets.shape[1] + 1), trainer.network.dtype)
     beside[:, :-1] = targets
-    beside[:, -1] = weights / (1.0 if loss.reduction == "sum" else np.average(weights, weights=terms(loss, targets)))
+    beside[:, -1] = weights / (
+        1.0 if loss.reduction == "sum" else np.average(weights, weights=terms(loss, targets))
+    )
     return beside
 
 
 def in_the_loss_alone(trainer: Trainer, loss: Loss) -> bool:
     """Whether a row counts nowhere but in its own loss: not in a penalty, a batch's statistics, a Fisher matrix."""
-    beyond = any(isinstance(layer, (BatchNorm, Penalty, Gaussian, Adversarial)) for layer in trainer.network.layers)
+    beyond = any(
+        isinstance(layer, (BatchNorm, Penalty, Gaussian, Adversarial))
+        for layer in trainer.network.layers
+    )
     return not beyond and weighable(loss) and not isinstance(trainer.optimizer, KFAC)
 
 

@@ -81,7 +81,9 @@ def available(backend: str) -> str:
 
 
 def _numpy_ops() -> Ops:
-    from nanoae.backend.native_ops import NativeOps  # here: most of what it imports is not needed to import nanoae
+    from nanoae.backend.native_ops import (
+        NativeOps,
+    )  # here: most of what it imports is not needed to import nanoae
 
     try:
         return NativeOps()
@@ -92,7 +94,9 @@ def _numpy_ops() -> Ops:
 def local_rank() -> int | None:
     """Which of the ranks of an MPI launch on this machine this process is, None without one. Each takes a GPU."""
     names = ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID")
-    return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdigit()), None)
+    return next(
+        (int(os.environ[name]) for name in names if os.environ.get(name, "").isdigit()), None
+    )
 
 
 def _cupy_ops(**options) -> Ops:
@@ -105,10 +109,16 @@ def _cupy_ops(**options) -> Ops:
         ) from error
     try:
         count = cupy.cuda.runtime.getDeviceCount()
-    except Exception as error:  # CuPy has no one class for "driver missing", "driver too old" and "no device"
-        raise BackendError(f"backend 'cupy': CuPy finds no usable GPU ({error}). Use backend=\"numpy\".") from error
+    except (
+        Exception
+    ) as error:  # CuPy has no one class for "driver missing", "driver too old" and "no device"
+        raise BackendError(
+            f"backend 'cupy': CuPy finds no usable GPU ({error}). Use backend=\"numpy\"."
+        ) from error
     if count == 0:
-        raise BackendError("backend 'cupy': this machine has no CUDA device. Use backend=\"numpy\".")
+        raise BackendError(
+            "backend 'cupy': this machine has no CUDA device. Use backend=\"numpy\"."
+        )
     rank = local_rank()
     if rank is not None:
         cupy.cuda.Device(rank % count).use()

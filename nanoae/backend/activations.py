@@ -31,7 +31,9 @@ class ActivationOps(ArrayOps):
         """y = x where x > 0, else slope · x, as max(x, slope · x): 0 <= slope <= 1."""
         return self.xp.maximum(x, self.xp.multiply(x, slope, out=self.scratch(x)), out=out)
 
-    def leaky_relu_backward(self, dy: Array, y: Array, slope: float, out: Array | None = None) -> Array:
+    def leaky_relu_backward(
+        self, dy: Array, y: Array, slope: float, out: Array | None = None
+    ) -> Array:
         """dx = dy · (slope + (1 - slope) [y > 0]), so slope · dy at the kink."""
         df = self.xp.greater(y, 0, out=self.scratch(y))
         self.xp.multiply(df, 1 - slope, out=df)
@@ -116,7 +118,9 @@ class ActivationOps(ArrayOps):
         self.xp.multiply(df, x, out=df)
         self.xp.multiply(df, self.xp.subtract(1, h, out=self.scratch(x, "rest")), out=df)
         self.xp.add(df, 1, out=df)
-        self.xp.multiply(df, self.xp.add(h, 1, out=h), out=df)  # (1 + h) (1 + (1 - h) ...): 1 - h² = (1 + h) (1 - h)
+        self.xp.multiply(
+            df, self.xp.add(h, 1, out=h), out=df
+        )  # (1 + h) (1 + (1 - h) ...): 1 - h² = (1 + h) (1 - h)
         self.xp.multiply(df, 0.5, out=df)
         return self.xp.multiply(dy, df, out=out)
 
@@ -180,7 +184,9 @@ class ActivationOps(ArrayOps):
         """y = min(max(x, low), high)."""
         return self.xp.clip(x, low, high, out=out)
 
-    def clip_backward(self, dy: Array, y: Array, low: float, high: float, out: Array | None = None) -> Array:
+    def clip_backward(
+        self, dy: Array, y: Array, low: float, high: float, out: Array | None = None
+    ) -> Array:
         """dx = dy where low < y < high, else 0 (0 at the kinks)."""
         mask = self.xp.greater(y, low, out=self.scratch(y))
         out = self.xp.multiply(dy, mask, out=out)

@@ -30,7 +30,9 @@ class Allowance(threading.local):
             return
         n = math.prod(np.atleast_1d(shape).tolist()) * np.dtype(dtype).itemsize
         if n > self.left:
-            raise ValueError(f"expected arrays of at most {self.left:,} bytes more, got one of {n:,}, shape {shape}")
+            raise ValueError(
+                f"expected arrays of at most {self.left:,} bytes more, got one of {n:,}, shape {shape}"
+            )
         self.left -= n
 
 

@@ -39,7 +39,9 @@ class ArrayOps(Buffered):
 
     name = "numpy"
     xp: Any = np
-    recording = ThreadLocal()  # not None while work is recorded, to be repeated with the very same numbers of the host
+    recording = (
+        ThreadLocal()
+    )  # not None while work is recorded, to be repeated with the very same numbers of the host
     repeats = ""  # what `repeated` can repeat by itself: nothing, "primitives", or "everything" that is done to arrays
 
     def __init__(self) -> None:
@@ -112,7 +114,11 @@ class ArrayOps(Buffered):
 
     def identity(self, x: Any) -> Any:
         """What tells one argument of a step from another."""
-        return (x.__array_interface__["data"], x.shape, x.strides, x.dtype) if isinstance(x, np.ndarray) else x
+        return (
+            (x.__array_interface__["data"], x.shape, x.strides, x.dtype)
+            if isinstance(x, np.ndarray)
+            else x
+        )
 
     def over_blocks(self, work: Callable[[slice], None], n: int) -> None:
         """work(part) for parts of 0 .. n-1 that fit in a core's cache."""
@@ -129,7 +135,9 @@ class ArrayOps(Buffered):
             flat = buffers[key] = self.empty(like.size, dtype)
         if like.flags.c_contiguous:
             return flat[: like.size].reshape(like.shape)
-        order = sorted(range(like.ndim), key=like.strides.__getitem__, reverse=True)  # its axes, as they lie in memory
+        order = sorted(
+            range(like.ndim), key=like.strides.__getitem__, reverse=True
+        )  # its axes, as they lie in memory
         axes = [order.index(axis) for axis in range(like.ndim)]
         return flat[: like.size].reshape([like.shape[axis] for axis in order]).transpose(axes)
 
@@ -215,7 +223,9 @@ class ArrayOps(Buffered):
         if isinstance(x, Streamed):
             return self.xp.multiply(x[rows], out.dtype.type(scale), out=out)
         if x.dtype == out.dtype:
-            self.xp.take(x, rows, axis=0, out=out, mode="clip")  # "clip": NumPy copies `out` when it has to check
+            self.xp.take(
+                x, rows, axis=0, out=out, mode="clip"
+            )  # "clip": NumPy copies `out` when it has to check
             return out if scale == 1.0 else self.scale_inplace(out, scale)
         stored = self.xp.take(x, rows, axis=0, out=self.scratch(out, "rows", x.dtype), mode="clip")
         return self.xp.multiply(stored, out.dtype.type(scale), out=out)
@@ -247,7 +257,14 @@ class ArrayOps(Buffered):
     def axpby_inplace(self, y: Array, a: float, x: Array, b: float) -> Array:
         """y = a x + b y: one pass of BLAS where it has such a call and they are contiguous, else three."""
         blas_axpby = self._axpby.get(y.dtype)
-        if blas_axpby and x.dtype == y.dtype and x.shape == y.shape and x.flags.carray and y.flags.carray and y.size:
+        if (
+            blas_axpby
+            and x.dtype == y.dtype
+            and x.shape == y.shape
+            and x.flags.carray
+            and y.flags.carray
+            and y.size
+        ):
             blas_axpby(y.size, a, address(x), 1, b, address(y), 1)
             return y
         self.scale_inplace(y, b)
@@ -269,4 +286,6 @@ class ArrayOps(Buffered):
     def clip_norm_inplace(self, x: Array, max_norm: float) -> Array:
         """x *= min(1, max_norm / ‖x‖₂), without a host read."""
         norm = self.xp.sqrt(self.sum_squares(x))
-        return self.scale_inplace(x, self.xp.minimum(1.0, max_norm / (norm + 1e-12)).astype(x.dtype))
+        return self.scale_inplace(
+            x, self.xp.minimum(1.0, max_norm / (norm + 1e-12)).astype(x.dtype)
+        )

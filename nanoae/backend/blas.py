@@ -63,7 +63,10 @@ class OpenBLAS:
     def axpby(self) -> dict[np.dtype, Any]:
         """dtype -> the C function axpby(n, a, x, 1, b, y, 1): y = a x + b y."""
         functions = {}
-        for letter, dtype, real in (("s", np.float32, ctypes.c_float), ("d", np.float64, ctypes.c_double)):
+        for letter, dtype, real in (
+            ("s", np.float32, ctypes.c_float),
+            ("d", np.float64, ctypes.c_double),
+        ):
             function = self.function(f"cblas_{letter}axpby")
             if function:
                 n, pointer = self.integer, ctypes.c_void_p

@@ -32,7 +32,10 @@ class ClusterOps(NormalisationOps):
 
         For one row ‖x‖² is the same everywhere, so k is where ‖c‖² - 2 x·c is smallest: a GEMM and one pass over it.
         """
-        xp, norms = self.xp, self.sum_products_rows(centers, centers, out=self.scratch(centers[:, 0], "norms"))
+        xp, norms = (
+            self.xp,
+            self.sum_products_rows(centers, centers, out=self.scratch(centers[:, 0], "norms")),
+        )
         self.sum_products_rows(x, x, out=distances)
         for block in blocks_of_rows(len(x), len(centers)):
             rest = xp.matmul(x[block], centers.T)
@@ -59,4 +62,6 @@ class ClusterOps(NormalisationOps):
         """out[i] = the n at which Σ_m<=n weights[m] first exceeds u[i] Σ weights: row n with probability ∝ weights[n]
         for u ~ U[0, 1)."""
         reached = self.xp.cumsum(weights, dtype=u.dtype)
-        return self.xp.minimum(self.xp.searchsorted(reached, u * reached[-1], side="right"), len(weights) - 1, out=out)
+        return self.xp.minimum(
+            self.xp.searchsorted(reached, u * reached[-1], side="right"), len(weights) - 1, out=out
+        )

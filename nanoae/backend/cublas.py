@@ -14,7 +14,9 @@ from typing import Any
 
 from nanoae.backend.array_ops import Array
 
-WORKSPACE = 32 << 20  # bytes; what NVIDIA recommends for Hopper, and more than earlier architectures want
+WORKSPACE = (
+    32 << 20
+)  # bytes; what NVIDIA recommends for Hopper, and more than earlier architectures want
 NO, TRANSPOSED = 0, 1  # cublasOperation_t
 DEFAULT_ALGORITHM = -1  # CUBLAS_GEMM_DEFAULT
 REAL_TYPES = {"f": 0, "d": 1}  # cudaDataType_t: CUDA_R_32F, CUDA_R_64F
@@ -23,7 +25,9 @@ COMPUTE_TYPES = {  # cublasComputeType_t: CUBLAS_COMPUTE_32F, _32F_FAST_TF32 and
     "float32": {"f": 68, "d": 70},
     "tf32": {"f": 77, "d": 70},
 }
-ONE, ZERO = ({char: scalar(value) for char, scalar in SCALARS.items()} for value in (1, 0))  # alpha, beta
+ONE, ZERO = (
+    {char: scalar(value) for char, scalar in SCALARS.items()} for value in (1, 0)
+)  # alpha, beta
 
 
 def load(major: int = 13, name: str = "cublas") -> Any:
@@ -45,7 +49,10 @@ def layout(x: Array) -> tuple[int, int] | None:
     """(operation, leading dimension) with which cuBLAS, to whom a row of ours is a column, reads xᵀ for x (R, C): as it
     is, or for a transposed view, transposed. None for rows that are not contiguous."""
     (rows, columns), (down, right), size = x.shape, x.strides, x.itemsize
-    for operation, n, step, lines, ld in ((NO, columns, right, rows, down), (TRANSPOSED, rows, down, columns, right)):
+    for operation, n, step, lines, ld in (
+        (NO, columns, right, rows, down),
+        (TRANSPOSED, rows, down, columns, right),
+    ):
         if (n == 1 or step == size) and (lines == 1 or (ld >= n * size and ld % size == 0)):
             return operation, ld // size if lines > 1 else max(n, 1)
     return None
@@ -64,12 +71,26 @@ class Cublas:
         library.cublasSetStream_v2.argtypes = [pointer, pointer]
         library.cublasSetWorkspace_v2.argtypes = [pointer, pointer, ctypes.c_size_t]
         library.cublasGemmEx.argtypes = [
-            *(pointer, integer, integer, integer, integer, integer, pointer, *operand, *operand, pointer, *operand),
+            *(
+                pointer,
+                integer,
+                integer,
+                integer,
+                integer,
+                integer,
+                pointer,
+                *operand,
+                *operand,
+                pointer,
+                *operand,
+            ),
             *(integer, integer),
         ]
         self.handle = pointer()
         check(library.cublasCreate_v2(ctypes.byref(self.handle)), "cublasCreate")
-        weakref.finalize(self, library.cublasDestroy_v2, self.handle).atexit = False  # with the thread
+        weakref.finalize(
+            self, library.cublasDestroy_v2, self.handle
+        ).atexit = False  # with the thread
 
     def use(self, stream: int) -> None:
         """Compute on `stream`, its address. Setting it makes cuBLAS forget the workspace."""
@@ -77,7 +98,9 @@ class Cublas:
             check(self.library.cublasSetStream_v2(self.handle, stream), "cublasSetStream")
             workspace = self.workspace
             check(
-                self.library.cublasSetWorkspace_v2(self.handle, workspace.data.ptr, workspace.nbytes),
+                self.library.cublasSetWorkspace_v2(
+                    self.handle, workspace.data.ptr, workspace.nbytes
+                ),
                 "cublasSetWorkspace",
             )
             self.stream = stream
@@ -94,7 +117,18 @@ class Cublas:
         kind, one, zero = REAL_TYPES[char], ONE[char], ZERO[char]
         status = self.library.cublasGemmEx(
             *(self.handle, turn_b, turn_a, n, m, k, ctypes.addressof(one)),
-            *(b.data.ptr, kind, ldb, a.data.ptr, kind, lda, ctypes.addressof(zero), out.data.ptr, kind, ldc),
+            *(
+                b.data.ptr,
+                kind,
+                ldb,
+                a.data.ptr,
+                kind,
+                lda,
+                ctypes.addressof(zero),
+                out.data.ptr,
+                kind,
+                ldc,
+            ),
             *(COMPUTE_TYPES[precision][char], DEFAULT_ALGORITHM),
         )
         check(status, f"cublasGemmEx ({m}, {k}) x ({k}, {n})")

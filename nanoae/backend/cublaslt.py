@@ -24,8 +24,18 @@ from nanoae.backend.array_ops import Array
 from nanoae.backend.cublas import COMPUTE_TYPES, NO, ONE, REAL_TYPES, ZERO, check, layout
 
 BIAS, RELU_BIAS, RELU_AUX_BIAS, DRELU_BGRAD, BGRADA = 4, 6, 134, 152, 256  # cublasLtEpilogue_t
-TRANSA, TRANSB, EPILOGUE, VECTOR, MASK, MASK_LD = 3, 4, 7, 8, 11, 12  # cublasLtMatmulDescAttributes_t
-MOST_WORKSPACE, ALIGNMENTS = 1, (5, 6, 7, 8)  # cublasLtMatmulPreferenceAttributes_t; of A, B, C and D
+TRANSA, TRANSB, EPILOGUE, VECTOR, MASK, MASK_LD = (
+    3,
+    4,
+    7,
+    8,
+    11,
+    12,
+)  # cublasLtMatmulDescAttributes_t
+MOST_WORKSPACE, ALIGNMENTS = (
+    1,
+    (5, 6, 7, 8),
+)  # cublasLtMatmulPreferenceAttributes_t; of A, B, C and D
 MASK_BITS = 128  # a row of the mask is a multiple of these: CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD
 
 
@@ -33,7 +43,12 @@ class Heuristic(ctypes.Structure):
     """cublasLtMatmulHeuristicResult_t. Its beginning is the algorithm, a cublasLtMatmulAlgo_t."""
 
     _fields_ = [
-        *(("algorithm", c_uint64 * 8), ("workspace", c_size_t), ("state", c_int32), ("waves", ctypes.c_float)),
+        *(
+            ("algorithm", c_uint64 * 8),
+            ("workspace", c_size_t),
+            ("state", c_int32),
+            ("waves", ctypes.c_float),
+        ),
         ("reserved", c_int32 * 4),
     ]
 
@@ -65,8 +80,19 @@ class CublasLt:
             "MatmulPreferenceSetAttribute": setting,
             "MatmulDescCreate": [made, c_int32, c_int32],  # compute type, type of alpha and beta
             "MatmulDescSetAttribute": setting,
-            "MatrixLayoutCreate": [made, c_int32, c_uint64, c_uint64, c_int64],  # type, rows, columns, ld
-            "MatmulAlgoGetHeuristic": [*[c_void_p] * 7, c_int32, ctypes.POINTER(Heuristic), ctypes.POINTER(c_int32)],
+            "MatrixLayoutCreate": [
+                made,
+                c_int32,
+                c_uint64,
+                c_uint64,
+                c_int64,
+            ],  # type, rows, columns, ld
+            "MatmulAlgoGetHeuristic": [
+                *[c_void_p] * 7,
+                c_int32,
+                ctypes.POINTER(Heuristic),
+                ctypes.POINTER(c_int32),
+            ],
             # handle, product, alpha, A, its layout, B, beta, C, D, algorithm, workspace, its size, stream
             "Matmul": [*[c_void_p] * 14, c_size_t, c_void_p],
         }.items():
@@ -84,7 +110,10 @@ class CublasLt:
     def set(self, kind: str, descriptor: c_void_p, attributes: dict[int, Any]) -> None:
         function = getattr(self.library, f"cublasLt{kind}SetAttribute")
         for name, value in attributes.items():
-            check(function(descriptor, name, byref(value), ctypes.sizeof(value)), f"cublasLt{kind}SetAttribute {name}")
+            check(
+                function(descriptor, name, byref(value), ctypes.sizeof(value)),
+                f"cublasLt{kind}SetAttribute {name}",
+            )
 
     def product(
         self, epilogue: int, a: Array, b: Array, out: Array, vector: Array, mask: Array | None, precision: str,
@@ -109,12 +138,16 @@ class CublasLt:
         if key not in self.plans:
             self.plans[key] = None
             with contextlib.suppress(RuntimeError):
-                self.plans[key] = self.plan(epilogue, precision, arrays, layouts, addresses, aligned)
+                self.plans[key] = self.plan(
+                    epilogue, precision, arrays, layouts, addresses, aligned
+                )
         plan = self.plans[key]
         if plan is None:
             return False
         if plan.addresses != addresses:
-            self.set("MatmulDesc", plan.product, {name: c_void_p(x) for name, x in addresses.items()})
+            self.set(
+                "MatmulDesc", plan.product, {name: c_void_p(x) for name, x in addresses.items()}
+            )
             plan.addresses = addresses
         one, zero = ONE[a.dtype.char], ZERO[a.dtype.char]
         (of_b, of_a, of_out), to, workspace = plan.layouts, out.data.ptr, self.workspace
@@ -148,11 +181,22 @@ class CublasLt:
             self.make("MatrixLayoutCreate", kind, *(x.shape[::-1] if turned == NO else x.shape), ld)
             for x, (turned, ld) in zip(arrays, layouts, strict=True)
         ]
-        least = map(c_uint32, (*aligned[:3], aligned[2]))  # else 256 would be taken for granted; C is D
+        least = map(
+            c_uint32, (*aligned[:3], aligned[2])
+        )  # else 256 would be taken for granted; C is D
         self.set("MatmulPreference", self.preference, dict(zip(ALIGNMENTS, least, strict=True)))
         algorithm, found = Heuristic(), c_int32()
         status = self.library.cublasLtMatmulAlgoGetHeuristic(
-            *(self.handle, product, *made, made[2], self.preference, 1, byref(algorithm), byref(found))
+            *(
+                self.handle,
+                product,
+                *made,
+                made[2],
+                self.preference,
+                1,
+                byref(algorithm),
+                byref(found),
+            )
         )
         check(status or algorithm.state or not found.value, "cublasLtMatmulAlgoGetHeuristic")
         return Plan(product, made, algorithm, addresses)

@@ -57,16 +57,27 @@ def taps(window: Window, size: tuple[int, int]) -> list[Tap]:
     def along(n: int, kernel: int, stride: int, padding: int) -> list[tuple[slice, slice]]:
         outputs, found = (n + 2 * padding - kernel) // stride + 1, []
         for k in range(kernel):
-            start = max(0, -((k - padding) // stride))  # the first o with stride · o + k - padding >= 0
+            start = max(
+                0, -((k - padding) // stride)
+            )  # the first o with stride · o + k - padding >= 0
             stop = max(start, min(outputs, (n - 1 + padding - k) // stride + 1))
             pixel = stride * start + k - padding
-            found.append((slice(start, stop), slice(pixel, pixel + stride * (stop - start), stride)))
+            found.append(
+                (slice(start, stop), slice(pixel, pixel + stride * (stop - start), stride))
+            )
         return found
 
     rows, columns = (along(*axis) for axis in zip(size, *window, strict=True))
     every, whole, (sh, sw) = slice(None), window.outputs(size), window.stride
     return [
-        Tap(i, j, (every, oh, ow), (every, h, w), (oh.stop - oh.start, ow.stop - ow.start) != whole, i < sh and j < sw)
+        Tap(
+            i,
+            j,
+            (every, oh, ow),
+            (every, h, w),
+            (oh.stop - oh.start, ow.stop - ow.start) != whole,
+            i < sh and j < sw,
+        )
         for i, (oh, h) in enumerate(rows)
         for j, (ow, w) in enumerate(columns)
     ]

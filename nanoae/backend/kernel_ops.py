@@ -46,7 +46,9 @@ class KernelOps(Kernels):
     ) -> Array:
         if not (table(y) and alike(y, dy, out) and db.dtype == y.dtype and vectors(db)):
             return NotImplemented
-        self._sum("activation_backward_bias", y.T, dy, y, out, ACTIVATIONS.index(f), float(*a), out=db)
+        self._sum(
+            "activation_backward_bias", y.T, dy, y, out, ACTIVATIONS.index(f), float(*a), out=db
+        )
         return out
 
     @or_numpy
@@ -67,7 +69,9 @@ class KernelOps(Kernels):
         return out
 
     @or_numpy
-    def clip_backward(self, dy: Array, y: Array, low: float, high: float, out: Array | None = None) -> Array:
+    def clip_backward(
+        self, dy: Array, y: Array, low: float, high: float, out: Array | None = None
+    ) -> Array:
         out = self.xp.empty_like(y) if out is None else out
         if not alike(y, dy, out):
             return NotImplemented
@@ -79,14 +83,20 @@ class KernelOps(Kernels):
         if not (alike(x, out) and vectors(x, out)):
             return NotImplemented
         if x.size:
-            self._launch("top_k_mask", x.dtype, (min(len(x), MOST_ROW_BLOCKS),), x, out, k, *x.shape)
+            self._launch(
+                "top_k_mask", x.dtype, (min(len(x), MOST_ROW_BLOCKS),), x, out, k, *x.shape
+            )
         return out
 
     # ---------------------------------------------------------------- losses
 
     def _loss(self, name: str, y: Array, t: Array, scale: float, out: Array, *arguments) -> Array:
         """The loss, a 0-d array."""
-        if out.dtype.char not in FLOATS or not out.flags.c_contiguous or {y.dtype, t.dtype} != {out.dtype}:
+        if (
+            out.dtype.char not in FLOATS
+            or not out.flags.c_contiguous
+            or {y.dtype, t.dtype} != {out.dtype}
+        ):
             return NotImplemented
         y = y if y.flags.c_contiguous else self.copy(y, out=self.scratch(out, "y"))
         t = t if t.flags.c_contiguous else self.copy(t, out=self.scratch(out, "t"))
@@ -118,7 +128,9 @@ class KernelOps(Kernels):
     def bernoulli_kl(self, q: Array, p: float, scale: float, out: Array) -> Array:
         if not alike(q, out):
             return NotImplemented
-        return self._sum("bernoulli_kl", q, q, float(p), out, out=self.empty((), q.dtype), scale=scale)
+        return self._sum(
+            "bernoulli_kl", q, q, float(p), out, out=self.empty((), q.dtype), scale=scale
+        )
 
     @or_numpy
     def softmax_cross_entropy(
@@ -129,7 +141,18 @@ class KernelOps(Kernels):
             return NotImplemented
         losses = self.scratch(out[:, 0], "losses")
         grid = self._blocks(*z.shape)
-        self._launch("softmax_cross_entropy", z.dtype, grid, z, t, weights, float(scale), out, losses, *z.shape)
+        self._launch(
+            "softmax_cross_entropy",
+            z.dtype,
+            grid,
+            z,
+            t,
+            weights,
+            float(scale),
+            out,
+            losses,
+            *z.shape,
+        )
         return self._sum("sum", losses, losses, out=self.empty((), z.dtype), scale=scale)
 
     # ---------------------------------------------------------------- optimisers
@@ -144,17 +167,34 @@ class KernelOps(Kernels):
 
     @or_numpy
     def sgd_inplace(
-        self, theta: Array, grad: Array, velocity: Array | None, lr: float, momentum: float, nesterov: bool
+        self,
+        theta: Array,
+        grad: Array,
+        velocity: Array | None,
+        lr: float,
+        momentum: float,
+        nesterov: bool,
     ) -> Array:
         if not alike(theta, grad, *([] if velocity is None else [velocity])):
             return NotImplemented
         there, rate = now_or_there(lr)
-        self._each("sgd", theta, theta, grad, velocity, there, float(rate), float(momentum), int(nesterov))
+        self._each(
+            "sgd", theta, theta, grad, velocity, there, float(rate), float(momentum), int(nesterov)
+        )
         return theta
 
     @or_numpy
     def adam_inplace(
-        self, theta: Array, grad: Array, m: Array, v: Array, t: int, lr: float, beta1: float, beta2: float, eps: float
+        self,
+        theta: Array,
+        grad: Array,
+        m: Array,
+        v: Array,
+        t: int,
+        lr: float,
+        beta1: float,
+        beta2: float,
+        eps: float,
     ) -> Array:
         if not alike(theta, grad, m, v):
             return NotImplemented
@@ -165,7 +205,9 @@ class KernelOps(Kernels):
 
     # ---------------------------------------------------------------- windows of images
 
-    def _windows(self, name: str, rows: int, image: Array, steps: tuple[int, ...], window: Window, *arguments) -> None:
+    def _windows(
+        self, name: str, rows: int, image: Array, steps: tuple[int, ...], window: Window, *arguments
+    ) -> None:
         """A block for each of `rows`; image (C, H, W, N), steps (OH, OW)."""
         if rows * image.size:
             grid = (min(rows, MOST_ROW_BLOCKS),)
@@ -197,21 +239,34 @@ class KernelOps(Kernels):
     def max_pool_backward(self, dy: Array, x: Array, y: Array, window: Window, out: Array) -> Array:
         if not (alike(x, out) and alike(y, dy) and x.dtype == y.dtype and vectors(x, out, y, dy)):
             return NotImplemented
-        self._windows("max_pool_backward", math.prod(x.shape[:2]), x, y.shape[1:3], window, dy, x, y, out)
+        self._windows(
+            "max_pool_backward", math.prod(x.shape[:2]), x, y.shape[1:3], window, dy, x, y, out
+        )
         return out
 
     @or_numpy
     def sum_windows(self, x: Array, window: Window, scale: float, out: Array) -> Array:
         if not (alike(x) and x.dtype == out.dtype and vectors(x, out)):
             return NotImplemented
-        self._windows("sum_windows", math.prod(out.shape[:2]), x, out.shape[1:3], window, x, out, float(scale))
+        self._windows(
+            "sum_windows", math.prod(out.shape[:2]), x, out.shape[1:3], window, x, out, float(scale)
+        )
         return out
 
     @or_numpy
     def spread_windows(self, y: Array, window: Window, scale: float, out: Array) -> Array:
         if not (alike(out) and y.dtype == out.dtype and vectors(y, out)):
             return NotImplemented
-        self._windows("spread_windows", math.prod(out.shape[:2]), out, y.shape[1:3], window, y, out, float(scale))
+        self._windows(
+            "spread_windows",
+            math.prod(out.shape[:2]),
+            out,
+            y.shape[1:3],
+            window,
+            y,
+            out,
+            float(scale),
+        )
         return out
 
     # ---------------------------------------------------------------- normalisation, of rows x (R, M)
@@ -246,7 +301,14 @@ class KernelOps(Kernels):
 
     @or_numpy
     def center_backward(
-        self, dy: Array, xc: Array, inv: Array, scale: Array, sum_dy: Array, sum_dy_x: Array, out: Array
+        self,
+        dy: Array,
+        xc: Array,
+        inv: Array,
+        scale: Array,
+        sum_dy: Array,
+        sum_dy_x: Array,
+        out: Array,
     ) -> Array:
         sums = (inv, scale, sum_dy, sum_dy_x)
         if not (table(dy) and alike(dy, xc, out) and alike(*sums) and inv.dtype == dy.dtype):
@@ -260,13 +322,20 @@ class KernelOps(Kernels):
 
     @or_numpy
     def gru_step(self, a: Array, u: Array, h: Array, gates: Array, out: Array) -> Array:
-        if not (alike(a, u, gates) and alike(h, out) and a.dtype == h.dtype and vectors(a, u, gates, h, out)):
+        if not (
+            alike(a, u, gates)
+            and alike(h, out)
+            and a.dtype == h.dtype
+            and vectors(a, u, gates, h, out)
+        ):
             return NotImplemented
         self._each("gru_step", h, a, u, h, gates, out, h.shape[1])
         return out
 
     @or_numpy
-    def gru_step_backward(self, dy: Array, gates: Array, u: Array, h: Array, da: Array, du: Array, out: Array) -> Array:
+    def gru_step_backward(
+        self, dy: Array, gates: Array, u: Array, h: Array, da: Array, du: Array, out: Array
+    ) -> Array:
         wide, narrow = (gates, u, da, du), (h, dy, out)
         if not (alike(*wide) and alike(*narrow) and u.dtype == h.dtype and vectors(*wide, *narrow)):
             return NotImplemented
@@ -277,24 +346,38 @@ class KernelOps(Kernels):
 
     @or_numpy
     def reparametrise(self, x: Array, noise: Array, std: Array, out: Array) -> Array:
-        if not (alike(x) and alike(noise, std, out) and x.dtype == out.dtype and vectors(x, noise, std, out)):
+        if not (
+            alike(x)
+            and alike(noise, std, out)
+            and x.dtype == out.dtype
+            and vectors(x, noise, std, out)
+        ):
             return NotImplemented
         self._each("reparametrise", out, x, noise, std, out, LOGVAR_MAX, noise.shape[1])
         return out
 
     @or_numpy
     def reparametrise_backward(self, dz: Array, noise: Array, std: Array, out: Array) -> Array:
-        if not (alike(out) and alike(dz, noise, std) and dz.dtype == out.dtype and vectors(dz, noise, std, out)):
+        if not (
+            alike(out)
+            and alike(dz, noise, std)
+            and dz.dtype == out.dtype
+            and vectors(dz, noise, std, out)
+        ):
             return NotImplemented
         self._each("reparametrise_backward", dz, dz, noise, std, out, STD_MAX, dz.shape[1])
         return out
 
     @or_numpy
     def gaussian_kl(self, x: Array, std: Array, beta: Array, free: float, out: Array) -> Array:
-        if free or not (alike(x, out) and std.dtype == beta.dtype == x.dtype and vectors(x, std, out)):
+        if free or not (
+            alike(x, out) and std.dtype == beta.dtype == x.dtype and vectors(x, std, out)
+        ):
             return NotImplemented
         arguments = (x, std, beta, out, LOGVAR_MAX, *std.shape)
-        return self._sum("gaussian_kl", std, *arguments, out=self.empty((), x.dtype), scale=0.5 / len(std))
+        return self._sum(
+            "gaussian_kl", std, *arguments, out=self.empty((), x.dtype), scale=0.5 / len(std)
+        )
 
 
 def by_kernel(f: str, kernel: str, primitive: str) -> Callable[..., Array]:

@@ -22,7 +22,9 @@ MOST_PARTS = 1024  # partial results of a sum
 SUMMANDS = 8  # of a thread, before the work goes to more blocks
 FLOATS = {"f": "float", "d": "double"}
 KERNELS = Path(__file__).with_name("kernels.cu").read_text(encoding="utf-8")
-ACTIVATIONS = [name.lower() for name in re.findall(r"^ +A\((\w+), ", KERNELS, re.MULTILINE)]  # by their numbers there
+ACTIVATIONS = [
+    name.lower() for name in re.findall(r"^ +A\((\w+), ", KERNELS, re.MULTILINE)
+]  # by their numbers there
 
 
 class Philox(NamedTuple):
@@ -65,7 +67,9 @@ def alike(x: Array, *others: Array) -> bool:
     if x.dtype.char not in FLOATS or any(y.dtype != x.dtype or y.shape != x.shape for y in others):
         return False
     arrays = (x, *others)
-    return all(y.flags.c_contiguous for y in arrays) or (dense(x) and all(y.strides == x.strides for y in others))
+    return all(y.flags.c_contiguous for y in arrays) or (
+        dense(x) and all(y.strides == x.strides for y in others)
+    )
 
 
 def table(x: Array) -> bool:
@@ -123,7 +127,9 @@ class Kernels(Ops):
         if kernel is None:
             module = self._modules.get(dtype.char)
             if module is None:
-                text = source("cuda.h").encode("ascii", "replace").decode()  # CuPy writes it in the system's encoding
+                text = (
+                    source("cuda.h").encode("ascii", "replace").decode()
+                )  # CuPy writes it in the system's encoding
                 module = self._compile(text, self._options(dtype))
                 self._modules[dtype.char] = module
             kernel = self._kernels[key] = module.get_function(name)
@@ -132,7 +138,9 @@ class Kernels(Ops):
     def _each(self, name: str, x: Array, *arguments) -> None:
         """A thread for each element of x; their number is the last argument."""
         if x.size:
-            self._launch(name, x.dtype, (min(-(-x.size // self.threads), MOST_BLOCKS),), *arguments, x.size)
+            self._launch(
+                name, x.dtype, (min(-(-x.size // self.threads), MOST_BLOCKS),), *arguments, x.size
+            )
 
     def _sum(self, name: str, x: Array, *arguments, out: Array, scale: float = 1.0) -> Array:
         """A kernel that sums over x: over each row of a table, or over everything where `out` is 0-d."""
@@ -142,7 +150,10 @@ class Kernels(Ops):
         width, parts = self._shares(rows, length, columns)
         key, buffers = ("parts", x.dtype.char), self.thread.buffers
         if key not in buffers:
-            buffers[key] = self.empty(self.lanes * MOST_PARTS, x.dtype), self.zeros(MOST_PARTS, np.uint32)
+            buffers[key] = (
+                self.empty(self.lanes * MOST_PARTS, x.dtype),
+                self.zeros(MOST_PARTS, np.uint32),
+            )
         if rows:
             grid, shape = (-(-rows // width), parts), (rows, length, row_step, step, width)
             self._launch(name, x.dtype, grid, *arguments, out, float(scale), *buffers[key], *shape)
@@ -151,7 +162,9 @@ class Kernels(Ops):
     def _shares(self, rows: int, length: int, columns: bool) -> tuple[int, int]:
         """(rows that a block of a sum adds up, parts in which their length goes to blocks)."""
         width = self.lanes if columns else 1
-        parts = min(-(-length * width // (self.threads * SUMMANDS)), MOST_PARTS // max(1, -(-rows // width)))
+        parts = min(
+            -(-length * width // (self.threads * SUMMANDS)), MOST_PARTS // max(1, -(-rows // width))
+        )
         return width, max(1, parts)
 
     def _blocks(self, rows: int, length: int) -> tuple[int]:
@@ -186,7 +199,16 @@ class Kernels(Ops):
         numbers = -(-target.size * target.itemsize // 32)  # a thread makes 32 bytes
         if numbers:
             grid = (min(-(-numbers // self.threads), MOST_BLOCKS),)
-            self._launch(name, out.dtype, grid, target, *arguments, generator.state, generator.key, target.size)
+            self._launch(
+                name,
+                out.dtype,
+                grid,
+                target,
+                *arguments,
+                generator.state,
+                generator.key,
+                target.size,
+            )
         return out if target is out else self.copy(target, out=out)
 
     def uniform(self, generator, out: Array) -> Array:
@@ -204,14 +226,22 @@ class Kernels(Ops):
     # ---------------------------------------------------------------- rows, sums, linear algebra
 
     def take_rows(self, x: Array, rows: Array, out: Array, scale: float = 1.0) -> Array:
-        known = x.dtype.name in ("uint8", "float32", "float64") and rows.dtype == np.int64 and len(x)
+        known = (
+            x.dtype.name in ("uint8", "float32", "float64") and rows.dtype == np.int64 and len(x)
+        )
         if not (known and alike(out) and vectors(x, rows, out)):
             return self.xp.multiply(x[rows], out.dtype.type(scale), out=out)
-        self._each(f"take_rows_{x.dtype.name}", out, x, rows, out, float(scale), len(x), x.size // len(x))
+        self._each(
+            f"take_rows_{x.dtype.name}", out, x, rows, out, float(scale), len(x), x.size // len(x)
+        )
         return out
 
-    def next_batch(self, clock: Array, rate: Array, rates: Array, order: Array, rows: Array) -> None:
-        self._launch("next_batch", rate.dtype, (1,), clock, rate, rates, order, rows, len(rows), len(order))
+    def next_batch(
+        self, clock: Array, rate: Array, rates: Array, order: Array, rows: Array
+    ) -> None:
+        self._launch(
+            "next_batch", rate.dtype, (1,), clock, rate, rates, order, rows, len(rows), len(order)
+        )
 
     @or_numpy
     def add_rows(self, x: Array, rows: Array, out: Array) -> Array:
@@ -219,7 +249,16 @@ class Kernels(Ops):
             return NotImplemented
         self.copy(0, out=out)
         if x.size:
-            self._launch("add_rows", x.dtype, (min(len(x), MOST_ROW_BLOCKS),), x, rows, out, len(out), *x.shape)
+            self._launch(
+                "add_rows",
+                x.dtype,
+                (min(len(x), MOST_ROW_BLOCKS),),
+                x,
+                rows,
+                out,
+                len(out),
+                *x.shape,
+            )
         return out
 
     @or_numpy
@@ -229,7 +268,9 @@ class Kernels(Ops):
         return self._bias_activation(y, b, "identity", out=y)
 
     def _bias_activation(self, z: Array, b: Array, f: str, *a: float, out: Array) -> Array:
-        self._each("bias_activation", z, z, out, b, ACTIVATIONS.index(f), float(*a), *self._lines(z.T))
+        self._each(
+            "bias_activation", z, z, out, b, ACTIVATIONS.index(f), float(*a), *self._lines(z.T)
+        )
         return out
 
     @or_numpy

@@ -99,7 +99,9 @@ class LossOps(ArrayOps):
         loss = scale * (surprise.sum() if weights is None else self.sum_products(surprise, weights))
         self.xp.divide(out, sums, out=out)
         out[rows, t] -= 1
-        self.scale_inplace(out, scale if weights is None else self.xp.multiply(weights, scale)[:, None])
+        self.scale_inplace(
+            out, scale if weights is None else self.xp.multiply(weights, scale)[:, None]
+        )
         return loss
 
     def cross_entropy(self, z: Array, t: Array, scale: float, out: Array) -> Array:

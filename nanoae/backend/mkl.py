@@ -52,11 +52,29 @@ def installed() -> Path | None:
 
 def gflops(blas: Any) -> float:
     """What a product of float32 matrices reaches on one thread, in 10⁹ floating-point operations per second."""
-    gemm, n, real, pointer = blas.function("cblas_sgemm"), blas.integer(SIZE), ctypes.c_float, ctypes.c_void_p
+    gemm, n, real, pointer = (
+        blas.function("cblas_sgemm"),
+        blas.integer(SIZE),
+        ctypes.c_float,
+        ctypes.c_void_p,
+    )
     a, out = np.ones((SIZE, SIZE), np.float32), np.empty((SIZE, SIZE), np.float32)
     matrix = pointer(a.ctypes.data), n
     rows, as_it_is = ctypes.c_int(101), ctypes.c_int(111)
-    arguments = (rows, as_it_is, as_it_is, n, n, n, real(1), *matrix, *matrix, real(0), pointer(out.ctypes.data), n)
+    arguments = (
+        rows,
+        as_it_is,
+        as_it_is,
+        n,
+        n,
+        n,
+        real(1),
+        *matrix,
+        *matrix,
+        real(0),
+        pointer(out.ctypes.data),
+        n,
+    )
     best, end = float("inf"), time.perf_counter() + SECONDS
     with one_thread():
         while time.perf_counter() < end:
@@ -71,7 +89,13 @@ def measured(folder: Path) -> dict[str, float]:
     path, own = installed(), openblas()
     if path is None or own is None:
         return {}
-    facts = [cpu_facts().get("model name", ""), cpu_facts().get("model", ""), str(path), str(own.path), str(own.kernel)]
+    facts = [
+        cpu_facts().get("model name", ""),
+        cpu_facts().get("model", ""),
+        str(path),
+        str(own.path),
+        str(own.kernel),
+    ]
     kept = folder / f"products-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}.json"
     with contextlib.suppress(OSError, ValueError):
         found = json.loads(kept.read_text(encoding="utf-8"))
@@ -91,6 +115,9 @@ def chosen(folder: Path) -> MKL | None:
         path = installed()
         if path is not None and speed and speed["MKL"] > GAIN * speed["OpenBLAS"]:
             return MKL(path)
-    except (OSError, AttributeError):  # one that cannot be loaded, or a folder that cannot be written to
+    except (
+        OSError,
+        AttributeError,
+    ):  # one that cannot be loaded, or a folder that cannot be written to
         pass
     return None

@@ -30,9 +30,17 @@ SWITCH = "NANOAE_KERNELS"
 COMPILERS = ("c++", "g++", "clang++")
 FLAGS = (
     *("-std=c++17", "-O3", "-march=native", "-fPIC", "-pthread"),
-    *("-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math"),  # what SIMD needs, and numbers do not notice
+    *(
+        "-fopenmp-simd",
+        "-fno-math-errno",
+        "-fno-trapping-math",
+    ),  # what SIMD needs, and numbers do not notice
 )
-CLANG_FLAGS = ("-mllvm", "-inline-threshold=100000", "-Wno-pass-failed")  # else it leaves calls in loops, and no SIMD
+CLANG_FLAGS = (
+    "-mllvm",
+    "-inline-threshold=100000",
+    "-Wno-pass-failed",
+)  # else it leaves calls in loops, and no SIMD
 BLOCK = 1 << 14  # elements of a block, which one thread computes from its beginning to its end
 begin: Any = ctypes.c_char.from_buffer  # with addressof a fifth of the time of `x.ctypes.data`
 
@@ -48,7 +56,10 @@ class Kernels:
         self.path, self.compiler = path, compiler
         self.library, self.holding = ctypes.CDLL(str(path)), ctypes.PyDLL(str(path))
         self.replay = self.library.replay  # of recorded work
-        self.replay.argtypes, self.replay.restype = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t), ctypes.c_size_t
+        self.replay.argtypes, self.replay.restype = (
+            (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t),
+            ctypes.c_size_t,
+        )
         # With another BLAS under NumPy the loops take one thread, beside whatever threads that one has.
         self.products, self.threads = "", 1
         own = openblas()
@@ -74,14 +85,19 @@ class Kernel:
         signature = getattr(library, f"signature_{name}_{real}")
         signature.restype = ctypes.c_char_p
         self.pack = struct.Struct(signature().decode()).pack
-        self.launch, self.launch_one = (getattr(how, f"launch_{name}_{real}") for how in (library, holding))
+        self.launch, self.launch_one = (
+            getattr(how, f"launch_{name}_{real}") for how in (library, holding)
+        )
         for launch in (self.launch, self.launch_one):
             launch.argtypes, launch.restype = (ctypes.c_char_p, ctypes.c_uint, ctypes.c_uint), None
 
     def packed(self, arguments: tuple[Any, ...]) -> bytes:
         """As C has them: of an array, where it begins."""
         try:
-            values = [ctypes.addressof(begin(x)) if isinstance(x, np.ndarray) else x or 0 for x in arguments]
+            values = [
+                ctypes.addressof(begin(x)) if isinstance(x, np.ndarray) else x or 0
+                for x in arguments
+            ]
         except (TypeError, ValueError, BufferError):  # read-only, empty, or with gaps
             values = [x.ctypes.data if isinstance(x, np.ndarray) else x or 0 for x in arguments]
         return self.pack(*values)
@@ -119,11 +135,17 @@ def look() -> Kernels | str:
         folder = own_folder()
         path = folder / f"kernels-{key(version)}.so"
         if not trusted(path):
-            print(f"nanoae: compiling kernels for this CPU with {version} (once, some seconds) ...", file=sys.stderr)
+            print(
+                f"nanoae: compiling kernels for this CPU with {version} (once, some seconds) ...",
+                file=sys.stderr,
+            )
             try:
                 build(compiler, path)
             except BaseException:
-                print(f"nanoae: that failed; NumPy computes. {SWITCH}=0 says not to try.", file=sys.stderr)
+                print(
+                    f"nanoae: that failed; NumPy computes. {SWITCH}=0 says not to try.",
+                    file=sys.stderr,
+                )
                 raise
         return Kernels(path, version)
     except (OSError, subprocess.SubprocessError, NoKernels) as error:
@@ -133,14 +155,23 @@ def look() -> Kernels | str:
 
 def source(real: str) -> str:
     """The program for one type."""
-    return f"#define CPU\n#define real {real}\n#define THREADS {BLOCK}u\n{kernels.source('cpu.h')}}}\n"
+    return (
+        f"#define CPU\n#define real {real}\n#define THREADS {BLOCK}u\n{kernels.source('cpu.h')}}}\n"
+    )
 
 
 def key(version: str) -> str:
     """What a library is good for: this source, CPU and compiler."""
     pool = Path(__file__).with_name("pool.cpp").read_text(encoding="utf-8")
     cpu = [cpu_facts().get(name, "") for name in ("model name", "cpu family", "model", "flags")]
-    facts = [*map(source, kernels.FLOATS.values()), pool, *FLAGS, version, *cpu, platform.platform()]
+    facts = [
+        *map(source, kernels.FLOATS.values()),
+        pool,
+        *FLAGS,
+        version,
+        *cpu,
+        platform.platform(),
+    ]
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:16]
 
 
@@ -154,12 +185,22 @@ def build(compiler: str, path: Path) -> None:
             (folder / file).write_text(text, encoding="utf-8")
         flags = [*FLAGS, *(CLANG_FLAGS if "clang" in output([compiler, "--version"]) else ())]
         commands = [[compiler, *flags, "-c", file] for file in sources]
-        running = [subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) for command in commands]
+        running = [
+            subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+            for command in commands
+        ]
         for process, errors in [(process, process.communicate()[1]) for process in running]:
             if process.returncode:
                 raise NoKernels(errors or f"exit status {process.returncode}")
         output(
-            [compiler, "-shared", "-pthread", *(file.replace(".cpp", ".o") for file in sources), "-o", "library"],
+            [
+                compiler,
+                "-shared",
+                "-pthread",
+                *(file.replace(".cpp", ".o") for file in sources),
+                "-o",
+                "library",
+            ],
             folder,
         )
         content = (folder / "library").read_bytes()
@@ -169,7 +210,9 @@ def build(compiler: str, path: Path) -> None:
 
 
 def output(command: list[str], cwd: Path | None = None) -> str:
-    done = subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        command, cwd=cwd, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
     return done.stdout
 
 

@@ -23,8 +23,28 @@ from nanoae.backend.thread_state import ThreadLocal
 
 # What is not done to arrays: memory, and what there is to be asked.
 OTHERS = {
-    *("empty", "zeros", "ones", "zeros_row", "scratch", "to_device", "to_numpy", "check_device", "dataset", "identity"),
-    *("synchronize", "training_stream", "threads_for", "repeated", "peek", "generator", "permutation", "over_blocks"),
+    *(
+        "empty",
+        "zeros",
+        "ones",
+        "zeros_row",
+        "scratch",
+        "to_device",
+        "to_numpy",
+        "check_device",
+        "dataset",
+        "identity",
+    ),
+    *(
+        "synchronize",
+        "training_stream",
+        "threads_for",
+        "repeated",
+        "peek",
+        "generator",
+        "permutation",
+        "over_blocks",
+    ),
     *("backend", "describe"),
 }
 PRIMITIVES = {
@@ -34,15 +54,33 @@ PRIMITIVES = {
     if callable(value) and not name.startswith("_") and name not in OTHERS
 }
 # Made of other primitives.
-COMPOSED = {"affine_activation", "affine_gradients", "affine_relu_backward", "activation_backward_bias"}
+COMPOSED = {
+    "affine_activation",
+    "affine_gradients",
+    "affine_relu_backward",
+    "activation_backward_bias",
+}
 AS_GOOD = {  # by NumPy as by the kernels
-    *("uniform", "keep_mask", "top_k_mask", "add_rows", "im2col", "col2im", "max_pool", "max_pool_backward"),
+    *(
+        "uniform",
+        "keep_mask",
+        "top_k_mask",
+        "add_rows",
+        "im2col",
+        "col2im",
+        "max_pool",
+        "max_pool_backward",
+    ),
     *("sum_windows", "spread_windows"),
 }
 LINE = 64  # bytes of a line of the cache
 SMALL = 1 << 13  # elements that NumPy has done with before Python has launched a kernel
-SMALL_PRODUCT = 1 << 18  # multiplications of which the same is true: so few OpenBLAS does on one thread
-LEAST_PRODUCT = 1 << 19  # multiplications that are worth a second thread, in a step that keeps it awake
+SMALL_PRODUCT = (
+    1 << 18
+)  # multiplications of which the same is true: so few OpenBLAS does on one thread
+LEAST_PRODUCT = (
+    1 << 19
+)  # multiplications that are worth a second thread, in a step that keeps it awake
 LEAST_ALONE = 1 << 21  # those that are worth waking it
 
 
@@ -130,7 +168,11 @@ class NativeOps(KernelOps, RecordedOps):
     # ---------------------------------------------------------------- launches
 
     def _launch(self, name: str, dtype, grid: tuple[int, ...], *arguments) -> None:
-        kernel, blocks, recording = native.kernel(name, dtype.char), (*grid, 1)[:2], self.thread.recording
+        kernel, blocks, recording = (
+            native.kernel(name, dtype.char),
+            (*grid, 1)[:2],
+            self.thread.recording,
+        )
         packed = kernel.packed(arguments)
         (kernel.launch_one if blocks == (1, 1) else kernel.launch)(packed, *blocks)
         if recording is not None:
@@ -151,7 +193,12 @@ class NativeOps(KernelOps, RecordedOps):
         """In blocks of rows or columns of `out`, each by the BLAS on one thread."""
         if a.size * b.shape[-1] < SMALL_PRODUCT and self.thread.recording is None:
             return np.matmul(a, b, out=out)
-        flat = a.ndim == b.ndim == 2 and a.dtype == b.dtype and a.dtype.char in FLOATS and native.library().products
+        flat = (
+            a.ndim == b.ndim == 2
+            and a.dtype == b.dtype
+            and a.dtype.char in FLOATS
+            and native.library().products
+        )
         if not flat:
             return super().matmul(a, b, out)
         (m, k), n = a.shape, b.shape[1]
@@ -167,7 +214,9 @@ class NativeOps(KernelOps, RecordedOps):
         least = LEAST_ALONE if self.thread.recording is None else LEAST_PRODUCT
         blocks = max(1, min(native.library().threads, m * n * k // least))
         left, right = a.T if turn_a else a, b.T if turn_b else b  # the same memory, in its order
-        self._launch("matmul", a.dtype, (blocks,), left, right, out, m, n, k, turn_a, turn_b, lda, ldb, ldc)
+        self._launch(
+            "matmul", a.dtype, (blocks,), left, right, out, m, n, k, turn_a, turn_b, lda, ldb, ldc
+        )
         return out
 
     # ---------------------------------------------------------------- NumPy's random numbers
@@ -186,9 +235,13 @@ class NativeOps(KernelOps, RecordedOps):
     def take_rows(self, x: Array, rows: Array, out: Array, scale: float = 1.0) -> Array:
         if isinstance(x, Streamed):
             return RecordedOps.take_rows(self, x, rows, out, scale)
-        known = x.dtype.name in ("uint8", "float32", "float64") and rows.dtype == np.int64 and len(x)
+        known = (
+            x.dtype.name in ("uint8", "float32", "float64") and rows.dtype == np.int64 and len(x)
+        )
         flat = known and alike(out) and vectors(x, rows, out)
-        copied = x.dtype == out.dtype and self.thread.recording is None and SMALL > 0  # which NumPy does as fast
+        copied = (
+            x.dtype == out.dtype and self.thread.recording is None and SMALL > 0
+        )  # which NumPy does as fast
         if flat and not copied:
             return super().take_rows(x, rows, out, scale)
         return RecordedOps.take_rows(self, x, rows, out, scale)

@@ -21,7 +21,9 @@ class Nccl:
     def sum_inplace(self, x: Any) -> None:
         """Enqueue: x, contiguous, becomes the sum over all ranks."""
         kind, stream = getattr(self.nccl, TYPES[x.dtype.char]), self.cupy.cuda.get_current_stream()
-        self.communicator.allReduce(x.data.ptr, x.data.ptr, x.size, kind, self.nccl.NCCL_SUM, stream.ptr)
+        self.communicator.allReduce(
+            x.data.ptr, x.data.ptr, x.size, kind, self.nccl.NCCL_SUM, stream.ptr
+        )
 
 
 def connect(cupy: Any, comm: Any) -> Nccl | None:

@@ -37,7 +37,14 @@ class NormalisationOps(ArrayOps):
         return self.xp.add(out, b[:, None], out=out)
 
     def center_backward(
-        self, dy: Array, xc: Array, inv: Array, scale: Array, sum_dy: Array, sum_dy_x: Array, out: Array
+        self,
+        dy: Array,
+        xc: Array,
+        inv: Array,
+        scale: Array,
+        sum_dy: Array,
+        sum_dy_x: Array,
+        out: Array,
     ) -> Array:
         """The backward of  y = scale · xc,  xc = x - mean(x);  scale is a multiple of inv = 1 / sqrt(var(x) + eps).
 

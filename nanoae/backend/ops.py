@@ -33,4 +33,6 @@ class Ops(LossOps, OptimizerOps, ImageOps, SequenceOps, CodeOps, TableOps, Clust
     def describe(self) -> str:
         """What this runs on, in words."""
         blas = openblas()
-        return "numpy on the CPU" + (f", {blas.threads} threads of OpenBLAS ({blas.kernel} kernels)" if blas else "")
+        return "numpy on the CPU" + (
+            f", {blas.threads} threads of OpenBLAS ({blas.kernel} kernels)" if blas else ""
+        )

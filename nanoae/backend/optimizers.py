@@ -17,7 +17,9 @@ class OptimizerOps(ArrayOps):
         """theta *= 1 - rate · decay; rate a number, or a 0-d array."""
         return self.scale_inplace(theta, 1 - rate * decay)
 
-    def next_batch(self, clock: Array, rate: Array, rates: Array, order: Array, rows: Array) -> None:
+    def next_batch(
+        self, clock: Array, rate: Array, rates: Array, order: Array, rows: Array
+    ) -> None:
         """The start of step i of an epoch, clock = (i, t), int64: rows = order[i · len(rows) : ...], rate () =
         rates[i], float64; afterwards clock = (i + 1, t + 1). Where `order` ends, its last number is repeated."""
         i, n = int(clock[0]), len(rows)
@@ -26,7 +28,13 @@ class OptimizerOps(ArrayOps):
         clock += 1
 
     def sgd_inplace(
-        self, theta: Array, grad: Array, velocity: Array | None, lr: float, momentum: float, nesterov: bool
+        self,
+        theta: Array,
+        grad: Array,
+        velocity: Array | None,
+        lr: float,
+        momentum: float,
+        nesterov: bool,
     ) -> Array:
         """u = momentum · u + g;  theta -= lr · u, or with Nesterov theta -= lr · (g + momentum · u)."""
         step = grad
@@ -41,7 +49,16 @@ class OptimizerOps(ArrayOps):
         return self.xp.subtract(theta, update, out=theta)
 
     def adam_inplace(
-        self, theta: Array, grad: Array, m: Array, v: Array, t: int, lr: float, beta1: float, beta2: float, eps: float
+        self,
+        theta: Array,
+        grad: Array,
+        m: Array,
+        v: Array,
+        t: int,
+        lr: float,
+        beta1: float,
+        beta2: float,
+        eps: float,
     ) -> Array:
         """Adam (Kingma & Ba 2015), step number t = 1, 2, ..., on moments without their factor (1 - beta):
 

@@ -63,7 +63,9 @@ class Recording:
         place = np.array([number.ctypes.data], np.uintp)
         self.launch(None, place.tobytes(), number.itemsize, 1)
 
-    def call(self, function: Callable[..., Any], ops: Any, arguments: tuple, named: dict[str, Any]) -> Any:
+    def call(
+        self, function: Callable[..., Any], ops: Any, arguments: tuple, named: dict[str, Any]
+    ) -> Any:
         """function(ops, *arguments): its result, in the same array each time."""
         result = function(ops, *arguments, **named)
         if result is None or any(result is x for x in (*arguments, *named.values())):
@@ -97,7 +99,9 @@ class Recorded(Repeated):
 
     def __init__(self, ops: Any):
         super().__init__(ops)
-        self.recordings: dict[Any, tuple[Recording, int]] = {}  # kind of work -> its recording, allocations so far
+        self.recordings: dict[
+            Any, tuple[Recording, int]
+        ] = {}  # kind of work -> its recording, allocations so far
 
     def run(self, kind, work, times):
         recording, allocations = self.recordings.get(kind, (None, 0))

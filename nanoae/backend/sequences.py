@@ -66,7 +66,9 @@ class SequenceOps(ActivationOps):
         xp.multiply(out, z, out=out)
         return xp.add(out, n, out=out)  # n + z (h - n)
 
-    def gru_step_backward(self, dy: Array, gates: Array, u: Array, h: Array, da: Array, du: Array, out: Array) -> Array:
+    def gru_step_backward(
+        self, dy: Array, gates: Array, u: Array, h: Array, da: Array, du: Array, out: Array
+    ) -> Array:
         """From dy = dLoss/d(the new state): dLoss/da, dLoss/du and, in `out`, what reaches h beside u: dy z.
 
         dz = dy (h - n)      da_z = du_z = dz z (1 - z)

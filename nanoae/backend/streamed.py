@@ -20,7 +20,11 @@ class Streamed:
 
     def __getitem__(self, rows) -> Any:
         """A slice, copied to the device; or in a step, the rows that were fetched for it."""
-        return self.ops.to_device(self.host[rows]) if isinstance(rows, slice) else self.batch[: len(rows)]
+        return (
+            self.ops.to_device(self.host[rows])
+            if isinstance(rows, slice)
+            else self.batch[: len(rows)]
+        )
 
     def fetch(self, rows: np.ndarray, most: int) -> None:
         """Bring these rows, at most `most`, to where the step finds them."""

@@ -34,7 +34,21 @@ from nanoae.spelling import did_you_mean
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.process_group import ProcessGroup, process_group, report_trace
 
-COMMANDS = (train, tune, model, report, generate, detect, text, export, gradcheck, trace, bench, info, completion)
+COMMANDS = (
+    train,
+    tune,
+    model,
+    report,
+    generate,
+    detect,
+    text,
+    export,
+    gradcheck,
+    trace,
+    bench,
+    info,
+    completion,
+)
 
 EPILOG = """\
 examples:
@@ -74,18 +88,34 @@ class Parser(argparse.ArgumentParser):
 
     def meant(self, word: str) -> str:
         """The option that an unknown one may have been meant for."""
-        return did_you_mean(word.partition("=")[0], [name for name in self._option_string_actions if name[:2] == "--"])
+        return did_you_mean(
+            word.partition("=")[0],
+            [name for name in self._option_string_actions if name[:2] == "--"],
+        )
 
     def error(self, message: str) -> NoReturn:
         choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
         if choice:
             message += "." + did_you_mean(choice[1], choice[2].replace("'", "").split(", "))
-        elif message.endswith("required") or " are required: " in message:  # by a name that is misspelt, it may be
-            unknown = [word for word in self.given if word.startswith("--") and not self._get_option_tuples(word)]
-            unknown = [word for word in unknown if word.partition("=")[0] not in self._option_string_actions]
+        elif (
+            message.endswith("required") or " are required: " in message
+        ):  # by a name that is misspelt, it may be
+            unknown = [
+                word
+                for word in self.given
+                if word.startswith("--") and not self._get_option_tuples(word)
+            ]
+            unknown = [
+                word
+                for word in unknown
+                if word.partition("=")[0] not in self._option_string_actions
+            ]
             message += f". Unrecognized: {unknown[0]}.{self.meant(unknown[0])}" if unknown else ""
         end = "" if message.endswith("?") else "."
-        self.exit(2, f"{self.prog}: error: {message.rstrip('.')}{end} `{self.prog} --help` tells the options.\n")
+        self.exit(
+            2,
+            f"{self.prog}: error: {message.rstrip('.')}{end} `{self.prog} --help` tells the options.\n",
+        )
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -115,8 +145,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         restart_on_the_best_blas()
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        warnings.simplefilter("ignore", RuntimeWarning)  # an overflow ends in a NotFiniteError, which says more
-        warnings.simplefilter("ignore", nanoae.UnderfitWarning)  # PCA's error stands beside the result
+        warnings.simplefilter(
+            "ignore", RuntimeWarning
+        )  # an overflow ends in a NotFiniteError, which says more
+        warnings.simplefilter(
+            "ignore", nanoae.UnderfitWarning
+        )  # PCA's error stands beside the result
         warnings.showwarning = lambda message, *_, **__: log_error(f"warning: {message}")  # type: ignore[assignment]
         quiet = False
         try:
@@ -148,11 +182,23 @@ def run_on_ranks(args: argparse.Namespace, group: ProcessGroup) -> int:
         )
     if group.rank == 0:
         return run(args)
-    with open(os.devnull, "w") as nobody, contextlib.redirect_stdout(nobody), contextlib.redirect_stderr(nobody):
+    with (
+        open(os.devnull, "w") as nobody,
+        contextlib.redirect_stdout(nobody),
+        contextlib.redirect_stderr(nobody),
+    ):
         return run(args)
 
 
-TOLD = (NotFiniteError, OSError, ValueError, BackendError, ImportError, MemoryError, KeyboardInterrupt)
+TOLD = (
+    NotFiniteError,
+    OSError,
+    ValueError,
+    BackendError,
+    ImportError,
+    MemoryError,
+    KeyboardInterrupt,
+)
 
 
 def report_error(error: BaseException) -> int:

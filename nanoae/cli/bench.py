@@ -31,7 +31,9 @@ def add_to(commands) -> None:
     )
     data_options.add_options(parser)
     settings.add_options(parser)
-    parser.add_argument("--seconds", type=float, default=3.0, metavar="X", help="to time each device for (3)")
+    parser.add_argument(
+        "--seconds", type=float, default=3.0, metavar="X", help="to time each device for (3)"
+    )
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -66,13 +68,19 @@ def run(args: argparse.Namespace) -> int:
         found[backend] = us
         epoch = us * -(-len(x) // batch) / 1e6
         told[backend] = {"microseconds": us, "rows_per_second": batch / us * 1e6, "device": device}
-        say(f"{us:12,.1f} us a step, {batch / us * 1e6:12,.0f} rows a second, {epoch:8.3f} s an epoch: {device}")
+        say(
+            f"{us:12,.1f} us a step, {batch / us * 1e6:12,.0f} rows a second, {epoch:8.3f} s an epoch: {device}"
+        )
     if args.json:
-        write_json(STDOUT, {"model": repr(model), "rows": len(x), "batch_size": batch, "devices": told})
+        write_json(
+            STDOUT, {"model": repr(model), "rows": len(x), "batch_size": batch, "devices": told}
+        )
         return 0
     if len(found) == 2:
         cpu, gpu = found.values()
-        best, gain = ("GPU, --backend cupy", cpu / gpu) if gpu < cpu else ("CPU, --backend numpy", gpu / cpu)
+        best, gain = (
+            ("GPU, --backend cupy", cpu / gpu) if gpu < cpu else ("CPU, --backend numpy", gpu / cpu)
+        )
         print(f"\nTake the {best}: {gain:.1f} times as fast.")
     elif len(found) == 1 and "numpy" in found:
         print("\nTake the CPU: there is no other device here.")
@@ -91,7 +99,9 @@ def step_time(model: Any, x: np.ndarray, seconds: float) -> tuple[float, str]:
     model.set_params(callbacks=[enough], patience=None).build(x.shape[1])
     trainer = model.new_trainer(len(x), epochs=1_000_000)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "training was interrupted")  # whose end is "... is kept": not here
+        warnings.filterwarnings(
+            "ignore", "training was interrupted"
+        )  # whose end is "... is kept": not here
         trainer.fit(*model.training_data(x))
     if trainer.interrupted:
         raise KeyboardInterrupt

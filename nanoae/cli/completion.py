@@ -40,13 +40,20 @@ def run(args: argparse.Namespace) -> int:
     from nanoae.cli import command_line  # here: it asks this file, too
 
     known = dict(words(command_line()))
-    print(SCRIPTS[args.shell].format(cases=cases(known), lines=lines(known), bash=bash(known)), end="")
+    print(
+        SCRIPTS[args.shell].format(cases=cases(known), lines=lines(known), bash=bash(known)), end=""
+    )
     return 0
 
 
 def words(parser: argparse.ArgumentParser, path: str = "") -> Iterator[tuple[str, list[str]]]:
     """("", "text", "text train", ...) -> what may come next: subcommands and options."""
-    found = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
+    found = [
+        name
+        for action in parser._actions
+        for name in action.option_strings
+        if name.startswith("--")
+    ]
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             found = [*action.choices, *found]
@@ -68,7 +75,10 @@ def cases(known: dict[str, list[str]]) -> str:
 def lines(known: dict[str, list[str]]) -> str:
     found = []
     for path, names in known.items():
-        seen = "; and ".join(f"__fish_seen_subcommand_from {word}" for word in path.split()) or "__fish_use_subcommand"
+        seen = (
+            "; and ".join(f"__fish_seen_subcommand_from {word}" for word in path.split())
+            or "__fish_use_subcommand"
+        )
         for name in names:
             what = f"-l {name[2:]}" if name.startswith("--") else f"-f -a {name}"
             found.append(f"complete -c nanoae -n '{seen}' {what}")

@@ -16,19 +16,31 @@ from nanoae.rows import by_blocks, concatenated
 
 SPLITS = ("train", "test", "all")
 HEADERS = {"auto": None, "yes": True, "no": False}
-Table = tuple[np.ndarray, dict[str, Any]]  # rows on the model's scale, (N, D), and what its methods take beside them
+Table = tuple[
+    np.ndarray, dict[str, Any]
+]  # rows on the model's scale, (N, D), and what its methods take beside them
 
 
-def add_options(parser: argparse.ArgumentParser, required: bool = False, default: str | None = None) -> None:
+def add_options(
+    parser: argparse.ArgumentParser, required: bool = False, default: str | None = None
+) -> None:
     group = parser.add_argument_group("data")
     group.add_argument(
         "--data", required=required, default=default, metavar="NAME|PATH",
         help=f"{', '.join(NAMES)}, or a .csv, .tsv, .txt (or .gz), .npy, .npz, .parquet, .arrow or IDX file, or a "
         "folder of images, of one for each class, or of Parquet files"
     )  # fmt: skip
-    group.add_argument("--data-dir", metavar="DIR", help="where to look for mnist and fashion-mnist first")
-    group.add_argument("--label", metavar="COLUMN", help="the column of a .csv file that is no feature but the label")
-    group.add_argument("--ignore", default="", metavar="A,B", help="columns of a .csv file to leave out, as an id")
+    group.add_argument(
+        "--data-dir", metavar="DIR", help="where to look for mnist and fashion-mnist first"
+    )
+    group.add_argument(
+        "--label",
+        metavar="COLUMN",
+        help="the column of a .csv file that is no feature but the label",
+    )
+    group.add_argument(
+        "--ignore", default="", metavar="A,B", help="columns of a .csv file to leave out, as an id"
+    )
     group.add_argument(
         "--maximum", type=float, metavar="X",
         help="the number that stands for 1 in a file, where its type does not say so: 255 for pixels in a .csv"
@@ -56,20 +68,35 @@ def size(text: str) -> int:
 
 def add_format(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """The options that say how a text table is written, where the reader is in doubt."""
-    group = parser.add_argument_group("text tables", "found by itself, or asked for, where nothing is said")
-    group.add_argument("--separator", metavar="C", help='between columns: a character, "tab" or "blank"')
+    group = parser.add_argument_group(
+        "text tables", "found by itself, or asked for, where nothing is said"
+    )
+    group.add_argument(
+        "--separator", metavar="C", help='between columns: a character, "tab" or "blank"'
+    )
     group.add_argument("--decimal", metavar="C", help='the decimal mark of all numbers, "." or ","')
     group.add_argument(
-        "--na", action="append", default=[], metavar="TEXT", help="means that a value is missing; may be said again"
+        "--na",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="means that a value is missing; may be said again",
     )
-    group.add_argument("--header", choices=HEADERS, default="auto", help="whether the first row names the columns")
+    group.add_argument(
+        "--header", choices=HEADERS, default="auto", help="whether the first row names the columns"
+    )
     group.add_argument("--encoding", metavar="NAME", help="of the characters, as cp1252")
     return group
 
 
 def text_format(args: argparse.Namespace) -> dict[str, Any]:
     """What they say, as `load_data` and `read_table` take it; nothing where they say nothing."""
-    said = {"separator": args.separator, "decimal": args.decimal, "na": tuple(args.na), "encoding": args.encoding}
+    said = {
+        "separator": args.separator,
+        "decimal": args.decimal,
+        "na": tuple(args.na),
+        "encoding": args.encoding,
+    }
     said |= {"header": HEADERS[args.header]}
     return {name: value for name, value in said.items() if value not in (None, ())}
 
@@ -133,14 +160,18 @@ def by_rows(method: Callable[..., np.ndarray], tables: list[Table]) -> Iterator[
     for rows, beside in tables:
         done = 0
         for block in by_blocks(rows):
-            yield method(block, **{name: labels[done : done + len(block)] for name, labels in beside.items()})
+            yield method(
+                block, **{name: labels[done : done + len(block)] for name, labels in beside.items()}
+            )
             done += len(block)
 
 
 def joined(tables: list[Table]) -> Table:
     """All rows, one table after the other."""
     rows, besides = zip(*tables, strict=True)
-    return concatenated(rows), {name: np.ma.concatenate([beside[name] for beside in besides]) for name in besides[0]}
+    return concatenated(rows), {
+        name: np.ma.concatenate([beside[name] for beside in besides]) for name in besides[0]
+    }
 
 
 def first(table: Table, n: int) -> Table:

@@ -57,34 +57,62 @@ def add_to(commands) -> None:
     )
     files = parser.add_argument_group("files")
     learned = files.add_mutually_exclusive_group(required=True)
-    learned.add_argument("--train", metavar="CSV", type=Path, help="rows that are normal, nearly all")
-    learned.add_argument("--model", metavar="NPZ", type=Path, help="what --save kept of an earlier --train")
+    learned.add_argument(
+        "--train", metavar="CSV", type=Path, help="rows that are normal, nearly all"
+    )
+    learned.add_argument(
+        "--model", metavar="NPZ", type=Path, help="what --save kept of an earlier --train"
+    )
     files.add_argument("--score", metavar="CSV", type=Path, help="rows to judge")
     files.add_argument("--out", metavar="CSV", type=Path, help='the file to write; "-": stdout')
     files.add_argument("--save", metavar="NPZ", type=Path, help="the model file to write")
-    files.add_argument("--ignore", default="", metavar="A,B", help="columns to copy, but not to learn from, as an id")
-    files.add_argument("--explain", action="store_true", help="add the reason, and each column's share of the score")
+    files.add_argument(
+        "--ignore",
+        default="",
+        metavar="A,B",
+        help="columns to copy, but not to learn from, as an id",
+    )
+    files.add_argument(
+        "--explain",
+        action="store_true",
+        help="add the reason, and each column's share of the score",
+    )
     add_json(files)
     data_options.add_limit(files)
     data_options.add_format(parser).add_argument(
-        "--text", default="", metavar="A,B", help="columns of categories, whatever they look like, as codes and numbers"
+        "--text",
+        default="",
+        metavar="A,B",
+        help="columns of categories, whatever they look like, as codes and numbers",
     )
     rules = parser.add_argument_group("threshold").add_mutually_exclusive_group()
     rules.add_argument(
         "--false-alarms", type=float, metavar="P",
         help="the share of normal rows to be called abnormal, however small: peaks over threshold (default: 0.01)"
     )  # fmt: skip
-    rules.add_argument("--contamination", type=float, metavar="P", help="the share of --train that is abnormal itself")
+    rules.add_argument(
+        "--contamination",
+        type=float,
+        metavar="P",
+        help="the share of --train that is abnormal itself",
+    )
     rules.add_argument(
         "--false-discovery-rate", type=float, metavar="P",
         help="the share of normal rows among those called abnormal: all rows of --score at once (Benjamini-Hochberg)"
     )  # fmt: skip
-    rules.add_argument("--mad", type=float, metavar="K", help="K standard deviations above the median, both robust")
+    rules.add_argument(
+        "--mad", type=float, metavar="K", help="K standard deviations above the median, both robust"
+    )
     settings = parser.add_argument_group("settings")
     settings.add_argument(
-        "--members", type=int, metavar="N", help="autoencoders, whose scores are averaged (default: 1)"
+        "--members",
+        type=int,
+        metavar="N",
+        help="autoencoders, whose scores are averaged (default: 1)",
     )
-    settings.add_argument("--seed", type=seed, metavar="N", help="of the random numbers (default: 0)")
+    settings.add_argument(
+        "--seed", type=seed, metavar="N", help="of the random numbers (default: 0)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -92,7 +120,10 @@ def run(args: argparse.Namespace) -> int:
     check(args)
     ignored = data_options.listed(args.ignore)
     kept = [] if args.model is None else read_notes(args.model).get("ignore", [])
-    written = data_options.text_format(args) | {"limit": args.limit, "text": data_options.listed(args.text)}
+    written = data_options.text_format(args) | {
+        "limit": args.limit,
+        "text": data_options.listed(args.text),
+    }
     for path in filter(None, (args.save, args.out)):
         check_output_file(path)
     if are_rows(args.train, args.score):
@@ -113,7 +144,10 @@ def run(args: argparse.Namespace) -> int:
     encoder: Any = detector.encoder_
     numbers = encoder.categories_.count(None)
     told[0] += f", {numbers} columns of numbers and {len(encoder.names_) - numbers} of categories"
-    facts: dict[str, Any] = {"model": str(args.model or args.save or "") or None, "threshold": detector.threshold_}
+    facts: dict[str, Any] = {
+        "model": str(args.model or args.save or "") or None,
+        "threshold": detector.threshold_,
+    }
     if args.save:
         save_model(detector, args.save, {"ignore": ignored})
         told.append(f"model   {args.save}")
@@ -125,7 +159,9 @@ def run(args: argparse.Namespace) -> int:
 def run_on_rows(args: argparse.Namespace, ignored: Sequence[str], kept: Sequence[str]) -> int:
     """`run` on files of numbers alone, which need not fit in memory."""
     if args.explain:
-        raise ValueError("--explain: expected text tables, got files of numbers that are read by blocks.")
+        raise ValueError(
+            "--explain: expected text tables, got files of numbers that are read by blocks."
+        )
     ignored = (*ignored, *kept)
     if args.train:
         train = read_rows(args.train, None, ignored, args.limit)
@@ -133,7 +169,10 @@ def run_on_rows(args: argparse.Namespace, ignored: Sequence[str], kept: Sequence
         told = [f"train   {args.train}: {len(train):,} rows, {train.shape[1]} columns of numbers"]
     else:
         detector, told = load_detector(args.model, tables=False), [f"model   {args.model}"]
-    facts: dict[str, Any] = {"model": str(args.model or args.save or "") or None, "threshold": detector.threshold_}
+    facts: dict[str, Any] = {
+        "model": str(args.model or args.save or "") or None,
+        "threshold": detector.threshold_,
+    }
     if args.save:
         save_model(detector, args.save, {"ignore": ignored})
         told.append(f"model   {args.save}")
@@ -160,7 +199,11 @@ def write_judged(
     write_csv(args.out, itertools.chain([["row", *(name for name, _ in copied), *judged]], rows))
     facts |= {"rows": len(new), "abnormal": odd, "written": str(args.out)}
     rate = args.false_discovery_rate
-    rule = f"above {detector.threshold_:.4g}" if rate is None else f"abnormal, a share of {rate:g} of these falsely"
+    rule = (
+        f"above {detector.threshold_:.4g}"
+        if rate is None
+        else f"abnormal, a share of {rate:g} of these falsely"
+    )
     told.append(f"score   {args.score}: {len(new):,} rows, {odd:,} of them {rule}")
     told.append(f"written to {args.out}")
 
@@ -173,7 +216,9 @@ def conclude(args: argparse.Namespace, told: list[str], facts: dict[str, Any]) -
     return 0
 
 
-def without(table: Table, ignored: Sequence[str], other: Table | None) -> tuple[Table, list[tuple[str, np.ndarray]]]:
+def without(
+    table: Table, ignored: Sequence[str], other: Table | None
+) -> tuple[Table, list[tuple[str, np.ndarray]]]:
     """`Table.split` of the columns to ignore, which may stand in the other file alone, as an index does."""
     here, elsewhere = set(table.names), set(other.names if other is not None else ())
     return table.split([name for name in ignored if name in here or name not in elsewhere])
@@ -181,20 +226,31 @@ def without(table: Table, ignored: Sequence[str], other: Table | None) -> tuple[
 
 def check(args: argparse.Namespace) -> None:
     """ValueError for options that do not go together, or would write over what is read."""
-    for option, other in (("score", "out"), ("out", "score"), ("model", "score"), ("explain", "score")):
+    for option, other in (
+        ("score", "out"),
+        ("out", "score"),
+        ("model", "score"),
+        ("explain", "score"),
+    ):
         if getattr(args, option) and not getattr(args, other):
             raise ValueError(f"--{option}: expected --{other} with it, got none.")
     if args.json and args.out == STDOUT:
-        raise ValueError("--json: expected --out with a file, got -: both would be written to stdout.")
+        raise ValueError(
+            "--json: expected --out with a file, got -: both would be written to stdout."
+        )
     rate = args.false_discovery_rate
     if rate is not None and not (args.score and 0 < rate < 1):
         got = rate if args.score else "no --score, whose rows it is about"
         raise ValueError(f"--false-discovery-rate: expected a number in (0, 1), got {got}.")
     if not (args.out or args.save):
-        raise ValueError("--train: expected --score and --out, or --save, got none: nothing would be written.")
+        raise ValueError(
+            "--train: expected --score and --out, or --save, got none: nothing would be written."
+        )
     for option in ("save", "false_alarms", "contamination", "mad", "members", "seed"):
         if args.model and getattr(args, option) is not None:
-            raise ValueError(f"--{option.replace('_', '-')}: expected with --train, got --model, which has learned.")
+            raise ValueError(
+                f"--{option.replace('_', '-')}: expected with --train, got --model, which has learned."
+            )
     files = [path for path in (args.train, args.model, args.score, args.out, args.save) if path]
     for option, path in (("--out", args.out), ("--save", args.save)):
         if path not in (None, STDOUT) and sum(same_file(path, other) for other in files) > 1:
@@ -216,7 +272,9 @@ def load_detector(path: Path, tables: bool = True) -> AnomalyDetector:
     """The detector of text tables, or of numbers alone, in that file."""
     detector = nanoae.load(path)
     if isinstance(detector, AnomalyDetector) and not tables and detector.encoder_ is not None:
-        raise ValueError(f"{path}: expected a detector of numbers alone, got one of text tables. Give it one.")
+        raise ValueError(
+            f"{path}: expected a detector of numbers alone, got one of text tables. Give it one."
+        )
     if not isinstance(detector, AnomalyDetector) or (tables and detector.encoder_ is None):
         raise ValueError(
             f"{path}: expected a detector of tables, got {type(detector).__name__}. "
@@ -235,7 +293,9 @@ def train_detector(args: argparse.Namespace, train: Table | Rows) -> AnomalyDete
     ).fit(train)
 
 
-def judge(detector: AnomalyDetector, new: Table | Rows, args: argparse.Namespace) -> dict[str, Iterable]:
+def judge(
+    detector: AnomalyDetector, new: Table | Rows, args: argparse.Namespace
+) -> dict[str, Iterable]:
     """Column -> its values, for the rows of `new`."""
     scores = -detector.score_samples(new)
     p = detector.calibration_.exceeded(scores)
@@ -251,7 +311,8 @@ def judge(detector: AnomalyDetector, new: Table | Rows, args: argparse.Namespace
         found = detector.explanation(new)
         columns["reason"] = [", ".join(found.reasons(row, REASONS)) for row in range(len(new))]
         columns |= {
-            f"{name}_share": texts(share, ".4g") for name, share in zip(found.names, found.shares.T, strict=True)
+            f"{name}_share": texts(share, ".4g")
+            for name, share in zip(found.names, found.shares.T, strict=True)
         }
     return columns
 

@@ -17,7 +17,12 @@ def are_rows(*paths: Path | None) -> bool:
     found = [path for path in given if path.suffix.lower() == ".npy" or is_columnar(path)]
     if found and len(found) < len(given):
         other = next(path for path in given if path not in found)
-        raise BadFile(other, f"a Parquet, Arrow or .npy file as {found[0].name} is", "another", "Store both alike.")
+        raise BadFile(
+            other,
+            f"a Parquet, Arrow or .npy file as {found[0].name} is",
+            "another",
+            "Store both alike.",
+        )
     return bool(found)
 
 

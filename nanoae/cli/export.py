@@ -20,7 +20,9 @@ def add_to(commands) -> None:
         epilog="example: nanoae export runs/digits-1 --out model.onnx",
     )
     models.add_model(parser)
-    parser.add_argument("--out", required=True, metavar="FILE", type=Path, help=" or ".join(ENDINGS))
+    parser.add_argument(
+        "--out", required=True, metavar="FILE", type=Path, help=" or ".join(ENDINGS)
+    )
     parser.add_argument(
         "--what",
         metavar="PART",

@@ -32,27 +32,43 @@ def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Ta
             noisy = damaged(model, x)
             rows = {"clean": x, "noisy": noisy, "cleaned": model.reconstruct(noisy)}
             rows |= {name: again(noisy) for name, again in pca.items()}
-            reconstructions(folder / WHERE_THEY_APPLY[0], rows, data, black, "Noisy test rows, cleaned")
+            reconstructions(
+                folder / WHERE_THEY_APPLY[0], rows, data, black, "Noisy test rows, cleaned"
+            )
     curves = {name: model.history_[name] for name in LOSSES if model.history_.get(name)}
     if curves:
         loss = getattr(model, "loss", None)
         ylabel = loss if isinstance(loss, str) else "loss"
-        report.loss_curves(folder / FIGURES[1], curves, ylabel, kept=model.best_epoch_, title="Loss in training")
+        report.loss_curves(
+            folder / FIGURES[1], curves, ylabel, kept=model.best_epoch_, title="Loss in training"
+        )
     codes = model.transform(test[0], **({} if data_options.predicts(model) else test[1]))
     labels = data.y_test if data.y_test is not None and data.y_test.ndim == 1 else None
-    shown = slice(None) if labels is None else ~np.ma.getmaskarray(labels)  # rows that have none have no colour
+    shown = (
+        slice(None) if labels is None else ~np.ma.getmaskarray(labels)
+    )  # rows that have none have no colour
     colours = None if labels is None else np.ma.getdata(labels)[shown]
-    report.code_scatter(folder / FIGURES[2], codes[shown], colours, title=f"Codes of {len(codes):,} test rows")
+    report.code_scatter(
+        folder / FIGURES[2], codes[shown], colours, title=f"Codes of {len(codes):,} test rows"
+    )
     report.code_histogram(folder / FIGURES[3], {"code": codes})
     if getattr(model, "prior_", None) is not None:
-        every = {"condition": np.resize(model.classes_, 10)} if data_options.conditional(model) else {}
+        every = (
+            {"condition": np.resize(model.classes_, 10)} if data_options.conditional(model) else {}
+        )
         reconstructions(
-            folder / "samples.png", {"drawn": model.sample(10, 0, **every)}, data, black, "Samples of the prior"
+            folder / "samples.png",
+            {"drawn": model.sample(10, 0, **every)},
+            data,
+            black,
+            "Samples of the prior",
         )
     weights = [(title, W) for title, _, W in templates(model, x.shape[1]) if W.ndim == 2]
     if len(data.shape) == 2 and weights:
         title, W = weights[0 if data_options.predicts(model) else -1]
-        report.weight_images(folder / WHERE_THEY_APPLY[1], W.T, data.shape, title=f"{title}: red more ink, blue less")
+        report.weight_images(
+            folder / WHERE_THEY_APPLY[1], W.T, data.shape, title=f"{title}: red more ink, blue less"
+        )
 
 
 def damaged(model: Any, x: np.ndarray) -> np.ndarray:
@@ -63,7 +79,11 @@ def damaged(model: Any, x: np.ndarray) -> np.ndarray:
 
 
 def reconstructions(
-    path: Path, rows: dict[str, np.ndarray], data: Dataset, black: float, title: str = "Reconstructions"
+    path: Path,
+    rows: dict[str, np.ndarray],
+    data: Dataset,
+    black: float,
+    title: str = "Reconstructions",
 ) -> None:
     """A row of images, or of profiles, for each entry, on one scale."""
     shape = data.shape

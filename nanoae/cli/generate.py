@@ -32,15 +32,36 @@ def add_to(commands) -> None:
         epilog="example: nanoae generate runs/vae-20-1 --count 100 --temperature 0.8 --out drawn.png",
     )
     models.add_model(parser)
-    parser.add_argument("--out", required=True, metavar="FILE", type=Path, help=".png for a picture, or .npy or .csv")
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="FILE",
+        type=Path,
+        help=".png for a picture, or .npy or .csv",
+    )
     parser.add_argument("--count", type=int, default=64, metavar="N", help="how many (default: 64)")
-    parser.add_argument("--temperature", type=float, default=1.0, metavar="X", help="below 1: more typical ones")
+    parser.add_argument(
+        "--temperature", type=float, default=1.0, metavar="X", help="below 1: more typical ones"
+    )
     parser.add_argument("--condition", metavar="LABEL", help="of a conditional model: what to draw")
-    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="another one, other examples (default: 0)")
+    parser.add_argument(
+        "--seed", type=seed, default=0, metavar="N", help="another one, other examples (default: 0)"
+    )
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--manifold", action="store_true", help=f"the plane of codes of two, {SIDE} x {SIDE}, instead")
-    what.add_argument("--traverse", action="store_true", help="a strip for each number of the code instead")
-    parser.add_argument("--mixture", type=int, metavar="N", help="fit so many Gaussians on the codes of --data first")
+    what.add_argument(
+        "--manifold",
+        action="store_true",
+        help=f"the plane of codes of two, {SIDE} x {SIDE}, instead",
+    )
+    what.add_argument(
+        "--traverse", action="store_true", help="a strip for each number of the code instead"
+    )
+    parser.add_argument(
+        "--mixture",
+        type=int,
+        metavar="N",
+        help="fit so many Gaussians on the codes of --data first",
+    )
     models.add_backend(parser)
     data_options.add_options(parser)
     parser.set_defaults(run=run)
@@ -49,9 +70,13 @@ def add_to(commands) -> None:
 def run(args: argparse.Namespace) -> int:
     model = models.load(args)
     if not isinstance(model, Autoencoder):
-        raise ValueError(f"MODEL: expected an autoencoder, got {type(model).__name__}, which draws nothing.")
+        raise ValueError(
+            f"MODEL: expected an autoencoder, got {type(model).__name__}, which draws nothing."
+        )
     if (args.mixture is None) != (args.data is None):
-        raise ValueError("--mixture: expected --mixture N and --data NAME together, got one without the other.")
+        raise ValueError(
+            "--mixture: expected --mixture N and --data NAME together, got one without the other."
+        )
     if args.count * model.n_features_in_ > MOST:
         most = MOST // model.n_features_in_
         raise ValueError(
@@ -89,14 +114,18 @@ def chosen_condition(model: Configurable, text: str | None) -> dict[str, Any]:
         return {}
     told = f"one of {', '.join(known)}" if known else "none: this model is not conditional"
     hint = "" if text is None else did_you_mean(text, known)
-    raise ValueError(f"--condition: expected {told}, got {'none' if text is None else repr(text)}.{hint}")
+    raise ValueError(
+        f"--condition: expected {told}, got {'none' if text is None else repr(text)}.{hint}"
+    )
 
 
 def draw(model: Autoencoder, args: argparse.Namespace, condition: dict[str, Any]) -> np.ndarray:
     if args.manifold:
         return model.manifold(SIDE, **condition)
     if args.traverse:
-        return np.concatenate([model.traverse(k, steps=STEPS, **condition) for k in range(model.code_size_)])
+        return np.concatenate(
+            [model.traverse(k, steps=STEPS, **condition) for k in range(model.code_size_)]
+        )
     return model.sample(args.count, args.seed, args.temperature, **condition)
 
 
@@ -117,7 +146,13 @@ def picture(path: Path, model: Autoencoder, args: argparse.Namespace, drawn: np.
             title="What each unit of the code does",
         )
     elif len(shape) == 1:
-        report.image_rows(path, {"drawn": drawn}, shape, title="Drawn rows", columns=data_options.column_names(model))
+        report.image_rows(
+            path,
+            {"drawn": drawn},
+            shape,
+            title="Drawn rows",
+            columns=data_options.column_names(model),
+        )
     else:
         told = "The plane of the code" if args.manifold else "Drawn images"
         report.image_grid(path, drawn, shape, SIDE if args.manifold else None, told)

@@ -37,8 +37,14 @@ def add_to(commands) -> None:
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--layer", metavar="NAME", help=f"{', '.join([*LAYERS, *LOSSES])}")
-    which.add_argument("--model", metavar="FILE", type=Path, help="a saved autoencoder, with its loss")
-    which.add_argument("--all", action="store_true", help="every layer and every loss by itself, then all in a network")
+    which.add_argument(
+        "--model", metavar="FILE", type=Path, help="a saved autoencoder, with its loss"
+    )
+    which.add_argument(
+        "--all",
+        action="store_true",
+        help="every layer and every loss by itself, then all in a network",
+    )
     parser.set_defaults(run=run)
 
 
@@ -57,7 +63,13 @@ def run(args: argparse.Namespace) -> int:
         print(f"{name}\n{report}\n")
         if not report.ok:
             failed.append(name)
-    print(f"FAILED: {', '.join(failed)}" if failed else f"{len(names)} checked, all ok" if args.all else "all ok")
+    print(
+        f"FAILED: {', '.join(failed)}"
+        if failed
+        else f"{len(names)} checked, all ok"
+        if args.all
+        else "all ok"
+    )
     return 1 if failed else 0
 
 
@@ -99,10 +111,14 @@ def check_model(path: Path) -> GradientReport:
     """A saved autoencoder with the loss it was trained on, at random rows in [0, 1], or lines of random words."""
     model = nanoae.load(file_of(path), backend="auto")
     if isinstance(model, TextVAE):
-        lines = np.random.default_rng(0).integers(1, len(model.vocabulary_), (ROWS, model.n_features_in_))
+        lines = np.random.default_rng(0).integers(
+            1, len(model.vocabulary_), (ROWS, model.n_features_in_)
+        )
         return check_gradients(model, lines, lines[:, 1:], model.new_loss())
     if not isinstance(model, Autoencoder):
-        raise ValueError(f"--model: expected an autoencoder, got {type(model).__name__}, which has no gradients.")
+        raise ValueError(
+            f"--model: expected an autoencoder, got {type(model).__name__}, which has no gradients."
+        )
     x = np.random.default_rng(0).random((ROWS, *model.network_.input_shape))
     asked = x[:, : model.n_features_in_]  # a condition is not asked back
     return check_gradients(model, x, asked, losses.get(model.loss))

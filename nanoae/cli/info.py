@@ -44,9 +44,16 @@ def run(args: argparse.Namespace) -> int:
     ]
     for name in SOURCES:
         looked = places(name, args.data_dir)
-        place = next((folder for folder, suffixes in looked if complete(name, folder, suffixes)), None)
+        place = next(
+            (folder for folder, suffixes in looked if complete(name, folder, suffixes)), None
+        )
         tried = ", ".join(str(folder) for folder, _ in looked)
-        lines.append((name, f"in {place}" if place else f"not there yet, to be downloaded. Looked in {tried}"))
+        lines.append(
+            (
+                name,
+                f"in {place}" if place else f"not there yet, to be downloaded. Looked in {tried}",
+            )
+        )
     if args.json:
         write_json(STDOUT, dict(lines))
         return 0
@@ -91,7 +98,9 @@ def products() -> str:
         return "by NumPy"
     speeds = mkl.measured(library.path.parent)
     reach = ", ".join(f"{name} {speed:.0f}" for name, speed in speeds.items())
-    text = f"by {library.products or 'NumPy'}" + (f" (GFLOP/s on one thread: {reach})" if speeds else "")
+    text = f"by {library.products or 'NumPy'}" + (
+        f" (GFLOP/s on one thread: {reach})" if speeds else ""
+    )
     if not speeds and "Intel" in cpu_facts().get("model name", ""):
         text += ' (may be faster here: pip install "nanoae[mkl]")'
     return text

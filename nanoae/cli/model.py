@@ -35,7 +35,9 @@ def add_to(commands) -> None:
         "reconstruct": ("write rows as the model gives them back", "--data digits --out again.png"),
     }
     for command, (text, options) in texts.items():
-        parser = commands.add_parser(command, help=text, epilog=f"example: nanoae {command} runs/digits-1 {options}")
+        parser = commands.add_parser(
+            command, help=text, epilog=f"example: nanoae {command} runs/digits-1 {options}"
+        )
         add_model(parser)
         data_options.add_options(parser, required=True)
         add_backend(parser)
@@ -45,12 +47,18 @@ def add_to(commands) -> None:
             if command == "evaluate" else "which rows; all: those of a file in its own order (default: %(default)s)"
         )  # fmt: skip
         if command != "evaluate":
-            kinds = ".npy or .csv" if command == "encode" else ".npy, .csv, or .png for a picture of ten"
+            kinds = (
+                ".npy or .csv"
+                if command == "encode"
+                else ".npy, .csv, or .png for a picture of ten"
+            )
             kinds += '; "-": .csv to stdout'
             parser.add_argument("--out", required=True, metavar="FILE", type=Path, help=kinds)
         else:
             add_json(parser)
-        parser.set_defaults(run={"evaluate": evaluate, "encode": encode, "reconstruct": reconstruct}[command])
+        parser.set_defaults(
+            run={"evaluate": evaluate, "encode": encode, "reconstruct": reconstruct}[command]
+        )
 
 
 def add_model(parser: argparse.ArgumentParser, more: str = "", **how: Any) -> None:
@@ -78,7 +86,9 @@ def load(args: argparse.Namespace) -> Any:
     return nanoae.load(model_path(args), backend=args.backend)
 
 
-def read(args: argparse.Namespace, model: Any, trained: TrainingSet | None, in_order: bool = False) -> Dataset:
+def read(
+    args: argparse.Namespace, model: Any, trained: TrainingSet | None, in_order: bool = False
+) -> Dataset:
     """--data, the columns that the model learned, on the scale of what it was trained on."""
     data = data_options.read(args, in_order, model)
     if trained is None or math.prod(data.shape) != model.n_features_in_:  # which the model tells
@@ -90,7 +100,9 @@ def load_of_rows(args: argparse.Namespace) -> Any:
     """The estimator of MODEL, if it makes codes of rows; ValueError for one that other commands, or Python, use."""
     model = load(args)
     if hint := NOT_OF_ROWS.get(type(model).__name__):
-        raise ValueError(f"{args.model}: expected an autoencoder of rows, got {type(model).__name__}. {hint}")
+        raise ValueError(
+            f"{args.model}: expected an autoencoder of rows, got {type(model).__name__}. {hint}"
+        )
     return model
 
 
@@ -112,13 +124,26 @@ def evaluate(args: argparse.Namespace) -> int:
     code_size, baseline = len(model.get_feature_names_out()), trained.baseline if trained else None
     of_pca = baseline.evaluate(rows) if baseline else None
     if args.json:
-        facts = {"model": str(args.model), "class": type(model).__name__, "code_size": code_size, "data": data.name}
-        write_json(STDOUT, facts | {"split": split, "rows": len(rows), "result": result, "pca": of_pca})
+        facts = {
+            "model": str(args.model),
+            "class": type(model).__name__,
+            "code_size": code_size,
+            "data": data.name,
+        }
+        write_json(
+            STDOUT, facts | {"split": split, "rows": len(rows), "result": result, "pca": of_pca}
+        )
         return 0
-    print(f"model   {args.model}: {type(model).__name__}, {rows.shape[1]} numbers in codes of {code_size}")
+    print(
+        f"model   {args.model}: {type(model).__name__}, {rows.shape[1]} numbers in codes of {code_size}"
+    )
     print(f"data    {data.name}: rows of {data_options.describe_rows(data, model)}")
     print(f"judged  {told}")
-    print(train.verdict(split, model, result, baseline, of_pca, "the model file keeps none of the training rows"))
+    print(
+        train.verdict(
+            split, model, result, baseline, of_pca, "the model file keeps none of the training rows"
+        )
+    )
     return 0
 
 
@@ -130,12 +155,17 @@ def judged(args: argparse.Namespace, data: Dataset, trained: TrainingSet | None)
     split = args.split or ("test" if aside else "all")
     tables = {"train": len(data.x_train), "test": len(data.x_test)}
     every = f"{sum(tables.values()):,}"
-    rows = f"all {every} rows" if split == "all" else f"the {tables[split]:,} {split} rows of {every}"
+    rows = (
+        f"all {every} rows" if split == "all" else f"the {tables[split]:,} {split} rows of {every}"
+    )
     if own:
         return split, f"{rows}, of the set that the model was trained on"
     if trained is not None:
         return split, f"{rows}; the model was trained on another set, {trained.name}"
-    return split, f"{rows}; the model file does not say what it was trained on (--split takes others)"
+    return (
+        split,
+        f"{rows}; the model file does not say what it was trained on (--split takes others)",
+    )
 
 
 def encode(args: argparse.Namespace) -> int:
@@ -144,7 +174,9 @@ def encode(args: argparse.Namespace) -> int:
     check_output(args, (".npy", ".csv"))
     parts = data_options.parts(data, args.split, model)
     rows = sum(len(x) for x, _ in parts)
-    shape = write(args.out, rows, data_options.by_rows(model.transform, parts), model.get_feature_names_out())
+    shape = write(
+        args.out, rows, data_options.by_rows(model.transform, parts), model.get_feature_names_out()
+    )
     tell(f"written to {args.out}: codes {shape} of {data.name}", args.out)
     return 0
 
@@ -162,7 +194,9 @@ def reconstruct(args: argparse.Namespace) -> int:
     if args.out.suffix == ".png":
         few, beside = data_options.first(parts[0], 10)
         again = model.reconstruct(few, **beside)
-        reconstructions(args.out, {"original": few, "reconstruction": again}, data, data_options.black(model))
+        reconstructions(
+            args.out, {"original": few, "reconstruction": again}, data, data_options.black(model)
+        )
         rows = len(again)
     else:
         rows = sum(len(x) for x, _ in parts)
@@ -179,20 +213,30 @@ def check_output(args: argparse.Namespace, suffixes: Sequence[str]) -> None:
     if args.out == STDOUT and ".csv" in suffixes:
         return
     if args.out.suffix not in suffixes:
-        raise ValueError(f"--out: expected a name that ends in {' or '.join(suffixes)}, got {args.out}.")
+        raise ValueError(
+            f"--out: expected a name that ends in {' or '.join(suffixes)}, got {args.out}."
+        )
     for source in (args.model, Path(args.data)):
         if args.out.exists() and source.exists() and args.out.samefile(source):
-            raise ValueError(f"--out: expected another file than the one that is read, got {args.out}.")
+            raise ValueError(
+                f"--out: expected another file than the one that is read, got {args.out}."
+            )
     check_output_file(args.out)
 
 
-def write(path: Path, rows: int, blocks: Iterator[np.ndarray], columns: Sequence[str] | None) -> tuple[int, ...]:
+def write(
+    path: Path, rows: int, blocks: Iterator[np.ndarray], columns: Sequence[str] | None
+) -> tuple[int, ...]:
     """So many rows, which come in blocks (n, ...), as .npy, or (N, D) as .csv with the names of its columns, if it has
     any, in the first row; the shape of all."""
     first = next(blocks)
     shape, every = (rows, *first.shape[1:]), itertools.chain([first], blocks)
     if path.suffix == ".npy":
-        header = {"descr": np.lib.format.dtype_to_descr(first.dtype), "fortran_order": False, "shape": shape}
+        header = {
+            "descr": np.lib.format.dtype_to_descr(first.dtype),
+            "fortran_order": False,
+            "shape": shape,
+        }
         with whole_file(path) as binary:
             np.lib.format.write_array_header_1_0(binary, header)
             for block in every:
@@ -202,5 +246,7 @@ def write(path: Path, rows: int, blocks: Iterator[np.ndarray], columns: Sequence
         if columns is not None:
             csv.writer(file, lineterminator="\n").writerow(map(safe, columns))
         for block in every:
-            np.savetxt(file, block, fmt="%.15g" if block.dtype == np.float64 else "%.9g", delimiter=",")
+            np.savetxt(
+                file, block, fmt="%.15g" if block.dtype == np.float64 else "%.9g", delimiter=","
+            )
     return shape

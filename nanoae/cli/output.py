@@ -20,7 +20,9 @@ from nanoae.training.process_group import first_rank
 from nanoae.whole_file import check_writable, whole_file
 
 STDOUT = Path("-")
-FORMULA = re.compile(r"\s*[=+\-@\t\r\n＝＋－＠]")  # what a spreadsheet takes for the beginning of one
+FORMULA = re.compile(
+    r"\s*[=+\-@\t\r\n＝＋－＠]"
+)  # what a spreadsheet takes for the beginning of one
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -50,7 +52,9 @@ def run_folder(path: Path, numbered: bool = False, resume: Path | None = None) -
             if resume is None and any(path.iterdir()):
                 raise FileExistsError(0, "it holds files already")
         except OSError as error:
-            wanted, hint = ("is empty and ", " Choose another with --out.") if resume is None else ("", "")
+            wanted, hint = (
+                ("is empty and ", " Choose another with --out.") if resume is None else ("", "")
+            )
             raise OSError(
                 f"expected a folder that {wanted}can be written, got {error.filename or path} ({error.strerror}).{hint}"
             ) from error

@@ -14,12 +14,24 @@ from nanoae.report import write_report
 
 
 def write_page(
-    path: Path, model: Any, baseline: PCA | None, data: Dataset, split: str, title: str, facts: Mapping[str, str]
+    path: Path,
+    model: Any,
+    baseline: PCA | None,
+    data: Dataset,
+    split: str,
+    title: str,
+    facts: Mapping[str, str],
 ) -> None:
     """The report of a model on a split of `data`, of which `facts` say more."""
     rows, beside = data_options.joined(data_options.parts(data, split, model, learned=True))
-    given = [y for part, y in (("train", data.y_train), ("test", data.y_test)) if split in (part, "all")]
-    labels = None if any(y is None or y.ndim != 1 for y in given) else np.ma.concatenate(given)[: len(rows)]
+    given = [
+        y for part, y in (("train", data.y_train), ("test", data.y_test)) if split in (part, "all")
+    ]
+    labels = (
+        None
+        if any(y is None or y.ndim != 1 for y in given)
+        else np.ma.concatenate(given)[: len(rows)]
+    )
     black = data_options.black(model)
     write_report(
         path,
@@ -46,6 +58,8 @@ def told(config: Mapping[str, Any]) -> dict[str, str]:
         "command": " ".join(map(str, config.get("command", []))),
         "device": config.get("device"),
         "seconds": f"{config['seconds']:.1f}" if isinstance(config.get("seconds"), float) else None,
-        "versions": ", ".join(f"{name} {version}" for name, version in config.get("versions", {}).items()),
+        "versions": ", ".join(
+            f"{name} {version}" for name, version in config.get("versions", {}).items()
+        ),
     }
     return {name: str(value) for name, value in found.items() if value}

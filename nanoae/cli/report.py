@@ -31,10 +31,19 @@ def add_to(commands) -> None:
         "code. It opens by a double click, without a network.",
         epilog="example: nanoae report runs/digits-1",
     )
-    parser.add_argument("model", metavar="RUN", type=Path, help="the folder of a run, or a model file")
-    parser.add_argument("--out", metavar="FILE", type=Path, help="the file to write (default: report.html beside it)")
     parser.add_argument(
-        "--split", choices=data_options.SPLITS, help="which rows (default: those that were not learned, as evaluate)"
+        "model", metavar="RUN", type=Path, help="the folder of a run, or a model file"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="the file to write (default: report.html beside it)",
+    )
+    parser.add_argument(
+        "--split",
+        choices=data_options.SPLITS,
+        help="which rows (default: those that were not learned, as evaluate)",
     )
     models.add_backend(parser)
     data_options.add_options(parser)
@@ -43,7 +52,9 @@ def add_to(commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     path = models.model_path(args)
-    out = args.out or path.with_name("report.html" if path.name == "model.npz" else f"{path.stem}.html")
+    out = args.out or path.with_name(
+        "report.html" if path.name == "model.npz" else f"{path.stem}.html"
+    )
     if out.suffix not in (".html", ".htm"):
         raise ValueError(f"--out: expected a name that ends in .html, got {out}.")
     check_writable(out)
@@ -54,22 +65,30 @@ def run(args: argparse.Namespace) -> int:
             which = write(args, out, model, config)
             print(f"written to {out}: {which}")
             return 0
-    raise ValueError(f"{args.model}: expected an autoencoder, a predictor or a detector, got {type(model).__name__}.")
+    raise ValueError(
+        f"{args.model}: expected an autoencoder, a predictor or a detector, got {type(model).__name__}."
+    )
 
 
 def of_lines(args: argparse.Namespace, out: Path, model: TextVAE, config: dict[str, Any]) -> str:
     """Writes the report of a text model; which lines it is about."""
     lines, keywords, which = lines_to_report(args, config)
-    write_text_report(out, model, lines, keywords, title=title_of(args), facts={"lines in this report": which})
+    write_text_report(
+        out, model, lines, keywords, title=title_of(args), facts={"lines in this report": which}
+    )
     return which
 
 
-def of_table(args: argparse.Namespace, out: Path, model: AnomalyDetector, config: dict[str, Any]) -> str:
+def of_table(
+    args: argparse.Namespace, out: Path, model: AnomalyDetector, config: dict[str, Any]
+) -> str:
     """The same of a detector, and the rows of a table."""
     if args.data is None:
         raise ValueError("--data: expected a file of rows to judge, got none.")
     table = read_table(args.data, **data_options.text_format(args))
-    ignored = read_notes(models.model_path(args)).get("ignore", [])  # as nanoae detect --save was told
+    ignored = read_notes(models.model_path(args)).get(
+        "ignore", []
+    )  # as nanoae detect --save was told
     said = [*data_options.listed(args.ignore), *([args.label] if args.label else [])]
     set_aside = [*(name for name in ignored if name in table.names and name not in said), *said]
     rows, copied = table.split(set_aside)
@@ -80,13 +99,17 @@ def of_table(args: argparse.Namespace, out: Path, model: AnomalyDetector, config
     return which
 
 
-def of_rows(args: argparse.Namespace, out: Path, model: NetworkEstimator, config: dict[str, Any]) -> str:
+def of_rows(
+    args: argparse.Namespace, out: Path, model: NetworkEstimator, config: dict[str, Any]
+) -> str:
     """The same of an autoencoder or predictor, and the rows of its own data, or of others."""
     args, trained = with_data_of(args, config), TrainingSet.read(models.model_path(args))
     data = models.read(args, model, trained)
     split, which = models.judged(args, data, trained)
     facts = told(config) | {"rows in this report": which}
-    write_page(out, model, trained.baseline if trained else None, data, split, title_of(args), facts)
+    write_page(
+        out, model, trained.baseline if trained else None, data, split, title_of(args), facts
+    )
     return which
 
 
@@ -97,12 +120,16 @@ REPORTS: tuple[tuple[type, Callable[..., str]], ...] = (
 )
 
 
-def lines_to_report(args: argparse.Namespace, config: dict[str, Any]) -> tuple[list[str], list[str] | None, str]:
+def lines_to_report(
+    args: argparse.Namespace, config: dict[str, Any]
+) -> tuple[list[str], list[str] | None, str]:
     """(lines, keywords, which these are): of --data all, of the run's own file those that it held out."""
     if args.data is not None:
         return *text.lines_of(args.data), f"all lines of {args.data}"
     if "seed" not in config.get("data", {}):
-        raise ValueError(f"--data: expected a file of lines to report on, got none, and {args.model} names no own one.")
+        raise ValueError(
+            f"--data: expected a file of lines to report on, got none, and {args.model} names no own one."
+        )
     learned, held = text.halves(*text.lines_of(config["data"]["source"]), config["data"]["seed"])
     return *(held or learned), "held-out lines" if held else "the lines learned, being so few"
 
@@ -127,9 +154,15 @@ def with_data_of(args: argparse.Namespace, config: dict[str, Any]) -> argparse.N
         return args
     source = config.get("data", {}).get("source")
     if source is None:
-        raise ValueError(f"--data: expected the rows to report on, got none, and {args.model} does not say its own.")
+        raise ValueError(
+            f"--data: expected the rows to report on, got none, and {args.model} does not say its own."
+        )
     parser = argparse.ArgumentParser(add_help=False)
     data_options.add_options(parser)
     known, _ = parser.parse_known_args([str(word) for word in config.get("command", [])])
-    said = {name: value for name, value in vars(known).items() if vars(args).get(name) == parser.get_default(name)}
+    said = {
+        name: value
+        for name, value in vars(known).items()
+        if vars(args).get(name) == parser.get_default(name)
+    }
     return argparse.Namespace(**{**vars(args), **said, "data": source})

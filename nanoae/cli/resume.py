@@ -20,16 +20,34 @@ from nanoae.whole_file import whole_file
 
 FOLDER, COMMAND = "checkpoints", "command.json"  # in the folder of the run, and in that
 LONGEST = 1 << 20  # bytes of a command
-WITH_IT = ("resume", "quiet", "run", "parser", "argv")  # what may be said beside --resume, or is no option
+WITH_IT = (
+    "resume",
+    "quiet",
+    "run",
+    "parser",
+    "argv",
+)  # what may be said beside --resume, or is no option
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("stopping and going on", "a checkpoint is written after each epoch")
-    group.add_argument(
-        "--resume", metavar="RUN", type=Path, help="go on with the run in this folder, however it was stopped"
+    group = parser.add_argument_group(
+        "stopping and going on", "a checkpoint is written after each epoch"
     )
-    group.add_argument("--checkpoint-steps", type=int, metavar="N", help="a checkpoint after every N steps, too")
-    group.add_argument("--checkpoint-minutes", type=float, metavar="X", help="a checkpoint after every X minutes, too")
+    group.add_argument(
+        "--resume",
+        metavar="RUN",
+        type=Path,
+        help="go on with the run in this folder, however it was stopped",
+    )
+    group.add_argument(
+        "--checkpoint-steps", type=int, metavar="N", help="a checkpoint after every N steps, too"
+    )
+    group.add_argument(
+        "--checkpoint-minutes",
+        type=float,
+        metavar="X",
+        help="a checkpoint after every X minutes, too",
+    )
     parser.set_defaults(parser=parser)
 
 
@@ -46,12 +64,18 @@ def as_begun(args: argparse.Namespace) -> argparse.Namespace:
             )
     path = run / FOLDER / COMMAND
     if not path.is_file():
-        got = f"{run}, which is complete" if (run / "model.npz").exists() else f"{run}, without {FOLDER}/{COMMAND}"
+        got = (
+            f"{run}, which is complete"
+            if (run / "model.npz").exists()
+            else f"{run}, without {FOLDER}/{COMMAND}"
+        )
         raise ValueError(f"--resume: expected the folder of a run that was stopped, got {got}.")
     words = args.parser.prog.split()[1:]  # "train", or "text train"
     command = read_command(path)
     if command[: len(words)] != words:
-        raise ValueError(f"--resume: expected a run of `{args.parser.prog}`, got one of `{shlex.join(command)[:60]}`.")
+        raise ValueError(
+            f"--resume: expected a run of `{args.parser.prog}`, got one of `{shlex.join(command)[:60]}`."
+        )
     begun = args.parser.parse_args(command[len(words) :])
     vars(begun).update(argv=command, run=args.run, resume=run, quiet=begun.quiet or args.quiet)
     return begun
@@ -63,7 +87,9 @@ def read_command(path: Path) -> list[str]:
         with open(path, "rb") as file:
             words = json.loads(file.read(LONGEST))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: expected the words of a command, as JSON, got {error}.") from error
+        raise ValueError(
+            f"{path}: expected the words of a command, as JSON, got {error}."
+        ) from error
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise ValueError(f"{path}: expected a list of words, got {words!r:.60}.")
     return words
@@ -80,10 +106,15 @@ def begin(args: argparse.Namespace, folder: Path) -> Path:
 
 def checkpoints(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """What `fit` is to be given, for its checkpoints to be in `folder`."""
-    return {"checkpoint_dir": Checkpoints(folder, args.checkpoint_steps, args.checkpoint_minutes), "resume": True}
+    return {
+        "checkpoint_dir": Checkpoints(folder, args.checkpoint_steps, args.checkpoint_minutes),
+        "resume": True,
+    }
 
 
-def finish(args: argparse.Namespace, folder: Path, model: Any, fit: Callable[..., None]) -> tuple[Any, int]:
+def finish(
+    args: argparse.Namespace, folder: Path, model: Any, fit: Callable[..., None]
+) -> tuple[Any, int]:
     """Trains by `fit(**its checkpoints)`: (the model, or what there was of it before it diverged; the exit code)."""
     kept = begin(args, folder)
     try:
@@ -119,7 +150,11 @@ def recovered(error: NotFiniteError, model: Any) -> Any:
     """The model as it was before it diverged, which is told; where there is none, the error is raised again."""
     if not isinstance(error.model, type(model)):
         raise error
-    print(f"nanoae: error: {error} The best weights before that are kept.", file=sys.stderr, flush=True)
+    print(
+        f"nanoae: error: {error} The best weights before that are kept.",
+        file=sys.stderr,
+        flush=True,
+    )
     return error.model.set_params(verbose=False, callbacks=())
 
 

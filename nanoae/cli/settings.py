@@ -24,7 +24,9 @@ class Mistake(argparse.ArgumentTypeError, ValueError):
     """What is wrong with an option's text, told as it is."""
 
 
-FAMILIES: dict[str, type[NetworkEstimator]] = {  # whose parameters are settings -> what is said before their help
+FAMILIES: dict[
+    str, type[NetworkEstimator]
+] = {  # whose parameters are settings -> what is said before their help
     "": Autoencoder,
     "variational: ": VariationalAutoencoder,
     "stacked: ": StackedAutoencoder,
@@ -61,10 +63,14 @@ PREDICTORS: dict[str, tuple[type[Stacked], str]] = {
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", metavar="NAME", help=f"{', '.join(PRESETS)}: published, on {DATA}")
+    parser.add_argument(
+        "--preset", metavar="NAME", help=f"{', '.join(PRESETS)}: published, on {DATA}"
+    )
     what = parser.add_argument_group("instead of an autoencoder").add_mutually_exclusive_group()
     for name, (_, text) in PREDICTORS.items():
-        what.add_argument(f"--{name}", dest="predictor", action="store_const", const=name, help=text)
+        what.add_argument(
+            f"--{name}", dest="predictor", action="store_const", const=name, help=text
+        )
     group = parser.add_argument_group(
         "settings", "each overrides the preset; without one they follow from the size of the data"
     )
@@ -88,7 +94,9 @@ def reader(kind: Kind) -> Callable[[str], Any]:
         try:
             return kind.read(text)  # type: ignore[misc]
         except ValueError as error:
-            raise Mistake(str(error) if kind.usage else f"expected {kind.texts}, got {text!r}.") from error
+            raise Mistake(
+                str(error) if kind.usage else f"expected {kind.texts}, got {text!r}."
+            ) from error
 
     return read
 
@@ -102,18 +110,24 @@ def build_model(args: argparse.Namespace, data: Dataset) -> NetworkEstimator:
     suits = default_settings(math.prod(data.shape))
     model: NetworkEstimator = preset(args.preset) if args.preset else Autoencoder(**suits)
     if args.predictor or args.sizes:
-        model = stacked(model, PREDICTORS[args.predictor][0] if args.predictor else StackedAutoencoder)
+        model = stacked(
+            model, PREDICTORS[args.predictor][0] if args.predictor else StackedAutoencoder
+        )
     said = {name: value for name in SETTINGS if (value := getattr(args, name)) is not None}
     for name in said.keys() - model.get_params(deep=False):
         known = ", ".join(option(name) for name in declared(type(model)) if name in SETTINGS)
         hint = "--stacked, --classify and --regress choose other estimators, with others."
         if name == "loss" and hasattr(model, "likelihood"):
             hint = "Its loss follows from --likelihood."
-        raise ValueError(f"{option(name)}: expected a setting of {type(model).__name__}: {known}. {hint}")
+        raise ValueError(
+            f"{option(name)}: expected a setting of {type(model).__name__}: {known}. {hint}"
+        )
     model.set_params(**{"random_state": 0, **said})
     if not model.validation_fraction:
         if args.patience is not None:
-            raise ValueError("--patience: expected rows to watch the loss on, got none. Add --validation-fraction 0.1.")
+            raise ValueError(
+                "--patience: expected rows to watch the loss on, got none. Add --validation-fraction 0.1."
+            )
         model.set_params(patience=None)
     return model
 
@@ -139,12 +153,16 @@ def parse_grid(texts: list[str]) -> dict[str, list[Any]]:
         one_of("--grid", name, SETTINGS)
         if name in ("loss", "scaling"):
             got = "the loss itself" if name == "loss" else "the scale that it is told on"
-            raise ValueError(f"--grid: expected settings to compare by their validation loss, got {got}.")
+            raise ValueError(
+                f"--grid: expected settings to compare by their validation loss, got {got}."
+            )
         kind = SETTINGS[name][0]
         try:
             grid[name] = [reader(kind)(value.strip()) for value in values.split(",")]
         except (ValueError, KeyError) as error:
             if kind.usage:  # the names there are, which the mistake tells
                 raise ValueError(f"--grid: {name}: {error}") from error
-            raise ValueError(f"--grid: expected {kind.texts} for {name}, got {values!r}.") from error
+            raise ValueError(
+                f"--grid: expected {kind.texts} for {name}, got {values!r}."
+            ) from error
     return grid

@@ -87,5 +87,7 @@ LAYERS: dict[str, Callable[[], list[Layer]]] = {  # class -> a network, new laye
     "Embedding": lambda: [Sigmoid(), Embedding(2, 3)],
     "TimeDistributed": lambda: [Reshape((5, 1)), TimeDistributed(Linear(3, bias_init="he_normal"))],
     "LastTimestep": lambda: behind_words(GRU(2), LastTimestep),
-    "TeacherForcing": lambda: behind_words(GRU(2, last=True), lambda source: TeacherForcing(source, 3, 0.3)),
+    "TeacherForcing": lambda: behind_words(
+        GRU(2, last=True), lambda source: TeacherForcing(source, 3, 0.3)
+    ),
 }

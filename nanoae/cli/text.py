@@ -26,7 +26,9 @@ from nanoae.report import write_text_report
 from nanoae.training.process_group import first_rank, ranks
 
 HELD_OUT = 0.1  # share of the lines that the model is tested on
-RUNS = Path("runs", "text")  # -1, -2, ...: what train writes, and where generate looks for the newest
+RUNS = Path(
+    "runs", "text"
+)  # -1, -2, ...: what train writes, and where generate looks for the newest
 EXAMPLES = """\
 examples:
   nanoae text train                                   slogans of a grammar that comes with nanoae: about a minute
@@ -63,27 +65,44 @@ def add_to(commands) -> None:
         "file", metavar="FILE", type=Path, nargs="?",
         help="UTF-8, one line a slogan, or keyword<TAB>slogan (default: slogans of a grammar)"
     )  # fmt: skip
-    options.add_argument("--out", metavar="DIR", type=Path, help="the new folder to write (default: runs/text-N)")
+    options.add_argument(
+        "--out", metavar="DIR", type=Path, help="the new folder to write (default: runs/text-N)"
+    )
     options.add_argument("--quiet", action="store_true", help="print the result only")
-    options.add_argument("--report", action="store_true", help="also write report.html: see `nanoae report`")
+    options.add_argument(
+        "--report", action="store_true", help="also write report.html: see `nanoae report`"
+    )
     resume.add_options(options)
-    options.add_argument("--seed", type=seed, default=0, metavar="N", help="decides everything random (default: 0)")
+    options.add_argument(
+        "--seed", type=seed, default=0, metavar="N", help="decides everything random (default: 0)"
+    )
     group = options.add_argument_group("settings")
     for name, (kind, text) in SETTINGS.items():
         add_option(group, name, kind, text, default=argparse.SUPPRESS)
     options.set_defaults(run=train)
 
     options = actions.add_parser(
-        "generate", help="write new lines", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        "generate",
+        help="write new lines",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     models.add_model(options, " (default: the newest in runs/)", nargs="?")
-    options.add_argument("--keyword", metavar="WORD", help="what the lines are about (default: one of the known each)")
-    options.add_argument("--count", type=int, default=10, metavar="N", help="how many (default: 10)")
+    options.add_argument(
+        "--keyword",
+        metavar="WORD",
+        help="what the lines are about (default: one of the known each)",
+    )
+    options.add_argument(
+        "--count", type=int, default=10, metavar="N", help="how many (default: 10)"
+    )
     options.add_argument(
         "--temperature", type=float, default=0.8, metavar="X",
         help="0 takes the likeliest word each time, more is more daring (default: 0.8)"
     )  # fmt: skip
-    options.add_argument("--seed", type=seed, metavar="N", help="the same lines again (default: new ones)")
+    options.add_argument(
+        "--seed", type=seed, metavar="N", help="the same lines again (default: new ones)"
+    )
     models.add_backend(options)
     options.set_defaults(run=generate)
 
@@ -95,7 +114,8 @@ def train(args: argparse.Namespace) -> int:
         learned, held = halves(lines, keywords, args.seed)
         log = logger(args)
         model = TextVAE(
-            random_state=args.seed, **{name: getattr(args, name) for name in SETTINGS if hasattr(args, name)}
+            random_state=args.seed,
+            **{name: getattr(args, name) for name in SETTINGS if hasattr(args, name)},
         ).build(*learned)
         log(f"device  {model.network_.ops.describe()}\n{about(args.file, model, learned[0])}\n")
         fit = functools.partial(trainer.train, model, *learned, quiet=args.quiet)
@@ -111,7 +131,9 @@ def train(args: argparse.Namespace) -> int:
         trainer.write_config(folder, config | {"complete": False})
         if args.report:
             facts = {"text": about(args.file, model, learned[0]), "lines in this report": whose}
-            write_text_report(folder / "report.html", model, *(held or learned), title=folder.name, facts=facts)
+            write_text_report(
+                folder / "report.html", model, *(held or learned), title=folder.name, facts=facts
+            )
         print(verdict(whose, results))
         for line in model.generate(5, temperature=0.8, random_state=args.seed):
             log(f"  {line}")
@@ -146,7 +168,11 @@ def lines_of(source: str | None) -> tuple[list[str], list[str] | None]:
 def about(file: Path | None, model: TextVAE, lines: list[str]) -> str:
     words, unit = model.vocabulary_.tokens, model.vocabulary_.unit
     name = file.name if file else "slogans of the grammar"
-    keywords = f", with {len(model.keywords_)} keywords: {some(model.keywords_)}" if model.keywords_ else ""
+    keywords = (
+        f", with {len(model.keywords_)} keywords: {some(model.keywords_)}"
+        if model.keywords_
+        else ""
+    )
     return (
         f"text    {name}: {len(lines):,} lines to learn of {len(words):,} different {unit}{keywords}\n"
         f"model   {model.network_.theta.size:,} parameters"
@@ -161,8 +187,12 @@ def verdict(whose: str, result: dict[str, float]) -> str:
     )
 
 
-def describe_run(args: argparse.Namespace, model: TextVAE, results: dict[str, dict[str, float]]) -> dict[str, Any]:
-    settings = {k: to_config(v) for k, v in model.get_params().items() if k not in ("callbacks", "verbose")}
+def describe_run(
+    args: argparse.Namespace, model: TextVAE, results: dict[str, dict[str, float]]
+) -> dict[str, Any]:
+    settings = {
+        k: to_config(v) for k, v in model.get_params().items() if k not in ("callbacks", "verbose")
+    }
     source = {"source": None if args.file is None else str(args.file), "seed": args.seed}
     told = {"data": source, "settings": settings, "ranks": ranks(), "results": results}
     return {"command": ["nanoae", *args.argv], **told}
@@ -182,7 +212,9 @@ def generate(args: argparse.Namespace) -> int:
 
 def newest() -> Path:
     """The model that `text train` wrote last."""
-    models = sorted(RUNS.parent.glob(f"{RUNS.name}-*/model.npz"), key=lambda path: path.stat().st_mtime)
+    models = sorted(
+        RUNS.parent.glob(f"{RUNS.name}-*/model.npz"), key=lambda path: path.stat().st_mtime
+    )
     if not models:
         raise ValueError(
             f"expected MODEL, or one in {RUNS}-1, got none. Run `nanoae text train` first: about a minute."

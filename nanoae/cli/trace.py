@@ -27,20 +27,46 @@ def add_to(commands) -> None:
         "switch breaks a backward. The numbers are those of nanoae's own layers. The page needs no network.",
         epilog="example: nanoae trace --sizes 4-3-2-3-4 --activation tanh",
     )
-    parser.add_argument("--sizes", type=sizes, default=(4, 3, 2, 3, 4), metavar="N-N", help="widths (4-3-2-3-4)")
-    parser.add_argument("--activation", default="tanh", metavar="NAME", help=f"{', '.join(ACTIVATIONS)} (tanh)")
-    parser.add_argument("--loss", default="mse", metavar="NAME", help=f"{', '.join(RECONSTRUCTION_LOSSES)} (mse)")
-    parser.add_argument("--optimizer", default="sgd", metavar="NAME", help=f"{', '.join(OPTIMIZERS)} (sgd)")
-    parser.add_argument("--learning-rate", type=float, metavar="X", help="(0.5 for sgd, 0.03 for others)")
-    parser.add_argument("--data", metavar="FILE", help="a data set, as in train, whose first rows are taken")
+    parser.add_argument(
+        "--sizes", type=sizes, default=(4, 3, 2, 3, 4), metavar="N-N", help="widths (4-3-2-3-4)"
+    )
+    parser.add_argument(
+        "--activation", default="tanh", metavar="NAME", help=f"{', '.join(ACTIVATIONS)} (tanh)"
+    )
+    parser.add_argument(
+        "--loss", default="mse", metavar="NAME", help=f"{', '.join(RECONSTRUCTION_LOSSES)} (mse)"
+    )
+    parser.add_argument(
+        "--optimizer", default="sgd", metavar="NAME", help=f"{', '.join(OPTIMIZERS)} (sgd)"
+    )
+    parser.add_argument(
+        "--learning-rate", type=float, metavar="X", help="(0.5 for sgd, 0.03 for others)"
+    )
+    parser.add_argument(
+        "--data", metavar="FILE", help="a data set, as in train, whose first rows are taken"
+    )
     parser.add_argument("--rows", type=int, default=4, metavar="N", help="rows of the batch (4)")
-    parser.add_argument("--epochs", type=int, default=200, metavar="N", help="steps of learning behind it (200)")
-    parser.add_argument("--dtype", default="float64", metavar="NAME", help="float32 or float64 (float64)")
+    parser.add_argument(
+        "--epochs", type=int, default=200, metavar="N", help="steps of learning behind it (200)"
+    )
+    parser.add_argument(
+        "--dtype", default="float64", metavar="NAME", help="float32 or float64 (float64)"
+    )
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the weights (0)")
-    parser.add_argument("--break", dest="breakage", default="", metavar="KIND[:LAYER]", help=f"{', '.join(KINDS)}")
-    parser.add_argument("--text", action="store_true", help="print the step instead of writing a page")
-    parser.add_argument("--sums", action="store_true", help="with --text: the sum of every number, not of each first")
-    parser.add_argument("--out", type=Path, default=Path("trace.html"), metavar="FILE", help="(trace.html)")
+    parser.add_argument(
+        "--break", dest="breakage", default="", metavar="KIND[:LAYER]", help=f"{', '.join(KINDS)}"
+    )
+    parser.add_argument(
+        "--text", action="store_true", help="print the step instead of writing a page"
+    )
+    parser.add_argument(
+        "--sums",
+        action="store_true",
+        help="with --text: the sum of every number, not of each first",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("trace.html"), metavar="FILE", help="(trace.html)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -68,7 +94,9 @@ def run(args: argparse.Namespace) -> int:
         print(trace.text(args.breakage, args.sums))
         return 0
     trace.save(args.out, args.breakage)
-    print(f"{trace}\n\n{trace.verdicts()}\n\n{args.out}: open it in a browser; the arrow keys go from move to move")
+    print(
+        f"{trace}\n\n{trace.verdicts()}\n\n{args.out}: open it in a browser; the arrow keys go from move to move"
+    )
     return 0
 
 
@@ -76,7 +104,9 @@ def layers(sizes: tuple[int, ...], name: str) -> list[Layer]:
     """An autoencoder of these widths: the activation behind each layer but the code's and the last."""
     if len(sizes) < 2 or min(sizes) < 1 or sizes[0] != sizes[-1]:
         text = "-".join(map(str, sizes))
-        raise ValueError(f"--sizes: expected widths as 4-3-2-3-4, the last as the first, got {text!r}.")
+        raise ValueError(
+            f"--sizes: expected widths as 4-3-2-3-4, the last as the first, got {text!r}."
+        )
     code = (len(sizes) - 1) // 2
     found: list[Layer] = []
     for i, width in enumerate(sizes[1:], 1):
@@ -93,5 +123,7 @@ def rows(data: str | None, n: int, width: int) -> np.ndarray:
         return np.resize(bits, (n, 4))[:, np.arange(width) % 4]
     x = load_data(data).flat()[0][:n]
     if x.shape[1] != width:
-        raise ValueError(f"--sizes: expected a width of {x.shape[1]}, the data's, at both ends, got {width}.")
+        raise ValueError(
+            f"--sizes: expected a width of {x.shape[1]}, the data's, at both ends, got {width}."
+        )
     return x

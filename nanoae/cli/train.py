@@ -50,9 +50,15 @@ def add_to(commands) -> None:
     add_options(parser)
     resume.add_options(parser)
     parser.add_argument(
-        "--each-epoch", action="store_true", help="also draw what comes back after each epoch, to epochs/"
+        "--each-epoch",
+        action="store_true",
+        help="also draw what comes back after each epoch, to epochs/",
     )
-    parser.add_argument("--tensorboard", action="store_true", help="also write what TensorBoard shows, to tensorboard/")
+    parser.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="also write what TensorBoard shows, to tensorboard/",
+    )
     parser.set_defaults(run=run)
 
 
@@ -61,18 +67,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     data_options.add_options(parser)
     settings.add_options(parser)
     parser.add_argument(
-        "--conditional", action="store_true", help="variational: under the labels of --data, p(row | label)"
+        "--conditional",
+        action="store_true",
+        help="variational: under the labels of --data, p(row | label)",
     )
     group = parser.add_argument_group("output")
     place = group.add_mutually_exclusive_group()
-    place.add_argument("--out", metavar="DIR", type=Path, help="the new folder to write (default: runs/NAME)")
+    place.add_argument(
+        "--out", metavar="DIR", type=Path, help="the new folder to write (default: runs/NAME)"
+    )
     place.add_argument("--name", help="NAME (default: the preset or the data, and a number)")
     group.add_argument("--quiet", action="store_true", help="print the result only")
     group.add_argument(
-        "--no-baseline", action="store_true", help="fit no PCA beside the model: it takes three times the rows' memory"
+        "--no-baseline",
+        action="store_true",
+        help="fit no PCA beside the model: it takes three times the rows' memory",
     )
     group.add_argument("--no-figures", action="store_true", help="write no figures")
-    group.add_argument("--report", action="store_true", help="also write report.html: see `nanoae report`")
+    group.add_argument(
+        "--report", action="store_true", help="also write report.html: see `nanoae report`"
+    )
 
 
 # ---------------------------------------------------------------- the command
@@ -83,12 +97,16 @@ def run(args: argparse.Namespace) -> int:
     with run_folder(*place(args), resume=args.resume) as folder:
         data = data_options.read(args)
         model, learn, test = prepared(settings.build_model(args, data), data, args.conditional)
-        frames: dict[str, np.ndarray] = {}  # what each epoch makes of some test rows, where that is asked for
+        frames: dict[
+            str, np.ndarray
+        ] = {}  # what each epoch makes of some test rows, where that is asked for
         watchers = [watcher(model, first(test, 10), frames)] if args.each_epoch else []
         if args.tensorboard:
             watchers.append(board(folder / "tensorboard", model, data, test))
         log = logger(args)
-        log(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}")
+        log(
+            f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}"
+        )
 
         def fit(**checkpoints: Any) -> None:
             log(f"model   {model.network_.theta.size:,} parameters\n\n{model.summary()}\n")
@@ -113,7 +131,9 @@ def place(args: argparse.Namespace, suffix: str = "") -> tuple[Path, bool]:
         settings.preset(args.preset)  # a misspelt one is said before anything else
     if args.out or args.name:
         return args.out or Path("runs", args.name), False
-    return Path("runs", (args.preset or Path(args.data.removesuffix(".gz")).resolve().stem) + suffix), True
+    return Path(
+        "runs", (args.preset or Path(args.data.removesuffix(".gz")).resolve().stem) + suffix
+    ), True
 
 
 def prepared(model: Any, data: Dataset, conditional: bool) -> tuple[Any, Table, Table]:
@@ -124,7 +144,9 @@ def prepared(model: Any, data: Dataset, conditional: bool) -> tuple[Any, Table, 
             "without --stacked, --classify and --regress."
         )
     name = "condition" if conditional else "y" if data_options.predicts(model) else None
-    learn, test = ({name: data_options.labels(data, split)} if name else {} for split in ("train", "test"))
+    learn, test = (
+        {name: data_options.labels(data, split)} if name else {} for split in ("train", "test")
+    )
     model.build(math.prod(data.shape), **learn)
     x_train, x_test = data.flat(data_options.black(model), wide=True)
     model.check_table(x_train, reset=True, wide=True)
@@ -140,7 +162,12 @@ def fit_pca(model: Any, x: np.ndarray) -> PCA | None:
 
 
 def train(
-    model: Any, *data: Any, quiet: bool, watchers: Sequence[Callable] = (), lines: bool = True, **beside: Any
+    model: Any,
+    *data: Any,
+    quiet: bool,
+    watchers: Sequence[Callable] = (),
+    lines: bool = True,
+    **beside: Any,
 ) -> None:
     """model.fit(*data, **beside), with a bar on a terminal, or else with about ten `lines`; the watchers are called
     after each epoch, too."""
@@ -156,7 +183,10 @@ def tell_epoch(trainer: Trainer, row: dict[str, float]) -> None:
     if row["epoch"] % math.ceil(trainer.epochs / 10) == 0:
         layer = f"layer {row['layer']}  " if "layer" in row else ""
         validation = f"   validation {row['val_loss']:.4g}" if "val_loss" in row else ""
-        print(f"{layer}epoch {row['epoch']:>3} of {trainer.epochs}   loss {row['loss']:.4g}{validation}", flush=True)
+        print(
+            f"{layer}epoch {row['epoch']:>3} of {trainer.epochs}   loss {row['loss']:.4g}{validation}",
+            flush=True,
+        )
 
 
 def watcher(model: Any, table: Table, frames: dict[str, np.ndarray]) -> Callable:
@@ -164,7 +194,9 @@ def watcher(model: Any, table: Table, frames: dict[str, np.ndarray]) -> Callable
     if importlib.util.find_spec("matplotlib") is None:
         raise ImportError('--each-epoch: figures need matplotlib: pip install "nanoae[cli]"')
     if data_options.predicts(model):
-        raise ValueError(f"--each-epoch: expected an autoencoder, got {type(model).__name__}: nothing comes back.")
+        raise ValueError(
+            f"--each-epoch: expected an autoencoder, got {type(model).__name__}: nothing comes back."
+        )
 
     def watch(_, row: dict[str, float]) -> None:
         if "layer" not in row:
@@ -214,7 +246,9 @@ def write_results(
         (folder / "epochs").mkdir(exist_ok=True)
         for i, (name, again) in enumerate(frames.items(), 1):
             rows = {"original": x_test[: len(again)], name: again}
-            reconstructions(folder / "epochs" / f"{i:03}.png", rows, data, data_options.black(model), name)
+            reconstructions(
+                folder / "epochs" / f"{i:03}.png", rows, data, data_options.black(model), name
+            )
     if args.report:
         write_page(folder / "report.html", model, baseline, data, "test", folder.name, told(config))
     names = sorted(file.name for file in folder.iterdir() if file.name != resume.FOLDER)
@@ -245,7 +279,11 @@ def scale_of(model: Any, data: Dataset) -> str:
 
 def trained(model: NetworkEstimator) -> str:
     history = model.history_
-    last = [f"{label} {history[name][-1]:.4g}" for name, label in LOSS_NAMES.items() if history.get(name)]
+    last = [
+        f"{label} {history[name][-1]:.4g}"
+        for name, label in LOSS_NAMES.items()
+        if history.get(name)
+    ]
     if model.best_epoch_:
         last[-1] += f"; kept the best weights, of epoch {model.best_epoch_}"
     epochs, seconds = len(history["loss"]), sum(history["seconds"])
@@ -266,12 +304,14 @@ def verdict(
     if "r2" in result:
         return f"{split} R² {result['r2']:.4g}   mse {result['loss']:.4g}"
     loss = getattr(model, "loss", "mse")
-    own = "" if loss == "mse" else f"{loss if isinstance(loss, str) else 'loss'} {result['loss']:.4g}   "
+    own = (
+        ""
+        if loss == "mse"
+        else f"{loss if isinstance(loss, str) else 'loss'} {result['loss']:.4g}   "
+    )
     if "elbo" in result:
-        parts = (
-            "elbo {elbo:.2f} nats (reconstruction {reconstruction:.2f}, KL {kl:.2f}), {active_units} units active   "
-        )
-        own = parts.format_map(result)
+        parts = "elbo {elbo:.2f} nats (reconstruction {reconstruction:.2f}, KL {kl:.2f}), "
+        own = (parts + "{active_units} units active   ").format_map(result)
     if "scaled_mse" in result:
         own += "scaled "
     if baseline is None or of_pca is None:
@@ -295,7 +335,9 @@ def save(model: Estimator, path: Path, notes: dict[str, Any]) -> None:
     except OSError as error:
         elsewhere = Path(tempfile.mkdtemp(prefix="nanoae-"), path.name)
         save_model(model, elsewhere, notes)
-        raise OSError(error.errno, f"{error.strerror}. The model is in {elsewhere}", str(path)) from error
+        raise OSError(
+            error.errno, f"{error.strerror}. The model is in {elsewhere}", str(path)
+        ) from error
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:
@@ -310,7 +352,11 @@ def write_metrics(path: Path, history: dict[str, list[float]]) -> None:
 
 def describe_run(args, model: Any, data: Dataset) -> dict[str, Any]:
     """Everything needed to do it again."""
-    packages = {"nanoae": nanoae.__version__, "python": platform.python_version(), "numpy": np.__version__}
+    packages = {
+        "nanoae": nanoae.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
     hidden = ("callbacks", "verbose")
     return {
         "command": ["nanoae", *args.argv],
@@ -326,11 +372,15 @@ def describe_run(args, model: Any, data: Dataset) -> dict[str, Any]:
             "dtype": str(data.x_train.dtype),
             "maximum": data.maximum,
         },
-        "settings": {k: to_config(v) for k, v in model.get_params(deep=False).items() if k not in hidden},
+        "settings": {
+            k: to_config(v) for k, v in model.get_params(deep=False).items() if k not in hidden
+        },
         "scaling": model.scaling_,
         "parameters": int(model.network_.theta.size),
         "epochs_run": len(model.history_["loss"]),
         "interrupted": model.interrupted_,
         "seconds": sum(model.history_["seconds"]),
-        "last_epoch": {name: model.history_[name][-1] for name in LOSS_NAMES if model.history_.get(name)},
+        "last_epoch": {
+            name: model.history_[name][-1] for name in LOSS_NAMES if model.history_.get(name)
+        },
     }

@@ -72,7 +72,12 @@ class TrainingSet:
             return data
         parts = [x for x in (data.x_train, data.x_test) if x.size]
         counts, table = all(map(whole, parts)), self.axes == len(data.shape) == 1
-        if table and counts and min(x.min() for x in parts) >= 0 and max(x.max() for x in parts) <= self.maximum:
+        if (
+            table
+            and counts
+            and min(x.min() for x in parts) >= 0
+            and max(x.max() for x in parts) <= self.maximum
+        ):
             return replace(data, maximum=self.maximum)
         if within_one(*parts) or (self.maximum == 1 and not counts):
             return replace(data, maximum=1)

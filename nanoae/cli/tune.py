@@ -43,15 +43,21 @@ def add_to(commands) -> None:
 def run(args: argparse.Namespace) -> int:
     args = resume.as_begun(args)
     if not args.grid:
-        raise ValueError("--grid: expected a setting and the values to try, as code_size=10,20, got none.")
+        raise ValueError(
+            "--grid: expected a setting and the values to try, as code_size=10,20, got none."
+        )
     grid = settings.parse_grid(args.grid)
     with run_folder(*train.place(args, suffix="-tune"), resume=args.resume) as folder:
         data = data_options.read(args)
         base = settings.build_model(args, data)
         base.set_params(validation_fraction=base.validation_fraction or VALIDATION)
-        combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+        combinations = [
+            dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
+        ]
         scales = set()
-        for combination in combinations:  # a mistake in the last setting is told before the first is trained
+        for (
+            combination
+        ) in combinations:  # a mistake in the last setting is told before the first is trained
             model, learn, test = train.prepared(variant(base, combination), data, args.conditional)
             scales.add(model.black_)
         if data.maximum and len(scales) > 1:
@@ -59,8 +65,12 @@ def run(args: argparse.Namespace) -> int:
                 "--grid: expected settings on one scale, got tanh outputs, in [-1, 1], and others, in [0, 1]."
             )
         log = train.logger(args)
-        log(f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}")
-        log(f"tuning  {len(combinations)} settings, judged on {base.validation_fraction:.3g} of the training rows\n")
+        log(
+            f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}"
+        )
+        log(
+            f"tuning  {len(combinations)} settings, judged on {base.validation_fraction:.3g} of the training rows\n"
+        )
         kept = resume.begin(args, folder)  # a folder for each setting
         checkpoints = (resume.checkpoints(args, kept / f"{i:04}") for i in itertools.count())
         with resume.stoppable(folder) as stop:
@@ -72,7 +82,17 @@ def run(args: argparse.Namespace) -> int:
         log("\nbest    " + ", ".join(f"{name} {getattr(best, name)}" for name in grid))
         without = args.no_baseline or data_options.predicts(best)
         baseline = None if without else train.fit_pca(best, learn[0])
-        train.write_results(args, folder, best, baseline, data, test, grid=grid, tuning=table, interrupted=interrupted)
+        train.write_results(
+            args,
+            folder,
+            best,
+            baseline,
+            data,
+            test,
+            grid=grid,
+            tuning=table,
+            interrupted=interrupted,
+        )
         if code == 0:
             resume.remove(folder)
     return code
@@ -106,7 +126,9 @@ def fitted(
         import joblib
     except ImportError as error:
         raise ImportError("--jobs: several processes need joblib: pip install joblib") from error
-    return joblib.Parallel(args.jobs, return_as="generator")(joblib.delayed(fit)(*call) for call in calls)
+    return joblib.Parallel(args.jobs, return_as="generator")(
+        joblib.delayed(fit)(*call) for call in calls
+    )
 
 
 def fit(
@@ -132,13 +154,27 @@ def search(
     table: list[dict[str, Any]] = []
     best, lowest = None, math.inf
     failure: BaseException = KeyboardInterrupt()
-    heads = {name: max(len(str(c[name])) for c in (*combinations, {name: name})) for name in combinations[0]}
-    log("  ".join([*(name.ljust(width) for name, width in heads.items()), "validation loss  epochs  seconds"]))
+    heads = {
+        name: max(len(str(c[name])) for c in (*combinations, {name: name}))
+        for name in combinations[0]
+    }
+    log(
+        "  ".join(
+            [
+                *(name.ljust(width) for name, width in heads.items()),
+                "validation loss  epochs  seconds",
+            ]
+        )
+    )
 
     def tell(row: dict[str, Any], remark: str) -> None:
         cells = [str(row[name]).ljust(width) for name, width in heads.items()]
         loss = "-" if row["validation_loss"] is None else f"{row['validation_loss']:.6g}"
-        log("  ".join([*cells, f"{loss:<15}", f"{row['epochs']:<6}", f"{row['seconds']:<7.1f}", remark]).rstrip())
+        log(
+            "  ".join(
+                [*cells, f"{loss:<15}", f"{row['epochs']:<6}", f"{row['seconds']:<7.1f}", remark]
+            ).rstrip()
+        )
 
     for combination, model in zip(combinations, models, strict=False):
         if isinstance(model, NotFiniteError):
@@ -148,10 +184,19 @@ def search(
             continue
         if model.interrupted_ and best is not None:
             break
-        losses, seconds = model.history_.get("val_loss", []), round(sum(model.history_["seconds"]), 2)
-        judged = [loss for loss in losses[-1 if model.as_built.patience is None else 0 :] if math.isfinite(loss)]
+        losses, seconds = (
+            model.history_.get("val_loss", []),
+            round(sum(model.history_["seconds"]), 2),
+        )
+        judged = [
+            loss
+            for loss in losses[-1 if model.as_built.patience is None else 0 :]
+            if math.isfinite(loss)
+        ]
         loss = min(judged, default=None)
-        table.append({**combination, "validation_loss": loss, "epochs": len(losses), "seconds": seconds})
+        table.append(
+            {**combination, "validation_loss": loss, "epochs": len(losses), "seconds": seconds}
+        )
         better = best is None or (loss is not None and loss < lowest)
         if better:
             best, lowest = model, math.inf if loss is None else loss

@@ -15,9 +15,14 @@ import numpy as np
 from nanoae.data.dataset import UNPACK_LIMIT, BadFile
 from nanoae.data.regular_file import decoding, open_regular
 
-NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+NPY_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 KIND = ".npz file"
-MOST_AT_ONCE = 1 << 20  # bytes that zipfile may ask for: the directory of an archive of 10,000 members, or a block
+MOST_AT_ONCE = (
+    1 << 20
+)  # bytes that zipfile may ask for: the directory of an archive of 10,000 members, or a block
 MOST_MEMBERS = 10_000
 LONGEST_HEADER = 10_000  # bytes of a member's header, NumPy's own limit
 
@@ -51,7 +56,9 @@ class Archive(Mapping[str, np.ndarray]):
             if name in self.members:
                 raise BadFile(path, "each name once", f"{name!r} twice")
             self.members[name] = info
-            archive.open(info).close()  # raises where the directory calls it by another name than its own
+            archive.open(
+                info
+            ).close()  # raises where the directory calls it by another name than its own
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.members)
@@ -76,19 +83,27 @@ class Archive(Mapping[str, np.ndarray]):
         with decoding(self.path, KIND), self.archive.open(info) as stream:
             array = np.lib.format.read_array(stream, allow_pickle=False)
         if array.shape != shape or array.dtype != dtype:
-            raise BadFile(self.path, f"{info.filename} of {dtype} {shape}", f"{array.dtype} {array.shape}")
+            raise BadFile(
+                self.path, f"{info.filename} of {dtype} {shape}", f"{array.dtype} {array.shape}"
+            )
         return array
 
     def header(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
         """Shape and type of an array, as its own header says, once that agrees with the size that the archive says."""
         info = self.members[name]
         if info.compress_type not in (0, 8):
-            raise BadFile(self.path, f"{info.filename} stored or deflated", f"compression {info.compress_type}")
+            raise BadFile(
+                self.path,
+                f"{info.filename} stored or deflated",
+                f"compression {info.compress_type}",
+            )
         with decoding(self.path, KIND), self.archive.open(info) as stream:
             return read_header(self.path, stream, info.filename, info.file_size)
 
 
-def read_header(path: Path, stream: IO[bytes], name: str, size: int) -> tuple[tuple[int, ...], np.dtype]:
+def read_header(
+    path: Path, stream: IO[bytes], name: str, size: int
+) -> tuple[tuple[int, ...], np.dtype]:
     """Shape and type of what a .npy file holds, which has `size` bytes; BadFile where it cannot hold that."""
     start = stream.read(12)
     version = np.lib.format.read_magic(io.BytesIO(start))

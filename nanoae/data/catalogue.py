@@ -61,15 +61,25 @@ def load_data(
     where there is no such file, or no way to fetch it.
     """
     path, given = Path(os.path.expanduser(name)), os.fspath(name)
-    suffix = "".join(path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:]).lower()
+    suffix = "".join(
+        path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:]
+    ).lower()
     format = TextFormat.of(written, "load_data")
     columnar = is_columnar(path)
     if label is not None and suffix not in SUFFIXES and not columnar:
-        raise ValueError(f"load_data: expected a .csv file to take the column {label!r} from, got {given!r}.")
-    if (replace(format, ignore=()) if columnar else format) != TextFormat() and suffix not in SUFFIXES:
-        raise ValueError(f"load_data: expected a .csv file to be read with {', '.join(written)}, got {given!r}.")
+        raise ValueError(
+            f"load_data: expected a .csv file to take the column {label!r} from, got {given!r}."
+        )
+    if (
+        replace(format, ignore=()) if columnar else format
+    ) != TextFormat() and suffix not in SUFFIXES:
+        raise ValueError(
+            f"load_data: expected a .csv file to be read with {', '.join(written)}, got {given!r}."
+        )
     if maximum is not None and name in NAMES:
-        raise ValueError(f"load_data: expected maximum=None for {name!r}, got {maximum!r}. Its images have one.")
+        raise ValueError(
+            f"load_data: expected maximum=None for {name!r}, got {maximum!r}. Its images have one."
+        )
     if name == "digits":
         return digits()
     if name == "swiss-roll":
@@ -91,7 +101,9 @@ def load_data(
             f"folder of images, got {given!r}.{did_you_mean(name, NAMES)}"
         )
     if not path.is_file():
-        raise FileNotFoundError(f"load_data: expected a {suffix} file, got {given!r}, and no such file exists.")
+        raise FileNotFoundError(
+            f"load_data: expected a {suffix} file, got {given!r}, and no such file exists."
+        )
     if suffix in READERS:
         return READERS[suffix](path, random_state, maximum, limit)
     return read_numbers(path, random_state, label, columns, maximum, format, limit)
@@ -102,11 +114,16 @@ def load_official(name: str, data_dir: str | os.PathLike[str] | None, download: 
     looked = places(name, data_dir)
     paths = next((paths for place in looked if (paths := complete(name, *place))), None)
     if paths is None:
-        source, target = SOURCES[name], (Path(os.path.expanduser(data_dir)) if data_dir else cache()) / name
+        source, target = (
+            SOURCES[name],
+            (Path(os.path.expanduser(data_dir)) if data_dir else cache()) / name,
+        )
         try:
             if not download:
                 raise FileNotFoundError("nothing: download=False")
-            paths = [stored(target, file) or fetch(file, source.mirrors, target) for file in source.files]
+            paths = [
+                stored(target, file) or fetch(file, source.mirrors, target) for file in source.files
+            ]
         except OSError as error:
             tried = ", ".join(str(place) for place, _ in looked)
             files = ", ".join(f"{file.name}.gz" for file in source.files)
@@ -128,7 +145,9 @@ def cache() -> Path:
     return Path(folder, "nanoae")
 
 
-def places(name: str, data_dir: str | os.PathLike[str] | None = None) -> list[tuple[Path, tuple[str, ...]]]:
+def places(
+    name: str, data_dir: str | os.PathLike[str] | None = None
+) -> list[tuple[Path, tuple[str, ...]]]:
     """The folders to look for a set in, first ones first, and the suffixes that its files may have there."""
     found: list[tuple[Path, tuple[str, ...]]] = []
     for folder in (data_dir, os.environ.get("NANOAE_DATA"), cache()):
@@ -139,7 +158,9 @@ def places(name: str, data_dir: str | os.PathLike[str] | None = None) -> list[tu
         if name == "mnist":
             found.append((place, ("", ".gz")))
         elif folder == data_dir:
-            found.append((place, (".gz",)))  # both sets have these file names: only the .gz tells whose they are
+            found.append(
+                (place, (".gz",))
+            )  # both sets have these file names: only the .gz tells whose they are
     return found
 
 

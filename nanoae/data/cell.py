@@ -17,7 +17,9 @@ NUMBERS = (int, float, np.bool_, np.integer, np.floating, Decimal, Fraction)  # 
 HOLDERS = (list, tuple, dict, set, frozenset, np.ndarray)  # no values, but what holds some
 TRUTHS = {bool, np.bool_}
 TRUTH = {"true": "True", "false": "False"}
-WRITTEN = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[+-]\d\d+)?")  # a number as Python, NumPy and pandas write it
+WRITTEN = re.compile(
+    r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[+-]\d\d+)?"
+)  # a number as Python, NumPy and pandas write it
 
 
 def is_nothing(cell: Any) -> bool:
@@ -26,7 +28,9 @@ def is_nothing(cell: Any) -> bool:
         return True
     if isinstance(cell, Decimal):
         return cell.is_nan()
-    return isinstance(cell, (float, np.floating, np.datetime64, np.timedelta64)) and bool(cell != cell)
+    return isinstance(cell, (float, np.floating, np.datetime64, np.timedelta64)) and bool(
+        cell != cell
+    )
 
 
 def objects(cells: Iterable) -> np.ndarray:
@@ -78,7 +82,9 @@ def _refused(kind: type, listed: list, who: str, name: str, rows: Sequence[int])
             f"{who}: expected numbers or text in column {name!r}, got {got}: argument must be a string or a number."
         )
     if issubclass(kind, complex):
-        return ValueError(f"{who}: Complex data not supported: expected real numbers in column {name!r}, got {got}.")
+        return ValueError(
+            f"{who}: Complex data not supported: expected real numbers in column {name!r}, got {got}."
+        )
     return no_number(who, got, "objects", name, kind.__name__)
 
 
@@ -104,7 +110,9 @@ def text(cell: Any) -> str:
 def texts(numbers: np.ndarray) -> np.ndarray:
     """A column of numbers as texts, None where one is NaN."""
     different, places = np.unique(numbers, return_inverse=True)
-    return np.array([None if cell != cell else text(cell) for cell in different], dtype=object)[places]
+    return np.array([None if cell != cell else text(cell) for cell in different], dtype=object)[
+        places
+    ]
 
 
 def category(text: str) -> str:

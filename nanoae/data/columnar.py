@@ -16,7 +16,15 @@ from nanoae.spelling import did_you_mean
 FORMATS = {".parquet": "parquet", ".arrow": "ipc", ".feather": "ipc"}
 KIND = "Parquet or Arrow file"
 AT_ONCE = 1 << 16  # rows
-SINGLE = ("bool", "int8", "uint8", "int16", "uint16", "halffloat", "float")  # Arrow's types that float32 holds
+SINGLE = (
+    "bool",
+    "int8",
+    "uint8",
+    "int16",
+    "uint16",
+    "halffloat",
+    "float",
+)  # Arrow's types that float32 holds
 
 
 def is_columnar(path: Path) -> bool:
@@ -60,10 +68,19 @@ def read_columns(
     with decoding(path, KIND):
         source = opened(path)
         types = {field.name: str(field.type) for field in source.schema}
-        names = [name for name in types if name != label and name not in ignore] if columns is None else list(columns)
+        names = (
+            [name for name in types if name != label and name not in ignore]
+            if columns is None
+            else list(columns)
+        )
         for name in (*names, *([] if label is None else [label])):
             if name not in types:
-                raise BadFile(path, f"a column {name!r}", f"{list(types)[:20]}", did_you_mean(name, types).strip())
+                raise BadFile(
+                    path,
+                    f"a column {name!r}",
+                    f"{list(types)[:20]}",
+                    did_you_mean(name, types).strip(),
+                )
         for name in names:
             if types[name] not in (*SINGLE, "int32", "uint32", "int64", "uint64", "double"):
                 hint = "Leave it out with ignore=, --ignore, or name it as the label."
@@ -73,7 +90,9 @@ def read_columns(
         dtype = np.dtype(np.float32 if all(types[name] in SINGLE for name in names) else np.float64)
         size = source.count_rows() * len(names) * dtype.itemsize
         if size > limit:
-            raise BadFile(path, f"at most {limit} bytes when unpacked", size, "Allow more with --limit 8GB.")
+            raise BadFile(
+                path, f"at most {limit} bytes when unpacked", size, "Allow more with --limit 8GB."
+            )
         y: list[np.ndarray] = []
         x = stored(blocks(source, names, label, dtype, y))
     x.names = tuple(names)
@@ -85,7 +104,9 @@ def opened(path: Path) -> Any:
     try:
         import pyarrow.dataset
     except ImportError:
-        raise ImportError(f'{path}: Parquet and Arrow files need pyarrow: pip install "nanoae[arrow]"') from None
+        raise ImportError(
+            f'{path}: Parquet and Arrow files need pyarrow: pip install "nanoae[arrow]"'
+        ) from None
     files = [path]
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in FORMATS)
@@ -95,10 +116,17 @@ def opened(path: Path) -> Any:
     return pyarrow.dataset.dataset([str(file) for file in files], format=kinds.pop())
 
 
-def blocks(source: Any, names: list[str], label: str | None, dtype: np.dtype, y: list[np.ndarray]) -> Iterator[Any]:
+def blocks(
+    source: Any, names: list[str], label: str | None, dtype: np.dtype, y: list[np.ndarray]
+) -> Iterator[Any]:
     """The rows (n, D) of those columns, some at a time; their labels are put into y."""
     columns = names if label is None else [*names, label]
-    wanted = {"batch_size": AT_ONCE, "batch_readahead": 1, "fragment_readahead": 1, "use_threads": False}
+    wanted = {
+        "batch_size": AT_ONCE,
+        "batch_readahead": 1,
+        "fragment_readahead": 1,
+        "use_threads": False,
+    }
     for batch in source.to_batches(columns=columns, **wanted):
         x = np.empty((len(batch), len(names)), dtype)
         for j, name in enumerate(names):

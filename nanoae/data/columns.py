@@ -55,28 +55,39 @@ def check_names(names: Iterable, who: str) -> None:
     """ValueError for a name that stands twice."""
     twice = [name for name, count in Counter(map(str, names)).items() if count > 1]
     if twice:
-        raise BadFile(who, "columns of different names", f"{twice[0]!r} twice", "Rename one of them.")
+        raise BadFile(
+            who, "columns of different names", f"{twice[0]!r} twice", "Rename one of them."
+        )
 
 
-def check_learned(source: str, learned: Sequence[str], here: Sequence[str], who: str, hint: str) -> None:
+def check_learned(
+    source: str, learned: Sequence[str], here: Sequence[str], who: str, hint: str
+) -> None:
     """BadFile where these columns are not those that `who` learned, in any order. hint: for columns too many."""
     known, found = set(learned), set(here)
     missing = [name for name in learned if name not in found]
     unknown = [name for name in here if name not in known]
     if missing or unknown:
         got = f"{len(here)}: {missing[:5] or 'none'} missing, {unknown[:5] or 'none'} unknown"
-        raise BadFile(source, f"the {len(learned)} columns that {who}", got, hint if unknown else "")
+        raise BadFile(
+            source, f"the {len(learned)} columns that {who}", got, hint if unknown else ""
+        )
 
 
 def frame_columns(X: Any, who: str) -> list[Column]:
     """The columns of a data frame; ValueError names one that is neither numbers nor text."""
     names, kind = labels(X, who) or [], library(X)
     if hasattr(type(X), "compute"):  # of the type: pandas' columns are attributes, too
-        raise TypeError(f"{who}: expected a data frame in memory, got one of {type(X).__module__}. Use X.compute().")
+        raise TypeError(
+            f"{who}: expected a data frame in memory, got one of {type(X).__module__}. Use X.compute()."
+        )
     if kind == "pandas":
         return [_of_pandas(X.iloc[:, i], name, who) for i, name in enumerate(names)]
     if kind == "polars":
-        return [_of_polars(series, name, who) for series, name in zip(X.get_columns(), names, strict=True)]
+        return [
+            _of_polars(series, name, who)
+            for series, name in zip(X.get_columns(), names, strict=True)
+        ]
     return [_of_arrow(array, name, who) for array, name in zip(X.itercolumns(), names, strict=True)]
 
 
@@ -86,7 +97,9 @@ def _of_pandas(series: Any, name: Any, who: str) -> Column:
     if isinstance(series.dtype, np.dtype) and kind != "O":
         return Column(series.to_numpy())
     if kind in "uif" and not declared:
-        return Column(series.to_numpy(np.float64, na_value=np.nan))  # nullable, Arrow's and sparse columns
+        return Column(
+            series.to_numpy(np.float64, na_value=np.nan)
+        )  # nullable, Arrow's and sparse columns
     cells = series.astype(object).to_numpy(copy=True)
     cells[series.isna().to_numpy(dtype=bool)] = None
     return Column(cells, declared)
@@ -112,7 +125,9 @@ def _declared(dtype: Any, kind: str, name: Any, who: str) -> bool:
     if told.lower().startswith(TIMES):
         raise no_number(who, told, kind, name)
     if told.startswith("complex"):
-        raise ValueError(f"{who}: Complex data not supported: expected real numbers in column {name!r}, got {told}.")
+        raise ValueError(
+            f"{who}: Complex data not supported: expected real numbers in column {name!r}, got {told}."
+        )
     return told.startswith(DECLARED[kind])
 
 
@@ -126,19 +141,27 @@ def dense(X: Any, who: str) -> np.ndarray:
     """
     kind = f"{type(X).__module__}.{type(X).__name__}"
     if hasattr(X, "toarray") or kind.startswith("scipy.sparse"):
-        raise TypeError(f"{who}: expected a dense array, got a sparse {type(X).__name__}. Use X.toarray().")
+        raise TypeError(
+            f"{who}: expected a dense array, got a sparse {type(X).__name__}. Use X.toarray()."
+        )
     if hasattr(X, "__cuda_array_interface__"):
-        raise TypeError(f"{who}: expected an array of the host, got a {kind} on the GPU. Use X.get(), or X.cpu().")
+        raise TypeError(
+            f"{who}: expected an array of the host, got a {kind} on the GPU. Use X.get(), or X.cpu()."
+        )
     if not hasattr(X, "__array__"):
         for method in ("to_pandas", "toPandas", "collect"):
             if hasattr(X, method):
-                raise TypeError(f"{who}: expected a data frame in memory, got a {kind}. Use X.{method}().")
+                raise TypeError(
+                    f"{who}: expected a data frame in memory, got a {kind}. Use X.{method}()."
+                )
     if isinstance(X, (list, tuple)) and any(isinstance(row, np.ma.MaskedArray) for row in X):
         X = np.ma.array(X)
     try:
         array = X if isinstance(X, np.ma.MaskedArray) else np.asarray(X)
     except ValueError as error:
-        raise ValueError(f"{who}: expected rows of one length, got what makes no array: {error}.") from error
+        raise ValueError(
+            f"{who}: expected rows of one length, got what makes no array: {error}."
+        ) from error
     if array.dtype.names is not None:
         raise ValueError(
             f"{who}: expected a 2D array or a data frame, got a structured array of fields {array.dtype.names[:5]}. "
@@ -147,7 +170,9 @@ def dense(X: Any, who: str) -> np.ndarray:
     if array.dtype.kind in "mM":
         raise no_number(who, str(array.dtype), "numpy")
     if array.dtype.kind == "c":
-        raise ValueError(f"{who}: Complex data not supported: expected real numbers, got {array.dtype}.")
+        raise ValueError(
+            f"{who}: Complex data not supported: expected real numbers, got {array.dtype}."
+        )
     if array.dtype.kind not in "buifOUST":
         raise ValueError(f"{who}: expected numbers, got dtype {array.dtype}.")
     return unmasked(array) if isinstance(array, np.ma.MaskedArray) else array

@@ -11,13 +11,17 @@ import numpy as np
 from nanoae.data.maximum import check_maximum, find_maximum, in_one_unit
 from nanoae.rows import Rows, by_blocks, rows_of
 
-UNPACK_LIMIT = 4 << 30  # bytes that one compressed file may unpack to; a larger set belongs in a memory-mapped .npy
+UNPACK_LIMIT = (
+    4 << 30
+)  # bytes that one compressed file may unpack to; a larger set belongs in a memory-mapped .npy
 
 
 class BadFile(ValueError):
     """A file that does not hold what its name promises: the message names it, what was expected, and what came."""
 
-    def __init__(self, path: str | os.PathLike[str], expected: str, got: object, hint: str = "") -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], expected: str, got: object, hint: str = ""
+    ) -> None:
         super().__init__(f"{os.fspath(path)}: expected {expected}, got {got}. {hint}".rstrip())
 
 
@@ -50,11 +54,17 @@ class Dataset:
         parts = (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test))
         for part, x, y in parts:
             if x.dtype.kind not in "buif":
-                raise ValueError(f"{self.name}: expected x_{part} of real numbers, got dtype {x.dtype}.")
+                raise ValueError(
+                    f"{self.name}: expected x_{part} of real numbers, got dtype {x.dtype}."
+                )
             if x.ndim < 2 or 0 in (x.shape if part == "train" else x.shape[1:]):
-                raise ValueError(f"{self.name}: expected x_{part} of shape (N, ...), none of them 0, got {x.shape}.")
+                raise ValueError(
+                    f"{self.name}: expected x_{part} of shape (N, ...), none of them 0, got {x.shape}."
+                )
             if y is not None and y.shape[:1] != x.shape[:1]:
-                raise ValueError(f"{self.name}: expected y_{part} of {len(x)} labels, one an example, got {y.shape}.")
+                raise ValueError(
+                    f"{self.name}: expected y_{part} of {len(x)} labels, one an example, got {y.shape}."
+                )
         if self.x_test.shape[1:] != self.shape:
             raise ValueError(
                 f"{self.name}: expected x_test of examples {self.shape} as in x_train, got {self.x_test.shape}."
@@ -88,7 +98,9 @@ class Dataset:
         if self.maximum is None or (self.maximum == 1 and not black):
             kind = np.result_type(x.dtype, np.float32) if exact else np.float32
             return rows.astype(kind, copy=False)
-        x = np.divide(rows, self.maximum / (1 - black), dtype=np.float32)  # in one pass, with no float64 between
+        x = np.divide(
+            rows, self.maximum / (1 - black), dtype=np.float32
+        )  # in one pass, with no float64 between
         return np.add(x, black, out=x) if black else x
 
     @classmethod
@@ -108,9 +120,13 @@ class Dataset:
         `find_maximum`. A ValueError tells the row and column, in x, of the first NaN or infinity.
         """
         if x.ndim < 2 or len(x) < (1 if random_state is None else 2):
-            raise ValueError(f"{name}: expected x of shape (N, ...) with N >= 2 examples to split, got {x.shape}.")
+            raise ValueError(
+                f"{name}: expected x of shape (N, ...) with N >= 2 examples to split, got {x.shape}."
+            )
         if y is not None and y.shape[:1] != x.shape[:1]:
-            raise ValueError(f"{name}: expected y of {len(x)} labels, one an example, got {y.shape}.")
+            raise ValueError(
+                f"{name}: expected y of {len(x)} labels, one an example, got {y.shape}."
+            )
         x = rows_of(x)
         check_finite(name, x)
         if maximum is None:

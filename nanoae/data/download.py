@@ -35,19 +35,30 @@ class Source(NamedTuple):
 SOURCES = {
     # LeCun, Cortes, Burges: 60,000 and 10,000 handwritten digits, 28x28.
     "mnist": Source(
-        ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
+        (
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        ),
         (
             File(
-                "train-images-idx3-ubyte", "sha256", "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
+                "train-images-idx3-ubyte",
+                "sha256",
+                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
             ),
             File(
-                "train-labels-idx1-ubyte", "sha256", "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
+                "train-labels-idx1-ubyte",
+                "sha256",
+                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
             ),
             File(
-                "t10k-images-idx3-ubyte", "sha256", "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
+                "t10k-images-idx3-ubyte",
+                "sha256",
+                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
             ),
             File(
-                "t10k-labels-idx1-ubyte", "sha256", "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
+                "t10k-labels-idx1-ubyte",
+                "sha256",
+                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
             ),
         ),
     ),
@@ -92,7 +103,9 @@ def fetch(file: File, mirrors: tuple[str, ...], folder: Path) -> Path:
     Each mirror is tried TRIES times, and goes on from where it was cut off; all together take SECONDS at most. Raises
     ConnectionError with each address and what went wrong there; OSError where the folder cannot be made.
     """
-    from http.client import HTTPException  # the network's modules take as long to import as half of nanoae
+    from http.client import (
+        HTTPException,
+    )  # the network's modules take as long to import as half of nanoae
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{file.name}.gz"
@@ -150,7 +163,12 @@ def receive(response: Any, content: bytearray, title: str, end: float) -> None:
     size = len(content) + int(response.headers.get("Content-Length") or 0)
     try:
         bar = importlib.import_module("tqdm").tqdm(
-            desc=title, total=size or None, initial=len(content), unit="B", unit_scale=True, disable=None
+            desc=title,
+            total=size or None,
+            initial=len(content),
+            unit="B",
+            unit_scale=True,
+            disable=None,
         )
     except ImportError:
         bar = None
@@ -160,7 +178,9 @@ def receive(response: Any, content: bytearray, title: str, end: float) -> None:
             if len(content) > DOWNLOAD_LIMIT:
                 raise ValueError(f"expected at most {DOWNLOAD_LIMIT} bytes, got more")
             if time.monotonic() > end:
-                raise TimeoutError(f"expected it within {SECONDS} seconds, got {len(content)} bytes")
+                raise TimeoutError(
+                    f"expected it within {SECONDS} seconds, got {len(content)} bytes"
+                )
             if bar is not None:
                 bar.update(len(chunk))
     except (TimeoutError, ConnectionError) as error:

@@ -75,9 +75,13 @@ class TableEncoder(FrameOutput, Configurable):
         columns = [table.column(i) for i in range(len(table.names))]
         self.names_, self.named_ = table.names, table.named
         self.na_ = list(table.format.na) if table.format else []
-        self.categories_ = [self._categories(column) if column.dtype == object else None for column in columns]
+        self.categories_ = [
+            self._categories(column) if column.dtype == object else None for column in columns
+        ]
         self.blocks_ = _widths(self.categories_)
-        self.units_ = [table.unit(i) if known is None else None for i, known in enumerate(self.categories_)]
+        self.units_ = [
+            table.unit(i) if known is None else None for i, known in enumerate(self.categories_)
+        ]
         self.others_ = [
             0.0 if known is None else _share_of_others(column, known)
             for column, known in zip(columns, self.categories_, strict=True)
@@ -119,7 +123,9 @@ class TableEncoder(FrameOutput, Configurable):
                 check_unit(table.source, name, unit, table.unit(places[name]))
         result = np.zeros((len(table), sum(self.blocks_)), np.float32)
         result[:, self.numbers] = self.scaler_.transform(_numbers(len(table), columns))
-        for i, (column, start, known) in enumerate(zip(columns, self.starts, self.categories_, strict=True)):
+        for i, (column, start, known) in enumerate(
+            zip(columns, self.starts, self.categories_, strict=True)
+        ):
             if known is not None:
                 found = _places(column, known)
                 result[np.arange(len(table)), start + np.maximum(found, 0)] = 1
@@ -153,7 +159,11 @@ class TableEncoder(FrameOutput, Configurable):
     @property
     def numbers(self) -> list[int]:
         """Where in the columns of `transform` those of numbers are."""
-        return [start for start, known in zip(self.starts, self.categories_, strict=True) if known is None]
+        return [
+            start
+            for start, known in zip(self.starts, self.categories_, strict=True)
+            if known is None
+        ]
 
     def per_column(self, shares: np.ndarray) -> np.ndarray:
         """Shares of `transform`'s columns (N, D) as shares of the table's, (N, columns): those of a category add up."""
@@ -172,9 +182,14 @@ class TableEncoder(FrameOutput, Configurable):
             if known is None:
                 found[:, j] = next(numbers)
                 continue
-            block, cells = Z[:, start : start + len(known) + 1], np.array([*known, "other"], dtype=object)
+            block, cells = (
+                Z[:, start : start + len(known) + 1],
+                np.array([*known, "other"], dtype=object),
+            )
             missing = np.isnan(block).any(axis=1)
-            found[:, j] = np.where(missing, None, cells[np.where(np.isnan(block), -1, block).argmax(axis=1)])
+            found[:, j] = np.where(
+                missing, None, cells[np.where(np.isnan(block), -1, block).argmax(axis=1)]
+            )
         return found
 
     def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -208,7 +223,9 @@ class TableEncoder(FrameOutput, Configurable):
         """A name for each column of `transform`: "age", "colour=red", ..., "colour=other". input_features: only
         compared with the columns that fit saw, whatever their order."""
         if input_features is not None and set(map(str, input_features)) != set(self.names_):
-            raise ValueError(f"TableEncoder: expected input_features, the columns that fit saw, got {input_features}.")
+            raise ValueError(
+                f"TableEncoder: expected input_features, the columns that fit saw, got {input_features}."
+            )
         names: list[str] = []
         for name, known in zip(self.names_, self.categories_, strict=True):
             names += [name] if known is None else [f"{name}={cell}" for cell in [*known, "other"]]

@@ -14,7 +14,10 @@ from nanoae.data.regular_file import opened
 
 
 def read_npy(
-    path: Path, random_state: int | None = 0, maximum: float | None = None, limit: int = UNPACK_LIMIT
+    path: Path,
+    random_state: int | None = 0,
+    maximum: float | None = None,
+    limit: int = UNPACK_LIMIT,
 ) -> Dataset:
     """A .npy file of shape (N, ...), memory-mapped: a large one stays on disk, shuffled by its row numbers alone (see
     `Dataset.split`); a smaller one does with random_state=None."""
@@ -29,7 +32,10 @@ def mapped(path: Path) -> np.ndarray:
 
 
 def read_npz(
-    path: Path, random_state: int | None = 0, maximum: float | None = None, limit: int = UNPACK_LIMIT
+    path: Path,
+    random_state: int | None = 0,
+    maximum: float | None = None,
+    limit: int = UNPACK_LIMIT,
 ) -> Dataset:
     """A .npz file with x_train and x_test (and y_train, y_test), or with X or x (and y) and no split. Never pickles.
 
@@ -37,9 +43,17 @@ def read_npz(
     """
     with open_archive(path, limit) as archive:
         parted = {"x_train", "x_test"} <= archive.keys()
-        names = ("x_train", "y_train", "x_test", "y_test") if parted else ("X" if "X" in archive else "x", "y")
+        names = (
+            ("x_train", "y_train", "x_test", "y_test")
+            if parted
+            else ("X" if "X" in archive else "x", "y")
+        )
         if names[0] not in archive:
-            raise BadFile(path, "x_train and x_test, or X, and perhaps labels", f"the members {list(archive)[:20]}")
+            raise BadFile(
+                path,
+                "x_train and x_test, or X, and perhaps labels",
+                f"the members {list(archive)[:20]}",
+            )
         found = {name: archive[name] for name in names if name in archive}
     x, y, *test = (found.get(name) for name in names)
     assert x is not None
@@ -54,15 +68,24 @@ def read_lines(path: str | os.PathLike[str]) -> tuple[list[str], list[str] | Non
     Empty lines are skipped. Line ends may be those of any system.
     """
     path, lines, keywords = Path(path), list[str](), list[str]()
-    with opened(path, "text file in UTF-8") as file, io.TextIOWrapper(file, encoding="utf-8-sig") as text:
+    with (
+        opened(path, "text file in UTF-8") as file,
+        io.TextIOWrapper(file, encoding="utf-8-sig") as text,
+    ):
         for number, line in enumerate(text, 1):
             if "\0" in line:
                 raise BadFile(path, f"text in line {number}", "NUL characters", "Save it as UTF-8.")
             if not line.strip():
                 continue
             keyword, tab, rest = line.partition("\t")
-            if (lines and bool(tab) != bool(keywords)) or (tab and not (keyword.strip() and rest.strip())):
-                wanted = "a keyword, a tab and a line" if tab or keywords else "no tab, as in the lines before,"
+            if (lines and bool(tab) != bool(keywords)) or (
+                tab and not (keyword.strip() and rest.strip())
+            ):
+                wanted = (
+                    "a keyword, a tab and a line"
+                    if tab or keywords
+                    else "no tab, as in the lines before,"
+                )
                 raise BadFile(path, f"{wanted} in line {number}", repr(line.rstrip("\n")[:60]))
             lines.append(rest if tab else line)
             keywords += [keyword] if tab else []

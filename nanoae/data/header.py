@@ -23,7 +23,9 @@ def is_header(first: list[str], body: list[list[str]]) -> bool | None:
     names = [j for j, cell in enumerate(first) if cell and not is_number(cell) and not is_gap(cell)]
     again = [j for j in names if first[j] in columns[j]]  # a name that is a value, too
     if not names:
-        marks = any(first) and not numbers  # of what is missing; but NA is a name where sodium is measured
+        marks = (
+            any(first) and not numbers
+        )  # of what is missing; but NA is a name where sodium is measured
         return None if marks else numbers_are_names(first, columns)
     if not numbers:
         return None if len(again) == len(names) else True
@@ -45,12 +47,22 @@ def numbers_are_names(first: list[str], columns: list[list[str]]) -> bool | None
     if n == 0 or len(set(values)) < n:
         return False
     texts = not all(below) and len(columns[0]) >= 3  # a number above a column of texts
-    otherwise = [kind(name) not in map(kind, cells) for name, cells in zip(names, below, strict=True)]
+    otherwise = [
+        kind(name) not in map(kind, cells) for name, cells in zip(names, below, strict=True)
+    ]
     far = all(is_far(x, list(map(value, cells))) for x, cells in zip(values, below, strict=True))
-    rows = [[*map(value, row)] for row in zip(*(columns[j] for j in numbers), strict=True) if all(map(is_number, row))]
+    rows = [
+        [*map(value, row)]
+        for row in zip(*(columns[j] for j in numbers), strict=True)
+        if all(map(is_number, row))
+    ]
     orders = [is_even] if n < 8 else [is_even, in_order]
     ordered = any(order(values) and sum(map(order, rows)) <= len(rows) // 10 for order in orders)
-    goes_on = any(is_even([x, *map(value, cells)]) for x, cells in zip(values, below, strict=True) if len(cells) > 2)
+    goes_on = any(
+        is_even([x, *map(value, cells)])
+        for x, cells in zip(values, below, strict=True)
+        if len(cells) > 2
+    )
     counted = values == list(range(n))  # as the columns of an array without names
     sure = ordered and n > 2 and (far or texts or n >= SURE)
     sure = sure or (all(otherwise) and (counted or (n > 2 and len(rows) > 2)))
@@ -58,13 +70,19 @@ def numbers_are_names(first: list[str], columns: list[list[str]]) -> bool | None
     if sure and not goes_on:
         return True
     alike = sum(map(is_even, rows)) > len(rows) / 2  # all rows count on, and so may the first
-    return None if sure or all(otherwise) or ordered or far or texts or (counted and not alike) else False
+    return (
+        None
+        if sure or all(otherwise) or ordered or far or texts or (counted and not alike)
+        else False
+    )
 
 
 def is_even(values: list[float]) -> bool:
     """Whether they are three or more, each as far from the one before."""
     steps = [b - a for a, b in pairwise(values)]
-    return len(steps) > 1 and steps[0] != 0 and max(steps) - min(steps) <= 1e-6 * max(map(abs, values))
+    return (
+        len(steps) > 1 and steps[0] != 0 and max(steps) - min(steps) <= 1e-6 * max(map(abs, values))
+    )
 
 
 def in_order(values: list[float]) -> bool:

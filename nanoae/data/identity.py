@@ -15,7 +15,9 @@ DIFFERENT = 0.5  # the share of different texts above which a column is one of i
 DATES = 0.9  # the share of dates or times that makes a column one of them
 
 
-def tell_of_ids(who: str, columns: Iterable[np.ndarray], names: Sequence[str] | None = None) -> None:
+def tell_of_ids(
+    who: str, columns: Iterable[np.ndarray], names: Sequence[str] | None = None
+) -> None:
     """A warning for each column (N,), of numbers or of texts, that new rows will lie beyond, or of which nothing is
     known; it names the column."""
     for i, column in enumerate(columns):
@@ -40,8 +42,14 @@ def _texts(column: np.ndarray) -> tuple[str, str] | None:
     if n < FEW or not (unique or dates):
         return None
     found = f"holds {len(counts)} different {'dates or times' if dates else 'texts'} in {n} rows ({examples(counts)})"
-    fate = "new rows will hold others" + (", so that the rare ones are learned as one category" if unique else "")
-    part = f"; or make numbers of what counts in it, such as {PARTS['objects']['instant']}" if dates else ""
+    fate = "new rows will hold others" + (
+        ", so that the rare ones are learned as one category" if unique else ""
+    )
+    part = (
+        f"; or make numbers of what counts in it, such as {PARTS['objects']['instant']}"
+        if dates
+        else ""
+    )
     return f"{found}: {fate}", part
 
 

@@ -25,7 +25,9 @@ TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: 
 DEFLATE_RATIO = 1032  # deflate's best: 258 bytes from two bits
 
 
-def read_idx(path: str | os.PathLike[str], sha256: str | None = None, limit: int = UNPACK_LIMIT) -> np.ndarray:
+def read_idx(
+    path: str | os.PathLike[str], sha256: str | None = None, limit: int = UNPACK_LIMIT
+) -> np.ndarray:
     """The array in an IDX file, gzipped or not (its first bytes tell, not its name), in native byte order.
 
     sha256    the hash that the uncompressed content must have, or None
@@ -41,8 +43,17 @@ def read_idx(path: str | os.PathLike[str], sha256: str | None = None, limit: int
         room = os.fstat(file.fileno()).st_size * (DEFLATE_RATIO if packed else 1)
         try:
             magic = stream.read(4)
-            if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or not 1 <= magic[3] <= 32:
-                raise BadFile(path, "an IDX file (00 00, type, axes)", f"first bytes {magic.hex(' ') or 'none'}")
+            if (
+                len(magic) < 4
+                or magic[:2] != b"\0\0"
+                or magic[2] not in TYPES
+                or not 1 <= magic[3] <= 32
+            ):
+                raise BadFile(
+                    path,
+                    "an IDX file (00 00, type, axes)",
+                    f"first bytes {magic.hex(' ') or 'none'}",
+                )
             lengths = stream.read(4 * magic[3])
             if len(lengths) < 4 * magic[3]:
                 raise BadFile(path, f"the lengths of {magic[3]} axes", "the end of the file")
@@ -50,14 +61,18 @@ def read_idx(path: str | os.PathLike[str], sha256: str | None = None, limit: int
             dtype = np.dtype(TYPES[magic[2]])
             promised = math.prod(shape) * dtype.itemsize
             if not 0 < promised <= limit:
-                raise BadFile(path, f"1 to {limit} bytes of numbers", f"shape {shape}, which is {promised}")
+                raise BadFile(
+                    path, f"1 to {limit} bytes of numbers", f"shape {shape}, which is {promised}"
+                )
             # A size that cannot be true is refused before it is allocated.
             content = stream.read(promised + 1) if promised <= room else b""
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise BadFile(path, "sound gzip data", error, "Fetch the file again.") from error
     if len(content) != promised:
         got = "more" if len(content) > promised else "fewer: it is cut short"
-        raise BadFile(path, f"{promised} bytes of numbers, shape {shape}", got, "Fetch the file again.")
+        raise BadFile(
+            path, f"{promised} bytes of numbers, shape {shape}", got, "Fetch the file again."
+        )
     if sha256 is not None:
         import hashlib
 
@@ -74,17 +89,26 @@ def read_idx(path: str | os.PathLike[str], sha256: str | None = None, limit: int
 
 
 def read_idx_images(
-    path: Path, random_state: int | None = 0, maximum: float | None = None, limit: int = UNPACK_LIMIT
+    path: Path,
+    random_state: int | None = 0,
+    maximum: float | None = None,
+    limit: int = UNPACK_LIMIT,
 ) -> Dataset:
     """An IDX file of images of one's own, (N, ...), and where its name has "images" in it, the labels (N,) of the file
     beside it that has "labels" there."""
     x, y = read_idx(path, limit=limit), None
     name = re.sub("images(.?)idx[0-9]", r"labels\1idx1", path.name, flags=re.IGNORECASE)
-    labels = None if name == path.name else find_idx(path.parent, re.sub(r"\.gz$", "", name, flags=re.IGNORECASE))
+    labels = (
+        None
+        if name == path.name
+        else find_idx(path.parent, re.sub(r"\.gz$", "", name, flags=re.IGNORECASE))
+    )
     if labels is not None:
         y = read_idx(labels, limit=limit)
         if y.shape != x.shape[:1]:
-            raise BadFile(labels, f"{len(x)} labels, one for each example of {path.name}", f"shape {y.shape}")
+            raise BadFile(
+                labels, f"{len(x)} labels, one for each example of {path.name}", f"shape {y.shape}"
+            )
     return Dataset.split(path.name, x, y, random_state, maximum=maximum)
 
 
@@ -106,4 +130,7 @@ def find_idx(folder: Path, name: str, suffixes: tuple[str, ...] = ("", ".gz")) -
     except OSError:
         return None
     spellings = [re.sub("[-.]idx", f"{mark}idx", name.lower()) for mark in "-."]
-    return next((found[spelt + end] for end in suffixes for spelt in spellings if spelt + end in found), None)
+    return next(
+        (found[spelt + end] for end in suffixes for spelt in spellings if spelt + end in found),
+        None,
+    )

@@ -14,11 +14,36 @@ from nanoae.data.regular_file import opened
 
 Image = Any  # Pillow's, which is imported only where an image is to be read
 READ = "PNG, JPEG, BMP, TIFF, WebP, GIF, PNM or JPEG 2000"
-FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")  # Pillow's names for them
-CHANNELS = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGB": "RGB", "RGBA": "RGB"}  # of 8 bits each
-SIXTEEN = ("I;16", "I;16B", "I;16L", "I;16N")  # and "I", as older Pillows call PNG and PNM of 16 bits
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "BMP",
+    "DIB",
+    "TIFF",
+    "WEBP",
+    "GIF",
+    "PPM",
+    "JPEG2000",
+)  # Pillow's names for them
+CHANNELS = {
+    "1": "L",
+    "L": "L",
+    "LA": "L",
+    "P": "RGB",
+    "PA": "RGB",
+    "RGB": "RGB",
+    "RGBA": "RGB",
+}  # of 8 bits each
+SIXTEEN = (
+    "I;16",
+    "I;16B",
+    "I;16L",
+    "I;16N",
+)  # and "I", as older Pillows call PNG and PNM of 16 bits
 WHITE_IS_ZERO, BITS_PER_SAMPLE, PHOTOMETRIC = 0, 258, 262  # of TIFF
-START_OF_CODESTREAM = b"\xff\x4f\xff\x51"  # of JPEG 2000; the first channel's bits stand 42 bytes further on
+START_OF_CODESTREAM = (
+    b"\xff\x4f\xff\x51"  # of JPEG 2000; the first channel's bits stand 42 bytes further on
+)
 HEAD_BYTES = 1 << 16
 
 
@@ -27,7 +52,9 @@ def load_pillow() -> Any:
     try:
         from PIL import Image
     except ImportError as error:
-        raise ImportError("expected Pillow, which reads images, got no such package. pip install pillow") from error
+        raise ImportError(
+            "expected Pillow, which reads images, got no such package. pip install pillow"
+        ) from error
     Image.init()
     return Image
 
@@ -47,14 +74,21 @@ def is_image(path: Path) -> bool:
 @contextmanager
 def opened_image(path: Path) -> Iterator[Image]:
     """The image, of which no more than the header has been read, and that is known to have a meaning for `pixels`."""
-    with opened(path, f"image ({READ})") as file, load_pillow().open(file, formats=FORMATS) as image:
-        if getattr(image, "is_animated", False) and image.format != "MPO":  # a photograph, and others for its sake
+    with (
+        opened(path, f"image ({READ})") as file,
+        load_pillow().open(file, formats=FORMATS) as image,
+    ):
+        if (
+            getattr(image, "is_animated", False) and image.format != "MPO"
+        ):  # a photograph, and others for its sake
             raise BadFile(path, "one image", f"{image.n_frames}", "Save each as a file of its own.")
         found = bits(path, image)
         if is_sixteen(image):
             fits = found == 16 or image.format == "PPM"  # whose values Pillow brings to 0 .. 65535
         else:
-            fits = image.mode in CHANNELS and (found == 8 or (found < 8 and image.format != "JPEG2000"))
+            fits = image.mode in CHANNELS and (
+                found == 8 or (found < 8 and image.format != "JPEG2000")
+            )
         if not fits:
             raise BadFile(
                 path,
@@ -62,8 +96,17 @@ def opened_image(path: Path) -> Iterator[Image]:
                 f"mode {image.mode}, {found} bits",
                 "Convert it first.",
             )
-        if is_sixteen(image) and image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO:
-            raise BadFile(path, "an image in which white is the largest value", "one in which it is 0", "Invert it.")
+        if (
+            is_sixteen(image)
+            and image.format == "TIFF"
+            and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO
+        ):
+            raise BadFile(
+                path,
+                "an image in which white is the largest value",
+                "one in which it is 0",
+                "Invert it.",
+            )
         yield image
 
 
@@ -90,7 +133,9 @@ def pixels(path: Path, image: Image) -> np.ndarray:
     from PIL import ImageOps
 
     image.load()
-    if image.format != "TIFF":  # which Pillow turns as it loads it, and forgets or keeps the orientation
+    if (
+        image.format != "TIFF"
+    ):  # which Pillow turns as it loads it, and forgets or keeps the orientation
         ImageOps.exif_transpose(image, in_place=True)
     sixteen, key = is_sixteen(image), "transparency" in image.info
     if key and sixteen:
@@ -106,4 +151,6 @@ def pixels(path: Path, image: Image) -> np.ndarray:
 
 
 def transparent(path: Path) -> BadFile:
-    return BadFile(path, "an image without transparent pixels", "some", "Lay it on a background first.")
+    return BadFile(
+        path, "an image without transparent pixels", "some", "Lay it on a background first."
+    )

@@ -20,8 +20,16 @@ from nanoae.data.image_file import READ, is_image, load_pillow, opened_image, pi
 from nanoae.data.labels import is_nothing, read_labels
 
 SUFFIXES = re.compile(r"\.(png|jpe?g|jpe|jfif|bmp|dib|tiff?|webp|gif|p[bgpn]m|jp2|j2k|jpx)")
-NOT_READ = re.compile(r"\.(avif|hei[cf]|svg|jxl|ico|tga|psd|eps|exr|hdr|pfm|pam|dng|cr[23]|nef|arw)")
-HIDDEN = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"}  # what systems leave beside images
+NOT_READ = re.compile(
+    r"\.(avif|hei[cf]|svg|jxl|ico|tga|psd|eps|exr|hdr|pfm|pam|dng|cr[23]|nef|arw)"
+)
+HIDDEN = {
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "__macosx",
+    "@eadir",
+}  # what systems leave beside images
 TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
 FREE_BYTES = 32 << 10  # a file that is smaller may unpack to as much as one of this size
 BLOCK_BYTES = 4 << 10  # that a file takes on the disk, however small it is
@@ -29,7 +37,10 @@ NAMED = 5  # files in a message
 
 
 def read_images(
-    folder: Path, random_state: int | None = 0, maximum: float | None = None, limit: int = UNPACK_LIMIT
+    folder: Path,
+    random_state: int | None = 0,
+    maximum: float | None = None,
+    limit: int = UNPACK_LIMIT,
 ) -> Dataset:
     """The images of a folder, all of one size, in the natural order of their names: (N, H, W), or (N, H, W, 3) of
     colours; uint8, or uint16 where they have 16 bits. BadFile names what cannot be read, and why."""
@@ -56,10 +67,17 @@ def read_images(
 def parts(folder: Path) -> tuple[Path, Path | None]:
     """(the folder of all images, None), or the folders to train and to test on."""
     folders = {path.name.lower(): path for path in visible(folder) if path.is_dir()}
-    train, test = (next((folders[name] for name in kind if name in folders), None) for kind in (TRAIN, TEST))
+    train, test = (
+        next((folders[name] for name in kind if name in folders), None) for kind in (TRAIN, TEST)
+    )
     if train is None or test is None:
         if folders and folders.keys() <= {*TRAIN, *TEST}:
-            raise BadFile(folder, "folders to train and to test on", ", ".join(folders), "Name one of its folders.")
+            raise BadFile(
+                folder,
+                "folders to train and to test on",
+                ", ".join(folders),
+                "Name one of its folders.",
+            )
         return folder, None  # a class may well be called "train"
     others = [path for path in folders.values() if path not in (train, test)]
     others += images_in(folder)
@@ -75,7 +93,12 @@ def labelled(folder: Path) -> tuple[list[Path], list[str] | None]:
     classes = {path: images_in(path) for path in visible(folder) if path.is_dir()}
     if own and any(classes.values()):
         both = f"both: {named(own)} and {named(list(classes))}"
-        raise BadFile(folder, "images, or a folder of them for each class", both, "Move the ones or the others away.")
+        raise BadFile(
+            folder,
+            "images, or a folder of them for each class",
+            both,
+            "Move the ones or the others away.",
+        )
     if own:
         leave_out(folder, list(classes))
         return own, None
@@ -100,7 +123,9 @@ def images_in(folder: Path) -> list[Path]:
     unread = [path for path in others if NOT_READ.fullmatch(path.suffix.lower())]
     if unread:
         hint = "Convert them to PNG, or move them away."
-        raise BadFile(folder, f"images of the formats {READ}", f"{len(unread)} others: {named(unread)}", hint)
+        raise BadFile(
+            folder, f"images of the formats {READ}", f"{len(unread)} others: {named(unread)}", hint
+        )
     leave_out(folder, others)
     return images
 
@@ -113,7 +138,11 @@ def leave_out(folder: Path, others: list[Path]) -> None:
 
 def visible(folder: Path) -> list[Path]:
     """What is in a folder, in the natural order of the names, 2 before 10; not what systems hide there."""
-    shown = [path for path in folder.iterdir() if not path.name.startswith(".") and path.name.lower() not in HIDDEN]
+    shown = [
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".") and path.name.lower() not in HIDDEN
+    ]
     return sorted(shown, key=natural)
 
 
@@ -151,14 +180,24 @@ def read_stack(folder: Path, paths: list[Path], limit: int) -> np.ndarray:
         with opened_image(path) as image:
             bytes_ = image.width * image.height * len(image.getbands())
             if bytes_ > most:
-                raise BadFile(path, f"at most {most} bytes of pixels in files so small", bytes_, "Is it an image?")
+                raise BadFile(
+                    path,
+                    f"at most {most} bytes of pixels in files so small",
+                    bytes_,
+                    "Is it an image?",
+                )
             if bytes_ * len(paths) > limit:
                 got = f"{len(paths)} images of {bytes_}"
                 raise BadFile(
-                    folder, f"at most {limit} bytes of pixels in all", got, "Allow more: --limit 8GB, limit=."
+                    folder,
+                    f"at most {limit} bytes of pixels in all",
+                    got,
+                    "Allow more: --limit 8GB, limit=.",
                 )
             shape = (image.height, image.width)
-            if stack is not None and set(shape) != set(stack.shape[1:3]):  # known before it is unpacked
+            if stack is not None and set(shape) != set(
+                stack.shape[1:3]
+            ):  # known before it is unpacked
                 raise unlike(path, stack, first, shape)
             found = pixels(path, image)
         if stack is None:
@@ -166,11 +205,18 @@ def read_stack(folder: Path, paths: list[Path], limit: int) -> np.ndarray:
         if found.shape != stack.shape[1:]:
             raise unlike(path, stack, first, found.shape)
         if found.dtype != stack.dtype:
-            raise BadFile(path, f"{stack.dtype} as {first}", found.dtype, "Give all images 8 bits, or all 16.")
+            raise BadFile(
+                path, f"{stack.dtype} as {first}", found.dtype, "Give all images 8 bits, or all 16."
+            )
         stack[n] = found
     assert stack is not None
     return stack
 
 
 def unlike(path: Path, stack: np.ndarray, first: Path, shape: tuple[int, ...]) -> BadFile:
-    return BadFile(path, f"shape {stack.shape[1:]} as {first}", shape, "Make all images the same size and colours.")
+    return BadFile(
+        path,
+        f"shape {stack.shape[1:]} as {first}",
+        shape,
+        "Make all images the same size and colours.",
+    )

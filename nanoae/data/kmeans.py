@@ -32,7 +32,9 @@ class Clusters(NamedTuple):
         return found, order[first]
 
 
-def k_means(ops: Ops, x: Array, k: int, seed=None, max_iter: int = 100, start: Array | None = None) -> Clusters:
+def k_means(
+    ops: Ops, x: Array, k: int, seed=None, max_iter: int = 100, start: Array | None = None
+) -> Clusters:
     """Clusters x (N, D) float, on the device of `ops`; the same for the same seed.
 
     k          clusters, 1 .. N

@@ -23,7 +23,13 @@ import numpy as np
 from nanoae.data.cell import is_nothing as is_no_value
 from nanoae.data.missing import is_gap
 
-NEVER_A_CLASS = {"", "nan", "-nan", "<na>", "nat"}  # what NumPy and pandas write for a value that is not there
+NEVER_A_CLASS = {
+    "",
+    "nan",
+    "-nan",
+    "<na>",
+    "nat",
+}  # what NumPy and pandas write for a value that is not there
 KINDS = {"truth value": (bool, np.bool_), "number": (numbers.Real, np.number), "text": (str,)}
 HINT = "-1 stands for no label; if it is a class, call that otherwise: np.where(y == -1, 2, y)."
 
@@ -56,8 +62,12 @@ def class_labels(y: Any, who: str, classes: np.ndarray | None = None) -> np.ma.M
     known = labels.compressed()
     if known.dtype.kind == "f":
         if not (np.isfinite(known) & (known == np.floor(known))).all():
-            raise ValueError(f"{who}: expected class labels, got continuous numbers (Unknown label type: continuous).")
-        if len(known) < len(labels) and (np.abs(known) < 2**53).all():  # it was NaN that made floats of them
+            raise ValueError(
+                f"{who}: expected class labels, got continuous numbers (Unknown label type: continuous)."
+            )
+        if (
+            len(known) < len(labels) and (np.abs(known) < 2**53).all()
+        ):  # it was NaN that made floats of them
             labels = _masked(known.astype(np.int64), np.ma.getmaskarray(labels))
     elif known.dtype.kind == "U":
         _check_spelling(known, who)
@@ -74,11 +84,15 @@ def numeric_labels(y: Any, who: str) -> np.ma.MaskedArray:
     labels = _of_one_kind(y, who)
     known = labels.compressed()
     if known.dtype.kind not in "buif":
-        raise ValueError(f"{who}: expected numbers, got text ({known[0].item()!r}). Convert y first.")
+        raise ValueError(
+            f"{who}: expected numbers, got text ({known[0].item()!r}). Convert y first."
+        )
     if known.dtype.kind in "iu" and len(known) and max(-int(known.min()), int(known.max())) > 2**53:
         lost = known[[int(float(number)) != number for number in known.tolist()]]
         if len(lost):
-            raise ValueError(f"{who}: expected y that float64 can hold, got {lost[0]}. Subtract its mean first.")
+            raise ValueError(
+                f"{who}: expected y that float64 can hold, got {lost[0]}. Subtract its mean first."
+            )
     if np.isinf(known.astype(np.float64)).any():
         raise ValueError(f"{who}: expected finite y, or NaN where there is no label, got infinity.")
     return np.ma.MaskedArray(labels.data.astype(np.float64), labels.mask)
@@ -111,7 +125,9 @@ def _of_one_kind(y: Any, who: str) -> np.ma.MaskedArray:
     if values.dtype.kind in "OSTU":
         return _unpacked(values.astype(object), missing, who)
     if values.dtype.kind not in "biuf":
-        raise ValueError(f"{who}: expected class labels, numbers or text, got an array of {values.dtype}.")
+        raise ValueError(
+            f"{who}: expected class labels, numbers or text, got an array of {values.dtype}."
+        )
     if values.dtype.kind == "f":
         missing = missing | np.isnan(values)
     return np.ma.MaskedArray(values, missing)
@@ -119,13 +135,18 @@ def _of_one_kind(y: Any, who: str) -> np.ma.MaskedArray:
 
 def _unpacked(cells: np.ndarray, missing: np.ndarray, who: str) -> np.ma.MaskedArray:
     """`_of_one_kind` of an array of Python objects (N,)."""
-    cells = np.array([cell.decode() if isinstance(cell, bytes) else cell for cell in cells.tolist()], dtype=object)
+    cells = np.array(
+        [cell.decode() if isinstance(cell, bytes) else cell for cell in cells.tolist()],
+        dtype=object,
+    )
     nothing = np.array([is_nothing(cell) for cell in cells], bool)
     _tell_of([cell for cell in cells[nothing & ~missing] if isinstance(cell, str)], who)
     missing = missing | nothing
     kinds = np.array([_kind(cell, who) for cell in cells[~missing]], dtype=object)
     known = cells[~missing]
-    if set(kinds) == {"number", "text"} and all(number == -1 for number in known[kinds == "number"]):
+    if set(kinds) == {"number", "text"} and all(
+        number == -1 for number in known[kinds == "number"]
+    ):
         missing[~missing] = kinds == "number"  # -1 beside texts
         known, kinds = known[kinds == "text"], kinds[kinds == "text"]
     if len(set(kinds)) > 1:
@@ -148,14 +169,19 @@ def _tell_of(gaps: Sequence[str], who: str) -> None:
     told = sorted({gap for gap in gaps if gap.strip().lower() not in NEVER_A_CLASS})
     if told:
         marks = ", ".join(map(repr, told))
-        warnings.warn(f"{who}: taking {marks} for no label. If it is a class, write it otherwise.", stacklevel=6)
+        warnings.warn(
+            f"{who}: taking {marks} for no label. If it is a class, write it otherwise.",
+            stacklevel=6,
+        )
 
 
 def _kind(cell: Any, who: str) -> str:
     for kind, types in KINDS.items():
         if isinstance(cell, types):
             return kind
-    raise ValueError(f"{who}: expected class labels, numbers or text, got a {type(cell).__name__}, {cell!r:.60}.")
+    raise ValueError(
+        f"{who}: expected class labels, numbers or text, got a {type(cell).__name__}, {cell!r:.60}."
+    )
 
 
 def _masked(known: np.ndarray, missing: np.ndarray) -> np.ma.MaskedArray:
@@ -171,7 +197,9 @@ def _check_spelling(known: np.ndarray, who: str) -> None:
     for label in np.unique(known).tolist():
         other = found.setdefault(_meaning(label), label)
         if other != label:
-            raise ValueError(f"{who}: expected each label in one spelling, got {other!r} and {label!r}.")
+            raise ValueError(
+                f"{who}: expected each label in one spelling, got {other!r} and {label!r}."
+            )
 
 
 def _meaning(text: str) -> Any:
@@ -203,7 +231,8 @@ def _of_classes(labels: np.ma.MaskedArray, who: str, classes: np.ndarray) -> np.
         labels = np.ma.MaskedArray(labels.data, labels.mask | _minus_one(labels))
     found = labels.compressed().tolist()
     spelled = {
-        label: label if label in known else meant.get(_meaning(str(label)), label) for label in dict.fromkeys(found)
+        label: label if label in known else meant.get(_meaning(str(label)), label)
+        for label in dict.fromkeys(found)
     }
     for label in spelled.values():
         if isinstance(label, str) != isinstance(known[0], str):
@@ -219,8 +248,13 @@ def _stands_for_none(labels: np.ma.MaskedArray, minus: np.ndarray, who: str) -> 
     others = np.unique(labels.data[~labels.mask & ~minus]).tolist()
     if len(others) == 1 and _meaning(str(others[0])) == 1:
         if not marked:
-            warnings.warn(f"{who}: taking -1 and 1, as there are no others, for two classes. Else {HINT}", stacklevel=5)
+            warnings.warn(
+                f"{who}: taking -1 and 1, as there are no others, for two classes. Else {HINT}",
+                stacklevel=5,
+            )
         return False
     if marked and labels.dtype.kind != "U":
-        raise ValueError(f"{who}: expected one mark of rows without a label, got -1 and empty ones. {HINT}")
+        raise ValueError(
+            f"{who}: expected one mark of rows without a label, got -1 and empty ones. {HINT}"
+        )
     return True

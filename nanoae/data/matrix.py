@@ -25,14 +25,22 @@ def as_numbers(X, name: str) -> np.ndarray:
         return X  # type: ignore[return-value]
     X = dense(X, name)
     if X.dtype.kind in "UST":
-        raise ValueError(f"{name}: expected numbers, got text ({X.dtype}). Convert it or encode the categories first.")
+        raise ValueError(
+            f"{name}: expected numbers, got text ({X.dtype}). Convert it or encode the categories first."
+        )
     if X.dtype.kind == "O" and X.size:
         return Table.of(X.reshape(len(X) if X.ndim else 1, -1), name).numbers().reshape(X.shape)
     return X
 
 
 def check_finite(
-    X: np.ndarray, name: str, missing: bool = False, given=None, names=None, rows=None, remedy: str = MASK
+    X: np.ndarray,
+    name: str,
+    missing: bool = False,
+    given=None,
+    names=None,
+    rows=None,
+    remedy: str = MASK,
 ) -> None:
     """ValueError with the place of the first NaN or infinity in X (N, ...), if there is one; NaN is fine if `missing`
     values are.
@@ -42,7 +50,9 @@ def check_finite(
     first, count, before = None, 0, 0
     for block in by_blocks(X):
         with np.errstate(invalid="ignore", over="ignore"):
-            fine = np.isfinite(block.sum())  # else look closer: a sum can be too large though no number is
+            fine = np.isfinite(
+                block.sum()
+            )  # else look closer: a sum can be too large though no number is
         if not fine:
             bad = np.isinf(block) if missing else ~np.isfinite(block)
             if first is None and bad.any():

@@ -26,7 +26,9 @@ def within_one(*parts: np.ndarray) -> bool:
     return all(block.min() >= 0 and block.max() <= 1 for part in parts for block in by_blocks(part))
 
 
-def in_one_unit(name: str, x_train: np.ndarray, x_test: np.ndarray) -> tuple[np.ndarray, np.ndarray, int | None]:
+def in_one_unit(
+    name: str, x_train: np.ndarray, x_test: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, int | None]:
     """The two parts of a set in one unit, and their maximum.
 
     Whole numbers from 0 to 255 beside uint8 images are taken for bytes, too. Where each part has a maximum of its own,
@@ -35,8 +37,16 @@ def in_one_unit(name: str, x_train: np.ndarray, x_test: np.ndarray) -> tuple[np.
     """
     if x_train.ndim > 2 and np.uint8 in (x_train.dtype, x_test.dtype):
         x_train, x_test = as_bytes(x_train), as_bytes(x_test)
-    alike = x_train.dtype == x_test.dtype or x_train.dtype.kind == x_test.dtype.kind == "f" or not x_test.size
-    own = (find_maximum(x_train, x_test),) * 2 if alike else (find_maximum(x_train), find_maximum(x_test))
+    alike = (
+        x_train.dtype == x_test.dtype
+        or x_train.dtype.kind == x_test.dtype.kind == "f"
+        or not x_test.size
+    )
+    own = (
+        (find_maximum(x_train, x_test),) * 2
+        if alike
+        else (find_maximum(x_train), find_maximum(x_test))
+    )
     if own[0] == own[1] and not clash(x_train, x_test):
         return x_train, x_test, own[0]
     if alike or own[0] is None or own[1] is None:
@@ -44,7 +54,11 @@ def in_one_unit(name: str, x_train: np.ndarray, x_test: np.ndarray) -> tuple[np.
             f"{name}: expected x_train and x_test in one unit, got {told(x_train)}, and {told(x_test)}. "
             "Store both in one type and range."
         )
-    return np.divide(x_train, own[0], dtype=np.float32), np.divide(x_test, own[1], dtype=np.float32), 1
+    return (
+        np.divide(x_train, own[0], dtype=np.float32),
+        np.divide(x_test, own[1], dtype=np.float32),
+        1,
+    )
 
 
 def as_bytes(x: np.ndarray) -> np.ndarray:
@@ -67,18 +81,30 @@ def clash(*parts: np.ndarray) -> bool:
 
 
 def whole(x: np.ndarray) -> bool:
-    return x.dtype.kind != "f" or all(bool((block == np.floor(block)).all()) for block in by_blocks(x))
+    return x.dtype.kind != "f" or all(
+        bool((block == np.floor(block)).all()) for block in by_blocks(x)
+    )
 
 
 def told(x: np.ndarray) -> str:
     """uint8 from 0 to 255"""
-    return f"{x.dtype} from {float(x.min()):g} to {float(x.max()):g}" if x.size else f"{x.dtype}, none"
+    return (
+        f"{x.dtype} from {float(x.min()):g} to {float(x.max()):g}" if x.size else f"{x.dtype}, none"
+    )
 
 
 def check_maximum(name: str, maximum: float, *parts: np.ndarray) -> None:
     """ValueError where a user's maximum is no number above 0, or a value is not between 0 and it."""
-    if isinstance(maximum, bool) or not isinstance(maximum, (int, float, np.number)) or not maximum > 0:
-        raise ValueError(f"{name}: expected maximum, the value that stands for 1, to be a number > 0, got {maximum!r}.")
+    if (
+        isinstance(maximum, bool)
+        or not isinstance(maximum, (int, float, np.number))
+        or not maximum > 0
+    ):
+        raise ValueError(
+            f"{name}: expected maximum, the value that stands for 1, to be a number > 0, got {maximum!r}."
+        )
     for x in parts:
         if x.size and (x.min() < 0 or x.max() > maximum):
-            raise ValueError(f"{name}: expected values from 0 to maximum={maximum:g}, got {told(x)}.")
+            raise ValueError(
+                f"{name}: expected values from 0 to maximum={maximum:g}, got {told(x)}."
+            )

@@ -8,10 +8,17 @@ from typing import NamedTuple
 LONGEST = 64  # characters of a number; what is longer is text
 
 SIGNS = "\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d"  # hyphens, dashes and minus signs
-BLANKS = "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+BLANKS = (
+    "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+)
 NOTHING = "\u200b\u200e\u200f\u2060\ufeff"  # of no width
 PLAIN = str.maketrans(
-    {**dict.fromkeys(SIGNS, "-"), **dict.fromkeys(BLANKS, " "), **dict.fromkeys(NOTHING), "\u2019": "'"}
+    {
+        **dict.fromkeys(SIGNS, "-"),
+        **dict.fromkeys(BLANKS, " "),
+        **dict.fromkeys(NOTHING),
+        "\u2019": "'",
+    }
 )
 
 CODES = (
@@ -28,7 +35,9 @@ FORTRAN = re.compile(r"(.*\d\.?)[dD]([-+]?\d+)")
 MEASURED = re.compile(r"(.*\d) ?([^\W\d_][^\s\d]{0,9}|[°′″]\w?)")
 AROUND = re.compile(r"^[\W_]+|[\W_]+$")
 POWER = r"[×x*·⋅] ?10 ?(?:\^|\*\*)|[×·⋅] ?10(?=[⁻⁺⁰-⁹¹²³])"
-COMPOSED = re.compile(rf"([-+]?[\d.,]*\d) ?(?:{POWER}|±|\+/?-|[·⋅]) ?(?:[-+]?\d[\d.,]*|[⁻⁺]?[⁰-⁹¹²³]+)")
+COMPOSED = re.compile(
+    rf"([-+]?[\d.,]*\d) ?(?:{POWER}|±|\+/?-|[·⋅]) ?(?:[-+]?\d[\d.,]*|[⁻⁺]?[⁰-⁹¹²³]+)"
+)
 BRACKETS = re.compile(r"(\D*)\((.*)\)(\D*)")
 SHARES = {None: 0, "%": -2, "‰": -3}  # the power of ten that each stands for
 
@@ -71,7 +80,9 @@ class Number(NamedTuple):
     def value(self, mark: str) -> float:
         """With this decimal mark."""
         thousands = "," if mark == "." else "."
-        digits = self.digits.replace(" ", "").replace("'", "").replace(thousands, "").replace(mark, ".")
+        digits = (
+            self.digits.replace(" ", "").replace("'", "").replace(thousands, "").replace(mark, ".")
+        )
         return float(f"{digits}e{self.exponent}")
 
 

@@ -22,7 +22,9 @@ from nanoae.spelling import did_you_mean, short
 
 LARGEST = float(np.finfo(np.float32).max)
 Units = list[str | None]
-Found = tuple[np.ndarray, Units, list[str] | None]  # x (N, D) float64, `Table.unit` of each, and the label's cells
+Found = tuple[
+    np.ndarray, Units, list[str] | None
+]  # x (N, D) float64, `Table.unit` of each, and the label's cells
 
 
 def read_numbers(
@@ -41,12 +43,16 @@ def read_numbers(
     with open_table(path, written or TextFormat(), limit) as text:
         features = find_features(text, label, columns)
         position = None if label is None else text.names.index(label)
-        x, units, labels = plain_numbers(text, features, position) or spelled_numbers(text, features, position)
+        x, units, labels = plain_numbers(text, features, position) or spelled_numbers(
+            text, features, position
+        )
     names = [text.names[at] for at in features]
     for name, values in zip(names, x.T, strict=True):
         check_index(str(path), name, values)
     y = None if labels is None else read_labels(labels)
-    data = Dataset.split(path.name, x, y, random_state, tuple(names) if text.named else None, maximum)
+    data = Dataset.split(
+        path.name, x, y, random_state, tuple(names) if text.named else None, maximum
+    )
     return replace(data, units=tuple(units))
 
 
@@ -54,13 +60,18 @@ def find_features(text: TextTable, label: str | None, wanted: Sequence[str] | No
     """Where the columns of features are: all but the label and what is ignored, or those `wanted`, in their order."""
     if label is not None and not (text.named and label in text.names):
         got = f"columns {text.names if text.named else 'without names'}"
-        raise BadFile(text.path, f"a column named {label!r}", got, did_you_mean(label, text.names).strip())
+        raise BadFile(
+            text.path, f"a column named {label!r}", got, did_you_mean(label, text.names).strip()
+        )
     found = [name for name in text.names if name != label and name not in text.format.ignore]
     if text.names and not found:
         raise BadFile(text.path, "columns to learn from", "none but the label and those to ignore")
     if wanted is not None and not text.named:
         order = short(", ".join(wanted))
-        warnings.warn(f"{text.path}: taking its columns, which have no names, in the order {order}", stacklevel=4)
+        warnings.warn(
+            f"{text.path}: taking its columns, which have no names, in the order {order}",
+            stacklevel=4,
+        )
     elif wanted is not None:
         check_learned(str(text.path), wanted, found, "the model learned", LEFT_OUT)
         found = list(wanted)
@@ -99,7 +110,13 @@ def plain_numbers(text: TextTable, features: list[int], label: int | None) -> Fo
     units: Units = ["" if column.any() else None for column in x.T]
     if label is None:
         return x, units, None
-    cells = TextColumn(text.names[label], [cell.strip() for cell in labels], range(rows), str(text.path), text.format)
+    cells = TextColumn(
+        text.names[label],
+        [cell.strip() for cell in labels],
+        range(rows),
+        str(text.path),
+        text.format,
+    )
     spelled = cells.plain() is None and cells.parted(cells.counts)[0]
     return None if spelled else (x, units, cells.spelled_plainly())
 

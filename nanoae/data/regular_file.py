@@ -10,8 +10,15 @@ from typing import Any, BinaryIO
 
 from nanoae.data.dataset import BadFile
 
-KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFSOCK: "a socket"}
-READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe is opened at once, too
+KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+READ = (
+    os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+)  # a pipe is opened at once, too
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
@@ -21,7 +28,9 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     if found == stat.S_IFREG:
         return file
     file.close()
-    raise BadFile(path, "a regular file", KINDS.get(found, "something else"), "Write it to a file first.")
+    raise BadFile(
+        path, "a regular file", KINDS.get(found, "something else"), "Write it to a file first."
+    )
 
 
 def unpacked(file: BinaryIO) -> tuple[Any, bool]:
@@ -46,7 +55,9 @@ def decoding(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
     except BadFile:
         raise
     except Exception as error:
-        raise BadFile(path, f"a sound {kind}", str(error).rstrip(".") or type(error).__name__) from error
+        raise BadFile(
+            path, f"a sound {kind}", str(error).rstrip(".") or type(error).__name__
+        ) from error
 
 
 @contextmanager

@@ -15,7 +15,9 @@ import numpy as np
 from nanoae.whole_file import whole_file
 
 UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "B": 1.0}
-PARTS = 6  # of the limit: a window that is learned from, its order, the next one and what it is made of
+PARTS = (
+    6  # of the limit: a window that is learned from, its order, the next one and what it is made of
+)
 NUMBERS = ("int", "uint", "halffloat", "float", "double", "bool")  # Arrow's types
 TABLES = (".parquet", ".arrow", ".feather")
 
@@ -55,7 +57,9 @@ class RowBlocks:
         elif path is not None and (path.is_dir() or path.suffix in TABLES):
             self.read = lambda _: arrow_blocks(path, self.rows)
         elif path is not None:
-            raise ValueError(f"{path}: expected .npy, .csv, {', '.join(TABLES)} or a folder, got {path.suffix!r}.")
+            raise ValueError(
+                f"{path}: expected .npy, .csv, {', '.join(TABLES)} or a folder, got {path.suffix!r}."
+            )
         elif hasattr(source, "shape"):
             self.cut(source.shape, source.dtype, lambda start, stop: np.asarray(source[start:stop]))
         elif callable(source) or isinstance(source, (list, tuple)):
@@ -70,22 +74,30 @@ class RowBlocks:
     def open_npy(self, path: Path) -> None:
         mapped = np.lib.format.open_memmap(path, mode="r")
         if not mapped.flags.c_contiguous:
-            raise ValueError(f"{path}: expected rows one after the other, got columns (Fortran order).")
+            raise ValueError(
+                f"{path}: expected rows one after the other, got columns (Fortran order)."
+            )
         shape, dtype, offset = mapped.shape, mapped.dtype, mapped.offset
         width = int(np.prod(shape[1:]))
 
         def part(start: int, stop: int) -> np.ndarray:
             at = offset + start * width * dtype.itemsize
-            return np.fromfile(path, dtype, (stop - start) * width, offset=at).reshape(-1, *shape[1:])
+            return np.fromfile(path, dtype, (stop - start) * width, offset=at).reshape(
+                -1, *shape[1:]
+            )
 
         self.cut(shape, dtype, part)
 
-    def cut(self, shape: tuple[int, ...], dtype: Any, part: Callable[[int, int], np.ndarray]) -> None:
+    def cut(
+        self, shape: tuple[int, ...], dtype: Any, part: Callable[[int, int], np.ndarray]
+    ) -> None:
         """Read by `part(start, stop)`, in any order, a twentieth of the memory at a time."""
         width = max(1, int(np.prod(shape[1:]))) * max(np.dtype(dtype).itemsize, 4)
         self.rows = max(1, min(self.memory // PARTS // 4 // width, shape[0]))
         self.starts = list(range(0, shape[0], self.rows))
-        self.read = lambda starts: (part(start, min(start + self.rows, shape[0])) for start in starts)
+        self.read = lambda starts: (
+            part(start, min(start + self.rows, shape[0])) for start in starts
+        )
 
     def passes(self, order: np.random.Generator | None = None) -> Iterator[np.ndarray]:
         """All blocks, in random order if they can be read so."""
@@ -97,7 +109,9 @@ class RowBlocks:
     def __iter__(self) -> Iterator[np.ndarray]:
         return self.passes()
 
-    def map(self, function: Callable[[np.ndarray], np.ndarray], out: str | Path | None = None) -> Any:
+    def map(
+        self, function: Callable[[np.ndarray], np.ndarray], out: str | Path | None = None
+    ) -> Any:
         """function(block) of all blocks: one after the other in an array, or written to `out`, a .npy, as they come,
         and its number of rows.
 
@@ -114,7 +128,9 @@ class RowBlocks:
                 n, shape, dtype = n + len(result), result.shape[1:], result.dtype
                 file.write(result.data)
             file.seek(0)
-            described = repr({"descr": dtype.str, "fortran_order": False, "shape": (n, *shape)}).encode()
+            described = repr(
+                {"descr": dtype.str, "fortran_order": False, "shape": (n, *shape)}
+            ).encode()
             file.write(b"\x93NUMPY\x01\x00" + (header - 10).to_bytes(2, "little"))
             file.write(described.ljust(header - 11) + b"\n")
         return n
@@ -127,7 +143,13 @@ class Windows:
     shape, dtype   of the whole
     """
 
-    def __init__(self, blocks: RowBlocks, shape: tuple[int, ...], check: Callable[[Any], np.ndarray], held: int = 0):
+    def __init__(
+        self,
+        blocks: RowBlocks,
+        shape: tuple[int, ...],
+        check: Callable[[Any], np.ndarray],
+        held: int = 0,
+    ):
         self.blocks, self.shape, self.check, self.held = blocks, shape, check, held
         self.dtype = np.dtype(np.float32)
 
@@ -199,7 +221,9 @@ def arrow_blocks(path: Path, rows: int) -> Iterator[np.ndarray]:
     try:
         from pyarrow import dataset
     except ImportError as error:
-        raise ImportError(f'{path}: Parquet and Arrow files need pyarrow: pip install "nanoae[arrow]"') from error
+        raise ImportError(
+            f'{path}: Parquet and Arrow files need pyarrow: pip install "nanoae[arrow]"'
+        ) from error
     there = {path.suffix} if path.is_file() else {file.suffix for file in path.iterdir()}
     kind = next((kind for kind in TABLES if kind in there), None)
     if kind is None:
@@ -207,7 +231,9 @@ def arrow_blocks(path: Path, rows: int) -> Iterator[np.ndarray]:
     table = dataset.dataset(path, format=kind.removeprefix(".").replace("arrow", "ipc"))
     text = [field.name for field in table.schema if not str(field.type).startswith(NUMBERS)]
     if text:
-        raise ValueError(f"{path}: expected columns of numbers, got {', '.join(text[:5])}. Encode them first.")
+        raise ValueError(
+            f"{path}: expected columns of numbers, got {', '.join(text[:5])}. Encode them first."
+        )
     for batch in table.to_batches(batch_size=rows, batch_readahead=1, fragment_readahead=1):
         if batch.num_rows:
             columns = [column.to_numpy(zero_copy_only=False) for column in batch.columns]

@@ -129,11 +129,15 @@ class GaussianScaler(Scaler):
         self.x_, self.z_ = np.empty((2, KNOTS, columns.shape[1]))
         (_, self.std_), self.limit_ = tame(columns), np.full(columns.shape[1], LIMIT)
         center = np.median(columns, axis=0)
-        columns = np.where(np.abs(columns - center) <= precision(columns) * np.abs(center), center, columns)
+        columns = np.where(
+            np.abs(columns - center) <= precision(columns) * np.abs(center), center, columns
+        )
         for j, column in enumerate(columns.T):
             value, count = np.unique(column, return_counts=True)
             middle = (np.cumsum(count) - count / 2) / len(column)
-            knots = np.linspace(0, len(value) - 1, KNOTS).round().astype(int)  # with repetitions, where there are fewer
+            knots = (
+                np.linspace(0, len(value) - 1, KNOTS).round().astype(int)
+            )  # with repetitions, where there are fewer
             at, where = np.unique(knots, return_inverse=True)
             z = np.array([normal.inv_cdf(p) for p in middle[at]])
             self.x_[:, j], self.z_[:, j] = value[at][where], z[where]
@@ -200,7 +204,9 @@ def precision(X: np.ndarray) -> np.ndarray:
     """The share of its size by which each column's values may differ by rounding."""
     with np.errstate(over="ignore"):
         single = (X.astype(np.float32) == X).all(axis=0)
-    counted = (np.floor(X) == X).all(axis=0) & (np.abs(X).max(axis=0) <= np.where(single, 2.0**24, 2.0**53))
+    counted = (np.floor(X) == X).all(axis=0) & (
+        np.abs(X).max(axis=0) <= np.where(single, 2.0**24, 2.0**53)
+    )
     return np.where(counted, 1e-16, np.where(single, 1e-6, 1e-13))
 
 

@@ -22,7 +22,9 @@ def split(lines: Iterable[str], mark: str):
     A quote must be closed, blanks behind a separator count for nothing.
     """
     if mark == " ":
-        lines = (BLANKS.sub(lambda found: found[1] or "\t", line.strip(" \t\r\n")) for line in lines)
+        lines = (
+            BLANKS.sub(lambda found: found[1] or "\t", line.strip(" \t\r\n")) for line in lines
+        )
         mark = "\t"
     return csv.reader(lines, delimiter=mark, skipinitialspace=True, strict=True)
 
@@ -33,14 +35,18 @@ def separator_of(lines: list[str]) -> str | None:
     NONE where each line is one cell. None where a line may be one number or the cells of several columns.
     """
     splits = {mark: rows for mark in MARKS if (rows := equally_split(lines, mark))}
-    if " " in splits and any(" " in cell.strip() and number(cell) for row in splits.get(",", ()) for cell in row):
+    if " " in splits and any(
+        " " in cell.strip() and number(cell) for row in splits.get(",", ()) for cell in row
+    ):
         del splits[","]  # that of 1,5 2,5
     shares = {mark: share_below_header(rows) for mark, rows in splits.items()}
     first, *body = [line.strip() for line in lines if line.strip()] or [""]
     numbers = bool(body) and all(map(number, body))  # each line as a whole
     if shares:
         mark = max(shares, key=lambda mark: (shares[mark], -MARKS.index(mark)))
-        doubt = numbers and (mark == " " or (mark == "," and number(first) and are_decimals([first, *body])))
+        doubt = numbers and (
+            mark == " " or (mark == "," and number(first) and are_decimals([first, *body]))
+        )
         return None if doubt else mark
     if numbers and any(equally_split(lines[1:], mark) for mark in ", "):
         return None

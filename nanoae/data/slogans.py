@@ -96,14 +96,20 @@ def draw_slogans(count: int = 12_000, random_state: int = 0) -> tuple[list[str],
     if not 1 <= count <= 100_000:
         raise ValueError(f"draw_slogans: expected count in 1 .. 100,000, got {count}.")
     rng, drawn = np.random.default_rng(random_state), dict[str, str]()
-    kinds = [{slot: words.split(", ") for slot, words in (kind | EVERYWHERE).items()} for kind in KINDS.values()]
+    kinds = [
+        {slot: words.split(", ") for slot, words in (kind | EVERYWHERE).items()}
+        for kind in KINDS.values()
+    ]
     while len(drawn) < count:
         slots = kinds[rng.integers(len(kinds))]
         words = {slot: some[rng.integers(len(some))] for slot, some in slots.items()}
         for slot in ("quality", "worry"):  # another one of the same
             rest = [word for word in slots[slot] if word != words[slot]]
             words[slot + "2"] = rest[rng.integers(len(rest))]
-        words |= {slot.capitalize(): words[slot][0].upper() + words[slot][1:] for slot in ("quality", "verb")}
+        words |= {
+            slot.capitalize(): words[slot][0].upper() + words[slot][1:]
+            for slot in ("quality", "verb")
+        }
         line = SENTENCES[rng.integers(len(SENTENCES))].format(**words)
         drawn[line] = words["product"]
     return list(drawn), list(drawn.values())

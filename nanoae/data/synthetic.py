@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 
-def swiss_roll(n: int = 2000, noise: float = 0.05, random_state: int | None = 0) -> tuple[np.ndarray, np.ndarray]:
+def swiss_roll(
+    n: int = 2000, noise: float = 0.05, random_state: int | None = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """A plane rolled up in space: x (n, 3) float64, raw coordinates, and t (n,), the angle along the roll.
 
         x = (t cos t, h, t sin t) + noise · N(0, I)    t ~ U[3π/2, 9π/2)    h ~ U[0, 21)
@@ -62,7 +64,9 @@ STROKES = """
 """  # of each digit, the corners of its line, x,y in percent of a square, y downwards
 
 
-def written_digits(n: int, size: int = 16, random_state: int | None = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def written_digits(
+    n: int, size: int = 16, random_state: int | None = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Digits drawn with a pen, each by a hand of its own: x (n, size²) float32 in [0, 1], y (n,) the digits, and
     hand (n, 4) ~ U[-1, 1): slant (negative: to the left), width, height, and weight of the line.
     """
@@ -71,12 +75,16 @@ def written_digits(n: int, size: int = 16, random_state: int | None = 0) -> tupl
     rng = np.random.default_rng(random_state)
     y, hand = rng.integers(0, 10, n), rng.uniform(-1, 1, (n, 4))
     slant, width, height, weight = (hand * (0.35, 0.2, 0.12, 0.45) + (0.1, 0.62, 0.78, 1.38)).T
-    places = (np.stack(np.meshgrid(np.arange(size), np.arange(size)), axis=-1).reshape(-1, 2) + 0.5) / size
+    places = (
+        np.stack(np.meshgrid(np.arange(size), np.arange(size)), axis=-1).reshape(-1, 2) + 0.5
+    ) / size
     strokes = [corners_of(line) for line in STROKES.strip().splitlines()]
     x = np.empty((n, size * size), np.float32)
     for i in range(n):
         across, down = (strokes[y[i]] - 0.5).T
-        corners = 0.5 + np.stack([width[i] * across - slant[i] * height[i] * down, height[i] * down], axis=1)
+        corners = 0.5 + np.stack(
+            [width[i] * across - slant[i] * height[i] * down, height[i] * down], axis=1
+        )
         distance = distance_to_line(places, corners) * size  # in pixels
         x[i] = np.clip(weight[i] - distance, 0, 1)
     return x, y, hand

@@ -57,20 +57,35 @@ class Table:
         names = labels(X, who)
         if names is not None:
             columns = frame_columns(X, who)
-            declared = [str(name) for name, column in zip(names, columns, strict=True) if column.declared]
+            declared = [
+                str(name) for name, column in zip(names, columns, strict=True) if column.declared
+            ]
             return cls(
-                [*map(str, names)], [column.cells for column in columns], range(len(X)), who, None, frozenset(declared)
+                [*map(str, names)],
+                [column.cells for column in columns],
+                range(len(X)),
+                who,
+                None,
+                frozenset(declared),
             )
         X = dense(X, who)
         if X.ndim != 2:
-            raise ValueError(f"{who}: expected a data frame or a 2D array (N, D), got {X.ndim}D array {X.shape}.")
+            raise ValueError(
+                f"{who}: expected a data frame or a 2D array (N, D), got {X.ndim}D array {X.shape}."
+            )
         return cls([str(i) for i in range(X.shape[1])], list(X.T), range(len(X)), who)
 
     def taken(self, rows: slice | np.ndarray) -> Table:
         """These rows of it."""
-        return replace(self, cells=[cells[rows] for cells in self.cells], rows=np.asarray(self.rows)[rows].tolist())
+        return replace(
+            self,
+            cells=[cells[rows] for cells in self.cells],
+            rows=np.asarray(self.rows)[rows].tolist(),
+        )
 
-    def column(self, i: int, numeric: bool | None = None, known: Collection[str] = ()) -> np.ndarray:
+    def column(
+        self, i: int, numeric: bool | None = None, known: Collection[str] = ()
+    ) -> np.ndarray:
         """Column i (N,): float64, NaN where a number is missing; or text as objects, None where it is.
 
         numeric   None: text if some cells are no numbers, but not if nearly all are numbers: then ValueError says which
@@ -128,7 +143,9 @@ class Table:
         """Column i as text."""
         name, cells = self.names[i], self.plain_cells(i).tolist()
         declared = name in self.declared
-        return TextColumn(name, cells, self.rows, self.source, self.format, lambda: self.decimal, declared)
+        return TextColumn(
+            name, cells, self.rows, self.source, self.format, lambda: self.decimal, declared
+        )
 
     def split(self, names: Sequence[str]) -> tuple[Table, list[tuple[str, np.ndarray]]]:
         """The table without some columns, and these; ValueError for one that is not there, or if no other is left."""
@@ -136,11 +153,15 @@ class Table:
         for name in names:
             if name not in cells:
                 got, hint = ", ".join(self.names), did_you_mean(name, self.names)
-                raise ValueError(f"{self.source}: expected the column {name!r} to ignore, got {got}.{hint}")
+                raise ValueError(
+                    f"{self.source}: expected the column {name!r} to ignore, got {got}.{hint}"
+                )
         left_out = set(names)
         kept = [name for name in self.names if name not in left_out]
         if not kept:
-            raise ValueError(f"{self.source}: expected columns to learn from, got none but those to ignore.")
+            raise ValueError(
+                f"{self.source}: expected columns to learn from, got none but those to ignore."
+            )
         rest = replace(self, names=kept, cells=[cells[name] for name in kept])
         return rest, [(name, cells[name]) for name in names]
 
@@ -192,7 +213,9 @@ def read_table(path: str | Path, limit: int = UNPACK_LIMIT, **written: Any) -> T
 
     A name that stands twice, and a row that is too short or too long, are refused by their line in the file.
     """
-    with open_table(Path(os.path.expanduser(path)), TextFormat.of(written, "read_table"), limit) as text:
+    with open_table(
+        Path(os.path.expanduser(path)), TextFormat.of(written, "read_table"), limit
+    ) as text:
         return table_of(text).split(text.format.ignore)[0]
 
 

@@ -17,7 +17,9 @@ from nanoae.data.number import POINT, Number, is_composed, is_nearly_number, num
 from nanoae.data.text_format import TextFormat
 from nanoae.spelling import short
 
-MOSTLY = 0.9  # the share of numbers from which a column is one of numbers, and a text in it a mistake
+MOSTLY = (
+    0.9  # the share of numbers from which a column is one of numbers, and a text in it a mistake
+)
 TRUTHS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
 CODES = 5  # so many different numbers are measured or counted; fewer, beside texts, are codes as these are
 
@@ -73,7 +75,10 @@ class TextColumn:
         """The cells of numbers as Python writes them, of texts as they stand, "" where nothing is known."""
         values = self.plain()
         if values is not None:
-            return [cell if cell and not math.isnan(x) else "" for cell, x in zip(self.cells, values, strict=True)]
+            return [
+                cell if cell and not math.isnan(x) else ""
+                for cell, x in zip(self.cells, values, strict=True)
+            ]
         numbers, others = self.parted(self.counts)
         if others or not numbers:
             return [cell if cell and cell not in self.format.na else "" for cell in self.cells]
@@ -109,14 +114,20 @@ class TextColumn:
 
     def truths(self) -> np.ndarray | None:
         """The values, if all are truths: True, 1, is 1 and False, 0, is 0, in any case of letters."""
-        values = {cell: TRUTHS.get(category(cell).lower()) for cell in self.counts if not self.missing(cell)}
+        values = {
+            cell: TRUTHS.get(category(cell).lower())
+            for cell in self.counts
+            if not self.missing(cell)
+        }
         if None in values.values() or not any(category(cell) in TRUTH.values() for cell in values):
             return None
         return np.array([values.get(cell, math.nan) for cell in self.cells], dtype=np.float64)
 
     def point_is_decimal(self, text: str) -> bool:
         """Whether the points in the text of the cells are decimal points, and cannot mark off thousands."""
-        return self.format.decimal == "." or (self.format.decimal is None and POINT.search(text) is not None)
+        return self.format.decimal == "." or (
+            self.format.decimal is None and POINT.search(text) is not None
+        )
 
     def parted(self, cells: Iterable[str | None]) -> tuple[dict[str, Number], list[str]]:
         """Of different cells those that are numbers, and those that are neither numbers nor missing."""
@@ -140,7 +151,11 @@ class TextColumn:
 
     def without_na(self, values: np.ndarray) -> np.ndarray:
         """The values, NaN where they are a number that `na` says is none, as -9999 may be."""
-        marks = [found.value(self.format.decimal or ".") for text in self.format.na if (found := number(text))]
+        marks = [
+            found.value(self.format.decimal or ".")
+            for text in self.format.na
+            if (found := number(text))
+        ]
         if marks:
             values[np.isin(values, marks)] = math.nan
         return values
@@ -149,7 +164,11 @@ class TextColumn:
         """The decimal mark: the one that some cell shows, or else the rest of the table does."""
         shown = {found.marks: cell for cell, found in numbers.items() if len(found.marks) == 1}
         if len(shown) == 2:
-            raise self.refused("numbers with one decimal mark", f"{shown['.']!r} and {shown[',']!r}", self.say_decimal)
+            raise self.refused(
+                "numbers with one decimal mark",
+                f"{shown['.']!r} and {shown[',']!r}",
+                self.say_decimal,
+            )
         if shown:
             return next(iter(shown))
         doubtful = [cell for cell, found in numbers.items() if found.marked]
@@ -188,17 +207,29 @@ class TextColumn:
                 units.setdefault(found.unit, cell)
         shares = units.keys() & {"%", "‰"}
         if len(units.keys() - {""}) > 1 or (shares and "" in units):
-            raise self.refused("numbers of one unit", " and ".join(map(repr, units.values())), "Write all in one.")
+            raise self.refused(
+                "numbers of one unit", " and ".join(map(repr, units.values())), "Write all in one."
+            )
         brackets = [cell for cell, found in numbers.items() if found.bracketed]
-        minus = [cell for cell, found in numbers.items() if found.digits.startswith("-") and not found.bracketed]
+        minus = [
+            cell
+            for cell, found in numbers.items()
+            if found.digits.startswith("-") and not found.bracketed
+        ]
         if brackets and minus:
-            raise self.refused("one kind of minus", f"{brackets[0]!r} and {minus[0]!r}", "Write all with a minus.")
+            raise self.refused(
+                "one kind of minus", f"{brackets[0]!r} and {minus[0]!r}", "Write all with a minus."
+            )
 
     def check_nearly_numbers(self, numbers: Collection[str], texts: list[str]) -> None:
         """BadFile where the texts are many numbers with units behind them, or some with signs around them."""
         units = list(dict.fromkeys(map(unit_behind, texts)))
-        measured = any("." in text or "," in text for text in texts)  # 12A and 12B are codes, 1.5k and 1.2M are not
-        if None not in units and (len(units) == 1 or (measured and len(texts) >= CODES * len(units))):
+        measured = any(
+            "." in text or "," in text for text in texts
+        )  # 12A and 12B are codes, 1.5k and 1.2M are not
+        if None not in units and (
+            len(units) == 1 or (measured and len(texts) >= CODES * len(units))
+        ):
             what = f"with {' or '.join(map(repr, units[:3]))} behind them"
         elif all(map(is_nearly_number, texts)):
             what = "with other signs around them"
@@ -208,13 +239,17 @@ class TextColumn:
             return
         if len(numbers) + len(texts) >= CODES:
             got = f"{self.share(texts)} {what}, as {short(texts[0])}"
-            raise self.refused("numbers alone", got, f"Write them without; if all are text, {self.say_text}.")
+            raise self.refused(
+                "numbers alone", got, f"Write them without; if all are text, {self.say_text}."
+            )
 
     # ---------------------------------------------------------------- texts
 
     def texts(self, known: Collection[str] = ()) -> np.ndarray:
         """The cells as `category` spells them, None where one is missing."""
-        gaps = {cell for cell in self.counts if cell not in known and self.missing(cell, self.declared)}
+        gaps = {
+            cell for cell in self.counts if cell not in known and self.missing(cell, self.declared)
+        }
         if not self.declared:
             codes = [cell for cell in self.counts if cell and cell not in gaps]
             self.check_codes(codes, [cell for cell in gaps if cell and cell not in self.format.na])
@@ -230,7 +265,9 @@ class TextColumn:
     def check_codes(self, codes: Collection[str], gaps: Collection[str]) -> None:
         """ValueError where NA stands among codes of two letters: Namibia's, or nothing's?"""
         gap = next((gap for gap in gaps if gap.casefold() == "na"), "")
-        alike = [len(code) == 2 and code.isalpha() and code.isupper() == gap.isupper() for code in codes]
+        alike = [
+            len(code) == 2 and code.isalpha() and code.isupper() == gap.isupper() for code in codes
+        ]
         if gap and alike and all(alike):
             got = f"{gap!r}, {self.share([gap])}, among codes of two letters"
             hint = f"If it means that the value is missing, {self.say_missing(gap)}; if it is a code, {self.say_text}."
@@ -254,11 +291,15 @@ class TextColumn:
         cell = others[0]
         at = list(self.cells).index(cell)
         share = self.share_of_numbers(numbers, others)
-        most = "as (nearly) all are there" if share >= MOSTLY else f"as are {percent(share)} of its cells"
-        gap = f"; if it means that the value is missing, leave the cell empty or {self.say_missing(cell)}"
-        hint = (
-            f"Correct it{gap if self.counts[cell] > 1 or len(others) == 1 else ''}; if all are text, {self.say_text}."
+        most = (
+            "as (nearly) all are there"
+            if share >= MOSTLY
+            else f"as are {percent(share)} of its cells"
         )
+        gap = f"; if it means that the value is missing, leave the cell empty or {self.say_missing(cell)}"
+        if self.counts[cell] == 1 and len(others) > 1:
+            gap = ""
+        hint = f"Correct it{gap}; if all are text, {self.say_text}."
         where = f"row {self.rows[at]}, column {self.name!r}"
         return BadFile(self.source, f"a number in {where}, {most}", short(cell), hint)
 
@@ -284,7 +325,11 @@ class TextColumn:
         return f"say text=[{self.name!r}], --text={self.name!r}"
 
     def say_missing(self, cell: str | None) -> str:
-        return "make it None" if self.written is None else f"say na=[{short(cell)}], --na={short(cell)}"
+        return (
+            "make it None"
+            if self.written is None
+            else f"say na=[{short(cell)}], --na={short(cell)}"
+        )
 
 
 def percent(share: float) -> str:

@@ -56,7 +56,9 @@ def check(path: Path, content: IO[bytes], kind: str, encoding: str, most: float)
         except UnicodeDecodeError as error:
             line += error.object.count(b"\n", 0, error.start)
             name = encoding.upper().removesuffix("-SIG")
-            raise BadFile(path, f"a sound {kind} in {name}", f"{error}, in line {line}", REMEDY) from error
+            raise BadFile(
+                path, f"a sound {kind} in {name}", f"{error}, in line {line}", REMEDY
+            ) from error
         size += len(chunk)
         end = max(text.rfind("\n"), text.rfind("\r"))
         length = len(text) - 1 - end + (length if end < 0 else 0)

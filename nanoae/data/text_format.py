@@ -9,7 +9,12 @@ from typing import Any
 
 from nanoae.spelling import did_you_mean
 
-SEPARATORS = {"tab": "\t", "\\t": "\t", "blank": " ", "space": " "}  # words for what is hard to type
+SEPARATORS = {
+    "tab": "\t",
+    "\\t": "\t",
+    "blank": " ",
+    "space": " ",
+}  # words for what is hard to type
 
 
 @dataclass(frozen=True)
@@ -45,11 +50,15 @@ class TextFormat:
             mark = SEPARATORS.get(mark, mark)
             object.__setattr__(self, "separator", mark)
             if len(mark) != 1 or mark in '"\n\r' or mark.isalnum():
-                raise ValueError(f'separator: expected one character, as ";", "tab" or "blank", got {mark!r}.')
+                raise ValueError(
+                    f'separator: expected one character, as ";", "tab" or "blank", got {mark!r}.'
+                )
         if self.decimal not in (None, ".", ","):
             raise ValueError(f'decimal: expected "." or ",", got {self.decimal!r}.')
         if self.header not in (None, True, False):
-            raise ValueError(f"header: expected True, False or None (found by the reader), got {self.header!r}.")
+            raise ValueError(
+                f"header: expected True, False or None (found by the reader), got {self.header!r}."
+            )
         if self.encoding is not None:
             try:
                 codecs.lookup(self.encoding)
@@ -63,5 +72,7 @@ class TextFormat:
         """With these arguments of a function; TypeError for one that it does not take."""
         known = [field.name for field in fields(cls)]
         for name in said.keys() - set(known):
-            raise TypeError(f"{who}: expected one of {', '.join(known)}, got {name!r}.{did_you_mean(name, known)}")
+            raise TypeError(
+                f"{who}: expected one of {', '.join(known)}, got {name!r}.{did_you_mean(name, known)}"
+            )
         return cls(**said)

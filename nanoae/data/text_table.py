@@ -21,10 +21,17 @@ from nanoae.data.text_format import TextFormat
 from nanoae.spelling import did_you_mean, short
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
-LOOK, LOOK_AT_MOST = 100, 1 << 18  # lines, and characters of them, from which separator and header are told
+LOOK, LOOK_AT_MOST = (
+    100,
+    1 << 18,
+)  # lines, and characters of them, from which separator and header are told
 BLOCK = 2048  # cells read together: what a processor has at hand
-EXCEL = re.compile(r'"?sep=(.)"?\s*')  # the line in which a spreadsheet says how the rest is separated
-COMMENT = re.compile(r"#+ *(?![ ,;|\t])")  # what NumPy puts before a header; "#" alone may be the name of a column
+EXCEL = re.compile(
+    r'"?sep=(.)"?\s*'
+)  # the line in which a spreadsheet says how the rest is separated
+COMMENT = re.compile(
+    r"#+ *(?![ ,;|\t])"
+)  # what NumPy puts before a header; "#" alone may be the name of a column
 
 
 @contextmanager
@@ -53,13 +60,20 @@ class TextTable:
         if self._ends_open:
             first.pop()
         self.names = [
-            (cell or f"Unnamed: {i}") if self.named else str(i + 1)  # as pandas calls it, counted from 0
+            (cell or f"Unnamed: {i}")
+            if self.named
+            else str(i + 1)  # as pandas calls it, counted from 0
             for i, cell in enumerate(first)
         ]
         check_names(self.names, str(path))
         for name in (*written.text, *written.ignore):
             if name not in self.names:
-                raise BadFile(path, f"a column named {name!r}", f"{self.names}", did_you_mean(name, self.names))
+                raise BadFile(
+                    path,
+                    f"a column named {name!r}",
+                    f"{self.names}",
+                    did_you_mean(name, self.names),
+                )
 
     # ---------------------------------------------------------------- what it looks like
 
@@ -99,7 +113,12 @@ class TextTable:
         shown = short(", ".join(first))
         if named is None:
             hint = "Say which: header=True or False, --header yes or no."
-            raise BadFile(self.path, "a first row of names, or of values", f"{shown}, which may be either", hint)
+            raise BadFile(
+                self.path,
+                "a first row of names, or of values",
+                f"{shown}, which may be either",
+                hint,
+            )
         if named and len(first) <= 2 and all(map(is_number, first)):
             warnings.warn(
                 f"{self.path}: taking the first row, {shown}, for names of columns. If it holds values: "
@@ -139,11 +158,17 @@ class TextTable:
         if {*map(len, rows)} != {self.width}:
             at, row = next((at, row) for at, row in enumerate(rows) if len(row) != self.width)
             names_of_rows = self.named and len(row) == self.width + 1
-            hint = "If the first column holds names of rows, it needs a name, too." if names_of_rows else ""
+            hint = (
+                "If the first column holds names of rows, it needs a name, too."
+                if names_of_rows
+                else ""
+            )
             raise BadFile(self.path, f"{self.width} cells in row {numbers[at]}", len(row), hint)
         columns = list(zip(*rows, strict=True))
         if self._ends_open and any(map(str.strip, columns.pop())):
-            raise BadFile(self.path, f"{self.width - 1} cells in all rows, as in the first ones", self.width)
+            raise BadFile(
+                self.path, f"{self.width - 1} cells in all rows, as in the first ones", self.width
+            )
         return columns
 
     def read(self) -> tuple[list[list[str]], array]:

@@ -8,7 +8,12 @@ from typing import Any
 
 import numpy as np
 
-TIMES = ("date", "time", "duration", "period")  # how the names of their types begin, in all libraries
+TIMES = (
+    "date",
+    "time",
+    "duration",
+    "period",
+)  # how the names of their types begin, in all libraries
 TIME_TYPES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 CLOCK = r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?[AaPp][Mm])?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?"
 DAY = r"\d{4}([-/.])\d{1,2}(?:\1\d{1,2})?|\d{1,2}\.\d{1,2}\.\d{4}|\d{1,2}([-/])\d{1,2}\2(?:\d{4}|\d\d)"
@@ -55,7 +60,9 @@ PARTS = {  # by library and kind: numbers that can be made of {x}
 LEFT_OUT = {"polars": "X.drop({name!r})", "arrow": "X.drop_columns({name!r})"}
 
 
-def no_number(who: str, got: str, library: str, name: Any = None, kind: str | None = None) -> ValueError:
+def no_number(
+    who: str, got: str, library: str, name: Any = None, kind: str | None = None
+) -> ValueError:
     """The error for dates or times in the column `name` of a library's frame, or in an array, library="numpy".
 
     got     their type, or what they are in words

@@ -40,7 +40,9 @@ class Convolution(ImageLayer):
 
     def columns(self, n: int) -> Array:
         """Memory for im2col of n images, (C, KH, KW, OH, OW, N)."""
-        return self.memory("cols", (self.image_shape[0], *self.window.kernel, *self.map_shape[1:]), n)
+        return self.memory(
+            "cols", (self.image_shape[0], *self.window.kernel, *self.map_shape[1:]), n
+        )
 
     def im2col(self, image: Array) -> Array:
         """(C·KH·KW, OH·OW·N), there until the next im2col or to_image."""
@@ -57,7 +59,9 @@ class Convolution(ImageLayer):
         """image = col2im(Wᵀ map)."""
         cols = self.columns(x.shape[-1])
         self.ops.matmul(self.W.T, x.reshape(len(x), -1), out=cols.reshape(self.W.shape[1], -1))
-        return self.ops.col2im(cols, self.window, out=self.memory(name, self.image_shape, x.shape[-1]))
+        return self.ops.col2im(
+            cols, self.window, out=self.memory(name, self.image_shape, x.shape[-1])
+        )
 
     def weight_gradient(self, side: Array, cols: Array) -> None:
         """dW = map colsᵀ, computed as (cols mapᵀ)ᵀ: BLAS likes the longer side in front, by up to 1.6 times."""
@@ -150,12 +154,15 @@ class ConvTranspose2d(Convolution):
         self.window = self.window_of(kernel, stride, padding)
         self.extra = self.pair("output_padding", output_padding, 0)
         if not all(e < s for e, s in zip(self.extra, self.window.stride, strict=True)):
-            raise ValueError(f"ConvTranspose2d: expected output_padding < stride {stride}, got {output_padding}.")
+            raise ValueError(
+                f"ConvTranspose2d: expected output_padding < stride {stride}, got {output_padding}."
+            )
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_image(in_shape)
         size = tuple(
-            (n - 1) * s - 2 * p + k + e for n, k, s, p, e in zip(in_shape[1:], *self.window, self.extra, strict=True)
+            (n - 1) * s - 2 * p + k + e
+            for n, k, s, p, e in zip(in_shape[1:], *self.window, self.extra, strict=True)
         )
         if min(size) < 1:
             raise ValueError(
@@ -167,9 +174,13 @@ class ConvTranspose2d(Convolution):
 
     def parameters(self) -> dict[str, init.Parameter]:
         draw, (kernel, stride, _) = init.get(self.init), self.window
-        share = math.prod(max(1, k / s) for k, s in zip(kernel, stride, strict=True))  # of a kernel that an output sees
+        share = math.prod(
+            max(1, k / s) for k, s in zip(kernel, stride, strict=True)
+        )  # of a kernel that an output sees
 
-        def adjoint(generator: init.Generator, shape: Shape, fan_in: float, fan_out: float) -> Array:
+        def adjoint(
+            generator: init.Generator, shape: Shape, fan_in: float, fan_out: float
+        ) -> Array:
             # fan_in and fan_out are the convolution's
             return draw(generator, shape, shape[0] * share, fan_in)
 
@@ -204,7 +215,9 @@ class TiedConvTranspose2d(ConvTranspose2d):
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         if in_shape != self.source.out_shape:
-            raise ValueError(f"{self}: expected inputs of shape {self.source.out_shape}, got {in_shape}.")
+            raise ValueError(
+                f"{self}: expected inputs of shape {self.source.out_shape}, got {in_shape}."
+            )
         self.map_shape, self.image_shape = in_shape, self.source.in_shape
         self.term = self.ops.empty(self.source.parameters()["W"][0], self.dtype)
         self.source.extra_grads.append(self.term)

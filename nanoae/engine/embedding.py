@@ -45,7 +45,9 @@ class Embedding(Layer):
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
-        self.words = self.ops.round_words(x, out=self.buffer("words", (x.size,), "int64").reshape(x.shape))
+        self.words = self.ops.round_words(
+            x, out=self.buffer("words", (x.size,), "int64").reshape(x.shape)
+        )
         words = self.words.reshape(-1)
         self.ops.check_numbers(words, self.n_words, f"{self}: expected word numbers")
         y = self.ops.take_rows(self.params["W"], words, out=self.buffer("y", (x.size, self.n_out)))
@@ -54,7 +56,9 @@ class Embedding(Layer):
 
     def backward(self, dy: Array) -> Array | None:
         words = self.take_cache()
-        self.ops.add_rows(self.contiguous(dy, "dy").reshape(-1, self.n_out), words, out=self.grads["W"])
+        self.ops.add_rows(
+            self.contiguous(dy, "dy").reshape(-1, self.n_out), words, out=self.grads["W"]
+        )
         if not self.need_dx:
             return None
         return self.ops.copy(0, out=self.buffer("dx", dy.shape[:2]))

@@ -66,7 +66,11 @@ class GradientReport:
             return self.wrong
         first = next(row for row in self.rows if row.layer == culprits[0].layer and not row.ok)
         number, _, name = first.layer.partition("(")[0].partition(" ")
-        return f"layer {number}, {name}: {first.parameter}" if number.isdigit() else f"{first.layer}: {first.parameter}"
+        return (
+            f"layer {number}, {name}: {first.parameter}"
+            if number.isdigit()
+            else f"{first.layer}: {first.parameter}"
+        )
 
     def __str__(self) -> str:
         cells = [("layer", "parameter", "analytic", "numeric", "rel. error", "verdict")]
@@ -105,10 +109,14 @@ def check_gradients(
     Returns a GradientReport: `report.ok`, and `print(report)`.
     """
     if (loss is None) != (t is None) or directions < 1:
-        raise ValueError("check_gradients: expected loss and t together, or neither, and directions >= 1.")
+        raise ValueError(
+            "check_gradients: expected loss and t together, or neither, and directions >= 1."
+        )
     loss = None if loss is None else losses.get(loss)
     twin = _twin(net, np.shape(x)[1:])
-    return _Check(twin, x, t, loss, eps, np.random.default_rng(random_state)).run(directions, tolerance, elementwise)
+    return _Check(twin, x, t, loss, eps, np.random.default_rng(random_state)).run(
+        directions, tolerance, elementwise
+    )
 
 
 def _twin(net: Any, shape: Shape) -> Sequential:
@@ -120,7 +128,9 @@ def _twin(net: Any, shape: Shape) -> Sequential:
         )
     if hasattr(network, "theta"):
         return network.to(network.ops, "float64")
-    return Sequential(from_configs(to_configs(network.layers))).build(shape, "numpy", "float64", random_state=0)
+    return Sequential(from_configs(to_configs(network.layers))).build(
+        shape, "numpy", "float64", random_state=0
+    )
 
 
 Value = Callable[[], float]
@@ -130,7 +140,13 @@ class _Check:
     """The scalar L, its gradient by backward, and its differences."""
 
     def __init__(
-        self, net: Sequential, x: Array, t: Array | None, loss: Loss | None, eps: float, rng: np.random.Generator
+        self,
+        net: Sequential,
+        x: Array,
+        t: Array | None,
+        loss: Loss | None,
+        eps: float,
+        rng: np.random.Generator,
     ):
         ops = net.ops
         self.net, self.ops, self.eps, self.rng = net, ops, eps, rng
@@ -145,7 +161,11 @@ class _Check:
     def value(self, x: Array | None = None, start: int = 0) -> float:
         """L, where layer `start` and those behind it are given x."""
         y = self.net.forward(self.x if x is None else x, train=True, start=start)
-        value = self.ops.sum_products(self.upstream, y) if self.loss is None else self.loss.forward(y, self.t)
+        value = (
+            self.ops.sum_products(self.upstream, y)
+            if self.loss is None
+            else self.loss.forward(y, self.t)
+        )
         return float(value) + float(self.net.penalty())
 
     def gradients(self) -> tuple[list[Array], list[Array], str]:
@@ -169,7 +189,11 @@ class _Check:
                     wrong = f'{who}: self.grads["{name}"] is another array than before. {hint}'
             if dy is None or dy.shape != inputs[i].shape:
                 got = "None" if dy is None else f"of shape {dy.shape}"
-                return inputs, dxs, wrong or f"{who}: dx, expected of shape {inputs[i].shape}, got {got}"
+                return (
+                    inputs,
+                    dxs,
+                    wrong or f"{who}: dx, expected of shape {inputs[i].shape}, got {got}",
+                )
             dxs[i] = dy.copy()
         return inputs, dxs, wrong
 
@@ -213,11 +237,23 @@ class _Check:
         report = GradientReport(wrong=wrong)
 
         def worst(
-            where: str, name: str, array: Array, gradient: Array, value: Value = self.value, every: bool = elementwise
+            where: str,
+            name: str,
+            array: Array,
+            gradient: Array,
+            value: Value = self.value,
+            every: bool = elementwise,
         ) -> GradientRow:
-            scale, pairs = self.compare(array, self.ops.to_numpy(gradient), value, directions, every)
-            scale = max(scale, rounding / tolerance)  # where the true derivative is 0, all that differs is rounding
-            rows = [GradientRow(where, name, a, n, scale, (10 if name == "dx" else 1) * tolerance) for a, n in pairs]
+            scale, pairs = self.compare(
+                array, self.ops.to_numpy(gradient), value, directions, every
+            )
+            scale = max(
+                scale, rounding / tolerance
+            )  # where the true derivative is 0, all that differs is rounding
+            rows = [
+                GradientRow(where, name, a, n, scale, (10 if name == "dx" else 1) * tolerance)
+                for a, n in pairs
+            ]
             return max(rows, key=lambda row: (not row.ok, row.error))
 
         for i in range(last + 1):

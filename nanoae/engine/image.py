@@ -39,14 +39,20 @@ class ImageLayer(Layer):
     def pair(self, name: str, value: Any, least: int) -> tuple[int, int]:
         """An int, or a pair of them for rows and columns, as a pair."""
         rows_columns = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-        if len(rows_columns) != 2 or not all(isinstance(n, (int, np.integer)) and n >= least for n in rows_columns):
+        if len(rows_columns) != 2 or not all(
+            isinstance(n, (int, np.integer)) and n >= least for n in rows_columns
+        ):
             raise ValueError(
                 f"{type(self).__name__}: expected {name}, a whole number >= {least} or a pair of them, got {value!r}."
             )
         return int(rows_columns[0]), int(rows_columns[1])
 
     def window_of(self, kernel: Pair, stride: Pair, padding: Pair) -> Window:
-        return Window(self.pair("kernel", kernel, 1), self.pair("stride", stride, 1), self.pair("padding", padding, 0))
+        return Window(
+            self.pair("kernel", kernel, 1),
+            self.pair("stride", stride, 1),
+            self.pair("padding", padding, 0),
+        )
 
     def steps(self, height: int, width: int) -> tuple[int, int]:
         """How often the window fits on an image of this size, down and across."""
@@ -66,4 +72,8 @@ class ImageLayer(Layer):
     def batch_last(self, x: Array, name: str) -> Array:
         """x (N, C, H, W) as contiguous (C, H, W, N): the same memory where it lies so, else a copy in `name`."""
         x = x.transpose(1, 2, 3, 0)
-        return x if x.flags.c_contiguous else self.ops.copy(x, out=self.memory(name, x.shape[:-1], x.shape[-1]))
+        return (
+            x
+            if x.flags.c_contiguous
+            else self.ops.copy(x, out=self.memory(name, x.shape[:-1], x.shape[-1]))
+        )

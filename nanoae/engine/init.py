@@ -45,7 +45,9 @@ def normal(variance: Callable[[float, float], float]) -> Initializer:
     return draw
 
 
-def truncated_normal(generator: Generator, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
+def truncated_normal(
+    generator: Generator, shape: Shape, fan_in: float, fan_out: float
+) -> np.ndarray:
     """N(0, 0.1²), what lies beyond two standard deviations drawn anew (TensorFlow's `truncated_normal`)."""
     x = generator.normal(0, 1, shape)
     while (far := np.abs(x) > 2).any():
@@ -81,7 +83,9 @@ INITIALIZERS: dict[str, Initializer] = {
     "he_uniform": uniform(he),
     "he_normal": normal(he),
     "truncated_normal": truncated_normal,
-    "small_normal": normal(lambda fan_in, fan_out: 1e-4),  # N(0, 0.01²), whatever the fans: as before 2010
+    "small_normal": normal(
+        lambda fan_in, fan_out: 1e-4
+    ),  # N(0, 0.01²), whatever the fans: as before 2010
     "zeros": zeros,
     "ones": ones,
 }

@@ -78,7 +78,11 @@ class Layer(Reused, Configurable):
             expected = ", ".join(["N", *map(str, self.in_shape)])
             hint = ""
             if len(self.in_shape) == 1:
-                hint = " Flatten the images first." if x.ndim > 2 else " Is this the table the network was built for?"
+                hint = (
+                    " Flatten the images first."
+                    if x.ndim > 2
+                    else " Is this the table the network was built for?"
+                )
             raise ValueError(f"{self}: expected x of shape ({expected}), got {x.shape}.{hint}")
 
 
@@ -98,7 +102,9 @@ class Linear(Layer):
         self.n_out, self.init, self.bias_init = n_out, init, bias_init
 
     def infer_shape(self, in_shape: Shape) -> Shape:
-        self.extra_grads: list[Array] = []  # gradients of W from elsewhere (tied weights, a contractive penalty)
+        self.extra_grads: list[
+            Array
+        ] = []  # gradients of W from elsewhere (tied weights, a contractive penalty)
         if len(in_shape) != 1:
             raise ValueError(f"{self}: expected inputs of shape (N, I), got (N, {', '.join(map(str, in_shape))}). "
                              "Flatten the images first.")  # fmt: skip
@@ -147,8 +153,14 @@ class TiedLinear(Layer):
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         if in_shape != self.source.out_shape:
-            hint = "" if self.source.in_shape else " The source has to come before it, in the same list of layers."
-            raise ValueError(f"{self}: expected inputs of shape {self.source.out_shape}, got {in_shape}.{hint}")
+            hint = (
+                ""
+                if self.source.in_shape
+                else " The source has to come before it, in the same list of layers."
+            )
+            raise ValueError(
+                f"{self}: expected inputs of shape {self.source.out_shape}, got {in_shape}.{hint}"
+            )
         self.dW = self.ops.empty((self.source.n_in, self.source.n_out), self.dtype)
         self.source.extra_grads.append(self.dW)
         return self.source.in_shape
@@ -158,7 +170,9 @@ class TiedLinear(Layer):
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
-        y = self.ops.matmul(x, self.source.params["W"].T, out=self.buffer("y", (len(x), *self.out_shape)))
+        y = self.ops.matmul(
+            x, self.source.params["W"].T, out=self.buffer("y", (len(x), *self.out_shape))
+        )
         self.ops.add_bias_inplace(y, self.params["b"])
         self.cache = x if train else None
         return y
@@ -167,7 +181,9 @@ class TiedLinear(Layer):
         x = self.take_cache()
         self.ops.matmul(dy.T, x, out=self.dW)  # dW = dyᵀ x
         self.ops.sum_rows(dy, out=self.grads["b"])
-        return self.ops.matmul(dy, self.source.params["W"], out=self.buffer("dx", x.shape))  # dx = dy W
+        return self.ops.matmul(
+            dy, self.source.params["W"], out=self.buffer("dx", x.shape)
+        )  # dx = dy W
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.source})"
@@ -197,7 +213,9 @@ class Dropout(Noisy):
 
     def __init__(self, p: float = 0.5):
         if not 0 <= p < 1:
-            raise ValueError(f"Dropout: expected p, the share of units dropped, in [0, 1), got {p}.")
+            raise ValueError(
+                f"Dropout: expected p, the share of units dropped, in [0, 1), got {p}."
+            )
         self.p = p
 
     def draw(self, noise: Array) -> Array:
@@ -212,4 +230,6 @@ class Dropout(Noisy):
 
     def backward(self, dy: Array) -> Array | None:
         mask = self.take_cache()
-        return self.ops.multiply(dy, mask, out=self.buffer("dx", dy.shape)) if self.need_dx else None
+        return (
+            self.ops.multiply(dy, mask, out=self.buffer("dx", dy.shape)) if self.need_dx else None
+        )

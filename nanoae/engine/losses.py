@@ -68,7 +68,9 @@ class Loss(Reused, Configurable):
 
     def check_targets(self, y: Array, t: Array) -> None:
         if y.shape != t.shape:
-            raise ValueError(f"{self}: expected targets of the outputs' shape {y.shape}, got {t.shape}.")
+            raise ValueError(
+                f"{self}: expected targets of the outputs' shape {y.shape}, got {t.shape}."
+            )
 
     def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
         """The loss; its gradient goes to `out`."""
@@ -203,7 +205,9 @@ class SoftmaxCrossEntropy(Loss):
             raise ValueError(
                 f"{self}: expected logits (N, K) and class numbers (N,), whole, got {y.shape} and {t.dtype} {t.shape}."
             )
-        self.ops.check_numbers(t, y.shape[-1], f"{self}: expected classes")  # -1 would be the last one
+        self.ops.check_numbers(
+            t, y.shape[-1], f"{self}: expected classes"
+        )  # -1 would be the last one
 
     def scale(self, shape: Shape) -> float:
         return super().scale(shape[:-1])
@@ -213,13 +217,17 @@ class SoftmaxCrossEntropy(Loss):
         counts = None
         if self.ignore is not None:
             counts = self.ops.not_equal(t, self.ignore, out=self.ops.empty(len(t), self.dtype))
-            if self.reduction == "mean":  # scale is weight / (N T); of those, Σ counts count, or none at all
+            if (
+                self.reduction == "mean"
+            ):  # scale is weight / (N T); of those, Σ counts count, or none at all
                 share = self.ops.call(share_of, len(t), self.ops.sum(counts))
                 self.ops.scale_inplace(counts, share)
         return self.ops.softmax_cross_entropy(y, t, scale, out=out, weights=counts)
 
     def elements(self, y: Array, t: Array) -> Array:
-        right = self.ops.take_steps(y.reshape(t.size, -1, 1), t.reshape(-1), out=self.ops.empty((t.size, 1), y.dtype))
+        right = self.ops.take_steps(
+            y.reshape(t.size, -1, 1), t.reshape(-1), out=self.ops.empty((t.size, 1), y.dtype)
+        )
         nats = self.ops.log_sum_exp(y) - right.reshape(t.shape)
         return nats if self.ignore is None else nats * (t != self.ignore)
 

@@ -38,7 +38,9 @@ class Sequential:
                 hint = did_you_mean(layer, [cls.__name__ for cls in ACTIVATIONS.values()])
                 raise ValueError(f"Sequential: expected layers, as ReLU(), got {layer!r}.{hint}")
         if len({id(layer) for layer in self.layers}) < len(self.layers):
-            raise ValueError("Sequential: expected each layer once, got the same object twice. Make a second one.")
+            raise ValueError(
+                "Sequential: expected each layer once, got the same object twice. Make a second one."
+            )
 
     def build(
         self,
@@ -62,7 +64,9 @@ class Sequential:
             layer.generator = generator
         self.output_shape = shape
         theta = None if state is None else state[0]
-        self.parameters = Parameters(self.ops, self.layers, self.dtype, np.random.default_rng(weights), theta)
+        self.parameters = Parameters(
+            self.ops, self.layers, self.dtype, np.random.default_rng(weights), theta
+        )
         self.theta, self.grad = self.parameters.theta, self.parameters.grad
         # Nobody needs the gradient of the data: up to the first layer that learns, dx is not computed.
         first = next((i for i, layer in enumerate(self.layers) if layer.params), 0)
@@ -72,7 +76,9 @@ class Sequential:
             self.set_state(state)
         return self
 
-    def forward(self, x: Array, train: bool = False, start: int = 0, stop: int | None = None) -> Array:
+    def forward(
+        self, x: Array, train: bool = False, start: int = 0, stop: int | None = None
+    ) -> Array:
         """Layers start .. stop-1 applied to x (N, *shape)."""
         if not hasattr(self, "ops"):
             raise RuntimeError("Sequential: expected build(input_shape) before forward.")
@@ -116,15 +122,22 @@ class Sequential:
         """Copy `arrays` (of host or device) into `state()`."""
         for mine, theirs in zip(self.state(), arrays, strict=True):
             if mine.shape != theirs.shape:
-                raise ValueError(f"Sequential: expected an array of shape {mine.shape}, got {theirs.shape}.")
+                raise ValueError(
+                    f"Sequential: expected an array of shape {mine.shape}, got {theirs.shape}."
+                )
             self.ops.copy(self.ops.to_device(theirs, self.dtype), out=mine)
 
     def to(self, ops: Ops | str = "numpy", dtype: Any = "float64") -> Sequential:
         """A network with the same weights on another device or in another precision."""
         state = [self.ops.to_numpy(array) for array in self.state()]
-        return Sequential(from_configs(to_configs(self.layers))).build(self.input_shape, ops, dtype, 0, state)
+        return Sequential(from_configs(to_configs(self.layers))).build(
+            self.input_shape, ops, dtype, 0, state
+        )
 
-    rewritten, rebuilt = former("Sequential.rewritten", with_layers), former("Sequential.rebuilt", to)
+    rewritten, rebuilt = (
+        former("Sequential.rewritten", with_layers),
+        former("Sequential.rebuilt", to),
+    )
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and deepcopy: the description and the numbers. Views of theta would come back as copies of it."""
@@ -138,7 +151,9 @@ class Sequential:
         self.layers = from_configs(state["layers"])
         if "build" in state:
             input_shape, ops, dtype, seed = state["build"]
-            self.build(input_shape, available(ops), dtype, np.random.SeedSequence(**seed), state["arrays"])
+            self.build(
+                input_shape, available(ops), dtype, np.random.SeedSequence(**seed), state["arrays"]
+            )
 
     def freeze_noise(self, frozen: bool) -> None:
         """Let every noisy layer use its last noise again (True) or draw anew (False)."""

@@ -39,7 +39,9 @@ class BatchNorm(ImageLayer):
     def infer_shape(self, in_shape: Shape) -> Shape:
         if len(in_shape) not in (1, 3):
             shape = ", ".join(map(str, in_shape))
-            raise ValueError(f"{self}: expected inputs of shape (N, D) or (N, C, H, W), got (N, {shape}).")
+            raise ValueError(
+                f"{self}: expected inputs of shape (N, D) or (N, C, H, W), got (N, {shape})."
+            )
         for name, value in (("mean", 0), ("var", 1)):
             self.state[name] = self.ops.zeros(in_shape[0], self.dtype)
             self.state[name][...] = value
@@ -64,7 +66,12 @@ class BatchNorm(ImageLayer):
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
-        ops, rows, y, (gamma, beta) = self.ops, self.rows(x, "x"), self.rows_of("y", len(x)), self.params.values()
+        ops, rows, y, (gamma, beta) = (
+            self.ops,
+            self.rows(x, "x"),
+            self.rows_of("y", len(x)),
+            self.params.values(),
+        )
         mean, var, inv, scale, shift = self.buffer("statistics", (5, len(rows)))
         if train:
             centered, m = self.rows_of("centered", len(x)), rows.shape[1]
@@ -74,9 +81,13 @@ class BatchNorm(ImageLayer):
                 )
             ops.center(rows, mean, var, out=centered)
             ops.axpby_inplace(self.state["mean"], self.momentum, mean, 1 - self.momentum)
-            ops.axpby_inplace(self.state["var"], self.momentum * m / (m - 1), var, 1 - self.momentum)
+            ops.axpby_inplace(
+                self.state["var"], self.momentum * m / (m - 1), var, 1 - self.momentum
+            )
             ops.multiply(ops.rsqrt(var, self.eps, out=inv), gamma, out=scale)
-            ops.affine_rows(centered, scale, beta, out=y)  # gamma / sqrt(var + eps) · (x - mean) + beta
+            ops.affine_rows(
+                centered, scale, beta, out=y
+            )  # gamma / sqrt(var + eps) · (x - mean) + beta
             self.cache = centered, inv, scale
         else:
             ops.multiply(ops.rsqrt(self.state["var"], self.eps, out=inv), gamma, out=scale)
@@ -88,7 +99,13 @@ class BatchNorm(ImageLayer):
     def backward(self, dy: Array) -> Array | None:
         centered, inv, scale = self.take_cache()
         dx = self.ops.center_backward(
-            self.rows(dy, "dy"), centered, inv, scale, self.grads["beta"], self.grads["gamma"], out=centered
+            self.rows(dy, "dy"),
+            centered,
+            inv,
+            scale,
+            self.grads["beta"],
+            self.grads["gamma"],
+            out=centered,
         )
         return self.whole(dx) if self.need_dx else None
 
@@ -110,7 +127,9 @@ class LayerNorm(Layer):
     def infer_shape(self, in_shape: Shape) -> Shape:
         if not 1 <= self.axes <= len(in_shape):
             shape = ", ".join(map(str, in_shape))
-            raise ValueError(f"{self}: expected axes in 1 .. {len(in_shape)} for inputs (N, {shape}), got {self.axes}.")
+            raise ValueError(
+                f"{self}: expected axes in 1 .. {len(in_shape)} for inputs (N, {shape}), got {self.axes}."
+            )
         self.size = math.prod(in_shape[-self.axes :])
         return in_shape
 
@@ -144,5 +163,7 @@ class LayerNorm(Layer):
         if not self.need_dx:
             return None
         dx_hat = ops.multiply(dy, self.params["gamma"].reshape(-1), out=dx)
-        ops.center_backward(dx_hat, x_hat, ops.ones(len(dx), self.dtype), inv, sums, dots, out=x_hat)
+        ops.center_backward(
+            dx_hat, x_hat, ops.ones(len(dx), self.dtype), inv, sums, dots, out=x_hat
+        )
         return x_hat.reshape(shape)

@@ -40,12 +40,18 @@ class Optimizer(Configurable):
         if not callable(lr) and not lr >= 0:
             raise ValueError(f"{type(self).__name__}: expected a learning rate >= 0, got {lr}.")
         if not weight_decay >= 0:
-            raise ValueError(f"{type(self).__name__}: expected weight_decay >= 0, got {weight_decay}.")
+            raise ValueError(
+                f"{type(self).__name__}: expected weight_decay >= 0, got {weight_decay}."
+            )
         if clip_norm is not None and not clip_norm > 0:
-            raise ValueError(f"{type(self).__name__}: expected clip_norm > 0 or None, got {clip_norm}.")
+            raise ValueError(
+                f"{type(self).__name__}: expected clip_norm > 0 or None, got {clip_norm}."
+            )
         self.lr, self.weight_decay, self.clip_norm = lr, weight_decay, clip_norm
 
-    def build(self, ops: Ops, theta: Array, total_steps: int = 0, ranges: list[slice] | None = None) -> Optimizer:
+    def build(
+        self, ops: Ops, theta: Array, total_steps: int = 0, ranges: list[slice] | None = None
+    ) -> Optimizer:
         """Start afresh. `ranges`: the slices of theta that learn; everything else stays frozen, to the bit."""
         self.ops, self.t, self.total_steps = ops, 0, total_steps
         self.ranges = [slice(0, len(theta))] if ranges is None else ranges
@@ -81,7 +87,9 @@ class Optimizer(Configurable):
         """The learning rate of step t = 1, 2, ...; ValueError for a schedule that gives none."""
         rate = self.lr(t, self.total_steps) if callable(self.lr) else self.lr
         if not isinstance(rate, numbers.Real) or not 0 <= rate < math.inf:
-            raise ValueError(f"learning_rate: expected a number >= 0 of {self.lr!r} at step {t}, got {rate!r}.")
+            raise ValueError(
+                f"learning_rate: expected a number >= 0 of {self.lr!r} at step {t}, got {rate!r}."
+            )
         return self.rate_scale * float(rate)
 
     def decay(self, theta: Array, grad: Array) -> Array:
@@ -106,7 +114,9 @@ class SGD(Optimizer):
         self.n_moments = 1 if momentum else 0
 
     def update(self, theta: Array, grad: Array, *moments: Array) -> None:
-        self.ops.sgd_inplace(theta, grad, moments[0] if moments else None, self.rate, self.momentum, self.nesterov)
+        self.ops.sgd_inplace(
+            theta, grad, moments[0] if moments else None, self.rate, self.momentum, self.nesterov
+        )
 
 
 class Adam(Optimizer):
@@ -125,7 +135,9 @@ class Adam(Optimizer):
 
     def update(self, theta: Array, grad: Array, *moments: Array) -> None:
         m, v = moments
-        self.ops.adam_inplace(theta, grad, m, v, self.t, self.rate, self.beta1, self.beta2, self.eps)
+        self.ops.adam_inplace(
+            theta, grad, m, v, self.t, self.rate, self.beta1, self.beta2, self.eps
+        )
 
 
 class AdamW(Adam):
@@ -160,7 +172,12 @@ class RMSprop(Optimizer):
         self.ops.adam_inplace(theta, grad, m, v, MANY_STEPS, self.rate, 0.0, self.rho, self.eps)
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW, "rmsprop": RMSprop}
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "sgd": SGD,
+    "adam": Adam,
+    "adamw": AdamW,
+    "rmsprop": RMSprop,
+}
 
 
 def get(optimizer: str | Optimizer, lr: LearningRate, weight_decay: float) -> Optimizer:

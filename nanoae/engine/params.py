@@ -23,7 +23,12 @@ class Parameters:
     """
 
     def __init__(
-        self, ops: Ops, layers: list[Layer], dtype: Any, generator: np.random.Generator, values: Array | None = None
+        self,
+        ops: Ops,
+        layers: list[Layer],
+        dtype: Any,
+        generator: np.random.Generator,
+        values: Array | None = None,
     ):
         self.slices: dict[tuple[int, str], slice] = {}
         asked, size = [], 0
@@ -33,10 +38,14 @@ class Parameters:
                 self.slices[i, name] = slice(size, size + math.prod(shape))
                 size += math.prod(shape)
         if values is not None and values.shape != (size,):
-            raise ValueError(f"parameters: expected {size:,} numbers, got an array of shape {values.shape}.")
+            raise ValueError(
+                f"parameters: expected {size:,} numbers, got an array of shape {values.shape}."
+            )
         self.theta = ops.empty(size, dtype)
         self.grad = ops.zeros(size, dtype)
-        for (layer, name, shape, initializer), where in zip(asked, self.slices.values(), strict=True):
+        for (layer, name, shape, initializer), where in zip(
+            asked, self.slices.values(), strict=True
+        ):
             layer.params[name] = self.theta[where].reshape(shape)
             layer.grads[name] = self.grad[where].reshape(shape)
             if values is None:

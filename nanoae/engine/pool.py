@@ -20,7 +20,9 @@ class Pooling(ImageLayer):
         self.window = self.window_of(kernel, kernel if stride is None else stride, padding)
         if any(2 * p > k for p, k in zip(self.window.padding, self.window.kernel, strict=True)):
             name = type(self).__name__
-            raise ValueError(f"{name}: expected padding of at most half the kernel {kernel}, got {padding}.")
+            raise ValueError(
+                f"{name}: expected padding of at most half the kernel {kernel}, got {padding}."
+            )
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_image(in_shape)
@@ -46,7 +48,9 @@ class MaxPool2d(Pooling):
         if not self.need_dx:
             return None
         dx = self.memory("dx", self.in_shape, len(dy))
-        return batch_first(self.ops.max_pool_backward(self.batch_last(dy, "dy"), x, y, self.window, out=dx))
+        return batch_first(
+            self.ops.max_pool_backward(self.batch_last(dy, "dy"), x, y, self.window, out=dx)
+        )
 
 
 class AvgPool2d(Pooling):
@@ -59,7 +63,9 @@ class AvgPool2d(Pooling):
         self.check_input(x)
         self.cache = train or None
         y = self.memory("y", self.out_shape, len(x))
-        return batch_first(self.ops.sum_windows(self.batch_last(x, "x"), self.window, 1 / self.window.area, out=y))
+        return batch_first(
+            self.ops.sum_windows(self.batch_last(x, "x"), self.window, 1 / self.window.area, out=y)
+        )
 
     def backward(self, dy: Array) -> Array | None:
         self.take_cache()
@@ -67,7 +73,9 @@ class AvgPool2d(Pooling):
             return None
         dx = self.memory("dx", self.in_shape, len(dy))
         scale = 1 / self.window.area
-        return batch_first(self.ops.spread_windows(self.batch_last(dy, "dy"), self.window, scale, out=dx))
+        return batch_first(
+            self.ops.spread_windows(self.batch_last(dy, "dy"), self.window, scale, out=dx)
+        )
 
 
 class Upsample(ImageLayer):
@@ -93,11 +101,15 @@ class Upsample(ImageLayer):
         self.check_input(x)
         self.cache = train or None
         y = self.memory("y", self.out_shape, len(x))
-        return batch_first(self.ops.spread_windows(self.batch_last(x, "x"), self.window, 1.0, out=y))
+        return batch_first(
+            self.ops.spread_windows(self.batch_last(x, "x"), self.window, 1.0, out=y)
+        )
 
     def backward(self, dy: Array) -> Array | None:
         self.take_cache()
         if not self.need_dx:
             return None
         dx = self.memory("dx", self.in_shape, len(dy))
-        return batch_first(self.ops.sum_windows(self.batch_last(dy, "dy"), self.window, 1.0, out=dx))
+        return batch_first(
+            self.ops.sum_windows(self.batch_last(dy, "dy"), self.window, 1.0, out=dx)
+        )

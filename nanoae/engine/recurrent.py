@@ -36,7 +36,9 @@ class GRU(Layer):
               dW = xᵀ da    db = Σ da    dU = h[t-1]ᵀ du    dc = Σ du    dx = da Wᵀ
     """
 
-    def __init__(self, n_out: int, last: bool = False, init: str = "glorot_uniform", bias_init: str = "zeros"):
+    def __init__(
+        self, n_out: int, last: bool = False, init: str = "glorot_uniform", bias_init: str = "zeros"
+    ):
         self.n_out, self.last, self.init, self.bias_init = n_out, last, init, bias_init
 
     def infer_shape(self, in_shape: Shape) -> Shape:
@@ -60,7 +62,9 @@ class GRU(Layer):
 
     def check_input(self, x: Array) -> None:
         if x.ndim != 3 or x.shape[2] != self.in_shape[1]:
-            raise ValueError(f"{self}: expected x of shape (N, T, {self.in_shape[1]}), got {x.shape}.")
+            raise ValueError(
+                f"{self}: expected x of shape (N, T, {self.in_shape[1]}), got {x.shape}."
+            )
 
     def steps(self, name: str, t: int, n: int, width: int) -> Array:
         """Memory for `t` steps of `n` rows (T, N, width): a step is contiguous, whatever the batch."""
@@ -73,7 +77,9 @@ class GRU(Layer):
         a, u = self.steps("a", t, n, 3 * n_out), self.steps("u", t, n, 3 * n_out)
         states = self.steps("y", t + 1, n, n_out)  # the first is the state before the first step
         ops.copy(0 if h is None else h, out=states[0])
-        ops.matmul(x.reshape(t * n, n_in), self.params["W"], out=a.reshape(t * n, -1))  # all the steps at once
+        ops.matmul(
+            x.reshape(t * n, n_in), self.params["W"], out=a.reshape(t * n, -1)
+        )  # all the steps at once
         ops.add_bias_inplace(a.reshape(t * n, -1), self.params["b"])
         for step in range(t):
             ops.matmul(states[step], self.params["U"], out=u[step])
@@ -92,7 +98,9 @@ class GRU(Layer):
                 ops.add_inplace(dh, dy[:, step])
             da, du = gates[step], u[step]  # the gradients overwrite what they were computed from
             ops.gru_step_backward(dh, gates[step], u[step], states[step], da=da, du=du, out=carried)
-            ops.add_inplace(ops.matmul(du, self.params["U"].T, out=dh), carried)  # dh[t-1] = dh z + du Uᵀ
+            ops.add_inplace(
+                ops.matmul(du, self.params["U"].T, out=dh), carried
+            )  # dh[t-1] = dh z + du Uᵀ
         self.dh = dh
         x, da, du, before = (array.reshape(t * n, -1) for array in (x, gates, u, states[:-1]))
         ops.matmul(x.T, da, out=self.grads["W"])
@@ -101,5 +109,7 @@ class GRU(Layer):
         ops.sum_rows(du, out=self.grads["c"])
         if not self.need_dx:
             return None
-        dx = ops.matmul(da, self.params["W"].T, out=self.steps("dx", t, n, n_in).reshape(t * n, n_in))
+        dx = ops.matmul(
+            da, self.params["W"].T, out=self.steps("dx", t, n, n_in).reshape(t * n, n_in)
+        )
         return dx.reshape(t, n, n_in).transpose(1, 0, 2)

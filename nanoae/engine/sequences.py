@@ -29,7 +29,9 @@ class TimeDistributed(Layer):
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         if len(in_shape) < 2:
-            raise ValueError(f"{self}: expected sequences (N, T, ...), got (N, {', '.join(map(str, in_shape))}).")
+            raise ValueError(
+                f"{self}: expected sequences (N, T, ...), got (N, {', '.join(map(str, in_shape))})."
+            )
         out_shape = self.layer.build(self.ops, in_shape[1:], self.dtype)
         self.params, self.grads, self.state = self.layer.params, self.layer.grads, self.layer.state
         return (in_shape[0], *out_shape)
@@ -79,10 +81,14 @@ class LastTimestep(Layer):
         return in_shape[1:]
 
     def forward(self, x: Array, train: bool = False) -> Array:
-        last = self.ops.last_not_zero(self.source.words, out=self.buffer("last", (len(x),), "int64"))
+        last = self.ops.last_not_zero(
+            self.source.words, out=self.buffer("last", (len(x),), "int64")
+        )
         self.cache = (last, x.shape) if train else None
         return self.ops.take_steps(x, last, out=self.buffer("y", (len(x), x.shape[2])))
 
     def backward(self, dy: Array) -> Array | None:
         last, (n, t, width) = self.take_cache()
-        return self.ops.put_steps(dy, last, out=self.buffer("dx", (n * t, width)).reshape(n, t, width))
+        return self.ops.put_steps(
+            dy, last, out=self.buffer("dx", (n * t, width)).reshape(n, t, width)
+        )

@@ -56,7 +56,13 @@ class OfDetector(Parts):
             return found
 
         masked = self.model.as_built.missing == "mask"
-        return Rows(self.scaled(member), self.shape, lambda Z: parts(Z).hidden, lambda Z: parts(Z).again, masked)
+        return Rows(
+            self.scaled(member),
+            self.shape,
+            lambda Z: parts(Z).hidden,
+            lambda Z: parts(Z).again,
+            masked,
+        )
 
     def scaled(self, member: Member) -> Value:
         """`Member.scaled`: the columns of numbers scaled, those of categories as they are."""
@@ -65,7 +71,9 @@ class OfDetector(Parts):
         numbers, columns = list(member.numbers), math.prod(self.shape)
         others = [j for j in range(columns) if j not in numbers]
         order = np.argsort([*numbers, *others])
-        parts = [transformed(member.scaler, self.x.take(np.array(numbers), axis=1))] if numbers else []
+        parts = (
+            [transformed(member.scaler, self.x.take(np.array(numbers), axis=1))] if numbers else []
+        )
         parts += [self.x.take(np.array(others), axis=1).cast(np.float32)] if others else []
         return self.graph.concat(parts).take(order, axis=1)
 
@@ -83,8 +91,14 @@ class OfDetector(Parts):
 
     def together(self, raw: list) -> Value:
         weights = np.array([score.weight for score, _ in raw])
-        views = [standing(usual, each) for usual, (_, each) in zip(self.ensemble.standings, raw, strict=True)]
-        squares = [w * (view * view) for w, view in zip((weights / weights.sum()).tolist(), views, strict=True)]
+        views = [
+            standing(usual, each)
+            for usual, (_, each) in zip(self.ensemble.standings, raw, strict=True)
+        ]
+        squares = [
+            w * (view * view)
+            for w, view in zip((weights / weights.sum()).tolist(), views, strict=True)
+        ]
         return functools.reduce(lambda total, each: total + each, squares).apply("Sqrt")
 
     @functools.cached_property
@@ -95,7 +109,9 @@ class OfDetector(Parts):
             return (x * 0.0).sum(1)
         known = 1 - x.is_nan().cast(np.float64)
         filled = x.is_nan().where(0.0, x)
-        return (filled * 0.0).sum(1) / known.apply("ReduceMax", [1], keepdims=0)  # 0 / 0 where nothing is known
+        return (filled * 0.0).sum(1) / known.apply(
+            "ReduceMax", [1], keepdims=0
+        )  # 0 / 0 where nothing is known
 
     def scores(self) -> Outputs:
         score = self.score() + self.finite
@@ -131,10 +147,16 @@ class OfClusters(Parts):
 
     def scores(self) -> Outputs:
         facts, arrays = self.model.to_file()
-        centers, abnormality = (arrays[name].astype(np.float64) for name in ("centers", "abnormality_"))
+        centers, abnormality = (
+            arrays[name].astype(np.float64) for name in ("centers", "abnormality_")
+        )
         code, _ = self.coder.encoder()["code"]
         code = code.cast(np.float64)
-        d = (code * code).sum(1, keep=True) + (centers * centers).sum(axis=1) - 2 * (code @ centers.T)
+        d = (
+            (code * code).sum(1, keep=True)
+            + (centers * centers).sum(axis=1)
+            - 2 * (code @ centers.T)
+        )
         p = (d * (-4 / facts["spread"])).apply("Softmax", axis=1)
         score = (p @ abnormality[:, None]).reshape(-1)
         normal = (-self.model.offset_ - score) >= 0.0

@@ -34,7 +34,9 @@ def export(model: Any, path, what: str | None = None, notes: dict[str, Any] | No
         graph = graph_of(model, what)
         content, told = graph.file(notes_of(model)), graph.told()
     elif what is not None:
-        raise ValueError(f"export: expected what=None for .safetensors, which holds whole models, got {what!r}.")
+        raise ValueError(
+            f"export: expected what=None for .safetensors, which holds whole models, got {what!r}."
+        )
     else:
         content = content_of(model, notes)
         told = f"{len(content):,} bytes; nanoae.load opens it, and so does safetensors in any framework"

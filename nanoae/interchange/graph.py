@@ -15,7 +15,17 @@ import numpy as np
 
 OPERATORS, FORMAT = 20, 9  # the version of the operator set, and of the file
 LARGEST = 2**31 - 1  # bytes that a file of protocol buffers can have
-SINGLE = {"AveragePool", "Conv", "ConvTranspose", "Elu", "Erf", "GRU", "Gelu", "LeakyRelu", "Softplus"}
+SINGLE = {
+    "AveragePool",
+    "Conv",
+    "ConvTranspose",
+    "Elu",
+    "Erf",
+    "GRU",
+    "Gelu",
+    "LeakyRelu",
+    "Softplus",
+}
 
 
 class Value:
@@ -75,7 +85,9 @@ class Value:
         """The same numbers as another type."""
         if self.dtype == dtype:
             return self
-        return self.apply("Cast", to=self.graph.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), dtype=dtype)
+        return self.apply(
+            "Cast", to=self.graph.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), dtype=dtype
+        )
 
     def reshape(self, *shape: int) -> Value:
         return self.apply("Reshape", list(shape))
@@ -116,12 +128,16 @@ class Graph:
     def __init__(self):
         self.helper, self.numpy_helper = _onnx("helper"), _onnx("numpy_helper")
         self.nodes: list[Any] = []
-        self.inputs: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}  # name -> (type, shape without the batch)
+        self.inputs: dict[
+            str, tuple[np.dtype, tuple[int, ...]]
+        ] = {}  # name -> (type, shape without the batch)
         self.outputs: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
         self.constants: dict[bytes, tuple[Value, Any]] = {}
         self.remembered: dict[Any, Value] = {}
 
-    def node(self, operator: str, *inputs, dtype=None, output: int = 0, of: int = 1, **attributes) -> Value:
+    def node(
+        self, operator: str, *inputs, dtype=None, output: int = 0, of: int = 1, **attributes
+    ) -> Value:
         """Add operator(*inputs): of its `of` results number `output`, of the first input's type if no `dtype` is
         given.
 
@@ -131,8 +147,12 @@ class Graph:
         """
         first = next(value for value in inputs if isinstance(value, Value))
         if operator in SINGLE and first.dtype == np.float64:
-            singles = [value.cast(np.float32) if isinstance(value, Value) else value for value in inputs]
-            return self.node(operator, *singles, output=output, of=of, **attributes).cast(np.float64)
+            singles = [
+                value.cast(np.float32) if isinstance(value, Value) else value for value in inputs
+            ]
+            return self.node(operator, *singles, output=output, of=of, **attributes).cast(
+                np.float64
+            )
         names = ["" if value is None else self.value(value, first.dtype).name for value in inputs]
         name = f"{operator}_{len(self.nodes)}"
         results = [name if i == output else f"{name}_{i}" for i in range(of)]
@@ -152,12 +172,19 @@ class Graph:
 
     def constant(self, array: np.ndarray) -> Value:
         """Equal arrays are one constant."""
-        array = array.astype(object) if array.dtype.kind == "U" else np.ascontiguousarray(array).reshape(array.shape)
+        array = (
+            array.astype(object)
+            if array.dtype.kind == "U"
+            else np.ascontiguousarray(array).reshape(array.shape)
+        )
         content = repr(array.tolist()).encode() if array.dtype == object else array.tobytes()
         key = hashlib.sha256(f"{array.dtype} {array.shape}".encode() + content).digest()
         if key not in self.constants:
             name = f"constant_{len(self.constants)}"
-            self.constants[key] = Value(self, name, array.dtype), self.numpy_helper.from_array(array, name)
+            self.constants[key] = (
+                Value(self, name, array.dtype),
+                self.numpy_helper.from_array(array, name),
+            )
         return self.constants[key][0]
 
     def concat(self, values: Sequence[Value], axis: int = 1) -> Value:
@@ -196,7 +223,9 @@ class Graph:
         tensors = [tensor for _, tensor in self.constants.values()]
         size = sum(tensor.ByteSize() for tensor in tensors)
         if size > LARGEST:
-            raise ValueError(f"export: expected a model of less than 2 GB, as an ONNX file holds, got {size:,} bytes.")
+            raise ValueError(
+                f"export: expected a model of less than 2 GB, as an ONNX file holds, got {size:,} bytes."
+            )
         ends = self._described(self.inputs), self._described(self.outputs)
         graph = self.helper.make_graph(self.nodes, "nanoae", *ends, tensors)
         model = self.helper.make_model(
@@ -226,7 +255,9 @@ class Formulas:
     def __call__(self, part: Any, *others: Any) -> Any:
         kind, root = type(part), self.of.registry[object]
         found = self.of.dispatch(kind)
-        if kind not in self.of.registry and (found is root or not kind.__module__.startswith("nanoae.")):
+        if kind not in self.of.registry and (
+            found is root or not kind.__module__.startswith("nanoae.")
+        ):
             raise ValueError(
                 f"export: expected what ONNX has a formula for, got {part!r:.80}, {kind.__name__} of {kind.__module__}."
                 f" For a class of your own register one: {root.__module__}.{root.__name__}.register."
@@ -241,4 +272,6 @@ def _onnx(module: str) -> Any:
     try:
         return importlib.import_module(f"onnx.{module}")
     except ImportError as error:
-        raise ImportError('export: expected the package onnx for .onnx files. pip install "nanoae[onnx]"') from error
+        raise ImportError(
+            'export: expected the package onnx for .onnx files. pip install "nanoae[onnx]"'
+        ) from error

@@ -110,7 +110,11 @@ def _(layer: activations.Softplus, x: Value) -> Value:
 
 @translate.register
 def _(layer: activations.GELU, x: Value) -> Value:
-    return x * 0.5 * ((x * (x * x * (SQRT_2_OVER_PI * GELU_CUBIC) + SQRT_2_OVER_PI)).apply("Tanh") + 1.0)
+    return (
+        x
+        * 0.5
+        * ((x * (x * x * (SQRT_2_OVER_PI * GELU_CUBIC) + SQRT_2_OVER_PI)).apply("Tanh") + 1.0)
+    )
 
 
 @translate.register
@@ -128,7 +132,9 @@ def _(layer: TopK, x: Value) -> Value:
     """The k largest of each row where they are, 0 elsewhere."""
     k = min(round(layer.alpha * layer.k), layer.in_shape[0])
     places = x.apply("TopK", [k], output=1, of=2, dtype=np.int64)
-    return (x * 0.0).apply("ScatterElements", places, x.apply("GatherElements", places, axis=1), axis=1)
+    return (x * 0.0).apply(
+        "ScatterElements", places, x.apply("GatherElements", places, axis=1), axis=1
+    )
 
 
 @translate.register
@@ -180,7 +186,10 @@ def _(layer: TiedConvTranspose2d, x: Value) -> Value:
 def adjoint(layer: ConvTranspose2d, x: Value, W: np.ndarray) -> Value:
     """The adjoint of a convolution, to the size that the layer has."""
     (rows, columns), (kernel, stride, padding) = layer.in_shape[1:], layer.window
-    least = [(n - 1) * s - 2 * p + k for n, k, s, p in zip((rows, columns), kernel, stride, padding, strict=True)]
+    least = [
+        (n - 1) * s - 2 * p + k
+        for n, k, s, p in zip((rows, columns), kernel, stride, padding, strict=True)
+    ]
     more = [size - smallest for size, smallest in zip(layer.out_shape[1:], least, strict=True)]
     return x.apply("ConvTranspose", W, layer.params["b"], output_padding=more, **window(layer))
 

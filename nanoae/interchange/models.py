@@ -203,7 +203,9 @@ class OfVariational(OfAutoencoder):
     def condition(self) -> Value:
         """(N, labels): 1 for a row's label; NaN for one that is not known."""
         classes = self.model.classes_
-        label = self.graph.input("condition", object if classes.dtype.kind == "U" else classes.dtype, ())
+        label = self.graph.input(
+            "condition", object if classes.dtype.kind == "U" else classes.dtype, ()
+        )
         same = label.apply("Unsqueeze", [1]).equal(classes[None]).cast(self.net.dtype)
         return same / same.sum(1, keep=True)
 
@@ -211,7 +213,9 @@ class OfVariational(OfAutoencoder):
     def inputs(self) -> Value:
         if self.model.classes_ is None:
             return super().inputs
-        return self.graph.concat([super().inputs.reshape(-1, math.prod(self.shape)), self.condition])
+        return self.graph.concat(
+            [super().inputs.reshape(-1, math.prod(self.shape)), self.condition]
+        )
 
     def decoder(self) -> Outputs:
         if self.model.classes_ is not None:
@@ -234,7 +238,9 @@ class OfClassifier(OfPredictor):
         """label: the likeliest class; where a row is not finite "", or a number below all classes and 0."""
         classes = self.model.classes_
         classes = classes.astype(np.int64) if classes.dtype.kind in "bu" else classes
-        label = self.graph.constant(classes).take(self.head.apply("ArgMax", axis=1, keepdims=0, dtype=np.int64))
+        label = self.graph.constant(classes).take(
+            self.head.apply("ArgMax", axis=1, keepdims=0, dtype=np.int64)
+        )
         none = "" if classes.dtype.kind == "U" else min(-1, classes.min() - 1)
         label = self.finite.is_nan().where(np.array(none), label)
         return {"label": (label, ()), "probability": (self.head, self.net.output_shape)}

@@ -31,7 +31,9 @@ PLAIN = {"dilation": (1, (1, 1)), "groups": (1,), "padding_mode": ("zeros",), "c
 FROM: dict[str, Callable[[Any], Layer]] = {
     "Linear": lambda m: engine.Linear(m.out_features),
     "Conv2d": lambda m: Conv2d(m.out_channels, m.kernel_size, m.stride, m.padding),
-    "ConvTranspose2d": lambda m: ConvTranspose2d(m.out_channels, m.kernel_size, m.stride, m.padding, m.output_padding),
+    "ConvTranspose2d": lambda m: ConvTranspose2d(
+        m.out_channels, m.kernel_size, m.stride, m.padding, m.output_padding
+    ),
     "BatchNorm1d": lambda m: BatchNorm(0.1 if m.momentum is None else m.momentum, m.eps),
     "BatchNorm2d": lambda m: BatchNorm(0.1 if m.momentum is None else m.momentum, m.eps),
     "LayerNorm": lambda m: LayerNorm(len(m.normalized_shape), m.eps),
@@ -64,22 +66,34 @@ def from_torch(module: Any, input_shape: int | tuple[int, ...] | None = None) ->
     """
     modules = list(flat(module))
     if input_shape is None:
-        input_shape = next((getattr(modules[0], name) for name in WIDTH if hasattr(modules[0], name)), None)
+        input_shape = next(
+            (getattr(modules[0], name) for name in WIDTH if hasattr(modules[0], name)), None
+        )
     if input_shape is None:
-        raise ValueError(f"from_torch: expected input_shape=(C, H, W) or D: {modules[0]} does not tell it, got None.")
+        raise ValueError(
+            f"from_torch: expected input_shape=(C, H, W) or D: {modules[0]} does not tell it, got None."
+        )
     layers, steps = [], False
     for each in modules:
         layer = converted(each)
         steps = (steps or isinstance(layer, Embedding)) and not isinstance(layer, Reshape)
-        layers.append(TimeDistributed(layer) if steps and isinstance(layer, engine.Linear) else layer)
+        layers.append(
+            TimeDistributed(layer) if steps and isinstance(layer, engine.Linear) else layer
+        )
     floats = [p.dtype for p in module.parameters()]
-    dtype = "float64" if floats and all(str(kind) == "torch.float64" for kind in floats) else "float32"
+    dtype = (
+        "float64" if floats and all(str(kind) == "torch.float64" for kind in floats) else "float32"
+    )
     network = Sequential(layers).build(input_shape, dtype=dtype, random_state=0)
     given = {}
     for i, (each, layer) in enumerate(zip(modules, network.layers, strict=True)):
         own = {name: as_array(array) for name, array in each.state_dict().items()}
-        for name, view in torch_arrays(layer).items():  # without bias, or affine: what they would be then
-            given[f"{i}.{name}"] = own.get(name, np.full(view.shape, 1.0 if name == "weight" else 0.0))
+        for name, view in torch_arrays(
+            layer
+        ).items():  # without bias, or affine: what they would be then
+            given[f"{i}.{name}"] = own.get(
+                name, np.full(view.shape, 1.0 if name == "weight" else 0.0)
+            )
     set_weights(network, given)
     return network
 
@@ -109,7 +123,9 @@ def converted(module: Any) -> Layer:
         raise ValueError(f"from_torch: expected a Sequential of {', '.join(FROM)}; got {module}.")
     for name, known in PLAIN.items():
         if getattr(module, name, known[0]) not in known:
-            raise ValueError(f"from_torch: expected {name}={known[0]!r}, got {getattr(module, name)!r} of {module}.")
+            raise ValueError(
+                f"from_torch: expected {name}={known[0]!r}, got {getattr(module, name)!r} of {module}."
+            )
     return FROM[kind.__name__](module)
 
 
@@ -135,14 +151,18 @@ def to_torch(model: Any) -> Any:
         )
     module = torch.nn.Sequential(*(module_of(layer, torch.nn) for layer in network.layers))
     module = module.to(getattr(torch, network.dtype.name))
-    module.load_state_dict({name: torch.from_numpy(array) for name, array in state_dict(network).items()})
+    module.load_state_dict(
+        {name: torch.from_numpy(array) for name, array in state_dict(network).items()}
+    )
     return module.eval()
 
 
 @functools.singledispatch
 def module_of(layer: Any, nn: Any) -> Any:
     """The torch.nn module of a layer, without its weights."""
-    raise ValueError(f"to_torch: expected layers that torch.nn has, too, got {layer!r}. As ONNX all layers go: export.")
+    raise ValueError(
+        f"to_torch: expected layers that torch.nn has, too, got {layer!r}. As ONNX all layers go: export."
+    )
 
 
 @module_of.register

@@ -27,7 +27,9 @@ def content_of(model: Any, notes: dict[str, Any] | None = None) -> bytes:
         arrays = {name: array for name, array in arrays.items() if not is_state(name)}
         arrays |= state_dict(model)
         metadata["layout"] = json.dumps(layout(network_of(model)))
-    return _package().save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata)
+    return _package().save(
+        {name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata
+    )
 
 
 def layout(network: Sequential) -> list[list[Any]]:
@@ -58,10 +60,14 @@ def read(path: Any) -> tuple[bytes, dict[str, np.ndarray]]:
         theta, *state = json.loads(metadata.get("layout", "[[]]"))
         parts = [(arrays.pop(name), transposed) for name, transposed in theta]
         if parts:
-            arrays["state0"] = np.concatenate([(a.T if transposed else a).reshape(-1) for a, transposed in parts])
+            arrays["state0"] = np.concatenate(
+                [(a.T if transposed else a).reshape(-1) for a, transposed in parts]
+            )
         arrays |= {f"state{i}": arrays.pop(name) for i, [(name, _)] in enumerate(state, 1)}
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: expected weights laid out as its header says, got {error!r}.") from error
+        raise ValueError(
+            f"{path}: expected weights laid out as its header says, got {error!r}."
+        ) from error
     return metadata["nanoae"].encode(), arrays
 
 
@@ -75,7 +81,9 @@ def read_tensors(path: Any) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
             return arrays, file.metadata() or {}
     except (package.SafetensorError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: expected a sound .safetensors file of numbers, got: {error}") from error
+        raise ValueError(
+            f"{path}: expected a sound .safetensors file of numbers, got: {error}"
+        ) from error
 
 
 def from_safetensors(path: Any, model: Any = None) -> Any:
@@ -98,4 +106,6 @@ def _package(name: str = "safetensors.numpy") -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise ImportError('expected the package safetensors. pip install "nanoae[safetensors]"') from error
+        raise ImportError(
+            'expected the package safetensors. pip install "nanoae[safetensors]"'
+        ) from error

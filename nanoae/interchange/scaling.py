@@ -27,7 +27,9 @@ def _(scaler: Scaler, x: Value) -> Value:
 @transformed.register
 def _(scaler: AffineScaler, x: Value) -> Value:
     columns = x.reshape(-1, np.size(scaler.center_))
-    z = drawn_in((columns - np.ravel(scaler.center_)) / np.ravel(scaler.scale_), np.ravel(scaler.limit_))
+    z = drawn_in(
+        (columns - np.ravel(scaler.center_)) / np.ravel(scaler.scale_), np.ravel(scaler.limit_)
+    )
     return shaped_as(x, z)
 
 
@@ -57,12 +59,16 @@ def restored(scaler: Scaler, z: Value) -> Value:
 
 @restored.register
 def _(scaler: AffineScaler, z: Value) -> Value:
-    return drawn_out(z, np.ravel(scaler.limit_)) * np.ravel(scaler.scale_) + np.ravel(scaler.center_)
+    return drawn_out(z, np.ravel(scaler.limit_)) * np.ravel(scaler.scale_) + np.ravel(
+        scaler.center_
+    )
 
 
 @restored.register
 def _(scaler: GaussianScaler, z: Value) -> Value:
-    return interpolated(scaler.z_.T, scaler.x_.T, drawn_out(z, np.ravel(scaler.limit_)), scaler.std_)
+    return interpolated(
+        scaler.z_.T, scaler.x_.T, drawn_out(z, np.ravel(scaler.limit_)), scaler.std_
+    )
 
 
 def scaled_as(model: Any, x: Value) -> Value:
@@ -135,7 +141,10 @@ def encoded(encoder: TableEncoder, graph: Graph) -> Value:
     categories (N, columns), texts in the encoder's spelling, "" where one is missing."""
     is_number = [known is None for known in encoder.categories_]
     inputs = {True: ("numbers", np.float64), False: ("categories", object)}
-    rows = {kind: graph.input(*inputs[kind], (is_number.count(kind),)) for kind in sorted(set(is_number))}
+    rows = {
+        kind: graph.input(*inputs[kind], (is_number.count(kind),))
+        for kind in sorted(set(is_number))
+    }
     if True in rows:
         rows[True] = transformed(encoder.scaler_, rows[True])
     parts = []

@@ -90,7 +90,9 @@ def _(score: kinds.NearestCodes, rows: Rows) -> Value:
         distance = (centers * centers).sum(axis=1) / 2 - codes @ centers.T
         cell = distance.apply("ArgMin", axis=1, keepdims=0, dtype=np.int64)
         apart = codes.graph.constant(near).take(cell).where(apart, 1e300)
-    candidates = apart.apply("TopK", [min(wanted + SPARE, len(r))], largest=0, output=1, of=2, dtype=np.int64)
+    candidates = apart.apply(
+        "TopK", [min(wanted + SPARE, len(r))], largest=0, output=1, of=2, dtype=np.int64
+    )
     between = codes.graph.constant(r).take(candidates) - codes.apply("Unsqueeze", [1])
     distance = (between * between).sum(2).apply("Sqrt").apply("TopK", [wanted], largest=0, of=2)
     nearest = distance.part(0, k).mean(1)

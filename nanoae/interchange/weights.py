@@ -29,7 +29,9 @@ from nanoae.engine.sequences import TimeDistributed
 from nanoae.engine.shape import Flatten, Reshape
 from nanoae.spelling import did_you_mean
 
-Seen = tuple[Array, tuple[int, ...]]  # a view of a layer's array, and its shape in the other library
+Seen = tuple[
+    Array, tuple[int, ...]
+]  # a view of a layer's array, and its shape in the other library
 
 
 def network_of(model: Any) -> Sequential:
@@ -95,7 +97,9 @@ def _(layer: TimeDistributed) -> dict[str, Array]:
 def views(network: Sequential) -> dict[str, Array]:
     """All of a network's numbers by name, "0.weight" the first layer's: views."""
     named = [
-        (f"{i}.{name}", array) for i, layer in enumerate(network.layers) for name, array in torch_arrays(layer).items()
+        (f"{i}.{name}", array)
+        for i, layer in enumerate(network.layers)
+        for name, array in torch_arrays(layer).items()
     ]
     return dict(named)
 
@@ -104,7 +108,10 @@ def state_dict(model: Any) -> dict[str, np.ndarray]:
     """The weights of a model by PyTorch's names and in its layout: {"0.weight": (O, I), "0.bias": (O,), ...}, numbered
     as the layers of `network_`. In PyTorch: module.load_state_dict({k: torch.from_numpy(v) for k, v in ...})."""
     network = network_of(model)
-    return {name: np.array(network.ops.to_numpy(view), order="C") for name, view in views(network).items()}
+    return {
+        name: np.array(network.ops.to_numpy(view), order="C")
+        for name, view in views(network).items()
+    }
 
 
 # ---------------------------------------------------------------- in order, as Keras and scikit-learn
@@ -118,8 +125,12 @@ def keras_arrays(network: Sequential) -> list[Seen]:
         if isinstance(layer, Linear):
             found += dense_arrays(network, i)
             continue
-        if isinstance(layer, (Conv2d, ConvTranspose2d)) and not isinstance(layer, TiedConvTranspose2d):
-            own[0] = own[0].transpose(2, 3, 1, 0)  # (KH, KW, in, out); of a transposed one (KH, KW, out, in)
+        if isinstance(layer, (Conv2d, ConvTranspose2d)) and not isinstance(
+            layer, TiedConvTranspose2d
+        ):
+            own[0] = own[0].transpose(
+                2, 3, 1, 0
+            )  # (KH, KW, in, out); of a transposed one (KH, KW, out, in)
         elif own and not isinstance(layer, (BatchNorm, LayerNorm, Embedding)):
             raise ValueError(
                 f"weights: expected layers that Keras keeps in the same way, got layer {i}, {layer!r}. "
@@ -135,7 +146,10 @@ def dense_arrays(network: Sequential, i: int) -> list[Seen]:
     W, b = layer.params.values()
     rows, columns = W, b
     before = network.layers[i - 1] if i else None
-    behind = next((layer for layer in network.layers[i + 1 :] if layer.params or isinstance(layer, Reshape)), None)
+    behind = next(
+        (layer for layer in network.layers[i + 1 :] if layer.params or isinstance(layer, Reshape)),
+        None,
+    )
     if isinstance(before, Flatten) and len(before.in_shape) == 3:
         rows = W.reshape(*before.in_shape, -1).transpose(1, 2, 0, 3)
     elif isinstance(behind, Reshape) and len(behind.out_shape) == 3:
@@ -153,9 +167,13 @@ def set_weights(model: Any, weights: Sequence[Any] | Mapping[str, Any]) -> None:
     """
     network = network_of(model)
     if isinstance(weights, Mapping):
-        wanted: dict[Any, Seen] = {name: (view, view.shape) for name, view in views(network).items()}
+        wanted: dict[Any, Seen] = {
+            name: (view, view.shape) for name, view in views(network).items()
+        }
         given: dict[Any, Any] = {
-            name: array for name, array in weights.items() if not name.endswith("num_batches_tracked")
+            name: array
+            for name, array in weights.items()
+            if not name.endswith("num_batches_tracked")
         }
         unknown = [name for name in given if name not in wanted]
         missing = [name for name in wanted if name not in given]
@@ -169,7 +187,9 @@ def set_weights(model: Any, weights: Sequence[Any] | Mapping[str, Any]) -> None:
         wanted = dict(enumerate(keras_arrays(network)))
         given = dict(enumerate(weights))
         if len(given) != len(wanted):
-            raise ValueError(f"set_weights: expected {len(wanted)} arrays, got {len(given)}. {network!r}")
+            raise ValueError(
+                f"set_weights: expected {len(wanted)} arrays, got {len(given)}. {network!r}"
+            )
     checked = {name: fitting(name, given[name], shape) for name, (_, shape) in wanted.items()}
     for name, (view, _) in wanted.items():
         view[...] = network.ops.to_device(checked[name].reshape(view.shape), network.dtype)
@@ -182,7 +202,9 @@ def fitting(name: Any, array: Any, shape: tuple[int, ...]) -> np.ndarray:
     if array.shape != shape:
         raise ValueError(f"set_weights: expected {told} of shape {shape}, got {array.shape}.")
     if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-        raise ValueError(f"set_weights: expected finite numbers in {told}, got {array.dtype}, not all of them finite.")
+        raise ValueError(
+            f"set_weights: expected finite numbers in {told}, got {array.dtype}, not all of them finite."
+        )
     return array
 
 
@@ -212,8 +234,12 @@ def from_sklearn(model: Any) -> Sequential | PCA:
         layers: list[Layer] = []
         for W in model.coefs_:
             layers += [Linear(W.shape[1]), activation(ACTIVATIONS[model.activation])]
-        network = Sequential(layers[:-1]).build(len(model.coefs_[0]), dtype=model.coefs_[0].dtype, random_state=0)
-        set_weights(network, [a for pair in zip(model.coefs_, model.intercepts_, strict=True) for a in pair])
+        network = Sequential(layers[:-1]).build(
+            len(model.coefs_[0]), dtype=model.coefs_[0].dtype, random_state=0
+        )
+        set_weights(
+            network, [a for pair in zip(model.coefs_, model.intercepts_, strict=True) for a in pair]
+        )
         return network
     if hasattr(model, "components_") and getattr(model, "whiten", None) is False:
         found = PCA(len(model.components_))
@@ -221,6 +247,10 @@ def from_sklearn(model: Any) -> Sequential | PCA:
         learned = ("mean_", "components_", "explained_variance_", "explained_variance_ratio_")
         arrays = {name: np.asarray(getattr(model, name), np.float64) for name in learned}
         found.from_file({"input_shape": [len(model.mean_)]}, Saved(arrays))
-        found.record_schema((model.components_.shape[1],), getattr(model, "feature_names_in_", None))
+        found.record_schema(
+            (model.components_.shape[1],), getattr(model, "feature_names_in_", None)
+        )
         return found
-    raise ValueError(f"from_sklearn: expected a fitted MLPRegressor, or PCA(whiten=False), got {model!r:.80}.")
+    raise ValueError(
+        f"from_sklearn: expected a fitted MLPRegressor, or PCA(whiten=False), got {model!r:.80}."
+    )

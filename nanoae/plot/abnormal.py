@@ -27,28 +27,46 @@ def errors(
     of each label's rows beside the mean of all. -> Axes"""
     errors = np.asarray(errors, dtype=float)
     if errors.ndim != 1 or not errors.size:
-        raise ValueError(f"errors: expected one error a row (N,), got {errors.shape}. See reconstruction_error.")
+        raise ValueError(
+            f"errors: expected one error a row (N,), got {errors.shape}. See reconstruction_error."
+        )
     if labels is not None:
         return by_label(errors, np.asarray(labels), name, title, ax)
     ax = named(axes_for(ax, 6.4, 3.8), title, name, "rows")
     ax.hist(errors, 60, color=PALETTE[0])
     for share, colour in ((0.5, INK), (0.99, PALETTE[2])):
         value = float(np.quantile(errors, share))
-        ax.axvline(value, color=colour, linewidth=1, linestyle="--", label=f"{share:.0%} of the rows below {value:.4g}")
+        ax.axvline(
+            value,
+            color=colour,
+            linewidth=1,
+            linestyle="--",
+            label=f"{share:.0%} of the rows below {value:.4g}",
+        )
     ax.legend(frameon=False, fontsize=10, labelcolor=INK)
     return ax
 
 
 def by_label(errors: NDArray[Any], labels: NDArray[Any], name: str, title: str, ax: Any) -> Any:
     if labels.shape != errors.shape:
-        raise ValueError(f"errors: expected one label per row, shape {errors.shape}, got {labels.shape}.")
-    found, places = np.unique(labels if labels.dtype.kind in "iuf" else labels.astype(str), return_inverse=True)
+        raise ValueError(
+            f"errors: expected one label per row, shape {errors.shape}, got {labels.shape}."
+        )
+    found, places = np.unique(
+        labels if labels.dtype.kind in "iuf" else labels.astype(str), return_inverse=True
+    )
     mean = np.bincount(places, errors) / np.bincount(places)
     ax = named(axes_for(ax, 6.4, 1.2 + 0.3 * len(found)), title, f"mean {name}", "label")
     ax.barh(np.arange(len(found)), mean, color=PALETTE[0], height=0.7)
     ax.set_yticks(np.arange(len(found)), [str(label) for label in found])
     ax.invert_yaxis()
-    ax.axvline(errors.mean(), color=PALETTE[2], linewidth=1, linestyle="--", label=f"all rows  {errors.mean():.4g}")
+    ax.axvline(
+        errors.mean(),
+        color=PALETTE[2],
+        linewidth=1,
+        linestyle="--",
+        label=f"all rows  {errors.mean():.4g}",
+    )
     ax.grid(axis="x", color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
     ax.legend(frameon=False, fontsize=10, labelcolor=INK)
@@ -76,26 +94,48 @@ def explanation(
     """
     values = np.asarray(shares, dtype=float)
     if images is not None:
-        return maps(values, images, shape, n or 10, "What is abnormal" if title is None else title, ax)
+        return maps(
+            values, images, shape, n or 10, "What is abnormal" if title is None else title, ax
+        )
     many = values.ndim == 2
     n = (12 if many else 8) if n is None else n
-    if values.ndim not in (1, 2) or not values.size or n < 1 or (names is not None and len(names) != values.shape[-1]):
+    if (
+        values.ndim not in (1, 2)
+        or not values.size
+        or n < 1
+        or (names is not None and len(names) != values.shape[-1])
+    ):
         raise ValueError(
             f"explanation: expected shares (D,) of a row or (N, D), D names, and n >= 1, got {values.shape}, {names} "
             f"and n = {n}."
         )
-    known = [f"column {i}" for i in range(values.shape[-1])] if names is None else [str(name) for name in names]
-    title = ("What makes these rows abnormal" if many else "What makes this row abnormal") if title is None else title
+    known = (
+        [f"column {i}" for i in range(values.shape[-1])]
+        if names is None
+        else [str(name) for name in names]
+    )
+    title = (
+        ("What makes these rows abnormal" if many else "What makes this row abnormal")
+        if title is None
+        else title
+    )
     return (heat if many else bars)(values, known, n, title, ax)
 
 
-def maps(shares: NDArray[Any], images: ArrayLike, shape: Shape | None, n: int, title: str, ax: Any) -> Any:
+def maps(
+    shares: NDArray[Any], images: ArrayLike, shape: Shape | None, n: int, title: str, ax: Any
+) -> Any:
     grey = batch("explanation: images", images, shape, only_images=True)[:n]
     parts = batch("explanation: shares", shares, shape, only_images=True)[:n]
     if grey.ndim != 3 or grey.shape != parts.shape:
-        raise ValueError(f"explanation: expected grey images and as many shares, got {grey.shape} and {parts.shape}.")
+        raise ValueError(
+            f"explanation: expected grey images and as many shares, got {grey.shape} and {parts.shape}."
+        )
     magnitude = np.abs(parts).max(axis=(1, 2), keepdims=True)
-    pixels = [rgb(grey, float(grey.min()), float(grey.max())), signed(parts / np.where(magnitude > 0, magnitude, 1))]
+    pixels = [
+        rgb(grey, float(grey.min()), float(grey.max())),
+        signed(parts / np.where(magnitude > 0, magnitude, 1)),
+    ]
     return mosaic(np.concatenate(pixels), len(grey), ax, title, row_labels=["image", "abnormal"])
 
 
@@ -122,7 +162,9 @@ def heat(shares: NDArray[Any], names: list[str], n: int, title: str, ax: Any) ->
     ax = axes_for(ax, 1.9 + 0.5 * len(columns), min(1.9 + 0.16 * len(rows), 8.0))
     named(ax, title, "column", f"{len(rows)} rows, the most abnormal on top")
     most = np.abs(shown).max() or 1.0
-    image = ax.imshow(shown, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto", interpolation="nearest")
+    image = ax.imshow(
+        shown, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto", interpolation="nearest"
+    )
     ax.set_xticks(np.arange(len(columns)), [names[j] for j in columns], rotation=60, ha="right")
     ax.set_yticks([])
     colour_bar(ax, image, f"share of the score, {SIGN}")

@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Ten colours told apart with any colour vision (Petroff 2021, arXiv:2107.02270).
-PALETTE = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")
+PALETTE = (
+    "#3f90da",
+    "#ffa90e",
+    "#bd1f01",
+    "#94a4a2",
+    "#832db6",
+    "#a96b59",
+    "#e76300",
+    "#b9ac70",
+    "#717581",
+    "#92dadd",
+)
 INK, AXIS, GRID = "#444444", "#999999", "#e6e6e6"
 DPI = 150
 LEGEND: Any = {"frameon": False, "fontsize": 10, "labelcolor": INK}
@@ -40,7 +51,9 @@ def matplotlib() -> Any:
     return matplotlib
 
 
-def axes_for(ax: Axes | Maker | None, width: float, height: float, full: bool = False, **how: Any) -> Any:
+def axes_for(
+    ax: Axes | Maker | None, width: float, height: float, full: bool = False, **how: Any
+) -> Any:
     """`ax`, or where it is None a new figure's of pyplot, which notebooks and `plt.show()` show.
 
     full   the axes are to fill the figure, so that a pixel of an image is one of the file
@@ -55,7 +68,9 @@ def shown_axes(width: float, height: float, full: bool, **how: Any) -> Any:
     from matplotlib import pyplot
 
     margin = 0.8 if full else 0.0  # for titles and labels
-    figure = pyplot.figure(figsize=(width + margin, height + margin), layout="constrained", facecolor="white")
+    figure = pyplot.figure(
+        figsize=(width + margin, height + margin), layout="constrained", facecolor="white"
+    )
     return figure.add_subplot(**how)
 
 

@@ -29,9 +29,13 @@ def loss(
     without, at the last. The scale is logarithmic where the losses are positive and span more than a factor of 20. A
     loss that is not finite leaves a gap. `ticks`: what stands below each value, in place of 1, 2, 3, ...
     """
-    curves = {name: np.asarray(values, dtype=float) for name, values in history.items() if np.size(values)}
+    curves = {
+        name: np.asarray(values, dtype=float) for name, values in history.items() if np.size(values)
+    }
     if not curves or any(curve.ndim != 1 for curve in curves.values()):
-        raise ValueError(f"loss: expected lists of one loss per epoch, got {dict(history)}. Train first.")
+        raise ValueError(
+            f"loss: expected lists of one loss per epoch, got {dict(history)}. Train first."
+        )
     ax = named(axes_for(ax, 6.4, 3.8), title, xlabel, ylabel)
     longest = max(map(len, curves.values()))
     by_epoch = ticks is None and xlabel == "epoch"
@@ -47,9 +51,18 @@ def loss(
             label=WORDS.get(name, name) + (f"  {curve[at - 1]:.4g}" if by_epoch else ""),
         )
         if kept is not None:
-            ax.plot([at], [curve[at - 1]], "o", color=PALETTE[i % 10], markersize=8, markeredgecolor="white")
+            ax.plot(
+                [at],
+                [curve[at - 1]],
+                "o",
+                color=PALETTE[i % 10],
+                markersize=8,
+                markeredgecolor="white",
+            )
     if kept is not None:
-        ax.axvline(kept, color=AXIS, linewidth=1, linestyle="--", label=f"weights kept: epoch {kept}")
+        ax.axvline(
+            kept, color=AXIS, linewidth=1, linestyle="--", label=f"weights kept: epoch {kept}"
+        )
     readable_scale(ax, np.concatenate(list(curves.values())))
     ax.set_xlim(0.5, longest + 0.5)
     if ticks is None:
@@ -73,20 +86,37 @@ def readable_scale(ax: Any, losses: Any) -> None:
 
 
 def roc(
-    scores: Mapping[str, ArrayLike], abnormal: ArrayLike, *, title: str = "Abnormal rows found", ax: Any = None
+    scores: Mapping[str, ArrayLike],
+    abnormal: ArrayLike,
+    *,
+    title: str = "Abnormal rows found",
+    ax: Any = None,
 ) -> Any:
     """Of each score (N,), higher for what is more abnormal: the share of the abnormal rows (N,) above a threshold, over
     the share of the others above it. The area under the curve is in the legend. -> Axes"""
     bad = np.asarray(abnormal, dtype=bool)
     curves = {name: np.asarray(values, dtype=float) for name, values in scores.items()}
-    if not curves or bad.ndim != 1 or bad.all() or not bad.any() or any(c.shape != bad.shape for c in curves.values()):
+    if (
+        not curves
+        or bad.ndim != 1
+        or bad.all()
+        or not bad.any()
+        or any(c.shape != bad.shape for c in curves.values())
+    ):
         raise ValueError("roc: expected scores (N,) and which rows are abnormal (N,), some but not all of them, got "
                          f"{[c.shape for c in curves.values()]} and {bad.shape}.")  # fmt: skip
-    ax = named(axes_for(ax, 4.6, 4.8), title, "false alarms: share of the normal rows", "share of the abnormal rows")
+    ax = named(
+        axes_for(ax, 4.6, 4.8),
+        title,
+        "false alarms: share of the normal rows",
+        "share of the abnormal rows",
+    )
     ax.plot([0, 1], [0, 1], color=AXIS, linewidth=1)
     for i, (name, values) in enumerate(curves.items()):
         order = np.argsort(-values, kind="stable")
-        last = np.append(np.diff(values[order]) != 0, True)  # of rows with one score, which share a threshold
+        last = np.append(
+            np.diff(values[order]) != 0, True
+        )  # of rows with one score, which share a threshold
         found = np.append(0, (np.cumsum(bad[order]) / bad.sum())[last])
         alarms = np.append(0, (np.cumsum(~bad[order]) / (~bad).sum())[last])
         area = np.sum(np.diff(alarms) * (found[1:] + found[:-1]) / 2)

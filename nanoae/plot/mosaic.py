@@ -41,11 +41,17 @@ def reconstructions(
     washed out. Data of shape (D,) are no images: each sample is a panel over the features, `columns` by name.
     """
     if not rows or n < 1:
-        raise ValueError(f"reconstructions: expected at least one row and n >= 1, got {len(rows)} rows, n = {n}.")
-    batches = {name: batch(f"reconstructions: {name!r}", array, shape) for name, array in rows.items()}
+        raise ValueError(
+            f"reconstructions: expected at least one row and n >= 1, got {len(rows)} rows, n = {n}."
+        )
+    batches = {
+        name: batch(f"reconstructions: {name!r}", array, shape) for name, array in rows.items()
+    }
     shapes = {images.shape[1:] for images in batches.values()}
     if len(shapes) > 1:
-        raise ValueError(f"reconstructions: expected one image shape for all rows, got {sorted(shapes)}. Pass shape=.")
+        raise ValueError(
+            f"reconstructions: expected one image shape for all rows, got {sorted(shapes)}. Pass shape=."
+        )
     n = min(n, *(len(images) for images in batches.values()))
     first = next(iter(batches.values()))
     if first.ndim == 2:
@@ -57,7 +63,12 @@ def reconstructions(
 
 
 def images(
-    images: ArrayLike, shape: Shape | None = None, *, columns: int | None = None, title: str = "", ax: Any = None
+    images: ArrayLike,
+    shape: Shape | None = None,
+    *,
+    columns: int | None = None,
+    title: str = "",
+    ax: Any = None,
 ) -> Any:
     """Images row by row on one grey scale, by default in a square: samples. -> Axes"""
     grid = batch("images", images, shape, only_images=True)
@@ -68,26 +79,38 @@ def images(
 
 
 def manifold(
-    images: ArrayLike, shape: Shape | None = None, *, title: str = "The plane of the code, decoded", ax: Any = None
+    images: ArrayLike,
+    shape: Shape | None = None,
+    *,
+    title: str = "The plane of the code, decoded",
+    ax: Any = None,
 ) -> Any:
     """What `Autoencoder.manifold(n)` gave, n · n examples: the plane of codes of two numbers, decoded. -> Axes"""
     grid = batch("manifold", images, shape, only_images=True)
     side = ceil(len(grid) ** 0.5)
     if side**2 != len(grid):
-        raise ValueError(f"manifold: expected n · n images, got {len(grid)}. Take them from Autoencoder.manifold.")
+        raise ValueError(
+            f"manifold: expected n · n images, got {len(grid)}. Take them from Autoencoder.manifold."
+        )
     ax = mosaic(rgb(grid, float(grid.min()), float(grid.max())), side, ax, title)
     return named(ax, title, "code unit 1 ->", "code unit 2 ->")
 
 
 def interpolation(
-    images: ArrayLike, shape: Shape | None = None, *, title: str = "The way through the code", ax: Any = None
+    images: ArrayLike,
+    shape: Shape | None = None,
+    *,
+    title: str = "The way through the code",
+    ax: Any = None,
 ) -> Any:
     """What `Autoencoder.interpolate` gave, (steps, D), or (N, steps, D): a line for each way. -> Axes"""
     array = np.asarray(images)
     shape = tuple(shape or array.shape[1:])
     one = array.shape[1:] in (shape, (prod(shape),))
     steps = len(array) if one or array.ndim < 2 else array.shape[1]
-    grid = batch("interpolation", array if one else array.reshape(-1, *shape), shape, only_images=True)
+    grid = batch(
+        "interpolation", array if one else array.reshape(-1, *shape), shape, only_images=True
+    )
     ax = mosaic(rgb(grid, float(grid.min()), float(grid.max())), steps, ax, title)
     left, right = ax.get_xlim()
     width = (right - left) / steps
@@ -111,7 +134,9 @@ def filters(
     """
     weights = np.asarray(weights)
     if weights.ndim != 2 or n < 1:
-        raise ValueError(f"filters: expected weights of shape (D, K) and n >= 1, got {weights.shape}, n = {n}.")
+        raise ValueError(
+            f"filters: expected weights of shape (D, K) and n >= 1, got {weights.shape}, n = {n}."
+        )
     units = batch("filters: weights.T", weights.T[:n], shape, only_images=True)
     magnitude = np.abs(units).max(axis=tuple(range(1, units.ndim)), keepdims=True)
     scaled = units / np.where(magnitude > 0, magnitude, 1)
@@ -127,7 +152,9 @@ def signed(values: NDArray[Any]) -> NDArray[Any]:
     return matplotlib().colormaps["RdBu_r"](values / 2 + 0.5)[..., :3]
 
 
-def batch(what: str, array: ArrayLike, shape: Shape | None, only_images: bool = False) -> NDArray[Any]:
+def batch(
+    what: str, array: ArrayLike, shape: Shape | None, only_images: bool = False
+) -> NDArray[Any]:
     """`array` as float32 (n, H, W), (n, 3, H, W) or (n, D); a single channel is dropped."""
     array = np.asarray(array)
     came = array.shape[1:]
@@ -149,7 +176,9 @@ def batch(what: str, array: ArrayLike, shape: Shape | None, only_images: bool = 
 def rgb(images: NDArray[Any], low: float, high: float) -> NDArray[Any]:
     """Images (n, H, W) or (n, 3, H, W) as (n, H, W, 3), low..high mapped to 0..1 and clipped."""
     scaled = np.clip((images - low) / (high - low if high > low else 1), 0, 1)
-    return np.moveaxis(scaled, 1, -1) if images.ndim == 4 else np.repeat(scaled[..., None], 3, axis=-1)
+    return (
+        np.moveaxis(scaled, 1, -1) if images.ndim == 4 else np.repeat(scaled[..., None], 3, axis=-1)
+    )
 
 
 def mosaic(
@@ -167,7 +196,9 @@ def mosaic(
     pixels = pixels.repeat(zoom, axis=1).repeat(zoom, axis=2)
     pixels = np.pad(pixels, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=FRAME)
     _, height, width, _ = pixels.shape
-    page = np.ones((ceil(len(pixels) / columns) * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3))
+    page = np.ones(
+        (ceil(len(pixels) / columns) * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3)
+    )
     for i, image in enumerate(pixels):
         top, left = i // columns * (height + GAP), i % columns * (width + GAP)
         if i in marked:
@@ -178,7 +209,11 @@ def mosaic(
     ax = axes_for(ax, page.shape[1] * shrink / DPI, page.shape[0] * shrink / DPI, full=True)
     ax.imshow(page, aspect="equal", interpolation="antialiased" if shrink < 1 else "nearest")
     ax.set_xticks([])
-    ax.set_yticks([row * (height + GAP) + height / 2 for row in range(len(row_labels))], row_labels, fontsize=11)
+    ax.set_yticks(
+        [row * (height + GAP) + height / 2 for row in range(len(row_labels))],
+        row_labels,
+        fontsize=11,
+    )
     ax.tick_params(length=0, pad=6, labelcolor=INK)
     ax.spines[:].set_visible(False)
     if title:

@@ -36,7 +36,9 @@ def curve(history: Mapping[str, Sequence[float]]) -> str:
             for i, value in enumerate(values)
             if math.isfinite(value)
         )
-        drawn += f'<polyline points="{points}" fill="none" stroke="{COLOURS[name]}" stroke-width="2"/>'
+        drawn += (
+            f'<polyline points="{points}" fill="none" stroke="{COLOURS[name]}" stroke-width="2"/>'
+        )
         told.append(f'<span style="color:{COLOURS[name]}">{WORDS[name]} {values[-1]:.4g}</span>')
     said = f"{', '.join(told)} after {len(next(iter(lines.values())))} epochs{', logarithmic' if log else ''}"
     drawing = f'<svg width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="loss by epoch">{drawn}</svg>'

@@ -56,7 +56,9 @@ def profiles(
         ticks(panel, d, columns, last=i + across >= n)
     panels[0].set_ylim(*ends)
     panels[0].set_ylabel("standard\ndeviations" if table else "value", color=INK, fontsize=9)
-    panels[0].legend(loc="lower left", bbox_to_anchor=(0, 1.02), ncols=len(shown), borderaxespad=0, **LEGEND)
+    panels[0].legend(
+        loc="lower left", bbox_to_anchor=(0, 1.02), ncols=len(shown), borderaxespad=0, **LEGEND
+    )
     return ax
 
 

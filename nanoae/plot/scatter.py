@@ -37,11 +37,16 @@ def codes(
     points, axis_labels = values[keep], [f"{name} {i + 1}" for i in range(min(k, 3))]
     space = k == 3 and (ax is None or getattr(ax, "name", "") == "3d")
     if k == 1:
-        jitter = np.arange(len(points)) * 0.618034 % 0.7 - 0.35 if names else 0.0  # spreads a class, always alike
+        jitter = (
+            np.arange(len(points)) * 0.618034 % 0.7 - 0.35 if names else 0.0
+        )  # spreads a class, always alike
         points, axis_labels = np.column_stack([points, colours["c"] + jitter]), [f"{name} 1", label]
     elif k > 2 and not space:
         points, shares = principal_plane(points)
-        axis_labels = [f"principal component {i + 1} of the code ({s:.0%} of variance)" for i, s in enumerate(shares)]
+        axis_labels = [
+            f"principal component {i + 1} of the code ({s:.0%} of variance)"
+            for i, s in enumerate(shares)
+        ]
     how: Any = {"projection": "3d"} if space else {}
     ax = named(axes_for(ax, 6.8, 5.4, **how), title, *axis_labels[:2])
     if space:
@@ -55,7 +60,10 @@ def codes(
 
 
 def histogram(
-    codes_by_name: Mapping[str, ArrayLike] | ArrayLike, *, title: str = "Values of the code", ax: Any = None
+    codes_by_name: Mapping[str, ArrayLike] | ArrayLike,
+    *,
+    title: str = "Values of the code",
+    ax: Any = None,
 ) -> Any:
     """The distribution of all code values of each (N, K), with the mean, the share of exact zeros, and how many units
     never change in the legend. -> Axes
@@ -64,10 +72,15 @@ def histogram(
     spike at zero would flatten the rest.
     """
     given = codes_by_name if isinstance(codes_by_name, Mapping) else {"code": codes_by_name}
-    batches = {name: two_dimensional(f"histogram: {name!r}", array) for name, array in given.items()}
+    batches = {
+        name: two_dimensional(f"histogram: {name!r}", array) for name, array in given.items()
+    }
     if not batches:
         raise ValueError("histogram: expected at least one array of codes, got none.")
-    low, high = min(float(v.min()) for v in batches.values()), max(float(v.max()) for v in batches.values())
+    low, high = (
+        min(float(v.min()) for v in batches.values()),
+        max(float(v.max()) for v in batches.values()),
+    )
     zeros = {name: float(np.mean(v == 0)) for name, v in batches.items()}
     bins = np.linspace(low, high, 61) if high > low else np.array([low - 0.5, low + 0.5])
     ax = named(axes_for(ax, 6.4, 3.8), title, "value of a code unit", "share of the values")
@@ -92,7 +105,9 @@ def histogram(
 def two_dimensional(what: str, codes: ArrayLike) -> NDArray[Any]:
     codes = np.asarray(codes)
     if codes.ndim != 2 or codes.size == 0:
-        raise ValueError(f"{what}: expected an array of shape (N, K), got {codes.shape}. Reshape one column to (N, 1).")
+        raise ValueError(
+            f"{what}: expected an array of shape (N, K), got {codes.shape}. Reshape one column to (N, 1)."
+        )
     return codes
 
 
@@ -103,16 +118,24 @@ def evenly(n: int) -> NDArray[np.intp]:
 def principal_plane(points: NDArray[Any]) -> tuple[NDArray[Any], list[float]]:
     """Points (N, K) on their first two principal components (N, 2), and the shares of variance."""
     centred = points - points.mean(axis=0, dtype=np.float64)
-    _, s, vt = np.linalg.svd(np.vstack([centred, 0 * centred[:1]]), full_matrices=False)  # two components of one point
-    plane = vt[:2] * np.where(vt[:2].sum(axis=1, keepdims=True) < 0, -1, 1)  # a component's sign is free: fix it
+    _, s, vt = np.linalg.svd(
+        np.vstack([centred, 0 * centred[:1]]), full_matrices=False
+    )  # two components of one point
+    plane = vt[:2] * np.where(
+        vt[:2].sum(axis=1, keepdims=True) < 0, -1, 1
+    )  # a component's sign is free: fix it
     return centred @ plane.T, (s[:2] ** 2 / max(float(s @ s), np.finfo(np.float64).tiny)).tolist()
 
 
 def dots(ax: Any, points: NDArray[Any], colours: dict[str, Any]) -> Any:
-    return ax.scatter(*points.T, s=min(max(9_000 / len(points), 6), 30), alpha=0.75, linewidths=0, **colours)
+    return ax.scatter(
+        *points.T, s=min(max(9_000 / len(points), 6), 30), alpha=0.75, linewidths=0, **colours
+    )
 
 
-def colouring(what: str, labels: ArrayLike | None, n: int, keep: NDArray[np.intp]) -> tuple[dict[str, Any], list[str]]:
+def colouring(
+    what: str, labels: ArrayLike | None, n: int, keep: NDArray[np.intp]
+) -> tuple[dict[str, Any], list[str]]:
     """What scatter needs to colour the points kept, and the names of its values 0, 1, ... where these are classes."""
     if labels is None:
         return {"color": PALETTE[0]}, []
@@ -123,7 +146,10 @@ def colouring(what: str, labels: ArrayLike | None, n: int, keep: NDArray[np.intp
     numeric = labels.dtype.kind in "fiu"
     found, places = np.unique(labels if numeric else labels.astype(str), return_inverse=True)
     if len(found) > len(PALETTE):
-        return {"c": labels if numeric else places, "cmap": "viridis"}, [] if numeric else found.tolist()
+        return {
+            "c": labels if numeric else places,
+            "cmap": "viridis",
+        }, [] if numeric else found.tolist()
     return (
         {"c": places, "cmap": matplotlib().colors.ListedColormap(PALETTE[: len(found)])},
         [f"{label:g}" if isinstance(label, float) else str(label) for label in found.tolist()],
@@ -137,8 +163,13 @@ def explain(artist: Any, axes: Any, names: list[str], label: str = "label") -> N
     if 0 < len(names) <= len(PALETTE):
         marks, _ = artist.legend_elements(num=None, markersize=7, alpha=1)
         last = axes if not isinstance(axes, np.ndarray) else axes.flat[-1]
-        where: Any = {"loc": "center left", "bbox_to_anchor": (1.1 if last.name == "3d" else 1.02, 0.5)}
-        last.legend(marks, names, title=label, title_fontsize=10, handletextpad=0.1, **where, **LEGEND)
+        where: Any = {
+            "loc": "center left",
+            "bbox_to_anchor": (1.1 if last.name == "3d" else 1.02, 0.5),
+        }
+        last.legend(
+            marks, names, title=label, title_fontsize=10, handletextpad=0.1, **where, **LEGEND
+        )
         return
     bar = colour_bar(axes, artist, label)
     if names:

@@ -22,7 +22,14 @@ BINS = 60
 class Codes:
     """codes (N, K) of rows of `size` numbers, their errors (N,) and labels; `rows` are those that stand as points."""
 
-    def __init__(self, codes: np.ndarray, errors: np.ndarray, labels: Labels | None, size: int, variational: bool):
+    def __init__(
+        self,
+        codes: np.ndarray,
+        errors: np.ndarray,
+        labels: Labels | None,
+        size: int,
+        variational: bool,
+    ):
         self.values, self.errors, self.labels, self.variational = codes, errors, labels, variational
         self.rows = points(len(codes), size)
         self.dead = dead_units(codes, variational)
@@ -44,7 +51,9 @@ class Codes:
             "scale": scale,
         }
 
-    def sliders(self, page: Page, prior: Any, known: Sequence[str], told: Sequence[str]) -> dict[str, Any]:
+    def sliders(
+        self, page: Page, prior: Any, known: Sequence[str], told: Sequence[str]
+    ) -> dict[str, Any]:
         """What the explorer needs; known: the labels that the model was told, and `told` those of the rows."""
         codes, labels = self.values, self.labels
         low, high = codes.min(axis=0), codes.max(axis=0)
@@ -71,7 +80,12 @@ class Codes:
         counts, edges = np.histogram(values, BINS)
         zeros = float(np.mean(values == 0))
         note = f"Mean {values.mean():.4g}, standard deviation {values.std():.4g}; {zeros:.1%} of them are exactly 0."
-        return {"values": (counts / values.size).tolist(), "edges": edges.tolist(), "log": zeros >= 0.3, "note": note}
+        return {
+            "values": (counts / values.size).tolist(),
+            "edges": edges.tolist(),
+            "log": zeros >= 0.3,
+            "note": note,
+        }
 
     def units(self) -> dict[str, Any]:
         what = "are below 0.1: not used" if self.variational else "never change: dead"
@@ -80,11 +94,19 @@ class Codes:
             if self.dead
             else "All are in use."
         )
-        return {"std": self.values.std(axis=0, dtype=np.float64).tolist(), "dead": self.dead, "note": note}
+        return {
+            "std": self.values.std(axis=0, dtype=np.float64).tolist(),
+            "dead": self.dead,
+            "note": note,
+        }
 
 
 def like(codes: np.ndarray) -> np.ndarray:
     """DRAWN codes (DRAWN, K) of one Gaussian with the mean and covariance of `codes`."""
     centred = codes - codes.mean(axis=0)
-    weights = np.random.default_rng(0).standard_normal((DRAWN, len(codes))) / math.sqrt(max(len(codes) - 1, 1))
-    return codes.mean(axis=0) + weights @ centred  # a sum of rows with normal weights has their covariance
+    weights = np.random.default_rng(0).standard_normal((DRAWN, len(codes))) / math.sqrt(
+        max(len(codes) - 1, 1)
+    )
+    return (
+        codes.mean(axis=0) + weights @ centred
+    )  # a sum of rows with normal weights has their covariance

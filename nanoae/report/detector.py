@@ -18,7 +18,13 @@ BINS = 60
 
 
 def write_detector_report(
-    path: PathT, detector: Any, X: Any, labels: Any = None, *, title: str = "", facts: Mapping[str, str] | None = None
+    path: PathT,
+    detector: Any,
+    X: Any,
+    labels: Any = None,
+    *,
+    title: str = "",
+    facts: Mapping[str, str] | None = None,
 ) -> PathT:
     """Write the report of a fitted AnomalyDetector on X, an array, data frame or Table, to `path`, an HTML file.
 
@@ -33,9 +39,14 @@ def write_detector_report(
     some = np.linspace(0, n - 1, min(n, EXPLAINED)).astype(np.intp)
     why, usual = detector.explanation(taken(X, worst)), detector.explanation(taken(X, some))
     shares = np.abs(usual.shares).mean(axis=0)
-    columns = [[str(column), share, None, ""] for column, share in zip(usual.names, shares, strict=True)]
+    columns = [
+        [str(column), share, None, ""] for column, share in zip(usual.names, shares, strict=True)
+    ]
     numbers = getattr(X, "rows", range(n))  # of a Table, as they stand in its file
-    told = [[int(numbers[row]), scores[row], p_values[row], ", ".join(why.reasons(i))] for i, row in enumerate(worst)]
+    told = [
+        [int(numbers[row]), scores[row], p_values[row], ", ".join(why.reasons(i))]
+        for i, row in enumerate(worst)
+    ]
     page = Page()
     page.content = {
         "title": title or name,
@@ -43,7 +54,11 @@ def write_detector_report(
         "facts": list({**(facts or {}), "detector": repr(detector)}.items()),
         "results": [
             {"name": "rows", "value": n},
-            {"name": "abnormal", "value": int(abnormal.sum()), "note": f"{abnormal.mean():.2%} of the rows"},
+            {
+                "name": "abnormal",
+                "value": int(abnormal.sum()),
+                "note": f"{abnormal.mean():.2%} of the rows",
+            },
             {"name": "threshold of the score", "value": detector.threshold_},
         ],
         "findings": [found._asdict() for found in findings(detector, float(abnormal.mean()))],
@@ -79,7 +94,11 @@ def findings(detector: Any, share: float) -> list[Finding]:
     if detector.threshold is None and share > MANY * asked:
         text = "These rows differ from those that were learned: look at the columns below, or learn these, too."
         return [Finding(f"{share:.1%} of the rows are abnormal, for {asked:.1%} asked for.", text)]
-    return [Finding("Nothing looks wrong.", "As many rows are abnormal as were to be expected.", fine=True)]
+    return [
+        Finding(
+            "Nothing looks wrong.", "As many rows are abnormal as were to be expected.", fine=True
+        )
+    ]
 
 
 def histogram(scores: np.ndarray, threshold: float) -> dict[str, Any]:

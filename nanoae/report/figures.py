@@ -41,7 +41,11 @@ def image_rows(
 
 
 def image_grid(
-    path: PathT, images: ArrayLike, shape: Shape | None = None, columns: int | None = None, title: str = "Images"
+    path: PathT,
+    images: ArrayLike,
+    shape: Shape | None = None,
+    columns: int | None = None,
+    title: str = "Images",
 ) -> PathT:
     """`plot.images` as a file: images row by row on one grey scale, by default in a square."""
     return save(plot.images(images, shape, columns=columns, title=title, ax=sheet), path)
@@ -54,22 +58,32 @@ def weight_images(
     return save(plot.filters(weights, shape, n=n, title=title, ax=sheet), path)
 
 
-def error_maps(path: PathT, images: ArrayLike, shares: ArrayLike, shape: Shape | None = None, n: int = 10) -> PathT:
+def error_maps(
+    path: PathT, images: ArrayLike, shares: ArrayLike, shape: Shape | None = None, n: int = 10
+) -> PathT:
     """`plot.explanation` of images as a file: the first n grey images over what makes them abnormal."""
     return save(plot.explanation(shares, images=images, shape=shape, n=n, ax=sheet), path)
 
 
-def share_bars(path: PathT, shares: ArrayLike, names: Sequence[str] | None = None, n: int = 8) -> PathT:
+def share_bars(
+    path: PathT, shares: ArrayLike, names: Sequence[str] | None = None, n: int = 8
+) -> PathT:
     """`plot.explanation` of one row as a file: the n largest of its signed shares (D,)."""
     if np.ndim(shares) != 1:
-        raise ValueError(f"share_bars: expected shares (D,) of one row and D names, got {np.shape(shares)}.")
+        raise ValueError(
+            f"share_bars: expected shares (D,) of one row and D names, got {np.shape(shares)}."
+        )
     return save(plot.explanation(shares, names, n=n, ax=sheet), path)
 
 
-def share_map(path: PathT, shares: ArrayLike, names: Sequence[str] | None = None, n: int = 12) -> PathT:
+def share_map(
+    path: PathT, shares: ArrayLike, names: Sequence[str] | None = None, n: int = 12
+) -> PathT:
     """`plot.explanation` of many rows as a file: their signed shares (N, D) as an image."""
     if np.ndim(shares) != 2:
-        raise ValueError(f"share_map: expected shares (N, D) of rows and D names, got {np.shape(shares)}.")
+        raise ValueError(
+            f"share_map: expected shares (N, D) of rows and D names, got {np.shape(shares)}."
+        )
     return save(plot.explanation(shares, names, n=n, ax=sheet), path)
 
 
@@ -93,7 +107,11 @@ def loss_curves(
 
 
 def code_scatter(
-    path: PathT, codes: ArrayLike, labels: ArrayLike | None = None, name: str = "code", title: str = "Codes"
+    path: PathT,
+    codes: ArrayLike,
+    labels: ArrayLike | None = None,
+    name: str = "code",
+    title: str = "Codes",
 ) -> PathT:
     """`plot.codes` as a file: codes (N, K), coloured by labels (N,); of three numbers from six sides."""
     values = two_dimensional("code_scatter", codes)
@@ -107,12 +125,16 @@ def code_histogram(path: PathT, codes_by_name: Mapping[str, ArrayLike]) -> PathT
     return save(plot.histogram(codes_by_name, ax=sheet), path)
 
 
-def panels(path: PathT, panels: Mapping[str, ArrayLike], colour: ArrayLike | None = None, label: str = "") -> PathT:
+def panels(
+    path: PathT, panels: Mapping[str, ArrayLike], colour: ArrayLike | None = None, label: str = ""
+) -> PathT:
     """Titled scatters of (N, 2) side by side; row i has the colour of colour[i] (N,) in each: one set, several maps.
 
     label   what the colours are
     """
-    points = {title: two_dimensional(f"panels: {title!r}", array) for title, array in panels.items()}
+    points = {
+        title: two_dimensional(f"panels: {title!r}", array) for title, array in panels.items()
+    }
     shapes = [array.shape for array in points.values()]
     if len(set(shapes)) != 1 or shapes[0][1] != 2:
         raise ValueError(f"panels: expected arrays of one shape (N, 2), got {shapes}.")
@@ -165,5 +187,12 @@ def sheet(width: float, height: float, full: bool, **how: Any) -> Any:
 def save(ax: Any, path: PathT) -> PathT:
     """The figure of these axes as a PNG file."""
     with whole_file(path) as file:
-        ax.figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.1, metadata={"Software": None}, **PAGE)
+        ax.figure.savefig(
+            file,
+            format="png",
+            bbox_inches="tight",
+            pad_inches=0.1,
+            metadata={"Software": None},
+            **PAGE,
+        )
     return path

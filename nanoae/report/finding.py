@@ -27,16 +27,26 @@ class Finding(NamedTuple):
 def dead_units(codes: np.ndarray, variational: bool) -> list[int]:
     """The units of codes (N, K) that say nothing about a row."""
     deviation = codes.std(axis=0, dtype=np.float64)
-    least = math.sqrt(ACTIVE) if variational else CONSTANT * max(deviation.max(), np.finfo(np.float32).tiny)
+    least = (
+        math.sqrt(ACTIVE)
+        if variational
+        else CONSTANT * max(deviation.max(), np.finfo(np.float32).tiny)
+    )
     return np.flatnonzero(~(deviation > least)).tolist()
 
 
 def findings(
-    model: Any, codes: np.ndarray, results: Mapping[str, float], pca: float | None, hidden: Mapping[str, float]
+    model: Any,
+    codes: np.ndarray,
+    results: Mapping[str, float],
+    pca: float | None,
+    hidden: Mapping[str, float],
 ) -> list[Finding]:
     """What to look at. codes (N, K) and results (`evaluate`) of rows that were not learned; pca: its MSE on them;
     hidden: of each layer of ReLUs the share of units that never fire."""
-    history = {name: [v for v in values if v is not None] for name, values in model.history_.items()}
+    history = {
+        name: [v for v in values if v is not None] for name, values in model.history_.items()
+    }
     found = [
         *of_results(results, pca),
         *of_codes(codes, results),
@@ -44,8 +54,17 @@ def findings(
         *of_curves(history, model.best_epoch_ is not None),
     ]
     if getattr(model, "interrupted_", False):
-        found.append(Finding("Training was interrupted.", "These are the weights of that moment: train on, or again."))
-    return found or [Finding("Nothing looks wrong.", "Codes, curves and errors are as they should be.", fine=True)]
+        found.append(
+            Finding(
+                "Training was interrupted.",
+                "These are the weights of that moment: train on, or again.",
+            )
+        )
+    return found or [
+        Finding(
+            "Nothing looks wrong.", "Codes, curves and errors are as they should be.", fine=True
+        )
+    ]
 
 
 def of_results(results: Mapping[str, float], pca: float | None) -> list[Finding]:
@@ -78,7 +97,13 @@ def of_codes(codes: np.ndarray, results: Mapping[str, float]) -> list[Finding]:
     which = ", ".join(str(unit + 1) for unit in dead[:8]) + (", ..." if len(dead) > 8 else "")
     if variational:
         text = "They stay at the prior. That is no harm; for more of them try a smaller beta, warm_up, or free_bits."
-        return [Finding(f"{len(dead)} of {k} units of the code are not used ({which}).", text, fine=len(dead) < k / 2)]
+        return [
+            Finding(
+                f"{len(dead)} of {k} units of the code are not used ({which}).",
+                text,
+                fine=len(dead) < k / 2,
+            )
+        ]
     return [
         Finding(
             f"{len(dead)} of {k} units of the code never change ({which}).",
@@ -102,16 +127,27 @@ def of_curves(history: Mapping[str, Sequence[float]], best_kept: bool) -> list[F
     if len(watched) > 2 and watched[-1] > TURNED * (best := min(watched)) > 0:
         epoch = watched.index(best) + 1
         kept = (
-            f"The weights of epoch {epoch} were kept. " if best_kept else "The last weights were kept: set patience. "
+            f"The weights of epoch {epoch} were kept. "
+            if best_kept
+            else "The last weights were kept: set patience. "
         )
         text = "The model learns its rows by heart: more rows, a corruption, weight_decay or a smaller network help."
         title = f"Validation turned after epoch {epoch}: {best:.4g}, then up to {watched[-1]:.4g}."
         found.append(Finding(title, kept + text, fine=best_kept))
     elif len(loss) > 2 and 0 < loss[-1] < (1 - FALLING) * loss[-2] < (1 - FALLING) ** 2 * loss[-3]:
         text = "More epochs, or a larger learning_rate, would make the model better."
-        found.append(Finding(f"The loss still fell, by {1 - loss[-1] / loss[-2]:.1%} in the last epoch.", text))
+        found.append(
+            Finding(
+                f"The loss still fell, by {1 - loss[-1] / loss[-2]:.1%} in the last epoch.", text
+            )
+        )
     if loss and loss[-1] > loss[0]:
-        found.append(Finding("The loss rose in training.", "Try a smaller learning_rate, or columns on one scale."))
+        found.append(
+            Finding(
+                "The loss rose in training.",
+                "Try a smaller learning_rate, or columns on one scale.",
+            )
+        )
     return found
 
 

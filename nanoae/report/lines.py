@@ -42,7 +42,13 @@ def write_text_report(
     def shown(some: np.ndarray) -> dict[str, Any]:
         told = None if words is None else [words[i] for i in some]
         some_again, some_lines = [again[i] for i in some], [taken[i] for i in some]
-        return {"rows": rows[some], "lines": some_lines, "again": some_again, "errors": errors[some], "labels": told}
+        return {
+            "rows": rows[some],
+            "lines": some_lines,
+            "again": some_again,
+            "errors": errors[some],
+            "labels": told,
+        }
 
     page.content = heading(model, title, facts) | {
         "results": [
@@ -68,10 +74,17 @@ def write_text_report(
         "histogram": codes.histogram(),
         "units": codes.units(),
         "network": written(page, model),
-        "explorer": codes.sliders(page, Mixture.standard(model.code_size_), model.keywords_, words or ()),
+        "explorer": codes.sliders(
+            page, Mixture.standard(model.code_size_), model.keywords_, words or ()
+        ),
     }
     return page.write(path)
 
 
 def vars_of(vocabulary: Any, steps: int) -> dict[str, Any]:
-    return {"words": vocabulary.tokens, "starts": vocabulary.bos, "unit": vocabulary.unit, "steps": steps}
+    return {
+        "words": vocabulary.tokens,
+        "starts": vocabulary.bos,
+        "unit": vocabulary.unit,
+        "steps": steps,
+    }

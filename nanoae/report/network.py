@@ -45,10 +45,16 @@ def follows(model: Any, codes: np.ndarray) -> bool:
     net, start = model.network_, model.n_code_layers_
     shaped = codes.reshape(len(codes), *net.layers[start - 1].out_shape)
     y = net.forward(net.ops.to_device(shaped, net.dtype), start=start)
-    alone = model.unscaled(net.ops.to_numpy(model.loss_.predict(y, out=net.ops.empty(y.shape, net.dtype))))
+    alone = model.unscaled(
+        net.ops.to_numpy(model.loss_.predict(y, out=net.ops.empty(y.shape, net.dtype)))
+    )
     alone = alone.reshape(len(codes), -1)
     return np.allclose(
-        alone, model.inverse_transform(shaped).reshape(len(codes), -1), rtol=1e-3, atol=1e-4, equal_nan=True
+        alone,
+        model.inverse_transform(shaped).reshape(len(codes), -1),
+        rtol=1e-3,
+        atol=1e-4,
+        equal_nan=True,
     )
 
 
@@ -65,8 +71,15 @@ def scale(model: Any) -> dict[str, Any] | None:
         return None
     shape = model.input_shape_
     n = model.channels(shape)
-    learned = {"center": model.scaler_.center_, "scale": model.scaler_.scale_, "limit": model.scaler_.limit_}
-    each = {name: np.broadcast_to(np.ravel(value), n).repeat(math.prod(shape) // n) for name, value in learned.items()}
+    learned = {
+        "center": model.scaler_.center_,
+        "scale": model.scaler_.scale_,
+        "limit": model.scaler_.limit_,
+    }
+    each = {
+        name: np.broadcast_to(np.ravel(value), n).repeat(math.prod(shape) // n)
+        for name, value in learned.items()
+    }
     return {name: value.tolist() for name, value in each.items()}
 
 
@@ -79,7 +92,10 @@ def known_labels(model: Any) -> list[str]:
 def arrays(model: Any, layer: Layer) -> dict[str, np.ndarray]:
     """What a layer has learned. Of noise the state is of use in training only."""
     state = {} if isinstance(layer, Noisy) else layer.state
-    return {name: model.network_.ops.to_numpy(array) for name, array in {**layer.params, **state}.items()}
+    return {
+        name: model.network_.ops.to_numpy(array)
+        for name, array in {**layer.params, **state}.items()
+    }
 
 
 def templates(model: Any, size: int) -> list[tuple[str, str, np.ndarray]]:
@@ -90,7 +106,9 @@ def templates(model: Any, size: int) -> list[tuple[str, str, np.ndarray]]:
     looks, draws = ("What the first layer looks for", "What the last layer draws")
     found = []
     for layer, title in ((first, looks),) if first is last else ((first, looks), (last, draws)):
-        W: Any = model.network_.ops.to_numpy(layer.params["W"]) if "W" in layer.params else np.empty(0)
+        W: Any = (
+            model.network_.ops.to_numpy(layer.params["W"]) if "W" in layer.params else np.empty(0)
+        )
         if W.ndim == 2:
             W = W[:size].T if title == looks else W
         if (W.ndim == 2 and W.shape[1] == size) or (W.ndim == 4 and W.shape[1] in (1, 3)):

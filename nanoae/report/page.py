@@ -54,8 +54,13 @@ class Page:
     def levels(self, values: Any, low: float, high: float) -> dict[str, Any]:
         """Pixels: numbers from low to high in 256 levels."""
         span = high - low if high > low else 1.0
-        levels = np.clip(np.round((np.asarray(values) - low) * (255 / span)), 0, 255).astype(np.uint8)
-        return self._add("levels", levels.shape, levels.tobytes()) | {"low": float(low), "high": float(low + span)}
+        levels = np.clip(np.round((np.asarray(values) - low) * (255 / span)), 0, 255).astype(
+            np.uint8
+        )
+        return self._add("levels", levels.shape, levels.tobytes()) | {
+            "low": float(low),
+            "high": float(low + span),
+        }
 
     def _add(self, kind: str, shape: tuple[int, ...], data: bytes) -> dict[str, Any]:
         start, self.size = self.size, self.size + len(data)
@@ -64,7 +69,9 @@ class Page:
 
     def html(self) -> str:
         block = base64.b64encode(zlib.compress(b"".join(self.parts), 6)).decode("ascii")
-        text = json.dumps(finite(self.content), ensure_ascii=True, allow_nan=False).replace("<", "\\u003c")
+        text = json.dumps(finite(self.content), ensure_ascii=True, allow_nan=False).replace(
+            "<", "\\u003c"
+        )
         style = (FOLDER / "page.css").read_text(encoding="utf-8")
         scripts = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
         template = (FOLDER / "page.html").read_text(encoding="utf-8")

@@ -94,7 +94,9 @@ class Picture:
         if self.last:
             images = x.reshape(len(x), whole.height, whole.width, -1)[:, :: self.step, :: self.step]
         else:
-            images = x.reshape(len(x), -1, whole.height, whole.width)[:, :, :: self.step, :: self.step]
+            images = x.reshape(len(x), -1, whole.height, whole.width)[
+                :, :, :: self.step, :: self.step
+            ]
         return images.reshape(len(x), -1)
 
 
@@ -118,6 +120,8 @@ def of_each_class(rows: np.ndarray, labels: Labels | None, most: int = SHOWN) ->
     order = np.argsort(labels.values[rows], kind="stable")
     classes = labels.values[rows][order]
     starts = np.searchsorted(classes, np.unique(classes))
-    rank = np.arange(len(rows)) - np.repeat(starts, np.diff(np.append(starts, len(rows))))  # 0 for a class's first
+    rank = np.arange(len(rows)) - np.repeat(
+        starts, np.diff(np.append(starts, len(rows)))
+    )  # 0 for a class's first
     first = order[np.lexsort((classes, rank))][:most]
     return rows[first[np.lexsort((first, labels.values[rows][first]))]]

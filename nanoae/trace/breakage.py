@@ -78,9 +78,17 @@ def breakages(layers: list[Layer]) -> list[Breakage]:
     found = []
     for i, layer in enumerate(layers):
         if type(layer) is Linear and i > 0:
-            found.append(Breakage("transpose", i, "dx", f"{KINDS['transpose']} in layer {i}", forgotten_transpose))
+            found.append(
+                Breakage(
+                    "transpose", i, "dx", f"{KINDS['transpose']} in layer {i}", forgotten_transpose
+                )
+            )
         if type(layer) is Linear:
             found.append(Breakage("bias", i, "db", f"{KINDS['bias']} in layer {i}", missing_sum))
         if isinstance(layer, Elementwise):
-            found.append(Breakage("derivative", i, "dx", f"{KINDS['derivative']} in layer {i}", wrong_derivative))
+            found.append(
+                Breakage(
+                    "derivative", i, "dx", f"{KINDS['derivative']} in layer {i}", wrong_derivative
+                )
+            )
     return [*found, Breakage("sign", len(layers), "dy", f"{KINDS['sign']} in the loss", wrong_sign)]

@@ -10,7 +10,10 @@ from nanoae.backend import Ops
 from nanoae.trace.experiment import Experiment
 
 EPS = 1e-5
-TOLERANCES = {"float64": 1e-6, "float32": 1e-3}  # of a gradient in that precision, relative to the array's largest
+TOLERANCES = {
+    "float64": 1e-6,
+    "float32": 1e-3,
+}  # of a gradient in that precision, relative to the array's largest
 KINK = 1e-3  # relative to the array's largest slope; on a smooth function the two sides differ by about eps
 ROUNDING = {"float64": 1e-9, "float32": 1e-5}  # of the loss, over eps
 
@@ -49,7 +52,9 @@ def measure(experiment: Experiment) -> Slopes:
         at = net.forward(x, train=True, stop=i).copy()
 
         def value(i: int = i, at: np.ndarray = at) -> float:
-            return float(loss.forward(net.forward(at, train=True, start=i), t)) + float(net.penalty())
+            return float(loss.forward(net.forward(at, train=True, start=i), t)) + float(
+                net.penalty()
+            )
 
         parameters = net.layers[i].params if i < len(net.layers) else {}
         for name, array in {**parameters, "x": at}.items():

@@ -27,9 +27,13 @@ class Experiment:
     dtype: str = "float64"
     random_state: int = 0
 
-    def build(self, ops: Ops, dtype: str, breakage: Breakage | None = None) -> tuple[Sequential, Loss, Optimizer]:
+    def build(
+        self, ops: Ops, dtype: str, breakage: Breakage | None = None
+    ) -> tuple[Sequential, Loss, Optimizer]:
         """All three, with the breakage in them."""
-        net = Sequential(copy.deepcopy(self.layers)).build(self.x.shape[1:], ops, dtype, self.random_state)
+        net = Sequential(copy.deepcopy(self.layers)).build(
+            self.x.shape[1:], ops, dtype, self.random_state
+        )
         loss = copy.deepcopy(self.loss).build(ops, net.dtype)
         if breakage:
             breakage.apply(net.layers, loss)

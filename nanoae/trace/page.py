@@ -20,7 +20,9 @@ def page(title: str, steps: list[Step], curves: list[list[float]], shown: int) -
         "shown": shown,
         "steps": [step_record(step, curve) for step, curve in zip(steps, curves, strict=True)],
     }
-    text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace(
+        "<", "\\u003c"
+    )
     template = resources.files("nanoae.trace").joinpath("page.html").read_text(encoding="utf-8")
     return template.replace("{{title}}", html.escape(title)).replace("{{record}}", text)
 
@@ -53,7 +55,9 @@ def move_record(move: Move) -> dict[str, Any]:
         "result": move.result,
         "letters": move.sum.letters,
         "sizes": move.sum.sizes(),
-        "products": [[factor_record(factor) for factor in product] for product in move.sum.products],
+        "products": [
+            [factor_record(factor) for factor in product] for product in move.sum.products
+        ],
         "numeric": check and check.numeric.ravel().tolist(),
         "kink": check and check.kink.ravel().tolist(),
         "ok": check and check.ok.ravel().tolist(),

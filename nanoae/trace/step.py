@@ -19,13 +19,17 @@ from nanoae.trace.formula import formula
 from nanoae.trace.recorder import RecordingOps, same_memory
 from nanoae.trace.sums import MATRICES, Factor, Product, Sum, explain, literal
 
-ELEMENTS: dict[type[Loss], tuple[str, str]] = {  # the loss of one element y = {0}, t = {1}, and its derivative
+ELEMENTS: dict[
+    type[Loss], tuple[str, str]
+] = {  # the loss of one element y = {0}, t = {1}, and its derivative
     MSE: ("({0} - {1})²", "2 ({0} - {1})"),
     BCE: ("(softplus({0}) - {1} · {0})", "(sigmoid({0}) - {1})"),
     L1: ("|{0} - {1}|", "sign({0} - {1})"),
     Huber: ("h({0} - {1})", "clip({0} - {1}, ±delta)"),
 }
-UPDATES: dict[type[Optimizer], str] = {  # the first step, but for the learning rate, as a function of g = {0}
+UPDATES: dict[
+    type[Optimizer], str
+] = {  # the first step, but for the learning rate, as a function of g = {0}
     SGD: "{0}",
     Adam: "{0} / (√{0}² + eps)",  # the first m̂ is g, and the first v̂ is g²
     AdamW: "{0} / (√{0}² + eps)",
@@ -92,7 +96,10 @@ class Step:
 
     def record(self, x: np.ndarray, t: np.ndarray) -> None:
         given, target = self.entry("x", x), self.entry("t", t)
-        weights = [{name: self.entry(name, W) for name, W in layer.params.items()} for layer in self.net.layers]
+        weights = [
+            {name: self.entry(name, W) for name, W in layer.params.items()}
+            for layer in self.net.layers
+        ]
         inputs = [given]
         for i, layer in enumerate(self.net.layers):
             self.ops.calls.clear()
@@ -109,7 +116,9 @@ class Step:
             dy = self.move("backward", i, "dx", dx, known, "x")
         self.record_update(weights)
 
-    def move(self, phase: str, i: int, name: str, out: np.ndarray, known: dict[str, int], of: str = "") -> int:
+    def move(
+        self, phase: str, i: int, name: str, out: np.ndarray, known: dict[str, int], of: str = ""
+    ) -> int:
         """Write down that layer i made `out`, in the calls noted since its forward or backward began.
 
         known   the arrays that the layer could use, by name
@@ -132,7 +141,9 @@ class Step:
         if phase == "backward" and broken and (broken.layer, broken.wrong) == (i, name):
             text = broken.formula
         check = compare(out, self.slopes[i, of]) if of else None
-        return self.add(phase, i, f"layer {i}, {layer}", text, name, out, Sum(letters or "", products), check)
+        return self.add(
+            phase, i, f"layer {i}, {layer}", text, name, out, Sum(letters or "", products), check
+        )
 
     def add(
         self,
@@ -172,12 +183,23 @@ class Step:
         y, t = self.raw[output], self.raw[target]
         self.ops.calls.clear()
         value = np.asarray(self.loss.forward(y, t))
-        scale, texts = self.loss.scale(y.shape), ELEMENTS.get(type(self.loss), ("loss({0}, {1})", "loss'({0}, {1})"))
+        scale, texts = (
+            self.loss.scale(y.shape),
+            ELEMENTS.get(type(self.loss), ("loss({0}, {1})", "loss'({0}, {1})")),
+        )
         factor = literal(scale, f"{scale:.6g}")
         sources = [(output, "no", "y"), (target, "no", "t")]
         where, text = f"loss, {self.loss}", formula(self.loss, "loss")
         each = Factor(self.loss.elements(y, t), "no", texts[0], sources)
-        self.add("loss", last, where, text, "loss", value, Sum("", [[factor, each]] if y.ndim == 2 else []))
+        self.add(
+            "loss",
+            last,
+            where,
+            text,
+            "loss",
+            value,
+            Sum("", [[factor, each]] if y.ndim == 2 else []),
+        )
         before = self.loss.dy.copy()
         self.ops.calls.clear()
         dy = self.loss.backward()
@@ -185,7 +207,16 @@ class Step:
         start: list[Product] = [[factor, each]] if y.ndim == 2 else []
         products = explain(self.plain, self.ops.calls, dy, "no", lambda array, letters: each, start)
         text = self.breakage.formula if self.breakage and self.breakage.layer == last else text
-        return self.add("loss", last, where, text, "dy", dy, Sum("no", products), compare(dy, self.slopes[last, "x"]))
+        return self.add(
+            "loss",
+            last,
+            where,
+            text,
+            "dy",
+            dy,
+            Sum("no", products),
+            compare(dy, self.slopes[last, "x"]),
+        )
 
     def record_update(self, weights: list[dict[str, int]]) -> None:
         """The optimiser's step, parameter by parameter."""
@@ -205,7 +236,15 @@ class Step:
                 kept: Product = [W] if keep == 1 else [literal(keep), W]
                 products = [kept, [literal(-rate), g]] if letters else []
                 where = f"layer {i}, {layer}"
-                self.add("update", i, where, formula(optimizer, "theta"), name, after, Sum(letters, products))
+                self.add(
+                    "update",
+                    i,
+                    where,
+                    formula(optimizer, "theta"),
+                    name,
+                    after,
+                    Sum(letters, products),
+                )
 
 
 def axes(layer: Layer, name: str, array: np.ndarray) -> str | None:

@@ -17,7 +17,12 @@ from nanoae.backend import Ops
 from nanoae.trace.recorder import Call, same_memory
 
 BATCH, INPUT, OUTPUT = "nio"
-MATRICES = {"x": "ni", "dx": "ni", "y": "no", "dy": "no"}  # of a layer's arrays; elementwise, both sides are "no"
+MATRICES = {
+    "x": "ni",
+    "dx": "ni",
+    "y": "no",
+    "dy": "no",
+}  # of a layer's arrays; elementwise, both sides are "no"
 
 
 @dataclass
@@ -49,7 +54,9 @@ class Sum:
         """Letter -> the length of its axis."""
         factors = [factor for product in self.products for factor in product]
         return {
-            letter: size for factor in factors for letter, size in zip(factor.letters, factor.values.shape, strict=True)
+            letter: size
+            for factor in factors
+            for letter, size in zip(factor.letters, factor.values.shape, strict=True)
         }
 
     def terms(self, index: tuple[int, ...]) -> Iterator[list[tuple[Factor, dict[str, int]]]]:
@@ -59,12 +66,16 @@ class Sum:
             letters = dict.fromkeys("".join(factor.letters for factor in product))
             summed = [letter for letter in letters if letter not in self.letters]
             for place in itertools.product(*(range(sizes[letter]) for letter in summed)):
-                at = dict(zip(self.letters, index, strict=True)) | dict(zip(summed, place, strict=True))
+                at = dict(zip(self.letters, index, strict=True)) | dict(
+                    zip(summed, place, strict=True)
+                )
                 yield [(factor, at) for factor in product]
 
     def value(self, index: tuple[int, ...]) -> float:
         """The terms, added up."""
-        return float(sum(np.prod([number(factor, at) for factor, at in term]) for term in self.terms(index)))
+        return float(
+            sum(np.prod([number(factor, at) for factor, at in term]) for term in self.terms(index))
+        )
 
 
 def number(factor: Factor, at: dict[str, int]) -> float:
@@ -72,13 +83,19 @@ def number(factor: Factor, at: dict[str, int]) -> float:
 
 
 def literal(value: float, text: str = "") -> Factor:
-    return Factor(np.asarray(float(value)), "", text or (f"({value:.6g})" if value < 0 else f"{value:.6g}"))
+    return Factor(
+        np.asarray(float(value)), "", text or (f"({value:.6g})" if value < 0 else f"{value:.6g}")
+    )
 
 
-Name = Callable[[Any, str], Factor]  # (an array of the layer, the letters of its axes) -> the factor that it is
+Name = Callable[
+    [Any, str], Factor
+]  # (an array of the layer, the letters of its axes) -> the factor that it is
 
 
-def explain(ops: Ops, calls: list[Call], out: Any, letters: str, name: Name, start: list[Product]) -> list[Product]:
+def explain(
+    ops: Ops, calls: list[Call], out: Any, letters: str, name: Name, start: list[Product]
+) -> list[Product]:
     """The products that `calls` have made of `out`, on top of `start`; none where it is no sum of products."""
     products = start
     for call in calls:

@@ -24,7 +24,10 @@ def matrix(values: np.ndarray, check: Check | None = None) -> list[str]:
     marks = np.full(rows.shape, " ")
     if check is not None:
         marks = np.where(check.kink, "~", np.where(check.ok, " ", "!")).reshape(rows.shape)
-    cells = [[digits(v) + mark for v, mark in zip(*row, strict=True)] for row in zip(rows, marks, strict=True)]
+    cells = [
+        [digits(v) + mark for v, mark in zip(*row, strict=True)]
+        for row in zip(rows, marks, strict=True)
+    ]
     width = max(len(cell) for row in cells for cell in row)
     return [" ".join(cell.rjust(width) for cell in row) for row in cells]
 
@@ -59,7 +62,10 @@ def counted(name: str, values: np.ndarray, index: tuple[int, ...]) -> str:
 
 def beside(left: list[str], right: list[str]) -> list[str]:
     width = max(map(len, left))
-    return [f"{a.ljust(width)}   {b}".rstrip() for a, b in itertools.zip_longest(left, right, fillvalue="")]
+    return [
+        f"{a.ljust(width)}   {b}".rstrip()
+        for a, b in itertools.zip_longest(left, right, fillvalue="")
+    ]
 
 
 def describe(step: Step, number: int, move: Move, every: bool) -> Iterator[str]:
@@ -70,7 +76,9 @@ def describe(step: Step, number: int, move: Move, every: bool) -> Iterator[str]:
     lines = matrix(entry.values, check)
     lines = [f"{entry.name} {entry.values.shape}", *lines]
     if check is not None:
-        verdict = "ok" if check.ok.all() else f"WRONG in {np.count_nonzero(~check.ok)} of {check.ok.size}"
+        verdict = (
+            "ok" if check.ok.all() else f"WRONG in {np.count_nonzero(~check.ok)} of {check.ok.size}"
+        )
         lines = beside(lines, [f"by differences: {verdict}", *matrix(check.numeric)])
     yield from (f"     {line}" for line in lines)
     if not move.sum.products:
@@ -86,7 +94,11 @@ def as_text(step: Step, every: bool = False) -> str:
     lines = ["     GIVEN"]
     for entry in step.entries:
         if entry.made is None and entry.name in ("x", "t"):
-            lines += [f"     {entry.name} {entry.values.shape}", *(f"     {row}" for row in matrix(entry.values)), ""]
+            lines += [
+                f"     {entry.name} {entry.values.shape}",
+                *(f"     {row}" for row in matrix(entry.values)),
+                "",
+            ]
     for i, move in enumerate(step.moves, 1):
         lines += [*describe(step, i, move, every), ""]
     return "\n".join(lines)

@@ -67,7 +67,13 @@ class Trace:
                 f"Trace: expected 1 to {MOST_LAYERS} layers and epochs >= 1, got {len(layers)} and {epochs}."
             )
         self.experiment = Experiment(
-            list(layers), losses.get(loss), optim.get(optimizer, learning_rate, 0.0), x, t, dtype, random_state
+            list(layers),
+            losses.get(loss),
+            optim.get(optimizer, learning_rate, 0.0),
+            x,
+            t,
+            dtype,
+            random_state,
         )
         net, _, _ = self.experiment.build(Ops(), dtype)
         if net.theta.size > MOST_PARAMETERS:
@@ -77,12 +83,18 @@ class Trace:
             )
         self.epochs = epochs
         if dtype != "float64" and any(isinstance(layer, Noisy) for layer in layers):
-            raise ValueError(f"Trace: expected dtype='float64' for layers that draw noise, got {dtype!r}.")
+            raise ValueError(
+                f"Trace: expected dtype='float64' for layers that draw noise, got {dtype!r}."
+            )
         slopes = measure(self.experiment)
         self.mistakes = breakages(self.experiment.layers)
         self.right = Step(self.experiment, slopes)
         self.broken = [Step(self.experiment, slopes, mistake) for mistake in self.mistakes]
-        if not all(np.isfinite(entry.values).all() for step in (self.right, *self.broken) for entry in step.entries):
+        if not all(
+            np.isfinite(entry.values).all()
+            for step in (self.right, *self.broken)
+            for entry in step.entries
+        ):
             raise ValueError(
                 "Trace: expected finite numbers in all of the step, got NaN or infinity. Is x on a scale of 1?"
             )
@@ -104,12 +116,16 @@ class Trace:
 
     def verdicts(self) -> str:
         """A table: what is wrong, where the check sees it first, and the loss after learning so."""
-        cells = [("in the backward", "the check is red first at", f"loss after {self.epochs} steps")]
+        cells = [
+            ("in the backward", "the check is red first at", f"loss after {self.epochs} steps")
+        ]
         for step, curve in zip((self.right, *self.broken), self.curves, strict=True):
             title = step.breakage.title if step.breakage else "nothing is wrong"
             caught = step.caught
             first = f"{caught.where}: {step.entries[caught.result].name}" if caught else "-"
-            end = f"{curve[-1]:.6g}" if len(curve) > self.epochs else f"not finite after {len(curve)}"
+            end = (
+                f"{curve[-1]:.6g}" if len(curve) > self.epochs else f"not finite after {len(curve)}"
+            )
             cells.append((title, first, end))
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)

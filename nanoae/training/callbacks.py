@@ -77,7 +77,9 @@ class BestCheckpoint(Monitor):
 
     def better(self, trainer: Trainer) -> None:
         if trainer.model is None:
-            raise ValueError("BestCheckpoint: expected the training of an estimator, got a Trainer by itself.")
+            raise ValueError(
+                "BestCheckpoint: expected the training of an estimator, got a Trainer by itself."
+            )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that callbacks are not saved
             trainer.model.save(self.path)
@@ -92,7 +94,9 @@ class ReduceOnPlateau(Monitor):
     monitor   "val_loss" or "loss"
     """
 
-    def __init__(self, factor: float = 0.5, patience: int = 5, least: float = 0.0, monitor: str = "val_loss"):
+    def __init__(
+        self, factor: float = 0.5, patience: int = 5, least: float = 0.0, monitor: str = "val_loss"
+    ):
         super().__init__(monitor)
         if not 0 < factor < 1 or not patience >= 1 or not least >= 0:
             raise ValueError(
@@ -114,7 +118,9 @@ class ReduceOnPlateau(Monitor):
             return
         self.waited, rate = 0, trainer.optimizer.lr
         if callable(rate):
-            raise ValueError(f"ReduceOnPlateau: expected a learning rate that is a number, got the schedule {rate!r}.")
+            raise ValueError(
+                f"ReduceOnPlateau: expected a learning rate that is a number, got the schedule {rate!r}."
+            )
         trainer.optimizer.lr = min(rate, max(self.factor * rate, self.least))
 
 

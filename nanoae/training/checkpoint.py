@@ -43,7 +43,10 @@ FORMAT = 1
 KEPT = 2  # files: should the last one be damaged, there is the one before
 NAME = re.compile(r"checkpoint-(\d{8,})\.npz")
 NOT_COMPARED = ("callbacks", "verbose")
-SHARE, FREE = 0.02, 1.0  # of the time that checkpoints may take, and the seconds that they may take in any case
+SHARE, FREE = (
+    0.02,
+    1.0,
+)  # of the time that checkpoints may take, and the seconds that they may take in any case
 
 Stage = tuple[Facts, Arrays]  # how a training stands, or stood at its end
 
@@ -59,9 +62,15 @@ class Checkpoints:
     A file that cannot be written is no reason to stop: a warning says so, once for each reason, and at the end again.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], steps: int | None = None, minutes: float | None = None):
-        if steps is not None and (isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1):
-            raise ValueError(f"Checkpoints: expected steps, a whole number >= 1, or None, got {steps!r}.")
+    def __init__(
+        self, folder: str | os.PathLike[str], steps: int | None = None, minutes: float | None = None
+    ):
+        if steps is not None and (
+            isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1
+        ):
+            raise ValueError(
+                f"Checkpoints: expected steps, a whole number >= 1, or None, got {steps!r}."
+            )
         number = isinstance(minutes, (int, float, np.number)) and not isinstance(minutes, bool)
         if minutes is not None and not (number and minutes > 0):
             raise ValueError(f"Checkpoints: expected minutes > 0, or None, got {minutes!r}.")
@@ -114,7 +123,11 @@ class Checkpoints:
         check_same(self.folder, {name: header[name] for name in told}, told)
         for number, facts in enumerate(header["trainings"]):
             start = f"{number}."
-            own = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+            own = {
+                name.removeprefix(start): array
+                for name, array in arrays.items()
+                if name.startswith(start)
+            }
             self.found.append((facts, own))
         self.seed, self.good = header["seed"], [path]
 
@@ -127,11 +140,17 @@ class Checkpoints:
 
     def begin(self, trainer: Trainer, *data: Any) -> None:
         """The next training of the fit: `trainer` is brought to where it was, if it was begun before."""
-        told = {**comparable(state.identity(trainer)), "data": fingerprint(trainer.ops, (*data, trainer.weights))}
+        told = {
+            **comparable(state.identity(trainer)),
+            "data": fingerprint(trainer.ops, (*data, trainer.weights)),
+        }
         number = len(self.trainings)
         if number:  # the one before has ended, and nobody trains that network any more
             facts, arrays = self.trainings[-1]
-            self.trainings[-1] = facts, {name: a for name, a in arrays.items() if name.startswith("network.")}
+            self.trainings[-1] = (
+                facts,
+                {name: a for name, a in arrays.items() if name.startswith("network.")},
+            )
         if number >= len(self.found):
             self.trainings.append(({"training": told}, {}))
             self.save(trainer, wait=True)
@@ -144,7 +163,9 @@ class Checkpoints:
         try:
             state.restore(trainer, facts, arrays)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise BadFile(self.good[0], "a whole checkpoint", f"one that does not fit together: {error}") from error
+            raise BadFile(
+                self.good[0], "a whole checkpoint", f"one that does not fit together: {error}"
+            ) from error
 
     def due(self, steps: int) -> bool:
         """Whether one is wished for now, so many steps into an epoch."""
@@ -209,7 +230,8 @@ class Checkpoints:
         self.reported = str(self.failure)
         safe = f"The last one that was is {self.good[-1]}" if self.good else "None was"
         warnings.warn(
-            f"{when}a checkpoint could not be written: {self.failure}. {safe}; the training goes on", stacklevel=3
+            f"{when}a checkpoint could not be written: {self.failure}. {safe}; the training goes on",
+            stacklevel=3,
         )
 
 
@@ -253,12 +275,18 @@ def read(path: Path) -> tuple[Facts, Arrays]:
             "numpy": str,
             "seed": (int, type(None)),
         }
-        sound = found != FORMAT or all(isinstance(header[name], kind) for name, kind in kinds.items())
-        sound = sound and (found != FORMAT or all(isinstance(facts, dict) for facts in header["trainings"]))
+        sound = found != FORMAT or all(
+            isinstance(header[name], kind) for name, kind in kinds.items()
+        )
+        sound = sound and (
+            found != FORMAT or all(isinstance(facts, dict) for facts in header["trainings"])
+        )
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise BadFile(path, "a checkpoint of nanoae", repr(error)) from error
     if found != FORMAT or not sound:
-        raise BadFile(path, f"a checkpoint of format {FORMAT}", f"one of format {found!r:.20}, or not whole")
+        raise BadFile(
+            path, f"a checkpoint of format {FORMAT}", f"one of format {found!r:.20}, or not whole"
+        )
     return header, arrays
 
 
@@ -272,8 +300,12 @@ def versions() -> dict[str, str]:
 
 def comparable(value: Any) -> Any:
     """The settings of parts, or of lists of them, that results follow from, as JSON gives them back."""
-    text = json.dumps(config_snapshot(value), default=lambda kind: getattr(kind, "__name__", str(kind)))
-    return json.loads(text, object_hook=lambda found: {k: v for k, v in found.items() if k not in NOT_COMPARED})
+    text = json.dumps(
+        config_snapshot(value), default=lambda kind: getattr(kind, "__name__", str(kind))
+    )
+    return json.loads(
+        text, object_hook=lambda found: {k: v for k, v in found.items() if k not in NOT_COMPARED}
+    )
 
 
 def check_same(folder: Path, there: Any, here: Any) -> None:
@@ -310,5 +342,9 @@ def fingerprint(ops: Any, data: tuple[Any, ...]) -> str:
         digest.update(f"{x.dtype} {x.shape}".encode())
         for start in range(0, len(x), 4096):
             block = x[start : start + 4096]
-            digest.update(np.ascontiguousarray(block if isinstance(block, np.ndarray) else ops.to_numpy(block)).data)
+            digest.update(
+                np.ascontiguousarray(
+                    block if isinstance(block, np.ndarray) else ops.to_numpy(block)
+                ).data
+            )
     return digest.hexdigest()

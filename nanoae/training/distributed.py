@@ -40,7 +40,15 @@ SAMPLED_ROWS = 64  # of the data, that all ranks have to have alike
 class DistributedTrainer(Trainer):
     """A Trainer on one rank: same arguments, and the group. ValueError for layers that cannot be trained like this."""
 
-    def __init__(self, network: Sequential, loss: Loss, optimizer: Any, *, group: ProcessGroup, **settings: Any):
+    def __init__(
+        self,
+        network: Sequential,
+        loss: Loss,
+        optimizer: Any,
+        *,
+        group: ProcessGroup,
+        **settings: Any,
+    ):
         super().__init__(network, loss, optimizer, **settings)
         self.group, self.agreed, self.stop_asked = group, False, False
         for layer in network.layers:
@@ -53,7 +61,11 @@ class DistributedTrainer(Trainer):
         if any(isinstance(layer, BatchNorm) for layer in network.layers):
             layers = [SynchronisedBatchNorm(layer, group) if isinstance(layer, BatchNorm) else layer
                       for layer in network.layers]  # fmt: skip
-            self.fast = fusion.fuse(network, layers) if self.fast is not network else network.with_layers(layers)
+            self.fast = (
+                fusion.fuse(network, layers)
+                if self.fast is not network
+                else network.with_layers(layers)
+            )
 
     def repeatable(self) -> bool:
         return False  # a sum over ranks is no primitive of the device
@@ -68,7 +80,9 @@ class DistributedTrainer(Trainer):
         ops, group = self.network.ops, self.group
         y = self.fast.forward(x, train=True)
         loss, penalty = self.loss.forward(y, t), self.fast.penalty()
-        if self.loss.reduction == "sum":  # over all rows: as if it were the mean of sums over as many as there are
+        if (
+            self.loss.reduction == "sum"
+        ):  # over all rows: as if it were the mean of sums over as many as there are
             times = group.shard.rows / len(x)
             loss = loss * times
             ops.scale_inplace(self.loss.backward(), times)
@@ -87,12 +101,17 @@ class DistributedTrainer(Trainer):
         self.stop_asked = asked > 0
         if value is not None:
             return self.network.dtype.type(total)
-        return self.group.mean_inplace(ops, ops.copy(loss, out=ops.empty(1, loss.dtype))).reshape(())
+        return self.group.mean_inplace(ops, ops.copy(loss, out=ops.empty(1, loss.dtype))).reshape(
+            ()
+        )
 
     def backward(self, dy: Array | None) -> None:
         """The network's backward, a layer at a time: what the layers from here to the last one have left in `grad` is
         sent on its way where it is enough."""
-        grad, parts = self.network.grad, [sum(g.size for g in own_grads(layer)) for layer in self.fast.layers]
+        grad, parts = (
+            self.network.grad,
+            [sum(g.size for g in own_grads(layer)) for layer in self.fast.layers],
+        )
         start = end = grad.size
         chunk = max(LEAST_CHUNK, grad.size // CHUNKS)
         for layer, size in zip(reversed(self.fast.layers), reversed(parts), strict=True):
@@ -108,7 +127,9 @@ class DistributedTrainer(Trainer):
         self.group.wait()
 
     def send(self, grad: Array) -> None:
-        self.group.start_sum(self.network.ops, self.network.ops.scale_inplace(grad, self.group.shard.share))
+        self.group.start_sum(
+            self.network.ops, self.network.ops.scale_inplace(grad, self.group.shard.share)
+        )
 
     @contextmanager
     def of_whole_batches(self) -> Iterator[None]:
@@ -134,7 +155,9 @@ class DistributedTrainer(Trainer):
         digest = hashlib.blake2b(digest_size=8)
         for array in self.network.state():
             digest.update(np.ascontiguousarray(self.network.ops.to_numpy(array)).data)
-        self.check_alike("the same weights after an epoch", digest.hexdigest(), "Does a callback change them?")
+        self.check_alike(
+            "the same weights after an epoch", digest.hexdigest(), "Does a callback change them?"
+        )
         return mean
 
     def agree(self, *data: Array | None) -> None:
@@ -142,7 +165,9 @@ class DistributedTrainer(Trainer):
         told = [comparable(state.identity(self)), [sample(x) for x in data]]
         hint = "Give random_state a number, and each rank the same rows and settings: it takes its own share."
         self.check_alike("the same network, settings and rows", told, hint)
-        facts, arrays = self.group.broadcast(state.take(self) if self.group.rank == 0 else (None, None))
+        facts, arrays = self.group.broadcast(
+            state.take(self) if self.group.rank == 0 else (None, None)
+        )
         if self.group.rank:
             state.restore(self, facts, arrays)
         self.agreed = True
@@ -168,7 +193,9 @@ class DistributedTrainer(Trainer):
             with stop.heeded():
                 try:
                     return super().fit(*data, **settings)
-                except NotFiniteError:  # which all ranks have met; rank 0 may have a checkpoint from before
+                except (
+                    NotFiniteError
+                ):  # which all ranks have met; rank 0 may have a checkpoint from before
                     self.recovered = self.group.broadcast(self.recovered)
                     self.network.set_state(self.group.broadcast(self.network.state()))
                     raise
@@ -180,7 +207,9 @@ class DistributedTrainer(Trainer):
     def call_back(self, row: dict[str, float]) -> bool:
         """Rank 0's callbacks decide, and may set the learning rate."""
         stopped: bool = self.group.rank == 0 and super().call_back(row)
-        stopped, lr = self.group.broadcast((stopped, None if callable(self.optimizer.lr) else self.optimizer.lr))
+        stopped, lr = self.group.broadcast(
+            (stopped, None if callable(self.optimizer.lr) else self.optimizer.lr)
+        )
         if lr is not None:
             self.optimizer.lr = lr
         return stopped

@@ -10,9 +10,15 @@ from nanoae.backend import Array
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 
-EVALUATION_ROWS = 1024  # rows per forward outside training: large enough for BLAS, small enough to stay in cache
-EVALUATION_IMAGES = 100  # of images, whose windows take many times their memory, which each thread keeps
-EVALUATION_NUMBERS = 1 << 22  # in their outputs: fewer rows where one is a whole line of scores over all words
+EVALUATION_ROWS = (
+    1024  # rows per forward outside training: large enough for BLAS, small enough to stay in cache
+)
+EVALUATION_IMAGES = (
+    100  # of images, whose windows take many times their memory, which each thread keeps
+)
+EVALUATION_NUMBERS = (
+    1 << 22
+)  # in their outputs: fewer rows where one is a whole line of scores over all words
 
 
 def rows_at_a_time(network: Sequential) -> int:
@@ -53,7 +59,13 @@ def evaluate(
 
 
 def weighted_loss(
-    network: Sequential, loss: Loss, x: Array, t: Array | None, scale: float, batch_size: int, weights: np.ndarray
+    network: Sequential,
+    loss: Loss,
+    x: Array,
+    t: Array | None,
+    scale: float,
+    batch_size: int,
+    weights: np.ndarray,
 ) -> float:
     """`evaluate` where row n counts weights[n] times: a "mean" is over what is known of the rows."""
     total = known = 0.0

@@ -56,7 +56,9 @@ class LinearActivation(InPlace):
         name = next(name for name, cls in ACTIVATIONS.items() if cls is type(activation))
         self.f = name, tuple(activation.config().values())
         self.keeps_x = getattr(activation, "kept", "y") == "x"  # f' is a function of z = x W + b
-        self.kept: dict[str, Any] | None = None  # what the device keeps of its ReLU for the layer above
+        self.kept: dict[str, Any] | None = (
+            None  # what the device keeps of its ReLU for the layer above
+        )
 
     def put_on(self, below: Layer) -> None:
         """Have `below` as the layer before this one, and undo its ReLU for it."""
@@ -97,10 +99,17 @@ class LinearActivation(InPlace):
         return repr(self.layer) if self.f[0] == "identity" else super().__repr__()
 
 
-NEED_NO_OUTPUT = (Linear, TiedLinear, Convolution, BatchNorm)  # whose backward does not look at their y
+NEED_NO_OUTPUT = (
+    Linear,
+    TiedLinear,
+    Convolution,
+    BatchNorm,
+)  # whose backward does not look at their y
 
 
-_FUSED: weakref.WeakKeyDictionary[Sequential, dict[tuple[int, int | None], Sequential]] = weakref.WeakKeyDictionary()
+_FUSED: weakref.WeakKeyDictionary[Sequential, dict[tuple[int, int | None], Sequential]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def fused(network: Sequential, start: int = 0, stop: int | None = None) -> Sequential:
@@ -117,13 +126,23 @@ def fuse(network: Sequential, layers: list[Layer] | None = None) -> Sequential:
     fused: list[Layer] = []
     for layer in network.layers if layers is None else layers:
         before = fused[-1] if fused else None
-        if isinstance(layer, Elementwise) and type(before) is Linear and type(layer) in ACTIVATIONS.values():
+        if (
+            isinstance(layer, Elementwise)
+            and type(before) is Linear
+            and type(layer) in ACTIVATIONS.values()
+        ):
             fused[-1] = LinearActivation(before, layer)
-        elif isinstance(layer, Elementwise) and layer.kept == "y" and isinstance(before, NEED_NO_OUTPUT):
+        elif (
+            isinstance(layer, Elementwise)
+            and layer.kept == "y"
+            and isinstance(before, NEED_NO_OUTPUT)
+        ):
             fused[-1] = InPlace(before, layer)
         else:
             fused.append(layer)
-    fused = [LinearActivation(layer, Identity()) if type(layer) is Linear else layer for layer in fused]
+    fused = [
+        LinearActivation(layer, Identity()) if type(layer) is Linear else layer for layer in fused
+    ]
     for below, above in pairwise(fused):
         if isinstance(above, LinearActivation):
             above.put_on(below)

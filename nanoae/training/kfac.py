@@ -38,8 +38,12 @@ class FactorTap(Layer):
 
     def __init__(self, linear: Linear):
         self.linear = linear
-        self.A, self.G, *self.inverses = (np.zeros((n, n), linear.dtype) for n in 2 * (linear.n_in + 1, linear.n_out))
-        self.momenta = dict(zip(("A", "G", "A_inverse", "G_inverse"), (self.A, self.G, *self.inverses), strict=True))
+        self.A, self.G, *self.inverses = (
+            np.zeros((n, n), linear.dtype) for n in 2 * (linear.n_in + 1, linear.n_out)
+        )
+        self.momenta = dict(
+            zip(("A", "G", "A_inverse", "G_inverse"), (self.A, self.G, *self.inverses), strict=True)
+        )
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.x = x
@@ -61,7 +65,9 @@ class FactorTap(Layer):
         """(A + π √λ I)⁻¹ and (G + √λ / π I)⁻¹: λ I divided between the two by their average eigenvalues."""
         pi = math.sqrt(np.trace(self.A) / len(self.A) / max(np.trace(self.G) / len(self.G), 1e-30))
         try:
-            for mean, by, inverse in zip((self.A, self.G), (pi, 1 / pi), self.inverses, strict=True):
+            for mean, by, inverse in zip(
+                (self.A, self.G), (pi, 1 / pi), self.inverses, strict=True
+            ):
                 damped = mean.astype(np.float64) + by * math.sqrt(damping) * np.eye(len(mean))
                 inverse[...] = np.linalg.inv(damped)
         except np.linalg.LinAlgError:
@@ -114,14 +120,20 @@ class KFAC(SGD):
         if not (0 < damping < math.inf and trust > 0):
             raise ValueError(f"KFAC: expected damping and trust > 0, got {damping} and {trust}.")
         if not (0 <= memory < 1 and 0 <= momentum < 1):
-            raise ValueError(f"KFAC: expected memory and momentum in [0, 1), got {memory} and {momentum}.")
+            raise ValueError(
+                f"KFAC: expected memory and momentum in [0, 1), got {memory} and {momentum}."
+            )
         if any(int(every) != every or every < 1 for every in (measure_every, invert_every)):
-            raise ValueError(f"KFAC: expected whole steps >= 1, got {measure_every} and {invert_every}.")
+            raise ValueError(
+                f"KFAC: expected whole steps >= 1, got {measure_every} and {invert_every}."
+            )
         self.damping, self.trust, self.memory = damping, trust, memory
         self.measure_every, self.invert_every = measure_every, invert_every
 
     def step(self, theta: Array, grad: Array) -> None:
-        raise RuntimeError(f"{self}: expected nanoae.training.kfac.KFACTrainer, which knows the layers.")
+        raise RuntimeError(
+            f"{self}: expected nanoae.training.kfac.KFACTrainer, which knows the layers."
+        )
 
 
 class KFACTrainer(Trainer):
@@ -137,16 +149,26 @@ class KFACTrainer(Trainer):
     def __init__(self, network: Sequential, loss: Loss, optimizer: KFAC, **settings: Any):
         super().__init__(network, loss, optimizer, **{**settings, "fuse": False})
         if self.ops.name != "numpy":
-            raise ValueError(f'KFAC: expected backend "numpy", got "{self.ops.name}". Use backend="numpy", or Adam.')
+            raise ValueError(
+                f'KFAC: expected backend "numpy", got "{self.ops.name}". Use backend="numpy", or Adam.'
+            )
         if type(self.loss) not in SAMPLED or not self.loss.weight > 0:
-            raise ValueError(f"KFAC: expected MSE, GaussianNLL or BCE, of a weight > 0, got {self.loss}. Use Adam.")
+            raise ValueError(
+                f"KFAC: expected MSE, GaussianNLL or BCE, of a weight > 0, got {self.loss}. Use Adam."
+            )
         for layer in network.layers:
             if layer.params and type(layer) is not Linear:
-                raise ValueError(f"KFAC: expected parameters of Linear layers alone, got {layer}. Use Adam.")
+                raise ValueError(
+                    f"KFAC: expected parameters of Linear layers alone, got {layer}. Use Adam."
+                )
         size = len(network.theta)
         if sum(len(range(*part.indices(size))) for part in self.optimizer.ranges) < size:
-            raise ValueError("KFAC: expected all layers to learn, got some that are frozen. Use Adam.")
-        layers = [FactorTap(layer) if isinstance(layer, Linear) else layer for layer in network.layers]
+            raise ValueError(
+                "KFAC: expected all layers to learn, got some that are frozen. Use Adam."
+            )
+        layers = [
+            FactorTap(layer) if isinstance(layer, Linear) else layer for layer in network.layers
+        ]
         self.observed = [layer for layer in layers if isinstance(layer, FactorTap)]
         self.fast = network.with_layers(layers)
         self.n_updates = np.zeros((), np.int64)  # how often the factors were measured
@@ -175,7 +197,9 @@ class KFACTrainer(Trainer):
         y = self.fast.forward(x, train=True)
         if not isinstance(self.network.penalty(), int):
             culprit = next(layer for layer in self.network.layers if layer.penalty is not None)
-            raise ValueError(f"KFAC: expected layers without a loss of their own, got {culprit}. Use Adam.")
+            raise ValueError(
+                f"KFAC: expected layers without a loss of their own, got {culprit}. Use Adam."
+            )
         self.loss.forward(y, self.sample(y))
         self.fast.backward(self.loss.backward())
         self.n_updates += 1
@@ -190,8 +214,12 @@ class KFACTrainer(Trainer):
         if isinstance(self.loss, BCE):
             u = ops.uniform(generator, ops.empty(y.shape, y.dtype))
             return np.less(u, ops.sigmoid(y), out=u)  # 1 with probability sigmoid(y), else 0
-        variance = getattr(self.loss, "variance", 0.5)  # (y - t)² is -log N(t; y, 1/2), but for a constant
-        return ops.axpby_inplace(ops.normal(generator, ops.empty(y.shape, y.dtype)), 1.0, y, math.sqrt(variance))
+        variance = getattr(
+            self.loss, "variance", 0.5
+        )  # (y - t)² is -log N(t; y, 1/2), but for a constant
+        return ops.axpby_inplace(
+            ops.normal(generator, ops.empty(y.shape, y.dtype)), 1.0, y, math.sqrt(variance)
+        )
 
     def per_row(self, y: Array) -> float:
         """What the loss has to be multiplied by to be a sum over features, averaged over rows."""
@@ -204,7 +232,9 @@ class KFACTrainer(Trainer):
                 layer.invert(self.optimizer.damping)
         factor = self.per_row(self.loss.backward())
         directions, products = zip(*(layer.natural() for layer in self.observed), strict=True)
-        change = (rate * factor) ** 2 * sum(products)  # ΔᵀFΔ = rate² ∇ᵀ F⁻¹ ∇ before it is held back
+        change = (rate * factor) ** 2 * sum(
+            products
+        )  # ΔᵀFΔ = rate² ∇ᵀ F⁻¹ ∇ before it is held back
         held = factor * min(1.0, math.sqrt(self.optimizer.trust / max(change, 1e-30)))
         for layer, direction in zip(self.observed, directions, strict=True):
             for name, part in (("W", direction[:-1]), ("b", direction[-1])):

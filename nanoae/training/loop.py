@@ -26,7 +26,15 @@ from nanoae.training.progress import progress
 from nanoae.training.runner import StepRunner
 from nanoae.training.state import Arrays, Facts, Position
 
-METHODS = {"forward", "backward", "step", "apply", "learn", "gradient", "batch"}  # that take part in a step
+METHODS = {
+    "forward",
+    "backward",
+    "step",
+    "apply",
+    "learn",
+    "gradient",
+    "batch",
+}  # that take part in a step
 
 History = dict[str, list[float]]
 Callback = Callable[["Trainer", dict[str, float]], object]
@@ -43,7 +51,11 @@ def drawn(weights: np.ndarray, order: np.random.Generator) -> np.ndarray:
 
 def largest_product(network: Sequential, rows: int) -> int:
     """How many multiplications the largest matrix product takes, for so many rows."""
-    sizes = [p.size * math.prod(layer.out_shape[1:]) for layer in network.layers for p in layer.params.values()]
+    sizes = [
+        p.size * math.prod(layer.out_shape[1:])
+        for layer in network.layers
+        for p in layer.params.values()
+    ]
     return rows * max(sizes, default=0)
 
 
@@ -91,14 +103,23 @@ class Trainer:
         on_divergence: str = "stop",
     ):
         if batch_size < 1 or rows < 1:
-            raise ValueError(f"Trainer: expected batch_size and rows >= 1, got {batch_size} and {rows}.")
-        for part, kind, example in ((loss, Loss, "loss=MSE()"), (optimizer, Optimizer, "optimizer=Adam()")):
+            raise ValueError(
+                f"Trainer: expected batch_size and rows >= 1, got {batch_size} and {rows}."
+            )
+        for part, kind, example in (
+            (loss, Loss, "loss=MSE()"),
+            (optimizer, Optimizer, "optimizer=Adam()"),
+        ):
             if not isinstance(part, kind):
                 raise ValueError(f"Trainer: expected {example} or another one, got {part!r}.")
         if getattr(network, "ops", None) is None:
-            raise ValueError("Trainer: expected a built network. Call network.build(input_shape) first.")
+            raise ValueError(
+                "Trainer: expected a built network. Call network.build(input_shape) first."
+            )
         self.network, self.ops = network, network.ops
-        self.fast = fusion.fuse(network) if fuse else network  # the same parameters in fewer passes over memory
+        self.fast = (
+            fusion.fuse(network) if fuse else network
+        )  # the same parameters in fewer passes over memory
         self.batch_size, self.epochs = min(batch_size, rows), epochs
         self.loss = loss.build(self.ops, network.dtype)
         steps = epochs * math.ceil((rows - self.too_few(rows)) / self.batch_size)
@@ -111,8 +132,13 @@ class Trainer:
         self.at, self.best_state = Position(), list[Array]()
         self.checkpoints: Checkpoints | None = None  # of the fit under way
         self.total: Any = 0.0  # of the losses of the epoch under way, each times its rows
-        self.entered: tuple[int, Any] = 0, 0.0  # steps done of the epoch that comes, and what their losses add up to
-        self.measure: Callable[..., float] | None = None  # (x, t, scale) -> validation loss, where it is not `evaluate`
+        self.entered: tuple[int, Any] = (
+            0,
+            0.0,
+        )  # steps done of the epoch that comes, and what their losses add up to
+        self.measure: Callable[..., float] | None = (
+            None  # (x, t, scale) -> validation loss, where it is not `evaluate`
+        )
         self.interrupted = False  # whether Ctrl-C ended `fit`
         self.recovered = False  # whether there are good weights after a divergence
         self.begun: int | None = None  # within an epoch: the optimizer's t before it
@@ -129,7 +155,9 @@ class Trainer:
         if any(METHODS & vars(part).keys() for part in parts):
             return False
         kinds = type(self), *kinds_in(self.settings())
-        return self.ops.repeats == "everything" or all(kind.__module__.startswith("nanoae.") for kind in kinds)
+        return self.ops.repeats == "everything" or all(
+            kind.__module__.startswith("nanoae.") for kind in kinds
+        )
 
     def settings(self) -> Any:
         """What a step takes from its parts besides arrays, and a callback may have changed since the last epoch. The
@@ -137,7 +165,13 @@ class Trainer:
         kind, own = config_snapshot(self.optimizer)
         own.pop("lr", None)
         frozen = [getattr(layer, "frozen", None) for layer in self.network.layers]
-        return config_snapshot([*self.network.layers, self.loss]), frozen, kind, own, str(self.optimizer.ranges)
+        return (
+            config_snapshot([*self.network.layers, self.loss]),
+            frozen,
+            kind,
+            own,
+            str(self.optimizer.ranges),
+        )
 
     # ---------------------------------------------------------------- one step, one epoch
 
@@ -180,8 +214,13 @@ class Trainer:
 
     def too_few(self, n: int) -> int:
         """Of n rows, those behind the last whole batch that are too few to be one."""
-        rest, normed = n % self.batch_size, [layer for layer in self.network.layers if isinstance(layer, BatchNorm)]
-        least = 2 if any(math.prod(layer.in_shape[1:]) == 1 for layer in normed) else 1  # one number has no variance
+        rest, normed = (
+            n % self.batch_size,
+            [layer for layer in self.network.layers if isinstance(layer, BatchNorm)],
+        )
+        least = (
+            2 if any(math.prod(layer.in_shape[1:]) == 1 for layer in normed) else 1
+        )  # one number has no variance
         return rest if rest < least and n > self.batch_size else 0
 
     def epoch(self, x: Array, t: Array | None = None, scale: float = 1.0) -> float:
@@ -203,7 +242,9 @@ class Trainer:
         done, total = self.entered
         self.entered = 0, 0.0
         self.begun, self.drawn_from = self.optimizer.t - done, ops.generator_state(self.order)
-        order = self.order.permutation(n) if self.weights is None else drawn(self.weights, self.order)
+        order = (
+            self.order.permutation(n) if self.weights is None else drawn(self.weights, self.order)
+        )
         order = order[: n - self.too_few(n)]
         with ops.threads_for(largest_product(self.network, self.batch_size)):
             total = self.runner.run(self, order, x, t, scale, done=done, total=total)
@@ -255,7 +296,9 @@ class Trainer:
         self.begin(x, t, *(validation or ()))
         if self.at.finished:
             return self.history
-        bar = progress(range(self.at.epoch + 1, self.epochs + 1), label="training", show=self.verbose)
+        bar = progress(
+            range(self.at.epoch + 1, self.epochs + 1), label="training", show=self.verbose
+        )
         try:
             for epoch in bar:
                 self.started = time.perf_counter() - self.at.seconds
@@ -268,7 +311,11 @@ class Trainer:
                 if hasattr(bar, "set_postfix"):
                     bar.set_postfix({k: f"{v:.4g}" for k, v in row.items() if k.endswith("loss")})
                 self.at.epoch, self.at.step, self.at.seconds = epoch, 0, 0.0
-                early = self.patience is not None and validation is not None and self.stop_early(row["val_loss"])
+                early = (
+                    self.patience is not None
+                    and validation is not None
+                    and self.stop_early(row["val_loss"])
+                )
                 if self.call_back(row) or early:
                     break
                 if epoch < self.epochs:
@@ -321,8 +368,16 @@ class Trainer:
 
     def arrays(self) -> dict[str, Array]:
         """All arrays that training changes, by name: what `state.py` keeps."""
-        lists = {"network": self.network.state(), "optimizer": self.optimizer.moments, "best": self.best_state}
-        found = {f"{name}.{i}": array for name, arrays in lists.items() for i, array in enumerate(arrays)}
+        lists = {
+            "network": self.network.state(),
+            "optimizer": self.optimizer.moments,
+            "best": self.best_state,
+        }
+        found = {
+            f"{name}.{i}": array for name, arrays in lists.items() for i, array in enumerate(arrays)
+        }
         for i, layer in enumerate(self.fast.layers):
-            found |= {f"layers.{i}.{name}": array for name, array in getattr(layer, "momenta", {}).items()}
+            found |= {
+                f"layers.{i}.{name}": array for name, array in getattr(layer, "momenta", {}).items()
+            }
         return found

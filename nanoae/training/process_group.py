@@ -19,7 +19,11 @@ import numpy as np
 
 from nanoae.backend import Array, Ops
 
-SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS")  # where Open MPI and MPICH say how many there are
+SIZES = (
+    "OMPI_COMM_WORLD_SIZE",
+    "PMI_SIZE",
+    "MPI_LOCALNRANKS",
+)  # where Open MPI and MPICH say how many there are
 SWITCH = "NANOAE_MPI"  # 0: each process is by itself
 GRACE = 2.0  # seconds in which all ranks meet an error, if it is one that all of them meet
 
@@ -166,7 +170,9 @@ def report_trace(error: BaseException) -> int:
 
 def launched() -> int:
     """How many processes an MPI launch has started, as its environment says; 1 where there is none."""
-    return max([int(os.environ[name]) for name in SIZES if os.environ.get(name, "").isdigit()], default=1)
+    return max(
+        [int(os.environ[name]) for name in SIZES if os.environ.get(name, "").isdigit()], default=1
+    )
 
 
 _groups: list[ProcessGroup] = []  # the one there is, once it was met
@@ -178,10 +184,14 @@ def process_group() -> ProcessGroup | None:
     ImportError where `mpiexec` has started several processes that cannot find each other.
     """
     if _groups:
-        return _groups[0] if _groups[0].pid == os.getpid() else None  # a process that a rank forked is none
+        return (
+            _groups[0] if _groups[0].pid == os.getpid() else None
+        )  # a process that a rank forked is none
     if os.environ.get(SWITCH) == "0" or (launched() == 1 and "mpi4py.MPI" not in sys.modules):
         return None
-    alone = f"each would train, and write over, what the others do. {SWITCH}=0 lets each be by itself"
+    alone = (
+        f"each would train, and write over, what the others do. {SWITCH}=0 lets each be by itself"
+    )
     try:
         from mpi4py import MPI
     except ImportError as error:

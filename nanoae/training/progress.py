@@ -25,11 +25,15 @@ class Lines:
     def set_postfix(self, values: Mapping[str, str]) -> None:
         self.told = True
         of = "" if self.total is None else f" of {self.total}"
-        line = f"{self.label} {self.at}{of}" + "".join(f", {name} {value}" for name, value in values.items())
+        line = f"{self.label} {self.at}{of}" + "".join(
+            f", {name} {value}" for name, value in values.items()
+        )
         print(line.strip(), file=sys.stderr, flush=True)
 
 
-def progress(items: Iterable[Any], total: int | None = None, label: str = "", show: bool = True) -> Iterable[Any]:
+def progress(
+    items: Iterable[Any], total: int | None = None, label: str = "", show: bool = True
+) -> Iterable[Any]:
     """`items`, with a bar on stderr while they are walked through."""
     if show:
         try:

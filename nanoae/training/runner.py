@@ -27,12 +27,18 @@ class StepRunner:
     """The steps of a trainer. What is repeated is good for the same data, settings and thread; else it is made anew."""
 
     def __init__(self, trainer: Trainer):
-        self.ops, self.batch_size, self.dtype = trainer.ops, trainer.batch_size, trainer.network.dtype
+        self.ops, self.batch_size, self.dtype = (
+            trainer.ops,
+            trainer.batch_size,
+            trainer.network.dtype,
+        )
         self.repeated = self.ops.repeated()
         self.good_for: tuple[Any, ...] = ()
         self.order: Array = ()  # on the device, as what else `prepare` makes
 
-    def run(self, trainer: Trainer, order: np.ndarray, *data: Any, done: int = 0, total: Any = 0.0) -> Any:
+    def run(
+        self, trainer: Trainer, order: np.ndarray, *data: Any, done: int = 0, total: Any = 0.0
+    ) -> Any:
         """A step for each `batch_size` numbers of `order`, of which some may be `done`: the sum of their losses, each
         times its rows, which is `total` so far."""
         if trainer.repeatable():
@@ -47,7 +53,9 @@ class StepRunner:
             trainer.between_steps(start // self.batch_size + 1, total)
         return total
 
-    def prepare(self, trainer: Trainer, order: np.ndarray, data: tuple[Any, ...], done: int, total: Any) -> None:
+    def prepare(
+        self, trainer: Trainer, order: np.ndarray, data: tuple[Any, ...], done: int, total: Any
+    ) -> None:
         """This epoch's order, learning rates, and the sum of its losses so far to their places on the device."""
         ops, optimizer, n, batch = self.ops, trainer.optimizer, len(order), self.batch_size
         steps, before = -(-n // batch), optimizer.t - done
@@ -58,14 +66,23 @@ class StepRunner:
             self.repeated, self.good_for = ops.repeated(), ()
             self.order, self.rows = ops.zeros(n, "int64"), ops.zeros(batch, "int64")
             self.rates, self.rate = ops.zeros(steps, "float64"), ops.zeros((), "float64")
-            self.clock, self.total = ops.zeros(2, "int64"), ops.zeros((), self.dtype)  # the epoch's step, optimizer.t
+            self.clock, self.total = (
+                ops.zeros(2, "int64"),
+                ops.zeros((), self.dtype),
+            )  # the epoch's step, optimizer.t
             self.t = self.clock[1:2].reshape(())
             self.good_for = good_for  # last: Ctrl-C may come at any moment
-        for place, numbers in ((self.order, order), (self.rates, rates), (self.clock, [done, optimizer.t])):
+        for place, numbers in (
+            (self.order, order),
+            (self.rates, rates),
+            (self.clock, [done, optimizer.t]),
+        ):
             ops.copy(ops.to_device(np.array(numbers, place.dtype)), out=place[: len(numbers)])
         ops.copy(total, out=self.total)
 
-    def repeat(self, trainer: Trainer, order: np.ndarray, data: tuple[Any, ...], done: int) -> Array:
+    def repeat(
+        self, trainer: Trainer, order: np.ndarray, data: tuple[Any, ...], done: int
+    ) -> Array:
         optimizer, first, n = trainer.optimizer, trainer.optimizer.t - done, len(order)
         try:
             while done * self.batch_size < n:
@@ -75,7 +92,9 @@ class StepRunner:
                 until = FLUSH_EVERY - (first + done) % FLUSH_EVERY, trainer.until_due(done)
                 times = 1 if fetched else min(same, AT_A_TIME, *until)
                 optimizer.t, optimizer.rate = self.t, self.rate
-                steps = self.repeated.run(len(rows), functools.partial(self.step, trainer, len(rows), *data), times)
+                steps = self.repeated.run(
+                    len(rows), functools.partial(self.step, trainer, len(rows), *data), times
+                )
                 done += steps
                 optimizer.t = first + done
                 if steps < times:

@@ -37,7 +37,12 @@ def identity(trainer: Trainer) -> Facts:
     """What has to be the same for a training to go on."""
     network = trainer.network
     device = f"{trainer.ops.backend}, {type(trainer.ops).__name__}"  # with or without kernels
-    told = {"backend": device, "dtype": network.dtype.name, "seed": network.seed, "layers": network.layers}
+    told = {
+        "backend": device,
+        "dtype": network.dtype.name,
+        "seed": network.seed,
+        "layers": network.layers,
+    }
     return told | {name: getattr(trainer, name) for name in SETTINGS}
 
 
@@ -70,7 +75,11 @@ def restore(trainer: Trainer, facts: Facts, arrays: Arrays) -> None:
     check(facts)
     if facts["good"] is not None:
         check(facts["good"])
-        before = {name.removeprefix("good."): array for name, array in arrays.items() if name.startswith("good.")}
+        before = {
+            name.removeprefix("good."): array
+            for name, array in arrays.items()
+            if name.startswith("good.")
+        }
         trainer.good = facts["good"], before
         arrays = {name: array for name, array in arrays.items() if not name.startswith("good.")}
     ops, optimizer = trainer.ops, trainer.optimizer
@@ -87,7 +96,9 @@ def restore(trainer: Trainer, facts: Facts, arrays: Arrays) -> None:
         place = places[name]
         if (array.shape, array.dtype) != (place.shape, place.dtype) or not np.isfinite(array).all():
             wanted = f"{name}, finite {place.dtype} {place.shape}"
-            raise ValueError(f"expected {wanted}, got {array.dtype} {array.shape} from {array.min()} to {array.max()}")
+            raise ValueError(
+                f"expected {wanted}, got {array.dtype} {array.shape} from {array.min()} to {array.max()}"
+            )
     for name, array in arrays.items():
         ops.copy(ops.to_device(array), out=places[name])
     if trainer.at.step:
@@ -101,7 +112,11 @@ def restore(trainer: Trainer, facts: Facts, arrays: Arrays) -> None:
     ops.set_generator_state(trainer.order, facts["order"])
     ops.set_generator_state(trainer.network.layers[0].generator, facts["noise"])
     for callback, kept in zip(trainer.callbacks, facts["callbacks"], strict=False):
-        own = {name: value for name, value in kept.items() if type(value) is type(counts(callback).get(name))}
+        own = {
+            name: value
+            for name, value in kept.items()
+            if type(value) is type(counts(callback).get(name))
+        }
         getattr(inner(callback), "__dict__", {}).update(own)
 
 
@@ -121,11 +136,21 @@ def check(facts: Facts) -> None:
     at = Position(**facts["at"])
     history, kinds = facts["history"], (type(facts["t"]), type(facts["lr"]))
     sound = all(type(value) is type(getattr(Position, name)) for name, value in vars(at).items())
-    sound = sound and kinds in ((int, float), (int, type(None))) and min(facts["t"], at.epoch, at.step, at.waited) >= 0
+    sound = (
+        sound
+        and kinds in ((int, float), (int, type(None)))
+        and min(facts["t"], at.epoch, at.step, at.waited) >= 0
+    )
     sound = sound and type(facts["rate_scale"]) is float and 0 < facts["rate_scale"] <= 1
     sound = sound and isinstance(history, dict) and {"loss", "seconds"} <= history.keys()
     if not sound:
-        raise ValueError(f"expected counts and rates, got {at}, t={facts['t']!r} and lr={facts['lr']!r}")
+        raise ValueError(
+            f"expected counts and rates, got {at}, t={facts['t']!r} and lr={facts['lr']!r}"
+        )
     for name, values in history.items():
-        if not isinstance(values, list) or len(values) != at.epoch or {type(value) for value in values} - {float}:
+        if (
+            not isinstance(values, list)
+            or len(values) != at.epoch
+            or {type(value) for value in values} - {float}
+        ):
             raise ValueError(f"expected a history of {at.epoch} numbers, got {name}={values!r:.60}")

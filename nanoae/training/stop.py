@@ -9,7 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-DEFAULT = {"SIGINT": signal.default_int_handler, "SIGTERM": signal.SIG_DFL, "SIGHUP": signal.SIG_DFL}
+DEFAULT = {
+    "SIGINT": signal.default_int_handler,
+    "SIGTERM": signal.SIG_DFL,
+    "SIGHUP": signal.SIG_DFL,
+}
 
 
 class StopRequested(KeyboardInterrupt):
@@ -30,7 +34,9 @@ class Stop:
             raise KeyboardInterrupt if signum == signal.SIGINT else SystemExit(128 + signum)
         self.signum = signum
         for descriptor in self.terminals:
-            if not os.isatty(descriptor):  # it has been closed: who still writes to it is not to fail
+            if not os.isatty(
+                descriptor
+            ):  # it has been closed: who still writes to it is not to fail
                 os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 

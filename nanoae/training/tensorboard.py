@@ -71,7 +71,10 @@ class TensorBoard:
             if epoch == 1:
                 self.add_graph(trainer)
                 self.add_settings(trainer, row)
-            if epoch % (self.every or math.ceil(trainer.epochs / 10)) == 0 or epoch == trainer.epochs:
+            if (
+                epoch % (self.every or math.ceil(trainer.epochs / 10)) == 0
+                or epoch == trainer.epochs
+            ):
                 self.add_histograms(trainer, epoch)
                 if self.x is not None:
                     self.add_rows(trainer, epoch)
@@ -110,7 +113,12 @@ class TensorBoard:
         network = trainer.network
         nodes = [node("input", "Placeholder", [], network.input_shape)]
         for i, layer in enumerate(network.layers):
-            of = node(f"{i}_{type(layer).__name__}", type(layer).__name__, [nodes[-1].name], layer.out_shape)
+            of = node(
+                f"{i}_{type(layer).__name__}",
+                type(layer).__name__,
+                [nodes[-1].name],
+                layer.out_shape,
+            )
             of.attr["layer"].s = str(layer).encode()
             nodes.append(of)
         nodes.append(node("loss", type(trainer.loss).__name__, [nodes[-1].name], ()))
@@ -119,7 +127,9 @@ class TensorBoard:
     def add_settings(self, trainer: Trainer, row: dict[str, float]) -> None:
         from tensorboardX.summary import hparams
 
-        settings = {name: getattr(trainer, name) for name in ("loss", "optimizer", "batch_size", "epochs")}
+        settings = {
+            name: getattr(trainer, name) for name in ("loss", "optimizer", "batch_size", "epochs")
+        }
         if trainer.model is not None:
             settings = trainer.model.get_params(deep=False)
         told = {
@@ -147,9 +157,13 @@ class TensorBoard:
         if images is not None and math.prod(network.output_shape) == math.prod(self.shape):
             y = network.forward(x[:IMAGES])
             again = ops.to_numpy(trainer.loss.predict(y, out=ops.empty(y.shape, y.dtype)))
-            self.writer.add_image("reconstructions", above(images[:IMAGES], self.images(again)), epoch)
+            self.writer.add_image(
+                "reconstructions", above(images[:IMAGES], self.images(again)), epoch
+            )
         if trainer.model is not None:
-            codes = ops.to_numpy(network.forward(x, stop=trainer.model.n_code_layers_)).reshape(len(x), -1)
+            codes = ops.to_numpy(network.forward(x, stop=trainer.model.n_code_layers_)).reshape(
+                len(x), -1
+            )
             square = images is not None and images.shape[2] == images.shape[3]
             sprites = unit(images, images) if square else None
             self.writer.add_embedding(codes, self.labels, sprites, epoch, "codes")
@@ -183,5 +197,7 @@ def load_writer() -> Any:
     try:
         import tensorboardX
     except ImportError as error:
-        raise ImportError('TensorBoard needs tensorboardX: pip install "nanoae[tensorboard]"') from error
+        raise ImportError(
+            'TensorBoard needs tensorboardX: pip install "nanoae[tensorboard]"'
+        ) from error
     return tensorboardX

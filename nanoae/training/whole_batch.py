@@ -59,7 +59,9 @@ class WholeBatch:
         return self.plain.call(function, *arguments)
 
     def bernoulli_kl(self, q: Array, target: float, weight: float, out: Array) -> Array:
-        return self.plain.bernoulli_kl(self.group.mean_inplace(self.plain, q), target, weight, out=out)
+        return self.plain.bernoulli_kl(
+            self.group.mean_inplace(self.plain, q), target, weight, out=out
+        )
 
     def gaussian_kl(self, x: Array, std: Array, beta: float, free: float, out: Array) -> Array:
         loss = self.plain.gaussian_kl(x, std, beta, 0.0, out=out)
@@ -100,11 +102,17 @@ class SynchronisedBatchNorm(BatchNorm):
             return super().forward(x)
         self.check_input(x)
         ops, group, rows = self.ops, self.group, self.rows(x, "x")
-        y, centered, (gamma, beta) = self.rows_of("y", len(x)), self.rows_of("centered", len(x)), self.params.values()
+        y, centered, (gamma, beta) = (
+            self.rows_of("y", len(x)),
+            self.rows_of("centered", len(x)),
+            self.params.values(),
+        )
         mean, var, inv, scale, _ = self.buffer("statistics", (5, len(rows)))
         m = rows.shape[1] * group.shard.rows // len(x)
         if m < 2:
-            raise ValueError(f"{self}: expected at least 2 numbers a feature to train on, got {m}. Use larger batches.")
+            raise ValueError(
+                f"{self}: expected at least 2 numbers a feature to train on, got {m}. Use larger batches."
+            )
         ones = ops.ones(rows.shape[1], self.dtype)
         ops.matmul(rows, ones, out=mean)
         group.mean_inplace(ops, ops.scale_inplace(mean, 1 / rows.shape[1]))
@@ -122,7 +130,9 @@ class SynchronisedBatchNorm(BatchNorm):
         (centered, inv, scale), ops, dy = self.take_cache(), self.ops, self.rows(dy, "dy")
         beta, gamma, m = self.grads["beta"], self.grads["gamma"], dy.shape[1]
         ops.matmul(dy, ops.ones(m, self.dtype), out=beta)  # dbeta = Σ dy
-        ops.multiply(ops.sum_products_rows(dy, centered, out=gamma), inv, out=gamma)  # dgamma = Σ dy x̂
+        ops.multiply(
+            ops.sum_products_rows(dy, centered, out=gamma), inv, out=gamma
+        )  # dgamma = Σ dy x̂
         if not self.need_dx:
             return None
         sums = self.buffer("sums", (2, len(beta)))
