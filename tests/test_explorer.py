@@ -95,7 +95,7 @@ def dense(x, y):
 
 def tied(x, y):
     model = nanoae.StackedAutoencoder(
-        (16, 6), tied_weights=True, epochs=1, pretrain_epochs=1, random_state=0
+        (16, 6), tied_weights=True, scaling="minmax", epochs=1, pretrain_epochs=1, random_state=0
     )
     return model.fit(x), {"shape": (8, 8), "limits": (0, 1)}
 
@@ -134,6 +134,15 @@ def conv_3d(x, y):
     }
 
 
+def colour(x, y):
+    grey = x.reshape(-1, 8, 8)
+    images = np.stack([200 * grey, 5 * grey + 1000, grey**2], axis=-1)
+    model = nanoae.ConvAutoencoder(
+        3, output_activation="identity", scaling="standard", epochs=1, random_state=0
+    )
+    return model.fit(images), {"x": images}
+
+
 def conditional(x, y):
     model = nanoae.VariationalAutoencoder(4, (16,), epochs=1, random_state=0)
     names = np.array([f"{EVIL} {digit}" for digit in y])
@@ -149,11 +158,21 @@ def table(x, y):
     rows = x[:, 16:24].astype(np.float64)
     rows[::7, 2] = np.nan
     columns = [EVIL, *(f"c{i}" for i in range(1, 8))]
-    model = nanoae.Autoencoder(3, (8,), missing="mask", epochs=1, random_state=0).fit(rows)
+    model = nanoae.Autoencoder(
+        3, (8,), missing="mask", scaling="gaussian", epochs=1, random_state=0
+    ).fit(rows)
     return model, {"x": rows, "columns": columns, "labels": x[:, 30] + 0.001 * np.arange(len(x))}
 
 
-KINDS = [dense, tied, convolutional, conv_3d, conditional, table]
+def wide(x, y):
+    rows = x[:, 2:7] * [1e-4, 1.0, 1e3, 1e6, 1e9] + [0, 50, 0, 0, 1e10]
+    model = nanoae.VariationalAutoencoder(
+        2, (8,), likelihood="gaussian", scaling="robust", epochs=1, random_state=0
+    )
+    return model.fit(rows), {"x": rows}
+
+
+KINDS = [dense, tied, convolutional, conv_3d, colour, conditional, table, wide]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -171,13 +190,20 @@ def test_the_sliders_decode_as_the_model_does(kind, digits, opened, tmp_path):
     found = page.evaluate(SET_SLIDERS, wanted.tolist())
     set_to = np.array([each["code"] for each in found])
     assert np.allclose(set_to, wanted, atol=1e-3)
-    again = model.inverse_transform(set_to.astype(np.float32), **condition).reshape(CODES, -1)
-    assert np.abs(np.array([each["output"] for each in found]) - again).max() < 1e-3
+    again = model.inverse_transform(set_to.astype(np.float32), **condition)
+    shown = np.array([each["output"] for each in found]).reshape(again.shape)
+    assert np.abs(model.scaled(shown) - model.scaled(again)).max() < 1e-3
     assert "alert(1)" not in page.evaluate(
         "Array.from(document.querySelectorAll('main script')).join()"
     )
     if kind is table:
         assert EVIL in page.inner_text("#explorer")
+    if kind in (table, wide):
+        encode = (
+            "rows => rows.map(row => Array.from(explorer.network.encode(row.map(v => v ?? NaN))))"
+        )
+        rows = [[None if np.isnan(v) else v for v in row] for row in x[:30].tolist()]
+        assert np.abs(codes[:30] - page.evaluate(encode, rows)).max() < 1e-3
         return
     canvas = page.locator("canvas.paper")
     canvas.scroll_into_view_if_needed()

@@ -232,14 +232,44 @@ const OUTPUTS = {
   },
 };
 
+/** The straight lines through the knots (from, to), and beyond them one of slope 1. */
+function alongKnots(x, from, to) {
+  const last = from.length - 1, inside = Math.min(Math.max(x, from[0]), from[last]);
+  if (last === 0) return to[0] + x - inside;
+  let k = 1;
+  while (k < last && from[k] <= inside) k++;
+  const t = (inside - from[k - 1]) / (from[k] - from[k - 1]);
+  return to[k - 1] + t * (to[k] - to[k - 1]) + x - inside;
+}
+
+/** z, beyond ±limit ±(limit + log(1 + |z| - limit)). */
+function drawnIn(z, limit) {
+  const beyond = Math.abs(z) - limit;
+  return beyond > 0 ? Math.sign(z) * (limit + Math.log1p(beyond)) : z;
+}
+
+/** What drawnIn made z of. */
+function drawnOut(z, limit) {
+  const beyond = Math.abs(z) - limit;
+  return beyond > 0 ? Math.sign(z) * (limit + Math.expm1(beyond)) : z;
+}
+
+/** Images (H, W, C) as (C, H, W). */
+function channelsFirst(x, [H, W, C]) {
+  return x.map((_, i) => x[(i % (H * W)) * C + Math.floor(i / (H * W))]);
+}
+
+function channelsLast(x, [H, W, C]) {
+  return x.map((_, i) => x[(i % C) * H * W + Math.floor(i / C)]);
+}
+
 class Network {
-  /** description: {layers, encoder: how many of them make the code, loss, labels: how many, 0 if unconditional, scale}. */
+  /**
+   * description: {layers, encoder: how many of them make the code, loss, labels: how many, 0 if unconditional, scale:
+   * of each column or channel, null for none, last: the shape of images whose channels come last, else null}.
+   */
   constructor(description) {
-    this.layers = description.layers;
-    this.encoder = description.encoder;
-    this.loss = description.loss;
-    this.labels = description.labels;
-    this.scale = description.scale;
+    Object.assign(this, description);
     for (const layer of this.layers) {
       const inner = layer.layer;
       if (layer.source) layer.source = this.layers[layer.source.part];
@@ -253,22 +283,28 @@ class Network {
   }
 
   /** A row as the network reads it. */
-  scaled(x) {
-    const { center, scale, limit } = this.scale;
+  scaled(row) {
+    const x = this.last ? channelsFirst(row, this.last) : row;
+    if (!this.scale) return x;
+    const { center, scale, limit, knots } = this.scale;
     return x.map((value, i) => {
-      const z = (value - center[i]) / scale[i], beyond = Math.abs(z) - limit[i];
-      return beyond > 0 ? Math.sign(z) * (limit[i] + Math.log1p(beyond)) : z;
+      const c = Math.floor((i * center.length) / x.length);
+      const t = (value - center[c]) / (scale[c] ?? NaN); // of a column nothing is known of
+      return drawnIn(knots ? alongKnots(t, ...knots[c]) : t, limit[c]);
     });
   }
 
-  /** What the network gives, in the data's units. */
-  unscaled(z) {
-    const { center, scale, limit } = this.scale;
-    return z.map((value, i) => {
-      const beyond = Math.abs(value) - limit[i];
-      const far = beyond > 0 ? Math.sign(value) * (limit[i] + Math.expm1(beyond)) : value;
-      return center[i] + scale[i] * far;
-    });
+  /** What the network gives, in the data's units and layout. */
+  unscaled(y) {
+    let x = y;
+    if (this.scale) {
+      const { center, scale, limit, knots } = this.scale;
+      x = y.map((value, i) => {
+        const c = Math.floor((i * center.length) / y.length), z = drawnOut(value, limit[c]);
+        return center[c] + (scale[c] ?? NaN) * (knots ? alongKnots(z, knots[c][1], knots[c][0]) : z);
+      });
+    }
+    return this.last ? channelsLast(x, this.last) : x;
   }
 
   run(x, start, stop, label) {
@@ -281,13 +317,12 @@ class Network {
   }
 
   encode(x, label) {
-    return this.run(this.scale ? this.scaled(Float64Array.from(x)) : x, 0, this.encoder, label);
+    return this.run(this.scaled(Float64Array.from(x)), 0, this.encoder, label);
   }
 
   decode(code, label) {
     const y = this.run(code, this.encoder, this.layers.length, label);
     const output = OUTPUTS[this.loss?.type];
-    const told = output ? output(this.loss, y) : y;
-    return this.scale ? this.unscaled(told) : told;
+    return this.unscaled(output ? output(this.loss, y) : y);
   }
 }

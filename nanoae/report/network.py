@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from nanoae.configurable import to_config
-from nanoae.data.scaling import AffineScaler
+from nanoae.data.scaling import AffineScaler, GaussianScaler, Scaler
 from nanoae.engine import losses
 from nanoae.engine.layers import Layer, Noisy
 from nanoae.report.page import Page
 
 MOST = 8_000_000  # parameters in a page: about 24 MB of it
+MOST_KNOTS = 100_000  # of a GaussianScaler: about 4 MB
 
 
 def written(page: Page, model: Any) -> dict[str, Any]:
-    """{layers, encoder, loss, labels}: what network.js computes the codes and the reconstructions of `model` from.
+    """{layers, encoder, loss, labels, scale, last}: what network.js computes the codes and the reconstructions of
+    `model` from.
 
     A layer is its description, the shapes of an example before and after it, and its arrays.
     """
@@ -34,6 +35,7 @@ def written(page: Page, model: Any) -> dict[str, Any]:
         "loss": to_config(losses.get(getattr(loss, "loss", loss))),  # of Masked the one inside
         "labels": len(known_labels(model)),
         "scale": scale(model),
+        "last": getattr(model, "channels_last_", None),
     }
 
 
@@ -59,28 +61,30 @@ def follows(model: Any, codes: np.ndarray) -> bool:
 
 
 def computable(model: Any) -> bool:
-    """Whether network.js can bring rows to the scale and the layout of the network, and back."""
-    if getattr(model, "channels_last_", None):
-        return False
-    return getattr(model, "scaling_", "none") == "none" or isinstance(model.scaler_, AffineScaler)
+    """Whether network.js can bring rows to the scale of the network, and back."""
+    scaler = getattr(model, "scaler_", None)
+    if scaler is None or type(scaler) is Scaler or isinstance(scaler, AffineScaler):
+        return True
+    return isinstance(scaler, GaussianScaler) and scaler.x_.size <= MOST_KNOTS
 
 
 def scale(model: Any) -> dict[str, Any] | None:
-    """What x - center is divided by, number for number, and from where on it is drawn in; None for a model without."""
+    """How network.js scales each column, or each channel; None for a model that takes rows as they are.
+
+        t = (x - center) / scale    z = t, or where there are knots straight lines through (t, z), and of slope 1 beyond
+
+    Beyond ±limit z is drawn in.
+    """
     if getattr(model, "scaling_", "none") == "none":
         return None
-    shape = model.input_shape_
-    n = model.channels(shape)
-    learned = {
-        "center": model.scaler_.center_,
-        "scale": model.scaler_.scale_,
-        "limit": model.scaler_.limit_,
-    }
-    each = {
-        name: np.broadcast_to(np.ravel(value), n).repeat(math.prod(shape) // n)
-        for name, value in learned.items()
-    }
-    return {name: value.tolist() for name, value in each.items()}
+    scaler, n = model.scaler_, model.channels(model.input_shape_)
+    limit = np.broadcast_to(np.ravel(scaler.limit_), n)
+    if isinstance(scaler, GaussianScaler):
+        steps = zip((scaler.x_ / scaler.std_).T, scaler.z_.T, strict=True)
+        knots = [np.unique(column, axis=1) for column in map(np.stack, steps)]
+        return {"center": np.zeros(n), "scale": scaler.std_, "limit": limit, "knots": knots}
+    center, width = (np.broadcast_to(np.ravel(v), n) for v in (scaler.center_, scaler.scale_))
+    return {"center": center, "scale": width, "limit": limit, "knots": None}
 
 
 def known_labels(model: Any) -> list[str]:

@@ -154,7 +154,7 @@ class Report:
                 why = f"A network of {model.network_.theta.size:,} parameters is too large to stand in a page."
                 page.content["explorer"]["why"] = why
             elif not computable(model):
-                why = f"The page cannot undo the scaling ({model.scaling_}), or the layout, of the rows."
+                why = f"The page cannot undo the scaling ({model.scaling_}) of the rows."
                 page.content["explorer"]["why"] = why
             elif follows(model, self.codes.values[self.codes.rows[:8]]):
                 page.content["network"] = written(page, model)
