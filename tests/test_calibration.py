@@ -233,7 +233,7 @@ def test_detect_by_false_discoveries(tables, capsys):
     found = flags()
     assert found[200:].all() and found[:200].sum() < 40
     assert (
-        f"{found.sum()} of them abnormal, a share of 0.2 of these falsely"
+        f"{found.sum()} of them abnormal, at most a share of 0.2 of these falsely"
         in capsys.readouterr().out
     )
     use = [
@@ -262,13 +262,15 @@ def test_a_row_of_gaps_alone_has_no_score_and_is_no_normal_one():
     ).fit(rows)
     new = np.array([rows[0], [np.nan] * 3, [np.nan, 0.1, 0.2]])
     with pytest.warns(
-        UserWarning, match=r"row 1 holds gaps alone \(1 such rows\): nothing is known of it"
+        UserWarning, match=r"row 1 has missing values only \(1 such rows\): its score is NaN"
     ):
         scores = detector.score_samples(new)
     assert np.isnan(scores).tolist() == [False, True, False]
-    with pytest.warns(UserWarning, match="gaps alone"):
+    with pytest.warns(UserWarning, match="missing values only"):
         assert detector.predict(new)[1] == -1
-    with pytest.warns(UserWarning, match="row 3 holds gaps alone"):  # left out of what is learned
+    with pytest.warns(
+        UserWarning, match="row 3 has missing values only"
+    ):  # left out of what is learned
         again = detector.fit(np.vstack([rows[:3], [np.nan] * 3, rows[3:]]))
     assert np.isnan(again.decision_scores_[3]) and again.labels_[3] == 1
     np.testing.assert_array_equal(again.score_samples(rows), detector.fit(rows).score_samples(rows))

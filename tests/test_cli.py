@@ -1081,7 +1081,7 @@ def test_a_conditional_model_is_told_the_labels(run, digits):
         ),
         (
             ("--data", "table.csv", "--preset", "vae-20"),
-            "expected labels, one for each training row, got table.csv without",
+            "expected a label for each training row, got none in table.csv",
         ),
     ],
 )
@@ -1155,4 +1155,4 @@ def test_labels_of_one_split_only(run, digits, split):
     if split == "train":
         assert code == 0 and "train error" in told
     else:
-        assert code == 2 and "expected labels, one for each test row, got half.npz without" in said
+        assert code == 2 and "expected a label for each test row, got none in half.npz" in said

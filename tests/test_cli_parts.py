@@ -179,7 +179,7 @@ def test_a_grid_of_parts(run):  # noqa: F811
         (("train", "--classify", "--dropout", "0.2,0.5,0.5"), "expected dropout, one share"),
         (
             ("train", "--classify", "--data", "table.csv"),
-            "expected labels, one for each training row, got table",
+            "expected a label for each training row, got none in table",
         ),
         (("train", "--classify", "--regress"), "not allowed with"),
         (

@@ -254,11 +254,11 @@ def test_a_mistake_is_told_in_one_line_and_nothing_is_written(run, name):
         (("--mad", "-1"), "expected k > 0"),
         (("--members", "0"), "expected members"),
         (("--ignore", "id,plan,minutes,bill,country"), "none but those to ignore"),
-        (("--out", "new.csv"), "expected another file"),
+        (("--out", "new.csv"), "expected a file of its own"),
         (("--out", "nowhere/scores.csv"), "expected a file that can be written"),
         (("--mad", "1", "--contamination", "0.1"), "not allowed with"),
         (("--model", "detector.npz"), "not allowed with"),
-        (("--save", "scores.csv"), "expected another file"),
+        (("--save", "scores.csv"), "expected a file of its own"),
         (("--save", "nowhere/detector.npz"), "expected a file that can be written"),
     ],
 )
@@ -278,7 +278,7 @@ def test_wrong_options(run, options, message):
             ("--train", "normal.csv", "--save", "d.npz", "--explain"),
             "--explain: expected --score with it",
         ),
-        (("--train", "normal.csv", "--save", "x/../normal.csv"), "expected another file"),
+        (("--train", "normal.csv", "--save", "x/../normal.csv"), "expected a file of its own"),
         (("--train", "normal.csv", "--save", "."), "expected a file that can be written"),
         (("--train", "normal.csv", "--save", "/dev/null"), "expected a file that can be written"),
         (("--model", "no.npz", "--score", "new.csv", "--out", "scores.csv"), "no.npz"),
@@ -328,7 +328,7 @@ def test_a_data_frame_is_the_table_it_was_read_from(folder):
 def test_columns_of_nothing_constant_ones_and_few_rows(scores):
     X = np.random.default_rng(0).standard_normal((20, 5))
     X[:, 1], X[:, 2], X[3, 0], X[7] = np.nan, 4.0, np.nan, np.nan
-    with pytest.warns(UserWarning, match="row 7 holds gaps alone"):
+    with pytest.warns(UserWarning, match="row 7 has missing values only"):
         detector = small(missing="mask", scores=scores).fit(X)
     X = np.delete(X, 7, axis=0)
     assert np.isfinite(detector.score_samples(X)).all() and np.isfinite(detector.p_values(X)).all()

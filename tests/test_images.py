@@ -503,11 +503,11 @@ def test_a_class_may_be_called_train(tmp_path):
         ),
         "no label": (
             ["cat/0.png", "None/0.png"],
-            "expected folders whose names tell classes apart, got 'None', 'cat'",
+            "expected folders of different names, one for each class, got 'None', 'cat'",
         ),
         "one label twice": (
             ["1/0.png", "01/0.png"],
-            "expected folders whose names tell classes apart, got '01', '1'",
+            "expected folders of different names, one for each class, got '01', '1'",
         ),
         "empty": ([], r"a folder of images \(PNG, .*\), got none"),
         "empty parts": (

@@ -121,7 +121,7 @@ def test_no_explorer_where_the_network_alone_is_not_the_model(digits, fitted, tm
     model = Scaled(4, (16,))
     vars(model).update(vars(fitted))
     said, _ = content(write_report(tmp_path / "r.html", model, digits[2], shape=(8, 8)))
-    assert "network" not in said and "does more with a code" in said["explorer"]["why"]
+    assert "network" not in said and "decoding is more than its network" in said["explorer"]["why"]
 
 
 def test_nothing_of_the_users_is_html_and_nothing_is_fetched(tmp_path):
@@ -176,7 +176,7 @@ def test_a_validation_loss_that_turned_is_told_with_its_epoch(digits, fitted, tm
     found = next(
         found
         for found in said["findings"]
-        if found["title"].startswith("Validation turned after epoch 2")
+        if found["title"].startswith("The validation loss rose after epoch 2")
     )
     told = (
         f"weights of epoch {turned.best_epoch_} were kept"

@@ -296,7 +296,7 @@ def test_a_column_without_values_counts_for_nothing(name, tmp_path):
     learned, new = np.random.default_rng(0).normal(50, 3, size=(2, 120, 3))
     learned[:, 1] = np.nan
     with pytest.warns(
-        UserWarning, match="column 1 holds no value: what new rows hold there counts for nothing"
+        UserWarning, match="column 1 holds no value: what new rows hold there is left out"
     ):
         quick(scaling=name, missing="mask").fit(learned).save(tmp_path / "detector.npz")
     detector = nanoae.load(tmp_path / "detector.npz", backend="numpy")

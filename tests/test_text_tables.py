@@ -290,7 +290,7 @@ def test_what_a_data_frame_writes_is_what_it_holds(tmp_path):
         ("a;b;\n1;2;\n3;4;5\n", "a number in row 2, column 'Unnamed: 2', got ''"),
         ("Report of 2024\na,b\n1,2\n", "1 cells in row 2, got 2"),
         ("first name other thing\n1.5 2.5\n3.5 4.5\n5.5 6.5\n", "4 cells in row 2, got 2"),
-        (PLAIN.encode("utf-16-le"), "text in line 1, got NUL characters. Say which encoding"),
+        (PLAIN.encode("utf-16-le"), "text in line 1, got NUL characters. Name its encoding"),
         (gzip.compress(b"1" * (1 << 25)), "lines of at most 16,777,216 characters"),
         (
             gzip.compress(PLAIN.encode())[:-9],

@@ -54,7 +54,7 @@ class ClusterLabelDetector(Estimator):
     autoencoder: Any = parameter(
         None,
         Kind(),
-        "what makes the codes, trained afresh: an Autoencoder, or another estimator with fit and transform; None: a "
+        "what makes the codes, trained anew: an Autoencoder, or another estimator with fit and transform; None: a "
         "denoising Autoencoder with codes of 32 numbers or fewer",
     )
     _: KW_ONLY
@@ -64,7 +64,7 @@ class ClusterLabelDetector(Estimator):
         "of the codes, at most as many as rows. Small ones: each should hold one kind of row",
     )
     n_neighbors: int = parameter(10, Whole(), "of a cluster in the graph")
-    random_state: Any = parameter(None, Seed(), "the seed that everything random follows from")
+    random_state: Any = parameter(None, Seed(), "random seed")
 
     @resumable
     @transactional
@@ -132,7 +132,7 @@ class ClusterLabelDetector(Estimator):
         if not isinstance(n, (int, np.integer)) or not 1 <= n <= len(free):
             raise ValueError(
                 f"ClusterLabelDetector: expected n from 1 to {len(free)}, the clusters without a label, got {n!r}. "
-                "A larger n_clusters leaves more to choose from."
+                "A larger n_clusters gives more to choose from."
             )
         if len(known) == 0:
             parts = k_means(self._ops, self._centers, n, self._seed)

@@ -96,10 +96,10 @@ class AnomalyDetector(Estimator):
     missing: str = parameter(
         "error",
         Name(("error", "mask")),
-        "mask: NaN is a value that is not there, and counts for nothing",
+        "mask: NaN marks a missing value, which is left out of everything",
     )
     contamination: float = parameter(
-        0.1, Number("(0, 0.5]"), "the share of the rows learned from that is to be called abnormal"
+        0.1, Number("(0, 0.5]"), "the share of the training rows to call abnormal"
     )
     threshold: Any = parameter(
         None,
@@ -116,7 +116,7 @@ class AnomalyDetector(Estimator):
         "0: thresholds and p-values come from cross-fitting. Or the share of the rows that nothing but the scores' "
         "distribution is learned from, and one training on the others",
     )
-    random_state: Any = parameter(None, Seed(), "the seed that everything random follows from")
+    random_state: Any = parameter(None, Seed(), "random seed")
 
     # ---------------------------------------------------------------- learning
 
@@ -279,8 +279,8 @@ class AnomalyDetector(Estimator):
         nothing = np.flatnonzero(empty(X))
         if len(nothing):
             warnings.warn(
-                f"{type(self).__name__}: row {nothing[0]} holds gaps alone ({len(nothing)} such rows): nothing is "
-                "known of it, so it has no score, NaN, and counts as abnormal.",
+                f"{type(self).__name__}: row {nothing[0]} has missing values only "
+                f"({len(nothing)} such rows): its score is NaN, and it counts as abnormal.",
                 stacklevel=4,
             )
 

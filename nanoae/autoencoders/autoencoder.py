@@ -72,19 +72,19 @@ class Autoencoder(Generative):
     output_activation: str = parameter(
         "identity",
         ACTIVATION,
-        'of the reconstruction; with loss="bce" the sigmoid is part of the loss. Data beyond its ends are refused',
+        'of the reconstruction; with loss="bce" the sigmoid is part of the loss. Data outside its range are refused',
     )
     loss: Any = parameter(
         "mse",
         Name(RECONSTRUCTION_LOSSES, Loss, "a Loss"),
-        "bce wants data in [0, 1]; a Loss has its own reduction",
+        "bce takes data in [0, 1]; a Loss has its own reduction",
     )
     tied_weights: bool = parameter(False, Flag(), "decode with the encoder's matrices, transposed")
     encoder: Any = parameter(
         None,
         Maybe(LAYERS),
-        "layers of your own, which end in the code: `code_size` and `hidden` are then read off them. It may take "
-        "examples of any shape: images (N, C, H, W)",
+        "layers of your own, the last of which gives the code: `code_size` and `hidden` then follow from them. "
+        "Examples may have any shape, as images (N, C, H, W)",
     )
     decoder: Any = parameter(None, Maybe(LAYERS), "layers of your own, from the code to the output")
     corruption: Any = parameter(
@@ -101,8 +101,8 @@ class Autoencoder(Generative):
     missing: str = parameter(
         "error",
         Name(("error", "mask")),
-        "mask: NaN in X is a value that is not there. The column's mean stands for it in the input; it counts neither "
-        "in the loss nor in errors, and `reconstruct` fills it in",
+        "mask: NaN in X marks a missing value. The column's mean replaces it in the input; it counts neither in the "
+        "loss nor in errors, and `reconstruct` fills it in",
     )
 
     compared: ClassVar[bool] = (

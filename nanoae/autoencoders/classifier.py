@@ -40,7 +40,7 @@ class StackedClassifier(StackedPredictor):
     class_weight: Any = parameter(
         None,
         Kind(),
-        "how much a row of each class counts, once the layers are pretrained: {class: weight}, 1 for those not named; "
+        "the weight of each class, once the layers are pretrained: {class: weight}, 1 for those not named; "
         '"balanced": N / (K · the rows of its class), so that all classes count alike; None: 1',
     )
 

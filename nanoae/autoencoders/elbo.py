@@ -32,7 +32,9 @@ class Variational(NetworkEstimator):
 
     _: KW_ONLY
     beta: float = parameter(
-        1.0, Number(), "weight of the KL divergence: less of it makes codes that tell more"
+        1.0,
+        Number(),
+        "weight of the KL divergence: a smaller one gives codes that carry more information",
     )
     warm_up: float = parameter(
         0.0,
@@ -40,7 +42,9 @@ class Variational(NetworkEstimator):
         "epochs in which that weight rises from 0 to beta; fractions of an epoch count, too",
     )
     free_bits: float = parameter(
-        0.0, Number(), "nats that each unit of the code has free, on the mean of a batch"
+        0.0,
+        Number(),
+        "nats of KL that cost nothing in each unit of the code, on the mean of a batch",
     )
 
     @property

@@ -24,7 +24,7 @@ def fit_blocks(
     name = type(model).__name__
     if type(model)._pretrain is not NetworkEstimator._pretrain:
         raise ValueError(
-            f"{name}: expected an array, got RowBlocks, from which nothing is pretrained. Use Autoencoder."
+            f"{name}: expected an array, got RowBlocks, which pretraining does not take. Use Autoencoder."
         )
     if sample_weight is not None or model._takes_missing() or model._checkpoints is not None:
         raise ValueError(

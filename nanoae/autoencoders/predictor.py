@@ -27,15 +27,15 @@ class StackedPredictor(Stacked):
     pretrain_loss: Any = parameter(
         "mse",
         Name(losses.LOSSES, losses.Loss, "a Loss"),
-        "of the first layer's reconstruction of X; bce: X in [0, 1]",
+        "of the first layer's reconstruction of X; bce takes X in [0, 1]",
     )
     dropout: Any = parameter(
         0.0,
         Shares(),
-        "share of each hidden layer's units left out at a training step; or two, the inputs' share first",
+        "share of each hidden layer's units dropped in a training step; or two, the inputs' share first",
     )
     freeze: int = parameter(
-        0, Whole(0), "so many layers, from the input on, stay as they were pretrained, to the bit"
+        0, Whole(0), "how many layers, from the input on, keep their pretrained weights"
     )
 
     def _layers(self, input_shape):
@@ -176,7 +176,7 @@ class StackedPredictor(Stacked):
         bad = ~np.isfinite(given).all(axis=1)
         if bad.any():
             raise ValueError(
-                f"{type(self).__name__}: expected a network that gives finite numbers, got {given[bad][0].max()} for "
+                f"{type(self).__name__}: expected finite outputs of the network, got {given[bad][0].max()} for "
                 f"row {int(bad.argmax())}. Its values are too large, or the weights are not finite."
             )
         return given

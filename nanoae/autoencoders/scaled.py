@@ -47,9 +47,9 @@ class Scaled(Estimator):
     scaling: Any = parameter(
         AUTO,
         Auto(Name(SCALERS, Scaler, "a Scaler")),
-        "of the columns, in which the network sees them and the loss is told; whatever comes out is in the data's "
-        "units. Of images (C, H, W) one for each channel. auto: standard for tables whose columns differ widely or lie "
-        "far from 1, else none",
+        "of the columns, before the network sees them; losses are those of scaled columns, all outputs are in the "
+        "data's units. Images (C, H, W) have one for each channel. auto: standard for tables whose columns differ "
+        "widely or lie far from 1, else none",
     )
 
     scaler_: ClassVar[Scaler | None] = None  # until something is learned: X as it is

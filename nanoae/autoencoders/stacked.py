@@ -62,7 +62,7 @@ class Stacked(NetworkEstimator):
     activation: str = parameter(
         "sigmoid",
         ACTIVATION,
-        'of the hidden layers; what a sigmoid gave is learned by "bce", else by "mse"',
+        'of the hidden layers; the outputs of a sigmoid are learned with "bce", all others with "mse"',
     )
 
     _facts: ClassVar[tuple[Fact, ...]] = (

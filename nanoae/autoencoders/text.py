@@ -68,12 +68,12 @@ class TextVAE(Variational):
         5000, Whole(), "the most frequent tokens are learned; the others are never generated"
     )
     max_length: int = parameter(
-        100, Whole(), "of a line, in tokens: what is longer is cut, with a warning"
+        100, Whole(), "of a line, in tokens: longer ones are cut, with a warning"
     )
     word_dropout: float = parameter(
         0.2,
         Number("[0, 1)"),
-        "share of the tokens that the decoder is not told in training, so that the code has to",
+        "share of the tokens hidden from the decoder in training, so that it has to use the code",
     )
     beta: float = 0.5
     warm_up: Any = parameter(

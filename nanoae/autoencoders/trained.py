@@ -42,32 +42,31 @@ class Trained(Estimator):
         "an Optimizer has its own rate and decay",
     )
     learning_rate: Any = parameter(1e-3, Rate(SCHEDULES), "size of a training step")
-    weight_decay: float = parameter(0.0, Number(), "pull of the weights towards 0")
-    batch_size: Any = parameter(
-        AUTO, Auto(Whole()), "rows per training step; more than the set has means the whole set"
-    )
+    weight_decay: float = parameter(0.0, Number(), "penalty on the squares of the weights")
+    batch_size: Any = parameter(AUTO, Auto(Whole()), "rows per training step, at most all of them")
     epochs: Any = parameter(
         AUTO,
         Auto(Whole()),
-        "passes over the training rows; auto: enough steps for them, a tenth of the rows held out to stop early, the "
-        "rate falling to 0 (`plan.py`)",
+        "passes over the training rows; auto: as many steps as they need, with a tenth of them held out for early "
+        "stopping and a learning rate that falls to 0 (`plan.py`)",
     )
     initializer: str = parameter("glorot_uniform", Name(init.INITIALIZERS), "of the weights")
     bias_initializer: str = parameter("zeros", Name(init.INITIALIZERS), "of the biases")
     validation_fraction: float = parameter(
         0.0,
         Number("[0, 1)"),
-        "share of the training rows held out to watch the loss on, without validation_data",
+        "share of the training rows held out to watch the loss, where there is no validation_data",
     )
     patience: int | None = parameter(
         None,
         Maybe(Whole()),
-        "stop after so many epochs without a better validation loss, and go back to the best",
+        "stop after this many epochs without a better validation loss, and restore the best weights",
     )
     on_divergence: str = parameter(
         "stop",
         Name(("stop", "restore")),
-        "where a loss or a gradient is no number: an error, or back to the end of the last epoch, at half the rate",
+        "where a loss or a gradient is not finite: raise an error, or go back to the end of the last epoch, "
+        "at half the learning rate",
     )
     callbacks: Any = parameter(
         (),
@@ -80,7 +79,7 @@ class Trained(Estimator):
     random_state: Any = parameter(
         None,
         Seed(),
-        "the seed that everything random follows from: weights, order of the rows, noise",
+        "random seed: of the weights, the order of the rows, the noise",
     )
     verbose: bool = parameter(False, Kind(), "whether to show a progress bar while training")
 

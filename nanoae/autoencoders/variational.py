@@ -80,7 +80,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
     variance: float = parameter(
         1.0,
         Number(),
-        "of the gaussian likelihood, fixed and not learned: the squared error that is taken for noise",
+        "of the gaussian likelihood, fixed: the squared error that counts as noise",
     )
     _facts = (*Variational._facts, CLASSES)
     _plan: ClassVar[Plan] = Plan(usual_batch=128)
@@ -189,7 +189,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         name, known = type(self).__name__, self.classes_
         if known is None:
             raise ValueError(
-                f"{name}: expected no condition, got one: fit met none. Call fit(X, condition=labels)."
+                f"{name}: expected no condition, got one, but fit had none. Call fit(X, condition=labels)."
             )
         told = ", ".join(map(repr, known[:20].tolist())) + (", ..." if len(known) > 20 else "")
         if condition is None:
@@ -311,7 +311,7 @@ def _conditions(condition, known: np.ndarray | None = None) -> np.ndarray:
         row = int(labels.mask.argmax())
         raise ValueError(
             f"VariationalAutoencoder: expected condition, a label for each row, got {condition.tolist()[row]!r} in row "
-            f"{row}, which stands for none. Leave such rows out, or call the class otherwise."
+            f"{row}, which means no label. Leave such rows out, or give the class another name."
         )
     return labels.data
 

@@ -114,14 +114,14 @@ class Parser(argparse.ArgumentParser):
         end = "" if message.endswith("?") else "."
         self.exit(
             2,
-            f"{self.prog}: error: {message.rstrip('.')}{end} `{self.prog} --help` tells the options.\n",
+            f"{self.prog}: error: {message.rstrip('.')}{end} `{self.prog} --help` lists the options.\n",
         )
 
 
 def command_line() -> argparse.ArgumentParser:
     parser = Parser(
         prog="nanoae",
-        description="Autoencoders on a from-scratch engine. `nanoae COMMAND --help` tells each command's options.",
+        description="Autoencoders on a from-scratch engine. `nanoae COMMAND --help` lists the options of each.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -177,8 +177,8 @@ def run_on_ranks(args: argparse.Namespace, group: ProcessGroup) -> int:
     """`run` on each rank of an MPI launch, of which rank 0 prints."""
     if args.run not in (train.run, text.train):
         raise ValueError(
-            f"expected one process, got {group.size} by mpiexec, of which only `nanoae train` and `nanoae text train` "
-            "make one. Start it without mpiexec."
+            f"expected one process, got {group.size} from mpiexec: only `nanoae train` and `nanoae text train` use "
+            "several. Start it without mpiexec."
         )
     if group.rank == 0:
         return run(args)

@@ -36,14 +36,14 @@ def add_options(
     group.add_argument(
         "--label",
         metavar="COLUMN",
-        help="the column of a .csv file that is no feature but the label",
+        help="the column of a table that holds the label",
     )
     group.add_argument(
-        "--ignore", default="", metavar="A,B", help="columns of a .csv file to leave out, as an id"
+        "--ignore", default="", metavar="A,B", help="columns of a table to leave out, such as ids"
     )
     group.add_argument(
         "--maximum", type=float, metavar="X",
-        help="the number that stands for 1 in a file, where its type does not say so: 255 for pixels in a .csv"
+        help="the value that becomes 1, where the file's type does not tell: 255 for pixels in a .csv"
     )  # fmt: skip
     add_limit(group)
     add_format(parser)
@@ -69,7 +69,7 @@ def size(text: str) -> int:
 def add_format(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """The options that say how a text table is written, where the reader is in doubt."""
     group = parser.add_argument_group(
-        "text tables", "found by itself, or asked for, where nothing is said"
+        "text tables", "found in the file; these settle what it leaves open"
     )
     group.add_argument(
         "--separator", metavar="C", help='between columns: a character, "tab" or "blank"'
@@ -80,7 +80,7 @@ def add_format(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         action="append",
         default=[],
         metavar="TEXT",
-        help="means that a value is missing; may be said again",
+        help="a mark of missing values; may be given several times",
     )
     group.add_argument(
         "--header", choices=HEADERS, default="auto", help="whether the first row names the columns"
@@ -185,7 +185,7 @@ def labels(data: Dataset, split: str) -> np.ndarray:
     which, y = {"train": ("training", data.y_train), "test": ("test", data.y_test)}[split]
     if y is None or y.ndim != 1:
         raise ValueError(
-            f"--data: expected labels, one for each {which} row, got {data.name} without. For a .csv: --label COLUMN; "
+            f"--data: expected a label for each {which} row, got none in {data.name}. For a .csv: --label COLUMN; "
             "for images: a folder for each class."
         )
     return y

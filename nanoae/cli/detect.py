@@ -60,9 +60,7 @@ def add_to(commands) -> None:
     learned.add_argument(
         "--train", metavar="CSV", type=Path, help="rows that are normal, nearly all"
     )
-    learned.add_argument(
-        "--model", metavar="NPZ", type=Path, help="what --save kept of an earlier --train"
-    )
+    learned.add_argument("--model", metavar="NPZ", type=Path, help="a file that --save wrote")
     files.add_argument("--score", metavar="CSV", type=Path, help="rows to judge")
     files.add_argument("--out", metavar="CSV", type=Path, help='the file to write; "-": stdout')
     files.add_argument("--save", metavar="NPZ", type=Path, help="the model file to write")
@@ -70,7 +68,7 @@ def add_to(commands) -> None:
         "--ignore",
         default="",
         metavar="A,B",
-        help="columns to copy, but not to learn from, as an id",
+        help="columns to copy, but not to learn from, such as ids",
     )
     files.add_argument(
         "--explain",
@@ -83,12 +81,12 @@ def add_to(commands) -> None:
         "--text",
         default="",
         metavar="A,B",
-        help="columns of categories, whatever they look like, as codes and numbers",
+        help="columns to read as categories, even if they look like numbers",
     )
     rules = parser.add_argument_group("threshold").add_mutually_exclusive_group()
     rules.add_argument(
         "--false-alarms", type=float, metavar="P",
-        help="the share of normal rows to be called abnormal, however small: peaks over threshold (default: 0.01)"
+        help="the share of normal rows to call abnormal, however small: peaks over threshold (default: 0.01)"
     )  # fmt: skip
     rules.add_argument(
         "--contamination",
@@ -98,7 +96,7 @@ def add_to(commands) -> None:
     )
     rules.add_argument(
         "--false-discovery-rate", type=float, metavar="P",
-        help="the share of normal rows among those called abnormal: all rows of --score at once (Benjamini-Hochberg)"
+        help="the share of false alarms among the rows called abnormal, all of --score at once (Benjamini-Hochberg)"
     )  # fmt: skip
     rules.add_argument(
         "--mad", type=float, metavar="K", help="K standard deviations above the median, both robust"
@@ -110,9 +108,7 @@ def add_to(commands) -> None:
         metavar="N",
         help="autoencoders, whose scores are averaged (default: 1)",
     )
-    settings.add_argument(
-        "--seed", type=seed, metavar="N", help="of the random numbers (default: 0)"
-    )
+    settings.add_argument("--seed", type=seed, metavar="N", help="random seed (default: 0)")
     parser.set_defaults(run=run)
 
 
@@ -202,7 +198,7 @@ def write_judged(
     rule = (
         f"above {detector.threshold_:.4g}"
         if rate is None
-        else f"abnormal, a share of {rate:g} of these falsely"
+        else f"abnormal, at most a share of {rate:g} of these falsely"
     )
     told.append(f"score   {args.score}: {len(new):,} rows, {odd:,} of them {rule}")
     told.append(f"written to {args.out}")
@@ -240,7 +236,7 @@ def check(args: argparse.Namespace) -> None:
         )
     rate = args.false_discovery_rate
     if rate is not None and not (args.score and 0 < rate < 1):
-        got = rate if args.score else "no --score, whose rows it is about"
+        got = rate if args.score else "no --score, whose rows it judges"
         raise ValueError(f"--false-discovery-rate: expected a number in (0, 1), got {got}.")
     if not (args.out or args.save):
         raise ValueError(
@@ -249,12 +245,14 @@ def check(args: argparse.Namespace) -> None:
     for option in ("save", "false_alarms", "contamination", "mad", "members", "seed"):
         if args.model and getattr(args, option) is not None:
             raise ValueError(
-                f"--{option.replace('_', '-')}: expected with --train, got --model, which has learned."
+                f"--{option.replace('_', '-')}: expected with --train, got --model, which is fitted already."
             )
     files = [path for path in (args.train, args.model, args.score, args.out, args.save) if path]
     for option, path in (("--out", args.out), ("--save", args.save)):
         if path not in (None, STDOUT) and sum(same_file(path, other) for other in files) > 1:
-            raise ValueError(f"{option}: expected another file than the others, got {path}.")
+            raise ValueError(
+                f"{option}: expected a file of its own, got {path}, which another option names."
+            )
 
 
 def check_rows(train: Table, new: Table) -> None:

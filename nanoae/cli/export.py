@@ -13,7 +13,7 @@ from nanoae.interchange.export import ENDINGS, export
 def add_to(commands) -> None:
     parser = commands.add_parser(
         "export",
-        help="write a model for others to open: ONNX, safetensors",
+        help="export a model: ONNX, safetensors",
         description="Writes what a model computes as one ONNX graph, which onnxruntime and others run, and prints the "
         "names, shapes and types of its inputs and outputs. Rows are on the scale that the model was trained on. Or "
         "its arrays as .safetensors, by PyTorch's names, which nanoae opens again as a model.",

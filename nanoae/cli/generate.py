@@ -43,9 +43,11 @@ def add_to(commands) -> None:
     parser.add_argument(
         "--temperature", type=float, default=1.0, metavar="X", help="below 1: more typical ones"
     )
-    parser.add_argument("--condition", metavar="LABEL", help="of a conditional model: what to draw")
     parser.add_argument(
-        "--seed", type=seed, default=0, metavar="N", help="another one, other examples (default: 0)"
+        "--condition", metavar="LABEL", help="of a conditional model: the label to draw"
+    )
+    parser.add_argument(
+        "--seed", type=seed, default=0, metavar="N", help="random seed (default: 0)"
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
@@ -60,7 +62,7 @@ def add_to(commands) -> None:
         "--mixture",
         type=int,
         metavar="N",
-        help="fit so many Gaussians on the codes of --data first",
+        help="fit this many Gaussians on the codes of --data first",
     )
     models.add_backend(parser)
     data_options.add_options(parser)
@@ -71,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     model = models.load(args)
     if not isinstance(model, Autoencoder):
         raise ValueError(
-            f"MODEL: expected an autoencoder, got {type(model).__name__}, which draws nothing."
+            f"MODEL: expected an autoencoder, got {type(model).__name__}, which cannot generate."
         )
     if (args.mixture is None) != (args.data is None):
         raise ValueError(

@@ -32,7 +32,7 @@ def add_to(commands) -> None:
     texts = {
         "evaluate": ("error of a model, beside PCA's", "--data digits"),
         "encode": ("write the codes of rows", "--data digits --out codes.csv"),
-        "reconstruct": ("write rows as the model gives them back", "--data digits --out again.png"),
+        "reconstruct": ("write the reconstructions of rows", "--data digits --out again.png"),
     }
     for command, (text, options) in texts.items():
         parser = commands.add_parser(
@@ -141,7 +141,7 @@ def evaluate(args: argparse.Namespace) -> int:
     print(f"judged  {told}")
     print(
         train.verdict(
-            split, model, result, baseline, of_pca, "the model file keeps none of the training rows"
+            split, model, result, baseline, of_pca, "the model file has no PCA of the training rows"
         )
     )
     return 0
@@ -185,7 +185,7 @@ def reconstruct(args: argparse.Namespace) -> int:
     model = load_of_rows(args)
     if not hasattr(model, "reconstruct"):
         raise ValueError(
-            f"{args.model}: expected an autoencoder, got {type(model).__name__}, which gives no rows back. "
+            f"{args.model}: expected an autoencoder, got {type(model).__name__}, which has no reconstructions. "
             "nanoae evaluate tests it, nanoae encode writes its codes."
         )
     data = read(args, model, TrainingSet.read(model_path(args)), in_order=args.split == "all")

@@ -1,4 +1,4 @@
-"""`nanoae report`: one HTML file of what a model has learned, with its decoder to play with."""
+"""`nanoae report`: one HTML file that shows what a model has learned, with its decoder to play with."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from nanoae.whole_file import check_writable
 def add_to(commands) -> None:
     parser = commands.add_parser(
         "report",
-        help="one HTML file of what a model has learned, with its decoder to play with",
+        help="one HTML file that shows what a model has learned, with its decoder to play with",
         description="Writes one self-contained HTML file: what was trained on what, the curves, reconstructions beside "
         "PCA's, errors, codes, weights, what to try next, and the decoder itself with a slider for each number of the "
         "code. It opens by a double click, without a network.",
@@ -131,7 +131,9 @@ def lines_to_report(
             f"--data: expected a file of lines to report on, got none, and {args.model} names no own one."
         )
     learned, held = text.halves(*text.lines_of(config["data"]["source"]), config["data"]["seed"])
-    return *(held or learned), "held-out lines" if held else "the lines learned, being so few"
+    return *(
+        held or learned
+    ), "held-out lines" if held else "the training lines: there are too few to hold any out"
 
 
 def title_of(args: argparse.Namespace) -> str:

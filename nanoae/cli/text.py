@@ -74,7 +74,7 @@ def add_to(commands) -> None:
     )
     resume.add_options(options)
     options.add_argument(
-        "--seed", type=seed, default=0, metavar="N", help="decides everything random (default: 0)"
+        "--seed", type=seed, default=0, metavar="N", help="random seed (default: 0)"
     )
     group = options.add_argument_group("settings")
     for name, (kind, text) in SETTINGS.items():
@@ -91,17 +91,20 @@ def add_to(commands) -> None:
     options.add_argument(
         "--keyword",
         metavar="WORD",
-        help="what the lines are about (default: one of the known each)",
+        help="what the lines are about (default: a known one for each line)",
     )
     options.add_argument(
         "--count", type=int, default=10, metavar="N", help="how many (default: 10)"
     )
     options.add_argument(
         "--temperature", type=float, default=0.8, metavar="X",
-        help="0 takes the likeliest word each time, more is more daring (default: 0.8)"
+        help="0 takes the most probable word each time; larger values vary more (default: 0.8)"
     )  # fmt: skip
     options.add_argument(
-        "--seed", type=seed, metavar="N", help="the same lines again (default: new ones)"
+        "--seed",
+        type=seed,
+        metavar="N",
+        help="random seed, for the same lines again (default: new ones)",
     )
     models.add_backend(options)
     options.set_defaults(run=generate)
@@ -126,7 +129,11 @@ def train(args: argparse.Namespace) -> int:
         trainer.save(model, folder / "model.npz", {})
         trainer.write_metrics(folder / "metrics.csv", model.history_)
         results = model.evaluate(*(held or learned))
-        whose = f"{len(held[0]):,} held-out lines" if held else "the lines learned, being so few"
+        whose = (
+            f"{len(held[0]):,} held-out lines"
+            if held
+            else "the training lines: there are too few to hold any out"
+        )
         config = describe_run(args, model, {whose: results})
         trainer.write_config(folder, config | {"complete": False})
         if args.report:

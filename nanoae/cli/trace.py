@@ -47,7 +47,11 @@ def add_to(commands) -> None:
     )
     parser.add_argument("--rows", type=int, default=4, metavar="N", help="rows of the batch (4)")
     parser.add_argument(
-        "--epochs", type=int, default=200, metavar="N", help="steps of learning behind it (200)"
+        "--epochs",
+        type=int,
+        default=200,
+        metavar="N",
+        help="steps of training for the loss curve (200)",
     )
     parser.add_argument(
         "--dtype", default="float64", metavar="NAME", help="float32 or float64 (float64)"

@@ -52,7 +52,7 @@ def add_to(commands) -> None:
     parser.add_argument(
         "--each-epoch",
         action="store_true",
-        help="also draw what comes back after each epoch, to epochs/",
+        help="also draw reconstructions after each epoch, to epochs/",
     )
     parser.add_argument(
         "--tensorboard",
@@ -81,7 +81,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--no-baseline",
         action="store_true",
-        help="fit no PCA beside the model: it takes three times the rows' memory",
+        help="fit no PCA beside the model: it needs three times the rows' memory",
     )
     group.add_argument("--no-figures", action="store_true", help="write no figures")
     group.add_argument(
@@ -195,7 +195,7 @@ def watcher(model: Any, table: Table, frames: dict[str, np.ndarray]) -> Callable
         raise ImportError('--each-epoch: figures need matplotlib: pip install "nanoae[cli]"')
     if data_options.predicts(model):
         raise ValueError(
-            f"--each-epoch: expected an autoencoder, got {type(model).__name__}: nothing comes back."
+            f"--each-epoch: expected an autoencoder, got {type(model).__name__}, which has no reconstructions."
         )
 
     def watch(_, row: dict[str, float]) -> None:

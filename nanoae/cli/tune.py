@@ -33,7 +33,7 @@ def add_to(commands) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N",
-        help="train so many settings at a time, in processes of joblib; under its Dask or Ray back end on a cluster"
+        help="train N settings at a time, in joblib's processes; with its Dask or Ray backend, on a cluster"
     )  # fmt: skip
     train.add_options(parser)
     resume.add_options(parser)

@@ -92,7 +92,7 @@ def read_official(path: Path, file: File) -> np.ndarray:
                 path,
                 f"the official file, MD5 {file.checksum}",
                 md5,
-                "It is damaged or of another set: move it away, or choose another folder.",
+                "It is damaged, or belongs to another data set: move it away, or choose another folder.",
             )
     return read_idx(path)
 

@@ -104,7 +104,7 @@ class TableEncoder(FrameOutput, Configurable):
     def transform(self, X: Any) -> np.ndarray:
         """The rows of a Table, data frame or array, whose columns are those of fit in any order, as (N, D) float32."""
         table = self._table(X)
-        left_out = "What is no feature is left out: ignore=, --ignore."
+        left_out = "Leave out what is not a feature: ignore=, --ignore."
         check_learned(table.source, self.names_, table.names, "fit saw", left_out)
         table = table.with_na(self.na_)  # what was said of the other file holds for this one
         if {table.named, self.named_} == {True, False}:
@@ -147,7 +147,7 @@ class TableEncoder(FrameOutput, Configurable):
             warnings.warn(
                 f"TableEncoder: {len(unseen)} of {n} values in column {self.names_[i]!r} were never seen in fit: "
                 f"{examples(column[unseen])}, where fit saw {examples(known)}. Is it the same column, in the same "
-                "spelling? Each such row is unlike all that was learned.",
+                "spelling? Such rows are unlike any training row.",
                 stacklevel=4,
             )
 

@@ -58,7 +58,7 @@ def _numbers(column: np.ndarray) -> tuple[str, str] | None:
     or of one of nothing."""
     known = column[~np.isnan(column)]
     if len(column) and not len(known):
-        return "holds no value: what new rows hold there counts for nothing", ""
+        return "holds no value: what new rows hold there is left out", ""
     if len(known) < FEW:
         return None
     with np.errstate(over="ignore", invalid="ignore"):
@@ -67,7 +67,7 @@ def _numbers(column: np.ndarray) -> tuple[str, str] | None:
     if not (steps > 0).all() or not (even or (np.floor(known) == known).all()):
         return None
     found = f"rises from row to row, from {known[0]:.12g} to {known[-1]:.12g}, as row numbers, ids and times do"
-    return f"{found}: new rows will lie beyond all that was learned", ""
+    return f"{found}: new rows will lie beyond all training rows", ""
 
 
 def examples(cells: Iterable[str]) -> str:

@@ -83,7 +83,7 @@ def read_idx(
                 path,
                 f"content of SHA-256 {sha256}",
                 digest.hexdigest(),
-                "It is damaged or of another set: move it away, or choose another folder.",
+                "It is damaged, or belongs to another data set: move it away, or choose another folder.",
             )
     return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="))
 

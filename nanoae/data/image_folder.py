@@ -162,7 +162,9 @@ def read_classes(folder: Path, names: list[str]) -> np.ndarray:
     labels = read_labels(names)
     if any(map(is_nothing, different)) or len(np.unique(labels)) < len(different):
         got = ", ".join(map(repr, different))
-        raise BadFile(folder, "folders whose names tell classes apart", got, "Rename one of them.")
+        raise BadFile(
+            folder, "folders of different names, one for each class", got, "Rename one of them."
+        )
     return labels
 
 

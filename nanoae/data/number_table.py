@@ -132,7 +132,7 @@ def spelled_numbers(text: TextTable, features: list[int], label: int | None) -> 
     return x, units, None if label is None else table.text_column(label).spelled_plainly()
 
 
-LEFT_OUT = "A label is named: label=, --label; what is no feature is left out: ignore=, --ignore."
+LEFT_OUT = "A label is named: label=, --label; leave out what is not a feature: ignore=, --ignore."
 
 
 def no_number(table: Table, named: bool, row: int, at: int) -> BadFile:

@@ -316,7 +316,7 @@ class TextColumn:
     def say_decimal(self) -> str:
         if self.written is None:
             return "Make them numbers."
-        return 'Say which is the decimal mark: decimal="." or ",", --decimal.'
+        return 'Name the decimal mark: decimal="." or ",", --decimal.'
 
     @property
     def say_text(self) -> str:

@@ -21,7 +21,7 @@ BOMS = (  # byte-order marks; UTF-32's begins with UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-REMEDY = "Say which encoding it has, encoding=, --encoding, as cp1252; or save it as UTF-8."
+REMEDY = "Name its encoding, encoding=, --encoding, as cp1252; or save it as UTF-8."
 
 
 @contextmanager

@@ -102,7 +102,10 @@ class TextTable:
         found = separator_of(lines) if lines else ","
         if found is None:
             got = f"{short(lines[-1].strip())}, which may be either"
-            hint = "Say what separates the columns: separator=, --separator; of one column, what is not in it, as |."
+            hint = (
+                "Name what separates the columns: separator=, --separator; for a single column, "
+                "a character that it does not contain, as |."
+            )
             raise BadFile(self.path, "lines of one number, or of several cells", got, hint)
         return found
 
@@ -112,7 +115,7 @@ class TextTable:
         named = is_header(first, body)
         shown = short(", ".join(first))
         if named is None:
-            hint = "Say which: header=True or False, --header yes or no."
+            hint = "Settle it with header=True or False, --header yes or no."
             raise BadFile(
                 self.path,
                 "a first row of names, or of values",

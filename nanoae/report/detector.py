@@ -92,13 +92,9 @@ def write_detector_report(
 def findings(detector: Any, share: float) -> list[Finding]:
     asked = detector.contamination
     if detector.threshold is None and share > MANY * asked:
-        text = "These rows differ from those that were learned: look at the columns below, or learn these, too."
+        text = "These rows differ from the training rows: look at the columns below, or train on these, too."
         return [Finding(f"{share:.1%} of the rows are abnormal, for {asked:.1%} asked for.", text)]
-    return [
-        Finding(
-            "Nothing looks wrong.", "As many rows are abnormal as were to be expected.", fine=True
-        )
-    ]
+    return [Finding("Nothing looks wrong.", "As many rows are abnormal as expected.", fine=True)]
 
 
 def histogram(scores: np.ndarray, threshold: float) -> dict[str, Any]:

@@ -96,7 +96,10 @@ def of_codes(codes: np.ndarray, results: Mapping[str, float]) -> list[Finding]:
         return []
     which = ", ".join(str(unit + 1) for unit in dead[:8]) + (", ..." if len(dead) > 8 else "")
     if variational:
-        text = "They stay at the prior. That is no harm; for more of them try a smaller beta, warm_up, or free_bits."
+        text = (
+            "They stay at the prior, which does no harm; "
+            "for more active units try a smaller beta, warm_up, or free_bits."
+        )
         return [
             Finding(
                 f"{len(dead)} of {k} units of the code are not used ({which}).",
@@ -131,11 +134,13 @@ def of_curves(history: Mapping[str, Sequence[float]], best_kept: bool) -> list[F
             if best_kept
             else "The last weights were kept: set patience. "
         )
-        text = "The model learns its rows by heart: more rows, a corruption, weight_decay or a smaller network help."
-        title = f"Validation turned after epoch {epoch}: {best:.4g}, then up to {watched[-1]:.4g}."
+        text = (
+            "The model overfits: more rows, a corruption, weight_decay or a smaller network help."
+        )
+        title = f"The validation loss rose after epoch {epoch}: {best:.4g}, then up to {watched[-1]:.4g}."
         found.append(Finding(title, kept + text, fine=best_kept))
     elif len(loss) > 2 and 0 < loss[-1] < (1 - FALLING) * loss[-2] < (1 - FALLING) ** 2 * loss[-3]:
-        text = "More epochs, or a larger learning_rate, would make the model better."
+        text = "Try more epochs, or a larger learning_rate."
         found.append(
             Finding(
                 f"The loss still fell, by {1 - loss[-1] / loss[-2]:.1%} in the last epoch.", text

@@ -251,7 +251,7 @@ class Report:
         return sliders | {
             "draws": self.picture is not None
             and self.picture.height * self.picture.width <= PIXELS,
-            "why": "This model does more with a code than its network does, which is all that a page can compute.",
+            "why": "This model's decoding is more than its network, which is all that the page computes.",
         }
 
     def _weights(self, page: Page) -> list[dict[str, Any]] | None:
@@ -320,7 +320,7 @@ def curves(model: Any) -> list[dict[str, Any]] | None:
         return None
     loss = getattr(model, "loss", None)
     name = loss if isinstance(loss, str) else "loss"
-    note = "Training rows are met with noise, dropout or corruption, where the model has any; validation rows are not."
+    note = "Training losses include noise, dropout or corruption, where the model has any; validation losses do not."
     return [
         {
             "series": series,

@@ -132,7 +132,7 @@ class KFAC(SGD):
 
     def step(self, theta: Array, grad: Array) -> None:
         raise RuntimeError(
-            f"{self}: expected nanoae.training.kfac.KFACTrainer, which knows the layers."
+            f"{self}: expected nanoae.training.kfac.KFACTrainer, which has access to the layers."
         )
 
 
