@@ -1,14 +1,20 @@
-"""Mutations: real files with bytes flipped, cut, doubled and filled in, and what nanoae's readers make of them.
+"""Mutations: real files with bytes flipped, cut, doubled and filled in, and what nanoae makes of them.
 
-Each is to end in one clear error that names the file, or in data; a crash, another exception, more than a second, and
-more than 300 MB are faults. A model that loads is the one that was saved: an archive keeps checksums.
+Each is to end in one clear error that names the file, or in data. Faults are another exception, a crash, more than a
+second, more than 300 MB, anything that is run, and a command that ends in more than its one line. A model or checkpoint
+that is read is the one that was saved: an archive keeps checksums.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import io
 import json
+import pkgutil
+import re
 import resource
+import shutil
 import signal
 import struct
 import subprocess
@@ -16,102 +22,23 @@ import sys
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import nanoae
+from benchmarks.specimens import SPECIMENS, Specimen, members, npz
+from nanoae.cli import main
 
 ERRORS = (ValueError, OSError, ImportError)  # what a reader may say, naming the file
 SECONDS, MEGABYTES, BATCH = 1.0, 300, 1000
-IDX, COLOURS = b"\0\0\x08\x03" + struct.pack(">3L", 20, 8, 8), ("'red'", '"blue, or green"', "grey")
+BY_COMMAND = 20  # one file of so many is read by the command, too
 BYTES = [0, 1, 0x20, 0x22, 0x2C, 0x7F, 0x80, 0xFF]  # that formats give a meaning to
-
-
-def digits() -> tuple[np.ndarray, np.ndarray]:
-    data = nanoae.load_data("digits")
-    return data.x_train[:20], data.y_train[:20]
-
-
-def npy(array: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array)
-    return file.getvalue()
-
-
-def npz(**arrays: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
-    return file.getvalue()
-
-
-def model(made: Any) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        made.save(Path(folder, "m.npz"))
-        return Path(folder, "m.npz").read_bytes()
-
-
-def network() -> bytes:
-    settings = {"epochs": 1, "random_state": 0, "backend": "numpy"}
-    return model(nanoae.Autoencoder(2, (4,), **settings).fit(digits()[0].reshape(20, -1) / 16))
-
-
-def detector() -> bytes:
-    inner = nanoae.Autoencoder(2, (4,), epochs=1, backend="numpy")
-    return model(
-        nanoae.AnomalyDetector(inner, random_state=0).fit(digits()[0].reshape(20, -1)[:, :6] / 16)
-    )
-
-
-def table() -> bytes:
-    rows = [f"{n},{n / 7:.3f},{COLOURS[n % 3]},-{n}" for n in range(40)]
-    return "\n".join(["id,size,colour,depth", *rows]).encode()
-
-
-def numbers() -> bytes:
-    return "\n".join(["a,b,c", *(f"{n},{n / 7:.3f},{-n}e-2" for n in range(40))]).encode()
-
-
-def header(of: bytes) -> tuple[bytes, dict[str, np.ndarray]]:
-    """The JSON header of a model file, and its arrays."""
-    with np.load(io.BytesIO(of)) as file:
-        arrays = {name: file[name] for name in file.files}
-    return arrays.pop("header").tobytes(), arrays
-
-
-def image() -> bytes:
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(digits()[0][0].astype(np.uint8) * 15).save(file, "PNG")
-    return file.getvalue()
-
-
-FORMATS: dict[str, tuple[str, Callable[[], bytes]]] = {
-    "a model": ("m.npz", network),
-    "a detector": ("m.npz", detector),
-    "a model's header": ("h.npz", network),
-    "a detector's header": ("h.npz", detector),
-    ".npz": ("d.npz", lambda: npz(X=digits()[0], y=digits()[1])),
-    ".npy": ("d.npy", lambda: npy(digits()[0])),
-    "IDX": (
-        "d-idx3-ubyte",
-        lambda: b"\0\0\x08\x03" + struct.pack(">3L", 20, 8, 8) + digits()[0].astype("u1").tobytes(),
-    ),
-    ".csv": ("d.csv", numbers),
-    ".csv of detect": ("t.csv", table),
-    "a PNG": ("d/a.png", image),
-}
-
-
-def read(name: str, path: Path) -> Any:
-    if name[0] in "mh":
-        return nanoae.load(path, backend="numpy")
-    if name.startswith("t"):
-        return nanoae.read_table(path)
-    return nanoae.load_data(path.parent if path.suffix == ".png" else path, random_state=None)
+LENGTHS = [0, 1, 2**16, 2**31 - 1, 2**31, 2**32 - 1]
+RUNS = ("exec", "os.system", "os.exec", "os.posix_spawn", "subprocess", "pickle", "socket")
+INSTALLED = (sys.prefix, sys.base_prefix, str(Path(nanoae.__file__).parents[1]), "<frozen")
 
 
 def mutated(content: bytes, rng: np.random.Generator) -> bytes:
@@ -129,90 +56,164 @@ def mutated(content: bytes, rng: np.random.Generator) -> bytes:
         elif kind == 3:
             found[at:at] = found[at : at + n]
         else:
-            found[at : at + 4] = struct.pack(
-                "<L", int(rng.choice([0, 1, 2**16, 2**31 - 1, 2**31, 2**32 - 1]))
-            )
+            found[at : at + 4] = struct.pack("<L", int(rng.choice(LENGTHS)))
     return bytes(found[: rng.integers(len(found) + 1)] if rng.integers(8) == 0 else found)
+
+
+# ---------------------------------------------------------------- what becomes of one
 
 
 class Hang(BaseException):
     """The alarm of a file that takes a second of the processor, however busy that is."""
 
 
+class Executed(BaseException):
+    """Something was run that is no part of an installed package."""
+
+
+armed: list[bool] = []  # True in it once a batch is warm
+
+
 def stop(*_: Any) -> None:
-    raise Hang
+    if armed:
+        raise Hang
+
+
+def watch(event: str, arguments: tuple[Any, ...]) -> None:
+    """An audit hook: what is run while a damaged file is read."""
+    if not armed or not event.startswith(RUNS):
+        return
+    code = getattr(arguments[0], "co_filename", "")
+    if event != "exec" or not code.startswith(INSTALLED):
+        raise Executed(f"{event} {arguments!r:.80}")
+
+
+@contextlib.contextmanager
+def alarm() -> Iterator[None]:
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def outcome(read: Callable[[Path], Any], path: Path) -> str:
+    """ "read", "refused", or what is wrong."""
+    try:
+        with alarm():
+            read(path)
+    except ERRORS as error:
+        named = path.name in str(error) or str(path.parent) in str(error)
+        return "refused" if named else f"FAULT: no name: {error}"
+    except Hang:
+        return "FAULT: more than a second"
+    except BaseException as error:
+        return f"FAULT: {type(error).__name__}: {error}"
+    return "read"
+
+
+def told(words: str, path: Path) -> str:
+    """ "done", "refused by the command", or what is wrong with how the command ended."""
+    out = path.parent / "out"
+    places = {"FILE": str(path), "FOLDER": str(path.parent), "OUT": str(out)}
+    said, code = io.StringIO(), 0
+    try:
+        with alarm(), contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+            code = main(
+                [re.sub("FILE|FOLDER|OUT", lambda m: places[m[0]], word) for word in words.split()]
+            )
+    except SystemExit as end:
+        code = int(end.code or 0)
+    except BaseException as error:
+        return f"FAULT: the command: {type(error).__name__}: {error}"
+    finally:
+        shutil.rmtree(out, ignore_errors=True)
+    lines = said.getvalue().splitlines()
+    errors = [line for line in lines if re.match(r"nanoae[ a-z]*: error: ", line)]
+    if code == 0 and not errors:
+        return "done"
+    if code in (1, 2) and len(errors) == 1 and all(line.startswith("nanoae") for line in lines):
+        return "refused by the command"
+    return f"FAULT: the command ended with {code}: {said.getvalue()[-300:]}"
+
+
+# ---------------------------------------------------------------- many
 
 
 def batch(kind: str, seed: int, n: int) -> dict[str, int]:
     """What became of n mutated files: outcome -> count; for a process of its own."""
-    name, make = FORMATS[kind]
-    content, rng = make(), np.random.default_rng(seed)
-    text, arrays = header(content) if name[0] == "h" else (b"", {})
-    found: Counter[str] = Counter()
+    specimen, rng = SPECIMENS[kind], np.random.default_rng(seed)
     warnings.simplefilter("ignore")
+    content = specimen.make()
+    parts = members(content) if specimen.header else {}
+    text = parts.pop(specimen.header).tobytes() if specimen.header else content
+    found: Counter[str] = Counter()
     signal.signal(signal.SIGPROF, stop)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, name)
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(content)
-        read(name, path)
-        sound = arrays_of(content) if name.startswith("m") else None
+        path = put(Path(folder, "in"), specimen, content)
+        assert outcome(specimen.read, path) == "read"
+        warm_up(specimen, Path(folder, "in"), content)
+        armed.append(True)
+        sound = members(content) if specimen.name.endswith(".npz") and not specimen.header else None
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        for _ in range(n):
-            if text:
-                damaged = npz(header=np.frombuffer(mutated(text, rng), np.uint8), **arrays)
-            else:
-                damaged = mutated(content, rng)
-            path.write_bytes(damaged)
-            signal.setitimer(signal.ITIMER_PROF, SECONDS)
-            try:
-                read(name, path)
-                outcome = "read"
-                if sound is not None and arrays_of(damaged) != sound:
-                    outcome = "FAULT: another model"
-            except ERRORS as error:
-                outcome = (
-                    "refused"
-                    if path.name in str(error) or folder in str(error)
-                    else f"FAULT: no name: {error}"
-                )
-            except Hang:
-                outcome = "FAULT: more than a second"
-            except BaseException as error:
-                outcome = f"FAULT: {type(error).__name__}: {error}"
-            finally:
-                signal.setitimer(signal.ITIMER_PROF, 0)
-            found[outcome] += 1
-            if outcome.startswith("FAULT"):
-                Path(
-                    tempfile.gettempdir(), f"fault-{kind.strip('.').replace(' ', '-')}-{seed}"
-                ).write_bytes(damaged)
+        for i in range(n):
+            damaged = mutated(text, rng)
+            if specimen.header:
+                damaged = npz(**{specimen.header: np.frombuffer(damaged, np.uint8)}, **parts)
+            put(Path(folder, "in"), specimen, damaged)
+            became = [outcome(specimen.read, path)]
+            if became == ["read"] and sound is not None and not same(members(damaged), sound):
+                became = ["FAULT: other arrays"]
+            if specimen.command and i % BY_COMMAND == 0:
+                put(Path(folder, "in"), specimen, damaged)
+                became.append(told(specimen.command, path))
+            found.update(became)
+            if any(each.startswith("FAULT") for each in became):
+                name = re.sub("[^a-z]+", "-", kind.lower())
+                Path(tempfile.gettempdir(), f"fault-{name}-{seed}-{i}").write_bytes(damaged)
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10
         if grown > MEGABYTES:
             found["FAULT: more than 300 MB"] += 1
+    armed.clear()
     return {**found, "peak MB": grown}
 
 
-def arrays_of(content: bytes) -> dict[str, bytes]:
-    with np.load(io.BytesIO(content)) as file:
-        return {name: file[name].tobytes() for name in file.files}
+def warm_up(specimen: Specimen, folder: Path, content: bytes) -> None:
+    """Whatever is imported, or compiled, when something is read for the first time."""
+    importlib.import_module("difflib")  # for hints
+    for module in pkgutil.walk_packages(nanoae.__path__, "nanoae."):
+        if module.name != "nanoae.__main__":
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module.name)
+    for tried in (content, content[: len(content) // 2], content[1:]):
+        path = put(folder, specimen, tried)
+        with contextlib.suppress(*ERRORS):
+            specimen.read(path)
+        told(specimen.command, put(folder, specimen, tried))
+
+
+def put(folder: Path, specimen: Specimen, content: bytes) -> Path:
+    """The file, alone in the folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    path = folder / specimen.name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    return path
+
+
+def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
+    return a.keys() == b.keys() and all(a[name].tobytes() == b[name].tobytes() for name in a)
 
 
 def measure(n: int, kinds: list[str] | None = None) -> dict[str, dict[str, int]]:
     """Format -> outcome -> count, of n mutated files each, in processes of BATCH files."""
     results: dict[str, dict[str, int]] = {}
-    for kind in kinds or FORMATS:
+    for kind in kinds or SPECIMENS:
         found: Counter[str] = Counter()
         peak = 0
         for seed in range(-(-n // BATCH)):
-            command = [
-                sys.executable,
-                "-m",
-                "benchmarks.mutations",
-                kind,
-                str(seed),
-                str(min(BATCH, n - seed * BATCH)),
-            ]
+            count = str(min(BATCH, n - seed * BATCH))
+            command = [sys.executable, "-m", "benchmarks.mutations", kind, str(seed), count]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
                 found[f"FAULT: the process ended with {done.returncode}: {done.stderr[-200:]}"] += 1
@@ -226,4 +227,5 @@ def measure(n: int, kinds: list[str] | None = None) -> dict[str, dict[str, int]]
 
 
 if __name__ == "__main__":
+    sys.addaudithook(watch)
     print(json.dumps(batch(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))))

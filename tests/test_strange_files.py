@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 import nanoae
-from benchmarks.mutations import FORMATS, batch
+from benchmarks.mutations import batch
+from benchmarks.specimens import SPECIMENS
 from nanoae import (
     Adversarial,
     AnomalyDetector,
@@ -378,10 +379,13 @@ def test_the_command_line_tells_one_line(parts, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs the signals of POSIX")
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", SPECIMENS)
 def test_damaged_files_are_refused_by_name_or_read(kind):
     """As `python -m benchmarks.faults` does it, with 20,000 of each."""
-    pytest.importorskip("PIL")
+    for package in ("PIL", "pyarrow", "safetensors"):
+        pytest.importorskip(package)
     found = batch(kind, 7, 25)
     assert not [outcome for outcome in found if outcome.startswith("FAULT")]
     assert found["refused"] + found.get("read", 0) == 25
+    told = found.get("refused by the command", 0) + found.get("done", 0)
+    assert told == (2 if SPECIMENS[kind].command else 0)

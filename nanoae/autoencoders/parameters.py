@@ -15,6 +15,7 @@ import inspect
 import textwrap
 from collections.abc import Mapping
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -30,19 +31,25 @@ def parameter(default: Any, kind: Kind, meaning: str) -> Any:
     return dataclasses.field(default=default, metadata={"kind": kind, "meaning": meaning})
 
 
+known: WeakKeyDictionary[type, dict[str, Mapping[str, Any]]] = WeakKeyDictionary()
+
+
 def declared(estimator: type) -> dict[str, Mapping[str, Any]]:
     """Parameter -> {"kind": ..., "meaning": ...}, an estimator's own before those that it inherits."""
+    if estimator not in known:
+        known[estimator] = found_in(estimator)
+    return known[estimator]
+
+
+def found_in(estimator: type) -> dict[str, Mapping[str, Any]]:
     found: dict[str, Mapping[str, Any]] = {}
     for base in estimator.__mro__:
         fields: dict[str, dataclasses.Field] = vars(base).get("__dataclass_fields__", {})
         for name in vars(base).get("__annotations__", ()):
             if name in fields:
                 found[name] = found.get(name) or fields[name].metadata
-    return {
-        name: row
-        for name, row in found.items()
-        if row and name in inspect.signature(estimator).parameters
-    }
+    taken = inspect.signature(estimator).parameters
+    return {name: row for name, row in found.items() if row and name in taken}
 
 
 class Documentation:

@@ -55,9 +55,8 @@ def decoding(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
     except BadFile:
         raise
     except Exception as error:
-        raise BadFile(
-            path, f"a sound {kind}", str(error).rstrip(".") or type(error).__name__
-        ) from error
+        got = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise BadFile(path, f"a sound {kind}", got) from error
 
 
 @contextmanager
