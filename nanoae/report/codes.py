@@ -59,7 +59,7 @@ class Codes:
         low, high = codes.min(axis=0), codes.max(axis=0)
         width = np.where(high > low, 0, 1)  # a unit that never changes can be moved all the same
         varied = np.sort(np.argsort(-codes.std(axis=0), kind="stable")[:SLIDERS])
-        drawn = prior.sample(DRAWN, 0) if prior is not None else like(codes)
+        drawn = prior.sample(DRAWN, 0) if prior is not None else like(codes[self.rows])
         of_points = None if labels is None else Labels(labels.values[self.rows], labels.names)
         numbers = {label: i for i, label in enumerate(known)}
         return {

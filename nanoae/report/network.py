@@ -14,6 +14,7 @@ from nanoae.report.page import Page
 
 MOST = 8_000_000  # parameters in a page: about 24 MB of it
 MOST_KNOTS = 100_000  # of a GaussianScaler: about 4 MB
+KNOWN = (type(None), Scaler, GaussianScaler)  # beside the affine ones, how network.js scales
 
 
 def written(page: Page, model: Any) -> dict[str, Any]:
@@ -39,33 +40,28 @@ def written(page: Page, model: Any) -> dict[str, Any]:
     }
 
 
+def why_not(model: Any, codes: np.ndarray) -> str:
+    """Why a page cannot compute what the model makes of codes (n, K); "" where it can."""
+    size, scaler = model.network_.theta.size, getattr(model, "scaler_", None)
+    if size > MOST:
+        return f"A network of {size:,} parameters is too large to stand in a page."
+    knots = scaler.x_.size if isinstance(scaler, GaussianScaler) else 0
+    if (type(scaler) not in KNOWN and not isinstance(scaler, AffineScaler)) or knots > MOST_KNOTS:
+        return f"The page cannot undo the scaling ({model.scaling_}) of the rows."
+    if not known_labels(model) and not follows(model, codes):
+        return "This model's decoding is more than its network, which is all that the page computes."
+    return ""
+
+
 def follows(model: Any, codes: np.ndarray) -> bool:
     """Whether the network alone makes of codes (n, K) what the model makes of them, with nothing behind it that a page
-    would not know of. Of a conditional one that is not asked: its network wants the labels, too."""
-    if known_labels(model):
-        return True
+    would not know of. Not for a conditional one: its network wants the labels, too."""
     net, start = model.network_, model.n_code_layers_
     shaped = codes.reshape(len(codes), *net.layers[start - 1].out_shape)
     y = net.forward(net.ops.to_device(shaped, net.dtype), start=start)
-    alone = model.unscaled(
-        net.ops.to_numpy(model.loss_.predict(y, out=net.ops.empty(y.shape, net.dtype)))
-    )
-    alone = alone.reshape(len(codes), -1)
-    return np.allclose(
-        alone,
-        model.inverse_transform(shaped).reshape(len(codes), -1),
-        rtol=1e-3,
-        atol=1e-4,
-        equal_nan=True,
-    )
-
-
-def computable(model: Any) -> bool:
-    """Whether network.js can bring rows to the scale of the network, and back."""
-    scaler = getattr(model, "scaler_", None)
-    if scaler is None or type(scaler) is Scaler or isinstance(scaler, AffineScaler):
-        return True
-    return isinstance(scaler, GaussianScaler) and scaler.x_.size <= MOST_KNOTS
+    told = net.ops.to_numpy(model.loss_.predict(y, out=net.ops.empty(y.shape, net.dtype)))
+    alone, whole = model.unscaled(told), model.inverse_transform(shaped)
+    return np.allclose(alone.reshape(whole.shape), whole, rtol=1e-3, atol=1e-4, equal_nan=True)
 
 
 def scale(model: Any) -> dict[str, Any] | None:

@@ -12,14 +12,28 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.estimator import squared_error
+from nanoae.blocks import blocks
 from nanoae.report.codes import Codes
 from nanoae.report.finding import findings, silent_units
-from nanoae.report.network import MOST, computable, follows, known_labels, templates, written
+from nanoae.report.network import known_labels, templates, why_not, written
 from nanoae.report.page import Page, PathT
 from nanoae.report.rows import CLASSES, SHOWN, Labels, Picture, in_page, of_each_class
 
+BLOCK = 4096  # rows that are given back at a time
+SOME = 1000  # rows that tell which hidden units fire
+COLUMNS = 200  # whose errors are told one by one
 PIXELS = 1 << 16  # of an image that is drawn in the page
 WEIGHTS = 64
+RESULTS = {
+    "loss": "loss",
+    "mse": "mean squared error",
+    "scaled_mse": "mean squared error, scaled columns",
+    "elbo": "ELBO, nats",
+    "kl": "KL, nats a row",
+    "active_units": "active units",
+    "error": "share of rows wrong",
+    "r2": "R²",
+}
 
 
 def write_report(
@@ -58,84 +72,82 @@ def write_report(
 class Report:
     """What is told of a model and N rows."""
 
-    def __init__(
-        self,
-        model,
-        x,
-        labels=None,
-        condition=None,
-        baseline=None,
-        shape=None,
-        columns=None,
-        limits=None,
-    ):
-        self.model, self.baseline = model, baseline
-        self.x = x.reshape(len(x), -1)
-        self.predicts = hasattr(model, "predict")
-        self.beside = {} if condition is None else {"condition": condition}
+    def __init__(self, model, x, labels, condition, baseline, shape, columns, limits):
+        self.model, self.x, self.given = model, x.reshape(len(x), -1), labels
         self.labels = Labels.of(labels, len(x))
-        self.given = labels
+        self.condition = None if condition is None else np.broadcast_to(condition, len(x))
+        self.predicts = hasattr(model, "predict")
+        self.baseline = None if self.predicts else baseline
         low, high = limits or (float(np.nanmin(x)), float(np.nanmax(x)))
         self.picture = Picture.of(tuple(shape or x.shape[1:]), low, high)
         self.shown = SHOWN if self.picture else SHOWN // 3  # a table's rows are long
-        names = (
-            columns
-            if columns is not None
-            else getattr(model, "feature_names_in_", range(1, self.x.shape[1] + 1))
-        )
-        self.columns = [str(name) for name in names]
-        codes = np.asarray(model.transform(x, **self.beside)).reshape(len(x), -1)
-        self.again = (
-            None if self.predicts else model.reconstruct(x, **self.beside).reshape(self.x.shape)
-        )
-        self.pca = (
-            None
-            if baseline is None or self.predicts
-            else baseline.reconstruct(self.x).astype(np.float32)
-        )
-        self.results = model.evaluate(x, **({"y": labels} if self.predicts else self.beside))
+        if columns is None:
+            columns = getattr(model, "feature_names_in_", range(1, self.x.shape[1] + 1))
+        self.columns = [str(name) for name in columns]
+        everything = slice(len(x))
+        beside = {"y": labels} if self.predicts else self.beside(everything)
+        self.results = model.evaluate(self.rows(everything), **beside)
         self.scaled = getattr(model, "scaling_", "none") != "none"
-        self.errors = self._errors()
+        self.errors = self.mistakes() if self.predicts else self.errors_of(model)
+        self.pca = None if self.baseline is None else self.errors_of(self.baseline)
+        codes = np.concatenate(
+            [
+                np.asarray(model.transform(self.rows(at), **self.beside(at)))
+                for at in blocks(len(x), BLOCK)
+            ]
+        )
+        codes = codes.reshape(len(x), -1)
         self.codes = Codes(codes, self.errors, self.labels, self.x.shape[1], "kl" in self.results)
 
-    def _errors(self) -> np.ndarray:
-        """Of each row (N,): the squared error of what comes back; of a predictor, of what it predicts."""
-        if self.again is not None:
-            return self._error(self.again, "row")
-        predicted = np.asarray(
-            self.model.predict(self.x.reshape(len(self.x), *self.model.input_shape_))
-        )
+    # ---------------------------------------------------------------- the model and the rows
+
+    def rows(self, at: Any) -> np.ndarray:
+        """x[at] in the shape that the model takes."""
+        return self.x[at].reshape(-1, *self.model.input_shape_)
+
+    def beside(self, at: Any) -> dict[str, Any]:
+        """What the model is told beside these rows."""
+        return {} if self.condition is None else {"condition": self.condition[at]}
+
+    def again(self, model: Any, at: Any) -> np.ndarray:
+        """x[at] as the model, or the baseline, gives it back (n, D)."""
+        if model is self.baseline:
+            return model.reconstruct(self.x[at]).astype(np.float32)
+        return model.reconstruct(self.rows(at), **self.beside(at)).reshape(-1, self.x.shape[1])
+
+    def seen(self, x: np.ndarray) -> np.ndarray:
+        """Rows x (n, D) on the scale that the model sees them on, where it has one: else the column of the largest
+        numbers would be all of an error."""
+        if not self.scaled:
+            return x
+        return self.model.scaled(x.reshape(-1, *self.model.input_shape_)).reshape(x.shape)
+
+    def errors_of(self, model: Any, per: str = "row") -> np.ndarray:
+        """The squared errors of what comes back, of each row (N,) or of each feature (D,)."""
+        found = [
+            squared_error(self.seen(self.x[at]), self.seen(self.again(model, at)), per)
+            for at in blocks(len(self.x), BLOCK if per == "row" else len(self.x))
+        ]
+        return np.concatenate(found)
+
+    def mistakes(self) -> np.ndarray:
+        """Of a predictor's rows (N,): 1 where the class is wrong, or the squared error of the number."""
+        predicted = np.asarray(self.model.predict(self.rows(slice(len(self.x)))))
         truth = np.ma.getdata(np.ma.asarray(self.given))
         wrong = predicted != truth if "error" in self.results else (predicted - truth) ** 2
         return np.asarray(wrong, np.float32)
 
-    def _error(self, again: np.ndarray, per: str) -> np.ndarray:
-        """The squared error of x as it is given back, on the scale that the model sees x on: else the column of the
-        largest numbers would be all of it."""
-        if not self.scaled:
-            return squared_error(self.x, again, per)
-        shape = self.model.input_shape_
-        z, back = (
-            self.model.scaled(rows.reshape(-1, *shape)).reshape(self.x.shape)
-            for rows in (self.x, again)
-        )
-        return squared_error(z, back, per)
-
     def page(self, title: str, facts: Mapping[str, str] | None) -> Page:
         page, model = Page(), self.model
-        plain = not self.beside and len(model.network_.input_shape) == len(model.input_shape_)
-        hidden = (
-            silent_units(model, model.scaled(self.x[:1000].reshape(-1, *model.input_shape_)))
-            if plain
-            else {}
+        pca = None if self.pca is None else float(np.mean(self.pca))
+        plain = self.condition is None and len(model.network_.input_shape) == len(
+            model.input_shape_
         )
-        pca = None if self.pca is None else float(np.mean(self._error(self.pca, "row")))
+        silent = silent_units(model, model.scaled(self.rows(slice(SOME)))) if plain else {}
+        found = findings(model, self.codes.values, self.results, pca, silent)
         page.content = heading(model, title, facts) | {
             "results": self._results(pca),
-            "findings": [
-                found._asdict()
-                for found in findings(model, self.codes.values, self.results, pca, hidden)
-            ],
+            "findings": [finding._asdict() for finding in found],
             "curves": curves(model),
             "columns": None if self.picture else self.columns,
             "image": self.picture and vars(self.picture),
@@ -146,89 +158,76 @@ class Report:
             "weights": self._weights(page),
         }
         if not self.predicts:
-            page.content["examples"] = self._examples(
-                page, of_each_class(self.codes.rows, self.labels, self.shown)
-            )
+            first = of_each_class(self.codes.rows, self.labels, self.shown)
+            page.content["examples"] = self._examples(page, first)
             page.content["explorer"] = self._explorer(page)
-            if model.network_.theta.size > MOST:
-                why = f"A network of {model.network_.theta.size:,} parameters is too large to stand in a page."
+            why = why_not(model, self.codes.values[self.codes.rows[:8]])
+            if why:
                 page.content["explorer"]["why"] = why
-            elif not computable(model):
-                why = f"The page cannot undo the scaling ({model.scaling_}) of the rows."
-                page.content["explorer"]["why"] = why
-            elif follows(model, self.codes.values[self.codes.rows[:8]]):
+            else:
                 page.content["network"] = written(page, model)
         return page
 
     # ---------------------------------------------------------------- the sections
 
     def _results(self, pca: float | None) -> list[dict[str, Any]]:
-        names = {
-            "loss": "loss",
-            "mse": "mean squared error",
-            "elbo": "ELBO, nats",
-            "kl": "KL, nats a row",
-        }
-        names |= {"scaled_mse": "mean squared error, scaled columns"} if self.scaled else {}
-        names |= {"active_units": "active units", "error": "share of rows wrong", "r2": "R²"}
+        """The tiles: what `evaluate` says, without the loss where another number is the same."""
+        names = dict(RESULTS)
         told = "scaled_mse" if self.scaled else "mse"
-        notes = {told: f"PCA with as many numbers: {pca:.4g}"} if pca is not None else {}
-        found = [(name, value) for name, value in self.results.items() if name in names]
-        if told in self.results and (
-            math.isclose(self.results[told], self.results["loss"], rel_tol=1e-4)
-            or "elbo" in self.results
-        ):
-            found = [(name, value) for name, value in found if name != "loss"]  # it is told already
+        same = math.isclose(self.results.get(told, math.inf), self.results["loss"], rel_tol=1e-4)
+        if same or "elbo" in self.results:
+            del names["loss"]
+        notes = {} if pca is None else {told: f"PCA with as many numbers: {pca:.4g}"}
         tiles = [
-            {"name": names[name], "value": value, "note": notes.get(name)} for name, value in found
+            {"name": names[name], "value": value, "note": notes.get(name)}
+            for name, value in self.results.items()
+            if name in names
         ]
-        seconds = sum(filter(None, self.model.history_.get("seconds", [])))
-        epochs = {
-            "name": "epochs",
-            "value": len(self.model.history_["loss"]),
-            "note": f"{seconds:.1f} s",
-        }
-        return [*tiles, {"name": "test rows", "value": len(self.x)}, epochs]
+        history = self.model.history_
+        seconds = f"{sum(filter(None, history.get('seconds', []))):.1f} s"
+        tiles.append({"name": "test rows", "value": len(self.x)})
+        tiles.append({"name": "epochs", "value": len(history["loss"]), "note": seconds})
+        return tiles
 
     def _examples(self, page: Page, rows: np.ndarray) -> dict[str, Any]:
-        assert self.again is not None
         small = self.picture and self.picture.small()
-        pca = None if self.pca is None else in_page(page, self.pca[rows], self.picture)
+        pca = None if self.baseline is None else self.again(self.baseline, rows)
         return {
-            "rows": rows.tolist(),
+            "rows": rows,
             "x": in_page(page, self.x[rows], self.picture),
-            "again": in_page(page, self.again[rows], self.picture),
-            "pca": pca,
-            "errors": self.errors[rows].tolist(),
+            "again": in_page(page, self.again(self.model, rows), self.picture),
+            "pca": None if pca is None else in_page(page, pca, self.picture),
+            "errors": self.errors[rows],
             "labels": None if self.labels is None else self.labels[rows],
             "image": small and vars(small),
         }
 
     def _by(self, page: Page) -> dict[str, Any]:
         """The errors by label, and by column, and the rows with the largest."""
-        columns = None
-        theirs = None if self.pca is None else self._error(self.pca, "row")
-        if self.again is not None and not self.picture and len(self.columns) <= 200:
-            mine = self._error(self.again, "feature")
-            other = (
-                [None] * len(mine)
-                if self.pca is None
-                else self._error(self.pca, "feature").tolist()
-            )
-            columns = [[*row, ""] for row in zip(self.columns, mine.tolist(), other, strict=True)]
-        worst = np.argsort(-self.errors, kind="stable")[: self.shown]
+        columns = worst = None
+        measure = "squared error, scaled columns" if self.scaled else "squared error"
+        if self.predicts:
+            measure = "share wrong" if "error" in self.results else "error"
+        else:
+            order = np.argsort(-self.errors, kind="stable")
+            worst = self._examples(page, order[: self.shown])
+            if not self.picture and len(self.columns) <= COLUMNS:
+                columns = self._by_column()
         return {
             "of": "label",
-            "measure": ("squared error, scaled columns" if self.scaled else "squared error")
-            if self.again is not None
-            else "share wrong"
-            if "error" in self.results
-            else "error",
-            "pca": theirs is not None,
-            "classes": by_label(self.errors, theirs, self.labels),
+            "measure": measure,
+            "pca": self.pca is not None,
+            "classes": by_label(self.errors, self.pca, self.labels),
             "columns": columns,
-            "worst": None if self.again is None else self._examples(page, worst),
+            "worst": worst,
         }
+
+    def _by_column(self) -> list[list[Any]]:
+        mine = self.errors_of(self.model, "feature").tolist()
+        theirs: list[Any] = [None] * len(mine)
+        if self.baseline is not None:
+            theirs = self.errors_of(self.baseline, "feature").tolist()
+        return [[*row, ""] for row in zip(self.columns, mine, theirs, strict=True)]
 
     def _points(self, page: Page) -> dict[str, Any]:
         small = self.picture and self.picture.small()
@@ -239,20 +238,11 @@ class Report:
         return self.codes.points(page) | rows
 
     def _explorer(self, page: Page) -> dict[str, Any]:
-        told = (
-            np.broadcast_to(self.beside["condition"], len(self.x)).tolist() if self.beside else []
-        )
-        sliders = self.codes.sliders(
-            page,
-            getattr(self.model, "prior_", None),
-            known_labels(self.model),
-            [str(label) for label in told],
-        )
-        return sliders | {
-            "draws": self.picture is not None
-            and self.picture.height * self.picture.width <= PIXELS,
-            "why": "This model's decoding is more than its network, which is all that the page computes.",
-        }
+        told = [] if self.condition is None else [str(label) for label in self.condition.tolist()]
+        prior = getattr(self.model, "prior_", None)
+        picture = self.picture
+        draws = picture is not None and picture.height * picture.width <= PIXELS
+        return self.codes.sliders(page, prior, known_labels(self.model), told) | {"draws": draws}
 
     def _weights(self, page: Page) -> list[dict[str, Any]] | None:
         """Of images what the first layer looks for and the last one draws: whole images, or kernels."""
