@@ -129,6 +129,10 @@ AUTOENCODERS = {
     "conv": lambda: nanoae.ConvAutoencoder(3, **SMALL).fit(
         rng.uniform(-1, 1, (20, 784)).astype(np.float32)
     ),
+    "channels last": lambda: nanoae.ConvAutoencoder(
+        3, output_activation="identity", scaling="standard", **SMALL
+    ).fit(200 * rng.uniform(0, 1, (20, 9, 8, 3))),
+    "scaled": lambda: nanoae.Autoencoder(2, (5,), scaling="robust", **SMALL).fit(1e3 * X),
     "pca": lambda: nanoae.PCA(3).fit(X),
 }
 
@@ -143,7 +147,8 @@ def rows_for(model, n=9):
     rows = draw.uniform(0, 1, (n, *model.input_shape_)).astype(np.float32)
     if getattr(model, "missing", None) == "mask":
         rows[draw.random(rows.shape) < 0.3] = np.nan
-    return rows.astype(np.float64) if isinstance(model, nanoae.PCA) else rows.astype(model.dtype)
+    wide = isinstance(model, nanoae.PCA) or model.scaling_ != "none"
+    return rows.astype(np.float64 if wide else model.dtype)
 
 
 @pytest.mark.parametrize("name", AUTOENCODERS)
@@ -161,6 +166,35 @@ def test_an_autoencoder(name, tmp_path):
     near(
         run(tmp_path / "decoder.onnx", code=codes)["reconstruction"], model.inverse_transform(codes)
     )
+
+
+@pytest.mark.parametrize("name", ["scaled", "channels last", "pca", "float64"])
+def test_float32_outside_where_it_is_float64_inside(name, tmp_path):
+    model = fitted(name)
+    rows = rows_for(model).astype(np.float32)
+    assert "float64" not in model.export(tmp_path / "whole.onnx", dtype="float32")
+    found = run(tmp_path / "whole.onnx", x=rows)
+    near(found["code"], model.transform(rows))
+    near(found["reconstruction"], model.reconstruct(rows))
+    near(found["error"], model.reconstruction_error(rows))
+
+
+@pytest.mark.parametrize("name", ["variational", "gaussian"])
+def test_the_bound_of_a_variational_one(name, tmp_path):
+    model = fitted(name)
+    rows = rows_for(model)
+    model.export(tmp_path / "bound.onnx", what="bound")
+    found = run(tmp_path / "bound.onnx", x=rows, noise=np.zeros((len(rows), 2), np.float32))
+    again = model.reconstruct(rows).astype(np.float64)  # from the mean code: there noise is 0
+    log_p = -((rows - again) ** 2) / 2 - np.log(2 * np.pi) / 2
+    if name == "variational":
+        log_p = rows * np.log(again) + (1 - rows) * np.log(1 - again)
+    near(found["elbo"] + found["kl"], log_p.sum(axis=1))
+    near(found["kl"].mean(), np.array(model.evaluate(rows)["kl"]))
+    drawn = rng.standard_normal((2000, 2)).astype(np.float32)
+    many = run(tmp_path / "bound.onnx", x=rows[:1].repeat(2000, axis=0), noise=drawn)["elbo"]
+    score = model.score_samples(rows[:1].repeat(2000, axis=0))[0]
+    assert abs(many.mean() - score) < 6 * many.std()
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,8 @@ def same(detector, path, rows, **inputs):
     found = run(path, **inputs)
     near(found["score"], -detector.score_samples(rows))
     near(found["label"], detector.predict(rows))
+    if hasattr(detector, "p_values"):
+        near(found["p_value"], detector.p_values(rows))
 
 
 DETECTORS = {
@@ -60,6 +62,15 @@ DETECTORS = {
 def test_a_detector(name, tmp_path):
     detector = nanoae.AnomalyDetector(**{"autoencoder": small(), **DETECTORS[name]}, random_state=0)
     same(detector.fit(LEARNED), tmp_path / "detector.onnx", NEW, x=NEW)
+
+
+def test_float32_rows(tmp_path):
+    detector = nanoae.AnomalyDetector(small(), holdout=0.3, random_state=0).fit(LEARNED)
+    rows, path = NEW[120:].astype(np.float32), tmp_path / "detector.onnx"
+    detector.export(path, dtype="float32")
+    found = run(path, x=rows)
+    near(found["score"], -detector.score_samples(rows))
+    near(found["p_value"], detector.p_values(rows))
 
 
 def test_the_default_one_and_its_codes(tmp_path):

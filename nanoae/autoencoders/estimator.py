@@ -127,11 +127,11 @@ class Estimator(FrameOutput, Parametrised):
         return np.array([f"{name.lower()}{i}" for i in range(self._n_features_out)], dtype=object)
 
     @guarded
-    def export(self, path, what=None) -> str:
+    def export(self, path, what=None, dtype=None) -> str:
         """Write the fitted model for others to open; what is in the file, in words: see `nanoae.export`."""
         from nanoae.interchange.export import export
 
-        return export(self, path, what)
+        return export(self, path, what, dtype=dtype)
 
     @guarded
     def __getstate__(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nanoae.autoencoders.model_file import read_notes
 from nanoae.cli import model as models
-from nanoae.interchange.export import ENDINGS, export
+from nanoae.interchange.export import DTYPES, ENDINGS, export
 
 
 def add_to(commands) -> None:
@@ -26,7 +26,13 @@ def add_to(commands) -> None:
     parser.add_argument(
         "--what",
         metavar="PART",
-        help="of a graph: encoder, decoder, reconstruction, scores or prediction alone (default: all but the decoder)",
+        help="of a graph: encoder, decoder, reconstruction, scores, bound or prediction alone (default: all that start "
+        "from rows alone)",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        help="of a graph's inputs and outputs, also where they would be float64, as of columns that are scaled",
     )
     parser.set_defaults(run=run, backend="numpy", data="")
 
@@ -34,6 +40,7 @@ def add_to(commands) -> None:
 def run(args: argparse.Namespace) -> int:
     models.check_output(args, ENDINGS)
     model = models.load(args)
-    told = export(model, args.out, args.what, read_notes(models.model_path(args)))
+    notes = read_notes(models.model_path(args))
+    told = export(model, args.out, args.what, notes, args.dtype)
     print(f"written to {args.out}: {type(model).__name__}\n{told}")
     return 0

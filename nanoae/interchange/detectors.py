@@ -1,9 +1,10 @@
 """Detectors as one ONNX graph each: scaling, networks, scores, what they are together, and the threshold.
 
 part      inputs                  outputs
-scores    x, or a table's         score    higher is more abnormal: -score_samples
-          numbers, categories     label    what `predict` gives, by the threshold
-encoder   the same                code     what `transform` gives
+scores    x, or a table's         score      higher is more abnormal: -score_samples
+          numbers, categories     label      what `predict` gives, by the threshold
+                                  p_value    what `p_values` gives
+encoder   the same                code       what `transform` gives
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from nanoae.anomaly.member import Member
 from nanoae.interchange.graph import Graph, Value
 from nanoae.interchange.keys import weights_of_folds
 from nanoae.interchange.models import OfAutoencoder, Outputs, Parts, parts_of
-from nanoae.interchange.scaling import encoded, transformed
+from nanoae.interchange.scaling import counted, encoded, transformed
 from nanoae.interchange.scores import Rows, scored, standing
 from nanoae.pyod import AutoEncoder
+
+ROUNDING = 1e-6  # by which a score may differ from the same one elsewhere
 
 
 @parts_of.register(AnomalyDetector)
@@ -115,7 +118,16 @@ class OfDetector(Parts):
 
     def scores(self) -> Outputs:
         score = self.score() + self.finite
-        return {"score": (score, ()), "label": (self.labelled(score), ())}
+        label, p = self.labelled(score), self.p_value(score)
+        return {"score": (score, ()), "label": (label, ()), "p_value": (p, ())}
+
+    def p_value(self, score: Value) -> Value:
+        """(1 + #{calibration scores >= s}) / (n + 1), those equal but for rounding among them."""
+        usual = self.model.calibration_.scores
+        least = score - score.apply("Abs") * ROUNDING
+        below = counted(usual[None], least.reshape(-1, 1), strictly=True).reshape(-1)
+        p = (1.0 + len(usual) - below.cast(np.float64)) / (len(usual) + 1.0)
+        return score.is_nan().where(np.array(np.nan), p)
 
     def labelled(self, score: Value) -> Value:
         normal = (self.model.threshold_ - score) >= 0.0  # so that NaN is abnormal

@@ -122,10 +122,12 @@ class Value:
 class Graph:
     """Nodes, constants, inputs and outputs, in the order in which they are made.
 
+    single       inputs and outputs that would be float64 are float32; what is between them is not
     remembered   what one layer leaves for another, by the layer
     """
 
-    def __init__(self):
+    def __init__(self, single: bool = False):
+        self.single = single
         self.helper, self.numpy_helper = _onnx("helper"), _onnx("numpy_helper")
         self.nodes: list[Any] = []
         self.inputs: dict[
@@ -192,11 +194,16 @@ class Graph:
 
     def input(self, name: str, dtype, shape: Sequence[int]) -> Value:
         """An input (N, *shape)."""
-        self.inputs[name] = np.dtype(dtype), tuple(shape)
-        return Value(self, name, dtype)
+        outside = self._outside(dtype)
+        self.inputs[name] = outside, tuple(shape)
+        return Value(self, name, outside).cast(np.dtype(dtype))
+
+    def _outside(self, dtype: Any) -> np.dtype:
+        return np.dtype(np.float32 if self.single and dtype == np.float64 else dtype)
 
     def output(self, name: str, value: Value, shape: Sequence[int]) -> None:
         """Let `value` (N, *shape) be an output of that name."""
+        value = value.cast(self._outside(value.dtype))
         self.nodes.append(self.helper.make_node("Identity", [value.name], [name], name))
         self.outputs[name] = value.dtype, tuple(shape)
 

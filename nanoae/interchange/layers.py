@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -335,6 +336,24 @@ def _(loss: table_losses.Mixed, y: Value) -> Value:
         parts.append(block.reshape(-1, stop - start))
         start = stop
     return y.graph.concat(parts)
+
+
+@Formulas
+def costs(loss: Any, y: Value, t: Value) -> Value:
+    """-log p(t | y), of each number."""
+    raise NotImplementedError
+
+
+@costs.register
+def _(loss: losses.BCE, y: Value, t: Value) -> Value:
+    return y.apply("Softplus") - t * y
+
+
+@costs.register
+def _(loss: losses.GaussianNLL, y: Value, t: Value) -> Value:
+    """(y - t)² / 2v + log(2πv) / 2"""
+    error = y - t
+    return error * error * (0.5 / loss.variance) + 0.5 * math.log(2 * math.pi * loss.variance)
 
 
 @meaning.register(table_losses.Masked)

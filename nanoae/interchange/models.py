@@ -7,6 +7,7 @@
     decoder          code          reconstruction  what `inverse_transform` gives
     reconstruction   x             reconstruction  what `reconstruct` gives
     scores           x             error           what `reconstruction_error` gives
+    bound            x, noise      elbo, kl        of a variational model, in nats, at z = mu + e^(logvar / 2) · noise
     prediction       x             label, probability; prediction
 
 of a conditional model also the input `condition`, a label for each row. A row that the model would refuse, because it
@@ -27,9 +28,10 @@ from nanoae.autoencoders.classifier import StackedClassifier
 from nanoae.autoencoders.pca import PCA
 from nanoae.autoencoders.regressor import StackedRegressor
 from nanoae.autoencoders.variational import VariationalAutoencoder
+from nanoae.backend.codes import LOGVAR_MAX
 from nanoae.engine.network import Sequential
 from nanoae.interchange.graph import Formulas, Graph, Value
-from nanoae.interchange.layers import forward, meaning, on_host
+from nanoae.interchange.layers import costs, forward, meaning, on_host
 from nanoae.interchange.scaling import scaled_as, unscaled_as
 from nanoae.interchange.weights import network_of
 from nanoae.spelling import one_of
@@ -37,9 +39,9 @@ from nanoae.spelling import one_of
 Outputs = dict[str, tuple[Value, Sequence[int]]]  # name -> the value (N, *shape), shape
 
 
-def graph_of(model: Any, what: str | None = None) -> Graph:
-    """The graph of a fitted model; what: one of its parts, or None for all that start from x."""
-    graph = Graph()
+def graph_of(model: Any, what: str | None = None, single: bool = False) -> Graph:
+    """The graph of a fitted model; what: one of its parts, or None for all that start from x. single: as `Graph`."""
+    graph = Graph(single)
     parts = parts_of(model, graph)
     if what is not None:
         one_of(f"export: what, of {type(model).__name__}", what, (*parts.usual, *parts.more))
@@ -106,14 +108,23 @@ class OfScaled(Parts):
     def x(self) -> Value:
         return self.graph.input("x", self.wide, self.model.input_shape_)
 
+    @property
+    def last(self) -> tuple[int, ...] | None:
+        """The shape of images whose channels come last, else None."""
+        return getattr(self.model, "channels_last_", None)
+
     @functools.cached_property
     def read(self) -> Value:
         """x as the model reads it."""
-        return self.x if self.model.scaling_ == "none" else scaled_as(self.model, self.x)
+        x = self.x if self.last is None else self.x.reshape(-1, *self.last).transpose(0, 3, 1, 2)
+        return x if self.model.scaling_ == "none" else scaled_as(self.model, x)
 
     def told(self, y: Value) -> Value:
-        """What the model gives, in the data's units."""
-        return y if self.model.scaling_ == "none" else unscaled_as(self.model, y)
+        """What the model gives, in the data's units and layout."""
+        y = y if self.model.scaling_ == "none" else unscaled_as(self.model, y)
+        if self.last is None:
+            return y
+        return y.transpose(0, 2, 3, 1).reshape(-1, *self.model.input_shape_)
 
 
 class OfEstimator(OfScaled):
@@ -122,11 +133,6 @@ class OfEstimator(OfScaled):
     def __init__(self, model: Any, graph: Graph):
         super().__init__(model, graph)
         self.net, self.shape = on_host(model.network_), model.input_shape_
-        if getattr(model, "channels_last_", None):
-            raise ValueError(
-                f"export: expected images with their channels first, (N, C, H, W), got a model of {self.shape}. "
-                "Fit it on numpy.moveaxis(X, -1, 1)."
-            )
         self.n_encoder = model.n_code_layers_
         self.masked = getattr(model.as_built, "missing", "error") == "mask"  # where NaN is no value
 
@@ -178,7 +184,7 @@ class OfAutoencoder(OfEstimator):
 
     @functools.cached_property
     def again(self) -> Value:
-        return self.told(self.of_finite(self.output(self.hidden), self.shape))
+        return self.told(self.of_finite(self.output(self.hidden), self.net.output_shape))
 
     def reconstruction(self) -> Outputs:
         return {"reconstruction": (self.again, self.shape)}
@@ -198,6 +204,8 @@ class OfAutoencoder(OfEstimator):
 @parts_of.register(VariationalAutoencoder)
 class OfVariational(OfAutoencoder):
     """Also conditional: a one-hot of the label is joined to x and to the code."""
+
+    more = ("decoder", "bound")
 
     @functools.cached_property
     def condition(self) -> Value:
@@ -221,6 +229,19 @@ class OfVariational(OfAutoencoder):
         if self.model.classes_ is not None:
             self.graph.remembered[self.net.layers[0]] = self.condition
         return super().decoder()
+
+    def bound(self) -> Outputs:
+        """elbo = log p(x|z) - kl, kl = Σ (mu² + e^logvar - 1 - logvar) / 2, of scaled columns."""
+        k = self.model.code_size_
+        noise = self.graph.input("noise", self.net.dtype, (k,))
+        stats = forward(self.net, self.inputs, 0, self.n_encoder - 1)
+        mu, logvar = stats.part(0, k), stats.part(k, 2 * k).apply("Min", LOGVAR_MAX)
+        std = (logvar * 0.5).apply("Exp")
+        y = forward(self.net, mu + std * noise, self.n_encoder)
+        kl = (mu * mu + std * std - 1.0 - logvar).sum(1) * 0.5 + self.finite
+        cost = costs(self.model.loss_, y, self.read.cast(self.net.dtype))
+        log_p = cost.reshape(-1, math.prod(self.shape)).sum(1) * -self.model.loss_.weight
+        return {"elbo": (log_p - kl, ()), "kl": (kl, ())}
 
 
 class OfPredictor(OfEstimator):

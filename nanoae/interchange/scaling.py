@@ -84,7 +84,8 @@ def unscaled_as(model: Any, y: Value) -> Value:
 def by_channels(model: Any, x: Value, through: Callable[[Value], Value]) -> Value:
     """`through` on the columns of x, those of a table or the channels of images (N, C, H, W)."""
     shape = model.input_shape_
-    n = model.channels(shape)
+    n, last = model.channels(shape), getattr(model, "channels_last_", None)
+    shape = (n, *last[:2]) if last else shape
     if shape == (n,):
         return through(x)
     columns = x.reshape(-1, n, math.prod(shape) // n).transpose(0, 2, 1).reshape(-1, n)
