@@ -175,7 +175,7 @@ class OfEstimator(OfScaled):
 @parts_of.register(Autoencoder)
 class OfAutoencoder(OfEstimator):
     usual = ("encoder", "reconstruction", "scores")
-    more = ("decoder",)
+    more: tuple[str, ...] = ("decoder",)
 
     def decoder(self) -> Outputs:
         shape = self.net.layers[self.n_encoder - 1].out_shape

@@ -111,7 +111,7 @@ class Report:
 
     def again(self, model: Any, at: Any) -> np.ndarray:
         """x[at] as the model, or the baseline, gives it back (n, D)."""
-        if model is self.baseline:
+        if model is not self.model:
             return model.reconstruct(self.x[at]).astype(np.float32)
         return model.reconstruct(self.rows(at), **self.beside(at)).reshape(-1, self.x.shape[1])
 
