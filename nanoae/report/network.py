@@ -49,7 +49,9 @@ def why_not(model: Any, codes: np.ndarray) -> str:
     if (type(scaler) not in KNOWN and not isinstance(scaler, AffineScaler)) or knots > MOST_KNOTS:
         return f"The page cannot undo the scaling ({model.scaling_}) of the rows."
     if not known_labels(model) and not follows(model, codes):
-        return "This model's decoding is more than its network, which is all that the page computes."
+        return (
+            "This model's decoding is more than its network, which is all that the page computes."
+        )
     return ""
 
 
