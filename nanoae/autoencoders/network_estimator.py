@@ -29,9 +29,9 @@ from nanoae.engine.layers import Layer
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.guard import guarded
-from nanoae.training import fusion
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.evaluation import evaluate, rows_at_a_time
+from nanoae.training.inference import inference
 from nanoae.training.kfac import KFAC, KFACTrainer
 from nanoae.training.loop import Trainer
 from nanoae.training.process_group import process_group
@@ -243,16 +243,12 @@ class NetworkEstimator(Trained, Scaled):
 
     def _run(self, X: np.ndarray, start: int, stop: int | None) -> np.ndarray:
         """Layers start .. stop-1 on X, a block of rows at a time, into a new host array."""
-        net, ops, part = self.network_, self.network_.ops, fusion.fused(self.network_, start, stop)
+        net, ops, loss = self.network_, self.network_.ops, None if stop else self._loss
+        infer = inference(net, start, stop, loss)
         shape = net.output_shape if stop is None else net.layers[stop - 1].out_shape
         result = np.empty((len(X), *shape), net.dtype)
         for block in blocks(len(X), rows_at_a_time(net)):
-            y = part.forward(ops.to_device(X[block]))
-            if (
-                stop is None
-            ):  # in place, if y is the last layer's own buffer and not perhaps the rows of X
-                y = self._loss.predict(y, out=y if net.layers[-1].params else None)
-            result[block] = ops.to_numpy(y)
+            result[block] = ops.to_numpy(infer(ops.to_device(X[block])))
         return result
 
     @property

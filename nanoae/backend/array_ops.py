@@ -43,6 +43,7 @@ class ArrayOps(Buffered):
         ThreadLocal()
     )  # not None while work is recorded, to be repeated with the very same numbers of the host
     repeats = ""  # what `repeated` can repeat by itself: nothing, "primitives", or "everything" that is done to arrays
+    most_recorded = 0  # numbers in the rows of an inference that `record` pays for
 
     def __init__(self) -> None:
         self.thread = ThreadState()
@@ -102,6 +103,10 @@ class ArrayOps(Buffered):
     def repeated(self) -> Repeated:
         """What does a training step again and again, on the same arrays."""
         return Repeated(self)
+
+    def record(self, work: Callable[[], object]) -> Any:
+        """Do `work`, and keep what it does: `repeat(1)` of that does it again, on the same arrays."""
+        raise NotImplementedError
 
     def training_stream(self) -> contextlib.AbstractContextManager:
         """Where the device does its training steps."""

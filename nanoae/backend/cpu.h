@@ -66,6 +66,25 @@ template <class Use> void each_of_table(Use use, size_t length, size_t rows, siz
         for (size_t r = begin; r < end; r++) SIMD for (size_t k = 0; k < line; k++) use(r * line + k, r);
 }
 
+const size_t LANES = 64, RUN = 64;  // rows side by side; summands that are added up before they meet the others
+
+// out[w, n] = scale · value, which is `start` and then what visit(w, fold) makes of it by calls of
+// fold(first, last, [](real value, integer n) { return the next value; }) for those n that are first .. last-1
+template <class Visit> void fold_pixels(real* out, size_t W, size_t N, real start, real scale, Visit visit) {
+    for (size_t w = 0; w < W; w++)
+        for (size_t begin = 0; begin < N; begin += LANES) {
+            ptrdiff_t count = N - begin < LANES ? N - begin : LANES;
+            real values[LANES];
+            SIMD for (ptrdiff_t lane = 0; lane < count; lane++) values[lane] = start;
+            visit(w, [&](ptrdiff_t first, ptrdiff_t last, auto next) {
+                first = first > (ptrdiff_t)begin ? first - begin : 0;
+                last = last < (ptrdiff_t)begin + count ? last - begin : count;
+                SIMD for (ptrdiff_t lane = first; lane < last; lane++) values[lane] = next(values[lane], begin + lane);
+            });
+            SIMD for (ptrdiff_t lane = 0; lane < count; lane++) out[w * N + begin + lane] = scale * values[lane];
+        }
+}
+
 // ---------------------------------------------------------------------------------------------------- sums
 
 template <class Term> real sum_row(Term term, size_t n) {
@@ -86,8 +105,6 @@ inline bool last_block(unsigned* ticket, unsigned blocks) {
     if (last) *ticket = 0;
     return last;
 }
-
-const size_t LANES = 64, RUN = 64;  // rows side by side; summands that are added up before they meet the others
 
 // out[r] = scale · Σ_m term(r, r · row_step + m · step)
 // Block (x, y) adds up `width` rows, the gridDim.y-th part number y of their length; the last one of the y adds their

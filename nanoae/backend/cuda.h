@@ -14,6 +14,20 @@ template <class Use> __device__ void each_of_table(Use use, size_t length, size_
     EACH(i, n) use(i, length == 1 ? i % rows : i / length);
 }
 
+// out[w, n] = scale · value, which is `start` and then what visit(w, fold) makes of it by calls of
+// fold(first, last, [](real value, integer n) { return the next value; }) for those n that are first .. last-1
+template <class Visit>
+__device__ void fold_pixels(real* out, size_t W, size_t N, real start, real scale, Visit visit) {
+    EACH_IN_ROW(i, W * N) {
+        long long n = i % N;
+        real value = start;
+        visit(i / N, [&](long long first, long long last, auto next) {
+            if (first <= n && n < last) value = next(value, n);
+        });
+        out[i] = scale * value;
+    }
+}
+
 // op over the values of the threads with the same threadIdx.x % width; width a power of 2. All threads get the result.
 template <class Op> __device__ real reduce_block(real value, unsigned width, Op op) {
     __shared__ real cell[THREADS];

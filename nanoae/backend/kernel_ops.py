@@ -210,7 +210,7 @@ class KernelOps(Kernels):
     ) -> None:
         """A block for each of `rows`; image (C, H, W, N), steps (OH, OW)."""
         if rows * image.size:
-            grid = (min(rows, MOST_ROW_BLOCKS),)
+            grid = self._blocks(rows, max(image.shape[2], steps[1]) * image.shape[3])
             flat = (number for pair in window for number in pair)
             self._launch(name, image.dtype, grid, *arguments, *image.shape, *steps, *flat)
 

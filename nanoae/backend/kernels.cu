@@ -7,6 +7,7 @@
 //   EACH(i, n)                                 for each of n elements
 //   EACH_ROW(row, rows), EACH_IN_ROW(i, n)     for each row, which is a block's work, and for each element of it
 //   each_of_table(use, length, rows, n)        use(i, r) for each element i of a table and its row r
+//   fold_pixels(out, W, N, start, scale, visit)  for each pixel w of a row of images, N of each, what `visit` folds
 //   sum_row(term, n), max_row(term, n)         over a row, in a block
 //   sum_rows(term, SUM_ARGUMENTS)              over the rows of a table, or over everything
 //
@@ -420,7 +421,7 @@ KERNEL(normal, real* out, DRAW) {
 
 // --------------------------------------------------------------------------------------------------- windows of images
 // Images x (C, H, W, N), what the window's steps give y (C, OH, OW, N), columns (C, KH, KW, OH, OW, N). Step o of
-// kernel position k meets pixel S · o + k - P. A block works on rows of W · N or OW · N neighbours in memory.
+// kernel position k meets pixel S · o + k - P. A row is W or OW pixels of N images, neighbours in memory.
 
 #define WINDOW integer C, integer H, integer W, integer N, integer OH, integer OW, \
     integer KH, integer KW, integer SH, integer SW, integer PH, integer PW
@@ -431,15 +432,19 @@ __device__ int step_at(int x, int k, int S, int P, int steps) {
     return o < 0 || o % S || o / S >= steps ? -1 : o / S;
 }
 
+// With a step of one pixel (SW = 1) a row of the image meets a row of steps as it lies in memory, whatever the kernel's
+// position: then a row is folded as if it were one pixel of W · N images.
+#define PIXELS(W) (SW == 1 ? 1 : W), (SW == 1 ? W * N : N)
+
 // cols[c, i, j, oh, ow, n] = x[c, SH · oh + i - PH, SW · ow + j - PW, n], 0 outside
 KERNEL(im2col, const real* x, real* cols, WINDOW) {
     EACH_ROW(row, C * KH * KW * OH) {
         integer oh = row % OH, j = row / OH % KW, i = row / OH / KW % KH, c = row / OH / KW / KH, h = SH * oh + i - PH;
-        EACH_IN_ROW(p, OW * N) {
-            integer w = SW * integer(p / N) + j - PW;
-            bool inside = 0 <= h && h < H && 0 <= w && w < W;
-            cols[row * OW * N + p] = inside ? x[((c * H + h) * W + w) * N + p % N] : 0;
-        }
+        fold_pixels(cols + row * OW * N, PIXELS(OW), 0, 1, [=](integer ow, auto fold) {
+            integer w = SW * ow + j - PW;
+            const real* from = x + ((c * H + h) * W + w) * N;
+            if (0 <= h && h < H) fold(-w * N, (W - w) * N, [=](real, integer n) { return from[n]; });
+        });
     }
 }
 
@@ -448,48 +453,50 @@ KERNEL(im2col, const real* x, real* cols, WINDOW) {
 template <class Value> __device__ void sum_steps(Value value, real* x, real scale, WINDOW) {
     EACH_ROW(row, C * H) {
         integer h = row % H, c = row / H;
-        EACH_IN_ROW(p, W * N) {
-            integer w = p / N, n = p % N;
-            real sum = 0;
+        fold_pixels(x + row * W * N, PIXELS(W), 0, scale, [=](integer w, auto fold) {
             for (integer i = 0; i < KH; i++) {
                 integer oh = step_at(h, i, SH, PH, OH);
                 for (integer j = 0; oh >= 0 && j < KW; j++) {
-                    integer ow = step_at(w, j, SW, PW, OW);
-                    if (ow >= 0) sum += value(c, i, j, oh, ow, n, row * W * N + p);
+                    integer ow = SW == 1 ? w + PW - j : step_at(w, j, SW, PW, OW);
+                    auto add = value(c, i, j, oh, ow, (row * W + w) * N);
+                    fold(-ow * N, (OW - ow) * N, [=](real sum, integer n) { return sum + add(n); });
                 }
             }
-            x[row * W * N + p] = scale * sum;
-        }
+        });
     }
 }
 #define WINDOW_ARGUMENTS C, H, W, N, OH, OW, KH, KW, SH, SW, PH, PW
-#define STEP integer c, integer i, integer j, integer oh, integer ow, integer n, size_t pixel
+#define STEP integer c, integer i, integer j, integer oh, integer ow, size_t pixel
 
 // x[pixel] = Σ of the columns' numbers that met it
 KERNEL(col2im, const real* cols, real* x, WINDOW) {
-    sum_steps([=](STEP) { return cols[((((c * KH + i) * KW + j) * OH + oh) * OW + ow) * N + n]; },
-              x, 1, WINDOW_ARGUMENTS);
+    sum_steps([=](STEP) {
+        const real* from = cols + ((((c * KH + i) * KW + j) * OH + oh) * OW + ow) * N;
+        return [=](integer n) { return from[n]; };
+    }, x, 1, WINDOW_ARGUMENTS);
 }
 
 // x[pixel] = scale · Σ of the y whose window it is in
 KERNEL(spread_windows, const real* y, real* x, double scale, WINDOW) {
-    sum_steps([=](STEP) { return y[((c * OH + oh) * OW + ow) * N + n]; }, x, real(scale), WINDOW_ARGUMENTS);
+    sum_steps([=](STEP) {
+        const real* from = y + ((c * OH + oh) * OW + ow) * N;
+        return [=](integer n) { return from[n]; };
+    }, x, real(scale), WINDOW_ARGUMENTS);
 }
 
 // y[c, oh, ow, n] = scale · (start op the pixels of the window, in the order of i, j)
 template <class Op> __device__ void reduce_windows(Op op, const real* x, real* y, real start, real scale, WINDOW) {
     EACH_ROW(row, C * OH) {
         integer oh = row % OH, c = row / OH;
-        EACH_IN_ROW(p, OW * N) {
-            integer ow = p / N, n = p % N;
-            real value = start;
+        fold_pixels(y + row * OW * N, PIXELS(OW), start, scale, [=](integer ow, auto fold) {
             for (integer i = 0; i < KH; i++)
                 for (integer j = 0; j < KW; j++) {
                     integer h = SH * oh + i - PH, w = SW * ow + j - PW;
-                    if (0 <= h && h < H && 0 <= w && w < W) value = op(value, x[((c * H + h) * W + w) * N + n]);
+                    const real* from = x + ((c * H + h) * W + w) * N;
+                    if (h < 0 || h >= H) continue;
+                    fold(-w * N, (W - w) * N, [=](real value, integer n) { return op(value, from[n]); });
                 }
-            y[row * OW * N + p] = scale * value;
-        }
+        });
     }
 }
 
@@ -506,12 +513,16 @@ KERNEL(max_pool, const real* x, real* y, WINDOW) {
 // dx[pixel] = Σ of the dy whose window's first pixel equal to the maximum y it is; the last position, if there is none
 KERNEL(max_pool_backward, const real* dy, const real* x, const real* y, real* dx, WINDOW) {
     sum_steps([=](STEP) {
-        size_t at = ((c * OH + oh) * OW + ow) * N + n;
-        for (integer k = 0; k < i * KW + j; k++) {  // has an earlier pixel won?
-            integer h = SH * oh + k / KW - PH, w = SW * ow + k % KW - PW;
-            if (0 <= h && h < H && 0 <= w && w < W && x[((c * H + h) * W + w) * N + n] == y[at]) return real(0);
-        }
-        return x[pixel] == y[at] || i * KW + j == KH * KW - 1 ? dy[at] : real(0);
+        size_t step = ((c * OH + oh) * OW + ow) * N;
+        return [=](integer n) {
+            size_t at = step + n;
+            integer column = ow + n / N;  // with SW = 1, n counts on in the row
+            for (integer k = 0; k < i * KW + j; k++) {  // has an earlier pixel won?
+                integer h = SH * oh + k / KW - PH, w = SW * column + k % KW - PW;
+                if (0 <= h && h < H && 0 <= w && w < W && x[((c * H + h) * W + w) * N + n % N] == y[at]) return real(0);
+            }
+            return x[pixel + n] == y[at] || i * KW + j == KH * KW - 1 ? dy[at] : real(0);
+        };
     }, dx, 1, WINDOW_ARGUMENTS);
 }
 

@@ -55,11 +55,11 @@ class Kernels:
     def __init__(self, path: Path, compiler: str):
         self.path, self.compiler = path, compiler
         self.library, self.holding = ctypes.CDLL(str(path)), ctypes.PyDLL(str(path))
-        self.replay = self.library.replay  # of recorded work
-        self.replay.argtypes, self.replay.restype = (
-            (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t),
-            ctypes.c_size_t,
-        )
+        # Of recorded work; replay_few for little of it, which keeps the interpreter's lock, as launch_one does.
+        self.replay, self.replay_few = self.library.replay, self.holding.replay
+        for replay in (self.replay, self.replay_few):
+            replay.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t)
+            replay.restype = ctypes.c_size_t
         # With another BLAS under NumPy the loops take one thread, beside whatever threads that one has.
         self.products, self.threads = "", 1
         own = openblas()
@@ -67,9 +67,12 @@ class Kernels:
             return
         faster = mkl.chosen(path.parent)
         threads = [own.function(f"openblas_{what}_num_threads") for what in ("get", "set")]
-        gemms = [(faster or own).function(f"cblas_{letter}gemm") for letter in "sd"]
-        if None not in (*threads, *gemms):
-            pointers = [ctypes.cast(function, ctypes.c_void_p) for function in (*threads, *gemms)]
+        names = [f"cblas_{real}{what}" for real in "sd" for what in ("gemm", "gemv")]
+        products = [(faster or own).function(name) for name in names]
+        if None not in (*threads, *products):
+            pointers = [
+                ctypes.cast(function, ctypes.c_void_p) for function in (*threads, *products)
+            ]
             self.library.connect(*pointers, (faster or own).integer is ctypes.c_int64)
             self.products, self.threads = "MKL" if faster else "OpenBLAS", own.threads
 

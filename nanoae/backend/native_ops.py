@@ -16,7 +16,7 @@ from nanoae.backend.cublas import layout
 from nanoae.backend.kernel_ops import KernelOps
 from nanoae.backend.kernels import FLOATS, MOST_PARTS, Kernels, alike, vectors
 from nanoae.backend.ops import Array, Ops
-from nanoae.backend.recorded import Recorded
+from nanoae.backend.recorded import Recorded, Recording
 from nanoae.backend.repeated import Repeated
 from nanoae.backend.streamed import Streamed
 from nanoae.backend.thread_state import ThreadLocal
@@ -40,6 +40,7 @@ OTHERS = {
         "training_stream",
         "threads_for",
         "repeated",
+        "record",
         "peek",
         "generator",
         "permutation",
@@ -60,19 +61,14 @@ COMPOSED = {
     "affine_relu_backward",
     "activation_backward_bias",
 }
-AS_GOOD = {  # by NumPy as by the kernels
-    *(
-        "uniform",
-        "keep_mask",
-        "top_k_mask",
-        "add_rows",
-        "im2col",
-        "col2im",
-        "max_pool",
-        "max_pool_backward",
-    ),
-    *("sum_windows", "spread_windows"),
-}
+AS_GOOD = {
+    "uniform",
+    "keep_mask",
+    "top_k_mask",
+    "add_rows",
+    "im2col",
+    "max_pool_backward",
+}  # by NumPy
 LINE = 64  # bytes of a line of the cache
 SMALL = 1 << 13  # elements that NumPy has done with before Python has launched a kernel
 SMALL_PRODUCT = (
@@ -99,9 +95,18 @@ class RecordedOps(Ops):
 
     allocations = ThreadLocal()  # how many buffers this thread has made so far
     repeats = "primitives"
+    most_recorded = 1 << 17
 
     def repeated(self) -> Repeated:
         return Recorded(self)
+
+    def record(self, work):
+        self.recording = recording = Recording()
+        try:
+            work()
+        finally:
+            self.recording = None
+        return recording
 
     def threads_for(self, multiplications):
         return contextlib.nullcontext()  # the pool sees to that for each product

@@ -108,16 +108,22 @@ public:
 template <class real, class integer>
 using Gemm = void (*)(int order, int turn_a, int turn_b, integer m, integer n, integer k, real alpha, const real* a,
                       integer lda, const real* b, integer ldb, real beta, real* out, integer ldc);
+template <class real, class integer>
+using Gemv = void (*)(int order, int turn_a, integer rows, integer columns, real alpha, const real* a, integer lda,
+                      const real* x, integer step, real beta, real* out, integer out_step);
+
+struct Functions { void *gemm, *gemv; };  // cblas_sgemm and cblas_sgemv, or those for double
 
 static struct {
     int (*get_threads)();       // how many threads a large product takes
     void (*set_threads)(int);
-    void *sgemm, *dgemm;        // cblas_sgemm and cblas_dgemm
+    Functions single, twice;
     bool wide;                  // whether their integers have 64 bits
 } blas;
 
-extern "C" void connect(int (*get_threads)(), void (*set_threads)(int), void* sgemm, void* dgemm, int wide) {
-    blas = {get_threads, set_threads, sgemm, dgemm, wide != 0};
+extern "C" void connect(int (*get_threads)(), void (*set_threads)(int), void* sgemm, void* sgemv, void* dgemm,
+                        void* dgemv, int wide) {
+    blas = {get_threads, set_threads, {sgemm, sgemv}, {dgemm, dgemv}, wide != 0};
 }
 
 // While there is one, the BLAS takes one thread; afterwards as many as before.
@@ -146,25 +152,54 @@ public:
 std::mutex OneThread::mutex;
 int OneThread::inside = 0, OneThread::before = 1;
 
-template <class real>
-static void product(void* function, bool turn_a, bool turn_b, size_t m, size_t n, size_t k, const real* a, size_t lda,
-                    const real* b, size_t ldb, real* out, size_t ldc) {
+template <class real> struct Matrix { const real* at; size_t ld; bool turned; };
+
+// A matrix by a vector would be packed first as for a matrix by a matrix, which takes longer than the product itself.
+template <class real, class integer>
+static void product(Functions blas, Matrix<real> a, Matrix<real> b, size_t m, size_t n, size_t k, real* out, size_t ldc) {
     const int ROWS = 101, AS_IT_IS = 111, TURNED = 112;
-    int ta = turn_a ? TURNED : AS_IT_IS, tb = turn_b ? TURNED : AS_IT_IS;
+    int turn_a = a.turned ? TURNED : AS_IT_IS, turn_b = b.turned ? TURNED : AS_IT_IS;
+    auto gemv = (Gemv<real, integer>)blas.gemv;
+    if (m == 1)  // outᵀ = bᵀ aᵀ
+        gemv(ROWS, b.turned ? AS_IT_IS : TURNED, b.turned ? n : k, b.turned ? k : n, 1, b.at, b.ld, a.at,
+             a.turned ? a.ld : 1, 0, out, 1);
+    else if (n == 1)
+        gemv(ROWS, turn_a, a.turned ? k : m, a.turned ? m : k, 1, a.at, a.ld, b.at, b.turned ? 1 : b.ld, 0, out, ldc);
+    else ((Gemm<real, integer>)blas.gemm)(ROWS, turn_a, turn_b, m, n, k, 1, a.at, a.ld, b.at, b.ld, 0, out, ldc);
+}
+
+template <class real>
+static void product(Functions functions, Matrix<real> a, Matrix<real> b, size_t m, size_t n, size_t k, real* out, size_t ldc) {
     OneThread one;
-    if (blas.wide) ((Gemm<real, int64_t>)function)(ROWS, ta, tb, m, n, k, 1, a, lda, b, ldb, 0, out, ldc);
-    else ((Gemm<real, int32_t>)function)(ROWS, ta, tb, m, n, k, 1, a, lda, b, ldb, 0, out, ldc);
+    if (blas.wide) product<real, int64_t>(functions, a, b, m, n, k, out, ldc);
+    else product<real, int32_t>(functions, a, b, m, n, k, out, ldc);
 }
 
 void gemm(bool turn_a, bool turn_b, size_t m, size_t n, size_t k, const float* a, size_t lda, const float* b,
           size_t ldb, float* out, size_t ldc) {
-    product(blas.sgemm, turn_a, turn_b, m, n, k, a, lda, b, ldb, out, ldc);
+    product<float>(blas.single, {a, lda, turn_a}, {b, ldb, turn_b}, m, n, k, out, ldc);
 }
 
 void gemm(bool turn_a, bool turn_b, size_t m, size_t n, size_t k, const double* a, size_t lda, const double* b,
           size_t ldb, double* out, size_t ldc) {
-    product(blas.dgemm, turn_a, turn_b, m, n, k, a, lda, b, ldb, out, ldc);
+    product<double>(blas.twice, {a, lda, turn_a}, {b, ldb, turn_b}, m, n, k, out, ldc);
 }
+
+// ---------------------------------------------------------------------------------------------------- the program's threads
+
+// While there is one, the thread that made it computes.
+class Computing {
+    static std::atomic<int> threads;
+    static thread_local int deep;
+
+public:
+    Computing() { if (deep++ == 0) threads++; }
+    ~Computing() { if (--deep == 0) threads--; }
+    static bool others() { return threads > 1; }
+    static void forked() { threads = 0; }  // the others are not copied
+};
+std::atomic<int> Computing::threads{0};
+thread_local int Computing::deep = 0;
 
 // ---------------------------------------------------------------------------------------------------- recorded work
 
@@ -179,6 +214,7 @@ static bool is_finite(const Launch& look) {
 
 // All of the launches, so many times; how often that was, before a look at a number that is not finite.
 extern "C" size_t replay(const Launch* launches, size_t n, size_t times) {
+    Computing here;
     for (size_t done = 0; done < times; done++)
         for (size_t i = 0; i < n; i++) {
             if (launches[i].kernel) launches[i].kernel(launches[i].arguments, launches[i].x, launches[i].y);
@@ -194,7 +230,7 @@ static std::atomic<Pool*> pool{nullptr};
 // The pool; of a process that was forked a new one, for threads are not copied.
 static Pool* the_pool() {
     static std::once_flag once;
-    std::call_once(once, [] { pthread_atfork(nullptr, nullptr, [] { pool = nullptr, OneThread::forked(); }); });
+    std::call_once(once, [] { pthread_atfork(nullptr, nullptr, [] { pool = nullptr, OneThread::forked(), Computing::forked(); }); });
     Pool *found = pool, *made = nullptr;
     if (!found) {
         made = new Pool;
@@ -205,9 +241,10 @@ static Pool* the_pool() {
 }
 
 // work(data, b) for all b < blocks: on the calling thread alone where a large product would run on one thread, too,
-// where another thread of the program is using the pool, or where other programs are using the cores.
+// where other threads of the program compute, or where other programs are using the cores.
 void run(Work work, void* data, size_t blocks) {
-    size_t wanted = blocks > 1 ? OneThread::threads() : 1;
+    Computing here;
+    size_t wanted = blocks > 1 && !Computing::others() ? OneThread::threads() : 1;
     Pool* pool = wanted > 1 && blocks < MOST_BLOCKS ? the_pool() : nullptr;
     if (pool && pool->busy.try_lock()) {
         std::lock_guard<std::mutex> lock(pool->busy, std::adopt_lock);

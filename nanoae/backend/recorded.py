@@ -16,6 +16,8 @@ from nanoae.backend import native
 from nanoae.backend.array_ops import Array
 from nanoae.backend.repeated import Repeated
 
+FEW = 16  # launches of one block, done sooner than another thread has got the interpreter's lock
+
 
 class Launch(ctypes.Structure):
     """Of a kernel, or, without one, a look at a number of so many bytes: is it finite? The same in pool.cpp."""
@@ -35,11 +37,16 @@ class Launches:
     def __init__(self) -> None:
         self.launches: list[Launch] = []
         self.program: Any = None
+        self.few = False  # the interpreter's lock is kept
 
     def __call__(self, times: int) -> int:
         if self.program is None:
             self.program = (Launch * len(self.launches))(*self.launches)
-        return native.library().replay(self.program, len(self.launches), times)
+            single = all(launch.x * launch.y == 1 for launch in self.launches if launch.kernel)
+            self.few = single and len(self.launches) <= FEW
+        library = native.library()
+        replay = library.replay_few if self.few and times == 1 else library.replay
+        return replay(self.program, len(self.launches), times)
 
 
 class Recording:
@@ -107,11 +114,7 @@ class Recorded(Repeated):
         recording, allocations = self.recordings.get(kind, (None, 0))
         done = 0
         if recording is None or allocations != self.ops.allocations:
-            self.ops.recording = recording = Recording()
-            try:
-                work()
-            finally:
-                self.ops.recording = None
+            recording = self.ops.record(work)
             self.recordings[kind] = recording, self.ops.allocations
             done = 1
         done += recording.repeat(times - done)

@@ -5,7 +5,6 @@ The plain layers stay as they are; `fuse(network)` is what the training loop run
 
 from __future__ import annotations
 
-import weakref
 from itertools import pairwise
 from typing import Any
 
@@ -105,19 +104,6 @@ NEED_NO_OUTPUT = (
     Convolution,
     BatchNorm,
 )  # whose backward does not look at their y
-
-
-_FUSED: weakref.WeakKeyDictionary[Sequential, dict[tuple[int, int | None], Sequential]] = (
-    weakref.WeakKeyDictionary()
-)
-
-
-def fused(network: Sequential, start: int = 0, stop: int | None = None) -> Sequential:
-    """Layers start .. stop-1 of `network`, fused: made once, for any number of threads."""
-    parts = _FUSED.setdefault(network, {})
-    if (start, stop) not in parts:
-        parts[start, stop] = fuse(network, network.layers[start:stop])
-    return parts[start, stop]
 
 
 def fuse(network: Sequential, layers: list[Layer] | None = None) -> Sequential:

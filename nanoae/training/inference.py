@@ -1,0 +1,115 @@
+"""Inference: layers of a network on rows, outside training, for any number of threads.
+
+What is done to a few rows takes less time than Python takes to call the layers. So it is recorded, as a training step
+is (backend/recorded.py), for each number of rows and each thread, and done again from there.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+from nanoae.backend import Array, Reused, ThreadLocal, ThreadState
+from nanoae.configurable import Configurable, arguments
+from nanoae.engine.layers import Layer
+from nanoae.engine.losses import Loss
+from nanoae.engine.network import Sequential
+from nanoae.training.fusion import fuse
+
+MOST = 64  # recordings of a thread, each for another number of rows: beyond that it starts afresh
+SIMPLE = (bool, int, float, str, tuple, type(None), Configurable)  # settings that can be compared
+
+KNOWN: weakref.WeakKeyDictionary[Sequential, dict[Any, Inference]] = weakref.WeakKeyDictionary()
+
+
+def inference(network: Sequential, start: int, stop: int | None, loss: Loss | None) -> Inference:
+    """Layers start .. stop-1 of `network`, and what `loss`, if any, means by their output: made once."""
+    known = KNOWN.setdefault(network, {})
+    if (start, stop, loss) not in known:
+        known[start, stop, loss] = Inference(network, start, stop, loss)
+    return known[start, stop, loss]
+
+
+class Inference(Reused):
+    """The layers, fused: called with x (N, ...) it gives their output, in memory that the thread's next call uses."""
+
+    fused = ThreadLocal()  # the layers in fewer passes over memory
+    recordings = ThreadLocal()  # (rows, type) -> the recording, its x, its y
+    watched = ThreadLocal()  # where the settings stand that these are good for
+    settings = ThreadLocal()  # which those are
+    recordable = ThreadLocal()  # whether a recording would be good for anything
+
+    def __init__(self, network: Sequential, start: int, stop: int | None, loss: Loss | None):
+        self.thread, self.ops, self.dtype = ThreadState(), network.ops, network.dtype
+        self.network, self.layers, self.loss = (
+            network.with_layers([]),
+            network.layers[start:stop],
+            loss,
+        )
+
+    def __call__(self, x: Array) -> Array:
+        if self.settings is None or self.settings != now(self.watched):
+            self.start_afresh()
+        if not (self.recordable and 0 < x.size <= self.ops.most_recorded):
+            return self.forward(x)
+        found = self.recordings.get((len(x), x.dtype))
+        if found is None:
+            return self.record(x)
+        recording, rows, y = found
+        self.ops.copy(x, out=rows)
+        for layer in self.layers:
+            layer.cache = None  # their buffers are written to
+        recording.repeat(1)
+        return y
+
+    def forward(self, x: Array) -> Array:
+        """As it comes, layer by layer."""
+        y = self.fused.forward(x)
+        if self.loss is None:
+            return y
+        own = bool(self.layers) and bool(self.layers[-1].params)  # else y may be x
+        return self.loss.predict(y, out=y if own else None)
+
+    def record(self, x: Array) -> Array:
+        name, results = f"x {x.dtype}", list[Array]()
+        before = self.buffers.get(name)
+        rows = self.ops.copy(x, out=self.buffer(name, x.shape, x.dtype))
+        if self.buffers[name] is not before or len(self.recordings) == MOST:
+            self.recordings = {}  # with more rows than ever the layers' buffers will be others, too
+        recording = self.ops.record(lambda: results.append(self.forward(rows)))
+        self.recordings[len(x), x.dtype] = recording, rows, results[0]
+        return results[0]
+
+    def start_afresh(self) -> None:
+        """Whoever changes a layer's settings is to see it."""
+        parts = [*self.layers, *([] if self.loss is None else [self.loss])]
+        self.watched = [place for part in parts for place in places(part)]
+        self.fused, self.recordings = fuse(self.network, self.layers), {}
+        self.settings = now(self.watched)
+        simple = all(isinstance(value, SIMPLE) for value in self.settings)
+        self.recordable = simple and all(map(known, parts))
+
+
+def places(part: Configurable) -> Iterator[tuple[dict[str, Any], str]]:
+    """(attributes, name) of each setting of a part and of the parts in it, and of a forward of its own."""
+    own = vars(part)
+    yield own, "forward"
+    for name in arguments(type(part)):  # type: ignore[arg-type]
+        yield own, name
+        if isinstance(own.get(name), Configurable):
+            yield from places(own[name])
+
+
+def now(watched: list[tuple[dict[str, Any], str]]) -> list[Any]:
+    return [own.get(name) for own, name in watched]
+
+
+def known(part: Configurable) -> bool:
+    """Whether a recording has all that it does: not where a class of one's own may do anything to arrays, nor where a
+    layer leaves something for another one."""
+    kind = type(part)
+    leaves = isinstance(part, Layer) and any(
+        isinstance(value, ThreadLocal) for value in vars(kind).values()
+    )
+    return kind.__module__.startswith("nanoae.") and not leaves

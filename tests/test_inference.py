@@ -1,0 +1,122 @@
+"""Is what a recording gives for a few rows what the layers give, to the bit, whatever came before?"""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import nanoae
+from nanoae import Autoencoder, ConvAutoencoder, Linear, StackedClassifier, VariationalAutoencoder
+from nanoae.backend import native_ops
+from nanoae.training.inference import KNOWN, MOST
+
+TABLE = np.random.default_rng(0).random((200, 8)).astype(np.float32)
+GAPS = np.where(np.random.default_rng(1).random(TABLE.shape) < 0.1, np.nan, TABLE)
+IMAGES = np.random.default_rng(2).random((200, 1, 8, 8)).astype(np.float32)
+LABELS = np.arange(200) % 3
+FEW = {"epochs": 1, "random_state": 0}
+
+
+class Doubling(Linear):
+    """A layer of one's own."""
+
+    def forward(self, x, train=False):
+        return super().forward(x, train) * 2
+
+
+def own():
+    return Autoencoder(encoder=[Doubling(3)], decoder=[Linear(8)], **FEW).fit(TABLE)
+
+
+MODELS = {  # a fitted model, rows, whether its inference is recorded
+    "dense": (lambda: Autoencoder(3, (16,), **FEW).fit(TABLE), TABLE, True),
+    "tied, of logits": (
+        lambda: Autoencoder(3, (16,), loss="bce", tied_weights=True, **FEW).fit(TABLE),
+        TABLE,
+        True,
+    ),
+    "with gaps": (lambda: Autoencoder(3, (16,), missing="mask", **FEW).fit(GAPS), GAPS, True),
+    "float64": (lambda: Autoencoder(3, dtype="float64", **FEW).fit(TABLE), TABLE, True),
+    "convolutional": (lambda: ConvAutoencoder(**FEW).fit(IMAGES), IMAGES, True),
+    "variational": (lambda: VariationalAutoencoder(2, (16,), **FEW).fit(TABLE), TABLE, True),
+    "classifier": (
+        lambda: StackedClassifier((8, 4), pretrain_epochs=1, **FEW).fit(TABLE, LABELS),
+        TABLE,
+        True,
+    ),
+    "a layer of one's own": (own, TABLE, False),
+}
+
+
+def ask(model, rows):
+    return (model.predict_proba if hasattr(model, "predict_proba") else model.reconstruct)(rows)
+
+
+def recordings(model):
+    """How many this thread keeps, of each part of the network that it has used."""
+    return [len(inference.recordings) for inference in KNOWN[model.network_].values()]
+
+
+@pytest.fixture(params=MODELS)
+def made(request):
+    make, rows, recorded = MODELS[request.param]
+    model = make()
+    return model, rows, recorded and isinstance(model.network_.ops, native_ops.NativeOps)
+
+
+def test_a_recording_gives_what_was_never_recorded(made):
+    model, rows, recorded = made
+    plain = model.network_.to("numpy:plain", "float64")
+    for start, n in ((0, 5), (20, 5), (40, 9), (60, 5), (100, 9), (0, 70), (80, 5), (90, 9)):
+        part = rows[start : start + n]
+        got = ask(model, part)
+        fresh = pickle.loads(pickle.dumps(model))
+        assert got.tobytes() == ask(fresh, part).tobytes()
+        wanted = plain.forward(np.asarray(model.scaled(part), np.float64))
+        loss = copy.copy(model.loss_).build(plain.ops, plain.dtype)
+        wanted = loss.predict(wanted, out=None)
+        got = got if hasattr(model, "predict_proba") else model.scaled(got)
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+    assert all((n >= 3) is recorded for n in recordings(model))
+
+
+def test_what_is_kept_has_a_bound(made):
+    model, rows, recorded = made
+    for n in range(1, 1 + 2 * MOST):
+        ask(model, rows[:n])
+    assert all(n <= MOST and bool(n) is recorded for n in recordings(model))
+
+
+def test_what_changes_is_seen():
+    model = Autoencoder(3, (16,), activation="leaky_relu", **FEW).fit(TABLE)
+    part = TABLE[:5]
+    before = [model.reconstruct(part) for _ in range(3)][-1]
+    hidden = model.network_.layers[1]
+    hidden.slope = 0.9
+    changed = model.reconstruct(part)
+    assert not np.allclose(before, changed)
+    assert (changed == pickle.loads(pickle.dumps(model)).reconstruct(part)).all()
+    model.partial_fit(TABLE)
+    trained = model.reconstruct(part)
+    assert not np.allclose(trained, changed)
+    assert (trained == pickle.loads(pickle.dumps(model)).reconstruct(part)).all()
+
+
+def test_a_recording_leaves_no_backward_behind():
+    """It writes to the layers' buffers, as a forward does."""
+    model = Autoencoder(3, (16,), **FEW).fit(TABLE)
+    for _ in range(2):
+        y = model.network_.forward(TABLE[:5], train=True)
+        model.reconstruct(TABLE[:5])
+        with pytest.raises(RuntimeError, match="nothing cached"):
+            model.network_.backward(y)
+
+
+def test_results_are_the_callers():
+    model = Autoencoder(3, (16,), **FEW).fit(TABLE)
+    first = model.transform(TABLE[:5])
+    kept = first.copy()
+    model.transform(TABLE[5:10])
+    assert (first == kept).all()
+    assert nanoae.PCA(2).fit(TABLE).transform(TABLE[:5]).shape == (5, 2)
