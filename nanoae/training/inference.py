@@ -42,11 +42,8 @@ class Inference(Reused):
 
     def __init__(self, network: Sequential, start: int, stop: int | None, loss: Loss | None):
         self.thread, self.ops, self.dtype = ThreadState(), network.ops, network.dtype
-        self.network, self.layers, self.loss = (
-            network.with_layers([]),
-            network.layers[start:stop],
-            loss,
-        )
+        self.network = network.with_layers([])  # its arrays: `KNOWN` lets go of the network itself
+        self.layers, self.loss = network.layers[start:stop], loss
 
     def __call__(self, x: Array) -> Array:
         if self.settings is None or self.settings != now(self.watched):
@@ -83,7 +80,9 @@ class Inference(Reused):
 
     def start_afresh(self) -> None:
         """Whoever changes a layer's settings is to see it."""
-        parts = [*self.layers, *([] if self.loss is None else [self.loss])]
+        parts: list[Configurable] = [*self.layers]
+        if self.loss is not None:
+            parts.append(self.loss)
         self.watched = [place for part in parts for place in places(part)]
         self.fused, self.recordings = fuse(self.network, self.layers), {}
         self.settings = now(self.watched)
