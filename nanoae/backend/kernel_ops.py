@@ -14,10 +14,9 @@ from nanoae.backend.codes import LOGVAR_MAX, STD_MAX
 from nanoae.backend.images import Window
 from nanoae.backend.kernels import (
     ACTIVATIONS,
-    FLOATS,
-    MOST_ROW_BLOCKS,
     Kernels,
     alike,
+    flat,
     now_or_there,
     or_numpy,
     table,
@@ -36,7 +35,7 @@ class KernelOps(Kernels):
         kept: dict[str, Any] | None = None,
     ) -> Array:  # fmt: skip
         z = out if z is None else z
-        if not (alike(out, z) and b.dtype == out.dtype and vectors(out, z, b)):
+        if not (alike(out, z) and flat(out, z, b)):
             return NotImplemented
         return self._bias_activation(self.matmul(x, W, out=z), b, f, *a, out=out)
 
@@ -44,17 +43,16 @@ class KernelOps(Kernels):
     def activation_backward_bias(
         self, dy: Array, y: Array, f: str, a: tuple[float, ...], db: Array, out: Array
     ) -> Array:
-        if not (table(y) and alike(y, dy, out) and db.dtype == y.dtype and vectors(db)):
+        if not (table(y, db) and alike(y, dy, out)):
             return NotImplemented
-        self._sum(
-            "activation_backward_bias", y.T, dy, y, out, ACTIVATIONS.index(f), float(*a), out=db
-        )
+        number = ACTIVATIONS.index(f)
+        self._sum("activation_backward_bias", y.T, dy, y, out, number, float(*a), out=db)
         return out
 
     @or_numpy
     def softmax(self, x: Array, out: Array | None = None) -> Array:
         out = self.empty(x.shape, x.dtype) if out is None else out
-        if not (alike(x, out) and vectors(x, out) and x.size):
+        if not (alike(x, out) and flat(x, out) and x.size):
             return NotImplemented
         d = x.shape[-1]
         self._launch("softmax", x.dtype, self._blocks(x.size // d, d), x, out, x.size // d, d)
@@ -80,80 +78,37 @@ class KernelOps(Kernels):
 
     @or_numpy
     def top_k_mask(self, x: Array, k: int, out: Array) -> Array:
-        if not (alike(x, out) and vectors(x, out)):
+        if not (alike(x, out) and flat(x, out)):
             return NotImplemented
         if x.size:
-            self._launch(
-                "top_k_mask", x.dtype, (min(len(x), MOST_ROW_BLOCKS),), x, out, k, *x.shape
-            )
+            self._launch("top_k_mask", x.dtype, self._blocks(*x.shape), x, out, k, *x.shape)
         return out
 
     # ---------------------------------------------------------------- losses
-
-    def _loss(self, name: str, y: Array, t: Array, scale: float, out: Array, *arguments) -> Array:
-        """The loss, a 0-d array."""
-        if (
-            out.dtype.char not in FLOATS
-            or not out.flags.c_contiguous
-            or {y.dtype, t.dtype} != {out.dtype}
-        ):
-            return NotImplemented
-        y = y if y.flags.c_contiguous else self.copy(y, out=self.scratch(out, "y"))
-        t = t if t.flags.c_contiguous else self.copy(t, out=self.scratch(out, "t"))
-        return self._sum(name, y, y, t, *arguments, out, out=self.empty((), out.dtype), scale=scale)
-
-    @or_numpy
-    def mse(self, y: Array, t: Array, scale: float, out: Array) -> Array:
-        return self._loss("mse", y, t, scale, out)
-
-    @or_numpy
-    def bce(self, z: Array, t: Array, scale: float, out: Array) -> Array:
-        return self._loss("bce", z, t, scale, out)
-
-    @or_numpy
-    def l1(self, y: Array, t: Array, scale: float, out: Array) -> Array:
-        return self._loss("l1", y, t, scale, out)
-
-    @or_numpy
-    def huber(self, y: Array, t: Array, delta: float, scale: float, out: Array) -> Array:
-        return self._loss("huber", y, t, scale, out, float(delta))
-
-    @or_numpy
-    def l1_norm(self, x: Array, scale: float, out: Array) -> Array:
-        if not alike(x, out):
-            return NotImplemented
-        return self._sum("l1_norm", x, x, out, out=self.empty((), x.dtype), scale=scale)
 
     @or_numpy
     def bernoulli_kl(self, q: Array, p: float, scale: float, out: Array) -> Array:
         if not alike(q, out):
             return NotImplemented
-        return self._sum(
-            "bernoulli_kl", q, q, float(p), out, out=self.empty((), q.dtype), scale=scale
-        )
+        return self._sum("bernoulli_kl", q, q, float(p), out, scale=scale)
+
+    @or_numpy
+    def l1_norm(self, x: Array, scale: float, out: Array) -> Array:
+        if not alike(x, out):
+            return NotImplemented
+        return self._sum("l1_norm", x, x, out, scale=scale)
 
     @or_numpy
     def softmax_cross_entropy(
         self, z: Array, t: Array, scale: float, out: Array, weights: Array | None = None
     ) -> Array:
-        known = alike(z, out) and vectors(z, out, t) and t.dtype == np.int64 and z.size
-        if not (known and (weights is None or (weights.dtype == z.dtype and vectors(weights)))):
+        known = alike(z, out) and vectors(t) and t.dtype == np.int64 and z.size
+        if not (known and flat(z, out, *([] if weights is None else [weights]))):
             return NotImplemented
-        losses = self.scratch(out[:, 0], "losses")
-        grid = self._blocks(*z.shape)
-        self._launch(
-            "softmax_cross_entropy",
-            z.dtype,
-            grid,
-            z,
-            t,
-            weights,
-            float(scale),
-            out,
-            losses,
-            *z.shape,
-        )
-        return self._sum("sum", losses, losses, out=self.empty((), z.dtype), scale=scale)
+        losses, grid = self.scratch(out[:, 0], "losses"), self._blocks(*z.shape)
+        arguments = (z, t, weights, float(scale), out, losses, *z.shape)
+        self._launch("softmax_cross_entropy", z.dtype, grid, *arguments)
+        return self._sum("sum", losses, losses, scale=scale)
 
     # ---------------------------------------------------------------- optimisers
 
@@ -206,80 +161,55 @@ class KernelOps(Kernels):
     # ---------------------------------------------------------------- windows of images
 
     def _windows(
-        self, name: str, rows: int, image: Array, steps: tuple[int, ...], window: Window, *arguments
-    ) -> None:
-        """A block for each of `rows`; image (C, H, W, N), steps (OH, OW)."""
-        if rows * image.size:
-            grid = self._blocks(rows, max(image.shape[2], steps[1]) * image.shape[3])
-            flat = (number for pair in window for number in pair)
-            self._launch(name, image.dtype, grid, *arguments, *image.shape, *steps, *flat)
+        self, name: str, image: Array, steps: Array, window: Window, arrays: tuple[Array, ...],
+        *numbers: float,
+    ) -> Array:  # fmt: skip
+        """A block for each row of the last of `arrays`; image (C, H, W, N), steps (..., OH, OW, N)."""
+        out = arrays[-1]
+        if not flat(*arrays):
+            return NotImplemented
+        if out.size:
+            rows = math.prod(out.shape[:-2])
+            sizes = (*image.shape, *steps.shape[-3:-1], *(n for pair in window for n in pair))
+            grid = self._blocks(rows, out.size // rows)
+            self._launch(name, out.dtype, grid, *arrays, *numbers, *sizes)
+        return out
 
     @or_numpy
     def im2col(self, x: Array, window: Window, out: Array) -> Array:
-        if not (alike(x) and x.dtype == out.dtype and vectors(x, out)):
-            return NotImplemented
-        self._windows("im2col", math.prod(out.shape[:4]), x, out.shape[3:5], window, x, out)
-        return out
+        return self._windows("im2col", x, out, window, (x, out))
 
     @or_numpy
     def col2im(self, cols: Array, window: Window, out: Array) -> Array:
-        if not (alike(out) and cols.dtype == out.dtype and vectors(cols, out)):
-            return NotImplemented
-        self._windows("col2im", math.prod(out.shape[:2]), out, cols.shape[3:5], window, cols, out)
-        return out
+        return self._windows("col2im", out, cols, window, (cols, out))
 
     @or_numpy
     def max_pool(self, x: Array, window: Window, out: Array) -> Array:
-        if not (alike(x) and x.dtype == out.dtype and vectors(x, out)):
-            return NotImplemented
-        self._windows("max_pool", math.prod(out.shape[:2]), x, out.shape[1:3], window, x, out)
-        return out
+        return self._windows("max_pool", x, out, window, (x, out))
 
     @or_numpy
     def max_pool_backward(self, dy: Array, x: Array, y: Array, window: Window, out: Array) -> Array:
-        if not (alike(x, out) and alike(y, dy) and x.dtype == y.dtype and vectors(x, out, y, dy)):
-            return NotImplemented
-        self._windows(
-            "max_pool_backward", math.prod(x.shape[:2]), x, y.shape[1:3], window, dy, x, y, out
-        )
-        return out
+        return self._windows("max_pool_backward", x, y, window, (dy, x, y, out))
 
     @or_numpy
     def sum_windows(self, x: Array, window: Window, scale: float, out: Array) -> Array:
-        if not (alike(x) and x.dtype == out.dtype and vectors(x, out)):
-            return NotImplemented
-        self._windows(
-            "sum_windows", math.prod(out.shape[:2]), x, out.shape[1:3], window, x, out, float(scale)
-        )
-        return out
+        return self._windows("sum_windows", x, out, window, (x, out), float(scale))
 
     @or_numpy
     def spread_windows(self, y: Array, window: Window, scale: float, out: Array) -> Array:
-        if not (alike(out) and y.dtype == out.dtype and vectors(y, out)):
-            return NotImplemented
-        self._windows(
-            "spread_windows",
-            math.prod(out.shape[:2]),
-            out,
-            y.shape[1:3],
-            window,
-            y,
-            out,
-            float(scale),
-        )
-        return out
+        return self._windows("spread_windows", out, y, window, (y, out), float(scale))
 
     # ---------------------------------------------------------------- normalisation, of rows x (R, M)
 
     @or_numpy
     def sum_products_rows(self, x: Array, y: Array, out: Array) -> Array:
-        if not (table(x) and alike(x, y) and out.dtype == x.dtype and vectors(out)):
+        if not (table(x, out) and alike(x, y)):
             return NotImplemented
         return self._sum("sum_products", x, x, y, None, out=out)
 
     @or_numpy
     def center(self, x: Array, mean: Array, var: Array, out: Array) -> Array:
-        if not (table(x) and alike(x, out) and alike(mean, var) and mean.dtype == x.dtype):
+        if not (table(x, mean, var) and alike(x, out)):
             return NotImplemented
         self._sum("sum", x, x, out=mean, scale=1 / x.shape[1])
         self._sum("center", x, x, mean, out, out=var, scale=1 / x.shape[1])
@@ -294,7 +224,7 @@ class KernelOps(Kernels):
 
     @or_numpy
     def affine_rows(self, x: Array, a: Array, b: Array, out: Array) -> Array:
-        if not (table(x) and alike(x, out) and alike(a, b) and a.dtype == x.dtype):
+        if not (table(x, a, b) and alike(x, out)):
             return NotImplemented
         self._each("affine_rows", x, x, a, b, out, *self._lines(x))
         return out
@@ -311,7 +241,7 @@ class KernelOps(Kernels):
         out: Array,
     ) -> Array:
         sums = (inv, scale, sum_dy, sum_dy_x)
-        if not (table(dy) and alike(dy, xc, out) and alike(*sums) and inv.dtype == dy.dtype):
+        if not (table(dy, *sums) and alike(dy, xc, out)):
             return NotImplemented
         self._sum("sum", dy, dy, out=sum_dy)
         self._sum("sum_products", dy, dy, xc, inv, out=sum_dy_x)
@@ -322,12 +252,7 @@ class KernelOps(Kernels):
 
     @or_numpy
     def gru_step(self, a: Array, u: Array, h: Array, gates: Array, out: Array) -> Array:
-        if not (
-            alike(a, u, gates)
-            and alike(h, out)
-            and a.dtype == h.dtype
-            and vectors(a, u, gates, h, out)
-        ):
+        if not (alike(a, u, gates) and alike(h, out) and flat(a, u, gates, h, out)):
             return NotImplemented
         self._each("gru_step", h, a, u, h, gates, out, h.shape[1])
         return out
@@ -337,7 +262,7 @@ class KernelOps(Kernels):
         self, dy: Array, gates: Array, u: Array, h: Array, da: Array, du: Array, out: Array
     ) -> Array:
         wide, narrow = (gates, u, da, du), (h, dy, out)
-        if not (alike(*wide) and alike(*narrow) and u.dtype == h.dtype and vectors(*wide, *narrow)):
+        if not (alike(*wide) and alike(*narrow) and flat(*wide, *narrow)):
             return NotImplemented
         self._each("gru_step_backward", h, dy, gates, u, h, da, du, out, h.shape[1])
         return out
@@ -346,38 +271,24 @@ class KernelOps(Kernels):
 
     @or_numpy
     def reparametrise(self, x: Array, noise: Array, std: Array, out: Array) -> Array:
-        if not (
-            alike(x)
-            and alike(noise, std, out)
-            and x.dtype == out.dtype
-            and vectors(x, noise, std, out)
-        ):
+        if not (alike(noise, std, out) and flat(x, noise, std, out)):
             return NotImplemented
         self._each("reparametrise", out, x, noise, std, out, LOGVAR_MAX, noise.shape[1])
         return out
 
     @or_numpy
     def reparametrise_backward(self, dz: Array, noise: Array, std: Array, out: Array) -> Array:
-        if not (
-            alike(out)
-            and alike(dz, noise, std)
-            and dz.dtype == out.dtype
-            and vectors(dz, noise, std, out)
-        ):
+        if not (alike(dz, noise, std) and flat(dz, noise, std, out)):
             return NotImplemented
         self._each("reparametrise_backward", dz, dz, noise, std, out, STD_MAX, dz.shape[1])
         return out
 
     @or_numpy
     def gaussian_kl(self, x: Array, std: Array, beta: Array, free: float, out: Array) -> Array:
-        if free or not (
-            alike(x, out) and std.dtype == beta.dtype == x.dtype and vectors(x, std, out)
-        ):
+        if free or not (alike(x, out) and flat(x, std, beta, out)):
             return NotImplemented
         arguments = (x, std, beta, out, LOGVAR_MAX, *std.shape)
-        return self._sum(
-            "gaussian_kl", std, *arguments, out=self.empty((), x.dtype), scale=0.5 / len(std)
-        )
+        return self._sum("gaussian_kl", std, *arguments, scale=0.5 / len(std))
 
 
 def by_kernel(f: str, kernel: str, primitive: str) -> Callable[..., Array]:
@@ -397,6 +308,24 @@ def by_kernel(f: str, kernel: str, primitive: str) -> Callable[..., Array]:
     return launch
 
 
+def by_loss(name: str) -> Callable[..., Array]:
+    """The loss of that name, whose kernel leaves its gradient in `out`, as a launch."""
+
+    @or_numpy
+    @functools.wraps(getattr(Ops, name))
+    def launch(self, y: Array, t: Array, *settings: float, out: Array) -> Array:
+        *own, scale = settings
+        if not (flat(out) and y.dtype == t.dtype == out.dtype):
+            return NotImplemented
+        y = y if y.flags.c_contiguous else self.copy(y, out=self.scratch(out, "y"))
+        t = t if t.flags.c_contiguous else self.copy(t, out=self.scratch(out, "t"))
+        return self._sum(name, y, y, t, *map(float, own), out, scale=scale)
+
+    return launch
+
+
+for name in ("mse", "bce", "l1", "huber"):
+    setattr(KernelOps, name, by_loss(name))
 for f in ACTIVATIONS[1:]:
     setattr(KernelOps, f, by_kernel(f, "activation", f))
     setattr(KernelOps, f"{f}_backward", by_kernel(f, "activation_backward", f"{f}_backward"))

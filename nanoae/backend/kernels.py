@@ -72,9 +72,17 @@ def alike(x: Array, *others: Array) -> bool:
     )
 
 
-def table(x: Array) -> bool:
-    """Whether x is one of rows or of columns that are contiguous."""
-    return x.ndim == 2 and (x.flags.c_contiguous or x.flags.f_contiguous)
+def flat(*arrays: Array) -> bool:
+    """Whether all are float arrays of one type, of whatever shapes, in C's order."""
+    char = arrays[0].dtype.char
+    return char in FLOATS and all(x.dtype.char == char and x.flags.c_contiguous for x in arrays)
+
+
+def table(x: Array, *beside: Array) -> bool:
+    """Whether x is one of rows or of columns that are contiguous, and those beside it are vectors of its type."""
+    if x.ndim != 2 or not (x.flags.c_contiguous or x.flags.f_contiguous):
+        return False
+    return all(y.dtype == x.dtype and y.flags.c_contiguous for y in beside)
 
 
 def vectors(*arrays: Array) -> bool:
@@ -142,8 +150,11 @@ class Kernels(Ops):
                 name, x.dtype, (min(-(-x.size // self.threads), MOST_BLOCKS),), *arguments, x.size
             )
 
-    def _sum(self, name: str, x: Array, *arguments, out: Array, scale: float = 1.0) -> Array:
-        """A kernel that sums over x: over each row of a table, or over everything where `out` is 0-d."""
+    def _sum(
+        self, name: str, x: Array, *arguments, out: Array | None = None, scale: float = 1.0
+    ) -> Array:
+        """A kernel that sums over x: over each row of a table, or, without `out`, over everything."""
+        out = self.empty((), x.dtype) if out is None else out
         rows, length = x.shape if out.ndim else (1, x.size)
         columns = out.ndim and not x.flags.c_contiguous
         row_step, step = (1, rows) if columns else (length, 1)
@@ -263,7 +274,7 @@ class Kernels(Ops):
 
     @or_numpy
     def add_bias_inplace(self, y: Array, b: Array) -> Array:
-        if not (table(y) and alike(y) and b.dtype == y.dtype and vectors(b)):
+        if not (table(y, b) and alike(y)):
             return NotImplemented
         return self._bias_activation(y, b, "identity", out=y)
 
@@ -276,7 +287,7 @@ class Kernels(Ops):
     @or_numpy
     def sum_rows(self, x: Array, out: Array | None = None) -> Array:
         out = self.empty(x.shape[1:], x.dtype) if out is None else out
-        if not (table(x) and alike(x) and out.dtype == x.dtype and vectors(out)):
+        if not (table(x, out) and alike(x)):
             return NotImplemented
         return self._sum("sum", x.T, x, out=out)
 
@@ -311,7 +322,7 @@ class Kernels(Ops):
         if x.dtype.char not in FLOATS:
             return NotImplemented
         x = x if dense(x) else self.copy(x, out=self.empty(x.shape, x.dtype))
-        return self._sum("sum", x, x, out=self.empty((), x.dtype))
+        return self._sum("sum", x, x)
 
     def sum_squares(self, x: Array) -> Array:
         return self.sum_products(x, x)
@@ -322,7 +333,7 @@ class Kernels(Ops):
             return NotImplemented
         if not alike(x, y):
             x, y = (self.copy(a, out=self.empty(a.shape, a.dtype)).reshape(-1) for a in (x, y))
-        return self._sum("sum_products", x, x, y, None, out=self.empty((), x.dtype))
+        return self._sum("sum_products", x, x, y, None)
 
     @or_numpy
     def clip_norm_inplace(self, x: Array, max_norm: float) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -21,39 +22,20 @@ from nanoae.backend.repeated import Repeated
 from nanoae.backend.streamed import Streamed
 from nanoae.backend.thread_state import ThreadLocal
 
-# What is not done to arrays: memory, and what there is to be asked.
-OTHERS = {
-    *(
-        "empty",
-        "zeros",
-        "ones",
-        "zeros_row",
-        "scratch",
-        "to_device",
-        "to_numpy",
-        "check_device",
-        "dataset",
-        "identity",
-    ),
-    *(
-        "synchronize",
-        "training_stream",
-        "threads_for",
-        "repeated",
-        "record",
-        "peek",
-        "generator",
-        "permutation",
-        "over_blocks",
-    ),
-    *("backend", "describe"),
-}
-PRIMITIVES = {
-    name
-    for kind in Ops.__mro__[:-1]
-    for name, value in vars(kind).items()
-    if callable(value) and not name.startswith("_") and name not in OTHERS
-}
+GIVE_A_NUMBER = {"sum", "sum_squares", "sum_products"}
+ANYTHING = {"call", "next_batch", "check_numbers"}
+
+
+def primitive(name: str) -> bool:
+    """Whether what `Ops` has by that name is done to arrays: it fills `out`, works in place, or is one of these."""
+    value = getattr(Ops, name)
+    if not callable(value) or name.startswith("_"):
+        return False
+    fills = "out" in inspect.signature(value).parameters or name.endswith("_inplace")
+    return fills or name in GIVE_A_NUMBER | ANYTHING
+
+
+PRIMITIVES = set(filter(primitive, dir(Ops)))
 # Made of other primitives.
 COMPOSED = {
     "affine_activation",
