@@ -112,12 +112,19 @@ class KernelOps(Kernels):
 
     # ---------------------------------------------------------------- optimisers
 
+    def _rate(self, rate) -> tuple[Any, float]:
+        """A learning rate for a kernel, in device memory or as a number. RuntimeError for a number in work that is
+        recorded, where it would stay what it is."""
+        there, now = now_or_there(rate)
+        if there is None and self.recording is not None:
+            raise RuntimeError("an optimiser within a layer counts its steps on the host")
+        return there, float(now)
+
     @or_numpy
     def decay_inplace(self, theta: Array, rate, decay: float) -> Array:
         if not alike(theta):
             return NotImplemented
-        there, now = now_or_there(rate)
-        self._each("decay", theta, theta, there, float(now), float(decay))
+        self._each("decay", theta, theta, *self._rate(rate), float(decay))
         return theta
 
     @or_numpy
@@ -132,10 +139,8 @@ class KernelOps(Kernels):
     ) -> Array:
         if not alike(theta, grad, *([] if velocity is None else [velocity])):
             return NotImplemented
-        there, rate = now_or_there(lr)
-        self._each(
-            "sgd", theta, theta, grad, velocity, there, float(rate), float(momentum), int(nesterov)
-        )
+        settings = (*self._rate(lr), float(momentum), int(nesterov))
+        self._each("sgd", theta, theta, grad, velocity, *settings)
         return theta
 
     @or_numpy
@@ -153,8 +158,7 @@ class KernelOps(Kernels):
     ) -> Array:
         if not alike(theta, grad, m, v):
             return NotImplemented
-        lr_there, rate = now_or_there(lr)
-        settings = (*now_or_there(t), lr_there, float(rate), float(beta1), float(beta2), float(eps))
+        settings = (*now_or_there(t), *self._rate(lr), float(beta1), float(beta2), float(eps))
         self._each("adam", theta, theta, grad, m, v, *settings)
         return theta
 

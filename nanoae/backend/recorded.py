@@ -1,7 +1,7 @@
-"""Recorded work: on the CPU a training step is a list of calls, recorded once and repeated without the layers above.
+"""Recorded work: on the CPU a training step is a list of calls, recorded once and then replayed without the layers.
 
-The kernels among them are launched by a loop in C (pool.cpp); what NumPy does is called from Python. At batch 32 the
-interpreter was half of a step.
+A loop in C (pool.cpp) launches the kernels among them; NumPy's functions are called from Python. At batch 32 the
+interpreter took half of a step.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FEW = 16  # launches of one block, done sooner than another thread has got the i
 
 
 class Launch(ctypes.Structure):
-    """Of a kernel, or, without one, a look at a number of so many bytes: is it finite? The same in pool.cpp."""
+    """A kernel launch; or, without a kernel, a check whether a number of x bytes is finite. The same struct as in pool.cpp."""
 
     _fields_ = [
         ("kernel", ctypes.c_void_p),
@@ -31,8 +31,8 @@ class Launch(ctypes.Structure):
 
 
 class Launches:
-    """Launches that follow each other. Called with a number of times, it gives how often none of their looks met a
-    number that is not finite: there it stops."""
+    """Consecutive launches. Called with a number of times, it returns how many of them were completed: it stops where a
+    check meets a number that is not finite."""
 
     def __init__(self) -> None:
         self.launches: list[Launch] = []
@@ -50,11 +50,11 @@ class Launches:
 
 
 class Recording:
-    """What was done, in its order, and the arrays that it was done to: they are in use as long as this is."""
+    """Work in its order, and the arrays that it was done on, which are kept alive for as long as this is."""
 
     def __init__(self) -> None:
         self.parts: list[Callable[[int], int]] = []
-        self.looks: list[Array] = []  # the numbers that were looked at
+        self.looks: list[Array] = []  # the numbers that are checked
         self.kept: list[Any] = []
 
     def launch(self, kernel: Any, arguments: bytes, x: int, y: int, *kept: Any) -> None:
@@ -73,7 +73,7 @@ class Recording:
     def call(
         self, function: Callable[..., Any], ops: Any, arguments: tuple, named: dict[str, Any]
     ) -> Any:
-        """function(ops, *arguments): its result, in the same array each time."""
+        """function(ops, *arguments), whose result is in the same array each time."""
         result = function(ops, *arguments, **named)
         if result is None or any(result is x for x in (*arguments, *named.values())):
 
@@ -91,7 +91,7 @@ class Recording:
         return result
 
     def repeat(self, times: int) -> int:
-        """How often all of it was done."""
+        """Do it all again, up to so many times; return how many were completed."""
         if len(self.parts) == 1:
             return self.parts[0](times)
         for done in range(times):
@@ -101,8 +101,8 @@ class Recording:
 
 
 class Recorded(Repeated):
-    """Recordings are good while no new buffers are made (`ops.allocations` counts them): a larger batch in between
-    wants larger ones. Then the work is recorded anew."""
+    """Recordings are valid until a new buffer is made (`ops.allocations` counts them), as a larger batch in between
+    needs one. Then the work is recorded again."""
 
     def __init__(self, ops: Any):
         super().__init__(ops)

@@ -59,12 +59,17 @@ class Optimizer(Configurable):
         return self
 
     def step(self, theta: Array, grad: Array) -> None:
-        """theta <- theta - update(grad), the next step's. Clipping scales `grad` in place."""
-        if self.ops.recording is not None:
-            raise RuntimeError(f"{self} within a layer counts its steps on the host")
+        """theta <- theta - update(grad), the next step's. Clipping scales `grad` in place.
+
+        A step that raises does not count.
+        """
         self.t += 1
-        self.rate = self.rate_at(self.t)
-        self.apply(theta, grad)
+        try:
+            self.rate = self.rate_at(self.t)
+            self.apply(theta, grad)
+        except Exception:
+            self.t -= 1
+            raise
         self.flush()
 
     def apply(self, theta: Array, grad: Array) -> None:

@@ -1,4 +1,4 @@
-"""Divergence: a loss, a gradient or a weight that is no number. What is told then, and what is kept."""
+"""Divergence: what to do when a loss, a gradient or a weight is NaN or infinite."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from nanoae.training import state
 if TYPE_CHECKING:
     from nanoae.training.loop import Trainer
 
-LEAST_SCALE = 2.0**-10  # of a learning rate that is halved again and again
+LEAST_SCALE = 2.0**-10  # how far the learning rate is halved before training gives up
 
 
 class NotFiniteError(FloatingPointError):
-    """Training met a NaN or an infinity; the message says where, and what to try.
+    """Training met a NaN or an infinity. The message says where, and what to try.
 
-    model   the estimator with the best weights before it did; None where none were kept
+    model   the estimator with the best weights so far, or None if none were kept
     """
 
     model: Any = None
 
 
 def stop(trainer: Trainer, loss: float, too_large: str = "") -> None:
-    """Raise NotFiniteError: noticed before the update of a step, or come up in the one before.
+    """Raise NotFiniteError. It is called before a step's update, which may not be the step that went wrong.
 
-    too_large   the gradient whose square was noticed to be, in words
+    too_large   in words, the gradient whose square overflowed
     """
-    step = None
-    if trainer.begun is not None:  # while a step is recorded, t is counted already
-        step = int(trainer.optimizer.t) - trainer.begun + (trainer.ops.recording is None)
+    step, t = None, trainer.optimizer.t
+    if trainer.begun is not None:
+        counted = not isinstance(t, int)  # on the device t counts the step as it begins
+        step = int(t) - trainer.begun + (not counted)
     culprit, in_backward = (too_large, True) if too_large else trainer.network.first_not_finite()
     if math.isfinite(loss) and culprit.startswith("no layer"):
         culprit = "no layer, but the sum of the weights' squares"
@@ -49,7 +50,7 @@ def stop(trainer: Trainer, loss: float, too_large: str = "") -> None:
 
 
 def last_loss(trainer: Trainer) -> str:
-    """The last one that was finite, in words: of this epoch so far, or the one before."""
+    """The last finite loss, in words: this epoch's so far, or an earlier epoch's."""
     done = trainer.at.step
     so_far = float(trainer.total) / (done * trainer.batch_size) if done else math.nan
     finite = [loss for loss in (*trainer.history["loss"], so_far) if math.isfinite(loss)]
@@ -57,7 +58,7 @@ def last_loss(trainer: Trainer) -> str:
 
 
 def check(trainer: Trainer, loss: float) -> None:
-    """NotFiniteError where the loss of an epoch, or the weights after it, are not finite: one number for the host."""
+    """Raise NotFiniteError if an epoch's loss or the weights after it are not finite; the host reads one number."""
     health = trainer.ops.sum_squares(trainer.network.theta)
     for moment in (moment for moment in trainer.optimizer.moments[1:] if len(moment)):
         health = health + 0 * moment.max()  # NaN where that is infinite
@@ -67,8 +68,8 @@ def check(trainer: Trainer, loss: float) -> None:
 
 
 def check_moments(trainer: Trainer) -> None:
-    """NotFiniteError where Adam's v, the mean of g², is infinite, as g² once was: nothing is learned there any more,
-    and the loss does not tell."""
+    """Raise NotFiniteError if Adam's v, the mean of g², is infinite because g² once overflowed. Such a weight no longer
+    learns, and the loss does not show it."""
     for moment in trainer.optimizer.moments[1:]:
         if not len(moment) or math.isfinite(float(moment.max())):
             continue
@@ -79,8 +80,7 @@ def check_moments(trainer: Trainer) -> None:
 
 
 def epoch_or_again(trainer: Trainer, x: Array, t: Array | None, scale: float) -> float:
-    """`Trainer.epoch`; where it diverges, and the trainer is to restore, the same again from its beginning, at half the
-    learning rate."""
+    """`Trainer.epoch`. If it diverges and on_divergence="restore", repeat it at half the learning rate."""
     while True:
         if trainer.on_divergence == "restore" and not trainer.entered[0]:
             trainer.good = state.take(trainer)
@@ -99,7 +99,7 @@ def epoch_or_again(trainer: Trainer, x: Array, t: Array | None, scale: float) ->
 
 
 def recover(trainer: Trainer) -> bool:
-    """Give the network the best weights that are kept, or those of the last checkpoint; whether there are any."""
+    """Give the network the best weights kept, or the last checkpoint's; return whether there are any."""
     kept = trainer.best_state
     if not kept and trainer.checkpoints is not None:
         facts, arrays = trainer.checkpoints.trainings[-1]

@@ -1,8 +1,8 @@
-"""StepRunner: the training steps of an epoch, one after the other.
+"""StepRunner: runs the training steps of one epoch.
 
-A step does the same as the one before, on other numbers. Where the device can repeat work (backend/repeated.py), all
-that differs from step to step is kept in its memory: `Ops.next_batch` writes the rows of the batch, the number of the
-step and its learning rate to where the step finds them, and the losses are added up there, to be read once an epoch.
+Every step does the same work on different numbers. Where the device can repeat work (backend/repeated.py), everything
+that changes from step to step lives in its memory: `Ops.next_batch` writes the batch's row numbers, the step's number
+and its learning rate to where the step reads them. The losses are summed there too, and read once per epoch.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from nanoae.training import divergence
 if TYPE_CHECKING:
     from nanoae.training.loop import Trainer
 
-AT_A_TIME = 16  # steps between two looks at what else Python has to do: Ctrl-C
+AT_A_TIME = 16  # steps before Python gets a chance to notice Ctrl-C
 
 
 class StepRunner:
-    """The steps of a trainer. What is repeated is good for the same data, settings and thread; else it is made anew."""
+    """Runs a trainer's steps. Recorded work is reused while data, settings and thread stay the same."""
 
     def __init__(self, trainer: Trainer):
         self.ops, self.batch_size, self.dtype = (
@@ -34,13 +34,15 @@ class StepRunner:
         )
         self.repeated = self.ops.repeated()
         self.good_for: tuple[Any, ...] = ()
-        self.order: Array = ()  # on the device, as what else `prepare` makes
+        self.order: Array = ()  # on the device, like everything else that `prepare` makes
 
     def run(
         self, trainer: Trainer, order: np.ndarray, *data: Any, done: int = 0, total: Any = 0.0
     ) -> Any:
-        """A step for each `batch_size` numbers of `order`, of which some may be `done`: the sum of their losses, each
-        times its rows, which is `total` so far."""
+        """Take one step per `batch_size` row numbers of `order`, skipping the first `done` steps.
+
+        Returns the sum of the losses, each times its number of rows, starting from `total`.
+        """
         if trainer.repeatable():
             with self.ops.training_stream():
                 self.prepare(trainer, order, data, done, total)
@@ -56,7 +58,7 @@ class StepRunner:
     def prepare(
         self, trainer: Trainer, order: np.ndarray, data: tuple[Any, ...], done: int, total: Any
     ) -> None:
-        """This epoch's order, learning rates, and the sum of its losses so far to their places on the device."""
+        """Copy this epoch's order, its learning rates and the losses so far to the device."""
         ops, optimizer, n, batch = self.ops, trainer.optimizer, len(order), self.batch_size
         steps, before = -(-n // batch), optimizer.t - done
         rates = [optimizer.rate_at(before + 1 + i) for i in range(steps)]
@@ -71,7 +73,7 @@ class StepRunner:
                 ops.zeros((), self.dtype),
             )  # the epoch's step, optimizer.t
             self.t = self.clock[1:2].reshape(())
-            self.good_for = good_for  # last: Ctrl-C may come at any moment
+            self.good_for = good_for  # last, since Ctrl-C may come at any moment
         for place, numbers in (
             (self.order, order),
             (self.rates, rates),
@@ -88,7 +90,7 @@ class StepRunner:
             while done * self.batch_size < n:
                 rows = order[done * self.batch_size :][: self.batch_size]
                 fetched = self.fetch(data, rows)
-                same = max(n // self.batch_size - done, 1)  # steps with so many rows
+                same = max(n // self.batch_size - done, 1)  # steps left with this many rows
                 until = FLUSH_EVERY - (first + done) % FLUSH_EVERY, trainer.until_due(done)
                 times = 1 if fetched else min(same, AT_A_TIME, *until)
                 optimizer.t, optimizer.rate = self.t, self.rate
@@ -110,14 +112,14 @@ class StepRunner:
         return self.total
 
     def step(self, trainer: Trainer, n: int, *data: Any) -> None:
-        """A training step, all of which is in the device's memory."""
+        """One training step that reads and writes device memory only."""
         self.ops.next_batch(self.clock, self.rate, self.rates, self.order, self.rows)
         loss = trainer.gradient(*trainer.batch(self.rows[:n], *data))
         trainer.optimizer.apply(trainer.network.theta, trainer.network.grad)
         self.ops.axpby_inplace(self.total, float(n), loss, 1.0)
 
     def fetch(self, data: tuple[Any, ...], rows: np.ndarray) -> bool:
-        """Bring the batch to the device, of data that has no room there; whether there is any."""
+        """Bring the batch of data that is streamed (backend/streamed.py) to the device; return whether any is."""
         there = [x for x in data if hasattr(x, "fetch")]
         for x in there:
             x.fetch(rows, self.batch_size)
