@@ -20,7 +20,7 @@ FEW = 16  # launches of one block, done sooner than another thread has got the i
 
 
 class Launch(ctypes.Structure):
-    """A kernel launch; or, without a kernel, a check whether a number of x bytes is finite. The same struct as in pool.cpp."""
+    """A kernel launch; without a kernel, a check whether a number of x bytes is finite. As in pool.cpp."""
 
     _fields_ = [
         ("kernel", ctypes.c_void_p),
