@@ -62,13 +62,16 @@ def test_a_detector_whose_weights_are_no_numbers_calls_nothing_normal(scores):
         np.isnan(detector.score_samples(NEW[:9])).all() and (detector.predict(NEW[:9]) == -1).all()
     )
     assert (detector.p_values(NEW[:9]) < 0.01).all()
+    for explain in (detector.explain, detector.explanation):  # and no row is blamed for it
+        with pytest.raises(ValueError, match="Autoencoder: expected finite weights, got NaN"):
+            explain(NEW[:9])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize(
     "kind", [nanoae.Autoencoder, nanoae.AnomalyDetector, nanoae.StackedClassifier]
 )
-def test_a_file_with_such_weights_is_refused(tmp_path, kind, bad):
+def test_such_weights_are_not_saved_and_no_file_with_them_is_opened(tmp_path, kind, bad):
     inner = nanoae.Autoencoder(4, (16,), epochs=1)
     settings = {
         nanoae.Autoencoder: {"epochs": 1},
@@ -79,8 +82,23 @@ def test_a_file_with_such_weights_is_refused(tmp_path, kind, bad):
         X[:200], *([Y[:200]] if kind is nanoae.StackedClassifier else [])
     )
     inner = model.members_[0].model if kind is nanoae.AnomalyDetector else model
-    inner.network_.theta[5] = bad
     model.save(tmp_path / "m.npz")
+    inner.network_.theta[5] = bad
+    for write, name in (
+        (model.save, "m.npz"),
+        (model.export, "m.onnx"),
+        (model.export, "new.safetensors"),
+    ):
+        with pytest.raises(
+            ValueError, match=r"expected finite weights, got NaN or infinity .*Fit it again"
+        ):
+            write(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["m.npz"]
+    nanoae.load(tmp_path / "m.npz")  # the old one is whole
+    with np.load(tmp_path / "m.npz") as file:
+        arrays = dict(file)
+    arrays["0.state0" if kind is nanoae.AnomalyDetector else "state0"][5] = bad
+    np.savez(tmp_path / "m.npz", **arrays)
     with pytest.raises(ValueError, match=r"m\.npz: .* to be finite, got NaN or infinity"):
         nanoae.load(tmp_path / "m.npz")
 

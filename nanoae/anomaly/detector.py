@@ -338,6 +338,10 @@ class AnomalyDetector(Estimator):
 
     # ---------------------------------------------------------------- keeping
 
+    def check_weights(self):
+        for member in self.members_:
+            member.model.check_weights()
+
     def save(self, path) -> None:
         """Write the model to `path` (.npz with JSON inside, no pickle); `nanoae.load` opens it on any backend."""
         self.check_fitted()

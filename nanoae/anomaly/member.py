@@ -119,6 +119,7 @@ class Member:
 
     def shares(self, X: np.ndarray) -> np.ndarray:
         """Each feature's share of each score, (S, N, ...); those of a row add up to 1."""
+        self.model.check_weights()  # no column is to blame for theirs
         Z = self.scaled(X)
         return np.array([score.shares(self.model, Z) for score in self.scores])
 

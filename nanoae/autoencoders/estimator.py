@@ -92,6 +92,9 @@ class Estimator(FrameOutput, Parametrised):
         """The opposite of `to_file`, on an estimator with the saved parameters."""
         raise NotImplementedError
 
+    def check_weights(self) -> None:
+        """ValueError where weights that were learned are NaN or infinite: nothing follows from them."""
+
     _learned: tuple[
         str, ...
     ] = ()  # the attributes that fit leaves, and that make an estimator a fitted one
@@ -295,6 +298,8 @@ def as_codes(X, model: Estimator, shape: tuple[int, ...], dtype: Any) -> np.ndar
         raise ValueError(
             f"{name}: expected codes of shape ({', '.join(['N', *map(str, shape)])}), got {codes.shape}."
         )
+    if not np.isfinite(codes).all():
+        model.check_weights()  # which are to blame for their own codes
     check_finite(codes, name)
     return codes
 

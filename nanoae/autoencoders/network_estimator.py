@@ -349,6 +349,14 @@ class NetworkEstimator(Trained, Scaled):
             return table_and_curve(repr(self), "not fitted", {})
         return table_and_curve(repr(self), self.summary(), self.history_)
 
+    def check_weights(self):
+        ops = self.network_.ops
+        if not all(np.isfinite(ops.to_numpy(array)).all() for array in self.network_.state()):
+            raise ValueError(
+                f"{type(self).__name__}: expected finite weights, got NaN or infinity among them. Fit it again: with "
+                "a lower learning rate, or rows of smaller numbers."
+            )
+
     def save(self, path) -> None:
         """Write the model to `path` (.npz with JSON inside, no pickle); `nanoae.load` opens it on any backend."""
         self.check_fitted()
@@ -356,6 +364,7 @@ class NetworkEstimator(Trained, Scaled):
 
     def to_file(self):
         """(facts, arrays) for the model file."""
+        self.check_weights()  # the file could not be opened again
         facts, arrays = super().to_file()
         state = {
             f"state{i}": self.network_.ops.to_numpy(array)

@@ -41,6 +41,7 @@ def export(
         one_of("export: dtype", dtype, DTYPES)
     if hasattr(model, "check_fitted"):
         model.check_fitted()
+        model.check_weights()
     if ending == ".onnx":
         graph = graph_of(model, what, single=dtype == "float32")
         content, told = graph.file(notes_of(model)), graph.told()
