@@ -163,7 +163,7 @@ def test_no_label_for_a_row_of_which_the_network_makes_no_number(kind):
         lambda rows: model.evaluate(rows, Y[:20]),
         lambda rows: model.score(rows, Y[:20]),
     ):
-        with pytest.raises(ValueError, match="finite numbers, got nan for row 3"):
+        with pytest.raises(ValueError, match="finite outputs of the network, got nan for row 3"):
             method(FAR)
 
 
