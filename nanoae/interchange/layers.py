@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -57,10 +58,37 @@ def translate(layer: Any, x: Value) -> Value:
 
 # ---------------------------------------------------------------- dense layers
 
-
-@translate.register
-def _(layer: engine.Linear, x: Value) -> Value:
-    return x @ layer.params["W"] + layer.params["b"]
+FORMULAS: dict[type, Callable[[Any, Value], Value]] = {
+    engine.Linear: lambda layer, x: x @ layer.params["W"] + layer.params["b"],
+    activations.ReLU: lambda layer, x: x.apply("Relu"),
+    activations.LeakyReLU: lambda layer, x: x.apply("LeakyRelu", alpha=layer.slope),
+    activations.ELU: lambda layer, x: x.apply("Elu", alpha=layer.alpha),
+    activations.Sigmoid: lambda layer, x: x.apply("Sigmoid"),
+    activations.Tanh: lambda layer, x: x.apply("Tanh"),
+    activations.Softplus: lambda layer, x: x.apply("Softplus"),
+    activations.SiLU: lambda layer, x: x * x.apply("Sigmoid"),
+    Gaussian: lambda layer, x: x.part(0, layer.out_shape[0]),  # z = mu
+    FillMissing: lambda layer, x: x.is_nan().where(layer.state["center"], x),
+    Reshape: lambda layer, x: x.reshape(-1, *layer.out_shape),
+    Conv2d: lambda layer, x: x.apply("Conv", *layer.params.values(), **window(layer)),
+    ConvTranspose2d: lambda layer, x: adjoint(layer, x, layer.params["W"]),
+    TiedConvTranspose2d: lambda layer, x: adjoint(layer, x, layer.source.params["W"]),
+    MaxPool2d: lambda layer, x: x.apply("MaxPool", **window(layer)),
+    AvgPool2d: lambda layer, x: x.apply("AveragePool", count_include_pad=1, **window(layer)),
+    GRU: lambda layer, x: gru(layer, x, None),
+    ConcatSharedLabel: lambda layer, x: x.graph.concat([x, x.graph.remembered[layer.source]]),
+}
+IN_TRAINING = (
+    activations.Identity,
+    engine.Dropout,
+    GaussianNoise,
+    SaltAndPepper,
+    Penalty,
+    Adversarial,
+)
+FORMULAS |= dict.fromkeys(IN_TRAINING, lambda layer, x: x)
+for kind, formula in FORMULAS.items():
+    translate.register(kind, formula)
 
 
 @translate.register
@@ -69,63 +97,11 @@ def _(layer: engine.TiedLinear, x: Value) -> Value:
     return x @ W.transpose(1, 0) + layer.params["b"]
 
 
-@translate.register(activations.Identity)
-@translate.register(engine.Dropout)
-@translate.register(GaussianNoise)
-@translate.register(SaltAndPepper)
-@translate.register(Penalty)
-@translate.register(Adversarial)
-def _(layer, x: Value) -> Value:
-    return x  # outside training
-
-
-@translate.register
-def _(layer: activations.ReLU, x: Value) -> Value:
-    return x.apply("Relu")
-
-
-@translate.register
-def _(layer: activations.LeakyReLU, x: Value) -> Value:
-    return x.apply("LeakyRelu", alpha=layer.slope)
-
-
-@translate.register
-def _(layer: activations.ELU, x: Value) -> Value:
-    return x.apply("Elu", alpha=layer.alpha)
-
-
-@translate.register
-def _(layer: activations.Sigmoid, x: Value) -> Value:
-    return x.apply("Sigmoid")
-
-
-@translate.register
-def _(layer: activations.Tanh, x: Value) -> Value:
-    return x.apply("Tanh")
-
-
-@translate.register
-def _(layer: activations.Softplus, x: Value) -> Value:
-    return x.apply("Softplus")
-
-
 @translate.register
 def _(layer: activations.GELU, x: Value) -> Value:
-    return (
-        x
-        * 0.5
-        * ((x * (x * x * (SQRT_2_OVER_PI * GELU_CUBIC) + SQRT_2_OVER_PI)).apply("Tanh") + 1.0)
-    )
-
-
-@translate.register
-def _(layer: activations.SiLU, x: Value) -> Value:
-    return x * x.apply("Sigmoid")
-
-
-@translate.register
-def _(layer: Gaussian, x: Value) -> Value:
-    return x.part(0, layer.out_shape[0])  # z = mu
+    """x (1 + tanh(sqrt(2/π) (x + c x³))) / 2"""
+    inner = x * (x * x * (SQRT_2_OVER_PI * GELU_CUBIC) + SQRT_2_OVER_PI)
+    return x * 0.5 * (inner.apply("Tanh") + 1.0)
 
 
 @translate.register
@@ -138,17 +114,7 @@ def _(layer: TopK, x: Value) -> Value:
     )
 
 
-@translate.register
-def _(layer: FillMissing, x: Value) -> Value:
-    return x.is_nan().where(layer.state["center"], x)
-
-
 # ---------------------------------------------------------------- shapes and statistics
-
-
-@translate.register
-def _(layer: Reshape, x: Value) -> Value:
-    return x.reshape(-1, *layer.out_shape)
 
 
 @translate.register
@@ -169,21 +135,6 @@ def _(layer: LayerNorm, x: Value) -> Value:
 # ---------------------------------------------------------------- images
 
 
-@translate.register
-def _(layer: Conv2d, x: Value) -> Value:
-    return x.apply("Conv", layer.params["W"], layer.params["b"], **window(layer))
-
-
-@translate.register
-def _(layer: ConvTranspose2d, x: Value) -> Value:
-    return adjoint(layer, x, layer.params["W"])
-
-
-@translate.register
-def _(layer: TiedConvTranspose2d, x: Value) -> Value:
-    return adjoint(layer, x, layer.source.params["W"])
-
-
 def adjoint(layer: ConvTranspose2d, x: Value, W: np.ndarray) -> Value:
     """The adjoint of a convolution, to the size that the layer has."""
     (rows, columns), (kernel, stride, padding) = layer.in_shape[1:], layer.window
@@ -193,16 +144,6 @@ def adjoint(layer: ConvTranspose2d, x: Value, W: np.ndarray) -> Value:
     ]
     more = [size - smallest for size, smallest in zip(layer.out_shape[1:], least, strict=True)]
     return x.apply("ConvTranspose", W, layer.params["b"], output_padding=more, **window(layer))
-
-
-@translate.register
-def _(layer: MaxPool2d, x: Value) -> Value:
-    return x.apply("MaxPool", **window(layer))
-
-
-@translate.register
-def _(layer: AvgPool2d, x: Value) -> Value:
-    return x.apply("AveragePool", count_include_pad=1, **window(layer))
 
 
 @translate.register
@@ -227,11 +168,6 @@ def _(layer: Embedding, x: Value) -> Value:
     words = x if x.kind == "i" else x.apply("Round").cast(np.int64)
     x.graph.remembered[layer] = words
     return x.graph.constant(layer.params["W"]).take(words)
-
-
-@translate.register
-def _(layer: GRU, x: Value) -> Value:
-    return gru(layer, x, None)
 
 
 def gru(layer: GRU, x: Value, h: Value | None) -> Value:
@@ -293,11 +229,6 @@ def _(layer: ConcatLabel, x: Value) -> Value:
     image = x.part(0, layer.size).reshape(-1, *layer.shape)
     planes = c.reshape(-1, layer.n, *[1] * len(size)).apply("Expand", [1, layer.n, *size])
     return x.graph.concat([image, planes])
-
-
-@translate.register
-def _(layer: ConcatSharedLabel, x: Value) -> Value:
-    return x.graph.concat([x, x.graph.remembered[layer.source]])
 
 
 # ---------------------------------------------------------------- what a network's output means, by its loss

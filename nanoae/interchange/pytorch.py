@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from nanoae.autoencoders.corruption import GaussianNoise, SaltAndPepper
 from nanoae.autoencoders.penalty import Penalty
 from nanoae.engine import activations
 from nanoae.engine import layers as engine
-from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
+from nanoae.engine.conv import Conv2d, ConvTranspose2d
 from nanoae.engine.embedding import Embedding
 from nanoae.engine.layers import Layer
 from nanoae.engine.network import Sequential
@@ -28,32 +27,74 @@ PLAIN = {"dilation": (1, (1, 1)), "groups": (1,), "padding_mode": ("zeros",), "c
          "return_indices": (False,), "count_include_pad": (True,), "divisor_override": (None,), "mode": ("nearest",),
          "beta": (1, 1.0), "start_dim": (1,), "end_dim": (-1,), "dim": (1,), "track_running_stats": (True,),
          "max_norm": (None,), "approximate": ("tanh",)}  # fmt: skip
-FROM: dict[str, Callable[[Any], Layer]] = {
-    "Linear": lambda m: engine.Linear(m.out_features),
-    "Conv2d": lambda m: Conv2d(m.out_channels, m.kernel_size, m.stride, m.padding),
-    "ConvTranspose2d": lambda m: ConvTranspose2d(
-        m.out_channels, m.kernel_size, m.stride, m.padding, m.output_padding
+
+
+class Pair(NamedTuple):
+    """A layer that both have: what its class here is given of a module, and the module's class of a layer."""
+
+    layer: Callable[..., Layer]
+    of_module: Callable[[Any], tuple[Any, ...]] = lambda m: ()
+    of_layer: Callable[[Any], tuple[Any, ...]] = lambda layer: ()
+
+
+def pool(kind: Callable[..., Layer]) -> Pair:
+    return Pair(
+        kind, lambda m: (m.kernel_size, m.stride, m.padding), lambda layer: tuple(layer.window)
+    )
+
+
+batch_norm = Pair(
+    BatchNorm,
+    lambda m: (0.1 if m.momentum is None else m.momentum, m.eps),
+    lambda layer: (layer.in_shape[0], layer.eps, layer.momentum),
+)
+PAIRS = {
+    "Linear": Pair(
+        engine.Linear, lambda m: (m.out_features,), lambda layer: (layer.n_in, layer.n_out)
     ),
-    "BatchNorm1d": lambda m: BatchNorm(0.1 if m.momentum is None else m.momentum, m.eps),
-    "BatchNorm2d": lambda m: BatchNorm(0.1 if m.momentum is None else m.momentum, m.eps),
-    "LayerNorm": lambda m: LayerNorm(len(m.normalized_shape), m.eps),
-    "Embedding": lambda m: Embedding(m.num_embeddings, m.embedding_dim),
-    "MaxPool2d": lambda m: MaxPool2d(m.kernel_size, m.stride, m.padding),
-    "AvgPool2d": lambda m: AvgPool2d(m.kernel_size, m.stride, m.padding),
-    "Upsample": lambda m: Upsample(whole(m)),
-    "Flatten": lambda m: Flatten(),
-    "Unflatten": lambda m: Reshape(tuple(m.unflattened_size)),
-    "Dropout": lambda m: engine.Dropout(m.p),
-    "Identity": lambda m: activations.Identity(),
-    "ReLU": lambda m: activations.ReLU(),
-    "LeakyReLU": lambda m: activations.LeakyReLU(m.negative_slope),
-    "ELU": lambda m: activations.ELU(m.alpha),
-    "Sigmoid": lambda m: activations.Sigmoid(),
-    "Tanh": lambda m: activations.Tanh(),
-    "Softplus": lambda m: activations.Softplus(),
-    "GELU": lambda m: activations.GELU(),
-    "SiLU": lambda m: activations.SiLU(),
+    "Conv2d": Pair(
+        Conv2d,
+        lambda m: (m.out_channels, m.kernel_size, m.stride, m.padding),
+        lambda layer: (layer.in_shape[0], layer.n_out, *layer.window),
+    ),
+    "ConvTranspose2d": Pair(
+        ConvTranspose2d,
+        lambda m: (m.out_channels, m.kernel_size, m.stride, m.padding, m.output_padding),
+        lambda layer: (layer.in_shape[0], layer.n_out, *layer.window, layer.extra),
+    ),
+    "BatchNorm1d": batch_norm,
+    "BatchNorm2d": batch_norm,
+    "LayerNorm": Pair(
+        LayerNorm,
+        lambda m: (len(m.normalized_shape), m.eps),
+        lambda layer: (layer.in_shape[-layer.axes :], layer.eps),
+    ),
+    "Embedding": Pair(
+        Embedding,
+        lambda m: (m.num_embeddings, m.embedding_dim),
+        lambda layer: (layer.n_words, layer.n_out),
+    ),
+    "MaxPool2d": pool(MaxPool2d),
+    "AvgPool2d": pool(AvgPool2d),
+    "Upsample": Pair(Upsample, lambda m: (whole(m),), lambda layer: (None, layer.window.kernel)),
+    "Flatten": Pair(Flatten),
+    "Unflatten": Pair(
+        Reshape, lambda m: (tuple(m.unflattened_size),), lambda layer: (1, layer.out_shape)
+    ),
+    "Dropout": Pair(engine.Dropout, lambda m: (m.p,), lambda layer: (layer.p,)),
+    "LeakyReLU": Pair(
+        activations.LeakyReLU, lambda m: (m.negative_slope,), lambda layer: (layer.slope,)
+    ),
+    "ELU": Pair(activations.ELU, lambda m: (m.alpha,), lambda layer: (layer.alpha,)),
+    "GELU": Pair(activations.GELU),
+    "Identity": Pair(activations.Identity),
+    "ReLU": Pair(activations.ReLU),
+    "Sigmoid": Pair(activations.Sigmoid),
+    "Tanh": Pair(activations.Tanh),
+    "Softplus": Pair(activations.Softplus),
+    "SiLU": Pair(activations.SiLU),
 }
+IN_TRAINING = (engine.Dropout, GaussianNoise, SaltAndPepper, Penalty)  # what else acts then alone
 WIDTH = ("in_features", "num_features")  # of a module that tells the shape of its input
 
 
@@ -119,14 +160,15 @@ def flat(module: Any) -> Any:
 def converted(module: Any) -> Layer:
     """The layer that does what a torch.nn module does, without its weights."""
     kind = type(module)
-    if kind.__name__ not in FROM or not kind.__module__.startswith("torch.nn"):
-        raise ValueError(f"from_torch: expected a Sequential of {', '.join(FROM)}; got {module}.")
+    if kind.__name__ not in PAIRS or not kind.__module__.startswith("torch.nn"):
+        raise ValueError(f"from_torch: expected a Sequential of {', '.join(PAIRS)}; got {module}.")
     for name, known in PLAIN.items():
         if getattr(module, name, known[0]) not in known:
             raise ValueError(
                 f"from_torch: expected {name}={known[0]!r}, got {getattr(module, name)!r} of {module}."
             )
-    return FROM[kind.__name__](module)
+    pair = PAIRS[kind.__name__]
+    return pair.layer(*pair.of_module(module))
 
 
 # ---------------------------------------------------------------- to PyTorch
@@ -157,109 +199,27 @@ def to_torch(model: Any) -> Any:
     return module.eval()
 
 
-@functools.singledispatch
 def module_of(layer: Any, nn: Any) -> Any:
     """The torch.nn module of a layer, without its weights."""
+    kind = type(layer)
+    if kind is TimeDistributed:
+        return module_of(
+            layer.layer, nn
+        )  # a module takes all axes before the last one for the batch
+    if kind is activations.GELU:
+        return nn.GELU(approximate="tanh")
+    if isinstance(layer, Reshape):
+        flat, shaped = nn.Flatten(), nn.Unflatten(1, layer.out_shape)
+        if len(layer.out_shape) == 1:
+            return flat
+        return nn.Sequential(flat, shaped) if len(layer.in_shape) > 1 else shaped
+    flat_or_image = "BatchNorm1d" if len(layer.in_shape) == 1 else "BatchNorm2d"
+    for name, pair in PAIRS.items():
+        if pair.layer is kind:
+            name = flat_or_image if kind is BatchNorm else name
+            return getattr(nn, name)(*pair.of_layer(layer))
+    if isinstance(layer, IN_TRAINING):
+        return nn.Identity()
     raise ValueError(
         f"to_torch: expected layers that torch.nn has, too, got {layer!r}. As ONNX all layers go: export."
     )
-
-
-@module_of.register
-def _(layer: engine.Linear, nn: Any) -> Any:
-    return nn.Linear(layer.n_in, layer.n_out)
-
-
-@module_of.register
-def _(layer: Conv2d, nn: Any) -> Any:
-    return nn.Conv2d(layer.in_shape[0], layer.n_out, *layer.window)
-
-
-@module_of.register
-def _(layer: ConvTranspose2d, nn: Any) -> Any:
-    return nn.ConvTranspose2d(layer.in_shape[0], layer.n_out, *layer.window, layer.extra)
-
-
-@module_of.register
-def _(layer: BatchNorm, nn: Any) -> Any:
-    kind = nn.BatchNorm1d if len(layer.in_shape) == 1 else nn.BatchNorm2d
-    return kind(layer.in_shape[0], layer.eps, layer.momentum)
-
-
-@module_of.register
-def _(layer: LayerNorm, nn: Any) -> Any:
-    return nn.LayerNorm(layer.in_shape[-layer.axes :], layer.eps)
-
-
-@module_of.register
-def _(layer: Embedding, nn: Any) -> Any:
-    return nn.Embedding(layer.n_words, layer.n_out)
-
-
-@module_of.register
-def _(layer: TimeDistributed, nn: Any) -> Any:
-    return module_of(layer.layer, nn)  # a module takes all axes before the last one for the batch
-
-
-@module_of.register
-def _(layer: MaxPool2d, nn: Any) -> Any:
-    return nn.MaxPool2d(*layer.window)
-
-
-@module_of.register
-def _(layer: AvgPool2d, nn: Any) -> Any:
-    return nn.AvgPool2d(*layer.window)
-
-
-@module_of.register
-def _(layer: Upsample, nn: Any) -> Any:
-    return nn.Upsample(scale_factor=layer.window.kernel)
-
-
-@module_of.register
-def _(layer: Reshape, nn: Any) -> Any:
-    if len(layer.in_shape) > 1 and len(layer.out_shape) > 1:
-        return nn.Sequential(nn.Flatten(), nn.Unflatten(1, layer.out_shape))
-    return nn.Flatten() if len(layer.out_shape) == 1 else nn.Unflatten(1, layer.out_shape)
-
-
-@module_of.register(activations.ReLU)
-@module_of.register(activations.Sigmoid)
-@module_of.register(activations.Tanh)
-@module_of.register(activations.Softplus)
-@module_of.register(activations.SiLU)
-@module_of.register(activations.Identity)
-def _(layer, nn: Any) -> Any:
-    return getattr(nn, type(layer).__name__)()
-
-
-@module_of.register
-def _(layer: activations.LeakyReLU, nn: Any) -> Any:
-    return nn.LeakyReLU(layer.slope)
-
-
-@module_of.register
-def _(layer: activations.GELU, nn: Any) -> Any:
-    return nn.GELU(approximate="tanh")
-
-
-@module_of.register
-def _(layer: activations.ELU, nn: Any) -> Any:
-    return nn.ELU(layer.alpha)
-
-
-@module_of.register
-def _(layer: engine.Dropout, nn: Any) -> Any:
-    return nn.Dropout(layer.p) if type(layer) is engine.Dropout else nn.Identity()
-
-
-@module_of.register(GaussianNoise)
-@module_of.register(SaltAndPepper)
-@module_of.register(Penalty)
-def _(layer, nn: Any) -> Any:
-    return nn.Identity()
-
-
-@module_of.register
-def _(layer: TiedConvTranspose2d, nn: Any) -> Any:
-    return module_of.dispatch(object)(layer, nn)
