@@ -1,6 +1,6 @@
 """nanoae: autoencoders on a from-scratch engine: every forward and backward by hand, on NumPy and on CuPy."""
 
-import importlib
+import pkgutil
 from typing import TYPE_CHECKING
 
 from nanoae.anomaly.cluster_labels import ClusterLabelDetector
@@ -203,34 +203,26 @@ __all__ = [
 
 
 LATER = {  # rooms that most programs do without: imported when one of these names is asked for
-    "nanoae.interchange.export": ("export",),
-    "nanoae.interchange.pytorch": (
-        "from_torch",
-        "to_torch",
-    ),
-    "nanoae.interchange.safetensors": ("from_safetensors",),
-    "nanoae.interchange.weights": (
-        "from_sklearn",
-        "get_weights",
-        "set_weights",
-        "state_dict",
-    ),
-    "nanoae.report": (
-        "write_detector_report",
-        "write_report",
-        "write_text_report",
-    ),
-    "nanoae.trace.trace": ("Trace",),
-    "nanoae.training.tensorboard": ("TensorBoard",),
+    "Trace": "nanoae.trace.trace:Trace",
+    "TensorBoard": "nanoae.training.tensorboard:TensorBoard",
+    "export": "nanoae.interchange.export:export",
+    "from_safetensors": "nanoae.interchange.safetensors:from_safetensors",
+    "from_sklearn": "nanoae.interchange.weights:from_sklearn",
+    "from_torch": "nanoae.interchange.pytorch:from_torch",
+    "get_weights": "nanoae.interchange.weights:get_weights",
+    "plot": "nanoae.plot",
+    "set_weights": "nanoae.interchange.weights:set_weights",
+    "state_dict": "nanoae.interchange.weights:state_dict",
+    "to_torch": "nanoae.interchange.pytorch:to_torch",
+    "write_detector_report": "nanoae.report:write_detector_report",
+    "write_report": "nanoae.report:write_report",
+    "write_text_report": "nanoae.report:write_text_report",
 }
 
 
 def __getattr__(name: str):
-    if name == "plot":
-        return importlib.import_module("nanoae.plot")
-    for module, names in LATER.items():
-        if name in names:
-            return getattr(importlib.import_module(module), name)
+    if name in LATER:
+        return pkgutil.resolve_name(LATER[name])
     if name not in CLASSES or CLASSES[name] not in __all__:
         raise AttributeError(f"module 'nanoae' has no attribute {name!r}")
     tell(f"nanoae.{name}", CLASSES[name])

@@ -15,18 +15,22 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nanoae.former import CLASSES, tell
+from nanoae.interval import Interval
 from nanoae.spelling import did_you_mean
 
+KINDS = {"int": "a whole number", "float": "a number"}
 DEEPEST = 32  # parts and lists within each other that a file may hold
 
 
 class Configurable:
     """The base of everything that is described by its constructor's arguments. Those annotated as int or float have to
-    be numbers: ValueError otherwise.
+    be numbers, and in their range where there is one: ValueError otherwise.
 
+    bounds   argument -> where a number has to lie, as {"p": "[0, 1)"}
     former   what subclasses may have by an older name -> its name now
     """
 
+    bounds: ClassVar[dict[str, str]] = {}
     former: ClassVar[dict[str, str]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -36,7 +40,7 @@ class Configurable:
                 tell(f"{cls.__name__}.{old}", new)
                 setattr(cls, new, vars(cls)[old])
         if "__init__" in vars(cls):
-            cls.__init__ = told_numbers(cls.__init__)  # type: ignore[method-assign]
+            cls.__init__ = checked(cls.__init__, cls.bounds)  # type: ignore[method-assign]
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, as stored; AttributeError for one that is not."""
@@ -59,34 +63,36 @@ class Configurable:
         return f"{type(self).__name__}({', '.join(changed)})"
 
 
-def told_numbers(init: Any) -> Any:
-    """A constructor that says which of its arguments is no number, where it is annotated as one."""
+def checked(init: Any, bounds: dict[str, str]) -> Any:
+    """A constructor that says which of its arguments is no number, where it is annotated as one, or out of range."""
     signature = inspect.signature(init)
-    kinds = {
-        name: p.annotation
-        for name, p in signature.parameters.items()
-        if p.annotation in ("int", "float")
-    }
-    if not kinds:
+    kinds = {name: p.annotation for name, p in signature.parameters.items()}
+    numbers = [name for name, kind in kinds.items() if kind in ("int", "float")]
+    intervals = {name: Interval(ends) for name, ends in bounds.items() if name in kinds}
+    if not numbers and not intervals:
         return init
 
+    def refuse(part: Any, name: str, wanted: str, value: Any) -> None:
+        raise ValueError(f"{type(part).__name__}: expected {name}{wanted}, got {value!r}.")
+
     @functools.wraps(init)
-    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+    def constructor(self: Any, *args: Any, **kwargs: Any) -> None:
         given = signature.bind(self, *args, **kwargs).arguments
-        numbers = {name: given[name] for name in kinds if name in given}
-        for name, value in numbers.items():
+        whole = {name: given[name] for name in numbers if name in given}
+        for name, value in whole.items():
             if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-                raise no_number(self, name, value)
+                refuse(self, name, f", {KINDS[kinds[name]]}", value)
+        for name, interval in intervals.items():
+            value = given.get(name)
+            if value is not None and not callable(value) and value not in interval:
+                optional = " or None" if signature.parameters[name].default is None else ""
+                refuse(self, name, f" {interval.words}{optional}", value)
         init(self, *args, **kwargs)  # which may say more of it
-        for name, value in numbers.items():
+        for name, value in whole.items():
             if kinds[name] == "int" and value != round(value):
-                raise no_number(self, name, value)
+                refuse(self, name, f", {KINDS['int']}", value)
 
-    def no_number(part: Any, name: str, value: Any) -> ValueError:
-        wanted = "a whole number" if kinds[name] == "int" else "a number"
-        return ValueError(f"{type(part).__name__}: expected {name}, {wanted}, got {value!r}.")
-
-    return checked
+    return constructor
 
 
 def to_config(value: Any, among: list[Any] | None = None, by_name: bool = True) -> Any:

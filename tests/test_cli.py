@@ -24,7 +24,7 @@ from nanoae.cli import EPILOG, command_line, gradcheck, main
 from nanoae.engine import activations, layers, losses
 from nanoae.engine.conv import Convolution
 from nanoae.engine.image import ImageLayer
-from nanoae.engine.pool import Pooling
+from nanoae.engine.pool import Pooling, Summing
 from nanoae.training.fusion import InPlace, LinearActivation
 from nanoae.training.kfac import FactorTap
 from nanoae.training.loop import Trainer
@@ -883,6 +883,7 @@ def test_gradcheck_covers_every_layer_and_every_loss(run):
         ImageLayer,
         Convolution,
         Pooling,
+        Summing,
         InPlace,
         LinearActivation,
         FactorTap,

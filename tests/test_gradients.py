@@ -40,7 +40,7 @@ from nanoae.engine.activations import Elementwise
 from nanoae.engine.conv import Convolution
 from nanoae.engine.image import ImageLayer
 from nanoae.engine.layers import Layer, Noisy
-from nanoae.engine.pool import Pooling
+from nanoae.engine.pool import Pooling, Summing
 from nanoae.training.fusion import InPlace, LinearActivation
 from nanoae.training.kfac import FactorTap
 
@@ -55,7 +55,7 @@ def away_from_zero(*shape):
 
 # InPlace and LinearActivation come out of fusion, which test_training compares; FactorTap out of K-FAC.
 FUSED = {InPlace, LinearActivation, FactorTap}
-NOT_BUILT_ALONE = {Elementwise, Noisy, Penalty, ImageLayer, Convolution, Pooling} | FUSED
+NOT_BUILT_ALONE = {Elementwise, Noisy, Penalty, ImageLayer, Convolution, Pooling, Summing} | FUSED
 NETWORKS = {
     "all smooth activations": lambda: [
         Linear(7),

@@ -111,7 +111,7 @@ def test_a_fitted_autoencoder_goes_to_torch_and_its_weights_come_back():
         module(torch.from_numpy(X)).detach().numpy(), ae.reconstruct(X), rtol=0, atol=1e-6
     )
     other = nanoae.Autoencoder(
-        3, (5,), corruption=nanoae.GaussianNoise(0.1), epochs=2, random_state=1
+        3, (5,), activation="relu", corruption=nanoae.GaussianNoise(0.1), random_state=1
     ).build(6)
     nanoae.set_weights(other, module.state_dict())
     np.testing.assert_array_equal(other.transform(X), ae.transform(X))

@@ -255,13 +255,13 @@ def test_a_trainer_goes_when_nobody_holds_it():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"damping": 0.0}, "damping and trust > 0"),
-        ({"trust": -1.0}, "damping and trust > 0"),
-        ({"damping": math.inf}, "damping and trust > 0"),
-        ({"memory": 1.0}, r"memory and momentum in \[0, 1\)"),
-        ({"momentum": 1.5}, r"memory and momentum in \[0, 1\)"),
-        ({"invert_every": 0}, "steps >= 1"),
-        ({"measure_every": 2.5}, "whole steps >= 1"),
+        ({"damping": 0.0}, "expected damping > 0"),
+        ({"trust": -1.0}, "expected trust"),
+        ({"damping": math.inf}, "expected damping > 0"),
+        ({"memory": 1.0}, r"memory in \[0, 1\)"),
+        ({"momentum": 1.5}, r"momentum in \[0, 1\)"),
+        ({"invert_every": 0}, "expected invert_every >= 1, got 0"),
+        ({"measure_every": 2.5}, "expected measure_every, a whole number"),
     ],
 )
 def test_settings_out_of_range(settings, message):

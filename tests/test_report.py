@@ -99,7 +99,16 @@ def test_the_page_knows_every_layer():
         )
     )
     names = {name for pair in known for name in pair}
-    abstract = {"Convolution", "Elementwise", "ImageLayer", "Layer", "Noisy", "Penalty", "Pooling"}
+    abstract = {
+        "Convolution",
+        "Elementwise",
+        "ImageLayer",
+        "Layer",
+        "Noisy",
+        "Penalty",
+        "Pooling",
+        "Summing",
+    }
     rooms = (
         "nanoae.engine",
         "nanoae.autoencoders",

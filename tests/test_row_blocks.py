@@ -114,7 +114,7 @@ def test_early_stopping_watches_rows_that_are_not_learned_from():
         (lambda: nanoae.Autoencoder(**FIT).fit(nanoae.RowBlocks([X, X[:, :3]])), "features"),
         (
             lambda: nanoae.StackedAutoencoder((4, 2)).fit(nanoae.RowBlocks(X)),
-            "nothing is pretrained",
+            "which pretraining does not take",
         ),
         (
             lambda: nanoae.Autoencoder(**FIT).fit(nanoae.RowBlocks([X, np.full((3, 6), np.nan)])),

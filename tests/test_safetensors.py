@@ -64,7 +64,7 @@ def test_the_packages_own_loader_opens_it_and_finds_weights_as_pytorch_has_them(
 def test_weights_of_others_fill_a_model(tmp_path):
     trained, other = (
         fitted("dense"),
-        nanoae.Autoencoder(2, (5,), **SMALL | {"random_state": 7}).build(6),
+        nanoae.Autoencoder(2, (5,), activation="relu", **SMALL | {"random_state": 7}).build(6),
     )
     numpy_loader.save_file(nanoae.state_dict(trained), tmp_path / "weights.safetensors")
     with pytest.raises(ValueError, match="got weights alone"):
@@ -123,6 +123,32 @@ def test_weights_that_do_not_fit_change_nothing(weights, told):
     with pytest.raises(ValueError, match=told):
         nanoae.set_weights(model, weights)
     np.testing.assert_array_equal(model.network_.theta, before)
+
+
+def test_weights_learned_with_another_activation_are_refused():
+    X = np.random.default_rng(0).random((60, 6), np.float32)
+    relu = nanoae.Autoencoder(2, (5,), epochs=1, random_state=0).fit(X)
+    weights, elu = nanoae.state_dict(relu), nanoae.Autoencoder(2, (5,), random_state=0).build(6)
+    with pytest.raises(ValueError, match=r"expected weights learned with ELU\(\).*with ReLU\(\)"):
+        nanoae.set_weights(elu, weights)
+    with pytest.warns(UserWarning, match=r'activation="auto" means ELU\(\)'):
+        nanoae.set_weights(elu, dict(weights))
+    same = nanoae.Autoencoder(2, (5,), activation="relu", random_state=1).build(6)
+    nanoae.set_weights(same, weights)
+    np.testing.assert_array_equal(same.network_.theta, relu.network_.theta)
+
+
+def test_a_loaded_model_has_the_activation_that_it_had(tmp_path):
+    X = np.random.default_rng(0).random((60, 6), np.float32)
+    model = nanoae.Autoencoder(2, (5,), epochs=1, random_state=0).fit(X)
+    model.set_params(epochs="auto")  # which counts from the next fit on
+    for name in ("m.npz", "m.safetensors"):
+        model.save(tmp_path / name) if name.endswith("npz") else nanoae.export(
+            model, tmp_path / name
+        )
+        loaded = nanoae.load(tmp_path / name)
+        np.testing.assert_array_equal(loaded.transform(X), model.transform(X))
+        assert loaded.get_params()["activation"] == "auto" and "ReLU" in loaded.summary()
 
 
 @pytest.mark.parametrize("activation", ["logistic", "relu", "tanh", "identity"])

@@ -358,7 +358,10 @@ def test_held_out_rows_are_seen_by_neither(monkeypatch, kind):
     monkeypatch.setattr(
         stacked.Stacked,
         "_pretrain",
-        lambda self, X, weights: (seen.append(len(X)), setattr(self, "interrupted_", 0)),
+        lambda self, examples: (
+            seen.append(len(examples.inputs)),
+            setattr(self, "interrupted_", 0),
+        ),
     )
     model = STACKS[kind](validation_fraction=0.25).fit(X, unlabelled(kind, 40))
     assert (

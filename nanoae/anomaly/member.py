@@ -16,6 +16,7 @@ from nanoae.anomaly.scores import Score
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.reach import OutOfReach
 from nanoae.autoencoders.saved import Saved
+from nanoae.autoencoders.underfit import part_of_another
 from nanoae.backend import available
 from nanoae.configurable import arguments, to_config
 from nanoae.data.field import promised
@@ -47,7 +48,6 @@ class Member:
         self.model = copy.deepcopy(model).set_output(
             transform="default"
         )  # arrays, whatever scikit-learn is told
-        self.model.compared = False
         if "scaling" in self.model.get_params(deep=False):
             self.model.set_params(scaling="none")  # its rows are scaled by this one's scaler
         self.numbers: Any = ...  # the columns that the scaler is for: all, or those of numbers
@@ -59,7 +59,7 @@ class Member:
         del known
         Z, beside = self.scaled(X), {} if checkpoints is None else {"checkpoint_dir": checkpoints}
         try:
-            with quiet_interrupt():
+            with quiet_interrupt(), part_of_another():
                 fitted = self.model.set_params(random_state=self.seed).fit(Z, **beside)
         except OutOfReach as error:
             raise self.of_its_scaling(error) from error

@@ -6,13 +6,14 @@ import copy
 import math
 import time
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from nanoae.autoencoders.bottleneck import BOTTLENECKS
 from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.estimator import as_codes, squared_error
+from nanoae.autoencoders.examples import Examples, weighed
 from nanoae.autoencoders.from_blocks import RowBlocks, fit_blocks
 from nanoae.autoencoders.generative import Generative
 from nanoae.autoencoders.kinds import Auto, Flag, Maybe, Name, Part, Whole, Widths
@@ -32,7 +33,8 @@ from nanoae.autoencoders.reach import (
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.table_losses import Masked
 from nanoae.autoencoders.underfit import compare_with_pca
-from nanoae.autoencoders.weights import FEW, counted, own_order, taken, weighed
+from nanoae.autoencoders.weights import FEW, counted
+from nanoae.configurable import to_config
 from nanoae.engine import losses
 from nanoae.engine.activations import ACTIVATIONS, Identity, Sigmoid, activation
 from nanoae.engine.layers import Layer, Linear, Noisy, TiedLinear
@@ -105,10 +107,6 @@ class Autoencoder(Generative):
         "loss nor in errors, and `reconstruct` fills it in",
     )
 
-    compared: ClassVar[bool] = (
-        True  # whether `fit` warns where PCA is better: not of a part of another estimator
-    )
-
     # ---------------------------------------------------------------- building
 
     def _layers(self, input_shape):
@@ -120,41 +118,39 @@ class Autoencoder(Generative):
         return self._with_parts(encoder), decoder
 
     @property
-    def hidden_activation(self) -> str:
-        """The name of the hidden layers' activation."""
-        if self.activation != AUTO:
-            return self.activation
-        return "elu" if self.epochs == AUTO else "relu"
+    def hidden_activation(self) -> Any:
+        """What the hidden layers have, by its name if it has one, whatever was set since they were built."""
+        return self._plan.activation(self.as_built)
 
     def _new_encoder(self, input_shape: tuple[int, ...]) -> list[Layer]:
         """[Linear, activation, ..., Linear, code activation]: x -> code."""
         layers: list[Layer] = []
         for width in self.hidden:
             layers += [self._linear(width), activation(self.hidden_activation)]
-        code = self.code_size * getattr(self.part("bottleneck"), "inputs_per_unit", 1)
-        return [*layers, self._linear(code), activation(self.code_activation, "code_activation")]
+        return [*layers, *self._code_layers()]
+
+    def _code_layers(self) -> list[Layer]:
+        """[Linear, code activation], as wide as the bottleneck wants it."""
+        width = self.code_size * getattr(self.part("bottleneck"), "inputs_per_unit", 1)
+        return [self._linear(width), activation(self.code_activation, "code_activation")]
+
+    def _output_layers(self) -> list[Layer]:
+        """[output activation], or none where the loss works on logits."""
+        return [] if self._logits else [activation(self.output_activation, "output_activation")]
 
     def _new_decoder(self, encoder: list[Layer], input_shape: tuple[int, ...]) -> list[Layer]:
-        """The mirror image: code -> x. The output activation is left out where the loss works on logits."""
+        """The mirror image: code -> x."""
         sources = [layer for layer in encoder if isinstance(layer, Linear)]
-        layers: list[Layer] = []
+        linears: list[Layer] = []
         if self.tied_weights:
-            for source in reversed(sources):
-                layers += [
-                    TiedLinear(source, self.bias_initializer),
-                    activation(self.hidden_activation),
-                ]
+            linears += [TiedLinear(source, self.bias_initializer) for source in reversed(sources)]
         else:
-            for width in (
-                *(source.n_out for source in reversed(sources[:-1])),
-                math.prod(input_shape),
-            ):
-                layers += [self._linear(width), activation(self.hidden_activation)]
-        return (
-            layers[:-1]
-            if self._logits
-            else [*layers[:-1], activation(self.output_activation, "output_activation")]
-        )
+            widths = [source.n_out for source in reversed(sources[:-1])]
+            linears += map(self._linear, [*widths, math.prod(input_shape)])
+        layers: list[Layer] = []
+        for linear in linears[:-1]:
+            layers += [linear, activation(self.hidden_activation)]
+        return [*layers, linears[-1], *self._output_layers()]
 
     def _with_parts(self, encoder: list[Layer]) -> list[Layer]:
         """[filled gaps], [corruption], encoder, [bottleneck], [penalty]: one of each, or none."""
@@ -238,31 +234,36 @@ class Autoencoder(Generative):
         """
         if isinstance(X, RowBlocks):
             return fit_blocks(self, X, validation_data, sample_weight)
-        X = self._begin(X)
+        return self._fit(X, validation_data, sample_weight)
+
+    def _fit(self, X, validation_data, sample_weight, condition=None):
+        """`fit` of rows in memory, a label for each where the model is conditional."""
+        self.check_parameters()
+        X = self._check_X(X, reset=True)
         rows, weights = self._counted(X, sample_weight)
-        X = self._learn_scale(X[rows], weights)
+        conditions = self._learn_conditions(len(X), rows, condition)
+        X = X[rows]
+        self._build(X.shape[1:])
+        X = self._learn_scale(X, weights)
         self._check_reach(X)
-        order = own_order(X)
-        X, weights = X[order], taken(weights, order)
-        self._check_alone(validation_data)
-        validation: tuple | None = None
-        if validation_data is not None:
-            validation = self._check_targets(validation_data), None, None
-        self._settle_plan(len(X), watched=validation is not None)
-        if validation is None and self.as_built.validation_fraction:
-            kept, held = self._hold_out(len(X))
-            validation = X[held], None, taken(weights, held)
-            X, weights = X[kept], taken(weights, kept)
-        self._learn_means(X, weights)
-        self._pretrain(X, weights)
-        self._train(X, None, validation, weights)
-        if (
-            self.compared
-            and not self.interrupted_
-            and self.part("penalty") is self.part("bottleneck") is None
-        ):
-            compare_with_pca(self, X, X if validation is None else validation[0])
+        given = Examples(*self._inputs_and_targets(X, **conditions), weights)
+        examples, watched = self._divided(given.in_own_order(), self._watched(validation_data))
+        self._learn_means(examples)
+        self._pretrain(examples)
+        self._train(examples, watched)
+        bare = self.part("penalty") is self.part("bottleneck") is None
+        if bare and not self.interrupted_:
+            compare_with_pca(self, examples.inputs, (watched or examples).inputs)
         return self
+
+    def _learn_conditions(self, n: int, rows, condition) -> dict[str, Any]:
+        """The conditions of these `rows` out of the n given, once it is known which there are: here, none."""
+        return {}
+
+    def _watched(self, validation_data) -> Examples | None:
+        """Rows that the user gives to watch the loss on."""
+        self._check_alone(validation_data)
+        return None if validation_data is None else Examples(self._check_targets(validation_data))
 
     @restored
     def partial_fit(self, X, y=None, sample_weight=None, **condition):
@@ -275,25 +276,19 @@ class Autoencoder(Generative):
             self._learn_scale(X[rows], weights)
         X = self.scaled(X)
         self._check_reach(X)
-        inputs, targets = self._inputs_and_targets(X, **condition)
-        X, inputs, targets = X[rows], inputs[rows], taken(targets, rows)
-        order = own_order(inputs)
-        X, inputs, targets, weights = (
-            X[order],
-            inputs[order],
-            taken(targets, order),
-            taken(weights, order),
-        )
+        examples = Examples(*self._inputs_and_targets(X, **condition)).take(rows)
+        examples = examples._replace(weights=weights).in_own_order()
         if first:
-            self._learn_means(X, weights)
+            self._learn_means(examples)
         if not hasattr(self, "_trainer"):
-            batch_size, epochs = self.resolved_batch_size(len(inputs)), self.as_built.epochs
+            n = len(examples.inputs)
+            batch_size, epochs = self.resolved_batch_size(n), self.as_built.epochs
             if epochs == AUTO:
-                epochs = self._plan.epochs(len(inputs), batch_size)
-            self._trainer = self.new_trainer(max(len(inputs), batch_size), epochs)
-        targets = weighed(self._trainer, self._loss, inputs, targets, weights)
+                epochs = self._plan.epochs(n, batch_size)
+            self._trainer = self.new_trainer(max(n, batch_size), epochs)
+        data = examples.inputs, weighed(self._trainer, self._loss, examples)
         started = time.perf_counter()
-        self.history_["loss"].append(self._trainer.epoch(*map(self._to_device, (inputs, targets))))
+        self.history_["loss"].append(self._trainer.epoch(*map(self._to_device, data)))
         self.history_["seconds"].append(time.perf_counter() - started)
         return self
 
@@ -320,10 +315,10 @@ class Autoencoder(Generative):
         inputs, targets = self._inputs_and_targets(self.scaled(X))
         return self._to_device(inputs), self._to_device(targets)
 
-    def _learn_means(self, X: np.ndarray, weights: np.ndarray | None) -> None:
+    def _learn_means(self, examples: Examples) -> None:
         for layer in self.network_.layers:
             if isinstance(layer, FillMissing):
-                layer.learn_means(X, weights)
+                layer.learn_means(examples.inputs, examples.weights)
 
     def _check_reach(self, X: np.ndarray) -> None:
         """OutOfReach where X has numbers that the network and its loss cannot give back."""
@@ -394,6 +389,17 @@ class Autoencoder(Generative):
             self.network_, self._loss, self._to_device(Z), batch_size=batch_size, weights=weights
         )
         return {"loss": loss, **self._mean_errors(X, lambda at: self._run(Z[at], 0, None), weights)}
+
+    def to_file(self):
+        facts, arrays = super().to_file()
+        return {**facts, "activation": to_config(self.hidden_activation)}, arrays
+
+    def _settings_from_file(self, header, arrays):
+        super()._settings_from_file(header, arrays)
+        built = self.as_built
+        if built.activation == AUTO and "activation" in header:
+            self._left_open = {"activation": AUTO}
+            built.activation = arrays.construct(header["activation"], str)
 
     def score(self, X, y=None, *, sample_weight=None) -> float:
         """Minus the loss over X: higher is better, as scikit-learn's model selection expects."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from nanoae.autoencoders.mixture import Mixture
 from nanoae.engine.activations import LeakyReLU
-from nanoae.engine.layers import Layer, Linear, Noisy
+from nanoae.engine.layers import Layer, Linear, Noisy, batch_of
 from nanoae.engine.losses import BCE
 from nanoae.engine.network import Sequential
 from nanoae.engine.optim import Adam
@@ -21,17 +23,14 @@ class TopK(Layer):
     Backward  dx = dy · mask: where no two are equal, a small change of x leaves the mask as it is
     """
 
+    bounds: ClassVar = {"k": "[1, inf)", "alpha": "[1, inf)"}
+
     def __init__(self, k: int, alpha: float = 1.0):
-        if k < 1 or k != int(k):
-            raise ValueError(f"TopK: expected k, a whole number >= 1, got {k}.")
-        if not alpha >= 1:
-            raise ValueError(f"TopK: expected alpha >= 1, got {alpha}.")
         self.k, self.alpha = k, alpha
 
     def infer_shape(self, in_shape):
-        if len(in_shape) != 1 or in_shape[0] < self.k:
-            got = ", ".join(map(str, in_shape))
-            raise ValueError(f"{self}: expected a code (N, K) with K >= {self.k}, got (N, {got}).")
+        right = len(in_shape) == 1 and in_shape[0] >= self.k
+        self.check_shape(right, f"a code (N, K) with K >= {self.k}")
         return in_shape
 
     def forward(self, x, train=False):
@@ -67,12 +66,10 @@ class Gaussian(Noisy):
                (for logvar above 20, which a table that was not scaled can cause, see `Ops.gaussian_kl`)
     """
 
+    bounds: ClassVar = {"beta": "[0, inf)", "warm_up": "[0, inf)", "free_bits": "[0, inf)"}
     inputs_per_unit = 2  # the layer before it gives mu and logvar
 
     def __init__(self, beta: float = 1.0, warm_up: float = 0, free_bits: float = 0.0):
-        for name, value in {"beta": beta, "warm_up": warm_up, "free_bits": free_bits}.items():
-            if not value >= 0:
-                raise ValueError(f"Gaussian: expected {name} >= 0, got {value}.")
         self.beta, self.warm_up, self.free_bits = beta, warm_up, free_bits
 
     def code_prior(self, k: int) -> Mixture:
@@ -80,12 +77,11 @@ class Gaussian(Noisy):
         return Mixture.standard(k)
 
     def infer_shape(self, in_shape):
-        if len(in_shape) != 1 or in_shape[0] % 2:
-            got = ", ".join(map(str, in_shape))
-            raise ValueError(
-                f"{self}: expected [mu, logvar] of shape (N, 2 K), got (N, {got}). "
-                "For a code of K numbers end the encoder in Linear(2 K)."
-            )
+        self.check_shape(
+            len(in_shape) == 1 and in_shape[0] % 2 == 0,
+            "[mu, logvar] of shape (N, 2 K)",
+            " For a code of K numbers end the encoder in Linear(2 K).",
+        )
         # The steps done, t, and beta_t are kept, advanced and used on the device: so a captured step can be replayed.
         self.state["t"] = self.ops.zeros(1, self.dtype)
         self.t = self.state["t"].reshape(())
@@ -98,9 +94,8 @@ class Gaussian(Noisy):
     def raise_beta(self) -> None:
         """A step more of the warm-up."""
         if self.warm_up and not self.frozen:
-            self.ops.multiply(
-                self.ops.add_inplace(self.t, 1.0), self.beta / self.warm_up, out=self.beta_t
-            )
+            self.ops.add_inplace(self.t, 1.0)
+            self.ops.multiply(self.t, self.beta / self.warm_up, out=self.beta_t)
             self.ops.clip(self.beta_t, 0.0, self.beta, out=self.beta_t)
 
     def forward(self, x, train=False):
@@ -151,6 +146,8 @@ class Adversarial(Noisy):
                function of x alone, as a gradient check needs it.
     """
 
+    bounds: ClassVar = {"weight": "[0, inf)"}
+
     def __init__(
         self,
         prior: Mixture | None = None,
@@ -162,27 +159,16 @@ class Adversarial(Noisy):
             raise ValueError(
                 f"Adversarial: expected prior=None, which is N(0, I), or a Mixture, got {prior!r}."
             )
-        if not weight >= 0:
-            raise ValueError(f"Adversarial: expected weight >= 0, got {weight}.")
-        self.prior, self.weight, self.hidden, self.learning_rate = (
-            prior,
-            weight,
-            hidden,
-            learning_rate,
-        )
+        self.prior, self.weight = prior, weight
+        self.hidden, self.learning_rate = hidden, learning_rate
 
     def code_prior(self, k: int) -> Mixture:
         """Where codes of k numbers are to be found."""
         return self.prior or Mixture.standard(k)
 
     def infer_shape(self, in_shape):
-        if len(in_shape) != 1 or (
-            self.prior is not None and len(self.prior.means[0]) != in_shape[0]
-        ):
-            wanted = "K" if self.prior is None else len(self.prior.means[0])
-            raise ValueError(
-                f"{self}: expected codes of shape (N, {wanted}), the prior's, got (N, {', '.join(map(str, in_shape))})."
-            )
+        wanted = in_shape[:1] if self.prior is None else (len(self.prior.means[0]),)
+        self.check_shape(in_shape == wanted, f"codes of shape {batch_of(wanted)}, the prior's")
         self.draw_codes = self.code_prior(in_shape[0]).drawer(self.ops, self.dtype)
         layers: list[Layer] = [
             layer for width in self.hidden for layer in (Linear(width), LeakyReLU(0.2))
@@ -199,9 +185,8 @@ class Adversarial(Noisy):
         self.optimizer.rate = self.ops.add_inplace(
             self.ops.zeros((), "float64"), self.learning_rate
         )
-        self.momenta = dict(
-            zip(("t", "m", "v"), (self.optimizer.t, *self.optimizer.moments), strict=True)
-        )
+        m, v = self.optimizer.moments
+        self.momenta = {"t": self.optimizer.t, "m": m, "v": v}
         return in_shape
 
     def draw(self, noise):
@@ -213,19 +198,16 @@ class Adversarial(Noisy):
             return x
         self.check_input(x)
         n, ops, d = len(x), self.ops, self.discriminator
-        both, is_prior = (
-            self.buffer("both", (2 * n, *self.in_shape)),
-            self.buffer("is_prior", (2 * n, 1)),
-        )
+        both = self.buffer("both", (2 * n, *self.in_shape))
+        is_prior = self.buffer("is_prior", (2 * n, 1))
         ops.copy(x, out=both[:n])
         ops.copy(self.noise(x.shape), out=both[n:])
         ops.copy(0.0, out=is_prior[:n])
         ops.copy(1.0, out=is_prior[n:])
         loss = self.loss.forward(d.forward(both[:n], train=True), is_prior[n:])
         self.penalty = ops.multiply(loss, self.weight)
-        dh = ops.multiply(
-            d.backward(self.loss.backward()), self.weight, out=self.buffer("dx", x.shape)
-        )
+        dh = self.buffer("dx", x.shape)
+        ops.multiply(d.backward(self.loss.backward()), self.weight, out=dh)
         self.cache = dh, both, is_prior
         return x
 

@@ -28,10 +28,8 @@ class ConcatLabel(Layer):
     def infer_shape(self, in_shape):
         self.extra_grads: list = []
         self.size = math.prod(self.shape)
-        if in_shape != (self.size + self.n,):
-            raise ValueError(
-                f"{self}: expected rows of {self.size} + {self.n} numbers, got {in_shape}."
-            )
+        right = in_shape == (self.size + self.n,)
+        self.check_shape(right, f"rows of {self.size} + {self.n} numbers")
         return (self.shape[0] + self.n, *self.shape[1:])
 
     def forward(self, x, train=False):
@@ -69,10 +67,7 @@ class ConcatSharedLabel(Layer):
         self.source = source
 
     def infer_shape(self, in_shape):
-        if len(in_shape) != 1:
-            raise ValueError(
-                f"{self}: expected codes (N, K), got (N, {', '.join(map(str, in_shape))})."
-            )
+        self.check_shape(len(in_shape) == 1, "codes (N, K)")
         self.source.extra_grads.append(lambda: self.dc)
         return (in_shape[0] + self.source.n,)
 

@@ -182,23 +182,21 @@ class ConvAutoencoder(Autoencoder):
             MaxPool2d(2, 1),
             *self._block(Conv2d, third, 2),
             Flatten(),
-            self._linear(self.code_size * getattr(self.part("bottleneck"), "inputs_per_unit", 1)),
-            activation(self.code_activation, "code_activation"),
+            *self._code_layers(),
         ]
 
     def _halving_encoder(self, image: tuple[int, ...]) -> list[Layer]:
         layers: list[Layer] = []
         for channels, _ in self._halvings(image):
             layers += self._block(Conv2d, channels, 3, 2, 1)
-        code = self._linear(self.code_size * getattr(self.part("bottleneck"), "inputs_per_unit", 1))
-        return [*layers, Flatten(), code, activation(self.code_activation, "code_activation")]
+        return [*layers, Flatten(), *self._code_layers()]
 
     def _halving_decoder(self, image: tuple[int, ...]) -> list[Layer]:
         halvings = self._halvings(image)
         channels, size = halvings[-1][0], tuple(-(-n // 2) for n in halvings[-1][1])
         layers = [
             self._linear(channels * math.prod(size)),
-            activation(self.activation),
+            activation(self.hidden_activation),
             Reshape((channels, *size)),
         ]
         widths = [image[0], *(channels for channels, _ in halvings[:-1])]
@@ -218,29 +216,20 @@ class ConvAutoencoder(Autoencoder):
 
     def _new_decoder(self, encoder, image):
         if image != IMAGE:
-            layers = self._halving_decoder(image)
-            return (
-                layers
-                if self._logits
-                else [*layers, activation(self.output_activation, "output_activation")]
-            )
+            return [*self._halving_decoder(image), *self._output_layers()]
         first, second, third = self.hidden
-        layers = [
+        return [
             self._linear(third),
-            activation(self.activation),
+            activation(self.hidden_activation),
             Reshape((third, 1, 1)),
             *self._block(ConvTranspose2d, second, 2),
             *self._block(ConvTranspose2d, first, 3, 2),
             *self._block(ConvTranspose2d, max(1, first // 2), 5, 3, 1),
             *self._block(ConvTranspose2d, 1, 2, 2, 1)[:1],
+            *self._output_layers(),
         ]
-        return (
-            layers
-            if self._logits
-            else [*layers, activation(self.output_activation, "output_activation")]
-        )
 
     def _block(self, layer: type, *geometry: Any) -> list[Layer]:
         """[convolution, f, BatchNorm]"""
         convolution = layer(*geometry, init=self.initializer, bias_init=self.bias_initializer)
-        return [convolution, activation(self.activation), BatchNorm()]
+        return [convolution, activation(self.hidden_activation), BatchNorm()]

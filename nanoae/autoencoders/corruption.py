@@ -8,6 +8,8 @@ Each is a layer: with the noise given, y is a function of x, and backward its de
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from nanoae.engine.layers import Dropout, Noisy
 
 
@@ -20,9 +22,9 @@ class GaussianNoise(Noisy):
     Backward  dx = dy, and 0 where y was cut
     """
 
+    bounds: ClassVar = {"std": "[0, inf)"}
+
     def __init__(self, std: float, clip: tuple[float, float] | None = None):
-        if not std >= 0:
-            raise ValueError(f"GaussianNoise: expected std >= 0, got {std}.")
         if clip is not None and not (len(clip) == 2 and clip[0] < clip[1]):
             raise ValueError(
                 f"GaussianNoise: expected clip=(low, high) with low < high, or None, got {clip}."
@@ -59,17 +61,13 @@ class MaskingNoise(Dropout):
     """
 
     def __init__(self, p: float = 0.3):
-        if not 0 <= p < 1:
-            raise ValueError(
-                f"MaskingNoise: expected p, the share of elements set to 0, in [0, 1), got {p}."
-            )
-        self.p = p
+        super().__init__(p)
 
     def draw(self, noise):
         return self.ops.keep_mask(self.generator, 1 - self.p, 1.0, out=noise)
 
 
-class SaltAndPepper(Noisy):
+class SaltAndPepper(Dropout):
     """Training: y = x · mask + s · (1 - mask), mask = 0 with probability p, else 1, and s = low or high, as a fair coin
     falls;  dx = dy · mask. Else y = x.
 
@@ -78,37 +76,23 @@ class SaltAndPepper(Noisy):
     """
 
     def __init__(self, p: float = 0.3, low: float = 0.0, high: float = 1.0):
-        if not 0 <= p < 1:
-            raise ValueError(
-                f"SaltAndPepper: expected p, the share of elements struck, in [0, 1), got {p}."
-            )
         if not low < high:
             raise ValueError(f"SaltAndPepper: expected low < high, got {low} and {high}.")
-        self.p, self.low, self.high = p, low, high
+        super().__init__(p)
+        self.low, self.high = low, high
 
     def draw(self, noise):
         self.ops.keep_mask(self.generator, 1 - self.p, 1.0, out=noise)
-        s = self.ops.keep_mask(
-            self.generator, 0.5, self.high - self.low, out=self.buffer("s", noise.shape)
-        )
+        s, kept = self.buffer("s", noise.shape), self.buffer("y", noise.shape)
+        self.ops.keep_mask(self.generator, 0.5, self.high - self.low, out=s)
         self.ops.add_inplace(s, self.low)
-        kept = self.ops.multiply(s, noise, out=self.buffer("y", noise.shape))
+        self.ops.multiply(s, noise, out=kept)
         self.ops.axpby_inplace(s, -1.0, kept, 1.0)  # s · (1 - mask)
         return noise
 
     def forward(self, x, train=False):
-        self.cache = None
-        if not train:
-            return x
-        self.cache = self.noise(x.shape)
-        y = self.ops.multiply(x, self.cache, out=self.buffer("y", x.shape))
-        return self.ops.add_inplace(y, self.buffer("s", x.shape))
-
-    def backward(self, dy):
-        mask = self.take_cache()
-        return (
-            self.ops.multiply(dy, mask, out=self.buffer("dx", dy.shape)) if self.need_dx else None
-        )
+        y = super().forward(x, train)
+        return self.ops.add_inplace(y, self.buffer("s", x.shape)) if train else y
 
 
 CORRUPTIONS: dict[str, type] = {

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nanoae.autoencoders.examples import Examples
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.data.row_blocks import PARTS, RowBlocks, Windows
 
@@ -38,18 +39,18 @@ def fit_blocks(
         n, counted = n + len(X), counted + 1
     if not n:
         raise ValueError(f"{name}: expected rows to learn from, got none in {blocks.source!r:.60}.")
-    validation = (
-        None if validation_data is None else (model._check_targets(validation_data), None, None)
-    )
-    model._settle_plan(n, watched=validation is not None)
+    watched = None
+    if validation_data is not None:
+        watched = Examples(model._check_targets(validation_data))
+    model._settle_plan(n, watched=watched is not None)
     share, step = model.as_built.validation_fraction, 0
-    if validation is None and share:
+    if watched is None and share:
         step = max(2, round(1 / share))
         held = [model._check_targets(block)[::step] for block in blocks]
         rows = np.concatenate(held)
         most = max(1, blocks.memory // PARTS // rows[:1].nbytes)
-        validation = rows[:: -(-len(rows) // most)], None, None
+        watched = Examples(rows[:: -(-len(rows) // most)])
         n -= len(rows)
     windows = Windows(blocks, (n, *model.input_shape_), model._scaled, step)
-    model._train(windows, None, validation)  # type: ignore[arg-type]
+    model._train(Examples(windows), watched)
     return model

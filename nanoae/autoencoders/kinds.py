@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from nanoae.autoencoders.plan import AUTO
 from nanoae.configurable import parse_spec, usage
+from nanoae.interval import Interval
 from nanoae.spelling import did_you_mean, one_of
 
 
@@ -59,20 +59,12 @@ class Number(Kind):
     metavar, texts = "X", "numbers"
 
     def __init__(self, interval: str = "[0, inf)"):
-        low, high = (float(end) for end in interval[1:-1].split(","))
-        self.low = low if interval[0] == "[" else math.nextafter(low, math.inf)
-        self.high = high if interval[-1] == "]" else math.nextafter(high, -math.inf)
-        self.takes = "a number >= 0" if interval == "[0, inf)" else f"in {interval}"
+        self.interval = Interval(interval)
+        words = self.interval.words
+        self.takes = f"a number {words}" if words.startswith(">") else words
 
     def check(self, who, name, value):
-        number = (
-            value.item() if isinstance(value, (np.integer, np.floating)) else value
-        )  # which compares exactly
-        if (
-            isinstance(number, bool)
-            or not isinstance(number, (int, float))
-            or not self.low <= number <= self.high
-        ):
+        if value not in self.interval:
             wanted = f"to be {self.takes}" if self.takes.startswith("a ") else self.takes
             raise ValueError(f"{who}: expected {name} {wanted}, got {value!r}.")
 

@@ -13,13 +13,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nanoae.autoencoders.examples import Examples, weighed
 from nanoae.autoencoders.fact import Fact
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.plan import AUTO, Plan, told
 from nanoae.autoencoders.reach import output_range
 from nanoae.autoencoders.scaled import Scaled
 from nanoae.autoencoders.trained import Trained
-from nanoae.autoencoders.weights import FEW, counted, weighed
+from nanoae.autoencoders.weights import FEW, counted
 from nanoae.backend import get_ops
 from nanoae.backend.array_ops import float_type
 from nanoae.blocks import blocks
@@ -52,9 +53,8 @@ class NetworkEstimator(Trained, Scaled):
     _learned = ("network_", "n_features_in_")
     _facts: ClassVar[tuple[Fact, ...]] = (Fact("history_", "history", HISTORY),)
     _plan: ClassVar[Plan] = Plan()
-    _left_open: ClassVar[dict[str, Any] | None] = (
-        None  # what was left to the plan, as the user said it: "auto"
-    )
+    # what was left to the plan, as the user said it: {"epochs": "auto"}
+    _left_open: dict[str, Any] | None = field(default=None, init=False)
 
     # ---------------------------------------------------------------- building
 
@@ -97,8 +97,8 @@ class NetworkEstimator(Trained, Scaled):
         """(the numbers of the rows of X that count, their weights or None): see `counted`."""
         return counted(sample_weight, len(X), type(self).__name__, FEW, least=2)
 
-    def _pretrain(self, X: np.ndarray, weights: np.ndarray | None) -> None:
-        """What is learned from X (N, D) before the network is trained as a whole: here, nothing."""
+    def _pretrain(self, examples: Examples) -> None:
+        """What is learned before the network is trained as a whole: here, nothing."""
 
     def _check_alone(self, validation_data) -> None:
         """ValueError for a pair of rows and something else."""
@@ -121,11 +121,9 @@ class NetworkEstimator(Trained, Scaled):
         """Numbers for what is "auto", by the number of rows: from here on the estimator was built with these."""
         built = self.as_built
         found = self._plan.settings(built, rows, watched)
-        if getattr(built, "activation", None) == AUTO:
-            found["activation"] = built.hidden_activation
         if isinstance(built.scaling, str) and built.scaling == AUTO:
             found["scaling"] = self.scaling_
-        self._left_open = {name: getattr(built, name) for name in found}  # type: ignore[misc]
+        self._left_open = {name: getattr(built, name) for name in found}
         for name, value in found.items():
             setattr(built, name, value)
 
@@ -136,8 +134,7 @@ class NetworkEstimator(Trained, Scaled):
 
     def _hold_out(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         """The numbers of the rows to learn from, and of those to watch the loss on, out of n in random order."""
-        share = self.as_built.validation_fraction
-        held = max(1, round(share * n)) if share else 0
+        held = max(1, round(self.as_built.validation_fraction * n))
         if held >= n:
             raise ValueError(
                 f"{type(self).__name__}: validation_fraction leaves no rows to learn from ({n} in all)."
@@ -145,39 +142,44 @@ class NetworkEstimator(Trained, Scaled):
         order = np.random.default_rng(self._order_seed).permutation(n)
         return order[held:], order[:held]
 
-    def _train(
-        self,
-        X: np.ndarray,
-        t: np.ndarray | None,
-        validation: tuple | None,
-        weights: np.ndarray | None = None,
-    ) -> None:
-        """Train network_ on inputs X and targets t (None: X itself); validation: rows to measure, targets, weights."""
+    def _divided(
+        self, examples: Examples, watched: Examples | None
+    ) -> tuple[Examples, Examples | None]:
+        """(those to learn from, those to watch the loss on), once the plan is settled by how many there are: a share of
+        the examples is held out where the user has given none to watch."""
+        n = len(examples.inputs)
+        self._settle_plan(n, watched=watched is not None)
+        if watched is not None or not self.as_built.validation_fraction:
+            return examples, watched
+        kept, held = self._hold_out(n)
+        return examples.take(kept), examples.take(held)
+
+    def _train(self, examples: Examples, watched: Examples | None) -> None:
+        """Train network_ on the examples, measuring the loss of those `watched`."""
         built, falling = self.as_built, self.epochs == AUTO
-        if built.patience is not None and validation is None:
+        if built.patience is not None and watched is None:
             raise ValueError(
                 f"{type(self).__name__}: expected rows to watch with patience={built.patience}, got none. "
                 "Pass validation_data=... to fit, or set validation_fraction=0.1."
             )
-        self._trainer = self.new_trainer(len(X), built.epochs, falling)
-        watched = None
-        if validation is not None:
-            x, targets, of_rows = validation
-            watched, trainer = (self._to_device(x), self._to_device(targets)), self._trainer
+        self._trainer = trainer = self.new_trainer(len(examples.inputs), built.epochs, falling)
+        validation = None
+        if watched is not None:
+            validation = self._to_device(watched.inputs), self._to_device(watched.targets)
             judge = trainer.measure or functools.partial(
                 evaluate, trainer.fast, self._loss, batch_size=trainer.batch_size
             )
-            trainer.measure = functools.partial(judge, weights=of_rows)
-        t = weighed(self._trainer, self._loss, X, t, weights)
-        self.history_ = self._trainer.history  # as far as it goes: callbacks may keep the model
-        data = self._to_device(X), self._to_device(t)
+            trainer.measure = functools.partial(judge, weights=watched.weights)
+        t = weighed(trainer, self._loss, examples)
+        self.history_ = trainer.history  # as far as it goes: callbacks may keep the model
+        data = self._to_device(examples.inputs), self._to_device(t)
         try:
-            self._trainer.fit(*data, validation=watched, checkpoints=self._checkpoints)
+            trainer.fit(*data, validation=validation, checkpoints=self._checkpoints)
         except NotFiniteError as error:
             self.interrupted_ = True
-            error.model = copy.copy(self) if self._trainer.recovered else None
+            error.model = copy.copy(self) if trainer.recovered else None
             raise
-        self.interrupted_ = self._trainer.interrupted
+        self.interrupted_ = trainer.interrupted
         if falling:
             del self._trainer  # whose rate has fallen to 0: `partial_fit` starts from the whole one
 
@@ -375,7 +377,7 @@ class NetworkEstimator(Trained, Scaled):
     def from_file(self, header, arrays):
         """The opposite of `to_file`."""
         self.settle()
-        self._scaler_from_file(header, arrays)
+        self._settings_from_file(header, arrays)
         names = itertools.takewhile(
             lambda name: name in arrays, (f"state{i}" for i in itertools.count())
         )

@@ -14,7 +14,7 @@ from nanoae.autoencoders.kinds import Whole
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.parameters import documented, parameter, transactional
 from nanoae.autoencoders.scaled import Scaled
-from nanoae.autoencoders.weights import FEW, counted, own_order, taken
+from nanoae.autoencoders.weights import FEW, counted, own_order
 from nanoae.data.frame import framed
 from nanoae.rows import by_blocks, extremes
 
@@ -47,7 +47,7 @@ class PCA(Scaled):
         rows, weights = counted(sample_weight, len(X), "PCA", FEW, least=2)
         X = self._learn_scale(X[rows], weights)
         order = own_order(X)
-        X, weights = X[order], taken(weights, order)
+        X, weights = X[order], None if weights is None else weights[order]
         n, d = X.shape
         self.mean_ = mean(X, weights)
         low, high = extremes(X)
@@ -140,7 +140,7 @@ class PCA(Scaled):
 
     def from_file(self, header, arrays):
         self.settle()
-        self._scaler_from_file(header, arrays)
+        self._settings_from_file(header, arrays)
         self.mean_ = arrays.take("mean_", (math.prod(header["input_shape"]),))
         self.components_ = arrays.take("components_", (None, len(self.mean_)))
         for name in ("explained_variance_", "explained_variance_ratio_"):

@@ -7,6 +7,8 @@ A penalty is a layer behind the code. It passes the code h through and adds P(h)
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from nanoae.engine.activations import Sigmoid
 from nanoae.engine.layers import Layer, Linear, Noisy
 
@@ -14,9 +16,9 @@ from nanoae.engine.layers import Layer, Linear, Noisy
 class Penalty(Layer):
     """The base: y = x. In training `penalty` is P(x), a 0-d array;  dx = dy + dP/dx. A subclass gives `cost`."""
 
+    bounds: ClassVar = {"weight": "[0, inf)"}
+
     def __init__(self, weight: float = 1e-3):
-        if not weight >= 0:
-            raise ValueError(f"{type(self).__name__}: expected weight >= 0, got {weight}.")
         self.weight = weight
 
     def attach(self, encoder: list[Layer]) -> None:
@@ -65,11 +67,9 @@ class KLSparsity(Penalty):
               dP/dh[n, j] = weight / N · dKL/dq_j      since dq_j / dh[n, j] = 1 / N: the same for every row
     """
 
+    bounds: ClassVar = {"target": "(0, 1)"}
+
     def __init__(self, target: float = 0.05, weight: float = 1e-3):
-        if not 0 < target < 1:
-            raise ValueError(
-                f"KLSparsity: expected target, a mean activation, in (0, 1), got {target}."
-            )
         super().__init__(weight)
         self.target = target
 
@@ -86,9 +86,8 @@ class KLSparsity(Penalty):
         ops.scale_inplace(q, 1 / n)
         dq = self.buffer("dq", q.shape)
         loss = ops.bernoulli_kl(q, self.target, self.weight, out=dq)
-        ops.copy(
-            ops.scale_inplace(dq, 1 / n).reshape(x.shape[1:]), out=out
-        )  # the same for every row
+        ops.scale_inplace(dq, 1 / n)
+        ops.copy(dq.reshape(x.shape[1:]), out=out)  # the same for every row
         return loss
 
 
@@ -136,17 +135,14 @@ class Contractive(Penalty):
         ops.multiply(x, -2.0, out=out)
         ops.add_inplace(out, 1.0)
         ops.scale_inplace(out, g)  # (1 - 2 h) g
-        S = ops.sum_rows(
-            ops.multiply(W, W, out=self.dW), out=self.buffer("S", self.in_shape)
-        )  # S_j = Σ_i W[i, j]²
-        G = ops.sum_rows(
-            ops.scale_inplace(g, g), out=self.buffer("G", self.in_shape)
-        )  # G_j = Σ_n g[n, j]²
+        S, G = self.buffer("S", self.in_shape), self.buffer("G", self.in_shape)
+        ops.sum_rows(ops.multiply(W, W, out=self.dW), out=S)  # S_j = Σ_i W[i, j]²
+        ops.sum_rows(ops.scale_inplace(g, g), out=G)  # G_j = Σ_n g[n, j]²
         loss = ops.multiply(ops.sum_products(G, S), factor)
-        ops.scale_inplace(
-            out, ops.scale_inplace(S, 2 * factor)
-        )  # dP/dh = weight / N · 2 g (1 - 2 h) S
-        ops.multiply(W, ops.scale_inplace(G, 2 * factor), out=self.dW)  # dP/dW = weight / N · 2 W G
+        ops.scale_inplace(S, 2 * factor)
+        ops.scale_inplace(G, 2 * factor)
+        ops.scale_inplace(out, S)  # dP/dh = weight / N · 2 g (1 - 2 h) S
+        ops.multiply(W, G, out=self.dW)  # dP/dW = weight / N · 2 W G
         return loss
 
 

@@ -1,6 +1,7 @@
 """Plans: how long a network is trained, and by how many rows a step, where the user leaves that to the number of rows.
 
     batch_size       rows / 32 as a power of 2, from 16 to 256; 256 where the user says how many epochs
+    activation       elu, or relu where the user says how many epochs
     epochs           as many as make 50 steps a row, from 1,000 to 20,000 steps; of very many rows 3 epochs
     learning_rate    a number falls along half a cosine, to 0 after the last step; a schedule is as it is
     early stopping   of 50 rows or more a tenth is held out, where the user has none to watch; training ends after half
@@ -48,9 +49,17 @@ class Plan:
         steps = min(max(self.steps_a_row * rows, low), high)
         return max(math.ceil(steps / math.ceil(rows / batch_size)), self.least_epochs)
 
+    def activation(self, built: Any) -> Any:
+        """That of the hidden layers of an estimator `built`."""
+        if built.activation != AUTO:
+            return built.activation
+        return "elu" if built.epochs == AUTO else "relu"
+
     def settings(self, built: Any, rows: int, watched: bool) -> dict[str, Any]:
-        """Numbers for what is "auto" of an estimator `built`; `watched`: the user has rows to watch the loss on."""
+        """What "auto" stands for in an estimator `built`; `watched`: the user has rows to watch the loss on."""
         found: dict[str, Any] = {}
+        if getattr(built, "activation", None) == AUTO:
+            found["activation"] = self.activation(built)
         batch_size = built.batch_size
         if batch_size == AUTO:
             planned = built.epochs == AUTO

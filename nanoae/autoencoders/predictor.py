@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from nanoae.autoencoders.examples import Examples
 from nanoae.autoencoders.kinds import Name, Shares, Whole
 from nanoae.autoencoders.parameters import parameter, transactional
 from nanoae.autoencoders.reach import UNBOUNDED, check_reach, predicted_range
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.stacked import Stacked, learned
-from nanoae.autoencoders.weights import counted, own_order, taken
+from nanoae.autoencoders.weights import counted, own_order
 from nanoae.data.labels import one_column
 from nanoae.engine import losses
 from nanoae.engine.activations import activation
@@ -135,38 +136,36 @@ class StackedPredictor(Stacked):
         more = X[:0] if X_unlabelled is None else self.check_table(X_unlabelled, dtype=X.dtype)
         counting, weights = self._counted(X, sample_weight)
         X, y = X[counting], self._check_y(y, len(X), counting)
-        ones = None if weights is None else np.ones(len(more))
+        ones = np.ones(len(more))
         self._learn_scale(
-            np.concatenate([X, more]), None if ones is None else np.concatenate([weights, ones])
+            np.concatenate([X, more]), None if weights is None else np.concatenate([weights, ones])
         )
         X, more = self.scaled(X), self.scaled(more)
         order = own_order(X, np.where(y.mask, np.zeros(1, y.dtype), y.data), y.mask)
-        X, y, weights = X[order], y[order], taken(weights, order)
+        X, y = X[order], y[order]
+        weights = None if weights is None else weights[order]
         rows, labels = np.flatnonzero(~y.mask), y.compressed()
-        self._learn_targets(labels, taken(weights, rows))
-        t, of_labels = self._targets(labels), self._label_weights(labels, taken(weights, rows))
+        of_rows = None if weights is None else weights[rows]
+        self._learn_targets(labels, of_rows)
+        labelled = Examples(rows, self._targets(labels), self._label_weights(labels, of_rows))
         for part in (part for part in (X, more) if self.pretrain and len(part)):
             words = f'with pretrain_loss="{self.pretrain_loss}"'
             check_reach(name, part, self._ends(), words, 'use pretrain_loss="mse"', self.scaling_)
-        validation = None
+        watched = None
         if validation_data is not None:
-            watched, labels, _ = self._with_labels(*self._rows_and_labels(validation_data, "y"))
-            validation = (
-                self.scaled(watched),
-                self._targets(labels),
-                self._label_weights(labels, None),
-            )
+            given, labels, _ = self._with_labels(*self._rows_and_labels(validation_data, "y"))
+            of_given = self._label_weights(labels, None)
+            watched = Examples(self.scaled(given), self._targets(labels), of_given)
         self._build(X.shape[1:])
+        labelled, held = self._divided(labelled, watched)
         seen = np.ones(len(X), bool)
-        self._settle_plan(len(rows), watched=validation is not None)
-        if validation is None and self.as_built.validation_fraction:
-            kept, held = self._hold_out(len(rows))
-            validation, seen[rows[held]] = (X[rows[held]], t[held], taken(of_labels, held)), False
-            rows, t, of_labels = rows[kept], t[kept], taken(of_labels, kept)
-        of_all = None if weights is None else np.concatenate([weights[seen], np.ones(len(more))])
+        if watched is None and held is not None:
+            seen[held.inputs] = False
+            watched = held._replace(inputs=X[held.inputs])
+        of_all = None if weights is None else np.concatenate([weights[seen], ones])
         unlabelled = np.concatenate([X[seen], more]) if len(more) else X[seen]
-        self._pretrain(unlabelled, of_all)
-        self._train(X[rows], t, validation, of_labels)
+        self._pretrain(Examples(unlabelled, weights=of_all))
+        self._train(labelled._replace(inputs=X[labelled.inputs]), watched)
         return self
 
     def _predicted(self, X) -> np.ndarray:
@@ -181,9 +180,7 @@ class StackedPredictor(Stacked):
             )
         return given
 
-    def _with_labels(
-        self, X, y, sample_weight=None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def _with_labels(self, X, y, sample_weight=None) -> Examples:
         """The rows of X that count and that y has a label for, their labels and weights; ValueError where there are
         none."""
         X = self._check_X(X)
@@ -191,4 +188,4 @@ class StackedPredictor(Stacked):
         y = self._check_y(y, len(X), rows, known=True)
         if y.mask.all():
             raise ValueError(f"{type(self).__name__}: expected labelled rows, got none.")
-        return X[rows][~y.mask], y.compressed(), taken(weights, ~y.mask)
+        return Examples(X[rows], y.data, weights).take(~y.mask)

@@ -197,7 +197,7 @@ class Scaled(Estimator):
         }
         return {**facts, "scale": to_config(self.scaler_)}, arrays | learned
 
-    def _scaler_from_file(self, header: dict[str, Any], arrays: Any) -> None:
+    def _settings_from_file(self, header: dict[str, Any], arrays: Any) -> None:
         """scaler_ as `to_file` left it; files from before there was one hold networks that see X as it is."""
         found = arrays.construct(header.get("scale"), (Scaler, type(None))) or Scaler()
         arrays.under("scale").restore(found)

@@ -18,15 +18,26 @@ from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.fact import Fact
 from nanoae.autoencoders.kinds import Auto, Flag, Maybe, OneOrMore, Part, Rate, Whole, Widths
 from nanoae.autoencoders.network_estimator import HISTORY, NetworkEstimator
-from nanoae.autoencoders.parameters import documented, parameter
+from nanoae.autoencoders.parameters import declared, documented, parameter
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
 from nanoae.autoencoders.plan import AUTO
+from nanoae.autoencoders.trained import Trained
+from nanoae.autoencoders.underfit import part_of_another
 from nanoae.engine.activations import Sigmoid, activation
 from nanoae.engine.layers import Layer, Noisy
 from nanoae.rows import Rows, by_blocks, stored
 from nanoae.training.loop import Callback, Trainer
 from nanoae.training.progress import progress
 from nanoae.training.schedules import SCHEDULES
+
+OF_THE_WHOLE = {
+    "epochs",
+    "validation_fraction",
+    "patience",
+    "callbacks",
+    "processes",
+    "random_state",
+}
 
 
 @dataclass(eq=False, repr=False)
@@ -101,16 +112,17 @@ class Stacked(NetworkEstimator):
         super()._build(input_shape, state)
         self.pretrain_history_ = []
 
-    def _pretrain(self, X, weights):
+    def _pretrain(self, examples):
         """Layer by layer: learn the codes of the layer below, and put what was learned into network_."""
+        X, _, weights = examples
         self.interrupted_ = False
         seeds = self._order_seed.spawn(len(self.sizes))
         for i in progress(
             range(len(self.sizes) if self.pretrain else 0), label="layers", show=self.verbose
         ):
             autoencoder = self._layer_autoencoder(i, seeds[i])
-            autoencoder.compared = False  # type: ignore[misc]
-            autoencoder.fit(X, sample_weight=weights, checkpoint_dir=self._checkpoints)
+            with part_of_another():
+                autoencoder.fit(X, sample_weight=weights, checkpoint_dir=self._checkpoints)
             for layer, source in zip(self._target_layers(i), learned(autoencoder), strict=False):
                 for name, array in source.params.items():
                     self.network_.ops.copy(array, out=layer.params[name])
@@ -125,41 +137,32 @@ class Stacked(NetworkEstimator):
 
     def _layer_autoencoder(self, i: int, seed: np.random.SeedSequence) -> Autoencoder:
         """The autoencoder that pretrains layer i, untrained."""
-        codes = {
+        shared = {name: getattr(self, name) for name in declared(Trained).keys() - OF_THE_WHOLE}
+        if self.pretrain_learning_rate is not None:
+            shared["learning_rate"] = self.pretrain_learning_rate
+        last = i == len(self.sizes) - 1
+        of_codes = {
             "loss": "bce" if isinstance(activation(self.activation), Sigmoid) else "mse",
             "output_activation": self.activation,
         }
         return Autoencoder(
             self.sizes[i],
             hidden=(),
-            code_activation=self._last_activation()
-            if i == len(self.sizes) - 1
-            else self.activation,
-            **(codes if i else self._reconstruction()),
-            optimizer=self.optimizer,
-            learning_rate=self.learning_rate
-            if self.pretrain_learning_rate is None
-            else self.pretrain_learning_rate,
-            weight_decay=self.weight_decay,
-            batch_size=self.batch_size,
+            code_activation=self._last_activation() if last else self.activation,
+            **(of_codes if i else self._reconstruction()),
+            **shared,
             epochs=self._of_layer("pretrain_epochs", i),
             scaling="none",
-            initializer=self.initializer,
-            bias_initializer=self.bias_initializer,
             tied_weights=self.tied_weights,
             corruption=self._of_layer("corruption", i),
             penalty=self._of_layer("penalty", i),
-            on_divergence=self.on_divergence,
             callbacks=[functools.partial(_tell, callback, i + 1) for callback in self.callbacks],
-            backend=self.backend,
-            dtype=self.dtype,
             random_state=int(seed.generate_state(1)[0]),
-            verbose=self.verbose,
         )
 
-    def _train(self, X, t, validation, weights=None):
+    def _train(self, examples, watched):
         if not self.interrupted_:  # Ctrl-C in the pretraining ends it all
-            super()._train(X, t, validation, weights)
+            super()._train(examples, watched)
 
 
 def _tell(callback: Callback, layer: int, trainer: Trainer, row: dict[str, float]) -> object:

@@ -83,19 +83,12 @@ class Mixed(Loss):
         return functools.reduce(functools.partial(self.ops.call, operator.add), sums)
 
 
-class Masked(Loss):
-    """Another loss, of the targets that are known: where t is NaN, nothing is to pay, and dy = 0.
+class Wrapping(Loss):
+    """The base of a loss around another one, `inner`, which has the reduction, the weight, and what else is not said
+    otherwise."""
 
-    A "mean" divides by how many there are, "batch" by the number of rows, as ever.
-
-    loss   the other, mse, bce, l1, huber or a Mixed; it has the reduction and the weight
-    """
-
-    def __init__(self, loss: str | Loss = "mse"):
-        self.loss = loss
-        inner = get(loss)
-        if inner.neutral is None:
-            raise ValueError(f"Masked: expected mse, bce, l1, huber or a Mixed loss, got {loss!r}.")
+    def __init__(self, loss: str | Loss):
+        self.loss, inner = loss, get(loss)
         super().__init__(inner.reduction, inner.weight)
 
     def build(self, ops, dtype):
@@ -107,6 +100,26 @@ class Masked(Loss):
 
     def scale(self, shape):
         return self.inner.scale(shape)
+
+    def elements(self, y, t):
+        return self.inner.elements(y, t)
+
+    def predict(self, y, out):
+        return self.inner.predict(y, out)
+
+
+class Masked(Wrapping):
+    """Another loss, of the targets that are known: where t is NaN, nothing is to pay, and dy = 0.
+
+    A "mean" divides by how many there are, "batch" by the number of rows, as ever.
+
+    loss   the other, mse, bce, l1, huber or a Mixed; it has the reduction and the weight
+    """
+
+    def __init__(self, loss: str | Loss = "mse"):
+        if get(loss).neutral is None:
+            raise ValueError(f"Masked: expected mse, bce, l1, huber or a Mixed loss, got {loss!r}.")
+        super().__init__(loss)
 
     def value(self, y, t, scale, out):
         ops, y0, t0 = self.ops, self.buffer("y", y.shape), self.buffer("t", y.shape)
@@ -124,15 +137,8 @@ class Masked(Loss):
         count = self.inner.count if isinstance(self.inner, Mixed) else self.ops.sum
         return self.ops.call(share_of, 1.0, count(self.ops.present(t, out=memory)))
 
-    def elements(self, y, t):
-        """NaN where t is."""
-        return self.inner.elements(y, t)
 
-    def predict(self, y, out):
-        return self.inner.predict(y, out)
-
-
-class Weighted(Loss):
+class Weighted(Wrapping):
     """Another loss, in which row n counts w[n] times:  Σ_n w[n] · (what row n costs),  dy[n] = w[n] · its dy.
 
     The factor before the sum is the other's: with weights whose mean is 1, over the rows or over what is known of them,
@@ -146,26 +152,17 @@ class Weighted(Loss):
     targets = ThreadLocal()
 
     def __init__(self, loss: str | Loss = "mse"):
-        self.loss = loss
-        inner = get(loss)
-        if not weighable(inner):
+        if not weighable(get(loss)):
             raise ValueError(
                 f"Weighted: expected a loss that tells what each row costs by itself, got {loss!r}."
             )
-        super().__init__(inner.reduction, inner.weight)
-
-    def build(self, ops, dtype):
-        self.inner = get(self.loss).build(ops, dtype)
-        return super().build(ops, dtype)
+        super().__init__(loss)
 
     def check_targets(self, y, t):
         if t.ndim != 2 or len(t) != len(y):
             raise ValueError(
                 f"{self}: expected targets and weights, (N, D + 1), for {len(y)} outputs, got {t.shape}."
             )
-
-    def scale(self, shape):
-        return self.inner.scale(shape)
 
     def value(self, y, t, scale, out):
         t, w = self.unpacked(y, t[:, :-1]), t[:, -1]
@@ -196,9 +193,6 @@ class Weighted(Loss):
         else:
             self.ops.copy(t, out=rows)
         return targets
-
-    def predict(self, y, out):
-        return self.inner.predict(y, out)
 
 
 def weighable(loss: Any) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from nanoae.backend import Array, ThreadLocal
 from nanoae.engine import init
 from nanoae.engine.embedding import Embedding
@@ -26,18 +28,15 @@ class TeacherForcing(Noisy):
 
     looked = ThreadLocal()
 
+    bounds: ClassVar = {"dropout": "[0, 1)"}
+
     def __init__(self, source: Embedding, n_out: int, dropout: float = 0.0):
-        if not 0 <= dropout < 1:
-            raise ValueError(
-                f"TeacherForcing: expected dropout, a share of the tokens, in [0, 1), got {dropout}."
-            )
         self.source, self.n_out, self.dropout = source, n_out, dropout
 
     def infer_shape(self, in_shape):
-        if not self.source.in_shape or self.source.in_shape[0] < 2 or len(in_shape) != 1:
-            raise ValueError(
-                f"{self}: expected codes (N, K) of lines of two tokens or more, got {in_shape}."
-            )
+        lines = self.source.in_shape
+        right = len(in_shape) == 1 and len(lines) == 1 and lines[0] >= 2
+        self.check_shape(right, "codes (N, K) of lines of two tokens or more")
         return (self.source.in_shape[0] - 1, 2 * self.n_out + in_shape[0])
 
     def parameters(self):

@@ -12,6 +12,7 @@ import numpy as np
 
 from nanoae.autoencoders.elbo import Variational, active_units
 from nanoae.autoencoders.estimator import as_codes, seed_of
+from nanoae.autoencoders.examples import Examples
 from nanoae.autoencoders.fact import Fact
 from nanoae.autoencoders.kinds import Auto, Name, Number, Rate, Whole
 from nanoae.autoencoders.lines import checked, cleaned, some, unseen
@@ -20,7 +21,7 @@ from nanoae.autoencoders.plan import AUTO, LinesPlan, Plan
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.teacher_forcing import TeacherForcing
 from nanoae.autoencoders.vocabulary import EOS, PAD, UNITS, UNK, Vocabulary
-from nanoae.autoencoders.weights import FEW, counted, own_order, taken
+from nanoae.autoencoders.weights import FEW, counted
 from nanoae.blocks import blocks
 from nanoae.data.field import MISSING
 from nanoae.data.frame import framed
@@ -148,20 +149,12 @@ class TextVAE(Variational):
         lines = np.array(lines, dtype=object)[rows].tolist()
         keywords = None if keywords is None else np.array(keywords, dtype=object)[rows].tolist()
         X = self.build(lines, keywords)._rows(lines, keywords)
-        order = own_order(X)
-        X, weights = X[order], taken(weights, order)
-        validation, of_validation = None, None
-        self._settle_plan(len(X), watched=validation_data is not None)
+        watched = None
         if validation_data is not None:
-            validation = self._rows(
-                *(validation_data if isinstance(validation_data, tuple) else (validation_data,))
-            )
-        elif self.as_built.validation_fraction:
-            kept, held = self._hold_out(len(X))
-            validation, of_validation = X[held], taken(weights, held)
-            X, weights = X[kept], taken(weights, kept)
-        watched = None if validation is None else (validation, validation[:, 1:], of_validation)
-        self._train(X, X[:, 1:], watched, weights)
+            pair = isinstance(validation_data, tuple)
+            rows = self._rows(*(validation_data if pair else (validation_data,)))
+            watched = Examples(rows, rows[:, 1:])
+        self._train(*self._divided(Examples(X, X[:, 1:], weights).in_own_order(), watched))
         return self
 
     # ---------------------------------------------------------------- lines and rows

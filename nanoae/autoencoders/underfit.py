@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 
@@ -17,13 +20,28 @@ AS_GOOD = 1.05  # times PCA's error, and ...
 TOLD = 1e-3  # of the rows' variance: what is next to nothing is not worse
 
 
+PART: ContextVar[bool] = ContextVar("part of another estimator", default=False)
+
+
+@contextmanager
+def part_of_another() -> Iterator[None]:
+    """In the block an autoencoder that is fitted is a part of another estimator, which answers for the whole."""
+    token = PART.set(True)
+    try:
+        yield
+    finally:
+        PART.reset(token)
+
+
 class UnderfitWarning(UserWarning):
     """An autoencoder that PCA beats has learned too little, or from columns on different scales."""
 
 
 def compare_with_pca(model, learned: np.ndarray, watched: np.ndarray) -> None:
-    """Warn if PCA of the rows learned from (N, D) gives those watched (M, D) back better than `model` does; both as its
-    network reads them."""
+    """Warn if PCA of the rows learned from (N, D) gives those watched (M, D) back better than `model` does, unless that
+    is a `part_of_another`; both as its network reads them."""
+    if PART.get():
+        return
     learned, watched = np.asarray(learned[:MOST_ROWS]), np.asarray(watched[:MOST_ROWS])
     if np.isnan(watched).any() or np.isnan(learned).any():
         return
@@ -53,5 +71,5 @@ def compare_with_pca(model, learned: np.ndarray, watched: np.ndarray) -> None:
         f"{type(model).__name__}: a mean squared error of {mine:.3g}, where PCA with {model.code_size_} components has "
         f"{theirs:.3g}{of_scaled}. {hint}.",
         UnderfitWarning,
-        stacklevel=7,
+        stacklevel=8,
     )

@@ -12,12 +12,13 @@ import numpy as np
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.concat_label import ConcatLabel, ConcatSharedLabel
 from nanoae.autoencoders.elbo import Variational, active_units
+from nanoae.autoencoders.examples import Examples
 from nanoae.autoencoders.fact import CLASSES
 from nanoae.autoencoders.kinds import Name, Number
 from nanoae.autoencoders.parameters import documented, parameter, restored, transactional
 from nanoae.autoencoders.plan import Plan
 from nanoae.autoencoders.resumable import resumable
-from nanoae.autoencoders.weights import counted, own_order, taken
+from nanoae.autoencoders.weights import counted
 from nanoae.data.frame import framed
 from nanoae.data.labels import class_labels, one_column
 from nanoae.engine.losses import BCE, GaussianNLL, Loss
@@ -139,33 +140,18 @@ class VariationalAutoencoder(Variational, Autoencoder):
         sample_weight     how much each row counts (N,): each epoch draws rows as often as their weights say; see
                           `Autoencoder.fit`
         """
-        self.check_parameters()
-        X = self._check_X(X, reset=True)
-        rows, weights = self._counted(X, sample_weight)
-        n = len(X)
-        X, labels = X[rows], None if condition is None else _of_rows(condition, n)[rows]
+        return self._fit(X, validation_data, sample_weight, condition=condition)
+
+    def _learn_conditions(self, n, rows, condition):
+        labels = None if condition is None else _of_rows(condition, n)[rows]
         self.classes_ = _different(labels)
-        self._build(X.shape[1:])
-        X = self._learn_scale(X, weights)
-        self._check_reach(X)
-        inputs = self._joined(X, labels)
-        order = own_order(inputs)
-        X, inputs, weights = X[order], inputs[order], taken(weights, order)
-        validation, watched = validation_data, None
-        if validation_data is not None:
-            if labels is None:
-                self._check_alone(validation_data)
-            else:
-                validation, watched = self._rows_and_labels(validation_data, "labels")
-            validation = self._check_targets(validation)
-            validation = self._joined(validation, watched), validation, None
-        self._settle_plan(len(X), watched=validation is not None)
-        if validation is None and self.as_built.validation_fraction:
-            kept, held = self._hold_out(len(X))
-            validation = inputs[held], X[held], taken(weights, held)
-            X, inputs, weights = X[kept], inputs[kept], taken(weights, kept)
-        self._train(inputs, None if labels is None else X, validation, weights)
-        return self
+        return {"condition": labels}
+
+    def _watched(self, validation_data):
+        if validation_data is None or self.classes_ is None:
+            return super()._watched(validation_data)
+        rows, labels = self._rows_and_labels(validation_data, "labels")
+        return Examples(*self._inputs_and_targets(self._check_targets(rows), labels))
 
     def fit_transform(self, X, y=None, *, condition=None, **fit_params):
         """fit(X), then transform(X)."""

@@ -14,15 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.bottleneck import Adversarial, Gaussian
-from nanoae.autoencoders.penalty import Penalty
-from nanoae.autoencoders.table_losses import Masked, Weighted, weighable
-from nanoae.engine.losses import Loss
-from nanoae.engine.norm import BatchNorm
-from nanoae.rows import Rows
-from nanoae.training.kfac import KFAC
-from nanoae.training.loop import Trainer
-
 FEW = 256  # rows, which cost nothing to repeat: so small sets are learned as if their copies had been given, to the bit
 EXACT = 1 << 20  # copies, up to which the scale of columns is that of the copies themselves
 MOST = 1 << 26  # copies, if they have to be made
@@ -97,11 +88,6 @@ def drawn(weights: np.ndarray) -> np.ndarray:
     return np.minimum(np.searchsorted(np.cumsum(weights), places), n - 1)
 
 
-def taken(table: np.ndarray | None, rows: slice | np.ndarray) -> np.ndarray | None:
-    """These rows of a table that may not be there."""
-    return None if table is None else table[rows]
-
-
 def own_order(*tables: np.ndarray) -> slice | np.ndarray:
     """The order to take the rows of tables (N, ...) in: as they come; of FEW rows, some of which are there twice, one
     that follows from what is in them. So it does not matter, not by a bit, how copies were given."""
@@ -114,41 +100,3 @@ def own_order(*tables: np.ndarray) -> slice | np.ndarray:
     rows = cells.view(np.dtype((np.void, cells.shape[1]))).ravel()
     order = rows.argsort(kind="stable")
     return order if (rows[order][1:] == rows[order][:-1]).any() else slice(None)
-
-
-def weighed(
-    trainer: Trainer, loss: Loss, X: np.ndarray, t: np.ndarray | None, weights: np.ndarray | None
-) -> np.ndarray | None:
-    """Have the trainer count row n of inputs X weights[n] times. The targets that it needs for that, of t (None: X)."""
-    trainer.loss, trainer.weights = loss, None
-    if weights is None or (weights == weights[0]).all():
-        return t
-    if isinstance(X, Rows) or not in_the_loss_alone(trainer, loss):
-        trainer.weights = weights
-        return t
-    trainer.loss = Weighted(loss).build(trainer.ops, trainer.network.dtype)
-    targets = (X if t is None else t).reshape(len(X), -1)
-    beside = np.empty((len(X), targets.shape[1] + 1), trainer.network.dtype)
-    beside[:, :-1] = targets
-    beside[:, -1] = weights / (
-        1.0 if loss.reduction == "sum" else np.average(weights, weights=terms(loss, targets))
-    )
-    return beside
-
-
-def in_the_loss_alone(trainer: Trainer, loss: Loss) -> bool:
-    """Whether a row counts nowhere but in its own loss: not in a penalty, a batch's statistics, a Fisher matrix."""
-    beyond = any(
-        isinstance(layer, (BatchNorm, Penalty, Gaussian, Adversarial))
-        for layer in trainer.network.layers
-    )
-    return not beyond and weighable(loss) and not isinstance(trainer.optimizer, KFAC)
-
-
-def terms(loss: Loss, targets: np.ndarray) -> np.ndarray:
-    """How many terms of the sum each row of targets (N, D) has, (N,), if they count in the factor before it."""
-    if not isinstance(loss, Masked) or loss.reduction != "mean":
-        return np.ones(len(targets))
-    widths = getattr(loss.inner, "blocks", (1,) * targets.shape[1])
-    first = np.cumsum([0, *widths[:-1]])  # a column's first place tells whether it is known
-    return (~np.isnan(targets[:, first])).sum(axis=1)

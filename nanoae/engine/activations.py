@@ -1,12 +1,12 @@
 """Activations: y = f(x), element by element. Read `ReLU` first.
 
-A new one is a class here, a primitive and its backward in `backend/activations.py`, a line in `backend/kernels.cu`, and
-a name in ACTIVATIONS.
+A new one is a class here, a primitive and its backward in `backend/activations.py`, and a line in `backend/kernels.cu`.
 """
 
 from __future__ import annotations
 
 import copy
+from typing import ClassVar
 
 from nanoae.backend import Array
 from nanoae.engine.layers import Layer
@@ -14,18 +14,22 @@ from nanoae.spelling import one_of
 
 
 class Elementwise(Layer):
-    """The base of y = f(x), element by element. A subclass says `f`, and `df`: dx from dy and what forward kept.
+    """The base of y = f(x), element by element. A subclass names its `primitive`, or has an `f` and a `df` of its own.
 
-    kept   "y": f' is a function of y;  "x": it takes x itself
+    primitive   "elu" stands for ops.elu(x, alpha, out) and ops.elu_backward(dy, kept, alpha, out), alpha being what the
+                layer's constructor takes
+    kept        what the backward needs: "y", where f' is a function of y, or "x"
     """
 
+    primitive = ""
     kept = "y"
 
     def f(self, x: Array, out: Array) -> Array:
-        raise NotImplementedError
+        return getattr(self.ops, self.primitive)(x, *self.config().values(), out=out)
 
     def df(self, dy: Array, kept: Array, out: Array) -> Array:
-        raise NotImplementedError
+        backward = getattr(self.ops, f"{self.primitive}_backward")
+        return backward(dy, kept, *self.config().values(), out=out)
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
@@ -41,6 +45,8 @@ class Elementwise(Layer):
 class Identity(Layer):
     """y = x,  dx = dy."""
 
+    primitive = "identity"
+
     def forward(self, x: Array, train: bool = False) -> Array:
         self.cache = True if train else None
         return x
@@ -53,71 +59,45 @@ class Identity(Layer):
 class ReLU(Elementwise):
     """y = max(x, 0),  dx = dy · [y > 0]."""
 
-    def f(self, x: Array, out: Array) -> Array:
-        return self.ops.relu(x, out=out)
-
-    def df(self, dy: Array, y: Array, out: Array) -> Array:
-        return self.ops.relu_backward(dy, y, out=out)
+    primitive = "relu"
 
 
 class LeakyReLU(Elementwise):
     """y = x where x > 0, else slope · x,  dx = dy · (1 or slope). Maas 2013."""
 
+    primitive = "leaky_relu"
+    bounds: ClassVar = {"slope": "[0, 1]"}
+
     def __init__(self, slope: float = 0.01):
-        if not 0 <= slope <= 1:
-            raise ValueError(f"LeakyReLU: expected a slope in [0, 1], got {slope}.")
         self.slope = slope
-
-    def f(self, x: Array, out: Array) -> Array:
-        return self.ops.leaky_relu(x, self.slope, out=out)
-
-    def df(self, dy: Array, y: Array, out: Array) -> Array:
-        return self.ops.leaky_relu_backward(dy, y, self.slope, out=out)
 
 
 class ELU(Elementwise):
     """y = x where x > 0, else alpha (eˣ - 1),  dx = dy · (1 or y + alpha). Clevert 2016."""
 
+    primitive = "elu"
+    bounds: ClassVar = {"alpha": "(0, inf)"}
+
     def __init__(self, alpha: float = 1.0):
-        if alpha <= 0:
-            raise ValueError(f"ELU: expected alpha > 0, got {alpha}.")
         self.alpha = alpha
-
-    def f(self, x: Array, out: Array) -> Array:
-        return self.ops.elu(x, self.alpha, out=out)
-
-    def df(self, dy: Array, y: Array, out: Array) -> Array:
-        return self.ops.elu_backward(dy, y, self.alpha, out=out)
 
 
 class Sigmoid(Elementwise):
     """y = 1 / (1 + e⁻ˣ),  dx = dy · y (1 - y)."""
 
-    def f(self, x: Array, out: Array) -> Array:
-        return self.ops.sigmoid(x, out=out)
-
-    def df(self, dy: Array, y: Array, out: Array) -> Array:
-        return self.ops.sigmoid_backward(dy, y, out=out)
+    primitive = "sigmoid"
 
 
 class Tanh(Elementwise):
     """y = tanh x,  dx = dy · (1 - y²)."""
 
-    def f(self, x: Array, out: Array) -> Array:
-        return self.ops.tanh(x, out=out)
-
-    def df(self, dy: Array, y: Array, out: Array) -> Array:
-        return self.ops.tanh_backward(dy, y, out=out)
+    primitive = "tanh"
 
 
 class Softplus(Elementwise):
     """y = log(1 + eˣ),  dx = dy · sigmoid(x) = dy · (1 - e⁻ʸ)."""
 
-    def f(self, x: Array, out: Array) -> Array:
-        return self.ops.softplus(x, out=out)
-
-    def df(self, dy: Array, y: Array, out: Array) -> Array:
-        return self.ops.softplus_backward(dy, y, out=out)
+    primitive = "softplus"
 
 
 class GELU(Elementwise):
@@ -127,38 +107,19 @@ class GELU(Elementwise):
     Backward  dx = dy · (1 + h + x (1 - h²) √(2/π) (1 + 3 · 0.044715 x²)) / 2
     """
 
+    primitive = "gelu"
     kept = "x"
-
-    def f(self, x: Array, out: Array) -> Array:
-        return self.ops.gelu(x, out=out)
-
-    def df(self, dy: Array, x: Array, out: Array) -> Array:
-        return self.ops.gelu_backward(dy, x, out=out)
 
 
 class SiLU(Elementwise):
     """y = x s,  dx = dy · s (1 + x (1 - s)),  s = sigmoid(x). Elfwing 2018; Swish of Ramachandran 2017."""
 
+    primitive = "silu"
     kept = "x"
 
-    def f(self, x: Array, out: Array) -> Array:
-        return self.ops.silu(x, out=out)
 
-    def df(self, dy: Array, x: Array, out: Array) -> Array:
-        return self.ops.silu_backward(dy, x, out=out)
-
-
-ACTIVATIONS: dict[str, type[Layer]] = {
-    "identity": Identity,
-    "relu": ReLU,
-    "leaky_relu": LeakyReLU,
-    "elu": ELU,
-    "sigmoid": Sigmoid,
-    "tanh": Tanh,
-    "softplus": Softplus,
-    "gelu": GELU,
-    "silu": SiLU,
-}
+KINDS = (Identity, ReLU, LeakyReLU, ELU, Sigmoid, Tanh, Softplus, GELU, SiLU)
+ACTIVATIONS: dict[str, type[Layer]] = {kind.primitive: kind for kind in KINDS}
 
 
 def activation(name: str | Layer, what: str = "activation") -> Layer:

@@ -18,6 +18,7 @@ import math
 from nanoae.backend import Array, Shape
 from nanoae.engine import init
 from nanoae.engine.image import ImageLayer, Pair, batch_first
+from nanoae.engine.layers import batch_of
 
 
 class Convolution(ImageLayer):
@@ -57,11 +58,10 @@ class Convolution(ImageLayer):
 
     def to_image(self, x: Array, name: str) -> Array:
         """image = col2im(Wᵀ map)."""
-        cols = self.columns(x.shape[-1])
+        n = x.shape[-1]
+        cols, image = self.columns(n), self.memory(name, self.image_shape, n)
         self.ops.matmul(self.W.T, x.reshape(len(x), -1), out=cols.reshape(self.W.shape[1], -1))
-        return self.ops.col2im(
-            cols, self.window, out=self.memory(name, self.image_shape, x.shape[-1])
-        )
+        return self.ops.col2im(cols, self.window, out=image)
 
     def weight_gradient(self, side: Array, cols: Array) -> None:
         """dW = map colsᵀ, computed as (cols mapᵀ)ᵀ: BLAS likes the longer side in front, by up to 1.6 times."""
@@ -174,15 +174,11 @@ class ConvTranspose2d(Convolution):
 
     def parameters(self) -> dict[str, init.Parameter]:
         draw, (kernel, stride, _) = init.get(self.init), self.window
-        share = math.prod(
-            max(1, k / s) for k, s in zip(kernel, stride, strict=True)
-        )  # of a kernel that an output sees
+        # of a kernel that an output sees
+        share = math.prod(max(1, k / s) for k, s in zip(kernel, stride, strict=True))
 
-        def adjoint(
-            generator: init.Generator, shape: Shape, fan_in: float, fan_out: float
-        ) -> Array:
-            # fan_in and fan_out are the convolution's
-            return draw(generator, shape, shape[0] * share, fan_in)
+        def adjoint(rng: init.Generator, shape: Shape, fan_in: float, fan_out: float) -> Array:
+            return draw(rng, shape, shape[0] * share, fan_in)  # fan_in is the convolution's
 
         shape = (self.map_shape[0], self.n_out, *kernel)
         return {"W": (shape, adjoint), "b": ((self.n_out,), init.get(self.bias_init))}
@@ -214,10 +210,10 @@ class TiedConvTranspose2d(ConvTranspose2d):
         self.source, self.bias_init, self.window = source, bias_init, source.window
 
     def infer_shape(self, in_shape: Shape) -> Shape:
-        if in_shape != self.source.out_shape:
-            raise ValueError(
-                f"{self}: expected inputs of shape {self.source.out_shape}, got {in_shape}."
-            )
+        self.check_shape(
+            in_shape == self.source.out_shape,
+            f"inputs of shape {batch_of(self.source.out_shape)}, what its source gives",
+        )
         self.map_shape, self.image_shape = in_shape, self.source.in_shape
         self.term = self.ops.empty(self.source.parameters()["W"][0], self.dtype)
         self.source.extra_grads.append(self.term)

@@ -31,9 +31,7 @@ class Embedding(Layer):
         self.n_words, self.n_out = n_words, n_out
 
     def infer_shape(self, in_shape: Shape) -> Shape:
-        if len(in_shape) != 1:
-            shape = ", ".join(map(str, in_shape))
-            raise ValueError(f"{self}: expected word numbers of shape (N, T), got (N, {shape}).")
+        self.check_shape(len(in_shape) == 1, "word numbers of shape (N, T)")
         return (*in_shape, self.n_out)
 
     def parameters(self) -> dict[str, init.Parameter]:
@@ -45,9 +43,8 @@ class Embedding(Layer):
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
-        self.words = self.ops.round_words(
-            x, out=self.buffer("words", (x.size,), "int64").reshape(x.shape)
-        )
+        words = self.buffer("words", (x.size,), "int64").reshape(x.shape)
+        self.words = self.ops.round_words(x, out=words)
         words = self.words.reshape(-1)
         self.ops.check_numbers(words, self.n_words, f"{self}: expected word numbers")
         y = self.ops.take_rows(self.params["W"], words, out=self.buffer("y", (x.size, self.n_out)))
@@ -56,9 +53,8 @@ class Embedding(Layer):
 
     def backward(self, dy: Array) -> Array | None:
         words = self.take_cache()
-        self.ops.add_rows(
-            self.contiguous(dy, "dy").reshape(-1, self.n_out), words, out=self.grads["W"]
-        )
+        rows = self.contiguous(dy, "dy").reshape(-1, self.n_out)
+        self.ops.add_rows(rows, words, out=self.grads["W"])
         if not self.need_dx:
             return None
         return self.ops.copy(0, out=self.buffer("dx", dy.shape[:2]))

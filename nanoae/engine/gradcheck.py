@@ -60,17 +60,14 @@ class GradientReport:
     @property
     def first_wrong(self) -> str:
         """Where backward, which begins at the last layer, first went wrong: "layer 3, BadTanh: dx"; "" if nowhere."""
-        failed = [row for row in reversed(self.rows) if not row.ok]
-        culprits = [row for row in failed if row.layer != "network"] or failed
-        if self.wrong or not culprits:
+        failed = [row for row in self.rows if not row.ok]
+        if self.wrong or not failed:
             return self.wrong
-        first = next(row for row in self.rows if row.layer == culprits[0].layer and not row.ok)
+        last = [row for row in failed if row.layer != "network"][-1:] or failed[-1:]
+        first = next(row for row in failed if row.layer == last[0].layer)
         number, _, name = first.layer.partition("(")[0].partition(" ")
-        return (
-            f"layer {number}, {name}: {first.parameter}"
-            if number.isdigit()
-            else f"{first.layer}: {first.parameter}"
-        )
+        where = f"layer {number}, {name}" if number.isdigit() else first.layer
+        return f"{where}: {first.parameter}"
 
     def __str__(self) -> str:
         cells = [("layer", "parameter", "analytic", "numeric", "rel. error", "verdict")]
@@ -112,11 +109,9 @@ def check_gradients(
         raise ValueError(
             "check_gradients: expected loss and t together, or neither, and directions >= 1."
         )
-    loss = None if loss is None else losses.get(loss)
-    twin = _twin(net, np.shape(x)[1:])
-    return _Check(twin, x, t, loss, eps, np.random.default_rng(random_state)).run(
-        directions, tolerance, elementwise
-    )
+    chosen = None if loss is None else losses.get(loss)
+    twin, rng = _twin(net, np.shape(x)[1:]), np.random.default_rng(random_state)
+    return _Check(twin, x, t, chosen, rng, directions, eps, tolerance).run(elementwise)
 
 
 def _twin(net: Any, shape: Shape) -> Sequential:
@@ -136,64 +131,71 @@ def _twin(net: Any, shape: Shape) -> Sequential:
 Value = Callable[[], float]
 
 
+@dataclass
 class _Check:
     """The scalar L, its gradient by backward, and its differences."""
 
-    def __init__(
-        self,
-        net: Sequential,
-        x: Array,
-        t: Array | None,
-        loss: Loss | None,
-        eps: float,
-        rng: np.random.Generator,
-    ):
-        ops = net.ops
-        self.net, self.ops, self.eps, self.rng = net, ops, eps, rng
-        self.x, self.t = ops.to_device(x, net.dtype).copy(), None if t is None else ops.to_device(t)
-        self.loss = None if loss is None else loss.build(ops, net.dtype)
-        for layer in net.layers:
+    net: Sequential
+    x: Array
+    t: Array | None
+    loss: Loss | None
+    rng: np.random.Generator
+    directions: int
+    eps: float
+    tolerance: float
+
+    def __post_init__(self) -> None:
+        self.ops = ops = self.net.ops
+        self.x = ops.to_device(self.x, self.net.dtype).copy()
+        self.t = None if self.t is None else ops.to_device(self.t)
+        if self.loss is not None:
+            self.loss.build(ops, self.net.dtype)
+        for layer in self.net.layers:
             layer.need_dx = True
-        y = net.forward(self.x, train=True)  # draws the noise that is then kept
-        net.freeze_noise(True)
-        self.upstream = ops.to_device(rng.standard_normal(y.shape), net.dtype)
+        y = self.net.forward(self.x, train=True)  # draws the noise that is then kept
+        self.net.freeze_noise(True)
+        self.upstream = ops.to_device(self.rng.standard_normal(y.shape), self.net.dtype)
+        self.rounding = 1e-15 * abs(self.value()) / self.eps  # of L alone, in a difference
 
     def value(self, x: Array | None = None, start: int = 0) -> float:
         """L, where layer `start` and those behind it are given x."""
         y = self.net.forward(self.x if x is None else x, train=True, start=start)
-        value = (
-            self.ops.sum_products(self.upstream, y)
-            if self.loss is None
-            else self.loss.forward(y, self.t)
-        )
+        if self.loss is None:
+            value = self.ops.sum_products(self.upstream, y)
+        else:
+            value = self.loss.forward(y, self.t)
         return float(value) + float(self.net.penalty())
+
+    def dy(self) -> Array:
+        """dL/dy at the last `value`."""
+        return self.upstream if self.loss is None else self.loss.backward()
 
     def gradients(self) -> tuple[list[Array], list[Array], str]:
         """(what each layer was given, its dx, both copied; what is wrong with a gradient's place or shape, if it is).
 
         The last are of the loss: y, and dy. Layers before one whose dx has another shape are not reached: None.
         """
-        x, inputs, self.size = self.x, [], abs(self.value())
-        for layer in self.net.layers:
+        self.value()
+        x, inputs, layers = self.x, [], self.net.layers
+        for layer in layers:
             inputs.append(x.copy())
             x = layer.forward(x, train=True)
         inputs.append(x.copy())
-        views = [dict(layer.grads) for layer in self.net.layers]
-        dy = self.upstream if self.loss is None else self.loss.backward()
-        dxs, wrong = [None] * len(self.net.layers) + [dy.copy()], ""
-        for i, layer in reversed(list(enumerate(self.net.layers))):
+        views = [dict(layer.grads) for layer in layers]
+        dy, wrong = self.dy(), ""
+        dxs = [None] * len(layers) + [dy.copy()]
+        for i, layer in reversed(list(enumerate(layers))):
             dy, who = layer.backward(dy), f"layer {i}, {type(layer).__name__}"
             for name, view in views[i].items():
                 if layer.grads[name] is not view and not wrong:
-                    hint = f'Write into it: self.grads["{name}"][...] = ...'
-                    wrong = f'{who}: self.grads["{name}"] is another array than before. {hint}'
+                    wrong = (
+                        f'{who}: self.grads["{name}"] is another array than before. Write into it: '
+                        f'self.grads["{name}"][...] = ...'
+                    )
             if dy is None or dy.shape != inputs[i].shape:
                 got = "None" if dy is None else f"of shape {dy.shape}"
-                return (
-                    inputs,
-                    dxs,
-                    wrong or f"{who}: dx, expected of shape {inputs[i].shape}, got {got}",
-                )
+                wrong = wrong or f"{who}: dx, expected of shape {inputs[i].shape}, got {got}"
+                break
             dxs[i] = dy.copy()
         return inputs, dxs, wrong
 
@@ -202,7 +204,7 @@ class _Check:
         in the max-pool behind it, and a mistake is one there, too."""
         x = x + self.ops.to_device(0.1 * self.rng.standard_normal(x.shape), self.net.dtype)
         self.value(x, i)
-        dx = self.upstream if self.loss is None else self.loss.backward()
+        dx = self.dy()
         for layer in reversed(self.net.layers[i:]):
             dx = layer.backward(dx)
         return x, dx.copy()
@@ -217,61 +219,53 @@ class _Check:
         self.ops.copy(before, out=array)
         return (values[0] - values[1]) / (2 * self.eps)
 
-    def compare(
-        self, array: Array, gradient: Array, value: Value, directions: int, elementwise: bool
-    ) -> tuple[float, list[tuple[float, float]]]:
-        """(scale, [(analytic, numeric), ...]) along unit directions: random ones, or all the axes."""
-        g = gradient.ravel()
+    def worst(
+        self, where: str, name: str, array: Array, gradient: Array, value: Value, elementwise: bool
+    ) -> GradientRow:
+        """The worst comparison along unit directions: random ones, or all the axes."""
+        g = self.ops.to_numpy(gradient).ravel()
         if elementwise:
             units, scale = np.eye(g.size), np.abs(g).max()
         else:
-            units = self.rng.standard_normal((directions, g.size))
+            units = self.rng.standard_normal((self.directions, g.size))
             units /= np.linalg.norm(units, axis=1, keepdims=True)
             scale = np.linalg.norm(g) / np.sqrt(g.size)
-        return float(scale), [(float(g @ d), self.difference(array, d, value)) for d in units]
+        scale = max(float(scale), self.rounding / self.tolerance)
+        tolerance = 10 * self.tolerance if name == "dx" else self.tolerance
+        rows = []
+        for d in units:
+            numeric = self.difference(array, d, value)
+            rows.append(GradientRow(where, name, float(g @ d), numeric, scale, tolerance))
+        return max(rows, key=lambda row: (not row.ok, row.error))
 
-    def run(self, directions: int, tolerance: float, elementwise: bool) -> GradientReport:
+    def input_row(self, i: int, where: str, x: Array, dx: Array) -> GradientRow:
+        """Of what layer i is given; of what the loss is, behind the last."""
+        last = len(self.net.layers)
+        name = "dx" if i < last else "dy"
+        row = self.worst(where, name, x, dx, partial(self.value, x, i), False)
+        if row.ok or not 0 < i < last:
+            return row
+        x, dx = self.beside(x, i)
+        beside = self.worst(where, name, x, dx, partial(self.value, x, i), False)
+        return beside if beside.ok else row
+
+    def run(self, elementwise: bool) -> GradientReport:
         net, last = self.net, len(self.net.layers)
         inputs, dxs, wrong = self.gradients()
-        grad, rounding = self.ops.to_numpy(net.grad).copy(), 1e-15 * self.size / self.eps
+        grad = self.ops.to_numpy(net.grad).copy()
         report = GradientReport(wrong=wrong)
-
-        def worst(
-            where: str,
-            name: str,
-            array: Array,
-            gradient: Array,
-            value: Value = self.value,
-            every: bool = elementwise,
-        ) -> GradientRow:
-            scale, pairs = self.compare(
-                array, self.ops.to_numpy(gradient), value, directions, every
-            )
-            scale = max(
-                scale, rounding / tolerance
-            )  # where the true derivative is 0, all that differs is rounding
-            rows = [
-                GradientRow(where, name, a, n, scale, (10 if name == "dx" else 1) * tolerance)
-                for a, n in pairs
-            ]
-            return max(rows, key=lambda row: (not row.ok, row.error))
-
         for i in range(last + 1):
             where = f"{i} {net.layers[i]}" if i < last else f"loss {self.loss}"
             for (number, name), place in net.parameters.slices.items():
                 if number == i and dxs[i + 1] is not None:
-                    report.rows.append(worst(where, name, net.theta[place], grad[place]))
-            if dxs[i] is None or (i == last and self.loss is None):
-                continue
-            x, name = inputs[i], "dx" if i < last else "dy"
-            row = worst(where, name, x, dxs[i], partial(self.value, x, i), False)
-            if not row.ok and 0 < i < last:
-                x, dx = self.beside(x, i)
-                beside = worst(where, name, x, dx, partial(self.value, x, i), False)
-                row = beside if beside.ok else row
-            report.rows.append(row)
-        if grad.size and dxs[0] is not None:
-            report.rows.append(worst("network", "theta", net.theta, grad, every=False))
+                    theta, g = net.theta[place], grad[place]
+                    report.rows.append(self.worst(where, name, theta, g, self.value, elementwise))
+            if dxs[i] is not None and (i < last or self.loss is not None):
+                report.rows.append(self.input_row(i, where, inputs[i], dxs[i]))
         if dxs[0] is not None:
-            report.rows.append(worst("network", "x", self.x, dxs[0]))
+            if grad.size:
+                row = self.worst("network", "theta", net.theta, grad, self.value, False)
+                report.rows.append(row)
+            row = self.worst("network", "x", self.x, dxs[0], self.value, elementwise)
+            report.rows.append(row)
         return report

@@ -29,12 +29,11 @@ class ImageLayer(Layer):
     window: Window
 
     def check_image(self, in_shape: Shape) -> None:
-        if len(in_shape) != 3:
-            shape = ", ".join(map(str, in_shape))
-            raise ValueError(
-                f"{self}: expected images, inputs of shape (N, C, H, W), got (N, {shape}). "
-                "Reshape((C, H, W)) before it makes images of vectors."
-            )
+        self.check_shape(
+            len(in_shape) == 3,
+            "images, inputs of shape (N, C, H, W)",
+            " Reshape((C, H, W)) before it makes images of vectors.",
+        )
 
     def pair(self, name: str, value: Any, least: int) -> tuple[int, int]:
         """An int, or a pair of them for rows and columns, as a pair."""
@@ -72,8 +71,6 @@ class ImageLayer(Layer):
     def batch_last(self, x: Array, name: str) -> Array:
         """x (N, C, H, W) as contiguous (C, H, W, N): the same memory where it lies so, else a copy in `name`."""
         x = x.transpose(1, 2, 3, 0)
-        return (
-            x
-            if x.flags.c_contiguous
-            else self.ops.copy(x, out=self.memory(name, x.shape[:-1], x.shape[-1]))
-        )
+        if x.flags.c_contiguous:
+            return x
+        return self.ops.copy(x, out=self.memory(name, x.shape[:-1], x.shape[-1]))

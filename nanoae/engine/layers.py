@@ -73,17 +73,30 @@ class Layer(Reused, Configurable):
                                "Each backward uses up one forward.")  # fmt: skip
         return cache
 
+    def check_shape(self, right: bool, expected: str, hint: str = "") -> None:
+        """ValueError where inputs of `in_shape` are not what this layer takes."""
+        if not right:
+            got = batch_of(self.in_shape)
+            raise ValueError(f"{self}: expected {expected}, got {got}.{hint}")
+
     def check_input(self, x: Array) -> None:
-        if x.shape[1:] != self.in_shape:
-            expected = ", ".join(["N", *map(str, self.in_shape)])
-            hint = ""
-            if len(self.in_shape) == 1:
-                hint = (
-                    " Flatten the images first."
-                    if x.ndim > 2
-                    else " Is this the table the network was built for?"
-                )
-            raise ValueError(f"{self}: expected x of shape ({expected}), got {x.shape}.{hint}")
+        if x.shape[1:] == self.in_shape:
+            return
+        hint = ""
+        if len(self.in_shape) == 1:
+            images = x.ndim > 2
+            hint = FLATTEN if images else " Is this the table the network was built for?"
+        raise ValueError(
+            f"{self}: expected x of shape {batch_of(self.in_shape)}, got {x.shape}.{hint}"
+        )
+
+
+FLATTEN = " Flatten the images first."
+
+
+def batch_of(shape: Shape) -> str:
+    """(N, 16, 10, 10), as text: a batch of examples of this shape."""
+    return f"({', '.join(['N', *map(str, shape)])})"
 
 
 class Linear(Layer):
@@ -102,12 +115,9 @@ class Linear(Layer):
         self.n_out, self.init, self.bias_init = n_out, init, bias_init
 
     def infer_shape(self, in_shape: Shape) -> Shape:
-        self.extra_grads: list[
-            Array
-        ] = []  # gradients of W from elsewhere (tied weights, a contractive penalty)
-        if len(in_shape) != 1:
-            raise ValueError(f"{self}: expected inputs of shape (N, I), got (N, {', '.join(map(str, in_shape))}). "
-                             "Flatten the images first.")  # fmt: skip
+        # gradients of W from elsewhere: tied weights, a contractive penalty
+        self.extra_grads: list[Array] = []
+        self.check_shape(len(in_shape) == 1, "inputs of shape (N, I)", FLATTEN)
         self.n_in = in_shape[0]
         return (self.n_out,)
 
@@ -152,15 +162,11 @@ class TiedLinear(Layer):
         self.source, self.bias_init = source, bias_init
 
     def infer_shape(self, in_shape: Shape) -> Shape:
-        if in_shape != self.source.out_shape:
-            hint = (
-                ""
-                if self.source.in_shape
-                else " The source has to come before it, in the same list of layers."
-            )
-            raise ValueError(
-                f"{self}: expected inputs of shape {self.source.out_shape}, got {in_shape}.{hint}"
-            )
+        self.check_shape(
+            in_shape == self.source.out_shape,
+            f"inputs of shape {batch_of(self.source.out_shape)}, what its source gives",
+            "" if self.source.in_shape else " It has to come before, in the same list of layers.",
+        )
         self.dW = self.ops.empty((self.source.n_in, self.source.n_out), self.dtype)
         self.source.extra_grads.append(self.dW)
         return self.source.in_shape
@@ -170,9 +176,8 @@ class TiedLinear(Layer):
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
-        y = self.ops.matmul(
-            x, self.source.params["W"].T, out=self.buffer("y", (len(x), *self.out_shape))
-        )
+        y = self.buffer("y", (len(x), *self.out_shape))
+        self.ops.matmul(x, self.source.params["W"].T, out=y)
         self.ops.add_bias_inplace(y, self.params["b"])
         self.cache = x if train else None
         return y
@@ -181,9 +186,8 @@ class TiedLinear(Layer):
         x = self.take_cache()
         self.ops.matmul(dy.T, x, out=self.dW)  # dW = dyᵀ x
         self.ops.sum_rows(dy, out=self.grads["b"])
-        return self.ops.matmul(
-            dy, self.source.params["W"], out=self.buffer("dx", x.shape)
-        )  # dx = dy W
+        dx = self.buffer("dx", x.shape)
+        return self.ops.matmul(dy, self.source.params["W"], out=dx)  # dx = dy W
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.source})"
@@ -211,11 +215,9 @@ class Dropout(Noisy):
     Srivastava 2014, with the factor in training, so that E[y] = x and nothing is to be done afterwards.
     """
 
+    bounds: ClassVar = {"p": "[0, 1)"}
+
     def __init__(self, p: float = 0.5):
-        if not 0 <= p < 1:
-            raise ValueError(
-                f"Dropout: expected p, the share of units dropped, in [0, 1), got {p}."
-            )
         self.p = p
 
     def draw(self, noise: Array) -> Array:
@@ -230,6 +232,6 @@ class Dropout(Noisy):
 
     def backward(self, dy: Array) -> Array | None:
         mask = self.take_cache()
-        return (
-            self.ops.multiply(dy, mask, out=self.buffer("dx", dy.shape)) if self.need_dx else None
-        )
+        if not self.need_dx:
+            return None
+        return self.ops.multiply(dy, mask, out=self.buffer("dx", dy.shape))

@@ -110,11 +110,10 @@ class GaussianNLL(MSE):
     """
 
     neutral = None
+    bounds: ClassVar = {"variance": "(0, inf)"}
 
     def __init__(self, variance: float = 1.0, reduction: str = "batch", weight: float = 1.0):
         super().__init__(reduction, weight)
-        if not variance > 0:
-            raise ValueError(f"GaussianNLL: expected variance > 0, got {variance}.")
         self.variance = variance
 
     @property
@@ -167,11 +166,10 @@ class Huber(Loss):
     """
 
     neutral = (0.0, 0.0)
+    bounds: ClassVar = {"delta": "(0, inf)"}
 
     def __init__(self, delta: float = 1.0, reduction: str = "mean", weight: float = 1.0):
         super().__init__(reduction, weight)
-        if delta <= 0:
-            raise ValueError(f"Huber: expected delta > 0, got {delta}.")
         self.delta = delta
 
     def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
@@ -205,9 +203,8 @@ class SoftmaxCrossEntropy(Loss):
             raise ValueError(
                 f"{self}: expected logits (N, K) and class numbers (N,), whole, got {y.shape} and {t.dtype} {t.shape}."
             )
-        self.ops.check_numbers(
-            t, y.shape[-1], f"{self}: expected classes"
-        )  # -1 would be the last one
+        # -1 would be the last one
+        self.ops.check_numbers(t, y.shape[-1], f"{self}: expected classes")
 
     def scale(self, shape: Shape) -> float:
         return super().scale(shape[:-1])
@@ -219,15 +216,14 @@ class SoftmaxCrossEntropy(Loss):
             counts = self.ops.not_equal(t, self.ignore, out=self.ops.empty(len(t), self.dtype))
             if (
                 self.reduction == "mean"
-            ):  # scale is weight / (N T); of those, Σ counts count, or none at all
+            ):  # scale is weight / (N T), of which Σ counts count, or none
                 share = self.ops.call(share_of, len(t), self.ops.sum(counts))
                 self.ops.scale_inplace(counts, share)
         return self.ops.softmax_cross_entropy(y, t, scale, out=out, weights=counts)
 
     def elements(self, y: Array, t: Array) -> Array:
-        right = self.ops.take_steps(
-            y.reshape(t.size, -1, 1), t.reshape(-1), out=self.ops.empty((t.size, 1), y.dtype)
-        )
+        right = self.ops.empty((t.size, 1), y.dtype)
+        self.ops.take_steps(y.reshape(t.size, -1, 1), t.reshape(-1), out=right)
         nats = self.ops.log_sum_exp(y) - right.reshape(t.shape)
         return nats if self.ignore is None else nats * (t != self.ignore)
 

@@ -166,20 +166,24 @@ class Sequential:
 
         Backward comes first, and runs from the last layer: a bad gradient spoils those before it and then all weights.
         """
-        for i, layer in reversed(list(enumerate(self.layers))):
+        layers = list(enumerate(self.layers))
+        for i, layer in reversed(layers):
             for name, grad in layer.grads.items():
-                if not np.isfinite(self.ops.to_numpy(grad)).all():
+                if not self.is_finite(grad):
                     return f"layer {i}, {layer}: the gradient of its {name}", True
-        for i, layer in enumerate(self.layers):
+        for i, layer in layers:
             for name, array in {**layer.params, "output": layer.buffers.get("y")}.items():
-                if array is not None and not np.isfinite(self.ops.to_numpy(array)).all():
+                if array is not None and not self.is_finite(array):
                     return f"layer {i}, {layer}: its {name}", False
         return "no layer, so the loss itself", False
+
+    def is_finite(self, array: Array) -> bool:
+        return bool(np.isfinite(self.ops.to_numpy(array)).all())
 
     @property
     def finite(self) -> bool:
         """Whether all that was learned are finite numbers."""
-        return all(np.isfinite(self.ops.to_numpy(array)).all() for array in self.state())
+        return all(map(self.is_finite, self.state()))
 
     def __repr__(self) -> str:
         return f"Sequential([{', '.join(map(repr, self.layers))}])"

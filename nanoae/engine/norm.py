@@ -11,6 +11,7 @@ which is dx̂ without its parts along 1 and x̂: adding a constant to a row, or 
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 from nanoae.backend import Array, Shape
 from nanoae.engine import init
@@ -31,17 +32,13 @@ class BatchNorm(ImageLayer):
               dx = gamma / sqrt(var + eps) · (dy - dbeta / M - x̂ dgamma / M)      as dx̂ = gamma dy
     """
 
+    bounds: ClassVar = {"momentum": "[0, 1]"}
+
     def __init__(self, momentum: float = 0.1, eps: float = 1e-5):
-        if not 0 <= momentum <= 1:
-            raise ValueError(f"BatchNorm: expected momentum in [0, 1], got {momentum}.")
         self.momentum, self.eps = momentum, eps
 
     def infer_shape(self, in_shape: Shape) -> Shape:
-        if len(in_shape) not in (1, 3):
-            shape = ", ".join(map(str, in_shape))
-            raise ValueError(
-                f"{self}: expected inputs of shape (N, D) or (N, C, H, W), got (N, {shape})."
-            )
+        self.check_shape(len(in_shape) in (1, 3), "inputs of shape (N, D) or (N, C, H, W)")
         for name, value in (("mean", 0), ("var", 1)):
             self.state[name] = self.ops.zeros(in_shape[0], self.dtype)
             self.state[name][...] = value
@@ -64,30 +61,28 @@ class BatchNorm(ImageLayer):
         """`rows` in the shape of x."""
         return rows.T if len(self.in_shape) == 1 else batch_first(rows.reshape(*self.in_shape, -1))
 
+    def center(self, rows: Array, mean: Array, var: Array, out: Array) -> int:
+        """out = rows - mean, with the batch's mean and var. Returns M."""
+        self.ops.center(rows, mean, var, out=out)
+        return int(rows.shape[1])
+
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
-        ops, rows, y, (gamma, beta) = (
-            self.ops,
-            self.rows(x, "x"),
-            self.rows_of("y", len(x)),
-            self.params.values(),
-        )
+        ops, rows, y = self.ops, self.rows(x, "x"), self.rows_of("y", len(x))
+        gamma, beta = self.params.values()
         mean, var, inv, scale, shift = self.buffer("statistics", (5, len(rows)))
         if train:
-            centered, m = self.rows_of("centered", len(x)), rows.shape[1]
+            centered = self.rows_of("centered", len(x))
+            m = self.center(rows, mean, var, out=centered)
             if m < 2:
                 raise ValueError(
                     f"{self}: expected at least 2 numbers a feature to train on, got {m}. Use larger batches."
                 )
-            ops.center(rows, mean, var, out=centered)
             ops.axpby_inplace(self.state["mean"], self.momentum, mean, 1 - self.momentum)
-            ops.axpby_inplace(
-                self.state["var"], self.momentum * m / (m - 1), var, 1 - self.momentum
-            )
+            unbiased = self.momentum * m / (m - 1)
+            ops.axpby_inplace(self.state["var"], unbiased, var, 1 - self.momentum)
             ops.multiply(ops.rsqrt(var, self.eps, out=inv), gamma, out=scale)
-            ops.affine_rows(
-                centered, scale, beta, out=y
-            )  # gamma / sqrt(var + eps) · (x - mean) + beta
+            ops.affine_rows(centered, scale, beta, out=y)  # scale (x - mean) + beta
             self.cache = centered, inv, scale
         else:
             ops.multiply(ops.rsqrt(self.state["var"], self.eps, out=inv), gamma, out=scale)
@@ -98,15 +93,8 @@ class BatchNorm(ImageLayer):
 
     def backward(self, dy: Array) -> Array | None:
         centered, inv, scale = self.take_cache()
-        dx = self.ops.center_backward(
-            self.rows(dy, "dy"),
-            centered,
-            inv,
-            scale,
-            self.grads["beta"],
-            self.grads["gamma"],
-            out=centered,
-        )
+        rows, dbeta, dgamma = self.rows(dy, "dy"), self.grads["beta"], self.grads["gamma"]
+        dx = self.ops.center_backward(rows, centered, inv, scale, dbeta, dgamma, out=centered)
         return self.whole(dx) if self.need_dx else None
 
 
@@ -125,11 +113,8 @@ class LayerNorm(Layer):
         self.axes, self.eps = axes, eps
 
     def infer_shape(self, in_shape: Shape) -> Shape:
-        if not 1 <= self.axes <= len(in_shape):
-            shape = ", ".join(map(str, in_shape))
-            raise ValueError(
-                f"{self}: expected axes in 1 .. {len(in_shape)} for inputs (N, {shape}), got {self.axes}."
-            )
+        right = 1 <= self.axes <= len(in_shape)
+        self.check_shape(right, f"inputs of at least {self.axes} axes behind the first")
         self.size = math.prod(in_shape[-self.axes :])
         return in_shape
 
@@ -163,7 +148,6 @@ class LayerNorm(Layer):
         if not self.need_dx:
             return None
         dx_hat = ops.multiply(dy, self.params["gamma"].reshape(-1), out=dx)
-        ops.center_backward(
-            dx_hat, x_hat, ops.ones(len(dx), self.dtype), inv, sums, dots, out=x_hat
-        )
+        ones = ops.ones(len(dx), self.dtype)
+        ops.center_backward(dx_hat, x_hat, ones, inv, sums, dots, out=x_hat)
         return x_hat.reshape(shape)

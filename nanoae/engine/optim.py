@@ -10,6 +10,7 @@ import copy
 import math
 import numbers
 from collections.abc import Callable
+from typing import ClassVar
 
 from nanoae.backend import Array, Ops
 from nanoae.configurable import Configurable
@@ -33,20 +34,11 @@ class Optimizer(Configurable):
     clip_norm      None, or the largest Euclidean norm of the whole gradient: a longer one is scaled down to it
     """
 
+    bounds: ClassVar = {"lr": "[0, inf)", "weight_decay": "[0, inf)", "clip_norm": "(0, inf)"}
     n_moments = 0
     rate_scale = 1.0  # of what lr says: less after a training diverged and went back
 
     def __init__(self, lr: LearningRate, weight_decay: float = 0.0, clip_norm: float | None = None):
-        if not callable(lr) and not lr >= 0:
-            raise ValueError(f"{type(self).__name__}: expected a learning rate >= 0, got {lr}.")
-        if not weight_decay >= 0:
-            raise ValueError(
-                f"{type(self).__name__}: expected weight_decay >= 0, got {weight_decay}."
-            )
-        if clip_norm is not None and not clip_norm > 0:
-            raise ValueError(
-                f"{type(self).__name__}: expected clip_norm > 0 or None, got {clip_norm}."
-            )
         self.lr, self.weight_decay, self.clip_norm = lr, weight_decay, clip_norm
 
     def build(
@@ -119,23 +111,19 @@ class SGD(Optimizer):
         self.n_moments = 1 if momentum else 0
 
     def update(self, theta: Array, grad: Array, *moments: Array) -> None:
-        self.ops.sgd_inplace(
-            theta, grad, moments[0] if moments else None, self.rate, self.momentum, self.nesterov
-        )
+        m = moments[0] if moments else None
+        self.ops.sgd_inplace(theta, grad, m, self.rate, self.momentum, self.nesterov)
 
 
 class Adam(Optimizer):
     """theta -= lr · m̂ / (sqrt(v̂) + eps), eps after the bias correction. Kingma & Ba 2015."""
 
+    bounds: ClassVar = {"beta1": "[0, 1)", "beta2": "[0, 1)", "eps": "[0, inf)"}
     n_moments = 2
 
     def __init__(self, lr: LearningRate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8,
                  weight_decay: float = 0.0, clip_norm: float | None = None):  # fmt: skip
         super().__init__(lr, weight_decay, clip_norm)
-        if not (0 <= beta1 < 1 and 0 <= beta2 < 1 and eps >= 0):
-            raise ValueError(
-                f"{type(self).__name__}: expected beta1, beta2 in [0, 1) and eps >= 0, got {beta1}, {beta2}, {eps}."
-            )
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
 
     def update(self, theta: Array, grad: Array, *moments: Array) -> None:
@@ -163,13 +151,12 @@ class RMSprop(Optimizer):
     It is Adam without a first moment (beta1 = 0), after so many steps that no bias is left to correct.
     """
 
+    bounds: ClassVar = {"rho": "[0, 1)", "eps": "[0, inf)"}
     n_moments = 2  # of which the first is the gradient
 
     def __init__(self, lr: LearningRate = 1e-3, rho: float = 0.99, eps: float = 1e-8,
                  weight_decay: float = 0.0, clip_norm: float | None = None):  # fmt: skip
         super().__init__(lr, weight_decay, clip_norm)
-        if not (0 <= rho < 1 and eps >= 0):
-            raise ValueError(f"RMSprop: expected rho in [0, 1) and eps >= 0, got {rho} and {eps}.")
         self.rho, self.eps = rho, eps
 
     def update(self, theta: Array, grad: Array, *moments: Array) -> None:

@@ -48,37 +48,51 @@ class MaxPool2d(Pooling):
         if not self.need_dx:
             return None
         dx = self.memory("dx", self.in_shape, len(dy))
-        return batch_first(
-            self.ops.max_pool_backward(self.batch_last(dy, "dy"), x, y, self.window, out=dx)
-        )
+        dy = self.batch_last(dy, "dy")
+        return batch_first(self.ops.max_pool_backward(dy, x, y, self.window, out=dx))
 
 
-class AvgPool2d(Pooling):
+class Summing(ImageLayer):
+    """The base of layers that sum over windows, or do the adjoint of that: spread each pixel over a window.
+
+    spreads   whether forward does the second, and backward the first
+    """
+
+    spreads = False
+
+    @property
+    def scale(self) -> float:
+        """A factor of both."""
+        return 1.0
+
+    def forward(self, x: Array, train: bool = False) -> Array:
+        self.check_input(x)
+        self.cache = train or None
+        return self.moved(x, "y", self.out_shape, self.spreads)
+
+    def backward(self, dy: Array) -> Array | None:
+        self.take_cache()
+        return self.moved(dy, "dx", self.in_shape, not self.spreads) if self.need_dx else None
+
+    def moved(self, x: Array, name: str, shape: Shape, spread: bool) -> Array:
+        """Sums over windows of x (N, C, H, W), or what its pixels are spread to, of this shape, in memory `name`."""
+        primitive = self.ops.spread_windows if spread else self.ops.sum_windows
+        x, out = self.batch_last(x, f"{name} of"), self.memory(name, shape, len(x))
+        return batch_first(primitive(x, self.window, self.scale, out=out))
+
+
+class AvgPool2d(Pooling, Summing):
     """y[n, c, oh, ow] = mean over the window of x[n, c]; zeros of the padding count. Arguments and shapes: Pooling.
 
     Backward  y is linear in x: each pixel of the window receives dy / (KH·KW).
     """
 
-    def forward(self, x: Array, train: bool = False) -> Array:
-        self.check_input(x)
-        self.cache = train or None
-        y = self.memory("y", self.out_shape, len(x))
-        return batch_first(
-            self.ops.sum_windows(self.batch_last(x, "x"), self.window, 1 / self.window.area, out=y)
-        )
-
-    def backward(self, dy: Array) -> Array | None:
-        self.take_cache()
-        if not self.need_dx:
-            return None
-        dx = self.memory("dx", self.in_shape, len(dy))
-        scale = 1 / self.window.area
-        return batch_first(
-            self.ops.spread_windows(self.batch_last(dy, "dy"), self.window, scale, out=dx)
-        )
+    @property
+    def scale(self) -> float:
+        return 1 / self.window.area
 
 
-class Upsample(ImageLayer):
+class Upsample(Summing):
     """y[n, c, h, w] = x[n, c, h // factor, w // factor]: a pixel becomes factor x factor equal ones.
 
     Shapes    x, dx (N, C, H, W)    y, dy (N, C, H·factor, W·factor)    factor: an int, or a pair for rows and columns
@@ -86,6 +100,8 @@ class Upsample(ImageLayer):
     Backward  x is used once for each of its copies, so dx sums over them. It is the adjoint of an average pool, but for
               the factor 1 / (KH·KW).
     """
+
+    spreads = True
 
     def __init__(self, factor: Pair):
         self.factor = factor
@@ -96,20 +112,3 @@ class Upsample(ImageLayer):
         self.check_image(in_shape)
         rows, columns = self.window.kernel
         return (in_shape[0], in_shape[1] * rows, in_shape[2] * columns)
-
-    def forward(self, x: Array, train: bool = False) -> Array:
-        self.check_input(x)
-        self.cache = train or None
-        y = self.memory("y", self.out_shape, len(x))
-        return batch_first(
-            self.ops.spread_windows(self.batch_last(x, "x"), self.window, 1.0, out=y)
-        )
-
-    def backward(self, dy: Array) -> Array | None:
-        self.take_cache()
-        if not self.need_dx:
-            return None
-        dx = self.memory("dx", self.in_shape, len(dy))
-        return batch_first(
-            self.ops.sum_windows(self.batch_last(dy, "dy"), self.window, 1.0, out=dx)
-        )

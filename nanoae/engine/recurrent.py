@@ -42,12 +42,11 @@ class GRU(Layer):
         self.n_out, self.last, self.init, self.bias_init = n_out, last, init, bias_init
 
     def infer_shape(self, in_shape: Shape) -> Shape:
-        if len(in_shape) != 2:
-            shape = ", ".join(map(str, in_shape))
-            raise ValueError(
-                f"{self}: expected sequences, inputs of shape (N, T, I), got (N, {shape}). "
-                "An Embedding before it makes vectors of words."
-            )
+        self.check_shape(
+            len(in_shape) == 2,
+            "sequences, inputs of shape (N, T, I)",
+            " An Embedding before it makes vectors of words.",
+        )
         return (self.n_out,) if self.last else (in_shape[0], self.n_out)
 
     def parameters(self) -> dict[str, init.Parameter]:
@@ -77,10 +76,9 @@ class GRU(Layer):
         a, u = self.steps("a", t, n, 3 * n_out), self.steps("u", t, n, 3 * n_out)
         states = self.steps("y", t + 1, n, n_out)  # the first is the state before the first step
         ops.copy(0 if h is None else h, out=states[0])
-        ops.matmul(
-            x.reshape(t * n, n_in), self.params["W"], out=a.reshape(t * n, -1)
-        )  # all the steps at once
-        ops.add_bias_inplace(a.reshape(t * n, -1), self.params["b"])
+        rows = a.reshape(t * n, -1)  # all the steps at once
+        ops.matmul(x.reshape(t * n, n_in), self.params["W"], out=rows)
+        ops.add_bias_inplace(rows, self.params["b"])
         for step in range(t):
             ops.matmul(states[step], self.params["U"], out=u[step])
             ops.add_bias_inplace(u[step], self.params["c"])
@@ -98,9 +96,8 @@ class GRU(Layer):
                 ops.add_inplace(dh, dy[:, step])
             da, du = gates[step], u[step]  # the gradients overwrite what they were computed from
             ops.gru_step_backward(dh, gates[step], u[step], states[step], da=da, du=du, out=carried)
-            ops.add_inplace(
-                ops.matmul(du, self.params["U"].T, out=dh), carried
-            )  # dh[t-1] = dh z + du Uᵀ
+            ops.matmul(du, self.params["U"].T, out=dh)
+            ops.add_inplace(dh, carried)  # dh[t-1] = du Uᵀ + dh z
         self.dh = dh
         x, da, du, before = (array.reshape(t * n, -1) for array in (x, gates, u, states[:-1]))
         ops.matmul(x.T, da, out=self.grads["W"])
@@ -109,7 +106,6 @@ class GRU(Layer):
         ops.sum_rows(du, out=self.grads["c"])
         if not self.need_dx:
             return None
-        dx = ops.matmul(
-            da, self.params["W"].T, out=self.steps("dx", t, n, n_in).reshape(t * n, n_in)
-        )
-        return dx.reshape(t, n, n_in).transpose(1, 0, 2)
+        dx = self.steps("dx", t, n, n_in)
+        ops.matmul(da, self.params["W"].T, out=dx.reshape(t * n, n_in))
+        return dx.transpose(1, 0, 2)

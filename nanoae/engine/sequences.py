@@ -28,10 +28,7 @@ class TimeDistributed(Layer):
         self.layer = layer
 
     def infer_shape(self, in_shape: Shape) -> Shape:
-        if len(in_shape) < 2:
-            raise ValueError(
-                f"{self}: expected sequences (N, T, ...), got (N, {', '.join(map(str, in_shape))})."
-            )
+        self.check_shape(len(in_shape) >= 2, "sequences (N, T, ...)")
         out_shape = self.layer.build(self.ops, in_shape[1:], self.dtype)
         self.params, self.grads, self.state = self.layer.params, self.layer.grads, self.layer.state
         return (in_shape[0], *out_shape)
@@ -74,21 +71,17 @@ class LastTimestep(Layer):
         self.source = source
 
     def infer_shape(self, in_shape: Shape) -> Shape:
-        if not self.source.in_shape or len(in_shape) != 2 or in_shape[0] != self.source.in_shape[0]:
-            raise ValueError(
-                f"{self}: expected sequences (N, T, I) of the words of an Embedding before it, got {in_shape}."
-            )
+        right = len(in_shape) == 2 and in_shape[:1] == self.source.in_shape
+        self.check_shape(right, "sequences (N, T, I) of the words of an Embedding before it")
         return in_shape[1:]
 
     def forward(self, x: Array, train: bool = False) -> Array:
-        last = self.ops.last_not_zero(
-            self.source.words, out=self.buffer("last", (len(x),), "int64")
-        )
+        last = self.buffer("last", (len(x),), "int64")
+        self.ops.last_not_zero(self.source.words, out=last)
         self.cache = (last, x.shape) if train else None
         return self.ops.take_steps(x, last, out=self.buffer("y", (len(x), x.shape[2])))
 
     def backward(self, dy: Array) -> Array | None:
         last, (n, t, width) = self.take_cache()
-        return self.ops.put_steps(
-            dy, last, out=self.buffer("dx", (n * t, width)).reshape(n, t, width)
-        )
+        dx = self.buffer("dx", (n * t, width)).reshape(n, t, width)
+        return self.ops.put_steps(dy, last, out=dx)

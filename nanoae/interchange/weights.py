@@ -10,15 +10,17 @@ library wants, and what is written to them is what it had. A dense layer there a
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from nanoae.autoencoders.pca import PCA
+from nanoae.autoencoders.plan import AUTO
 from nanoae.autoencoders.saved import Saved
 from nanoae.backend import Array
-from nanoae.engine.activations import activation
+from nanoae.engine.activations import Elementwise, activation
 from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
 from nanoae.engine.embedding import Embedding
 from nanoae.engine.layers import Layer, Linear
@@ -104,14 +106,45 @@ def views(network: Sequential) -> dict[str, Array]:
     return dict(named)
 
 
-def state_dict(model: Any) -> dict[str, np.ndarray]:
+class StateDict(dict[str, np.ndarray]):
+    """What `state_dict` gives.
+
+    activations   of the network, which no array tells: what `set_weights` compares
+    """
+
+    activations: list[str]
+
+
+def state_dict(model: Any) -> StateDict:
     """The weights of a model by PyTorch's names and in its layout: {"0.weight": (O, I), "0.bias": (O,), ...}, numbered
     as the layers of `network_`. In PyTorch: module.load_state_dict({k: torch.from_numpy(v) for k, v in ...})."""
     network = network_of(model)
-    return {
-        name: np.array(network.ops.to_numpy(view), order="C")
-        for name, view in views(network).items()
-    }
+    found = StateDict()
+    for name, view in views(network).items():
+        found[name] = np.array(network.ops.to_numpy(view), order="C")
+    found.activations = activations_of(network)
+    return found
+
+
+def activations_of(network: Sequential) -> list[str]:
+    return [repr(layer) for layer in network.layers if isinstance(layer, Elementwise)]
+
+
+def check_activations(model: Any, weights: Any) -> None:
+    """ValueError for weights of a network with other activations; a warning where nobody has said which they are."""
+    own = activations_of(network_of(model))
+    theirs = getattr(weights, "activations", own)
+    if theirs != own:
+        raise ValueError(
+            f"set_weights: expected weights learned with {', '.join(own) or 'no activation'}, the model's, got those "
+            f"learned with {', '.join(theirs) or 'none'}. Build the model with activation=..., as theirs was."
+        )
+    if not hasattr(weights, "activations") and getattr(model, "activation", None) == AUTO:
+        warnings.warn(
+            f'set_weights: activation="auto" means {", ".join(dict.fromkeys(own)) or "none"} in this model; weights do '
+            "not tell with which they were learned. Name it: activation=...",
+            stacklevel=3,
+        )
 
 
 # ---------------------------------------------------------------- in order, as Keras and scikit-learn
@@ -191,6 +224,7 @@ def set_weights(model: Any, weights: Sequence[Any] | Mapping[str, Any]) -> None:
                 f"set_weights: expected {len(wanted)} arrays, got {len(given)}. {network!r}"
             )
     checked = {name: fitting(name, given[name], shape) for name, (_, shape) in wanted.items()}
+    check_activations(model, weights)
     for name, (view, _) in wanted.items():
         view[...] = network.ops.to_device(checked[name].reshape(view.shape), network.dtype)
 

@@ -94,7 +94,7 @@ def epoch_or_again(trainer: Trainer, x: Array, t: Array | None, scale: float) ->
             trainer.optimizer.rate_scale = rate_scale
             warnings.warn(
                 f"{error} Going back to the end of epoch {trainer.at.epoch}, at {rate_scale:g} of the learning rate",
-                stacklevel=4,
+                stacklevel=5,
             )
 
 

@@ -14,7 +14,7 @@ at a time, and takes the mean of that product for the product of two means: its 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -38,12 +38,10 @@ class FactorTap(Layer):
 
     def __init__(self, linear: Linear):
         self.linear = linear
-        self.A, self.G, *self.inverses = (
-            np.zeros((n, n), linear.dtype) for n in 2 * (linear.n_in + 1, linear.n_out)
-        )
-        self.momenta = dict(
-            zip(("A", "G", "A_inverse", "G_inverse"), (self.A, self.G, *self.inverses), strict=True)
-        )
+        sizes = {"A": linear.n_in + 1, "G": linear.n_out}
+        self.momenta = {name: np.zeros((n, n), linear.dtype) for name, n in sizes.items()}
+        self.momenta |= {f"{name}_inverse": a.copy() for name, a in self.momenta.items()}
+        self.A, self.G, *self.inverses = self.momenta.values()
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.x = x
@@ -65,9 +63,8 @@ class FactorTap(Layer):
         """(A + π √λ I)⁻¹ and (G + √λ / π I)⁻¹: λ I divided between the two by their average eigenvalues."""
         pi = math.sqrt(np.trace(self.A) / len(self.A) / max(np.trace(self.G) / len(self.G), 1e-30))
         try:
-            for mean, by, inverse in zip(
-                (self.A, self.G), (pi, 1 / pi), self.inverses, strict=True
-            ):
+            means = (self.A, self.G)
+            for mean, by, inverse in zip(means, (pi, 1 / pi), self.inverses, strict=True):
                 damped = mean.astype(np.float64) + by * math.sqrt(damping) * np.eye(len(mean))
                 inverse[...] = np.linalg.inv(damped)
         except np.linalg.LinAlgError:
@@ -105,6 +102,15 @@ class KFAC(SGD):
     weight_decay   shrinks theta by itself, outside of F⁻¹ and of `trust`
     """
 
+    bounds: ClassVar = {
+        "momentum": "[0, 1)",
+        "damping": "(0, inf)",
+        "trust": "(0, inf]",
+        "memory": "[0, 1)",
+        "measure_every": "[1, inf)",
+        "invert_every": "[1, inf)",
+    }
+
     def __init__(
         self,
         lr: LearningRate = 1.0,
@@ -117,16 +123,6 @@ class KFAC(SGD):
         weight_decay: float = 0.0,
     ):
         super().__init__(lr, momentum, weight_decay=weight_decay)
-        if not (0 < damping < math.inf and trust > 0):
-            raise ValueError(f"KFAC: expected damping and trust > 0, got {damping} and {trust}.")
-        if not (0 <= memory < 1 and 0 <= momentum < 1):
-            raise ValueError(
-                f"KFAC: expected memory and momentum in [0, 1), got {memory} and {momentum}."
-            )
-        if any(int(every) != every or every < 1 for every in (measure_every, invert_every)):
-            raise ValueError(
-                f"KFAC: expected whole steps >= 1, got {measure_every} and {invert_every}."
-            )
         self.damping, self.trust, self.memory = damping, trust, memory
         self.measure_every, self.invert_every = measure_every, invert_every
 
@@ -134,6 +130,12 @@ class KFAC(SGD):
         raise RuntimeError(
             f"{self}: expected nanoae.training.kfac.KFACTrainer, which has access to the layers."
         )
+
+
+def check(right: bool, expected: str, got: object) -> None:
+    """ValueError for what K-FAC cannot train."""
+    if not right:
+        raise ValueError(f"KFAC: expected {expected}, got {got}. Use Adam.")
 
 
 class KFACTrainer(Trainer):
@@ -148,24 +150,15 @@ class KFACTrainer(Trainer):
 
     def __init__(self, network: Sequential, loss: Loss, optimizer: KFAC, **settings: Any):
         super().__init__(network, loss, optimizer, **{**settings, "fuse": False})
-        if self.ops.name != "numpy":
-            raise ValueError(
-                f'KFAC: expected backend "numpy", got "{self.ops.name}". Use backend="numpy", or Adam.'
-            )
-        if type(self.loss) not in SAMPLED or not self.loss.weight > 0:
-            raise ValueError(
-                f"KFAC: expected MSE, GaussianNLL or BCE, of a weight > 0, got {self.loss}. Use Adam."
-            )
+        check(self.ops.name == "numpy", 'backend "numpy"', f'"{self.ops.name}"')
+        sampled = type(self.loss) in SAMPLED and self.loss.weight > 0
+        check(sampled, "MSE, GaussianNLL or BCE, of a weight > 0", self.loss)
         for layer in network.layers:
-            if layer.params and type(layer) is not Linear:
-                raise ValueError(
-                    f"KFAC: expected parameters of Linear layers alone, got {layer}. Use Adam."
-                )
+            linear = type(layer) is Linear or not layer.params
+            check(linear, "parameters of Linear layers alone", layer)
         size = len(network.theta)
-        if sum(len(range(*part.indices(size))) for part in self.optimizer.ranges) < size:
-            raise ValueError(
-                "KFAC: expected all layers to learn, got some that are frozen. Use Adam."
-            )
+        learning = sum(len(range(*part.indices(size))) for part in self.optimizer.ranges)
+        check(learning == size, "all layers to learn", "some that are frozen")
         layers = [
             FactorTap(layer) if isinstance(layer, Linear) else layer for layer in network.layers
         ]
@@ -195,18 +188,15 @@ class KFACTrainer(Trainer):
     def measure_factors(self, x: Array) -> None:
         """A and G of all layers, from targets that the network itself would draw."""
         y = self.fast.forward(x, train=True)
-        if not isinstance(self.network.penalty(), int):
-            culprit = next(layer for layer in self.network.layers if layer.penalty is not None)
-            raise ValueError(
-                f"KFAC: expected layers without a loss of their own, got {culprit}. Use Adam."
-            )
+        for layer in self.network.layers:
+            check(layer.penalty is None, "layers without a loss of their own", layer)
         self.loss.forward(y, self.sample(y))
         self.fast.backward(self.loss.backward())
         self.n_updates += 1
-        for layer in self.observed:
+        for tap in self.observed:
             # The sample is that of the loss without its weight; F is `weight` times as large with it, g its root.
             factor = len(x) * self.per_row(y) / math.sqrt(self.loss.weight)
-            layer.learn(min(1 - 1 / int(self.n_updates), self.optimizer.memory), factor)
+            tap.learn(min(1 - 1 / int(self.n_updates), self.optimizer.memory), factor)
 
     def sample(self, y: Array) -> Array:
         """Targets drawn from p(t | y), where the loss of an element, without weight, is -log p but for a constant."""
@@ -214,12 +204,10 @@ class KFACTrainer(Trainer):
         if isinstance(self.loss, BCE):
             u = ops.uniform(generator, ops.empty(y.shape, y.dtype))
             return np.less(u, ops.sigmoid(y), out=u)  # 1 with probability sigmoid(y), else 0
-        variance = getattr(
-            self.loss, "variance", 0.5
-        )  # (y - t)² is -log N(t; y, 1/2), but for a constant
-        return ops.axpby_inplace(
-            ops.normal(generator, ops.empty(y.shape, y.dtype)), 1.0, y, math.sqrt(variance)
-        )
+        # (y - t)² is -log N(t; y, 1/2), but for a constant
+        std = math.sqrt(getattr(self.loss, "variance", 0.5))
+        noise = ops.normal(generator, ops.empty(y.shape, y.dtype))
+        return ops.axpby_inplace(noise, 1.0, y, std)
 
     def per_row(self, y: Array) -> float:
         """What the loss has to be multiplied by to be a sum over features, averaged over rows."""
@@ -232,9 +220,8 @@ class KFACTrainer(Trainer):
                 layer.invert(self.optimizer.damping)
         factor = self.per_row(self.loss.backward())
         directions, products = zip(*(layer.natural() for layer in self.observed), strict=True)
-        change = (rate * factor) ** 2 * sum(
-            products
-        )  # ΔᵀFΔ = rate² ∇ᵀ F⁻¹ ∇ before it is held back
+        # ΔᵀFΔ = rate² ∇ᵀ F⁻¹ ∇ before it is held back
+        change = (rate * factor) ** 2 * sum(products)
         held = factor * min(1.0, math.sqrt(self.optimizer.trust / max(change, 1e-30)))
         for layer, direction in zip(self.observed, directions, strict=True):
             for name, part in (("W", direction[:-1]), ("b", direction[-1])):

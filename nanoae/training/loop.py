@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from nanoae.backend import Array
-from nanoae.configurable import config_snapshot, kinds_in
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.norm import BatchNorm
@@ -23,18 +22,8 @@ from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.evaluation import evaluate
 from nanoae.training.progress import progress
-from nanoae.training.runner import StepRunner
+from nanoae.training.runner import StepRunner, repeatable
 from nanoae.training.state import Arrays, Facts, Position
-
-METHODS = {
-    "forward",
-    "backward",
-    "step",
-    "apply",
-    "learn",
-    "gradient",
-    "batch",
-}  # that take part in a step
 
 History = dict[str, list[float]]
 Callback = Callable[["Trainer", dict[str, float]], object]
@@ -47,16 +36,6 @@ def drawn(weights: np.ndarray, order: np.random.Generator) -> np.ndarray:
     ends = np.cumsum(weights) * (n / weights.sum())
     rows = np.searchsorted(ends, np.arange(n) + order.random(), side="right")
     return order.permutation(np.minimum(rows, n - 1))  # rounding may have left the last end below N
-
-
-def largest_product(network: Sequential, rows: int) -> int:
-    """How many multiplications the largest matrix product takes, for so many rows."""
-    sizes = [
-        p.size * math.prod(layer.out_shape[1:])
-        for layer in network.layers
-        for p in layer.params.values()
-    ]
-    return rows * max(sizes, default=0)
 
 
 class Trainer:
@@ -106,20 +85,18 @@ class Trainer:
             raise ValueError(
                 f"Trainer: expected batch_size and rows >= 1, got {batch_size} and {rows}."
             )
-        for part, kind, example in (
-            (loss, Loss, "loss=MSE()"),
-            (optimizer, Optimizer, "optimizer=Adam()"),
-        ):
-            if not isinstance(part, kind):
-                raise ValueError(f"Trainer: expected {example} or another one, got {part!r}.")
+        if not isinstance(loss, Loss):
+            raise ValueError(f"Trainer: expected loss=MSE() or another one, got {loss!r}.")
+        if not isinstance(optimizer, Optimizer):
+            raise ValueError(
+                f"Trainer: expected optimizer=Adam() or another one, got {optimizer!r}."
+            )
         if getattr(network, "ops", None) is None:
             raise ValueError(
                 "Trainer: expected a built network. Call network.build(input_shape) first."
             )
         self.network, self.ops = network, network.ops
-        self.fast = (
-            fusion.fuse(network) if fuse else network
-        )  # the same parameters in fewer passes over memory
+        self.fast = fusion.fuse(network) if fuse else network  # the same parameters, fewer passes
         self.batch_size, self.epochs = min(batch_size, rows), epochs
         self.loss = loss.build(self.ops, network.dtype)
         steps = epochs * math.ceil((rows - self.too_few(rows)) / self.batch_size)
@@ -127,51 +104,20 @@ class Trainer:
         self.order = np.random.default_rng(seed)
         self.patience, self.callbacks, self.verbose = patience, callbacks, verbose
         self.on_divergence = one_of("on_divergence", on_divergence, ("stop", "restore"))
-        self.good: tuple[Facts, Arrays] | None = None  # how things stood before the epoch under way
         self.history: History = {"loss": [], "seconds": []}
         self.at, self.best_state = Position(), list[Array]()
+        self.good: tuple[Facts, Arrays] | None = None  # how things stood before the epoch under way
         self.checkpoints: Checkpoints | None = None  # of the fit under way
         self.total: Any = 0.0  # of the losses of the epoch under way, each times its rows
-        self.entered: tuple[int, Any] = (
-            0,
-            0.0,
-        )  # steps done of the epoch that comes, and what their losses add up to
-        self.measure: Callable[..., float] | None = (
-            None  # (x, t, scale) -> validation loss, where it is not `evaluate`
-        )
+        self.entered: tuple[int, Any] = (0, 0.0)  # steps done of the epoch that comes, their losses
+        # (x, t, scale) -> validation loss, where it is not `evaluate`
+        self.measure: Callable[..., float] | None = None
         self.interrupted = False  # whether Ctrl-C ended `fit`
         self.recovered = False  # whether there are good weights after a divergence
         self.begun: int | None = None  # within an epoch: the optimizer's t before it
         self.x_batch = self.ops.empty((self.batch_size, *network.input_shape), network.dtype)
         self.t_batch: Array = None
         self.runner = StepRunner(self)
-
-    def repeatable(self) -> bool:
-        """Whether each step does the same as the one before, and that by what the device can repeat. A layer of one's
-        own, or with a method of its own, may do anything to arrays."""
-        if type(self).step is not Trainer.step or not self.ops.repeats:
-            return False
-        parts = self, *self.network.layers, self.loss, self.optimizer
-        if any(METHODS & vars(part).keys() for part in parts):
-            return False
-        kinds = type(self), *kinds_in(self.settings())
-        return self.ops.repeats == "everything" or all(
-            kind.__module__.startswith("nanoae.") for kind in kinds
-        )
-
-    def settings(self) -> Any:
-        """What a step takes from its parts besides arrays, and a callback may have changed since the last epoch. The
-        learning rate is not among it: the optimiser tells it for each step."""
-        kind, own = config_snapshot(self.optimizer)
-        own.pop("lr", None)
-        frozen = [getattr(layer, "frozen", None) for layer in self.network.layers]
-        return (
-            config_snapshot([*self.network.layers, self.loss]),
-            frozen,
-            kind,
-            own,
-            str(self.optimizer.ranges),
-        )
 
     # ---------------------------------------------------------------- one step, one epoch
 
@@ -204,6 +150,10 @@ class Trainer:
             kept = self.t_batch = self.ops.empty((self.batch_size, *t.shape[1:]), t.dtype)
         return batch, self.ops.take_rows(t, rows, out=kept[: len(rows)])
 
+    def repeatable(self) -> bool:
+        """Whether the device may repeat one step for those that follow."""
+        return type(self).step is Trainer.step and repeatable(self)
+
     def local_rows(self, rows: np.ndarray) -> np.ndarray:
         """Those of a batch's rows that this process takes: all of them."""
         return rows
@@ -214,13 +164,10 @@ class Trainer:
 
     def too_few(self, n: int) -> int:
         """Of n rows, those behind the last whole batch that are too few to be one."""
-        rest, normed = (
-            n % self.batch_size,
-            [layer for layer in self.network.layers if isinstance(layer, BatchNorm)],
-        )
-        least = (
-            2 if any(math.prod(layer.in_shape[1:]) == 1 for layer in normed) else 1
-        )  # one number has no variance
+        rest, least = n % self.batch_size, 1
+        for layer in self.network.layers:
+            if isinstance(layer, BatchNorm) and math.prod(layer.in_shape[1:]) == 1:
+                least = 2  # one number has no variance
         return rest if rest < least and n > self.batch_size else 0
 
     def epoch(self, x: Array, t: Array | None = None, scale: float = 1.0) -> float:
@@ -242,12 +189,12 @@ class Trainer:
         done, total = self.entered
         self.entered = 0, 0.0
         self.begun, self.drawn_from = self.optimizer.t - done, ops.generator_state(self.order)
-        order = (
-            self.order.permutation(n) if self.weights is None else drawn(self.weights, self.order)
-        )
+        if self.weights is None:
+            order = self.order.permutation(n)
+        else:
+            order = drawn(self.weights, self.order)
         order = order[: n - self.too_few(n)]
-        with ops.threads_for(largest_product(self.network, self.batch_size)):
-            total = self.runner.run(self, order, x, t, scale, done=done, total=total)
+        total = self.runner.run(self, order, x, t, scale, done=done, total=total)
         mean = float(total) / len(order)  # the one host read of the loss in an epoch
         divergence.check(self, mean)
         self.begun = None
@@ -296,53 +243,77 @@ class Trainer:
         self.begin(x, t, *(validation or ()))
         if self.at.finished:
             return self.history
-        bar = progress(
-            range(self.at.epoch + 1, self.epochs + 1), label="training", show=self.verbose
-        )
         try:
-            for epoch in bar:
-                self.started = time.perf_counter() - self.at.seconds
-                row = {"epoch": epoch, "loss": divergence.epoch_or_again(self, x, t, scale)}
-                if validation is not None:
-                    row["val_loss"] = (self.measure or self.evaluate)(*validation, scale=scale)
-                row["seconds"] = time.perf_counter() - self.started
-                for name in row.keys() - {"epoch"}:
-                    self.history.setdefault(name, []).append(row[name])
-                if hasattr(bar, "set_postfix"):
-                    bar.set_postfix({k: f"{v:.4g}" for k, v in row.items() if k.endswith("loss")})
-                self.at.epoch, self.at.step, self.at.seconds = epoch, 0, 0.0
-                early = (
-                    self.patience is not None
-                    and validation is not None
-                    and self.stop_early(row["val_loss"])
-                )
-                if self.call_back(row) or early:
-                    break
-                if epoch < self.epochs:
-                    self.check_stop()
-                    if checkpoints is not None:
-                        checkpoints.save(self)
+            self.run_epochs(x, t, validation, scale)
         except NotFiniteError:
             self.recovered = divergence.recover(self)
             raise
         except KeyboardInterrupt as error:
-            whole = isinstance(error, stop.StopRequested)
-            if stop.requested() and not whole:  # this is the second one: at once
-                raise
-            self.interrupted = True
-            if checkpoints is not None and whole:
-                checkpoints.save(self, wait=True)
-            warnings.warn(
-                f"training was interrupted in epoch {len(self.history['loss']) + 1} of {self.epochs}; "
-                "what was learned so far is kept",
-                stacklevel=2,
-            )
+            self.interrupt(error)
+        self.finish()
+        return self.history
+
+    def run_epochs(
+        self, x: Array, t: Array | None, validation: tuple[Array, Array | None] | None, scale: float
+    ) -> None:
+        """Epoch after epoch: train, measure, tell the callbacks, write a checkpoint."""
+        left = range(self.at.epoch + 1, self.epochs + 1)
+        bar = progress(left, label="training", show=self.verbose)
+        for epoch in bar:
+            self.started = time.perf_counter() - self.at.seconds
+            row = {"epoch": epoch, "loss": divergence.epoch_or_again(self, x, t, scale)}
+            if validation is not None:
+                row["val_loss"] = (self.measure or self.evaluate)(*validation, scale=scale)
+            row["seconds"] = time.perf_counter() - self.started
+            self.note(row)
+            if hasattr(bar, "set_postfix"):
+                bar.set_postfix({k: f"{v:.4g}" for k, v in row.items() if k.endswith("loss")})
+            early = self.stop_early(row.get("val_loss"))
+            if self.call_back(row) or early:
+                break
+            if epoch < self.epochs:
+                self.check_stop()
+                if self.checkpoints is not None:
+                    self.checkpoints.save(self)
+
+    def note(self, row: dict[str, float]) -> None:
+        """Keep what an epoch came to: it is done."""
+        for name in row.keys() - {"epoch"}:
+            self.history.setdefault(name, []).append(row[name])
+        self.at.epoch, self.at.step, self.at.seconds = int(row["epoch"]), 0, 0.0
+
+    def stop_early(self, val_loss: float | None) -> bool:
+        """Keep the weights where they are the best so far; whether there is the patience to go on."""
+        if self.patience is None or val_loss is None:
+            return False
+        if val_loss < self.at.best:
+            self.at.best, self.at.waited = val_loss, 0
+            self.best_state = [array.copy() for array in self.network.state()]
+        else:
+            self.at.waited += 1
+        return self.at.waited >= self.patience
+
+    def interrupt(self, error: KeyboardInterrupt) -> None:
+        """End the training at the user's wish, or where that is the second time, the program."""
+        whole = isinstance(error, stop.StopRequested)  # between two steps
+        if stop.requested() and not whole:
+            raise error
+        self.interrupted = True
+        if self.checkpoints is not None and whole:
+            self.checkpoints.save(self, wait=True)
+        warnings.warn(
+            f"training was interrupted in epoch {len(self.history['loss']) + 1} of {self.epochs}; "
+            "what was learned so far is kept",
+            stacklevel=3,
+        )
+
+    def finish(self) -> None:
+        """Go back to the best weights, where these are kept; note in the checkpoints that all is done."""
         if self.best_state:
             self.network.set_state(self.best_state)
-        if checkpoints is not None and not self.interrupted:
+        if self.checkpoints is not None and not self.interrupted:
             self.at.finished, self.best_state = True, []
-            checkpoints.save(self, wait=True)
-        return self.history
+            self.checkpoints.save(self, wait=True)
 
     def begin(self, *data: Array | None) -> None:
         """Go on from where the checkpoints say that this training was."""
@@ -357,15 +328,6 @@ class Trainer:
         """StopRequested if a signal has come."""
         stop.check()
 
-    def stop_early(self, val_loss: float) -> bool:
-        """Keep the weights where they are the best so far; whether it is time to stop."""
-        if val_loss < self.at.best:
-            self.at.best, self.at.waited = val_loss, 0
-            self.best_state = [array.copy() for array in self.network.state()]
-        else:
-            self.at.waited += 1
-        return self.at.waited >= (self.patience or math.inf)
-
     def arrays(self) -> dict[str, Array]:
         """All arrays that training changes, by name: what `state.py` keeps."""
         lists = {
@@ -373,11 +335,10 @@ class Trainer:
             "optimizer": self.optimizer.moments,
             "best": self.best_state,
         }
-        found = {
-            f"{name}.{i}": array for name, arrays in lists.items() for i, array in enumerate(arrays)
-        }
+        found: dict[str, Array] = {}
+        for name, arrays in lists.items():
+            found |= {f"{name}.{i}": array for i, array in enumerate(arrays)}
         for i, layer in enumerate(self.fast.layers):
-            found |= {
-                f"layers.{i}.{name}": array for name, array in getattr(layer, "momenta", {}).items()
-            }
+            momenta = getattr(layer, "momenta", {})
+            found |= {f"layers.{i}.{name}": array for name, array in momenta.items()}
         return found

@@ -8,18 +8,22 @@ and its learning rate to where the step reads them. The losses are summed there 
 from __future__ import annotations
 
 import functools
+import math
 import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nanoae.backend import Array
+from nanoae.configurable import config_snapshot, kinds_in
+from nanoae.engine.network import Sequential
 from nanoae.engine.optim import FLUSH_EVERY
 from nanoae.training import divergence
 
 if TYPE_CHECKING:
     from nanoae.training.loop import Trainer
 
+METHODS = {"forward", "backward", "step", "apply", "learn", "gradient", "batch"}  # of a step
 AT_A_TIME = 16  # steps before Python gets a chance to notice Ctrl-C
 
 
@@ -27,11 +31,8 @@ class StepRunner:
     """Runs a trainer's steps. Recorded work is reused while data, settings and thread stay the same."""
 
     def __init__(self, trainer: Trainer):
-        self.ops, self.batch_size, self.dtype = (
-            trainer.ops,
-            trainer.batch_size,
-            trainer.network.dtype,
-        )
+        self.ops, self.batch_size = trainer.ops, trainer.batch_size
+        self.dtype = trainer.network.dtype
         self.repeated = self.ops.repeated()
         self.good_for: tuple[Any, ...] = ()
         self.order: Array = ()  # on the device, like everything else that `prepare` makes
@@ -43,10 +44,17 @@ class StepRunner:
 
         Returns the sum of the losses, each times its number of rows, starting from `total`.
         """
-        if trainer.repeatable():
+        with self.ops.threads_for(largest_product(trainer.network, self.batch_size)):
+            if not trainer.repeatable():
+                return self.one_by_one(trainer, order, data, done, total)
             with self.ops.training_stream():
                 self.prepare(trainer, order, data, done, total)
                 return self.repeat(trainer, order, data, done)
+
+    def one_by_one(
+        self, trainer: Trainer, order: np.ndarray, data: tuple[Any, ...], done: int, total: Any
+    ) -> Any:
+        """The steps, each by itself."""
         for start in range(done * self.batch_size, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
             local = trainer.local_rows(rows)
@@ -62,7 +70,7 @@ class StepRunner:
         ops, optimizer, n, batch = self.ops, trainer.optimizer, len(order), self.batch_size
         steps, before = -(-n // batch), optimizer.t - done
         rates = [optimizer.rate_at(before + 1 + i) for i in range(steps)]
-        good_for = *map(ops.identity, data), trainer.settings(), threading.get_ident()
+        good_for = *map(ops.identity, data), settings(trainer), threading.get_ident()
         if good_for != self.good_for or n > len(self.order):
             self.repeated.forget()
             self.repeated, self.good_for = ops.repeated(), ()
@@ -124,3 +132,36 @@ class StepRunner:
         for x in there:
             x.fetch(rows, self.batch_size)
         return bool(there)
+
+
+def repeatable(trainer: Trainer) -> bool:
+    """Whether each step does the same as the one before, and that by what the device can repeat. A layer of one's own,
+    or with a method of its own, may do anything to arrays."""
+    ops = trainer.ops
+    if not ops.repeats:
+        return False
+    parts = trainer, *trainer.network.layers, trainer.loss, trainer.optimizer
+    if any(METHODS & vars(part).keys() for part in parts):
+        return False
+    kinds = type(trainer), *kinds_in(settings(trainer))
+    ours = all(kind.__module__.startswith("nanoae.") for kind in kinds)
+    return ops.repeats == "everything" or ours
+
+
+def settings(trainer: Trainer) -> Any:
+    """What a step takes from its parts besides arrays, and a callback may have changed since the last epoch. The
+    learning rate is not among it: the optimiser tells it for each step."""
+    layers, optimizer = trainer.network.layers, trainer.optimizer
+    kind, own = config_snapshot(optimizer)
+    own.pop("lr", None)
+    frozen = [getattr(layer, "frozen", None) for layer in layers]
+    return config_snapshot([*layers, trainer.loss]), frozen, kind, own, str(optimizer.ranges)
+
+
+def largest_product(network: Sequential, rows: int) -> int:
+    """How many multiplications the largest matrix product takes, for so many rows."""
+    largest = 0
+    for layer in network.layers:
+        for array in layer.params.values():
+            largest = max(largest, array.size * math.prod(layer.out_shape[1:]))
+    return rows * largest

@@ -97,34 +97,15 @@ class SynchronisedBatchNorm(BatchNorm):
         vars(self).update(vars(norm))
         self.group = group
 
-    def forward(self, x: Array, train: bool = False) -> Array:
-        if not train:
-            return super().forward(x)
-        self.check_input(x)
-        ops, group, rows = self.ops, self.group, self.rows(x, "x")
-        y, centered, (gamma, beta) = (
-            self.rows_of("y", len(x)),
-            self.rows_of("centered", len(x)),
-            self.params.values(),
-        )
-        mean, var, inv, scale, _ = self.buffer("statistics", (5, len(rows)))
-        m = rows.shape[1] * group.shard.rows // len(x)
-        if m < 2:
-            raise ValueError(
-                f"{self}: expected at least 2 numbers a feature to train on, got {m}. Use larger batches."
-            )
-        ones = ops.ones(rows.shape[1], self.dtype)
-        ops.matmul(rows, ones, out=mean)
-        group.mean_inplace(ops, ops.scale_inplace(mean, 1 / rows.shape[1]))
-        ops.affine_rows(rows, ops.ones(len(rows), self.dtype), -mean, out=centered)
-        ops.sum_products_rows(centered, centered, out=var)
-        group.mean_inplace(ops, ops.scale_inplace(var, 1 / rows.shape[1]))
-        ops.axpby_inplace(self.state["mean"], self.momentum, mean, 1 - self.momentum)
-        ops.axpby_inplace(self.state["var"], self.momentum * m / (m - 1), var, 1 - self.momentum)
-        ops.multiply(ops.rsqrt(var, self.eps, out=inv), gamma, out=scale)
-        ops.affine_rows(centered, scale, beta, out=y)
-        self.cache = centered, inv, scale
-        return self.whole(y)
+    def center(self, rows: Array, mean: Array, var: Array, out: Array) -> int:
+        ops, group, m = self.ops, self.group, rows.shape[1]
+        ops.matmul(rows, ops.ones(m, self.dtype), out=mean)
+        group.mean_inplace(ops, ops.scale_inplace(mean, 1 / m))
+        ops.affine_rows(rows, ops.ones(len(rows), self.dtype), -mean, out=out)
+        ops.sum_products_rows(out, out, out=var)
+        group.mean_inplace(ops, ops.scale_inplace(var, 1 / m))
+        n = group.shard.stop - group.shard.start
+        return int(m) * group.shard.rows // n
 
     def backward(self, dy: Array) -> Array | None:
         (centered, inv, scale), ops, dy = self.take_cache(), self.ops, self.rows(dy, "dy")

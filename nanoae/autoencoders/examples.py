@@ -1,0 +1,75 @@
+"""Examples: the rows that a network learns from, or is watched on, and how a trainer is given their weights."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nanoae.autoencoders.bottleneck import Adversarial, Gaussian
+from nanoae.autoencoders.penalty import Penalty
+from nanoae.autoencoders.table_losses import Masked, Weighted, weighable
+from nanoae.autoencoders.weights import own_order
+from nanoae.engine.losses import Loss
+from nanoae.engine.norm import BatchNorm
+from nanoae.rows import Rows
+from nanoae.training.kfac import KFAC
+from nanoae.training.loop import Trainer
+
+
+class Examples(NamedTuple):
+    """Rows, what they are to become, and how much each counts.
+
+    inputs    (N, ...), as the network reads them
+    targets   (N, ...); None: the inputs
+    weights   (N,); None: all rows count alike
+    """
+
+    inputs: Any
+    targets: Any = None
+    weights: np.ndarray | None = None
+
+    def take(self, rows: slice | np.ndarray) -> Examples:
+        """These rows of all three."""
+        return Examples(*(None if table is None else table[rows] for table in self))
+
+    def in_own_order(self) -> Examples:
+        """See `own_order`."""
+        return self.take(own_order(self.inputs))
+
+
+def weighed(trainer: Trainer, loss: Loss, examples: Examples) -> np.ndarray | None:
+    """Have the trainer count each row as often as its weight says. Returns the targets that it needs for that."""
+    X, t, weights = examples
+    trainer.loss, trainer.weights = loss, None
+    if weights is None or (weights == weights[0]).all():
+        return t
+    if isinstance(X, Rows) or not in_the_loss_alone(trainer, loss):
+        trainer.weights = weights
+        return t
+    trainer.loss = Weighted(loss).build(trainer.ops, trainer.network.dtype)
+    targets = (X if t is None else t).reshape(len(X), -1)
+    mean = 1.0
+    if loss.reduction != "sum":
+        mean = np.average(weights, weights=terms(loss, targets))
+    beside = np.empty((len(X), targets.shape[1] + 1), trainer.network.dtype)
+    beside[:, :-1] = targets
+    beside[:, -1] = weights / mean
+    return beside
+
+
+def in_the_loss_alone(trainer: Trainer, loss: Loss) -> bool:
+    """Whether a row counts nowhere but in its own loss: not in a penalty, a batch's statistics, a Fisher matrix."""
+    beyond = (BatchNorm, Penalty, Gaussian, Adversarial)
+    if any(isinstance(layer, beyond) for layer in trainer.network.layers):
+        return False
+    return weighable(loss) and not isinstance(trainer.optimizer, KFAC)
+
+
+def terms(loss: Loss, targets: np.ndarray) -> np.ndarray:
+    """How many terms of the sum each row of targets (N, D) has, (N,), if they count in the factor before it."""
+    if not isinstance(loss, Masked) or loss.reduction != "mean":
+        return np.ones(len(targets))
+    widths = getattr(loss.inner, "blocks", (1,) * targets.shape[1])
+    first = np.cumsum([0, *widths[:-1]])  # a column's first place tells whether it is known
+    return (~np.isnan(targets[:, first])).sum(axis=1)

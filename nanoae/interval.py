@@ -1,0 +1,29 @@
+"""Interval: the numbers between two ends, as mathematics writes them: "[0, 1)"."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+
+class Interval:
+    """0.5 in Interval("[0, 1)"), of Python's numbers and NumPy's; True and False are none.
+
+    words   "in [0, 1)"; of "[0, inf)" it is ">= 0"
+    """
+
+    def __init__(self, text: str):
+        low, high = (float(end) for end in text[1:-1].split(","))
+        self.low = low if text[0] == "[" else math.nextafter(low, math.inf)
+        self.high = high if text[-1] == "]" else math.nextafter(high, -math.inf)
+        self.words = f"in {text}"
+        if high == math.inf:
+            self.words = f">= {low:g}" if text[0] == "[" else f"> {low:g}"
+
+    def __contains__(self, value: Any) -> bool:
+        number = value.item() if isinstance(value, np.generic) else value  # which compares exactly
+        if isinstance(number, bool) or not isinstance(number, (int, float)):
+            return False
+        return self.low <= number <= self.high
