@@ -4,9 +4,10 @@ The same source is compiled behind `cuda_shim.h`, and every thread of every bloc
 is refused here: an argument of another type than the kernel's, an array of another dtype.
 """
 
-import atexit
 import ctypes
 import functools
+import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -27,25 +28,35 @@ FLAGS = (
 )  # that one forbids longjmp to another stack
 
 
+KEPT = Path.home() / ".cache" / "nanoae" / "cuda-shim"  # for other processes, too
+
+
 @functools.cache
 def build(code: str, options: tuple[str, ...]) -> ctypes.PyDLL:
     """The library of a source; every kernel k in it has signature_k and launch_k beside it."""
-    folder = Path(tempfile.mkdtemp(prefix="nanoae-cuda-shim-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    header = Path(__file__).with_suffix(".h").read_text(encoding="utf-8")
+    said = repr((header, code, options, FLAGS, COMPILER))
+    library = KEPT / f"{hashlib.blake2b(said.encode(), digest_size=16).hexdigest()}.so"
+    if not library.exists():
+        KEPT.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=KEPT) as folder:
+            os.replace(compiled(f"{header}\n{code}", options, Path(folder)), library)
+    return ctypes.PyDLL(str(library))
+
+
+def compiled(code: str, options: tuple[str, ...], folder: Path) -> Path:
     source, library = folder / "kernels.cpp", folder / "kernels.so"
-    source.write_text(f'#include "{Path(__file__).with_suffix(".h")}"\n{code}', encoding="utf-8")
+    source.write_text(code, encoding="utf-8")
     command = [COMPILER, "-x", "c++", *FLAGS, *options, str(source)]
     expanded = subprocess.run(
         [*command, "-E", "-P"], check=True, capture_output=True, text=True
     ).stdout
     exports = [f"EXPORT({name})" for name in re.findall(r'extern "C" +void (\w+)\(', expanded)]
-    source.write_text(source.read_text(encoding="utf-8") + "\n".join(exports), encoding="utf-8")
-    compiled = subprocess.run(
-        [*command, "-shared", "-o", str(library)], capture_output=True, text=True
-    )
-    if compiled.returncode:
-        raise RuntimeError(f"{COMPILER} refused the kernels:\n{compiled.stderr}")
-    return ctypes.PyDLL(str(library))
+    source.write_text("\n".join([code, *exports]), encoding="utf-8")
+    done = subprocess.run([*command, "-shared", "-o", str(library)], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{COMPILER} refused the kernels:\n{done.stderr}")
+    return library
 
 
 class RawModule:
