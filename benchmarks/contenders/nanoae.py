@@ -22,6 +22,7 @@ LOSSES: dict[str, Callable[[], Loss]] = {
 }
 
 BLOCK = 1024  # rows that are encoded at once
+AHEAD = 32  # batches that are encoded before they are learned from
 
 LAYERS: dict[str, Callable[..., Layer]] = {
     "linear": lambda n_in, n_out: nanoae.Linear(n_out),
@@ -66,7 +67,8 @@ class Stage:
     ):
         self.trainer, self.lower, self.batches = trainer, lower, batches
         self.x = trainer.ops.to_device(x)
-        rows = batches.size if lower else 0
+        self.ahead = min(len(batches), AHEAD) * batches.shape[1] if lower else batches.size
+        rows = self.ahead if lower else 0
         self.codes = trainer.ops.empty((rows, *trainer.network.input_shape), trainer.network.dtype)
 
     def __call__(self, i: int) -> float:
@@ -76,8 +78,8 @@ class Stage:
         """So many steps; the sum of the last ones' losses, each times its rows."""
         order = self.batches[np.arange(first, first + count) % len(self.batches)].reshape(-1)
         total = None
-        for start in range(0, len(order), self.batches.size):
-            total = self.epoch(order[start : start + self.batches.size])
+        for start in range(0, len(order), self.ahead):
+            total = self.epoch(order[start : start + self.ahead])
         return total
 
     def epoch(self, order: np.ndarray) -> Any:
@@ -121,8 +123,8 @@ class Nanoae(Contender):
         return nanoae.Trainer(network, loss, adam, **shape)
 
     def train(self, case: Case) -> list[Step]:
-        trainers = [self.trainer(stage) for stage in case.stages()]
-        return [Stage(trainer, trainers[:k], *case.data()) for k, trainer in enumerate(trainers)]
+        trainers, data = [self.trainer(stage) for stage in case.stages()], case.data()
+        return [Stage(trainer, trainers[:k], *data) for k, trainer in enumerate(trainers)]
 
     def run(self, step, first, count):
         return (
