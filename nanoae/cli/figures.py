@@ -27,7 +27,7 @@ def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Ta
         pca = {} if baseline is None else {f"PCA-{len(baseline.components_)}": baseline.reconstruct}
         rows = {"original": x, "autoencoder": model.reconstruct(x, **beside)}
         rows |= {name: again(x) for name, again in pca.items()}
-        reconstructions(folder / FIGURES[0], rows, data, black, "Test rows, given back")
+        reconstructions(folder / FIGURES[0], rows, data, black, "Test rows, reconstructed")
         if isinstance(model.network_.layers[0], Noisy):
             noisy = damaged(model, x)
             rows = {"clean": x, "noisy": noisy, "cleaned": model.reconstruct(noisy)}

@@ -25,7 +25,7 @@ function short(x) {
   if (x === null || x === undefined || Number.isNaN(x)) return "-";
   if (Number.isInteger(x) && Math.abs(x) < 1e6) return x.toLocaleString("en");
   const size = Math.abs(x);
-  return size !== 0 && (size < 1e-3 || size >= 1e5) ? x.toExponential(2) : String(Number(x.toPrecision(4)));
+  return size !== 0 && (size < 1e-3 || size >= 1e6) ? x.toExponential(2) : x.toLocaleString("en", { maximumSignificantDigits: 4 });
 }
 
 /** About `n` round numbers from low to high. */
@@ -118,7 +118,7 @@ function columnChart({ values, edges, marked = [], line = null, xlabel, ylabel, 
 function plainTable({ names, rows }) {
   const cell = (value) => (typeof value === "number" ? element("td", { class: "number" }, short(value)) : element("td", {}, value));
   return element("div", { class: "scroll" }, element("table", { class: "values lines" },
-    element("thead", {}, element("tr", {}, ...names.map((name) => element("th", {}, name)))),
+    element("thead", {}, element("tr", {}, ...names.map((name, i) => element("th", { class: typeof rows[0]?.[i] === "number" && "number" }, name)))),
     element("tbody", {}, ...rows.map((row) => element("tr", {}, ...row.map(cell))))));
 }
 

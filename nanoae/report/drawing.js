@@ -1,14 +1,14 @@
 "use strict";
 // A digit drawn with the mouse, through the encoder and back.
 
-/** A canvas to draw on with the mouse; the model encodes what is drawn, and gives it back. */
+/** A canvas to draw on with the mouse; the model encodes what is drawn, and decodes it. */
 class Drawing {
   constructor(explorer, image) {
     Object.assign(this, { explorer, image });
     this.pixels = new Float64Array(image.height * image.width * image.channels).fill(image.low);
     const canvas = (text) => element("canvas", { class: "picture", role: "img", "aria-label": text });
     this.canvas = canvas("draw here");
-    this.again = canvas("what the model gives back");
+    this.again = canvas("the reconstruction");
     this.heat = canvas("where it differs");
     this.canvas.classList.add("paper");
     this.told = element("p", { class: "quiet", "aria-live": "polite" });
@@ -20,7 +20,7 @@ class Drawing {
     this.canvas.addEventListener("pointermove", (event) => event.buttons && this.stroke(event));
     const framed = (made, text) => element("figure", {}, made, element("figcaption", {}, text));
     this.element = element("div", {},
-      element("div", { class: "trio" }, framed(this.canvas, "draw here"), framed(this.again, "given back"), framed(this.heat, "red: too bright, blue: too dark")),
+      element("div", { class: "trio" }, framed(this.canvas, "draw here"), framed(this.again, "reconstruction"), framed(this.heat, "red: too bright, blue: too dark")),
       this.told,
       element("button", { type: "button", onclick: () => this.clear() }, "Clear"));
     this.clear();

@@ -26,7 +26,7 @@ class Explorer {
         this.K > this.units.length ? element("p", { class: "quiet" }, `The ${this.units.length} of ${this.K} units that vary most; the others stay where they are.`) : "",
         ...this.sliders.map(({ line }) => line)),
       this.starts());
-    this.update();
+    this.start(this.content.explorer.starts[0]);
   }
 
   slider(unit) {
@@ -149,7 +149,7 @@ class Explorer {
       number.textContent = this.code[unit].toFixed(2);
     }
     this.pad.draw();
-    this.said.textContent = this.row === null ? "" : `row ${this.points.rows[this.row]}, given back`;
+    this.said.textContent = this.row === null ? "" : `row ${this.points.rows[this.row]}, reconstructed`;
     this.view.show(this.output, this.row === null ? null : this.points, this.row);
   }
 }

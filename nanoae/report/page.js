@@ -48,22 +48,22 @@ function findings({ findings }) {
   return section("findings", "What to look at", element("ul", { class: "findings" }, ...list));
 }
 
-/** Examples, what the model gives back, and PCA; a column each. */
+/** Examples, what the model makes of them, and PCA; a column each. A predictor's have no reconstruction. */
 function comparison({ rows, x, again, pca, errors, labels, image }, columns) {
-  const lines = [["original", x], ["given back", again], ...(pca ? [["PCA", pca]] : [])];
+  const lines = [["original", x], ...(again ? [["reconstruction", again]] : []), ...(pca ? [["PCA", pca]] : [])];
   const cards = rows.map((row, i) => {
     const told = `${labels ? `${labels[i]}, ` : ""}row ${row}`;
     const pictures = image
       ? lines.map(([name, values]) => thumbnail(part(values, i), image, drawImage, `${name}, ${told}`))
       : [profile(lines.map(([name, values]) => ({ name, values: part(values, i) })), columns)];
-    return element("div", { class: "card" }, ...pictures, element("small", { class: "quiet" }, told), element("small", {}, `error ${Number(errors[i].toPrecision(3))}`));
+    return element("div", { class: "card" }, ...pictures, element("small", { class: "quiet" }, told), element("small", {}, errors ? `error ${Number(errors[i].toPrecision(3))}` : ""));
   });
   const names = image ? [element("div", { class: "card names" }, ...lines.map(([name]) => element("span", {}, name)))] : [];
   return element("div", { class: image ? "strip compared" : "strip tables" }, ...names, ...cards);
 }
 
 function lines({ rows, lines, again, errors, labels }) {
-  const names = ["row", ...(labels ? ["keyword"] : []), "line", "given back", "-ELBO, nats"];
+  const names = ["row", ...(labels ? ["keyword"] : []), "line", "reconstruction", "-ELBO, nats"];
   return plainTable({ names, rows: rows.map((row, i) => [row, ...(labels ? [labels[i]] : []), lines[i], again[i], errors[i]]) });
 }
 
@@ -113,10 +113,10 @@ function errors(content) {
   const { classes, columns, worst, pca } = content.errors;
   const { measure: measured, share = measured } = content.errors;
   const names = [content.errors.of, "", measured, ...(pca ? ["PCA's"] : []), "rows"];
-  return section("errors", content.errors.title ?? "Where it errs",
+  return section("errors", content.errors.title ?? "Errors",
     classes ? element("div", {}, element("h3", {}, "By label"), barTable({ rows: classes, names })) : "",
     columns ? element("div", {}, element("h3", {}, "By column"), barTable({ rows: columns, names: ["column", "", share, ...(pca ? ["PCA's"] : []), ""] })) : "",
-    worst ? element("div", {}, element("h3", {}, "The worst rows"), content.vocabulary ? lines(worst) : comparison(worst, content.columns)) : "");
+    worst ? element("div", {}, element("h3", {}, worst.title ?? "The worst rows"), content.vocabulary ? lines(worst) : comparison(worst, content.columns)) : "");
 }
 
 function weights({ weights }) {
@@ -139,7 +139,7 @@ async function main() {
     sections.push(section("curves", "Training", element("div", { class: "pair" }, ...content.curves.map((curve) => element("div", {}, lineChart(curve), note(curve.note))))));
   }
   if (content.examples) {
-    sections.push(section("reconstructions", "Given back", content.vocabulary ? lines(content.examples) : comparison(content.examples, content.columns)));
+    sections.push(section("reconstructions", "Reconstructions", content.vocabulary ? lines(content.examples) : comparison(content.examples, content.columns)));
   }
   sections.push(errors(content));
   if (content.points) sections.push(codesSection(content));

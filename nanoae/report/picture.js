@@ -73,7 +73,7 @@ function profile(series, columns) {
   const n = series[0].values.length;
   if (n <= 40) {
     return element("table", { class: "values" },
-      element("thead", {}, element("tr", {}, element("th", {}, "column"), ...series.map((one) => element("th", {}, one.name)))),
+      element("thead", {}, element("tr", {}, element("th", {}, "column"), ...series.map((one) => element("th", { class: "number" }, one.name)))),
       element("tbody", {}, ...Array.from({ length: n }, (_, i) =>
         element("tr", {}, element("th", { scope: "row" }, columns[i]),
           ...series.map((one) => element("td", { class: "number" }, short(one.values[i])))))));

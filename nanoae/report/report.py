@@ -26,8 +26,8 @@ PIXELS = 1 << 16  # of an image that is drawn in the page
 WEIGHTS = 64
 RESULTS = {
     "loss": "loss",
-    "mse": "mean squared error",
     "scaled_mse": "mean squared error, scaled columns",
+    "mse": "mean squared error",
     "elbo": "ELBO, nats",
     "kl": "KL, nats a row",
     "active_units": "active units",
@@ -134,6 +134,7 @@ class Report:
         """Of a predictor's rows (N,): 1 where the class is wrong, or the squared error of the number."""
         predicted = np.asarray(self.model.predict(self.rows(slice(len(self.x)))))
         truth = np.ma.getdata(np.ma.asarray(self.given))
+        self.predicted = predicted
         wrong = predicted != truth if "error" in self.results else (predicted - truth) ** 2
         return np.asarray(wrong, np.float32)
 
@@ -174,20 +175,40 @@ class Report:
         """The tiles: what `evaluate` says, without the loss where another number is the same."""
         names = dict(RESULTS)
         told = "scaled_mse" if self.scaled else "mse"
+        if self.scaled:
+            names["mse"] += ", the data's units"
         same = math.isclose(self.results.get(told, math.inf), self.results["loss"], rel_tol=1e-4)
         if same or "elbo" in self.results:
             del names["loss"]
         notes = {} if pca is None else {told: f"PCA with as many numbers: {pca:.4g}"}
         tiles = [
-            {"name": names[name], "value": value, "note": notes.get(name)}
-            for name, value in self.results.items()
-            if name in names
+            {"name": words, "value": self.results[name], "note": notes.get(name)}
+            for name, words in names.items()
+            if name in self.results
         ]
         history = self.model.history_
         seconds = f"{sum(filter(None, history.get('seconds', []))):.1f} s"
         tiles.append({"name": "test rows", "value": len(self.x)})
         tiles.append({"name": "epochs", "value": len(history["loss"]), "note": seconds})
         return tiles
+
+    def _mistaken(self, page: Page, rows: np.ndarray) -> dict[str, Any] | None:
+        """Of a predictor: the rows that it is wrong about."""
+        wrong, small = rows[self.errors[rows] > 0], self.picture and self.picture.small()
+        if self.labels is None or not len(wrong):
+            return None
+        said = [
+            f"{value:.4g}" if isinstance(value, float) else value
+            for value in self.predicted[wrong].tolist()
+        ]
+        told = zip(self.labels[wrong], said, strict=True)
+        return {
+            "title": "Rows that it is wrong about",
+            "rows": wrong,
+            "x": in_page(page, self.x[wrong], self.picture),
+            "labels": [f"{label}, predicted {other}" for label, other in told],
+            "image": small and vars(small),
+        }
 
     def _examples(self, page: Page, rows: np.ndarray) -> dict[str, Any]:
         small = self.picture and self.picture.small()
@@ -204,13 +225,14 @@ class Report:
 
     def _by(self, page: Page) -> dict[str, Any]:
         """The errors by label, and by column, and the rows with the largest."""
-        columns = worst = None
+        columns = None
+        order = np.argsort(-self.errors, kind="stable")[: self.shown]
         measure = "squared error, scaled columns" if self.scaled else "squared error"
         if self.predicts:
-            measure = "share wrong" if "error" in self.results else "error"
+            measure = "share wrong" if "error" in self.results else "squared error"
+            worst = self._mistaken(page, order)
         else:
-            order = np.argsort(-self.errors, kind="stable")
-            worst = self._examples(page, order[: self.shown])
+            worst = self._examples(page, order)
             if not self.picture and len(self.columns) <= COLUMNS:
                 columns = self._by_column()
         return {

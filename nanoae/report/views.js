@@ -46,7 +46,7 @@ class TableView {
 
   card(points, i) {
     const values = Array.from(this.values(points, i).slice(0, 4), short);
-    return element("span", { class: "row" }, `row ${points.rows[i]}: ${values.join(", ")}${points.x.shape[1] > 4 ? ", ..." : ""}`);
+    return element("span", { class: "row" }, `row ${points.rows[i]}: ${values.join(" · ")}${points.x.shape[1] > 4 ? " ..." : ""}`);
   }
 }
 
