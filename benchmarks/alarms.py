@@ -4,7 +4,9 @@ A detector learns n normal rows of d columns; then 2,000 new normal rows come, o
 p < 0.05 may call that share abnormal, and 500 that are shifted by 3 standard deviations in an eighth of their columns,
 one at least: the share of these at 5 % is the power. Beside nanoae's default stand scikit-learn's detectors,
 calibrated in the same way: 10 folds of up to 100 rows, else 5, each row scored by the model that did not see it, a new
-one by the mean over the models. Every result is kept in JSON as soon as it is measured.
+one by the mean over the models; and PyOD's as the package nonconform calibrates them, by as many folds (CV+) and by
+bootstrap (jackknife+-after-bootstrap). Every result is kept in JSON as soon as it is measured, and a run that is broken
+off goes on where it was: repetition by repetition, so that the table holds what there is.
 """
 
 from __future__ import annotations
@@ -131,14 +133,45 @@ def knn(Z, seed):
     return lambda new: model.kneighbors(new)[0].mean(axis=1)
 
 
+def nonconform(module: str, name: str, bootstraps: int = 0) -> Callable[..., Result]:
+    """One of PyOD's detectors, calibrated by the package nonconform."""
+
+    def measure(train, new, shifted, seed):
+        from importlib import import_module
+
+        from nonconform import ConformalDetector, CrossValidation, JackknifeBootstrap
+        from sklearn.preprocessing import StandardScaler
+
+        kind = getattr(import_module(f"pyod.models.{module}"), name)
+        folds = int(deal(len(train), 0.0, np.random.default_rng(seed)).max()) + 1
+        strategy = JackknifeBootstrap(bootstraps) if bootstraps else CrossValidation(folds)
+        scaler = StandardScaler().fit(train)
+        found = ConformalDetector(kind(), strategy, aggregation="mean", seed=seed)
+        found.fit(scaler.transform(train))
+        normal, odd = (
+            np.asarray(found.compute_p_values(scaler.transform(rows))) for rows in (new, shifted)
+        )
+        result = {f"at {rate}": float((normal <= rate).mean()) for rate in RATES}
+        below = float((normal < 0.05).mean())
+        return result | {"p < 0.05": below, "power": float((odd <= 0.05).mean())}
+
+    return measure
+
+
+NONCONFORM: dict[str, Callable[..., Result]] = {
+    "nonconform kNN": nonconform("knn", "KNN"),
+    "nonconform kNN by bootstrap": nonconform("knn", "KNN", 20),
+    "nonconform LOF": nonconform("lof", "LOF"),
+    "nonconform IForest": nonconform("iforest", "IForest"),
+}
 DETECTORS: dict[str, Callable[..., Result]] = {
     "nanoae": by_nanoae,
     **{
         name: cross_conformal(standardised(make))
         for name, make in (("kNN", knn), ("LOF", lof), ("IForest", forest))
     },
+    **NONCONFORM,
 }
-CHEAP_ROWS = 1000  # of more rows fewer repetitions
 
 
 def by_n(found: dict[tuple, list[Result]], asked: dict[str, float]) -> str:
@@ -241,8 +274,6 @@ def main() -> None:
             found.setdefault((name, kind, int(n), int(d)), []).append(result)
     for seed in range(0 if options.table else options.repetitions):
         for n in options.rows:
-            if n > CHEAP_ROWS and seed >= max(1, options.repetitions // 4):
-                continue
             for d in options.columns:
                 for kind in options.kinds:
                     drawn = draw(kind, n, d, seed)

@@ -9,7 +9,8 @@ import pytest
 
 import nanoae
 from nanoae.anomaly.detector import Surprise
-from nanoae.anomaly.scores import NearestCodes, NegativeELBO, ReconstructionError, smallest
+from nanoae.anomaly.neighbours import smallest
+from nanoae.anomaly.scores import NearestCodes, NegativeELBO, ReconstructionError
 from nanoae.anomaly.thresholds import (
     MAD,
     PeaksOverThreshold,

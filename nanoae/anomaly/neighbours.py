@@ -8,13 +8,8 @@ from nanoae.backend import get_ops
 from nanoae.blocks import blocks
 from nanoae.data.kmeans import k_means
 
-BLOCK_ROWS = (
-    256  # rows whose distances to all references are held at a time: they stay in the cache
-)
+HELD = 1 << 18  # distances at a time: they stay in the cache
 SPARE = 4  # candidates beyond the K nearest: rounding may mistake the last ones, and one may be the row itself
-STRANDS = (
-    16  # a power of two: of a block's distances, of which only the smallest is looked at first
-)
 FEW = 4000  # references that are all looked at
 CELLS = 5  # of about sqrt(R) in all, whose references are looked at
 
@@ -35,18 +30,16 @@ def distances_in_cells(
     half = (centers * centers).sum(axis=1) / 2
     nearest = [
         np.argmin(half - codes[block] @ centers.T, axis=1)
-        for block in blocks(len(codes), BLOCK_ROWS)
+        for block in blocks(len(codes), HELD // len(centers))
     ]
-    cell = np.concatenate(nearest)
-    near = cells_near(starts, centers, k)
-    order = np.argsort(cell, kind="stable")
-    first = np.searchsorted(cell[order], np.arange(len(centers) + 1))
-    found = np.empty((len(codes), k))
-    for c in range(len(centers)):
-        rows = order[first[c] : first[c + 1]]
+    order = np.argsort(np.concatenate(nearest), kind="stable")
+    first = np.searchsorted(np.concatenate(nearest)[order], np.arange(len(centers) + 1))
+    found, coarse = np.empty((len(codes), k)), lifted(references)
+    for cell, near in enumerate(cells_near(starts, centers, k)):
+        rows = order[first[cell] : first[cell + 1]]
+        inside = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in near])
         if len(rows):
-            inside = np.concatenate([references[starts[i] : starts[i + 1]] for i in near[c]])
-            found[rows] = distances_to_nearest(codes[rows], inside, k)
+            found[rows] = distances_to_nearest(codes[rows], references[inside], k, coarse[inside])
     return found
 
 
@@ -60,41 +53,53 @@ def cells_near(starts: np.ndarray, centers: np.ndarray, k: int) -> list[np.ndarr
     return found
 
 
-def distances_to_nearest(codes: np.ndarray, references: np.ndarray, k: int) -> np.ndarray:
-    """(N, k): the distances of codes (N, K) to the k nearest of references (R, K), the smallest first."""
-    found, r = np.empty((len(codes), k)), references
-    coarse = np.hstack([-r, (r * r).sum(axis=1, keepdims=True) / 2]).astype(np.float32).T
-    values = np.empty(
-        (BLOCK_ROWS, len(r)), np.float32
-    )  # to find the candidates, a few more than are wanted
-    for block in blocks(len(codes), BLOCK_ROWS):
+def distances_to_nearest(
+    codes: np.ndarray, references: np.ndarray, k: int, coarse: np.ndarray | None = None
+) -> np.ndarray:
+    """(N, k): the distances of codes (N, K) to the k nearest of references (R, K), the smallest first.
+
+    coarse   the references `lifted`, if that is done already
+    """
+    coarse = lifted(references) if coarse is None else coarse
+    found = np.empty((len(codes), k))
+    rows = max(HELD // len(references), 1)
+    values = np.empty((rows, len(references)), np.float32)
+    for block in blocks(len(codes), rows):
         c = codes[block]
-        c1 = np.hstack([c, np.ones((len(c), 1))]).astype(np.float32)
-        np.matmul(
-            c1, coarse, out=values[: len(c)]
-        )  # [c, 1] · [-r, |r|² / 2] = |c - r|² / 2 - |c|² / 2
-        near = smallest(values[: len(c)], min(k + SPARE, len(r)))
-        distance = np.sqrt(((r[near] - c[:, None]) ** 2).sum(axis=2, dtype=np.float64))
-        found[block] = np.sort(distance, axis=1)[:, :k]
+        ones = np.ones((len(c), 1))
+        np.matmul(np.hstack([c, ones]).astype(np.float32), coarse.T, out=values[: len(c)])
+        near = smallest(values[: len(c)], min(k + SPARE, len(references)))
+        away = references.take(near, axis=0)
+        away -= c[:, None]
+        found[block] = np.sort(np.sqrt(np.einsum("nkd,nkd->nk", away, away)), axis=1)[:, :k]
     return found
+
+
+def lifted(references: np.ndarray) -> np.ndarray:
+    """[-r, |r|² / 2] of references (R, K), float32: [c, 1] · [-r, |r|² / 2] = |c - r|² / 2 - |c|² / 2, so that one
+    product of matrices finds the candidates, a few more than are wanted."""
+    half = np.einsum("rk,rk->r", references, references)[:, None] / 2
+    return np.hstack([-references, half]).astype(np.float32)
 
 
 def smallest(values: np.ndarray, k: int) -> np.ndarray:
     """The columns (N, k) of the k smallest of each row of values (N, R), in no order.
 
-    They lie in the k strands, every (R // 16)-th column, whose smallest are smallest: most are never sorted.
+    They lie in the k strands, every (R // strands)-th column, whose smallest are smallest: most are never sorted. There
+    are about √(R / k) strands, so that as many columns are left as strands were looked at.
     """
-    n, length = len(values), values.shape[1] // STRANDS
-    if length <= k:
+    n, columns = values.shape
+    halvings = int(np.log2(max(columns / k, 1)) / 2)
+    strands = 2**halvings
+    length = columns // strands
+    if length <= k or halvings == 0:
         return np.argpartition(values, k - 1, axis=1)[:, :k]
-    strands = values[:, : length * STRANDS]
-    while strands.shape[1] > length:
-        strands = np.minimum(*np.split(strands, 2, axis=1))
-    best = np.argpartition(strands, k - 1, axis=1)[:, :k]
-    columns = (best[:, :, None] + length * np.arange(STRANDS)).reshape(n, -1)
-    rest = np.broadcast_to(
-        np.arange(length * STRANDS, values.shape[1]), (n, values.shape[1] - length * STRANDS)
-    )
-    columns = np.concatenate([columns, rest], axis=1)
-    chosen = np.argpartition(np.take_along_axis(values, columns, axis=1), k - 1, axis=1)[:, :k]
-    return np.take_along_axis(columns, chosen, axis=1)
+    least = values[:, : length * strands]
+    for _ in range(halvings):
+        least = np.minimum(*np.split(least, 2, axis=1))
+    best = np.argpartition(least, k - 1, axis=1)[:, :k]
+    inside = (best[:, :, None] + length * np.arange(strands)).reshape(n, -1)
+    rest = np.arange(length * strands, columns)
+    left = np.hstack([inside, np.broadcast_to(rest, (n, len(rest)))])
+    chosen = np.argpartition(np.take_along_axis(values, left, axis=1), k - 1, axis=1)[:, :k]
+    return np.take_along_axis(left, chosen, axis=1)
