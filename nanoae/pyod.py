@@ -18,7 +18,8 @@ import numpy as np
 
 from nanoae.anomaly.calibration import benjamini_hochberg
 from nanoae.anomaly.confidence import probability_abnormal
-from nanoae.anomaly.detector import BATCH, AnomalyDetector, epochs
+from nanoae.anomaly.default_autoencoder import BATCH, epochs
+from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.autoencoders.parameters import documented
 from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.spelling import one_of

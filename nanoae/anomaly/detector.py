@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import math
 import warnings
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
@@ -12,15 +10,13 @@ import numpy as np
 
 from nanoae.anomaly import scores as kinds
 from nanoae.anomaly.calibration import Conformal, benjamini_hochberg, deal
+from nanoae.anomaly.default_autoencoder import default_autoencoder
 from nanoae.anomaly.ensemble import Ensemble, empty
 from nanoae.anomaly.explanation import Explanation, explained
 from nanoae.anomaly.member import Member
-from nanoae.anomaly.surprise import (
-    Surprise as Surprise,
-)  # its place before it had a file of its own
-from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Quantile, Tail, Threshold
+from nanoae.anomaly.surprise import Surprise as Surprise  # its place in older versions
+from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Quantile, Tail, Threshold, above_ties
 from nanoae.autoencoders.autoencoder import Autoencoder
-from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.autoencoders.estimator import Estimator
 from nanoae.autoencoders.kinds import Name, Number, OneOrMore, Part, Seed, Whole
 from nanoae.autoencoders.model_file import save_model
@@ -35,10 +31,6 @@ from nanoae.data.frame import framed
 from nanoae.data.identity import tell_of_ids
 from nanoae.data.table import Table, has_text
 from nanoae.rows import sample
-from nanoae.training.schedules import Cosine
-
-ROUNDING = 1e-6  # the share of a score by which it may be off
-STEPS, BATCH = (200, 1000), 128  # of the default autoencoder's training, at least and at most
 
 
 @documented
@@ -152,41 +144,26 @@ class AnomalyDetector(Estimator):
         learned = [int((folds != fold).sum()) for fold in range(folds.max() + 1)]
         if self.holdout and learned[0] < 2:
             raise ValueError(
-                f"AnomalyDetector: expected 2 rows or more to learn from, got {learned[0]} after holdout."
+                f"{name}: expected 2 rows or more to learn from, got {learned[0]} after holdout."
             )
         self.ensemble_ = Ensemble(self._new_members(seed, learned), len(learned))
         self.members_ = self.ensemble_.members
         scores = self.ensemble_.fit(X, folds, self.open_checkpoints)
         as_given = isinstance(rows, slice) and isinstance(order, slice)
         self.decision_scores_ = scores if as_given else self.ensemble_.score(given)
-        threshold = rule.fit(scores[folds >= 0])
+        tested = scores[folds >= 0]
+        threshold = rule.fit(tested)
         if not isinstance(threshold, (int, float, np.number)) or np.isnan(threshold):
-            raise ValueError(
-                f"{type(rule).__name__}.fit: expected a threshold, a number, got {threshold!r}."
-            )
-        self._calibrate(
-            Conformal(scores[folds >= 0]), above_ties(float(threshold), scores[folds >= 0])
-        )
+            kind = type(rule).__name__
+            raise ValueError(f"{kind}.fit: expected a threshold, a number, got {threshold!r}.")
+        self._calibrate(Conformal(tested), above_ties(float(threshold), tested))
         return self
 
     def _calibrate(self, calibration: Conformal | Tail, threshold: float) -> None:
         self.calibration_, self.tested_scores_ = calibration, calibration.scores
         self.threshold_, self.offset_ = threshold, -threshold
-        self.labels_ = (~(self.decision_scores_ <= threshold)).astype(
-            int
-        )  # so that NaN is abnormal
-
-    def _default_autoencoder(self, rows: int) -> Autoencoder:
-        """A wide denoising autoencoder: of tanh, because ReLU's straight lines give what lies far outside back, too."""
-        return Autoencoder(
-            64,
-            (256,),
-            activation="tanh",
-            corruption=GaussianNoise(0.2),
-            learning_rate=Cosine(3e-3),
-            batch_size=BATCH,
-            epochs=epochs(rows),
-        )
+        normal = self.decision_scores_ <= threshold
+        self.labels_ = (~normal).astype(int)  # so that NaN is abnormal
 
     def _new_members(self, seed: np.random.SeedSequence, rows: list[int]) -> list[Member]:
         """Those of each fold, which are to learn from so many rows."""
@@ -196,26 +173,21 @@ class AnomalyDetector(Estimator):
             for scaling in _listed(self.scaling)
             for model in _listed(self.autoencoder) * int(self.members)
         ]
-        return [
-            self._member(
-                scalers.get(scaling),
-                model,
-                [copy.deepcopy(kinds.get(kind)) for kind in _listed(self.scores)],
-                own,
-            )
-            for (scaling, model), own in zip(kinds_of, seed.spawn(len(kinds_of)), strict=True)
-        ]
+        found = []
+        for (scaling, model), own in zip(kinds_of, seed.spawn(len(kinds_of)), strict=True):
+            scores = [kinds.get(kind) for kind in _listed(self.scores)]
+            member = Member(scalers.get(scaling), model, scores, own)
+            if self._takes_missing():
+                member.model.set_params(missing="mask")
+            if self.encoder_ is not None:
+                member.numbers = self.encoder_.numbers
+                if max(self.encoder_.blocks_) > 1:
+                    member.model.set_params(loss=Mixed(self.encoder_.blocks_))
+            found.append(member)
+        return found
 
-    def _member(self, scaler, model, scores, seed) -> Member:
-        """A Member, told what it has to know of missing values and categories."""
-        member = Member(scaler, model, scores, seed)
-        if self._takes_missing():
-            member.model.set_params(missing="mask")
-        if self.encoder_ is not None:
-            member.numbers = self.encoder_.numbers
-            if max(self.encoder_.blocks_) > 1:
-                member.model.set_params(loss=Mixed(self.encoder_.blocks_))
-        return member
+    def _default_autoencoder(self, rows: int) -> Autoencoder:
+        return default_autoencoder(rows)
 
     def _takes_missing(self):
         return self.as_built.missing == "mask"
@@ -224,9 +196,8 @@ class AnomalyDetector(Estimator):
         """X (N, ...) float64, a table with text encoded."""
         if self.encoder_ is None:
             return self.check_table(X, reset=reset, dtype=np.float64)
-        Z = np.asarray(
-            self.encoder_.transform(X), np.float64
-        )  # of a data frame, too, if scikit-learn was told so
+        # An array, even if scikit-learn was told that transform gives data frames.
+        Z = np.asarray(self.encoder_.transform(X), np.float64)
         gaps = np.isnan(Z)
         if gaps.any() and not self._takes_missing():
             row, column = np.argwhere(gaps)[0]
@@ -323,10 +294,8 @@ class AnomalyDetector(Estimator):
     def explanation(self, X) -> Explanation:
         """`explain` in the units of the table: observed, expected, how unusual, and the shares of the score."""
         rows = np.asarray(self._check_X(X))
-        names = getattr(
-            self, "feature_names_in_", [f"column {j}" for j in range(self.n_features_in_)]
-        )
-        ensemble = self.ensemble_
+        numbered = [f"column {j}" for j in range(self.n_features_in_)]
+        names, ensemble = getattr(self, "feature_names_in_", numbered), self.ensemble_
         return explained(
             list(names),
             rows,
@@ -371,27 +340,10 @@ class AnomalyDetector(Estimator):
                 member.numbers = self.encoder_.numbers
         self.decision_scores_ = arrays.take("decision_scores", (None,))
         kind = {"Conformal": Conformal, "Tail": Tail}[promised(header, "calibration", str, "Tail")]
-        self._calibrate(
-            kind(arrays.take("tested_scores", (None,))), promised(header, "threshold", float)
-        )
+        calibration = kind(arrays.take("tested_scores", (None,)))
+        self._calibrate(calibration, promised(header, "threshold", float))
         shape = self.members_[0].model.input_shape_
-        self.ensemble_.score(
-            np.zeros((1, *shape))
-        )  # of one row: an error where the parts do not fit together
-
-
-def above_ties(threshold: float, scores: np.ndarray) -> float:
-    """The threshold; where all of scores (N,) are one but for rounding, a little above them: what rounds otherwise in
-    another batch is as normal as they are."""
-    low, high = float(scores.min()), float(scores.max())
-    rounding = ROUNDING * max(abs(low), abs(high), ROUNDING)
-    return max(threshold, high + rounding) if high - low <= rounding else threshold
-
-
-def epochs(rows: int) -> int:
-    """Passes over so many rows, in which a default autoencoder takes about a step for every second one: few rows are
-    soon learned by heart."""
-    return max(1, round(min(max(rows / 2, STEPS[0]), STEPS[1]) / math.ceil(rows / BATCH)))
+        self.ensemble_.score(np.zeros((1, *shape)))  # an error where parts do not fit together
 
 
 def _listed(value) -> list:

@@ -44,7 +44,7 @@ class Member:
     """One autoencoder, the scaler before it and the scores after it."""
 
     def __init__(self, scaler, model, scores, seed: np.random.SeedSequence | None = None):
-        self.scaler, self.scores = copy.deepcopy(scaler), scores
+        self.scaler, self.scores = copy.deepcopy((scaler, scores))
         self.model = copy.deepcopy(model).set_output(
             transform="default"
         )  # arrays, whatever scikit-learn is told
@@ -136,6 +136,10 @@ class Member:
         Z = self.scaled(X)
         return np.nan_to_num(Z - self.model.reconstruct(Z)).astype(np.float64)
 
+    def parts(self) -> dict[str, Scaler | Score]:
+        """What learns beside the autoencoder, by its name in a file."""
+        return {"scaler": self.scaler} | {f"score{i}": each for i, each in enumerate(self.scores)}
+
     def to_file(self):
         facts, arrays = self.model.to_file()
         params = {**self.model.as_built.config(), "callbacks": ()}
@@ -148,10 +152,7 @@ class Member:
             "model": {"type": type(self.model).__name__, **model},
             "facts": {"input_shape": list(self.model.input_shape_), **facts},
         }
-        for prefix, part in [
-            ("scaler", self.scaler),
-            *((f"score{i}", score) for i, score in enumerate(self.scores)),
-        ]:
+        for prefix, part in self.parts().items():
             arrays.update({f"{prefix}.{name}": value for name, value in kept(part).items()})
         return described, arrays
 
@@ -162,10 +163,7 @@ class Member:
         scaler = arrays.construct(described.get("scaler"), Scaler)
         scores = [arrays.construct(score, Score) for score in promised(described, "scores", [dict])]
         member = cls(scaler, arrays.construct(params, Autoencoder), scores)
-        for name, part in [
-            ("scaler", member.scaler),
-            *((f"score{i}", score) for i, score in enumerate(scores)),
-        ]:
+        for name, part in member.parts().items():
             arrays.under(name).restore(part)
         shape = tuple(promised(facts, "input_shape", [int]))
         member.model.from_file(facts, arrays)

@@ -10,6 +10,8 @@ import numpy as np
 from nanoae.anomaly.calibration import Conformal
 from nanoae.configurable import Configurable
 
+ROUNDING = 1e-6  # the share of a score by which it may be off
+
 
 class Threshold(Configurable):
     """A rule: fit(scores (N,)) -> the threshold; higher scores are more abnormal."""
@@ -84,6 +86,14 @@ def beyond(scores: np.ndarray, rate: float, tail: float = 0.1, few: float = np.i
             stacklevel=4,
         )
     return Tail(scores, tail).beyond(rate)
+
+
+def above_ties(threshold: float, scores: np.ndarray) -> float:
+    """The threshold; where all of scores (N,) are one but for rounding, a little above them: what rounds otherwise in
+    another batch is as normal as they are."""
+    low, high = float(scores.min()), float(scores.max())
+    rounding = ROUNDING * max(abs(low), abs(high), ROUNDING)
+    return max(threshold, high + rounding) if high - low <= rounding else threshold
 
 
 class Tail:

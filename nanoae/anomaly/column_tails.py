@@ -1,0 +1,78 @@
+"""ColumnTails: how far out a row's values lie, each in its own column."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nanoae.anomaly.score import FeatureScore, blocks_of, share
+from nanoae.data.scaling import JITTER
+
+
+class ColumnTails(FeatureScore):
+    """Σ_j -log p_j / D, p_j = min(1, 2 min(P(x <= z_j), P(x >= z_j))) in column j of the training rows: how far out the
+    values lie, each in its own column (Li et al. 2022, "ECOD"). P(...) = (1 + number of the n rows) / (n + 1).
+    What differs by a millionth of a column's scale or less is equal: it may be rounding.
+
+    A category has one term, -log P(a row's category is as rare as this one or rarer). So where all are equally rare,
+    none is unusual, and a column of a few rare ones is no more surprising than a number.
+
+    references   of the training rows, drawn at random where there are more
+    """
+
+    weight = 0.5  # it knows nothing of how columns go together
+    sorted_: np.ndarray  # (D, R): the references' values in each column
+    rarity_: np.ndarray  # (D,): of categories, see `rarity`; only of a table with some
+
+    def __init__(self, references: int = 4000):
+        if references < 1:
+            raise ValueError(f"ColumnTails: expected references >= 1, got {references}.")
+        self.references = references
+
+    def fit(self, model, Z):
+        super().fit(model, Z)
+        columns = Z.reshape(len(Z), -1)
+        if len(Z) > self.references:
+            columns = columns[
+                np.random.default_rng(0).choice(len(Z), self.references, replace=False)
+            ]
+        self.sorted_ = np.sort(columns, axis=0).T.copy()  # NaN last
+        blocks = blocks_of(model)
+        if blocks:
+            self.rarity_ = rarity(Z, blocks)
+        return self
+
+    def terms(self, model, Z):
+        columns = Z.reshape(len(Z), -1)
+        found = np.empty(columns.shape)
+        for j, (usual, z) in enumerate(zip(self.sorted_, columns.T, strict=True)):
+            usual = usual[: np.searchsorted(usual, np.nan)]  # those that are known
+            order = np.argsort(
+                z
+            )  # neighbours in it are looked for in the same part of usual: half of the time
+            rising = z[order]
+            low = np.searchsorted(usual, rising + JITTER, "right")
+            high = len(usual) - np.searchsorted(usual, rising - JITTER, "left")
+            found[order, j] = -np.log(
+                np.minimum(2 * (1 + np.minimum(low, high)) / (1 + len(usual)), 1)
+            )
+        if hasattr(self, "rarity_"):
+            category = ~np.isnan(self.rarity_)
+            found[:, category] = -np.log(self.rarity_[category]) * columns[:, category]
+        missing = np.isnan(columns)
+        if missing.any():
+            known = np.maximum(1 - share(missing, self.places_), 1 / found.shape[1])
+            found = np.where(missing, 0, found) / known[:, None]
+        return found.reshape(Z.shape) / found.shape[1]
+
+
+def rarity(Z: np.ndarray, blocks: tuple[int, ...]) -> np.ndarray:
+    """(D,): for each place of a category (1 + number of rows whose category is as rare as this one or rarer) / (n + 1),
+    n those of the rows Z (N, D) that have one; NaN for numbers."""
+    found, start = np.full(sum(blocks), np.nan), 0
+    for width in blocks:
+        if width > 1:
+            count = np.nansum(Z[:, start : start + width], axis=0)
+            rows = (count <= count[:, None]) @ count
+            found[start : start + width] = (1 + rows) / (1 + count.sum())
+        start += width
+    return found

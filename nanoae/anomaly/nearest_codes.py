@@ -1,0 +1,95 @@
+"""NearestCodes: how far a row's code is from those of the training rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nanoae.anomaly.neighbours import FEW, distances_in_cells, distances_to_nearest, into_cells
+from nanoae.anomaly.score import Score, blocks_of
+
+
+class NearestCodes(Score):
+    """Σ_k |c - r_k| / K: the mean distance of the code c to the K nearest codes of training rows (Angiulli 2002).
+
+    One reference at distance 0 does not count: no training row is its own neighbour, so that training rows score as new
+    ones do.
+
+    A category k that a share p_k of the training rows has is √p_k in its place of Z here, not 1: categories k and l lie
+    √(p_k + p_l) apart. Whole, a rare one would put its rows as far from all others as a wild number does, and these
+    rows, of which many columns have many, would hide it. How rare a category is says `ColumnTails`. One that no
+    training row has stays 1.
+
+    k            K >= 1
+    references   of the training rows, drawn at random where there are more; of more than 4,000 only those in the
+                 nearest cells are looked at
+    whiten       how much of the covariance C of the training codes is taken out of the distance, in [0, 1]:
+                 |(c - r) W|, W = (C + ε I)^(-whiten / 2), ε a twentieth of the mean variance; 0: none of it, 1: all of
+                 it, as in `Mahalanobis`
+    """
+
+    weight = 2.0  # it is the one that is right on most tables
+    sizes_: (
+        np.ndarray
+    )  # (D,), what a category in each place of Z counts; only of a table with categories
+    whitening_: np.ndarray  # W (K, K), if any
+    references_: np.ndarray  # (R, K), where there are many cell by cell, with
+    starts_: np.ndarray  # the number of each cell's first one, and
+    centers_: np.ndarray  # the cells' centres
+
+    def __init__(self, k: int = 3, references: int = 20_000, whiten: float = 0.0):
+        if k < 1 or references < 1:
+            raise ValueError(
+                f"NearestCodes: expected k and references >= 1, got {k} and {references}."
+            )
+        if not 0 <= whiten <= 1:
+            raise ValueError(f"NearestCodes: expected whiten in [0, 1], got {whiten}.")
+        self.k, self.references, self.whiten = k, references, whiten
+
+    def fit(self, model, Z):
+        blocks = blocks_of(model)
+        if blocks:
+            category = np.repeat(blocks, blocks) > 1
+            self.sizes_ = np.ones(len(category))
+            share_of = np.nansum(Z[:, category], axis=0) / len(Z)
+            self.sizes_[category] = np.where(share_of > 0, np.sqrt(share_of), 1)
+        if len(Z) > self.references:
+            Z = Z[np.sort(np.random.default_rng(0).choice(len(Z), self.references, replace=False))]
+        codes = self._codes(model, Z)
+        if self.whiten:
+            covariance = np.atleast_2d(np.cov(codes.astype(np.float64), rowvar=False))
+            width = len(covariance)
+            ridge = max(0.05 * np.trace(covariance) / width, 1e-12)
+            variance, axes = np.linalg.eigh(covariance + ridge * np.eye(width))
+            self.whitening_ = axes * variance ** (-self.whiten / 2)
+        self.references_ = self._placed(codes)
+        if len(codes) > FEW:
+            self.references_, self.starts_, self.centers_ = into_cells(self.references_)
+        return self
+
+    def _codes(self, model, Z: np.ndarray) -> np.ndarray:
+        return model.transform(Z * self.sizes_ if hasattr(self, "sizes_") else Z)
+
+    def _placed(self, codes: np.ndarray) -> np.ndarray:
+        return codes @ self.whitening_ if self.whiten else codes
+
+    def score(self, model, Z):
+        codes, r = self._placed(self._codes(model, Z)), self.references_
+        k = max(min(self.k, len(r) - 1), 1)
+        if hasattr(self, "centers_"):
+            distance = distances_in_cells(codes, r, self.starts_, self.centers_, k + 1)
+        else:
+            distance = distances_to_nearest(codes, r, min(k + 1, len(r)))
+        same = 1e-5 * float(
+            np.sqrt((r * r).sum(axis=1).mean())
+        )  # as near as rounding brings a code to itself
+        itself = (distance[:, 0] <= same) & (distance.shape[1] > k)
+        return np.where(itself, distance[:, 1:].mean(axis=1), distance[:, :k].mean(axis=1))
+
+
+class NearestWhitenedCodes(NearestCodes):
+    """`NearestCodes`, half whitened: between what lies far from all rows, and what lies where none of them varies."""
+
+    weight = 1.0
+
+    def __init__(self, k: int = 3, references: int = 20_000, whiten: float = 0.5):
+        super().__init__(k, references, whiten)
