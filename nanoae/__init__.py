@@ -36,7 +36,7 @@ from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.backend import BackendError, get_ops
 from nanoae.data import Dataset, load_data
 from nanoae.data.encoder import TableEncoder
-from nanoae.data.row_blocks import RowBlocks
+from nanoae.data.rows_file import open_rows
 from nanoae.data.scaling import GaussianScaler, RobustScaler, Scaler, StandardScaler
 from nanoae.data.table import read_table
 from nanoae.engine.activations import (
@@ -151,7 +151,6 @@ __all__ = [
     "ReduceOnPlateau",
     "Reshape",
     "RobustScaler",
-    "RowBlocks",
     "SaltAndPepper",
     "Scaler",
     "Score",
@@ -191,6 +190,7 @@ __all__ = [
     "get_weights",
     "load",
     "load_data",
+    "open_rows",
     "plot",
     "read_table",
     "set_weights",

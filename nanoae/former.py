@@ -12,6 +12,7 @@ CLASSES = {  # also in files, whose models load for ever
     "Teacher": "TeacherForcing",
     "Condition": "ConcatLabel",
     "Conditioned": "ConcatSharedLabel",
+    "RowBlocks": "open_rows",
 }
 
 

@@ -1,22 +1,32 @@
-"""Rows: a table that need not fit in memory. Its rows stay where they are, in a file, until they are asked for."""
+"""Rows: a table that need not fit in memory. Its rows stay where they are, in a file, until they are asked for.
+
+What goes over all of them reads blocks, one of them ahead on a thread (`by_blocks`). Training meets each row once an
+epoch, in random order: of a table that takes no more than an eighth of the memory, which is then read once, in the same
+order as of one in memory; of a larger one in windows of an eighth of it (`Rows.windows`). Each is made of sixteen
+pieces that lie anywhere in the table, and within it the rows are shuffled.
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
 import mmap
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nanoae.blocks import blocks
+from nanoae.whole_file import whole_file
 
 LARGE = 64 << 20  # bytes of a table, from which on it is read by blocks
 BLOCK = 8 << 20  # bytes of rows that are looked at together
 ALIGNED = 1024  # rows
-SCATTERED = (
-    32  # rows read before their pages are let go of: around each of them the system maps 2 MB
-)
+PARTS, PIECES = 8, 16  # of the memory a window is such a part, and it has so many pieces
+SCATTERED = 32  # rows read before their pages are let go of: around each the system maps 2 MB
+DENSE = 4  # times as many rows as are wanted, which are then read in one go
 SAMPLED = 1 << 16  # rows, and
 SAMPLE = 64 << 20  # bytes in float64, of a `sample` at most
 
@@ -25,16 +35,22 @@ class Rows:
     """Rows (N, ...) of what has `shape`, `dtype` and slices: a memory-mapped .npy file, a data set of HDF5 or Zarr.
 
     As an array it has shape, dtype, ndim, nbytes and len; a slice, or an array of row numbers, of it is Rows again, so
-    that a table is shuffled and split by its numbers alone. `numpy.asarray` reads it.
+    that a table is shuffled and split by its numbers alone. `numpy.asarray` reads it; to go through it gives blocks.
 
     numbers   of the rows of `source`, in which order; None: all of them
     made      what becomes of the rows (n, ...) once they are read, each by itself; None: they are as they are
+    memory    bytes that training may take for rows
     """
+
+    memory: int = 10**9
+    names: tuple[str, ...] | None = None  # of its columns, where whoever read it knows them
+    encoder: Any = None  # what made them of a table, if something did
+    __array_ufunc__ = None  # a sum would read all of them: `by_blocks` does it in parts
 
     def __init__(
         self,
         source: Any,
-        numbers: range | np.ndarray | None = None,
+        numbers: Any = None,
         made: Callable[[np.ndarray], np.ndarray] | None = None,
         shape: tuple[int, ...] | None = None,
         dtype: Any = None,
@@ -43,40 +59,35 @@ class Rows:
         self.numbers = range(source.shape[0]) if numbers is None else numbers
         self.shape = (len(self.numbers), *(source.shape[1:] if shape is None else shape))
         self.dtype = np.dtype(source.dtype if dtype is None else dtype)
-
-    names: tuple[str, ...] | None = None  # of its columns, where whoever read it knows them
-    __array_ufunc__ = (
-        None  # a sum or a difference would read all of them: `by_blocks` does it in parts
-    )
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        return math.prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        return self.size * self.dtype.itemsize
+        self.ndim, self.size = len(self.shape), math.prod(self.shape)
+        self.nbytes = self.size * self.dtype.itemsize
+        if isinstance(source, Rows):
+            self.memory = source.memory
 
     def __len__(self) -> int:
         return self.shape[0]
 
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return by_blocks(self)
+
     def __getitem__(self, key: Any) -> Rows:
         """The rows of a slice, of an array of numbers, or of one of bool."""
+        numbers = self.numbers
         if not isinstance(key, slice):
             key = np.asarray(key)
+            if key.dtype == bool and (~key).sum() < len(key) // DENSE:
+                return Rows(self, AllBut(len(key), np.flatnonzero(~key)))
             key = np.flatnonzero(key) if key.dtype == bool else key
-        numbers = self.numbers
-        if isinstance(numbers, range) and not isinstance(key, slice):
-            numbers = numbers.start + numbers.step * key
-        else:
-            numbers = numbers[key]
-        return Rows(self.source, numbers, self.made, self.shape[1:], self.dtype)
+            if isinstance(numbers, range):
+                return self._with(numbers.start + numbers.step * key)
+        return self._with(numbers[key])
 
-    def map(
+    def _with(self, numbers: Any) -> Rows:
+        found = Rows(self.source, numbers, self.made, self.shape[1:], self.dtype)
+        found.memory = self.memory
+        return found
+
+    def then(
         self, made: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...], dtype: Any
     ) -> Rows:
         """What `made`, a function of rows (n, ...) each by itself, makes of them: of this shape, of dtype."""
@@ -84,52 +95,133 @@ class Rows:
 
     def reshape(self, *shape: int) -> Rows:
         """The same rows, each in another shape."""
-        return self.map(lambda x: x.reshape(len(x), *shape[1:]), shape[1:], self.dtype)
+        return self.then(lambda x: x.reshape(len(x), *shape[1:]), shape[1:], self.dtype)
 
     def astype(self, dtype: Any, copy: bool = True) -> Rows:
-        return (
-            self
-            if self.dtype == dtype
-            else self.map(lambda x: x.astype(dtype), self.shape[1:], dtype)
-        )
+        if self.dtype == dtype:
+            return self
+        return self.then(lambda x: x.astype(dtype), self.shape[1:], dtype)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """All of them, read: a new array."""
-        found = taken(self.source, self.numbers)
-        if self.made is not None:
-            with np.errstate(over="ignore"):
-                found = self.made(found)
-        return found.astype(self.dtype if dtype is None else dtype, copy=False)
+        found = np.empty(self.shape, self.dtype if dtype is None else dtype)
+        for block in blocks(len(self), at_once(self)):
+            found[block] = self._read(self.numbers[block])
+        return found
+
+    def _read(self, numbers: Any) -> np.ndarray:
+        found = taken(self.source, numbers)
+        if self.made is None:
+            return found
+        with np.errstate(over="ignore"):
+            return self.made(found)
 
     def min(self) -> Any:
-        return min(block.min() for block in by_blocks(self))
+        return min(block.min() for block in self)
 
     def max(self) -> Any:
-        return max(block.max() for block in by_blocks(self))
+        return max(block.max() for block in self)
+
+    @property
+    def most(self) -> int:
+        """So many rows may be in memory while a model learns from them."""
+        return max(1, self.memory // PARTS * len(self) // max(1, self.nbytes))
+
+    @property
+    def fits(self) -> bool:
+        return len(self) <= self.most
+
+    def windows(
+        self, order: np.random.Generator, batch_size: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(numbers, rows) of one window after the other, in random order; but for the last one whole batches."""
+        divisor = batch_size // math.gcd(batch_size, PIECES)
+        length = max(1, self.most // PIECES // divisor) * divisor
+        whole = len(self) // length
+        starts = length * order.permutation(whole)
+        groups = [starts[i : i + PIECES] for i in range(0, whole, PIECES)]
+        numbers = (np.concatenate([np.arange(s, s + length) for s in group]) for group in groups)
+        rest = np.arange(whole * length, len(self))
+        if len(groups) > 1 and len(groups[-1]) * length + len(rest) < batch_size:
+            groups[-2:] = [np.concatenate(groups[-2:])]
+        last = len(groups) - 1
+        every = (np.append(n, rest) if i == last else n for i, n in enumerate(numbers))
+        return ahead((n, np.asarray(self[n])) for n in every)
+
+    def map(
+        self, function: Callable[[np.ndarray], np.ndarray], out: str | Path | None = None
+    ) -> Any:
+        """function(block) of all blocks: one after the other in an array, or written to `out`, a .npy, as they come,
+        and its number of rows.
+
+        >>> open_rows("rows.npy").map(model.transform, "codes.npy")
+        """
+        found = map(function, self)
+        if out is None:
+            return np.concatenate(list(found))
+        return write_npy(out, len(self), found)[0]
+
+
+class AllBut:
+    """The numbers 0 .. n-1 without a few of them, `out` (K,) in rising order; as an array, in less memory."""
+
+    def __init__(self, n: int, out: np.ndarray):
+        self.n, self.before = n - len(out), out - np.arange(len(out))
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, key: slice | np.ndarray) -> np.ndarray:
+        at = np.arange(*key.indices(self.n)) if isinstance(key, slice) else key
+        return at + np.searchsorted(self.before, at, side="right")
+
+
+class Chain:
+    """Tables (N, ...) of rows of one shape, one after the other: a source of Rows."""
+
+    def __init__(self, parts: Sequence[Any]):
+        self.parts, self.starts = parts, np.cumsum([0, *map(len, parts)])
+        self.shape = (int(self.starts[-1]), *parts[0].shape[1:])
+        shapes = {part.shape[1:] for part in parts}
+        if len(shapes) > 1:
+            raise ValueError(f"expected blocks of rows of one shape, got {sorted(shapes)}.")
+        self.dtype = np.result_type(*(part.dtype for part in parts))
+
+    def __getitem__(self, key: slice | np.ndarray) -> np.ndarray:
+        wanted = np.arange(*key.indices(self.shape[0])) if isinstance(key, slice) else key
+        found = np.empty((len(wanted), *self.shape[1:]), self.dtype)
+        for part, start in zip(self.parts, self.starts, strict=False):
+            inside = np.flatnonzero((wanted >= start) & (wanted < start + len(part)))
+            if len(inside):
+                found[inside] = taken(part, wanted[inside] - start)
+        return found
+
+
+# ---------------------------------------------------------------- reading
 
 
 def taken(source: Any, numbers: range | np.ndarray) -> np.ndarray:
     """Those rows of the source, a copy. Of a mapped file no page stays in memory for it."""
-    if isinstance(source, Rows):
-        return np.asarray(source[slice_of(numbers) if isinstance(numbers, range) else numbers])
     if isinstance(numbers, range):
-        found = np.array(source[slice_of(numbers)])
-    elif isinstance(source, np.ndarray):
-        found = np.empty((len(numbers), *source.shape[1:]), source.dtype)
-        for block in blocks(len(numbers), SCATTERED):
-            found[block] = source[numbers[block]]
-            release(source)
-    else:  # HDF5 wants them in rising order, each once
+        stop = numbers.stop if numbers.stop >= 0 else None
+        found = np.array(source[numbers.start : stop : numbers.step])
+    elif isinstance(source, Rows):
+        found = np.asarray(source[numbers])
+    elif not len(numbers) or np.ptp(numbers) < DENSE * len(numbers):
+        first, last = (numbers.min(), numbers.max()) if len(numbers) else (0, -1)
+        found = np.asarray(source[first : last + 1])[numbers - first]
+    else:  # from the first one to the last, each once
         once, place = np.unique(numbers, return_inverse=True)
-        found = np.asarray(source[once])[place]
+        if isinstance(source, np.ndarray):
+            found = np.empty((len(once), *source.shape[1:]), source.dtype)
+            for block in blocks(len(once), SCATTERED):
+                found[block] = source[once[block]]
+                release(source)
+        else:
+            found = np.asarray(getattr(source, "oindex", source)[once])
+        found = found[place]
     release(source)
     return found
-
-
-def slice_of(numbers: range) -> slice:
-    """The same numbers as a slice."""
-    stop = numbers.stop if numbers.stop >= 0 else None
-    return slice(numbers.start, stop, numbers.step)
 
 
 def release(source: Any) -> None:
@@ -142,13 +234,42 @@ def release(source: Any) -> None:
         source.madvise(mmap.MADV_DONTNEED)
 
 
+def at_once(x: Any) -> int:
+    """So many rows of x (N, ...) are a block; whole thousands, so that what goes on in blocks of 1,024 meets them."""
+    size = min(BLOCK, getattr(x, "memory", Rows.memory) // 128)
+    each = max(1, size // max(1, math.prod(x.shape[1:]) * x.dtype.itemsize))
+    return each // ALIGNED * ALIGNED or each
+
+
+def by_blocks(x: Any) -> Iterator[np.ndarray]:
+    """x (N, ...), an array or Rows, in arrays of some rows, of BLOCK bytes or so."""
+    parts = blocks(len(x), at_once(x)) if math.prod(x.shape) else []
+    found = (np.asarray(x[part]) for part in parts)
+    return ahead(found) if isinstance(x, Rows) and len(parts) > 1 else found
+
+
+def ahead(items: Iterator[Any]) -> Iterator[Any]:
+    """The same, one of them made ahead by a thread."""
+    from concurrent.futures import ThreadPoolExecutor  # here, for `import nanoae` would pay for it
+
+    end = object()
+    with ThreadPoolExecutor(1, "rows") as thread:
+        coming = thread.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = thread.submit(next, items, end)
+            yield item
+
+
+# ---------------------------------------------------------------- what becomes Rows
+
+
 def large(X: Any) -> bool:
     """Whether X is a table that is read by blocks: Rows, a large file that is mapped, or what has shape, dtype and
     slices and is no array (HDF5, Zarr)."""
     if isinstance(X, Rows):
         return True
     if isinstance(X, np.memmap):
-        return X.mode == "r" and X.nbytes >= LARGE and X.dtype.kind in "buif"
+        return X.mode == "r" and X.nbytes >= most_in_memory() and X.dtype.kind in "buif"
     kind = type(X).__module__.partition(".")[0]
     return kind in ("h5py", "zarr") and len(X.shape) > 1
 
@@ -160,47 +281,28 @@ def rows_of(X: Any) -> Any:
     return Rows(X) if large(X) and not isinstance(X, Rows) else X
 
 
-def by_blocks(x: Any) -> Iterator[np.ndarray]:
-    """x (N, ...), an array or Rows, in arrays of some rows, of BLOCK bytes or so."""
-    if not math.prod(x.shape):
-        return
-    each = max(1, BLOCK // (math.prod(x.shape[1:]) * x.dtype.itemsize))
-    each = (
-        each // ALIGNED * ALIGNED or each
-    )  # so that what goes on in blocks of 1024 meets the same ones
-    for block in blocks(len(x), each):
-        yield np.asarray(x[block])
+def gathered(parts: Iterator[np.ndarray]) -> Any:
+    """The rows that come in parts (n, ...): an array, or where it would be large `stored`."""
+    few: list[np.ndarray] = []
+    for part in parts:
+        few.append(part)
+        if sum(each.nbytes for each in few) >= most_in_memory():
+            return stored(itertools.chain(few, parts))
+    return np.concatenate(few)
 
 
-class Chain:
-    """Tables (N, ...) of rows of one shape, one after the other: a source of Rows."""
-
-    def __init__(self, parts: Sequence[Any]):
-        self.parts, self.starts = parts, np.cumsum([0, *map(len, parts)])
-        self.shape, self.dtype = (
-            (int(self.starts[-1]), *parts[0].shape[1:]),
-            np.result_type(*(p.dtype for p in parts)),
-        )
-
-    def __getitem__(self, numbers: slice | np.ndarray) -> np.ndarray:
-        wanted = np.arange(self.shape[0])[numbers] if isinstance(numbers, slice) else numbers
-        found = np.empty((len(wanted), *self.shape[1:]), self.dtype)
-        for part, start in zip(self.parts, self.starts, strict=False):
-            inside = np.flatnonzero((wanted >= start) & (wanted < start + len(part)))
-            if len(inside):
-                found[inside] = part[wanted[inside] - start]
-        return found
+def most_in_memory() -> int:
+    """Bytes of a table, from which on it is read by blocks."""
+    return min(LARGE, Rows.memory // PIECES)
 
 
 def concatenated(parts: Sequence[Any]) -> Any:
     """Tables (N, ...) one after the other, as Rows where some are."""
     if len(parts) == 1:
         return parts[0]
-    return (
-        Rows(Chain(parts))
-        if any(isinstance(part, Rows) for part in parts)
-        else np.concatenate(parts)
-    )
+    if any(isinstance(part, Rows) for part in parts):
+        return Rows(Chain(parts))
+    return np.concatenate(parts)
 
 
 def stored(parts: Iterable[np.ndarray]) -> Rows:
@@ -225,6 +327,9 @@ def stored(parts: Iterable[np.ndarray]) -> Rows:
         return Rows(np.memmap(file, first.dtype, "r", shape=(rows, *first.shape[1:])))
 
 
+# ---------------------------------------------------------------- what is learned of all, what is written of all
+
+
 def extremes(x: Any) -> tuple[np.ndarray, np.ndarray]:
     """The least and the largest value of each feature of x (N, ...), an array or Rows; NaN counts for nothing."""
     least = most = None
@@ -244,7 +349,32 @@ def sample(x: Any) -> np.ndarray:
     """
     if not isinstance(x, Rows):
         return x
-    n = min(SAMPLED, max(2, SAMPLE // (8 * math.prod(x.shape[1:]))))
+    most = min(SAMPLE, x.memory // PIECES)
+    n = min(SAMPLED, max(2, most // (8 * math.prod(x.shape[1:]))))
     if n < len(x):
         x = x[np.sort(np.random.default_rng(0).choice(len(x), n, replace=False, shuffle=False))]
     return np.asarray(x)
+
+
+def write_npy(path: str | Path, rows: int, parts: Iterator[np.ndarray]) -> tuple[int, ...]:
+    """So many rows, which come in parts (n, ...), as a .npy file; the shape of all."""
+    with whole_file(path) as file:
+        shape: tuple[int, ...] = ()
+        for part in parts:
+            if not shape:
+                shape = rows, *part.shape[1:]
+                descr = np.lib.format.dtype_to_descr(part.dtype)
+                header = {"descr": descr, "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(np.ascontiguousarray(part).data)
+    return shape
+
+
+def bytes_of(text: str | float) -> int:
+    """The bytes in "4GB", "500 MiB" or "1000"; ValueError for what is no amount."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?)b?|b?)", str(text).strip().lower())
+    if found is None:
+        raise ValueError(f"expected an amount of bytes, as 4GB, got {text!r}.")
+    number, unit, binary = found.groups()
+    power = "kmgt".index(unit) + 1 if unit else 0
+    return int(float(number) * (1024 if binary else 1000) ** power)

@@ -129,7 +129,7 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path, small):
 def test_rows_of_rows_are_those_of_the_array(key):
     sources = X, Chain([X[:1000], X[1000:]])
     for table in map(Rows, sources):
-        part = table[::2][np.arange(1500)[::-1]].map(lambda x: x[:, :3] * 2, (3,), np.float32)
+        part = table[::2][np.arange(1500)[::-1]].then(lambda x: x[:, :3] * 2, (3,), np.float32)
         expected = X[::2][::-1][:, :3] * 2
         assert part.shape == expected.shape and np.array_equal(np.asarray(part), expected)
         assert np.array_equal(np.asarray(table[key]), X[key])

@@ -30,7 +30,7 @@ from nanoae.data.field import promised
 from nanoae.data.frame import framed
 from nanoae.data.identity import tell_of_ids
 from nanoae.data.table import Table, has_text
-from nanoae.rows import sample
+from nanoae.rows import Rows, sample
 
 
 @documented
@@ -128,7 +128,7 @@ class AnomalyDetector(Estimator):
             self.encoder_ = TableEncoder().fit(table.taken(rows))
             X = self._rows(table, reset=True)
         else:
-            self.encoder_ = None
+            self.encoder_ = getattr(X, "encoder", None)
             X = self._rows(X, reset=True)
             rows = copies(sample_weight, len(X), name)
         if empty(X[rows]).any():
@@ -194,8 +194,12 @@ class AnomalyDetector(Estimator):
 
     def _rows(self, X, reset: bool = False) -> np.ndarray:
         """X (N, ...) float64, a table with text encoded."""
-        if self.encoder_ is None:
-            return self.check_table(X, reset=reset, dtype=np.float64)
+        encoded = isinstance(X, Rows) and X.encoder is self.encoder_
+        if self.encoder_ is None or encoded:
+            Z = self.check_table(X, reset=reset, dtype=np.float64)
+            if reset and self.encoder_ is not None:
+                self.record_schema((len(self.encoder_.names_),), self.encoder_.names_)
+            return Z
         # An array, even if scikit-learn was told that transform gives data frames.
         Z = np.asarray(self.encoder_.transform(X), np.float64)
         gaps = np.isnan(Z)

@@ -86,7 +86,7 @@ class Member:
     def scaled(self, X: np.ndarray) -> np.ndarray:
         """X (N, ...) as the network sees it, float32."""
         if isinstance(X, Rows):
-            return X.map(self.scaled, X.shape[1:], np.float32)  # type: ignore[return-value]
+            return X.then(self.scaled, X.shape[1:], np.float32)  # type: ignore[return-value]
         wanted = X if self.numbers is ... else X[:, self.numbers]
         found = self.scaler.transform(wanted)
         if np.shape(found) != wanted.shape:

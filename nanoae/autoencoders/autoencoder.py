@@ -14,7 +14,6 @@ from nanoae.autoencoders.bottleneck import BOTTLENECKS
 from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.estimator import as_codes, squared_error
 from nanoae.autoencoders.examples import Examples, weighed
-from nanoae.autoencoders.from_blocks import RowBlocks, fit_blocks
 from nanoae.autoencoders.generative import Generative
 from nanoae.autoencoders.kinds import Auto, Flag, Maybe, Name, Part, Whole, Widths
 from nanoae.autoencoders.missing import FillMissing
@@ -222,7 +221,7 @@ class Autoencoder(Generative):
     @resumable
     @transactional
     def fit(self, X, y=None, validation_data=None, sample_weight=None):
-        """Learn from X (N, D), afresh; or from `RowBlocks`, which are larger than the memory. `y` is ignored.
+        """Learn from X (N, D), afresh; of a table that does not fit in memory, see `open_rows`. `y` is ignored.
 
         validation_data   rows (M, D) to measure after each epoch
         sample_weight     how much each row counts (N,), >= 0: the loss is Σ w l / Σ w. A row of weight 0 is not there;
@@ -232,12 +231,10 @@ class Autoencoder(Generative):
 
         Raises ValueError for a table that cannot be learned from; NotFiniteError where training diverges.
         """
-        if isinstance(X, RowBlocks):
-            return fit_blocks(self, X, validation_data, sample_weight)
         return self._fit(X, validation_data, sample_weight)
 
     def _fit(self, X, validation_data, sample_weight, condition=None):
-        """`fit` of rows in memory, a label for each where the model is conditional."""
+        """`fit`, a label for each where the model is conditional."""
         self.check_parameters()
         X = self._check_X(X, reset=True)
         rows, weights = self._counted(X, sample_weight)

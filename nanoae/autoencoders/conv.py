@@ -152,7 +152,7 @@ class ConvAutoencoder(Autoencoder):
         """Images X as the network has them: (N, C, H, W) where they hold their channels last."""
         last = self._last(X.shape[1:])
         if last is not None and isinstance(X, Rows):
-            return X.map(self._first, self.layout(X.shape[1:]), X.dtype)  # type: ignore[return-value]
+            return X.then(self._first, self.layout(X.shape[1:]), X.dtype)  # type: ignore[return-value]
         return X if last is None else np.ascontiguousarray(np.moveaxis(X.reshape(-1, *last), -1, 1))
 
     def _learn_scale(self, X, weights=None):

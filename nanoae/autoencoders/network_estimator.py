@@ -30,6 +30,7 @@ from nanoae.engine.layers import Layer
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.guard import guarded
+from nanoae.rows import Rows
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.evaluation import evaluate, rows_at_a_time
 from nanoae.training.inference import inference
@@ -132,14 +133,20 @@ class NetworkEstimator(Trained, Scaled):
         built = self.as_built
         return self._plan.settings(built, rows, watched=True).get("batch_size", built.batch_size)
 
-    def _hold_out(self, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of the rows to learn from, and of those to watch the loss on, out of n in random order."""
+    def _hold_out(self, n: int, X: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of the rows to learn from, and of those to watch the loss on, out of n in random order. Of a
+        table X that does not fit in memory as bool, of the latter no more than do."""
         held = max(1, round(self.as_built.validation_fraction * n))
         if held >= n:
             raise ValueError(
                 f"{type(self).__name__}: validation_fraction leaves no rows to learn from ({n} in all)."
             )
-        order = np.random.default_rng(self._order_seed).permutation(n)
+        random = np.random.default_rng(self._order_seed)
+        if isinstance(X, Rows) and not X.fits:
+            kept = np.ones(n, bool)
+            kept[random.choice(n, min(held, X.most), replace=False, shuffle=False)] = False
+            return kept, ~kept
+        order = random.permutation(n)
         return order[held:], order[:held]
 
     def _divided(
@@ -151,7 +158,7 @@ class NetworkEstimator(Trained, Scaled):
         self._settle_plan(n, watched=watched is not None)
         if watched is not None or not self.as_built.validation_fraction:
             return examples, watched
-        kept, held = self._hold_out(n)
+        kept, held = self._hold_out(n, examples.inputs)
         return examples.take(kept), examples.take(held)
 
     def _train(self, examples: Examples, watched: Examples | None) -> None:
@@ -184,8 +191,7 @@ class NetworkEstimator(Trained, Scaled):
             del self._trainer  # whose rate has fallen to 0: `partial_fit` starts from the whole one
 
     def _to_device(self, array: np.ndarray | None):
-        in_parts = array is None or hasattr(array, "windows")
-        return array if in_parts else self.network_.ops.dataset(array)
+        return None if array is None else self.network_.ops.dataset(array)
 
     def new_trainer(self, rows: int, epochs: int, falling: bool = False) -> Trainer:
         """What trains network_ on so many rows: optimiser, batch size and callbacks are those of the estimator."""

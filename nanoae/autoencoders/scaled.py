@@ -136,7 +136,7 @@ class Scaled(Estimator):
     def _scaled(self, X: np.ndarray) -> np.ndarray:
         """`scaled`, on any thread that this estimator's `fit` reads rows with."""
         if isinstance(X, Rows):
-            return X.map(self._scaled, X.shape[1:], self._float())  # type: ignore[return-value]
+            return X.then(self._scaled, X.shape[1:], self._float())  # type: ignore[return-value]
         if not self._scales:
             with np.errstate(over="ignore"):
                 return X.astype(self._float(), copy=False)

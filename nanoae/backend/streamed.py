@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ class Streamed:
         self.ops, self.host = ops, host
         self.shape, self.dtype, self.ndim = host.shape, host.dtype, host.ndim
         self.batch: Any = None
+        self.resident: Any = None
 
     def __len__(self) -> int:
         return len(self.host)
@@ -25,6 +27,16 @@ class Streamed:
             if isinstance(rows, slice)
             else self.batch[: len(rows)]
         )
+
+    def windows(self, order: np.random.Generator, batch_size: int) -> Iterator[tuple[Any, Any]]:
+        """Of Rows: (numbers, rows on the device) of one window after the other; (None, all), where they fit."""
+        if self.resident is None and self.host.fits:
+            self.resident = self.ops.dataset(np.asarray(self.host))
+        if self.resident is not None:
+            yield None, self.resident
+            return
+        for numbers, rows in self.host.windows(order, batch_size):
+            yield numbers, self.ops.dataset(rows)
 
     def fetch(self, rows: np.ndarray, most: int) -> None:
         """Bring these rows, at most `most`, to where the step finds them."""

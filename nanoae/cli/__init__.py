@@ -30,6 +30,7 @@ from nanoae.cli import (
     tune,
 )
 from nanoae.cli.output import Plain, plain
+from nanoae.rows import Rows
 from nanoae.spelling import did_you_mean
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.process_group import ProcessGroup, process_group, report_trace
@@ -140,6 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not hasattr(args, "run"):
         parser.print_help(sys.stderr)
         return 2
+    Rows.memory = getattr(args, "memory", Rows.memory)
     args.argv = list(sys.argv[1:] if argv is None else argv)
     if argv is None and args.run in (train.run, tune.run, text.train, detect.run):
         restart_on_the_best_blas()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 from nanoae.data import Dataset, load_data
 from nanoae.data.catalogue import NAMES
 from nanoae.data.dataset import UNPACK_LIMIT
-from nanoae.rows import by_blocks, concatenated
+from nanoae.rows import Rows, by_blocks, bytes_of, concatenated
 
 SPLITS = ("train", "test", "all")
 HEADERS = {"auto": None, "yes": True, "no": False}
@@ -54,16 +53,18 @@ def add_limit(group: argparse._ActionsContainer) -> None:
         "--limit", type=size, default=UNPACK_LIMIT, metavar="SIZE",
         help="the most that a file may unpack to in all, as 8GB (default: 4GiB)"
     )  # fmt: skip
+    group.add_argument(
+        "--memory", type=size, default=Rows.memory, metavar="SIZE",
+        help="about what the rows of a large table may take in all, as 500MB (default: 1GB)"
+    )  # fmt: skip
 
 
 def size(text: str) -> int:
-    """The bytes in "4GB", "500 MiB" or "1000"."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?)b?|b?)", text.strip().lower())
-    if found is None:
-        raise argparse.ArgumentTypeError(f"expected bytes, as 4GB, got {text!r}")
-    number, unit, binary = found.groups()
-    power = 0 if unit is None else "kmgt".index(unit) + 1
-    return int(float(number) * (1024 if binary else 1000) ** power)
+    """`bytes_of` an option."""
+    try:
+        return bytes_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def add_format(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:

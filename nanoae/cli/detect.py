@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import itertools
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import nanoae
 from nanoae.anomaly.calibration import benjamini_hochberg
 from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Threshold
 from nanoae.autoencoders.kinds import seed
 from nanoae.autoencoders.model_file import read_notes, save_model
 from nanoae.cli import data as data_options
-from nanoae.cli.detect_rows import are_rows, read_rows
+from nanoae.cli.detect_files import Part, are_numbers, numbers_of, tables_of
 from nanoae.cli.output import STDOUT, add_json, check_output_file, tell, write_csv, write_json
-from nanoae.data.encoder import TableEncoder
-from nanoae.data.table import Table, read_table
-from nanoae.rows import Rows
 
 REASONS = 3  # columns named in a row's `reason`
 DESCRIPTION = """\
@@ -116,55 +110,11 @@ def run(args: argparse.Namespace) -> int:
     check(args)
     ignored = data_options.listed(args.ignore)
     kept = [] if args.model is None else read_notes(args.model).get("ignore", [])
-    written = data_options.text_format(args) | {
-        "limit": args.limit,
-        "text": data_options.listed(args.text),
-    }
     for path in filter(None, (args.save, args.out)):
         check_output_file(path)
-    if are_rows(args.train, args.score):
-        return run_on_rows(args, ignored, kept)
-    score = read_table(args.score, **written) if args.score else None
-    given = read_table(args.train, **written) if args.train else None
-    if score is not None:
-        ignored += tuple(name for name in kept if name in score.names and name not in ignored)
-    new, copied = without(score, ignored, given) if score is not None else (None, [])
-    if given is None:
-        detector, told = load_detector(args.model), [f"model   {args.model}"]
-    else:
-        train, _ = without(given, ignored, score)
-        if new is not None:
-            check_rows(train, new)
-        detector = train_detector(args, train)
-        told = [f"train   {args.train}: {len(train):,} rows"]
-    encoder: Any = detector.encoder_
-    numbers = encoder.categories_.count(None)
-    told[0] += f", {numbers} columns of numbers and {len(encoder.names_) - numbers} of categories"
-    facts: dict[str, Any] = {
-        "model": str(args.model or args.save or "") or None,
-        "threshold": detector.threshold_,
-    }
-    if args.save:
-        save_model(detector, args.save, {"ignore": ignored})
-        told.append(f"model   {args.save}")
-    if new is not None:
-        write_judged(args, detector, new, new.rows, copied, told, facts)
-    return conclude(args, told, facts)
-
-
-def run_on_rows(args: argparse.Namespace, ignored: Sequence[str], kept: Sequence[str]) -> int:
-    """`run` on files of numbers alone, which need not fit in memory."""
-    if args.explain:
-        raise ValueError(
-            "--explain: expected text tables, got files of numbers that are read by blocks."
-        )
-    ignored = (*ignored, *kept)
-    if args.train:
-        train = read_rows(args.train, None, ignored, args.limit)
-        detector = train_detector(args, train)
-        told = [f"train   {args.train}: {len(train):,} rows, {train.shape[1]} columns of numbers"]
-    else:
-        detector, told = load_detector(args.model, tables=False), [f"model   {args.model}"]
+    prepare = numbers_of if are_numbers(args.train, args.score) else tables_of
+    detector, about, ignored, parts = prepare(args, ignored, kept, new_detector(args))
+    told = [f"train   {args.train}: {about}" if args.train else f"model   {args.model}, {about}"]
     facts: dict[str, Any] = {
         "model": str(args.model or args.save or "") or None,
         "threshold": detector.threshold_,
@@ -173,38 +123,7 @@ def run_on_rows(args: argparse.Namespace, ignored: Sequence[str], kept: Sequence
         save_model(detector, args.save, {"ignore": ignored})
         told.append(f"model   {args.save}")
     if args.score:
-        columns = data_options.column_names(detector)
-        new = read_rows(args.score, columns, () if columns else ignored, args.limit)
-        write_judged(args, detector, new, range(1, len(new) + 1), [], told, facts)
-    return conclude(args, told, facts)
-
-
-def write_judged(
-    args: argparse.Namespace,
-    detector: AnomalyDetector,
-    new: Any,
-    numbers: Sequence[int],
-    copied: list[tuple[str, np.ndarray]],
-    told: list[str],
-    facts: dict[str, Any],
-) -> None:
-    """Judge the rows, a Table or Rows, and write a line for each."""
-    judged = judge(detector, new, args)
-    odd = int(sum(judged["abnormal"]))
-    rows = zip(numbers, *(values for _, values in copied), *judged.values(), strict=True)
-    write_csv(args.out, itertools.chain([["row", *(name for name, _ in copied), *judged]], rows))
-    facts |= {"rows": len(new), "abnormal": odd, "written": str(args.out)}
-    rate = args.false_discovery_rate
-    rule = (
-        f"above {detector.threshold_:.4g}"
-        if rate is None
-        else f"abnormal, at most a share of {rate:g} of these falsely"
-    )
-    told.append(f"score   {args.score}: {len(new):,} rows, {odd:,} of them {rule}")
-    told.append(f"written to {args.out}")
-
-
-def conclude(args: argparse.Namespace, told: list[str], facts: dict[str, Any]) -> int:
+        write_judged(args, detector, parts, told, facts)
     if args.json:
         write_json(STDOUT, facts)
     else:
@@ -212,12 +131,42 @@ def conclude(args: argparse.Namespace, told: list[str], facts: dict[str, Any]) -
     return 0
 
 
-def without(
-    table: Table, ignored: Sequence[str], other: Table | None
-) -> tuple[Table, list[tuple[str, np.ndarray]]]:
-    """`Table.split` of the columns to ignore, which may stand in the other file alone, as an index does."""
-    here, elsewhere = set(table.names), set(other.names if other is not None else ())
-    return table.split([name for name in ignored if name in here or name not in elsewhere])
+# ---------------------------------------------------------------- judging
+
+
+def write_judged(
+    args: argparse.Namespace,
+    detector: AnomalyDetector,
+    parts: Callable[[], Iterator[Part]],
+    told: list[str],
+    facts: dict[str, Any],
+) -> None:
+    """Judge the rows, and write a line for each, part by part."""
+    facts |= {"rows": 0, "abnormal": 0, "written": str(args.out)}
+    rate, p_values = args.false_discovery_rate, None
+    if rate is not None:  # which is of all rows at once
+        p_values = np.concatenate([detector.p_values(rows) for rows, *_ in parts()])
+        falsely = benjamini_hochberg(p_values, rate)
+
+    def lines() -> Iterator[Iterable]:
+        for rows, numbers, copied in parts():
+            judged, done = judge(detector, rows, args.explain), facts["rows"]
+            if rate is not None:
+                judged["abnormal"] = falsely[done : done + len(rows)].astype(np.uint8)
+            if not done:
+                yield ["row", *(name for name, _ in copied), *judged]
+            facts["rows"] += len(rows)
+            facts["abnormal"] += int(judged["abnormal"].sum())
+            yield from zip(numbers, *(cells for _, cells in copied), *judged.values(), strict=True)
+
+    write_csv(args.out, lines())
+    rule = f"above {detector.threshold_:.4g}"
+    if rate is not None:
+        rule = f"abnormal, at most a share of {rate:g} of these falsely"
+    told.append(
+        f"score   {args.score}: {facts['rows']:,} rows, {facts['abnormal']:,} of them {rule}"
+    )
+    told.append(f"written to {args.out}")
 
 
 def check(args: argparse.Namespace) -> None:
@@ -255,63 +204,34 @@ def check(args: argparse.Namespace) -> None:
             )
 
 
-def check_rows(train: Table, new: Table) -> None:
-    """What is wrong with the rows is told before the training. What is odd about them is told by it, and after it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        TableEncoder().fit(train).transform(new)
-
-
 def same_file(a: Path, b: Path) -> bool:
     return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))
 
 
-def load_detector(path: Path, tables: bool = True) -> AnomalyDetector:
-    """The detector of text tables, or of numbers alone, in that file."""
-    detector = nanoae.load(path)
-    if isinstance(detector, AnomalyDetector) and not tables and detector.encoder_ is not None:
-        raise ValueError(
-            f"{path}: expected a detector of numbers alone, got one of text tables. Give it one."
-        )
-    if not isinstance(detector, AnomalyDetector) or (tables and detector.encoder_ is None):
-        raise ValueError(
-            f"{path}: expected a detector of tables, got {type(detector).__name__}. "
-            "Make one with nanoae detect --train --save."
-        )
-    return detector
-
-
-def train_detector(args: argparse.Namespace, train: Table | Rows) -> AnomalyDetector:
+def new_detector(args: argparse.Namespace) -> AnomalyDetector:
     return AnomalyDetector(
         missing="mask",
         contamination=0.1 if args.contamination is None else args.contamination,
         threshold=threshold(args),
         members=1 if args.members is None else args.members,
         random_state=args.seed or 0,
-    ).fit(train)
+    )
 
 
-def judge(
-    detector: AnomalyDetector, new: Table | Rows, args: argparse.Namespace
-) -> dict[str, Iterable]:
-    """Column -> its values, for the rows of `new`."""
-    scores = -detector.score_samples(new)
-    p = detector.calibration_.exceeded(scores)
+def judge(detector: AnomalyDetector, rows: Any, explain: bool) -> dict[str, Any]:
+    """Column -> its values, for these rows."""
+    scores = -detector.score_samples(rows)
     abnormal = ~(scores <= detector.threshold_)  # NaN, too
-    if args.false_discovery_rate is not None:
-        abnormal = benjamini_hochberg(p, args.false_discovery_rate)
-    columns: dict[str, Iterable] = {
+    columns: dict[str, Any] = {
         "score": texts(scores, ".6g"),
-        "p_value": texts(p, ".3g"),
+        "p_value": texts(detector.calibration_.exceeded(scores), ".3g"),
         "abnormal": abnormal.astype(np.uint8),
     }
-    if args.explain:
-        found = detector.explanation(new)
-        columns["reason"] = [", ".join(found.reasons(row, REASONS)) for row in range(len(new))]
-        columns |= {
-            f"{name}_share": texts(share, ".4g")
-            for name, share in zip(found.names, found.shares.T, strict=True)
-        }
+    if explain:
+        found = detector.explanation(rows)
+        columns["reason"] = [", ".join(found.reasons(row, REASONS)) for row in range(len(rows))]
+        for name, share in zip(found.names, found.shares.T, strict=True):
+            columns[f"{name}_share"] = texts(share, ".4g")
     return columns
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,8 +18,8 @@ from nanoae.cli.figures import reconstructions
 from nanoae.cli.output import STDOUT, add_json, check_output_file, safe, tell, text_file, write_json
 from nanoae.cli.training_set import TrainingSet
 from nanoae.data import Dataset
+from nanoae.rows import write_npy
 from nanoae.training.divergence import NotFiniteError
-from nanoae.whole_file import whole_file
 
 NOT_OF_ROWS = {
     "TextVAE": "nanoae text generate writes lines with it.",
@@ -229,23 +228,14 @@ def write(
 ) -> tuple[int, ...]:
     """So many rows, which come in blocks (n, ...), as .npy, or (N, D) as .csv with the names of its columns, if it has
     any, in the first row; the shape of all."""
-    first = next(blocks)
-    shape, every = (rows, *first.shape[1:]), itertools.chain([first], blocks)
     if path.suffix == ".npy":
-        header = {
-            "descr": np.lib.format.dtype_to_descr(first.dtype),
-            "fortran_order": False,
-            "shape": shape,
-        }
-        with whole_file(path) as binary:
-            np.lib.format.write_array_header_1_0(binary, header)
-            for block in every:
-                binary.write(np.ascontiguousarray(block).data)
-        return shape
+        return write_npy(path, rows, blocks)
+    shape: tuple[int, ...] = ()
     with text_file(path) as file:
         if columns is not None:
             csv.writer(file, lineterminator="\n").writerow(map(safe, columns))
-        for block in every:
+        for block in blocks:
+            shape = rows, *block.shape[1:]
             np.savetxt(
                 file, block, fmt="%.15g" if block.dtype == np.float64 else "%.9g", delimiter=","
             )

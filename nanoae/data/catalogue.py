@@ -18,7 +18,7 @@ from nanoae.data.image_folder import read_images
 from nanoae.data.number_table import read_numbers
 from nanoae.data.synthetic import swiss_roll, xor
 from nanoae.data.text_format import TextFormat
-from nanoae.data.text_table import SUFFIXES
+from nanoae.data.text_table import SUFFIXES, suffix_of
 from nanoae.spelling import did_you_mean
 
 NAMES = ("digits", *SOURCES, "swiss-roll", "xor")
@@ -61,9 +61,7 @@ def load_data(
     where there is no such file, or no way to fetch it.
     """
     path, given = Path(os.path.expanduser(name)), os.fspath(name)
-    suffix = "".join(
-        path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:]
-    ).lower()
+    suffix = suffix_of(path)
     format = TextFormat.of(written, "load_data")
     columnar = is_columnar(path)
     if label is not None and suffix not in SUFFIXES and not columnar:

@@ -15,6 +15,10 @@ UNPACK_LIMIT = (
     4 << 30
 )  # bytes that one compressed file may unpack to; a larger set belongs in a memory-mapped .npy
 
+IN_ORDER = (
+    1 << 30
+)  # bytes of a table from which on a split keeps the rows' order: on a disk others are far apart
+
 
 class BadFile(ValueError):
     """A file that does not hold what its name promises: the message names it, what was expected, and what came."""
@@ -93,7 +97,7 @@ class Dataset:
         exact = wide and self.maximum is None
         if isinstance(x, Rows):
             kind = np.result_type(x.dtype, np.float32) if exact else np.float32
-            return x.map(lambda block: self._flat(block, black, wide), (width,), kind)  # type: ignore[return-value]
+            return x.then(lambda block: self._flat(block, black, wide), (width,), kind)  # type: ignore[return-value]
         rows = x.reshape(len(x), width)
         if self.maximum is None or (self.maximum == 1 and not black):
             kind = np.result_type(x.dtype, np.float32) if exact else np.float32
@@ -115,8 +119,9 @@ class Dataset:
     ) -> Dataset:
         """Splits x (N, ...), y (N,) or None, that have no official split: 80 % to train on, 20 % to test, N >= 2.
 
-        The rows are shuffled by the seed `random_state`. With None they keep their order and are sliced, not copied; a
-        single row is one to train on. What is in a large memory-mapped file stays there (`Rows`). maximum=None:
+        The rows are shuffled by the seed `random_state`; of a table of 1 GB or more, which stays in its file (`Rows`),
+        the parts are drawn, but each is in the file's order. With None the rows keep their order and are sliced, not
+        copied; a single row is one to train on. maximum=None:
         `find_maximum`. A ValueError tells the row and column, in x, of the first NaN or infinity.
         """
         if x.ndim < 2 or len(x) < (1 if random_state is None else 2):
@@ -139,6 +144,8 @@ class Dataset:
         if random_state is not None:
             order = np.random.default_rng(random_state).permutation(len(x))
             train, test = order[:cut], order[cut:]
+            if isinstance(x, Rows) and x.nbytes >= IN_ORDER:
+                train, test = np.sort(train), np.sort(test)
         y_train, y_test = (None, None) if y is None else (y[train], y[test])
         return cls(name, x[train], y_train, x[test], y_test, maximum, columns, official=False)
 

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import warnings
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nanoae.data.columns import check_learned
 from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset
 from nanoae.data.labels import read_labels
-from nanoae.data.number import POINT
-from nanoae.data.table import Table, check_index, table_of
+from nanoae.data.number import POINT, check_unit
+from nanoae.data.table import Table, check_index, tables_of
 from nanoae.data.text_column import TextColumn
 from nanoae.data.text_format import TextFormat
 from nanoae.data.text_table import TextTable, open_table
+from nanoae.rows import gathered, sample
 from nanoae.spelling import did_you_mean, short
 
 LARGEST = float(np.finfo(np.float32).max)
-Units = list[str | None]
-Found = tuple[
-    np.ndarray, Units, list[str] | None
-]  # x (N, D) float64, `Table.unit` of each, and the label's cells
+AT_ONCE = 1 << 21  # cells: by so many it is told how the numbers of a column are written
+LEFT_OUT = "A label is named: label=, --label; leave out what is not a feature: ignore=, --ignore."
+
+
+class OtherwiseSpelled(Exception):
+    """Numbers are not all written as Python writes them, or perhaps are not: somebody has to look closer."""
 
 
 def read_numbers(
@@ -41,19 +45,109 @@ def read_numbers(
     BadFile names the row (its line in the file) and the column of a cell that is no number.
     """
     with open_table(path, written or TextFormat(), limit) as text:
-        features = find_features(text, label, columns)
-        position = None if label is None else text.names.index(label)
-        x, units, labels = plain_numbers(text, features, position) or spelled_numbers(
-            text, features, position
-        )
-    names = [text.names[at] for at in features]
-    for name, values in zip(names, x.T, strict=True):
-        check_index(str(path), name, values)
-    y = None if labels is None else read_labels(labels)
-    data = Dataset.split(
-        path.name, x, y, random_state, tuple(names) if text.named else None, maximum
-    )
-    return replace(data, units=tuple(units))
+        table = NumberTable(text, label, columns)
+        x = table.read()
+    y = None if label is None else read_labels(table.labels)
+    data = Dataset.split(path.name, x, y, random_state, table.names, maximum)
+    return replace(data, units=tuple(table.units))
+
+
+class NumberTable:
+    """The columns of numbers of an open text table, and perhaps one of labels.
+
+    names    of these columns, None where the file names none
+    units    once it is read `Table.unit` of each, and `labels` the cells of the label as `read_labels` takes them
+    """
+
+    def __init__(self, text: TextTable, label: str | None, columns: Sequence[str] | None):
+        self.text, self.source = text, str(text.path)
+        self.features = find_features(text, label, columns)
+        self.label = None if label is None else text.names.index(label)
+        self.columns = [text.names[at] for at in self.features]
+        self.names = tuple(self.columns) if text.named else None
+
+    def read(self) -> Any:
+        """x (N, D) float64, as Rows where it is large."""
+        try:
+            x = gathered(self.plain())
+        except OtherwiseSpelled:
+            x = gathered(self.spelled())
+        for name, values in zip(self.columns, sample(x).T, strict=True):
+            check_index(self.source, name, values)
+        return x
+
+    def plain(self) -> Iterator[np.ndarray]:
+        """The numbers, some rows at a time, if all are written as Python writes them, told in one look."""
+        text = self.text
+        shown = text.format.decimal == "."  # whether points are decimal points for sure
+        points, rows = False, 0
+        columns = [array("d") for _ in self.features]
+        counts = np.zeros(len(columns), bool)
+        labels: list[str] = []
+        if text.format.na:
+            raise OtherwiseSpelled
+        for numbers, block in text.blocks():
+            rows += len(numbers)
+            for values, at in zip(columns, self.features, strict=True):
+                joined = "\n".join(block[at])
+                if "_" in joined:  # float() would take "20_24" for 2024
+                    raise OtherwiseSpelled
+                if not shown and "." in joined:
+                    points = True
+                    shown = POINT.search(joined) is not None
+                try:
+                    values.extend(map(float, block[at]))
+                except ValueError:
+                    raise OtherwiseSpelled from None
+            labels += () if self.label is None else map(str.strip, block[self.label])
+            if len(columns[0]) * len(columns) >= AT_ONCE:
+                yield stacked(columns, counts)
+        if not rows:
+            raise BadFile(self.source, "rows of numbers", "none")
+        if len(columns[0]):
+            yield stacked(columns, counts)
+        if points and (not shown or text.format.decimal == ","):
+            raise OtherwiseSpelled
+        if self.label is not None:
+            name = text.names[self.label]
+            cells = TextColumn(name, labels, range(rows), self.source, text.format)
+            if cells.plain() is None and cells.parted(cells.counts)[0]:
+                raise OtherwiseSpelled
+            self.labels = cells.spelled_plainly()
+        self.units = ["" if each else None for each in counts]
+
+    def spelled(self) -> Iterator[np.ndarray]:
+        """The same of numbers in any spelling, which is told by the first rows; BadFile for the first cell that is
+        none, or is written otherwise."""
+        marks: dict[int, str | None] = {}
+        self.units, self.labels = [None] * len(self.features), []
+        for table in tables_of(self.text, AT_ONCE):
+            columns = [table.text_column(at) for at in self.features]
+            for i, column in enumerate(columns):
+                marks[i] = marks.get(i) or column.decided()
+                column.format = replace(column.format, decimal=marks[i])
+                unit = table.unit(self.features[i])
+                check_unit(self.source, column.name, self.units[i], unit)
+                self.units[i] = self.units[i] or unit
+            x = np.stack([column.only_numbers() for column in columns], axis=1)
+            bad = np.argwhere(~(np.abs(x) <= LARGEST))
+            if len(bad):
+                row, i = bad[0].tolist()
+                raise no_number(table, self.names is not None, row, self.features[i])
+            if self.label is not None:
+                self.labels += table.text_column(self.label).spelled_plainly()
+            yield x
+
+
+def stacked(columns: list[array], counts: np.ndarray) -> np.ndarray:
+    """The columns (n,) as (n, D), empty from here on; `counts` which of them had another number than 0."""
+    x = np.stack([np.array(column) for column in columns], axis=1)
+    if not np.abs(x).max() <= LARGEST:
+        raise OtherwiseSpelled
+    counts |= x.any(axis=0)
+    for column in columns:
+        del column[:]
+    return x
 
 
 def find_features(text: TextTable, label: str | None, wanted: Sequence[str] | None) -> list[int]:
@@ -77,62 +171,6 @@ def find_features(text: TextTable, label: str | None, wanted: Sequence[str] | No
         found = list(wanted)
     places = {name: i for i, name in enumerate(text.names)}
     return [places[name] for name in found]
-
-
-def plain_numbers(text: TextTable, features: list[int], label: int | None) -> Found | None:
-    """The numbers, if all are written as Python writes them, told in one look. None: somebody has to look closer."""
-    if text.format.na:
-        return None
-    columns = [array("d") for _ in features]
-    labels: list[str] = []
-    shown = text.format.decimal == "."  # whether points are decimal points for sure
-    points = False
-    rows = 0
-    for numbers, block in text.blocks():
-        rows += len(numbers)
-        for values, at in zip(columns, features, strict=True):
-            joined = "\n".join(block[at])
-            if "_" in joined:  # float() would take "20_24" for 2024
-                return None
-            if not shown and "." in joined:
-                points = True
-                shown = POINT.search(joined) is not None
-            try:
-                values.extend(map(float, block[at]))
-            except ValueError:
-                return None
-        labels += () if label is None else block[label]
-    if not rows:
-        raise BadFile(text.path, "rows of numbers", "none")
-    x = np.stack(columns, axis=1)  # type: ignore[call-overload]
-    if (points and (not shown or text.format.decimal == ",")) or not np.abs(x).max() <= LARGEST:
-        return None
-    units: Units = ["" if column.any() else None for column in x.T]
-    if label is None:
-        return x, units, None
-    cells = TextColumn(
-        text.names[label],
-        [cell.strip() for cell in labels],
-        range(rows),
-        str(text.path),
-        text.format,
-    )
-    spelled = cells.plain() is None and cells.parted(cells.counts)[0]
-    return None if spelled else (x, units, cells.spelled_plainly())
-
-
-def spelled_numbers(text: TextTable, features: list[int], label: int | None) -> Found:
-    """The same of numbers in any spelling; BadFile for the first cell that is none."""
-    table = table_of(text)
-    x = np.stack([table.text_column(at).only_numbers() for at in features], axis=1)
-    bad = np.argwhere(~(np.abs(x) <= LARGEST))
-    if len(bad):
-        raise no_number(table, text.named, bad[0][0], features[bad[0][1]])
-    units = [table.unit(at) for at in features]
-    return x, units, None if label is None else table.text_column(label).spelled_plainly()
-
-
-LEFT_OUT = "A label is named: label=, --label; leave out what is not a feature: ignore=, --ignore."
 
 
 def no_number(table: Table, named: bool, row: int, at: int) -> BadFile:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -216,11 +217,15 @@ def read_table(path: str | Path, limit: int = UNPACK_LIMIT, **written: Any) -> T
     with open_table(
         Path(os.path.expanduser(path)), TextFormat.of(written, "read_table"), limit
     ) as text:
-        return table_of(text).split(text.format.ignore)[0]
+        return next(tables_of(text)).split(text.format.ignore)[0]
 
 
-def table_of(text: TextTable) -> Table:
-    """All columns of an open text table."""
-    columns, rows = text.read()
-    cells = [np.array(column, dtype=object) for column in columns]
-    return Table(text.names, cells, rows, str(text.path), text.format, named=text.named)
+def tables_of(text: TextTable, cells: float = math.inf) -> Iterator[Table]:
+    """All columns of an open text table, all rows or as many at a time as have about so many cells."""
+    none = True
+    for columns, rows in text.parts(cells):
+        listed = [np.array(column, dtype=object) for column in columns]
+        yield Table(text.names, listed, rows, str(text.path), text.format, named=text.named)
+        none = False
+    if none:
+        raise BadFile(text.path, "rows of cells", "none")

@@ -184,6 +184,12 @@ class TextColumn:
         got = f"{self.share(doubtful)} as {doubtful[0]!r}"
         raise self.refused("numbers that can be read in one way only", got, self.say_decimal)
 
+    def decided(self) -> str | None:
+        """The decimal mark that its numbers are read with; None where none of them has one."""
+        numbers = self.parted(self.counts)[0]
+        marked = any(found.marked for found in numbers.values())
+        return (self.format.decimal or self.mark(numbers)) if marked else None
+
     def shown(self) -> set[str]:
         """The decimal marks that the cells show, if they are numbers."""
         numbers, others = self.parted(self.counts)

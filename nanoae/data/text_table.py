@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import warnings
 from array import array
@@ -32,6 +33,12 @@ EXCEL = re.compile(
 COMMENT = re.compile(
     r"#+ *(?![ ,;|\t])"
 )  # what NumPy puts before a header; "#" alone may be the name of a column
+
+
+def suffix_of(path: Path) -> str:
+    """.csv, or .csv.gz, in small letters."""
+    packed = path.suffix.lower() == ".gz"
+    return "".join(path.suffixes[-2:] if packed else path.suffixes[-1:]).lower()
 
 
 @contextmanager
@@ -174,14 +181,16 @@ class TextTable:
             )
         return columns
 
-    def read(self) -> tuple[list[list[str]], array]:
-        """All of it: (the cells of each column, the lines of the rows in the file)."""
+    def parts(self, cells: float = math.inf) -> Iterator[tuple[list[list[str]], array]]:
+        """All of it, about so many cells at a time: (those of each column, the lines of the rows in the file)."""
         columns: list[list[str]] = [[] for _ in self.names]
         rows = array("q")
         for numbers, block in self.blocks():
             rows.extend(numbers)
-            for column, cells in zip(columns, block, strict=True):
-                column.extend(map(str.strip, cells))
-        if not rows:
-            raise BadFile(self.path, "rows of cells", "none")
-        return columns, rows
+            for column, found in zip(columns, block, strict=True):
+                column.extend(map(str.strip, found))
+            if len(rows) * self.width >= cells:
+                yield columns, rows
+                columns, rows = [[] for _ in self.names], array("q")
+        if rows:
+            yield columns, rows

@@ -6,7 +6,7 @@ import math
 import operator
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.norm import BatchNorm
 from nanoae.engine.optim import FLUSH_EVERY, Optimizer
+from nanoae.rows import Rows
 from nanoae.spelling import one_of
 from nanoae.training import divergence, fusion, stop
 from nanoae.training.checkpoint import Checkpoints
@@ -29,13 +30,16 @@ History = dict[str, list[float]]
 Callback = Callable[["Trainer", dict[str, float]], object]
 
 
-def drawn(weights: np.ndarray, order: np.random.Generator) -> np.ndarray:
-    """As many row numbers as there are weights (N,), in random order: row n floor or ceil of N w[n] / Σ w times, and so
-    often on average (systematic resampling, Kitagawa 1996)."""
-    n = len(weights)
-    ends = np.cumsum(weights) * (n / weights.sum())
-    rows = np.searchsorted(ends, np.arange(n) + order.random(), side="right")
-    return order.permutation(np.minimum(rows, n - 1))  # rounding may have left the last end below N
+def drawn(
+    weights: np.ndarray, order: np.random.Generator, count: int | None = None
+) -> np.ndarray:
+    """So many row numbers (None: N), by weights (N,), in random order: row n floor or ceil of count w[n] / Σ w times,
+    and so often on average (systematic resampling, Kitagawa 1996)."""
+    count = len(weights) if count is None else count
+    ends = np.cumsum(weights) * (count / weights.sum())
+    rows = np.searchsorted(ends, np.arange(count) + order.random(), side="right")
+    # Rounding may have left the last end below the count.
+    return order.permutation(np.minimum(rows, len(weights) - 1))
 
 
 class Trainer:
@@ -109,6 +113,7 @@ class Trainer:
         self.good: tuple[Facts, Arrays] | None = None  # how things stood before the epoch under way
         self.checkpoints: Checkpoints | None = None  # of the fit under way
         self.total: Any = 0.0  # of the losses of the epoch under way, each times its rows
+        self.steps_before = 0  # the window under way, in the epoch
         self.entered: tuple[int, Any] = (0, 0.0)  # steps done of the epoch that comes, their losses
         # (x, t, scale) -> validation loss, where it is not `evaluate`
         self.measure: Callable[..., float] | None = None
@@ -176,8 +181,6 @@ class Trainer:
         t       targets (N, ...), or None: the inputs themselves
         scale   multiplies the inputs in the gather: 1/255 turns uint8 images into floats in [0, 1]
         """
-        if hasattr(x, "windows"):
-            return self.epoch_of_windows(x, scale)
         ops, n = self.ops, len(self.ops.check_device(x))
         if t is not None:
             ops.check_device(t)
@@ -189,27 +192,46 @@ class Trainer:
         done, total = self.entered
         self.entered = 0, 0.0
         self.begun, self.drawn_from = self.optimizer.t - done, ops.generator_state(self.order)
-        if self.weights is None:
-            order = self.order.permutation(n)
-        else:
-            order = drawn(self.weights, self.order)
-        order = order[: n - self.too_few(n)]
-        total = self.runner.run(self, order, x, t, scale, done=done, total=total)
-        mean = float(total) / len(order)  # the one host read of the loss in an epoch
+        rows = self.steps_before = 0
+        for numbers, part in self.windows(x):
+            order = self.shuffled(len(part), numbers)
+            targets = t if t is None or numbers is None else self.rows_of(t, numbers)
+            steps = math.ceil(len(order) / self.batch_size)
+            if done < steps:  # else all of the window was done before the fit was resumed
+                total = self.runner.run(self, order, part, targets, scale, done=done, total=total)
+            done, rows = max(done - steps, 0), rows + len(order)
+            self.steps_before += steps
+        mean = float(total) / rows  # the one host read of the loss in an epoch
         divergence.check(self, mean)
         self.begun = None
         return mean
 
-    def epoch_of_windows(self, x: Any, scale: float) -> float:
-        """One pass over a table that is read a window of rows at a time."""
-        total, rows = 0.0, 0
-        for window in x.windows(self.order, self.batch_size):
-            total += self.epoch(self.ops.dataset(window), None, scale) * len(window)
-            rows += len(window)
-        return total / rows
+    def windows(self, x: Array) -> Iterator[tuple[np.ndarray | None, Array]]:
+        """(numbers, rows) of what an epoch goes through in turn: (None, x), or of what stays in a file its windows."""
+        if isinstance(getattr(x, "host", None), Rows):
+            yield from x.windows(self.order, self.batch_size)
+        else:
+            yield None, x
+
+    def shuffled(self, n: int, numbers: np.ndarray | None) -> np.ndarray:
+        """The order of the n rows of a window, all that its steps take; numbers: which rows of the table these are."""
+        if self.weights is None:
+            order = self.order.permutation(n)
+        elif numbers is None:
+            order = drawn(self.weights, self.order)
+        else:
+            own = self.weights[numbers]
+            order = drawn(own, self.order, round(own.sum() / self.weights.mean()))
+        return order[: len(order) - self.too_few(len(order))]
+
+    def rows_of(self, t: Array, numbers: np.ndarray) -> Array:
+        """These rows of the targets."""
+        out = self.ops.empty((len(numbers), *t.shape[1:]), t.dtype)
+        return self.ops.take_rows(t, self.ops.to_device(numbers), out=out)
 
     def between_steps(self, done: int, total: Any) -> None:
         """So many steps of an epoch are done, whose losses add up to `total`: is there anything else to do?"""
+        done += self.steps_before
         self.at.step, self.total = done, total
         t = self.optimizer.t
         if (t & (t - 1) == 0 or t % FLUSH_EVERY == 0) and self.ops.peek(0.0) is not None:
@@ -220,6 +242,7 @@ class Trainer:
 
     def until_due(self, done: int) -> int:
         """Steps until something else is to be done, whatever the time is then."""
+        done += self.steps_before
         every = self.checkpoints.steps if self.checkpoints is not None else None
         power = (1 << int(self.optimizer.t).bit_length()) - int(self.optimizer.t)
         return min(power, every - done % every) if every else power

@@ -108,7 +108,7 @@ class StepRunner:
                 done += steps
                 optimizer.t = first + done
                 if steps < times:
-                    trainer.at.step, trainer.total = done, self.total
+                    trainer.at.step, trainer.total = trainer.steps_before + done, self.total
                     divergence.stop(trainer, self.repeated.met)
                 optimizer.flush()
                 trainer.between_steps(done, self.total)

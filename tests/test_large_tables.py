@@ -1,5 +1,6 @@
 """Is a table that is read a block of rows at a time learned from, and used, as one in memory is?"""
 
+import copy
 import os
 import subprocess
 import sys
@@ -63,43 +64,56 @@ SOURCES = {
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_every_source_gives_its_rows(source, tmp_path):
-    blocks = nanoae.RowBlocks(SOURCES[source](tmp_path), "1MB")
+    blocks = nanoae.open_rows(SOURCES[source](tmp_path), "1MB")
     np.testing.assert_array_equal(blocks.map(lambda block: block.astype(np.float32)), X)
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_what_is_learned_is_near_what_is_learned_in_memory(source, tmp_path):
-    blocks = nanoae.RowBlocks(SOURCES[source](tmp_path), "1MB")
-    model, whole = nanoae.Autoencoder(**FIT).fit(blocks), nanoae.Autoencoder(**FIT).fit(X)
-    assert model.history_["loss"] == pytest.approx(whole.history_["loss"], rel=0.05)
-    again = nanoae.Autoencoder(**FIT).fit(blocks)
-    assert again.history_["loss"] == model.history_["loss"]
+def test_what_fits_is_learned_from_as_in_memory_to_the_bit(source, tmp_path):
+    rows = nanoae.open_rows(SOURCES[source](tmp_path), "1MB")
+    model, whole = nanoae.Autoencoder(**FIT).fit(rows), nanoae.Autoencoder(**FIT).fit(X)
+    assert model.history_["loss"] == whole.history_["loss"]
+    np.testing.assert_array_equal(model.transform(rows), whole.transform(X))
 
 
 def test_codes_are_written_block_by_block_to_the_bit(tmp_path):
     model = nanoae.Autoencoder(**FIT).fit(X)
-    assert nanoae.RowBlocks(npy(tmp_path), "1MB").map(
+    assert nanoae.open_rows(npy(tmp_path), "1MB").map(
         model.transform, tmp_path / "codes.npy"
     ) == len(X)
     np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), model.transform(X))
 
 
-def test_each_epoch_meets_each_row_once():
-    met = []
-    windows = nanoae.data.row_blocks.Windows(
-        nanoae.RowBlocks(X, "1MB"), X.shape, np.asarray, held=10
-    )
-    for window in windows.windows(np.random.default_rng(0), 64):
-        met.append(window)
-    held = np.concatenate(
-        [block[np.arange(len(block)) % 10 != 0] for block in nanoae.RowBlocks(X, "1MB")]
-    )
-    assert sorted(map(tuple, np.concatenate(met))) == sorted(map(tuple, held))
+@pytest.mark.parametrize("batch_size", [1, 48, 64, 1000])
+def test_each_epoch_meets_each_row_once_in_whole_batches(batch_size):
+    table = np.arange(100_003)[:, None].repeat(40, axis=1).astype(np.float32)  # 16 MB
+    windows = list(nanoae.open_rows(table, "16MB").windows(np.random.default_rng(0), batch_size))
+    assert len(windows) > 4 and all(len(rows) % batch_size == 0 for _, rows in windows[:-1])
+    assert all(np.array_equal(rows, table[numbers]) for numbers, rows in windows)
+    assert np.array_equal(np.sort(np.concatenate([n for n, _ in windows])), np.arange(100_003))
+    assert max(rows.nbytes for _, rows in windows) < 5e6
+
+
+def test_windows_learn_with_weights_targets_and_gaps():
+    table = np.random.default_rng(0).random((20_000, 20), np.float32)
+    labels, weights = (table[:, 0] > 0.5).astype(int), np.arange(20_000.0)
+    gaps = np.where(table < 0.05, np.nan, table)
+    for rows, whole, given in (
+        (table, nanoae.StackedClassifier((8,), epochs=2, batch_size=50, random_state=0), (labels,)),
+        (gaps, nanoae.Autoencoder(**FIT, missing="mask"), ()),
+        (table, nanoae.Autoencoder(**FIT, optimizer=nanoae.KFAC(1e-2)), ()),
+    ):
+        beside = {} if given else {"sample_weight": weights}
+        losses = [
+            copy.deepcopy(whole).fit(x, *given, **beside).history_["loss"]
+            for x in (rows, nanoae.open_rows(rows, "1MB"))
+        ]
+        assert losses[1] != losses[0] and losses[1] == pytest.approx(losses[0], rel=0.2)
 
 
 def test_early_stopping_watches_rows_that_are_not_learned_from():
     model = nanoae.Autoencoder(**{**FIT, "epochs": 5}, validation_fraction=0.2, patience=2).fit(
-        nanoae.RowBlocks(X)
+        nanoae.open_rows(X)
     )
     assert len(model.history_["val_loss"]) == len(model.history_["loss"])
 
@@ -107,27 +121,23 @@ def test_early_stopping_watches_rows_that_are_not_learned_from():
 @pytest.mark.parametrize(
     "make, told",
     [
-        (lambda: nanoae.RowBlocks("x.xlsx"), "expected .npy"),
-        (lambda: nanoae.RowBlocks(iter([X])), "only once"),
-        (lambda: nanoae.RowBlocks(X, "much"), "expected an amount"),
-        (lambda: nanoae.Autoencoder(**FIT).fit(nanoae.RowBlocks([])), "got none"),
-        (lambda: nanoae.Autoencoder(**FIT).fit(nanoae.RowBlocks([X, X[:, :3]])), "features"),
+        (lambda: nanoae.open_rows("x.xlsx"), "x.xlsx: expected a .npy, .csv"),
+        (lambda: nanoae.open_rows(X, "much"), "expected an amount"),
+        (lambda: nanoae.open_rows(X, "1kB"), "memory of 1MB or more"),
+        (lambda: nanoae.open_rows(iter([])), "got none"),
+        (lambda: nanoae.open_rows([]), "got none"),
+        (lambda: nanoae.open_rows(7), "open_rows: expected a file"),
+        (lambda: nanoae.open_rows([X, X[:, :3]]), "blocks of rows"),
         (
-            lambda: nanoae.StackedAutoencoder((4, 2)).fit(nanoae.RowBlocks(X)),
-            "which pretraining does not take",
-        ),
-        (
-            lambda: nanoae.Autoencoder(**FIT).fit(nanoae.RowBlocks([X, np.full((3, 6), np.nan)])),
-            "finite",
+            lambda: nanoae.Autoencoder(**FIT).fit(nanoae.open_rows([X, np.full((3, 6), np.nan)])),
+            "got NaN in row 1000",
         ),
     ],
 )
 def test_what_cannot_be_learned_from_is_told(make, told):
     with pytest.raises(ValueError, match=told):
         make()
-    assert not [
-        thread for thread in threading.enumerate() if thread.name == "blocks" and not thread.daemon
-    ]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("rows")]
 
 
 def test_memory_stays_under_the_limit(tmp_path):
@@ -138,7 +148,7 @@ def test_memory_stays_under_the_limit(tmp_path):
     script = f"""
 import resource, nanoae
 model = nanoae.Autoencoder(2, (4,), epochs=1, batch_size=4096, random_state=0, backend="numpy")
-blocks = nanoae.RowBlocks({str(tmp_path / "x.npy")!r}, "30MB")
+blocks = nanoae.open_rows({str(tmp_path / "x.npy")!r}, "30MB")
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 model.fit(next(iter(blocks)))
 before = peak()

@@ -1,0 +1,133 @@
+"""The files of `nanoae detect`: what is learned from, and what is judged, part by part."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import nanoae
+from nanoae.anomaly.detector import AnomalyDetector
+from nanoae.cli import data as data_options
+from nanoae.data.columnar import is_columnar
+from nanoae.data.dataset import BadFile
+from nanoae.data.encoder import TableEncoder
+from nanoae.data.rows_file import read_rows
+from nanoae.data.table import Table
+from nanoae.data.table_parts import TableParts
+from nanoae.rows import by_blocks
+
+Names = tuple[str, ...]
+Part = tuple[
+    Any, Sequence[int], list[tuple[str, np.ndarray]]
+]  # rows, their numbers, what is copied
+Prepared = tuple[AnomalyDetector, str, Sequence[str], Callable[[], Iterator[Part]]]
+
+
+def are_numbers(*paths: Path | None) -> bool:
+    """Whether the files hold numbers alone, Parquet, Arrow or .npy; BadFile where some do, others are text tables."""
+    given = [path for path in paths if path is not None]
+    found = [path for path in given if path.suffix.lower() == ".npy" or is_columnar(path)]
+    if found and len(found) < len(given):
+        other = next(path for path in given if path not in found)
+        expected = f"a Parquet, Arrow or .npy file as {found[0].name} is"
+        raise BadFile(other, expected, "another", "Store both alike.")
+    return bool(found)
+
+
+def numbers_of(
+    args: argparse.Namespace, ignored: Names, kept: Names, detector: AnomalyDetector
+) -> Prepared:
+    """Of numbers alone: `detector` once it has learned, or the one that has, what it learned from, in words, the
+    columns that it ignores, and the rows to judge."""
+    ignored = (*ignored, *kept)
+    train = read_rows(args.train, None, ignored, args.limit) if args.train else None
+    if train is None:
+        detector = load_detector(args.model, tables=False)
+    columns = data_options.column_names(detector) if train is None else train.names
+    score = None
+    if args.score:
+        score = read_rows(args.score, columns, () if columns else ignored, args.limit)
+
+    def parts() -> Iterator[Part]:
+        done = 0
+        for block in by_blocks(score):
+            yield block, range(done + 1, done + 1 + len(block)), []
+            done += len(block)
+
+    if train is None:
+        return detector, f"{detector.n_features_in_} columns of numbers", ignored, parts
+    detector.fit(train)
+    about = f"{len(train):,} rows, {train.shape[1]} columns of numbers"
+    return detector, about, ignored, parts
+
+
+def tables_of(
+    args: argparse.Namespace, ignored: Names, kept: Names, detector: AnomalyDetector
+) -> Prepared:
+    """The same of text tables."""
+    score, train = (opened(path, args) for path in (args.score, args.train))
+    if score is not None:
+        ignored += tuple(name for name in kept if name in score.names and name not in ignored)
+    left_out = set_aside(score, ignored, train)
+
+    def parts() -> Iterator[Part]:
+        for table, copied in score.split(left_out):
+            yield table, table.rows, copied
+
+    first = next(parts())[0] if score is not None else None
+    if train is None:
+        detector, rows = load_detector(args.model), ""
+    else:
+        of_train = set_aside(train, ignored, score)
+        learned = train.encoded(of_train) if train.large else next(train.split(of_train))[0]
+        if first is not None:
+            check_rows(getattr(learned, "encoder", learned), first)
+        detector.fit(learned)
+        rows = f"{len(learned):,} rows, "
+    known = detector.encoder_.categories_
+    numbers = known.count(None)
+    about = f"{rows}{numbers} columns of numbers and {len(known) - numbers} of categories"
+    return detector, about, ignored, parts
+
+
+def opened(path: Path | None, args: argparse.Namespace) -> TableParts | None:
+    if path is None:
+        return None
+    text = data_options.listed(args.text)
+    return TableParts(path, args.limit, text=text, **data_options.text_format(args))
+
+
+def set_aside(table: Any, ignored: Sequence[str], other: Any) -> list[str]:
+    """The columns to ignore of a table, which may stand in the other one alone, as an index does."""
+    if table is None:
+        return []
+    elsewhere = set(other.names if other is not None else ())
+    return [name for name in ignored if name in table.names or name not in elsewhere]
+
+
+def check_rows(train: Table | TableEncoder, new: Table) -> None:
+    """What is wrong with the rows is told before the training. What is odd about them is told by it, and after it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        encoder = train if isinstance(train, TableEncoder) else TableEncoder().fit(train)
+        encoder.transform(new)
+
+
+def load_detector(path: Path, tables: bool = True) -> AnomalyDetector:
+    """The detector of text tables, or of numbers alone, in that file."""
+    detector = nanoae.load(path)
+    if isinstance(detector, AnomalyDetector) and not tables and detector.encoder_ is not None:
+        raise ValueError(
+            f"{path}: expected a detector of numbers alone, got one of text tables. Give it one."
+        )
+    if not isinstance(detector, AnomalyDetector) or (tables and detector.encoder_ is None):
+        raise ValueError(
+            f"{path}: expected a detector of tables, got {type(detector).__name__}. "
+            "Make one with nanoae detect --train --save."
+        )
+    return detector

@@ -1,0 +1,72 @@
+"""TableParts: a text table that need not fit in memory, as Tables of some rows each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nanoae.data.dataset import UNPACK_LIMIT
+from nanoae.data.encoder import TableEncoder
+from nanoae.data.table import Table, read_table, tables_of
+from nanoae.data.text_format import TextFormat
+from nanoae.data.text_table import open_table
+from nanoae.rows import Rows, most_in_memory, stored
+
+AT_ONCE = 1 << 20  # cells
+BYTES = 64  # that a cell takes as a Python object: how many there may be
+
+
+class TableParts:
+    """Tables of the same columns, one after the other: all rows of a text file.
+
+    large   whether that is read anew each time; else there is one Table, read once
+    """
+
+    def __init__(self, path: str | Path, limit: int = UNPACK_LIMIT, **written: Any):
+        self.path, self.limit = Path(path), limit
+        self.format = TextFormat.of(written, "read_table")
+        self.large = self.path.is_file() and self.path.stat().st_size >= most_in_memory()
+        self.whole = [] if self.large else [read_table(path, limit, **written)]
+        if self.large:
+            with open_table(self.path, self.format, limit) as text:
+                self.names = text.names
+        else:
+            self.names = self.whole[0].names
+
+    def __iter__(self) -> Iterator[Table]:
+        yield from self.whole
+        if self.large:
+            with open_table(self.path, self.format, self.limit) as text:
+                yield from tables_of(text, AT_ONCE)
+
+    def split(self, names: list[str]) -> Iterator[tuple[Table, list[tuple[str, np.ndarray]]]]:
+        """`Table.split` of each."""
+        return (table.split(names) for table in self)
+
+    def sample(self, names: list[str]) -> Table:
+        """Rows from anywhere in it, in their order, without these columns: all where they fit in memory."""
+        random, most = np.random.default_rng(0), Rows.memory // 4 // BYTES
+        chosen: list[Table] = []
+        share, cells = 1.0, 0
+        for table, _ in self.split(names):
+            kept = np.flatnonzero(random.random(len(table)) < share)
+            chosen.append(table.taken(kept))
+            cells += len(kept) * len(table.names)
+            if cells > most:  # every second one of all so far, and of those to come
+                share, cells = share / 2, cells // 2
+                halves = [np.flatnonzero(random.random(len(part)) < 0.5) for part in chosen]
+                chosen = [part.taken(half) for part, half in zip(chosen, halves, strict=True)]
+        cells_of = zip(*(part.cells for part in chosen), strict=True)
+        rows = [row for part in chosen for row in part.rows]
+        return replace(chosen[0], cells=[np.concatenate(each) for each in cells_of], rows=rows)
+
+    def encoded(self, names: list[str]) -> Rows:
+        """All rows, without these columns, as a TableEncoder of the sample makes numbers of them: that is `encoder`."""
+        encoder = TableEncoder().fit(self.sample(names))
+        rows = stored(np.asarray(encoder.transform(table)) for table, _ in self.split(names))
+        rows.encoder = encoder
+        return rows
