@@ -19,13 +19,13 @@ from nanoae.data.encoder import TableEncoder
 from nanoae.data.rows_file import read_rows
 from nanoae.data.table import Table
 from nanoae.data.table_parts import TableParts
-from nanoae.rows import by_blocks
+from nanoae.rows import Rows, by_blocks
 
 Names = tuple[str, ...]
 Part = tuple[
     Any, Sequence[int], list[tuple[str, np.ndarray]]
 ]  # rows, their numbers, what is copied
-Prepared = tuple[AnomalyDetector, str, Sequence[str], Callable[[], Iterator[Part]]]
+Prepared = tuple[AnomalyDetector, str, Names, Callable[[], Iterator[Part]]]
 
 
 def are_numbers(*paths: Path | None) -> bool:
@@ -70,7 +70,8 @@ def tables_of(
     args: argparse.Namespace, ignored: Names, kept: Names, detector: AnomalyDetector
 ) -> Prepared:
     """The same of text tables."""
-    score, train = (opened(path, args) for path in (args.score, args.train))
+    score: Any = opened(args.score, args)
+    train = opened(args.train, args)
     if score is not None:
         ignored += tuple(name for name in kept if name in score.names and name not in ignored)
     left_out = set_aside(score, ignored, train)
@@ -86,10 +87,11 @@ def tables_of(
         of_train = set_aside(train, ignored, score)
         learned = train.encoded(of_train) if train.large else next(train.split(of_train))[0]
         if first is not None:
-            check_rows(getattr(learned, "encoder", learned), first)
+            check_rows(learned, first)
         detector.fit(learned)
         rows = f"{len(learned):,} rows, "
-    known = detector.encoder_.categories_
+    encoder: Any = detector.encoder_
+    known = encoder.categories_
     numbers = known.count(None)
     about = f"{rows}{numbers} columns of numbers and {len(known) - numbers} of categories"
     return detector, about, ignored, parts
@@ -110,11 +112,11 @@ def set_aside(table: Any, ignored: Sequence[str], other: Any) -> list[str]:
     return [name for name in ignored if name in table.names or name not in elsewhere]
 
 
-def check_rows(train: Table | TableEncoder, new: Table) -> None:
+def check_rows(train: Any, new: Table) -> None:
     """What is wrong with the rows is told before the training. What is odd about them is told by it, and after it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        encoder = train if isinstance(train, TableEncoder) else TableEncoder().fit(train)
+        encoder = train.encoder if isinstance(train, Rows) else TableEncoder().fit(train)
         encoder.transform(new)
 
 

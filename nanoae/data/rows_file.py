@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def open_rows(
         rows = source if isinstance(source, Rows) else Rows(source)
     elif isinstance(source, (list, tuple)) and len(source):
         rows = Rows(Chain([np.asarray(block) for block in source]))
-    elif isinstance(source, Callable) or hasattr(source, "__iter__"):
+    elif callable(source) or hasattr(source, "__iter__"):
         rows = stored(map(np.asarray, source() if callable(source) else source))
     else:
         raise ValueError(
