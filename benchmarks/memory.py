@@ -1,91 +1,161 @@
-"""Memory: how much each command has resident for a file of so many MB. `python -m benchmarks.memory [MB]`."""
+"""Memory: the most that each command, and each call of Python, has resident for tables larger than the memory.
+
+>>> python -m benchmarks.memory file 4096        # train, evaluate, encode, detect for a .npy file of so many MB
+>>> python -m benchmarks.memory hole 20480       # fit and score_samples of a sparse file of so many MB
+>>> python -m benchmarks.memory parquet 10       # nanoae detect of a Parquet folder of so many million rows of 20
+>>> python -m benchmarks.memory csv 1            # nanoae train and detect of a .csv of so many million rows of 8
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.table import markdown
 
-COLUMNS = 256
-COMMANDS = {
-    "train": [
-        "train",
-        "--data",
-        "big.npy",
-        "--epochs",
-        "1",
-        "--code-size",
-        "8",
-        "--hidden",
-        "32",
-        "--batch-size",
-        "1024",
-    ],
-    "evaluate": ["evaluate", "run/model.npz", "--data", "big.npy"],
-    "encode": ["encode", "run/model.npz", "--data", "big.npy", "--out", "codes.npy"],
-    "reconstruct": ["reconstruct", "run/model.npz", "--data", "big.npy", "--out", "again.npy"],
-}
-DETECT = """
-import numpy as np, nanoae
-inner = nanoae.Autoencoder(8, (32,), epochs=1, batch_size=1024, random_state=0)
-X = np.load("big.npy", mmap_mode="r")
-nanoae.AnomalyDetector(inner, holdout=0.2, random_state=0).fit(X).save("detector.npz")
+WIDTH = 256  # of a file's rows
+NANOAE = [sys.executable, "-m", "nanoae"]
+SMALL = [
+    "--epochs",
+    "1",
+    "--code-size",
+    "8",
+    "--hidden",
+    "32",
+    "--batch-size",
+    "1024",
+    "--no-figures",
+]
+CHEAP = (  # a detector whose scores take a product of matrices: what is measured is the reading
+    "nanoae.AnomalyDetector(nanoae.Autoencoder(4, (8,), epochs=1, batch_size=4096, random_state=0), "
+    'scores="reconstruction", random_state=0, missing="mask")'
+)
+EQUAL = """
+part = nanoae.open_rows(X[:20_000])
+whole = np.asarray(part)
+detector = {cheap}.fit(whole)
+assert np.array_equal(detector.score_samples(part), detector.score_samples(whole))
+one, other = (nanoae.Autoencoder(4, (8,), epochs=1, random_state=0).fit(x) for x in (part, whole))
+assert np.array_equal(one.transform(part), other.transform(whole)) and one.history_["loss"] == other.history_["loss"]
+print("equal to the bit", file=sys.stderr)
 """
-SCORES = """
-import numpy as np, nanoae
-nanoae.load("detector.npz").score_samples(np.load("big.npy", mmap_mode="r"))
-"""
+START = "import sys, numpy as np, nanoae\nX = nanoae.open_rows('big.npy', '500MB')\n"
 
 
-def peak(command: list[str], folder: str) -> int:
-    """The most memory that a command had resident, MB."""
+def peak(command: list[str], folder: str) -> tuple[int, float]:
+    """(the most memory that a command had resident, MB; its seconds)."""
     code = "import resource, subprocess, sys; done = subprocess.run(sys.argv[1:], stdout=2); "
     code += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10); sys.exit(done.returncode)"
+    started = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", code, *command], cwd=folder, capture_output=True, text=True
     )
+    print(done.stderr, file=sys.stderr)
     if done.returncode:
         raise RuntimeError(done.stderr)
-    return int(done.stdout)
+    return int(done.stdout.split()[-1]), time.perf_counter() - started
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", START + code.format(cheap=CHEAP)]
+
+
+def of_file(folder: str, size: int) -> Iterator[tuple[str, list[str]]]:
+    """Every command for a .npy file of random rows."""
+    rows = (size << 20) // (4 * WIDTH)
+    x = np.lib.format.open_memmap(Path(folder, "big.npy"), "w+", np.float32, (rows, WIDTH))
+    for start in range(0, rows, 4096):
+        block = x[start : start + 4096]
+        block[...] = np.random.default_rng(start).random(block.shape, np.float32)
+    x.flush()
+    read = ["run/model.npz", "--data", "big.npy"]
+    yield "train", [*NANOAE, "train", "--data", "big.npy", *SMALL, "--out", "run"]
+    yield "evaluate", [*NANOAE, "evaluate", *read]
+    yield "encode", [*NANOAE, "encode", *read, "--out", "codes.npy"]
+    yield "reconstruct", [*NANOAE, "reconstruct", *read, "--out", "again.npy"]
+    Path(folder, "again.npy").unlink()
+    yield "a detector's fit", python("{cheap}.fit(X).save('detector.npz')")
+    judged = ["--model", "detector.npz", "--score", "big.npy", "--out", "scores.csv"]
+    yield "detect --score", [*NANOAE, "detect", *judged]
+
+
+def of_hole(folder: str, size: int) -> Iterator[tuple[str, list[str]]]:
+    """fit and score_samples of a file that is a hole but for some rows."""
+    rows, width = (size << 20) // 4096, 1024
+    x = np.lib.format.open_memmap(Path(folder, "big.npy"), "w+", np.float32, (rows, width))
+    rng = np.random.default_rng(0)
+    for row in rng.integers(0, rows, 1000):
+        x[row] = rng.random(width, np.float32)
+    x[:20_000:10] = 1
+    x.flush()
+    yield (
+        "Autoencoder.fit",
+        python("nanoae.Autoencoder(4, (), epochs=1, batch_size=8192, scaling='none').fit(X)"),
+    )
+    yield "AnomalyDetector.fit", python("{cheap}.fit(X).save('detector.npz')")
+    scores = "X.map(nanoae.load('detector.npz').score_samples, 'scores.npy')"
+    yield "score_samples, written by blocks", python(scores)
+    yield "score_samples", python("nanoae.load('detector.npz').score_samples(X)")
+    yield "a part of it, twice", python(EQUAL)
+
+
+def of_parquet(folder: str, millions: int) -> Iterator[tuple[str, list[str]]]:
+    """nanoae detect, of ten files in a folder."""
+    import pyarrow
+    from pyarrow import parquet
+
+    Path(folder, "rows").mkdir()
+    for i in range(10):
+        x = np.random.default_rng(i).standard_normal((millions * 100_000, 20)).astype(np.float32)
+        np.save(Path(folder, "big.npy"), x)
+        table = pyarrow.table({f"x{j}": x[:, j] for j in range(20)})
+        parquet.write_table(table, Path(folder, "rows", f"{i}.parquet"))
+    yield (
+        "a detector's fit",
+        python("X = nanoae.open_rows('rows')\n{cheap}.fit(X).save('detector.npz')"),
+    )
+    judged = ["--model", "detector.npz", "--score", "rows", "--out", "scores.csv"]
+    yield "detect --score", [*NANOAE, "detect", *judged]
+
+
+def of_csv(folder: str, millions: int) -> Iterator[tuple[str, list[str]]]:
+    """Text tables of numbers, and of a category."""
+    with (
+        open(Path(folder, "numbers.csv"), "w") as numbers,
+        open(Path(folder, "t.csv"), "w") as table,
+    ):
+        numbers.write(",".join("abcdefgh") + "\n")
+        table.write(",".join("abcdefgh") + ",colour\n")
+        for i in range(100):
+            x = np.random.default_rng(i).standard_normal((millions * 10_000, 8))
+            lines = [",".join(f"{cell:.6f}" for cell in row) for row in x]
+            numbers.writelines(line + "\n" for line in lines)
+            table.writelines(f"{line},{('red', 'blue')[j % 2]}\n" for j, line in enumerate(lines))
+    yield "train", [*NANOAE, "train", "--data", "numbers.csv", *SMALL, "--out", "run"]
+    code = ["run/model.npz", "--data", "numbers.csv", "--out", "codes.csv"]
+    yield "encode", [*NANOAE, "encode", *code]
+    yield "detect --train", [*NANOAE, "detect", "--train", "t.csv", "--save", "detector.npz"]
+
+
+CASES = {"file": of_file, "hole": of_hole, "parquet": of_parquet, "csv": of_csv}
 
 
 def main() -> int:
-    size = int(sys.argv[1]) if len(sys.argv) > 1 else 256
-    rows = (size << 20) // (4 * COLUMNS)
+    case = sys.argv[1] if len(sys.argv) > 1 else "file"
+    size = int(sys.argv[2]) if len(sys.argv) > 2 else 256
     with tempfile.TemporaryDirectory() as folder:
-        x = np.lib.format.open_memmap(Path(folder, "big.npy"), "w+", np.float32, (rows, COLUMNS))
-        for start in range(0, rows, 4096):
-            block = x[start : start + 4096]
-            block[...] = np.random.default_rng(start).random(block.shape, np.float32)
-        del x, block
-        nanoae = [sys.executable, "-m", "nanoae"]
-        runs = {
-            "train": [*nanoae, *COMMANDS["train"], "--out", "run", "--no-figures"],
-            "train --no-baseline": [
-                *nanoae,
-                *COMMANDS["train"],
-                "--out",
-                "bare",
-                "--no-figures",
-                "--no-baseline",
-            ],
-            "evaluate": [*nanoae, *COMMANDS["evaluate"]],
-            "encode": [*nanoae, *COMMANDS["encode"]],
-            "reconstruct": [*nanoae, *COMMANDS["reconstruct"]],
-            "a detector's fit": [sys.executable, "-c", DETECT],
-            "its score_samples": [sys.executable, "-c", SCORES],
-        }
-        found = {}
-        for name, command in runs.items():
-            found[name] = peak(command, folder)
-            print(f"{name}: {found[name]:,} MB", file=sys.stderr, flush=True)
-    cells = [[name, f"{mb:,}", f"{mb / size:.2f}"] for name, mb in found.items()]
-    print(markdown([f"a file of {size} MB", "most resident, MB", "times the file"], cells))
+        rows = []
+        for name, command in CASES[case](folder, size):
+            mb, seconds = peak(command, folder)
+            rows.append([name, f"{mb:,}", f"{seconds:,.0f}"])
+            print(rows[-1], file=sys.stderr, flush=True)
+    print(markdown([f"{case} {size}", "most resident, MB", "seconds"], rows))
     return 0
 
 

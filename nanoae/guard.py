@@ -32,6 +32,19 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=RUNNING.clear)  # the threads of the others are not there
 
 
+OF_THREAD = threading.local()
+
+
+def work_for(thread: int) -> None:
+    """From here on this thread does nothing but a part of what that one does, as reading ahead."""
+    OF_THREAD.caller = thread
+
+
+def caller() -> int:
+    """The thread that this one works for, or itself."""
+    return getattr(OF_THREAD, "caller", None) or threading.get_ident()
+
+
 def guarded(method):
     """`method`, which raises RuntimeError where another thread is in one that it cannot go together with."""
     name = method.__name__
@@ -39,7 +52,7 @@ def guarded(method):
 
     @functools.wraps(method)
     def call(self, *args, **kwargs):
-        mine = self, threading.get_ident(), name, changes
+        mine = self, caller(), name, changes
         key = id(mine)
         try:
             RUNNING[key] = mine

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.blocks import blocks
+from nanoae.guard import caller, work_for
 from nanoae.whole_file import whole_file
 
 LARGE = 64 << 20  # bytes of a table, from which on it is read by blocks
@@ -253,7 +254,7 @@ def ahead(items: Iterator[Any]) -> Iterator[Any]:
     from concurrent.futures import ThreadPoolExecutor  # here, for `import nanoae` would pay for it
 
     end = object()
-    with ThreadPoolExecutor(1, "rows") as thread:
+    with ThreadPoolExecutor(1, "rows", work_for, (caller(),)) as thread:
         coming = thread.submit(next, items, end)
         while (item := coming.result()) is not end:
             coming = thread.submit(next, items, end)

@@ -165,3 +165,22 @@ print(peak() - before)
     )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 40
+
+
+@pytest.mark.parametrize("name", ["standard", "minmax"])
+def test_scales_are_those_of_all_rows(name):
+    from nanoae.data.scaling import fit_known, fit_rows, get
+
+    table = np.random.default_rng(0).standard_normal((70_000, 3)) * (1, 5, 1e-3) + (0, 1e4, 0)
+    table[5, 0], table[::7, 2], table[77, 2] = 50, np.nan, 9
+    of_rows, whole = (
+        fit_rows(get(name), nanoae.open_rows(table, "1MB")),
+        fit_known(get(name), table),
+    )
+    np.testing.assert_allclose(of_rows.center_[:2], whole.center_[:2], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(of_rows.scale_[:2], whole.scale_[:2], rtol=1e-9)
+    np.testing.assert_allclose(of_rows.scale_[2], whole.scale_[2], rtol=0.05)  # one is wild
+    model = nanoae.Autoencoder(
+        **{**FIT, "epochs": 1}, scaling="minmax", output_activation="sigmoid"
+    )
+    assert model.fit(nanoae.open_rows(table[:, :2], "1MB")).scaling_ == "minmax"

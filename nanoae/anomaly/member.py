@@ -20,7 +20,7 @@ from nanoae.autoencoders.underfit import part_of_another
 from nanoae.backend import available
 from nanoae.configurable import arguments, to_config
 from nanoae.data.field import promised
-from nanoae.data.scaling import SCALERS, Scaler, fit_known
+from nanoae.data.scaling import SCALERS, Scaler, fit_rows
 from nanoae.rows import Rows, sample
 from nanoae.training.checkpoint import Checkpoints
 
@@ -54,9 +54,8 @@ class Member:
         self.seed = None if seed is None else int(seed.generate_state(1)[0])
 
     def fit(self, X: np.ndarray, checkpoints: Checkpoints | None = None) -> None:
-        known = sample(X)
-        fit_known(self.scaler, known[:, self.numbers] if self.numbers is not ... else known)
-        del known
+        numbers = (slice(None), self.numbers) if self.numbers is not ... else ...
+        fit_rows(self.scaler, X, lambda x: x[numbers])
         Z, beside = self.scaled(X), {} if checkpoints is None else {"checkpoint_dir": checkpoints}
         try:
             with quiet_interrupt(), part_of_another():

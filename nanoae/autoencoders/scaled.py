@@ -29,7 +29,7 @@ from nanoae.blocks import blocks
 from nanoae.configurable import to_config
 from nanoae.data import scaling as scalers
 from nanoae.data.matrix import warn_of_lost_digits
-from nanoae.data.scaling import SCALERS, Scaler, fit_known, moments
+from nanoae.data.scaling import SCALERS, Scaler, moments
 from nanoae.rows import Rows, extremes, sample
 from nanoae.training.evaluation import EVALUATION_ROWS
 
@@ -96,8 +96,7 @@ class Scaled(Estimator):
         self.scaler_ = copy.deepcopy(scalers.get(scaling))  # type: ignore[misc]
         if self._scales:
             rows = own_order(X) if weights is None else drawn(weights)
-            learned = sample(X[rows]).astype(np.float64)
-            fit_known(self.scaler_, self._columns(learned))
+            scalers.fit_rows(self.scaler_, X[rows], self._columns)
             if hasattr(
                 self.scaler_, "limit_"
             ):  # no tail is drawn in: what a network gives beyond it would explode

@@ -33,9 +33,7 @@ def add_options(
         "--data-dir", metavar="DIR", help="where to look for mnist and fashion-mnist first"
     )
     group.add_argument(
-        "--label",
-        metavar="COLUMN",
-        help="the column of a table that holds the label",
+        "--label", metavar="COLUMN", help="the column of a table that holds the label"
     )
     group.add_argument(
         "--ignore", default="", metavar="A,B", help="columns of a table to leave out, such as ids"

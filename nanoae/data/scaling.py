@@ -15,10 +15,13 @@ tails      A scaled value z beyond ±L becomes ±(L + log(1 + |z| - L)): it stil
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nanoae.configurable import Configurable
+from nanoae.rows import Rows, by_blocks, sample
 from nanoae.spelling import one_of
 
 NORMAL_IQR = 1.3489795  # the distance of the quartiles of N(0, 1)
@@ -40,6 +43,9 @@ class Scaler(Configurable):
 
     def fit(self, X: np.ndarray) -> Scaler:
         return self
+
+    def refine(self, whole: Whole) -> None:
+        """What of a `fit` of some rows is told better by all."""
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         return X.astype(np.float32)
@@ -80,6 +86,12 @@ class StandardScaler(AffineScaler):
         self.limit_ = np.full(X.shape[1:], LIMIT)
         return self
 
+    def refine(self, whole):
+        ratio = whole.std / self.scale_
+        same = (ratio > WILD) & (ratio < 1 / WILD)  # else wild values, or rounding, have made it
+        self.center_ = np.where(same, whole.mean, self.center_)
+        self.scale_ = np.where(same, whole.std, self.scale_)
+
 
 class RobustScaler(AffineScaler):
     """z = (x - median) / s, s = IQR / 1.349: for normal data a standard score, and half the rows may be wild.
@@ -107,6 +119,9 @@ class MinMaxScaler(AffineScaler):
         self.center_, self.scale_ = low, np.where(wide > precision(X) * size, wide, spread(X))
         self.limit_ = np.full(X.shape[1:], LIMIT)
         return self
+
+    def refine(self, whole):
+        fit_known(self, np.stack([whole.low, whole.high]))
 
 
 class GaussianScaler(Scaler):
@@ -178,6 +193,37 @@ def draw_out(z: np.ndarray, limit: np.ndarray | float) -> np.ndarray:
     size = np.abs(z.astype(np.float64))
     beyond = np.expm1(np.minimum(np.maximum(size - limit, 0), 700))
     return np.copysign(np.minimum(size, limit) + beyond, z)
+
+
+class Whole(NamedTuple):
+    """Of all rows: the least and largest value of each column, its mean and its standard deviation; NaN is left out."""
+
+    low: np.ndarray
+    high: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+
+    @classmethod
+    def of(cls, blocks: Iterable[np.ndarray]) -> Whole:
+        """Of blocks (n, D), in one pass (Chan, Golub & LeVeque 1983)."""
+        n, mean, squares, low, high = 0.0, 0.0, 0.0, np.inf, -np.inf  # then of each column
+        for x in blocks:
+            known = ~np.isnan(x)
+            count = known.sum(axis=0)
+            own = np.where(known, x, 0).sum(axis=0, dtype=np.float64) / np.maximum(count, 1)
+            away, both = own - mean, np.maximum(n + count, 1)
+            squares += (np.where(known, x - own, 0) ** 2).sum(axis=0) + away**2 * n * count / both
+            mean, n = mean + away * count / both, n + count
+            low, high = np.fmin(low, np.fmin.reduce(x)), np.fmax(high, np.fmax.reduce(x))
+        return cls(low, high, mean, np.sqrt(squares / np.maximum(n, 1)))
+
+
+def fit_rows(scaler: Scaler, X: Any, columns: Callable = lambda x: x) -> Scaler:
+    """`fit_known` of columns(X), X (N, ...); of Rows that of a `sample`, which all rows then refine."""
+    fit_known(scaler, columns(sample(X)).astype(np.float64))
+    if isinstance(X, Rows):
+        scaler.refine(Whole.of(columns(block) for block in by_blocks(X)))
+    return scaler
 
 
 def fit_known(scaler: Scaler, X: np.ndarray) -> Scaler:

@@ -17,7 +17,7 @@ from nanoae.data.text_table import open_table
 from nanoae.rows import Rows, most_in_memory, stored
 
 AT_ONCE = 1 << 20  # cells
-BYTES = 64  # that a cell takes as a Python object: how many there may be
+TIMES = 32  # the size of a file is what its cells may take as Python objects
 
 
 class TableParts:
@@ -49,20 +49,13 @@ class TableParts:
 
     def sample(self, names: list[str]) -> Table:
         """Rows from anywhere in it, in their order, without these columns: all where they fit in memory."""
-        random, most = np.random.default_rng(0), Rows.memory // 4 // BYTES
-        chosen: list[Table] = []
-        share, cells = 1.0, 0
+        share = Rows.memory / (TIMES * self.path.stat().st_size)
+        random, chosen = np.random.default_rng(0), list[Table]()
         for table, _ in self.split(names):
-            kept = np.flatnonzero(random.random(len(table)) < share)
-            chosen.append(table.taken(kept))
-            cells += len(kept) * len(table.names)
-            if cells > most:  # every second one of all so far, and of those to come
-                share, cells = share / 2, cells // 2
-                halves = [np.flatnonzero(random.random(len(part)) < 0.5) for part in chosen]
-                chosen = [part.taken(half) for part, half in zip(chosen, halves, strict=True)]
-        cells_of = zip(*(part.cells for part in chosen), strict=True)
+            chosen.append(table.taken(np.flatnonzero(random.random(len(table)) < share)))
+        cells = zip(*(part.cells for part in chosen), strict=True)
         rows = [row for part in chosen for row in part.rows]
-        return replace(chosen[0], cells=[np.concatenate(each) for each in cells_of], rows=rows)
+        return replace(chosen[0], cells=[np.concatenate(each) for each in cells], rows=rows)
 
     def encoded(self, names: list[str]) -> Rows:
         """All rows, without these columns, as a TableEncoder of the sample makes numbers of them: that is `encoder`."""

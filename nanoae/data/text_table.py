@@ -150,8 +150,8 @@ class TextTable:
         size = max(BLOCK // max(self.width, 1), 16)
         header = self.named
         for row in reader:
-            if not row:
-                continue
+            if not row or (self.width > 1 and len(row) == 1 and not row[0].strip()):
+                continue  # an empty line
             if header:
                 header = False
                 continue
