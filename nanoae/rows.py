@@ -155,7 +155,7 @@ class Rows:
         """function(block) of all blocks: one after the other in an array, or written to `out`, a .npy, as they come,
         and its number of rows.
 
-        >>> open_rows("rows.npy").map(model.transform, "codes.npy")
+            open_rows("rows.npy").map(model.transform, "codes.npy")
         """
         found = map(function, self)
         if out is None:

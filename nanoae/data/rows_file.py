@@ -30,7 +30,7 @@ def open_rows(
 ) -> Rows:
     """A table (N, ...) that is larger than the memory, as `Rows`, which all estimators take in the place of an array.
 
-    >>> model = nanoae.Autoencoder(8).fit(open_rows("rows.npy", "500MB"))
+        model = nanoae.Autoencoder(8).fit(open_rows("rows.npy", "500MB"))
 
     source    a .npy file; a .parquet, .arrow or .feather file, or a folder of them (pyarrow); a text table of numbers,
               as .csv; what has a `shape` and slices, as an array of Zarr or HDF5; a list of blocks (n, ...), an

@@ -206,7 +206,8 @@ class Whole(NamedTuple):
     @classmethod
     def of(cls, blocks: Iterable[np.ndarray]) -> Whole:
         """Of blocks (n, D), in one pass (Chan, Golub & LeVeque 1983)."""
-        n, mean, squares, low, high = 0.0, 0.0, 0.0, np.inf, -np.inf  # then of each column
+        n = mean = squares = np.float64(0)  # then of each column
+        low, high = np.float64(np.inf), np.float64(-np.inf)
         for x in blocks:
             known = ~np.isnan(x)
             count = known.sum(axis=0)

@@ -30,9 +30,7 @@ History = dict[str, list[float]]
 Callback = Callable[["Trainer", dict[str, float]], object]
 
 
-def drawn(
-    weights: np.ndarray, order: np.random.Generator, count: int | None = None
-) -> np.ndarray:
+def drawn(weights: np.ndarray, order: np.random.Generator, count: int | None = None) -> np.ndarray:
     """So many row numbers (None: N), by weights (N,), in random order: row n floor or ceil of count w[n] / Σ w times,
     and so often on average (systematic resampling, Kitagawa 1996)."""
     count = len(weights) if count is None else count
