@@ -6,6 +6,7 @@ import numpy as np
 
 from nanoae.anomaly.neighbours import FEW, distances_in_cells, distances_to_nearest, into_cells
 from nanoae.anomaly.score import Score, blocks_of
+from nanoae.backend.blas import one_thread
 
 
 class NearestCodes(Score):
@@ -56,11 +57,7 @@ class NearestCodes(Score):
             Z = Z[np.sort(np.random.default_rng(0).choice(len(Z), self.references, replace=False))]
         codes = self._codes(model, Z)
         if self.whiten:
-            covariance = np.atleast_2d(np.cov(codes.astype(np.float64), rowvar=False))
-            width = len(covariance)
-            ridge = max(0.05 * np.trace(covariance) / width, 1e-12)
-            variance, axes = np.linalg.eigh(covariance + ridge * np.eye(width))
-            self.whitening_ = axes * variance ** (-self.whiten / 2)
+            self.whitening_ = whitening(codes, self.whiten)
         self.references_ = self._placed(codes)
         if len(codes) > FEW:
             self.references_, self.starts_, self.centers_ = into_cells(self.references_)
@@ -69,6 +66,7 @@ class NearestCodes(Score):
     def _codes(self, model, Z: np.ndarray) -> np.ndarray:
         return model.transform(Z * self.sizes_ if hasattr(self, "sizes_") else Z)
 
+    @one_thread()
     def _placed(self, codes: np.ndarray) -> np.ndarray:
         return codes @ self.whitening_ if self.whiten else codes
 
@@ -93,3 +91,13 @@ class NearestWhitenedCodes(NearestCodes):
 
     def __init__(self, k: int = 3, references: int = 20_000, whiten: float = 0.5):
         super().__init__(k, references, whiten)
+
+
+@one_thread()
+def whitening(codes: np.ndarray, power: float) -> np.ndarray:
+    """What codes (N, K) are multiplied with: along each of their axes (K,), variance^(-power / 2)."""
+    covariance = np.atleast_2d(np.cov(codes.astype(np.float64), rowvar=False))
+    width = len(covariance)
+    ridge = max(0.05 * np.trace(covariance) / width, 1e-12)
+    variance, axes = np.linalg.eigh(covariance + ridge * np.eye(width))
+    return axes * variance ** (-power / 2)

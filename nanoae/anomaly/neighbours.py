@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nanoae.backend import get_ops
+from nanoae.backend.blas import one_thread
 from nanoae.blocks import blocks
 from nanoae.data.kmeans import k_means
 
@@ -23,6 +24,7 @@ def into_cells(references: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return references[order], starts, found.centers.astype(np.float64)
 
 
+@one_thread()
 def distances_in_cells(
     codes: np.ndarray, references: np.ndarray, starts: np.ndarray, centers: np.ndarray, k: int
 ) -> np.ndarray:
@@ -53,6 +55,7 @@ def cells_near(starts: np.ndarray, centers: np.ndarray, k: int) -> list[np.ndarr
     return found
 
 
+@one_thread()  # the products are small: on a busy machine threads wait far longer than they take
 def distances_to_nearest(
     codes: np.ndarray, references: np.ndarray, k: int, coarse: np.ndarray | None = None
 ) -> np.ndarray:
