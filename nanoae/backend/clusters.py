@@ -21,7 +21,7 @@ class ClusterOps(NormalisationOps):
         It cancels where the norms are large beside the distances: centre both first.
         """
         xp = self.xp
-        out = self.scale_inplace(xp.matmul(x, y.T, out=out), -2)
+        out = self.scale_inplace(self.matmul(x, y.T, out=out), -2)
         for rows, axis in ((x, 1), (y, 0)):
             norms = self.sum_products_rows(rows, rows, out=self.scratch(rows[:, 0], "norms"))
             xp.add(out, xp.expand_dims(norms, axis), out=out)
@@ -38,7 +38,7 @@ class ClusterOps(NormalisationOps):
         )
         self.sum_products_rows(x, x, out=distances)
         for block in blocks_of_rows(len(x), len(centers)):
-            rest = xp.matmul(x[block], centers.T)
+            rest = self.matmul(x[block], centers.T)
             self.scale_inplace(rest, -2)
             xp.add(rest, norms, out=rest)
             numbers = rest.argmin(axis=1)
@@ -54,8 +54,8 @@ class ClusterOps(NormalisationOps):
         numbers = self.xp.arange(len(out), dtype=labels.dtype)
         for block in blocks_of_rows(len(x), len(out)):
             one_hot = (labels[block, None] == numbers).astype(x.dtype)
-            out += one_hot.T @ x[block]
-            counts += self.ones(len(one_hot), x.dtype) @ one_hot
+            out += self.matmul(one_hot.T, x[block])
+            counts += self.sum_rows(one_hot)
         return out
 
     def draw_rows(self, weights: Array, u: Array, out: Array) -> Array:
