@@ -39,9 +39,8 @@ class ArrayOps(Buffered):
 
     name = "numpy"
     xp: Any = np
-    recording = (
-        ThreadLocal()
-    )  # not None while work is recorded, to be repeated with the very same numbers of the host
+    # Not None while work is recorded, to be repeated with the very same numbers of the host
+    recording = ThreadLocal()
     repeats = ""  # what `repeated` can repeat by itself: nothing, "primitives", or "everything" that is done to arrays
     most_recorded = 0  # numbers in the rows of an inference that `record` pays for
 

@@ -14,9 +14,8 @@ from typing import Any
 
 from nanoae.backend.array_ops import Array
 
-WORKSPACE = (
-    32 << 20
-)  # bytes; what NVIDIA recommends for Hopper, and more than earlier architectures want
+# Bytes; what NVIDIA recommends for Hopper, and more than earlier architectures want
+WORKSPACE = 32 << 20
 NO, TRANSPOSED = 0, 1  # cublasOperation_t
 DEFAULT_ALGORITHM = -1  # CUBLAS_GEMM_DEFAULT
 REAL_TYPES = {"f": 0, "d": 1}  # cudaDataType_t: CUDA_R_32F, CUDA_R_64F
@@ -25,9 +24,8 @@ COMPUTE_TYPES = {  # cublasComputeType_t: CUBLAS_COMPUTE_32F, _32F_FAST_TF32 and
     "float32": {"f": 68, "d": 70},
     "tf32": {"f": 77, "d": 70},
 }
-ONE, ZERO = (
-    {char: scalar(value) for char, scalar in SCALARS.items()} for value in (1, 0)
-)  # alpha, beta
+ONE = {char: scalar(1) for char, scalar in SCALARS.items()}  # alpha
+ZERO = {char: scalar(0) for char, scalar in SCALARS.items()}  # beta
 
 
 def load(major: int = 13, name: str = "cublas") -> Any:

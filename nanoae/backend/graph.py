@@ -13,9 +13,8 @@ import numpy as np
 from nanoae.backend.repeated import Repeated
 from nanoae.backend.streamed import Streamed
 
-WARM_UP = (
-    2  # times that run uncaptured first: they are training steps, too, and compile and allocate
-)
+# Times that run uncaptured first: they are training steps, too, and compile and allocate
+WARM_UP = 2
 
 
 class HostDataset(Streamed):

@@ -89,6 +89,12 @@ def vectors(*arrays: Array) -> bool:
     return all(x.flags.c_contiguous for x in arrays)
 
 
+def takes_rows(x: Array, rows: Array) -> bool:
+    """Whether a kernel takes those rows of x."""
+    known = x.dtype.name in ("uint8", "float32", "float64") and rows.dtype == np.int64
+    return known and len(x) > 0 and vectors(x, rows)
+
+
 def now_or_there(value) -> tuple[Any, Any]:
     """(pointer, value) of a number that the host knows, or that a kernel finds in device memory (a 0-d array)."""
     return (None, value) if isinstance(value, (int, float, np.generic)) else (value, 0)
@@ -135,9 +141,8 @@ class Kernels(Ops):
         if kernel is None:
             module = self._modules.get(dtype.char)
             if module is None:
-                text = (
-                    source("cuda.h").encode("ascii", "replace").decode()
-                )  # CuPy writes it in the system's encoding
+                # CuPy writes it in the system's encoding
+                text = source("cuda.h").encode("ascii", "replace").decode()
                 module = self._compile(text, self._options(dtype))
                 self._modules[dtype.char] = module
             kernel = self._kernels[key] = module.get_function(name)
@@ -210,16 +215,8 @@ class Kernels(Ops):
         numbers = -(-target.size * target.itemsize // 32)  # a thread makes 32 bytes
         if numbers:
             grid = (min(-(-numbers // self.threads), MOST_BLOCKS),)
-            self._launch(
-                name,
-                out.dtype,
-                grid,
-                target,
-                *arguments,
-                generator.state,
-                generator.key,
-                target.size,
-            )
+            state = generator.state, generator.key
+            self._launch(name, out.dtype, grid, target, *arguments, *state, target.size)
         return out if target is out else self.copy(target, out=out)
 
     def uniform(self, generator, out: Array) -> Array:
@@ -237,22 +234,17 @@ class Kernels(Ops):
     # ---------------------------------------------------------------- rows, sums, linear algebra
 
     def take_rows(self, x: Array, rows: Array, out: Array, scale: float = 1.0) -> Array:
-        known = (
-            x.dtype.name in ("uint8", "float32", "float64") and rows.dtype == np.int64 and len(x)
-        )
-        if not (known and alike(out) and vectors(x, rows, out)):
+        if not (takes_rows(x, rows) and flat(out)):
             return self.xp.multiply(x[rows], out.dtype.type(scale), out=out)
-        self._each(
-            f"take_rows_{x.dtype.name}", out, x, rows, out, float(scale), len(x), x.size // len(x)
-        )
+        numbers = (float(scale), len(x), x.size // len(x))
+        self._each(f"take_rows_{x.dtype.name}", out, x, rows, out, *numbers)
         return out
 
     def next_batch(
         self, clock: Array, rate: Array, rates: Array, order: Array, rows: Array
     ) -> None:
-        self._launch(
-            "next_batch", rate.dtype, (1,), clock, rate, rates, order, rows, len(rows), len(order)
-        )
+        numbers = clock, rate, rates, order, rows
+        self._launch("next_batch", rate.dtype, (1,), *numbers, len(rows), len(order))
 
     @or_numpy
     def add_rows(self, x: Array, rows: Array, out: Array) -> Array:
@@ -261,14 +253,7 @@ class Kernels(Ops):
         self.copy(0, out=out)
         if x.size:
             self._launch(
-                "add_rows",
-                x.dtype,
-                (min(len(x), MOST_ROW_BLOCKS),),
-                x,
-                rows,
-                out,
-                len(out),
-                *x.shape,
+                "add_rows", x.dtype, self._blocks(*x.shape), x, rows, out, len(out), *x.shape
             )
         return out
 
@@ -279,9 +264,8 @@ class Kernels(Ops):
         return self._bias_activation(y, b, "identity", out=y)
 
     def _bias_activation(self, z: Array, b: Array, f: str, *a: float, out: Array) -> Array:
-        self._each(
-            "bias_activation", z, z, out, b, ACTIVATIONS.index(f), float(*a), *self._lines(z.T)
-        )
+        number = ACTIVATIONS.index(f)
+        self._each("bias_activation", z, z, out, b, number, float(*a), *self._lines(z.T))
         return out
 
     @or_numpy

@@ -52,29 +52,12 @@ def installed() -> Path | None:
 
 def gflops(blas: Any) -> float:
     """What a product of float32 matrices reaches on one thread, in 10⁹ floating-point operations per second."""
-    gemm, n, real, pointer = (
-        blas.function("cblas_sgemm"),
-        blas.integer(SIZE),
-        ctypes.c_float,
-        ctypes.c_void_p,
-    )
+    gemm, n = blas.function("cblas_sgemm"), blas.integer(SIZE)
     a, out = np.ones((SIZE, SIZE), np.float32), np.empty((SIZE, SIZE), np.float32)
-    matrix = pointer(a.ctypes.data), n
+    matrix, result = (ctypes.c_void_p(a.ctypes.data), n), (ctypes.c_void_p(out.ctypes.data), n)
     rows, as_it_is = ctypes.c_int(101), ctypes.c_int(111)
-    arguments = (
-        rows,
-        as_it_is,
-        as_it_is,
-        n,
-        n,
-        n,
-        real(1),
-        *matrix,
-        *matrix,
-        real(0),
-        pointer(out.ctypes.data),
-        n,
-    )
+    factors, zero = (ctypes.c_float(1), *matrix, *matrix), ctypes.c_float(0)
+    arguments = (rows, as_it_is, as_it_is, n, n, n, *factors, zero, *result)
     best, end = float("inf"), time.perf_counter() + SECONDS
     with one_thread():
         while time.perf_counter() < end:
@@ -89,13 +72,8 @@ def measured(folder: Path) -> dict[str, float]:
     path, own = installed(), openblas()
     if path is None or own is None:
         return {}
-    facts = [
-        cpu_facts().get("model name", ""),
-        cpu_facts().get("model", ""),
-        str(path),
-        str(own.path),
-        str(own.kernel),
-    ]
+    cpu = [cpu_facts().get(name, "") for name in ("model name", "model")]
+    facts = [*cpu, str(path), str(own.path), str(own.kernel)]
     kept = folder / f"products-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}.json"
     with contextlib.suppress(OSError, ValueError):
         found = json.loads(kept.read_text(encoding="utf-8"))
@@ -115,9 +93,6 @@ def chosen(folder: Path) -> MKL | None:
         path = installed()
         if path is not None and speed and speed["MKL"] > GAIN * speed["OpenBLAS"]:
             return MKL(path)
-    except (
-        OSError,
-        AttributeError,
-    ):  # one that cannot be loaded, or a folder that cannot be written to
+    except (OSError, AttributeError):  # it cannot be loaded, or the folder not be written to
         pass
     return None

@@ -28,19 +28,13 @@ from nanoae.backend.blas import cpu_facts, openblas
 
 SWITCH = "NANOAE_KERNELS"
 COMPILERS = ("c++", "g++", "clang++")
+# The last three are what SIMD needs, and numbers do not notice.
 FLAGS = (
-    *("-std=c++17", "-O3", "-march=native", "-fPIC", "-pthread"),
-    *(
-        "-fopenmp-simd",
-        "-fno-math-errno",
-        "-fno-trapping-math",
-    ),  # what SIMD needs, and numbers do not notice
+    "-std=c++17 -O3 -march=native -fPIC -pthread -fopenmp-simd -fno-math-errno -fno-trapping-math"
 )
 CLANG_FLAGS = (
-    "-mllvm",
-    "-inline-threshold=100000",
-    "-Wno-pass-failed",
-)  # else it leaves calls in loops, and no SIMD
+    "-mllvm -inline-threshold=100000 -Wno-pass-failed"  # else calls stay in loops: no SIMD
+)
 BLOCK = 1 << 14  # elements of a block, which one thread computes from its beginning to its end
 begin: Any = ctypes.c_char.from_buffer  # with addressof a fifth of the time of `x.ctypes.data`
 
@@ -88,9 +82,8 @@ class Kernel:
         signature = getattr(library, f"signature_{name}_{real}")
         signature.restype = ctypes.c_char_p
         self.pack = struct.Struct(signature().decode()).pack
-        self.launch, self.launch_one = (
-            getattr(how, f"launch_{name}_{real}") for how in (library, holding)
-        )
+        self.launch = getattr(library, f"launch_{name}_{real}")
+        self.launch_one = getattr(holding, f"launch_{name}_{real}")
         for launch in (self.launch, self.launch_one):
             launch.argtypes, launch.restype = (ctypes.c_char_p, ctypes.c_uint, ctypes.c_uint), None
 
@@ -138,17 +131,11 @@ def look() -> Kernels | str:
         folder = own_folder()
         path = folder / f"kernels-{key(version)}.so"
         if not trusted(path):
-            print(
-                f"nanoae: compiling kernels for this CPU with {version} (once, some seconds) ...",
-                file=sys.stderr,
-            )
+            say(f"compiling kernels for this CPU with {version} (once, some seconds) ...")
             try:
                 build(compiler, path)
             except BaseException:
-                print(
-                    f"nanoae: that failed; NumPy computes. {SWITCH}=0 says not to try.",
-                    file=sys.stderr,
-                )
+                say(f"that failed; NumPy computes. {SWITCH}=0 says not to try.")
                 raise
         return Kernels(path, version)
     except (OSError, subprocess.SubprocessError, NoKernels) as error:
@@ -156,25 +143,22 @@ def look() -> Kernels | str:
         return f"{compiler} or its library fails: {message}"
 
 
+def say(text: str) -> None:
+    print(f"nanoae: {text}", file=sys.stderr)
+
+
 def source(real: str) -> str:
     """The program for one type."""
-    return (
-        f"#define CPU\n#define real {real}\n#define THREADS {BLOCK}u\n{kernels.source('cpu.h')}}}\n"
-    )
+    definitions = f"#define CPU\n#define real {real}\n#define THREADS {BLOCK}u\n"
+    return f"{definitions}{kernels.source('cpu.h')}}}\n"
 
 
 def key(version: str) -> str:
     """What a library is good for: this source, CPU and compiler."""
     pool = Path(__file__).with_name("pool.cpp").read_text(encoding="utf-8")
     cpu = [cpu_facts().get(name, "") for name in ("model name", "cpu family", "model", "flags")]
-    facts = [
-        *map(source, kernels.FLOATS.values()),
-        pool,
-        *FLAGS,
-        version,
-        *cpu,
-        platform.platform(),
-    ]
+    sources = map(source, kernels.FLOATS.values())
+    facts = [*sources, pool, FLAGS, version, *cpu, platform.platform()]
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:16]
 
 
@@ -186,26 +170,16 @@ def build(compiler: str, path: Path) -> None:
         sources["pool.cpp"] = Path(__file__).with_name("pool.cpp").read_text(encoding="utf-8")
         for file, text in sources.items():
             (folder / file).write_text(text, encoding="utf-8")
-        flags = [*FLAGS, *(CLANG_FLAGS if "clang" in output([compiler, "--version"]) else ())]
-        commands = [[compiler, *flags, "-c", file] for file in sources]
-        running = [
-            subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
-            for command in commands
-        ]
+        flags = FLAGS.split()
+        if "clang" in output([compiler, "--version"]):
+            flags += CLANG_FLAGS.split()
+        pipe: dict[str, Any] = {"cwd": folder, "stderr": subprocess.PIPE, "text": True}
+        running = [subprocess.Popen([compiler, *flags, "-c", file], **pipe) for file in sources]
         for process, errors in [(process, process.communicate()[1]) for process in running]:
             if process.returncode:
                 raise NoKernels(errors or f"exit status {process.returncode}")
-        output(
-            [
-                compiler,
-                "-shared",
-                "-pthread",
-                *(file.replace(".cpp", ".o") for file in sources),
-                "-o",
-                "library",
-            ],
-            folder,
-        )
+        objects = [file.replace(".cpp", ".o") for file in sources]
+        output([compiler, "-shared", "-pthread", *objects, "-o", "library"], folder)
         content = (folder / "library").read_bytes()
         (folder / "library").write_bytes(content + hashlib.sha256(content).digest())
         (folder / "library").chmod(0o600)

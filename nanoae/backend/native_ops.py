@@ -15,7 +15,7 @@ from nanoae.backend.allowance import ALLOWANCE
 from nanoae.backend.blas import address
 from nanoae.backend.cublas import layout
 from nanoae.backend.kernel_ops import KernelOps
-from nanoae.backend.kernels import FLOATS, MOST_PARTS, Kernels, alike, vectors
+from nanoae.backend.kernels import FLOATS, MOST_PARTS, Kernels, flat, takes_rows
 from nanoae.backend.ops import Array, Ops
 from nanoae.backend.recorded import Recorded, Recording
 from nanoae.backend.repeated import Repeated
@@ -53,12 +53,10 @@ AS_GOOD = {
 }  # by NumPy
 LINE = 64  # bytes of a line of the cache
 SMALL = 1 << 13  # elements that NumPy has done with before Python has launched a kernel
-SMALL_PRODUCT = (
-    1 << 18
-)  # multiplications of which the same is true: so few OpenBLAS does on one thread
-LEAST_PRODUCT = (
-    1 << 19
-)  # multiplications that are worth a second thread, in a step that keeps it awake
+# Multiplications of which the same is true: so few OpenBLAS does on one thread
+SMALL_PRODUCT = 1 << 18
+# Multiplications that are worth a second thread, in a step that keeps it awake
+LEAST_PRODUCT = 1 << 19
 LEAST_ALONE = 1 << 21  # those that are worth waking it
 
 
@@ -155,12 +153,8 @@ class NativeOps(KernelOps, RecordedOps):
     # ---------------------------------------------------------------- launches
 
     def _launch(self, name: str, dtype, grid: tuple[int, ...], *arguments) -> None:
-        kernel, blocks, recording = (
-            native.kernel(name, dtype.char),
-            (*grid, 1)[:2],
-            self.thread.recording,
-        )
-        packed = kernel.packed(arguments)
+        kernel, recording = native.kernel(name, dtype.char), self.thread.recording
+        packed, blocks = kernel.packed(arguments), (*grid, 1)[:2]
         (kernel.launch_one if blocks == (1, 1) else kernel.launch)(packed, *blocks)
         if recording is not None:
             recording.launch(kernel.launch, packed, *blocks, arguments)
@@ -180,13 +174,8 @@ class NativeOps(KernelOps, RecordedOps):
         """In blocks of rows or columns of `out`, each by the BLAS on one thread."""
         if a.size * b.shape[-1] < SMALL_PRODUCT and self.thread.recording is None:
             return np.matmul(a, b, out=out)
-        flat = (
-            a.ndim == b.ndim == 2
-            and a.dtype == b.dtype
-            and a.dtype.char in FLOATS
-            and native.library().products
-        )
-        if not flat:
+        real = a.dtype == b.dtype and a.dtype.char in FLOATS
+        if not (real and a.ndim == b.ndim == 2 and native.library().products):
             return super().matmul(a, b, out)
         (m, k), n = a.shape, b.shape[1]
         out = self.empty((m, n), a.dtype) if out is None else out
@@ -201,9 +190,8 @@ class NativeOps(KernelOps, RecordedOps):
         least = LEAST_ALONE if self.thread.recording is None else LEAST_PRODUCT
         blocks = max(1, min(native.library().threads, m * n * k // least))
         left, right = a.T if turn_a else a, b.T if turn_b else b  # the same memory, in its order
-        self._launch(
-            "matmul", a.dtype, (blocks,), left, right, out, m, n, k, turn_a, turn_b, lda, ldb, ldc
-        )
+        order_in_memory = turn_a, turn_b, lda, ldb, ldc
+        self._launch("matmul", a.dtype, (blocks,), left, right, out, m, n, k, *order_in_memory)
         return out
 
     # ---------------------------------------------------------------- NumPy's random numbers
@@ -212,7 +200,7 @@ class NativeOps(KernelOps, RecordedOps):
     generator_state, set_generator_state = Ops.generator_state, Ops.set_generator_state
 
     def normal(self, generator, out: Array) -> Array:
-        if not (alike(out) and out.dtype == np.float32 and vectors(out) and out.size % 2 == 0):
+        if not (flat(out) and out.dtype == np.float32 and out.size % 2 == 0):
             return RecordedOps.normal(self, generator, out)
         z, half = out.reshape(-1), out.size // 2
         u, v = (self.uniform(generator, self.scratch(z[:half], name)) for name in ("r", "a"))
@@ -220,18 +208,10 @@ class NativeOps(KernelOps, RecordedOps):
         return out
 
     def take_rows(self, x: Array, rows: Array, out: Array, scale: float = 1.0) -> Array:
-        if isinstance(x, Streamed):
-            return RecordedOps.take_rows(self, x, rows, out, scale)
-        known = (
-            x.dtype.name in ("uint8", "float32", "float64") and rows.dtype == np.int64 and len(x)
-        )
-        flat = known and alike(out) and vectors(x, rows, out)
-        copied = (
-            x.dtype == out.dtype and self.thread.recording is None and SMALL > 0
-        )  # which NumPy does as fast
-        if flat and not copied:
-            return super().take_rows(x, rows, out, scale)
-        return RecordedOps.take_rows(self, x, rows, out, scale)
+        copied = x.dtype == out.dtype and self.thread.recording is None and SMALL > 0
+        by_numpy = isinstance(x, Streamed) or copied or not (takes_rows(x, rows) and flat(out))
+        kind = RecordedOps if by_numpy else KernelOps
+        return kind.take_rows(self, x, rows, out, scale)
 
 
 # Where NumPy is as good.

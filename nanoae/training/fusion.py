@@ -55,9 +55,8 @@ class LinearActivation(InPlace):
         name = next(name for name, cls in ACTIVATIONS.items() if cls is type(activation))
         self.f = name, tuple(activation.config().values())
         self.keeps_x = getattr(activation, "kept", "y") == "x"  # f' is a function of z = x W + b
-        self.kept: dict[str, Any] | None = (
-            None  # what the device keeps of its ReLU for the layer above
-        )
+        # What the device keeps of its ReLU for the layer above
+        self.kept: dict[str, Any] | None = None
 
     def put_on(self, below: Layer) -> None:
         """Have `below` as the layer before this one, and undo its ReLU for it."""
