@@ -85,8 +85,9 @@ def test_benjamini_hochberg_by_its_definition():
     p = np.array([0.9, 0.01, 0.02, 0.3, 0.03, 0.04])
     found = [set(np.flatnonzero(benjamini_hochberg(p, rate))) for rate in (0.05, 0.06, 0.5)]
     assert found == [set(), {1, 2, 4, 5}, {1, 2, 3, 4, 5}]
-    with pytest.raises(ValueError, match="false_discovery_rate: expected"):
-        benjamini_hochberg(p, 1.0)
+    for rate in (0, 1.0, np.nan, True, "0.1"):
+        with pytest.raises(ValueError, match="false_discovery_rate: expected"):
+            benjamini_hochberg(p, rate)
 
 
 # ---------------------------------------------------------------- who judges whom

@@ -78,7 +78,7 @@ class Conformal:
 def benjamini_hochberg(p: np.ndarray, rate: float) -> np.ndarray:
     """(N,) bool: the rows of p-values p (N,) to be called abnormal, so that of these a share `rate` is normal at most,
     in the mean: the k smallest p, k the largest with p_(k) <= rate k / N (Benjamini & Hochberg 1995)."""
-    if not 0 < rate < 1:
+    if not isinstance(rate, (float, np.floating)) or not 0 < rate < 1:
         raise ValueError(f"false_discovery_rate: expected a number in (0, 1), got {rate!r}.")
     ordered = np.sort(p)
     passed = np.flatnonzero(ordered <= rate * np.arange(1, len(p) + 1) / len(p) * (1 + 1e-12))

@@ -183,7 +183,8 @@ def kept(part: Scaler | Score) -> dict[str, np.ndarray]:
 
 
 class ReadOnce:
-    """A model whose codes and reconstructions of the rows Z several scores ask for: they are made once."""
+    """A model whose codes and reconstructions of the rows Z several scores ask for: they are made once, the
+    reconstructions from the codes where these are there."""
 
     def __init__(self, model, Z: np.ndarray):
         self._model, self._rows = model, Z
@@ -196,6 +197,9 @@ class ReadOnce:
         return self._once("transform", Z)
 
     def reconstruct(self, Z: np.ndarray) -> np.ndarray:
+        codes = self._made.get("transform", np.array(np.nan))
+        if Z is self._rows and "reconstruct" not in self._made and np.isfinite(codes).all():
+            self._made["reconstruct"] = self._model.inverse_transform(codes)
         return self._once("reconstruct", Z)
 
     def _once(self, method: str, Z: np.ndarray) -> np.ndarray:

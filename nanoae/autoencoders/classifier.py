@@ -25,9 +25,9 @@ class StackedClassifier(StackedPredictor):
     Callbacks are called in the pretraining, too, with row["layer"] = 1, 2, ...
 
     Labels are whole numbers, truth values or texts, all of one kind. A row has none where y is -1, NaN, None, NA,
-    masked (numpy.ma), or an empty text; `score` and `evaluate` leave such rows out, which scikit-learn's metrics do
-    not: a search over such rows goes by `score`, scoring=None. Only -1 and 1 with no others are two classes, which a
-    warning tells; call a class -1 otherwise.
+    masked (numpy.ma), or an empty text; `score` and `evaluate` leave such rows out. scikit-learn's metrics do not:
+    scoring="accuracy" counts them as wrong, so a search over such rows goes by `score`, scoring=None. Only -1 and 1
+    with no others are two classes, which a warning tells; call a class -1 otherwise.
 
     After fit: classes_ (K,), network_, history_ (the cross-entropy), pretrain_history_ (of each layer's autoencoder, a
     list), n_features_in_, interrupted_. `transform` gives the last hidden layer.

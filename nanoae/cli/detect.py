@@ -28,7 +28,7 @@ p-value (the share of normal rows expected to score as high, by rows that the ne
 With --explain it also has a `reason`, and each column's share of the score, negative where the value is lower than
 expected.
 
-Columns are numbers, or categories where they are text; empty cells, NA, null and ? are missing values, which are
+Columns are numbers, or categories where they are text; empty cells, NA, null, None and ? are missing values, which are
 masked: they have no share in the loss or the score. The rows to judge have the columns that were learned, in any
 order. Separators, decimal commas, thousands, %, currency signs and headers are found in .csv, .tsv and .txt files,
 also packed as .gz; what may be read in two ways is refused by what to say. Parquet and Arrow files, folders of them,
