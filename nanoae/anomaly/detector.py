@@ -200,16 +200,8 @@ class AnomalyDetector(Estimator):
             if reset and self.encoder_ is not None:
                 self.record_schema((len(self.encoder_.names_),), self.encoder_.names_)
             return Z
-        # An array, even if scikit-learn was told that transform gives data frames.
-        Z = np.asarray(self.encoder_.transform(X), np.float64)
-        gaps = np.isnan(Z)
-        if gaps.any() and not self._takes_missing():
-            row, column = np.argwhere(gaps)[0]
-            name = self.encoder_.get_feature_names_out()[column]
-            raise ValueError(
-                f"AnomalyDetector: expected no missing values, got one in row {row}, column {name!r}. "
-                'Fill it in, or use missing="mask".'
-            )
+        missing = self._takes_missing()
+        Z = self.encoder_.encoded(X, "AnomalyDetector", missing).astype(np.float64)
         if reset:
             if len(Z) < 2:
                 raise ValueError(

@@ -14,7 +14,6 @@ from nanoae.autoencoders.bottleneck import BOTTLENECKS
 from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.estimator import as_codes, squared_error
 from nanoae.autoencoders.examples import Examples, weighed
-from nanoae.autoencoders.generative import Generative
 from nanoae.autoencoders.kinds import Auto, Flag, Maybe, Name, Part, Whole, Widths
 from nanoae.autoencoders.missing import FillMissing
 from nanoae.autoencoders.own_layers import LAYERS, copies
@@ -31,6 +30,7 @@ from nanoae.autoencoders.reach import (
 )
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.table_losses import Masked
+from nanoae.autoencoders.tabular import Tabular
 from nanoae.autoencoders.underfit import compare_with_pca
 from nanoae.autoencoders.weights import FEW, counted
 from nanoae.configurable import to_config
@@ -48,7 +48,7 @@ ACTIVATION = Name(ACTIVATIONS, Layer, "a layer: nanoae.ReLU()")
 
 @documented
 @dataclass(eq=False, repr=False)
-class Autoencoder(Generative):
+class Autoencoder(Tabular):
     """A dense autoencoder: x (N, D) -> code (N, K) -> reconstruction (N, D).
 
     Any number of threads may use a fitted one at once; `fit` wants it alone (`Estimator`).
@@ -67,7 +67,7 @@ class Autoencoder(Generative):
     activation: str = parameter(
         AUTO,
         Auto(ACTIVATION),
-        'of the hidden layers; auto: elu where epochs="auto", else relu',
+        'of the hidden layers; auto: relu, or where epochs="auto" elu, and tanh where columns have heavy tails',
     )
     code_activation: str = parameter("identity", ACTIVATION, "of the code")
     output_activation: str = parameter(
@@ -211,6 +211,7 @@ class Autoencoder(Generative):
         """Make the untrained network for examples of a shape, D or (C, H, W): for `summary`, a gradient check, or
         `partial_fit`."""
         shape = tuple(np.atleast_1d(input_shape).tolist())
+        self._learn_table(np.zeros((1, 1)))
         self._build(shape)
         self.record_schema(shape)
         return self
@@ -235,8 +236,7 @@ class Autoencoder(Generative):
 
     def _fit(self, X, validation_data, sample_weight, condition=None):
         """`fit`, a label for each where the model is conditional."""
-        self.check_parameters()
-        X = self._check_X(X, reset=True)
+        X = self._first_look(X, sample_weight)
         rows, weights = self._counted(X, sample_weight)
         conditions = self._learn_conditions(len(X), rows, condition)
         X = X[rows]
@@ -249,7 +249,7 @@ class Autoencoder(Generative):
         self._pretrain(examples)
         self._train(examples, watched)
         bare = self.part("penalty") is self.part("bottleneck") is None
-        if bare and not self.interrupted_:
+        if bare and not self.interrupted_ and self.table_encoder_ is None:
             compare_with_pca(self, examples.inputs, (watched or examples).inputs)
         return self
 
@@ -267,7 +267,7 @@ class Autoencoder(Generative):
         """Go on for one epoch over X (N, D); start where there is nothing yet. sample_weight (N,): how much each row
         counts beside the others of this call, as in `fit`."""
         first = not hasattr(self, "network_")
-        X = self._begin(X) if first else self._check_X(X)
+        X = self._begin(X, sample_weight) if first else self._check_X(X)
         rows, weights = counted(sample_weight, len(X), type(self).__name__, FEW)
         if self.scaler_ is None:
             self._learn_scale(X[rows], weights)
@@ -290,10 +290,9 @@ class Autoencoder(Generative):
         return self
 
     @transactional
-    def _begin(self, X) -> np.ndarray:
+    def _begin(self, X, sample_weight=None) -> np.ndarray:
         """X, checked, and the untrained network for it."""
-        self.check_parameters()
-        X = self._check_X(X, reset=True)
+        X = self._first_look(X, sample_weight)
         self._build(X.shape[1:])
         return X
 
@@ -342,9 +341,10 @@ class Autoencoder(Generative):
         return f"loss={self.loss!r}", "encode categories one-hot, as TableEncoder does"
 
     def inverse_transform(self, X) -> np.ndarray:
-        """The reconstructions (N, D) of codes X (N, K)."""
+        """The reconstructions (N, D) of codes X (N, K); of a table with words its cells, numbers and words."""
         self.check_fitted()
-        return self.unscaled(self._run(self._check_codes(X), self._n_encoder, None))
+        again = self.unscaled(self._run(self._check_codes(X), self._n_encoder, None))
+        return self._as_cells(again)
 
     def error_as_read(self, Z: np.ndarray) -> np.ndarray:
         """The mean squared error (N,) of rows as the network reads them, on its scale."""
@@ -356,9 +356,10 @@ class Autoencoder(Generative):
         )
 
     def reconstruct(self, X) -> np.ndarray:
-        """inverse_transform(transform(X)), (N, D)."""
+        """inverse_transform(transform(X)), (N, D); an array where X is what table_encoder_ made of a table."""
         self.check_fitted()
-        return self.unscaled(self._run(self._read(X), 0, None))
+        again = self.unscaled(self._run(self._read(X), 0, None))
+        return again if self._is_encoded(X) else self._as_cells(again)
 
     def reconstruction_error(self, X, per="row", **condition) -> np.ndarray:
         """Squared error between X and its reconstruction: the mean per row (N,), per feature (D,), or each element
@@ -395,7 +396,7 @@ class Autoencoder(Generative):
         super()._settings_from_file(header, arrays)
         built = self.as_built
         if built.activation == AUTO and "activation" in header:
-            self._left_open = {"activation": AUTO}
+            self._left_open = {**(self._left_open or {}), "activation": AUTO}
             built.activation = arrays.construct(header["activation"], str)
 
     def score(self, X, y=None, *, sample_weight=None) -> float:

@@ -70,6 +70,8 @@ class ConvAutoencoder(Autoencoder):
     weight_decay: float = 1e-5
     _plan: ClassVar[Plan] = Plan(steps=(500, 2000), usual_batch=100)
     initializer: str = "he_uniform"
+    table_encoder: ClassVar[None] = None  # type: ignore[misc]
+    reads_words: ClassVar[bool] = False
 
     def takes_images(self):
         return True

@@ -57,6 +57,10 @@ class NetworkEstimator(Trained, Scaled):
     # what was left to the plan, as the user said it: {"epochs": "auto"}
     _left_open: dict[str, Any] | None = field(default=None, init=False)
 
+    def settle(self):
+        super().settle()
+        self._left_open = None
+
     # ---------------------------------------------------------------- building
 
     def _layers(self, input_shape: tuple[int, ...]) -> tuple[list[Layer], list[Layer]]:
@@ -124,7 +128,8 @@ class NetworkEstimator(Trained, Scaled):
         found = self._plan.settings(built, rows, watched)
         if isinstance(built.scaling, str) and built.scaling == AUTO:
             found["scaling"] = self.scaling_
-        self._left_open = {name: getattr(built, name) for name in found}
+        said = {name: getattr(built, name) for name in found}
+        self._left_open = {**(self._left_open or {}), **said}
         for name, value in found.items():
             setattr(built, name, value)
 

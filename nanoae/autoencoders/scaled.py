@@ -23,20 +23,19 @@ import numpy as np
 from nanoae.autoencoders.estimator import Estimator, squared_error
 from nanoae.autoencoders.kinds import Auto, Name
 from nanoae.autoencoders.parameters import parameter
-from nanoae.autoencoders.plan import AUTO
+from nanoae.autoencoders.plan import AUTO, LOOKED_AT
 from nanoae.autoencoders.weights import drawn, own_order
 from nanoae.blocks import blocks
 from nanoae.configurable import to_config
 from nanoae.data import scaling as scalers
 from nanoae.data.matrix import warn_of_lost_digits
-from nanoae.data.scaling import SCALERS, Scaler, moments
+from nanoae.data.scaling import SCALERS, Scaler, known_means, moments
 from nanoae.rows import Rows, extremes, sample
 from nanoae.training.evaluation import EVALUATION_ROWS
 
 FULL = 0.5  # |x| that the largest of data in [-1, 1] reaches, which are then as they should be
 WIDE = 10.0  # times 1, or times the narrowest column's spread: beyond, the columns are brought to one scale
 NO_LIMIT = 1e30
-LOOKED_AT = 100_000  # rows, at most, that this is told by
 
 
 @dataclass(eq=False, repr=False)
@@ -207,9 +206,3 @@ def scaling_name(scaler: Scaler | None) -> str:
     """What a fitted scaler is called: its name among SCALERS, or its class's."""
     kind = Scaler if scaler is None else type(scaler)
     return next((name for name, known in SCALERS.items() if known is kind), kind.__name__)
-
-
-def known_means(X: np.ndarray) -> np.ndarray:
-    """The mean of each column of X (N, D), whatever is NaN left out; 0 where nothing is left."""
-    known = ~np.isnan(X)
-    return np.where(known, X, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)

@@ -198,6 +198,8 @@ class StackedAutoencoder(Stacked, Autoencoder):
     decoder: ClassVar[None] = None
     bottleneck: ClassVar[None] = None
     missing: ClassVar[str] = "error"
+    table_encoder: ClassVar[None] = None
+    reads_words: ClassVar[bool] = False
 
     def _last_activation(self):
         return self.code_activation

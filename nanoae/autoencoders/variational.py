@@ -91,6 +91,8 @@ class VariationalAutoencoder(Variational, Autoencoder):
     corruption: ClassVar[None] = None
     penalty: ClassVar[None] = None
     missing: ClassVar[str] = "error"
+    table_encoder: ClassVar[None] = None
+    reads_words: ClassVar[bool] = False
 
     def set_params(self, **params):
         """As `Estimator.set_params`."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nanoae import TableEncoder
 from nanoae.data import Dataset, load_data
 from nanoae.data.catalogue import NAMES
 from nanoae.data.dataset import UNPACK_LIMIT
@@ -85,6 +86,12 @@ def add_format(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         "--header", choices=HEADERS, default="auto", help="whether the first row names the columns"
     )
     group.add_argument("--encoding", metavar="NAME", help="of the characters, as cp1252")
+    group.add_argument(
+        "--text",
+        default="",
+        metavar="A,B",
+        help="columns to read as categories, even if they look like numbers",
+    )
     return group
 
 
@@ -95,6 +102,7 @@ def text_format(args: argparse.Namespace) -> dict[str, Any]:
         "decimal": args.decimal,
         "na": tuple(args.na),
         "encoding": args.encoding,
+        "text": listed(args.text),
     }
     said |= {"header": HEADERS[args.header]}
     return {name: value for name, value in said.items() if value not in (None, ())}
@@ -105,9 +113,15 @@ def listed(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def read(args: argparse.Namespace, in_order: bool = False, model: Any = None) -> Dataset:
+def read(
+    args: argparse.Namespace, in_order: bool = False, model: Any = None, words: bool = False
+) -> Dataset:
     """The data set, split into training and test rows; a user's file `in_order` is only cut, not shuffled. Of a text
-    table the columns that `model` learned, by their names."""
+    table the columns that `model` learned, by their names; with `words` and gaps, if that did, or is to, learn those.
+    """
+    encoder = getattr(model, "table_encoder_", None)
+    if words or getattr(model, "missing", None) == "mask":
+        encoder = encoder or TableEncoder()
     seed = None if in_order and args.data not in NAMES else 0
     said = text_format(args)
     if args.ignore:
@@ -120,6 +134,7 @@ def read(args: argparse.Namespace, in_order: bool = False, model: Any = None) ->
         maximum=args.maximum,
         columns=column_names(model),
         limit=args.limit,
+        encoder=encoder,
         **said,
     )
 
@@ -199,8 +214,14 @@ def describe(data: Dataset, model: Any) -> str:
 def describe_rows(data: Dataset, model: Any) -> str:
     """The shape and range of a row, on the model's scale."""
     x = data.x_train
+    if data.encoder is not None:
+        words = len(data.encoder.names_) - data.encoder.categories_.count(None)
+        return f"{len(data.encoder.names_)} columns, {words} of them words, as {x.shape[1]} numbers"
     shape = " x ".join(map(str, data.shape)) + (" columns" if len(data.shape) == 1 else "")
-    low, ends = black(model), [float(x.min()), float(x.max())]
+    low, ends = (
+        black(model),
+        [float(np.fmin.reduce(x, axis=None)), float(np.fmax.reduce(x, axis=None))],
+    )
     read = [f"{low + (1 - low) * end / data.maximum:g}" for end in ends] if data.maximum else []
     scaled = f", read as {' to '.join(read)}" if read else ""
     return f"{shape}, {x.dtype} from {ends[0]:g} to {ends[1]:g}{scaled}"

@@ -71,12 +71,7 @@ def add_to(commands) -> None:
     )
     add_json(files)
     data_options.add_limit(files)
-    data_options.add_format(parser).add_argument(
-        "--text",
-        default="",
-        metavar="A,B",
-        help="columns to read as categories, even if they look like numbers",
-    )
+    data_options.add_format(parser)
     rules = parser.add_argument_group("threshold").add_mutually_exclusive_group()
     rules.add_argument(
         "--false-alarms", type=float, metavar="P",

@@ -100,8 +100,7 @@ def tables_of(
 def opened(path: Path | None, args: argparse.Namespace) -> TableParts | None:
     if path is None:
         return None
-    text = data_options.listed(args.text)
-    return TableParts(path, args.limit, text=text, **data_options.text_format(args))
+    return TableParts(path, args.limit, **data_options.text_format(args))
 
 
 def set_aside(table: Any, ignored: Sequence[str], other: Any) -> list[str]:

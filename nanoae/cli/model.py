@@ -200,9 +200,14 @@ def reconstruct(args: argparse.Namespace) -> int:
     else:
         rows = sum(len(x) for x, _ in parts)
         blocks = data_options.by_rows(model.reconstruct, parts)
+        columns = data.columns or data_options.column_names(model)
+        if data.encoder is not None:
+            check_output(args, (".csv",))
+            blocks = map(data.encoder.inverse_transform, blocks)
+            columns = data.encoder.names_
         if args.out.suffix == ".npy":
             blocks = (block.reshape(len(block), *data.shape) for block in blocks)
-        write(args.out, rows, blocks, data.columns or data_options.column_names(model))
+        write(args.out, rows, blocks, columns)
     tell(f"written to {args.out}: {rows:,} rows of {data.name}", args.out)
     return 0
 
@@ -236,7 +241,15 @@ def write(
             csv.writer(file, lineterminator="\n").writerow(map(safe, columns))
         for block in blocks:
             shape = rows, *block.shape[1:]
+            if block.dtype == object:
+                csv.writer(file, lineterminator="\n").writerows(map(cells, block))
+                continue
             np.savetxt(
                 file, block, fmt="%.15g" if block.dtype == np.float64 else "%.9g", delimiter=","
             )
     return shape
+
+
+def cells(row: Sequence[Any]) -> list[str]:
+    """Numbers and words of a table, as a .csv file has them."""
+    return [safe(cell) if isinstance(cell, str) else f"{cell:.9g}" for cell in row]

@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.classifier import StackedClassifier
 from nanoae.autoencoders.kinds import Flag, Kind
@@ -32,7 +34,7 @@ FAMILIES: dict[
     "stacked: ": StackedAutoencoder,
     "predictors: ": StackedClassifier,
 }
-NO_SETTINGS = ("missing",)  # what a table's gaps are is told where it is read
+NO_SETTINGS = ("missing", "table_encoder")  # they follow from what the table holds
 OPTIONS = {"random_state": "--seed", "sizes": "--stacked"}
 
 
@@ -123,6 +125,8 @@ def build_model(args: argparse.Namespace, data: Dataset) -> NetworkEstimator:
             f"{option(name)}: expected a setting of {type(model).__name__}: {known}. {hint}"
         )
     model.set_params(**{"random_state": 0, **said})
+    if data.encoder is not None or has_gaps(data):
+        read_gaps(model, data)
     if not model.validation_fraction:
         if args.patience is not None:
             raise ValueError(
@@ -130,6 +134,23 @@ def build_model(args: argparse.Namespace, data: Dataset) -> NetworkEstimator:
             )
         model.set_params(patience=None)
     return model
+
+
+def has_gaps(data: Dataset) -> bool:
+    """Whether a value is missing in a table in memory."""
+    parts = [x for x in (data.x_train, data.x_test) if isinstance(x, np.ndarray)]
+    return any(x.dtype.kind == "f" and bool(np.isnan(x).any()) for x in parts)
+
+
+def read_gaps(model: NetworkEstimator, data: Dataset) -> None:
+    """Let the model learn a table with words and gaps; ValueError for one that cannot."""
+    if "missing" not in model.get_params(deep=False):
+        raise ValueError(
+            f"{data.name}: expected a number in each cell for {type(model).__name__}, got words or gaps. "
+            "Autoencoder alone takes them: leave out --stacked, --classify, --regress and such presets, or --ignore "
+            "these columns."
+        )
+    model.set_params(missing="mask", table_encoder=data.encoder)
 
 
 def stacked(model: NetworkEstimator, kind: type[Stacked]) -> Stacked:

@@ -35,6 +35,7 @@ from nanoae.training.loop import Trainer
 from nanoae.training.process_group import first_rank, ranks
 
 PCA_LIMIT = 4096  # the most rows or columns, whichever are fewer: beyond, its matrix takes minutes
+NO_PCA = "the table is too large for it, has words or gaps, or --no-baseline"
 LOSS_NAMES = {"loss": "loss", "val_loss": "validation loss"}
 
 
@@ -95,7 +96,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     args = resume.as_begun(args)
     with run_folder(*place(args), resume=args.resume) as folder:
-        data = data_options.read(args)
+        data = data_options.read(args, words=True)
         model, learn, test = prepared(settings.build_model(args, data), data, args.conditional)
         frames: dict[
             str, np.ndarray
@@ -156,7 +157,9 @@ def prepared(model: Any, data: Dataset, conditional: bool) -> tuple[Any, Table, 
 
 def fit_pca(model: Any, x: np.ndarray) -> PCA | None:
     """The baseline, with as many components as the model's code has numbers, of columns on the same scale; None where
-    it would take longer than the training."""
+    it would take longer than the training, or values are missing, or words."""
+    if getattr(model, "missing", "error") == "mask":
+        return None
     scaling = model.scaling_ if model.scaling_ in SCALERS else model.scaling
     return PCA(model.code_size_, scaling=scaling).fit(x) if min(x.shape) <= PCA_LIMIT else None
 
@@ -267,7 +270,9 @@ def scale_of(model: Any, data: Dataset) -> str:
     """A line on the scale of a table's columns: which was chosen; or that none was, where it is missed."""
     if data.maximum is not None:
         return ""
-    spread = sample(data.flat(wide=True)[0]).std(axis=0, dtype=np.float64)
+    if data.encoder is not None:
+        return "\nscaling of the numbers robust, of the words none: TableEncoder"
+    spread = np.nanstd(sample(data.flat(wide=True)[0]), axis=0, dtype=np.float64)
     low, high = spread[spread > 0].min(initial=np.inf), spread.max()
     wide = f"the columns' standard deviations go from {low:.3g} to {high:.3g}"
     if model.scaling_ != "none":
@@ -296,7 +301,7 @@ def verdict(
     result: dict[str, float],
     baseline: PCA | None,
     of_pca: dict[str, float] | None,
-    why: str = "the table is too large for it, or --no-baseline",
+    why: str = NO_PCA,
 ) -> str:
     """test mse 0.01234   PCA-8 0.02466, or test error 2.78 %   cross-entropy 0.0994, or test R² 0.93   mse 0.25"""
     if "error" in result:

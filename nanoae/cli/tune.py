@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         )
     grid = settings.parse_grid(args.grid)
     with run_folder(*train.place(args, suffix="-tune"), resume=args.resume) as folder:
-        data = data_options.read(args)
+        data = data_options.read(args, words=True)
         base = settings.build_model(args, data)
         base.set_params(validation_fraction=base.validation_fraction or VALIDATION)
         combinations = [

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from nanoae.data.columnar import is_columnar, read_columnar
-from nanoae.data.dataset import UNPACK_LIMIT, Dataset
+from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset
 from nanoae.data.digits import digits
 from nanoae.data.download import SOURCES, File, fetch, read_official
 from nanoae.data.files import read_npy, read_npz
 from nanoae.data.idx import find_idx, is_idx, read_idx_images
 from nanoae.data.image_folder import read_images
+from nanoae.data.mixed_table import read_mixed
 from nanoae.data.number_table import read_numbers
 from nanoae.data.synthetic import swiss_roll, xor
 from nanoae.data.text_format import TextFormat
@@ -34,6 +35,7 @@ def load_data(
     maximum: float | None = None,
     columns: Sequence[str] | None = None,
     limit: int = UNPACK_LIMIT,
+    encoder: Any = None,
     **written: Any,
 ) -> Dataset:
     """Loads a data set by its name, or from a user's own files.
@@ -54,6 +56,8 @@ def load_data(
                     image files of 16 bits, 1 for images of 0 and 1, or of floats in [0, 1]; all else stays as it is
     columns         the columns of a text table that are x, by name and in this order. None: all others, in its order
     limit           the most bytes to unpack in all, of .npz, .gz and image files; a .npy file is only mapped
+    encoder         a TableEncoder: a text table may then have words and gaps. It learns the training rows of one with
+                    words, unless it is fitted, and what it makes of them is x; NaN is what is missing
     written         how a text table is written, where the reader is in doubt: separator, decimal, na, text, ignore,
                     header, encoding, as in `read_table` (`TextFormat`)
 
@@ -104,7 +108,13 @@ def load_data(
         )
     if suffix in READERS:
         return READERS[suffix](path, random_state, maximum, limit)
-    return read_numbers(path, random_state, label, columns, maximum, format, limit)
+    if encoder is None or not (encoder.fitted or format.text):
+        try:
+            return read_numbers(path, random_state, label, columns, maximum, format, limit)
+        except BadFile:
+            if encoder is None or maximum is not None:
+                raise
+    return read_mixed(path, random_state, label, columns, format, limit, encoder)
 
 
 def load_official(name: str, data_dir: str | os.PathLike[str] | None, download: bool) -> Dataset:

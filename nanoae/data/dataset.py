@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,7 @@ class Dataset:
     columns     names of the D features of a table, or None
     official    whether the set itself says which rows are to test on; else they were drawn (`split`)
     units       what a text table writes beside the numbers of each column: "%", "€", "" (nothing), None (nobody knows)
+    encoder     the TableEncoder that made x of a text table with words, or None
 
     A ValueError says which array is empty, not numeric, or does not fit the others.
     """
@@ -53,6 +55,7 @@ class Dataset:
     columns: tuple[str, ...] | None = None
     official: bool = True
     units: tuple[str | None, ...] | None = None
+    encoder: Any = None
 
     def __post_init__(self) -> None:
         parts = (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test))

@@ -133,6 +133,24 @@ class TableEncoder(FrameOutput, Configurable):
                 self._tell_of_unseen(i, column, found)
         return result
 
+    def encoded(self, X: Any, who: str, missing: bool) -> np.ndarray:
+        """`transform`, an array whatever `set_output` says; ValueError in the name of `who` for a gap, if values may
+        not be `missing`."""
+        Z = np.asarray(self.transform(X))
+        gaps = np.isnan(Z)
+        if gaps.any() and not missing:
+            row, column = np.argwhere(gaps)[0]
+            name = self.get_feature_names_out()[column]
+            raise ValueError(
+                f"{who}: expected no missing values, got one in row {row}, column {name!r}. "
+                'Fill it in, or use missing="mask".'
+            )
+        return Z
+
+    @property
+    def fitted(self) -> bool:
+        return hasattr(self, "names_")
+
     def _table(self, X: Any) -> Table:
         table = Table.of(X, type(self).__name__)
         if not len(table):

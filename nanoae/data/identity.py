@@ -25,7 +25,7 @@ def tell_of_ids(
         if told is not None:
             name = names[i] if names is not None else i
             drop = (
-                f"X.drop(columns=[{name!r}]), detect --ignore {name}"
+                f"X.drop(columns=[{name!r}]), --ignore {name}"
                 if names is not None
                 else f"numpy.delete(X, {i}, 1)"
             )

@@ -13,6 +13,7 @@ import numpy as np
 
 from nanoae.data.columns import check_learned
 from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset
+from nanoae.data.identity import tell_of_ids
 from nanoae.data.labels import read_labels
 from nanoae.data.number import POINT, check_unit
 from nanoae.data.table import Table, check_index, tables_of
@@ -47,6 +48,8 @@ def read_numbers(
     with open_table(path, written or TextFormat(), limit) as text:
         table = NumberTable(text, label, columns)
         x = table.read()
+    if columns is None:
+        tell_of_ids("load_data", sample(x).T, table.columns)
     y = None if label is None else read_labels(table.labels)
     data = Dataset.split(path.name, x, y, random_state, table.names, maximum)
     return replace(data, units=tuple(table.units))

@@ -264,6 +264,12 @@ def moments(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.ldexp(X.mean(axis=0), exponent), np.ldexp(X.std(axis=0), exponent)
 
 
+def known_means(X: np.ndarray) -> np.ndarray:
+    """The mean of each column of X (N, D), whatever is NaN left out; 0 where nothing is left."""
+    known = ~np.isnan(X)
+    return np.where(known, X, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+
+
 def spread(X: np.ndarray) -> np.ndarray:
     """The standard deviation of each column, or its scale as a constant one."""
     size, (_, std) = np.abs(X).max(axis=0), moments(X)

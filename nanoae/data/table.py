@@ -111,6 +111,11 @@ class Table:
         check_index(self.source, name, values, self.format is not None)
         return values
 
+    @property
+    def has_words(self) -> bool:
+        """Whether some column is of categories."""
+        return any(self.column(i).dtype == object for i in range(len(self.names)))
+
     def unit(self, i: int) -> str | None:
         """What is written beside the numbers of column i: "%", "€", or ""; None where none but 0 tells."""
         cells = self.plain_cells(i)
@@ -186,8 +191,7 @@ def has_text(X: Any, who: str = "table") -> bool:
     """Whether X is a Table, or a data frame of which some columns are categories."""
     if isinstance(X, Table) or labels(X, who) is None:
         return isinstance(X, Table)
-    table = Table.of(X, who)
-    return any(table.column(i).dtype == object for i in range(len(table.names)))
+    return Table.of(X, who).has_words
 
 
 def check_index(source: str, name: str, values: np.ndarray, in_file: bool = True) -> None:

@@ -58,6 +58,8 @@ def why_not(model: Any, codes: np.ndarray) -> str:
 def follows(model: Any, codes: np.ndarray) -> bool:
     """Whether the network alone makes of codes (n, K) what the model makes of them, with nothing behind it that a page
     would not know of. Not for a conditional one: its network wants the labels, too."""
+    if getattr(model, "table_encoder_", None) is not None:
+        return False  # words are behind it
     net, start = model.network_, model.n_code_layers_
     shaped = codes.reshape(len(codes), *net.layers[start - 1].out_shape)
     y = net.forward(net.ops.to_device(shaped, net.dtype), start=start)

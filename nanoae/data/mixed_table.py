@@ -1,0 +1,64 @@
+"""Text tables of numbers, words and gaps, as data sets: what a TableEncoder makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from nanoae.data.dataset import UNPACK_LIMIT, Dataset
+from nanoae.data.encoder import TableEncoder
+from nanoae.data.identity import tell_of_ids
+from nanoae.data.labels import read_labels
+from nanoae.data.number_table import find_features
+from nanoae.data.table import tables_of
+from nanoae.data.text_format import TextFormat
+from nanoae.data.text_table import open_table
+
+
+def read_mixed(
+    path: Path,
+    random_state: int | None,
+    label: str | None,
+    columns: Sequence[str] | None,
+    written: TextFormat,
+    limit: int = UNPACK_LIMIT,
+    encoder: TableEncoder | None = None,
+) -> Dataset:
+    """A text table whose cells may hold words, or be empty; `load_data` says what the arguments mean.
+
+    Words are encoded by `encoder`, which learns the training rows if it is not fitted; the data set keeps it. Of
+    numbers alone NaN stands where a cell is empty, and there is no encoder.
+    """
+    encoder = TableEncoder() if encoder is None else encoder
+    with open_table(path, written, limit) as text:
+        features = find_features(text, label, None if encoder.fitted else columns)
+        whole = next(tables_of(text))
+    table = replace(
+        whole,
+        names=[whole.names[at] for at in features],
+        cells=[whole.cells[at] for at in features],
+    )
+    y = None
+    if label is not None:
+        y = read_labels(whole.text_column(whole.names.index(label)).spelled_plainly())
+    data = Dataset.split(path.name, np.arange(len(table))[:, None], y, random_state)
+    train, test = data.x_train[:, 0], data.x_test[:, 0]
+    if not encoder.fitted and not table.has_words:
+        x = table.numbers()
+        if columns is None:
+            tell_of_ids("load_data", x.T, table.names)
+        units = tuple(table.unit(i) for i in range(len(table.names)))
+        names = tuple(table.names) if table.named else None
+        return replace(
+            data, x_train=x[train], x_test=x[test], maximum=None, columns=names, units=units
+        )
+    if not encoder.fitted:
+        encoder.fit(table.taken(np.sort(train)))
+    x = np.asarray(encoder.transform(table))
+    names = tuple(encoder.get_feature_names_out().tolist())
+    return replace(
+        data, x_train=x[train], x_test=x[test], maximum=None, columns=names, encoder=encoder
+    )
