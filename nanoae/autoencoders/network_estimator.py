@@ -256,12 +256,12 @@ class NetworkEstimator(Trained, Scaled):
 
     def _run(self, X: np.ndarray, start: int, stop: int | None) -> np.ndarray:
         """Layers start .. stop-1 on X, a block of rows at a time, into a new host array."""
-        net, ops, loss = self.network_, self.network_.ops, None if stop else self._loss
-        infer = inference(net, start, stop, loss)
+        net, ops = self.network_, self.network_.ops
+        infer = inference(net, start, stop, self._loss if stop is None else None)
         shape = net.output_shape if stop is None else net.layers[stop - 1].out_shape
         result = np.empty((len(X), *shape), net.dtype)
         for block in blocks(len(X), rows_at_a_time(net)):
-            result[block] = ops.to_numpy(infer(ops.to_device(X[block])))
+            infer(ops.to_device(X[block]), out=result[block])
         return result
 
     @property

@@ -15,7 +15,7 @@ from nanoae.backend.allowance import ALLOWANCE
 from nanoae.backend.blas import address
 from nanoae.backend.cublas import layout
 from nanoae.backend.kernel_ops import KernelOps
-from nanoae.backend.kernels import FLOATS, MOST_PARTS, Kernels, flat, takes_rows
+from nanoae.backend.kernels import FLOATS, MOST_PARTS, Kernels, alike, flat, takes_rows
 from nanoae.backend.ops import Array, Ops
 from nanoae.backend.recorded import Recorded, Recording
 from nanoae.backend.repeated import Repeated
@@ -206,6 +206,11 @@ class NativeOps(KernelOps, RecordedOps):
         u, v = (self.uniform(generator, self.scratch(z[:half], name)) for name in ("r", "a"))
         self._each("box_muller", u, u, v, z[:half], z[half:])
         return out
+
+    def copy(self, x: Array, out: Array) -> Array:
+        if not (isinstance(x, np.ndarray) and alike(x, out)):
+            return RecordedOps.copy(self, x, out)
+        return self.multiply(x, 1.0, out=out)
 
     def take_rows(self, x: Array, rows: Array, out: Array, scale: float = 1.0) -> Array:
         copied = x.dtype == out.dtype and self.thread.recording is None and SMALL > 0

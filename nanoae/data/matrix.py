@@ -6,10 +6,12 @@ import warnings
 
 import numpy as np
 
+from nanoae.backend import get_ops
 from nanoae.data.columns import dense, labels, library
 from nanoae.data.table import Table
 from nanoae.rows import Rows, by_blocks, extremes, rows_of
 
+MANY = 1 << 18  # numbers that all cores add up
 MASK = 'Autoencoder and AnomalyDetector take NaN with missing="mask".'
 
 
@@ -50,9 +52,9 @@ def check_finite(
     first, count, before = None, 0, 0
     for block in by_blocks(X):
         with np.errstate(invalid="ignore", over="ignore"):
-            fine = np.isfinite(
-                block.sum()
-            )  # else look closer: a sum can be too large though no number is
+            # Else look closer: a sum can be too large though no number is.
+            many = block.size > MANY and block.dtype.char in "fd"
+            fine = np.isfinite(get_ops("numpy").sum(block) if many else block.sum())
         if not fine:
             bad = np.isinf(block) if missing else ~np.isfinite(block)
             if first is None and bad.any():

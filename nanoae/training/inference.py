@@ -10,6 +10,8 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from nanoae.backend import Array, Reused, ThreadLocal, ThreadState
 from nanoae.configurable import Configurable, arguments
 from nanoae.engine.layers import Layer
@@ -32,7 +34,7 @@ def inference(network: Sequential, start: int, stop: int | None, loss: Loss | No
 
 
 class Inference(Reused):
-    """The layers, fused: called with x (N, ...) it gives their output, in memory that the thread's next call uses."""
+    """The layers, fused: called with x (N, ...), on the device, it writes their output to `out`, on the host."""
 
     fused = ThreadLocal()  # the layers in fewer passes over memory
     recordings = ThreadLocal()  # (rows, type) -> the recording, its x, its y
@@ -45,11 +47,29 @@ class Inference(Reused):
         self.network = network.with_layers([])  # its arrays: `KNOWN` lets go of the network itself
         self.layers, self.loss = network.layers[start:stop], loss
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array, out: np.ndarray) -> None:
         if self.settings is None or self.settings != now(self.watched):
             self.start_afresh()
-        if not (self.recordable and 0 < x.size <= self.ops.most_recorded):
-            return self.forward(x)
+        host = isinstance(x, np.ndarray)
+        if self.recordable and 0 < x.size <= self.ops.most_recorded:
+            y = self.replay(x)
+        else:
+            y = self.forward(x, out if host else None)
+        if host and y is not out:
+            self.ops.copy(y, out=out)
+        elif not host:
+            out[...] = self.ops.to_numpy(y)
+
+    def forward(self, x: Array, out: Array | None = None) -> Array:
+        """As it comes, layer by layer; the result may be in `out`."""
+        y = self.fused.forward(x)
+        if self.loss is None:
+            return y
+        if out is None and self.layers and self.layers[-1].params:
+            out = y  # the last layer's own buffer, and not perhaps x
+        return self.loss.predict(y, out=out)
+
+    def replay(self, x: Array) -> Array:
         found = self.recordings.get((len(x), x.dtype))
         if found is None:
             return self.record(x)
@@ -59,14 +79,6 @@ class Inference(Reused):
             layer.cache = None  # their buffers are written to
         recording.repeat(1)
         return y
-
-    def forward(self, x: Array) -> Array:
-        """As it comes, layer by layer."""
-        y = self.fused.forward(x)
-        if self.loss is None:
-            return y
-        own = bool(self.layers) and bool(self.layers[-1].params)  # else y may be x
-        return self.loss.predict(y, out=y if own else None)
 
     def record(self, x: Array) -> Array:
         name, results = f"x {x.dtype}", list[Array]()
