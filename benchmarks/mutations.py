@@ -33,7 +33,7 @@ from benchmarks.specimens import SPECIMENS, Specimen, members, npz
 from nanoae.cli import main
 
 ERRORS = (ValueError, OSError, ImportError)  # what a reader may say, naming the file
-SECONDS, MEGABYTES, BATCH = 1.0, 300, 1000
+SECONDS, MEGABYTES, BATCH = 1.0, 300, 4000
 BY_COMMAND = 20  # one file of so many is read by the command, too
 BYTES = [0, 1, 0x20, 0x22, 0x2C, 0x7F, 0x80, 0xFF]  # that formats give a meaning to
 LENGTHS = [0, 1, 2**16, 2**31 - 1, 2**31, 2**32 - 1]
@@ -143,29 +143,19 @@ def told(words: str, path: Path) -> str:
 def batch(kind: str, seed: int, n: int) -> dict[str, int]:
     """What became of n mutated files: outcome -> count; for a process of its own."""
     specimen, rng = SPECIMENS[kind], np.random.default_rng(seed)
-    warnings.simplefilter("ignore")
-    content = specimen.make()
-    parts = members(content) if specimen.header else {}
-    text = parts.pop(specimen.header).tobytes() if specimen.header else content
+    text, whole = damageable(specimen)
     found: Counter[str] = Counter()
-    signal.signal(signal.SIGPROF, stop)
-    with tempfile.TemporaryDirectory() as folder:
-        path = put(Path(folder, "in"), specimen, content)
-        assert outcome(specimen.read, path) == "read"
-        warm_up(specimen, Path(folder, "in"), content)
-        armed.append(True)
-        sound = members(content) if specimen.name.endswith(".npz") and not specimen.header else None
+    with tempfile.TemporaryDirectory() as folder, watching(specimen, Path(folder, "in")):
+        sound = members(text) if specimen.name.endswith(".npz") and not specimen.header else None
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for i in range(n):
-            damaged = mutated(text, rng)
-            if specimen.header:
-                damaged = npz(**{specimen.header: np.frombuffer(damaged, np.uint8)}, **parts)
-            put(Path(folder, "in"), specimen, damaged)
+            damaged = whole(mutated(text, rng))
+            path = put(Path(folder, "in"), specimen, damaged)
             became = [outcome(specimen.read, path)]
             if became == ["read"] and sound is not None and not same(members(damaged), sound):
                 became = ["FAULT: other arrays"]
             if specimen.command and i % BY_COMMAND == 0:
-                put(Path(folder, "in"), specimen, damaged)
+                path = put(Path(folder, "in"), specimen, damaged)
                 became.append(told(specimen.command, path))
             found.update(became)
             if any(each.startswith("FAULT") for each in became):
@@ -173,9 +163,35 @@ def batch(kind: str, seed: int, n: int) -> dict[str, int]:
                 Path(tempfile.gettempdir(), f"fault-{name}-{seed}-{i}").write_bytes(damaged)
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10
         if grown > MEGABYTES:
-            found["FAULT: more than 300 MB"] += 1
-    armed.clear()
+            found[f"FAULT: more than {MEGABYTES} MB"] += 1
     return {**found, "peak MB": grown}
+
+
+def damageable(specimen: Specimen) -> tuple[bytes, Callable[[bytes], bytes]]:
+    """(what is to be damaged of a sound file, what makes a file of it again)."""
+    content = specimen.make()
+    if not specimen.header:
+        return content, lambda damaged: damaged
+    arrays = members(content)
+    text = arrays.pop(specimen.header).tobytes()
+    return text, lambda damaged: npz(
+        **{specimen.header: np.frombuffer(damaged, np.uint8)}, **arrays
+    )
+
+
+@contextlib.contextmanager
+def watching(specimen: Specimen, folder: Path) -> Iterator[None]:
+    """In the block, which comes once the readers are warm, a hang or code that is run is an exception of its own."""
+    text, whole = damageable(specimen)
+    assert outcome(specimen.read, put(folder, specimen, whole(text))) == "read"
+    warnings.simplefilter("ignore")
+    signal.signal(signal.SIGPROF, stop)
+    warm_up(specimen, folder, whole(text))
+    armed.append(True)
+    try:
+        yield
+    finally:
+        armed.clear()
 
 
 def warm_up(specimen: Specimen, folder: Path, content: bytes) -> None:
