@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from nanoae import (
     StackedClassifier,
     VariationalAutoencoder,
 )
+from nanoae.cli import main
 
 X = np.random.default_rng(0).random((60, 6)).astype(np.float32)
 SMALL = {"epochs": 1, "random_state": 0}
@@ -389,3 +391,58 @@ def test_damaged_files_are_refused_by_name_or_read(kind):
     assert found["refused"] + found.get("read", 0) == 25
     told = found.get("refused by the command", 0) + found.get("done", 0)
     assert told == (2 if SPECIMENS[kind].command else 0)
+
+
+COMMANDS = {
+    "evaluate": "evaluate MODEL --data x.csv",
+    "encode": "encode MODEL --data x.csv --out codes.csv",
+    "reconstruct": "reconstruct MODEL --data x.csv --out again.csv",
+    "generate": "generate MODEL --mixture 2 --data x.csv --out new.csv",
+    "export": "export MODEL --out m.safetensors",
+    "report": "report MODEL --data x.csv --out r.html",
+    "gradcheck": "gradcheck --model MODEL",
+    "detect": "detect --model DETECTOR --score x.csv --out s.csv",
+}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """A folder with x.csv, a model of its columns, and a detector of it."""
+    folder = tmp_path_factory.mktemp("models")
+    names = ",".join("abcdef")
+    np.savetxt(folder / "x.csv", X, delimiter=",", header=names, comments="")
+    MODELS["plain"]().save(folder / "m.npz")
+    table = nanoae.read_table(folder / "x.csv")
+    AnomalyDetector(Autoencoder(2, (4,), epochs=1), random_state=0).fit(table).save(
+        folder / "d.npz"
+    )
+    return folder
+
+
+def run(folder, words, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    code = main(words.replace("MODEL", "m.npz").replace("DETECTOR", "d.npz").split())
+    return code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_takes_a_limit_for_its_model(models, command, monkeypatch, capsys):
+    code, told = run(models, f"{COMMANDS[command]} --limit 100", monkeypatch, capsys)
+    assert code == 2 and ".npz: expected at most 100 bytes when unpacked" in told
+
+
+@pytest.mark.parametrize(
+    "notes", [{"name": 5}, {"baseline": 5}, {"ignore": 5}, {"ignore": [5]}, {"more": 5}]
+)
+@pytest.mark.parametrize("command", ["evaluate", "encode", "generate", "report", "detect"])
+def test_notes_of_a_stranger(models, tmp_path, command, notes, monkeypatch, capsys):
+    for path in models.glob("*.npz"):
+        with np.load(path) as file:
+            arrays = dict(file)
+        header = json.loads(bytes(arrays.pop("header")))
+        write(tmp_path / path.name, {**header, "notes": notes}, arrays)
+    shutil.copy(models / "x.csv", tmp_path)
+    code, told = run(tmp_path, COMMANDS[command], monkeypatch, capsys)
+    unused = command == "detect" and "ignore" not in notes
+    assert code == (0 if unused else 2), told
+    assert unused or (".npz: expected a sound nanoae model" in told and told.count("\n") == 1)

@@ -49,13 +49,18 @@ def add_options(
 
 def add_limit(group: argparse._ActionsContainer) -> None:
     group.add_argument(
-        "--limit", type=size, default=UNPACK_LIMIT, metavar="SIZE",
-        help="the most that a file may unpack to in all, as 8GB (default: 4GiB)"
+        "--limit", type=size, metavar="SIZE",
+        help="the most that a file may unpack to in all, as 8GB (default: 4GiB; a model 32MiB, or 4 times its file)"
     )  # fmt: skip
     group.add_argument(
         "--memory", type=size, default=Rows.memory, metavar="SIZE",
         help="about what the rows of a large table may take in all, as 500MB (default: 1GB)"
     )  # fmt: skip
+
+
+def limit(args: argparse.Namespace) -> int:
+    """That of a file of data."""
+    return UNPACK_LIMIT if args.limit is None else args.limit
 
 
 def size(text: str) -> int:
@@ -133,7 +138,7 @@ def read(
         label=args.label,
         maximum=args.maximum,
         columns=column_names(model),
-        limit=args.limit,
+        limit=limit(args),
         encoder=encoder,
         **said,
     )

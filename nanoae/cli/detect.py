@@ -13,8 +13,9 @@ from nanoae.anomaly.calibration import benjamini_hochberg
 from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Threshold
 from nanoae.autoencoders.kinds import seed
-from nanoae.autoencoders.model_file import read_notes, save_model
+from nanoae.autoencoders.model_file import save_model
 from nanoae.cli import data as data_options
+from nanoae.cli import model as models
 from nanoae.cli.detect_files import Part, are_numbers, numbers_of, tables_of
 from nanoae.cli.output import STDOUT, add_json, check_output_file, tell, write_csv, write_json
 
@@ -104,7 +105,7 @@ def add_to(commands) -> None:
 def run(args: argparse.Namespace) -> int:
     check(args)
     ignored = data_options.listed(args.ignore)
-    kept = () if args.model is None else tuple(read_notes(args.model).get("ignore", ()))
+    kept = () if args.model is None else tuple(models.ignored(args))
     for path in filter(None, (args.save, args.out)):
         check_output_file(path)
     prepare = numbers_of if are_numbers(args.train, args.score) else tables_of

@@ -45,13 +45,13 @@ def numbers_of(
     """Of numbers alone: `detector` once it has learned, or the one that has, what it learned from, in words, the
     columns that it ignores, and the rows to judge."""
     ignored = (*ignored, *kept)
-    train = read_rows(args.train, None, ignored, args.limit) if args.train else None
+    train = read_rows(args.train, None, ignored, data_options.limit(args)) if args.train else None
     if train is None:
-        detector = load_detector(args.model, tables=False)
+        detector = load_detector(args, tables=False)
     columns = data_options.column_names(detector) if train is None else train.names
     score = None
     if args.score:
-        score = read_rows(args.score, columns, () if columns else ignored, args.limit)
+        score = read_rows(args.score, columns, () if columns else ignored, data_options.limit(args))
 
     def parts() -> Iterator[Part]:
         done = 0
@@ -82,7 +82,7 @@ def tables_of(
 
     first = next(parts())[0] if score is not None else None
     if train is None:
-        detector, rows = load_detector(args.model), ""
+        detector, rows = load_detector(args), ""
     else:
         of_train = set_aside(train, ignored, score)
         learned = train.encoded(of_train) if train.large else next(train.split(of_train))[0]
@@ -100,7 +100,7 @@ def tables_of(
 def opened(path: Path | None, args: argparse.Namespace) -> TableParts | None:
     if path is None:
         return None
-    return TableParts(path, args.limit, **data_options.text_format(args))
+    return TableParts(path, data_options.limit(args), **data_options.text_format(args))
 
 
 def set_aside(table: Any, ignored: Sequence[str], other: Any) -> list[str]:
@@ -119,9 +119,10 @@ def check_rows(train: Any, new: Table) -> None:
         encoder.transform(new)
 
 
-def load_detector(path: Path, tables: bool = True) -> AnomalyDetector:
-    """The detector of text tables, or of numbers alone, in that file."""
-    detector = nanoae.load(path)
+def load_detector(args: argparse.Namespace, tables: bool = True) -> AnomalyDetector:
+    """The detector of text tables, or of numbers alone, in --model."""
+    path: Path = args.model
+    detector = nanoae.load(path, limit=args.limit)
     if isinstance(detector, AnomalyDetector) and not tables and detector.encoder_ is not None:
         raise ValueError(
             f"{path}: expected a detector of numbers alone, got one of text tables. Give it one."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from nanoae.autoencoders.model_file import read_notes
+from nanoae.cli import data as data_options
 from nanoae.cli import model as models
 from nanoae.interchange.export import DTYPES, ENDINGS, export
 
@@ -20,6 +20,7 @@ def add_to(commands) -> None:
         epilog="example: nanoae export runs/digits-1 --out model.onnx",
     )
     models.add_model(parser)
+    data_options.add_limit(parser)
     parser.add_argument(
         "--out", required=True, metavar="FILE", type=Path, help=" or ".join(ENDINGS)
     )
@@ -40,7 +41,6 @@ def add_to(commands) -> None:
 def run(args: argparse.Namespace) -> int:
     models.check_output(args, ENDINGS)
     model = models.load(args)
-    notes = read_notes(models.model_path(args))
-    told = export(model, args.out, args.what, notes, args.dtype)
+    told = export(model, args.out, args.what, models.notes(args), args.dtype)
     print(f"written to {args.out}: {type(model).__name__}\n{told}")
     return 0

@@ -14,7 +14,6 @@ from nanoae.autoencoders.kinds import seed
 from nanoae.cli import data as data_options
 from nanoae.cli import model as models
 from nanoae.cli.output import tell
-from nanoae.cli.training_set import TrainingSet
 from nanoae.configurable import Configurable
 from nanoae.spelling import did_you_mean
 
@@ -93,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     args.data = args.data or ""
     models.check_output(args, (".npy", ".csv", ".png"))
     if args.mixture:
-        data = models.read(args, model, TrainingSet.read(models.model_path(args)))
+        data = models.read(args, model, models.trained_on(args))
         rows, beside = data_options.parts(data, "train", model)[0]
         model.fit_prior(rows, args.mixture, random_state=args.seed, **beside)
     drawn = draw(model, args, condition)

@@ -10,6 +10,7 @@ import numpy as np
 import nanoae
 from nanoae import Autoencoder, GradientReport, Sequential, TextVAE, check_gradients
 from nanoae.autoencoders.table_losses import Masked, Mixed, Weighted
+from nanoae.cli.data import add_limit
 from nanoae.cli.model import file_of
 from nanoae.cli.smallest import LAYERS, WIDTH, tied
 from nanoae.engine import losses
@@ -45,12 +46,13 @@ def add_to(commands) -> None:
         action="store_true",
         help="every layer and every loss by itself, then all in a network",
     )
+    add_limit(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     if args.model:
-        report = check_model(args.model)
+        report = check_model(args)
         print(f"{report}\n{'all ok' if report.ok else 'FAILED'}")
         return 0 if report.ok else 1
     known = [*LAYERS, *LOSSES]
@@ -107,9 +109,9 @@ def check_loss(name: str) -> GradientReport:
     return check_gradients(nanoae.Identity(), x, t, LOSSES[name], elementwise=True)
 
 
-def check_model(path: Path) -> GradientReport:
+def check_model(args: argparse.Namespace) -> GradientReport:
     """A saved autoencoder with the loss it was trained on, at random rows in [0, 1], or lines of random words."""
-    model = nanoae.load(file_of(path), backend="auto")
+    model = nanoae.load(file_of(args.model), backend="auto", limit=args.limit)
     if isinstance(model, TextVAE):
         lines = np.random.default_rng(0).integers(
             1, len(model.vocabulary_), (ROWS, model.n_features_in_)

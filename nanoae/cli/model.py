@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 
 import nanoae
+from nanoae.autoencoders.model_file import read_notes
 from nanoae.cli import data as data_options
 from nanoae.cli import train
 from nanoae.cli.figures import reconstructions
 from nanoae.cli.output import STDOUT, add_json, check_output_file, safe, tell, text_file, write_json
 from nanoae.cli.training_set import TrainingSet
 from nanoae.data import Dataset
+from nanoae.data.field import promised
+from nanoae.data.regular_file import decoding
 from nanoae.rows import write_npy
 from nanoae.training.divergence import NotFiniteError
 
@@ -82,7 +85,24 @@ def model_path(args: argparse.Namespace) -> Path:
 
 def load(args: argparse.Namespace) -> Any:
     """The estimator of MODEL."""
-    return nanoae.load(model_path(args), backend=args.backend)
+    return nanoae.load(model_path(args), backend=args.backend, limit=args.limit)
+
+
+def notes(args: argparse.Namespace) -> dict[str, Any]:
+    """What was noted beside the model when it was saved."""
+    return read_notes(model_path(args), args.limit)
+
+
+def trained_on(args: argparse.Namespace) -> TrainingSet | None:
+    """What the model learned from; None where its file does not say."""
+    with decoding(model_path(args), "nanoae model"):
+        return TrainingSet.of_notes(notes(args))
+
+
+def ignored(args: argparse.Namespace) -> list[str]:
+    """The columns that a detector was told to ignore as it was trained."""
+    with decoding(model_path(args), "nanoae model"):
+        return promised(notes(args), "ignore", [str], [])
 
 
 def read(
@@ -106,7 +126,7 @@ def load_of_rows(args: argparse.Namespace) -> Any:
 
 
 def evaluate(args: argparse.Namespace) -> int:
-    model, trained = load_of_rows(args), TrainingSet.read(model_path(args))
+    model, trained = load_of_rows(args), trained_on(args)
     try:
         data = read(args, model, trained)
     except ValueError:
@@ -169,7 +189,7 @@ def judged(args: argparse.Namespace, data: Dataset, trained: TrainingSet | None)
 
 def encode(args: argparse.Namespace) -> int:
     model = load_of_rows(args)
-    data = read(args, model, TrainingSet.read(model_path(args)), in_order=args.split == "all")
+    data = read(args, model, trained_on(args), in_order=args.split == "all")
     check_output(args, (".npy", ".csv"))
     parts = data_options.parts(data, args.split, model)
     rows = sum(len(x) for x, _ in parts)
@@ -187,7 +207,7 @@ def reconstruct(args: argparse.Namespace) -> int:
             f"{args.model}: expected an autoencoder, got {type(model).__name__}, which has no reconstructions. "
             "nanoae evaluate tests it, nanoae encode writes its codes."
         )
-    data = read(args, model, TrainingSet.read(model_path(args)), in_order=args.split == "all")
+    data = read(args, model, trained_on(args), in_order=args.split == "all")
     parts = data_options.parts(data, args.split, model)
     check_output(args, (".npy", ".csv", ".png"))
     if args.out.suffix == ".png":

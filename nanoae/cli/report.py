@@ -11,13 +11,11 @@ from typing import Any
 import numpy as np
 
 from nanoae import AnomalyDetector, TextVAE, read_table
-from nanoae.autoencoders.model_file import read_notes
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.cli import data as data_options
 from nanoae.cli import model as models
 from nanoae.cli import text
 from nanoae.cli.page import told, write_page
-from nanoae.cli.training_set import TrainingSet
 from nanoae.report import write_detector_report, write_text_report
 from nanoae.whole_file import check_writable
 
@@ -85,10 +83,8 @@ def of_table(
     """The same of a detector, and the rows of a table."""
     if args.data is None:
         raise ValueError("--data: expected a file of rows to judge, got none.")
-    table = read_table(args.data, **data_options.text_format(args))
-    ignored = read_notes(models.model_path(args)).get(
-        "ignore", []
-    )  # as nanoae detect --save was told
+    table = read_table(args.data, limit=data_options.limit(args), **data_options.text_format(args))
+    ignored = models.ignored(args)
     said = [*data_options.listed(args.ignore), *([args.label] if args.label else [])]
     set_aside = [*(name for name in ignored if name in table.names and name not in said), *said]
     rows, copied = table.split(set_aside)
@@ -103,7 +99,7 @@ def of_rows(
     args: argparse.Namespace, out: Path, model: NetworkEstimator, config: dict[str, Any]
 ) -> str:
     """The same of an autoencoder or predictor, and the rows of its own data, or of others."""
-    args, trained = with_data_of(args, config), TrainingSet.read(models.model_path(args))
+    args, trained = with_data_of(args, config), models.trained_on(args)
     data = models.read(args, model, trained)
     split, which = models.judged(args, data, trained)
     facts = told(config) | {"rows in this report": which}

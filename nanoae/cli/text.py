@@ -13,6 +13,7 @@ from nanoae import TextVAE
 from nanoae.autoencoders.kinds import seed
 from nanoae.autoencoders.lines import some
 from nanoae.autoencoders.parameters import declared
+from nanoae.cli import data as data_options
 from nanoae.cli import model as models
 from nanoae.cli import resume
 from nanoae.cli import train as trainer
@@ -107,6 +108,7 @@ def add_to(commands) -> None:
         help="random seed, for the same lines again (default: new ones)",
     )
     models.add_backend(options)
+    data_options.add_limit(options)
     options.set_defaults(run=generate)
 
 

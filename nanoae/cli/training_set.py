@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nanoae import PCA, Dataset
-from nanoae.autoencoders.model_file import read_notes
+from nanoae.data.field import promised
 from nanoae.data.maximum import told, whole, within_one
 from nanoae.data.number import check_unit
 from nanoae.rows import by_blocks
+from nanoae.spelling import short
+
+KINDS = {"name": str, "fingerprint": str, "axes": int, "maximum": (float, None), "range": str}
 
 
 @dataclass
@@ -37,10 +39,16 @@ class TrainingSet:
         return cls(data.name, fingerprint(data), axes, data.maximum, stored, baseline, data.units)
 
     @classmethod
-    def read(cls, path: Path) -> TrainingSet | None:
+    def of_notes(cls, notes: dict[str, Any]) -> TrainingSet | None:
         """That of a model file; None where it notes none, as one that was made in Python, or in former times."""
-        notes = read_notes(path)
-        return cls(**notes) if notes else None
+        if not notes:
+            return None
+        baseline = notes.get("baseline")
+        if not isinstance(baseline, (PCA, type(None))):
+            raise ValueError(f"expected 'baseline' to be a PCA, got {short(baseline)}.")
+        facts = {name: promised(notes, name, kind) for name, kind in KINDS.items()}
+        units = promised(notes, "units", ([(str, None)], None), None)
+        return cls(**facts, baseline=baseline, units=units)
 
     def notes(self) -> dict[str, Any]:
         """For `save_model`."""
