@@ -56,9 +56,9 @@ def npy(array: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def npz(**arrays: np.ndarray) -> bytes:
+def npz(save: Callable[..., None] = np.savez, **arrays: np.ndarray) -> bytes:
     file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
+    save(file, **arrays)
     return file.getvalue()
 
 
@@ -157,7 +157,9 @@ SPECIMENS = {
         read_command,
         "train --resume FOLDER/..",
     ),
-    ".npz": Specimen("d.npz", lambda: npz(X=digits()[0], y=digits()[1]), data, TRAIN),
+    ".npz": Specimen(
+        "d.npz", lambda: npz(np.savez_compressed, X=digits()[0], y=digits()[1]), data, TRAIN
+    ),
     ".npy": Specimen("d.npy", lambda: npy(digits()[0]), data, TRAIN),
     "IDX": Specimen("d-idx3-ubyte", idx, data, TRAIN),
     "IDX in .gz": Specimen("d-idx3-ubyte.gz", lambda: gzip.compress(idx()), data, TRAIN),

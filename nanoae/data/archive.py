@@ -24,6 +24,10 @@ MOST_AT_ONCE = (
     1 << 20
 )  # bytes that zipfile may ask for: the directory of an archive of 10,000 members, or a block
 MOST_MEMBERS = 10_000
+END, IN_ZIP64 = (
+    22,
+    0xFFFF,
+)  # bytes of its last record, before a comment; the number where another record has it
 LONGEST_HEADER = 10_000  # bytes of a member's header, NumPy's own limit
 
 
@@ -49,8 +53,11 @@ class Archive(Mapping[str, np.ndarray]):
         self.path, self.archive, self.limit = path, archive, limit
         self.left = limit  # bytes that may yet be unpacked
         self.members: dict[str, Any] = {}
-        if len(archive.infolist()) > MOST_MEMBERS:
-            raise BadFile(path, f"at most {MOST_MEMBERS} arrays", len(archive.infolist()))
+        found = len(archive.infolist())
+        if found > MOST_MEMBERS:
+            raise BadFile(path, f"at most {MOST_MEMBERS} arrays", found)
+        if counted(archive) not in (found, IN_ZIP64):  # zipfile does not look
+            raise BadFile(path, f"{counted(archive)} arrays, as its directory says", found)
         for info in archive.infolist():
             name = info.filename.removesuffix(".npy")
             if name in self.members:
@@ -99,6 +106,12 @@ class Archive(Mapping[str, np.ndarray]):
             )
         with decoding(self.path, KIND), self.archive.open(info) as stream:
             return read_header(self.path, stream, info.filename, info.file_size)
+
+
+def counted(archive: Any) -> int:
+    """How many members the end of the archive says that there are."""
+    archive.fp.seek(-END - len(archive.comment), os.SEEK_END)
+    return int.from_bytes(archive.fp.read(END)[10:12], "little")
 
 
 def read_header(
