@@ -376,3 +376,36 @@ def test_the_switch_turns_the_check_red(file, trace, open_page):
         page.keyboard.press("End")
     page.select_option("#switch", "0")
     assert page.locator(".chip.bad").count() == 0 and page.locator("polyline").count() == 1
+
+
+def test_classes_words_and_images_are_traced_too():
+    classes = Trace([Linear(3)], X, np.array([0, 1, 2, 1]), "softmax_cross_entropy", epochs=1)
+    move = next(move for move in classes.right.moves if name(classes.right, move) == "dy")
+    dy = classes.right.entries[move.result].values
+    assert [move.sum.value((n, 1)) for n in range(4)] == pytest.approx(dy[:, 1])
+    assert "-log softmax(y[n])[t[0]]" in str(classes.text())
+    words = Trace(
+        [nanoae.Embedding(5, 2), nanoae.Flatten(), Linear(3)], [[1, 2], [0, 4]], X[:2, :3]
+    )
+    images = Trace(
+        [nanoae.Conv2d(2, 2), ReLU(), nanoae.Flatten(), Linear(4)], X.reshape(4, 1, 2, 2), X
+    )
+    for trace in (words, images):
+        assert all(move.check is None or move.check.ok.all() for move in trace.right.moves)
+        assert all(step.caught is not None for step in trace.broken)
+    relu = next(move for move in images.right.moves if move.where.endswith("ReLU()"))
+    y = images.right.entries[relu.result].values
+    assert relu.sum.value((3, 1, 0, 0)) == pytest.approx(y[3, 1, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("layers", "x", "told"),
+    [
+        (Linear(4), X, "expected a list of unbuilt layers"),
+        ([Linear(4)], [["a", "b"]], "expected numbers, got text"),
+        ([Linear(4)], np.full((2, 4), 1e300), "expected finite numbers in all of the step"),
+    ],
+)
+def test_what_cannot_be_traced_is_told(layers, x, told):
+    with pytest.raises(ValueError, match=f"Trace: {told}"):
+        Trace(layers, x)

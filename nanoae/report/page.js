@@ -39,7 +39,7 @@ function header({ title, subtitle, facts, results }) {
     element("div", { class: "tiles" }, ...results.map(({ name, value, note }) =>
       element("div", { class: "tile" }, element("b", {}, typeof value === "number" ? short(value) : value), element("span", {}, name), element("small", {}, note ?? "")))),
     element("details", {}, element("summary", {}, "What was trained on what"),
-      element("dl", {}, ...facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]))));
+      element("dl", {}, ...facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", { class: value.includes("\n") && "mono" }, value)]))));
 }
 
 function findings({ findings }) {

@@ -26,11 +26,11 @@ PIXELS = 1 << 16  # of an image that is drawn in the page
 WEIGHTS = 64
 RESULTS = {
     "loss": "loss",
-    "scaled_mse": "mean squared error, scaled columns",
-    "mse": "mean squared error",
     "elbo": "ELBO, nats",
     "kl": "KL, nats a row",
     "active_units": "active units",
+    "scaled_mse": "mean squared error, scaled columns",
+    "mse": "mean squared error",
     "error": "share of rows wrong",
     "r2": "R²",
 }

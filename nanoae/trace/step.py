@@ -10,7 +10,7 @@ import numpy as np
 from nanoae.backend import Ops
 from nanoae.engine.activations import Elementwise
 from nanoae.engine.layers import Layer
-from nanoae.engine.losses import BCE, L1, MSE, Huber, Loss
+from nanoae.engine.losses import BCE, L1, MSE, Huber, Loss, SoftmaxCrossEntropy
 from nanoae.engine.optim import SGD, Adam, AdamW, Optimizer
 from nanoae.trace.breakage import Breakage
 from nanoae.trace.check import Check, Slopes, compare
@@ -19,13 +19,13 @@ from nanoae.trace.formula import formula
 from nanoae.trace.recorder import RecordingOps, same_memory
 from nanoae.trace.sums import MATRICES, Factor, Product, Sum, explain, literal
 
-ELEMENTS: dict[
-    type[Loss], tuple[str, str]
-] = {  # the loss of one element y = {0}, t = {1}, and its derivative
-    MSE: ("({0} - {1})²", "2 ({0} - {1})"),
-    BCE: ("(softplus({0}) - {1} · {0})", "(sigmoid({0}) - {1})"),
-    L1: ("|{0} - {1}|", "sign({0} - {1})"),
-    Huber: ("h({0} - {1})", "clip({0} - {1}, ±delta)"),
+# The loss of one element of t = {0}, y = {1}, and its derivative; of classes t that of a whole row y[n].
+ELEMENTS: dict[type[Loss], tuple[str, str]] = {
+    SoftmaxCrossEntropy: ("-log softmax(y[n])[{0}]", "(softmax(y[n])[o] - [{0} = o])"),
+    MSE: ("({1} - {0})²", "2 ({1} - {0})"),
+    BCE: ("(softplus({1}) - {0} · {1})", "(sigmoid({1}) - {0})"),
+    L1: ("|{1} - {0}|", "sign({1} - {0})"),
+    Huber: ("h({1} - {0})", "clip({1} - {0}, ±delta)"),
 }
 UPDATES: dict[
     type[Optimizer], str
@@ -162,7 +162,9 @@ class Step:
         return result
 
     def factor(self, array: Any, letters: str, known: dict[str, int]) -> Factor:
-        """An array as a factor: one of those known, it or its transpose, one of its rows, or another."""
+        """An array as a factor: one of those known, it or its transpose, one of its rows, or another; or a number."""
+        if not isinstance(array, np.ndarray):
+            return literal(array if isinstance(array, (int, float)) else np.nan)
         for name, entry in known.items():
             whole = self.raw[entry]
             if same_memory(array, whole):
@@ -185,12 +187,12 @@ class Step:
         value = np.asarray(self.loss.forward(y, t))
         scale, texts = (
             self.loss.scale(y.shape),
-            ELEMENTS.get(type(self.loss), ("loss({0}, {1})", "loss'({0}, {1})")),
+            ELEMENTS.get(type(self.loss), ("loss({1}, {0})", "loss'({1}, {0})")),
         )
         factor = literal(scale, f"{scale:.6g}")
-        sources = [(output, "no", "y"), (target, "no", "t")]
+        sources = [(target, "no"[: t.ndim], "t"), (output, "no", "y")][: t.ndim]
         where, text = f"loss, {self.loss}", formula(self.loss, "loss")
-        each = Factor(self.loss.elements(y, t), "no", texts[0], sources)
+        each = Factor(self.loss.elements(y, t), "no"[: t.ndim], texts[0], sources)
         self.add(
             "loss",
             last,
@@ -248,11 +250,9 @@ class Step:
 
 
 def axes(layer: Layer, name: str, array: np.ndarray) -> str | None:
-    """The letters of an array's axes; None for one that is no matrix and no row."""
+    """The letters of an array's axes; None for one whose sums have no letters here."""
     if array.ndim == 1:
         return "o"
-    if array.ndim != 2:
-        return None
     if isinstance(layer, Elementwise):
-        return "no"
-    return MATRICES.get(name, "io")
+        return "nohwd"[: array.ndim]
+    return MATRICES.get(name, "io") if array.ndim == 2 else None

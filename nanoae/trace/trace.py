@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.backend import Ops
+from nanoae.data.matrix import as_numbers
 from nanoae.engine import losses, optim
 from nanoae.engine.layers import Layer, Noisy
 from nanoae.engine.losses import Loss
@@ -56,7 +57,9 @@ class Trace:
         random_state: int = 0,
         epochs: int = 200,
     ):
-        x = np.asarray(x, np.float64)
+        if not isinstance(layers, (list, tuple)):
+            raise ValueError(f"Trace: expected a list of unbuilt layers, got {layers!r:.80}.")
+        x = np.asarray(as_numbers(x, "Trace"), np.float64)
         t = x if t is None else np.asarray(t)
         if x.ndim < 2 or not 1 <= len(x) <= MOST_ROWS or len(t) != len(x):
             raise ValueError(
@@ -86,10 +89,11 @@ class Trace:
             raise ValueError(
                 f"Trace: expected dtype='float64' for layers that draw noise, got {dtype!r}."
             )
-        slopes = measure(self.experiment)
         self.mistakes = breakages(self.experiment.layers)
-        self.right = Step(self.experiment, slopes)
-        self.broken = [Step(self.experiment, slopes, mistake) for mistake in self.mistakes]
+        with np.errstate(over="ignore", invalid="ignore"):  # told below
+            slopes = measure(self.experiment)
+            self.right = Step(self.experiment, slopes)
+            self.broken = [Step(self.experiment, slopes, mistake) for mistake in self.mistakes]
         if not all(
             np.isfinite(entry.values).all()
             for step in (self.right, *self.broken)
