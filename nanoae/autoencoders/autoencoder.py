@@ -221,32 +221,37 @@ class Autoencoder(Tabular):
 
     @resumable
     @transactional
-    def fit(self, X, y=None, validation_data=None, sample_weight=None):
-        """Learn from X (N, D), afresh; of a table that does not fit in memory, see `open_rows`. `y` is ignored.
+    def fit(self, X, y=None, validation_data=None, sample_weight=None, epochs=None):
+        """Learn from X (N, D), afresh, or with warm_start further. `y` is ignored. A table that does not fit in memory:
+        see `open_rows`.
 
         validation_data   rows (M, D) to measure after each epoch
         sample_weight     how much each row counts (N,), >= 0: the loss is Σ w l / Σ w. A row of weight 0 is not there;
                           whole weights are copies, if these are 256 or fewer in all. Where a row counts elsewhere than
                           in its own loss (a penalty, KL, BatchNorm), and with KFAC, each epoch draws as many rows as
                           there are, each as often as its weight says
+        epochs            passes over the rows in this call; None: as the parameter says
 
         Raises ValueError for a table that cannot be learned from; NotFiniteError where training diverges.
         """
-        return self._fit(X, validation_data, sample_weight)
+        return self._fit(X, validation_data, sample_weight, epochs=epochs)
 
-    def _fit(self, X, validation_data, sample_weight, condition=None):
+    def _fit(self, X, validation_data, sample_weight, condition=None, epochs=None):
         """`fit`, a label for each where the model is conditional."""
+        self._take_epochs(epochs)
+        before = self._weights_before()
         X = self._first_look(X, sample_weight)
         rows, weights = self._counted(X, sample_weight)
         conditions = self._learn_conditions(len(X), rows, condition)
         X = X[rows]
-        self._build(X.shape[1:])
-        X = self._learn_scale(X, weights)
+        self._build(X.shape[1:], before)
+        X = self._learn_scale(X, weights) if before is None else self.scaled(X)
         self._check_reach(X)
         given = Examples(*self._inputs_and_targets(X, **conditions), weights)
         examples, watched = self._divided(given.in_own_order(), self._watched(validation_data))
-        self._learn_means(examples)
-        self._pretrain(examples)
+        if before is None:
+            self._learn_means(examples)
+            self._pretrain(examples)
         self._train(examples, watched)
         bare = self.part("penalty") is self.part("bottleneck") is None
         if bare and not self.interrupted_ and self.table_encoder_ is None:

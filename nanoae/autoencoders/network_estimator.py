@@ -128,6 +128,7 @@ class NetworkEstimator(Trained, Scaled):
         found = self._plan.settings(built, rows, watched)
         if isinstance(built.scaling, str) and built.scaling == AUTO:
             found["scaling"] = self.scaling_
+        self._rate_falls = "epochs" in found
         said = {name: getattr(built, name) for name in found}
         self._left_open = {**(self._left_open or {}), **said}
         for name, value in found.items():
@@ -168,7 +169,7 @@ class NetworkEstimator(Trained, Scaled):
 
     def _train(self, examples: Examples, watched: Examples | None) -> None:
         """Train network_ on the examples, measuring the loss of those `watched`."""
-        built, falling = self.as_built, self.epochs == AUTO
+        built, falling = self.as_built, self._rate_falls
         if built.patience is not None and watched is None:
             raise ValueError(
                 f"{type(self).__name__}: expected rows to watch with patience={built.patience}, got none. "

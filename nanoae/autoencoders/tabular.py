@@ -19,6 +19,7 @@ from nanoae.autoencoders.kinds import Part
 from nanoae.autoencoders.parameters import parameter
 from nanoae.autoencoders.plan import AUTO, heavy_tailed
 from nanoae.autoencoders.table_losses import Mixed
+from nanoae.autoencoders.warm_start import WarmStart
 from nanoae.autoencoders.weights import counted
 from nanoae.data.cell import objects
 from nanoae.data.encoder import TableEncoder
@@ -28,7 +29,7 @@ from nanoae.rows import Rows
 
 
 @dataclass(eq=False, repr=False)
-class Tabular(Generative):
+class Tabular(WarmStart, Generative):
     """An estimator that learns tables with words.
 
     table_encoder_   what `fit` has learned of their columns; None where X had numbers alone
@@ -44,18 +45,14 @@ class Tabular(Generative):
     table_encoder_: ClassVar[TableEncoder | None] = None
     reads_words: ClassVar[bool] = True
 
-    def settle(self):
-        super().settle()
-        vars(self).pop("table_encoder_", None)
-
     # ---------------------------------------------------------------- learning
 
     def _first_look(self, X, sample_weight=None) -> np.ndarray:
         """X, checked, once it is known what its columns are, and which activation suits them."""
         self.check_parameters()
+        built, afresh = self.as_built, not self.goes_on
         self._learn_table(X, sample_weight)
-        X = self._check_X(X, reset=True)
-        built = self.as_built
+        X = self._check_X(X, reset=afresh)
         if built.activation == built.epochs == AUTO and heavy_tailed(X):
             self._left_open = {**(self._left_open or {}), "activation": AUTO}
             built.activation = "tanh"
@@ -63,6 +60,9 @@ class Tabular(Generative):
 
     def _learn_table(self, X: Any, sample_weight: Any = None) -> None:
         """table_encoder_, of the rows of X that count, if X is a table with words."""
+        if self.table_encoder_ is not None:  # of a fit before, which this one goes on from
+            self._adopt(self.table_encoder_)
+            return
         given = getattr(X, "encoder", None) or self.as_built.table_encoder
         if given is not None and given.fitted:
             self._adopt(copy.deepcopy(given))

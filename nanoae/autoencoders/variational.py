@@ -135,14 +135,16 @@ class VariationalAutoencoder(Variational, Autoencoder):
 
     @resumable
     @transactional
-    def fit(self, X, y=None, validation_data=None, sample_weight=None, *, condition=None):
+    def fit(
+        self, X, y=None, validation_data=None, sample_weight=None, epochs=None, *, condition=None
+    ):
         """Learn from X (N, D), afresh; `y` is ignored. condition: a label for each row, to be learned under (N,).
 
         validation_data   rows to measure -ELBO on after each epoch; with condition, (rows, their labels)
         sample_weight     how much each row counts (N,): each epoch draws rows as often as their weights say; see
                           `Autoencoder.fit`
         """
-        return self._fit(X, validation_data, sample_weight, condition=condition)
+        return self._fit(X, validation_data, sample_weight, condition, epochs)
 
     def _learn_conditions(self, n, rows, condition):
         labels = None if condition is None else _of_rows(condition, n)[rows]

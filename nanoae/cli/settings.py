@@ -34,7 +34,7 @@ FAMILIES: dict[
     "stacked: ": StackedAutoencoder,
     "predictors: ": StackedClassifier,
 }
-NO_SETTINGS = ("missing", "table_encoder")  # they follow from what the table holds
+NO_SETTINGS = ("missing", "table_encoder", "warm_start")  # they follow from what the table holds
 OPTIONS = {"random_state": "--seed", "sizes": "--stacked"}
 
 

@@ -1,0 +1,66 @@
+"""WarmStart: a `fit` that goes on from what the last one learned."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import numpy as np
+
+from nanoae.autoencoders.kinds import Flag
+from nanoae.autoencoders.network_estimator import NetworkEstimator
+from nanoae.autoencoders.parameters import parameter
+from nanoae.autoencoders.plan import AUTO
+
+KEPT = ("scaler_", "table_encoder_")
+
+
+@dataclass(eq=False, repr=False)
+class WarmStart(NetworkEstimator):
+    """An estimator whose `fit` starts from new weights, or with warm_start from those that are there."""
+
+    _: KW_ONLY
+    warm_start: bool = parameter(
+        False,
+        Flag(),
+        "whether fit goes on from the weights that are there, with the scaling that they were learned on, and a new "
+        "optimizer; history_ is that of the last fit",
+    )
+
+    @property
+    def hidden_activation(self) -> Any:
+        raise NotImplementedError
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the next `fit` goes on, or the one that runs does."""
+        return self.warm_start and hasattr(self, "network_")
+
+    def settle(self):
+        """Where `fit` goes on, what it knows of the columns stays, and the activation that the network has."""
+        kept = {name: vars(self).pop(name) for name in KEPT if name in vars(self)}
+        if not self.goes_on:
+            super().settle()
+            return
+        activation = self.hidden_activation
+        super().settle()
+        vars(self).update(kept)
+        if self.as_built.activation == AUTO:
+            self._left_open = {"activation": AUTO}
+            self.as_built.activation = activation
+
+    def _weights_before(self) -> list[np.ndarray] | None:
+        """What the network has learned, a copy, where `fit` goes on; None: it starts afresh."""
+        if not self.goes_on:
+            return None
+        ops = self.network_.ops
+        return [np.array(ops.to_numpy(array)) for array in self.network_.state()]
+
+    def _take_epochs(self, epochs: int | None) -> None:
+        """Train for so many `epochs` in the `fit` that runs, whatever the parameter says."""
+        if epochs is None:
+            return
+        self._check_whole(epochs=epochs)
+        built = self.as_built
+        self._left_open = {**(self._left_open or {}), "epochs": built.epochs}
+        built.epochs = epochs

@@ -1,0 +1,65 @@
+"""Does `fit` go on where it is told to, and for as many epochs as it is told?"""
+
+import numpy as np
+import pytest
+
+import nanoae
+
+X = np.random.default_rng(0).normal(size=(120, 6)).astype(np.float32)
+SETTINGS = {"epochs": 4, "batch_size": 16, "random_state": 0}
+
+
+def made(**more):
+    return nanoae.Autoencoder(2, (8,), **SETTINGS | more)
+
+
+def test_without_it_a_second_fit_is_the_first():
+    model = made()
+    first = model.fit(X).transform(X)
+    np.testing.assert_array_equal(model.fit(X).transform(X), first)
+
+
+def test_with_it_the_loss_goes_on_where_it_was():
+    model = made(warm_start=True).fit(X)
+    before, loss = model.transform(X), model.evaluate(X)["loss"]
+    model.fit(X)
+    assert model.history_["loss"][0] < made().fit(X).history_["loss"][0]
+    assert model.evaluate(X)["loss"] < loss and len(model.history_["loss"]) == 4
+    assert np.abs(model.transform(X) - before).max() > 0
+
+
+def test_a_rate_of_0_keeps_what_was_learned_to_the_bit():
+    model = made(warm_start=True, scaling="standard").fit(100 * X)
+    before = model.transform(100 * X)
+    model.set_params(learning_rate=0.0).fit(X + 3)  # other rows, by the scale of the first
+    np.testing.assert_array_equal(model.transform(100 * X), before)
+
+
+@pytest.mark.parametrize("kind", [nanoae.Autoencoder, nanoae.VariationalAutoencoder])
+def test_epochs_of_one_fit(kind):
+    more = {} if kind is nanoae.Autoencoder else {"likelihood": "gaussian"}
+    model = kind(2, (8,), **SETTINGS, **more)
+    assert len(model.fit(X, epochs=7).history_["loss"]) == 7
+    assert model.get_params()["epochs"] == 4 and len(model.fit(X).history_["loss"]) == 4
+    with pytest.raises(ValueError, match="expected epochs to be a whole number >= 1, got 0"):
+        model.fit(X, epochs=0)
+
+
+def test_what_auto_has_chosen_stays(tmp_path):
+    model = nanoae.Autoencoder(2, (8,), warm_start=True, random_state=0).fit(X)
+    assert model.hidden_activation == "elu"
+    loss = model.evaluate(X)["loss"]
+    model.fit(X, epochs=3)
+    assert model.hidden_activation == "elu" and model.evaluate(X)["loss"] < 1.2 * loss
+    model.save(tmp_path / "m.npz")
+    loaded = nanoae.load(tmp_path / "m.npz")
+    assert loaded.get_params() == model.get_params() and loaded.get_params()["epochs"] == "auto"
+    np.testing.assert_array_equal(loaded.transform(X), model.transform(X))
+    assert loaded.fit(X, epochs=1).evaluate(X)["loss"] < 1.2 * loss
+
+
+def test_other_columns_are_refused():
+    model = made(warm_start=True).fit(X)
+    with pytest.raises(ValueError, match="X has 5 features, but Autoencoder is expecting 6"):
+        model.fit(X[:, :5])
+    assert made(warm_start=True).fit(X[:, :5]).n_features_in_ == 5
