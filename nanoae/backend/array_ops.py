@@ -24,14 +24,18 @@ Shape = tuple[int, ...]
 PAYS = 1 << 23  # multiplications of a product, for a second thread
 BLOCK = 1 << 17  # elements of a flat array worked on at a time: smaller blocks lose to the calls
 
+FLOAT_TYPES = {name: np.dtype(name) for name in ("float32", "float64")}
+
 
 def float_type(dtype) -> np.dtype:
     """np.float32 or np.float64 by whatever name; ValueError for anything else."""
+    if isinstance(dtype, str) and dtype in FLOAT_TYPES:  # each request asks
+        return FLOAT_TYPES[dtype]
     name = dtype
     if isinstance(dtype, (str, type, np.dtype)):
         with contextlib.suppress(TypeError):  # the name of no type, which the next line tells
             name = np.dtype(dtype).name
-    return np.dtype(one_of("dtype", name, ("float32", "float64")))
+    return FLOAT_TYPES[one_of("dtype", name, FLOAT_TYPES)]
 
 
 class ArrayOps(Buffered):

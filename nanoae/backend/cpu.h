@@ -54,6 +54,8 @@ inline Part part_of(size_t n, size_t block, size_t blocks) {
     if (Part part = part_of(n, blockIdx.x, gridDim.x); true) SIMD for (size_t i = part.begin; i < part.end; i++)
 #define EACH_ROW(row, rows) for (size_t row = blockIdx.x; row < (rows); row += gridDim.x)
 #define EACH_IN_ROW(i, n) SIMD for (size_t i = 0; i < (n); i++)
+#define EACH_PIXEL(w, n, ...) EACH_OF(w, n, __VA_ARGS__)
+#define EACH_OF(w, n, W, N) for (size_t w = 0; w < size_t(W); w++) SIMD for (size_t n = 0; n < size_t(N); n++)
 
 // use(i, r) for each element i of a table and its row r: rows of `length` neighbours, or (length 1) columns of a table
 // that has `rows` of them

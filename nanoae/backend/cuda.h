@@ -7,6 +7,8 @@
     for (size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x; i < (n); i += (size_t)gridDim.x * THREADS)
 #define EACH_ROW(row, rows) for (size_t row = blockIdx.x; row < (rows); row += gridDim.x)  // a row is a block's work,
 #define EACH_IN_ROW(i, n) for (size_t i = threadIdx.x; i < (n); i += THREADS)              // shared by its threads
+#define EACH_PIXEL(w, n, ...) EACH_OF(w, n, __VA_ARGS__)
+#define EACH_OF(w, n, W, N) EACH_IN_ROW(place, (W) * (N)) if (size_t w = place / (N), n = place % (N); true)
 
 // use(i, r) for each element i of a table and its row r: rows of `length` neighbours, or (length 1) columns of a table
 // that has `rows` of them

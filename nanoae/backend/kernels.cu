@@ -6,6 +6,7 @@
 //   KERNEL(name, arguments)                    a function over whole arrays, of any number of elements, in blocks
 //   EACH(i, n)                                 for each of n elements
 //   EACH_ROW(row, rows), EACH_IN_ROW(i, n)     for each row, which is a block's work, and for each element of it
+//   EACH_PIXEL(w, n, W, N)                     for each of W pixels and N images in a row
 //   each_of_table(use, length, rows, n)        use(i, r) for each element i of a table and its row r
 //   fold_pixels(out, W, N, start, scale, visit)  for each pixel w of a row of images, N of each, what `visit` folds
 //   sum_row(term, n), max_row(term, n)         over a row, in a block
@@ -440,11 +441,11 @@ __device__ int step_at(int x, int k, int S, int P, int steps) {
 KERNEL(im2col, const real* x, real* cols, WINDOW) {
     EACH_ROW(row, C * KH * KW * OH) {
         integer oh = row % OH, j = row / OH % KW, i = row / OH / KW % KH, c = row / OH / KW / KH, h = SH * oh + i - PH;
-        fold_pixels(cols + row * OW * N, PIXELS(OW), 0, 1, [=](integer ow, auto fold) {
-            integer w = SW * ow + j - PW;
-            const real* from = x + ((c * H + h) * W + w) * N;
-            if (0 <= h && h < H) fold(-w * N, (W - w) * N, [=](real, integer n) { return from[n]; });
-        });
+        EACH_PIXEL(ow, n, PIXELS(OW)) {
+            integer w = SW * integer(ow) + j - PW, at = integer(n) + w * N;  // in the row
+            bool inside = 0 <= h && h < H && 0 <= at && at < W * N;
+            cols[row * OW * N + ow * N + n] = inside ? x[(c * H + h) * W * N + at] : 0;
+        }
     }
 }
 
