@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from nanoae.data.dataset import BadFile
+
 LONGEST = 64  # characters of a number; what is longer is text
 
 SIGNS = "\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d"  # hyphens, dashes and minus signs
@@ -117,10 +119,8 @@ def check_unit(source: str, name: str, learned: str | None, got: str | None) -> 
     same = learned == got or "" in (learned, got)  # money may be written without its sign
     if all(shares) or (same and not any(shares)):
         return
-    raise ValueError(
-        f"{source}: expected column {name!r} in the unit that was learned, {learned or 'none'}, got {got or 'none'}. "
-        "Write both alike."
-    )
+    expected = f"column {name!r} in the unit that was learned, {learned or 'none'}"
+    raise BadFile(source, expected, got or "none", "Write both alike.")
 
 
 def readable(body: str, mark: str, exponent: bool) -> bool:

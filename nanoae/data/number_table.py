@@ -15,8 +15,8 @@ from nanoae.data.columns import check_learned
 from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset
 from nanoae.data.identity import tell_of_ids
 from nanoae.data.labels import read_labels
-from nanoae.data.number import POINT, check_unit
-from nanoae.data.table import Table, check_index, tables_of
+from nanoae.data.number import POINT, check_unit, number
+from nanoae.data.table import check_index, tables_of
 from nanoae.data.text_column import TextColumn
 from nanoae.data.text_format import TextFormat
 from nanoae.data.text_table import TextTable, open_table
@@ -136,7 +136,8 @@ class NumberTable:
             bad = np.argwhere(~(np.abs(x) <= LARGEST))
             if len(bad):
                 row, i = bad[0].tolist()
-                raise no_number(table, self.names is not None, row, self.features[i])
+                where = columns[i].name if self.names else self.features[i] + 1
+                raise no_number(columns[i], row, where)
             if self.label is not None:
                 self.labels += table.text_column(self.label).spelled_plainly()
             yield x
@@ -176,13 +177,16 @@ def find_features(text: TextTable, label: str | None, wanted: Sequence[str] | No
     return [places[name] for name in found]
 
 
-def no_number(table: Table, named: bool, row: int, at: int) -> BadFile:
-    column = table.text_column(at)
+def no_number(column: TextColumn, row: int, name: str | int) -> BadFile:
+    """What is wrong with the cell in that row."""
     cell = column.cells[row]
     numbers, texts = column.parted([cell])
+    where = f"in row {column.rows[row]}, column {name!r}"
+    if texts and number(cell or ""):
+        expected = f"a number with {column.format.decimal!r} before its decimals {where}"
+        return BadFile(column.source, expected, short(cell), column.say_decimal)
     size = f" up to {LARGEST:.2g}" if numbers else ""
-    where = f"row {table.rows[row]}, column {repr(column.name) if named else at + 1}"
     hint = LEFT_OUT if texts else "Fill it in, or remove the row."
-    if texts and not named and row == 0:
+    if texts and isinstance(name, int) and row == 0:
         hint = "If the first row names the columns: header=True, --header yes."
-    return BadFile(table.source, f"a number{size} in {where}", short(cell), hint)
+    return BadFile(column.source, f"a number{size} {where}", short(cell), hint)
