@@ -797,7 +797,7 @@ def test_a_model_that_cannot_be_written_is_written_elsewhere(run, monkeypatch):
         save_model(model, path, notes)
 
     with monkeypatch.context() as patch:
-        patch.setattr("nanoae.cli.train.save_model", full)
+        patch.setattr("nanoae.cli.results.save_model", full)
         code, _, err = run("train", "--epochs", "2", "--no-figures", "--out", "run")
     assert code == 2 and "run/model.npz: No space left on device. The model is in " in err
     elsewhere = Path(err.strip().splitlines()[-1].split("The model is in ")[1])

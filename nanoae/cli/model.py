@@ -14,7 +14,7 @@ import numpy as np
 import nanoae
 from nanoae.autoencoders.model_file import read_notes
 from nanoae.cli import data as data_options
-from nanoae.cli import train
+from nanoae.cli import results
 from nanoae.cli.figures import reconstructions
 from nanoae.cli.output import STDOUT, add_json, check_output_file, safe, tell, text_file, write_json
 from nanoae.cli.training_set import TrainingSet
@@ -159,7 +159,7 @@ def evaluate(args: argparse.Namespace) -> int:
     print(f"data    {data.name}: rows of {data_options.describe_rows(data, model)}")
     print(f"judged  {told}")
     print(
-        train.verdict(
+        results.verdict(
             split, model, result, baseline, of_pca, "the model file has no PCA of the training rows"
         )
     )

@@ -15,6 +15,7 @@ from nanoae.autoencoders.lines import some
 from nanoae.autoencoders.parameters import declared
 from nanoae.cli import data as data_options
 from nanoae.cli import model as models
+from nanoae.cli import results as outcome
 from nanoae.cli import resume
 from nanoae.cli import train as trainer
 from nanoae.cli.output import run_folder
@@ -127,9 +128,9 @@ def train(args: argparse.Namespace) -> int:
         model, code = resume.finish(args, folder, model, fit)
         if not first_rank():
             return code
-        log(trainer.trained(model))
-        trainer.save(model, folder / "model.npz", {})
-        trainer.write_metrics(folder / "metrics.csv", model.history_)
+        log(outcome.trained(model))
+        outcome.save(model, folder / "model.npz", {})
+        outcome.write_metrics(folder / "metrics.csv", model.history_)
         results = model.evaluate(*(held or learned))
         whose = (
             f"{len(held[0]):,} held-out lines"
@@ -137,7 +138,7 @@ def train(args: argparse.Namespace) -> int:
             else "the training lines: there are too few to hold any out"
         )
         config = describe_run(args, model, {whose: results})
-        trainer.write_config(folder, config | {"complete": False})
+        outcome.write_config(folder, config | {"complete": False})
         if args.report:
             facts = {"text": about(args.file, model, learned[0]), "lines in this report": whose}
             write_text_report(
@@ -149,7 +150,7 @@ def train(args: argparse.Namespace) -> int:
         names = sorted(file.name for file in folder.iterdir() if file.name != resume.FOLDER)
         print(f"written to {folder}: {', '.join(names)}")
         if code == 0:
-            trainer.write_config(folder, config | {"complete": True})
+            outcome.write_config(folder, config | {"complete": True})
             resume.remove(folder)
     return code
 

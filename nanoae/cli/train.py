@@ -4,39 +4,26 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import math
-import platform
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import nanoae
 from nanoae import PCA, Dataset, TensorBoard, VariationalAutoencoder
-from nanoae.autoencoders.estimator import Estimator
-from nanoae.autoencoders.model_file import save_model
-from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.presets import DATA
 from nanoae.cli import data as data_options
-from nanoae.cli import resume, settings
+from nanoae.cli import results, resume, settings
 from nanoae.cli.data import Table, first
-from nanoae.cli.figures import FIGURES, WHERE_THEY_APPLY, draw, reconstructions
-from nanoae.cli.output import run_folder, write_csv, write_json
-from nanoae.cli.page import told, write_page
-from nanoae.cli.training_set import TrainingSet
-from nanoae.configurable import to_config
+from nanoae.cli.figures import FIGURES, WHERE_THEY_APPLY
+from nanoae.cli.output import run_folder
 from nanoae.data.scaling import SCALERS
-from nanoae.rows import sample
 from nanoae.training.loop import Trainer
-from nanoae.training.process_group import first_rank, ranks
+from nanoae.training.process_group import first_rank
 
 PCA_LIMIT = 4096  # the most rows or columns, whichever are fewer: beyond, its matrix takes minutes
-NO_PCA = "the table is too large for it, has words or gaps, or --no-baseline"
-LOSS_NAMES = {"loss": "loss", "val_loss": "validation loss"}
 
 
 def add_to(commands) -> None:
@@ -118,8 +105,8 @@ def run(args: argparse.Namespace) -> int:
             return code
         without = args.no_baseline or data_options.predicts(model)
         baseline = None if without else fit_pca(model, learn[0])
-        log(f"{trained(model)}{scale_of(model, data)}")
-        write_results(args, folder, model, baseline, data, test, frames)
+        log(f"{results.trained(model)}{results.scale_of(model, data)}")
+        results.write(args, folder, model, baseline, data, test, frames)
         if code == 0:
             resume.remove(folder)
     return code
@@ -218,174 +205,5 @@ def board(folder: Path, model: Any, data: Dataset, test: Table) -> TensorBoard:
     return TensorBoard(folder, x, labels, data.shape)
 
 
-def write_results(
-    args: argparse.Namespace,
-    folder: Path,
-    model: Any,
-    baseline: PCA | None,
-    data: Dataset,
-    test: Table,
-    frames: dict[str, np.ndarray] | None = None,
-    **more: Any,
-) -> None:
-    """Test the model, tell, and fill the folder: the model first, so that nothing that comes after can cost it."""
-    model.record_schema(model.input_shape_, data.columns)
-    save(model, folder / "model.npz", TrainingSet.of(data, baseline).notes())
-    write_metrics(folder / "metrics.csv", model.history_)
-    x_test = test[0]
-    results: dict[str, Any] = {
-        "test": model.evaluate(x_test, **test[1]),
-        "pca": baseline.evaluate(x_test) if baseline else None,
-    }
-    config = describe_run(args, model, data) | more | {"results": results}
-    write_config(folder, config | {"complete": False})
-    print(verdict("test", model, results["test"], baseline, results["pca"]))
-    if not args.no_figures:
-        if importlib.util.find_spec("matplotlib") is None:
-            print('no figures: they need matplotlib: pip install "nanoae[cli]"')
-        else:
-            draw(folder, model, baseline, data, test)
-    if frames:
-        (folder / "epochs").mkdir(exist_ok=True)
-        for i, (name, again) in enumerate(frames.items(), 1):
-            rows = {"original": x_test[: len(again)], name: again}
-            reconstructions(
-                folder / "epochs" / f"{i:03}.png", rows, data, data_options.black(model), name
-            )
-    if args.report:
-        write_page(folder / "report.html", model, baseline, data, "test", folder.name, told(config))
-    names = sorted(file.name for file in folder.iterdir() if file.name != resume.FOLDER)
-    print(f"written to {folder}: {', '.join(names)}", flush=True)
-    write_config(folder, config | {"complete": not config["interrupted"]})
-
-
-# ---------------------------------------------------------------- what is told
-
-
 def logger(args: argparse.Namespace) -> Callable[[str], None]:
     return (lambda text: None) if args.quiet else (lambda text: print(text, flush=True))
-
-
-def scale_of(model: Any, data: Dataset) -> str:
-    """A line on the scale of a table's columns: which was chosen; or that none was, where it is missed."""
-    if data.maximum is not None:
-        return ""
-    if data.encoder is not None:
-        return "\nscaling of the numbers robust, of the words none: TableEncoder"
-    spread = np.nanstd(sample(data.flat(wide=True)[0]), axis=0, dtype=np.float64)
-    low, high = spread[spread > 0].min(initial=np.inf), spread.max()
-    wide = f"the columns' standard deviations go from {low:.3g} to {high:.3g}"
-    if model.scaling_ != "none":
-        return f"\nscaling {model.scaling_}: {wide}; the loss is that of scaled columns (--scaling)"
-    if high <= 10 * min(low, 1):
-        return ""
-    return f"\nnote    {wide}, and the loss sees the largest: --scaling standard"
-
-
-def trained(model: NetworkEstimator) -> str:
-    history = model.history_
-    last = [
-        f"{label} {history[name][-1]:.4g}"
-        for name, label in LOSS_NAMES.items()
-        if history.get(name)
-    ]
-    if model.best_epoch_:
-        last[-1] += f"; kept the best weights, of epoch {model.best_epoch_}"
-    epochs, seconds = len(history["loss"]), sum(history["seconds"])
-    return f"trained {epochs} epochs in {seconds:.1f} s: {', '.join(last) or 'no loss yet'}"
-
-
-def verdict(
-    split: str,
-    model: Estimator,
-    result: dict[str, float],
-    baseline: PCA | None,
-    of_pca: dict[str, float] | None,
-    why: str = NO_PCA,
-) -> str:
-    """test mse 0.01234   PCA-8 0.02466, or test error 2.78 %   cross-entropy 0.0994, or test R² 0.93   mse 0.25"""
-    if "error" in result:
-        return f"{split} error {100 * result['error']:.2f} %   cross-entropy {result['loss']:.4g}"
-    if "r2" in result:
-        return f"{split} R² {result['r2']:.4g}   mse {result['loss']:.4g}"
-    loss = getattr(model, "loss", "mse")
-    own = (
-        ""
-        if loss == "mse"
-        else f"{loss if isinstance(loss, str) else 'loss'} {result['loss']:.4g}   "
-    )
-    if "elbo" in result:
-        parts = "elbo {elbo:.2f} nats (reconstruction {reconstruction:.2f}, KL {kl:.2f}), "
-        own = (parts + "{active_units} units active   ").format_map(result)
-    if "scaled_mse" in result:
-        own += "scaled "
-    if baseline is None or of_pca is None:
-        pca = f"no PCA: {why}"
-    else:
-        error = of_pca.get("scaled_mse", of_pca["mse"])
-        pca = f"PCA-{len(baseline.components_)} {'mse ' if own else ''}{error:.4g}"
-    if "scaled_mse" in result:
-        beside = f" (PCA {of_pca['mse']:.4g})" if of_pca else ""
-        pca += f"   in the data's units mse {result['mse']:.4g}{beside}"
-    return f"{split} {own}mse {result.get('scaled_mse', result['mse']):.4g}   {pca}"
-
-
-# ---------------------------------------------------------------- what is written
-
-
-def save(model: Estimator, path: Path, notes: dict[str, Any]) -> None:
-    """`save_model`, or where that fails, the model in another place, and an OSError that says where."""
-    try:
-        save_model(model, path, notes)
-    except OSError as error:
-        elsewhere = Path(tempfile.mkdtemp(prefix="nanoae-"), path.name)
-        save_model(model, elsewhere, notes)
-        raise OSError(
-            error.errno, f"{error.strerror}. The model is in {elsewhere}", str(path)
-        ) from error
-
-
-def write_config(folder: Path, config: dict[str, Any]) -> None:
-    write_json(folder / "config.json", json.loads(json.dumps(config, default=to_config)))
-
-
-def write_metrics(path: Path, history: dict[str, list[float]]) -> None:
-    columns = {name: history[name] for name in (*LOSS_NAMES, "seconds") if name in history}
-    rows = enumerate(zip(*columns.values(), strict=True), 1)
-    write_csv(path, [["epoch", *columns], *([epoch, *row] for epoch, row in rows)])
-
-
-def describe_run(args, model: Any, data: Dataset) -> dict[str, Any]:
-    """Everything needed to do it again."""
-    packages = {
-        "nanoae": nanoae.__version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-    }
-    hidden = ("callbacks", "verbose")
-    return {
-        "command": ["nanoae", *args.argv],
-        "versions": packages,
-        "device": model.network_.ops.describe(),
-        "ranks": ranks(),
-        "preset": args.preset,
-        "data": {
-            "name": data.name,
-            "source": str(args.data),
-            "train": list(data.x_train.shape),
-            "test": list(data.x_test.shape),
-            "dtype": str(data.x_train.dtype),
-            "maximum": data.maximum,
-        },
-        "settings": {
-            k: to_config(v) for k, v in model.get_params(deep=False).items() if k not in hidden
-        },
-        "scaling": model.scaling_,
-        "parameters": int(model.network_.theta.size),
-        "epochs_run": len(model.history_["loss"]),
-        "interrupted": model.interrupted_,
-        "seconds": sum(model.history_["seconds"]),
-        "last_epoch": {
-            name: model.history_[name][-1] for name in LOSS_NAMES if model.history_.get(name)
-        },
-    }

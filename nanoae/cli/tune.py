@@ -13,7 +13,7 @@ from typing import Any
 from nanoae import NotFiniteError
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.cli import data as data_options
-from nanoae.cli import resume, settings, train
+from nanoae.cli import results, resume, settings, train
 from nanoae.cli.output import run_folder, write_csv
 
 VALIDATION = 0.1  # of the training rows, where neither the preset nor an option says how many
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         log("\nbest    " + ", ".join(f"{name} {getattr(best, name)}" for name in grid))
         without = args.no_baseline or data_options.predicts(best)
         baseline = None if without else train.fit_pca(best, learn[0])
-        train.write_results(
+        results.write(
             args,
             folder,
             best,
