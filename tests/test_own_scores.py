@@ -206,3 +206,20 @@ def test_a_constructor_stores_its_arguments():
         AttributeError, match=r"Own: expected the constructor to store .* self\.power = power"
     ):
         repr(own(nanoae.Score, __init__=init)())
+
+
+class Mirrored(nanoae.Autoencoder):
+    """Gives back what lies on the other side of 0."""
+
+    def reconstruct(self, X):
+        return -super().reconstruct(X)
+
+
+@pytest.mark.parametrize("scores", ["reconstruction", ("codes", "reconstruction")])
+def test_an_autoencoders_own_reconstructions_count(scores):
+    """Of rows that it gives back upside down all errors are large, also where codes are made before."""
+    model, rows = Mirrored(2, (8,), epochs=3, batch_size=16), X[:20].astype(np.float32)
+    found = nanoae.AnomalyDetector(model, scores, scaling="none", holdout=0.25, random_state=0)
+    member = found.fit(X).members_[0]
+    want = ((rows - member.model.reconstruct(rows)) ** 2).mean(axis=1)
+    np.testing.assert_allclose(member.raw(rows)[-1], want, rtol=1e-5)

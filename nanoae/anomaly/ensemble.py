@@ -106,25 +106,19 @@ class Ensemble:
 
     def shares(self, X: np.ndarray) -> np.ndarray:
         """Of X's shape: each feature's share of the score, with the sign of its deviation from what is expected."""
-        weights, parts = self.weights(X), self.parts(X)
-        shares, residual = np.zeros(X.shape), np.zeros(X.shape)
-        for fold, (weight, part) in enumerate(zip(weights, parts, strict=True)):
-            members = self.of_fold(fold)
-            of_features = np.concatenate([member.shares(X) for member in members])
-            shares += np.sum(rows_times(weight * part, of_features), axis=0)
-            residual += rows_times(
-                weight, np.mean([member.residual(X) for member in members], axis=0)
-            )
+        shares = np.zeros(X.shape)
+        for fold, part in enumerate(rows_times(self.weights(X)[:, None], self.parts(X))):
+            of_features = [member.shares(X) for member in self.of_fold(fold)]
+            shares += rows_times(part, np.concatenate(of_features)).sum(axis=0)
         shares[empty(X)] = 0  # of no score
-        return np.copysign(shares, residual)
+        return np.copysign(shares, np.nan_to_num(X - self.expected(X)))
 
     def expected(self, X: np.ndarray) -> np.ndarray:
         """What the autoencoders that have not seen a row of X (N, ...) give back for it, on X's scale."""
         found = np.zeros(X.shape)
         for fold, weight in enumerate(self.weights(X)):
-            found += rows_times(
-                weight, np.mean([member.expected(X) for member in self.of_fold(fold)], axis=0)
-            )
+            given_back = [member.expected(X) for member in self.of_fold(fold)]
+            found += rows_times(weight, np.mean(given_back, axis=0))
         return found
 
     # ---------------------------------------------------------------- keeping

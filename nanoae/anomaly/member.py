@@ -7,7 +7,7 @@ import copy
 import json
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -131,10 +131,6 @@ class Member:
         again[:, self.numbers] = self.scaler.inverse_transform(Z[:, self.numbers])
         return again
 
-    def residual(self, X: np.ndarray) -> np.ndarray:
-        Z = self.scaled(X)
-        return np.nan_to_num(Z - self.model.reconstruct(Z)).astype(np.float64)
-
     def parts(self) -> dict[str, Scaler | Score]:
         """What learns beside the autoencoder, by its name in a file."""
         return {"scaler": self.scaler} | {f"score{i}": each for i, each in enumerate(self.scores)}
@@ -183,8 +179,8 @@ def kept(part: Scaler | Score) -> dict[str, np.ndarray]:
 
 
 class ReadOnce:
-    """A model whose codes and reconstructions of the rows Z several scores ask for: they are made once, the
-    reconstructions from the codes where these are there."""
+    """A model whose codes and reconstructions of the rows Z several scores ask for: they are made once, an
+    `Autoencoder`'s reconstructions from its codes; a subclass may have ways of its own."""
 
     def __init__(self, model, Z: np.ndarray):
         self._model, self._rows = model, Z
@@ -194,20 +190,22 @@ class ReadOnce:
         return getattr(self._model, name)
 
     def transform(self, Z: np.ndarray) -> np.ndarray:
-        return self._once("transform", Z)
+        return self._once(self._model.transform, Z)
 
     def reconstruct(self, Z: np.ndarray) -> np.ndarray:
-        codes = self._made.get("transform", np.array(np.nan))
-        if Z is self._rows and "reconstruct" not in self._made and np.isfinite(codes).all():
-            self._made["reconstruct"] = self._model.inverse_transform(codes)
-        return self._once("reconstruct", Z)
+        return self._once(self._decode, Z)
 
-    def _once(self, method: str, Z: np.ndarray) -> np.ndarray:
+    def _decode(self, Z: np.ndarray) -> np.ndarray:
+        codes = self.transform(Z) if type(self._model) is Autoencoder else np.nan
+        finite = np.isfinite(codes).all()
+        return self._model.inverse_transform(codes) if finite else self._model.reconstruct(Z)
+
+    def _once(self, make: Callable[[np.ndarray], np.ndarray], Z: np.ndarray) -> np.ndarray:
         if Z is not self._rows:
-            return getattr(self._model, method)(Z)
-        if method not in self._made:
-            self._made[method] = getattr(self._model, method)(Z)
-        return self._made[method]
+            return make(Z)
+        if make.__name__ not in self._made:
+            self._made[make.__name__] = make(Z)
+        return self._made[make.__name__]
 
 
 def in_float64(model):
