@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import shutil
@@ -320,3 +321,57 @@ def test_how_often_is_a_number(tmp_path, wrong):
     with pytest.raises(ValueError, match=f"Checkpoints: expected {next(iter(wrong))}"):
         nanoae.Checkpoints(tmp_path, **wrong)
     assert nanoae.Checkpoints(tmp_path, steps=np.int64(3)).steps == 3
+
+
+@pytest.mark.parametrize("folder", [5, True, 3.5, b"x", "", {}])
+def test_what_is_no_folder_is_told(folder):
+    with pytest.raises(ValueError, match="Checkpoints: expected the path of a folder, got"):
+        FITS["dense"].run(checkpoint_dir=folder)
+
+
+@pytest.mark.parametrize("below", ["", "below"])
+def test_a_file_in_the_place_of_the_folder_is_told(tmp_path, below):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(
+        OSError, match=r"expected a folder for checkpoints .*Choose another checkpoint_dir"
+    ):
+        FITS["dense"].run(checkpoint_dir=tmp_path / "file" / below)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_resume_without_a_folder_is_told():
+    with pytest.raises(
+        ValueError, match=r"Autoencoder.fit: expected checkpoint_dir= with resume=True"
+    ):
+        FITS["dense"].run(resume=True)
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "at"), [("dense", 1), ("dense", 3), *(("stacked", n) for n in range(1, 7))]
+)
+def test_a_csv_log_has_each_epoch_once_after_a_kill(tmp_path, kind, at):
+    """Killed after a line was written and before the checkpoint of its epoch is, which comes after the callbacks."""
+    FITS[kind].run([nanoae.CSVLog(tmp_path / "whole.csv")])
+    rows = []
+
+    def kill(trainer, row):
+        rows.append(row)
+        if len(rows) == at:
+            raise Killed
+
+    log = tmp_path / "log.csv"
+    folder = tmp_path / "checkpoints"
+    with contextlib.suppress(Killed):
+        FITS[kind].run([nanoae.CSVLog(log), kill], checkpoint_dir=folder)
+    with open(log, "a") as file:
+        file.write("1,2")  # and half a line
+    FITS[kind].run([nanoae.CSVLog(log), print], checkpoint_dir=folder, resume=True)
+    whole, found = (
+        [line.split(",")[:5] for line in path.read_text().splitlines()]
+        for path in (tmp_path / "whole.csv", log)
+    )  # all but the seconds
+    assert found == whole and len(whole) > 3

@@ -28,6 +28,11 @@ def resumable(fit):
 
     @functools.wraps(fit)
     def whole(self, *args, checkpoint_dir=None, resume=False, **kwargs):
+        if resume and checkpoint_dir is None:
+            raise ValueError(
+                f"{type(self).__name__}.fit: expected checkpoint_dir= with resume=True, got none: there is nothing to "
+                "go on from."
+            )
         group = process_group()
         if group is not None and not group.fitting:
             with group.fit():

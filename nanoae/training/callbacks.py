@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nanoae.training.loop import Trainer
+from nanoae.whole_file import whole_file
 
 COLUMNS = ("layer", "epoch", "loss", "val_loss", "learning_rate", "seconds")
 
@@ -127,18 +128,35 @@ class ReduceOnPlateau(Monitor):
 class CSVLog:
     """Writes a line per epoch to a file: layer (of a pretraining), epoch, loss, val_loss, learning_rate, seconds.
 
-    One object writes one file, which it begins anew; a second training, or one that is resumed, is added.
+    One object writes one file, which it begins anew, and adds a second training to it. A fit that is resumed goes on
+    with the lines that are there, up to those that it writes again.
     """
 
     def __init__(self, path: str | Path):
-        self.path, self.begun = path, False
+        self.path, self.begun = path, ""  # a text: a number would come back from a checkpoint
 
     def __call__(self, trainer: Trainer, row: dict[str, float]) -> None:
-        fresh = not self.begun and row["epoch"] == 1
         values: dict[str, Any] = {**row, "learning_rate": learning_rate(trainer)}
-        with open(self.path, "w" if fresh else "a", encoding="utf-8", newline="") as file:
-            lines = csv.writer(file)
-            if fresh or not file.tell():
-                lines.writerow(COLUMNS)
-            lines.writerow(values.get(name, "") for name in COLUMNS)
-        self.begun = True
+        cells = [str(values.get(name, "")) for name in COLUMNS]
+        if not self.begun:
+            resumed = trainer.checkpoints is not None and trainer.checkpoints.resumed
+            self.begin(self.lines_before(cells) if resumed or row["epoch"] > 1 else [])
+        with open(self.path, "a", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerow(cells)
+
+    def begin(self, lines: list[list[str]]) -> None:
+        with whole_file(self.path, "w") as file:
+            csv.writer(file).writerows([COLUMNS, *lines])
+        self.begun = "yes"
+
+    def lines_before(self, cells: list[str]) -> list[list[str]]:
+        """Those in the file from before this one, which a run that was killed may have written, too."""
+        if not Path(self.path).exists():
+            return []
+        with open(self.path, encoding="utf-8", newline="") as file:
+            lines = [line for line in csv.reader(file) if len(line) == len(COLUMNS)][1:]
+        layer, epoch = cells[:2]
+        if lines and lines[-1][:2] == [layer, str(int(epoch) - 1)]:
+            return lines
+        again = [number for number, line in enumerate(lines) if line[:2] == [layer, epoch]]
+        return lines[: again[-1]] if again else lines

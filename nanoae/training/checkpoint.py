@@ -65,6 +65,11 @@ class Checkpoints:
     def __init__(
         self, folder: str | os.PathLike[str], steps: int | None = None, minutes: float | None = None
     ):
+        if not isinstance(folder, (str, os.PathLike)) or not os.fspath(folder):
+            raise ValueError(
+                f"Checkpoints: expected the path of a folder, got {folder!r:.60}. "
+                'fit(checkpoint_dir="runs/mine") makes it where it is not there.'
+            )
         if steps is not None and (
             isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1
         ):
@@ -86,7 +91,11 @@ class Checkpoints:
 
         ValueError for files of another fit, or with none to be resumed; OSError where the folder cannot be written.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            told = f"expected a folder for checkpoints ({error.strerror}). Choose another checkpoint_dir"
+            raise OSError(error.errno, told, str(self.folder)) from error
         with locked_folder(self.folder):
             there = files(self.folder)
             if there and not resume:
@@ -116,6 +125,11 @@ class Checkpoints:
                 writer.join()
             if self.failure is not None:
                 self.report("At the end, too: ")
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the fit goes on from what is in the folder."""
+        return bool(self.found)
 
     def read_latest(self) -> None:
         path, header, arrays = latest(self.folder)
