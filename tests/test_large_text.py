@@ -113,3 +113,18 @@ def test_blank_lines_are_no_rows(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("a,b\n1,2\n   \n3,5\n  \n\n")
     assert np.array_equal(nanoae.read_table(path).numbers(), [[1, 2], [3, 5]])
+
+
+def test_train_and_encode_words_part_by_part(tmp_path, in_parts, monkeypatch):
+    names = "id", "plan", "minutes", "bill"
+    path = str(write(tmp_path / "x.csv", customers(300, 0), names))
+    common = ["--data", path, "--ignore", "id"]
+    run = str(tmp_path / "run")
+    options = ["--epochs", "2", "--code-size", "2", "--no-figures", "--quiet", "--out", run]
+    assert main(["train", *common, *options]) == 0
+    codes = []
+    for large in (1000, 1 << 20):
+        monkeypatch.setattr(rows, "LARGE", large)
+        assert main(["encode", run, *common, "--out", str(tmp_path / "codes.npy")]) == 0
+        codes.append(np.load(tmp_path / "codes.npy"))
+    assert codes[0].shape == (300, 2) and np.array_equal(*codes)

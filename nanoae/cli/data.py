@@ -12,7 +12,7 @@ from nanoae import TableEncoder
 from nanoae.data import Dataset, load_data
 from nanoae.data.catalogue import NAMES
 from nanoae.data.dataset import UNPACK_LIMIT
-from nanoae.rows import Rows, by_blocks, bytes_of, concatenated
+from nanoae.rows import Rows, by_blocks, bytes_of, concatenated, extremes
 
 SPLITS = ("train", "test", "all")
 HEADERS = {"auto": None, "yes": True, "no": False}
@@ -223,10 +223,8 @@ def describe_rows(data: Dataset, model: Any) -> str:
         words = len(data.encoder.names_) - data.encoder.categories_.count(None)
         return f"{len(data.encoder.names_)} columns, {words} of them words, as {x.shape[1]} numbers"
     shape = " x ".join(map(str, data.shape)) + (" columns" if len(data.shape) == 1 else "")
-    low, ends = (
-        black(model),
-        [float(np.fmin.reduce(x, axis=None)), float(np.fmax.reduce(x, axis=None))],
-    )
+    low, (least, most) = black(model), extremes(x)
+    ends = [float(np.fmin.reduce(least, axis=None)), float(np.fmax.reduce(most, axis=None))]
     read = [f"{low + (1 - low) * end / data.maximum:g}" for end in ends] if data.maximum else []
     scaled = f", read as {' to '.join(read)}" if read else ""
     return f"{shape}, {x.dtype} from {ends[0]:g} to {ends[1]:g}{scaled}"

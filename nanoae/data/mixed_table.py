@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +16,25 @@ from nanoae.data.identity import tell_of_ids
 from nanoae.data.labels import read_labels
 from nanoae.data.number_table import find_features
 from nanoae.data.table import tables_of
+from nanoae.data.table_parts import TableParts, is_large
 from nanoae.data.text_format import TextFormat
 from nanoae.data.text_table import open_table
+
+
+def read_parts(
+    parts: TableParts, random_state: int | None, label: str | None, encoder: TableEncoder
+) -> Dataset:
+    """`read_mixed` of a table that does not fit in memory, whose columns are then all encoded."""
+    left_out, y = [*parts.format.ignore], None
+    if label is not None:
+        left_out.append(label)
+        cells = [table.text_column(table.names.index(label)).spelled_plainly() for table in parts]
+        y = read_labels(list(itertools.chain.from_iterable(cells)))
+    rows: Any = parts.encoded(left_out, encoder)
+    data = Dataset.split(parts.path.name, np.arange(len(rows))[:, None], y, random_state)
+    train, test = (rows[x[:, 0]] for x in (data.x_train, data.x_test))
+    names = tuple(encoder.get_feature_names_out().tolist())
+    return replace(data, x_train=train, x_test=test, maximum=None, columns=names, encoder=encoder)
 
 
 def read_mixed(
@@ -33,6 +52,8 @@ def read_mixed(
     numbers alone NaN stands where a cell is empty, and there is no encoder.
     """
     encoder = TableEncoder() if encoder is None else encoder
+    if is_large(path):
+        return read_parts(TableParts(path, limit, **vars(written)), random_state, label, encoder)
     with open_table(path, written, limit) as text:
         features = find_features(text, label, None if encoder.fitted else columns)
         whole = next(tables_of(text))

@@ -20,6 +20,11 @@ AT_ONCE = 1 << 20  # cells
 TIMES = 32  # the size of a file is what its cells may take as Python objects
 
 
+def is_large(path: Path) -> bool:
+    """Whether a text file is to be read in parts."""
+    return path.is_file() and path.stat().st_size >= most_in_memory()
+
+
 class TableParts:
     """Tables of the same columns, one after the other: all rows of a text file.
 
@@ -29,7 +34,7 @@ class TableParts:
     def __init__(self, path: str | Path, limit: int = UNPACK_LIMIT, **written: Any):
         self.path, self.limit = Path(path), limit
         self.format = TextFormat.of(written, "read_table")
-        self.large = self.path.is_file() and self.path.stat().st_size >= most_in_memory()
+        self.large = is_large(self.path)
         self.whole = [] if self.large else [read_table(path, limit, **written)]
         if self.large:
             with open_table(self.path, self.format, limit) as text:
@@ -57,9 +62,12 @@ class TableParts:
         rows = [row for part in chosen for row in part.rows]
         return replace(chosen[0], cells=[np.concatenate(each) for each in cells], rows=rows)
 
-    def encoded(self, names: list[str]) -> Rows:
-        """All rows, without these columns, as a TableEncoder of the sample makes numbers of them: that is `encoder`."""
-        encoder = TableEncoder().fit(self.sample(names))
+    def encoded(self, names: list[str], encoder: TableEncoder | None = None) -> Rows:
+        """All rows, without these columns, as a TableEncoder makes numbers of them, which is kept as `encoder`: this
+        one, once it has learned a sample if it has learned nothing."""
+        encoder = encoder or TableEncoder()
+        if not encoder.fitted:
+            encoder.fit(self.sample(names))
         rows = stored(np.asarray(encoder.transform(table)) for table, _ in self.split(names))
         rows.encoder = encoder
         return rows
