@@ -25,7 +25,7 @@ ORDER = re.findall(
 DOORS = {  # methods that a user finds on an estimator; what they need is a room below, imported when they are called
     ("nanoae.autoencoders.estimator", "nanoae.interchange.export"),
     ("nanoae.autoencoders.model_file", "nanoae.interchange.safetensors"),
-    ("nanoae.autoencoders.network_estimator", "nanoae.plot.notebook"),
+    ("nanoae.autoencoders.shown", "nanoae.plot.notebook"),
 }
 LONGEST = 402  # lines of a file. Goal: 350
 NO_CODE = {

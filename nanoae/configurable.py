@@ -52,6 +52,10 @@ class Configurable:
                 )
         return {name: getattr(self, name) for name in arguments(kind)}  # type: ignore[arg-type]
 
+    def mistake(self, expected: str, got: object, hint: str = "") -> ValueError:
+        """As all mistakes are told: whose it is, what was expected, what came, and what to do."""
+        return ValueError(f"{self}: expected {expected}, got {got}.{hint and f' {hint}'}")
+
     def __repr__(self) -> str:
         parameters = inspect.signature(type(self)).parameters
         texts = {name: repr(value) for name, value in self.config().items()}

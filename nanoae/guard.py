@@ -12,8 +12,10 @@ import functools
 import inspect
 import os
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
+F = TypeVar("F", bound=Callable[..., Any])
 CHANGES = (
     "fit",
     "partial_fit",
@@ -45,13 +47,13 @@ def caller() -> int:
     return getattr(OF_THREAD, "caller", None) or threading.get_ident()
 
 
-def guarded(method):
+def guarded(method: F) -> F:
     """`method`, which raises RuntimeError where another thread is in one that it cannot go together with."""
     name = method.__name__
     changes = name.startswith(CHANGES)
 
     @functools.wraps(method)
-    def call(self, *args, **kwargs):
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         mine = self, caller(), name, changes
         key = id(mine)
         try:
@@ -62,7 +64,7 @@ def guarded(method):
         finally:
             RUNNING.pop(key, None)  # one step that nothing interrupts, nor does Ctrl-C
 
-    return call
+    return cast(F, call)
 
 
 def check(mine: Call) -> None:

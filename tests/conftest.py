@@ -36,6 +36,9 @@ LONG = {  # long trainings and differences of every element: for a real GPU, not
 }  # fmt: skip
 
 
+BASES = {"Wrapping"}  # of losses around others
+
+
 def everything(base):
     """All the classes that nanoae derives from `base`."""
     for room in (nanoae.engine, nanoae.autoencoders):
@@ -48,7 +51,7 @@ def everything(base):
         ]
         found += derived
         todo += derived
-    return sorted(found, key=lambda cls: cls.__name__)
+    return sorted((cls for cls in found if cls.__name__ not in BASES), key=lambda cls: cls.__name__)
 
 
 EXAMPLES = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from nanoae.data.frame import framed
 from nanoae.data.identity import tell_of_ids
 from nanoae.data.table import Table, has_text
 from nanoae.rows import Rows, sample
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @documented
@@ -114,7 +117,7 @@ class AnomalyDetector(Estimator):
 
     @resumable
     @transactional
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Learn what is normal from X (N, D), or (N, C, H, W) where the autoencoder takes images. `y` is ignored.
 
         sample_weight   whole numbers (N,): each row stands so often in X, as thresholds and p-values count rows; one of
@@ -189,10 +192,10 @@ class AnomalyDetector(Estimator):
     def _default_autoencoder(self, rows: int) -> Autoencoder:
         return default_autoencoder(rows)
 
-    def _takes_missing(self):
-        return self.as_built.missing == "mask"
+    def _takes_missing(self) -> bool:
+        return bool(self.as_built.missing == "mask")
 
-    def _rows(self, X, reset: bool = False) -> np.ndarray:
+    def _rows(self, X: Any, reset: bool = False) -> np.ndarray:
         """X (N, ...) float64, a table with text encoded."""
         encoded = isinstance(X, Rows) and X.encoder is self.encoder_
         if self.encoder_ is None or encoded:
@@ -213,7 +216,7 @@ class AnomalyDetector(Estimator):
     def _rule(self) -> Threshold:
         return Quantile(1 - self.contamination) if self.threshold is None else self.threshold
 
-    def takes_images(self):
+    def takes_images(self) -> bool:
         return any(
             model is not None and model.takes_images()
             for model in _listed(self.as_built.autoencoder)
@@ -221,21 +224,21 @@ class AnomalyDetector(Estimator):
 
     # ---------------------------------------------------------------- using
 
-    def _check_X(self, X) -> np.ndarray:
+    def _check_X(self, X: Any) -> np.ndarray:
         self.check_fitted()
         return self._rows(X)
 
     @framed
-    def transform(self, X) -> np.ndarray:
+    def transform(self, X: Any) -> np.ndarray:
         """The codes (N, K) of X, those of all autoencoders side by side."""
         X = self._check_X(X)
         return np.hstack([member.model.transform(member.scaled(X)) for member in self.members_])
 
     @property
-    def _n_features_out(self):
+    def _n_features_out(self) -> int:
         return sum(member.model.code_size_ for member in self.members_)
 
-    def score_samples(self, X) -> np.ndarray:
+    def score_samples(self, X: Any) -> np.ndarray:
         """(N,), higher is more normal: minus the anomaly score. A row of gaps alone, of which nothing is known, has
         none: NaN, a warning, and it counts as abnormal."""
         X = self._check_X(X)
@@ -251,12 +254,12 @@ class AnomalyDetector(Estimator):
                 stacklevel=4,
             )
 
-    def decision_function(self, X) -> np.ndarray:
+    def decision_function(self, X: Any) -> np.ndarray:
         """score_samples(X) - offset_: below 0 is abnormal."""
         self.check_fitted()
         return self.score_samples(X) - self.offset_
 
-    def predict(self, X, *, false_discovery_rate=None) -> np.ndarray:
+    def predict(self, X: Any, *, false_discovery_rate: float | None = None) -> np.ndarray:
         """(N,): -1 for abnormal rows, +1 for normal ones.
 
         false_discovery_rate   None: each row by itself, at offset_. Or a number in (0, 1): all rows of X at once, so
@@ -267,11 +270,12 @@ class AnomalyDetector(Estimator):
             return np.where(self.decision_function(X) >= 0, 1, -1)  # so that NaN is abnormal
         return np.where(benjamini_hochberg(self.p_values(X), false_discovery_rate), -1, 1)
 
-    def fit_predict(self, X, y=None) -> np.ndarray:
+    def fit_predict(self, X: Any, y: Any = None) -> np.ndarray:
         """fit(X), then predict(X)."""
-        return self.fit(X).predict(X)
+        found: np.ndarray = self.fit(X).predict(X)
+        return found
 
-    def p_values(self, X) -> np.ndarray:
+    def p_values(self, X: Any) -> np.ndarray:
         """(N,), in (0, 1]: the share of normal rows expected to score as high as each row of X or higher.
 
         (1 + those of the M rows tested that do) / (M + 1), so 1 / (M + 1) at least: conformal p-values (Bates et al.
@@ -280,14 +284,14 @@ class AnomalyDetector(Estimator):
         """
         return self.calibration_.exceeded(-self.score_samples(X))
 
-    def explain(self, X) -> np.ndarray:
+    def explain(self, X: Any) -> np.ndarray:
         """Each feature's share of the anomaly score -score_samples(X), of X's shape, with the sign of its deviation:
         positive where the feature is larger than the autoencoders expect. The shares' absolute values of a row add up
         to its score. A category's is positive. What is missing has none."""
         signed = self.ensemble_.shares(np.asarray(self._check_X(X)))
         return signed if self.encoder_ is None else self.encoder_.per_column(signed)
 
-    def explanation(self, X) -> Explanation:
+    def explanation(self, X: Any) -> Explanation:
         """`explain` in the units of the table: observed, expected, how unusual, and the shares of the score."""
         rows = np.asarray(self._check_X(X))
         numbered = [f"column {j}" for j in range(self.n_features_in_)]
@@ -303,16 +307,16 @@ class AnomalyDetector(Estimator):
 
     # ---------------------------------------------------------------- keeping
 
-    def check_weights(self):
+    def check_weights(self) -> None:
         for member in self.members_:
             member.model.check_weights()
 
-    def save(self, path) -> None:
+    def save(self, path: Any) -> None:
         """Write the model to `path` (.npz with JSON inside, no pickle); `nanoae.load` opens it on any backend."""
         self.check_fitted()
         save_model(self, path)
 
-    def to_file(self):
+    def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         header, arrays = self.ensemble_.to_file()
         arrays |= {"decision_scores": self.decision_scores_, "tested_scores": self.tested_scores_}
         encoder = None
@@ -326,7 +330,7 @@ class AnomalyDetector(Estimator):
         }
         return header, arrays
 
-    def from_file(self, header, arrays):
+    def from_file(self, header: dict[str, Any], arrays: Any) -> None:
         self.ensemble_ = Ensemble.from_file(header, arrays)
         self.members_ = self.ensemble_.members
         self.encoder_ = None
@@ -342,5 +346,5 @@ class AnomalyDetector(Estimator):
         self.ensemble_.score(np.zeros((1, *shape)))  # an error where parts do not fit together
 
 
-def _listed(value) -> list:
+def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else [value]

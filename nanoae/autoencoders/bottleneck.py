@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from nanoae.autoencoders.mixture import Mixture
+from nanoae.backend import Array
 from nanoae.engine.activations import LeakyReLU
 from nanoae.engine.layers import Layer, Linear, Noisy, batch_of
 from nanoae.engine.losses import BCE
@@ -25,21 +26,22 @@ class TopK(Layer):
 
     bounds: ClassVar = {"k": "[1, inf)", "alpha": "[1, inf)"}
 
-    def __init__(self, k: int, alpha: float = 1.0):
-        self.k, self.alpha = k, alpha
+    def __init__(self, k: int, alpha: float = 1.0) -> None:
+        self.k = k
+        self.alpha = alpha
 
-    def infer_shape(self, in_shape):
+    def infer_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         right = len(in_shape) == 1 and in_shape[0] >= self.k
         self.check_shape(right, f"a code (N, K) with K >= {self.k}")
         return in_shape
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         k = self.k if train else min(round(self.alpha * self.k), self.in_shape[0])
         mask = self.ops.top_k_mask(x, k, out=self.buffer("mask", x.shape))
         self.cache = mask if train else None
         return self.ops.multiply(x, mask, out=self.buffer("y", x.shape))
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         return self.ops.multiply(dy, self.take_cache(), out=self.buffer("dx", dy.shape))
 
 
@@ -69,18 +71,20 @@ class Gaussian(Noisy):
     bounds: ClassVar = {"beta": "[0, inf)", "warm_up": "[0, inf)", "free_bits": "[0, inf)"}
     inputs_per_unit = 2  # the layer before it gives mu and logvar
 
-    def __init__(self, beta: float = 1.0, warm_up: float = 0, free_bits: float = 0.0):
-        self.beta, self.warm_up, self.free_bits = beta, warm_up, free_bits
+    def __init__(self, beta: float = 1.0, warm_up: float = 0, free_bits: float = 0.0) -> None:
+        self.beta = beta
+        self.warm_up = warm_up
+        self.free_bits = free_bits
 
     def code_prior(self, k: int) -> Mixture:
         """Where codes of k numbers are to be found: N(0, I)."""
         return Mixture.standard(k)
 
-    def infer_shape(self, in_shape):
+    def infer_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         self.check_shape(
             len(in_shape) == 1 and in_shape[0] % 2 == 0,
             "[mu, logvar] of shape (N, 2 K)",
-            " For a code of K numbers end the encoder in Linear(2 K).",
+            "For a code of K numbers end the encoder in Linear(2 K).",
         )
         # The steps done, t, and beta_t are kept, advanced and used on the device: so a captured step can be replayed.
         self.state["t"] = self.ops.zeros(1, self.dtype)
@@ -88,7 +92,7 @@ class Gaussian(Noisy):
         self.beta_t = self.ops.add_inplace(self.ops.zeros((), self.dtype), self.beta)
         return (in_shape[0] // 2,)
 
-    def draw(self, noise):
+    def draw(self, noise: Array) -> Array:
         return self.ops.normal(self.generator, out=noise)
 
     def raise_beta(self) -> None:
@@ -98,14 +102,16 @@ class Gaussian(Noisy):
             self.ops.multiply(self.t, self.beta / self.warm_up, out=self.beta_t)
             self.ops.clip(self.beta_t, 0.0, self.beta, out=self.beta_t)
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
         self.cache = None
         shape = (len(x), *self.out_shape)
         z = self.buffer("y", shape)
         if not train:
             return self.ops.copy(x[:, : shape[1]], out=z)
-        noise, std, dx = self.noise(shape), self.buffer("std", shape), self.buffer("dx", x.shape)
+        noise = self.noise(shape)
+        std = self.buffer("std", shape)
+        dx = self.buffer("dx", x.shape)
         self.ops.reparametrise(x, noise, std, out=z)
         self.raise_beta()
         dkl = self.buffer("dkl", x.shape)
@@ -113,7 +119,7 @@ class Gaussian(Noisy):
         self.cache = noise, std, dkl, dx
         return z
 
-    def backward(self, dz):
+    def backward(self, dz: Array) -> Array | None:
         noise, std, dkl, dx = self.take_cache()
         self.ops.reparametrise_backward(dz, noise, std, out=dx)
         return self.ops.add_inplace(dx, dkl)
@@ -154,19 +160,21 @@ class Adversarial(Noisy):
         weight: float = 0.01,
         hidden: tuple[int, ...] = (128, 128),
         learning_rate: float = 1e-3,
-    ):
+    ) -> None:
         if prior is not None and not isinstance(prior, Mixture):
             raise ValueError(
                 f"Adversarial: expected prior=None, which is N(0, I), or a Mixture, got {prior!r}."
             )
-        self.prior, self.weight = prior, weight
-        self.hidden, self.learning_rate = hidden, learning_rate
+        self.prior = prior
+        self.weight = weight
+        self.hidden = hidden
+        self.learning_rate = learning_rate
 
     def code_prior(self, k: int) -> Mixture:
         """Where codes of k numbers are to be found."""
         return self.prior or Mixture.standard(k)
 
-    def infer_shape(self, in_shape):
+    def infer_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         wanted = in_shape[:1] if self.prior is None else (len(self.prior.means[0]),)
         self.check_shape(in_shape == wanted, f"codes of shape {batch_of(wanted)}, the prior's")
         self.draw_codes = self.code_prior(in_shape[0]).drawer(self.ops, self.dtype)
@@ -189,15 +197,17 @@ class Adversarial(Noisy):
         self.momenta = {"t": self.optimizer.t, "m": m, "v": v}
         return in_shape
 
-    def draw(self, noise):
+    def draw(self, noise: Array) -> Array:
         return self.draw_codes(self.generator, noise)
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.cache = None
         if not train:
             return x
         self.check_input(x)
-        n, ops, d = len(x), self.ops, self.discriminator
+        n = len(x)
+        ops = self.ops
+        d = self.discriminator
         both = self.buffer("both", (2 * n, *self.in_shape))
         is_prior = self.buffer("is_prior", (2 * n, 1))
         ops.copy(x, out=both[:n])
@@ -211,7 +221,7 @@ class Adversarial(Noisy):
         self.cache = dh, both, is_prior
         return x
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         dh, both, is_prior = self.take_cache()
         if not self.frozen:
             self.loss.forward(self.discriminator.forward(both, train=True), is_prior)

@@ -13,7 +13,7 @@ from nanoae.autoencoders.parameters import documented, parameter
 from nanoae.autoencoders.predictor import StackedPredictor
 from nanoae.data.field import LABELS
 from nanoae.data.labels import class_labels
-from nanoae.engine.losses import SoftmaxCrossEntropy
+from nanoae.engine.losses import Loss, SoftmaxCrossEntropy
 from nanoae.spelling import did_you_mean
 
 
@@ -44,16 +44,16 @@ class StackedClassifier(StackedPredictor):
         '"balanced": N / (K · the rows of its class), so that all classes count alike; None: 1',
     )
 
-    def _n_outputs(self):
+    def _n_outputs(self) -> int:
         return len(self.classes_)
 
-    def new_loss(self):
+    def new_loss(self) -> Loss:
         return SoftmaxCrossEntropy()
 
-    def _read_labels(self, y, known):
+    def _read_labels(self, y: Any, known: bool) -> np.ma.MaskedArray[Any, Any]:
         return class_labels(y, type(self).__name__, self.classes_ if known else None)
 
-    def _learn_targets(self, y, weights):
+    def _learn_targets(self, y: Any, weights: np.ndarray | None) -> None:
         classes = np.unique(y)
         if len(classes) < 2:
             raise ValueError(
@@ -65,12 +65,15 @@ class StackedClassifier(StackedPredictor):
 
     def _weights_of_classes(self, t: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
         """How much a row of each class counts, (K,), given the rows' class numbers t (N,); None: all alike."""
-        name, classes, given = type(self).__name__, self.classes_.tolist(), self.class_weight
+        name = type(self).__name__
+        classes = self.classes_.tolist()
+        given = self.class_weight
         if given is None:
             return None
         if isinstance(given, str) and given == "balanced":
             count = np.bincount(t, weights)
-            return count.sum() / (len(classes) * count)
+            found: np.ndarray | None = count.sum() / (len(classes) * count)
+            return found
         if not isinstance(given, dict):
             hint = did_you_mean(given, ["balanced"])
             raise ValueError(
@@ -89,36 +92,41 @@ class StackedClassifier(StackedPredictor):
             )
         return found
 
-    def _label_weights(self, y, weights):
+    def _label_weights(self, y: Any, weights: np.ndarray | None) -> np.ndarray | None:
         if self._class_weights is None:
             return weights
         of_class = self._class_weights[self._targets(y)]
-        return of_class if weights is None else of_class * weights
+        found: np.ndarray | None = of_class if weights is None else of_class * weights
+        return found
 
-    def _targets(self, y):
+    def _targets(self, y: Any) -> np.ndarray:
         unknown = ~np.isin(y, self.classes_)
         if unknown.any():
-            name, got = type(self).__name__, y[unknown].tolist()[0]
+            name = type(self).__name__
+            got = y[unknown].tolist()[0]
             raise ValueError(
                 f"{name}: expected labels out of {self.classes_.tolist()}, got {got!r}."
             )
-        return np.searchsorted(self.classes_, y)
+        found: np.ndarray = np.searchsorted(self.classes_, y)
+        return found
 
-    def predict_proba(self, X) -> np.ndarray:
+    def predict_proba(self, X: Any) -> np.ndarray:
         """The probability of each class (N, K), in the order of classes_."""
         return self._predicted(X)
 
-    def predict(self, X) -> np.ndarray:
+    def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each row (N,)."""
         best = self._predicted(X).argmax(axis=1)
-        return self.classes_[best]
+        found: np.ndarray = self.classes_[best]
+        return found
 
-    def evaluate(self, X, y, sample_weight=None) -> dict[str, float]:
+    def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
         """{"loss": the cross-entropy, "error": the share of wrong classes} over the labelled rows of X (N, D), of which
         row n counts sample_weight[n] times."""
         self.check_fitted()
         X, y, weights = self._with_labels(X, y, sample_weight)
-        p, t = self._predicted(X).astype(np.float64), self._targets(y)
+        p = self._predicted(X).astype(np.float64)
+        t = self._targets(y)
         likelihood = p[np.arange(len(t)), t].clip(np.finfo(self.network_.dtype).tiny)
         wrong = p.argmax(axis=1) != t
         return {
@@ -126,7 +134,7 @@ class StackedClassifier(StackedPredictor):
             "error": float(np.average(wrong, weights=weights)),
         }
 
-    def score(self, X, y, sample_weight=None) -> float:
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The share of the labelled rows whose class is predicted."""
         self.check_fitted()
         X, y, weights = self._with_labels(X, y, sample_weight)

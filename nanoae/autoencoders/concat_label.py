@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-from nanoae.backend import ThreadLocal
+from nanoae.backend import Array, ThreadLocal
 from nanoae.engine.layers import Layer
 
 
@@ -22,19 +23,21 @@ class ConcatLabel(Layer):
 
     c = ThreadLocal()
 
-    def __init__(self, shape: tuple[int, ...], n: int):
-        self.shape, self.n = tuple(shape), n
+    def __init__(self, shape: tuple[int, ...], n: int) -> None:
+        self.shape = tuple(shape)
+        self.n = n
 
-    def infer_shape(self, in_shape):
-        self.extra_grads: list = []
+    def infer_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+        self.extra_grads: list[Callable[[], Array]] = []
         self.size = math.prod(self.shape)
         right = in_shape == (self.size + self.n,)
         self.check_shape(right, f"rows of {self.size} + {self.n} numbers")
         return (self.shape[0] + self.n, *self.shape[1:])
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
-        self.cache, self.c = True if train else None, x[:, self.size :]
+        self.cache = True if train else None
+        self.c = x[:, self.size :]
         if len(self.shape) == 1:
             return x
         y, c, (channels, *image) = self.buffer("y", (len(x), *self.out_shape)), self.c, self.shape
@@ -42,11 +45,12 @@ class ConcatLabel(Layer):
         self.ops.copy(c.reshape(*c.shape, *[1] * len(image)), out=y[:, channels:])
         return y
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         self.take_cache()
         if not self.need_dx:
             return None
-        dx, channels = self.buffer("dx", (len(dy), *self.in_shape)), self.shape[0]
+        dx = self.buffer("dx", (len(dy), *self.in_shape))
+        channels = self.shape[0]
         self.ops.copy(dy[:, :channels], out=dx[:, : self.size].reshape(len(dy), *self.shape))
         dc = self.ops.call(lambda dy: dy[:, channels:].reshape(len(dy), self.n, -1).sum(axis=2), dy)
         for more in self.extra_grads:
@@ -63,26 +67,27 @@ class ConcatSharedLabel(Layer):
     Backward  dx = dy[:, :K];  dc = dy[:, K:] goes to `source`
     """
 
-    def __init__(self, source: ConcatLabel):
+    def __init__(self, source: ConcatLabel) -> None:
         self.source = source
 
-    def infer_shape(self, in_shape):
+    def infer_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         self.check_shape(len(in_shape) == 1, "codes (N, K)")
         self.source.extra_grads.append(lambda: self.dc)
         return (in_shape[0] + self.source.n,)
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.cache = True if train else None
-        y, k = self.buffer("y", (len(x), *self.out_shape)), x.shape[1]
+        y = self.buffer("y", (len(x), *self.out_shape))
+        k = x.shape[1]
         self.ops.copy(x, out=y[:, :k])
         self.ops.copy(self.source.c, out=y[:, k:])
         return y
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         self.take_cache()
         k = self.in_shape[0]
         self.dc = dy[:, k:]
         return self.ops.copy(dy[:, :k], out=self.buffer("dx", (len(dy), k)))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"ConcatSharedLabel({self.source.n})"

@@ -73,13 +73,13 @@ class ConvAutoencoder(Autoencoder):
     table_encoder: ClassVar[None] = None  # type: ignore[misc]
     reads_words: ClassVar[bool] = False
 
-    def takes_images(self):
+    def takes_images(self) -> bool:
         return True
 
-    def channels(self, shape):
+    def channels(self, shape: tuple[int, ...]) -> int:
         return self.layout(shape)[0]
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array, tags.input_tags.three_d_array = (
             False,
@@ -87,7 +87,7 @@ class ConvAutoencoder(Autoencoder):
         )  # of tables only those of 784 columns
         return tags
 
-    def check_parameters(self):
+    def check_parameters(self) -> None:
         super().check_parameters()
         if len(self.hidden) != 3:
             raise ValueError(
@@ -99,7 +99,7 @@ class ConvAutoencoder(Autoencoder):
                 "ConvAutoencoder: expected tied_weights=False, got True: this decoder does not mirror the encoder."
             )
 
-    def _layers(self, input_shape):
+    def _layers(self, input_shape: tuple[int, ...]) -> tuple[list[Layer], list[Layer]]:
         if self.encoder and self.decoder:
             return super()._layers(input_shape)
         image = self.layout(input_shape)
@@ -144,7 +144,7 @@ class ConvAutoencoder(Autoencoder):
         given = tuple(image_shape) if len(shape) == 1 and image_shape else tuple(shape)
         return given if len(given) == 3 and channels_last(given) else None
 
-    def _build(self, input_shape, state=None):
+    def _build(self, input_shape: tuple[int, ...], state: list[np.ndarray] | None = None) -> None:
         super()._build(
             self.layout(input_shape) if self._last(tuple(input_shape)) else tuple(input_shape),
             state,
@@ -157,13 +157,13 @@ class ConvAutoencoder(Autoencoder):
             return X.then(self._first, self.layout(X.shape[1:]), X.dtype)  # type: ignore[return-value]
         return X if last is None else np.ascontiguousarray(np.moveaxis(X.reshape(-1, *last), -1, 1))
 
-    def _learn_scale(self, X, weights=None):
+    def _learn_scale(self, X: Any, weights: np.ndarray | None = None) -> np.ndarray:
         return super()._learn_scale(self._first(X), weights)
 
-    def _scaled(self, X):
+    def _scaled(self, X: Any) -> np.ndarray:
         return super()._scaled(self._first(X))
 
-    def unscaled(self, Z):
+    def unscaled(self, Z: Any) -> np.ndarray:
         X = super().unscaled(Z)
         return (
             X
@@ -173,7 +173,7 @@ class ConvAutoencoder(Autoencoder):
 
     # ---------------------------------------------------------------- layers
 
-    def _new_encoder(self, image):
+    def _new_encoder(self, image: tuple[int, ...]) -> list[Layer]:
         if image != IMAGE:
             return self._halving_encoder(image)
         first, second, third = self.hidden
@@ -195,7 +195,8 @@ class ConvAutoencoder(Autoencoder):
 
     def _halving_decoder(self, image: tuple[int, ...]) -> list[Layer]:
         halvings = self._halvings(image)
-        channels, size = halvings[-1][0], tuple(-(-n // 2) for n in halvings[-1][1])
+        channels = halvings[-1][0]
+        size = tuple(-(-n // 2) for n in halvings[-1][1])
         layers = [
             self._linear(channels * math.prod(size)),
             activation(self.hidden_activation),
@@ -216,7 +217,7 @@ class ConvAutoencoder(Autoencoder):
             size = tuple(-(-n // 2) for n in size)
         return found
 
-    def _new_decoder(self, encoder, image):
+    def _new_decoder(self, encoder: list[Layer], image: tuple[int, ...]) -> list[Layer]:
         if image != IMAGE:
             return [*self._halving_decoder(image), *self._output_layers()]
         first, second, third = self.hidden

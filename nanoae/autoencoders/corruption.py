@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from nanoae.backend import Array
 from nanoae.engine.layers import Dropout, Noisy
 
 
@@ -24,17 +25,18 @@ class GaussianNoise(Noisy):
 
     bounds: ClassVar = {"std": "[0, inf)"}
 
-    def __init__(self, std: float, clip: tuple[float, float] | None = None):
+    def __init__(self, std: float, clip: tuple[float, float] | None = None) -> None:
         if clip is not None and not (len(clip) == 2 and clip[0] < clip[1]):
             raise ValueError(
                 f"GaussianNoise: expected clip=(low, high) with low < high, or None, got {clip}."
             )
-        self.std, self.clip = std, clip
+        self.std = std
+        self.clip = clip
 
-    def draw(self, noise):
+    def draw(self, noise: Array) -> Array:
         return self.ops.normal(self.generator, out=noise)
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.cache = None
         if not train:
             return x
@@ -45,7 +47,7 @@ class GaussianNoise(Noisy):
         self.cache = y
         return y
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         y = self.take_cache()
         if self.clip is None or not self.need_dx:
             return dy if self.need_dx else None
@@ -60,10 +62,10 @@ class MaskingNoise(Dropout):
     p       the share of the elements set to 0, in [0, 1)
     """
 
-    def __init__(self, p: float = 0.3):
+    def __init__(self, p: float = 0.3) -> None:
         super().__init__(p)
 
-    def draw(self, noise):
+    def draw(self, noise: Array) -> Array:
         return self.ops.keep_mask(self.generator, 1 - self.p, 1.0, out=noise)
 
 
@@ -75,22 +77,24 @@ class SaltAndPepper(Dropout):
     low, high   pepper and salt: the ends of the data's range
     """
 
-    def __init__(self, p: float = 0.3, low: float = 0.0, high: float = 1.0):
+    def __init__(self, p: float = 0.3, low: float = 0.0, high: float = 1.0) -> None:
         if not low < high:
             raise ValueError(f"SaltAndPepper: expected low < high, got {low} and {high}.")
         super().__init__(p)
-        self.low, self.high = low, high
+        self.low = low
+        self.high = high
 
-    def draw(self, noise):
+    def draw(self, noise: Array) -> Array:
         self.ops.keep_mask(self.generator, 1 - self.p, 1.0, out=noise)
-        s, kept = self.buffer("s", noise.shape), self.buffer("y", noise.shape)
+        s = self.buffer("s", noise.shape)
+        kept = self.buffer("y", noise.shape)
         self.ops.keep_mask(self.generator, 0.5, self.high - self.low, out=s)
         self.ops.add_inplace(s, self.low)
         self.ops.multiply(s, noise, out=kept)
         self.ops.axpby_inplace(s, -1.0, kept, 1.0)  # s · (1 - mask)
         return noise
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         y = super().forward(x, train)
         return self.ops.add_inplace(y, self.buffer("s", x.shape)) if train else y
 

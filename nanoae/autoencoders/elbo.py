@@ -20,6 +20,7 @@ from nanoae.backend.codes import LOGVAR_MAX
 from nanoae.blocks import blocks
 from nanoae.engine.losses import Loss
 from nanoae.training.evaluation import rows_at_a_time
+from nanoae.training.loop import Trainer
 
 ACTIVE = (
     0.01  # variance over the data of a unit's mean, above which it tells something (Burda 2016)
@@ -55,7 +56,7 @@ class Variational(NetworkEstimator):
     def _gaussian(self) -> Gaussian:
         return self.network_.layers[self._n_encoder - 1]  # type: ignore[return-value]
 
-    def new_trainer(self, rows, epochs, falling=False):
+    def new_trainer(self, rows: Any, epochs: int, falling: bool = False) -> Trainer:
         trainer = super().new_trainer(rows, epochs, falling)
         self._gaussian.warm_up = self.as_built.warm_up * math.ceil(rows / trainer.batch_size)
         measure: Any = weakref.WeakMethod(
@@ -96,7 +97,10 @@ class Variational(NetworkEstimator):
             for log_p, _, ratio in self._terms(inputs, targets, int(importance_samples))
         ]
         bounds = [self.network_.ops.to_numpy(lse(weights)) for weights in blocks]
-        return np.concatenate(bounds) - self.network_.dtype.type(math.log(importance_samples))
+        found: np.ndarray = np.concatenate(bounds) - self.network_.dtype.type(
+            math.log(importance_samples)
+        )
+        return found
 
     def _elbo(
         self, inputs: np.ndarray, targets: np.ndarray
@@ -117,21 +121,25 @@ class Variational(NetworkEstimator):
 
         log p(x|z) (N, S),   KL(q(z|x) ‖ N(0, I)) (N,),   log p(z) - log q(z|x) = Σ (noise² + logvar - z²) / 2  (N, S)
         """
-        net, ops, k = self.network_, self.network_.ops, self.code_size_
+        net = self.network_
+        ops = self.network_.ops
+        k = self.code_size_
         for block in blocks(len(inputs), max(1, rows_at_a_time(net) // samples)):
             rows = np.asarray(inputs[block])
             stats = net.forward(ops.to_device(rows), stop=self._n_encoder - 1).repeat(
                 samples, axis=0
             )
             noise = ops.to_device(self._noise(rows, samples).reshape(-1, k), net.dtype)
-            std, z = ops.empty(noise.shape, net.dtype), ops.empty(noise.shape, net.dtype)
+            std = ops.empty(noise.shape, net.dtype)
+            z = ops.empty(noise.shape, net.dtype)
             ops.reparametrise(stats, noise, std, out=z)
             self._repeat(samples)
             y = net.forward(z, start=self._n_encoder)
             log_p = -costs_of_rows(
                 self._loss, y, ops.to_device(targets[block]).repeat(samples, axis=0)
             )
-            mu, logvar = stats[:, :k], stats[:, k:].clip(max=LOGVAR_MAX)
+            mu = stats[:, :k]
+            logvar = stats[:, k:].clip(max=LOGVAR_MAX)
             kl = (mu**2 + std**2 - 1 - logvar).sum(axis=1) / 2
             ratio = (noise**2 + logvar - z**2).sum(axis=1) / 2
             yield (

@@ -52,7 +52,7 @@ class Estimator(FrameOutput, Parametrised):
     does every other method while another thread changes it (`guard.py`).
     """
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         guard(cls)
 
@@ -67,7 +67,7 @@ class Estimator(FrameOutput, Parametrised):
 
     _kind: ClassVar[str | None] = "transformer"  # or "classifier", "regressor", "outlier_detector"
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         from sklearn.utils import ClassifierTags, RegressorTags, Tags, TargetTags, TransformerTags
 
         supervised = self._kind in ("classifier", "regressor")
@@ -111,7 +111,7 @@ class Estimator(FrameOutput, Parametrised):
         """The numbers in a row of `transform`."""
         raise NotImplementedError
 
-    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """["autoencoder0", "autoencoder1", ...]: a name for each column of `transform`. input_features: only compared
         with the columns that fit saw; ValueError where they are others."""
         self.check_fitted()
@@ -130,7 +130,7 @@ class Estimator(FrameOutput, Parametrised):
         return np.array([f"{name.lower()}{i}" for i in range(self._n_features_out)], dtype=object)
 
     @guarded
-    def export(self, path, what=None, dtype=None) -> str:
+    def export(self, path: Any, what: Any = None, dtype: Any = None) -> str:
         """Write the fitted model for others to open; what is in the file, in words: see `nanoae.export`."""
         from nanoae.interchange.export import export
 
@@ -160,7 +160,7 @@ class Estimator(FrameOutput, Parametrised):
         return seed
 
     @guarded
-    def fit_transform(self, X, y=None, **fit_params):
+    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
         """fit(X), then transform(X)."""
         return self.fit(X, y, **fit_params).transform(X)  # type: ignore[attr-defined]
 
@@ -175,7 +175,7 @@ class Estimator(FrameOutput, Parametrised):
         return False
 
     def check_table(
-        self, X, *, reset: bool = False, dtype=np.float32, wide: bool = False
+        self, X: Any, *, reset: bool = False, dtype: Any = np.float32, wide: bool = False
     ) -> np.ndarray:
         """X as a finite array (N, D) of `dtype`, or a ValueError that says what is wrong with it; (N, ...) where the
         estimator takes images. A large file that is memory-mapped, or what else is read by blocks, as Rows. wide: in
@@ -243,22 +243,24 @@ class Estimator(FrameOutput, Parametrised):
             self.record_schema(shape, names, units)
         for column, learned, got in zip(names or (), self._units_in, units, strict=False):
             check_unit(name, str(column), learned, got)
-        return X
+        found: np.ndarray = X
+        return found
 
     def record_schema(
-        self, shape: tuple[int, ...], names=None, units: Sequence[str | None] = ()
+        self, shape: tuple[int, ...], names: Any = None, units: Sequence[str | None] = ()
     ) -> None:
         """The shape of the table's examples and, where it had any, its columns' units and names: `feature_names_in_` if
         these are strings, as scikit-learn has it."""
         self._units_in = list(units)
-        self.input_shape_, self.n_features_in_ = shape, math.prod(shape)
+        self.input_shape_ = shape
+        self.n_features_in_ = math.prod(shape)
         for attribute in ("feature_names_in_", "_labels_in"):
             vars(self).pop(attribute, None)
         if names is not None:
             strings = all(isinstance(name, str) for name in names)
             setattr(self, "feature_names_in_" if strings else "_labels_in", objects(names))
 
-    def _check_names(self, names) -> None:
+    def _check_names(self, names: Any) -> None:
         expected = getattr(self, "feature_names_in_", getattr(self, "_labels_in", None))
         if (
             names is None
@@ -284,11 +286,12 @@ class Estimator(FrameOutput, Parametrised):
         raise ValueError("\n".join(lines) + "\n")
 
 
-def as_codes(X, model: Estimator, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+def as_codes(X: Any, model: Estimator, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """X, finite codes (N, *shape) of a fitted model, as `dtype`; ValueError otherwise, and for a frame of `transform`'s
     columns in another order."""
     name = type(model).__name__
-    names, own = column_labels(X, name), model.get_feature_names_out().tolist()
+    names = column_labels(X, name)
+    own = model.get_feature_names_out().tolist()
     if names is not None and names != own and sorted(map(str, names)) == sorted(own):
         raise ValueError(
             f"{name}: expected the codes' columns in the order of transform, {own}, got {names}."
@@ -311,19 +314,18 @@ def squared_error(x: np.ndarray, again: np.ndarray, per: str) -> np.ndarray:
     but an error of NaN.
     """
     one_of("reconstruction_error: per", per, ("row", "feature", "element"))
-    error = (x - again) ** 2
+    error: np.ndarray = (x - again) ** 2
     if per == "element":
         return error
     axis = 0 if per == "feature" else tuple(range(1, error.ndim))
     known = ~np.isnan(x)
-    return (
-        error.mean(axis)
-        if known.all()
-        else np.where(known, error, 0).sum(axis) / np.maximum(known.sum(axis), 1)
-    )
+    total = np.where(known, error, 0).sum(axis)
+    count = known.sum(axis)
+    found: np.ndarray = error.mean(axis) if known.all() else total / np.maximum(count, 1)
+    return found
 
 
-def seed_of(random_state) -> int | None:
+def seed_of(random_state: Any) -> int | None:
     """An int seed out of None, an int, a numpy Generator or RandomState (which this advances)."""
     if isinstance(random_state, (int, np.integer)) and random_state < 0:
         raise ValueError(f"random_state: expected an int >= 0, got {random_state}.")

@@ -38,10 +38,11 @@ class Examples(NamedTuple):
         return self.take(own_order(self.inputs))
 
 
-def weighed(trainer: Trainer, loss: Loss, examples: Examples) -> np.ndarray | None:
+def weighed(trainer: Trainer, loss: Loss, examples: Examples) -> Any:
     """Have the trainer count each row as often as its weight says. Returns the targets that it needs for that."""
     X, t, weights = examples
-    trainer.loss, trainer.weights = loss, None
+    trainer.loss = loss
+    trainer.weights = None
     if weights is None or (weights == weights[0]).all():
         return t
     if isinstance(X, Rows) or not in_the_loss_alone(trainer, loss):
@@ -72,4 +73,5 @@ def terms(loss: Loss, targets: np.ndarray) -> np.ndarray:
         return np.ones(len(targets))
     widths = getattr(loss.inner, "blocks", (1,) * targets.shape[1])
     first = np.cumsum([0, *widths[:-1]])  # a column's first place tells whether it is known
-    return (~np.isnan(targets[:, first])).sum(axis=1)
+    found: np.ndarray = (~np.isnan(targets[:, first])).sum(axis=1)
+    return found

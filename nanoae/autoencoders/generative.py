@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from nanoae.autoencoders.mixture import Mixture
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.configurable import to_config
 from nanoae.data.matrix import as_numbers
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Generative(NetworkEstimator):
@@ -19,11 +24,18 @@ class Generative(NetworkEstimator):
 
     prior_: Mixture | None
 
-    def inverse_transform(self, X) -> np.ndarray:
+    def inverse_transform(self, X: Any) -> np.ndarray:
         """What codes X (N, K) stand for."""
         raise NotImplementedError
 
-    def fit_prior(self, X, n_components=10, covariance="full", random_state=0, **condition):
+    def fit_prior(
+        self,
+        X: Any,
+        n_components: int = 10,
+        covariance: str = "full",
+        random_state: Any = 0,
+        **condition: Any,
+    ) -> Self:
         """Learn where the codes of X (N, D) lie: a mixture of Gaussians that `sample` draws from, from now on.
 
         A plain autoencoder has no other prior. A variational one has, but its codes do not fill that quite.
@@ -34,7 +46,9 @@ class Generative(NetworkEstimator):
         )
         return self
 
-    def sample(self, n=1, random_state=None, temperature=1.0, **condition) -> np.ndarray:
+    def sample(
+        self, n: int = 1, random_state: Any = None, temperature: float = 1.0, **condition: Any
+    ) -> np.ndarray:
         """n new examples (n, D), decoded from codes drawn from `prior_`.
 
         temperature   >= 0, multiplies the standard deviation of the codes: below 1 for more typical examples
@@ -45,7 +59,7 @@ class Generative(NetworkEstimator):
             self._prior().sample(n, random_state, temperature), **condition
         )
 
-    def interpolate(self, a, b, steps=10, **condition) -> np.ndarray:
+    def interpolate(self, a: Any, b: Any, steps: int = 10, **condition: Any) -> np.ndarray:
         """The way from a to b, both (D,), straight through the code: (steps, D), its ends their reconstructions.
         From rows a, b (N, D): (N, steps, D), a condition= for each row being that of its whole way."""
         self._check_whole(steps=steps)
@@ -66,7 +80,9 @@ class Generative(NetworkEstimator):
         rows = rows.reshape(len(za), steps, *rows.shape[1:])
         return rows[0] if single else rows
 
-    def traverse(self, dimension, x=None, span=3.0, steps=11, **condition) -> np.ndarray:
+    def traverse(
+        self, dimension: int, x: Any = None, span: float = 3.0, steps: int = 11, **condition: Any
+    ) -> np.ndarray:
         """What one number of the code does: examples (steps, D) as it goes from -span to span of the prior's standard
         deviations around its mean; the others stay at those of x (D,), or at the prior's mean."""
         self._check_whole(steps=steps)
@@ -85,7 +101,7 @@ class Generative(NetworkEstimator):
         codes[:, dimension] = mean[dimension] + std[dimension] * np.linspace(-span, span, steps)
         return self.inverse_transform(codes, **condition)
 
-    def manifold(self, n=20, **condition) -> np.ndarray:
+    def manifold(self, n: int = 20, **condition: Any) -> np.ndarray:
         """The plane of codes of two numbers as n x n examples (n · n, D), at the quantiles (i - 1/2) / n of the prior's
         normal distribution: as much of it between any two neighbours. The first is at the top left."""
         from statistics import NormalDist  # not above: a tenth of the time of `import nanoae`
@@ -112,11 +128,11 @@ class Generative(NetworkEstimator):
 
     # ---------------------------------------------------------------- keeping
 
-    def to_file(self):
+    def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         facts, arrays = super().to_file()
         return {**facts, "prior": to_config(self.prior_)}, arrays
 
-    def from_file(self, header, arrays):
+    def from_file(self, header: dict[str, Any], arrays: Any) -> None:
         super().from_file(header, arrays)
         prior = arrays.construct(header.get("prior"), (Mixture, type(None)))
         if prior is not None and len(prior.means[0]) != self.code_size_:

@@ -37,13 +37,14 @@ class Whole(Kind):
     """A whole number >= least."""
 
     read = int
-    metavar, texts = "N", "whole numbers"
+    metavar = "N"
+    texts = "whole numbers"
 
-    def __init__(self, least: int = 1):
+    def __init__(self, least: int = 1) -> None:
         self.least = least
         self.takes = f"a whole number >= {least}"
 
-    def check(self, who, name, value):
+    def check(self, who: str, name: str, value: Any) -> None:
         if (
             isinstance(value, bool)
             or not isinstance(value, (int, np.integer))
@@ -56,14 +57,15 @@ class Number(Kind):
     """A finite number >= 0, or one in an interval, given as it is written: "[0, 1)"."""
 
     read = float
-    metavar, texts = "X", "numbers"
+    metavar = "X"
+    texts = "numbers"
 
-    def __init__(self, interval: str = "[0, inf)"):
+    def __init__(self, interval: str = "[0, inf)") -> None:
         self.interval = Interval(interval)
         words = self.interval.words
         self.takes = f"a number {words}" if words.startswith(">") else words
 
-    def check(self, who, name, value):
+    def check(self, who: str, name: str, value: Any) -> None:
         if value not in self.interval:
             wanted = f"to be {self.takes}" if self.takes.startswith("a ") else self.takes
             raise ValueError(f"{who}: expected {name} {wanted}, got {value!r}.")
@@ -76,10 +78,10 @@ class Flag(Kind):
     takes = "True or False"
 
     @staticmethod
-    def read(text):
+    def read(text: str) -> Any:
         return {"true": True, "yes": True, "false": False, "no": False}[text.lower()]
 
-    def check(self, who, name, value):
+    def check(self, who: str, name: str, value: Any) -> None:
         if not isinstance(value, (bool, np.bool_, int, np.integer)) or value not in (0, 1):
             raise ValueError(f"{who}: expected {name} to be True or False, got {value!r}.")
 
@@ -91,13 +93,14 @@ class Name(Kind):
 
     def __init__(
         self, known: Mapping[str, Any] | tuple[str, ...], other: type | None = None, hint: str = ""
-    ):
-        self.known, self.other = known, other
+    ) -> None:
+        self.known = known
+        self.other = other
         self.hint = hint and f", or {hint}"
         self.usage = ", ".join(known)  # what may be said in a text
         self.takes = self.usage + self.hint
 
-    def check(self, who, name, value):
+    def check(self, who: str, name: str, value: Any) -> None:
         if self.other is None or not isinstance(value, self.other):
             one_of(f"{who}: {name}", value, self.known, self.hint)
 
@@ -107,10 +110,10 @@ class Text(Kind):
 
     read = str
 
-    def __init__(self, *others: type):
+    def __init__(self, *others: type) -> None:
         self.others = others
 
-    def check(self, who, name, value):
+    def check(self, who: str, name: str, value: Any) -> None:
         if not isinstance(value, (str, *self.others)):
             raise ValueError(f"{who}: expected {name}, a name, got {value!r}.")
 
@@ -125,13 +128,14 @@ class Widths(Kind):
     """A list of `least` or more whole numbers >= 1; as text 128,64 or 128x64, or none."""
 
     read = staticmethod(widths)
-    metavar, texts = "N,N", "widths as 128x64"
+    metavar = "N,N"
+    texts = "widths as 128x64"
     takes = "a list of widths"
 
-    def __init__(self, least: int = 0):
+    def __init__(self, least: int = 0) -> None:
         self.least = least
 
-    def check(self, who, name, value):
+    def check(self, who: str, name: str, value: Any) -> None:
         if not isinstance(value, (list, tuple)):
             raise ValueError(f"{who}: expected {name} to be a list of widths, got {value!r}.")
         if len(value) < self.least:
@@ -143,15 +147,16 @@ class Widths(Kind):
 class Shares(Kind):
     """One share in [0, 1), or two: (of the inputs, of the hidden layers)."""
 
-    metavar, texts = "X", "shares as 0.5, or 0.2x0.5"
+    metavar = "X"
+    texts = "shares as 0.5, or 0.2x0.5"
     takes = "one share in [0, 1), or two"
 
     @staticmethod
-    def read(text):
+    def read(text: str) -> Any:
         found = tuple(float(share) for share in text.replace("x", ",").split(","))
         return found if len(found) > 1 else found[0]
 
-    def check(self, who, name, value):
+    def check(self, who: str, name: str, value: Any) -> None:
         shares = value if isinstance(value, (list, tuple)) else (0.0, value)
         if len(shares) != 2 or not all(
             isinstance(p, (int, float, np.number)) and 0 <= p < 1 for p in shares
@@ -167,11 +172,13 @@ class Part(Kind):
 
     texts = "parts"
 
-    def __init__(self, base: type, known: Mapping[str, type], example: str):
-        self.base, self.known, self.example = base, dict(known), example
+    def __init__(self, base: type, known: Mapping[str, type], example: str) -> None:
+        self.base = base
+        self.known = dict(known)
+        self.example = example
         self.takes = f"None, or one like {example}"
 
-    def read(self, text):
+    def read(self, text: str) -> Any:
         """Parts like "kl:0.05,0.1"; several, one for each layer, are joined by "/"."""
         found = [None if one == "none" else parse_spec(one, self.known) for one in text.split("/")]
         return found if len(found) > 1 else found[0]
@@ -180,10 +187,10 @@ class Part(Kind):
     def usage(self) -> str:
         return usage(self.known)
 
-    def meant(self, value):
+    def meant(self, value: Any) -> Any:
         return self.read(value) if isinstance(value, str) else value
 
-    def check(self, who, name, value):
+    def check(self, who: str, name: str, value: Any) -> None:
         if isinstance(value, str) and (set(":/") & set(value) or value in (*self.known, "none")):
             try:
                 value = self.meant(value)
@@ -200,12 +207,13 @@ class Rate(Kind):
     """A number >= 0, or a schedule: a function of the training step."""
 
     metavar = "X"
-    texts, takes = "rates", "a number >= 0, or a schedule"
+    texts = "rates"
+    takes = "a number >= 0, or a schedule"
 
-    def __init__(self, schedules: Mapping[str, type]):
+    def __init__(self, schedules: Mapping[str, type]) -> None:
         self.schedules = dict(schedules)
 
-    def read(self, text):
+    def read(self, text: str) -> Any:
         try:
             return float(text)
         except ValueError:
@@ -215,7 +223,7 @@ class Rate(Kind):
     def usage(self) -> str:
         return usage(self.schedules)
 
-    def check(self, who, name, value):
+    def check(self, who: str, name: str, value: Any) -> None:
         if not callable(value):
             Number().check(who, name, value)
             return
@@ -231,10 +239,12 @@ class Rate(Kind):
 class Listed(Kind):
     """A list of objects that a test holds for, said in words."""
 
-    def __init__(self, words: str, holds: Callable[[Any], bool], least: int = 0):
-        self.takes, self.holds, self.least = words, holds, least
+    def __init__(self, words: str, holds: Callable[[Any], bool], least: int = 0) -> None:
+        self.takes = words
+        self.holds = holds
+        self.least = least
 
-    def check(self, who, name, value):
+    def check(self, who: str, name: str, value: Any) -> None:
         listed = isinstance(value, (list, tuple)) and len(value) >= self.least
         if not listed or not all(self.holds(item) for item in value):
             raise ValueError(f"{who}: expected {name}, {self.takes}, got {value!r}.")
@@ -250,19 +260,23 @@ class Seed(Kind):
     """None, a whole number >= 0, or a generator; `seed_of` checks it where it is used."""
 
     read = staticmethod(seed)
-    metavar, texts = "N", "whole numbers >= 0"
+    metavar = "N"
+    texts = "whole numbers >= 0"
     takes = "None, a whole number >= 0, or a generator"
 
 
 class Maybe(Kind):
     """None, or a value of another kind."""
 
-    def __init__(self, kind: Kind):
-        self.kind, self.read, self.metavar, self.texts = kind, kind.read, kind.metavar, kind.texts
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.read = kind.read
+        self.metavar = kind.metavar
+        self.texts = kind.texts
         self.takes = f"None, or {kind.takes}"
         self.usage = kind.usage
 
-    def check(self, who, name, value):
+    def check(self, who: str, name: str, value: Any) -> None:
         if value is not None:
             self.kind.check(who, name, value)
 
@@ -270,15 +284,17 @@ class Maybe(Kind):
 class Auto(Kind):
     """A value of another kind, or "auto": what suits the rows, as `plan.py` says."""
 
-    def __init__(self, kind: Kind):
-        self.kind, self.metavar, self.texts = kind, kind.metavar, f"{kind.texts}, or auto"
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.metavar = kind.metavar
+        self.texts = f"{kind.texts}, or auto"
         self.takes = f"{kind.takes}, or auto"
         self.usage = kind.usage
 
-    def read(self, text):
+    def read(self, text: str) -> Any:
         return text if text == AUTO else self.kind.read(text)  # type: ignore[misc]
 
-    def check(self, who, name, value):
+    def check(self, who: str, name: str, value: Any) -> None:
         if not isinstance(value, str):
             self.kind.check(who, name, value)
         elif value != AUTO:
@@ -296,19 +312,22 @@ def _joined(value: Any) -> bool:
 class OneOrMore(Kind):
     """A value of another kind, or a list of such."""
 
-    def __init__(self, kind: Kind):
-        self.kind, self.read, self.metavar, self.texts = kind, kind.read, kind.metavar, kind.texts
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.read = kind.read
+        self.metavar = kind.metavar
+        self.texts = kind.texts
         self.takes = f"{kind.takes}; or a list of such"
         self.usage = kind.usage
 
-    def meant(self, value):
+    def meant(self, value: Any) -> Any:
         return (
             [self.kind.meant(each) for each in value]
             if isinstance(value, (list, tuple))
             else self.kind.meant(value)
         )
 
-    def check(self, who, name, value):
+    def check(self, who: str, name: str, value: Any) -> None:
         listed = (
             value
             if isinstance(value, (list, tuple))

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from typing import Any
 
 from nanoae.spelling import did_you_mean
 
 
-def checked(lines, keywords) -> tuple[list[str], list[str] | None]:
+def checked(lines: Any, keywords: Any) -> tuple[list[str], list[str] | None]:
     """Lines and keywords, composed (NFC) and with single spaces; ValueError where they are not as many full texts."""
-    lines, keywords = (
-        cleaned("lines", lines),
-        None if keywords is None else cleaned("keywords", keywords),
-    )
+    lines = cleaned("lines", lines)
+    keywords = None if keywords is None else cleaned("keywords", keywords)
     if keywords is not None and len(lines) != len(keywords):
         raise ValueError(
             f"TextVAE: expected a keyword for each line, got {len(keywords)} for {len(lines)} lines."
@@ -21,7 +20,7 @@ def checked(lines, keywords) -> tuple[list[str], list[str] | None]:
     return lines, keywords
 
 
-def cleaned(name: str, texts) -> list[str]:
+def cleaned(name: str, texts: Any) -> list[str]:
     if isinstance(texts, (str, bytes)) or not hasattr(texts, "__len__") or len(texts) == 0:
         raise ValueError(
             f"TextVAE: expected {name}, a list of one text or more, got {texts!r:.60}."

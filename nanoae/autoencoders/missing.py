@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from nanoae.backend import Array
 from nanoae.engine.layers import Layer
 from nanoae.rows import by_blocks
 
@@ -15,20 +16,23 @@ class FillMissing(Layer):
     Masked a network then trains on rows with gaps, which it is neither told nor asked about.
     """
 
-    def infer_shape(self, in_shape):
+    def infer_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         self.state["center"] = self.ops.zeros(in_shape, self.dtype)
         return in_shape
 
     def learn_means(self, X: np.ndarray, weights: np.ndarray | None) -> None:
         """center = each feature's mean over the rows of X (N, ...) that have it, of which row n counts weights[n]
         times."""
-        total, count, done = np.zeros(X.shape[1:]), np.zeros(X.shape[1:]), 0
+        total = np.zeros(X.shape[1:])
+        count = np.zeros(X.shape[1:])
+        done = 0
         for block in by_blocks(X):
             known = ~np.isnan(block)
             filled = np.where(known, block, 0)
             if weights is not None:
                 w = weights[done : done + len(block)].reshape(-1, *[1] * (X.ndim - 1))
-                filled, known = filled * w, known * w
+                filled = filled * w
+                known = known * w
             total += filled.sum(axis=0, dtype=np.float64)
             count += known.sum(axis=0)
             done += len(block)
@@ -37,12 +41,12 @@ class FillMissing(Layer):
             self.ops.to_device(mean.reshape(self.in_shape), self.dtype), out=self.state["center"]
         )
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
         self.cache = x if train else None
         return self.ops.fill_missing(x, x, self.state["center"], out=self.buffer("y", x.shape))
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         x = self.take_cache()
         return (
             self.ops.fill_missing(dy, x, 0.0, out=self.buffer("dx", dy.shape))

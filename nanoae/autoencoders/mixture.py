@@ -27,8 +27,9 @@ class Mixture(Configurable):
     Arrays are stored as nested lists, so that a mixture can stand in a model file.
     """
 
-    def __init__(self, weights, means, covariances=None):
-        w, m = np.asarray(weights), np.asarray(means)
+    def __init__(self, weights: Any, means: Any, covariances: Any = None) -> None:
+        w = np.asarray(weights)
+        m = np.asarray(means)
         shape = (*m.shape, *m.shape[1:])
         s = None if covariances is None else np.asarray(covariances)
         if (
@@ -44,15 +45,17 @@ class Mixture(Configurable):
             )
         if s is not None and (s == np.eye(m.shape[1])).all():
             s = None
-        self.weights, self.means = w.tolist(), m.tolist()
+        self.weights = w.tolist()
+        self.means = m.tolist()
         self.covariances = None if s is None else s.tolist()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Mixture({len(self.weights)} components of {len(self.means[0])} dimensions)"
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """weights that sum to 1, means, covariances, float64."""
-        weights, means = np.array(self.weights), np.array(self.means)
+        weights = np.array(self.weights)
+        means = np.array(self.means)
         covariances = np.broadcast_to(np.eye(means.shape[1]), (*means.shape, means.shape[1]))
         if self.covariances is not None:
             covariances = np.array(self.covariances)
@@ -75,13 +78,13 @@ class Mixture(Configurable):
     @classmethod
     def fit(
         cls,
-        z,
+        z: Any,
         n_components: int = 10,
         covariance: str = "full",
         *,
         max_iter: int = 200,
         tolerance: float = 1e-3,
-        random_state=0,
+        random_state: Any = 0,
         ops: Ops | None = None,
     ) -> Mixture:
         """The mixture that expectation maximisation (Dempster 1977) finds for rows z (N, K), started by k-means++.
@@ -113,13 +116,15 @@ class Mixture(Configurable):
         self, z: Array, ops: Ops, shape: np.ndarray, max_iter: int, tolerance: float
     ) -> Mixture:
         """Rounds of E and M from here. shape (K, K): 1 where a covariance may be other than 0."""
-        mixture, last = self, -math.inf
+        mixture = self
+        last = -math.inf
         for _ in range(max_iter):
             joint = mixture.log_joint(z, ops)
             now = float(ops.log_sum_exp(joint).mean())
             if now - last < tolerance:
                 break
-            last, r = now, ops.softmax(joint)
+            last = now
+            r = ops.softmax(joint)
             size = ops.to_numpy(ops.sum_rows(r)) + 1e-10  # Σ_n r
             means = ops.to_numpy(ops.matmul(r.T, z)) / size[:, None]
             covariances = []
@@ -145,10 +150,11 @@ class Mixture(Configurable):
             ops.copy(float(constant) - 0.5 * (y * y).sum(axis=1), out=joint[:, c])
         return joint
 
-    def score_samples(self, z) -> np.ndarray:
+    def score_samples(self, z: Any) -> np.ndarray:
         """log p(z) in nats of rows z (N, K)."""
         ops = get_ops("numpy")
-        return ops.log_sum_exp(self.log_joint(np.asarray(z, np.float64), ops))
+        found: np.ndarray = ops.log_sum_exp(self.log_joint(np.asarray(z, np.float64), ops))
+        return found
 
     def sample(self, n: int, random_state: Any = None, temperature: float = 1.0) -> np.ndarray:
         """n codes (n, K); `temperature` multiplies the standard deviations: below 1 for likelier ones."""
@@ -157,7 +163,8 @@ class Mixture(Configurable):
         L = np.linalg.cholesky(covariances)
         c = rng.choice(len(weights), n, p=weights)
         noise = rng.standard_normal((n, means.shape[1]))
-        return means[c] + temperature * np.einsum("nij,nj->ni", L[c], noise)
+        found: np.ndarray = means[c] + temperature * np.einsum("nij,nj->ni", L[c], noise)
+        return found
 
     def drawer(self, ops: Ops, dtype: Any) -> Callable[[Any, Array], Array]:
         """draw(generator, out): out (N, K) ~ p(z), all on the device: to each row the component that a uniform number
@@ -169,12 +176,10 @@ class Mixture(Configurable):
         roots = [ops.to_device(L.T, dtype) for L in np.linalg.cholesky(covariances)]
         parts = list(zip([0.0, *ends], ends, roots, ops.to_device(means, dtype), strict=False))
 
-        def draw(generator, out):
+        def draw(generator: Any, out: Array) -> Array:
             ops.normal(generator, out)
-            u, z = (
-                ops.uniform(generator, ops.empty((len(out), 1), dtype)),
-                ops.zeros(out.shape, dtype),
-            )
+            u = ops.uniform(generator, ops.empty((len(out), 1), dtype))
+            z = ops.zeros(out.shape, dtype)
             for start, end, root, mean in parts:
                 z += ((u >= start) & (u < end)) * (ops.matmul(out, root) + mean)
             return ops.copy(z, out=out)

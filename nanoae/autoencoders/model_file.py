@@ -35,7 +35,7 @@ HEADER_LIMIT = 16 << 20  # bytes: a history of 100,000 epochs has 6
 MOST_OBJECTS, MOST_ITEMS = 200_000, 3_000_000  # in a header: together 200 MB in memory
 
 
-def save_model(model: Estimator, path, notes: dict[str, Any] | None = None) -> None:
+def save_model(model: Estimator, path: Any, notes: dict[str, Any] | None = None) -> None:
     """Write a fitted model: a file of that name is either the old one or the whole new one.
 
     notes   what else the file is to keep, for `read_notes`: JSON-ready data, or models, by name
@@ -86,7 +86,7 @@ def pack(model: Estimator) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def load_model(
-    path, backend: str | None = None, parts: Sequence[type] = (), limit: int | None = None
+    path: Any, backend: str | None = None, parts: Sequence[type] = (), limit: int | None = None
 ) -> Estimator:
     """The model in `path`, on `backend` (None: the one it was made with, or "auto" where that is not to be had).
 
@@ -100,7 +100,7 @@ def load_model(
         return unpack(header, arrays, backend)
 
 
-def read_notes(path, limit: int | None = None) -> dict[str, Any]:
+def read_notes(path: Any, limit: int | None = None) -> dict[str, Any]:
     """What `save_model` was given to note beside the model; nothing where it was given nothing. limit: as `load`'s."""
     with open_model(path, (), limit) as (header, arrays):
         notes = promised(header, "notes", dict, None) or {}
@@ -112,7 +112,7 @@ def read_notes(path, limit: int | None = None) -> dict[str, Any]:
 
 @contextmanager
 def open_model(
-    path, parts: Sequence[type], limit: int | None
+    path: Any, parts: Sequence[type], limit: int | None
 ) -> Iterator[tuple[dict[str, Any], Saved]]:
     """(header, arrays) of a model file, an .npz, or what `export` wrote as .safetensors."""
     limit = max(LEAST_LIMIT, 4 * os.stat(path).st_size) if limit is None else limit
@@ -128,7 +128,7 @@ def open_model(
 
 
 @contextmanager
-def whole(path, limit: int) -> Iterator[None]:
+def whole(path: Any, limit: int) -> Iterator[None]:
     """Tells what does not fit together in a file by its name; and what that says is to be built may take no more memory
     than a model of its size does."""
     try:
@@ -157,12 +157,12 @@ def header_of(archive: Archive) -> bytes:
     return archive["header"].tobytes()
 
 
-def parsed(path, text: bytes) -> dict[str, Any]:
+def parsed(path: Any, text: bytes) -> dict[str, Any]:
     """The header; BadFile for what is none, or of so many parts that nobody wrote it by saving a model."""
     try:
         if text.count(b"{") + text.count(b"[") > MOST_OBJECTS or text.count(b",") > MOST_ITEMS:
             raise ValueError(f"more than {MOST_OBJECTS} objects or {MOST_ITEMS} items")
-        header = json.loads(text)
+        header: dict[str, Any] = json.loads(text)
         found = promised(header, "format", int)
     except (ValueError, RecursionError) as error:
         raise BadFile(path, "a nanoae model (arrays with a JSON header)", repr(error)) from error
@@ -187,4 +187,5 @@ def unpack(header: dict[str, Any], arrays: Saved, backend: str | None = None) ->
     model.settle()
     model.from_file(header, arrays)
     model.record_schema(shape, names, promised(header, "units", [(str, None)], ()))
-    return model
+    found: Estimator = model
+    return found

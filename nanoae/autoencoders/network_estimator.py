@@ -16,9 +16,8 @@ import numpy as np
 from nanoae.autoencoders.examples import Examples, weighed
 from nanoae.autoencoders.fact import Fact
 from nanoae.autoencoders.model_file import save_model
-from nanoae.autoencoders.plan import AUTO, Plan, told
-from nanoae.autoencoders.reach import output_range
-from nanoae.autoencoders.scaled import Scaled
+from nanoae.autoencoders.plan import AUTO, Plan
+from nanoae.autoencoders.shown import Shown
 from nanoae.autoencoders.trained import Trained
 from nanoae.autoencoders.weights import FEW, counted
 from nanoae.backend import get_ops
@@ -42,7 +41,7 @@ HISTORY = {str: [(float, NOT_FINITE)]}
 
 
 @dataclass(eq=False, repr=False)
-class NetworkEstimator(Trained, Scaled):
+class NetworkEstimator(Trained, Shown):
     """An estimator around one network_: the layers that make the code, then the rest, a decoder or a head.
 
     A subclass says which layers (`_layers`) and which loss (`new_loss`).
@@ -54,10 +53,8 @@ class NetworkEstimator(Trained, Scaled):
     _learned = ("network_", "n_features_in_")
     _facts: ClassVar[tuple[Fact, ...]] = (Fact("history_", "history", HISTORY),)
     _plan: ClassVar[Plan] = Plan()
-    # what was left to the plan, as the user said it: {"epochs": "auto"}
-    _left_open: dict[str, Any] | None = field(default=None, init=False)
 
-    def settle(self):
+    def settle(self) -> None:
         super().settle()
         self._left_open = None
 
@@ -91,13 +88,14 @@ class NetworkEstimator(Trained, Scaled):
             self._network_input(input_shape), ops, self.dtype, network_seed, state
         )
         self._loss = self.as_built.new_loss().build(ops, self.network_.dtype)
-        self._n_encoder, self.code_size_ = len(encoder), int(np.prod(encoder[-1].out_shape))
+        self._n_encoder = len(encoder)
+        self.code_size_ = int(np.prod(encoder[-1].out_shape))
         self.history_ = {"loss": [], "seconds": []}
 
     # ---------------------------------------------------------------- training
 
     def _counted(
-        self, X: np.ndarray, sample_weight
+        self, X: np.ndarray, sample_weight: Any
     ) -> tuple[slice | np.ndarray, np.ndarray | None]:
         """(the numbers of the rows of X that count, their weights or None): see `counted`."""
         return counted(sample_weight, len(X), type(self).__name__, FEW, least=2)
@@ -105,7 +103,7 @@ class NetworkEstimator(Trained, Scaled):
     def _pretrain(self, examples: Examples) -> None:
         """What is learned before the network is trained as a whole: here, nothing."""
 
-    def _check_alone(self, validation_data) -> None:
+    def _check_alone(self, validation_data: Any) -> None:
         """ValueError for a pair of rows and something else."""
         if isinstance(validation_data, tuple):
             raise ValueError(
@@ -113,7 +111,7 @@ class NetworkEstimator(Trained, Scaled):
                 f"tuple of {len(validation_data)}. Leave the targets out."
             )
 
-    def _rows_and_labels(self, validation_data, what: str) -> tuple:
+    def _rows_and_labels(self, validation_data: Any, what: str) -> tuple[Any, ...]:
         """(rows, their labels), given as validation_data; ValueError for anything else. what: the labels' name."""
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
             raise ValueError(
@@ -137,7 +135,9 @@ class NetworkEstimator(Trained, Scaled):
     def resolved_batch_size(self, rows: int) -> int:
         """Rows per training step, of so many."""
         built = self.as_built
-        return self._plan.settings(built, rows, watched=True).get("batch_size", built.batch_size)
+        return int(
+            self._plan.settings(built, rows, watched=True).get("batch_size", built.batch_size)
+        )
 
     def _hold_out(self, n: int, X: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """The numbers of the rows to learn from, and of those to watch the loss on, out of n in random order. Of a
@@ -196,7 +196,7 @@ class NetworkEstimator(Trained, Scaled):
         if falling:
             del self._trainer  # whose rate has fallen to 0: `partial_fit` starts from the whole one
 
-    def _to_device(self, array: np.ndarray | None):
+    def _to_device(self, array: Any) -> Any:
         return None if array is None else self.network_.ops.dataset(array)
 
     def new_trainer(self, rows: int, epochs: int, falling: bool = False) -> Trainer:
@@ -237,20 +237,20 @@ class NetworkEstimator(Trained, Scaled):
         trainer.model = weakref.proxy(self)
         return trainer
 
-    def _float(self):
+    def _float(self) -> np.dtype[Any]:
         return float_type(self.as_built.dtype)
 
-    def _read(self, X) -> np.ndarray:
+    def _read(self, X: Any) -> np.ndarray:
         return self.scaled(self._check_X(X))
 
     # ---------------------------------------------------------------- using
 
     @framed
-    def transform(self, X) -> np.ndarray:
+    def transform(self, X: Any) -> np.ndarray:
         """The codes (N, K) of X (N, D), or of images where the estimator takes those."""
         return self._encode(X)
 
-    def _encode(self, X) -> np.ndarray:
+    def _encode(self, X: Any) -> np.ndarray:
         """`transform`, an array whatever `set_output` says."""
         self.check_fitted()
         return self._run(self._read(X), 0, self._n_encoder)
@@ -273,110 +273,46 @@ class NetworkEstimator(Trained, Scaled):
     @property
     def loss_(self) -> Loss:
         """The loss that network_ was trained on, which says what the network's outputs mean."""
-        return self._loss
+        found: Loss = self._loss
+        return found
 
     @property
-    def black_(self) -> float:
-        """What the black of an image has to be in X: -1 where the network ends in a tanh, else 0. White is 1."""
-        return -1.0 if output_range(self.network_) == (-1, 1) else 0.0
-
-    @property
-    def _n_features_out(self):
+    def _n_features_out(self) -> int:
         return self.code_size_
 
-    # ---------------------------------------------------------------- looking and keeping
+    # ---------------------------------------------------------------- keeping
 
     @guarded
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         """For pickle: without the trainer and the loss's buffers. partial_fit then starts its optimiser afresh.
 
         What partial_fit changes in place is a copy: pickle looks at it after this has returned.
         """
-        state = {
-            name: value
-            for name, value in super().__getstate__().items()
-            if name not in ("_trainer", "_loss")
-        }
-        changing = {name: state[name] for name in ("network_", "history_") if name in state}
-        return {**state, **copy.deepcopy(changing)}
+        state = super().__getstate__()
+        for name in ("_trainer", "_loss"):
+            state.pop(name, None)
+        for name in state.keys() & {"network_", "history_"}:
+            state[name] = copy.deepcopy(state[name])
+        return state
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         if "network_" in state:
             self._loss = self.as_built.new_loss().build(self.network_.ops, self.network_.dtype)
 
-    def summary(self) -> str:
-        """A table: layer, output shape, parameters; below it the total, and what "auto" means here."""
-        self.check_fitted()
-        lines = [("layer", "output", "parameters")]
-        for i, layer in enumerate(self.network_.layers):
-            count = sum(array.size for array in layer.params.values())
-            mark = "  <- code" if i == self._n_encoder - 1 else ""
-            shape = "(N, " + ", ".join(map(str, layer.out_shape)) + ")"
-            lines.append((repr(layer), shape, f"{count:,}{mark}"))
-        lines.append(("total", "", f"{self.network_.theta.size:,}"))
-        widths = [max(len(line[k]) for line in lines) for k in (0, 1)]
-        table = "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}" for a, b, c in lines)
-        built = self.as_built
-        return (
-            f"{table}\n{told(built.get_params(deep=False), self._left_open or {}, self.scaling_)}"
-        )
-
-    @property
-    def best_epoch_(self) -> int | None:
-        """The epoch, counted from 1, whose weights `patience` went back to; None where the last ones were kept."""
-        watched = self.history_.get("val_loss")
-        if self.as_built.patience is None or not watched:
-            return None
-        return int(np.nan_to_num(watched, nan=np.inf).argmin()) + 1
-
-    def plot(self, X=None, y=None, *, shape: tuple[int, ...] | None = None, ax=None, **beside):
-        """What there is to see, as a matplotlib Axes: the loss by epoch; of rows X their reconstructions; with labels y
-        (N,), or of a predictor, their codes. `nanoae.plot` has more.
-
-        shape    of an example, where X holds flat images: (28, 28)
-        ax       the Axes to draw on, or a new figure's
-        beside   condition=, where the model is conditional
-        """
-        from nanoae import plot
-
-        self.check_fitted()
-        name = type(self).__name__
-        if X is None:
-            losses = {
-                key: self.history_[key] for key in ("loss", "val_loss") if self.history_.get(key)
-            }
-            return plot.loss(losses, kept=self.best_epoch_, title=f"{name}: loss", ax=ax)
-        if y is not None or not hasattr(self, "reconstruct"):
-            return plot.codes(self._encode(X, **beside), y, title=f"{name}: codes", ax=ax)
-        rows = np.asarray(self._check_X(X))
-        batches = {"original": rows, name: self.reconstruct(X, **beside)}
-        return plot.reconstructions(
-            batches, shape, columns=getattr(self, "feature_names_in_", None), ax=ax
-        )
-
-    def _repr_html_(self) -> str:
-        """For notebooks: the layers and the losses."""
-        from nanoae.plot.notebook import table_and_curve
-
-        if not self.__sklearn_is_fitted__():
-            return table_and_curve(repr(self), "not fitted", {})
-        return table_and_curve(repr(self), self.summary(), self.history_)
-
-    def check_weights(self):
-        ops = self.network_.ops
-        if not all(np.isfinite(ops.to_numpy(array)).all() for array in self.network_.state()):
+    def check_weights(self) -> None:
+        if not self.network_.finite:
             raise ValueError(
                 f"{type(self).__name__}: expected finite weights, got NaN or infinity among them. Fit it again: with "
                 "a lower learning rate, or rows of smaller numbers."
             )
 
-    def save(self, path) -> None:
+    def save(self, path: Any) -> None:
         """Write the model to `path` (.npz with JSON inside, no pickle); `nanoae.load` opens it on any backend."""
         self.check_fitted()
         save_model(self, path)
 
-    def to_file(self):
+    def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """(facts, arrays) for the model file."""
         self.check_weights()  # the file could not be opened again
         facts, arrays = super().to_file()
@@ -386,7 +322,7 @@ class NetworkEstimator(Trained, Scaled):
         }
         return facts, arrays | state
 
-    def from_file(self, header, arrays):
+    def from_file(self, header: dict[str, Any], arrays: Any) -> None:
         """The opposite of `to_file`."""
         self.settle()
         self._settings_from_file(header, arrays)

@@ -13,8 +13,8 @@ import dataclasses
 import functools
 import inspect
 import textwrap
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -23,7 +23,12 @@ from nanoae.autoencoders.kinds import Kind, Number, Whole
 from nanoae.configurable import Configurable
 from nanoae.spelling import one_of
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
 T = TypeVar("T", bound=type)
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def parameter(default: Any, kind: Kind, meaning: str) -> Any:
@@ -44,7 +49,7 @@ def declared(estimator: type) -> dict[str, Mapping[str, Any]]:
 def found_in(estimator: type) -> dict[str, Mapping[str, Any]]:
     found: dict[str, Mapping[str, Any]] = {}
     for base in estimator.__mro__:
-        fields: dict[str, dataclasses.Field] = vars(base).get("__dataclass_fields__", {})
+        fields: dict[str, dataclasses.Field[Any]] = vars(base).get("__dataclass_fields__", {})
         for name in vars(base).get("__annotations__", ()):
             if name in fields:
                 found[name] = found.get(name) or fields[name].metadata
@@ -55,10 +60,10 @@ def found_in(estimator: type) -> dict[str, Mapping[str, Any]]:
 class Documentation:
     """A class's documentation with a table of its parameters behind it, made when somebody reads it."""
 
-    def __init__(self, text: str | None):
+    def __init__(self, text: str | None) -> None:
         self.text = text or ""
 
-    def __get__(self, _, estimator: type) -> str:
+    def __get__(self, _: Any, estimator: type) -> str:
         rows = declared(estimator).items()
         width = max(len(name) for name, _ in rows) + 3
         table = ["    Parameters", ""]
@@ -79,11 +84,11 @@ def documented(estimator: T) -> T:
     return estimator
 
 
-def restored(method):
+def restored(method: F) -> F:
     """`method`, which leaves the estimator as it was, fitted or not, where it raises."""
 
     @functools.wraps(method)
-    def whole(self, *args, **kwargs):
+    def whole(self: Any, *args: Any, **kwargs: Any) -> Any:
         before = vars(self).copy()
         try:
             return method(self, *args, **kwargs)
@@ -92,19 +97,19 @@ def restored(method):
             vars(self).update(before)
             raise
 
-    return whole
+    return cast(F, whole)
 
 
-def transactional(fit):
+def transactional(fit: F) -> F:
     """A `fit` that settles the parameters, and is `restored`."""
 
     @restored
     @functools.wraps(fit)
-    def whole(self, *args, **kwargs):
+    def whole(self: Any, *args: Any, **kwargs: Any) -> Any:
         self.settle()
         return fit(self, *args, **kwargs)
 
-    return whole
+    return cast(F, whole)
 
 
 class Parametrised(Configurable):
@@ -123,7 +128,7 @@ class Parametrised(Configurable):
                 params.update({f"{name}__{key}": sub for key, sub in value.get_params().items()})
         return params
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Store new arguments; ValueError for a name that does not exist. They count from the next `fit` on: what is
         fitted answers as it was built."""
         for key, value in params.items():
@@ -144,7 +149,7 @@ class Parametrised(Configurable):
         """From here on the parameters are what they are now: see `as_built`."""
         self._as_built = self.unfitted()
 
-    def unfitted(self, **changed) -> Any:
+    def unfitted(self, **changed: Any) -> Any:
         """Another one with copies of these parameters, but for those `changed`, and without callbacks.
 
         A subclass's constructor may take fewer of them than there are: the others are set after it."""
@@ -182,12 +187,12 @@ class Parametrised(Configurable):
         for name, row in declared(type(self)).items():
             row["kind"].check(type(self).__name__, name, getattr(self, name))
 
-    def _check_whole(self, least: int = 1, **values) -> None:
+    def _check_whole(self, least: int = 1, **values: Any) -> None:
         """ValueError for a value, given by its argument's name, that is no whole number >= `least`."""
         for name, value in values.items():
             Whole(least).check(type(self).__name__, name, value)
 
-    def _check_number(self, **values) -> None:
+    def _check_number(self, **values: Any) -> None:
         """ValueError for a value, given by its argument's name, that is no number >= 0."""
         for name, value in values.items():
             Number().check(type(self).__name__, name, value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from nanoae.autoencoders.scaled import Scaled
 from nanoae.autoencoders.weights import FEW, counted, own_order
 from nanoae.data.frame import framed
 from nanoae.rows import by_blocks, extremes
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @documented
@@ -35,11 +38,11 @@ class PCA(Scaled):
     _: KW_ONLY
     scaling: Any = "none"
 
-    def _float(self):
+    def _float(self) -> np.dtype[Any]:
         return np.dtype(np.float64)
 
     @transactional
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Learn from X (N, D). `y` is ignored. sample_weight: how much each row counts (N,), >= 0, as if it stood so
         often in X; of 0 it is not there."""
         self.check_parameters()
@@ -47,7 +50,8 @@ class PCA(Scaled):
         rows, weights = counted(sample_weight, len(X), "PCA", FEW, least=2)
         X = self._learn_scale(X[rows], weights)
         order = own_order(X)
-        X, weights = X[order], None if weights is None else weights[order]
+        X = X[order]
+        weights = None if weights is None else weights[order]
         n, d = X.shape
         self.mean_ = mean(X, weights)
         low, high = extremes(X)
@@ -63,13 +67,15 @@ class PCA(Scaled):
             copies > d
         ):  # the D x D covariance has the same right singular vectors: X = U S Vᵀ, XᵀX = V S² Vᵀ
             variance, vectors = np.linalg.eigh(sum(part.T @ part for part in parts))
-            variance, vectors = np.maximum(variance[::-1], 0), vectors[:, ::-1].T
+            variance = np.maximum(variance[::-1], 0)
+            vectors = vectors[:, ::-1].T
         else:
             _, s, vectors = np.linalg.svd(np.concatenate(list(parts)), full_matrices=False)
             variance = s**2
         # The sign of a singular vector is arbitrary; fix it so that its largest entry is positive.
         components = vectors[: self.n_components]
-        k, largest = len(components), np.abs(components).argmax(axis=1)
+        k = len(components)
+        largest = np.abs(components).argmax(axis=1)
         self.components_ = components * np.sign(components[np.arange(k), largest])[:, None]
         with np.errstate(over="ignore"):
             self.explained_variance_ = np.ldexp(variance[:k] / (copies - 1), 2 * exponent)
@@ -77,26 +83,26 @@ class PCA(Scaled):
         return self
 
     @framed
-    def transform(self, X) -> np.ndarray:
+    def transform(self, X: Any) -> np.ndarray:
         """The codes (N, K) of X (N, D)."""
         return self._encode(X)
 
-    def _encode(self, X) -> np.ndarray:
+    def _encode(self, X: Any) -> np.ndarray:
         self.check_fitted()
         X = self.scaled(self._check_X(X))
         return np.concatenate([(block - self.mean_) @ self.components_.T for block in by_blocks(X)])
 
-    def inverse_transform(self, X) -> np.ndarray:
+    def inverse_transform(self, X: Any) -> np.ndarray:
         """The reconstructions (N, D) of codes X (N, K)."""
         self.check_fitted()
         codes = as_codes(X, self, self.components_.shape[:1], np.float64)
         return self.unscaled(codes @ self.components_ + self.mean_)
 
-    def reconstruct(self, X) -> np.ndarray:
+    def reconstruct(self, X: Any) -> np.ndarray:
         """inverse_transform(transform(X)), (N, D)."""
         return self.inverse_transform(self._encode(X))
 
-    def reconstruction_error(self, X, per="row") -> np.ndarray:
+    def reconstruction_error(self, X: Any, per: str = "row") -> np.ndarray:
         """Squared error between X and its reconstruction: the mean per row (N,), per feature (D,), or each element
         (N, D), for per="row", "feature" or "element"."""
         self.check_fitted()
@@ -107,7 +113,7 @@ class PCA(Scaled):
             [squared_error(block, self.reconstruct(block), per) for block in by_blocks(X)]
         )
 
-    def evaluate(self, X, *, sample_weight=None) -> dict[str, float]:
+    def evaluate(self, X: Any, *, sample_weight: Any = None) -> dict[str, float]:
         """{"loss", "mse"}: the mean squared error over X (N, D), of which row n counts sample_weight[n] times; where
         columns are scaled also "scaled_mse", on that scale, which is then the loss."""
         self.check_fitted()
@@ -120,25 +126,25 @@ class PCA(Scaled):
         )
         return {"loss": found.get("scaled_mse", found["mse"]), **found}
 
-    def score(self, X, y=None, *, sample_weight=None) -> float:
+    def score(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:
         """Minus the mean squared error: higher is better."""
         self.check_fitted()
         return -self.evaluate(X, sample_weight=sample_weight)["loss"]
 
     @property
-    def _n_features_out(self):
+    def _n_features_out(self) -> int:
         return len(self.components_)
 
-    def save(self, path) -> None:
+    def save(self, path: Any) -> None:
         """Write the model to `path`; `nanoae.load` opens it."""
         self.check_fitted()
         save_model(self, path)
 
-    def to_file(self):
+    def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         facts, arrays = super().to_file()
         return facts, arrays | {name: getattr(self, name) for name in self._learned}
 
-    def from_file(self, header, arrays):
+    def from_file(self, header: dict[str, Any], arrays: Any) -> None:
         self.settle()
         self._settings_from_file(header, arrays)
         self.mean_ = arrays.take("mean_", (math.prod(header["input_shape"]),))
@@ -151,7 +157,8 @@ class PCA(Scaled):
 
 def mean(X: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
     """Σ w x / Σ w of the rows X (N, D), a block at a time."""
-    total, done = np.zeros(X.shape[1]), 0
+    total = np.zeros(X.shape[1])
+    done = 0
     for block in by_blocks(X):
         w = None if weights is None else weights[done : done + len(block)]
         total += block.sum(axis=0) if w is None else (block * w[:, None]).sum(axis=0)

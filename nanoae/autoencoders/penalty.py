@@ -7,8 +7,9 @@ A penalty is a layer behind the code. It passes the code h through and adds P(h)
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from nanoae.backend import Array
 from nanoae.engine.activations import Sigmoid
 from nanoae.engine.layers import Layer, Linear, Noisy
 
@@ -18,17 +19,17 @@ class Penalty(Layer):
 
     bounds: ClassVar = {"weight": "[0, inf)"}
 
-    def __init__(self, weight: float = 1e-3):
+    def __init__(self, weight: float = 1e-3) -> None:
         self.weight = weight
 
     def attach(self, encoder: list[Layer]) -> None:
         """Find what is needed in the layers before this one; ValueError where it is not there."""
 
-    def cost(self, x, out):
+    def cost(self, x: Array, out: Array) -> Array:
         """P(x), its gradient dP/dx written to `out`."""
         raise NotImplementedError
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.cache = None
         if train:
             self.check_input(x)
@@ -36,7 +37,7 @@ class Penalty(Layer):
             self.penalty = self.cost(x, out=dx)
         return x
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         return self.ops.add_inplace(self.take_cache(), dy)  # dx = dP/dx + dy
 
 
@@ -49,7 +50,7 @@ class L1Sparsity(Penalty):
               not worth its price goes to 0 and stays there: a ReLU code becomes sparse.
     """
 
-    def cost(self, x, out):
+    def cost(self, x: Array, out: Array) -> Array:
         return self.ops.l1_norm(x, self.weight / len(x), out=out)
 
 
@@ -69,19 +70,20 @@ class KLSparsity(Penalty):
 
     bounds: ClassVar = {"target": "(0, 1)"}
 
-    def __init__(self, target: float = 0.05, weight: float = 1e-3):
+    def __init__(self, target: float = 0.05, weight: float = 1e-3) -> None:
         super().__init__(weight)
         self.target = target
 
-    def attach(self, encoder):
+    def attach(self, encoder: list[Layer]) -> None:
         if not isinstance(encoder[-1], Sigmoid):
             raise ValueError(
                 f'KLSparsity: expected a code in (0, 1), from code_activation="sigmoid", got one from {encoder[-1]}. '
                 "For other codes use L1Sparsity."
             )
 
-    def cost(self, x, out):
-        ops, n = self.ops, len(x)
+    def cost(self, x: Array, out: Array) -> Array:
+        ops = self.ops
+        n = len(x)
         q = ops.sum_rows(self.contiguous(x, "x").reshape(n, -1), out=self.buffer("q", (x[0].size,)))
         ops.scale_inplace(q, 1 / n)
         dq = self.buffer("dq", q.shape)
@@ -105,12 +107,12 @@ class Contractive(Penalty):
               dP/dW[i, j] = weight / N · 2 W[i, j] Σ_n g[n, j]²    with h fixed: a term of `source.extra_grads`
     """
 
-    def __init__(self, weight: float = 0.1, source: Linear | None = None):
+    def __init__(self, weight: float = 0.1, source: Linear | None = None) -> None:
         super().__init__(weight)
         self.source = source
 
-    def attach(self, encoder):
-        layers = encoder[1:] if isinstance(encoder[0], Noisy) else encoder
+    def attach(self, encoder: list[Layer]) -> None:
+        layers: list[Any] = encoder[1:] if isinstance(encoder[0], Noisy) else encoder
         if [type(layer) for layer in layers] != [Linear, Sigmoid]:
             raise ValueError(
                 "Contractive: expected an encoder of one layer, [Linear, Sigmoid], for which its formula holds: "
@@ -118,24 +120,24 @@ class Contractive(Penalty):
             )
         self.source = layers[0]
 
-    def infer_shape(self, in_shape):
+    def infer_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         if self.source is None or in_shape != self.source.out_shape:
-            raise ValueError(
-                f"{self}: expected source=, the Linear that the code {in_shape} comes from."
-            )
+            raise self.mistake("source=, the Linear that the code comes from", self.source)
         self.dW = self.ops.empty((self.source.n_in, self.source.n_out), self.dtype)
         self.source.extra_grads.append(self.dW)
         return in_shape
 
-    def cost(self, x, out):
-        ops, factor = self.ops, self.weight / len(x)
+    def cost(self, x: Array, out: Array) -> Array:
+        ops = self.ops
+        factor = self.weight / len(x)
         W = self.source.params["W"]  # type: ignore[union-attr]
         g = ops.multiply(x, x, out=self.buffer("g", x.shape))
         ops.axpby_inplace(g, 1.0, x, -1.0)  # g = h - h²
         ops.multiply(x, -2.0, out=out)
         ops.add_inplace(out, 1.0)
         ops.scale_inplace(out, g)  # (1 - 2 h) g
-        S, G = self.buffer("S", self.in_shape), self.buffer("G", self.in_shape)
+        S = self.buffer("S", self.in_shape)
+        G = self.buffer("G", self.in_shape)
         ops.sum_rows(ops.multiply(W, W, out=self.dW), out=S)  # S_j = Σ_i W[i, j]²
         ops.sum_rows(ops.scale_inplace(g, g), out=G)  # G_j = Σ_n g[n, j]²
         loss = ops.multiply(ops.sum_products(G, S), factor)

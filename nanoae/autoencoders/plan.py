@@ -51,7 +51,7 @@ class Plan:
 
     def batch_size(self, rows: int) -> int:
         low, high = self.batch
-        return min(max(2 ** max(rows // 32, 1).bit_length() // 2, low), high)
+        return int(min(max(2 ** max(rows // 32, 1).bit_length() // 2, low), high))
 
     def epochs(self, rows: int, batch_size: int) -> int:
         low, high = self.steps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from nanoae.data.labels import one_column
 from nanoae.engine import losses
 from nanoae.engine.activations import activation
 from nanoae.engine.layers import Dropout, Layer
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass(eq=False, repr=False)
@@ -39,7 +42,7 @@ class StackedPredictor(Stacked):
         0, Whole(0), "how many layers, from the input on, keep their pretrained weights"
     )
 
-    def _layers(self, input_shape):
+    def _layers(self, input_shape: tuple[int, ...]) -> tuple[list[Layer], list[Layer]]:
         visible, hidden = (
             self.dropout if isinstance(self.dropout, (list, tuple)) else (0.0, self.dropout)
         )
@@ -49,13 +52,13 @@ class StackedPredictor(Stacked):
             layers += [Dropout(hidden)] if hidden else []
         return layers, [self._linear(self._n_outputs())]
 
-    def _reconstruction(self):
+    def _reconstruction(self) -> dict[str, Any]:
         return {"loss": self.pretrain_loss}
 
-    def _target_layers(self, i):
+    def _target_layers(self, i: int) -> list[Layer]:
         return [learned(self)[i]]
 
-    def check_parameters(self):
+    def check_parameters(self) -> None:
         super().check_parameters()
         if self.freeze not in range(len(self.sizes) + 1):
             raise ValueError(
@@ -63,17 +66,17 @@ class StackedPredictor(Stacked):
                 f"got {self.freeze!r}."
             )
 
-    def _build(self, input_shape, state=None):
+    def _build(self, input_shape: tuple[int, ...], state: list[np.ndarray] | None = None) -> None:
         super()._build(input_shape, state)
         learned(self)[
             self.freeze
         ].need_dx = False  # below it nothing learns, so backward may stop there
 
-    def _trainable(self):
+    def _trainable(self) -> list[slice] | None:
         first = self.network_.layers.index(learned(self)[self.freeze])
         return [slice(self.network_.parameters.slices[first, "W"].start, None)]
 
-    def _ends(self):
+    def _ends(self) -> tuple[Any, Any]:
         loss = losses.get(self.as_built.pretrain_loss, "pretrain_loss")
         return predicted_range(loss, *UNBOUNDED) if self.as_built.pretrain else super()._ends()
 
@@ -99,7 +102,7 @@ class StackedPredictor(Stacked):
         raise NotImplementedError
 
     def _check_y(
-        self, y, n: int, rows: slice | np.ndarray = slice(None), known: bool = False
+        self, y: Any, n: int, rows: slice | np.ndarray = slice(None), known: bool = False
     ) -> np.ma.MaskedArray:
         """y (n,) as labels of these rows, masked where a row has none; ValueError otherwise."""
         name = type(self).__name__
@@ -113,7 +116,7 @@ class StackedPredictor(Stacked):
         return self._read_labels(y[rows], known)
 
     @transactional
-    def build(self, n_features: int, y):
+    def build(self, n_features: int, y: Any) -> Self:
         """Make the untrained network for rows of n_features and labels like y: for `summary`, or a look at it."""
         self._learn_targets(self._check_y(y, len(y)).compressed(), None)
         self._build((n_features,))
@@ -122,7 +125,14 @@ class StackedPredictor(Stacked):
 
     @resumable
     @transactional
-    def fit(self, X, y, X_unlabelled=None, validation_data=None, sample_weight=None):
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        X_unlabelled: Any = None,
+        validation_data: Any = None,
+        sample_weight: Any = None,
+    ) -> Self:
         """Learn from X (N, D) and labels y (N,), afresh: pretrain on all rows, then train on the labelled ones.
 
         X_unlabelled       more rows (M, D) for the pretraining
@@ -132,7 +142,8 @@ class StackedPredictor(Stacked):
         Raises ValueError for a table or labels that cannot be learned from; NotFiniteError where training diverges.
         """
         self.check_parameters()
-        X, name = self._check_X(X, reset=True), type(self).__name__
+        X = self._check_X(X, reset=True)
+        name = type(self).__name__
         more = X[:0] if X_unlabelled is None else self.check_table(X_unlabelled, dtype=X.dtype)
         counting, weights = self._counted(X, sample_weight)
         X, y = X[counting], self._check_y(y, len(X), counting)
@@ -140,11 +151,14 @@ class StackedPredictor(Stacked):
         self._learn_scale(
             np.concatenate([X, more]), None if weights is None else np.concatenate([weights, ones])
         )
-        X, more = self.scaled(X), self.scaled(more)
+        X = self.scaled(X)
+        more = self.scaled(more)
         order = own_order(X, np.where(y.mask, np.zeros(1, y.dtype), y.data), y.mask)
-        X, y = X[order], y[order]
+        X = X[order]
+        y = y[order]
         weights = None if weights is None else weights[order]
-        rows, labels = np.flatnonzero(~y.mask), y.compressed()
+        rows = np.flatnonzero(~y.mask)
+        labels = y.compressed()
         of_rows = None if weights is None else weights[rows]
         self._learn_targets(labels, of_rows)
         labelled = Examples(rows, self._targets(labels), self._label_weights(labels, of_rows))
@@ -168,7 +182,7 @@ class StackedPredictor(Stacked):
         self._train(labelled._replace(inputs=X[labelled.inputs]), watched)
         return self
 
-    def _predicted(self, X) -> np.ndarray:
+    def _predicted(self, X: Any) -> np.ndarray:
         """What the network gives for X; ValueError where that is no number, of which argmax would make a class."""
         self.check_fitted()
         given = self._run(self._read(X), 0, None)
@@ -180,7 +194,7 @@ class StackedPredictor(Stacked):
             )
         return given
 
-    def _with_labels(self, X, y, sample_weight=None) -> Examples:
+    def _with_labels(self, X: Any, y: Any, sample_weight: Any = None) -> Examples:
         """The rows of X that count and that y has a label for, their labels and weights; ValueError where there are
         none."""
         X = self._check_X(X)

@@ -79,11 +79,11 @@ PASSED_ON = (
 )
 
 
-def same(layer, low, high):
+def same(layer: Any, low: Any, high: Any) -> Range:
     return low, high
 
 
-def with_zero(layer, low, high):
+def with_zero(layer: Any, low: Any, high: Any) -> Range:
     return min(low, 0), max(high, 0)
 
 
@@ -126,7 +126,7 @@ def value(layer: Elementwise, x: float, end: float) -> float:
     if not math.isfinite(x):
         return end
     one = layer.ops.to_device([x], layer.dtype)
-    return layer.ops.to_numpy(layer.f(one, out=layer.ops.empty(1, layer.dtype))).tolist()[0]
+    return float(layer.ops.to_numpy(layer.f(one, out=layer.ops.empty(1, layer.dtype))).tolist()[0])
 
 
 @functools.singledispatch
@@ -151,7 +151,7 @@ def _(loss: Mixed, low: float, high: float) -> Range:
 
 @predicted_range.register(Masked)
 @predicted_range.register(Weighted)
-def _(loss, low: float, high: float) -> Range:
+def _(loss: Any, low: float, high: float) -> Range:
     return predicted_range(losses.get(loss.loss), low, high)
 
 
@@ -159,7 +159,8 @@ def check_one_sigmoid(whose: str, network: Sequential, loss: Loss, words: str, r
     """ValueError for a network that ends in a Sigmoid before a loss that has one of its own. words: the loss, as the
     user gave it; remedy: another loss."""
     last = bounding_layer(network)
-    last, loss = getattr(last, "layer", last), getattr(loss, "inner", loss)
+    last = getattr(last, "layer", last)
+    loss = getattr(loss, "inner", loss)
     if isinstance(loss, BCE) and isinstance(last, Sigmoid):
         raise ValueError(
             f"{whose}: expected a decoder that ends in logits with {words}, which has the sigmoid, got one that ends "
@@ -174,7 +175,7 @@ class OutOfReach(ValueError):
     remedy    what to do
     """
 
-    def __init__(self, whose: str, finding: str, remedy: str):
+    def __init__(self, whose: str, finding: str, remedy: str) -> None:
         super().__init__(whose, finding, remedy)
         self.finding = finding
 
@@ -184,7 +185,12 @@ class OutOfReach(ValueError):
 
 
 def check_reach(
-    whose: str, X: np.ndarray, reach: tuple, cause: str, remedy: str, scaling: str = "none"
+    whose: str,
+    X: np.ndarray,
+    reach: tuple[Any, ...],
+    cause: str,
+    remedy: str,
+    scaling: str = "none",
 ) -> None:
     """OutOfReach where X (N, ...) has a number that does not lie in `reach`; NaN counts for nothing.
 
@@ -204,14 +210,16 @@ def check_reach(
     where = ""
     if np.ndim(low):
         at = int(outside.argmax())
-        low, high, least, most, where = low[at], high[at], least[at], most[at], f" in column {at}"
+        low = low[at]
+        high = high[at]
+        least = least[at]
+        most = most[at]
+        where = f" in column {at}"
     got = f"[{shown(np.fmin.reduce(least, axis=None))}, {shown(np.fmax.reduce(most, axis=None))}]{where}"
     way = f"Scale the data{SCALES.get((low, high), '')}"
     if scaling != "none":
-        got, way = (
-            f"{got}, which scaling={scaling!r} makes of the columns",
-            'Use another scaling ("minmax", "none")',
-        )
+        got = f"{got}, which scaling={scaling!r} makes of the columns"
+        way = 'Use another scaling ("minmax", "none")'
     raise OutOfReach(
         whose, f"expected values in [{low:g}, {high:g}] {cause}, got {got}", f"{way}, or {remedy}"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any  # noqa: F401 - in the signature of the inherited constructor
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from nanoae.autoencoders.fact import Fact
 from nanoae.autoencoders.parameters import documented
 from nanoae.autoencoders.predictor import StackedPredictor
 from nanoae.data.labels import numeric_labels
-from nanoae.engine.losses import MSE
+from nanoae.engine.losses import MSE, Loss
 
 
 @documented
@@ -38,16 +38,16 @@ class StackedRegressor(StackedPredictor):
     _unit = property(lambda self: self._target[1])
     _facts = (*StackedPredictor._facts, Fact("_target", "target", [float], [0.0, 1.0], list, tuple))
 
-    def _n_outputs(self):
+    def _n_outputs(self) -> int:
         return 1
 
-    def new_loss(self):
+    def new_loss(self) -> Loss:
         return MSE()
 
-    def _read_labels(self, y, known):
+    def _read_labels(self, y: Any, known: bool) -> np.ma.MaskedArray[Any, Any]:
         return numeric_labels(y, type(self).__name__)
 
-    def _learn_targets(self, y, weights):
+    def _learn_targets(self, y: Any, weights: np.ndarray | None) -> None:
         if not len(y):
             raise ValueError(f"{type(self).__name__}: expected labelled rows, got y with NaN only.")
         with np.errstate(over="ignore", under="ignore"):
@@ -60,14 +60,16 @@ class StackedRegressor(StackedPredictor):
             )
         self._target = zero, np.sqrt(variance).item() or 1.0
 
-    def _targets(self, y):
-        return ((y - self._zero) / self._unit).astype(self.as_built.dtype)[:, None]
+    def _targets(self, y: Any) -> np.ndarray:
+        found: np.ndarray = ((y - self._zero) / self._unit).astype(self.as_built.dtype)[:, None]
+        return found
 
-    def predict(self, X) -> np.ndarray:
+    def predict(self, X: Any) -> np.ndarray:
         """y of each row (N,), float64."""
-        return self._zero + self._unit * self._predicted(X)[:, 0].astype(np.float64)
+        found: np.ndarray = self._zero + self._unit * self._predicted(X)[:, 0].astype(np.float64)
+        return found
 
-    def evaluate(self, X, y, sample_weight=None) -> dict[str, float]:
+    def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
         """{"loss": the mean squared error, "r2": as `score`} over the labelled rows of X (N, D), of which row n counts
         sample_weight[n] times."""
         self.check_fitted()
@@ -75,7 +77,7 @@ class StackedRegressor(StackedPredictor):
         loss = np.average((y - self.predict(X)) ** 2, weights=weights)
         return {"loss": float(loss), "r2": self.score(X, y, weights)}
 
-    def score(self, X, y, sample_weight=None) -> float:
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R² = 1 - Σ (y - predicted)² / Σ (y - mean of y)² over the labelled rows: 1 at best, 0 for always giving the
         mean. Where all y are the same, 1 if they are predicted, else 0."""
         self.check_fitted()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.process_group import first_rank, process_group
 from nanoae.training.stop import heeded
 
+R = TypeVar("R")
 ADDED = {"checkpoint_dir": None, "resume": False}
 
 
-def resumable(fit):
+def resumable(fit: Callable[..., R]) -> Callable[..., R]:
     """`fit`, which also takes
 
     checkpoint_dir   a folder, or `Checkpoints(folder, steps=100, minutes=5)`: how things stand is written there after
@@ -27,7 +30,9 @@ def resumable(fit):
     """
 
     @functools.wraps(fit)
-    def whole(self, *args, checkpoint_dir=None, resume=False, **kwargs):
+    def whole(
+        self: Any, *args: Any, checkpoint_dir: Any = None, resume: bool = False, **kwargs: Any
+    ) -> Any:
         if resume and checkpoint_dir is None:
             raise ValueError(
                 f"{type(self).__name__}.fit: expected checkpoint_dir= with resume=True, got none: there is nothing to "
@@ -39,19 +44,15 @@ def resumable(fit):
                 return whole(self, *args, checkpoint_dir=checkpoint_dir, resume=resume, **kwargs)
         if checkpoint_dir is None or not first_rank():
             return fit(self, *args, **kwargs)
-        if (
-            isinstance(checkpoint_dir, Checkpoints) and checkpoint_dir.open
-        ):  # of a fit that this one is a part of
-            self._checkpoints = checkpoint_dir
+        given = checkpoint_dir
+        if not isinstance(given, Checkpoints):
+            given = Checkpoints(checkpoint_dir)
+        if given.open:  # of a fit that this one is a part of
+            self._checkpoints = given
             try:
                 return fit(self, *args, **kwargs)
             finally:
                 self._checkpoints = None
-        given = (
-            checkpoint_dir
-            if isinstance(checkpoint_dir, Checkpoints)
-            else Checkpoints(checkpoint_dir)
-        )
         model = {"class": type(self).__name__, **self.get_params(deep=False)}
         with heeded(), given.opened(model, resume):
             return whole(self, *args, checkpoint_dir=given, **kwargs)

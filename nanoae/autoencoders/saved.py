@@ -10,7 +10,8 @@ import numpy as np
 from nanoae.configurable import Configurable, from_config, registry
 from nanoae.data.archive import Archive
 
-FLOATS, WHOLE = ("float32", "float64"), ("int32", "int64")
+FLOATS = ("float32", "float64")
+WHOLE = ("int32", "int64")
 Shape = tuple[int | None, ...]
 OTHERS = (
     "bool",
@@ -32,8 +33,10 @@ class Saved:
 
     def __init__(
         self, archive: Archive | dict[str, np.ndarray], parts: Sequence[type] = (), prefix: str = ""
-    ):
-        self.archive, self.parts, self.prefix = archive, parts, prefix
+    ) -> None:
+        self.archive = archive
+        self.parts = parts
+        self.prefix = prefix
 
     def under(self, name: str) -> Saved:
         """Those that begin with `name` and a dot."""

@@ -66,7 +66,7 @@ class Scaled(Estimator):
         """The type of the numbers that are computed with."""
         raise NotImplementedError
 
-    def _ends(self) -> tuple:
+    def _ends(self) -> tuple[Any, ...]:
         """Between which numbers X has to lie, on its scale: low and high, or arrays of them."""
         return -np.inf, np.inf
 
@@ -74,14 +74,14 @@ class Scaled(Estimator):
         """How many scales an example of that shape has: one for each column, or for each channel of an image."""
         return shape[0] if len(shape) in (1, 3) else 1
 
-    def settle(self):
+    def settle(self) -> None:
         """From here on the parameters are what they are now, and nothing is known of the columns."""
         super().settle()
         vars(self).pop("scaler_", None)
 
     # ---------------------------------------------------------------- learning
 
-    def _check_X(self, X, reset=False) -> np.ndarray:
+    def _check_X(self, X: Any, reset: bool = False) -> np.ndarray:
         """X, checked, in the data's units: in float64 where it may have to be scaled before it loses digits."""
         learned = self.scaler_ is not None and not reset
         wide = self._scales if learned else self.as_built.scaling != "none"
@@ -148,7 +148,7 @@ class Scaled(Estimator):
         if not len(X):
             return X
         columns = self._columns(X)
-        found = getattr(self.scaler_, way)(columns)
+        found: np.ndarray = getattr(self.scaler_, way)(columns)
         if np.shape(found) != columns.shape:
             kind = type(self.scaler_).__name__
             raise ValueError(
@@ -185,7 +185,7 @@ class Scaled(Estimator):
 
     # ---------------------------------------------------------------- keeping
 
-    def to_file(self):
+    def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """(facts, arrays) for the model file."""
         facts, arrays = super().to_file()
         if self.scaler_ is None or not self._scales:

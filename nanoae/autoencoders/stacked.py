@@ -13,10 +13,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nanoae.autoencoders.autoencoder import ACTIVATION, Autoencoder
+from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.corruption import CORRUPTIONS
+from nanoae.autoencoders.examples import Examples
 from nanoae.autoencoders.fact import Fact
 from nanoae.autoencoders.kinds import Auto, Flag, Maybe, OneOrMore, Part, Rate, Whole, Widths
+from nanoae.autoencoders.mirrored import ACTIVATION
 from nanoae.autoencoders.network_estimator import HISTORY, NetworkEstimator
 from nanoae.autoencoders.parameters import declared, documented, parameter
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
@@ -93,9 +95,10 @@ class Stacked(NetworkEstimator):
         """The layers of network_ that take over what layer i's autoencoder learned: its encoder (and its decoder)."""
         raise NotImplementedError
 
-    def check_parameters(self):
+    def check_parameters(self) -> None:
         super().check_parameters()
-        name, n = type(self).__name__, len(self.sizes)
+        name = type(self).__name__
+        n = len(self.sizes)
         for each in self._per_layer:
             value = self.part(each)
             if isinstance(value, (list, tuple)) and len(value) != n:
@@ -108,11 +111,11 @@ class Stacked(NetworkEstimator):
         value = self.part(parameter)
         return value[i] if isinstance(value, (list, tuple)) else value
 
-    def _build(self, input_shape, state=None):
+    def _build(self, input_shape: tuple[int, ...], state: list[np.ndarray] | None = None) -> None:
         super()._build(input_shape, state)
-        self.pretrain_history_ = []
+        self.pretrain_history_: list[dict[str, list[float]]] = []
 
-    def _pretrain(self, examples):
+    def _pretrain(self, examples: Examples) -> None:
         """Layer by layer: learn the codes of the layer below, and put what was learned into network_."""
         X, _, weights = examples
         self.interrupted_ = False
@@ -160,7 +163,7 @@ class Stacked(NetworkEstimator):
             random_state=int(seed.generate_state(1)[0]),
         )
 
-    def _train(self, examples, watched):
+    def _train(self, examples: Examples, watched: Examples | None) -> None:
         if not self.interrupted_:  # Ctrl-C in the pretraining ends it all
             super()._train(examples, watched)
 
@@ -201,14 +204,14 @@ class StackedAutoencoder(Stacked, Autoencoder):
     table_encoder: ClassVar[None] = None
     reads_words: ClassVar[bool] = False
 
-    def _last_activation(self):
+    def _last_activation(self) -> str:
         return self.code_activation
 
-    def _with_parts(self, encoder):
+    def _with_parts(self, encoder: list[Layer]) -> list[Layer]:
         return encoder  # corruption and penalty belong to the pretraining
 
-    def _reconstruction(self):
+    def _reconstruction(self) -> dict[str, Any]:
         return {"loss": self.loss, "output_activation": self.output_activation}
 
-    def _target_layers(self, i):
+    def _target_layers(self, i: int) -> list[Layer]:
         return [learned(self)[i], learned(self)[-1 - i]]

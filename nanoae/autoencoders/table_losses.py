@@ -6,10 +6,13 @@ import functools
 import itertools
 import operator
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nanoae.backend import Array, ThreadLocal
+from nanoae.backend import Array, Ops, ThreadLocal
 from nanoae.engine.losses import Loss, SoftmaxCrossEntropy, get, share_of
+
+if TYPE_CHECKING:
+    pass
 
 
 class Mixed(Loss):
@@ -25,7 +28,9 @@ class Mixed(Loss):
 
     neutral = (0.0, 0.0)
 
-    def __init__(self, blocks: tuple[int, ...], reduction: str = "mean", weight: float = 1.0):
+    def __init__(
+        self, blocks: tuple[int, ...], reduction: str = "mean", weight: float = 1.0
+    ) -> None:
         super().__init__(reduction, weight)
         if not len(blocks) or min(blocks) < 1:
             raise ValueError(
@@ -33,14 +38,13 @@ class Mixed(Loss):
             )
         self.blocks = blocks
 
-    def check_targets(self, y, t):
+    def check_targets(self, y: Array, t: Array) -> None:
         super().check_targets(y, t)
         if y.shape[1:] != (sum(self.blocks),):
-            raise ValueError(
-                f"Mixed: expected rows of {sum(self.blocks)} numbers, the sum of blocks, got {y.shape}."
-            )
+            wanted = f"rows of {sum(self.blocks)} numbers, the sum of blocks"
+            raise self.mistake(wanted, y.shape)
 
-    def scale(self, shape):
+    def scale(self, shape: tuple[int, ...]) -> float:
         return super().scale((shape[0], len(self.blocks)))
 
     def groups(self, *arrays: Array) -> Iterator[list[Array]]:
@@ -51,26 +55,27 @@ class Mixed(Loss):
             yield [array[:, start:stop].reshape(len(array), -1, width) for array in arrays]
             start = stop
 
-    def value(self, y, t, scale, out):
+    def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
         loss = 0.0
         for z, known, dz in self.groups(y, t, out):
             cost = self.ops.mse if z.shape[2] == 1 else self.ops.cross_entropy
             loss = self.ops.call(operator.add, loss, cost(z, known, scale, out=dz))
         return loss
 
-    def elements(self, y, t):
+    def elements(self, y: Array, t: Array) -> Array:
         """(N, columns)"""
         return self.costs(self.predict(y, None), t)
 
     def costs(self, again: Array, t: Array) -> Array:
         """What each column costs, (N, columns), for what an output means, numbers and probabilities; NaN where t is."""
-        xp, parts = self.ops.xp, []
+        xp = self.ops.xp
+        parts = []
         for z, known in self.groups(again, t):
             each = (z - known) ** 2 if z.shape[2] == 1 else -(known * xp.log(z.clip(1e-12, None)))
             parts.append(each.sum(axis=2))
         return xp.concatenate(parts, axis=1)
 
-    def predict(self, y, out):
+    def predict(self, y: Array, out: Array) -> Array:
         out = self.ops.copy(y, out=self.ops.empty(y.shape, y.dtype) if out is None else out)
         for (block,) in self.groups(out):
             if block.shape[2] > 1:
@@ -87,24 +92,25 @@ class Wrapping(Loss):
     """The base of a loss around another one, `inner`, which has the reduction, the weight, and what else is not said
     otherwise."""
 
-    def __init__(self, loss: str | Loss):
-        self.loss, inner = loss, get(loss)
+    def __init__(self, loss: str | Loss) -> None:
+        self.loss = loss
+        inner = get(loss)
         super().__init__(inner.reduction, inner.weight)
 
-    def build(self, ops, dtype):
+    def build(self, ops: Ops, dtype: Any) -> Loss:
         self.inner = get(self.loss).build(ops, dtype)
         return super().build(ops, dtype)
 
-    def check_targets(self, y, t):
+    def check_targets(self, y: Array, t: Array) -> None:
         self.inner.check_targets(y, t)
 
-    def scale(self, shape):
+    def scale(self, shape: tuple[int, ...]) -> float:
         return self.inner.scale(shape)
 
-    def elements(self, y, t):
+    def elements(self, y: Array, t: Array) -> Array:
         return self.inner.elements(y, t)
 
-    def predict(self, y, out):
+    def predict(self, y: Array, out: Array) -> Array:
         return self.inner.predict(y, out)
 
 
@@ -116,13 +122,15 @@ class Masked(Wrapping):
     loss   the other, mse, bce, l1, huber or a Mixed; it has the reduction and the weight
     """
 
-    def __init__(self, loss: str | Loss = "mse"):
+    def __init__(self, loss: str | Loss = "mse") -> None:
         if get(loss).neutral is None:
             raise ValueError(f"Masked: expected mse, bce, l1, huber or a Mixed loss, got {loss!r}.")
         super().__init__(loss)
 
-    def value(self, y, t, scale, out):
-        ops, y0, t0 = self.ops, self.buffer("y", y.shape), self.buffer("t", y.shape)
+    def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
+        ops = self.ops
+        y0 = self.buffer("y", y.shape)
+        t0 = self.buffer("t", y.shape)
         share = self.share(t, y0) if self.reduction == "mean" else None
         for x, neutral, buffer in zip((y, t), self.inner.neutral or (), (y0, t0), strict=True):
             ops.fill_missing(x, t, neutral, out=buffer)
@@ -151,20 +159,19 @@ class Weighted(Wrapping):
 
     targets = ThreadLocal()
 
-    def __init__(self, loss: str | Loss = "mse"):
+    def __init__(self, loss: str | Loss = "mse") -> None:
         if not weighable(get(loss)):
             raise ValueError(
                 f"Weighted: expected a loss that tells what each row costs by itself, got {loss!r}."
             )
         super().__init__(loss)
 
-    def check_targets(self, y, t):
+    def check_targets(self, y: Array, t: Array) -> None:
         if t.ndim != 2 or len(t) != len(y):
-            raise ValueError(
-                f"{self}: expected targets and weights, (N, D + 1), for {len(y)} outputs, got {t.shape}."
-            )
+            wanted = f"targets and weights, (N, D + 1), for {len(y)} outputs"
+            raise self.mistake(wanted, t.shape)
 
-    def value(self, y, t, scale, out):
+    def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
         t, w = self.unpacked(y, t[:, :-1]), t[:, -1]
         self.inner.check_targets(y, t)
         self.inner.value(y, t, scale, out)
@@ -172,7 +179,9 @@ class Weighted(Wrapping):
         return self.ops.call(self.cost, y, t, w, scale)
 
     def cost(self, y: Array, t: Array, w: Array, scale: float) -> Array:
-        costs, inner, factor = self.inner.elements(y, t), self.inner, scale
+        costs = self.inner.elements(y, t)
+        inner = self.inner
+        factor = scale
         if isinstance(inner, Masked):
             self.ops.fill_missing(costs, costs, 0.0, out=costs)  # what is not known costs nothing
             if inner.reduction == "mean":

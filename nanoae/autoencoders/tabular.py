@@ -47,16 +47,16 @@ class Tabular(WarmStart, Generative):
 
     # ---------------------------------------------------------------- learning
 
-    def _first_look(self, X, sample_weight=None) -> np.ndarray:
+    def _first_look(self, X: Any, sample_weight: Any = None) -> np.ndarray:
         """X, checked, once it is known what its columns are, and which activation suits them."""
         self.check_parameters()
         built, afresh = self.as_built, not self.goes_on
         self._learn_table(X, sample_weight)
-        X = self._check_X(X, reset=afresh)
-        if built.activation == built.epochs == AUTO and heavy_tailed(X):
+        checked = self._check_X(X, reset=afresh)
+        if built.activation == built.epochs == AUTO and heavy_tailed(checked):
             self._left_open = {**(self._left_open or {}), "activation": AUTO}
             built.activation = "tanh"
-        return X
+        return checked
 
     def _learn_table(self, X: Any, sample_weight: Any = None) -> None:
         """table_encoder_, of the rows of X that count, if X is a table with words."""
@@ -94,10 +94,10 @@ class Tabular(WarmStart, Generative):
             self._left_open = {"loss": built.loss}  # type: ignore[misc]
             built.loss = Mixed(encoder.blocks_)
 
-    def _fits(self, X):
+    def _fits(self, X: Any) -> bool:
         return self.table_encoder_ is not None or super()._fits(X)
 
-    def record_schema(self, shape, names=None, units=()):
+    def record_schema(self, shape: tuple[int, ...], names: Any = None, units: Any = ()) -> None:
         super().record_schema(shape, names, units)
         if self.table_encoder_ is not None:
             self.feature_names_in_ = objects(self.table_encoder_.names_)
@@ -105,7 +105,7 @@ class Tabular(WarmStart, Generative):
 
     # ---------------------------------------------------------------- there and back
 
-    def _check_X(self, X, reset=False):
+    def _check_X(self, X: Any, reset: bool = False) -> np.ndarray:
         encoder = self.table_encoder_
         if encoder is None:
             return super()._check_X(X, reset)
@@ -135,7 +135,7 @@ class Tabular(WarmStart, Generative):
 
     # ---------------------------------------------------------------- keeping
 
-    def to_file(self):
+    def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         facts, arrays = super().to_file()
         if self.table_encoder_ is None:
             return facts, arrays
@@ -143,7 +143,7 @@ class Tabular(WarmStart, Generative):
         arrays |= {f"table.{name}": array for name, array in learned.items()}
         return {**facts, "table": table, "feature_names": None}, arrays
 
-    def _settings_from_file(self, header, arrays):
+    def _settings_from_file(self, header: dict[str, Any], arrays: Any) -> None:
         super()._settings_from_file(header, arrays)
         if header.get("table"):
             self._adopt(TableEncoder.from_file(header["table"], arrays.under("table")))

@@ -30,22 +30,24 @@ class TeacherForcing(Noisy):
 
     bounds: ClassVar = {"dropout": "[0, 1)"}
 
-    def __init__(self, source: Embedding, n_out: int, dropout: float = 0.0):
-        self.source, self.n_out, self.dropout = source, n_out, dropout
+    def __init__(self, source: Embedding, n_out: int, dropout: float = 0.0) -> None:
+        self.source = source
+        self.n_out = n_out
+        self.dropout = dropout
 
-    def infer_shape(self, in_shape):
+    def infer_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         lines = self.source.in_shape
         right = len(in_shape) == 1 and len(lines) == 1 and lines[0] >= 2
         self.check_shape(right, "codes (N, K) of lines of two tokens or more")
         return (self.source.in_shape[0] - 1, 2 * self.n_out + in_shape[0])
 
-    def parameters(self):
+    def parameters(self) -> dict[str, init.Parameter]:
         return {"W": ((self.source.n_words, self.n_out), init.normal(lambda fan_in, fan_out: 1.0))}
 
-    def draw(self, noise):
+    def draw(self, noise: Array) -> Array:
         return self.ops.keep_mask(self.generator, 1 - self.dropout, 1.0, out=noise)
 
-    def forward(self, x, train=False):
+    def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
         tokens = self.source.words
         previous = tokens[:, :-1]
@@ -72,7 +74,7 @@ class TeacherForcing(Noisy):
         ops.copy(z[:, None], out=y[:, :, 2 * e :])
         return y
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         self.take_cache()
         ops, (n, t, _), e = self.ops, dy.shape, self.n_out
         dvectors = self.buffer("dvectors", (n * (t + 1), e))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from nanoae.autoencoders.choice import Choice, greedy, sampler
 from nanoae.autoencoders.elbo import Variational, active_units
 from nanoae.autoencoders.estimator import as_codes, seed_of
 from nanoae.autoencoders.examples import Examples
@@ -27,14 +28,17 @@ from nanoae.data.field import MISSING
 from nanoae.data.frame import framed
 from nanoae.engine import optim
 from nanoae.engine.embedding import Embedding
-from nanoae.engine.losses import SoftmaxCrossEntropy
+from nanoae.engine.layers import Layer
+from nanoae.engine.losses import Loss, SoftmaxCrossEntropy
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.sequences import LastTimestep, TimeDistributed
 from nanoae.training.schedules import SCHEDULES, Cosine
 
-NUMBERS = 1 << 22  # scores at a time outside training: 16 MB of float32
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
-Choice = Callable[[np.ndarray], np.ndarray]  # scores (N, V) -> token numbers (N,)
+
+NUMBERS = 1 << 22  # scores at a time outside training: 16 MB of float32
 
 
 @documented
@@ -95,7 +99,7 @@ class TextVAE(Variational):
 
     # ---------------------------------------------------------------- building
 
-    def _layers(self, input_shape):
+    def _layers(self, input_shape: tuple[int, ...]) -> tuple[list[Layer], list[Layer]]:
         embedding = Embedding(len(self.vocabulary_), self.embedding_size)
         code = [
             embedding,
@@ -110,10 +114,10 @@ class TextVAE(Variational):
     def _gru(self) -> GRU:
         return GRU(self.state_size, init=self.initializer, bias_init=self.bias_initializer)
 
-    def new_loss(self):
+    def new_loss(self) -> Loss:
         return SoftmaxCrossEntropy("batch", ignore=0)
 
-    def _optimizer(self, falling=True):
+    def _optimizer(self, falling: bool = True) -> optim.Optimizer:
         schedule = (
             self.learning_rate if callable(self.learning_rate) else Cosine(self.learning_rate)
         )
@@ -122,7 +126,7 @@ class TextVAE(Variational):
     # ---------------------------------------------------------------- training
 
     @transactional
-    def build(self, lines, keywords=None):
+    def build(self, lines: Any, keywords: Any = None) -> Self:
         """The vocabulary of these lines and the untrained network for them: for `summary`, or a gradient check."""
         self.check_parameters()
         lines, keywords = checked(lines, keywords)
@@ -134,7 +138,13 @@ class TextVAE(Variational):
 
     @resumable
     @transactional
-    def fit(self, lines, keywords=None, validation_data=None, sample_weight=None):
+    def fit(
+        self,
+        lines: Any,
+        keywords: Any = None,
+        validation_data: Any = None,
+        sample_weight: Any = None,
+    ) -> Self:
         """Learn from lines (N strings), afresh; keywords (N strings) make it conditional.
 
         validation_data   (lines, keywords) or lines, to measure the cross-entropy on after each epoch
@@ -163,7 +173,7 @@ class TextVAE(Variational):
     def keywords_(self) -> tuple[str, ...]:
         return tuple(filter(None, self.vocabulary_.bos))
 
-    def _rows(self, lines, keywords=None) -> np.ndarray:
+    def _rows(self, lines: Any, keywords: Any = None) -> np.ndarray:
         """The rows of a user's lines, (N, T + 1), once their keywords are known to be known."""
         self.check_fitted()
         lines, keywords = checked(lines, keywords)
@@ -189,14 +199,14 @@ class TextVAE(Variational):
     # ---------------------------------------------------------------- codes
 
     @framed
-    def transform(self, lines, keywords=None) -> np.ndarray:
+    def transform(self, lines: Any, keywords: Any = None) -> np.ndarray:
         """The codes (N, K) of lines: the means."""
         return self._encode(lines, keywords)
 
-    def _encode(self, lines, keywords=None):
+    def _encode(self, lines: Any, keywords: Any = None) -> np.ndarray:
         return self._run(self._rows(lines, keywords), 0, self._n_encoder)
 
-    def inverse_transform(self, X, keywords=None) -> list[str]:
+    def inverse_transform(self, X: Any, keywords: Any = None) -> list[str]:
         """The likeliest lines of codes X (N, K), token after token."""
         self.check_fitted()
         codes = as_codes(X, self, (self.code_size_,), self.network_.dtype)
@@ -207,7 +217,7 @@ class TextVAE(Variational):
             )
         return self.vocabulary_.decode(self._generate(codes, bos, greedy))
 
-    def reconstruct(self, lines, keywords=None) -> list[str]:
+    def reconstruct(self, lines: Any, keywords: Any = None) -> list[str]:
         """The lines (N) as they come back through their codes."""
         self.check_fitted()
         lines, keywords = checked(lines, keywords)
@@ -215,10 +225,10 @@ class TextVAE(Variational):
 
     def generate(
         self,
-        count=10,
+        count: int = 10,
         keyword: str | Sequence[str] | None = None,
-        temperature=1.0,
-        random_state=None,
+        temperature: float = 1.0,
+        random_state: Any = None,
     ) -> list[str]:
         """`count` new lines, from codes z ~ N(0, 1).
 
@@ -271,22 +281,26 @@ class TextVAE(Variational):
 
     # ---------------------------------------------------------------- how good it is
 
-    def _repeat(self, samples):
+    def _repeat(self, samples: int) -> None:
         embedding: Any = self.network_.layers[0]
         embedding.words = embedding.words.repeat(samples, axis=0)
 
-    def score_samples(self, lines, keywords=None, importance_samples=None) -> np.ndarray:
+    def score_samples(
+        self, lines: Any, keywords: Any = None, importance_samples: int | None = None
+    ) -> np.ndarray:
         """A lower bound of log p(line | keyword) in nats for each line (N,); see `VariationalAutoencoder`."""
         X = self._rows(lines, keywords)
         return self._bound(X, X[:, 1:], importance_samples)
 
-    def score(self, lines, keywords=None, *, sample_weight=None) -> float:
+    def score(self, lines: Any, keywords: Any = None, *, sample_weight: Any = None) -> float:
         """The mean ELBO of lines, in nats: higher is better."""
         elbo = self.score_samples(lines, keywords)
         rows, weights = counted(sample_weight, len(elbo), "TextVAE")
         return float(np.average(elbo[rows], weights=weights))
 
-    def evaluate(self, lines, keywords=None, *, sample_weight=None) -> dict[str, float]:
+    def evaluate(
+        self, lines: Any, keywords: Any = None, *, sample_weight: Any = None
+    ) -> dict[str, float]:
         """How well lines are predicted and given back; tokens that are not known count for nothing.
 
         elbo            nats per line, a lower bound on log p
@@ -323,21 +337,7 @@ class TextVAE(Variational):
 
     # ---------------------------------------------------------------- keeping
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array, tags.input_tags.string = False, True
         return tags
-
-
-def greedy(scores: np.ndarray) -> np.ndarray:
-    return scores.argmax(axis=1)
-
-
-def sampler(temperature: float, rng: np.random.Generator) -> Choice:
-    """Draws from softmax(scores / temperature): the largest of scores / temperature + Gumbel noise (Gumbel 1954)."""
-
-    def draw(scores: np.ndarray) -> np.ndarray:
-        better = (scores - scores.max(axis=1, keepdims=True)) / max(temperature, 1e-9)
-        return greedy(better + (rng.gumbel(size=scores.shape) if temperature else 0))
-
-    return draw

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import numpy as np
 
@@ -37,12 +38,13 @@ class UnderfitWarning(UserWarning):
     """An autoencoder that PCA beats has learned too little, or from columns on different scales."""
 
 
-def compare_with_pca(model, learned: np.ndarray, watched: np.ndarray) -> None:
+def compare_with_pca(model: Any, learned: np.ndarray, watched: np.ndarray) -> None:
     """Warn if PCA of the rows learned from (N, D) gives those watched (M, D) back better than `model` does, unless that
     is a `part_of_another`; both as its network reads them."""
     if PART.get():
         return
-    learned, watched = np.asarray(learned[:MOST_ROWS]), np.asarray(watched[:MOST_ROWS])
+    learned = np.asarray(learned[:MOST_ROWS])
+    watched = np.asarray(watched[:MOST_ROWS])
     if np.isnan(watched).any() or np.isnan(learned).any():
         return
     if (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -15,30 +15,36 @@ from nanoae.autoencoders.elbo import Variational, active_units
 from nanoae.autoencoders.examples import Examples
 from nanoae.autoencoders.fact import CLASSES
 from nanoae.autoencoders.kinds import Name, Number
-from nanoae.autoencoders.parameters import documented, parameter, restored, transactional
+from nanoae.autoencoders.parameters import T, documented, parameter, restored, transactional
 from nanoae.autoencoders.plan import Plan
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.weights import counted
 from nanoae.data.frame import framed
 from nanoae.data.labels import class_labels, one_column
+from nanoae.engine.layers import Layer
 from nanoae.engine.losses import BCE, GaussianNLL, Loss
 from nanoae.rows import Rows
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 NO_LOSS = """\
 VariationalAutoencoder: expected likelihood="bernoulli" or "gaussian", whose -log p(x|z) is the loss, got loss={!r}."""
 
 
-def without_a_loss(estimator):
+def without_a_loss(estimator: T) -> T:
     """The class, whose constructor says what there is instead of a loss where it is given one."""
-    init = estimator.__init__
+    kind: Any = estimator
+    init = kind.__init__
 
     @functools.wraps(init)
-    def checked(self, *args, **params):
+    def checked(self: Any, *args: Any, **params: Any) -> None:
         if "loss" in params:
             raise TypeError(NO_LOSS.format(params["loss"]))
         init(self, *args, **params)
 
-    estimator.__init__ = checked
+    kind.__init__ = checked
     return estimator
 
 
@@ -94,7 +100,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
     table_encoder: ClassVar[None] = None
     reads_words: ClassVar[bool] = False
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """As `Estimator.set_params`."""
         if "loss" in params:
             raise ValueError(NO_LOSS.format(params["loss"]))
@@ -108,17 +114,17 @@ class VariationalAutoencoder(Variational, Autoencoder):
 
     loss: ClassVar[Any] = property(_negative_log_likelihood)
 
-    def _loss_words(self):
+    def _loss_words(self) -> tuple[str, str]:
         return f'likelihood="{self.likelihood}"', 'use likelihood="gaussian"'
 
-    def _layers(self, input_shape):
+    def _layers(self, input_shape: tuple[int, ...]) -> tuple[list[Layer], list[Layer]]:
         encoder, decoder = super()._layers(input_shape)
         if self.classes_ is None:
             return encoder, decoder
         condition = ConcatLabel(input_shape, len(self.classes_))
         return [condition, *encoder], [ConcatSharedLabel(condition), *decoder]
 
-    def _network_input(self, input_shape):
+    def _network_input(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return (
             input_shape if self.classes_ is None else (math.prod(input_shape) + len(self.classes_),)
         )
@@ -126,18 +132,26 @@ class VariationalAutoencoder(Variational, Autoencoder):
     classes_: np.ndarray | None = field(default=None, init=False)
 
     @transactional
-    def build(self, input_shape, condition=None):
+    def build(self, input_shape: int | tuple[int, ...], condition: Any = None) -> Self:
         """As `Autoencoder.build`; condition: labels (N,), among them each that will be met."""
         self.classes_ = _different(condition)
-        return super().build(input_shape)
+        found: Self = super().build(input_shape)
+        return found
 
     # ---------------------------------------------------------------- training
 
     @resumable
     @transactional
     def fit(
-        self, X, y=None, validation_data=None, sample_weight=None, epochs=None, *, condition=None
-    ):
+        self,
+        X: Any,
+        y: Any = None,
+        validation_data: Any = None,
+        sample_weight: Any = None,
+        epochs: int | None = None,
+        *,
+        condition: Any = None,
+    ) -> Self:
         """Learn from X (N, D), afresh; `y` is ignored. condition: a label for each row, to be learned under (N,).
 
         validation_data   rows to measure -ELBO on after each epoch; with condition, (rows, their labels)
@@ -146,37 +160,43 @@ class VariationalAutoencoder(Variational, Autoencoder):
         """
         return self._fit(X, validation_data, sample_weight, condition, epochs)
 
-    def _learn_conditions(self, n, rows, condition):
+    def _learn_conditions(self, n: int, rows: Any, condition: Any) -> dict[str, Any]:
         labels = None if condition is None else _of_rows(condition, n)[rows]
         self.classes_ = _different(labels)
         return {"condition": labels}
 
-    def _watched(self, validation_data):
+    def _watched(self, validation_data: Any) -> Examples | None:
         if validation_data is None or self.classes_ is None:
             return super()._watched(validation_data)
         rows, labels = self._rows_and_labels(validation_data, "labels")
         return Examples(*self._inputs_and_targets(self._check_targets(rows), labels))
 
-    def fit_transform(self, X, y=None, *, condition=None, **fit_params):
+    def fit_transform(
+        self, X: Any, y: Any = None, *, condition: Any = None, **fit_params: Any
+    ) -> Any:
         """fit(X), then transform(X)."""
         return self.fit(X, y, condition=condition, **fit_params).transform(X, condition)
 
     @restored
-    def partial_fit(self, X, y=None, sample_weight=None, **condition):
+    def partial_fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, **condition: Any
+    ) -> Self:
         """Go on for one epoch over X (N, D); start where there is nothing yet, with the labels of this first call."""
         if not hasattr(self, "network_"):
             self.classes_ = _different(condition.get("condition"))
-        return super().partial_fit(X, y, sample_weight, **condition)
+        found: Self = super().partial_fit(X, y, sample_weight, **condition)
+        return found
 
-    def _inputs_and_targets(self, X, condition=None):
+    def _inputs_and_targets(self, X: Any, condition: Any = None) -> tuple[Any, Any]:
         return self._joined(X, condition), None if self.classes_ is None else X
 
     # ---------------------------------------------------------------- conditions
 
-    def _one_hot(self, condition, n: int) -> np.ndarray:
+    def _one_hot(self, condition: Any, n: int) -> np.ndarray:
         """(n, labels), 1 for a row's label, of which one is given for all rows or one for each; ValueError for a label
         that is not known."""
-        name, known = type(self).__name__, self.classes_
+        name = type(self).__name__
+        known = self.classes_
         if known is None:
             raise ValueError(
                 f"{name}: expected no condition, got one, but fit had none. Call fit(X, condition=labels)."
@@ -192,7 +212,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
             raise ValueError(f"{name}: expected labels out of {told}, got {unknown.tolist()[0]!r}.")
         return np.eye(len(known), dtype=self.as_built.dtype)[np.searchsorted(known, labels)]
 
-    def _joined(self, X: np.ndarray, condition) -> np.ndarray:
+    def _joined(self, X: np.ndarray, condition: Any) -> np.ndarray:
         """What the network reads: X, and where it is conditional the one-hot of each label, laid flat beside it."""
         if condition is None and self.classes_ is None:
             return X
@@ -206,15 +226,15 @@ class VariationalAutoencoder(Variational, Autoencoder):
     # ---------------------------------------------------------------- using
 
     @framed
-    def transform(self, X, condition=None) -> np.ndarray:
+    def transform(self, X: Any, condition: Any = None) -> np.ndarray:
         """The means of the codes (N, K) of X (N, D)."""
         return self._encode(X, condition)
 
-    def _encode(self, X, condition=None):
+    def _encode(self, X: Any, condition: Any = None) -> np.ndarray:
         self.check_fitted()
         return self._run(self._joined(self._read(X), condition), 0, self._n_encoder)
 
-    def inverse_transform(self, X, condition=None) -> np.ndarray:
+    def inverse_transform(self, X: Any, condition: Any = None) -> np.ndarray:
         """The mean of p(x|z), (N, D), for codes X (N, K)."""
         self.check_fitted()
         codes = self._check_codes(X)
@@ -223,11 +243,13 @@ class VariationalAutoencoder(Variational, Autoencoder):
         codes = np.hstack([codes, self._one_hot(condition, len(codes))])
         return self.unscaled(self._run(codes, self._n_encoder + 1, None))
 
-    def reconstruct(self, X, condition=None) -> np.ndarray:
+    def reconstruct(self, X: Any, condition: Any = None) -> np.ndarray:
         """inverse_transform(transform(X)), (N, D)."""
         return self.inverse_transform(self._encode(X, condition), condition)
 
-    def score_samples(self, X, condition=None, importance_samples=None) -> np.ndarray:
+    def score_samples(
+        self, X: Any, condition: Any = None, importance_samples: int | None = None
+    ) -> np.ndarray:
         """A lower bound of log p(x) in nats for each row (N,).
 
         importance_samples   None: the ELBO, with one sample of z a row and the KL in closed form. K: the importance
@@ -239,7 +261,9 @@ class VariationalAutoencoder(Variational, Autoencoder):
         inputs, X = self._checked(X, condition)
         return self._bound(inputs, X, importance_samples)
 
-    def evaluate(self, X, condition=None, *, sample_weight=None) -> dict[str, float]:
+    def evaluate(
+        self, X: Any, condition: Any = None, *, sample_weight: Any = None
+    ) -> dict[str, float]:
         """Over X (N, D), per row in nats: "loss" (minus the ELBO), "elbo" = "reconstruction" (E_q[log p(x|z)]) - "kl";
         the number of "active_units", whose mean varies over the rows by more than 0.01 (Burda 2016); and the "mse" of
         the reconstructions from the mean codes. Where columns are scaled, nats are those of scaled ones,
@@ -248,7 +272,9 @@ class VariationalAutoencoder(Variational, Autoencoder):
         X = self._check_X(X)
         inputs, Z = self._checked(X, condition)
         rows, weights = counted(sample_weight, len(X), type(self).__name__)
-        inputs, X, Z = inputs[rows], X[rows], Z[rows]
+        inputs = inputs[rows]
+        X = X[rows]
+        Z = Z[rows]
         mean = functools.partial(np.average, weights=weights)
         elbo, reconstruction, kl = (
             float(mean(part.astype(np.float64))) for part in self._elbo(inputs, Z)
@@ -263,23 +289,25 @@ class VariationalAutoencoder(Variational, Autoencoder):
             **self._mean_errors(X, lambda at: self._run(inputs[at], 0, None), weights),
         }
 
-    def score(self, X, y=None, condition=None, *, sample_weight=None) -> float:
+    def score(
+        self, X: Any, y: Any = None, condition: Any = None, *, sample_weight: Any = None
+    ) -> float:
         """The mean ELBO in nats: higher is better."""
         return self.evaluate(X, condition, sample_weight=sample_weight)["elbo"]
 
-    def _checked(self, X, condition) -> tuple[np.ndarray, np.ndarray]:
+    def _checked(self, X: Any, condition: Any) -> tuple[np.ndarray, np.ndarray]:
         self.check_fitted()
         X = self._check_targets(X)
         return self._joined(X, condition), X
 
-    def _repeat(self, samples):
+    def _repeat(self, samples: int) -> None:
         if isinstance(first := self.network_.layers[0], ConcatLabel):
             first.c = first.c.repeat(samples, axis=0)
 
     # ---------------------------------------------------------------- keeping
 
 
-def _of_rows(condition, n: int) -> np.ndarray:
+def _of_rows(condition: Any, n: int) -> np.ndarray:
     """The condition as an array (n,); of one label for all rows, too."""
     labels = one_column(condition, "condition")
     if labels.ndim < 2 and labels.shape not in ((), (n,)):
@@ -289,7 +317,7 @@ def _of_rows(condition, n: int) -> np.ndarray:
     return labels if labels.ndim else np.repeat(labels, n)
 
 
-def _conditions(condition, known: np.ndarray | None = None) -> np.ndarray:
+def _conditions(condition: Any, known: np.ndarray | None = None) -> np.ndarray:
     """The labels (N,) that rows are learned or drawn under; ValueError where one is missing."""
     condition = one_column(condition, "condition")
     if condition.ndim != 1:
@@ -306,6 +334,6 @@ def _conditions(condition, known: np.ndarray | None = None) -> np.ndarray:
     return labels.data
 
 
-def _different(condition) -> np.ndarray | None:
+def _different(condition: Any) -> np.ndarray | None:
     """Each label once; None without labels."""
     return None if condition is None else np.unique(_conditions(condition))

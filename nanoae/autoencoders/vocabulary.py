@@ -37,12 +37,14 @@ class Vocabulary:
     unit    "words" or "characters"
     """
 
-    def __init__(self, tokens: Sequence[str], bos: Sequence[str], unit: str):
+    def __init__(self, tokens: Sequence[str], bos: Sequence[str], unit: str) -> None:
         if unit not in UNITS or not all(isinstance(text, str) for text in (*tokens, *bos)):
             raise ValueError(
                 f"Vocabulary: expected texts, and unit words or characters, got {bos}, {unit!r}."
             )
-        self.tokens, self.bos, self.unit = tuple(tokens), tuple(bos), unit
+        self.tokens = tuple(tokens)
+        self.bos = tuple(bos)
+        self.unit = unit
         self.first_token = 2 + len(self.bos)
         self.ids = {token: i for i, token in enumerate(self.tokens, self.first_token)}
         self.bos_ids = {keyword: i for i, keyword in enumerate(self.bos, 2)}
@@ -68,7 +70,8 @@ class Vocabulary:
     @classmethod
     def unpack(cls, kept: dict[str, Any]) -> Vocabulary:
         """The opposite of `pack`; ValueError for what that does not give."""
-        words, starts = promised(kept, "words", [str]), promised(kept, "starts", [str])
+        words = promised(kept, "words", [str])
+        starts = promised(kept, "starts", [str])
         return cls(words, starts, promised(kept, "unit", str))
 
     def tokenize(self, line: str) -> list[str]:

@@ -36,7 +36,7 @@ class WarmStart(NetworkEstimator):
         """Whether the next `fit` goes on, or the one that runs does."""
         return self.warm_start and hasattr(self, "network_")
 
-    def settle(self):
+    def settle(self) -> None:
         """Where `fit` goes on, what it knows of the columns stays, and the activation that the network has."""
         kept = {name: vars(self).pop(name) for name in KEPT if name in vars(self)}
         if not self.goes_on:

@@ -80,12 +80,14 @@ def copies(sample_weight: Any, n: int, who: str) -> slice | np.ndarray:
 
 def drawn(weights: np.ndarray) -> np.ndarray:
     """The numbers of rows, each as often as its weight says: of whole weights to the letter, of others nearly."""
-    n, total = len(weights), weights.sum()
+    n = len(weights)
+    total = weights.sum()
     if (weights == np.floor(weights)).all() and total <= EXACT:
         return np.arange(n).repeat(weights.astype(int))
     m = max(10 * n, EXACT // 100)
     places = (np.arange(m) + 0.5) * (total / m)
-    return np.minimum(np.searchsorted(np.cumsum(weights), places), n - 1)
+    found: np.ndarray = np.minimum(np.searchsorted(np.cumsum(weights), places), n - 1)
+    return found
 
 
 def own_order(*tables: np.ndarray) -> slice | np.ndarray:

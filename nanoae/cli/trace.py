@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nanoae.autoencoders.autoencoder import RECONSTRUCTION_LOSSES
 from nanoae.autoencoders.kinds import seed, widths
+from nanoae.autoencoders.mirrored import RECONSTRUCTION_LOSSES
 from nanoae.data import load_data
 from nanoae.engine.activations import ACTIVATIONS, activation
 from nanoae.engine.layers import Layer, Linear

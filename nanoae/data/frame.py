@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from nanoae.spelling import one_of
 
+F = TypeVar("F", bound=Callable[..., Any])
 OUTPUTS = ("default", "pandas", "polars")
 
 
@@ -58,14 +60,14 @@ class FrameOutput:
         return library.DataFrame(result, index=index, columns=names, copy=False)
 
 
-def framed(transform):
+def framed(transform: F) -> F:
     """A method `transform` (self, X, ...) -> array (N, K) whose result is a data frame where one is wanted."""
 
     @functools.wraps(transform)
-    def wanted(self, X, *args, **kwargs):
+    def wanted(self: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
         return self._framed(transform(self, X, *args, **kwargs), X)
 
-    return wanted
+    return cast(F, wanted)
 
 
 def _known(name: Any) -> str:

@@ -41,9 +41,8 @@ class Convolution(ImageLayer):
 
     def columns(self, n: int) -> Array:
         """Memory for im2col of n images, (C, KH, KW, OH, OW, N)."""
-        return self.memory(
-            "cols", (self.image_shape[0], *self.window.kernel, *self.map_shape[1:]), n
-        )
+        shape = (self.image_shape[0], *self.window.kernel, *self.map_shape[1:])
+        return self.memory("cols", shape, n)
 
     def im2col(self, image: Array) -> Array:
         """(C·KH·KW, OH·OW·N), there until the next im2col or to_image."""
@@ -154,9 +153,8 @@ class ConvTranspose2d(Convolution):
         self.window = self.window_of(kernel, stride, padding)
         self.extra = self.pair("output_padding", output_padding, 0)
         if not all(e < s for e, s in zip(self.extra, self.window.stride, strict=True)):
-            raise ValueError(
-                f"ConvTranspose2d: expected output_padding < stride {stride}, got {output_padding}."
-            )
+            wanted = f"output_padding < stride {stride}"
+            raise ValueError(f"ConvTranspose2d: expected {wanted}, got {output_padding}.")
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_image(in_shape)
@@ -165,10 +163,8 @@ class ConvTranspose2d(Convolution):
             for n, k, s, p, e in zip(in_shape[1:], *self.window, self.extra, strict=True)
         )
         if min(size) < 1:
-            raise ValueError(
-                f"{self}: expected an output of at least 1 x 1, got {size[0]} x {size[1]} "
-                f"from {in_shape[1]} x {in_shape[2]}. Less padding makes it larger."
-            )
+            got = f"{size[0]} x {size[1]} from {in_shape[1]} x {in_shape[2]}"
+            raise self.mistake("an output of at least 1 x 1", got, "Less padding makes it larger.")
         self.map_shape, self.image_shape = in_shape, (self.n_out, *size)
         return self.image_shape
 

@@ -39,7 +39,7 @@ class Embedding(Layer):
 
     def check_input(self, x: Array) -> None:
         if x.ndim != 2:
-            raise ValueError(f"{self}: expected word numbers of shape (N, T), got {x.shape}.")
+            raise self.mistake("word numbers of shape (N, T)", x.shape)
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)

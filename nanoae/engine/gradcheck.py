@@ -106,9 +106,8 @@ def check_gradients(
     Returns a GradientReport: `report.ok`, and `print(report)`.
     """
     if (loss is None) != (t is None) or directions < 1:
-        raise ValueError(
-            "check_gradients: expected loss and t together, or neither, and directions >= 1."
-        )
+        expected = "loss and t together, or neither, and directions >= 1"
+        raise ValueError(f"check_gradients: expected {expected}.")
     chosen = None if loss is None else losses.get(loss)
     twin, rng = _twin(net, np.shape(x)[1:]), np.random.default_rng(random_state)
     return _Check(twin, x, t, chosen, rng, directions, eps, tolerance).run(elementwise)
@@ -123,9 +122,8 @@ def _twin(net: Any, shape: Shape) -> Sequential:
         )
     if hasattr(network, "theta"):
         return network.to(network.ops, "float64")
-    return Sequential(from_configs(to_configs(network.layers))).build(
-        shape, "numpy", "float64", random_state=0
-    )
+    copy = Sequential(from_configs(to_configs(network.layers)))
+    return copy.build(shape, "numpy", "float64", random_state=0)
 
 
 Value = Callable[[], float]
@@ -188,10 +186,8 @@ class _Check:
             dy, who = layer.backward(dy), f"layer {i}, {type(layer).__name__}"
             for name, view in views[i].items():
                 if layer.grads[name] is not view and not wrong:
-                    wrong = (
-                        f'{who}: self.grads["{name}"] is another array than before. Write into it: '
-                        f'self.grads["{name}"][...] = ...'
-                    )
+                    hint = f'Write into it: self.grads["{name}"][...] = ...'
+                    wrong = f'{who}: self.grads["{name}"] is another array than before. {hint}'
             if dy is None or dy.shape != inputs[i].shape:
                 got = "None" if dy is None else f"of shape {dy.shape}"
                 wrong = wrong or f"{who}: dx, expected of shape {inputs[i].shape}, got {got}"
@@ -253,19 +249,17 @@ class _Check:
         net, last = self.net, len(self.net.layers)
         inputs, dxs, wrong = self.gradients()
         grad = self.ops.to_numpy(net.grad).copy()
-        report = GradientReport(wrong=wrong)
+        rows: list[GradientRow] = []
         for i in range(last + 1):
             where = f"{i} {net.layers[i]}" if i < last else f"loss {self.loss}"
             for (number, name), place in net.parameters.slices.items():
                 if number == i and dxs[i + 1] is not None:
                     theta, g = net.theta[place], grad[place]
-                    report.rows.append(self.worst(where, name, theta, g, self.value, elementwise))
+                    rows.append(self.worst(where, name, theta, g, self.value, elementwise))
             if dxs[i] is not None and (i < last or self.loss is not None):
-                report.rows.append(self.input_row(i, where, inputs[i], dxs[i]))
+                rows.append(self.input_row(i, where, inputs[i], dxs[i]))
         if dxs[0] is not None:
             if grad.size:
-                row = self.worst("network", "theta", net.theta, grad, self.value, False)
-                report.rows.append(row)
-            row = self.worst("network", "x", self.x, dxs[0], self.value, elementwise)
-            report.rows.append(row)
-        return report
+                rows.append(self.worst("network", "theta", net.theta, grad, self.value, False))
+            rows.append(self.worst("network", "x", self.x, dxs[0], self.value, elementwise))
+        return GradientReport(rows, wrong)

@@ -32,35 +32,32 @@ class ImageLayer(Layer):
         self.check_shape(
             len(in_shape) == 3,
             "images, inputs of shape (N, C, H, W)",
-            " Reshape((C, H, W)) before it makes images of vectors.",
+            "Reshape((C, H, W)) before it makes images of vectors.",
         )
 
     def pair(self, name: str, value: Any, least: int) -> tuple[int, int]:
         """An int, or a pair of them for rows and columns, as a pair."""
-        rows_columns = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-        if len(rows_columns) != 2 or not all(
-            isinstance(n, (int, np.integer)) and n >= least for n in rows_columns
-        ):
+        pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+        right = all(isinstance(n, (int, np.integer)) and n >= least for n in pair)
+        if len(pair) != 2 or not right:
             raise ValueError(
                 f"{type(self).__name__}: expected {name}, a whole number >= {least} or a pair of them, got {value!r}."
             )
-        return int(rows_columns[0]), int(rows_columns[1])
+        return int(pair[0]), int(pair[1])
 
     def window_of(self, kernel: Pair, stride: Pair, padding: Pair) -> Window:
-        return Window(
-            self.pair("kernel", kernel, 1),
-            self.pair("stride", stride, 1),
-            self.pair("padding", padding, 0),
-        )
+        sizes, steps = self.pair("kernel", kernel, 1), self.pair("stride", stride, 1)
+        return Window(sizes, steps, self.pair("padding", padding, 0))
 
     def steps(self, height: int, width: int) -> tuple[int, int]:
         """How often the window fits on an image of this size, down and across."""
         rows, columns = self.window.outputs((height, width))
         if rows < 1 or columns < 1:
             (kh, kw), _, (ph, pw) = self.window
-            raise ValueError(
-                f"{self}: expected a kernel that fits on the padded image of {height + 2 * ph} x {width + 2 * pw}, "
-                f"got {kh} x {kw}. A smaller kernel, more padding or fewer layers fit."
+            padded = f"{height + 2 * ph} x {width + 2 * pw}"
+            hint = "A smaller kernel, more padding or fewer layers fit."
+            raise self.mistake(
+                f"a kernel that fits on the padded image of {padded}", f"{kh} x {kw}", hint
             )
         return rows, columns
 

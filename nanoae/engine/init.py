@@ -45,13 +45,11 @@ def normal(variance: Callable[[float, float], float]) -> Initializer:
     return draw
 
 
-def truncated_normal(
-    generator: Generator, shape: Shape, fan_in: float, fan_out: float
-) -> np.ndarray:
+def truncated_normal(rng: Generator, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
     """N(0, 0.1²), what lies beyond two standard deviations drawn anew (TensorFlow's `truncated_normal`)."""
-    x = generator.normal(0, 1, shape)
+    x = rng.normal(0, 1, shape)
     while (far := np.abs(x) > 2).any():
-        x[far] = generator.normal(0, 1, int(far.sum()))
+        x[far] = rng.normal(0, 1, int(far.sum()))
     return np.multiply(0.1, x)
 
 
@@ -63,29 +61,16 @@ def ones(generator: Generator, shape: Shape, fan_in: float, fan_out: float) -> n
     return np.ones(shape)
 
 
-def lecun(fan_in: float, fan_out: float) -> float:
-    return 1 / fan_in
-
-
-def glorot(fan_in: float, fan_out: float) -> float:
-    return 2 / (fan_in + fan_out)
-
-
-def he(fan_in: float, fan_out: float) -> float:
-    return 2 / fan_in
-
-
+SCALED: dict[str, Callable[[float, float], float]] = {  # name -> Var[W] of fan_in and fan_out
+    "lecun": lambda fan_in, fan_out: 1 / fan_in,
+    "glorot": lambda fan_in, fan_out: 2 / (fan_in + fan_out),
+    "he": lambda fan_in, fan_out: 2 / fan_in,
+}
 INITIALIZERS: dict[str, Initializer] = {
-    "lecun_uniform": uniform(lecun),
-    "lecun_normal": normal(lecun),
-    "glorot_uniform": uniform(glorot),
-    "glorot_normal": normal(glorot),
-    "he_uniform": uniform(he),
-    "he_normal": normal(he),
+    **{f"{name}_uniform": uniform(variance) for name, variance in SCALED.items()},
+    **{f"{name}_normal": normal(variance) for name, variance in SCALED.items()},
     "truncated_normal": truncated_normal,
-    "small_normal": normal(
-        lambda fan_in, fan_out: 1e-4
-    ),  # N(0, 0.01²), whatever the fans: as before 2010
+    "small_normal": normal(lambda fan_in, fan_out: 1e-4),  # N(0, 0.01²), as before 2010
     "zeros": zeros,
     "ones": ones,
 }

@@ -76,22 +76,16 @@ class Layer(Reused, Configurable):
     def check_shape(self, right: bool, expected: str, hint: str = "") -> None:
         """ValueError where inputs of `in_shape` are not what this layer takes."""
         if not right:
-            got = batch_of(self.in_shape)
-            raise ValueError(f"{self}: expected {expected}, got {got}.{hint}")
+            raise self.mistake(expected, batch_of(self.in_shape), hint)
 
     def check_input(self, x: Array) -> None:
-        if x.shape[1:] == self.in_shape:
-            return
-        hint = ""
-        if len(self.in_shape) == 1:
-            images = x.ndim > 2
-            hint = FLATTEN if images else " Is this the table the network was built for?"
-        raise ValueError(
-            f"{self}: expected x of shape {batch_of(self.in_shape)}, got {x.shape}.{hint}"
-        )
+        if x.shape[1:] != self.in_shape:
+            hint = FLATTEN if x.ndim > 2 else "Is this the table the network was built for?"
+            expected = f"x of shape {batch_of(self.in_shape)}"
+            raise self.mistake(expected, x.shape, hint if len(self.in_shape) == 1 else "")
 
 
-FLATTEN = " Flatten the images first."
+FLATTEN = "Flatten the images first."
 
 
 def batch_of(shape: Shape) -> str:
@@ -165,7 +159,7 @@ class TiedLinear(Layer):
         self.check_shape(
             in_shape == self.source.out_shape,
             f"inputs of shape {batch_of(self.source.out_shape)}, what its source gives",
-            "" if self.source.in_shape else " It has to come before, in the same list of layers.",
+            "" if self.source.in_shape else "It has to come before, in the same list of layers.",
         )
         self.dW = self.ops.empty((self.source.n_in, self.source.n_out), self.dtype)
         self.source.extra_grads.append(self.dW)

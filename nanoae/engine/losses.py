@@ -61,16 +61,13 @@ class Loss(Reused, Configurable):
 
     def backward(self) -> Array:
         """dLoss/dy of the last forward, (N, ...): the loss's own buffer."""
-        dy = self.dy
-        if dy is None:
+        if self.dy is None:
             raise RuntimeError(f"{self}: expected forward(y, t) before backward.")
-        return dy
+        return self.dy
 
     def check_targets(self, y: Array, t: Array) -> None:
         if y.shape != t.shape:
-            raise ValueError(
-                f"{self}: expected targets of the outputs' shape {y.shape}, got {t.shape}."
-            )
+            raise self.mistake(f"targets of the outputs' shape {y.shape}", t.shape)
 
     def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
         """The loss; its gradient goes to `out`."""
@@ -200,9 +197,8 @@ class SoftmaxCrossEntropy(Loss):
 
     def check_targets(self, y: Array, t: Array) -> None:
         if y.ndim < 2 or t.shape != y.shape[:-1] or t.dtype.kind not in "iu":
-            raise ValueError(
-                f"{self}: expected logits (N, K) and class numbers (N,), whole, got {y.shape} and {t.dtype} {t.shape}."
-            )
+            got = f"{y.shape} and {t.dtype} {t.shape}"
+            raise self.mistake("logits (N, K) and class numbers (N,), whole", got)
         # -1 would be the last one
         self.ops.check_numbers(t, y.shape[-1], f"{self}: expected classes")
 

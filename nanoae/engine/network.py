@@ -130,14 +130,11 @@ class Sequential:
     def to(self, ops: Ops | str = "numpy", dtype: Any = "float64") -> Sequential:
         """A network with the same weights on another device or in another precision."""
         state = [self.ops.to_numpy(array) for array in self.state()]
-        return Sequential(from_configs(to_configs(self.layers))).build(
-            self.input_shape, ops, dtype, 0, state
-        )
+        network = Sequential(from_configs(to_configs(self.layers)))
+        return network.build(self.input_shape, ops, dtype, 0, state)
 
-    rewritten, rebuilt = (
-        former("Sequential.rewritten", with_layers),
-        former("Sequential.rebuilt", to),
-    )
+    rewritten = former("Sequential.rewritten", with_layers)
+    rebuilt = former("Sequential.rebuilt", to)
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and deepcopy: the description and the numbers. Views of theta would come back as copies of it."""
@@ -150,10 +147,9 @@ class Sequential:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.layers = from_configs(state["layers"])
         if "build" in state:
-            input_shape, ops, dtype, seed = state["build"]
-            self.build(
-                input_shape, available(ops), dtype, np.random.SeedSequence(**seed), state["arrays"]
-            )
+            shape, ops, dtype, seed = state["build"]
+            seed = np.random.SeedSequence(**seed)
+            self.build(shape, available(ops), dtype, seed, state["arrays"])
 
     def freeze_noise(self, frozen: bool) -> None:
         """Let every noisy layer use its last noise again (True) or draw anew (False)."""

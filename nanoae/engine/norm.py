@@ -75,9 +75,8 @@ class BatchNorm(ImageLayer):
             centered = self.rows_of("centered", len(x))
             m = self.center(rows, mean, var, out=centered)
             if m < 2:
-                raise ValueError(
-                    f"{self}: expected at least 2 numbers a feature to train on, got {m}. Use larger batches."
-                )
+                wanted = "at least 2 numbers a feature to train on"
+                raise self.mistake(wanted, m, "Use larger batches.")
             ops.axpby_inplace(self.state["mean"], self.momentum, mean, 1 - self.momentum)
             unbiased = self.momentum * m / (m - 1)
             ops.axpby_inplace(self.state["var"], unbiased, var, 1 - self.momentum)

@@ -84,9 +84,8 @@ class Optimizer(Configurable):
         """The learning rate of step t = 1, 2, ...; ValueError for a schedule that gives none."""
         rate = self.lr(t, self.total_steps) if callable(self.lr) else self.lr
         if not isinstance(rate, numbers.Real) or not 0 <= rate < math.inf:
-            raise ValueError(
-                f"learning_rate: expected a number >= 0 of {self.lr!r} at step {t}, got {rate!r}."
-            )
+            wanted = f"a number >= 0 of {self.lr!r} at step {t}"
+            raise ValueError(f"learning_rate: expected {wanted}, got {rate!r}.")
         return self.rate_scale * float(rate)
 
     def decay(self, theta: Array, grad: Array) -> Array:

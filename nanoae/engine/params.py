@@ -22,19 +22,13 @@ class Parameters:
     Raises ValueError where `values` has another size; then nothing was allocated, however large the layers.
     """
 
-    def __init__(
-        self,
-        ops: Ops,
-        layers: list[Layer],
-        dtype: Any,
-        generator: np.random.Generator,
-        values: Array | None = None,
-    ):
+    def __init__(self, ops: Ops, layers: list[Layer], dtype: Any, rng: np.random.Generator,
+                 values: Array | None = None):  # fmt: skip
         self.slices: dict[tuple[int, str], slice] = {}
-        asked, size = [], 0
-        for i, layer in enumerate(layers):
-            for name, (shape, initializer) in layer.parameters().items():
-                asked.append((layer, name, shape, initializer))
+        parameters = [layer.parameters() for layer in layers]
+        size = 0
+        for i, own in enumerate(parameters):
+            for name, (shape, _) in own.items():
                 self.slices[i, name] = slice(size, size + math.prod(shape))
                 size += math.prod(shape)
         if values is not None and values.shape != (size,):
@@ -43,13 +37,12 @@ class Parameters:
             )
         self.theta = ops.empty(size, dtype)
         self.grad = ops.zeros(size, dtype)
-        for (layer, name, shape, initializer), where in zip(
-            asked, self.slices.values(), strict=True
-        ):
+        for (i, name), where in self.slices.items():
+            layer, (shape, initializer) = layers[i], parameters[i][name]
             layer.params[name] = self.theta[where].reshape(shape)
             layer.grads[name] = self.grad[where].reshape(shape)
             if values is None:
-                drawn = initializer(generator, shape, *fans(shape))
+                drawn = initializer(rng, shape, *fans(shape))
                 ops.copy(ops.to_device(drawn, dtype), out=layer.params[name])
         if values is not None:
             ops.copy(ops.to_device(values, dtype), out=self.theta)

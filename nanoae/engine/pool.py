@@ -19,10 +19,8 @@ class Pooling(ImageLayer):
         self.kernel, self.stride, self.padding = kernel, stride, padding
         self.window = self.window_of(kernel, kernel if stride is None else stride, padding)
         if any(2 * p > k for p, k in zip(self.window.padding, self.window.kernel, strict=True)):
-            name = type(self).__name__
-            raise ValueError(
-                f"{name}: expected padding of at most half the kernel {kernel}, got {padding}."
-            )
+            wanted = f"padding of at most half the kernel {kernel}"
+            raise ValueError(f"{type(self).__name__}: expected {wanted}, got {padding}.")
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_image(in_shape)

@@ -36,16 +36,15 @@ class GRU(Layer):
               dW = xᵀ da    db = Σ da    dU = h[t-1]ᵀ du    dc = Σ du    dx = da Wᵀ
     """
 
-    def __init__(
-        self, n_out: int, last: bool = False, init: str = "glorot_uniform", bias_init: str = "zeros"
-    ):
+    def __init__(self, n_out: int, last: bool = False,
+                 init: str = "glorot_uniform", bias_init: str = "zeros"):  # fmt: skip
         self.n_out, self.last, self.init, self.bias_init = n_out, last, init, bias_init
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_shape(
             len(in_shape) == 2,
             "sequences, inputs of shape (N, T, I)",
-            " An Embedding before it makes vectors of words.",
+            "An Embedding before it makes vectors of words.",
         )
         return (self.n_out,) if self.last else (in_shape[0], self.n_out)
 
@@ -60,10 +59,9 @@ class GRU(Layer):
         }
 
     def check_input(self, x: Array) -> None:
-        if x.ndim != 3 or x.shape[2] != self.in_shape[1]:
-            raise ValueError(
-                f"{self}: expected x of shape (N, T, {self.in_shape[1]}), got {x.shape}."
-            )
+        n_in = self.in_shape[1]
+        if x.ndim != 3 or x.shape[2] != n_in:
+            raise self.mistake(f"x of shape (N, T, {n_in})", x.shape)
 
     def steps(self, name: str, t: int, n: int, width: int) -> Array:
         """Memory for `t` steps of `n` rows (T, N, width): a step is contiguous, whatever the batch."""

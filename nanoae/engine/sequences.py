@@ -17,14 +17,11 @@ class TimeDistributed(Layer):
     """
 
     def __init__(self, layer: Layer):
-        if not isinstance(layer, Layer):
-            raise ValueError(
-                f"TimeDistributed: expected a layer, as Linear(8), got {layer!r}. Several layers take one each."
-            )
+        wanted, hint = "a layer, as Linear(8)", "Several layers take one each."
         if isinstance(layer, Noisy):
-            raise ValueError(
-                f"TimeDistributed: expected a layer without noise, got {layer!r}. Put that one before or behind."
-            )
+            wanted, hint = "a layer without noise", "Put that one before or behind."
+        if isinstance(layer, Noisy) or not isinstance(layer, Layer):
+            raise ValueError(f"TimeDistributed: expected {wanted}, got {layer!r}. {hint}")
         self.layer = layer
 
     def infer_shape(self, in_shape: Shape) -> Shape:

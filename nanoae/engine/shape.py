@@ -23,9 +23,8 @@ class Reshape(Layer):
             rest = -math.prod(wanted)
             wanted[wanted.index(-1)] = size // rest if rest > 0 else 0
         if math.prod(wanted) != size or min(wanted, default=1) < 1:
-            raise ValueError(
-                f"{self}: expected a shape of {size} numbers, as the input {in_shape} has, got {self.shape}."
-            )
+            expected = f"a shape of {size} numbers, as the input {in_shape} has"
+            raise self.mistake(expected, self.shape)
         return tuple(wanted)
 
     def forward(self, x: Array, train: bool = False) -> Array:

@@ -24,7 +24,6 @@ from nanoae.autoencoders.missing import FillMissing
 from nanoae.autoencoders.penalty import Penalty
 from nanoae.autoencoders.table_losses import Weighted
 from nanoae.autoencoders.teacher_forcing import TeacherForcing
-from nanoae.backend.activations import GELU_CUBIC, SQRT_2_OVER_PI
 from nanoae.engine import activations, losses
 from nanoae.engine import layers as engine
 from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
@@ -35,6 +34,7 @@ from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.sequences import LastTimestep, TimeDistributed
 from nanoae.engine.shape import Reshape
+from nanoae.interchange.followed import followed
 from nanoae.interchange.graph import Formulas, Value
 
 
@@ -66,7 +66,7 @@ FORMULAS: dict[type, Callable[[Any, Value], Value]] = {
     activations.Sigmoid: lambda layer, x: x.apply("Sigmoid"),
     activations.Tanh: lambda layer, x: x.apply("Tanh"),
     activations.Softplus: lambda layer, x: x.apply("Softplus"),
-    activations.SiLU: lambda layer, x: x * x.apply("Sigmoid"),
+    activations.Elementwise: followed,
     Gaussian: lambda layer, x: x.part(0, layer.out_shape[0]),  # z = mu
     FillMissing: lambda layer, x: x.is_nan().where(layer.state["center"], x),
     Reshape: lambda layer, x: x.reshape(-1, *layer.out_shape),
@@ -95,13 +95,6 @@ for kind, formula in FORMULAS.items():
 def _(layer: engine.TiedLinear, x: Value) -> Value:
     W = x.graph.value(layer.source.params["W"], x.dtype)
     return x @ W.transpose(1, 0) + layer.params["b"]
-
-
-@translate.register
-def _(layer: activations.GELU, x: Value) -> Value:
-    """x (1 + tanh(sqrt(2/π) (x + c x³))) / 2"""
-    inner = x * (x * x * (SQRT_2_OVER_PI * GELU_CUBIC) + SQRT_2_OVER_PI)
-    return x * 0.5 * (inner.apply("Tanh") + 1.0)
 
 
 @translate.register

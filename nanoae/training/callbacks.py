@@ -33,7 +33,8 @@ class Monitor:
     """
 
     def __init__(self, monitor: str = "val_loss"):
-        self.monitor, self.best = monitor, math.inf
+        self.monitor = monitor
+        self.best = math.inf
 
     def __call__(self, trainer: Trainer, row: dict[str, float]) -> None:
         if "layer" in row:
@@ -104,7 +105,9 @@ class ReduceOnPlateau(Monitor):
                 "ReduceOnPlateau: expected factor in (0, 1), patience >= 1 and least >= 0, "
                 f"got {factor}, {patience} and {least}."
             )
-        self.factor, self.patience, self.least = factor, patience, least
+        self.factor = factor
+        self.patience = patience
+        self.least = least
         self.waited = 0
 
     def start(self) -> None:
@@ -117,7 +120,8 @@ class ReduceOnPlateau(Monitor):
         self.waited += 1
         if self.waited < self.patience:
             return
-        self.waited, rate = 0, trainer.optimizer.lr
+        self.waited = 0
+        rate = trainer.optimizer.lr
         if callable(rate):
             raise ValueError(
                 f"ReduceOnPlateau: expected a learning rate that is a number, got the schedule {rate!r}."

@@ -31,7 +31,8 @@ def stop(trainer: Trainer, loss: float, too_large: str = "") -> None:
 
     too_large   in words, the gradient whose square overflowed
     """
-    step, t = None, trainer.optimizer.t
+    step = None
+    t = trainer.optimizer.t
     if trainer.begun is not None:
         counted = not isinstance(t, int)  # on the device t counts the step as it begins
         step = int(t) - trainer.begun + (not counted)

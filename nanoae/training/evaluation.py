@@ -46,7 +46,8 @@ def evaluate(
     """
     if weights is not None:
         return weighted_loss(network, loss, x, t, scale, batch_size, weights)
-    total, rows = 0.0, batch_size if loss.reduction == "sum" else rows_at_a_time(network)
+    total = 0.0
+    rows = batch_size if loss.reduction == "sum" else rows_at_a_time(network)
     if t is not None:
         network.ops.check_device(t)
     for start in range(0, len(x), rows):
@@ -77,7 +78,8 @@ def weighted_loss(
         if not np.isfinite(network.ops.to_numpy(y)).all():
             return math.nan  # which is not unknown
         costs = network.ops.to_numpy(loss.elements(y, target)).astype(np.float64)
-        costs, w = costs.reshape(len(costs), -1), weights[start : start + rows]
+        costs = costs.reshape(len(costs), -1)
+        w = weights[start : start + rows]
         total += float(w @ np.nansum(costs, axis=1))
         known += float(w @ (~np.isnan(costs)).sum(axis=1))
     over = {"mean": known, "batch": float(weights.sum()), "sum": len(x) / min(batch_size, len(x))}

@@ -24,7 +24,8 @@ class InPlace(Layer):
     """
 
     def __init__(self, layer: Layer, activation: Elementwise):
-        self.layer, self.activation = layer, activation
+        self.layer = layer
+        self.activation = activation
 
     def forward(self, x: Array, train: bool = False) -> Array:
         z = self.layer.forward(x, train)
@@ -61,13 +62,16 @@ class LinearActivation(InPlace):
     def put_on(self, below: Layer) -> None:
         """Have `below` as the layer before this one, and undo its ReLU for it."""
         if isinstance(below, LinearActivation) and below.f[0] == "relu":
-            self.below, below.kept = below, {}
+            self.below = below
+            below.kept = {}
 
     def forward(self, x: Array, train: bool = False) -> Array:
-        linear, ops = self.layer, self.layer.ops
+        linear = self.layer
+        ops = self.layer.ops
         linear.check_input(x)
         W, b = linear.params.values()
-        shape, kept = (len(x), *linear.out_shape), self.kept if train else None
+        shape = (len(x), *linear.out_shape)
+        kept = self.kept if train else None
         y = linear.buffer("y", shape)
         z = linear.buffer("z", shape) if self.keeps_x else y  # else f works in place
         ops.affine_activation(x, W, b, *self.f, out=y, z=z, kept=kept)
@@ -88,7 +92,8 @@ class LinearActivation(InPlace):
             ops.add_inplace(dW, term)
         if not linear.need_dx:
             return None
-        dx, below = linear.buffer("dx", x.shape), self.below
+        dx = linear.buffer("dx", x.shape)
+        below = self.below
         if below is None:
             return ops.matmul(dz, W.T, out=dx)
         return ops.affine_relu_backward(dz, W, x, below.kept, db=below.layer.grads["b"], out=dx)

@@ -43,9 +43,12 @@ class Inference(Reused):
     recordable = ThreadLocal()  # whether a recording would be good for anything
 
     def __init__(self, network: Sequential, start: int, stop: int | None, loss: Loss | None):
-        self.thread, self.ops, self.dtype = ThreadState(), network.ops, network.dtype
+        self.thread = ThreadState()
+        self.ops = network.ops
+        self.dtype = network.dtype
         self.network = network.with_layers([])  # its arrays: `KNOWN` lets go of the network itself
-        self.layers, self.loss = network.layers[start:stop], loss
+        self.layers = network.layers[start:stop]
+        self.loss = loss
 
     def __call__(self, x: Array, out: np.ndarray) -> None:
         if self.settings is None or self.settings != now(self.watched):
@@ -81,7 +84,8 @@ class Inference(Reused):
         return y
 
     def record(self, x: Array) -> Array:
-        name, results = f"x {x.dtype}", list[Array]()
+        name = f"x {x.dtype}"
+        results = list[Array]()
         before = self.buffers.get(name)
         rows = self.ops.copy(x, out=self.buffer(name, x.shape, x.dtype))
         if self.buffers[name] is not before or len(self.recordings) == MOST:
@@ -96,7 +100,8 @@ class Inference(Reused):
         if self.loss is not None:
             parts.append(self.loss)
         self.watched = [place for part in parts for place in places(part)]
-        self.fused, self.recordings = fuse(self.network, self.layers), {}
+        self.fused = fuse(self.network, self.layers)
+        self.recordings = {}
         self.settings = now(self.watched)
         simple = all(isinstance(value, SIMPLE) for value in self.settings)
         self.recordable = simple and all(map(known, parts))

@@ -123,8 +123,11 @@ class KFAC(SGD):
         weight_decay: float = 0.0,
     ):
         super().__init__(lr, momentum, weight_decay=weight_decay)
-        self.damping, self.trust, self.memory = damping, trust, memory
-        self.measure_every, self.invert_every = measure_every, invert_every
+        self.damping = damping
+        self.trust = trust
+        self.memory = memory
+        self.measure_every = measure_every
+        self.invert_every = invert_every
 
     def step(self, theta: Array, grad: Array) -> None:
         raise RuntimeError(
@@ -172,7 +175,9 @@ class KFACTrainer(Trainer):
     def step(self, x: Array, t: Array) -> Array:
         if self.due(self.optimizer.measure_every) and (self.is_full(x) or not self.n_updates):
             self.measure_factors(x)  # a last batch of few rows says little
-        optimizer, network, loss = self.optimizer, self.network, self.gradient(x, t)
+        optimizer = self.optimizer
+        network = self.network
+        loss = self.gradient(x, t)
         self.precondition(optimizer.rate_at(optimizer.t + 1))
         SGD.step(optimizer, network.theta, network.grad)
         return loss
@@ -200,7 +205,8 @@ class KFACTrainer(Trainer):
 
     def sample(self, y: Array) -> Array:
         """Targets drawn from p(t | y), where the loss of an element, without weight, is -log p but for a constant."""
-        ops, generator = self.ops, self.network.layers[0].generator
+        ops = self.ops
+        generator = self.network.layers[0].generator
         if isinstance(self.loss, BCE):
             u = ops.uniform(generator, ops.empty(y.shape, y.dtype))
             return np.less(u, ops.sigmoid(y), out=u)  # 1 with probability sigmoid(y), else 0

@@ -6,7 +6,7 @@ import math
 import operator
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,28 +16,18 @@ from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.norm import BatchNorm
 from nanoae.engine.optim import FLUSH_EVERY, Optimizer
-from nanoae.rows import Rows
 from nanoae.spelling import one_of
 from nanoae.training import divergence, fusion, stop
 from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.evaluation import evaluate
+from nanoae.training.order import drawn, windows
 from nanoae.training.progress import progress
 from nanoae.training.runner import StepRunner, repeatable
 from nanoae.training.state import Arrays, Facts, Position
 
 History = dict[str, list[float]]
 Callback = Callable[["Trainer", dict[str, float]], object]
-
-
-def drawn(weights: np.ndarray, order: np.random.Generator, count: int | None = None) -> np.ndarray:
-    """So many row numbers (None: N), by weights (N,), in random order: row n floor or ceil of count w[n] / Σ w times,
-    and so often on average (systematic resampling, Kitagawa 1996)."""
-    count = len(weights) if count is None else count
-    ends = np.cumsum(weights) * (count / weights.sum())
-    rows = np.searchsorted(ends, np.arange(count) + order.random(), side="right")
-    # Rounding may have left the last end below the count.
-    return order.permutation(np.minimum(rows, len(weights) - 1))
 
 
 class Trainer:
@@ -191,7 +181,7 @@ class Trainer:
         self.entered = 0, 0.0
         self.begun, self.drawn_from = self.optimizer.t - done, ops.generator_state(self.order)
         rows = self.steps_before = 0
-        for numbers, part in self.windows(x):
+        for numbers, part in windows(x, self.order, self.batch_size):
             order = self.shuffled(len(part), numbers)
             targets = t if t is None or numbers is None else self.rows_of(t, numbers)
             steps = math.ceil(len(order) / self.batch_size)
@@ -203,13 +193,6 @@ class Trainer:
         divergence.check(self, mean)
         self.begun = None
         return mean
-
-    def windows(self, x: Array) -> Iterator[tuple[np.ndarray | None, Array]]:
-        """(numbers, rows) of what an epoch goes through in turn: (None, x), or of what stays in a file its windows."""
-        if isinstance(getattr(x, "host", None), Rows):
-            yield from x.windows(self.order, self.batch_size)
-        else:
-            yield None, x
 
     def shuffled(self, n: int, numbers: np.ndarray | None) -> np.ndarray:
         """The order of the n rows of a window, all that its steps take; numbers: which rows of the table these are."""

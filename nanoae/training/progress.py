@@ -11,13 +11,16 @@ class Lines:
     """`items`, and after each a line on stderr: "training 3 of 10, loss 0.0123"."""
 
     def __init__(self, items: Iterable[Any], total: int | None, label: str):
-        self.items, self.label = items, label
+        self.items = items
+        self.label = label
         self.total = len(items) if total is None and isinstance(items, Sized) else total
-        self.at, self.told = 0, False
+        self.at = 0
+        self.told = False
 
     def __iter__(self) -> Iterator[Any]:
         for item in self.items:
-            self.at, self.told = self.at + 1, False
+            self.at = self.at + 1
+            self.told = False
             yield item
             if not self.told:
                 self.set_postfix({})

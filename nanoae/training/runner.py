@@ -31,7 +31,8 @@ class StepRunner:
     """Runs a trainer's steps. Recorded work is reused while data, settings and thread stay the same."""
 
     def __init__(self, trainer: Trainer):
-        self.ops, self.batch_size = trainer.ops, trainer.batch_size
+        self.ops = trainer.ops
+        self.batch_size = trainer.batch_size
         self.dtype = trainer.network.dtype
         self.repeated = self.ops.repeated()
         self.good_for: tuple[Any, ...] = ()
@@ -67,15 +68,22 @@ class StepRunner:
         self, trainer: Trainer, order: np.ndarray, data: tuple[Any, ...], done: int, total: Any
     ) -> None:
         """Copy this epoch's order, its learning rates and the losses so far to the device."""
-        ops, optimizer, n, batch = self.ops, trainer.optimizer, len(order), self.batch_size
-        steps, before = -(-n // batch), optimizer.t - done
+        ops = self.ops
+        optimizer = trainer.optimizer
+        n = len(order)
+        batch = self.batch_size
+        steps = -(-n // batch)
+        before = optimizer.t - done
         rates = [optimizer.rate_at(before + 1 + i) for i in range(steps)]
         good_for = *map(ops.identity, data), settings(trainer), threading.get_ident()
         if good_for != self.good_for or n > len(self.order):
             self.repeated.forget()
-            self.repeated, self.good_for = ops.repeated(), ()
-            self.order, self.rows = ops.zeros(n, "int64"), ops.zeros(batch, "int64")
-            self.rates, self.rate = ops.zeros(steps, "float64"), ops.zeros((), "float64")
+            self.repeated = ops.repeated()
+            self.good_for = ()
+            self.order = ops.zeros(n, "int64")
+            self.rows = ops.zeros(batch, "int64")
+            self.rates = ops.zeros(steps, "float64")
+            self.rate = ops.zeros((), "float64")
             self.clock, self.total = (
                 ops.zeros(2, "int64"),
                 ops.zeros((), self.dtype),
@@ -93,7 +101,9 @@ class StepRunner:
     def repeat(
         self, trainer: Trainer, order: np.ndarray, data: tuple[Any, ...], done: int
     ) -> Array:
-        optimizer, first, n = trainer.optimizer, trainer.optimizer.t - done, len(order)
+        optimizer = trainer.optimizer
+        first = trainer.optimizer.t - done
+        n = len(order)
         try:
             while done * self.batch_size < n:
                 rows = order[done * self.batch_size :][: self.batch_size]
@@ -101,14 +111,16 @@ class StepRunner:
                 same = max(n // self.batch_size - done, 1)  # steps left with this many rows
                 until = FLUSH_EVERY - (first + done) % FLUSH_EVERY, trainer.until_due(done)
                 times = 1 if fetched else min(same, AT_A_TIME, *until)
-                optimizer.t, optimizer.rate = self.t, self.rate
+                optimizer.t = self.t
+                optimizer.rate = self.rate
                 steps = self.repeated.run(
                     len(rows), functools.partial(self.step, trainer, len(rows), *data), times
                 )
                 done += steps
                 optimizer.t = first + done
                 if steps < times:
-                    trainer.at.step, trainer.total = trainer.steps_before + done, self.total
+                    trainer.at.step = trainer.steps_before + done
+                    trainer.total = self.total
                     divergence.stop(trainer, self.repeated.met)
                 optimizer.flush()
                 trainer.between_steps(done, self.total)
@@ -151,7 +163,8 @@ def repeatable(trainer: Trainer) -> bool:
 def settings(trainer: Trainer) -> Any:
     """What a step takes from its parts besides arrays, and a callback may have changed since the last epoch. The
     learning rate is not among it: the optimiser tells it for each step."""
-    layers, optimizer = trainer.network.layers, trainer.optimizer
+    layers = trainer.network.layers
+    optimizer = trainer.optimizer
     kind, own = config_snapshot(optimizer)
     own.pop("lr", None)
     frozen = [getattr(layer, "frozen", None) for layer in layers]

@@ -48,7 +48,9 @@ def identity(trainer: Trainer) -> Facts:
 
 def take(trainer: Trainer) -> tuple[Facts, Arrays]:
     """How things stand, copied."""
-    ops, lr, within = trainer.ops, trainer.optimizer.lr, trainer.at.step > 0
+    ops = trainer.ops
+    lr = trainer.optimizer.lr
+    within = trainer.at.step > 0
     arrays = {name: np.array(ops.to_numpy(array)) for name, array in trainer.arrays().items()}
     if within:
         trainer.at.seconds = time.perf_counter() - trainer.started
@@ -82,7 +84,8 @@ def restore(trainer: Trainer, facts: Facts, arrays: Arrays) -> None:
         }
         trainer.good = facts["good"], before
         arrays = {name: array for name, array in arrays.items() if not name.startswith("good.")}
-    ops, optimizer = trainer.ops, trainer.optimizer
+    ops = trainer.ops
+    optimizer = trainer.optimizer
     trainer.at = Position(**facts["at"])
     if "best.0" in arrays:
         trainer.best_state = [array.copy() for array in trainer.network.state()]
@@ -134,7 +137,8 @@ def inner(callback: Any) -> Any:
 def check(facts: Facts) -> None:
     """KeyError, TypeError or ValueError where something is not of the kind that it has to be."""
     at = Position(**facts["at"])
-    history, kinds = facts["history"], (type(facts["t"]), type(facts["lr"]))
+    history = facts["history"]
+    kinds = (type(facts["t"]), type(facts["lr"]))
     sound = all(type(value) is type(getattr(Position, name)) for name, value in vars(at).items())
     sound = (
         sound

@@ -53,7 +53,8 @@ def heeded(leave: bool = True) -> Iterator[Stop]:
     if heeding:  # by a block around this one
         yield heeding[0]
         return
-    stop, before = Stop(), dict[int, Any]()
+    stop = Stop()
+    before = dict[int, Any]()
     if threading.current_thread() is threading.main_thread():
         for name, default in DEFAULT.items():
             number = getattr(signal, name, None)

@@ -46,7 +46,8 @@ class TensorBoard:
         every: int | None = None,
     ):
         load_writer()
-        self.logdir, self.every = Path(logdir), every
+        self.logdir = Path(logdir)
+        self.every = every
         self.x: Any = None if x is None else np.asarray(x)[:POINTS]
         self.labels = None if labels is None else [str(label) for label in labels[:POINTS]]
         self.shape = tuple(shape) or (() if self.x is None else self.x.shape[1:])
@@ -143,7 +144,8 @@ class TensorBoard:
 
     def add_rows(self, trainer: Trainer, epoch: int) -> None:
         """Images and codes of x."""
-        network, ops = trainer.network, trainer.ops
+        network = trainer.network
+        ops = trainer.ops
         x = self.x
         if trainer.model is not None and x.shape[1:] == trainer.model.input_shape_:
             x = trainer.model.scaled(x)
@@ -188,7 +190,8 @@ def above(images: np.ndarray, again: np.ndarray) -> np.ndarray:
 
 def unit(x: np.ndarray, like: np.ndarray) -> np.ndarray:
     """x with the smallest of `like` at 0 and the largest at 1."""
-    low, high = like.min(), like.max()
+    low = like.min()
+    high = like.max()
     scaled: np.ndarray = np.clip((x - low) / max(high - low, 1e-12), 0, 1)
     return scaled
 

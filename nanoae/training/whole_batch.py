@@ -30,9 +30,11 @@ class WholeBatch:
 
     def cut(self, draw: Any, generator: Any, *arguments: Any, out: Array) -> Array:
         """The rank's rows of what `draw` makes for the whole batch; out (n, ...), or k rows of it for each of the n."""
-        shard, buffers = self.group.shard, self.plain.thread.buffers
+        shard = self.group.shard
+        buffers = self.plain.thread.buffers
         k = len(out) // (shard.stop - shard.start)
-        shape, name = (shard.rows * k, *out.shape[1:]), ("whole batch", out.dtype.char)
+        shape = (shard.rows * k, *out.shape[1:])
+        name = ("whole batch", out.dtype.char)
         if name not in buffers or buffers[name].size < math.prod(shape):
             buffers[name] = self.plain.empty(math.prod(shape), out.dtype)
         whole = buffers[name][: math.prod(shape)].reshape(shape)
@@ -67,8 +69,10 @@ class WholeBatch:
         loss = self.plain.gaussian_kl(x, std, beta, 0.0, out=out)
         if not free:
             return loss
-        xp, k = self.plain.xp, std.shape[1]
-        mu, logvar = x[:, :k], x[:, k:]
+        xp = self.plain.xp
+        k = std.shape[1]
+        mu = x[:, :k]
+        logvar = x[:, k:]
         beyond = xp.maximum(logvar - LOGVAR_MAX, 0) * E_LOGVAR_MAX
         units = (0.5 * (mu * mu + std * std + beyond - logvar - 1)).mean(axis=0)
         self.group.mean_inplace(self.plain, units)
@@ -98,7 +102,9 @@ class SynchronisedBatchNorm(BatchNorm):
         self.group = group
 
     def center(self, rows: Array, mean: Array, var: Array, out: Array) -> int:
-        ops, group, m = self.ops, self.group, rows.shape[1]
+        ops = self.ops
+        group = self.group
+        m = rows.shape[1]
         ops.matmul(rows, ops.ones(m, self.dtype), out=mean)
         group.mean_inplace(ops, ops.scale_inplace(mean, 1 / m))
         ops.affine_rows(rows, ops.ones(len(rows), self.dtype), -mean, out=out)
@@ -109,7 +115,9 @@ class SynchronisedBatchNorm(BatchNorm):
 
     def backward(self, dy: Array) -> Array | None:
         (centered, inv, scale), ops, dy = self.take_cache(), self.ops, self.rows(dy, "dy")
-        beta, gamma, m = self.grads["beta"], self.grads["gamma"], dy.shape[1]
+        beta = self.grads["beta"]
+        gamma = self.grads["gamma"]
+        m = dy.shape[1]
         ops.matmul(dy, ops.ones(m, self.dtype), out=beta)  # dbeta = Σ dy
         ops.multiply(
             ops.sum_products_rows(dy, centered, out=gamma), inv, out=gamma

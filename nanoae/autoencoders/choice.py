@@ -1,0 +1,24 @@
+"""Choices: which token a decoder of text takes, by the scores of all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+Choice = Callable[[np.ndarray], np.ndarray]  # scores (N, V) -> token numbers (N,)
+
+
+def greedy(scores: np.ndarray) -> np.ndarray:
+    found: np.ndarray = scores.argmax(axis=1)
+    return found
+
+
+def sampler(temperature: float, rng: np.random.Generator) -> Choice:
+    """Draws from softmax(scores / temperature): the largest of scores / temperature + Gumbel noise (Gumbel 1954)."""
+
+    def draw(scores: np.ndarray) -> np.ndarray:
+        better = (scores - scores.max(axis=1, keepdims=True)) / max(temperature, 1e-9)
+        return greedy(better + (rng.gumbel(size=scores.shape) if temperature else 0))
+
+    return draw

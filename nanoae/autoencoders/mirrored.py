@@ -1,0 +1,234 @@
+"""Mirrored: the layers of an autoencoder: an encoder, the decoder that mirrors it, and the parts between them."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import numpy as np
+
+from nanoae.autoencoders.bottleneck import BOTTLENECKS
+from nanoae.autoencoders.corruption import CORRUPTIONS
+from nanoae.autoencoders.kinds import Auto, Flag, Maybe, Name, Part, Whole, Widths
+from nanoae.autoencoders.missing import FillMissing
+from nanoae.autoencoders.own_layers import LAYERS, copies
+from nanoae.autoencoders.parameters import parameter
+from nanoae.autoencoders.penalty import PENALTIES, Penalty
+from nanoae.autoencoders.plan import AUTO
+from nanoae.autoencoders.reach import (
+    UNBOUNDED,
+    bounding_layer,
+    check_one_sigmoid,
+    check_reach,
+    output_range,
+    predicted_range,
+)
+from nanoae.autoencoders.table_losses import Masked
+from nanoae.autoencoders.tabular import Tabular
+from nanoae.configurable import to_config
+from nanoae.engine import losses
+from nanoae.engine.activations import ACTIVATIONS, Identity, Sigmoid, activation
+from nanoae.engine.layers import Layer, Linear, Noisy, TiedLinear
+from nanoae.engine.losses import BCE, Loss
+
+RECONSTRUCTION_LOSSES = {
+    name: kind for name, kind in losses.LOSSES.items() if kind is not losses.SoftmaxCrossEntropy
+}
+ACTIVATION = Name(ACTIVATIONS, Layer, "a layer: nanoae.ReLU()")
+
+
+@dataclass(eq=False, repr=False)
+class Mirrored(Tabular):
+    """An encoder, a decoder and a loss, of widths or of the user's own layers."""
+
+    code_size: int = parameter(
+        32, Whole(), "K, the numbers in a code; wider than the input is allowed"
+    )
+    hidden: Any = parameter(
+        (128,), Widths(), "widths of the encoder's hidden layers; the decoder mirrors them"
+    )
+    _: KW_ONLY
+    activation: str = parameter(
+        AUTO,
+        Auto(ACTIVATION),
+        'of the hidden layers; auto: relu, or where epochs="auto" elu, and tanh where columns have heavy tails',
+    )
+    code_activation: str = parameter("identity", ACTIVATION, "of the code")
+    output_activation: str = parameter(
+        "identity",
+        ACTIVATION,
+        'of the reconstruction; with loss="bce" the sigmoid is part of the loss. Data outside its range are refused',
+    )
+    loss: Any = parameter(
+        "mse",
+        Name(RECONSTRUCTION_LOSSES, Loss, "a Loss"),
+        "bce takes data in [0, 1]; a Loss has its own reduction",
+    )
+    tied_weights: bool = parameter(False, Flag(), "decode with the encoder's matrices, transposed")
+    encoder: Any = parameter(
+        None,
+        Maybe(LAYERS),
+        "layers of your own, the last of which gives the code: `code_size` and `hidden` then follow from them. "
+        "Examples may have any shape, as images (N, C, H, W)",
+    )
+    decoder: Any = parameter(None, Maybe(LAYERS), "layers of your own, from the code to the output")
+    corruption: Any = parameter(
+        None,
+        Part(Noisy, CORRUPTIONS, "GaussianNoise(0.5)"),
+        "noise on the input in training: denoising",
+    )
+    bottleneck: Any = parameter(
+        None, Part(Layer, BOTTLENECKS, "TopK(10)"), "what the code has to pass"
+    )
+    penalty: Any = parameter(
+        None, Part(Penalty, PENALTIES, "L1Sparsity(1e-3)"), "on the code, in training"
+    )
+    missing: str = parameter(
+        "error",
+        Name(("error", "mask")),
+        "mask: NaN in X marks a missing value. The column's mean replaces it in the input; it counts neither in the "
+        "loss nor in errors, and `reconstruct` fills it in",
+    )
+
+    # ---------------------------------------------------------------- building
+
+    def _layers(self, input_shape: tuple[int, ...]) -> tuple[list[Layer], list[Layer]]:
+        encoder, decoder = copies(self.encoder, self.decoder)
+        if encoder is None:
+            encoder = self._new_encoder(input_shape)
+        if decoder is None:
+            decoder = self._new_decoder(encoder, input_shape)
+        return self._with_parts(encoder), decoder
+
+    @property
+    def hidden_activation(self) -> Any:
+        """What the hidden layers have, by its name if it has one, whatever was set since they were built."""
+        return self._plan.activation(self.as_built)
+
+    def _new_encoder(self, input_shape: tuple[int, ...]) -> list[Layer]:
+        """[Linear, activation, ..., Linear, code activation]: x -> code."""
+        layers: list[Layer] = []
+        for width in self.hidden:
+            layers += [self._linear(width), activation(self.hidden_activation)]
+        return [*layers, *self._code_layers()]
+
+    def _code_layers(self) -> list[Layer]:
+        """[Linear, code activation], as wide as the bottleneck wants it."""
+        width = self.code_size * getattr(self.part("bottleneck"), "inputs_per_unit", 1)
+        return [self._linear(width), activation(self.code_activation, "code_activation")]
+
+    def _output_layers(self) -> list[Layer]:
+        """[output activation], or none where the loss works on logits."""
+        return [] if self._logits else [activation(self.output_activation, "output_activation")]
+
+    def _new_decoder(self, encoder: list[Layer], input_shape: tuple[int, ...]) -> list[Layer]:
+        """The mirror image: code -> x."""
+        sources = [layer for layer in encoder if isinstance(layer, Linear)]
+        linears: list[Layer] = []
+        if self.tied_weights:
+            linears += [TiedLinear(source, self.bias_initializer) for source in reversed(sources)]
+        else:
+            widths = [source.n_out for source in reversed(sources[:-1])]
+            linears += map(self._linear, [*widths, math.prod(input_shape)])
+        layers: list[Layer] = []
+        for linear in linears[:-1]:
+            layers += [linear, activation(self.hidden_activation)]
+        return [*layers, linears[-1], *self._output_layers()]
+
+    def _with_parts(self, encoder: list[Layer]) -> list[Layer]:
+        """[filled gaps], [corruption], encoder, [bottleneck], [penalty]: one of each, or none."""
+        named = (self.part(name) for name in ("corruption", "bottleneck", "penalty"))
+        corruption, bottleneck, penalty = (
+            [] if part is None else [copy.deepcopy(part)] for part in named
+        )
+        layers = [*corruption, *encoder, *bottleneck]
+        for each in penalty:
+            each.attach(layers)
+        filled: list[Layer] = [FillMissing()] if self._takes_missing() else []
+        return [*filled, *layers, *penalty]
+
+    def new_loss(self) -> Loss:
+        return Masked(self.loss) if self._takes_missing() else losses.get(self.loss)
+
+    def _takes_missing(self) -> bool:
+        return bool(self.as_built.missing == "mask")
+
+    @property
+    def _logits(self) -> bool:
+        """Whether the network ends in logits, the sigmoid being part of the loss."""
+        return isinstance(losses.get(self.loss), BCE)
+
+    def check_parameters(self) -> None:
+        name = type(self).__name__
+        loss = vars(self).get("loss")  # which is none of the parameters where a likelihood is
+        if isinstance(loss, losses.SoftmaxCrossEntropy) or (
+            isinstance(loss, str) and loss == "softmax_cross_entropy"
+        ):
+            raise ValueError(
+                f"{name}: expected a loss of reconstructions (mse, bce, l1, huber), got {loss!r}."
+            )
+        super().check_parameters()
+        if self._logits and not isinstance(activation(self.output_activation), (Identity, Sigmoid)):
+            raise ValueError(
+                f'{name}: expected output_activation "sigmoid" (or "identity", which means the same here) with '
+                f"loss='bce', got {self.output_activation!r}. The sigmoid is part of that loss."
+            )
+        if self.tied_weights and self.decoder is not None:
+            raise ValueError(f"{name}: expected tied_weights or decoder=[...], got both.")
+
+    def _build(self, input_shape: tuple[int, ...], state: list[np.ndarray] | None = None) -> None:
+        super()._build(input_shape, state)
+        if self.network_.output_shape != tuple(input_shape):
+            raise ValueError(
+                f"{type(self).__name__}: expected a decoder that ends in shape {tuple(input_shape)}, the input's, "
+                f"got {self.network_.output_shape}."
+            )
+        if state is None:  # what was saved answers as it was built
+            check_one_sigmoid(
+                type(self).__name__, self.network_, self._loss, *self.as_built._loss_words()
+            )
+        prior = getattr(self.part("bottleneck"), "code_prior", None)
+        self.prior_ = None if prior is None else prior(self.code_size_)
+
+    # ---------------------------------------------------------------- what can be given back
+
+    def _check_reach(self, X: np.ndarray) -> None:
+        """OutOfReach where X has numbers that the network and its loss cannot give back."""
+        net = self.network_
+        built = self.as_built
+        words, remedy = built._loss_words()
+        cause = f"with {words}"
+        ends = output_range(net)
+        if ends != UNBOUNDED:
+            before = f", before the sigmoid of {words}" if built._logits else ""
+            cause = f"where the output's {bounding_layer(net)} ends{before}"
+            remedy = (
+                "end the decoder in a Linear"
+                if built.decoder
+                else 'use output_activation="identity"'
+            )
+        check_reach(type(self).__name__, X, self._ends(), cause, remedy, self.scaling_)
+
+    def _ends(self) -> tuple[Any, Any]:
+        return predicted_range(self._loss, *output_range(self.network_))
+
+    def _loss_words(self) -> tuple[str, str]:
+        """The loss, as the user gave it, and what to do where it is not for the data."""
+        if self._logits:
+            return 'loss="bce"', 'use loss="mse"'
+        return f"loss={self.loss!r}", "encode categories one-hot, as TableEncoder does"
+
+    # ---------------------------------------------------------------- keeping
+
+    def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        facts, arrays = super().to_file()
+        return {**facts, "activation": to_config(self.hidden_activation)}, arrays
+
+    def _settings_from_file(self, header: dict[str, Any], arrays: Any) -> None:
+        super()._settings_from_file(header, arrays)
+        built = self.as_built
+        if built.activation == AUTO and "activation" in header:
+            self._left_open = {**(self._left_open or {}), "activation": AUTO}
+            built.activation = arrays.construct(header["activation"], str)

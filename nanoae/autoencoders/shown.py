@@ -1,0 +1,91 @@
+"""Shown: what there is to see of an estimator with a network: a table of its layers, and figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nanoae.autoencoders.plan import told
+from nanoae.autoencoders.reach import output_range
+from nanoae.autoencoders.scaled import Scaled
+from nanoae.engine.layers import batch_of
+from nanoae.engine.network import Sequential
+
+
+class Shown(Scaled):
+    """An estimator whose network_ can be looked at."""
+
+    network_: Sequential
+    history_: dict[str, list[float]]
+    _n_encoder: int
+    _left_open: dict[str, Any] | None = None  # what the plan settled, as the user said it: "auto"
+
+    def _encode(self, X: Any) -> np.ndarray:
+        raise NotImplementedError
+
+    def summary(self) -> str:
+        """A table: layer, output shape, parameters; below it the total, and what "auto" means here."""
+        self.check_fitted()
+        lines = [("layer", "output", "parameters")]
+        for i, layer in enumerate(self.network_.layers):
+            count = sum(array.size for array in layer.params.values())
+            mark = "  <- code" if i == self._n_encoder - 1 else ""
+            lines.append((repr(layer), batch_of(layer.out_shape), f"{count:,}{mark}"))
+        lines.append(("total", "", f"{self.network_.theta.size:,}"))
+        widths = [max(len(line[k]) for line in lines) for k in (0, 1)]
+        table = "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}" for a, b, c in lines)
+        params = self.as_built.get_params(deep=False)
+        return f"{table}\n{told(params, self._left_open or {}, self.scaling_)}"
+
+    @property
+    def best_epoch_(self) -> int | None:
+        """The epoch, counted from 1, whose weights `patience` went back to; None where the last ones were kept."""
+        watched = self.history_.get("val_loss")
+        if self.as_built.patience is None or not watched:
+            return None
+        return int(np.nan_to_num(watched, nan=np.inf).argmin()) + 1
+
+    def plot(
+        self,
+        X: Any = None,
+        y: Any = None,
+        *,
+        shape: tuple[int, ...] | None = None,
+        ax: Any = None,
+        **beside: Any,
+    ) -> Any:
+        """What there is to see, as a matplotlib Axes: the loss by epoch; of rows X their reconstructions; with labels y
+        (N,), or of a predictor, their codes. `nanoae.plot` has more.
+
+        shape    of an example, where X holds flat images: (28, 28)
+        ax       the Axes to draw on, or a new figure's
+        beside   condition=, where the model is conditional
+        """
+        from nanoae import plot
+
+        self.check_fitted()
+        name = type(self).__name__
+        if X is None:
+            names = [key for key in ("loss", "val_loss") if self.history_.get(key)]
+            losses = {key: self.history_[key] for key in names}
+            return plot.loss(losses, kept=self.best_epoch_, title=f"{name}: loss", ax=ax)
+        if y is not None or not hasattr(self, "reconstruct"):
+            return plot.codes(self._encode(X, **beside), y, title=f"{name}: codes", ax=ax)
+        rows = np.asarray(self._check_X(X))
+        batches = {"original": rows, name: self.reconstruct(X, **beside)}
+        columns = getattr(self, "feature_names_in_", None)
+        return plot.reconstructions(batches, shape, columns=columns, ax=ax)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the layers and the losses."""
+        from nanoae.plot.notebook import table_and_curve
+
+        if not self.__sklearn_is_fitted__():
+            return table_and_curve(repr(self), "not fitted", {})
+        return table_and_curve(repr(self), self.summary(), self.history_)
+
+    @property
+    def black_(self) -> float:
+        """What the black of an image has to be in X: -1 where the network ends in a tanh, else 0. White is 1."""
+        return -1.0 if output_range(self.network_) == (-1, 1) else 0.0

@@ -1,0 +1,30 @@
+"""Order: in which an epoch goes through the rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nanoae.backend import Array
+from nanoae.rows import Rows
+
+
+def drawn(weights: np.ndarray, order: np.random.Generator, count: int | None = None) -> np.ndarray:
+    """So many row numbers (None: N), by weights (N,), in random order: row n floor or ceil of count w[n] / Σ w times,
+    and so often on average (systematic resampling, Kitagawa 1996)."""
+    count = len(weights) if count is None else count
+    ends = np.cumsum(weights) * (count / weights.sum())
+    rows = np.searchsorted(ends, np.arange(count) + order.random(), side="right")
+    # Rounding may have left the last end below the count.
+    return order.permutation(np.minimum(rows, len(weights) - 1))
+
+
+def windows(
+    x: Array, order: np.random.Generator, batch_size: int
+) -> Iterator[tuple[np.ndarray | None, Array]]:
+    """(numbers, rows) of what an epoch goes through in turn: (None, x), or of what stays in a file its windows."""
+    if isinstance(getattr(x, "host", None), Rows):
+        yield from x.windows(order, batch_size)
+    else:
+        yield None, x
