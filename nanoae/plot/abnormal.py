@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nanoae.plot.axes import AXIS, GRID, INK, PALETTE, axes_for, colour_bar, named
+from nanoae.plot.axes import AXIS, GRID, INK, LEGEND, PALETTE, axes_for, colour_bar, named
 from nanoae.plot.mosaic import Shape, batch, mosaic, rgb, signed
 
 MAX_ROWS = 5_000  # in a map
@@ -43,7 +43,7 @@ def errors(
             linestyle="--",
             label=f"{share:.0%} of the rows below {value:.4g}",
         )
-    ax.legend(frameon=False, fontsize=10, labelcolor=INK)
+    ax.legend(**LEGEND)
     return ax
 
 
@@ -69,7 +69,7 @@ def by_label(errors: NDArray[Any], labels: NDArray[Any], name: str, title: str, 
     )
     ax.grid(axis="x", color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
-    ax.legend(frameon=False, fontsize=10, labelcolor=INK)
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.16), **LEGEND)
     return ax
 
 

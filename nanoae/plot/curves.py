@@ -23,14 +23,16 @@ def loss(
     title: str = "Loss",
     ax: Any = None,
 ) -> Any:
-    """Each list of `history` by epoch; "loss" reads train, "val_loss" validation. -> Axes
+    """Each list of `history` by epoch but the seconds; "loss" reads train, "val_loss" validation. -> Axes
 
     The legend tells each value at the epoch `kept`, counted from 1, whose weights the model has and which is marked;
     without, at the last. The scale is logarithmic where the losses are positive and span more than a factor of 20. A
     loss that is not finite leaves a gap. `ticks`: what stands below each value, in place of 1, 2, 3, ...
     """
     curves = {
-        name: np.asarray(values, dtype=float) for name, values in history.items() if np.size(values)
+        name: np.asarray(values, dtype=float)
+        for name, values in history.items()
+        if np.size(values) and name != "seconds"
     }
     if not curves or any(curve.ndim != 1 for curve in curves.values()):
         raise ValueError(

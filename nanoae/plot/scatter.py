@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nanoae.plot.axes import LEGEND, PALETTE, axes_for, colour_bar, matplotlib, named
+from nanoae.plot.axes import INK, LEGEND, PALETTE, axes_for, colour_bar, matplotlib, named
 
 MAX_POINTS = 2_000  # drawn in a scatter: more lie on top of each other
 
@@ -50,7 +50,8 @@ def codes(
     how: Any = {"projection": "3d"} if space else {}
     ax = named(axes_for(ax, 6.8, 5.4, **how), title, *axis_labels[:2])
     if space:
-        ax.set_zlabel(axis_labels[2])
+        ax.set_zlabel(axis_labels[2], color=INK, fontsize=11)
+        ax.set_box_aspect(None, zoom=0.85)  # room for that name
     artist = dots(ax, points, colours)
     if k > 1:
         explain(artist, ax, names, label)
