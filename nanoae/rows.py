@@ -75,10 +75,20 @@ class Rows:
         """The rows of a slice, of an array of numbers, or of one of bool."""
         numbers = self.numbers
         if not isinstance(key, slice):
-            key = np.asarray(key)
+            key = np.atleast_1d(key)
+            if key.dtype == bool and len(key) != len(self):
+                raise IndexError(f"expected {len(self)} truths, one for each row, got {len(key)}.")
             if key.dtype == bool and (~key).sum() < len(key) // DENSE:
                 return Rows(self, AllBut(len(key), np.flatnonzero(~key)))
-            key = np.flatnonzero(key) if key.dtype == bool else key
+            key = (
+                np.flatnonzero(key)
+                if key.dtype == bool
+                else np.where(key < 0, key + len(self), key)
+            )
+            if len(key) and not 0 <= key.min() <= key.max() < len(self):
+                raise IndexError(
+                    f"expected numbers of {len(self)} rows, got {key.min()} .. {key.max()}."
+                )
             if isinstance(numbers, range):
                 return self._with(numbers.start + numbers.step * key)
         return self._with(numbers[key])
@@ -239,6 +249,8 @@ def at_once(x: Any) -> int:
     """So many rows of x (N, ...) are a block; whole thousands, so that what goes on in blocks of 1,024 meets them."""
     size = min(BLOCK, getattr(x, "memory", Rows.memory) // 128)
     each = max(1, size // max(1, math.prod(x.shape[1:]) * x.dtype.itemsize))
+    if each < ALIGNED <= DENSE * each:
+        return ALIGNED
     return each // ALIGNED * ALIGNED or each
 
 

@@ -184,3 +184,41 @@ def test_scales_are_those_of_all_rows(name):
         **{**FIT, "epochs": 1}, scaling="minmax", output_activation="sigmoid"
     )
     assert model.fit(nanoae.open_rows(table[:, :2], "1MB")).scaling_ == "minmax"
+
+
+def test_a_fit_that_is_stopped_within_a_window_goes_on_to_the_same_weights(tmp_path, monkeypatch):
+    table = nanoae.open_rows(np.random.default_rng(0).random((20_000, 20), np.float32), "1MB")
+    fit = {**FIT, "epochs": 2, "batch_size": 500}
+    whole = nanoae.Autoencoder(**fit).fit(table)
+    steps, between = [], nanoae.Trainer.between_steps
+
+    def counted(self, *arguments):
+        between(self, *arguments)
+        steps.append(self.at.step)
+        if len(steps) == 57:
+            raise InterruptedError
+
+    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+        patch.setattr(nanoae.Trainer, "between_steps", counted)
+        beside = nanoae.Checkpoints(tmp_path, steps=1)
+        nanoae.Autoencoder(**fit).fit(table, checkpoint_dir=beside)
+    assert steps == [*range(1, 41), *range(1, 18)]
+    resumed = nanoae.Autoencoder(**fit).fit(table, checkpoint_dir=tmp_path, resume=True)
+    assert resumed.history_["loss"] == whole.history_["loss"]
+    np.testing.assert_array_equal(resumed.network_.theta, whole.network_.theta)
+
+
+def test_numbers_beyond_the_rows_are_refused():
+    table = nanoae.open_rows(X)[:10]
+    assert np.array_equal(np.asarray(table[[-1, 3]]), X[[9, 3]])
+    assert np.array_equal(np.asarray(table[4]), X[4:5])
+    for wrong in ([10], [-11], np.ones(9, bool)):
+        with pytest.raises(IndexError, match="expected"):
+            table[wrong]
+
+
+def test_blocks_meet_the_rows_that_the_whole_table_meets_together(tmp_path):
+    wide = np.random.default_rng(0).random((3000, 1500), np.float32)
+    model = nanoae.Autoencoder(2, (4,), epochs=1, random_state=0, backend="numpy").fit(wide[:100])
+    rows = nanoae.open_rows(wide, "400MB")  # of which a block of 128 would be 500 rows
+    assert np.array_equal(rows.map(model.transform), model.transform(wide))
