@@ -1,21 +1,25 @@
 """Scaling: what a training step takes on P ranks: a model, checked against measured ones, and drawn for more.
 
-    python -m benchmarks.scaling                 measures 1, 2 and 4 ranks here, writes results/scaling.md and .json
+    python -m benchmarks.scaling                 measures here, writes results/scaling.md and .json
     python -m benchmarks.scaling --rounds 2      a quick look, which writes nothing
+
+Measured are one process with one thread and with two, and 2 and 4 ranks with one thread each; and of a step on 2 ranks
+what it does when.
 
 A step of N rows on P ranks, of a network with W parameters of 4 bytes:
 
-    t(P) = fixed + N / P · row + max(sum(P) - hidden, 0) + agree(P)
+    t(P) = fixed + N / P · row + max(sum(P) - hidden, last(P))
 
     fixed    what does not get less: Adam on all W, the interpreter, the noise of the whole batch
     row      products of one row, forward and backward; backward is two thirds, hidden = 3/4 of it: the first chunks
     sum      a ring all-reduce: 2 (P - 1) / P · 4 W / bandwidth + 2 log2 P · latency, for each of 4 chunks
-    agree    one sum of two numbers before backward: 2 log2 P · latency
+    last     that of the last chunk, which nothing hides: a quarter of the bytes, and one latency
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -23,8 +27,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +41,15 @@ from nanoae.training.process_group import process_group
 
 RESULTS = Path(__file__).parent / "results"
 CHUNKS = 4
+WIDTH = 72  # of a timeline, letters
+CASES = {"B": B, "H": H}
+ALONE, TWO_THREADS, TWO_RANKS = "1, of one thread", "1, of two threads", "2 ranks"
+RUNS = {
+    ALONE: (1, 1),
+    TWO_THREADS: (1, 2),
+    TWO_RANKS: (2, 1),
+    "4 ranks": (4, 1),
+}  # processes, threads of each
 NETWORKS = {"10 Gbit/s": (1.25e9, 20e-6), "25 Gbit/s": (3.1e9, 10e-6), "100 Gbit/s": (12.5e9, 3e-6)}
 RANKS = (8, 16, 32, 64, 128, 256, 512, 1024)
 LARGE = (100_000_000, 4096)  # parameters, rows of a batch
@@ -54,37 +69,108 @@ class Costs:
         compute = self.rows / ranks * self.row
         if ranks == 1:
             return self.fixed + compute, 0.0
-        hops = 2 * math.log2(ranks) * latency
-        total = 2 * (ranks - 1) / ranks * 4 * self.parameters / bandwidth + CHUNKS * hops
-        waiting = max(total - compute * (2 / 3) * (1 - 1 / CHUNKS), hops) + hops
+        bytes_sent = 2 * (ranks - 1) / ranks * 4 * self.parameters
+        total = bytes_sent / bandwidth + CHUNKS * 2 * math.log2(ranks) * latency
+        hidden = compute * (2 / 3) * (1 - 1 / CHUNKS)
+        waiting = max(total - hidden, total / CHUNKS)
         return self.fixed + compute + waiting, waiting
 
 
-def measure(case: Case, rows: int, rounds: int) -> dict[str, float]:
-    """Seconds of a step of so many rows, and those spent waiting for sums, on the ranks that there are."""
+class Timeline:
+    """What rank 0 does when, in the steps of one epoch: a callback of `fit`, which looks at the epoch after the first.
+
+    events   (what, begin, end) in seconds, as they ended
+    """
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, float, float]] = []
+        self.group, self.sums = process_group(), 0
+
+    def __call__(self, trainer: Any, row: dict[str, float]) -> None:
+        if row["epoch"] != 1:
+            return
+        for layer in trainer.fast.layers:
+            layer.forward = self.timed("forward", layer.forward)
+            layer.backward = self.timed("backward", layer.backward)
+        trainer.optimizer.step = self.timed("Adam", trainer.optimizer.step)
+        self.group.wait = self.timed("waiting", self.group.wait)
+        self.begin_sum, self.group.start_sum = self.group.start_sum, self.start_sum
+
+    def timed(self, what: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **named: Any) -> Any:
+            began = time.perf_counter()
+            result = method(*arguments, **named)
+            self.events.append((what, began, time.perf_counter()))
+            return result
+
+        return run
+
+    def start_sum(self, ops: Any, x: np.ndarray) -> None:
+        self.begin_sum(ops, x)
+        pending = self.group.pending
+        size = f"{x.nbytes / 1e3:,.0f} kB" if x.nbytes > 1000 else f"{x.nbytes} B"
+        pending[-1] = Awaited(pending[-1], f"sum of {size}", self.events)
+
+    def one_step(self) -> list[tuple[str, float, float]]:
+        """The events of the step that is the middle one by its length."""
+        ends = [end for what, _, end in self.events if what == "Adam"]
+        spans = sorted((end - begin, begin, end) for begin, end in itertools.pairwise(ends))
+        _, begin, end = spans[len(spans) // 2]
+        return [event for event in self.events if begin <= event[1] and event[2] <= end]
+
+
+class Awaited:
+    """A request of MPI, which notes when it is first found to be done."""
+
+    def __init__(self, request: Any, what: str, events: list[tuple[str, float, float]]):
+        self.request, self.what, self.events = request, what, events
+        self.began, self.done = time.perf_counter(), False
+
+    def Test(self) -> bool:
+        if not self.done and self.request.Test():
+            self.done = True
+            self.events.append((self.what, self.began, time.perf_counter()))
+        return self.done
+
+
+def drawn(events: list[tuple[str, float, float]]) -> list[str]:
+    """A line for each thing that is done, and one for each sum, with a letter for each of so many parts of the step."""
+    begin, end = min(b for _, b, _ in events), max(e for _, _, e in events)
+    scale = WIDTH / (end - begin)
+    lines: list[tuple[str, list[str]]] = []
+    for what, b, e in sorted(events, key=lambda event: event[1]):
+        old = [bar for name, bar in lines if name == what and not what.startswith("sum")]
+        bar = old[0] if old else [" "] * WIDTH
+        if not old:
+            lines.append((what, bar))
+        first = int((b - begin) * scale)
+        last = max(int((e - begin) * scale), first + 1)
+        bar[first:last] = ["=" if what.startswith("sum") else "#"] * (min(last, WIDTH) - first)
+    ms = 1e3 * (end - begin)
+    return [
+        f"{'':16}0 {ms / 2:>{WIDTH // 2}.1f} {ms:>{WIDTH // 2 - 4}.1f} ms",
+        *(f"{what:16}{''.join(bar).rstrip()}" for what, bar in lines),
+    ]
+
+
+def fitted(case: Case, rows: int, epochs: int, **settings: Any) -> nanoae.Autoencoder:
+    """A network of the case, after so many epochs of 20 steps."""
     features, *hidden, code = case.widths[: len(case.widths) // 2 + 1]
     X = np.random.default_rng(0).random((20 * rows, features), np.float32)
-    model = nanoae.Autoencoder(
-        code,
-        tuple(hidden),
-        epochs=rounds,
-        batch_size=rows,
-        backend="numpy",
-        random_state=0,
-        optimizer="adam",
-    )
+    fixed = {"backend": "numpy", "random_state": 0, "optimizer": "adam", "batch_size": rows}
+    model = nanoae.Autoencoder(code, tuple(hidden), epochs=epochs, **fixed, **settings)
+    with part_of_another():  # and not compared with PCA
+        return model.fit(X)
+
+
+def measure(case: Case, rows: int, rounds: int) -> dict[str, float]:
+    """Seconds of a step of so many rows, and the share of all that waits for sums, on the ranks that there are."""
     group = process_group()
-    with part_of_another():  # without a comparison with PCA
-        model.fit(X)
-    steps = 20 * rounds
-    waited = group.seconds / steps if group else 0.0
-    if group:
-        group.seconds = 0.0
-    return {
-        "step": min(model.history_["seconds"][1:]) / 20,
-        "waited": waited,
-        "size": model.network_.theta.size,
-    }
+    before = group.seconds if group else 0.0
+    model = fitted(case, rows, rounds)
+    seconds = model.history_["seconds"]
+    waited = (group.seconds - before) / sum(seconds) if group else 0.0
+    return {"step": min(seconds[1:]) / 20, "waited": waited, "size": model.network_.theta.size}
 
 
 def measure_sums() -> tuple[float, float]:
@@ -109,39 +195,36 @@ def measure_sums() -> tuple[float, float]:
 def work(path: Path, rounds: int) -> None:
     """What each rank does."""
     group = process_group()
-    found: dict = {"B": measure(B, B.batch, rounds), "H": measure(H, H.batch, rounds)}
+    found: dict = {name: measure(case, case.batch, rounds) for name, case in CASES.items()}
     if group is None:
-        found |= {
-            "B half": measure(B, B.batch // 2, rounds),
-            "H half": measure(H, H.batch // 2, rounds),
-        }
+        for name, case in CASES.items():
+            found[f"{name} half"] = measure(case, case.batch // 2, rounds)
     else:
         found["sums"] = measure_sums()
+        timeline = Timeline()
+        fitted(H, H.batch, 2, callbacks=[timeline])
+        if group.rank == 0:
+            found["timeline"] = drawn(timeline.one_step())
     if group is None or group.rank == 0:
         path.write_text(json.dumps(found))
 
 
-def run(ranks: int, rounds: int) -> dict:
-    launcher = (
-        [str(Path(sys.executable).with_name("mpiexec")), "-n", str(ranks)] if ranks > 1 else []
-    )
+def run(ranks: int, threads: int, rounds: int) -> dict:
+    """What so many ranks find, each a process with so many threads."""
+    mpiexec = [str(Path(sys.executable).with_name("mpiexec")), "-n", str(ranks)]
+    limits = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), str(threads))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "found.json")
         command = [
-            *launcher,
             sys.executable,
             "-m",
             "benchmarks.scaling",
-            "--rounds",
-            str(rounds),
-            "--work",
-            str(path),
+            f"--rounds={rounds}",
+            f"--work={path}",
         ]
-        subprocess.run(
-            command,
-            check=True,
-            env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-        )
+        if ranks > 1:
+            command = [*mpiexec, *command]
+        subprocess.run(command, check=True, env=os.environ | limits)
         return json.loads(path.read_text())
 
 
@@ -151,35 +234,50 @@ def costs_of(name: str, case: Case, alone: dict) -> Costs:
     return Costs(whole["size"], case.batch, max(whole["step"] - case.batch * row, 0.0), row)
 
 
-def report(measured: dict[int, dict]) -> tuple[str, dict]:
-    costs = {name: costs_of(name, case, measured[1]) for name, case in (("B", B), ("H", H))}
-    per_parameter, per_product = (
-        costs["H"].fixed / costs["H"].parameters,
-        costs["H"].row / costs["H"].parameters,
-    )
+def report(measured: dict[str, dict]) -> tuple[str, dict]:
+    alone = measured[ALONE]
+    costs = {name: costs_of(name, case, alone) for name, case in CASES.items()}
+    of_h = costs["H"]
+    per_parameter, per_product = of_h.fixed / of_h.parameters, of_h.row / of_h.parameters
     size, rows = LARGE
     costs["100 million"] = Costs(size, rows, per_parameter * size, per_product * size)
     lines = [
         "# Scaling: a training step on P ranks",
         "",
-        f"Measured on {os.cpu_count()} cores, one thread a rank; see `benchmarks/scaling.py` for the model.",
+        f"Measured on {os.cpu_count()} cores; see `benchmarks/scaling.py` for the model.",
         "",
-        "| case | ranks | measured, ms | model, ms | waiting for sums, measured | speed-up |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| case | processes | measured, ms | model, ms | waiting for sums, measured | speed-up |",
+        "|---|---|---:|---:|---:|---:|",
     ]
-    for name in ("B", "H"):
-        one = measured[1][name]["step"]
-        for ranks, found in measured.items():
-            latency, bandwidth = found.get("sums", (0.0, 1.0))
+    for name in CASES:
+        for how, found in measured.items():
             step, waited = found[name]["step"], found[name]["waited"]
-            model, _ = costs[name].step(ranks, bandwidth, latency)
-            share = f"{100 * waited / step:.0f} %"
-            lines.append(
-                f"| {name} | {ranks} | {1e3 * step:.3g} | {1e3 * model:.3g} | {share} | {one / step:.2f} |"
-            )
+            latency, bandwidth = found.get("sums", (0.0, 1.0))
+            ranks, threads = RUNS[how]
+            model = costs[name].step(ranks, bandwidth, latency)[0]
+            cells = [
+                name,
+                how,
+                f"{1e3 * step:.3g}",
+                f"{1e3 * model:.3g}" if threads == 1 else "",
+                f"{100 * waited:.0f} %",
+                f"{alone[name]['step'] / step:.2f}",
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    ratio = measured[TWO_THREADS]["H"]["step"] / measured[TWO_RANKS]["H"]["step"]
     lines += [
         "",
+        f"Two ranks of one thread each do {ratio:.2f} times the steps of one process with two threads, in case H.",
+        "",
         "More ranks than cores share these: their rows show what that costs, not what a cluster does.",
+        "",
+        "One step of case H, on rank 0 of 2:",
+        "",
+        "```",
+        *measured[TWO_RANKS]["timeline"],
+        "```",
+        "",
+        "A sum is shown from where it begins to where rank 0 first finds it done: it looks after each layer.",
         "",
     ]
     for network, (bandwidth, latency) in NETWORKS.items():
@@ -215,7 +313,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.work:
         return work(args.work, args.rounds)
-    text, facts = report({ranks: run(ranks, args.rounds) for ranks in (1, 2, 4)})
+    text, facts = report({how: run(*RUNS[how], args.rounds) for how in RUNS})
     print(text)
     if args.rounds >= 5:
         (RESULTS / "scaling.md").write_text(text)

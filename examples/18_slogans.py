@@ -21,7 +21,7 @@ parser.add_argument("--quick", action="store_true", help="a short run, for tests
 args = parser.parse_args()
 
 # ---- 12,000 lines of a grammar, each with the product it names; the first 600 are held out
-lines, keywords = draw_slogans(1500 if args.quick else 12_000)
+lines, keywords = draw_slogans(1000 if args.quick else 12_000)
 held, known = slice(0, 600), slice(600, None)
 print(f"learning {len(lines[known]):,} lines like: {lines[-1]!r}, about a minute on an idle core")
 
@@ -31,7 +31,7 @@ def tell(_, row):
         print(f"  epoch {row['epoch']:2}   loss {row['loss']:.2f} nats a line")
 
 
-quick = {"state_size": 64, "epochs": 8} if args.quick else {}
+quick = {"state_size": 32, "epochs": 4} if args.quick else {}
 model = nanoae.TextVAE(callbacks=(tell,), random_state=0, **quick).fit(lines[known], keywords[known])
 
 # ---- new lines: the colder, the safer; the hotter, the stranger

@@ -4,13 +4,10 @@ import json
 import os
 import signal
 import sys
-import threading
 
-import cupy_standin
 import numpy as np
 
 import nanoae
-import nanoae.backend
 from nanoae.training.process_group import process_group
 
 rng = np.random.default_rng(0)
@@ -97,59 +94,46 @@ def unseeded():
     return float(max(abs(theta[0] - other).max() for other in theta))
 
 
-def stopped(how, folder):
-    """A long fit, in which something happens on the last rank, or to rank 0's callback."""
-    group, last = process_group(), None
+def signal_to_the_last_rank(signum, epoch):
+    """A callback, which is rank 0's, that sends a signal to another rank after so many epochs."""
+    pids = process_group().gather(os.getpid())
 
     def callback(_, row):
-        if how == "error" and row["epoch"] == 2:
+        if row["epoch"] == epoch:
+            os.kill(pids[-1], signum)
+
+    return callback
+
+
+def interrupted(folder):
+    """Whether Ctrl-C on the last rank stops all; the losses of what goes on from there, and of what was not stopped."""
+    settings = {**DENSE, "epochs": 60}
+    stop = signal_to_the_last_rank(signal.SIGINT, 3)
+    stopped = nanoae.Autoencoder(**settings, callbacks=[stop]).fit(X, checkpoint_dir=folder)
+    again = nanoae.Autoencoder(**settings).fit(X, checkpoint_dir=folder, resume=True)
+    straight = nanoae.Autoencoder(**settings).fit(X)
+    early = len(stopped.history_["loss"]) < 60
+    return stopped.interrupted_ and early, again.history_["loss"], straight.history_["loss"]
+
+
+def refused():
+    """What is said of ranks that have other rows."""
+    try:
+        nanoae.Autoencoder(**DENSE).fit(X[:50] if process_group().rank else X)
+    except ValueError as error:
+        return str(error)
+
+
+def unfinished(how, folder):
+    """A fit in which rank 0's callback breaks, or the last rank is killed."""
+
+    def broken(_, row):
+        if row["epoch"] == 2:
             raise RuntimeError("the callback of rank 0 broke")
 
-    if group.rank == group.size - 1:
-        last = {"SIGKILL": signal.SIGKILL, "SIGINT": signal.SIGINT}.get(how)
-    if last:
-        threading.Timer(0.5, os.kill, (os.getpid(), last)).start()
-    data = X[:50] if how == "rows" and group.rank else X
+    callback = broken if how == "error" else signal_to_the_last_rank(signal.SIGKILL, 3)
     model = nanoae.Autoencoder(**{**DENSE, "epochs": 100_000}, callbacks=[callback])
-    model.fit(data, checkpoint_dir=folder)
-    return model.interrupted_
-
-
-class FakeNccl:
-    """cupy.cuda.nccl, which gets addresses of memory, as the real one: it sums by MPI."""
-
-    available, NCCL_SUM, NCCL_FLOAT32, NCCL_FLOAT64, NCCL_INT64 = True, 0, 7, 8, 4
-    calls = 0
-
-    class NcclCommunicator:
-        def __init__(self, size, name, rank):
-            assert name == ("a", "name")
-
-        def allReduce(self, source, out, count, kind, operation, stream):
-            from mpi4py import MPI
-
-            assert source == out and operation == FakeNccl.NCCL_SUM
-            cupy_standin.DEVICE.stream.synchronize()
-            size, kind = {7: (4, MPI.FLOAT), 8: (8, MPI.DOUBLE), 4: (8, MPI.INT64_T)}[kind]
-            memory = MPI.memory.fromaddress(out, count * size)
-            MPI.COMM_WORLD.Allreduce(MPI.IN_PLACE, [memory, count, kind])
-            FakeNccl.calls += 1
-
-    @staticmethod
-    def get_unique_id():
-        return "a", "name"
-
-
-def on_gpus(with_nccl, dtype, *kinds):
-    """The losses on the stand-in for CuPy, where each rank has a GPU of its own."""
-    cuda = cupy_standin.MODULES["cupy.cuda"]
-    cuda.runtime.getDevice = lambda: process_group().rank
-    if with_nccl == "nccl":
-        cuda.nccl = FakeNccl
-    nanoae.backend._cupy_ops = cupy_standin.standin_ops
-    result = {kind: losses(kind, dtype, backend="cupy") for kind in kinds}
-    assert (FakeNccl.calls > 0) == (with_nccl == "nccl")
-    return result
+    model.fit(X, checkpoint_dir=folder)
 
 
 if __name__ == "__main__":
@@ -157,10 +141,10 @@ if __name__ == "__main__":
     if task == "kinds":
         dtype, *kinds = arguments
         result = {kind: losses(kind, dtype) for kind in kinds} | {"unseeded": unseeded()}
-    elif task == "gpus":
-        result = on_gpus(*arguments)
+    elif task == "stopped":
+        result = {"interrupted": interrupted(*arguments), "refused": refused()}
     else:
-        result = stopped(task, *arguments)
+        unfinished(task, *arguments)
     if process_group().rank == 0:
         with open(path, "w") as file:
             json.dump(result, file)

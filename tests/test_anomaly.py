@@ -85,9 +85,6 @@ def test_what_is_abnormal_scores_higher(settings, tmp_path, rng):
     found = detector(**settings).fit(X)
     new = normal_rows(100, rng)
     assert auroc(-found.score_samples(new), -found.score_samples(STRANGE)) > 0.8
-    assert np.array_equal(
-        detector(**settings).fit(X).score_samples(STRANGE), found.score_samples(STRANGE)
-    )  # to the bit
     shares = found.explain(STRANGE)
     assert shares.shape == STRANGE.shape
     np.testing.assert_allclose(np.abs(shares).sum(axis=1), np.abs(found.score_samples(STRANGE)))
@@ -97,6 +94,12 @@ def test_what_is_abnormal_scores_higher(settings, tmp_path, rng):
         assert np.array_equal(getattr(again, method)(STRANGE), getattr(found, method)(STRANGE)), (
             method
         )
+
+
+@pytest.mark.parametrize("name", ["three scores", "iwae", "depths", "pca"])
+def test_the_same_seed_gives_the_same_scores_to_the_bit(name):
+    first, second = (detector(**SETTINGS[name]).fit(X).score_samples(STRANGE) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
 
 
 def test_two_vocabularies_for_one_thing():
@@ -136,7 +139,7 @@ def test_explanations_point_at_what_was_changed(rng):
 ODD = {
     "20 rows": (normal_rows(20, RNG), 6),
     "a constant column": (np.hstack([X, np.full((200, 1), 7.0)]), 7),
-    "1,000 columns": (RNG.normal(size=(60, 1000)), 1000),
+    "more columns than rows": (RNG.normal(size=(60, 200)), 200),
     "2 rows": (normal_rows(2, RNG), 6),
     "all rows alike": (np.ones((30, 4)), 4),
     "huge numbers": (X * 1e30, 6),

@@ -508,6 +508,6 @@ def test_results_say_where_they_come_from(tmp_path, monkeypatch):
 def test_ranks_pay_until_the_sum_takes_longer_than_the_rows():
     costs = scaling.Costs(parameters=1_000_000, rows=256, fixed=1e-3, row=1e-4)
     assert costs.step(1, 1e9, 1e-6) == (pytest.approx(26.6e-3), 0.0)
-    steps = {ranks: costs.step(ranks, 1e9, 1e-5)[0] for ranks in (1, 2, 8, 1024)}
+    steps = {ranks: costs.step(ranks, 1e9, 1e-4)[0] for ranks in (1, 2, 8, 1024)}
     assert steps[1] > steps[8] and steps[1024] > steps[8]
     assert costs.step(8, 1e12, 1e-9)[0] == pytest.approx(1e-3 + 32e-4, rel=1e-3)  # all of it hidden

@@ -278,9 +278,15 @@ def test_a_row_of_gaps_alone_has_no_score_and_is_no_normal_one():
 
 
 @pytest.mark.parametrize(
-    "scores", ["codes", "reconstruction", "mahalanobis", ["codes", "reconstruction", "tails"]]
+    "rule, scores",
+    [
+        (None, "codes"),
+        (None, "reconstruction"),
+        (None, "mahalanobis"),
+        (nanoae.MAD(), ["codes", "reconstruction", "tails"]),
+        (nanoae.PeaksOverThreshold(0.01), "reconstruction"),
+    ],
 )
-@pytest.mark.parametrize("rule", [None, nanoae.MAD(), nanoae.PeaksOverThreshold(0.01)])
 def test_the_threshold_of_equal_rows_lies_above_rounding(rule, scores):
     rows = np.tile([0.1, 2.3, -5.7], (60, 1))
     detector = nanoae.AnomalyDetector(

@@ -1,5 +1,6 @@
 """Do estimators work on Dask's arrays and data frames, block by block, and `nanoae tune` in several processes?"""
 
+import contextlib
 import csv
 
 import numpy as np
@@ -50,29 +51,43 @@ def test_partitions_of_a_frame_give_a_frame():
     pandas.testing.assert_frame_equal(found, whole, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
-def test_tune_in_several_processes_finds_what_one_finds(tmp_path, backend):
+def test_what_dask_ml_wraps():
+    wrappers = pytest.importorskip("dask_ml.wrappers")
+    blocks = dask_array.from_array(X, chunks=(100, 5))
+    found = wrappers.ParallelPostFit(CLASSIFIER).predict(blocks)
+    np.testing.assert_array_equal(found.compute(scheduler="threads"), CLASSIFIER.predict(X))
+    assert found.dtype == CLASSIFIER.predict(X).dtype
+    learned = wrappers.Incremental(nanoae.Autoencoder(2, (4,), **FIT), shuffle_blocks=False)
+    by_hand = nanoae.Autoencoder(2, (4,), **FIT)
+    for start in range(0, 400, 100):
+        by_hand.partial_fit(X[start : start + 100])
+    codes = learned.fit(blocks).estimator_.transform(X)
+    np.testing.assert_array_equal(codes, by_hand.transform(X))
+
+
+@pytest.fixture
+def parallel(request):
+    """joblib's jobs in one of its backends; Dask's is a cluster of two workers."""
     joblib = pytest.importorskip("joblib")
-    command = [
-        "tune",
-        "--grid",
-        "code_size=2,4",
-        "--epochs",
-        "1",
-        "--no-figures",
-        "--quiet",
-        "--seed",
-        "0",
-    ]
-    with joblib.parallel_config(backend):
-        for jobs in (1, 2):
-            assert (
-                nanoae.cli.main([*command, "--jobs", str(jobs), "--out", str(tmp_path / str(jobs))])
-                == 0
-            )
-    tables = [
-        list(csv.DictReader((tmp_path / jobs / "tuning.csv").read_text().splitlines()))
-        for jobs in "12"
-    ]
-    losses = [[row["validation_loss"] for row in table] for table in tables]
+    with contextlib.ExitStack() as open_ones:
+        if request.param == "dask":
+            distributed = pytest.importorskip("distributed")
+            workers = {"n_workers": 2, "threads_per_worker": 1, "processes": False}
+            cluster = distributed.LocalCluster(**workers, dashboard_address=None)
+            open_ones.enter_context(cluster)
+            open_ones.enter_context(distributed.Client(cluster))
+        open_ones.enter_context(joblib.parallel_config(request.param))
+        yield
+
+
+@pytest.mark.parametrize("parallel", ["loky", "dask"], indirect=True)
+def test_tune_in_several_processes_finds_what_one_finds(tmp_path, parallel):
+    options = ["--grid", "code_size=2,4", "--epochs", "1", "--no-figures", "--quiet", "--seed", "0"]
+    for jobs in "12":
+        command = ["tune", *options, "--jobs", jobs, "--out", str(tmp_path / jobs)]
+        assert nanoae.cli.main(command) == 0
+    losses = []
+    for jobs in "12":
+        with open(tmp_path / jobs / "tuning.csv", newline="") as file:
+            losses.append([row["validation_loss"] for row in csv.DictReader(file)])
     assert losses[0] == losses[1] and len(losses[0]) == 2

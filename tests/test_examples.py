@@ -1,15 +1,14 @@
 """Do the examples run, on small settings, and print what their docstrings claim?"""
 
+import contextlib
 import importlib.util
-import os
+import io
 import re
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
 import pytest
-
-import nanoae
 
 FOLDER = Path(__file__).parents[1] / "examples"
 EXAMPLES = sorted(path.stem for path in FOLDER.glob("*.py"))
@@ -31,35 +30,14 @@ def run(tmp_path_factory):
             if sign in source and not importlib.util.find_spec(module):
                 pytest.skip(f"{name} needs {module}")
         if name not in done:
-            folder = tmp_path_factory.mktemp(name)
-            home = str(Path(nanoae.__file__).parents[1])  # the nanoae under test, installed or not
-            path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
-            one_core = dict.fromkeys(
-                ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
-            )
-            process = subprocess.run(
-                [
-                    sys.executable,
-                    str(FOLDER / f"{name}.py"),
-                    "--quick",
-                    *(["--out", "figures"] if "--out" in source else []),
-                ],
-                cwd=folder,
-                env={
-                    **os.environ,
-                    **one_core,
-                    "PYTHONPATH": path,
-                    "PYTHONUTF8": "1",
-                    "NANOAE_BACKEND": "numpy",
-                },
-                capture_output=True,
-                encoding="utf-8",
-                timeout=120,
-            )
-            assert process.returncode == 0, (
-                f"{name}: exit code {process.returncode}\n{process.stderr}"
-            )
-            done[name] = folder, process.stdout
+            folder, printed = tmp_path_factory.mktemp(name), io.StringIO()
+            figures = ["--out", "figures"] if "--out" in source else []
+            with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+                patch.chdir(folder)
+                patch.setenv("NANOAE_BACKEND", "numpy")
+                patch.setattr(sys, "argv", [f"{name}.py", "--quick", *figures])
+                runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
+            done[name] = folder, printed.getvalue()
         return done[name]
 
     return once

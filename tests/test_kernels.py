@@ -384,9 +384,13 @@ CASES = {  # name -> case(ops, x, n): what a primitive gave or wrote, for n rows
 }
 
 
-@pytest.mark.parametrize("n", [0, 1, 37, 700])
 @pytest.mark.parametrize("name", CASES)
-def test_the_kernels_agree_with_numpy(kernel_ops, name, dtype, n):
+def test_the_kernels_agree_with_numpy(kernel_ops, name, dtype):
+    for n in (0, 1, 37, 700):
+        check_agreement(kernel_ops, name, dtype, n)
+
+
+def check_agreement(kernel_ops, name, dtype, n):
     tolerance = {"float32": 2e-6, "float64": 1e-14}[dtype.name]
     mine, theirs = Numbers(kernel_ops, dtype), Numbers(Ops(), dtype)
     kernel_ops.launched.clear()
@@ -594,7 +598,7 @@ def nvrtc():
     return ctypes.CDLL(paths.get("libnvrtc") or paths["nvrtc64_"])
 
 
-@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+@pytest.mark.parametrize("architecture, dtype", [("sm_80", "float32"), ("sm_90", "float64")])
 def test_nvrtc_compiles_the_kernels(architecture, dtype):
     library, program = nvrtc(), ctypes.c_void_p()
     source, size = kernels.source("cuda.h").encode("ascii", "replace"), ctypes.c_size_t()
@@ -602,7 +606,7 @@ def test_nvrtc_compiles_the_kernels(architecture, dtype):
         library.nvrtcCreateProgram(ctypes.byref(program), source, b"kernels.cu", 0, None, None) == 0
     )
     from_cupy = (f"-arch={architecture}", "-ftz=true", "--device-as-default-execution-space")
-    options = [option.encode() for option in (*KernelOps()._options(dtype), *from_cupy)]
+    options = [option.encode() for option in (*KernelOps()._options(np.dtype(dtype)), *from_cupy)]
     failed = library.nvrtcCompileProgram(
         program, len(options), (ctypes.c_char_p * len(options))(*options)
     )

@@ -318,18 +318,18 @@ def test_every_loss_has_a_definition():
     assert not untested, f"define {sorted(untested)} in reference.LOSSES"
 
 
-@pytest.mark.parametrize("weight", [1.0, 0.5])
 @pytest.mark.parametrize("reduction", losses.REDUCTIONS)
 @pytest.mark.parametrize("name", reference.LOSSES)
-def test_loss_with_its_exact_factor(ops, dtype, device, close, name, reduction, weight):
-    loss, y, t = elementwise_loss(name, reduction, weight)
-    f, df = reference.LOSSES[name]
-    factor = weight * reference.FACTORS[reduction](*y.shape)
-    value = loss.build(ops, dtype).forward(device(y), device(t))
-    assert value.shape == ()  # 0-d, on the device: not yet read
-    total = reference.each(f, y, t).sum()
-    close(value, factor * total, scale=factor * total)
-    close(loss.backward(), factor * reference.each(df, y, t), scale=factor)
+def test_loss_with_its_exact_factor(ops, dtype, device, close, name, reduction):
+    for weight in (1.0, 0.5):
+        loss, y, t = elementwise_loss(name, reduction, weight)
+        f, df = reference.LOSSES[name]
+        factor = weight * reference.FACTORS[reduction](*y.shape)
+        value = loss.build(ops, dtype).forward(device(y), device(t))
+        assert value.shape == ()  # 0-d, on the device: not yet read
+        total = reference.each(f, y, t).sum()
+        close(value, factor * total, scale=factor * total)
+        close(loss.backward(), factor * reference.each(df, y, t), scale=factor)
 
 
 @pytest.mark.parametrize("reduction", losses.REDUCTIONS)

@@ -209,8 +209,10 @@ def test_what_is_no_column_of_numbers_is_told(parquet, tmp_path):
 def test_detect_judges_files_of_numbers(parquet, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", X)
+    pq = pytest.importorskip("pyarrow.parquet")
+    pq.write_table(pq.read_table("rows").slice(0, 200), "few.parquet")
     options = ["--score", "rows", "--out", "scores.csv", "--ignore", "kind"]
-    assert cli.main(["detect", "--train", "rows", "--save", "d.npz", *options]) == 0
+    assert cli.main(["detect", "--train", "few.parquet", "--save", "d.npz", *options]) == 0
     whole = (tmp_path / "scores.csv").read_text()
     lines = whole.splitlines()
     assert lines[0] == "row,score,p_value,abnormal" and len(lines) == 3001

@@ -12,6 +12,7 @@ from typing import Any
 
 from nanoae import NotFiniteError
 from nanoae.autoencoders.network_estimator import NetworkEstimator
+from nanoae.autoencoders.underfit import part_of_another
 from nanoae.cli import data as data_options
 from nanoae.cli import results, resume, settings, train
 from nanoae.cli.output import run_folder, write_csv
@@ -135,7 +136,8 @@ def fit(
     model: NetworkEstimator, learn: data_options.Table, quiet: bool, beside: dict[str, Any]
 ) -> NetworkEstimator | NotFiniteError:
     try:
-        train.train(model, learn[0], quiet=quiet, lines=False, **beside, **learn[1])
+        with part_of_another():  # PCA's error stands beside the result
+            train.train(model, learn[0], quiet=quiet, lines=False, **beside, **learn[1])
     except NotFiniteError as error:
         return error
     return model

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.backend import Array
+from nanoae.backend import Array, Ops
 from nanoae.engine.layers import Layer
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
@@ -77,41 +77,33 @@ class DistributedTrainer(Trainer):
         return rows[shard.start : shard.stop]
 
     def gradient(self, x: Array, t: Array) -> Array:
+        """The loss of the whole batch, and its gradient in network.grad. All sums travel while backward is under way;
+        among them, whether a rank was asked to stop."""
         ops, group = self.network.ops, self.group
         y = self.fast.forward(x, train=True)
         loss, penalty = self.loss.forward(y, t), self.fast.penalty()
-        if (
-            self.loss.reduction == "sum"
-        ):  # over all rows: as if it were the mean of sums over as many as there are
+        if self.loss.reduction == "sum":
+            # Over all rows: as if it were the mean of sums over as many as there are.
             times = group.shard.rows / len(x)
             loss = loss * times
             ops.scale_inplace(self.loss.backward(), times)
-        loss = self.mean_loss(loss + penalty)
-        value = ops.peek(loss)
+        mean = ops.copy(loss + penalty, out=ops.empty(1, self.network.dtype))
+        asked = np.array([float(stop.requested())])
+        self.send(mean)
+        group.start_sum(Ops(), asked)
+        self.backward(self.loss.backward())
+        group.wait()
+        self.stop_asked = asked[0] > 0
+        value = ops.peek(mean[0])
         if value is not None and not math.isfinite(value):
             divergence.stop(self, value)
-        self.backward(self.loss.backward())
-        return loss
-
-    def mean_loss(self, loss: Array) -> Array:
-        """The loss of the whole batch, of that of each shard; on the way it is agreed whether to stop."""
-        ops, share = self.network.ops, self.group.shard.share
-        value, asked = ops.peek(loss), float(stop.requested())
-        total, asked = self.group.sum_numbers(0.0 if value is None else share * value, asked)
-        self.stop_asked = asked > 0
-        if value is not None:
-            return self.network.dtype.type(total)
-        return self.group.mean_inplace(ops, ops.copy(loss, out=ops.empty(1, loss.dtype))).reshape(
-            ()
-        )
+        return mean.reshape(())
 
     def backward(self, dy: Array | None) -> None:
         """The network's backward, a layer at a time: what the layers from here to the last one have left in `grad` is
-        sent on its way where it is enough."""
-        grad, parts = (
-            self.network.grad,
-            [sum(g.size for g in own_grads(layer)) for layer in self.fast.layers],
-        )
+        sent on its way where it is enough. It is there after `group.wait`."""
+        grad = self.network.grad
+        parts = [sum(g.size for g in own_grads(layer)) for layer in self.fast.layers]
         start = end = grad.size
         chunk = max(LEAST_CHUNK, grad.size // CHUNKS)
         for layer, size in zip(reversed(self.fast.layers), reversed(parts), strict=True):
@@ -123,20 +115,21 @@ class DistributedTrainer(Trainer):
                 end = start
             if dy is None:
                 break
-        self.send(grad[:end])
-        self.group.wait()
+        if end:
+            self.send(grad[:end])
 
-    def send(self, grad: Array) -> None:
-        self.group.start_sum(
-            self.network.ops, self.network.ops.scale_inplace(grad, self.group.shard.share)
-        )
+    def send(self, mean: Array) -> None:
+        """Begin to make a mean over the shard one over the whole batch."""
+        ops = self.network.ops
+        self.group.start_sum(ops, ops.scale_inplace(mean, self.group.shard.share))
 
     @contextmanager
     def of_whole_batches(self) -> Iterator[None]:
         """In the block the layers and the loss draw noise, and count targets, for the whole batch."""
         parts: list[Any] = [*self.fast.layers, self.loss]
-        parts += [part.inner for part in parts if hasattr(part, "inner")]
-        parts += [part.inner for part in parts[-1:] if hasattr(part, "inner")]
+        for part in parts:  # which grows meanwhile: a loss may be around another one
+            if hasattr(part, "inner"):
+                parts.append(part.inner)
         for part in parts:
             part.ops = self.ops
         try:

@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from nanoae.backend import Array, Ops
 
 SIZES = (
@@ -26,6 +24,9 @@ SIZES = (
 )  # where Open MPI and MPICH say how many there are
 SWITCH = "NANOAE_MPI"  # 0: each process is by itself
 GRACE = 2.0  # seconds in which all ranks meet an error, if it is one that all of them meet
+PASSED_ON = (
+    0.5  # seconds in which mpiexec passes on what was written; what it has not read then is lost
+)
 
 Report = Callable[[BaseException], int]  # tells of an error; the exit code
 
@@ -74,13 +75,6 @@ class ProcessGroup:
         """What each rank has."""
         found: list[Any] = self.comm.allgather(value)
         return found
-
-    def sum_numbers(self, *numbers: float) -> list[float]:
-        """Of each number the sum over all ranks."""
-        total = np.array(numbers, np.float64)
-        self.start_sum(Ops(), total)
-        self.wait()
-        return [float(number) for number in total]
 
     def start_sum(self, ops: Ops, x: Array) -> None:
         """Begin to make x, contiguous, the sum over all ranks; it is there after `wait`."""
@@ -140,6 +134,7 @@ class ProcessGroup:
         """End the processes of all ranks, this one for certain, with an exit code that is not 0."""
         sys.stdout.flush()
         sys.stderr.flush()
+        time.sleep(PASSED_ON)
         self.comm.Abort(code or 1)
         os._exit(code or 1)
 

@@ -106,6 +106,9 @@ def restore(trainer: Trainer, facts: Facts, arrays: Arrays) -> None:
         ops.copy(ops.to_device(array), out=places[name])
     if trainer.at.step:
         trainer.entered = trainer.at.step, total[()]
+        # As `take` finds it, before a step is done: rank 0 tells the other ranks where it goes on from.
+        trainer.total, trainer.drawn_from = total[()], facts["order"]
+        trainer.started = time.perf_counter() - trainer.at.seconds
     trainer.history.clear()
     trainer.history.update(facts["history"])
     optimizer.t = facts["t"]

@@ -1,0 +1,38 @@
+"""Try many settings on many machines: `nanoae tune --jobs N` goes where joblib goes.
+
+joblib runs its jobs in processes of this machine. One line takes them to a cluster of Dask's instead, and nothing else
+changes: the same seed, the same table of results. On a real cluster `Client("tcp://scheduler:8786")` stands where this
+one starts two workers of its own.
+"""
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+
+from nanoae.cli import main
+
+try:
+    import joblib
+    from dask.distributed import Client, LocalCluster
+except ImportError:
+    raise SystemExit('this example needs joblib and Dask: pip install joblib "dask[distributed]"') from None
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--out", type=Path, default=Path("runs/examples"), help="folder for the run's own folder")
+parser.add_argument("--quick", action="store_true", help="fewer epochs, for tests")
+args = parser.parse_args()
+run = args.out / "28_tune"
+epochs = "1" if args.quick else "10"
+command = ["tune", "--grid", "code_size=2,8", "--grid", "learning_rate=0.001,0.01", "--epochs", epochs, "--jobs", "2",
+           "--seed", "0", "--no-figures", "--quiet", "--out", str(run)]  # fmt: skip
+
+if __name__ == "__main__":  # workers are processes, which import this file
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    with cluster, Client(cluster), joblib.parallel_config("dask"):
+        code = main(command)
+    if code == 0:
+        with open(run / "tuning.csv", newline="") as file:
+            for row in csv.DictReader(file):
+                print("  ".join(f"{name} {value}" for name, value in row.items()))
+    sys.exit(code)
