@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from nanoae.backend import get_ops
-from nanoae.backend.blas import one_thread
+from nanoae.backend.blas import one_thread, openblas
 from nanoae.blocks import blocks
 from nanoae.data.kmeans import k_means
 
@@ -37,11 +39,16 @@ def distances_in_cells(
     order = np.argsort(np.concatenate(nearest), kind="stable")
     first = np.searchsorted(np.concatenate(nearest)[order], np.arange(len(centers) + 1))
     found, coarse = np.empty((len(codes), k)), lifted(references)
-    for cell, near in enumerate(cells_near(starts, centers, k)):
+    near = cells_near(starts, centers, k)
+
+    def look(cell: int) -> None:
         rows = order[first[cell] : first[cell + 1]]
-        inside = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in near])
-        if len(rows):
-            found[rows] = distances_to_nearest(codes[rows], references[inside], k, coarse[inside])
+        inside = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in near[cell]])
+        found[rows] = distances_to_nearest(codes[rows], references[inside], k, coarse[inside])
+
+    blas = openblas()  # cells side by side take the threads that a product would
+    with ThreadPoolExecutor(blas.threads if blas and blas.threads else 1) as pool:
+        list(pool.map(look, np.flatnonzero(np.diff(first))))
     return found
 
 
