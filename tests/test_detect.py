@@ -367,3 +367,31 @@ def test_a_detector_of_a_table_is_saved_with_its_categories(folder, tmp_path):
     twin = nanoae.load(tmp_path / "model.npz", backend="numpy")
     np.testing.assert_array_equal(twin.score_samples(table), detector.score_samples(table))
     np.testing.assert_array_equal(twin.explain(table), detector.explain(table))
+
+
+def test_a_stopped_command_goes_on_from_its_checkpoints(tmp_path, monkeypatch, capsys):
+    write(tmp_path / "n.csv", customers(12, 0))
+    monkeypatch.chdir(tmp_path)
+    command = ["detect", "--train", "n.csv", "--score", "n.csv", "--ignore", "id", "--out"]
+    steps, between = [], nanoae.Trainer.between_steps
+
+    def counted(trainer, *arguments):
+        steps.append(trainer)
+        if len(steps) == stop:
+            raise KeyboardInterrupt
+        between(trainer, *arguments)
+
+    monkeypatch.setattr(nanoae.Trainer, "between_steps", counted)
+    stop = 0
+    assert main([*command, "whole.csv"]) == 0
+    whole = len(steps)
+    stop = whole + whole // 2
+    kept = [*command, "again.csv", "--checkpoint-dir", "kept"]
+    assert main(kept) == 130
+    told = capsys.readouterr().err
+    assert "nanoae: the same command goes on from here\nnanoae: stopped" in told
+    assert list(Path("kept/checkpoints").iterdir()) and not Path("again.csv").exists()
+    assert main(kept) == 0
+    assert Path("again.csv").read_bytes() == Path("whole.csv").read_bytes()
+    assert not Path("kept/checkpoints").exists()
+    assert len(steps) < 2.5 * whole  # it had not begun anew

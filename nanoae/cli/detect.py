@@ -16,6 +16,7 @@ from nanoae.autoencoders.kinds import seed
 from nanoae.autoencoders.model_file import save_model
 from nanoae.cli import data as data_options
 from nanoae.cli import model as models
+from nanoae.cli import resume
 from nanoae.cli.detect_files import Part, are_numbers, numbers_of, tables_of
 from nanoae.cli.output import STDOUT, add_json, check_output_file, tell, write_csv, write_json
 
@@ -98,6 +99,11 @@ def add_to(commands) -> None:
         metavar="N",
         help="autoencoders, whose scores are averaged (default: 1)",
     )
+    settings.add_argument(
+        "--checkpoint-dir", metavar="DIR", type=Path,
+        help="where to keep how far the learning is, so that the same command goes on after it was stopped or killed; "
+        "without it, it starts anew"
+    )  # fmt: skip
     settings.add_argument("--seed", type=seed, metavar="N", help="random seed (default: 0)")
     parser.set_defaults(run=run)
 
@@ -120,6 +126,8 @@ def run(args: argparse.Namespace) -> int:
         told.append(f"model   {args.save}")
     if args.score:
         write_judged(args, detector, parts, told, facts)
+    if args.checkpoint_dir:
+        resume.remove(args.checkpoint_dir)
     if args.json:
         write_json(STDOUT, facts)
     else:
@@ -187,7 +195,15 @@ def check(args: argparse.Namespace) -> None:
         raise ValueError(
             "--train: expected --score and --out, or --save, got none: nothing would be written."
         )
-    for option in ("save", "false_alarms", "contamination", "mad", "members", "seed"):
+    for option in (
+        "save",
+        "false_alarms",
+        "contamination",
+        "mad",
+        "members",
+        "seed",
+        "checkpoint_dir",
+    ):
         if args.model and getattr(args, option) is not None:
             raise ValueError(
                 f"--{option.replace('_', '-')}: expected with --train, got --model, which is fitted already."

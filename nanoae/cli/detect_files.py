@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import nanoae
 from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.cli import data as data_options
+from nanoae.cli import resume
 from nanoae.data.columnar import is_columnar
 from nanoae.data.dataset import BadFile
 from nanoae.data.encoder import TableEncoder
@@ -61,7 +63,7 @@ def numbers_of(
 
     if train is None:
         return detector, f"{detector.n_features_in_} columns of numbers", ignored, parts
-    detector.fit(train)
+    learn(args, detector, train)
     about = f"{len(train):,} rows, {train.shape[1]} columns of numbers"
     return detector, about, ignored, parts
 
@@ -88,7 +90,7 @@ def tables_of(
         learned = train.encoded(of_train) if train.large else next(train.split(of_train))[0]
         if first is not None:
             check_rows(learned, first)
-        detector.fit(learned)
+        learn(args, detector, learned)
         rows = f"{len(learned):,} rows, "
     encoder: Any = detector.encoder_
     known = encoder.categories_
@@ -117,6 +119,18 @@ def check_rows(train: Any, new: Table) -> None:
         warnings.simplefilter("ignore")
         encoder = train.encoder if isinstance(train, Rows) else TableEncoder().fit(train)
         encoder.transform(new)
+
+
+def learn(args: argparse.Namespace, detector: AnomalyDetector, rows: Any) -> None:
+    """fit(rows); with --checkpoint-dir it goes on from where this command was stopped."""
+    if args.checkpoint_dir is None:
+        detector.fit(rows)
+        return
+    try:
+        detector.fit(rows, checkpoint_dir=args.checkpoint_dir / resume.FOLDER, resume=True)
+    except (KeyboardInterrupt, SystemExit):
+        print("nanoae: the same command goes on from here", file=sys.stderr, flush=True)
+        raise
 
 
 def load_detector(args: argparse.Namespace, tables: bool = True) -> AnomalyDetector:
