@@ -8,6 +8,7 @@ import pytest
 
 import nanoae
 from nanoae import AnomalyDetector, Autoencoder, read_table
+from nanoae.anomaly import default_autoencoder
 from nanoae.cli import main
 
 PLANS, COUNTRIES = ("basic", "plus", "gold"), ("DE", "FR", "IT", "ES")
@@ -382,6 +383,7 @@ def test_a_stopped_command_goes_on_from_its_checkpoints(tmp_path, monkeypatch, c
         between(trainer, *arguments)
 
     monkeypatch.setattr(nanoae.Trainer, "between_steps", counted)
+    monkeypatch.setattr(default_autoencoder, "STEPS", (10, 10))
     stop = 0
     assert main([*command, "whole.csv"]) == 0
     whole = len(steps)
