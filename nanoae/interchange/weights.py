@@ -9,9 +9,8 @@ library wants, and what is written to them is what it had. A dense layer there a
 
 from __future__ import annotations
 
-import functools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,50 +49,40 @@ def network_of(model: Any) -> Sequential:
 # ---------------------------------------------------------------- by name, as PyTorch
 
 
-@functools.singledispatch
-def torch_arrays(layer: Any) -> dict[str, Array]:
-    """A layer's parameters, then its state, by PyTorch's names in PyTorch's layout; under its own where that has no
-    such layer."""
-    return {**layer.params, **layer.state}
-
-
-@torch_arrays.register
-def _(layer: Linear) -> dict[str, Array]:
-    return {"weight": layer.params["W"].T, "bias": layer.params["b"]}
-
-
-@torch_arrays.register(Conv2d)
-@torch_arrays.register(ConvTranspose2d)
-def _(layer) -> dict[str, Array]:
-    return {"weight": layer.params["W"], "bias": layer.params["b"]}
-
-
-@torch_arrays.register
-def _(layer: TiedConvTranspose2d) -> dict[str, Array]:
-    return layer.params
-
-
-@torch_arrays.register(BatchNorm)
-@torch_arrays.register(LayerNorm)
-def _(layer) -> dict[str, Array]:
+def normalised(layer: Any) -> dict[str, Array]:
     running = {f"running_{name}": array for name, array in layer.state.items()}
     return {"weight": layer.params["gamma"], "bias": layer.params["beta"], **running}
 
 
-@torch_arrays.register
-def _(layer: Embedding) -> dict[str, Array]:
-    return {"weight": layer.params["W"]}
-
-
-@torch_arrays.register
-def _(layer: GRU) -> dict[str, Array]:
+def recurrent(layer: GRU) -> dict[str, Array]:
     W, U, b, c = layer.params.values()
     return {"weight_ih_l0": W.T, "weight_hh_l0": U.T, "bias_ih_l0": b, "bias_hh_l0": c}
 
 
-@torch_arrays.register
-def _(layer: TimeDistributed) -> dict[str, Array]:
-    return torch_arrays(layer.layer)
+def weight_and_bias(layer: Any) -> dict[str, Array]:
+    return {"weight": layer.params["W"], "bias": layer.params["b"]}
+
+
+ARRAYS: dict[type[Layer], Callable[[Any], dict[str, Array]]] = {
+    Linear: lambda layer: {"weight": layer.params["W"].T, "bias": layer.params["b"]},
+    Conv2d: weight_and_bias,
+    ConvTranspose2d: weight_and_bias,
+    TiedConvTranspose2d: lambda layer: layer.params,
+    BatchNorm: normalised,
+    LayerNorm: normalised,
+    Embedding: lambda layer: {"weight": layer.params["W"]},
+    GRU: recurrent,
+    TimeDistributed: lambda layer: torch_arrays(layer.layer),
+}
+
+
+def torch_arrays(layer: Layer) -> dict[str, Array]:
+    """A layer's parameters, then its state, by PyTorch's names in PyTorch's layout; under its own where that has no
+    such layer."""
+    for kind in type(layer).__mro__:
+        if kind in ARRAYS:
+            return ARRAYS[kind](layer)
+    return {**layer.params, **layer.state}
 
 
 def views(network: Sequential) -> dict[str, Array]:
