@@ -103,6 +103,15 @@ def test_what_changes_is_seen():
     assert (trained == pickle.loads(pickle.dumps(model)).reconstruct(part)).all()
 
 
+@pytest.mark.parametrize("hidden", [(np.int64(16),), [16]])
+def test_numbers_of_numpy_are_recorded_as_a_file_has_them(hidden, tmp_path):
+    """Plain and recorded inference may differ in the last bit: a model that was saved has to take the same."""
+    model = Autoencoder(np.int64(3), hidden, activation="elu", dtype="float64", **FEW).fit(TABLE)
+    model.save(tmp_path / "model.npz")
+    loaded = nanoae.load(tmp_path / "model.npz")
+    assert (model.reconstruct(TABLE[:9]) == loaded.reconstruct(TABLE[:9])).all()
+
+
 def test_a_recording_leaves_no_backward_behind():
     """It writes to the layers' buffers, as a forward does."""
     model = Autoencoder(3, (16,), **FEW).fit(TABLE)

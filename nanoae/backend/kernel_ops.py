@@ -317,8 +317,8 @@ def by_loss(name: str) -> Callable[..., Array]:
 
     @or_numpy
     @functools.wraps(getattr(Ops, name))
-    def launch(self, y: Array, t: Array, *settings: float, out: Array) -> Array:
-        *own, scale = settings
+    def launch(self, y: Array, t: Array, *arguments, **named) -> Array:
+        *own, scale, out = *arguments, *named.values()  # in the order of the signature
         if not (flat(out) and y.dtype == t.dtype == out.dtype):
             return NotImplemented
         y = y if y.flags.c_contiguous else self.copy(y, out=self.scratch(out, "y"))

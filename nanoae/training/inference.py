@@ -20,7 +20,8 @@ from nanoae.engine.network import Sequential
 from nanoae.training.fusion import fuse
 
 MOST = 64  # recordings of a thread, each for another number of rows: beyond that it starts afresh
-SIMPLE = (bool, int, float, str, tuple, type(None), Configurable)  # settings that can be compared
+# Settings that can be compared; a file has numbers for NumPy's, and tuples for lists and arrays.
+SIMPLE = (bool, int, float, str, type(None), np.generic, tuple, Configurable)
 
 KNOWN: weakref.WeakKeyDictionary[Sequential, dict[Any, Inference]] = weakref.WeakKeyDictionary()
 
@@ -118,7 +119,13 @@ def places(part: Configurable) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def now(watched: list[tuple[dict[str, Any], str]]) -> list[Any]:
-    return [own.get(name) for own, name in watched]
+    found = []
+    for own, name in watched:
+        value = own.get(name)
+        if isinstance(value, np.ndarray):
+            value = value.tolist()
+        found.append(tuple(value) if isinstance(value, list) else value)
+    return found
 
 
 def known(part: Configurable) -> bool:
