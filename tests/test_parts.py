@@ -536,3 +536,46 @@ def test_k_sparse_codes_still_tell_the_images(digits):
 def test_a_part_says_which_argument_is_no_number(make, told):
     with pytest.raises(ValueError, match=told):
         make()
+
+
+# ---------------------------------------------------------------- classes, and functions that make a part
+
+
+@pytest.mark.parametrize(
+    ("name", "as_class", "as_text"),
+    [
+        ("activation", nanoae.SiLU, "silu"),
+        ("code_activation", nanoae.Tanh, "tanh"),
+        ("loss", nanoae.Huber, "huber"),
+        ("optimizer", nanoae.RMSprop, "rmsprop"),
+        ("activation", lambda: nanoae.LeakyReLU(0.2), nanoae.LeakyReLU(0.2)),
+        ("loss", lambda: nanoae.Huber(0.5), nanoae.Huber(0.5)),
+        ("scaling", nanoae.RobustScaler, "robust"),
+    ],
+)
+def test_a_class_is_what_its_name_is(tmp_path, name, as_class, as_text):
+    X = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
+    settings = {"code_size": 2, "hidden": (4,), "epochs": 2, "random_state": 0}
+    one, other = (
+        nanoae.Autoencoder(**settings, **{name: part}).fit(X) for part in (as_class, as_text)
+    )
+    np.testing.assert_array_equal(one.transform(X), other.transform(X))
+    assert one.get_params()[name] is as_class
+    one.save(tmp_path / "m.npz")
+    np.testing.assert_array_equal(nanoae.load(tmp_path / "m.npz").transform(X), one.transform(X))
+
+
+@pytest.mark.parametrize("name", ["activation", "loss"])
+def test_a_function_without_a_derivative_is_refused(name):
+    with pytest.raises(ValueError, match=f"{name}: expected one of .*got <ufunc 'tanh'>"):
+        nanoae.Autoencoder(epochs=1, **{name: np.tanh}).fit(np.zeros((4, 3)))
+
+
+def test_a_scaler_is_a_step_of_a_pipeline():
+    pipeline, base = pytest.importorskip("sklearn.pipeline"), pytest.importorskip("sklearn.base")
+    X = 50 + 9 * np.random.default_rng(0).normal(size=(60, 5))
+    for kind in (nanoae.StandardScaler, nanoae.RobustScaler, nanoae.GaussianScaler):
+        steps = base.clone(kind()), nanoae.PCA(2)
+        codes = pipeline.make_pipeline(*steps).fit_transform(X, np.arange(60) % 2)
+        np.testing.assert_allclose(codes, nanoae.PCA(2).fit_transform(kind().fit(X).transform(X)))
+        assert kind().fit_transform(X.tolist()).shape == X.shape

@@ -33,6 +33,14 @@ class Kind:
         return value
 
 
+def made(factory: Any) -> Any:
+    """What a class, or a function, makes without arguments; itself where it wants some."""
+    try:
+        return factory()
+    except TypeError:
+        return factory
+
+
 class Whole(Kind):
     """A whole number >= least."""
 
@@ -87,7 +95,8 @@ class Flag(Kind):
 
 
 class Name(Kind):
-    """One of the known names, or an object of a class, which the hint names: "a Loss"."""
+    """One of the known names, or an object of a class, which the hint names: "a Loss"; or what makes one: a subclass,
+    or a function without arguments."""
 
     read = str
 
@@ -100,7 +109,14 @@ class Name(Kind):
         self.usage = ", ".join(known)  # what may be said in a text
         self.takes = self.usage + self.hint
 
+    def meant(self, value: Any) -> Any:
+        if self.other is None or not callable(value) or isinstance(value, self.other):
+            return value
+        names = [name for name in self.known if self.known[name] is value]  # type: ignore[call-overload]
+        return names[0] if names else made(value)
+
     def check(self, who: str, name: str, value: Any) -> None:
+        value = self.meant(value)
         if self.other is None or not isinstance(value, self.other):
             one_of(f"{who}: {name}", value, self.known, self.hint)
 
@@ -188,9 +204,12 @@ class Part(Kind):
         return usage(self.known)
 
     def meant(self, value: Any) -> Any:
+        if isinstance(value, type) and issubclass(value, self.base):
+            return made(value)
         return self.read(value) if isinstance(value, str) else value
 
     def check(self, who: str, name: str, value: Any) -> None:
+        value = made(value) if isinstance(value, type) else value
         if isinstance(value, str) and (set(":/") & set(value) or value in (*self.known, "none")):
             try:
                 value = self.meant(value)
@@ -276,6 +295,9 @@ class Maybe(Kind):
         self.takes = f"None, or {kind.takes}"
         self.usage = kind.usage
 
+    def meant(self, value: Any) -> Any:
+        return None if value is None else self.kind.meant(value)
+
     def check(self, who: str, name: str, value: Any) -> None:
         if value is not None:
             self.kind.check(who, name, value)
@@ -293,6 +315,9 @@ class Auto(Kind):
 
     def read(self, text: str) -> Any:
         return text if text == AUTO else self.kind.read(text)  # type: ignore[misc]
+
+    def meant(self, value: Any) -> Any:
+        return value if isinstance(value, str) else self.kind.meant(value)
 
     def check(self, who: str, name: str, value: Any) -> None:
         if not isinstance(value, str):

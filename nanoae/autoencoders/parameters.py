@@ -156,6 +156,8 @@ class Parametrised(Configurable):
         taken = self._parameter_names()
         own = [field.name for field in dataclasses.fields(self) if field.init]  # type: ignore[arg-type]
         params = {name: getattr(self, name) for name in {*taken, *own} - {"callbacks"}}
+        # a class, or a function that makes a part, as the part itself: so a file can hold it
+        params |= {name: self.part(name) for name, value in params.items() if callable(value)}
         params = {**copy.deepcopy(params), **changed}
         twin = type(self)(**{name: params.pop(name) for name in taken if name in params})
         vars(twin).update(params)

@@ -34,7 +34,7 @@ class WarmStart(NetworkEstimator):
     @property
     def goes_on(self) -> bool:
         """Whether the next `fit` goes on, or the one that runs does."""
-        return self.warm_start and hasattr(self, "network_")
+        return hasattr(self, "network_") and bool(self.warm_start)
 
     def settle(self) -> None:
         """Where `fit` goes on, what it knows of the columns stays, and the activation that the network has."""

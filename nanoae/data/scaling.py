@@ -41,18 +41,32 @@ class Scaler(Configurable):
     detector's file keeps them; what the constructor is told it stores under the arguments' names.
     """
 
-    def fit(self, X: np.ndarray) -> Scaler:
+    def fit(self, X: np.ndarray, y: Any = None) -> Scaler:
+        """`y` is ignored."""
+        return self
+
+    def fit_transform(self, X: np.ndarray, y: Any = None) -> np.ndarray:
+        """fit(X), then transform(X)."""
+        return self.fit(X).transform(X)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """For scikit-learn's pipelines and `clone`."""
+        return self.config()
+
+    def set_params(self, **params: Any) -> Scaler:
+        for name, value in params.items():
+            setattr(self, one_of(f"{type(self).__name__}: parameter", name, self.config()), value)
         return self
 
     def refine(self, whole: Whole) -> None:
         """What of a `fit` of some rows is told better by all."""
 
     def transform(self, X: np.ndarray) -> np.ndarray:
-        return X.astype(np.float32)
+        return np.asarray(X).astype(np.float32)
 
     def inverse_transform(self, Z: np.ndarray) -> np.ndarray:
         """X (N, ...) float64 of scaled values Z. Of a scaler without one Z as it is."""
-        return Z.astype(np.float64)
+        return np.asarray(Z).astype(np.float64)
 
     def learned(self) -> dict[str, np.ndarray]:
         """What fit left, by name: the attributes that end in "_"."""
@@ -67,6 +81,7 @@ class AffineScaler(Scaler):
     limit_: np.ndarray | float = np.inf  # of a model file from before there was one
 
     def transform(self, X):
+        X = np.asarray(X)
         columns = X.reshape(len(X), -1)
         with np.errstate(over="ignore"):
             z = (columns - np.ravel(self.center_)) / np.ravel(self.scale_)
@@ -81,7 +96,8 @@ class StandardScaler(AffineScaler):
     """z = (x - mean) / standard deviation: those of the middle 98 % of a column whose standard deviation is more than a
     hundred times that, for then a few wild values have made it."""
 
-    def fit(self, X):
+    def fit(self, X, y=None):
+        X = np.asarray(X, np.float64)
         self.center_, self.scale_ = tame(X)
         self.limit_ = np.full(X.shape[1:], LIMIT)
         return self
@@ -100,7 +116,8 @@ class RobustScaler(AffineScaler):
     mostly 0, or 0 but for jitter, s is this standard deviation; where that is 0, the one of all values.
     """
 
-    def fit(self, X):
+    def fit(self, X, y=None):
+        X = np.asarray(X, np.float64)
         self.center_, self.scale_ = np.median(X, axis=0), robust_spread(X)
         with np.errstate(over="ignore"):
             many = (np.abs(X - self.center_) > LIMIT_OF_MANY * self.scale_).mean(axis=0) > MANY
@@ -111,7 +128,8 @@ class RobustScaler(AffineScaler):
 class MinMaxScaler(AffineScaler):
     """z = (x - min) / (max - min): the rows learned from lie in [0, 1], new ones may lie beyond."""
 
-    def fit(self, X):
+    def fit(self, X, y=None):
+        X = np.asarray(X, np.float64)
         low, high = X.min(axis=0), X.max(axis=0)
         size = np.maximum(np.abs(low), np.abs(high))
         with np.errstate(over="ignore"):
@@ -137,9 +155,10 @@ class GaussianScaler(Scaler):
     std_: np.ndarray  # (D,)
     limit_: np.ndarray | float = np.inf
 
-    def fit(self, X):
+    def fit(self, X, y=None):
         from statistics import NormalDist  # not above: a tenth of the time of `import nanoae`
 
+        X = np.asarray(X, np.float64)
         normal, columns = NormalDist(), X.reshape(len(X), -1)
         self.x_, self.z_ = np.empty((2, KNOTS, columns.shape[1]))
         (_, self.std_), self.limit_ = tame(columns), np.full(columns.shape[1], LIMIT)
@@ -161,6 +180,7 @@ class GaussianScaler(Scaler):
         return self
 
     def transform(self, X):
+        X = np.asarray(X)
         columns = X.reshape(len(X), -1)
         z = np.empty(columns.shape)
         for j, column in enumerate(columns.T):

@@ -6,6 +6,7 @@ A new one is a class here, a primitive and its backward in `backend/activations.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import ClassVar
 
 from nanoae.backend import Array
@@ -128,9 +129,11 @@ KINDS = (Identity, ReLU, LeakyReLU, ELU, Sigmoid, Tanh, Softplus, GELU, SiLU)
 ACTIVATIONS: dict[str, type[Layer]] = {kind.primitive: kind for kind in KINDS}
 
 
-def activation(name: str | Layer, what: str = "activation") -> Layer:
-    """The activation layer called `name`, or a copy of the layer; ValueError otherwise, with the known names and `what`
-    it is for."""
+def activation(name: str | Layer | Callable[[], Layer], what: str = "activation") -> Layer:
+    """The activation layer called `name`, a copy of the layer, or a new one of a class or of a function without
+    arguments; ValueError otherwise, with the known names and `what` it is for."""
     if isinstance(name, Layer):
         return copy.deepcopy(name)
+    if callable(name):
+        return name()
     return ACTIVATIONS[one_of(what, name, ACTIVATIONS, ", or a layer")]()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import math
 import operator
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from nanoae.backend import Array, Ops, Reused, Shape, ThreadLocal, ThreadState
@@ -238,8 +239,10 @@ LOSSES: dict[str, type[Loss]] = {
 }
 
 
-def get(loss: str | Loss, what: str = "loss") -> Loss:
+def get(loss: str | Loss | Callable[[], Loss], what: str = "loss") -> Loss:
     """The loss called `loss`, or a copy of `loss`; ValueError otherwise, with the known names and `what` it is for."""
     if isinstance(loss, Loss):
         return copy.copy(loss)
+    if callable(loss):  # a class, or a function that makes one
+        return loss()
     return LOSSES[one_of(what, loss, LOSSES, ", or a Loss")]()

@@ -171,10 +171,14 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 }
 
 
-def get(optimizer: str | Optimizer, lr: LearningRate, weight_decay: float) -> Optimizer:
+def get(
+    optimizer: str | Optimizer | type[Optimizer], lr: LearningRate, weight_decay: float
+) -> Optimizer:
     """A new optimiser called `optimizer` with these settings, or a copy of `optimizer`, which has its own; ValueError
     for an unknown name."""
     if isinstance(optimizer, Optimizer):
         return copy.copy(optimizer)
+    if isinstance(optimizer, type):
+        return optimizer(lr=lr, weight_decay=weight_decay)
     kind = OPTIMIZERS[one_of("optimizer", optimizer, OPTIMIZERS, ", or an Optimizer")]
     return kind(lr=lr, weight_decay=weight_decay)
