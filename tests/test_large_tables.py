@@ -222,3 +222,15 @@ def test_blocks_meet_the_rows_that_the_whole_table_meets_together(tmp_path):
     model = nanoae.Autoencoder(2, (4,), epochs=1, random_state=0, backend="numpy").fit(wide[:100])
     rows = nanoae.open_rows(wide, "400MB")  # of which a block of 128 would be 500 rows
     assert np.array_equal(rows.map(model.transform), model.transform(wide))
+
+
+def test_the_index_of_a_frame_is_no_column(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frame = pandas.DataFrame(X, columns=list("abcdef"))
+    for name in (None, "id"):
+        index = pandas.Index(np.random.default_rng(0).permutation(len(X)), name=name)
+        frame.set_index(index).to_parquet(tmp_path / "x.parquet")
+        rows = nanoae.open_rows(tmp_path / "x.parquet")
+        assert rows.names == tuple("abcdef") and np.array_equal(np.asarray(rows), X)
+        assert nanoae.load_data(tmp_path / "x.parquet").columns == tuple("abcdef")

@@ -60,7 +60,8 @@ def read_columns(
     names; NaN for null. float32 where that holds all of the columns' types, else float64.
 
     label     the column that is y
-    columns   those of x, in this order; None: all but the label and those to `ignore`
+    columns   those of x, in this order; None: all but the label, those to `ignore`, and the index of
+              a data frame that pandas wrote
     limit     the most bytes that x may have
 
     BadFile for a column that is not there, or not of numbers.
@@ -68,11 +69,9 @@ def read_columns(
     with decoding(path, KIND):
         source = opened(path)
         types = {field.name: str(field.type) for field in source.schema}
-        names = (
-            [name for name in types if name != label and name not in ignore]
-            if columns is None
-            else list(columns)
-        )
+        index = (source.schema.pandas_metadata or {}).get("index_columns", [])
+        left_out = {label, *ignore, *(name for name in index if isinstance(name, str))}
+        names = [name for name in types if name not in left_out] if columns is None else [*columns]
         for name in (*names, *([] if label is None else [label])):
             if name not in types:
                 raise BadFile(
