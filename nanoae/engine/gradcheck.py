@@ -159,10 +159,8 @@ class _Check:
         """L, where layer `start` and those behind it are given x."""
         y = self.net.forward(self.x if x is None else x, train=True, start=start)
         if self.loss is None:
-            value = self.ops.sum_products(self.upstream, y)
-        else:
-            value = self.loss.forward(y, self.t)
-        return float(value) + float(self.net.penalty())
+            return float(self.ops.sum_products(self.upstream, y)) + float(self.net.penalty())
+        return float(self.loss.forward(y, self.t)) + float(self.net.penalty())
 
     def dy(self) -> Array:
         """dL/dy at the last `value`."""

@@ -48,11 +48,8 @@ class Loss(Reused, Configurable):
 
     def scale(self, shape: Shape) -> float:
         """The factor before the sum, for outputs of this shape."""
-        if self.reduction == "sum":
-            return self.weight
-        if self.reduction == "batch":
-            return self.weight / shape[0]
-        return self.weight / math.prod(shape)
+        divisors = {"mean": math.prod(shape), "batch": shape[0], "sum": 1}
+        return self.weight / divisors[self.reduction]
 
     def forward(self, y: Array, t: Array) -> Array:
         """The loss of outputs y (N, ...) against targets t of the same shape, a 0-d array."""

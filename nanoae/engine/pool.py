@@ -60,8 +60,8 @@ class Summing(ImageLayer):
 
     @property
     def scale(self) -> float:
-        """A factor of both."""
-        return 1.0
+        """A factor of both: sums are means."""
+        return 1.0 if self.spreads else 1 / self.window.area
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
@@ -84,10 +84,6 @@ class AvgPool2d(Pooling, Summing):
 
     Backward  y is linear in x: each pixel of the window receives dy / (KH·KW).
     """
-
-    @property
-    def scale(self) -> float:
-        return 1 / self.window.area
 
 
 class Upsample(Summing):
