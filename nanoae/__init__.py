@@ -1,6 +1,5 @@
 """nanoae: autoencoders on a from-scratch engine: every forward and backward by hand, on NumPy and on CuPy."""
 
-import pkgutil
 from typing import TYPE_CHECKING
 
 from nanoae.anomaly.cluster_labels import ClusterLabelDetector
@@ -222,6 +221,8 @@ LATER = {  # rooms that most programs do without: imported when one of these nam
 
 def __getattr__(name: str):
     if name in LATER:
+        import pkgutil  # here, for `import nanoae` would pay for it
+
         return pkgutil.resolve_name(LATER[name])
     if name not in CLASSES or CLASSES[name] not in __all__:
         raise AttributeError(f"module 'nanoae' has no attribute {name!r}")

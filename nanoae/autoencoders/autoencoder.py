@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 
 @documented
-@dataclass(eq=False, repr=False)
 class Autoencoder(Mirrored):
     """A dense autoencoder: x (N, D) -> code (N, K) -> reconstruction (N, D).
 
