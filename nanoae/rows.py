@@ -11,16 +11,13 @@ from __future__ import annotations
 import itertools
 import math
 import mmap
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nanoae.blocks import blocks
-from nanoae.guard import caller, work_for
-from nanoae.whole_file import whole_file
+from nanoae.blocks import ahead, blocks, write_npy
 
 LARGE = 64 << 20  # bytes of a table, from which on it is read by blocks
 BLOCK = 8 << 20  # bytes of rows that are looked at together
@@ -261,21 +258,6 @@ def by_blocks(x: Any) -> Iterator[np.ndarray]:
     return ahead(found) if isinstance(x, Rows) and len(parts) > 1 else found
 
 
-def ahead(items: Iterator[Any]) -> Iterator[Any]:
-    """The same, one of them made ahead by a thread."""
-    from concurrent.futures import ThreadPoolExecutor  # here, for `import nanoae` would pay for it
-
-    end = object()
-    with ThreadPoolExecutor(1, "rows", work_for, (caller(),)) as thread:
-        coming = thread.submit(next, items, end)
-        while (item := coming.result()) is not end:
-            coming = thread.submit(next, items, end)
-            yield item
-
-
-# ---------------------------------------------------------------- what becomes Rows
-
-
 def large(X: Any) -> bool:
     """Whether X is a table that is read by blocks: Rows, a large file that is mapped, or what has shape, dtype and
     slices and is no array (HDF5, Zarr)."""
@@ -340,9 +322,6 @@ def stored(parts: Iterable[np.ndarray]) -> Rows:
         return Rows(np.memmap(file, first.dtype, "r", shape=(rows, *first.shape[1:])))
 
 
-# ---------------------------------------------------------------- what is learned of all, what is written of all
-
-
 def extremes(x: Any) -> tuple[np.ndarray, np.ndarray]:
     """The least and the largest value of each feature of x (N, ...), an array or Rows; NaN counts for nothing."""
     least = most = None
@@ -367,27 +346,3 @@ def sample(x: Any) -> np.ndarray:
     if n < len(x):
         x = x[np.sort(np.random.default_rng(0).choice(len(x), n, replace=False, shuffle=False))]
     return np.asarray(x)
-
-
-def write_npy(path: str | Path, rows: int, parts: Iterator[np.ndarray]) -> tuple[int, ...]:
-    """So many rows, which come in parts (n, ...), as a .npy file; the shape of all."""
-    with whole_file(path) as file:
-        shape: tuple[int, ...] = ()
-        for part in parts:
-            if not shape:
-                shape = rows, *part.shape[1:]
-                descr = np.lib.format.dtype_to_descr(part.dtype)
-                header = {"descr": descr, "fortran_order": False, "shape": shape}
-                np.lib.format.write_array_header_1_0(file, header)
-            file.write(np.ascontiguousarray(part).data)
-    return shape
-
-
-def bytes_of(text: str | float) -> int:
-    """The bytes in "4GB", "500 MiB" or "1000"; ValueError for what is no amount."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?)b?|b?)", str(text).strip().lower())
-    if found is None:
-        raise ValueError(f"expected an amount of bytes, as 4GB, got {text!r}.")
-    number, unit, binary = found.groups()
-    power = "kmgt".index(unit) + 1 if unit else 0
-    return int(float(number) * (1024 if binary else 1000) ** power)

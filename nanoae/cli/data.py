@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from nanoae import TableEncoder
+from nanoae.amount import bytes_of
 from nanoae.data import Dataset, load_data
 from nanoae.data.catalogue import NAMES
 from nanoae.data.dataset import UNPACK_LIMIT
-from nanoae.rows import Rows, by_blocks, bytes_of, concatenated, extremes
+from nanoae.rows import Rows, by_blocks, concatenated, extremes
 
 SPLITS = ("train", "test", "all")
 HEADERS = {"auto": None, "yes": True, "no": False}

@@ -13,6 +13,7 @@ import numpy as np
 
 import nanoae
 from nanoae.autoencoders.model_file import read_notes
+from nanoae.blocks import write_npy
 from nanoae.cli import data as data_options
 from nanoae.cli import results
 from nanoae.cli.figures import reconstructions
@@ -21,7 +22,6 @@ from nanoae.cli.training_set import TrainingSet
 from nanoae.data import Dataset
 from nanoae.data.field import promised
 from nanoae.data.regular_file import decoding
-from nanoae.rows import write_npy
 from nanoae.training.divergence import NotFiniteError
 
 NOT_OF_ROWS = {

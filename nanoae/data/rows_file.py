@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from nanoae.amount import bytes_of
 from nanoae.data.columnar import FORMATS, is_columnar, read_columns
 from nanoae.data.dataset import UNPACK_LIMIT, BadFile
 from nanoae.data.files import mapped
 from nanoae.data.number_table import NumberTable
 from nanoae.data.text_format import TextFormat
 from nanoae.data.text_table import SUFFIXES, open_table, suffix_of
-from nanoae.rows import Chain, Rows, bytes_of, stored
+from nanoae.rows import Chain, Rows, stored
 
 LEAST = 1_000_000  # bytes of memory that make sense
 
