@@ -69,14 +69,15 @@ template <class Use> void each_of_table(Use use, size_t length, size_t rows, siz
 }
 
 const size_t LANES = 64, RUN = 64;  // rows side by side; summands that are added up before they meet the others
+const size_t FOLDED = 2048;         // numbers of images side by side, which the cache of a core has room for
 
 // out[w, n] = scale · value, which is `start` and then what visit(w, fold) makes of it by calls of
 // fold(first, last, [](real value, integer n) { return the next value; }) for those n that are first .. last-1
 template <class Visit> void fold_pixels(real* out, size_t W, size_t N, real start, real scale, Visit visit) {
     for (size_t w = 0; w < W; w++)
-        for (size_t begin = 0; begin < N; begin += LANES) {
-            ptrdiff_t count = N - begin < LANES ? N - begin : LANES;
-            real values[LANES];
+        for (size_t begin = 0; begin < N; begin += FOLDED) {
+            ptrdiff_t count = N - begin < FOLDED ? N - begin : FOLDED;
+            real values[FOLDED];
             SIMD for (ptrdiff_t lane = 0; lane < count; lane++) values[lane] = start;
             visit(w, [&](ptrdiff_t first, ptrdiff_t last, auto next) {
                 first = first > (ptrdiff_t)begin ? first - begin : 0;
