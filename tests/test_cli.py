@@ -322,6 +322,18 @@ def test_the_convolutional_presets_on_images_from_minus_1_to_1(run, grey, code_s
     assert run("reconstruct", "m", "--data", "grey.npz", "--out", "again.png")[0] == 0
 
 
+@pytest.mark.parametrize("shape", [(12, 20), (16, 12, 3), (3, 8, 9)])
+def test_convolutions_take_images_of_ones_own(run, shape):
+    np.save("own.npy", np.random.default_rng(0).integers(0, 256, (30, *shape), np.uint8))
+    assert (
+        run("train", "--conv", "--data", "own.npy", "--epochs", "1", "--out", "run", *SHORT)[0] == 0
+    )
+    model = nanoae.load("run/model.npz")
+    assert isinstance(model, nanoae.ConvAutoencoder) and tuple(model.image_shape) == shape
+    assert run("reconstruct", "run", "--data", "own.npy", "--out", "again.npy")[0] == 0
+    assert np.load("again.npy").shape == (30, *shape)
+
+
 def test_a_convolutional_preset_takes_other_images_and_no_table(run):
     assert run("train", "--preset", "conv-2d", "--data", "digits", *SHORT)[0] == 0
     code, _, err = run("train", "--preset", "conv-2d", "--data", "table.csv", "--out", "none")

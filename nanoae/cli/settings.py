@@ -11,6 +11,7 @@ import numpy as np
 
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.classifier import StackedClassifier
+from nanoae.autoencoders.conv import ConvAutoencoder
 from nanoae.autoencoders.kinds import Flag, Kind
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.parameters import declared
@@ -30,6 +31,7 @@ FAMILIES: dict[
     str, type[NetworkEstimator]
 ] = {  # whose parameters are settings -> what is said before their help
     "": Autoencoder,
+    "convolutional: ": ConvAutoencoder,
     "variational: ": VariationalAutoencoder,
     "stacked: ": StackedAutoencoder,
     "predictors: ": StackedClassifier,
@@ -69,6 +71,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--preset", metavar="NAME", help=f"{', '.join(PRESETS)}: published, on {DATA}"
     )
     what = parser.add_argument_group("instead of an autoencoder").add_mutually_exclusive_group()
+    what.add_argument(
+        "--conv",
+        action="store_true",
+        help="convolutional, for images of 8 to 128 pixels, with 1, 3 or 4 channels, first or last",
+    )
     for name, (_, text) in PREDICTORS.items():
         what.add_argument(
             f"--{name}", dest="predictor", action="store_const", const=name, help=text
@@ -109,8 +116,16 @@ def option(name: str) -> str:
 
 def build_model(args: argparse.Namespace, data: Dataset) -> NetworkEstimator:
     """The estimator: what suits the data, or the preset, with what was said."""
+    if args.conv and args.preset:
+        raise ValueError(
+            "--conv: expected no --preset with it, which names the layers. Leave one of them out."
+        )
     suits = default_settings(math.prod(data.shape))
     model: NetworkEstimator = preset(args.preset) if args.preset else Autoencoder(**suits)
+    if args.conv:
+        model = ConvAutoencoder(
+            suits["code_size"], validation_fraction=suits["validation_fraction"]
+        )
     if args.predictor or args.sizes:
         model = stacked(
             model, PREDICTORS[args.predictor][0] if args.predictor else StackedAutoencoder
@@ -118,13 +133,15 @@ def build_model(args: argparse.Namespace, data: Dataset) -> NetworkEstimator:
     said = {name: value for name in SETTINGS if (value := getattr(args, name)) is not None}
     for name in said.keys() - model.get_params(deep=False):
         known = ", ".join(option(name) for name in declared(type(model)) if name in SETTINGS)
-        hint = "--stacked, --classify and --regress choose other estimators, with others."
+        hint = "--conv, --stacked, --classify and --regress choose other estimators, with others."
         if name == "loss" and hasattr(model, "likelihood"):
             hint = "Its loss follows from --likelihood."
         raise ValueError(
             f"{option(name)}: expected a setting of {type(model).__name__}: {known}. {hint}"
         )
     model.set_params(**{"random_state": 0, **said})
+    if isinstance(model, ConvAutoencoder) and model.image_shape is None and len(data.shape) > 1:
+        model.set_params(image_shape=data.shape)  # whose rows are flat here
     if data.encoder is not None or has_gaps(data):
         read_gaps(model, data)
     if not model.validation_fraction:
@@ -144,11 +161,11 @@ def has_gaps(data: Dataset) -> bool:
 
 def read_gaps(model: NetworkEstimator, data: Dataset) -> None:
     """Let the model learn a table with words and gaps; ValueError for one that cannot."""
-    if "missing" not in model.get_params(deep=False):
+    if "table_encoder" not in model.get_params(deep=False):
         raise ValueError(
             f"{data.name}: expected a number in each cell for {type(model).__name__}, got words or gaps. "
-            "Autoencoder alone takes them: leave out --stacked, --classify, --regress and such presets, or --ignore "
-            "these columns."
+            "Autoencoder alone takes them: leave out --conv, --stacked, --classify, --regress and such presets, or "
+            "--ignore these columns."
         )
     model.set_params(missing="mask", table_encoder=data.encoder)
 
