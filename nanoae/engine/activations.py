@@ -17,24 +17,19 @@ from nanoae.spelling import one_of
 class Elementwise(Layer):
     """The base of y = f(x), element by element. A subclass names its `primitive`, or has an `f` and a `df` of its own.
 
-    primitive   "elu" stands for ops.elu(x, alpha, out) and ops.elu_backward(dy, kept, alpha, out)
-    takes       the layer's attributes that these take: ("alpha",)
+    primitive   "elu" stands for ops.elu(x, alpha, out) and ops.elu_backward(dy, kept, alpha, out); alpha has `bounds`
     kept        what the backward needs: "y", where f' is a function of y, or "x"
     """
 
     primitive = ""
-    takes: ClassVar[tuple[str, ...]] = ()
     kept = "y"
 
     def f(self, x: Array, out: Array) -> Array:
-        return getattr(self.ops, self.primitive)(x, *self.taken(), out=out)
+        return getattr(self.ops, self.primitive)(x, *map(vars(self).get, self.bounds), out=out)
 
     def df(self, dy: Array, kept: Array, out: Array) -> Array:
         backward = getattr(self.ops, f"{self.primitive}_backward")
-        return backward(dy, kept, *self.taken(), out=out)
-
-    def taken(self) -> list[float]:
-        return [getattr(self, name) for name in self.takes]
+        return backward(dy, kept, *map(vars(self).get, self.bounds), out=out)
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
@@ -71,7 +66,6 @@ class LeakyReLU(Elementwise):
     """y = x where x > 0, else slope · x,  dx = dy · (1 or slope). Maas 2013."""
 
     primitive = "leaky_relu"
-    takes = ("slope",)
     bounds: ClassVar = {"slope": "[0, 1]"}
 
     def __init__(self, slope: float = 0.01):
@@ -82,7 +76,6 @@ class ELU(Elementwise):
     """y = x where x > 0, else alpha (eˣ - 1),  dx = dy · (1 or y + alpha). Clevert 2016."""
 
     primitive = "elu"
-    takes = ("alpha",)
     bounds: ClassVar = {"alpha": "(0, inf)"}
 
     def __init__(self, alpha: float = 1.0):

@@ -51,10 +51,7 @@ class Optimizer(Configurable):
         return self
 
     def step(self, theta: Array, grad: Array) -> None:
-        """theta <- theta - update(grad), the next step's. Clipping scales `grad` in place.
-
-        A step that raises does not count.
-        """
+        """theta <- theta - update(grad), the next step's; one that raises does not count. Clipping scales `grad`."""
         self.t += 1
         try:
             self.rate = self.rate_at(self.t)
