@@ -446,3 +446,27 @@ def test_notes_of_a_stranger(models, tmp_path, command, notes, monkeypatch, caps
     unused = command == "detect" and "ignore" not in notes
     assert code == (0 if unused else 2), told
     assert unused or (".npz: expected a sound nanoae model" in told and told.count("\n") == 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [([4] * 100_000, "expected at most 1000 layers, got 100000"), ("9" * 5000, "expected hidden")],
+    ids=["layers", "digits"],
+)
+def test_settings_without_end_are_refused_in_a_line(
+    models, tmp_path, value, told, monkeypatch, capsys
+):
+    with np.load(models / "m.npz") as file:
+        arrays = dict(file)
+    header = json.loads(bytes(arrays.pop("header")))
+    header["params"]["hidden"] = value
+    write(tmp_path / "m.npz", header, arrays)
+    shutil.copy(models / "x.csv", tmp_path)
+    code, said = run(tmp_path, COMMANDS["evaluate"], monkeypatch, capsys)
+    assert code == 2 and told in said and said.count("\n") == 1 and len(said) < 1000
+
+
+def test_a_link_to_itself_is_told(models, tmp_path, monkeypatch, capsys):
+    (tmp_path / "d.npz").symlink_to("d.npz")
+    code, told = run(tmp_path, COMMANDS["detect"], monkeypatch, capsys)
+    assert code == 2 and told.count("\n") == 1 and "d.npz" in told

@@ -32,6 +32,8 @@ ROOM = (
     64 << 20
 )  # bytes that a network may take beside twice what the file may unpack to: gradients, and moments
 HEADER_LIMIT = 16 << 20  # bytes: a history of 100,000 epochs has 6
+LONGEST = 400  # characters of what is told of it
+MOST_LAYERS = 1000  # in a list of them, or of their sizes: 100,000 take minutes
 MOST_OBJECTS, MOST_ITEMS = 200_000, 3_000_000  # in a header: together 200 MB in memory
 
 
@@ -138,7 +140,7 @@ def whole(path: Any, limit: int) -> Iterator[None]:
         raise
     except Exception as error:  # no list of what nonsense leads to is complete
         raise BadFile(
-            path, "a whole nanoae model", f"one that does not fit together: {error}"
+            path, "a whole nanoae model", f"one that does not fit together: {error!s:.{LONGEST}}"
         ) from error
 
 
@@ -177,6 +179,9 @@ def unpack(header: dict[str, Any], arrays: Saved, backend: str | None = None) ->
     """The model that `pack` took apart; backend as in `load_model`."""
     params, shape = promised(header, "params", dict), tuple(promised(header, "input_shape", [int]))
     names = promised(header, "feature_names", ([str], None), None)
+    longest = max((len(value) for value in params.values() if isinstance(value, list)), default=0)
+    if longest > MOST_LAYERS:
+        raise ValueError(f"expected at most {MOST_LAYERS} layers, got {longest}.")
     if not shape or min(shape) < 1 or (names is not None and len(names) != math.prod(shape)):
         raise ValueError(
             f"expected an input_shape and a name for each feature, or none, got {shape} and {names}."

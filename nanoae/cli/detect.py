@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -217,7 +218,9 @@ def check(args: argparse.Namespace) -> None:
 
 
 def same_file(a: Path, b: Path) -> bool:
-    return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))
+    return os.path.realpath(a) == os.path.realpath(b) or (
+        a.exists() and b.exists() and a.samefile(b)
+    )
 
 
 def new_detector(args: argparse.Namespace) -> AnomalyDetector:
