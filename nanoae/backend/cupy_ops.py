@@ -35,10 +35,8 @@ class PerThread:
     """
 
     def __init__(self):
-        major, workspace = (
-            cupy.cuda.runtime.runtimeGetVersion() // 1000,
-            cupy.empty(cublas.WORKSPACE, np.uint8),
-        )
+        major = cupy.cuda.runtime.runtimeGetVersion() // 1000
+        workspace = cupy.empty(cublas.WORKSPACE, np.uint8)
         library, with_epilogues = cublas.load(major), cublas.load(major, "cublasLt")
         self.lt = with_epilogues and cublaslt.CublasLt(with_epilogues, workspace)
         self.blas = library and cublas.Cublas(library, workspace)
@@ -63,22 +61,16 @@ class CupyOps(KernelOps):
     def __init__(self, precision: str = "float32", graph: bool = True, epilogues: bool = True):
         one_of("backend 'cupy': precision", precision, cublas.COMPUTE_TYPES)
         super().__init__()
-        self._axpby = {}
-        self.precision, self.graph, self.epilogues, self.allocations = (
-            precision,
-            graph,
-            epilogues,
-            0,
-        )
+        self._axpby, self.allocations = {}, 0
+        self.precision, self.graph, self.epilogues = precision, graph, epilogues
 
     def __reduce__(self):
         return type(self), (self.precision, self.graph, self.epilogues)
 
     @property
     def backend(self) -> str:
-        options = [
-            name for name, (option, value) in CUPY_OPTIONS.items() if getattr(self, option) == value
-        ]
+        known = CUPY_OPTIONS.items()
+        options = [name for name, (option, value) in known if getattr(self, option) == value]
         return ":".join(filter(None, (self.name, ",".join(options))))
 
     def describe(self) -> str:
@@ -107,9 +99,8 @@ class CupyOps(KernelOps):
         ALLOWANCE.spend(shape, dtype)
         size = int(np.prod(shape, dtype=np.int64))
         self.allocations += size > 1
-        with self._memory(
-            f"an array {shape} of {np.dtype(dtype)}", size * np.dtype(dtype).itemsize
-        ):
+        dtype = np.dtype(dtype)
+        with self._memory(f"an array {shape} of {dtype}", size * dtype.itemsize):
             return cupy.empty(shape, dtype)
 
     def zeros(self, shape, dtype) -> Array:
@@ -229,13 +220,9 @@ class CupyOps(KernelOps):
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         blas = self._own.blas
-        flat = (
-            1 <= a.ndim <= 2
-            and 1 <= b.ndim <= 2
-            and a.dtype == b.dtype
-            and a.dtype.char in cublas.REAL_TYPES
-        )
-        if blas is None or not flat or (out is not None and out.dtype != a.dtype):
+        real = a.dtype == b.dtype and a.dtype.char in cublas.REAL_TYPES
+        known = real and 1 <= a.ndim <= 2 and 1 <= b.ndim <= 2
+        if blas is None or not known or (out is not None and out.dtype != a.dtype):
             return cupy.matmul(a, b, out=out)
         shape = a.shape[:-1] + b.shape[1:]
         if a.shape[-1] != b.shape[0] or (out is not None and out.shape != shape):
@@ -262,31 +249,18 @@ class CupyOps(KernelOps):
     # ---------------------------------------------------------------- products with an epilogue
 
     def _product(
-        self,
-        epilogue: int,
-        a: Array,
-        b: Array,
-        out: Array,
-        vector: Array,
+        self, epilogue: int, a: Array, b: Array, out: Array, vector: Array,
         mask: Array | None = None,
-    ) -> bool:
+    ) -> bool:  # fmt: skip
         """Whether cuBLASLt could do it: out = a b, and its epilogue."""
         own = self._own
         if own.blas is None or own.lt is None or not self.epilogues:
             return False
-        (m, k), n, char = a.shape, b.shape[1], out.dtype.char
-        known = (
-            char in cublas.REAL_TYPES
-            and a.dtype == b.dtype == vector.dtype == out.dtype
-            and vectors(vector)
-        )
-        if not (
-            known
-            and m * k * n
-            and b.shape == (k, n)
-            and out.shape == (m, n)
-            and vector.shape == (n,)
-        ):
+        (m, k), n = a.shape, b.shape[1]
+        real = out.dtype.char in cublas.REAL_TYPES
+        known = real and a.dtype == b.dtype == vector.dtype == out.dtype and vectors(vector)
+        shapes = b.shape, out.shape, vector.shape
+        if not (known and m * k * n and shapes == ((k, n), (m, n), (n,))):
             return False
         stream = cupy.cuda.get_current_stream().ptr
         return own.lt.product(epilogue, a, b, out, vector, mask, self.precision, stream)
@@ -296,10 +270,8 @@ class CupyOps(KernelOps):
         kept: dict[str, Any] | None = None,
     ) -> Array:  # fmt: skip
         if kept is not None:
-            mask, width = (
-                kept.get("memory"),
-                -(-out.shape[1] // cublaslt.MASK_BITS) * cublaslt.MASK_BITS // 8,
-            )
+            mask = kept.get("memory")
+            width = -(-out.shape[1] // cublaslt.MASK_BITS) * cublaslt.MASK_BITS // 8
             if mask is None or len(mask) < len(out):
                 mask = kept["memory"] = self.empty((len(out), width), np.uint8)
             done = self._product(cublaslt.RELU_AUX_BIAS, x, W, out, b, mask)
