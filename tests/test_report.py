@@ -158,6 +158,10 @@ def test_nothing_of_the_users_is_html_and_nothing_is_fetched(tmp_path):
         ),
         (
             nanoae.Autoencoder(4, (8,), epochs=1, learning_rate=1e-6, random_state=0),
+            "It reconstructs no better than the mean",
+        ),
+        (
+            nanoae.Autoencoder(4, (32,), epochs=30, random_state=0),
             "PCA with as many numbers is bet",
         ),
         (

@@ -146,7 +146,7 @@ class Explorer {
     this.output = this.view.decode(this.network, this.code, this.label);
     for (const { unit, input, number } of this.sliders) {
       if (Number(input.value) !== this.code[unit]) input.value = this.code[unit];
-      number.textContent = this.code[unit].toFixed(2);
+      number.textContent = this.code[unit].toFixed(2).replace("-0.00", "0.00");
     }
     this.pad.draw();
     this.said.textContent = this.row === null ? "" : `row ${this.points.rows[this.row]}, reconstructed`;

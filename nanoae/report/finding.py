@@ -41,14 +41,15 @@ def findings(
     results: Mapping[str, float],
     pca: float | None,
     hidden: Mapping[str, float],
+    spread: float | None = None,
 ) -> list[Finding]:
     """What to look at. codes (N, K) and results (`evaluate`) of rows that were not learned; pca: its MSE on them;
-    hidden: of each layer of ReLUs the share of units that never fire."""
+    hidden: of each layer of ReLUs the share of units that never fire; spread: the MSE of the mean row for each."""
     history = {
         name: [v for v in values if v is not None] for name, values in model.history_.items()
     }
     found = [
-        *of_results(results, pca),
+        *of_results(results, pca, spread),
         *of_codes(codes, results),
         *of_hidden(hidden),
         *of_curves(history, model.best_epoch_ is not None),
@@ -67,10 +68,15 @@ def findings(
     ]
 
 
-def of_results(results: Mapping[str, float], pca: float | None) -> list[Finding]:
+def of_results(
+    results: Mapping[str, float], pca: float | None, spread: float | None
+) -> list[Finding]:
     mse = results.get("scaled_mse", results.get("mse"))
     if not all(math.isfinite(value) for value in results.values()):
         return [Finding("The error is not finite.", "Scale the columns, or lower learning_rate.")]
+    if mse is not None and spread is not None and mse > HARDLY * spread:
+        title = f"It reconstructs no better than the mean of the rows would: {mse:.4g} against {spread:.4g}."
+        return [Finding(title, "Try more epochs, another learning_rate, or columns on one scale.")]
     if mse is None or pca is None or mse < HARDLY * pca:
         return []
     better = "is better" if mse > pca else "is nearly as good"

@@ -13,6 +13,7 @@ import numpy as np
 
 from nanoae.autoencoders.estimator import squared_error
 from nanoae.blocks import blocks
+from nanoae.data.scaling import known_means
 from nanoae.report.codes import Codes
 from nanoae.report.finding import findings, silent_units
 from nanoae.report.network import known_labels, templates, why_not, written
@@ -145,7 +146,9 @@ class Report:
             model.input_shape_
         )
         silent = silent_units(model, model.scaled(self.rows(slice(SOME)))) if plain else {}
-        found = findings(model, self.codes.values, self.results, pca, silent)
+        some = self.seen(self.x[self.codes.rows])
+        spread = float(squared_error(some, known_means(some), "row").mean())
+        found = findings(model, self.codes.values, self.results, pca, silent, spread)
         page.content = heading(model, title, facts) | {
             "results": self._results(pca),
             "findings": [finding._asdict() for finding in found],
