@@ -27,7 +27,7 @@ def opened(browser):
 
     def open_page(path, **options):
         page = browser.new_page(**options)
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(60_000)
         pages.append(page)
         page.on(
             "request",
@@ -40,7 +40,7 @@ def opened(browser):
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("dialog", lambda dialog: wrong.append(dialog.message) or dialog.dismiss())
         page.goto(path.as_uri())
-        page.wait_for_selector("html[data-ready]", timeout=10_000)
+        page.wait_for_selector("html[data-ready]", timeout=60_000)
         return page
 
     yield open_page
