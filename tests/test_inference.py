@@ -9,7 +9,7 @@ import pytest
 import nanoae
 from nanoae import Autoencoder, ConvAutoencoder, Linear, StackedClassifier, VariationalAutoencoder
 from nanoae.backend import native_ops
-from nanoae.training.inference import KNOWN, MOST
+from nanoae.training.inference import KNOWN, MOST, Inference
 
 TABLE = np.random.default_rng(0).random((200, 8)).astype(np.float32)
 GAPS = np.where(np.random.default_rng(1).random(TABLE.shape) < 0.1, np.nan, TABLE)
@@ -27,6 +27,29 @@ class Doubling(Linear):
 
 def own():
     return Autoencoder(encoder=[Doubling(3)], decoder=[Linear(8)], **FEW).fit(TABLE)
+
+
+class Knowing(nanoae.Tanh):
+    """A layer that knows another one, which knows it."""
+
+    def __init__(self, other=None):
+        self.other = other
+
+
+def circle():
+    one, two = Knowing(), Knowing()
+    one.other, two.other = two, one
+    network = nanoae.Sequential([Linear(3), one, two]).build(8, random_state=0)
+    return Inference(network, 0, None, None)
+
+
+def test_layers_that_know_each_other_or_wrap_ones_own_run_as_they_come():
+    steps = nanoae.TimeDistributed(Doubling(3))
+    network = nanoae.Sequential([nanoae.Reshape((2, 4)), steps]).build(8, random_state=0)
+    for infer in (circle(), Inference(network, 0, None, None)):
+        out = np.empty((5, *infer.layers[-1].out_shape), np.float32)
+        infer(TABLE[:5], out=out)
+        assert not infer.recordable and np.isfinite(out).all()
 
 
 MODELS = {  # a fitted model, rows, whether its inference is recorded

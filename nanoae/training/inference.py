@@ -7,7 +7,6 @@ is (backend/recorded.py), for each number of rows and each thread, and done agai
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -97,10 +96,8 @@ class Inference(Reused):
 
     def start_afresh(self) -> None:
         """Whoever changes a layer's settings is to see it."""
-        parts: list[Configurable] = [*self.layers]
-        if self.loss is not None:
-            parts.append(self.loss)
-        self.watched = [place for part in parts for place in places(part)]
+        parts = inside([*self.layers, *([] if self.loss is None else [self.loss])])
+        self.watched = [(vars(part), name) for part in parts for name in watched_of(part)]
         self.fused = fuse(self.network, self.layers)
         self.recordings = {}
         self.settings = now(self.watched)
@@ -108,14 +105,21 @@ class Inference(Reused):
         self.recordable = simple and all(map(known, parts))
 
 
-def places(part: Configurable) -> Iterator[tuple[dict[str, Any], str]]:
-    """(attributes, name) of each setting of a part and of the parts in it, and of a forward of its own."""
-    own = vars(part)
-    yield own, "forward"
-    for name in arguments(type(part)):  # type: ignore[arg-type]
-        yield own, name
-        if isinstance(own.get(name), Configurable):
-            yield from places(own[name])
+def inside(parts: list[Any]) -> list[Configurable]:
+    """The parts, and those among their settings, each once."""
+    found: list[Configurable] = []
+    for part in parts:  # which grows meanwhile
+        if isinstance(part, (list, tuple)):
+            parts += part
+        elif isinstance(part, Configurable) and all(part is not other for other in found):
+            found.append(part)
+            parts += [vars(part).get(name) for name in watched_of(part)]
+    return found
+
+
+def watched_of(part: Configurable) -> tuple[str, ...]:
+    """The names of its settings, and of a forward of its own."""
+    return "forward", *arguments(type(part))  # type: ignore[arg-type]
 
 
 def now(watched: list[tuple[dict[str, Any], str]]) -> list[Any]:
