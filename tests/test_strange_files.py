@@ -470,3 +470,14 @@ def test_a_link_to_itself_is_told(models, tmp_path, monkeypatch, capsys):
     (tmp_path / "d.npz").symlink_to("d.npz")
     code, told = run(tmp_path, COMMANDS["detect"], monkeypatch, capsys)
     assert code == 2 and told.count("\n") == 1 and "d.npz" in told
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+def test_a_pipe_or_a_large_file_in_the_place_of_safetensors(tmp_path):
+    pytest.importorskip("safetensors")
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    with pytest.raises(ValueError, match="expected a regular file, got a pipe"):
+        nanoae.load(tmp_path / "pipe.safetensors")
+    MODELS["plain"]().export(tmp_path / "m.safetensors")
+    with pytest.raises(ValueError, match=r"m\.safetensors: expected at most 100 bytes"):
+        nanoae.load(tmp_path / "m.safetensors", limit=100)

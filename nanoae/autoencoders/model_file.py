@@ -121,6 +121,8 @@ def open_model(
     if str(path).endswith(".safetensors"):
         from nanoae.interchange.safetensors import read
 
+        if (size := os.stat(path).st_size) > limit:  # its arrays are not packed
+            raise BadFile(path, f"at most {limit} bytes", size, "Allow more with --limit 8GB.")
         text, arrays = read(path)
         with whole(path, limit):
             yield parsed(path, text), Saved(arrays, parts)

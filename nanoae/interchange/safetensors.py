@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.model_file import load_model, pack_with_notes
+from nanoae.data.regular_file import open_regular
 from nanoae.engine.network import Sequential
 from nanoae.interchange.weights import network_of, set_weights, state_dict, views
 
@@ -74,7 +75,7 @@ def read(path: Any) -> tuple[bytes, dict[str, np.ndarray]]:
 def read_tensors(path: Any) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """(arrays by name, metadata) of any .safetensors file; ValueError for a damaged one."""
     package = _package("safetensors")
-    with open(path, "rb"):  # so that a missing file is told as everywhere
+    with open_regular(path):  # so that a missing file, or a pipe, is told as everywhere
         pass
     try:
         with package.safe_open(path, framework="numpy") as file:
