@@ -156,54 +156,38 @@ def search(
     table: list[dict[str, Any]] = []
     best, lowest = None, math.inf
     failure: BaseException = KeyboardInterrupt()
-    heads = {
-        name: max(len(str(c[name])) for c in (*combinations, {name: name}))
-        for name in combinations[0]
-    }
-    log(
-        "  ".join(
-            [
-                *(name.ljust(width) for name, width in heads.items()),
-                "validation loss  epochs  seconds",
-            ]
-        )
-    )
+    widths = [
+        max(len(str(c[name])) for c in (*combinations, {name: name})) for name in combinations[0]
+    ]
+    widths += [len("validation loss"), len("epochs"), len("seconds")]
 
-    def tell(row: dict[str, Any], remark: str) -> None:
-        cells = [str(row[name]).ljust(width) for name, width in heads.items()]
-        loss = "-" if row["validation_loss"] is None else f"{row['validation_loss']:.6g}"
+    def tell(*cells: Any) -> None:
         log(
             "  ".join(
-                [*cells, f"{loss:<15}", f"{row['epochs']:<6}", f"{row['seconds']:<7.1f}", remark]
+                str(cell).ljust(width) for cell, width in zip(cells, [*widths, 0], strict=False)
             ).rstrip()
         )
 
+    tell(*combinations[0], "validation loss", "epochs", "seconds")
     for combination, model in zip(combinations, models, strict=False):
+        losses, seconds, loss = [], 0.0, None
         if isinstance(model, NotFiniteError):
-            failure = model
-            table.append({**combination, "validation_loss": None, "epochs": 0, "seconds": 0.0})
-            tell(table[-1], "diverged")
-            continue
-        if model.interrupted_ and best is not None:
+            failure, remark = model, "diverged"
+        elif model.interrupted_ and best is not None:
             break
-        losses, seconds = (
-            model.history_.get("val_loss", []),
-            round(sum(model.history_["seconds"]), 2),
-        )
-        judged = [
-            loss
-            for loss in losses[-1 if model.as_built.patience is None else 0 :]
-            if math.isfinite(loss)
-        ]
-        loss = min(judged, default=None)
-        table.append(
-            {**combination, "validation_loss": loss, "epochs": len(losses), "seconds": seconds}
-        )
-        better = best is None or (loss is not None and loss < lowest)
-        if better:
-            best, lowest = model, math.inf if loss is None else loss
-        tell(table[-1], "better" if better else "")
-        if model.interrupted_:
+        else:
+            losses, seconds = model.history_.get("val_loss", []), sum(model.history_["seconds"])
+            judged = losses[-1 if model.as_built.patience is None else 0 :]
+            loss = min(filter(math.isfinite, judged), default=None)
+            better = best is None or (loss is not None and loss < lowest)
+            remark = "better" if better else ""
+            if better:
+                best, lowest = model, math.inf if loss is None else loss
+        row = {"validation_loss": loss, "epochs": len(losses), "seconds": round(seconds, 2)}
+        table.append({**combination, **row})
+        shown = "-" if loss is None else f"{loss:.6g}"
+        tell(*combination.values(), shown, len(losses), f"{seconds:.1f}", remark)
+        if getattr(model, "interrupted_", False):
             break
     if best is None:
         raise failure
