@@ -255,20 +255,19 @@ def family(one: str) -> str:
 def contender_table(
     results: Mapping[tuple[str, int, str], Result], names: list[str], what: str
 ) -> str:
-    """A row for each set, the best in bold, and the means below."""
-    head, digits = {
-        "auroc": ("AUROC, %", 2),
-        "aupr": ("AUPR, %", 2),
-        "seconds": ("CPU seconds", 2),
-    }[what]
+    """A row for each set, the best in bold, and the means below, of those that were measured on all sets."""
+    head = {"auroc": "AUROC, %", "aupr": "AUPR, %", "seconds": "CPU seconds"}[what]
     columns = [means(results, name, what) for name in names]
+    whole = [len(column) == len(columns[0]) for column in columns]
     rows = []
     for one in columns[0]:
-        values = [column[one] for column in columns]
-        best = min(values) if what == "seconds" else max(values)
-        rows.append(
-            [one, *(f"**{v:.{digits}f}**" if v == best else f"{v:.{digits}f}" for v in values)]
-        )
+        values = [
+            column[one] if one in column and (full or not one.startswith("mean")) else np.nan
+            for column, full in zip(columns, whole, strict=True)
+        ]
+        best = np.nanmin(values) if what == "seconds" else np.nanmax(values)
+        told = ["" if np.isnan(v) else f"**{v:.2f}**" if v == best else f"{v:.2f}" for v in values]
+        rows.append([one, *told])
     return markdown([head, *names], rows)
 
 
@@ -299,7 +298,7 @@ def whole(
         ahead = [
             f"{peer} on {sum(of[mine][one] > of[peer][one] for one in sets)}"
             for peer in names
-            if peer in PEERS
+            if peer in PEERS and of[peer].keys() == of[mine].keys()
         ]
         if ahead:
             said.append(
@@ -403,7 +402,9 @@ def run_contenders(options, sets, results) -> tuple[str, list[str]]:
         for name, scores in contenders.items()
         if not options.table or results.has(one, seed, name)
     }
-    return "Anomaly detection", whole(found, list(contenders), options.protocol)
+    measured = {name for _, _, name in found}
+    names = [name for name in contenders if name in measured]
+    return "Anomaly detection", whole(found, names, options.protocol)
 
 
 def run_ablations(options, sets, results) -> tuple[str, list[str]]:
