@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
 from nanoae.backend import get_ops
@@ -45,6 +43,8 @@ def distances_in_cells(
         rows = order[first[cell] : first[cell + 1]]
         inside = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in near[cell]])
         found[rows] = distances_to_nearest(codes[rows], references[inside], k, coarse[inside])
+
+    from concurrent.futures import ThreadPoolExecutor  # here, for `import nanoae` would pay for it
 
     blas = openblas()  # cells side by side take the threads that a product would
     with ThreadPoolExecutor(blas.threads if blas and blas.threads else 1) as pool:
