@@ -551,7 +551,9 @@ def test_bce_of_right_and_sure_logits_is_small_and_not_negative(ops):
         z = ((2 * t - 1) * size).astype(np.float32)
         truth = np.logaddexp(0, -float(size))
         loss = float(
-            ops.bce(ops.to_device(z), ops.to_device(t), 1 / z.size, ops.empty(z.shape, np.float32))
+            ops.bce(
+                ops.to_device(z), ops.to_device(t), 1 / z.size, out=ops.empty(z.shape, np.float32)
+            )
         )
         assert loss >= 0 and abs(loss - truth) <= 1e-3 * truth + 1e-7
 
