@@ -143,7 +143,8 @@ def from_config(
         raise ValueError(
             f"from_config: expected parts within parts up to {DEEPEST} deep, got deeper ones."
         )
-    known, depth = registry() if known is None else known, depth - 1
+    known = registry() if known is None else known
+    depth = depth - 1
     if isinstance(description, list):
         items = [from_config(item, among, known, depth) for item in description]
         return items if any(isinstance(item, Configurable) for item in items) else tuple(items)
@@ -200,7 +201,8 @@ def config_snapshot(value: Any, seen: set[int] | None = None) -> Any:
         if id(value) in seen:
             return None
         seen.add(id(value))
-        kind, own = type(value), vars(value)
+        kind = type(value)
+        own = vars(value)
         names = arguments(kind)  # type: ignore[arg-type]
         return kind, {name: config_snapshot(own[name], seen) for name in names if name in own}
     if isinstance(value, (list, tuple)):
@@ -267,7 +269,8 @@ def parse_spec(text: str, known: dict[str, type]) -> Any:
         raise ValueError(
             f"expected one of {usage(known)}; got {text!r}.{did_you_mean(name, known)}"
         )
-    kind, wanted = known[name], numbers(known[name])
+    kind = known[name]
+    wanted = numbers(known[name])
     try:
         if len(words) > len(wanted):
             raise TypeError

@@ -60,7 +60,8 @@ class AutoEncoder(AnomalyDetector):
                            Schubert & Zimek 2011, "Interpreting and unifying outlier scores")
         """
         self.check_fitted()
-        scores, learned = self.decision_function(X), self.decision_scores_
+        scores = self.decision_function(X)
+        learned = self.decision_scores_
         if one_of("predict_proba: method", method, ("linear", "unify")) == "linear":
             p = (scores - learned.min()) / (np.ptp(learned) or 1.0)
         else:

@@ -89,7 +89,8 @@ class SeenRows:
     """Which networks may judge a row: one that was learned from, those of the folds that it was kept out of."""
 
     def __init__(self, keys: np.ndarray, weights: np.ndarray):
-        self.keys, self.weights = keys, weights
+        self.keys = keys
+        self.weights = weights
 
     @classmethod
     def of(cls, X: np.ndarray, folds: np.ndarray) -> SeenRows:

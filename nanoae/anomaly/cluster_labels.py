@@ -155,7 +155,9 @@ class ClusterLabelDetector(Estimator):
     def label(self, rows, y) -> ClusterLabelDetector:
         """Tell what rows of fit's X (their numbers) are: 1 or True where abnormal, 0 or False where not."""
         self.check_fitted()
-        rows, y, n = np.atleast_1d(rows), np.atleast_1d(one_column(y)), len(self.labels_)
+        rows = np.atleast_1d(rows)
+        y = np.atleast_1d(one_column(y))
+        n = len(self.labels_)
         if rows.ndim != 1 or rows.dtype.kind not in "iu" or not ((rows >= 0) & (rows < n)).all():
             raise ValueError(
                 f"ClusterLabelDetector: expected rows, numbers from 0 to {n - 1}, got {rows}."
@@ -173,7 +175,8 @@ class ClusterLabelDetector(Estimator):
 
     def _known(self) -> tuple[np.ndarray, np.ndarray]:
         """The clusters with labels (k,), and the share (k,) of these that say abnormal."""
-        rows, y = np.array(list(self.given_), int), np.array(list(self.given_.values()), float)
+        rows = np.array(list(self.given_), int)
+        y = np.array(list(self.given_.values()), float)
         known, of = np.unique(self.labels_[rows], return_inverse=True)
         return known, np.bincount(of, y, len(known)) / np.bincount(of, minlength=len(known))
 
@@ -205,7 +208,8 @@ class ClusterLabelDetector(Estimator):
         k = max(min(self.as_built.n_neighbors, len(d) - 1), 1)
         nearest = np.argsort(d + np.diag(np.full(len(d), np.inf)), axis=1, kind="stable")[:, :k]
         s = np.sqrt(np.take_along_axis(d, nearest[:, -1:], axis=1)) + TINY
-        W, rows = np.zeros_like(d), np.arange(len(d))[:, None]
+        W = np.zeros_like(d)
+        rows = np.arange(len(d))[:, None]
         W[rows, nearest] = np.exp(-2 * d[rows, nearest] / (s * s[nearest, 0]))
         return np.maximum(W, W.T)
 
@@ -228,8 +232,10 @@ class ClusterLabelDetector(Estimator):
         code to centre k and s the mean of the training rows' to their own.
         """
         self.check_fitted()
-        ops, codes = self._ops, self._codes(self.check_table(X, wide=True))
-        f, scores = ops.to_device(self.abnormality_, codes.dtype), []
+        ops = self._ops
+        codes = self._codes(self.check_table(X, wide=True))
+        f = ops.to_device(self.abnormality_, codes.dtype)
+        scores = []
         for block in blocks(len(codes), BLOCK_ROWS):
             d = ops.squared_distances(codes[block], self._centers)
             scores.append(
@@ -273,10 +279,8 @@ class ClusterLabelDetector(Estimator):
         self.autoencoder_ = unpack(promised(header, "coder", dict), arrays.under("coder"))
         self._ops = get_ops(getattr(self.autoencoder_, "backend", "auto"))
         centers = arrays.take("centers", (None, len(self.autoencoder_.get_feature_names_out())))
-        self._centers, self._spread = (
-            self._ops.to_device(centers),
-            promised(header, "spread", float),
-        )
+        self._centers = self._ops.to_device(centers)
+        self._spread = promised(header, "spread", float)
         self._seed = promised(header, "seed", (int, None), seed_of(self.random_state))
         self.abnormality_ = arrays.take("abnormality_", (len(centers),))
         self.representatives_ = arrays.take("representatives_", (len(centers),), ("int64",))

@@ -68,7 +68,8 @@ class ColumnTails(FeatureScore):
 def rarity(Z: np.ndarray, blocks: tuple[int, ...]) -> np.ndarray:
     """(D,): for each place of a category (1 + number of rows whose category is as rare as this one or rarer) / (n + 1),
     n those of the rows Z (N, D) that have one; NaN for numbers."""
-    found, start = np.full(sum(blocks), np.nan), 0
+    found = np.full(sum(blocks), np.nan)
+    start = 0
     for width in blocks:
         if width > 1:
             count = np.nansum(Z[:, start : start + width], axis=0)

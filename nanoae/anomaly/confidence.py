@@ -37,7 +37,9 @@ def incomplete_beta(x: np.ndarray, a: float, b: float) -> np.ndarray:
     """
     log_beta = math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
     above = x > (a + 1) / (a + b + 2)
-    x, p, q = np.where(above, 1 - x, x), np.where(above, b, a), np.where(above, a, b)
+    x = np.where(above, 1 - x, x)
+    p = np.where(above, b, a)
+    q = np.where(above, a, b)
     c = np.ones(len(x))
     fraction = d = 1 / (1 - (p + q) / (p + 1) * x)
     for m in range(1, MOST_TERMS):
@@ -45,7 +47,8 @@ def incomplete_beta(x: np.ndarray, a: float, b: float) -> np.ndarray:
         even = m * (q - m) * x / ((p + 2 * m - 1) * (p + 2 * m))
         odd = -(p + m) * (p + q + m) * x / ((p + 2 * m) * (p + 2 * m + 1))
         for term in (even, odd):
-            c, d = 1 + term / c, 1 / (1 + term * d)
+            c = 1 + term / c
+            d = 1 / (1 + term * d)
             fraction = fraction * c * d
         if np.allclose(fraction, before, rtol=1e-14, atol=0):
             break

@@ -26,7 +26,8 @@ class Ensemble:
     deviation: np.ndarray
 
     def __init__(self, members: list[Member], n_folds: int):
-        self.members, self.n_folds = members, n_folds
+        self.members = members
+        self.n_folds = n_folds
 
     def fit(
         self, X: np.ndarray, folds: np.ndarray, checkpoints: Checkpoints | None = None
@@ -124,7 +125,8 @@ class Ensemble:
     # ---------------------------------------------------------------- keeping
 
     def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        facts, arrays = [], {"deviation": self.deviation}
+        facts = []
+        arrays = {"deviation": self.deviation}
         for i, member in enumerate(self.members):
             fact, array = member.to_file()
             facts.append(fact)

@@ -32,7 +32,8 @@ class Explanation(NamedTuple):
         parts = np.abs(shares) / max(np.abs(shares).sum(), 1e-30)
         told = []
         for j in np.argsort(-parts, kind="stable")[:most]:
-            observed, expected = self.observed[row, j], self.expected[row, j]
+            observed = self.observed[row, j]
+            expected = self.expected[row, j]
             if parts[j] < 0.05:
                 continue
             if isinstance(observed, str):
@@ -61,7 +62,8 @@ def explained(
     held = np.where(observed > 0, np.clip(expected, 1e-12, 1), 1)  # p of the category that is there
     standing = np.sqrt(-2 * np.log(held))
     standing[:, encoder.numbers] = unusual[:, encoder.numbers]
-    cells, likely = encoder.inverse_transform(observed), encoder.inverse_transform(expected)
+    cells = encoder.inverse_transform(observed)
+    likely = encoder.inverse_transform(expected)
     return Explanation(
         encoder.names_, cells, likely, encoder.per_column(standing), encoder.per_column(shares)
     )

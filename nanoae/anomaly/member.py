@@ -56,7 +56,8 @@ class Member:
     def fit(self, X: np.ndarray, checkpoints: Checkpoints | None = None) -> None:
         numbers = (slice(None), self.numbers) if self.numbers is not ... else ...
         fit_rows(self.scaler, X, lambda x: x[numbers])
-        Z, beside = self.scaled(X), {} if checkpoints is None else {"checkpoint_dir": checkpoints}
+        Z = self.scaled(X)
+        beside = {} if checkpoints is None else {"checkpoint_dir": checkpoints}
         try:
             with quiet_interrupt(), part_of_another():
                 fitted = self.model.set_params(random_state=self.seed).fit(Z, **beside)
@@ -153,7 +154,8 @@ class Member:
 
     @classmethod
     def from_file(cls, described: dict[str, Any], arrays: Saved) -> Member:
-        model, facts = promised(described, "model", dict), promised(described, "facts", dict)
+        model = promised(described, "model", dict)
+        facts = promised(described, "facts", dict)
         params = {**model, "backend": available(promised(model, "backend", str))}
         scaler = arrays.construct(described.get("scaler"), Scaler)
         scores = [arrays.construct(score, Score) for score in promised(described, "scores", [dict])]
@@ -183,7 +185,8 @@ class ReadOnce:
     `Autoencoder`'s reconstructions from its codes; a subclass may have ways of its own."""
 
     def __init__(self, model, Z: np.ndarray):
-        self._model, self._rows = model, Z
+        self._model = model
+        self._rows = Z
         self._made: dict[str, np.ndarray] = {}
 
     def __getattr__(self, name):

@@ -44,7 +44,9 @@ class NearestCodes(Score):
             )
         if not 0 <= whiten <= 1:
             raise ValueError(f"NearestCodes: expected whiten in [0, 1], got {whiten}.")
-        self.k, self.references, self.whiten = k, references, whiten
+        self.k = k
+        self.references = references
+        self.whiten = whiten
 
     def fit(self, model, Z):
         blocks = blocks_of(model)
@@ -71,7 +73,8 @@ class NearestCodes(Score):
         return codes @ self.whitening_ if self.whiten else codes
 
     def score(self, model, Z):
-        codes, r = self._placed(self._codes(model, Z)), self.references_
+        codes = self._placed(self._codes(model, Z))
+        r = self.references_
         k = max(min(self.k, len(r) - 1), 1)
         if hasattr(self, "centers_"):
             distance = distances_in_cells(codes, r, self.starts_, self.centers_, k + 1)

@@ -36,7 +36,8 @@ def distances_in_cells(
     ]
     order = np.argsort(np.concatenate(nearest), kind="stable")
     first = np.searchsorted(np.concatenate(nearest)[order], np.arange(len(centers) + 1))
-    found, coarse = np.empty((len(codes), k)), lifted(references)
+    found = np.empty((len(codes), k))
+    coarse = lifted(references)
     near = cells_near(starts, centers, k)
 
     def look(cell: int) -> None:

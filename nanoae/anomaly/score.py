@@ -36,7 +36,8 @@ class Score(Configurable):
 
     def shares(self, model, Z: np.ndarray) -> np.ndarray:
         """By occlusion: how much the score falls when each feature alone is replaced by what the model gives back."""
-        whole, again = self.score(model, Z), model.reconstruct(Z).reshape(len(Z), -1)
+        whole = self.score(model, Z)
+        again = model.reconstruct(Z).reshape(len(Z), -1)
         falls = np.empty(again.shape)
         for j in range(falls.shape[1]):
             occluded = Z.copy()

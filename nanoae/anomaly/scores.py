@@ -45,7 +45,8 @@ class Mahalanobis(Score):
 
     def fit(self, model, Z):
         codes = model.transform(Z).astype(np.float64)
-        self.mean_, s = codes.mean(axis=0), spread(codes)
+        self.mean_ = codes.mean(axis=0)
+        s = spread(codes)
         correlation = np.atleast_2d(np.cov(codes / s, rowvar=False))
         self.precision_ = np.linalg.inv(correlation + 1e-6 * np.eye(len(s))) / np.outer(s, s)
         return self

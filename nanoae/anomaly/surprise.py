@@ -54,7 +54,8 @@ class Surprise:
 
     def fit(self, scores: np.ndarray) -> Surprise:
         """scores (N,) of normal rows."""
-        self.usual, n = np.sort(scores), len(scores)
+        self.usual = np.sort(scores)
+        n = len(scores)
         self.learned = self.usual
         low = min(
             float(self.usual[0]), 0.0
@@ -65,7 +66,8 @@ class Surprise:
         self.values, count = np.unique(self.usual + self.floor, return_counts=True)
         self.below = (np.cumsum(count) - count / 2) / n
         top = self.usual[n - min(max(n // 10, 10), n) :] + self.floor
-        self.t, self.xi = float(top[0]), max(float(np.log(top / top[0]).mean()), 1e-6)
+        self.t = float(top[0])
+        self.xi = max(float(np.log(top / top[0]).mean()), 1e-6)
         return self
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:

@@ -69,7 +69,8 @@ class PeaksOverThreshold(Threshold):
             )
         if not 0 < tail <= 0.5:
             raise ValueError(f"PeaksOverThreshold: expected tail in (0, 0.5], got {tail}.")
-        self.false_alarms, self.tail = false_alarms, tail
+        self.false_alarms = false_alarms
+        self.tail = tail
 
     def fit(self, scores):
         found = Conformal(scores).quantile(self.false_alarms)
@@ -91,7 +92,8 @@ def beyond(scores: np.ndarray, rate: float, tail: float = 0.1, few: float = np.i
 def above_ties(threshold: float, scores: np.ndarray) -> float:
     """The threshold; where all of scores (N,) are one but for rounding, a little above them: what rounds otherwise in
     another batch is as normal as they are."""
-    low, high = float(scores.min()), float(scores.max())
+    low = float(scores.min())
+    high = float(scores.max())
     rounding = ROUNDING * max(abs(low), abs(high), ROUNDING)
     return max(threshold, high + rounding) if high - low <= rounding else threshold
 
@@ -134,7 +136,8 @@ class Tail:
     def exceeded(self, scores: np.ndarray) -> np.ndarray:
         """P(a normal score >= each of scores (N,)), in (0, 1]: (1 + the number that are) / (n + 1) up to t, above it
         what the Pareto tail says."""
-        scores, n = np.asarray(scores, np.float64), len(self.scores)
+        scores = np.asarray(scores, np.float64)
+        n = len(self.scores)
         p = (1 + n - np.searchsorted(self.scores, scores)) / (n + 1)
         over = np.maximum(scores - self.t, 0) / self.sigma
         inside = np.maximum(1 + self.gamma * over, 0)
@@ -150,7 +153,8 @@ def fit_generalised_pareto(y: np.ndarray) -> tuple[float, float]:
     log L(θ) = -n (log(γ / θ) + γ + 1). θ -> 0 is the exponential distribution, γ = 0, σ = mean y.
     """
     y = np.asarray(y, np.float64)
-    mean, top = float(y.mean()), float(y.max())
+    mean = float(y.mean())
+    top = float(y.max())
     if top <= 0:
         return 0.0, 1e-100  # all of them ties
 

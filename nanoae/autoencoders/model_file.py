@@ -67,7 +67,8 @@ def pack_with_notes(
 
 def pack(model: Estimator) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """(header as JSON-ready data, arrays by name) of a fitted model."""
-    config, open_yet = model.as_built.config(), getattr(model, "_left_open", None) or {}
+    config = model.as_built.config()
+    open_yet = getattr(model, "_left_open", None) or {}
     params = {name: open_yet.get(name, value) for name, value in config.items()}
     params.pop("callbacks", None)
     if not isinstance(params.get("random_state", 0), (int, np.integer)):
@@ -179,7 +180,8 @@ def parsed(path: Any, text: bytes) -> dict[str, Any]:
 
 def unpack(header: dict[str, Any], arrays: Saved, backend: str | None = None) -> Estimator:
     """The model that `pack` took apart; backend as in `load_model`."""
-    params, shape = promised(header, "params", dict), tuple(promised(header, "input_shape", [int]))
+    params = promised(header, "params", dict)
+    shape = tuple(promised(header, "input_shape", [int]))
     names = promised(header, "feature_names", ([str], None), None)
     longest = max((len(value) for value in params.values() if isinstance(value, list)), default=0)
     if longest > MOST_LAYERS:

@@ -169,7 +169,8 @@ class NetworkEstimator(Trained, Shown):
 
     def _train(self, examples: Examples, watched: Examples | None) -> None:
         """Train network_ on the examples, measuring the loss of those `watched`."""
-        built, falling = self.as_built, self._rate_falls
+        built = self.as_built
+        falling = self._rate_falls
         if built.patience is not None and watched is None:
             raise ValueError(
                 f"{type(self).__name__}: expected rows to watch with patience={built.patience}, got none. "
@@ -257,7 +258,8 @@ class NetworkEstimator(Trained, Shown):
 
     def _run(self, X: np.ndarray, start: int, stop: int | None) -> np.ndarray:
         """Layers start .. stop-1 on X, a block of rows at a time, into a new host array."""
-        net, ops = self.network_, self.network_.ops
+        net = self.network_
+        ops = self.network_.ops
         infer = inference(net, start, stop, self._loss if stop is None else None)
         shape = net.output_shape if stop is None else net.layers[stop - 1].out_shape
         result = np.empty((len(X), *shape), net.dtype)

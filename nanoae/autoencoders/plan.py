@@ -25,7 +25,8 @@ from nanoae.data.scaling import known_means, moments
 from nanoae.rows import sample
 
 AUTO = "auto"
-TAIL_ROWS, TAIL_SHARE = 1000, 0.1
+TAIL_ROWS = 1000
+TAIL_SHARE = 0.1
 LOOKED_AT = 100_000  # rows, at most
 
 

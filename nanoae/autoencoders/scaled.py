@@ -174,7 +174,8 @@ class Scaled(Estimator):
         gives for a slice of them."""
         found: dict[str, list[np.ndarray]] = {"mse": [], "scaled_mse": []}
         for at in blocks(len(X), EVALUATION_ROWS):
-            x, z = np.asarray(X[at]), again(at)
+            x = np.asarray(X[at])
+            z = again(at)
             found["mse"].append(squared_error(x, self.unscaled(z), "row"))
             if self._scales:
                 found["scaled_mse"].append(squared_error(self.scaled(x), z, "row"))

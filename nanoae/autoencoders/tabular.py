@@ -50,7 +50,8 @@ class Tabular(WarmStart, Generative):
     def _first_look(self, X: Any, sample_weight: Any = None) -> np.ndarray:
         """X, checked, once it is known what its columns are, and which activation suits them."""
         self.check_parameters()
-        built, afresh = self.as_built, not self.goes_on
+        built = self.as_built
+        afresh = not self.goes_on
         self._learn_table(X, sample_weight)
         checked = self._check_X(X, reset=afresh)
         if built.activation == built.epochs == AUTO and heavy_tailed(checked):

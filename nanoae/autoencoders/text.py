@@ -265,9 +265,12 @@ class TextVAE(Variational):
         ops = self.network_.ops
         possible = np.arange(len(self.vocabulary_)) >= self.vocabulary_.first_token
         possible[EOS] = True
-        z, bos, state = ops.to_device(codes), ops.to_device(first), None
+        z = ops.to_device(codes)
+        bos = ops.to_device(first)
+        state = None
         decoded = np.full((len(codes), self.n_features_in_ - 1), PAD, np.int64)
-        tokens, ended = first, np.zeros(len(codes), bool)
+        tokens = first
+        ended = np.zeros(len(codes), bool)
         for t in range(decoded.shape[1]):
             states = gru.forward(teacher.join(z, ops.to_device(tokens)[:, None], bos), h=state)
             state = states[:, 0]
@@ -339,5 +342,6 @@ class TextVAE(Variational):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array, tags.input_tags.string = False, True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
         return tags

@@ -53,9 +53,11 @@ def get_ops(backend: str | Ops = "auto") -> Ops:
     """
     if isinstance(backend, Ops):
         return backend
-    source, wished = "backend", backend
+    source = "backend"
+    wished = backend
     if backend == "auto":
-        source, wished = "NANOAE_BACKEND", os.environ.get("NANOAE_BACKEND") or "auto"
+        source = "NANOAE_BACKEND"
+        wished = os.environ.get("NANOAE_BACKEND") or "auto"
     if isinstance(wished, str) and wished.startswith("cupy:"):
         wishes = filter(None, wished.removeprefix("cupy:").split(","))
         options = [one_of(source, option, CUPY_OPTIONS, ' behind "cupy:"') for option in wishes]

@@ -130,7 +130,8 @@ class ActivationOps(ArrayOps):
 
     def silu_backward(self, dy: Array, x: Array, out: Array | None = None) -> Array:
         """dx = dy · s (1 + x (1 - s)),  s = sigmoid(x), s' = s (1 - s)."""
-        s, df = self.sigmoid(x, out=self.scratch(x)), self.scratch(x, "df")
+        s = self.sigmoid(x, out=self.scratch(x))
+        df = self.scratch(x, "df")
         self.xp.subtract(1, s, out=df)
         self.xp.multiply(df, x, out=df)
         self.xp.add(df, 1, out=df)

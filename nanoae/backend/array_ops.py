@@ -190,8 +190,10 @@ class ArrayOps(Buffered):
         """
         if out.dtype != np.float32 or not out.flags.c_contiguous:
             return generator.standard_normal(out=out, dtype=out.dtype)
-        z, half = out.reshape(-1), (out.size + 1) // 2
-        first, second = z[:half], z[half:]
+        z = out.reshape(-1)
+        half = (out.size + 1) // 2
+        first = z[:half]
+        second = z[half:]
         r, a = (self.uniform(generator, self.scratch(first, name)) for name in ("r", "a"))
         np.log(np.subtract(1, r, out=r), out=r)
         np.sqrt(np.multiply(r, -2, out=r), out=r)

@@ -50,10 +50,8 @@ class OpenBLAS:
 
     def use_threads(self, number: int) -> int:
         """Let a large product take so many threads, in the whole process; how many it took before."""
-        before, change = (
-            self.function("openblas_get_num_threads", ctypes.c_int),
-            self.function("openblas_set_num_threads"),
-        )
+        before = self.function("openblas_get_num_threads", ctypes.c_int)
+        change = self.function("openblas_set_num_threads")
         count = before() if before else 0
         if change and number:
             change(ctypes.c_int(number))
@@ -69,14 +67,16 @@ class OpenBLAS:
         ):
             function = self.function(f"cblas_{letter}axpby")
             if function:
-                n, pointer = self.integer, ctypes.c_void_p
+                n = self.integer
+                pointer = ctypes.c_void_p
                 function.argtypes = [n, real, pointer, n, real, pointer, n]
                 functions[np.dtype(dtype)] = function
         return functions
 
 
 _one_thread = threading.Lock()
-_inside, _before = 0, 0
+_inside = 0
+_before = 0
 
 
 @contextlib.contextmanager
@@ -147,7 +147,8 @@ def gflops(n: int = 1024, seconds: float = 0.2) -> float:
     """What an n x n float32 product reaches here, in 10⁹ floating-point operations per second (2 n³ a product)."""
     a = np.ones((n, n), np.float32)
     out = np.empty_like(a)
-    best, start = float("inf"), time.perf_counter()
+    best = float("inf")
+    start = time.perf_counter()
     while time.perf_counter() - start < seconds:
         began = time.perf_counter()
         np.matmul(a, a, out=out)

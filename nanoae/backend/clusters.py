@@ -32,10 +32,8 @@ class ClusterOps(NormalisationOps):
 
         For one row ‖x‖² is the same everywhere, so k is where ‖c‖² - 2 x·c is smallest: a GEMM and one pass over it.
         """
-        xp, norms = (
-            self.xp,
-            self.sum_products_rows(centers, centers, out=self.scratch(centers[:, 0], "norms")),
-        )
+        xp = self.xp
+        norms = self.sum_products_rows(centers, centers, out=self.scratch(centers[:, 0], "norms"))
         self.sum_products_rows(x, x, out=distances)
         for block in blocks_of_rows(len(x), len(centers)):
             rest = self.matmul(x[block], centers.T)

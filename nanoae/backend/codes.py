@@ -7,7 +7,8 @@ import math
 from nanoae.backend.array_ops import Array, ArrayOps
 
 LOGVAR_MAX = 20.0
-E_LOGVAR_MAX, STD_MAX = math.exp(LOGVAR_MAX), math.exp(LOGVAR_MAX / 2) * (1 - 1e-6)
+E_LOGVAR_MAX = math.exp(LOGVAR_MAX)
+STD_MAX = math.exp(LOGVAR_MAX / 2) * (1 - 1e-6)
 
 
 class CodeOps(ArrayOps):
@@ -45,7 +46,10 @@ class CodeOps(ArrayOps):
         on along its tangent: std² becomes std² (1 + logvar - LOGVAR_MAX), and the gradients are the same.
         """
         xp, (n, k) = self.xp, std.shape
-        mu, logvar, dmu, dlogvar = x[:, :k], x[:, k:], out[:, :k], out[:, k:]
+        mu = x[:, :k]
+        logvar = x[:, k:]
+        dmu = out[:, :k]
+        dlogvar = out[:, k:]
         xp.subtract(xp.multiply(std, std, out=dlogvar), 1, out=dlogvar)
         beyond = xp.maximum(xp.subtract(logvar, LOGVAR_MAX, out=dmu), 0, out=dmu)
         kl = xp.multiply(beyond, E_LOGVAR_MAX, out=self.scratch(std, "kl"))

@@ -60,9 +60,11 @@ class Cublas:
     """A handle of `library`, and its workspace: a device array of bytes. For one thread."""
 
     def __init__(self, library, workspace: Array):
-        self.library, self.workspace = library, workspace
+        self.library = library
+        self.workspace = workspace
         self.stream: int | None = None
-        pointer, integer = ctypes.c_void_p, ctypes.c_int
+        pointer = ctypes.c_void_p
+        integer = ctypes.c_int
         operand = [pointer, integer, integer]  # address, type, leading dimension
         library.cublasCreate_v2.argtypes = [ctypes.POINTER(pointer)]
         library.cublasDestroy_v2.argtypes = [pointer]
@@ -112,7 +114,9 @@ class Cublas:
         (turn_a, lda), (turn_b, ldb), (turned, ldc) = map(layout, (a, b, out))  # type: ignore[arg-type, misc]
         if turned:  # out is a transposed view: compute outᵀ = bᵀ aᵀ instead
             return self.gemm(b.T, a.T, out.T, precision)
-        kind, one, zero = REAL_TYPES[char], ONE[char], ZERO[char]
+        kind = REAL_TYPES[char]
+        one = ONE[char]
+        zero = ZERO[char]
         status = self.library.cublasGemmEx(
             *(self.handle, turn_b, turn_a, n, m, k, ctypes.addressof(one)),
             *(

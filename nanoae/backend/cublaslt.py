@@ -70,9 +70,11 @@ class CublasLt:
     """
 
     def __init__(self, library, workspace: Array):
-        self.library, self.workspace = library, workspace
+        self.library = library
+        self.workspace = workspace
         self.plans: dict[tuple, Plan | None] = {}
-        made, setting = ctypes.POINTER(c_void_p), [c_void_p, c_int32, c_void_p, c_size_t]
+        made = ctypes.POINTER(c_void_p)
+        setting = [c_void_p, c_int32, c_void_p, c_size_t]
         for name, arguments in {
             "Create": [made],
             "Destroy": [c_void_p],
@@ -149,7 +151,8 @@ class CublasLt:
                 "MatmulDesc", plan.product, {name: c_void_p(x) for name, x in addresses.items()}
             )
             plan.addresses = addresses
-        one, zero = ONE[a.dtype.char], ZERO[a.dtype.char]
+        one = ONE[a.dtype.char]
+        zero = ZERO[a.dtype.char]
         (of_b, of_a, of_out), to, workspace = plan.layouts, out.data.ptr, self.workspace
         status = self.library.cublasLtMatmul(
             *(self.handle, plan.product, ctypes.addressof(one), b.data.ptr, of_b, a.data.ptr, of_a),
@@ -185,7 +188,8 @@ class CublasLt:
             c_uint32, (*aligned[:3], aligned[2])
         )  # else 256 would be taken for granted; C is D
         self.set("MatmulPreference", self.preference, dict(zip(ALIGNMENTS, least, strict=True)))
-        algorithm, found = Heuristic(), c_int32()
+        algorithm = Heuristic()
+        found = c_int32()
         status = self.library.cublasLtMatmulAlgoGetHeuristic(
             *(
                 self.handle,

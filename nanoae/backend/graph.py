@@ -52,7 +52,8 @@ class GraphRepeated(Repeated):
 
     def __init__(self, ops: Any):
         super().__init__(ops)
-        self.own, self.allocations = ops._own, -1
+        self.own = ops._own
+        self.allocations = -1
         self.may = ops.graph and self.own.blas is not None
         self.graphs: dict[Any, Any] = {}  # kind of work -> its graph
         self.plain: dict[Any, int] = {}  # kind of work -> how often it was done plainly
@@ -86,7 +87,8 @@ class GraphRepeated(Repeated):
         again and again. The stream is a non-blocking one: while a blocking one is captured, no thread may use the null
         stream.
         """
-        ops, stream = self.ops, self.own.capture_stream
+        ops = self.ops
+        stream = self.own.capture_stream
         allocations = ops.allocations
         self.own.stream.synchronize()  # what the times before still use may be freed meanwhile
         try:
@@ -100,7 +102,8 @@ class GraphRepeated(Repeated):
                     ops.recording = None
                     graph = stream.end_capture()
         except Exception as error:
-            self.may, graph = False, None
+            self.may = False
+            graph = None
             warnings.warn(
                 f"backend 'cupy': this model's training step cannot be captured as a CUDA graph ({error}); "
                 "it runs step by step, which is slower for small models",

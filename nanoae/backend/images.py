@@ -55,7 +55,8 @@ def taps(window: Window, size: tuple[int, int]) -> list[Tap]:
     """All the kernel positions, row by row, on an image of `size`."""
 
     def along(n: int, kernel: int, stride: int, padding: int) -> list[tuple[slice, slice]]:
-        outputs, found = (n + 2 * padding - kernel) // stride + 1, []
+        outputs = (n + 2 * padding - kernel) // stride + 1
+        found = []
         for k in range(kernel):
             start = max(
                 0, -((k - padding) // stride)
@@ -131,12 +132,15 @@ class ImageOps(ArrayOps):
 
         dy, y (C, OH, OW, N), x, dx (C, H, W, N).
         """
-        xp, left, share = self.xp, self.scratch(dy, "left"), self.scratch(dy, "share")
+        xp = self.xp
+        left = self.scratch(dy, "left")
+        share = self.scratch(dy, "share")
         left[...] = dy
         out[...] = 0
         *earlier, last = taps(window, x.shape[1:3])
         for tap in earlier:
-            won, rest = share[tap.outputs], left[tap.outputs]
+            won = share[tap.outputs]
+            rest = left[tap.outputs]
             xp.equal(x[tap.pixels], y[tap.outputs], out=won)
             xp.multiply(won, rest, out=won)
             xp.subtract(rest, won, out=rest)

@@ -105,7 +105,8 @@ class KernelOps(Kernels):
         known = alike(z, out) and vectors(t) and t.dtype == np.int64 and z.size
         if not (known and flat(z, out, *([] if weights is None else [weights]))):
             return NotImplemented
-        losses, grid = self.scratch(out[:, 0], "losses"), self._blocks(*z.shape)
+        losses = self.scratch(out[:, 0], "losses")
+        grid = self._blocks(*z.shape)
         arguments = (z, t, weights, float(scale), out, losses, *z.shape)
         self._launch("softmax_cross_entropy", z.dtype, grid, *arguments)
         return self._sum("sum", losses, losses, scale=scale)
@@ -265,7 +266,8 @@ class KernelOps(Kernels):
     def gru_step_backward(
         self, dy: Array, gates: Array, u: Array, h: Array, da: Array, du: Array, out: Array
     ) -> Array:
-        wide, narrow = (gates, u, da, du), (h, dy, out)
+        wide = (gates, u, da, du)
+        narrow = (h, dy, out)
         if not (alike(*wide) and alike(*narrow) and flat(*wide, *narrow)):
             return NotImplemented
         self._each("gru_step_backward", h, dy, gates, u, h, da, du, out, h.shape[1])
@@ -297,12 +299,14 @@ class KernelOps(Kernels):
 
 def by_kernel(f: str, kernel: str, primitive: str) -> Callable[..., Array]:
     """The activation f, or its backward, as a launch: of `primitive`, out = p(x, ..., *a)."""
-    number, arrays = ACTIVATIONS.index(f), primitive.count("_backward") + 1
+    number = ACTIVATIONS.index(f)
+    arrays = primitive.count("_backward") + 1
 
     @or_numpy
     @functools.wraps(getattr(Ops, primitive))
     def launch(self, *arguments, out: Array | None = None) -> Array:
-        read, a = arguments[:arrays], arguments[arrays:]
+        read = arguments[:arrays]
+        a = arguments[arrays:]
         out = self.xp.empty_like(read[-1]) if out is None else out
         if not alike(*read, out):
             return NotImplemented

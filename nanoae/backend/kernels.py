@@ -164,14 +164,16 @@ class Kernels(Ops):
         columns = out.ndim and not x.flags.c_contiguous
         row_step, step = (1, rows) if columns else (length, 1)
         width, parts = self._shares(rows, length, columns)
-        key, buffers = ("parts", x.dtype.char), self.thread.buffers
+        key = ("parts", x.dtype.char)
+        buffers = self.thread.buffers
         if key not in buffers:
             buffers[key] = (
                 self.empty(self.lanes * MOST_PARTS, x.dtype),
                 self.zeros(MOST_PARTS, np.uint32),
             )
         if rows:
-            grid, shape = (-(-rows // width), parts), (rows, length, row_step, step, width)
+            grid = (-(-rows // width), parts)
+            shape = (rows, length, row_step, step, width)
             self._launch(name, x.dtype, grid, *arguments, out, float(scale), *buffers[key], *shape)
         return out
 

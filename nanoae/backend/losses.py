@@ -26,11 +26,14 @@ class LossOps(ArrayOps):
         at least 2⁻⁶⁴. The first two terms cancel for a right, large logit, so they are added before the sum is taken.
         Rows go in blocks of 64, so that the passes meet in the cache.
         """
-        xp, total = self.xp, 0.0
+        xp = self.xp
+        total = 0.0
         for start in range(0, len(z), 64):
             block = slice(start, start + 64)
-            z_block, dz = z[block], out[block]
-            h, term = self.scratch(dz), self.scratch(dz, "term")
+            z_block = z[block]
+            dz = out[block]
+            h = self.scratch(dz)
+            term = self.scratch(dz, "term")
             xp.subtract(0.5, t[block], out=dz)
             xp.multiply(dz, z_block, out=term)
             self.axpby_inplace(term, 0.5, xp.abs(z_block, out=h), 1.0)
@@ -113,7 +116,8 @@ class LossOps(ArrayOps):
         xp.subtract(z, z.max(axis=-1, keepdims=True), out=out)
         picked = xp.multiply(t, out, out=self.scratch(out)).sum()
         xp.exp(out, out=out)
-        sums, mass = out.sum(axis=-1, keepdims=True), t.sum(axis=-1, keepdims=True)
+        sums = out.sum(axis=-1, keepdims=True)
+        mass = t.sum(axis=-1, keepdims=True)
         loss = scale * (xp.multiply(mass, xp.log(sums)).sum() - picked)
         xp.multiply(out, xp.divide(mass, sums, out=sums), out=out)
         xp.subtract(out, t, out=out)

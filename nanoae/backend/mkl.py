@@ -52,13 +52,19 @@ def installed() -> Path | None:
 
 def gflops(blas: Any) -> float:
     """What a product of float32 matrices reaches on one thread, in 10⁹ floating-point operations per second."""
-    gemm, n = blas.function("cblas_sgemm"), blas.integer(SIZE)
-    a, out = np.ones((SIZE, SIZE), np.float32), np.empty((SIZE, SIZE), np.float32)
-    matrix, result = (ctypes.c_void_p(a.ctypes.data), n), (ctypes.c_void_p(out.ctypes.data), n)
-    rows, as_it_is = ctypes.c_int(101), ctypes.c_int(111)
-    factors, zero = (ctypes.c_float(1), *matrix, *matrix), ctypes.c_float(0)
+    gemm = blas.function("cblas_sgemm")
+    n = blas.integer(SIZE)
+    a = np.ones((SIZE, SIZE), np.float32)
+    out = np.empty((SIZE, SIZE), np.float32)
+    matrix = (ctypes.c_void_p(a.ctypes.data), n)
+    result = (ctypes.c_void_p(out.ctypes.data), n)
+    rows = ctypes.c_int(101)
+    as_it_is = ctypes.c_int(111)
+    factors = (ctypes.c_float(1), *matrix, *matrix)
+    zero = ctypes.c_float(0)
     arguments = (rows, as_it_is, as_it_is, n, n, n, *factors, zero, *result)
-    best, end = float("inf"), time.perf_counter() + SECONDS
+    best = float("inf")
+    end = time.perf_counter() + SECONDS
     with one_thread():
         while time.perf_counter() < end:
             began = time.perf_counter()
@@ -69,7 +75,8 @@ def gflops(blas: Any) -> float:
 
 def measured(folder: Path) -> dict[str, float]:
     """Library -> what it reaches on one thread, as it was measured first; {} where there is no choice."""
-    path, own = installed(), openblas()
+    path = installed()
+    own = openblas()
     if path is None or own is None:
         return {}
     cpu = [cpu_facts().get(name, "") for name in ("model name", "model")]

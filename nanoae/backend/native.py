@@ -47,15 +47,19 @@ class Kernels:
     """
 
     def __init__(self, path: Path, compiler: str):
-        self.path, self.compiler = path, compiler
-        self.library, self.holding = ctypes.CDLL(str(path)), ctypes.PyDLL(str(path))
+        self.path = path
+        self.compiler = compiler
+        self.library = ctypes.CDLL(str(path))
+        self.holding = ctypes.PyDLL(str(path))
         # Of recorded work; replay_few for little of it, which keeps the interpreter's lock, as launch_one does.
-        self.replay, self.replay_few = self.library.replay, self.holding.replay
+        self.replay = self.library.replay
+        self.replay_few = self.holding.replay
         for replay in (self.replay, self.replay_few):
             replay.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t)
             replay.restype = ctypes.c_size_t
         # With another BLAS under NumPy the loops take one thread, beside whatever threads that one has.
-        self.products, self.threads = "", 1
+        self.products = ""
+        self.threads = 1
         own = openblas()
         if own is None:
             return
@@ -68,7 +72,8 @@ class Kernels:
                 ctypes.cast(function, ctypes.c_void_p) for function in (*threads, *products)
             ]
             self.library.connect(*pointers, (faster or own).integer is ctypes.c_int64)
-            self.products, self.threads = "MKL" if faster else "OpenBLAS", own.threads
+            self.products = "MKL" if faster else "OpenBLAS"
+            self.threads = own.threads
 
 
 class Kernel:
@@ -85,7 +90,8 @@ class Kernel:
         self.launch = getattr(library, f"launch_{name}_{real}")
         self.launch_one = getattr(holding, f"launch_{name}_{real}")
         for launch in (self.launch, self.launch_one):
-            launch.argtypes, launch.restype = (ctypes.c_char_p, ctypes.c_uint, ctypes.c_uint), None
+            launch.argtypes = (ctypes.c_char_p, ctypes.c_uint, ctypes.c_uint)
+            launch.restype = None
 
     def packed(self, arguments: tuple[Any, ...]) -> bytes:
         """As C has them: of an array, where it begins."""

@@ -153,8 +153,10 @@ class NativeOps(KernelOps, RecordedOps):
     # ---------------------------------------------------------------- launches
 
     def _launch(self, name: str, dtype, grid: tuple[int, ...], *arguments) -> None:
-        kernel, recording = native.kernel(name, dtype.char), self.thread.recording
-        packed, blocks = kernel.packed(arguments), (*grid, 1)[:2]
+        kernel = native.kernel(name, dtype.char)
+        recording = self.thread.recording
+        packed = kernel.packed(arguments)
+        blocks = (*grid, 1)[:2]
         (kernel.launch_one if blocks == (1, 1) else kernel.launch)(packed, *blocks)
         if recording is not None:
             recording.launch(kernel.launch, packed, *blocks, arguments)
@@ -196,13 +198,16 @@ class NativeOps(KernelOps, RecordedOps):
 
     # ---------------------------------------------------------------- NumPy's random numbers
 
-    generator, permutation = Ops.generator, Ops.permutation
-    generator_state, set_generator_state = Ops.generator_state, Ops.set_generator_state
+    generator = Ops.generator
+    permutation = Ops.permutation
+    generator_state = Ops.generator_state
+    set_generator_state = Ops.set_generator_state
 
     def normal(self, generator, out: Array) -> Array:
         if not (flat(out) and out.dtype == np.float32 and out.size % 2 == 0):
             return RecordedOps.normal(self, generator, out)
-        z, half = out.reshape(-1), out.size // 2
+        z = out.reshape(-1)
+        half = out.size // 2
         u, v = (self.uniform(generator, self.scratch(z[:half], name)) for name in ("r", "a"))
         self._each("box_muller", u, u, v, z[:half], z[half:])
         return out
@@ -227,7 +232,8 @@ for name in AS_GOOD:
 
 def small_by_numpy(name: str) -> Callable[..., Any]:
     """The primitive as NumPy has it for a small first array, unless it is recorded: then nobody has to launch it."""
-    by_kernel, by_numpy = getattr(KernelOps, name), getattr(Ops, name)
+    by_kernel = getattr(KernelOps, name)
+    by_numpy = getattr(Ops, name)
 
     @functools.wraps(by_kernel)
     def primitive(self, x, *arguments, **named):

@@ -14,13 +14,15 @@ class Nccl:
     """The ranks of an mpi4py communicator, each with a GPU of its own. All of them make one at the same time."""
 
     def __init__(self, cupy: Any, comm: Any):
-        self.cupy, self.nccl = cupy, cupy.cuda.nccl
+        self.cupy = cupy
+        self.nccl = cupy.cuda.nccl
         name = comm.bcast(self.nccl.get_unique_id() if comm.rank == 0 else None)
         self.communicator = self.nccl.NcclCommunicator(comm.size, name, comm.rank)
 
     def sum_inplace(self, x: Any) -> None:
         """Enqueue: x, contiguous, becomes the sum over all ranks."""
-        kind, stream = getattr(self.nccl, TYPES[x.dtype.char]), self.cupy.cuda.get_current_stream()
+        kind = getattr(self.nccl, TYPES[x.dtype.char])
+        stream = self.cupy.cuda.get_current_stream()
         self.communicator.allReduce(
             x.data.ptr, x.data.ptr, x.size, kind, self.nccl.NCCL_SUM, stream.ptr
         )

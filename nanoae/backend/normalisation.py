@@ -51,7 +51,8 @@ class NormalisationOps(ArrayOps):
         With x̂ = inv · xc:  sum_dy[r] = Σ_m dy,  sum_dy_x[r] = Σ_m dy x̂,
         out = scale (dy - sum_dy / M - x̂ sum_dy_x / M). `out` may be xc.
         """
-        xp, m = self.xp, dy.shape[1]
+        xp = self.xp
+        m = dy.shape[1]
         xp.matmul(dy, self.ones(m, dy.dtype), out=sum_dy)
         xp.multiply(self.sum_products_rows(dy, xc, out=sum_dy_x), inv, out=sum_dy_x)
         factor = xp.multiply(sum_dy_x, inv, out=self.scratch(inv, "factor"))

@@ -22,7 +22,8 @@ class OptimizerOps(ArrayOps):
     ) -> None:
         """The start of step i of an epoch, clock = (i, t), int64: rows = order[i · len(rows) : ...], rate () =
         rates[i], float64; afterwards clock = (i + 1, t + 1). Where `order` ends, its last number is repeated."""
-        i, n = int(clock[0]), len(rows)
+        i = int(clock[0])
+        n = len(rows)
         self.xp.take(order, self.xp.arange(i * n, (i + 1) * n), mode="clip", out=rows)
         rate[...] = rates[i]
         clock += 1
@@ -73,7 +74,8 @@ class OptimizerOps(ArrayOps):
         xp = self.xp
 
         def block(part: slice) -> None:
-            g, update = grad[part], self.scratch(grad[part])
+            g = grad[part]
+            update = self.scratch(grad[part])
             self.axpby_inplace(m[part], 1.0, g, beta1)
             xp.multiply(g, g, out=update)
             self.axpby_inplace(v[part], 1.0, update, beta2)

@@ -56,8 +56,12 @@ class SequenceOps(ActivationOps):
 
         gates (N, 3 O) receives r, z, n; it may be `a`.
         """
-        xp, o = self.xp, h.shape[1]
-        rz, r, z, n = gates[:, : 2 * o], gates[:, :o], gates[:, o : 2 * o], gates[:, 2 * o :]
+        xp = self.xp
+        o = h.shape[1]
+        rz = gates[:, : 2 * o]
+        r = gates[:, :o]
+        z = gates[:, o : 2 * o]
+        n = gates[:, 2 * o :]
         xp.add(a[:, : 2 * o], u[:, : 2 * o], out=rz)
         self.sigmoid(rz, out=rz)
         xp.add(a[:, 2 * o :], xp.multiply(r, u[:, 2 * o :], out=self.scratch(r)), out=n)
@@ -77,8 +81,12 @@ class SequenceOps(ActivationOps):
 
         `da` may be `gates`, and `du` may be `u`.
         """
-        xp, o = self.xp, h.shape[1]
-        r, z, n, u_n = gates[:, :o], gates[:, o : 2 * o], gates[:, 2 * o :], u[:, 2 * o :]
+        xp = self.xp
+        o = h.shape[1]
+        r = gates[:, :o]
+        z = gates[:, o : 2 * o]
+        n = gates[:, 2 * o :]
+        u_n = u[:, 2 * o :]
         dz, dn, dr = (self.scratch(h, name) for name in ("dz", "dn", "dr"))
         xp.multiply(dy, z, out=out)
         xp.multiply(xp.subtract(h, n, out=dz), dy, out=dz)

@@ -12,8 +12,11 @@ class Streamed:
     """The rows of `host`, an array or Rows (N, ...), for the steps of a training; `fetch` comes before each."""
 
     def __init__(self, ops: Any, host: Any):
-        self.ops, self.host = ops, host
-        self.shape, self.dtype, self.ndim = host.shape, host.dtype, host.ndim
+        self.ops = ops
+        self.host = host
+        self.shape = host.shape
+        self.dtype = host.dtype
+        self.ndim = host.ndim
         self.batch: Any = None
         self.resident: Any = None
 

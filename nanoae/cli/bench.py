@@ -105,5 +105,6 @@ def step_time(model: Any, x: np.ndarray, seconds: float) -> tuple[float, str]:
         trainer.fit(*model.training_data(x))
     if trainer.interrupted:
         raise KeyboardInterrupt
-    steps, device = -(-len(x) // trainer.batch_size), model.network_.ops.describe()
+    steps = -(-len(x) // trainer.batch_size)
+    device = model.network_.ops.describe()
     return min(times[2:]) / steps * 1e6, device  # two warm up: buffers made, steps captured

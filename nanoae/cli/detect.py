@@ -148,14 +148,16 @@ def write_judged(
 ) -> None:
     """Judge the rows, and write a line for each, part by part."""
     facts |= {"rows": 0, "abnormal": 0, "written": str(args.out)}
-    rate, p_values = args.false_discovery_rate, None
+    rate = args.false_discovery_rate
+    p_values = None
     if rate is not None:  # which is of all rows at once
         p_values = np.concatenate([detector.p_values(rows) for rows, *_ in parts()])
         falsely = benjamini_hochberg(p_values, rate)
 
     def lines() -> Iterator[Iterable]:
         for rows, numbers, copied in parts():
-            judged, done = judge(detector, rows, args.explain), facts["rows"]
+            judged = judge(detector, rows, args.explain)
+            done = facts["rows"]
             if rate is not None:
                 judged["abnormal"] = falsely[done : done + len(rows)].astype(np.uint8)
             if not done:

@@ -84,7 +84,8 @@ def tables_of(
 
     first = next(parts())[0] if score is not None else None
     if train is None:
-        detector, rows = load_detector(args), ""
+        detector = load_detector(args)
+        rows = ""
     else:
         of_train = set_aside(train, ignored, score)
         learned = train.encoded(of_train) if train.large else next(train.split(of_train))[0]

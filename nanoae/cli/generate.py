@@ -134,7 +134,8 @@ def picture(path: Path, model: Autoencoder, args: argparse.Namespace, drawn: np.
     """A grid of images, or curves of the first ten rows where a row is no image."""
     from nanoae import report
 
-    shape, side = model.input_shape_, math.isqrt(model.n_features_in_)
+    shape = model.input_shape_
+    side = math.isqrt(model.n_features_in_)
     if len(shape) == 1 and side > 3 and side**2 == shape[0]:
         shape = (side, side)
     if args.traverse:

@@ -83,7 +83,8 @@ def scale_of(model: Any, data: Dataset) -> str:
     if data.encoder is not None:
         return "\nscaling of the numbers robust, of the words none: TableEncoder"
     spread = np.nanstd(sample(data.flat(wide=True)[0]), axis=0, dtype=np.float64)
-    low, high = spread[spread > 0].min(initial=np.inf), spread.max()
+    low = spread[spread > 0].min(initial=np.inf)
+    high = spread.max()
     wide = f"the columns' standard deviations go from {low:.3g} to {high:.3g}"
     if model.scaling_ != "none":
         return f"\nscaling {model.scaling_}: {wide}; the loss is that of scaled columns (--scaling)"
@@ -101,7 +102,8 @@ def trained(model: NetworkEstimator) -> str:
     ]
     if model.best_epoch_:
         last[-1] += f"; kept the best weights, of epoch {model.best_epoch_}"
-    epochs, seconds = len(history["loss"]), sum(history["seconds"])
+    epochs = len(history["loss"])
+    seconds = sum(history["seconds"])
     return f"trained {epochs} epochs in {seconds:.1f} s: {', '.join(last) or 'no loss yet'}"
 
 

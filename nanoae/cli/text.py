@@ -176,7 +176,8 @@ def lines_of(source: str | None) -> tuple[list[str], list[str] | None]:
 
 
 def about(file: Path | None, model: TextVAE, lines: list[str]) -> str:
-    words, unit = model.vocabulary_.tokens, model.vocabulary_.unit
+    words = model.vocabulary_.tokens
+    unit = model.vocabulary_.unit
     name = file.name if file else "slogans of the grammar"
     keywords = (
         f", with {len(model.keywords_)} keywords: {some(model.keywords_)}"

@@ -197,7 +197,8 @@ def watcher(model: Any, table: Table, frames: dict[str, np.ndarray]) -> Callable
 
 def board(folder: Path, model: Any, data: Dataset, test: Table) -> TensorBoard:
     """The callback that shows test rows in TensorBoard."""
-    x, labels = test[0], data.y_test
+    x = test[0]
+    labels = data.y_test
     if "condition" in test[1]:  # the network reads the label, one-hot, behind the row
         x = np.hstack([x, np.equal.outer(test[1]["condition"], model.classes_)])
     if labels is not None and labels.ndim > 1:

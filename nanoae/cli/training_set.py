@@ -35,7 +35,8 @@ class TrainingSet:
 
     @classmethod
     def of(cls, data: Dataset, baseline: PCA | None) -> TrainingSet:
-        axes, stored = len(data.shape), told(data.x_train)
+        axes = len(data.shape)
+        stored = told(data.x_train)
         return cls(data.name, fingerprint(data), axes, data.maximum, stored, baseline, data.units)
 
     @classmethod
@@ -79,7 +80,8 @@ class TrainingSet:
         if data.maximum is not None:
             return data
         parts = [x for x in (data.x_train, data.x_test) if x.size]
-        counts, table = all(map(whole, parts)), self.axes == len(data.shape) == 1
+        counts = all(map(whole, parts))
+        table = self.axes == len(data.shape) == 1
         if (
             table
             and counts

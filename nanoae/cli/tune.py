@@ -154,7 +154,8 @@ def search(
     every single one diverged.
     """
     table: list[dict[str, Any]] = []
-    best, lowest = None, math.inf
+    best = None
+    lowest = math.inf
     failure: BaseException = KeyboardInterrupt()
     widths = [
         max(len(str(c[name])) for c in (*combinations, {name: name})) for name in combinations[0]

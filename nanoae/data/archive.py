@@ -50,7 +50,9 @@ class Archive(Mapping[str, np.ndarray]):
     """The arrays by name. Only what is asked for is read, and only so much of it as its header promises."""
 
     def __init__(self, path: Path, archive: Any, limit: int):
-        self.path, self.archive, self.limit = path, archive, limit
+        self.path = path
+        self.archive = archive
+        self.limit = limit
         self.left = limit  # bytes that may yet be unpacked
         self.members: dict[str, Any] = {}
         found = len(archive.infolist())

@@ -64,7 +64,8 @@ def load_data(
     Raises ValueError for an unknown name, or a damaged or unfit file (`BadFile`, which names it); FileNotFoundError
     where there is no such file, or no way to fetch it.
     """
-    path, given = Path(os.path.expanduser(name)), os.fspath(name)
+    path = Path(os.path.expanduser(name))
+    given = os.fspath(name)
     suffix = suffix_of(path)
     format = TextFormat.of(written, "load_data")
     columnar = is_columnar(path)
@@ -122,10 +123,8 @@ def load_official(name: str, data_dir: str | os.PathLike[str] | None, download: 
     looked = places(name, data_dir)
     paths = next((paths for place in looked if (paths := complete(name, *place))), None)
     if paths is None:
-        source, target = (
-            SOURCES[name],
-            (Path(os.path.expanduser(data_dir)) if data_dir else cache()) / name,
-        )
+        source = SOURCES[name]
+        target = (Path(os.path.expanduser(data_dir)) if data_dir else cache()) / name
         try:
             if not download:
                 raise FileNotFoundError("nothing: download=False")

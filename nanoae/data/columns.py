@@ -64,7 +64,8 @@ def check_learned(
     source: str, learned: Sequence[str], here: Sequence[str], who: str, hint: str
 ) -> None:
     """BadFile where these columns are not those that `who` learned, in any order. hint: for columns too many."""
-    known, found = set(learned), set(here)
+    known = set(learned)
+    found = set(here)
     missing = [name for name in learned if name not in found]
     unknown = [name for name in here if name not in known]
     if missing or unknown:
@@ -76,7 +77,8 @@ def check_learned(
 
 def frame_columns(X: Any, who: str) -> list[Column]:
     """The columns of a data frame; ValueError names one that is neither numbers nor text."""
-    names, kind = labels(X, who) or [], library(X)
+    names = labels(X, who) or []
+    kind = library(X)
     if hasattr(type(X), "compute"):  # of the type: pandas' columns are attributes, too
         raise TypeError(
             f"{who}: expected a data frame in memory, got one of {type(X).__module__}. Use X.compute()."
@@ -180,7 +182,8 @@ def dense(X: Any, who: str) -> np.ndarray:
 
 def unmasked(array: np.ma.MaskedArray) -> np.ndarray:
     """A masked array with gaps where it is masked: NaN among numbers, None among objects."""
-    data, mask = np.asarray(array.data), np.ma.getmaskarray(array)
+    data = np.asarray(array.data)
+    mask = np.ma.getmaskarray(array)
     if not mask.any():
         return data
     if data.dtype.kind in "buif":

@@ -146,9 +146,11 @@ class Dataset:
         test: slice | np.ndarray = slice(cut, None)
         if random_state is not None:
             order = np.random.default_rng(random_state).permutation(len(x))
-            train, test = order[:cut], order[cut:]
+            train = order[:cut]
+            test = order[cut:]
             if isinstance(x, Rows) and x.nbytes >= IN_ORDER:
-                train, test = np.sort(train), np.sort(test)
+                train = np.sort(train)
+                test = np.sort(test)
         y_train, y_test = (None, None) if y is None else (y[train], y[test])
         return cls(name, x[train], y_train, x[test], y_test, maximum, columns, official=False)
 

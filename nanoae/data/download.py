@@ -106,7 +106,8 @@ def fetch(file: File, mirrors: tuple[str, ...], folder: Path) -> Path:
     failures: dict[str, str] = {}
     begun: dict[str, bytearray] = {mirror: bytearray() for mirror in mirrors}
     for mirror in mirrors * TRIES:
-        url, content = mirror + path.name, begun[mirror]
+        url = mirror + path.name
+        content = begun[mirror]
         try:
             with open_url(url, len(content)) as response:
                 receive(response, content, path.name, end)

@@ -73,7 +73,8 @@ class TableEncoder(FrameOutput, Configurable):
         """From a Table, a data frame or an array (N, D). `y` is ignored."""
         table = self._table(X)
         columns = [table.column(i) for i in range(len(table.names))]
-        self.names_, self.named_ = table.names, table.named
+        self.names_ = table.names
+        self.named_ = table.named
         self.na_ = list(table.format.na) if table.format else []
         self.categories_ = [
             self._categories(column) if column.dtype == object else None for column in columns
@@ -160,7 +161,8 @@ class TableEncoder(FrameOutput, Configurable):
     def _tell_of_unseen(self, i: int, column: np.ndarray, places: np.ndarray) -> None:
         """A warning where most of a column's values, of two rows or more, were never seen in fit, which knew most."""
         known = self.categories_[i] or []
-        unseen, n = np.flatnonzero(places == len(known)), int((places >= 0).sum())
+        unseen = np.flatnonzero(places == len(known))
+        n = int((places >= 0).sum())
         if n >= 2 and len(unseen) > n / 2 and self.others_[i] < 0.5:
             warnings.warn(
                 f"TableEncoder: {len(unseen)} of {n} values in column {self.names_[i]!r} were never seen in fit: "
@@ -200,10 +202,8 @@ class TableEncoder(FrameOutput, Configurable):
             if known is None:
                 found[:, j] = next(numbers)
                 continue
-            block, cells = (
-                Z[:, start : start + len(known) + 1],
-                np.array([*known, "other"], dtype=object),
-            )
+            block = Z[:, start : start + len(known) + 1]
+            cells = np.array([*known, "other"], dtype=object)
             missing = np.isnan(block).any(axis=1)
             found[:, j] = np.where(
                 missing, None, cells[np.where(np.isnan(block), -1, block).argmax(axis=1)]

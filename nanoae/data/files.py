@@ -67,7 +67,9 @@ def read_lines(path: str | os.PathLike[str]) -> tuple[list[str], list[str] | Non
 
     Empty lines are skipped. Line ends may be those of any system.
     """
-    path, lines, keywords = Path(path), list[str](), list[str]()
+    path = Path(path)
+    lines = list[str]()
+    keywords = list[str]()
     with (
         opened(path, "text file in UTF-8") as file,
         io.TextIOWrapper(file, encoding="utf-8-sig") as text,

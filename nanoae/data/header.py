@@ -43,7 +43,8 @@ def numbers_are_names(first: list[str], columns: list[list[str]]) -> bool | None
     numbers = [j for j, cell in enumerate(first) if is_number(cell) and any(columns[j])]
     names = [first[j] for j in numbers]
     below = [list(filter(is_number, columns[j])) for j in numbers]
-    values, n = list(map(value, names)), len(names)
+    values = list(map(value, names))
+    n = len(names)
     if n == 0 or len(set(values)) < n:
         return False
     texts = not all(below) and len(columns[0]) >= 3  # a number above a column of texts
@@ -95,7 +96,8 @@ def is_far(x: float, values: list[float]) -> bool:
     """Whether x lies farther outside these values, five or more, than they lie apart; or there are none."""
     if not values:
         return True
-    low, high = min(values), max(values)
+    low = min(values)
+    high = max(values)
     return len(values) >= 5 and max(low - x, x - high) > high - low
 
 

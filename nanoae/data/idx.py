@@ -96,7 +96,8 @@ def read_idx_images(
 ) -> Dataset:
     """An IDX file of images of one's own, (N, ...), and where its name has "images" in it, the labels (N,) of the file
     beside it that has "labels" there."""
-    x, y = read_idx(path, limit=limit), None
+    x = read_idx(path, limit=limit)
+    y = None
     name = re.sub("images(.?)idx[0-9]", r"labels\1idx1", path.name, flags=re.IGNORECASE)
     labels = (
         None

@@ -137,7 +137,8 @@ def pixels(path: Path, image: Image) -> np.ndarray:
         image.format != "TIFF"
     ):  # which Pillow turns as it loads it, and forgets or keeps the orientation
         ImageOps.exif_transpose(image, in_place=True)
-    sixteen, key = is_sixteen(image), "transparency" in image.info
+    sixteen = is_sixteen(image)
+    key = "transparency" in image.info
     if key and sixteen:
         raise transparent(path)
     if sixteen:

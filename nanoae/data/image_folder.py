@@ -30,7 +30,8 @@ HIDDEN = {
     "__macosx",
     "@eadir",
 }  # what systems leave beside images
-TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
+TRAIN = ("train", "training")
+TEST = ("test", "testing", "val", "valid", "validation")
 FREE_BYTES = 32 << 10  # a file that is smaller may unpack to as much as one of this size
 BLOCK_BYTES = 4 << 10  # that a file takes on the disk, however small it is
 NAMED = 5  # files in a message
@@ -47,7 +48,8 @@ def read_images(
     load_pillow()
     train, test = parts(folder)
     paths, names = labelled(train)
-    n, more = len(paths), None
+    n = len(paths)
+    more = None
     if test is not None:
         test_paths, more = labelled(test)
         paths = paths + test_paths
@@ -55,7 +57,8 @@ def read_images(
     if maximum is None and x.dtype == np.uint16:
         maximum = 65535  # says the format; of 8 bits the values decide
     y = read_classes(folder, (names or []) + (more or []))
-    y_train, y_test = (y[: len(names)] if names else None), (y[-len(more) :] if more else None)
+    y_train = y[: len(names)] if names else None
+    y_test = y[-len(more) :] if more else None
     if test is None:
         return Dataset.split(folder.name, x, y_train, random_state, maximum=maximum)
     return Dataset.of_parts(folder.name, x[:n], y_train, x[n:], y_test, maximum)

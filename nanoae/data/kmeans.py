@@ -26,7 +26,8 @@ class Clusters(NamedTuple):
 
     def middles(self, ops: Ops) -> tuple[np.ndarray, np.ndarray]:
         """(the clusters that have rows, the row of each that is nearest to its centre), on the host."""
-        labels, distances = ops.to_numpy(self.labels), ops.to_numpy(self.distances)
+        labels = ops.to_numpy(self.labels)
+        distances = ops.to_numpy(self.distances)
         order = np.lexsort((distances, labels))  # by cluster, and in it from the middle outwards
         found, first = np.unique(labels[order], return_index=True)
         return found, order[first]
@@ -46,7 +47,8 @@ def k_means(
     shift = ops.scale_inplace(ops.sum_rows(x), 1 / len(x))
     x = x - shift  # with small norms little cancels in ‖x‖² + ‖c‖² - 2 x·c
     centers = plus_plus(ops, x, k, np.random.default_rng(seed)) if start is None else start - shift
-    labels, distances = ops.empty(len(x), np.int64), ops.empty(len(x), x.dtype)
+    labels = ops.empty(len(x), np.int64)
+    distances = ops.empty(len(x), x.dtype)
     ops.nearest(x, centers, out=labels, distances=distances)
     passes = 0
     while passes < max_iter:
@@ -69,8 +71,10 @@ def plus_plus(ops: Ops, x: Array, k: int, random: np.random.Generator) -> Array:
     ops.copy(x[int(random.integers(len(x)))], out=centers[0])
     distances = ops.squared_distances(centers[:1], x, out=ops.empty((1, len(x)), x.dtype))[0]
     tries = 2 + int(math.log(k))
-    rows, drawn = ops.empty(tries, np.int64), ops.empty((tries, x.shape[1]), x.dtype)
-    each, total = ops.empty((tries, len(x)), x.dtype), ops.empty(tries, x.dtype)
+    rows = ops.empty(tries, np.int64)
+    drawn = ops.empty((tries, x.shape[1]), x.dtype)
+    each = ops.empty((tries, len(x)), x.dtype)
+    total = ops.empty(tries, x.dtype)
     for i in range(1, k):
         ops.draw_rows(distances, ops.to_device(random.random(tries)), out=rows)
         ops.squared_distances(ops.take_rows(x, rows, out=drawn), x, out=each)
@@ -83,7 +87,8 @@ def plus_plus(ops: Ops, x: Array, k: int, random: np.random.Generator) -> Array:
 
 def move(ops: Ops, x: Array, centers: Array, labels: Array, distances: Array) -> None:
     """Each centre to the mean of its rows; one that has none to one of the rows that are farthest from theirs."""
-    sums, counts = ops.zeros(centers.shape, x.dtype), ops.zeros(len(centers), x.dtype)
+    sums = ops.zeros(centers.shape, x.dtype)
+    counts = ops.zeros(len(centers), x.dtype)
     ops.sum_clusters(x, labels, out=sums, counts=counts)
     ops.copy(sums / counts.clip(1, None)[:, None], out=centers)
     empty = np.flatnonzero(ops.to_numpy(counts) == 0)

@@ -121,7 +121,8 @@ def one_column(y: Any, name: str = "y") -> np.ndarray:
 def _of_one_kind(y: Any, who: str) -> np.ma.MaskedArray:
     """y as numbers, truth values or texts, masked where there is none; ValueError for a mix, or something else."""
     y = as_array(y)
-    values, missing = np.ma.getdata(y), np.ma.getmaskarray(y)
+    values = np.ma.getdata(y)
+    missing = np.ma.getmaskarray(y)
     if values.dtype.kind in "OSTU":
         return _unpacked(values.astype(object), missing, who)
     if values.dtype.kind not in "biuf":
@@ -148,7 +149,8 @@ def _unpacked(cells: np.ndarray, missing: np.ndarray, who: str) -> np.ma.MaskedA
         number == -1 for number in known[kinds == "number"]
     ):
         missing[~missing] = kinds == "number"  # -1 beside texts
-        known, kinds = known[kinds == "text"], kinds[kinds == "text"]
+        known = known[kinds == "text"]
+        kinds = kinds[kinds == "text"]
     if len(set(kinds)) > 1:
         examples = " and ".join(repr(known[kinds == kind][0]) for kind in sorted(set(kinds)))
         raise ValueError(

@@ -49,7 +49,9 @@ def check_finite(
 
     given   X before it became float32, if it did; names, rows   what the user calls its columns and its rows, if at all
     """
-    first, count, before = None, 0, 0
+    first = None
+    count = 0
+    before = 0
     for block in by_blocks(X):
         with np.errstate(invalid="ignore", over="ignore"):
             # Else look closer: a sum can be too large though no number is.
@@ -59,11 +61,13 @@ def check_finite(
             bad = np.isinf(block) if missing else ~np.isfinite(block)
             if first is None and bad.any():
                 inside, *place = np.argwhere(bad)[0].tolist()
-                first, got = before + inside, block[inside][tuple(place)]
+                first = before + inside
+                got = block[inside][tuple(place)]
             count += int(bad.sum())
         before += len(block)
     if first is not None:
-        row, value = first, "NaN" if np.isnan(got) else "infinity"
+        row = first
+        value = "NaN" if np.isnan(got) else "infinity"
         was = None if given is None else np.asarray(given[row : row + 1])[0][tuple(place)]
         if was is not None and np.isfinite(was):
             value = f"{was:g}, too large for {X.dtype},"
@@ -87,7 +91,8 @@ def warn_of_lost_digits(X: np.ndarray, dtype, name: str) -> None:
         lost = (high > low) & (high - low < 1e-6 * np.maximum(abs(low), abs(high)))
     if lost.any():
         place = np.argwhere(lost)[0].tolist()
-        column, at = place[0] if len(place) == 1 else tuple(place), tuple(place)
+        column = place[0] if len(place) == 1 else tuple(place)
+        at = tuple(place)
         warnings.warn(
             f"{name}: the values of column {column}, {low[at]:.12g} to {high[at]:.12g}, are (nearly) one in float32. "
             'Subtract their mean first, or use dtype="float64".',

@@ -36,7 +36,8 @@ def in_one_unit(
     of one unit: a model would learn the one, and be judged by the other.
     """
     if x_train.ndim > 2 and np.uint8 in (x_train.dtype, x_test.dtype):
-        x_train, x_test = as_bytes(x_train), as_bytes(x_test)
+        x_train = as_bytes(x_train)
+        x_test = as_bytes(x_test)
     alike = (
         x_train.dtype == x_test.dtype
         or x_train.dtype.kind == x_test.dtype.kind == "f"

@@ -25,7 +25,8 @@ def read_parts(
     parts: TableParts, random_state: int | None, label: str | None, encoder: TableEncoder
 ) -> Dataset:
     """`read_mixed` of a table that does not fit in memory, whose columns are then all encoded."""
-    left_out, y = [*parts.format.ignore], None
+    left_out = [*parts.format.ignore]
+    y = None
     if label is not None:
         left_out.append(label)
         cells = [table.text_column(table.names.index(label)).spelled_plainly() for table in parts]
@@ -66,7 +67,8 @@ def read_mixed(
     if label is not None:
         y = read_labels(whole.text_column(whole.names.index(label)).spelled_plainly())
     data = Dataset.split(path.name, np.arange(len(table))[:, None], y, random_state)
-    train, test = data.x_train[:, 0], data.x_test[:, 0]
+    train = data.x_train[:, 0]
+    test = data.x_test[:, 0]
     if not encoder.fitted and not table.has_words:
         x = table.numbers()
         if columns is None:

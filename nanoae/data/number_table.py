@@ -63,7 +63,8 @@ class NumberTable:
     """
 
     def __init__(self, text: TextTable, label: str | None, columns: Sequence[str] | None):
-        self.text, self.source = text, str(text.path)
+        self.text = text
+        self.source = str(text.path)
         self.features = find_features(text, label, columns)
         self.label = None if label is None else text.names.index(label)
         self.columns = [text.names[at] for at in self.features]
@@ -83,7 +84,8 @@ class NumberTable:
         """The numbers, some rows at a time, if all are written as Python writes them, told in one look."""
         text = self.text
         shown = text.format.decimal == "."  # whether points are decimal points for sure
-        points, rows = False, 0
+        points = False
+        rows = 0
         columns = [array("d") for _ in self.features]
         counts = np.zeros(len(columns), bool)
         labels: list[str] = []
@@ -123,7 +125,8 @@ class NumberTable:
         """The same of numbers in any spelling, which is told by the first rows; BadFile for the first cell that is
         none, or is written otherwise."""
         marks: dict[int, str | None] = {}
-        self.units, self.labels = [None] * len(self.features), []
+        self.units = [None] * len(self.features)
+        self.labels = []
         for table in tables_of(self.text, AT_ONCE):
             columns = [table.text_column(at) for at in self.features]
             for i, column in enumerate(columns):

@@ -95,7 +95,8 @@ def draw_slogans(count: int = 12_000, random_state: int = 0) -> tuple[list[str],
     """
     if not 1 <= count <= 100_000:
         raise ValueError(f"draw_slogans: expected count in 1 .. 100,000, got {count}.")
-    rng, drawn = np.random.default_rng(random_state), dict[str, str]()
+    rng = np.random.default_rng(random_state)
+    drawn = dict[str, str]()
     kinds = [
         {slot: words.split(", ") for slot, words in (kind | EVERYWHERE).items()}
         for kind in KINDS.values()

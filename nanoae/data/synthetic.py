@@ -73,7 +73,8 @@ def written_digits(
     if n < 1 or size < 8:
         raise ValueError(f"written_digits: expected n >= 1 and size >= 8, got n={n}, size={size}.")
     rng = np.random.default_rng(random_state)
-    y, hand = rng.integers(0, 10, n), rng.uniform(-1, 1, (n, 4))
+    y = rng.integers(0, 10, n)
+    hand = rng.uniform(-1, 1, (n, 4))
     slant, width, height, weight = (hand * (0.35, 0.2, 0.12, 0.45) + (0.1, 0.62, 0.78, 1.38)).T
     places = (
         np.stack(np.meshgrid(np.arange(size), np.arange(size)), axis=-1).reshape(-1, 2) + 0.5
@@ -97,7 +98,8 @@ def corners_of(line: str) -> np.ndarray:
 
 def distance_to_line(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
     """From each point (P, 2) to the line through the corners (K, 2), the nearest of its pieces, (P,)."""
-    starts, pieces = corners[:-1, None], np.diff(corners, axis=0)[:, None]
+    starts = corners[:-1, None]
+    pieces = np.diff(corners, axis=0)[:, None]
     along = ((points - starts) * pieces).sum(axis=2) / (pieces**2).sum(axis=2)
     nearest = starts + np.clip(along, 0, 1)[..., None] * pieces
     return np.sqrt(((points - nearest) ** 2).sum(axis=2)).min(axis=0)

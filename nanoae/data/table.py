@@ -93,7 +93,8 @@ class Table:
                   one is not
         known     texts that are values, though they look like a mark of what is missing
         """
-        name, cells = self.names[i], self.plain_cells(i)
+        name = self.names[i]
+        cells = self.plain_cells(i)
         if numeric is None and name in self.declared:
             numeric = False
         if cells.dtype == object:
@@ -147,7 +148,8 @@ class Table:
 
     def text_column(self, i: int) -> TextColumn:
         """Column i as text."""
-        name, cells = self.names[i], self.plain_cells(i).tolist()
+        name = self.names[i]
+        cells = self.plain_cells(i).tolist()
         declared = name in self.declared
         return TextColumn(
             name, cells, self.rows, self.source, self.format, lambda: self.decimal, declared
@@ -158,7 +160,8 @@ class Table:
         cells = dict(zip(self.names, self.cells, strict=True))
         for name in names:
             if name not in cells:
-                got, hint = ", ".join(self.names), did_you_mean(name, self.names)
+                got = ", ".join(self.names)
+                hint = did_you_mean(name, self.names)
                 raise ValueError(
                     f"{self.source}: expected the column {name!r} to ignore, got {got}.{hint}"
                 )

@@ -32,7 +32,8 @@ class TableParts:
     """
 
     def __init__(self, path: str | Path, limit: int = UNPACK_LIMIT, **written: Any):
-        self.path, self.limit = Path(path), limit
+        self.path = Path(path)
+        self.limit = limit
         self.format = TextFormat.of(written, "read_table")
         self.large = is_large(self.path)
         self.whole = [] if self.large else [read_table(path, limit, **written)]
@@ -55,7 +56,8 @@ class TableParts:
     def sample(self, names: list[str]) -> Table:
         """Rows from anywhere in it, in their order, without these columns: all where they fit in memory."""
         share = Rows.memory / (TIMES * self.path.stat().st_size)
-        random, chosen = np.random.default_rng(0), list[Table]()
+        random = np.random.default_rng(0)
+        chosen = list[Table]()
         for table, _ in self.split(names):
             chosen.append(table.taken(np.flatnonzero(random.random(len(table)) < share)))
         cells = zip(*(part.cells for part in chosen), strict=True)

@@ -131,7 +131,8 @@ class TextColumn:
 
     def parted(self, cells: Iterable[str | None]) -> tuple[dict[str, Number], list[str]]:
         """Of different cells those that are numbers, and those that are neither numbers nor missing."""
-        numbers, others = {}, []
+        numbers = {}
+        others = []
         for cell in cells:
             if cell is None or self.missing(cell):
                 continue

@@ -46,7 +46,9 @@ def check(path: Path, content: IO[bytes], kind: str, encoding: str, most: float)
     """BadFile for what is not in this encoding, by its line, and for what is no text of lines, or `most` bytes."""
     content.seek(0)
     decoder = codecs.getincrementaldecoder(encoding)()
-    size, line, length = 0, 1, 0
+    size = 0
+    line = 1
+    length = 0
     last = False
     while not last:
         chunk = content.read(CHUNK)

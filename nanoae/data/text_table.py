@@ -54,7 +54,9 @@ class TextTable:
     """
 
     def __init__(self, path: Path, text: io.TextIOWrapper, written: TextFormat):
-        self.path, self.text, self.format = path, text, written
+        self.path = path
+        self.text = text
+        self.format = written
         lines = self._look()
         self.separator = written.separator or self._separator or self._found_separator(lines)
         self.format = replace(written, separator=self.separator)
@@ -94,7 +96,8 @@ class TextTable:
                 break
         told = EXCEL.fullmatch(lines[0]) if lines else None
         self._separator = told[1] if told else None
-        self._skip, self._header = 1 if told else 0, list[str]()
+        self._skip = 1 if told else 0
+        self._header = list[str]()
         comments = list(takewhile(COMMENT.match, lines[self._skip :]))
         body = lines[self._skip + len(comments) :]
         if comments and body:
@@ -159,7 +162,8 @@ class TextTable:
             numbers.append(before + reader.line_num)
             if len(rows) == size:
                 yield numbers, self._columns(numbers, rows)
-                rows, numbers = [], array("q")
+                rows = []
+                numbers = array("q")
         if rows:
             yield numbers, self._columns(numbers, rows)
 
@@ -191,6 +195,7 @@ class TextTable:
                 column.extend(map(str.strip, found))
             if len(rows) * self.width >= cells:
                 yield columns, rows
-                columns, rows = [[] for _ in self.names], array("q")
+                columns = [[] for _ in self.names]
+                rows = array("q")
         if rows:
             yield columns, rows

@@ -32,7 +32,8 @@ ROUNDING = 1e-6  # by which a score may differ from the same one elsewhere
 class OfDetector(Parts):
     usual = ("scores",)
     more = ("encoder",)
-    abnormal, normal = -1, 1
+    abnormal = -1
+    normal = 1
 
     def __init__(self, model: AnomalyDetector, graph: Graph):
         super().__init__(model, graph)
@@ -71,7 +72,8 @@ class OfDetector(Parts):
         """`Member.scaled`: the columns of numbers scaled, those of categories as they are."""
         if member.numbers is ...:
             return transformed(member.scaler, self.x)
-        numbers, columns = list(member.numbers), math.prod(self.shape)
+        numbers = list(member.numbers)
+        columns = math.prod(self.shape)
         others = [j for j in range(columns) if j not in numbers]
         order = np.argsort([*numbers, *others])
         parts = (
@@ -82,7 +84,8 @@ class OfDetector(Parts):
 
     def score(self) -> Value:
         """The folds' scores (N,), each a root of a weighted mean of squared standings, or the one score as it is."""
-        ensemble, folds = self.ensemble, []
+        ensemble = self.ensemble
+        folds = []
         for fold in range(ensemble.n_folds):
             rows = [(self.rows(member), member.scores) for member in ensemble.of_fold(fold)]
             raw = [(score, scored(score, own)) for own, scores in rows for score in scores]
@@ -118,7 +121,8 @@ class OfDetector(Parts):
 
     def scores(self) -> Outputs:
         score = self.score() + self.finite
-        label, p = self.labelled(score), self.p_value(score)
+        label = self.labelled(score)
+        p = self.p_value(score)
         return {"score": (score, ()), "label": (label, ()), "p_value": (p, ())}
 
     def p_value(self, score: Value) -> Value:
@@ -143,7 +147,8 @@ class OfDetector(Parts):
 class OfPyOD(OfDetector):
     """In PyOD's words: 1 is abnormal, 0 is normal."""
 
-    abnormal, normal = 1, 0
+    abnormal = 1
+    normal = 0
 
 
 @parts_of.register(ClusterLabelDetector)

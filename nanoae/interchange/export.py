@@ -44,7 +44,8 @@ def export(
         model.check_weights()
     if ending == ".onnx":
         graph = graph_of(model, what, single=dtype == "float32")
-        content, told = graph.file(notes_of(model)), graph.told()
+        content = graph.file(notes_of(model))
+        told = graph.told()
     elif what is not None or dtype is not None:
         raise ValueError(
             "export: expected what=None and dtype=None for .safetensors, which holds whole models as they are, got "

@@ -34,7 +34,9 @@ class Value:
     __array_ufunc__ = None  # so that array * value is this class's work
 
     def __init__(self, graph: Graph, name: str, dtype):
-        self.graph, self.name, self.dtype = graph, name, np.dtype(dtype)
+        self.graph = graph
+        self.name = name
+        self.dtype = np.dtype(dtype)
         self.kind = self.dtype.kind
 
     def apply(self, operator: str, *others, **attributes) -> Value:
@@ -112,7 +114,8 @@ class Value:
     def where(self, yes: Any, no: Any) -> Value:
         """yes where self, truth values, is true, else no."""
         kind = yes.dtype if isinstance(yes, Value) else getattr(no, "dtype", self.dtype)
-        yes, no = self.graph.value(yes, kind), self.graph.value(no, kind)
+        yes = self.graph.value(yes, kind)
+        no = self.graph.value(no, kind)
         return self.graph.node("Where", self, yes, no, dtype=kind)
 
     def is_nan(self) -> Value:
@@ -128,7 +131,8 @@ class Graph:
 
     def __init__(self, single: bool = False):
         self.single = single
-        self.helper, self.numpy_helper = _onnx("helper"), _onnx("numpy_helper")
+        self.helper = _onnx("helper")
+        self.numpy_helper = _onnx("numpy_helper")
         self.nodes: list[Any] = []
         self.inputs: dict[
             str, tuple[np.dtype, tuple[int, ...]]
@@ -260,7 +264,8 @@ class Formulas:
         functools.update_wrapper(self, of)
 
     def __call__(self, part: Any, *others: Any) -> Any:
-        kind, root = type(part), self.of.registry[object]
+        kind = type(part)
+        root = self.of.registry[object]
         found = self.of.dispatch(kind)
         if kind not in self.of.registry and (
             found is root or not kind.__module__.startswith("nanoae.")

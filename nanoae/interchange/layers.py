@@ -121,7 +121,8 @@ def _(layer: BatchNorm, x: Value) -> Value:
 
 @translate.register
 def _(layer: LayerNorm, x: Value) -> Value:
-    gamma, beta = layer.params["gamma"], layer.params["beta"]
+    gamma = layer.params["gamma"]
+    beta = layer.params["beta"]
     return x.apply("LayerNormalization", gamma, beta, axis=-layer.axes, epsilon=layer.eps)
 
 
@@ -190,7 +191,8 @@ def _(layer: TimeDistributed, x: Value) -> Value:
 @translate.register
 def _(layer: LastTimestep, x: Value) -> Value:
     """x[n, t] at the last t whose word is not 0, the last of all where there is none."""
-    words, steps = x.graph.remembered[layer.source], layer.in_shape[0]
+    words = x.graph.remembered[layer.source]
+    steps = layer.in_shape[0]
     last = words.equal(0).where(-1, np.arange(steps)).apply("ReduceMax", [1], keepdims=1)
     return x.apply("GatherND", (last < 0).where(steps - 1, last), batch_dims=1)
 
@@ -204,7 +206,8 @@ def _(layer: TeacherForcing, x: Value) -> Value:
 
 def told(layer: TeacherForcing, z: Value, words: Value, first: Value) -> Value:
     """[W[words[n, t]], W[first[n]], z[n]] (N, T, 2 E + K) of words (N, T) and first words (N, 1)."""
-    table, each = z.graph.constant(layer.params["W"]), (words * 0).apply("Unsqueeze", [2])
+    table = z.graph.constant(layer.params["W"])
+    each = (words * 0).apply("Unsqueeze", [2])
     beside = [part + each.cast(z.dtype) for part in (table.take(first), z.apply("Unsqueeze", [1]))]
     return z.graph.concat([table.take(words), *beside], axis=2)
 
@@ -251,7 +254,8 @@ def _(loss: losses.SoftmaxCrossEntropy, y: Value) -> Value:
 @meaning.register
 def _(loss: table_losses.Mixed, y: Value) -> Value:
     """A softmax over the places of each category; numbers as they are. Neighbours of one width go together."""
-    parts, start = [], 0
+    parts = []
+    start = 0
     for width, run in itertools.groupby(loss.blocks):
         stop = start + width * len(list(run))
         block = y.part(start, stop)

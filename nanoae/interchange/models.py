@@ -81,7 +81,8 @@ class Parts:
     more: tuple[str, ...] = ()
 
     def __init__(self, model: Any, graph: Graph):
-        self.model, self.graph = model, graph
+        self.model = model
+        self.graph = graph
 
 
 @parts_of.register(Sequential)
@@ -132,7 +133,8 @@ class OfEstimator(OfScaled):
 
     def __init__(self, model: Any, graph: Graph):
         super().__init__(model, graph)
-        self.net, self.shape = on_host(model.network_), model.input_shape_
+        self.net = on_host(model.network_)
+        self.shape = model.input_shape_
         self.n_encoder = model.n_code_layers_
         self.masked = getattr(model.as_built, "missing", "error") == "mask"  # where NaN is no value
 
@@ -235,7 +237,8 @@ class OfVariational(OfAutoencoder):
         k = self.model.code_size_
         noise = self.graph.input("noise", self.net.dtype, (k,))
         stats = forward(self.net, self.inputs, 0, self.n_encoder - 1)
-        mu, logvar = stats.part(0, k), stats.part(k, 2 * k).apply("Min", LOGVAR_MAX)
+        mu = stats.part(0, k)
+        logvar = stats.part(k, 2 * k).apply("Min", LOGVAR_MAX)
         std = (logvar * 0.5).apply("Exp")
         y = forward(self.net, mu + std * noise, self.n_encoder)
         kl = (mu * mu + std * std - 1.0 - logvar).sum(1) * 0.5 + self.finite

@@ -114,7 +114,8 @@ def from_torch(module: Any, input_shape: int | tuple[int, ...] | None = None) ->
         raise ValueError(
             f"from_torch: expected input_shape=(C, H, W) or D: {modules[0]} does not tell it, got None."
         )
-    layers, steps = [], False
+    layers = []
+    steps = False
     for each in modules:
         layer = converted(each)
         steps = (steps or isinstance(layer, Embedding)) and not isinstance(layer, Reshape)
@@ -209,7 +210,8 @@ def module_of(layer: Any, nn: Any) -> Any:
     if kind is activations.GELU:
         return nn.GELU(approximate="tanh")
     if isinstance(layer, Reshape):
-        flat, shaped = nn.Flatten(), nn.Unflatten(1, layer.out_shape)
+        flat = nn.Flatten()
+        shaped = nn.Unflatten(1, layer.out_shape)
         if len(layer.out_shape) == 1:
             return flat
         return nn.Sequential(flat, shaped) if len(layer.in_shape) > 1 else shaped

@@ -45,7 +45,8 @@ def interpolated(at: np.ndarray, to: np.ndarray, columns: Value, slope: np.ndarr
     inside = columns.apply("Max", at[:, 0]).apply("Min", at[:, -1])
     knot = counted(at, inside, strictly=False) - 1
     knot = knot.apply("Min", np.array(at.shape[1] - 2)).apply("Max", np.array(0))
-    x, y = looked_up(at, knot), looked_up(to, knot)
+    x = looked_up(at, knot)
+    y = looked_up(to, knot)
     width = looked_up(at, knot + 1) - x
     steep = (looked_up(to, knot + 1) - y) / (width > 0).where(width, 1.0)
     return steep * (inside - x) + y + (columns - inside) * slope
@@ -84,7 +85,8 @@ def unscaled_as(model: Any, y: Value) -> Value:
 def by_channels(model: Any, x: Value, through: Callable[[Value], Value]) -> Value:
     """`through` on the columns of x, those of a table or the channels of images (N, C, H, W)."""
     shape = model.input_shape_
-    n, last = model.channels(shape), getattr(model, "channels_last_", None)
+    n = model.channels(shape)
+    last = getattr(model, "channels_last_", None)
     shape = (n, *last[:2]) if last else shape
     if shape == (n,):
         return through(x)

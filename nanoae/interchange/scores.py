@@ -22,7 +22,9 @@ class Rows:
     """
 
     def __init__(self, Z: Value, shape: tuple[int, ...], code: Any, again: Any, masked: bool):
-        self.Z, self.code, self.again = Z, code, again
+        self.Z = Z
+        self.code = code
+        self.again = again
         self.size = math.prod(shape)
         self.missing = Z.is_nan().reshape(-1, self.size) if masked else None
 
@@ -75,14 +77,16 @@ def _(score: kinds.Mahalanobis, rows: Rows) -> Value:
 @scored.register
 def _(score: kinds.NearestCodes, rows: Rows) -> Value:
     """|c - r|² / 2 is |r|² / 2 - c r but for what all r have in common: the candidates; of these the distances."""
-    Z, r = rows.Z.cast(np.float64), score.references_.astype(np.float64)
+    Z = rows.Z.cast(np.float64)
+    r = score.references_.astype(np.float64)
     codes = rows.code(Z * score.sizes_ if hasattr(score, "sizes_") else Z)
     codes = codes @ score.whitening_ if score.whiten else codes
     k = max(min(score.k, len(r) - 1), 1)
     wanted = min(k + 1, len(r))
     apart = (r * r).sum(axis=1) / 2 - codes @ r.T
     if hasattr(score, "centers_"):
-        centers, starts = score.centers_, score.starts_
+        centers = score.centers_
+        starts = score.starts_
         near = np.zeros((len(centers), len(r)), bool)
         for cell, cells in enumerate(cells_near(starts, centers, k + 1)):
             for i in cells:

@@ -48,11 +48,15 @@ class OfText(Parts):
     def spoken(self, z: Value, start: Value) -> Outputs:
         """At each step the likeliest word that may be said; 0 behind the line's end."""
         layers: list[Any] = on_host(self.model.network_).layers[self.model.n_code_layers_ :]
-        vocabulary, steps = self.model.vocabulary_, self.model.n_features_in_ - 1
+        vocabulary = self.model.vocabulary_
+        steps = self.model.n_features_in_ - 1
         teacher, reader, head = layers
         forbidden = np.where(np.arange(len(vocabulary)) < vocabulary.first_token, -np.inf, 0.0)
         forbidden[EOS] = 0.0
-        words, said, state, ended = start, [], None, start * 0
+        words = start
+        said = []
+        state = None
+        ended = start * 0
         for _ in range(steps):
             state = gru(reader, told(teacher, z, words, start), state).reshape(-1, reader.n_out)
             scores = translate(head.layer, state) + forbidden

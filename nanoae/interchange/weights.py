@@ -166,7 +166,8 @@ def dense_arrays(network: Sequential, i: int) -> list[Seen]:
     """W and b of a Linear; beside a Flatten or Reshape of images its rows or columns run over (H, W, C)."""
     layer: Any = network.layers[i]
     W, b = layer.params.values()
-    rows, columns = W, b
+    rows = W
+    columns = b
     before = network.layers[i - 1] if i else None
     behind = next(
         (layer for layer in network.layers[i + 1 :] if layer.params or isinstance(layer, Reshape)),

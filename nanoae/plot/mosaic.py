@@ -200,7 +200,8 @@ def mosaic(
         (ceil(len(pixels) / columns) * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3)
     )
     for i, image in enumerate(pixels):
-        top, left = i // columns * (height + GAP), i % columns * (width + GAP)
+        top = i // columns * (height + GAP)
+        left = i % columns * (width + GAP)
         if i in marked:
             image = np.pad(image[EDGE:-EDGE, EDGE:-EDGE], ((EDGE, EDGE), (EDGE, EDGE), (0, 0)))
             image[:EDGE] = image[-EDGE:] = image[:, :EDGE] = image[:, -EDGE:] = MARK

@@ -6,7 +6,8 @@ import html
 import math
 from collections.abc import Mapping, Sequence
 
-WIDTH, HEIGHT = 320, 120
+WIDTH = 320
+HEIGHT = 120
 COLOURS = {"loss": "#3f90da", "val_loss": "#ffa90e"}
 WORDS = {"loss": "training loss", "val_loss": "validation loss"}
 
@@ -27,8 +28,10 @@ def curve(history: Mapping[str, Sequence[float]]) -> str:
         return ""
     log = min(finite) > 0 and max(finite) > 20 * min(finite)
     scale = math.log if log else float
-    low, high = scale(min(finite)), scale(max(finite))
-    drawn, told = "", []
+    low = scale(min(finite))
+    high = scale(max(finite))
+    drawn = ""
+    told = []
     for name, values in lines.items():
         across = (WIDTH - 10) / max(len(values) - 1, 1)
         points = " ".join(

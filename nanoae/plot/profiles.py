@@ -28,7 +28,8 @@ def profiles(
     The few columns of a table are standardised by the first batch, since they have units of their own; many columns
     are taken for a curve, and drawn as they are.
     """
-    across, d = min(n, ACROSS), next(iter(batches.values())).shape[1]
+    across = min(n, ACROSS)
+    d = next(iter(batches.values())).shape[1]
     table = columns is not None or d <= NAMED
     down = ceil(n / across)
     ax = axes_for(ax, 0.8 + 2.1 * across, 1.6 + 1.5 * down)
@@ -76,5 +77,6 @@ def ticks(panel: Any, d: int, columns: Sequence[str] | None, last: bool) -> None
 def scale(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """The mean and the standard deviation (D,) of columns, 1 for a constant one."""
     with np.errstate(invalid="ignore"):
-        mean, deviation = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+        mean = np.nanmean(values, axis=0)
+        deviation = np.nanstd(values, axis=0)
     return mean, np.where(deviation > 0, deviation, 1)

@@ -30,17 +30,20 @@ def codes(
     plane's axes, `label` that of the labels.
     """
     values = two_dimensional("codes", codes)
-    k, keep = values.shape[1], evenly(len(values))
+    k = values.shape[1]
+    keep = evenly(len(values))
     colours, names = colouring("codes", labels, len(values), keep)
     if k == 1 and labels is None:
         return histogram({"code": values}, title=title, ax=ax)
-    points, axis_labels = values[keep], [f"{name} {i + 1}" for i in range(min(k, 3))]
+    points = values[keep]
+    axis_labels = [f"{name} {i + 1}" for i in range(min(k, 3))]
     space = k == 3 and (ax is None or getattr(ax, "name", "") == "3d")
     if k == 1:
         jitter = (
             np.arange(len(points)) * 0.618034 % 0.7 - 0.35 if names else 0.0
         )  # spreads a class, always alike
-        points, axis_labels = np.column_stack([points, colours["c"] + jitter]), [f"{name} 1", label]
+        points = np.column_stack([points, colours["c"] + jitter])
+        axis_labels = [f"{name} 1", label]
     elif k > 2 and not space:
         points, shares = principal_plane(points)
         axis_labels = [
@@ -78,10 +81,8 @@ def histogram(
     }
     if not batches:
         raise ValueError("histogram: expected at least one array of codes, got none.")
-    low, high = (
-        min(float(v.min()) for v in batches.values()),
-        max(float(v.max()) for v in batches.values()),
-    )
+    low = min(float(v.min()) for v in batches.values())
+    high = max(float(v.max()) for v in batches.values())
     zeros = {name: float(np.mean(v == 0)) for name, v in batches.items()}
     bins = np.linspace(low, high, 61) if high > low else np.array([low - 0.5, low + 0.5])
     ax = named(axes_for(ax, 6.4, 3.8), title, "value of a code unit", "share of the values")

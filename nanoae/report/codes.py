@@ -30,12 +30,16 @@ class Codes:
         size: int,
         variational: bool,
     ):
-        self.values, self.errors, self.labels, self.variational = codes, errors, labels, variational
+        self.values = codes
+        self.errors = errors
+        self.labels = labels
+        self.variational = variational
         self.rows = points(len(codes), size)
         self.dead = dead_units(codes, variational)
 
     def points(self, page: Page) -> dict[str, Any]:
-        codes, labels = self.values[self.rows], self.labels
+        codes = self.values[self.rows]
+        labels = self.labels
         plane, shares = principal_plane(codes) if codes.shape[1] > 2 else (None, [])
         scale = None
         if labels is not None and labels.names is None:
@@ -55,8 +59,10 @@ class Codes:
         self, page: Page, prior: Any, known: Sequence[str], told: Sequence[str]
     ) -> dict[str, Any]:
         """What the explorer needs; known: the labels that the model was told, and `told` those of the rows."""
-        codes, labels = self.values, self.labels
-        low, high = codes.min(axis=0), codes.max(axis=0)
+        codes = self.values
+        labels = self.labels
+        low = codes.min(axis=0)
+        high = codes.max(axis=0)
         width = np.where(high > low, 0, 1)  # a unit that never changes can be moved all the same
         varied = np.sort(np.argsort(-codes.std(axis=0), kind="stable")[:SLIDERS])
         drawn = prior.sample(DRAWN, 0) if prior is not None else like(codes[self.rows])

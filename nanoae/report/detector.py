@@ -37,7 +37,8 @@ def write_detector_report(
     abnormal = ~(scores <= detector.threshold_)  # NaN, too
     worst = np.argsort(-np.nan_to_num(scores, nan=np.inf), kind="stable")[:SHOWN]
     some = np.linspace(0, n - 1, min(n, EXPLAINED)).astype(np.intp)
-    why, usual = detector.explanation(taken(X, worst)), detector.explanation(taken(X, some))
+    why = detector.explanation(taken(X, worst))
+    usual = detector.explanation(taken(X, some))
     shares = np.abs(usual.shares).mean(axis=0)
     columns = [
         [str(column), share, None, ""] for column, share in zip(usual.names, shares, strict=True)

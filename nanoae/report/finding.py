@@ -90,7 +90,8 @@ def of_results(
 
 def of_codes(codes: np.ndarray, results: Mapping[str, float]) -> list[Finding]:
     variational = "kl" in results
-    dead, k = dead_units(codes, variational), codes.shape[1]
+    dead = dead_units(codes, variational)
+    k = codes.shape[1]
     if variational and results["kl"] < 0.1:
         return [
             Finding(
@@ -131,7 +132,8 @@ def of_hidden(hidden: Mapping[str, float]) -> list[Finding]:
 
 
 def of_curves(history: Mapping[str, Sequence[float]], best_kept: bool) -> list[Finding]:
-    loss, watched = history.get("loss", []), history.get("val_loss", [])
+    loss = history.get("loss", [])
+    watched = history.get("val_loss", [])
     found = []
     if len(watched) > 2 and watched[-1] > TURNED * (best := min(watched)) > 0:
         epoch = watched.index(best) + 1

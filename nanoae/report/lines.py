@@ -35,13 +35,15 @@ def write_text_report(
     page = Page()
     labels = Labels.of(None if words is None else np.array(words, dtype=object), len(taken))
     results = model.evaluate(taken, words)
-    errors, again = -model.score_samples(taken, words), model.reconstruct(taken, words)
+    errors = -model.score_samples(taken, words)
+    again = model.reconstruct(taken, words)
     codes = Codes(np.asarray(model.transform(taken, words)), errors, labels, 1, variational=True)
     vocabulary = model.vocabulary_
 
     def shown(some: np.ndarray) -> dict[str, Any]:
         told = None if words is None else [words[i] for i in some]
-        some_again, some_lines = [again[i] for i in some], [taken[i] for i in some]
+        some_again = [again[i] for i in some]
+        some_lines = [taken[i] for i in some]
         return {
             "rows": rows[some],
             "lines": some_lines,

@@ -42,7 +42,8 @@ def written(page: Page, model: Any) -> dict[str, Any]:
 
 def why_not(model: Any, codes: np.ndarray) -> str:
     """Why a page cannot compute what the model makes of codes (n, K); "" where it can."""
-    size, scaler = model.network_.theta.size, getattr(model, "scaler_", None)
+    size = model.network_.theta.size
+    scaler = getattr(model, "scaler_", None)
     if size > MOST:
         return f"A network of {size:,} parameters is too large to stand in a page."
     knots = scaler.x_.size if isinstance(scaler, GaussianScaler) else 0
@@ -60,11 +61,13 @@ def follows(model: Any, codes: np.ndarray) -> bool:
     would not know of. Not for a conditional one: its network wants the labels, too."""
     if getattr(model, "table_encoder_", None) is not None:
         return False  # words are behind it
-    net, start = model.network_, model.n_code_layers_
+    net = model.network_
+    start = model.n_code_layers_
     shaped = codes.reshape(len(codes), *net.layers[start - 1].out_shape)
     y = net.forward(net.ops.to_device(shaped, net.dtype), start=start)
     told = net.ops.to_numpy(model.loss_.predict(y, out=net.ops.empty(y.shape, net.dtype)))
-    alone, whole = model.unscaled(told), model.inverse_transform(shaped)
+    alone = model.unscaled(told)
+    whole = model.inverse_transform(shaped)
     return np.allclose(alone.reshape(whole.shape), whole, rtol=1e-3, atol=1e-4, equal_nan=True)
 
 
@@ -77,7 +80,8 @@ def scale(model: Any) -> dict[str, Any] | None:
     """
     if getattr(model, "scaling_", "none") == "none":
         return None
-    scaler, n = model.scaler_, model.channels(model.input_shape_)
+    scaler = model.scaler_
+    n = model.channels(model.input_shape_)
     limit = np.broadcast_to(np.ravel(scaler.limit_), n)
     if isinstance(scaler, GaussianScaler):
         steps = zip((scaler.x_ / scaler.std_).T, scaler.z_.T, strict=True)
@@ -106,8 +110,10 @@ def templates(model: Any, size: int) -> list[tuple[str, str, np.ndarray]]:
     """(title, what it shows, weights) of the layers that look at, or draw, examples of `size` numbers: (units, size);
     of a convolution of grey or colour images its kernels (units, C, KH, KW)."""
     learned = [layer for layer in model.network_.layers if layer.params]
-    first, last = learned[0], getattr(learned[-1], "source", learned[-1])
-    looks, draws = ("What the first layer looks for", "What the last layer draws")
+    first = learned[0]
+    last = getattr(learned[-1], "source", learned[-1])
+    looks = "What the first layer looks for"
+    draws = "What the last layer draws"
     found = []
     for layer, title in ((first, looks),) if first is last else ((first, looks), (last, draws)):
         W: Any = (

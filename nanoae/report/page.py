@@ -63,7 +63,8 @@ class Page:
         }
 
     def _add(self, kind: str, shape: tuple[int, ...], data: bytes) -> dict[str, Any]:
-        start, self.size = self.size, self.size + len(data)
+        start = self.size
+        self.size = self.size + len(data)
         self.parts.append(data)
         return {"array": kind, "shape": list(shape), "start": start}
 

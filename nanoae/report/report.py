@@ -74,7 +74,9 @@ class Report:
     """What is told of a model and N rows."""
 
     def __init__(self, model, x, labels, condition, baseline, shape, columns, limits):
-        self.model, self.x, self.given = model, x.reshape(len(x), -1), labels
+        self.model = model
+        self.x = x.reshape(len(x), -1)
+        self.given = labels
         self.labels = Labels.of(labels, len(x))
         self.condition = None if condition is None else np.broadcast_to(condition, len(x))
         self.predicts = hasattr(model, "predict")
@@ -140,7 +142,8 @@ class Report:
         return np.asarray(wrong, np.float32)
 
     def page(self, title: str, facts: Mapping[str, str] | None) -> Page:
-        page, model = Page(), self.model
+        page = Page()
+        model = self.model
         pca = None if self.pca is None else float(np.mean(self.pca))
         plain = self.condition is None and len(model.network_.input_shape) == len(
             model.input_shape_
@@ -197,7 +200,8 @@ class Report:
 
     def _mistaken(self, page: Page, rows: np.ndarray) -> dict[str, Any] | None:
         """Of a predictor: the rows that it is wrong about."""
-        wrong, small = rows[self.errors[rows] > 0], self.picture and self.picture.small()
+        wrong = rows[self.errors[rows] > 0]
+        small = self.picture and self.picture.small()
         if self.labels is None or not len(wrong):
             return None
         said = [
@@ -290,7 +294,8 @@ class Report:
 
 def heading(model: Any, title: str, facts: Mapping[str, str] | None) -> dict[str, Any]:
     """What a page starts and ends with."""
-    name, k = type(model).__name__, model.code_size_
+    name = type(model).__name__
+    k = model.code_size_
     return {
         "title": title or name,
         "subtitle": f"{name}: {model.network_.theta.size:,} parameters, codes of {k} number{'s' if k > 1 else ''}",

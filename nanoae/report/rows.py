@@ -34,7 +34,8 @@ class Labels:
             raise ValueError(
                 f"write_report: expected a label for each of {n} rows, got an array of shape {masked.shape}."
             )
-        values, missing = masked.data, np.ma.getmaskarray(masked)
+        values = masked.data
+        missing = np.ma.getmaskarray(masked)
         if values.dtype.kind == "f":
             missing = missing | np.isnan(values)
         if values.dtype.kind == "O":

@@ -17,7 +17,8 @@ from nanoae.engine.losses import Loss
 
 def forgotten_transpose(layer: Any, dy: Any) -> Any:
     """dx = dy W.reshape(O, I)"""
-    dx, W = type(layer).backward(layer, dy), layer.params["W"]
+    dx = type(layer).backward(layer, dy)
+    W = layer.params["W"]
     return layer.ops.matmul(dy, W.reshape(W.shape[::-1]), out=dx)  # the shape of Wᵀ, and no more
 
 

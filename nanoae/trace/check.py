@@ -44,7 +44,8 @@ def measure(experiment: Experiment) -> Slopes:
     net, loss, _ = experiment.build(Ops(), "float64")
     net.theta[...] = as_used.theta  # rounded, where the step is in float32
     x, t = experiment.batch(as_used.dtype)
-    x, t = x.astype(net.dtype), t.astype(net.dtype) if t.dtype.kind == "f" else t
+    x = x.astype(net.dtype)
+    t = t.astype(net.dtype) if t.dtype.kind == "f" else t
     net.forward(x, train=True)
     net.freeze_noise(True)
     slopes: Slopes = {}
@@ -64,7 +65,8 @@ def measure(experiment: Experiment) -> Slopes:
 
 def both_sides(value, array: np.ndarray) -> np.ndarray:
     """(value there - value beside) / eps, to the left and to the right of each element."""
-    here, found = value(), np.empty((2, *array.shape))
+    here = value()
+    found = np.empty((2, *array.shape))
     for index in np.ndindex(array.shape):
         before = array[index]
         for side, eps in enumerate((-EPS, EPS)):

@@ -73,8 +73,10 @@ class Step:
     """
 
     def __init__(self, experiment: Experiment, slopes: Slopes, breakage: Breakage | None = None):
-        self.breakage, self.slopes = breakage, slopes
-        self.ops, self.plain = RecordingOps(), Ops()
+        self.breakage = breakage
+        self.slopes = slopes
+        self.ops = RecordingOps()
+        self.plain = Ops()
         self.net, self.loss, self.optimizer = experiment.build(self.ops, experiment.dtype, breakage)
         for layer in self.net.layers:
             layer.need_dx = True  # that of the data, too
@@ -95,7 +97,8 @@ class Step:
         return len(self.entries) - 1
 
     def record(self, x: np.ndarray, t: np.ndarray) -> None:
-        given, target = self.entry("x", x), self.entry("t", t)
+        given = self.entry("x", x)
+        target = self.entry("t", t)
         weights = [
             {name: self.entry(name, W) for name, W in layer.params.items()}
             for layer in self.net.layers
@@ -182,16 +185,16 @@ class Step:
 
     def record_loss(self, last: int, output: int, target: int) -> int:
         """The loss, a sum over all elements, and its gradient; the number of that."""
-        y, t = self.raw[output], self.raw[target]
+        y = self.raw[output]
+        t = self.raw[target]
         self.ops.calls.clear()
         value = np.asarray(self.loss.forward(y, t))
-        scale, texts = (
-            self.loss.scale(y.shape),
-            ELEMENTS.get(type(self.loss), ("loss({1}, {0})", "loss'({1}, {0})")),
-        )
+        scale = self.loss.scale(y.shape)
+        texts = ELEMENTS.get(type(self.loss), ("loss({1}, {0})", "loss'({1}, {0})"))
         factor = literal(scale, f"{scale:.6g}")
         sources = [(target, "no"[: t.ndim], "t"), (output, "no", "y")][: t.ndim]
-        where, text = f"loss, {self.loss}", formula(self.loss, "loss")
+        where = f"loss, {self.loss}"
+        text = formula(self.loss, "loss")
         each = Factor(self.loss.elements(y, t), "no"[: t.ndim], texts[0], sources)
         self.add(
             "loss",
@@ -230,7 +233,8 @@ class Step:
         text = UPDATES.get(type(optimizer), "step({0})") if plain else "step({0})"
         for i, layer in enumerate(self.net.layers):
             for name, after in layer.params.items():
-                before, grad = weights[i][name], weights[i]["d" + name]
+                before = weights[i][name]
+                grad = weights[i]["d" + name]
                 letters = axes(layer, name, after) or ""
                 W = Factor(self.entries[before].values, letters, sources=[(before, letters, name)])
                 step = (keep * W.values - after) / rate if rate else np.zeros_like(after)

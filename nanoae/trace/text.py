@@ -34,7 +34,8 @@ def matrix(values: np.ndarray, check: Check | None = None) -> list[str]:
 
 def factor_by_factor(step: Step, sum: Sum, index: tuple[int, ...]) -> str:
     """How one number was made: "x[0, 0] · W[0, 0] + ... = 0.5000 · 1.0000 + ..."."""
-    names, numbers = [], []
+    names = []
+    numbers = []
     for term in sum.terms(index):
         names.append(" · ".join(written(step, factor, at, named) for factor, at in term))
         numbers.append(" · ".join(written(step, factor, at, counted) for factor, at in term))

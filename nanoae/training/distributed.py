@@ -50,7 +50,9 @@ class DistributedTrainer(Trainer):
         **settings: Any,
     ):
         super().__init__(network, loss, optimizer, **settings)
-        self.group, self.agreed, self.stop_asked = group, False, False
+        self.group = group
+        self.agreed = False
+        self.stop_asked = False
         for layer in network.layers:
             nested = getattr(layer, "layer", None)
             if getattr(layer, "momenta", None) or isinstance(nested, BatchNorm):
@@ -79,9 +81,11 @@ class DistributedTrainer(Trainer):
     def gradient(self, x: Array, t: Array) -> Array:
         """The loss of the whole batch, and its gradient in network.grad. All sums travel while backward is under way;
         among them, whether a rank was asked to stop."""
-        ops, group = self.network.ops, self.group
+        ops = self.network.ops
+        group = self.group
         y = self.fast.forward(x, train=True)
-        loss, penalty = self.loss.forward(y, t), self.fast.penalty()
+        loss = self.loss.forward(y, t)
+        penalty = self.fast.penalty()
         if self.loss.reduction == "sum":
             # Over all rows: as if it were the mean of sums over as many as there are.
             times = group.shard.rows / len(x)

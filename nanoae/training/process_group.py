@@ -45,7 +45,8 @@ class Shard:
     def of(cls, rows: int, rank: int, size: int) -> Shard:
         if rows < size:
             return cls(rows, 0, rows, 1 / size)
-        start, stop = rows * rank // size, rows * (rank + 1) // size
+        start = rows * rank // size
+        stop = rows * (rank + 1) // size
         return cls(rows, start, stop, (stop - start) / rows)
 
 
@@ -58,8 +59,11 @@ class ProcessGroup:
     """
 
     def __init__(self, comm: Any):
-        self.comm, self.errors = comm, comm.Dup()
-        self.rank, self.size, self.pid = comm.rank, comm.size, os.getpid()
+        self.comm = comm
+        self.errors = comm.Dup()
+        self.rank = comm.rank
+        self.size = comm.size
+        self.pid = os.getpid()
         self.shard = Shard.of(comm.size, comm.rank, comm.size)
         self.pending: list[Any] = []  # sums that are not there yet
         self.fitting = self.guarded = False
@@ -140,7 +144,8 @@ class ProcessGroup:
 
     def met_by_all(self) -> bool:
         """Whether all ranks come here within a moment."""
-        met, until = self.errors.Ibarrier(), time.monotonic() + GRACE
+        met = self.errors.Ibarrier()
+        until = time.monotonic() + GRACE
         while not met.Test():
             if time.monotonic() > until:
                 return False

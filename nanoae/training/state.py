@@ -107,7 +107,8 @@ def restore(trainer: Trainer, facts: Facts, arrays: Arrays) -> None:
     if trainer.at.step:
         trainer.entered = trainer.at.step, total[()]
         # As `take` finds it, before a step is done: rank 0 tells the other ranks where it goes on from.
-        trainer.total, trainer.drawn_from = total[()], facts["order"]
+        trainer.total = total[()]
+        trainer.drawn_from = facts["order"]
         trainer.started = time.perf_counter() - trainer.at.seconds
     trainer.history.clear()
     trainer.history.update(facts["history"])
