@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1] / "nanoae"
-TOKENS = 230_000  # at most, of the whole: lowered as code goes, raised by a commit that says what it buys. Goal: 95,000
-PER_LINE = 9.6  # tokens of a line of code, on average. Goal: 9.5
+TOKENS = 240_000  # at most, of the whole: lowered as code goes, raised by a commit that says what it buys. Goal: 95,000
+PER_LINE = 9.7  # tokens of a line of code, on average. Goal: 9.5
 ENGINE = 2233  # lines of engine/, docstrings included. Goal: 2,200
 ORDER = re.findall(
     r"^\| `(\w+)/`", (ROOT.parent / ".github/ARCHITECTURE.md").read_text(), re.MULTILINE
@@ -27,7 +27,7 @@ DOORS = {  # methods that a user finds on an estimator; what they need is a room
     ("nanoae.autoencoders.model_file", "nanoae.interchange.safetensors"),
     ("nanoae.autoencoders.shown", "nanoae.plot.notebook"),
 }
-LONGEST = 402  # lines of a file. Goal: 350
+LONGEST = 352  # lines of a file. Goal: 350
 NO_CODE = {
     *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT),
     *(tokenize.ENCODING, tokenize.ENDMARKER),

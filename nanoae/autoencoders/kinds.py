@@ -45,19 +45,15 @@ class Whole(Kind):
     """A whole number >= least."""
 
     read = int
-    metavar = "N"
-    texts = "whole numbers"
+    metavar, texts = "N", "whole numbers"
 
     def __init__(self, least: int = 1) -> None:
         self.least = least
         self.takes = f"a whole number >= {least}"
 
     def check(self, who: str, name: str, value: Any) -> None:
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, (int, np.integer))
-            or value < self.least
-        ):
+        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        if not whole or value < self.least:
             raise ValueError(f"{who}: expected {name} to be {self.takes}, got {value!r}.")
 
 
@@ -65,8 +61,7 @@ class Number(Kind):
     """A finite number >= 0, or one in an interval, given as it is written: "[0, 1)"."""
 
     read = float
-    metavar = "X"
-    texts = "numbers"
+    metavar, texts = "X", "numbers"
 
     def __init__(self, interval: str = "[0, inf)") -> None:
         self.interval = Interval(interval)
@@ -144,8 +139,7 @@ class Widths(Kind):
     """A list of `least` or more whole numbers >= 1; as text 128,64 or 128x64, or none."""
 
     read = staticmethod(widths)
-    metavar = "N,N"
-    texts = "widths as 128x64"
+    metavar, texts = "N,N", "widths as 128x64"
     takes = "a list of widths"
 
     def __init__(self, least: int = 0) -> None:
@@ -163,8 +157,7 @@ class Widths(Kind):
 class Shares(Kind):
     """One share in [0, 1), or two: (of the inputs, of the hidden layers)."""
 
-    metavar = "X"
-    texts = "shares as 0.5, or 0.2x0.5"
+    metavar, texts = "X", "shares as 0.5, or 0.2x0.5"
     takes = "one share in [0, 1), or two"
 
     @staticmethod
@@ -225,8 +218,7 @@ class Part(Kind):
 class Rate(Kind):
     """A number >= 0, or a schedule: a function of the training step."""
 
-    metavar = "X"
-    texts = "rates"
+    metavar, texts = "X", "rates"
     takes = "a number >= 0, or a schedule"
 
     def __init__(self, schedules: Mapping[str, type]) -> None:
@@ -279,21 +271,27 @@ class Seed(Kind):
     """None, a whole number >= 0, or a generator; `seed_of` checks it where it is used."""
 
     read = staticmethod(seed)
-    metavar = "N"
-    texts = "whole numbers >= 0"
+    metavar, texts = "N", "whole numbers >= 0"
     takes = "None, a whole number >= 0, or a generator"
 
 
-class Maybe(Kind):
-    """None, or a value of another kind."""
+class Around(Kind):
+    """The base of a kind around another one, which it reads as."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self.read = kind.read
         self.metavar = kind.metavar
         self.texts = kind.texts
-        self.takes = f"None, or {kind.takes}"
         self.usage = kind.usage
+
+
+class Maybe(Around):
+    """None, or a value of another kind."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__(kind)
+        self.takes = f"None, or {kind.takes}"
 
     def meant(self, value: Any) -> Any:
         return None if value is None else self.kind.meant(value)
@@ -303,18 +301,17 @@ class Maybe(Kind):
             self.kind.check(who, name, value)
 
 
-class Auto(Kind):
+class Auto(Around):
     """A value of another kind, or "auto": what suits the rows, as `plan.py` says."""
 
     def __init__(self, kind: Kind) -> None:
-        self.kind = kind
-        self.metavar = kind.metavar
+        super().__init__(kind)
+        self.read = self.read_auto
         self.texts = f"{kind.texts}, or auto"
         self.takes = f"{kind.takes}, or auto"
-        self.usage = kind.usage
 
-    def read(self, text: str) -> Any:
-        return text if text == AUTO else self.kind.read(text)  # type: ignore[misc]
+    def read_auto(self, text: str) -> Any:
+        return text if text == AUTO or self.kind.read is None else self.kind.read(text)
 
     def meant(self, value: Any) -> Any:
         return value if isinstance(value, str) else self.kind.meant(value)
@@ -324,42 +321,26 @@ class Auto(Kind):
             self.kind.check(who, name, value)
         elif value != AUTO:
             known = (*getattr(self.kind, "known", ()), AUTO)
-            one_of(
-                f"{who}: {name}", value, known, f", or {self.kind.takes}" if len(known) == 1 else ""
-            )
+            also = f", or {self.kind.takes}" if len(known) == 1 else ""
+            one_of(f"{who}: {name}", value, known, also)
 
 
-def _joined(value: Any) -> bool:
-    """Whether it is a text of several parts."""
-    return isinstance(value, str) and "/" in value
-
-
-class OneOrMore(Kind):
-    """A value of another kind, or a list of such."""
+class OneOrMore(Around):
+    """A value of another kind, or a list of such; a text has "/" between them."""
 
     def __init__(self, kind: Kind) -> None:
-        self.kind = kind
-        self.read = kind.read
-        self.metavar = kind.metavar
-        self.texts = kind.texts
+        super().__init__(kind)
         self.takes = f"{kind.takes}; or a list of such"
-        self.usage = kind.usage
 
     def meant(self, value: Any) -> Any:
-        return (
-            [self.kind.meant(each) for each in value]
-            if isinstance(value, (list, tuple))
-            else self.kind.meant(value)
-        )
+        if isinstance(value, (list, tuple)):
+            return [self.kind.meant(each) for each in value]
+        return self.kind.meant(value)
 
     def check(self, who: str, name: str, value: Any) -> None:
-        listed = (
-            value
-            if isinstance(value, (list, tuple))
-            else value.split("/")
-            if _joined(value)
-            else [value]
-        )
+        listed = value.split("/") if isinstance(value, str) else value
+        if not isinstance(listed, (list, tuple)):
+            listed = [value]
         if not listed:
             raise ValueError(f"{who}: expected {name}, one or more, got none.")
         for each in listed:

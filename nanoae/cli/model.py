@@ -126,7 +126,8 @@ def load_of_rows(args: argparse.Namespace) -> Any:
 
 
 def evaluate(args: argparse.Namespace) -> int:
-    model, trained = load_of_rows(args), trained_on(args)
+    model = load_of_rows(args)
+    trained = trained_on(args)
     try:
         data = read(args, model, trained)
     except ValueError:
@@ -140,7 +141,8 @@ def evaluate(args: argparse.Namespace) -> int:
                 f"{args.data}: expected rows whose {name} is finite, got {value}. Values are too large for the model, "
                 "or its weights are not finite."
             )
-    code_size, baseline = len(model.get_feature_names_out()), trained.baseline if trained else None
+    code_size = len(model.get_feature_names_out())
+    baseline = trained.baseline if trained else None
     of_pca = baseline.evaluate(rows) if baseline else None
     if args.json:
         facts = {

@@ -17,7 +17,6 @@ import json
 import os
 import queue
 import re
-import sys
 import threading
 import time
 import warnings
@@ -28,11 +27,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nanoae.configurable import config_snapshot
 from nanoae.data.archive import open_archive
 from nanoae.data.dataset import BadFile
 from nanoae.lock import locked_folder
 from nanoae.training import state
+from nanoae.training.sameness import check_same, comparable, fingerprint, versions
 from nanoae.training.state import Arrays, Facts
 from nanoae.whole_file import whole_file
 
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 KEPT = 2  # files: should the last one be damaged, there is the one before
 NAME = re.compile(r"checkpoint-(\d{8,})\.npz")
-NOT_COMPARED = ("callbacks", "verbose")
 SHARE, FREE = (
     0.02,
     1.0,
@@ -302,63 +300,3 @@ def read(path: Path) -> tuple[Facts, Arrays]:
             path, f"a checkpoint of format {FORMAT}", f"one of format {found!r:.20}, or not whole"
         )
     return header, arrays
-
-
-# ---------------------------------------------------------------- is it the same?
-
-
-def versions() -> dict[str, str]:
-    """Of what has to be the same for results to be, to the bit."""
-    return {"nanoae": sys.modules["nanoae"].__version__, "numpy": np.__version__}
-
-
-def comparable(value: Any) -> Any:
-    """The settings of parts, or of lists of them, that results follow from, as JSON gives them back."""
-    text = json.dumps(
-        config_snapshot(value), default=lambda kind: getattr(kind, "__name__", str(kind))
-    )
-    return json.loads(
-        text, object_hook=lambda found: {k: v for k, v in found.items() if k not in NOT_COMPARED}
-    )
-
-
-def check_same(folder: Path, there: Any, here: Any) -> None:
-    """ValueError that names what differs."""
-    found = list(differences("", there, here))
-    if found:
-        raise ValueError(
-            f"{folder}: expected the fit that was stopped, got another: {'; '.join(found[:5])}. Give it the same "
-            "settings and data, or another checkpoint_dir."
-        )
-
-
-def differences(name: str, there: Any, here: Any) -> Iterator[str]:
-    """What differs, in words: "epochs was 10, is 20"."""
-    if isinstance(there, dict) and isinstance(here, dict) and there.keys() == here.keys():
-        for key, value in here.items():
-            yield from differences(f"{name}.{key}" if name else key, there[key], value)
-    elif isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
-        for i, value in enumerate(here):
-            yield from differences(f"{name}[{i}]", there[i], value)
-    elif there != here:
-        yield f"{name} was {there!r:.60}, is {here!r:.60}"
-
-
-def fingerprint(ops: Any, data: tuple[Any, ...]) -> str:
-    """Of arrays (N, ...), on the device or not, or None."""
-    import hashlib  # here: `import nanoae` would pay for it
-
-    digest = hashlib.blake2b(digest_size=8)
-    for x in data:
-        if x is None:
-            digest.update(b"none")
-            continue
-        digest.update(f"{x.dtype} {x.shape}".encode())
-        for start in range(0, len(x), 4096):
-            block = x[start : start + 4096]
-            digest.update(
-                np.ascontiguousarray(
-                    block if isinstance(block, np.ndarray) else ops.to_numpy(block)
-                ).data
-            )
-    return digest.hexdigest()

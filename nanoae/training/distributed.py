@@ -25,11 +25,11 @@ from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.norm import BatchNorm
 from nanoae.training import divergence, fusion, state, stop
-from nanoae.training.checkpoint import comparable
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.kfac import KFACTrainer
 from nanoae.training.loop import Trainer
 from nanoae.training.process_group import ProcessGroup, Shard, report_trace
+from nanoae.training.sameness import comparable
 from nanoae.training.whole_batch import SynchronisedBatchNorm, whole_batch
 
 CHUNKS = 4  # that a gradient travels in
