@@ -49,7 +49,7 @@ def scored(part):
 
 
 if __name__ == "__main__":  # a worker that is a process imports this file
-    cluster = LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None)
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0")
     with cluster, Client(cluster):
         array = dask.array.from_array(X, chunks=(block, 6))
         frame = dask.dataframe.from_pandas(table, npartitions=rows // block)

@@ -28,11 +28,11 @@ command = ["tune", "--grid", "code_size=2,8", "--grid", "learning_rate=0.001,0.0
            "--seed", "0", "--no-figures", "--quiet", "--out", str(run)]  # fmt: skip
 
 if __name__ == "__main__":  # workers are processes, which import this file
-    cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
     with cluster, Client(cluster), joblib.parallel_config("dask"):
         code = main(command)
-    if code == 0:
-        with open(run / "tuning.csv", newline="") as file:
-            for row in csv.DictReader(file):
-                print("  ".join(f"{name} {value}" for name, value in row.items()))
-    sys.exit(code)
+    if code:
+        sys.exit(code)
+    with open(run / "tuning.csv", newline="") as file:
+        for row in csv.DictReader(file):
+            print("  ".join(f"{name} {value}" for name, value in row.items()))

@@ -4,9 +4,8 @@ import importlib
 import os
 import pkgutil
 
-os.environ.setdefault(
-    "OPENBLAS_NUM_THREADS", "1"
-)  # before NumPy loads: the cores are the other tests'
+for library in ("OPENBLAS", "OMP"):  # before NumPy loads: the cores are the other tests'
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

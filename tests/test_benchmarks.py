@@ -511,3 +511,12 @@ def test_ranks_pay_until_the_sum_takes_longer_than_the_rows():
     steps = {ranks: costs.step(ranks, 1e9, 1e-4)[0] for ranks in (1, 2, 8, 1024)}
     assert steps[1] > steps[8] and steps[1024] > steps[8]
     assert costs.step(8, 1e12, 1e-9)[0] == pytest.approx(1e-3 + 32e-4, rel=1e-3)  # all of it hidden
+
+
+def test_a_timeline_shows_what_a_sum_is_hidden_behind():
+    events = [("forward", 0.0, 0.5), ("sum of 4 B", 0.5, 1.0), ("backward", 0.5, 1.0)]
+    events.append(("backward", 1.0, 2.0))
+    head, forward, travels, backward = scaling.drawn(events)
+    assert "2000.0 ms" in head and forward == f"{'forward':16}{'#' * 18}"
+    assert travels == f"{'sum of 4 B':16}{' ' * 18}{'=' * 18}"
+    assert backward == f"{'backward':16}{' ' * 18}{'#' * 54}"

@@ -101,7 +101,7 @@ def test_mistakes_are_told(make, message):
 def test_a_csv_log_has_a_line_per_epoch(x, tmp_path):
     path = tmp_path / "log.csv"
     ae = fitted(x, [CSVLog(path)], epochs=3, learning_rate=nanoae.StepDecay(0.1, 2))
-    rows = list(csv.DictReader(path.open()))
+    rows = list(csv.DictReader(path.read_text().splitlines()))
     assert [float(row["loss"]) for row in rows] == ae.history_["loss"]
     assert [float(row["val_loss"]) for row in rows] == ae.history_["val_loss"]
     assert [row["epoch"] for row in rows] == ["1", "2", "3"] and len(
@@ -110,7 +110,7 @@ def test_a_csv_log_has_a_line_per_epoch(x, tmp_path):
     StackedAutoencoder(
         sizes=(6, 3), epochs=2, pretrain_epochs=1, random_state=0, callbacks=[CSVLog(path)]
     ).fit(x)
-    rows = list(csv.DictReader(path.open()))
+    rows = list(csv.DictReader(path.read_text().splitlines()))
     assert [(row["layer"], row["epoch"]) for row in rows] == [
         ("1", "1"),
         ("2", "1"),

@@ -73,7 +73,7 @@ def parallel(request):
         if request.param == "dask":
             distributed = pytest.importorskip("distributed")
             workers = {"n_workers": 2, "threads_per_worker": 1, "processes": False}
-            cluster = distributed.LocalCluster(**workers, dashboard_address=None)
+            cluster = distributed.LocalCluster(**workers, dashboard_address=":0")
             open_ones.enter_context(cluster)
             open_ones.enter_context(distributed.Client(cluster))
         open_ones.enter_context(joblib.parallel_config(request.param))

@@ -367,7 +367,8 @@ def test_images_come_back_as_stored(tmp_path, shape):
     for n, pixels in enumerate(x):
         image.fromarray(pixels).save(tmp_path / f"{n}.PNG")
     write(tmp_path / "notes.txt", "not an image")
-    data = load_data(tmp_path, random_state=None)
+    with pytest.warns(UserWarning, match="no images are left out: notes.txt"):
+        data = load_data(tmp_path, random_state=None)
     np.testing.assert_array_equal(np.concatenate([data.x_train, data.x_test]), x)
     assert data.shape == shape and data.maximum == 255
 

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::UserWarning"
+)  # quick runs learn from few rows, and are told so
 FOLDER = Path(__file__).parents[1] / "examples"
 EXAMPLES = sorted(path.stem for path in FOLDER.glob("*.py"))
 NEEDED = {

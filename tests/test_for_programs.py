@@ -67,7 +67,7 @@ def test_detect_as_json_knows_which_columns_were_ignored(folder, tmp_path, capsy
     files = ["--model", str(folder / "detector.npz"), "--score", str(folder / "new.csv")]
     assert main(["detect", *files, "--out", str(tmp_path / "scores.csv"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    rows = list(csv.DictReader((tmp_path / "scores.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "scores.csv").read_text().splitlines()))
     assert found["rows"] == len(rows) == 20 and found["abnormal"] == sum(
         int(row["abnormal"]) for row in rows
     )

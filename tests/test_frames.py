@@ -499,6 +499,7 @@ def test_what_is_no_table_is_refused_by_all_in_a_word(kind):
         assert type(estimator).__name__ in str(told.value)
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
 def test_matrices_lists_and_objects_are_arrays():
     X = np.random.default_rng(1).normal(size=(20, 3))
     X[::4, 1] = nan
