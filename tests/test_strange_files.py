@@ -481,3 +481,19 @@ def test_a_pipe_or_a_large_file_in_the_place_of_safetensors(tmp_path):
     MODELS["plain"]().export(tmp_path / "m.safetensors")
     with pytest.raises(ValueError, match=r"m\.safetensors: expected at most 100 bytes"):
         nanoae.load(tmp_path / "m.safetensors", limit=100)
+
+
+def test_an_unwanted_array_of_a_safetensors_file_is_not_read(tmp_path):
+    safetensors = pytest.importorskip("safetensors.numpy")
+    path = tmp_path / "m.safetensors"
+    MODELS["plain"]().export(path)
+    content = path.read_bytes()
+    n = int.from_bytes(content[:8], "little")
+    header, arrays = json.loads(content[8 : 8 + n]), safetensors.load(content)
+    more = {**arrays, "more": np.zeros(1 << 24, np.float32)}
+    path.write_bytes(safetensors.save(more, header["__metadata__"]))
+    tracemalloc.start()
+    assert nanoae.load(path).n_features_in_ == 6
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 24

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ class Saved:
     """
 
     def __init__(
-        self, archive: Archive | dict[str, np.ndarray], parts: Sequence[type] = (), prefix: str = ""
+        self, archive: Mapping[str, np.ndarray], parts: Sequence[type] = (), prefix: str = ""
     ) -> None:
         self.archive = archive
         self.parts = parts

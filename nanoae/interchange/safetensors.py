@@ -8,12 +8,14 @@ The weights of a network stand in it by PyTorch's names and in its layout, "0.we
 from __future__ import annotations
 
 import json
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from nanoae.autoencoders.model_file import load_model, pack_with_notes
-from nanoae.data.regular_file import open_regular
+from nanoae.data.regular_file import decoding, open_regular
 from nanoae.engine.network import Sequential
 from nanoae.interchange.weights import network_of, set_weights, state_dict, views
 
@@ -49,7 +51,7 @@ def is_state(name: str) -> bool:
     return name.removeprefix("state").isdigit()
 
 
-def read(path: Any) -> tuple[bytes, dict[str, np.ndarray]]:
+def read(path: Any) -> tuple[bytes, Mapping[str, np.ndarray]]:
     """(header as JSON, arrays as a model file has them); ValueError for a file that is damaged, or not from nanoae."""
     arrays, metadata = read_tensors(path)
     if "nanoae" not in metadata:
@@ -59,28 +61,47 @@ def read(path: Any) -> tuple[bytes, dict[str, np.ndarray]]:
         )
     try:
         theta, *state = json.loads(metadata.get("layout", "[[]]"))
-        parts = [(arrays.pop(name), transposed) for name, transposed in theta]
+        parts = [(arrays[name], transposed) for name, transposed in theta]
+        own: dict[str, np.ndarray] = {}
         if parts:
-            arrays["state0"] = np.concatenate(
+            own["state0"] = np.concatenate(
                 [(a.T if transposed else a).reshape(-1) for a, transposed in parts]
             )
-        arrays |= {f"state{i}": arrays.pop(name) for i, [(name, _)] in enumerate(state, 1)}
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        own |= {f"state{i}": arrays[name] for i, [(name, _)] in enumerate(state, 1)}
+    except Exception as error:  # of safetensors, too
         raise ValueError(
             f"{path}: expected weights laid out as its header says, got {error!r}."
         ) from error
-    return metadata["nanoae"].encode(), arrays
+    return metadata["nanoae"].encode(), ChainMap(own, arrays)  # type: ignore[arg-type]
 
 
-def read_tensors(path: Any) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+class Tensors(Mapping[str, np.ndarray]):
+    """The arrays of an open file, each of which is read when it is asked for."""
+
+    def __init__(self, path: Any, file: Any):
+        self.path, self.file, self.names = path, file, set(file.keys())
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.names:
+            raise KeyError(name)
+        with decoding(self.path, ".safetensors file of numbers"):  # which bfloat16 is not, to NumPy
+            return self.file.get_tensor(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def read_tensors(path: Any) -> tuple[Mapping[str, np.ndarray], dict[str, str]]:
     """(arrays by name, metadata) of any .safetensors file; ValueError for a damaged one."""
     package = _package("safetensors")
     with open_regular(path):  # so that a missing file, or a pipe, is told as everywhere
         pass
     try:
-        with package.safe_open(path, framework="numpy") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
-            return arrays, file.metadata() or {}
+        file = package.safe_open(path, framework="numpy")  # closed when the last array is gone
+        return Tensors(path, file), file.metadata() or {}
     except (package.SafetensorError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path}: expected a sound .safetensors file of numbers, got: {error}"
@@ -97,7 +118,7 @@ def from_safetensors(path: Any, model: Any = None) -> Any:
     """
     if model is None:
         return load_model(path)
-    set_weights(model, read_tensors(path)[0])
+    set_weights(model, dict(read_tensors(path)[0]))
     return model
 
 
