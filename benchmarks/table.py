@@ -186,9 +186,13 @@ def save(name: str, text: str, facts: dict[str, Any]) -> None:
     """Write results/NAME.md and results/NAME.json, which say by what command, when and of which commit."""
     RESULTS.mkdir(exist_ok=True)
     made = origin()
-    told = f"Measured on {made['date']}, at commit {made['commit']}: `{made['command']}`"
-    (RESULTS / f"{name}.md").write_text(f"{text}\n\n{told}.\n", encoding="utf-8")
+    (RESULTS / f"{name}.md").write_text(f"{text}\n\n{measured(made)}\n", encoding="utf-8")
     write_json(RESULTS / f"{name}.json", {"origin": made, **facts})
+
+
+def measured(made: dict[str, str]) -> str:
+    """What `origin` found, as a sentence."""
+    return f"Measured on {made['date']}, at commit {made['commit']}: `{made['command']}`."
 
 
 def origin() -> dict[str, str]:
