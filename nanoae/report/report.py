@@ -93,13 +93,9 @@ class Report:
         self.scaled = getattr(model, "scaling_", "none") != "none"
         self.errors = self.mistakes() if self.predicts else self.errors_of(model)
         self.pca = None if self.baseline is None else self.errors_of(self.baseline)
-        codes = np.concatenate(
-            [
-                np.asarray(model.transform(self.rows(at), **self.beside(at)))
-                for at in blocks(len(x), BLOCK)
-            ]
-        )
-        codes = codes.reshape(len(x), -1)
+        parts = blocks(len(x), BLOCK)
+        found = [np.asarray(model.transform(self.rows(at), **self.beside(at))) for at in parts]
+        codes = np.concatenate(found).reshape(len(x), -1)
         self.codes = Codes(codes, self.errors, self.labels, self.x.shape[1], "kl" in self.results)
 
     # ---------------------------------------------------------------- the model and the rows
