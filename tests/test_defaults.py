@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nanoae
-from nanoae.autoencoders.plan import LinesPlan, Plan
+from nanoae.autoencoders.plan import LinesPlan, Plan, heavy_tailed
 
 DATA = nanoae.load_data("digits")
 LEARNED, TESTED = DATA.flat()
@@ -108,3 +108,16 @@ def test_nothing_is_told_where_the_two_do_not_compare(parts):
 @pytest.mark.filterwarnings("error::nanoae.UnderfitWarning")
 def test_nothing_is_told_of_the_parts_of_others():
     nanoae.AnomalyDetector(nanoae.Autoencoder(8, epochs=1), random_state=0).fit(LEARNED[:300])
+
+
+def test_heavy_tails_are_learned_by_tanh():
+    random = np.random.default_rng(0)
+    normal, heavy = random.normal(size=(1000, 3)), random.standard_cauchy((1000, 3))
+    heavy[0, 0] = np.nan
+    assert heavy_tailed(heavy) and not heavy_tailed(normal) and not heavy_tailed(heavy[:999])
+    settings = dict(batch_size=1000, patience=1, missing="mask", random_state=0)
+    stop = [lambda trainer, row: True]
+    for rows, activation in ((normal, "elu"), (heavy, "tanh")):
+        model = nanoae.Autoencoder(2, (4,), callbacks=stop, validation_fraction=0.1, **settings)
+        assert model.fit(rows).hidden_activation == activation
+        assert model.get_params()["activation"] == "auto"
