@@ -153,6 +153,7 @@ BEFORE = (
 )
 
 
+@pytest.mark.filterwarnings("ignore:.* is called .* now:FutureWarning")
 @pytest.mark.parametrize("name", BEFORE["names"])
 def test_a_public_name_takes_what_it_took(name):
     room, _, own = name.rpartition(".")
