@@ -381,6 +381,7 @@ def test_the_command_line_tells_one_line(parts, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs the signals of POSIX")
+@pytest.mark.filterwarnings("default")  # what is read of a damaged file may be odd
 @pytest.mark.parametrize("kind", SPECIMENS)
 def test_damaged_files_are_refused_by_name_or_read(kind):
     """As `python -m benchmarks.faults` does it, with 20,000 of each."""
