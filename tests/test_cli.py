@@ -720,7 +720,7 @@ def test_ctrl_c_ends_the_tuning_with_the_best_so_far(run, monkeypatch, call, kep
 
 
 def test_ctrl_c_before_the_training_leaves_nothing(run, monkeypatch):
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("nanoae.cli.data.read", interrupted)

@@ -125,7 +125,7 @@ def test_models_of_python_and_of_former_times_have_no_baseline(run, trained):
         code, out, _ = run("evaluate", name, "--data", "other.csv")
         assert code == 0 and "PCA-" not in out
         assert (
-            f"test mse {trained.evaluate(x_test)['mse']:.4g}   no PCA: the model file has none"
+            f"test mse {trained.evaluate(x_test)['mse']:.4g}   no PCA: the model file has no PCA"
             in out
         )
         assert (
