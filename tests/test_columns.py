@@ -94,7 +94,7 @@ def test_the_columns_are_those_of_training_in_any_order(run, tmp_path, data, sai
         ),
         (
             "more.csv",
-            "got 5: none missing, ['id', 'kind'] unknown. A label is named: label=, --label; what is no",
+            "got 5: none missing, ['id', 'kind'] unknown. A label is named: label=, --label; leave out what",
         ),
         ("index.csv", "got 4: none missing, ['Unnamed: 0'] unknown"),
     ],
