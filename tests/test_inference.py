@@ -126,6 +126,50 @@ def test_what_changes_is_seen():
     assert (trained == pickle.loads(pickle.dumps(model)).reconstruct(part)).all()
 
 
+def another_layer(network):
+    network.layers[1] = tanh = nanoae.Tanh()
+    tanh.build(network.ops, (16,), network.dtype)
+
+
+def own_forward(network):
+    network.layers[1].forward = lambda x, train=False: x * 0.5
+
+
+def own_function(network):
+    network.layers[1].f = lambda x, out: np.multiply(x, 0.5, out=out)
+
+
+def another_mean(network):
+    layer = network.layers[2]
+    layer.state["mean"] = layer.state["mean"] + 1
+
+
+@pytest.mark.parametrize("change", [another_layer, own_forward, own_function, another_mean])
+def test_what_is_put_in_the_place_of_something_is_seen(change):
+    layers = [Linear(16), nanoae.ELU(), nanoae.BatchNorm(), Linear(3)]
+    model = Autoencoder(encoder=layers, decoder=[Linear(8)], scaling="none", **FEW).fit(TABLE)
+    part = TABLE[:5]
+    before = [model.reconstruct(part) for _ in range(3)][-1]
+    change(model.network_)
+    again = [model.reconstruct(part) for _ in range(3)][-1]
+    wanted = model.network_.forward(part)
+    assert not np.allclose(before, wanted)
+    np.testing.assert_allclose(again, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_training_goes_on_with_a_setting_as_it_is_now():
+    """One step over all rows, by the trainer of `fit` and by a new one."""
+    numbers = {"activation": "leaky_relu", "optimizer": nanoae.SGD(0.1), "batch_size": 200}
+    model = Autoencoder(3, (16,), **numbers, **FEW).fit(TABLE)
+    fresh = pickle.loads(pickle.dumps(model))
+    before = model.network_.theta.copy()
+    for one in (model, fresh):
+        one.network_.layers[1].slope = 0.9
+        one.partial_fit(TABLE)
+    assert not np.allclose(before, model.network_.theta, atol=1e-3)
+    np.testing.assert_allclose(model.network_.theta, fresh.network_.theta, atol=1e-5)
+
+
 @pytest.mark.parametrize("hidden", [(np.int64(16),), [16]])
 def test_numbers_of_numpy_are_recorded_as_a_file_has_them(hidden, tmp_path):
     """Plain and recorded inference may differ in the last bit: a model that was saved has to take the same."""

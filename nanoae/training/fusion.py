@@ -6,7 +6,7 @@ The plain layers stay as they are; `fuse(network)` is what the training loop run
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeGuard
 
 from nanoae.backend import Array
 from nanoae.engine.activations import ACTIVATIONS, Elementwise, Identity
@@ -53,15 +53,19 @@ class LinearActivation(InPlace):
 
     def __init__(self, layer: Linear, activation: Any):
         super().__init__(layer, activation)
-        name = next(name for name, cls in ACTIVATIONS.items() if cls is type(activation))
-        self.f = name, tuple(activation.config().values())
+        self.f = next(name for name, cls in ACTIVATIONS.items() if cls is type(activation))
         self.keeps_x = getattr(activation, "kept", "y") == "x"  # f' is a function of z = x W + b
         # What the device keeps of its ReLU for the layer above
         self.kept: dict[str, Any] | None = None
 
+    @property
+    def a(self) -> tuple[float, ...]:
+        """The parameters of f, as they are now: a callback may change them."""
+        return tuple(vars(self.activation)[name] for name in self.activation.bounds)
+
     def put_on(self, below: Layer) -> None:
         """Have `below` as the layer before this one, and undo its ReLU for it."""
-        if isinstance(below, LinearActivation) and below.f[0] == "relu":
+        if isinstance(below, LinearActivation) and below.f == "relu":
             self.below = below
             below.kept = {}
 
@@ -74,7 +78,7 @@ class LinearActivation(InPlace):
         kept = self.kept if train else None
         y = linear.buffer("y", shape)
         z = linear.buffer("z", shape) if self.keeps_x else y  # else f works in place
-        ops.affine_activation(x, W, b, *self.f, out=y, z=z, kept=kept)
+        ops.affine_activation(x, W, b, self.f, self.a, out=y, z=z, kept=kept)
         self.cache = (x, z) if train else None
         return y
 
@@ -82,11 +86,11 @@ class LinearActivation(InPlace):
         linear, ops, (x, kept) = self.layer, self.layer.ops, self.take_cache()
         W, (dW, db) = linear.params["W"], linear.grads.values()
         dz = dy
-        if self.f[0] == "identity":
+        if self.f == "identity":
             ops.affine_gradients(x, dz, db=db, out=dW)
         else:
             if self.kept is None:  # else the layer above was so kind
-                dz = ops.activation_backward_bias(dy, kept, *self.f, db=db, out=dy)
+                dz = ops.activation_backward_bias(dy, kept, self.f, self.a, db=db, out=dy)
             ops.matmul(x.T, dz, out=dW)
         for term in linear.extra_grads:
             ops.add_inplace(dW, term)
@@ -99,7 +103,7 @@ class LinearActivation(InPlace):
         return ops.affine_relu_backward(dz, W, x, below.kept, db=below.layer.grads["b"], out=dx)
 
     def __repr__(self) -> str:
-        return repr(self.layer) if self.f[0] == "identity" else super().__repr__()
+        return repr(self.layer) if self.f == "identity" else super().__repr__()
 
 
 NEED_NO_OUTPUT = (
@@ -110,28 +114,34 @@ NEED_NO_OUTPUT = (
 )  # whose backward does not look at their y
 
 
+METHODS = "forward", "backward", "f", "df", "predict"
+
+
+def has_methods(part: object) -> bool:
+    """Whether an object has a method of its own in place of its class's: then it is called as it comes."""
+    return any(name in vars(part) for name in METHODS)
+
+
+def is_plain_linear(layer: Layer | None) -> TypeGuard[Linear]:
+    return type(layer) is Linear and not has_methods(layer)
+
+
 def fuse(network: Sequential, layers: list[Layer] | None = None) -> Sequential:
     """`network`, or these layers of it, with every activation behind one of NEED_NO_OUTPUT in place, and every Linear
     as a LinearActivation; theta, grad and all views are shared."""
     fused: list[Layer] = []
     for layer in network.layers if layers is None else layers:
         before = fused[-1] if fused else None
-        if (
-            isinstance(layer, Elementwise)
-            and type(before) is Linear
-            and type(layer) in ACTIVATIONS.values()
-        ):
+        if not isinstance(layer, Elementwise) or has_methods(layer):
+            fused.append(layer)
+        elif is_plain_linear(before) and type(layer) in ACTIVATIONS.values():
             fused[-1] = LinearActivation(before, layer)
-        elif (
-            isinstance(layer, Elementwise)
-            and layer.kept == "y"
-            and isinstance(before, NEED_NO_OUTPUT)
-        ):
+        elif layer.kept == "y" and isinstance(before, NEED_NO_OUTPUT):
             fused[-1] = InPlace(before, layer)
         else:
             fused.append(layer)
     fused = [
-        LinearActivation(layer, Identity()) if type(layer) is Linear else layer for layer in fused
+        LinearActivation(layer, Identity()) if is_plain_linear(layer) else layer for layer in fused
     ]
     for below, above in pairwise(fused):
         if isinstance(above, LinearActivation):

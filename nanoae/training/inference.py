@@ -16,7 +16,7 @@ from nanoae.configurable import Configurable, arguments
 from nanoae.engine.layers import Layer
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
-from nanoae.training.fusion import fuse
+from nanoae.training.fusion import fuse, has_methods
 
 MOST = 64  # recordings of a thread, each for another number of rows: beyond that it starts afresh
 # Settings that can be compared; a file has numbers for NumPy's, and tuples for lists and arrays.
@@ -28,9 +28,10 @@ KNOWN: weakref.WeakKeyDictionary[Sequential, dict[Any, Inference]] = weakref.Wea
 def inference(network: Sequential, start: int, stop: int | None, loss: Loss | None) -> Inference:
     """Layers start .. stop-1 of `network`, and what `loss`, if any, means by their output: made once."""
     known = KNOWN.setdefault(network, {})
-    if (start, stop, loss) not in known:
-        known[start, stop, loss] = Inference(network, start, stop, loss)
-    return known[start, stop, loss]
+    found = known.get((start, stop, loss))
+    if found is None or found.layers != network.layers[start:stop]:
+        found = known[start, stop, loss] = Inference(network, start, stop, loss)
+    return found
 
 
 class Inference(Reused):
@@ -39,6 +40,7 @@ class Inference(Reused):
     fused = ThreadLocal()  # the layers in fewer passes over memory
     recordings = ThreadLocal()  # (rows, type) -> the recording, its x, its y
     watched = ThreadLocal()  # where the settings stand that these are good for
+    arrays = ThreadLocal()  # and where what was learned does
     settings = ThreadLocal()  # which those are
     recordable = ThreadLocal()  # whether a recording would be good for anything
 
@@ -51,7 +53,7 @@ class Inference(Reused):
         self.loss = loss
 
     def __call__(self, x: Array, out: np.ndarray) -> None:
-        if self.settings is None or self.settings != now(self.watched):
+        if self.settings is None or self.settings != now(self.watched, self.arrays):
             self.start_afresh()
         host = isinstance(x, np.ndarray)
         if self.recordable and 0 < x.size <= self.ops.most_recorded:
@@ -95,12 +97,15 @@ class Inference(Reused):
         return results[0]
 
     def start_afresh(self) -> None:
-        """Whoever changes a layer's settings is to see it."""
+        """Whoever changes a layer's settings, or puts other arrays in place of what it learned, is to see it."""
         parts = inside([*self.layers, *([] if self.loss is None else [self.loss])])
         self.watched = [(vars(part), name) for part in parts for name in watched_of(part)]
+        layers = [part for part in parts if isinstance(part, Layer)]
+        arrays = [named for layer in layers for named in (layer.params, layer.state)]
+        self.arrays = [named for named in arrays if named]
         self.fused = fuse(self.network, self.layers)
         self.recordings = {}
-        self.settings = now(self.watched)
+        self.settings = now(self.watched, self.arrays)
         simple = all(isinstance(value, SIMPLE) for value in self.settings)
         self.recordable = simple and all(map(known, parts))
 
@@ -118,12 +123,17 @@ def inside(parts: list[Any]) -> list[Configurable]:
 
 
 def watched_of(part: Configurable) -> tuple[str, ...]:
-    """The names of its settings, and of a forward of its own."""
-    return "forward", *arguments(type(part))  # type: ignore[arg-type]
+    """The names of its settings, and of methods that it may have of its own."""
+    kind = type(part)
+    methods = [name for name in ("forward", "f", "predict") if hasattr(kind, name)]
+    return *methods, *arguments(kind)  # type: ignore[arg-type]
 
 
-def now(watched: list[tuple[dict[str, Any], str]]) -> list[Any]:
-    found = []
+def now(watched: list[tuple[dict[str, Any], str]], arrays: list[dict[str, Array]]) -> list[Any]:
+    """The settings, and which arrays these are: a recording keeps its own, so that no other has their id."""
+    found: list[Any] = []
+    for named in arrays:
+        found += map(id, named.values())
     for own, name in watched:
         value = own.get(name)
         if isinstance(value, np.ndarray):
@@ -139,4 +149,4 @@ def known(part: Configurable) -> bool:
     leaves = isinstance(part, Layer) and any(
         isinstance(value, ThreadLocal) for value in vars(kind).values()
     )
-    return kind.__module__.startswith("nanoae.") and not leaves
+    return kind.__module__.startswith("nanoae.") and not leaves and not has_methods(part)

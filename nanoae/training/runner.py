@@ -23,7 +23,8 @@ from nanoae.training import divergence
 if TYPE_CHECKING:
     from nanoae.training.loop import Trainer
 
-METHODS = {"forward", "backward", "step", "apply", "learn", "gradient", "batch"}  # of a step
+# Of a step
+METHODS = {"forward", "backward", "f", "df", "step", "apply", "learn", "gradient", "batch"}
 AT_A_TIME = 16  # steps before Python gets a chance to notice Ctrl-C
 
 
