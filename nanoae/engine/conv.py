@@ -18,7 +18,6 @@ import math
 from nanoae.backend import Array, Shape
 from nanoae.engine import init
 from nanoae.engine.image import ImageLayer, Pair, batch_first
-from nanoae.engine.layers import batch_of
 
 
 class Convolution(ImageLayer):
@@ -198,18 +197,14 @@ class TiedConvTranspose2d(ConvTranspose2d):
 
     Shapes    x, dx (N, K, OH, OW) as source's output    y, dy (N, C, H, W) as its input    b, db (C,)
 
-    Backward  W is used twice, so its gradient has two terms. This layer's is x im2col(dy)ᵀ; it is left in
-              `source.extra_grads`, and `source`, whose backward comes later, adds it to its own.
+    Backward  as `TiedLinear`'s: the term that this layer leaves to `source` is x im2col(dy)ᵀ.
     """
 
     def __init__(self, source: Conv2d, bias_init: str = "zeros"):
         self.source, self.bias_init, self.window = source, bias_init, source.window
 
     def infer_shape(self, in_shape: Shape) -> Shape:
-        self.check_shape(
-            in_shape == self.source.out_shape,
-            f"inputs of shape {batch_of(self.source.out_shape)}, what its source gives",
-        )
+        self.check_source(self.source)
         self.map_shape, self.image_shape = in_shape, self.source.in_shape
         self.term = self.ops.empty(self.source.parameters()["W"][0], self.dtype)
         self.source.extra_grads.append(self.term)

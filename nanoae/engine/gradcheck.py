@@ -23,6 +23,8 @@ from nanoae.engine.layers import Layer
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 
+Value = Callable[[], float]
+
 
 @dataclass
 class GradientRow:
@@ -124,9 +126,6 @@ def _twin(net: Any, shape: Shape) -> Sequential:
         return network.to(network.ops, "float64")
     copy = Sequential(from_configs(to_configs(network.layers)))
     return copy.build(shape, "numpy", "float64", random_state=0)
-
-
-Value = Callable[[], float]
 
 
 @dataclass

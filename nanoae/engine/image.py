@@ -29,11 +29,8 @@ class ImageLayer(Layer):
     window: Window
 
     def check_image(self, in_shape: Shape) -> None:
-        self.check_shape(
-            len(in_shape) == 3,
-            "images, inputs of shape (N, C, H, W)",
-            "Reshape((C, H, W)) before it makes images of vectors.",
-        )
+        hint = "Reshape((C, H, W)) before it makes images of vectors."
+        self.check_shape(len(in_shape) == 3, "images, inputs of shape (N, C, H, W)", hint)
 
     def pair(self, name: str, value: Any, least: int) -> tuple[int, int]:
         """An int, or a pair of them for rows and columns, as a pair."""
@@ -54,11 +51,9 @@ class ImageLayer(Layer):
         rows, columns = self.window.outputs((height, width))
         if rows < 1 or columns < 1:
             (kh, kw), _, (ph, pw) = self.window
-            padded = f"{height + 2 * ph} x {width + 2 * pw}"
+            padded = f"the padded image of {height + 2 * ph} x {width + 2 * pw}"
             hint = "A smaller kernel, more padding or fewer layers fit."
-            raise self.mistake(
-                f"a kernel that fits on the padded image of {padded}", f"{kh} x {kw}", hint
-            )
+            raise self.mistake(f"a kernel that fits on {padded}", f"{kh} x {kw}", hint)
         return rows, columns
 
     def memory(self, name: str, shape: Shape, n: int) -> Array:

@@ -2,10 +2,6 @@
 
 The variance of a layer's output is fan_in · Var[W] times that of its input; of the gradient, fan_out · Var[W].
 
-    lecun        Var[W] = 1 / fan_in                  keeps the forward signal (LeCun 1998)
-    glorot       Var[W] = 2 / (fan_in + fan_out)      a compromise of both directions (Glorot & Bengio 2010)
-    he           Var[W] = 2 / fan_in                  ReLU halves the signal, so twice the variance (He 2015)
-
 Weights are drawn on the host with NumPy on every backend: the same seed starts the same network on CPU and GPU.
 """
 
@@ -62,8 +58,11 @@ def ones(generator: Generator, shape: Shape, fan_in: float, fan_out: float) -> n
 
 
 SCALED: dict[str, Callable[[float, float], float]] = {  # name -> Var[W] of fan_in and fan_out
+    # keeps the forward signal: LeCun 1998
     "lecun": lambda fan_in, fan_out: 1 / fan_in,
+    # a compromise of both directions: Glorot & Bengio 2010
     "glorot": lambda fan_in, fan_out: 2 / (fan_in + fan_out),
+    # ReLU halves the signal, so twice the variance: He 2015
     "he": lambda fan_in, fan_out: 2 / fan_in,
 }
 INITIALIZERS: dict[str, Initializer] = {

@@ -25,7 +25,6 @@ class Layer(Reused, Configurable):
     """The base: shapes, buffers and the cache. `build` is called once, before the first forward.
 
     in_shape, out_shape   the shape of one example, without the batch: (784,) or (16, 10, 10)
-    need_dx               False in the first layer: nobody needs the gradient of the data
     """
 
     former: ClassVar[dict[str, str]] = {"resolve": "infer_shape"}
@@ -78,6 +77,12 @@ class Layer(Reused, Configurable):
         if not right:
             raise self.mistake(expected, batch_of(self.in_shape), hint)
 
+    def check_source(self, source: Layer) -> None:
+        """The same where they are not what `source`, whose weights this layer uses, gives."""
+        hint = "" if source.in_shape else "It has to come before, in the same list of layers."
+        expected = f"inputs of shape {batch_of(source.out_shape)}, what its source gives"
+        self.check_shape(self.in_shape == source.out_shape, expected, hint)
+
     def check_input(self, x: Array) -> None:
         if x.shape[1:] != self.in_shape:
             hint = FLATTEN if x.ndim > 2 else "Is this the table the network was built for?"
@@ -109,8 +114,7 @@ class Linear(Layer):
         self.n_out, self.init, self.bias_init = n_out, init, bias_init
 
     def infer_shape(self, in_shape: Shape) -> Shape:
-        # gradients of W from elsewhere: tied weights, a contractive penalty
-        self.extra_grads: list[Array] = []
+        self.extra_grads: list[Array] = []  # of W, from elsewhere: tied weights, a penalty
         self.check_shape(len(in_shape) == 1, "inputs of shape (N, I)", FLATTEN)
         self.n_in = in_shape[0]
         return (self.n_out,)
@@ -148,19 +152,14 @@ class TiedLinear(Layer):
 
     Shapes    x, dx (N, I)    y, dy (N, O)    b, db (O,)
 
-    Backward  W is used twice, so its gradient has two terms. This layer's is  (xᵀ dy)ᵀ = dyᵀ x  (O, I); it is left in
-              `source.extra_grads`, and `source`, whose backward comes later, adds it to its own.
+    Backward  dW = (xᵀ dy)ᵀ = dyᵀ x  (O, I),  which `source`, whose backward comes later, adds to its own.
     """
 
     def __init__(self, source: Linear, bias_init: str = "zeros"):
         self.source, self.bias_init = source, bias_init
 
     def infer_shape(self, in_shape: Shape) -> Shape:
-        self.check_shape(
-            in_shape == self.source.out_shape,
-            f"inputs of shape {batch_of(self.source.out_shape)}, what its source gives",
-            "" if self.source.in_shape else "It has to come before, in the same list of layers.",
-        )
+        self.check_source(self.source)
         self.dW = self.ops.empty((self.source.n_in, self.source.n_out), self.dtype)
         self.source.extra_grads.append(self.dW)
         return self.source.in_shape

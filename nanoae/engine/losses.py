@@ -29,7 +29,6 @@ class Loss(Reused, Configurable):
 
     elements   what each element costs: for rows that count more or less (`Weighted`) and for costs of rows
     neutral    an output and a target that cost nothing: for targets with gaps (`Masked`)
-    predict    what a network that was trained on this loss means by y, where that is not y itself
     """
 
     former: ClassVar[dict[str, str]] = {"output": "predict", "free": "neutral"}
@@ -208,9 +207,7 @@ class SoftmaxCrossEntropy(Loss):
         counts = None
         if self.ignore is not None:
             counts = self.ops.not_equal(t, self.ignore, out=self.ops.empty(len(t), self.dtype))
-            if (
-                self.reduction == "mean"
-            ):  # scale is weight / (N T), of which Σ counts count, or none
+            if self.reduction == "mean":  # weight / (N T), of which Σ counts count, or none
                 share = self.ops.call(share_of, len(t), self.ops.sum(counts))
                 self.ops.scale_inplace(counts, share)
         return self.ops.softmax_cross_entropy(y, t, scale, out=out, weights=counts)

@@ -91,9 +91,8 @@ class Sequential:
         """Fill `grad` with dLoss/dtheta, given dy = dLoss/dy (N, *output_shape); return dLoss/dx where it is needed."""
         dx: Array | None = self.ops.check_device(dy)
         if dy.shape[1:] != self.output_shape:
-            raise ValueError(
-                f"Sequential: expected dy of shape (N, *{self.output_shape}), the output's, got {dy.shape}."
-            )
+            wanted = f"dy of shape (N, *{self.output_shape}), the output's"
+            raise ValueError(f"Sequential: expected {wanted}, got {dy.shape}.")
         for layer in reversed(self.layers):
             dx = layer.backward(dx)
             if dx is None:
@@ -122,9 +121,8 @@ class Sequential:
         """Copy `arrays` (of host or device) into `state()`."""
         for mine, theirs in zip(self.state(), arrays, strict=True):
             if mine.shape != theirs.shape:
-                raise ValueError(
-                    f"Sequential: expected an array of shape {mine.shape}, got {theirs.shape}."
-                )
+                wanted = f"an array of shape {mine.shape}"
+                raise ValueError(f"Sequential: expected {wanted}, got {theirs.shape}.")
             self.ops.copy(self.ops.to_device(theirs, self.dtype), out=mine)
 
     def to(self, ops: Ops | str = "numpy", dtype: Any = "float64") -> Sequential:

@@ -104,8 +104,7 @@ class LayerNorm(Layer):
 
     Shapes    x, y, dx, dy (N, ..., *S), S the last `axes` sizes    gamma, beta S    M = the product of S numbers a row
 
-    Backward  dgamma = Σ dy x̂      dbeta = Σ dy         over all rows
-              dx̂ = dy gamma        dx = (dx̂ - mean(dx̂) - x̂ mean(dx̂ x̂)) / sqrt(var + eps)        mean over the row
+    Backward  dgamma = Σ dy x̂      dbeta = Σ dy         over all rows        dx as above, of dx̂ = dy gamma
     """
 
     def __init__(self, axes: int = 1, eps: float = 1e-5):

@@ -29,9 +29,8 @@ LearningRate = float | Callable[[int, int], float]
 class Optimizer(Configurable):
     """The base. `build` once for a theta; `step` after each backward.
 
-    lr             learning rate, >= 0, or a schedule
-    weight_decay   >= 0
-    clip_norm      None, or the largest Euclidean norm of the whole gradient: a longer one is scaled down to it
+    lr, weight_decay   as above, >= 0
+    clip_norm          None, or the largest Euclidean norm of the whole gradient: a longer one is scaled down to it
     """
 
     bounds: ClassVar = {"lr": "[0, inf)", "weight_decay": "[0, inf)", "clip_norm": "(0, inf)"}
@@ -160,12 +159,8 @@ class RMSprop(Optimizer):
         self.ops.adam_inplace(theta, grad, m, v, MANY_STEPS, self.rate, 0.0, self.rho, self.eps)
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {
-    "sgd": SGD,
-    "adam": Adam,
-    "adamw": AdamW,
-    "rmsprop": RMSprop,
-}
+KINDS = (SGD, Adam, AdamW, RMSprop)
+OPTIMIZERS: dict[str, type[Optimizer]] = {kind.__name__.lower(): kind for kind in KINDS}
 
 
 def get(

@@ -32,9 +32,8 @@ class Parameters:
                 self.slices[i, name] = slice(size, size + math.prod(shape))
                 size += math.prod(shape)
         if values is not None and values.shape != (size,):
-            raise ValueError(
-                f"parameters: expected {size:,} numbers, got an array of shape {values.shape}."
-            )
+            got = f"an array of shape {values.shape}"
+            raise ValueError(f"parameters: expected {size:,} numbers, got {got}.")
         self.theta = ops.empty(size, dtype)
         self.grad = ops.zeros(size, dtype)
         for (i, name), where in self.slices.items():

@@ -58,11 +58,6 @@ class Summing(ImageLayer):
 
     spreads = False
 
-    @property
-    def scale(self) -> float:
-        """A factor of both: sums are means."""
-        return 1.0 if self.spreads else 1 / self.window.area
-
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
         self.cache = train or None
@@ -75,8 +70,9 @@ class Summing(ImageLayer):
     def moved(self, x: Array, name: str, shape: Shape, spread: bool) -> Array:
         """Sums over windows of x (N, C, H, W), or what its pixels are spread to, of this shape, in memory `name`."""
         primitive = self.ops.spread_windows if spread else self.ops.sum_windows
+        scale = 1.0 if self.spreads else 1 / self.window.area  # sums are means
         x, out = self.batch_last(x, f"{name} of"), self.memory(name, shape, len(x))
-        return batch_first(primitive(x, self.window, self.scale, out=out))
+        return batch_first(primitive(x, self.window, scale, out=out))
 
 
 class AvgPool2d(Pooling, Summing):
@@ -91,8 +87,7 @@ class Upsample(Summing):
 
     Shapes    x, dx (N, C, H, W)    y, dy (N, C, H·factor, W·factor)    factor: an int, or a pair for rows and columns
 
-    Backward  x is used once for each of its copies, so dx sums over them. It is the adjoint of an average pool, but for
-              the factor 1 / (KH·KW).
+    Backward  x is used once for each of its copies, so dx sums over them.
     """
 
     spreads = True

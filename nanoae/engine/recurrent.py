@@ -41,11 +41,8 @@ class GRU(Layer):
         self.n_out, self.last, self.init, self.bias_init = n_out, last, init, bias_init
 
     def infer_shape(self, in_shape: Shape) -> Shape:
-        self.check_shape(
-            len(in_shape) == 2,
-            "sequences, inputs of shape (N, T, I)",
-            "An Embedding before it makes vectors of words.",
-        )
+        hint = "An Embedding before it makes vectors of words."
+        self.check_shape(len(in_shape) == 2, "sequences, inputs of shape (N, T, I)", hint)
         return (self.n_out,) if self.last else (in_shape[0], self.n_out)
 
     def parameters(self) -> dict[str, init.Parameter]:
