@@ -63,3 +63,31 @@ def test_other_columns_are_refused():
     with pytest.raises(ValueError, match="X has 5 features, but Autoencoder is expecting 6"):
         model.fit(X[:, :5])
     assert made(warm_start=True).fit(X[:, :5]).n_features_in_ == 5
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"hidden": (4, 8)}, {"hidden": (9,)}, {"missing": "mask"}, {"tied_weights": True}],
+    ids=str,
+)
+def test_weights_of_other_layers_are_refused_and_kept(other):
+    model = nanoae.Autoencoder(6, (8, 4), warm_start=True, **SETTINGS).fit(X)
+    before = model.transform(X)
+    model.set_params(**other)
+    with pytest.raises(ValueError, match="expected layers as they were"):
+        model.fit(X)
+    np.testing.assert_array_equal(model.transform(X), before)
+
+
+@pytest.mark.parametrize("labels", [[1, 2, 3], [0, 1, 2, 3], None], ids=str)
+def test_labels_that_the_weights_do_not_know_are_refused(labels):
+    """They would take the numbers of those that were learned."""
+    more = {"likelihood": "gaussian", "warm_start": True, **SETTINGS}
+    model = nanoae.VariationalAutoencoder(2, (8,), **more)
+    model.fit(X, condition=np.arange(120) % 3)
+    before = model.transform(X, 1)
+    with pytest.raises(ValueError, match="out of 0, 1, 2"):
+        model.fit(X, condition=None if labels is None else np.resize(labels, 120))
+    np.testing.assert_array_equal(model.transform(X, 1), before)
+    model.set_params(learning_rate=0.0).fit(X, condition=np.full(120, 2))
+    np.testing.assert_array_equal(model.transform(X, 1), before)

@@ -162,7 +162,8 @@ class VariationalAutoencoder(Variational, Autoencoder):
 
     def _learn_conditions(self, n: int, rows: Any, condition: Any) -> dict[str, Any]:
         labels = None if condition is None else _of_rows(condition, n)[rows]
-        self.classes_ = _different(labels)
+        if not self.goes_on:  # else the weights know these labels, by their numbers
+            self.classes_ = _different(labels)
         return {"condition": labels}
 
     def _watched(self, validation_data: Any) -> Examples | None:

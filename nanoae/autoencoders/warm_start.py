@@ -11,8 +11,18 @@ from nanoae.autoencoders.kinds import Flag
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.parameters import parameter
 from nanoae.autoencoders.plan import AUTO
+from nanoae.engine.network import Sequential
 
 KEPT = ("scaler_", "table_encoder_")
+
+
+def learned_shapes(network: Sequential) -> list[tuple[str, tuple[int, ...]]]:
+    """(name, shape) of each array that a network has learned."""
+    return [
+        (name, array.shape)
+        for layer in network.layers
+        for name, array in [*layer.params.items(), *layer.state.items()]
+    ]
 
 
 @dataclass(eq=False, repr=False)
@@ -48,6 +58,20 @@ class WarmStart(NetworkEstimator):
         if self.as_built.activation == AUTO:
             self._left_open = {"activation": AUTO}
             self.as_built.activation = activation
+
+    def _build(self, input_shape: tuple[int, ...], state: list[np.ndarray] | None = None) -> None:
+        """ValueError where `fit` goes on, and the parameters now make another network than those weights are of."""
+        if state is None or not self.goes_on:
+            super()._build(input_shape, state)
+            return
+        before = learned_shapes(self.network_)
+        super()._build(input_shape)
+        if learned_shapes(self.network_) != before:
+            raise ValueError(
+                f"{type(self).__name__}: expected layers as they were, whose weights warm_start=True goes on from, got "
+                "others. Set warm_start=False to start afresh."
+            )
+        self.network_.set_state(state)
 
     def _weights_before(self) -> list[np.ndarray] | None:
         """What the network has learned, a copy, where `fit` goes on; None: it starts afresh."""
