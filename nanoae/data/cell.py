@@ -28,9 +28,9 @@ def is_nothing(cell: Any) -> bool:
         return True
     if isinstance(cell, Decimal):
         return cell.is_nan()
-    return isinstance(cell, (float, np.floating, np.datetime64, np.timedelta64)) and bool(
-        cell != cell
-    )
+    if not isinstance(cell, (float, np.floating, np.datetime64, np.timedelta64)):
+        return False
+    return bool(cell != cell)
 
 
 def objects(cells: Iterable) -> np.ndarray:
@@ -110,9 +110,8 @@ def text(cell: Any) -> str:
 def texts(numbers: np.ndarray) -> np.ndarray:
     """A column of numbers as texts, None where one is NaN."""
     different, places = np.unique(numbers, return_inverse=True)
-    return np.array([None if cell != cell else text(cell) for cell in different], dtype=object)[
-        places
-    ]
+    written = [None if cell != cell else text(cell) for cell in different]
+    return np.array(written, dtype=object)[places]
 
 
 def category(text: str) -> str:

@@ -70,9 +70,14 @@ def read_columns(
         source = opened(path)
         types = {field.name: str(field.type) for field in source.schema}
         index = (source.schema.pandas_metadata or {}).get("index_columns", [])
-        left_out = {label, *ignore, *(name for name in index if isinstance(name, str))}
-        names = [name for name in types if name not in left_out] if columns is None else [*columns]
-        for name in (*names, *([] if label is None else [label])):
+        of_index = [name for name in index if isinstance(name, str)]
+        left_out = {label, *ignore, *of_index}
+        if columns is None:
+            names = [name for name in types if name not in left_out]
+        else:
+            names = [*columns]
+        wanted = names if label is None else [*names, label]
+        for name in wanted:
             if name not in types:
                 raise BadFile(
                     path,
@@ -86,7 +91,8 @@ def read_columns(
                 raise BadFile(path, f"numbers in column {name!r}", types[name], hint)
         if not names:
             raise BadFile(path, "columns to learn from", "none")
-        dtype = np.dtype(np.float32 if all(types[name] in SINGLE for name in names) else np.float64)
+        single = all(types[name] in SINGLE for name in names)
+        dtype = np.dtype(np.float32 if single else np.float64)
         size = source.count_rows() * len(names) * dtype.itemsize
         if size > limit:
             raise BadFile(

@@ -53,7 +53,8 @@ def labels(X: Any, who: str) -> list | None:
 
 def check_names(names: Iterable, who: str) -> None:
     """ValueError for a name that stands twice."""
-    twice = [name for name, count in Counter(map(str, names)).items() if count > 1]
+    counts = Counter(map(str, names))
+    twice = [name for name, count in counts.items() if count > 1]
     if twice:
         raise BadFile(
             who, "columns of different names", f"{twice[0]!r} twice", "Rename one of them."
@@ -186,8 +187,10 @@ def unmasked(array: np.ma.MaskedArray) -> np.ndarray:
     mask = np.ma.getmaskarray(array)
     if not mask.any():
         return data
-    if data.dtype.kind in "buif":
-        return np.where(mask, np.nan, data if data.dtype.kind == "f" else data.astype(np.float64))
+    if data.dtype.kind in "bui":
+        data = data.astype(np.float64)
+    if data.dtype.kind == "f":
+        return np.where(mask, np.nan, data)
     cells = data.astype(object)
     cells[mask] = None
     return cells

@@ -66,7 +66,8 @@ class TableEncoder(FrameOutput, Configurable):
 
     def set_params(self, **params) -> TableEncoder:
         for name, value in params.items():
-            setattr(self, one_of("TableEncoder: parameter", name, self.config()), value)
+            known = one_of("TableEncoder: parameter", name, self.config())
+            setattr(self, known, value)
         return self
 
     def fit(self, X: Any, y: Any = None) -> TableEncoder:
@@ -205,9 +206,8 @@ class TableEncoder(FrameOutput, Configurable):
             block = Z[:, start : start + len(known) + 1]
             cells = np.array([*known, "other"], dtype=object)
             missing = np.isnan(block).any(axis=1)
-            found[:, j] = np.where(
-                missing, None, cells[np.where(np.isnan(block), -1, block).argmax(axis=1)]
-            )
+            likeliest = np.where(np.isnan(block), -1, block).argmax(axis=1)
+            found[:, j] = np.where(missing, None, cells[likeliest])
         return found
 
     def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -246,7 +246,10 @@ class TableEncoder(FrameOutput, Configurable):
             )
         names: list[str] = []
         for name, known in zip(self.names_, self.categories_, strict=True):
-            names += [name] if known is None else [f"{name}={cell}" for cell in [*known, "other"]]
+            if known is None:
+                names.append(name)
+            else:
+                names += [f"{name}={cell}" for cell in [*known, "other"]]
         return np.array(names, dtype=object)
 
 
@@ -275,7 +278,9 @@ def _places(column: np.ndarray, known: list[str]) -> np.ndarray:
 
 def _least(counts: Counter) -> int:
     """The rows that a value has to stand in to be a category."""
-    n, values, k = counts.total(), Counter(counts.values()), 1  # values[k] of them stand in k rows
+    n = counts.total()
+    values = Counter(counts.values())  # values[k] of them stand in k rows
+    k = 1
     while n >= FEW and values[k] > 1 and k * values[k] >= RARE * n:
         k += 1
     return k
@@ -283,4 +288,6 @@ def _least(counts: Counter) -> int:
 
 def _share_of_others(column: np.ndarray, known: list[str]) -> float:
     places = _places(column, known)
-    return float((places == len(known)).sum() / max((places >= 0).sum(), 1))
+    others = (places == len(known)).sum()
+    there = (places >= 0).sum()
+    return float(others / max(there, 1))

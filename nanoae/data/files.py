@@ -80,9 +80,9 @@ def read_lines(path: str | os.PathLike[str]) -> tuple[list[str], list[str] | Non
             if not line.strip():
                 continue
             keyword, tab, rest = line.partition("\t")
-            if (lines and bool(tab) != bool(keywords)) or (
-                tab and not (keyword.strip() and rest.strip())
-            ):
+            unlike = lines and bool(tab) != bool(keywords)
+            half = tab and not (keyword.strip() and rest.strip())
+            if unlike or half:
                 wanted = (
                     "a keyword, a tab and a line"
                     if tab or keywords

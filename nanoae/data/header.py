@@ -32,7 +32,9 @@ def is_header(first: list[str], body: list[list[str]]) -> bool | None:
     whole = all(first[j].isdigit() for j in numbers)
     if any(share_of_numbers(columns[j]) >= 0.5 for j in names if j not in again):
         values = [value(first[j]) for j in numbers]
-        return len(set(values)) == len(values) and (whole or (len(values) > 1 and in_order(values)))
+        if len(set(values)) < len(values):
+            return False
+        return whole or (len(values) > 1 and in_order(values))
     if again:
         return False
     return numbers_are_names(first, columns) or (None if whole else False)
@@ -51,18 +53,20 @@ def numbers_are_names(first: list[str], columns: list[list[str]]) -> bool | None
     otherwise = [
         kind(name) not in map(kind, cells) for name, cells in zip(names, below, strict=True)
     ]
-    far = all(is_far(x, list(map(value, cells))) for x, cells in zip(values, below, strict=True))
+    values_below = [list(map(value, cells)) for cells in below]
+    far = all(map(is_far, values, values_below))
     rows = [
         [*map(value, row)]
         for row in zip(*(columns[j] for j in numbers), strict=True)
         if all(map(is_number, row))
     ]
     orders = [is_even] if n < 8 else [is_even, in_order]
-    ordered = any(order(values) and sum(map(order, rows)) <= len(rows) // 10 for order in orders)
+    few = len(rows) // 10
+    ordered = any(order(values) and sum(map(order, rows)) <= few for order in orders)
     goes_on = any(
-        is_even([x, *map(value, cells)])
-        for x, cells in zip(values, below, strict=True)
-        if len(cells) > 2
+        is_even([x, *others])
+        for x, others in zip(values, values_below, strict=True)
+        if len(others) > 2
     )
     counted = values == list(range(n))  # as the columns of an array without names
     sure = ordered and n > 2 and (far or texts or n >= SURE)
@@ -71,19 +75,18 @@ def numbers_are_names(first: list[str], columns: list[list[str]]) -> bool | None
     if sure and not goes_on:
         return True
     alike = sum(map(is_even, rows)) > len(rows) / 2  # all rows count on, and so may the first
-    return (
-        None
-        if sure or all(otherwise) or ordered or far or texts or (counted and not alike)
-        else False
-    )
+    if sure or all(otherwise) or ordered or far or texts:
+        return None
+    return None if counted and not alike else False
 
 
 def is_even(values: list[float]) -> bool:
     """Whether they are three or more, each as far from the one before."""
     steps = [b - a for a, b in pairwise(values)]
-    return (
-        len(steps) > 1 and steps[0] != 0 and max(steps) - min(steps) <= 1e-6 * max(map(abs, values))
-    )
+    if len(steps) < 2 or steps[0] == 0:
+        return False
+    largest = max(map(abs, values))
+    return max(steps) - min(steps) <= 1e-6 * largest
 
 
 def in_order(values: list[float]) -> bool:
@@ -109,7 +112,8 @@ def kind(cell: str) -> tuple[str, bool]:
     """How a number is written: with which unit, and whether as a whole number."""
     found = number(cell)
     assert found is not None
-    return found.unit, found.digits.lstrip("+-").isdigit() and "e" not in cell.lower()
+    whole = found.digits.lstrip("+-").isdigit()
+    return found.unit, whole and "e" not in cell.lower()
 
 
 def value(cell: str) -> float:

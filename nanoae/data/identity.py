@@ -41,15 +41,14 @@ def _texts(column: np.ndarray) -> tuple[str, str] | None:
     dates = sum(count for cell, count in counts.items() if is_written(cell)) >= DATES * n
     if n < FEW or not (unique or dates):
         return None
-    found = f"holds {len(counts)} different {'dates or times' if dates else 'texts'} in {n} rows ({examples(counts)})"
-    fate = "new rows will hold others" + (
-        ", so that the rare ones are learned as one category" if unique else ""
-    )
-    part = (
-        f"; or make numbers of what counts in it, such as {PARTS['objects']['instant']}"
-        if dates
-        else ""
-    )
+    what = "dates or times" if dates else "texts"
+    found = f"holds {len(counts)} different {what} in {n} rows ({examples(counts)})"
+    fate = "new rows will hold others"
+    if unique:
+        fate += ", so that the rare ones are learned as one category"
+    part = ""
+    if dates:
+        part = f"; or make numbers of what counts in it, such as {PARTS['objects']['instant']}"
     return f"{found}: {fate}", part
 
 
@@ -64,7 +63,9 @@ def _numbers(column: np.ndarray) -> tuple[str, str] | None:
     with np.errstate(over="ignore", invalid="ignore"):
         steps = np.diff(known)
         even = np.ptp(steps) <= 1e-6 * steps.max()
-    if not (steps > 0).all() or not (even or (np.floor(known) == known).all()):
+    if not (steps > 0).all():
+        return None
+    if not even and not (np.floor(known) == known).all():
         return None
     found = f"rises from row to row, from {known[0]:.12g} to {known[-1]:.12g}, as row numbers, ids and times do"
     return f"{found}: new rows will lie beyond all training rows", ""
@@ -73,4 +74,5 @@ def _numbers(column: np.ndarray) -> tuple[str, str] | None:
 def examples(cells: Iterable[str]) -> str:
     """The first few different ones."""
     some = [f"{cell!r:.40}" for cell in dict.fromkeys(cells)]
-    return ", ".join(some[:3]) + (", ..." if len(some) > 3 else "")
+    told = ", ".join(some[:3])
+    return f"{told}, ..." if len(some) > 3 else told

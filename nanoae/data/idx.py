@@ -85,7 +85,8 @@ def read_idx(
                 digest.hexdigest(),
                 "It is damaged, or belongs to another data set: move it away, or choose another folder.",
             )
-    return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+    numbers = np.frombuffer(content, dtype).reshape(shape)
+    return numbers.astype(dtype.newbyteorder("="))
 
 
 def read_idx_images(
@@ -99,11 +100,10 @@ def read_idx_images(
     x = read_idx(path, limit=limit)
     y = None
     name = re.sub("images(.?)idx[0-9]", r"labels\1idx1", path.name, flags=re.IGNORECASE)
-    labels = (
-        None
-        if name == path.name
-        else find_idx(path.parent, re.sub(r"\.gz$", "", name, flags=re.IGNORECASE))
-    )
+    labels = None
+    if name != path.name:
+        unpacked_name = re.sub(r"\.gz$", "", name, flags=re.IGNORECASE)
+        labels = find_idx(path.parent, unpacked_name)
     if labels is not None:
         y = read_idx(labels, limit=limit)
         if y.shape != x.shape[:1]:
@@ -120,7 +120,9 @@ def is_idx(path: Path) -> bool:
             magic = unpacked(file)[0].read(4)
     except (OSError, EOFError, zlib.error, BadFile):
         return False
-    return len(magic) == 4 and magic[:2] == b"\0\0" and magic[2] in TYPES and magic[3] > 0
+    if len(magic) < 4 or magic[:2] != b"\0\0":
+        return False
+    return magic[2] in TYPES and magic[3] > 0
 
 
 def find_idx(folder: Path, name: str, suffixes: tuple[str, ...] = ("", ".gz")) -> Path | None:
@@ -131,7 +133,8 @@ def find_idx(folder: Path, name: str, suffixes: tuple[str, ...] = ("", ".gz")) -
     except OSError:
         return None
     spellings = [re.sub("[-.]idx", f"{mark}idx", name.lower()) for mark in "-."]
-    return next(
-        (found[spelt + end] for end in suffixes for spelt in spellings if spelt + end in found),
-        None,
-    )
+    for end in suffixes:
+        for spelt in spellings:
+            if spelt + end in found:
+                return found[spelt + end]
+    return None

@@ -156,7 +156,10 @@ def natural(path: Path) -> tuple[list[Any], str]:
 
 def named(paths: list[Path]) -> str:
     """a.png, b.png, ..."""
-    return ", ".join([path.name for path in paths[:NAMED]] + ["..."] * (len(paths) > NAMED))
+    names = [path.name for path in paths[:NAMED]]
+    if len(paths) > NAMED:
+        names.append("...")
+    return ", ".join(names)
 
 
 def read_classes(folder: Path, names: list[str]) -> np.ndarray:

@@ -46,7 +46,10 @@ def k_means(
         raise ValueError(f"k_means: expected 1 <= k <= {len(x)}, the number of rows, got k = {k}.")
     shift = ops.scale_inplace(ops.sum_rows(x), 1 / len(x))
     x = x - shift  # with small norms little cancels in ‖x‖² + ‖c‖² - 2 x·c
-    centers = plus_plus(ops, x, k, np.random.default_rng(seed)) if start is None else start - shift
+    if start is None:
+        centers = plus_plus(ops, x, k, np.random.default_rng(seed))
+    else:
+        centers = start - shift
     labels = ops.empty(len(x), np.int64)
     distances = ops.empty(len(x), x.dtype)
     ops.nearest(x, centers, out=labels, distances=distances)
@@ -66,10 +69,13 @@ def plus_plus(ops: Ops, x: Array, k: int, random: np.random.Generator) -> Array:
     far; of 2 + log k that are drawn so, the one that leaves the least Σ distances. START_ROWS k random rows of x are
     enough to choose from."""
     if len(x) > START_ROWS * k:
-        x = x[ops.to_device(random.choice(len(x), START_ROWS * k, replace=False))]
+        some = random.choice(len(x), START_ROWS * k, replace=False)
+        x = x[ops.to_device(some)]
     centers = ops.empty((k, x.shape[1]), x.dtype)
-    ops.copy(x[int(random.integers(len(x)))], out=centers[0])
-    distances = ops.squared_distances(centers[:1], x, out=ops.empty((1, len(x)), x.dtype))[0]
+    first = int(random.integers(len(x)))
+    ops.copy(x[first], out=centers[0])
+    room = ops.empty((1, len(x)), x.dtype)
+    distances = ops.squared_distances(centers[:1], x, out=room)[0]
     tries = 2 + int(math.log(k))
     rows = ops.empty(tries, np.int64)
     drawn = ops.empty((tries, x.shape[1]), x.dtype)
@@ -79,7 +85,8 @@ def plus_plus(ops: Ops, x: Array, k: int, random: np.random.Generator) -> Array:
         ops.draw_rows(distances, ops.to_device(random.random(tries)), out=rows)
         ops.squared_distances(ops.take_rows(x, rows, out=drawn), x, out=each)
         ops.minimum(each, distances, out=each)
-        best = int(ops.matmul(each, ops.ones(len(x), x.dtype), out=total).argmin())
+        ops.matmul(each, ops.ones(len(x), x.dtype), out=total)
+        best = int(total.argmin())
         ops.copy(drawn[best], out=centers[i])
         ops.copy(each[best], out=distances)
     return centers

@@ -87,9 +87,13 @@ def numeric_labels(y: Any, who: str) -> np.ma.MaskedArray:
         raise ValueError(
             f"{who}: expected numbers, got text ({known[0].item()!r}). Convert y first."
         )
-    if known.dtype.kind in "iu" and len(known) and max(-int(known.min()), int(known.max())) > 2**53:
-        lost = known[[int(float(number)) != number for number in known.tolist()]]
-        if len(lost):
+    if known.dtype.kind in "iu" and len(known):
+        lowest = int(known.min())
+        highest = int(known.max())
+        lost = []
+        if max(-lowest, highest) > 2**53:
+            lost = [number for number in known.tolist() if int(float(number)) != number]
+        if lost:
             raise ValueError(
                 f"{who}: expected y that float64 can hold, got {lost[0]}. Subtract its mean first."
             )
@@ -103,7 +107,9 @@ def as_array(y: Any) -> np.ndarray:
     beside texts."""
     if isinstance(y, np.ma.MaskedArray):
         return y
-    return np.array(y, dtype=object) if isinstance(y, (list, tuple)) else np.asarray(y)
+    if isinstance(y, (list, tuple)):
+        return np.array(y, dtype=object)
+    return np.asarray(y)
 
 
 def one_column(y: Any, name: str = "y") -> np.ndarray:
@@ -152,13 +158,16 @@ def _unpacked(cells: np.ndarray, missing: np.ndarray, who: str) -> np.ma.MaskedA
         known = known[kinds == "text"]
         kinds = kinds[kinds == "text"]
     if len(set(kinds)) > 1:
-        examples = " and ".join(repr(known[kinds == kind][0]) for kind in sorted(set(kinds)))
+        firsts = [known[kinds == kind][0] for kind in sorted(set(kinds))]
+        examples = " and ".join(map(repr, firsts))
         raise ValueError(
             f"{who}: expected labels of one kind, numbers, truth values or texts, got {examples}. "
             "Write all of them in one way."
         )
     same = np.array(known.tolist())
-    return _masked(same.astype(np.float64) if same.dtype.kind == "O" else same, missing)
+    if same.dtype.kind == "O":
+        same = same.astype(np.float64)
+    return _masked(same, missing)
 
 
 def is_nothing(cell: Any) -> bool:
@@ -220,8 +229,11 @@ def _minus_one(labels: np.ma.MaskedArray) -> np.ndarray:
     """Where a label is -1, or says so, (N,)."""
     if labels.dtype.kind not in "ifU":
         return np.zeros(len(labels), bool)
-    values = np.char.strip(labels.data) if labels.dtype.kind == "U" else labels.data
-    return ~labels.mask & np.isin(values, ("-1", "-1.0") if labels.dtype.kind == "U" else (-1,))
+    if labels.dtype.kind == "U":
+        found = np.isin(np.char.strip(labels.data), ("-1", "-1.0"))
+    else:
+        found = np.isin(labels.data, (-1,))
+    return ~labels.mask & found
 
 
 def _of_classes(labels: np.ma.MaskedArray, who: str, classes: np.ndarray) -> np.ma.MaskedArray:
@@ -241,7 +253,8 @@ def _of_classes(labels: np.ma.MaskedArray, who: str, classes: np.ndarray) -> np.
             raise ValueError(f"{who}: expected labels out of {known}, got {label!r}.")
     if all(label == same for label, same in spelled.items()):
         return labels
-    return _masked(np.array([spelled[label] for label in found]), np.ma.getmaskarray(labels))
+    own = np.array([spelled[label] for label in found])
+    return _masked(own, np.ma.getmaskarray(labels))
 
 
 def _stands_for_none(labels: np.ma.MaskedArray, minus: np.ndarray, who: str) -> bool:

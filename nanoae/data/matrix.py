@@ -31,7 +31,9 @@ def as_numbers(X, name: str) -> np.ndarray:
             f"{name}: expected numbers, got text ({X.dtype}). Convert it or encode the categories first."
         )
     if X.dtype.kind == "O" and X.size:
-        return Table.of(X.reshape(len(X) if X.ndim else 1, -1), name).numbers().reshape(X.shape)
+        n = len(X) if X.ndim else 1
+        table = Table.of(X.reshape(n, -1), name)
+        return table.numbers().reshape(X.shape)
     return X
 
 
@@ -56,7 +58,8 @@ def check_finite(
         with np.errstate(invalid="ignore", over="ignore"):
             # Else look closer: a sum can be too large though no number is.
             many = block.size > MANY and block.dtype.char in "fd"
-            fine = np.isfinite(get_ops("numpy").sum(block) if many else block.sum())
+            total = get_ops("numpy").sum(block) if many else block.sum()
+            fine = np.isfinite(total)
         if not fine:
             bad = np.isinf(block) if missing else ~np.isfinite(block)
             if first is None and bad.any():
@@ -68,9 +71,10 @@ def check_finite(
     if first is not None:
         row = first
         value = "NaN" if np.isnan(got) else "infinity"
-        was = None if given is None else np.asarray(given[row : row + 1])[0][tuple(place)]
-        if was is not None and np.isfinite(was):
-            value = f"{was:g}, too large for {X.dtype},"
+        if given is not None:
+            was = np.asarray(given[row : row + 1])[0][tuple(place)]
+            if was is not None and np.isfinite(was):
+                value = f"{was:g}, too large for {X.dtype},"
         where = f"column {place[0]}" if len(place) == 1 else f"place {tuple(place)}"
         if names is not None:
             where += f" ({names[place[0]]!r})"
@@ -88,7 +92,8 @@ def warn_of_lost_digits(X: np.ndarray, dtype, name: str) -> None:
         return
     low, high = (np.asarray(end, np.float64) for end in extremes(X))
     with np.errstate(invalid="ignore", over="ignore"):
-        lost = (high > low) & (high - low < 1e-6 * np.maximum(abs(low), abs(high)))
+        size = np.maximum(abs(low), abs(high))
+        lost = (high > low) & (high - low < 1e-6 * size)
     if lost.any():
         place = np.argwhere(lost)[0].tolist()
         column = place[0] if len(place) == 1 else tuple(place)

@@ -23,7 +23,11 @@ def find_maximum(*parts: np.ndarray) -> int | None:
 
 def within_one(*parts: np.ndarray) -> bool:
     """Whether all numbers are in [0, 1]; it looks no further than the first block that has another."""
-    return all(block.min() >= 0 and block.max() <= 1 for part in parts for block in by_blocks(part))
+    for part in parts:
+        for block in by_blocks(part):
+            if not (block.min() >= 0 and block.max() <= 1):
+                return False
+    return True
 
 
 def in_one_unit(
@@ -43,28 +47,30 @@ def in_one_unit(
         or x_train.dtype.kind == x_test.dtype.kind == "f"
         or not x_test.size
     )
-    own = (
-        (find_maximum(x_train, x_test),) * 2
-        if alike
-        else (find_maximum(x_train), find_maximum(x_test))
-    )
-    if own[0] == own[1] and not clash(x_train, x_test):
-        return x_train, x_test, own[0]
-    if alike or own[0] is None or own[1] is None:
+    if alike:
+        of_train = of_test = find_maximum(x_train, x_test)
+    else:
+        of_train = find_maximum(x_train)
+        of_test = find_maximum(x_test)
+    if of_train == of_test and not clash(x_train, x_test):
+        return x_train, x_test, of_train
+    if alike or of_train is None or of_test is None:
         raise ValueError(
             f"{name}: expected x_train and x_test in one unit, got {told(x_train)}, and {told(x_test)}. "
             "Store both in one type and range."
         )
     return (
-        np.divide(x_train, own[0], dtype=np.float32),
-        np.divide(x_test, own[1], dtype=np.float32),
+        np.divide(x_train, of_train, dtype=np.float32),
+        np.divide(x_test, of_test, dtype=np.float32),
         1,
     )
 
 
 def as_bytes(x: np.ndarray) -> np.ndarray:
     """x as uint8 where it holds whole numbers that fit, floats only if some are above 1, else as it is."""
-    if x.dtype.kind not in "iuf" or not x.size or x.min() < 0 or x.max() > 255:
+    if x.dtype.kind not in "iuf" or not x.size:
+        return x
+    if x.min() < 0 or x.max() > 255:
         return x
     counts = x.dtype.kind != "f" or (x.max() > 1 and whole(x))
     return x.astype(np.uint8, copy=False) if counts else x
@@ -76,22 +82,25 @@ def clash(*parts: np.ndarray) -> bool:
     small, *rest = sorted(parts, key=lambda x: not within_one(x))
     if not small.any() or any(within_one(x) for x in rest) or not within_one(small):
         return False
-    if whole(small) and not (small.ndim > 2 and all(x.dtype == np.uint8 for x in parts)):
+    bytes_alone = all(x.dtype == np.uint8 for x in parts)
+    if whole(small) and not (small.ndim > 2 and bytes_alone):
         return False
     return all(whole(x) and x.min() >= 0 for x in rest)
 
 
 def whole(x: np.ndarray) -> bool:
-    return x.dtype.kind != "f" or all(
-        bool((block == np.floor(block)).all()) for block in by_blocks(x)
-    )
+    if x.dtype.kind != "f":
+        return True
+    return all(bool((block == np.floor(block)).all()) for block in by_blocks(x))
 
 
 def told(x: np.ndarray) -> str:
     """uint8 from 0 to 255"""
-    return (
-        f"{x.dtype} from {float(x.min()):g} to {float(x.max()):g}" if x.size else f"{x.dtype}, none"
-    )
+    if not x.size:
+        return f"{x.dtype}, none"
+    low = float(x.min())
+    high = float(x.max())
+    return f"{x.dtype} from {low:g} to {high:g}"
 
 
 def check_maximum(name: str, maximum: float, *parts: np.ndarray) -> None:

@@ -29,11 +29,16 @@ def read_parts(
     y = None
     if label is not None:
         left_out.append(label)
-        cells = [table.text_column(table.names.index(label)).spelled_plainly() for table in parts]
+        cells = []
+        for table in parts:
+            at = table.names.index(label)
+            cells.append(table.text_column(at).spelled_plainly())
         y = read_labels(list(itertools.chain.from_iterable(cells)))
     rows: Any = parts.encoded(left_out, encoder)
-    data = Dataset.split(parts.path.name, np.arange(len(rows))[:, None], y, random_state)
-    train, test = (rows[x[:, 0]] for x in (data.x_train, data.x_test))
+    places = np.arange(len(rows))[:, None]
+    data = Dataset.split(parts.path.name, places, y, random_state)
+    train = rows[data.x_train[:, 0]]
+    test = rows[data.x_test[:, 0]]
     names = tuple(encoder.get_feature_names_out().tolist())
     return replace(data, x_train=train, x_test=test, maximum=None, columns=names, encoder=encoder)
 
@@ -65,8 +70,10 @@ def read_mixed(
     )
     y = None
     if label is not None:
-        y = read_labels(whole.text_column(whole.names.index(label)).spelled_plainly())
-    data = Dataset.split(path.name, np.arange(len(table))[:, None], y, random_state)
+        at = whole.names.index(label)
+        y = read_labels(whole.text_column(at).spelled_plainly())
+    places = np.arange(len(table))[:, None]
+    data = Dataset.split(path.name, places, y, random_state)
     train = data.x_train[:, 0]
     test = data.x_test[:, 0]
     if not encoder.fitted and not table.has_words:

@@ -89,10 +89,13 @@ def equally_split(lines: list[str], mark: str) -> list[list[str]]:
 
 def share_below_header(rows: list[list[str]]) -> float:
     """`share_of_numbers` in the first rows and columns of a table."""
-    return share_of_numbers([cell.strip() for row in rows[1 : 1 + LOOK] for cell in row[:LOOK]])
+    below = rows[1 : 1 + LOOK]
+    cells = [cell.strip() for row in below for cell in row[:LOOK]]
+    return share_of_numbers(cells)
 
 
 def share_of_numbers(cells: list[str]) -> float:
     """How many of the cells that are not missing are numbers, 0 .. 1; 0 where all are missing."""
     known = [cell for cell in cells if not is_gap(cell)]
-    return sum(number(cell) is not None for cell in known) / max(len(known), 1)
+    numbers = sum(number(cell) is not None for cell in known)
+    return numbers / max(len(known), 1)

@@ -75,17 +75,19 @@ def written_digits(
     rng = np.random.default_rng(random_state)
     y = rng.integers(0, 10, n)
     hand = rng.uniform(-1, 1, (n, 4))
-    slant, width, height, weight = (hand * (0.35, 0.2, 0.12, 0.45) + (0.1, 0.62, 0.78, 1.38)).T
-    places = (
-        np.stack(np.meshgrid(np.arange(size), np.arange(size)), axis=-1).reshape(-1, 2) + 0.5
-    ) / size
+    usual = (0.1, 0.62, 0.78, 1.38)
+    spread = (0.35, 0.2, 0.12, 0.45)
+    slant, width, height, weight = (hand * spread + usual).T
+    grid = np.meshgrid(np.arange(size), np.arange(size))
+    pixels = np.stack(grid, axis=-1).reshape(-1, 2)
+    places = (pixels + 0.5) / size
     strokes = [corners_of(line) for line in STROKES.strip().splitlines()]
     x = np.empty((n, size * size), np.float32)
     for i in range(n):
         across, down = (strokes[y[i]] - 0.5).T
-        corners = 0.5 + np.stack(
-            [width[i] * across - slant[i] * height[i] * down, height[i] * down], axis=1
-        )
+        right = width[i] * across - slant[i] * height[i] * down
+        below = height[i] * down
+        corners = 0.5 + np.stack([right, below], axis=1)
         distance = distance_to_line(places, corners) * size  # in pixels
         x[i] = np.clip(weight[i] - distance, 0, 1)
     return x, y, hand
@@ -93,13 +95,17 @@ def written_digits(
 
 def corners_of(line: str) -> np.ndarray:
     """The corners (K, 2) of a line of STROKES, in a square of (0, 0) .. (1, 1)."""
-    return np.array([corner.split(",") for corner in line.split()], dtype=np.float64) / 100
+    percents = [corner.split(",") for corner in line.split()]
+    return np.array(percents, dtype=np.float64) / 100
 
 
 def distance_to_line(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
     """From each point (P, 2) to the line through the corners (K, 2), the nearest of its pieces, (P,)."""
     starts = corners[:-1, None]
     pieces = np.diff(corners, axis=0)[:, None]
-    along = ((points - starts) * pieces).sum(axis=2) / (pieces**2).sum(axis=2)
-    nearest = starts + np.clip(along, 0, 1)[..., None] * pieces
-    return np.sqrt(((points - nearest) ** 2).sum(axis=2)).min(axis=0)
+    squared_lengths = (pieces**2).sum(axis=2)
+    along = ((points - starts) * pieces).sum(axis=2) / squared_lengths
+    inside = np.clip(along, 0, 1)[..., None]
+    nearest = starts + inside * pieces
+    squared_distances = ((points - nearest) ** 2).sum(axis=2)
+    return np.sqrt(squared_distances).min(axis=0)

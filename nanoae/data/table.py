@@ -74,7 +74,8 @@ class Table:
             raise ValueError(
                 f"{who}: expected a data frame or a 2D array (N, D), got {X.ndim}D array {X.shape}."
             )
-        return cls([str(i) for i in range(X.shape[1])], list(X.T), range(len(X)), who)
+        numbered = [str(i) for i in range(X.shape[1])]
+        return cls(numbered, list(X.T), range(len(X)), who)
 
     def taken(self, rows: slice | np.ndarray) -> Table:
         """These rows of it."""

@@ -38,7 +38,8 @@ COMMENT = re.compile(
 def suffix_of(path: Path) -> str:
     """.csv, or .csv.gz, in small letters."""
     packed = path.suffix.lower() == ".gz"
-    return "".join(path.suffixes[-2:] if packed else path.suffixes[-1:]).lower()
+    last = path.suffixes[-2:] if packed else path.suffixes[-1:]
+    return "".join(last).lower()
 
 
 @contextmanager
