@@ -76,10 +76,13 @@ class OfDetector(Parts):
         columns = math.prod(self.shape)
         others = [j for j in range(columns) if j not in numbers]
         order = np.argsort([*numbers, *others])
-        parts = (
-            [transformed(member.scaler, self.x.take(np.array(numbers), axis=1))] if numbers else []
-        )
-        parts += [self.x.take(np.array(others), axis=1).cast(np.float32)] if others else []
+        parts = []
+        if numbers:
+            measured = self.x.take(np.array(numbers), axis=1)
+            parts.append(transformed(member.scaler, measured))
+        if others:
+            categories = self.x.take(np.array(others), axis=1)
+            parts.append(categories.cast(np.float32))
         return self.graph.concat(parts).take(order, axis=1)
 
     def score(self) -> Value:
@@ -93,18 +96,17 @@ class OfDetector(Parts):
         if ensemble.seen is None:
             return folds[0]
         weights = weights_of_folds(ensemble.seen, self.columns, math.prod(self.shape))
-        return (self.graph.concat([each.reshape(-1, 1) for each in folds]) * weights).sum(1)
+        columns = [each.reshape(-1, 1) for each in folds]
+        return (self.graph.concat(columns) * weights).sum(1)
 
     def together(self, raw: list) -> Value:
         weights = np.array([score.weight for score, _ in raw])
+        shares = (weights / weights.sum()).tolist()
         views = [
             standing(usual, each)
             for usual, (_, each) in zip(self.ensemble.standings, raw, strict=True)
         ]
-        squares = [
-            w * (view * view)
-            for w, view in zip((weights / weights.sum()).tolist(), views, strict=True)
-        ]
+        squares = [w * (view * view) for w, view in zip(shares, views, strict=True)]
         return functools.reduce(lambda total, each: total + each, squares).apply("Sqrt")
 
     @functools.cached_property
@@ -129,8 +131,10 @@ class OfDetector(Parts):
         """(1 + #{calibration scores >= s}) / (n + 1), those equal but for rounding among them."""
         usual = self.model.calibration_.scores
         least = score - score.apply("Abs") * ROUNDING
-        below = counted(usual[None], least.reshape(-1, 1), strictly=True).reshape(-1)
-        p = (1.0 + len(usual) - below.cast(np.float64)) / (len(usual) + 1.0)
+        n = len(usual)
+        below = counted(usual[None], least.reshape(-1, 1), strictly=True)
+        below = below.reshape(-1).cast(np.float64)
+        p = (1.0 + n - below) / (n + 1.0)
         return score.is_nan().where(np.array(np.nan), p)
 
     def labelled(self, score: Value) -> Value:
@@ -138,9 +142,11 @@ class OfDetector(Parts):
         return normal.where(np.array(self.normal), np.array(self.abnormal))
 
     def encoder(self) -> Outputs:
-        codes = [self.rows(member) for member in self.ensemble.members]
-        code = self.graph.concat([rows.code(rows.Z.cast(np.float64)) for rows in codes])
-        return {"code": (code, (sum(member.model.code_size_ for member in self.ensemble.members),))}
+        members = self.ensemble.members
+        seen = [self.rows(member) for member in members]
+        codes = [rows.code(rows.Z.cast(np.float64)) for rows in seen]
+        size = sum(member.model.code_size_ for member in members)
+        return {"code": (self.graph.concat(codes), (size,))}
 
 
 @parts_of.register(AutoEncoder)
@@ -164,9 +170,8 @@ class OfClusters(Parts):
 
     def scores(self) -> Outputs:
         facts, arrays = self.model.to_file()
-        centers, abnormality = (
-            arrays[name].astype(np.float64) for name in ("centers", "abnormality_")
-        )
+        centers = arrays["centers"].astype(np.float64)
+        abnormality = arrays["abnormality_"].astype(np.float64)
         code, _ = self.coder.encoder()["code"]
         code = code.cast(np.float64)
         d = (
@@ -177,7 +182,8 @@ class OfClusters(Parts):
         p = (d * (-4 / facts["spread"])).apply("Softmax", axis=1)
         score = (p @ abnormality[:, None]).reshape(-1)
         normal = (-self.model.offset_ - score) >= 0.0
-        return {"score": (score, ()), "label": (normal.where(np.array(1), np.array(-1)), ())}
+        label = normal.where(np.array(1), np.array(-1))
+        return {"score": (score, ()), "label": (label, ())}
 
     def encoder(self) -> Outputs:
         return self.coder.encoder()

@@ -44,7 +44,8 @@ class Functions:
 
         def follow(*arguments: Any, out: Place | None = None) -> Place:
             out = Place() if out is None else out
-            out.value = function(*(a.value if isinstance(a, Place) else a for a in arguments))
+            values = [a.value if isinstance(a, Place) else a for a in arguments]
+            out.value = function(*values)
             return out
 
         return follow
@@ -63,5 +64,6 @@ class Followed(ActivationOps):
 def followed(layer: Elementwise, x: Value) -> Value:
     """y of a layer with a `primitive`."""
     primitive = getattr(Followed(), layer.primitive)
-    y: Value = primitive(x, *layer.config().values(), out=Place()).value
+    settings = layer.config().values()
+    y: Value = primitive(x, *settings, out=Place()).value
     return y

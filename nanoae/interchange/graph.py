@@ -87,9 +87,8 @@ class Value:
         """The same numbers as another type."""
         if self.dtype == dtype:
             return self
-        return self.apply(
-            "Cast", to=self.graph.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), dtype=dtype
-        )
+        number = self.graph.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        return self.apply("Cast", to=number, dtype=dtype)
 
     def reshape(self, *shape: int) -> Value:
         return self.apply("Reshape", list(shape))
@@ -178,20 +177,22 @@ class Graph:
 
     def constant(self, array: np.ndarray) -> Value:
         """Equal arrays are one constant."""
-        array = (
-            array.astype(object)
-            if array.dtype.kind == "U"
-            else np.ascontiguousarray(array).reshape(array.shape)
-        )
-        content = repr(array.tolist()).encode() if array.dtype == object else array.tobytes()
-        key = hashlib.sha256(f"{array.dtype} {array.shape}".encode() + content).digest()
+        if array.dtype.kind == "U":
+            array = array.astype(object)
+        else:
+            array = np.ascontiguousarray(array).reshape(array.shape)
+        if array.dtype == object:
+            content = repr(array.tolist()).encode()
+        else:
+            content = array.tobytes()
+        kind = f"{array.dtype} {array.shape}".encode()
+        key = hashlib.sha256(kind + content).digest()
         if key not in self.constants:
             name = f"constant_{len(self.constants)}"
-            self.constants[key] = (
-                Value(self, name, array.dtype),
-                self.numpy_helper.from_array(array, name),
-            )
-        return self.constants[key][0]
+            tensor = self.numpy_helper.from_array(array, name)
+            self.constants[key] = Value(self, name, array.dtype), tensor
+        value, _ = self.constants[key]
+        return value
 
     def concat(self, values: Sequence[Value], axis: int = 1) -> Value:
         return values[0] if len(values) == 1 else self.node("Concat", *values, axis=axis)
@@ -208,7 +209,8 @@ class Graph:
     def output(self, name: str, value: Value, shape: Sequence[int]) -> None:
         """Let `value` (N, *shape) be an output of that name."""
         value = value.cast(self._outside(value.dtype))
-        self.nodes.append(self.helper.make_node("Identity", [value.name], [name], name))
+        node = self.helper.make_node("Identity", [value.name], [name], name)
+        self.nodes.append(node)
         self.outputs[name] = value.dtype, tuple(shape)
 
     def told(self) -> str:
@@ -217,7 +219,8 @@ class Graph:
         for end, named in (("input", self.inputs), ("output", self.outputs)):
             for name, (dtype, shape) in named.items():
                 kind = "text" if dtype.kind == "O" else dtype
-                lines.append(f"{end:<7} {name:<15} ({', '.join(map(str, ('N', *shape)))})  {kind}")
+                sizes = ", ".join(["N", *map(str, shape)])
+                lines.append(f"{end:<7} {name:<15} ({sizes})  {kind}")
         return "\n".join(lines)
 
     def _described(self, ends: dict[str, tuple[np.dtype, tuple[int, ...]]]) -> list[Any]:
@@ -267,9 +270,9 @@ class Formulas:
         kind = type(part)
         root = self.of.registry[object]
         found = self.of.dispatch(kind)
-        if kind not in self.of.registry and (
-            found is root or not kind.__module__.startswith("nanoae.")
-        ):
+        own = kind.__module__.startswith("nanoae.")
+        inherits = own and found is not root
+        if kind not in self.of.registry and not inherits:
             raise ValueError(
                 f"export: expected what ONNX has a formula for, got {part!r:.80}, {kind.__name__} of {kind.__module__}."
                 f" For a class of your own register one: {root.__module__}.{root.__name__}.register."

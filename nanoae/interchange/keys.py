@@ -20,7 +20,8 @@ NAN = np.array(np.nan).view(np.int64)
 def weights_of_folds(seen: SeenRows, X: Value, columns: int) -> Value:
     """(F, N, 1): what each fold's networks count in the score of each row of X (N, D): `SeenRows.of_folds`."""
     n_folds = seen.weights.shape[1]
-    same = keys(X, columns).equal(seen.keys.view(np.int64)).cast(np.float64)
+    seen_keys = seen.keys.view(np.int64)
+    same = keys(X, columns).equal(seen_keys).cast(np.float64)
     known = same.sum(1, keep=True) > 0.0
     return known.where(same @ seen.weights, np.full(n_folds, 1 / n_folds))
 
@@ -44,14 +45,17 @@ def xor_shifted(bits: Value, places: int) -> Value:
 def bits_of(v: Value) -> Value:
     """The bits of float64 as int64; one NaN for all, and +0 for -0."""
     size = v.apply("Abs")
-    guess = (size.apply("Log") / math.log(2)).apply("Floor").apply("Max", LEAST)
+    log2 = size.apply("Log") / math.log(2)
+    guess = log2.apply("Floor").apply("Max", LEAST)
     m = size / power_of_two(guess)
-    e = (guess + (m >= 2.0).cast(np.float64) - (m < 1.0).cast(np.float64)).apply(
-        "Max", LEAST
-    )  # rounding may be off by 1
+    too_low = (m >= 2.0).cast(np.float64)
+    too_high = (m < 1.0).cast(np.float64)
+    e = (guess + too_low - too_high).apply("Max", LEAST)  # rounding may be off by 1
     m = size / power_of_two(e)
-    bits = (e - LEAST).cast(np.int64) * 2**52 + (m * 2.0**52).cast(np.int64)
-    signed = bits + (v < 0.0).where(np.array(np.iinfo(np.int64).min), np.array(0))
+    exponent = (e - LEAST).cast(np.int64)
+    bits = exponent * 2**52 + (m * 2.0**52).cast(np.int64)
+    sign = np.array(np.iinfo(np.int64).min)
+    signed = bits + (v < 0.0).where(sign, np.array(0))
     return v.is_nan().where(NAN, signed)
 
 

@@ -102,9 +102,9 @@ def _(layer: TopK, x: Value) -> Value:
     """The k largest of each row where they are, 0 elsewhere."""
     k = min(round(layer.alpha * layer.k), layer.in_shape[0])
     places = x.apply("TopK", [k], output=1, of=2, dtype=np.int64)
-    return (x * 0.0).apply(
-        "ScatterElements", places, x.apply("GatherElements", places, axis=1), axis=1
-    )
+    zeros = x * 0.0
+    largest = x.apply("GatherElements", places, axis=1)
+    return zeros.apply("ScatterElements", places, largest, axis=1)
 
 
 # ---------------------------------------------------------------- shapes and statistics
@@ -131,19 +131,20 @@ def _(layer: LayerNorm, x: Value) -> Value:
 
 def adjoint(layer: ConvTranspose2d, x: Value, W: np.ndarray) -> Value:
     """The adjoint of a convolution, to the size that the layer has."""
-    (rows, columns), (kernel, stride, padding) = layer.in_shape[1:], layer.window
-    least = [
-        (n - 1) * s - 2 * p + k
-        for n, k, s, p in zip((rows, columns), kernel, stride, padding, strict=True)
-    ]
-    more = [size - smallest for size, smallest in zip(layer.out_shape[1:], least, strict=True)]
-    return x.apply("ConvTranspose", W, layer.params["b"], output_padding=more, **window(layer))
+    sides = zip(layer.in_shape[1:], layer.out_shape[1:], *layer.window, strict=True)
+    more = []
+    for n, size, k, s, p in sides:
+        least = (n - 1) * s - 2 * p + k
+        more.append(size - least)
+    b = layer.params["b"]
+    return x.apply("ConvTranspose", W, b, output_padding=more, **window(layer))
 
 
 @translate.register
 def _(layer: Upsample, x: Value) -> Value:
     """Each pixel [c, h, w] as (c, h, rows, w, columns) equal ones."""
-    (channels, height, width), (rows, columns) = layer.in_shape, layer.window.kernel
+    channels, height, width = layer.in_shape
+    rows, columns = layer.window.kernel
     pixels = x.reshape(-1, channels, height, 1, width, 1)
     copies = pixels.apply("Expand", [1, channels, height, rows, width, columns])
     return copies.reshape(-1, *layer.out_shape)
@@ -172,12 +173,14 @@ def gru(layer: GRU, x: Value, h: Value | None) -> Value:
     o = layer.n_out
     order = np.r_[o : 2 * o, :o, 2 * o : 3 * o]
     W, U, b, c = (layer.params[name][..., order] for name in ("W", "U", "b", "c"))
+    biases = np.concatenate([b, c])
     start = None if h is None else h.reshape(1, -1, o)
     options = {"hidden_size": o, "linear_before_reset": 1}
     steps = x.transpose(1, 0, 2)
-    arrays = W.T[None], U.T[None], np.concatenate([b, c])[None]
+    arrays = W.T[None], U.T[None], biases[None]
     if layer.last:
-        return steps.apply("GRU", *arrays, None, start, output=1, of=2, **options).reshape(-1, o)
+        state = steps.apply("GRU", *arrays, None, start, output=1, of=2, **options)
+        return state.reshape(-1, o)
     states = steps.apply("GRU", *arrays, None, start, **options)  # (T, 1, N, O)
     return states.apply("Squeeze", [1]).transpose(1, 0, 2)
 
@@ -193,8 +196,10 @@ def _(layer: LastTimestep, x: Value) -> Value:
     """x[n, t] at the last t whose word is not 0, the last of all where there is none."""
     words = x.graph.remembered[layer.source]
     steps = layer.in_shape[0]
-    last = words.equal(0).where(-1, np.arange(steps)).apply("ReduceMax", [1], keepdims=1)
-    return x.apply("GatherND", (last < 0).where(steps - 1, last), batch_dims=1)
+    places = words.equal(0).where(-1, np.arange(steps))
+    last = places.apply("ReduceMax", [1], keepdims=1)
+    last = (last < 0).where(steps - 1, last)
+    return x.apply("GatherND", last, batch_dims=1)
 
 
 @translate.register
@@ -208,7 +213,8 @@ def told(layer: TeacherForcing, z: Value, words: Value, first: Value) -> Value:
     """[W[words[n, t]], W[first[n]], z[n]] (N, T, 2 E + K) of words (N, T) and first words (N, 1)."""
     table = z.graph.constant(layer.params["W"])
     each = (words * 0).apply("Unsqueeze", [2])
-    beside = [part + each.cast(z.dtype) for part in (table.take(first), z.apply("Unsqueeze", [1]))]
+    same_for_all = (table.take(first), z.apply("Unsqueeze", [1]))
+    beside = [part + each.cast(z.dtype) for part in same_for_all]
     return z.graph.concat([table.take(words), *beside], axis=2)
 
 
@@ -223,7 +229,9 @@ def _(layer: ConcatLabel, x: Value) -> Value:
         return x
     _, *size = layer.shape
     image = x.part(0, layer.size).reshape(-1, *layer.shape)
-    planes = c.reshape(-1, layer.n, *[1] * len(size)).apply("Expand", [1, layer.n, *size])
+    pixel = [1] * len(size)
+    planes = c.reshape(-1, layer.n, *pixel)
+    planes = planes.apply("Expand", [1, layer.n, *size])
     return x.graph.concat([image, planes])
 
 
@@ -257,10 +265,12 @@ def _(loss: table_losses.Mixed, y: Value) -> Value:
     parts = []
     start = 0
     for width, run in itertools.groupby(loss.blocks):
-        stop = start + width * len(list(run))
+        n = len(list(run))
+        stop = start + width * n
         block = y.part(start, stop)
         if width > 1:
-            block = block.reshape(-1, (stop - start) // width, width).apply("Softmax", axis=-1)
+            block = block.reshape(-1, n, width)
+            block = block.apply("Softmax", axis=-1)
         parts.append(block.reshape(-1, stop - start))
         start = stop
     return y.graph.concat(parts)
@@ -280,8 +290,9 @@ def _(loss: losses.BCE, y: Value, t: Value) -> Value:
 @costs.register
 def _(loss: losses.GaussianNLL, y: Value, t: Value) -> Value:
     """(y - t)² / 2v + log(2πv) / 2"""
+    v = loss.variance
     error = y - t
-    return error * error * (0.5 / loss.variance) + 0.5 * math.log(2 * math.pi * loss.variance)
+    return error * error * (0.5 / v) + 0.5 * math.log(2 * math.pi * v)
 
 
 @meaning.register(table_losses.Masked)

@@ -45,8 +45,10 @@ def graph_of(model: Any, what: str | None = None, single: bool = False) -> Graph
     parts = parts_of(model, graph)
     if what is not None:
         one_of(f"export: what, of {type(model).__name__}", what, (*parts.usual, *parts.more))
-    for part in parts.usual if what is None else (what,):
-        for name, (value, shape) in getattr(parts, part)().items():
+    wanted = parts.usual if what is None else (what,)
+    for part in wanted:
+        outputs = getattr(parts, part)()
+        for name, (value, shape) in outputs.items():
             graph.output(name, value, shape)
     return graph
 
@@ -117,7 +119,9 @@ class OfScaled(Parts):
     @functools.cached_property
     def read(self) -> Value:
         """x as the model reads it."""
-        x = self.x if self.last is None else self.x.reshape(-1, *self.last).transpose(0, 3, 1, 2)
+        x = self.x
+        if self.last is not None:
+            x = x.reshape(-1, *self.last).transpose(0, 3, 1, 2)
         return x if self.model.scaling_ == "none" else scaled_as(self.model, x)
 
     def told(self, y: Value) -> Value:
@@ -152,14 +156,17 @@ class OfEstimator(OfScaled):
     def finite(self) -> Value:
         """(N,): 0 where all inputs of a row are finite, else NaN. It is added to what comes of them, as a ReLU may make
         a number of NaN."""
-        x = self.inputs
+        found = self.zeros(self.inputs, math.prod(self.net.input_shape))
+        if self.x is not self.read:  # infinity, of which a scaler makes a large number
+            given = self.zeros(self.x, math.prod(self.shape))
+            found = found + given.cast(found.dtype)
+        return found
+
+    def zeros(self, x: Value, size: int) -> Value:
+        """(N,): 0 where all the `size` numbers of a row are finite, else NaN."""
         if self.masked:
             x = x.is_nan().where(0.0, x)
-        found = (x * 0.0).reshape(-1, math.prod(self.net.input_shape)).sum(1)
-        if self.x is not self.read:  # infinity, of which a scaler makes a large number
-            x = self.x.is_nan().where(0.0, self.x) if self.masked else self.x
-            found = found + (x * 0.0).reshape(-1, math.prod(self.shape)).sum(1).cast(found.dtype)
-        return found
+        return (x * 0.0).reshape(-1, size).sum(1)
 
     def of_finite(self, y: Value, shape: Sequence[int]) -> Value:
         """y (N, *shape), NaN in rows whose inputs are not finite."""
@@ -200,7 +207,8 @@ class OfAutoencoder(OfEstimator):
             return {"error": (error.mean(1), ())}
         missing = self.x.is_nan().reshape(-1, size)
         known = size - missing.cast(self.wide).sum(1)
-        return {"error": (missing.where(0.0, error).sum(1) / known.apply("Max", 1.0), ())}
+        total = missing.where(0.0, error).sum(1)
+        return {"error": (total / known.apply("Max", 1.0), ())}
 
 
 @parts_of.register(VariationalAutoencoder)
@@ -213,19 +221,18 @@ class OfVariational(OfAutoencoder):
     def condition(self) -> Value:
         """(N, labels): 1 for a row's label; NaN for one that is not known."""
         classes = self.model.classes_
-        label = self.graph.input(
-            "condition", object if classes.dtype.kind == "U" else classes.dtype, ()
-        )
-        same = label.apply("Unsqueeze", [1]).equal(classes[None]).cast(self.net.dtype)
+        kind = object if classes.dtype.kind == "U" else classes.dtype
+        label = self.graph.input("condition", kind, ())
+        same = label.apply("Unsqueeze", [1]).equal(classes[None])
+        same = same.cast(self.net.dtype)
         return same / same.sum(1, keep=True)
 
     @functools.cached_property
     def inputs(self) -> Value:
         if self.model.classes_ is None:
             return super().inputs
-        return self.graph.concat(
-            [super().inputs.reshape(-1, math.prod(self.shape)), self.condition]
-        )
+        rows = super().inputs.reshape(-1, math.prod(self.shape))
+        return self.graph.concat([rows, self.condition])
 
     def decoder(self) -> Outputs:
         if self.model.classes_ is not None:
@@ -242,8 +249,10 @@ class OfVariational(OfAutoencoder):
         std = (logvar * 0.5).apply("Exp")
         y = forward(self.net, mu + std * noise, self.n_encoder)
         kl = (mu * mu + std * std - 1.0 - logvar).sum(1) * 0.5 + self.finite
-        cost = costs(self.model.loss_, y, self.read.cast(self.net.dtype))
-        log_p = cost.reshape(-1, math.prod(self.shape)).sum(1) * -self.model.loss_.weight
+        loss = self.model.loss_
+        cost = costs(loss, y, self.read.cast(self.net.dtype))
+        cost = cost.reshape(-1, math.prod(self.shape)).sum(1)
+        log_p = cost * -loss.weight
         return {"elbo": (log_p - kl, ()), "kl": (kl, ())}
 
 
@@ -262,9 +271,9 @@ class OfClassifier(OfPredictor):
         """label: the likeliest class; where a row is not finite "", or a number below all classes and 0."""
         classes = self.model.classes_
         classes = classes.astype(np.int64) if classes.dtype.kind in "bu" else classes
-        label = self.graph.constant(classes).take(
-            self.head.apply("ArgMax", axis=1, keepdims=0, dtype=np.int64)
-        )
+        known = self.graph.constant(classes)
+        likeliest = self.head.apply("ArgMax", axis=1, keepdims=0, dtype=np.int64)
+        label = known.take(likeliest)
         none = "" if classes.dtype.kind == "U" else min(-1, classes.min() - 1)
         label = self.finite.is_nan().where(np.array(none), label)
         return {"label": (label, ()), "probability": (self.head, self.net.output_shape)}
@@ -275,7 +284,8 @@ class OfRegressor(OfPredictor):
     def prediction(self) -> Outputs:
         """y = zero + unit · the output, in float64."""
         zero, unit = self.model.to_file()[0]["target"]
-        return {"prediction": (self.head.reshape(-1).cast(np.float64) * unit + zero, ())}
+        y = self.head.reshape(-1).cast(np.float64)
+        return {"prediction": (y * unit + zero, ())}
 
 
 @parts_of.register(PCA)

@@ -107,9 +107,9 @@ def from_torch(module: Any, input_shape: int | tuple[int, ...] | None = None) ->
     """
     modules = list(flat(module))
     if input_shape is None:
-        input_shape = next(
-            (getattr(modules[0], name) for name in WIDTH if hasattr(modules[0], name)), None
-        )
+        first = modules[0]
+        widths = [getattr(first, name) for name in WIDTH if hasattr(first, name)]
+        input_shape = widths[0] if widths else None
     if input_shape is None:
         raise ValueError(
             f"from_torch: expected input_shape=(C, H, W) or D: {modules[0]} does not tell it, got None."
@@ -118,24 +118,23 @@ def from_torch(module: Any, input_shape: int | tuple[int, ...] | None = None) ->
     steps = False
     for each in modules:
         layer = converted(each)
-        steps = (steps or isinstance(layer, Embedding)) and not isinstance(layer, Reshape)
-        layers.append(
-            TimeDistributed(layer) if steps and isinstance(layer, engine.Linear) else layer
-        )
-    floats = [p.dtype for p in module.parameters()]
-    dtype = (
-        "float64" if floats and all(str(kind) == "torch.float64" for kind in floats) else "float32"
-    )
+        if isinstance(layer, Embedding):
+            steps = True
+        elif isinstance(layer, Reshape):
+            steps = False
+        if steps and isinstance(layer, engine.Linear):
+            layer = TimeDistributed(layer)
+        layers.append(layer)
+    kinds = {str(p.dtype) for p in module.parameters()}
+    dtype = "float64" if kinds == {"torch.float64"} else "float32"
     network = Sequential(layers).build(input_shape, dtype=dtype, random_state=0)
     given = {}
     for i, (each, layer) in enumerate(zip(modules, network.layers, strict=True)):
         own = {name: as_array(array) for name, array in each.state_dict().items()}
-        for name, view in torch_arrays(
-            layer
-        ).items():  # without bias, or affine: what they would be then
-            given[f"{i}.{name}"] = own.get(
-                name, np.full(view.shape, 1.0 if name == "weight" else 0.0)
-            )
+        for name, view in torch_arrays(layer).items():
+            neutral = 1.0 if name == "weight" else 0.0
+            plain = np.full(view.shape, neutral)  # without bias, or affine: what they would be then
+            given[f"{i}.{name}"] = own.get(name, plain)
     set_weights(network, given)
     return network
 
@@ -192,11 +191,11 @@ def to_torch(model: Any) -> Any:
             "layers does not hold. Take to_torch(model.network_), and model.scaled(X) and model.unscaled(Z) around it, "
             "or export to .onnx, where the scale is part of the graph."
         )
-    module = torch.nn.Sequential(*(module_of(layer, torch.nn) for layer in network.layers))
+    modules = [module_of(layer, torch.nn) for layer in network.layers]
+    module = torch.nn.Sequential(*modules)
     module = module.to(getattr(torch, network.dtype.name))
-    module.load_state_dict(
-        {name: torch.from_numpy(array) for name, array in state_dict(network).items()}
-    )
+    weights = state_dict(network)
+    module.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
     return module.eval()
 
 

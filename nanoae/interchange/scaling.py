@@ -26,11 +26,10 @@ def _(scaler: Scaler, x: Value) -> Value:
 
 @transformed.register
 def _(scaler: AffineScaler, x: Value) -> Value:
-    columns = x.reshape(-1, np.size(scaler.center_))
-    z = drawn_in(
-        (columns - np.ravel(scaler.center_)) / np.ravel(scaler.scale_), np.ravel(scaler.limit_)
-    )
-    return shaped_as(x, z)
+    center = np.ravel(scaler.center_)
+    columns = x.reshape(-1, center.size)
+    z = (columns - center) / np.ravel(scaler.scale_)
+    return shaped_as(x, drawn_in(z, np.ravel(scaler.limit_)))
 
 
 @transformed.register
@@ -43,12 +42,14 @@ def _(scaler: GaussianScaler, x: Value) -> Value:
 def interpolated(at: np.ndarray, to: np.ndarray, columns: Value, slope: np.ndarray) -> Value:
     """Straight lines between the knots (D, n) at -> to, and beyond the last ones lines of that slope (D,)."""
     inside = columns.apply("Max", at[:, 0]).apply("Min", at[:, -1])
+    last_but_one = np.array(at.shape[1] - 2)
     knot = counted(at, inside, strictly=False) - 1
-    knot = knot.apply("Min", np.array(at.shape[1] - 2)).apply("Max", np.array(0))
+    knot = knot.apply("Min", last_but_one).apply("Max", np.array(0))
     x = looked_up(at, knot)
     y = looked_up(to, knot)
     width = looked_up(at, knot + 1) - x
-    steep = (looked_up(to, knot + 1) - y) / (width > 0).where(width, 1.0)
+    rise = looked_up(to, knot + 1) - y
+    steep = rise / (width > 0).where(width, 1.0)
     return steep * (inside - x) + y + (columns - inside) * slope
 
 
@@ -60,16 +61,14 @@ def restored(scaler: Scaler, z: Value) -> Value:
 
 @restored.register
 def _(scaler: AffineScaler, z: Value) -> Value:
-    return drawn_out(z, np.ravel(scaler.limit_)) * np.ravel(scaler.scale_) + np.ravel(
-        scaler.center_
-    )
+    z = drawn_out(z, np.ravel(scaler.limit_))
+    return z * np.ravel(scaler.scale_) + np.ravel(scaler.center_)
 
 
 @restored.register
 def _(scaler: GaussianScaler, z: Value) -> Value:
-    return interpolated(
-        scaler.z_.T, scaler.x_.T, drawn_out(z, np.ravel(scaler.limit_)), scaler.std_
-    )
+    z = drawn_out(z, np.ravel(scaler.limit_))
+    return interpolated(scaler.z_.T, scaler.x_.T, z, scaler.std_)
 
 
 def scaled_as(model: Any, x: Value) -> Value:
@@ -90,8 +89,10 @@ def by_channels(model: Any, x: Value, through: Callable[[Value], Value]) -> Valu
     shape = (n, *last[:2]) if last else shape
     if shape == (n,):
         return through(x)
-    columns = x.reshape(-1, n, math.prod(shape) // n).transpose(0, 2, 1).reshape(-1, n)
-    found = through(columns).reshape(-1, math.prod(shape) // n, n)
+    pixels = math.prod(shape) // n
+    channels_last = x.reshape(-1, n, pixels).transpose(0, 2, 1)
+    columns = channels_last.reshape(-1, n)
+    found = through(columns).reshape(-1, pixels, n)
     return found.transpose(0, 2, 1).reshape(-1, *shape)
 
 
@@ -125,7 +126,8 @@ def counted(table: np.ndarray, z: Value, strictly: bool) -> Value:
     filled = np.full((d, 2**halvings - 1), np.inf, table.dtype)
     filled[:, :n] = np.where(np.isnan(table), np.inf, table)
     place = z.is_nan().cast(np.int64) * 0
-    for step in (2**i for i in reversed(range(halvings))):
+    for i in reversed(range(halvings)):
+        step = 2**i
         there = looked_up(filled, place + (step - 1))
         within = there < z if strictly else there <= z
         place = place + within.cast(np.int64) * step
@@ -161,8 +163,11 @@ def encoded(encoder: TableEncoder, graph: Graph) -> Value:
 def one_hot(known: list[str], cell: Value) -> Value:
     """(N, K + 1) of cells (N, 1): 1 for the category that it is, the last for another one; NaN for none."""
     graph = cell.graph
-    parts = []
     if known:
-        parts = [cell.equal(np.array([known])).cast(np.float32)]
-    found = parts[0].sum(1, keep=True) if parts else cell.equal("").cast(np.float32) * 0.0
-    return cell.equal("").where(np.float32("nan"), graph.concat([*parts, 1 - found]))
+        same = cell.equal(np.array([known])).cast(np.float32)
+        found = same.sum(1, keep=True)
+        parts = [same, 1 - found]
+    else:
+        found = cell.equal("").cast(np.float32) * 0.0
+        parts = [1 - found]
+    return cell.equal("").where(np.float32("nan"), graph.concat(parts))

@@ -39,7 +39,8 @@ class Rows:
         if self.missing is None:
             return terms
         weight = np.full(self.size, 1 / self.size) if places is None else places
-        known = 1 - (self.missing.cast(np.float64) * weight).sum(1, keep=True)
+        lost = self.missing.cast(np.float64) * weight
+        known = 1 - lost.sum(1, keep=True)
         return self.missing.where(0.0, terms) / known.apply("Max", 1 / self.size)
 
 
@@ -64,7 +65,8 @@ def _(score: kinds.ReconstructionError, rows: Rows) -> Value:
 
 @scored.register
 def _(score: kinds.StandardisedError, rows: Rows) -> Value:
-    return (rows.squares(score.places_) / score.spread_.reshape(-1) ** 2).mean(1)
+    variance = score.spread_.reshape(-1) ** 2
+    return (rows.squares(score.places_) / variance).mean(1)
 
 
 @scored.register
@@ -79,8 +81,11 @@ def _(score: kinds.NearestCodes, rows: Rows) -> Value:
     """|c - r|² / 2 is |r|² / 2 - c r but for what all r have in common: the candidates; of these the distances."""
     Z = rows.Z.cast(np.float64)
     r = score.references_.astype(np.float64)
-    codes = rows.code(Z * score.sizes_ if hasattr(score, "sizes_") else Z)
-    codes = codes @ score.whitening_ if score.whiten else codes
+    if hasattr(score, "sizes_"):
+        Z = Z * score.sizes_
+    codes = rows.code(Z)
+    if score.whiten:
+        codes = codes @ score.whitening_
     k = max(min(score.k, len(r) - 1), 1)
     wanted = min(k + 1, len(r))
     apart = (r * r).sum(axis=1) / 2 - codes @ r.T
@@ -94,15 +99,17 @@ def _(score: kinds.NearestCodes, rows: Rows) -> Value:
         distance = (centers * centers).sum(axis=1) / 2 - codes @ centers.T
         cell = distance.apply("ArgMin", axis=1, keepdims=0, dtype=np.int64)
         apart = codes.graph.constant(near).take(cell).where(apart, 1e300)
-    candidates = apart.apply(
-        "TopK", [min(wanted + SPARE, len(r))], largest=0, output=1, of=2, dtype=np.int64
-    )
-    between = codes.graph.constant(r).take(candidates) - codes.apply("Unsqueeze", [1])
-    distance = (between * between).sum(2).apply("Sqrt").apply("TopK", [wanted], largest=0, of=2)
+    some = min(wanted + SPARE, len(r))
+    candidates = apart.apply("TopK", [some], largest=0, output=1, of=2, dtype=np.int64)
+    there = codes.graph.constant(r).take(candidates)
+    between = there - codes.apply("Unsqueeze", [1])
+    distance = (between * between).sum(2).apply("Sqrt")
+    distance = distance.apply("TopK", [wanted], largest=0, of=2)
     nearest = distance.part(0, k).mean(1)
     if wanted <= k:
         return nearest
-    same = 1e-5 * float(np.sqrt((r * r).sum(axis=1).mean()))
+    size = np.sqrt((r * r).sum(axis=1).mean())
+    same = 1e-5 * float(size)
     itself = (distance.part(0, 1) <= same).reshape(-1)
     return itself.where(distance.part(1, wanted).mean(1), nearest)
 
@@ -115,7 +122,8 @@ def _(score: kinds.ColumnTails, rows: Rows) -> Value:
     low = counted(score.sorted_, z + JITTER, strictly=False)
     high = known - counted(score.sorted_, z - JITTER, strictly=True)
     fewer = low.apply("Min", high).cast(np.float64)
-    terms = -1 * ((2 * (1 + fewer) / (1.0 + known)).apply("Min", 1.0)).apply("Log")
+    tail = 2 * (1 + fewer) / (1.0 + known)
+    terms = -1 * tail.apply("Min", 1.0).apply("Log")
     if hasattr(score, "rarity_"):
         category = ~np.isnan(score.rarity_)
         surprise = -np.log(np.where(category, score.rarity_, 1.0))
@@ -134,6 +142,7 @@ def standing(usual: Any, s: Value) -> Value:
             " Fit it again."
         )
     low, floor, center, spread = usual.learned.tolist()
-    z = (((s - low).apply("Max", 0.0) + floor).apply("Log") - center) / spread
+    above = (s - low).apply("Max", 0.0) + floor
+    z = (above.apply("Log") - center) / spread
     root = (z * z + 4.0).apply("Sqrt")
     return (z > 0.0).where(z + root, 4.0 / (root - z)) / 2.0

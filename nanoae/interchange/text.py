@@ -39,8 +39,10 @@ class OfText(Parts):
         return {"code": (self.code, (self.model.code_size_,))}
 
     def decoder(self) -> Outputs:
-        code = self.graph.input("code", self.model.network_.dtype, (self.model.code_size_,))
-        return self.spoken(code, self.graph.input("start", np.int64, ()).reshape(-1, 1))
+        model = self.model
+        code = self.graph.input("code", model.network_.dtype, (model.code_size_,))
+        start = self.graph.input("start", np.int64, ())
+        return self.spoken(code, start.reshape(-1, 1))
 
     def reconstruction(self) -> Outputs:
         return self.spoken(self.code, self.x.part(0, 1))
@@ -51,14 +53,16 @@ class OfText(Parts):
         vocabulary = self.model.vocabulary_
         steps = self.model.n_features_in_ - 1
         teacher, reader, head = layers
-        forbidden = np.where(np.arange(len(vocabulary)) < vocabulary.first_token, -np.inf, 0.0)
+        forbidden = np.zeros(len(vocabulary))
+        forbidden[: vocabulary.first_token] = -np.inf
         forbidden[EOS] = 0.0
         words = start
         said = []
         state = None
         ended = start * 0
         for _ in range(steps):
-            state = gru(reader, told(teacher, z, words, start), state).reshape(-1, reader.n_out)
+            heard = told(teacher, z, words, start)
+            state = gru(reader, heard, state).reshape(-1, reader.n_out)
             scores = translate(head.layer, state) + forbidden
             words = scores.apply("ArgMax", axis=1, dtype=np.int64) * (1 - ended)
             ended = ended.apply("Max", words.equal(EOS).cast(np.int64))

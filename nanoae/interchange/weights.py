@@ -169,10 +169,11 @@ def dense_arrays(network: Sequential, i: int) -> list[Seen]:
     rows = W
     columns = b
     before = network.layers[i - 1] if i else None
-    behind = next(
-        (layer for layer in network.layers[i + 1 :] if layer.params or isinstance(layer, Reshape)),
-        None,
-    )
+    behind = None
+    for later in network.layers[i + 1 :]:
+        if later.params or isinstance(later, Reshape):
+            behind = later
+            break
     if isinstance(before, Flatten) and len(before.in_shape) == 3:
         rows = W.reshape(*before.in_shape, -1).transpose(1, 2, 0, 3)
     elif isinstance(behind, Reshape) and len(behind.out_shape) == 3:
@@ -216,7 +217,8 @@ def set_weights(model: Any, weights: Sequence[Any] | Mapping[str, Any]) -> None:
     checked = {name: fitting(name, given[name], shape) for name, (_, shape) in wanted.items()}
     check_activations(model, weights)
     for name, (view, _) in wanted.items():
-        view[...] = network.ops.to_device(checked[name].reshape(view.shape), network.dtype)
+        array = checked[name].reshape(view.shape)
+        view[...] = network.ops.to_device(array, network.dtype)
 
 
 def fitting(name: Any, array: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -258,12 +260,13 @@ def from_sklearn(model: Any) -> Sequential | PCA:
         layers: list[Layer] = []
         for W in model.coefs_:
             layers += [Linear(W.shape[1]), activation(ACTIVATIONS[model.activation])]
-        network = Sequential(layers[:-1]).build(
-            len(model.coefs_[0]), dtype=model.coefs_[0].dtype, random_state=0
-        )
-        set_weights(
-            network, [a for pair in zip(model.coefs_, model.intercepts_, strict=True) for a in pair]
-        )
+        first = model.coefs_[0]
+        network = Sequential(layers[:-1])
+        network.build(len(first), dtype=first.dtype, random_state=0)
+        in_turn = []
+        for W, b in zip(model.coefs_, model.intercepts_, strict=True):
+            in_turn += [W, b]
+        set_weights(network, in_turn)
         return network
     if hasattr(model, "components_") and getattr(model, "whiten", None) is False:
         found = PCA(len(model.components_))
