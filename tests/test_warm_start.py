@@ -1,5 +1,7 @@
 """Does `fit` go on where it is told to, and for as many epochs as it is told?"""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -91,3 +93,91 @@ def test_labels_that_the_weights_do_not_know_are_refused(labels):
     np.testing.assert_array_equal(model.transform(X, 1), before)
     model.set_params(learning_rate=0.0).fit(X, condition=np.full(120, 2))
     np.testing.assert_array_equal(model.transform(X, 1), before)
+
+
+# ---------------------------------------------------------------- the optimiser's state in a model file
+
+
+def going_on(kind, fit, **more):
+    model = kind(2, (8,), **{**SETTINGS, **more})
+    return model.fit(X[:100]) if fit else model.partial_fit(X[:100])
+
+
+CASES = {
+    "adam": (nanoae.Autoencoder, {}),
+    "momentum": (nanoae.Autoencoder, {"optimizer": nanoae.SGD(1e-2, momentum=0.9)}),
+    "K-FAC": (nanoae.Autoencoder, {"optimizer": nanoae.KFAC(), "backend": "numpy"}),
+    "a schedule": (nanoae.Autoencoder, {"learning_rate": nanoae.Cosine(1e-2), "epochs": 20}),
+    "noise": (nanoae.Autoencoder, {"corruption": nanoae.GaussianNoise(0.3)}),
+    "noise by chance": (
+        nanoae.Autoencoder,
+        {"corruption": nanoae.GaussianNoise(0.3), "random_state": None},
+    ),
+    "auto": (nanoae.Autoencoder, {"epochs": "auto", "batch_size": "auto"}),
+    "variational": (nanoae.VariationalAutoencoder, {"likelihood": "gaussian"}),
+}
+
+
+@pytest.mark.parametrize("fit", [True, False], ids=["after fit", "after partial_fit"])
+@pytest.mark.parametrize("case", CASES)
+def test_a_saved_model_goes_on_to_the_bit(case, fit, tmp_path):
+    kind, more = CASES[case]
+    model = going_on(kind, fit and case != "auto", **more)
+    model.partial_fit(X)
+    model.save(tmp_path / "model.npz", optimizer=True)
+    other = nanoae.load(tmp_path / "model.npz")
+    other.save(tmp_path / "again.npz", optimizer=True)
+    again = nanoae.load(tmp_path / "again.npz")
+    for one in (model, other, again):
+        one.partial_fit(X).partial_fit(X[:50])
+    for one in (other, again):
+        np.testing.assert_array_equal(one.network_.theta, model.network_.theta)
+        assert one.history_["loss"] == model.history_["loss"]
+        assert one.get_params()["batch_size"] == model.get_params()["batch_size"]
+
+
+def test_without_it_the_optimizer_is_a_new_one(tmp_path):
+    model = made().fit(X)
+    model.save(tmp_path / "model.npz")
+    other = nanoae.load(tmp_path / "model.npz")
+    assert np.abs(other.partial_fit(X).transform(X) - model.partial_fit(X).transform(X)).max() > 0
+
+
+@pytest.mark.parametrize("optimizer", [True, False])
+def test_a_saved_fit_goes_on_to_the_bit(optimizer, tmp_path):
+    model = made(warm_start=True).fit(X)
+    model.save(tmp_path / "model.npz", optimizer=optimizer)
+    other = nanoae.load(tmp_path / "model.npz").fit(X)
+    np.testing.assert_array_equal(other.network_.theta, model.fit(X).network_.theta)
+
+
+def test_none_is_refused(tmp_path):
+    stacked = nanoae.StackedClassifier((4,), epochs=1).fit(X, np.arange(120) % 2)
+    for model in (made(epochs="auto").fit(X), stacked):
+        with pytest.raises(ValueError, match=r"save: expected optimizer=True of a model whose"):
+            model.save(tmp_path / "model.npz", optimizer=True)
+    assert not (tmp_path / "model.npz").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"noise": {"state": 1}},
+        {"seed": {"entropy": "no number"}},
+        {"order": None},
+        {"rows": 0},
+        {"t": -1},
+        {"batch_size": 1 << 50, "rows": 1 << 50},
+    ],
+    ids=repr,
+)
+def test_a_damaged_state_is_told(change, tmp_path):
+    path = tmp_path / "model.npz"
+    made().fit(X).save(path, optimizer=True)
+    with np.load(path) as file:
+        arrays = dict(file)
+    header = json.loads(arrays.pop("header").tobytes())
+    header["training"] |= change
+    np.savez(path, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+    with pytest.raises(ValueError, match="does not fit"):
+        nanoae.load(path).partial_fit(X)

@@ -11,6 +11,7 @@ from nanoae.autoencoders.estimator import as_codes, squared_error
 from nanoae.autoencoders.examples import Examples, weighed
 from nanoae.autoencoders.mirrored import Mirrored
 from nanoae.autoencoders.missing import FillMissing
+from nanoae.autoencoders.optimizer_state import trainer_of
 from nanoae.autoencoders.parameters import documented, restored, transactional
 from nanoae.autoencoders.plan import AUTO
 from nanoae.autoencoders.resumable import resumable
@@ -124,7 +125,7 @@ class Autoencoder(Mirrored):
         examples = examples._replace(weights=weights).in_own_order()
         if first:
             self._learn_means(examples)
-        if not hasattr(self, "_trainer"):
+        if trainer_of(self) is None:
             n = len(examples.inputs)
             batch_size = self.resolved_batch_size(n)
             epochs = self.as_built.epochs

@@ -37,16 +37,25 @@ MOST_LAYERS = 1000  # in a list of them, or of their sizes: 100,000 take minutes
 MOST_OBJECTS, MOST_ITEMS = 200_000, 3_000_000  # in a header: together 200 MB in memory
 
 
-def save_model(model: Estimator, path: Any, notes: dict[str, Any] | None = None) -> None:
+def save_model(
+    model: Estimator,
+    path: Any,
+    notes: dict[str, Any] | None = None,
+    training: tuple[dict[str, Any], dict[str, np.ndarray]] | None = None,
+) -> None:
     """Write a fitted model: a file of that name is either the old one or the whole new one.
 
-    notes   what else the file is to keep, for `read_notes`: JSON-ready data, or models, by name
+    notes      what else the file is to keep, for `read_notes`: JSON-ready data, or models, by name
+    training   the optimiser's state (`optimizer_state.py`)
     """
     if getattr(model, "callbacks", None):
         warnings.warn(
             f"{type(model).__name__}.save: callbacks are code and are not saved", stacklevel=4
         )
     header, arrays = pack_with_notes(model, notes)
+    if training is not None:
+        header["training"], own = training
+        arrays |= {f"training.{name}": array for name, array in own.items()}
     arrays = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays}
     with whole_file(path) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nanoae.autoencoders import optimizer_state
 from nanoae.autoencoders.examples import Examples, weighed
 from nanoae.autoencoders.fact import Fact
 from nanoae.autoencoders.model_file import save_model
@@ -91,6 +92,7 @@ class NetworkEstimator(Trained, Shown):
         self._n_encoder = len(encoder)
         self.code_size_ = int(np.prod(encoder[-1].out_shape))
         self.history_ = {"loss": [], "seconds": []}
+        self._optimizer_state: Any = None  # of a file
 
     # ---------------------------------------------------------------- training
 
@@ -291,7 +293,7 @@ class NetworkEstimator(Trained, Shown):
         What partial_fit changes in place is a copy: pickle looks at it after this has returned.
         """
         state = super().__getstate__()
-        for name in ("_trainer", "_loss"):
+        for name in ("_trainer", "_loss", "_optimizer_state"):
             state.pop(name, None)
         for name in state.keys() & {"network_", "history_"}:
             state[name] = copy.deepcopy(state[name])
@@ -309,10 +311,14 @@ class NetworkEstimator(Trained, Shown):
                 "a lower learning rate, or rows of smaller numbers."
             )
 
-    def save(self, path: Any) -> None:
-        """Write the model to `path` (.npz with JSON inside, no pickle); `nanoae.load` opens it on any backend."""
+    def save(self, path: Any, optimizer: bool = False) -> None:
+        """Write the model to `path` (.npz with JSON inside, no pickle); `nanoae.load` opens it on any backend.
+
+        optimizer   whether to keep the optimizer's state, too: on the backend that it was saved on, `partial_fit` then
+                    goes on as if nothing had been saved, to the bit. ValueError where there is none
+        """
         self.check_fitted()
-        save_model(self, path)
+        save_model(self, path, training=optimizer_state.kept(self) if optimizer else None)
 
     def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """(facts, arrays) for the model file."""
@@ -337,3 +343,4 @@ class NetworkEstimator(Trained, Shown):
         vars(self).update(facts)  # which the layers may follow from
         self._build(tuple(header["input_shape"]), state)
         vars(self).update(facts)  # which that has begun anew
+        self._optimizer_state = optimizer_state.read(header, arrays)

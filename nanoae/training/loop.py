@@ -89,7 +89,7 @@ class Trainer:
             )
         self.network, self.ops = network, network.ops
         self.fast = fusion.fuse(network) if fuse else network  # the same parameters, fewer passes
-        self.batch_size, self.epochs = min(batch_size, rows), epochs
+        self.batch_size, self.epochs, self.rows = min(batch_size, rows), epochs, rows
         self.loss = loss.build(self.ops, network.dtype)
         steps = epochs * math.ceil((rows - self.too_few(rows)) / self.batch_size)
         self.optimizer = optimizer.build(self.ops, network.theta, steps, trainable)

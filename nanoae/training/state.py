@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from nanoae.engine.network import Sequential
     from nanoae.training.loop import Trainer
 
 Facts = dict[str, Any]  # JSON-ready
@@ -33,12 +34,16 @@ class Position:
     finished: bool = False
 
 
+def device(network: Sequential) -> str:
+    """Where it is, and whether with kernels."""
+    return f"{network.ops.backend}, {type(network.ops).__name__}"
+
+
 def identity(trainer: Trainer) -> Facts:
     """What has to be the same for a training to go on."""
     network = trainer.network
-    device = f"{trainer.ops.backend}, {type(trainer.ops).__name__}"  # with or without kernels
     told = {
-        "backend": device,
+        "backend": device(network),
         "dtype": network.dtype.name,
         "seed": network.seed,
         "layers": network.layers,
@@ -70,6 +75,15 @@ def take(trainer: Trainer) -> tuple[Facts, Arrays]:
         "callbacks": [counts(callback) for callback in trainer.callbacks],
     }
     return facts, arrays
+
+
+def between_epochs(trainer: Trainer) -> tuple[Facts, Arrays]:
+    """What the next epoch follows from beside the network's own arrays, and nothing of the epochs before."""
+    trainer.at = Position()
+    facts, arrays = take(trainer)
+    facts |= {"history": {"loss": [], "seconds": []}, "callbacks": []}
+    own = {name: a for name, a in arrays.items() if not name.startswith(("network.", "best."))}
+    return facts, own
 
 
 def restore(trainer: Trainer, facts: Facts, arrays: Arrays) -> None:

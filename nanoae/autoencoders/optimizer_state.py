@@ -1,0 +1,82 @@
+"""The optimiser's state in a model file: what the next `partial_fit` follows from, beside the weights."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from nanoae.autoencoders.saved import FLOATS, WHOLE, Saved
+from nanoae.data.field import promised
+from nanoae.training import state
+from nanoae.training.loop import Trainer
+from nanoae.training.state import Arrays, Facts
+
+MOST = 1 << 53  # rows and epochs: more are no numbers that somebody had
+
+
+def kept(model: Any) -> tuple[Facts, Arrays]:
+    """(facts, arrays) of a fitted model; ValueError where no optimiser of it goes on."""
+    trainer = trainer_of(model) if hasattr(model, "partial_fit") else None
+    if trainer is None:
+        raise ValueError(
+            f"{type(model).__name__}.save: expected optimizer=True of a model whose partial_fit goes on with an "
+            'optimizer, got one that would begin with a new one, as after a fit with epochs="auto", whose rate has '
+            "fallen to 0. Leave it out, or give fit a number of epochs."
+        )
+    facts, arrays = state.between_epochs(trainer)
+    identity = state.identity(trainer)
+    facts |= {name: identity[name] for name in ("backend", "seed", "batch_size", "epochs")}
+    return {**facts, "rows": trainer.rows}, arrays
+
+
+def read(header: Facts, arrays: Saved) -> tuple[Facts, Arrays] | None:
+    """What a model file has kept of that, if anything; ValueError for what cannot be it."""
+    facts = promised(header, "training", dict, None)
+    if facts is None:
+        return None
+    state.check(facts)
+    promised(facts, "backend", str)
+    for name in ("rows", "epochs", "batch_size"):
+        if not 1 <= promised(facts, name, int) <= MOST:
+            raise ValueError(f"expected {name} of 1 or more, got {facts[name]}.")
+    own = arrays.under("training")
+    return facts, {name: own.take(name, dtypes=FLOATS + WHOLE) for name in own}
+
+
+def trainer_of(model: Any) -> Trainer | None:
+    """The trainer that the next `partial_fit` of a fitted model goes on with: of its last call, or as a file has kept
+    it. None where there is none, and with a warning on another backend, whose random numbers are others. ValueError for
+    a file's that does not fit."""
+    found = vars(model).get("_optimizer_state")
+    model._optimizer_state = None
+    if found is None:
+        return getattr(model, "_trainer", None)
+    name, here = type(model).__name__, state.device(model.network_)
+    if here != found[0]["backend"]:
+        told = f"its optimizer was saved on {found[0]['backend']}, this is {here}"
+        warnings.warn(f"{name}: {told}: partial_fit starts a new one", stacklevel=5)
+        return None
+    try:
+        model._trainer = restored(model, *found)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError) as error:
+        raise ValueError(
+            f"{name}: expected its optimizer's state in the file, got one that does not fit: {error!r:.200}"
+        ) from error
+    return model._trainer  # type: ignore[no-any-return]
+
+
+def restored(model: Any, facts: Facts, arrays: Arrays) -> Trainer:
+    network, built = model.network_, model.as_built
+    _, noise = np.random.SeedSequence(**facts["seed"]).spawn(2)
+    generator = network.ops.generator(noise)
+    for layer in network.layers:
+        layer.generator = generator
+    network.seed = facts["seed"]
+    model._left_open = {"batch_size": built.batch_size, **(model._left_open or {})}
+    built.batch_size = facts["batch_size"]
+    trainer: Trainer = model.new_trainer(facts["rows"], facts["epochs"])
+    weights = {name: a for name, a in trainer.arrays().items() if name.startswith("network.")}
+    state.restore(trainer, facts, arrays | weights)
+    return trainer
