@@ -206,7 +206,8 @@ TOLD = (
 def report_error(error: BaseException) -> int:
     """Tell of an error in a line, or of one that nobody has foreseen with all that Python knows; the exit code."""
     if isinstance(error, BrokenPipeError):  # `nanoae info | head -1`: nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
         return 141
     if not isinstance(error, TOLD):
         return report_trace(error)
@@ -238,7 +239,9 @@ def restart_on_the_best_blas() -> None:
     once, as NumPy loads. The process is ours, so its environment is ours to choose."""
     better = best_environment()
     if better and os.name == "posix":
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **better})
+        command = [sys.executable, *sys.orig_argv[1:]]
+        environment = {**os.environ, **better}
+        os.execve(sys.executable, command, environment)
 
 
 def log_error(text: str) -> None:

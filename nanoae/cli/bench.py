@@ -66,21 +66,21 @@ def run(args: argparse.Namespace) -> int:
                 return 2
             continue
         found[backend] = us
-        epoch = us * -(-len(x) // batch) / 1e6
-        told[backend] = {"microseconds": us, "rows_per_second": batch / us * 1e6, "device": device}
+        steps = -(-len(x) // batch)
+        epoch = us * steps / 1e6
+        speed = batch / us * 1e6
+        told[backend] = {"microseconds": us, "rows_per_second": speed, "device": device}
         say(
-            f"{us:12,.1f} us a step, {batch / us * 1e6:12,.0f} rows a second, {epoch:8.3f} s an epoch: {device}"
+            f"{us:12,.1f} us a step, {speed:12,.0f} rows a second, {epoch:8.3f} s an epoch: {device}"
         )
     if args.json:
-        write_json(
-            STDOUT, {"model": repr(model), "rows": len(x), "batch_size": batch, "devices": told}
-        )
+        facts = {"model": repr(model), "rows": len(x), "batch_size": batch, "devices": told}
+        write_json(STDOUT, facts)
         return 0
     if len(found) == 2:
         cpu, gpu = found.values()
-        best, gain = (
-            ("GPU, --backend cupy", cpu / gpu) if gpu < cpu else ("CPU, --backend numpy", gpu / cpu)
-        )
+        best = "GPU, --backend cupy" if gpu < cpu else "CPU, --backend numpy"
+        gain = max(cpu, gpu) / min(cpu, gpu)
         print(f"\nTake the {best}: {gain:.1f} times as fast.")
     elif len(found) == 1 and "numpy" in found:
         print("\nTake the CPU: there is no other device here.")

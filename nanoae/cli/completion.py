@@ -40,9 +40,8 @@ def run(args: argparse.Namespace) -> int:
     from nanoae.cli import command_line  # here: it asks this file, too
 
     known = dict(words(command_line()))
-    print(
-        SCRIPTS[args.shell].format(cases=cases(known), lines=lines(known), bash=bash(known)), end=""
-    )
+    script = SCRIPTS[args.shell]
+    print(script.format(cases=cases(known), lines=lines(known), bash=bash(known)), end="")
     return 0
 
 
@@ -75,10 +74,8 @@ def cases(known: dict[str, list[str]]) -> str:
 def lines(known: dict[str, list[str]]) -> str:
     found = []
     for path, names in known.items():
-        seen = (
-            "; and ".join(f"__fish_seen_subcommand_from {word}" for word in path.split())
-            or "__fish_use_subcommand"
-        )
+        typed = [f"__fish_seen_subcommand_from {word}" for word in path.split()]
+        seen = "; and ".join(typed) or "__fish_use_subcommand"
         for name in names:
             what = f"-l {name[2:]}" if name.startswith("--") else f"-f -a {name}"
             found.append(f"complete -c nanoae -n '{seen}' {what}")

@@ -169,10 +169,18 @@ def conditional(model: Any) -> bool:
 def parts(data: Dataset, split: str, model: Any, learned: bool = False) -> list[Table]:
     """The tables of a split, for "all" the training and the test rows. With labels where the model is told them,
     condition=; and where it predicts them and they are to be `learned`, y=."""
-    name = "condition" if conditional(model) else "y" if learned and predicts(model) else None
+    name = None
+    if conditional(model):
+        name = "condition"
+    elif learned and predicts(model):
+        name = "y"
     tables = zip(("train", "test"), data.flat(black(model), wide=True), strict=True)
-    wanted = [(part, x) for part, x in tables if part == split or (split == "all" and len(x))]
-    return [(x, {name: labels(data, part)} if name else {}) for part, x in wanted]
+    found: list[Table] = []
+    for part, x in tables:
+        if part == split or (split == "all" and len(x)):
+            beside = {name: labels(data, part)} if name else {}
+            found.append((x, beside))
+    return found
 
 
 def by_rows(method: Callable[..., np.ndarray], tables: list[Table]) -> Iterator[np.ndarray]:
@@ -180,29 +188,32 @@ def by_rows(method: Callable[..., np.ndarray], tables: list[Table]) -> Iterator[
     for rows, beside in tables:
         done = 0
         for block in by_blocks(rows):
-            yield method(
-                block, **{name: labels[done : done + len(block)] for name, labels in beside.items()}
-            )
-            done += len(block)
+            end = done + len(block)
+            own = {name: labels[done:end] for name, labels in beside.items()}
+            yield method(block, **own)
+            done = end
 
 
 def joined(tables: list[Table]) -> Table:
     """All rows, one table after the other."""
     rows, besides = zip(*tables, strict=True)
-    return concatenated(rows), {
-        name: np.ma.concatenate([beside[name] for beside in besides]) for name in besides[0]
-    }
+    together = {}
+    for name in besides[0]:
+        together[name] = np.ma.concatenate([beside[name] for beside in besides])
+    return concatenated(rows), together
 
 
 def first(table: Table, n: int) -> Table:
     """Its first n rows."""
     rows, beside = table
-    return np.asarray(rows[:n]), {name: labels[:n] for name, labels in beside.items()}
+    some = {name: labels[:n] for name, labels in beside.items()}
+    return np.asarray(rows[:n]), some
 
 
 def labels(data: Dataset, split: str) -> np.ndarray:
     """The labels (N,) of the training or the test rows; ValueError where there are none."""
-    which, y = {"train": ("training", data.y_train), "test": ("test", data.y_test)}[split]
+    which = "training" if split == "train" else split
+    y = data.y_train if split == "train" else data.y_test
     if y is None or y.ndim != 1:
         raise ValueError(
             f"--data: expected a label for each {which} row, got none in {data.name}. For a .csv: --label COLUMN; "
@@ -221,11 +232,18 @@ def describe_rows(data: Dataset, model: Any) -> str:
     """The shape and range of a row, on the model's scale."""
     x = data.x_train
     if data.encoder is not None:
-        words = len(data.encoder.names_) - data.encoder.categories_.count(None)
-        return f"{len(data.encoder.names_)} columns, {words} of them words, as {x.shape[1]} numbers"
-    shape = " x ".join(map(str, data.shape)) + (" columns" if len(data.shape) == 1 else "")
-    low, (least, most) = black(model), extremes(x)
-    ends = [float(np.fmin.reduce(least, axis=None)), float(np.fmax.reduce(most, axis=None))]
-    read = [f"{low + (1 - low) * end / data.maximum:g}" for end in ends] if data.maximum else []
-    scaled = f", read as {' to '.join(read)}" if read else ""
-    return f"{shape}, {x.dtype} from {ends[0]:g} to {ends[1]:g}{scaled}"
+        columns = len(data.encoder.names_)
+        words = columns - data.encoder.categories_.count(None)
+        return f"{columns} columns, {words} of them words, as {x.shape[1]} numbers"
+    shape = " x ".join(map(str, data.shape))
+    if len(data.shape) == 1:
+        shape += " columns"
+    least, most = extremes(x)
+    lowest = float(np.fmin.reduce(least, axis=None))
+    highest = float(np.fmax.reduce(most, axis=None))
+    scaled = ""
+    if data.maximum:
+        low = black(model)
+        read = [f"{low + (1 - low) * end / data.maximum:g}" for end in (lowest, highest)]
+        scaled = f", read as {' to '.join(read)}"
+    return f"{shape}, {x.dtype} from {lowest:g} to {highest:g}{scaled}"

@@ -211,18 +211,21 @@ def check(args: argparse.Namespace) -> None:
             raise ValueError(
                 f"--{option.replace('_', '-')}: expected with --train, got --model, which is fitted already."
             )
-    files = [path for path in (args.train, args.model, args.score, args.out, args.save) if path]
+    named = (args.train, args.model, args.score, args.out, args.save)
+    files = [path for path in named if path]
     for option, path in (("--out", args.out), ("--save", args.save)):
-        if path not in (None, STDOUT) and sum(same_file(path, other) for other in files) > 1:
+        if path in (None, STDOUT):
+            continue
+        if sum(same_file(path, other) for other in files) > 1:
             raise ValueError(
                 f"{option}: expected a file of its own, got {path}, which another option names."
             )
 
 
 def same_file(a: Path, b: Path) -> bool:
-    return os.path.realpath(a) == os.path.realpath(b) or (
-        a.exists() and b.exists() and a.samefile(b)
-    )
+    if os.path.realpath(a) == os.path.realpath(b):
+        return True
+    return a.exists() and b.exists() and a.samefile(b)
 
 
 def new_detector(args: argparse.Namespace) -> AnomalyDetector:
@@ -246,7 +249,8 @@ def judge(detector: AnomalyDetector, rows: Any, explain: bool) -> dict[str, Any]
     }
     if explain:
         found = detector.explanation(rows)
-        columns["reason"] = [", ".join(found.reasons(row, REASONS)) for row in range(len(rows))]
+        reasons = [found.reasons(row, REASONS) for row in range(len(rows))]
+        columns["reason"] = list(map(", ".join, reasons))
         for name, share in zip(found.names, found.shares.T, strict=True):
             columns[f"{name}_share"] = texts(share, ".4g")
     return columns

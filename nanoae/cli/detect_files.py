@@ -47,19 +47,26 @@ def numbers_of(
     """Of numbers alone: `detector` once it has learned, or the one that has, what it learned from, in words, the
     columns that it ignores, and the rows to judge."""
     ignored = (*ignored, *kept)
-    train = read_rows(args.train, None, ignored, data_options.limit(args)) if args.train else None
-    if train is None:
+    limit = data_options.limit(args)
+    train = None
+    columns: Sequence[str] | None
+    if args.train:
+        train = read_rows(args.train, None, ignored, limit)
+        columns = train.names
+    else:
         detector = load_detector(args, tables=False)
-    columns = data_options.column_names(detector) if train is None else train.names
+        columns = data_options.column_names(detector)
     score = None
     if args.score:
-        score = read_rows(args.score, columns, () if columns else ignored, data_options.limit(args))
+        left_out = () if columns else ignored
+        score = read_rows(args.score, columns, left_out, limit)
 
     def parts() -> Iterator[Part]:
         done = 0
         for block in by_blocks(score):
-            yield block, range(done + 1, done + 1 + len(block)), []
-            done += len(block)
+            end = done + len(block)
+            yield block, range(done + 1, end + 1), []
+            done = end
 
     if train is None:
         return detector, f"{detector.n_features_in_} columns of numbers", ignored, parts
@@ -88,7 +95,10 @@ def tables_of(
         rows = ""
     else:
         of_train = set_aside(train, ignored, score)
-        learned = train.encoded(of_train) if train.large else next(train.split(of_train))[0]
+        if train.large:
+            learned: Any = train.encoded(of_train)
+        else:
+            learned, _ = next(train.split(of_train))
         if first is not None:
             check_rows(learned, first)
         learn(args, detector, learned)

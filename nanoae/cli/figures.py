@@ -22,9 +22,12 @@ ROWS = 1_000  # that a table's columns are standardised by
 
 def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Table) -> None:
     """The figures, all of the test rows."""
-    (x, beside), black = first(test, ROWS), data_options.black(model)
+    x, beside = first(test, ROWS)
+    black = data_options.black(model)
     if not data_options.predicts(model):
-        pca = {} if baseline is None else {f"PCA-{len(baseline.components_)}": baseline.reconstruct}
+        pca = {}
+        if baseline is not None:
+            pca = {f"PCA-{len(baseline.components_)}": baseline.reconstruct}
         rows = {"original": x, "autoencoder": model.reconstruct(x, **beside)}
         rows |= {name: again(x) for name, again in pca.items()}
         reconstructions(folder / FIGURES[0], rows, data, black, "Test rows, reconstructed")
@@ -42,8 +45,11 @@ def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Ta
         report.loss_curves(
             folder / FIGURES[1], curves, ylabel, kept=model.best_epoch_, title="Loss in training"
         )
-    codes = model.transform(test[0], **({} if data_options.predicts(model) else test[1]))
-    labels = data.y_test if data.y_test is not None and data.y_test.ndim == 1 else None
+    told = {} if data_options.predicts(model) else test[1]
+    codes = model.transform(test[0], **told)
+    labels = data.y_test
+    if labels is not None and labels.ndim != 1:
+        labels = None
     shown = (
         slice(None) if labels is None else ~np.ma.getmaskarray(labels)
     )  # rows that have none have no colour
@@ -53,9 +59,9 @@ def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Ta
     )
     report.code_histogram(folder / FIGURES[3], {"code": codes})
     if getattr(model, "prior_", None) is not None:
-        every = (
-            {"condition": np.resize(model.classes_, 10)} if data_options.conditional(model) else {}
-        )
+        every = {}
+        if data_options.conditional(model):
+            every = {"condition": np.resize(model.classes_, 10)}
         reconstructions(
             folder / "samples.png",
             {"drawn": model.sample(10, 0, **every)},
@@ -74,7 +80,8 @@ def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Ta
 def damaged(model: Any, x: np.ndarray) -> np.ndarray:
     """x with noise like that of the training."""
     ops = model.network_.ops
-    noisy = model.network_.layers[0].forward(ops.to_device(model.scaled(x)), train=True)
+    scaled = ops.to_device(model.scaled(x))
+    noisy = model.network_.layers[0].forward(scaled, train=True)
     return model.unscaled(ops.to_numpy(noisy).copy())
 
 
@@ -88,7 +95,8 @@ def reconstructions(
     """A row of images, or of profiles, for each entry, on one scale."""
     shape = data.shape
     if len(shape) == 3 and shape[2] in (1, 3):  # (H, W, C) as files hold it; figures want (C, H, W)
-        rows = {name: x.reshape(len(x), *shape).transpose(0, 3, 1, 2) for name, x in rows.items()}
+        images = {name: x.reshape(len(x), *shape) for name, x in rows.items()}
+        rows = {name: x.transpose(0, 3, 1, 2) for name, x in images.items()}
         shape = (shape[2], *shape[:2])
     elif len(shape) != 2:
         shape = (math.prod(shape),)

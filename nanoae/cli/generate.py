@@ -99,7 +99,8 @@ def run(args: argparse.Namespace) -> int:
     if args.out.suffix == ".png":
         picture(args.out, model, args, drawn)
     else:
-        drawn = drawn if args.out.suffix == ".npy" else drawn.reshape(len(drawn), -1)
+        if args.out.suffix != ".npy":
+            drawn = drawn.reshape(len(drawn), -1)
         models.write(args.out, len(drawn), iter([drawn]), data_options.column_names(model))
     tell(f"written to {args.out}: {len(drawn):,} examples drawn from {args.model}", args.out)
     return 0
@@ -114,19 +115,21 @@ def chosen_condition(model: Configurable, text: str | None) -> dict[str, Any]:
     if text is None and not known:
         return {}
     told = f"one of {', '.join(known)}" if known else "none: this model is not conditional"
-    hint = "" if text is None else did_you_mean(text, known)
-    raise ValueError(
-        f"--condition: expected {told}, got {'none' if text is None else repr(text)}.{hint}"
-    )
+    got = "none"
+    hint = ""
+    if text is not None:
+        got = repr(text)
+        hint = did_you_mean(text, known)
+    raise ValueError(f"--condition: expected {told}, got {got}.{hint}")
 
 
 def draw(model: Autoencoder, args: argparse.Namespace, condition: dict[str, Any]) -> np.ndarray:
     if args.manifold:
         return model.manifold(SIDE, **condition)
     if args.traverse:
-        return np.concatenate(
-            [model.traverse(k, steps=STEPS, **condition) for k in range(model.code_size_)]
-        )
+        units = range(model.code_size_)
+        strips = [model.traverse(k, steps=STEPS, **condition) for k in units]
+        return np.concatenate(strips)
     return model.sample(args.count, args.seed, args.temperature, **condition)
 
 

@@ -65,14 +65,11 @@ def run(args: argparse.Namespace) -> int:
         print(f"{name}\n{report}\n")
         if not report.ok:
             failed.append(name)
-    print(
-        f"FAILED: {', '.join(failed)}"
-        if failed
-        else f"{len(names)} checked, all ok"
-        if args.all
-        else "all ok"
-    )
-    return 1 if failed else 0
+    if failed:
+        print(f"FAILED: {', '.join(failed)}")
+        return 1
+    print(f"{len(names)} checked, all ok" if args.all else "all ok")
+    return 0
 
 
 def away_from_zero(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -113,14 +110,14 @@ def check_model(args: argparse.Namespace) -> GradientReport:
     """A saved autoencoder with the loss it was trained on, at random rows in [0, 1], or lines of random words."""
     model = nanoae.load(file_of(args.model), backend="auto", limit=args.limit)
     if isinstance(model, TextVAE):
-        lines = np.random.default_rng(0).integers(
-            1, len(model.vocabulary_), (ROWS, model.n_features_in_)
-        )
+        shape = (ROWS, model.n_features_in_)
+        lines = np.random.default_rng(0).integers(1, len(model.vocabulary_), shape)
         return check_gradients(model, lines, lines[:, 1:], model.new_loss())
     if not isinstance(model, Autoencoder):
         raise ValueError(
             f"--model: expected an autoencoder, got {type(model).__name__}, which has no gradients."
         )
-    x = np.random.default_rng(0).random((ROWS, *model.network_.input_shape))
+    rng = np.random.default_rng(0)
+    x = rng.random((ROWS, *model.network_.input_shape))
     asked = x[:, : model.n_features_in_]  # a condition is not asked back
     return check_gradients(model, x, asked, losses.get(model.loss))

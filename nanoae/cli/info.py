@@ -98,17 +98,20 @@ def products() -> str:
         return "by NumPy"
     speeds = mkl.measured(library.path.parent)
     reach = ", ".join(f"{name} {speed:.0f}" for name, speed in speeds.items())
-    text = f"by {library.products or 'NumPy'}" + (
-        f" (GFLOP/s on one thread: {reach})" if speeds else ""
-    )
+    text = f"by {library.products or 'NumPy'}"
+    if speeds:
+        text += f" (GFLOP/s on one thread: {reach})"
     if not speeds and "Intel" in cpu_facts().get("model name", ""):
         text += ' (may be faster here: pip install "nanoae[mkl]")'
     return text
 
 
 def cpu() -> str:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{usable} of {os.cpu_count()} cores usable"
+    cores = os.cpu_count()
+    usable = cores
+    if hasattr(os, "sched_getaffinity"):
+        usable = len(os.sched_getaffinity(0))
+    return f"{usable} of {cores} cores usable"
 
 
 def gpu() -> str:

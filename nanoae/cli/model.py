@@ -151,9 +151,8 @@ def evaluate(args: argparse.Namespace) -> int:
             "code_size": code_size,
             "data": data.name,
         }
-        write_json(
-            STDOUT, facts | {"split": split, "rows": len(rows), "result": result, "pca": of_pca}
-        )
+        found = {"split": split, "rows": len(rows), "result": result, "pca": of_pca}
+        write_json(STDOUT, facts | found)
         return 0
     print(
         f"model   {args.model}: {type(model).__name__}, {rows.shape[1]} numbers in codes of {code_size}"
@@ -176,9 +175,10 @@ def judged(args: argparse.Namespace, data: Dataset, trained: TrainingSet | None)
     split = args.split or ("test" if aside else "all")
     tables = {"train": len(data.x_train), "test": len(data.x_test)}
     every = f"{sum(tables.values()):,}"
-    rows = (
-        f"all {every} rows" if split == "all" else f"the {tables[split]:,} {split} rows of {every}"
-    )
+    if split == "all":
+        rows = f"all {every} rows"
+    else:
+        rows = f"the {tables[split]:,} {split} rows of {every}"
     if own:
         return split, f"{rows}, of the set that the model was trained on"
     if trained is not None:
@@ -195,9 +195,8 @@ def encode(args: argparse.Namespace) -> int:
     check_output(args, (".npy", ".csv"))
     parts = data_options.parts(data, args.split, model)
     rows = sum(len(x) for x, _ in parts)
-    shape = write(
-        args.out, rows, data_options.by_rows(model.transform, parts), model.get_feature_names_out()
-    )
+    codes = data_options.by_rows(model.transform, parts)
+    shape = write(args.out, rows, codes, model.get_feature_names_out())
     tell(f"written to {args.out}: codes {shape} of {data.name}", args.out)
     return 0
 
@@ -215,9 +214,8 @@ def reconstruct(args: argparse.Namespace) -> int:
     if args.out.suffix == ".png":
         few, beside = data_options.first(parts[0], 10)
         again = model.reconstruct(few, **beside)
-        reconstructions(
-            args.out, {"original": few, "reconstruction": again}, data, data_options.black(model)
-        )
+        pictures = {"original": few, "reconstruction": again}
+        reconstructions(args.out, pictures, data, data_options.black(model))
         rows = len(again)
     else:
         rows = sum(len(x) for x, _ in parts)
@@ -266,9 +264,8 @@ def write(
             if block.dtype == object:
                 csv.writer(file, lineterminator="\n").writerows(map(cells, block))
                 continue
-            np.savetxt(
-                file, block, fmt="%.15g" if block.dtype == np.float64 else "%.9g", delimiter=","
-            )
+            form = "%.15g" if block.dtype == np.float64 else "%.9g"
+            np.savetxt(file, block, fmt=form, delimiter=",")
     return shape
 
 

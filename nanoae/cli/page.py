@@ -24,14 +24,14 @@ def write_page(
 ) -> None:
     """The report of a model on a split of `data`, of which `facts` say more."""
     rows, beside = data_options.joined(data_options.parts(data, split, model, learned=True))
-    given = [
-        y for part, y in (("train", data.y_train), ("test", data.y_test)) if split in (part, "all")
-    ]
-    labels = (
-        None
-        if any(y is None or y.ndim != 1 for y in given)
-        else np.ma.concatenate(given)[: len(rows)]
-    )
+    given = []
+    if split in ("train", "all"):
+        given.append(data.y_train)
+    if split in ("test", "all"):
+        given.append(data.y_test)
+    labels = None
+    if all(y is not None and y.ndim == 1 for y in given):
+        labels = np.ma.concatenate(given)[: len(rows)]
     black = data_options.black(model)
     write_report(
         path,
@@ -51,15 +51,15 @@ def write_page(
 def told(config: Mapping[str, Any]) -> dict[str, str]:
     """What config.json says of a run, in words, by name."""
     data = config.get("data", {})
+    seconds = config.get("seconds")
+    versions = config.get("versions", {})
     found = {
         "data": f"{data.get('name')} ({data.get('source')})",
         "training rows": " x ".join(map(str, data.get("train", []))),
         "test rows": " x ".join(map(str, data.get("test", []))),
         "command": " ".join(map(str, config.get("command", []))),
         "device": config.get("device"),
-        "seconds": f"{config['seconds']:.1f}" if isinstance(config.get("seconds"), float) else None,
-        "versions": ", ".join(
-            f"{name} {version}" for name, version in config.get("versions", {}).items()
-        ),
+        "seconds": f"{seconds:.1f}" if isinstance(seconds, float) else None,
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
     }
     return {name: str(value) for name, value in found.items() if value}

@@ -85,10 +85,15 @@ def of_table(
         raise ValueError("--data: expected a file of rows to judge, got none.")
     table = read_table(args.data, limit=data_options.limit(args), **data_options.text_format(args))
     ignored = models.ignored(args)
-    said = [*data_options.listed(args.ignore), *([args.label] if args.label else [])]
-    set_aside = [*(name for name in ignored if name in table.names and name not in said), *said]
-    rows, copied = table.split(set_aside)
-    labels = np.array([str(cell) for cell in copied[-1][1]]) if args.label else None
+    said = [*data_options.listed(args.ignore)]
+    if args.label:
+        said.append(args.label)
+    before = [name for name in ignored if name in table.names and name not in said]
+    rows, copied = table.split([*before, *said])
+    labels = None
+    if args.label:
+        _, cells = copied[-1]
+        labels = np.array([str(cell) for cell in cells])
     which = f"the {len(rows):,} rows of {args.data}"
     facts = {"rows in this report": which}
     write_detector_report(out, model, rows, labels, title=title_of(args), facts=facts)
@@ -126,10 +131,12 @@ def lines_to_report(
         raise ValueError(
             f"--data: expected a file of lines to report on, got none, and {args.model} names no own one."
         )
-    learned, held = text.halves(*text.lines_of(config["data"]["source"]), config["data"]["seed"])
-    return *(
-        held or learned
-    ), "held-out lines" if held else "the training lines: there are too few to hold any out"
+    own = config["data"]
+    lines, keywords = text.lines_of(own["source"])
+    learned, held = text.halves(lines, keywords, own["seed"])
+    if held:
+        return *held, "held-out lines"
+    return *learned, "the training lines: there are too few to hold any out"
 
 
 def title_of(args: argparse.Namespace) -> str:
@@ -143,7 +150,9 @@ def config_of(path: Path) -> dict[str, Any]:
         config = json.loads(path.with_name("config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return config if path.name == "model.npz" and isinstance(config, dict) else {}
+    if path.name != "model.npz" or not isinstance(config, dict):
+        return {}
+    return config
 
 
 def with_data_of(args: argparse.Namespace, config: dict[str, Any]) -> argparse.Namespace:

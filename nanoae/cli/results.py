@@ -68,8 +68,8 @@ def write(
             )
     if args.report:
         write_page(folder / "report.html", model, baseline, data, "test", folder.name, told(config))
-    names = sorted(file.name for file in folder.iterdir() if file.name != resume.FOLDER)
-    print(f"written to {folder}: {', '.join(names)}", flush=True)
+    names = {file.name for file in folder.iterdir()} - {resume.FOLDER}
+    print(f"written to {folder}: {', '.join(sorted(names))}", flush=True)
     write_config(folder, config | {"complete": not config["interrupted"]})
 
 
@@ -82,7 +82,8 @@ def scale_of(model: Any, data: Dataset) -> str:
         return ""
     if data.encoder is not None:
         return "\nscaling of the numbers robust, of the words none: TableEncoder"
-    spread = np.nanstd(sample(data.flat(wide=True)[0]), axis=0, dtype=np.float64)
+    train, _ = data.flat(wide=True)
+    spread = np.nanstd(sample(train), axis=0, dtype=np.float64)
     low = spread[spread > 0].min(initial=np.inf)
     high = spread.max()
     wide = f"the columns' standard deviations go from {low:.3g} to {high:.3g}"
@@ -121,11 +122,10 @@ def verdict(
     if "r2" in result:
         return f"{split} R² {result['r2']:.4g}   mse {result['loss']:.4g}"
     loss = getattr(model, "loss", "mse")
-    own = (
-        ""
-        if loss == "mse"
-        else f"{loss if isinstance(loss, str) else 'loss'} {result['loss']:.4g}   "
-    )
+    own = ""
+    if loss != "mse":
+        name = loss if isinstance(loss, str) else "loss"
+        own = f"{name} {result['loss']:.4g}   "
     if "elbo" in result:
         parts = "elbo {elbo:.2f} nats (reconstruction {reconstruction:.2f}, KL {kl:.2f}), "
         own = (parts + "{active_units} units active   ").format_map(result)
@@ -163,8 +163,10 @@ def write_config(folder: Path, config: dict[str, Any]) -> None:
 
 def write_metrics(path: Path, history: dict[str, list[float]]) -> None:
     columns = {name: history[name] for name in (*LOSS_NAMES, "seconds") if name in history}
+    header = ["epoch", *columns]
     rows = enumerate(zip(*columns.values(), strict=True), 1)
-    write_csv(path, [["epoch", *columns], *([epoch, *row] for epoch, row in rows)])
+    lines = [[epoch, *row] for epoch, row in rows]
+    write_csv(path, [header, *lines])
 
 
 def describe_run(args, model: Any, data: Dataset) -> dict[str, Any]:

@@ -64,11 +64,9 @@ def as_begun(args: argparse.Namespace) -> argparse.Namespace:
             )
     path = run / FOLDER / COMMAND
     if not path.is_file():
-        got = (
-            f"{run}, which is complete"
-            if (run / "model.npz").exists()
-            else f"{run}, without {FOLDER}/{COMMAND}"
-        )
+        complete = (run / "model.npz").exists()
+        state = "which is complete" if complete else f"without {FOLDER}/{COMMAND}"
+        got = f"{run}, {state}"
         raise ValueError(f"--resume: expected the folder of a run that was stopped, got {got}.")
     words = args.parser.prog.split()[1:]  # "train", or "text train"
     command = read_command(path)
@@ -77,7 +75,10 @@ def as_begun(args: argparse.Namespace) -> argparse.Namespace:
             f"--resume: expected a run of `{args.parser.prog}`, got one of `{shlex.join(command)[:60]}`."
         )
     begun = args.parser.parse_args(command[len(words) :])
-    vars(begun).update(argv=command, run=args.run, resume=run, quiet=begun.quiet or args.quiet)
+    begun.argv = command
+    begun.run = args.run
+    begun.resume = run
+    begun.quiet = begun.quiet or args.quiet
     return begun
 
 

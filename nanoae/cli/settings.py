@@ -103,9 +103,8 @@ def reader(kind: Kind) -> Callable[[str], Any]:
         try:
             return kind.read(text)  # type: ignore[misc]
         except ValueError as error:
-            raise Mistake(
-                str(error) if kind.usage else f"expected {kind.texts}, got {text!r}."
-            ) from error
+            told = str(error) if kind.usage else f"expected {kind.texts}, got {text!r}."
+            raise Mistake(told) from error
 
     return read
 
@@ -127,10 +126,12 @@ def build_model(args: argparse.Namespace, data: Dataset) -> NetworkEstimator:
             suits["code_size"], validation_fraction=suits["validation_fraction"]
         )
     if args.predictor or args.sizes:
-        model = stacked(
-            model, PREDICTORS[args.predictor][0] if args.predictor else StackedAutoencoder
-        )
-    said = {name: value for name in SETTINGS if (value := getattr(args, name)) is not None}
+        kind: type[Stacked] = StackedAutoencoder
+        if args.predictor:
+            kind, _ = PREDICTORS[args.predictor]
+        model = stacked(model, kind)
+    asked = {name: getattr(args, name) for name in SETTINGS}
+    said = {name: value for name, value in asked.items() if value is not None}
     for name in said.keys() - model.get_params(deep=False):
         known = ", ".join(option(name) for name in declared(type(model)) if name in SETTINGS)
         hint = "--conv, --stacked, --classify and --regress choose other estimators, with others."
@@ -156,7 +157,8 @@ def build_model(args: argparse.Namespace, data: Dataset) -> NetworkEstimator:
 def has_gaps(data: Dataset) -> bool:
     """Whether a value is missing in a table in memory."""
     parts = [x for x in (data.x_train, data.x_test) if isinstance(x, np.ndarray)]
-    return any(x.dtype.kind == "f" and bool(np.isnan(x).any()) for x in parts)
+    floats = [x for x in parts if x.dtype.kind == "f"]
+    return any(bool(np.isnan(x).any()) for x in floats)
 
 
 def read_gaps(model: NetworkEstimator, data: Dataset) -> None:
@@ -176,7 +178,8 @@ def stacked(model: NetworkEstimator, kind: type[Stacked]) -> Stacked:
     settings["sizes"] = *settings["hidden"], settings["code_size"]
     settings["activation"] = model.hidden_activation  # type: ignore[attr-defined]
     new = kind()
-    return new.set_params(**{name: settings[name] for name in settings.keys() & new.get_params()})  # type: ignore[return-value]
+    shared = settings.keys() & new.get_params()
+    return new.set_params(**{name: settings[name] for name in shared})  # type: ignore[return-value]
 
 
 def parse_grid(texts: list[str]) -> dict[str, list[Any]]:

@@ -119,10 +119,8 @@ def train(args: argparse.Namespace) -> int:
     with run_folder(args.out or RUNS, args.out is None, args.resume) as folder:
         learned, held = halves(lines, keywords, args.seed)
         log = logger(args)
-        model = TextVAE(
-            random_state=args.seed,
-            **{name: getattr(args, name) for name in SETTINGS if hasattr(args, name)},
-        ).build(*learned)
+        said = {name: getattr(args, name) for name in SETTINGS if hasattr(args, name)}
+        model = TextVAE(random_state=args.seed, **said).build(*learned)
         log(f"device  {model.network_.ops.describe()}\n{about(args.file, model, learned[0])}\n")
         fit = functools.partial(trainer.train, model, *learned, quiet=args.quiet)
         model, code = resume.finish(args, folder, model, fit)
@@ -131,24 +129,22 @@ def train(args: argparse.Namespace) -> int:
         log(outcome.trained(model))
         outcome.save(model, folder / "model.npz", {})
         outcome.write_metrics(folder / "metrics.csv", model.history_)
-        results = model.evaluate(*(held or learned))
-        whose = (
-            f"{len(held[0]):,} held-out lines"
-            if held
-            else "the training lines: there are too few to hold any out"
-        )
+        judged = held or learned
+        results = model.evaluate(*judged)
+        whose = "the training lines: there are too few to hold any out"
+        if held:
+            whose = f"{len(held[0]):,} held-out lines"
         config = describe_run(args, model, {whose: results})
         outcome.write_config(folder, config | {"complete": False})
         if args.report:
             facts = {"text": about(args.file, model, learned[0]), "lines in this report": whose}
-            write_text_report(
-                folder / "report.html", model, *(held or learned), title=folder.name, facts=facts
-            )
+            page = folder / "report.html"
+            write_text_report(page, model, *judged, title=folder.name, facts=facts)
         print(verdict(whose, results))
         for line in model.generate(5, temperature=0.8, random_state=args.seed):
             log(f"  {line}")
-        names = sorted(file.name for file in folder.iterdir() if file.name != resume.FOLDER)
-        print(f"written to {folder}: {', '.join(names)}")
+        names = {file.name for file in folder.iterdir()} - {resume.FOLDER}
+        print(f"written to {folder}: {', '.join(sorted(names))}")
         if code == 0:
             outcome.write_config(folder, config | {"complete": True})
             resume.remove(folder)
@@ -166,8 +162,10 @@ def halves(lines: list[str], keywords: list[str] | None, random_state: int):
 
     learned = part(order[n_held:])
     known = set(learned[1] or ())
-    held = part([i for i in order[:n_held] if keywords is None or keywords[i] in known])
-    return learned, held if held[0] else None
+    rows = order[:n_held]
+    if keywords is not None:
+        rows = [i for i in rows if keywords[i] in known]
+    return learned, part(rows) if rows else None
 
 
 def lines_of(source: str | None) -> tuple[list[str], list[str] | None]:
@@ -179,11 +177,9 @@ def about(file: Path | None, model: TextVAE, lines: list[str]) -> str:
     words = model.vocabulary_.tokens
     unit = model.vocabulary_.unit
     name = file.name if file else "slogans of the grammar"
-    keywords = (
-        f", with {len(model.keywords_)} keywords: {some(model.keywords_)}"
-        if model.keywords_
-        else ""
-    )
+    keywords = ""
+    if model.keywords_:
+        keywords = f", with {len(model.keywords_)} keywords: {some(model.keywords_)}"
     return (
         f"text    {name}: {len(lines):,} lines to learn of {len(words):,} different {unit}{keywords}\n"
         f"model   {model.network_.theta.size:,} parameters"
@@ -201,9 +197,8 @@ def verdict(whose: str, result: dict[str, float]) -> str:
 def describe_run(
     args: argparse.Namespace, model: TextVAE, results: dict[str, dict[str, float]]
 ) -> dict[str, Any]:
-    settings = {
-        k: to_config(v) for k, v in model.get_params().items() if k not in ("callbacks", "verbose")
-    }
+    hidden = ("callbacks", "verbose")
+    settings = {k: to_config(v) for k, v in model.get_params().items() if k not in hidden}
     source = {"source": None if args.file is None else str(args.file), "seed": args.seed}
     told = {"data": source, "settings": settings, "ranks": ranks(), "results": results}
     return {"command": ["nanoae", *args.argv], **told}
@@ -223,9 +218,8 @@ def generate(args: argparse.Namespace) -> int:
 
 def newest() -> Path:
     """The model that `text train` wrote last."""
-    models = sorted(
-        RUNS.parent.glob(f"{RUNS.name}-*/model.npz"), key=lambda path: path.stat().st_mtime
-    )
+    written = RUNS.parent.glob(f"{RUNS.name}-*/model.npz")
+    models = sorted(written, key=lambda path: path.stat().st_mtime)
     if not models:
         raise ValueError(
             f"expected MODEL, or one in {RUNS}-1, got none. Run `nanoae text train` first: about a minute."

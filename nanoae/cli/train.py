@@ -119,9 +119,9 @@ def place(args: argparse.Namespace, suffix: str = "") -> tuple[Path, bool]:
         settings.preset(args.preset)  # a misspelt one is said before anything else
     if args.out or args.name:
         return args.out or Path("runs", args.name), False
-    return Path(
-        "runs", (args.preset or Path(args.data.removesuffix(".gz")).resolve().stem) + suffix
-    ), True
+    file = Path(args.data.removesuffix(".gz")).resolve()
+    name = args.preset or file.stem
+    return Path("runs", name + suffix), True
 
 
 def prepared(model: Any, data: Dataset, conditional: bool) -> tuple[Any, Table, Table]:
@@ -131,10 +131,13 @@ def prepared(model: Any, data: Dataset, conditional: bool) -> tuple[Any, Table, 
             f"--conditional: expected a variational autoencoder, got {type(model).__name__}. Take --preset vae-20, "
             "without --stacked, --classify and --regress."
         )
-    name = "condition" if conditional else "y" if data_options.predicts(model) else None
-    learn, test = (
-        {name: data_options.labels(data, split)} if name else {} for split in ("train", "test")
-    )
+    name = None
+    if conditional:
+        name = "condition"
+    elif data_options.predicts(model):
+        name = "y"
+    learn = {name: data_options.labels(data, "train")} if name else {}
+    test = {name: data_options.labels(data, "test")} if name else {}
     model.build(math.prod(data.shape), **learn)
     x_train, x_test = data.flat(data_options.black(model), wide=True)
     model.check_table(x_train, reset=True, wide=True)
@@ -147,8 +150,10 @@ def fit_pca(model: Any, x: np.ndarray) -> PCA | None:
     it would take longer than the training, or values are missing, or words."""
     if getattr(model, "missing", "error") == "mask":
         return None
+    if min(x.shape) > PCA_LIMIT:
+        return None
     scaling = model.scaling_ if model.scaling_ in SCALERS else model.scaling
-    return PCA(model.code_size_, scaling=scaling).fit(x) if min(x.shape) <= PCA_LIMIT else None
+    return PCA(model.code_size_, scaling=scaling).fit(x)
 
 
 def train(
@@ -161,7 +166,8 @@ def train(
 ) -> None:
     """model.fit(*data, **beside), with a bar on a terminal, or else with about ten `lines`; the watchers are called
     after each epoch, too."""
-    bar = not quiet and sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None
+    terminal = not quiet and sys.stderr.isatty()
+    bar = terminal and importlib.util.find_spec("tqdm") is not None
     tellers = () if bar or quiet or not lines else (tell_epoch,)
     model.set_params(verbose=bar, callbacks=(*tellers, *watchers))
     model.fit(*data, **beside)
@@ -200,7 +206,8 @@ def board(folder: Path, model: Any, data: Dataset, test: Table) -> TensorBoard:
     x = test[0]
     labels = data.y_test
     if "condition" in test[1]:  # the network reads the label, one-hot, behind the row
-        x = np.hstack([x, np.equal.outer(test[1]["condition"], model.classes_)])
+        one_hot = np.equal.outer(test[1]["condition"], model.classes_)
+        x = np.hstack([x, one_hot])
     if labels is not None and labels.ndim > 1:
         labels = None
     return TensorBoard(folder, x, labels, data.shape)

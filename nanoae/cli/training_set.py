@@ -53,7 +53,8 @@ class TrainingSet:
 
     def notes(self) -> dict[str, Any]:
         """For `save_model`."""
-        return {**asdict(replace(self, baseline=None)), "baseline": self.baseline}
+        facts = asdict(replace(self, baseline=None))
+        return {**facts, "baseline": self.baseline}
 
     def holds(self, data: Dataset) -> bool:
         """Whether `data` is this set, split in the same way."""
@@ -65,8 +66,9 @@ class TrainingSet:
 
         said   the maximum that the user named, or None
         """
-        names = data.columns or [str(i + 1) for i in range(len(data.units or ()))]
-        for name, unit, got in zip(names, self.units or (), data.units or (), strict=False):
+        here = data.units or ()
+        names = data.columns or [str(i + 1) for i in range(len(here))]
+        for name, unit, got in zip(names, self.units or (), here, strict=False):
             check_unit(data.name, name, unit, got)
         if self.holds(data):
             return data if said else replace(data, maximum=self.maximum)
@@ -82,13 +84,11 @@ class TrainingSet:
         parts = [x for x in (data.x_train, data.x_test) if x.size]
         counts = all(map(whole, parts))
         table = self.axes == len(data.shape) == 1
-        if (
-            table
-            and counts
-            and min(x.min() for x in parts) >= 0
-            and max(x.max() for x in parts) <= self.maximum
-        ):
-            return replace(data, maximum=self.maximum)
+        if table and counts:
+            lowest = min(x.min() for x in parts)
+            highest = max(x.max() for x in parts)
+            if lowest >= 0 and highest <= self.maximum:
+                return replace(data, maximum=self.maximum)
         if within_one(*parts) or (self.maximum == 1 and not counts):
             return replace(data, maximum=1)
         raise ValueError(

@@ -157,33 +157,37 @@ def search(
     best = None
     lowest = math.inf
     failure: BaseException = KeyboardInterrupt()
-    widths = [
-        max(len(str(c[name])) for c in (*combinations, {name: name})) for name in combinations[0]
-    ]
-    widths += [len("validation loss"), len("epochs"), len("seconds")]
+    widths = []
+    for name in combinations[0]:
+        values = [str(combination[name]) for combination in combinations]
+        widths.append(max(map(len, [name, *values])))
+    widths += [len("validation loss"), len("epochs"), len("seconds"), 0]
 
     def tell(*cells: Any) -> None:
-        log(
-            "  ".join(
-                str(cell).ljust(width) for cell, width in zip(cells, [*widths, 0], strict=False)
-            ).rstrip()
-        )
+        columns = zip(cells, widths, strict=False)
+        line = "  ".join(str(cell).ljust(width) for cell, width in columns)
+        log(line.rstrip())
 
     tell(*combinations[0], "validation loss", "epochs", "seconds")
     for combination, model in zip(combinations, models, strict=False):
-        losses, seconds, loss = [], 0.0, None
+        losses = []
+        seconds = 0.0
+        loss = None
         if isinstance(model, NotFiniteError):
-            failure, remark = model, "diverged"
+            failure = model
+            remark = "diverged"
         elif model.interrupted_ and best is not None:
             break
         else:
-            losses, seconds = model.history_.get("val_loss", []), sum(model.history_["seconds"])
-            judged = losses[-1 if model.as_built.patience is None else 0 :]
+            losses = model.history_.get("val_loss", [])
+            seconds = sum(model.history_["seconds"])
+            judged = losses[-1:] if model.as_built.patience is None else losses
             loss = min(filter(math.isfinite, judged), default=None)
-            better = best is None or (loss is not None and loss < lowest)
-            remark = "better" if better else ""
-            if better:
-                best, lowest = model, math.inf if loss is None else loss
+            remark = ""
+            if best is None or (loss is not None and loss < lowest):
+                remark = "better"
+                best = model
+                lowest = math.inf if loss is None else loss
         row = {"validation_loss": loss, "epochs": len(losses), "seconds": round(seconds, 2)}
         table.append({**combination, **row})
         shown = "-" if loss is None else f"{loss:.6g}"

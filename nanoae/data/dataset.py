@@ -151,7 +151,8 @@ class Dataset:
             if isinstance(x, Rows) and x.nbytes >= IN_ORDER:
                 train = np.sort(train)
                 test = np.sort(test)
-        y_train, y_test = (None, None) if y is None else (y[train], y[test])
+        y_train = None if y is None else y[train]
+        y_test = None if y is None else y[test]
         return cls(name, x[train], y_train, x[test], y_test, maximum, columns, official=False)
 
     @classmethod

@@ -70,9 +70,8 @@ def read_images(
 def parts(folder: Path) -> tuple[Path, Path | None]:
     """(the folder of all images, None), or the folders to train and to test on."""
     folders = {path.name.lower(): path for path in visible(folder) if path.is_dir()}
-    train, test = (
-        next((folders[name] for name in kind if name in folders), None) for kind in (TRAIN, TEST)
-    )
+    train = next((folders[name] for name in TRAIN if name in folders), None)
+    test = next((folders[name] for name in TEST if name in folders), None)
     if train is None or test is None:
         if folders and folders.keys() <= {*TRAIN, *TEST}:
             raise BadFile(
@@ -151,7 +150,8 @@ def visible(folder: Path) -> list[Path]:
 
 def natural(path: Path) -> tuple[list[Any], str]:
     words = re.split("([0-9]+)", path.name.casefold())  # text and numbers, in turn
-    return [int(word) if i % 2 else word for i, word in enumerate(words)], path.name
+    in_turn = [int(word) if i % 2 else word for i, word in enumerate(words)]
+    return in_turn, path.name
 
 
 def named(paths: list[Path]) -> str:

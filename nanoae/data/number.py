@@ -82,9 +82,8 @@ class Number(NamedTuple):
     def value(self, mark: str) -> float:
         """With this decimal mark."""
         thousands = "," if mark == "." else "."
-        digits = (
-            self.digits.replace(" ", "").replace("'", "").replace(thousands, "").replace(mark, ".")
-        )
+        digits = self.digits.replace(" ", "").replace("'", "")
+        digits = digits.replace(thousands, "").replace(mark, ".")
         return float(f"{digits}e{self.exponent}")
 
 
@@ -95,7 +94,9 @@ def number(cell: str) -> Number | None:
     text = " ".join(cell.translate(PLAIN).split())
     brackets = BRACKETS.fullmatch(text)
     bracketed = brackets is not None
-    found = CELL.fullmatch("".join(brackets.groups()).strip() if brackets else text)
+    if brackets:
+        text = "".join(brackets.groups()).strip()
+    found = CELL.fullmatch(text)
     if found is None:
         return None
     sign, before, inner, body, exponent, share, after = found.groups()

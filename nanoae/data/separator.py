@@ -34,19 +34,19 @@ def separator_of(lines: list[str]) -> str | None:
 
     NONE where each line is one cell. None where a line may be one number or the cells of several columns.
     """
-    splits = {mark: rows for mark in MARKS if (rows := equally_split(lines, mark))}
-    if " " in splits and any(
-        " " in cell.strip() and number(cell) for row in splits.get(",", ()) for cell in row
-    ):
-        del splits[","]  # that of 1,5 2,5
+    rows_by_mark = {mark: equally_split(lines, mark) for mark in MARKS}
+    splits = {mark: rows for mark, rows in rows_by_mark.items() if rows}
+    if " " in splits and "," in splits:
+        cells = [cell for row in splits[","] for cell in row]
+        if any(" " in cell.strip() and number(cell) for cell in cells):
+            del splits[","]  # that of 1,5 2,5
     shares = {mark: share_below_header(rows) for mark, rows in splits.items()}
     first, *body = [line.strip() for line in lines if line.strip()] or [""]
     numbers = bool(body) and all(map(number, body))  # each line as a whole
     if shares:
         mark = max(shares, key=lambda mark: (shares[mark], -MARKS.index(mark)))
-        doubt = numbers and (
-            mark == " " or (mark == "," and number(first) and are_decimals([first, *body]))
-        )
+        decimals = mark == "," and number(first) and are_decimals([first, *body])
+        doubt = numbers and (mark == " " or decimals)
         return None if doubt else mark
     if numbers and any(equally_split(lines[1:], mark) for mark in ", "):
         return None

@@ -202,8 +202,11 @@ def check_index(source: str, name: str, values: np.ndarray, in_file: bool = True
     """BadFile for a column without a name that numbers the rows: the index of a data frame, which is no feature."""
     if not UNNAMED.fullmatch(name) or len(values) < 2:
         return
-    if (values == np.floor(values)).all() and len(np.unique(values)) == len(values):
-        way = f"ignore=[{name!r}], --ignore={name!r}" if in_file else f"X.drop(columns=[{name!r}])"
+    whole = (values == np.floor(values)).all()
+    if whole and len(np.unique(values)) == len(values):
+        way = f"X.drop(columns=[{name!r}])"
+        if in_file:
+            way = f"ignore=[{name!r}], --ignore={name!r}"
         got = f"the column {name!r}, which has no name and numbers the rows, as the index of a data frame does"
         raise BadFile(source, "features", got, f"Leave it out, {way}, or give it a name.")
 
@@ -222,10 +225,10 @@ def read_table(path: str | Path, limit: int = UNPACK_LIMIT, **written: Any) -> T
 
     A name that stands twice, and a row that is too short or too long, are refused by their line in the file.
     """
-    with open_table(
-        Path(os.path.expanduser(path)), TextFormat.of(written, "read_table"), limit
-    ) as text:
-        return next(tables_of(text)).split(text.format.ignore)[0]
+    path = Path(os.path.expanduser(path))
+    with open_table(path, TextFormat.of(written, "read_table"), limit) as text:
+        table, _ = next(tables_of(text)).split(text.format.ignore)
+        return table
 
 
 def tables_of(text: TextTable, cells: float = math.inf) -> Iterator[Table]:

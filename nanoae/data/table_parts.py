@@ -59,7 +59,8 @@ class TableParts:
         random = np.random.default_rng(0)
         chosen = list[Table]()
         for table, _ in self.split(names):
-            chosen.append(table.taken(np.flatnonzero(random.random(len(table)) < share)))
+            some = random.random(len(table)) < share
+            chosen.append(table.taken(np.flatnonzero(some)))
         cells = zip(*(part.cells for part in chosen), strict=True)
         rows = [row for part in chosen for row in part.rows]
         return replace(chosen[0], cells=[np.concatenate(each) for each in cells], rows=rows)

@@ -171,14 +171,12 @@ class TextTable:
     def _columns(self, numbers: array, rows: list[list[str]]) -> list[tuple[str, ...]]:
         """The cells of these rows by column; BadFile for a row that is too short or too long."""
         if {*map(len, rows)} != {self.width}:
-            at, row = next((at, row) for at, row in enumerate(rows) if len(row) != self.width)
-            names_of_rows = self.named and len(row) == self.width + 1
-            hint = (
-                "If the first column holds names of rows, it needs a name, too."
-                if names_of_rows
-                else ""
-            )
-            raise BadFile(self.path, f"{self.width} cells in row {numbers[at]}", len(row), hint)
+            widths = list(map(len, rows))
+            at = next(i for i, width in enumerate(widths) if width != self.width)
+            hint = ""
+            if self.named and widths[at] == self.width + 1:
+                hint = "If the first column holds names of rows, it needs a name, too."
+            raise BadFile(self.path, f"{self.width} cells in row {numbers[at]}", widths[at], hint)
         columns = list(zip(*rows, strict=True))
         if self._ends_open and any(map(str.strip, columns.pop())):
             raise BadFile(
