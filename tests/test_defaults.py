@@ -19,6 +19,24 @@ def test_the_default_beats_pca_on_digits():
     assert model.get_params()["epochs"] == model.get_params()["batch_size"] == "auto"
 
 
+def blobs(rows, channels, height, width):
+    """Images of one Gaussian blob each: where, how wide, and how bright in each channel follows from chance."""
+    random = np.random.default_rng(1)
+    y = np.arange(height)[:, None] - random.uniform(0, height, (rows, 1, 1, 1))
+    x = np.arange(width) - random.uniform(0, width, (rows, 1, 1, 1))
+    spread = min(height, width) * random.uniform(0.1, 0.3, (rows, 1, 1, 1))
+    bright = random.uniform(0.3, 1, (rows, channels, 1, 1))
+    return (bright * np.exp(-(x**2 + y**2) / (2 * spread**2))).astype(np.float32)
+
+
+def test_the_default_convolutions_beat_pca_on_blobs():
+    images = blobs(1200, 1, 8, 8)
+    rows = images.reshape(1200, -1)
+    model = nanoae.ConvAutoencoder(12, random_state=0).fit(images[:1000])
+    error = model.reconstruction_error(images[1000:]).mean()
+    assert error < 0.8 * nanoae.PCA(12).fit(rows[:1000]).reconstruction_error(rows[1000:]).mean()
+
+
 def test_the_default_classifier_learns_from_few_labels():
     y = np.full(len(LEARNED), -1)
     y[:200] = DATA.y_train[:200]
