@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nanoae.plot.axes import AXIS, GRID, INK, LEGEND, PALETTE, axes_for, colour_bar, named
-from nanoae.plot.mosaic import Shape, batch, mosaic, rgb, signed
+from nanoae.plot.mosaic import Shape, batch, greys, mosaic, signed
 
 MAX_ROWS = 5_000  # in a map
 SIGN = "with the sign of the deviation"
@@ -52,9 +52,9 @@ def by_label(errors: NDArray[Any], labels: NDArray[Any], name: str, title: str, 
         raise ValueError(
             f"errors: expected one label per row, shape {errors.shape}, got {labels.shape}."
         )
-    found, places = np.unique(
-        labels if labels.dtype.kind in "iuf" else labels.astype(str), return_inverse=True
-    )
+    if labels.dtype.kind not in "iuf":
+        labels = labels.astype(str)
+    found, places = np.unique(labels, return_inverse=True)
     mean = np.bincount(places, errors) / np.bincount(places)
     ax = named(axes_for(ax, 6.4, 1.2 + 0.3 * len(found)), title, f"mean {name}", "label")
     ax.barh(np.arange(len(found)), mean, color=PALETTE[0], height=0.7)
@@ -94,32 +94,26 @@ def explanation(
     """
     values = np.asarray(shares, dtype=float)
     if images is not None:
-        return maps(
-            values, images, shape, n or 10, "What is abnormal" if title is None else title, ax
-        )
+        title = "What is abnormal" if title is None else title
+        return maps(values, images, shape, n or 10, title, ax)
     many = values.ndim == 2
-    n = (12 if many else 8) if n is None else n
-    if (
-        values.ndim not in (1, 2)
-        or not values.size
-        or n < 1
-        or (names is not None and len(names) != values.shape[-1])
-    ):
+    if n is None:
+        n = 12 if many else 8
+    right_shape = values.ndim in (1, 2) and values.size > 0
+    if right_shape and names is not None:
+        right_shape = len(names) == values.shape[-1]
+    if not right_shape or n < 1:
         raise ValueError(
             f"explanation: expected shares (D,) of a row or (N, D), D names, and n >= 1, got {values.shape}, {names} "
             f"and n = {n}."
         )
-    known = (
-        [f"column {i}" for i in range(values.shape[-1])]
-        if names is None
-        else [str(name) for name in names]
-    )
-    title = (
-        ("What makes these rows abnormal" if many else "What makes this row abnormal")
-        if title is None
-        else title
-    )
-    return (heat if many else bars)(values, known, n, title, ax)
+    if names is None:
+        names = [f"column {i}" for i in range(values.shape[-1])]
+    known = [str(name) for name in names]
+    if title is None:
+        title = f"What makes {'these rows' if many else 'this row'} abnormal"
+    draw = heat if many else bars
+    return draw(values, known, n, title, ax)
 
 
 def maps(
@@ -132,17 +126,16 @@ def maps(
             f"explanation: expected grey images and as many shares, got {grey.shape} and {parts.shape}."
         )
     magnitude = np.abs(parts).max(axis=(1, 2), keepdims=True)
-    pixels = [
-        rgb(grey, float(grey.min()), float(grey.max())),
-        signed(parts / np.where(magnitude > 0, magnitude, 1)),
-    ]
+    scaled = parts / np.where(magnitude > 0, magnitude, 1)
+    pixels = [greys(grey), signed(scaled)]
     return mosaic(np.concatenate(pixels), len(grey), ax, title, row_labels=["image", "abnormal"])
 
 
 def bars(shares: NDArray[Any], names: list[str], n: int, title: str, ax: Any) -> Any:
-    order = np.argsort(-np.abs(shares), kind="stable")[:n]
-    total = np.abs(shares).sum()
-    rest = total - np.abs(shares[order]).sum()
+    sizes = np.abs(shares)
+    order = np.argsort(-sizes, kind="stable")[:n]
+    total = sizes.sum()
+    rest = total - sizes[order].sum()
     if len(order) < len(shares):
         title += f"\n{len(shares) - len(order)} more together {rest:.3g}"
     ax = axes_for(ax, 6.4, 1.3 + 0.32 * len(order))
@@ -156,16 +149,20 @@ def bars(shares: NDArray[Any], names: list[str], n: int, title: str, ax: Any) ->
 
 
 def heat(shares: NDArray[Any], names: list[str], n: int, title: str, ax: Any) -> Any:
-    columns = np.argsort(-np.abs(shares).sum(axis=0), kind="stable")[:n]
-    rows = np.argsort(-np.abs(shares).sum(axis=1), kind="stable")[:MAX_ROWS]
+    sizes = np.abs(shares)
+    columns = np.argsort(-sizes.sum(axis=0), kind="stable")[:n]
+    rows = np.argsort(-sizes.sum(axis=1), kind="stable")[:MAX_ROWS]
     shown = shares[np.ix_(rows, columns)]
-    ax = axes_for(ax, 1.9 + 0.5 * len(columns), min(1.9 + 0.16 * len(rows), 8.0))
+    width = 1.9 + 0.5 * len(columns)
+    height = min(1.9 + 0.16 * len(rows), 8.0)
+    ax = axes_for(ax, width, height)
     named(ax, title, "column", f"{len(rows)} rows, the most abnormal on top")
     most = np.abs(shown).max() or 1.0
     image = ax.imshow(
         shown, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto", interpolation="nearest"
     )
-    ax.set_xticks(np.arange(len(columns)), [names[j] for j in columns], rotation=60, ha="right")
+    told = [names[j] for j in columns]
+    ax.set_xticks(np.arange(len(columns)), told, rotation=60, ha="right")
     ax.set_yticks([])
     colour_bar(ax, image, f"share of the score, {SIGN}")
     return ax

@@ -43,6 +43,9 @@ def loss(
     by_epoch = ticks is None and xlabel == "epoch"
     for i, (name, curve) in enumerate(curves.items()):
         at = len(curve) if kept is None else min(kept, len(curve))
+        told = WORDS.get(name, name)
+        if by_epoch:
+            told += f"  {curve[at - 1]:.4g}"
         ax.plot(
             np.arange(1, len(curve) + 1),
             curve,
@@ -50,7 +53,7 @@ def loss(
             linewidth=2,
             marker="o",
             markersize=5 if len(curve) <= 30 else 0,
-            label=WORDS.get(name, name) + (f"  {curve[at - 1]:.4g}" if by_epoch else ""),
+            label=told,
         )
         if kept is not None:
             ax.plot(
@@ -79,10 +82,14 @@ def loss(
 def readable_scale(ax: Any, losses: Any) -> None:
     """A logarithmic y axis where the numbers span more than a factor of 20, with the numbers people write."""
     losses = losses[np.isfinite(losses)]
-    if losses.size and losses.min() > 0 and losses.max() > 20 * losses.min():
+    if not losses.size:
+        return
+    low = losses.min()
+    high = losses.max()
+    if low > 0 and high > 20 * low:
         ax.set_yscale("log")
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        few = losses.max() < 1000 * losses.min()  # then a decade's 2 and 5 want labels, too
+        few = high < 1000 * low  # then a decade's 2 and 5 want labels, too
         ax.yaxis.set_minor_locator(matplotlib().ticker.LogLocator(subs=(2, 5)))
         ax.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if few else "")
 
@@ -119,8 +126,10 @@ def roc(
         last = np.append(
             np.diff(values[order]) != 0, True
         )  # of rows with one score, which share a threshold
-        found = np.append(0, (np.cumsum(bad[order]) / bad.sum())[last])
-        alarms = np.append(0, (np.cumsum(~bad[order]) / (~bad).sum())[last])
+        share_found = np.cumsum(bad[order]) / bad.sum()
+        share_alarmed = np.cumsum(~bad[order]) / (~bad).sum()
+        found = np.append(0, share_found[last])
+        alarms = np.append(0, share_alarmed[last])
         area = np.sum(np.diff(alarms) * (found[1:] + found[:-1]) / 2)
         ax.plot(alarms, found, color=PALETTE[i % 10], linewidth=2, label=f"{name}  {area:.3f}")
     ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), box_aspect=1)

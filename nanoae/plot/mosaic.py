@@ -58,7 +58,8 @@ def reconstructions(
         return profiles(batches, n, columns, (vmin, vmax), title, ax)
     low = float(first[:n].min()) if vmin is None else vmin
     high = float(first[:n].max()) if vmax is None else vmax
-    pixels = rgb(np.concatenate([images[:n] for images in batches.values()]), low, high)
+    shown = np.concatenate([images[:n] for images in batches.values()])
+    pixels = rgb(shown, low, high)
     return mosaic(pixels, n, ax, title, row_labels=list(batches))
 
 
@@ -75,7 +76,7 @@ def images(
     columns = ceil(len(grid) ** 0.5) if columns is None else columns
     if columns < 1:
         raise ValueError(f"images: expected columns >= 1, got {columns}.")
-    return mosaic(rgb(grid, float(grid.min()), float(grid.max())), columns, ax, title)
+    return mosaic(greys(grid), columns, ax, title)
 
 
 def manifold(
@@ -92,7 +93,7 @@ def manifold(
         raise ValueError(
             f"manifold: expected n · n images, got {len(grid)}. Take them from Autoencoder.manifold."
         )
-    ax = mosaic(rgb(grid, float(grid.min()), float(grid.max())), side, ax, title)
+    ax = mosaic(greys(grid), side, ax, title)
     return named(ax, title, "code unit 1 ->", "code unit 2 ->")
 
 
@@ -108,10 +109,10 @@ def interpolation(
     shape = tuple(shape or array.shape[1:])
     one = array.shape[1:] in (shape, (prod(shape),))
     steps = len(array) if one or array.ndim < 2 else array.shape[1]
-    grid = batch(
-        "interpolation", array if one else array.reshape(-1, *shape), shape, only_images=True
-    )
-    ax = mosaic(rgb(grid, float(grid.min()), float(grid.max())), steps, ax, title)
+    if not one:
+        array = array.reshape(-1, *shape)
+    grid = batch("interpolation", array, shape, only_images=True)
+    ax = mosaic(greys(grid), steps, ax, title)
     left, right = ax.get_xlim()
     width = (right - left) / steps
     ax.set_xticks([left + width / 2, right - width / 2], ["from here", "to there"])
@@ -138,10 +139,12 @@ def filters(
             f"filters: expected weights of shape (D, K) and n >= 1, got {weights.shape}, n = {n}."
         )
     units = batch("filters: weights.T", weights.T[:n], shape, only_images=True)
-    magnitude = np.abs(units).max(axis=tuple(range(1, units.ndim)), keepdims=True)
+    of_a_unit = tuple(range(1, units.ndim))
+    magnitude = np.abs(units).max(axis=of_a_unit, keepdims=True)
     scaled = units / np.where(magnitude > 0, magnitude, 1)
     coloured = rgb(scaled, -1, 1) if units.ndim == 4 else signed(scaled)
-    marked = sorted({*dead, *np.flatnonzero(magnitude.ravel() == 0).tolist()})
+    zero = np.flatnonzero(magnitude.ravel() == 0)
+    marked = sorted({*dead, *zero.tolist()})
     if marked:
         title += f"\n{len(marked)} dead units framed in red"
     return mosaic(coloured, ceil(len(units) ** 0.5), ax, title, marked=marked)
@@ -160,12 +163,15 @@ def batch(
     came = array.shape[1:]
     shape = came if shape is None else tuple(shape)
     kept = shape[1:] if len(shape) == 3 and shape[0] == 1 else shape
-    if len(kept) not in ((2, 3) if only_images else (1, 2, 3)) or (len(kept) == 3 and kept[0] != 3):
+    axes = (2, 3) if only_images else (1, 2, 3)
+    colour = len(kept) == 3
+    if len(kept) not in axes or (colour and kept[0] != 3):
         raise ValueError(
             f"{what}: expected images of shape (H, W), (1, H, W) or (3, H, W), got {shape}. "
             "Pass shape= for flat images, and colour images channel-first."
         )
-    if array.size == 0 or came not in (kept, (1, *kept), (prod(kept),)):
+    layouts = (kept, (1, *kept), (prod(kept),))
+    if array.size == 0 or came not in layouts:
         raise ValueError(
             f"{what}: expected n >= 1 images of shape {shape}, got an array of shape {array.shape}. "
             f"Pass them as (n, *shape) or flat as (n, {prod(shape)})."
@@ -175,10 +181,16 @@ def batch(
 
 def rgb(images: NDArray[Any], low: float, high: float) -> NDArray[Any]:
     """Images (n, H, W) or (n, 3, H, W) as (n, H, W, 3), low..high mapped to 0..1 and clipped."""
-    scaled = np.clip((images - low) / (high - low if high > low else 1), 0, 1)
-    return (
-        np.moveaxis(scaled, 1, -1) if images.ndim == 4 else np.repeat(scaled[..., None], 3, axis=-1)
-    )
+    span = high - low if high > low else 1
+    scaled = np.clip((images - low) / span, 0, 1)
+    if images.ndim == 4:
+        return np.moveaxis(scaled, 1, -1)
+    return np.repeat(scaled[..., None], 3, axis=-1)
+
+
+def greys(images: NDArray[Any]) -> NDArray[Any]:
+    """Images as `rgb` has them, from their own lowest to their own highest number."""
+    return rgb(images, float(images.min()), float(images.max()))
 
 
 def mosaic(
@@ -196,19 +208,23 @@ def mosaic(
     pixels = pixels.repeat(zoom, axis=1).repeat(zoom, axis=2)
     pixels = np.pad(pixels, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=FRAME)
     _, height, width, _ = pixels.shape
-    page = np.ones(
-        (ceil(len(pixels) / columns) * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3)
-    )
+    rows = ceil(len(pixels) / columns)
+    page_height = rows * (height + GAP) - GAP
+    page_width = columns * (width + GAP) - GAP
+    page = np.ones((page_height, page_width, 3))
     for i, image in enumerate(pixels):
         top = i // columns * (height + GAP)
         left = i % columns * (width + GAP)
         if i in marked:
-            image = np.pad(image[EDGE:-EDGE, EDGE:-EDGE], ((EDGE, EDGE), (EDGE, EDGE), (0, 0)))
-            image[:EDGE] = image[-EDGE:] = image[:, :EDGE] = image[:, -EDGE:] = MARK
+            framed = np.empty_like(image)
+            framed[:] = MARK
+            framed[EDGE:-EDGE, EDGE:-EDGE] = image[EDGE:-EDGE, EDGE:-EDGE]
+            image = framed
         page[top : top + height, left : left + width] = image
     shrink = min(1, MAX_PIXELS / max(page.shape))
-    ax = axes_for(ax, page.shape[1] * shrink / DPI, page.shape[0] * shrink / DPI, full=True)
-    ax.imshow(page, aspect="equal", interpolation="antialiased" if shrink < 1 else "nearest")
+    ax = axes_for(ax, page_width * shrink / DPI, page_height * shrink / DPI, full=True)
+    smoothing = "antialiased" if shrink < 1 else "nearest"
+    ax.imshow(page, aspect="equal", interpolation=smoothing)
     ax.set_xticks([])
     ax.set_yticks(
         [row * (height + GAP) + height / 2 for row in range(len(row_labels))],

@@ -30,19 +30,23 @@ def curve(history: Mapping[str, Sequence[float]]) -> str:
     scale = math.log if log else float
     low = scale(min(finite))
     high = scale(max(finite))
+    span = (high - low) or 1
     drawn = ""
     told = []
     for name, values in lines.items():
         across = (WIDTH - 10) / max(len(values) - 1, 1)
-        points = " ".join(
-            f"{5 + i * across:.1f},{5 + (HEIGHT - 10) * (high - scale(value)) / ((high - low) or 1):.1f}"
-            for i, value in enumerate(values)
-            if math.isfinite(value)
-        )
+        places = []
+        for i, value in enumerate(values):
+            if math.isfinite(value):
+                x = 5 + i * across
+                y = 5 + (HEIGHT - 10) * (high - scale(value)) / span
+                places.append(f"{x:.1f},{y:.1f}")
+        points = " ".join(places)
         drawn += (
             f'<polyline points="{points}" fill="none" stroke="{COLOURS[name]}" stroke-width="2"/>'
         )
         told.append(f'<span style="color:{COLOURS[name]}">{WORDS[name]} {values[-1]:.4g}</span>')
-    said = f"{', '.join(told)} after {len(next(iter(lines.values())))} epochs{', logarithmic' if log else ''}"
+    epochs = len(next(iter(lines.values())))
+    said = f"{', '.join(told)} after {epochs} epochs{', logarithmic' if log else ''}"
     drawing = f'<svg width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="loss by epoch">{drawn}</svg>'
     return f"<div>{drawing}<br>{said}</div>"

@@ -29,14 +29,19 @@ def profiles(
     are taken for a curve, and drawn as they are.
     """
     across = min(n, ACROSS)
-    d = next(iter(batches.values())).shape[1]
+    first = next(iter(batches.values()))
+    d = first.shape[1]
     table = columns is not None or d <= NAMED
     down = ceil(n / across)
     ax = axes_for(ax, 0.8 + 2.1 * across, 1.6 + 1.5 * down)
     named(ax, title).set_axis_off()
-    mean, deviation = scale(next(iter(batches.values()))) if table else (0.0, 1.0)
-    shown = {name: (values[:n] - mean) / deviation for name, values in batches.items()}
-    ends = limits if not table else (None, None)
+    ends: tuple[float | None, float | None] = (None, None)
+    shown = {name: values[:n] for name, values in batches.items()}
+    if table:
+        mean, deviation = scale(first)
+        shown = {name: (values - mean) / deviation for name, values in shown.items()}
+    else:
+        ends = limits
     panels: list[Any] = []
     for i in range(n):
         row, column = divmod(i, across)
@@ -66,8 +71,11 @@ def profiles(
 def ticks(panel: Any, d: int, columns: Sequence[str] | None, last: bool) -> None:
     """The columns' names below the last panel of each column of panels, where there is room; else their numbers."""
     if columns is not None and d <= NAMED:
-        short = [name if len(name) <= 14 else name[:13] + "…" for name in map(str, columns)]
-        panel.set_xticks(range(1, d + 1), short if last else [""] * d, rotation=90, fontsize=7)
+        told = [""] * d
+        if last:
+            names = [str(name) for name in columns]
+            told = [name if len(name) <= 14 else name[:13] + "…" for name in names]
+        panel.set_xticks(range(1, d + 1), told, rotation=90, fontsize=7)
         return
     panel.locator_params(axis="x", integer=True, nbins=4)
     if last:

@@ -39,10 +39,11 @@ def codes(
     axis_labels = [f"{name} {i + 1}" for i in range(min(k, 3))]
     space = k == 3 and (ax is None or getattr(ax, "name", "") == "3d")
     if k == 1:
-        jitter = (
-            np.arange(len(points)) * 0.618034 % 0.7 - 0.35 if names else 0.0
-        )  # spreads a class, always alike
-        points = np.column_stack([points, colours["c"] + jitter])
+        across = colours["c"]
+        if names:
+            jitter = np.arange(len(points)) * 0.618034 % 0.7
+            across = across + (jitter - 0.35)  # spreads a class, always alike
+        points = np.column_stack([points, across])
         axis_labels = [f"{name} 1", label]
     elif k > 2 and not space:
         points, shares = principal_plane(points)
@@ -84,21 +85,26 @@ def histogram(
     low = min(float(v.min()) for v in batches.values())
     high = max(float(v.max()) for v in batches.values())
     zeros = {name: float(np.mean(v == 0)) for name, v in batches.items()}
-    bins = np.linspace(low, high, 61) if high > low else np.array([low - 0.5, low + 0.5])
+    bins = [low - 0.5, low + 0.5]
+    if high > low:
+        bins = np.linspace(low, high, 61).tolist()
+    log = high > low and max(zeros.values()) >= 0.3
     ax = named(axes_for(ax, 6.4, 3.8), title, "value of a code unit", "share of the values")
     for i, (name, values) in enumerate(batches.items()):
-        dead = int(np.sum(np.ptp(values, axis=0) == 0)) if len(values) > 1 else 0
+        told = f"{name}: mean {values.mean():.3g}, {zeros[name]:.1%} zeros"
+        never_change = np.ptp(values, axis=0) == 0
+        if len(values) > 1 and never_change.any():
+            told += f", {never_change.sum()} of {values.shape[1]} units dead"
         ax.hist(
             values.ravel(),
-            bins.tolist(),
+            bins,
             weights=np.full(values.size, 1 / values.size),
             histtype="stepfilled",
             linewidth=1.5,
             facecolor=PALETTE[i % 10] + "55",
             edgecolor=PALETTE[i % 10],
-            log=high > low and max(zeros.values()) >= 0.3,
-            label=f"{name}: mean {values.mean():.3g}, {zeros[name]:.1%} zeros"
-            + (f", {dead} of {values.shape[1]} units dead" if dead else ""),
+            log=log,
+            label=told,
         )
     ax.legend(loc="upper left", bbox_to_anchor=(0, -0.16), **LEGEND)
     return ax
@@ -126,13 +132,14 @@ def principal_plane(points: NDArray[Any]) -> tuple[NDArray[Any], list[float]]:
     plane = vt[:2] * np.where(
         vt[:2].sum(axis=1, keepdims=True) < 0, -1, 1
     )  # a component's sign is free: fix it
-    return centred @ plane.T, (s[:2] ** 2 / max(float(s @ s), np.finfo(np.float64).tiny)).tolist()
+    variance = max(float(s @ s), np.finfo(np.float64).tiny)
+    shares = s[:2] ** 2 / variance
+    return centred @ plane.T, shares.tolist()
 
 
 def dots(ax: Any, points: NDArray[Any], colours: dict[str, Any]) -> Any:
-    return ax.scatter(
-        *points.T, s=min(max(9_000 / len(points), 6), 30), alpha=0.75, linewidths=0, **colours
-    )
+    size = min(max(9_000 / len(points), 6), 30)
+    return ax.scatter(*points.T, s=size, alpha=0.75, linewidths=0, **colours)
 
 
 def colouring(
@@ -148,14 +155,12 @@ def colouring(
     numeric = labels.dtype.kind in "fiu"
     found, places = np.unique(labels if numeric else labels.astype(str), return_inverse=True)
     if len(found) > len(PALETTE):
-        return {
-            "c": labels if numeric else places,
-            "cmap": "viridis",
-        }, [] if numeric else found.tolist()
-    return (
-        {"c": places, "cmap": matplotlib().colors.ListedColormap(PALETTE[: len(found)])},
-        [f"{label:g}" if isinstance(label, float) else str(label) for label in found.tolist()],
-    )
+        if numeric:
+            return {"c": labels, "cmap": "viridis"}, []
+        return {"c": places, "cmap": "viridis"}, found.tolist()
+    palette = matplotlib().colors.ListedColormap(PALETTE[: len(found)])
+    names = [f"{label:g}" if isinstance(label, float) else str(label) for label in found.tolist()]
+    return {"c": places, "cmap": palette}, names
 
 
 def explain(artist: Any, axes: Any, names: list[str], label: str = "label") -> None:

@@ -53,9 +53,9 @@ def measure(experiment: Experiment) -> Slopes:
         at = net.forward(x, train=True, stop=i).copy()
 
         def value(i: int = i, at: np.ndarray = at) -> float:
-            return float(loss.forward(net.forward(at, train=True, start=i), t)) + float(
-                net.penalty()
-            )
+            y = net.forward(at, train=True, start=i)
+            error = float(loss.forward(y, t))
+            return error + float(net.penalty())
 
         parameters = net.layers[i].params if i < len(net.layers) else {}
         for name, array in {**parameters, "x": at}.items():
@@ -78,9 +78,11 @@ def both_sides(value, array: np.ndarray) -> np.ndarray:
 
 def compare(gradient: np.ndarray, slopes: np.ndarray) -> Check:
     """A gradient beside what was measured."""
-    precision, (left, right) = gradient.dtype.name, slopes
+    left, right = slopes
+    precision = gradient.dtype.name
     scale = np.abs(slopes).max()
     kink = np.abs(right - left) > KINK * scale + ROUNDING["float64"]
     numeric = (left + right) / 2
     slack = TOLERANCES[precision] * scale + ROUNDING[precision]
-    return Check(numeric, kink, kink | (np.abs(gradient - numeric) <= slack))
+    close = np.abs(gradient - numeric) <= slack
+    return Check(numeric, kink, kink | close)

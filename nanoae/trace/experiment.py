@@ -31,13 +31,13 @@ class Experiment:
         self, ops: Ops, dtype: str, breakage: Breakage | None = None
     ) -> tuple[Sequential, Loss, Optimizer]:
         """All three, with the breakage in them."""
-        net = Sequential(copy.deepcopy(self.layers)).build(
-            self.x.shape[1:], ops, dtype, self.random_state
-        )
+        net = Sequential(copy.deepcopy(self.layers))
+        net.build(self.x.shape[1:], ops, dtype, self.random_state)
         loss = copy.deepcopy(self.loss).build(ops, net.dtype)
         if breakage:
             breakage.apply(net.layers, loss)
-        return net, loss, copy.deepcopy(self.optimizer).build(ops, net.theta)
+        optimizer = copy.deepcopy(self.optimizer).build(ops, net.theta)
+        return net, loss, optimizer
 
     def batch(self, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
         """x and t in that precision; class numbers stay whole."""
@@ -51,7 +51,9 @@ class Experiment:
         found: list[float] = []
         with np.errstate(over="ignore", invalid="ignore"):
             while len(found) <= epochs:
-                value = float(loss.forward(net.forward(x, train=True), t)) + float(net.penalty())
+                y = net.forward(x, train=True)
+                value = float(loss.forward(y, t))
+                value += float(net.penalty())
                 if not np.isfinite(value):
                     break
                 found.append(value)

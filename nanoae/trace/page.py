@@ -20,11 +20,12 @@ def page(title: str, steps: list[Step], curves: list[list[float]], shown: int) -
         "shown": shown,
         "steps": [step_record(step, curve) for step, curve in zip(steps, curves, strict=True)],
     }
-    text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace(
-        "<", "\\u003c"
-    )
-    template = resources.files("nanoae.trace").joinpath("page.html").read_text(encoding="utf-8")
-    return template.replace("{{title}}", html.escape(title)).replace("{{record}}", text)
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = text.replace("<", "\\u003c")
+    file = resources.files("nanoae.trace").joinpath("page.html")
+    template = file.read_text(encoding="utf-8")
+    titled = template.replace("{{title}}", html.escape(title))
+    return titled.replace("{{record}}", text)
 
 
 def step_record(step: Step, curve: list[float]) -> dict[str, Any]:

@@ -60,4 +60,5 @@ def same_memory(a: Any, b: Any) -> bool:
     """Whether both are the same numbers in the same place, in the same order."""
     if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray):
         return False
-    return (a.ctypes.data, a.shape, a.strides) == (b.ctypes.data, b.shape, b.strides)
+    same_place = a.ctypes.data == b.ctypes.data
+    return same_place and a.shape == b.shape and a.strides == b.strides

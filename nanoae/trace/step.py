@@ -88,7 +88,10 @@ class Step:
     @property
     def caught(self) -> Move | None:
         """The first move whose gradient is wrong."""
-        return next((move for move in self.moves if move.check and not move.check.ok.all()), None)
+        for move in self.moves:
+            if move.check and not move.check.ok.all():
+                return move
+        return None
 
     def entry(self, name: str, array: np.ndarray) -> int:
         """Write an array down; its number."""
@@ -107,7 +110,8 @@ class Step:
         for i, layer in enumerate(self.net.layers):
             self.ops.calls.clear()
             y = layer.forward(self.raw[inputs[-1]], train=True)
-            inputs.append(self.move("forward", i, "y", y, {"x": inputs[-1], **weights[i]}))
+            known = {"x": inputs[-1], **weights[i]}
+            inputs.append(self.move("forward", i, "y", y, known))
         last = len(self.net.layers)
         dy = self.record_loss(last, inputs[-1], target)
         for i, layer in reversed(list(enumerate(self.net.layers))):
@@ -141,12 +145,12 @@ class Step:
                 products = [[self.factor(out, letters, known)]]
         broken = self.breakage
         text = formula(layer, name)
-        if phase == "backward" and broken and (broken.layer, broken.wrong) == (i, name):
+        if phase == "backward" and broken and broken.layer == i and broken.wrong == name:
             text = broken.formula
         check = compare(out, self.slopes[i, of]) if of else None
-        return self.add(
-            phase, i, f"layer {i}, {layer}", text, name, out, Sum(letters or "", products), check
-        )
+        where = f"layer {i}, {layer}"
+        sum = Sum(letters or "", products)
+        return self.add(phase, i, where, text, name, out, sum, check)
 
     def add(
         self,
@@ -181,7 +185,8 @@ class Step:
         return self.unnamed("kept", array, letters)
 
     def unnamed(self, name: str, array: Any, letters: str) -> Factor:
-        return Factor(array.copy(), letters, sources=[(self.entry(name, array), letters, name)])
+        entry = self.entry(name, array)
+        return Factor(array.copy(), letters, sources=[(entry, letters, name)])
 
     def record_loss(self, last: int, output: int, target: int) -> int:
         """The loss, a sum over all elements, and its gradient; the number of that."""
@@ -192,36 +197,23 @@ class Step:
         scale = self.loss.scale(y.shape)
         texts = ELEMENTS.get(type(self.loss), ("loss({1}, {0})", "loss'({1}, {0})"))
         factor = literal(scale, f"{scale:.6g}")
-        sources = [(target, "no"[: t.ndim], "t"), (output, "no", "y")][: t.ndim]
+        letters = "no"[: t.ndim]
+        sources = [(target, letters, "t"), (output, "no", "y")][: t.ndim]
         where = f"loss, {self.loss}"
         text = formula(self.loss, "loss")
-        each = Factor(self.loss.elements(y, t), "no"[: t.ndim], texts[0], sources)
-        self.add(
-            "loss",
-            last,
-            where,
-            text,
-            "loss",
-            value,
-            Sum("", [[factor, each]] if y.ndim == 2 else []),
-        )
+        each = Factor(self.loss.elements(y, t), letters, texts[0], sources)
+        made: list[Product] = [[factor, each]] if y.ndim == 2 else []
+        self.add("loss", last, where, text, "loss", value, Sum("", made))
         before = self.loss.dy.copy()
         self.ops.calls.clear()
         dy = self.loss.backward()
         each = Factor(before / scale if scale else before, "no", texts[1], sources)
         start: list[Product] = [[factor, each]] if y.ndim == 2 else []
         products = explain(self.plain, self.ops.calls, dy, "no", lambda array, letters: each, start)
-        text = self.breakage.formula if self.breakage and self.breakage.layer == last else text
-        return self.add(
-            "loss",
-            last,
-            where,
-            text,
-            "dy",
-            dy,
-            Sum("no", products),
-            compare(dy, self.slopes[last, "x"]),
-        )
+        if self.breakage and self.breakage.layer == last:
+            text = self.breakage.formula
+        check = compare(dy, self.slopes[last, "x"])
+        return self.add("loss", last, where, text, "dy", dy, Sum("no", products), check)
 
     def record_update(self, weights: list[dict[str, int]]) -> None:
         """The optimiser's step, parameter by parameter."""
@@ -242,15 +234,8 @@ class Step:
                 kept: Product = [W] if keep == 1 else [literal(keep), W]
                 products = [kept, [literal(-rate), g]] if letters else []
                 where = f"layer {i}, {layer}"
-                self.add(
-                    "update",
-                    i,
-                    where,
-                    formula(optimizer, "theta"),
-                    name,
-                    after,
-                    Sum(letters, products),
-                )
+                rule = formula(optimizer, "theta")
+                self.add("update", i, where, rule, name, after, Sum(letters, products))
 
 
 def axes(layer: Layer, name: str, array: np.ndarray) -> str | None:

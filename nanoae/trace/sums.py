@@ -65,27 +65,30 @@ class Sum:
         for product in self.products:
             letters = dict.fromkeys("".join(factor.letters for factor in product))
             summed = [letter for letter in letters if letter not in self.letters]
-            for place in itertools.product(*(range(sizes[letter]) for letter in summed)):
-                at = dict(zip(self.letters, index, strict=True)) | dict(
-                    zip(summed, place, strict=True)
-                )
+            ranges = [range(sizes[letter]) for letter in summed]
+            for place in itertools.product(*ranges):
+                at = dict(zip(self.letters, index, strict=True))
+                at |= zip(summed, place, strict=True)
                 yield [(factor, at) for factor in product]
 
     def value(self, index: tuple[int, ...]) -> float:
         """The terms, added up."""
-        return float(
-            sum(np.prod([number(factor, at) for factor, at in term]) for term in self.terms(index))
-        )
+        products = []
+        for term in self.terms(index):
+            numbers = [number(factor, at) for factor, at in term]
+            products.append(np.prod(numbers))
+        return float(sum(products))
 
 
 def number(factor: Factor, at: dict[str, int]) -> float:
-    return float(factor.values[tuple(at[letter] for letter in factor.letters)])
+    index = tuple(at[letter] for letter in factor.letters)
+    return float(factor.values[index])
 
 
 def literal(value: float, text: str = "") -> Factor:
-    return Factor(
-        np.asarray(float(value)), "", text or (f"({value:.6g})" if value < 0 else f"{value:.6g}")
-    )
+    if not text:
+        text = f"({value:.6g})" if value < 0 else f"{value:.6g}"
+    return Factor(np.asarray(float(value)), "", text)
 
 
 Name = Callable[
@@ -104,7 +107,9 @@ def explain(
         x, *rest = call.arguments
         if call.name == "matmul":
             (summed,) = set("nio") - set(letters)
-            products = [[name(x, letters[0] + summed), name(rest[0], summed + letters[1])]]
+            left = name(x, letters[0] + summed)
+            right = name(rest[0], summed + letters[1])
+            products = [[left, right]]
         elif call.name == "sum_rows":
             products = [[name(x, "n" + letters)]]
         elif call.name == "copy":
@@ -131,8 +136,13 @@ def adds_up(found: Sum, out: Any) -> bool:
     factors = [factor for product in found.products for factor in product]
     if any(factor.values.ndim != len(factor.letters) for factor in factors):
         return False
-    ends = (0,) * out.ndim, tuple(size - 1 for size in out.shape)
-    return all(np.isclose(found.value(index), out[index], rtol=1e-4, atol=1e-6) for index in ends)
+    first = (0,) * out.ndim
+    last = tuple(size - 1 for size in out.shape)
+
+    def alike(index: tuple[int, ...]) -> bool:
+        return bool(np.isclose(found.value(index), out[index], rtol=1e-4, atol=1e-6))
+
+    return alike(first) and alike(last)
 
 
 DERIVATIVES = {  # as functions of the y = f(x) that is handed to them, {0}
@@ -154,7 +164,9 @@ def elementwise(ops: Ops, call: Call, letters: str, name: Name) -> list[Product]
     if len(arrays) != 2 or not call.name.endswith("_backward"):
         return []
     dy, y = arrays
-    slope = getattr(ops, call.name)(np.ones_like(y), y, *call.arguments[2:], out=np.empty_like(y))
+    primitive = getattr(ops, call.name)
+    ones = np.ones_like(y)
+    slope = primitive(ones, y, *call.arguments[2:], out=np.empty_like(y))
     f = name(y, letters)
     text = DERIVATIVES.get(call.name, call.name.removesuffix("_backward") + "'({0})")
     return [[name(dy, letters), Factor(slope, letters, text, f.sources)]]

@@ -15,15 +15,19 @@ from nanoae.trace.sums import Factor, Sum
 def digits(value: float) -> str:
     """Four digits behind the point; a power of ten where they would not tell."""
     size = abs(value)
-    return f"{value:.4f}" if size == 0 or 1e-3 <= size < 1e5 else f"{value:.2e}"
+    plain = size == 0 or 1e-3 <= size < 1e5
+    return f"{value:.4f}" if plain else f"{value:.2e}"
 
 
 def matrix(values: np.ndarray, check: Check | None = None) -> list[str]:
     """A line for each row; behind a wrong gradient a !, behind one at a kink a ~."""
-    rows = np.atleast_2d(values.reshape(len(values), -1) if values.ndim > 2 else values)
+    if values.ndim > 2:
+        values = values.reshape(len(values), -1)
+    rows = np.atleast_2d(values)
     marks = np.full(rows.shape, " ")
     if check is not None:
-        marks = np.where(check.kink, "~", np.where(check.ok, " ", "!")).reshape(rows.shape)
+        verdicts = np.where(check.ok, " ", "!")
+        marks = np.where(check.kink, "~", verdicts).reshape(rows.shape)
     cells = [
         [digits(v) + mark for v, mark in zip(*row, strict=True)]
         for row in zip(rows, marks, strict=True)
@@ -77,17 +81,19 @@ def describe(step: Step, number: int, move: Move, every: bool) -> Iterator[str]:
     lines = matrix(entry.values, check)
     lines = [f"{entry.name} {entry.values.shape}", *lines]
     if check is not None:
-        verdict = (
-            "ok" if check.ok.all() else f"WRONG in {np.count_nonzero(~check.ok)} of {check.ok.size}"
-        )
+        wrong = np.count_nonzero(~check.ok)
+        verdict = f"WRONG in {wrong} of {check.ok.size}" if wrong else "ok"
         lines = beside(lines, [f"by differences: {verdict}", *matrix(check.numeric)])
     yield from (f"     {line}" for line in lines)
     if not move.sum.products:
         return
     places = list(np.ndindex(entry.values.shape))
-    for index in places if every else places[:1]:
+    if not every:
+        places = places[:1]
+    for index in places:
         where = f"{entry.name}{list(index) if index else ''}"
-        yield f"     {where} = {factor_by_factor(step, move.sum, index)} = {digits(entry.values[index])}"
+        made = factor_by_factor(step, move.sum, index)
+        yield f"     {where} = {made} = {digits(entry.values[index])}"
 
 
 def as_text(step: Step, every: bool = False) -> str:

@@ -61,7 +61,8 @@ class Trace:
             raise ValueError(f"Trace: expected a list of unbuilt layers, got {layers!r:.80}.")
         x = np.asarray(as_numbers(x, "Trace"), np.float64)
         t = x if t is None else np.asarray(t)
-        if x.ndim < 2 or not 1 <= len(x) <= MOST_ROWS or len(t) != len(x):
+        few = 1 <= len(x) <= MOST_ROWS
+        if x.ndim < 2 or not few or len(t) != len(x):
             raise ValueError(
                 f"Trace: expected x (N, ...) of 1 to {MOST_ROWS} rows and as many targets, got {x.shape} and {t.shape}."
             )
@@ -94,15 +95,14 @@ class Trace:
             slopes = measure(self.experiment)
             self.right = Step(self.experiment, slopes)
             self.broken = [Step(self.experiment, slopes, mistake) for mistake in self.mistakes]
-        if not all(
-            np.isfinite(entry.values).all()
-            for step in (self.right, *self.broken)
-            for entry in step.entries
-        ):
+        steps = [self.right, *self.broken]
+        entries = [entry for step in steps for entry in step.entries]
+        if not all(np.isfinite(entry.values).all() for entry in entries):
             raise ValueError(
                 "Trace: expected finite numbers in all of the step, got NaN or infinity. Is x on a scale of 1?"
             )
-        self.curves = [self.experiment.learn(epochs, mistake) for mistake in (None, *self.mistakes)]
+        changes = [None, *self.mistakes]
+        self.curves = [self.experiment.learn(epochs, mistake) for mistake in changes]
 
     def step(self, breakage: str = "") -> Step:
         """`right`, or the first of `broken` called "transpose", "bias:2" (the layer), "derivative" or "sign"."""
@@ -123,23 +123,27 @@ class Trace:
         cells = [
             ("in the backward", "the check is red first at", f"loss after {self.epochs} steps")
         ]
-        for step, curve in zip((self.right, *self.broken), self.curves, strict=True):
+        steps = [self.right, *self.broken]
+        for step, curve in zip(steps, self.curves, strict=True):
             title = step.breakage.title if step.breakage else "nothing is wrong"
             caught = step.caught
             first = f"{caught.where}: {step.entries[caught.result].name}" if caught else "-"
-            end = (
-                f"{curve[-1]:.6g}" if len(curve) > self.epochs else f"not finite after {len(curve)}"
-            )
+            if len(curve) > self.epochs:
+                end = f"{curve[-1]:.6g}"
+            else:
+                end = f"not finite after {len(curve)}"
             cells.append((title, first, end))
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
+        lines = ["  ".join(map(str.ljust, line, widths)) for line in cells]
+        return "\n".join(line.rstrip() for line in lines)
 
     def html(self, breakage: str = "") -> str:
         """The page: all of it in one file. `breakage` is switched on at first."""
         from nanoae.trace.page import page
 
         steps = [self.right, *self.broken]
-        return page(str(self), steps, self.curves, steps.index(self.step(breakage)))
+        shown = steps.index(self.step(breakage))
+        return page(str(self), steps, self.curves, shown)
 
     def save(self, path: str | Path, breakage: str = "") -> None:
         """Write the page to a file."""
