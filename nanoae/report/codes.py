@@ -40,7 +40,10 @@ class Codes:
     def points(self, page: Page) -> dict[str, Any]:
         codes = self.values[self.rows]
         labels = self.labels
-        plane, shares = principal_plane(codes) if codes.shape[1] > 2 else (None, [])
+        plane = None
+        shares: list[float] = []
+        if codes.shape[1] > 2:
+            plane, shares = principal_plane(codes)
         scale = None
         if labels is not None and labels.names is None:
             scale = [np.nanmin(labels.values), np.nanmax(labels.values)]
@@ -64,7 +67,8 @@ class Codes:
         low = codes.min(axis=0)
         high = codes.max(axis=0)
         width = np.where(high > low, 0, 1)  # a unit that never changes can be moved all the same
-        varied = np.sort(np.argsort(-codes.std(axis=0), kind="stable")[:SLIDERS])
+        by_deviation = np.argsort(-codes.std(axis=0), kind="stable")
+        varied = np.sort(by_deviation[:SLIDERS])
         drawn = prior.sample(DRAWN, 0) if prior is not None else like(codes[self.rows])
         of_points = None if labels is None else Labels(labels.values[self.rows], labels.names)
         numbers = {label: i for i, label in enumerate(known)}
@@ -82,7 +86,8 @@ class Codes:
         }
 
     def histogram(self) -> dict[str, Any]:
-        values = self.values.ravel()[:: max(1, self.values.size // 2_000_000)]
+        step = max(1, self.values.size // 2_000_000)
+        values = self.values.ravel()[::step]
         counts, edges = np.histogram(values, BINS)
         zeros = float(np.mean(values == 0))
         note = f"Mean {values.mean():.4g}, standard deviation {values.std():.4g}; {zeros:.1%} of them are exactly 0."
@@ -94,12 +99,10 @@ class Codes:
         }
 
     def units(self) -> dict[str, Any]:
-        what = "are below 0.1: not used" if self.variational else "never change: dead"
-        note = (
-            f"{len(self.dead)} of {self.values.shape[1]} units {what}, drawn in red."
-            if self.dead
-            else "All are in use."
-        )
+        note = "All are in use."
+        if self.dead:
+            what = "are below 0.1: not used" if self.variational else "never change: dead"
+            note = f"{len(self.dead)} of {self.values.shape[1]} units {what}, drawn in red."
         return {
             "std": self.values.std(axis=0, dtype=np.float64).tolist(),
             "dead": self.dead,
@@ -109,10 +112,9 @@ class Codes:
 
 def like(codes: np.ndarray) -> np.ndarray:
     """DRAWN codes (DRAWN, K) of one Gaussian with the mean and covariance of `codes`."""
-    centred = codes - codes.mean(axis=0)
-    weights = np.random.default_rng(0).standard_normal((DRAWN, len(codes))) / math.sqrt(
-        max(len(codes) - 1, 1)
-    )
-    return (
-        codes.mean(axis=0) + weights @ centred
-    )  # a sum of rows with normal weights has their covariance
+    n = len(codes)
+    mean = codes.mean(axis=0)
+    centred = codes - mean
+    normal = np.random.default_rng(0).standard_normal((DRAWN, n))
+    weights = normal / math.sqrt(max(n - 1, 1))
+    return mean + weights @ centred  # a sum of rows with normal weights has their covariance

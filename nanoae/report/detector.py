@@ -35,7 +35,8 @@ def write_detector_report(
     p_values = np.asarray(detector.p_values(X), dtype=float)
     n = len(scores)
     abnormal = ~(scores <= detector.threshold_)  # NaN, too
-    worst = np.argsort(-np.nan_to_num(scores, nan=np.inf), kind="stable")[:SHOWN]
+    by_score = np.argsort(-np.nan_to_num(scores, nan=np.inf), kind="stable")
+    worst = by_score[:SHOWN]
     some = np.linspace(0, n - 1, min(n, EXPLAINED)).astype(np.intp)
     why = detector.explanation(taken(X, worst))
     usual = detector.explanation(taken(X, some))
@@ -44,10 +45,10 @@ def write_detector_report(
         [str(column), share, None, ""] for column, share in zip(usual.names, shares, strict=True)
     ]
     numbers = getattr(X, "rows", range(n))  # of a Table, as they stand in its file
-    told = [
-        [int(numbers[row]), scores[row], p_values[row], ", ".join(why.reasons(i))]
-        for i, row in enumerate(worst)
-    ]
+    told = []
+    for i, row in enumerate(worst):
+        reasons = ", ".join(why.reasons(i))
+        told.append([int(numbers[row]), scores[row], p_values[row], reasons])
     page = Page()
     page.content = {
         "title": title or name,
@@ -100,16 +101,22 @@ def findings(detector: Any, share: float) -> list[Finding]:
 
 def histogram(scores: np.ndarray, threshold: float) -> dict[str, Any]:
     finite = scores[np.isfinite(scores)]
-    ends = [*finite, threshold] if np.isfinite(threshold) else finite
+    ends = finite.tolist()
+    line = None
+    if np.isfinite(threshold):
+        ends.append(threshold)
+        line = threshold
     counts, edges = np.histogram(finite, BINS, (min(ends), max(ends)))
-    line = threshold if np.isfinite(threshold) else None
     words = {"xlabel": "anomaly score", "ylabel": "rows", "label": "rows by anomaly score"}
     return {"values": counts, "edges": edges, "line": line, "log": True, **words}
 
 
 def taken(X: Any, rows: np.ndarray) -> Any:
     """These rows of a Table, a data frame, or an array."""
-    for name in ("taken", "iloc"):
-        if hasattr(X, name):
-            return X.taken(rows) if name == "taken" else X.iloc[rows]
-    return np.asarray(X)[rows] if not hasattr(X, "columns") else X[rows.tolist()]
+    if hasattr(X, "taken"):
+        return X.taken(rows)
+    if hasattr(X, "iloc"):
+        return X.iloc[rows]
+    if hasattr(X, "columns"):
+        return X[rows.tolist()]
+    return np.asarray(X)[rows]

@@ -62,7 +62,8 @@ def error_maps(
     path: PathT, images: ArrayLike, shares: ArrayLike, shape: Shape | None = None, n: int = 10
 ) -> PathT:
     """`plot.explanation` of images as a file: the first n grey images over what makes them abnormal."""
-    return save(plot.explanation(shares, images=images, shape=shape, n=n, ax=sheet), path)
+    ax = plot.explanation(shares, images=images, shape=shape, n=n, ax=sheet)
+    return save(ax, path)
 
 
 def share_bars(
@@ -181,7 +182,9 @@ def new_figure(width: float, height: float, layout: Any = "constrained") -> Figu
 def sheet(width: float, height: float, full: bool, **how: Any) -> Any:
     """Axes on a figure of their own, for `ax=`."""
     figure = new_figure(width, height, None if full else "constrained")
-    return figure.add_axes((0, 0, 1, 1), **how) if full else figure.add_subplot(**how)
+    if full:
+        return figure.add_axes((0, 0, 1, 1), **how)
+    return figure.add_subplot(**how)
 
 
 def save(ax: Any, path: PathT) -> PathT:

@@ -27,11 +27,10 @@ class Finding(NamedTuple):
 def dead_units(codes: np.ndarray, variational: bool) -> list[int]:
     """The units of codes (N, K) that say nothing about a row."""
     deviation = codes.std(axis=0, dtype=np.float64)
-    least = (
-        math.sqrt(ACTIVE)
-        if variational
-        else CONSTANT * max(deviation.max(), np.finfo(np.float32).tiny)
-    )
+    if variational:
+        least = math.sqrt(ACTIVE)
+    else:
+        least = CONSTANT * max(deviation.max(), np.finfo(np.float32).tiny)
     return np.flatnonzero(~(deviation > least)).tolist()
 
 
@@ -101,7 +100,9 @@ def of_codes(codes: np.ndarray, results: Mapping[str, float]) -> list[Finding]:
         ]
     if not dead:
         return []
-    which = ", ".join(str(unit + 1) for unit in dead[:8]) + (", ..." if len(dead) > 8 else "")
+    which = ", ".join(str(unit + 1) for unit in dead[:8])
+    if len(dead) > 8:
+        which += ", ..."
     if variational:
         text = (
             "They stay at the prior, which does no harm; "
@@ -135,19 +136,18 @@ def of_curves(history: Mapping[str, Sequence[float]], best_kept: bool) -> list[F
     loss = history.get("loss", [])
     watched = history.get("val_loss", [])
     found = []
-    if len(watched) > 2 and watched[-1] > TURNED * (best := min(watched)) > 0:
+    if has_turned(watched):
+        best = min(watched)
         epoch = watched.index(best) + 1
-        kept = (
-            f"The weights of epoch {epoch} were kept. "
-            if best_kept
-            else "The last weights were kept: set patience. "
-        )
-        text = (
+        text = "The last weights were kept: set patience. "
+        if best_kept:
+            text = f"The weights of epoch {epoch} were kept. "
+        text += (
             "The model overfits: more rows, a corruption, weight_decay or a smaller network help."
         )
         title = f"The validation loss rose after epoch {epoch}: {best:.4g}, then up to {watched[-1]:.4g}."
-        found.append(Finding(title, kept + text, fine=best_kept))
-    elif len(loss) > 2 and 0 < loss[-1] < (1 - FALLING) * loss[-2] < (1 - FALLING) ** 2 * loss[-3]:
+        found.append(Finding(title, text, fine=best_kept))
+    elif still_falls(loss):
         text = "Try more epochs, or a larger learning_rate."
         found.append(
             Finding(
@@ -162,6 +162,23 @@ def of_curves(history: Mapping[str, Sequence[float]], best_kept: bool) -> list[F
             )
         )
     return found
+
+
+def has_turned(watched: Sequence[float]) -> bool:
+    """Whether validation losses end clearly above their best."""
+    if len(watched) < 3:
+        return False
+    best = min(watched)
+    return best > 0 and watched[-1] > TURNED * best
+
+
+def still_falls(loss: Sequence[float]) -> bool:
+    """Whether each of the last two epochs took a good share of the loss away."""
+    if len(loss) < 3:
+        return False
+    before, middle, last = loss[-3:]
+    left = 1 - FALLING
+    return 0 < last < left * middle < left**2 * before
 
 
 def silent_units(model: Any, x: np.ndarray) -> dict[str, float]:

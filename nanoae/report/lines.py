@@ -33,11 +33,14 @@ def write_text_report(
     taken = [lines[i] for i in rows]
     words = None if keywords is None else [keywords[i] for i in rows]
     page = Page()
-    labels = Labels.of(None if words is None else np.array(words, dtype=object), len(taken))
+    keys = None if words is None else np.array(words, dtype=object)
+    labels = Labels.of(keys, len(taken))
     results = model.evaluate(taken, words)
     errors = -model.score_samples(taken, words)
     again = model.reconstruct(taken, words)
-    codes = Codes(np.asarray(model.transform(taken, words)), errors, labels, 1, variational=True)
+    values = np.asarray(model.transform(taken, words))
+    codes = Codes(values, errors, labels, 1, variational=True)
+    found = findings(model, values, results, None, {})
     vocabulary = model.vocabulary_
 
     def shown(some: np.ndarray) -> dict[str, Any]:
@@ -61,7 +64,7 @@ def write_text_report(
             {"name": "tokens reconstructed", "value": f"{results['token_accuracy']:.1%}"},
             {"name": "lines reconstructed whole", "value": f"{results['exact_lines']:.1%}"},
         ],
-        "findings": [found._asdict() for found in findings(model, codes.values, results, None, {})],
+        "findings": [finding._asdict() for finding in found],
         "curves": curves(model),
         "vocabulary": vars_of(vocabulary, model.n_features_in_),
         "examples": shown(of_each_class(np.arange(len(taken)), labels)),

@@ -24,16 +24,20 @@ def written(page: Page, model: Any) -> dict[str, Any]:
     A layer is its description, the shapes of an example before and after it, and its arrays.
     """
     layers = model.network_.layers
-    loss = model.loss_
+    loss = getattr(model.loss_, "loss", model.loss_)  # of Masked the one inside
+    told = []
+    for layer in layers:
+        learned = arrays(model, layer)
+        facts = {
+            "in": layer.in_shape,
+            "out": layer.out_shape,
+            "arrays": {name: page.array(array) for name, array in learned.items()},
+        }
+        told.append(to_config(layer, among=layers) | facts)
     return {
-        "layers": [
-            to_config(layer, among=layers)
-            | {"in": layer.in_shape, "out": layer.out_shape}
-            | {"arrays": {name: page.array(array) for name, array in arrays(model, layer).items()}}
-            for layer in layers
-        ],
+        "layers": told,
         "encoder": model.n_code_layers_,
-        "loss": to_config(losses.get(getattr(loss, "loss", loss))),  # of Masked the one inside
+        "loss": to_config(losses.get(loss)),
         "labels": len(known_labels(model)),
         "scale": scale(model),
         "last": getattr(model, "channels_last_", None),
@@ -47,7 +51,8 @@ def why_not(model: Any, codes: np.ndarray) -> str:
     if size > MOST:
         return f"A network of {size:,} parameters is too large to stand in a page."
     knots = scaler.x_.size if isinstance(scaler, GaussianScaler) else 0
-    if (type(scaler) not in KNOWN and not isinstance(scaler, AffineScaler)) or knots > MOST_KNOTS:
+    known = type(scaler) in KNOWN or isinstance(scaler, AffineScaler)
+    if not known or knots > MOST_KNOTS:
         return f"The page cannot undo the scaling ({model.scaling_}) of the rows."
     if not known_labels(model) and not follows(model, codes):
         return (
@@ -64,11 +69,13 @@ def follows(model: Any, codes: np.ndarray) -> bool:
     net = model.network_
     start = model.n_code_layers_
     shaped = codes.reshape(len(codes), *net.layers[start - 1].out_shape)
-    y = net.forward(net.ops.to_device(shaped, net.dtype), start=start)
-    told = net.ops.to_numpy(model.loss_.predict(y, out=net.ops.empty(y.shape, net.dtype)))
-    alone = model.unscaled(told)
+    ops = net.ops
+    y = net.forward(ops.to_device(shaped, net.dtype), start=start)
+    told = model.loss_.predict(y, out=ops.empty(y.shape, net.dtype))
+    alone = model.unscaled(ops.to_numpy(told))
     whole = model.inverse_transform(shaped)
-    return np.allclose(alone.reshape(whole.shape), whole, rtol=1e-3, atol=1e-4, equal_nan=True)
+    alone = alone.reshape(whole.shape)
+    return np.allclose(alone, whole, rtol=1e-3, atol=1e-4, equal_nan=True)
 
 
 def scale(model: Any) -> dict[str, Any] | None:
@@ -84,17 +91,21 @@ def scale(model: Any) -> dict[str, Any] | None:
     n = model.channels(model.input_shape_)
     limit = np.broadcast_to(np.ravel(scaler.limit_), n)
     if isinstance(scaler, GaussianScaler):
-        steps = zip((scaler.x_ / scaler.std_).T, scaler.z_.T, strict=True)
-        knots = [np.unique(column, axis=1) for column in map(np.stack, steps)]
+        t = (scaler.x_ / scaler.std_).T
+        columns = [np.stack(pair) for pair in zip(t, scaler.z_.T, strict=True)]
+        knots = [np.unique(column, axis=1) for column in columns]
         return {"center": np.zeros(n), "scale": scaler.std_, "limit": limit, "knots": knots}
-    center, width = (np.broadcast_to(np.ravel(v), n) for v in (scaler.center_, scaler.scale_))
+    center = np.broadcast_to(np.ravel(scaler.center_), n)
+    width = np.broadcast_to(np.ravel(scaler.scale_), n)
     return {"center": center, "scale": width, "limit": limit, "knots": None}
 
 
 def known_labels(model: Any) -> list[str]:
     """The labels that a conditional autoencoder was told, as text; none of any other model."""
-    classes = None if hasattr(model, "predict") else getattr(model, "classes_", None)
-    return [] if classes is None else [str(label) for label in np.asarray(classes).tolist()]
+    classes = getattr(model, "classes_", None)
+    if classes is None or hasattr(model, "predict"):
+        return []
+    return [str(label) for label in np.asarray(classes).tolist()]
 
 
 def arrays(model: Any, layer: Layer) -> dict[str, np.ndarray]:
@@ -113,14 +124,18 @@ def templates(model: Any, size: int) -> list[tuple[str, str, np.ndarray]]:
     first = learned[0]
     last = getattr(learned[-1], "source", learned[-1])
     looks = "What the first layer looks for"
-    draws = "What the last layer draws"
+    titles = [(first, looks)]
+    if last is not first:
+        titles.append((last, "What the last layer draws"))
     found = []
-    for layer, title in ((first, looks),) if first is last else ((first, looks), (last, draws)):
-        W: Any = (
-            model.network_.ops.to_numpy(layer.params["W"]) if "W" in layer.params else np.empty(0)
-        )
-        if W.ndim == 2:
-            W = W[:size].T if title == looks else W
-        if (W.ndim == 2 and W.shape[1] == size) or (W.ndim == 4 and W.shape[1] in (1, 3)):
+    for layer, title in titles:
+        if "W" not in layer.params:
+            continue
+        W: Any = model.network_.ops.to_numpy(layer.params["W"])
+        if W.ndim == 2 and title == looks:
+            W = W[:size].T
+        is_example = W.ndim == 2 and W.shape[1] == size
+        is_kernel = W.ndim == 4 and W.shape[1] in (1, 3)
+        if is_example or is_kernel:
             found.append((title, "A unit each: red for more, blue for less.", W))
     return found

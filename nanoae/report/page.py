@@ -47,16 +47,17 @@ class Page:
         """
         numbers = np.ascontiguousarray(values, dtype="<f4")
         bits = numbers.view("<u4").ravel()
-        rounded = np.where(np.isfinite(numbers.ravel()), bits + np.uint32(0x80), bits)
-        planes = rounded.astype("<u4").view(np.uint8).reshape(-1, 4)[:, :0:-1].T
+        is_finite = np.isfinite(numbers.ravel())
+        rounded = np.where(is_finite, bits + np.uint32(0x80), bits)
+        number_bytes = rounded.astype("<u4").view(np.uint8).reshape(-1, 4)
+        planes = number_bytes[:, :0:-1].T
         return self._add("numbers", numbers.shape, planes.tobytes())
 
     def levels(self, values: Any, low: float, high: float) -> dict[str, Any]:
         """Pixels: numbers from low to high in 256 levels."""
         span = high - low if high > low else 1.0
-        levels = np.clip(np.round((np.asarray(values) - low) * (255 / span)), 0, 255).astype(
-            np.uint8
-        )
+        scaled = (np.asarray(values) - low) * (255 / span)
+        levels = np.clip(np.round(scaled), 0, 255).astype(np.uint8)
         return self._add("levels", levels.shape, levels.tobytes()) | {
             "low": float(low),
             "high": float(low + span),
@@ -69,10 +70,10 @@ class Page:
         return {"array": kind, "shape": list(shape), "start": start}
 
     def html(self) -> str:
-        block = base64.b64encode(zlib.compress(b"".join(self.parts), 6)).decode("ascii")
-        text = json.dumps(finite(self.content), ensure_ascii=True, allow_nan=False).replace(
-            "<", "\\u003c"
-        )
+        deflated = zlib.compress(b"".join(self.parts), 6)
+        block = base64.b64encode(deflated).decode("ascii")
+        text = json.dumps(finite(self.content), ensure_ascii=True, allow_nan=False)
+        text = text.replace("<", "\\u003c")
         style = (FOLDER / "page.css").read_text(encoding="utf-8")
         scripts = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
         template = (FOLDER / "page.html").read_text(encoding="utf-8")

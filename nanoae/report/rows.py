@@ -52,7 +52,10 @@ class Labels:
         return cls(numbers, [*names, "no label"] if missing.any() else names)
 
     def __getitem__(self, rows: Any) -> list[str]:
-        return [f"{v:.4g}" if self.names is None else self.names[int(v)] for v in self.values[rows]]
+        values = self.values[rows]
+        if self.names is None:
+            return [f"{value:.4g}" for value in values]
+        return [self.names[int(value)] for value in values]
 
 
 def text_or_number(values: np.ndarray) -> np.ndarray:
@@ -85,27 +88,29 @@ class Picture:
     def small(self) -> Picture:
         """The same with at most SIDE pixels a side."""
         step = math.ceil(max(self.height, self.width) / SIDE)
-        height, width = (math.ceil(side / step) for side in (self.height, self.width))
+        height = math.ceil(self.height / step)
+        width = math.ceil(self.width / step)
         return Picture(height, width, self.channels, self.last, self.low, self.high, step)
 
     def taken(self, x: np.ndarray, whole: Picture) -> np.ndarray:
         """Rows x (n, D) of `whole` as (n, D') of this one."""
-        if self.step == 1:
+        n = len(x)
+        step = self.step
+        if step == 1:
             return x
         if self.last:
-            images = x.reshape(len(x), whole.height, whole.width, -1)[:, :: self.step, :: self.step]
-        else:
-            images = x.reshape(len(x), -1, whole.height, whole.width)[
-                :, :, :: self.step, :: self.step
-            ]
-        return images.reshape(len(x), -1)
+            images = x.reshape(n, whole.height, whole.width, -1)
+            return images[:, ::step, ::step].reshape(n, -1)
+        images = x.reshape(n, -1, whole.height, whole.width)
+        return images[:, :, ::step, ::step].reshape(n, -1)
 
 
 def in_page(page: Page, x: np.ndarray, picture: Picture | None) -> dict[str, Any]:
     """Rows x (n, D): as pictures, where they are images."""
     if picture is None:
         return page.array(x)
-    return page.levels(picture.small().taken(x, picture), picture.low, picture.high)
+    shown = picture.small().taken(x, picture)
+    return page.levels(shown, picture.low, picture.high)
 
 
 def points(n: int, size: int) -> np.ndarray:
@@ -118,11 +123,13 @@ def of_each_class(rows: np.ndarray, labels: Labels | None, most: int = SHOWN) ->
     """The first rows: one of each class, then a second of each, and so on."""
     if labels is None or labels.names is None or len(labels.names) > most:
         return rows[:most]
-    order = np.argsort(labels.values[rows], kind="stable")
-    classes = labels.values[rows][order]
+    n = len(rows)
+    values = labels.values[rows]
+    order = np.argsort(values, kind="stable")
+    classes = values[order]
     starts = np.searchsorted(classes, np.unique(classes))
-    rank = np.arange(len(rows)) - np.repeat(
-        starts, np.diff(np.append(starts, len(rows)))
-    )  # 0 for a class's first
+    sizes = np.diff(np.append(starts, n))
+    rank = np.arange(n) - np.repeat(starts, sizes)  # 0 for a class's first
     first = order[np.lexsort((classes, rank))][:most]
-    return rows[first[np.lexsort((first, labels.values[rows][first]))]]
+    by_class = np.lexsort((first, values[first]))
+    return rows[first[by_class]]
