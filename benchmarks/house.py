@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import re
+import signal
 import sys
 import tokenize
 from collections.abc import Iterator
@@ -207,4 +208,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head -1`: nobody reads on
     sys.exit(main())

@@ -122,6 +122,16 @@ def test_summary():
     assert counts[-1] == sum(counts[:-1]) == 60 + 28 + 15 + 16 + 30 + 63
 
 
+def test_a_summary_before_fit_tells_what_is_known():
+    ae = small(hidden=(6, 4), backend="numpy", batch_size="auto")
+    known = dict(re.split(" +", line, maxsplit=1) for line in ae.summary().splitlines())
+    assert known["hidden"] == "(6, 4)" and known["code_size"] == "3"
+    assert known["layers"] == "not yet: build(shape), or fit, makes them"
+    assert known["training"] == 'batch_size is "auto": it follows from the number of rows'
+    assert not hasattr(ae, "network_")
+    assert "Linear(9, 6)" in ae.build(9).summary()
+
+
 def test_repr_shows_what_was_changed():
     assert repr(Autoencoder(16, loss="bce")) == "Autoencoder(code_size=16, loss='bce')"
     assert (
@@ -246,7 +256,7 @@ def test_a_failed_fit_leaves_the_old_model_whole():
     assert (ae.transform(X) == before).all()
 
 
-METHODS = {"summary": 0, "get_feature_names_out": 0, "save": 1, "transform": 1, "inverse_transform": 1,
+METHODS = {"get_feature_names_out": 0, "save": 1, "transform": 1, "inverse_transform": 1,
            "reconstruct": 1, "score": 1, "evaluate": 1, "reconstruction_error": 1}  # fmt: skip
 
 

@@ -488,7 +488,7 @@ def test_pca_models_work_too(run):
     [
         (("evaluate", "model", "--data", "digits"), "expected X of shape (N, 6), got (360, 64)"),
         (("evaluate", "modle", "--data", "table.csv"), "modle: No such file or directory"),
-        (("evaluate", "table.csv", "--data", "table.csv"), "expected a sound .npz file"),
+        (("evaluate", "table.csv", "--data", "table.csv"), "expected a sound nanoae model"),
         (("evaluate", "model", "--data", "table.csv", "--backend", "tpu"), "got 'tpu'"),
         (
             ("encode", "model", "--data", "table.csv", "--out", "codes.txt"),

@@ -5,6 +5,7 @@ to it, and never replaced.
 """
 
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -79,3 +80,16 @@ def test_there_is_a_file_of_each_kind():
         and hasattr(getattr(nanoae, name), "save")
     }
     assert set(answers) == set(ASK)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("model.onnx", "expected a nanoae model (.npz, or .safetensors), got an ONNX graph."),
+        ("model.pkl", "expected a sound nanoae model (.npz, or .safetensors), got"),
+    ],
+)
+def test_what_is_no_model_is_told_as_that(name, words, tmp_path):
+    (tmp_path / name).write_bytes(b"\x08\x08")
+    with pytest.raises(ValueError, match=re.escape(words)):
+        nanoae.load(tmp_path / name)

@@ -3,6 +3,8 @@
 import argparse
 import importlib
 import json
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -84,3 +86,13 @@ def test_a_script_runs_quickly_on_what_is_in_the_package(name, monkeypatch, caps
     assert importlib.import_module(f"benchmarks.reproduce.{name}").main() == 0
     printed = capsys.readouterr().out
     assert "| holds |" in printed and "A smoke test" in printed
+
+
+@pytest.mark.parametrize("module", ["benchmarks.reproduce", "benchmarks.house"])
+def test_a_reader_that_goes_away(module):
+    """`| head -1`"""
+    python = [sys.executable, "-m", module]
+    with subprocess.Popen(python, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == -signal.SIGPIPE

@@ -558,3 +558,11 @@ def test_columns_without_names_are_not_those_of_the_same_numbers(write):
     np.testing.assert_array_equal(
         encoder.transform(read_table(turned, header=True)), encoder.transform(read_table(learned))
     )
+
+
+def test_a_table_of_very_many_columns_is_refused_at_once(write):
+    path = write(",".join("1" * 200_001) + "\n", "wide.csv")
+    with pytest.raises(ValueError, match=r"at most 200000 columns, got 200001. .* \.npy file"):
+        load_data(path)
+    path = write("\n".join(",".join("123456789" * 300) for _ in range(10)), "many.csv")
+    assert load_data(path).x_train.shape == (8, 2700)

@@ -1,6 +1,7 @@
 """Does Autoencoder learn tables with words and gaps, in Python and by `nanoae train`?"""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -136,3 +137,38 @@ def test_a_model_without_gaps_says_so(tmp_path, capsys):
     data = write(tmp_path / "t.csv", shops(40))
     assert main(["train", "--data", data, "--stacked", "4,2", "--out", str(tmp_path / "r")]) == 2
     assert "expected a number in each cell for StackedAutoencoder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [True, False])
+def test_a_model_keeps_how_its_table_was_read(words, tmp_path, capsys):
+    """What was left out, the label and what is missing there: nobody has to say it again."""
+    rows = [[i, -999 if i % 7 == 0 else bill, colour if words else i % 5, city]
+            for i, bill, colour, city in shops(80)]  # fmt: skip
+    names = ("id", "bill", "colour", "city")
+    path, new = (write(tmp_path / name, rows, names) for name in ("old.csv", "new.csv"))
+    said = ["--ignore", "id", "--label", "city", "--na=-999"]
+    out = tmp_path / "run"
+    options = ["--epochs", "2", "--no-figures", "--quiet", "--out", str(out)]
+    assert main(["train", "--data", path, *said, *options]) == 0
+    results = []
+    for beside in (said, []):
+        capsys.readouterr()
+        assert main(["evaluate", str(out), "--data", new, "--json", *beside]) == 0
+        results.append(json.loads(capsys.readouterr().out)["result"])
+    assert results[0] == results[1]
+    alone = write(tmp_path / "alone.csv", [row[1:3] for row in rows], names[1:3])
+    codes = str(tmp_path / "codes.csv")
+    assert main(["encode", str(out), "--data", alone, "--out", codes]) == 0
+    assert main(["encode", str(out), "--data", alone, "--out", codes, "--ignore", "id"]) == 2
+    assert "expected a column named 'id'" in capsys.readouterr().err
+
+
+def test_a_report_and_a_figure_show_the_columns_that_the_network_reads(fitted, tmp_path):
+    X, model = fitted
+    page = nanoae.write_report(tmp_path / "table.html", model, X).read_text()
+    Z = model.table_encoder_.transform(X)
+    assert page == nanoae.write_report(tmp_path / "numbers.html", model, Z).read_text()
+    assert "colour=red" in page
+    Text = pytest.importorskip("matplotlib.text").Text
+    figure = model.plot(X).figure
+    assert "colour=red" in {text.get_text() for text in figure.findobj(match=Text)}

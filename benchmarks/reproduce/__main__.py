@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import pkgutil
+import signal
 from pathlib import Path
 
 from benchmarks.table import RESULTS
@@ -52,4 +53,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head -1`: nobody reads on
     main()

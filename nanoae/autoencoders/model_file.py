@@ -27,6 +27,7 @@ from nanoae.data.field import promised
 from nanoae.whole_file import whole_file
 
 FORMAT = 1
+KIND = "nanoae model (.npz, or .safetensors)"
 LEAST_LIMIT = 32 << 20  # bytes that a file of any size may unpack to
 ROOM = (
     64 << 20
@@ -137,7 +138,10 @@ def open_model(
         with whole(path, limit):
             yield parsed(path, text), Saved(arrays, parts)
         return
-    with open_archive(path, limit) as archive, whole(path, limit):
+    if str(path).endswith(".onnx"):
+        hint = "ONNX is for other programs: load the model that was exported."
+        raise BadFile(path, f"a {KIND}", "an ONNX graph", hint)
+    with open_archive(path, limit, KIND) as archive, whole(path, limit):
         yield parsed(path, header_of(archive)), Saved(archive, parts)
 
 

@@ -124,8 +124,12 @@ def heavy_tailed(X: np.ndarray) -> bool:
 
 def told(params: dict[str, Any], left_open: dict[str, Any], scaling: str) -> str:
     """How a network is trained, in words: its parameters, once the numbers of what was `left_open` are known."""
-    if AUTO in (params["epochs"], params["batch_size"]):
-        training = 'epochs and batch_size are "auto": they follow from the number of rows'
+    unknown = [name for name in ("epochs", "batch_size") if params[name] == AUTO]
+    if unknown:
+        verbs = "is", "it follows"
+        if len(unknown) > 1:
+            verbs = "are", "they follow"
+        training = f'{" and ".join(unknown)} {verbs[0]} "auto": {verbs[1]} from the number of rows'
     else:
         training = f"{params['epochs']} epochs at most of batches of {params['batch_size']} rows"
         if params["validation_fraction"]:

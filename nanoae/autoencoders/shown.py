@@ -12,6 +12,14 @@ from nanoae.autoencoders.scaled import Scaled
 from nanoae.engine.layers import batch_of
 from nanoae.engine.network import Sequential
 
+SIZES = (
+    "sizes",
+    "hidden",
+    "code_size",
+    "encoder",
+    "decoder",
+)  # what is known of layers that are not built
+
 
 class Shown(Scaled):
     """An estimator whose network_ can be looked at."""
@@ -25,8 +33,14 @@ class Shown(Scaled):
         raise NotImplementedError
 
     def summary(self) -> str:
-        """A table: layer, output shape, parameters; below it the total, and what "auto" means here."""
-        self.check_fitted()
+        """A table: layer, output shape, parameters; below it the total, and what "auto" means here. Before `build` or
+        `fit` the sizes that are set: the layers follow from the shape of the data, too."""
+        if not hasattr(self, "network_"):
+            params = self.get_params(deep=False)
+            sizes = (name for name in SIZES if params.get(name) is not None)
+            known = "".join(f"{name:<10}{params[name]}\n" for name in sizes)
+            scaling = params.get("scaling", "none")
+            return f"layers    not yet: build(shape), or fit, makes them\n{known}{told(params, {}, scaling)}"
         lines = [("layer", "output", "parameters")]
         for i, layer in enumerate(self.network_.layers):
             count = sum(array.size for array in layer.params.values())
@@ -45,6 +59,12 @@ class Shown(Scaled):
         if self.as_built.patience is None or not watched:
             return None
         return int(np.nan_to_num(watched, nan=np.inf).argmin()) + 1
+
+    def as_numbers(self, X: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        """(X, checked, as numbers (N, D), the names (D,) of its columns, if it has any): of a table with words what the
+        model's table_encoder_ makes of it."""
+        self.check_fitted()
+        return np.asarray(self._check_X(X)), getattr(self, "feature_names_in_", None)
 
     def plot(
         self,
@@ -72,9 +92,8 @@ class Shown(Scaled):
             return plot.loss(losses, kept=self.best_epoch_, title=f"{name}: loss", ax=ax)
         if y is not None or not hasattr(self, "reconstruct"):
             return plot.codes(self._encode(X, **beside), y, title=f"{name}: codes", ax=ax)
-        rows = np.asarray(self._check_X(X))
-        batches = {"original": rows, name: self.reconstruct(X, **beside)}
-        columns = getattr(self, "feature_names_in_", None)
+        rows, columns = self.as_numbers(X)
+        batches = {"original": rows, name: self.reconstruct(rows, **beside)}
         return plot.reconstructions(batches, shape, columns=columns, ax=ax)
 
     def _repr_html_(self) -> str:

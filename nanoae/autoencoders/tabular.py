@@ -121,6 +121,11 @@ class Tabular(WarmStart, Generative):
             return X.astype(self._float())  # type: ignore[return-value]
         return np.ascontiguousarray(X, self._float())
 
+    def as_numbers(self, X: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        rows, names = super().as_numbers(X)
+        encoder = self.table_encoder_
+        return rows, names if encoder is None else encoder.get_feature_names_out()
+
     def _is_encoded(self, X: Any) -> bool:
         """Whether X is what table_encoder_ makes of a table: wider than the table itself, and numbers alone."""
         return (

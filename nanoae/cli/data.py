@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from nanoae.amount import bytes_of
 from nanoae.data import Dataset, load_data
 from nanoae.data.catalogue import NAMES
 from nanoae.data.dataset import UNPACK_LIMIT
+from nanoae.data.text_format import TextFormat
+from nanoae.data.text_table import SUFFIXES, open_table, suffix_of
 from nanoae.rows import Rows, by_blocks, concatenated, extremes
 
 SPLITS = ("train", "test", "all")
@@ -119,6 +122,29 @@ def listed(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def kept(args: argparse.Namespace) -> dict[str, list[str]]:
+    """What a model notes of how its table was read, for the tables that it is used on: the columns that it did not
+    learn, and what is missing there."""
+    left_out = [*listed(args.ignore), *([args.label] if args.label else [])]
+    return {"ignore": left_out, "na": args.na}
+
+
+def as_kept(args: argparse.Namespace, notes: dict[str, list[str]]) -> argparse.Namespace:
+    """`args` that read a text table as that was read which the model learned, by what it `kept`; columns that it did
+    not learn need not be there."""
+    path = Path(args.data)
+    if suffix_of(path) not in SUFFIXES or not path.is_file():
+        return args
+    said = [*listed(args.ignore), *([args.label] if args.label else [])]
+    left_out = [name for name in notes["ignore"] if name not in said]
+    if left_out:
+        with open_table(path, TextFormat.of(text_format(args), "load_data"), limit(args)) as text:
+            left_out = [name for name in left_out if name in text.names]
+    return argparse.Namespace(
+        **{**vars(args), "na": [*args.na, *notes["na"]], "left_out": left_out}
+    )
+
+
 def read(
     args: argparse.Namespace, in_order: bool = False, model: Any = None, words: bool = False
 ) -> Dataset:
@@ -130,8 +156,9 @@ def read(
         encoder = encoder or TableEncoder()
     seed = None if in_order and args.data not in NAMES else 0
     said = text_format(args)
-    if args.ignore:
-        said["ignore"] = listed(args.ignore)
+    ignored = (*listed(args.ignore), *getattr(args, "left_out", ()))
+    if ignored:
+        said["ignore"] = ignored
     return load_data(
         args.data,
         args.data_dir,

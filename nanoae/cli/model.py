@@ -99,17 +99,19 @@ def trained_on(args: argparse.Namespace) -> TrainingSet | None:
         return TrainingSet.of_notes(notes(args))
 
 
-def ignored(args: argparse.Namespace) -> list[str]:
-    """The columns that a detector was told to ignore as it was trained."""
+def kept(args: argparse.Namespace) -> dict[str, list[str]]:
+    """What was noted of how the table was read that the model learned: "ignore", the columns that were left out, and
+    "na", what was said to be missing."""
     with decoding(model_path(args), "nanoae model"):
-        return promised(notes(args), "ignore", [str], [])
+        found = notes(args)
+        return {name: promised(found, name, [str], []) for name in ("ignore", "na")}
 
 
 def read(
     args: argparse.Namespace, model: Any, trained: TrainingSet | None, in_order: bool = False
 ) -> Dataset:
     """--data, the columns that the model learned, on the scale of what it was trained on."""
-    data = data_options.read(args, in_order, model)
+    data = data_options.read(data_options.as_kept(args, kept(args)), in_order, model)
     if trained is None or math.prod(data.shape) != model.n_features_in_:  # which the model tells
         return data
     return trained.on_scale(data, args.maximum)

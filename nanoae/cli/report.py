@@ -84,7 +84,7 @@ def of_table(
     if args.data is None:
         raise ValueError("--data: expected a file of rows to judge, got none.")
     table = read_table(args.data, limit=data_options.limit(args), **data_options.text_format(args))
-    ignored = models.ignored(args)
+    ignored = models.kept(args)["ignore"]
     said = [*data_options.listed(args.ignore)]
     if args.label:
         said.append(args.label)

@@ -44,7 +44,8 @@ def write(
 ) -> None:
     """Test the model, tell, and fill the folder: the model first, so that nothing that comes after can cost it."""
     model.record_schema(model.input_shape_, data.columns)
-    save(model, folder / "model.npz", TrainingSet.of(data, baseline).notes())
+    notes = TrainingSet.of(data, baseline).notes() | data_options.kept(args)
+    save(model, folder / "model.npz", notes)
     write_metrics(folder / "metrics.csv", model.history_)
     x_test = test[0]
     found: dict[str, Any] = {

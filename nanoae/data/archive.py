@@ -32,8 +32,13 @@ LONGEST_HEADER = 10_000  # bytes of a member's header, NumPy's own limit
 
 
 @contextmanager
-def open_archive(path: str | os.PathLike[str], limit: int = UNPACK_LIMIT) -> Iterator[Archive]:
-    """The arrays of the .npz file at `path`, for as long as the block lasts. limit: the most bytes to unpack in all.
+def open_archive(
+    path: str | os.PathLike[str], limit: int = UNPACK_LIMIT, kind: str = KIND
+) -> Iterator[Archive]:
+    """The arrays of the .npz file at `path`, for as long as the block lasts.
+
+    limit   the most bytes to unpack in all
+    kind    what it should be, in words
 
     BadFile, which names it, for what is no sound archive, and for whatever its decoder raises.
     """
@@ -41,7 +46,7 @@ def open_archive(path: str | os.PathLike[str], limit: int = UNPACK_LIMIT) -> Ite
 
     path = Path(path)
     with open_regular(path) as file:
-        with decoding(path, KIND):
+        with decoding(path, kind):
             archive = Archive(path, zipfile.ZipFile(Sips(file)), limit)  # type: ignore[arg-type]
         yield archive
 

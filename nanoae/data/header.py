@@ -12,12 +12,14 @@ from nanoae.data.missing import is_gap
 from nanoae.data.number import number
 from nanoae.data.separator import share_of_numbers
 
+LOOK = 1000  # columns: what they do not tell, more of them do not
 SURE = 5  # so many numbers in an order that the rows below do not have are no chance
 
 
 def is_header(first: list[str], body: list[list[str]]) -> bool | None:
     """Whether the `first` row names the columns of the `body`, some rows below it; None: it could be either."""
     body = [row for row in body if len(row) == len(first)]
+    first = first[:LOOK]
     columns = [[row[j].strip() for row in body] for j in range(len(first))]
     numbers = [j for j, cell in enumerate(first) if is_number(cell)]
     names = [j for j, cell in enumerate(first) if cell and not is_number(cell) and not is_gap(cell)]

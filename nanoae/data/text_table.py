@@ -26,6 +26,7 @@ LOOK, LOOK_AT_MOST = (
     100,
     1 << 18,
 )  # lines, and characters of them, from which separator and header are told
+MOST_COLUMNS = 200_000  # each has a name, and is looked at by itself
 BLOCK = 2048  # cells read together: what a processor has at hand
 EXCEL = re.compile(
     r'"?sep=(.)"?\s*'
@@ -64,6 +65,9 @@ class TextTable:
         rows = first_rows(lines, self.separator)
         first = [cell.strip() for cell in rows[0]] if rows else []
         self.width = len(first)
+        if self.width > MOST_COLUMNS:
+            hint = "Text is slow for arrays of this size: numpy.save makes a .npy file of one."
+            raise BadFile(path, f"a text table of at most {MOST_COLUMNS} columns", self.width, hint)
         self.named = self._is_named(first, rows[1:])
         # Some programs end each line with a separator, behind which there is no column.
         self._ends_open = self.width > 1 and not any(row[-1].strip() for row in rows)

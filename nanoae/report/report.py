@@ -51,7 +51,7 @@ def write_report(
     title: str = "",
     facts: Mapping[str, str] | None = None,
 ) -> PathT:
-    """Write the report of a fitted autoencoder, or predictor, on rows x (N, ...) to `path`, an HTML file.
+    """Write the report of a fitted autoencoder, or predictor, on rows x (N, ...), or a table, to `path`, HTML.
 
     labels     of the rows (N,): classes, or numbers. They colour the codes, and tell errors apart
     condition  the labels (N,) that a conditional autoencoder is told
@@ -63,6 +63,8 @@ def write_report(
 
     The file needs no network and no other file. ValueError where the labels are not one for each row.
     """
+    if getattr(model, "table_encoder_", None) is not None:  # a table with words
+        x, columns = model.as_numbers(x)
     return (
         Report(model, np.asarray(x), labels, condition, baseline, shape, columns, limits)
         .page(title, facts)
