@@ -60,7 +60,7 @@ class Shown(Scaled):
             return None
         return int(np.nan_to_num(watched, nan=np.inf).argmin()) + 1
 
-    def as_numbers(self, X: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    def as_numbers(self, X: Any) -> tuple[np.ndarray, Any]:
         """(X, checked, as numbers (N, D), the names (D,) of its columns, if it has any): of a table with words what the
         model's table_encoder_ makes of it."""
         self.check_fitted()

@@ -121,7 +121,7 @@ class Tabular(WarmStart, Generative):
             return X.astype(self._float())  # type: ignore[return-value]
         return np.ascontiguousarray(X, self._float())
 
-    def as_numbers(self, X: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    def as_numbers(self, X: Any) -> tuple[np.ndarray, Any]:
         rows, names = super().as_numbers(X)
         encoder = self.table_encoder_
         return rows, names if encoder is None else encoder.get_feature_names_out()
