@@ -320,3 +320,14 @@ def test_rounding_is_not_the_tail_of_a_column(name):
     np.testing.assert_allclose(detector.score_samples(new), scores, rtol=1e-9)
     new[:, 1] = 0.31
     assert (detector.score_samples(new) < scores - 0.1).all()
+
+
+@pytest.mark.parametrize(
+    "kind", ["StandardScaler", "RobustScaler", "MinMaxScaler", "GaussianScaler"]
+)
+def test_rows_and_lists_are_scaled_as_arrays_are(kind):
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    scaler = getattr(nanoae, kind)().fit(X)
+    for given in (X.tolist(), nanoae.open_rows(X)):
+        np.testing.assert_array_equal(scaler.transform(given), scaler.transform(X))
+        np.testing.assert_array_equal(scaler.inverse_transform(given), scaler.inverse_transform(X))

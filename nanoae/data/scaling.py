@@ -88,6 +88,7 @@ class AffineScaler(Scaler):
         return draw_in(z, np.ravel(self.limit_)).reshape(X.shape)
 
     def inverse_transform(self, Z):
+        Z = np.asarray(Z)
         z = draw_out(Z.reshape(len(Z), -1), np.ravel(self.limit_))
         return (z * np.ravel(self.scale_) + np.ravel(self.center_)).reshape(Z.shape)
 
@@ -191,6 +192,7 @@ class GaussianScaler(Scaler):
         return draw_in(z, self.limit_).reshape(X.shape)
 
     def inverse_transform(self, Z):
+        Z = np.asarray(Z)
         columns = draw_out(Z.reshape(len(Z), -1), self.limit_)
         x = np.empty(columns.shape)
         for j, z in enumerate(columns.T):
