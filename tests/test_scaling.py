@@ -327,7 +327,7 @@ def test_rounding_is_not_the_tail_of_a_column(name):
 )
 def test_rows_and_lists_are_scaled_as_arrays_are(kind):
     X = np.random.default_rng(0).normal(size=(50, 3))
-    scaler = getattr(nanoae, kind)().fit(X)
+    scaler = getattr(scaling, kind)().fit(X)
     for given in (X.tolist(), nanoae.open_rows(X)):
         np.testing.assert_array_equal(scaler.transform(given), scaler.transform(X))
         np.testing.assert_array_equal(scaler.inverse_transform(given), scaler.inverse_transform(X))
