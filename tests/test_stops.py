@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import stops  # noqa: E402
+from benchmarks import power_cuts  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 SMALL = "import json; from benchmarks.stops import measure; print(json.dumps(measure(4, 6, ['dense', 'stacked'], 0)))"
@@ -45,4 +45,4 @@ WRITE, FLUSH, RENAME, FOLDER = (
     ],
 )
 def test_what_a_disk_may_hold_after_a_power_cut(calls, states):
-    assert stops.after_a_cut(calls) == states
+    assert power_cuts.after_a_cut(calls) == states
