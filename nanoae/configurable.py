@@ -107,19 +107,20 @@ def to_config(value: Any, among: list[Any] | None = None, by_name: bool = True) 
         config = value.config()
         among = config.get("encoder") or among
         numbers = {id(part): i for i, part in enumerate(among or [])}
-        config = {
-            k: {"part": numbers[id(v)]} if id(v) in numbers else to_config(v, among, by_name)
-            for k, v in config.items()
-        }
-        return {"type": type(value).__name__ if by_name else type(value), **config}
+        written: dict[str, Any] = {"type": type(value).__name__ if by_name else type(value)}
+        for name, own in config.items():
+            if id(own) in numbers:
+                written[name] = {"part": numbers[id(own)]}
+            else:
+                written[name] = to_config(own, among, by_name)
+        return written
     if isinstance(value, (list, tuple)):
         return [to_config(item, among, by_name) for item in value]
     if isinstance(value, dict):  # whose keys JSON would make texts of
-        return {
-            "dict": [
-                [to_config(key), to_config(item, among, by_name)] for key, item in value.items()
-            ]
-        }
+        pairs = []
+        for key, item in value.items():
+            pairs.append([to_config(key), to_config(item, among, by_name)])
+        return {"dict": pairs}
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -147,7 +148,8 @@ def from_config(
     depth = depth - 1
     if isinstance(description, list):
         items = [from_config(item, among, known, depth) for item in description]
-        return items if any(isinstance(item, Configurable) for item in items) else tuple(items)
+        parts = any(isinstance(item, Configurable) for item in items)
+        return items if parts else tuple(items)
     if not isinstance(description, dict):
         return description
     if description.keys() == {"dict"}:
@@ -164,7 +166,8 @@ def from_config(
         return among[number]  # type: ignore[index]
     kind = description.get("type")
     if not isinstance(kind, type):
-        kind = CLASSES.get(kind, kind) if isinstance(kind, str) else kind
+        if isinstance(kind, str):
+            kind = CLASSES.get(kind, kind)
         if not isinstance(kind, str) or kind not in known:
             hint = did_you_mean(kind, known) or " A class of your own: load(path, parts=[...])."
             raise ValueError(f"part: expected a class of nanoae's, got {kind!r}.{hint}")
@@ -175,10 +178,11 @@ def from_config(
         config.pop("encoder", None) or []
     ):  # first: layers of the decoder may be tied to it
         encoder.append(from_config(layer, encoder, known, depth))
-    own = {"encoder": encoder} if encoder else {}
-    return kind(
-        **own, **{k: from_config(v, encoder or among, known, depth) for k, v in config.items()}
-    )
+    given: dict[str, Any] = {"encoder": encoder} if encoder else {}
+    among = encoder or among
+    for name, own in config.items():
+        given[name] = from_config(own, among, known, depth)
+    return kind(**given)
 
 
 def to_configs(parts: list[Any]) -> list[dict[str, Any]]:
@@ -204,7 +208,8 @@ def config_snapshot(value: Any, seen: set[int] | None = None) -> Any:
         kind = type(value)
         own = vars(value)
         names = arguments(kind)  # type: ignore[arg-type]
-        return kind, {name: config_snapshot(own[name], seen) for name in names if name in own}
+        stored = [name for name in names if name in own]
+        return kind, {name: config_snapshot(own[name], seen) for name in stored}
     if isinstance(value, (list, tuple)):
         return [config_snapshot(item, seen) for item in value]
     if isinstance(value, dict):
@@ -217,7 +222,8 @@ def kinds_in(settings: Any) -> Iterator[type]:
     if isinstance(settings, type):
         yield settings
     elif isinstance(settings, (list, tuple, dict)):
-        for item in settings.values() if isinstance(settings, dict) else settings:
+        items = settings.values() if isinstance(settings, dict) else settings
+        for item in items:
             yield from kinds_in(item)
 
 
@@ -252,10 +258,11 @@ def numbers(kind: type) -> dict[str, type]:
 
 def usage(known: dict[str, type]) -> str:
     """How `parse_spec` wants them: "l1:WEIGHT, kl:TARGET,WEIGHT"."""
-    return ", ".join(
-        ":".join(filter(None, (name, ",".join(numbers(kind)).upper())))
-        for name, kind in known.items()
-    )
+    told = []
+    for name, kind in known.items():
+        wanted = ",".join(numbers(kind)).upper()
+        told.append(f"{name}:{wanted}" if wanted else name)
+    return ", ".join(told)
 
 
 def parse_spec(text: str, known: dict[str, type]) -> Any:

@@ -89,15 +89,15 @@ class Parser(argparse.ArgumentParser):
 
     def meant(self, word: str) -> str:
         """The option that an unknown one may have been meant for."""
-        return did_you_mean(
-            word.partition("=")[0],
-            [name for name in self._option_string_actions if name[:2] == "--"],
-        )
+        name, _, _ = word.partition("=")
+        known = [option for option in self._option_string_actions if option[:2] == "--"]
+        return did_you_mean(name, known)
 
     def error(self, message: str) -> NoReturn:
         choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
         if choice:
-            message += "." + did_you_mean(choice[1], choice[2].replace("'", "").split(", "))
+            known = choice[2].replace("'", "").split(", ")
+            message += "." + did_you_mean(choice[1], known)
         elif (
             message.endswith("required") or " are required: " in message
         ):  # by a name that is misspelt, it may be

@@ -69,7 +69,8 @@ def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Ta
             black,
             "Samples of the prior",
         )
-    weights = [(title, W) for title, _, W in templates(model, x.shape[1]) if W.ndim == 2]
+    every_weight = templates(model, x.shape[1])
+    weights = [(title, W) for title, _, W in every_weight if W.ndim == 2]
     if len(data.shape) == 2 and weights:
         title, W = weights[0 if data_options.predicts(model) else -1]
         report.weight_images(

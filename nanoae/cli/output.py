@@ -123,7 +123,8 @@ def add_json(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
 def write_json(path: Path, content: Any) -> None:
     """JSON that every program reads: null for NaN and infinity."""
     with text_file(path) as file:
-        file.write(json.dumps(strict(content), indent=2, allow_nan=False) + "\n")
+        text = json.dumps(strict(content), indent=2, allow_nan=False)
+        file.write(text + "\n")
 
 
 def strict(value: Any) -> Any:
@@ -131,7 +132,9 @@ def strict(value: Any) -> Any:
         return {key: strict(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [strict(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 class Plain:

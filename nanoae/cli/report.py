@@ -166,7 +166,8 @@ def with_data_of(args: argparse.Namespace, config: dict[str, Any]) -> argparse.N
         )
     parser = argparse.ArgumentParser(add_help=False)
     data_options.add_options(parser)
-    known, _ = parser.parse_known_args([str(word) for word in config.get("command", [])])
+    command = [str(word) for word in config.get("command", [])]
+    known, _ = parser.parse_known_args(command)
     said = {
         name: value
         for name, value in vars(known).items()

@@ -199,7 +199,8 @@ def parse_grid(texts: list[str]) -> dict[str, list[Any]]:
             )
         kind = SETTINGS[name][0]
         try:
-            grid[name] = [reader(kind)(value.strip()) for value in values.split(",")]
+            read = reader(kind)
+            grid[name] = [read(value.strip()) for value in values.split(",")]
         except (ValueError, KeyError) as error:
             if kind.usage:  # the names there are, which the mistake tells
                 raise ValueError(f"--grid: {name}: {error}") from error

@@ -123,8 +123,14 @@ def layers(sizes: tuple[int, ...], name: str) -> list[Layer]:
 def rows(data: str | None, n: int, width: int) -> np.ndarray:
     """The first n rows of a data set; else rows that hold two bits, each beside its opposite, (n, width)."""
     if data is None:
-        bits = np.array([[1, 0, 1, 0], [1, 0, 0, 1], [0, 1, 1, 0], [0, 1, 0, 1]], np.float64)
-        return np.resize(bits, (n, 4))[:, np.arange(width) % 4]
+        bits = [
+            [1, 0, 1, 0],
+            [1, 0, 0, 1],
+            [0, 1, 1, 0],
+            [0, 1, 0, 1],
+        ]
+        repeated = np.resize(np.array(bits, np.float64), (n, 4))
+        return repeated[:, np.arange(width) % 4]
     x = load_data(data).flat()[0][:n]
     if x.shape[1] != width:
         raise ValueError(

@@ -214,4 +214,6 @@ def board(folder: Path, model: Any, data: Dataset, test: Table) -> TensorBoard:
 
 
 def logger(args: argparse.Namespace) -> Callable[[str], None]:
-    return (lambda text: None) if args.quiet else (lambda text: print(text, flush=True))
+    if args.quiet:
+        return lambda text: None
+    return lambda text: print(text, flush=True)

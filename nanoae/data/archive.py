@@ -150,7 +150,9 @@ class Sips(io.RawIOBase):
         self.file = file
 
     def read(self, n: int = -1) -> bytes:
-        content = self.file.read(MOST_AT_ONCE + 1 if n is None or n < 0 or n > MOST_AT_ONCE else n)
+        if n is None or n < 0 or n > MOST_AT_ONCE:
+            n = MOST_AT_ONCE + 1
+        content = self.file.read(n)
         if len(content) > MOST_AT_ONCE:
             raise ValueError(f"at most {MOST_AT_ONCE} bytes are read at once")
         return content

@@ -173,8 +173,10 @@ def places(
 
 def complete(name: str, folder: Path, suffixes: tuple[str, ...]) -> list[Path] | None:
     """The four files of a set in `folder`, if all are there."""
-    paths = [path for file in SOURCES[name].files if (path := stored(folder, file, suffixes))]
-    return paths if len(paths) == len(SOURCES[name].files) else None
+    files = SOURCES[name].files
+    found = [stored(folder, file, suffixes) for file in files]
+    paths = [path for path in found if path]
+    return paths if len(paths) == len(files) else None
 
 
 def stored(folder: Path, file: File, suffixes: tuple[str, ...] = ("", ".gz")) -> Path | None:

@@ -157,8 +157,9 @@ def dense(X: Any, who: str) -> np.ndarray:
                 raise TypeError(
                     f"{who}: expected a data frame in memory, got a {kind}. Use X.{method}()."
                 )
-    if isinstance(X, (list, tuple)) and any(isinstance(row, np.ma.MaskedArray) for row in X):
-        X = np.ma.array(X)
+    if isinstance(X, (list, tuple)):
+        masked = any(isinstance(row, np.ma.MaskedArray) for row in X)
+        X = np.ma.array(X) if masked else X
     try:
         array = X if isinstance(X, np.ma.MaskedArray) else np.asarray(X)
     except ValueError as error:

@@ -64,7 +64,8 @@ class Dataset:
                 raise ValueError(
                     f"{self.name}: expected x_{part} of real numbers, got dtype {x.dtype}."
                 )
-            if x.ndim < 2 or 0 in (x.shape if part == "train" else x.shape[1:]):
+            filled = x.shape if part == "train" else x.shape[1:]
+            if x.ndim < 2 or 0 in filled:
                 raise ValueError(
                     f"{self.name}: expected x_{part} of shape (N, ...), none of them 0, got {x.shape}."
                 )
@@ -80,7 +81,8 @@ class Dataset:
     def __repr__(self) -> str:
         of = " x ".join(map(str, self.shape))
         rows = f"{len(self.x_train):,} training and {len(self.x_test):,} test rows of {of}"
-        return f"Dataset({self.name}: {rows}, {self.x_train.dtype}{'' if self.y_train is None else ', labels'})"
+        labels = "" if self.y_train is None else ", labels"
+        return f"Dataset({self.name}: {rows}, {self.x_train.dtype}{labels})"
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -225,14 +225,14 @@ class TableEncoder(FrameOutput, Configurable):
         encoder.categories_ = promised(facts, "categories", [([str], None)])
         encoder.blocks_ = _widths(encoder.categories_)
         encoder.na_ = promised(facts, "na", [str], [])
-        encoder.others_ = promised(facts, "others", [float], [0.0] * len(encoder.names_))
+        n = len(encoder.names_)
+        encoder.others_ = promised(facts, "others", [float], [0.0] * n)
         encoder.named_ = promised(facts, "named", (bool, None), None)
-        encoder.units_ = promised(facts, "units", [(str, None)], [None] * len(encoder.names_))
+        encoder.units_ = promised(facts, "units", [(str, None)], [None] * n)
         lists = (encoder.categories_, encoder.others_, encoder.units_)
-        if any(len(each) != len(encoder.names_) for each in lists):
-            raise ValueError(
-                f"expected {len(encoder.names_)} columns in all lists, got {[len(each) for each in lists]}."
-            )
+        lengths = [len(each) for each in lists]
+        if any(length != n for length in lengths):
+            raise ValueError(f"expected {n} columns in all lists, got {lengths}.")
         encoder.scaler_ = RobustScaler()
         arrays.restore(encoder.scaler_)
         return encoder

@@ -121,10 +121,14 @@ def bits(path: Path, image: Image) -> int:
     if image.format in ("PNG", "JPEG2000"):
         with open(path, "rb") as file:
             head = file.read(HEAD_BYTES)
-        return head[24] if image.format == "PNG" else head[head.index(START_OF_CODESTREAM) + 42] + 1
+        if image.format == "PNG":
+            return head[24]
+        start = head.index(START_OF_CODESTREAM)
+        return head[start + 42] + 1
     if image.format == "PPM":
-        largest = [number for number in image.tile[0][3] if isinstance(number, int)]
-        return 16 if image.mode == "I" or max(largest, default=0) > 255 else 8
+        numbers = [number for number in image.tile[0][3] if isinstance(number, int)]
+        largest = max(numbers, default=0)
+        return 16 if image.mode == "I" or largest > 255 else 8
     return 8
 
 
@@ -148,7 +152,9 @@ def pixels(path: Path, image: Image) -> np.ndarray:
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema() != (255, 255):
             raise transparent(path)
-    return np.asarray(image if image.mode == mode else image.convert(mode))
+    if image.mode != mode:
+        image = image.convert(mode)
+    return np.asarray(image)
 
 
 def transparent(path: Path) -> BadFile:

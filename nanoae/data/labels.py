@@ -147,7 +147,8 @@ def _unpacked(cells: np.ndarray, missing: np.ndarray, who: str) -> np.ma.MaskedA
         dtype=object,
     )
     nothing = np.array([is_nothing(cell) for cell in cells], bool)
-    _tell_of([cell for cell in cells[nothing & ~missing] if isinstance(cell, str)], who)
+    gaps = [cell for cell in cells[nothing & ~missing] if isinstance(cell, str)]
+    _tell_of(gaps, who)
     missing = missing | nothing
     kinds = np.array([_kind(cell, who) for cell in cells[~missing]], dtype=object)
     known = cells[~missing]

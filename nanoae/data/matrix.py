@@ -19,7 +19,9 @@ def as_numbers(X, name: str) -> np.ndarray:
     """X, a data frame, a Table, an array or lists, as a real numeric array of any shape, NaN where a value is masked or
     missing; what is large and in a file as Rows of it. ValueError or TypeError naming the estimator otherwise."""
     if isinstance(X, Table) or labels(X, name) is not None:
-        return np.asarray(X) if _is_one_array(X) else Table.of(X, name).numbers()
+        if _is_one_array(X):
+            return np.asarray(X)
+        return Table.of(X, name).numbers()
     X = rows_of(X)
     if isinstance(X, Rows):
         if X.dtype.kind not in "buif":

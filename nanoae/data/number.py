@@ -126,7 +126,9 @@ def check_unit(source: str, name: str, learned: str | None, got: str | None) -> 
 
 def readable(body: str, mark: str, exponent: bool) -> bool:
     """Whether digits can be read with this decimal mark; thousands are not marked off before an exponent."""
-    return bool(DIGITS[mark].fullmatch(body) or (not exponent and GROUPS[mark].fullmatch(body)))
+    if DIGITS[mark].fullmatch(body):
+        return True
+    return not exponent and GROUPS[mark].fullmatch(body) is not None
 
 
 def is_nearly_number(cell: str) -> bool:

@@ -49,7 +49,8 @@ def open_rows(
     elif isinstance(source, (list, tuple)) and len(source):
         rows = Rows(Chain([np.asarray(block) for block in source]))
     elif callable(source) or hasattr(source, "__iter__"):
-        rows = stored(map(np.asarray, source() if callable(source) else source))
+        blocks = source() if callable(source) else source
+        rows = stored(map(np.asarray, blocks))
     else:
         raise ValueError(
             "open_rows: expected a file, an array, blocks of rows or a function that gives them, got "

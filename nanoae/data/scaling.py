@@ -135,7 +135,8 @@ class MinMaxScaler(AffineScaler):
         size = np.maximum(np.abs(low), np.abs(high))
         with np.errstate(over="ignore"):
             wide = high - low
-        self.center_, self.scale_ = low, np.where(wide > precision(X) * size, wide, spread(X))
+        self.center_ = low
+        self.scale_ = np.where(wide > precision(X) * size, wide, spread(X))
         self.limit_ = np.full(X.shape[1:], LIMIT)
         return self
 
@@ -162,7 +163,8 @@ class GaussianScaler(Scaler):
         X = np.asarray(X, np.float64)
         normal, columns = NormalDist(), X.reshape(len(X), -1)
         self.x_, self.z_ = np.empty((2, KNOTS, columns.shape[1]))
-        (_, self.std_), self.limit_ = tame(columns), np.full(columns.shape[1], LIMIT)
+        _, self.std_ = tame(columns)
+        self.limit_ = np.full(columns.shape[1], LIMIT)
         center = np.median(columns, axis=0)
         columns = np.where(
             np.abs(columns - center) <= precision(columns) * np.abs(center), center, columns
@@ -294,7 +296,8 @@ def known_means(X: np.ndarray) -> np.ndarray:
 
 def spread(X: np.ndarray) -> np.ndarray:
     """The standard deviation of each column, or its scale as a constant one."""
-    size, (_, std) = np.abs(X).max(axis=0), moments(X)
+    size = np.abs(X).max(axis=0)
+    _, std = moments(X)
     constant = np.where(size > 0, np.clip(1.0, 1e-6 * size, size), 1.0)
     return np.where(std > precision(X) * size, std, constant)
 
@@ -304,7 +307,8 @@ def middle(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     deviation 0 where it is rounding."""
     lowest, highest = np.quantile(X, (0.01, 0.99), axis=0)
     mean, std = moments(np.clip(X, lowest, highest))
-    return mean, np.where(std > precision(X) * np.maximum(abs(lowest), abs(highest)), std, 0.0)
+    size = np.maximum(abs(lowest), abs(highest))
+    return mean, np.where(std > precision(X) * size, std, 0.0)
 
 
 def tame(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -325,7 +329,8 @@ def robust_spread(X: np.ndarray) -> np.ndarray:
     """RobustScaler's s of each column."""
     low, high = np.quantile(X, (0.25, 0.75), axis=0)
     _, wider = middle(X)
-    least = np.maximum(precision(X) * np.maximum(abs(low), abs(high)), JITTER * wider)
+    size = np.maximum(abs(low), abs(high))
+    least = np.maximum(precision(X) * size, JITTER * wider)
     s = np.where(high - low > NORMAL_IQR * least, (high - low) / NORMAL_IQR, wider)
     return np.where(s > 0, s, spread(X))
 

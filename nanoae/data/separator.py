@@ -57,8 +57,12 @@ def separator_of(lines: list[str]) -> str | None:
 
 def below_title(lines: list[str]) -> list[str]:
     """The marks that split all lines but the first; blanks, which also stand between words, only numbers."""
-    found = [(mark, equally_split(lines, mark)) for mark in MARKS]
-    return [mark for mark, rows in found if rows and (mark != " " or share_below_header(rows) == 1)]
+    found: list[str] = []
+    for mark in MARKS:
+        rows = equally_split(lines, mark)
+        if rows and (mark != " " or share_below_header(rows) == 1):
+            found.append(mark)
+    return found
 
 
 def are_decimals(lines: list[str]) -> bool:

@@ -108,7 +108,9 @@ class TextColumn:
         except ValueError:
             return None
         text = "\n".join(filter(None, self.cells))
-        if "_" in text or ("." in text and not self.point_is_decimal(text)):
+        if "_" in text:
+            return None
+        if "." in text and not self.point_is_decimal(text):
             return None
         return self.without_na(values)
 
@@ -121,13 +123,14 @@ class TextColumn:
         }
         if None in values.values() or not any(category(cell) in TRUTH.values() for cell in values):
             return None
-        return np.array([values.get(cell, math.nan) for cell in self.cells], dtype=np.float64)
+        listed = [values.get(cell, math.nan) for cell in self.cells]
+        return np.array(listed, dtype=np.float64)
 
     def point_is_decimal(self, text: str) -> bool:
         """Whether the points in the text of the cells are decimal points, and cannot mark off thousands."""
-        return self.format.decimal == "." or (
-            self.format.decimal is None and POINT.search(text) is not None
-        )
+        if self.format.decimal is not None:
+            return self.format.decimal == "."
+        return POINT.search(text) is not None
 
     def parted(self, cells: Iterable[str | None]) -> tuple[dict[str, Number], list[str]]:
         """Of different cells those that are numbers, and those that are neither numbers nor missing."""
@@ -148,7 +151,8 @@ class TextColumn:
         self.check_units(numbers)
         mark = self.format.decimal or self.mark(numbers)
         values = {cell: found.value(mark) for cell, found in numbers.items()}
-        return self.without_na(np.array([values.get(cell, math.nan) for cell in self.cells]))  # type: ignore[arg-type]
+        listed = [values.get(cell, math.nan) for cell in self.cells]  # type: ignore[arg-type]
+        return self.without_na(np.array(listed))
 
     def without_na(self, values: np.ndarray) -> np.ndarray:
         """The values, NaN where they are a number that `na` says is none, as -9999 may be."""
@@ -259,7 +263,8 @@ class TextColumn:
         }
         if not self.declared:
             codes = [cell for cell in self.counts if cell and cell not in gaps]
-            self.check_codes(codes, [cell for cell in gaps if cell and cell not in self.format.na])
+            unnamed = [cell for cell in gaps if cell and cell not in self.format.na]
+            self.check_codes(codes, unnamed)
         spelled = {cell: None if cell in gaps else category(cell or "") for cell in self.counts}
         return np.array([spelled[cell] for cell in self.cells], dtype=object)
 
