@@ -137,7 +137,8 @@ class CSVLog:
     """
 
     def __init__(self, path: str | Path):
-        self.path, self.begun = path, ""  # a text: a number would come back from a checkpoint
+        self.path = path
+        self.begun = ""  # a text: a number would come back from a checkpoint
 
     def __call__(self, trainer: Trainer, row: dict[str, float]) -> None:
         values: dict[str, Any] = {**row, "learning_rate": learning_rate(trainer)}
@@ -160,7 +161,8 @@ class CSVLog:
         with open(self.path, encoding="utf-8", newline="") as file:
             lines = [line for line in csv.reader(file) if len(line) == len(COLUMNS)][1:]
         layer, epoch = cells[:2]
-        if lines and lines[-1][:2] == [layer, str(int(epoch) - 1)]:
+        before = [layer, str(int(epoch) - 1)]
+        if lines and lines[-1][:2] == before:
             return lines
         again = [number for number, line in enumerate(lines) if line[:2] == [layer, epoch]]
         return lines[: again[-1]] if again else lines

@@ -68,9 +68,8 @@ class Checkpoints:
                 f"Checkpoints: expected the path of a folder, got {folder!r:.60}. "
                 'fit(checkpoint_dir="runs/mine") makes it where it is not there.'
             )
-        if steps is not None and (
-            isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1
-        ):
+        whole = isinstance(steps, (int, np.integer)) and not isinstance(steps, bool)
+        if steps is not None and not (whole and steps >= 1):
             raise ValueError(
                 f"Checkpoints: expected steps, a whole number >= 1, or None, got {steps!r}."
             )
@@ -78,7 +77,8 @@ class Checkpoints:
         if minutes is not None and not (number and minutes > 0):
             raise ValueError(f"Checkpoints: expected minutes > 0, or None, got {minutes!r}.")
         self.folder = Path(folder)
-        self.steps, self.minutes = steps, minutes
+        self.steps = steps
+        self.minutes = minutes
         self.open = False
 
     # ---------------------------------------------------------------- a fit
@@ -105,9 +105,11 @@ class Checkpoints:
             self.trainings: list[Stage] = []  # begun so far
             self.found: list[Stage] = []  # begun, says the file that was read
             self.seed: Any = None
-            self.number, self.good = there[0][0] if there else 0, list[Path]()
+            self.number = there[0][0] if there else 0
+            self.good: list[Path] = []
             self.failure: OSError | None = None
-            self.reported, self.spent = "", 0.0
+            self.reported = ""
+            self.spent = 0.0
             self.began = self.saved = time.perf_counter()
             if there:
                 self.read_latest()
@@ -141,7 +143,8 @@ class Checkpoints:
                 if name.startswith(start)
             }
             self.found.append((facts, own))
-        self.seed, self.good = header["seed"], [path]
+        self.seed = header["seed"]
+        self.good = [path]
 
     def entropy(self, drawn: Any) -> Any:
         """What everything random of this fit follows from: `drawn`, or what was drawn when it first began."""
@@ -188,11 +191,15 @@ class Checkpoints:
     def save(self, trainer: Trainer, wait: bool = False, asked: bool = False) -> None:
         """Have how things stand now written; if nobody has `asked` for it, nor waits, only where that costs little."""
         self.report()
-        self.saved, started = time.perf_counter(), time.thread_time()
-        if not (wait or asked) and self.spent > max(FREE, SHARE * (self.saved - self.began)):
+        self.saved = time.perf_counter()
+        started = time.thread_time()
+        most = max(FREE, SHARE * (self.saved - self.began))
+        if not (wait or asked) and self.spent > most:
             return
         facts, arrays = state.take(trainer)
-        self.trainings[-1] = {"training": self.trainings[-1][0]["training"], **facts}, arrays
+        begun, _ = self.trainings[-1]
+        facts = {"training": begun["training"], **facts}
+        self.trainings[-1] = facts, arrays
         with suppress(queue.Empty):  # an older one that was not yet begun
             self.waiting.get_nowait()
             self.waiting.task_done()
@@ -223,7 +230,8 @@ class Checkpoints:
             "seed": self.seed,
             "trainings": [facts for facts, _ in trainings],
         }
-        arrays = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
+        text = json.dumps(header).encode()
+        arrays = {"header": np.frombuffer(text, np.uint8)}
         for number, (_, own) in enumerate(trainings):
             arrays |= {f"{number}.{name}": array for name, array in own.items()}
         self.number += 1
@@ -250,7 +258,8 @@ class Checkpoints:
 def files(folder: Path) -> list[tuple[int, Path]]:
     """(number, path) of the checkpoints in a folder, the last one first."""
     found = [(NAME.fullmatch(path.name), path) for path in folder.iterdir()]
-    return sorted(((int(match[1]), path) for match, path in found if match), reverse=True)
+    numbered = [(int(match[1]), path) for match, path in found if match]
+    return sorted(numbered, reverse=True)
 
 
 def latest(folder: Path) -> tuple[Path, Facts, Arrays]:

@@ -75,7 +75,9 @@ class DistributedTrainer(Trainer):
     # ---------------------------------------------------------------- a step
 
     def local_rows(self, rows: np.ndarray) -> np.ndarray:
-        shard = self.group.shard = Shard.of(len(rows), self.group.rank, self.group.size)
+        group = self.group
+        shard = Shard.of(len(rows), group.rank, group.size)
+        group.shard = shard
         return rows[shard.start : shard.stop]
 
     def gradient(self, x: Array, t: Array) -> Array:
@@ -245,7 +247,8 @@ def sample(x: Any) -> Any:
     """What is to be the same of a table on all ranks, at little cost: its shape, and some rows."""
     if x is None:
         return None
-    rows = np.linspace(0, len(x) - 1, min(len(x), SAMPLED_ROWS)).astype(int)
+    count = min(len(x), SAMPLED_ROWS)
+    rows = np.linspace(0, len(x) - 1, count).astype(int)
     host = getattr(x, "host", x)
     digest = hashlib.blake2b(digest_size=8)
     for row in rows.tolist() if isinstance(host, np.ndarray) else ():

@@ -36,7 +36,10 @@ def stop(trainer: Trainer, loss: float, too_large: str = "") -> None:
     if trainer.begun is not None:
         counted = not isinstance(t, int)  # on the device t counts the step as it begins
         step = int(t) - trainer.begun + (not counted)
-    culprit, in_backward = (too_large, True) if too_large else trainer.network.first_not_finite()
+    if too_large:
+        culprit, in_backward = too_large, True
+    else:
+        culprit, in_backward = trainer.network.first_not_finite()
     if math.isfinite(loss) and culprit.startswith("no layer"):
         culprit = "no layer, but the sum of the weights' squares"
     at = None if step is None or trainer.ops.peek(0.0) is None else step - in_backward

@@ -77,10 +77,15 @@ def weighted_loss(
         y = network.forward(batch)
         if not np.isfinite(network.ops.to_numpy(y)).all():
             return math.nan  # which is not unknown
-        costs = network.ops.to_numpy(loss.elements(y, target)).astype(np.float64)
-        costs = costs.reshape(len(costs), -1)
+        costs = network.ops.to_numpy(loss.elements(y, target))
+        costs = costs.astype(np.float64).reshape(len(costs), -1)
+        present = ~np.isnan(costs)
         w = weights[start : start + rows]
         total += float(w @ np.nansum(costs, axis=1))
-        known += float(w @ (~np.isnan(costs)).sum(axis=1))
-    over = {"mean": known, "batch": float(weights.sum()), "sum": len(x) / min(batch_size, len(x))}
+        known += float(w @ present.sum(axis=1))
+    over = {
+        "mean": known,
+        "batch": float(weights.sum()),
+        "sum": len(x) / min(batch_size, len(x)),
+    }
     return loss.weight * total / max(over[loss.reduction], 1e-30)

@@ -34,7 +34,9 @@ class InPlace(Layer):
         return y
 
     def backward(self, dy: Array) -> Array | None:
-        return self.layer.backward(self.activation.df(dy, self.take_cache(), out=dy))
+        y = self.take_cache()
+        dz = self.activation.df(dy, y, out=dy)
+        return self.layer.backward(dz)
 
     def __repr__(self) -> str:
         return f"{self.layer} + {self.activation}"
@@ -83,8 +85,11 @@ class LinearActivation(InPlace):
         return y
 
     def backward(self, dy: Array) -> Array | None:
-        linear, ops, (x, kept) = self.layer, self.layer.ops, self.take_cache()
-        W, (dW, db) = linear.params["W"], linear.grads.values()
+        linear = self.layer
+        ops = self.layer.ops
+        x, kept = self.take_cache()
+        W = linear.params["W"]
+        dW, db = linear.grads.values()
         dz = dy
         if self.f == "identity":
             ops.affine_gradients(x, dz, db=db, out=dW)
@@ -100,7 +105,8 @@ class LinearActivation(InPlace):
         below = self.below
         if below is None:
             return ops.matmul(dz, W.T, out=dx)
-        return ops.affine_relu_backward(dz, W, x, below.kept, db=below.layer.grads["b"], out=dx)
+        db_below = below.layer.grads["b"]
+        return ops.affine_relu_backward(dz, W, x, below.kept, db=db_below, out=dx)
 
     def __repr__(self) -> str:
         return repr(self.layer) if self.f == "identity" else super().__repr__()

@@ -55,22 +55,30 @@ class FactorTap(Layer):
         """A = memory · A + (1 - memory) · mean of x̄ x̄ᵀ, and likewise G, where a row's gradient is factor · dy."""
         n = len(self.x)
         x = np.concatenate([self.x, np.ones((n, 1), self.x.dtype)], axis=1)  # x̄ = [x, 1]
-        for mean, rows, share in ((self.A, x, 1 / n), (self.G, self.dy, factor**2 / n)):
+        factors = (
+            (self.A, x, 1 / n),
+            (self.G, self.dy, factor**2 / n),
+        )
+        for mean, rows, share in factors:
             mean *= memory
             mean += (1 - memory) * share * (rows.T @ rows)
 
     def invert(self, damping: float) -> None:
         """(A + π √λ I)⁻¹ and (G + √λ / π I)⁻¹: λ I divided between the two by their average eigenvalues."""
-        pi = math.sqrt(np.trace(self.A) / len(self.A) / max(np.trace(self.G) / len(self.G), 1e-30))
+        mean_of_A = np.trace(self.A) / len(self.A)
+        mean_of_G = np.trace(self.G) / len(self.G)
+        pi = math.sqrt(mean_of_A / max(mean_of_G, 1e-30))
         try:
             means = (self.A, self.G)
             for mean, by, inverse in zip(means, (pi, 1 / pi), self.inverses, strict=True):
-                damped = mean.astype(np.float64) + by * math.sqrt(damping) * np.eye(len(mean))
+                added = by * math.sqrt(damping)
+                damped = mean.astype(np.float64) + added * np.eye(len(mean))
                 inverse[...] = np.linalg.inv(damped)
         except np.linalg.LinAlgError:
+            largest = max(abs(self.A).max(), abs(self.G).max())
             raise NotFiniteError(
                 f"KFAC, {self.linear}: expected factors of the Fisher matrix that can be inverted, got numbers up to "
-                f"{max(abs(self.A).max(), abs(self.G).max()):.3g}. Scale the inputs, or raise the damping."
+                f"{largest:.3g}. Scale the inputs, or raise the damping."
             ) from None
 
     def natural(self) -> tuple[Array, float]:
@@ -160,7 +168,8 @@ class KFACTrainer(Trainer):
             linear = type(layer) is Linear or not layer.params
             check(linear, "parameters of Linear layers alone", layer)
         size = len(network.theta)
-        learning = sum(len(range(*part.indices(size))) for part in self.optimizer.ranges)
+        ranges = [range(*part.indices(size)) for part in self.optimizer.ranges]
+        learning = sum(map(len, ranges))
         check(learning == size, "all layers to learn", "some that are frozen")
         layers = [
             FactorTap(layer) if isinstance(layer, Linear) else layer for layer in network.layers
@@ -228,7 +237,9 @@ class KFACTrainer(Trainer):
         directions, products = zip(*(layer.natural() for layer in self.observed), strict=True)
         # ΔᵀFΔ = rate² ∇ᵀ F⁻¹ ∇ before it is held back
         change = (rate * factor) ** 2 * sum(products)
-        held = factor * min(1.0, math.sqrt(self.optimizer.trust / max(change, 1e-30)))
+        allowed = math.sqrt(self.optimizer.trust / max(change, 1e-30))
+        held = factor * min(1.0, allowed)
         for layer, direction in zip(self.observed, directions, strict=True):
-            for name, part in (("W", direction[:-1]), ("b", direction[-1])):
-                np.multiply(part, held, out=layer.linear.grads[name])
+            grads = layer.linear.grads
+            np.multiply(direction[:-1], held, out=grads["W"])
+            np.multiply(direction[-1], held, out=grads["b"])

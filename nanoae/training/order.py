@@ -15,7 +15,8 @@ def drawn(weights: np.ndarray, order: np.random.Generator, count: int | None = N
     and so often on average (systematic resampling, Kitagawa 1996)."""
     count = len(weights) if count is None else count
     ends = np.cumsum(weights) * (count / weights.sum())
-    rows = np.searchsorted(ends, np.arange(count) + order.random(), side="right")
+    places = np.arange(count) + order.random()
+    rows = np.searchsorted(ends, places, side="right")
     # Rounding may have left the last end below the count.
     return order.permutation(np.minimum(rows, len(weights) - 1))
 

@@ -170,9 +170,9 @@ def report_trace(error: BaseException) -> int:
 
 def launched() -> int:
     """How many processes an MPI launch has started, as its environment says; 1 where there is none."""
-    return max(
-        [int(os.environ[name]) for name in SIZES if os.environ.get(name, "").isdigit()], default=1
-    )
+    texts = [os.environ.get(name, "") for name in SIZES]
+    sizes = [int(text) for text in texts if text.isdigit()]
+    return max(sizes, default=1)
 
 
 _groups: list[ProcessGroup] = []  # the one there is, once it was met

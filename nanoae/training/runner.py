@@ -61,7 +61,8 @@ class StepRunner:
             rows = order[start : start + self.batch_size]
             local = trainer.local_rows(rows)
             self.fetch(data, local)
-            total = total + trainer.learn(self.ops.to_device(local), *data) * len(rows)
+            loss = trainer.learn(self.ops.to_device(local), *data)
+            total = total + loss * len(rows)
             trainer.between_steps(start // self.batch_size + 1, total)
         return total
 
@@ -96,7 +97,8 @@ class StepRunner:
             (self.rates, rates),
             (self.clock, [done, optimizer.t]),
         ):
-            ops.copy(ops.to_device(np.array(numbers, place.dtype)), out=place[: len(numbers)])
+            given = ops.to_device(np.array(numbers, place.dtype))
+            ops.copy(given, out=place[: len(numbers)])
         ops.copy(total, out=self.total)
 
     def repeat(
@@ -114,9 +116,8 @@ class StepRunner:
                 times = 1 if fetched else min(same, AT_A_TIME, *until)
                 optimizer.t = self.t
                 optimizer.rate = self.rate
-                steps = self.repeated.run(
-                    len(rows), functools.partial(self.step, trainer, len(rows), *data), times
-                )
+                step = functools.partial(self.step, trainer, len(rows), *data)
+                steps = self.repeated.run(len(rows), step, times)
                 done += steps
                 optimizer.t = first + done
                 if steps < times:

@@ -42,10 +42,12 @@ def check_same(folder: Path, there: Any, here: Any) -> None:
 
 def differences(name: str, there: Any, here: Any) -> Iterator[str]:
     """What differs, in words: "epochs was 10, is 20"."""
-    if isinstance(there, dict) and isinstance(here, dict) and there.keys() == here.keys():
+    dicts = isinstance(there, dict) and isinstance(here, dict)
+    lists = isinstance(there, list) and isinstance(here, list)
+    if dicts and there.keys() == here.keys():
         for key, value in here.items():
             yield from differences(f"{name}.{key}" if name else key, there[key], value)
-    elif isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
+    elif lists and len(there) == len(here):
         for i, value in enumerate(here):
             yield from differences(f"{name}[{i}]", there[i], value)
     elif there != here:

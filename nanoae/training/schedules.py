@@ -47,7 +47,8 @@ class Cosine(Configurable):
 
     def __call__(self, t: int, total: int) -> float:
         done = min((t - 1) / max(total, 1), 1.0)
-        return self.final + (self.lr - self.final) * (1 + math.cos(math.pi * done)) / 2
+        wave = 1 + math.cos(math.pi * done)
+        return self.final + (self.lr - self.final) * wave / 2
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,7 +59,8 @@ class WarmUp(Configurable):
     steps: int
 
     def __call__(self, t: int, total: int) -> float:
-        return self.schedule(t, total) * min(t / max(self.steps, 1), 1.0)
+        share = min(t / max(self.steps, 1), 1.0)
+        return self.schedule(t, total) * share
 
 
 SCHEDULES: dict[str, type] = {"constant": Constant, "cosine": Cosine, "step_decay": StepDecay}

@@ -111,7 +111,8 @@ def restore(trainer: Trainer, facts: Facts, arrays: Arrays) -> None:
         raise ValueError(f"expected the arrays {sorted(needed)}, got {sorted(arrays)}")
     for name, array in arrays.items():
         place = places[name]
-        if (array.shape, array.dtype) != (place.shape, place.dtype) or not np.isfinite(array).all():
+        fits = array.shape == place.shape and array.dtype == place.dtype
+        if not fits or not np.isfinite(array).all():
             wanted = f"{name}, finite {place.dtype} {place.shape}"
             raise ValueError(
                 f"expected {wanted}, got {array.dtype} {array.shape} from {array.min()} to {array.max()}"

@@ -50,9 +50,13 @@ class TensorBoard:
         self.every = every
         self.x: Any = None if x is None else np.asarray(x)[:POINTS]
         self.labels = None if labels is None else [str(label) for label in labels[:POINTS]]
-        self.shape = tuple(shape) or (() if self.x is None else self.x.shape[1:])
-        if self.labels is not None and (self.x is None or len(self.labels) != len(self.x)):
-            raise ValueError("TensorBoard: expected a label for each row of x.")
+        self.shape = tuple(shape)
+        if not self.shape and self.x is not None:
+            self.shape = self.x.shape[1:]
+        if self.labels is not None:
+            fit = self.x is not None and len(self.labels) == len(self.x)
+            if not fit:
+                raise ValueError("TensorBoard: expected a label for each row of x.")
         if every is not None and every < 1:
             raise ValueError(f"TensorBoard: expected every >= 1, got {every}.")
         self.writer: Any = None
@@ -72,10 +76,8 @@ class TensorBoard:
             if epoch == 1:
                 self.add_graph(trainer)
                 self.add_settings(trainer, row)
-            if (
-                epoch % (self.every or math.ceil(trainer.epochs / 10)) == 0
-                or epoch == trainer.epochs
-            ):
+            every = self.every or math.ceil(trainer.epochs / 10)
+            if epoch % every == 0 or epoch == trainer.epochs:
                 self.add_histograms(trainer, epoch)
                 if self.x is not None:
                     self.add_rows(trainer, epoch)
@@ -107,7 +109,8 @@ class TensorBoard:
         from tensorboardX.proto.tensor_shape_pb2 import TensorShapeProto
 
         def node(name: str, op: str, inputs: list[str], shape: tuple[int, ...]) -> Any:
-            sizes = TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in (-1, *shape)])
+            axes = [TensorShapeProto.Dim(size=size) for size in (-1, *shape)]
+            sizes = TensorShapeProto(dim=axes)
             shapes = AttrValue(list=AttrValue.ListValue(shape=[sizes]))
             return NodeDef(name=name, op=op, input=inputs, attr={"_output_shapes": shapes})
 
@@ -122,8 +125,11 @@ class TensorBoard:
             )
             of.attr["layer"].s = str(layer).encode()
             nodes.append(of)
-        nodes.append(node("loss", type(trainer.loss).__name__, [nodes[-1].name], ()))
-        self.writer.file_writer.add_event(Event(graph_def=GraphDef(node=nodes).SerializeToString()))
+        loss = type(trainer.loss).__name__
+        nodes.append(node("loss", loss, [nodes[-1].name], ()))
+        graph = GraphDef(node=nodes)
+        event = Event(graph_def=graph.SerializeToString())
+        self.writer.file_writer.add_event(event)
 
     def add_settings(self, trainer: Trainer, row: dict[str, float]) -> None:
         from tensorboardX.summary import hparams
@@ -158,7 +164,8 @@ class TensorBoard:
         images: Any = self.images(self.x) if len(self.shape) in (2, 3) else None
         if images is not None and math.prod(network.output_shape) == math.prod(self.shape):
             y = network.forward(x[:IMAGES])
-            again = ops.to_numpy(trainer.loss.predict(y, out=ops.empty(y.shape, y.dtype)))
+            predicted = trainer.loss.predict(y, out=ops.empty(y.shape, y.dtype))
+            again = ops.to_numpy(predicted)
             self.writer.add_image(
                 "reconstructions", above(images[:IMAGES], self.images(again)), epoch
             )
@@ -179,20 +186,25 @@ class TensorBoard:
             return images[:, None]
         if self.shape[2] in (1, 3) and self.shape[0] not in (1, 3):
             images = images.transpose(0, 3, 1, 2)
-        return images if images.shape[1] in (1, 3) else images.mean(axis=1, keepdims=True)
+        if images.shape[1] in (1, 3):
+            return images
+        grey: np.ndarray = images.mean(axis=1, keepdims=True)
+        return grey
 
 
 def above(images: np.ndarray, again: np.ndarray) -> np.ndarray:
     """(C, 2 H, N W): the images (N, C, H, W), and below them what was made of them, on the same scale."""
-    rows = [np.concatenate(list(unit(x, images)), axis=2) for x in (images, again)]
-    return np.concatenate(rows, axis=1)
+    upper = np.concatenate(list(unit(images, images)), axis=2)
+    lower = np.concatenate(list(unit(again, images)), axis=2)
+    return np.concatenate([upper, lower], axis=1)
 
 
 def unit(x: np.ndarray, like: np.ndarray) -> np.ndarray:
     """x with the smallest of `like` at 0 and the largest at 1."""
     low = like.min()
     high = like.max()
-    scaled: np.ndarray = np.clip((x - low) / max(high - low, 1e-12), 0, 1)
+    span = max(high - low, 1e-12)
+    scaled: np.ndarray = np.clip((x - low) / span, 0, 1)
     return scaled
 
 

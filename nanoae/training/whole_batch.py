@@ -34,12 +34,14 @@ class WholeBatch:
         buffers = self.plain.thread.buffers
         k = len(out) // (shard.stop - shard.start)
         shape = (shard.rows * k, *out.shape[1:])
+        size = math.prod(shape)
         name = ("whole batch", out.dtype.char)
-        if name not in buffers or buffers[name].size < math.prod(shape):
-            buffers[name] = self.plain.empty(math.prod(shape), out.dtype)
-        whole = buffers[name][: math.prod(shape)].reshape(shape)
+        if name not in buffers or buffers[name].size < size:
+            buffers[name] = self.plain.empty(size, out.dtype)
+        whole = buffers[name][:size].reshape(shape)
         draw(generator, *arguments, out=whole)
-        return self.plain.copy(whole[shard.start * k : shard.stop * k], out=out)
+        own = whole[shard.start * k : shard.stop * k]
+        return self.plain.copy(own, out=out)
 
     def normal(self, generator: Any, out: Array) -> Array:
         return self.cut(self.plain.normal, generator, out=out)
@@ -54,7 +56,8 @@ class WholeBatch:
         """A share of all targets that are known: what makes a mean of their sum, times the rank's share of the rows."""
         if function is share_of:
             part, known = arguments
-            count = self.plain.copy(known, out=self.plain.empty(1, known.dtype))
+            memory = self.plain.empty(1, known.dtype)
+            count = self.plain.copy(known, out=memory)
             self.group.start_sum(self.plain, count)
             self.group.wait()
             arguments = part, self.group.shard.share * count.reshape(())
@@ -114,7 +117,9 @@ class SynchronisedBatchNorm(BatchNorm):
         return int(m) * group.shard.rows // n
 
     def backward(self, dy: Array) -> Array | None:
-        (centered, inv, scale), ops, dy = self.take_cache(), self.ops, self.rows(dy, "dy")
+        centered, inv, scale = self.take_cache()
+        ops = self.ops
+        dy = self.rows(dy, "dy")
         beta = self.grads["beta"]
         gamma = self.grads["gamma"]
         m = dy.shape[1]
