@@ -134,7 +134,8 @@ class Autoencoder(Mirrored):
             self._trainer = self.new_trainer(max(n, batch_size), epochs)
         data = examples.inputs, weighed(self._trainer, self._loss, examples)
         started = time.perf_counter()
-        self.history_["loss"].append(self._trainer.epoch(*map(self._to_device, data)))
+        loss = self._trainer.epoch(*map(self._to_device, data))
+        self.history_["loss"].append(loss)
         self.history_["seconds"].append(time.perf_counter() - started)
         return self
 
@@ -207,13 +208,15 @@ class Autoencoder(Mirrored):
         self.check_fitted()
         X = self._check_X(X)
         rows, weights = counted(sample_weight, len(X), type(self).__name__)
-        X, batch_size = X[rows], self.resolved_batch_size(len(X))
+        batch_size = self.resolved_batch_size(len(X))
+        X = X[rows]
         Z = self.scaled(X)
         self._check_reach(Z)
         loss = evaluate(
             self.network_, self._loss, self._to_device(Z), batch_size=batch_size, weights=weights
         )
-        return {"loss": loss, **self._mean_errors(X, lambda at: self._run(Z[at], 0, None), weights)}
+        errors = self._mean_errors(X, lambda at: self._run(Z[at], 0, None), weights)
+        return {"loss": loss, **errors}
 
     def score(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:
         """Minus the loss over X: higher is better, as scikit-learn's model selection expects."""

@@ -36,13 +36,16 @@ class TopK(Layer):
         return in_shape
 
     def forward(self, x: Array, train: bool = False) -> Array:
-        k = self.k if train else min(round(self.alpha * self.k), self.in_shape[0])
+        k = self.k
+        if not train:
+            k = min(round(self.alpha * self.k), self.in_shape[0])
         mask = self.ops.top_k_mask(x, k, out=self.buffer("mask", x.shape))
         self.cache = mask if train else None
         return self.ops.multiply(x, mask, out=self.buffer("y", x.shape))
 
     def backward(self, dy: Array) -> Array | None:
-        return self.ops.multiply(dy, self.take_cache(), out=self.buffer("dx", dy.shape))
+        mask = self.take_cache()
+        return self.ops.multiply(dy, mask, out=self.buffer("dx", dy.shape))
 
 
 class Gaussian(Noisy):
@@ -214,10 +217,12 @@ class Adversarial(Noisy):
         ops.copy(self.noise(x.shape), out=both[n:])
         ops.copy(0.0, out=is_prior[:n])
         ops.copy(1.0, out=is_prior[n:])
-        loss = self.loss.forward(d.forward(both[:n], train=True), is_prior[n:])
+        y = d.forward(both[:n], train=True)
+        loss = self.loss.forward(y, is_prior[n:])
         self.penalty = ops.multiply(loss, self.weight)
         dh = self.buffer("dx", x.shape)
-        ops.multiply(d.backward(self.loss.backward()), self.weight, out=dh)
+        dcodes = d.backward(self.loss.backward())
+        ops.multiply(dcodes, self.weight, out=dh)
         self.cache = dh, both, is_prior
         return x
 

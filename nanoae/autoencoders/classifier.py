@@ -127,7 +127,8 @@ class StackedClassifier(StackedPredictor):
         X, y, weights = self._with_labels(X, y, sample_weight)
         p = self._predicted(X).astype(np.float64)
         t = self._targets(y)
-        likelihood = p[np.arange(len(t)), t].clip(np.finfo(self.network_.dtype).tiny)
+        least = np.finfo(self.network_.dtype).tiny
+        likelihood = p[np.arange(len(t)), t].clip(least)
         wrong = p.argmax(axis=1) != t
         return {
             "loss": float(np.average(-np.log(likelihood), weights=weights)),

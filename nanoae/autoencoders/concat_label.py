@@ -40,9 +40,13 @@ class ConcatLabel(Layer):
         self.c = x[:, self.size :]
         if len(self.shape) == 1:
             return x
-        y, c, (channels, *image) = self.buffer("y", (len(x), *self.out_shape)), self.c, self.shape
-        self.ops.copy(x[:, : self.size].reshape(len(x), *self.shape), out=y[:, :channels])
-        self.ops.copy(c.reshape(*c.shape, *[1] * len(image)), out=y[:, channels:])
+        c = self.c
+        y = self.buffer("y", (len(x), *self.out_shape))
+        channels, *image = self.shape
+        examples = x[:, : self.size].reshape(len(x), *self.shape)
+        labels = c.reshape(*c.shape, *[1] * len(image))
+        self.ops.copy(examples, out=y[:, :channels])
+        self.ops.copy(labels, out=y[:, channels:])
         return y
 
     def backward(self, dy: Array) -> Array | None:
@@ -51,8 +55,14 @@ class ConcatLabel(Layer):
             return None
         dx = self.buffer("dx", (len(dy), *self.in_shape))
         channels = self.shape[0]
-        self.ops.copy(dy[:, :channels], out=dx[:, : self.size].reshape(len(dy), *self.shape))
-        dc = self.ops.call(lambda dy: dy[:, channels:].reshape(len(dy), self.n, -1).sum(axis=2), dy)
+        of_examples = dx[:, : self.size].reshape(len(dy), *self.shape)
+        self.ops.copy(dy[:, :channels], out=of_examples)
+
+        def over_pixels(dy: Array) -> Array:
+            of_labels = dy[:, channels:].reshape(len(dy), self.n, -1)
+            return of_labels.sum(axis=2)
+
+        dc = self.ops.call(over_pixels, dy)
         for more in self.extra_grads:
             self.ops.add_inplace(dc, more())
         self.ops.copy(dc, out=dx[:, self.size :])
@@ -87,7 +97,8 @@ class ConcatSharedLabel(Layer):
         self.take_cache()
         k = self.in_shape[0]
         self.dc = dy[:, k:]
-        return self.ops.copy(dy[:, :k], out=self.buffer("dx", (len(dy), k)))
+        dx = self.buffer("dx", (len(dy), k))
+        return self.ops.copy(dy[:, :k], out=dx)
 
     def __repr__(self) -> str:
         return f"ConcatSharedLabel({self.source.n})"

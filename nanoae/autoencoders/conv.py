@@ -115,15 +115,20 @@ class ConvAutoencoder(Autoencoder):
     def layout(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """(C, H, W) of examples of that shape; ValueError for what is no image that the default layers are for."""
         side = math.isqrt(math.prod(shape))
-        given = tuple(self.image_shape or shape) if len(shape) == 1 else tuple(shape)
+        given = tuple(shape)
+        if len(shape) == 1 and self.image_shape:
+            given = tuple(self.image_shape)
         if len(given) == 1 and side * side == given[0]:
             given = (side, side)
         if math.prod(given) == math.prod(shape) and len(given) in (2, 3):
-            given = (1, *given) if len(given) == 2 else given
-            given = (given[2], *given[:2]) if channels_last(given) else given
+            if len(given) == 2:
+                given = (1, *given)
+            if channels_last(given):
+                given = (given[2], *given[:2])
             if self.encoder and self.decoder:
                 return given
-            if min(given[1:]) >= SIDES[0] and max(given[1:]) <= SIDES[1]:
+            sides = given[1:]
+            if min(sides) >= SIDES[0] and max(sides) <= SIDES[1]:
                 return given
         elif self.encoder and self.decoder:
             return shape
@@ -145,17 +150,20 @@ class ConvAutoencoder(Autoencoder):
         return given if len(given) == 3 and channels_last(given) else None
 
     def _build(self, input_shape: tuple[int, ...], state: list[np.ndarray] | None = None) -> None:
-        super()._build(
-            self.layout(input_shape) if self._last(tuple(input_shape)) else tuple(input_shape),
-            state,
-        )
+        shape = tuple(input_shape)
+        if self._last(shape):
+            shape = self.layout(input_shape)
+        super()._build(shape, state)
 
     def _first(self, X: np.ndarray) -> np.ndarray:
         """Images X as the network has them: (N, C, H, W) where they hold their channels last."""
         last = self._last(X.shape[1:])
-        if last is not None and isinstance(X, Rows):
+        if last is None:
+            return X
+        if isinstance(X, Rows):
             return X.then(self._first, self.layout(X.shape[1:]), X.dtype)  # type: ignore[return-value]
-        return X if last is None else np.ascontiguousarray(np.moveaxis(X.reshape(-1, *last), -1, 1))
+        images = X.reshape(-1, *last)
+        return np.ascontiguousarray(np.moveaxis(images, -1, 1))
 
     def _learn_scale(self, X: Any, weights: np.ndarray | None = None) -> np.ndarray:
         return super()._learn_scale(self._first(X), weights)
@@ -165,11 +173,10 @@ class ConvAutoencoder(Autoencoder):
 
     def unscaled(self, Z: Any) -> np.ndarray:
         X = super().unscaled(Z)
-        return (
-            X
-            if self.channels_last_ is None
-            else np.moveaxis(X, 1, -1).reshape(-1, *self.input_shape_)
-        )
+        if self.channels_last_ is None:
+            return X
+        images = np.moveaxis(X, 1, -1)
+        return images.reshape(-1, *self.input_shape_)
 
     # ---------------------------------------------------------------- layers
 
@@ -195,8 +202,8 @@ class ConvAutoencoder(Autoencoder):
 
     def _halving_decoder(self, image: tuple[int, ...]) -> list[Layer]:
         halvings = self._halvings(image)
-        channels = halvings[-1][0]
-        size = tuple(-(-n // 2) for n in halvings[-1][1])
+        channels, halved = halvings[-1]
+        size = tuple(-(-n // 2) for n in halved)
         layers = [
             self._linear(channels * math.prod(size)),
             activation(self.hidden_activation),

@@ -49,9 +49,12 @@ class GaussianNoise(Noisy):
 
     def backward(self, dy: Array) -> Array | None:
         y = self.take_cache()
-        if self.clip is None or not self.need_dx:
-            return dy if self.need_dx else None
-        return self.ops.clip_backward(dy, y, *self.clip, out=self.buffer("dx", dy.shape))
+        if not self.need_dx:
+            return None
+        if self.clip is None:
+            return dy
+        dx = self.buffer("dx", dy.shape)
+        return self.ops.clip_backward(dy, y, *self.clip, out=dx)
 
 
 class MaskingNoise(Dropout):

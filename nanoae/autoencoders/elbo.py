@@ -69,11 +69,10 @@ class Variational(NetworkEstimator):
         self, x: Array, t: Array | None, scale: float, weights: np.ndarray | None = None
     ) -> float:
         ops = self.network_.ops
-        return -float(
-            np.average(
-                self._elbo(ops.to_numpy(x), ops.to_numpy(x if t is None else t))[0], weights=weights
-            )
-        )
+        inputs = ops.to_numpy(x)
+        targets = inputs if t is None else ops.to_numpy(t)
+        bounds = self._elbo(inputs, targets)[0]
+        return -float(np.average(bounds, weights=weights))
 
     # ---------------------------------------------------------------- the bound
 
@@ -126,18 +125,16 @@ class Variational(NetworkEstimator):
         k = self.code_size_
         for block in blocks(len(inputs), max(1, rows_at_a_time(net) // samples)):
             rows = np.asarray(inputs[block])
-            stats = net.forward(ops.to_device(rows), stop=self._n_encoder - 1).repeat(
-                samples, axis=0
-            )
+            stats = net.forward(ops.to_device(rows), stop=self._n_encoder - 1)
+            stats = stats.repeat(samples, axis=0)
             noise = ops.to_device(self._noise(rows, samples).reshape(-1, k), net.dtype)
             std = ops.empty(noise.shape, net.dtype)
             z = ops.empty(noise.shape, net.dtype)
             ops.reparametrise(stats, noise, std, out=z)
             self._repeat(samples)
             y = net.forward(z, start=self._n_encoder)
-            log_p = -costs_of_rows(
-                self._loss, y, ops.to_device(targets[block]).repeat(samples, axis=0)
-            )
+            t = ops.to_device(targets[block]).repeat(samples, axis=0)
+            log_p = -costs_of_rows(self._loss, y, t)
             mu = stats[:, :k]
             logvar = stats[:, k:].clip(max=LOGVAR_MAX)
             kl = (mu**2 + std**2 - 1 - logvar).sum(axis=1) / 2
@@ -156,17 +153,21 @@ class Variational(NetworkEstimator):
         seed = self.as_built.random_state
         seed = int(seed) if isinstance(seed, (int, np.integer)) else 0
         shape = samples, self.code_size_
-        return np.array(
-            [np.random.default_rng([seed, zlib.crc32(row)]).standard_normal(shape) for row in rows]
-        )
+        noise = []
+        for row in rows:
+            generator = np.random.default_rng([seed, zlib.crc32(row)])
+            noise.append(generator.standard_normal(shape))
+        return np.array(noise)
 
 
 def costs_of_rows(loss: Loss, y: Array, t: Array) -> Array:
     """weight · what each row costs, summed over its features, (N,)."""
-    return loss.weight * loss.elements(y, t).reshape(len(y), -1).sum(axis=1)
+    costs = loss.elements(y, t).reshape(len(y), -1)
+    return loss.weight * costs.sum(axis=1)
 
 
 def active_units(codes: np.ndarray, weights: np.ndarray | None) -> int:
     """How many units of codes (N, K) vary over the rows by more than ACTIVE."""
     mean = np.average(codes.astype(np.float64), axis=0, weights=weights)
-    return int((np.average((codes - mean) ** 2, axis=0, weights=weights) > ACTIVE).sum())
+    variance = np.average((codes - mean) ** 2, axis=0, weights=weights)
+    return int((variance > ACTIVE).sum())

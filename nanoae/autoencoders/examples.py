@@ -73,5 +73,6 @@ def terms(loss: Loss, targets: np.ndarray) -> np.ndarray:
         return np.ones(len(targets))
     widths = getattr(loss.inner, "blocks", (1,) * targets.shape[1])
     first = np.cumsum([0, *widths[:-1]])  # a column's first place tells whether it is known
-    found: np.ndarray = (~np.isnan(targets[:, first])).sum(axis=1)
+    known = ~np.isnan(targets[:, first])
+    found: np.ndarray = known.sum(axis=1)
     return found

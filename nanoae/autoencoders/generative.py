@@ -63,14 +63,21 @@ class Generative(NetworkEstimator):
         """The way from a to b, both (D,), straight through the code: (steps, D), its ends their reconstructions.
         From rows a, b (N, D): (N, steps, D), a condition= for each row being that of its whole way."""
         self._check_whole(steps=steps)
-        a, b = (as_numbers(x, type(self).__name__) for x in (a, b))
+        name = type(self).__name__
+        a = as_numbers(a, name)
+        b = as_numbers(b, name)
         single = a.shape == self._example_shape()
-        za, zb = (self._encode(x[None] if single else x, **condition) for x in (a, b))
+        if single:
+            a = a[None]
+            b = b[None]
+        za = self._encode(a, **condition)
+        zb = self._encode(b, **condition)
         if len(za) != len(zb):
             raise ValueError(
-                f"{type(self).__name__}: expected as many rows in a as in b, got {len(za)} and {len(zb)}."
+                f"{name}: expected as many rows in a as in b, got {len(za)} and {len(zb)}."
             )
-        t = np.linspace(0, 1, steps, dtype=za.dtype).reshape(-1, *[1] * (za.ndim - 1))
+        t = np.linspace(0, 1, steps, dtype=za.dtype)
+        t = t.reshape(-1, *[1] * (za.ndim - 1))
         codes = (1 - t) * za[:, None] + t * zb[:, None]  # (N, steps, K)
         labels = {
             name: np.repeat(label, steps) if np.ndim(label) else label
@@ -92,13 +99,13 @@ class Generative(NetworkEstimator):
             raise ValueError(
                 f"{type(self).__name__}: expected a dimension in 0 .. {len(mean) - 1}, got {dimension}."
             )
-        code = (
-            mean
-            if x is None
-            else self._encode(as_numbers(x, type(self).__name__)[None], **condition)[0]
-        )
+        code = mean
+        if x is not None:
+            x = as_numbers(x, type(self).__name__)
+            code = self._encode(x[None], **condition)[0]
+        deviations = np.linspace(-span, span, steps)
         codes = np.tile(code, (steps, 1))
-        codes[:, dimension] = mean[dimension] + std[dimension] * np.linspace(-span, span, steps)
+        codes[:, dimension] = mean[dimension] + std[dimension] * deviations
         return self.inverse_transform(codes, **condition)
 
     def manifold(self, n: int = 20, **condition: Any) -> np.ndarray:
@@ -114,7 +121,8 @@ class Generative(NetworkEstimator):
             )
         normal = NormalDist()
         q = np.array([normal.inv_cdf((i + 0.5) / n) for i in range(n)])
-        plane = np.stack(np.meshgrid(q, q[::-1]), axis=-1).reshape(-1, 2)
+        across, down = np.meshgrid(q, q[::-1])
+        plane = np.stack([across, down], axis=-1).reshape(-1, 2)
         return self.inverse_transform(mean + std * plane, **condition)
 
     def _prior(self) -> Mixture:

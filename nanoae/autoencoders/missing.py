@@ -30,7 +30,8 @@ class FillMissing(Layer):
             known = ~np.isnan(block)
             filled = np.where(known, block, 0)
             if weights is not None:
-                w = weights[done : done + len(block)].reshape(-1, *[1] * (X.ndim - 1))
+                w = weights[done : done + len(block)]
+                w = w.reshape(-1, *[1] * (X.ndim - 1))
                 filled = filled * w
                 known = known * w
             total += filled.sum(axis=0, dtype=np.float64)
@@ -44,12 +45,12 @@ class FillMissing(Layer):
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
         self.cache = x if train else None
-        return self.ops.fill_missing(x, x, self.state["center"], out=self.buffer("y", x.shape))
+        y = self.buffer("y", x.shape)
+        return self.ops.fill_missing(x, x, self.state["center"], out=y)
 
     def backward(self, dy: Array) -> Array | None:
         x = self.take_cache()
-        return (
-            self.ops.fill_missing(dy, x, 0.0, out=self.buffer("dx", dy.shape))
-            if self.need_dx
-            else None
-        )
+        if not self.need_dx:
+            return None
+        dx = self.buffer("dx", dy.shape)
+        return self.ops.fill_missing(dy, x, 0.0, out=dx)

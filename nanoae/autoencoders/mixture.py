@@ -56,8 +56,10 @@ class Mixture(Configurable):
         """weights that sum to 1, means, covariances, float64."""
         weights = np.array(self.weights)
         means = np.array(self.means)
-        covariances = np.broadcast_to(np.eye(means.shape[1]), (*means.shape, means.shape[1]))
-        if self.covariances is not None:
+        if self.covariances is None:
+            k = means.shape[1]
+            covariances = np.broadcast_to(np.eye(k), (*means.shape, k))
+        else:
             covariances = np.array(self.covariances)
         return weights / weights.sum(), means, covariances
 
@@ -71,7 +73,9 @@ class Mixture(Configurable):
         """n round Gaussians of the plane, evenly on a circle."""
         angle = 2 * np.pi * np.arange(n) / n
         means = radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-        return cls(np.full(n, 1 / n), means, np.tile(std**2 * np.eye(2), (n, 1, 1)))
+        weights = np.full(n, 1 / n)
+        covariance = std**2 * np.eye(2)
+        return cls(weights, means, np.tile(covariance, (n, 1, 1)))
 
     # ---------------------------------------------------------------- learning
 
@@ -102,9 +106,11 @@ class Mixture(Configurable):
                 f"Mixture: expected rows (N, K) and 1 to N components, got {z.shape} and {n_components}."
             )
         ops = ops or get_ops("numpy")
-        spread = np.atleast_2d(np.cov(z.T, bias=True)) + LEAST * np.eye(z.shape[1])
+        spread = np.atleast_2d(np.cov(z.T, bias=True))
+        spread = spread + LEAST * np.eye(z.shape[1])
         shape = np.ones_like(spread) if covariance == "full" else np.eye(len(spread))
-        start = plus_plus(ops, ops.to_device(z), n_components, np.random.default_rng(random_state))
+        generator = np.random.default_rng(random_state)
+        start = plus_plus(ops, ops.to_device(z), n_components, generator)
         found = cls(
             np.ones(n_components),
             ops.to_numpy(start),
@@ -129,9 +135,11 @@ class Mixture(Configurable):
             means = ops.to_numpy(ops.matmul(r.T, z)) / size[:, None]
             covariances = []
             for c, mean in enumerate(means):
+                share = r[:, c : c + 1]
                 centred = z - ops.to_device(mean)
-                products = ops.to_numpy(ops.matmul((centred * r[:, c : c + 1]).T, centred))
-                covariances.append(shape * products / size[c] + LEAST * np.eye(len(mean)))
+                products = ops.to_numpy(ops.matmul((centred * share).T, centred))
+                covariance = shape * products / size[c]
+                covariances.append(covariance + LEAST * np.eye(len(mean)))
             mixture = type(self)(size, means, covariances)
         return mixture
 
@@ -143,11 +151,14 @@ class Mixture(Configurable):
         weights, means, covariances = self.arrays()
         joint = ops.empty((len(z), len(weights)), z.dtype)
         for c, L in enumerate(np.linalg.cholesky(covariances)):
-            y = ops.matmul(z - ops.to_device(means[c]), ops.to_device(np.linalg.inv(L).T))
-            constant = (
-                math.log(weights[c]) - np.log(np.diag(L)).sum() - len(L) * math.log(2 * math.pi) / 2
-            )
-            ops.copy(float(constant) - 0.5 * (y * y).sum(axis=1), out=joint[:, c])
+            mean = ops.to_device(means[c])
+            inverse = ops.to_device(np.linalg.inv(L).T)
+            y = ops.matmul(z - mean, inverse)
+            log_weight = math.log(weights[c])
+            log_diagonal = np.log(np.diag(L)).sum()
+            of_pi = len(L) * math.log(2 * math.pi) / 2
+            constant = float(log_weight - log_diagonal - of_pi)
+            ops.copy(constant - 0.5 * (y * y).sum(axis=1), out=joint[:, c])
         return joint
 
     def score_samples(self, z: Any) -> np.ndarray:
@@ -174,7 +185,8 @@ class Mixture(Configurable):
         weights, means, covariances = self.arrays()
         ends = [*np.cumsum(weights)[:-1].tolist(), 1.0]  # u < 1, whatever rounding made of the sum
         roots = [ops.to_device(L.T, dtype) for L in np.linalg.cholesky(covariances)]
-        parts = list(zip([0.0, *ends], ends, roots, ops.to_device(means, dtype), strict=False))
+        starts = [0.0, *ends]
+        parts = list(zip(starts, ends, roots, ops.to_device(means, dtype), strict=False))
 
         def draw(generator: Any, out: Array) -> Array:
             ops.normal(generator, out)
@@ -190,5 +202,7 @@ class Mixture(Configurable):
         """Mean and standard deviation of each dimension, (K,) each."""
         weights, means, covariances = self.arrays()
         mean = weights @ means
-        variance = weights @ (np.diagonal(covariances, axis1=1, axis2=2) + (means - mean) ** 2)
+        within = np.diagonal(covariances, axis1=1, axis2=2)
+        between = (means - mean) ** 2
+        variance = weights @ (within + between)
         return mean, np.sqrt(variance)

@@ -57,7 +57,8 @@ def save_model(
     if training is not None:
         header["training"], own = training
         arrays |= {f"training.{name}": array for name, array in own.items()}
-    arrays = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays}
+    text = json.dumps(header).encode()
+    arrays = {"header": np.frombuffer(text, np.uint8), **arrays}
     with whole_file(path) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
@@ -178,7 +179,9 @@ def header_of(archive: Archive) -> bytes:
 def parsed(path: Any, text: bytes) -> dict[str, Any]:
     """The header; BadFile for what is none, or of so many parts that nobody wrote it by saving a model."""
     try:
-        if text.count(b"{") + text.count(b"[") > MOST_OBJECTS or text.count(b",") > MOST_ITEMS:
+        objects = text.count(b"{") + text.count(b"[")
+        items = text.count(b",")
+        if objects > MOST_OBJECTS or items > MOST_ITEMS:
             raise ValueError(f"more than {MOST_OBJECTS} objects or {MOST_ITEMS} items")
         header: dict[str, Any] = json.loads(text)
         found = promised(header, "format", int)
@@ -196,10 +199,12 @@ def unpack(header: dict[str, Any], arrays: Saved, backend: str | None = None) ->
     params = promised(header, "params", dict)
     shape = tuple(promised(header, "input_shape", [int]))
     names = promised(header, "feature_names", ([str], None), None)
-    longest = max((len(value) for value in params.values() if isinstance(value, list)), default=0)
+    lists = [value for value in params.values() if isinstance(value, list)]
+    longest = max(map(len, lists), default=0)
     if longest > MOST_LAYERS:
         raise ValueError(f"expected at most {MOST_LAYERS} layers, got {longest}.")
-    if not shape or min(shape) < 1 or (names is not None and len(names) != math.prod(shape)):
+    misnamed = names is not None and len(names) != math.prod(shape)
+    if not shape or min(shape) < 1 or misnamed:
         raise ValueError(
             f"expected an input_shape and a name for each feature, or none, got {shape} and {names}."
         )
@@ -208,6 +213,7 @@ def unpack(header: dict[str, Any], arrays: Saved, backend: str | None = None) ->
         model.set_params(backend=backend or available(made_on))
     model.settle()
     model.from_file(header, arrays)
-    model.record_schema(shape, names, promised(header, "units", [(str, None)], ()))
+    units = promised(header, "units", [(str, None)], ())
+    model.record_schema(shape, names, units)
     found: Estimator = model
     return found

@@ -152,7 +152,8 @@ class NetworkEstimator(Trained, Shown):
         random = np.random.default_rng(self._order_seed)
         if isinstance(X, Rows) and not X.fits:
             kept = np.ones(n, bool)
-            kept[random.choice(n, min(held, X.most), replace=False, shuffle=False)] = False
+            drawn = random.choice(n, min(held, X.most), replace=False, shuffle=False)
+            kept[drawn] = False
             return kept, ~kept
         order = random.permutation(n)
         return order[held:], order[:held]
@@ -302,7 +303,8 @@ class NetworkEstimator(Trained, Shown):
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         if "network_" in state:
-            self._loss = self.as_built.new_loss().build(self.network_.ops, self.network_.dtype)
+            loss = self.as_built.new_loss()
+            self._loss = loss.build(self.network_.ops, self.network_.dtype)
 
     def check_weights(self) -> None:
         if not self.network_.finite:

@@ -159,7 +159,8 @@ class Parametrised(Configurable):
         # a class, or a function that makes a part, as the part itself: so a file can hold it
         params |= {name: self.part(name) for name, value in params.items() if callable(value)}
         params = {**copy.deepcopy(params), **changed}
-        twin = type(self)(**{name: params.pop(name) for name in taken if name in params})
+        given = {name: params.pop(name) for name in taken if name in params}
+        twin = type(self)(**given)
         vars(twin).update(params)
         return twin
 

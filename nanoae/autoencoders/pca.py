@@ -55,7 +55,9 @@ class PCA(Scaled):
         n, d = X.shape
         self.mean_ = mean(X, weights)
         low, high = extremes(X)
-        exponent = np.frexp(max((high - self.mean_).max(), (self.mean_ - low).max()))[1]
+        above = (high - self.mean_).max()
+        below = (self.mean_ - low).max()
+        _, exponent = np.frexp(max(above, below))
         copies = n  # or with whole weights their sum; of others the ratios alone count
         if weights is not None:
             whole = (weights == np.floor(weights)).all()
@@ -70,16 +72,20 @@ class PCA(Scaled):
             variance = np.maximum(variance[::-1], 0)
             vectors = vectors[:, ::-1].T
         else:
-            _, s, vectors = np.linalg.svd(np.concatenate(list(parts)), full_matrices=False)
+            rows = np.concatenate(list(parts))
+            _, s, vectors = np.linalg.svd(rows, full_matrices=False)
             variance = s**2
         # The sign of a singular vector is arbitrary; fix it so that its largest entry is positive.
         components = vectors[: self.n_components]
         k = len(components)
         largest = np.abs(components).argmax(axis=1)
-        self.components_ = components * np.sign(components[np.arange(k), largest])[:, None]
+        signs = np.sign(components[np.arange(k), largest])
+        self.components_ = components * signs[:, None]
+        kept = variance[:k]
+        total = max(variance.sum(), np.finfo(float).tiny)
         with np.errstate(over="ignore"):
-            self.explained_variance_ = np.ldexp(variance[:k] / (copies - 1), 2 * exponent)
-        self.explained_variance_ratio_ = variance[:k] / max(variance.sum(), np.finfo(float).tiny)
+            self.explained_variance_ = np.ldexp(kept / (copies - 1), 2 * exponent)
+        self.explained_variance_ratio_ = kept / total
         return self
 
     @framed
@@ -90,7 +96,11 @@ class PCA(Scaled):
     def _encode(self, X: Any) -> np.ndarray:
         self.check_fitted()
         X = self.scaled(self._check_X(X))
-        return np.concatenate([(block - self.mean_) @ self.components_.T for block in by_blocks(X)])
+        codes = []
+        for block in by_blocks(X):
+            centred = block - self.mean_
+            codes.append(centred @ self.components_.T)
+        return np.concatenate(codes)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """The reconstructions (N, D) of codes X (N, K)."""
@@ -121,9 +131,13 @@ class PCA(Scaled):
         rows, weights = counted(sample_weight, len(X), "PCA")
         V = self.components_
         Z = self.scaled(X[rows])
-        found = self._mean_errors(
-            X[rows], lambda at: (np.asarray(Z[at]) - self.mean_) @ V.T @ V + self.mean_, weights
-        )
+
+        def again(at: slice) -> np.ndarray:
+            codes = (np.asarray(Z[at]) - self.mean_) @ V.T
+            found: np.ndarray = codes @ V + self.mean_
+            return found
+
+        found = self._mean_errors(X[rows], again, weights)
         return {"loss": found.get("scaled_mse", found["mse"]), **found}
 
     def score(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:
@@ -161,7 +175,9 @@ def mean(X: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
     done = 0
     for block in by_blocks(X):
         w = None if weights is None else weights[done : done + len(block)]
-        total += block.sum(axis=0) if w is None else (block * w[:, None]).sum(axis=0)
+        if w is not None:
+            block = block * w[:, None]
+        total += block.sum(axis=0)
         done += len(block)
     return total / (len(X) if weights is None else weights.sum())
 

@@ -84,7 +84,8 @@ class KLSparsity(Penalty):
     def cost(self, x: Array, out: Array) -> Array:
         ops = self.ops
         n = len(x)
-        q = ops.sum_rows(self.contiguous(x, "x").reshape(n, -1), out=self.buffer("q", (x[0].size,)))
+        rows = self.contiguous(x, "x").reshape(n, -1)
+        q = ops.sum_rows(rows, out=self.buffer("q", (x[0].size,)))
         ops.scale_inplace(q, 1 / n)
         dq = self.buffer("dq", q.shape)
         loss = ops.bernoulli_kl(q, self.target, self.weight, out=dq)
@@ -138,8 +139,10 @@ class Contractive(Penalty):
         ops.scale_inplace(out, g)  # (1 - 2 h) g
         S = self.buffer("S", self.in_shape)
         G = self.buffer("G", self.in_shape)
-        ops.sum_rows(ops.multiply(W, W, out=self.dW), out=S)  # S_j = Σ_i W[i, j]²
-        ops.sum_rows(ops.scale_inplace(g, g), out=G)  # G_j = Σ_n g[n, j]²
+        squares = ops.multiply(W, W, out=self.dW)
+        ops.sum_rows(squares, out=S)  # S_j = Σ_i W[i, j]²
+        ops.scale_inplace(g, g)
+        ops.sum_rows(g, out=G)  # G_j = Σ_n g[n, j]²
         loss = ops.multiply(ops.sum_products(G, S), factor)
         ops.scale_inplace(S, 2 * factor)
         ops.scale_inplace(G, 2 * factor)

@@ -52,12 +52,14 @@ class Plan:
 
     def batch_size(self, rows: int) -> int:
         low, high = self.batch
-        return int(min(max(2 ** max(rows // 32, 1).bit_length() // 2, low), high))
+        power = 2 ** max(rows // 32, 1).bit_length() // 2
+        return int(min(max(power, low), high))
 
     def epochs(self, rows: int, batch_size: int) -> int:
         low, high = self.steps
         steps = min(max(self.steps_a_row * rows, low), high)
-        return max(math.ceil(steps / math.ceil(rows / batch_size)), self.least_epochs)
+        steps_an_epoch = math.ceil(rows / batch_size)
+        return max(math.ceil(steps / steps_an_epoch), self.least_epochs)
 
     def activation(self, built: Any) -> Any:
         """That of the hidden layers of an estimator `built`."""
@@ -114,10 +116,13 @@ def heavy_tailed(X: np.ndarray) -> bool:
     fewer rows nobody can tell."""
     if X.ndim != 2 or len(X) < TAIL_ROWS:
         return False
-    rows = sample(X[:: -(-len(X) // LOOKED_AT)]).astype(np.float64)
+    every = -(-len(X) // LOOKED_AT)
+    rows = sample(X[::every]).astype(np.float64)
     rows = np.nan_to_num(rows - known_means(rows))
     center, spread = moments(rows)
-    squares = np.sort((((rows - center) / np.where(spread > 0, spread, 1)) ** 2).sum(axis=1))
+    unit = np.where(spread > 0, spread, 1)
+    squares = (((rows - center) / unit) ** 2).sum(axis=1)
+    squares = np.sort(squares)
     tail = len(squares) // TAIL_ROWS
     return bool(squares[-tail:].sum() > TAIL_SHARE * squares.sum())
 

@@ -146,14 +146,16 @@ class StackedPredictor(Stacked):
         name = type(self).__name__
         more = X[:0] if X_unlabelled is None else self.check_table(X_unlabelled, dtype=X.dtype)
         counting, weights = self._counted(X, sample_weight)
-        X, y = X[counting], self._check_y(y, len(X), counting)
+        y = self._check_y(y, len(X), counting)
+        X = X[counting]
         ones = np.ones(len(more))
-        self._learn_scale(
-            np.concatenate([X, more]), None if weights is None else np.concatenate([weights, ones])
-        )
+        of_all = None if weights is None else np.concatenate([weights, ones])
+        self._learn_scale(np.concatenate([X, more]), of_all)
         X = self.scaled(X)
         more = self.scaled(more)
-        order = own_order(X, np.where(y.mask, np.zeros(1, y.dtype), y.data), y.mask)
+        nothing = np.zeros(1, y.dtype)
+        known = np.where(y.mask, nothing, y.data)
+        order = own_order(X, known, y.mask)
         X = X[order]
         y = y[order]
         weights = None if weights is None else weights[order]
@@ -162,9 +164,11 @@ class StackedPredictor(Stacked):
         of_rows = None if weights is None else weights[rows]
         self._learn_targets(labels, of_rows)
         labelled = Examples(rows, self._targets(labels), self._label_weights(labels, of_rows))
-        for part in (part for part in (X, more) if self.pretrain and len(part)):
-            words = f'with pretrain_loss="{self.pretrain_loss}"'
-            check_reach(name, part, self._ends(), words, 'use pretrain_loss="mse"', self.scaling_)
+        for part in (X, more):
+            if self.pretrain and len(part):
+                cause = f'with pretrain_loss="{self.pretrain_loss}"'
+                remedy = 'use pretrain_loss="mse"'
+                check_reach(name, part, self._ends(), cause, remedy, self.scaling_)
         watched = None
         if validation_data is not None:
             given, labels, _ = self._with_labels(*self._rows_and_labels(validation_data, "y"))

@@ -58,8 +58,9 @@ def preset(name: str) -> Autoencoder:
 def default_settings(d: int) -> dict[str, Any]:
     """Settings for a table of d columns: a code of d / 8 numbers, 2 to 32 but fewer than d; a tenth of the
     rows held out. For `digits`: 64-128-64-8-64-128-64."""
+    eighth = max(2, d // 8)
     return {
-        "code_size": max(1, min(d - 1, max(2, d // 8), 32)),
+        "code_size": max(1, min(d - 1, eighth, 32)),
         "hidden": (128, 64),
         "validation_fraction": 0.1,
     }

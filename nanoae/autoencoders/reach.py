@@ -117,7 +117,9 @@ def _(layer: Elementwise, low: float, high: float) -> Range:
             return value(layer, low, least), value(layer, high, most)
     for kind, least in FALLING_FIRST.items():
         if isinstance(layer, kind):
-            return least, max(value(layer, low, 0), value(layer, high, math.inf))
+            at_low = value(layer, low, 0)
+            at_high = value(layer, high, math.inf)
+            return least, max(at_low, at_high)
     return UNBOUNDED
 
 
@@ -126,7 +128,8 @@ def value(layer: Elementwise, x: float, end: float) -> float:
     if not math.isfinite(x):
         return end
     one = layer.ops.to_device([x], layer.dtype)
-    return float(layer.ops.to_numpy(layer.f(one, out=layer.ops.empty(1, layer.dtype))).tolist()[0])
+    y = layer.f(one, out=layer.ops.empty(1, layer.dtype))
+    return float(layer.ops.to_numpy(y).tolist()[0])
 
 
 @functools.singledispatch
@@ -137,7 +140,9 @@ def predicted_range(loss: Loss, low: float, high: float) -> Range:
 
 @predicted_range.register
 def _(loss: BCE, low: float, high: float) -> Range:
-    return (1 + math.tanh(low / 2)) / 2, (1 + math.tanh(high / 2)) / 2  # the sigmoid of each
+    least = (1 + math.tanh(low / 2)) / 2
+    most = (1 + math.tanh(high / 2)) / 2
+    return least, most  # the sigmoid of each
 
 
 @predicted_range.register
@@ -145,8 +150,10 @@ def _(loss: Mixed, low: float, high: float) -> Range:
     k = np.repeat(loss.blocks, loss.blocks)
     others = np.maximum(k - 1, 1)  # whose logits lie at one end while one's own lies at the other
     with np.errstate(over="ignore"):
-        least, most = (1 / (1 + others * np.exp(distance)) for distance in (high - low, low - high))
-    return np.where(k == 1, low, least), np.where(k == 1, high, most)
+        least = 1 / (1 + others * np.exp(high - low))
+        most = 1 / (1 + others * np.exp(low - high))
+    alone = k == 1
+    return np.where(alone, low, least), np.where(alone, high, most)
 
 
 @predicted_range.register(Masked)

@@ -61,12 +61,14 @@ class StackedRegressor(StackedPredictor):
         self._target = zero, np.sqrt(variance).item() or 1.0
 
     def _targets(self, y: Any) -> np.ndarray:
-        found: np.ndarray = ((y - self._zero) / self._unit).astype(self.as_built.dtype)[:, None]
+        outputs = (y - self._zero) / self._unit
+        found: np.ndarray = outputs.astype(self.as_built.dtype)[:, None]
         return found
 
     def predict(self, X: Any) -> np.ndarray:
         """y of each row (N,), float64."""
-        found: np.ndarray = self._zero + self._unit * self._predicted(X)[:, 0].astype(np.float64)
+        outputs = self._predicted(X)[:, 0].astype(np.float64)
+        found: np.ndarray = self._zero + self._unit * outputs
         return found
 
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
@@ -83,5 +85,8 @@ class StackedRegressor(StackedPredictor):
         self.check_fitted()
         X, y, weights = self._with_labels(X, y, sample_weight)
         unexplained = np.average((y - self.predict(X)) ** 2, weights=weights)
-        spread = np.average((y - np.average(y, weights=weights)) ** 2, weights=weights)
-        return 1 - float(unexplained / spread) if spread else float(unexplained == 0)
+        middle = np.average(y, weights=weights)
+        spread = np.average((y - middle) ** 2, weights=weights)
+        if not spread:
+            return float(unexplained == 0)
+        return 1 - float(unexplained / spread)

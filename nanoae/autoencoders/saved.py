@@ -112,4 +112,6 @@ class Saved:
 
 
 def alike(got: tuple[int, ...], wanted: Shape) -> bool:
-    return len(got) == len(wanted) and all(w in (g, None) for g, w in zip(got, wanted, strict=True))
+    if len(got) != len(wanted):
+        return False
+    return all(w in (g, None) for g, w in zip(got, wanted, strict=True))

@@ -117,12 +117,17 @@ class Scaled(Estimator):
         largest = np.fmax.reduce(np.abs(extremes(X)), axis=None)
         if np.isnan(largest) or FULL <= largest <= 1:
             return True
-        X = sample(X[:: -(-len(X) // LOOKED_AT)]).astype(np.float64)
-        center, spread = moments(np.where(np.isnan(X), known_means(X), X))
-        center, spread = center[spread > 0], spread[spread > 0]  # a constant is no scale
+        every = -(-len(X) // LOOKED_AT)
+        X = sample(X[::every]).astype(np.float64)
+        filled = np.where(np.isnan(X), known_means(X), X)
+        center, spread = moments(filled)
+        varies = spread > 0
+        center, spread = center[varies], spread[varies]  # a constant is no scale
         if not len(spread):
             return True
-        one_scale = spread.max() <= WIDE * min(spread.min(), 1) and spread.max() >= 1 / WIDE
+        least = spread.min()
+        most = spread.max()
+        one_scale = most <= WIDE * min(least, 1) and most >= 1 / WIDE
         return bool(one_scale and np.abs(center).max() <= WIDE)
 
     # ---------------------------------------------------------------- there and back
@@ -165,7 +170,8 @@ class Scaled(Estimator):
         n = self.channels(X.shape[1:])
         if X.ndim == 2 and n == X.shape[1]:
             return X
-        return np.moveaxis(X.reshape(len(X), n, -1), 1, 2).reshape(-1, n)
+        pixels = X.reshape(len(X), n, -1)
+        return np.moveaxis(pixels, 1, 2).reshape(-1, n)
 
     def _mean_errors(
         self, X: np.ndarray, again: Callable[[slice], np.ndarray], weights: np.ndarray | None

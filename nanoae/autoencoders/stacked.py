@@ -120,9 +120,8 @@ class Stacked(NetworkEstimator):
         X, _, weights = examples
         self.interrupted_ = False
         seeds = self._order_seed.spawn(len(self.sizes))
-        for i in progress(
-            range(len(self.sizes) if self.pretrain else 0), label="layers", show=self.verbose
-        ):
+        count = len(self.sizes) if self.pretrain else 0
+        for i in progress(range(count), label="layers", show=self.verbose):
             autoencoder = self._layer_autoencoder(i, seeds[i])
             with part_of_another():
                 autoencoder.fit(X, sample_weight=weights, checkpoint_dir=self._checkpoints)
@@ -140,7 +139,8 @@ class Stacked(NetworkEstimator):
 
     def _layer_autoencoder(self, i: int, seed: np.random.SeedSequence) -> Autoencoder:
         """The autoencoder that pretrains layer i, untrained."""
-        shared = {name: getattr(self, name) for name in declared(Trained).keys() - OF_THE_WHOLE}
+        names = declared(Trained).keys() - OF_THE_WHOLE
+        shared = {name: getattr(self, name) for name in names}
         if self.pretrain_learning_rate is not None:
             shared["learning_rate"] = self.pretrain_learning_rate
         last = i == len(self.sizes) - 1

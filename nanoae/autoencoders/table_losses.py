@@ -59,7 +59,8 @@ class Mixed(Loss):
         loss = 0.0
         for z, known, dz in self.groups(y, t, out):
             cost = self.ops.mse if z.shape[2] == 1 else self.ops.cross_entropy
-            loss = self.ops.call(operator.add, loss, cost(z, known, scale, out=dz))
+            more = cost(z, known, scale, out=dz)
+            loss = self.ops.call(operator.add, loss, more)
         return loss
 
     def elements(self, y: Array, t: Array) -> Array:
@@ -71,12 +72,17 @@ class Mixed(Loss):
         xp = self.ops.xp
         parts = []
         for z, known in self.groups(again, t):
-            each = (z - known) ** 2 if z.shape[2] == 1 else -(known * xp.log(z.clip(1e-12, None)))
+            if z.shape[2] == 1:
+                each = (z - known) ** 2
+            else:
+                each = -(known * xp.log(z.clip(1e-12, None)))
             parts.append(each.sum(axis=2))
         return xp.concatenate(parts, axis=1)
 
     def predict(self, y: Array, out: Array) -> Array:
-        out = self.ops.copy(y, out=self.ops.empty(y.shape, y.dtype) if out is None else out)
+        if out is None:
+            out = self.ops.empty(y.shape, y.dtype)
+        out = self.ops.copy(y, out=out)
         for (block,) in self.groups(out):
             if block.shape[2] > 1:
                 self.ops.softmax(block, out=block)
@@ -85,7 +91,8 @@ class Mixed(Loss):
     def count(self, present: Array) -> Array:
         """How many terms of the sum there are, a 0-d array; present (N, D) is 1 where the target is known, else 0."""
         sums = [self.ops.sum(block[:, :, 0]) for (block,) in self.groups(present)]
-        return functools.reduce(functools.partial(self.ops.call, operator.add), sums)
+        add = functools.partial(self.ops.call, operator.add)
+        return functools.reduce(add, sums)
 
 
 class Wrapping(Loss):
@@ -132,7 +139,8 @@ class Masked(Wrapping):
         y0 = self.buffer("y", y.shape)
         t0 = self.buffer("t", y.shape)
         share = self.share(t, y0) if self.reduction == "mean" else None
-        for x, neutral, buffer in zip((y, t), self.inner.neutral or (), (y0, t0), strict=True):
+        neutrals = self.inner.neutral or ()
+        for x, neutral, buffer in zip((y, t), neutrals, (y0, t0), strict=True):
             ops.fill_missing(x, t, neutral, out=buffer)
         if share is None:
             return self.inner.value(y0, t0, scale, out)
@@ -143,7 +151,8 @@ class Masked(Wrapping):
     def share(self, t: Array, memory: Array) -> Array:
         """1 / how many terms of the sum are known, a 0-d array; where there is none, 0 of 0 costs nothing."""
         count = self.inner.count if isinstance(self.inner, Mixed) else self.ops.sum
-        return self.ops.call(share_of, 1.0, count(self.ops.present(t, out=memory)))
+        present = self.ops.present(t, out=memory)
+        return self.ops.call(share_of, 1.0, count(present))
 
 
 class Weighted(Wrapping):
@@ -172,10 +181,12 @@ class Weighted(Wrapping):
             raise self.mistake(wanted, t.shape)
 
     def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
-        t, w = self.unpacked(y, t[:, :-1]), t[:, -1]
+        w = t[:, -1]
+        t = self.unpacked(y, t[:, :-1])
         self.inner.check_targets(y, t)
         self.inner.value(y, t, scale, out)
-        self.ops.scale_inplace(out, w.reshape(-1, *[1] * (y.ndim - 1)))
+        of_rows = w.reshape(-1, *[1] * (y.ndim - 1))
+        self.ops.scale_inplace(out, of_rows)
         return self.ops.call(self.cost, y, t, w, scale)
 
     def cost(self, y: Array, t: Array, w: Array, scale: float) -> Array:
@@ -186,12 +197,14 @@ class Weighted(Wrapping):
             self.ops.fill_missing(costs, costs, 0.0, out=costs)  # what is not known costs nothing
             if inner.reduction == "mean":
                 factor = inner.weight * inner.share(t, inner.buffer("y", t.shape))
-        return factor * (w * costs.reshape(len(y), -1).sum(axis=1)).sum()
+        costs = costs.reshape(len(y), -1)
+        return factor * (w * costs.sum(axis=1)).sum()
 
     def unpacked(self, y: Array, t: Array) -> Array:
         """The inner loss's targets (N, ...) of t (N, D)."""
         classes = isinstance(self.inner, SoftmaxCrossEntropy)
-        shape, dtype = (y.shape[:-1], "int64") if classes else (y.shape, self.dtype)
+        shape = y.shape[:-1] if classes else y.shape
+        dtype = "int64" if classes else self.dtype
         targets = self.targets
         if targets is None or len(targets) < len(y) or targets.shape[1:] != shape[1:]:
             targets = self.targets = self.ops.empty(shape, dtype)

@@ -61,14 +61,18 @@ class TeacherForcing(Noisy):
 
     def join(self, z: Array, tokens: Array, first: Array) -> Array:
         """y (N, T, 2 E + K) of codes (N, K), any tokens before (N, T), and first tokens (N,)."""
-        ops, (n, t), e = self.ops, tokens.shape, self.n_out
-        self.looked = self.buffer("looked", (n * (t + 1),), "int64").reshape(n, t + 1)
+        ops = self.ops
+        n, t = tokens.shape
+        e = self.n_out
+        looked = self.buffer("looked", (n * (t + 1),), "int64")
+        self.looked = looked.reshape(n, t + 1)
         ops.round_words(tokens, out=self.looked[:, :t])
         ops.copy(first, out=self.looked[:, t])
         vectors = self.buffer("vectors", (n * (t + 1), e))
         ops.take_rows(self.params["W"], self.looked.reshape(-1), out=vectors)
         vectors = vectors.reshape(n, t + 1, e)
-        y = self.buffer("y", (n * t, 2 * e + z.shape[1])).reshape(n, t, -1)
+        y = self.buffer("y", (n * t, 2 * e + z.shape[1]))
+        y = y.reshape(n, t, -1)
         ops.copy(vectors[:, :t], out=y[:, :, :e])
         ops.copy(vectors[:, t:], out=y[:, :, e : 2 * e])
         ops.copy(z[:, None], out=y[:, :, 2 * e :])
@@ -76,10 +80,13 @@ class TeacherForcing(Noisy):
 
     def backward(self, dy: Array) -> Array | None:
         self.take_cache()
-        ops, (n, t, _), e = self.ops, dy.shape, self.n_out
+        ops = self.ops
+        n, t, _ = dy.shape
+        e = self.n_out
         dvectors = self.buffer("dvectors", (n * (t + 1), e))
         parts = dvectors.reshape(n, t + 1, e)
         ops.copy(dy[:, :, :e], out=parts[:, :t])
         ops.sum_steps(dy[:, :, e : 2 * e], out=parts[:, t])
         ops.add_rows(dvectors, self.looked.reshape(-1), out=self.grads["W"])
-        return ops.sum_steps(dy[:, :, 2 * e :], out=self.buffer("dz", (n, *self.in_shape)))
+        dz = self.buffer("dz", (n, *self.in_shape))
+        return ops.sum_steps(dy[:, :, 2 * e :], out=dz)

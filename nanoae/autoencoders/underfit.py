@@ -54,8 +54,10 @@ def compare_with_pca(model: Any, learned: np.ndarray, watched: np.ndarray) -> No
     ):
         return
     mine = float(model.error_as_read(watched).mean())
-    theirs = float(PCA(model.code_size_).fit(learned).reconstruction_error(watched).mean())
-    if mine <= AS_GOOD * theirs + TOLD * float(watched.var(axis=0).mean()):
+    pca = PCA(model.code_size_).fit(learned)
+    theirs = float(pca.reconstruction_error(watched).mean())
+    slack = TOLD * float(watched.var(axis=0).mean())
+    if mine <= AS_GOOD * theirs + slack:
         return
     spread = learned.std(axis=0)
     if model.epochs != AUTO:

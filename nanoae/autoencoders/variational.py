@@ -202,7 +202,9 @@ class VariationalAutoencoder(Variational, Autoencoder):
             raise ValueError(
                 f"{name}: expected no condition, got one, but fit had none. Call fit(X, condition=labels)."
             )
-        told = ", ".join(map(repr, known[:20].tolist())) + (", ..." if len(known) > 20 else "")
+        told = ", ".join(map(repr, known[:20].tolist()))
+        if len(known) > 20:
+            told += ", ..."
         if condition is None:
             raise ValueError(
                 f"{name}: expected condition=, a label or one for each row, out of {told}; got none."
@@ -211,7 +213,8 @@ class VariationalAutoencoder(Variational, Autoencoder):
         unknown = labels[~np.isin(labels, known)]
         if len(unknown):
             raise ValueError(f"{name}: expected labels out of {told}, got {unknown.tolist()[0]!r}.")
-        return np.eye(len(known), dtype=self.as_built.dtype)[np.searchsorted(known, labels)]
+        one_hot = np.eye(len(known), dtype=self.as_built.dtype)
+        return one_hot[np.searchsorted(known, labels)]
 
     def _joined(self, X: np.ndarray, condition: Any) -> np.ndarray:
         """What the network reads: X, and where it is conditional the one-hot of each label, laid flat beside it."""
@@ -222,7 +225,8 @@ class VariationalAutoencoder(Variational, Autoencoder):
                 f"{type(self).__name__}: expected rows in memory with condition=, got a file that is read by blocks. "
                 "Pass numpy.array(X), or a part of it."
             )
-        return np.hstack([X.reshape(len(X), -1), self._one_hot(condition, len(X))])
+        rows = X.reshape(len(X), -1)
+        return np.hstack([rows, self._one_hot(condition, len(X))])
 
     # ---------------------------------------------------------------- using
 

@@ -58,10 +58,12 @@ class Vocabulary:
     ) -> Vocabulary:
         """The `max_words` most frequent tokens of `lines`; unit "auto": characters where most lines have no space."""
         if unit == "auto":
-            unit = "words" if 2 * sum(" " in line for line in lines) >= len(lines) else "characters"
+            spaced = sum(" " in line for line in lines)
+            unit = "words" if 2 * spaced >= len(lines) else "characters"
         counts = Counter(token for line in lines for token in UNITS[unit](line))
         tokens = sorted(counts, key=lambda token: (-counts[token], token))[:max_words]
-        return cls(tokens, ("",) if keywords is None else sorted(set(keywords)), unit)
+        starts = ("",) if keywords is None else sorted(set(keywords))
+        return cls(tokens, starts, unit)
 
     def pack(self) -> dict[str, Any]:
         """As a model file keeps it."""
@@ -81,7 +83,8 @@ class Vocabulary:
         """The rows (N, length) of lines, int32; a line that is too long is cut, and a warning says so."""
         rows = np.full((len(lines), length), PAD, np.int32)
         long = 0
-        for row, line, keyword in zip(rows, lines, keywords or [""] * len(lines), strict=True):
+        starts = keywords or [""] * len(lines)
+        for row, line, keyword in zip(rows, lines, starts, strict=True):
             ids = [self.ids.get(token, UNK) for token in self.tokenize(line)]
             if len(ids) > length - 2:
                 long += 1
@@ -101,9 +104,6 @@ class Vocabulary:
         lines = []
         for row in np.asarray(rows):
             ids = row[: int(np.argmax(row == EOS))] if EOS in row else row
-            lines.append(
-                "".join(
-                    self.tokens[i - self.first_token] for i in ids if i >= self.first_token
-                ).strip()
-            )
+            known = [self.tokens[i - self.first_token] for i in ids if i >= self.first_token]
+            lines.append("".join(known).strip())
         return lines

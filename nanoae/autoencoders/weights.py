@@ -31,7 +31,8 @@ def counted(
     if sample_weight is None:
         return slice(None), None
     try:
-        weights = np.ma.filled(np.ma.asarray(sample_weight, np.float64), np.nan)
+        given = np.ma.asarray(sample_weight, np.float64)
+        weights = np.ma.filled(given, np.nan)
     except (TypeError, ValueError):
         raise ValueError(
             f"{who}: expected sample_weight, a number for each row, got {sample_weight!r:.60}."
@@ -86,7 +87,8 @@ def drawn(weights: np.ndarray) -> np.ndarray:
         return np.arange(n).repeat(weights.astype(int))
     m = max(10 * n, EXACT // 100)
     places = (np.arange(m) + 0.5) * (total / m)
-    found: np.ndarray = np.minimum(np.searchsorted(np.cumsum(weights), places), n - 1)
+    ends = np.cumsum(weights)
+    found: np.ndarray = np.minimum(np.searchsorted(ends, places), n - 1)
     return found
 
 
@@ -99,6 +101,9 @@ def own_order(*tables: np.ndarray) -> slice | np.ndarray:
     cells = np.hstack(
         [np.ascontiguousarray(table).reshape(n, -1).view(np.uint8) for table in tables]
     )
-    rows = cells.view(np.dtype((np.void, cells.shape[1]))).ravel()
+    row = np.dtype((np.void, cells.shape[1]))
+    rows = cells.view(row).ravel()
     order = rows.argsort(kind="stable")
-    return order if (rows[order][1:] == rows[order][:-1]).any() else slice(None)
+    ordered = rows[order]
+    twice = (ordered[1:] == ordered[:-1]).any()
+    return order if twice else slice(None)

@@ -54,8 +54,8 @@ class TensorBoard:
         if not self.shape and self.x is not None:
             self.shape = self.x.shape[1:]
         if self.labels is not None:
-            fit = self.x is not None and len(self.labels) == len(self.x)
-            if not fit:
+            right = self.x is not None and len(self.labels) == len(self.x)
+            if not right:
                 raise ValueError("TensorBoard: expected a label for each row of x.")
         if every is not None and every < 1:
             raise ValueError(f"TensorBoard: expected every >= 1, got {every}.")
