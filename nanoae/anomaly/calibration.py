@@ -36,7 +36,8 @@ def deal(rows: int, holdout: float, random: np.random.Generator) -> np.ndarray:
     order = random.permutation(rows)
     folds = np.full(rows, -1)
     if holdout or rows > MANY:
-        held = round(holdout * rows) if holdout else min(round(HELD * rows), MOST_HELD)
+        usual = min(round(HELD * rows), MOST_HELD)
+        held = round(holdout * rows) if holdout else usual
         if held < 2:
             raise ValueError(
                 f"AnomalyDetector: expected holdout to keep 2 rows or more for the thresholds, got {held} of {rows}. "
@@ -58,7 +59,8 @@ class Conformal:
     def exceeded(self, scores: np.ndarray) -> np.ndarray:
         """p = (1 + #{scores of normal rows >= s}) / (n + 1) of each s of scores (N,): ties count against it."""
         n = len(self.scores)
-        return (1 + n - np.searchsorted(self.scores, scores)) / (n + 1)
+        below = np.searchsorted(self.scores, scores)
+        return (1 + n - below) / (n + 1)
 
     def quantile(self, rate: float) -> float | None:
         """The score that a new normal row exceeds with probability `rate` at most, floor(rate (n + 1)) / (n + 1); None
@@ -68,7 +70,9 @@ class Conformal:
         if above == 0:
             return None
         if above >= n:
-            return float(self.scores[0] - 1e-3 * (self.scores[-1] - self.scores[0]))
+            lowest = self.scores[0]
+            width = self.scores[-1] - lowest
+            return float(lowest - 1e-3 * width)
         lower, first = self.scores[n - above - 1 : n - above + 1]
         return float(
             first - 1e-3 * (first - lower)
@@ -80,9 +84,14 @@ def benjamini_hochberg(p: np.ndarray, rate: float) -> np.ndarray:
     in the mean: the k smallest p, k the largest with p_(k) <= rate k / N (Benjamini & Hochberg 1995)."""
     if not isinstance(rate, (float, np.floating)) or not 0 < rate < 1:
         raise ValueError(f"false_discovery_rate: expected a number in (0, 1), got {rate!r}.")
+    n = len(p)
     ordered = np.sort(p)
-    passed = np.flatnonzero(ordered <= rate * np.arange(1, len(p) + 1) / len(p) * (1 + 1e-12))
-    return p <= ordered[passed[-1]] if len(passed) else np.zeros(len(p), bool)
+    allowed = rate * np.arange(1, n + 1) / n
+    passed = np.flatnonzero(ordered <= allowed * (1 + 1e-12))
+    if len(passed) == 0:
+        return np.zeros(n, bool)
+    largest = ordered[passed[-1]]
+    return p <= largest
 
 
 class SeenRows:
@@ -98,14 +107,18 @@ class SeenRows:
         keys, place = np.unique(row_keys(X), return_inverse=True)
         weights = np.zeros((len(keys), folds.max() + 1))
         np.add.at(weights, (place, folds), 1)
-        return cls(keys, weights / weights.sum(axis=1, keepdims=True))
+        total = weights.sum(axis=1, keepdims=True)
+        return cls(keys, weights / total)
 
     def of_folds(self, X: np.ndarray) -> np.ndarray:
         """(F, N): the weight of each fold's networks in the score of each row of X; those of a row add up to 1."""
         keys = row_keys(X)
-        place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        place = np.searchsorted(self.keys, keys)
+        place = np.minimum(place, len(self.keys) - 1)
         seen = self.keys[place] == keys
-        return np.where(seen[:, None], self.weights[place], 1 / self.weights.shape[1]).T
+        even = 1 / self.weights.shape[1]
+        weights = np.where(seen[:, None], self.weights[place], even)
+        return weights.T
 
 
 def row_keys(X: np.ndarray) -> np.ndarray:
@@ -113,12 +126,17 @@ def row_keys(X: np.ndarray) -> np.ndarray:
     keys = []
     for block in by_blocks(X):
         rows = block.reshape(len(block), -1) + 0.0  # -0 is 0
-        bits = np.where(np.isnan(rows), np.nan, rows).astype(np.float64).view(np.uint64)
-        mixed = (bits ^ (bits >> np.uint64(29))) * key_factors(bits.shape[1])
-        keys.append((mixed ^ (mixed >> np.uint64(32))).sum(axis=1, dtype=np.uint64))
+        one_nan = np.where(np.isnan(rows), np.nan, rows)
+        bits = one_nan.astype(np.float64).view(np.uint64)
+        mixed = bits ^ (bits >> np.uint64(29))
+        mixed = mixed * key_factors(bits.shape[1])
+        mixed = mixed ^ (mixed >> np.uint64(32))
+        keys.append(mixed.sum(axis=1, dtype=np.uint64))
     return np.concatenate(keys)
 
 
 def key_factors(n: int) -> np.ndarray:
     """(n,) uint64: the odd number by which each column of `row_keys` is multiplied."""
-    return np.random.default_rng(0).integers(1 << 63, size=n, dtype=np.uint64) | np.uint64(1)
+    random = np.random.default_rng(0)
+    drawn = random.integers(1 << 63, size=n, dtype=np.uint64)
+    return drawn | np.uint64(1)

@@ -77,9 +77,12 @@ class ClusterLabelDetector(Estimator):
         self._seed = drawn if seed is None else seed  # of `query`, which asks the same each time
         self.autoencoder_ = self._new_autoencoder(X, seed)
         checkpoints = self.open_checkpoints
-        self.autoencoder_.fit(X, **({} if checkpoints is None else {"checkpoint_dir": checkpoints}))
+        beside = {} if checkpoints is None else {"checkpoint_dir": checkpoints}
+        self.autoencoder_.fit(X, **beside)
         self._ops = ops = get_ops(getattr(self.autoencoder_, "backend", "auto"))
-        clusters = k_means(ops, self._codes(X), min(self.n_clusters, len(X)), seed, PASSES)
+        codes = self._codes(X)
+        n_clusters = min(self.n_clusters, len(X))
+        clusters = k_means(ops, codes, n_clusters, seed, PASSES)
         found, self.representatives_ = clusters.middles(ops)
         self.labels_ = np.searchsorted(found, ops.to_numpy(clusters.labels))
         self._centers = clusters.centers[ops.to_device(found)]
@@ -90,7 +93,8 @@ class ClusterLabelDetector(Estimator):
 
     def _new_autoencoder(self, X: np.ndarray, seed: int | None):
         if self.autoencoder is None:
-            loss = "bce" if X.min() >= 0 and X.max() <= 1 else "mse"
+            like_probabilities = X.min() >= 0 and X.max() <= 1
+            loss = "bce" if like_probabilities else "mse"
             code_size = min(32, X.shape[1])
             return Autoencoder(
                 code_size,
@@ -103,9 +107,8 @@ class ClusterLabelDetector(Estimator):
                 random_state=seed,
             )
         wanted = ("fit", "transform", "get_params")
-        if isinstance(self.autoencoder, type) or not all(
-            hasattr(self.autoencoder, name) for name in wanted
-        ):
+        complete = all(hasattr(self.autoencoder, name) for name in wanted)
+        if isinstance(self.autoencoder, type) or not complete:
             raise ValueError(
                 f"ClusterLabelDetector: expected autoencoder=Autoencoder(...) or None, got {self.autoencoder!r}."
             )
@@ -128,7 +131,8 @@ class ClusterLabelDetector(Estimator):
         """
         self.check_fitted()
         known, value = self._known()
-        free = np.setdiff1d(np.arange(len(self.abnormality_)), known)
+        clusters = np.arange(len(self.abnormality_))
+        free = np.setdiff1d(clusters, known)
         if not isinstance(n, (int, np.integer)) or not 1 <= n <= len(free):
             raise ValueError(
                 f"ClusterLabelDetector: expected n from 1 to {len(free)}, the clusters without a label, got {n!r}. "
@@ -136,21 +140,28 @@ class ClusterLabelDetector(Estimator):
             )
         if len(known) == 0:
             parts = k_means(self._ops, self._centers, n, self._seed)
-            return self.representatives_[parts.middles(self._ops)[1]]
+            _, middles = parts.middles(self._ops)
+            return self.representatives_[middles]
         d = self._squared_distances()
-        to_normal, to_abnormal = (
-            d[:, known[(value < 0.5) == kind]].min(axis=1, initial=np.inf) for kind in (True, False)
-        )
+        is_normal = value < 0.5
+        to_normal = d[:, known[is_normal]].min(axis=1, initial=np.inf)
+        to_abnormal = d[:, known[~is_normal]].min(axis=1, initial=np.inf)
         if np.isfinite(to_normal).all() and np.isfinite(to_abnormal).all():
-            doubt = -np.abs(np.log((to_normal + TINY) / (to_abnormal + TINY)))
+            ratio = (to_normal + TINY) / (to_abnormal + TINY)
+            doubt = -np.abs(np.log(ratio))
         else:
             doubt = np.minimum(to_normal, to_abnormal)
         chosen: list[int] = []
         beside: list[int] = []
         graph = self._graph(d) > 0
-        for cluster in free[np.argsort(-doubt[free], kind="stable")]:
-            (beside if any(graph[cluster, other] for other in chosen) else chosen).append(cluster)
-        return self.representatives_[(chosen + beside)[:n]]
+        order = np.argsort(-doubt[free], kind="stable")
+        for cluster in free[order]:
+            if any(graph[cluster, other] for other in chosen):
+                beside.append(cluster)
+            else:
+                chosen.append(cluster)
+        wanted = chosen + beside
+        return self.representatives_[wanted[:n]]
 
     def label(self, rows, y) -> ClusterLabelDetector:
         """Tell what rows of fit's X (their numbers) are: 1 or True where abnormal, 0 or False where not."""
@@ -158,7 +169,8 @@ class ClusterLabelDetector(Estimator):
         rows = np.atleast_1d(rows)
         y = np.atleast_1d(one_column(y))
         n = len(self.labels_)
-        if rows.ndim != 1 or rows.dtype.kind not in "iu" or not ((rows >= 0) & (rows < n)).all():
+        are_numbers = rows.ndim == 1 and rows.dtype.kind in "iu"
+        if not are_numbers or not ((rows >= 0) & (rows < n)).all():
             raise ValueError(
                 f"ClusterLabelDetector: expected rows, numbers from 0 to {n - 1}, got {rows}."
             )
@@ -166,10 +178,9 @@ class ClusterLabelDetector(Estimator):
             raise ValueError(
                 f"ClusterLabelDetector: expected {len(rows)} labels, 1 (abnormal) or 0 (normal), got {y}."
             )
-        self.given_ = {
-            **self.given_,
-            **dict(zip(rows.tolist(), y.astype(int).tolist(), strict=True)),
-        }
+        numbers = y.astype(int).tolist()
+        told = dict(zip(rows.tolist(), numbers, strict=True))
+        self.given_ = {**self.given_, **told}
         self.abnormality_ = self._spread_labels()
         return self
 
@@ -178,7 +189,9 @@ class ClusterLabelDetector(Estimator):
         rows = np.array(list(self.given_), int)
         y = np.array(list(self.given_.values()), float)
         known, of = np.unique(self.labels_[rows], return_inverse=True)
-        return known, np.bincount(of, y, len(known)) / np.bincount(of, minlength=len(known))
+        abnormal = np.bincount(of, y, len(known))
+        labels = np.bincount(of, minlength=len(known))
+        return known, abnormal / labels
 
     def _spread_labels(self) -> np.ndarray:
         """f (K,): at a known cluster its label, elsewhere f_i = Σ_j W_ij f_j / Σ_j W_ij, a linear system."""
@@ -188,15 +201,17 @@ class ClusterLabelDetector(Estimator):
         f[known] = value
         free = np.setdiff1d(np.arange(len(W)), known)
         # (D - W) f = 0 in the free rows; the little on the diagonal is for parts of the graph without any label: 0.
-        system = np.diag(W.sum(axis=1) + 1e-9)[np.ix_(free, free)] - W[np.ix_(free, free)]
-        f[free] = np.linalg.solve(system, W[np.ix_(free, known)] @ value)
+        D = np.diag(W.sum(axis=1) + 1e-9)
+        among_free = np.ix_(free, free)
+        system = D[among_free] - W[among_free]
+        from_known = W[np.ix_(free, known)] @ value
+        f[free] = np.linalg.solve(system, from_known)
         return f.clip(0, 1)
 
     def _squared_distances(self) -> np.ndarray:
         """Between the centres, (K, K) on the host."""
-        d = self._ops.to_numpy(self._ops.squared_distances(self._centers, self._centers)).astype(
-            np.float64
-        )
+        there = self._ops.squared_distances(self._centers, self._centers)
+        d = self._ops.to_numpy(there).astype(np.float64)
         np.fill_diagonal(d, 0)
         return d
 
@@ -206,11 +221,15 @@ class ClusterLabelDetector(Estimator):
         s_i, the distance to the last of them, is large where centres are far apart (Zelnik-Manor & Perona 2004).
         """
         k = max(min(self.as_built.n_neighbors, len(d) - 1), 1)
-        nearest = np.argsort(d + np.diag(np.full(len(d), np.inf)), axis=1, kind="stable")[:, :k]
-        s = np.sqrt(np.take_along_axis(d, nearest[:, -1:], axis=1)) + TINY
+        not_itself = np.diag(np.full(len(d), np.inf))
+        order = np.argsort(d + not_itself, axis=1, kind="stable")
+        nearest = order[:, :k]
+        last = np.take_along_axis(d, nearest[:, -1:], axis=1)
+        s = np.sqrt(last) + TINY
         W = np.zeros_like(d)
         rows = np.arange(len(d))[:, None]
-        W[rows, nearest] = np.exp(-2 * d[rows, nearest] / (s * s[nearest, 0]))
+        scale = s * s[nearest, 0]
+        W[rows, nearest] = np.exp(-2 * d[rows, nearest] / scale)
         return np.maximum(W, W.T)
 
     # ---------------------------------------------------------------- using
@@ -238,11 +257,10 @@ class ClusterLabelDetector(Estimator):
         scores = []
         for block in blocks(len(codes), BLOCK_ROWS):
             d = ops.squared_distances(codes[block], self._centers)
-            scores.append(
-                ops.to_numpy(
-                    ops.matmul(ops.softmax(ops.scale_inplace(d, -4 / self._spread), out=d), f)
-                )
-            )
+            ops.scale_inplace(d, -4 / self._spread)
+            p = ops.softmax(d, out=d)
+            abnormality = ops.matmul(p, f)
+            scores.append(ops.to_numpy(abnormality))
         return -np.concatenate(scores).astype(np.float64)
 
     def decision_function(self, X) -> np.ndarray:
@@ -278,7 +296,8 @@ class ClusterLabelDetector(Estimator):
     def from_file(self, header, arrays):
         self.autoencoder_ = unpack(promised(header, "coder", dict), arrays.under("coder"))
         self._ops = get_ops(getattr(self.autoencoder_, "backend", "auto"))
-        centers = arrays.take("centers", (None, len(self.autoencoder_.get_feature_names_out())))
+        code_size = len(self.autoencoder_.get_feature_names_out())
+        centers = arrays.take("centers", (None, code_size))
         self._centers = self._ops.to_device(centers)
         self._spread = promised(header, "spread", float)
         self._seed = promised(header, "seed", (int, None), seed_of(self.random_state))
@@ -286,7 +305,8 @@ class ClusterLabelDetector(Estimator):
         self.representatives_ = arrays.take("representatives_", (len(centers),), ("int64",))
         self.labels_ = arrays.take("labels_", (None,), ("int32", "int64"))
         given = promised(header, "given", [[int]])
-        if not ((self.labels_ >= 0) & (self.labels_ < len(centers))).all():
+        known = (self.labels_ >= 0) & (self.labels_ < len(centers))
+        if not known.all():
             raise ValueError(f"expected labels_ of {len(centers)} clusters, got others.")
         if not all(
             len(pair) == 2 and 0 <= pair[0] < len(self.labels_) and pair[1] in (0, 1)

@@ -32,9 +32,9 @@ class ColumnTails(FeatureScore):
         super().fit(model, Z)
         columns = Z.reshape(len(Z), -1)
         if len(Z) > self.references:
-            columns = columns[
-                np.random.default_rng(0).choice(len(Z), self.references, replace=False)
-            ]
+            random = np.random.default_rng(0)
+            drawn = random.choice(len(Z), self.references, replace=False)
+            columns = columns[drawn]
         self.sorted_ = np.sort(columns, axis=0).T.copy()  # NaN last
         blocks = blocks_of(model)
         if blocks:
@@ -52,15 +52,16 @@ class ColumnTails(FeatureScore):
             rising = z[order]
             low = np.searchsorted(usual, rising + JITTER, "right")
             high = len(usual) - np.searchsorted(usual, rising - JITTER, "left")
-            found[order, j] = -np.log(
-                np.minimum(2 * (1 + np.minimum(low, high)) / (1 + len(usual)), 1)
-            )
+            beyond = 1 + np.minimum(low, high)
+            p = np.minimum(2 * beyond / (1 + len(usual)), 1)
+            found[order, j] = -np.log(p)
         if hasattr(self, "rarity_"):
             category = ~np.isnan(self.rarity_)
             found[:, category] = -np.log(self.rarity_[category]) * columns[:, category]
         missing = np.isnan(columns)
         if missing.any():
-            known = np.maximum(1 - share(missing, self.places_), 1 / found.shape[1])
+            known = 1 - share(missing, self.places_)
+            known = np.maximum(known, 1 / found.shape[1])
             found = np.where(missing, 0, found) / known[:, None]
         return found.reshape(Z.shape) / found.shape[1]
 

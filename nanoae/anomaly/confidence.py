@@ -23,10 +23,11 @@ def probability_abnormal(scores: np.ndarray, learned: np.ndarray, abnormal: int)
     n = len(learned)
     if abnormal == 0:
         return np.zeros(len(scores))
-    below, place = np.unique(
-        np.searchsorted(np.sort(learned), scores, side="right"), return_inverse=True
-    )
-    return incomplete_beta((1 + below) / (2 + n), n - abnormal + 1, abnormal)[place]
+    counts = np.searchsorted(np.sort(learned), scores, side="right")
+    below, place = np.unique(counts, return_inverse=True)
+    p = (1 + below) / (2 + n)
+    found = incomplete_beta(p, n - abnormal + 1, abnormal)
+    return found[place]
 
 
 def incomplete_beta(x: np.ndarray, a: float, b: float) -> np.ndarray:
@@ -44,13 +45,15 @@ def incomplete_beta(x: np.ndarray, a: float, b: float) -> np.ndarray:
     fraction = d = 1 / (1 - (p + q) / (p + 1) * x)
     for m in range(1, MOST_TERMS):
         before = fraction
-        even = m * (q - m) * x / ((p + 2 * m - 1) * (p + 2 * m))
-        odd = -(p + m) * (p + q + m) * x / ((p + 2 * m) * (p + 2 * m + 1))
+        k = p + 2 * m
+        even = m * (q - m) * x / ((k - 1) * k)
+        odd = -(p + m) * (p + q + m) * x / (k * (k + 1))
         for term in (even, odd):
             c = 1 + term / c
             d = 1 / (1 + term * d)
             fraction = fraction * c * d
         if np.allclose(fraction, before, rtol=1e-14, atol=0):
             break
-    found = np.exp(p * np.log(x) + q * np.log1p(-x) - log_beta) / p * fraction
+    log_power = p * np.log(x) + q * np.log1p(-x)
+    found = np.exp(log_power - log_beta) / p * fraction
     return np.where(above, 1 - found, found)

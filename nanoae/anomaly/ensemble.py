@@ -37,16 +37,20 @@ class Ensemble:
         verbose = any(getattr(member.model, "verbose", False) for member in self.members)
         for fold in progress(range(self.n_folds), label="folds", show=verbose):
             learned = X[folds != fold]
+            if len(learned) < 2:
+                learned = np.repeat(learned, 2, axis=0)
             for member in self.of_fold(fold):
-                member.fit(
-                    learned if len(learned) > 1 else np.repeat(learned, 2, axis=0), checkpoints
-                )
-        tested = X[folds >= 0]
-        self.seen = SeenRows.of(tested, folds[folds >= 0]) if self.n_folds > 1 else None
-        kept_out = [
-            (fold, block) for fold in range(self.n_folds) for block in by_blocks(X[folds == fold])
-        ]
-        raw = np.concatenate([self.raw(fold, block) for fold, block in kept_out], axis=1)
+                member.fit(learned, checkpoints)
+        was_kept_out = folds >= 0
+        tested = X[was_kept_out]
+        self.seen = None
+        if self.n_folds > 1:
+            self.seen = SeenRows.of(tested, folds[was_kept_out])
+        found = []
+        for fold in range(self.n_folds):
+            for block in by_blocks(X[folds == fold]):
+                found.append(self.raw(fold, block))
+        raw = np.concatenate(found, axis=1)
         undefined = ~np.isfinite(raw).all(axis=0)
         if undefined.any():
             rows = np.concatenate([np.flatnonzero(folds == fold) for fold in range(self.n_folds)])
@@ -59,9 +63,8 @@ class Ensemble:
         tested = sample(tested)
         away = np.abs(tested - self.expected(tested))
         missing = np.isnan(away).all(axis=0)
-        self.deviation = (
-            np.nanmedian(np.where(missing, 0, away), axis=0) / 0.6745
-        )  # 1 for a standard normal variable
+        usual = np.nanmedian(np.where(missing, 0, away), axis=0)
+        self.deviation = usual / 0.6745  # 1 for a standard normal variable
         return self.score(X)
 
     def of_fold(self, fold: int) -> list[Member]:
@@ -80,39 +83,45 @@ class Ensemble:
         raw = np.array([self.raw(fold, X) for fold in range(self.n_folds)])
         if raw.shape[1] == 1:
             return raw
-        views = np.array(
-            [[s(each) for s, each in zip(self.standings, fold, strict=True)] for fold in raw]
-        )
+        found = []
+        for fold in raw:
+            pairs = zip(self.standings, fold, strict=True)
+            found.append([standing(scores) for standing, scores in pairs])
+        views = np.array(found)
         power = self.standings[0].power
         scores = [score for member in self.of_fold(0) for score in member.scores]
-        weight = np.array([score.weight if power > 1 else 1.0 for score in scores])[
-            :, None
-        ]  # 1 in files from before
+        weights = [score.weight if power > 1 else 1.0 for score in scores]  # 1 in files from before
+        weight = np.array(weights)[:, None]
         parts = weight / weight.sum() * views**power
-        return parts / parts.sum(axis=1, keepdims=True) ** (
-            1 - 1 / power
-        )  # they add up to the root
+        total = parts.sum(axis=1, keepdims=True)
+        return parts / total ** (1 - 1 / power)  # they add up to the root
 
     def weights(self, X: np.ndarray) -> np.ndarray:
         """(F, N): what the folds' scores of each row count; those of a row add up to 1."""
-        return np.ones((1, len(X))) if self.seen is None else self.seen.of_folds(X)
+        if self.seen is None:
+            return np.ones((1, len(X)))
+        return self.seen.of_folds(X)
 
     def score(self, X: np.ndarray) -> np.ndarray:
         """The anomaly scores (N,)."""
-        scores = [
-            (self.weights(block) * self.parts(block).sum(axis=1)).sum(axis=0)
-            for block in by_blocks(X)
-        ]
+        scores = []
+        for block in by_blocks(X):
+            of_folds = self.parts(block).sum(axis=1)
+            weighted = self.weights(block) * of_folds
+            scores.append(weighted.sum(axis=0))
         return np.concatenate(scores)
 
     def shares(self, X: np.ndarray) -> np.ndarray:
         """Of X's shape: each feature's share of the score, with the sign of its deviation from what is expected."""
         shares = np.zeros(X.shape)
-        for fold, part in enumerate(rows_times(self.weights(X)[:, None], self.parts(X))):
+        weights = self.weights(X)[:, None]
+        parts = rows_times(weights, self.parts(X))
+        for fold, part in enumerate(parts):
             of_features = [member.shares(X) for member in self.of_fold(fold)]
             shares += rows_times(part, np.concatenate(of_features)).sum(axis=0)
         shares[empty(X)] = 0  # of no score
-        return np.copysign(shares, np.nan_to_num(X - self.expected(X)))
+        away = np.nan_to_num(X - self.expected(X))
+        return np.copysign(shares, away)
 
     def expected(self, X: np.ndarray) -> np.ndarray:
         """What the autoencoders that have not seen a row of X (N, ...) give back for it, on X's scale."""
@@ -132,9 +141,8 @@ class Ensemble:
             facts.append(fact)
             arrays.update({f"{i}.{name}": value for name, value in array.items()})
         for i, standing in enumerate(self.standings):
-            arrays[f"usual.{i}" if isinstance(standing, Surprise) else f"standing.{i}"] = (
-                standing.learned
-            )
+            kind = "usual" if isinstance(standing, Surprise) else "standing"
+            arrays[f"{kind}.{i}"] = standing.learned
         if self.seen is not None:
             arrays |= {"seen.keys": self.seen.keys, "seen.weights": self.seen.weights}
         return {"members": facts, "folds": self.n_folds}, arrays
@@ -148,8 +156,11 @@ class Ensemble:
             raise ValueError(
                 f"expected as many members in each fold, got {len(members)} in {ensemble.n_folds}."
             )
-        usual, standing, seen = (arrays.under(name) for name in ("usual", "standing", "seen"))
-        views = [str(i) for i in range(sum(len(member.scores) for member in ensemble.of_fold(0)))]
+        usual = arrays.under("usual")
+        standing = arrays.under("standing")
+        seen = arrays.under("seen")
+        n_views = sum(len(member.scores) for member in ensemble.of_fold(0))
+        views = [str(i) for i in range(n_views)]
         if "0" in usual:  # a file from before there were folds
             ensemble.standings = [Surprise().fit(usual.take(i, (None,))) for i in views]
         else:
@@ -159,7 +170,8 @@ class Ensemble:
         ensemble.seen = None
         if "keys" in seen:
             keys = seen.take("keys", (None,), ("uint64",))
-            ensemble.seen = SeenRows(keys, seen.take("weights", (len(keys), ensemble.n_folds)))
+            weights = seen.take("weights", (len(keys), ensemble.n_folds))
+            ensemble.seen = SeenRows(keys, weights)
         shape = members[0].model.input_shape_
         ensemble.deviation = np.full(shape, np.nan)
         if "deviation" in arrays:
@@ -169,10 +181,14 @@ class Ensemble:
 
 def empty(X: np.ndarray) -> np.ndarray:
     """(N,) bool: the rows of X (N, ...) that hold nothing but gaps."""
-    found = [np.isnan(block).reshape(len(block), -1).all(axis=1) for block in by_blocks(X)]
+    found = []
+    for block in by_blocks(X):
+        missing = np.isnan(block).reshape(len(block), -1)
+        found.append(missing.all(axis=1))
     return np.concatenate(found) if found else np.zeros(len(X), bool)
 
 
 def rows_times(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
     """values (..., N, ...) times a weight (..., N) for each row."""
-    return weights.reshape(*weights.shape, *[1] * (values.ndim - weights.ndim)) * values
+    of_one_row = [1] * (values.ndim - weights.ndim)
+    return weights.reshape(*weights.shape, *of_one_row) * values

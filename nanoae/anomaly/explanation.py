@@ -29,7 +29,8 @@ class Explanation(NamedTuple):
     def reasons(self, row: int, most: int = 3) -> list[str]:
         """The columns with the largest shares of a row's score: "bill high (76%: 240, expected 51.3)"."""
         shares = self.shares[row]
-        parts = np.abs(shares) / max(np.abs(shares).sum(), 1e-30)
+        sizes = np.abs(shares)
+        parts = sizes / max(sizes.sum(), 1e-30)
         told = []
         for j in np.argsort(-parts, kind="stable")[:most]:
             observed = self.observed[row, j]
@@ -55,8 +56,13 @@ def explained(
     encoder: TableEncoder | None,
 ) -> Explanation:
     """Of rows and what is expected, (N, ...) as the detector sees them, their usual deviation and signed shares."""
-    observed, expected, shares = (each.reshape(len(rows), -1) for each in (rows, expected, shares))
-    unusual = (observed - expected) / np.maximum(deviation.ravel(), 1e-12 + 1e-6 * np.abs(observed))
+    n = len(rows)
+    observed = rows.reshape(n, -1)
+    expected = expected.reshape(n, -1)
+    shares = shares.reshape(n, -1)
+    rounding = 1e-12 + 1e-6 * np.abs(observed)
+    usual = np.maximum(deviation.ravel(), rounding)
+    unusual = (observed - expected) / usual
     if encoder is None:
         return Explanation(names, observed, expected, unusual, shares)
     held = np.where(observed > 0, np.clip(expected, 1e-12, 1), 1)  # p of the category that is there

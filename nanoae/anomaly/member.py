@@ -54,7 +54,9 @@ class Member:
         self.seed = None if seed is None else int(seed.generate_state(1)[0])
 
     def fit(self, X: np.ndarray, checkpoints: Checkpoints | None = None) -> None:
-        numbers = (slice(None), self.numbers) if self.numbers is not ... else ...
+        numbers: Any = ...
+        if self.numbers is not ...:
+            numbers = (slice(None), self.numbers)
         fit_rows(self.scaler, X, lambda x: x[numbers])
         Z = self.scaled(X)
         beside = {} if checkpoints is None else {"checkpoint_dir": checkpoints}
@@ -134,7 +136,8 @@ class Member:
 
     def parts(self) -> dict[str, Scaler | Score]:
         """What learns beside the autoencoder, by its name in a file."""
-        return {"scaler": self.scaler} | {f"score{i}": each for i, each in enumerate(self.scores)}
+        scores = {f"score{i}": each for i, each in enumerate(self.scores)}
+        return {"scaler": self.scaler} | scores
 
     def to_file(self):
         facts, arrays = self.model.to_file()
@@ -149,16 +152,19 @@ class Member:
             "facts": {"input_shape": list(self.model.input_shape_), **facts},
         }
         for prefix, part in self.parts().items():
-            arrays.update({f"{prefix}.{name}": value for name, value in kept(part).items()})
+            learned = kept(part)
+            arrays.update({f"{prefix}.{name}": value for name, value in learned.items()})
         return described, arrays
 
     @classmethod
     def from_file(cls, described: dict[str, Any], arrays: Saved) -> Member:
         model = promised(described, "model", dict)
         facts = promised(described, "facts", dict)
-        params = {**model, "backend": available(promised(model, "backend", str))}
+        backend = available(promised(model, "backend", str))
+        params = {**model, "backend": backend}
         scaler = arrays.construct(described.get("scaler"), Scaler)
-        scores = [arrays.construct(score, Score) for score in promised(described, "scores", [dict])]
+        wanted = promised(described, "scores", [dict])
+        scores = [arrays.construct(score, Score) for score in wanted]
         member = cls(scaler, arrays.construct(params, Autoencoder), scores)
         for name, part in member.parts().items():
             arrays.under(name).restore(part)
@@ -200,15 +206,17 @@ class ReadOnce:
 
     def _decode(self, Z: np.ndarray) -> np.ndarray:
         codes = self.transform(Z) if type(self._model) is Autoencoder else np.nan
-        finite = np.isfinite(codes).all()
-        return self._model.inverse_transform(codes) if finite else self._model.reconstruct(Z)
+        if np.isfinite(codes).all():
+            return self._model.inverse_transform(codes)
+        return self._model.reconstruct(Z)
 
     def _once(self, make: Callable[[np.ndarray], np.ndarray], Z: np.ndarray) -> np.ndarray:
         if Z is not self._rows:
             return make(Z)
-        if make.__name__ not in self._made:
-            self._made[make.__name__] = make(Z)
-        return self._made[make.__name__]
+        name = make.__name__
+        if name not in self._made:
+            self._made[name] = make(Z)
+        return self._made[name]
 
 
 def in_float64(model):
@@ -218,8 +226,7 @@ def in_float64(model):
     exact = model.as_built.unfitted(dtype="float64")
     exact.set_output(transform="default")
     facts = json.loads(json.dumps({"input_shape": list(model.input_shape_), **facts}))
-    exact.from_file(
-        facts, Saved({name: array.astype(np.float64) for name, array in arrays.items()})
-    )
+    exactly = {name: array.astype(np.float64) for name, array in arrays.items()}
+    exact.from_file(facts, Saved(exactly))
     exact.record_schema(model.input_shape_)
     return exact

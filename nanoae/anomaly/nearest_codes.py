@@ -56,7 +56,9 @@ class NearestCodes(Score):
             share_of = np.nansum(Z[:, category], axis=0) / len(Z)
             self.sizes_[category] = np.where(share_of > 0, np.sqrt(share_of), 1)
         if len(Z) > self.references:
-            Z = Z[np.sort(np.random.default_rng(0).choice(len(Z), self.references, replace=False))]
+            random = np.random.default_rng(0)
+            drawn = random.choice(len(Z), self.references, replace=False)
+            Z = Z[np.sort(drawn)]
         codes = self._codes(model, Z)
         if self.whiten:
             self.whitening_ = whitening(codes, self.whiten)
@@ -66,7 +68,9 @@ class NearestCodes(Score):
         return self
 
     def _codes(self, model, Z: np.ndarray) -> np.ndarray:
-        return model.transform(Z * self.sizes_ if hasattr(self, "sizes_") else Z)
+        if hasattr(self, "sizes_"):
+            Z = Z * self.sizes_
+        return model.transform(Z)
 
     @one_thread()
     def _placed(self, codes: np.ndarray) -> np.ndarray:
@@ -80,11 +84,12 @@ class NearestCodes(Score):
             distance = distances_in_cells(codes, r, self.starts_, self.centers_, k + 1)
         else:
             distance = distances_to_nearest(codes, r, min(k + 1, len(r)))
-        same = 1e-5 * float(
-            np.sqrt((r * r).sum(axis=1).mean())
-        )  # as near as rounding brings a code to itself
+        length = float(np.sqrt((r * r).sum(axis=1).mean()))
+        same = 1e-5 * length  # as near as rounding brings a code to itself
         itself = (distance[:, 0] <= same) & (distance.shape[1] > k)
-        return np.where(itself, distance[:, 1:].mean(axis=1), distance[:, :k].mean(axis=1))
+        to_others = distance[:, 1:].mean(axis=1)
+        to_first = distance[:, :k].mean(axis=1)
+        return np.where(itself, to_others, to_first)
 
 
 class NearestWhitenedCodes(NearestCodes):

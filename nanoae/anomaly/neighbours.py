@@ -34,21 +34,24 @@ def distances_in_cells(
         np.argmin(half - codes[block] @ centers.T, axis=1)
         for block in blocks(len(codes), HELD // len(centers))
     ]
-    order = np.argsort(np.concatenate(nearest), kind="stable")
-    first = np.searchsorted(np.concatenate(nearest)[order], np.arange(len(centers) + 1))
+    cell_of = np.concatenate(nearest)
+    order = np.argsort(cell_of, kind="stable")
+    first = np.searchsorted(cell_of[order], np.arange(len(centers) + 1))
     found = np.empty((len(codes), k))
     coarse = lifted(references)
     near = cells_near(starts, centers, k)
 
     def look(cell: int) -> None:
         rows = order[first[cell] : first[cell + 1]]
-        inside = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in near[cell]])
+        cells = [np.arange(starts[i], starts[i + 1]) for i in near[cell]]
+        inside = np.concatenate(cells)
         found[rows] = distances_to_nearest(codes[rows], references[inside], k, coarse[inside])
 
     from concurrent.futures import ThreadPoolExecutor  # here, for `import nanoae` would pay for it
 
     blas = openblas()  # cells side by side take the threads that a product would
-    with ThreadPoolExecutor(blas.threads if blas and blas.threads else 1) as pool:
+    threads = blas.threads if blas else 0
+    with ThreadPoolExecutor(threads or 1) as pool:
         list(pool.map(look, np.flatnonzero(np.diff(first))))
     return found
 
@@ -56,9 +59,11 @@ def distances_in_cells(
 def cells_near(starts: np.ndarray, centers: np.ndarray, k: int) -> list[np.ndarray]:
     """Of each cell those that are looked at around it, itself the first: they hold 4 k references or more."""
     between = ((centers[:, None] - centers) ** 2).sum(axis=2)
+    sizes = np.diff(starts)
     found = []
     for near in np.argsort(between, axis=1, kind="stable"):
-        enough = int(np.searchsorted(np.cumsum(np.diff(starts)[near]), 4 * k)) + 1
+        held = np.cumsum(sizes[near])
+        enough = int(np.searchsorted(held, 4 * k)) + 1
         found.append(near[: max(CELLS, enough)])
     return found
 
@@ -78,11 +83,14 @@ def distances_to_nearest(
     for block in blocks(len(codes), rows):
         c = codes[block]
         ones = np.ones((len(c), 1))
-        np.matmul(np.hstack([c, ones]).astype(np.float32), coarse.T, out=values[: len(c)])
+        c_and_one = np.hstack([c, ones]).astype(np.float32)
+        np.matmul(c_and_one, coarse.T, out=values[: len(c)])
         near = smallest(values[: len(c)], min(k + SPARE, len(references)))
         away = references.take(near, axis=0)
         away -= c[:, None]
-        found[block] = np.sort(np.sqrt(np.einsum("nkd,nkd->nk", away, away)), axis=1)[:, :k]
+        squared = np.einsum("nkd,nkd->nk", away, away)
+        distances = np.sort(np.sqrt(squared), axis=1)
+        found[block] = distances[:, :k]
     return found
 
 
@@ -109,8 +117,10 @@ def smallest(values: np.ndarray, k: int) -> np.ndarray:
     for _ in range(halvings):
         least = np.minimum(*np.split(least, 2, axis=1))
     best = np.argpartition(least, k - 1, axis=1)[:, :k]
-    inside = (best[:, :, None] + length * np.arange(strands)).reshape(n, -1)
+    steps = length * np.arange(strands)
+    inside = (best[:, :, None] + steps).reshape(n, -1)
     rest = np.arange(length * strands, columns)
     left = np.hstack([inside, np.broadcast_to(rest, (n, len(rest)))])
-    chosen = np.argpartition(np.take_along_axis(values, left, axis=1), k - 1, axis=1)[:, :k]
+    values_left = np.take_along_axis(values, left, axis=1)
+    chosen = np.argpartition(values_left, k - 1, axis=1)[:, :k]
     return np.take_along_axis(left, chosen, axis=1)

@@ -42,9 +42,11 @@ class Score(Configurable):
         for j in range(falls.shape[1]):
             occluded = Z.copy()
             occluded.reshape(len(Z), -1)[:, j] = again[:, j]
-            falls[:, j] = np.maximum(whole - self.score(model, occluded), 0)
+            fall = whole - self.score(model, occluded)
+            falls[:, j] = np.maximum(fall, 0)
         known = ~np.isnan(Z).reshape(falls.shape)
-        return normalised(np.where(known, falls, 0), known).reshape(Z.shape)
+        shares = normalised(np.where(known, falls, 0), known)
+        return shares.reshape(Z.shape)
 
     def learned(self) -> dict[str, np.ndarray]:
         """What fit left, by name: the attributes that end in "_"."""
@@ -61,7 +63,8 @@ class FeatureScore(Score):
     def fit(self, model, Z):
         blocks = blocks_of(model)
         if blocks:
-            self.places_ = 1 / np.repeat(blocks, blocks) / len(blocks)
+            part_of_column = 1 / np.repeat(blocks, blocks)
+            self.places_ = part_of_column / len(blocks)
         return self
 
     def terms(self, model, Z: np.ndarray) -> np.ndarray:
@@ -72,7 +75,8 @@ class FeatureScore(Score):
 
     def shares(self, model, Z):
         known = ~np.isnan(Z).reshape(len(Z), -1)
-        return normalised(self.terms(model, Z).reshape(len(Z), -1), known).reshape(Z.shape)
+        terms = self.terms(model, Z).reshape(len(Z), -1)
+        return normalised(terms, known).reshape(Z.shape)
 
 
 def squares(model, Z: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
@@ -82,19 +86,24 @@ def squares(model, Z: np.ndarray, places: np.ndarray | None = None) -> np.ndarra
     missing = np.isnan(Z)  # and not of the error: a reconstruction that is NaN is no gap
     if not missing.any():
         return error
-    known = share((~missing).reshape(len(Z), -1), places).reshape(-1, *[1] * (Z.ndim - 1))
-    return np.where(missing, 0, error) / np.maximum(known, 1 / Z[0].size)
+    present = (~missing).reshape(len(Z), -1)
+    known = np.maximum(share(present, places), 1 / Z[0].size)
+    known = known.reshape(-1, *[1] * (Z.ndim - 1))
+    return np.where(missing, 0, error) / known
 
 
 def share(of: np.ndarray, places: np.ndarray | None) -> np.ndarray:
     """What share (N,) of each row those places are that are True in `of` (N, D), each 1 / D or as `places` (D,) says:
     a category is one column of the table, however many places of Z it has."""
-    return of.mean(axis=1) if places is None else np.where(of, places, 0).sum(axis=1)
+    if places is None:
+        return of.mean(axis=1)
+    return np.where(of, places, 0).sum(axis=1)
 
 
 def blocks_of(model) -> tuple[int, ...]:
     """The widths of a table's columns in Z where some are categories, one-hot and wider than 1; () where none is."""
-    loss = getattr(getattr(model, "as_built", None), "loss", None)
+    built = getattr(model, "as_built", None)
+    loss = getattr(built, "loss", None)
     return tuple(loss.blocks) if isinstance(loss, Mixed) else ()
 
 
@@ -103,6 +112,7 @@ def normalised(terms: np.ndarray, known: np.ndarray) -> np.ndarray:
     all where none is."""
     even = known | ~known.any(axis=1, keepdims=True)
     total = terms.sum(axis=1, keepdims=True)
-    return np.where(total > 0, terms, even) / np.where(
-        total > 0, total, even.sum(axis=1, keepdims=True)
-    )
+    some = total > 0
+    parts = np.where(some, terms, even)
+    whole = np.where(some, total, even.sum(axis=1, keepdims=True))
+    return parts / whole

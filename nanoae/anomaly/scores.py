@@ -29,11 +29,13 @@ class StandardisedError(FeatureScore):
     def fit(self, model, Z):
         super().fit(model, Z)
         least = 1e-3 * spread_known(Z)  # a constant feature's error may be 0
-        self.spread_ = np.maximum(np.sqrt(squares(model, Z, self.places_).mean(axis=0)), least)
+        mean = squares(model, Z, self.places_).mean(axis=0)
+        self.spread_ = np.maximum(np.sqrt(mean), least)
         return self
 
     def terms(self, model, Z):
-        return squares(model, Z, self.places_) / self.spread_**2 / Z[0].size
+        error = squares(model, Z, self.places_)
+        return error / self.spread_**2 / Z[0].size
 
 
 class Mahalanobis(Score):
@@ -48,11 +50,14 @@ class Mahalanobis(Score):
         self.mean_ = codes.mean(axis=0)
         s = spread(codes)
         correlation = np.atleast_2d(np.cov(codes / s, rowvar=False))
-        self.precision_ = np.linalg.inv(correlation + 1e-6 * np.eye(len(s))) / np.outer(s, s)
+        ridge = 1e-6 * np.eye(len(s))
+        inverse = np.linalg.inv(correlation + ridge)
+        self.precision_ = inverse / np.outer(s, s)
         return self
 
     def score(self, model, Z):
-        away = model.transform(Z).astype(np.float64) - self.mean_
+        codes = model.transform(Z).astype(np.float64)
+        away = codes - self.mean_
         return ((away @ self.precision_) * away).sum(axis=1)
 
 
@@ -72,9 +77,8 @@ class NegativeELBO(Score):
         return self
 
     def score(self, model, Z):
-        return -model.score_samples(Z, importance_samples=self.importance_samples).astype(
-            np.float64
-        )
+        elbo = model.score_samples(Z, importance_samples=self.importance_samples)
+        return -elbo.astype(np.float64)
 
 
 SCORES: dict[str, type[Score]] = {

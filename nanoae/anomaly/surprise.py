@@ -20,12 +20,17 @@ class Standing:
         low = min(
             float(scores.min()), 0.0
         )  # what may be below 0, like -log p of a density, counts from the lowest
-        typical = float(np.median(scores - low)) or float((scores - low).mean()) or 1.0
-        logs = np.log(np.maximum(scores - low, 0) + 1e-3 * typical)  # a score of 0 has no logarithm
+        height = scores - low
+        typical = float(np.median(height)) or float(height.mean()) or 1.0
+        floor = 1e-3 * typical
+        logs = np.log(np.maximum(height, 0) + floor)  # a score of 0 has no logarithm
         center = float(np.median(logs))
-        deviation = 1.4826 * float(np.median(np.abs(logs - center)))
-        spread = next((d for d in (deviation, float(logs.std())) if d > 1e-9), 1.0)
-        self.learned = np.array([low, 1e-3 * typical, center, spread])
+        spread = 1.4826 * float(np.median(np.abs(logs - center)))
+        if not spread > 1e-9:
+            spread = float(logs.std())
+        if not spread > 1e-9:
+            spread = 1.0
+        self.learned = np.array([low, floor, center, spread])
         return self
 
     @classmethod
@@ -37,9 +42,11 @@ class Standing:
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
         low, floor, center, spread = self.learned
-        z = (np.log(np.maximum(scores - low, 0) + floor) - center) / spread
+        height = np.maximum(scores - low, 0)
+        z = (np.log(height + floor) - center) / spread
+        root = np.sqrt(z * z + 4)
         # For z < 0 the difference of two like numbers: 1 / (the sum with -z) is the same, exactly.
-        return np.where(z > 0, z + np.sqrt(z * z + 4), 4 / (np.sqrt(z * z + 4) - z)) / 2
+        return np.where(z > 0, z + root, 4 / (root - z)) / 2
 
 
 class Surprise:
@@ -65,12 +72,16 @@ class Surprise:
         )  # a score of 0 has no logarithm
         self.values, count = np.unique(self.usual + self.floor, return_counts=True)
         self.below = (np.cumsum(count) - count / 2) / n
-        top = self.usual[n - min(max(n // 10, 10), n) :] + self.floor
+        peaks = min(max(n // 10, 10), n)
+        top = self.usual[n - peaks :] + self.floor
         self.t = float(top[0])
-        self.xi = max(float(np.log(top / top[0]).mean()), 1e-6)
+        mean = float(np.log(top / top[0]).mean())
+        self.xi = max(mean, 1e-6)
         return self
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
         s = scores + self.floor
-        counted = -np.log(1 - np.interp(np.minimum(s, self.t), self.values, self.below))
-        return np.sqrt(2 * (counted + np.log(np.maximum(s, self.t) / self.t) / self.xi))
+        below = np.interp(np.minimum(s, self.t), self.values, self.below)
+        counted = -np.log(1 - below)
+        above = np.log(np.maximum(s, self.t) / self.t) / self.xi
+        return np.sqrt(2 * (counted + above))

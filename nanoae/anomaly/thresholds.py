@@ -48,7 +48,8 @@ class MAD(Threshold):
 
     def fit(self, scores):
         median = np.median(scores)
-        return float(median + self.k * 1.4826022 * np.median(np.abs(scores - median)))
+        deviation = np.median(np.abs(scores - median))
+        return float(median + self.k * 1.4826022 * deviation)
 
 
 class PeaksOverThreshold(Threshold):
@@ -74,7 +75,9 @@ class PeaksOverThreshold(Threshold):
 
     def fit(self, scores):
         found = Conformal(scores).quantile(self.false_alarms)
-        return beyond(scores, self.false_alarms, self.tail, few=100) if found is None else found
+        if found is not None:
+            return found
+        return beyond(scores, self.false_alarms, self.tail, few=100)
 
 
 def beyond(scores: np.ndarray, rate: float, tail: float = 0.1, few: float = np.inf) -> float:
@@ -95,7 +98,9 @@ def above_ties(threshold: float, scores: np.ndarray) -> float:
     low = float(scores.min())
     high = float(scores.max())
     rounding = ROUNDING * max(abs(low), abs(high), ROUNDING)
-    return max(threshold, high + rounding) if high - low <= rounding else threshold
+    if high - low <= rounding:
+        return max(threshold, high + rounding)
+    return threshold
 
 
 class Tail:
@@ -107,17 +112,18 @@ class Tail:
         peaks = min(max(round(share * n), 10), n - 1)
         self.t = float(self.scores[n - peaks - 1])
         self.share = peaks / n  # P(score > t)
-        self.gamma, self.sigma = fit_generalised_pareto(self.scores[n - peaks :] - self.t)
+        excesses = self.scores[n - peaks :] - self.t
+        self.gamma, self.sigma = fit_generalised_pareto(excesses)
 
     def quantile(self, p: float) -> float:
         """The score with P(score > it) = p."""
         if p >= self.share:
             return float(np.quantile(self.scores, 1 - p))
         ratio = np.log(self.share / p)
-        return float(
-            self.t
-            + self.sigma * (ratio if self.gamma == 0 else np.expm1(self.gamma * ratio) / self.gamma)
-        )
+        excess = ratio
+        if self.gamma != 0:
+            excess = np.expm1(self.gamma * ratio) / self.gamma
+        return float(self.t + self.sigma * excess)
 
     def beyond(self, p: float) -> float:
         """A score above all that were seen, with P(a new normal score > it) = p < 1 / (n + 1), or less.
@@ -129,21 +135,23 @@ class Tail:
         k = round(self.share * n)
         gamma = max(self.gamma, 0.0) + 3 / k
         ratio = np.log((k + 1) / (n + 1) / p)
-        return max(
-            float(self.t + self.sigma * np.expm1(gamma * ratio) / gamma), float(self.scores[-1])
-        )
+        found = self.t + self.sigma * np.expm1(gamma * ratio) / gamma
+        highest = self.scores[-1]
+        return max(float(found), float(highest))
 
     def exceeded(self, scores: np.ndarray) -> np.ndarray:
         """P(a normal score >= each of scores (N,)), in (0, 1]: (1 + the number that are) / (n + 1) up to t, above it
         what the Pareto tail says."""
         scores = np.asarray(scores, np.float64)
         n = len(self.scores)
-        p = (1 + n - np.searchsorted(self.scores, scores)) / (n + 1)
+        below = np.searchsorted(self.scores, scores)
+        p = (1 + n - below) / (n + 1)
         over = np.maximum(scores - self.t, 0) / self.sigma
         inside = np.maximum(1 + self.gamma * over, 0)
         with np.errstate(divide="ignore", over="ignore"):
             tail = np.exp(-over) if self.gamma == 0 else inside ** (-1 / self.gamma)
-        return np.where(scores > self.t, np.maximum(self.share * tail, np.finfo(float).tiny), p)
+        tail = np.maximum(self.share * tail, np.finfo(float).tiny)
+        return np.where(scores > self.t, tail, p)
 
 
 def fit_generalised_pareto(y: np.ndarray) -> tuple[float, float]:
@@ -162,13 +170,18 @@ def fit_generalised_pareto(y: np.ndarray) -> tuple[float, float]:
         gamma = np.log1p(np.multiply.outer(theta, y)).mean(axis=-1)
         with np.errstate(divide="ignore", invalid="ignore"):
             cost = np.log(gamma / theta) + gamma + 1
-        return np.where(np.isfinite(cost) & (gamma > -0.5), cost, np.inf), gamma
+        allowed = np.isfinite(cost) & (gamma > -0.5)
+        return np.where(allowed, cost, np.inf), gamma
 
     low = -np.geomspace(1e-6, 1 - 1e-9, 60)[::-1] / top
-    theta = np.concatenate([low, np.geomspace(1e-6, 1e4, 80) / mean])
+    high = np.geomspace(1e-6, 1e4, 80) / mean
+    theta = np.concatenate([low, high])
     for _ in range(8):  # each round looks more closely about the best one
-        best = int(np.argmin(profile(theta)[0]))
-        theta = np.linspace(theta[max(best - 1, 0)], theta[min(best + 1, len(theta) - 1)], 21)
+        cost, _ = profile(theta)
+        best = int(np.argmin(cost))
+        before = max(best - 1, 0)
+        after = min(best + 1, len(theta) - 1)
+        theta = np.linspace(theta[before], theta[after], 21)
         theta = theta[theta != 0]
     cost, gamma = profile(theta)
     best = int(np.argmin(cost))
