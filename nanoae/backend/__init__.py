@@ -96,9 +96,11 @@ def _numpy_ops() -> Ops:
 def local_rank() -> int | None:
     """Which of the ranks of an MPI launch on this machine this process is, None without one. Each takes a GPU."""
     names = ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID")
-    return next(
-        (int(os.environ[name]) for name in names if os.environ.get(name, "").isdigit()), None
-    )
+    for name in names:
+        rank = os.environ.get(name, "")
+        if rank.isdigit():
+            return int(rank)
+    return None
 
 
 def _cupy_ops(**options) -> Ops:

@@ -29,7 +29,8 @@ class ActivationOps(ArrayOps):
 
     def leaky_relu(self, x: Array, slope: float, out: Array | None = None) -> Array:
         """y = x where x > 0, else slope · x, as max(x, slope · x): 0 <= slope <= 1."""
-        return self.xp.maximum(x, self.xp.multiply(x, slope, out=self.scratch(x)), out=out)
+        scaled = self.xp.multiply(x, slope, out=self.scratch(x))
+        return self.xp.maximum(x, scaled, out=out)
 
     def leaky_relu_backward(
         self, dy: Array, y: Array, slope: float, out: Array | None = None
@@ -52,7 +53,8 @@ class ActivationOps(ArrayOps):
         """dx = dy where y > 0, else dy · (y + alpha), for alpha eˣ = y + alpha."""
         df = self.xp.greater(y, 0, out=self.scratch(y))
         self.xp.multiply(df, 1 - alpha, out=df)
-        self.xp.add(df, self.xp.minimum(y, 0, out=self.scratch(y, "negative")), out=df)
+        negative = self.xp.minimum(y, 0, out=self.scratch(y, "negative"))
+        self.xp.add(df, negative, out=df)
         self.xp.add(df, alpha, out=df)
         return self.xp.multiply(dy, df, out=out)
 
@@ -98,7 +100,8 @@ class ActivationOps(ArrayOps):
     def gelu(self, x: Array, out: Array | None = None) -> Array:
         """y = x / 2 · (1 + h),  h = tanh(√(2/π) (x + 0.044715 x³)): the tanh form, within 5e-4 of x Φ(x)."""
         h = self.gelu_tanh(x, out=self.scratch(x))
-        self.xp.multiply(self.xp.add(h, 1, out=h), 0.5, out=h)
+        self.xp.add(h, 1, out=h)
+        self.xp.multiply(h, 0.5, out=h)
         return self.xp.multiply(x, h, out=out)
 
     def gelu_tanh(self, x: Array, out: Array) -> Array:
@@ -116,17 +119,18 @@ class ActivationOps(ArrayOps):
         self.xp.multiply(df, 3 * SQRT_2_OVER_PI * GELU_CUBIC, out=df)
         self.xp.add(df, SQRT_2_OVER_PI, out=df)
         self.xp.multiply(df, x, out=df)
-        self.xp.multiply(df, self.xp.subtract(1, h, out=self.scratch(x, "rest")), out=df)
+        rest = self.xp.subtract(1, h, out=self.scratch(x, "rest"))
+        self.xp.multiply(df, rest, out=df)
         self.xp.add(df, 1, out=df)
-        self.xp.multiply(
-            df, self.xp.add(h, 1, out=h), out=df
-        )  # (1 + h) (1 + (1 - h) ...): 1 - h² = (1 + h) (1 - h)
+        self.xp.add(h, 1, out=h)
+        self.xp.multiply(df, h, out=df)  # (1 + h) (1 + (1 - h) ...): 1 - h² = (1 + h) (1 - h)
         self.xp.multiply(df, 0.5, out=df)
         return self.xp.multiply(dy, df, out=out)
 
     def silu(self, x: Array, out: Array | None = None) -> Array:
         """y = x s,  s = sigmoid(x)."""
-        return self.xp.multiply(x, self.sigmoid(x, out=self.scratch(x)), out=out)
+        s = self.sigmoid(x, out=self.scratch(x))
+        return self.xp.multiply(x, s, out=out)
 
     def silu_backward(self, dy: Array, x: Array, out: Array | None = None) -> Array:
         """dx = dy · s (1 + x (1 - s)),  s = sigmoid(x), s' = s (1 - s)."""
@@ -148,8 +152,12 @@ class ActivationOps(ArrayOps):
         kept   where a device may leave what it wants in `affine_relu_backward`, of a ReLU
         """
         z = out if z is None else z
-        self.add_bias_inplace(self.matmul(x, W, out=z), b)
-        return out if f == "identity" else getattr(self, f)(z, *a, out=out)
+        self.matmul(x, W, out=z)
+        self.add_bias_inplace(z, b)
+        if f == "identity":
+            return out
+        activation = getattr(self, f)
+        return activation(z, *a, out=out)
 
     def affine_gradients(self, x: Array, dy: Array, db: Array, out: Array) -> Array:
         """out = dW = xᵀ dy (I, O),  db[o] = Σ_n dy[n, o]: of y = x W + b."""
@@ -171,15 +179,18 @@ class ActivationOps(ArrayOps):
         self, dy: Array, y: Array, f: str, a: tuple[float, ...], db: Array, out: Array
     ) -> Array:
         """out = dz = dy · f'(z),  db[o] = Σ_n dz[n, o].  y (N, O) is f(z), or z where f' is a function of that."""
-        getattr(self, f"{f}_backward")(dy, y, *a, out=out)
+        backward = getattr(self, f"{f}_backward")
+        backward(dy, y, *a, out=out)
         self.sum_rows(out, out=db)
         return out
 
     def softmax(self, x: Array, out: Array | None = None) -> Array:
         """y[n] = e^(x[n] - max x[n]) / Σ e^(...), along the last axis."""
-        out = self.xp.subtract(x, x.max(axis=-1, keepdims=True), out=out)
+        largest = x.max(axis=-1, keepdims=True)
+        out = self.xp.subtract(x, largest, out=out)
         self.xp.exp(out, out=out)
-        return self.xp.divide(out, out.sum(axis=-1, keepdims=True), out=out)
+        sums = out.sum(axis=-1, keepdims=True)
+        return self.xp.divide(out, sums, out=out)
 
     def clip(self, x: Array, low: float, high: float, out: Array | None = None) -> Array:
         """y = min(max(x, low), high)."""

@@ -122,11 +122,9 @@ class ArrayOps(Buffered):
 
     def identity(self, x: Any) -> Any:
         """What tells one argument of a step from another."""
-        return (
-            (x.__array_interface__["data"], x.shape, x.strides, x.dtype)
-            if isinstance(x, np.ndarray)
-            else x
-        )
+        if not isinstance(x, np.ndarray):
+            return x
+        return x.__array_interface__["data"], x.shape, x.strides, x.dtype
 
     def over_blocks(self, work: Callable[[slice], None], n: int) -> None:
         """work(part) for parts of 0 .. n-1 that fit in a core's cache."""
@@ -147,7 +145,9 @@ class ArrayOps(Buffered):
             range(like.ndim), key=like.strides.__getitem__, reverse=True
         )  # its axes, as they lie in memory
         axes = [order.index(axis) for axis in range(like.ndim)]
-        return flat[: like.size].reshape([like.shape[axis] for axis in order]).transpose(axes)
+        lengths = [like.shape[axis] for axis in order]
+        in_memory = flat[: like.size].reshape(lengths)
+        return in_memory.transpose(axes)
 
     def ones(self, n: int, dtype) -> Array:
         """A vector of n ones (kept, never written: row and column sums are products with it)."""
@@ -194,12 +194,17 @@ class ArrayOps(Buffered):
         half = (out.size + 1) // 2
         first = z[:half]
         second = z[half:]
-        r, a = (self.uniform(generator, self.scratch(first, name)) for name in ("r", "a"))
-        np.log(np.subtract(1, r, out=r), out=r)
-        np.sqrt(np.multiply(r, -2, out=r), out=r)
+        r = self.uniform(generator, self.scratch(first, "r"))
+        a = self.uniform(generator, self.scratch(first, "a"))
+        np.subtract(1, r, out=r)
+        np.log(r, out=r)
+        np.multiply(r, -2, out=r)
+        np.sqrt(r, out=r)
         np.multiply(a, 2 * math.pi, out=a)
-        np.multiply(np.cos(a, out=first), r, out=first)
-        np.multiply(np.sin(a[: len(second)], out=second), r[: len(second)], out=second)
+        np.cos(a, out=first)
+        np.multiply(first, r, out=first)
+        np.sin(a[: len(second)], out=second)
+        np.multiply(second, r[: len(second)], out=second)
         return out
 
     def permutation(self, generator, n: int) -> Array:
@@ -237,7 +242,8 @@ class ArrayOps(Buffered):
                 x, rows, axis=0, out=out, mode="clip"
             )  # "clip": NumPy copies `out` when it has to check
             return out if scale == 1.0 else self.scale_inplace(out, scale)
-        stored = self.xp.take(x, rows, axis=0, out=self.scratch(out, "rows", x.dtype), mode="clip")
+        stored = self.scratch(out, "rows", x.dtype)
+        self.xp.take(x, rows, axis=0, out=stored, mode="clip")
         return self.xp.multiply(stored, out.dtype.type(scale), out=out)
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
@@ -278,11 +284,13 @@ class ArrayOps(Buffered):
             blas_axpby(y.size, a, address(x), 1, b, address(y), 1)
             return y
         self.scale_inplace(y, b)
-        return self.add_inplace(y, self.xp.multiply(x, a, out=self.scratch(x, "axpby")))
+        scaled = self.xp.multiply(x, a, out=self.scratch(x, "axpby"))
+        return self.add_inplace(y, scaled)
 
     def sum(self, x: Array) -> Array:
         """Σ x as a 0-d array: a product with ones, which beats x.sum()."""
-        return self.xp.dot(x.reshape(-1), self.ones(x.size, x.dtype))
+        ones = self.ones(x.size, x.dtype)
+        return self.xp.dot(x.reshape(-1), ones)
 
     def sum_squares(self, x: Array) -> Array:
         """Σ x², as a 0-d array."""
@@ -296,6 +304,5 @@ class ArrayOps(Buffered):
     def clip_norm_inplace(self, x: Array, max_norm: float) -> Array:
         """x *= min(1, max_norm / ‖x‖₂), without a host read."""
         norm = self.xp.sqrt(self.sum_squares(x))
-        return self.scale_inplace(
-            x, self.xp.minimum(1.0, max_norm / (norm + 1e-12)).astype(x.dtype)
-        )
+        factor = self.xp.minimum(1.0, max_norm / (norm + 1e-12))
+        return self.scale_inplace(x, factor.astype(x.dtype))

@@ -124,8 +124,13 @@ def cpu_facts() -> dict[str, str]:
         text = Path("/proc/cpuinfo").read_text("utf-8", "replace")
     except OSError:
         return {}
-    pairs = [line.split(":", 1) for line in text.partition("\n\n")[0].splitlines() if ":" in line]
-    return {name.strip(): value.strip() for name, value in pairs}
+    first_core = text.partition("\n\n")[0]
+    facts = {}
+    for line in first_core.splitlines():
+        name, colon, value = line.partition(":")
+        if colon:
+            facts[name.strip()] = value.strip()
+    return facts
 
 
 def cpu_flags() -> set[str]:

@@ -41,14 +41,16 @@ class ClusterOps(NormalisationOps):
             xp.add(rest, norms, out=rest)
             numbers = rest.argmin(axis=1)
             out[block] = numbers
-            distances[block] += xp.take_along_axis(rest, numbers[:, None], axis=1)[:, 0]
+            smallest = xp.take_along_axis(rest, numbers[:, None], axis=1)
+            distances[block] += smallest[:, 0]
         xp.maximum(distances, 0, out=distances)
         return out
 
     def sum_clusters(self, x: Array, labels: Array, out: Array, counts: Array) -> Array:
         """out[k] = Σ of the x[n] with labels[n] = k, counts[k] = how many they are: a GEMM with the one-hot labels,
         which adds in the same order every time, as a GPU's atomic sums do not."""
-        out[...], counts[...] = 0, 0
+        out[...] = 0
+        counts[...] = 0
         numbers = self.xp.arange(len(out), dtype=labels.dtype)
         for block in blocks_of_rows(len(x), len(out)):
             one_hot = (labels[block, None] == numbers).astype(x.dtype)
@@ -60,6 +62,6 @@ class ClusterOps(NormalisationOps):
         """out[i] = the n at which Σ_m<=n weights[m] first exceeds u[i] Σ weights: row n with probability ∝ weights[n]
         for u ~ U[0, 1)."""
         reached = self.xp.cumsum(weights, dtype=u.dtype)
-        return self.xp.minimum(
-            self.xp.searchsorted(reached, u * reached[-1], side="right"), len(weights) - 1, out=out
-        )
+        wanted = u * reached[-1]
+        found = self.xp.searchsorted(reached, wanted, side="right")
+        return self.xp.minimum(found, len(weights) - 1, out=out)

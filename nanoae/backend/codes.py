@@ -22,7 +22,8 @@ class CodeOps(ArrayOps):
         """
         k = noise.shape[1]
         self.xp.minimum(x[:, k:], LOGVAR_MAX, out=std)
-        self.xp.exp(self.xp.multiply(std, 0.5, out=std), out=std)
+        self.xp.multiply(std, 0.5, out=std)
+        self.xp.exp(std, out=std)
         self.xp.multiply(std, noise, out=out)
         return self.xp.add(out, x[:, :k], out=out)
 
@@ -32,7 +33,8 @@ class CodeOps(ArrayOps):
         out[:, :k] = dz
         dlogvar = self.xp.multiply(dz, noise, out=out[:, k:])
         self.scale_inplace(dlogvar, std)
-        self.scale_inplace(dlogvar, self.xp.less(std, STD_MAX, out=self.scratch(std, "mask")))
+        mask = self.xp.less(std, STD_MAX, out=self.scratch(std, "mask"))
+        self.scale_inplace(dlogvar, mask)
         self.scale_inplace(dlogvar, 0.5)
         return out
 
@@ -45,25 +47,32 @@ class CodeOps(ArrayOps):
         x, out (N, 2 K), std (N, K) = e^(logvar / 2), beta a 0-d array. Above LOGVAR_MAX, where std stays, the KL goes
         on along its tangent: std² becomes std² (1 + logvar - LOGVAR_MAX), and the gradients are the same.
         """
-        xp, (n, k) = self.xp, std.shape
+        xp = self.xp
+        n, k = std.shape
         mu = x[:, :k]
         logvar = x[:, k:]
         dmu = out[:, :k]
         dlogvar = out[:, k:]
-        xp.subtract(xp.multiply(std, std, out=dlogvar), 1, out=dlogvar)
-        beyond = xp.maximum(xp.subtract(logvar, LOGVAR_MAX, out=dmu), 0, out=dmu)
+        xp.multiply(std, std, out=dlogvar)
+        xp.subtract(dlogvar, 1, out=dlogvar)
+        xp.subtract(logvar, LOGVAR_MAX, out=dmu)
+        beyond = xp.maximum(dmu, 0, out=dmu)
         kl = xp.multiply(beyond, E_LOGVAR_MAX, out=self.scratch(std, "kl"))
         xp.add(kl, dlogvar, out=kl)
         xp.subtract(kl, logvar, out=kl)
-        xp.add(kl, xp.multiply(mu, mu, out=dmu), out=kl)  # twice the KL
+        xp.multiply(mu, mu, out=dmu)
+        xp.add(kl, dmu, out=kl)  # twice the KL
         factor = xp.multiply(beta, 1 / n, out=self.scratch(beta, "factor"))
         if free:
             units = self.sum_rows(kl, out=self.scratch(kl[0], "units"))
             self.scale_inplace(units, 0.5 / n)
-            loss = beta * self.sum(xp.maximum(units, free, out=self.scratch(units, "paid")))
-            factor = self.scale_inplace(xp.greater(units, free, out=units), factor)
+            paid = xp.maximum(units, free, out=self.scratch(units, "paid"))
+            loss = beta * self.sum(paid)
+            mask = xp.greater(units, free, out=units)
+            factor = self.scale_inplace(mask, factor)
         else:
             loss = 0.5 * factor * self.sum(kl)
         xp.multiply(mu, factor, out=dmu)
-        self.scale_inplace(self.scale_inplace(dlogvar, factor), 0.5)
+        self.scale_inplace(dlogvar, factor)
+        self.scale_inplace(dlogvar, 0.5)
         return loss

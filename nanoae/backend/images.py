@@ -31,7 +31,10 @@ class Window(NamedTuple):
 
     def outputs(self, size: tuple[int, int]) -> tuple[int, int]:
         """How many steps it takes on an image of `size`: floor((size + 2 padding - kernel) / stride) + 1."""
-        rows, columns = ((n + 2 * p - k) // s + 1 for n, k, s, p in zip(size, *self, strict=True))
+        steps = []
+        for n, kernel, stride, padding in zip(size, *self, strict=True):
+            steps.append((n + 2 * padding - kernel) // stride + 1)
+        rows, columns = steps
         return rows, columns
 
 
@@ -58,30 +61,27 @@ def taps(window: Window, size: tuple[int, int]) -> list[Tap]:
         outputs = (n + 2 * padding - kernel) // stride + 1
         found = []
         for k in range(kernel):
-            start = max(
-                0, -((k - padding) // stride)
-            )  # the first o with stride · o + k - padding >= 0
-            stop = max(start, min(outputs, (n - 1 + padding - k) // stride + 1))
+            inside = -((k - padding) // stride)
+            start = max(0, inside)  # the first o with stride · o + k - padding >= 0
+            outside = (n - 1 + padding - k) // stride + 1
+            stop = max(start, min(outputs, outside))
             pixel = stride * start + k - padding
-            found.append(
-                (slice(start, stop), slice(pixel, pixel + stride * (stop - start), stride))
-            )
+            end = pixel + stride * (stop - start)
+            found.append((slice(start, stop), slice(pixel, end, stride)))
         return found
 
     rows, columns = (along(*axis) for axis in zip(size, *window, strict=True))
-    every, whole, (sh, sw) = slice(None), window.outputs(size), window.stride
-    return [
-        Tap(
-            i,
-            j,
-            (every, oh, ow),
-            (every, h, w),
-            (oh.stop - oh.start, ow.stop - ow.start) != whole,
-            i < sh and j < sw,
-        )
-        for i, (oh, h) in enumerate(rows)
-        for j, (ow, w) in enumerate(columns)
-    ]
+    every = slice(None)
+    whole = window.outputs(size)
+    sh, sw = window.stride
+    found = []
+    for i, (oh, h) in enumerate(rows):
+        for j, (ow, w) in enumerate(columns):
+            served = (oh.stop - oh.start, ow.stop - ow.start)
+            clipped = served != whole
+            first = i < sh and j < sw
+            found.append(Tap(i, j, (every, oh, ow), (every, h, w), clipped, first))
+    return found
 
 
 class ImageOps(ArrayOps):

@@ -37,7 +37,8 @@ class KernelOps(Kernels):
         z = out if z is None else z
         if not (alike(out, z) and flat(out, z, b)):
             return NotImplemented
-        return self._bias_activation(self.matmul(x, W, out=z), b, f, *a, out=out)
+        z = self.matmul(x, W, out=z)
+        return self._bias_activation(z, b, f, *a, out=out)
 
     @or_numpy
     def activation_backward_bias(
@@ -55,7 +56,8 @@ class KernelOps(Kernels):
         if not (alike(x, out) and flat(x, out) and x.size):
             return NotImplemented
         d = x.shape[-1]
-        self._launch("softmax", x.dtype, self._blocks(x.size // d, d), x, out, x.size // d, d)
+        n = x.size // d
+        self._launch("softmax", x.dtype, self._blocks(n, d), x, out, n, d)
         return out
 
     @or_numpy
@@ -175,7 +177,8 @@ class KernelOps(Kernels):
             return NotImplemented
         if out.size:
             rows = math.prod(out.shape[:-2])
-            sizes = (*image.shape, *steps.shape[-3:-1], *(n for pair in window for n in pair))
+            pairs = (*window.kernel, *window.stride, *window.padding)
+            sizes = (*image.shape, *steps.shape[-3:-1], *pairs)
             grid = self._blocks(rows, out.size // rows)
             self._launch(name, out.dtype, grid, *arrays, *numbers, *sizes)
         return out
@@ -216,8 +219,9 @@ class KernelOps(Kernels):
     def center(self, x: Array, mean: Array, var: Array, out: Array) -> Array:
         if not (table(x, mean, var) and alike(x, out)):
             return NotImplemented
-        self._sum("sum", x, x, out=mean, scale=1 / x.shape[1])
-        self._sum("center", x, x, mean, out, out=var, scale=1 / x.shape[1])
+        scale = 1 / x.shape[1]
+        self._sum("sum", x, x, out=mean, scale=scale)
+        self._sum("center", x, x, mean, out, out=var, scale=scale)
         return out
 
     @or_numpy

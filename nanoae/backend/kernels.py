@@ -64,7 +64,9 @@ def dense(x: Array) -> bool:
 
 def alike(x: Array, *others: Array) -> bool:
     """Whether all are float arrays of one type and shape, and element i in memory is the same element in all."""
-    if x.dtype.char not in FLOATS or any(y.dtype != x.dtype or y.shape != x.shape for y in others):
+    if x.dtype.char not in FLOATS:
+        return False
+    if any(y.dtype != x.dtype or y.shape != x.shape for y in others):
         return False
     arrays = (x, *others)
     return all(y.flags.c_contiguous for y in arrays) or (
@@ -97,7 +99,9 @@ def takes_rows(x: Array, rows: Array) -> bool:
 
 def now_or_there(value) -> tuple[Any, Any]:
     """(pointer, value) of a number that the host knows, or that a kernel finds in device memory (a 0-d array)."""
-    return (None, value) if isinstance(value, (int, float, np.generic)) else (value, 0)
+    if isinstance(value, (int, float, np.generic)):
+        return None, value
+    return value, 0
 
 
 def or_numpy(primitive: Callable[..., Any]) -> Callable[..., Any]:
@@ -151,9 +155,8 @@ class Kernels(Ops):
     def _each(self, name: str, x: Array, *arguments) -> None:
         """A thread for each element of x; their number is the last argument."""
         if x.size:
-            self._launch(
-                name, x.dtype, (min(-(-x.size // self.threads), MOST_BLOCKS),), *arguments, x.size
-            )
+            blocks = min(-(-x.size // self.threads), MOST_BLOCKS)
+            self._launch(name, x.dtype, (blocks,), *arguments, x.size)
 
     def _sum(
         self, name: str, x: Array, *arguments, out: Array | None = None, scale: float = 1.0
@@ -180,10 +183,9 @@ class Kernels(Ops):
     def _shares(self, rows: int, length: int, columns: bool) -> tuple[int, int]:
         """(rows that a block of a sum adds up, parts in which their length goes to blocks)."""
         width = self.lanes if columns else 1
-        parts = min(
-            -(-length * width // (self.threads * SUMMANDS)), MOST_PARTS // max(1, -(-rows // width))
-        )
-        return width, max(1, parts)
+        wanted = -(-length * width // (self.threads * SUMMANDS))
+        most = MOST_PARTS // max(1, -(-rows // width))
+        return width, max(1, min(wanted, most))
 
     def _blocks(self, rows: int, length: int) -> tuple[int]:
         """The grid of a launch with a block per row of that length."""
@@ -191,14 +193,16 @@ class Kernels(Ops):
 
     def _lines(self, x: Array) -> tuple[int, int]:
         """(length, rows) of a table for each_of_table: how many neighbours share a row, and how many rows."""
-        return (x.shape[1], x.shape[0]) if x.flags.c_contiguous else (1, x.shape[0])
+        rows, columns = x.shape
+        return (columns if x.flags.c_contiguous else 1), rows
 
     # ---------------------------------------------------------------- randomness
 
     def generator(self, seed):
         if not isinstance(seed, np.random.SeedSequence):
             seed = np.random.SeedSequence(seed)
-        return Philox(seed.generate_state(1, np.uint64)[0], self.zeros(2, np.uint64))
+        key = seed.generate_state(1, np.uint64)[0]
+        return Philox(key, self.zeros(2, np.uint64))
 
     @or_numpy
     def generator_state(self, generator):
@@ -210,15 +214,16 @@ class Kernels(Ops):
     def set_generator_state(self, generator, state):
         if not isinstance(generator, Philox):
             return NotImplemented
-        self.copy(self.to_device(np.array(state, np.uint64).reshape(2)), out=generator.state)
+        numbers = np.array(state, np.uint64).reshape(2)
+        self.copy(self.to_device(numbers), out=generator.state)
 
     def _draw(self, name: str, generator: Philox, out: Array, *arguments) -> Array:
         target = out if alike(out) else self.empty(out.shape, out.dtype)
         numbers = -(-target.size * target.itemsize // 32)  # a thread makes 32 bytes
         if numbers:
-            grid = (min(-(-numbers // self.threads), MOST_BLOCKS),)
+            blocks = min(-(-numbers // self.threads), MOST_BLOCKS)
             state = generator.state, generator.key
-            self._launch(name, out.dtype, grid, target, *arguments, *state, target.size)
+            self._launch(name, out.dtype, (blocks,), target, *arguments, *state, target.size)
         return out if target is out else self.copy(target, out=out)
 
     def uniform(self, generator, out: Array) -> Array:
@@ -231,7 +236,9 @@ class Kernels(Ops):
         return self._draw("keep_mask", generator, out, float(keep), float(scale))
 
     def permutation(self, generator, n: int) -> Array:
-        return self.xp.argsort(self.uniform(generator, self.empty(n, np.dtype("float64"))))
+        numbers = self.empty(n, np.dtype("float64"))
+        self.uniform(generator, numbers)
+        return self.xp.argsort(numbers)
 
     # ---------------------------------------------------------------- rows, sums, linear algebra
 
@@ -254,9 +261,8 @@ class Kernels(Ops):
             return NotImplemented
         self.copy(0, out=out)
         if x.size:
-            self._launch(
-                "add_rows", x.dtype, self._blocks(*x.shape), x, rows, out, len(out), *x.shape
-            )
+            grid = self._blocks(*x.shape)
+            self._launch("add_rows", x.dtype, grid, x, rows, out, len(out), *x.shape)
         return out
 
     @or_numpy
@@ -283,7 +289,10 @@ class Kernels(Ops):
         out = self.empty(x.shape, x.dtype) if out is None else out
         if not alike(x, out) or not (number or alike(x, y)):
             return NotImplemented
-        self._each("multiply", x, x, None if number else y, float(y) if number else 1.0, out)
+        if number:
+            self._each("multiply", x, x, None, float(y), out)
+        else:
+            self._each("multiply", x, x, y, 1.0, out)
         return out
 
     def scale_inplace(self, x: Array, factor) -> Array:
@@ -307,7 +316,8 @@ class Kernels(Ops):
     def sum(self, x: Array) -> Array:
         if x.dtype.char not in FLOATS:
             return NotImplemented
-        x = x if dense(x) else self.copy(x, out=self.empty(x.shape, x.dtype))
+        if not dense(x):
+            x = self.copy(x, out=self.empty(x.shape, x.dtype))
         return self._sum("sum", x, x)
 
     def sum_squares(self, x: Array) -> Array:
@@ -318,7 +328,8 @@ class Kernels(Ops):
         if x.dtype.char not in FLOATS or x.dtype != y.dtype:
             return NotImplemented
         if not alike(x, y):
-            x, y = (self.copy(a, out=self.empty(a.shape, a.dtype)).reshape(-1) for a in (x, y))
+            x = self.copy(x, out=self.empty(x.shape, x.dtype)).reshape(-1)
+            y = self.copy(y, out=self.empty(y.shape, y.dtype)).reshape(-1)
         return self._sum("sum_products", x, x, y, None)
 
     @or_numpy

@@ -36,21 +36,24 @@ class LossOps(ArrayOps):
             term = self.scratch(dz, "term")
             xp.subtract(0.5, t[block], out=dz)
             xp.multiply(dz, z_block, out=term)
-            self.axpby_inplace(term, 0.5, xp.abs(z_block, out=h), 1.0)
+            xp.abs(z_block, out=h)
+            self.axpby_inplace(term, 0.5, h, 1.0)
             total = total + self.sum(term)
             xp.multiply(z_block, 0.5, out=h)
             xp.tanh(h, out=h)
             xp.abs(h, out=term)
             xp.multiply(term, 0.5, out=term)
             xp.add(term, 0.5, out=term)
-            total = total - xp.log(xp.multiply.reduce(term, axis=0)).sum()
+            product = xp.multiply.reduce(term, axis=0)
+            total = total - xp.log(product).sum()
             self.axpby_inplace(dz, 0.5 * scale, h, scale)
         return scale * total
 
     def l1(self, y: Array, t: Array, scale: float, out: Array) -> Array:
         """loss = scale · Σ |y - t|,  dy = scale · sign(y - t) (0 at 0)."""
         self.xp.subtract(y, t, out=out)
-        loss = scale * self.sum(self.xp.abs(out, out=self.scratch(out)))
+        size = self.xp.abs(out, out=self.scratch(out))
+        loss = scale * self.sum(size)
         self.xp.sign(out, out=out)
         self.scale_inplace(out, scale)
         return loss
@@ -62,13 +65,16 @@ class LossOps(ArrayOps):
         """
         r = self.xp.subtract(y, t, out=self.scratch(out))
         self.xp.clip(r, -delta, delta, out=out)
-        loss = scale * (self.sum_products(out, r) - 0.5 * self.sum_squares(out))
+        c_r = self.sum_products(out, r)
+        c_c = self.sum_squares(out)
+        loss = scale * (c_r - 0.5 * c_c)
         self.scale_inplace(out, scale)
         return loss
 
     def l1_norm(self, x: Array, scale: float, out: Array) -> Array:
         """loss = scale · Σ |x|,  dx = scale · sign(x) (0 at 0)."""
-        loss = scale * self.sum(self.xp.abs(x, out=out))
+        size = self.xp.abs(x, out=out)
+        loss = scale * self.sum(size)
         self.xp.sign(x, out=out)
         self.scale_inplace(out, scale)
         return loss
@@ -80,7 +86,9 @@ class LossOps(ArrayOps):
         self.xp.divide(p, rest, out=out)  # p / q
         self.xp.subtract(1, rest, out=rest)
         self.xp.divide(1 - p, rest, out=rest)  # (1 - p) / (1 - q)
-        loss = scale * (p * self.xp.log(out).sum() + (1 - p) * self.xp.log(rest).sum())
+        of_ones = p * self.xp.log(out).sum()
+        of_zeros = (1 - p) * self.xp.log(rest).sum()
+        loss = scale * (of_ones + of_zeros)
         self.xp.subtract(rest, out, out=out)
         self.scale_inplace(out, scale)
         return loss
@@ -94,18 +102,20 @@ class LossOps(ArrayOps):
         log p[n, t] = z[n, t] - max z[n] - log Σ_k e^(z[n, k] - max z[n]).
         """
         rows = self.xp.arange(len(z))
-        self.xp.subtract(z, z.max(axis=1, keepdims=True), out=out)
+        largest = z.max(axis=1, keepdims=True)
+        self.xp.subtract(z, largest, out=out)
         picked = out[rows, t]
         self.xp.exp(out, out=out)
         sums = out.sum(axis=1, keepdims=True)
         surprise = self.xp.log(sums[:, 0]) - picked  # -log p[n, t]
-        loss = scale * (surprise.sum() if weights is None else self.sum_products(surprise, weights))
         self.xp.divide(out, sums, out=out)
         out[rows, t] -= 1
-        self.scale_inplace(
-            out, scale if weights is None else self.xp.multiply(weights, scale)[:, None]
-        )
-        return loss
+        if weights is None:
+            self.scale_inplace(out, scale)
+            return scale * surprise.sum()
+        of_rows = self.xp.multiply(weights, scale)
+        self.scale_inplace(out, of_rows[:, None])
+        return scale * self.sum_products(surprise, weights)
 
     def cross_entropy(self, z: Array, t: Array, scale: float, out: Array) -> Array:
         """From logits z (..., K) and shares t (..., K), one-hot or any others: with p = softmax(z) along the last axis
@@ -113,13 +123,16 @@ class LossOps(ArrayOps):
         loss = -scale · Σ t log p,  dz = scale (p Σ_k t_k - t):  a row of t that is all 0 costs nothing.
         """
         xp = self.xp
-        xp.subtract(z, z.max(axis=-1, keepdims=True), out=out)
+        largest = z.max(axis=-1, keepdims=True)
+        xp.subtract(z, largest, out=out)
         picked = xp.multiply(t, out, out=self.scratch(out)).sum()
         xp.exp(out, out=out)
         sums = out.sum(axis=-1, keepdims=True)
         mass = t.sum(axis=-1, keepdims=True)
-        loss = scale * (xp.multiply(mass, xp.log(sums)).sum() - picked)
-        xp.multiply(out, xp.divide(mass, sums, out=sums), out=out)
+        logs = xp.multiply(mass, xp.log(sums)).sum()
+        loss = scale * (logs - picked)
+        factor = xp.divide(mass, sums, out=sums)
+        xp.multiply(out, factor, out=out)
         xp.subtract(out, t, out=out)
         self.scale_inplace(out, scale)
         return loss
@@ -127,6 +140,7 @@ class LossOps(ArrayOps):
     def log_sum_exp(self, x: Array, out: Array | None = None) -> Array:
         """y[n] = log Σ_k e^x[n, k], along the last axis, as  m + log Σ e^(x - m)  with m = max x[n]: no overflow."""
         largest = x.max(axis=-1, keepdims=True)
-        e = self.xp.exp(self.xp.subtract(x, largest, out=self.scratch(x)), out=self.scratch(x))
+        e = self.xp.subtract(x, largest, out=self.scratch(x))
+        self.xp.exp(e, out=e)
         out = self.xp.log(e.sum(axis=-1), out=out)
         return self.xp.add(out, largest[..., 0], out=out)

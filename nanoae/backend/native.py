@@ -145,7 +145,8 @@ def look() -> Kernels | str:
                 raise
         return Kernels(path, version)
     except (OSError, subprocess.SubprocessError, NoKernels) as error:
-        message = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[0]
+        said = getattr(error, "stderr", None) or str(error)
+        message = said.strip().splitlines()[0]
         return f"{compiler} or its library fails: {message}"
 
 
@@ -224,5 +225,6 @@ def trusted(path: Path) -> bool:
     """Whether there is a library, the user's own, that ends with the checksum of the rest."""
     with contextlib.suppress(OSError):
         content = path.read_bytes()
-        return own(path) and hashlib.sha256(content[:-32]).digest() == content[-32:]
+        checksum = hashlib.sha256(content[:-32]).digest()
+        return own(path) and checksum == content[-32:]
     return False

@@ -157,14 +157,17 @@ class NativeOps(KernelOps, RecordedOps):
         recording = self.thread.recording
         packed = kernel.packed(arguments)
         blocks = (*grid, 1)[:2]
-        (kernel.launch_one if blocks == (1, 1) else kernel.launch)(packed, *blocks)
+        launch = kernel.launch_one if blocks == (1, 1) else kernel.launch
+        launch(packed, *blocks)
         if recording is not None:
             recording.launch(kernel.launch, packed, *blocks, arguments)
 
     def _shares(self, rows: int, length: int, columns: bool) -> tuple[int, int]:
         least = self.lanes if columns else 1
         width = least * max(1, self.threads // (least * max(1, length)))
-        parts = min(-(-length * width // self.threads), MOST_PARTS // max(1, -(-rows // width)))
+        wanted = -(-length * width // self.threads)
+        most = MOST_PARTS // max(1, -(-rows // width))
+        parts = min(wanted, most)
         return width, max(1, parts)
 
     def _blocks(self, rows: int, length: int) -> tuple[int]:
@@ -191,7 +194,8 @@ class NativeOps(KernelOps, RecordedOps):
             return out
         least = LEAST_ALONE if self.thread.recording is None else LEAST_PRODUCT
         blocks = max(1, min(native.library().threads, m * n * k // least))
-        left, right = a.T if turn_a else a, b.T if turn_b else b  # the same memory, in its order
+        left = a.T if turn_a else a  # the same memory, in its order
+        right = b.T if turn_b else b
         order_in_memory = turn_a, turn_b, lda, ldb, ldc
         self._launch("matmul", a.dtype, (blocks,), left, right, out, m, n, k, *order_in_memory)
         return out
@@ -208,8 +212,11 @@ class NativeOps(KernelOps, RecordedOps):
             return RecordedOps.normal(self, generator, out)
         z = out.reshape(-1)
         half = out.size // 2
-        u, v = (self.uniform(generator, self.scratch(z[:half], name)) for name in ("r", "a"))
-        self._each("box_muller", u, u, v, z[:half], z[half:])
+        first = z[:half]
+        second = z[half:]
+        u = self.uniform(generator, self.scratch(first, "r"))
+        v = self.uniform(generator, self.scratch(first, "a"))
+        self._each("box_muller", u, u, v, first, second)
         return out
 
     def copy(self, x: Array, out: Array) -> Array:
@@ -244,5 +251,6 @@ def small_by_numpy(name: str) -> Callable[..., Any]:
     return primitive
 
 
-for name in PRIMITIVES & (vars(Kernels) | vars(KernelOps)).keys() - vars(NativeOps).keys():
+by_kernels = vars(Kernels).keys() | vars(KernelOps).keys()
+for name in PRIMITIVES & by_kernels - vars(NativeOps).keys():
     setattr(NativeOps, name, small_by_numpy(name))

@@ -11,10 +11,13 @@ class NormalisationOps(ArrayOps):
     def sum_products_rows(self, x: Array, y: Array, out: Array) -> Array:
         """out[r] = Σ_m x[r, m] y[r, m]: BLAS's dot, row by row, where rows are contiguous, else a product with ones."""
         if x.flags.c_contiguous and y.flags.c_contiguous:
-            self.xp.matmul(x[:, None, :], y[:, :, None], out=out[:, None, None])
+            rows = x[:, None, :]
+            columns = y[:, :, None]
+            self.xp.matmul(rows, columns, out=out[:, None, None])
             return out
         product = self.xp.multiply(x, y, out=self.scratch(x, "product"))
-        return self.xp.matmul(product, self.ones(x.shape[1], x.dtype), out=out)
+        ones = self.ones(x.shape[1], x.dtype)
+        return self.xp.matmul(product, ones, out=out)
 
     def center(self, x: Array, mean: Array, var: Array, out: Array) -> Array:
         """mean[r] = Σ_m x / M,  out = x - mean,  var[r] = Σ_m out² / M: two passes, so no cancellation."""
@@ -22,7 +25,8 @@ class NormalisationOps(ArrayOps):
         self.xp.matmul(x, self.ones(m, x.dtype), out=mean)
         self.scale_inplace(mean, 1 / m)
         self.xp.subtract(x, mean[:, None], out=out)
-        self.scale_inplace(self.sum_products_rows(out, out, out=var), 1 / m)
+        self.sum_products_rows(out, out, out=var)
+        self.scale_inplace(var, 1 / m)
         return out
 
     def rsqrt(self, x: Array, eps: float, out: Array) -> Array:
@@ -54,7 +58,8 @@ class NormalisationOps(ArrayOps):
         xp = self.xp
         m = dy.shape[1]
         xp.matmul(dy, self.ones(m, dy.dtype), out=sum_dy)
-        xp.multiply(self.sum_products_rows(dy, xc, out=sum_dy_x), inv, out=sum_dy_x)
+        self.sum_products_rows(dy, xc, out=sum_dy_x)
+        xp.multiply(sum_dy_x, inv, out=sum_dy_x)
         factor = xp.multiply(sum_dy_x, inv, out=self.scratch(inv, "factor"))
         self.scale_inplace(factor, -1 / m)
         shift = xp.multiply(sum_dy, -1 / m, out=self.scratch(inv, "shift"))

@@ -11,7 +11,8 @@ class OptimizerOps(ArrayOps):
     def flush_inplace(self, x: Array, tiny: float) -> Array:
         """x = 0 where |x| <= tiny."""
         size = self.xp.abs(x, out=self.scratch(x))
-        return self.xp.multiply(x, self.xp.greater(size, tiny, out=size), out=x)
+        mask = self.xp.greater(size, tiny, out=size)
+        return self.xp.multiply(x, mask, out=x)
 
     def decay_inplace(self, theta: Array, rate, decay: float) -> Array:
         """theta *= 1 - rate · decay; rate a number, or a 0-d array."""
@@ -24,7 +25,8 @@ class OptimizerOps(ArrayOps):
         rates[i], float64; afterwards clock = (i + 1, t + 1). Where `order` ends, its last number is repeated."""
         i = int(clock[0])
         n = len(rows)
-        self.xp.take(order, self.xp.arange(i * n, (i + 1) * n), mode="clip", out=rows)
+        places = self.xp.arange(i * n, (i + 1) * n)
+        self.xp.take(order, places, mode="clip", out=rows)
         rate[...] = rates[i]
         clock += 1
 

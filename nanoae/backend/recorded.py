@@ -62,7 +62,8 @@ class Recording:
         if not isinstance(last, Launches):
             last = Launches()
             self.parts.append(last)
-        last.launches.append(Launch(ctypes.cast(kernel, ctypes.c_void_p), arguments, x, y))
+        pointer = ctypes.cast(kernel, ctypes.c_void_p)
+        last.launches.append(Launch(pointer, arguments, x, y))
         self.kept.append((arguments, *kept))
 
     def look(self, number: Array) -> None:
@@ -75,7 +76,8 @@ class Recording:
     ) -> Any:
         """function(ops, *arguments), whose result is in the same array each time."""
         result = function(ops, *arguments, **named)
-        if result is None or any(result is x for x in (*arguments, *named.values())):
+        handed_in = (*arguments, *named.values())
+        if result is None or any(result is x for x in handed_in):
 
             def again(times: int) -> int:
                 function(ops, *arguments, **named)
@@ -119,7 +121,8 @@ class Recorded(Repeated):
             done = 1
         done += recording.repeat(times - done)
         if done < times:
-            self.met = next(float(number) for number in recording.looks if not np.isfinite(number))
+            wrong = (number for number in recording.looks if not np.isfinite(number))
+            self.met = float(next(wrong))
         return done
 
     def forget(self) -> None:

@@ -21,8 +21,10 @@ class SequenceOps(ActivationOps):
         out[...] = 0
         start = self.xp.multiply(rows, x.shape[1], out=self.scratch(rows, "start"))
         elements = self.scratch(x, "elements", rows.dtype)
-        self.xp.add(start[:, None], self.xp.arange(x.shape[1]), out=elements)
-        self.xp.add.at(out.reshape(-1), elements.reshape(-1), x.reshape(-1))
+        columns = self.xp.arange(x.shape[1])
+        self.xp.add(start[:, None], columns, out=elements)
+        sums = out.reshape(-1)
+        self.xp.add.at(sums, elements.reshape(-1), x.reshape(-1))
         return out
 
     def not_equal(self, words: Array, word: int, out: Array) -> Array:
@@ -31,7 +33,8 @@ class SequenceOps(ActivationOps):
 
     def last_not_zero(self, words: Array, out: Array) -> Array:
         """out[n] = the last t with words[n, t] != 0, or T - 1 where there is none; words (N, T)."""
-        out[...] = (words != 0)[:, ::-1].argmax(axis=1)
+        from_the_end = (words != 0)[:, ::-1]
+        out[...] = from_the_end.argmax(axis=1)
         return self.xp.subtract(words.shape[1] - 1, out, out=out)
 
     def take_steps(self, x: Array, steps: Array, out: Array) -> Array:
@@ -62,9 +65,12 @@ class SequenceOps(ActivationOps):
         r = gates[:, :o]
         z = gates[:, o : 2 * o]
         n = gates[:, 2 * o :]
+        a_n = a[:, 2 * o :]
+        u_n = u[:, 2 * o :]
         xp.add(a[:, : 2 * o], u[:, : 2 * o], out=rz)
         self.sigmoid(rz, out=rz)
-        xp.add(a[:, 2 * o :], xp.multiply(r, u[:, 2 * o :], out=self.scratch(r)), out=n)
+        r_u_n = xp.multiply(r, u_n, out=self.scratch(r))
+        xp.add(a_n, r_u_n, out=n)
         xp.tanh(n, out=n)
         xp.subtract(h, n, out=out)
         xp.multiply(out, z, out=out)
@@ -87,14 +93,21 @@ class SequenceOps(ActivationOps):
         z = gates[:, o : 2 * o]
         n = gates[:, 2 * o :]
         u_n = u[:, 2 * o :]
-        dz, dn, dr = (self.scratch(h, name) for name in ("dz", "dn", "dr"))
+        dz = self.scratch(h, "dz")
+        dn = self.scratch(h, "dn")
+        dr = self.scratch(h, "dr")
         xp.multiply(dy, z, out=out)
-        xp.multiply(xp.subtract(h, n, out=dz), dy, out=dz)
+        xp.subtract(h, n, out=dz)
+        xp.multiply(dz, dy, out=dz)
         self.sigmoid_backward(dz, z, out=dz)
-        self.tanh_backward(xp.subtract(dy, out, out=dn), n, out=dn)
-        self.sigmoid_backward(xp.multiply(dn, u_n, out=dr), r, out=dr)
+        xp.subtract(dy, out, out=dn)
+        self.tanh_backward(dn, n, out=dn)
+        xp.multiply(dn, u_n, out=dr)
+        self.sigmoid_backward(dr, r, out=dr)
         xp.multiply(dn, r, out=du[:, 2 * o :])
-        for part, d in enumerate((dr, dz)):
-            da[:, part * o : (part + 1) * o] = du[:, part * o : (part + 1) * o] = d
+        du[:, :o] = dr
+        du[:, o : 2 * o] = dz
+        da[:, :o] = dr
+        da[:, o : 2 * o] = dz
         da[:, 2 * o :] = dn
         return out

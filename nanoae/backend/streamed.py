@@ -25,11 +25,9 @@ class Streamed:
 
     def __getitem__(self, rows) -> Any:
         """A slice, copied to the device; or in a step, the rows that were fetched for it."""
-        return (
-            self.ops.to_device(self.host[rows])
-            if isinstance(rows, slice)
-            else self.batch[: len(rows)]
-        )
+        if isinstance(rows, slice):
+            return self.ops.to_device(self.host[rows])
+        return self.batch[: len(rows)]
 
     def windows(self, order: np.random.Generator, batch_size: int) -> Iterator[tuple[Any, Any]]:
         """Of Rows: (numbers, rows on the device) of one window after the other; (None, all), where they fit."""
@@ -44,5 +42,6 @@ class Streamed:
     def fetch(self, rows: np.ndarray, most: int) -> None:
         """Bring these rows, at most `most`, to where the step finds them."""
         if self.batch is None or len(self.batch) < most:
-            self.batch = self.ops.empty((most, *self.shape[1:]), self.dtype)
+            shape = (most, *self.shape[1:])
+            self.batch = self.ops.empty(shape, self.dtype)
         self.batch[: len(rows)] = self.host[rows]

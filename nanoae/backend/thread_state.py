@@ -31,7 +31,9 @@ class ThreadLocal:
         self.name = name
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        return self if instance is None else getattr(instance.thread, self.name, None)
+        if instance is None:
+            return self
+        return getattr(instance.thread, self.name, None)
 
     def __set__(self, instance: Any, value: Any) -> None:
         setattr(instance.thread, self.name, value)
