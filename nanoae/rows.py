@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import mmap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.blocks import ahead, blocks, write_npy
+from nanoae.mapping import check_whole, release
 
 LARGE = 64 << 20  # bytes of a table, from which on it is read by blocks
 BLOCK = 8 << 20  # bytes of rows that are looked at together
@@ -210,6 +210,7 @@ class Chain:
 
 def taken(source: Any, numbers: range | np.ndarray) -> np.ndarray:
     """Those rows of the source, a copy. Of a mapped file no page stays in memory for it."""
+    check_whole(source)
     if isinstance(numbers, range):
         stop = numbers.stop if numbers.stop >= 0 else None
         found = np.array(source[numbers.start : stop : numbers.step])
@@ -230,16 +231,6 @@ def taken(source: Any, numbers: range | np.ndarray) -> np.ndarray:
         found = found[place]
     release(source)
     return found
-
-
-def release(source: Any) -> None:
-    """Let go of the pages of a mapped file that were read: the system keeps them as long as nobody needs the memory."""
-    while isinstance(source, np.ndarray):
-        if isinstance(source, np.memmap) and source.mode != "r":
-            return  # what was written to it must not be lost
-        source = source.base
-    if isinstance(source, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        source.madvise(mmap.MADV_DONTNEED)
 
 
 def at_once(x: Any) -> int:

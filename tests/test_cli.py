@@ -331,6 +331,14 @@ def test_convolutions_take_images_of_ones_own(run, shape):
     assert np.load("again.npy").shape == (30, *shape)
 
 
+def test_flat_pixels_want_their_maximum(run):
+    np.save("flat.npy", np.random.default_rng(0).integers(0, 256, (30, 64), np.uint8))
+    options = ("train", "--conv", "--image-shape", "8,8", "--data", "flat.npy", "--epochs", "1")
+    code, _, err = run(*options, "--out", "none", *SHORT)
+    assert code == 2 and err.endswith("Pixels from 0 to 255: --maximum 255.\n")
+    assert run(*options, "--maximum", "255", "--out", "run", *SHORT)[0] == 0
+
+
 def test_a_convolutional_preset_takes_other_images_and_no_table(run):
     assert run("train", "--preset", "conv-2d", "--data", "digits", *SHORT)[0] == 0
     code, _, err = run("train", "--preset", "conv-2d", "--data", "table.csv", "--out", "none")

@@ -1,5 +1,6 @@
 """Do rows that stay in a file give what they give in memory, to the bit, and do they stay there?"""
 
+import os
 import subprocess
 import sys
 
@@ -223,3 +224,20 @@ def test_detect_judges_files_of_numbers(parquet, tmp_path, monkeypatch):
     assert (tmp_path / "scores.csv").read_text() == whole
     assert cli.main(["detect", "--model", "d.npz", "--score", "x.npy", "--out", "scores.csv"]) == 0
     assert (tmp_path / "scores.csv").read_text() == whole
+
+
+def test_a_file_that_is_cut_while_it_is_read_is_an_error(tmp_path):
+    np.save(tmp_path / "rows.npy", np.ones((5000, 20), np.float32))
+    rows = nanoae.open_rows(tmp_path / "rows.npy", "1MB")
+    model = nanoae.Autoencoder(2, epochs=1).build(20)
+    before = model.transform(rows)
+    os.truncate(tmp_path / "rows.npy", 10_000)
+    with pytest.raises(
+        OSError, match="expected a file of 400128 bytes, as it was opened, got 10000"
+    ):
+        model.transform(rows)
+    (tmp_path / "rows.npy").unlink()
+    np.save(tmp_path / "other.npy", np.ones((5000, 20), np.float32))
+    rows = nanoae.open_rows(tmp_path / "other.npy", "1MB")
+    (tmp_path / "other.npy").unlink()  # what is mapped is there until nobody reads it
+    np.testing.assert_array_equal(model.transform(rows), before)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import nanoae
+from nanoae.autoencoders.reach import OutOfReach
 from nanoae.backend import BackendError
 from nanoae.backend.blas import best_environment
 from nanoae.cli import (
@@ -170,7 +171,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> int:
     with contextlib.redirect_stdout(Plain(sys.stdout)):  # type: ignore[type-var]
-        code = args.run(args)
+        try:
+            code = args.run(args)
+        except OutOfReach as error:
+            if getattr(args, "maximum", 1) is not None:
+                raise
+            raise ValueError(f"{error} Pixels from 0 to 255: --maximum 255.") from error
     sys.stdout.flush()
     return code
 
