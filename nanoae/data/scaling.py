@@ -172,9 +172,7 @@ class GaussianScaler(Scaler):
         for j, column in enumerate(columns.T):
             value, count = np.unique(column, return_counts=True)
             middle = (np.cumsum(count) - count / 2) / len(column)
-            knots = (
-                np.linspace(0, len(value) - 1, KNOTS).round().astype(int)
-            )  # with repetitions, where there are fewer
+            knots = np.linspace(0, len(value) - 1, KNOTS).round().astype(int)  # some again
             at, where = np.unique(knots, return_inverse=True)
             z = np.array([normal.inv_cdf(p) for p in middle[at]])
             self.x_[:, j], self.z_[:, j] = value[at][where], z[where]
