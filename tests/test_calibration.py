@@ -298,3 +298,19 @@ def test_the_threshold_of_equal_rows_lies_above_rounding(rule, scores):
     top = detector.tested_scores_.max()
     assert detector.threshold_ > top and detector.threshold_ - top <= 1e-6 * max(top, 1e-5)
     assert (detector.predict(rows[:1]) == 1).all() and detector.predict([[0.1, 2.3, 5.0]]) == -1
+
+
+@pytest.mark.parametrize("rule", [None, PeaksOverThreshold(), nanoae.MAD()], ids=str)
+def test_a_row_alone_is_what_it_is_among_others(rule):
+    """Its score may differ in the last bit: of a table of few different rows a tie holds a tenth of them all."""
+    random = np.random.default_rng(0)
+    kinds = random.normal(size=(12, 6))
+    X = kinds[random.choice(12, 300, p=[0.09] * 11 + [0.01])]
+    for seed in range(3):
+        detector = small(threshold=rule, contamination=0.1, random_state=seed).fit(X)
+        kin = (X[:, None] == kinds).all(axis=2).argmax(axis=1)
+        alone = [detector.p_values(row[None])[0] for row in kinds]
+        np.testing.assert_array_equal(detector.p_values(X), np.array(alone)[kin])
+        alone = [detector.predict(row[None])[0] for row in kinds]
+        np.testing.assert_array_equal(detector.predict(X), np.array(alone)[kin])
+        np.testing.assert_array_equal(detector.labels_ == 1, detector.predict(X) == -1)

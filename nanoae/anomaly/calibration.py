@@ -18,6 +18,7 @@ import numpy as np
 
 from nanoae.rows import by_blocks
 
+ROUNDING = 1e-6  # the share of a score by which it may be off: of a row among others, and of the same row alone
 FEW, MANY = (
     100,
     5000,
@@ -50,6 +51,11 @@ def deal(rows: int, holdout: float, random: np.random.Generator) -> np.ndarray:
     return folds
 
 
+def lowest(scores: np.ndarray) -> np.ndarray:
+    """What scores (N,) may be where their rows stand among others."""
+    return scores - ROUNDING * np.abs(scores)
+
+
 class Conformal:
     """The sorted scores (n,) of normal rows that no network has learned from."""
 
@@ -57,9 +63,10 @@ class Conformal:
         self.scores = np.sort(np.asarray(scores, np.float64))
 
     def exceeded(self, scores: np.ndarray) -> np.ndarray:
-        """p = (1 + #{scores of normal rows >= s}) / (n + 1) of each s of scores (N,): ties count against it."""
+        """p = (1 + #{scores of normal rows >= s}) / (n + 1) of each s of scores (N,): ties, but for rounding, count
+        against it."""
         n = len(self.scores)
-        below = np.searchsorted(self.scores, scores)
+        below = np.searchsorted(self.scores, lowest(scores))
         return (1 + n - below) / (n + 1)
 
     def quantile(self, rate: float) -> float | None:

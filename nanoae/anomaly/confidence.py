@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from nanoae.anomaly.calibration import ROUNDING
+
 MOST_TERMS = 10_000  # of the continued fraction: it takes about sqrt(n) for n rows
 
 
@@ -23,7 +25,8 @@ def probability_abnormal(scores: np.ndarray, learned: np.ndarray, abnormal: int)
     n = len(learned)
     if abnormal == 0:
         return np.zeros(len(scores))
-    counts = np.searchsorted(np.sort(learned), scores, side="right")
+    highest = scores + ROUNDING * np.abs(scores)  # ties, but for rounding, are below
+    counts = np.searchsorted(np.sort(learned), highest, side="right")
     below, place = np.unique(counts, return_inverse=True)
     p = (1 + below) / (2 + n)
     found = incomplete_beta(p, n - abnormal + 1, abnormal)

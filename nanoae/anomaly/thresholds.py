@@ -7,10 +7,8 @@ import warnings
 
 import numpy as np
 
-from nanoae.anomaly.calibration import Conformal
+from nanoae.anomaly.calibration import ROUNDING, Conformal, lowest
 from nanoae.configurable import Configurable
-
-ROUNDING = 1e-6  # the share of a score by which it may be off
 
 
 class Threshold(Configurable):
@@ -93,13 +91,12 @@ def beyond(scores: np.ndarray, rate: float, tail: float = 0.1, few: float = np.i
 
 
 def above_ties(threshold: float, scores: np.ndarray) -> float:
-    """The threshold; where all of scores (N,) are one but for rounding, a little above them: what rounds otherwise in
-    another batch is as normal as they are."""
-    low = float(scores.min())
-    high = float(scores.max())
-    rounding = ROUNDING * max(abs(low), abs(high), ROUNDING)
-    if high - low <= rounding:
-        return max(threshold, high + rounding)
+    """The threshold; where some of scores (N,) that it calls normal, or all, are equal to it but for rounding,
+    a little above them: what rounds otherwise in another batch is as normal as they are."""
+    rounding = ROUNDING * max(abs(threshold), ROUNDING)
+    ties = scores[np.abs(scores - threshold) <= rounding]
+    if len(ties) == len(scores) or (ties <= threshold).any():
+        return max(threshold, float(ties.max()) + rounding)
     return threshold
 
 
@@ -144,7 +141,7 @@ class Tail:
         what the Pareto tail says."""
         scores = np.asarray(scores, np.float64)
         n = len(self.scores)
-        below = np.searchsorted(self.scores, scores)
+        below = np.searchsorted(self.scores, lowest(scores))
         p = (1 + n - below) / (n + 1)
         over = np.maximum(scores - self.t, 0) / self.sigma
         inside = np.maximum(1 + self.gamma * over, 0)
