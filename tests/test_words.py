@@ -172,3 +172,11 @@ def test_a_report_and_a_figure_show_the_columns_that_the_network_reads(fitted, t
     Text = pytest.importorskip("matplotlib.text").Text
     figure = model.plot(X).figure
     assert "colour=red" in {text.get_text() for text in figure.findobj(match=Text)}
+
+
+@pytest.mark.parametrize("name", ["bill", "colour", "city"])
+def test_a_gap_is_told_by_its_own_column(name):
+    X = frame(shops(30))
+    X.loc[5, name] = None
+    with pytest.raises(ValueError, match=f"got one in row 5, column '{name}'"):
+        nanoae.Autoencoder(2, epochs=1).fit(X)

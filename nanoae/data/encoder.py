@@ -142,7 +142,7 @@ class TableEncoder(FrameOutput, Configurable):
         gaps = np.isnan(Z)
         if gaps.any() and not missing:
             row, column = np.argwhere(gaps)[0]
-            name = self.get_feature_names_out()[column]
+            name = self.names_[np.searchsorted(self.starts, column, side="right") - 1]
             raise ValueError(
                 f"{who}: expected no missing values, got one in row {row}, column {name!r}. "
                 'Fill it in, or use missing="mask".'
