@@ -125,7 +125,7 @@ def test_primitive(ops, device, close, name):
 
 
 def test_activation_backward_and_bias(ops, device, close):
-    db, dz = device(np.empty(5)), device(np.empty(X.shape))
+    db, dz = device(np.zeros(5)), device(np.zeros(X.shape))
     ops.activation_backward_bias(device(X), device(Y), "leaky_relu", (0.2,), db=db, out=dz)
     expected = reference.each(lambda dy, y: dy if y > 0 else 0.2 * dy, X, Y)
     close(dz, expected)
@@ -135,15 +135,13 @@ def test_activation_backward_and_bias(ops, device, close):
 def test_affine_map_backward(ops, device, close):
     """Through x W + b, and through the ReLU that gave x, whose mask the device may have kept."""
     x, dy = np.maximum(reference.matmul(X, W) + B[:3], 0), Y[:, :4]
-    V, dV, db, dz, kept = (
-        rng.standard_normal((3, 4)),
-        np.empty((3, 4)),
-        np.empty(4),
-        np.empty((7, 3)),
-        {},
-    )
+    V = rng.standard_normal((3, 4))
+    dV = np.zeros((3, 4))
+    db = np.zeros(4)
+    dz = np.zeros((7, 3))
+    kept = {}
     mine = ops.affine_activation(
-        device(X), device(W), device(B[:3]), "relu", (), out=device(np.empty((7, 3))), kept=kept
+        device(X), device(W), device(B[:3]), "relu", (), out=device(np.zeros((7, 3))), kept=kept
     )
     close(mine, x)
     close(
@@ -154,7 +152,7 @@ def test_affine_map_backward(ops, device, close):
     close(sums, reference.sum_rows(dy), scale=5)
     expected = reference.matmul(dy, V.T) * (x > 0)
     given = ops.affine_relu_backward(
-        device(dy), device(V), mine, kept, db=(sums := device(np.empty(3))), out=device(dz)
+        device(dy), device(V), mine, kept, db=(sums := device(np.zeros(3))), out=device(dz)
     )
     close(given, expected, scale=5)
     close(sums, reference.sum_rows(expected), scale=5)

@@ -34,8 +34,7 @@ LARGEST = 1e308
 
 
 class Scaler(Configurable):
-    """fit(X (N, ...) float64), then transform(X): float32, of X's shape, each feature on its scale. This one leaves it
-    as it is.
+    """fit(X (N, ...) float64), then transform(X): float32, of X's shape, each feature on its scale; here as it is.
 
     For one of your own write `fit` and `transform`. What fit learns are arrays in attributes that end in "_", so that a
     detector's file keeps them; what the constructor is told it stores under the arguments' names.
