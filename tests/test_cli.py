@@ -752,9 +752,17 @@ def test_a_real_ctrl_c(tmp_path):
     assert names(tmp_path / "runs" / "digits-1") == FILES | {"checkpoints"}
 
 
+@pytest.fixture
+def as_from_a_terminal():
+    """Ctrl-C is heeded, though a shell starts what runs in the background with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
-def test_a_signal_leaves_a_run_that_goes_on(run, monkeypatch, name, code):
+def test_a_signal_leaves_a_run_that_goes_on(run, monkeypatch, as_from_a_terminal, name, code):
     whole, _, _ = run("train", "--epochs", "4", "--out", "whole", "--no-figures")
     sent = []
 
