@@ -99,10 +99,7 @@ def conv(name: str) -> str:
 
 
 def deep(start: str, training: str) -> str:
-    measured = [
-        row for row in rows("deep_sigmoid") if (row["start"], row["training"]) == (start, training)
-    ]
-    return measured[0]["squared error an image"] if measured else "not measured"
+    return cell("deep_sigmoid", "squared error an image", start=start, training=training)
 
 
 def hinton(
