@@ -32,9 +32,8 @@ from benchmarks.whole import RunFailed, measure_runs, runs_table
 from benchmarks.worker import Worker, WorkerError
 
 SHIPPED = "as shipped"
-Outcome = tuple[
-    list[str], dict[str, Any], bool
-]  # paragraphs to print, facts to write, whether all went well
+# paragraphs to print, facts to write, whether all went well
+Outcome = tuple[list[str], dict[str, Any], bool]
 
 
 def names(known) -> Callable[[str], list[str]]:

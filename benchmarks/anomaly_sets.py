@@ -170,9 +170,8 @@ def drawn() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         )
         yield f"clusters{clusters}x{width}", rows[:ROWS], rows[ROWS:]
     t = np.arange(1, 22)
-    waves = np.array(
-        [np.maximum(6 - np.abs(t - peak), 0) for peak in (11, 15, 7)]
-    )  # Breiman et al. 1984
+    # Breiman et al. 1984
+    waves = np.array([np.maximum(6 - np.abs(t - peak), 0) for peak in (11, 15, 7)])
     kind, share = random.integers(0, 3, 5000), random.random((5000, 1))
     rows = (
         share * waves[kind] + (1 - share) * waves[(kind + 1) % 3] + random.normal(size=(5000, 21))

@@ -125,9 +125,8 @@ class Case:
             if kind not in ("linear", "conv", "conv_transpose"):
                 continue
             n_in, n_out, kernel, stride, _ = sizes if len(sizes) == 5 else (*sizes, 1, 1, 0)
-            seen = (
-                kernel / stride if kind == "conv_transpose" else kernel
-            )  # of the kernel, by an output
+            # of the kernel, by an output
+            seen = kernel / stride if kind == "conv_transpose" else kernel
             a = (6 / (n_in * seen**2)) ** 0.5
             ends = (n_out, n_in) if kind == "conv" else (n_in, n_out)
             shape = ends if kind == "linear" else (*ends, kernel, kernel)

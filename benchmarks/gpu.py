@@ -30,12 +30,8 @@ from benchmarks.worker import Worker, WorkerError
 WIDE = Case("wide", (4096, 4096, 4096), "mse", 4096, rows=8192)
 BATCHES = (32, 128, 512, 2048, 8192)
 ALL = ("captured", "uncaptured", "nanoae", "eager", "torch-graph", "torch-compile", "xla")
-SWEPT = (
-    "captured",
-    "nanoae",
-    "eager",
-    "torch-graph",
-)  # at every batch; compilers would take too long
+# at every batch; compilers would take too long
+SWEPT = ("captured", "nanoae", "eager", "torch-graph")
 TITLES = {name: entry.title for name, entry in ON_GPU.items()} | {"nanoae": "nanoae, CPU"}
 TINY = (
     Case("tiny", (12, 6, 3, 6, 12), "bce", 4, rows=64),

@@ -40,9 +40,8 @@ def choices(draw, shape: tuple[int, ...], layers: list) -> list:
             nanoae.Linear(draw(st.integers(1, 12)), bias_init="small_normal") for _ in range(3)
         ]
         codes = [nanoae.Gaussian(), nanoae.GaussianNoise(0.3), nanoae.L1Sparsity(0.1)]
-        if layers and isinstance(
-            layers[-1], nanoae.Linear
-        ):  # of equal numbers, as others give, any may be the largest
+        # of equal numbers, as others give, any may be the largest
+        if layers and isinstance(layers[-1], nanoae.Linear):
             codes += 3 * [nanoae.TopK(draw(small), 1.5)]
         shapes = [nanoae.Reshape((draw(small), draw(small), -1)), nanoae.Reshape((draw(small), -1))]
         return [*dense, *codes, *shapes, *norms, *partners(layers)]

@@ -44,12 +44,8 @@ CHUNKS = 4
 WIDTH = 72  # of a timeline, letters
 CASES = {"B": B, "H": H}
 ALONE, TWO_THREADS, TWO_RANKS = "1, of one thread", "1, of two threads", "2 ranks"
-RUNS = {
-    ALONE: (1, 1),
-    TWO_THREADS: (1, 2),
-    TWO_RANKS: (2, 1),
-    "4 ranks": (4, 1),
-}  # processes, threads of each
+# processes, threads of each
+RUNS = {ALONE: (1, 1), TWO_THREADS: (1, 2), TWO_RANKS: (2, 1), "4 ranks": (4, 1)}
 NETWORKS = {"10 Gbit/s": (1.25e9, 20e-6), "25 Gbit/s": (3.1e9, 10e-6), "100 Gbit/s": (12.5e9, 3e-6)}
 RANKS = (8, 16, 32, 64, 128, 256, 512, 1024)
 LARGE = (100_000_000, 4096)  # parameters, rows of a batch

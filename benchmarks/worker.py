@@ -88,9 +88,8 @@ class Worker:
     def __exit__(self, *exception) -> None:
         if hasattr(os, "killpg"):
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(
-                    self.process.pid, signal.SIGKILL
-                )  # and with it what it started: compilers
+                # and with it what it started: compilers
+                os.killpg(self.process.pid, signal.SIGKILL)
         else:
             self.process.kill()
         self.process.wait()

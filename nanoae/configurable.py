@@ -174,9 +174,8 @@ def from_config(
         kind = known[kind]
     config = {k: v for k, v in description.items() if k != "type"}
     encoder: list[Any] = []
-    for layer in (
-        config.pop("encoder", None) or []
-    ):  # first: layers of the decoder may be tied to it
+    # first: layers of the decoder may be tied to it
+    for layer in config.pop("encoder", None) or []:
         encoder.append(from_config(layer, encoder, known, depth))
     given: dict[str, Any] = {"encoder": encoder} if encoder else {}
     among = encoder or among

@@ -16,18 +16,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
-CHANGES = (
-    "fit",
-    "partial_fit",
-    "build",
-    "label",
-    "from_file",
-)  # how the names of methods begin that learn something
+# how the names of methods begin that learn something
+CHANGES = ("fit", "partial_fit", "build", "label", "from_file")
 FREE = ("_", "get_", "set_")  # of those that have nothing to do with what was learned
 
-Call = tuple[
-    Any, int, str, bool
-]  # an estimator, a thread, which method that is in, whether it changes the estimator
+# an estimator, a thread, which method that is in, whether it changes the estimator
+Call = tuple[Any, int, str, bool]
 
 RUNNING: dict[int, Call] = {}  # in the order in which they began
 if hasattr(os, "register_at_fork"):

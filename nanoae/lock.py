@@ -12,15 +12,12 @@ from pathlib import Path
 
 try:
     import fcntl
-except (
-    ImportError
-):  # Windows: folders are not locked there, and open files cannot be removed anyway
+except ImportError:
+    # Windows: folders are not locked there, and open files cannot be removed anyway
     fcntl = None  # type: ignore[assignment]
 
-LOOKS, PAUSE = (
-    50,
-    0.01,
-)  # seconds: who was just killed may be dead before the kernel has closed all that it had open
+# seconds: who was just killed may be dead before the kernel has closed all that it had open
+LOOKS, PAUSE = 50, 0.01
 
 
 def lock(descriptor: int) -> bool:

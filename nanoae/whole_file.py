@@ -87,9 +87,8 @@ def new_part(folder: Path, permissions: int | None) -> tuple[Path, int]:
     """A hidden new file, (path, descriptor), locked for as long as it is open."""
     while True:
         part = folder / f"{HIDDEN}{os.urandom(8).hex()}{UNFINISHED}"
-        descriptor = os.open(
-            part, NEW, 0o666 if permissions is None else permissions
-        )  # less the umask
+        # less the umask
+        descriptor = os.open(part, NEW, 0o666 if permissions is None else permissions)
         try:
             if permissions not in (None, os.fstat(descriptor).st_mode & 0o777):
                 os.chmod(part, permissions)  # type: ignore[arg-type]

@@ -19,13 +19,8 @@ import numpy as np
 
 COMPILER = shutil.which("g++") if sys.platform == "linux" else None
 NEEDS_COMPILER = "running CUDA kernels on the CPU needs Linux and the C++ compiler g++"
-FLAGS = (
-    "-O1",
-    "-fPIC",
-    "-ffp-contract=off",
-    "-w",
-    "-U_FORTIFY_SOURCE",
-)  # that one forbids longjmp to another stack
+# that one forbids longjmp to another stack
+FLAGS = ("-O1", "-fPIC", "-ffp-contract=off", "-w", "-U_FORTIFY_SOURCE")
 
 
 KEPT = Path.home() / ".cache" / "nanoae" / "cuda-shim"  # for other processes, too

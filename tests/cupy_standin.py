@@ -294,9 +294,8 @@ def apply(name, function, *args, **kwargs):
     if out is not None:
         if not isinstance(out, ndarray):
             raise TypeError(f"out: expected a cupy.ndarray, got {type(out)}")
-        target = (
-            out.host
-        )  # work on a stream holds no array: it would keep its memory from being freed
+        # work on a stream holds no array: it would keep its memory from being freed
+        target = out.host
         enqueue(lambda: function(*plain, out=target, **options), arrays)
         return out
     DEVICE.stream.flush()
@@ -737,10 +736,8 @@ class FakeCublas(FakeLibrary):
         return 0
 
     def do_cublasSetStream_v2(self, handle, stream):
-        self.stream, self.workspace = (
-            value_of(stream),
-            None,
-        )  # the library falls back to a workspace of its own
+        # the library falls back to a workspace of its own
+        self.stream, self.workspace = (value_of(stream), None)
         return 0
 
     def do_cublasSetWorkspace_v2(self, handle, pointer, size):
@@ -779,15 +776,8 @@ class FakeCublas(FakeLibrary):
 class FakeCublasLt(FakeLibrary):
     """libcublasLt. Descriptors are handles; what they are set to is read from the bytes that come, by their number."""
 
-    BIAS, RELU, AUX, DRELU, BGRAD, BGRADA, BGRADB = (
-        4,
-        2,
-        128,
-        8,
-        16,
-        256,
-        512,
-    )  # bits of cublasLtEpilogue_t
+    # bits of cublasLtEpilogue_t
+    BIAS, RELU, AUX, DRELU, BGRAD, BGRADA, BGRADB = 4, 2, 128, 8, 16, 256, 512
     # number -> (name, size in bytes), of cublasLtMatmulDescAttributes_t and cublasLtMatmulPreferenceAttributes_t
     ATTRIBUTES: ClassVar = {
         "product": {3: ("transa", 4), 4: ("transb", 4), 7: ("epilogue", 4), 8: ("vector", 8), 11: ("mask", 8),

@@ -233,9 +233,8 @@ def growth(middle, loss="mse", optimizer=None, head=None):
         tracemalloc.stop()
 
 
-SMALL = (
-    48 * 1024
-)  # NumPy adds a bias through a buffer of 32 kB; a wide batch is 409,600 bytes, its mask 102,400
+# NumPy adds a bias through a buffer of 32 kB; a wide batch is 409,600 bytes, its mask 102,400
+SMALL = 48 * 1024
 
 STEPS = {
     **{f"with {cls.__name__}": ([cls()],) for cls in

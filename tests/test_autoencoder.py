@@ -38,9 +38,8 @@ def small(**settings):
 # ---------------------------------------------------------------- shapes and reports
 
 
-@pytest.mark.parametrize(
-    "code_size", [1, 3, 20], ids="{} codes".format
-)  # 20 is wider than the input
+# 20 is wider than the input
+@pytest.mark.parametrize("code_size", [1, 3, 20], ids="{} codes".format)
 @pytest.mark.parametrize("hidden", [(), (6,), (30, 6)], ids=str)
 @pytest.mark.parametrize("tied", [False, True], ids=["free", "tied"])
 def test_shapes(ops, dtype, code_size, hidden, tied):
@@ -69,9 +68,8 @@ def test_reconstruct_is_inverse_transform_of_transform(ops, close, dtype):
         ae = small(dtype=dtype.name, backend=ops, **settings).fit(X)
         close(ae.reconstruct(X), ae.inverse_transform(ae.transform(X)))
         if ae._logits:
-            assert (
-                0 < ae.reconstruct(X).min() < ae.reconstruct(X).max() < 1
-            )  # probabilities, not logits
+            # probabilities, not logits
+            assert 0 < ae.reconstruct(X).min() < ae.reconstruct(X).max() < 1
 
 
 def test_transform_in_blocks_is_transform_at_once(ops):
@@ -157,9 +155,8 @@ def test_layers_of_ones_own(ops):
     )
     ae = Autoencoder(encoder=encoder, decoder=decoder, epochs=2, backend=ops, random_state=0).fit(X)
     assert ae.code_size_ == 4 and ae.transform(X).shape == (60, 4)
-    assert not any(
-        hasattr(layer, "ops") for layer in encoder + decoder
-    )  # the user's own lists stay unbuilt
+    # the user's own lists stay unbuilt
+    assert not any(hasattr(layer, "ops") for layer in encoder + decoder)
     assert ae.fit(X).history_["loss"] == ae.fit(X).history_["loss"]
 
 

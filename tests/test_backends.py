@@ -138,10 +138,8 @@ NO_CUPY = [  # what `import cupy` meets, and what the error must say
     (None, r"CuPy is not installed.*pip install.*nanoae\[gpu\].*nanoae\[gpu12\]"),
     (fake_cupy(0), "no CUDA device"),
     (fake_cupy(RuntimeError("driver too old")), "no usable GPU.*driver too old"),
-    (
-        fake_cupy(1),
-        r"no cuBLAS or NVRTC.*toolkit.*nanoae\[gpu\].*nanoae\[gpu12\]",
-    ),  # a driver, and no toolkit
+    # a driver, and no toolkit
+    (fake_cupy(1), r"no cuBLAS or NVRTC.*toolkit.*nanoae\[gpu\].*nanoae\[gpu12\]"),
 ]
 
 

@@ -242,9 +242,8 @@ def test_peers_compute_what_nanoae_computes(case, peer):
     )
 
 
-@pytest.mark.parametrize(
-    "peer", [needs("torch")]
-)  # JAX takes long to compile it; the benchmark itself checks it
+# JAX takes long to compile it; the benchmark itself checks it
+@pytest.mark.parametrize("peer", [needs("torch")])
 def test_peers_compute_the_convolutional_case(peer):
     test_peers_compute_what_nanoae_computes(replace(CASES["conv"], rows=160, batch=8), peer)
 

@@ -269,9 +269,8 @@ def test_a_row_of_gaps_alone_has_no_score_and_is_no_normal_one():
     assert np.isnan(scores).tolist() == [False, True, False]
     with pytest.warns(UserWarning, match="missing values only"):
         assert detector.predict(new)[1] == -1
-    with pytest.warns(
-        UserWarning, match="row 3 has missing values only"
-    ):  # left out of what is learned
+    # left out of what is learned
+    with pytest.warns(UserWarning, match="row 3 has missing values only"):
         again = detector.fit(np.vstack([rows[:3], [np.nan] * 3, rows[3:]]))
     assert np.isnan(again.decision_scores_[3]) and again.labels_[3] == 1
     np.testing.assert_array_equal(again.score_samples(rows), detector.fit(rows).score_samples(rows))

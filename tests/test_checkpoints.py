@@ -370,8 +370,9 @@ def test_a_csv_log_has_each_epoch_once_after_a_kill(tmp_path, kind, at):
     with open(log, "a") as file:
         file.write("1,2")  # and half a line
     FITS[kind].run([nanoae.CSVLog(log), print], checkpoint_dir=folder, resume=True)
+    # all but the seconds
     whole, found = (
         [line.split(",")[:5] for line in path.read_text().splitlines()]
         for path in (tmp_path / "whole.csv", log)
-    )  # all but the seconds
+    )
     assert found == whole and len(whole) > 3

@@ -299,9 +299,8 @@ def test_the_convolutional_presets_on_images_from_minus_1_to_1(run, grey, code_s
     model, x_test = nanoae.load("m/model.npz"), nanoae.load_data("grey.npz").flat(black=-1)[1]
     assert isinstance(model, nanoae.ConvAutoencoder) and model.code_size_ == code_size
     told = config("m")["results"]
-    assert told["test"]["mse"] == pytest.approx(
-        model.evaluate(x_test)["mse"]
-    )  # and PCA's on the same scale:
+    # and PCA's on the same scale:
+    assert told["test"]["mse"] == pytest.approx(model.evaluate(x_test)["mse"])
     x_train = nanoae.load_data("grey.npz").flat(black=-1)[0]
     assert told["pca"]["mse"] == pytest.approx(
         nanoae.PCA(code_size).fit(x_train).evaluate(x_test)["mse"]

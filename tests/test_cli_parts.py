@@ -133,9 +133,8 @@ def test_figures_of_a_corruption_and_of_weights(run):  # noqa: F811
         )[0]
         == 0
     )
-    assert names("c") == FILES | FIGURES | {
-        "denoising.png"
-    }  # a table's profiles; its weights are no images
+    # a table's profiles; its weights are no images
+    assert names("c") == FILES | FIGURES | {"denoising.png"}
 
 
 def test_a_grid_of_parts(run):  # noqa: F811

@@ -33,9 +33,8 @@ def test_nearest_and_the_sums_of_clusters(ops, device, close, dtype, n):
     ops.nearest(device(x), device(centers), out=labels, distances=distances)
     d = ((x[:, None] - centers) ** 2).sum(axis=2)
     found = ops.to_numpy(labels)
-    close(
-        d[np.arange(n), found], d.min(axis=1), scale=20
-    )  # a tie within rounding may go either way
+    # a tie within rounding may go either way
+    close(d[np.arange(n), found], d.min(axis=1), scale=20)
     close(distances, d.min(axis=1), scale=20)
     sums, counts = device(np.full((300, 4), np.nan)), device(np.full(300, np.nan))
     ops.sum_clusters(device(x), labels, out=sums, counts=counts)

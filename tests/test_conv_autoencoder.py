@@ -162,9 +162,8 @@ def test_it_learns_digits():
     large = np.kron(nanoae.load_data("digits").x_train[:600] / 8 - 1, np.ones((3, 3)))
     x = np.pad(large, ((0, 0), (2, 2), (2, 2)), constant_values=-1)
     model = ConvAutoencoder(3, epochs=8, batch_size=30, random_state=0).fit(x)
-    assert (
-        model.evaluate(x)["mse"] < 0.85 * x.var(axis=0).mean()
-    )  # the mean image has all of the variance
+    # the mean image has all of the variance
+    assert model.evaluate(x)["mse"] < 0.85 * x.var(axis=0).mean()
 
 
 def test_fit_partial_fit_and_validation():
@@ -281,9 +280,8 @@ def test_a_decoder_may_be_tied_to_the_encoder(tmp_path):
     model.save(tmp_path / "model.npz")
     twin = nanoae.load(tmp_path / "model.npz")
     assert twin.reconstruct(x).tobytes() == model.reconstruct(x).tobytes()
-    assert (
-        twin.partial_fit(x).network_.theta.size == model.network_.theta.size
-    )  # and the tie is kept in training
+    # and the tie is kept in training
+    assert twin.partial_fit(x).network_.theta.size == model.network_.theta.size
     assert twin.network_.layers[-1].source is twin.network_.layers[0]
 
 

@@ -144,9 +144,8 @@ def test_columns_may_come_in_any_order(run, folder, scored):
     assert run(*FILES)[0] == 0
     mine = read("scores.csv")
     assert "reason" not in mine[0] and "plan_share" not in mine[0]
-    assert [row["score"] for row in mine] == [
-        row["score"] for row in scored
-    ]  # and the same seed, the same scores
+    # and the same seed, the same scores
+    assert [row["score"] for row in mine] == [row["score"] for row in scored]
 
 
 @pytest.mark.parametrize(
@@ -188,9 +187,8 @@ def test_a_saved_detector_judges_as_it_did(run, scored):
         row["score"] for row in scored
     ]
     scored_again = read("scores.csv")
-    assert (
-        run(*use[:4], "--explain", "--score", "new.csv")[0] == 0
-    )  # which columns to ignore is kept, too
+    # which columns to ignore is kept, too
+    assert run(*use[:4], "--explain", "--score", "new.csv")[0] == 0
     assert read("scores.csv") == scored_again
     Autoencoder(2, (3,), epochs=1, backend="numpy").fit(np.eye(4)).save("detector.npz")
     code, _, err = run(*use, "new.csv")

@@ -191,9 +191,8 @@ SETS = {  # what a user may have of the same images: name -> (array, --maximum)
 }
 
 
-PAIRS = [
-    (a, b) for a in SETS for b in SETS if a != "table of shares" or a == b
-]  # those are no pixels: see below
+# those are no pixels: see below
+PAIRS = [(a, b) for a in SETS for b in SETS if a != "table of shares" or a == b]
 
 
 @pytest.mark.parametrize(("learned", "judged"), PAIRS)

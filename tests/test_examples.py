@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::UserWarning"
-)  # quick runs learn from few rows, and are told so
+# quick runs learn from few rows, and are told so
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 FOLDER = Path(__file__).parents[1] / "examples"
 EXAMPLES = sorted(path.stem for path in FOLDER.glob("*.py"))
+# what the source says -> the module it needs
 NEEDED = {
     "from sklearn": "sklearn",
     "nanoae.report": "matplotlib",
     "import onnxruntime": "onnxruntime",
-}  # what the source says -> the module it needs
+}
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +60,8 @@ def test_example_runs_and_draws_what_it_names(run, name):
         for line in printed.splitlines()
         if line.startswith("figure: ")
     }
-    drawn = {
-        path for path in folder.rglob("*.png") if path.name != "sprite.png"
-    }  # which is TensorBoard's
+    # which is TensorBoard's
+    drawn = {path for path in folder.rglob("*.png") if path.name != "sprite.png"}
     assert named == drawn
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in named)
 

@@ -361,9 +361,8 @@ def test_categories_are_not_told(cells):
         encoder = TableEncoder().fit(frame(cells))
         assert encoder.categories_[1] == sorted(set(cells))
         encoder.transform(frame(cells))
-        encoder.transform(
-            frame([*cells[:30], *["new"] * 10])
-        )  # a quarter: each such row is abnormal, and found
+        # a quarter: each such row is abnormal, and found
+        encoder.transform(frame([*cells[:30], *["new"] * 10]))
 
 
 @pytest.mark.parametrize(
@@ -546,9 +545,8 @@ def test_columns_in_another_order_are_refused(names):
     again = X.iloc[:, [2, 0, 1]]
     with pytest.raises(ValueError, match="must be in the same order"):
         pca.transform(again)
-    np.testing.assert_array_equal(
-        encoder.transform(again), encoder.transform(X)
-    )  # which looks them up
+    # which looks them up
+    np.testing.assert_array_equal(encoder.transform(again), encoder.transform(X))
     np.testing.assert_array_equal(pca.transform(X.to_numpy()), pca.transform(X))
     assert encoder.names_ == [*map(str, names)]
     with pytest.raises(ValueError, match="unseen at fit time"):
@@ -579,9 +577,8 @@ def test_masked_values_are_gaps_everywhere(masked):
     np.testing.assert_array_equal(
         ae.interpolate(masked[0], masked[1]), other.interpolate(X[0], X[1])
     )
-    np.testing.assert_array_equal(
-        ae.transform(list(masked)), ae.transform(X)
-    )  # rows that are masked
+    # rows that are masked
+    np.testing.assert_array_equal(ae.transform(list(masked)), ae.transform(X))
     encoder = TableEncoder()
     np.testing.assert_array_equal(
         encoder.fit(masked).transform(masked), TableEncoder().fit(X).transform(X)
@@ -622,9 +619,8 @@ def test_masked_values_are_an_error_where_none_may_be(masked):
             use()
     with pytest.raises(ValueError, match="got NaN in row 0, column 0"):
         PCA(1).fit(X).inverse_transform(np.ma.masked_array([[1.0]], mask=True))
-    np.testing.assert_array_equal(
-        PCA(1).fit(np.ma.masked_array(X)).mean_, PCA(1).fit(X).mean_
-    )  # nothing is masked
+    # nothing is masked
+    np.testing.assert_array_equal(PCA(1).fit(np.ma.masked_array(X)).mean_, PCA(1).fit(X).mean_)
 
 
 def test_no_frame_library_is_imported():
@@ -651,9 +647,7 @@ def test_a_share_in_another_unit_is_refused(make, learned, other, tmp_path):
     model.save(tmp_path / "model.npz")
     for each in (model, nanoae.load(tmp_path / "model.npz")):
         assert each.transform(frame(learned)).shape == (40, 1)
-        assert each.transform(np.column_stack([shares / 100, shares])).shape == (
-            40,
-            1,
-        )  # an array does not tell
+        # an array does not tell
+        assert each.transform(np.column_stack([shares / 100, shares])).shape == (40, 1)
         with pytest.raises(ValueError, match="column 'share' in the unit that was learned"):
             each.transform(frame(other))

@@ -92,9 +92,8 @@ LOSSLESS = {
 
 @pytest.mark.parametrize("suffix", [*LOSSLESS, ".jpg"])
 def test_images_are_upright_whatever_way_the_camera_was_held(tmp_path, suffix):
-    smooth = np.add.outer(np.arange(0, 200, 25), np.arange(0, 50, 4)).astype(
-        np.uint8
-    )  # as JPEG keeps it
+    # as JPEG keeps it
+    smooth = np.add.outer(np.arange(0, 200, 25), np.arange(0, 50, 4)).astype(np.uint8)
     want = np.repeat(smooth[..., None], 3, axis=2) if suffix == ".jpg" else RGB[0]
     for orientation, stored in STORED.items():
         exif = Image.Exif()
@@ -217,16 +216,8 @@ def refused():
     """What has no one meaning as an image of 8 bits, or of grey values of 16: name -> (bytes or image, options)."""
     frames = {"save_all": True, "append_images": [image(RGB[1])]}
     wide = np.repeat(DEEP[0][..., None], 3, axis=2).astype(">u2")
-    tags = {
-        256: 2,
-        257: 1,
-        258: 16,
-        259: 1,
-        262: 0,
-        273: 110,
-        278: 1,
-        279: 4,
-    }  # of a TIFF, 262: white is 0
+    # of a TIFF, 262: white is 0
+    tags = {256: 2, 257: 1, 258: 16, 259: 1, 262: 0, 273: 110, 278: 1, 279: 4}
     ifd = struct.pack("<H", len(tags)) + b"".join(
         struct.pack("<HHIHH", tag, 3, 1, tags[tag], 0) for tag in tags
     )

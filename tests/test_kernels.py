@@ -303,9 +303,8 @@ CASES = {  # name -> case(ops, x, n): what a primitive gave or wrote, for n rows
         ops.max_pool((i := image(x, n))[0], i[2], out=x.empty(*i[1]))
     ),
     "max_pool_backward": lambda ops, x, n: written(
-        y := ops.max_pool(
-            ops.xp.rint((i := image(x, n))[0], out=i[0]), i[2], out=x.empty(*i[1])
-        ),  # with ties
+        # with ties
+        y := ops.max_pool(ops.xp.rint((i := image(x, n))[0], out=i[0]), i[2], out=x.empty(*i[1])),
         ops.max_pool_backward(x(*i[1]), i[0], y, i[2], out=x.empty(*i[0].shape)),
     ),
     "sum_windows": lambda ops, x, n: written(
@@ -397,10 +396,8 @@ def check_agreement(kernel_ops, name, dtype, n):
     actual, expected = CASES[name](kernel_ops, mine, n), CASES[name](theirs.ops, theirs, n)
     assert kernel_ops.launched or n == 0 or by_numpy(kernel_ops, name), "no kernel ran"
     pairs = [*zip(map(kernel_ops.to_numpy, actual), expected, strict=True)]
-    for a, e in [
-        *pairs,
-        *zip(mine.contents(), theirs.contents(), strict=True),
-    ]:  # the arguments, too
+    # the arguments, too
+    for a, e in [*pairs, *zip(mine.contents(), theirs.contents(), strict=True)]:
         assert a.shape == np.shape(e) and a.dtype == dtype
         size = np.nanmax(np.abs(e), initial=1)
         np.testing.assert_allclose(a, e, rtol=100 * tolerance, atol=50 * tolerance * size)
@@ -459,10 +456,8 @@ def test_a_nan_among_others_is_seen(kernel_ops, put):
         Window((1, 2), (1, 2), (0, 0)),
         out=put(np.zeros((1, 2, 4, 1)), "f"),
     )
-    assert nan(dx.reshape(2, 4)) == [
-        [False, True, False, False],
-        [False] * 4,
-    ]  # the last of a window that has none
+    # the last of a window that has none
+    assert nan(dx.reshape(2, 4)) == [[False, True, False, False], [False] * 4]
 
 
 def test_numbers_out_of_range_touch_no_other_memory(kernel_ops, put, dtype):
@@ -592,9 +587,8 @@ def nvrtc():
             raise
         pytest.skip('pip install "nanoae[test]" brings NVRTC along where NVIDIA offers it')
     paths = {re.sub(r"[-.\d]*(so|dll)[.\d]*$", "", file.name): str(file.locate()) for file in files}
-    ctypes.CDLL(
-        paths.get("libnvrtc-builtins") or paths["nvrtc-builtins64_"], ctypes.RTLD_GLOBAL
-    )  # it looks for this
+    # it looks for this
+    ctypes.CDLL(paths.get("libnvrtc-builtins") or paths["nvrtc-builtins64_"], ctypes.RTLD_GLOBAL)
     return ctypes.CDLL(paths.get("libnvrtc") or paths["nvrtc64_"])
 
 

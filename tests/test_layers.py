@@ -191,9 +191,8 @@ def test_a_large_mean_does_not_cancel_the_variance(ops, x):
     x = x.astype(np.float32)
     y = ops.to_numpy(net.forward(ops.to_device(x), train=True))
     expected, _ = reference.batch_norm(x.astype(np.float64), np.ones(3), np.zeros(3), 1e-5)
-    np.testing.assert_allclose(
-        y, expected, atol=0.1
-    )  # 10,000 of 1e4 add up to a mean that is off by 0.01
+    # 10,000 of 1e4 add up to a mean that is off by 0.01
+    np.testing.assert_allclose(y, expected, atol=0.1)
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
@@ -215,9 +214,8 @@ def test_shapes_keep_the_order(ops, device):
     for shape in ((7, 2, 5), (-1, 7), [10, -1], (-1,)):
         y = ops.to_numpy(build([Reshape(shape)], IMAGES, ops).forward(ops.to_device(x)))
         assert (y == x.reshape(3, *shape)).all()
-    net = build(
-        [Upsample(1), Flatten(), Reshape((2, 5, 7)), Upsample(1)], IMAGES, ops
-    )  # from batch-last memory and back
+    # from batch-last memory and back
+    net = build([Upsample(1), Flatten(), Reshape((2, 5, 7)), Upsample(1)], IMAGES, ops)
     assert (ops.to_numpy(net.forward(ops.to_device(x))) == x).all()
 
 
@@ -282,9 +280,8 @@ def test_a_transposed_convolution_is_the_adjoint(size, kernel, stride, padding, 
     assume(min(window.outputs(size)) >= 1)
     conv = Conv2d(k, kernel, stride, padding)
     net = Sequential([conv]).build((c, *size), "numpy", "float64", random_state=0)
-    lost = tuple(
-        (m + 2 * p - w) % s for m, w, s, p in zip(size, *window, strict=True)
-    )  # columns that no step reached
+    # columns that no step reached
+    lost = tuple((m + 2 * p - w) % s for m, w, s, p in zip(size, *window, strict=True))
     transpose = (
         TiedConvTranspose2d(conv) if share else ConvTranspose2d(c, kernel, stride, padding, lost)
     )
@@ -390,9 +387,8 @@ def test_gradients_of_every_element(ops, name):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_gradients_of_networks(ops, name):
     parts, shape = NETWORKS[name]
-    x = np.random.default_rng(3).standard_normal(
-        shape
-    )  # of its own: elsewhere a window may be near a tie
+    # of its own: elsewhere a window may be near a tie
+    x = np.random.default_rng(3).standard_normal(shape)
     report = check_gradients(build(parts, shape, ops), x)
     assert report.ok, f"\n{report}"
 

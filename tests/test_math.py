@@ -184,9 +184,8 @@ def test_axpby_of_any_layout(ops, device, close, other):
             ops.to_device(X, np.float64 if other != "contiguous" else y.dtype),
         )
     close(ops.axpby_inplace(y, 2.0, x, 0.5), 2 * X)
-    assert (
-        not ops.to_numpy(y.base[:, 1::2]).any() if other == "strided" else True
-    )  # nothing beside it was written
+    # nothing beside it was written
+    assert not ops.to_numpy(y.base[:, 1::2]).any() if other == "strided" else True
 
 
 @pytest.mark.parametrize("n", [1, 65_536, 65_537, 1_048_575, 1_048_577, 2_500_001])
@@ -295,9 +294,8 @@ def test_bernoulli_kl(ops, device, close):
 def test_top_k_mask(ops, device, close):
     expected = [[1.0 if sum(b > a for b in row) < 2 else 0.0 for a in row] for row in X]
     close(ops.top_k_mask(device(X), 2, out=device(np.full(X.shape, np.nan))), expected)
-    close(
-        ops.top_k_mask(device(np.ones((3, 5))), 2, out=device(np.zeros((3, 5)))).sum(axis=1), 2
-    )  # all are equal
+    # all are equal
+    close(ops.top_k_mask(device(np.ones((3, 5))), 2, out=device(np.zeros((3, 5)))).sum(axis=1), 2)
 
 
 # ---------------------------------------------------------------- losses
@@ -505,9 +503,8 @@ def test_initializer_variance_and_bounds(ops, family, kind):
 def test_truncated_normal_never_goes_beyond_two_stddev(ops):
     drawn = weights(ops, "truncated_normal")
     assert 0.199 < np.abs(drawn).max() <= 0.2
-    assert drawn.std() == pytest.approx(
-        0.1 * 0.8796, rel=0.02
-    )  # of a normal cut at two standard deviations
+    # of a normal cut at two standard deviations
+    assert drawn.std() == pytest.approx(0.1 * 0.8796, rel=0.02)
 
 
 def test_small_normal_is_small_whatever_the_fans(ops):

@@ -30,11 +30,8 @@ def whole(tmp_path, x, **options):
     ("x", "want", "maximum"),
     {
         "bytes": (BYTES, UNIT, 255),
-        "dark bytes": (
-            BYTES // 16,
-            BYTES.reshape(25, 64) // 16 / 255,
-            255,
-        ),  # nothing says that 15 is white
+        # nothing says that 15 is white
+        "dark bytes": (BYTES // 16, BYTES.reshape(25, 64) // 16 / 255, 255),
         "black and white": (BITS, BITS.reshape(25, 64), 1),
         "black": (BITS * 0, UNIT * 0, 1),
         "colours": (
@@ -48,11 +45,8 @@ def whole(tmp_path, x, **options):
         "float 0 and 1": (BITS.astype(np.float64), BITS.reshape(25, 64), 1),
         "float pixels": (BYTES.astype(np.float32), BYTES.reshape(25, 64), None),
         "from -1 to 1": (SHARES * 2 - 1, UNIT * 2 - 1, None),
-        "16 bits": (
-            BYTES.astype(np.uint16) * 257,
-            BYTES.reshape(25, 64) * 257.0,
-            None,
-        ),  # or 12 bits of a camera
+        # or 12 bits of a camera
+        "16 bits": (BYTES.astype(np.uint16) * 257, BYTES.reshape(25, 64) * 257.0, None),
         "integers": (BYTES.astype(np.int64), BYTES.reshape(25, 64), None),
         "a table of bytes": (BYTES.reshape(25, 64), BYTES.reshape(25, 64), None),
         "a table of shares": (SHARES.reshape(25, 64), UNIT, None),
@@ -136,10 +130,8 @@ def test_parts_in_two_units_are_refused(tmp_path, train, test):
 @pytest.mark.parametrize(
     ("train", "test"),
     {
-        "counts": (
-            BYTES.reshape(25, 64) % 4,
-            BITS.reshape(25, 64),
-        ),  # the few test rows may have no 2 and no 3
+        # the few test rows may have no 2 and no 3
+        "counts": (BYTES.reshape(25, 64) % 4, BITS.reshape(25, 64)),
         "counts of two types": (
             BYTES.reshape(25, 64) % 4,
             (BYTES.reshape(25, 64) % 4).astype(np.int64),

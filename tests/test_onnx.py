@@ -213,9 +213,8 @@ def test_a_conditional_one(labels, tmp_path):
 
 
 def test_what_a_model_refuses_comes_out_as_nan(tmp_path):
-    model = nanoae.VariationalAutoencoder(2, (5,), **SMALL).fit(
-        UNIT, condition=COLOURS
-    )  # with ReLUs, which lose NaN
+    # with ReLUs, which lose NaN
+    model = nanoae.VariationalAutoencoder(2, (5,), **SMALL).fit(UNIT, condition=COLOURS)
     rows = UNIT[:4].copy()
     rows[0, 1], rows[1, 2] = np.nan, np.inf
     model.export(tmp_path / "whole.onnx")

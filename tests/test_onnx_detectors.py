@@ -16,9 +16,8 @@ rng = np.random.default_rng(0)
 LEARNED = rng.normal(size=(120, 5))
 LEARNED[:, 2] = np.round(np.abs(LEARNED[:, 2]) * 3)  # ties
 LEARNED[5, 0], LEARNED[7, 1] = 40, 1e5  # beyond the limit of the scalers
-NEW = np.vstack(
-    [LEARNED, LEARNED[:20] * 1.01, rng.normal(size=(30, 5)) * 3]
-)  # those learned from have folds of their own
+# those learned from have folds of their own
+NEW = np.vstack([LEARNED, LEARNED[:20] * 1.01, rng.normal(size=(30, 5)) * 3])
 GAPS = np.where(rng.random(NEW.shape) < 0.2, np.nan, NEW)
 
 
@@ -152,9 +151,8 @@ def test_clusters_with_labels(tmp_path):
         small(random_state=0), n_clusters=20, random_state=0
     ).fit(LEARNED)
     detector.label(np.arange(20), np.arange(20) % 5 == 0)
-    same(
-        detector, tmp_path / "detector.onnx", LEARNED, x=LEARNED
-    )  # float64, in which the columns are scaled
+    # float64, in which the columns are scaled
+    same(detector, tmp_path / "detector.onnx", LEARNED, x=LEARNED)
 
 
 def test_what_is_not_finite_is_abnormal(tmp_path):

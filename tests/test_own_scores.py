@@ -102,9 +102,8 @@ def test_ones_own(tmp_path, settings):
 
 
 def test_ones_own_score_is_what_it_says():
-    detector = fitted(
-        scores=LargestError(), scaling=MinMax(), holdout=0.2
-    )  # one training, on 64 rows
+    # one training, on 64 rows
+    detector = fitted(scores=LargestError(), scaling=MinMax(), holdout=0.2)
     member = detector.members_[0]
     z = ((NEW - member.scaler.low_) / (member.scaler.high_ - member.scaler.low_)).astype(np.float32)
     want = np.abs(z - member.model.reconstruct(z)).max(axis=1) / member.scores[0].usual_

@@ -113,9 +113,8 @@ def test_gaussian_noise(ops, dtype):
     noise = ops.to_numpy(net.forward(ops.to_device(x, dtype), train=True)).astype(float) - 0.3
     assert abs(noise.mean()) < 5 * 0.5 / math.sqrt(N)
     assert noise.var() == pytest.approx(0.25, abs=5 * 0.25 * math.sqrt(2 / N))  # Var[s²] = 2 σ⁴ / N
-    assert np.mean(np.abs(noise) < 0.5) == pytest.approx(
-        math.erf(1 / math.sqrt(2)), abs=0.004
-    )  # and normal
+    # and normal
+    assert np.mean(np.abs(noise) < 0.5) == pytest.approx(math.erf(1 / math.sqrt(2)), abs=0.004)
     assert np.mean((noise / 0.5) ** 4) == pytest.approx(3, abs=0.1)
     columns = np.corrcoef(noise[:, :50].T) - np.eye(50)
     assert np.abs(columns).max() < 5 / math.sqrt(1000)  # independent
@@ -220,9 +219,8 @@ def test_kl_by_hand():
         q = sum(h[n, j] for n in range(6)) / 6
         expected += 0.3 * (0.2 * math.log(0.2 / q) + 0.8 * math.log(0.8 / (1 - q)))
     assert net.penalty() == pytest.approx(expected)
-    assert forward(KLSparsity(0.2, 0.3), np.full((6, 4), 0.2))[0].penalty() == pytest.approx(
-        0
-    )  # on target: nothing
+    # on target: nothing
+    assert forward(KLSparsity(0.2, 0.3), np.full((6, 4), 0.2))[0].penalty() == pytest.approx(0)
 
 
 def test_kl_of_dead_and_of_saturated_units_is_finite():
@@ -359,9 +357,8 @@ def test_save_load_pickle_and_clone(ops, tmp_path, name):
         assert (twin.transform(X) == ae.transform(X)).all() and (
             twin.reconstruct(X) == ae.reconstruct(X)
         ).all()
-        assert repr(twin.network_).replace("[0, 1]", "(0, 1)") == repr(
-            ae.network_
-        )  # JSON has no tuples
+        # JSON has no tuples
+        assert repr(twin.network_).replace("[0, 1]", "(0, 1)") == repr(ae.network_)
         for part in ("corruption", "bottleneck", "penalty"):
             assert type(getattr(twin, part)) is type(getattr(ae, part))
         twin.partial_fit(X)  # it can go on

@@ -42,6 +42,7 @@ FIGURES = {
     "roc": lambda ax: plot.roc({"a": CODES[:, 0]}, CODES[:, 1] > 0, ax=ax),
 }
 # Pictures have none.
+# pictures have none
 WITHOUT_AXES = (
     "reconstructions",
     "table",
@@ -49,7 +50,7 @@ WITHOUT_AXES = (
     "interpolation",
     "filters",
     "explanation-images",
-)  # pictures have none
+)
 
 
 def texts(ax):

@@ -15,14 +15,10 @@ import pytest
 
 SNAPSHOT = Path(__file__).with_name("public_names.json")
 ROOMS = ("nanoae", "nanoae.backend", "nanoae.data", "nanoae.report", "nanoae.pyod")
-WITHOUT_METHODS = (
-    "Layer",
-    "Loss",
-    "Optimizer",
-    "Trainer",
-    "Ops",
-)  # what they override is the engine's own contract
+# what they override is the engine's own contract
+WITHOUT_METHODS = ("Layer", "Loss", "Optimizer", "Trainer", "Ops")
 
+# of no user
 INSIDE = {
     "as_built",
     "check_fitted",
@@ -32,7 +28,7 @@ INSIDE = {
     "record_schema",
     "settle",
     "to_file",
-}  # of no user
+}
 
 MARKS = {"KEYWORD_ONLY": "*, ", "VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}
 

@@ -99,9 +99,8 @@ def test_confidence_of_many_rows():
     confidence = detector.predict_confidence(rows)
     assert confidence.min() > 0.45 and confidence.mean() > 0.99 and np.isfinite(confidence).all()
     at = np.argsort(np.abs(detector.decision_function(rows) - detector.threshold_))[0]
-    assert confidence[at] == pytest.approx(
-        0.5, abs=0.02
-    )  # at the threshold it might be called either
+    # at the threshold it might be called either
+    assert confidence[at] == pytest.approx(0.5, abs=0.02)
 
 
 def test_equal_scores_have_a_probability():

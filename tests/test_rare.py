@@ -89,9 +89,8 @@ def test_what_is_abnormal_in_the_categories_is_found_and_named(tmp_path):
 SAME = SimpleNamespace(  # gives back 0, and its codes are its rows
     as_built=SimpleNamespace(loss=Mixed((1, 4))), transform=np.array, reconstruct=np.zeros_like
 )
-ONE_HOT = np.column_stack(
-    [np.arange(8.0), np.eye(4)[[0, 0, 0, 0, 1, 1, 2, 2]]]
-)  # 4, 2, 2 and none of 8 rows
+# 4, 2, 2 and none of 8 rows
+ONE_HOT = np.column_stack([np.arange(8.0), np.eye(4)[[0, 0, 0, 0, 1, 1, 2, 2]]])
 
 
 def test_the_surprise_of_a_category():

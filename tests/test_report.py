@@ -109,10 +109,8 @@ def test_the_page_knows_every_layer():
         "Pooling",
         "Summing",
     }
-    rooms = (
-        "nanoae.engine",
-        "nanoae.autoencoders",
-    )  # what the trainer puts in their place is never in a model
+    # what the trainer puts in their place is never in a model
+    rooms = ("nanoae.engine", "nanoae.autoencoders")
     layers = {
         kind
         for kind in registry().values()

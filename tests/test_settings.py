@@ -26,9 +26,8 @@ OF_ROWS = {
     "score": lambda m: m.score(NEW),
     "sample": lambda m: m.fit_prior(X, 2).sample(4, random_state=0),
     "interpolate": lambda m: m.interpolate(NEW[0], NEW[1], 3),
-    "partial_fit": lambda m: (
-        copy.deepcopy(m).partial_fit(X).network_.theta
-    ),  # whose optimiser starts afresh
+    # whose optimiser starts afresh
+    "partial_fit": lambda m: copy.deepcopy(m).partial_fit(X).network_.theta,
 }
 OF_LABELS = {
     "predict": lambda m: m.predict(NEW),
@@ -233,9 +232,8 @@ def test_every_method_answers_as_before(fitted, name, tmp_path):
     same(answers(copy.deepcopy(model), asked), expected)
     same(answers(nanoae.load(tmp_path / "model.npz"), asked), expected)
     same(answers(model, asked), expected)
-    assert (
-        model.get_params(deep=False) == model.get_params(deep=False) | params
-    )  # what was set is shown
+    # what was set is shown
+    assert model.get_params(deep=False) == model.get_params(deep=False) | params
 
 
 @pytest.mark.parametrize("name", CASES)

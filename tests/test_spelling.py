@@ -58,9 +58,8 @@ READ = {
 def test_a_spelling_is_read_as_it_is_meant(column, name):
     cells, values = READ[name]
     np.testing.assert_array_equal(column(cells), values)
-    as_text = Table.of(
-        np.array(cells, dtype=object)[:, None]
-    )  # as a data frame's, which no file has quoted
+    # as a data frame's, which no file has quoted
+    as_text = Table.of(np.array(cells, dtype=object)[:, None])
     np.testing.assert_array_equal(as_text.column(0), values)
 
 
@@ -222,7 +221,6 @@ def test_a_column_is_in_the_unit_that_was_learned(learned, new, message):
         return
     with pytest.raises(ValueError, match=message):
         encoder.transform(table(*new))
-    with pytest.raises(
-        ValueError, match=message
-    ):  # the same as numbers of a data frame, if they are plain
+    # the same as numbers of a data frame, if they are plain
+    with pytest.raises(ValueError, match=message):
         encoder.transform(table(*(float(x) if x.isdigit() else x for x in new)))

@@ -133,9 +133,8 @@ def test_sigmoid_codes_are_learned_by_cross_entropy(shallow):
     assert [model.loss for model in shallow[3:]] == ["bce", "mse", "mse"]
     assert [model.code_activation for model in shallow[3:]] == ["relu"] * 3
     for model in shallow[1:3]:
-        assert (
-            model.history_["loss"][-1] < math.log(2) * 1.05
-        )  # the loss that a half for everything has
+        # the loss that a half for everything has
+        assert model.history_["loss"][-1] < math.log(2) * 1.05
 
 
 @pytest.mark.parametrize("kind", STACKS)
@@ -165,9 +164,8 @@ def test_settings_for_each_layer(shallow, kind):
     )
     fitted(kind, corruption=noises[0], pretrain_epochs=1)
     assert all(part.corruption is noises[0] and part.epochs == 1 for part in shallow[3:])
-    assert (
-        len({part.random_state for part in shallow[:3]}) == 3
-    )  # not the same noise and order in each layer
+    # not the same noise and order in each layer
+    assert len({part.random_state for part in shallow[:3]}) == 3
 
 
 def test_tied_weights(shallow):
@@ -364,9 +362,8 @@ def test_held_out_rows_are_seen_by_neither(monkeypatch, kind):
         ),
     )
     model = STACKS[kind](validation_fraction=0.25).fit(X, unlabelled(kind, 40))
-    assert (
-        seen == [50] and len(model.history_["val_loss"]) == 2
-    )  # a quarter of the 40 labelled rows
+    # a quarter of the 40 labelled rows
+    assert seen == [50] and len(model.history_["val_loss"]) == 2
     assert len(
         model._trainer.x_batch
     ) == 16 and model._trainer.optimizer.total_steps == 2 * math.ceil(30 / 16)
@@ -376,9 +373,8 @@ def test_validation_data_and_patience():
     model = StackedClassifier((6,), **{**SHARED, "epochs": 200}, patience=2).fit(
         X, Y, validation_data=(X[:20], 2 - Y[:20])
     )
-    assert (
-        len(model.history_["val_loss"]) < 200
-    )  # wrong labels: the better it learns, the worse they get
+    # wrong labels: the better it learns, the worse they get
+    assert len(model.history_["val_loss"]) < 200
     model = StackedRegressor((6,), **SHARED).fit(X, Z, validation_data=(X, Z))
     error = ((model.predict(X) - Z) ** 2).mean() / Z.var()
     assert model.history_["val_loss"][-1] == pytest.approx(error, rel=1e-3)
@@ -598,10 +594,8 @@ def test_gradients_and_dropout(ops, kind):
     assert sum(isinstance(layer, Dropout) for layer in model.network_.layers) == 3
     report = check_gradients(model, X[:6])
     assert report.ok, f"\n{report}"
-    assert (model.predict(X) == model.predict(X)).all() and model.transform(X).shape == (
-        60,
-        3,
-    )  # off in use
+    # off in use
+    assert (model.predict(X) == model.predict(X)).all() and model.transform(X).shape == (60, 3)
 
 
 @pytest.mark.parametrize("kind", STACKS)

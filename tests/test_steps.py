@@ -20,9 +20,8 @@ from nanoae.autoencoders.teacher_forcing import TeacherForcing
 from nanoae.engine.sequences import LastTimestep, TimeDistributed
 
 rng = np.random.default_rng(0)
-LINES = np.array(
-    [[2, 3, 4, 1, 0, 0], [2, 5, 1, 0, 0, 0], [3, 0, 4, 5, 3, 1]]
-)  # 0 is padding, and a word not known
+# 0 is padding, and a word not known
+LINES = np.array([[2, 3, 4, 1, 0, 0], [2, 5, 1, 0, 0, 0], [3, 0, 4, 5, 3, 1]])
 
 
 def build(layers, shape, ops="numpy", dtype="float64"):
@@ -72,9 +71,8 @@ def test_each_step_is_the_layer_at_each_step(ops, dtype, device, close):
 def test_the_last_step_is_the_last_that_is_a_word(ops, dtype, device, close):
     source = Embedding(6, 6)
     net = build([source, LastTimestep(source)], (6,), ops, dtype)
-    ops.copy(
-        ops.to_device(np.eye(6), dtype), out=source.params["W"]
-    )  # a word's vector tells which word it is
+    # a word's vector tells which word it is
+    ops.copy(ops.to_device(np.eye(6), dtype), out=source.params["W"])
     close(net.forward(ops.to_device(LINES)), np.eye(6)[[1, 1, 1]])
     close(net.forward(ops.to_device(LINES[:, :3])), np.eye(6)[[4, 1, 4]])
 
@@ -102,9 +100,8 @@ def test_word_dropout_drops_its_share_of_words_in_training_alone(ops):
     assert (ops.to_numpy(teacher.looked[:, :-1]) == ops.to_numpy(words[:, :-1])).all()
     net.forward(words, train=True)
     heard = ops.to_numpy(teacher.looked)
-    assert (heard[:, :-1] == 0).mean() == pytest.approx(
-        0.3, abs=0.01
-    )  # 20,000 draws: a standard deviation of 0.003
+    # 20,000 draws: a standard deviation of 0.003
+    assert (heard[:, :-1] == 0).mean() == pytest.approx(0.3, abs=0.01)
     assert (heard[:, -1] == ops.to_numpy(words[:, 0])).all()  # the keyword is told all the same
 
 

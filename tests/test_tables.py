@@ -387,9 +387,8 @@ def test_the_code_of_a_table():
     np.testing.assert_array_equal(
         code[:, 1:], [[0, 1, 0], [1, 0, 0], [nan] * 3, [0, 1, 0], [0, 1, 0]]
     )
-    unseen = Table(
-        ["c", "n"], [np.array(["z", "a"], dtype=object), np.array([2.5, 2.5])], range(2)
-    )  # in any order
+    # in any order
+    unseen = Table(["c", "n"], [np.array(["z", "a"], dtype=object), np.array([2.5, 2.5])], range(2))
     np.testing.assert_array_equal(encoder.transform(unseen), [[0, 0, 0, 1], [0, 1, 0, 0]])
 
 
@@ -409,9 +408,8 @@ def test_the_columns_of_fit_are_wanted(file):
         encoder.transform(read_table(file(CSV.replace("note", "nota"))))
     with pytest.raises(ValueError, match=r"expected a number in row 2, column 'age', .* got 'old'"):
         encoder.transform(read_table(file(CSV.replace("31", "old"))))
-    codes = encoder.transform(
-        read_table(file(CSV.replace("red", "7").replace("blue", "8")))
-    )  # text stays text
+    # text stays text
+    codes = encoder.transform(read_table(file(CSV.replace("red", "7").replace("blue", "8"))))
     assert codes[0, 1:4].tolist() == [0, 0, 1]
 
 

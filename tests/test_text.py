@@ -189,9 +189,8 @@ def test_rare_words_and_new_ones_are_no_words():
     vocabulary = Vocabulary.learn(["a a b", "a b c"], ["x", "y"], "words", 3)
     assert vocabulary.tokens == (" b", "a", " a") or len(vocabulary.tokens) == 3
     rows = vocabulary.encode(["a b zebra"], ["y"], 6)
-    assert (
-        rows[0, 0] == vocabulary.bos_ids["y"] and (rows[0] == 0).sum() == 2
-    )  # the new word, and the padding
+    # the new word, and the padding
+    assert rows[0, 0] == vocabulary.bos_ids["y"] and (rows[0] == 0).sum() == 2
     assert vocabulary.decode(rows) == ["a b"]
 
 

@@ -195,11 +195,8 @@ HEADERS = [  # a first row, the rows below it, and whether it is a header (None:
         False,
     ),
     (["0", "1"], [[0, 1], [1, 1], [1, 0]] * 5, None),
-    (
-        ["0", "1", "5"],
-        [[0.1 * i, 1 + 0.03 * i, 5 - 0.2 * i] for i in range(1, 7)],
-        None,
-    ),  # of a start at time 0
+    # of a start at time 0
+    (["0", "1", "5"], [[0.1 * i, 1 + 0.03 * i, 5 - 0.2 * i] for i in range(1, 7)], None),
     (["0", "1", "2"], [[i % 4, f"{i % 3}.00", (i * 7) % 9] for i in range(20)], True),
     (
         ["0", "1", "2"],

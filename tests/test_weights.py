@@ -102,9 +102,8 @@ def test_whole_weights_are_copies_of_lines():
 def test_partial_fit_counts_likewise(first):
     models = [Autoencoder(2, (4,), missing="mask", dtype="float64", **SHORT) for _ in range(3)]
     if not first:
-        models = [
-            model.fit(np.vstack([GAPS] * 3)) for model in models
-        ]  # whose batches are larger than 50 rows
+        # whose batches are larger than 50 rows
+        models = [model.fit(np.vstack([GAPS] * 3)) for model in models]
     copies, weighed, shared = models
     copies.partial_fit(*repeated([GAPS])).partial_fit(GAPS)
     weighed.partial_fit(GAPS, sample_weight=W).partial_fit(GAPS)

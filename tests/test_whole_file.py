@@ -81,12 +81,10 @@ with whole_file(sys.argv[1]) as file:
 def test_what_killed_writers_left_goes_and_what_others_write_stays(tmp_path, monkeypatch):
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "b")], check=False)
     (left,) = os.listdir(tmp_path)
-    monkeypatch.setattr(
-        os, "getpid", lambda: 7
-    )  # as in a container, where every command has the same number
-    os.mkfifo(
-        tmp_path / ".nanoae-0123456789abcdef.part"
-    )  # not ours, and to open it could last for ever
+    # as in a container, where every command has the same number
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    # not ours, and to open it could last for ever
+    os.mkfifo(tmp_path / ".nanoae-0123456789abcdef.part")
     with whole_file(tmp_path / "b") as other:
         assert not (tmp_path / left).exists()
         write(tmp_path / "c")

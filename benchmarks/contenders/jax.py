@@ -55,9 +55,8 @@ def apply(parameters, layers, x, draw=None):
                 lax.conv_general_dilated(x, W, (stride, stride), [(padding, padding)] * 2)
                 + b[:, None, None]
             )
-        elif (
-            kind == "conv_transpose"
-        ):  # the adjoint: the kernel turned round, over x with stride - 1 zeros in between
+        elif kind == "conv_transpose":
+            # the adjoint: the kernel turned round, over x with stride - 1 zeros in between
             (W, b), (*_, kernel, stride, padding) = next(weights), sizes
             W, border = W[:, :, ::-1, ::-1].swapaxes(0, 1), [(kernel - 1 - padding,) * 2] * 2
             x = (

@@ -46,9 +46,8 @@ def layers(case: Case) -> list[Layer]:
 def set_weights(network: nanoae.Sequential, case: Case) -> None:
     learning = [layer for layer in network.layers if layer.params]
     for layer, values in zip(learning, case.weights(), strict=True):
-        for parameter, value in zip(
-            layer.params.values(), values, strict=True
-        ):  # W and b, or gamma and beta
+        # W and b, or gamma and beta
+        for parameter, value in zip(layer.params.values(), values, strict=True):
             network.ops.copy(network.ops.to_device(value), out=parameter)
 
 

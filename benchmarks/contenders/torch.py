@@ -94,9 +94,8 @@ class Model:
 
 class Torch(Contender):
     def start(self, threads):
-        torch.set_flush_denormal(
-            True
-        )  # Adam's moments of dead units decay to denormals, which cost it half its speed
+        # Adam's moments of dead units decay to denormals, which cost it half its speed
+        torch.set_flush_denormal(True)
         torch.set_num_threads(threads)
 
     def compiled(self, function):

@@ -19,14 +19,10 @@ import numpy as np
 from nanoae.rows import by_blocks
 
 ROUNDING = 1e-6  # the share of a score by which it may be off: of a row among others, and of the same row alone
-FEW, MANY = (
-    100,
-    5000,
-)  # rows: below the first, more folds; above the second, one part of them is enough
-HELD, MOST_HELD = (
-    0.2,
-    20_000,
-)  # of many rows: the part that is held out of the training, and its most rows
+# rows: below the first, more folds; above the second, one part of them is enough
+FEW, MANY = 100, 5000
+# of many rows: the part that is held out of the training, and its most rows
+HELD, MOST_HELD = 0.2, 20_000
 
 
 def deal(rows: int, holdout: float, random: np.random.Generator) -> np.ndarray:
@@ -81,9 +77,8 @@ class Conformal:
             width = self.scores[-1] - lowest
             return float(lowest - 1e-3 * width)
         lower, first = self.scores[n - above - 1 : n - above + 1]
-        return float(
-            first - 1e-3 * (first - lower)
-        )  # just below it; where both are tied, none of them is above
+        # just below it; where both are tied, none of them is above
+        return float(first - 1e-3 * (first - lower))
 
 
 def benjamini_hochberg(p: np.ndarray, rate: float) -> np.ndarray:

@@ -46,9 +46,8 @@ class ColumnTails(FeatureScore):
         found = np.empty(columns.shape)
         for j, (usual, z) in enumerate(zip(self.sorted_, columns.T, strict=True)):
             usual = usual[: np.searchsorted(usual, np.nan)]  # those that are known
-            order = np.argsort(
-                z
-            )  # neighbours in it are looked for in the same part of usual: half of the time
+            # neighbours in it are looked for in the same part of usual: half of the time
+            order = np.argsort(z)
             rising = z[order]
             low = np.searchsorted(usual, rising + JITTER, "right")
             high = len(usual) - np.searchsorted(usual, rising - JITTER, "left")

@@ -45,9 +45,8 @@ class Member:
 
     def __init__(self, scaler, model, scores, seed: np.random.SeedSequence | None = None):
         self.scaler, self.scores = copy.deepcopy((scaler, scores))
-        self.model = copy.deepcopy(model).set_output(
-            transform="default"
-        )  # arrays, whatever scikit-learn is told
+        # arrays, whatever scikit-learn is told
+        self.model = copy.deepcopy(model).set_output(transform="default")
         if "scaling" in self.model.get_params(deep=False):
             self.model.set_params(scaling="none")  # its rows are scaled by this one's scaler
         self.numbers: Any = ...  # the columns that the scaler is for: all, or those of numbers
@@ -107,9 +106,8 @@ class Member:
         Z = self.scaled(X)
         model = ReadOnce(self.model, Z)
         found = [np.asarray(score.score(model, Z)) for score in self.scores]
-        if (
-            not self.model.network_.finite
-        ):  # whatever a score makes of that, one that asks no network among them
+        # whatever a score makes of that, one that asks no network among them
+        if not self.model.network_.finite:
             found = [np.full(len(Z), np.nan) for _ in found]
         for score, each in zip(self.scores, found, strict=True):
             if each.shape != (len(Z),) or each.dtype.kind not in "biuf":

@@ -29,9 +29,8 @@ class NearestCodes(Score):
     """
 
     weight = 2.0  # it is the one that is right on most tables
-    sizes_: (
-        np.ndarray
-    )  # (D,), what a category in each place of Z counts; only of a table with categories
+    # (D,), what a category in each place of Z counts; only of a table with categories
+    sizes_: np.ndarray
     whitening_: np.ndarray  # W (K, K), if any
     references_: np.ndarray  # (R, K), where there are many cell by cell, with
     starts_: np.ndarray  # the number of each cell's first one, and

@@ -17,9 +17,8 @@ class Standing:
 
     def fit(self, scores: np.ndarray) -> Standing:
         """scores (N,) of normal rows."""
-        low = min(
-            float(scores.min()), 0.0
-        )  # what may be below 0, like -log p of a density, counts from the lowest
+        # what may be below 0, like -log p of a density, counts from the lowest
+        low = min(float(scores.min()), 0.0)
         height = scores - low
         typical = float(np.median(height)) or float(height.mean()) or 1.0
         floor = 1e-3 * typical
@@ -64,12 +63,10 @@ class Surprise:
         self.usual = np.sort(scores)
         n = len(scores)
         self.learned = self.usual
-        low = min(
-            float(self.usual[0]), 0.0
-        )  # what is below 0, like -log p of a density, counts from the lowest
-        self.floor = (
-            1e-6 * max(float(np.median(self.usual)) - low, 1e-6) - low
-        )  # a score of 0 has no logarithm
+        # what is below 0, like -log p of a density, counts from the lowest
+        low = min(float(self.usual[0]), 0.0)
+        # a score of 0 has no logarithm
+        self.floor = 1e-6 * max(float(np.median(self.usual)) - low, 1e-6) - low
         self.values, count = np.unique(self.usual + self.floor, return_counts=True)
         self.below = (np.cumsum(count) - count / 2) / n
         peaks = min(max(n // 10, 10), n)

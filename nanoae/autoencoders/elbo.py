@@ -59,9 +59,8 @@ class Variational(NetworkEstimator):
     def new_trainer(self, rows: Any, epochs: int, falling: bool = False) -> Trainer:
         trainer = super().new_trainer(rows, epochs, falling)
         self._gaussian.warm_up = self.as_built.warm_up * math.ceil(rows / trainer.batch_size)
-        measure: Any = weakref.WeakMethod(
-            self._validation_loss
-        )  # the trainer is this estimator's, not the reverse
+        # the trainer is this estimator's, not the reverse
+        measure: Any = weakref.WeakMethod(self._validation_loss)
         trainer.measure = lambda *rows, **scale: measure()(*rows, **scale)
         return trainer
 

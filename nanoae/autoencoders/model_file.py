@@ -29,9 +29,8 @@ from nanoae.whole_file import whole_file
 FORMAT = 1
 KIND = "nanoae model (.npz, or .safetensors)"
 LEAST_LIMIT = 32 << 20  # bytes that a file of any size may unpack to
-ROOM = (
-    64 << 20
-)  # bytes that a network may take beside twice what the file may unpack to: gradients, and moments
+# bytes that a network may take beside twice what the file may unpack to: gradients, and moments
+ROOM = 64 << 20
 HEADER_LIMIT = 16 << 20  # bytes: a history of 100,000 epochs has 6
 LONGEST = 400  # characters of what is told of it
 MOST_LAYERS = 1000  # in a list of them, or of their sizes: 100,000 take minutes

@@ -65,9 +65,8 @@ class PCA(Scaled):
             copies = weights.sum()
 
         parts = centred(X, self.mean_, exponent, weights)
-        if (
-            copies > d
-        ):  # the D x D covariance has the same right singular vectors: X = U S Vᵀ, XᵀX = V S² Vᵀ
+        # the D x D covariance has the same right singular vectors: X = U S Vᵀ, XᵀX = V S² Vᵀ
+        if copies > d:
             variance, vectors = np.linalg.eigh(sum(part.T @ part for part in parts))
             variance = np.maximum(variance[::-1], 0)
             vectors = vectors[:, ::-1].T

@@ -37,9 +37,8 @@ from nanoae.rows import extremes
 
 Range = tuple[Any, Any]  # the least and the largest number, or arrays of one for each feature
 UNBOUNDED: Range = (-math.inf, math.inf)
-ROUNDING = 4 * float(
-    np.finfo(np.float32).eps
-)  # of the largest number: so far beyond an end it is still rounding
+# of the largest number: so far beyond an end it is still rounding
+ROUNDING = 4 * float(np.finfo(np.float32).eps)
 SCALES = {(0, 1): " (images: X / 255)", (-1, 1): " (images: X / 127.5 - 1)"}
 
 
@@ -103,10 +102,8 @@ RISING: dict[type, Callable[[Any], Range]] = {  # f(a) <= f(b) where a <= b -> t
     Tanh: lambda f: (-1, 1),
     Softplus: lambda f: (0, math.inf),
 }
-FALLING_FIRST: dict[type, float] = {
-    GELU: -0.170041,
-    SiLU: -0.278465,
-}  # from 0 to this, and from there on rising
+# from 0 to this, and from there on rising
+FALLING_FIRST: dict[type, float] = {GELU: -0.170041, SiLU: -0.278465}
 
 
 @range_of.register

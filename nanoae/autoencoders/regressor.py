@@ -30,10 +30,8 @@ class StackedRegressor(StackedPredictor):
     """
 
     _kind = "regressor"
-    _target = (
-        0.0,
-        1.0,
-    )  # y = zero + unit · output; in older files the head holds both, and these stand
+    # y = zero + unit · output; in older files the head holds both, and these stand
+    _target = (0.0, 1.0)
     _zero = property(lambda self: self._target[0])
     _unit = property(lambda self: self._target[1])
     _facts = (*StackedPredictor._facts, Fact("_target", "target", [float], [0.0, 1.0], list, tuple))

@@ -13,16 +13,8 @@ from nanoae.data.archive import Archive
 FLOATS = ("float32", "float64")
 WHOLE = ("int32", "int64")
 Shape = tuple[int | None, ...]
-OTHERS = (
-    "bool",
-    "int8",
-    "int16",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-    "float16",
-)  # of a user's own parts
+# of a user's own parts
+OTHERS = ("bool", "int8", "int16", "uint8", "uint16", "uint32", "uint64", "float16")
 
 
 class Saved:

@@ -96,9 +96,8 @@ class Scaled(Estimator):
         if self._scales:
             rows = own_order(X) if weights is None else drawn(weights)
             scalers.fit_rows(self.scaler_, X[rows], self._columns)
-            if hasattr(
-                self.scaler_, "limit_"
-            ):  # no tail is drawn in: what a network gives beyond it would explode
+            # no tail is drawn in: what a network gives beyond it would explode
+            if hasattr(self.scaler_, "limit_"):
                 self.scaler_.limit_ = np.full(np.shape(self.scaler_.limit_), NO_LIMIT)
             return self.scaled(X)
         found = self.scaled(X)

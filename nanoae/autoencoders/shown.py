@@ -12,13 +12,8 @@ from nanoae.autoencoders.scaled import Scaled
 from nanoae.engine.layers import batch_of
 from nanoae.engine.network import Sequential
 
-SIZES = (
-    "sizes",
-    "hidden",
-    "code_size",
-    "encoder",
-    "decoder",
-)  # what is known of layers that are not built
+# what is known of layers that are not built
+SIZES = ("sizes", "hidden", "code_size", "encoder", "decoder")
 
 
 class Shown(Scaled):

@@ -83,9 +83,8 @@ def available(backend: str) -> str:
 
 
 def _numpy_ops() -> Ops:
-    from nanoae.backend.native_ops import (
-        NativeOps,
-    )  # here: most of what it imports is not needed to import nanoae
+    # here: most of what it imports is not needed to import nanoae
+    from nanoae.backend.native_ops import NativeOps
 
     try:
         return NativeOps()

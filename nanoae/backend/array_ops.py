@@ -141,9 +141,8 @@ class ArrayOps(Buffered):
             flat = buffers[key] = self.empty(like.size, dtype)
         if like.flags.c_contiguous:
             return flat[: like.size].reshape(like.shape)
-        order = sorted(
-            range(like.ndim), key=like.strides.__getitem__, reverse=True
-        )  # its axes, as they lie in memory
+        # its axes, as they lie in memory
+        order = sorted(range(like.ndim), key=like.strides.__getitem__, reverse=True)
         axes = [order.index(axis) for axis in range(like.ndim)]
         lengths = [like.shape[axis] for axis in order]
         in_memory = flat[: like.size].reshape(lengths)
@@ -238,9 +237,8 @@ class ArrayOps(Buffered):
         if isinstance(x, Streamed):
             return self.xp.multiply(x[rows], out.dtype.type(scale), out=out)
         if x.dtype == out.dtype:
-            self.xp.take(
-                x, rows, axis=0, out=out, mode="clip"
-            )  # "clip": NumPy copies `out` when it has to check
+            # "clip": NumPy copies `out` when it has to check
+            self.xp.take(x, rows, axis=0, out=out, mode="clip")
             return out if scale == 1.0 else self.scale_inplace(out, scale)
         stored = self.scratch(out, "rows", x.dtype)
         self.xp.take(x, rows, axis=0, out=stored, mode="clip")

@@ -24,18 +24,10 @@ from nanoae.backend.array_ops import Array
 from nanoae.backend.cublas import COMPUTE_TYPES, NO, ONE, REAL_TYPES, ZERO, check, layout
 
 BIAS, RELU_BIAS, RELU_AUX_BIAS, DRELU_BGRAD, BGRADA = 4, 6, 134, 152, 256  # cublasLtEpilogue_t
-TRANSA, TRANSB, EPILOGUE, VECTOR, MASK, MASK_LD = (
-    3,
-    4,
-    7,
-    8,
-    11,
-    12,
-)  # cublasLtMatmulDescAttributes_t
-MOST_WORKSPACE, ALIGNMENTS = (
-    1,
-    (5, 6, 7, 8),
-)  # cublasLtMatmulPreferenceAttributes_t; of A, B, C and D
+# cublasLtMatmulDescAttributes_t
+TRANSA, TRANSB, EPILOGUE, VECTOR, MASK, MASK_LD = 3, 4, 7, 8, 11, 12
+# cublasLtMatmulPreferenceAttributes_t; of A, B, C and D
+MOST_WORKSPACE, ALIGNMENTS = 1, (5, 6, 7, 8)
 MASK_BITS = 128  # a row of the mask is a multiple of these: CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD
 
 
@@ -82,13 +74,8 @@ class CublasLt:
             "MatmulPreferenceSetAttribute": setting,
             "MatmulDescCreate": [made, c_int32, c_int32],  # compute type, type of alpha and beta
             "MatmulDescSetAttribute": setting,
-            "MatrixLayoutCreate": [
-                made,
-                c_int32,
-                c_uint64,
-                c_uint64,
-                c_int64,
-            ],  # type, rows, columns, ld
+            # type, rows, columns, ld
+            "MatrixLayoutCreate": [made, c_int32, c_uint64, c_uint64, c_int64],
             "MatmulAlgoGetHeuristic": [
                 *[c_void_p] * 7,
                 c_int32,
@@ -184,9 +171,8 @@ class CublasLt:
             self.make("MatrixLayoutCreate", kind, *(x.shape[::-1] if turned == NO else x.shape), ld)
             for x, (turned, ld) in zip(arrays, layouts, strict=True)
         ]
-        least = map(
-            c_uint32, (*aligned[:3], aligned[2])
-        )  # else 256 would be taken for granted; C is D
+        # else 256 would be taken for granted; C is D
+        least = map(c_uint32, (*aligned[:3], aligned[2]))
         self.set("MatmulPreference", self.preference, dict(zip(ALIGNMENTS, least, strict=True)))
         algorithm = Heuristic()
         found = c_int32()

@@ -43,14 +43,8 @@ COMPOSED = {
     "affine_relu_backward",
     "activation_backward_bias",
 }
-AS_GOOD = {
-    "uniform",
-    "keep_mask",
-    "top_k_mask",
-    "add_rows",
-    "im2col",
-    "max_pool_backward",
-}  # by NumPy
+# by NumPy
+AS_GOOD = {"uniform", "keep_mask", "top_k_mask", "add_rows", "im2col", "max_pool_backward"}
 LINE = 64  # bytes of a line of the cache
 SMALL = 1 << 13  # elements that NumPy has done with before Python has launched a kernel
 # Multiplications of which the same is true: so few OpenBLAS does on one thread

@@ -99,9 +99,8 @@ class Parser(argparse.ArgumentParser):
         if choice:
             known = choice[2].replace("'", "").split(", ")
             message += "." + did_you_mean(choice[1], known)
-        elif (
-            message.endswith("required") or " are required: " in message
-        ):  # by a name that is misspelt, it may be
+        elif message.endswith("required") or " are required: " in message:
+            # by a name that is misspelt, it may be
             unknown = [
                 word
                 for word in self.given
@@ -148,12 +147,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         restart_on_the_best_blas()
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        warnings.simplefilter(
-            "ignore", RuntimeWarning
-        )  # an overflow ends in a NotFiniteError, which says more
-        warnings.simplefilter(
-            "ignore", nanoae.UnderfitWarning
-        )  # PCA's error stands beside the result
+        # an overflow ends in a NotFiniteError, which says more
+        warnings.simplefilter("ignore", RuntimeWarning)
+        # PCA's error stands beside the result
+        warnings.simplefilter("ignore", nanoae.UnderfitWarning)
         warnings.showwarning = lambda message, *_, **__: log_error(f"warning: {message}")  # type: ignore[assignment]
         quiet = False
         try:

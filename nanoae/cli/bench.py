@@ -99,9 +99,8 @@ def step_time(model: Any, x: np.ndarray, seconds: float) -> tuple[float, str]:
     model.set_params(callbacks=[enough], patience=None).build(x.shape[1])
     trainer = model.new_trainer(len(x), epochs=1_000_000)
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "training was interrupted"
-        )  # whose end is "... is kept": not here
+        # whose end is "... is kept": not here
+        warnings.filterwarnings("ignore", "training was interrupted")
         trainer.fit(*model.training_data(x))
     if trainer.interrupted:
         raise KeyboardInterrupt

@@ -20,9 +20,8 @@ from nanoae.rows import Rows, by_blocks, concatenated, extremes
 
 SPLITS = ("train", "test", "all")
 HEADERS = {"auto": None, "yes": True, "no": False}
-Table = tuple[
-    np.ndarray, dict[str, Any]
-]  # rows on the model's scale, (N, D), and what its methods take beside them
+# rows on the model's scale, (N, D), and what its methods take beside them
+Table = tuple[np.ndarray, dict[str, Any]]
 
 
 def add_options(

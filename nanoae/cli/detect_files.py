@@ -24,9 +24,8 @@ from nanoae.data.table_parts import TableParts
 from nanoae.rows import Rows, by_blocks
 
 Names = tuple[str, ...]
-Part = tuple[
-    Any, Sequence[int], list[tuple[str, np.ndarray]]
-]  # rows, their numbers, what is copied
+# rows, their numbers, what is copied
+Part = tuple[Any, Sequence[int], list[tuple[str, np.ndarray]]]
 Prepared = tuple[AnomalyDetector, str, Names, Callable[[], Iterator[Part]]]
 
 

@@ -50,9 +50,8 @@ def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Ta
     labels = data.y_test
     if labels is not None and labels.ndim != 1:
         labels = None
-    shown = (
-        slice(None) if labels is None else ~np.ma.getmaskarray(labels)
-    )  # rows that have none have no colour
+    # rows that have none have no colour
+    shown = slice(None) if labels is None else ~np.ma.getmaskarray(labels)
     colours = None if labels is None else np.ma.getdata(labels)[shown]
     report.code_scatter(
         folder / FIGURES[2], codes[shown], colours, title=f"Codes of {len(codes):,} test rows"

@@ -20,9 +20,8 @@ from nanoae.training.process_group import first_rank
 from nanoae.whole_file import check_writable, whole_file
 
 STDOUT = Path("-")
-FORMULA = re.compile(
-    r"\s*[=+\-@\t\r\n＝＋－＠]"
-)  # what a spreadsheet takes for the beginning of one
+# what a spreadsheet takes for the beginning of one
+FORMULA = re.compile(r"\s*[=+\-@\t\r\n＝＋－＠]")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 

@@ -20,13 +20,8 @@ from nanoae.whole_file import whole_file
 
 FOLDER, COMMAND = "checkpoints", "command.json"  # in the folder of the run, and in that
 LONGEST = 1 << 20  # bytes of a command
-WITH_IT = (
-    "resume",
-    "quiet",
-    "run",
-    "parser",
-    "argv",
-)  # what may be said beside --resume, or is no option
+# what may be said beside --resume, or is no option
+WITH_IT = ("resume", "quiet", "run", "parser", "argv")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

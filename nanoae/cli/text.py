@@ -28,9 +28,8 @@ from nanoae.report import write_text_report
 from nanoae.training.process_group import first_rank, ranks
 
 HELD_OUT = 0.1  # share of the lines that the model is tested on
-RUNS = Path(
-    "runs", "text"
-)  # -1, -2, ...: what train writes, and where generate looks for the newest
+# -1, -2, ...: what train writes, and where generate looks for the newest
+RUNS = Path("runs", "text")
 EXAMPLES = """\
 examples:
   nanoae text train                                   slogans of a grammar that comes with nanoae: about a minute

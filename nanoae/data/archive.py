@@ -20,14 +20,11 @@ NPY_HEADERS = {
     (2, 0): np.lib.format.read_array_header_2_0,
 }
 KIND = ".npz file"
-MOST_AT_ONCE = (
-    1 << 20
-)  # bytes that zipfile may ask for: the directory of an archive of 10,000 members, or a block
+# bytes that zipfile may ask for: the directory of an archive of 10,000 members, or a block
+MOST_AT_ONCE = 1 << 20
 MOST_MEMBERS = 10_000
-END, IN_ZIP64 = (
-    22,
-    0xFFFF,
-)  # bytes of its last record, before a comment; the number where another record has it
+# bytes of its last record, before a comment; the number where another record has it
+END, IN_ZIP64 = 22, 0xFFFF
 LONGEST_HEADER = 10_000  # bytes of a member's header, NumPy's own limit
 
 

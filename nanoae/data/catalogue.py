@@ -165,9 +165,8 @@ def places(
         if name == "mnist":
             found.append((place, ("", ".gz")))
         elif folder == data_dir:
-            found.append(
-                (place, (".gz",))
-            )  # both sets have these file names: only the .gz tells whose they are
+            # both sets have these file names: only the .gz tells whose they are
+            found.append((place, (".gz",)))
     return found
 
 

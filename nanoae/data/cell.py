@@ -17,9 +17,8 @@ NUMBERS = (int, float, np.bool_, np.integer, np.floating, Decimal, Fraction)  # 
 HOLDERS = (list, tuple, dict, set, frozenset, np.ndarray)  # no values, but what holds some
 TRUTHS = {bool, np.bool_}
 TRUTH = {"true": "True", "false": "False"}
-WRITTEN = re.compile(
-    r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[+-]\d\d+)?"
-)  # a number as Python, NumPy and pandas write it
+# a number as Python, NumPy and pandas write it
+WRITTEN = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[+-]\d\d+)?")
 
 
 def is_nothing(cell: Any) -> bool:

@@ -16,15 +16,8 @@ from nanoae.spelling import did_you_mean
 FORMATS = {".parquet": "parquet", ".arrow": "ipc", ".feather": "ipc"}
 KIND = "Parquet or Arrow file"
 AT_ONCE = 1 << 16  # rows
-SINGLE = (
-    "bool",
-    "int8",
-    "uint8",
-    "int16",
-    "uint16",
-    "halffloat",
-    "float",
-)  # Arrow's types that float32 holds
+# Arrow's types that float32 holds
+SINGLE = ("bool", "int8", "uint8", "int16", "uint16", "halffloat", "float")
 
 
 def is_columnar(path: Path) -> bool:

@@ -100,9 +100,8 @@ def _of_pandas(series: Any, name: Any, who: str) -> Column:
     if isinstance(series.dtype, np.dtype) and kind != "O":
         return Column(series.to_numpy())
     if kind in "uif" and not declared:
-        return Column(
-            series.to_numpy(np.float64, na_value=np.nan)
-        )  # nullable, Arrow's and sparse columns
+        # nullable, Arrow's and sparse columns
+        return Column(series.to_numpy(np.float64, na_value=np.nan))
     cells = series.astype(object).to_numpy(copy=True)
     cells[series.isna().to_numpy(dtype=bool)] = None
     return Column(cells, declared)

@@ -12,13 +12,11 @@ import numpy as np
 from nanoae.data.maximum import check_maximum, find_maximum, in_one_unit
 from nanoae.rows import Rows, by_blocks, rows_of
 
-UNPACK_LIMIT = (
-    4 << 30
-)  # bytes that one compressed file may unpack to; a larger set belongs in a memory-mapped .npy
+# bytes that one compressed file may unpack to; a larger set belongs in a memory-mapped .npy
+UNPACK_LIMIT = 4 << 30
 
-IN_ORDER = (
-    1 << 30
-)  # bytes of a table from which on a split keeps the rows' order: on a disk others are far apart
+# bytes of a table from which on a split keeps the rows' order: on a disk others are far apart
+IN_ORDER = 1 << 30
 
 
 class BadFile(ValueError):
@@ -107,9 +105,8 @@ class Dataset:
         if self.maximum is None or (self.maximum == 1 and not black):
             kind = np.result_type(x.dtype, np.float32) if exact else np.float32
             return rows.astype(kind, copy=False)
-        x = np.divide(
-            rows, self.maximum / (1 - black), dtype=np.float32
-        )  # in one pass, with no float64 between
+        # in one pass, with no float64 between
+        x = np.divide(rows, self.maximum / (1 - black), dtype=np.float32)
         return np.add(x, black, out=x) if black else x
 
     @classmethod

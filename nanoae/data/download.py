@@ -95,9 +95,8 @@ def fetch(file: File, mirrors: tuple[str, ...], folder: Path) -> Path:
     Each mirror is tried TRIES times, and goes on from where it was cut off; all together take SECONDS at most. Raises
     ConnectionError with each address and what went wrong there; OSError where the folder cannot be made.
     """
-    from http.client import (
-        HTTPException,
-    )  # the network's modules take as long to import as half of nanoae
+    # the network's modules take as long to import as half of nanoae
+    from http.client import HTTPException
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{file.name}.gz"

@@ -25,9 +25,8 @@ def is_header(first: list[str], body: list[list[str]]) -> bool | None:
     names = [j for j, cell in enumerate(first) if cell and not is_number(cell) and not is_gap(cell)]
     again = [j for j in names if first[j] in columns[j]]  # a name that is a value, too
     if not names:
-        marks = (
-            any(first) and not numbers
-        )  # of what is missing; but NA is a name where sodium is measured
+        # of what is missing; but NA is a name where sodium is measured
+        marks = any(first) and not numbers
         return None if marks else numbers_are_names(first, columns)
     if not numbers:
         return None if len(again) == len(names) else True

@@ -14,32 +14,12 @@ from nanoae.data.regular_file import opened
 
 Image = Any  # Pillow's, which is imported only where an image is to be read
 READ = "PNG, JPEG, BMP, TIFF, WebP, GIF, PNM or JPEG 2000"
-FORMATS = (
-    "PNG",
-    "JPEG",
-    "BMP",
-    "DIB",
-    "TIFF",
-    "WEBP",
-    "GIF",
-    "PPM",
-    "JPEG2000",
-)  # Pillow's names for them
-CHANNELS = {
-    "1": "L",
-    "L": "L",
-    "LA": "L",
-    "P": "RGB",
-    "PA": "RGB",
-    "RGB": "RGB",
-    "RGBA": "RGB",
-}  # of 8 bits each
-SIXTEEN = (
-    "I;16",
-    "I;16B",
-    "I;16L",
-    "I;16N",
-)  # and "I", as older Pillows call PNG and PNM of 16 bits
+# Pillow's names for them
+FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")
+# of 8 bits each
+CHANNELS = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGB": "RGB", "RGBA": "RGB"}
+# and "I", as older Pillows call PNG and PNM of 16 bits
+SIXTEEN = ("I;16", "I;16B", "I;16L", "I;16N")
 WHITE_IS_ZERO, BITS_PER_SAMPLE, PHOTOMETRIC = 0, 258, 262  # of TIFF
 START_OF_CODESTREAM = (
     b"\xff\x4f\xff\x51"  # of JPEG 2000; the first channel's bits stand 42 bytes further on
@@ -78,9 +58,8 @@ def opened_image(path: Path) -> Iterator[Image]:
         opened(path, f"image ({READ})") as file,
         load_pillow().open(file, formats=FORMATS) as image,
     ):
-        if (
-            getattr(image, "is_animated", False) and image.format != "MPO"
-        ):  # a photograph, and others for its sake
+        # a photograph, and others for its sake
+        if getattr(image, "is_animated", False) and image.format != "MPO":
             raise BadFile(path, "one image", f"{image.n_frames}", "Save each as a file of its own.")
         found = bits(path, image)
         if is_sixteen(image):
@@ -137,9 +116,8 @@ def pixels(path: Path, image: Image) -> np.ndarray:
     from PIL import ImageOps
 
     image.load()
-    if (
-        image.format != "TIFF"
-    ):  # which Pillow turns as it loads it, and forgets or keeps the orientation
+    # which Pillow turns as it loads it, and forgets or keeps the orientation
+    if image.format != "TIFF":
         ImageOps.exif_transpose(image, in_place=True)
     sixteen = is_sixteen(image)
     key = "transparency" in image.info

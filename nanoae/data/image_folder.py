@@ -23,13 +23,8 @@ SUFFIXES = re.compile(r"\.(png|jpe?g|jpe|jfif|bmp|dib|tiff?|webp|gif|p[bgpn]m|jp
 NOT_READ = re.compile(
     r"\.(avif|hei[cf]|svg|jxl|ico|tga|psd|eps|exr|hdr|pfm|pam|dng|cr[23]|nef|arw)"
 )
-HIDDEN = {
-    "thumbs.db",
-    "ehthumbs.db",
-    "desktop.ini",
-    "__macosx",
-    "@eadir",
-}  # what systems leave beside images
+# what systems leave beside images
+HIDDEN = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"}
 TRAIN = ("train", "training")
 TEST = ("test", "testing", "val", "valid", "validation")
 FREE_BYTES = 32 << 10  # a file that is smaller may unpack to as much as one of this size
@@ -203,9 +198,8 @@ def read_stack(folder: Path, paths: list[Path], limit: int) -> np.ndarray:
                     "Allow more: --limit 8GB, limit=.",
                 )
             shape = (image.height, image.width)
-            if stack is not None and set(shape) != set(
-                stack.shape[1:3]
-            ):  # known before it is unpacked
+            # known before it is unpacked
+            if stack is not None and set(shape) != set(stack.shape[1:3]):
                 raise unlike(path, stack, first, shape)
             found = pixels(path, image)
         if stack is None:

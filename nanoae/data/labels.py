@@ -23,13 +23,8 @@ import numpy as np
 from nanoae.data.cell import is_nothing as is_no_value
 from nanoae.data.missing import is_gap
 
-NEVER_A_CLASS = {
-    "",
-    "nan",
-    "-nan",
-    "<na>",
-    "nat",
-}  # what NumPy and pandas write for a value that is not there
+# what NumPy and pandas write for a value that is not there
+NEVER_A_CLASS = {"", "nan", "-nan", "<na>", "nat"}
 KINDS = {"truth value": (bool, np.bool_), "number": (numbers.Real, np.number), "text": (str,)}
 HINT = "-1 stands for no label; if it is a class, call that otherwise: np.where(y == -1, 2, y)."
 
@@ -65,9 +60,8 @@ def class_labels(y: Any, who: str, classes: np.ndarray | None = None) -> np.ma.M
             raise ValueError(
                 f"{who}: expected class labels, got continuous numbers (Unknown label type: continuous)."
             )
-        if (
-            len(known) < len(labels) and (np.abs(known) < 2**53).all()
-        ):  # it was NaN that made floats of them
+        # it was NaN that made floats of them
+        if len(known) < len(labels) and (np.abs(known) < 2**53).all():
             labels = _masked(known.astype(np.int64), np.ma.getmaskarray(labels))
     elif known.dtype.kind == "U":
         _check_spelling(known, who)

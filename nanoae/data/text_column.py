@@ -235,9 +235,8 @@ class TextColumn:
     def check_nearly_numbers(self, numbers: Collection[str], texts: list[str]) -> None:
         """BadFile where the texts are many numbers with units behind them, or some with signs around them."""
         units = list(dict.fromkeys(map(unit_behind, texts)))
-        measured = any(
-            "." in text or "," in text for text in texts
-        )  # 12A and 12B are codes, 1.5k and 1.2M are not
+        # 12A and 12B are codes, 1.5k and 1.2M are not
+        measured = any("." in text or "," in text for text in texts)
         if None not in units and (
             len(units) == 1 or (measured and len(texts) >= CODES * len(units))
         ):

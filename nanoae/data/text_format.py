@@ -9,12 +9,8 @@ from typing import Any
 
 from nanoae.spelling import did_you_mean
 
-SEPARATORS = {
-    "tab": "\t",
-    "\\t": "\t",
-    "blank": " ",
-    "space": " ",
-}  # words for what is hard to type
+# words for what is hard to type
+SEPARATORS = {"tab": "\t", "\\t": "\t", "blank": " ", "space": " "}
 
 
 @dataclass(frozen=True)

@@ -22,15 +22,12 @@ from nanoae.data.text_format import TextFormat
 from nanoae.spelling import did_you_mean, short
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
-LOOK, LOOK_AT_MOST = (
-    100,
-    1 << 18,
-)  # lines, and characters of them, from which separator and header are told
+# lines, and characters of them, from which separator and header are told
+LOOK, LOOK_AT_MOST = 100, 1 << 18
 MOST_COLUMNS = 200_000  # each has a name, and is looked at by itself
 BLOCK = 2048  # cells read together: what a processor has at hand
-EXCEL = re.compile(
-    r'"?sep=(.)"?\s*'
-)  # the line in which a spreadsheet says how the rest is separated
+# the line in which a spreadsheet says how the rest is separated
+EXCEL = re.compile(r'"?sep=(.)"?\s*')
 COMMENT = re.compile(
     r"#+ *(?![ ,;|\t])"
 )  # what NumPy puts before a header; "#" alone may be the name of a column

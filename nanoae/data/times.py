@@ -8,12 +8,8 @@ from typing import Any
 
 import numpy as np
 
-TIMES = (
-    "date",
-    "time",
-    "duration",
-    "period",
-)  # how the names of their types begin, in all libraries
+# how the names of their types begin, in all libraries
+TIMES = ("date", "time", "duration", "period")
 TIME_TYPES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 CLOCK = r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?[AaPp][Mm])?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?"
 DAY = r"\d{4}([-/.])\d{1,2}(?:\1\d{1,2})?|\d{1,2}\.\d{1,2}\.\d{4}|\d{1,2}([-/])\d{1,2}\2(?:\d{4}|\d\d)"

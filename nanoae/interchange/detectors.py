@@ -117,9 +117,8 @@ class OfDetector(Parts):
             return (x * 0.0).sum(1)
         known = 1 - x.is_nan().cast(np.float64)
         filled = x.is_nan().where(0.0, x)
-        return (filled * 0.0).sum(1) / known.apply(
-            "ReduceMax", [1], keepdims=0
-        )  # 0 / 0 where nothing is known
+        # 0 / 0 where nothing is known
+        return (filled * 0.0).sum(1) / known.apply("ReduceMax", [1], keepdims=0)
 
     def scores(self) -> Outputs:
         score = self.score() + self.finite

@@ -203,9 +203,8 @@ def module_of(layer: Any, nn: Any) -> Any:
     """The torch.nn module of a layer, without its weights."""
     kind = type(layer)
     if kind is TimeDistributed:
-        return module_of(
-            layer.layer, nn
-        )  # a module takes all axes before the last one for the batch
+        # a module takes all axes before the last one for the batch
+        return module_of(layer.layer, nn)
     if kind is activations.GELU:
         return nn.GELU(approximate="tanh")
     if isinstance(layer, Reshape):

@@ -30,9 +30,8 @@ from nanoae.engine.sequences import TimeDistributed
 from nanoae.engine.shape import Flatten, Reshape
 from nanoae.spelling import did_you_mean
 
-Seen = tuple[
-    Array, tuple[int, ...]
-]  # a view of a layer's array, and its shape in the other library
+# a view of a layer's array, and its shape in the other library
+Seen = tuple[Array, tuple[int, ...]]
 
 
 def network_of(model: Any) -> Sequential:
@@ -150,9 +149,8 @@ def keras_arrays(network: Sequential) -> list[Seen]:
         if isinstance(layer, (Conv2d, ConvTranspose2d)) and not isinstance(
             layer, TiedConvTranspose2d
         ):
-            own[0] = own[0].transpose(
-                2, 3, 1, 0
-            )  # (KH, KW, in, out); of a transposed one (KH, KW, out, in)
+            # (KH, KW, in, out); of a transposed one (KH, KW, out, in)
+            own[0] = own[0].transpose(2, 3, 1, 0)
         elif own and not isinstance(layer, (BatchNorm, LayerNorm, Embedding)):
             raise ValueError(
                 f"weights: expected layers that Keras keeps in the same way, got layer {i}, {layer!r}. "

@@ -17,12 +17,8 @@ from nanoae.backend import Ops
 from nanoae.trace.recorder import Call, same_memory
 
 BATCH, INPUT, OUTPUT = "nio"
-MATRICES = {
-    "x": "ni",
-    "dx": "ni",
-    "y": "no",
-    "dy": "no",
-}  # of a layer's arrays; elementwise, both sides are "no"
+# of a layer's arrays; elementwise, both sides are "no"
+MATRICES = {"x": "ni", "dx": "ni", "y": "no", "dy": "no"}
 
 
 @dataclass
@@ -91,9 +87,8 @@ def literal(value: float, text: str = "") -> Factor:
     return Factor(np.asarray(float(value)), "", text)
 
 
-Name = Callable[
-    [Any, str], Factor
-]  # (an array of the layer, the letters of its axes) -> the factor that it is
+# (an array of the layer, the letters of its axes) -> the factor that it is
+Name = Callable[[Any, str], Factor]
 
 
 def explain(

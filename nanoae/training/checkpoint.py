@@ -41,10 +41,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 KEPT = 2  # files: should the last one be damaged, there is the one before
 NAME = re.compile(r"checkpoint-(\d{8,})\.npz")
-SHARE, FREE = (
-    0.02,
-    1.0,
-)  # of the time that checkpoints may take, and the seconds that they may take in any case
+# of the time that checkpoints may take, and the seconds that they may take in any case
+SHARE, FREE = 0.02, 1.0
 
 Stage = tuple[Facts, Arrays]  # how a training stands, or stood at its end
 

@@ -192,9 +192,8 @@ class DistributedTrainer(Trainer):
             with stop.heeded():
                 try:
                     return super().fit(*data, **settings)
-                except (
-                    NotFiniteError
-                ):  # which all ranks have met; rank 0 may have a checkpoint from before
+                except NotFiniteError:
+                    # which all ranks have met; rank 0 may have a checkpoint from before
                     self.recovered = self.group.broadcast(self.recovered)
                     self.network.set_state(self.group.broadcast(self.network.state()))
                     raise

@@ -16,9 +16,8 @@ EVALUATION_ROWS = (
 EVALUATION_IMAGES = (
     100  # of images, whose windows take many times their memory, which each thread keeps
 )
-EVALUATION_NUMBERS = (
-    1 << 22
-)  # in their outputs: fewer rows where one is a whole line of scores over all words
+# in their outputs: fewer rows where one is a whole line of scores over all words
+EVALUATION_NUMBERS = 1 << 22
 
 
 def rows_at_a_time(network: Sequential) -> int:

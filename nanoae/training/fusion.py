@@ -112,12 +112,8 @@ class LinearActivation(InPlace):
         return repr(self.layer) if self.f == "identity" else super().__repr__()
 
 
-NEED_NO_OUTPUT = (
-    Linear,
-    TiedLinear,
-    Convolution,
-    BatchNorm,
-)  # whose backward does not look at their y
+# whose backward does not look at their y
+NEED_NO_OUTPUT = (Linear, TiedLinear, Convolution, BatchNorm)
 
 
 METHODS = "forward", "backward", "f", "df", "predict"

@@ -17,11 +17,8 @@ from typing import Any
 
 from nanoae.backend import Array, Ops
 
-SIZES = (
-    "OMPI_COMM_WORLD_SIZE",
-    "PMI_SIZE",
-    "MPI_LOCALNRANKS",
-)  # where Open MPI and MPICH say how many there are
+# where Open MPI and MPICH say how many there are
+SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS")
 SWITCH = "NANOAE_MPI"  # 0: each process is by itself
 GRACE = 2.0  # seconds in which all ranks meet an error, if it is one that all of them meet
 PASSED_ON = (
@@ -184,9 +181,8 @@ def process_group() -> ProcessGroup | None:
     ImportError where `mpiexec` has started several processes that cannot find each other.
     """
     if _groups:
-        return (
-            _groups[0] if _groups[0].pid == os.getpid() else None
-        )  # a process that a rank forked is none
+        # a process that a rank forked is none
+        return _groups[0] if _groups[0].pid == os.getpid() else None
     if os.environ.get(SWITCH) == "0" or (launched() == 1 and "mpi4py.MPI" not in sys.modules):
         return None
     alone = (

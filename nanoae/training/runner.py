@@ -86,10 +86,8 @@ class StepRunner:
             self.rows = ops.zeros(batch, "int64")
             self.rates = ops.zeros(steps, "float64")
             self.rate = ops.zeros((), "float64")
-            self.clock, self.total = (
-                ops.zeros(2, "int64"),
-                ops.zeros((), self.dtype),
-            )  # the epoch's step, optimizer.t
+            # the epoch's step, optimizer.t
+            self.clock, self.total = (ops.zeros(2, "int64"), ops.zeros((), self.dtype))
             self.t = self.clock[1:2].reshape(())
             self.good_for = good_for  # last, since Ctrl-C may come at any moment
         for place, numbers in (

@@ -34,9 +34,8 @@ class Stop:
             raise KeyboardInterrupt if signum == signal.SIGINT else SystemExit(128 + signum)
         self.signum = signum
         for descriptor in self.terminals:
-            if not os.isatty(
-                descriptor
-            ):  # it has been closed: who still writes to it is not to fail
+            # it has been closed: who still writes to it is not to fail
+            if not os.isatty(descriptor):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 

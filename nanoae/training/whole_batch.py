@@ -124,9 +124,8 @@ class SynchronisedBatchNorm(BatchNorm):
         gamma = self.grads["gamma"]
         m = dy.shape[1]
         ops.matmul(dy, ops.ones(m, self.dtype), out=beta)  # dbeta = Σ dy
-        ops.multiply(
-            ops.sum_products_rows(dy, centered, out=gamma), inv, out=gamma
-        )  # dgamma = Σ dy x̂
+        # dgamma = Σ dy x̂
+        ops.multiply(ops.sum_products_rows(dy, centered, out=gamma), inv, out=gamma)
         if not self.need_dx:
             return None
         sums = self.buffer("sums", (2, len(beta)))
