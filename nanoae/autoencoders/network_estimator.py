@@ -17,6 +17,7 @@ from nanoae.autoencoders import optimizer_state
 from nanoae.autoencoders.examples import Examples, weighed
 from nanoae.autoencoders.fact import Fact
 from nanoae.autoencoders.model_file import save_model
+from nanoae.autoencoders.own_layers import answering, check_made
 from nanoae.autoencoders.plan import AUTO, Plan
 from nanoae.autoencoders.shown import Shown
 from nanoae.autoencoders.trained import Trained
@@ -88,6 +89,7 @@ class NetworkEstimator(Trained, Shown):
         self.network_ = network.build(
             self._network_input(input_shape), ops, self.dtype, network_seed, state
         )
+        self._made = answering(network)
         self._loss = self.as_built.new_loss().build(ops, self.network_.dtype)
         self._n_encoder = len(encoder)
         self.code_size_ = int(np.prod(encoder[-1].out_shape))
@@ -325,6 +327,7 @@ class NetworkEstimator(Trained, Shown):
     def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """(facts, arrays) for the model file."""
         self.check_weights()  # the file could not be opened again
+        check_made(self)
         facts, arrays = super().to_file()
         state = {
             f"state{i}": self.network_.ops.to_numpy(array)

@@ -47,12 +47,14 @@ def read(header: Facts, arrays: Saved) -> tuple[Facts, Arrays] | None:
 
 def trainer_of(model: Any) -> Trainer | None:
     """The trainer that the next `partial_fit` of a fitted model goes on with: of its last call, or as a file has kept
-    it. None where there is none, and with a warning on another backend, whose random numbers are others. ValueError for
-    a file's that does not fit."""
+    it. None where there is none, or none for the layers that are there now, and with a warning on another backend,
+    whose random numbers are others. ValueError for a file's that does not fit."""
     found = vars(model).get("_optimizer_state")
     model._optimizer_state = None
     if found is None:
-        return getattr(model, "_trainer", None)
+        trainer, network = getattr(model, "_trainer", None), model.network_
+        same = trainer and trainer.network is network and trainer.layers == network.layers
+        return trainer if same else None
     name, here = type(model).__name__, state.device(model.network_)
     if here != found[0]["backend"]:
         told = f"its optimizer was saved on {found[0]['backend']}, this is {here}"

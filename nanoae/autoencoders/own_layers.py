@@ -1,4 +1,4 @@
-"""Own layers: an encoder and a decoder that the user lists."""
+"""Own layers: an encoder and a decoder that the user lists, or layers put in place of others by hand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from nanoae.autoencoders.kinds import Listed
+from nanoae.configurable import config_snapshot
+from nanoae.engine.activations import Elementwise
 from nanoae.engine.layers import Layer
+from nanoae.engine.network import Sequential
 
 LAYERS = Listed(
     "[Linear(...), ...], a list of layers", lambda layer: isinstance(layer, Layer), least=1
@@ -23,3 +26,21 @@ def copies(
     for layer in decoder or ():
         made.pop(id(layer), None)
     return own_encoder, None if decoder is None else copy.deepcopy(list(decoder), made)
+
+
+def answering(network: Sequential) -> list[Any]:
+    """Its layers' kinds, and the settings of activations; those of others may change in training, as KL's weight."""
+    return [
+        config_snapshot(layer) if isinstance(layer, Elementwise) else type(layer)
+        for layer in network.layers
+    ]
+
+
+def check_made(model: Any) -> None:
+    """ValueError where a model's layers are others than its parameters made: these are all that a file has of them."""
+    now = answering(model.network_)
+    if now != getattr(model, "_made", now):
+        raise ValueError(
+            f"{type(model).__name__}: expected layers as its parameters make them, which is what a file keeps, got "
+            f"others: {model.network_}. Give them as encoder= and decoder=, or keep the model with pickle."
+        )

@@ -80,14 +80,13 @@ class Trainer:
         if not isinstance(loss, Loss):
             raise ValueError(f"Trainer: expected loss=MSE() or another one, got {loss!r}.")
         if not isinstance(optimizer, Optimizer):
-            raise ValueError(
-                f"Trainer: expected optimizer=Adam() or another one, got {optimizer!r}."
-            )
+            raise ValueError(f"Trainer: expected optimizer=Adam() or another, got {optimizer!r}.")
         if getattr(network, "ops", None) is None:
             raise ValueError(
                 "Trainer: expected a built network. Call network.build(input_shape) first."
             )
         self.network, self.ops = network, network.ops
+        self.layers = list(network.layers)
         self.fast = fusion.fuse(network) if fuse else network  # the same parameters, fewer passes
         self.batch_size, self.epochs, self.rows = min(batch_size, rows), epochs, rows
         self.loss = loss.build(self.ops, network.dtype)
@@ -177,6 +176,8 @@ class Trainer:
                 f"Trainer: expected x of shape (N, *{self.network.input_shape}), N > 0, and as many targets, "
                 f"got {x.shape}" + (f" and {t.shape}." if t is not None else ".")
             )
+        if self.network.layers != self.layers:
+            raise ValueError("Trainer: expected the layers it was made for. Make a new one.")
         done, total = self.entered
         self.entered = 0, 0.0
         self.begun, self.drawn_from = self.optimizer.t - done, ops.generator_state(self.order)
