@@ -86,9 +86,8 @@ class NetworkEstimator(Trained, Shown):
         only_numpy = isinstance(self.optimizer, KFAC)
         ops = get_ops("numpy" if only_numpy and self.backend == "auto" else self.backend)
         network = Sequential([*encoder, *decoder])
-        self.network_ = network.build(
-            self._network_input(input_shape), ops, self.dtype, network_seed, state
-        )
+        shape = self._network_input(input_shape)
+        self.network_ = network.build(shape, ops, self.dtype, network_seed, state)
         self._made = answering(network)
         self._loss = self.as_built.new_loss().build(ops, self.network_.dtype)
         self._n_encoder = len(encoder)

@@ -80,13 +80,14 @@ class Trainer:
         if not isinstance(loss, Loss):
             raise ValueError(f"Trainer: expected loss=MSE() or another one, got {loss!r}.")
         if not isinstance(optimizer, Optimizer):
-            raise ValueError(f"Trainer: expected optimizer=Adam() or another, got {optimizer!r}.")
+            raise ValueError(
+                f"Trainer: expected optimizer=Adam() or another one, got {optimizer!r}."
+            )
         if getattr(network, "ops", None) is None:
             raise ValueError(
                 "Trainer: expected a built network. Call network.build(input_shape) first."
             )
-        self.network, self.ops = network, network.ops
-        self.layers = list(network.layers)
+        self.network, self.ops, self.layers = network, network.ops, [*network.layers]
         self.fast = fusion.fuse(network) if fuse else network  # the same parameters, fewer passes
         self.batch_size, self.epochs, self.rows = min(batch_size, rows), epochs, rows
         self.loss = loss.build(self.ops, network.dtype)
