@@ -22,7 +22,7 @@ import numpy as np
 import nanoae
 from benchmarks.anomaly import Result, Results
 from benchmarks.machine import machine
-from benchmarks.table import RESULTS, markdown, where
+from benchmarks.table import RESULTS, markdown, save, where
 from nanoae.anomaly.calibration import Conformal, deal
 
 ROWS, COLUMNS = (20, 50, 100, 200, 500, 1000, 5000), (2, 8, 30, 100)
@@ -296,7 +296,7 @@ def main() -> None:
     ]
     text = "\n\n".join(paragraphs)
     if options.save:
-        (RESULTS / "alarms.md").write_text(text + "\n", encoding="utf-8")
+        save("alarms", text)
     print(text)
 
 

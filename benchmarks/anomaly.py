@@ -27,7 +27,7 @@ import numpy as np
 import nanoae
 from benchmarks.detectors import ABLATIONS, OURS, PEERS, Scores, detector
 from benchmarks.machine import machine
-from benchmarks.table import RESULTS, markdown, where
+from benchmarks.table import RESULTS, markdown, save, where
 
 Result = dict[str, float]
 
@@ -279,7 +279,7 @@ def main() -> None:
     )
     text = "\n\n".join([f"# {title}", *paragraphs, where(machine())])
     if options.save:
-        (RESULTS / f"{name}.md").write_text(text + "\n", encoding="utf-8")
+        save(name, text)
     print(text)
 
 

@@ -23,7 +23,7 @@ import numpy as np
 import nanoae
 from benchmarks.anomaly import Result, Results
 from benchmarks.machine import machine
-from benchmarks.table import RESULTS, markdown, measured, origin, where
+from benchmarks.table import RESULTS, markdown, save, where
 
 AS_GOOD = 1.02  # times PCA's error: where the data are linear, nothing is to be gained
 MOST_ROWS = 10_000
@@ -160,11 +160,10 @@ def main() -> None:
             f"({as_good / whole:.1%}) one below 1.02 times PCA's.",
             markdown(head, rows),
             where(machine()),
-            measured(origin()),
         ]
     )
     if options.save:
-        (RESULTS / "defaults.md").write_text(text + "\n", encoding="utf-8")
+        save("defaults", text)
     print(text)
 
 

@@ -7,14 +7,13 @@ python -m benchmarks.faults --files 0                    writes benchmarks/resul
 from __future__ import annotations
 
 import argparse
-import json
 
 from benchmarks import stops
 from benchmarks.fits import FITS
 from benchmarks.machine import machine
 from benchmarks.mutations import BY_COMMAND, MEGABYTES, SECONDS, measure
 from benchmarks.specimens import SPECIMENS
-from benchmarks.table import RESULTS, markdown
+from benchmarks.table import markdown, save
 
 MANY = 20_000  # files of each format, for the results to be kept
 COLUMNS = {
@@ -45,7 +44,7 @@ def stopped(kills: int, signals: int) -> bool:
     text, good = stops.report(kills, signals, list(FITS))
     print(text)
     if kills >= 200:
-        (RESULTS / "stops.md").write_text(f"# Stopped fits\n\n{text}\n", encoding="utf-8")
+        save("stops", f"# Stopped fits\n\n{text}")
     return good
 
 
@@ -74,8 +73,7 @@ def main() -> int:
     print(text)
     if args.files >= MANY and len(results) == len(SPECIMENS):
         facts = {"machine": machine(), "files": results}
-        (RESULTS / "faults.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-        (RESULTS / "faults.md").write_text(f"{HEAD}\n\n{text}\n", encoding="utf-8")
+        save("faults", f"{HEAD}\n\n{text}", facts)
     return int(
         not good
         or any(outcome.startswith("FAULT") for found in results.values() for outcome in found)

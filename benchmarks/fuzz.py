@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.machine import machine
 from benchmarks.mutations import damageable, outcome, put, watch, watching
 from benchmarks.specimens import SPECIMENS
-from benchmarks.table import RESULTS, markdown
+from benchmarks.table import markdown, save
 
 CHILD = """
 import sys, atheris
@@ -98,8 +98,7 @@ def main() -> int:
             assert (Path(folder) / "counts.json").exists(), said[-2000:]
             rows.append(row(kind, Path(folder), said))
         about = f"{TITLE} {args.minutes:g} minutes for each format on an {machine()['cpu']}."
-        text = f"{about}\n\n{markdown(HEAD, rows)}\n"
-        (RESULTS / "fuzz.md").write_text(text, encoding="utf-8")
+        save("fuzz", f"{about}\n\n{markdown(HEAD, rows)}")
     return int(any(cells[-1] != "0" for cells in rows))
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import nanoae
 from benchmarks.machine import machine
-from benchmarks.table import RESULTS, markdown
+from benchmarks.table import markdown, save
 from nanoae.autoencoders.concat_label import ConcatLabel, ConcatSharedLabel
 from nanoae.autoencoders.teacher_forcing import TeacherForcing
 from nanoae.engine.activations import ACTIVATIONS
@@ -169,7 +169,7 @@ def main() -> None:
         markdown(["layer", "networks", "largest difference"], rows),
         f"{info['cpu']}, {info['versions']}",
     ])  # fmt: skip
-    (RESULTS / "interchange.md").write_text(text + "\n", encoding="utf-8")
+    save("interchange", text)
     print(text)
 
 

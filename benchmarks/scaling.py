@@ -36,10 +36,10 @@ import numpy as np
 
 import nanoae
 from benchmarks.cases import B, Case, H
+from benchmarks.table import save
 from nanoae.autoencoders.underfit import part_of_another
 from nanoae.training.process_group import process_group
 
-RESULTS = Path(__file__).parent / "results"
 CHUNKS = 4
 WIDTH = 72  # of a timeline, letters
 CASES = {"B": B, "H": H}
@@ -296,7 +296,7 @@ def report(measured: dict[str, dict]) -> tuple[str, dict]:
         "batches (rows a rank stay), gradients in 16 bits (half the bytes), Adam on a shard of theta each",
         "(reduce-scatter and all-gather: the fixed part falls with P), and a sum every few steps.",
     ]
-    return "\n".join(lines) + "\n", {
+    return "\n".join(lines), {
         "measured": measured,
         "costs": {name: asdict(cost) for name, cost in costs.items()},
     }
@@ -312,8 +312,7 @@ def main() -> None:
     text, facts = report({how: run(*RUNS[how], args.rounds) for how in RUNS})
     print(text)
     if args.rounds >= 5:
-        (RESULTS / "scaling.md").write_text(text)
-        (RESULTS / "scaling.json").write_text(json.dumps(facts, indent=1) + "\n")
+        save("scaling", text, facts)
 
 
 if __name__ == "__main__":

@@ -182,12 +182,13 @@ def title(facts: dict[str, Any]) -> str:
     return f"# {facts['cpu']} (family, model, stepping {facts['family']}), {facts['logical_cpus']} CPUs"
 
 
-def save(name: str, text: str, facts: dict[str, Any]) -> None:
-    """Write results/NAME.md and results/NAME.json, which say by what command, when and of which commit."""
+def save(name: str, text: str, facts: dict[str, Any] | None = None) -> None:
+    """Write results/NAME.md, and with facts results/NAME.json, which say by what command, when and of which commit."""
     RESULTS.mkdir(exist_ok=True)
     made = origin()
     (RESULTS / f"{name}.md").write_text(f"{text}\n\n{measured(made)}\n", encoding="utf-8")
-    write_json(RESULTS / f"{name}.json", {"origin": made, **facts})
+    if facts is not None:
+        write_json(RESULTS / f"{name}.json", {"origin": made, **facts})
 
 
 def measured(made: dict[str, str]) -> str:

@@ -42,6 +42,15 @@ def test_every_anchor_is_a_heading(anchor):
     assert anchor in [heading.lower().replace(" ", "-") for heading in headings]
 
 
+def test_every_table_says_what_measures_it():
+    silent = [
+        path.name
+        for path in RESULTS.glob("*.md")
+        if "`python -m benchmarks" not in path.read_text(encoding="utf-8")
+    ]
+    assert not silent
+
+
 # ---------------------------------------------------------------- the numbers
 
 
