@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from nanoae.trace.check import Check
-from nanoae.trace.step import Move, Step
-from nanoae.trace.sums import Factor, Sum
+from nanoae.trace.number import Term
+from nanoae.trace.step import PARTS, Move, Step
+
+MOST_PARTS = 12  # whose own sums are told below one
 
 
 def digits(value: float) -> str:
@@ -36,33 +38,31 @@ def matrix(values: np.ndarray, check: Check | None = None) -> list[str]:
     return [" ".join(cell.rjust(width) for cell in row) for row in cells]
 
 
-def factor_by_factor(step: Step, sum: Sum, index: tuple[int, ...]) -> str:
-    """How one number was made: "x[0, 0] · W[0, 0] + ... = 0.5000 · 1.0000 + ..."."""
-    names = []
-    numbers = []
-    for term in sum.terms(index):
-        names.append(" · ".join(written(step, factor, at, named) for factor, at in term))
-        numbers.append(" · ".join(written(step, factor, at, counted) for factor, at in term))
-    rest = " + ..." if len(names) > 1 else ""
-    return f"{names[0]}{rest} = {' + '.join(numbers)}"
-
-
-def written(step: Step, factor: Factor, at: dict[str, int], show: Callable[..., str]) -> str:
-    """A factor with each of its arrays as `show` puts it."""
-    places = []
-    for entry, letters, name in factor.sources:
-        index = tuple(at[axis] if axis in at else int(axis) for axis in letters)
-        places.append(show(name, step.entries[entry].values, index))
-    return factor.text.format(*places)
-
-
-def named(name: str, values: np.ndarray, index: tuple[int, ...]) -> str:
-    return f"{name}{list(index)}"
-
-
-def counted(name: str, values: np.ndarray, index: tuple[int, ...]) -> str:
-    text = digits(values[index])
-    return f"({text})" if text.startswith("-") else text
+def sum_of(step: Step, move: Move, products: list[Term], parts: list[int]) -> str:
+    """How one number was made: "x[0, 0] · W[0, 0] + ... = 0.5000 · 1.0000 + ...". Parts get names, s1, s2, ..."""
+    own = {entry: name for name, entry in move.known.items()}
+    texts = []
+    for term in products:
+        names = []
+        numbers = []
+        for entry, flat in term.cells:
+            if entry == PARTS:
+                if flat not in parts:
+                    parts.append(flat)
+                name = f"s{parts.index(flat) + 1}"
+                value, _ = step.parts[flat]
+            else:
+                array = step.entries[entry]
+                index = [int(i) for i in np.unravel_index(flat, array.values.shape)]
+                name = f"{own.get(entry, array.name)}{index}"
+                value = array.values.flat[flat]
+            names.append(name)
+            text = digits(value)
+            numbers.append(f"({text})" if value < 0 else text)
+        texts.append((term.text.format(*names), term.text.format(*numbers)))
+    rest = " + ..." if len(texts) > 1 else ""
+    counted = " + ".join(numbers for _, numbers in texts).replace("+ -", "- ")
+    return f"{texts[0][0]}{rest} = {counted}"
 
 
 def beside(left: list[str], right: list[str]) -> list[str]:
@@ -85,15 +85,16 @@ def describe(step: Step, number: int, move: Move, every: bool) -> Iterator[str]:
         verdict = f"WRONG in {wrong} of {check.ok.size}" if wrong else "ok"
         lines = beside(lines, [f"by differences: {verdict}", *matrix(check.numeric)])
     yield from (f"     {line}" for line in lines)
-    if not move.sum.products:
-        return
-    places = list(np.ndindex(entry.values.shape))
-    if not every:
-        places = places[:1]
-    for index in places:
+    places = zip(np.ndindex(entry.values.shape), entry.sums, strict=False)
+    for index, products in places if every else itertools.islice(places, 1):
+        parts: list[int] = []  # grows below, as their own sums have some
+        made = sum_of(step, move, products, parts)
         where = f"{entry.name}{list(index) if index else ''}"
-        made = factor_by_factor(step, move.sum, index)
         yield f"     {where} = {made} = {digits(entry.values[index])}"
+        for i, part in enumerate(itertools.islice(parts, MOST_PARTS), 1):
+            value, products = step.parts[part]
+            made = sum_of(step, move, products, parts)
+            yield f"       s{i} = {made} = {digits(value)}"
 
 
 def as_text(step: Step, every: bool = False) -> str:

@@ -32,14 +32,14 @@ class Trace:
     >>> trace.save("trace.html")     # to follow with the arrow keys, in any browser
 
     layers        a network, unbuilt: up to 16 layers, 600 parameters
-    x             (N, ...) up to 16 rows; the sums are shown for rows of numbers, (N, D)
+    x             (N, ...) up to 16 rows
     t             (N, ...) targets; None: x itself
     loss          a name or a Loss
     optimizer     a name, with `learning_rate`, or an Optimizer
     dtype         of the step; the finite differences are in float64
     epochs        steps of learning, on the same rows, for the curves
 
-    right         the Step, with `entries` (arrays) and `moves`
+    right         the Step, with `entries` (arrays, and the sum behind each number) and `moves`
     mistakes      the Breakages that these layers can have
     broken        the Steps with something wrong in a backward, each with `breakage` and `caught`, where a check sees it
     curves        the losses of `epochs` steps, of `right` and of each of `broken`; they end where one is not finite

@@ -1,0 +1,216 @@
+"""Numbers that remember how they were made. A layer whose arrays hold them tells, by its own forward and backward, the
+sum behind each number of its results."""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nanoae.backend import Ops
+
+FEW = 3  # cells in an expression that is written within a product; a longer one is a part, with a sum of its own
+Cell = tuple[int, int]  # (number of an array, flat index in it)
+
+
+class Number:
+    """A cell, or what the ufunc called `name` made of `arguments`, Numbers and floats."""
+
+    def __init__(
+        self,
+        value: float,
+        name: str = "",
+        arguments: tuple[Any, ...] = (),
+        cell: Cell | None = None,
+    ):
+        self.value = value
+        self.name = name
+        self.arguments = arguments
+        self.cell = cell
+        sizes = [a.size for a in arguments if isinstance(a, Number)]
+        self.size: int = (
+            sum(1 if size > FEW else size for size in sizes) or 1
+        )  # in cells, as it is written
+
+    def __float__(self) -> float:
+        return self.value
+
+    def __int__(self) -> int:
+        return int(self.value)
+
+
+ASSOCIATIVE = {  # name, and what changes nothing
+    np.add: ("add", 0.0),
+    np.multiply: ("multiply", 1.0),
+    np.maximum: ("max", -math.inf),
+    np.minimum: ("min", math.inf),
+}
+
+
+def made(ufunc: np.ufunc, *arguments: Any) -> Any:
+    """ufunc(*arguments): a Number, or of floats alone a float. A sum of sums is one sum, a product of products one."""
+    value = float(ufunc(*map(float, arguments)))
+    if not any(isinstance(a, Number) for a in arguments):
+        return value
+    if ufunc is np.negative:
+        return made(np.multiply, -1.0, *arguments)
+    if ufunc is np.subtract:
+        return made(np.add, arguments[0], made(np.multiply, -1.0, arguments[1]))
+    squared = ufunc is np.multiply and arguments[0] is arguments[1]
+    if squared or (ufunc is np.power and arguments[1] == 2):
+        return Number(value, "square", arguments[:1])
+    if ufunc not in ASSOCIATIVE:
+        return Number(value, ufunc.__name__, arguments)
+    name, neutral = ASSOCIATIVE[ufunc]
+    flat: list[Any] = []
+    for a in arguments:
+        flat += a.arguments if isinstance(a, Number) and a.name == name else [a]
+    found: list[Any] = [a for a in flat if isinstance(a, Number)]
+    literals = [float(a) for a in flat if not isinstance(a, Number)]
+    literal = float(ufunc.reduce(literals, initial=neutral))
+    if literal != neutral:
+        found.insert(0, literal)
+    return found[0] if len(found) == 1 else Number(value, name, tuple(found))
+
+
+def method(function: Callable[..., Any], *, reflected: bool = False) -> Any:
+    """A method of Number that does this with its operands."""
+    return lambda *operands: function(*reversed(operands) if reflected else operands)
+
+
+OPERATORS = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "truediv": np.divide,
+    "pow": np.power,
+    "neg": np.negative,
+    "abs": np.absolute,
+}
+for name, ufunc in OPERATORS.items():
+    function = functools.partial(made, ufunc)
+    setattr(Number, f"__{name}__", method(function))
+    setattr(Number, f"__r{name}__", method(function, reflected=True))
+for name in ("lt", "le", "gt", "ge"):
+    compare = getattr(operator, name)
+    setattr(Number, f"__{name}__", lambda a, b, compare=compare: compare(float(a), float(b)))
+
+
+class Elementwise:
+    """A ufunc of arrays of Numbers."""
+
+    def __init__(self, ufunc: np.ufunc):
+        self.ufunc = ufunc
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.ufunc, name)
+
+    def __call__(self, *arguments: Any, out: Any = None, **_: Any) -> Any:
+        of_each = np.frompyfunc(functools.partial(made, self.ufunc), len(arguments), 1)
+        result = np.asarray(of_each(*arguments), object)
+        if out is None:
+            return result
+        out[...] = result
+        return out
+
+
+class Module:
+    """NumPy, whose ufuncs make Numbers."""
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(np, name)
+        elementwise = isinstance(found, np.ufunc) and found.signature is None
+        return Elementwise(found) if elementwise else found
+
+
+class NumberOps(Ops):
+    """The plain primitives, on arrays of Numbers."""
+
+    xp = Module()
+
+    def empty(self, shape: Any, dtype: Any) -> Any:
+        return np.zeros(shape, object if np.dtype(dtype).kind == "f" else dtype)
+
+    zeros = empty
+
+    def uniform(self, generator: Any, out: Any) -> Any:
+        out[...] = generator.random(out.shape)
+        return out
+
+    def normal(self, generator: Any, out: Any) -> Any:
+        out[...] = generator.standard_normal(out.shape)
+        return out
+
+
+# ---------------------------------------------------------------- as text
+
+
+class Term(NamedTuple):
+    """One product of a sum: "{0} · (1 - {1}²)", the cells that {0} and {1} stand for, its value."""
+
+    text: str
+    cells: list[Cell]
+    value: float
+
+
+Part = Callable[[Number], Cell]  # the cell of an expression that has a sum of its own
+
+JOINED = {"add": " + ", "multiply": " · ", "divide": " / "}
+TIGHT = ("multiply", "divide", "square", "power")  # whose arguments want parentheses
+FORMS = {
+    "square": "{}²",
+    "sqrt": "√({})",
+    "absolute": "|{}|",
+    "greater": "[{} > {}]",
+    "less": "[{} < {}]",
+    "equal": "[{} = {}]",
+}
+
+
+def terms(number: Any, part: Part) -> list[Term]:
+    """What is added up to a Number or float."""
+    found = []
+    for product in products(number):
+        cells: list[Cell] = []
+        text = written(product, cells, part)
+        found.append(Term(text, cells, float(product)))
+    return found
+
+
+def products(number: Any) -> Iterator[Any]:
+    """What is added up; a factor before a long sum is one before each of its products."""
+    name = getattr(number, "name", "")
+    if name == "add":
+        for a in number.arguments:
+            yield from products(a)
+        return
+    if name == "multiply" and len(number.arguments) == 2:
+        factor, rest = number.arguments
+        if isinstance(factor, float) and rest.name == "add" and rest.size > FEW:
+            for a in rest.arguments:
+                yield from products(made(np.multiply, factor, a))
+            return
+    yield number
+
+
+def written(number: Any, cells: list[Cell], part: Part, within: str | None = None) -> str:
+    """A number as text, in which {0}, {1}, ... stand for cells; it stands `within` an operation, or None by itself."""
+    if not isinstance(number, Number):
+        return f"{number:.6g}"
+    if number.cell or (within and number.size > FEW):
+        cell = number.cell or part(number)
+        if cell not in cells:
+            cells.append(cell)
+        return f"{{{cells.index(cell)}}}"
+    texts = [written(a, cells, part, number.name) for a in number.arguments]
+    if number.name not in JOINED:
+        form = FORMS.get(number.name, f"{number.name}({', '.join('{}' for _ in texts)})")
+        return form.format(*texts)
+    text = JOINED[number.name].join(texts).replace("+ -", "- ")
+    if text.startswith("-1 · "):
+        text = "-" + text.removeprefix("-1 · ")
+    return f"({text})" if within in TIGHT else text
