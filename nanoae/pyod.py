@@ -11,7 +11,7 @@ PyOD is imported (Zhao, Nasrullah & Li 2019, "PyOD: a Python toolbox for scalabl
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,14 +20,13 @@ from nanoae.anomaly.calibration import benjamini_hochberg
 from nanoae.anomaly.confidence import probability_abnormal
 from nanoae.anomaly.default_autoencoder import BATCH, epochs
 from nanoae.anomaly.detector import AnomalyDetector
-from nanoae.autoencoders.parameters import documented
+from nanoae.autoencoders.parameters import estimator
 from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.spelling import one_of
 from nanoae.training.schedules import Cosine
 
 
-@documented
-@dataclass(eq=False, repr=False)
+@estimator
 class AutoEncoder(AnomalyDetector):
     """`AnomalyDetector`, same parameters, with the methods of a detector of PyOD."""
 
@@ -96,8 +95,7 @@ class AutoEncoder(AnomalyDetector):
         return self.fit(X).labels_
 
 
-@documented
-@dataclass(eq=False, repr=False)
+@estimator
 class VAE(AutoEncoder):
     """A variational autoencoder that scores by minus its ELBO; scores=NegativeELBO(20) by the tighter bound."""
 

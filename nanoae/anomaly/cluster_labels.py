@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.autoencoders.estimator import Estimator, seed_of
 from nanoae.autoencoders.kinds import Kind, Seed, Whole
 from nanoae.autoencoders.model_file import pack, save_model, unpack
-from nanoae.autoencoders.parameters import documented, parameter, transactional
+from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.resumable import resumable
 from nanoae.backend import get_ops
 from nanoae.blocks import blocks
@@ -26,8 +26,7 @@ TINY = 1e-30  # keeps squared distances of 0 out of quotients
 BLOCK_ROWS = 4096  # rows whose distances to all centres are held at a time
 
 
-@documented
-@dataclass(eq=False, repr=False)
+@estimator
 class ClusterLabelDetector(Estimator):
     """Finds the abnormal rows with labels for a few of them, which it chooses itself.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -20,7 +20,7 @@ from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.estimator import Estimator
 from nanoae.autoencoders.kinds import Name, Number, OneOrMore, Part, Seed, Whole
 from nanoae.autoencoders.model_file import save_model
-from nanoae.autoencoders.parameters import documented, parameter, transactional
+from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.table_losses import Mixed
 from nanoae.autoencoders.weights import copies, own_order
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-@documented
-@dataclass(eq=False, repr=False)
+@estimator
 class AnomalyDetector(Estimator):
     """Learns what is normal, and scores what does not come back.
 

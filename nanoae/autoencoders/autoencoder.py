@@ -12,7 +12,7 @@ from nanoae.autoencoders.examples import Examples, weighed
 from nanoae.autoencoders.mirrored import Mirrored
 from nanoae.autoencoders.missing import FillMissing
 from nanoae.autoencoders.optimizer_state import trainer_of
-from nanoae.autoencoders.parameters import documented, restored, transactional
+from nanoae.autoencoders.parameters import estimator, restored, transactional
 from nanoae.autoencoders.plan import AUTO
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.underfit import compare_with_pca
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-@documented
+@estimator
 class Autoencoder(Mirrored):
     """A dense autoencoder: x (N, D) -> code (N, K) -> reconstruction (N, D).
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from nanoae.autoencoders.mixture import Mixture
-from nanoae.backend import Array
+from nanoae.backend import Array, Shape
 from nanoae.engine.activations import LeakyReLU
 from nanoae.engine.layers import Layer, Linear, Noisy, batch_of
 from nanoae.engine.losses import BCE
@@ -30,7 +30,7 @@ class TopK(Layer):
         self.k = k
         self.alpha = alpha
 
-    def infer_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def infer_shape(self, in_shape: Shape) -> Shape:
         right = len(in_shape) == 1 and in_shape[0] >= self.k
         self.check_shape(right, f"a code (N, K) with K >= {self.k}")
         return in_shape
@@ -83,7 +83,7 @@ class Gaussian(Noisy):
         """Where codes of k numbers are to be found: N(0, I)."""
         return Mixture.standard(k)
 
-    def infer_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_shape(
             len(in_shape) == 1 and in_shape[0] % 2 == 0,
             "[mu, logvar] of shape (N, 2 K)",
@@ -161,7 +161,7 @@ class Adversarial(Noisy):
         self,
         prior: Mixture | None = None,
         weight: float = 0.01,
-        hidden: tuple[int, ...] = (128, 128),
+        hidden: Shape = (128, 128),
         learning_rate: float = 1e-3,
     ) -> None:
         if prior is not None and not isinstance(prior, Mixture):
@@ -177,7 +177,7 @@ class Adversarial(Noisy):
         """Where codes of k numbers are to be found."""
         return self.prior or Mixture.standard(k)
 
-    def infer_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def infer_shape(self, in_shape: Shape) -> Shape:
         wanted = in_shape[:1] if self.prior is None else (len(self.prior.means[0]),)
         self.check_shape(in_shape == wanted, f"codes of shape {batch_of(wanted)}, the prior's")
         self.draw_codes = self.code_prior(in_shape[0]).drawer(self.ops, self.dtype)

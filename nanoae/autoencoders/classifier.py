@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, field
 from typing import Any
 
 import numpy as np
 
 from nanoae.autoencoders.fact import CLASSES
 from nanoae.autoencoders.kinds import Kind
-from nanoae.autoencoders.parameters import documented, parameter
+from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.autoencoders.predictor import StackedPredictor
 from nanoae.data.field import LABELS
 from nanoae.data.labels import class_labels
@@ -17,8 +17,7 @@ from nanoae.engine.losses import Loss, SoftmaxCrossEntropy
 from nanoae.spelling import did_you_mean
 
 
-@documented
-@dataclass(eq=False, repr=False)
+@estimator
 class StackedClassifier(StackedPredictor):
     """A deep network with a softmax on top, pretrained as a stack of autoencoders on all rows, labelled or not.
 

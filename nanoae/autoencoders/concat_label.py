@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from nanoae.backend import Array, ThreadLocal
+from nanoae.backend import Array, Shape, ThreadLocal
 from nanoae.engine.layers import Layer
 
 
@@ -23,11 +23,11 @@ class ConcatLabel(Layer):
 
     c = ThreadLocal()
 
-    def __init__(self, shape: tuple[int, ...], n: int) -> None:
+    def __init__(self, shape: Shape, n: int) -> None:
         self.shape = tuple(shape)
         self.n = n
 
-    def infer_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def infer_shape(self, in_shape: Shape) -> Shape:
         self.extra_grads: list[Callable[[], Array]] = []
         self.size = math.prod(self.shape)
         right = in_shape == (self.size + self.n,)
@@ -80,7 +80,7 @@ class ConcatSharedLabel(Layer):
     def __init__(self, source: ConcatLabel) -> None:
         self.source = source
 
-    def infer_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_shape(len(in_shape) == 1, "codes (N, K)")
         self.source.extra_grads.append(lambda: self.dc)
         return (in_shape[0] + self.source.n,)

@@ -6,7 +6,7 @@ import math
 import weakref
 import zlib
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from nanoae.autoencoders.bottleneck import Gaussian
 from nanoae.autoencoders.kinds import Number
 from nanoae.autoencoders.network_estimator import NetworkEstimator
-from nanoae.autoencoders.parameters import parameter
+from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.backend import Array
 from nanoae.backend.codes import LOGVAR_MAX
 from nanoae.blocks import blocks
@@ -27,7 +27,7 @@ ACTIVE = (
 )
 
 
-@dataclass(eq=False, repr=False)
+@estimator
 class Variational(NetworkEstimator):
     """A network whose code comes out of a Gaussian, and whose loss is -log p(x|z) in nats, averaged over rows."""
 

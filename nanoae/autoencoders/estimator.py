@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nanoae.autoencoders.fact import Fact
+from nanoae.autoencoders.fact import Fact, Packed
 from nanoae.autoencoders.parameters import Parametrised
+from nanoae.backend import Shape
 from nanoae.data.cell import objects
 from nanoae.data.frame import FrameOutput
 from nanoae.data.matrix import (
@@ -57,7 +58,7 @@ class Estimator(FrameOutput, Parametrised):
         guard(cls)
 
     n_features_in_: int  # the numbers of an example, and
-    input_shape_: tuple[int, ...]  # its shape: (D,), or (C, H, W) where the estimator takes images
+    input_shape_: Shape  # its shape: (D,), or (C, H, W) where the estimator takes images
     _checkpoints: Checkpoints | None = None  # of the `fit` that runs
     _units_in: Sequence[
         str | None
@@ -80,7 +81,7 @@ class Estimator(FrameOutput, Parametrised):
 
     _facts: ClassVar[tuple[Fact, ...]] = ()  # what a model file keeps in its header
 
-    def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def to_file(self) -> Packed:
         """What was learned, for the model file: (facts as JSON-ready data, arrays by name)."""
         return {fact.name: fact.pack(getattr(self, fact.attribute)) for fact in self._facts}, {}
 
@@ -247,7 +248,7 @@ class Estimator(FrameOutput, Parametrised):
         return found
 
     def record_schema(
-        self, shape: tuple[int, ...], names: Any = None, units: Sequence[str | None] = ()
+        self, shape: Shape, names: Any = None, units: Sequence[str | None] = ()
     ) -> None:
         """The shape of the table's examples and, where it had any, its columns' units and names: `feature_names_in_` if
         these are strings, as scikit-learn has it."""
@@ -286,7 +287,7 @@ class Estimator(FrameOutput, Parametrised):
         raise ValueError("\n".join(lines) + "\n")
 
 
-def as_codes(X: Any, model: Estimator, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+def as_codes(X: Any, model: Estimator, shape: Shape, dtype: Any) -> np.ndarray:
     """X, finite codes (N, *shape) of a fitted model, as `dtype`; ValueError otherwise, and for a frame of `transform`'s
     columns in another order."""
     name = type(model).__name__

@@ -1,4 +1,4 @@
-"""Fact: something that a fit found, as a model file keeps it in its header."""
+"""Facts: what a fit found, as a model file keeps it in its header."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nanoae.data.field import LABELS, MISSING, promised
+from nanoae.training.state import Arrays, Facts
+
+Packed = tuple[Facts, Arrays]  # what a model file holds: JSON-ready data, and arrays by name
 
 
 def same(value: Any) -> Any:
@@ -32,7 +35,7 @@ class Fact(NamedTuple):
     pack: Callable[[Any], Any] = same
     unpack: Callable[[Any], Any] = same
 
-    def read(self, header: dict[str, Any]) -> Any:
+    def read(self, header: Facts) -> Any:
         """The attribute's value; ValueError where the header has something else."""
         return self.unpack(promised(header, self.name, self.kind, self.default))
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nanoae.autoencoders.fact import Packed
 from nanoae.autoencoders.mixture import Mixture
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.configurable import to_config
@@ -136,7 +137,7 @@ class Generative(NetworkEstimator):
 
     # ---------------------------------------------------------------- keeping
 
-    def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def to_file(self) -> Packed:
         facts, arrays = super().to_file()
         return {**facts, "prior": to_config(self.prior_)}, arrays
 

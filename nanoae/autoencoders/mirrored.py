@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
 
 from nanoae.autoencoders.bottleneck import BOTTLENECKS
 from nanoae.autoencoders.corruption import CORRUPTIONS
+from nanoae.autoencoders.fact import Packed
 from nanoae.autoencoders.kinds import Auto, Flag, Maybe, Name, Part, Whole, Widths
 from nanoae.autoencoders.missing import FillMissing
 from nanoae.autoencoders.own_layers import LAYERS, copies
-from nanoae.autoencoders.parameters import parameter
+from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
 from nanoae.autoencoders.plan import AUTO
 from nanoae.autoencoders.reach import (
@@ -27,6 +28,7 @@ from nanoae.autoencoders.reach import (
 )
 from nanoae.autoencoders.table_losses import Masked
 from nanoae.autoencoders.tabular import Tabular
+from nanoae.backend import Shape
 from nanoae.configurable import to_config
 from nanoae.engine import losses
 from nanoae.engine.activations import ACTIVATIONS, Identity, Sigmoid, activation
@@ -39,7 +41,7 @@ RECONSTRUCTION_LOSSES = {
 ACTIVATION = Name(ACTIVATIONS, Layer, "a layer: nanoae.ReLU()")
 
 
-@dataclass(eq=False, repr=False)
+@estimator
 class Mirrored(Tabular):
     """An encoder, a decoder and a loss, of widths or of the user's own layers."""
 
@@ -94,7 +96,7 @@ class Mirrored(Tabular):
 
     # ---------------------------------------------------------------- building
 
-    def _layers(self, input_shape: tuple[int, ...]) -> tuple[list[Layer], list[Layer]]:
+    def _layers(self, input_shape: Shape) -> tuple[list[Layer], list[Layer]]:
         encoder, decoder = copies(self.encoder, self.decoder)
         if encoder is None:
             encoder = self._new_encoder(input_shape)
@@ -107,7 +109,7 @@ class Mirrored(Tabular):
         """What the hidden layers have, by its name if it has one, whatever was set since they were built."""
         return self._plan.activation(self.as_built)
 
-    def _new_encoder(self, input_shape: tuple[int, ...]) -> list[Layer]:
+    def _new_encoder(self, input_shape: Shape) -> list[Layer]:
         """[Linear, activation, ..., Linear, code activation]: x -> code."""
         layers: list[Layer] = []
         for width in self.hidden:
@@ -123,7 +125,7 @@ class Mirrored(Tabular):
         """[output activation], or none where the loss works on logits."""
         return [] if self._logits else [activation(self.output_activation, "output_activation")]
 
-    def _new_decoder(self, encoder: list[Layer], input_shape: tuple[int, ...]) -> list[Layer]:
+    def _new_decoder(self, encoder: list[Layer], input_shape: Shape) -> list[Layer]:
         """The mirror image: code -> x."""
         sources = [layer for layer in encoder if isinstance(layer, Linear)]
         linears: list[Layer] = []
@@ -178,7 +180,7 @@ class Mirrored(Tabular):
         if self.tied_weights and self.decoder is not None:
             raise ValueError(f"{name}: expected tied_weights or decoder=[...], got both.")
 
-    def _build(self, input_shape: tuple[int, ...], state: list[np.ndarray] | None = None) -> None:
+    def _build(self, input_shape: Shape, state: list[np.ndarray] | None = None) -> None:
         super()._build(input_shape, state)
         if self.network_.output_shape != tuple(input_shape):
             raise ValueError(
@@ -222,7 +224,7 @@ class Mirrored(Tabular):
 
     # ---------------------------------------------------------------- keeping
 
-    def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def to_file(self) -> Packed:
         facts, arrays = super().to_file()
         return {**facts, "activation": to_config(self.hidden_activation)}, arrays
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nanoae.backend import Array
+from nanoae.backend import Array, Shape
 from nanoae.engine.layers import Layer
 from nanoae.rows import by_blocks
 
@@ -16,7 +16,7 @@ class FillMissing(Layer):
     Masked a network then trains on rows with gaps, which it is neither told nor asked about.
     """
 
-    def infer_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def infer_shape(self, in_shape: Shape) -> Shape:
         self.state["center"] = self.ops.zeros(in_shape, self.dtype)
         return in_shape
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.estimator import Estimator
+from nanoae.autoencoders.fact import Packed
 from nanoae.autoencoders.saved import Saved
 from nanoae.backend import BackendError, available
 from nanoae.backend.allowance import ALLOWANCE
@@ -41,7 +42,7 @@ def save_model(
     model: Estimator,
     path: Any,
     notes: dict[str, Any] | None = None,
-    training: tuple[dict[str, Any], dict[str, np.ndarray]] | None = None,
+    training: Packed | None = None,
 ) -> None:
     """Write a fitted model: a file of that name is either the old one or the whole new one.
 
@@ -62,9 +63,7 @@ def save_model(
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
-def pack_with_notes(
-    model: Estimator, notes: dict[str, Any] | None
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def pack_with_notes(model: Estimator, notes: dict[str, Any] | None) -> Packed:
     """All that a file of the model holds: (header, arrays by name)."""
     header, arrays = pack(model)
     header = {"format": FORMAT, **header, "notes": dict(notes or {})}
@@ -75,7 +74,7 @@ def pack_with_notes(
     return header, arrays
 
 
-def pack(model: Estimator) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def pack(model: Estimator) -> Packed:
     """(header as JSON-ready data, arrays by name) of a fitted model."""
     config = model.as_built.config()
     open_yet = getattr(model, "_left_open", None) or {}

@@ -8,21 +8,22 @@ import itertools
 import warnings
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 
 import numpy as np
 
 from nanoae.autoencoders import optimizer_state
 from nanoae.autoencoders.examples import Examples, weighed
-from nanoae.autoencoders.fact import Fact
+from nanoae.autoencoders.fact import Fact, Packed
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.own_layers import answering, check_made
+from nanoae.autoencoders.parameters import estimator
 from nanoae.autoencoders.plan import AUTO, Plan
 from nanoae.autoencoders.shown import Shown
 from nanoae.autoencoders.trained import Trained
 from nanoae.autoencoders.weights import FEW, counted
-from nanoae.backend import get_ops
+from nanoae.backend import Shape, get_ops
 from nanoae.backend.array_ops import float_type
 from nanoae.blocks import blocks
 from nanoae.data.field import NOT_FINITE
@@ -42,7 +43,7 @@ from nanoae.training.process_group import process_group
 HISTORY = {str: [(float, NOT_FINITE)]}
 
 
-@dataclass(eq=False, repr=False)
+@estimator
 class NetworkEstimator(Trained, Shown):
     """An estimator around one network_: the layers that make the code, then the rest, a decoder or a head.
 
@@ -62,11 +63,11 @@ class NetworkEstimator(Trained, Shown):
 
     # ---------------------------------------------------------------- building
 
-    def _layers(self, input_shape: tuple[int, ...]) -> tuple[list[Layer], list[Layer]]:
+    def _layers(self, input_shape: Shape) -> tuple[list[Layer], list[Layer]]:
         """(the encoder, whose end is the code, and the decoder or head behind it), new layers."""
         raise NotImplementedError
 
-    def _network_input(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def _network_input(self, input_shape: Shape) -> Shape:
         """The shape of what the network reads of an example: the example, or more than that."""
         return input_shape
 
@@ -78,7 +79,7 @@ class NetworkEstimator(Trained, Shown):
         """The slices of theta that learn; None: all of it."""
         return None
 
-    def _build(self, input_shape: tuple[int, ...], state: list[np.ndarray] | None = None) -> None:
+    def _build(self, input_shape: Shape, state: list[np.ndarray] | None = None) -> None:
         """Encoder, decoder and loss, untrained, or with `state`, what others of the same shape had learned."""
         self.check_parameters()
         encoder, decoder = self._layers(input_shape)
@@ -323,7 +324,7 @@ class NetworkEstimator(Trained, Shown):
         self.check_fitted()
         save_model(self, path, training=optimizer_state.kept(self) if optimizer else None)
 
-    def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def to_file(self) -> Packed:
         """(facts, arrays) for the model file."""
         self.check_weights()  # the file could not be opened again
         check_made(self)

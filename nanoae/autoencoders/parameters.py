@@ -1,7 +1,7 @@
 """Parameters: the arguments of an estimator's constructor: declared once, as they are set now, and as they were when it
 was built.
 
-An estimator is a dataclass, and each of its fields a `parameter`: default, kind and meaning. From that follow the
+An `@estimator` is a dataclass, and each of its fields a `parameter`: default, kind and meaning. From that follow the
 constructor, `get_params`, the check before a `fit`, the table in the documentation, and the options of the command
 line. A subclass says another default as `epochs: int = 5`, and takes a parameter away as `loss: ClassVar = "mse"`.
 """
@@ -11,20 +11,22 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-import inspect
 import textwrap
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from nanoae.autoencoders.kinds import Kind, Number, Whole
-from nanoae.configurable import Configurable
+from nanoae.configurable import Configurable, arguments
 from nanoae.spelling import one_of
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, dataclass_transform
+else:
+
+    def dataclass_transform(**_: Any) -> Any:
+        return lambda decorator: decorator
 
 
 T = TypeVar("T", bound=type)
@@ -36,24 +38,15 @@ def parameter(default: Any, kind: Kind, meaning: str) -> Any:
     return dataclasses.field(default=default, metadata={"kind": kind, "meaning": meaning})
 
 
-known: WeakKeyDictionary[type, dict[str, Mapping[str, Any]]] = WeakKeyDictionary()
-
-
-def declared(estimator: type) -> dict[str, Mapping[str, Any]]:
+def declared(kind: type) -> dict[str, Mapping[str, Any]]:
     """Parameter -> {"kind": ..., "meaning": ...}, an estimator's own before those that it inherits."""
-    if estimator not in known:
-        known[estimator] = found_in(estimator)
-    return known[estimator]
-
-
-def found_in(estimator: type) -> dict[str, Mapping[str, Any]]:
     found: dict[str, Mapping[str, Any]] = {}
-    for base in estimator.__mro__:
+    for base in kind.__mro__:
         fields: dict[str, dataclasses.Field[Any]] = vars(base).get("__dataclass_fields__", {})
         for name in vars(base).get("__annotations__", ()):
             if name in fields:
                 found[name] = found.get(name) or fields[name].metadata
-    taken = inspect.signature(estimator).parameters
+    taken = arguments(kind)  # type: ignore[arg-type]
     return {name: row for name, row in found.items() if row and name in taken}
 
 
@@ -63,8 +56,8 @@ class Documentation:
     def __init__(self, text: str | None) -> None:
         self.text = text or ""
 
-    def __get__(self, _: Any, estimator: type) -> str:
-        rows = declared(estimator).items()
+    def __get__(self, _: Any, kind: type) -> str:
+        rows = declared(kind).items()
         width = max(len(name) for name, _ in rows) + 3
         table = ["    Parameters", ""]
         for name, row in rows:
@@ -78,10 +71,17 @@ class Documentation:
         return "\n".join([self.text.rstrip(), "", *table, ""])
 
 
-def documented(estimator: T) -> T:
+def documented(kind: T) -> T:
     """Puts a table of the parameters behind the class's documentation."""
-    estimator.__doc__ = Documentation(estimator.__doc__)  # type: ignore[assignment]
-    return estimator
+    kind.__doc__ = Documentation(kind.__doc__)  # type: ignore[assignment]
+    return kind
+
+
+@dataclass_transform(field_specifiers=(dataclasses.field,))
+def estimator(kind: T) -> T:
+    """A class whose fields are parameters, with a table of them behind its documentation."""
+    dataclasses.dataclass(eq=False, repr=False)(kind)
+    return documented(kind)
 
 
 def restored(method: F) -> F:
@@ -117,7 +117,7 @@ class Parametrised(Configurable):
 
     @classmethod
     def _parameter_names(cls) -> list[str]:
-        return sorted(name for name in inspect.signature(cls.__init__).parameters if name != "self")
+        return sorted(arguments(cls))  # type: ignore[arg-type]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments as stored; with `deep`, those of estimators among them as `name__their_name`."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nanoae.autoencoders.estimator import as_codes, squared_error
+from nanoae.autoencoders.fact import Packed
 from nanoae.autoencoders.kinds import Whole
 from nanoae.autoencoders.model_file import save_model
-from nanoae.autoencoders.parameters import documented, parameter, transactional
+from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.scaled import Scaled
 from nanoae.autoencoders.weights import FEW, counted, own_order
 from nanoae.data.frame import framed
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-@documented
-@dataclass(eq=False, repr=False)
+@estimator
 class PCA(Scaled):
     """Principal component analysis by SVD:  code = (x - mean) Vᵀ,  reconstruction = code V + mean.
 
@@ -153,7 +153,7 @@ class PCA(Scaled):
         self.check_fitted()
         save_model(self, path)
 
-    def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def to_file(self) -> Packed:
         facts, arrays = super().to_file()
         return facts, arrays | {name: getattr(self, name) for name in self._learned}
 

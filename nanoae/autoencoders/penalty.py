@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from nanoae.backend import Array
+from nanoae.backend import Array, Shape
 from nanoae.engine.activations import Sigmoid
 from nanoae.engine.layers import Layer, Linear, Noisy
 
@@ -121,7 +121,7 @@ class Contractive(Penalty):
             )
         self.source = layers[0]
 
-    def infer_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def infer_shape(self, in_shape: Shape) -> Shape:
         if self.source is None or in_shape != self.source.out_shape:
             raise self.mistake("source=, the Linear that the code comes from", self.source)
         self.dW = self.ops.empty((self.source.n_in, self.source.n_out), self.dtype)

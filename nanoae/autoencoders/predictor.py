@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nanoae.autoencoders.examples import Examples
 from nanoae.autoencoders.kinds import Name, Shares, Whole
-from nanoae.autoencoders.parameters import parameter, transactional
+from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.reach import UNBOUNDED, check_reach, predicted_range
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.stacked import Stacked, learned
 from nanoae.autoencoders.weights import counted, own_order
+from nanoae.backend import Shape
 from nanoae.data.labels import one_column
 from nanoae.engine import losses
 from nanoae.engine.activations import activation
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-@dataclass(eq=False, repr=False)
+@estimator
 class StackedPredictor(Stacked):
     """What the classifier and the regressor share: pretrain on all rows, then train with a head on the labelled."""
 
@@ -42,7 +43,7 @@ class StackedPredictor(Stacked):
         0, Whole(0), "how many layers, from the input on, keep their pretrained weights"
     )
 
-    def _layers(self, input_shape: tuple[int, ...]) -> tuple[list[Layer], list[Layer]]:
+    def _layers(self, input_shape: Shape) -> tuple[list[Layer], list[Layer]]:
         visible, hidden = (
             self.dropout if isinstance(self.dropout, (list, tuple)) else (0.0, self.dropout)
         )
@@ -66,7 +67,7 @@ class StackedPredictor(Stacked):
                 f"got {self.freeze!r}."
             )
 
-    def _build(self, input_shape: tuple[int, ...], state: list[np.ndarray] | None = None) -> None:
+    def _build(self, input_shape: Shape, state: list[np.ndarray] | None = None) -> None:
         super()._build(input_shape, state)
         learned(self)[
             self.freeze

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from nanoae.autoencoders.fact import Fact
-from nanoae.autoencoders.parameters import documented
+from nanoae.autoencoders.parameters import estimator
 from nanoae.autoencoders.predictor import StackedPredictor
 from nanoae.data.labels import numeric_labels
 from nanoae.engine.losses import MSE, Loss
 
 
-@documented
-@dataclass(eq=False, repr=False)
+@estimator
 class StackedRegressor(StackedPredictor):
     """A deep network with a linear output, pretrained as a stack of autoencoders on all rows, labelled or not.
 

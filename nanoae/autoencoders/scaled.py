@@ -15,14 +15,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any, ClassVar
 
 import numpy as np
 
 from nanoae.autoencoders.estimator import Estimator, squared_error
+from nanoae.autoencoders.fact import Packed
 from nanoae.autoencoders.kinds import Auto, Name
-from nanoae.autoencoders.parameters import parameter
+from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.autoencoders.plan import AUTO, LOOKED_AT
 from nanoae.autoencoders.weights import drawn, own_order
 from nanoae.blocks import blocks
@@ -38,7 +39,7 @@ WIDE = 10.0  # times 1, or times the narrowest column's spread: beyond, the colu
 NO_LIMIT = 1e30
 
 
-@dataclass(eq=False, repr=False)
+@estimator
 class Scaled(Estimator):
     """An estimator that sees its columns on the scale of scaler_, a fitted Scaler."""
 
@@ -191,7 +192,7 @@ class Scaled(Estimator):
 
     # ---------------------------------------------------------------- keeping
 
-    def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def to_file(self) -> Packed:
         """(facts, arrays) for the model file."""
         facts, arrays = super().to_file()
         if self.scaler_ is None or not self._scales:

@@ -8,7 +8,7 @@ on its way through many sigmoids (Hinton & Salakhutdinov 2006; Bengio 2007; with
 from __future__ import annotations
 
 import functools
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,7 +20,7 @@ from nanoae.autoencoders.fact import Fact
 from nanoae.autoencoders.kinds import Auto, Flag, Maybe, OneOrMore, Part, Rate, Whole, Widths
 from nanoae.autoencoders.mirrored import ACTIVATION
 from nanoae.autoencoders.network_estimator import HISTORY, NetworkEstimator
-from nanoae.autoencoders.parameters import declared, documented, parameter
+from nanoae.autoencoders.parameters import declared, estimator, parameter
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
 from nanoae.autoencoders.plan import AUTO
 from nanoae.autoencoders.trained import Trained
@@ -42,7 +42,7 @@ OF_THE_WHOLE = {
 }
 
 
-@dataclass(eq=False, repr=False)
+@estimator
 class Stacked(NetworkEstimator):
     """What the stacked estimators share: pretraining, one layer at a time."""
 
@@ -178,8 +178,7 @@ def learned(model: NetworkEstimator) -> list[Layer]:
     return [layer for layer in model.network_.layers if layer.params]
 
 
-@documented
-@dataclass(eq=False, repr=False)
+@estimator
 class StackedAutoencoder(Stacked, Autoencoder):
     """A deep autoencoder, pretrained layer by layer, then unrolled and trained whole: x -> sizes -> mirrored -> x.
 

@@ -8,7 +8,7 @@ import operator
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from nanoae.backend import Array, Ops, ThreadLocal
+from nanoae.backend import Array, Ops, Shape, ThreadLocal
 from nanoae.engine.losses import Loss, SoftmaxCrossEntropy, get, share_of
 
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ class Mixed(Loss):
 
     neutral = (0.0, 0.0)
 
-    def __init__(
-        self, blocks: tuple[int, ...], reduction: str = "mean", weight: float = 1.0
-    ) -> None:
+    def __init__(self, blocks: Shape, reduction: str = "mean", weight: float = 1.0) -> None:
         super().__init__(reduction, weight)
         if not len(blocks) or min(blocks) < 1:
             raise ValueError(
@@ -44,7 +42,7 @@ class Mixed(Loss):
             wanted = f"rows of {sum(self.blocks)} numbers, the sum of blocks"
             raise self.mistake(wanted, y.shape)
 
-    def scale(self, shape: tuple[int, ...]) -> float:
+    def scale(self, shape: Shape) -> float:
         return super().scale((shape[0], len(self.blocks)))
 
     def groups(self, *arrays: Array) -> Iterator[list[Array]]:
@@ -111,7 +109,7 @@ class Wrapping(Loss):
     def check_targets(self, y: Array, t: Array) -> None:
         self.inner.check_targets(y, t)
 
-    def scale(self, shape: tuple[int, ...]) -> float:
+    def scale(self, shape: Shape) -> float:
         return self.inner.scale(shape)
 
     def elements(self, y: Array, t: Array) -> Array:

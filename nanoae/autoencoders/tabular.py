@@ -9,14 +9,15 @@ Only where X has words: numbers alone go to the network as they are, or by `scal
 from __future__ import annotations
 
 import copy
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any, ClassVar
 
 import numpy as np
 
+from nanoae.autoencoders.fact import Packed
 from nanoae.autoencoders.generative import Generative
 from nanoae.autoencoders.kinds import Part
-from nanoae.autoencoders.parameters import parameter
+from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.autoencoders.plan import AUTO, heavy_tailed
 from nanoae.autoencoders.table_losses import Mixed
 from nanoae.autoencoders.warm_start import WarmStart
@@ -28,7 +29,7 @@ from nanoae.engine.losses import Loss
 from nanoae.rows import Rows
 
 
-@dataclass(eq=False, repr=False)
+@estimator
 class Tabular(WarmStart, Generative):
     """An estimator that learns tables with words.
 
@@ -141,7 +142,7 @@ class Tabular(WarmStart, Generative):
 
     # ---------------------------------------------------------------- keeping
 
-    def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def to_file(self) -> Packed:
         facts, arrays = super().to_file()
         if self.table_encoder_ is None:
             return facts, arrays

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from nanoae.backend import Array, ThreadLocal
+from nanoae.backend import Array, Shape, ThreadLocal
 from nanoae.engine import init
 from nanoae.engine.embedding import Embedding
 from nanoae.engine.layers import Noisy
@@ -35,7 +35,7 @@ class TeacherForcing(Noisy):
         self.n_out = n_out
         self.dropout = dropout
 
-    def infer_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def infer_shape(self, in_shape: Shape) -> Shape:
         lines = self.source.in_shape
         right = len(in_shape) == 1 and len(lines) == 1 and lines[0] >= 2
         self.check_shape(right, "codes (N, K) of lines of two tokens or more")

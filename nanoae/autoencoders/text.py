@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -17,7 +17,7 @@ from nanoae.autoencoders.examples import Examples
 from nanoae.autoencoders.fact import Fact
 from nanoae.autoencoders.kinds import Auto, Name, Number, Rate, Whole
 from nanoae.autoencoders.lines import checked, cleaned, some, unseen
-from nanoae.autoencoders.parameters import documented, parameter, transactional
+from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.plan import AUTO, LinesPlan, Plan
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.teacher_forcing import TeacherForcing
@@ -41,8 +41,7 @@ if TYPE_CHECKING:
 NUMBERS = 1 << 22  # scores at a time outside training: 16 MB of float32
 
 
-@documented
-@dataclass(eq=False, repr=False)
+@estimator
 class TextVAE(Variational):
     """A variational autoencoder of lines of text (Bowman et al. 2016, "Generating sentences from a continuous space").
 

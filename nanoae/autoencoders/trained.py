@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from nanoae.autoencoders.kinds import (
     Text,
     Whole,
 )
-from nanoae.autoencoders.parameters import parameter
+from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.autoencoders.plan import AUTO
 from nanoae.backend import Ops
 from nanoae.engine import init, optim
@@ -30,7 +30,7 @@ from nanoae.training.schedules import SCHEDULES, Cosine
 BACKENDS = "numpy, cupy (an NVIDIA GPU; cupy:tf32, cupy:nograph and cupy:noepilogues are variants), or auto"
 
 
-@dataclass(eq=False, repr=False)
+@estimator
 class Trained(Estimator):
     """An estimator with a network, and what it is trained with. A subclass adds its own parameters, says another
     default as `epochs: int = 5`, and takes a parameter away as `loss: ClassVar = "mse"`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -15,10 +15,11 @@ from nanoae.autoencoders.elbo import Variational, active_units
 from nanoae.autoencoders.examples import Examples
 from nanoae.autoencoders.fact import CLASSES
 from nanoae.autoencoders.kinds import Name, Number
-from nanoae.autoencoders.parameters import T, documented, parameter, restored, transactional
+from nanoae.autoencoders.parameters import T, estimator, parameter, restored, transactional
 from nanoae.autoencoders.plan import Plan
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.weights import counted
+from nanoae.backend import Shape
 from nanoae.data.frame import framed
 from nanoae.data.labels import class_labels, one_column
 from nanoae.engine.layers import Layer
@@ -49,8 +50,7 @@ def without_a_loss(estimator: T) -> T:
 
 
 @without_a_loss
-@documented
-@dataclass(eq=False, repr=False)
+@estimator
 class VariationalAutoencoder(Variational, Autoencoder):
     """Auto-encoding variational Bayes (Kingma & Welling 2014): x (N, D) -> q(z|x) = N(mu, e^logvar) -> p(x|z).
 
@@ -117,14 +117,14 @@ class VariationalAutoencoder(Variational, Autoencoder):
     def _loss_words(self) -> tuple[str, str]:
         return f'likelihood="{self.likelihood}"', 'use likelihood="gaussian"'
 
-    def _layers(self, input_shape: tuple[int, ...]) -> tuple[list[Layer], list[Layer]]:
+    def _layers(self, input_shape: Shape) -> tuple[list[Layer], list[Layer]]:
         encoder, decoder = super()._layers(input_shape)
         if self.classes_ is None:
             return encoder, decoder
         condition = ConcatLabel(input_shape, len(self.classes_))
         return [condition, *encoder], [ConcatSharedLabel(condition), *decoder]
 
-    def _network_input(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def _network_input(self, input_shape: Shape) -> Shape:
         return (
             input_shape if self.classes_ is None else (math.prod(input_shape) + len(self.classes_),)
         )
@@ -132,7 +132,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
     classes_: np.ndarray | None = field(default=None, init=False)
 
     @transactional
-    def build(self, input_shape: int | tuple[int, ...], condition: Any = None) -> Self:
+    def build(self, input_shape: int | Shape, condition: Any = None) -> Self:
         """As `Autoencoder.build`; condition: labels (N,), among them each that will be met."""
         self.classes_ = _different(condition)
         found: Self = super().build(input_shape)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
 
 from nanoae.autoencoders.kinds import Flag
 from nanoae.autoencoders.network_estimator import NetworkEstimator
-from nanoae.autoencoders.parameters import parameter
+from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.autoencoders.plan import AUTO
+from nanoae.backend import Shape
 from nanoae.engine.network import Sequential
 
 KEPT = ("scaler_", "table_encoder_")
 
 
-def learned_shapes(network: Sequential) -> list[tuple[str, tuple[int, ...]]]:
+def learned_shapes(network: Sequential) -> list[tuple[str, Shape]]:
     """(name, shape) of each array that a network has learned."""
     return [
         (name, array.shape)
@@ -25,7 +26,7 @@ def learned_shapes(network: Sequential) -> list[tuple[str, tuple[int, ...]]]:
     ]
 
 
-@dataclass(eq=False, repr=False)
+@estimator
 class WarmStart(NetworkEstimator):
     """An estimator whose `fit` starts from new weights, or with warm_start from those that are there."""
 
@@ -59,7 +60,7 @@ class WarmStart(NetworkEstimator):
             self._left_open = {"activation": AUTO}
             self.as_built.activation = activation
 
-    def _build(self, input_shape: tuple[int, ...], state: list[np.ndarray] | None = None) -> None:
+    def _build(self, input_shape: Shape, state: list[np.ndarray] | None = None) -> None:
         """ValueError where `fit` goes on, and the parameters now make another network than those weights are of."""
         if state is None or not self.goes_on:
             super()._build(input_shape, state)
