@@ -23,10 +23,17 @@ class Kind:
     metavar = "NAME"  # of an option
     texts = "names"  # that `read` takes, in words
     takes = ""  # what it takes, for a table of parameters
+    is_to = " to be "  # what stands between a parameter's name and that
     usage: Any = ""  # and in a text, where these are names
+
+    def holds(self, value: Any) -> bool:
+        """Whether it may be this value."""
+        return True
 
     def check(self, who: str, name: str, value: Any) -> None:
         """ValueError, by the estimator's and the parameter's name, for a value that it may not be."""
+        if not self.holds(value):
+            raise ValueError(f"{who}: expected {name}{self.is_to}{self.takes}, got {value!r}.")
 
     def meant(self, value: Any) -> Any:
         """What a value stands for: a text for the part that it names, anything else for itself."""
@@ -51,10 +58,9 @@ class Whole(Kind):
         self.least = least
         self.takes = f"a whole number >= {least}"
 
-    def check(self, who: str, name: str, value: Any) -> None:
+    def holds(self, value: Any) -> bool:
         whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        if not whole or value < self.least:
-            raise ValueError(f"{who}: expected {name} to be {self.takes}, got {value!r}.")
+        return whole and value >= self.least
 
 
 class Number(Kind):
@@ -65,13 +71,10 @@ class Number(Kind):
 
     def __init__(self, interval: str = "[0, inf)") -> None:
         self.interval = Interval(interval)
-        words = self.interval.words
-        self.takes = f"a number {words}" if words.startswith(">") else words
+        self.takes = f"a number {self.interval.words}"
 
-    def check(self, who: str, name: str, value: Any) -> None:
-        if value not in self.interval:
-            wanted = f"to be {self.takes}" if self.takes.startswith("a ") else self.takes
-            raise ValueError(f"{who}: expected {name} {wanted}, got {value!r}.")
+    def holds(self, value: Any) -> bool:
+        return value in self.interval
 
 
 class Flag(Kind):
@@ -84,9 +87,8 @@ class Flag(Kind):
     def read(text: str) -> Any:
         return {"true": True, "yes": True, "false": False, "no": False}[text.lower()]
 
-    def check(self, who: str, name: str, value: Any) -> None:
-        if not isinstance(value, (bool, np.bool_, int, np.integer)) or value not in (0, 1):
-            raise ValueError(f"{who}: expected {name} to be True or False, got {value!r}.")
+    def holds(self, value: Any) -> bool:
+        return isinstance(value, (bool, np.bool_, int, np.integer)) and value in (0, 1)
 
 
 class Name(Kind):
@@ -120,34 +122,38 @@ class Text(Kind):
     """A name that is looked up where it is used, or an object of the classes that it may stand for."""
 
     read = str
+    takes = "a name"
 
     def __init__(self, *others: type) -> None:
         self.others = others
 
-    def check(self, who: str, name: str, value: Any) -> None:
-        if not isinstance(value, (str, *self.others)):
-            raise ValueError(f"{who}: expected {name}, a name, got {value!r}.")
+    def holds(self, value: Any) -> bool:
+        return isinstance(value, (str, *self.others))
 
 
-def widths(text: str) -> tuple[int, ...]:
-    return (
-        () if text == "none" else tuple(int(width) for width in text.replace("x", ",").split(","))
-    )
+def listed(text: str, kind: type) -> tuple[Any, ...]:
+    """Numbers of 128,64 or 128x64."""
+    return tuple(map(kind, text.replace("x", ",").split(",")))
 
 
 class Widths(Kind):
     """A list of `least` or more whole numbers >= 1; as text 128,64 or 128x64, or none."""
 
-    read = staticmethod(widths)
     metavar, texts = "N,N", "widths as 128x64"
     takes = "a list of widths"
 
     def __init__(self, least: int = 0) -> None:
         self.least = least
 
+    @staticmethod
+    def read(text: str) -> Any:
+        return () if text == "none" else listed(text, int)
+
+    def holds(self, value: Any) -> bool:
+        return isinstance(value, (list, tuple))
+
     def check(self, who: str, name: str, value: Any) -> None:
-        if not isinstance(value, (list, tuple)):
-            raise ValueError(f"{who}: expected {name} to be a list of widths, got {value!r}.")
+        super().check(who, name, value)
         if len(value) < self.least:
             raise ValueError(f"{who}: expected {name}, a width for each layer, got none.")
         for i, width in enumerate(value):
@@ -158,22 +164,19 @@ class Shares(Kind):
     """One share in [0, 1), or two: (of the inputs, of the hidden layers)."""
 
     metavar, texts = "X", "shares as 0.5, or 0.2x0.5"
-    takes = "one share in [0, 1), or two"
+    takes = (
+        "one share in [0, 1) for the hidden layers, or two: (of the inputs, of the hidden layers)"
+    )
+    is_to = ", "
 
     @staticmethod
     def read(text: str) -> Any:
-        found = tuple(float(share) for share in text.replace("x", ",").split(","))
+        found = listed(text, float)
         return found if len(found) > 1 else found[0]
 
-    def check(self, who: str, name: str, value: Any) -> None:
+    def holds(self, value: Any) -> bool:
         shares = value if isinstance(value, (list, tuple)) else (0.0, value)
-        if len(shares) != 2 or not all(
-            isinstance(p, (int, float, np.number)) and 0 <= p < 1 for p in shares
-        ):
-            raise ValueError(
-                f"{who}: expected {name}, one share in [0, 1) for the hidden layers, or two: (of the inputs, of the "
-                f"hidden layers), got {value!r}."
-            )
+        return len(shares) == 2 and all(share in Interval("[0, 1)") for share in shares)
 
 
 class Part(Kind):
@@ -219,7 +222,7 @@ class Rate(Kind):
     """A number >= 0, or a schedule: a function of the training step."""
 
     metavar, texts = "X", "rates"
-    takes = "a number >= 0, or a schedule"
+    takes = "a number >= 0, or a schedule: a function of the step and the number of steps"
 
     def __init__(self, schedules: Mapping[str, type]) -> None:
         self.schedules = dict(schedules)
@@ -234,31 +237,33 @@ class Rate(Kind):
     def usage(self) -> str:
         return usage(self.schedules)
 
-    def check(self, who: str, name: str, value: Any) -> None:
-        if not callable(value):
-            Number().check(who, name, value)
-            return
+    def holds(self, value: Any) -> bool:
         try:
             inspect.signature(value).bind(1, 1)
         except (TypeError, ValueError):
-            raise ValueError(
-                f"{who}: expected {name} to be a number >= 0, or a function of the step and the number of steps, got "
-                f"{value!r}."
-            ) from None
+            return False
+        return True
+
+    def check(self, who: str, name: str, value: Any) -> None:
+        if callable(value):
+            super().check(who, name, value)
+        else:
+            Number().check(who, name, value)
 
 
 class Listed(Kind):
     """A list of objects that a test holds for, said in words."""
 
-    def __init__(self, words: str, holds: Callable[[Any], bool], least: int = 0) -> None:
+    is_to = ", "
+
+    def __init__(self, words: str, right: Callable[[Any], bool], least: int = 0) -> None:
         self.takes = words
-        self.holds = holds
+        self.right = right
         self.least = least
 
-    def check(self, who: str, name: str, value: Any) -> None:
+    def holds(self, value: Any) -> bool:
         listed = isinstance(value, (list, tuple)) and len(value) >= self.least
-        if not listed or not all(self.holds(item) for item in value):
-            raise ValueError(f"{who}: expected {name}, {self.takes}, got {value!r}.")
+        return listed and all(map(self.right, value))
 
 
 def seed(text: str) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nanoae.autoencoders.kinds import seed, widths
+from nanoae.autoencoders.kinds import Widths, seed
 from nanoae.autoencoders.mirrored import RECONSTRUCTION_LOSSES
 from nanoae.data import load_data
 from nanoae.engine.activations import ACTIVATIONS, activation
@@ -75,7 +75,7 @@ def add_to(commands) -> None:
 
 
 def sizes(text: str) -> tuple[int, ...]:
-    return widths(text.replace("-", ","))
+    return Widths.read(text.replace("-", ","))
 
 
 def run(args: argparse.Namespace) -> int:
