@@ -170,7 +170,6 @@ class Autoencoder(Mirrored):
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """The reconstructions (N, D) of codes X (N, K); of a table with words its cells, numbers and words."""
-        self.check_fitted()
         again = self.unscaled(self._run(self._check_codes(X), self._n_encoder, None))
         return self._as_cells(again)
 
@@ -179,20 +178,19 @@ class Autoencoder(Mirrored):
         return squared_error(Z, self._run(Z, 0, None), "row")
 
     def _check_codes(self, X: Any) -> np.ndarray:
+        self.check_fitted()
         return as_codes(
             X, self, self.network_.layers[self._n_encoder - 1].out_shape, self.network_.dtype
         )
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """inverse_transform(transform(X)), (N, D); an array where X is what table_encoder_ made of a table."""
-        self.check_fitted()
         again = self.unscaled(self._run(self._read(X), 0, None))
         return again if self._is_encoded(X) else self._as_cells(again)
 
     def reconstruction_error(self, X: Any, per: str = "row", **condition: Any) -> np.ndarray:
         """Squared error between X and its reconstruction: the mean per row (N,), per feature (D,), or each element
         (N, D), for per="row", "feature" or "element". Of images (N, C, H, W) a pixel is a feature: (C, H, W)."""
-        self.check_fitted()
         X = self._check_X(X)
         if per != "row" or condition or len(X) <= EVALUATION_ROWS:
             return squared_error(np.asarray(X), self.reconstruct(X, **condition), per)
@@ -205,7 +203,6 @@ class Autoencoder(Mirrored):
     def evaluate(self, X: Any, *, sample_weight: Any = None) -> dict[str, float]:
         """{"loss": the training loss, "mse": the mean squared error} over X (N, D), of which row n counts
         sample_weight[n] times; where columns are scaled also "scaled_mse", on the scale of the loss."""
-        self.check_fitted()
         X = self._check_X(X)
         rows, weights = counted(sample_weight, len(X), type(self).__name__)
         batch_size = self.resolved_batch_size(len(X))

@@ -122,7 +122,6 @@ class StackedClassifier(StackedPredictor):
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
         """{"loss": the cross-entropy, "error": the share of wrong classes} over the labelled rows of X (N, D), of which
         row n counts sample_weight[n] times."""
-        self.check_fitted()
         X, y, weights = self._with_labels(X, y, sample_weight)
         p = self._predicted(X).astype(np.float64)
         t = self._targets(y)
@@ -136,6 +135,5 @@ class StackedClassifier(StackedPredictor):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The share of the labelled rows whose class is predicted."""
-        self.check_fitted()
         X, y, weights = self._with_labels(X, y, sample_weight)
         return float(np.average(self.predict(X) == y, weights=weights))

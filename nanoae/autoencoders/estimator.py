@@ -96,9 +96,7 @@ class Estimator(FrameOutput, Parametrised):
     def check_weights(self) -> None:
         """ValueError where weights that were learned are NaN or infinite: nothing follows from them."""
 
-    _learned: tuple[
-        str, ...
-    ] = ()  # the attributes that fit leaves, and that make an estimator a fitted one
+    _learned: tuple[str, ...] = ("input_shape_",)  # what makes an estimator a fitted one
 
     def __sklearn_is_fitted__(self) -> bool:
         return all(hasattr(self, name) for name in self._learned)
@@ -185,30 +183,31 @@ class Estimator(FrameOutput, Parametrised):
         With `reset` (in fit) an example's shape and the column names are remembered, else they must be the ones of fit.
         Nothing is remembered of a table that is refused.
         """
+        if not reset and not hasattr(self, "input_shape_"):
+            self.check_fitted()
         name = type(self).__name__
         names = column_labels(X, name)
         rows = X.rows if isinstance(X, Table) else None
-        table = X
-        X = given = as_numbers(X, name)
+        given = as_numbers(X, name)
         images = self.takes_images()
-        if X.ndim < 2 or (X.ndim > 2 and not images):
+        if given.ndim < 2 or (given.ndim > 2 and not images):
             expected = "images (N, C, H, W) or a 2D array (N, D)" if images else "2D array (N, D)"
             hint = (
                 "Reshape your data: X.reshape(1, -1) for a single row."
-                if X.ndim < 2
+                if given.ndim < 2
                 else "Flatten the images first."
             )
             raise ValueError(
-                f"{name}: expected {expected}, got {X.ndim}D array of shape {X.shape}. {hint}"
+                f"{name}: expected {expected}, got {given.ndim}D array of shape {given.shape}. {hint}"
             )
-        shape = X.shape[1:]
-        for count, axis in ((len(X), "sample"), (math.prod(shape), "feature")):
+        shape = given.shape[1:]
+        for count, axis in ((len(given), "sample"), (math.prod(shape), "feature")):
             if count == 0:
                 raise ValueError(
-                    f"{name}: found array with 0 {axis}(s) (shape={X.shape}) while a minimum of 1 is required."
+                    f"{name}: found array with 0 {axis}(s) (shape={given.shape}) while a minimum of 1 is required."
                 )
         if reset:
-            if len(X) < 2:
+            if len(given) < 2:
                 raise ValueError(
                     f"{name}: expected at least 2 rows to learn from, got n_samples = 1 (1 sample)."
                 )
@@ -218,33 +217,24 @@ class Estimator(FrameOutput, Parametrised):
                 expected = ", ".join(["N", *map(str, self.input_shape_)])
                 raise ValueError(
                     f"X has {math.prod(shape)} features, but {name} is expecting {self.n_features_in_} features as "
-                    f"input: expected X of shape ({expected}), got {X.shape}. Pass the columns that fit saw."
+                    f"input: expected X of shape ({expected}), got {given.shape}. Pass the columns that fit saw."
                     if math.prod(shape) != self.n_features_in_
-                    else f"{name}: expected X of shape ({expected}), as fit saw it, got {X.shape}. Reshape it."
+                    else f"{name}: expected X of shape ({expected}), as fit saw it, got {given.shape}. Reshape it."
                 )
         if reset and not wide:
-            warn_of_lost_digits(X, dtype, name)
+            warn_of_lost_digits(given, dtype, name)
         with np.errstate(over="ignore"):
-            X = (
-                given.astype(dtype)
-                if isinstance(given, Rows)
-                else np.ascontiguousarray(given, dtype)
-            )
+            found = as_type(given, dtype)
         changed = getattr(self, "missing", None) == "mask" and not self._takes_missing()
         remedy = 'This one was built with missing="error": call fit again.' if changed else MASK
-        check_finite(X, name, self._takes_missing(), given, names, rows, remedy)
-        if wide and given.dtype.kind in "iuf" and np.result_type(given.dtype, dtype) != X.dtype:
-            X = (
-                given.astype(np.float64)
-                if isinstance(given, Rows)
-                else np.ascontiguousarray(given, np.float64)
-            )
-        units = column_units(table, name)
+        check_finite(found, name, self._takes_missing(), given, names, rows, remedy)
+        if wide and given.dtype.kind in "iuf" and np.result_type(given.dtype, dtype) != found.dtype:
+            found = as_type(given, np.float64)
+        units = column_units(X, name)
         if reset:
             self.record_schema(shape, names, units)
         for column, learned, got in zip(names or (), self._units_in, units, strict=False):
             check_unit(name, str(column), learned, got)
-        found: np.ndarray = X
         return found
 
     def record_schema(
@@ -275,16 +265,23 @@ class Estimator(FrameOutput, Parametrised):
             sorted(set(a) - set(b), key=str) for a, b in ((names, expected), (expected, names))
         )
         lines = ["The feature names should match those that were passed during fit."]
-        if unseen:
-            lines += ["Feature names unseen at fit time:", *(f"- {name}" for name in unseen[:5])]
-        if missing:
-            lines += [
-                "Feature names seen at fit time, yet now missing:",
-                *(f"- {name}" for name in missing[:5]),
-            ]
+        told = {
+            "Feature names unseen at fit time:": unseen,
+            "Feature names seen at fit time, yet now missing:": missing,
+        }
+        for title, found in told.items():
+            if found:
+                lines += [title, *(f"- {name}" for name in found[:5])]
         if not unseen and not missing:
             lines += ["Feature names must be in the same order as they were in fit."]
         raise ValueError("\n".join(lines) + "\n")
+
+
+def as_type(X: Any, dtype: Any) -> np.ndarray:
+    """A table in numbers of `dtype`, and where it is in memory without gaps."""
+    if isinstance(X, Rows):
+        return X.astype(dtype)  # type: ignore[return-value]
+    return np.ascontiguousarray(X, dtype)
 
 
 def as_codes(X: Any, model: Estimator, shape: Shape, dtype: Any) -> np.ndarray:

@@ -67,7 +67,7 @@ class Generative(NetworkEstimator):
         name = type(self).__name__
         a = as_numbers(a, name)
         b = as_numbers(b, name)
-        single = a.shape == self._example_shape()
+        single = a.shape == self.input_shape_
         if single:
             a = a[None]
             b = b[None]
@@ -149,6 +149,3 @@ class Generative(NetworkEstimator):
                 f"expected a prior of codes of {self.code_size_} numbers, got {prior!r}."
             )
         self.prior_ = prior
-
-    def _example_shape(self) -> tuple[int, ...]:
-        return self.input_shape_

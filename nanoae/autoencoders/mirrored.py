@@ -230,7 +230,5 @@ class Mirrored(Tabular):
 
     def _settings_from_file(self, header: dict[str, Any], arrays: Any) -> None:
         super()._settings_from_file(header, arrays)
-        built = self.as_built
-        if built.activation == AUTO and "activation" in header:
-            self._left_open = {**(self._left_open or {}), "activation": AUTO}
-            built.activation = arrays.construct(header["activation"], str)
+        if self.as_built.activation == AUTO and "activation" in header:
+            self._settle(activation=arrays.construct(header["activation"], str))

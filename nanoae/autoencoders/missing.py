@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from nanoae.autoencoders.weights import weighed_blocks
 from nanoae.backend import Array, Shape
 from nanoae.engine.layers import Layer
-from nanoae.rows import by_blocks
 
 
 class FillMissing(Layer):
@@ -25,18 +25,11 @@ class FillMissing(Layer):
         times."""
         total = np.zeros(X.shape[1:])
         count = np.zeros(X.shape[1:])
-        done = 0
-        for block in by_blocks(X):
+        for block, w in weighed_blocks(X, weights):
             known = ~np.isnan(block)
             filled = np.where(known, block, 0)
-            if weights is not None:
-                w = weights[done : done + len(block)]
-                w = w.reshape(-1, *[1] * (X.ndim - 1))
-                filled = filled * w
-                known = known * w
-            total += filled.sum(axis=0, dtype=np.float64)
-            count += known.sum(axis=0)
-            done += len(block)
+            total += (w * filled).sum(axis=0, dtype=np.float64)
+            count += (w * known).sum(axis=0)
         mean = total / np.where(count, count, 1)
         self.ops.copy(
             self.ops.to_device(mean.reshape(self.in_shape), self.dtype), out=self.state["center"]

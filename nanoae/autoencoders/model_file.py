@@ -77,7 +77,7 @@ def pack_with_notes(model: Estimator, notes: dict[str, Any] | None) -> Packed:
 def pack(model: Estimator) -> Packed:
     """(header as JSON-ready data, arrays by name) of a fitted model."""
     config = model.as_built.config()
-    open_yet = getattr(model, "_left_open", None) or {}
+    open_yet = getattr(model, "_left_open", {})
     params = {name: open_yet.get(name, value) for name, value in config.items()}
     params.pop("callbacks", None)
     if not isinstance(params.get("random_state", 0), (int, np.integer)):

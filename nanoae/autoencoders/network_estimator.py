@@ -53,13 +53,12 @@ class NetworkEstimator(Trained, Shown):
     """
 
     history_: dict[str, list[float]] = field(init=False)
-    _learned = ("network_", "n_features_in_")
     _facts: ClassVar[tuple[Fact, ...]] = (Fact("history_", "history", HISTORY),)
     _plan: ClassVar[Plan] = Plan()
 
     def settle(self) -> None:
         super().settle()
-        self._left_open = None
+        self._left_open = {}
 
     # ---------------------------------------------------------------- building
 
@@ -131,10 +130,7 @@ class NetworkEstimator(Trained, Shown):
         if isinstance(built.scaling, str) and built.scaling == AUTO:
             found["scaling"] = self.scaling_
         self._rate_falls = "epochs" in found
-        said = {name: getattr(built, name) for name in found}
-        self._left_open = {**(self._left_open or {}), **said}
-        for name, value in found.items():
-            setattr(built, name, value)
+        self._settle(**found)
 
     def resolved_batch_size(self, rows: int) -> int:
         """Rows per training step, of so many."""
@@ -258,7 +254,6 @@ class NetworkEstimator(Trained, Shown):
 
     def _encode(self, X: Any) -> np.ndarray:
         """`transform`, an array whatever `set_output` says."""
-        self.check_fitted()
         return self._run(self._read(X), 0, self._n_encoder)
 
     def _run(self, X: np.ndarray, start: int, stop: int | None) -> np.ndarray:

@@ -70,14 +70,13 @@ def trainer_of(model: Any) -> Trainer | None:
 
 
 def restored(model: Any, facts: Facts, arrays: Arrays) -> Trainer:
-    network, built = model.network_, model.as_built
+    network = model.network_
     _, noise = np.random.SeedSequence(**facts["seed"]).spawn(2)
     generator = network.ops.generator(noise)
     for layer in network.layers:
         layer.generator = generator
     network.seed = facts["seed"]
-    model._left_open = {"batch_size": built.batch_size, **(model._left_open or {})}
-    built.batch_size = facts["batch_size"]
+    model._settle(batch_size=facts["batch_size"])
     trainer: Trainer = model.new_trainer(facts["rows"], facts["epochs"])
     weights = {name: a for name, a in trainer.arrays().items() if name.startswith("network.")}
     state.restore(trainer, facts, arrays | weights)

@@ -15,7 +15,7 @@ from nanoae.autoencoders.kinds import Whole
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.scaled import Scaled
-from nanoae.autoencoders.weights import FEW, counted, own_order
+from nanoae.autoencoders.weights import FEW, counted, own_order, weighed_blocks
 from nanoae.data.frame import framed
 from nanoae.rows import by_blocks, extremes
 
@@ -71,8 +71,7 @@ class PCA(Scaled):
             variance = np.maximum(variance[::-1], 0)
             vectors = vectors[:, ::-1].T
         else:
-            rows = np.concatenate(list(parts))
-            _, s, vectors = np.linalg.svd(rows, full_matrices=False)
+            _, s, vectors = np.linalg.svd(np.concatenate(list(parts)), full_matrices=False)
             variance = s**2
         # The sign of a singular vector is arbitrary; fix it so that its largest entry is positive.
         components = vectors[: self.n_components]
@@ -93,19 +92,20 @@ class PCA(Scaled):
         return self._encode(X)
 
     def _encode(self, X: Any) -> np.ndarray:
-        self.check_fitted()
         X = self.scaled(self._check_X(X))
-        codes = []
-        for block in by_blocks(X):
-            centred = block - self.mean_
-            codes.append(centred @ self.components_.T)
-        return np.concatenate(codes)
+        return np.concatenate([self._codes(block) for block in by_blocks(X)])
+
+    def _codes(self, Z: np.ndarray) -> Any:
+        return (Z - self.mean_) @ self.components_.T
+
+    def _again(self, codes: np.ndarray) -> Any:
+        return codes @ self.components_ + self.mean_
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """The reconstructions (N, D) of codes X (N, K)."""
         self.check_fitted()
         codes = as_codes(X, self, self.components_.shape[:1], np.float64)
-        return self.unscaled(codes @ self.components_ + self.mean_)
+        return self.unscaled(self._again(codes))
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """inverse_transform(transform(X)), (N, D)."""
@@ -114,7 +114,6 @@ class PCA(Scaled):
     def reconstruction_error(self, X: Any, per: str = "row") -> np.ndarray:
         """Squared error between X and its reconstruction: the mean per row (N,), per feature (D,), or each element
         (N, D), for per="row", "feature" or "element"."""
-        self.check_fitted()
         X = self._check_X(X)
         if per != "row":
             return squared_error(np.asarray(X), self.reconstruct(X), per)
@@ -125,23 +124,17 @@ class PCA(Scaled):
     def evaluate(self, X: Any, *, sample_weight: Any = None) -> dict[str, float]:
         """{"loss", "mse"}: the mean squared error over X (N, D), of which row n counts sample_weight[n] times; where
         columns are scaled also "scaled_mse", on that scale, which is then the loss."""
-        self.check_fitted()
         X = self._check_X(X)
         rows, weights = counted(sample_weight, len(X), "PCA")
-        V = self.components_
-        Z = self.scaled(X[rows])
-
-        def again(at: slice) -> np.ndarray:
-            codes = (np.asarray(Z[at]) - self.mean_) @ V.T
-            found: np.ndarray = codes @ V + self.mean_
-            return found
-
-        found = self._mean_errors(X[rows], again, weights)
+        X = X[rows]
+        Z = self.scaled(X)
+        found = self._mean_errors(
+            X, lambda at: self._again(self._codes(np.asarray(Z[at]))), weights
+        )
         return {"loss": found.get("scaled_mse", found["mse"]), **found}
 
     def score(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:
         """Minus the mean squared error: higher is better."""
-        self.check_fitted()
         return -self.evaluate(X, sample_weight=sample_weight)["loss"]
 
     @property
@@ -168,16 +161,9 @@ class PCA(Scaled):
     _learned = ("mean_", "components_", "explained_variance_", "explained_variance_ratio_")
 
 
-def mean(X: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-    """Σ w x / Σ w of the rows X (N, D), a block at a time."""
-    total = np.zeros(X.shape[1])
-    done = 0
-    for block in by_blocks(X):
-        w = None if weights is None else weights[done : done + len(block)]
-        if w is not None:
-            block = block * w[:, None]
-        total += block.sum(axis=0)
-        done += len(block)
+def mean(X: np.ndarray, weights: np.ndarray | None) -> Any:
+    """Σ w x / Σ w of the rows X (N, D)."""
+    total = sum((block * w).sum(axis=0) for block, w in weighed_blocks(X, weights))
     return total / (len(X) if weights is None else weights.sum())
 
 
@@ -185,11 +171,5 @@ def centred(
     X: np.ndarray, mean: np.ndarray, exponent: int, weights: np.ndarray | None
 ) -> Iterator[np.ndarray]:
     """√w (x - mean) / 2^exponent, which is exact, and so no square is too large or too small; a block at a time."""
-    done = 0
-    for block in by_blocks(X):
-        part = block - mean
-        np.ldexp(part, -exponent, out=part)
-        if weights is not None:
-            part *= np.sqrt(weights[done : done + len(block)])[:, None]
-        done += len(block)
-        yield part
+    for block, w in weighed_blocks(X, weights):
+        yield np.ldexp(block - mean, -exponent) * np.sqrt(w)

@@ -189,7 +189,6 @@ class StackedPredictor(Stacked):
 
     def _predicted(self, X: Any) -> np.ndarray:
         """What the network gives for X; ValueError where that is no number, of which argmax would make a class."""
-        self.check_fitted()
         given = self._run(self._read(X), 0, None)
         bad = ~np.isfinite(given).all(axis=1)
         if bad.any():

@@ -70,7 +70,6 @@ class StackedRegressor(StackedPredictor):
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
         """{"loss": the mean squared error, "r2": as `score`} over the labelled rows of X (N, D), of which row n counts
         sample_weight[n] times."""
-        self.check_fitted()
         X, y, weights = self._with_labels(X, y, sample_weight)
         loss = np.average((y - self.predict(X)) ** 2, weights=weights)
         return {"loss": float(loss), "r2": self.score(X, y, weights)}
@@ -78,7 +77,6 @@ class StackedRegressor(StackedPredictor):
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R² = 1 - Σ (y - predicted)² / Σ (y - mean of y)² over the labelled rows: 1 at best, 0 for always giving the
         mean. Where all y are the same, 1 if they are predicted, else 0."""
-        self.check_fitted()
         X, y, weights = self._with_labels(X, y, sample_weight)
         unexplained = np.average((y - self.predict(X)) ** 2, weights=weights)
         middle = np.average(y, weights=weights)

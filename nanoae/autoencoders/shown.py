@@ -22,10 +22,17 @@ class Shown(Scaled):
     network_: Sequential
     history_: dict[str, list[float]]
     _n_encoder: int
-    _left_open: dict[str, Any] | None = None  # what the plan settled, as the user said it: "auto"
+    _left_open: dict[str, Any]  # what was settled since, as the user had said it: "auto"
 
     def _encode(self, X: Any) -> np.ndarray:
         raise NotImplementedError
+
+    def _settle(self, **found: Any) -> None:
+        """From here on the estimator was built with these values."""
+        built = self.as_built
+        said = {name: getattr(built, name) for name in found}
+        self._left_open = {**said, **self._left_open}
+        vars(built).update(found)
 
     def summary(self) -> str:
         """A table: layer, output shape, parameters; below it the total, and what "auto" means here. Before `build` or
@@ -45,7 +52,7 @@ class Shown(Scaled):
         widths = [max(len(line[k]) for line in lines) for k in (0, 1)]
         table = "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}" for a, b, c in lines)
         params = self.as_built.get_params(deep=False)
-        return f"{table}\n{told(params, self._left_open or {}, self.scaling_)}"
+        return f"{table}\n{told(params, self._left_open, self.scaling_)}"
 
     @property
     def best_epoch_(self) -> int | None:
@@ -58,7 +65,6 @@ class Shown(Scaled):
     def as_numbers(self, X: Any) -> tuple[np.ndarray, Any]:
         """(X, checked, as numbers (N, D), the names (D,) of its columns, if it has any): of a table with words what the
         model's table_encoder_ makes of it."""
-        self.check_fitted()
         return np.asarray(self._check_X(X)), getattr(self, "feature_names_in_", None)
 
     def plot(

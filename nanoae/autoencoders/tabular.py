@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nanoae.autoencoders.estimator import as_type
 from nanoae.autoencoders.fact import Packed
 from nanoae.autoencoders.generative import Generative
 from nanoae.autoencoders.kinds import Part
@@ -56,8 +57,7 @@ class Tabular(WarmStart, Generative):
         self._learn_table(X, sample_weight)
         checked = self._check_X(X, reset=afresh)
         if built.activation == built.epochs == AUTO and heavy_tailed(checked):
-            self._left_open = {**(self._left_open or {}), "activation": AUTO}
-            built.activation = "tanh"
+            self._settle(activation="tanh")
         return checked
 
     def _learn_table(self, X: Any, sample_weight: Any = None) -> None:
@@ -93,8 +93,7 @@ class Tabular(WarmStart, Generative):
             )
         self.table_encoder_ = encoder  # type: ignore[misc]
         if built.loss == "mse" and max(encoder.blocks_) > 1:
-            self._left_open = {"loss": built.loss}  # type: ignore[misc]
-            built.loss = Mixed(encoder.blocks_)
+            self._settle(loss=Mixed(encoder.blocks_))
 
     def _fits(self, X: Any) -> bool:
         return self.table_encoder_ is not None or super()._fits(X)
@@ -118,9 +117,7 @@ class Tabular(WarmStart, Generative):
             if len(X) < 2:
                 raise ValueError(f"{name}: expected at least 2 rows to learn from, got {len(X)}.")
             self.record_schema(X.shape[1:])
-        if isinstance(X, Rows):
-            return X.astype(self._float())  # type: ignore[return-value]
-        return np.ascontiguousarray(X, self._float())
+        return as_type(X, self._float())
 
     def as_numbers(self, X: Any) -> tuple[np.ndarray, Any]:
         rows, names = super().as_numbers(X)

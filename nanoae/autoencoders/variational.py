@@ -236,12 +236,10 @@ class VariationalAutoencoder(Variational, Autoencoder):
         return self._encode(X, condition)
 
     def _encode(self, X: Any, condition: Any = None) -> np.ndarray:
-        self.check_fitted()
         return self._run(self._joined(self._read(X), condition), 0, self._n_encoder)
 
     def inverse_transform(self, X: Any, condition: Any = None) -> np.ndarray:
         """The mean of p(x|z), (N, D), for codes X (N, K)."""
-        self.check_fitted()
         codes = self._check_codes(X)
         if condition is None and self.classes_ is None:
             return self.unscaled(self._run(codes, self._n_encoder, None))
@@ -273,7 +271,6 @@ class VariationalAutoencoder(Variational, Autoencoder):
         the number of "active_units", whose mean varies over the rows by more than 0.01 (Burda 2016); and the "mse" of
         the reconstructions from the mean codes. Where columns are scaled, nats are those of scaled ones,
         and there is a "scaled_mse", too. Row n counts sample_weight[n] times."""
-        self.check_fitted()
         X = self._check_X(X)
         inputs, Z = self._checked(X, condition)
         rows, weights = counted(sample_weight, len(X), type(self).__name__)
@@ -301,7 +298,6 @@ class VariationalAutoencoder(Variational, Autoencoder):
         return self.evaluate(X, condition, sample_weight=sample_weight)["elbo"]
 
     def _checked(self, X: Any, condition: Any) -> tuple[np.ndarray, np.ndarray]:
-        self.check_fitted()
         X = self._check_targets(X)
         return self._joined(X, condition), X
 

@@ -57,8 +57,7 @@ class WarmStart(NetworkEstimator):
         super().settle()
         vars(self).update(kept)
         if self.as_built.activation == AUTO:
-            self._left_open = {"activation": AUTO}
-            self.as_built.activation = activation
+            self._settle(activation=activation)
 
     def _build(self, input_shape: Shape, state: list[np.ndarray] | None = None) -> None:
         """ValueError where `fit` goes on, and the parameters now make another network than those weights are of."""
@@ -86,6 +85,4 @@ class WarmStart(NetworkEstimator):
         if epochs is None:
             return
         self._check_whole(epochs=epochs)
-        built = self.as_built
-        self._left_open = {**(self._left_open or {}), "epochs": built.epochs}
-        built.epochs = epochs
+        self._settle(epochs=epochs)

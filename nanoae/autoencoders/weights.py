@@ -10,9 +10,12 @@ the weights' ratios count. How a set with weights is learned from:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+
+from nanoae.rows import by_blocks
 
 FEW = 256  # rows, which cost nothing to repeat: so small sets are learned as if their copies had been given, to the bit
 EXACT = 1 << 20  # copies, up to which the scale of columns is that of the copies themselves
@@ -90,6 +93,18 @@ def drawn(weights: np.ndarray) -> np.ndarray:
     ends = np.cumsum(weights)
     found: np.ndarray = np.minimum(np.searchsorted(ends, places), n - 1)
     return found
+
+
+def weighed_blocks(X: np.ndarray, weights: np.ndarray | None) -> Iterator[tuple[np.ndarray, Any]]:
+    """All rows X (N, ...) a block at a time, each with its rows' weights, to be multiplied by it, or with 1."""
+    start = 0
+    for block in by_blocks(X):
+        stop = start + len(block)
+        yield (
+            block,
+            1.0 if weights is None else weights[start:stop].reshape(-1, *[1] * (X.ndim - 1)),
+        )
+        start = stop
 
 
 def own_order(*tables: np.ndarray) -> slice | np.ndarray:
