@@ -71,7 +71,11 @@ class Number(Kind):
 
     def __init__(self, interval: str = "[0, inf)") -> None:
         self.interval = Interval(interval)
-        self.takes = f"a number {self.interval.words}"
+        self.takes = self.interval.words
+        if self.takes.startswith(">"):
+            self.takes = f"a number {self.takes}"
+        else:
+            self.is_to = " "
 
     def holds(self, value: Any) -> bool:
         return value in self.interval
