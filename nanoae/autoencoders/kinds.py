@@ -17,9 +17,8 @@ from nanoae.spelling import did_you_mean, one_of
 class Kind:
     """Any value. Subclasses say which; those with a `read` can be options of the command line."""
 
-    read: Callable[[str], Any] | None = (
-        None  # the value that a text means; ValueError for one that means none
-    )
+    # the value that a text means; ValueError for one that means none
+    read: Callable[[str], Any] | None = None
     metavar = "NAME"  # of an option
     texts = "names"  # that `read` takes, in words
     takes = ""  # what it takes, for a table of parameters
@@ -59,8 +58,8 @@ class Whole(Kind):
         self.takes = f"a whole number >= {least}"
 
     def holds(self, value: Any) -> bool:
-        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        return whole and value >= self.least
+        is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        return is_whole and value >= self.least
 
 
 class Number(Kind):
@@ -71,11 +70,9 @@ class Number(Kind):
 
     def __init__(self, interval: str = "[0, inf)") -> None:
         self.interval = Interval(interval)
-        self.takes = self.interval.words
-        if self.takes.startswith(">"):
-            self.takes = f"a number {self.takes}"
-        else:
-            self.is_to = " "
+        words = self.interval.words
+        self.takes = f"a number {words}" if words.startswith(">") else words
+        self.is_to = " " if self.takes is words else " to be "
 
     def holds(self, value: Any) -> bool:
         return value in self.interval
@@ -118,7 +115,7 @@ class Name(Kind):
 
     def check(self, who: str, name: str, value: Any) -> None:
         value = self.meant(value)
-        if self.other is None or not isinstance(value, self.other):
+        if not isinstance(value, self.other or ()):
             one_of(f"{who}: {name}", value, self.known, self.hint)
 
 
@@ -175,8 +172,8 @@ class Shares(Kind):
 
     @staticmethod
     def read(text: str) -> Any:
-        found = listed(text, float)
-        return found if len(found) > 1 else found[0]
+        first, *others = listed(text, float)
+        return (first, *others) if others else first
 
     def holds(self, value: Any) -> bool:
         shares = value if isinstance(value, (list, tuple)) else (0.0, value)
@@ -289,10 +286,8 @@ class Around(Kind):
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
-        self.read = kind.read
-        self.metavar = kind.metavar
-        self.texts = kind.texts
-        self.usage = kind.usage
+        for name in ("read", "metavar", "texts", "usage"):
+            setattr(self, name, getattr(kind, name))
 
 
 class Maybe(Around):
