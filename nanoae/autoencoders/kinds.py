@@ -172,8 +172,8 @@ class Shares(Kind):
 
     @staticmethod
     def read(text: str) -> Any:
-        first, *others = listed(text, float)
-        return (first, *others) if others else first
+        found = listed(text, float)
+        return found if len(found) > 1 else found[0]
 
     def holds(self, value: Any) -> bool:
         shares = value if isinstance(value, (list, tuple)) else (0.0, value)
@@ -193,8 +193,9 @@ class Part(Kind):
 
     def read(self, text: str) -> Any:
         """Parts like "kl:0.05,0.1"; several, one for each layer, are joined by "/"."""
-        found = [None if one == "none" else parse_spec(one, self.known) for one in text.split("/")]
-        return found if len(found) > 1 else found[0]
+        if "/" in text:
+            return [self.read(one) for one in text.split("/")]
+        return None if text == "none" else parse_spec(text, self.known)
 
     @property
     def usage(self) -> str:
@@ -324,9 +325,9 @@ class Auto(Around):
         if not isinstance(value, str):
             self.kind.check(who, name, value)
         elif value != AUTO:
-            known = (*getattr(self.kind, "known", ()), AUTO)
-            also = f", or {self.kind.takes}" if len(known) == 1 else ""
-            one_of(f"{who}: {name}", value, known, also)
+            known = getattr(self.kind, "known", ())
+            also = "" if known else f", or {self.kind.takes}"
+            one_of(f"{who}: {name}", value, (*known, AUTO), also)
 
 
 class OneOrMore(Around):
@@ -342,10 +343,9 @@ class OneOrMore(Around):
         return self.kind.meant(value)
 
     def check(self, who: str, name: str, value: Any) -> None:
-        listed = value.split("/") if isinstance(value, str) else value
-        if not isinstance(listed, (list, tuple)):
-            listed = [value]
-        if not listed:
-            raise ValueError(f"{who}: expected {name}, one or more, got none.")
+        value = value.split("/") if isinstance(value, str) else value
+        listed = value if isinstance(value, (list, tuple)) else [value]
         for each in listed:
             self.kind.check(who, name, each)
+        if not listed:
+            raise ValueError(f"{who}: expected {name}, one or more, got none.")
