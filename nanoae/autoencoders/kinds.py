@@ -54,12 +54,11 @@ class Whole(Kind):
     metavar, texts = "N", "whole numbers"
 
     def __init__(self, least: int = 1) -> None:
-        self.least = least
+        self.interval = Interval(f"[{least}, inf)")
         self.takes = f"a whole number >= {least}"
 
     def holds(self, value: Any) -> bool:
-        is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        return is_whole and value >= self.least
+        return isinstance(value, (int, np.integer)) and value in self.interval
 
 
 class Number(Kind):
