@@ -9,7 +9,6 @@ import pytest
 
 import nanoae
 from nanoae.anomaly.detector import Surprise
-from nanoae.anomaly.neighbours import smallest
 from nanoae.anomaly.scores import NearestCodes, NegativeELBO, ReconstructionError
 from nanoae.anomaly.thresholds import (
     MAD,
@@ -248,14 +247,6 @@ def test_nearest_codes(fitted, references):
         )
 
 
-@pytest.mark.parametrize("columns", [1, 5, 17, 100, 1003])
-def test_smallest(columns, rng):
-    values = rng.normal(size=(7, columns))
-    for k in {1, min(6, columns), columns}:
-        found = np.take_along_axis(values, smallest(values, k), axis=1)
-        assert np.array_equal(np.sort(found, axis=1), np.sort(values, axis=1)[:, :k])
-
-
 def test_negative_elbo_and_its_tighter_bound():
     model = nanoae.VariationalAutoencoder(**{**VAE.get_params(), "random_state": 0}).fit(X)
     assert np.array_equal(
@@ -326,10 +317,10 @@ def test_peaks_over_threshold_keeps_the_wished_rate(rate, rng):
     assert np.median(heavy) == pytest.approx(rate**-0.25, rel=0.15)
 
 
-def test_the_tail_says_the_same_both_ways(rng):
+def test_the_tail_of_an_exponential_distribution(rng):
     tail = Tail(rng.exponential(size=3000))
-    for p in (0.05, 1e-3, 1e-5):
-        assert tail.exceeded(np.array([tail.quantile(p)]))[0] == pytest.approx(p)
+    for p in (0.05, 1e-3):
+        assert tail.exceeded(np.array([-np.log(p)]))[0] == pytest.approx(p, rel=0.3)
     s = np.sort(rng.exponential(3, size=500))
     assert (np.diff(tail.exceeded(s)) <= 1e-12).all()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
-from nanoae.anomaly.score import FeatureScore, blocks_of, share
+from nanoae.anomaly.score import FeatureScore, blocks_of, drawn, share
 from nanoae.data.scaling import JITTER
 
 
@@ -19,22 +21,18 @@ class ColumnTails(FeatureScore):
     references   of the training rows, drawn at random where there are more
     """
 
+    bounds: ClassVar = {"references": "[1, inf)"}
     weight = 0.5  # it knows nothing of how columns go together
     sorted_: np.ndarray  # (D, R): the references' values in each column
     rarity_: np.ndarray  # (D,): of categories, see `rarity`; only of a table with some
 
     def __init__(self, references: int = 4000):
-        if references < 1:
-            raise ValueError(f"ColumnTails: expected references >= 1, got {references}.")
         self.references = references
 
     def fit(self, model, Z):
         super().fit(model, Z)
-        columns = Z.reshape(len(Z), -1)
-        if len(Z) > self.references:
-            random = np.random.default_rng(0)
-            drawn = random.choice(len(Z), self.references, replace=False)
-            columns = columns[drawn]
+        columns = drawn(Z, self.references)
+        columns = columns.reshape(len(columns), -1)
         self.sorted_ = np.sort(columns, axis=0).T.copy()  # NaN last
         blocks = blocks_of(model)
         if blocks:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from nanoae.anomaly.neighbours import FEW, distances_in_cells, distances_to_nearest, into_cells
-from nanoae.anomaly.score import Score, blocks_of
+from nanoae.anomaly.score import Score, blocks_of, drawn
 from nanoae.backend.blas import one_thread
 
 
@@ -28,6 +30,7 @@ class NearestCodes(Score):
                  it, as in `Mahalanobis`
     """
 
+    bounds: ClassVar = {"k": "[1, inf)", "references": "[1, inf)", "whiten": "[0, 1]"}
     weight = 2.0  # it is the one that is right on most tables
     # (D,), what a category in each place of Z counts; only of a table with categories
     sizes_: np.ndarray
@@ -37,12 +40,6 @@ class NearestCodes(Score):
     centers_: np.ndarray  # the cells' centres
 
     def __init__(self, k: int = 3, references: int = 20_000, whiten: float = 0.0):
-        if k < 1 or references < 1:
-            raise ValueError(
-                f"NearestCodes: expected k and references >= 1, got {k} and {references}."
-            )
-        if not 0 <= whiten <= 1:
-            raise ValueError(f"NearestCodes: expected whiten in [0, 1], got {whiten}.")
         self.k = k
         self.references = references
         self.whiten = whiten
@@ -54,11 +51,7 @@ class NearestCodes(Score):
             self.sizes_ = np.ones(len(category))
             share_of = np.nansum(Z[:, category], axis=0) / len(Z)
             self.sizes_[category] = np.where(share_of > 0, np.sqrt(share_of), 1)
-        if len(Z) > self.references:
-            random = np.random.default_rng(0)
-            drawn = random.choice(len(Z), self.references, replace=False)
-            Z = Z[np.sort(drawn)]
-        codes = self._codes(model, Z)
+        codes = self._codes(model, drawn(Z, self.references))
         if self.whiten:
             self.whitening_ = whitening(codes, self.whiten)
         self.references_ = self._placed(codes)

@@ -35,92 +35,52 @@ def distances_in_cells(
         for block in blocks(len(codes), HELD // len(centers))
     ]
     cell_of = np.concatenate(nearest)
-    order = np.argsort(cell_of, kind="stable")
-    first = np.searchsorted(cell_of[order], np.arange(len(centers) + 1))
+    near = near_cells(starts, centers, k)
     found = np.empty((len(codes), k))
-    coarse = lifted(references)
-    near = cells_near(starts, centers, k)
 
     def look(cell: int) -> None:
-        rows = order[first[cell] : first[cell + 1]]
-        cells = [np.arange(starts[i], starts[i + 1]) for i in near[cell]]
-        inside = np.concatenate(cells)
-        found[rows] = distances_to_nearest(codes[rows], references[inside], k, coarse[inside])
+        rows = np.flatnonzero(cell_of == cell)
+        found[rows] = distances_to_nearest(codes[rows], references[near[cell]], k)
 
     from concurrent.futures import ThreadPoolExecutor  # here, for `import nanoae` would pay for it
 
     blas = openblas()  # cells side by side take the threads that a product would
     threads = blas.threads if blas else 0
     with ThreadPoolExecutor(threads or 1) as pool:
-        list(pool.map(look, np.flatnonzero(np.diff(first))))
+        list(pool.map(look, np.unique(cell_of)))
     return found
 
 
-def cells_near(starts: np.ndarray, centers: np.ndarray, k: int) -> list[np.ndarray]:
-    """Of each cell those that are looked at around it, itself the first: they hold 4 k references or more."""
+def near_cells(starts: np.ndarray, centers: np.ndarray, k: int) -> np.ndarray:
+    """(C, R) bool: the references that are looked at around each cell, those in the cells nearest to it, itself the
+    first: 4 k references or more."""
     between = ((centers[:, None] - centers) ** 2).sum(axis=2)
+    order = np.argsort(between, axis=1, kind="stable")
     sizes = np.diff(starts)
-    found = []
-    for near in np.argsort(between, axis=1, kind="stable"):
-        held = np.cumsum(sizes[near])
-        enough = int(np.searchsorted(held, 4 * k)) + 1
-        found.append(near[: max(CELLS, enough)])
-    return found
+    held = sizes[order].cumsum(axis=1)
+    enough = 1 + (held < 4 * k).sum(axis=1, keepdims=True)
+    place = np.argsort(order, axis=1)
+    near = place < np.maximum(CELLS, enough)
+    return np.repeat(near, sizes, axis=1)
 
 
 @one_thread()  # the products are small: on a busy machine threads wait far longer than they take
-def distances_to_nearest(
-    codes: np.ndarray, references: np.ndarray, k: int, coarse: np.ndarray | None = None
-) -> np.ndarray:
+def distances_to_nearest(codes: np.ndarray, references: np.ndarray, k: int) -> np.ndarray:
     """(N, k): the distances of codes (N, K) to the k nearest of references (R, K), the smallest first.
 
-    coarse   the references `lifted`, if that is done already
+    One product of matrices finds the candidates, a few more than are wanted, in float32:
+    [c, 1] · [-r, |r|² / 2] = |c - r|² / 2 - |c|² / 2.
     """
-    coarse = lifted(references) if coarse is None else coarse
+    half = np.einsum("rk,rk->r", references, references)[:, None] / 2
+    coarse = np.hstack([-references, half]).astype(np.float32)
+    last = min(k + SPARE, len(references)) - 1
     found = np.empty((len(codes), k))
-    rows = max(HELD // len(references), 1)
-    values = np.empty((rows, len(references)), np.float32)
-    for block in blocks(len(codes), rows):
+    for block in blocks(len(codes), max(HELD // len(references), 1)):
         c = codes[block]
         ones = np.ones((len(c), 1))
-        c_and_one = np.hstack([c, ones]).astype(np.float32)
-        np.matmul(c_and_one, coarse.T, out=values[: len(c)])
-        near = smallest(values[: len(c)], min(k + SPARE, len(references)))
-        away = references.take(near, axis=0)
-        away -= c[:, None]
+        values = np.hstack([c, ones]).astype(np.float32) @ coarse.T
+        near = np.argpartition(values, last, axis=1)[:, : last + 1]
+        away = references[near] - c[:, None]
         squared = np.einsum("nkd,nkd->nk", away, away)
-        distances = np.sort(np.sqrt(squared), axis=1)
-        found[block] = distances[:, :k]
+        found[block] = np.sort(np.sqrt(squared), axis=1)[:, :k]
     return found
-
-
-def lifted(references: np.ndarray) -> np.ndarray:
-    """[-r, |r|² / 2] of references (R, K), float32: [c, 1] · [-r, |r|² / 2] = |c - r|² / 2 - |c|² / 2, so that one
-    product of matrices finds the candidates, a few more than are wanted."""
-    half = np.einsum("rk,rk->r", references, references)[:, None] / 2
-    return np.hstack([-references, half]).astype(np.float32)
-
-
-def smallest(values: np.ndarray, k: int) -> np.ndarray:
-    """The columns (N, k) of the k smallest of each row of values (N, R), in no order.
-
-    They lie in the k strands, every (R // strands)-th column, whose smallest are smallest: most are never sorted. There
-    are about √(R / k) strands, so that as many columns are left as strands were looked at.
-    """
-    n, columns = values.shape
-    halvings = int(np.log2(max(columns / k, 1)) / 2)
-    strands = 2**halvings
-    length = columns // strands
-    if length <= k or halvings == 0:
-        return np.argpartition(values, k - 1, axis=1)[:, :k]
-    least = values[:, : length * strands]
-    for _ in range(halvings):
-        least = np.minimum(*np.split(least, 2, axis=1))
-    best = np.argpartition(least, k - 1, axis=1)[:, :k]
-    steps = length * np.arange(strands)
-    inside = (best[:, :, None] + steps).reshape(n, -1)
-    rest = np.arange(length * strands, columns)
-    left = np.hstack([inside, np.broadcast_to(rest, (n, len(rest)))])
-    values_left = np.take_along_axis(values, left, axis=1)
-    chosen = np.argpartition(values_left, k - 1, axis=1)[:, :k]
-    return np.take_along_axis(left, chosen, axis=1)

@@ -100,6 +100,15 @@ def share(of: np.ndarray, places: np.ndarray | None) -> np.ndarray:
     return np.where(of, places, 0).sum(axis=1)
 
 
+def drawn(Z: np.ndarray, most: int) -> np.ndarray:
+    """The rows Z (N, ...), or so many of them, drawn at random."""
+    if len(Z) <= most:
+        return Z
+    random = np.random.default_rng(0)
+    rows = random.choice(len(Z), most, replace=False)
+    return Z[np.sort(rows)]
+
+
 def blocks_of(model) -> tuple[int, ...]:
     """The widths of a table's columns in Z where some are categories, one-hot and wider than 1; () where none is."""
     built = getattr(model, "as_built", None)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from nanoae.anomaly import scores as kinds
-from nanoae.anomaly.neighbours import SPARE, cells_near
+from nanoae.anomaly.neighbours import SPARE, near_cells
 from nanoae.anomaly.surprise import Standing
 from nanoae.data.scaling import JITTER
 from nanoae.interchange.graph import Formulas, Value
@@ -18,20 +18,19 @@ from nanoae.interchange.scaling import counted
 class Rows:
     """Rows (N, ...) as a member's autoencoder sees them. Z is float32 as it was scaled; the rest is float64.
 
-    code(Z), again(Z)   what the autoencoder makes of such rows
+    of(Z)   the parts of the autoencoder, for such rows as x
     """
 
-    def __init__(self, Z: Value, shape: tuple[int, ...], code: Any, again: Any, masked: bool):
+    def __init__(self, Z: Value, size: int, of: Callable[[Value], Any], masked: bool):
         self.Z = Z
-        self.code = code
-        self.again = again
-        self.size = math.prod(shape)
-        self.missing = Z.is_nan().reshape(-1, self.size) if masked else None
+        self.size = size
+        self.of = of
+        self.missing = Z.is_nan().reshape(-1, size) if masked else None
 
     def squares(self, places: np.ndarray | None) -> Value:
         """(z - ẑ)² (N, D). What is missing is 0, and the rest of its row weighs more for it."""
         Z = self.Z.cast(np.float64)
-        error = (Z - self.again(Z)).reshape(-1, self.size)
+        error = (Z - self.of(Z).again).reshape(-1, self.size)
         return self.of_known(error * error, places)
 
     def of_known(self, terms: Value, places: np.ndarray | None) -> Value:
@@ -52,10 +51,7 @@ def scored(score: kinds.Score, rows: Rows) -> Value:
 
 @scored.register
 def _(score: kinds.NegativeELBO, rows: Rows) -> Value:
-    raise ValueError(
-        "export: expected scores that are functions of the row, got NegativeELBO: its noise is drawn by NumPy's "
-        'generator, which ONNX has not. Take scores="reconstruction" or "mahalanobis", or what=\'encoder\'.'
-    )
+    return -1.0 * rows.of(rows.Z).bound_of(score.importance_samples)
 
 
 @scored.register
@@ -72,7 +68,7 @@ def _(score: kinds.StandardisedError, rows: Rows) -> Value:
 @scored.register
 def _(score: kinds.Mahalanobis, rows: Rows) -> Value:
     """(c - m)ᵀ C⁻¹ (c - m)"""
-    away = rows.code(rows.Z.cast(np.float64)) - score.mean_
+    away = rows.of(rows.Z.cast(np.float64)).hidden - score.mean_
     return ((away @ score.precision_) * away).sum(1)
 
 
@@ -83,7 +79,7 @@ def _(score: kinds.NearestCodes, rows: Rows) -> Value:
     r = score.references_.astype(np.float64)
     if hasattr(score, "sizes_"):
         Z = Z * score.sizes_
-    codes = rows.code(Z)
+    codes = rows.of(Z).hidden
     if score.whiten:
         codes = codes @ score.whitening_
     k = max(min(score.k, len(r) - 1), 1)
@@ -91,14 +87,10 @@ def _(score: kinds.NearestCodes, rows: Rows) -> Value:
     apart = (r * r).sum(axis=1) / 2 - codes @ r.T
     if hasattr(score, "centers_"):
         centers = score.centers_
-        starts = score.starts_
-        near = np.zeros((len(centers), len(r)), bool)
-        for cell, cells in enumerate(cells_near(starts, centers, k + 1)):
-            for i in cells:
-                near[cell, starts[i] : starts[i + 1]] = True
+        near = codes.graph.constant(near_cells(score.starts_, centers, k + 1))
         distance = (centers * centers).sum(axis=1) / 2 - codes @ centers.T
         cell = distance.apply("ArgMin", axis=1, keepdims=0, dtype=np.int64)
-        apart = codes.graph.constant(near).take(cell).where(apart, 1e300)
+        apart = near.take(cell).where(apart, 1e300)
     some = min(wanted + SPARE, len(r))
     candidates = apart.apply("TopK", [some], largest=0, output=1, of=2, dtype=np.int64)
     there = codes.graph.constant(r).take(candidates)
