@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from nanoae.interval import Interval
 from nanoae.rows import by_blocks
 
 ROUNDING = 1e-6  # the share of a score by which it may be off: of a row among others, and of the same row alone
@@ -84,7 +85,7 @@ class Conformal:
 def benjamini_hochberg(p: np.ndarray, rate: float) -> np.ndarray:
     """(N,) bool: the rows of p-values p (N,) to be called abnormal, so that of these a share `rate` is normal at most,
     in the mean: the k smallest p, k the largest with p_(k) <= rate k / N (Benjamini & Hochberg 1995)."""
-    if not isinstance(rate, (float, np.floating)) or not 0 < rate < 1:
+    if rate not in Interval("(0, 1)"):
         raise ValueError(f"false_discovery_rate: expected a number in (0, 1), got {rate!r}.")
     n = len(p)
     ordered = np.sort(p)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import ClassVar
 
 import numpy as np
 
-from nanoae.anomaly.calibration import ROUNDING, Conformal, lowest
+from nanoae.anomaly.calibration import ROUNDING, Conformal
 from nanoae.configurable import Configurable
 
 
@@ -23,25 +24,22 @@ class Quantile(Threshold):
     most, as of n scores floor((1 - q)(n + 1)) do (`Conformal`). Too few for that: a warning, and `PeaksOverThreshold`.
     """
 
+    bounds: ClassVar = {"q": "(0, 1)"}
+
     def __init__(self, q: float = 0.99):
-        if not 0 < q < 1:
-            raise ValueError(f"Quantile: expected q in (0, 1), got {q}.")
         self.q = q
 
     def fit(self, scores):
-        found = Conformal(scores).quantile(1 - self.q)
-        if found is not None:
-            return found
-        return beyond(scores, 1 - self.q)
+        return exceeded_by(1 - self.q, scores)
 
 
 class MAD(Threshold):
     """median + k · 1.4826 · median |score - median|: k standard deviations of normal scores, blind to the wild ones
     (Leys et al. 2013)."""
 
+    bounds: ClassVar = {"k": "(0, inf)"}
+
     def __init__(self, k: float = 3.0):
-        if not k > 0:
-            raise ValueError(f"MAD: expected k > 0, got {k}.")
         self.k = k
 
     def fit(self, scores):
@@ -61,26 +59,22 @@ class PeaksOverThreshold(Threshold):
     tail           the share of the scores that make the tail, in (0, 0.5]; ten of them at least
     """
 
+    bounds: ClassVar = {"false_alarms": "(0, 1)", "tail": "(0, 0.5]"}
+
     def __init__(self, false_alarms: float = 1e-3, tail: float = 0.1):
-        if not 0 < false_alarms < 1:
-            raise ValueError(
-                f"PeaksOverThreshold: expected false_alarms in (0, 1), got {false_alarms}."
-            )
-        if not 0 < tail <= 0.5:
-            raise ValueError(f"PeaksOverThreshold: expected tail in (0, 0.5], got {tail}.")
         self.false_alarms = false_alarms
         self.tail = tail
 
     def fit(self, scores):
-        found = Conformal(scores).quantile(self.false_alarms)
-        if found is not None:
-            return found
-        return beyond(scores, self.false_alarms, self.tail, few=100)
+        return exceeded_by(self.false_alarms, scores, self.tail, few=100)
 
 
-def beyond(scores: np.ndarray, rate: float, tail: float = 0.1, few: float = np.inf) -> float:
-    """A score above all those (n,), which a new normal one exceeds with probability `rate` < 1 / (n + 1); where n is
-    below `few`, with a warning."""
+def exceeded_by(rate: float, scores: np.ndarray, tail: float = 0.1, few: float = np.inf) -> float:
+    """What a new normal score exceeds with probability `rate` at most, as `Conformal` says; where that is rarer than
+    scores (n,) can tell, by the `Tail` of them, and where n is below `few`, with a warning."""
+    found = Conformal(scores).quantile(rate)
+    if found is not None:
+        return found
     if len(scores) < few:
         warnings.warn(
             f"threshold: expected {math.ceil(1 / rate - 1e-6) - 1:,} rows or more for a share of {rate:.3g} of false "
@@ -100,11 +94,11 @@ def above_ties(threshold: float, scores: np.ndarray) -> float:
     return threshold
 
 
-class Tail:
+class Tail(Conformal):
     """The upper tail of scores (N,): what they were up to t, a generalised Pareto distribution above it."""
 
     def __init__(self, scores: np.ndarray, share: float = 0.1):
-        self.scores = np.sort(np.asarray(scores, np.float64))
+        super().__init__(scores)
         n = len(self.scores)
         peaks = min(max(round(share * n), 10), n - 1)
         self.t = float(self.scores[n - peaks - 1])
@@ -112,21 +106,11 @@ class Tail:
         excesses = self.scores[n - peaks :] - self.t
         self.gamma, self.sigma = fit_generalised_pareto(excesses)
 
-    def quantile(self, p: float) -> float:
-        """The score with P(score > it) = p."""
-        if p >= self.share:
-            return float(np.quantile(self.scores, 1 - p))
-        ratio = np.log(self.share / p)
-        excess = ratio
-        if self.gamma != 0:
-            excess = np.expm1(self.gamma * ratio) / self.gamma
-        return float(self.t + self.sigma * excess)
-
     def beyond(self, p: float) -> float:
         """A score above all that were seen, with P(a new normal score > it) = p < 1 / (n + 1), or less.
 
-        As `quantile`, but with what few scores hide: of k excesses the likeliest γ is about 3 / k too small (Giles,
-        Feng & Godwin 2016), and a new score exceeds t with probability (k + 1) / (n + 1). γ is 0 at least.
+        Where P(score > s) is p, but with what few scores hide: of k excesses the likeliest γ is about 3 / k too small
+        (Giles, Feng & Godwin 2016), and a new score exceeds t with probability (k + 1) / (n + 1). γ is 0 at least.
         """
         n = len(self.scores)
         k = round(self.share * n)
@@ -140,9 +124,7 @@ class Tail:
         """P(a normal score >= each of scores (N,)), in (0, 1]: (1 + the number that are) / (n + 1) up to t, above it
         what the Pareto tail says."""
         scores = np.asarray(scores, np.float64)
-        n = len(self.scores)
-        below = np.searchsorted(self.scores, lowest(scores))
-        p = (1 + n - below) / (n + 1)
+        p = super().exceeded(scores)
         over = np.maximum(scores - self.t, 0) / self.sigma
         inside = np.maximum(1 + self.gamma * over, 0)
         with np.errstate(divide="ignore", over="ignore"):
@@ -173,15 +155,12 @@ def fit_generalised_pareto(y: np.ndarray) -> tuple[float, float]:
     low = -np.geomspace(1e-6, 1 - 1e-9, 60)[::-1] / top
     high = np.geomspace(1e-6, 1e4, 80) / mean
     theta = np.concatenate([low, high])
-    for _ in range(8):  # each round looks more closely about the best one
-        cost, _ = profile(theta)
+    for _ in range(9):  # each round looks more closely about the best one
+        cost, gamma = profile(theta)
         best = int(np.argmin(cost))
+        found = float(gamma[best]), float(gamma[best] / theta[best])
         before = max(best - 1, 0)
         after = min(best + 1, len(theta) - 1)
         theta = np.linspace(theta[before], theta[after], 21)
         theta = theta[theta != 0]
-    cost, gamma = profile(theta)
-    best = int(np.argmin(cost))
-    if not cost[best] < np.log(mean) + 1:
-        return 0.0, mean
-    return float(gamma[best]), float(gamma[best] / theta[best])
+    return found if cost[best] < np.log(mean) + 1 else (0.0, mean)
