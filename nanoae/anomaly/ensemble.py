@@ -46,14 +46,15 @@ class Ensemble:
         self.seen = None
         if self.n_folds > 1:
             self.seen = SeenRows.of(tested, folds[was_kept_out])
-        found = []
-        for fold in range(self.n_folds):
-            for block in by_blocks(X[folds == fold]):
-                found.append(self.raw(fold, block))
+        found = [
+            self.raw(fold, block)
+            for fold in range(self.n_folds)
+            for block in by_blocks(X[folds == fold])
+        ]
         raw = np.concatenate(found, axis=1)
         undefined = ~np.isfinite(raw).all(axis=0)
         if undefined.any():
-            rows = np.concatenate([np.flatnonzero(folds == fold) for fold in range(self.n_folds)])
+            rows = np.argsort(folds, kind="stable")[-len(undefined) :]
             raise ValueError(
                 f"AnomalyDetector: expected rows to learn from that have scores, got NaN or infinity for row "
                 f"{rows[undefined].min()} ({undefined.sum()} such rows). Values are too large, or the score is not "
@@ -83,16 +84,13 @@ class Ensemble:
         raw = np.array([self.raw(fold, X) for fold in range(self.n_folds)])
         if raw.shape[1] == 1:
             return raw
-        found = []
-        for fold in raw:
-            pairs = zip(self.standings, fold, strict=True)
-            found.append([standing(scores) for standing, scores in pairs])
-        views = np.array(found)
+        views = np.empty(raw.shape)
+        for i, standing in enumerate(self.standings):
+            views[:, i] = standing(raw[:, i])
         power = self.standings[0].power
         scores = [score for member in self.of_fold(0) for score in member.scores]
-        weights = [score.weight if power > 1 else 1.0 for score in scores]  # 1 in files from before
-        weight = np.array(weights)[:, None]
-        parts = weight / weight.sum() * views**power
+        weight = np.array([[score.weight if power > 1 else 1.0] for score in scores])
+        parts = weight / weight.sum() * views**power  # weights are 1 in files from before
         total = parts.sum(axis=1, keepdims=True)
         return parts / total ** (1 - 1 / power)  # they add up to the root
 
@@ -141,8 +139,7 @@ class Ensemble:
             facts.append(fact)
             arrays.update({f"{i}.{name}": value for name, value in array.items()})
         for i, standing in enumerate(self.standings):
-            kind = "usual" if isinstance(standing, Surprise) else "standing"
-            arrays[f"{kind}.{i}"] = standing.learned
+            arrays[f"{standing.name}.{i}"] = standing.learned
         if self.seen is not None:
             arrays |= {"seen.keys": self.seen.keys, "seen.weights": self.seen.weights}
         return {"members": facts, "folds": self.n_folds}, arrays
@@ -156,17 +153,12 @@ class Ensemble:
             raise ValueError(
                 f"expected as many members in each fold, got {len(members)} in {ensemble.n_folds}."
             )
-        usual = arrays.under("usual")
-        standing = arrays.under("standing")
-        seen = arrays.under("seen")
+        kind = Surprise if "usual.0" in arrays else Standing
+        usual = arrays.under(kind.name)
         n_views = sum(len(member.scores) for member in ensemble.of_fold(0))
         views = [str(i) for i in range(n_views)]
-        if "0" in usual:  # a file from before there were folds
-            ensemble.standings = [Surprise().fit(usual.take(i, (None,))) for i in views]
-        else:
-            ensemble.standings = [
-                Standing.of(standing.take(i, (4,))) for i in views if i in standing
-            ]
+        ensemble.standings = [kind.of(usual.take(i, (kind.length,))) for i in views if i in usual]
+        seen = arrays.under("seen")
         ensemble.seen = None
         if "keys" in seen:
             keys = seen.take("keys", (None,), ("uint64",))
@@ -181,11 +173,9 @@ class Ensemble:
 
 def empty(X: np.ndarray) -> np.ndarray:
     """(N,) bool: the rows of X (N, ...) that hold nothing but gaps."""
-    found = []
-    for block in by_blocks(X):
-        missing = np.isnan(block).reshape(len(block), -1)
-        found.append(missing.all(axis=1))
-    return np.concatenate(found) if found else np.zeros(len(X), bool)
+    none = np.zeros(0, bool)
+    found = [np.isnan(block).reshape(len(block), -1).all(axis=1) for block in by_blocks(X)]
+    return np.concatenate([none, *found])
 
 
 def rows_times(weights: np.ndarray, values: np.ndarray) -> np.ndarray:

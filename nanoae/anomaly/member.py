@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import json
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from nanoae.anomaly.scores import Score
 from nanoae.autoencoders.autoencoder import Autoencoder
+from nanoae.autoencoders.model_file import pack, unpack
 from nanoae.autoencoders.reach import OutOfReach
 from nanoae.autoencoders.saved import Saved
+from nanoae.autoencoders.scaled import scaling_name
 from nanoae.autoencoders.underfit import part_of_another
-from nanoae.backend import available
 from nanoae.configurable import arguments, to_config
 from nanoae.data.field import promised
-from nanoae.data.scaling import SCALERS, Scaler, fit_rows
+from nanoae.data.scaling import Scaler, fit_rows
 from nanoae.rows import Rows, sample
 from nanoae.training.checkpoint import Checkpoints
 
@@ -45,18 +47,16 @@ class Member:
 
     def __init__(self, scaler, model, scores, seed: np.random.SeedSequence | None = None):
         self.scaler, self.scores = copy.deepcopy((scaler, scores))
-        # arrays, whatever scikit-learn is told
-        self.model = copy.deepcopy(model).set_output(transform="default")
+        self.model = copy.deepcopy(model).set_output(
+            transform="default"
+        )  # arrays, whatever scikit-learn is told
         if "scaling" in self.model.get_params(deep=False):
             self.model.set_params(scaling="none")  # its rows are scaled by this one's scaler
         self.numbers: Any = ...  # the columns that the scaler is for: all, or those of numbers
         self.seed = None if seed is None else int(seed.generate_state(1)[0])
 
     def fit(self, X: np.ndarray, checkpoints: Checkpoints | None = None) -> None:
-        numbers: Any = ...
-        if self.numbers is not ...:
-            numbers = (slice(None), self.numbers)
-        fit_rows(self.scaler, X, lambda x: x[numbers])
+        fit_rows(self.scaler, X, lambda x: x[:, self.numbers])
         Z = self.scaled(X)
         beside = {} if checkpoints is None else {"checkpoint_dir": checkpoints}
         try:
@@ -75,12 +75,9 @@ class Member:
         """What to say where the autoencoder cannot reach the columns: it was not the user who scaled them."""
         if type(self.scaler) is Scaler:
             return error
-        scaling = next(
-            (name for name, kind in SCALERS.items() if kind is type(self.scaler)), self.scaler
-        )
         return OutOfReach(
             "AnomalyDetector",
-            f"{error.finding}, which scaling={scaling!r} makes of the columns",
+            f"{error.finding}, which scaling={scaling_name(self.scaler)!r} makes of the columns",
             'Use scaling="none" where they lie there as they are, or an autoencoder without these ends',
         )
 
@@ -102,20 +99,19 @@ class Member:
         return Z
 
     def raw(self, X: np.ndarray) -> np.ndarray:
-        """Each score, (S, N)."""
+        """Each score, (S, N); NaN where the weights are not finite, also of a score that asks no network."""
         Z = self.scaled(X)
         model = ReadOnce(self.model, Z)
-        found = [np.asarray(score.score(model, Z)) for score in self.scores]
-        # whatever a score makes of that, one that asks no network among them
-        if not self.model.network_.finite:
-            found = [np.full(len(Z), np.nan) for _ in found]
-        for score, each in zip(self.scores, found, strict=True):
+        found = []
+        for score in self.scores:
+            each = np.asarray(score.score(model, Z))
             if each.shape != (len(Z),) or each.dtype.kind not in "biuf":
                 raise ValueError(
                     f"{type(score).__name__}.score: expected shape ({len(Z)},), a number for each row, got "
                     f"{each.shape} of {each.dtype}."
                 )
-        return np.array(found, np.float64)
+            found.append(each)
+        return np.where(self.model.network_.finite, np.array(found, np.float64), np.nan)
 
     def shares(self, X: np.ndarray) -> np.ndarray:
         """Each feature's share of each score, (S, N, ...); those of a row add up to 1."""
@@ -125,11 +121,8 @@ class Member:
 
     def expected(self, X: np.ndarray) -> np.ndarray:
         """What the autoencoder gives back for X (N, ...), on X's scale."""
-        Z = self.model.reconstruct(self.scaled(X))
-        if self.numbers is ...:
-            return self.scaler.inverse_transform(Z)
-        again = Z.astype(np.float64)
-        again[:, self.numbers] = self.scaler.inverse_transform(Z[:, self.numbers])
+        again = self.model.reconstruct(self.scaled(X)).astype(np.float64)
+        again[:, self.numbers] = self.scaler.inverse_transform(again[:, self.numbers])
         return again
 
     def parts(self) -> dict[str, Scaler | Score]:
@@ -138,16 +131,12 @@ class Member:
         return {"scaler": self.scaler} | scores
 
     def to_file(self):
-        facts, arrays = self.model.to_file()
-        params = {**self.model.as_built.config(), "callbacks": ()}
-        model = {
-            name: to_config(value, among=params.get("encoder")) for name, value in params.items()
-        }
+        facts, arrays = pack(self.model)
         described = {
             "scaler": to_config(self.scaler),
             "scores": [to_config(score) for score in self.scores],
-            "model": {"type": type(self.model).__name__, **model},
-            "facts": {"input_shape": list(self.model.input_shape_), **facts},
+            "model": {"type": facts["class"], **facts["params"]},
+            "facts": facts,
         }
         for prefix, part in self.parts().items():
             learned = kept(part)
@@ -156,19 +145,17 @@ class Member:
 
     @classmethod
     def from_file(cls, described: dict[str, Any], arrays: Saved) -> Member:
-        model = promised(described, "model", dict)
+        params = promised(described, "model", dict)
         facts = promised(described, "facts", dict)
-        backend = available(promised(model, "backend", str))
-        params = {**model, "backend": backend}
+        kind = promised(params, "type", str)
+        model = unpack({**facts, "class": kind, "params": params}, arrays)
+        if not isinstance(model, Autoencoder):
+            raise ValueError(f"expected an autoencoder, got {model!r:.80}.")
         scaler = arrays.construct(described.get("scaler"), Scaler)
         wanted = promised(described, "scores", [dict])
-        scores = [arrays.construct(score, Score) for score in wanted]
-        member = cls(scaler, arrays.construct(params, Autoencoder), scores)
+        member = cls(scaler, model, [arrays.construct(score, Score) for score in wanted])
         for name, part in member.parts().items():
             arrays.under(name).restore(part)
-        shape = tuple(promised(facts, "input_shape", [int]))
-        member.model.from_file(facts, arrays)
-        member.model.record_schema(shape)
         return member
 
 
@@ -191,30 +178,25 @@ class ReadOnce:
     def __init__(self, model, Z: np.ndarray):
         self._model = model
         self._rows = Z
-        self._made: dict[str, np.ndarray] = {}
 
     def __getattr__(self, name):
         return getattr(self._model, name)
 
+    @functools.cached_property
+    def _codes(self) -> np.ndarray:
+        return self._model.transform(self._rows)
+
+    @functools.cached_property
+    def _again(self) -> np.ndarray:
+        if type(self._model) is Autoencoder and np.isfinite(self._codes).all():
+            return self._model.inverse_transform(self._codes)
+        return self._model.reconstruct(self._rows)
+
     def transform(self, Z: np.ndarray) -> np.ndarray:
-        return self._once(self._model.transform, Z)
+        return self._codes if Z is self._rows else self._model.transform(Z)
 
     def reconstruct(self, Z: np.ndarray) -> np.ndarray:
-        return self._once(self._decode, Z)
-
-    def _decode(self, Z: np.ndarray) -> np.ndarray:
-        codes = self.transform(Z) if type(self._model) is Autoencoder else np.nan
-        if np.isfinite(codes).all():
-            return self._model.inverse_transform(codes)
-        return self._model.reconstruct(Z)
-
-    def _once(self, make: Callable[[np.ndarray], np.ndarray], Z: np.ndarray) -> np.ndarray:
-        if Z is not self._rows:
-            return make(Z)
-        name = make.__name__
-        if name not in self._made:
-            self._made[name] = make(Z)
-        return self._made[name]
+        return self._again if Z is self._rows else self._model.reconstruct(Z)
 
 
 def in_float64(model):

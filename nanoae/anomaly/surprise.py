@@ -13,12 +13,13 @@ class Standing:
     says of its own standing is next to nothing.
     """
 
+    name = "standing"  # in a model file, where it keeps so many numbers:
+    length: int | None = 4
     power = 2  # of their mean: sqrt(mean standing²) heeds the view that is most surprised
 
     def fit(self, scores: np.ndarray) -> Standing:
         """scores (N,) of normal rows."""
-        # what may be below 0, like -log p of a density, counts from the lowest
-        low = min(float(scores.min()), 0.0)
+        low = min(float(scores.min()), 0.0)  # what is below 0, like -log p, counts from the lowest
         height = scores - low
         typical = float(np.median(height)) or float(height.mean()) or 1.0
         floor = 1e-3 * typical
@@ -56,25 +57,29 @@ class Surprise:
     lies beyond all rows that were seen. Of detectors saved before `Standing` took its place.
     """
 
+    name = "usual"
+    length = None
     power = 1
 
     def fit(self, scores: np.ndarray) -> Surprise:
         """scores (N,) of normal rows."""
-        self.usual = np.sort(scores)
-        n = len(scores)
-        self.learned = self.usual
-        # what is below 0, like -log p of a density, counts from the lowest
-        low = min(float(self.usual[0]), 0.0)
-        # a score of 0 has no logarithm
-        self.floor = 1e-6 * max(float(np.median(self.usual)) - low, 1e-6) - low
-        self.values, count = np.unique(self.usual + self.floor, return_counts=True)
+        self.learned = usual = np.sort(scores)
+        n = len(usual)
+        low = min(float(usual[0]), 0.0)  # what is below 0, like -log p, counts from the lowest
+        typical = max(float(np.median(usual)) - low, 1e-6)
+        self.floor = 1e-6 * typical - low  # a score of 0 has no logarithm
+        self.values, count = np.unique(usual + self.floor, return_counts=True)
         self.below = (np.cumsum(count) - count / 2) / n
         peaks = min(max(n // 10, 10), n)
-        top = self.usual[n - peaks :] + self.floor
+        top = usual[n - peaks :] + self.floor
         self.t = float(top[0])
-        mean = float(np.log(top / top[0]).mean())
-        self.xi = max(mean, 1e-6)
+        self.xi = max(float(np.log(top / self.t).mean()), 1e-6)
         return self
+
+    @classmethod
+    def of(cls, learned: np.ndarray) -> Surprise:
+        """The one that a model file keeps (N,)."""
+        return cls().fit(learned)
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
         s = scores + self.floor
