@@ -197,10 +197,5 @@ def test_the_command_keeps_what_a_model_was_trained_on(tmp_path, capsys, monkeyp
 def test_a_missing_package_is_told_by_its_extra(package, line):
     code = f"import sys; sys.modules[{package!r}] = None; import nanoae; ae = nanoae.Autoencoder(2).build(3); {line}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (
-        f"ImportError: expected the package {package}"
-        in done.stderr.replace("export: ", "").replace(
-            "to_torch: expected PyTorch", "expected the package torch"
-        )
-        and f'pip install "nanoae[{package}]"' in done.stderr
-    )
+    told = f'ImportError: expected the package {package}. pip install "nanoae[{package}]"'
+    assert told in done.stderr

@@ -20,7 +20,7 @@ from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.anomaly.member import Member
 from nanoae.interchange.graph import Graph, Value
 from nanoae.interchange.keys import weights_of_folds
-from nanoae.interchange.models import OfAutoencoder, Outputs, Parts, parts_of
+from nanoae.interchange.models import OfEstimator, Outputs, Parts, parts_of
 from nanoae.interchange.scaling import counted, encoded, transformed
 from nanoae.interchange.scores import Rows, scored, standing
 from nanoae.pyod import AutoEncoder
@@ -54,60 +54,54 @@ class OfDetector(Parts):
     def rows(self, member: Member) -> Rows:
         """What a member makes of x."""
 
-        def parts(Z: Value) -> OfAutoencoder:
-            found = parts_of(member.model, self.graph)
-            found.x = Z
-            return found
+        def of(Z: Value) -> OfEstimator:
+            parts = parts_of(member.model, self.graph)
+            parts.x = Z
+            return parts
 
         masked = self.model.as_built.missing == "mask"
-        return Rows(
-            self.scaled(member),
-            self.shape,
-            lambda Z: parts(Z).hidden,
-            lambda Z: parts(Z).again,
-            masked,
-        )
+        return Rows(self.scaled(member), math.prod(self.shape), of, masked)
 
     def scaled(self, member: Member) -> Value:
         """`Member.scaled`: the columns of numbers scaled, those of categories as they are."""
         if member.numbers is ...:
             return transformed(member.scaler, self.x)
-        numbers = list(member.numbers)
-        columns = math.prod(self.shape)
-        others = [j for j in range(columns) if j not in numbers]
-        order = np.argsort([*numbers, *others])
+        numbers = np.array(member.numbers, int)
+        others = np.setdiff1d(np.arange(math.prod(self.shape)), numbers)
         parts = []
-        if numbers:
-            measured = self.x.take(np.array(numbers), axis=1)
-            parts.append(transformed(member.scaler, measured))
-        if others:
-            categories = self.x.take(np.array(others), axis=1)
-            parts.append(categories.cast(np.float32))
+        if len(numbers):
+            parts.append(transformed(member.scaler, self.x.take(numbers, axis=1)))
+        if len(others):
+            parts.append(self.x.take(others, axis=1).cast(np.float32))
+        order = np.argsort([*numbers, *others])
         return self.graph.concat(parts).take(order, axis=1)
 
     def score(self) -> Value:
-        """The folds' scores (N,), each a root of a weighted mean of squared standings, or the one score as it is."""
+        """The folds' scores (N,), weighted, or the one score as it is."""
         ensemble = self.ensemble
-        folds = []
-        for fold in range(ensemble.n_folds):
-            rows = [(self.rows(member), member.scores) for member in ensemble.of_fold(fold)]
-            raw = [(score, scored(score, own)) for own, scores in rows for score in scores]
-            folds.append(raw[0][1] if len(raw) == 1 else self.together(raw))
+        folds = [self.score_of(ensemble.of_fold(fold)) for fold in range(ensemble.n_folds)]
         if ensemble.seen is None:
             return folds[0]
         weights = weights_of_folds(ensemble.seen, self.columns, math.prod(self.shape))
         columns = [each.reshape(-1, 1) for each in folds]
         return (self.graph.concat(columns) * weights).sum(1)
 
-    def together(self, raw: list) -> Value:
-        weights = np.array([score.weight for score, _ in raw])
-        shares = (weights / weights.sum()).tolist()
-        views = [
-            standing(usual, each)
-            for usual, (_, each) in zip(self.ensemble.standings, raw, strict=True)
-        ]
-        squares = [w * (view * view) for w, view in zip(shares, views, strict=True)]
-        return functools.reduce(lambda total, each: total + each, squares).apply("Sqrt")
+    def score_of(self, members: list[Member]) -> Value:
+        """(N,): the root of a weighted mean of squared standings, or the one score as it is."""
+        raw = []
+        weights = []
+        for member in members:
+            rows = self.rows(member)
+            for score in member.scores:
+                raw.append(scored(score, rows))
+                weights.append(score.weight)
+        if len(raw) == 1:
+            return raw[0]
+        total: Any = 0.0
+        for usual, each, weight in zip(self.ensemble.standings, raw, weights, strict=True):
+            view = standing(usual, each)
+            total = total + view * view * (weight / sum(weights))
+        return total.apply("Sqrt")
 
     @functools.cached_property
     def finite(self) -> Value:
@@ -117,33 +111,29 @@ class OfDetector(Parts):
             return (x * 0.0).sum(1)
         known = 1 - x.is_nan().cast(np.float64)
         filled = x.is_nan().where(0.0, x)
-        # 0 / 0 where nothing is known
-        return (filled * 0.0).sum(1) / known.apply("ReduceMax", [1], keepdims=0)
+        any_known = known.apply("ReduceMax", [1], keepdims=0)
+        return (filled * 0.0).sum(1) / any_known  # 0 / 0 where nothing is known
 
     def scores(self) -> Outputs:
         score = self.score() + self.finite
-        label = self.labelled(score)
+        normal = (self.model.threshold_ - score) >= 0.0  # so that NaN is abnormal
+        label = normal.where(np.array(self.normal), np.array(self.abnormal))
         p = self.p_value(score)
         return {"score": (score, ()), "label": (label, ()), "p_value": (p, ())}
 
     def p_value(self, score: Value) -> Value:
-        """(1 + #{calibration scores >= s}) / (n + 1), those equal but for rounding among them."""
+        """(1 + #{calibration scores >= s}) / (n + 1), those equal but for rounding among them; the least one of NaN."""
         usual = self.model.calibration_.scores
-        least = score - score.apply("Abs") * ROUNDING
         n = len(usual)
+        least = score - score.apply("Abs") * ROUNDING
         below = counted(usual[None], least.reshape(-1, 1), strictly=True)
-        below = below.reshape(-1).cast(np.float64)
-        p = (1.0 + n - below) / (n + 1.0)
-        return score.is_nan().where(np.array(np.nan), p)
-
-    def labelled(self, score: Value) -> Value:
-        normal = (self.model.threshold_ - score) >= 0.0  # so that NaN is abnormal
-        return normal.where(np.array(self.normal), np.array(self.abnormal))
+        p = (1.0 + n - below.reshape(-1).cast(np.float64)) / (n + 1.0)
+        return score.is_nan().where(np.array(1 / (n + 1)), p)
 
     def encoder(self) -> Outputs:
         members = self.ensemble.members
         seen = [self.rows(member) for member in members]
-        codes = [rows.code(rows.Z.cast(np.float64)) for rows in seen]
+        codes = [rows.of(rows.Z.cast(np.float64)).hidden for rows in seen]
         size = sum(member.model.code_size_ for member in members)
         return {"code": (self.graph.concat(codes), (size,))}
 

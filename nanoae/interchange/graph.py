@@ -13,19 +13,23 @@ from typing import Any
 
 import numpy as np
 
+from nanoae.extra import extra
+
 OPERATORS, FORMAT = 20, 9  # the version of the operator set, and of the file
 LARGEST = 2**31 - 1  # bytes that a file of protocol buffers can have
-SINGLE = {
-    "AveragePool",
-    "Conv",
-    "ConvTranspose",
-    "Elu",
-    "Erf",
-    "GRU",
-    "Gelu",
-    "LeakyRelu",
-    "Softplus",
-}
+SINGLE = {"AveragePool", "Conv", "ConvTranspose", "Elu", "GRU", "Gelu", "LeakyRelu", "Softplus"}
+
+
+Ends = dict[str, tuple[np.dtype, tuple[int, ...]]]  # name -> (type, shape without the batch)
+
+
+def adding(operator: str, dtype: Any = None) -> Any:
+    """The method that adds operator(self, other)."""
+
+    def method(self: Value, other: Any) -> Value:
+        return self.apply(operator, other, dtype=dtype)
+
+    return method
 
 
 class Value:
@@ -43,45 +47,22 @@ class Value:
         """operator(self, *others)"""
         return self.graph.node(operator, self, *others, **attributes)
 
-    def __add__(self, other):
-        return self.apply("Add", other)
-
-    __radd__ = __add__
-
-    def __sub__(self, other):
-        return self.apply("Sub", other)
+    __add__ = __radd__ = adding("Add")
+    __sub__ = adding("Sub")
+    __mul__ = __rmul__ = adding("Mul")
+    __truediv__ = adding("Div")
+    __matmul__ = adding("MatMul")
+    __lt__ = adding("Less", bool)
+    __le__ = adding("LessOrEqual", bool)
+    __gt__ = adding("Greater", bool)
+    __ge__ = adding("GreaterOrEqual", bool)
+    equal = adding("Equal", bool)
 
     def __rsub__(self, other):
         return self.graph.value(other, self.dtype) - self
 
-    def __mul__(self, other):
-        return self.apply("Mul", other)
-
-    __rmul__ = __mul__
-
-    def __truediv__(self, other):
-        return self.apply("Div", other)
-
     def __rtruediv__(self, other):
         return self.graph.value(other, self.dtype) / self
-
-    def __matmul__(self, other):
-        return self.apply("MatMul", other)
-
-    def __lt__(self, other):
-        return self.apply("Less", other, dtype=bool)
-
-    def __le__(self, other):
-        return self.apply("LessOrEqual", other, dtype=bool)
-
-    def __gt__(self, other):
-        return self.apply("Greater", other, dtype=bool)
-
-    def __ge__(self, other):
-        return self.apply("GreaterOrEqual", other, dtype=bool)
-
-    def equal(self, other) -> Value:
-        return self.apply("Equal", other, dtype=bool)
 
     def cast(self, dtype) -> Value:
         """The same numbers as another type."""
@@ -130,14 +111,12 @@ class Graph:
 
     def __init__(self, single: bool = False):
         self.single = single
-        self.helper = _onnx("helper")
-        self.numpy_helper = _onnx("numpy_helper")
+        self.helper = extra("onnx.helper")
+        self.numpy_helper = extra("onnx.numpy_helper")
         self.nodes: list[Any] = []
-        self.inputs: dict[
-            str, tuple[np.dtype, tuple[int, ...]]
-        ] = {}  # name -> (type, shape without the batch)
-        self.outputs: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
-        self.constants: dict[bytes, tuple[Value, Any]] = {}
+        self.inputs: Ends = {}
+        self.outputs: Ends = {}
+        self.constants: dict[bytes, Any] = {}
         self.remembered: dict[Any, Value] = {}
 
     def node(
@@ -179,20 +158,12 @@ class Graph:
         """Equal arrays are one constant."""
         if array.dtype.kind == "U":
             array = array.astype(object)
-        else:
-            array = np.ascontiguousarray(array).reshape(array.shape)
-        if array.dtype == object:
-            content = repr(array.tolist()).encode()
-        else:
-            content = array.tobytes()
-        kind = f"{array.dtype} {array.shape}".encode()
-        key = hashlib.sha256(kind + content).digest()
+        tensor = self.numpy_helper.from_array(array)
+        key = hashlib.sha256(tensor.SerializeToString()).digest()
         if key not in self.constants:
-            name = f"constant_{len(self.constants)}"
-            tensor = self.numpy_helper.from_array(array, name)
-            self.constants[key] = Value(self, name, array.dtype), tensor
-        value, _ = self.constants[key]
-        return value
+            tensor.name = f"constant_{len(self.constants)}"
+            self.constants[key] = tensor
+        return Value(self, self.constants[key].name, array.dtype)
 
     def concat(self, values: Sequence[Value], axis: int = 1) -> Value:
         return values[0] if len(values) == 1 else self.node("Concat", *values, axis=axis)
@@ -202,6 +173,12 @@ class Graph:
         outside = self._outside(dtype)
         self.inputs[name] = outside, tuple(shape)
         return Value(self, name, outside).cast(np.dtype(dtype))
+
+    def noise(self, n: int, dtype: Any) -> Value:
+        """n more columns (N, n) of the input `noise`, which are to be of N(0, 1)."""
+        _, (start,) = self.inputs.get("noise", (None, (0,)))
+        stop = start + n
+        return self.input("noise", dtype, (stop,)).part(start, stop)
 
     def _outside(self, dtype: Any) -> np.dtype:
         return np.dtype(np.float32 if self.single and dtype == np.float64 else dtype)
@@ -223,7 +200,7 @@ class Graph:
                 lines.append(f"{end:<7} {name:<15} ({sizes})  {kind}")
         return "\n".join(lines)
 
-    def _described(self, ends: dict[str, tuple[np.dtype, tuple[int, ...]]]) -> list[Any]:
+    def _described(self, ends: Ends) -> list[Any]:
         kind = self.helper.np_dtype_to_tensor_dtype
         return [
             self.helper.make_tensor_value_info(name, kind(dtype), ["N", *shape])
@@ -234,7 +211,7 @@ class Graph:
         """The whole as an ONNX file, checked; notes: JSON-ready data, as its metadata "nanoae"."""
         from nanoae import __version__
 
-        tensors = [tensor for _, tensor in self.constants.values()]
+        tensors = list(self.constants.values())
         size = sum(tensor.ByteSize() for tensor in tensors)
         if size > LARGEST:
             raise ValueError(
@@ -250,7 +227,7 @@ class Graph:
             producer_version=__version__,
         )
         self.helper.set_model_props(model, {"nanoae": json.dumps(notes)})
-        _onnx("checker").check_model(model, full_check=True)
+        extra("onnx.checker").check_model(model, full_check=True)
         return model.SerializeToString()
 
 
@@ -278,15 +255,3 @@ class Formulas:
                 f" For a class of your own register one: {root.__module__}.{root.__name__}.register."
             )
         return found(part, *others)
-
-
-def _onnx(module: str) -> Any:
-    """That part of the package `onnx`, which is an extra."""
-    import importlib
-
-    try:
-        return importlib.import_module(f"onnx.{module}")
-    except ImportError as error:
-        raise ImportError(
-            'export: expected the package onnx for .onnx files. pip install "nanoae[onnx]"'
-        ) from error

@@ -16,13 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders import table_losses
 from nanoae.autoencoders.bottleneck import Adversarial, Gaussian, TopK
 from nanoae.autoencoders.concat_label import ConcatLabel, ConcatSharedLabel
 from nanoae.autoencoders.corruption import GaussianNoise, SaltAndPepper
 from nanoae.autoencoders.missing import FillMissing
 from nanoae.autoencoders.penalty import Penalty
-from nanoae.autoencoders.table_losses import Weighted
+from nanoae.autoencoders.table_losses import Mixed, Wrapping
 from nanoae.autoencoders.teacher_forcing import TeacherForcing
 from nanoae.engine import activations, losses
 from nanoae.engine import layers as engine
@@ -34,7 +33,6 @@ from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.sequences import LastTimestep, TimeDistributed
 from nanoae.engine.shape import Reshape
-from nanoae.interchange.followed import followed
 from nanoae.interchange.graph import Formulas, Value
 
 
@@ -66,7 +64,8 @@ FORMULAS: dict[type, Callable[[Any, Value], Value]] = {
     activations.Sigmoid: lambda layer, x: x.apply("Sigmoid"),
     activations.Tanh: lambda layer, x: x.apply("Tanh"),
     activations.Softplus: lambda layer, x: x.apply("Softplus"),
-    activations.Elementwise: followed,
+    activations.GELU: lambda layer, x: x.apply("Gelu", approximate="tanh"),
+    activations.SiLU: lambda layer, x: x * x.apply("Sigmoid"),
     Gaussian: lambda layer, x: x.part(0, layer.out_shape[0]),  # z = mu
     FillMissing: lambda layer, x: x.is_nan().where(layer.state["center"], x),
     Reshape: lambda layer, x: x.reshape(-1, *layer.out_shape),
@@ -78,15 +77,8 @@ FORMULAS: dict[type, Callable[[Any, Value], Value]] = {
     GRU: lambda layer, x: gru(layer, x, None),
     ConcatSharedLabel: lambda layer, x: x.graph.concat([x, x.graph.remembered[layer.source]]),
 }
-IN_TRAINING = (
-    activations.Identity,
-    engine.Dropout,
-    GaussianNoise,
-    SaltAndPepper,
-    Penalty,
-    Adversarial,
-)
-FORMULAS |= dict.fromkeys(IN_TRAINING, lambda layer, x: x)
+IN_TRAINING = (engine.Dropout, GaussianNoise, SaltAndPepper, Penalty, Adversarial)
+FORMULAS |= dict.fromkeys((activations.Identity, *IN_TRAINING), lambda layer, x: x)
 for kind, formula in FORMULAS.items():
     translate.register(kind, formula)
 
@@ -131,13 +123,11 @@ def _(layer: LayerNorm, x: Value) -> Value:
 
 def adjoint(layer: ConvTranspose2d, x: Value, W: np.ndarray) -> Value:
     """The adjoint of a convolution, to the size that the layer has."""
-    sides = zip(layer.in_shape[1:], layer.out_shape[1:], *layer.window, strict=True)
-    more = []
-    for n, size, k, s, p in sides:
-        least = (n - 1) * s - 2 * p + k
-        more.append(size - least)
+    kernel, stride, padding = map(np.array, layer.window)
+    least = (np.array(layer.in_shape[1:]) - 1) * stride - 2 * padding + kernel
+    more = layer.out_shape[1:] - least
     b = layer.params["b"]
-    return x.apply("ConvTranspose", W, b, output_padding=more, **window(layer))
+    return x.apply("ConvTranspose", W, b, output_padding=more.tolist(), **window(layer))
 
 
 @translate.register
@@ -172,17 +162,16 @@ def gru(layer: GRU, x: Value, h: Value | None) -> Value:
     """
     o = layer.n_out
     order = np.r_[o : 2 * o, :o, 2 * o : 3 * o]
-    W, U, b, c = (layer.params[name][..., order] for name in ("W", "U", "b", "c"))
+    W, U, b, c = (array[..., order] for array in layer.params.values())
     biases = np.concatenate([b, c])
     start = None if h is None else h.reshape(1, -1, o)
-    options = {"hidden_size": o, "linear_before_reset": 1}
-    steps = x.transpose(1, 0, 2)
-    arrays = W.T[None], U.T[None], biases[None]
+    states = x.transpose(1, 0, 2).apply(
+        "GRU", W.T[None], U.T[None], biases[None], None, start,
+        hidden_size=o, linear_before_reset=1, output=int(layer.last), of=2,
+    )  # fmt: skip
     if layer.last:
-        state = steps.apply("GRU", *arrays, None, start, output=1, of=2, **options)
-        return state.reshape(-1, o)
-    states = steps.apply("GRU", *arrays, None, start, **options)  # (T, 1, N, O)
-    return states.apply("Squeeze", [1]).transpose(1, 0, 2)
+        return states.reshape(-1, o)
+    return states.apply("Squeeze", [1]).transpose(1, 0, 2)  # of (T, 1, N, O)
 
 
 @translate.register
@@ -193,12 +182,10 @@ def _(layer: TimeDistributed, x: Value) -> Value:
 
 @translate.register
 def _(layer: LastTimestep, x: Value) -> Value:
-    """x[n, t] at the last t whose word is not 0, the last of all where there is none."""
+    """x[n, t] at the last t whose word is not 0; where there is none at -1, the last of all."""
     words = x.graph.remembered[layer.source]
-    steps = layer.in_shape[0]
-    places = words.equal(0).where(-1, np.arange(steps))
+    places = words.equal(0).where(-1, np.arange(layer.in_shape[0]))
     last = places.apply("ReduceMax", [1], keepdims=1)
-    last = (last < 0).where(steps - 1, last)
     return x.apply("GatherND", last, batch_dims=1)
 
 
@@ -244,23 +231,14 @@ def meaning(loss: Any, y: Value) -> Value:
     raise NotImplementedError
 
 
-@meaning.register
-def _(loss: losses.Loss, y: Value) -> Value:
-    return y
+meaning.register(losses.Loss, lambda loss, y: y)
+meaning.register(losses.BCE, lambda loss, y: y.apply("Sigmoid"))
+meaning.register(losses.SoftmaxCrossEntropy, lambda loss, y: y.apply("Softmax", axis=-1))
+meaning.register(Wrapping, lambda loss, y: meaning(losses.get(loss.loss), y))
 
 
 @meaning.register
-def _(loss: losses.BCE, y: Value) -> Value:
-    return y.apply("Sigmoid")
-
-
-@meaning.register
-def _(loss: losses.SoftmaxCrossEntropy, y: Value) -> Value:
-    return y.apply("Softmax", axis=-1)
-
-
-@meaning.register
-def _(loss: table_losses.Mixed, y: Value) -> Value:
+def _(loss: Mixed, y: Value) -> Value:
     """A softmax over the places of each category; numbers as they are. Neighbours of one width go together."""
     parts = []
     start = 0
@@ -269,9 +247,9 @@ def _(loss: table_losses.Mixed, y: Value) -> Value:
         stop = start + width * n
         block = y.part(start, stop)
         if width > 1:
-            block = block.reshape(-1, n, width)
-            block = block.apply("Softmax", axis=-1)
-        parts.append(block.reshape(-1, stop - start))
+            columns = block.reshape(-1, n, width)
+            block = columns.apply("Softmax", axis=-1).reshape(-1, width * n)
+        parts.append(block)
         start = stop
     return y.graph.concat(parts)
 
@@ -282,9 +260,7 @@ def costs(loss: Any, y: Value, t: Value) -> Value:
     raise NotImplementedError
 
 
-@costs.register
-def _(loss: losses.BCE, y: Value, t: Value) -> Value:
-    return y.apply("Softplus") - t * y
+costs.register(losses.BCE, lambda loss, y, t: y.apply("Softplus") - t * y)
 
 
 @costs.register
@@ -293,9 +269,3 @@ def _(loss: losses.GaussianNLL, y: Value, t: Value) -> Value:
     v = loss.variance
     error = y - t
     return error * error * (0.5 / v) + 0.5 * math.log(2 * math.pi * v)
-
-
-@meaning.register(table_losses.Masked)
-@meaning.register(Weighted)
-def _(loss, y: Value) -> Value:
-    return meaning(losses.get(loss.loss), y)

@@ -7,7 +7,8 @@
     decoder          code          reconstruction  what `inverse_transform` gives
     reconstruction   x             reconstruction  what `reconstruct` gives
     scores           x             error           what `reconstruction_error` gives
-    bound            x, noise      elbo, kl        of a variational model, in nats, at z = mu + e^(logvar / 2) · noise
+    bound            x, noise      elbo, kl        of a variational model, in nats, at z = mu + e^(logvar / 2) · noise,
+                                                   numbers of N(0, 1)
     prediction       x             label, probability; prediction
 
 of a conditional model also the input `condition`, a label for each row. A row that the model would refuse, because it
@@ -32,7 +33,7 @@ from nanoae.backend.codes import LOGVAR_MAX
 from nanoae.engine.network import Sequential
 from nanoae.interchange.graph import Formulas, Graph, Value
 from nanoae.interchange.layers import costs, forward, meaning, on_host
-from nanoae.interchange.scaling import scaled_as, unscaled_as
+from nanoae.interchange.scaling import by_channels, restored, transformed
 from nanoae.interchange.weights import network_of
 from nanoae.spelling import one_of
 
@@ -59,12 +60,12 @@ def notes_of(model: Any) -> dict[str, Any]:
     for name in ("feature_names_in_", "classes_", "threshold_"):
         value = getattr(model, name, None)
         if value is not None:
-            notes[name.rstrip("_")] = value.tolist() if isinstance(value, np.ndarray) else value
+            notes[name.rstrip("_")] = np.asarray(value).tolist()
     encoder = getattr(model, "encoder_", None)
     if encoder is not None:
-        columns = list(zip(encoder.names_, encoder.categories_, strict=True))
-        notes["numbers"] = [name for name, known in columns if known is None]
-        notes["categories"] = {name: known for name, known in columns if known is not None}
+        known = dict(zip(encoder.names_, encoder.categories_, strict=True))
+        notes["numbers"] = [name for name in known if known[name] is None]
+        notes["categories"] = {name: known[name] for name in known if known[name] is not None}
     if hasattr(model, "vocabulary_"):
         notes["vocabulary"] = model.to_file()[0]["vocabulary"]
     return notes
@@ -99,22 +100,31 @@ class OfNetwork(Parts):
         return {"y": (forward(net, x), net.output_shape)}
 
 
-class OfScaled(Parts):
-    """What models share whose x is in the data's units, and is brought to a scale before they see it."""
+class OfCoder(Parts):
+    """What models share that have a code: `hidden` is that of x, `output(code)` what comes of one, before it is brought
+    back to the data's units."""
 
-    @property
-    def wide(self) -> Any:
-        """The type of x, which may lose digits before it is scaled."""
-        return np.float64 if self.model.scaling_ != "none" else self.model.network_.dtype
+    usual: tuple[str, ...] = ("encoder", "reconstruction", "scores")
+    more: tuple[str, ...] = ("decoder",)
+    dtype: Any
+    code_shape: tuple[int, ...]
+    hidden: Any
+
+    def __init__(self, model: Any, graph: Graph):
+        super().__init__(model, graph)
+        self.shape = model.input_shape_
+        self.size = self.n_inputs = math.prod(self.shape)
+        self.scales = model.scaling_ != "none"
+        self.last = getattr(model, "channels_last_", None)  # the shape of images with channels last
+        self.masked = getattr(model.as_built, "missing", "error") == "mask"  # where NaN is no value
+
+    def output(self, code: Value) -> Value:
+        raise NotImplementedError
 
     @functools.cached_property
     def x(self) -> Value:
-        return self.graph.input("x", self.wide, self.model.input_shape_)
-
-    @property
-    def last(self) -> tuple[int, ...] | None:
-        """The shape of images whose channels come last, else None."""
-        return getattr(self.model, "channels_last_", None)
+        """Of a type that loses no digits before it is scaled."""
+        return self.graph.input("x", np.float64 if self.scales else self.dtype, self.shape)
 
     @functools.cached_property
     def read(self) -> Value:
@@ -122,44 +132,31 @@ class OfScaled(Parts):
         x = self.x
         if self.last is not None:
             x = x.reshape(-1, *self.last).transpose(0, 3, 1, 2)
-        return x if self.model.scaling_ == "none" else scaled_as(self.model, x)
-
-    def told(self, y: Value) -> Value:
-        """What the model gives, in the data's units and layout."""
-        y = y if self.model.scaling_ == "none" else unscaled_as(self.model, y)
-        if self.last is None:
-            return y
-        return y.transpose(0, 2, 3, 1).reshape(-1, *self.model.input_shape_)
-
-
-class OfEstimator(OfScaled):
-    """What estimators with a network share."""
-
-    def __init__(self, model: Any, graph: Graph):
-        super().__init__(model, graph)
-        self.net = on_host(model.network_)
-        self.shape = model.input_shape_
-        self.n_encoder = model.n_code_layers_
-        self.masked = getattr(model.as_built, "missing", "error") == "mask"  # where NaN is no value
+        if not self.scales:
+            return x
+        return by_channels(self.model, x, lambda columns: transformed(self.model.scaler_, columns))
 
     @functools.cached_property
     def inputs(self) -> Value:
-        """What the network reads."""
-        return self.read.cast(self.net.dtype)
+        """What is computed with."""
+        return self.read.cast(self.dtype)
 
-    @functools.cached_property
-    def hidden(self) -> Value:
-        """The encoder's last layer."""
-        return forward(self.net, self.inputs, 0, self.n_encoder)
+    def told(self, y: Value) -> Value:
+        """What the model gives, in the data's units and layout."""
+        if self.scales:
+            y = y.cast(np.float64)
+            y = by_channels(self.model, y, lambda columns: restored(self.model.scaler_, columns))
+        if self.last is None:
+            return y
+        return y.transpose(0, 2, 3, 1).reshape(-1, *self.shape)
 
     @functools.cached_property
     def finite(self) -> Value:
         """(N,): 0 where all inputs of a row are finite, else NaN. It is added to what comes of them, as a ReLU may make
         a number of NaN."""
-        found = self.zeros(self.inputs, math.prod(self.net.input_shape))
+        found = self.zeros(self.inputs, self.n_inputs)
         if self.x is not self.read:  # infinity, of which a scaler makes a large number
-            given = self.zeros(self.x, math.prod(self.shape))
-            found = found + given.cast(found.dtype)
+            found = found + self.zeros(self.x, self.size).cast(found.dtype)
         return found
 
     def zeros(self, x: Value, size: int) -> Value:
@@ -170,49 +167,78 @@ class OfEstimator(OfScaled):
 
     def of_finite(self, y: Value, shape: Sequence[int]) -> Value:
         """y (N, *shape), NaN in rows whose inputs are not finite."""
-        return y + self.finite.reshape(-1, *[1] * len(shape))
+        finite = self.finite.cast(y.dtype)
+        return y + finite.reshape(-1, *[1] * len(shape))
 
     def encoder(self) -> Outputs:
-        shape = self.net.layers[self.n_encoder - 1].out_shape
-        return {"code": (self.of_finite(self.hidden, shape), shape)}
-
-    def output(self, code: Value) -> Value:
-        """What the network gives for a code."""
-        return meaning(self.model.loss_, forward(self.net, code, self.n_encoder))
-
-
-@parts_of.register(Autoencoder)
-class OfAutoencoder(OfEstimator):
-    usual = ("encoder", "reconstruction", "scores")
-    more: tuple[str, ...] = ("decoder",)
+        return {"code": (self.of_finite(self.hidden, self.code_shape), self.code_shape)}
 
     def decoder(self) -> Outputs:
-        shape = self.net.layers[self.n_encoder - 1].out_shape
-        code = self.graph.input("code", self.net.dtype, shape)
+        code = self.graph.input("code", self.dtype, self.code_shape)
         return {"reconstruction": (self.told(self.output(code)), self.shape)}
 
     @functools.cached_property
     def again(self) -> Value:
-        return self.told(self.of_finite(self.output(self.hidden), self.net.output_shape))
+        """What `reconstruct` gives."""
+        return self.of_finite(self.told(self.output(self.hidden)), self.shape)
 
     def reconstruction(self) -> Outputs:
         return {"reconstruction": (self.again, self.shape)}
 
     def scores(self) -> Outputs:
         """The mean of (x - x̂)² over what is known of a row; 0 where nothing is."""
-        size = math.prod(self.shape)
-        error = (self.x - self.again).reshape(-1, size)
+        error = (self.x - self.again).reshape(-1, self.size)
         error = error * error
         if not self.masked:
             return {"error": (error.mean(1), ())}
-        missing = self.x.is_nan().reshape(-1, size)
-        known = size - missing.cast(self.wide).sum(1)
+        missing = self.x.is_nan().reshape(-1, self.size)
+        known = self.size - missing.cast(error.dtype).sum(1)
         total = missing.where(0.0, error).sum(1)
         return {"error": (total / known.apply("Max", 1.0), ())}
 
 
+@parts_of.register(PCA)
+class OfPCA(OfCoder):
+    """code = (x - mean) Vᵀ,  reconstruction = code V + mean, in float64."""
+
+    dtype = np.float64
+
+    def __init__(self, model: PCA, graph: Graph):
+        super().__init__(model, graph)
+        self.code_shape = model.components_.shape[:1]
+
+    @functools.cached_property
+    def hidden(self) -> Value:
+        return (self.inputs - self.model.mean_) @ self.model.components_.T
+
+    def output(self, code: Value) -> Value:
+        return code @ self.model.components_ + self.model.mean_
+
+
+class OfEstimator(OfCoder):
+    """What estimators with a network share."""
+
+    def __init__(self, model: Any, graph: Graph):
+        super().__init__(model, graph)
+        self.net = on_host(model.network_)
+        self.dtype = self.net.dtype
+        self.n_inputs = math.prod(self.net.input_shape)
+        self.n_encoder = model.n_code_layers_
+        self.code_shape = self.net.layers[self.n_encoder - 1].out_shape
+
+    @functools.cached_property
+    def hidden(self) -> Value:
+        return forward(self.net, self.inputs, 0, self.n_encoder)
+
+    def output(self, code: Value) -> Value:
+        return meaning(self.model.loss_, forward(self.net, code, self.n_encoder))
+
+
+parts_of.register(Autoencoder, OfEstimator)
+
+
 @parts_of.register(VariationalAutoencoder)
-class OfVariational(OfAutoencoder):
+class OfVariational(OfEstimator):
     """Also conditional: a one-hot of the label is joined to x and to the code."""
 
     more = ("decoder", "bound")
@@ -223,15 +249,14 @@ class OfVariational(OfAutoencoder):
         classes = self.model.classes_
         kind = object if classes.dtype.kind == "U" else classes.dtype
         label = self.graph.input("condition", kind, ())
-        same = label.apply("Unsqueeze", [1]).equal(classes[None])
-        same = same.cast(self.net.dtype)
+        same = label.reshape(-1, 1).equal(classes[None]).cast(self.dtype)
         return same / same.sum(1, keep=True)
 
     @functools.cached_property
     def inputs(self) -> Value:
         if self.model.classes_ is None:
             return super().inputs
-        rows = super().inputs.reshape(-1, math.prod(self.shape))
+        rows = super().inputs.reshape(-1, self.size)
         return self.graph.concat([rows, self.condition])
 
     def decoder(self) -> Outputs:
@@ -240,20 +265,36 @@ class OfVariational(OfAutoencoder):
         return super().decoder()
 
     def bound(self) -> Outputs:
-        """elbo = log p(x|z) - kl, kl = Σ (mu² + e^logvar - 1 - logvar) / 2, of scaled columns."""
+        log_p, kl, _ = self.terms()
+        return {"elbo": (log_p.reshape(-1) - kl, ()), "kl": (kl, ())}
+
+    def bound_of(self, importance_samples: int | None) -> Value:
+        """(N,): what `score_samples` gives, for such noise."""
+        log_p, kl, ratio = self.terms(importance_samples or 1)
+        if importance_samples is None:
+            return log_p.reshape(-1) - kl
+        bounds = (log_p + ratio).apply("ReduceLogSumExp", [1], keepdims=0)
+        return bounds - math.log(importance_samples)
+
+    def terms(self, samples: int = 1) -> tuple[Value, Value, Value]:
+        """With S samples z = mu + e^(logvar / 2) · noise of each row, and scaled columns:
+
+        log p(x|z) (N, S),   KL = Σ (mu² + e^logvar - 1 - logvar) / 2 (N,),
+        log p(z) - log q(z|x) = Σ (noise² + logvar - z²) / 2 (N, S)
+        """
         k = self.model.code_size_
-        noise = self.graph.input("noise", self.net.dtype, (k,))
-        stats = forward(self.net, self.inputs, 0, self.n_encoder - 1)
-        mu = stats.part(0, k)
-        logvar = stats.part(k, 2 * k).apply("Min", LOGVAR_MAX)
+        noise = self.graph.noise(samples * k, self.dtype).reshape(-1, samples, k)
+        stats = forward(self.net, self.inputs, 0, self.n_encoder - 1).reshape(-1, 1, 2 * k)
+        mu = stats.part(0, k, axis=2)
+        logvar = stats.part(k, 2 * k, axis=2).apply("Min", LOGVAR_MAX)
         std = (logvar * 0.5).apply("Exp")
-        y = forward(self.net, mu + std * noise, self.n_encoder)
-        kl = (mu * mu + std * std - 1.0 - logvar).sum(1) * 0.5 + self.finite
+        z = mu + std * noise
+        y = forward(self.net, z.reshape(-1, k), self.n_encoder).reshape(-1, samples, self.size)
+        t = self.read.cast(self.dtype).reshape(-1, 1, self.size)
         loss = self.model.loss_
-        cost = costs(loss, y, self.read.cast(self.net.dtype))
-        cost = cost.reshape(-1, math.prod(self.shape)).sum(1)
-        log_p = cost * -loss.weight
-        return {"elbo": (log_p - kl, ()), "kl": (kl, ())}
+        log_p = costs(loss, y, t).sum(2) * -loss.weight
+        kl = (mu * mu + std * std - 1.0 - logvar).sum(1, 2) * 0.5 + self.finite
+        return log_p, kl, (noise * noise + logvar - z * z).sum(2) * 0.5
 
 
 class OfPredictor(OfEstimator):
@@ -286,34 +327,3 @@ class OfRegressor(OfPredictor):
         zero, unit = self.model.to_file()[0]["target"]
         y = self.head.reshape(-1).cast(np.float64)
         return {"prediction": (y * unit + zero, ())}
-
-
-@parts_of.register(PCA)
-class OfPCA(OfScaled):
-    """code = (x - mean) Vᵀ,  reconstruction = code V + mean, in float64."""
-
-    usual = ("encoder", "reconstruction", "scores")
-    more = ("decoder",)
-
-    wide = np.float64
-
-    @functools.cached_property
-    def code(self) -> Value:
-        return (self.read.cast(np.float64) - self.model.mean_) @ self.model.components_.T
-
-    def back(self, code: Value) -> Value:
-        return self.told(code @ self.model.components_ + self.model.mean_)
-
-    def encoder(self) -> Outputs:
-        return {"code": (self.code, self.model.components_.shape[:1])}
-
-    def decoder(self) -> Outputs:
-        code = self.graph.input("code", np.float64, self.model.components_.shape[:1])
-        return {"reconstruction": (self.back(code), self.model.mean_.shape)}
-
-    def reconstruction(self) -> Outputs:
-        return {"reconstruction": (self.back(self.code), self.model.mean_.shape)}
-
-    def scores(self) -> Outputs:
-        error = self.x - self.back(self.code)
-        return {"error": ((error * error).mean(1), ())}

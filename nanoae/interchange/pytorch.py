@@ -19,6 +19,7 @@ from nanoae.engine.norm import BatchNorm, LayerNorm
 from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
 from nanoae.engine.sequences import TimeDistributed
 from nanoae.engine.shape import Flatten, Reshape
+from nanoae.extra import extra
 from nanoae.interchange.weights import as_array, network_of, set_weights, state_dict, torch_arrays
 
 # ---------------------------------------------------------------- from PyTorch
@@ -180,10 +181,7 @@ def to_torch(model: Any) -> Any:
 
     Raises ValueError for a layer that torch.nn has not, by its name; ImportError, which names the extra.
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError('to_torch: expected PyTorch. pip install "nanoae[torch]"') from error
+    torch = extra("torch")
     network = network_of(model)
     if getattr(model, "scaling_", "none") != "none":
         raise ValueError(

@@ -17,20 +17,21 @@ import numpy as np
 from nanoae.autoencoders.model_file import load_model, pack_with_notes
 from nanoae.data.regular_file import decoding, open_regular
 from nanoae.engine.network import Sequential
+from nanoae.extra import extra
 from nanoae.interchange.weights import network_of, set_weights, state_dict, views
 
 
 def content_of(model: Any, notes: dict[str, Any] | None = None) -> bytes:
     """The file of a fitted model, or of a Sequential, whose weights alone are in it."""
     if isinstance(model, Sequential):
-        return _package().save(state_dict(model))
+        return extra("safetensors.numpy").save(state_dict(model))
     header, arrays = pack_with_notes(model, notes)
     metadata = {"nanoae": json.dumps(header)}
     if hasattr(model, "network_"):
         arrays = {name: array for name, array in arrays.items() if not is_state(name)}
         arrays |= state_dict(model)
         metadata["layout"] = json.dumps(layout(network_of(model)))
-    return _package().save(
+    return extra("safetensors.numpy").save(
         {name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata
     )
 
@@ -96,7 +97,7 @@ class Tensors(Mapping[str, np.ndarray]):
 
 def read_tensors(path: Any) -> tuple[Mapping[str, np.ndarray], dict[str, str]]:
     """(arrays by name, metadata) of any .safetensors file; ValueError for a damaged one."""
-    package = _package("safetensors")
+    package = extra("safetensors")
     with open_regular(path):  # so that a missing file, or a pipe, is told as everywhere
         pass
     try:
@@ -120,14 +121,3 @@ def from_safetensors(path: Any, model: Any = None) -> Any:
         return load_model(path)
     set_weights(model, dict(read_tensors(path)[0]))
     return model
-
-
-def _package(name: str = "safetensors.numpy") -> Any:
-    import importlib
-
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(
-            'expected the package safetensors. pip install "nanoae[safetensors]"'
-        ) from error

@@ -71,28 +71,17 @@ def _(scaler: GaussianScaler, z: Value) -> Value:
     return interpolated(scaler.z_.T, scaler.x_.T, z, scaler.std_)
 
 
-def scaled_as(model: Any, x: Value) -> Value:
-    """x (N, ...) as a model with a scaler reads it, float32."""
-    return by_channels(model, x, lambda columns: transformed(model.scaler_, columns))
-
-
-def unscaled_as(model: Any, y: Value) -> Value:
-    """What its network gives, (N, ...), in the data's units, float64."""
-    return by_channels(model, y.cast(np.float64), lambda z: restored(model.scaler_, z))
-
-
 def by_channels(model: Any, x: Value, through: Callable[[Value], Value]) -> Value:
     """`through` on the columns of x, those of a table or the channels of images (N, C, H, W)."""
     shape = model.input_shape_
     n = model.channels(shape)
-    last = getattr(model, "channels_last_", None)
-    shape = (n, *last[:2]) if last else shape
+    if last := getattr(model, "channels_last_", None):
+        shape = (n, *last[:2])
     if shape == (n,):
         return through(x)
-    pixels = math.prod(shape) // n
-    channels_last = x.reshape(-1, n, pixels).transpose(0, 2, 1)
-    columns = channels_last.reshape(-1, n)
-    found = through(columns).reshape(-1, pixels, n)
+    pixels = x.reshape(-1, n, math.prod(shape) // n).transpose(0, 2, 1)
+    columns = through(pixels.reshape(-1, n))
+    found = columns.reshape(-1, math.prod(shape) // n, n)
     return found.transpose(0, 2, 1).reshape(-1, *shape)
 
 
@@ -104,16 +93,16 @@ def drawn_in(z: Value, limit: np.ndarray) -> Value:
     """z as float32; beyond ±limit ±(limit + log(1 + |z| - limit))."""
     size = z.apply("Abs").apply("Min", LARGEST)
     beyond = (size - limit).apply("Max", 0.0)
-    drawn = z.apply("Sign") * (limit + (1 + beyond).apply("Log"))
-    return (size > limit).where(drawn, z).cast(np.float32)
+    drawn = size.apply("Min", limit) + (1 + beyond).apply("Log")
+    return (z.apply("Sign") * drawn).cast(np.float32)
 
 
 def drawn_out(z: Value, limit: np.ndarray) -> Value:
     """What `drawn_in` made z of, float64."""
     size = z.apply("Abs")
     beyond = (size - limit).apply("Max", 0.0).apply("Min", 700.0)
-    drawn = z.apply("Sign") * (limit + beyond.apply("Exp") - 1)
-    return (size > limit).where(drawn, z)
+    drawn = size.apply("Min", limit) + beyond.apply("Exp") - 1.0
+    return z.apply("Sign") * drawn
 
 
 def counted(table: np.ndarray, z: Value, strictly: bool) -> Value:
@@ -146,28 +135,23 @@ def encoded(encoder: TableEncoder, graph: Graph) -> Value:
     categories (N, columns), texts in the encoder's spelling, "" where one is missing."""
     is_number = [known is None for known in encoder.categories_]
     inputs = {True: ("numbers", np.float64), False: ("categories", object)}
-    rows = {
-        kind: graph.input(*inputs[kind], (is_number.count(kind),))
-        for kind in sorted(set(is_number))
-    }
-    if True in rows:
-        rows[True] = transformed(encoder.scaler_, rows[True])
+    cells = {}
+    for kind in sorted(set(is_number)):
+        n = is_number.count(kind)
+        rows = graph.input(*inputs[kind], (n,))
+        if kind:
+            rows = transformed(encoder.scaler_, rows)
+        cells[kind] = iter([rows.part(i, i + 1) for i in range(n)])
     parts = []
-    for i, known in enumerate(encoder.categories_):
-        place = is_number[:i].count(is_number[i])
-        cell = rows[is_number[i]].part(place, place + 1)
+    for known in encoder.categories_:
+        cell = next(cells[known is None])
         parts.append(cell if known is None else one_hot(known, cell))
     return graph.concat(parts)
 
 
 def one_hot(known: list[str], cell: Value) -> Value:
     """(N, K + 1) of cells (N, 1): 1 for the category that it is, the last for another one; NaN for none."""
-    graph = cell.graph
-    if known:
-        same = cell.equal(np.array([known])).cast(np.float32)
-        found = same.sum(1, keep=True)
-        parts = [same, 1 - found]
-    else:
-        found = cell.equal("").cast(np.float32) * 0.0
-        parts = [1 - found]
-    return cell.equal("").where(np.float32("nan"), graph.concat(parts))
+    same = cell.equal(np.array([known], object)).cast(np.float32)
+    other = 1 - same.sum(1, keep=True)
+    found = cell.graph.concat([same, other])
+    return cell.equal("").where(np.float32("nan"), found)
