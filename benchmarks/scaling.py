@@ -80,7 +80,7 @@ class Timeline:
 
     def __init__(self) -> None:
         self.events: list[tuple[str, float, float]] = []
-        self.group, self.sums = process_group(), 0
+        self.group = process_group()
 
     def __call__(self, trainer: Any, row: dict[str, float]) -> None:
         if row["epoch"] != 1:
@@ -89,8 +89,9 @@ class Timeline:
             layer.forward = self.timed("forward", layer.forward)
             layer.backward = self.timed("backward", layer.backward)
         trainer.optimizer.step = self.timed("Adam", trainer.optimizer.step)
-        self.group.wait = self.timed("waiting", self.group.wait)
-        self.begin_sum, self.group.start_sum = self.group.start_sum, self.start_sum
+        sums = self.group.sums
+        sums.wait = self.timed("waiting", sums.wait)
+        self.begin_sum, sums.start = sums.start, self.start_sum
 
     def timed(self, what: str, method: Callable[..., Any]) -> Callable[..., Any]:
         def run(*arguments: Any, **named: Any) -> Any:
@@ -101,9 +102,9 @@ class Timeline:
 
         return run
 
-    def start_sum(self, ops: Any, x: np.ndarray) -> None:
-        self.begin_sum(ops, x)
-        pending = self.group.pending
+    def start_sum(self, x: np.ndarray, scale: float) -> None:
+        self.begin_sum(x, scale)
+        pending = self.group.sums.pending
         size = f"{x.nbytes / 1e3:,.0f} kB" if x.nbytes > 1000 else f"{x.nbytes} B"
         pending[-1] = Awaited(pending[-1], f"sum of {size}", self.events)
 

@@ -45,7 +45,8 @@ def ranks(n, *arguments):
 
 
 NEAR = {"float32": 1e-5, "float64": 1e-12}
-SOME = ("dense", "summed", "sparse", "normed", "gaps", "variational", "kfac")
+WIDE = "wide, watched"  # whose sums are large
+SOME = ("dense", WIDE, "summed", "sparse", "normed", "gaps", "variational", "kfac")
 
 
 @with_mpi
@@ -58,6 +59,7 @@ def test_ranks_train_what_one_process_does(n, dtype, kinds, tmp_path):
     found = json.loads((tmp_path / "losses").read_text())
     for kind in kinds:
         assert found[kind] == pytest.approx(mpi_fits.losses(kind, dtype), rel=NEAR[dtype]), kind
+    assert found["far"] == pytest.approx(found[WIDE], rel=NEAR[dtype])
     assert found["unseeded"] == 0
 
 

@@ -93,11 +93,10 @@ class ArrayOps(Buffered):
         repeated, each time is one by itself where it is finite."""
         return float(scalar)
 
-    def start_sum(self, comm: Any, x: Array) -> Any:
-        """Begin to make x, contiguous, the sum over the ranks of an mpi4py communicator; the request to wait for."""
-        from mpi4py import MPI
-
-        return comm.Iallreduce(MPI.IN_PLACE, x)
+    def start_sum(self, sums: Any, x: Array, scale: float) -> None:
+        """Begin to make x, contiguous, the sum of scale · x over the ranks that `sums` (`HostSums`) are of: it is
+        there once `sums` have waited."""
+        sums.start(x, scale)
 
     def dataset(self, x) -> Array:
         """A host array where the training steps can take rows of it: on the device, or where that is too small, not."""

@@ -163,7 +163,9 @@ class CupyOps(KernelOps):
 
     # ---------------------------------------------------------------- several ranks
 
-    def start_sum(self, comm, x):
+    def start_sum(self, sums, x, scale):
+        self.scale_inplace(x, scale)
+        comm = sums.comm
         number = comm.py2f()
         if number not in self.ranks:
             self.ranks[number] = nccl.connect(cupy, comm)

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import hashlib
 import math
+import operator
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from nanoae.backend import Array, Ops
+from nanoae.backend import Array
 from nanoae.engine.layers import Layer
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
@@ -52,7 +54,6 @@ class DistributedTrainer(Trainer):
         super().__init__(network, loss, optimizer, **settings)
         self.group = group
         self.agreed = False
-        self.stop_asked = False
         for layer in network.layers:
             nested = getattr(layer, "layer", None)
             if getattr(layer, "momenta", None) or isinstance(nested, BatchNorm):
@@ -70,44 +71,45 @@ class DistributedTrainer(Trainer):
             )
 
     def repeatable(self) -> bool:
-        return False  # a sum over ranks is no primitive of the device
+        """Whether all ranks may: a sum over them is a primitive, which a callback of rank 0 may have made another."""
+        recorded = self.ops.repeats == "primitives" and super().repeatable()
+        return all(self.group.gather(recorded))
 
     # ---------------------------------------------------------------- a step
 
-    def local_rows(self, rows: np.ndarray) -> np.ndarray:
+    def local_rows(self, rows: Array) -> Array:
         group = self.group
         shard = Shard.of(len(rows), group.rank, group.size)
         group.shard = shard
         return rows[shard.start : shard.stop]
 
     def gradient(self, x: Array, t: Array) -> Array:
-        """The loss of the whole batch, and its gradient in network.grad. All sums travel while backward is under way;
-        among them, whether a rank was asked to stop."""
+        """The loss of the whole batch, and its gradient in network.grad. Sums travel while backward is under way."""
         ops = self.network.ops
         group = self.group
         y = self.fast.forward(x, train=True)
         loss = self.loss.forward(y, t)
-        penalty = self.fast.penalty()
+        dy = self.loss.backward()
         if self.loss.reduction == "sum":
             # Over all rows: as if it were the mean of sums over as many as there are.
             times = group.shard.rows / len(x)
-            loss = loss * times
-            ops.scale_inplace(self.loss.backward(), times)
-        mean = ops.copy(loss + penalty, out=ops.empty(1, self.network.dtype))
-        asked = np.array([float(stop.requested())])
-        self.send(mean)
-        group.start_sum(Ops(), asked)
-        self.backward(self.loss.backward())
-        group.wait()
-        self.stop_asked = asked[0] > 0
-        value = ops.peek(mean[0])
+            loss = ops.call(operator.mul, loss, times)
+            dy = ops.scale_inplace(dy, times)
+        loss = ops.call(operator.add, loss, self.fast.penalty())
+        mean = ops.copy(loss, out=ops.empty(1, self.network.dtype))
+        group.start_mean(ops, mean)
+        self.backward(dy)
+        group.wait(ops)
+        mean = mean.reshape(())
+        value = ops.peek(mean)
         if value is not None and not math.isfinite(value):
             divergence.stop(self, value)
-        return mean.reshape(())
+        return mean
 
     def backward(self, dy: Array | None) -> None:
         """The network's backward, a layer at a time: what the layers from here to the last one have left in `grad` is
         sent on its way where it is enough. It is there after `group.wait`."""
+        ops = self.network.ops
         grad = self.network.grad
         parts = [sum(g.size for g in own_grads(layer)) for layer in self.fast.layers]
         start = end = grad.size
@@ -115,19 +117,14 @@ class DistributedTrainer(Trainer):
         for layer, size in zip(reversed(self.fast.layers), reversed(parts), strict=True):
             dy = layer.backward(dy)
             start -= size
-            self.group.progress()
+            self.group.progress(ops)
             if end - start >= chunk and sum(parts) == grad.size:
-                self.send(grad[start:end])
+                self.group.start_mean(ops, grad[start:end])
                 end = start
             if dy is None:
                 break
         if end:
-            self.send(grad[:end])
-
-    def send(self, mean: Array) -> None:
-        """Begin to make a mean over the shard one over the whole batch."""
-        ops = self.network.ops
-        self.group.start_sum(ops, ops.scale_inplace(mean, self.group.shard.share))
+            self.group.start_mean(ops, grad[:end])
 
     @contextmanager
     def of_whole_batches(self) -> Iterator[None]:
@@ -151,12 +148,10 @@ class DistributedTrainer(Trainer):
             self.agree(x, t)
         with self.of_whole_batches():
             mean = super().epoch(x, t, scale)
-        digest = hashlib.blake2b(digest_size=8)
-        for array in self.network.state():
-            digest.update(np.ascontiguousarray(self.network.ops.to_numpy(array)).data)
-        self.check_alike(
-            "the same weights after an epoch", digest.hexdigest(), "Does a callback change them?"
-        )
+        arrays = map(self.network.ops.to_numpy, self.network.state())
+        checksums = [zlib.crc32(np.ascontiguousarray(array).data) for array in arrays]
+        hint = "Does a callback change them?"
+        self.check_alike("the same weights after an epoch", checksums, hint)
         return mean
 
     def agree(self, *data: Array | None) -> None:
@@ -212,8 +207,13 @@ class DistributedTrainer(Trainer):
             self.optimizer.lr = lr
         return stopped
 
+    def until_due(self, done: int) -> int:
+        """Rank 0 knows: it alone has checkpoints."""
+        steps: int = self.group.broadcast(super().until_due(done))
+        return steps
+
     def check_stop(self) -> None:
-        if self.stop_asked:
+        if any(self.group.gather(stop.requested())):
             raise stop.StopRequested
 
 

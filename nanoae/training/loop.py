@@ -147,7 +147,7 @@ class Trainer:
         """Whether the device may repeat one step for those that follow."""
         return type(self).step is Trainer.step and repeatable(self)
 
-    def local_rows(self, rows: np.ndarray) -> np.ndarray:
+    def local_rows(self, rows: Array) -> Array:
         """Those of a batch's rows that this process takes: all of them."""
         return rows
 

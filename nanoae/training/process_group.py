@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nanoae.backend import Array, Ops
+from nanoae.backend.host_sums import HostSums
 
 # where Open MPI and MPICH say how many there are
 SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS")
@@ -62,7 +63,7 @@ class ProcessGroup:
         self.size = comm.size
         self.pid = os.getpid()
         self.shard = Shard.of(comm.size, comm.rank, comm.size)
-        self.pending: list[Any] = []  # sums that are not there yet
+        self.sums = HostSums(comm)
         self.fitting = self.guarded = False
         self.seconds = 0.0  # spent waiting for sums
 
@@ -77,29 +78,32 @@ class ProcessGroup:
         found: list[Any] = self.comm.allgather(value)
         return found
 
-    def start_sum(self, ops: Ops, x: Array) -> None:
-        """Begin to make x, contiguous, the sum over all ranks; it is there after `wait`."""
-        request = ops.start_sum(self.comm, x)
-        if request is not None:
-            self.pending.append(request)
+    def start_sum(self, ops: Ops, x: Array, scale: float = 1.0) -> None:
+        """Begin to make x, contiguous, the sum of scale · x over all ranks; it is there after `wait`. This and what
+        follows are primitives, so that recorded work does them again."""
+        ops.call(ops.start_sum, self.sums, x, scale)
 
-    def progress(self) -> None:
-        """Let pending sums go on: MPI moves where it is called."""
-        for request in self.pending:
-            request.Test()
+    def start_mean(self, ops: Ops, x: Array) -> None:
+        """Begin to make x, a mean over this rank's rows of the batch under way, the mean over all rows."""
+        self.start_sum(ops, x, self.shard.share)
 
-    def wait(self) -> None:
+    def progress(self, ops: Ops) -> None:
+        """Let sums that are under way go on."""
+        ops.call(self.sums.progress)
+
+    def wait(self, ops: Ops) -> None:
+        """All sums that were begun are there."""
+        ops.call(self.timed_wait)
+
+    def timed_wait(self) -> None:
         started = time.perf_counter()
-        for request in self.pending:
-            while not request.Test():
-                time.sleep(0)  # ranks that share a core let each other run
-        self.pending.clear()
+        self.sums.wait()
         self.seconds += time.perf_counter() - started
 
     def mean_inplace(self, ops: Ops, x: Array) -> Array:
-        """x, a mean over this rank's rows of the batch under way, becomes the mean over all rows."""
-        self.start_sum(ops, ops.scale_inplace(x, self.shard.share))
-        self.wait()
+        """The same, and it is there."""
+        self.start_mean(ops, x)
+        self.wait(ops)
         return x
 
     # ---------------------------------------------------------------- errors

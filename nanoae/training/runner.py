@@ -108,7 +108,7 @@ class StepRunner:
         try:
             while done * self.batch_size < n:
                 rows = order[done * self.batch_size :][: self.batch_size]
-                fetched = self.fetch(data, rows)
+                fetched = self.fetch(data, trainer.local_rows(rows))
                 same = max(n // self.batch_size - done, 1)  # steps left with this many rows
                 until = FLUSH_EVERY - (first + done) % FLUSH_EVERY, trainer.until_due(done)
                 times = 1 if fetched else min(same, AT_A_TIME, *until)
@@ -134,7 +134,8 @@ class StepRunner:
     def step(self, trainer: Trainer, n: int, *data: Any) -> None:
         """One training step that reads and writes device memory only."""
         self.ops.next_batch(self.clock, self.rate, self.rates, self.order, self.rows)
-        loss = trainer.gradient(*trainer.batch(self.rows[:n], *data))
+        rows = trainer.local_rows(self.rows[:n])
+        loss = trainer.gradient(*trainer.batch(rows, *data))
         trainer.optimizer.apply(trainer.network.theta, trainer.network.grad)
         self.ops.axpby_inplace(self.total, float(n), loss, 1.0)
 

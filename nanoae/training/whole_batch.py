@@ -59,8 +59,8 @@ class WholeBatch:
             memory = self.plain.empty(1, known.dtype)
             count = self.plain.copy(known, out=memory)
             self.group.start_sum(self.plain, count)
-            self.group.wait()
-            arguments = part, self.group.shard.share * count.reshape(())
+            self.group.wait(self.plain)
+            arguments = part, self.plain.scale_inplace(count, self.group.shard.share).reshape(())
         return self.plain.call(function, *arguments)
 
     def bernoulli_kl(self, q: Array, target: float, weight: float, out: Array) -> Array:
@@ -69,9 +69,15 @@ class WholeBatch:
         )
 
     def gaussian_kl(self, x: Array, std: Array, beta: float, free: float, out: Array) -> Array:
-        loss = self.plain.gaussian_kl(x, std, beta, 0.0, out=out)
         if not free:
-            return loss
+            return self.plain.gaussian_kl(x, std, beta, 0.0, out=out)
+        return self.plain.call(self.gaussian_kl_beyond, x, std, beta, free, out)
+
+    def gaussian_kl_beyond(
+        self, x: Array, std: Array, beta: float, free: float, out: Array
+    ) -> Array:
+        """The same with `free` nats of each unit, on average over the batch."""
+        self.plain.gaussian_kl(x, std, beta, 0.0, out=out)
         xp = self.plain.xp
         k = std.shape[1]
         mu = x[:, :k]
@@ -110,7 +116,8 @@ class SynchronisedBatchNorm(BatchNorm):
         m = rows.shape[1]
         ops.matmul(rows, ops.ones(m, self.dtype), out=mean)
         group.mean_inplace(ops, ops.scale_inplace(mean, 1 / m))
-        ops.affine_rows(rows, ops.ones(len(rows), self.dtype), -mean, out=out)
+        shift = ops.multiply(mean, -1.0, out=self.buffer("shift", mean.shape))
+        ops.affine_rows(rows, ops.ones(len(rows), self.dtype), shift, out=out)
         ops.sum_products_rows(out, out, out=var)
         group.mean_inplace(ops, ops.scale_inplace(var, 1 / m))
         n = group.shard.stop - group.shard.start
