@@ -223,10 +223,12 @@ inline real log(real x) {
     return x < INFINITE ? y : x + x;  // ∞, or NaN
 }
 
-// With w = 1 + x as it is rounded: log w, and what the rounding has lost. For x < ∞.
+// log(1 + x) = 2 artanh f = 2 (f + f³/3 + f⁵/5 + ...),  f = x / (2 + x).  For 0 <= x <= 1, where f <= 1/3.
 inline real log1p(real x) {
-    real w = 1 + x;
-    return log(w) + (x - (w - 1)) / w;
+    real f = x / (2 + x), g = f * f;
+    if (SHORT) return 2 * f * polynomial(g, 1, 1. / 3, 1. / 5, 1. / 7, 1. / 9, 1. / 11, 1. / 13);
+    return 2 * f * polynomial(g, 1, 1. / 3, 1. / 5, 1. / 7, 1. / 9, 1. / 11, 1. / 13, 1. / 15, 1. / 17, 1. / 19, 1. / 21,
+                              1. / 23, 1. / 25, 1. / 27, 1. / 29, 1. / 31);
 }
 
 // sin and cos of x in [0, 7), by quarters: x = n π/2 + r

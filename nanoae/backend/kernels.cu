@@ -197,13 +197,13 @@ KERNEL(mse, const real* y, const real* t, real* dy, SUM) {
     }, SUM_ARGUMENTS);
 }
 
-// Σ softplus(z) - t z,  dz = scale (sigmoid(z) - t);  with h = tanh(z / 2), as in losses.py,
-// sigmoid(z) = (1 + h) / 2  and  softplus(z) = z / 2 + |z| / 2 - log((1 + |h|) / 2)
+// Σ softplus(z) - t z,  dz = scale (sigmoid(z) - t);  with e = e^-|z|, which does not overflow,
+// softplus(z) = z / 2 + |z| / 2 + log(1 + e)  and  sigmoid(z) = 1 / (1 + e), or for z < 0 e / (1 + e)
 KERNEL(bce, const real* z, const real* t, real* dz, SUM) {
     sum_rows([=](size_t, size_t i) {
-        real x = z[i], h = tanh(real(0.5) * x), middle = real(0.5) - t[i];
-        dz[i] = real(scale) * (middle + real(0.5) * h);
-        return middle * x + real(0.5) * fabs(x) - log(real(0.5) + real(0.5) * fabs(h));
+        real x = z[i], e = exp(-fabs(x));
+        dz[i] = real(scale) * ((x < 0 ? e : 1) / (1 + e) - t[i]);
+        return (real(0.5) - t[i]) * x + real(0.5) * fabs(x) + log1p(e);
     }, SUM_ARGUMENTS);
 }
 
