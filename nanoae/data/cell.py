@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -111,6 +111,13 @@ def texts(numbers: np.ndarray) -> np.ndarray:
     different, places = np.unique(numbers, return_inverse=True)
     written = [None if cell != cell else text(cell) for cell in different]
     return np.array(written, dtype=object)[places]
+
+
+def are_codes(cells: Collection[str]) -> bool:
+    """Whether texts are digits behind zeros that no number needs, all of one length or all so: as ZIP codes are."""
+    padded = [cell for cell in cells if len(cell) > 1 and cell[0] == "0"]
+    alike = len(padded) == len(cells) or len(set(map(len, cells))) == 1
+    return bool(padded) and alike and all(map(str.isdecimal, cells))
 
 
 def category(text: str) -> str:

@@ -33,9 +33,10 @@ class TableEncoder(FrameOutput, Configurable):
     >>> encoder = TableEncoder().fit(table)
     >>> ae = Autoencoder(loss=Mixed(encoder.blocks_), missing="mask").fit(encoder.transform(table))
 
-    Categories are columns of text, and all columns whose type says so, as that of a pandas Categorical of whole
-    numbers. Truth values are the numbers 1 and 0, whether True, "TRUE" or "true". A category is the same in every
-    spelling: 1 and 1.0, "1" and "1.0"; True, "True" and "TRUE".
+    Categories are columns of text, of digits behind zeros that no number needs (ZIP codes, of which a warning tells),
+    and all columns whose type says so, as that of a pandas Categorical of whole numbers. Truth values are the numbers
+    1 and 0, whether True, "TRUE" or "true". A category is the same in every spelling:
+    1 and 1.0, "1" and "1.0"; True, "True" and "TRUE".
 
     "other" are the values that fit has not seen, and those beyond the most frequent. As many new rows will hold a value
     never seen as now hold one that stands in one row only (Good 1953). Where these values are two or more, and 5 % of
@@ -90,6 +91,14 @@ class TableEncoder(FrameOutput, Configurable):
         ]
         self.scaler_ = fit_known(RobustScaler(), _numbers(len(table), columns))
         tell_of_ids(type(self).__name__, columns, self.names_)
+        for i, known in enumerate(self.categories_):
+            text = table.text_column(i)
+            if known is not None and text.codes:
+                warnings.warn(
+                    f"{table.source}: column {text.name!r} is read as categories, for the zeros in front of its cells, "
+                    f"as {text.codes[0]!r}. If these are codes, {text.say_text}; numbers are written without zeros.",
+                    stacklevel=4,
+                )
         return self
 
     def _categories(self, column: np.ndarray) -> list[str]:

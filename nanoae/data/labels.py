@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from nanoae.data.cell import are_codes
 from nanoae.data.cell import is_nothing as is_no_value
 from nanoae.data.missing import is_gap
 
@@ -35,7 +36,8 @@ def read_labels(cells: Sequence[str]) -> np.ndarray:
     texts = np.array([cell.strip() for cell in cells], dtype=str)
     missing = np.array([is_gap(cell) for cell in cells], dtype=bool)
     known: np.ndarray = texts[~missing]
-    for dtype in (np.int64, np.float64):
+    kinds = () if are_codes(set(known.tolist())) else (np.int64, np.float64)
+    for dtype in kinds:
         try:
             known = np.asarray(known.astype(dtype))
             break

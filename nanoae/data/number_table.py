@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from array import array
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,9 @@ from nanoae.spelling import did_you_mean, short
 LARGEST = float(np.finfo(np.float32).max)
 AT_ONCE = 1 << 21  # cells: by so many it is told how the numbers of a column are written
 LEFT_OUT = "A label is named: label=, --label; leave out what is not a feature: ignore=, --ignore."
+
+
+CODE = re.compile(r"\n0\d+(?=\n)")  # one of several cells
 
 
 class OtherwiseSpelled(Exception):
@@ -67,6 +71,7 @@ class NumberTable:
         self.source = str(text.path)
         self.features = find_features(text, label, columns)
         self.label = None if label is None else text.names.index(label)
+        self.learned = columns is not None
         self.columns = [text.names[at] for at in self.features]
         self.names = tuple(self.columns) if text.named else None
 
@@ -96,6 +101,8 @@ class NumberTable:
             for values, at in zip(columns, self.features, strict=True):
                 joined = "\n".join(block[at])
                 if "_" in joined:  # float() would take "20_24" for 2024
+                    raise OtherwiseSpelled
+                if CODE.search("\n" + joined.replace(" ", "") + "\n"):
                     raise OtherwiseSpelled
                 if not shown and "." in joined:
                     points = True
@@ -130,6 +137,9 @@ class NumberTable:
         for table in tables_of(self.text, AT_ONCE):
             columns = [table.text_column(at) for at in self.features]
             for i, column in enumerate(columns):
+                if column.codes and not self.learned:
+                    got = f"codes with zeros in front, as {column.codes[0]!r}"
+                    raise column.refused("numbers", got, "Write them without, or leave it out.")
                 marks[i] = marks.get(i) or column.decided()
                 column.format = replace(column.format, decimal=marks[i])
                 unit = table.unit(self.features[i])

@@ -10,16 +10,15 @@ from functools import cached_property
 
 import numpy as np
 
-from nanoae.data.cell import TRUTH, category
+from nanoae.data.cell import TRUTH, are_codes, category
 from nanoae.data.dataset import BadFile
 from nanoae.data.missing import NUMBER_GAPS, USUAL, is_gap
 from nanoae.data.number import POINT, Number, is_composed, is_nearly_number, number, unit_behind
 from nanoae.data.text_format import TextFormat
 from nanoae.spelling import short
 
-MOSTLY = (
-    0.9  # the share of numbers from which a column is one of numbers, and a text in it a mistake
-)
+# The share of numbers from which a column is one of numbers, and a text in it a mistake
+MOSTLY = 0.9
 TRUTHS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
 CODES = 5  # so many different numbers are measured or counted; fewer, beside texts, are codes as these are
 
@@ -53,7 +52,7 @@ class TextColumn:
         numeric   None: whatever they are. A column of numbers with other texts in it is refused, by ValueError
         known     texts that are values, whatever they look like: categories that were learned
         """
-        if numeric is False or (numeric is None and self.declared):
+        if numeric is False or (numeric is None and (self.declared or self.codes)):
             return self.texts(known)
         values = self.at_once()
         if values is not None:
@@ -169,11 +168,8 @@ class TextColumn:
         """The decimal mark: the one that some cell shows, or else the rest of the table does."""
         shown = {found.marks: cell for cell, found in numbers.items() if len(found.marks) == 1}
         if len(shown) == 2:
-            raise self.refused(
-                "numbers with one decimal mark",
-                f"{shown['.']!r} and {shown[',']!r}",
-                self.say_decimal,
-            )
+            got = f"{shown['.']!r} and {shown[',']!r}"
+            raise self.refused("numbers with one decimal mark", got, self.say_decimal)
         if shown:
             return next(iter(shown))
         doubtful = [cell for cell, found in numbers.items() if found.marked]
@@ -267,6 +263,14 @@ class TextColumn:
         spelled = {cell: None if cell in gaps else category(cell or "") for cell in self.counts}
         return np.array([spelled[cell] for cell in self.cells], dtype=object)
 
+    @property
+    def codes(self) -> list[str]:
+        """The different cells, where all are codes and nobody has said that they are text; else none."""
+        if self.declared:
+            return []
+        cells = [cell for cell in self.counts if cell and not self.missing(cell)]
+        return cells if are_codes(cells) else []
+
     def missing(self, cell: str | None, declared: bool = False) -> bool:
         """Whether a cell says that its value is missing; of a column `declared` to be text only what `na` names."""
         if not cell or cell in self.format.na:
@@ -302,11 +306,9 @@ class TextColumn:
         cell = others[0]
         at = list(self.cells).index(cell)
         share = self.share_of_numbers(numbers, others)
-        most = (
-            "as (nearly) all are there"
-            if share >= MOSTLY
-            else f"as are {percent(share)} of its cells"
-        )
+        most = "as (nearly) all are there"
+        if share < MOSTLY:
+            most = f"as are {percent(share)} of its cells"
         gap = f"; if it means that the value is missing, leave the cell empty or {self.say_missing(cell)}"
         if self.counts[cell] == 1 and len(others) > 1:
             gap = ""

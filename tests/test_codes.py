@@ -1,0 +1,116 @@
+"""Are ZIP codes, phone numbers and ids with zeros in front taken for what they are, and not for numbers?"""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import nanoae
+from nanoae import TableEncoder, load_data, open_rows, read_table
+from nanoae.cli import main
+
+A = [f"{i % 7}.5" for i in range(24)]
+CODES = {
+    "ZIP codes": ["01234", "98765", "00501", "10115"],
+    "with gaps": ["01234", "", "00501", "NA"],
+    "phone numbers": ["0301234567", "017612345678", "0611123"],
+    "one of them": ["0042"],
+}
+NUMBERS = {
+    "zeros": ["0", "1", "00"],
+    "of other lengths": ["01", "2", "10"],
+    "decimals": ["00.5", "01.5", "10.5"],
+    "with signs": ["-01", "+02", "-10"],
+}
+
+
+def column(cells):
+    return [cells[i % len(cells)] for i in range(len(A))]
+
+
+def frames(cells):
+    """The same cells as people hand them over."""
+    import polars
+    import pyarrow
+
+    frame = pd.DataFrame({"zip": column(cells), "a": A})
+    return {
+        "pandas": frame,
+        "string": frame.astype({"zip": "string"}),
+        "Arrow": pyarrow.Table.from_pandas(frame),
+        "polars": polars.DataFrame(frame.to_dict("list")),
+        "array": frame.to_numpy(),
+    }
+
+
+def written(path, cells, name="zip"):
+    path.write_text("\n".join([f"{name},a", *map(",".join, zip(column(cells), A, strict=True))]))
+    return path
+
+
+@pytest.mark.parametrize("kind", CODES)
+def test_codes_are_categories_with_a_word(kind, tmp_path):
+    cells = CODES[kind]
+    path = written(tmp_path / "t.csv", cells)
+    known = sorted({cell for cell in cells if cell.isdigit()})
+    assert {*read_table(path).column(0)} - {None} == {*known}
+    for given in (read_table(path), *frames(cells).values()):
+        with pytest.warns(
+            UserWarning, match="is read as categories, for the zeros in front"
+        ) as told:
+            encoder = TableEncoder().fit(given)
+        assert encoder.categories_ == [known, None] and len(told) == 1
+    for ask in (load_data, open_rows):
+        with pytest.raises(
+            ValueError, match=f"'zip', got codes with zeros in front, as '{cells[0]}'"
+        ):
+            ask(path)
+    with pytest.raises(ValueError, match="expected numbers, got text in column '0', as '0"):
+        nanoae.Autoencoder(1, epochs=1).fit(np.array(frames(cells)["array"], object))
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_numbers_are_numbers(kind, tmp_path):
+    cells = NUMBERS[kind]
+    path = written(tmp_path / "t.csv", cells)
+    wanted = [float(cell) for cell in column(cells)]
+    assert read_table(path).column(0).tolist() == wanted
+    data = load_data(path, random_state=None)
+    assert np.concatenate([data.x_train, data.x_test])[:, 0].tolist() == wanted
+    for given in frames(cells).values():
+        assert TableEncoder().fit(given).categories_ == [None, None]
+
+
+@pytest.mark.filterwarnings("error")
+def test_who_says_that_they_are_text_hears_nothing(tmp_path):
+    path = written(tmp_path / "t.csv", CODES["ZIP codes"])
+    frame = frames(CODES["ZIP codes"])["pandas"]
+    for given in (read_table(path, text="zip"), frame.astype({"zip": "category"})):
+        assert TableEncoder().fit(given).categories_[0] == sorted(CODES["ZIP codes"])
+
+
+def test_a_column_that_was_learned_stays_what_it_was(tmp_path):
+    """Of the rows that come there may be few: all of one length, or none with a zero."""
+    path = written(tmp_path / "t.csv", ["5", "11"])
+    encoder = TableEncoder().fit(read_table(path))
+    two = read_table(written(tmp_path / "u.csv", ["05"]))
+    assert (encoder.transform(two)[0] == encoder.transform(read_table(path))[0]).all()
+    numbers = load_data(tmp_path / "u.csv", random_state=None, columns=["zip", "a"])
+    assert (numbers.x_train[:, 0] == 5).all()
+    path = written(tmp_path / "v.csv", ["01234", "10115"])
+    codes = TableEncoder().fit(read_table(path, text="zip"))
+    one = read_table(written(tmp_path / "w.csv", ["10115"]))
+    assert codes.transform(one)[0, :3].tolist() == [0, 1, 0]
+
+
+def test_labels_with_zeros_are_classes_of_that_name(tmp_path):
+    path = written(tmp_path / "t.csv", ["007", "123"], name="agent")
+    data = load_data(path, label="agent")
+    assert {*data.y_train.tolist()} == {"007", "123"}
+
+
+def test_the_command_says_so_too(tmp_path, capsys):
+    path = written(tmp_path / "t.csv", CODES["ZIP codes"])
+    said = ["detect", "--train", path, "--members", 1, "--save", tmp_path / "d.npz"]
+    assert main([*map(str, said)]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert sum("column 'zip' is read as categories" in line for line in told) == 1
