@@ -77,9 +77,9 @@ def explanation(
     shares: ArrayLike,
     names: Sequence[str] | None = None,
     *,
+    n: int | None = None,
     images: ArrayLike | None = None,
     shape: Shape | None = None,
-    n: int | None = None,
     title: str | None = None,
     ax: Any = None,
 ) -> Any:

@@ -16,10 +16,10 @@ WORDS = {"loss": "train", "train_loss": "train", "val_loss": "validation"}
 def loss(
     history: Mapping[str, Sequence[float]],
     *,
-    kept: int | None = None,
     ylabel: str = "loss",
     xlabel: str = "epoch",
     ticks: Sequence[object] | None = None,
+    kept: int | None = None,
     title: str = "Loss",
     ax: Any = None,
 ) -> Any:

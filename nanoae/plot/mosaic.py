@@ -31,8 +31,8 @@ def reconstructions(
     vmin: float | None = None,
     vmax: float | None = None,
     n: int = 10,
-    columns: Sequence[str] | None = None,
     title: str = "Reconstructions",
+    columns: Sequence[str] | None = None,
     ax: Any = None,
 ) -> Any:
     """The first n images of each batch, one named row per batch: originals over reconstructions. -> Axes
@@ -124,8 +124,8 @@ def filters(
     shape: Shape,
     *,
     n: int = 64,
-    dead: Sequence[int] = (),
     title: str = "Weights: red above zero, blue below, each by its own largest",
+    dead: Sequence[int] = (),
     ax: Any = None,
 ) -> Any:
     """The first n columns of weights (D, K) as images: blue below zero, white at zero, red above. -> Axes

@@ -6,7 +6,9 @@ give the same file. The file is complete or absent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,86 +27,65 @@ if TYPE_CHECKING:
 PAGE: Any = {"dpi": DPI, "facecolor": "white"}
 
 
-def image_rows(
-    path: PathT,
-    rows: Mapping[str, ArrayLike],
-    shape: Shape | None = None,
-    vmin: float | None = None,
-    vmax: float | None = None,
-    n: int = 10,
-    title: str = "Reconstructions",
-    columns: Sequence[str] | None = None,
-) -> PathT:
-    """`plot.reconstructions` as a file: the first n images of each batch, one named row per batch."""
-    how: Any = {"vmin": vmin, "vmax": vmax, "n": n, "title": title, "columns": columns}
-    return save(plot.reconstructions(rows, shape, **how, ax=sheet), path)
+def in_file(draw: Callable[..., Any], **defaults: Any) -> Callable[..., Any]:
+    """A function of `nanoae.plot` as one that writes a PNG file: the path first, then what `draw` takes, by place or by
+    name; the path."""
+    takes = inspect.signature(draw).parameters.values()
+    place = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter("path", place)]
+    for taken in takes:
+        default = defaults.get(taken.name, taken.default)
+        if taken.name != "ax":
+            parameters.append(taken.replace(kind=place, default=default))
+    signature = inspect.Signature(parameters)
+
+    @functools.wraps(draw)
+    def write(*args: Any, **how: Any) -> Any:
+        given = signature.bind(*args, **how)
+        given.apply_defaults()
+        path, *arguments = given.args
+        names = list(signature.parameters)[1:]
+        return save(draw(**dict(zip(names, arguments, strict=True)), ax=sheet), path)
+
+    write.__signature__ = signature  # type: ignore[attr-defined]
+    return write
 
 
-def image_grid(
-    path: PathT,
-    images: ArrayLike,
-    shape: Shape | None = None,
-    columns: int | None = None,
-    title: str = "Images",
-) -> PathT:
-    """`plot.images` as a file: images row by row on one grey scale, by default in a square."""
-    return save(plot.images(images, shape, columns=columns, title=title, ax=sheet), path)
-
-
-def weight_images(
-    path: PathT, weights: ArrayLike, shape: Shape, n: int = 64, title: str = "Weights, a unit each"
-) -> PathT:
-    """`plot.filters` as a file: the first n columns of weights (D, K) as images, blue below zero and red above."""
-    return save(plot.filters(weights, shape, n=n, title=title, ax=sheet), path)
+image_rows = in_file(plot.reconstructions)
+image_grid = in_file(plot.images, title="Images")
+weight_images = in_file(plot.filters, title="Weights, a unit each")
+roc_curves = in_file(plot.roc)
+loss_curves = in_file(plot.loss)
+code_histogram = in_file(plot.histogram)
+explained = in_file(plot.explanation)
 
 
 def error_maps(
     path: PathT, images: ArrayLike, shares: ArrayLike, shape: Shape | None = None, n: int = 10
 ) -> PathT:
     """`plot.explanation` of images as a file: the first n grey images over what makes them abnormal."""
-    ax = plot.explanation(shares, images=images, shape=shape, n=n, ax=sheet)
-    return save(ax, path)
+    return explained(path, shares, n=n, images=images, shape=shape)
 
 
 def share_bars(
     path: PathT, shares: ArrayLike, names: Sequence[str] | None = None, n: int = 8
 ) -> PathT:
     """`plot.explanation` of one row as a file: the n largest of its signed shares (D,)."""
-    if np.ndim(shares) != 1:
-        raise ValueError(
-            f"share_bars: expected shares (D,) of one row and D names, got {np.shape(shares)}."
-        )
-    return save(plot.explanation(shares, names, n=n, ax=sheet), path)
+    check_axes("share_bars", shares, 1, "(D,) of one row")
+    return explained(path, shares, names, n)
 
 
 def share_map(
     path: PathT, shares: ArrayLike, names: Sequence[str] | None = None, n: int = 12
 ) -> PathT:
     """`plot.explanation` of many rows as a file: their signed shares (N, D) as an image."""
-    if np.ndim(shares) != 2:
-        raise ValueError(
-            f"share_map: expected shares (N, D) of rows and D names, got {np.shape(shares)}."
-        )
-    return save(plot.explanation(shares, names, n=n, ax=sheet), path)
+    check_axes("share_map", shares, 2, "(N, D) of rows")
+    return explained(path, shares, names, n)
 
 
-def roc_curves(path: PathT, scores: Mapping[str, ArrayLike], abnormal: ArrayLike) -> PathT:
-    """`plot.roc` as a file: of each score (N,) the abnormal rows found over the false alarms."""
-    return save(plot.roc(scores, abnormal, ax=sheet), path)
-
-
-def loss_curves(
-    path: PathT,
-    history: Mapping[str, Sequence[float]],
-    ylabel: str = "loss",
-    xlabel: str = "epoch",
-    ticks: Sequence[object] | None = None,
-    kept: int | None = None,
-    title: str = "Loss",
-) -> PathT:
-    """`plot.loss` as a file: each list of `history` by epoch, and the epoch whose weights were kept."""
-    how: Any = {"kept": kept, "ylabel": ylabel, "xlabel": xlabel, "ticks": ticks, "title": title}
-    return save(plot.loss(history, **how, ax=sheet), path)
+def check_axes(what: str, shares: ArrayLike, axes: int, expected: str) -> None:
+    if np.ndim(shares) != axes:
+        raise ValueError(f"{what}: expected shares {expected} and D names, got {np.shape(shares)}.")
 
 
 def code_scatter(
@@ -119,11 +100,6 @@ def code_scatter(
     if values.shape[1] == 3:
         return six_sides(path, values, labels, title)
     return save(plot.codes(values, labels, name=name, title=title, ax=sheet), path)
-
-
-def code_histogram(path: PathT, codes_by_name: Mapping[str, ArrayLike]) -> PathT:
-    """`plot.histogram` as a file: the distribution of all code values of each (N, K)."""
-    return save(plot.histogram(codes_by_name, ax=sheet), path)
 
 
 def panels(
