@@ -15,15 +15,18 @@ from nanoae.autoencoders.presets import DATA
 from nanoae.backend import BackendError
 from nanoae.cli import data as data_options
 from nanoae.cli import settings
-from nanoae.cli.output import STDOUT, add_json, write_json
+from nanoae.cli.options import JSON, command, declare
+from nanoae.cli.output import STDOUT, write_json
 
 STEPS = 50  # in an epoch of the measurement, whatever the size of the data
 
 
 def add_to(commands) -> None:
-    parser = commands.add_parser(
+    parser = command(
+        commands,
         "bench",
-        help="time this model's training step on the CPU and on the GPU, and say which is faster",
+        run,
+        "time this model's training step on the CPU and on the GPU, and say which is faster",
         description="Times training steps of the model that `nanoae train` would train with the same options. The "
         "comparison with other libraries is in the repository: python -m benchmarks, and on a GPU python -m "
         "benchmarks.gpu.",
@@ -31,11 +34,13 @@ def add_to(commands) -> None:
     )
     data_options.add_options(parser)
     settings.add_options(parser)
-    parser.add_argument(
-        "--seconds", type=float, default=3.0, metavar="X", help="to time each device for (3)"
+    declare(
+        parser,
+        f"""
+        --seconds X=3.0   to time each device for
+        {JSON}
+    """,
     )
-    add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
+from nanoae.cli.options import command
+
 SCRIPTS = {
     "bash": """\
 _nanoae() {{
@@ -25,15 +27,16 @@ autoload -U +X bashcompinit && bashcompinit
 
 
 def add_to(commands) -> None:
-    parser = commands.add_parser(
+    parser = command(
+        commands,
         "completion",
-        help="print a script that lets the Tab key complete commands and options",
+        run,
+        "print a script that lets the Tab key complete commands and options",
         description="Prints a script for the shell. Append it to ~/.bashrc or ~/.zshrc, or write it to "
         "~/.config/fish/completions/nanoae.fish.",
         epilog="example: nanoae completion bash",
     )
     parser.add_argument("shell", metavar="SHELL", choices=SCRIPTS, help=", ".join(SCRIPTS))
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nanoae import TableEncoder
-from nanoae.amount import bytes_of
+from nanoae.cli.options import declare
 from nanoae.data import Dataset, load_data
 from nanoae.data.catalogue import NAMES
 from nanoae.data.dataset import UNPACK_LIMIT
@@ -28,37 +28,34 @@ def add_options(
     parser: argparse.ArgumentParser, required: bool = False, default: str | None = None
 ) -> None:
     group = parser.add_argument_group("data")
-    group.add_argument(
-        "--data", required=required, default=default, metavar="NAME|PATH",
-        help=f"{', '.join(NAMES)}, or a .csv, .tsv, .txt (or .gz), .npy, .npz, .parquet, .arrow or IDX file, or a "
-        "folder of images, of one for each class, or of Parquet files"
-    )  # fmt: skip
-    group.add_argument(
-        "--data-dir", metavar="DIR", help="where to look for mnist and fashion-mnist first"
+    names = f"""
+        --data NAME,PATH   {", ".join(NAMES)}, or a .csv, .tsv, .txt (or .gz), .npy, .npz, .parquet, .arrow or IDX file,
+                           or a folder of images, of one for each class, or of Parquet files
+    """
+    declare(group, names, required=required, default=default, metavar="NAME|PATH")
+    declare(
+        group,
+        """
+        --data-dir FOLDER  where to look for mnist and fashion-mnist first
+        --label COLUMN     the column of a table that holds the label
+        --maximum X        the value that becomes 1, where the file's type does not tell: 255 for pixels in a .csv
+    """,
     )
-    group.add_argument(
-        "--label", metavar="COLUMN", help="the column of a table that holds the label"
-    )
-    group.add_argument(
-        "--ignore", default="", metavar="A,B", help="columns of a table to leave out, such as ids"
-    )
-    group.add_argument(
-        "--maximum", type=float, metavar="X",
-        help="the value that becomes 1, where the file's type does not tell: 255 for pixels in a .csv"
-    )  # fmt: skip
+    declare(group, "--ignore A,B  columns of a table to leave out, such as ids", default="")
     add_limit(group)
     add_format(parser)
 
 
 def add_limit(group: argparse._ActionsContainer) -> None:
-    group.add_argument(
-        "--limit", type=size, metavar="SIZE",
-        help="the most that a file may unpack to in all, as 8GB (default: 4GiB; a model 32MiB, or 4 times its file)"
-    )  # fmt: skip
-    group.add_argument(
-        "--memory", type=size, default=Rows.memory, metavar="SIZE",
-        help="about what the rows of a large table may take in all, as 500MB (default: 1GB)"
-    )  # fmt: skip
+    large = "about what the rows of a large table may take in all, as 500MB (default: 1GB)"
+    declare(
+        group,
+        """
+        --limit SIZE    the most that a file may unpack to in all, as 8GB (default: 4GiB; a model 32MiB, or 4 times its
+                        file)
+    """,
+    )
+    declare(group, f"--memory SIZE  {large}", default=Rows.memory)
 
 
 def limit(args: argparse.Namespace) -> int:
@@ -66,40 +63,25 @@ def limit(args: argparse.Namespace) -> int:
     return UNPACK_LIMIT if args.limit is None else args.limit
 
 
-def size(text: str) -> int:
-    """`bytes_of` an option."""
-    try:
-        return bytes_of(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
 def add_format(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """The options that say how a text table is written, where the reader is in doubt."""
     group = parser.add_argument_group(
         "text tables", "found in the file; these settle what it leaves open"
     )
-    group.add_argument(
-        "--separator", metavar="C", help='between columns: a character, "tab" or "blank"'
+    declare(
+        group,
+        """
+        --separator C     between columns: a character, "tab" or "blank"
+        --decimal C       the decimal mark of all numbers, "." or ","
+        --encoding NAME   of the characters, as cp1252
+    """,
     )
-    group.add_argument("--decimal", metavar="C", help='the decimal mark of all numbers, "." or ","')
-    group.add_argument(
-        "--na",
-        action="append",
-        default=[],
-        metavar="TEXT",
-        help="a mark of missing values; may be given several times",
-    )
-    group.add_argument(
-        "--header", choices=HEADERS, default="auto", help="whether the first row names the columns"
-    )
-    group.add_argument("--encoding", metavar="NAME", help="of the characters, as cp1252")
-    group.add_argument(
-        "--text",
-        default="",
-        metavar="A,B",
-        help="columns to read as categories, even if they look like numbers",
-    )
+    marks = "a mark of missing values; may be given several times"
+    group.add_argument("--na", action="append", default=[], metavar="TEXT", help=marks)
+    named = "whether the first row names the columns"
+    group.add_argument("--header", choices=HEADERS, default="auto", help=named)
+    text = "columns to read as categories, even if they look like numbers"
+    declare(group, f"--text A,B  {text}", default="")
     return group
 
 

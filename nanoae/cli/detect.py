@@ -13,13 +13,13 @@ import numpy as np
 from nanoae.anomaly.calibration import benjamini_hochberg
 from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.anomaly.thresholds import MAD, PeaksOverThreshold, Threshold
-from nanoae.autoencoders.kinds import seed
 from nanoae.autoencoders.model_file import save_model
 from nanoae.cli import data as data_options
 from nanoae.cli import model as models
 from nanoae.cli import resume
 from nanoae.cli.detect_files import Part, are_numbers, numbers_of, tables_of
-from nanoae.cli.output import STDOUT, add_json, check_output_file, tell, write_csv, write_json
+from nanoae.cli.options import JSON, command, declare
+from nanoae.cli.output import STDOUT, check_output_file, tell, write_csv, write_json
 
 REASONS = 3  # columns named in a row's `reason`
 DESCRIPTION = """\
@@ -45,68 +45,55 @@ of --train:
 
 
 def add_to(commands) -> None:
-    parser = commands.add_parser(
+    parser = command(
+        commands,
         "detect",
-        help="learn normal rows of a .csv file, score the rows of another",
+        run,
+        "learn normal rows of a .csv file, score the rows of another",
         description=DESCRIPTION,
         epilog="example: nanoae detect --train normal.csv --score new.csv --out scores.csv --explain --ignore id",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     files = parser.add_argument_group("files")
-    learned = files.add_mutually_exclusive_group(required=True)
-    learned.add_argument(
-        "--train", metavar="CSV", type=Path, help="rows that are normal, nearly all"
+    declare(
+        files.add_mutually_exclusive_group(required=True),
+        """
+        --train CSV   rows that are normal, nearly all
+        --model NPZ   a file that --save wrote
+    """,
     )
-    learned.add_argument("--model", metavar="NPZ", type=Path, help="a file that --save wrote")
-    files.add_argument("--score", metavar="CSV", type=Path, help="rows to judge")
-    files.add_argument("--out", metavar="CSV", type=Path, help='the file to write; "-": stdout')
-    files.add_argument("--save", metavar="NPZ", type=Path, help="the model file to write")
-    files.add_argument(
-        "--ignore",
-        default="",
-        metavar="A,B",
-        help="columns to copy, but not to learn from, such as ids",
+    declare(
+        files,
+        f"""
+        --score CSV   rows to judge
+        --out CSV     the file to write; "-": stdout
+        --save NPZ    the model file to write
+        --explain     add the reason, and each column's share of the score
+        {JSON}
+    """,
     )
-    files.add_argument(
-        "--explain",
-        action="store_true",
-        help="add the reason, and each column's share of the score",
-    )
-    add_json(files)
+    declare(files, "--ignore A,B  columns to copy, but not to learn from, such as ids", default="")
     data_options.add_limit(files)
     data_options.add_format(parser)
-    rules = parser.add_argument_group("threshold").add_mutually_exclusive_group()
-    rules.add_argument(
-        "--false-alarms", type=float, metavar="P",
-        help="the share of normal rows to call abnormal, however small: peaks over threshold (default: 0.01)"
-    )  # fmt: skip
-    rules.add_argument(
-        "--contamination",
-        type=float,
-        metavar="P",
-        help="the share of --train that is abnormal itself",
+    declare(
+        parser.add_argument_group("threshold").add_mutually_exclusive_group(),
+        """
+        --false-alarms P    the share of normal rows to call abnormal, however small: peaks over threshold
+                            (default: 0.01)
+        --contamination P   the share of --train that is abnormal itself
+        --false-discovery-rate P   the share of false alarms among the rows called abnormal, all of --score at once
+                            (Benjamini-Hochberg)
+        --mad K             K standard deviations above the median, both robust
+    """,
     )
-    rules.add_argument(
-        "--false-discovery-rate", type=float, metavar="P",
-        help="the share of false alarms among the rows called abnormal, all of --score at once (Benjamini-Hochberg)"
-    )  # fmt: skip
-    rules.add_argument(
-        "--mad", type=float, metavar="K", help="K standard deviations above the median, both robust"
+    declare(
+        parser.add_argument_group("settings"),
+        """
+        --members N      autoencoders, whose scores are averaged (default: 1)
+        --checkpoint-dir DIR   where to keep how far the learning is, so that the same command goes on after it was
+                         stopped or killed; without it, it starts anew
+        --seed SEED      random seed (default: 0)
+    """,
     )
-    settings = parser.add_argument_group("settings")
-    settings.add_argument(
-        "--members",
-        type=int,
-        metavar="N",
-        help="autoencoders, whose scores are averaged (default: 1)",
-    )
-    settings.add_argument(
-        "--checkpoint-dir", metavar="DIR", type=Path,
-        help="where to keep how far the learning is, so that the same command goes on after it was stopped or killed; "
-        "without it, it starts anew"
-    )  # fmt: skip
-    settings.add_argument("--seed", type=seed, metavar="N", help="random seed (default: 0)")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

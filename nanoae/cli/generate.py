@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.autoencoder import Autoencoder
-from nanoae.autoencoders.kinds import seed
 from nanoae.cli import data as data_options
 from nanoae.cli import model as models
+from nanoae.cli.options import BACKEND, MODEL, command, declare
 from nanoae.cli.output import tell
 from nanoae.configurable import Configurable
 from nanoae.spelling import did_you_mean
@@ -23,49 +23,36 @@ MOST = 1 << 28  # numbers drawn in one command: a gigabyte
 
 
 def add_to(commands) -> None:
-    parser = commands.add_parser(
+    parser = command(
+        commands,
         "generate",
-        help="draw new examples from a model",
+        run,
+        "draw new examples from a model",
         description="Decodes codes drawn from the model's prior: N(0, I) for a variational autoencoder, or a mixture "
         "of Gaussians fitted on the codes of data, which any autoencoder can take.",
         epilog="example: nanoae generate runs/vae-20-1 --count 100 --temperature 0.8 --out drawn.png",
     )
-    models.add_model(parser)
-    parser.add_argument(
-        "--out",
-        required=True,
-        metavar="FILE",
-        type=Path,
-        help=".png for a picture, or .npy or .csv",
+    declare(
+        parser,
+        f"""
+        {MODEL}
+        --out FILE!         .png for a picture, or .npy or .csv
+        --count N=64        how many
+        --temperature X=1   below 1: more typical ones
+        --condition LABEL   of a conditional model: the label to draw
+        --seed SEED=0       random seed
+        --mixture N         fit this many Gaussians on the codes of --data first
+        {BACKEND}
+    """,
     )
-    parser.add_argument("--count", type=int, default=64, metavar="N", help="how many (default: 64)")
-    parser.add_argument(
-        "--temperature", type=float, default=1.0, metavar="X", help="below 1: more typical ones"
+    declare(
+        parser.add_mutually_exclusive_group(),
+        f"""
+        --manifold   the plane of codes of two, {SIDE} x {SIDE}, instead
+        --traverse   a strip for each number of the code instead
+    """,
     )
-    parser.add_argument(
-        "--condition", metavar="LABEL", help="of a conditional model: the label to draw"
-    )
-    parser.add_argument(
-        "--seed", type=seed, default=0, metavar="N", help="random seed (default: 0)"
-    )
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument(
-        "--manifold",
-        action="store_true",
-        help=f"the plane of codes of two, {SIDE} x {SIDE}, instead",
-    )
-    what.add_argument(
-        "--traverse", action="store_true", help="a strip for each number of the code instead"
-    )
-    parser.add_argument(
-        "--mixture",
-        type=int,
-        metavar="N",
-        help="fit this many Gaussians on the codes of --data first",
-    )
-    models.add_backend(parser)
     data_options.add_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

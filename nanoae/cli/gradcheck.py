@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from nanoae import Autoencoder, GradientReport, Sequential, TextVAE, check_gradi
 from nanoae.autoencoders.table_losses import Masked, Mixed, Weighted
 from nanoae.cli.data import add_limit
 from nanoae.cli.model import file_of
+from nanoae.cli.options import command, declare
 from nanoae.cli.smallest import LAYERS, WIDTH, tied
 from nanoae.engine import losses
 from nanoae.engine.activations import ACTIVATIONS
@@ -29,25 +29,24 @@ NETWORK = "network"  # all of them, one after another: is the chain right, too?
 
 
 def add_to(commands) -> None:
-    parser = commands.add_parser(
+    parser = command(
+        commands,
         "gradcheck",
-        help="check hand-written gradients against finite differences",
+        run,
+        "check hand-written gradients against finite differences",
         description="Compares every gradient that a backward computes with central differences in float64. Without an "
         "option: of a small network with a layer of each kind. Exits 1 where one is wrong.",
         epilog="example: nanoae gradcheck --layer Linear",
     )
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--layer", metavar="NAME", help=f"{', '.join([*LAYERS, *LOSSES])}")
-    which.add_argument(
-        "--model", metavar="FILE", type=Path, help="a saved autoencoder, with its loss"
-    )
-    which.add_argument(
-        "--all",
-        action="store_true",
-        help="every layer and every loss by itself, then all in a network",
+    declare(
+        parser.add_mutually_exclusive_group(),
+        f"""
+        --layer NAME   {", ".join([*LAYERS, *LOSSES])}
+        --model FILE   a saved autoencoder, with its loss
+        --all          every layer and every loss by itself, then all in a network
+    """,
     )
     add_limit(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

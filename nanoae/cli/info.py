@@ -12,7 +12,8 @@ import numpy as np
 import nanoae
 from nanoae.backend import BackendError, NoKernels, get_ops, mkl, native
 from nanoae.backend.blas import best_environment, cpu_facts, gflops, openblas
-from nanoae.cli.output import STDOUT, add_json, write_json
+from nanoae.cli.options import JSON, command, declare
+from nanoae.cli.output import STDOUT, write_json
 from nanoae.data.catalogue import complete, places
 from nanoae.data.download import SOURCES
 
@@ -20,14 +21,20 @@ OPTIONAL = ("matplotlib", "tqdm", "pillow", "cupy-cuda13x", "cupy-cuda12x", "cup
 
 
 def add_to(commands) -> None:
-    parser = commands.add_parser(
+    parser = command(
+        commands,
         "info",
-        help="versions, BLAS and its kernel, threads, GPU, data folders",
+        run,
+        "versions, BLAS and its kernel, threads, GPU, data folders",
         epilog="example: nanoae info --data-dir my-data",
     )
-    parser.add_argument("--data-dir", metavar="DIR", help="a folder to look for data sets in")
-    add_json(parser)
-    parser.set_defaults(run=run)
+    declare(
+        parser,
+        f"""
+        --data-dir FOLDER   a folder to look for data sets in
+        {JSON}
+    """,
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -17,7 +17,8 @@ from nanoae.blocks import write_npy
 from nanoae.cli import data as data_options
 from nanoae.cli import results
 from nanoae.cli.figures import reconstructions
-from nanoae.cli.output import STDOUT, add_json, check_output_file, safe, tell, text_file, write_json
+from nanoae.cli.options import BACKEND, JSON, MODEL, command, declare
+from nanoae.cli.output import STDOUT, check_output_file, safe, tell, text_file, write_json
 from nanoae.cli.training_set import TrainingSet
 from nanoae.data import Dataset
 from nanoae.data.field import promised
@@ -31,46 +32,33 @@ NOT_OF_ROWS = {
 
 
 def add_to(commands) -> None:
-    texts = {
-        "evaluate": ("error of a model, beside PCA's", "--data digits"),
-        "encode": ("write the codes of rows", "--data digits --out codes.csv"),
-        "reconstruct": ("write the reconstructions of rows", "--data digits --out again.png"),
-    }
-    for command, (text, options) in texts.items():
-        parser = commands.add_parser(
-            command, help=text, epilog=f"example: nanoae {command} runs/digits-1 {options}"
-        )
-        add_model(parser)
+    for run, text, example, options in (
+        (evaluate, "error of a model, beside PCA's", "", JSON),
+        (encode, "write the codes of rows", " --out codes.csv", "--out FILE!  .npy or .csv"),
+        (
+            reconstruct,
+            "write the reconstructions of rows",
+            " --out again.png",
+            "--out FILE!  .npy, .csv, or .png for a picture of ten",
+        ),
+    ):
+        name = run.__name__
+        epilog = f"example: nanoae {name} runs/digits-1 --data digits{example}"
+        parser = command(commands, name, run, text, epilog=epilog)
+        declare(parser, MODEL)
         data_options.add_options(parser, required=True)
-        add_backend(parser)
-        parser.add_argument(
-            "--split", choices=data_options.SPLITS, default=None if command == "evaluate" else "all",
-            help="which rows (default: all of a file that the model was not trained on, else the test rows)"
-            if command == "evaluate" else "which rows; all: those of a file in its own order (default: %(default)s)"
-        )  # fmt: skip
-        if command != "evaluate":
-            kinds = (
-                ".npy or .csv"
-                if command == "encode"
-                else ".npy, .csv, or .png for a picture of ten"
-            )
-            kinds += '; "-": .csv to stdout'
-            parser.add_argument("--out", required=True, metavar="FILE", type=Path, help=kinds)
-        else:
-            add_json(parser)
-        parser.set_defaults(
-            run={"evaluate": evaluate, "encode": encode, "reconstruct": reconstruct}[command]
+        split = " (default: all of a file that the model was not trained on, else the test rows)"
+        if run is not evaluate:
+            split = "; all: those of a file in its own order"
+            options += '; "-": .csv to stdout'
+        declare(
+            parser,
+            f"""
+            {BACKEND}
+            {options}
+            --split {"|".join(data_options.SPLITS)}{"" if run is evaluate else "=all"}   which rows{split}
+        """,
         )
-
-
-def add_model(parser: argparse.ArgumentParser, more: str = "", **how: Any) -> None:
-    """MODEL, which `load` opens."""
-    text = f"a model.npz, or the folder that holds one{more}"
-    parser.add_argument("model", metavar="MODEL", type=Path, help=text, **how)
-
-
-def add_backend(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backend", default="auto", metavar="NAME", help="numpy, cupy or auto")
 
 
 def file_of(path: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import itertools
 import json
@@ -113,10 +112,6 @@ def check_output_file(path: Path) -> None:
 def tell(text: str, out: Path | None = None) -> None:
     """Prints what was done: to stderr where `out`, the output file, is stdout."""
     print(plain(text), file=sys.stderr if out == STDOUT else None)
-
-
-def add_json(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -15,37 +15,34 @@ from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.cli import data as data_options
 from nanoae.cli import model as models
 from nanoae.cli import text
+from nanoae.cli.options import BACKEND, command, declare
 from nanoae.cli.page import told, write_page
 from nanoae.report import write_detector_report, write_text_report
 from nanoae.whole_file import check_writable
 
 
 def add_to(commands) -> None:
-    parser = commands.add_parser(
+    parser = command(
+        commands,
         "report",
-        help="one HTML file that shows what a model has learned, with its decoder to play with",
+        run,
+        "one HTML file that shows what a model has learned, with its decoder to play with",
         description="Writes one self-contained HTML file: what was trained on what, the curves, reconstructions beside "
         "PCA's, errors, codes, weights, what to try next, and the decoder itself with a slider for each number of the "
         "code. It opens by a double click, without a network.",
         epilog="example: nanoae report runs/digits-1",
     )
-    parser.add_argument(
-        "model", metavar="RUN", type=Path, help="the folder of a run, or a model file"
+    text = "the folder of a run, or a model file"
+    parser.add_argument("model", metavar="RUN", type=Path, help=text)
+    declare(
+        parser,
+        f"""
+        --out FILE   the file to write (default: report.html beside it)
+        --split {"|".join(data_options.SPLITS)}   which rows (default: those that were not learned, as evaluate)
+        {BACKEND}
+    """,
     )
-    parser.add_argument(
-        "--out",
-        metavar="FILE",
-        type=Path,
-        help="the file to write (default: report.html beside it)",
-    )
-    parser.add_argument(
-        "--split",
-        choices=data_options.SPLITS,
-        help="which rows (default: those that were not learned, as evaluate)",
-    )
-    models.add_backend(parser)
     data_options.add_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from nanoae.cli.options import declare
 from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.stop import Stop, heeded
@@ -28,20 +29,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "stopping and going on", "a checkpoint is written after each epoch"
     )
-    group.add_argument(
-        "--resume",
-        metavar="RUN",
-        type=Path,
-        help="go on with the run in this folder, however it was stopped",
-    )
-    group.add_argument(
-        "--checkpoint-steps", type=int, metavar="N", help="a checkpoint after every N steps, too"
-    )
-    group.add_argument(
-        "--checkpoint-minutes",
-        type=float,
-        metavar="X",
-        help="a checkpoint after every X minutes, too",
+    declare(
+        group,
+        """
+        --resume RUN             go on with the run in this folder, however it was stopped
+        --checkpoint-steps N     a checkpoint after every N steps, too
+        --checkpoint-minutes X   a checkpoint after every X minutes, too
+    """,
     )
     parser.set_defaults(parser=parser)
 

@@ -19,6 +19,7 @@ from nanoae.autoencoders.presets import DATA, PRESETS, default_settings, preset
 from nanoae.autoencoders.regressor import StackedRegressor
 from nanoae.autoencoders.stacked import Stacked, StackedAutoencoder
 from nanoae.autoencoders.variational import VariationalAutoencoder
+from nanoae.cli.options import declare
 from nanoae.data import Dataset
 from nanoae.spelling import one_of
 
@@ -67,15 +68,10 @@ PREDICTORS: dict[str, tuple[type[Stacked], str]] = {
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--preset", metavar="NAME", help=f"{', '.join(PRESETS)}: published, on {DATA}"
-    )
+    declare(parser, f"--preset NAME  {', '.join(PRESETS)}: published, on {DATA}")
     what = parser.add_argument_group("instead of an autoencoder").add_mutually_exclusive_group()
-    what.add_argument(
-        "--conv",
-        action="store_true",
-        help="convolutional, for images of 8 to 128 pixels, with 1, 3 or 4 channels, first or last",
-    )
+    text = "convolutional, for images of 8 to 128 pixels, with 1, 3 or 4 channels, first or last"
+    declare(what, f"--conv  {text}")
     for name, (_, text) in PREDICTORS.items():
         what.add_argument(
             f"--{name}", dest="predictor", action="store_const", const=name, help=text

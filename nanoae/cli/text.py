@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from nanoae import TextVAE
-from nanoae.autoencoders.kinds import seed
 from nanoae.autoencoders.lines import some
 from nanoae.autoencoders.parameters import declared
 from nanoae.cli import data as data_options
@@ -18,6 +17,7 @@ from nanoae.cli import model as models
 from nanoae.cli import results as outcome
 from nanoae.cli import resume
 from nanoae.cli import train as trainer
+from nanoae.cli.options import BACKEND, command, declare
 from nanoae.cli.output import run_folder
 from nanoae.cli.settings import add_option, help_of
 from nanoae.cli.train import logger
@@ -47,69 +47,47 @@ SETTINGS = {  # parameter -> (its kind, help), of all that can be said in a text
 
 def add_to(commands) -> None:
     about = "a variational autoencoder of lines of text, and new lines out of it"
-    parser = commands.add_parser(
-        "text", help=about, description=f"TextVAE: {about}.", epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter
-    )  # fmt: skip
-    parser.set_defaults(run=lambda args: parser.print_help() or 2)
+    more = {"description": f"TextVAE: {about}.", "epilog": EXAMPLES}
+    parser = command(commands, "text", lambda args: parser.print_help() or 2, about, **more)
     actions = parser.add_subparsers(metavar="train|generate", title="actions")
 
-    options = actions.add_parser(
+    options = command(
+        actions,
         "train",
-        help="learn the lines of a file",
+        train,
+        "learn the lines of a file",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Learns lines, tests the model on a tenth of them that it has not seen, and writes runs/text-1/: "
         "model.npz, metrics.csv (a row per epoch), config.json (settings and results).",
     )
-    options.add_argument(
-        "file", metavar="FILE", type=Path, nargs="?",
-        help="UTF-8, one line a slogan, or keyword<TAB>slogan (default: slogans of a grammar)"
-    )  # fmt: skip
-    options.add_argument(
-        "--out", metavar="DIR", type=Path, help="the new folder to write (default: runs/text-N)"
-    )
-    options.add_argument("--quiet", action="store_true", help="print the result only")
-    options.add_argument(
-        "--report", action="store_true", help="also write report.html: see `nanoae report`"
+    declare(
+        options,
+        """
+        [FILE]          UTF-8, one line a slogan, or keyword<TAB>slogan (default: slogans of a grammar)
+        --out DIR       the new folder to write (default: runs/text-N)
+        --quiet         print the result only
+        --report        also write report.html: see `nanoae report`
+        --seed SEED=0   random seed
+    """,
     )
     resume.add_options(options)
-    options.add_argument(
-        "--seed", type=seed, default=0, metavar="N", help="random seed (default: 0)"
-    )
     group = options.add_argument_group("settings")
     for name, (kind, text) in SETTINGS.items():
         add_option(group, name, kind, text, default=argparse.SUPPRESS)
-    options.set_defaults(run=train)
 
-    options = actions.add_parser(
-        "generate",
-        help="write new lines",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    options = command(actions, "generate", generate, "write new lines", epilog=EXAMPLES)
+    declare(
+        options,
+        f"""
+        [MODEL]               a model.npz, or the folder that holds one (default: the newest in runs/)
+        --keyword WORD        what the lines are about (default: a known one for each line)
+        --count N=10          how many
+        --temperature X=0.8   0 takes the most probable word each time; larger values vary more
+        --seed SEED           random seed, for the same lines again (default: new ones)
+        {BACKEND}
+    """,
     )
-    models.add_model(options, " (default: the newest in runs/)", nargs="?")
-    options.add_argument(
-        "--keyword",
-        metavar="WORD",
-        help="what the lines are about (default: a known one for each line)",
-    )
-    options.add_argument(
-        "--count", type=int, default=10, metavar="N", help="how many (default: 10)"
-    )
-    options.add_argument(
-        "--temperature", type=float, default=0.8, metavar="X",
-        help="0 takes the most probable word each time; larger values vary more (default: 0.8)"
-    )  # fmt: skip
-    options.add_argument(
-        "--seed",
-        type=seed,
-        metavar="N",
-        help="random seed, for the same lines again (default: new ones)",
-    )
-    models.add_backend(options)
     data_options.add_limit(options)
-    options.set_defaults(run=generate)
 
 
 def train(args: argparse.Namespace) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 
-from nanoae.autoencoders.kinds import Widths, seed
+from nanoae.autoencoders.kinds import Widths
 from nanoae.autoencoders.mirrored import RECONSTRUCTION_LOSSES
+from nanoae.cli.options import command, declare
 from nanoae.data import load_data
 from nanoae.engine.activations import ACTIVATIONS, activation
 from nanoae.engine.layers import Layer, Linear
@@ -19,59 +19,35 @@ from nanoae.whole_file import check_writable
 
 
 def add_to(commands) -> None:
-    parser = commands.add_parser(
+    parser = command(
+        commands,
         "trace",
-        help="one training step of a small network, number by number, on a page or as text",
+        run,
+        "one training step of a small network, number by number, on a page or as text",
         description="Writes a page that shows one training step: forward, loss, backward, update, one arrow key a "
         "move. Point at a number to see the sum that made it; each gradient stands beside its finite differences; a "
         "switch breaks a backward. The numbers are those of nanoae's own layers. The page needs no network.",
         epilog="example: nanoae trace --sizes 4-3-2-3-4 --activation tanh",
     )
-    parser.add_argument(
-        "--sizes", type=sizes, default=(4, 3, 2, 3, 4), metavar="N-N", help="widths (4-3-2-3-4)"
+    declare(parser, "--sizes N-N=4-3-2-3-4  widths", type=sizes)
+    declare(
+        parser,
+        f"""
+        --activation NAME=tanh   {", ".join(ACTIVATIONS)}
+        --loss NAME=mse          {", ".join(RECONSTRUCTION_LOSSES)}
+        --optimizer NAME=sgd     {", ".join(OPTIMIZERS)}
+        --learning-rate X        (default: 0.5 for sgd, 0.03 for others)
+        --data SET               a data set, as in train, whose first rows are taken
+        --rows N=4               rows of the batch
+        --epochs N=200           steps of training for the loss curve
+        --dtype NAME=float64     float32 or float64
+        --seed SEED=0            of the weights
+        --text                   print the step instead of writing a page
+        --sums                   with --text: the sum of every number, not of each first
+        --out FILE=trace.html    the page to write
+    """,
     )
-    parser.add_argument(
-        "--activation", default="tanh", metavar="NAME", help=f"{', '.join(ACTIVATIONS)} (tanh)"
-    )
-    parser.add_argument(
-        "--loss", default="mse", metavar="NAME", help=f"{', '.join(RECONSTRUCTION_LOSSES)} (mse)"
-    )
-    parser.add_argument(
-        "--optimizer", default="sgd", metavar="NAME", help=f"{', '.join(OPTIMIZERS)} (sgd)"
-    )
-    parser.add_argument(
-        "--learning-rate", type=float, metavar="X", help="(0.5 for sgd, 0.03 for others)"
-    )
-    parser.add_argument(
-        "--data", metavar="FILE", help="a data set, as in train, whose first rows are taken"
-    )
-    parser.add_argument("--rows", type=int, default=4, metavar="N", help="rows of the batch (4)")
-    parser.add_argument(
-        "--epochs",
-        type=int,
-        default=200,
-        metavar="N",
-        help="steps of training for the loss curve (200)",
-    )
-    parser.add_argument(
-        "--dtype", default="float64", metavar="NAME", help="float32 or float64 (float64)"
-    )
-    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the weights (0)")
-    parser.add_argument(
-        "--break", dest="breakage", default="", metavar="KIND[:LAYER]", help=f"{', '.join(KINDS)}"
-    )
-    parser.add_argument(
-        "--text", action="store_true", help="print the step instead of writing a page"
-    )
-    parser.add_argument(
-        "--sums",
-        action="store_true",
-        help="with --text: the sum of every number, not of each first",
-    )
-    parser.add_argument(
-        "--out", type=Path, default=Path("trace.html"), metavar="FILE", help="(trace.html)"
-    )
-    parser.set_defaults(run=run)
+    declare(parser, f"--break KIND[:LAYER]  {', '.join(KINDS)}", dest="breakage", default="")
 
 
 def sizes(text: str) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from nanoae.cli import data as data_options
 from nanoae.cli import results, resume, settings
 from nanoae.cli.data import Table, first
 from nanoae.cli.figures import FIGURES, WHERE_THEY_APPLY
+from nanoae.cli.options import command, declare
 from nanoae.cli.output import run_folder
 from nanoae.data.scaling import SCALERS
 from nanoae.training.loop import Trainer
@@ -27,9 +28,11 @@ PCA_LIMIT = 4096  # the most rows or columns, whichever are fewer: beyond, its m
 
 
 def add_to(commands) -> None:
-    parser = commands.add_parser(
+    parser = command(
+        commands,
         "train",
-        help="learn from data, compare with PCA, write model and figures",
+        run,
+        "learn from data, compare with PCA, write model and figures",
         description="Trains an autoencoder and writes runs/NAME/: model.npz, metrics.csv (a row per epoch), "
         f"config.json (settings, versions, results), {', '.join(FIGURES)}, and where they "
         f"apply {', '.join(WHERE_THEY_APPLY)}.",
@@ -37,43 +40,36 @@ def add_to(commands) -> None:
     )
     add_options(parser)
     resume.add_options(parser)
-    parser.add_argument(
-        "--each-epoch",
-        action="store_true",
-        help="also draw reconstructions after each epoch, to epochs/",
+    declare(
+        parser,
+        """
+        --each-epoch    also draw reconstructions after each epoch, to epochs/
+        --tensorboard   also write what TensorBoard shows, to tensorboard/
+    """,
     )
-    parser.add_argument(
-        "--tensorboard",
-        action="store_true",
-        help="also write what TensorBoard shows, to tensorboard/",
-    )
-    parser.set_defaults(run=run)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `train`, which `tune` has too."""
     data_options.add_options(parser)
     settings.add_options(parser)
-    parser.add_argument(
-        "--conditional",
-        action="store_true",
-        help="variational: under the labels of --data, p(row | label)",
-    )
+    declare(parser, "--conditional  variational: under the labels of --data, p(row | label)")
     group = parser.add_argument_group("output")
-    place = group.add_mutually_exclusive_group()
-    place.add_argument(
-        "--out", metavar="DIR", type=Path, help="the new folder to write (default: runs/NAME)"
+    declare(
+        group.add_mutually_exclusive_group(),
+        """
+        --out DIR     the new folder to write (default: runs/NAME)
+        --name NAME   (default: the preset or the data, and a number)
+    """,
     )
-    place.add_argument("--name", help="NAME (default: the preset or the data, and a number)")
-    group.add_argument("--quiet", action="store_true", help="print the result only")
-    group.add_argument(
-        "--no-baseline",
-        action="store_true",
-        help="fit no PCA beside the model: it needs three times the rows' memory",
-    )
-    group.add_argument("--no-figures", action="store_true", help="write no figures")
-    group.add_argument(
-        "--report", action="store_true", help="also write report.html: see `nanoae report`"
+    declare(
+        group,
+        """
+        --quiet         print the result only
+        --no-baseline   fit no PCA beside the model: it needs three times the rows' memory
+        --no-figures    write no figures
+        --report        also write report.html: see `nanoae report`
+    """,
     )
 
 

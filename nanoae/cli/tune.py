@@ -15,30 +15,32 @@ from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.underfit import part_of_another
 from nanoae.cli import data as data_options
 from nanoae.cli import results, resume, settings, train
+from nanoae.cli.options import command, declare
 from nanoae.cli.output import run_folder, write_csv
 
 VALIDATION = 0.1  # of the training rows, where neither the preset nor an option says how many
 
 
 def add_to(commands) -> None:
-    parser = commands.add_parser(
+    parser = command(
+        commands,
         "tune",
-        help="train each setting of a grid, keep the best on validation rows, test it once",
+        run,
+        "train each setting of a grid, keep the best on validation rows, test it once",
         description="Trains each combination of the grid, reads the validation loss, keeps the better setting, and "
         "tests once, at the end. Writes what train writes, of the best one, and tuning.csv.",
         epilog="example: nanoae tune --preset tf1-20 --grid code_size=10,20,30 --grid learning_rate=1e-3,1e-4",
     )
-    parser.add_argument(
-        "--grid", action="append", metavar="NAME=VALUE,VALUE",
-        help="a setting and the values to try; several --grid are combined; hidden widths as hidden=128,128x64"
-    )  # fmt: skip
-    parser.add_argument(
-        "--jobs", type=int, default=1, metavar="N",
-        help="train N settings at a time, in joblib's processes; with its Dask or Ray backend, on a cluster"
-    )  # fmt: skip
+    text = "a setting and the values to try; several --grid are combined; hidden widths as hidden=128,128x64"
+    parser.add_argument("--grid", action="append", metavar="NAME=VALUE,VALUE", help=text)
+    declare(
+        parser,
+        """
+        --jobs N=1   train N settings at a time, in joblib's processes; with its Dask or Ray backend, on a cluster
+    """,
+    )
     train.add_options(parser)
     resume.add_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,0 +1,75 @@
+"""Options are declared by the lines that help shows of them."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nanoae.amount import bytes_of
+from nanoae.autoencoders.kinds import seed
+
+# Of several commands
+JSON = "--json  print JSON, for programs"
+BACKEND = "--backend NAME=auto  numpy, cupy or auto"
+MODEL = "MODEL  a model.npz, or the folder that holds one"
+
+
+def size(text: str) -> int:
+    """`bytes_of` an option."""
+    try:
+        return bytes_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+PATHS = ("FILE", "DIR", "CSV", "NPZ", "RUN", "MODEL")
+KINDS: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(PATHS, Path),
+    **dict.fromkeys(("X", "P", "K"), float),
+    "N": int,
+    "SEED": seed,
+    "SIZE": size,
+}
+
+
+def command(commands: Any, name: str, run: Callable[..., int], text: str, **how: Any) -> Any:
+    """The parser of a command; `text` says in a line what it does, `run` does it."""
+    as_it_is = "\n" in "".join(how.values())
+    formatter = argparse.RawDescriptionHelpFormatter if as_it_is else argparse.HelpFormatter
+    parser = commands.add_parser(name, help=text, formatter_class=formatter, **how)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def declare(group: argparse._ActionsContainer, page: str, **how: Any) -> None:
+    """Adds the options on the page, one a line, and long lines go on further in; `how` is argparse's.
+
+    --count N=64    a whole number, by its letter; 64 where nothing is said, which the help tells
+    --out FILE!     a path that has to be said
+    --split a|b     one of these
+    --quiet         a flag
+    [MODEL]         by its place; without the brackets it has to be said
+    """
+    joined = re.sub(r"\n +", " ", textwrap.dedent(page).strip())
+    for line in joined.splitlines():
+        usage, text = re.split(r"  +", line, maxsplit=1)
+        name, _, value = usage.partition(" ")
+        metavar, _, default = (value.removesuffix("!") or name.strip("[]")).partition("=")
+        own: dict[str, Any] = {"metavar": metavar, "type": KINDS.get(metavar, str), **how}
+        if "|" in metavar:
+            own = {"choices": tuple(metavar.split("|")), "type": str}
+        if default:
+            own["default"] = own["type"](default)
+            text = f"{text} (default: {default})"
+        if not name.startswith("-"):
+            own["nargs"] = "?" if name != metavar else None
+            name = metavar.lower()
+        elif not value:
+            own = {"action": "store_true"}
+        if value.endswith("!"):
+            own["required"] = True
+        group.add_argument(name, help=text.replace("%", "%%"), **own)
