@@ -3,7 +3,9 @@
 >>> python -m benchmarks.memory file 4096        # train, evaluate, encode, detect for a .npy file of so many MB
 >>> python -m benchmarks.memory hole 20480       # fit and score_samples of a sparse file of so many MB
 >>> python -m benchmarks.memory parquet 10       # nanoae detect of a Parquet folder of so many million rows of 20
+>>> python -m benchmarks.memory default 10       # the same with the default detector, which learns from the folder
 >>> python -m benchmarks.memory csv 1            # nanoae train and detect of a .csv of so many million rows of 8
+>>> python -m benchmarks.memory dask 4000        # scores of so many Dask partitions, against those of the whole table
 """
 
 from __future__ import annotations
@@ -44,6 +46,27 @@ assert np.array_equal(detector.score_samples(part), detector.score_samples(whole
 one, other = (nanoae.Autoencoder(4, (8,), epochs=1, random_state=0).fit(x) for x in (part, whole))
 assert np.array_equal(one.transform(part), other.transform(whole)) and one.history_["loss"] == other.history_["loss"]
 print("equal to the bit", file=sys.stderr)
+"""
+PARTITIONS = """
+import dask.array, dask.dataframe, pandas
+X = np.asarray(X)
+detector = nanoae.AnomalyDetector(random_state=0).fit(X[:5000])
+whole = detector.score_samples(X)
+array = dask.array.from_array(X, chunks=(25, 20))
+frame = dask.dataframe.from_pandas(pandas.DataFrame(X), npartitions=len(X) // 25)
+scores = {
+    "map_blocks": array.map_blocks(detector.score_samples, dtype=whole.dtype, drop_axis=1),
+    "map_partitions": frame.map_partitions(
+        lambda part: pandas.Series(detector.score_samples(part.to_numpy())), meta=(None, whole.dtype)
+    ),
+}
+for name, lazy in scores.items():
+    found = np.asarray(lazy.compute(scheduler="threads"))
+    parts = lazy.npartitions
+    same = np.mean(found == whole)
+    furthest = np.max(np.abs(found - whole) / np.maximum(np.abs(whole), 1e-12))
+    told = f"{name}: {parts:,} partitions, {same:.2%} of the scores equal to the bit, others within {furthest:.1e}"
+    print(told, file=sys.stderr)
 """
 START = "import sys, numpy as np, nanoae\nX = nanoae.open_rows('big.npy', '500MB')\n"
 
@@ -105,8 +128,8 @@ def of_hole(folder: str, size: int) -> Iterator[tuple[str, list[str]]]:
     yield "a part of it, twice", python(EQUAL)
 
 
-def of_parquet(folder: str, millions: int) -> Iterator[tuple[str, list[str]]]:
-    """nanoae detect, of ten files in a folder."""
+def write_parquet(folder: str, millions: int) -> None:
+    """Ten files in a folder, and the last one's rows as big.npy."""
     import pyarrow
     from pyarrow import parquet
 
@@ -116,12 +139,32 @@ def of_parquet(folder: str, millions: int) -> Iterator[tuple[str, list[str]]]:
         np.save(Path(folder, "big.npy"), x)
         table = pyarrow.table({f"x{j}": x[:, j] for j in range(20)})
         parquet.write_table(table, Path(folder, "rows", f"{i}.parquet"))
+
+
+def of_parquet(folder: str, millions: int) -> Iterator[tuple[str, list[str]]]:
+    """nanoae detect, of ten files in a folder."""
+    write_parquet(folder, millions)
     yield (
         "a detector's fit",
         python("X = nanoae.open_rows('rows')\n{cheap}.fit(X).save('detector.npz')"),
     )
     judged = ["--model", "detector.npz", "--score", "rows", "--out", "scores.csv"]
     yield "detect --score", [*NANOAE, "detect", *judged]
+
+
+def of_default(folder: str, millions: int) -> Iterator[tuple[str, list[str]]]:
+    """nanoae detect with nothing set."""
+    write_parquet(folder, millions)
+    yield "detect --train", [*NANOAE, "detect", "--train", "rows", "--save", "detector.npz"]
+    judged = ["--model", "detector.npz", "--score", "rows", "--out", "scores.csv"]
+    yield "detect --score", [*NANOAE, "detect", *judged]
+
+
+def of_dask(folder: str, partitions: int) -> Iterator[tuple[str, list[str]]]:
+    """The default detector's scores of partitions of 25 rows."""
+    X = np.random.default_rng(0).standard_normal((25 * partitions, 20)).astype(np.float32)
+    np.save(Path(folder, "big.npy"), X)
+    yield "map_blocks and map_partitions", [sys.executable, "-c", START + PARTITIONS]
 
 
 def of_csv(folder: str, millions: int) -> Iterator[tuple[str, list[str]]]:
@@ -143,7 +186,14 @@ def of_csv(folder: str, millions: int) -> Iterator[tuple[str, list[str]]]:
     yield "detect --train", [*NANOAE, "detect", "--train", "t.csv", "--save", "detector.npz"]
 
 
-CASES = {"file": of_file, "hole": of_hole, "parquet": of_parquet, "csv": of_csv}
+CASES = {
+    "file": of_file,
+    "hole": of_hole,
+    "parquet": of_parquet,
+    "default": of_default,
+    "csv": of_csv,
+    "dask": of_dask,
+}
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ from nanoae.training.process_group import process_group
 
 rng = np.random.default_rng(0)
 X = rng.random((87, 8))  # three batches and a ragged one, which no number of ranks divides
+LARGE = rng.random((20_000, 20), np.float32)
 IMAGES = rng.random((41, 1, 4, 4))
 HOLES = np.where(rng.random(X.shape) < 0.2, np.nan, X)
 LABELS = rng.integers(0, 3, len(X))
@@ -83,6 +84,9 @@ KINDS = {
         code_size=2, state_size=6, embedding_size=3, epochs=1, random_state=0, **d
     ).fit(LINES),
     "wide, watched": lambda **d: nanoae.Autoencoder(4, (600,), **FIT, **d, callbacks=[watched]).fit(X),
+    "windows": lambda **d: nanoae.Autoencoder(4, (6,), **{**FIT, "batch_size": 501}, **d).fit(
+        nanoae.open_rows([LARGE], "1MB")
+    ),
     "kfac": lambda **d: nanoae.Autoencoder(**DENSE, optimizer=nanoae.KFAC(lr=0.5), **d).fit(X),
     "partial": lambda **d: nanoae.Autoencoder(**DENSE, **d).partial_fit(X).partial_fit(X),
 }  # fmt: skip
@@ -124,10 +128,14 @@ def interrupted(folder):
 
 def refused():
     """What is said of ranks that have other rows."""
-    try:
-        nanoae.Autoencoder(**DENSE).fit(X[:50] if process_group().rank else X)
-    except ValueError as error:
-        return str(error)
+    other = X + process_group().rank
+    messages = []
+    for table in (X[:50] if process_group().rank else X, other, nanoae.open_rows([other], "1MB")):
+        try:
+            nanoae.Autoencoder(**DENSE).fit(table)
+        except ValueError as error:
+            messages.append(str(error))
+    return messages
 
 
 def unfinished(how, folder):

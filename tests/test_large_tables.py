@@ -43,8 +43,18 @@ def npy(folder):
     return folder / "x.npy"
 
 
+def hdf5(folder):
+    file = pytest.importorskip("h5py").File(folder / "x.h5", "w")
+    return file.create_dataset("x", data=X, chunks=(64, 6), compression="gzip")
+
+
+def zarr(folder):
+    pytest.importorskip("zarr").save(str(folder / "x.zarr"), X)
+    return sys.modules["zarr"].open(str(folder / "x.zarr"), mode="r")
+
+
 class Slices:
-    """What Zarr and h5py give."""
+    """What others give, that have a shape and slices."""
 
     shape, dtype = X.shape, X.dtype
 
@@ -56,6 +66,8 @@ SOURCES = {
     "npy": npy,
     "parquet": parquet,
     "csv": csv,
+    "hdf5": hdf5,
+    "zarr": zarr,
     "slices": lambda _: Slices(),
     "blocks": lambda _: [X[:300], X[300:]],
     "function": lambda _: lambda: iter([X[:300], X[300:]]),
