@@ -52,7 +52,6 @@ from nanoae.engine.activations import (
 )
 from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
 from nanoae.engine.embedding import Embedding
-from nanoae.engine.gradcheck import GradientReport, check_gradients
 from nanoae.engine.layers import Dropout, Layer, Linear, TiedLinear
 from nanoae.engine.losses import BCE, L1, MSE, GaussianNLL, Huber, SoftmaxCrossEntropy
 from nanoae.engine.network import Sequential
@@ -63,6 +62,7 @@ from nanoae.engine.recurrent import GRU
 from nanoae.engine.sequences import LastTimestep, TimeDistributed
 from nanoae.engine.shape import Flatten, Reshape
 from nanoae.former import CLASSES, tell
+from nanoae.trace.gradcheck import GradientReport, check_gradients
 from nanoae.training.callbacks import BestCheckpoint, CSVLog, ReduceOnPlateau
 from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.kfac import KFAC

@@ -57,7 +57,8 @@ class Convolution(ImageLayer):
     def to_image(self, x: Array, name: str) -> Array:
         """image = col2im(Wᵀ map)."""
         n = x.shape[-1]
-        cols, image = self.columns(n), self.memory(name, self.image_shape, n)
+        cols = self.columns(n)
+        image = self.memory(name, self.image_shape, n)
         self.ops.matmul(self.W.T, x.reshape(len(x), -1), out=cols.reshape(self.W.shape[1], -1))
         return self.ops.col2im(cols, self.window, out=image)
 
@@ -94,16 +95,28 @@ class Conv2d(Convolution):
               dx = col2im(Wᵀ dy)    a pixel's gradient sums over all the columns that it is in
     """
 
-    def __init__(self, n_out: int, kernel: Pair, stride: Pair = 1, padding: Pair = 0,
-                 init: str = "he_uniform", bias_init: str = "zeros"):  # fmt: skip
-        self.n_out, self.kernel, self.stride, self.padding = n_out, kernel, stride, padding
-        self.init, self.bias_init = init, bias_init
+    def __init__(
+        self,
+        n_out: int,
+        kernel: Pair,
+        stride: Pair = 1,
+        padding: Pair = 0,
+        init: str = "he_uniform",
+        bias_init: str = "zeros",
+    ):
+        self.n_out = n_out
+        self.kernel = kernel
+        self.stride = stride
+        self.padding = padding
+        self.init = init
+        self.bias_init = bias_init
         self.window = self.window_of(kernel, stride, padding)
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.extra_grads: list[Array] = []  # gradients of W from elsewhere (tied weights)
         self.check_image(in_shape)
-        self.image_shape, self.map_shape = in_shape, (self.n_out, *self.steps(*in_shape[1:]))
+        self.image_shape = in_shape
+        self.map_shape = (self.n_out, *self.steps(*in_shape[1:]))
         return self.map_shape
 
     def parameters(self) -> dict[str, init.Parameter]:
@@ -117,7 +130,8 @@ class Conv2d(Convolution):
         return self.add_bias(self.to_map(cols, "y", len(x)))
 
     def backward(self, dy: Array) -> Array | None:
-        cols, dy = self.take_cache(), self.batch_last(dy, "dy")
+        cols = self.take_cache()
+        dy = self.batch_last(dy, "dy")
         self.weight_gradient(dy, cols)  # dW = dy im2col(x)ᵀ
         self.bias_gradient(dy)
         for dW in self.extra_grads:
@@ -145,10 +159,23 @@ class ConvTranspose2d(Convolution):
               db = Σ_n,oh,ow dy
     """
 
-    def __init__(self, n_out: int, kernel: Pair, stride: Pair = 1, padding: Pair = 0, output_padding: Pair = 0,
-                 init: str = "he_uniform", bias_init: str = "zeros"):  # fmt: skip
-        self.n_out, self.kernel, self.stride, self.padding = n_out, kernel, stride, padding
-        self.output_padding, self.init, self.bias_init = output_padding, init, bias_init
+    def __init__(
+        self,
+        n_out: int,
+        kernel: Pair,
+        stride: Pair = 1,
+        padding: Pair = 0,
+        output_padding: Pair = 0,
+        init: str = "he_uniform",
+        bias_init: str = "zeros",
+    ):
+        self.n_out = n_out
+        self.kernel = kernel
+        self.stride = stride
+        self.padding = padding
+        self.output_padding = output_padding
+        self.init = init
+        self.bias_init = bias_init
         self.window = self.window_of(kernel, stride, padding)
         self.extra = self.pair("output_padding", output_padding, 0)
         if not all(e < s for e, s in zip(self.extra, self.window.stride, strict=True)):
@@ -164,11 +191,13 @@ class ConvTranspose2d(Convolution):
         if min(size) < 1:
             got = f"{size[0]} x {size[1]} from {in_shape[1]} x {in_shape[2]}"
             raise self.mistake("an output of at least 1 x 1", got, "Less padding makes it larger.")
-        self.map_shape, self.image_shape = in_shape, (self.n_out, *size)
+        self.map_shape = in_shape
+        self.image_shape = (self.n_out, *size)
         return self.image_shape
 
     def parameters(self) -> dict[str, init.Parameter]:
-        draw, (kernel, stride, _) = init.get(self.init), self.window
+        draw = init.get(self.init)
+        kernel, stride, _ = self.window
         # of a kernel that an output sees
         share = math.prod(max(1, k / s) for k, s in zip(kernel, stride, strict=True))
 
@@ -185,7 +214,8 @@ class ConvTranspose2d(Convolution):
         return self.add_bias(self.to_image(x, "y"))
 
     def backward(self, dy: Array) -> Array | None:
-        x, dy = self.take_cache(), self.batch_last(dy, "dy")
+        x = self.take_cache()
+        dy = self.batch_last(dy, "dy")
         cols = self.im2col(dy)
         self.weight_gradient(x, cols)  # dW = x im2col(dy)ᵀ
         self.bias_gradient(dy)
@@ -201,11 +231,14 @@ class TiedConvTranspose2d(ConvTranspose2d):
     """
 
     def __init__(self, source: Conv2d, bias_init: str = "zeros"):
-        self.source, self.bias_init, self.window = source, bias_init, source.window
+        self.source = source
+        self.bias_init = bias_init
+        self.window = source.window
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_source(self.source)
-        self.map_shape, self.image_shape = in_shape, self.source.in_shape
+        self.map_shape = in_shape
+        self.image_shape = self.source.in_shape
         self.term = self.ops.empty(self.source.parameters()["W"][0], self.dtype)
         self.source.extra_grads.append(self.term)
         return self.image_shape

@@ -28,7 +28,8 @@ class Embedding(Layer):
     words = ThreadLocal()
 
     def __init__(self, n_words: int, n_out: int):
-        self.n_words, self.n_out = n_words, n_out
+        self.n_words = n_words
+        self.n_out = n_out
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_shape(len(in_shape) == 1, "word numbers of shape (N, T)")

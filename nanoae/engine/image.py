@@ -43,7 +43,8 @@ class ImageLayer(Layer):
         return int(pair[0]), int(pair[1])
 
     def window_of(self, kernel: Pair, stride: Pair, padding: Pair) -> Window:
-        sizes, steps = self.pair("kernel", kernel, 1), self.pair("stride", stride, 1)
+        sizes = self.pair("kernel", kernel, 1)
+        steps = self.pair("stride", stride, 1)
         return Window(sizes, steps, self.pair("padding", padding, 0))
 
     def steps(self, height: int, width: int) -> tuple[int, int]:

@@ -39,8 +39,11 @@ class Layer(Reused, Configurable):
 
     def build(self, ops: Ops, in_shape: Shape, dtype: Any) -> Shape:
         """Resolve the shapes for inputs of (N, *in_shape); return out_shape."""
-        self.thread, self.cache = ThreadState(), None
-        self.ops, self.in_shape, self.dtype = ops, tuple(in_shape), dtype
+        self.thread = ThreadState()
+        self.cache = None
+        self.ops = ops
+        self.in_shape = tuple(in_shape)
+        self.dtype = dtype
         self.params: dict[str, Array] = {}
         self.grads: dict[str, Array] = {}
         self.state: dict[str, Array] = {}  # what is learned but has no gradient: running statistics
@@ -66,10 +69,13 @@ class Layer(Reused, Configurable):
         return x if x.flags.c_contiguous else self.ops.copy(x, out=self.buffer(name, x.shape))
 
     def take_cache(self) -> Any:
-        cache, self.cache = self.cache, None
+        cache = self.cache
+        self.cache = None
         if cache is None:
-            raise RuntimeError(f"{self}: expected forward(x, train=True) before backward, got nothing cached. "
-                               "Each backward uses up one forward.")  # fmt: skip
+            raise RuntimeError(
+                f"{self}: expected forward(x, train=True) before backward, got nothing cached. "
+                "Each backward uses up one forward."
+            )
         return cache
 
     def check_shape(self, right: bool, expected: str, hint: str = "") -> None:
@@ -111,7 +117,9 @@ class Linear(Layer):
     n_in = 0  # known once built
 
     def __init__(self, n_out: int, init: str = "he_uniform", bias_init: str = "zeros"):
-        self.n_out, self.init, self.bias_init = n_out, init, bias_init
+        self.n_out = n_out
+        self.init = init
+        self.bias_init = bias_init
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.extra_grads: list[Array] = []  # of W, from elsewhere: tied weights, a penalty
@@ -156,7 +164,8 @@ class TiedLinear(Layer):
     """
 
     def __init__(self, source: Linear, bias_init: str = "zeros"):
-        self.source, self.bias_init = source, bias_init
+        self.source = source
+        self.bias_init = bias_init
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_source(self.source)

@@ -42,7 +42,8 @@ class Loss(Reused, Configurable):
 
     def build(self, ops: Ops, dtype: Any) -> Loss:
         self.thread = ThreadState()
-        self.ops, self.dtype = ops, dtype
+        self.ops = ops
+        self.dtype = dtype
         return self
 
     def scale(self, shape: Shape) -> float:

@@ -51,7 +51,8 @@ class Sequential:
         state: list[Array] | None = None,
     ) -> Sequential:
         self.input_shape: Shape = tuple(np.atleast_1d(input_shape).tolist())
-        self.ops, self.dtype = get_ops(ops), float_type(dtype)
+        self.ops = get_ops(ops)
+        self.dtype = float_type(dtype)
         seed = random_state
         if not isinstance(seed, np.random.SeedSequence):
             seed = np.random.SeedSequence(seed)
@@ -67,7 +68,8 @@ class Sequential:
         self.parameters = Parameters(
             self.ops, self.layers, self.dtype, np.random.default_rng(weights), theta
         )
-        self.theta, self.grad = self.parameters.theta, self.parameters.grad
+        self.theta = self.parameters.theta
+        self.grad = self.parameters.grad
         # Nobody needs the gradient of the data: up to the first layer that learns, dx is not computed.
         first = next((i for i, layer in enumerate(self.layers) if layer.params), 0)
         for i, layer in enumerate(self.layers):

@@ -35,7 +35,8 @@ class BatchNorm(ImageLayer):
     bounds: ClassVar = {"momentum": "[0, 1]"}
 
     def __init__(self, momentum: float = 0.1, eps: float = 1e-5):
-        self.momentum, self.eps = momentum, eps
+        self.momentum = momentum
+        self.eps = eps
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_shape(len(in_shape) in (1, 3), "inputs of shape (N, D) or (N, C, H, W)")
@@ -68,7 +69,9 @@ class BatchNorm(ImageLayer):
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
-        ops, rows, y = self.ops, self.rows(x, "x"), self.rows_of("y", len(x))
+        ops = self.ops
+        rows = self.rows(x, "x")
+        y = self.rows_of("y", len(x))
         gamma, beta = self.params.values()
         mean, var, inv, scale, shift = self.buffer("statistics", (5, len(rows)))
         if train:
@@ -92,7 +95,9 @@ class BatchNorm(ImageLayer):
 
     def backward(self, dy: Array) -> Array | None:
         centered, inv, scale = self.take_cache()
-        rows, dbeta, dgamma = self.rows(dy, "dy"), self.grads["beta"], self.grads["gamma"]
+        rows = self.rows(dy, "dy")
+        dbeta = self.grads["beta"]
+        dgamma = self.grads["gamma"]
         dx = self.ops.center_backward(rows, centered, inv, scale, dbeta, dgamma, out=centered)
         return self.whole(dx) if self.need_dx else None
 
@@ -108,7 +113,8 @@ class LayerNorm(Layer):
     """
 
     def __init__(self, axes: int = 1, eps: float = 1e-5):
-        self.axes, self.eps = axes, eps
+        self.axes = axes
+        self.eps = eps
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         right = 1 <= self.axes <= len(in_shape)
@@ -126,8 +132,10 @@ class LayerNorm(Layer):
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
-        ops, rows = self.ops, self.rows(x, "x")
-        x_hat, y = self.buffer("x_hat", rows.shape), self.buffer("y", rows.shape)
+        ops = self.ops
+        rows = self.rows(x, "x")
+        x_hat = self.buffer("x_hat", rows.shape)
+        y = self.buffer("y", rows.shape)
         mean, var, inv = (self.buffer(name, (len(rows),)) for name in ("mean", "var", "inv"))
         ops.center(rows, mean, var, out=x_hat)
         ops.rsqrt(var, self.eps, out=inv)
@@ -138,8 +146,11 @@ class LayerNorm(Layer):
         return y.reshape(x.shape)
 
     def backward(self, dy: Array) -> Array | None:
-        (x_hat, inv), ops, shape = self.take_cache(), self.ops, dy.shape
-        dy, dx = self.rows(dy, "dy"), self.buffer("dx", x_hat.shape)
+        x_hat, inv = self.take_cache()
+        ops = self.ops
+        shape = dy.shape
+        dy = self.rows(dy, "dy")
+        dx = self.buffer("dx", x_hat.shape)
         sums, dots = (self.buffer(name, (len(dx),)) for name in ("sums", "dots"))
         ops.sum_rows(ops.multiply(dy, x_hat, out=dx), out=self.grads["gamma"].reshape(-1))
         ops.sum_rows(dy, out=self.grads["beta"].reshape(-1))

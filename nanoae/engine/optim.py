@@ -38,22 +38,26 @@ class Optimizer(Configurable):
     rate_scale = 1.0  # of what lr says: less after a training diverged and went back
 
     def __init__(self, lr: LearningRate, weight_decay: float = 0.0, clip_norm: float | None = None):
-        self.lr, self.weight_decay, self.clip_norm = lr, weight_decay, clip_norm
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
 
     def build(
         self, ops: Ops, theta: Array, total_steps: int = 0, ranges: list[slice] | None = None
     ) -> Optimizer:
         """Start afresh. `ranges`: the slices of theta that learn; everything else stays frozen, to the bit."""
-        self.ops, self.t, self.total_steps = ops, 0, total_steps
+        self.ops = ops
+        self.t = 0
+        self.total_steps = total_steps
         self.ranges = [slice(0, len(theta))] if ranges is None else ranges
         self.moments = [ops.zeros(len(theta), theta.dtype) for _ in range(self.n_moments)]
         return self
 
     def step(self, theta: Array, grad: Array) -> None:
         """theta <- theta - update(grad), the next step's; one that raises does not count. Clipping scales `grad`."""
+        self.rate = self.rate_at(self.t + 1)
         self.t += 1
         try:
-            self.rate = self.rate_at(self.t)
             self.apply(theta, grad)
         except Exception:
             self.t -= 1
@@ -65,7 +69,8 @@ class Optimizer(Configurable):
         if self.clip_norm is not None:
             self.ops.clip_norm_inplace(grad, self.clip_norm)
         for where in self.ranges:
-            part, g = theta[where], grad[where]
+            part = theta[where]
+            g = grad[where]
             if self.weight_decay:
                 g = self.decay(part, g)
             self.update(part, g, *(moment[where] for moment in self.moments))
@@ -97,12 +102,19 @@ class Optimizer(Configurable):
 class SGD(Optimizer):
     """u = momentum · u + g;  theta -= lr · u.  Nesterov: theta -= lr · (g + momentum · u). Sutskever 2013."""
 
-    def __init__(self, lr: LearningRate = 1e-2, momentum: float = 0.0, nesterov: bool = False,
-                 weight_decay: float = 0.0, clip_norm: float | None = None):  # fmt: skip
+    def __init__(
+        self,
+        lr: LearningRate = 1e-2,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = None,
+    ):
         super().__init__(lr, weight_decay, clip_norm)
         if nesterov and not momentum:
             raise ValueError("SGD: expected momentum > 0 with nesterov=True, got 0.")
-        self.momentum, self.nesterov = momentum, nesterov
+        self.momentum = momentum
+        self.nesterov = nesterov
         self.n_moments = 1 if momentum else 0
 
     def update(self, theta: Array, grad: Array, *moments: Array) -> None:
@@ -116,10 +128,19 @@ class Adam(Optimizer):
     bounds: ClassVar = {"beta1": "[0, 1)", "beta2": "[0, 1)", "eps": "[0, inf)"}
     n_moments = 2
 
-    def __init__(self, lr: LearningRate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8,
-                 weight_decay: float = 0.0, clip_norm: float | None = None):  # fmt: skip
+    def __init__(
+        self,
+        lr: LearningRate = 1e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = None,
+    ):
         super().__init__(lr, weight_decay, clip_norm)
-        self.beta1, self.beta2, self.eps = beta1, beta2, eps
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.eps = eps
 
     def update(self, theta: Array, grad: Array, *moments: Array) -> None:
         m, v = moments
@@ -131,8 +152,15 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled decay: theta *= 1 - lr · weight_decay, then Adam's update. Loshchilov & Hutter 2019."""
 
-    def __init__(self, lr: LearningRate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8,
-                 weight_decay: float = 1e-2, clip_norm: float | None = None):  # fmt: skip
+    def __init__(
+        self,
+        lr: LearningRate = 1e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        clip_norm: float | None = None,
+    ):
         super().__init__(lr, beta1, beta2, eps, weight_decay, clip_norm)
 
     def decay(self, theta: Array, grad: Array) -> Array:
@@ -149,10 +177,17 @@ class RMSprop(Optimizer):
     bounds: ClassVar = {"rho": "[0, 1)", "eps": "[0, inf)"}
     n_moments = 2  # of which the first is the gradient
 
-    def __init__(self, lr: LearningRate = 1e-3, rho: float = 0.99, eps: float = 1e-8,
-                 weight_decay: float = 0.0, clip_norm: float | None = None):  # fmt: skip
+    def __init__(
+        self,
+        lr: LearningRate = 1e-3,
+        rho: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = None,
+    ):
         super().__init__(lr, weight_decay, clip_norm)
-        self.rho, self.eps = rho, eps
+        self.rho = rho
+        self.eps = eps
 
     def update(self, theta: Array, grad: Array, *moments: Array) -> None:
         m, v = moments

@@ -22,8 +22,14 @@ class Parameters:
     Raises ValueError where `values` has another size; then nothing was allocated, however large the layers.
     """
 
-    def __init__(self, ops: Ops, layers: list[Layer], dtype: Any, rng: np.random.Generator,
-                 values: Array | None = None):  # fmt: skip
+    def __init__(
+        self,
+        ops: Ops,
+        layers: list[Layer],
+        dtype: Any,
+        rng: np.random.Generator,
+        values: Array | None = None,
+    ):
         self.slices: dict[tuple[int, str], slice] = {}
         parameters = [layer.parameters() for layer in layers]
         size = 0
@@ -37,7 +43,8 @@ class Parameters:
         self.theta = ops.empty(size, dtype)
         self.grad = ops.zeros(size, dtype)
         for (i, name), where in self.slices.items():
-            layer, (shape, initializer) = layers[i], parameters[i][name]
+            layer = layers[i]
+            (shape, initializer) = parameters[i][name]
             layer.params[name] = self.theta[where].reshape(shape)
             layer.grads[name] = self.grad[where].reshape(shape)
             if values is None:

@@ -16,7 +16,9 @@ class Pooling(ImageLayer):
     """
 
     def __init__(self, kernel: Pair, stride: Pair | None = None, padding: Pair = 0):
-        self.kernel, self.stride, self.padding = kernel, stride, padding
+        self.kernel = kernel
+        self.stride = stride
+        self.padding = padding
         self.window = self.window_of(kernel, kernel if stride is None else stride, padding)
         if any(2 * p > k for p, k in zip(self.window.padding, self.window.kernel, strict=True)):
             wanted = f"padding of at most half the kernel {kernel}"

@@ -36,9 +36,13 @@ class GRU(Layer):
               dW = xᵀ da    db = Σ da    dU = h[t-1]ᵀ du    dc = Σ du    dx = da Wᵀ
     """
 
-    def __init__(self, n_out: int, last: bool = False,
-                 init: str = "glorot_uniform", bias_init: str = "zeros"):  # fmt: skip
-        self.n_out, self.last, self.init, self.bias_init = n_out, last, init, bias_init
+    def __init__(
+        self, n_out: int, last: bool = False, init: str = "glorot_uniform", bias_init: str = "zeros"
+    ):
+        self.n_out = n_out
+        self.last = last
+        self.init = init
+        self.bias_init = bias_init
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         hint = "An Embedding before it makes vectors of words."
@@ -46,8 +50,10 @@ class GRU(Layer):
         return (self.n_out,) if self.last else (in_shape[0], self.n_out)
 
     def parameters(self) -> dict[str, init.Parameter]:
-        weights, bias = init.get(self.init), init.get(self.bias_init)
-        n_in, n_out = self.in_shape[1], self.n_out
+        weights = init.get(self.init)
+        bias = init.get(self.bias_init)
+        n_in = self.in_shape[1]
+        n_out = self.n_out
         return {
             "W": ((n_in, 3 * n_out), weights),
             "U": ((n_out, 3 * n_out), weights),
@@ -66,9 +72,12 @@ class GRU(Layer):
 
     def forward(self, x: Array, train: bool = False, h: Array | None = None) -> Array:
         self.check_input(x)
-        ops, (n, t, n_in), n_out = self.ops, x.shape, self.n_out
+        ops = self.ops
+        (n, t, n_in) = x.shape
+        n_out = self.n_out
         x = ops.copy(x.transpose(1, 0, 2), out=self.steps("x", t, n, n_in))
-        a, u = self.steps("a", t, n, 3 * n_out), self.steps("u", t, n, 3 * n_out)
+        a = self.steps("a", t, n, 3 * n_out)
+        u = self.steps("u", t, n, 3 * n_out)
         states = self.steps("y", t + 1, n, n_out)  # the first is the state before the first step
         ops.copy(0 if h is None else h, out=states[0])
         rows = a.reshape(t * n, -1)  # all the steps at once
@@ -82,14 +91,17 @@ class GRU(Layer):
         return states[t] if self.last else states[1:].transpose(1, 0, 2)
 
     def backward(self, dy: Array) -> Array | None:
-        (x, gates, u, states), ops = self.take_cache(), self.ops
+        x, gates, u, states = self.take_cache()
+        ops = self.ops
         t, n, n_in = x.shape
-        dh, carried = self.buffer("dh", (n, self.n_out)), self.buffer("carried", (n, self.n_out))
+        dh = self.buffer("dh", (n, self.n_out))
+        carried = self.buffer("carried", (n, self.n_out))
         ops.copy(dy if self.last else 0, out=dh)
         for step in reversed(range(t)):
             if not self.last:
                 ops.add_inplace(dh, dy[:, step])
-            da, du = gates[step], u[step]  # the gradients overwrite what they were computed from
+            da = gates[step]
+            du = u[step]  # the gradients overwrite what they were computed from
             ops.gru_step_backward(dh, gates[step], u[step], states[step], da=da, du=du, out=carried)
             ops.matmul(du, self.params["U"].T, out=dh)
             ops.add_inplace(dh, carried)  # dh[t-1] = du Uᵀ + dh z

@@ -17,9 +17,11 @@ class TimeDistributed(Layer):
     """
 
     def __init__(self, layer: Layer):
-        wanted, hint = "a layer, as Linear(8)", "Several layers take one each."
+        wanted = "a layer, as Linear(8)"
+        hint = "Several layers take one each."
         if isinstance(layer, Noisy):
-            wanted, hint = "a layer without noise", "Put that one before or behind."
+            wanted = "a layer without noise"
+            hint = "Put that one before or behind."
         if isinstance(layer, Noisy) or not isinstance(layer, Layer):
             raise ValueError(f"TimeDistributed: expected {wanted}, got {layer!r}. {hint}")
         self.layer = layer
@@ -27,7 +29,9 @@ class TimeDistributed(Layer):
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_shape(len(in_shape) >= 2, "sequences (N, T, ...)")
         out_shape = self.layer.build(self.ops, in_shape[1:], self.dtype)
-        self.params, self.grads, self.state = self.layer.params, self.layer.grads, self.layer.state
+        self.params = self.layer.params
+        self.grads = self.layer.grads
+        self.state = self.layer.state
         return (in_shape[0], *out_shape)
 
     def parameters(self) -> dict[str, init.Parameter]:

@@ -18,7 +18,8 @@ class Reshape(Layer):
         self.shape = shape
 
     def infer_shape(self, in_shape: Shape) -> Shape:
-        wanted, size = [int(n) for n in self.shape], math.prod(in_shape)
+        wanted = [int(n) for n in self.shape]
+        size = math.prod(in_shape)
         if wanted.count(-1) == 1:
             rest = -math.prod(wanted)
             wanted[wanted.index(-1)] = size // rest if rest > 0 else 0

@@ -111,7 +111,8 @@ def check_gradients(
         expected = "loss and t together, or neither, and directions >= 1"
         raise ValueError(f"check_gradients: expected {expected}.")
     chosen = None if loss is None else losses.get(loss)
-    twin, rng = _twin(net, np.shape(x)[1:]), np.random.default_rng(random_state)
+    twin = _twin(net, np.shape(x)[1:])
+    rng = np.random.default_rng(random_state)
     return _Check(twin, x, t, chosen, rng, directions, eps, tolerance).run(elementwise)
 
 
@@ -171,16 +172,20 @@ class _Check:
         The last are of the loss: y, and dy. Layers before one whose dx has another shape are not reached: None.
         """
         self.value()
-        x, inputs, layers = self.x, [], self.net.layers
+        x = self.x
+        inputs = []
+        layers = self.net.layers
         for layer in layers:
             inputs.append(x.copy())
             x = layer.forward(x, train=True)
         inputs.append(x.copy())
         views = [dict(layer.grads) for layer in layers]
-        dy, wrong = self.dy(), ""
+        dy = self.dy()
+        wrong = ""
         dxs = [None] * len(layers) + [dy.copy()]
         for i, layer in reversed(list(enumerate(layers))):
-            dy, who = layer.backward(dy), f"layer {i}, {type(layer).__name__}"
+            dy = layer.backward(dy)
+            who = f"layer {i}, {type(layer).__name__}"
             for name, view in views[i].items():
                 if layer.grads[name] is not view and not wrong:
                     hint = f'Write into it: self.grads["{name}"][...] = ...'
@@ -204,7 +209,8 @@ class _Check:
 
     def difference(self, array: Array, d: Array, value: Value) -> float:
         """(L(array + eps d) - L(array - eps d)) / (2 eps), in place and restored to the bit; value() gives L."""
-        before, d = array.copy(), self.ops.to_device(d.reshape(array.shape), array.dtype)
+        before = array.copy()
+        d = self.ops.to_device(d.reshape(array.shape), array.dtype)
         values: list[float] = []
         for sign in (1.0, -1.0):
             self.ops.copy(before + sign * self.eps * d, out=array)
@@ -218,7 +224,8 @@ class _Check:
         """The worst comparison along unit directions: random ones, or all the axes."""
         g = self.ops.to_numpy(gradient).ravel()
         if elementwise:
-            units, scale = np.eye(g.size), np.abs(g).max()
+            units = np.eye(g.size)
+            scale = np.abs(g).max()
         else:
             units = self.rng.standard_normal((self.directions, g.size))
             units /= np.linalg.norm(units, axis=1, keepdims=True)
@@ -243,7 +250,8 @@ class _Check:
         return beside if beside.ok else row
 
     def run(self, elementwise: bool) -> GradientReport:
-        net, last = self.net, len(self.net.layers)
+        net = self.net
+        last = len(self.net.layers)
         inputs, dxs, wrong = self.gradients()
         grad = self.ops.to_numpy(net.grad).copy()
         rows: list[GradientRow] = []
@@ -251,7 +259,8 @@ class _Check:
             where = f"{i} {net.layers[i]}" if i < last else f"loss {self.loss}"
             for (number, name), place in net.parameters.slices.items():
                 if number == i and dxs[i + 1] is not None:
-                    theta, g = net.theta[place], grad[place]
+                    theta = net.theta[place]
+                    g = grad[place]
                     rows.append(self.worst(where, name, theta, g, self.value, elementwise))
             if dxs[i] is not None and (i < last or self.loss is not None):
                 rows.append(self.input_row(i, where, inputs[i], dxs[i]))
