@@ -1,9 +1,8 @@
 """A stand-in for CuPy on machines without a GPU: a module that executes on the CPU what CuPy would do on the device,
 and refuses what CuPy, or CUDA while a stream is captured, would refuse.
 
-`CupyOps` made by `standin_ops()` is the real one, from the same file. Kernels run in `cuda_shim`; cuBLAS and cuBLASLt
-are `FakeCublas` and `FakeCublasLt`, which get what the real libraries get through ctypes: addresses, leading
-dimensions, enums, descriptors. Modelled are:
+`CupyOps` made by `standin_ops()` is the real one, from the same file. Kernels run in `cuda_shim`; cuBLAS is
+`FakeCublas`, which gets what the real library gets through ctypes: addresses, leading dimensions, enums. Modelled are:
 
 - an array is no NumPy array: it mixes with Python numbers and arrays of its own kind only, and does not convert itself;
 - fresh memory is full of NaN, and a freed block stays freed: a graph that would write into one is refused at replay;
@@ -20,7 +19,6 @@ import sys
 import types
 import weakref
 from pathlib import Path
-from typing import ClassVar
 from unittest import mock
 
 import cuda_shim
@@ -694,7 +692,7 @@ def make_modules() -> dict[str, types.ModuleType]:
 
 
 R_32F, R_64F, COMPUTE = 0, 1, {68: np.float32, 77: np.float32, 70: np.float64}
-INVALID_VALUE, NOT_SUPPORTED = 7, 15  # cublasStatus_t
+INVALID_VALUE = 7  # cublasStatus_t
 
 
 def columns(pointer, dtype, rows, columns, ld) -> np.ndarray:
@@ -773,184 +771,6 @@ class FakeCublas(FakeLibrary):
         return 0
 
 
-class FakeCublasLt(FakeLibrary):
-    """libcublasLt. Descriptors are handles; what they are set to is read from the bytes that come, by their number."""
-
-    # bits of cublasLtEpilogue_t
-    BIAS, RELU, AUX, DRELU, BGRAD, BGRADA, BGRADB = 4, 2, 128, 8, 16, 256, 512
-    # number -> (name, size in bytes), of cublasLtMatmulDescAttributes_t and cublasLtMatmulPreferenceAttributes_t
-    ATTRIBUTES: ClassVar = {
-        "product": {3: ("transa", 4), 4: ("transb", 4), 7: ("epilogue", 4), 8: ("vector", 8), 11: ("mask", 8),
-                    12: ("mask_ld", 8)},
-        "preference": {1: ("workspace", 8), 5: ("a", 4), 6: ("b", 4), 7: ("c", 4), 8: ("d", 4)},
-    }  # fmt: skip
-
-    def __init__(self):
-        super().__init__()
-        self.objects: dict[int, dict] = {}  # handle -> what it is
-        self.algorithms: list[tuple] = []  # for what kind of product each is
-
-    def create(self, handle, kind, **fields):
-        if capturing():
-            raise AssertionError(f"cuBLASLt: a {kind} is made while the stream is captured")
-        handle._obj.value = 0x1000 + 16 * len(self.objects)
-        self.objects[handle._obj.value] = {"kind": kind, **fields}
-        return 0
-
-    def given(self, handle, kind) -> dict:
-        thing = self.objects[value_of(handle)]
-        assert thing["kind"] == kind, f"expected a {kind}, got a {thing['kind']}"
-        return thing
-
-    def do_cublasLtCreate(self, handle):
-        return self.create(handle, "handle")
-
-    def do_cublasLtDestroy(self, handle):
-        self.calls.append(("destroyed",))
-        return 0
-
-    def do_cublasLtMatmulPreferenceCreate(self, preference):
-        return self.create(preference, "preference", workspace=0, a=256, b=256, c=256, d=256)
-
-    def do_cublasLtMatmulDescCreate(self, product, compute, scale):
-        assert scale == (R_32F if COMPUTE[compute] is np.float32 else R_64F)
-        return self.create(product, "product", transa=0, transb=0, epilogue=1, vector=0, mask=0, mask_ld=0,
-                           compute=compute)  # fmt: skip
-
-    def do_cublasLtMatrixLayoutCreate(self, layout, type_, rows, columns, ld):
-        return self.create(layout, "layout", type=type_, shape=(rows, columns), ld=ld)
-
-    def set(self, kind, handle, number, value, size):
-        name, width = self.ATTRIBUTES[kind][number]
-        if size != width or ctypes.sizeof(value._obj) < size:
-            return INVALID_VALUE
-        self.given(handle, kind)[name] = int.from_bytes(
-            ctypes.string_at(ctypes.addressof(value._obj), size), "little"
-        )
-        return 0
-
-    def do_cublasLtMatmulDescSetAttribute(self, product, number, value, size):
-        return self.set("product", product, number, value, size)
-
-    def do_cublasLtMatmulPreferenceSetAttribute(self, preference, number, value, size):
-        return self.set("preference", preference, number, value, size)
-
-    def kind_of(self, product, layouts, aligned) -> tuple:
-        """What an algorithm is chosen for. Pointers count by their alignment."""
-        product, layouts = (
-            self.given(product, "product"),
-            [self.given(x, "layout") for x in layouts],
-        )
-        pointers = [min(256, product[name] & -product[name]) for name in ("vector", "mask")]
-        described = [
-            product[name] for name in ("compute", "transa", "transb", "epilogue", "mask_ld")
-        ]
-        return (
-            *described,
-            *pointers,
-            *[(x["type"], x["shape"], x["ld"]) for x in layouts],
-            *aligned,
-        )
-
-    def do_cublasLtMatmulAlgoGetHeuristic(
-        self, handle, product, a, b, c, d, preference, wanted, results, found
-    ):
-        if capturing():
-            raise AssertionError(
-                "cuBLASLt: an algorithm is looked for while the stream is captured"
-            )
-        self.given(handle, "handle")
-        wish, best = self.given(product, "product"), results._obj
-        (k, m), k_of_b, n = self.sizes(wish, a, b)
-        epilogue, (rows, cols) = wish["epilogue"], self.given(d, "layout")["shape"]
-        assert (
-            wanted == 1
-            and ctypes.sizeof(best) == 96
-            and (k, rows, cols) == (k_of_b, m, n)
-            and wish["vector"]
-        )
-        found._obj.value, best.state = 0, NOT_SUPPORTED
-        masked = epilogue & self.AUX
-        if masked and (not wish["mask"] or wish["mask_ld"] % 128 or wish["mask_ld"] < m):
-            return INVALID_VALUE
-        gradient = epilogue & (self.BGRAD | self.BGRADA | self.BGRADB)
-        if (masked and COMPUTE[wish["compute"]] is np.float64) or (gradient and k == 1):
-            return NOT_SUPPORTED
-        needs = [self.given(preference, "preference")[name] for name in "abcd"]
-        found._obj.value, best.state, best.workspace = (
-            1,
-            0,
-            self.given(preference, "preference")["workspace"],
-        )
-        best.algorithm[0] = len(self.algorithms)
-        self.algorithms.append(self.kind_of(product, (a, b, c, d), needs))
-        return 0
-
-    def sizes(self, product, a, b):
-        (m, k), (of_b, n) = (self.given(x, "layout")["shape"] for x in (a, b))
-        m, k = (k, m) if product["transa"] else (m, k)
-        of_b, n = (n, of_b) if product["transb"] else (of_b, n)
-        return (k, m), of_b, n
-
-    def do_cublasLtMatmul(self, handle, product, alpha, a, of_a, b, of_b, beta, c, of_c, d, of_d, algorithm, workspace,
-                          size, stream):  # fmt: skip
-        self.given(handle, "handle")
-        if DEVICE.stream.ptr != value_of(stream):
-            raise AssertionError(
-                f"cuBLASLt is told stream {stream}, the current one is {DEVICE.stream.ptr}"
-            )
-        assert (
-            blocks_at(workspace)[0].memory.size >= size == 32 << 20
-            and value_of(workspace) % 16 == 0
-        )
-        chosen = ctypes.cast(algorithm, ctypes.POINTER(ctypes.c_uint64)).contents.value
-        needs = self.algorithms[chosen][-4:]
-        assert self.algorithms[chosen] == self.kind_of(product, (of_a, of_b, of_c, of_d), needs), (
-            "not for this product"
-        )
-        assert not any(
-            value_of(pointer) % need for pointer, need in zip((a, b, c, d), needs, strict=True)
-        )
-        assert value_of(c) == value_of(d) and value_of(of_c) == value_of(of_d)
-        wish, layouts = (
-            self.given(product, "product"),
-            [self.given(x, "layout") for x in (of_a, of_b, of_d)],
-        )
-        dtype = COMPUTE[wish["compute"]]
-        assert {x["type"] for x in layouts} == {R_32F if dtype is np.float32 else R_64F}
-        number = ctypes.POINTER(ctypes.c_float if dtype is np.float32 else ctypes.c_double)
-        assert [ctypes.cast(x, number).contents.value for x in (alpha, beta)] == [1, 0]
-        A, B, D = (
-            columns(p, dtype, *x["shape"], x["ld"]) for p, x in zip((a, b, d), layouts, strict=True)
-        )
-        A, B = (x.T if turned else x for x, turned in ((A, wish["transa"]), (B, wish["transb"])))
-        (m, n), epilogue = D.shape, wish["epilogue"]
-        vector = columns(wish["vector"], dtype, n if epilogue == self.BGRADB else m, 1, m)[:, 0]
-        used = [a, b, d, wish["vector"]]
-        if epilogue & self.AUX:
-            used.append(wish["mask"])
-            mask = columns(wish["mask"], np.uint8, wish["mask_ld"] // 8, n, wish["mask_ld"] // 8)
-
-        def multiply():
-            D[...] = A @ B
-            if epilogue & self.BIAS:
-                D[...] += vector[:, None]
-            if epilogue & self.RELU:
-                np.fmax(D, 0, out=D)  # of a NaN it makes 0: forums.developer.nvidia.com/t/329783
-                if epilogue & self.AUX:
-                    bits = np.packbits(D > 0, axis=0, bitorder="little")
-                    mask[: len(bits)] = bits
-            if epilogue & self.DRELU:
-                D[...] *= np.unpackbits(mask, axis=0, count=m, bitorder="little")
-            for bit, sums in ((self.BGRAD, D), (self.BGRADA, A), (self.BGRADB, B.T)):
-                if epilogue & bit:
-                    vector[:] = sums.sum(1)
-
-        enqueue(multiply, blocks_at(*used) if capturing() else ())
-        self.calls.append((epilogue, m, n, A.shape[1], wish["compute"]))
-        return 0
-
-
 class CFunction:
     """A function of a ctypes library: argtypes convert, restype is remembered."""
 
@@ -1016,8 +836,7 @@ def standin_ops(**options):
     if CUPY_OPS is None:
         CUPY_OPS = _load()
         CUPY_OPS.CupyOps.threads = 64  # a barrier costs the shim a coroutine for each
-        libraries = {"cublas": FakeCublas, "cublasLt": FakeCublasLt}
-        load = {"load": lambda major, name="cublas": libraries[name]()}
+        load = {"load": lambda major: FakeCublas()}
         CUPY_OPS.cublas = types.SimpleNamespace(**{**vars(CUPY_OPS.cublas), **load})
     return CUPY_OPS.CupyOps(**options)
 

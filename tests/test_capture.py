@@ -15,7 +15,6 @@ from cupy_standin import DEVICE, CUDARuntimeError, standin_ops
 import nanoae
 from nanoae import Adam, Linear, ReLU, Sequential, Tanh, Trainer
 from nanoae.backend import BackendError, Ops
-from nanoae.backend.cublaslt import BGRADA, BIAS, DRELU_BGRAD, RELU_AUX_BIAS, RELU_BIAS
 from nanoae.backend.graph import HostDataset
 from nanoae.engine import losses, optim
 from nanoae.training.schedules import Cosine, WarmUp
@@ -420,13 +419,11 @@ def test_another_thread_captures_with_a_workspace_of_its_own(cupy_ops):
 
 def test_handles_end_with_their_thread(on_standin):
     ops, libraries = on_standin(), []
-    thread = threading.Thread(
-        target=lambda: libraries.extend([ops._own.blas.library, ops._own.lt.library])
-    )
+    thread = threading.Thread(target=lambda: libraries.append(ops._own.blas.library))
     thread.start()
     thread.join()
     gc.collect()
-    assert [library.calls for library in libraries] == [[("destroyed",)]] * 2
+    assert [library.calls for library in libraries] == [[("destroyed",)]]
 
 
 def no_gpu(**options):
@@ -434,12 +431,10 @@ def no_gpu(**options):
 
 
 def test_copies_keep_the_backends_options_where_there_is_a_gpu(cupy_ops, monkeypatch):
-    ae = nanoae.Autoencoder(3, (5,), epochs=1, backend="cupy:tf32,noepilogues", random_state=0).fit(
-        X
-    )
+    ae = nanoae.Autoencoder(3, (5,), epochs=1, backend="cupy:tf32,nograph", random_state=0).fit(X)
     for twin in (copy.deepcopy(ae), pickle.loads(pickle.dumps(ae))):
         assert (
-            twin.network_.ops.backend == "cupy:tf32,noepilogues"
+            twin.network_.ops.backend == "cupy:tf32,nograph"
             and twin.network_.ops.precision == "tf32"
         )
     assert cupy_ops().backend == "cupy"
@@ -562,10 +557,7 @@ def test_the_backends_options(cupy_ops, monkeypatch, backend):
     assert ops.precision == ("tf32" if "tf32" in backend else "float32") and ops.graph == (
         "nograph" not in backend
     )
-    assert (
-        ops.epilogues == ("noepilogues" not in backend)
-        and bool(ae._trainer.runner.repeated.graphs) == ops.graph
-    )
+    assert bool(ae._trainer.runner.repeated.graphs) == ops.graph
     with pytest.raises(ValueError, match="backend: expected"):
         nanoae.get_ops(backend + ",fp8" if ":" in backend else "cupy:fp8")
 
@@ -632,118 +624,6 @@ def test_matrix_products_of_vectors_slices_and_nothing(cupy_ops, dtype):
     assert not ops.to_numpy(wide[:, 1::2]).any()
     with pytest.raises(ValueError):
         ops.matmul(x, x)
-
-
-# ---------------------------------------------------------------- their epilogues
-
-
-def through_two_layers(ops, dtype, n, i, k, o):
-    """Everything that a product may do besides, for y = relu(x W + b) and y V behind it, on the host. The numbers are
-    small integers and halves, so that all sums are exact, in TF32, too, and no z is 0."""
-    rng = np.random.default_rng(0)
-    x, W, b, V, dy = (
-        ops.to_device(rng.integers(-3, 4, shape) + shift, dtype)
-        for shape, shift in (((n, i), 0), ((i, k), 0), ((k,), 0.5), ((k, o), 0), ((n, o), 0))
-    )
-    new, kept = lambda *shape: ops.empty(shape, dtype), {}
-    z, seen = (ops.affine_activation(x, W, b, f, (), out=new(n, k)) for f in ("identity", "relu"))
-    y = ops.affine_activation(x, W, b, "relu", (), out=new(n, k), kept=kept)
-    dV = ops.affine_gradients(y, dy, db=(above := new(o)), out=new(k, o))
-    dz = ops.affine_relu_backward(dy, V, y, kept, db=(below := new(k)), out=new(n, k))
-    return [ops.to_numpy(array) for array in (z, seen, y, dV, above, dz, below)]
-
-
-SIZES = [
-    (5, 7, 3, 2),
-    (1, 7, 3, 2),
-    (5, 1, 3, 2),
-    (5, 7, 1, 2),
-    (5, 7, 3, 1),
-    (40, 20, 300, 130),
-    (9, 3, 128, 4),
-]
-
-
-@pytest.mark.parametrize("precision", ["float32", "tf32"])
-@pytest.mark.parametrize("sizes", SIZES)
-def test_the_epilogues_of_products_are_what_numpy_computes(cupy_ops, dtype, precision, sizes):
-    ops = cupy_ops(precision=precision)
-    for mine, expected in zip(through_two_layers(ops, dtype, *sizes), through_two_layers(Ops(), dtype, *sizes),
-                              strict=True):  # fmt: skip
-        np.testing.assert_array_equal(mine, expected)
-
-
-@pytest.mark.parametrize("sizes", SIZES)
-def test_cublaslt_does_what_it_can(on_standin, dtype, sizes):
-    """On the stand-in: no masks of doubles, no bias gradient of a product over one number."""
-    ops = on_standin()
-    ops.matmul(*[ops.zeros((1, 1), dtype)] * 2)
-    calls = ops._own.lt.library.calls
-    calls.clear()
-    through_two_layers(ops, dtype, *sizes)
-    n, _, _, o = sizes
-    done = [
-        BIAS,
-        RELU_BIAS,
-        RELU_AUX_BIAS if dtype == "float32" else RELU_BIAS,
-        *[BGRADA] * (n > 1),
-    ]
-    assert [call[0] for call in calls] == done + [DRELU_BGRAD] * (o > 1 and dtype == "float32")
-
-
-def test_what_cublaslt_cannot_do_is_done_as_before(on_standin, monkeypatch, dtype):
-    """No library, no algorithm, one that fails in the first run, or told not to: the same numbers."""
-    ops, expected = on_standin(), through_two_layers(Ops(), dtype, *SIZES[0])
-    ops.matmul(*[ops.zeros((1, 1), dtype)] * 2)
-    mine, fake = ops._own, cupy_standin.FakeCublasLt
-    for change in (
-        lambda: monkeypatch.setattr(mine, "lt", None),
-        lambda: monkeypatch.setattr(fake, "do_cublasLtMatmulAlgoGetHeuristic", lambda *_: 15),
-        lambda: monkeypatch.setattr(fake, "do_cublasLtMatmul", lambda *_: 13),
-        lambda: monkeypatch.setattr(ops, "epilogues", False),
-    ):
-        if mine.lt is not None:
-            monkeypatch.setattr(mine.lt, "plans", {})
-        change()
-        given = through_two_layers(ops, dtype, *SIZES[0])
-        for array, right in zip(given, expected, strict=True):
-            np.testing.assert_array_equal(array, right)
-        if mine.lt is not None:
-            assert not any(mine.lt.plans.values())
-        monkeypatch.undo()
-
-
-@pytest.mark.parametrize("refused", [BIAS, RELU_BIAS, RELU_AUX_BIAS, DRELU_BGRAD, BGRADA])
-def test_one_epilogue_that_is_missing(on_standin, monkeypatch, refused):
-    """A mask that was not written is not read, however able the backward."""
-    ops, dtype, fake = on_standin(), np.dtype("float32"), cupy_standin.FakeCublasLt
-    through_two_layers(ops, dtype, *SIZES[0])
-    find = fake.do_cublasLtMatmulAlgoGetHeuristic
-
-    def refuse(self, handle, product, *others):
-        asked = self.given(product, "product")["epilogue"]
-        return 15 if asked == refused else find(self, handle, product, *others)
-
-    monkeypatch.setattr(fake, "do_cublasLtMatmulAlgoGetHeuristic", refuse)
-    monkeypatch.setattr(ops._own.lt, "plans", {})
-    for mine, expected in zip(through_two_layers(ops, dtype, *SIZES[0]), through_two_layers(Ops(), dtype, *SIZES[0]),
-                              strict=True):  # fmt: skip
-        np.testing.assert_array_equal(mine, expected)
-
-
-def test_plans_are_made_before_the_capture_and_kept(on_standin):
-    ops = on_standin()
-    with_epilogues = train(ops, "rectified", np.dtype("float32"))[2]
-    plans, epochs = dict(ops._own.lt.plans), 3
-    x = ops.to_device(X, with_epilogues.network.dtype)
-    for _ in range(epochs):
-        with_epilogues.epoch(x)
-    assert ops._own.lt.plans == plans
-    without = train(on_standin(epilogues=False), "rectified", np.dtype("float32"))[2]
-    # of five layers: five biases; four masks, but for the one behind a product over one number; the last's db
-    assert (
-        without.runner.repeated.kernels(8) - with_epilogues.runner.repeated.kernels(8) == 5 + 3 + 1
-    )
 
 
 # ---------------------------------------------------------------- does the stand-in refuse what it should?

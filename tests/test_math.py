@@ -78,7 +78,6 @@ TESTED_AS = {  # the primitives that have tests of their own, below
     "losses": {"mse", "bce", "l1", "huber", "softmax_cross_entropy"},
     "an activation and the bias before it": {"activation_backward_bias"},
     "of GELU": {"gelu_tanh"},
-    "an affine map, backward": {"affine_gradients", "affine_relu_backward"},
     "optimisers": {"sgd_inplace", "adam_inplace", "decay_inplace"},
     "the start of a step (test_capture)": {"next_batch"},
     "randomness": {"uniform", "normal", "permutation", "keep_mask"},
@@ -130,32 +129,6 @@ def test_activation_backward_and_bias(ops, device, close):
     expected = reference.each(lambda dy, y: dy if y > 0 else 0.2 * dy, X, Y)
     close(dz, expected)
     close(db, reference.sum_rows(expected), scale=5)
-
-
-def test_affine_map_backward(ops, device, close):
-    """Through x W + b, and through the ReLU that gave x, whose mask the device may have kept."""
-    x, dy = np.maximum(reference.matmul(X, W) + B[:3], 0), Y[:, :4]
-    V = rng.standard_normal((3, 4))
-    dV = np.zeros((3, 4))
-    db = np.zeros(4)
-    dz = np.zeros((7, 3))
-    kept = {}
-    mine = ops.affine_activation(
-        device(X), device(W), device(B[:3]), "relu", (), out=device(np.zeros((7, 3))), kept=kept
-    )
-    close(mine, x)
-    close(
-        ops.affine_gradients(mine, device(dy), db=(sums := device(db)), out=device(dV)),
-        reference.matmul(x.T, dy),
-        5,
-    )
-    close(sums, reference.sum_rows(dy), scale=5)
-    expected = reference.matmul(dy, V.T) * (x > 0)
-    given = ops.affine_relu_backward(
-        device(dy), device(V), mine, kept, db=(sums := device(np.zeros(3))), out=device(dz)
-    )
-    close(given, expected, scale=5)
-    close(sums, reference.sum_rows(expected), scale=5)
 
 
 def test_take_rows_scales_and_converts(ops, device, close):

@@ -27,7 +27,7 @@ from nanoae.engine import init, optim
 from nanoae.engine.layers import Linear
 from nanoae.training.schedules import SCHEDULES, Cosine
 
-BACKENDS = "numpy, cupy (an NVIDIA GPU; cupy:tf32, cupy:nograph and cupy:noepilogues are variants), or auto"
+BACKENDS = "numpy, cupy (an NVIDIA GPU; cupy:tf32 and cupy:nograph are variants), or auto"
 
 
 @estimator

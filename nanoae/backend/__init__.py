@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from typing import Any
 
 from nanoae.backend.ops import Array, Ops, Shape
 from nanoae.backend.thread_state import Buffered, Reused, ThreadLocal, ThreadState
@@ -23,10 +24,10 @@ __all__ = [
 ]
 
 
-CUPY_OPTIONS = {  # behind "cupy:"
-    "tf32": ("precision", "tf32"),
-    "nograph": ("graph", False),
-    "noepilogues": ("epilogues", False),
+CUPY_OPTIONS: dict[str, dict[str, Any]] = {  # behind "cupy:"
+    "tf32": {"precision": "tf32"},
+    "nograph": {"graph": False},
+    "noepilogues": {},  # a former one: matrix products have no epilogues any more
 }
 
 
@@ -46,8 +47,7 @@ def get_ops(backend: str | Ops = "auto") -> Ops:
               Where there is a C++ compiler, "numpy" runs fused kernels on NumPy's arrays (native_ops.py), unless the
               environment variable NANOAE_KERNELS is 0; "numpy:plain" is NumPy alone, the reference
               "cupy:tf32" multiplies float32 matrices on tensor cores, with 10 bits of mantissa; "cupy:nograph" runs
-              each training step as it comes, and not as a CUDA graph; "cupy:noepilogues" leaves biases, ReLU masks
-              and bias gradients to kernels behind the matrix products; "cupy:tf32,nograph" does two of these
+              each training step as it comes, and not as a CUDA graph; "cupy:tf32,nograph" does both
 
     Raises    ValueError for an unknown name; BackendError where "cupy" cannot run, with the remedy.
     """
@@ -60,8 +60,10 @@ def get_ops(backend: str | Ops = "auto") -> Ops:
         wished = os.environ.get("NANOAE_BACKEND") or "auto"
     if isinstance(wished, str) and wished.startswith("cupy:"):
         wishes = filter(None, wished.removeprefix("cupy:").split(","))
-        options = [one_of(source, option, CUPY_OPTIONS, ' behind "cupy:"') for option in wishes]
-        return _cupy_ops(**dict(CUPY_OPTIONS[option] for option in options))
+        options: dict[str, Any] = {}
+        for wish in wishes:
+            options |= CUPY_OPTIONS[one_of(source, wish, CUPY_OPTIONS, ' behind "cupy:"')]
+        return _cupy_ops(**options)
     if wished == "numpy:plain":
         return Ops()
     name = one_of(source, wished, ("numpy", "cupy", "auto"))
@@ -112,9 +114,7 @@ def _cupy_ops(**options) -> Ops:
         ) from error
     try:
         count = cupy.cuda.runtime.getDeviceCount()
-    except (
-        Exception
-    ) as error:  # CuPy has no one class for "driver missing", "driver too old" and "no device"
+    except Exception as error:  # CuPy has no class for "driver missing", "too old" and "no device"
         raise BackendError(
             f"backend 'cupy': CuPy finds no usable GPU ({error}). Use backend=\"numpy\"."
         ) from error

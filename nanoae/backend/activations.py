@@ -7,7 +7,6 @@ primitive works in place. Masks are floats: copies with where= are slow.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from nanoae.backend.array_ops import Array, ArrayOps
 
@@ -143,13 +142,11 @@ class ActivationOps(ArrayOps):
         return self.xp.multiply(dy, df, out=out)
 
     def affine_activation(
-        self, x: Array, W: Array, b: Array, f: str, a: tuple[float, ...], out: Array, z: Array | None = None,
-        kept: dict[str, Any] | None = None,
+        self, x: Array, W: Array, b: Array, f: str, a: tuple[float, ...], out: Array, z: Array | None = None
     ) -> Array:  # fmt: skip
         """out = f(x W + b), f "identity" or one of the activations above by its name, a its parameters.
 
-        z      where x W + b is to stay, if f' is a function of that
-        kept   where a device may leave what it wants in `affine_relu_backward`, of a ReLU
+        z   where x W + b is to stay, if f' is a function of that
         """
         z = out if z is None else z
         self.matmul(x, W, out=z)
@@ -158,22 +155,6 @@ class ActivationOps(ArrayOps):
             return out
         activation = getattr(self, f)
         return activation(z, *a, out=out)
-
-    def affine_gradients(self, x: Array, dy: Array, db: Array, out: Array) -> Array:
-        """out = dW = xᵀ dy (I, O),  db[o] = Σ_n dy[n, o]: of y = x W + b."""
-        self.matmul(x.T, dy, out=out)
-        self.sum_rows(dy, out=db)
-        return out
-
-    def affine_relu_backward(
-        self, dy: Array, W: Array, x: Array, kept: dict[str, Any] | None, db: Array, out: Array
-    ) -> Array:
-        """out = dz = (dy Wᵀ) · [x > 0],  db[i] = Σ_n dz[n, i]: through x W and the x = relu(z) before it (N, I).
-
-        kept   what `affine_activation` left when it made x, if it was asked to
-        """
-        self.matmul(dy, W.T, out=out)
-        return self.activation_backward_bias(out, x, "relu", (), db=db, out=out)
 
     def activation_backward_bias(
         self, dy: Array, y: Array, f: str, a: tuple[float, ...], db: Array, out: Array

@@ -28,8 +28,8 @@ ONE = {char: scalar(1) for char, scalar in SCALARS.items()}  # alpha
 ZERO = {char: scalar(0) for char, scalar in SCALARS.items()}  # beta
 
 
-def load(major: int = 13, name: str = "cublas") -> Any:
-    """The libcublas, or libcublasLt, that CuPy uses, of that major version of CUDA, else another; None where none is.
+def load(major: int = 13) -> Any:
+    """The libcublas that CuPy uses, of that major version of CUDA, else another; None where none is.
 
     `cupy.cuda.cublas` loads it, from wherever CuPy looks: a toolkit, NVIDIA's wheels, conda. Once in the process, a
     library is found by its bare name.
@@ -37,7 +37,7 @@ def load(major: int = 13, name: str = "cublas") -> Any:
     with contextlib.suppress(ImportError):
         _ = importlib.import_module("cupy.cuda").cublas
     for version in (major, 13, 12):
-        for file in (f"lib{name}.so.{version}", f"{name}64_{version}.dll"):
+        for file in (f"libcublas.so.{version}", f"cublas64_{version}.dll"):
             with contextlib.suppress(OSError):
                 return ctypes.CDLL(file)
     return None

@@ -11,35 +11,31 @@ import cupy
 import cupyx
 import numpy as np
 
-from nanoae.backend import CUPY_OPTIONS, cublas, cublaslt, nccl
+from nanoae.backend import CUPY_OPTIONS, cublas, nccl
 from nanoae.backend.allowance import ALLOWANCE
 from nanoae.backend.array_ops import Array
 from nanoae.backend.graph import GraphRepeated, HostDataset
 from nanoae.backend.kernel_ops import KernelOps
-from nanoae.backend.kernels import vectors
 from nanoae.backend.repeated import Repeated
 from nanoae.rows import Rows
 from nanoae.spelling import one_of
 
 RESERVE = 0.2  # share of the free memory that a data set leaves to the network
-FORWARD = {"identity": cublaslt.BIAS, "relu": cublaslt.RELU_BIAS}
 _threads = threading.local()
 
 
 class PerThread:
     """What each thread has for itself on a device.
 
-    blas, lt         handles of cuBLAS and cuBLASLt, with a workspace for both; None where there is no such library
+    blas             a handle of cuBLAS, with its workspace; None where there is no such library
     stream           for training steps
     capture_stream   for their capture
     """
 
     def __init__(self):
         major = cupy.cuda.runtime.runtimeGetVersion() // 1000
-        workspace = cupy.empty(cublas.WORKSPACE, np.uint8)
-        library, with_epilogues = cublas.load(major), cublas.load(major, "cublasLt")
-        self.lt = with_epilogues and cublaslt.CublasLt(with_epilogues, workspace)
-        self.blas = library and cublas.Cublas(library, workspace)
+        library = cublas.load(major)
+        self.blas = library and cublas.Cublas(library, cupy.empty(cublas.WORKSPACE, np.uint8))
         self.stream, self.capture_stream = cupy.cuda.Stream(), cupy.cuda.Stream(non_blocking=True)
 
 
@@ -49,7 +45,6 @@ class CupyOps(KernelOps):
     precision     of float32 matrix products: "float32", or "tf32": inputs rounded to 10 bits of mantissa, on tensor
                   cores
     graph         replay training steps as CUDA graphs
-    epilogues     let cuBLASLt add biases, apply ReLU and its mask, and sum bias gradients in its products
     allocations   how many buffers were made so far: a graph is good until there are more
     """
 
@@ -58,19 +53,22 @@ class CupyOps(KernelOps):
     ranks: ClassVar[dict[int, nccl.Nccl | None]] = {}  # by the number of a communicator of mpi4py
     repeats = "everything"
 
-    def __init__(self, precision: str = "float32", graph: bool = True, epilogues: bool = True):
+    def __init__(self, precision: str = "float32", graph: bool = True):
         one_of("backend 'cupy': precision", precision, cublas.COMPUTE_TYPES)
         super().__init__()
         self._axpby, self.allocations = {}, 0
-        self.precision, self.graph, self.epilogues = precision, graph, epilogues
+        self.precision, self.graph = precision, graph
 
     def __reduce__(self):
-        return type(self), (self.precision, self.graph, self.epilogues)
+        return type(self), (self.precision, self.graph)
 
     @property
     def backend(self) -> str:
-        known = CUPY_OPTIONS.items()
-        options = [name for name, (option, value) in known if getattr(self, option) == value]
+        options = [
+            name
+            for name, set_ in CUPY_OPTIONS.items()
+            if set_ and set_.items() <= vars(self).items()
+        ]
         return ":".join(filter(None, (self.name, ",".join(options))))
 
     def describe(self) -> str:
@@ -247,52 +245,3 @@ class CupyOps(KernelOps):
             blas.gemm(left, right, dense, self.precision)
             product[...] = dense
         return out
-
-    # ---------------------------------------------------------------- products with an epilogue
-
-    def _product(
-        self, epilogue: int, a: Array, b: Array, out: Array, vector: Array,
-        mask: Array | None = None,
-    ) -> bool:  # fmt: skip
-        """Whether cuBLASLt could do it: out = a b, and its epilogue."""
-        own = self._own
-        if own.blas is None or own.lt is None or not self.epilogues:
-            return False
-        (m, k), n = a.shape, b.shape[1]
-        real = out.dtype.char in cublas.REAL_TYPES
-        known = real and a.dtype == b.dtype == vector.dtype == out.dtype and vectors(vector)
-        shapes = b.shape, out.shape, vector.shape
-        if not (known and m * k * n and shapes == ((k, n), (m, n), (n,))):
-            return False
-        stream = cupy.cuda.get_current_stream().ptr
-        return own.lt.product(epilogue, a, b, out, vector, mask, self.precision, stream)
-
-    def affine_activation(
-        self, x: Array, W: Array, b: Array, f: str, a: tuple[float, ...], out: Array, z: Array | None = None,
-        kept: dict[str, Any] | None = None,
-    ) -> Array:  # fmt: skip
-        if kept is not None:
-            mask = kept.get("memory")
-            width = -(-out.shape[1] // cublaslt.MASK_BITS) * cublaslt.MASK_BITS // 8
-            if mask is None or len(mask) < len(out):
-                mask = kept["memory"] = self.empty((len(out), width), np.uint8)
-            done = self._product(cublaslt.RELU_AUX_BIAS, x, W, out, b, mask)
-            kept["mask"] = mask if done else None
-            if done:
-                return out
-        if f in FORWARD and self._product(FORWARD[f], x, W, out, b):
-            return out
-        return super().affine_activation(x, W, b, f, a, out, z, kept)
-
-    def affine_gradients(self, x: Array, dy: Array, db: Array, out: Array) -> Array:
-        if self._product(cublaslt.BGRADA, x.T, dy, out, db):
-            return out
-        return super().affine_gradients(x, dy, db, out)
-
-    def affine_relu_backward(
-        self, dy: Array, W: Array, x: Array, kept: dict[str, Any] | None, db: Array, out: Array
-    ) -> Array:
-        mask = None if kept is None else kept["mask"]
-        if mask is not None and self._product(cublaslt.DRELU_BGRAD, dy, W.T, out, db, mask):
-            return out
-        return super().affine_relu_backward(dy, W, x, kept, db, out)

@@ -31,8 +31,7 @@ class KernelOps(Kernels):
     # ---------------------------------------------------------------- activations
     @or_numpy
     def affine_activation(
-        self, x: Array, W: Array, b: Array, f: str, a: tuple[float, ...], out: Array, z: Array | None = None,
-        kept: dict[str, Any] | None = None,
+        self, x: Array, W: Array, b: Array, f: str, a: tuple[float, ...], out: Array, z: Array | None = None
     ) -> Array:  # fmt: skip
         z = out if z is None else z
         if not (alike(out, z) and flat(out, z, b)):

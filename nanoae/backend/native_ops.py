@@ -37,12 +37,7 @@ def primitive(name: str) -> bool:
 
 PRIMITIVES = set(filter(primitive, dir(Ops)))
 # Made of other primitives.
-COMPOSED = {
-    "affine_activation",
-    "affine_gradients",
-    "affine_relu_backward",
-    "activation_backward_bias",
-}
+COMPOSED = {"affine_activation", "activation_backward_bias"}
 # by NumPy
 AS_GOOD = {"uniform", "keep_mask", "top_k_mask", "add_rows", "im2col", "max_pool_backward"}
 LINE = 64  # bytes of a line of the cache

@@ -5,7 +5,6 @@ The plain layers stay as they are; `fuse(network)` is what the training loop run
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any, TypeGuard
 
 from nanoae.backend import Array
@@ -43,70 +42,48 @@ class InPlace(Layer):
 
 
 class LinearActivation(InPlace):
-    """y = f(x W + b) of a Linear, where a device may add the bias and apply f in one pass over memory, or at the end of
-    the product, and likewise make dz = dy · f'(z) and db = Σ_n dz[n].
-
-    below   the LinearActivation whose ReLU made x, if one did. What this one's backward gives is then already its dz,
-            and its db is written:  dz_below = (dz Wᵀ) · [x > 0],  db_below = Σ_n dz_below[n]
-    """
+    """y = f(x W + b) of a Linear, where a device may add the bias and apply f in one pass over memory, and likewise
+    make dz = dy · f'(z) and db = Σ_n dz[n]."""
 
     layer: Linear
-    below: LinearActivation | None = None
 
     def __init__(self, layer: Linear, activation: Any):
         super().__init__(layer, activation)
         self.f = next(name for name, cls in ACTIVATIONS.items() if cls is type(activation))
         self.keeps_x = getattr(activation, "kept", "y") == "x"  # f' is a function of z = x W + b
-        # What the device keeps of its ReLU for the layer above
-        self.kept: dict[str, Any] | None = None
 
     @property
     def a(self) -> tuple[float, ...]:
         """The parameters of f, as they are now: a callback may change them."""
         return tuple(vars(self.activation)[name] for name in self.activation.bounds)
 
-    def put_on(self, below: Layer) -> None:
-        """Have `below` as the layer before this one, and undo its ReLU for it."""
-        if isinstance(below, LinearActivation) and below.f == "relu":
-            self.below = below
-            below.kept = {}
-
     def forward(self, x: Array, train: bool = False) -> Array:
         linear = self.layer
-        ops = self.layer.ops
         linear.check_input(x)
         W, b = linear.params.values()
         shape = (len(x), *linear.out_shape)
-        kept = self.kept if train else None
         y = linear.buffer("y", shape)
         z = linear.buffer("z", shape) if self.keeps_x else y  # else f works in place
-        ops.affine_activation(x, W, b, self.f, self.a, out=y, z=z, kept=kept)
+        linear.ops.affine_activation(x, W, b, self.f, self.a, out=y, z=z)
         self.cache = (x, z) if train else None
         return y
 
     def backward(self, dy: Array) -> Array | None:
         linear = self.layer
-        ops = self.layer.ops
+        ops = linear.ops
         x, kept = self.take_cache()
-        W = linear.params["W"]
         dW, db = linear.grads.values()
-        dz = dy
         if self.f == "identity":
-            ops.affine_gradients(x, dz, db=db, out=dW)
+            ops.sum_rows(dy, out=db)
+            dz = dy
         else:
-            if self.kept is None:  # else the layer above was so kind
-                dz = ops.activation_backward_bias(dy, kept, self.f, self.a, db=db, out=dy)
-            ops.matmul(x.T, dz, out=dW)
+            dz = ops.activation_backward_bias(dy, kept, self.f, self.a, db=db, out=dy)
+        ops.matmul(x.T, dz, out=dW)
         for term in linear.extra_grads:
             ops.add_inplace(dW, term)
         if not linear.need_dx:
             return None
-        dx = linear.buffer("dx", x.shape)
-        below = self.below
-        if below is None:
-            return ops.matmul(dz, W.T, out=dx)
-        db_below = below.layer.grads["b"]
-        return ops.affine_relu_backward(dz, W, x, below.kept, db=db_below, out=dx)
+        return ops.matmul(dz, linear.params["W"].T, out=linear.buffer("dx", x.shape))
 
     def __repr__(self) -> str:
         return repr(self.layer) if self.f == "identity" else super().__repr__()
@@ -142,10 +119,7 @@ def fuse(network: Sequential, layers: list[Layer] | None = None) -> Sequential:
             fused[-1] = InPlace(before, layer)
         else:
             fused.append(layer)
-    fused = [
-        LinearActivation(layer, Identity()) if is_plain_linear(layer) else layer for layer in fused
-    ]
-    for below, above in pairwise(fused):
-        if isinstance(above, LinearActivation):
-            above.put_on(below)
+    for i, layer in enumerate(fused):
+        if is_plain_linear(layer):
+            fused[i] = LinearActivation(layer, Identity())
     return network.with_layers(fused)
