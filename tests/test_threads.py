@@ -1,11 +1,10 @@
 """May many threads read one fitted estimator at once, and does what cannot go together say so?
 
-NANOAE_REQUESTS=1000 pytest tests/test_threads.py has each of eight threads ask so often; here it is a few times.
+`python -m benchmarks.reproduce.threads` has each of eight threads ask 1,000 times; here it is a few times.
 """
 
 import contextlib
 import copy
-import functools
 import inspect
 import os
 import pickle
@@ -14,7 +13,7 @@ import threading
 import warnings
 import weakref
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,253 +22,63 @@ from sklearn.base import clone
 
 from nanoae import (
     PCA,
-    Adversarial,
     AnomalyDetector,
     Autoencoder,
-    AvgPool2d,
-    BatchNorm,
     ClusterLabelDetector,
-    Conv2d,
-    ConvAutoencoder,
-    ConvTranspose2d,
-    Flatten,
     Identity,
-    LayerNorm,
     Linear,
-    MaxPool2d,
     ReLU,
-    Reshape,
     Sequential,
-    StackedAutoencoder,
-    StackedClassifier,
-    StackedRegressor,
     TableEncoder,
-    TextVAE,
-    TopK,
-    Upsample,
-    VariationalAutoencoder,
 )
 from nanoae.autoencoders.estimator import Estimator
 from nanoae.guard import RUNNING, guarded
-from nanoae.pyod import VAE, AutoEncoder
 
-THREADS, REQUESTS = 8, int(os.environ.get("NANOAE_REQUESTS", 3))  # of each thread
-TABLE = np.random.default_rng(0).random((600, 8)).astype(np.float32)
-GAPS = np.where(np.random.default_rng(1).random(TABLE.shape) < 0.1, np.nan, TABLE)
-IMAGES = np.random.default_rng(2).random((400, 1, 6, 6)).astype(np.float32)
-LABELS = np.arange(600) % 3
-FEW = {"epochs": 1, "random_state": 0}
-WORDS = ("tea", "milk", "for", "a", "long", "day", "and", "night")
-LINES = [" ".join(np.random.default_rng(i).choice(WORDS, 5)) for i in range(300)]
-KEYWORDS = [WORDS[label % 2] for label in LABELS[:300]]
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
-METHODS = (
-    "transform", "reconstruct", "reconstruction_error", "evaluate", "score", "predict", "predict_proba",
-    "decision_function", "score_samples", "p_values", "explain",
-)  # fmt: skip
+from benchmarks.reproduce.threads import (
+    FEW,
+    LABELS,
+    MODELS,
+    TABLE,
+    THREADS,
+    alone,
+    by_dask,
+    by_threads,
+    fitted,
+    forgotten,
+    requests,
+    together,
+)
 
-
-def dense(**options):
-    return Autoencoder(3, **{"hidden": (16,), **FEW, **options}).fit(TABLE).fit_prior(TABLE, 2)
-
-
-def convolutional(**options):
-    encoder = [
-        Conv2d(4, 3, 1, 1),
-        BatchNorm(),
-        ReLU(),
-        MaxPool2d(2),
-        AvgPool2d(3),
-        Flatten(),
-        Linear(3),
-    ]
-    decoder = [
-        Linear(16),
-        LayerNorm(),
-        Reshape((4, 2, 2)),
-        Upsample(3),
-        ConvTranspose2d(1, 3, 1, 1),
-    ]
-    return ConvAutoencoder(encoder=encoder, decoder=decoder, **FEW, **options).fit(IMAGES)
-
-
-def conditional_images():
-    encoder = [Conv2d(2, 3, 1, 1), ReLU(), Flatten(), Linear(4)]
-    decoder = [Linear(36), Reshape((1, 6, 6))]
-    vae = VariationalAutoencoder(2, encoder=encoder, decoder=decoder, **FEW)
-    return vae.fit(IMAGES, condition=LABELS[: len(IMAGES)])
-
-
-def detector(**options):
-    return AnomalyDetector(Autoencoder(3, (16,), epochs=1), random_state=0, **options).fit(TABLE)
-
-
-def labelled():
-    found = ClusterLabelDetector(Autoencoder(3, (16,), **FEW), n_clusters=20, random_state=0).fit(
-        TABLE
-    )
-    return found.label(found.query(6), [0, 1, 0, 1, 0, 0])
-
-
-MODELS = {  # name -> a fitted estimator, and what it is asked about
-    "dense": (dense, TABLE),
-    "tied, of logits": (
-        lambda: dense(loss="bce", tied_weights=True, activation="elu", hidden=(16, 8)),
-        TABLE,
-    ),
-    "with gaps": (lambda: dense(missing="mask", activation="softplus").fit(GAPS), GAPS),
-    "top k": (lambda: dense(bottleneck=TopK(2, alpha=1.5), activation="leaky_relu"), TABLE),
-    "adversarial": (lambda: dense(bottleneck=Adversarial(hidden=(4,))), TABLE),
-    "float64": (lambda: dense(dtype="float64", activation="tanh"), TABLE),
-    "convolutional": (convolutional, IMAGES),
-    "convolutional, batch-normed twice": (
-        lambda: convolutional(output_activation="sigmoid", loss="huber"),
-        IMAGES,
-    ),
-    "stacked": (lambda: StackedAutoencoder((8, 3), pretrain_epochs=1, **FEW).fit(TABLE), TABLE),
-    "classifier": (
-        lambda: StackedClassifier((8, 4), pretrain_epochs=1, **FEW).fit(TABLE, LABELS),
-        TABLE,
-    ),
-    "regressor": (
-        lambda: StackedRegressor((8, 4), pretrain_epochs=1, **FEW).fit(TABLE, TABLE[:, 0]),
-        TABLE,
-    ),
-    "variational": (lambda: VariationalAutoencoder(2, (16,), **FEW).fit(TABLE), TABLE),
-    "conditional": (
-        lambda: VariationalAutoencoder(2, (16,), **FEW).fit(TABLE, condition=LABELS),
-        TABLE,
-    ),
-    "conditional images": (conditional_images, IMAGES),
-    "PCA": (lambda: PCA(3).fit(TABLE), TABLE),
-    "detector": (lambda: detector(holdout=0.2), TABLE),
-    "detector of many": (
-        lambda: detector(scores=["standardised", "mahalanobis"], scaling=["gaussian", "none"]),
-        TABLE,
-    ),
-    "cluster labels": (labelled, TABLE),
-    "PyOD's AutoEncoder": (
-        lambda: AutoEncoder(Autoencoder(3, (16,), epochs=1), random_state=0).fit(TABLE),
-        TABLE,
-    ),
-    "PyOD's VAE": (
-        lambda: VAE(VariationalAutoencoder(2, (8,), likelihood="gaussian", epochs=1)).fit(TABLE),
-        TABLE,
-    ),
-    "text": (lambda: TextVAE(4, 8, 4, max_words=200, **FEW).fit(LINES, KEYWORDS), LINES),
-}
-
-
-@functools.cache
-def fitted(name):
-    """(the model, the rows it is asked about)"""
-    make, rows = MODELS[name]
-    return make(), rows
-
-
-def bits(result):
-    """To compare results by."""
-    parts = result.values() if isinstance(result, dict) else [result]
-    return [np.asarray(part).tobytes() for part in parts]
-
-
-def saved(model, path):
-    model.save(path)
-    return np.frombuffer(path.read_bytes(), np.uint8)
-
-
-def requests(model, rows, labels, path):
-    """What may be asked of a model, about rows and their labels: name -> a call."""
-    n, one, told, y = len(rows), {}, {}, {}
-    if isinstance(model, VariationalAutoencoder) and model.classes_ is not None:
-        one, told = {"condition": labels[0]}, {"condition": labels}
-    if isinstance(model, TextVAE):
-        told = {"keywords": [WORDS[label % 2] for label in labels]}
-    if isinstance(model, (StackedClassifier, StackedRegressor)):
-        y = {"y": labels}
-
-    found = {
-        name: partial(getattr(model, name), rows, **told)
-        for name in METHODS
-        if hasattr(model, name)
-    }
-    found |= {
-        name: partial(getattr(model, name), rows, **told, **y)
-        for name in ("evaluate", "score")
-        if name in found
-    }
-    found["pickled"] = lambda: pickle.loads(pickle.dumps(model)).transform(rows, **told)
-    if hasattr(model, "save"):
-        found["saved"] = lambda: saved(model, path)
-    if isinstance(model, Autoencoder):
-        found["codes"] = lambda: model.inverse_transform(model.transform(rows, **told), **told)
-        found["interpolate"] = lambda: model.interpolate(rows[:1], rows[-1:], 20, **one)
-        if model.prior_ is not None:
-            found["sample"] = lambda: model.sample(n, random_state=n, **one)
-            found["traverse"] = lambda: model.traverse(0, steps=n, **one)
-            if model.code_size == 2:
-                found["manifold"] = lambda: model.manifold(8, **one)
-    if isinstance(model, VariationalAutoencoder):
-        found["bound"] = lambda: model.score_samples(rows, **told, importance_samples=3)
-    if isinstance(model, TextVAE):
-        found["generate"] = lambda: model.generate(min(n, 20), random_state=n)
-    if isinstance(model, ClusterLabelDetector):
-        found["query"] = lambda: model.query(5)
-    return found
-
-
-def asked(model, rows, number, folder):
-    """The answer to request number so and so, about 1 to 300 rows."""
-    random = np.random.default_rng(number)
-    n = int(random.integers(1, 301))
-    first = int(random.integers(0, len(rows) - n + 1))
-    known = requests(
-        model,
-        rows[first : first + n],
-        LABELS[first : first + n],
-        folder / f"{threading.get_ident()}.npz",
-    )
-    return bits(known[sorted(known)[number % len(known)]]())
-
-
-@pytest.fixture
-def restless():
-    """Threads take turns a thousand times as often as they do of themselves."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(5e-6)
-    yield
-    sys.setswitchinterval(interval)
+REQUESTS = 3  # of each thread
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_threads_get_what_one_thread_gets(name, tmp_path, restless):
-    (model, rows), numbers = fitted(name), range(THREADS * REQUESTS)
-    wanted = [asked(model, rows, number, tmp_path) for number in numbers]
-    fresh = pickle.loads(pickle.dumps(model))  # no thread has used this one yet
-    start = threading.Barrier(THREADS)
-
-    def thread(which):
-        start.wait()
-        return [asked(fresh, rows, number, tmp_path) for number in numbers[which::THREADS]]
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        for which, got in enumerate(pool.map(thread, range(THREADS))):
-            assert got == wanted[which::THREADS]
+def test_threads_get_what_one_thread_gets(name, tmp_path):
+    wanted = alone(name, REQUESTS, tmp_path)
+    assert together(name, wanted, by_threads, tmp_path) == 0
     assert not RUNNING
 
 
-@pytest.mark.parametrize("name", ["dense", "variational", "detector"])
-def test_dask_gets_what_one_thread_gets(name, restless):
+@pytest.mark.parametrize("name", ["dense", "conditional", "detector", "text"])
+def test_dask_gets_what_one_thread_gets(name, tmp_path):
+    pytest.importorskip("dask")
+    assert together(name, alone(name, REQUESTS, tmp_path), by_dask, tmp_path) == 0
+
+
+def test_dask_maps_blocks_of_an_array():
     blocks = pytest.importorskip("dask.array")
-    model, rows = fitted(name)
-    method = model.transform
-    wanted = np.concatenate([method(rows[start : start + 37]) for start in range(0, len(rows), 37)])
-    parts = blocks.from_array(rows, chunks=(37, rows.shape[1]))
-    for _ in range(REQUESTS):
-        got = parts.map_blocks(
-            method, chunks=(37, wanted.shape[1]), dtype=wanted.dtype, meta=wanted[:0]
-        )
-        assert (got.compute(scheduler="threads", num_workers=THREADS) == wanted).all()
+    model, rows = fitted("dense")
+    wanted = np.concatenate([model.transform(part) for part in np.split(rows, 12)])
+    parts = blocks.from_array(rows, chunks=(50, 8)).map_blocks(
+        model.transform, chunks=(50, 3), dtype=wanted.dtype, meta=wanted[:0]
+    )
+    assert (parts.compute(scheduler="threads", num_workers=THREADS) == wanted).all()
+
+
+def test_no_estimator_is_forgotten():
+    assert forgotten() == []
 
 
 # ---------------------------------------------------------------- nothing is shared
