@@ -270,9 +270,11 @@ def rows_of(X: Any) -> Any:
 def gathered(parts: Iterator[np.ndarray]) -> Any:
     """The rows that come in parts (n, ...): an array, or where it would be large `stored`."""
     few: list[np.ndarray] = []
+    size = 0
     for part in parts:
         few.append(part)
-        if sum(each.nbytes for each in few) >= most_in_memory():
+        size += part.nbytes
+        if size >= most_in_memory():
             return stored(itertools.chain(few, parts))
     return np.concatenate(few)
 

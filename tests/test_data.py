@@ -289,9 +289,9 @@ F8 = np.ones((10, 2))
             npz(X=np.zeros((1 << 14, 64))),
             "at most 4194304 bytes when unpacked, got X.npy of 8388",
         ),
-        "csv empty": ("b.csv", "", "rows of numbers, got none"),
-        "csv blank": ("b.csv", "\n\n", "rows of numbers, got none"),
-        "csv header only": ("b.csv", "a,b\n", "rows of numbers, got none"),
+        "csv empty": ("b.csv", "", "rows of cells, got none"),
+        "csv blank": ("b.csv", "\n\n", "rows of cells, got none"),
+        "csv header only": ("b.csv", "a,b\n", "rows of cells, got none"),
         "csv text": (
             "b.csv",
             "age,size\n1,2\n3,tall\n",

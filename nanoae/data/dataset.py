@@ -126,10 +126,6 @@ class Dataset:
         copied; a single row is one to train on. maximum=None:
         `find_maximum`. A ValueError tells the row and column, in x, of the first NaN or infinity.
         """
-        if x.ndim < 2 or len(x) < (1 if random_state is None else 2):
-            raise ValueError(
-                f"{name}: expected x of shape (N, ...) with N >= 2 examples to split, got {x.shape}."
-            )
         if y is not None and y.shape[:1] != x.shape[:1]:
             raise ValueError(
                 f"{name}: expected y of {len(x)} labels, one an example, got {y.shape}."
@@ -140,19 +136,17 @@ class Dataset:
             maximum = find_maximum(x)
         else:
             check_maximum(name, maximum, x)
-        cut = max(len(x) * 4 // 5, 1)
-        train: slice | np.ndarray = slice(None, cut)
-        test: slice | np.ndarray = slice(cut, None)
-        if random_state is not None:
-            order = np.random.default_rng(random_state).permutation(len(x))
-            train = order[:cut]
-            test = order[cut:]
-            if isinstance(x, Rows) and x.nbytes >= IN_ORDER:
-                train = np.sort(train)
-                test = np.sort(test)
+        train, test = split_rows(name, x.shape, random_state)
+        if isinstance(x, Rows) and x.nbytes >= IN_ORDER and random_state is not None:
+            train, test = np.sort(train), np.sort(test)
+        return cls.of_rows(name, x, y, train, test, maximum=maximum, columns=columns)
+
+    @classmethod
+    def of_rows(cls, name: str, x: Any, y: Any, train: Any, test: Any, **more: Any) -> Dataset:
+        """x (N, ...), y (N,) or None, of which these rows are to train and to test on."""
         y_train = None if y is None else y[train]
         y_test = None if y is None else y[test]
-        return cls(name, x[train], y_train, x[test], y_test, maximum, columns, official=False)
+        return cls(name, x[train], y_train, x[test], y_test, official=False, **more)
 
     @classmethod
     def of_parts(
@@ -172,6 +166,20 @@ class Dataset:
         else:
             check_maximum(name, maximum, x_train, x_test)
         return cls(name, x_train, y_train, x_test, y_test, maximum)
+
+
+def split_rows(name: str, shape: tuple[int, ...], random_state: int | None) -> tuple[Any, Any]:
+    """The rows of x (N, ...) to train and to test on, as in `Dataset.split`; ValueError where they are too few."""
+    n = shape[0] if len(shape) > 1 else 0
+    if n < (1 if random_state is None else 2):
+        raise ValueError(
+            f"{name}: expected x of shape (N, ...) with N >= 2 examples to split, got {shape}."
+        )
+    cut = max(n * 4 // 5, 1)
+    if random_state is None:
+        return slice(cut), slice(cut, None)
+    order = np.random.default_rng(random_state).permutation(n)
+    return order[:cut], order[cut:]
 
 
 def check_finite(name: str, x: np.ndarray) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import warnings
-from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset
 from nanoae.data.identity import tell_of_ids
 from nanoae.data.labels import read_labels
 from nanoae.data.number import POINT, check_unit, number
-from nanoae.data.table import check_index, tables_of
+from nanoae.data.table import Table, check_index, tables_of
 from nanoae.data.text_column import TextColumn
 from nanoae.data.text_format import TextFormat
 from nanoae.data.text_table import TextTable, open_table
@@ -26,14 +25,8 @@ from nanoae.spelling import did_you_mean, short
 
 LARGEST = float(np.finfo(np.float32).max)
 AT_ONCE = 1 << 21  # cells: by so many it is told how the numbers of a column are written
-LEFT_OUT = "A label is named: label=, --label; leave out what is not a feature: ignore=, --ignore."
-
-
 CODE = re.compile(r"\n0\d+(?=\n)")  # one of several cells
-
-
-class OtherwiseSpelled(Exception):
-    """Numbers are not all written as Python writes them, or perhaps are not: somebody has to look closer."""
+LEFT_OUT = "A label is named: label=, --label; leave out what is not a feature: ignore=, --ignore."
 
 
 def read_numbers(
@@ -69,106 +62,88 @@ class NumberTable:
     def __init__(self, text: TextTable, label: str | None, columns: Sequence[str] | None):
         self.text = text
         self.source = str(text.path)
-        self.features = find_features(text, label, columns)
+        self.columns = find_features(text, label, columns)
+        places = {name: i for i, name in enumerate(text.names)}
+        self.features = [places[name] for name in self.columns]
         self.label = None if label is None else text.names.index(label)
         self.learned = columns is not None
-        self.columns = [text.names[at] for at in self.features]
         self.names = tuple(self.columns) if text.named else None
+        self.units: list[str | None] = [None] * len(self.features)
+        self.marks = self.units.copy()  # the decimal mark of each, once some rows have told it
+        self.labels: list[str] = []
 
     def read(self) -> Any:
         """x (N, D) float64, as Rows where it is large."""
         try:
             x = gathered(self.plain())
-        except OtherwiseSpelled:
-            x = gathered(self.spelled())
+        except ValueError:  # somebody has to look closer
+            x = gathered(map(self.numbers, tables_of(self.text, AT_ONCE)))
         for name, values in zip(self.columns, sample(x).T, strict=True):
             check_index(self.source, name, values)
         return x
 
     def plain(self) -> Iterator[np.ndarray]:
-        """The numbers, some rows at a time, if all are written as Python writes them, told in one look."""
-        text = self.text
-        shown = text.format.decimal == "."  # whether points are decimal points for sure
+        """The numbers, some rows at a time, if all are written as Python writes them; else ValueError."""
+        format = self.text.format
+        if format.na:
+            raise ValueError
+        decimal = format.decimal
         points = False
-        rows = 0
-        columns = [array("d") for _ in self.features]
-        counts = np.zeros(len(columns), bool)
+        counts: Any = np.zeros(len(self.features), bool)
         labels: list[str] = []
-        if text.format.na:
-            raise OtherwiseSpelled
-        for numbers, block in text.blocks():
-            rows += len(numbers)
-            for values, at in zip(columns, self.features, strict=True):
-                joined = "\n".join(block[at])
-                if "_" in joined:  # float() would take "20_24" for 2024
-                    raise OtherwiseSpelled
-                if CODE.search("\n" + joined.replace(" ", "") + "\n"):
-                    raise OtherwiseSpelled
-                if not shown and "." in joined:
-                    points = True
-                    shown = POINT.search(joined) is not None
-                try:
-                    values.extend(map(float, block[at]))
-                except ValueError:
-                    raise OtherwiseSpelled from None
+        for _, block in self.text.blocks():
+            columns = [block[at] for at in self.features]
+            joined = "\n".join(["", *map("\n".join, columns), ""])
+            if "_" in joined or CODE.search(joined.replace(" ", "")):  # "20_24" is no 2024
+                raise ValueError
+            points = points or "." in joined
+            if decimal is None and points and POINT.search(joined):
+                decimal = "."
+            x = np.array([[*map(float, column)] for column in columns]).T
+            if not np.abs(x).max() <= LARGEST:
+                raise ValueError
+            counts = counts | x.any(axis=0)
             labels += () if self.label is None else map(str.strip, block[self.label])
-            if len(columns[0]) * len(columns) >= AT_ONCE:
-                yield stacked(columns, counts)
-        if not rows:
-            raise BadFile(self.source, "rows of numbers", "none")
-        if len(columns[0]):
-            yield stacked(columns, counts)
-        if points and (not shown or text.format.decimal == ","):
-            raise OtherwiseSpelled
+            yield x
+        if points and decimal != ".":
+            raise ValueError
         if self.label is not None:
-            name = text.names[self.label]
-            cells = TextColumn(name, labels, range(rows), self.source, text.format)
-            if cells.plain() is None and cells.parted(cells.counts)[0]:
-                raise OtherwiseSpelled
-            self.labels = cells.spelled_plainly()
+            name = self.text.names[self.label]
+            column = TextColumn(
+                name, labels, range(len(labels)), self.source, format, lambda: decimal
+            )
+            self.labels = column.spelled_plainly()
         self.units = ["" if each else None for each in counts]
 
-    def spelled(self) -> Iterator[np.ndarray]:
-        """The same of numbers in any spelling, which is told by the first rows; BadFile for the first cell that is
-        none, or is written otherwise."""
-        marks: dict[int, str | None] = {}
-        self.units = [None] * len(self.features)
-        self.labels = []
-        for table in tables_of(self.text, AT_ONCE):
-            columns = [table.text_column(at) for at in self.features]
-            for i, column in enumerate(columns):
-                if column.codes and not self.learned:
-                    got = f"codes with zeros in front, as {column.codes[0]!r}"
-                    raise column.refused("numbers", got, "Write them without, or leave it out.")
-                marks[i] = marks.get(i) or column.decided()
-                column.format = replace(column.format, decimal=marks[i])
-                unit = table.unit(self.features[i])
-                check_unit(self.source, column.name, self.units[i], unit)
-                self.units[i] = self.units[i] or unit
-            x = np.stack([column.only_numbers() for column in columns], axis=1)
-            bad = np.argwhere(~(np.abs(x) <= LARGEST))
-            if len(bad):
-                row, i = bad[0].tolist()
-                where = columns[i].name if self.names else self.features[i] + 1
-                raise no_number(columns[i], row, where)
-            if self.label is not None:
-                self.labels += table.text_column(self.label).spelled_plainly()
-            yield x
+    def numbers(self, table: Table) -> np.ndarray:
+        """Those of some rows (n, D); BadFile for the first cell that is none, or is not written as those before."""
+        x = np.empty((len(table), len(self.features)))
+        columns: list[TextColumn] = []
+        for i, at in enumerate(self.features):
+            column = table.text_column(at, self.marks[i])
+            columns.append(column)
+            if column.codes and not self.learned:
+                got = f"codes with zeros in front, as {column.codes[0]!r}"
+                raise column.refused("numbers", got, "Write them without, or leave it out.")
+            self.marks[i] = self.marks[i] or column.decided()
+            unit = column.unit()
+            check_unit(self.source, column.name, self.units[i], unit)
+            self.units[i] = self.units[i] or unit
+            x[:, i] = column.only_numbers()
+        bad = np.argwhere(~(np.abs(x) <= LARGEST))
+        if len(bad):
+            row, i = bad[0].tolist()
+            raise no_number(
+                columns[i], row, columns[i].name if self.names else self.features[i] + 1
+            )
+        if self.label is not None:
+            self.labels += table.text_column(self.label).spelled_plainly()
+        return x
 
 
-def stacked(columns: list[array], counts: np.ndarray) -> np.ndarray:
-    """The columns (n,) as (n, D), empty from here on; `counts` which of them had another number than 0."""
-    x = np.stack([np.array(column) for column in columns], axis=1)
-    if not np.abs(x).max() <= LARGEST:
-        raise OtherwiseSpelled
-    counts |= x.any(axis=0)
-    for column in columns:
-        del column[:]
-    return x
-
-
-def find_features(text: TextTable, label: str | None, wanted: Sequence[str] | None) -> list[int]:
-    """Where the columns of features are: all but the label and what is ignored, or those `wanted`, in their order."""
+def find_features(text: Any, label: str | None, wanted: Sequence[str] | None) -> list[str]:
+    """The columns of features of a TextTable or TableParts: all but the label and what is ignored, or the `wanted`, in
+    their order."""
     if label is not None and not (text.named and label in text.names):
         got = f"columns {text.names if text.named else 'without names'}"
         raise BadFile(
@@ -186,20 +161,19 @@ def find_features(text: TextTable, label: str | None, wanted: Sequence[str] | No
     elif wanted is not None:
         check_learned(str(text.path), wanted, found, "the model learned", LEFT_OUT)
         found = list(wanted)
-    places = {name: i for i, name in enumerate(text.names)}
-    return [places[name] for name in found]
+    return found
 
 
 def no_number(column: TextColumn, row: int, name: str | int) -> BadFile:
     """What is wrong with the cell in that row."""
     cell = column.cells[row]
-    numbers, texts = column.parted([cell])
+    text = cell in column.parted[1]
     where = f"in row {column.rows[row]}, column {name!r}"
-    if texts and number(cell or ""):
+    if text and number(cell or ""):
         expected = f"a number with {column.format.decimal!r} before its decimals {where}"
         return BadFile(column.source, expected, short(cell), column.say_decimal)
-    size = f" up to {LARGEST:.2g}" if numbers else ""
-    hint = LEFT_OUT if texts else "Fill it in, or remove the row."
-    if texts and isinstance(name, int) and row == 0:
+    size = f" up to {LARGEST:.2g}" if cell in column.parted[0] else ""
+    hint = LEFT_OUT if text else "Fill it in, or remove the row."
+    if text and isinstance(name, int) and row == 0:
         hint = "If the first row names the columns: header=True, --header yes."
     return BadFile(column.source, f"a number{size} {where}", short(cell), hint)

@@ -147,14 +147,14 @@ class Table:
             cells = exact(cells)
         return plain(cells, self.source, self.names[i], self.rows)
 
-    def text_column(self, i: int) -> TextColumn:
-        """Column i as text."""
+    def text_column(self, i: int, decimal: str | None = None) -> TextColumn:
+        """Column i as text, whose decimal mark may be known from the rows before."""
         name = self.names[i]
         cells = self.plain_cells(i).tolist()
+        written = self.format and replace(self.format, decimal=decimal or self.format.decimal)
         declared = name in self.declared
-        return TextColumn(
-            name, cells, self.rows, self.source, self.format, lambda: self.decimal, declared
-        )
+        elsewhere = lambda: self.decimal  # noqa: E731 - told only where it is asked for
+        return TextColumn(name, cells, self.rows, self.source, written, elsewhere, declared)
 
     def split(self, names: Sequence[str]) -> tuple[Table, list[tuple[str, np.ndarray]]]:
         """The table without some columns, and these; ValueError for one that is not there, or if no other is left."""
@@ -172,8 +172,12 @@ class Table:
             raise ValueError(
                 f"{self.source}: expected columns to learn from, got none but those to ignore."
             )
-        rest = replace(self, names=kept, cells=[cells[name] for name in kept])
-        return rest, [(name, cells[name]) for name in names]
+        return self.selected(kept), [(name, cells[name]) for name in names]
+
+    def selected(self, names: list[str]) -> Table:
+        """Only these columns of it, in this order."""
+        cells = dict(zip(self.names, self.cells, strict=True))
+        return replace(self, names=names, cells=[cells[name] for name in names])
 
     def with_na(self, na: Sequence[str]) -> Table:
         """The table of a file, where these texts mean that a value is missing, too."""
@@ -187,7 +191,7 @@ class Table:
         found: set[str] = set()
         for i in range(len(self.cells)):
             if self.plain_cells(i).dtype == object:
-                found |= self.text_column(i).shown()
+                found |= replace(self.text_column(i), elsewhere=lambda: None).shown()
         return found.pop() if len(found) == 1 else None
 
 

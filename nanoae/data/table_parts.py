@@ -20,28 +20,25 @@ AT_ONCE = 1 << 20  # cells
 TIMES = 32  # the size of a file is what its cells may take as Python objects
 
 
-def is_large(path: Path) -> bool:
-    """Whether a text file is to be read in parts."""
-    return path.is_file() and path.stat().st_size >= most_in_memory()
-
-
 class TableParts:
     """Tables of the same columns, one after the other: all rows of a text file.
 
-    large   whether that is read anew each time; else there is one Table, read once
+    large   whether that is read anew each time; else there is one Table, `whole`, read once
     """
 
     def __init__(self, path: str | Path, limit: int = UNPACK_LIMIT, **written: Any):
         self.path = Path(path)
         self.limit = limit
         self.format = TextFormat.of(written, "read_table")
-        self.large = is_large(self.path)
-        self.whole = [] if self.large else [read_table(path, limit, **written)]
+        self.named: bool | None
+        self.large = self.path.is_file() and self.path.stat().st_size >= most_in_memory()
         if self.large:
+            self.whole = list[Table]()
             with open_table(self.path, self.format, limit) as text:
-                self.names = text.names
+                self.names, self.named = text.names, text.named
         else:
-            self.names = self.whole[0].names
+            self.whole = [read_table(path, limit, **written)]
+            self.names, self.named = self.whole[0].names, self.whole[0].named
 
     def __iter__(self) -> Iterator[Table]:
         yield from self.whole

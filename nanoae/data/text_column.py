@@ -44,7 +44,6 @@ class TextColumn:
     def __post_init__(self) -> None:
         self.format = self.written or TextFormat()
         self.declared = self.declared or self.name in self.format.text
-        self.usual = {None} | USUAL | {text for text in self.format.na if "." not in text}
 
     def values(self, numeric: bool | None = None, known: Collection[str] = ()) -> np.ndarray:
         """(N,) float64, NaN where a number is missing; or texts as objects, None where one is.
@@ -54,34 +53,32 @@ class TextColumn:
         """
         if numeric is False or (numeric is None and (self.declared or self.codes)):
             return self.texts(known)
-        values = self.at_once()
-        if values is not None:
-            return values
-        numbers, others = self.parted(self.counts)
-        if numeric is None and others and not self.mostly_numbers(numbers, others):
-            self.check_nearly_numbers(numbers, others)
+        others = [] if self.at_once is not None else self.parted[1]
+        if numeric is None and others and not self.mostly_numbers:
+            self.check_nearly_numbers()
             return self.texts(known)
         if others:
-            raise self.no_number(numbers, others)
-        return self.numbers(numbers)
+            raise self.no_number(others[0])
+        return self.only_numbers()
 
     def only_numbers(self) -> np.ndarray:
         """(N,) float64, NaN of all that is no number."""
-        values = self.at_once()
-        return self.numbers(self.parted(self.counts)[0]) if values is None else values
+        if self.at_once is not None:
+            return self.at_once
+        self.check_units()
+        mark = self.format.decimal or self.mark()
+        values = {cell: found.value(mark) for cell, found in self.parted[0].items()}
+        return self.without_na(self.listed(values))
 
     def spelled_plainly(self) -> list[str]:
         """The cells of numbers as Python writes them, of texts as they stand, "" where nothing is known."""
-        values = self.plain()
-        if values is not None:
-            return [
-                cell if cell and not math.isnan(x) else ""
-                for cell, x in zip(self.cells, values, strict=True)
-            ]
-        numbers, others = self.parted(self.counts)
-        if others or not numbers:
-            return [cell if cell and cell not in self.format.na else "" for cell in self.cells]
-        return ["" if math.isnan(x) else repr(x) for x in self.numbers(numbers).tolist()]
+        if self.plain is None:
+            numbers, others = self.parted
+            if others or not numbers:
+                return [cell if cell and cell not in self.format.na else "" for cell in self.cells]
+        values = self.only_numbers().tolist()
+        cells = map(repr, values) if self.plain is None else self.cells
+        return ["" if math.isnan(x) else str(cell) for cell, x in zip(cells, values, strict=True)]
 
     @cached_property
     def counts(self) -> Counter:
@@ -94,48 +91,43 @@ class TextColumn:
 
     # ---------------------------------------------------------------- numbers
 
+    @cached_property
     def at_once(self) -> np.ndarray | None:
         """The values, if all are plain numbers, or all truths."""
-        values = self.plain()
-        return self.truths() if values is None else values
+        return self.truths() if self.plain is None else self.plain
 
+    @cached_property
     def plain(self) -> np.ndarray | None:
         """The values, if all are numbers as Python writes them, or usual marks of what is missing: told in one look."""
-        usual = self.usual
+        usual = {None} | USUAL | {text for text in self.format.na if "." not in text}
         try:
             values = np.array([math.nan if cell in usual else float(cell) for cell in self.cells])  # type: ignore[arg-type]
         except ValueError:
             return None
         text = "\n".join(filter(None, self.cells))
-        if "_" in text:
-            return None
-        if "." in text and not self.point_is_decimal(text):
+        if "_" in text or ("." in text and not self.point_is_decimal(text)):  # "20_24" is no 2024
             return None
         return self.without_na(values)
 
     def truths(self) -> np.ndarray | None:
         """The values, if all are truths: True, 1, is 1 and False, 0, is 0, in any case of letters."""
-        values = {
-            cell: TRUTHS.get(category(cell).lower())
-            for cell in self.counts
-            if not self.missing(cell)
-        }
-        if None in values.values() or not any(category(cell) in TRUTH.values() for cell in values):
+        spelled = {cell: category(cell) for cell in self.counts if not self.missing(cell)}
+        values = {cell: TRUTHS.get(text.lower(), math.nan) for cell, text in spelled.items()}
+        if math.nan in values.values() or set(TRUTH.values()).isdisjoint(spelled.values()):
             return None
-        listed = [values.get(cell, math.nan) for cell in self.cells]
-        return np.array(listed, dtype=np.float64)
+        return self.listed(values)
 
     def point_is_decimal(self, text: str) -> bool:
         """Whether the points in the text of the cells are decimal points, and cannot mark off thousands."""
-        if self.format.decimal is not None:
-            return self.format.decimal == "."
-        return POINT.search(text) is not None
+        mark = self.format.decimal or ("." if POINT.search(text) else self.elsewhere())
+        return mark == "."
 
-    def parted(self, cells: Iterable[str | None]) -> tuple[dict[str, Number], list[str]]:
-        """Of different cells those that are numbers, and those that are neither numbers nor missing."""
+    @cached_property
+    def parted(self) -> tuple[dict[str, Number], list[str]]:
+        """Of its different cells those that are numbers, and those that are neither numbers nor missing."""
         numbers = {}
         others = []
-        for cell in cells:
+        for cell in self.counts:
             if cell is None or self.missing(cell):
                 continue
             found = number(cell)
@@ -145,13 +137,9 @@ class TextColumn:
                 others.append(cell)
         return numbers, others
 
-    def numbers(self, numbers: dict[str, Number]) -> np.ndarray:
-        """The values of the cells that are numbers, NaN of all others."""
-        self.check_units(numbers)
-        mark = self.format.decimal or self.mark(numbers)
-        values = {cell: found.value(mark) for cell, found in numbers.items()}
-        listed = [values.get(cell, math.nan) for cell in self.cells]  # type: ignore[arg-type]
-        return self.without_na(np.array(listed))
+    def listed(self, values: dict[str, float]) -> np.ndarray:
+        """(N,) the values of its cells, NaN of those that have none."""
+        return np.array([values.get(cell, math.nan) for cell in self.cells])  # type: ignore[arg-type]
 
     def without_na(self, values: np.ndarray) -> np.ndarray:
         """The values, NaN where they are a number that `na` says is none, as -9999 may be."""
@@ -164,8 +152,9 @@ class TextColumn:
             values[np.isin(values, marks)] = math.nan
         return values
 
-    def mark(self, numbers: dict[str, Number]) -> str:
+    def mark(self) -> str:
         """The decimal mark: the one that some cell shows, or else the rest of the table does."""
+        numbers, _ = self.parted
         shown = {found.marks: cell for cell, found in numbers.items() if len(found.marks) == 1}
         if len(shown) == 2:
             got = f"{shown['.']!r} and {shown[',']!r}"
@@ -187,51 +176,55 @@ class TextColumn:
 
     def decided(self) -> str | None:
         """The decimal mark that its numbers are read with; None where none of them has one."""
-        numbers = self.parted(self.counts)[0]
-        marked = any(found.marked for found in numbers.values())
-        return (self.format.decimal or self.mark(numbers)) if marked else None
+        if self.plain is not None:
+            return "." if any("." in cell for cell in self.cells if cell) else None
+        marked = any(found.marked for found in self.parted[0].values())
+        return (self.format.decimal or self.mark()) if marked else None
 
     def shown(self) -> set[str]:
         """The decimal marks that the cells show, if they are numbers."""
-        numbers, others = self.parted(self.counts)
-        if self.declared or not self.mostly_numbers(numbers, others):
+        if self.declared:
             return set()
-        return {found.marks for found in numbers.values() if len(found.marks) == 1}
+        if self.plain is not None:
+            return {"."} if self.decided() else set()
+        marks = [found.marks for found in self.parted[0].values()]
+        return {mark for mark in marks if len(mark) == 1 and self.mostly_numbers}
 
     def unit(self) -> str | None:
         """What is written beside its numbers, "" where nothing is; None where none but 0 tells."""
+        if self.plain is not None:
+            return "" if np.nan_to_num(self.plain).any() else None
         for cell in self.counts:
             found = None if self.missing(cell) else number(cell or "")
             if found is not None and found.counts:
                 return found.unit
         return None
 
-    def check_units(self, numbers: dict[str, Number]) -> None:
+    def check_units(self) -> None:
         """ValueError where there is more than one unit, a percentage beside a plain number, or two kinds of minus."""
+        numbers, _ = self.parted
         units: dict[str, str] = {}
         for cell, found in numbers.items():
             if found.counts:
                 units.setdefault(found.unit, cell)
         shares = units.keys() & {"%", "‰"}
         if len(units.keys() - {""}) > 1 or (shares and "" in units):
-            raise self.refused(
-                "numbers of one unit", " and ".join(map(repr, units.values())), "Write all in one."
-            )
-        brackets = [cell for cell, found in numbers.items() if found.bracketed]
-        minus = [
-            cell
+            got = " and ".join(map(repr, units.values()))
+            raise self.refused("numbers of one unit", got, "Write all in one.")
+        minus = {
+            found.bracketed: cell
             for cell, found in numbers.items()
-            if found.digits.startswith("-") and not found.bracketed
-        ]
-        if brackets and minus:
-            raise self.refused(
-                "one kind of minus", f"{brackets[0]!r} and {minus[0]!r}", "Write all with a minus."
-            )
+            if found.bracketed or found.digits.startswith("-")
+        }
+        if len(minus) == 2:
+            got = f"{minus[True]!r} and {minus[False]!r}"
+            raise self.refused("one kind of minus", got, "Write all with a minus.")
 
-    def check_nearly_numbers(self, numbers: Collection[str], texts: list[str]) -> None:
+    def check_nearly_numbers(self) -> None:
         """BadFile where the texts are many numbers with units behind them, or some with signs around them."""
+        numbers, texts = self.parted
         units = list(dict.fromkeys(map(unit_behind, texts)))
-        # 12A and 12B are codes, 1.5k and 1.2M are not
+        # 12A and 12B are codes, 1.5k and 1.2M are not.
         measured = any("." in text or "," in text for text in texts)
         if None not in units and (
             len(units) == 1 or (measured and len(texts) >= CODES * len(units))
@@ -245,9 +238,8 @@ class TextColumn:
             return
         if len(numbers) + len(texts) >= CODES:
             got = f"{self.share(texts)} {what}, as {short(texts[0])}"
-            raise self.refused(
-                "numbers alone", got, f"Write them without; if all are text, {self.say_text}."
-            )
+            hint = f"Write them without; if all are text, {self.say_text}."
+            raise self.refused("numbers alone", got, hint)
 
     # ---------------------------------------------------------------- texts
 
@@ -263,7 +255,7 @@ class TextColumn:
         spelled = {cell: None if cell in gaps else category(cell or "") for cell in self.counts}
         return np.array([spelled[cell] for cell in self.cells], dtype=object)
 
-    @property
+    @cached_property
     def codes(self) -> list[str]:
         """The different cells, where all are codes and nobody has said that they are text; else none."""
         if self.declared:
@@ -290,27 +282,29 @@ class TextColumn:
 
     # ---------------------------------------------------------------- what they mostly are
 
-    def mostly_numbers(self, numbers: Collection[str], others: Collection[str]) -> bool:
+    @property
+    def mostly_numbers(self) -> bool:
         """Whether the texts among the numbers are mistakes, or stand for what is missing, and not all of them codes."""
+        numbers, others = self.parted
         measured = len(numbers) >= CODES and len(numbers) >= 2 * len(others)
-        return measured or self.share_of_numbers(numbers, others) >= MOSTLY
+        return measured or self.share_of_numbers >= MOSTLY
 
-    def share_of_numbers(self, numbers: Collection[str], others: Collection[str]) -> float:
+    @property
+    def share_of_numbers(self) -> float:
         """Of the cells that are not missing."""
-        n = self.count(numbers)
-        return n / max(n + self.count(others), 1)
+        n, others = map(self.count, self.parted)
+        return n / max(n + others, 1)
 
     # ---------------------------------------------------------------- messages
 
-    def no_number(self, numbers: Collection[str], others: list[str]) -> BadFile:
-        cell = others[0]
-        at = list(self.cells).index(cell)
-        share = self.share_of_numbers(numbers, others)
-        most = "as (nearly) all are there"
-        if share < MOSTLY:
-            most = f"as are {percent(share)} of its cells"
+    def no_number(self, cell: str) -> BadFile:
+        at = self.cells.index(cell)
+        share = self.share_of_numbers
+        most = f"as are {percent(share)} of its cells"
+        if share >= MOSTLY:
+            most = "as (nearly) all are there"
         gap = f"; if it means that the value is missing, leave the cell empty or {self.say_missing(cell)}"
-        if self.counts[cell] == 1 and len(others) > 1:
+        if self.counts[cell] == 1 and len(self.parted[1]) > 1:
             gap = ""
         hint = f"Correct it{gap}; if all are text, {self.say_text}."
         where = f"row {self.rows[at]}, column {self.name!r}"
