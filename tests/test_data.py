@@ -106,8 +106,8 @@ def test_idx_gives_what_is_in_the_file(tmp_path, dtype, pack):
         "cut": (idx(X)[:-1], r"expected 120 bytes of numbers, shape \(10, 4, 3\), got fewer"),
         "trailing": (idx(X) + b"!", "expected 120 bytes of numbers, .* got more"),
         "gzip trailing": (gzip.compress(idx(X) + b"!"), "expected 120 bytes .* got more"),
-        "gzip cut": (gzip.compress(idx(X))[:-9], "expected sound gzip data"),
-        "gzip garbage": (gzip.compress(idx(X)) + b"garbage", "expected sound gzip data"),
+        "gzip cut": (gzip.compress(idx(X))[:-9], "expected a sound IDX file"),
+        "gzip garbage": (gzip.compress(idx(X)) + b"garbage", "expected a sound IDX file"),
         "no examples": (idx(X[:0]), "expected 1 to .* bytes"),
         "size lies": (idx(X, (2**31, 1, 1)), "expected 2147483648 bytes .* got fewer"),
         "gzip size lies": (
@@ -745,7 +745,7 @@ def test_a_download_ends_in_time(home, monkeypatch):
 
 def test_mnist_is_mnist(tmp_path):
     folder = os.environ.get("NANOAE_DATA", "")
-    if not folder or not catalogue.stored(Path(folder) / "mnist", SOURCES["mnist"].files[0]):
+    if not folder or not catalogue.complete("mnist", Path(folder) / "mnist", ("", ".gz")):
         pytest.skip("NANOAE_DATA holds no mnist/")
     data = load_data("mnist", download=False)  # the SHA-256 of each file is checked on the way
     assert data.x_train.shape == (60000, 28, 28) and data.x_test.shape == (10000, 28, 28)

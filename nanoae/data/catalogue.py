@@ -11,7 +11,7 @@ from typing import Any
 from nanoae.data.columnar import is_columnar, read_columnar
 from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset
 from nanoae.data.digits import digits
-from nanoae.data.download import SOURCES, File, fetch, read_official
+from nanoae.data.download import SOURCES, fetch, read_official
 from nanoae.data.files import read_npy, read_npz
 from nanoae.data.idx import find_idx, is_idx, read_idx_images
 from nanoae.data.image_folder import read_images
@@ -69,16 +69,15 @@ def load_data(
     suffix = suffix_of(path)
     format = TextFormat.of(written, "load_data")
     columnar = is_columnar(path)
-    if label is not None and suffix not in SUFFIXES and not columnar:
-        raise ValueError(
-            f"load_data: expected a .csv file to take the column {label!r} from, got {given!r}."
-        )
-    if (
-        replace(format, ignore=()) if columnar else format
-    ) != TextFormat() and suffix not in SUFFIXES:
-        raise ValueError(
-            f"load_data: expected a .csv file to be read with {', '.join(written)}, got {given!r}."
-        )
+    text = suffix in SUFFIXES
+    found = replace(format, ignore=()) if columnar else format
+    wanted = ""
+    if label is not None and not (text or columnar):
+        wanted = f"to take the column {label!r} from"
+    elif found != TextFormat() and not text:
+        wanted = f"to be read with {', '.join(written)}"
+    if wanted:
+        raise ValueError(f"load_data: expected a .csv file {wanted}, got {given!r}.")
     if maximum is not None and name in NAMES:
         raise ValueError(
             f"load_data: expected maximum=None for {name!r}, got {maximum!r}. Its images have one."
@@ -95,9 +94,9 @@ def load_data(
         return read_columnar(path, random_state, label, columns, maximum, format.ignore, limit)
     if path.is_dir():
         return read_images(path, random_state, maximum, limit)
-    if suffix not in (*READERS, *SUFFIXES) and is_idx(path):
-        return read_idx_images(path, random_state, maximum, limit)
-    if suffix not in (*READERS, *SUFFIXES):
+    if suffix not in READERS and not text:
+        if is_idx(path):
+            return read_idx_images(path, random_state, maximum, limit)
         known = ", ".join(NAMES)
         raise ValueError(
             f"load_data: expected one of {known}, or a path to a .npy, .npz, .csv or IDX file or to a "
@@ -121,24 +120,23 @@ def load_data(
 def load_official(name: str, data_dir: str | os.PathLike[str] | None, download: bool) -> Dataset:
     """MNIST or Fashion-MNIST, from the first place that holds all four files, or fetched."""
     looked = places(name, data_dir)
-    paths = next((paths for place in looked if (paths := complete(name, *place))), None)
+    files = SOURCES[name].files
+    paths = next(filter(None, (complete(name, *place) for place in looked)), None)
     if paths is None:
-        source = SOURCES[name]
         target = (Path(os.path.expanduser(data_dir)) if data_dir else cache()) / name
+        mirrors = SOURCES[name].mirrors
         try:
             if not download:
                 raise FileNotFoundError("nothing: download=False")
-            paths = [
-                stored(target, file) or fetch(file, source.mirrors, target) for file in source.files
-            ]
+            paths = [find_idx(target, file.name) or fetch(file, mirrors, target) for file in files]
         except OSError as error:
             tried = ", ".join(str(place) for place, _ in looked)
-            files = ", ".join(f"{file.name}.gz" for file in source.files)
+            names = ", ".join(f"{file.name}.gz" for file in files)
             raise FileNotFoundError(
                 f"load_data: expected the files of {name} in one of {tried}, got no complete set there. "
-                f"Tried:\n{error}\nOffline, put {files} into {target} by hand."
+                f"Tried:\n{error}\nOffline, put {names} into {target} by hand."
             ) from error
-    x_train, y_train, x_test, y_test = map(read_official, paths, SOURCES[name].files)
+    x_train, y_train, x_test, y_test = map(read_official, paths, files)
     return Dataset(name, x_train, y_train, x_test, y_test, maximum=255)
 
 
@@ -156,28 +154,21 @@ def places(
     name: str, data_dir: str | os.PathLike[str] | None = None
 ) -> list[tuple[Path, tuple[str, ...]]]:
     """The folders to look for a set in, first ones first, and the suffixes that its files may have there."""
+    either = ("", ".gz")
     found: list[tuple[Path, tuple[str, ...]]] = []
     for folder in (data_dir, os.environ.get("NANOAE_DATA"), cache()):
         if not folder:
             continue
         place = Path(os.path.expanduser(folder))
-        found.append((place / name, ("", ".gz")))
-        if name == "mnist":
-            found.append((place, ("", ".gz")))
-        elif folder == data_dir:
-            # both sets have these file names: only the .gz tells whose they are
-            found.append((place, (".gz",)))
+        found.append((place / name, either))
+        # Both sets have these file names: only the .gz tells whose they are.
+        if name == "mnist" or folder == data_dir:
+            found.append((place, either if name == "mnist" else (".gz",)))
     return found
 
 
 def complete(name: str, folder: Path, suffixes: tuple[str, ...]) -> list[Path] | None:
     """The four files of a set in `folder`, if all are there."""
     files = SOURCES[name].files
-    found = [stored(folder, file, suffixes) for file in files]
-    paths = [path for path in found if path]
+    paths = [path for file in files if (path := find_idx(folder, file.name, suffixes))]
     return paths if len(paths) == len(files) else None
-
-
-def stored(folder: Path, file: File, suffixes: tuple[str, ...] = ("", ".gz")) -> Path | None:
-    """Where that file is in the folder, in any usual spelling of its name."""
-    return find_idx(folder, file.name, suffixes)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,59 +27,43 @@ class Source(NamedTuple):
     """Where a set comes from. The four files: training images and labels, test images and labels."""
 
     mirrors: tuple[str, ...]
-    files: tuple[File, File, File, File]
+    files: tuple[File, ...]
+
+
+FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+def source(mirrors: tuple[str, ...], *hashes: str) -> Source:
+    return Source(mirrors, tuple(map(File, FILES, hashes)))
 
 
 SOURCES = {
     # LeCun, Cortes, Burges: 60,000 and 10,000 handwritten digits, 28x28.
-    "mnist": Source(
+    "mnist": source(
         (
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
         ),
-        (
-            File(
-                "train-images-idx3-ubyte",
-                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-            ),
-            File(
-                "train-labels-idx1-ubyte",
-                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-            ),
-            File(
-                "t10k-images-idx3-ubyte",
-                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-            ),
-            File(
-                "t10k-labels-idx1-ubyte",
-                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-            ),
-        ),
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     ),
     # Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747 (MIT licence): 70,000 pictures of clothes in the same form.
-    "fashion-mnist": Source(
+    "fashion-mnist": source(
         (
             "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
         ),
-        (
-            File(
-                "train-images-idx3-ubyte",
-                "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-            ),
-            File(
-                "train-labels-idx1-ubyte",
-                "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-            ),
-            File(
-                "t10k-images-idx3-ubyte",
-                "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-            ),
-            File(
-                "t10k-labels-idx1-ubyte",
-                "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-            ),
-        ),
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     ),
 }
 
@@ -95,7 +79,7 @@ def fetch(file: File, mirrors: tuple[str, ...], folder: Path) -> Path:
     Each mirror is tried TRIES times, and goes on from where it was cut off; all together take SECONDS at most. Raises
     ConnectionError with each address and what went wrong there; OSError where the folder cannot be made.
     """
-    # the network's modules take as long to import as half of nanoae
+    # Here, for the network's modules take as long to import as half of nanoae.
     from http.client import HTTPException
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -153,32 +137,28 @@ def receive(response: Any, content: bytearray, title: str, end: float) -> None:
     if content and getattr(response, "status", None) != 206:
         content.clear()  # the server begins anew
     size = len(content) + int(response.headers.get("Content-Length") or 0)
+    bar: Any
     try:
-        bar = importlib.import_module("tqdm").tqdm(
-            desc=title,
-            total=size or None,
-            initial=len(content),
-            unit="B",
-            unit_scale=True,
-            disable=None,
-        )
+        from tqdm import tqdm
     except ImportError:
-        bar = None
+        bar = nullcontext()
+    else:
+        begun = len(content)
+        bar = tqdm(
+            desc=title, total=size or None, initial=begun, unit="B", unit_scale=True, disable=None
+        )
     try:
-        while chunk := response.read(1 << 16):
-            content += chunk
-            if len(content) > DOWNLOAD_LIMIT:
-                raise ValueError(f"expected at most {DOWNLOAD_LIMIT} bytes, got more")
-            if time.monotonic() > end:
-                raise TimeoutError(
-                    f"expected it within {SECONDS} seconds, got {len(content)} bytes"
-                )
-            if bar is not None:
-                bar.update(len(chunk))
+        with bar:
+            while chunk := response.read(1 << 16):
+                content += chunk
+                if len(content) > DOWNLOAD_LIMIT:
+                    raise ValueError(f"expected at most {DOWNLOAD_LIMIT} bytes, got more")
+                if time.monotonic() > end:
+                    got = len(content)
+                    raise TimeoutError(f"expected it within {SECONDS} seconds, got {got} bytes")
+                if hasattr(bar, "update"):
+                    bar.update(len(chunk))
     except (TimeoutError, ConnectionError) as error:
         raise Cut(str(error)) from error
-    finally:
-        if bar is not None:
-            bar.close()
     if len(content) < size:
         raise Cut(f"expected {size} bytes, got {len(content)}")

@@ -13,13 +13,12 @@ import math
 import os
 import re
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset
-from nanoae.data.regular_file import open_regular, unpacked
+from nanoae.data.regular_file import opened, unpacked
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 DEFLATE_RATIO = 1032  # deflate's best: 258 bytes from two bits
@@ -36,55 +35,35 @@ def read_idx(
     Raises BadFile (a ValueError) for another format, a file cut short, trailing bytes, damaged gzip, a size that lies,
     or another hash; OSError where the file cannot be read.
     """
-    import gzip  # here, for `import nanoae` would pay for it
-
-    with open_regular(path) as file:
+    with opened(path, "IDX file") as file:
         stream, packed = unpacked(file)
         room = os.fstat(file.fileno()).st_size * (DEFLATE_RATIO if packed else 1)
-        try:
-            magic = stream.read(4)
-            if (
-                len(magic) < 4
-                or magic[:2] != b"\0\0"
-                or magic[2] not in TYPES
-                or not 1 <= magic[3] <= 32
-            ):
-                raise BadFile(
-                    path,
-                    "an IDX file (00 00, type, axes)",
-                    f"first bytes {magic.hex(' ') or 'none'}",
-                )
-            lengths = stream.read(4 * magic[3])
-            if len(lengths) < 4 * magic[3]:
-                raise BadFile(path, f"the lengths of {magic[3]} axes", "the end of the file")
-            shape = struct.unpack(f">{magic[3]}I", lengths)
-            dtype = np.dtype(TYPES[magic[2]])
-            promised = math.prod(shape) * dtype.itemsize
-            if not 0 < promised <= limit:
-                raise BadFile(
-                    path, f"1 to {limit} bytes of numbers", f"shape {shape}, which is {promised}"
-                )
-            # A size that cannot be true is refused before it is allocated.
-            content = stream.read(promised + 1) if promised <= room else b""
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise BadFile(path, "sound gzip data", error, "Fetch the file again.") from error
+        magic = stream.read(4)
+        if not is_magic(magic):
+            got = f"first bytes {magic.hex(' ') or 'none'}"
+            raise BadFile(path, "an IDX file (00 00, type, axes)", got)
+        lengths = stream.read(4 * magic[3])
+        if len(lengths) < 4 * magic[3]:
+            raise BadFile(path, f"the lengths of {magic[3]} axes", "the end of the file")
+        shape = struct.unpack(f">{magic[3]}I", lengths)
+        dtype = np.dtype(TYPES[magic[2]])
+        promised = math.prod(shape) * dtype.itemsize
+        if not 0 < promised <= limit:
+            got = f"shape {shape}, which is {promised}"
+            raise BadFile(path, f"1 to {limit} bytes of numbers", got)
+        # A size that cannot be true is refused before it is allocated.
+        content = stream.read(promised + 1) if promised <= room else b""
     if len(content) != promised:
         got = "more" if len(content) > promised else "fewer: it is cut short"
-        raise BadFile(
-            path, f"{promised} bytes of numbers, shape {shape}", got, "Fetch the file again."
-        )
+        expected = f"{promised} bytes of numbers, shape {shape}"
+        raise BadFile(path, expected, got, "Fetch the file again.")
     if sha256 is not None:
         import hashlib
 
-        digest = hashlib.sha256(magic + lengths)
-        digest.update(content)
-        if digest.hexdigest() != sha256:
-            raise BadFile(
-                path,
-                f"content of SHA-256 {sha256}",
-                digest.hexdigest(),
-                "It is damaged, or belongs to another data set: move it away, or choose another folder.",
-            )
+        found = hashlib.sha256(magic + lengths + content).hexdigest()
+        if found != sha256:
+            hint = "It is damaged, or belongs to another data set: move it away, or choose another folder."
+            raise BadFile(path, f"content of SHA-256 {sha256}", found, hint)
     numbers = np.frombuffer(content, dtype).reshape(shape)
     return numbers.astype(dtype.newbyteorder("="))
 
@@ -100,29 +79,29 @@ def read_idx_images(
     x = read_idx(path, limit=limit)
     y = None
     name = re.sub("images(.?)idx[0-9]", r"labels\1idx1", path.name, flags=re.IGNORECASE)
-    labels = None
-    if name != path.name:
-        unpacked_name = re.sub(r"\.gz$", "", name, flags=re.IGNORECASE)
-        labels = find_idx(path.parent, unpacked_name)
-    if labels is not None:
+    labels = find_idx(path.parent, re.sub(r"\.gz$", "", name, flags=re.IGNORECASE))
+    if name != path.name and labels is not None:
         y = read_idx(labels, limit=limit)
         if y.shape != x.shape[:1]:
-            raise BadFile(
-                labels, f"{len(x)} labels, one for each example of {path.name}", f"shape {y.shape}"
-            )
+            expected = f"{len(x)} labels, one for each example of {path.name}"
+            raise BadFile(labels, expected, f"shape {y.shape}")
     return Dataset.split(path.name, x, y, random_state, maximum=maximum)
 
 
 def is_idx(path: Path) -> bool:
     """Whether it is a file that begins as IDX files do, gzipped or not."""
     try:
-        with open_regular(path) as file:
-            magic = unpacked(file)[0].read(4)
-    except (OSError, EOFError, zlib.error, BadFile):
+        with opened(path, "IDX file") as file:
+            return is_magic(unpacked(file)[0].read(4))
+    except (OSError, BadFile):
         return False
-    if len(magic) < 4 or magic[:2] != b"\0\0":
+
+
+def is_magic(start: bytes) -> bool:
+    """Whether a file that starts so is of IDX."""
+    if len(start) < 4 or start[:2] != b"\0\0":
         return False
-    return magic[2] in TYPES and magic[3] > 0
+    return start[2] in TYPES and 1 <= start[3] <= 32
 
 
 def find_idx(folder: Path, name: str, suffixes: tuple[str, ...] = ("", ".gz")) -> Path | None:
@@ -132,9 +111,9 @@ def find_idx(folder: Path, name: str, suffixes: tuple[str, ...] = ("", ".gz")) -
         found = {path.name.lower(): path for path in folder.iterdir() if path.is_file()}
     except OSError:
         return None
-    spellings = [re.sub("[-.]idx", f"{mark}idx", name.lower()) for mark in "-."]
     for end in suffixes:
-        for spelt in spellings:
-            if spelt + end in found:
-                return found[spelt + end]
+        for mark in "-.":
+            spelt = re.sub("[-.]idx", f"{mark}idx", name.lower()) + end
+            if spelt in found:
+                return found[spelt]
     return None
