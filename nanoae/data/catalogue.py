@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nanoae.data.columnar import is_columnar, read_columnar
-from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset
+from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset, Examples
 from nanoae.data.digits import digits
 from nanoae.data.download import SOURCES, fetch, read_official
 from nanoae.data.files import read_npy, read_npz
@@ -23,7 +23,7 @@ from nanoae.data.text_table import SUFFIXES, suffix_of
 from nanoae.spelling import did_you_mean
 
 NAMES = ("digits", *SOURCES, "swiss-roll", "xor")
-READERS: dict[str, Callable[..., Dataset]] = {".npy": read_npy, ".npz": read_npz}
+READERS: dict[str, Callable[..., Examples]] = {".npy": read_npy, ".npz": read_npz}
 
 
 def load_data(
@@ -90,13 +90,17 @@ def load_data(
         return Dataset("xor", *xor(200), *xor(4))
     if isinstance(name, str) and name in SOURCES:
         return load_official(name, data_dir, download)
+
+    def of(found: Examples) -> Dataset:
+        return Dataset.of(path.name, found, random_state, maximum)
+
     if columnar:
-        return read_columnar(path, random_state, label, columns, maximum, format.ignore, limit)
+        return of(read_columnar(path, label, columns, format.ignore, limit))
     if path.is_dir():
-        return read_images(path, random_state, maximum, limit)
+        return of(read_images(path, limit))
     if suffix not in READERS and not text:
         if is_idx(path):
-            return read_idx_images(path, random_state, maximum, limit)
+            return of(read_idx_images(path, limit))
         known = ", ".join(NAMES)
         raise ValueError(
             f"load_data: expected one of {known}, or a path to a .npy, .npz, .csv or IDX file or to a "
@@ -107,10 +111,10 @@ def load_data(
             f"load_data: expected a {suffix} file, got {given!r}, and no such file exists."
         )
     if suffix in READERS:
-        return READERS[suffix](path, random_state, maximum, limit)
+        return of(READERS[suffix](path, limit))
     if encoder is None or not (encoder.fitted or format.text):
         try:
-            return read_numbers(path, random_state, label, columns, maximum, format, limit)
+            return of(read_numbers(path, label, columns, format, limit))
         except BadFile:
             if encoder is None or maximum is not None:
                 raise

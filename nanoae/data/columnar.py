@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset
+from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Examples
 from nanoae.data.regular_file import decoding
 from nanoae.rows import LARGE, Rows, stored
 from nanoae.spelling import did_you_mean
@@ -28,18 +28,12 @@ def is_columnar(path: Path) -> bool:
 
 
 def read_columnar(
-    path: Path,
-    random_state: int | None = 0,
-    label: str | None = None,
-    columns: Sequence[str] | None = None,
-    maximum: float | None = None,
-    ignore: Sequence[str] = (),
-    limit: int = UNPACK_LIMIT,
-) -> Dataset:
-    """Columns of numbers as a data set, one example a row; `load_data` says what the arguments mean."""
+    path: Path, label: str | None, columns: Sequence[str] | None, ignore: Sequence[str], limit: int
+) -> Examples:
+    """Columns of numbers, one example a row; `load_data` says what the arguments mean."""
     x, y = read_columns(path, label, columns, ignore, limit)
     table: Any = x if x.nbytes >= LARGE else np.asarray(x)
-    return Dataset.split(path.name, table, y, random_state, x.names, maximum)
+    return Examples(table, y, columns=x.names)
 
 
 def read_columns(

@@ -6,7 +6,6 @@ that scikit-learn ships too, stored as uint8 in two parts: in the order `numpy.r
 the first 1,437 to train and the last 360 to test.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 from nanoae.data.dataset import Dataset
@@ -15,4 +14,4 @@ from nanoae.data.files import read_npz
 
 def digits() -> Dataset:
     """x_train (1437, 8, 8), x_test (360, 8, 8) uint8 in 0..16, y uint8 in 0..9; the split never changes."""
-    return replace(read_npz(Path(__file__).with_name("digits.npz")), name="digits", maximum=16)
+    return Dataset.of("digits", read_npz(Path(__file__).with_name("digits.npz")), None, 16)

@@ -9,22 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.configurable import Configurable
 from nanoae.data.cell import category
 from nanoae.data.columns import check_learned
 from nanoae.data.field import promised
 from nanoae.data.frame import FrameOutput, framed
 from nanoae.data.identity import FEW, examples, tell_of_ids
 from nanoae.data.number import check_unit
-from nanoae.data.scaling import RobustScaler, fit_known
+from nanoae.data.scaling import RobustScaler, Transformer, fit_known
 from nanoae.data.table import Table
 from nanoae.guard import guard
-from nanoae.spelling import one_of
 
 RARE = 0.05  # the share of the rows with values that stand in one row only from which these are "other"
 
 
-class TableEncoder(FrameOutput, Configurable):
+class TableEncoder(FrameOutput, Transformer):
     """Tables as arrays (N, D) that a network can learn: numbers on one scale, categories one-hot, NaN where missing.
 
     A number becomes z = (x - median) / s, s = IQR / 1.349 (RobustScaler). A category of K values is K + 1 columns wide:
@@ -62,33 +60,25 @@ class TableEncoder(FrameOutput, Configurable):
             raise ValueError(f"TableEncoder: expected max_categories >= 1, got {max_categories}.")
         self.max_categories = max_categories
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        return self.config()
-
-    def set_params(self, **params) -> TableEncoder:
-        for name, value in params.items():
-            known = one_of("TableEncoder: parameter", name, self.config())
-            setattr(self, known, value)
-        return self
-
     def fit(self, X: Any, y: Any = None) -> TableEncoder:
         """From a Table, a data frame or an array (N, D). `y` is ignored."""
         table = self._table(X)
-        columns = [table.column(i) for i in range(len(table.names))]
         self.names_ = table.names
         self.named_ = table.named
         self.na_ = list(table.format.na) if table.format else []
-        self.categories_ = [
-            self._categories(column) if column.dtype == object else None for column in columns
-        ]
+        self.categories_: list[list[str] | None] = []
+        self.units_: list[str | None] = []
+        self.others_: list[float] = []
+        columns = []
+        for i in range(len(table.names)):
+            column = table.column(i)
+            words = column.dtype == object
+            known = self._categories(column) if words else None
+            columns.append(column)
+            self.categories_.append(known)
+            self.units_.append(None if words else table.unit(i))
+            self.others_.append(_share_of_others(column, known) if known is not None else 0.0)
         self.blocks_ = _widths(self.categories_)
-        self.units_ = [
-            table.unit(i) if known is None else None for i, known in enumerate(self.categories_)
-        ]
-        self.others_ = [
-            0.0 if known is None else _share_of_others(column, known)
-            for column, known in zip(columns, self.categories_, strict=True)
-        ]
         self.scaler_ = fit_known(RobustScaler(), _numbers(len(table), columns))
         tell_of_ids(type(self).__name__, columns, self.names_)
         for i, known in enumerate(self.categories_):
@@ -106,10 +96,6 @@ class TableEncoder(FrameOutput, Configurable):
         common = sorted(counts, key=lambda cell: (-counts[cell], cell))
         least = _least(counts)
         return sorted(cell for cell in common[: self.max_categories] if counts[cell] >= least)
-
-    def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
-        """fit(X), then transform(X)."""
-        return self.fit(X).transform(X)
 
     @framed
     def transform(self, X: Any) -> np.ndarray:

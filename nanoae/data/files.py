@@ -5,23 +5,19 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nanoae.data.archive import open_archive, read_header
-from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset
+from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Examples
 from nanoae.data.regular_file import opened
 
 
-def read_npy(
-    path: Path,
-    random_state: int | None = 0,
-    maximum: float | None = None,
-    limit: int = UNPACK_LIMIT,
-) -> Dataset:
+def read_npy(path: Path, limit: int) -> Examples:
     """A .npy file of shape (N, ...), memory-mapped: a large one stays on disk, shuffled by its row numbers alone (see
     `Dataset.split`); a smaller one does with random_state=None."""
-    return Dataset.split(path.name, mapped(path), None, random_state, maximum=maximum)
+    return Examples(mapped(path))
 
 
 def mapped(path: Path) -> np.ndarray:
@@ -31,35 +27,20 @@ def mapped(path: Path) -> np.ndarray:
         return np.lib.format.open_memmap(path, mode="r")
 
 
-def read_npz(
-    path: Path,
-    random_state: int | None = 0,
-    maximum: float | None = None,
-    limit: int = UNPACK_LIMIT,
-) -> Dataset:
+def read_npz(path: Path, limit: int = UNPACK_LIMIT) -> Examples:
     """A .npz file with x_train and x_test (and y_train, y_test), or with X or x (and y) and no split. Never pickles.
 
     limit   the most bytes to unpack in all
     """
     with open_archive(path, limit) as archive:
-        parted = {"x_train", "x_test"} <= archive.keys()
-        names = (
-            ("x_train", "y_train", "x_test", "y_test")
-            if parted
-            else ("X" if "X" in archive else "x", "y")
-        )
+        names = ["X" if "X" in archive else "x", "y"]
+        if {"x_train", "x_test"} <= archive.keys():
+            names = ["x_train", "y_train", "x_test", "y_test"]
         if names[0] not in archive:
-            raise BadFile(
-                path,
-                "x_train and x_test, or X, and perhaps labels",
-                f"the members {list(archive)[:20]}",
-            )
-        found = {name: archive[name] for name in names if name in archive}
-    x, y, *test = (found.get(name) for name in names)
-    assert x is not None
-    if test:
-        return Dataset.of_parts(path.name, x, y, test[0], test[1], maximum)  # type: ignore[arg-type]
-    return Dataset.split(path.name, x, y, random_state, maximum=maximum)
+            expected = "x_train and x_test, or X, and perhaps labels"
+            raise BadFile(path, expected, f"the members {list(archive)[:20]}")
+        found: list[Any] = [*map(archive.get, names)]
+        return Examples(*found)
 
 
 def read_lines(path: str | os.PathLike[str]) -> tuple[list[str], list[str] | None]:

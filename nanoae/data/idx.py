@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset
+from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Examples
 from nanoae.data.regular_file import opened, unpacked
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -68,12 +68,7 @@ def read_idx(
     return numbers.astype(dtype.newbyteorder("="))
 
 
-def read_idx_images(
-    path: Path,
-    random_state: int | None = 0,
-    maximum: float | None = None,
-    limit: int = UNPACK_LIMIT,
-) -> Dataset:
+def read_idx_images(path: Path, limit: int = UNPACK_LIMIT) -> Examples:
     """An IDX file of images of one's own, (N, ...), and where its name has "images" in it, the labels (N,) of the file
     beside it that has "labels" there."""
     x = read_idx(path, limit=limit)
@@ -85,7 +80,7 @@ def read_idx_images(
         if y.shape != x.shape[:1]:
             expected = f"{len(x)} labels, one for each example of {path.name}"
             raise BadFile(labels, expected, f"shape {y.shape}")
-    return Dataset.split(path.name, x, y, random_state, maximum=maximum)
+    return Examples(x, y)
 
 
 def is_idx(path: Path) -> bool:

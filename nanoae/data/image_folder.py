@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset
+from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Examples
 from nanoae.data.idx import DEFLATE_RATIO, is_idx
 from nanoae.data.image_file import READ, is_image, load_pillow, opened_image, pixels
 from nanoae.data.labels import is_nothing, read_labels
@@ -32,31 +32,23 @@ BLOCK_BYTES = 4 << 10  # that a file takes on the disk, however small it is
 NAMED = 5  # files in a message
 
 
-def read_images(
-    folder: Path,
-    random_state: int | None = 0,
-    maximum: float | None = None,
-    limit: int = UNPACK_LIMIT,
-) -> Dataset:
+def read_images(folder: Path, limit: int = UNPACK_LIMIT) -> Examples:
     """The images of a folder, all of one size, in the natural order of their names: (N, H, W), or (N, H, W, 3) of
     colours; uint8, or uint16 where they have 16 bits. BadFile names what cannot be read, and why."""
     load_pillow()
     train, test = parts(folder)
     paths, names = labelled(train)
+    more, more_names = ([], None) if test is None else labelled(test)
+    x = read_stack(folder, paths + more, limit)
+    y = read_classes(folder, (names or []) + (more_names or []))
     n = len(paths)
-    more = None
-    if test is not None:
-        test_paths, more = labelled(test)
-        paths = paths + test_paths
-    x = read_stack(folder, paths, limit)
-    if maximum is None and x.dtype == np.uint16:
-        maximum = 65535  # says the format; of 8 bits the values decide
-    y = read_classes(folder, (names or []) + (more or []))
-    y_train = y[: len(names)] if names else None
-    y_test = y[-len(more) :] if more else None
-    if test is None:
-        return Dataset.split(folder.name, x, y_train, random_state, maximum=maximum)
-    return Dataset.of_parts(folder.name, x[:n], y_train, x[n:], y_test, maximum)
+    return Examples(
+        x[:n],
+        y[:n] if names else None,
+        None if test is None else x[n:],
+        y[-len(more) :] if more_names else None,
+        65535 if x.dtype == np.uint16 else None,  # says the format; of 8 bits the values decide
+    )
 
 
 # ---------------------------------------------------------------- which files

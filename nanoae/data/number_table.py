@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nanoae.data.columns import check_learned
-from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Dataset
+from nanoae.data.dataset import BadFile, Examples
 from nanoae.data.identity import tell_of_ids
 from nanoae.data.labels import read_labels
 from nanoae.data.number import POINT, check_unit, number
@@ -30,26 +29,19 @@ LEFT_OUT = "A label is named: label=, --label; leave out what is not a feature: 
 
 
 def read_numbers(
-    path: Path,
-    random_state: int | None = 0,
-    label: str | None = None,
-    columns: Sequence[str] | None = None,
-    maximum: float | None = None,
-    written: TextFormat | None = None,
-    limit: int = UNPACK_LIMIT,
-) -> Dataset:
+    path: Path, label: str | None, columns: Sequence[str] | None, written: TextFormat, limit: int
+) -> Examples:
     """A text table of numbers, one example a row; `load_data` says what the arguments mean.
 
     BadFile names the row (its line in the file) and the column of a cell that is no number.
     """
-    with open_table(path, written or TextFormat(), limit) as text:
+    with open_table(path, written, limit) as text:
         table = NumberTable(text, label, columns)
         x = table.read()
     if columns is None:
         tell_of_ids("load_data", sample(x).T, table.columns)
     y = None if label is None else read_labels(table.labels)
-    data = Dataset.split(path.name, x, y, random_state, table.names, maximum)
-    return replace(data, units=tuple(table.units))
+    return Examples(x, y, columns=table.names, units=tuple(table.units))
 
 
 class NumberTable:

@@ -33,7 +33,23 @@ WILD = 0.01  # the share of a column's spread below which that of its middle 98 
 LARGEST = 1e308
 
 
-class Scaler(Configurable):
+class Transformer(Configurable):
+    """What scikit-learn's pipelines and `clone` want of one, beside `fit` and `transform`."""
+
+    def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
+        """fit(X), then transform(X)."""
+        return self.fit(X).transform(X)  # type: ignore[attr-defined]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        return self.config()
+
+    def set_params(self, **params: Any) -> Any:
+        for name, value in params.items():
+            setattr(self, one_of(f"{type(self).__name__}: parameter", name, self.config()), value)
+        return self
+
+
+class Scaler(Transformer):
     """fit(X (N, ...) float64), then transform(X): float32, of X's shape, each feature on its scale; here as it is.
 
     For one of your own write `fit` and `transform`. What fit learns are arrays in attributes that end in "_", so that a
@@ -42,19 +58,6 @@ class Scaler(Configurable):
 
     def fit(self, X: np.ndarray, y: Any = None) -> Scaler:
         """`y` is ignored."""
-        return self
-
-    def fit_transform(self, X: np.ndarray, y: Any = None) -> np.ndarray:
-        """fit(X), then transform(X)."""
-        return self.fit(X).transform(X)
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """For scikit-learn's pipelines and `clone`."""
-        return self.config()
-
-    def set_params(self, **params: Any) -> Scaler:
-        for name, value in params.items():
-            setattr(self, one_of(f"{type(self).__name__}: parameter", name, self.config()), value)
         return self
 
     def refine(self, whole: Whole) -> None:
@@ -72,35 +75,52 @@ class Scaler(Configurable):
         return {name: value for name, value in vars(self).items() if name.endswith("_")}
 
 
-class AffineScaler(Scaler):
-    """z = (x - center_) / scale_, its tails drawn in beyond limit_."""
+class ColumnScaler(Scaler):
+    """Each column by itself, z = _scaled(x), its tails drawn in beyond limit_."""
 
-    center_: np.ndarray
-    scale_: np.ndarray
     limit_: np.ndarray | float = np.inf  # of a model file from before there was one
+    _learn: Callable
+    _scaled: Callable
+    _unscaled: Callable
+
+    def fit(self, X, y=None):
+        X = np.asarray(X, np.float64)
+        self.limit_ = np.full(X.shape[1:], LIMIT)
+        with np.errstate(over="ignore"):
+            self._learn(X)
+        return self
 
     def transform(self, X):
         X = np.asarray(X)
-        columns = X.reshape(len(X), -1)
         with np.errstate(over="ignore"):
-            z = (columns - np.ravel(self.center_)) / np.ravel(self.scale_)
+            z = self._scaled(X.reshape(len(X), -1))
         return draw_in(z, np.ravel(self.limit_)).reshape(X.shape)
 
     def inverse_transform(self, Z):
         Z = np.asarray(Z)
         z = draw_out(Z.reshape(len(Z), -1), np.ravel(self.limit_))
-        return (z * np.ravel(self.scale_) + np.ravel(self.center_)).reshape(Z.shape)
+        return self._unscaled(z).reshape(Z.shape)
+
+
+class AffineScaler(ColumnScaler):
+    """z = (x - center_) / scale_"""
+
+    center_: np.ndarray
+    scale_: np.ndarray
+
+    def _scaled(self, x):
+        return (x - np.ravel(self.center_)) / np.ravel(self.scale_)
+
+    def _unscaled(self, z):
+        return z * np.ravel(self.scale_) + np.ravel(self.center_)
 
 
 class StandardScaler(AffineScaler):
     """z = (x - mean) / standard deviation: those of the middle 98 % of a column whose standard deviation is more than a
     hundred times that, for then a few wild values have made it."""
 
-    def fit(self, X, y=None):
-        X = np.asarray(X, np.float64)
+    def _learn(self, X):
         self.center_, self.scale_ = tame(X)
-        self.limit_ = np.full(X.shape[1:], LIMIT)
-        return self
 
     def refine(self, whole):
         ratio = whole.std / self.scale_
@@ -116,34 +136,28 @@ class RobustScaler(AffineScaler):
     mostly 0, or 0 but for jitter, s is this standard deviation; where that is 0, the one of all values.
     """
 
-    def fit(self, X, y=None):
-        X = np.asarray(X, np.float64)
-        self.center_, self.scale_ = np.median(X, axis=0), robust_spread(X)
-        with np.errstate(over="ignore"):
-            many = (np.abs(X - self.center_) > LIMIT_OF_MANY * self.scale_).mean(axis=0) > MANY
+    def _learn(self, X):
+        self.center_ = np.median(X, axis=0)
+        self.scale_ = robust_spread(X)
+        many = (np.abs(X - self.center_) > LIMIT_OF_MANY * self.scale_).mean(axis=0) > MANY
         self.limit_ = np.where(many, LIMIT_OF_MANY, LIMIT)
-        return self
 
 
 class MinMaxScaler(AffineScaler):
     """z = (x - min) / (max - min): the rows learned from lie in [0, 1], new ones may lie beyond."""
 
-    def fit(self, X, y=None):
-        X = np.asarray(X, np.float64)
-        low, high = X.min(axis=0), X.max(axis=0)
+    def _learn(self, X):
+        low = self.center_ = X.min(axis=0)
+        high = X.max(axis=0)
         size = np.maximum(np.abs(low), np.abs(high))
-        with np.errstate(over="ignore"):
-            wide = high - low
-        self.center_ = low
+        wide = high - low
         self.scale_ = np.where(wide > precision(X) * size, wide, spread(X))
-        self.limit_ = np.full(X.shape[1:], LIMIT)
-        return self
 
     def refine(self, whole):
         fit_known(self, np.stack([whole.low, whole.high]))
 
 
-class GaussianScaler(Scaler):
+class GaussianScaler(ColumnScaler):
     """z = Φ⁻¹(F(x)): each column made normal by its own distribution function F; beyond the rows that were learned from
     it goes on in a straight line, one for each of StandardScaler's standard deviations.
 
@@ -154,50 +168,39 @@ class GaussianScaler(Scaler):
     x_: np.ndarray  # (KNOTS, D)
     z_: np.ndarray
     std_: np.ndarray  # (D,)
-    limit_: np.ndarray | float = np.inf
 
-    def fit(self, X, y=None):
+    def _learn(self, X):
         from statistics import NormalDist  # not above: a tenth of the time of `import nanoae`
 
-        X = np.asarray(X, np.float64)
-        normal, columns = NormalDist(), X.reshape(len(X), -1)
+        columns = X.reshape(len(X), -1)
         self.x_, self.z_ = np.empty((2, KNOTS, columns.shape[1]))
         _, self.std_ = tame(columns)
-        self.limit_ = np.full(columns.shape[1], LIMIT)
         center = np.median(columns, axis=0)
-        columns = np.where(
-            np.abs(columns - center) <= precision(columns) * np.abs(center), center, columns
-        )
-        for j, column in enumerate(columns.T):
+        rounded = np.abs(columns - center) <= precision(columns) * np.abs(center)
+        for j, column in enumerate(np.where(rounded, center, columns).T):
             value, count = np.unique(column, return_counts=True)
             middle = (np.cumsum(count) - count / 2) / len(column)
             knots = np.linspace(0, len(value) - 1, KNOTS).round().astype(int)  # some again
             at, where = np.unique(knots, return_inverse=True)
-            z = np.array([normal.inv_cdf(p) for p in middle[at]])
-            self.x_[:, j], self.z_[:, j] = value[at][where], z[where]
-            seen = np.interp(column, self.x_[:, j], self.z_[:, j])
-            self.z_[:, j] = (self.z_[:, j] - seen.mean()) / spread(seen)
-        return self
+            z = np.array([*map(NormalDist().inv_cdf, middle[at])])[where]
+            seen = np.interp(column, value[knots], z)
+            self.x_[:, j] = value[knots]
+            self.z_[:, j] = (z - seen.mean()) / spread(seen)
 
-    def transform(self, X):
-        X = np.asarray(X)
-        columns = X.reshape(len(X), -1)
-        z = np.empty(columns.shape)
-        for j, column in enumerate(columns.T):
-            low, high = self.x_[0, j], self.x_[-1, j]
-            with np.errstate(over="ignore"):
-                beyond = (column - np.clip(column, low, high)) / self.std_[j]
-            z[:, j] = np.interp(column, self.x_[:, j], self.z_[:, j]) + beyond
-        return draw_in(z, self.limit_).reshape(X.shape)
+    def _scaled(self, x):
+        return broken_line(x, self.x_, self.z_, 1 / self.std_)
 
-    def inverse_transform(self, Z):
-        Z = np.asarray(Z)
-        columns = draw_out(Z.reshape(len(Z), -1), self.limit_)
-        x = np.empty(columns.shape)
-        for j, z in enumerate(columns.T):
-            beyond = (z - np.clip(z, self.z_[0, j], self.z_[-1, j])) * self.std_[j]
-            x[:, j] = np.interp(z, self.z_[:, j], self.x_[:, j]) + beyond
-        return x.reshape(Z.shape)
+    def _unscaled(self, z):
+        return broken_line(z, self.z_, self.x_, self.std_)
+
+
+def broken_line(x: np.ndarray, knots: np.ndarray, values: np.ndarray, slope: np.ndarray):
+    """At x (n, D) the lines through the values (K, D) at the knots (K, D), beyond these at the slope (D,)."""
+    found = np.empty(x.shape)
+    for j, column in enumerate(x.T):
+        beyond = column - np.clip(column, knots[0, j], knots[-1, j])
+        found[:, j] = np.interp(column, knots[:, j], values[:, j]) + slope[j] * beyond
+    return found
 
 
 def draw_in(z: np.ndarray, limit: np.ndarray | float) -> np.ndarray:
