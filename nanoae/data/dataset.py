@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -162,24 +162,32 @@ class Dataset:
         return cls(name, x[train], y_train, x[test], y_test, official=False, **more)
 
     @classmethod
-    def of(
-        cls, name: str, found: Examples, random_state: int | None, maximum: float | None
+    def of_parts(
+        cls,
+        name: str,
+        x_train: np.ndarray,
+        y_train: np.ndarray | None,
+        x_test: np.ndarray,
+        y_test: np.ndarray | None,
+        maximum: float | None = None,
     ) -> Dataset:
-        """What a file of this name holds. Where that says what is to test on, and not the maximum, both parts are brought
-        to one unit; else it is a `split`."""
+        """Parts that were split before; as in `split`, but with maximum=None both are brought to one unit."""
+        for part, x in (("x_train", x_train), ("x_test", x_test)):
+            check_finite(f"{name}, {part}", x)
+        if maximum is None:
+            x_train, x_test, maximum = in_one_unit(name, x_train, x_test)
+        else:
+            check_maximum(name, maximum, x_train, x_test)
+        return cls(name, x_train, y_train, x_test, y_test, maximum)
+
+    @classmethod
+    def of(cls, name: str, found: Examples, seed: int | None, maximum: float | None) -> Dataset:
+        """What a file of this name holds: a `split` where that does not say what is to test on."""
         x, y, x_test, y_test, of_file, columns, units = found
         maximum = of_file if maximum is None else maximum
-        if x_test is None:
-            data = cls.split(name, x, y, random_state, columns, maximum)
-            data.units = units
-            return data
-        for part, array in (("x_train", x), ("x_test", x_test)):
-            check_finite(f"{name}, {part}", array)
-        if maximum is None:
-            x, x_test, maximum = in_one_unit(name, x, x_test)
-        else:
-            check_maximum(name, maximum, x, x_test)
-        return cls(name, x, y, x_test, y_test, maximum)
+        if x_test is not None:
+            return cls.of_parts(name, x, y, x_test, y_test, maximum)
+        return replace(cls.split(name, x, y, seed, columns, maximum), units=units)
 
 
 def split_rows(name: str, shape: tuple[int, ...], random_state: int | None) -> tuple[Any, Any]:
