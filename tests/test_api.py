@@ -216,7 +216,7 @@ def growth(middle, loss="mse", optimizer=None, head=None):
         for i in range(count):
             rows = order[: 200 if i % 3 else 256]  # a short batch now and then
             trainer.step(
-                net.ops.take_rows(x, rows, out=trainer.x_batch[: len(rows)]), t[: len(rows)]
+                net.ops.take_rows(x, rows, out=trainer.buffer("x", (len(rows), 2))), t[: len(rows)]
             )
 
     tracemalloc.start()

@@ -364,9 +364,8 @@ def test_held_out_rows_are_seen_by_neither(monkeypatch, kind):
     model = STACKS[kind](validation_fraction=0.25).fit(X, unlabelled(kind, 40))
     # a quarter of the 40 labelled rows
     assert seen == [50] and len(model.history_["val_loss"]) == 2
-    assert len(
-        model._trainer.x_batch
-    ) == 16 and model._trainer.optimizer.total_steps == 2 * math.ceil(30 / 16)
+    trainer = model._trainer
+    assert trainer.batch_size == 16 and trainer.optimizer.total_steps == 2 * math.ceil(30 / 16)
 
 
 def test_validation_data_and_patience():

@@ -23,10 +23,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from nanoae.configurable import Configurable
 from nanoae.data.archive import open_archive
 from nanoae.data.dataset import BadFile
 from nanoae.lock import locked_folder
@@ -38,7 +39,6 @@ from nanoae.whole_file import whole_file
 if TYPE_CHECKING:
     from nanoae.training.loop import Trainer
 
-FORMAT = 1
 KEPT = 2  # files: should the last one be damaged, there is the one before
 NAME = re.compile(r"checkpoint-(\d{8,})\.npz")
 # of the time that checkpoints may take, and the seconds that they may take in any case
@@ -47,7 +47,7 @@ SHARE, FREE = 0.02, 1.0
 Stage = tuple[Facts, Arrays]  # how a training stands, or stood at its end
 
 
-class Checkpoints:
+class Checkpoints(Configurable):
     """The checkpoints of one fit, in a folder of their own; `fit(checkpoint_dir=...)` takes one, or the folder's path.
 
     One is written after each epoch, by a thread beside the training; of those that come while it is busy the last one
@@ -58,6 +58,8 @@ class Checkpoints:
     A file that cannot be written is no reason to stop: a warning says so, once for each reason, and at the end again.
     """
 
+    bounds: ClassVar = {"steps": "[1, inf)", "minutes": "(0, inf)"}
+
     def __init__(
         self, folder: str | os.PathLike[str], steps: int | None = None, minutes: float | None = None
     ):
@@ -66,14 +68,8 @@ class Checkpoints:
                 f"Checkpoints: expected the path of a folder, got {folder!r:.60}. "
                 'fit(checkpoint_dir="runs/mine") makes it where it is not there.'
             )
-        whole = isinstance(steps, (int, np.integer)) and not isinstance(steps, bool)
-        if steps is not None and not (whole and steps >= 1):
-            raise ValueError(
-                f"Checkpoints: expected steps, a whole number >= 1, or None, got {steps!r}."
-            )
-        number = isinstance(minutes, (int, float, np.number)) and not isinstance(minutes, bool)
-        if minutes is not None and not (number and minutes > 0):
-            raise ValueError(f"Checkpoints: expected minutes > 0, or None, got {minutes!r}.")
+        if steps is not None and steps % 1:
+            raise ValueError(f"Checkpoints: expected steps, a whole number, got {steps!r}.")
         self.folder = Path(folder)
         self.steps = steps
         self.minutes = minutes
@@ -133,14 +129,10 @@ class Checkpoints:
         path, header, arrays = latest(self.folder)
         told = {**versions(), "model": self.model}
         check_same(self.folder, {name: header[name] for name in told}, told)
-        for number, facts in enumerate(header["trainings"]):
-            start = f"{number}."
-            own = {
-                name.removeprefix(start): array
-                for name, array in arrays.items()
-                if name.startswith(start)
-            }
-            self.found.append((facts, own))
+        self.found = [
+            (facts, state.below(f"{number}.", arrays))
+            for number, facts in enumerate(header["trainings"])
+        ]
         self.seed = header["seed"]
         self.good = [path]
 
@@ -160,10 +152,8 @@ class Checkpoints:
         number = len(self.trainings)
         if number:  # the one before has ended, and nobody trains that network any more
             facts, arrays = self.trainings[-1]
-            self.trainings[-1] = (
-                facts,
-                {name: a for name, a in arrays.items() if name.startswith("network.")},
-            )
+            weights = state.below("network.", arrays)
+            self.trainings[-1] = facts, {f"network.{name}": a for name, a in weights.items()}
         if number >= len(self.found):
             self.trainings.append(({"training": told}, {}))
             self.save(trainer, wait=True)
@@ -222,7 +212,7 @@ class Checkpoints:
 
     def write(self, trainings: list[Stage]) -> None:
         header = {
-            "format": FORMAT,
+            "format": 1,
             **versions(),
             "model": self.model,
             "seed": self.seed,
@@ -286,24 +276,18 @@ def read(path: Path) -> tuple[Facts, Arrays]:
         arrays = dict(archive)
     try:
         header = json.loads(bytes(arrays.pop("header")))
-        found = header["format"]
-        kinds: dict[str, Any] = {
-            "model": dict,
-            "trainings": list,
-            "nanoae": str,
-            "numpy": str,
-            "seed": (int, type(None)),
-        }
-        sound = found != FORMAT or all(
-            isinstance(header[name], kind) for name, kind in kinds.items()
-        )
-        sound = sound and (
-            found != FORMAT or all(isinstance(facts, dict) for facts in header["trainings"])
-        )
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise BadFile(path, "a checkpoint of nanoae", repr(error)) from error
-    if found != FORMAT or not sound:
-        raise BadFile(
-            path, f"a checkpoint of format {FORMAT}", f"one of format {found!r:.20}, or not whole"
-        )
-    return header, arrays
+    match header:
+        case {
+            "format": 1,
+            "nanoae": str(),
+            "numpy": str(),
+            "model": dict(),
+            "seed": int() | None,
+            "trainings": [*trainings],
+        } if all(isinstance(facts, dict) for facts in trainings):
+            return header, arrays
+    found = header.get("format") if isinstance(header, dict) else header
+    told = f"one of format {found!r:.20}, or not whole"
+    raise BadFile(path, "a checkpoint of format 1", told)

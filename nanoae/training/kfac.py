@@ -13,6 +13,7 @@ at a time, and takes the mean of that product for the product of two means: its 
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, ClassVar
 
@@ -24,7 +25,7 @@ from nanoae.engine.losses import BCE, MSE, GaussianNLL, Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.optim import SGD, LearningRate
 from nanoae.training.divergence import NotFiniteError
-from nanoae.training.loop import Trainer
+from nanoae.training.loop import Trainer, expect
 
 EARLY = 10  # steps
 SAMPLED = (MSE, GaussianNLL, BCE)
@@ -143,10 +144,7 @@ class KFAC(SGD):
         )
 
 
-def check(right: bool, expected: str, got: object) -> None:
-    """ValueError for what K-FAC cannot train."""
-    if not right:
-        raise ValueError(f"KFAC: expected {expected}, got {got}. Use Adam.")
+check = functools.partial(expect, "KFAC", hint="Use Adam.")  # whether it can be trained
 
 
 class KFACTrainer(Trainer):

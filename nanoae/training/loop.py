@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.backend import Array
+from nanoae.backend import Array, Reused, ThreadState
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.norm import BatchNorm
@@ -30,7 +30,13 @@ History = dict[str, list[float]]
 Callback = Callable[["Trainer", dict[str, float]], object]
 
 
-class Trainer:
+def expect(who: str, right: bool, expected: str, got: object, hint: str = "") -> None:
+    """ValueError unless it is `right`."""
+    if not right:
+        raise ValueError(f"{who}: expected {expected}, got {got}.{hint and f' {hint}'}")
+
+
+class Trainer(Reused):
     """Trains a built network on arrays of its device.
 
     network, loss, optimizer   loss and optimizer are built here
@@ -73,21 +79,17 @@ class Trainer:
         fuse: bool = True,
         on_divergence: str = "stop",
     ):
-        if batch_size < 1 or rows < 1:
-            raise ValueError(
-                f"Trainer: expected batch_size and rows >= 1, got {batch_size} and {rows}."
-            )
-        if not isinstance(loss, Loss):
-            raise ValueError(f"Trainer: expected loss=MSE() or another one, got {loss!r}.")
-        if not isinstance(optimizer, Optimizer):
-            raise ValueError(
-                f"Trainer: expected optimizer=Adam() or another one, got {optimizer!r}."
-            )
-        if getattr(network, "ops", None) is None:
-            raise ValueError(
-                "Trainer: expected a built network. Call network.build(input_shape) first."
-            )
-        self.network, self.ops, self.layers = network, network.ops, [*network.layers]
+        numbers = f"{batch_size} and {rows}"
+        wanted = "batch_size and rows >= 1"
+        expect("Trainer", min(batch_size, rows) >= 1, wanted, numbers)
+        expect("Trainer", isinstance(loss, Loss), "loss=MSE() or another one", repr(loss))
+        known = isinstance(optimizer, Optimizer)
+        expect("Trainer", known, "optimizer=Adam() or another one", repr(optimizer))
+        built = getattr(network, "ops", None) is not None
+        hint = "Call network.build(input_shape) first."
+        expect("Trainer", built, "a built network", "one that is not", hint)
+        self.network, self.layers = network, [*network.layers]
+        self.ops, self.dtype, self.thread = network.ops, network.dtype, ThreadState()
         self.fast = fusion.fuse(network) if fuse else network  # the same parameters, fewer passes
         self.batch_size, self.epochs, self.rows = min(batch_size, rows), epochs, rows
         self.loss = loss.build(self.ops, network.dtype)
@@ -108,8 +110,6 @@ class Trainer:
         self.interrupted = False  # whether Ctrl-C ended `fit`
         self.recovered = False  # whether there are good weights after a divergence
         self.begun: int | None = None  # within an epoch: the optimizer's t before it
-        self.x_batch = self.ops.empty((self.batch_size, *network.input_shape), network.dtype)
-        self.t_batch: Array = None
         self.runner = StepRunner(self)
 
     # ---------------------------------------------------------------- one step, one epoch
@@ -135,13 +135,12 @@ class Trainer:
 
     def batch(self, rows: Array, x: Array, t: Array | None, scale: float) -> tuple[Array, Array]:
         """These rows of the data and their targets, in memory that the next batch uses again."""
-        batch = self.ops.take_rows(x, rows, out=self.x_batch[: len(rows)], scale=scale)
+        out = self.buffer("x", (len(rows), *x.shape[1:]))
+        batch = self.ops.take_rows(x, rows, out=out, scale=scale)
         if t is None:
             return batch, batch
-        kept = self.t_batch
-        if kept is None or (kept.shape[1:], kept.dtype) != (t.shape[1:], t.dtype):
-            kept = self.t_batch = self.ops.empty((self.batch_size, *t.shape[1:]), t.dtype)
-        return batch, self.ops.take_rows(t, rows, out=kept[: len(rows)])
+        targets = self.buffer(f"t {t.dtype}", (len(rows), *t.shape[1:]), t.dtype)
+        return batch, self.ops.take_rows(t, rows, out=targets)
 
     def repeatable(self) -> bool:
         """Whether the device may repeat one step for those that follow."""
@@ -172,11 +171,11 @@ class Trainer:
         ops, n = self.ops, len(self.ops.check_device(x))
         if t is not None:
             ops.check_device(t)
-        if n == 0 or x.shape[1:] != self.network.input_shape or (t is not None and len(t) != n):
-            raise ValueError(
-                f"Trainer: expected x of shape (N, *{self.network.input_shape}), N > 0, and as many targets, "
-                f"got {x.shape}" + (f" and {t.shape}." if t is not None else ".")
-            )
+        shape = self.network.input_shape
+        right = n > 0 and x.shape[1:] == shape and (t is None or len(t) == n)
+        got = x.shape if t is None else f"{x.shape} and {t.shape}"
+        wanted = f"x of shape (N, *{shape}), N > 0, and as many targets"
+        expect("Trainer", right, wanted, got)
         if self.network.layers != self.layers:
             raise ValueError("Trainer: expected the layers it was made for. Make a new one.")
         done, total = self.entered
@@ -185,7 +184,7 @@ class Trainer:
         rows = self.steps_before = 0
         for numbers, part in windows(x, self.order, self.batch_size):
             order = self.shuffled(len(part), numbers)
-            targets = t if t is None or numbers is None else self.rows_of(t, numbers)
+            targets = t if t is None or numbers is None else t[ops.to_device(numbers)]
             steps = math.ceil(len(order) / self.batch_size)
             if done < steps:  # else all of the window was done before the fit was resumed
                 total = self.runner.run(self, order, part, targets, scale, done=done, total=total)
@@ -206,11 +205,6 @@ class Trainer:
             own = self.weights[numbers]
             order = drawn(own, self.order, round(own.sum() / self.weights.mean()))
         return order[: len(order) - self.too_few(len(order))]
-
-    def rows_of(self, t: Array, numbers: np.ndarray) -> Array:
-        """These rows of the targets."""
-        out = self.ops.empty((len(numbers), *t.shape[1:]), t.dtype)
-        return self.ops.take_rows(t, self.ops.to_device(numbers), out=out)
 
     def between_steps(self, done: int, total: Any) -> None:
         """So many steps of an epoch are done, whose losses add up to `total`: is there anything else to do?"""
@@ -336,15 +330,13 @@ class Trainer:
 
     def arrays(self) -> dict[str, Array]:
         """All arrays that training changes, by name: what `state.py` keeps."""
-        lists = {
-            "network": self.network.state(),
-            "optimizer": self.optimizer.moments,
-            "best": self.best_state,
+        kinds: dict[str, dict[Any, Array]] = {
+            "network": dict(enumerate(self.network.state())),
+            "optimizer": dict(enumerate(self.optimizer.moments)),
+            "best": dict(enumerate(self.best_state)),
         }
-        found: dict[str, Array] = {}
-        for name, arrays in lists.items():
-            found |= {f"{name}.{i}": array for i, array in enumerate(arrays)}
         for i, layer in enumerate(self.fast.layers):
-            momenta = getattr(layer, "momenta", {})
-            found |= {f"layers.{i}.{name}": array for name, array in momenta.items()}
-        return found
+            kinds[f"layers.{i}"] = getattr(layer, "momenta", {})
+        return {
+            f"{kind}.{name}": array for kind, own in kinds.items() for name, array in own.items()
+        }

@@ -65,10 +65,6 @@ def fingerprint(ops: Any, data: tuple[Any, ...]) -> str:
             continue
         digest.update(f"{x.dtype} {x.shape}".encode())
         for start in range(0, len(x), 4096):
-            block = x[start : start + 4096]
-            digest.update(
-                np.ascontiguousarray(
-                    block if isinstance(block, np.ndarray) else ops.to_numpy(block)
-                ).data
-            )
+            block = ops.to_numpy(x[start : start + 4096])
+            digest.update(np.ascontiguousarray(block).data)
     return digest.hexdigest()

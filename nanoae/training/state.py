@@ -51,6 +51,12 @@ def identity(trainer: Trainer) -> Facts:
     return told | {name: getattr(trainer, name) for name in SETTINGS}
 
 
+def below(prefix: str, arrays: Arrays) -> Arrays:
+    """Those whose names begin so, by the rest of their names."""
+    start = len(prefix)
+    return {name[start:]: array for name, array in arrays.items() if name.startswith(prefix)}
+
+
 def take(trainer: Trainer) -> tuple[Facts, Arrays]:
     """How things stand, copied."""
     ops = trainer.ops
@@ -91,12 +97,7 @@ def restore(trainer: Trainer, facts: Facts, arrays: Arrays) -> None:
     check(facts)
     if facts["good"] is not None:
         check(facts["good"])
-        before = {
-            name.removeprefix("good."): array
-            for name, array in arrays.items()
-            if name.startswith("good.")
-        }
-        trainer.good = facts["good"], before
+        trainer.good = facts["good"], below("good.", arrays)
         arrays = {name: array for name, array in arrays.items() if not name.startswith("good.")}
     ops = trainer.ops
     optimizer = trainer.optimizer
@@ -154,26 +155,22 @@ def inner(callback: Any) -> Any:
 
 
 def check(facts: Facts) -> None:
-    """KeyError, TypeError or ValueError where something is not of the kind that it has to be."""
+    """KeyError, TypeError, ValueError or AttributeError where something is not of the kind that it has to be."""
     at = Position(**facts["at"])
-    history = facts["history"]
-    kinds = (type(facts["t"]), type(facts["lr"]))
-    sound = all(type(value) is type(getattr(Position, name)) for name, value in vars(at).items())
-    sound = (
-        sound
-        and kinds in ((int, float), (int, type(None)))
-        and min(facts["t"], at.epoch, at.step, at.waited) >= 0
-    )
-    sound = sound and type(facts["rate_scale"]) is float and 0 < facts["rate_scale"] <= 1
-    sound = sound and isinstance(history, dict) and {"loss", "seconds"} <= history.keys()
-    if not sound:
-        raise ValueError(
-            f"expected counts and rates, got {at}, t={facts['t']!r} and lr={facts['lr']!r}"
-        )
-    for name, values in history.items():
-        if (
-            not isinstance(values, list)
-            or len(values) != at.epoch
-            or {type(value) for value in values} - {float}
-        ):
-            raise ValueError(f"expected a history of {at.epoch} numbers, got {name}={values!r:.60}")
+    sound = [type(value) is type(getattr(Position, name)) for name, value in vars(at).items()]
+    for values in facts["history"].values():
+        kinds = {type(value) for value in values}
+        sound.append(isinstance(values, list) and len(values) == at.epoch and kinds <= {float})
+    match facts:
+        case {
+            "t": int(t),
+            "lr": float() | None,
+            "rate_scale": float(scale),
+            "history": {"loss": _, "seconds": _},
+        }:
+            sound.append(0 < scale <= 1 and min(t, at.epoch, at.step, at.waited) >= 0)
+        case _:
+            sound.append(False)
+    if not all(sound):
+        told = {name: facts.get(name) for name in ("at", "t", "lr", "rate_scale", "history")}
+        raise ValueError(f"expected counts, rates and losses of each epoch, got {told!r:.300}")

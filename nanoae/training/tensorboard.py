@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nanoae.extra import extra
 from nanoae.training.callbacks import learning_rate
 from nanoae.training.loop import Trainer
 
@@ -45,18 +48,14 @@ class TensorBoard:
         shape: tuple[int, ...] = (),
         every: int | None = None,
     ):
-        load_writer()
+        extra("tensorboardX", "tensorboard")
         self.logdir = Path(logdir)
         self.every = every
         self.x: Any = None if x is None else np.asarray(x)[:POINTS]
         self.labels = None if labels is None else [str(label) for label in labels[:POINTS]]
-        self.shape = tuple(shape)
-        if not self.shape and self.x is not None:
-            self.shape = self.x.shape[1:]
-        if self.labels is not None:
-            right = self.x is not None and len(self.labels) == len(self.x)
-            if not right:
-                raise ValueError("TensorBoard: expected a label for each row of x.")
+        self.shape = tuple(shape or np.shape(self.x)[1:])
+        if self.labels is not None and len(self.labels) != len(() if x is None else self.x):
+            raise ValueError("TensorBoard: expected a label for each row of x.")
         if every is not None and every < 1:
             raise ValueError(f"TensorBoard: expected every >= 1, got {every}.")
         self.writer: Any = None
@@ -67,23 +66,24 @@ class TensorBoard:
     def __call__(self, trainer: Trainer, row: dict[str, float]) -> None:
         epoch = int(row["epoch"])
         if self.writer is None:
-            self.writer = load_writer().SummaryWriter(str(self.logdir))
+            self.writer = extra("tensorboardX").SummaryWriter(str(self.logdir))
         scalars = {**row, "learning_rate": learning_rate(trainer)}
         stage = f"pretraining/{row['layer']}/" if "layer" in row else ""
         for name in scalars.keys() - {"epoch", "layer"}:
             self.writer.add_scalar(stage + name, scalars[name], epoch)
         if not stage:
+            last = epoch == trainer.epochs
             if epoch == 1:
                 self.add_graph(trainer)
                 self.add_settings(trainer, row)
-            every = self.every or math.ceil(trainer.epochs / 10)
-            if epoch % every == 0 or epoch == trainer.epochs:
+            if last or epoch % (self.every or math.ceil(trainer.epochs / 10)) == 0:
                 self.add_histograms(trainer, epoch)
                 if self.x is not None:
                     self.add_rows(trainer, epoch)
+            if last:
+                self.close()
+                return
         self.writer.flush()
-        if epoch == trainer.epochs and not stage:
-            self.close()
 
     def close(self) -> None:
         """Ends the file; a later epoch begins another."""
@@ -102,48 +102,40 @@ class TensorBoard:
 
     def add_graph(self, trainer: Trainer) -> None:
         """A node for each layer, with the shape of its output and its description."""
-        from tensorboardX.proto.attr_value_pb2 import AttrValue
+        from google.protobuf.json_format import ParseDict
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.proto.graph_pb2 import GraphDef
-        from tensorboardX.proto.node_def_pb2 import NodeDef
-        from tensorboardX.proto.tensor_shape_pb2 import TensorShapeProto
 
-        def node(name: str, op: str, inputs: list[str], shape: tuple[int, ...]) -> Any:
-            axes = [TensorShapeProto.Dim(size=size) for size in (-1, *shape)]
-            sizes = TensorShapeProto(dim=axes)
-            shapes = AttrValue(list=AttrValue.ListValue(shape=[sizes]))
-            return NodeDef(name=name, op=op, input=inputs, attr={"_output_shapes": shapes})
+        nodes: list[dict[str, Any]] = []
 
-        network = trainer.network
-        nodes = [node("input", "Placeholder", [], network.input_shape)]
-        for i, layer in enumerate(network.layers):
-            of = node(
-                f"{i}_{type(layer).__name__}",
-                type(layer).__name__,
-                [nodes[-1].name],
-                layer.out_shape,
-            )
-            of.attr["layer"].s = str(layer).encode()
-            nodes.append(of)
-        loss = type(trainer.loss).__name__
-        nodes.append(node("loss", loss, [nodes[-1].name], ()))
-        graph = GraphDef(node=nodes)
-        event = Event(graph_def=graph.SerializeToString())
-        self.writer.file_writer.add_event(event)
+        def add(name: str, op: str, shape: tuple[int, ...], told: object = "") -> None:
+            sizes = [{"size": size} for size in (-1, *shape)]
+            attributes = {
+                "_output_shapes": {"list": {"shape": [{"dim": sizes}]}},
+                "layer": {"s": base64.b64encode(str(told).encode()).decode()},
+            }
+            before = [node["name"] for node in nodes[-1:]]
+            nodes.append({"name": name, "op": op, "input": before, "attr": attributes})
+
+        add("input", "Placeholder", trainer.network.input_shape)
+        for i, layer in enumerate(trainer.network.layers):
+            kind = type(layer).__name__
+            add(f"{i}_{kind}", kind, layer.out_shape, layer)
+        add("loss", type(trainer.loss).__name__, ())
+        graph = ParseDict({"node": nodes}, GraphDef())
+        self.writer.file_writer.add_event(Event(graph_def=graph.SerializeToString()))
 
     def add_settings(self, trainer: Trainer, row: dict[str, float]) -> None:
         from tensorboardX.summary import hparams
 
-        settings = {
-            name: getattr(trainer, name) for name in ("loss", "optimizer", "batch_size", "epochs")
-        }
+        settings = vars(trainer)
+        names: Iterable[str] = ("loss", "optimizer", "batch_size", "epochs")
         if trainer.model is not None:
             settings = trainer.model.get_params(deep=False)
-        told = {
-            name: value if isinstance(value, (bool, int, float, str)) else str(value)
-            for name, value in settings.items()
-            if name not in ("callbacks", "verbose")
-        }
+            names = settings.keys() - {"callbacks", "verbose"}
+        told = {name: settings[name] for name in names}
+        simple = (bool, int, float, str)
+        told = {name: v if isinstance(v, simple) else str(v) for name, v in told.items()}
         losses = {name: value for name, value in row.items() if name.endswith("loss")}
         for summary in hparams(told, losses):
             self.writer.file_writer.add_summary(summary)
@@ -152,44 +144,38 @@ class TensorBoard:
         """Images and codes of x."""
         network = trainer.network
         ops = trainer.ops
+        model = trainer.model
         x = self.x
-        if trainer.model is not None and x.shape[1:] == trainer.model.input_shape_:
-            x = trainer.model.scaled(x)
+        if model is not None and x.shape[1:] == model.input_shape_:
+            x = model.scaled(x)
         if x.shape[1:] != network.input_shape:
             raise ValueError(
                 f"TensorBoard: expected x of the network's input shape, (N, *{network.input_shape}), "
                 f"got {self.x.shape}."
             )
         x = ops.to_device(x, network.dtype)
-        images: Any = self.images(self.x) if len(self.shape) in (2, 3) else None
+        images = self.images(self.x) if len(self.shape) in (2, 3) else None
         if images is not None and math.prod(network.output_shape) == math.prod(self.shape):
             y = network.forward(x[:IMAGES])
-            predicted = trainer.loss.predict(y, out=ops.empty(y.shape, y.dtype))
-            again = ops.to_numpy(predicted)
-            self.writer.add_image(
-                "reconstructions", above(images[:IMAGES], self.images(again)), epoch
-            )
-        if trainer.model is not None:
-            codes = ops.to_numpy(network.forward(x, stop=trainer.model.n_code_layers_)).reshape(
-                len(x), -1
-            )
+            again = ops.to_numpy(trainer.loss.predict(y, out=ops.empty(y.shape, y.dtype)))
+            both = above(images[:IMAGES], self.images(again))
+            self.writer.add_image("reconstructions", both, epoch)
+        if model is not None:
+            codes = ops.to_numpy(network.forward(x, stop=model.n_code_layers_))
             square = images is not None and images.shape[2] == images.shape[3]
             sprites = unit(images, images) if square else None
+            codes = codes.reshape(len(x), -1)
             self.writer.add_embedding(codes, self.labels, sprites, epoch, "codes")
 
-    def images(self, rows: np.ndarray) -> np.ndarray:
+    def images(self, rows: np.ndarray) -> Any:
         """(N, C, H, W), C being 1 or 3: the rows, of which a conditional model's inputs have more than the image."""
-        if rows.ndim == 2:
-            rows = rows[:, : math.prod(self.shape)]
+        rows = rows.reshape(len(rows), -1)[:, : math.prod(self.shape)]
         images = rows.reshape(len(rows), *self.shape)
         if len(self.shape) == 2:
-            return images[:, None]
-        if self.shape[2] in (1, 3) and self.shape[0] not in (1, 3):
+            images = images[:, None]
+        elif self.shape[2] in (1, 3) and self.shape[0] not in (1, 3):
             images = images.transpose(0, 3, 1, 2)
-        if images.shape[1] in (1, 3):
-            return images
-        grey: np.ndarray = images.mean(axis=1, keepdims=True)
-        return grey
+        return images if images.shape[1] in (1, 3) else images.mean(axis=1, keepdims=True)
 
 
 def above(images: np.ndarray, again: np.ndarray) -> np.ndarray:
@@ -199,20 +185,7 @@ def above(images: np.ndarray, again: np.ndarray) -> np.ndarray:
     return np.concatenate([upper, lower], axis=1)
 
 
-def unit(x: np.ndarray, like: np.ndarray) -> np.ndarray:
+def unit(x: np.ndarray, like: Any) -> Any:
     """x with the smallest of `like` at 0 and the largest at 1."""
-    low = like.min()
-    high = like.max()
-    span = max(high - low, 1e-12)
-    scaled: np.ndarray = np.clip((x - low) / span, 0, 1)
-    return scaled
-
-
-def load_writer() -> Any:
-    try:
-        import tensorboardX
-    except ImportError as error:
-        raise ImportError(
-            'TensorBoard needs tensorboardX: pip install "nanoae[tensorboard]"'
-        ) from error
-    return tensorboardX
+    span = max(np.ptp(like), 1e-12)
+    return np.clip((x - like.min()) / span, 0, 1)
