@@ -250,7 +250,7 @@ def test_the_seed_decides_everything(ops, kind):
 def test_progress_for_each_layer(monkeypatch, kind):
     shown = []
 
-    def progress(items, total=None, label="", show=True):
+    def progress(items, label, show):
         shown.append((list(items), label, show))
         return items
 

@@ -20,47 +20,60 @@ FOLDER = "/dev/shm"  # where MPI has the memory that ranks share
 
 
 class HostSums:
-    """pending   requests for the sums under way, each with a `Test`; the same on all ranks"""
+    """Sums under way, the same on all ranks: between `start` and `wait`.
+
+    Two halves of the shared memory take turns. Who has waited for sums knows that all ranks have begun them, and so
+    have read the sums before them: there it writes the next ones.
+    """
 
     def __init__(self, comm: Any):
+        self.comm = comm
+        self.pending: list[Any] = []  # requests, each with a `Test`
+        self.window: Any = None
+        self.halves: list[list[np.ndarray]] = [[], []]  # of each rank
+        self.size = self.used = 0  # bytes of a half
+
+    def reserve(self, size: int) -> None:
+        """Have so many bytes of shared memory, if there are as many; all ranks do it at the same time."""
         from mpi4py import MPI
 
-        self.comm = comm
-        self.pending: list[Any] = []
-        self.shared: dict[int, SharedSum] = {}  # by the place in `pending`
+        comm = self.comm
+        if size <= self.size or comm.size > MOST:
+            return
+        free = 0
         machine = comm.Split_type(MPI.COMM_TYPE_SHARED)
-        self.one_machine = machine.size == comm.size <= MOST
+        if machine.size == comm.size and os.path.isdir(FOLDER):
+            memory = os.statvfs(FOLDER)
+            free = memory.f_bavail * memory.f_frsize
         machine.Free()
+        if min(comm.allgather(free)) < 4 * size * comm.size:  # half of it is left to others
+            return
+        if self.window is not None:
+            self.window.Unlock_all()
+            self.window.Free()
+        self.size = size
+        self.window = MPI.Win.Allocate_shared(2 * size, 1, comm=comm)
+        self.window.Lock_all()
+        memories: list[Any] = [self.window.Shared_query(rank)[0] for rank in range(comm.size)]
+        for turn in (0, 1):
+            self.halves[turn] = [np.frombuffer(m, np.uint8, size, turn * size) for m in memories]
 
     def start(self, x: Array, scale: float) -> None:
         """Begin to make x, contiguous, the sum of scale · x over all ranks; it is there after `wait`."""
         from mpi4py import MPI
 
-        place = len(self.pending)
-        if x.nbytes >= LARGE and self.one_machine and self.has_room(place, x.nbytes):
-            request = self.shared[place].start(x, scale)
+        start = self.used
+        end = start + x.nbytes
+        if x.nbytes >= LARGE and end <= self.size:
+            parts = [half[start:end].view(x.dtype).reshape(x.shape) for half in self.halves[0]]
+            np.multiply(x, scale, out=parts[self.comm.rank])
+            self.used = end
+            self.window.Sync()
+            request = SharedSum(x, parts, self.window, self.comm.Ibarrier())
         else:
             np.multiply(x, scale, out=x)
             request = self.comm.Iallreduce(MPI.IN_PLACE, x)
         self.pending.append(request)
-
-    def has_room(self, place: int, size: int) -> bool:
-        """Whether there is shared memory for a sum of so many bytes."""
-        known = self.shared.get(place)
-        if known is not None and known.size >= size:
-            return True
-        free = 0
-        if os.path.isdir(FOLDER):
-            memory = os.statvfs(FOLDER)
-            free = memory.f_bavail * memory.f_frsize
-        if (
-            min(self.comm.allgather(free)) < 4 * size * self.comm.size
-        ):  # half of it is left to others
-            return False
-        if known is not None:
-            known.free()
-        self.shared[place] = SharedSum(self.comm, size)
-        return True
 
     def progress(self) -> None:
         """Let what is under way go on: MPI moves where it is called."""
@@ -71,49 +84,28 @@ class HostSums:
         for request in self.pending:
             while not request.Test():
                 time.sleep(0)  # ranks that share a core let each other run
+        if self.pending:
+            self.halves.reverse()
+        self.used = 0
         self.pending.clear()
 
 
 class SharedSum:
-    """A sum of up to `size` bytes over the ranks of one machine, and a request for it, of MPI's kind.
+    """The request for x to be the sum of parts that ranks have written, once all of them have."""
 
-    Two halves of the memory take turns. Who begins a sum has found the one before it done, for which all ranks have
-    begun that one, and so have read the sum before it: there it writes.
-    """
-
-    def __init__(self, comm: Any, size: int):
-        from mpi4py import MPI
-
-        self.comm = comm
-        self.size = size
-        self.window = MPI.Win.Allocate_shared(2 * size, 1, comm=comm)
-        self.window.Lock_all()
-        memories: list[Any] = [self.window.Shared_query(rank)[0] for rank in range(comm.size)]
-        self.halves = [
-            [np.frombuffer(memory, np.uint8, size, offset) for memory in memories]
-            for offset in (0, size)
-        ]
-        self.written: list[Array] = []
-
-    def start(self, x: Array, scale: float) -> SharedSum:
+    def __init__(self, x: Array, parts: list[Array], window: Any, written: Any):
         self.x = x
-        self.halves.reverse()
-        self.written = [part[: x.nbytes].view(x.dtype).reshape(x.shape) for part in self.halves[0]]
-        np.multiply(x, scale, out=self.written[self.comm.rank])
-        self.window.Sync()
-        self.all_begun = self.comm.Ibarrier()
-        return self
+        self.parts = parts
+        self.window = window
+        self.written = written
+        self.done = False
 
     def Test(self) -> bool:
-        if self.written and self.all_begun.Test():
+        if not self.done and self.written.Test():
             self.window.Sync()
-            first, second, *others = self.written
+            first, second, *others = self.parts
             np.add(first, second, out=self.x)
             for other in others:
                 np.add(self.x, other, out=self.x)
-            self.written = []
-        return not self.written
-
-    def free(self) -> None:
-        self.window.Unlock_all()
-        self.window.Free()
+            self.done = True
+        return self.done

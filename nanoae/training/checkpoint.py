@@ -15,13 +15,11 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import re
-import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -83,6 +81,8 @@ class Checkpoints(Configurable):
 
         ValueError for files of another fit, or with none to be resumed; OSError where the folder cannot be written.
         """
+        from concurrent.futures import ThreadPoolExecutor  # here: `import nanoae` would pay for it
+
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -107,16 +107,13 @@ class Checkpoints(Configurable):
             self.began = self.saved = time.perf_counter()
             if there:
                 self.read_latest()
-            self.waiting: queue.Queue[Any] = queue.Queue()
-            writer = threading.Thread(target=self.write_all, name="checkpoints")
-            writer.start()
-            self.open = True
-            try:
-                yield self
-            finally:
-                self.open = False
-                self.waiting.put(None)
-                writer.join()
+            self.waiting: Any = None
+            with ThreadPoolExecutor(1, "checkpoints") as self.writer:
+                self.open = True
+                try:
+                    yield self
+                finally:
+                    self.open = False
             if self.failure is not None:
                 self.report("At the end, too: ")
 
@@ -188,27 +185,24 @@ class Checkpoints(Configurable):
         begun, _ = self.trainings[-1]
         facts = {"training": begun["training"], **facts}
         self.trainings[-1] = facts, arrays
-        with suppress(queue.Empty):  # an older one that was not yet begun
-            self.waiting.get_nowait()
-            self.waiting.task_done()
-        self.waiting.put(list(self.trainings))
+        if self.waiting is not None:
+            self.waiting.cancel()  # an older one that was not yet begun
+        self.waiting = self.writer.submit(self.try_to_write, list(self.trainings))
         self.spent += time.thread_time() - started
         if wait:
-            self.waiting.join()
+            self.waiting.result()
 
     # ---------------------------------------------------------------- files
 
-    def write_all(self) -> None:
-        """What the thread does: write what is waiting, until that is None."""
-        while (trainings := self.waiting.get()) is not None:
-            started = time.thread_time()
-            try:
-                self.write(trainings)
-                self.failure = None
-            except OSError as error:
-                self.failure = error
-            self.spent += time.thread_time() - started
-            self.waiting.task_done()
+    def try_to_write(self, trainings: list[Stage]) -> None:
+        """What the thread does."""
+        started = time.thread_time()
+        try:
+            self.write(trainings)
+            self.failure = None
+        except OSError as error:
+            self.failure = error
+        self.spent += time.thread_time() - started
 
     def write(self, trainings: list[Stage]) -> None:
         header = {

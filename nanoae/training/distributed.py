@@ -28,7 +28,7 @@ from nanoae.engine.norm import BatchNorm
 from nanoae.training import divergence, fusion, state, stop
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.kfac import KFACTrainer
-from nanoae.training.loop import Trainer
+from nanoae.training.loop import Trainer, expect
 from nanoae.training.process_group import ProcessGroup, Shard, report_trace
 from nanoae.training.sameness import comparable
 from nanoae.training.whole_batch import SynchronisedBatchNorm, whole_batch
@@ -55,9 +55,9 @@ class DistributedTrainer(Trainer):
         self.agreed = False
         for layer in network.layers:
             nested = getattr(layer, "layer", None)
-            if getattr(layer, "momenta", None) or isinstance(nested, BatchNorm):
-                raise ValueError(f"{layer}: expected a process by itself, got {group.size} ranks of MPI, which cannot "
-                                 "train it together. Start it without mpiexec.")  # fmt: skip
+            alone = bool(getattr(layer, "momenta", None)) or isinstance(nested, BatchNorm)
+            got = f"{group.size} ranks of MPI, which cannot train it together"
+            expect(str(layer), not alone, "a process by itself", got, "Start it without mpiexec.")
         self.verbose = self.verbose and group.rank == 0
         self.ops = whole_batch(network.ops, group)
         if any(isinstance(layer, BatchNorm) for layer in network.layers):
@@ -163,6 +163,7 @@ class DistributedTrainer(Trainer):
         )
         if self.group.rank:
             state.restore(self, facts, arrays)
+        self.group.sums.reserve(self.network.grad.nbytes)
         self.agreed = True
 
     def check_alike(self, what: str, own: Any, hint: str) -> None:
@@ -221,10 +222,8 @@ class DistributedKFACTrainer(DistributedTrainer, KFACTrainer):
 
     def __init__(self, *arguments: Any, **settings: Any):
         super().__init__(*arguments, **settings)
-        if self.loss.reduction == "sum":
-            raise ValueError(
-                "KFAC: expected a loss that is a mean, on several ranks, got reduction='sum'. Use 'batch'."
-            )
+        mean = self.loss.reduction != "sum"
+        expect("KFAC", mean, "a loss that is a mean, on several ranks", "a sum", "Use 'batch'.")
 
     def is_full(self, x: Array) -> bool:
         return self.group.shard.rows == self.batch_size

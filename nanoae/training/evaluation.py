@@ -43,48 +43,28 @@ def evaluate(
 
     weights   how much each row counts (N,), on the host; None: all alike
     """
-    if weights is not None:
-        return weighted_loss(network, loss, x, t, scale, batch_size, weights)
-    total = 0.0
-    rows = batch_size if loss.reduction == "sum" else rows_at_a_time(network)
+    sums = loss.reduction == "sum"
+    rows = batch_size if sums and weights is None else rows_at_a_time(network)
     if t is not None:
         network.ops.check_device(t)
+    total = known = 0.0
     for start in range(0, len(x), rows):
         batch = x[start : start + rows]
         if batch.dtype != network.dtype or scale != 1.0:
             batch = batch * network.dtype.type(scale)
         target = batch if t is None else t[start : start + rows]
-        total = total + loss.forward(network.forward(batch), target) * len(batch)
-    return float(total) / len(x)
-
-
-def weighted_loss(
-    network: Sequential,
-    loss: Loss,
-    x: Array,
-    t: Array | None,
-    scale: float,
-    batch_size: int,
-    weights: np.ndarray,
-) -> float:
-    """`evaluate` where row n counts weights[n] times: a "mean" is over what is known of the rows."""
-    total = known = 0.0
-    rows = rows_at_a_time(network)
-    for start in range(0, len(x), rows):
-        batch = x[start : start + rows] * network.dtype.type(scale)
-        target = batch if t is None else t[start : start + rows]
         y = network.forward(batch)
-        if not np.isfinite(network.ops.to_numpy(y)).all():
+        if weights is None:
+            total = total + loss.forward(y, target) * len(batch)
+        elif np.isfinite(network.ops.to_numpy(y)).all():
+            costs = network.ops.to_numpy(loss.elements(y, target)).reshape(len(batch), -1)
+            w = weights[start : start + rows]
+            total += float(w @ np.nansum(costs, axis=1, dtype=np.float64))
+            known += float(w @ (~np.isnan(costs)).sum(axis=1))
+        else:
             return math.nan  # which is not unknown
-        costs = network.ops.to_numpy(loss.elements(y, target))
-        costs = costs.astype(np.float64).reshape(len(costs), -1)
-        present = ~np.isnan(costs)
-        w = weights[start : start + rows]
-        total += float(w @ np.nansum(costs, axis=1))
-        known += float(w @ present.sum(axis=1))
-    over = {
-        "mean": known,
-        "batch": float(weights.sum()),
-        "sum": len(x) / min(batch_size, len(x)),
-    }
+    if weights is None:
+        return float(total) / len(x)
+    # A "mean" is over what is known of the rows.
+    over = {"mean": known, "batch": float(weights.sum()), "sum": len(x) / min(batch_size, len(x))}
     return loss.weight * total / max(over[loss.reduction], 1e-30)

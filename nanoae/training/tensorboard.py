@@ -53,8 +53,9 @@ class TensorBoard:
         self.every = every
         self.x: Any = None if x is None else np.asarray(x)[:POINTS]
         self.labels = None if labels is None else [str(label) for label in labels[:POINTS]]
-        self.shape = tuple(shape or np.shape(self.x)[1:])
-        if self.labels is not None and len(self.labels) != len(() if x is None else self.x):
+        examples = np.shape(self.x) if self.x is not None else (0,)
+        self.shape = tuple(shape or examples[1:])
+        if self.labels is not None and len(self.labels) != examples[0]:
             raise ValueError("TensorBoard: expected a label for each row of x.")
         if every is not None and every < 1:
             raise ValueError(f"TensorBoard: expected every >= 1, got {every}.")
@@ -154,7 +155,7 @@ class TensorBoard:
                 f"got {self.x.shape}."
             )
         x = ops.to_device(x, network.dtype)
-        images = self.images(self.x) if len(self.shape) in (2, 3) else None
+        images: Any = self.images(self.x) if len(self.shape) in (2, 3) else None
         if images is not None and math.prod(network.output_shape) == math.prod(self.shape):
             y = network.forward(x[:IMAGES])
             again = ops.to_numpy(trainer.loss.predict(y, out=ops.empty(y.shape, y.dtype)))
