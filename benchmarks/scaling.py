@@ -163,10 +163,10 @@ def fitted(case: Case, rows: int, epochs: int, **settings: Any) -> nanoae.Autoen
 def measure(case: Case, rows: int, rounds: int) -> dict[str, float]:
     """Seconds of a step of so many rows, and the share of all that waits for sums, on the ranks that there are."""
     group = process_group()
-    before = group.seconds if group else 0.0
+    before = group.sums.seconds if group else 0.0
     model = fitted(case, rows, rounds)
     seconds = model.history_["seconds"]
-    waited = (group.seconds - before) / sum(seconds) if group else 0.0
+    waited = (group.sums.seconds - before) / sum(seconds) if group else 0.0
     return {"step": min(seconds[1:]) / 20, "waited": waited, "size": model.network_.theta.size}
 
 

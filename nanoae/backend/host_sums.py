@@ -32,6 +32,7 @@ class HostSums:
         self.window: Any = None
         self.halves: list[list[np.ndarray]] = [[], []]  # of each rank
         self.size = self.used = 0  # bytes of a half
+        self.seconds = 0.0  # spent waiting
 
     def reserve(self, size: int) -> None:
         """Have so many bytes of shared memory, if there are as many; all ranks do it at the same time."""
@@ -81,6 +82,7 @@ class HostSums:
             request.Test()
 
     def wait(self) -> None:
+        started = time.perf_counter()
         for request in self.pending:
             while not request.Test():
                 time.sleep(0)  # ranks that share a core let each other run
@@ -88,6 +90,7 @@ class HostSums:
             self.halves.reverse()
         self.used = 0
         self.pending.clear()
+        self.seconds += time.perf_counter() - started
 
 
 class SharedSum:

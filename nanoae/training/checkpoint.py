@@ -249,19 +249,18 @@ def latest(folder: Path) -> tuple[Path, Facts, Arrays]:
 
     FileNotFoundError where there is none; ValueError where none is whole.
     """
-    damaged: list[ValueError] = []
+    damaged: ValueError | None = None
     for _, path in files(folder):
         try:
             header, arrays = read(path)
         except ValueError as error:
-            damaged.append(error)
+            damaged = damaged or error
             continue
         if damaged:
-            warnings.warn(f"{damaged[0]} Going on from the one before, {path.name}.", stacklevel=3)
+            warnings.warn(f"{damaged} Going on from the one before, {path.name}.", stacklevel=3)
         return path, header, arrays
-    if damaged:
-        raise damaged[0]
-    raise FileNotFoundError(2, "expected checkpoints to resume from, got none", str(folder))
+    told = "expected checkpoints to resume from, got none"
+    raise damaged or FileNotFoundError(2, told, str(folder))
 
 
 def read(path: Path) -> tuple[Facts, Arrays]:

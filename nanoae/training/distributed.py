@@ -27,8 +27,8 @@ from nanoae.engine.network import Sequential
 from nanoae.engine.norm import BatchNorm
 from nanoae.training import divergence, fusion, state, stop
 from nanoae.training.divergence import NotFiniteError
-from nanoae.training.kfac import KFACTrainer
-from nanoae.training.loop import Trainer, expect
+from nanoae.training.kfac import KFACTrainer, check
+from nanoae.training.loop import Trainer
 from nanoae.training.process_group import ProcessGroup, Shard, report_trace
 from nanoae.training.sameness import comparable
 from nanoae.training.whole_batch import SynchronisedBatchNorm, whole_batch
@@ -55,19 +55,16 @@ class DistributedTrainer(Trainer):
         self.agreed = False
         for layer in network.layers:
             nested = getattr(layer, "layer", None)
-            alone = bool(getattr(layer, "momenta", None)) or isinstance(nested, BatchNorm)
-            got = f"{group.size} ranks of MPI, which cannot train it together"
-            expect(str(layer), not alone, "a process by itself", got, "Start it without mpiexec.")
+            if getattr(layer, "momenta", None) or isinstance(nested, BatchNorm):
+                got = f"{group.size} ranks of MPI, which cannot train it together"
+                hint = "Start it without mpiexec."
+                raise ValueError(f"{layer}: expected a process by itself, got {got}. {hint}")
         self.verbose = self.verbose and group.rank == 0
         self.ops = whole_batch(network.ops, group)
-        if any(isinstance(layer, BatchNorm) for layer in network.layers):
-            layers = [SynchronisedBatchNorm(layer, group) if isinstance(layer, BatchNorm) else layer
-                      for layer in network.layers]  # fmt: skip
-            self.fast = (
-                fusion.fuse(network, layers)
-                if self.fast is not network
-                else network.with_layers(layers)
-            )
+        layers = [SynchronisedBatchNorm(layer, group) if isinstance(layer, BatchNorm) else layer
+                  for layer in network.layers]  # fmt: skip
+        if layers != network.layers:
+            self.fast = fusion.fuse(network, layers)
 
     def repeatable(self) -> bool:
         """Whether all ranks may: a sum over them is a primitive, which a callback of rank 0 may have made another."""
@@ -222,8 +219,7 @@ class DistributedKFACTrainer(DistributedTrainer, KFACTrainer):
 
     def __init__(self, *arguments: Any, **settings: Any):
         super().__init__(*arguments, **settings)
-        mean = self.loss.reduction != "sum"
-        expect("KFAC", mean, "a loss that is a mean, on several ranks", "a sum", "Use 'batch'.")
+        check(self.loss.reduction != "sum", "a loss that is a mean, on several ranks", "a sum")
 
     def is_full(self, x: Array) -> bool:
         return self.group.shard.rows == self.batch_size

@@ -13,7 +13,6 @@ at a time, and takes the mean of that product for the product of two means: its 
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any, ClassVar
 
@@ -25,7 +24,7 @@ from nanoae.engine.losses import BCE, MSE, GaussianNLL, Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.optim import SGD, LearningRate
 from nanoae.training.divergence import NotFiniteError
-from nanoae.training.loop import Trainer, expect
+from nanoae.training.loop import Trainer
 
 EARLY = 10  # steps
 SAMPLED = (MSE, GaussianNLL, BCE)
@@ -144,7 +143,10 @@ class KFAC(SGD):
         )
 
 
-check = functools.partial(expect, "KFAC", hint="Use Adam.")  # whether it can be trained
+def check(right: bool, expected: str, got: object) -> None:
+    """ValueError for what K-FAC cannot train."""
+    if not right:
+        raise ValueError(f"KFAC: expected {expected}, got {got}. Use Adam.")
 
 
 class KFACTrainer(Trainer):
@@ -165,10 +167,8 @@ class KFACTrainer(Trainer):
         for layer in network.layers:
             linear = type(layer) is Linear or not layer.params
             check(linear, "parameters of Linear layers alone", layer)
-        size = len(network.theta)
-        ranges = [range(*part.indices(size)) for part in self.optimizer.ranges]
-        learning = sum(map(len, ranges))
-        check(learning == size, "all layers to learn", "some that are frozen")
+        learning = sum(len(network.theta[part]) for part in self.optimizer.ranges)
+        check(learning == len(network.theta), "all layers to learn", "some that are frozen")
         layers = [
             FactorTap(layer) if isinstance(layer, Linear) else layer for layer in network.layers
         ]

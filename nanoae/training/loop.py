@@ -30,12 +30,6 @@ History = dict[str, list[float]]
 Callback = Callable[["Trainer", dict[str, float]], object]
 
 
-def expect(who: str, right: bool, expected: str, got: object, hint: str = "") -> None:
-    """ValueError unless it is `right`."""
-    if not right:
-        raise ValueError(f"{who}: expected {expected}, got {got}.{hint and f' {hint}'}")
-
-
 class Trainer(Reused):
     """Trains a built network on arrays of its device.
 
@@ -61,6 +55,17 @@ class Trainer(Reused):
 
     weights: np.ndarray | None = None
     model: Any = None  # the estimator whose network this is, for callbacks: a weak reference that acts like it
+    measure: Callable[..., float] | None = (
+        None  # of (x, t, scale): the validation loss, if not `evaluate`
+    )
+    good: tuple[Facts, Arrays] | None = None  # how things stood before the epoch under way
+    checkpoints: Checkpoints | None = None  # of the fit under way
+    total: Any = 0.0  # of the losses of the epoch under way, each times its rows
+    steps_before = 0  # the window under way, in the epoch
+    entered: tuple[int, Any] = (0, 0.0)  # steps done of the epoch that comes, their losses
+    interrupted = False  # whether Ctrl-C ended `fit`
+    recovered = False  # whether there are good weights after a divergence
+    begun: int | None = None  # within an epoch: the optimizer's t before it
 
     def __init__(
         self,
@@ -79,15 +84,16 @@ class Trainer(Reused):
         fuse: bool = True,
         on_divergence: str = "stop",
     ):
-        numbers = f"{batch_size} and {rows}"
-        wanted = "batch_size and rows >= 1"
-        expect("Trainer", min(batch_size, rows) >= 1, wanted, numbers)
-        expect("Trainer", isinstance(loss, Loss), "loss=MSE() or another one", repr(loss))
-        known = isinstance(optimizer, Optimizer)
-        expect("Trainer", known, "optimizer=Adam() or another one", repr(optimizer))
-        built = getattr(network, "ops", None) is not None
-        hint = "Call network.build(input_shape) first."
-        expect("Trainer", built, "a built network", "one that is not", hint)
+        expected = {
+            "batch_size and rows >= 1": min(batch_size, rows) >= 1,
+            "loss=MSE() or another one": isinstance(loss, Loss),
+            "optimizer=Adam() or another one": isinstance(optimizer, Optimizer),
+            "a built network: call network.build(input_shape) first": hasattr(network, "ops"),
+        }
+        for wanted, right in expected.items():
+            if not right:
+                got = f"batch_size={batch_size}, rows={rows}, {network}, {loss!r} and {optimizer!r}"
+                raise ValueError(f"Trainer: expected {wanted}, got {got}.")
         self.network, self.layers = network, [*network.layers]
         self.ops, self.dtype, self.thread = network.ops, network.dtype, ThreadState()
         self.fast = fusion.fuse(network) if fuse else network  # the same parameters, fewer passes
@@ -100,16 +106,6 @@ class Trainer(Reused):
         self.on_divergence = one_of("on_divergence", on_divergence, ("stop", "restore"))
         self.history: History = {"loss": [], "seconds": []}
         self.at, self.best_state = Position(), list[Array]()
-        self.good: tuple[Facts, Arrays] | None = None  # how things stood before the epoch under way
-        self.checkpoints: Checkpoints | None = None  # of the fit under way
-        self.total: Any = 0.0  # of the losses of the epoch under way, each times its rows
-        self.steps_before = 0  # the window under way, in the epoch
-        self.entered: tuple[int, Any] = (0, 0.0)  # steps done of the epoch that comes, their losses
-        # (x, t, scale) -> validation loss, where it is not `evaluate`
-        self.measure: Callable[..., float] | None = None
-        self.interrupted = False  # whether Ctrl-C ended `fit`
-        self.recovered = False  # whether there are good weights after a divergence
-        self.begun: int | None = None  # within an epoch: the optimizer's t before it
         self.runner = StepRunner(self)
 
     # ---------------------------------------------------------------- one step, one epoch
@@ -172,10 +168,11 @@ class Trainer(Reused):
         if t is not None:
             ops.check_device(t)
         shape = self.network.input_shape
-        right = n > 0 and x.shape[1:] == shape and (t is None or len(t) == n)
-        got = x.shape if t is None else f"{x.shape} and {t.shape}"
-        wanted = f"x of shape (N, *{shape}), N > 0, and as many targets"
-        expect("Trainer", right, wanted, got)
+        if n == 0 or x.shape[1:] != shape or (t is not None and len(t) != n):
+            got = f"{x.shape} and {getattr(t, 'shape', None)}"
+            raise ValueError(
+                f"Trainer: expected x of shape (N, *{shape}), N > 0, and as many targets, got {got}."
+            )
         if self.network.layers != self.layers:
             raise ValueError("Trainer: expected the layers it was made for. Make a new one.")
         done, total = self.entered

@@ -65,7 +65,6 @@ class ProcessGroup:
         self.shard = Shard.of(comm.size, comm.rank, comm.size)
         self.sums = HostSums(comm)
         self.fitting = self.guarded = False
-        self.seconds = 0.0  # spent waiting for sums
 
     # ---------------------------------------------------------------- what is the same on all ranks afterwards
 
@@ -93,12 +92,7 @@ class ProcessGroup:
 
     def wait(self, ops: Ops) -> None:
         """All sums that were begun are there."""
-        ops.call(self.timed_wait)
-
-    def timed_wait(self) -> None:
-        started = time.perf_counter()
-        self.sums.wait()
-        self.seconds += time.perf_counter() - started
+        ops.call(self.sums.wait)
 
     def mean_inplace(self, ops: Ops, x: Array) -> Array:
         """The same, and it is there."""

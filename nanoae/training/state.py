@@ -95,37 +95,34 @@ def between_epochs(trainer: Trainer) -> tuple[Facts, Arrays]:
 def restore(trainer: Trainer, facts: Facts, arrays: Arrays) -> None:
     """Go on from there. KeyError, TypeError or ValueError for what is no state of such a trainer."""
     check(facts)
+    ops = trainer.ops
+    optimizer = trainer.optimizer
+    at = trainer.at = Position(**facts["at"])
     if facts["good"] is not None:
         check(facts["good"])
         trainer.good = facts["good"], below("good.", arrays)
-        arrays = {name: array for name, array in arrays.items() if not name.startswith("good.")}
-    ops = trainer.ops
-    optimizer = trainer.optimizer
-    trainer.at = Position(**facts["at"])
+    arrays = {name: array for name, array in arrays.items() if not name.startswith("good.")}
     if "best.0" in arrays:
         trainer.best_state = [array.copy() for array in trainer.network.state()]
     places = trainer.arrays()
-    if trainer.at.step:
+    if at.step:
         places["total"] = total = np.zeros((), arrays["total"].dtype)
-    needed = {name for name in places if not trainer.at.finished or name.startswith("network.")}
+    needed = {name for name in places if not at.finished or name.startswith("network.")}
     if not needed <= arrays.keys() <= places.keys():
         raise ValueError(f"expected the arrays {sorted(needed)}, got {sorted(arrays)}")
     for name, array in arrays.items():
-        place = places[name]
-        fits = array.shape == place.shape and array.dtype == place.dtype
-        if not fits or not np.isfinite(array).all():
-            wanted = f"{name}, finite {place.dtype} {place.shape}"
-            raise ValueError(
-                f"expected {wanted}, got {array.dtype} {array.shape} from {array.min()} to {array.max()}"
-            )
+        wanted = f"finite {places[name].dtype} {places[name].shape}"
+        if f"finite {array.dtype} {array.shape}" != wanted or not np.isfinite(array).all():
+            got = f"{array.dtype} {array.shape} from {array.min()} to {array.max()}"
+            raise ValueError(f"expected {name}, {wanted}, got {got}")
     for name, array in arrays.items():
         ops.copy(ops.to_device(array), out=places[name])
-    if trainer.at.step:
-        trainer.entered = trainer.at.step, total[()]
+    if at.step:
         # As `take` finds it, before a step is done: rank 0 tells the other ranks where it goes on from.
         trainer.total = total[()]
+        trainer.entered = at.step, trainer.total
         trainer.drawn_from = facts["order"]
-        trainer.started = time.perf_counter() - trainer.at.seconds
+        trainer.started = time.perf_counter() - at.seconds
     trainer.history.clear()
     trainer.history.update(facts["history"])
     optimizer.t = facts["t"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from nanoae.extra import extra
 from nanoae.training.callbacks import learning_rate
 from nanoae.training.loop import Trainer
+from nanoae.training.state import SETTINGS
 
 IMAGES = 10  # rows drawn
 POINTS = 1000  # codes shown in the projector
@@ -129,14 +129,13 @@ class TensorBoard:
     def add_settings(self, trainer: Trainer, row: dict[str, float]) -> None:
         from tensorboardX.summary import hparams
 
-        settings = vars(trainer)
-        names: Iterable[str] = ("loss", "optimizer", "batch_size", "epochs")
+        settings = {name: getattr(trainer, name) for name in SETTINGS}
         if trainer.model is not None:
             settings = trainer.model.get_params(deep=False)
-            names = settings.keys() - {"callbacks", "verbose"}
-        told = {name: settings[name] for name in names}
-        simple = (bool, int, float, str)
-        told = {name: v if isinstance(v, simple) else str(v) for name, v in told.items()}
+        told: dict[str, Any] = {}
+        for name in settings.keys() - {"callbacks", "verbose"}:
+            value = settings[name]
+            told[name] = value if isinstance(value, (bool, int, float, str)) else str(value)
         losses = {name: value for name, value in row.items() if name.endswith("loss")}
         for summary in hparams(told, losses):
             self.writer.file_writer.add_summary(summary)
