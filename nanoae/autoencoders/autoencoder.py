@@ -88,7 +88,7 @@ class Autoencoder(Mirrored):
         self._build(X.shape[1:], before)
         X = self._learn_scale(X, weights) if before is None else self.scaled(X)
         self._check_reach(X)
-        given = Examples(*self._inputs_and_targets(X, **conditions), weights)
+        given = self._examples(X, weights, *conditions)
         examples, watched = self._divided(given.in_own_order(), self._watched(validation_data))
         if before is None:
             self._learn_means(examples)
@@ -99,9 +99,9 @@ class Autoencoder(Mirrored):
             compare_with_pca(self, examples.inputs, (watched or examples).inputs)
         return self
 
-    def _learn_conditions(self, n: int, rows: Any, condition: Any) -> dict[str, Any]:
+    def _learn_conditions(self, n: int, rows: Any, condition: Any) -> tuple[Any, ...]:
         """The conditions of these `rows` out of the n given, once it is known which there are: here, none."""
-        return {}
+        return ()
 
     def _watched(self, validation_data: Any) -> Examples | None:
         """Rows that the user gives to watch the loss on."""
@@ -121,7 +121,7 @@ class Autoencoder(Mirrored):
             self._learn_scale(X[rows], weights)
         X = self.scaled(X)
         self._check_reach(X)
-        examples = Examples(*self._inputs_and_targets(X, **condition)).take(rows)
+        examples = self._examples(X, None, *condition.values()).take(rows)
         examples = examples._replace(weights=weights).in_own_order()
         if first:
             self._learn_means(examples)
@@ -149,18 +149,23 @@ class Autoencoder(Mirrored):
 
     def _check_targets(self, X: Any) -> np.ndarray:
         """X, checked as rows that reconstructions are compared with, on the network's scale."""
-        X = self._read(X)
-        self._check_reach(X)
-        found: np.ndarray = X
-        return found
+        Z = self._read(X)
+        self._check_reach(Z)
+        return Z
 
-    def _inputs_and_targets(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """What the network reads of X, and the targets (None: the same)."""
-        return X, None
+    def _joined(self, Z: np.ndarray) -> np.ndarray:
+        """What the network reads of rows on its scale."""
+        return Z
+
+    def _examples(
+        self, Z: np.ndarray, weights: np.ndarray | None = None, *condition: Any
+    ) -> Examples:
+        inputs = self._joined(Z, *condition)
+        return Examples(inputs, None if inputs is Z else Z, weights)
 
     def training_data(self, X: np.ndarray) -> tuple[Any, ...]:
         """(inputs, targets) of checked rows X (N, D) on the device, as the trainer takes them."""
-        inputs, targets = self._inputs_and_targets(self.scaled(X))
+        inputs, targets, _ = self._examples(self.scaled(X))
         return self._to_device(inputs), self._to_device(targets)
 
     def _learn_means(self, examples: Examples) -> None:

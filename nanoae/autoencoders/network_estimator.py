@@ -245,6 +245,10 @@ class NetworkEstimator(Trained, Shown):
     def _read(self, X: Any) -> np.ndarray:
         return self.scaled(self._check_X(X))
 
+    def _inputs(self, X: Any) -> np.ndarray:
+        """What the network reads of X; of a model with conditions, under those."""
+        return self._read(X)
+
     # ---------------------------------------------------------------- using
 
     @framed
@@ -252,9 +256,9 @@ class NetworkEstimator(Trained, Shown):
         """The codes (N, K) of X (N, D), or of images where the estimator takes those."""
         return self._encode(X)
 
-    def _encode(self, X: Any) -> np.ndarray:
+    def _encode(self, X: Any, *condition: Any) -> np.ndarray:
         """`transform`, an array whatever `set_output` says."""
-        return self._run(self._read(X), 0, self._n_encoder)
+        return self._run(self._inputs(X, *condition), 0, self._n_encoder)
 
     def _run(self, X: np.ndarray, start: int, stop: int | None) -> np.ndarray:
         """Layers start .. stop-1 on X, a block of rows at a time, into a new host array."""

@@ -157,11 +157,11 @@ class TextVAE(Variational):
         rows, weights = counted(sample_weight, len(lines), "TextVAE", FEW)
         lines = np.array(lines, dtype=object)[rows].tolist()
         keywords = None if keywords is None else np.array(keywords, dtype=object)[rows].tolist()
-        X = self.build(lines, keywords)._rows(lines, keywords)
+        X = self.build(lines, keywords)._inputs(lines, keywords)
         watched = None
         if validation_data is not None:
             pair = isinstance(validation_data, tuple)
-            rows = self._rows(*(validation_data if pair else (validation_data,)))
+            rows = self._inputs(*(validation_data if pair else (validation_data,)))
             watched = Examples(rows, rows[:, 1:])
         self._train(*self._divided(Examples(X, X[:, 1:], weights).in_own_order(), watched))
         return self
@@ -172,7 +172,7 @@ class TextVAE(Variational):
     def keywords_(self) -> tuple[str, ...]:
         return tuple(filter(None, self.vocabulary_.bos))
 
-    def _rows(self, lines: Any, keywords: Any = None) -> np.ndarray:
+    def _inputs(self, lines: Any, keywords: Any = None) -> np.ndarray:
         """The rows of a user's lines, (N, T + 1), once their keywords are known to be known."""
         self.check_fitted()
         lines, keywords = checked(lines, keywords)
@@ -201,9 +201,6 @@ class TextVAE(Variational):
     def transform(self, lines: Any, keywords: Any = None) -> np.ndarray:
         """The codes (N, K) of lines: the means."""
         return self._encode(lines, keywords)
-
-    def _encode(self, lines: Any, keywords: Any = None) -> np.ndarray:
-        return self._run(self._rows(lines, keywords), 0, self._n_encoder)
 
     def inverse_transform(self, X: Any, keywords: Any = None) -> list[str]:
         """The likeliest lines of codes X (N, K), token after token."""
@@ -291,7 +288,7 @@ class TextVAE(Variational):
         self, lines: Any, keywords: Any = None, importance_samples: int | None = None
     ) -> np.ndarray:
         """A lower bound of log p(line | keyword) in nats for each line (N,); see `VariationalAutoencoder`."""
-        X = self._rows(lines, keywords)
+        X = self._inputs(lines, keywords)
         return self._bound(X, X[:, 1:], importance_samples)
 
     def score(self, lines: Any, keywords: Any = None, *, sample_weight: Any = None) -> float:
@@ -315,7 +312,7 @@ class TextVAE(Variational):
 
         Line n counts sample_weight[n] times.
         """
-        X = self._rows(lines, keywords)
+        X = self._inputs(lines, keywords)
         rows, weights = counted(sample_weight, len(X), "TextVAE")
         X = X[rows]
         elbo, log_p, kl = (part.astype(np.float64) for part in self._elbo(X, X[:, 1:]))

@@ -160,17 +160,17 @@ class VariationalAutoencoder(Variational, Autoencoder):
         """
         return self._fit(X, validation_data, sample_weight, condition, epochs)
 
-    def _learn_conditions(self, n: int, rows: Any, condition: Any) -> dict[str, Any]:
+    def _learn_conditions(self, n: int, rows: Any, condition: Any) -> tuple[Any, ...]:
         labels = None if condition is None else _of_rows(condition, n)[rows]
         if not self.goes_on:  # else the weights know these labels, by their numbers
             self.classes_ = _different(labels)
-        return {"condition": labels}
+        return (labels,)
 
     def _watched(self, validation_data: Any) -> Examples | None:
         if validation_data is None or self.classes_ is None:
             return super()._watched(validation_data)
         rows, labels = self._rows_and_labels(validation_data, "labels")
-        return Examples(*self._inputs_and_targets(self._check_targets(rows), labels))
+        return self._examples(self._check_targets(rows), None, labels)
 
     def fit_transform(
         self, X: Any, y: Any = None, *, condition: Any = None, **fit_params: Any
@@ -188,9 +188,6 @@ class VariationalAutoencoder(Variational, Autoencoder):
         found: Self = super().partial_fit(X, y, sample_weight, **condition)
         return found
 
-    def _inputs_and_targets(self, X: Any, condition: Any = None) -> tuple[Any, Any]:
-        return self._joined(X, condition), None if self.classes_ is None else X
-
     # ---------------------------------------------------------------- conditions
 
     def _one_hot(self, condition: Any, n: int) -> np.ndarray:
@@ -202,9 +199,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
             raise ValueError(
                 f"{name}: expected no condition, got one, but fit had none. Call fit(X, condition=labels)."
             )
-        told = ", ".join(map(repr, known[:20].tolist()))
-        if len(known) > 20:
-            told += ", ..."
+        told = ", ".join(map(repr, known[:20].tolist())) + ", ..." * (len(known) > 20)
         if condition is None:
             raise ValueError(
                 f"{name}: expected condition=, a label or one for each row, out of {told}; got none."
@@ -216,7 +211,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         one_hot = np.eye(len(known), dtype=self.as_built.dtype)
         return one_hot[np.searchsorted(known, labels)]
 
-    def _joined(self, X: np.ndarray, condition: Any) -> np.ndarray:
+    def _joined(self, X: np.ndarray, condition: Any = None) -> np.ndarray:
         """What the network reads: X, and where it is conditional the one-hot of each label, laid flat beside it."""
         if condition is None and self.classes_ is None:
             return X
@@ -225,8 +220,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
                 f"{type(self).__name__}: expected rows in memory with condition=, got a file that is read by blocks. "
                 "Pass numpy.array(X), or a part of it."
             )
-        rows = X.reshape(len(X), -1)
-        return np.hstack([rows, self._one_hot(condition, len(X))])
+        return np.hstack([X.reshape(len(X), -1), self._one_hot(condition, len(X))])
 
     # ---------------------------------------------------------------- using
 
@@ -235,8 +229,8 @@ class VariationalAutoencoder(Variational, Autoencoder):
         """The means of the codes (N, K) of X (N, D)."""
         return self._encode(X, condition)
 
-    def _encode(self, X: Any, condition: Any = None) -> np.ndarray:
-        return self._run(self._joined(self._read(X), condition), 0, self._n_encoder)
+    def _inputs(self, X: Any, condition: Any = None) -> np.ndarray:
+        return self._joined(self._read(X), condition)
 
     def inverse_transform(self, X: Any, condition: Any = None) -> np.ndarray:
         """The mean of p(x|z), (N, D), for codes X (N, K)."""
@@ -274,9 +268,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         X = self._check_X(X)
         inputs, Z = self._checked(X, condition)
         rows, weights = counted(sample_weight, len(X), type(self).__name__)
-        inputs = inputs[rows]
-        X = X[rows]
-        Z = Z[rows]
+        inputs, Z, X = (table[rows] for table in (inputs, Z, X))
         mean = functools.partial(np.average, weights=weights)
         elbo, reconstruction, kl = (
             float(mean(part.astype(np.float64))) for part in self._elbo(inputs, Z)
@@ -304,8 +296,6 @@ class VariationalAutoencoder(Variational, Autoencoder):
     def _repeat(self, samples: int) -> None:
         if isinstance(first := self.network_.layers[0], ConcatLabel):
             first.c = first.c.repeat(samples, axis=0)
-
-    # ---------------------------------------------------------------- keeping
 
 
 def _of_rows(condition: Any, n: int) -> np.ndarray:
