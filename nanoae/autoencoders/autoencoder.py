@@ -144,8 +144,7 @@ class Autoencoder(Mirrored):
         """X, checked, and the untrained network for it."""
         X = self._first_look(X, sample_weight)
         self._build(X.shape[1:])
-        found: np.ndarray = X
-        return found
+        return X  # type: ignore[no-any-return]
 
     def _check_targets(self, X: Any) -> np.ndarray:
         """X, checked as rows that reconstructions are compared with, on the network's scale."""

@@ -71,8 +71,7 @@ class StackedClassifier(StackedPredictor):
             return None
         if isinstance(given, str) and given == "balanced":
             count = np.bincount(t, weights)
-            found: np.ndarray | None = count.sum() / (len(classes) * count)
-            return found
+            return count.sum() / (len(classes) * count)  # type: ignore[no-any-return]
         if not isinstance(given, dict):
             hint = did_you_mean(given, ["balanced"])
             raise ValueError(
@@ -95,8 +94,7 @@ class StackedClassifier(StackedPredictor):
         if self._class_weights is None:
             return weights
         of_class = self._class_weights[self._targets(y)]
-        found: np.ndarray | None = of_class if weights is None else of_class * weights
-        return found
+        return of_class if weights is None else of_class * weights  # type: ignore[no-any-return]
 
     def _targets(self, y: Any) -> np.ndarray:
         unknown = ~np.isin(y, self.classes_)
@@ -106,8 +104,7 @@ class StackedClassifier(StackedPredictor):
             raise ValueError(
                 f"{name}: expected labels out of {self.classes_.tolist()}, got {got!r}."
             )
-        found: np.ndarray = np.searchsorted(self.classes_, y)
-        return found
+        return np.searchsorted(self.classes_, y)  # type: ignore[no-any-return]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """The probability of each class (N, K), in the order of classes_."""
@@ -116,8 +113,7 @@ class StackedClassifier(StackedPredictor):
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each row (N,)."""
         best = self._predicted(X).argmax(axis=1)
-        found: np.ndarray = self.classes_[best]
-        return found
+        return self.classes_[best]  # type: ignore[no-any-return]
 
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
         """{"loss": the cross-entropy, "error": the share of wrong classes} over the labelled rows of X (N, D), of which

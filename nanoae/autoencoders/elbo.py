@@ -95,10 +95,9 @@ class Variational(NetworkEstimator):
             for log_p, _, ratio in self._terms(inputs, targets, int(importance_samples))
         ]
         bounds = [self.network_.ops.to_numpy(lse(weights)) for weights in blocks]
-        found: np.ndarray = np.concatenate(bounds) - self.network_.dtype.type(
+        return np.concatenate(bounds) - self.network_.dtype.type(  # type: ignore[no-any-return]
             math.log(importance_samples)
         )
-        return found
 
     def _elbo(
         self, inputs: np.ndarray, targets: np.ndarray

@@ -319,8 +319,7 @@ def squared_error(x: np.ndarray, again: np.ndarray, per: str) -> np.ndarray:
     known = ~np.isnan(x)
     total = np.where(known, error, 0).sum(axis)
     count = known.sum(axis)
-    found: np.ndarray = error.mean(axis) if known.all() else total / np.maximum(count, 1)
-    return found
+    return error.mean(axis) if known.all() else total / np.maximum(count, 1)  # type: ignore[no-any-return]
 
 
 def seed_of(random_state: Any) -> int | None:

@@ -164,8 +164,7 @@ class Mixture(Configurable):
     def score_samples(self, z: Any) -> np.ndarray:
         """log p(z) in nats of rows z (N, K)."""
         ops = get_ops("numpy")
-        found: np.ndarray = ops.log_sum_exp(self.log_joint(np.asarray(z, np.float64), ops))
-        return found
+        return ops.log_sum_exp(self.log_joint(np.asarray(z, np.float64), ops))  # type: ignore[no-any-return]
 
     def sample(self, n: int, random_state: Any = None, temperature: float = 1.0) -> np.ndarray:
         """n codes (n, K); `temperature` multiplies the standard deviations: below 1 for likelier ones."""
@@ -174,8 +173,7 @@ class Mixture(Configurable):
         L = np.linalg.cholesky(covariances)
         c = rng.choice(len(weights), n, p=weights)
         noise = rng.standard_normal((n, means.shape[1]))
-        found: np.ndarray = means[c] + temperature * np.einsum("nij,nj->ni", L[c], noise)
-        return found
+        return means[c] + temperature * np.einsum("nij,nj->ni", L[c], noise)  # type: ignore[no-any-return]
 
     def drawer(self, ops: Ops, dtype: Any) -> Callable[[Any, Array], Array]:
         """draw(generator, out): out (N, K) ~ p(z), all on the device: to each row the component that a uniform number

@@ -213,5 +213,4 @@ def unpack(header: dict[str, Any], arrays: Saved, backend: str | None = None) ->
     model.from_file(header, arrays)
     units = promised(header, "units", [(str, None)], ())
     model.record_schema(shape, names, units)
-    found: Estimator = model
-    return found
+    return model  # type: ignore[no-any-return]

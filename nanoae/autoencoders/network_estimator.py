@@ -279,8 +279,7 @@ class NetworkEstimator(Trained, Shown):
     @property
     def loss_(self) -> Loss:
         """The loss that network_ was trained on, which says what the network's outputs mean."""
-        found: Loss = self._loss
-        return found
+        return self._loss  # type: ignore[no-any-return]
 
     @property
     def _n_features_out(self) -> int:

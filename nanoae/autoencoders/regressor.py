@@ -58,14 +58,12 @@ class StackedRegressor(StackedPredictor):
 
     def _targets(self, y: Any) -> np.ndarray:
         outputs = (y - self._zero) / self._unit
-        found: np.ndarray = outputs.astype(self.as_built.dtype)[:, None]
-        return found
+        return outputs.astype(self.as_built.dtype)[:, None]  # type: ignore[no-any-return]
 
     def predict(self, X: Any) -> np.ndarray:
         """y of each row (N,), float64."""
         outputs = self._predicted(X)[:, 0].astype(np.float64)
-        found: np.ndarray = self._zero + self._unit * outputs
-        return found
+        return self._zero + self._unit * outputs  # type: ignore[no-any-return]
 
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
         """{"loss": the mean squared error, "r2": as `score`} over the labelled rows of X (N, D), of which row n counts

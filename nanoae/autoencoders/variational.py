@@ -135,8 +135,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
     def build(self, input_shape: int | Shape, condition: Any = None) -> Self:
         """As `Autoencoder.build`; condition: labels (N,), among them each that will be met."""
         self.classes_ = _different(condition)
-        found: Self = super().build(input_shape)
-        return found
+        return super().build(input_shape)
 
     # ---------------------------------------------------------------- training
 
@@ -185,8 +184,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         """Go on for one epoch over X (N, D); start where there is nothing yet, with the labels of this first call."""
         if not hasattr(self, "network_"):
             self.classes_ = _different(condition.get("condition"))
-        found: Self = super().partial_fit(X, y, sample_weight, **condition)
-        return found
+        return super().partial_fit(X, y, sample_weight, **condition)
 
     # ---------------------------------------------------------------- conditions
 

@@ -91,8 +91,7 @@ def drawn(weights: np.ndarray) -> np.ndarray:
     m = max(10 * n, EXACT // 100)
     places = (np.arange(m) + 0.5) * (total / m)
     ends = np.cumsum(weights)
-    found: np.ndarray = np.minimum(np.searchsorted(ends, places), n - 1)
-    return found
+    return np.minimum(np.searchsorted(ends, places), n - 1)  # type: ignore[no-any-return]
 
 
 def weighed_blocks(X: np.ndarray, weights: np.ndarray | None) -> Iterator[tuple[np.ndarray, Any]]:
