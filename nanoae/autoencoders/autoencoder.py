@@ -13,10 +13,10 @@ from nanoae.autoencoders.mirrored import Mirrored
 from nanoae.autoencoders.missing import FillMissing
 from nanoae.autoencoders.optimizer_state import trainer_of
 from nanoae.autoencoders.parameters import estimator, restored, transactional
-from nanoae.autoencoders.plan import AUTO
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.underfit import compare_with_pca
 from nanoae.autoencoders.weights import FEW, counted
+from nanoae.blocks import blocks
 from nanoae.training.evaluation import EVALUATION_ROWS, evaluate
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Autoencoder(Mirrored):
         self._build(X.shape[1:], before)
         X = self._learn_scale(X, weights) if before is None else self.scaled(X)
         self._check_reach(X)
-        given = self._examples(X, weights, *conditions)
+        given = self._examples(X, weights, **conditions)
         examples, watched = self._divided(given.in_own_order(), self._watched(validation_data))
         if before is None:
             self._learn_means(examples)
@@ -99,9 +99,9 @@ class Autoencoder(Mirrored):
             compare_with_pca(self, examples.inputs, (watched or examples).inputs)
         return self
 
-    def _learn_conditions(self, n: int, rows: Any, condition: Any) -> tuple[Any, ...]:
+    def _learn_conditions(self, n: int, rows: Any, condition: Any) -> dict[str, Any]:
         """The conditions of these `rows` out of the n given, once it is known which there are: here, none."""
-        return ()
+        return {}
 
     def _watched(self, validation_data: Any) -> Examples | None:
         """Rows that the user gives to watch the loss on."""
@@ -115,36 +115,31 @@ class Autoencoder(Mirrored):
         """Go on for one epoch over X (N, D); start where there is nothing yet. sample_weight (N,): how much each row
         counts beside the others of this call, as in `fit`."""
         first = not hasattr(self, "network_")
-        X = self._begin(X, sample_weight) if first else self._check_X(X)
+        if first:
+            self.settle()
+            X = self._first_look(X, sample_weight)
+            self._build(X.shape[1:])
+        else:
+            X = self._check_X(X)
         rows, weights = counted(sample_weight, len(X), type(self).__name__, FEW)
         if self.scaler_ is None:
             self._learn_scale(X[rows], weights)
         X = self.scaled(X)
         self._check_reach(X)
-        examples = self._examples(X, None, *condition.values()).take(rows)
+        examples = self._examples(X, None, **condition).take(rows)
         examples = examples._replace(weights=weights).in_own_order()
         if first:
             self._learn_means(examples)
         if trainer_of(self) is None:
             n = len(examples.inputs)
-            batch_size = self.resolved_batch_size(n)
-            epochs = self.as_built.epochs
-            if epochs == AUTO:
-                epochs = self._plan.epochs(n, batch_size)
-            self._trainer = self.new_trainer(max(n, batch_size), epochs)
-        data = examples.inputs, weighed(self._trainer, self._loss, examples)
+            least = self.resolved_batch_size(n)
+            self._trainer = self.new_trainer(max(n, least), self.planned("epochs", n))
+        targets = weighed(self._trainer, self._loss, examples)
         started = time.perf_counter()
-        loss = self._trainer.epoch(*map(self._to_device, data))
+        loss = self._trainer.epoch(self._to_device(examples.inputs), self._to_device(targets))
         self.history_["loss"].append(loss)
         self.history_["seconds"].append(time.perf_counter() - started)
         return self
-
-    @transactional
-    def _begin(self, X: Any, sample_weight: Any = None) -> np.ndarray:
-        """X, checked, and the untrained network for it."""
-        X = self._first_look(X, sample_weight)
-        self._build(X.shape[1:])
-        return X  # type: ignore[no-any-return]
 
     def _check_targets(self, X: Any) -> np.ndarray:
         """X, checked as rows that reconstructions are compared with, on the network's scale."""
@@ -157,9 +152,9 @@ class Autoencoder(Mirrored):
         return Z
 
     def _examples(
-        self, Z: np.ndarray, weights: np.ndarray | None = None, *condition: Any
+        self, Z: np.ndarray, weights: np.ndarray | None = None, **condition: Any
     ) -> Examples:
-        inputs = self._joined(Z, *condition)
+        inputs = self._joined(Z, **condition)
         return Examples(inputs, None if inputs is Z else Z, weights)
 
     def training_data(self, X: np.ndarray) -> tuple[Any, ...]:
@@ -198,10 +193,7 @@ class Autoencoder(Mirrored):
         X = self._check_X(X)
         if per != "row" or condition or len(X) <= EVALUATION_ROWS:
             return squared_error(np.asarray(X), self.reconstruct(X, **condition), per)
-        parts = (
-            np.asarray(X[start : start + EVALUATION_ROWS])
-            for start in range(0, len(X), EVALUATION_ROWS)
-        )
+        parts = (np.asarray(X[block]) for block in blocks(len(X), EVALUATION_ROWS))
         return np.concatenate([squared_error(part, self.reconstruct(part), per) for part in parts])
 
     def evaluate(self, X: Any, *, sample_weight: Any = None) -> dict[str, float]:

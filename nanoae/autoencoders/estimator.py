@@ -39,12 +39,6 @@ class _NotFitted(ValueError, AttributeError):
     """A method that needs `fit` was called before it."""
 
 
-def not_fitted(message: str) -> Exception:
-    """The error for an unfitted estimator: scikit-learn's own class where scikit-learn is loaded."""
-    sklearn = sys.modules.get("sklearn.exceptions")
-    return (sklearn.NotFittedError if sklearn else _NotFitted)(message)
-
-
 class Estimator(FrameOutput, Parametrised):
     """The base of everything with a `fit`.
 
@@ -85,10 +79,6 @@ class Estimator(FrameOutput, Parametrised):
         """What was learned, for the model file: (facts as JSON-ready data, arrays by name)."""
         return {fact.name: fact.pack(getattr(self, fact.attribute)) for fact in self._facts}, {}
 
-    def facts_of(self, header: dict[str, Any]) -> dict[str, Any]:
-        """Attribute -> value, of what a file's header says; ValueError where that is of another kind."""
-        return {fact.attribute: fact.read(header) for fact in self._facts}
-
     def from_file(self, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         """The opposite of `to_file`, on an estimator with the saved parameters."""
         raise NotImplementedError
@@ -103,7 +93,9 @@ class Estimator(FrameOutput, Parametrised):
 
     def check_fitted(self) -> None:
         if not self.__sklearn_is_fitted__():
-            raise not_fitted(f"This {type(self).__name__} is not fitted yet. Call fit(X) first.")
+            sklearn = sys.modules.get("sklearn.exceptions")  # whose own class it is, where loaded
+            kind = sklearn.NotFittedError if sklearn else _NotFitted
+            raise kind(f"This {type(self).__name__} is not fitted yet. Call fit(X) first.")
 
     @property
     def _n_features_out(self) -> int:
@@ -324,10 +316,12 @@ def squared_error(x: np.ndarray, again: np.ndarray, per: str) -> np.ndarray:
 
 def seed_of(random_state: Any) -> int | None:
     """An int seed out of None, an int, a numpy Generator or RandomState (which this advances)."""
-    if isinstance(random_state, (int, np.integer)) and random_state < 0:
-        raise ValueError(f"random_state: expected an int >= 0, got {random_state}.")
-    if random_state is None or isinstance(random_state, (int, np.integer)):
-        return None if random_state is None else int(random_state)
+    if random_state is None:
+        return None
+    if isinstance(random_state, (int, np.integer)):
+        if random_state < 0:
+            raise ValueError(f"random_state: expected an int >= 0, got {random_state}.")
+        return int(random_state)
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(2**31))
     if isinstance(random_state, np.random.RandomState):

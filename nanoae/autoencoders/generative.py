@@ -65,14 +65,11 @@ class Generative(NetworkEstimator):
         From rows a, b (N, D): (N, steps, D), a condition= for each row being that of its whole way."""
         self._check_whole(steps=steps)
         name = type(self).__name__
-        a = as_numbers(a, name)
-        b = as_numbers(b, name)
-        single = a.shape == self.input_shape_
+        ends = [as_numbers(end, name) for end in (a, b)]
+        single = ends[0].shape == self.input_shape_
         if single:
-            a = a[None]
-            b = b[None]
-        za = self._encode(a, **condition)
-        zb = self._encode(b, **condition)
+            ends = [end[None] for end in ends]
+        za, zb = (self._encode(end, **condition) for end in ends)
         if len(za) != len(zb):
             raise ValueError(
                 f"{name}: expected as many rows in a as in b, got {len(za)} and {len(zb)}."

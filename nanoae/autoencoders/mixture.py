@@ -108,21 +108,15 @@ class Mixture(Configurable):
         ops = ops or get_ops("numpy")
         spread = np.atleast_2d(np.cov(z.T, bias=True))
         spread = spread + LEAST * np.eye(z.shape[1])
+        # 1 where a covariance may be other than 0
         shape = np.ones_like(spread) if covariance == "full" else np.eye(len(spread))
-        generator = np.random.default_rng(random_state)
-        start = plus_plus(ops, ops.to_device(z), n_components, generator)
-        found = cls(
+        z = ops.to_device(z)
+        start = plus_plus(ops, z, n_components, np.random.default_rng(random_state))
+        mixture = cls(
             np.ones(n_components),
             ops.to_numpy(start),
             np.tile(shape * spread, (n_components, 1, 1)),
         )
-        return found.improved(ops.to_device(z), ops, shape, max_iter, tolerance)
-
-    def improved(
-        self, z: Array, ops: Ops, shape: np.ndarray, max_iter: int, tolerance: float
-    ) -> Mixture:
-        """Rounds of E and M from here. shape (K, K): 1 where a covariance may be other than 0."""
-        mixture = self
         last = -math.inf
         for _ in range(max_iter):
             joint = mixture.log_joint(z, ops)
@@ -138,9 +132,8 @@ class Mixture(Configurable):
                 share = r[:, c : c + 1]
                 centred = z - ops.to_device(mean)
                 products = ops.to_numpy(ops.matmul((centred * share).T, centred))
-                covariance = shape * products / size[c]
-                covariances.append(covariance + LEAST * np.eye(len(mean)))
-            mixture = type(self)(size, means, covariances)
+                covariances.append(shape * products / size[c] + LEAST * np.eye(len(mean)))
+            mixture = cls(size, means, covariances)
         return mixture
 
     # ---------------------------------------------------------------- using
@@ -154,10 +147,8 @@ class Mixture(Configurable):
             mean = ops.to_device(means[c])
             inverse = ops.to_device(np.linalg.inv(L).T)
             y = ops.matmul(z - mean, inverse)
-            log_weight = math.log(weights[c])
-            log_diagonal = np.log(np.diag(L)).sum()
             of_pi = len(L) * math.log(2 * math.pi) / 2
-            constant = float(log_weight - log_diagonal - of_pi)
+            constant = math.log(weights[c]) - float(np.log(np.diag(L)).sum()) - of_pi
             ops.copy(constant - 0.5 * (y * y).sum(axis=1), out=joint[:, c])
         return joint
 
@@ -181,10 +172,9 @@ class Mixture(Configurable):
         if self.covariances is None and len(self.means) == 1 and not np.any(self.means):
             return ops.normal
         weights, means, covariances = self.arrays()
-        ends = [*np.cumsum(weights)[:-1].tolist(), 1.0]  # u < 1, whatever rounding made of the sum
+        bounds = [0.0, *np.cumsum(weights)[:-1].tolist(), 1.0]  # u < 1, whatever rounding makes
         roots = [ops.to_device(L.T, dtype) for L in np.linalg.cholesky(covariances)]
-        starts = [0.0, *ends]
-        parts = list(zip(starts, ends, roots, ops.to_device(means, dtype), strict=False))
+        parts = list(zip(bounds, bounds[1:], roots, ops.to_device(means, dtype), strict=False))
 
         def draw(generator: Any, out: Array) -> Array:
             ops.normal(generator, out)
@@ -202,5 +192,4 @@ class Mixture(Configurable):
         mean = weights @ means
         within = np.diagonal(covariances, axis1=1, axis2=2)
         between = (means - mean) ** 2
-        variance = weights @ (within + between)
-        return mean, np.sqrt(variance)
+        return mean, np.sqrt(weights @ (within + between))

@@ -165,12 +165,8 @@ def header_of(archive: Archive) -> bytes:
         return b""
     shape, dtype = archive.header("header")
     if len(shape) != 1 or shape[0] > HEADER_LIMIT or dtype != np.uint8:
-        got = f"{dtype} of shape {shape}"
-        raise BadFile(
-            archive.path,
-            f"a nanoae model (.npz with a JSON header of at most {HEADER_LIMIT} bytes)",
-            got,
-        )
+        wanted = f"a nanoae model (.npz with a JSON header of at most {HEADER_LIMIT} bytes)"
+        raise BadFile(archive.path, wanted, f"{dtype} of shape {shape}")
     return archive["header"].tobytes()
 
 
@@ -197,8 +193,7 @@ def unpack(header: dict[str, Any], arrays: Saved, backend: str | None = None) ->
     params = promised(header, "params", dict)
     shape = tuple(promised(header, "input_shape", [int]))
     names = promised(header, "feature_names", ([str], None), None)
-    lists = [value for value in params.values() if isinstance(value, list)]
-    longest = max(map(len, lists), default=0)
+    longest = max((len(value) for value in params.values() if isinstance(value, list)), default=0)
     if longest > MOST_LAYERS:
         raise ValueError(f"expected at most {MOST_LAYERS} layers, got {longest}.")
     misnamed = names is not None and len(names) != math.prod(shape)

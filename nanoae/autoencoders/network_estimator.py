@@ -132,12 +132,14 @@ class NetworkEstimator(Trained, Shown):
         self._rate_falls = "epochs" in found
         self._settle(**found)
 
+    def planned(self, name: str, rows: int) -> Any:
+        """A parameter that may be "auto", for so many rows."""
+        built = self.as_built
+        return self._plan.settings(built, rows, watched=True).get(name, getattr(built, name))
+
     def resolved_batch_size(self, rows: int) -> int:
         """Rows per training step, of so many."""
-        built = self.as_built
-        return int(
-            self._plan.settings(built, rows, watched=True).get("batch_size", built.batch_size)
-        )
+        return int(self.planned("batch_size", rows))
 
     def _hold_out(self, n: int, X: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """The numbers of the rows to learn from, and of those to watch the loss on, out of n in random order. Of a
@@ -256,9 +258,9 @@ class NetworkEstimator(Trained, Shown):
         """The codes (N, K) of X (N, D), or of images where the estimator takes those."""
         return self._encode(X)
 
-    def _encode(self, X: Any, *condition: Any) -> np.ndarray:
+    def _encode(self, X: Any, **condition: Any) -> np.ndarray:
         """`transform`, an array whatever `set_output` says."""
-        return self._run(self._inputs(X, *condition), 0, self._n_encoder)
+        return self._run(self._inputs(X, **condition), 0, self._n_encoder)
 
     def _run(self, X: np.ndarray, start: int, stop: int | None) -> np.ndarray:
         """Layers start .. stop-1 on X, a block of rows at a time, into a new host array."""
@@ -342,7 +344,7 @@ class NetworkEstimator(Trained, Shown):
         )
         dtype = float_type(self.dtype).name
         state = [arrays.take(name, dtypes=(dtype,)) for name in names]
-        facts = self.facts_of(header)
+        facts = {fact.attribute: fact.read(header) for fact in self._facts}
         vars(self).update(facts)  # which the layers may follow from
         self._build(tuple(header["input_shape"]), state)
         vars(self).update(facts)  # which that has begun anew

@@ -65,7 +65,6 @@ def range_of(layer: Layer, low: float, high: float) -> Range:
     return UNBOUNDED
 
 
-POOLED = (MaxPool2d, AvgPool2d, Upsample)
 PASSED_ON = (
     Identity,
     Dropout,
@@ -74,7 +73,9 @@ PASSED_ON = (
     Penalty,
     Reshape,
     LastTimestep,
-    *POOLED,
+    MaxPool2d,
+    AvgPool2d,
+    Upsample,
 )
 
 
@@ -137,9 +138,7 @@ def predicted_range(loss: Loss, low: float, high: float) -> Range:
 
 @predicted_range.register
 def _(loss: BCE, low: float, high: float) -> Range:
-    least = (1 + math.tanh(low / 2)) / 2
-    most = (1 + math.tanh(high / 2)) / 2
-    return least, most  # the sigmoid of each
+    return (1 + math.tanh(low / 2)) / 2, (1 + math.tanh(high / 2)) / 2  # the sigmoid of each
 
 
 @predicted_range.register
@@ -149,8 +148,7 @@ def _(loss: Mixed, low: float, high: float) -> Range:
     with np.errstate(over="ignore"):
         least = 1 / (1 + others * np.exp(high - low))
         most = 1 / (1 + others * np.exp(low - high))
-    alone = k == 1
-    return np.where(alone, low, least), np.where(alone, high, most)
+    return np.where(k == 1, low, least), np.where(k == 1, high, most)
 
 
 @predicted_range.register(Masked)
@@ -204,7 +202,7 @@ def check_reach(
     scaling  what brought X, as the user gave it, to this scale
     """
     low, high = reach
-    if np.isinf(low).all() and np.isinf(high).all():
+    if np.isinf(reach).all():
         return
     least, most = extremes(X)
     slack = ROUNDING * np.fmax.reduce(np.abs([least, most]), axis=None)
@@ -214,10 +212,7 @@ def check_reach(
     where = ""
     if np.ndim(low):
         at = int(outside.argmax())
-        low = low[at]
-        high = high[at]
-        least = least[at]
-        most = most[at]
+        low, high, least, most = (ends[at] for ends in (low, high, least, most))
         where = f" in column {at}"
     got = f"[{shown(np.fmin.reduce(least, axis=None))}, {shown(np.fmax.reduce(most, axis=None))}]{where}"
     way = f"Scale the data{SCALES.get((low, high), '')}"

@@ -12,7 +12,6 @@ from nanoae.training.process_group import first_rank, process_group
 from nanoae.training.stop import heeded
 
 R = TypeVar("R")
-ADDED = {"checkpoint_dir": None, "resume": False}
 
 
 def resumable(fit: Callable[..., R]) -> Callable[..., R]:
@@ -58,10 +57,7 @@ def resumable(fit: Callable[..., R]) -> Callable[..., R]:
             return whole(self, *args, checkpoint_dir=given, **kwargs)
 
     signature = inspect.signature(fit)
-    *own, last = signature.parameters.values()
-    added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value)
-        for name, value in ADDED.items()
-    ]
-    whole.__signature__ = signature.replace(parameters=[*own, last, *added])  # type: ignore[attr-defined]
+    own = inspect.signature(whole, follow_wrapped=False).parameters
+    parameters = [*signature.parameters.values(), own["checkpoint_dir"], own["resume"]]
+    whole.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return whole

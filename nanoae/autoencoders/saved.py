@@ -74,26 +74,20 @@ class Saved:
 
     def restore(self, part: Configurable) -> None:
         """Give a scaler or a score what its `fit` had left: attributes that its class declares, and no others."""
-        own = type(part).__module__.startswith("nanoae.")
-        known = {
-            name for kind in type(part).__mro__ for name in vars(kind).get("__annotations__", ())
-        }
+        kind = type(part)
+        own = kind.__module__.startswith("nanoae.")
+        known = {name for base in kind.__mro__ for name in vars(base).get("__annotations__", ())}
+        dtypes = FLOATS + WHOLE + (() if own else OTHERS)
         for name in self:
             public = (
                 name.isidentifier()
                 and name[0] != "_"
                 and name.endswith("_")
-                and not hasattr(type(part), name)
+                and not hasattr(kind, name)
             )
             if name not in known and (own or not public):
-                raise ValueError(
-                    f"expected what {type(part).__name__} learns, got {self.prefix}{name}."
-                )
-            setattr(
-                part,
-                name,
-                self.take(name, dtypes=FLOATS + WHOLE + (() if own else OTHERS), finite=False),
-            )
+                raise ValueError(f"expected what {kind.__name__} learns, got {self.prefix}{name}.")
+            setattr(part, name, self.take(name, dtypes=dtypes, finite=False))
 
     def construct(self, description: Any, kind: Any = object) -> Any:
         """What `describe` described, of nanoae's own classes and `parts` alone; ValueError where that is no `kind`."""

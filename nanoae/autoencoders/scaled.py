@@ -178,17 +178,15 @@ class Scaled(Estimator):
     ) -> dict[str, float]:
         """ "mse" of rows X in the data's units, and where these are scaled also "scaled_mse"; again: what the network
         gives for a slice of them."""
-        found: dict[str, list[np.ndarray]] = {"mse": [], "scaled_mse": []}
+        errors = np.empty((1 + self._scales, len(X)))
         for at in blocks(len(X), EVALUATION_ROWS):
             x = np.asarray(X[at])
             z = again(at)
-            found["mse"].append(squared_error(x, self.unscaled(z), "row"))
+            errors[0, at] = squared_error(x, self.unscaled(z), "row")
             if self._scales:
-                found["scaled_mse"].append(squared_error(self.scaled(x), z, "row"))
-        whole = {
-            name: np.concatenate(parts).astype(np.float64) for name, parts in found.items() if parts
-        }
-        return {name: float(np.average(errors, weights=weights)) for name, errors in whole.items()}
+                errors[1, at] = squared_error(self.scaled(x), z, "row")
+        means = [float(np.average(error, weights=weights)) for error in errors]
+        return dict(zip(("mse", "scaled_mse"), means, strict=False))
 
     # ---------------------------------------------------------------- keeping
 

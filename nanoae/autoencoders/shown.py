@@ -24,7 +24,7 @@ class Shown(Scaled):
     _n_encoder: int
     _left_open: dict[str, Any]  # what was settled since, as the user had said it: "auto"
 
-    def _encode(self, X: Any, *condition: Any) -> np.ndarray:
+    def _encode(self, X: Any, **condition: Any) -> np.ndarray:
         raise NotImplementedError
 
     def _settle(self, **found: Any) -> None:

@@ -8,7 +8,7 @@ import operator
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from nanoae.backend import Array, Ops, Shape, ThreadLocal
+from nanoae.backend import Array, Ops, Shape
 from nanoae.engine.losses import Loss, SoftmaxCrossEntropy, get, share_of
 
 if TYPE_CHECKING:
@@ -164,8 +164,6 @@ class Weighted(Wrapping):
     loss      the other: MSE, BCE, L1, Huber, Mixed, Masked, ...; it has the reduction and the weight
     """
 
-    targets = ThreadLocal()
-
     def __init__(self, loss: str | Loss = "mse") -> None:
         if not weighable(get(loss)):
             raise ValueError(
@@ -202,16 +200,9 @@ class Weighted(Wrapping):
         """The inner loss's targets (N, ...) of t (N, D)."""
         classes = isinstance(self.inner, SoftmaxCrossEntropy)
         shape = y.shape[:-1] if classes else y.shape
-        dtype = "int64" if classes else self.dtype
-        targets = self.targets
-        if targets is None or len(targets) < len(y) or targets.shape[1:] != shape[1:]:
-            targets = self.targets = self.ops.empty(shape, dtype)
-        targets = targets[: len(y)]
-        rows = targets.reshape(len(y), -1)
-        if classes:
-            self.ops.round_words(t, out=rows)
-        else:
-            self.ops.copy(t, out=rows)
+        targets = self.buffer("targets", shape, "int64" if classes else None)
+        write = self.ops.round_words if classes else self.ops.copy
+        write(t, out=targets.reshape(len(y), -1))
         return targets
 
 

@@ -200,7 +200,7 @@ class TextVAE(Variational):
     @framed
     def transform(self, lines: Any, keywords: Any = None) -> np.ndarray:
         """The codes (N, K) of lines: the means."""
-        return self._encode(lines, keywords)
+        return self._encode(lines, keywords=keywords)
 
     def inverse_transform(self, X: Any, keywords: Any = None) -> list[str]:
         """The likeliest lines of codes X (N, K), token after token."""
@@ -217,7 +217,7 @@ class TextVAE(Variational):
         """The lines (N) as they come back through their codes."""
         self.check_fitted()
         lines, keywords = checked(lines, keywords)
-        return self.inverse_transform(self._encode(lines, keywords), keywords)
+        return self.inverse_transform(self._encode(lines, keywords=keywords), keywords)
 
     def generate(
         self,

@@ -159,17 +159,17 @@ class VariationalAutoencoder(Variational, Autoencoder):
         """
         return self._fit(X, validation_data, sample_weight, condition, epochs)
 
-    def _learn_conditions(self, n: int, rows: Any, condition: Any) -> tuple[Any, ...]:
+    def _learn_conditions(self, n: int, rows: Any, condition: Any) -> dict[str, Any]:
         labels = None if condition is None else _of_rows(condition, n)[rows]
         if not self.goes_on:  # else the weights know these labels, by their numbers
             self.classes_ = _different(labels)
-        return (labels,)
+        return {"condition": labels}
 
     def _watched(self, validation_data: Any) -> Examples | None:
         if validation_data is None or self.classes_ is None:
             return super()._watched(validation_data)
         rows, labels = self._rows_and_labels(validation_data, "labels")
-        return self._examples(self._check_targets(rows), None, labels)
+        return self._examples(self._check_targets(rows), condition=labels)
 
     def fit_transform(
         self, X: Any, y: Any = None, *, condition: Any = None, **fit_params: Any
@@ -225,7 +225,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
     @framed
     def transform(self, X: Any, condition: Any = None) -> np.ndarray:
         """The means of the codes (N, K) of X (N, D)."""
-        return self._encode(X, condition)
+        return self._encode(X, condition=condition)
 
     def _inputs(self, X: Any, condition: Any = None) -> np.ndarray:
         return self._joined(self._read(X), condition)
@@ -240,7 +240,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
 
     def reconstruct(self, X: Any, condition: Any = None) -> np.ndarray:
         """inverse_transform(transform(X)), (N, D)."""
-        return self.inverse_transform(self._encode(X, condition), condition)
+        return self.inverse_transform(self._encode(X, condition=condition), condition)
 
     def score_samples(
         self, X: Any, condition: Any = None, importance_samples: int | None = None
@@ -299,11 +299,12 @@ class VariationalAutoencoder(Variational, Autoencoder):
 def _of_rows(condition: Any, n: int) -> np.ndarray:
     """The condition as an array (n,); of one label for all rows, too."""
     labels = one_column(condition, "condition")
-    if labels.ndim < 2 and labels.shape not in ((), (n,)):
+    labels = labels if labels.ndim else np.repeat(labels, n)
+    if labels.ndim == 1 and len(labels) != n:
         raise ValueError(
             f"VariationalAutoencoder: expected condition to be a label or {n}, one for each row, got {labels.shape}."
         )
-    return labels if labels.ndim else np.repeat(labels, n)
+    return labels
 
 
 def _conditions(condition: Any, known: np.ndarray | None = None) -> np.ndarray:
