@@ -6,11 +6,12 @@ scikit-learn's `clone` all use this one mechanism.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -18,6 +19,15 @@ from nanoae.former import CLASSES, tell
 from nanoae.interval import Interval
 from nanoae.spelling import did_you_mean
 
+if TYPE_CHECKING:
+    from typing_extensions import dataclass_transform
+else:
+
+    def dataclass_transform(**_: Any) -> Any:
+        return lambda decorator: decorator
+
+
+T = TypeVar("T", bound=type)
 KINDS = {"int": "a whole number", "float": "a number"}
 DEEPEST = 32  # parts and lists within each other that a file may hold
 
@@ -65,6 +75,17 @@ class Configurable:
             if text != repr(parameters[name].default)
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+
+@dataclass_transform()
+def configurable(kind: T) -> T:
+    """A Configurable whose fields are its constructor's arguments: a dataclass."""
+    cls: Any = dataclasses.dataclass(eq=False, repr=False)(kind)
+    bounds: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        bounds |= vars(base).get("bounds", {})
+    cls.__init__ = checked(cls.__init__, bounds)
+    return kind
 
 
 def checked(init: Any, bounds: dict[str, str]) -> Any:

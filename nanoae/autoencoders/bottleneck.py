@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from nanoae.autoencoders.mixture import Mixture
 from nanoae.backend import Array, Shape
+from nanoae.configurable import configurable
 from nanoae.engine.activations import LeakyReLU
 from nanoae.engine.layers import Layer, Linear, Noisy, batch_of
 from nanoae.engine.losses import BCE
@@ -13,6 +14,7 @@ from nanoae.engine.network import Sequential
 from nanoae.engine.optim import Adam
 
 
+@configurable
 class TopK(Layer):
     """y = x · mask, mask = 1 for the k largest of each row, else 0: a code of k units out of K, the best for each row.
 
@@ -26,9 +28,8 @@ class TopK(Layer):
 
     bounds: ClassVar = {"k": "[1, inf)", "alpha": "[1, inf)"}
 
-    def __init__(self, k: int, alpha: float = 1.0) -> None:
-        self.k = k
-        self.alpha = alpha
+    k: int
+    alpha: float = 1.0
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         right = len(in_shape) == 1 and in_shape[0] >= self.k
@@ -48,6 +49,7 @@ class TopK(Layer):
         return self.ops.multiply(dy, mask, out=self.buffer("dx", dy.shape))
 
 
+@configurable
 class Gaussian(Noisy):
     """z ~ N(mu, e^logvar): a code that is a distribution, the bottleneck of the variational autoencoder.
 
@@ -74,10 +76,9 @@ class Gaussian(Noisy):
     bounds: ClassVar = {"beta": "[0, inf)", "warm_up": "[0, inf)", "free_bits": "[0, inf)"}
     inputs_per_unit = 2  # the layer before it gives mu and logvar
 
-    def __init__(self, beta: float = 1.0, warm_up: float = 0, free_bits: float = 0.0) -> None:
-        self.beta = beta
-        self.warm_up = warm_up
-        self.free_bits = free_bits
+    beta: float = 1.0
+    warm_up: float = 0
+    free_bits: float = 0.0
 
     def code_prior(self, k: int) -> Mixture:
         """Where codes of k numbers are to be found: N(0, I)."""
@@ -128,6 +129,7 @@ class Gaussian(Noisy):
         return self.ops.add_inplace(dx, dkl)
 
 
+@configurable
 class Adversarial(Noisy):
     """y = x, and the codes of all the data together are to be as if drawn from a prior (Makhzani 2015).
 
@@ -157,21 +159,16 @@ class Adversarial(Noisy):
 
     bounds: ClassVar = {"weight": "[0, inf)"}
 
-    def __init__(
-        self,
-        prior: Mixture | None = None,
-        weight: float = 0.01,
-        hidden: Shape = (128, 128),
-        learning_rate: float = 1e-3,
-    ) -> None:
-        if prior is not None and not isinstance(prior, Mixture):
+    prior: Mixture | None = None
+    weight: float = 0.01
+    hidden: Shape = (128, 128)
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.prior is not None and not isinstance(self.prior, Mixture):
             raise ValueError(
-                f"Adversarial: expected prior=None, which is N(0, I), or a Mixture, got {prior!r}."
+                f"Adversarial: expected prior=None, which is N(0, I), or a Mixture, got {self.prior!r}."
             )
-        self.prior = prior
-        self.weight = weight
-        self.hidden = hidden
-        self.learning_rate = learning_rate
 
     def code_prior(self, k: int) -> Mixture:
         """Where codes of k numbers are to be found."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 from nanoae.backend import Array, Shape, ThreadLocal
+from nanoae.configurable import configurable
 from nanoae.engine.layers import Layer
 
 
@@ -69,6 +70,7 @@ class ConcatLabel(Layer):
         return dx
 
 
+@configurable
 class ConcatSharedLabel(Layer):
     """y = [x, c], c the condition that `source` met in the same forward.
 
@@ -77,8 +79,7 @@ class ConcatSharedLabel(Layer):
     Backward  dx = dy[:, :K];  dc = dy[:, K:] goes to `source`
     """
 
-    def __init__(self, source: ConcatLabel) -> None:
-        self.source = source
+    source: ConcatLabel
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_shape(len(in_shape) == 1, "codes (N, K)")

@@ -11,9 +11,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from nanoae.backend import Array
+from nanoae.configurable import configurable
 from nanoae.engine.layers import Dropout, Noisy
 
 
+@configurable
 class GaussianNoise(Noisy):
     """Training: y = x + std · noise,  noise ~ N(0, 1), cut to [low, high] where `clip` says so. Else y = x.
 
@@ -25,13 +27,14 @@ class GaussianNoise(Noisy):
 
     bounds: ClassVar = {"std": "[0, inf)"}
 
-    def __init__(self, std: float, clip: tuple[float, float] | None = None) -> None:
-        if clip is not None and not (len(clip) == 2 and clip[0] < clip[1]):
+    std: float
+    clip: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.clip is not None and not (len(self.clip) == 2 and self.clip[0] < self.clip[1]):
             raise ValueError(
-                f"GaussianNoise: expected clip=(low, high) with low < high, or None, got {clip}."
+                f"GaussianNoise: expected clip=(low, high) with low < high, or None, got {self.clip}."
             )
-        self.std = std
-        self.clip = clip
 
     def draw(self, noise: Array) -> Array:
         return self.ops.normal(self.generator, out=noise)
@@ -57,6 +60,7 @@ class GaussianNoise(Noisy):
         return self.ops.clip_backward(dy, y, *self.clip, out=dx)
 
 
+@configurable
 class MaskingNoise(Dropout):
     """Training: y = x · mask, mask = 0 with probability p, else 1;  dx = dy · mask. Else y = x.
 
@@ -65,13 +69,13 @@ class MaskingNoise(Dropout):
     p       the share of the elements set to 0, in [0, 1)
     """
 
-    def __init__(self, p: float = 0.3) -> None:
-        super().__init__(p)
+    p: float = 0.3
 
     def draw(self, noise: Array) -> Array:
         return self.ops.keep_mask(self.generator, 1 - self.p, 1.0, out=noise)
 
 
+@configurable
 class SaltAndPepper(Dropout):
     """Training: y = x · mask + s · (1 - mask), mask = 0 with probability p, else 1, and s = low or high, as a fair coin
     falls;  dx = dy · mask. Else y = x.
@@ -80,12 +84,13 @@ class SaltAndPepper(Dropout):
     low, high   pepper and salt: the ends of the data's range
     """
 
-    def __init__(self, p: float = 0.3, low: float = 0.0, high: float = 1.0) -> None:
-        if not low < high:
-            raise ValueError(f"SaltAndPepper: expected low < high, got {low} and {high}.")
-        super().__init__(p)
-        self.low = low
-        self.high = high
+    p: float = 0.3
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise ValueError(f"SaltAndPepper: expected low < high, got {self.low} and {self.high}.")
 
     def draw(self, noise: Array) -> Array:
         self.ops.keep_mask(self.generator, 1 - self.p, 1.0, out=noise)

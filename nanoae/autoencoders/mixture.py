@@ -108,15 +108,18 @@ class Mixture(Configurable):
         ops = ops or get_ops("numpy")
         spread = np.atleast_2d(np.cov(z.T, bias=True))
         spread = spread + LEAST * np.eye(z.shape[1])
-        # 1 where a covariance may be other than 0
         shape = np.ones_like(spread) if covariance == "full" else np.eye(len(spread))
         z = ops.to_device(z)
         start = plus_plus(ops, z, n_components, np.random.default_rng(random_state))
-        mixture = cls(
-            np.ones(n_components),
-            ops.to_numpy(start),
-            np.tile(shape * spread, (n_components, 1, 1)),
-        )
+        covariances = np.tile(shape * spread, (n_components, 1, 1))
+        found = cls(np.ones(n_components), ops.to_numpy(start), covariances)
+        return found.improved(z, ops, shape, max_iter, tolerance)
+
+    def improved(
+        self, z: Array, ops: Ops, shape: np.ndarray, max_iter: int, tolerance: float
+    ) -> Mixture:
+        """Rounds of E and M from here. shape (K, K): 1 where a covariance may be other than 0."""
+        mixture = self
         last = -math.inf
         for _ in range(max_iter):
             joint = mixture.log_joint(z, ops)
@@ -133,7 +136,7 @@ class Mixture(Configurable):
                 centred = z - ops.to_device(mean)
                 products = ops.to_numpy(ops.matmul((centred * share).T, centred))
                 covariances.append(shape * products / size[c] + LEAST * np.eye(len(mean)))
-            mixture = cls(size, means, covariances)
+            mixture = type(self)(size, means, covariances)
         return mixture
 
     # ---------------------------------------------------------------- using

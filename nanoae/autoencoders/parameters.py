@@ -18,18 +18,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numpy as np
 
 from nanoae.autoencoders.kinds import Kind, Number, Whole
-from nanoae.configurable import Configurable, arguments
+from nanoae.configurable import Configurable, T, arguments, dataclass_transform
 from nanoae.spelling import one_of
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, dataclass_transform
-else:
+    from typing_extensions import Self
 
-    def dataclass_transform(**_: Any) -> Any:
-        return lambda decorator: decorator
-
-
-T = TypeVar("T", bound=type)
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from nanoae.backend import Array, Shape
+from nanoae.configurable import configurable
 from nanoae.engine.activations import Sigmoid
 from nanoae.engine.layers import Layer, Linear, Noisy
 
@@ -54,6 +55,7 @@ class L1Sparsity(Penalty):
         return self.ops.l1_norm(x, self.weight / len(x), out=out)
 
 
+@configurable
 class KLSparsity(Penalty):
     """P = weight · Σ_j KL(target ‖ q_j),  q_j = 1/N Σ_n h[n, j]: each unit is to be active `target` of the time.
 
@@ -70,9 +72,8 @@ class KLSparsity(Penalty):
 
     bounds: ClassVar = {"target": "(0, 1)"}
 
-    def __init__(self, target: float = 0.05, weight: float = 1e-3) -> None:
-        super().__init__(weight)
-        self.target = target
+    target: float = 0.05
+    weight: float = 1e-3
 
     def attach(self, encoder: list[Layer]) -> None:
         if not isinstance(encoder[-1], Sigmoid):
@@ -94,6 +95,7 @@ class KLSparsity(Penalty):
         return loss
 
 
+@configurable
 class Contractive(Penalty):
     """P = weight / N · Σ_n ‖J(x[n])‖²,  J = dh/dx of a code h = sigmoid(x W + b): the code is to change little with x.
 
@@ -108,9 +110,8 @@ class Contractive(Penalty):
               dP/dW[i, j] = weight / N · 2 W[i, j] Σ_n g[n, j]²    with h fixed: a term of `source.extra_grads`
     """
 
-    def __init__(self, weight: float = 0.1, source: Linear | None = None) -> None:
-        super().__init__(weight)
-        self.source = source
+    weight: float = 0.1
+    source: Linear | None = None
 
     def attach(self, encoder: list[Layer]) -> None:
         layers: list[Any] = encoder[1:] if isinstance(encoder[0], Noisy) else encoder

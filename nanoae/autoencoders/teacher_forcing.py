@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 from nanoae.backend import Array, Shape, ThreadLocal
+from nanoae.configurable import configurable
 from nanoae.engine import init
 from nanoae.engine.embedding import Embedding
+from nanoae.engine.init import Parameter
 from nanoae.engine.layers import Noisy
 
 
+@configurable
 class TeacherForcing(Noisy):
     """TeacherForcing forcing: at step t the decoder is told the word before, the line's first word, and the code z.
 
@@ -30,10 +33,9 @@ class TeacherForcing(Noisy):
 
     bounds: ClassVar = {"dropout": "[0, 1)"}
 
-    def __init__(self, source: Embedding, n_out: int, dropout: float = 0.0) -> None:
-        self.source = source
-        self.n_out = n_out
-        self.dropout = dropout
+    source: Embedding
+    n_out: int
+    dropout: float = 0.0
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         lines = self.source.in_shape
@@ -41,7 +43,7 @@ class TeacherForcing(Noisy):
         self.check_shape(right, "codes (N, K) of lines of two tokens or more")
         return (self.source.in_shape[0] - 1, 2 * self.n_out + in_shape[0])
 
-    def parameters(self) -> dict[str, init.Parameter]:
+    def parameters(self) -> dict[str, Parameter]:
         return {"W": ((self.source.n_words, self.n_out), init.normal(lambda fan_in, fan_out: 1.0))}
 
     def draw(self, noise: Array) -> Array:

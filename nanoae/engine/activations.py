@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from nanoae.backend import Array
+from nanoae.configurable import configurable
 from nanoae.engine.layers import Layer
 from nanoae.spelling import one_of
 
@@ -62,24 +63,24 @@ class ReLU(Elementwise):
     primitive = "relu"
 
 
+@configurable
 class LeakyReLU(Elementwise):
     """y = x where x > 0, else slope · x,  dx = dy · (1 or slope). Maas 2013."""
 
     primitive = "leaky_relu"
     bounds: ClassVar = {"slope": "[0, 1]"}
 
-    def __init__(self, slope: float = 0.01):
-        self.slope = slope
+    slope: float = 0.01
 
 
+@configurable
 class ELU(Elementwise):
     """y = x where x > 0, else alpha (eˣ - 1),  dx = dy · (1 or y + alpha). Clevert 2016."""
 
     primitive = "elu"
     bounds: ClassVar = {"alpha": "(0, inf)"}
 
-    def __init__(self, alpha: float = 1.0):
-        self.alpha = alpha
+    alpha: float = 1.0
 
 
 class Sigmoid(Elementwise):

@@ -16,8 +16,10 @@ from __future__ import annotations
 import math
 
 from nanoae.backend import Array, Shape
+from nanoae.configurable import configurable
 from nanoae.engine import init
 from nanoae.engine.image import ImageLayer, Pair, batch_first
+from nanoae.engine.init import Parameter
 
 
 class Convolution(ImageLayer):
@@ -78,6 +80,7 @@ class Convolution(ImageLayer):
         self.ops.sum_rows(dy.reshape(len(dy), -1).T, out=self.grads["b"])
 
 
+@configurable
 class Conv2d(Convolution):
     """Convolution  y[n, k, oh, ow] = b[k] + Σ_cij W[k, c, i, j] x[n, c, s·oh + i - p, s·ow + j - p],  0 outside x.
 
@@ -95,22 +98,15 @@ class Conv2d(Convolution):
               dx = col2im(Wᵀ dy)    a pixel's gradient sums over all the columns that it is in
     """
 
-    def __init__(
-        self,
-        n_out: int,
-        kernel: Pair,
-        stride: Pair = 1,
-        padding: Pair = 0,
-        init: str = "he_uniform",
-        bias_init: str = "zeros",
-    ):
-        self.n_out = n_out
-        self.kernel = kernel
-        self.stride = stride
-        self.padding = padding
-        self.init = init
-        self.bias_init = bias_init
-        self.window = self.window_of(kernel, stride, padding)
+    n_out: int
+    kernel: Pair
+    stride: Pair = 1
+    padding: Pair = 0
+    init: str = "he_uniform"
+    bias_init: str = "zeros"
+
+    def __post_init__(self) -> None:
+        self.window = self.window_of(self.kernel, self.stride, self.padding)
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.extra_grads: list[Array] = []  # gradients of W from elsewhere (tied weights)
@@ -119,7 +115,7 @@ class Conv2d(Convolution):
         self.map_shape = (self.n_out, *self.steps(*in_shape[1:]))
         return self.map_shape
 
-    def parameters(self) -> dict[str, init.Parameter]:
+    def parameters(self) -> dict[str, Parameter]:
         shape = (self.n_out, self.image_shape[0], *self.window.kernel)
         return {"W": (shape, init.get(self.init)), "b": ((self.n_out,), init.get(self.bias_init))}
 
@@ -139,6 +135,7 @@ class Conv2d(Convolution):
         return batch_first(self.to_image(dy, "dx")) if self.need_dx else None
 
 
+@configurable
 class ConvTranspose2d(Convolution):
     """The adjoint of a convolution: what Conv2d's backward does to dy, plus a bias. It enlarges images.
 
@@ -159,28 +156,20 @@ class ConvTranspose2d(Convolution):
               db = Σ_n,oh,ow dy
     """
 
-    def __init__(
-        self,
-        n_out: int,
-        kernel: Pair,
-        stride: Pair = 1,
-        padding: Pair = 0,
-        output_padding: Pair = 0,
-        init: str = "he_uniform",
-        bias_init: str = "zeros",
-    ):
-        self.n_out = n_out
-        self.kernel = kernel
-        self.stride = stride
-        self.padding = padding
-        self.output_padding = output_padding
-        self.init = init
-        self.bias_init = bias_init
-        self.window = self.window_of(kernel, stride, padding)
-        self.extra = self.pair("output_padding", output_padding, 0)
+    n_out: int
+    kernel: Pair
+    stride: Pair = 1
+    padding: Pair = 0
+    output_padding: Pair = 0
+    init: str = "he_uniform"
+    bias_init: str = "zeros"
+
+    def __post_init__(self) -> None:
+        self.window = self.window_of(self.kernel, self.stride, self.padding)
+        self.extra = self.pair("output_padding", self.output_padding, 0)
         if not all(e < s for e, s in zip(self.extra, self.window.stride, strict=True)):
-            wanted = f"output_padding < stride {stride}"
-            raise ValueError(f"ConvTranspose2d: expected {wanted}, got {output_padding}.")
+            wanted = f"output_padding < stride {self.stride}"
+            raise ValueError(f"ConvTranspose2d: expected {wanted}, got {self.output_padding}.")
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_image(in_shape)
@@ -195,7 +184,7 @@ class ConvTranspose2d(Convolution):
         self.image_shape = (self.n_out, *size)
         return self.image_shape
 
-    def parameters(self) -> dict[str, init.Parameter]:
+    def parameters(self) -> dict[str, Parameter]:
         draw = init.get(self.init)
         kernel, stride, _ = self.window
         # of a kernel that an output sees
@@ -243,7 +232,7 @@ class TiedConvTranspose2d(ConvTranspose2d):
         self.source.extra_grads.append(self.term)
         return self.image_shape
 
-    def parameters(self) -> dict[str, init.Parameter]:
+    def parameters(self) -> dict[str, Parameter]:
         return {"b": ((self.image_shape[0],), init.get(self.bias_init))}
 
     @property

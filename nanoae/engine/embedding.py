@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from nanoae.backend import Array, Shape, ThreadLocal
+from nanoae.configurable import configurable
 from nanoae.engine import init
+from nanoae.engine.init import Parameter
 from nanoae.engine.layers import Layer
 
 
+@configurable
 class Embedding(Layer):
     """y[n, t] = W[x[n, t]]: each word picks its row of a table.
 
@@ -27,15 +30,14 @@ class Embedding(Layer):
 
     words = ThreadLocal()
 
-    def __init__(self, n_words: int, n_out: int):
-        self.n_words = n_words
-        self.n_out = n_out
+    n_words: int
+    n_out: int
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_shape(len(in_shape) == 1, "word numbers of shape (N, T)")
         return (*in_shape, self.n_out)
 
-    def parameters(self) -> dict[str, init.Parameter]:
+    def parameters(self) -> dict[str, Parameter]:
         return {"W": ((self.n_words, self.n_out), init.normal(lambda fan_in, fan_out: 1.0))}
 
     def check_input(self, x: Array) -> None:

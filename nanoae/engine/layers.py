@@ -17,8 +17,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from nanoae.backend import Array, Ops, Reused, Shape, ThreadState
-from nanoae.configurable import Configurable
+from nanoae.configurable import Configurable, configurable
 from nanoae.engine import init
+from nanoae.engine.init import Parameter
 
 
 class Layer(Reused, Configurable):
@@ -54,7 +55,7 @@ class Layer(Reused, Configurable):
         """The output shape for an input shape (both without the batch)."""
         return in_shape
 
-    def parameters(self) -> dict[str, init.Parameter]:
+    def parameters(self) -> dict[str, Parameter]:
         """Name -> (shape, initialiser) of what this layer learns."""
         return {}
 
@@ -104,6 +105,7 @@ def batch_of(shape: Shape) -> str:
     return f"({', '.join(['N', *map(str, shape)])})"
 
 
+@configurable
 class Linear(Layer):
     """Affine map  y = x W + b.
 
@@ -116,10 +118,9 @@ class Linear(Layer):
 
     n_in = 0  # known once built
 
-    def __init__(self, n_out: int, init: str = "he_uniform", bias_init: str = "zeros"):
-        self.n_out = n_out
-        self.init = init
-        self.bias_init = bias_init
+    n_out: int
+    init: str = "he_uniform"
+    bias_init: str = "zeros"
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.extra_grads: list[Array] = []  # of W, from elsewhere: tied weights, a penalty
@@ -127,7 +128,7 @@ class Linear(Layer):
         self.n_in = in_shape[0]
         return (self.n_out,)
 
-    def parameters(self) -> dict[str, init.Parameter]:
+    def parameters(self) -> dict[str, Parameter]:
         return {
             "W": ((self.n_in, self.n_out), init.get(self.init)),
             "b": ((self.n_out,), init.get(self.bias_init)),
@@ -155,6 +156,7 @@ class Linear(Layer):
         return f"{type(self).__name__}({sizes})"
 
 
+@configurable
 class TiedLinear(Layer):
     """Affine map with another layer's weights, transposed:  y = x Wᵀ + b,  W (O, I) of `source`.
 
@@ -163,9 +165,8 @@ class TiedLinear(Layer):
     Backward  dW = (xᵀ dy)ᵀ = dyᵀ x  (O, I),  which `source`, whose backward comes later, adds to its own.
     """
 
-    def __init__(self, source: Linear, bias_init: str = "zeros"):
-        self.source = source
-        self.bias_init = bias_init
+    source: Linear
+    bias_init: str = "zeros"
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_source(self.source)
@@ -173,7 +174,7 @@ class TiedLinear(Layer):
         self.source.extra_grads.append(self.dW)
         return self.source.in_shape
 
-    def parameters(self) -> dict[str, init.Parameter]:
+    def parameters(self) -> dict[str, Parameter]:
         return {"b": (self.out_shape, init.get(self.bias_init))}
 
     def forward(self, x: Array, train: bool = False) -> Array:
@@ -211,6 +212,7 @@ class Noisy(Layer):
         return noise if self.frozen and kept is not None else self.draw(noise)
 
 
+@configurable
 class Dropout(Noisy):
     """Training: y = x · mask, mask = 1 / (1 - p) with probability 1 - p, else 0;  dx = dy · mask. Else y = x.
 
@@ -219,8 +221,7 @@ class Dropout(Noisy):
 
     bounds: ClassVar = {"p": "[0, 1)"}
 
-    def __init__(self, p: float = 0.5):
-        self.p = p
+    p: float = 0.5
 
     def draw(self, noise: Array) -> Array:
         return self.ops.keep_mask(self.generator, 1 - self.p, 1 / (1 - self.p), out=noise)

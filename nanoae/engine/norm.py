@@ -14,11 +14,14 @@ import math
 from typing import ClassVar
 
 from nanoae.backend import Array, Shape
+from nanoae.configurable import configurable
 from nanoae.engine import init
 from nanoae.engine.image import ImageLayer, batch_first
+from nanoae.engine.init import Parameter
 from nanoae.engine.layers import Layer
 
 
+@configurable
 class BatchNorm(ImageLayer):
     """y = gamma (x - mean) / sqrt(var + eps) + beta, per feature or channel. Ioffe & Szegedy 2015.
 
@@ -34,9 +37,8 @@ class BatchNorm(ImageLayer):
 
     bounds: ClassVar = {"momentum": "[0, 1]"}
 
-    def __init__(self, momentum: float = 0.1, eps: float = 1e-5):
-        self.momentum = momentum
-        self.eps = eps
+    momentum: float = 0.1
+    eps: float = 1e-5
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_shape(len(in_shape) in (1, 3), "inputs of shape (N, D) or (N, C, H, W)")
@@ -45,7 +47,7 @@ class BatchNorm(ImageLayer):
             self.state[name][...] = value
         return in_shape
 
-    def parameters(self) -> dict[str, init.Parameter]:
+    def parameters(self) -> dict[str, Parameter]:
         return {"gamma": (self.in_shape[:1], init.ones), "beta": (self.in_shape[:1], init.zeros)}
 
     def rows(self, x: Array, name: str) -> Array:
@@ -102,6 +104,7 @@ class BatchNorm(ImageLayer):
         return self.whole(dx) if self.need_dx else None
 
 
+@configurable
 class LayerNorm(Layer):
     """y = gamma x̂ + beta, x̂ = (x - mean) / sqrt(var + eps) with mean and var of each example by itself. Ba et al. 2016.
 
@@ -112,9 +115,8 @@ class LayerNorm(Layer):
     Backward  dgamma = Σ dy x̂      dbeta = Σ dy         over all rows        dx as above, of dx̂ = dy gamma
     """
 
-    def __init__(self, axes: int = 1, eps: float = 1e-5):
-        self.axes = axes
-        self.eps = eps
+    axes: int = 1
+    eps: float = 1e-5
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         right = 1 <= self.axes <= len(in_shape)
@@ -122,7 +124,7 @@ class LayerNorm(Layer):
         self.size = math.prod(in_shape[-self.axes :])
         return in_shape
 
-    def parameters(self) -> dict[str, init.Parameter]:
+    def parameters(self) -> dict[str, Parameter]:
         shape = self.in_shape[-self.axes :]
         return {"gamma": (shape, init.ones), "beta": (shape, init.zeros)}
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from nanoae.backend import Array, Ops
-from nanoae.configurable import Configurable
+from nanoae.configurable import Configurable, configurable
 from nanoae.spelling import one_of
 
 # The first moment of a weight whose gradient has died out (a dead ReLU's) shrinks by beta at each step, down to the
@@ -99,48 +99,39 @@ class Optimizer(Configurable):
         raise NotImplementedError
 
 
+@configurable
 class SGD(Optimizer):
     """u = momentum · u + g;  theta -= lr · u.  Nesterov: theta -= lr · (g + momentum · u). Sutskever 2013."""
 
-    def __init__(
-        self,
-        lr: LearningRate = 1e-2,
-        momentum: float = 0.0,
-        nesterov: bool = False,
-        weight_decay: float = 0.0,
-        clip_norm: float | None = None,
-    ):
-        super().__init__(lr, weight_decay, clip_norm)
-        if nesterov and not momentum:
+    lr: LearningRate = 1e-2
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.nesterov and not self.momentum:
             raise ValueError("SGD: expected momentum > 0 with nesterov=True, got 0.")
-        self.momentum = momentum
-        self.nesterov = nesterov
-        self.n_moments = 1 if momentum else 0
+        self.n_moments = 1 if self.momentum else 0
 
     def update(self, theta: Array, grad: Array, *moments: Array) -> None:
         m = moments[0] if moments else None
         self.ops.sgd_inplace(theta, grad, m, self.rate, self.momentum, self.nesterov)
 
 
+@configurable
 class Adam(Optimizer):
     """theta -= lr · m̂ / (sqrt(v̂) + eps), eps after the bias correction. Kingma & Ba 2015."""
 
     bounds: ClassVar = {"beta1": "[0, 1)", "beta2": "[0, 1)", "eps": "[0, inf)"}
     n_moments = 2
 
-    def __init__(
-        self,
-        lr: LearningRate = 1e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        clip_norm: float | None = None,
-    ):
-        super().__init__(lr, weight_decay, clip_norm)
-        self.beta1 = beta1
-        self.beta2 = beta2
-        self.eps = eps
+    lr: LearningRate = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
 
     def update(self, theta: Array, grad: Array, *moments: Array) -> None:
         m, v = moments
@@ -149,25 +140,18 @@ class Adam(Optimizer):
         )
 
 
+@configurable
 class AdamW(Adam):
     """Adam with decoupled decay: theta *= 1 - lr · weight_decay, then Adam's update. Loshchilov & Hutter 2019."""
 
-    def __init__(
-        self,
-        lr: LearningRate = 1e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-        clip_norm: float | None = None,
-    ):
-        super().__init__(lr, beta1, beta2, eps, weight_decay, clip_norm)
+    weight_decay: float = 1e-2
 
     def decay(self, theta: Array, grad: Array) -> Array:
         self.ops.decay_inplace(theta, self.rate, self.weight_decay)
         return grad
 
 
+@configurable
 class RMSprop(Optimizer):
     """v = rho · v + (1 - rho) g²,  theta -= lr · g / (sqrt(v) + eps). Tieleman & Hinton 2012, lecture 6.5.
 
@@ -177,17 +161,11 @@ class RMSprop(Optimizer):
     bounds: ClassVar = {"rho": "[0, 1)", "eps": "[0, inf)"}
     n_moments = 2  # of which the first is the gradient
 
-    def __init__(
-        self,
-        lr: LearningRate = 1e-3,
-        rho: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        clip_norm: float | None = None,
-    ):
-        super().__init__(lr, weight_decay, clip_norm)
-        self.rho = rho
-        self.eps = eps
+    lr: LearningRate = 1e-3
+    rho: float = 0.99
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
 
     def update(self, theta: Array, grad: Array, *moments: Array) -> None:
         m, v = moments

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from nanoae.backend import Array, Shape
 from nanoae.backend.images import Window
+from nanoae.configurable import configurable
 from nanoae.engine.image import ImageLayer, Pair, batch_first
 
 
+@configurable
 class Pooling(ImageLayer):
     """The base: a window that slides over each channel.
 
@@ -15,14 +17,17 @@ class Pooling(ImageLayer):
     Shapes    x, dx (N, C, H, W)    y, dy (N, C, OH, OW)    OH = floor((H + 2 padding - KH) / stride) + 1
     """
 
-    def __init__(self, kernel: Pair, stride: Pair | None = None, padding: Pair = 0):
-        self.kernel = kernel
-        self.stride = stride
-        self.padding = padding
-        self.window = self.window_of(kernel, kernel if stride is None else stride, padding)
+    kernel: Pair
+    stride: Pair | None = None
+    padding: Pair = 0
+
+    def __post_init__(self) -> None:
+        self.window = self.window_of(
+            self.kernel, self.kernel if self.stride is None else self.stride, self.padding
+        )
         if any(2 * p > k for p, k in zip(self.window.padding, self.window.kernel, strict=True)):
-            wanted = f"padding of at most half the kernel {kernel}"
-            raise ValueError(f"{type(self).__name__}: expected {wanted}, got {padding}.")
+            wanted = f"padding of at most half the kernel {self.kernel}"
+            raise ValueError(f"{type(self).__name__}: expected {wanted}, got {self.padding}.")
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_image(in_shape)
@@ -84,6 +89,7 @@ class AvgPool2d(Pooling, Summing):
     """
 
 
+@configurable
 class Upsample(Summing):
     """y[n, c, h, w] = x[n, c, h // factor, w // factor]: a pixel becomes factor x factor equal ones.
 
@@ -94,9 +100,10 @@ class Upsample(Summing):
 
     spreads = True
 
-    def __init__(self, factor: Pair):
-        self.factor = factor
-        pair = self.pair("factor", factor, 1)
+    factor: Pair
+
+    def __post_init__(self) -> None:
+        pair = self.pair("factor", self.factor, 1)
         self.window = Window(pair, pair, (0, 0))
 
     def infer_shape(self, in_shape: Shape) -> Shape:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from nanoae.backend import Array, Shape
+from nanoae.configurable import configurable
 from nanoae.engine import init
+from nanoae.engine.init import Parameter
 from nanoae.engine.layers import Layer
 
 
+@configurable
 class GRU(Layer):
     """Gated recurrent unit. With a = x[t] W + b and u = h[t-1] U + c, each in thirds for r, z and n:
 
@@ -36,20 +39,17 @@ class GRU(Layer):
               dW = xᵀ da    db = Σ da    dU = h[t-1]ᵀ du    dc = Σ du    dx = da Wᵀ
     """
 
-    def __init__(
-        self, n_out: int, last: bool = False, init: str = "glorot_uniform", bias_init: str = "zeros"
-    ):
-        self.n_out = n_out
-        self.last = last
-        self.init = init
-        self.bias_init = bias_init
+    n_out: int
+    last: bool = False
+    init: str = "glorot_uniform"
+    bias_init: str = "zeros"
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         hint = "An Embedding before it makes vectors of words."
         self.check_shape(len(in_shape) == 2, "sequences, inputs of shape (N, T, I)", hint)
         return (self.n_out,) if self.last else (in_shape[0], self.n_out)
 
-    def parameters(self) -> dict[str, init.Parameter]:
+    def parameters(self) -> dict[str, Parameter]:
         weights = init.get(self.init)
         bias = init.get(self.bias_init)
         n_in = self.in_shape[1]

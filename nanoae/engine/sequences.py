@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from nanoae.backend import Array, Shape
-from nanoae.engine import init
+from nanoae.configurable import configurable
 from nanoae.engine.embedding import Embedding
+from nanoae.engine.init import Parameter
 from nanoae.engine.layers import Layer, Noisy
 
 
+@configurable
 class TimeDistributed(Layer):
     """y[n, t] = layer(x[n, t]): the same layer at every step, whose N·T inputs are one large batch to it.
 
@@ -16,15 +18,16 @@ class TimeDistributed(Layer):
     Shapes    x, dx (N, T, ...)    y, dy (N, T, ...), of any T
     """
 
-    def __init__(self, layer: Layer):
+    layer: Layer
+
+    def __post_init__(self) -> None:
         wanted = "a layer, as Linear(8)"
         hint = "Several layers take one each."
-        if isinstance(layer, Noisy):
+        if isinstance(self.layer, Noisy):
             wanted = "a layer without noise"
             hint = "Put that one before or behind."
-        if isinstance(layer, Noisy) or not isinstance(layer, Layer):
-            raise ValueError(f"TimeDistributed: expected {wanted}, got {layer!r}. {hint}")
-        self.layer = layer
+        if isinstance(self.layer, Noisy) or not isinstance(self.layer, Layer):
+            raise ValueError(f"TimeDistributed: expected {wanted}, got {self.layer!r}. {hint}")
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         self.check_shape(len(in_shape) >= 2, "sequences (N, T, ...)")
@@ -34,7 +37,7 @@ class TimeDistributed(Layer):
         self.state = self.layer.state
         return (in_shape[0], *out_shape)
 
-    def parameters(self) -> dict[str, init.Parameter]:
+    def parameters(self) -> dict[str, Parameter]:
         return self.layer.parameters()
 
     def rows(self, name: str, x: Array) -> Array:
@@ -58,6 +61,7 @@ class TimeDistributed(Layer):
         return None if dx is None else dx.reshape(*dy.shape[:2], *dx.shape[1:])
 
 
+@configurable
 class LastTimestep(Layer):
     """y[n] = x[n, t] at the last t whose word in `source` is not 0: a line's end, whatever the padding behind it.
 
@@ -68,8 +72,7 @@ class LastTimestep(Layer):
     Backward  dx[n, t] = dy[n] at that t, else 0
     """
 
-    def __init__(self, source: Embedding):
-        self.source = source
+    source: Embedding
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         right = len(in_shape) == 2 and in_shape[:1] == self.source.in_shape

@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 
 from nanoae.backend import Array, Shape
+from nanoae.configurable import configurable
 from nanoae.engine.layers import Layer
 
 
+@configurable
 class Reshape(Layer):
     """y = x as (N, *shape), in the order of x;  dx = dy as (N, *in_shape).
 
     shape   of one example: (64, 1, 1); one size may be -1, for what is left
     """
 
-    def __init__(self, shape: Shape):
-        self.shape = shape
+    shape: Shape
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         wanted = [int(n) for n in self.shape]
