@@ -9,6 +9,7 @@ import nanoae
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
+TANH = nn.Tanh()
 MODULES = {
     "dense": (
         (6,),
@@ -35,7 +36,7 @@ MODULES = {
     ),
     "nested": (
         (4,),
-        lambda: [nn.Sequential(nn.Linear(4, 3), nn.Tanh()), nn.Sequential(nn.Linear(3, 4))],
+        lambda: [nn.Sequential(nn.Linear(4, 3), TANH), nn.Sequential(nn.Linear(3, 4)), TANH],
     ),
     "norms": (
         (6,),

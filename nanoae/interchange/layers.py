@@ -77,8 +77,8 @@ FORMULAS: dict[type, Callable[[Any, Value], Value]] = {
     GRU: lambda layer, x: gru(layer, x, None),
     ConcatSharedLabel: lambda layer, x: x.graph.concat([x, x.graph.remembered[layer.source]]),
 }
-IN_TRAINING = (engine.Dropout, GaussianNoise, SaltAndPepper, Penalty, Adversarial)
-FORMULAS |= dict.fromkeys((activations.Identity, *IN_TRAINING), lambda layer, x: x)
+IN_TRAINING = (activations.Identity, engine.Dropout, GaussianNoise, SaltAndPepper, Penalty)
+FORMULAS |= dict.fromkeys((*IN_TRAINING, Adversarial), lambda layer, x: x)
 for kind, formula in FORMULAS.items():
     translate.register(kind, formula)
 

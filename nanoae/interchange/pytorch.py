@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from nanoae.autoencoders.corruption import GaussianNoise, SaltAndPepper
-from nanoae.autoencoders.penalty import Penalty
 from nanoae.engine import activations
 from nanoae.engine import layers as engine
 from nanoae.engine.conv import Conv2d, ConvTranspose2d
@@ -20,6 +18,7 @@ from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
 from nanoae.engine.sequences import TimeDistributed
 from nanoae.engine.shape import Flatten, Reshape
 from nanoae.extra import extra
+from nanoae.interchange.layers import IN_TRAINING
 from nanoae.interchange.weights import as_array, network_of, set_weights, state_dict, torch_arrays
 
 # ---------------------------------------------------------------- from PyTorch
@@ -31,62 +30,40 @@ PLAIN = {"dilation": (1, (1, 1)), "groups": (1,), "padding_mode": ("zeros",), "c
 
 
 class Pair(NamedTuple):
-    """A layer that both have: what its class here is given of a module, and the module's class of a layer."""
+    """A layer that both have: the arguments of its class here, and those of the module's, which stand for the same. All
+    are attributes, too."""
 
     layer: Callable[..., Layer]
-    of_module: Callable[[Any], tuple[Any, ...]] = lambda m: ()
-    of_layer: Callable[[Any], tuple[Any, ...]] = lambda layer: ()
+    ours: str = ""
+    theirs: str = ""
+    sized: bool = False  # whether the module is told how many columns or channels its input has, too
 
 
-def pool(kind: Callable[..., Layer]) -> Pair:
-    return Pair(
-        kind, lambda m: (m.kernel_size, m.stride, m.padding), lambda layer: tuple(layer.window)
-    )
-
-
-batch_norm = Pair(
-    BatchNorm,
-    lambda m: (0.1 if m.momentum is None else m.momentum, m.eps),
-    lambda layer: (layer.in_shape[0], layer.eps, layer.momentum),
-)
+batch_norm = Pair(BatchNorm, "momentum eps", "momentum eps", sized=True)
+window = "kernel stride padding", "kernel_size stride padding"
 PAIRS = {
-    "Linear": Pair(
-        engine.Linear, lambda m: (m.out_features,), lambda layer: (layer.n_in, layer.n_out)
-    ),
+    "Linear": Pair(engine.Linear, "n_out", "out_features", sized=True),
     "Conv2d": Pair(
-        Conv2d,
-        lambda m: (m.out_channels, m.kernel_size, m.stride, m.padding),
-        lambda layer: (layer.in_shape[0], layer.n_out, *layer.window),
+        Conv2d, "n_out kernel stride padding", "out_channels kernel_size stride padding", sized=True
     ),
     "ConvTranspose2d": Pair(
         ConvTranspose2d,
-        lambda m: (m.out_channels, m.kernel_size, m.stride, m.padding, m.output_padding),
-        lambda layer: (layer.in_shape[0], layer.n_out, *layer.window, layer.extra),
+        "n_out kernel stride padding output_padding",
+        "out_channels kernel_size stride padding output_padding",
+        sized=True,
     ),
     "BatchNorm1d": batch_norm,
     "BatchNorm2d": batch_norm,
-    "LayerNorm": Pair(
-        LayerNorm,
-        lambda m: (len(m.normalized_shape), m.eps),
-        lambda layer: (layer.in_shape[-layer.axes :], layer.eps),
-    ),
-    "Embedding": Pair(
-        Embedding,
-        lambda m: (m.num_embeddings, m.embedding_dim),
-        lambda layer: (layer.n_words, layer.n_out),
-    ),
-    "MaxPool2d": pool(MaxPool2d),
-    "AvgPool2d": pool(AvgPool2d),
-    "Upsample": Pair(Upsample, lambda m: (whole(m),), lambda layer: (None, layer.window.kernel)),
+    "LayerNorm": Pair(LayerNorm),
+    "Embedding": Pair(Embedding, "n_words n_out", "num_embeddings embedding_dim"),
+    "MaxPool2d": Pair(MaxPool2d, *window),
+    "AvgPool2d": Pair(AvgPool2d, *window),
+    "Upsample": Pair(Upsample),
     "Flatten": Pair(Flatten),
-    "Unflatten": Pair(
-        Reshape, lambda m: (tuple(m.unflattened_size),), lambda layer: (1, layer.out_shape)
-    ),
-    "Dropout": Pair(engine.Dropout, lambda m: (m.p,), lambda layer: (layer.p,)),
-    "LeakyReLU": Pair(
-        activations.LeakyReLU, lambda m: (m.negative_slope,), lambda layer: (layer.slope,)
-    ),
-    "ELU": Pair(activations.ELU, lambda m: (m.alpha,), lambda layer: (layer.alpha,)),
+    "Unflatten": Pair(Reshape),
+    "Dropout": Pair(engine.Dropout, "p", "p"),
+    "LeakyReLU": Pair(activations.LeakyReLU, "slope", "negative_slope"),
+    "ELU": Pair(activations.ELU, "alpha", "alpha"),
     "GELU": Pair(activations.GELU),
     "Identity": Pair(activations.Identity),
     "ReLU": Pair(activations.ReLU),
@@ -95,8 +72,6 @@ PAIRS = {
     "Softplus": Pair(activations.Softplus),
     "SiLU": Pair(activations.SiLU),
 }
-IN_TRAINING = (engine.Dropout, GaussianNoise, SaltAndPepper, Penalty)  # what else acts then alone
-WIDTH = ("in_features", "num_features")  # of a module that tells the shape of its input
 
 
 def from_torch(module: Any, input_shape: int | tuple[int, ...] | None = None) -> Sequential:
@@ -108,9 +83,8 @@ def from_torch(module: Any, input_shape: int | tuple[int, ...] | None = None) ->
     """
     modules = list(flat(module))
     if input_shape is None:
-        first = modules[0]
-        widths = [getattr(first, name) for name in WIDTH if hasattr(first, name)]
-        input_shape = widths[0] if widths else None
+        width = getattr(modules[0], "num_features", None)
+        input_shape = getattr(modules[0], "in_features", width)
     if input_shape is None:
         raise ValueError(
             f"from_torch: expected input_shape=(C, H, W) or D: {modules[0]} does not tell it, got None."
@@ -140,17 +114,8 @@ def from_torch(module: Any, input_shape: int | tuple[int, ...] | None = None) ->
     return network
 
 
-def whole(module: Any) -> tuple[int, int]:
-    """The scale_factor of an Upsample, for rows and columns."""
-    factor = module.scale_factor
-    pair = factor if isinstance(factor, tuple) else (factor, factor)
-    if None in pair or any(number != int(number) for number in pair):
-        raise ValueError(f"from_torch: expected a whole scale_factor, got {factor} of {module}.")
-    return int(pair[0]), int(pair[1])
-
-
-def flat(module: Any) -> Any:
-    """The layers of a Sequential, those within others too, in their order."""
+def flat(module: Any) -> Iterator[Any]:
+    """The layers of a Sequential, those within others too, in their order, each as often as it stands there."""
     if type(module).__name__ != "Sequential":
         yield module
         return
@@ -169,7 +134,21 @@ def converted(module: Any) -> Layer:
                 f"from_torch: expected {name}={known[0]!r}, got {getattr(module, name)!r} of {module}."
             )
     pair = PAIRS[kind.__name__]
-    return pair.layer(*pair.of_module(module))
+    if pair.layer is LayerNorm:
+        return LayerNorm(len(module.normalized_shape), module.eps)
+    if pair.layer is Upsample:
+        factor = module.scale_factor
+        pair = np.broadcast_to(np.array(factor, float), 2)
+        if not (pair % 1 == 0).all():
+            raise ValueError(
+                f"from_torch: expected a whole scale_factor, got {factor} of {module}."
+            )
+        return Upsample(tuple(pair.astype(int).tolist()))
+    if pair.layer is Reshape:
+        return Reshape(tuple(module.unflattened_size))
+    values = [getattr(module, name) for name in pair.theirs.split()]
+    given = zip(pair.ours.split(), values, strict=True)
+    return pair.layer(**{name: value for name, value in given if value is not None})
 
 
 # ---------------------------------------------------------------- to PyTorch
@@ -205,17 +184,21 @@ def module_of(layer: Any, nn: Any) -> Any:
         return module_of(layer.layer, nn)
     if kind is activations.GELU:
         return nn.GELU(approximate="tanh")
+    if kind is LayerNorm:
+        return nn.LayerNorm(layer.in_shape[-layer.axes :], layer.eps)
+    if kind is Upsample:
+        return nn.Upsample(scale_factor=layer.window.kernel)
     if isinstance(layer, Reshape):
         flat = nn.Flatten()
         shaped = nn.Unflatten(1, layer.out_shape)
         if len(layer.out_shape) == 1:
             return flat
         return nn.Sequential(flat, shaped) if len(layer.in_shape) > 1 else shaped
-    flat_or_image = "BatchNorm1d" if len(layer.in_shape) == 1 else "BatchNorm2d"
     for name, pair in PAIRS.items():
-        if pair.layer is kind:
-            name = flat_or_image if kind is BatchNorm else name
-            return getattr(nn, name)(*pair.of_layer(layer))
+        if pair.layer is kind and (name != "BatchNorm1d" or len(layer.in_shape) == 1):
+            values = [getattr(layer, own) for own in pair.ours.split()]
+            given = dict(zip(pair.theirs.split(), values, strict=True))
+            return getattr(nn, name)(*layer.in_shape[: pair.sized], **given)
     if isinstance(layer, IN_TRAINING):
         return nn.Identity()
     raise ValueError(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.model_file import load_model, pack_with_notes
-from nanoae.data.regular_file import decoding, open_regular
+from nanoae.data.regular_file import decoding, opened
 from nanoae.engine.network import Sequential
 from nanoae.extra import extra
 from nanoae.interchange.weights import network_of, set_weights, state_dict, views
@@ -60,19 +60,13 @@ def read(path: Any) -> tuple[bytes, Mapping[str, np.ndarray]]:
             f"{path}: expected a model that nanoae exported, got weights alone. from_safetensors(path, model) fills a "
             "model of yours with them."
         )
-    try:
+    with decoding(path, "layout of weights"):
         theta, *state = json.loads(metadata.get("layout", "[[]]"))
         parts = [(arrays[name], transposed) for name, transposed in theta]
-        own: dict[str, np.ndarray] = {}
+        own = {f"state{i}": arrays[name] for i, [(name, _)] in enumerate(state, 1)}
         if parts:
-            own["state0"] = np.concatenate(
-                [(a.T if transposed else a).reshape(-1) for a, transposed in parts]
-            )
-        own |= {f"state{i}": arrays[name] for i, [(name, _)] in enumerate(state, 1)}
-    except Exception as error:  # of safetensors, too
-        raise ValueError(
-            f"{path}: expected weights laid out as its header says, got {error!r}."
-        ) from error
+            flat = [(a.T if transposed else a).reshape(-1) for a, transposed in parts]
+            own["state0"] = np.concatenate(flat)
     return metadata["nanoae"].encode(), ChainMap(own, arrays)  # type: ignore[arg-type]
 
 
@@ -98,15 +92,10 @@ class Tensors(Mapping[str, np.ndarray]):
 def read_tensors(path: Any) -> tuple[Mapping[str, np.ndarray], dict[str, str]]:
     """(arrays by name, metadata) of any .safetensors file; ValueError for a damaged one."""
     package = extra("safetensors")
-    with open_regular(path):  # so that a missing file, or a pipe, is told as everywhere
-        pass
-    try:
-        file = package.safe_open(path, framework="numpy")  # closed when the last array is gone
+    with opened(path, ".safetensors file of numbers"):
+        # closed when the last array is gone
+        file = package.safe_open(path, framework="numpy")
         return Tensors(path, file), file.metadata() or {}
-    except (package.SafetensorError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{path}: expected a sound .safetensors file of numbers, got: {error}"
-        ) from error
 
 
 def from_safetensors(path: Any, model: Any = None) -> Any:

@@ -48,50 +48,39 @@ def network_of(model: Any) -> Sequential:
 # ---------------------------------------------------------------- by name, as PyTorch
 
 
-def normalised(layer: Any) -> dict[str, Array]:
-    running = {f"running_{name}": array for name, array in layer.state.items()}
-    return {"weight": layer.params["gamma"], "bias": layer.params["beta"], **running}
-
-
-def recurrent(layer: GRU) -> dict[str, Array]:
-    W, U, b, c = layer.params.values()
-    return {"weight_ih_l0": W.T, "weight_hh_l0": U.T, "bias_ih_l0": b, "bias_hh_l0": c}
-
-
-def weight_and_bias(layer: Any) -> dict[str, Array]:
-    return {"weight": layer.params["W"], "bias": layer.params["b"]}
-
-
-ARRAYS: dict[type[Layer], Callable[[Any], dict[str, Array]]] = {
-    Linear: lambda layer: {"weight": layer.params["W"].T, "bias": layer.params["b"]},
-    Conv2d: weight_and_bias,
-    ConvTranspose2d: weight_and_bias,
-    TiedConvTranspose2d: lambda layer: layer.params,
-    BatchNorm: normalised,
-    LayerNorm: normalised,
-    Embedding: lambda layer: {"weight": layer.params["W"]},
-    GRU: recurrent,
-    TimeDistributed: lambda layer: torch_arrays(layer.layer),
+IN_ORDER = (Linear, Conv2d, ConvTranspose2d, BatchNorm, LayerNorm, Embedding)  # as Keras has them
+NAMES = {
+    "W": "weight",
+    "b": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "mean": "running_mean",
+    "var": "running_var",
 }
+RECURRENT = {"W": "weight_ih_l0", "U": "weight_hh_l0", "b": "bias_ih_l0", "c": "bias_hh_l0"}
 
 
 def torch_arrays(layer: Layer) -> dict[str, Array]:
     """A layer's parameters, then its state, by PyTorch's names in PyTorch's layout; under its own where that has no
     such layer."""
-    for kind in type(layer).__mro__:
-        if kind in ARRAYS:
-            return ARRAYS[kind](layer)
-    return {**layer.params, **layer.state}
+    if isinstance(layer, TimeDistributed):
+        return torch_arrays(layer.layer)
+    own = {**layer.params, **layer.state}
+    if not isinstance(layer, (*IN_ORDER, GRU)) or isinstance(layer, TiedConvTranspose2d):
+        return own
+    names = RECURRENT if isinstance(layer, GRU) else NAMES
+    if isinstance(layer, (Linear, GRU)):
+        own = {name: array.T for name, array in own.items()}
+    return {names[name]: array for name, array in own.items()}
 
 
 def views(network: Sequential) -> dict[str, Array]:
     """All of a network's numbers by name, "0.weight" the first layer's: views."""
-    named = [
-        (f"{i}.{name}", array)
+    return {
+        f"{i}.{name}": array
         for i, layer in enumerate(network.layers)
         for name, array in torch_arrays(layer).items()
-    ]
-    return dict(named)
+    }
 
 
 class StateDict(dict[str, np.ndarray]):
@@ -143,19 +132,18 @@ def keras_arrays(network: Sequential) -> list[Seen]:
     found: list[Seen] = []
     for i, layer in enumerate(network.layers):
         own = [*layer.params.values(), *layer.state.values()]
-        if isinstance(layer, Linear):
-            found += dense_arrays(network, i)
-            continue
-        if isinstance(layer, (Conv2d, ConvTranspose2d)) and not isinstance(
-            layer, TiedConvTranspose2d
-        ):
-            # (KH, KW, in, out); of a transposed one (KH, KW, out, in)
-            own[0] = own[0].transpose(2, 3, 1, 0)
-        elif own and not isinstance(layer, (BatchNorm, LayerNorm, Embedding)):
+        known = isinstance(layer, IN_ORDER) and not isinstance(layer, TiedConvTranspose2d)
+        if own and not known:
             raise ValueError(
                 f"weights: expected layers that Keras keeps in the same way, got layer {i}, {layer!r}. "
                 "By name, as PyTorch has them, all weights go: state_dict, and set_weights of a dict."
             )
+        if isinstance(layer, Linear):
+            found += dense_arrays(network, i)
+            continue
+        if isinstance(layer, (Conv2d, ConvTranspose2d)):
+            # (KH, KW, in, out); of a transposed one (KH, KW, out, in)
+            own[0] = own[0].transpose(2, 3, 1, 0)
         found += [(array, array.shape) for array in own]
     return found
 
@@ -167,11 +155,8 @@ def dense_arrays(network: Sequential, i: int) -> list[Seen]:
     rows = W
     columns = b
     before = network.layers[i - 1] if i else None
-    behind = None
-    for later in network.layers[i + 1 :]:
-        if later.params or isinstance(later, Reshape):
-            behind = later
-            break
+    later = network.layers[i + 1 :]
+    behind = next((each for each in later if each.params or isinstance(each, Reshape)), None)
     if isinstance(before, Flatten) and len(before.in_shape) == 3:
         rows = W.reshape(*before.in_shape, -1).transpose(1, 2, 0, 3)
     elif isinstance(behind, Reshape) and len(behind.out_shape) == 3:
@@ -261,10 +246,8 @@ def from_sklearn(model: Any) -> Sequential | PCA:
         first = model.coefs_[0]
         network = Sequential(layers[:-1])
         network.build(len(first), dtype=first.dtype, random_state=0)
-        in_turn = []
-        for W, b in zip(model.coefs_, model.intercepts_, strict=True):
-            in_turn += [W, b]
-        set_weights(network, in_turn)
+        pairs = zip(model.coefs_, model.intercepts_, strict=True)
+        set_weights(network, [array for pair in pairs for array in pair])
         return network
     if hasattr(model, "components_") and getattr(model, "whiten", None) is False:
         found = PCA(len(model.components_))
