@@ -10,10 +10,12 @@ import numpy as np
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.autoencoders.estimator import Estimator, seed_of
+from nanoae.autoencoders.fact import Fact
 from nanoae.autoencoders.kinds import Kind, Seed, Whole
 from nanoae.autoencoders.model_file import pack, save_model, unpack
 from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.resumable import resumable
+from nanoae.autoencoders.saved import WHOLE
 from nanoae.backend import get_ops
 from nanoae.blocks import blocks
 from nanoae.data.field import promised
@@ -24,7 +26,6 @@ from nanoae.data.labels import one_column
 PASSES = 30  # of k-means, at most: later ones move hardly a row
 TINY = 1e-30  # keeps squared distances of 0 out of quotients
 BLOCK_ROWS = 4096  # rows whose distances to all centres are held at a time
-
 
 @estimator
 class ClusterLabelDetector(Estimator):
@@ -48,6 +49,11 @@ class ClusterLabelDetector(Estimator):
 
     _kind = None
     _learned = ("abnormality_",)
+    _facts = (
+        Fact("given_", "given", [[int]], pack=lambda given: list(given.items()), unpack=dict),
+        Fact("_spread", "spread", float),
+        Fact("_seed", "seed", (int, None), None),
+    )
     offset_ = -0.5  # of the decision function: nearer to the anomalies than to the rest
 
     autoencoder: Any = parameter(
@@ -79,9 +85,8 @@ class ClusterLabelDetector(Estimator):
         beside = {} if checkpoints is None else {"checkpoint_dir": checkpoints}
         self.autoencoder_.fit(X, **beside)
         self._ops = ops = get_ops(getattr(self.autoencoder_, "backend", "auto"))
-        codes = self._codes(X)
         n_clusters = min(self.n_clusters, len(X))
-        clusters = k_means(ops, codes, n_clusters, seed, PASSES)
+        clusters = k_means(ops, self._codes(X), n_clusters, seed, PASSES)
         found, self.representatives_ = clusters.middles(ops)
         self.labels_ = np.searchsorted(found, ops.to_numpy(clusters.labels))
         self._centers = clusters.centers[ops.to_device(found)]
@@ -145,7 +150,7 @@ class ClusterLabelDetector(Estimator):
         is_normal = value < 0.5
         to_normal = d[:, known[is_normal]].min(axis=1, initial=np.inf)
         to_abnormal = d[:, known[~is_normal]].min(axis=1, initial=np.inf)
-        if np.isfinite(to_normal).all() and np.isfinite(to_abnormal).all():
+        if is_normal.any() and not is_normal.all():
             ratio = (to_normal + TINY) / (to_abnormal + TINY)
             doubt = -np.abs(np.log(ratio))
         else:
@@ -155,10 +160,8 @@ class ClusterLabelDetector(Estimator):
         graph = self._graph(d) > 0
         order = np.argsort(-doubt[free], kind="stable")
         for cluster in free[order]:
-            if any(graph[cluster, other] for other in chosen):
-                beside.append(cluster)
-            else:
-                chosen.append(cluster)
+            is_beside = graph[cluster, chosen].any()
+            (beside if is_beside else chosen).append(cluster)
         wanted = chosen + beside
         return self.representatives_[wanted[:n]]
 
@@ -169,7 +172,7 @@ class ClusterLabelDetector(Estimator):
         y = np.atleast_1d(one_column(y))
         n = len(self.labels_)
         are_numbers = rows.ndim == 1 and rows.dtype.kind in "iu"
-        if not are_numbers or not ((rows >= 0) & (rows < n)).all():
+        if not are_numbers or not np.isin(rows, np.arange(n)).all():
             raise ValueError(
                 f"ClusterLabelDetector: expected rows, numbers from 0 to {n - 1}, got {rows}."
             )
@@ -177,9 +180,8 @@ class ClusterLabelDetector(Estimator):
             raise ValueError(
                 f"ClusterLabelDetector: expected {len(rows)} labels, 1 (abnormal) or 0 (normal), got {y}."
             )
-        numbers = y.astype(int).tolist()
-        told = dict(zip(rows.tolist(), numbers, strict=True))
-        self.given_ = {**self.given_, **told}
+        told = zip(rows.tolist(), y.astype(int).tolist(), strict=True)
+        self.given_ = {**self.given_, **dict(told)}
         self.abnormality_ = self._spread_labels()
         return self
 
@@ -188,9 +190,7 @@ class ClusterLabelDetector(Estimator):
         rows = np.array(list(self.given_), int)
         y = np.array(list(self.given_.values()), float)
         known, of = np.unique(self.labels_[rows], return_inverse=True)
-        abnormal = np.bincount(of, y, len(known))
-        labels = np.bincount(of, minlength=len(known))
-        return known, abnormal / labels
+        return known, np.bincount(of, y) / np.bincount(of)
 
     def _spread_labels(self) -> np.ndarray:
         """f (K,): at a known cluster its label, elsewhere f_i = Σ_j W_ij f_j / Σ_j W_ij, a linear system."""
@@ -201,8 +201,7 @@ class ClusterLabelDetector(Estimator):
         free = np.setdiff1d(np.arange(len(W)), known)
         # (D - W) f = 0 in the free rows; the little on the diagonal is for parts of the graph without any label: 0.
         D = np.diag(W.sum(axis=1) + 1e-9)
-        among_free = np.ix_(free, free)
-        system = D[among_free] - W[among_free]
+        system = (D - W)[np.ix_(free, free)]
         from_known = W[np.ix_(free, known)] @ value
         f[free] = np.linalg.solve(system, from_known)
         return f.clip(0, 1)
@@ -221,14 +220,12 @@ class ClusterLabelDetector(Estimator):
         """
         k = max(min(self.as_built.n_neighbors, len(d) - 1), 1)
         not_itself = np.diag(np.full(len(d), np.inf))
-        order = np.argsort(d + not_itself, axis=1, kind="stable")
-        nearest = order[:, :k]
-        last = np.take_along_axis(d, nearest[:, -1:], axis=1)
-        s = np.sqrt(last) + TINY
-        W = np.zeros_like(d)
+        nearest = np.argsort(d + not_itself, axis=1, kind="stable")[:, :k]
         rows = np.arange(len(d))[:, None]
-        scale = s * s[nearest, 0]
-        W[rows, nearest] = np.exp(-2 * d[rows, nearest] / scale)
+        away = d[rows, nearest]
+        s = np.sqrt(away[:, -1:]) + TINY
+        W = np.zeros_like(d)
+        W[rows, nearest] = np.exp(-2 * away / (s * s[nearest, 0]))
         return np.maximum(W, W.T)
 
     # ---------------------------------------------------------------- using
@@ -256,10 +253,8 @@ class ClusterLabelDetector(Estimator):
         scores = []
         for block in blocks(len(codes), BLOCK_ROWS):
             d = ops.squared_distances(codes[block], self._centers)
-            ops.scale_inplace(d, -4 / self._spread)
-            p = ops.softmax(d, out=d)
-            abnormality = ops.matmul(p, f)
-            scores.append(ops.to_numpy(abnormality))
+            p = ops.softmax(ops.scale_inplace(d, -4 / self._spread), out=d)
+            scores.append(ops.to_numpy(ops.matmul(p, f)))
         return -np.concatenate(scores).astype(np.float64)
 
     def decision_function(self, X) -> np.ndarray:
@@ -279,18 +274,12 @@ class ClusterLabelDetector(Estimator):
         save_model(self, path)
 
     def to_file(self):
-        coder, arrays = pack(self.autoencoder_)
-        own = {
-            name: getattr(self, name) for name in ("labels_", "representatives_", "abnormality_")
-        }
-        own["centers"] = self._ops.to_numpy(self._centers)
-        facts = {
-            "coder": coder,
-            "given": list(self.given_.items()),
-            "spread": self._spread,
-            "seed": self._seed,
-        }
-        return facts, own | {f"coder.{name}": value for name, value in arrays.items()}
+        facts, arrays = super().to_file()
+        facts["coder"], found = pack(self.autoencoder_)
+        arrays |= {f"coder.{name}": value for name, value in found.items()}
+        for name in ("labels_", "representatives_", "abnormality_"):
+            arrays[name] = getattr(self, name)
+        return facts, arrays | {"centers": self._ops.to_numpy(self._centers)}
 
     def from_file(self, header, arrays):
         self.autoencoder_ = unpack(promised(header, "coder", dict), arrays.under("coder"))
@@ -298,18 +287,14 @@ class ClusterLabelDetector(Estimator):
         code_size = len(self.autoencoder_.get_feature_names_out())
         centers = arrays.take("centers", (None, code_size))
         self._centers = self._ops.to_device(centers)
-        self._spread = promised(header, "spread", float)
-        self._seed = promised(header, "seed", (int, None), seed_of(self.random_state))
+        vars(self).update(self.facts_of(header))
+        if self._seed is None:
+            self._seed = seed_of(self.random_state)
         self.abnormality_ = arrays.take("abnormality_", (len(centers),))
-        self.representatives_ = arrays.take("representatives_", (len(centers),), ("int64",))
-        self.labels_ = arrays.take("labels_", (None,), ("int32", "int64"))
-        given = promised(header, "given", [[int]])
-        known = (self.labels_ >= 0) & (self.labels_ < len(centers))
-        if not known.all():
+        self.representatives_ = arrays.take("representatives_", (len(centers),), WHOLE)
+        self.labels_ = arrays.take("labels_", (None,), WHOLE)
+        if not np.isin(self.labels_, np.arange(len(centers))).all():
             raise ValueError(f"expected labels_ of {len(centers)} clusters, got others.")
-        if not all(
-            len(pair) == 2 and 0 <= pair[0] < len(self.labels_) and pair[1] in (0, 1)
-            for pair in given
-        ):
+        rows = np.isin(list(self.given_), np.arange(len(self.labels_)))
+        if not rows.all() or not np.isin(list(self.given_.values()), (0, 1)).all():
             raise ValueError("expected given, pairs of a row and its label, 0 or 1, got others.")
-        self.given_ = dict(given)
