@@ -27,6 +27,7 @@ PASSES = 30  # of k-means, at most: later ones move hardly a row
 TINY = 1e-30  # keeps squared distances of 0 out of quotients
 BLOCK_ROWS = 4096  # rows whose distances to all centres are held at a time
 
+
 @estimator
 class ClusterLabelDetector(Estimator):
     """Finds the abnormal rows with labels for a few of them, which it chooses itself.

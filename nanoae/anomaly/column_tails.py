@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nanoae.anomaly.score import FeatureScore, blocks_of, drawn, share
+from nanoae.anomaly.score import FeatureScore, blocks_of, drawn, of_known
 from nanoae.data.scaling import JITTER
 
 
@@ -55,12 +55,8 @@ class ColumnTails(FeatureScore):
         if hasattr(self, "rarity_"):
             category = ~np.isnan(self.rarity_)
             found[:, category] = -np.log(self.rarity_[category]) * columns[:, category]
-        missing = np.isnan(columns)
-        if missing.any():
-            known = 1 - share(missing, self.places_)
-            known = np.maximum(known, 1 / found.shape[1])
-            found = np.where(missing, 0, found) / known[:, None]
-        return found.reshape(Z.shape) / found.shape[1]
+        found = of_known(found.reshape(Z.shape), Z, self.places_)
+        return found / Z[0].size
 
 
 def rarity(Z: np.ndarray, blocks: tuple[int, ...]) -> np.ndarray:

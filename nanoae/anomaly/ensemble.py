@@ -112,11 +112,9 @@ class Ensemble:
     def shares(self, X: np.ndarray) -> np.ndarray:
         """Of X's shape: each feature's share of the score, with the sign of its deviation from what is expected."""
         shares = np.zeros(X.shape)
-        weights = self.weights(X)[:, None]
-        parts = rows_times(weights, self.parts(X))
-        for fold, part in enumerate(parts):
-            of_features = [member.shares(X) for member in self.of_fold(fold)]
-            shares += rows_times(part, np.concatenate(of_features)).sum(axis=0)
+        for fold, parts in enumerate(self.weights(X)[:, None] * self.parts(X)):
+            of_features = np.concatenate([member.shares(X) for member in self.of_fold(fold)])
+            shares += (of_features.T * parts.T).sum(axis=-1).T
         shares[empty(X)] = 0  # of no score
         away = np.nan_to_num(X - self.expected(X))
         return np.copysign(shares, away)
@@ -126,7 +124,7 @@ class Ensemble:
         found = np.zeros(X.shape)
         for fold, weight in enumerate(self.weights(X)):
             given_back = [member.expected(X) for member in self.of_fold(fold)]
-            found += rows_times(weight, np.mean(given_back, axis=0))
+            found += (np.mean(given_back, axis=0).T * weight).T
         return found
 
     # ---------------------------------------------------------------- keeping
@@ -176,9 +174,3 @@ def empty(X: np.ndarray) -> np.ndarray:
     none = np.zeros(0, bool)
     found = [np.isnan(block).reshape(len(block), -1).all(axis=1) for block in by_blocks(X)]
     return np.concatenate([none, *found])
-
-
-def rows_times(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """values (..., N, ...) times a weight (..., N) for each row."""
-    of_one_row = [1] * (values.ndim - weights.ndim)
-    return weights.reshape(*weights.shape, *of_one_row) * values

@@ -34,8 +34,9 @@ class Score(Configurable):
     def score(self, model, Z: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
-    def shares(self, model, Z: np.ndarray) -> np.ndarray:
-        """By occlusion: how much the score falls when each feature alone is replaced by what the model gives back."""
+    def terms(self, model, Z: np.ndarray) -> np.ndarray:
+        """What of the score comes from each feature, of Z's shape, >= 0; by occlusion: how much the score falls when
+        the feature alone is replaced by what the model gives back."""
         whole = self.score(model, Z)
         again = model.reconstruct(Z).reshape(len(Z), -1)
         falls = np.empty(again.shape)
@@ -44,9 +45,17 @@ class Score(Configurable):
             occluded.reshape(len(Z), -1)[:, j] = again[:, j]
             fall = whole - self.score(model, occluded)
             falls[:, j] = np.maximum(fall, 0)
-        known = ~np.isnan(Z).reshape(falls.shape)
-        shares = normalised(np.where(known, falls, 0), known)
-        return shares.reshape(Z.shape)
+        return falls.reshape(Z.shape)
+
+    def shares(self, model, Z: np.ndarray) -> np.ndarray:
+        """The terms, each row divided by its sum; where that is 0, even shares of what is known, of all where nothing
+        is."""
+        known = ~np.isnan(Z).reshape(len(Z), -1)
+        terms = self.terms(model, Z).reshape(len(Z), -1)
+        terms = np.where(known, terms, 0)
+        even = known | ~known.any(axis=1, keepdims=True)
+        parts = np.where(terms.sum(axis=1, keepdims=True) > 0, terms, even)
+        return (parts / parts.sum(axis=1, keepdims=True)).reshape(Z.shape)
 
     def learned(self) -> dict[str, np.ndarray]:
         """What fit left, by name: the attributes that end in "_"."""
@@ -56,9 +65,8 @@ class Score(Configurable):
 class FeatureScore(Score):
     """A score that is a sum of terms >= 0, one for each feature: terms(model, Z), of Z's shape. They explain it."""
 
-    places_: np.ndarray | None = (
-        None  # (D,): of a table with categories, what part of a whole row each place of Z is
-    )
+    # (D,): of a table with categories, what part of a whole row each place of Z is
+    places_: np.ndarray | None = None
 
     def fit(self, model, Z):
         blocks = blocks_of(model)
@@ -67,37 +75,31 @@ class FeatureScore(Score):
             self.places_ = part_of_column / len(blocks)
         return self
 
-    def terms(self, model, Z: np.ndarray) -> np.ndarray:
+    def terms(self, model, Z):
         raise NotImplementedError
 
     def score(self, model, Z):
         return self.terms(model, Z).reshape(len(Z), -1).sum(axis=1)
 
-    def shares(self, model, Z):
-        known = ~np.isnan(Z).reshape(len(Z), -1)
-        terms = self.terms(model, Z).reshape(len(Z), -1)
-        return normalised(terms, known).reshape(Z.shape)
-
 
 def squares(model, Z: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
-    """(z - ẑ)², of Z's shape in float64. What is missing is 0, and the rest of its row weighs more for it, by the
-    `share` that is missing."""
+    """(z - ẑ)² `of_known` values of Z, in float64."""
     error = (Z - model.reconstruct(Z)).astype(np.float64) ** 2
-    missing = np.isnan(Z)  # and not of the error: a reconstruction that is NaN is no gap
+    return of_known(error, Z, places)
+
+
+def of_known(terms: np.ndarray, Z: np.ndarray, places: np.ndarray | None) -> np.ndarray:
+    """terms, of Z's shape (N, ...). What is missing in Z is 0, and the rest of its row weighs more for it, by the share
+    that is missing: each value 1 / D of the row, or as `places` (D,) says, as a category is one column of the table,
+    however many places of Z it has."""
+    missing = np.isnan(Z)  # and not of the terms: a reconstruction that is NaN is no gap
     if not missing.any():
-        return error
-    present = (~missing).reshape(len(Z), -1)
-    known = np.maximum(share(present, places), 1 / Z[0].size)
-    known = known.reshape(-1, *[1] * (Z.ndim - 1))
-    return np.where(missing, 0, error) / known
-
-
-def share(of: np.ndarray, places: np.ndarray | None) -> np.ndarray:
-    """What share (N,) of each row those places are that are True in `of` (N, D), each 1 / D or as `places` (D,) says:
-    a category is one column of the table, however many places of Z it has."""
-    if places is None:
-        return of.mean(axis=1)
-    return np.where(of, places, 0).sum(axis=1)
+        return terms
+    n = Z[0].size
+    weights = np.full(n, 1 / n) if places is None else places
+    known = np.where(missing.reshape(len(Z), n), 0, weights).sum(axis=1)
+    known = np.maximum(known, 1 / n)
+    return (np.where(missing, 0, terms).T / known).T
 
 
 def drawn(Z: np.ndarray, most: int) -> np.ndarray:
@@ -114,14 +116,3 @@ def blocks_of(model) -> tuple[int, ...]:
     built = getattr(model, "as_built", None)
     loss = getattr(built, "loss", None)
     return tuple(loss.blocks) if isinstance(loss, Mixed) else ()
-
-
-def normalised(terms: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """terms (N, D) >= 0, each row divided by its sum; where that is 0, even shares of the values that are `known`, of
-    all where none is."""
-    even = known | ~known.any(axis=1, keepdims=True)
-    total = terms.sum(axis=1, keepdims=True)
-    some = total > 0
-    parts = np.where(some, terms, even)
-    whole = np.where(some, total, even.sum(axis=1, keepdims=True))
-    return parts / whole

@@ -1,19 +1,19 @@
 """Keys of rows as ONNX nodes: a row that was learned from is known again, and judged by the folds that did not see it.
 
 `calibration.row_keys` works on the 64 bits of each number, which ONNX cannot look at. They follow from it: of
-|v| = m · 2ᵉ, 1 <= m < 2, they are 2⁵² (e + 1022) + 2⁵² m, all of it exact in whole numbers (IEEE 754).
+|v| = m · 2ᵉ, 1 <= m < 2, they are 2⁵² (e + 1022) + 2⁵² m, all of it exact in whole numbers (IEEE 754); of |v| < 2⁻¹⁰²²
+e is -1022, too.
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
 from nanoae.anomaly.calibration import SeenRows, key_factors
 from nanoae.interchange.graph import Value
+from nanoae.interchange.scaling import counted, looked_up
 
-LEAST = -1022  # the exponent of what is too small for m >= 1
+POWERS = 2.0 ** np.arange(-1022, 1024)[None]  # of which the first is for what is smaller, too
 NAN = np.array(np.nan).view(np.int64)
 
 
@@ -43,20 +43,10 @@ def xor_shifted(bits: Value, places: int) -> Value:
 
 def bits_of(v: Value) -> Value:
     """The bits of float64 as int64; one NaN for all, and +0 for -0."""
-    size = v.apply("Abs")
-    log2 = size.apply("Log") / math.log(2)
-    guess = log2.apply("Floor").apply("Max", LEAST)
-    m = size / power_of_two(guess)
-    too_low = (m >= 2.0).cast(np.float64)
-    too_high = (m < 1.0).cast(np.float64)
-    e = (guess + too_low - too_high).apply("Max", LEAST)  # rounding may be off by 1
-    m = size / power_of_two(e)
-    exponent = (e - LEAST).cast(np.int64)
-    bits = exponent * 2**52 + (m * 2.0**52).cast(np.int64)
+    size = v.apply("Abs").apply("Min", np.finfo(float).max)
+    e = (counted(POWERS, size, strictly=False) - 1).apply("Max", np.array(0))
+    m = size / looked_up(POWERS, e)
+    bits = e * 2**52 + (m * 2.0**52).cast(np.int64)
     sign = np.array(np.iinfo(np.int64).min)
     signed = bits + (v < 0.0).where(sign, np.array(0))
     return v.is_nan().where(NAN, signed)
-
-
-def power_of_two(e: Value) -> Value:
-    return e.graph.value(2.0, np.float64).apply("Pow", e)

@@ -36,7 +36,9 @@ class Pair(NamedTuple):
     layer: Callable[..., Layer]
     ours: str = ""
     theirs: str = ""
-    sized: bool = False  # whether the module is told how many columns or channels its input has, too
+    sized: bool = (
+        False  # whether the module is told how many columns or channels its input has, too
+    )
 
 
 batch_norm = Pair(BatchNorm, "momentum eps", "momentum eps", sized=True)
