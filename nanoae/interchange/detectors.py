@@ -39,6 +39,7 @@ class OfDetector(Parts):
         super().__init__(model, graph)
         self.ensemble = model.ensemble_
         self.shape = self.ensemble.members[0].model.input_shape_
+        self.size = math.prod(self.shape)
 
     @functools.cached_property
     def x(self) -> Value:
@@ -49,7 +50,7 @@ class OfDetector(Parts):
 
     @functools.cached_property
     def columns(self) -> Value:
-        return self.x.reshape(-1, math.prod(self.shape))
+        return self.x.reshape(-1, self.size)
 
     def rows(self, member: Member) -> Rows:
         """What a member makes of x."""
@@ -60,17 +61,18 @@ class OfDetector(Parts):
             return parts
 
         masked = self.model.as_built.missing == "mask"
-        return Rows(self.scaled(member), math.prod(self.shape), of, masked)
+        return Rows(self.scaled(member), self.size, of, masked)
 
     def scaled(self, member: Member) -> Value:
         """`Member.scaled`: the columns of numbers scaled, those of categories as they are."""
         if member.numbers is ...:
-            return transformed(member.scaler, self.x)
+            return transformed(member.scaler, self.x, self.size, 1)
         numbers = np.array(member.numbers, int)
-        others = np.setdiff1d(np.arange(math.prod(self.shape)), numbers)
+        others = np.setdiff1d(np.arange(self.size), numbers)
         parts = []
         if len(numbers):
-            parts.append(transformed(member.scaler, self.x.take(numbers, axis=1)))
+            measured = self.x.take(numbers, axis=1)
+            parts.append(transformed(member.scaler, measured, len(numbers), 1))
         if len(others):
             parts.append(self.x.take(others, axis=1).cast(np.float32))
         order = np.argsort([*numbers, *others])
@@ -82,7 +84,7 @@ class OfDetector(Parts):
         folds = [self.score_of(ensemble.of_fold(fold)) for fold in range(ensemble.n_folds)]
         if ensemble.seen is None:
             return folds[0]
-        weights = weights_of_folds(ensemble.seen, self.columns, math.prod(self.shape))
+        weights = weights_of_folds(ensemble.seen, self.columns, self.size)
         columns = [each.reshape(-1, 1) for each in folds]
         return (self.graph.concat(columns) * weights).sum(1)
 

@@ -33,7 +33,7 @@ from nanoae.backend.codes import LOGVAR_MAX
 from nanoae.engine.network import Sequential
 from nanoae.interchange.graph import Formulas, Graph, Value
 from nanoae.interchange.layers import costs, forward, meaning, on_host
-from nanoae.interchange.scaling import by_channels, restored, transformed
+from nanoae.interchange.scaling import restored, transformed
 from nanoae.interchange.weights import network_of
 from nanoae.spelling import one_of
 
@@ -115,6 +115,8 @@ class OfCoder(Parts):
         self.shape = model.input_shape_
         self.size = self.n_inputs = math.prod(self.shape)
         self.scales = model.scaling_ != "none"
+        n = model.channels(self.shape)
+        self.columns = n, self.size // n  # of the scaler, and the pixels of each
         self.last = getattr(model, "channels_last_", None)  # the shape of images with channels last
         self.masked = getattr(model.as_built, "missing", "error") == "mask"  # where NaN is no value
 
@@ -132,9 +134,7 @@ class OfCoder(Parts):
         x = self.x
         if self.last is not None:
             x = x.reshape(-1, *self.last).transpose(0, 3, 1, 2)
-        if not self.scales:
-            return x
-        return by_channels(self.model, x, lambda columns: transformed(self.model.scaler_, columns))
+        return transformed(self.model.scaler_, x, *self.columns) if self.scales else x
 
     @functools.cached_property
     def inputs(self) -> Value:
@@ -144,8 +144,7 @@ class OfCoder(Parts):
     def told(self, y: Value) -> Value:
         """What the model gives, in the data's units and layout."""
         if self.scales:
-            y = y.cast(np.float64)
-            y = by_channels(self.model, y, lambda columns: restored(self.model.scaler_, columns))
+            y = restored(self.model.scaler_, y.cast(np.float64), *self.columns)
         if self.last is None:
             return y
         return y.transpose(0, 2, 3, 1).reshape(-1, *self.shape)

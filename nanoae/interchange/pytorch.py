@@ -140,12 +140,13 @@ def converted(module: Any) -> Layer:
         return LayerNorm(len(module.normalized_shape), module.eps)
     if pair.layer is Upsample:
         factor = module.scale_factor
-        pair = np.broadcast_to(np.array(factor, float), 2)
-        if not (pair % 1 == 0).all():
+        factors = np.broadcast_to(np.array(factor, float), 2)
+        if not (factors % 1 == 0).all():
             raise ValueError(
                 f"from_torch: expected a whole scale_factor, got {factor} of {module}."
             )
-        return Upsample(tuple(pair.astype(int).tolist()))
+        rows, columns = factors.astype(int).tolist()
+        return Upsample((rows, columns))
     if pair.layer is Reshape:
         return Reshape(tuple(module.unflattened_size))
     values = [getattr(module, name) for name in pair.theirs.split()]

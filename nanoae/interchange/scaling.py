@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,76 +11,71 @@ from nanoae.data.scaling import LARGEST, AffineScaler, GaussianScaler, Scaler
 from nanoae.interchange.graph import Formulas, Graph, Value
 
 
+def transformed(scaler: Scaler, x: Value, *shape: int) -> Value:
+    """scaler.transform of x (N, ...) float64, D columns of so many pixels each, shape (D, pixels): float32."""
+    if type(scaler) is Scaler:
+        return x.cast(np.float32)
+    z = standardised(scaler, x.reshape(-1, *shape))
+    return shaped_as(x, drawn_in(z, of_columns(scaler.limit_)))
+
+
+def restored(scaler: Any, z: Value, *shape: int) -> Value:
+    """scaler.inverse_transform of such z float64: float64."""
+    found = drawn_out(z.reshape(-1, *shape), of_columns(scaler.limit_))
+    return shaped_as(z, original(scaler, found))
+
+
 @Formulas
-def transformed(scaler: Scaler, x: Value) -> Value:
-    """scaler.transform of x (N, ...) float64: float32."""
+def standardised(scaler: Any, x: Value) -> Value:
+    """x (N, D, pixels) on its scale, before its tails are drawn in."""
     raise NotImplementedError
 
 
-@transformed.register
-def _(scaler: Scaler, x: Value) -> Value:
-    return x.cast(np.float32)
+@Formulas
+def original(scaler: Any, z: Value) -> Value:
+    """The opposite."""
+    raise NotImplementedError
 
 
-@transformed.register
+@standardised.register
 def _(scaler: AffineScaler, x: Value) -> Value:
-    center = np.ravel(scaler.center_)
-    columns = x.reshape(-1, center.size)
-    z = (columns - center) / np.ravel(scaler.scale_)
-    return shaped_as(x, drawn_in(z, np.ravel(scaler.limit_)))
+    return (x - of_columns(scaler.center_)) / of_columns(scaler.scale_)
 
 
-@transformed.register
+@original.register
+def _(scaler: AffineScaler, z: Value) -> Value:
+    return z * of_columns(scaler.scale_) + of_columns(scaler.center_)
+
+
+@standardised.register
 def _(scaler: GaussianScaler, x: Value) -> Value:
-    columns = x.reshape(-1, scaler.z_.shape[1])
-    z = interpolated(scaler.x_.T, scaler.z_.T, columns, 1 / scaler.std_)
-    return shaped_as(x, drawn_in(z, np.ravel(scaler.limit_)))
+    return interpolated(scaler.x_, scaler.z_, x, 1 / scaler.std_)
 
 
-def interpolated(at: np.ndarray, to: np.ndarray, columns: Value, slope: np.ndarray) -> Value:
-    """Straight lines between the knots (D, n) at -> to, and beyond the last ones lines of that slope (D,)."""
-    inside = columns.apply("Max", at[:, 0]).apply("Min", at[:, -1])
-    last_but_one = np.array(at.shape[1] - 2)
+@original.register
+def _(scaler: GaussianScaler, z: Value) -> Value:
+    return interpolated(scaler.z_, scaler.x_, z, scaler.std_)
+
+
+def of_columns(array: Any) -> np.ndarray:
+    """What a scaler knows of each column, (D, 1)."""
+    return np.reshape(array, (-1, 1))
+
+
+def interpolated(at: np.ndarray, to: np.ndarray, x: Value, slope: np.ndarray) -> Value:
+    """Straight lines between the knots (n, D) at -> to, and beyond the last ones lines of that slope (D,)."""
+    at = at.T[:, None]
+    to = to.T[:, None]
+    inside = x.apply("Max", at[..., 0]).apply("Min", at[..., -1])
+    last_but_one = np.array(at.shape[-1] - 2)
     knot = counted(at, inside, strictly=False) - 1
     knot = knot.apply("Min", last_but_one).apply("Max", np.array(0))
-    x = looked_up(at, knot)
+    start = looked_up(at, knot)
     y = looked_up(to, knot)
-    width = looked_up(at, knot + 1) - x
+    width = looked_up(at, knot + 1) - start
     rise = looked_up(to, knot + 1) - y
     steep = rise / (width > 0).where(width, 1.0)
-    return steep * (inside - x) + y + (columns - inside) * slope
-
-
-@Formulas
-def restored(scaler: Scaler, z: Value) -> Value:
-    """scaler.inverse_transform of z (N, D) float64: float64."""
-    raise NotImplementedError
-
-
-@restored.register
-def _(scaler: AffineScaler, z: Value) -> Value:
-    z = drawn_out(z, np.ravel(scaler.limit_))
-    return z * np.ravel(scaler.scale_) + np.ravel(scaler.center_)
-
-
-@restored.register
-def _(scaler: GaussianScaler, z: Value) -> Value:
-    z = drawn_out(z, np.ravel(scaler.limit_))
-    return interpolated(scaler.z_.T, scaler.x_.T, z, scaler.std_)
-
-
-def by_channels(model: Any, x: Value, through: Callable[[Value], Value]) -> Value:
-    """`through` on the columns of x, those of a table or the channels of images (N, C, H, W)."""
-    shape = model.input_shape_
-    n = model.channels(shape)
-    if last := getattr(model, "channels_last_", None):
-        shape = (n, *last[:2])
-    if shape == (n,):
-        return through(x)
-    pixels = x.reshape(-1, n, math.prod(shape) // n).transpose(0, 2, 1)
-    columns = through(pixels.reshape(-1, n))
-    found = columns.reshape(-1, math.prod(shape) // n, n)
-    return found.transpose(0, 2, 1).reshape(-1, *shape)
+    return steep * (inside - start) + y + (x - inside) * of_columns(slope)
 
 
 def shaped_as(x: Value, z: Value) -> Value:
@@ -106,14 +99,15 @@ def drawn_out(z: Value, limit: np.ndarray) -> Value:
 
 
 def counted(table: np.ndarray, z: Value, strictly: bool) -> Value:
-    """How many numbers of table[d] (D, n), each row sorted, are at most z[n, d], or `strictly` below it: (N, D) int64.
+    """How many numbers of table[d] (D, n), each row sorted, are at most z[n, d], or `strictly` below it: int64, of the
+    shape of z (N, D).
 
     The table is filled up with infinity to 2ᵖ - 1 columns; then p halvings find each place.
     """
-    d, n = table.shape
+    n = table.shape[-1]
     halvings = n.bit_length()
-    filled = np.full((d, 2**halvings - 1), np.inf, table.dtype)
-    filled[:, :n] = np.where(np.isnan(table), np.inf, table)
+    filled = np.full((*table.shape[:-1], 2**halvings - 1), np.inf, table.dtype)
+    filled[..., :n] = np.where(np.isnan(table), np.inf, table)
     place = z.is_nan().cast(np.int64) * 0
     for i in reversed(range(halvings)):
         step = 2**i
@@ -125,9 +119,10 @@ def counted(table: np.ndarray, z: Value, strictly: bool) -> Value:
 
 def looked_up(table: np.ndarray, place: Value) -> Value:
     """table[d, place[n, d]] (N, D)"""
-    d, n = table.shape
+    *rows, n = table.shape
     flat = place.graph.constant(table.reshape(-1))
-    return flat.take(place + n * np.arange(d))
+    starts = n * np.arange(len(table)).reshape(rows)
+    return flat.take(place + starts)
 
 
 def encoded(encoder: TableEncoder, graph: Graph) -> Value:
@@ -140,7 +135,7 @@ def encoded(encoder: TableEncoder, graph: Graph) -> Value:
         n = is_number.count(kind)
         rows = graph.input(*inputs[kind], (n,))
         if kind:
-            rows = transformed(encoder.scaler_, rows)
+            rows = transformed(encoder.scaler_, rows, n, 1)
         cells[kind] = iter([rows.part(i, i + 1) for i in range(n)])
     parts = []
     for known in encoder.categories_:

@@ -10,7 +10,7 @@ library wants, and what is written to them is what it had. A dense layer there a
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
