@@ -16,7 +16,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nanoae.anomaly.calibration import benjamini_hochberg
 from nanoae.anomaly.confidence import probability_abnormal
 from nanoae.anomaly.default_autoencoder import BATCH, epochs
 from nanoae.anomaly.detector import AnomalyDetector
@@ -41,14 +40,8 @@ class AutoEncoder(AnomalyDetector):
 
         false_discovery_rate   as in `AnomalyDetector.predict`: all rows at once
         """
-        self.check_fitted()
-        scores = self.decision_function(X)
-        labels = self._labelled(scores)
-        if false_discovery_rate is not None:
-            labels = benjamini_hochberg(
-                self.calibration_.exceeded(scores), false_discovery_rate
-            ).astype(int)
-        return (labels, self._confidence(scores)) if return_confidence else labels
+        labels = self._abnormal(X, false_discovery_rate).astype(int)
+        return (labels, self.predict_confidence(X)) if return_confidence else labels
 
     def predict_proba(self, X, method="linear", return_confidence=False):
         """(N, 2): [1 - p, p], p for abnormal; with `return_confidence` also `predict_confidence`, (N,).
@@ -58,7 +51,6 @@ class AutoEncoder(AnomalyDetector):
                            the mean, then the share of a normal distribution that lies nearer to it (Kriegel, Kröger,
                            Schubert & Zimek 2011, "Interpreting and unifying outlier scores")
         """
-        self.check_fitted()
         scores = self.decision_function(X)
         learned = self.decision_scores_
         if one_of("predict_proba: method", method, ("linear", "unify")) == "linear":
@@ -68,27 +60,21 @@ class AutoEncoder(AnomalyDetector):
             p = np.array([math.erf(value / math.sqrt(2)) for value in z])
         p = p.clip(0, 1)
         both = np.column_stack([1 - p, p])
-        return (both, self._confidence(scores)) if return_confidence else both
+        return (both, self.predict_confidence(X)) if return_confidence else both
 
     def predict_confidence(self, X) -> np.ndarray:
         """(N,), in [0, 1]: how likely `predict` would say the same of each row, had fit seen other rows of the same
         kind (ExCeeD: Perini, Vercruyssen & Davis 2020)."""
-        self.check_fitted()
-        return self._confidence(self.decision_function(X))
+        scores = self.decision_function(X)
+        tested = self.tested_scores_  # of the rows that the threshold comes from
+        p = probability_abnormal(scores, tested, int((tested > self.threshold_).sum()))
+        return np.where(scores <= self.threshold_, 1 - p, p)  # so that NaN is abnormal
 
     def predict_with_rejection(self, X, T=32) -> np.ndarray:
         """`predict`, but -2 where that is too uncertain: where 2 |confidence - 1/2| <= 1 - 2 e⁻ᵀ (Perini & Davis 2023,
         "Unsupervised anomaly detection with rejection")."""
         labels, confidence = self.predict(X, return_confidence=True)
         return np.where(2 * np.abs(confidence - 0.5) <= 1 - 2 * math.exp(-T), -2, labels)
-
-    def _labelled(self, scores: np.ndarray) -> np.ndarray:
-        return (~(scores <= self.threshold_)).astype(int)  # so that NaN is abnormal
-
-    def _confidence(self, scores: np.ndarray) -> np.ndarray:
-        tested = self.tested_scores_  # of the rows that the threshold comes from
-        p = probability_abnormal(scores, tested, int((tested > self.threshold_).sum()))
-        return np.where(self._labelled(scores) == 1, p, 1 - p)
 
     def fit_predict(self, X, y=None) -> np.ndarray:
         """fit(X), then labels_ (N,)."""

@@ -36,10 +36,10 @@ def deal(rows: int, holdout: float, random: np.random.Generator) -> np.ndarray:
     if holdout or rows > MANY:
         usual = min(round(HELD * rows), MOST_HELD)
         held = round(holdout * rows) if holdout else usual
-        if held < 2:
+        if not 2 <= held <= rows - 2:
             raise ValueError(
-                f"AnomalyDetector: expected holdout to keep 2 rows or more for the thresholds, got {held} of {rows}. "
-                "With holdout=0 all rows serve for both."
+                f"AnomalyDetector: expected holdout to keep 2 rows or more for the thresholds, and 2 to learn from, got "
+                f"{held} of {rows}. With holdout=0 all rows serve for both."
             )
         folds[order[:held]] = 0
         return folds

@@ -30,6 +30,7 @@ from nanoae.data.field import promised
 from nanoae.data.frame import framed
 from nanoae.data.identity import tell_of_ids
 from nanoae.data.table import Table, has_text
+from nanoae.interval import Interval
 from nanoae.rows import Rows, sample
 
 if TYPE_CHECKING:
@@ -133,21 +134,18 @@ class AnomalyDetector(Estimator):
             self.encoder_ = getattr(X, "encoder", None)
             X = self._rows(X, reset=True)
             rows = copies(sample_weight, len(X), name)
-        if empty(X[rows]).any():
+        nothing = empty(X)
+        if nothing[rows].any():
             rows = np.arange(len(X))[rows]
-            rows = rows[~empty(X[rows])]  # nothing is to be learned of the others
+            rows = rows[~nothing[rows]]  # nothing is to be learned of the others
             self._tell_of_empty(X)
         given, order = X, own_order(X[rows])
         X = X[rows][order]
         if self.encoder_ is None and X.ndim == 2:
-            tell_of_ids(type(self).__name__, sample(X).T, getattr(self, "feature_names_in_", None))
+            tell_of_ids(name, sample(X).T, getattr(self, "feature_names_in_", None))
         seed = np.random.SeedSequence(self.entropy())
         folds = deal(len(X), self.holdout, np.random.default_rng(seed))
         learned = [int((folds != fold).sum()) for fold in range(folds.max() + 1)]
-        if self.holdout and learned[0] < 2:
-            raise ValueError(
-                f"{name}: expected 2 rows or more to learn from, got {learned[0]} after holdout."
-            )
         self.ensemble_ = Ensemble(self._new_members(seed, learned), len(learned))
         self.members_ = self.ensemble_.members
         scores = self.ensemble_.fit(X, folds, self.open_checkpoints)
@@ -155,7 +153,7 @@ class AnomalyDetector(Estimator):
         self.decision_scores_ = scores if as_given else self.ensemble_.score(given)
         tested = scores[folds >= 0]
         threshold = rule.fit(tested)
-        if not isinstance(threshold, (int, float, np.number)) or np.isnan(threshold):
+        if threshold not in Interval("[-inf, inf]"):
             kind = type(rule).__name__
             raise ValueError(f"{kind}.fit: expected a threshold, a number, got {threshold!r}.")
         self._calibrate(Conformal(tested), above_ties(float(threshold), tested))
@@ -196,20 +194,16 @@ class AnomalyDetector(Estimator):
 
     def _rows(self, X: Any, reset: bool = False) -> np.ndarray:
         """X (N, ...) float64, a table with text encoded."""
-        encoded = isinstance(X, Rows) and X.encoder is self.encoder_
-        if self.encoder_ is None or encoded:
+        encoder = self.encoder_
+        if encoder is None or (isinstance(X, Rows) and X.encoder is encoder):
             Z = self.check_table(X, reset=reset, dtype=np.float64)
-            if reset and self.encoder_ is not None:
-                self.record_schema((len(self.encoder_.names_),), self.encoder_.names_)
-            return Z
-        missing = self._takes_missing()
-        Z = self.encoder_.encoded(X, "AnomalyDetector", missing).astype(np.float64)
-        if reset:
-            if len(Z) < 2:
-                raise ValueError(
-                    f"AnomalyDetector: expected at least 2 rows to learn from, got {len(Z)}."
-                )
-            self.record_schema((len(self.encoder_.names_),), self.encoder_.names_)
+        else:
+            name = type(self).__name__
+            Z = encoder.encoded(X, name, self._takes_missing()).astype(np.float64)
+            if reset and len(Z) < 2:
+                raise ValueError(f"{name}: expected at least 2 rows to learn from, got {len(Z)}.")
+        if reset and encoder is not None:
+            self.record_schema((len(encoder.names_),), encoder.names_)
         return Z
 
     def _rule(self) -> Threshold:
@@ -255,7 +249,6 @@ class AnomalyDetector(Estimator):
 
     def decision_function(self, X: Any) -> np.ndarray:
         """score_samples(X) - offset_: below 0 is abnormal."""
-        self.check_fitted()
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: Any, *, false_discovery_rate: float | None = None) -> np.ndarray:
@@ -265,9 +258,12 @@ class AnomalyDetector(Estimator):
                                that of those called abnormal such a share is normal, in the mean (Benjamini & Hochberg
                                1995 on `p_values`). It has to have M rows tested > N / (rate · abnormal rows) or so
         """
+        return np.where(self._abnormal(X, false_discovery_rate), -1, 1)
+
+    def _abnormal(self, X: Any, false_discovery_rate: float | None) -> np.ndarray:
         if false_discovery_rate is None:
-            return np.where(self.decision_function(X) >= 0, 1, -1)  # so that NaN is abnormal
-        return np.where(benjamini_hochberg(self.p_values(X), false_discovery_rate), -1, 1)
+            return ~(self.score_samples(X) >= self.offset_)  # so that NaN is abnormal
+        return benjamini_hochberg(self.p_values(X), false_discovery_rate)
 
     def fit_predict(self, X: Any, y: Any = None) -> np.ndarray:
         """fit(X), then predict(X)."""
@@ -294,15 +290,8 @@ class AnomalyDetector(Estimator):
         """`explain` in the units of the table: observed, expected, how unusual, and the shares of the score."""
         rows = np.asarray(self._check_X(X))
         numbered = [f"column {j}" for j in range(self.n_features_in_)]
-        names, ensemble = getattr(self, "feature_names_in_", numbered), self.ensemble_
-        return explained(
-            list(names),
-            rows,
-            ensemble.expected(rows),
-            ensemble.deviation,
-            ensemble.shares(rows),
-            self.encoder_,
-        )
+        names = list(getattr(self, "feature_names_in_", numbered))
+        return explained(names, rows, self.ensemble_, self.encoder_)
 
     # ---------------------------------------------------------------- keeping
 

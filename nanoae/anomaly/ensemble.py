@@ -102,11 +102,10 @@ class Ensemble:
 
     def score(self, X: np.ndarray) -> np.ndarray:
         """The anomaly scores (N,)."""
-        scores = []
-        for block in by_blocks(X):
-            of_folds = self.parts(block).sum(axis=1)
-            weighted = self.weights(block) * of_folds
-            scores.append(weighted.sum(axis=0))
+        scores = [
+            (self.weights(block) * self.parts(block).sum(axis=1)).sum(axis=0)
+            for block in by_blocks(X)
+        ]
         return np.concatenate(scores)
 
     def shares(self, X: np.ndarray) -> np.ndarray:

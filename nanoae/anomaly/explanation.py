@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nanoae.anomaly.ensemble import Ensemble
 from nanoae.data.encoder import TableEncoder
 
 
@@ -48,28 +49,21 @@ class Explanation(NamedTuple):
 
 
 def explained(
-    names: list[str],
-    rows: np.ndarray,
-    expected: np.ndarray,
-    deviation: np.ndarray,
-    shares: np.ndarray,
-    encoder: TableEncoder | None,
+    names: list[str], rows: np.ndarray, ensemble: Ensemble, encoder: TableEncoder | None
 ) -> Explanation:
-    """Of rows and what is expected, (N, ...) as the detector sees them, their usual deviation and signed shares."""
+    """Of rows (N, ...) as the detector sees them."""
     n = len(rows)
     observed = rows.reshape(n, -1)
-    expected = expected.reshape(n, -1)
-    shares = shares.reshape(n, -1)
+    expected = ensemble.expected(rows).reshape(n, -1)
+    shares = ensemble.shares(rows).reshape(n, -1)
     rounding = 1e-12 + 1e-6 * np.abs(observed)
-    usual = np.maximum(deviation.ravel(), rounding)
+    usual = np.maximum(ensemble.deviation.ravel(), rounding)
     unusual = (observed - expected) / usual
     if encoder is None:
         return Explanation(names, observed, expected, unusual, shares)
     held = np.where(observed > 0, np.clip(expected, 1e-12, 1), 1)  # p of the category that is there
     standing = np.sqrt(-2 * np.log(held))
     standing[:, encoder.numbers] = unusual[:, encoder.numbers]
-    cells = encoder.inverse_transform(observed)
-    likely = encoder.inverse_transform(expected)
-    return Explanation(
-        encoder.names_, cells, likely, encoder.per_column(standing), encoder.per_column(shares)
-    )
+    cells = [encoder.inverse_transform(each) for each in (observed, expected)]
+    parts = [encoder.per_column(each) for each in (standing, shares)]
+    return Explanation(encoder.names_, *cells, *parts)

@@ -11,7 +11,7 @@ from nanoae.data.scaling import LARGEST, AffineScaler, GaussianScaler, Scaler
 from nanoae.interchange.graph import Formulas, Graph, Value
 
 
-def transformed(scaler: Scaler, x: Value, *shape: int) -> Value:
+def transformed(scaler: Any, x: Value, *shape: int) -> Value:
     """scaler.transform of x (N, ...) float64, D columns of so many pixels each, shape (D, pixels): float32."""
     if type(scaler) is Scaler:
         return x.cast(np.float32)
