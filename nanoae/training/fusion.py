@@ -59,14 +59,19 @@ class LinearActivation(InPlace):
 
     def forward(self, x: Array, train: bool = False) -> Array:
         linear = self.layer
-        linear.check_input(x)
-        W, b = linear.params.values()
         shape = (len(x), *linear.out_shape)
         y = linear.buffer("y", shape)
         z = linear.buffer("z", shape) if self.keeps_x else y  # else f works in place
-        linear.ops.affine_activation(x, W, b, self.f, self.a, out=y, z=z)
+        self.apply(x, y, z)
         self.cache = (x, z) if train else None
         return y
+
+    def apply(self, x: Array, y: Array, z: Array | None = None) -> Array:
+        """y = f(x W + b); z as `affine_activation` has it."""
+        linear = self.layer
+        linear.check_input(x)
+        W, b = linear.params.values()
+        return linear.ops.affine_activation(x, W, b, self.f, self.a, out=y, z=z)
 
     def backward(self, dy: Array) -> Array | None:
         linear = self.layer

@@ -13,10 +13,11 @@ import numpy as np
 
 from nanoae.backend import Array, Reused, ThreadLocal, ThreadState
 from nanoae.configurable import Configurable, arguments
+from nanoae.engine.activations import Sigmoid
 from nanoae.engine.layers import Layer
-from nanoae.engine.losses import Loss
+from nanoae.engine.losses import BCE, Loss
 from nanoae.engine.network import Sequential
-from nanoae.training.fusion import fuse, has_methods
+from nanoae.training.fusion import LinearActivation, fuse, has_methods, is_plain_linear
 
 MOST = 64  # recordings of a thread, each for another number of rows: beyond that it starts afresh
 # Settings that can be compared; a file has numbers for NumPy's, and tuples for lists and arrays.
@@ -37,7 +38,10 @@ def inference(network: Sequential, start: int, stop: int | None, loss: Loss | No
 class Inference(Reused):
     """The layers, fused: called with x (N, ...), on the device, it writes their output to `out`, on the host."""
 
-    fused = ThreadLocal()  # the layers in fewer passes over memory
+    fused = (
+        ThreadLocal()
+    )  # the layers in fewer passes over memory; a sigmoid that the loss means is one of them
+    predict = ThreadLocal()  # else the loss's `predict`, where it does anything
     recordings = ThreadLocal()  # (rows, type) -> the recording, its x, its y
     watched = ThreadLocal()  # where the settings stand that these are good for
     arrays = ThreadLocal()  # and where what was learned does
@@ -67,12 +71,15 @@ class Inference(Reused):
 
     def forward(self, x: Array, out: Array | None = None) -> Array:
         """As it comes, layer by layer; the result may be in `out`."""
+        last = self.fused.layers[-1] if self.fused.layers else None
+        if out is not None and self.predict is None and isinstance(last, LinearActivation):
+            return last.apply(self.fused.forward(x, stop=-1), out)
         y = self.fused.forward(x)
-        if self.loss is None:
+        if self.predict is None:
             return y
         if out is None and self.layers and self.layers[-1].params:
             out = y  # the last layer's own buffer, and not perhaps x
-        return self.loss.predict(y, out=out)
+        return self.predict(y, out=out)
 
     def replay(self, x: Array) -> Array:
         found = self.recordings.get((len(x), x.dtype))
@@ -100,10 +107,18 @@ class Inference(Reused):
         """Whoever changes a layer's settings, or puts other arrays in place of what it learned, is to see it."""
         parts = inside([*self.layers, *([] if self.loss is None else [self.loss])])
         self.watched = [(vars(part), name) for part in parts for name in watched_of(part)]
-        layers = [part for part in parts if isinstance(part, Layer)]
-        arrays = [named for layer in layers for named in (layer.params, layer.state)]
+        learned = [part for part in parts if isinstance(part, Layer)]
+        arrays = [named for layer in learned for named in (layer.params, layer.state)]
         self.arrays = [named for named in arrays if named]
-        self.fused = fuse(self.network, self.layers)
+        layers = self.layers
+        loss = self.loss
+        self.predict = None
+        if loss is not None and (has_methods(loss) or type(loss).predict is not Loss.predict):
+            self.predict = loss.predict
+            if known(loss) and type(loss) is BCE and layers and is_plain_linear(layers[-1]):
+                layers = [*layers, Sigmoid()]
+                self.predict = None
+        self.fused = fuse(self.network, layers)
         self.recordings = {}
         self.settings = now(self.watched, self.arrays)
         simple = all(isinstance(value, SIMPLE) for value in self.settings)
