@@ -96,26 +96,19 @@ def takes_rows(x: Array, rows: Array) -> bool:
     return known and len(x) > 0 and vectors(x, rows)
 
 
-def now_or_there(value) -> tuple[Any, Any]:
-    """(pointer, value) of a number that the host knows, or that a kernel finds in device memory (a 0-d array)."""
-    if isinstance(value, (int, float, np.generic)):
-        return None, value
-    return value, 0
+def by_kernel(launch: Callable[..., Any]) -> Callable[..., Any]:
+    """A primitive by a kernel, with the signature that it has in `Ops`; for arrays that the kernel does not take it
+    returns NotImplemented, and NumPy's own, of the class above, computes them."""
+    name = launch.__name__
 
-
-def or_numpy(primitive: Callable[..., Any]) -> Callable[..., Any]:
-    """A primitive by a kernel; for arrays that the kernel does not take it returns NotImplemented, and NumPy's own, of
-    the class above, computes them."""
-    name = primitive.__name__
-
-    @functools.wraps(primitive)
-    def by_kernel(self, *arguments, **named):
-        result = primitive(self, *arguments, **named)
+    @functools.wraps(getattr(Ops, name))
+    def primitive(self, *arguments, **named):
+        result = launch(self, *arguments, **named)
         if result is NotImplemented:
             return getattr(super(Kernels, self), name)(*arguments, **named)
         return result
 
-    return by_kernel
+    return primitive
 
 
 class Kernels(Ops):
@@ -151,11 +144,15 @@ class Kernels(Ops):
             kernel = self._kernels[key] = module.get_function(name)
         kernel(grid, (self.threads,), tuple(map(argument, arguments)))
 
-    def _each(self, name: str, x: Array, *arguments) -> None:
-        """A thread for each element of x; their number is the last argument."""
+    def _each(self, name: str, *arguments, like: Array | None = None) -> None:
+        """A thread for each element of `like`, by default the first argument; their number is the last one."""
+        x = arguments[0] if like is None else like
         if x.size:
             blocks = min(-(-x.size // self.threads), MOST_BLOCKS)
             self._launch(name, x.dtype, (blocks,), *arguments, x.size)
+
+    def _out(self, out: Array | None, x: Array) -> Array:
+        return self.empty(x.shape, x.dtype) if out is None else out
 
     def _sum(
         self, name: str, x: Array, *arguments, out: Array | None = None, scale: float = 1.0
@@ -203,13 +200,13 @@ class Kernels(Ops):
         key = seed.generate_state(1, np.uint64)[0]
         return Philox(key, self.zeros(2, np.uint64))
 
-    @or_numpy
+    @by_kernel
     def generator_state(self, generator):
         if not isinstance(generator, Philox):
             return NotImplemented
         return self.to_numpy(generator.state).tolist()
 
-    @or_numpy
+    @by_kernel
     def set_generator_state(self, generator, state):
         if not isinstance(generator, Philox):
             return NotImplemented
@@ -225,37 +222,35 @@ class Kernels(Ops):
             self._launch(name, out.dtype, (blocks,), target, *arguments, *state, target.size)
         return out if target is out else self.copy(target, out=out)
 
-    def uniform(self, generator, out: Array) -> Array:
+    def uniform(self, generator, out):
         return self._draw("uniform", generator, out)
 
-    def normal(self, generator, out: Array) -> Array:
+    def normal(self, generator, out):
         return self._draw("normal", generator, out)
 
-    def keep_mask(self, generator, keep: float, scale: float, out: Array) -> Array:
+    def keep_mask(self, generator, keep, scale, out):
         return self._draw("keep_mask", generator, out, float(keep), float(scale))
 
-    def permutation(self, generator, n: int) -> Array:
+    def permutation(self, generator, n):
         numbers = self.empty(n, np.dtype("float64"))
         self.uniform(generator, numbers)
         return self.xp.argsort(numbers)
 
     # ---------------------------------------------------------------- rows, sums, linear algebra
 
-    def take_rows(self, x: Array, rows: Array, out: Array, scale: float = 1.0) -> Array:
+    def take_rows(self, x, rows, out, scale=1.0):
         if not (takes_rows(x, rows) and flat(out)):
             return self.xp.multiply(x[rows], out.dtype.type(scale), out=out)
         numbers = (float(scale), len(x), x.size // len(x))
-        self._each(f"take_rows_{x.dtype.name}", out, x, rows, out, *numbers)
+        self._each(f"take_rows_{x.dtype.name}", x, rows, out, *numbers, like=out)
         return out
 
-    def next_batch(
-        self, clock: Array, rate: Array, rates: Array, order: Array, rows: Array
-    ) -> None:
+    def next_batch(self, clock, rate, rates, order, rows):
         numbers = clock, rate, rates, order, rows
         self._launch("next_batch", rate.dtype, (1,), *numbers, len(rows), len(order))
 
-    @or_numpy
-    def add_rows(self, x: Array, rows: Array, out: Array) -> Array:
+    @by_kernel
+    def add_rows(self, x, rows, out):
         if not (alike(x) and alike(out) and rows.dtype == np.int64 and vectors(x, rows, out)):
             return NotImplemented
         self.copy(0, out=out)
@@ -264,66 +259,63 @@ class Kernels(Ops):
             self._launch("add_rows", x.dtype, grid, x, rows, out, len(out), *x.shape)
         return out
 
-    @or_numpy
-    def add_bias_inplace(self, y: Array, b: Array) -> Array:
+    @by_kernel
+    def add_bias_inplace(self, y, b):
         if not (table(y, b) and alike(y)):
             return NotImplemented
         return self._bias_activation(y, b, "identity", out=y)
 
     def _bias_activation(self, z: Array, b: Array, f: str, *a: float, out: Array) -> Array:
         number = ACTIVATIONS.index(f)
-        self._each("bias_activation", z, z, out, b, number, float(*a), *self._lines(z.T))
+        self._each("bias_activation", z, out, b, number, float(*a), *self._lines(z.T))
         return out
 
-    @or_numpy
-    def sum_rows(self, x: Array, out: Array | None = None) -> Array:
+    @by_kernel
+    def sum_rows(self, x, out=None):
         out = self.empty(x.shape[1:], x.dtype) if out is None else out
         if not (table(x, out) and alike(x)):
             return NotImplemented
         return self._sum("sum", x.T, x, out=out)
 
-    @or_numpy
-    def multiply(self, x: Array, y, out: Array | None = None) -> Array:
+    @by_kernel
+    def multiply(self, x, y, out=None):
+        out = self._out(out, x)
         number = isinstance(y, (int, float))
-        out = self.empty(x.shape, x.dtype) if out is None else out
-        if not alike(x, out) or not (number or alike(x, y)):
+        if not (alike(x, out) if number else alike(x, y, out)):
             return NotImplemented
-        if number:
-            self._each("multiply", x, x, None, float(y), out)
-        else:
-            self._each("multiply", x, x, y, 1.0, out)
+        factors = (None, float(y)) if number else (y, 1.0)
+        self._each("multiply", x, *factors, out)
         return out
 
-    def scale_inplace(self, x: Array, factor) -> Array:
+    def scale_inplace(self, x, factor):
         return self.multiply(x, factor, out=x)
 
-    @or_numpy
-    def add_inplace(self, x: Array, y: Array) -> Array:
+    @by_kernel
+    def add_inplace(self, x, y):
         if isinstance(y, (int, float)) or not alike(x, y):
             return NotImplemented
-        self._each("axpby", x, x, 1.0, y, 1.0)
-        return x
+        return self.axpby_inplace(x, 1.0, y, 1.0)
 
-    @or_numpy
-    def axpby_inplace(self, y: Array, a: float, x: Array, b: float) -> Array:
+    @by_kernel
+    def axpby_inplace(self, y, a, x, b):
         if not alike(y, x):
             return NotImplemented
-        self._each("axpby", y, y, float(a), x, float(b))
+        self._each("axpby", y, float(a), x, float(b))
         return y
 
-    @or_numpy
-    def sum(self, x: Array) -> Array:
+    @by_kernel
+    def sum(self, x):
         if x.dtype.char not in FLOATS:
             return NotImplemented
         if not dense(x):
             x = self.copy(x, out=self.empty(x.shape, x.dtype))
         return self._sum("sum", x, x)
 
-    def sum_squares(self, x: Array) -> Array:
+    def sum_squares(self, x):
         return self.sum_products(x, x)
 
-    @or_numpy
-    def sum_products(self, x: Array, y: Array) -> Array:
+    @by_kernel
+    def sum_products(self, x, y):
         if x.dtype.char not in FLOATS or x.dtype != y.dtype:
             return NotImplemented
         if not alike(x, y):
@@ -331,9 +323,9 @@ class Kernels(Ops):
             y = self.copy(y, out=self.empty(y.shape, y.dtype)).reshape(-1)
         return self._sum("sum_products", x, x, y, None)
 
-    @or_numpy
-    def clip_norm_inplace(self, x: Array, max_norm: float) -> Array:
+    @by_kernel
+    def clip_norm_inplace(self, x, max_norm):
         if not alike(x):
             return NotImplemented
-        self._each("clip_norm", x, x, self.sum_squares(x), float(max_norm))
+        self._each("clip_norm", x, self.sum_squares(x), float(max_norm))
         return x

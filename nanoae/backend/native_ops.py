@@ -205,7 +205,7 @@ class NativeOps(KernelOps, RecordedOps):
         second = z[half:]
         u = self.uniform(generator, self.scratch(first, "r"))
         v = self.uniform(generator, self.scratch(first, "a"))
-        self._each("box_muller", u, u, v, first, second)
+        self._each("box_muller", u, v, first, second)
         return out
 
     def copy(self, x: Array, out: Array) -> Array:
