@@ -87,7 +87,7 @@ TESTED_AS = {  # the primitives that have tests of their own, below
 NOT_MATHEMATICS = {"empty", "zeros", "to_device", "to_numpy", "check_device", "synchronize", "peek", "scratch", "ones",
                    "zeros_row", "dataset", "repeated", "training_stream", "threads_for", "identity", "generator",
                    "generator_state", "set_generator_state",
-                   "over_blocks", "describe", "call", "check_numbers"}  # fmt: skip
+                   "describe", "call", "check_numbers"}  # fmt: skip
 
 
 def test_every_primitive_has_a_definition():
@@ -161,15 +161,12 @@ def test_axpby_of_any_layout(ops, device, close, other):
     assert not ops.to_numpy(y.base[:, 1::2]).any() if other == "strided" else True
 
 
-@pytest.mark.parametrize("n", [1, 65_536, 65_537, 1_048_575, 1_048_577, 2_500_001])
-def test_blocks_cover_everything_once(ops, n):
-    visits = ops.zeros(n, np.int8)
-
-    def visit(part):
-        visits[part] += 1
-
-    ops.over_blocks(visit, n)
-    assert (ops.to_numpy(visits) == 1).all()
+@pytest.mark.parametrize("n", [1, 131_071, 131_073, 300_001])
+def test_adam_meets_every_element_once(n):
+    theta, m, v = (np.zeros(n, np.float32) for _ in range(3))
+    Ops().adam_inplace(theta, np.ones(n, np.float32), m, v, 1, 0.5, 0.9, 0.999, 0.0)
+    assert (m == 1).all() and (v == 1).all()
+    np.testing.assert_allclose(theta, -0.5, rtol=1e-6)
 
 
 # ---------------------------------------------------------------- activations

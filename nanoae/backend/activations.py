@@ -35,34 +35,38 @@ class ActivationOps(ArrayOps):
         self, dy: Array, y: Array, slope: float, out: Array | None = None
     ) -> Array:
         """dx = dy · (slope + (1 - slope) [y > 0]), so slope · dy at the kink."""
-        df = self.xp.greater(y, 0, out=self.scratch(y))
-        self.xp.multiply(df, 1 - slope, out=df)
-        self.xp.add(df, slope, out=df)
-        return self.xp.multiply(dy, df, out=out)
+        xp = self.xp
+        df = xp.greater(y, 0, out=self.scratch(y))
+        xp.multiply(df, 1 - slope, out=df)
+        xp.add(df, slope, out=df)
+        return xp.multiply(dy, df, out=out)
 
     def elu(self, x: Array, alpha: float, out: Array | None = None) -> Array:
         """y = x where x > 0, else alpha (eˣ - 1), as max(x, 0) + alpha (e^min(x, 0) - 1)."""
-        negative = self.xp.minimum(x, 0, out=self.scratch(x))
-        self.xp.expm1(negative, out=negative)
-        self.xp.multiply(negative, alpha, out=negative)
-        out = self.xp.maximum(x, 0, out=out)
-        return self.xp.add(out, negative, out=out)
+        xp = self.xp
+        negative = xp.minimum(x, 0, out=self.scratch(x))
+        xp.expm1(negative, out=negative)
+        xp.multiply(negative, alpha, out=negative)
+        out = xp.maximum(x, 0, out=out)
+        return xp.add(out, negative, out=out)
 
     def elu_backward(self, dy: Array, y: Array, alpha: float, out: Array | None = None) -> Array:
         """dx = dy where y > 0, else dy · (y + alpha), for alpha eˣ = y + alpha."""
-        df = self.xp.greater(y, 0, out=self.scratch(y))
-        self.xp.multiply(df, 1 - alpha, out=df)
-        negative = self.xp.minimum(y, 0, out=self.scratch(y, "negative"))
-        self.xp.add(df, negative, out=df)
-        self.xp.add(df, alpha, out=df)
-        return self.xp.multiply(dy, df, out=out)
+        xp = self.xp
+        df = xp.greater(y, 0, out=self.scratch(y))
+        xp.multiply(df, 1 - alpha, out=df)
+        negative = xp.minimum(y, 0, out=self.scratch(y, "negative"))
+        xp.add(df, negative, out=df)
+        xp.add(df, alpha, out=df)
+        return xp.multiply(dy, df, out=out)
 
     def sigmoid(self, x: Array, out: Array | None = None) -> Array:
         """y = 1 / (1 + e⁻ˣ) = (1 + tanh(x / 2)) / 2: the tanh form is faster and cannot overflow."""
-        out = self.xp.multiply(x, 0.5, out=out)
-        self.xp.tanh(out, out=out)
-        self.xp.multiply(out, 0.5, out=out)
-        return self.xp.add(out, 0.5, out=out)
+        xp = self.xp
+        out = xp.multiply(x, 0.5, out=out)
+        xp.tanh(out, out=out)
+        xp.multiply(out, 0.5, out=out)
+        return xp.add(out, 0.5, out=out)
 
     def sigmoid_backward(self, dy: Array, y: Array, out: Array | None = None) -> Array:
         """dx = dy · y (1 - y)."""
@@ -82,19 +86,21 @@ class ActivationOps(ArrayOps):
 
     def softplus(self, x: Array, out: Array | None = None) -> Array:
         """y = log(1 + eˣ) = max(x, 0) + log(1 + e^-|x|): no overflow."""
-        positive = self.xp.maximum(x, 0, out=self.scratch(x))
-        out = self.xp.abs(x, out=out)
-        self.xp.negative(out, out=out)
-        self.xp.exp(out, out=out)
-        self.xp.log1p(out, out=out)
-        return self.xp.add(out, positive, out=out)
+        xp = self.xp
+        positive = xp.maximum(x, 0, out=self.scratch(x))
+        out = xp.abs(x, out=out)
+        xp.negative(out, out=out)
+        xp.exp(out, out=out)
+        xp.log1p(out, out=out)
+        return xp.add(out, positive, out=out)
 
     def softplus_backward(self, dy: Array, y: Array, out: Array | None = None) -> Array:
         """dx = dy · sigmoid(x), and sigmoid(x) = 1 - e⁻ʸ."""
-        df = self.xp.negative(y, out=self.scratch(y))
-        self.xp.expm1(df, out=df)
-        self.xp.negative(df, out=df)
-        return self.xp.multiply(dy, df, out=out)
+        xp = self.xp
+        df = xp.negative(y, out=self.scratch(y))
+        xp.expm1(df, out=df)
+        xp.negative(df, out=df)
+        return xp.multiply(dy, df, out=out)
 
     def gelu(self, x: Array, out: Array | None = None) -> Array:
         """y = x / 2 · (1 + h),  h = tanh(√(2/π) (x + 0.044715 x³)): the tanh form, within 5e-4 of x Φ(x)."""
@@ -105,26 +111,28 @@ class ActivationOps(ArrayOps):
 
     def gelu_tanh(self, x: Array, out: Array) -> Array:
         """h of `gelu`, as tanh(x (√(2/π) + √(2/π) 0.044715 x²))."""
-        self.xp.multiply(x, x, out=out)
-        self.xp.multiply(out, SQRT_2_OVER_PI * GELU_CUBIC, out=out)
-        self.xp.add(out, SQRT_2_OVER_PI, out=out)
-        self.xp.multiply(out, x, out=out)
-        return self.xp.tanh(out, out=out)
+        xp = self.xp
+        xp.multiply(x, x, out=out)
+        xp.multiply(out, SQRT_2_OVER_PI * GELU_CUBIC, out=out)
+        xp.add(out, SQRT_2_OVER_PI, out=out)
+        xp.multiply(out, x, out=out)
+        return xp.tanh(out, out=out)
 
     def gelu_backward(self, dy: Array, x: Array, out: Array | None = None) -> Array:
         """dx = dy · (1 + h + x (1 - h²) √(2/π) (1 + 3 · 0.044715 x²)) / 2."""
+        xp = self.xp
         h = self.gelu_tanh(x, out=self.scratch(x))
-        df = self.xp.multiply(x, x, out=self.scratch(x, "df"))
-        self.xp.multiply(df, 3 * SQRT_2_OVER_PI * GELU_CUBIC, out=df)
-        self.xp.add(df, SQRT_2_OVER_PI, out=df)
-        self.xp.multiply(df, x, out=df)
-        rest = self.xp.subtract(1, h, out=self.scratch(x, "rest"))
-        self.xp.multiply(df, rest, out=df)
-        self.xp.add(df, 1, out=df)
-        self.xp.add(h, 1, out=h)
-        self.xp.multiply(df, h, out=df)  # (1 + h) (1 + (1 - h) ...): 1 - h² = (1 + h) (1 - h)
-        self.xp.multiply(df, 0.5, out=df)
-        return self.xp.multiply(dy, df, out=out)
+        df = xp.multiply(x, x, out=self.scratch(x, "df"))
+        xp.multiply(df, 3 * SQRT_2_OVER_PI * GELU_CUBIC, out=df)
+        xp.add(df, SQRT_2_OVER_PI, out=df)
+        xp.multiply(df, x, out=df)
+        rest = xp.subtract(1, h, out=self.scratch(x, "rest"))
+        xp.multiply(df, rest, out=df)
+        xp.add(df, 1, out=df)
+        xp.add(h, 1, out=h)
+        xp.multiply(df, h, out=df)  # (1 + h) (1 + (1 - h) ...): 1 - h² = (1 + h) (1 - h)
+        xp.multiply(df, 0.5, out=df)
+        return xp.multiply(dy, df, out=out)
 
     def silu(self, x: Array, out: Array | None = None) -> Array:
         """y = x s,  s = sigmoid(x)."""
@@ -133,13 +141,14 @@ class ActivationOps(ArrayOps):
 
     def silu_backward(self, dy: Array, x: Array, out: Array | None = None) -> Array:
         """dx = dy · s (1 + x (1 - s)),  s = sigmoid(x), s' = s (1 - s)."""
+        xp = self.xp
         s = self.sigmoid(x, out=self.scratch(x))
         df = self.scratch(x, "df")
-        self.xp.subtract(1, s, out=df)
-        self.xp.multiply(df, x, out=df)
-        self.xp.add(df, 1, out=df)
-        self.xp.multiply(df, s, out=df)
-        return self.xp.multiply(dy, df, out=out)
+        xp.subtract(1, s, out=df)
+        xp.multiply(df, x, out=df)
+        xp.add(df, 1, out=df)
+        xp.multiply(df, s, out=df)
+        return xp.multiply(dy, df, out=out)
 
     def affine_activation(
         self, x: Array, W: Array, b: Array, f: str, a: tuple[float, ...], out: Array, z: Array | None = None

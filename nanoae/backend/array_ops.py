@@ -22,7 +22,6 @@ Array = Any  # numpy.ndarray here, cupy.ndarray on the GPU
 Shape = tuple[int, ...]
 
 PAYS = 1 << 23  # multiplications of a product, for a second thread
-BLOCK = 1 << 17  # elements of a flat array worked on at a time: smaller blocks lose to the calls
 
 FLOAT_TYPES = {name: np.dtype(name) for name in ("float32", "float64")}
 
@@ -43,6 +42,7 @@ class ArrayOps(Buffered):
 
     name = "numpy"
     xp: Any = np
+    remedy = "Bring it to the host first: x.get() for CuPy, numpy.asarray(x) for lists."
     # Not None while work is recorded, to be repeated with the very same numbers of the host
     recording = ThreadLocal()
     repeats = ""  # what `repeated` can repeat by itself: nothing, "primitives", or "everything" that is done to arrays
@@ -73,10 +73,10 @@ class ArrayOps(Buffered):
 
     def check_device(self, x) -> Array:
         """Return x if it lives on this backend's device, else raise the TypeError that says what to do."""
-        if not isinstance(x, (np.ndarray, Streamed)):
+        if not isinstance(x, (self.xp.ndarray, Streamed)):
             raise TypeError(
-                f"backend 'numpy': expected a numpy.ndarray, got {type(x).__module__}.{type(x).__name__}. "
-                "Bring it to the host first: x.get() for CuPy, numpy.asarray(x) for lists."
+                f"backend '{self.name}': expected a {self.xp.__name__}.ndarray, got "
+                f"{type(x).__module__}.{type(x).__name__}. {self.remedy}"
             )
         return x
 
@@ -125,11 +125,6 @@ class ArrayOps(Buffered):
             return x
         return x.__array_interface__["data"], x.shape, x.strides, x.dtype
 
-    def over_blocks(self, work: Callable[[slice], None], n: int) -> None:
-        """work(part) for parts of 0 .. n-1 that fit in a core's cache."""
-        for start in range(0, n, BLOCK):
-            work(slice(start, min(start + BLOCK, n)))
-
     def scratch(self, like: Array, name: str = "", dtype=None) -> Array:
         """Reused memory of the shape, dtype and memory order of `like`, until the primitive returns."""
         dtype = dtype or like.dtype
@@ -149,19 +144,19 @@ class ArrayOps(Buffered):
 
     def ones(self, n: int, dtype) -> Array:
         """A vector of n ones (kept, never written: row and column sums are products with it)."""
-        buffers = self.thread.buffers
-        ones = buffers.get(("ones", dtype))
-        if ones is None or len(ones) < n:
-            ones = buffers["ones", dtype] = self.xp.ones(n, dtype)
-        return ones[:n]
+        return self._filled("ones", 1, n, dtype)
 
     def zeros_row(self, n: int, dtype) -> Array:
         """A vector of n zeros (kept, never written)."""
+        return self._filled("zeros", 0, n, dtype)
+
+    def _filled(self, name: str, number: int, n: int, dtype) -> Array:
         buffers = self.thread.buffers
-        zeros = buffers.get(("zeros", dtype))
-        if zeros is None or len(zeros) < n:
-            zeros = buffers["zeros", dtype] = self.xp.zeros(n, dtype)
-        return zeros[:n]
+        row = buffers.get((name, dtype))
+        if row is None or len(row) < n:
+            row = buffers[name, dtype] = self.empty(n, dtype)
+            row.fill(number)
+        return row[:n]
 
     # ---------------------------------------------------------------- randomness
 
@@ -233,15 +228,16 @@ class ArrayOps(Buffered):
 
     def take_rows(self, x: Array, rows: Array, out: Array, scale: float = 1.0) -> Array:
         """out[n] = scale · x[rows[n]]: the gather of a batch; x may be stored as small integers (uint8 images)."""
+        xp = self.xp
         if isinstance(x, Streamed):
-            return self.xp.multiply(x[rows], out.dtype.type(scale), out=out)
+            return xp.multiply(x[rows], out.dtype.type(scale), out=out)
         if x.dtype == out.dtype:
             # "clip": NumPy copies `out` when it has to check
-            self.xp.take(x, rows, axis=0, out=out, mode="clip")
+            xp.take(x, rows, axis=0, out=out, mode="clip")
             return out if scale == 1.0 else self.scale_inplace(out, scale)
         stored = self.scratch(out, "rows", x.dtype)
-        self.xp.take(x, rows, axis=0, out=stored, mode="clip")
-        return self.xp.multiply(stored, out.dtype.type(scale), out=out)
+        xp.take(x, rows, axis=0, out=stored, mode="clip")
+        return xp.multiply(stored, out.dtype.type(scale), out=out)
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         """out = a b (a GEMM: BLAS reads transposed views as they are)."""

@@ -20,12 +20,13 @@ class CodeOps(ArrayOps):
         x = [mu, logvar] (N, 2 K), the others (N, K); std is filled, too. Above LOGVAR_MAX logvar counts as that, so
         that a table that was not scaled does not overflow.
         """
+        xp = self.xp
         k = noise.shape[1]
-        self.xp.minimum(x[:, k:], LOGVAR_MAX, out=std)
-        self.xp.multiply(std, 0.5, out=std)
-        self.xp.exp(std, out=std)
-        self.xp.multiply(std, noise, out=out)
-        return self.xp.add(out, x[:, :k], out=out)
+        xp.minimum(x[:, k:], LOGVAR_MAX, out=std)
+        xp.multiply(std, 0.5, out=std)
+        xp.exp(std, out=std)
+        xp.multiply(std, noise, out=out)
+        return xp.add(out, x[:, :k], out=out)
 
     def reparametrise_backward(self, dz: Array, noise: Array, std: Array, out: Array) -> Array:
         """dmu = dz,  dlogvar = dz · noise · std / 2,  for d e^(logvar / 2) / dlogvar = std / 2; 0 above LOGVAR_MAX."""

@@ -47,6 +47,8 @@ def layout(x: Array) -> tuple[int, int] | None:
     """(operation, leading dimension) with which cuBLAS, to whom a row of ours is a column, reads xᵀ for x (R, C): as it
     is, or for a transposed view, transposed. None for rows that are not contiguous."""
     (rows, columns), (down, right), size = x.shape, x.strides, x.itemsize
+    if x.flags.c_contiguous:
+        return NO, max(columns, 1)
     for operation, n, step, lines, ld in (
         (NO, columns, right, rows, down),
         (TRANSPOSED, rows, down, columns, right),

@@ -50,6 +50,7 @@ class CupyOps(KernelOps):
 
     name = "cupy"
     xp = cupy
+    remedy = "Move it to the GPU first: ops.to_device(x)."
     ranks: ClassVar[dict[int, nccl.Nccl | None]] = {}  # by the number of a communicator of mpi4py
     repeats = "everything"
 
@@ -106,14 +107,6 @@ class CupyOps(KernelOps):
         zeros.fill(0)
         return zeros
 
-    def ones(self, n: int, dtype) -> Array:
-        ones = self.thread.buffers.get(("ones", dtype))
-        if ones is None or len(ones) < n:
-            ones = self.empty(n, dtype)
-            ones.fill(1)
-            self.thread.buffers["ones", dtype] = ones
-        return ones[:n]
-
     def to_device(self, x, dtype=None) -> Array:
         if isinstance(x, cupy.ndarray):
             return cupy.ascontiguousarray(x, dtype)
@@ -139,14 +132,6 @@ class CupyOps(KernelOps):
     def to_numpy(self, x) -> np.ndarray:
         return x.host if isinstance(x, HostDataset) else cupy.asnumpy(x)
 
-    def check_device(self, x) -> Array:
-        if not isinstance(x, (cupy.ndarray, HostDataset)):
-            raise TypeError(
-                f"backend 'cupy': expected a cupy.ndarray, got {type(x).__module__}.{type(x).__name__}. "
-                "Move it to the GPU first: ops.to_device(x)."
-            )
-        return x
-
     def check_numbers(self, x: Array, n: int, who: str) -> None:
         """Nobody waits for the device to look."""
 
@@ -155,9 +140,6 @@ class CupyOps(KernelOps):
 
     def peek(self, scalar) -> float | None:
         return None
-
-    def over_blocks(self, work, n: int) -> None:
-        work(slice(0, n))
 
     # ---------------------------------------------------------------- several ranks
 
@@ -185,9 +167,6 @@ class CupyOps(KernelOps):
     def repeated(self) -> Repeated:
         return GraphRepeated(self)
 
-    def threads_for(self, multiplications):
-        return contextlib.nullcontext()
-
     @contextlib.contextmanager
     def training_stream(self):
         """A stream of this thread's own, behind what the caller's has to do, and before what it will have."""
@@ -204,11 +183,6 @@ class CupyOps(KernelOps):
         if isinstance(x, cupy.ndarray):
             return x.data.ptr, x.shape, x.strides, x.dtype
         return weakref.ref(x) if isinstance(x, HostDataset) else x
-
-    def take_rows(self, x: Array, rows: Array, out: Array, scale: float = 1.0) -> Array:
-        if isinstance(x, HostDataset):
-            return cupy.multiply(x[rows], out.dtype.type(scale), out=out)
-        return super().take_rows(x, rows, out, scale)
 
     # ---------------------------------------------------------------- matrix products
 

@@ -6,6 +6,7 @@ computed as in `Ops`. No launch waits for the device, so a sequence of them can 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nanoae.backend.ops import Array, Ops
+from nanoae.backend.streamed import Streamed
 
 MOST_BLOCKS = 2048  # of a launch over elements; beyond that a thread works on several
 MOST_ROW_BLOCKS = 65536  # of a launch with a block per row
@@ -93,7 +95,7 @@ def vectors(*arrays: Array) -> bool:
 def takes_rows(x: Array, rows: Array) -> bool:
     """Whether a kernel takes those rows of x."""
     known = x.dtype.name in ("uint8", "float32", "float64") and rows.dtype == np.int64
-    return known and len(x) > 0 and vectors(x, rows)
+    return not isinstance(x, Streamed) and known and len(x) > 0 and vectors(x, rows)
 
 
 def by_kernel(launch: Callable[..., Any]) -> Callable[..., Any]:
@@ -128,6 +130,9 @@ class Kernels(Ops):
 
     def _options(self, dtype) -> tuple[str, ...]:
         return "-std=c++17", f"-Dreal={FLOATS[dtype.char]}", f"-DTHREADS={self.threads}u"
+
+    def threads_for(self, multiplications):
+        return contextlib.nullcontext()  # whoever multiplies sees to that for each product
 
     # ---------------------------------------------------------------- launches
 

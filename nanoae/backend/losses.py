@@ -82,14 +82,15 @@ class LossOps(ArrayOps):
     def bernoulli_kl(self, q: Array, p: float, scale: float, out: Array) -> Array:
         """Of probabilities q, kept 1e-6 off 0 and 1:  loss = scale · Σ p log(p / q) + (1 - p) log((1 - p) / (1 - q)),
         dq = scale ((1 - p) / (1 - q) - p / q)."""
-        rest = self.xp.clip(q, 1e-6, 1 - 1e-6, out=self.scratch(out))
-        self.xp.divide(p, rest, out=out)  # p / q
-        self.xp.subtract(1, rest, out=rest)
-        self.xp.divide(1 - p, rest, out=rest)  # (1 - p) / (1 - q)
-        of_ones = p * self.xp.log(out).sum()
-        of_zeros = (1 - p) * self.xp.log(rest).sum()
+        xp = self.xp
+        rest = xp.clip(q, 1e-6, 1 - 1e-6, out=self.scratch(out))
+        xp.divide(p, rest, out=out)  # p / q
+        xp.subtract(1, rest, out=rest)
+        xp.divide(1 - p, rest, out=rest)  # (1 - p) / (1 - q)
+        of_ones = p * xp.log(out).sum()
+        of_zeros = (1 - p) * xp.log(rest).sum()
         loss = scale * (of_ones + of_zeros)
-        self.xp.subtract(rest, out, out=out)
+        xp.subtract(rest, out, out=out)
         self.scale_inplace(out, scale)
         return loss
 
@@ -101,19 +102,20 @@ class LossOps(ArrayOps):
 
         log p[n, t] = z[n, t] - max z[n] - log Σ_k e^(z[n, k] - max z[n]).
         """
-        rows = self.xp.arange(len(z))
+        xp = self.xp
+        rows = xp.arange(len(z))
         largest = z.max(axis=1, keepdims=True)
-        self.xp.subtract(z, largest, out=out)
+        xp.subtract(z, largest, out=out)
         picked = out[rows, t]
-        self.xp.exp(out, out=out)
+        xp.exp(out, out=out)
         sums = out.sum(axis=1, keepdims=True)
-        surprise = self.xp.log(sums[:, 0]) - picked  # -log p[n, t]
-        self.xp.divide(out, sums, out=out)
+        surprise = xp.log(sums[:, 0]) - picked  # -log p[n, t]
+        xp.divide(out, sums, out=out)
         out[rows, t] -= 1
         if weights is None:
             self.scale_inplace(out, scale)
             return scale * surprise.sum()
-        of_rows = self.xp.multiply(weights, scale)
+        of_rows = xp.multiply(weights, scale)
         self.scale_inplace(out, of_rows[:, None])
         return scale * self.sum_products(surprise, weights)
 
@@ -139,8 +141,9 @@ class LossOps(ArrayOps):
 
     def log_sum_exp(self, x: Array, out: Array | None = None) -> Array:
         """y[n] = log Σ_k e^x[n, k], along the last axis, as  m + log Σ e^(x - m)  with m = max x[n]: no overflow."""
+        xp = self.xp
         largest = x.max(axis=-1, keepdims=True)
-        e = self.xp.subtract(x, largest, out=self.scratch(x))
-        self.xp.exp(e, out=e)
-        out = self.xp.log(e.sum(axis=-1), out=out)
-        return self.xp.add(out, largest[..., 0], out=out)
+        e = xp.subtract(x, largest, out=self.scratch(x))
+        xp.exp(e, out=e)
+        out = xp.log(e.sum(axis=-1), out=out)
+        return xp.add(out, largest[..., 0], out=out)

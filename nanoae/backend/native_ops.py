@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 from collections.abc import Callable
@@ -19,7 +18,6 @@ from nanoae.backend.kernels import FLOATS, MOST_PARTS, Kernels, alike, flat, tak
 from nanoae.backend.ops import Array, Ops
 from nanoae.backend.recorded import Recorded, Recording
 from nanoae.backend.repeated import Repeated
-from nanoae.backend.streamed import Streamed
 from nanoae.backend.thread_state import ThreadLocal
 
 GIVE_A_NUMBER = {"sum", "sum_squares", "sum_products"}
@@ -49,16 +47,6 @@ LEAST_PRODUCT = 1 << 19
 LEAST_ALONE = 1 << 21  # those that are worth waking it
 
 
-def order(x: Array) -> tuple[int, int] | None:
-    """(0, numbers from row to row), or (1, those from column to column), for x (R, C) whose rows, or columns, are
-    contiguous; None for others."""
-    if x.flags.c_contiguous:
-        return 0, x.shape[1]
-    if x.flags.f_contiguous:
-        return 1, x.shape[0]
-    return layout(x)
-
-
 class RecordedOps(Ops):
     """The primitives as NumPy does them, each of which is one call in recorded work, and what records them."""
 
@@ -76,9 +64,6 @@ class RecordedOps(Ops):
         finally:
             self.recording = None
         return recording
-
-    def threads_for(self, multiplications):
-        return contextlib.nullcontext()  # the pool sees to that for each product
 
     def peek(self, scalar):
         recording = self.thread.recording
@@ -174,7 +159,7 @@ class NativeOps(KernelOps, RecordedOps):
         (m, k), n = a.shape, b.shape[1]
         out = self.empty((m, n), a.dtype) if out is None else out
         known = len(b) == k and out.shape == (m, n) and out.dtype == a.dtype and m * n * k
-        layouts = [order(x) for x in (a, b, out)] if known else [None]
+        layouts = [layout(x) for x in (a, b, out)] if known else [None]
         if None in layouts:
             return super().matmul(a, b, out)
         (turn_a, lda), (turn_b, ldb), (turned, ldc) = layouts  # type: ignore[misc]
@@ -216,8 +201,8 @@ class NativeOps(KernelOps, RecordedOps):
 
     def take_rows(self, x: Array, rows: Array, out: Array, scale: float = 1.0) -> Array:
         copied = x.dtype == out.dtype and self.thread.recording is None and SMALL > 0
-        by_numpy = isinstance(x, Streamed) or copied or not (takes_rows(x, rows) and flat(out))
-        kind = RecordedOps if by_numpy else KernelOps
+        by_kernel = not copied and takes_rows(x, rows) and flat(out)
+        kind = KernelOps if by_kernel else RecordedOps
         return kind.take_rows(self, x, rows, out, scale)
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from nanoae.backend.array_ops import Array, ArrayOps
 
+BLOCK = (
+    1 << 17
+)  # elements that Adam works on at a time, in the cache: smaller blocks lose to the calls
+
 
 class OptimizerOps(ArrayOps):
     """They write theta and the state of the optimiser, which is theirs."""
@@ -74,10 +78,10 @@ class OptimizerOps(ArrayOps):
         s = ((1 - beta2**t) / (1 - beta2)) ** 0.5
         rate = lr * s * (1 - beta1) / (1 - beta1**t)
         xp = self.xp
-
-        def block(part: slice) -> None:
+        for start in range(0, theta.size, BLOCK):
+            part = slice(start, start + BLOCK)
             g = grad[part]
-            update = self.scratch(grad[part])
+            update = self.scratch(g)
             self.axpby_inplace(m[part], 1.0, g, beta1)
             xp.multiply(g, g, out=update)
             self.axpby_inplace(v[part], 1.0, update, beta2)
@@ -85,6 +89,4 @@ class OptimizerOps(ArrayOps):
             xp.add(update, s * eps, out=update)
             xp.divide(m[part], update, out=update)
             self.axpby_inplace(theta[part], -rate, update, 1.0)
-
-        self.over_blocks(block, theta.size)
         return theta

@@ -18,13 +18,14 @@ class SequenceOps(ActivationOps):
 
         Element by element of the flat arrays: NumPy's add.at is four times faster there than row by row.
         """
+        xp = self.xp
         out[...] = 0
-        start = self.xp.multiply(rows, x.shape[1], out=self.scratch(rows, "start"))
+        start = xp.multiply(rows, x.shape[1], out=self.scratch(rows, "start"))
         elements = self.scratch(x, "elements", rows.dtype)
-        columns = self.xp.arange(x.shape[1])
-        self.xp.add(start[:, None], columns, out=elements)
+        columns = xp.arange(x.shape[1])
+        xp.add(start[:, None], columns, out=elements)
         sums = out.reshape(-1)
-        self.xp.add.at(sums, elements.reshape(-1), x.reshape(-1))
+        xp.add.at(sums, elements.reshape(-1), x.reshape(-1))
         return out
 
     def not_equal(self, words: Array, word: int, out: Array) -> Array:

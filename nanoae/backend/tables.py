@@ -14,8 +14,9 @@ class TableOps(ArrayOps):
 
     def fill_missing(self, x: Array, like: Array, value, out: Array) -> Array:
         """out = x where `like` is a number, value where it is NaN; value a number or of shape (D,)."""
-        truth = self.xp.dtype(bool)
-        missing = self.xp.isnan(like, out=self.scratch(like, "missing", truth))
-        self.xp.copyto(out, x)
-        self.xp.copyto(out, value, where=missing)
+        xp = self.xp
+        truth = xp.dtype(bool)
+        missing = xp.isnan(like, out=self.scratch(like, "missing", truth))
+        xp.copyto(out, x)
+        xp.copyto(out, value, where=missing)
         return out
