@@ -117,12 +117,12 @@ def signal_to_the_last_rank(signum, epoch):
 
 def interrupted(folder):
     """Whether Ctrl-C on the last rank stops all; the losses of what goes on from there, and of what was not stopped."""
-    settings = {**DENSE, "epochs": 60}
+    settings = {**DENSE, "epochs": 20}
     stop = signal_to_the_last_rank(signal.SIGINT, 3)
     stopped = nanoae.Autoencoder(**settings, callbacks=[stop]).fit(X, checkpoint_dir=folder)
     again = nanoae.Autoencoder(**settings).fit(X, checkpoint_dir=folder, resume=True)
     straight = nanoae.Autoencoder(**settings).fit(X)
-    early = len(stopped.history_["loss"]) < 60
+    early = len(stopped.history_["loss"]) < 20
     return stopped.interrupted_ and early, again.history_["loss"], straight.history_["loss"]
 
 
@@ -153,12 +153,12 @@ def unfinished(how, folder):
 if __name__ == "__main__":
     path, task, *arguments = sys.argv[1:]
     if task == "kinds":
-        dtype, *kinds = arguments
+        folder, dtype, *kinds = arguments
         result = {kind: losses(kind, dtype) for kind in kinds} | {"unseeded": unseeded()}
+        if process_group().size == 2:
+            result |= {"interrupted": interrupted(folder), "refused": refused()}
         process_group().sums.size = 0  # as of ranks that have no memory to share
         result["far"] = losses("wide, watched", dtype)
-    elif task == "stopped":
-        result = {"interrupted": interrupted(*arguments), "refused": refused()}
     else:
         unfinished(task, *arguments)
     if process_group().rank == 0:
