@@ -244,7 +244,7 @@ def test_it_is_copied_and_pickled_with_its_estimator(x, read, tmp_path):
 
 
 @pytest.mark.parametrize("options", [
-    ["--code-size", "2"], ["--preset", "vae-20", "--conditional"], ["--stacked", "8,2", "--pretrain-epochs", "1", "--classify"]
+    ["--code-size", "2"], ["--preset", "vae-20", "--conditional"], ["--stacked", "8,2", "--classify"]
 ])  # fmt: skip
 def test_on_the_command_line(options, read, tmp_path):
     out = tmp_path / "run"
