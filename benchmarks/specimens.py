@@ -7,6 +7,7 @@ import io
 import json
 import struct
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,8 +64,15 @@ def npz(save: Callable[..., None] = np.savez, **arrays: np.ndarray) -> bytes:
 
 
 def members(content: bytes) -> dict[str, np.ndarray]:
-    with np.load(io.BytesIO(content)) as file:
-        return {name: file[name] for name in file.files}
+    """The arrays of an archive, also of one that begins behind other bytes, where np.load looks for no archive."""
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
+        names = [name.removesuffix(".npy") for name in file.namelist()]
+        return dict(zip(names, (read_npy(file, name) for name in file.namelist()), strict=True))
+
+
+def read_npy(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(name) as member:
+        return np.lib.format.read_array(member, allow_pickle=False)
 
 
 def written(name: str, write: Callable[[Path], Any]) -> bytes:
