@@ -337,6 +337,22 @@ RISING = {
 }
 
 
+def test_days_written_as_numbers_are_told():
+    days = np.random.default_rng(0).permutation(28)[:20] + 20240101 + 100 * (np.arange(20) % 12)
+    with pytest.warns(
+        UserWarning, match=r"'c' holds dates as numbers, as 20240\d+, in which a month"
+    ):
+        TableEncoder().fit(pd.DataFrame({"c": days}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        TableEncoder().fit(pd.DataFrame({"c": days * 3}))
+
+
+def test_a_letter_with_its_accent_is_the_same_in_one_character_or_two():
+    encoder = TableEncoder().fit(pd.DataFrame({"c": ["caf\u00e9", "tea"] * 9}))
+    assert encoder.transform(pd.DataFrame({"c": ["cafe\u0301"]})).tolist() == [[1, 0, 0]]
+
+
 @pytest.mark.parametrize("kind", RISING)
 def test_a_number_that_rises_from_row_to_row_is_told(kind):
     X = frame(RISING[kind])

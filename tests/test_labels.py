@@ -116,6 +116,7 @@ def test_labels_are_left_as_they_were():
         ([True, 0, 1], "labels of one kind, .* got 0 and True"),
         (["1", "1.0"], "each label in one spelling, got '1' and '1.0'"),
         (["True", "TRUE", "False"], "each label in one spelling, got 'TRUE' and 'True'"),
+        (["\u00e9", "e\u0301", "no"], "each label in one spelling, got 'e\u0301' and '\u00e9'"),
         (["yes", "yes ", "no"], "each label in one spelling, got 'yes' and 'yes '"),
         (
             [0, 1, -1, np.nan],

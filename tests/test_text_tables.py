@@ -1,5 +1,6 @@
 """Is one table the same table in every file: whatever separates, packs, encodes or names its columns?"""
 
+import bz2
 import csv
 import gzip
 import io
@@ -43,6 +44,10 @@ def comma(value):
     return f"{value:.2f}".replace(".", ",")
 
 
+def arabic(value):
+    return point(value).translate({48 + i: 0x660 + i for i in range(10)} | {ord("."): "\u066b"})
+
+
 def german(value):
     return f"{value:,.2f}".translate(str.maketrans(",.", ".,"))
 
@@ -67,6 +72,7 @@ SPELLINGS = {  # each the same table: its text or bytes, the name of its file, a
     "German thousands": (text(cells(german), ";"), "t.csv", {}),
     "Swiss thousands": (text(cells(lambda x: f"{x:,.2f}".replace(",", "’")), ";"), "t.csv", {}),
     "French thousands": (text(cells(lambda x: f"{x:,.2f}".replace(",", "\u202f").replace(".", ",")), ";"), "t.csv", {}),
+    "Arabic digits": (text(cells(arabic)), "t.csv", {}),
     "percent": (text(cells(lambda x: f"{100 * x:.0f}%")), "t.csv", {}),
     "currency": (text(cells(lambda x: f"€ {german(x)}".replace("€ -", "-€")), ";"), "t.csv", {}),
     "dollars in brackets": (text(cells(lambda x: f"({-x:,.2f} USD)" if x < 0 else f"{x:,.2f} USD")), "t.csv", {}),
@@ -287,6 +293,7 @@ def test_what_a_data_frame_writes_is_what_it_holds(tmp_path):
         ("a;b;\n1;2;\n3;4;5\n", "a number in row 2, column 'Unnamed: 2', got ''"),
         ("Report of 2024\na,b\n1,2\n", "1 cells in row 2, got 2"),
         ("first name other thing\n1.5 2.5\n3.5 4.5\n5.5 6.5\n", "4 cells in row 2, got 2"),
+        (bz2.compress(PLAIN.encode()), "in line 1. Unpack it; of a spreadsheet, save the table"),
         (PLAIN.encode("utf-16-le"), "text in line 1, got NUL characters. Name its encoding"),
         (gzip.compress(b"1" * (1 << 25)), "lines of at most 16,777,216 characters"),
         (

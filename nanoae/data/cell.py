@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -18,6 +19,7 @@ HOLDERS = (list, tuple, dict, set, frozenset, np.ndarray)  # no values, but what
 TRUTHS = {bool, np.bool_}
 TRUTH = {"true": "True", "false": "False"}
 # a number as Python, NumPy and pandas write it
+CODE = re.compile(r"0\d+|\+\d{7,}")
 WRITTEN = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[+-]\d\d+)?")
 
 
@@ -114,10 +116,11 @@ def texts(numbers: np.ndarray) -> np.ndarray:
 
 
 def are_codes(cells: Collection[str]) -> bool:
-    """Whether texts are digits behind zeros that no number needs, all of one length or all so: as ZIP codes are."""
-    padded = [cell for cell in cells if len(cell) > 1 and cell[0] == "0"]
-    alike = len(padded) == len(cells) or len(set(map(len, cells))) == 1
-    return bool(padded) and alike and all(map(str.isdecimal, cells))
+    """Whether texts are digits behind zeros that no number needs, as ZIP codes are, or behind a plus, as telephone
+    numbers are: all so, or all digits of one length."""
+    codes = list(filter(CODE.fullmatch, cells))
+    alike = len(set(map(len, cells))) == 1 and all(map(str.isdecimal, cells))
+    return bool(codes) and (alike or len(codes) == len(cells))
 
 
 def category(text: str) -> str:
@@ -125,7 +128,7 @@ def category(text: str) -> str:
     if text.lower() in TRUTH:
         return TRUTH[text.lower()]
     if not WRITTEN.fullmatch(text):
-        return text
+        return unicodedata.normalize("NFC", text)
     if "e" in text:
         text = np.format_float_positional(float(text), trim="-")
     if "." in text:

@@ -85,8 +85,8 @@ class TableEncoder(FrameOutput, Transformer):
             text = table.text_column(i)
             if known is not None and text.codes:
                 warnings.warn(
-                    f"{table.source}: column {text.name!r} is read as categories, for the zeros in front of its cells, "
-                    f"as {text.codes[0]!r}. If these are codes, {text.say_text}; numbers are written without zeros.",
+                    f"{table.source}: column {text.name!r} is read as categories: zeros or a plus in front, as in "
+                    f"{text.codes[0]!r}, make codes. If so, {text.say_text}; numbers are written without them.",
                     stacklevel=4,
                 )
         return self

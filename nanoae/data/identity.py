@@ -60,6 +60,11 @@ def _numbers(column: np.ndarray) -> tuple[str, str] | None:
         return "holds no value: what new rows hold there is left out", ""
     if len(known) < FEW:
         return None
+    if are_days(known):
+        told = (
+            f"holds dates as numbers, as {known[0]:.0f}, in which a month is 100 and a year 10000"
+        )
+        return told, "; or make numbers of what counts in them, such as the days since the first"
     with np.errstate(over="ignore", invalid="ignore"):
         steps = np.diff(known)
         even = np.ptp(steps) <= 1e-6 * steps.max()
@@ -69,6 +74,14 @@ def _numbers(column: np.ndarray) -> tuple[str, str] | None:
         return None
     found = f"rises from row to row, from {known[0]:.12g} to {known[-1]:.12g}, as row numbers, ids and times do"
     return f"{found}: new rows will lie beyond all training rows", ""
+
+
+def are_days(numbers: np.ndarray) -> bool:
+    """Whether all are dates written as 20240131, from 1900 to 2100, and more than one."""
+    years, months, days = numbers // 10000, numbers // 100 % 100, numbers % 100
+    right = (years >= 1900) & (years <= 2100) & (months >= 1) & (months <= 12)
+    right &= (days >= 1) & (days <= 31) & (numbers == np.floor(numbers))
+    return bool(right.all() and np.ptp(numbers) > 0)
 
 
 def examples(cells: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import numbers
 import sys
+import unicodedata
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -212,7 +213,7 @@ def _check_spelling(known: np.ndarray, who: str) -> None:
 
 def _meaning(text: str) -> Any:
     """What a text says, however it is spelled: a number, a truth value, or itself without the blanks around it."""
-    text = text.strip()
+    text = unicodedata.normalize("NFC", text.strip())
     if text.lower() in ("true", "false"):
         return text.lower()
     try:

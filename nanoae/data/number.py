@@ -20,6 +20,8 @@ PLAIN = str.maketrans(
         **dict.fromkeys(BLANKS, " "),
         **dict.fromkeys(NOTHING),
         "\u2019": "'",
+        "\u066b": ".",  # of Arabic: the decimal mark, and what marks off thousands
+        "\u066c": "'",
     }
 )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nanoae.data.cell import CODE
 from nanoae.data.columns import check_learned
 from nanoae.data.dataset import BadFile, Examples
 from nanoae.data.identity import tell_of_ids
@@ -24,7 +25,7 @@ from nanoae.spelling import did_you_mean, short
 
 LARGEST = float(np.finfo(np.float32).max)
 AT_ONCE = 1 << 21  # cells: by so many it is told how the numbers of a column are written
-CODE = re.compile(r"\n0\d+(?=\n)")  # one of several cells
+A_CODE = re.compile(rf"\n(?:{CODE.pattern})(?=\n)")
 LEFT_OUT = "A label is named: label=, --label; leave out what is not a feature: ignore=, --ignore."
 
 
@@ -86,7 +87,7 @@ class NumberTable:
         for _, block in self.text.blocks():
             columns = [block[at] for at in self.features]
             joined = "\n".join(["", *map("\n".join, columns), ""])
-            if "_" in joined or CODE.search(joined.replace(" ", "")):  # "20_24" is no 2024
+            if "_" in joined or A_CODE.search(joined.replace(" ", "")):  # "20_24" is no 2024
                 raise ValueError
             points = points or "." in joined
             if decimal is None and points and POINT.search(joined):
@@ -115,7 +116,7 @@ class NumberTable:
             column = table.text_column(at, self.marks[i])
             columns.append(column)
             if column.codes and not self.learned:
-                got = f"codes with zeros in front, as {column.codes[0]!r}"
+                got = f"codes, as {column.codes[0]!r}, with zeros or a plus in front"
                 raise column.refused("numbers", got, "Write them without, or leave it out.")
             self.marks[i] = self.marks[i] or column.decided()
             unit = column.unit()

@@ -21,6 +21,9 @@ BOMS = (  # byte-order marks; UTF-32's begins with UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+# How zip (and so .xlsx), bzip2, xz, zstd and the old .xls begin
+PACKED = (b"PK\3\4", b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd", b"\xd0\xcf\x11\xe0")
+UNPACK = "Unpack it; of a spreadsheet, save the table as CSV."
 REMEDY = "Name its encoding, encoding=, --encoding, as cp1252; or save it as UTF-8."
 
 
@@ -45,6 +48,8 @@ def open_text(
 def check(path: Path, content: IO[bytes], kind: str, encoding: str, most: float) -> None:
     """BadFile for what is not in this encoding, by its line, and for what is no text of lines, or `most` bytes."""
     content.seek(0)
+    remedy = UNPACK if content.read(8).startswith(PACKED) else REMEDY
+    content.seek(0)
     decoder = codecs.getincrementaldecoder(encoding)()
     size = 0
     line = 1
@@ -59,7 +64,7 @@ def check(path: Path, content: IO[bytes], kind: str, encoding: str, most: float)
             line += error.object.count(b"\n", 0, error.start)
             name = encoding.upper().removesuffix("-SIG")
             raise BadFile(
-                path, f"a sound {kind} in {name}", f"{error}, in line {line}", REMEDY
+                path, f"a sound {kind} in {name}", f"{error}, in line {line}", remedy
             ) from error
         size += len(chunk)
         end = max(text.rfind("\n"), text.rfind("\r"))

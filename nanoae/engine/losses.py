@@ -130,7 +130,7 @@ class BCE(Loss):
     trains on it ends in the logit; `predict` gives y.
     """
 
-    neutral = (50.0, 1.0)
+    neutral = (1e3, 1.0)  # where softplus(-z) is 0, however it is computed
 
     def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
         return self.ops.bce(y, t, scale, out=out)
