@@ -40,7 +40,7 @@ class AutoEncoder(AnomalyDetector):
 
         false_discovery_rate   as in `AnomalyDetector.predict`: all rows at once
         """
-        labels = self._abnormal(X, false_discovery_rate).astype(int)
+        labels = self.is_abnormal(X, false_discovery_rate).astype(int)
         return (labels, self.predict_confidence(X)) if return_confidence else labels
 
     def predict_proba(self, X, method="linear", return_confidence=False):

@@ -38,8 +38,8 @@ def deal(rows: int, holdout: float, random: np.random.Generator) -> np.ndarray:
         held = round(holdout * rows) if holdout else usual
         if not 2 <= held <= rows - 2:
             raise ValueError(
-                "AnomalyDetector: expected holdout to keep 2 rows or more for the thresholds, and 2 to learn from, got "
-                f"{held} of {rows}. With holdout=0 all rows serve for both."
+                f"AnomalyDetector: expected holdout to keep 2 rows or more for the thresholds, and 2 to learn from, "
+                f"got {held} of {rows}. With holdout=0 all rows serve for both."
             )
         folds[order[:held]] = 0
         return folds

@@ -288,7 +288,7 @@ class ClusterLabelDetector(Estimator):
         code_size = len(self.autoencoder_.get_feature_names_out())
         centers = arrays.take("centers", (None, code_size))
         self._centers = self._ops.to_device(centers)
-        vars(self).update(self.facts_of(header))
+        vars(self).update({fact.attribute: fact.read(header) for fact in self._facts})
         if self._seed is None:
             self._seed = seed_of(self.random_state)
         self.abnormality_ = arrays.take("abnormality_", (len(centers),))

@@ -258,9 +258,10 @@ class AnomalyDetector(Estimator):
                                that of those called abnormal such a share is normal, in the mean (Benjamini & Hochberg
                                1995 on `p_values`). It has to have M rows tested > N / (rate · abnormal rows) or so
         """
-        return np.where(self._abnormal(X, false_discovery_rate), -1, 1)
+        return np.where(self.is_abnormal(X, false_discovery_rate), -1, 1)
 
-    def _abnormal(self, X: Any, false_discovery_rate: float | None) -> np.ndarray:
+    def is_abnormal(self, X: Any, false_discovery_rate: float | None = None) -> np.ndarray:
+        """(N,) bool: the rows of X that `predict` calls abnormal."""
         if false_discovery_rate is None:
             return ~(self.score_samples(X) >= self.offset_)  # so that NaN is abnormal
         return benjamini_hochberg(self.p_values(X), false_discovery_rate)
