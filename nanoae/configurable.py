@@ -62,6 +62,10 @@ class Configurable:
                 )
         return {name: getattr(self, name) for name in arguments(kind)}  # type: ignore[arg-type]
 
+    def learned(self) -> dict[str, Any]:
+        """What a `fit` left, by name: the attributes that end in "_"."""
+        return {name: value for name, value in vars(self).items() if name.endswith("_")}
+
     def mistake(self, expected: str, got: object, hint: str = "") -> ValueError:
         """As all mistakes are told: whose it is, what was expected, what came, and what to do."""
         return ValueError(f"{self}: expected {expected}, got {got}.{hint and f' {hint}'}")

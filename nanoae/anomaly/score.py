@@ -57,10 +57,6 @@ class Score(Configurable):
         parts = np.where(terms.sum(axis=1, keepdims=True) > 0, terms, even)
         return (parts / parts.sum(axis=1, keepdims=True)).reshape(Z.shape)
 
-    def learned(self) -> dict[str, np.ndarray]:
-        """What fit left, by name: the attributes that end in "_"."""
-        return {name: value for name, value in vars(self).items() if name.endswith("_")}
-
 
 class FeatureScore(Score):
     """A score that is a sum of terms >= 0, one for each feature: terms(model, Z), of Z's shape. They explain it."""

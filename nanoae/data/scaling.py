@@ -70,10 +70,6 @@ class Scaler(Transformer):
         """X (N, ...) float64 of scaled values Z. Of a scaler without one Z as it is."""
         return np.asarray(Z).astype(np.float64)
 
-    def learned(self) -> dict[str, np.ndarray]:
-        """What fit left, by name: the attributes that end in "_"."""
-        return {name: value for name, value in vars(self).items() if name.endswith("_")}
-
 
 class ColumnScaler(Scaler):
     """Each column by itself, z = _scaled(x), its tails drawn in beyond limit_."""
