@@ -12,7 +12,7 @@ from nanoae.autoencoders.table_losses import Masked, Mixed, Weighted
 from nanoae.cli.data import add_limit
 from nanoae.cli.model import file_of
 from nanoae.cli.options import command, declare
-from nanoae.cli.smallest import LAYERS, WIDTH, tied
+from nanoae.cli.smallest import LAYERS, WIDTH
 from nanoae.engine import losses
 from nanoae.engine.activations import ACTIVATIONS
 from nanoae.engine.layers import Dropout, Layer, Linear
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     if args.model:
         report = check_model(args)
         print(f"{report}\n{'all ok' if report.ok else 'FAILED'}")
-        return 0 if report.ok else 1
+        return int(not report.ok)
     known = [*LAYERS, *LOSSES]
     names = [*known, NETWORK] if args.all else [args.layer or NETWORK]
     if args.layer:
@@ -64,11 +64,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"{name}\n{report}\n")
         if not report.ok:
             failed.append(name)
-    if failed:
-        print(f"FAILED: {', '.join(failed)}")
-        return 1
-    print(f"{len(names)} checked, all ok" if args.all else "all ok")
-    return 0
+    told = f"{len(names)} checked, all ok" if args.all else "all ok"
+    print(f"FAILED: {', '.join(failed)}" if failed else told)
+    return int(bool(failed))
 
 
 def away_from_zero(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -89,7 +87,7 @@ def network() -> list[Layer]:
     layers: list[Layer] = [Dropout(0.2)]
     for cls in ACTIVATIONS.values():
         layers += [Linear(6), cls()]
-    return [*layers, *tied()]
+    return [*layers, *LAYERS["TiedLinear"]()]
 
 
 def check_loss(name: str) -> GradientReport:
