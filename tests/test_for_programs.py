@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import nanoae
-from nanoae.cli import COMMANDS, main
+from nanoae.cli import main
 
 
 @pytest.fixture(scope="module")
@@ -116,29 +117,41 @@ def test_a_misspelt_option_is_told_by_the_command_it_belongs_to(typed, said, cap
         ("tra", "train trace"),
         ("train --tens", "--tensorboard"),
         ("text generate --key", "--keyword"),
+        ("completion f", "fish"),
     ],
 )
-def test_bash_completes(typed, meant, capsys):
+def test_bash_completes(typed, meant, capsys, tmp_path):
+    pytest.importorskip("argcomplete")
     assert main(["completion", "bash"]) == 0
     script = capsys.readouterr().out
-    words = ["nanoae", *typed.split()]
-    ask = f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _nanoae; echo ${{COMPREPLY[*]}}"
-    done = subprocess.run(
-        ["bash", "-c", f"{script}\n{ask}"], capture_output=True, text=True, check=True
+    command = tmp_path / "nanoae"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m nanoae "$@"\n')
+    command.chmod(0o755)
+    ask = (
+        f"COMP_LINE='nanoae {typed}'; COMP_POINT=${{#COMP_LINE}}; COMP_TYPE=9; "
+        "_python_argcomplete nanoae; echo ${COMPREPLY[*]}"
     )
-    assert done.stdout.split() == meant.split()
+    path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
+    done = subprocess.run(
+        ["bash", "-c", f"{script}\n{ask}"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": path, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.stdout.split() == meant.split(), done
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_each_shells_script_names_every_command(shell, capsys):
+def test_each_shell_has_a_script(shell, capsys):
+    pytest.importorskip("argcomplete")
     assert main(["completion", shell]) == 0
-    script = capsys.readouterr().out
-    names = [
-        module.__name__.rpartition(".")[2]
-        for module in COMMANDS
-        if not module.__name__.endswith("model")
-    ]
-    assert all(name in script for name in (*names, "encode", "reconstruct"))
+    assert "nanoae" in capsys.readouterr().out
+
+
+def test_without_argcomplete_the_error_says_how_to_get_it(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "argcomplete", None)
+    assert main(["completion", "bash"]) == 2
+    assert 'needs argcomplete: pip install "nanoae[cli]"' in capsys.readouterr().err
 
 
 def test_verbose_without_tqdm_prints_a_line_per_epoch(monkeypatch, capsys):

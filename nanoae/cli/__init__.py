@@ -97,20 +97,11 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
         if choice:
-            known = choice[2].replace("'", "").split(", ")
-            message += "." + did_you_mean(choice[1], known)
-        elif message.endswith("required") or " are required: " in message:
+            message += "." + did_you_mean(choice[1], choice[2].replace("'", "").split(", "))
+        elif "required" in message:
             # by a name that is misspelt, it may be
-            unknown = [
-                word
-                for word in self.given
-                if word.startswith("--") and not self._get_option_tuples(word)
-            ]
-            unknown = [
-                word
-                for word in unknown
-                if word.partition("=")[0] not in self._option_string_actions
-            ]
+            options = [word for word in self.given if word.startswith("--")]
+            unknown = [word for word in options if not self._get_option_tuples(word)]
             message += f". Unrecognized: {unknown[0]}.{self.meant(unknown[0])}" if unknown else ""
         end = "" if message.endswith("?") else "."
         self.exit(
@@ -137,6 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. `argv` is by default what the shell passed."""
     let_everything_be_printed()
     parser = command_line()
+    completion.answer(parser)
     args = parser.parse_args(argv)
     if not hasattr(args, "run"):
         parser.print_help(sys.stderr)

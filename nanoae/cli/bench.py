@@ -57,37 +57,33 @@ def run(args: argparse.Namespace) -> int:
     batch = min(model.resolved_batch_size(len(x)), len(x))
     say = (lambda text: None) if args.json else print
     say(f"{model}\n{len(x):,} rows of {x.shape[1]}, {batch} a step\n")
-    found: dict[str, float] = {}
-    told: dict[str, dict[str, object]] = {}
+    told: dict[str, dict[str, Any]] = {}
     devices = ("numpy", "cupy") if model.backend == "auto" else (model.backend,)
     for backend in devices:
         model.set_params(backend=backend)
         try:
             us, device = step_time(model, x[: STEPS * batch], args.seconds)
         except BackendError as error:
-            told[backend] = {"error": str(error)}
             say(f"{error}")
-            if model.backend != "cupy" or not found:
+            if backend == devices[0]:
                 return 2
+            told[backend] = {"error": str(error)}
             continue
-        found[backend] = us
-        steps = -(-len(x) // batch)
-        epoch = us * steps / 1e6
         speed = batch / us * 1e6
+        epoch = -(-len(x) // batch) * us / 1e6
         told[backend] = {"microseconds": us, "rows_per_second": speed, "device": device}
         say(
             f"{us:12,.1f} us a step, {speed:12,.0f} rows a second, {epoch:8.3f} s an epoch: {device}"
         )
+    times = [facts["microseconds"] for facts in told.values() if "microseconds" in facts]
     if args.json:
         facts = {"model": repr(model), "rows": len(x), "batch_size": batch, "devices": told}
         write_json(STDOUT, facts)
-        return 0
-    if len(found) == 2:
-        cpu, gpu = found.values()
+    elif len(times) == 2:
+        cpu, gpu = times
         best = "GPU, --backend cupy" if gpu < cpu else "CPU, --backend numpy"
-        gain = max(cpu, gpu) / min(cpu, gpu)
-        print(f"\nTake the {best}: {gain:.1f} times as fast.")
-    elif len(found) == 1 and "numpy" in found:
+        print(f"\nTake the {best}: {max(times) / min(times):.1f} times as fast.")
+    elif "numpy" in told:
         print("\nTake the CPU: there is no other device here.")
     return 0
 

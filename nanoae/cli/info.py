@@ -51,16 +51,10 @@ def run(args: argparse.Namespace) -> int:
     ]
     for name in SOURCES:
         looked = places(name, args.data_dir)
-        place = next(
-            (folder for folder, suffixes in looked if complete(name, folder, suffixes)), None
-        )
+        there = [folder for folder, suffixes in looked if complete(name, folder, suffixes)]
         tried = ", ".join(str(folder) for folder, _ in looked)
-        lines.append(
-            (
-                name,
-                f"in {place}" if place else f"not there yet, to be downloaded. Looked in {tried}",
-            )
-        )
+        missing = f"not there yet, to be downloaded. Looked in {tried}"
+        lines.append((name, f"in {there[0]}" if there else missing))
     if args.json:
         write_json(STDOUT, dict(lines))
         return 0

@@ -7,7 +7,6 @@ import copy
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from nanoae import NotFiniteError
@@ -81,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
             best, table = search(combinations, models, log)
         interrupted = len(table) < len(combinations) or best.interrupted_
         code = resume.ended(args, folder, stop, interrupted)
-        write_table(folder / "tuning.csv", table)
+        write_csv(folder / "tuning.csv", [list(table[0]), *(row.values() for row in table)])
         log("\nbest    " + ", ".join(f"{name} {getattr(best, name)}" for name in grid))
         without = args.no_baseline or data_options.predicts(best)
         baseline = None if without else train.fit_pca(best, learn[0])
@@ -99,10 +98,6 @@ def run(args: argparse.Namespace) -> int:
         if code == 0:
             resume.remove(folder)
     return code
-
-
-def write_table(path: Path, table: list[dict[str, Any]]) -> None:
-    write_csv(path, [list(table[0]), *(row.values() for row in table)])
 
 
 def variant(base: NetworkEstimator, combination: dict[str, Any]) -> NetworkEstimator:
@@ -159,28 +154,26 @@ def search(
     best = None
     lowest = math.inf
     failure: BaseException = KeyboardInterrupt()
-    widths = []
-    for name in combinations[0]:
-        values = [str(combination[name]) for combination in combinations]
-        widths.append(max(map(len, [name, *values])))
+    columns = [[name, *(each[name] for each in combinations)] for name in combinations[0]]
+    widths = [max(len(str(cell)) for cell in column) for column in columns]
     widths += [len("validation loss"), len("epochs"), len("seconds"), 0]
 
     def tell(*cells: Any) -> None:
-        columns = zip(cells, widths, strict=False)
-        line = "  ".join(str(cell).ljust(width) for cell, width in columns)
-        log(line.rstrip())
+        log("  ".join(map(str.ljust, map(str, cells), widths)).rstrip())
 
     tell(*combinations[0], "validation loss", "epochs", "seconds")
     for combination, model in zip(combinations, models, strict=False):
-        losses = []
+        losses: list[float] = []
         seconds = 0.0
         loss = None
+        remark = "diverged"
+        interrupted = False
         if isinstance(model, NotFiniteError):
             failure = model
-            remark = "diverged"
-        elif model.interrupted_ and best is not None:
-            break
         else:
+            interrupted = model.interrupted_
+            if interrupted and best is not None:
+                break
             losses = model.history_.get("val_loss", [])
             seconds = sum(model.history_["seconds"])
             judged = losses[-1:] if model.as_built.patience is None else losses
@@ -194,7 +187,7 @@ def search(
         table.append({**combination, **row})
         shown = "-" if loss is None else f"{loss:.6g}"
         tell(*combination.values(), shown, len(losses), f"{seconds:.1f}", remark)
-        if getattr(model, "interrupted_", False):
+        if interrupted:
             break
     if best is None:
         raise failure
