@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nanoae.amount import bytes_of
-from nanoae.autoencoders.kinds import seed
+from nanoae.autoencoders.kinds import Kind, Number, Seed, Whole
 
 # Of several commands
 JSON = "--json  print JSON, for programs"
@@ -18,21 +18,37 @@ BACKEND = "--backend NAME=auto  numpy, cupy or auto"
 MODEL = "MODEL  a model.npz, or the folder that holds one"
 
 
-def size(text: str) -> int:
-    """`bytes_of` an option."""
-    try:
-        return bytes_of(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+class Mistake(argparse.ArgumentTypeError, ValueError):
+    """What is wrong with an option's text, told as it is."""
+
+
+def reader(kind: Kind) -> Callable[[str], Any]:
+    """`kind.read` for argparse, which tells what was expected, as the kind says it."""
+
+    def read(text: str) -> Any:
+        try:
+            return kind.read(text)  # type: ignore[misc]
+        except ValueError as error:
+            told = str(error) if kind.usage else f"expected {kind.texts}, got {text!r}."
+            raise Mistake(told) from error
+
+    return read
+
+
+class Size(Kind):
+    """Bytes, as `bytes_of` reads them."""
+
+    read = staticmethod(bytes_of)
+    usage = "as 8GB"
 
 
 PATHS = ("FILE", "DIR", "CSV", "NPZ", "RUN", "MODEL")
 KINDS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(PATHS, Path),
-    **dict.fromkeys(("X", "P", "K"), float),
-    "N": int,
-    "SEED": seed,
-    "SIZE": size,
+    **dict.fromkeys(("X", "P", "K"), reader(Number())),
+    "N": reader(Whole()),
+    "SEED": reader(Seed()),
+    "SIZE": reader(Size()),
 }
 
 

@@ -49,7 +49,7 @@ def as_begun(args: argparse.Namespace) -> argparse.Namespace:
         if name not in WITH_IT and value != args.parser.get_default(name):
             raise ValueError(
                 f"--{name.replace('_', '-')}: expected no option but --quiet beside --resume, which goes on with those "
-                f"that {run} was begun with, got {value!r}."
+                f"that {run} was begun with, got {value}."
             )
     path = run / FOLDER / COMMAND
     if not path.is_file():

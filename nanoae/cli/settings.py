@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,9 @@ from nanoae.autoencoders.presets import DATA, PRESETS, default_settings, preset
 from nanoae.autoencoders.regressor import StackedRegressor
 from nanoae.autoencoders.stacked import Stacked, StackedAutoencoder
 from nanoae.autoencoders.variational import VariationalAutoencoder
-from nanoae.cli.options import declare
+from nanoae.cli.options import declare, reader
 from nanoae.data import Dataset
 from nanoae.spelling import one_of
-
-
-class Mistake(argparse.ArgumentTypeError, ValueError):
-    """What is wrong with an option's text, told as it is."""
-
 
 FAMILIES: dict[
     str, type[NetworkEstimator]
@@ -90,19 +85,6 @@ def add_option(group, name: str, kind: Kind, text: str, **more: Any) -> None:
         group.add_argument(option(name), action=argparse.BooleanOptionalAction, **more)
     else:
         group.add_argument(option(name), type=reader(kind), metavar=kind.metavar, **more)
-
-
-def reader(kind: Kind) -> Callable[[str], Any]:
-    """`kind.read` for argparse, which tells what was expected, as the kind says it."""
-
-    def read(text: str) -> Any:
-        try:
-            return kind.read(text)  # type: ignore[misc]
-        except ValueError as error:
-            told = str(error) if kind.usage else f"expected {kind.texts}, got {text!r}."
-            raise Mistake(told) from error
-
-    return read
 
 
 def option(name: str) -> str:

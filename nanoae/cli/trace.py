@@ -8,7 +8,7 @@ import numpy as np
 
 from nanoae.autoencoders.kinds import Widths
 from nanoae.autoencoders.mirrored import RECONSTRUCTION_LOSSES
-from nanoae.cli.options import command, declare
+from nanoae.cli.options import command, declare, reader
 from nanoae.data import load_data
 from nanoae.engine.activations import ACTIVATIONS, activation
 from nanoae.engine.layers import Layer, Linear
@@ -29,7 +29,7 @@ def add_to(commands) -> None:
         "switch breaks a backward. The numbers are those of nanoae's own layers. The page needs no network.",
         epilog="example: nanoae trace --sizes 4-3-2-3-4 --activation tanh",
     )
-    declare(parser, "--sizes N-N=4-3-2-3-4  widths", type=sizes)
+    declare(parser, "--sizes N-N=4-3-2-3-4  widths", type=reader(Sizes()))
     declare(
         parser,
         f"""
@@ -43,19 +43,23 @@ def add_to(commands) -> None:
         --dtype NAME=float64     float32 or float64
         --seed SEED=0            of the weights
         --text                   print the step instead of writing a page
-        --sums                   with --text: the sum of every number, not of each first
+        --sums                   the same with the sum of every number, not of each first
         --out FILE=trace.html    the page to write
     """,
     )
     declare(parser, f"--break KIND[:LAYER]  {', '.join(KINDS)}", dest="breakage", default="")
 
 
-def sizes(text: str) -> tuple[int, ...]:
-    return Widths.read(text.replace("-", ","))
+class Sizes(Widths):
+    texts = "widths as 4-3-2-3-4"
+
+    @staticmethod
+    def read(text: str) -> tuple[int, ...]:
+        return Widths.read(text.replace("-", ","))
 
 
 def run(args: argparse.Namespace) -> int:
-    if not args.text:
+    if not (args.text or args.sums):
         check_writable(args.out)
     rate = args.learning_rate
     if rate is None:
@@ -70,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         random_state=args.seed,
         epochs=args.epochs,
     )
-    if args.text:
+    if args.text or args.sums:
         print(trace.text(args.breakage, args.sums))
         return 0
     trace.save(args.out, args.breakage)
@@ -105,7 +109,7 @@ def rows(data: str | None, n: int, width: int) -> np.ndarray:
             [0, 1, 1, 0],
             [0, 1, 0, 1],
         ]
-        repeated = np.resize(np.array(bits, np.float64), (n, 4))
+        repeated = np.resize(np.array(bits, np.float64), (max(n, 0), 4))
         return repeated[:, np.arange(width) % 4]
     x = load_data(data).flat()[0][:n]
     if x.shape[1] != width:

@@ -21,7 +21,12 @@ from nanoae.trace.step import Step
 from nanoae.trace.text import as_text
 from nanoae.whole_file import whole_file
 
-MOST_ROWS, MOST_LAYERS, MOST_PARAMETERS = 16, 16, 600  # more cannot be looked at one by one
+MOST_ROWS, MOST_LAYERS, MOST_PARAMETERS, MOST_STEPS = (
+    16,
+    16,
+    600,
+    100_000,
+)  # more cannot be looked at one by one
 
 
 class Trace:
@@ -66,9 +71,10 @@ class Trace:
             raise ValueError(
                 f"Trace: expected x (N, ...) of 1 to {MOST_ROWS} rows and as many targets, got {x.shape} and {t.shape}."
             )
-        if not 1 <= len(layers) <= MOST_LAYERS or epochs < 1:
+        if not 1 <= len(layers) <= MOST_LAYERS or not 1 <= epochs <= MOST_STEPS:
             raise ValueError(
-                f"Trace: expected 1 to {MOST_LAYERS} layers and epochs >= 1, got {len(layers)} and {epochs}."
+                f"Trace: expected 1 to {MOST_LAYERS} layers and 1 to {MOST_STEPS:,} epochs, got {len(layers)} and "
+                f"{epochs:,}."
             )
         self.experiment = Experiment(
             list(layers),
