@@ -20,8 +20,9 @@ from nanoae.interval import Interval
 from nanoae.spelling import did_you_mean
 
 if TYPE_CHECKING:
-    from typing_extensions import dataclass_transform
+    from typing_extensions import Self, dataclass_transform
 else:
+    Self = Any
 
     def dataclass_transform(**_: Any) -> Any:
         return lambda decorator: decorator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import KW_ONLY, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.table_losses import Mixed
 from nanoae.autoencoders.weights import copies, own_order
+from nanoae.configurable import Self
 from nanoae.data import scaling as scalers
 from nanoae.data.encoder import TableEncoder
 from nanoae.data.field import promised
@@ -32,9 +33,6 @@ from nanoae.data.identity import tell_of_ids
 from nanoae.data.table import Table, has_text
 from nanoae.interval import Interval
 from nanoae.rows import Rows, sample
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 
 @estimator

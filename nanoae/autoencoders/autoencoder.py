@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,10 +17,8 @@ from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.underfit import compare_with_pca
 from nanoae.autoencoders.weights import FEW, counted
 from nanoae.blocks import blocks
+from nanoae.configurable import Self
 from nanoae.training.evaluation import EVALUATION_ROWS, evaluate
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 
 @estimator
@@ -85,8 +83,12 @@ class Autoencoder(Mirrored):
         rows, weights = self._counted(X, sample_weight)
         conditions = self._learn_conditions(len(X), rows, condition)
         X = X[rows]
-        self._build(X.shape[1:], before)
-        X = self._learn_scale(X, weights) if before is None else self.scaled(X)
+        self._build(X.shape[1:])
+        if before is None:
+            X = self._learn_scale(X, weights)
+        else:
+            self._go_on(before)
+            X = self.scaled(X)
         self._check_reach(X)
         given = self._examples(X, weights, **conditions)
         examples, watched = self._divided(given.in_own_order(), self._watched(validation_data))

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.fact import CLASSES
 from nanoae.autoencoders.kinds import Kind
 from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.autoencoders.predictor import StackedPredictor
+from nanoae.autoencoders.saved import CLASSES
 from nanoae.data.field import LABELS
 from nanoae.data.labels import class_labels
 from nanoae.engine.losses import Loss, SoftmaxCrossEntropy

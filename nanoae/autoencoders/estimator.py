@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nanoae.autoencoders.fact import Fact, Packed
 from nanoae.autoencoders.parameters import Parametrised
+from nanoae.autoencoders.saved import Fact, Packed
 from nanoae.backend import Shape
 from nanoae.data.cell import objects
 from nanoae.data.frame import FrameOutput

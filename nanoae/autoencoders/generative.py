@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.fact import Packed
 from nanoae.autoencoders.mixture import Mixture
 from nanoae.autoencoders.network_estimator import NetworkEstimator
-from nanoae.configurable import to_config
+from nanoae.autoencoders.saved import Packed
+from nanoae.configurable import Self, to_config
 from nanoae.data.matrix import as_numbers
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 
 class Generative(NetworkEstimator):

@@ -11,7 +11,6 @@ import numpy as np
 
 from nanoae.autoencoders.bottleneck import BOTTLENECKS
 from nanoae.autoencoders.corruption import CORRUPTIONS
-from nanoae.autoencoders.fact import Packed
 from nanoae.autoencoders.kinds import Auto, Flag, Maybe, Name, Part, Whole, Widths
 from nanoae.autoencoders.missing import FillMissing
 from nanoae.autoencoders.own_layers import LAYERS, copies
@@ -26,6 +25,7 @@ from nanoae.autoencoders.reach import (
     output_range,
     predicted_range,
 )
+from nanoae.autoencoders.saved import Packed
 from nanoae.autoencoders.table_losses import Masked
 from nanoae.autoencoders.tabular import Tabular
 from nanoae.backend import Shape

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.estimator import Estimator
-from nanoae.autoencoders.fact import Packed
-from nanoae.autoencoders.saved import Saved
+from nanoae.autoencoders.saved import Packed, Saved
 from nanoae.backend import BackendError, available
 from nanoae.backend.allowance import ALLOWANCE
 from nanoae.configurable import to_config

@@ -15,11 +15,11 @@ import numpy as np
 
 from nanoae.autoencoders import optimizer_state
 from nanoae.autoencoders.examples import Examples, weighed
-from nanoae.autoencoders.fact import Fact, Packed
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.own_layers import answering, check_made
 from nanoae.autoencoders.parameters import estimator
 from nanoae.autoencoders.plan import AUTO, Plan
+from nanoae.autoencoders.saved import Fact, Packed
 from nanoae.autoencoders.shown import Shown
 from nanoae.autoencoders.trained import Trained
 from nanoae.autoencoders.weights import FEW, counted

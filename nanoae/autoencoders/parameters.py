@@ -13,16 +13,13 @@ import dataclasses
 import functools
 import textwrap
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from nanoae.autoencoders.kinds import Kind, Number, Whole
-from nanoae.configurable import Configurable, T, arguments, dataclass_transform
+from nanoae.configurable import Configurable, Self, T, arguments, dataclass_transform
 from nanoae.spelling import one_of
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -5,22 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import KW_ONLY
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from nanoae.autoencoders.estimator import as_codes, squared_error
-from nanoae.autoencoders.fact import Packed
 from nanoae.autoencoders.kinds import Whole
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.parameters import estimator, parameter, transactional
+from nanoae.autoencoders.saved import Packed
 from nanoae.autoencoders.scaled import Scaled
 from nanoae.autoencoders.weights import FEW, counted, own_order, weighed_blocks
+from nanoae.configurable import Self
 from nanoae.data.frame import framed
 from nanoae.rows import by_blocks, extremes
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 
 @estimator

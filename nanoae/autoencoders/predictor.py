@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,13 +15,11 @@ from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.stacked import Stacked, learned
 from nanoae.autoencoders.weights import counted, own_order
 from nanoae.backend import Shape
+from nanoae.configurable import Self
 from nanoae.data.labels import one_column
 from nanoae.engine import losses
 from nanoae.engine.activations import activation
 from nanoae.engine.layers import Dropout, Layer
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 
 @estimator

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.fact import Fact
 from nanoae.autoencoders.parameters import estimator
 from nanoae.autoencoders.predictor import StackedPredictor
+from nanoae.autoencoders.saved import Fact
 from nanoae.data.labels import numeric_labels
 from nanoae.engine.losses import MSE, Loss
 

@@ -1,14 +1,20 @@
-"""Saved: the arrays of a model file, and the classes that may be in it. Nothing is read before it is asked for."""
+"""Saved: what a model file holds: facts in its header, arrays, and the classes that may be in it. No array is read
+before it is asked for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nanoae.configurable import Configurable, from_config, registry
 from nanoae.data.archive import Archive
+from nanoae.data.field import LABELS, MISSING, promised
+from nanoae.training.state import Arrays, Facts
+
+Packed = tuple[Facts, Arrays]  # what a model file holds: JSON-ready data, and arrays by name
 
 FLOATS = ("float32", "float64")
 WHOLE = ("int32", "int64")
@@ -101,3 +107,39 @@ def alike(got: tuple[int, ...], wanted: Shape) -> bool:
     if len(got) != len(wanted):
         return False
     return all(w in (g, None) for g, w in zip(got, wanted, strict=True))
+
+
+def same(value: Any) -> Any:
+    return value
+
+
+class Fact(NamedTuple):
+    """The value of an attribute.
+
+    attribute   of the estimator
+    name        in the header
+    kind        of what stands there, as `promised` takes it
+    default     where older files have none
+    pack        from the attribute's value to what stands there
+    unpack      and back
+    """
+
+    attribute: str
+    name: str
+    kind: Any
+    default: Any = MISSING
+    pack: Callable[[Any], Any] = same
+    unpack: Callable[[Any], Any] = same
+
+    def read(self, header: Facts) -> Any:
+        """The attribute's value; ValueError where the header has something else."""
+        return self.unpack(promised(header, self.name, self.kind, self.default))
+
+
+CLASSES = Fact(
+    "classes_",
+    "classes",
+    (LABELS, None),
+    pack=lambda classes: None if classes is None else classes.tolist(),
+    unpack=lambda classes: None if classes is None else np.array(classes),
+)

@@ -21,10 +21,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nanoae.autoencoders.estimator import Estimator, squared_error
-from nanoae.autoencoders.fact import Packed
 from nanoae.autoencoders.kinds import Auto, Name
 from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.autoencoders.plan import AUTO, LOOKED_AT
+from nanoae.autoencoders.saved import Packed
 from nanoae.autoencoders.weights import drawn, own_order
 from nanoae.blocks import blocks
 from nanoae.configurable import to_config

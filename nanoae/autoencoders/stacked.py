@@ -16,13 +16,13 @@ import numpy as np
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.corruption import CORRUPTIONS
 from nanoae.autoencoders.examples import Examples
-from nanoae.autoencoders.fact import Fact
 from nanoae.autoencoders.kinds import Auto, Flag, Maybe, OneOrMore, Part, Rate, Whole, Widths
 from nanoae.autoencoders.mirrored import ACTIVATION
 from nanoae.autoencoders.network_estimator import HISTORY, NetworkEstimator
 from nanoae.autoencoders.parameters import declared, estimator, parameter
 from nanoae.autoencoders.penalty import PENALTIES, Penalty
 from nanoae.autoencoders.plan import AUTO
+from nanoae.autoencoders.saved import Fact
 from nanoae.autoencoders.trained import Trained
 from nanoae.autoencoders.underfit import part_of_another
 from nanoae.engine.activations import Sigmoid, activation

@@ -15,11 +15,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nanoae.autoencoders.estimator import as_type
-from nanoae.autoencoders.fact import Packed
 from nanoae.autoencoders.generative import Generative
 from nanoae.autoencoders.kinds import Part
 from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.autoencoders.plan import AUTO, heavy_tailed
+from nanoae.autoencoders.saved import Packed
 from nanoae.autoencoders.table_losses import Mixed
 from nanoae.autoencoders.warm_start import WarmStart
 from nanoae.autoencoders.weights import counted

@@ -6,7 +6,7 @@ import functools
 import sys
 from collections.abc import Sequence
 from dataclasses import KW_ONLY
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,16 +14,26 @@ from nanoae.autoencoders.choice import Choice, greedy, sampler
 from nanoae.autoencoders.elbo import Variational, active_units
 from nanoae.autoencoders.estimator import as_codes, seed_of
 from nanoae.autoencoders.examples import Examples
-from nanoae.autoencoders.fact import Fact
 from nanoae.autoencoders.kinds import Auto, Name, Number, Rate, Whole
-from nanoae.autoencoders.lines import checked, cleaned, some, unseen
 from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.plan import AUTO, LinesPlan, Plan
 from nanoae.autoencoders.resumable import resumable
+from nanoae.autoencoders.saved import Fact
 from nanoae.autoencoders.teacher_forcing import TeacherForcing
-from nanoae.autoencoders.vocabulary import EOS, PAD, UNITS, UNK, Vocabulary
+from nanoae.autoencoders.vocabulary import (
+    EOS,
+    PAD,
+    UNITS,
+    UNK,
+    Vocabulary,
+    checked,
+    cleaned,
+    some,
+    unseen,
+)
 from nanoae.autoencoders.weights import FEW, counted
 from nanoae.blocks import blocks
+from nanoae.configurable import Self
 from nanoae.data.field import MISSING
 from nanoae.data.frame import framed
 from nanoae.engine import optim
@@ -33,10 +43,6 @@ from nanoae.engine.losses import Loss, SoftmaxCrossEntropy
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.sequences import LastTimestep, TimeDistributed
 from nanoae.training.schedules import SCHEDULES, Cosine
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 
 NUMBERS = 1 << 22  # scores at a time outside training: 16 MB of float32
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import KW_ONLY, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,22 +13,19 @@ from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.concat_label import ConcatLabel, ConcatSharedLabel
 from nanoae.autoencoders.elbo import Variational, active_units
 from nanoae.autoencoders.examples import Examples
-from nanoae.autoencoders.fact import CLASSES
 from nanoae.autoencoders.kinds import Name, Number
 from nanoae.autoencoders.parameters import T, estimator, parameter, restored, transactional
 from nanoae.autoencoders.plan import Plan
 from nanoae.autoencoders.resumable import resumable
+from nanoae.autoencoders.saved import CLASSES
 from nanoae.autoencoders.weights import counted
 from nanoae.backend import Shape
+from nanoae.configurable import Self
 from nanoae.data.frame import framed
 from nanoae.data.labels import class_labels, one_column
 from nanoae.engine.layers import Layer
 from nanoae.engine.losses import BCE, GaussianNLL, Loss
 from nanoae.rows import Rows
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 
 NO_LOSS = """\
 VariationalAutoencoder: expected likelihood="bernoulli" or "gaussian", whose -log p(x|z) is the loss, got loss={!r}."""

@@ -11,18 +11,17 @@ from nanoae.autoencoders.kinds import Flag
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.autoencoders.plan import AUTO
-from nanoae.backend import Shape
 from nanoae.engine.network import Sequential
 
 KEPT = ("scaler_", "table_encoder_")
 
 
-def learned_shapes(network: Sequential) -> list[tuple[str, Shape]]:
-    """(name, shape) of each array that a network has learned."""
+Learned = list[tuple[str, Any]]  # (name, array) of all that a network has learned
+
+
+def learned(network: Sequential) -> Learned:
     return [
-        (name, array.shape)
-        for layer in network.layers
-        for name, array in [*layer.params.items(), *layer.state.items()]
+        pair for layer in network.layers for pair in [*layer.params.items(), *layer.state.items()]
     ]
 
 
@@ -59,26 +58,24 @@ class WarmStart(NetworkEstimator):
         if self.as_built.activation == AUTO:
             self._settle(activation=activation)
 
-    def _build(self, input_shape: Shape, state: list[np.ndarray] | None = None) -> None:
-        """ValueError where `fit` goes on, and the parameters now make another network than those weights are of."""
-        if state is None or not self.goes_on:
-            super()._build(input_shape, state)
-            return
-        before = learned_shapes(self.network_)
-        super()._build(input_shape)
-        if learned_shapes(self.network_) != before:
+    def _weights_before(self) -> Learned | None:
+        """What the network has learned, a copy, where `fit` goes on; None: it starts afresh."""
+        if not self.goes_on:
+            return None
+        to_numpy = self.network_.ops.to_numpy
+        return [(name, np.array(to_numpy(array))) for name, array in learned(self.network_)]
+
+    def _go_on(self, before: Learned) -> None:
+        """Give the network these weights; ValueError where the parameters now make another one than they are of."""
+        now = learned(self.network_)
+        if [(name, array.shape) for name, array in now] != [(n, a.shape) for n, a in before]:
             raise ValueError(
                 f"{type(self).__name__}: expected layers as they were, whose weights warm_start=True goes on from, got "
                 "others. Set warm_start=False to start afresh."
             )
-        self.network_.set_state(state)
-
-    def _weights_before(self) -> list[np.ndarray] | None:
-        """What the network has learned, a copy, where `fit` goes on; None: it starts afresh."""
-        if not self.goes_on:
-            return None
         ops = self.network_.ops
-        return [np.array(ops.to_numpy(array)) for array in self.network_.state()]
+        for (_, mine), (_, kept) in zip(now, before, strict=True):
+            ops.copy(ops.to_device(kept, self.network_.dtype), out=mine)
 
     def _take_epochs(self, epochs: int | None) -> None:
         """Train for so many `epochs` in the `fit` that runs, whatever the parameter says."""

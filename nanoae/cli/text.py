@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from nanoae import TextVAE
-from nanoae.autoencoders.lines import some
 from nanoae.autoencoders.parameters import declared
+from nanoae.autoencoders.vocabulary import some
 from nanoae.cli import data as data_options
 from nanoae.cli import model as models
 from nanoae.cli import results as outcome
