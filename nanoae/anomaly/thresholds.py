@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from nanoae.anomaly.calibration import ROUNDING, Conformal
-from nanoae.configurable import Configurable
+from nanoae.configurable import Configurable, configurable
 
 
 class Threshold(Configurable):
@@ -19,6 +19,7 @@ class Threshold(Configurable):
         raise NotImplementedError
 
 
+@configurable
 class Quantile(Threshold):
     """The q-quantile for new rows, q in (0, 1): of normal rows that no score is from a share of 1 - q exceeds it at
     most, as of n scores floor((1 - q)(n + 1)) do (`Conformal`). Too few for that: a warning, and `PeaksOverThreshold`.
@@ -26,21 +27,20 @@ class Quantile(Threshold):
 
     bounds: ClassVar = {"q": "(0, 1)"}
 
-    def __init__(self, q: float = 0.99):
-        self.q = q
+    q: float = 0.99
 
     def fit(self, scores):
         return exceeded_by(1 - self.q, scores)
 
 
+@configurable
 class MAD(Threshold):
     """median + k · 1.4826 · median |score - median|: k standard deviations of normal scores, blind to the wild ones
     (Leys et al. 2013)."""
 
     bounds: ClassVar = {"k": "(0, inf)"}
 
-    def __init__(self, k: float = 3.0):
-        self.k = k
+    k: float = 3.0
 
     def fit(self, scores):
         median = np.median(scores)
@@ -48,6 +48,7 @@ class MAD(Threshold):
         return float(median + self.k * 1.4826022 * deviation)
 
 
+@configurable
 class PeaksOverThreshold(Threshold):
     """The score that a share of `false_alarms` of the normal rows exceeds, however rare: by extreme value theory.
 
@@ -61,9 +62,8 @@ class PeaksOverThreshold(Threshold):
 
     bounds: ClassVar = {"false_alarms": "(0, 1)", "tail": "(0, 0.5]"}
 
-    def __init__(self, false_alarms: float = 1e-3, tail: float = 0.1):
-        self.false_alarms = false_alarms
-        self.tail = tail
+    false_alarms: float = 1e-3
+    tail: float = 0.1
 
     def fit(self, scores):
         return exceeded_by(self.false_alarms, scores, self.tail, few=100)

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from nanoae.backend import Array, Ops, Shape
+from nanoae.configurable import configurable
 from nanoae.engine.losses import Loss, SoftmaxCrossEntropy, get, share_of
 
 if TYPE_CHECKING:
     pass
 
 
+@configurable
 class Mixed(Loss):
     """Of the columns of a table, numbers and categories: scale · Σ_n Σ_columns of
 
@@ -28,13 +30,16 @@ class Mixed(Loss):
 
     neutral = (0.0, 0.0)
 
-    def __init__(self, blocks: Shape, reduction: str = "mean", weight: float = 1.0) -> None:
-        super().__init__(reduction, weight)
-        if not len(blocks) or min(blocks) < 1:
+    blocks: Shape
+    reduction: str = "mean"
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not len(self.blocks) or min(self.blocks) < 1:
             raise ValueError(
-                f"Mixed: expected blocks, the widths of columns, each >= 1, got {blocks}."
+                f"Mixed: expected blocks, the widths of columns, each >= 1, got {self.blocks}."
             )
-        self.blocks = blocks
 
     def check_targets(self, y: Array, t: Array) -> None:
         super().check_targets(y, t)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from nanoae.backend import Array, Ops, Reused, Shape, ThreadLocal, ThreadState
-from nanoae.configurable import Configurable
+from nanoae.configurable import Configurable, configurable
 from nanoae.spelling import one_of
 
 REDUCTIONS = ("mean", "batch", "sum")
@@ -37,8 +37,12 @@ class Loss(Reused, Configurable):
     dy = ThreadLocal()  # of the last forward
 
     def __init__(self, reduction: str = "mean", weight: float = 1.0):
-        self.reduction = one_of(f"{type(self).__name__}: reduction", reduction, REDUCTIONS)
+        self.reduction = reduction
         self.weight = weight
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        one_of(f"{type(self).__name__}: reduction", self.reduction, REDUCTIONS)
 
     def build(self, ops: Ops, dtype: Any) -> Loss:
         self.thread = ThreadState()
@@ -97,6 +101,7 @@ class MSE(Loss):
         return (y - t) ** 2
 
 
+@configurable
 class GaussianNLL(MSE):
     """-log N(t; y, variance) in nats:  scale · Σ (y - t)² / (2 variance) + log(2π variance) / 2,
     dy = scale (y - t) / variance.
@@ -107,9 +112,9 @@ class GaussianNLL(MSE):
     neutral = None
     bounds: ClassVar = {"variance": "(0, inf)"}
 
-    def __init__(self, variance: float = 1.0, reduction: str = "batch", weight: float = 1.0):
-        super().__init__(reduction, weight)
-        self.variance = variance
+    variance: float = 1.0
+    reduction: str = "batch"
+    weight: float = 1.0
 
     @property
     def constant(self) -> float:
@@ -154,6 +159,7 @@ class L1(Loss):
         return abs(y - t)
 
 
+@configurable
 class Huber(Loss):
     """scale · Σ h(y - t), h(r) = r² / 2 for |r| <= delta, else delta (|r| - delta / 2). Huber 1964.
 
@@ -163,9 +169,9 @@ class Huber(Loss):
     neutral = (0.0, 0.0)
     bounds: ClassVar = {"delta": "(0, inf)"}
 
-    def __init__(self, delta: float = 1.0, reduction: str = "mean", weight: float = 1.0):
-        super().__init__(reduction, weight)
-        self.delta = delta
+    delta: float = 1.0
+    reduction: str = "mean"
+    weight: float = 1.0
 
     def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
         return self.ops.huber(y, t, self.delta, scale, out=out)
@@ -176,6 +182,7 @@ class Huber(Loss):
         return inside * (r - inside / 2)
 
 
+@configurable
 class SoftmaxCrossEntropy(Loss):
     """-scale · Σ_n log softmax(z[n])[t[n]] of logits z (N, K) and class numbers t (N,).
 
@@ -189,9 +196,9 @@ class SoftmaxCrossEntropy(Loss):
     ValueError for a t that is no class; on a GPU, which the host does not wait for, the loss is NaN.
     """
 
-    def __init__(self, reduction: str = "mean", weight: float = 1.0, ignore: int | None = None):
-        super().__init__(reduction, weight)
-        self.ignore = ignore
+    reduction: str = "mean"
+    weight: float = 1.0
+    ignore: int | None = None
 
     def check_targets(self, y: Array, t: Array) -> None:
         if y.ndim < 2 or t.shape != y.shape[:-1] or t.dtype.kind not in "iu":
