@@ -10,12 +10,11 @@ import numpy as np
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.corruption import GaussianNoise
 from nanoae.autoencoders.estimator import Estimator, seed_of
-from nanoae.autoencoders.fact import Fact
 from nanoae.autoencoders.kinds import Kind, Seed, Whole
 from nanoae.autoencoders.model_file import pack, save_model, unpack
 from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.resumable import resumable
-from nanoae.autoencoders.saved import WHOLE
+from nanoae.autoencoders.saved import WHOLE, Fact
 from nanoae.backend import get_ops
 from nanoae.blocks import blocks
 from nanoae.data.field import promised
