@@ -137,7 +137,7 @@ def test_a_validation_loss_is_watched(held):
 
 def test_the_gradient_of_a_fitted_model(model):
     """Float64, its noise frozen: the code's, and which words the decoder is not told."""
-    X = model._rows(LINES, KEYWORDS)
+    X = model._inputs(LINES, KEYWORDS)
     report = check_gradients(model, X, X[:, 1:], model.new_loss())
     assert report.ok and sum(row.parameter not in ("dx", "dy") for row in report.rows) == 16, (
         f"\n{report}"
@@ -146,7 +146,7 @@ def test_the_gradient_of_a_fitted_model(model):
 
 def test_a_line_said_is_the_likeliest_word_after_word(model):
     """Step by step and all at once: told the reconstruction, each of its words has the highest score."""
-    X = model._rows(model.reconstruct(LINES, KEYWORDS), KEYWORDS)
+    X = model._inputs(model.reconstruct(LINES, KEYWORDS), KEYWORDS)
     z = model.transform(LINES, KEYWORDS)
     model.network_.forward(X)  # the teacher's words
     scores = model.network_.forward(z, start=model._n_encoder)
@@ -332,7 +332,7 @@ def test_a_refused_fit_leaves_the_old_model(model):
 
 def test_the_bound_is_minus_cross_entropy_minus_kl(model):
     result, elbo = model.evaluate(LINES, KEYWORDS), model.score_samples(LINES, KEYWORDS)
-    tokens = (model._rows(LINES, KEYWORDS)[:, 1:] != 0).sum()
+    tokens = (model._inputs(LINES, KEYWORDS)[:, 1:] != 0).sum()
     assert elbo.shape == (6,) and (elbo < 0).all()
     assert (
         result["elbo"] == pytest.approx(elbo.mean()) == pytest.approx(model.score(LINES, KEYWORDS))
@@ -359,7 +359,7 @@ def test_a_line_scores_the_same_in_any_company(model):
 def test_the_cross_entropy_is_the_loss_at_the_same_codes():
     """Where the code is certain, logvar = -100, the cross-entropy is the loss that the network is trained on."""
     model = small(dtype="float64", epochs=2).fit(LINES)
-    X, net = model._rows(LINES), model.network_
+    X, net = model._inputs(LINES), model.network_
     net.layers[3].params["W"][:, 4:], net.layers[3].params["b"][4:] = 0, -100
     loss = float(model._loss.forward(net.forward(X), X[:, 1:]))
     tokens = (X[:, 1:] != 0).sum()
