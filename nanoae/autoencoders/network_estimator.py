@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import itertools
 import warnings
 import weakref
 from collections.abc import Callable
@@ -339,11 +338,9 @@ class NetworkEstimator(Trained, Shown):
         """The opposite of `to_file`."""
         self.settle()
         self._settings_from_file(header, arrays)
-        names = itertools.takewhile(
-            lambda name: name in arrays, (f"state{i}" for i in itertools.count())
-        )
-        dtype = float_type(self.dtype).name
-        state = [arrays.take(name, dtypes=(dtype,)) for name in names]
+        dtypes = (float_type(self.dtype).name,)
+        count = sum(name.startswith("state") for name in arrays)
+        state = [arrays.take(f"state{i}", dtypes=dtypes) for i in range(count)]
         facts = {fact.attribute: fact.read(header) for fact in self._facts}
         vars(self).update(facts)  # which the layers may follow from
         self._build(tuple(header["input_shape"]), state)
