@@ -71,23 +71,19 @@ class Rows:
     def __getitem__(self, key: Any) -> Rows:
         """The rows of a slice, of an array of numbers, or of one of bool."""
         numbers = self.numbers
-        if not isinstance(key, slice):
-            key = np.atleast_1d(key)
-            if key.dtype == bool and len(key) != len(self):
+        if isinstance(key, slice):
+            return self._with(numbers[key])
+        key = np.atleast_1d(key)
+        if key.dtype == bool:
+            if len(key) != len(self):
                 raise IndexError(f"expected {len(self)} truths, one for each row, got {len(key)}.")
-            if key.dtype == bool and (~key).sum() < len(key) // DENSE:
-                return Rows(self, AllBut(len(key), np.flatnonzero(~key)))
-            key = (
-                np.flatnonzero(key)
-                if key.dtype == bool
-                else np.where(key < 0, key + len(self), key)
-            )
-            if len(key) and not 0 <= key.min() <= key.max() < len(self):
-                raise IndexError(
-                    f"expected numbers of {len(self)} rows, got {key.min()} .. {key.max()}."
-                )
-            if isinstance(numbers, range):
-                return self._with(numbers.start + numbers.step * key)
+            key = np.flatnonzero(key)
+        key = np.where(key < 0, key + len(self), key)
+        if len(key) and not 0 <= key.min() <= key.max() < len(self):
+            got = f"{key.min()} .. {key.max()}"
+            raise IndexError(f"expected numbers of {len(self)} rows, got {got}.")
+        if isinstance(numbers, range):
+            return self._with(numbers.start + numbers.step * key)
         return self._with(numbers[key])
 
     def _with(self, numbers: Any) -> Rows:
@@ -168,20 +164,6 @@ class Rows:
         if out is None:
             return np.concatenate(list(found))
         return write_npy(out, len(self), found)[0]
-
-
-class AllBut:
-    """The numbers 0 .. n-1 without a few of them, `out` (K,) in rising order; as an array, in less memory."""
-
-    def __init__(self, n: int, out: np.ndarray):
-        self.n, self.before = n - len(out), out - np.arange(len(out))
-
-    def __len__(self) -> int:
-        return self.n
-
-    def __getitem__(self, key: slice | np.ndarray) -> np.ndarray:
-        at = np.arange(*key.indices(self.n)) if isinstance(key, slice) else key
-        return at + np.searchsorted(self.before, at, side="right")
 
 
 class Chain:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from nanoae.data.table import Table
 from nanoae.guard import guard
 
 RARE = 0.05  # the share of the rows with values that stand in one row only from which these are "other"
+
+FACTS = ("names", "categories", "others", "na", "units", "named")  # in a model file
 
 
 class TableEncoder(FrameOutput, Transformer):
@@ -111,23 +114,20 @@ class TableEncoder(FrameOutput, Transformer):
                 "what the first row is, header=True or False, --header yes or no, or write the same one over both."
             )
         places = {name: i for i, name in enumerate(table.names)}
-        columns = [
-            table.column(places[name], known is None, known or ())
-            for name, known in zip(self.names_, self.categories_, strict=True)
-        ]
-        for name, unit in zip(self.names_, self.units_, strict=True):
-            if unit is not None:
-                check_unit(table.source, name, unit, table.unit(places[name]))
         result = np.zeros((len(table), sum(self.blocks_)), np.float32)
-        result[:, self.numbers] = self.scaler_.transform(_numbers(len(table), columns))
-        for i, (column, start, known) in enumerate(
-            zip(columns, self.starts, self.categories_, strict=True)
-        ):
+        columns = []
+        for i, (name, known, start) in enumerate(self._each()):
+            at = places[name]
+            column = table.column(at, known is None, known or ())
+            columns.append(column)
+            if self.units_[i] is not None:
+                check_unit(table.source, name, self.units_[i], table.unit(at))
             if known is not None:
                 found = _places(column, known)
                 result[np.arange(len(table)), start + np.maximum(found, 0)] = 1
-                result[found < 0, start : start + len(known) + 1] = np.nan
+                result[found < 0, start : start + self.blocks_[i]] = np.nan
                 self._tell_of_unseen(i, column, found)
+        result[:, self.numbers] = self.scaler_.transform(_numbers(len(table), columns))
         return result
 
     def encoded(self, X: Any, who: str, missing: bool) -> np.ndarray:
@@ -172,14 +172,14 @@ class TableEncoder(FrameOutput, Transformer):
         """Where in the columns of `transform` each column of the table begins."""
         return list(itertools.accumulate(self.blocks_, initial=0))[:-1]
 
+    def _each(self) -> Iterator[tuple[str, list[str] | None, int]]:
+        """Of each column of the table its name, its categories, and where it begins in those of `transform`."""
+        return zip(self.names_, self.categories_, self.starts, strict=True)
+
     @property
     def numbers(self) -> list[int]:
         """Where in the columns of `transform` those of numbers are."""
-        return [
-            start
-            for start, known in zip(self.starts, self.categories_, strict=True)
-            if known is None
-        ]
+        return [start for _, known, start in self._each() if known is None]
 
     def per_column(self, shares: np.ndarray) -> np.ndarray:
         """Shares of `transform`'s columns (N, D) as shares of the table's, (N, columns): those of a category add up."""
@@ -194,11 +194,11 @@ class TableEncoder(FrameOutput, Transformer):
         Z = np.asarray(Z, np.float64)
         found = np.empty((len(Z), len(self.names_)), dtype=object)
         numbers = iter(self.scaler_.inverse_transform(Z[:, self.numbers]).T)
-        for j, (known, start) in enumerate(zip(self.categories_, self.starts, strict=True)):
+        for j, (_, known, start) in enumerate(self._each()):
             if known is None:
                 found[:, j] = next(numbers)
                 continue
-            block = Z[:, start : start + len(known) + 1]
+            block = Z[:, start : start + self.blocks_[j]]
             cells = np.array([*known, "other"], dtype=object)
             missing = np.isnan(block).any(axis=1)
             likeliest = np.where(np.isnan(block), -1, block).argmax(axis=1)
@@ -207,9 +207,8 @@ class TableEncoder(FrameOutput, Transformer):
 
     def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """(facts, arrays) for a model file."""
-        facts = {"max_categories": self.max_categories, "names": self.names_, "categories": self.categories_,
-                 "others": self.others_, "na": self.na_, "units": self.units_,
-                 "named": self.named_}  # fmt: skip
+        facts = {name: getattr(self, f"{name}_") for name in FACTS}
+        facts["max_categories"] = self.max_categories
         return facts, self.scaler_.learned()
 
     @classmethod
@@ -240,11 +239,8 @@ class TableEncoder(FrameOutput, Transformer):
                 f"TableEncoder: expected input_features, the columns that fit saw, got {input_features}."
             )
         names: list[str] = []
-        for name, known in zip(self.names_, self.categories_, strict=True):
-            if known is None:
-                names.append(name)
-            else:
-                names += [f"{name}={cell}" for cell in [*known, "other"]]
+        for name, known, _ in self._each():
+            names += [name] if known is None else [f"{name}={cell}" for cell in [*known, "other"]]
         return np.array(names, dtype=object)
 
 

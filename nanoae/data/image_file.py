@@ -62,30 +62,17 @@ def opened_image(path: Path) -> Iterator[Image]:
         if getattr(image, "is_animated", False) and image.format != "MPO":
             raise BadFile(path, "one image", f"{image.n_frames}", "Save each as a file of its own.")
         found = bits(path, image)
+        least = 8 if image.format == "JPEG2000" else 1
+        fits = image.mode in CHANNELS and least <= found <= 8
         if is_sixteen(image):
             fits = found == 16 or image.format == "PPM"  # whose values Pillow brings to 0 .. 65535
-        else:
-            fits = image.mode in CHANNELS and (
-                found == 8 or (found < 8 and image.format != "JPEG2000")
-            )
         if not fits:
-            raise BadFile(
-                path,
-                "a greyscale image of 8 or 16 bits or an RGB image of 8",
-                f"mode {image.mode}, {found} bits",
-                "Convert it first.",
-            )
-        if (
-            is_sixteen(image)
-            and image.format == "TIFF"
-            and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO
-        ):
-            raise BadFile(
-                path,
-                "an image in which white is the largest value",
-                "one in which it is 0",
-                "Invert it.",
-            )
+            expected = "a greyscale image of 8 or 16 bits or an RGB image of 8"
+            raise BadFile(path, expected, f"mode {image.mode}, {found} bits", "Convert it first.")
+        tags = image.tag_v2 if image.format == "TIFF" else {}
+        if is_sixteen(image) and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+            expected = "an image in which white is the largest value"
+            raise BadFile(path, expected, "one in which it is 0", "Invert it.")
         yield image
 
 
@@ -120,22 +107,16 @@ def pixels(path: Path, image: Image) -> np.ndarray:
     if image.format != "TIFF":
         ImageOps.exif_transpose(image, in_place=True)
     sixteen = is_sixteen(image)
-    key = "transparency" in image.info
-    if key and sixteen:
-        raise transparent(path)
+    transparent = "transparency" in image.info
     if sixteen:
-        return np.asarray(image).astype(np.uint16)
-    mode = CHANNELS[image.mode]
-    if key or image.mode in ("LA", "PA", "RGBA"):
-        image = image.convert("RGBA")
-        if image.getchannel("A").getextrema() != (255, 255):
-            raise transparent(path)
-    if image.mode != mode:
-        image = image.convert(mode)
-    return np.asarray(image)
-
-
-def transparent(path: Path) -> BadFile:
-    return BadFile(
-        path, "an image without transparent pixels", "some", "Lay it on a background first."
-    )
+        found = np.asarray(image).astype(np.uint16)
+    else:
+        mode = CHANNELS[image.mode]
+        if transparent or image.mode in ("LA", "PA", "RGBA"):
+            image = image.convert("RGBA")
+            transparent = image.getchannel("A").getextrema() != (255, 255)
+        found = np.asarray(image.convert(mode))
+    if transparent:
+        expected = "an image without transparent pixels"
+        raise BadFile(path, expected, "some", "Lay it on a background first.")
+    return found

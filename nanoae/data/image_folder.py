@@ -173,44 +173,23 @@ def read_stack(folder: Path, paths: list[Path], limit: int) -> np.ndarray:
     stack: np.ndarray | None = None
     for n, path in enumerate(paths):
         with opened_image(path) as image:
-            bytes_ = image.width * image.height * len(image.getbands())
-            if bytes_ > most:
-                raise BadFile(
-                    path,
-                    f"at most {most} bytes of pixels in files so small",
-                    bytes_,
-                    "Is it an image?",
-                )
-            if bytes_ * len(paths) > limit:
-                got = f"{len(paths)} images of {bytes_}"
-                raise BadFile(
-                    folder,
-                    f"at most {limit} bytes of pixels in all",
-                    got,
-                    "Allow more: --limit 8GB, limit=.",
-                )
-            shape = (image.height, image.width)
-            # known before it is unpacked
-            if stack is not None and set(shape) != set(stack.shape[1:3]):
-                raise unlike(path, stack, first, shape)
+            size = image.width * image.height * len(image.getbands())
+            if size > most:
+                expected = f"at most {most} bytes of pixels in files so small"
+                raise BadFile(path, expected, size, "Is it an image?")
+            if size * len(paths) > limit:
+                expected = f"at most {limit} bytes of pixels in all"
+                got = f"{len(paths)} images of {size}"
+                raise BadFile(folder, expected, got, "Allow more: --limit 8GB, limit=.")
             found = pixels(path, image)
         if stack is None:
             stack = np.empty((len(paths), *found.shape), found.dtype)
         if found.shape != stack.shape[1:]:
-            raise unlike(path, stack, first, found.shape)
+            hint = "Make all images the same size and colours."
+            raise BadFile(path, f"shape {stack.shape[1:]} as {first}", found.shape, hint)
         if found.dtype != stack.dtype:
-            raise BadFile(
-                path, f"{stack.dtype} as {first}", found.dtype, "Give all images 8 bits, or all 16."
-            )
+            hint = "Give all images 8 bits, or all 16."
+            raise BadFile(path, f"{stack.dtype} as {first}", found.dtype, hint)
         stack[n] = found
     assert stack is not None
     return stack
-
-
-def unlike(path: Path, stack: np.ndarray, first: Path, shape: tuple[int, ...]) -> BadFile:
-    return BadFile(
-        path,
-        f"shape {stack.shape[1:]} as {first}",
-        shape,
-        "Make all images the same size and colours.",
-    )

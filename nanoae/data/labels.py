@@ -17,11 +17,12 @@ import sys
 import unicodedata
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from nanoae.data.cell import are_codes
+from nanoae.data.cell import are_codes, objects
 from nanoae.data.cell import is_nothing as is_no_value
 from nanoae.data.missing import is_gap
 
@@ -39,11 +40,9 @@ def read_labels(cells: Sequence[str]) -> np.ndarray:
     known: np.ndarray = texts[~missing]
     kinds = () if are_codes(set(known.tolist())) else (np.int64, np.float64)
     for dtype in kinds:
-        try:
+        with suppress(ValueError, OverflowError):
             known = np.asarray(known.astype(dtype))
             break
-        except (ValueError, OverflowError):
-            continue
     else:  # texts, of which who uses them says what they mean
         missing = texts == ""
         known = texts[~missing]
@@ -84,12 +83,8 @@ def numeric_labels(y: Any, who: str) -> np.ma.MaskedArray:
         raise ValueError(
             f"{who}: expected numbers, got text ({known[0].item()!r}). Convert y first."
         )
-    if known.dtype.kind in "iu" and len(known):
-        lowest = int(known.min())
-        highest = int(known.max())
-        lost = []
-        if max(-lowest, highest) > 2**53:
-            lost = [number for number in known.tolist() if int(float(number)) != number]
+    if known.dtype.kind in "iu" and np.abs(known.astype(np.float64)).max(initial=0) >= 2**53:
+        lost = [number for number in known.tolist() if int(float(number)) != number]
         if lost:
             raise ValueError(
                 f"{who}: expected y that float64 can hold, got {lost[0]}. Subtract its mean first."
@@ -139,33 +134,25 @@ def _of_one_kind(y: Any, who: str) -> np.ma.MaskedArray:
 
 def _unpacked(cells: np.ndarray, missing: np.ndarray, who: str) -> np.ma.MaskedArray:
     """`_of_one_kind` of an array of Python objects (N,)."""
-    cells = np.array(
-        [cell.decode() if isinstance(cell, bytes) else cell for cell in cells.tolist()],
-        dtype=object,
-    )
-    nothing = np.array([is_nothing(cell) for cell in cells], bool)
-    gaps = [cell for cell in cells[nothing & ~missing] if isinstance(cell, str)]
-    _tell_of(gaps, who)
-    missing = missing | nothing
-    kinds = np.array([_kind(cell, who) for cell in cells[~missing]], dtype=object)
-    known = cells[~missing]
-    if set(kinds) == {"number", "text"} and all(
-        number == -1 for number in known[kinds == "number"]
-    ):
-        missing[~missing] = kinds == "number"  # -1 beside texts
-        known = known[kinds == "text"]
-        kinds = kinds[kinds == "text"]
-    if len(set(kinds)) > 1:
-        firsts = [known[kinds == kind][0] for kind in sorted(set(kinds))]
-        examples = " and ".join(map(repr, firsts))
+    listed = [cell.decode() if isinstance(cell, bytes) else cell for cell in cells.tolist()]
+    known = [cell for cell, gone in zip(listed, missing, strict=True) if not gone]
+    _tell_of([cell for cell in known if isinstance(cell, str) and is_gap(cell)], who)
+    each = iter(known)
+    kinds = np.array(["" if gone else _kind(next(each), who) for gone in missing], dtype="U11")
+    cells = objects(listed)
+    if {*kinds} - {""} == {"number", "text"} and (cells[kinds == "number"] == -1).all():
+        kinds[kinds == "number"] = ""  # -1 beside texts
+    different = sorted({*kinds} - {""})
+    if len(different) > 1:
+        examples = " and ".join(repr(cells[kinds == kind][0]) for kind in different)
         raise ValueError(
             f"{who}: expected labels of one kind, numbers, truth values or texts, got {examples}. "
             "Write all of them in one way."
         )
-    same = np.array(known.tolist())
+    same = np.array(cells[kinds != ""].tolist())
     if same.dtype.kind == "O":
         same = same.astype(np.float64)
-    return _masked(same, missing)
+    return _masked(same, kinds == "")
 
 
 def is_nothing(cell: Any) -> bool:
@@ -185,6 +172,9 @@ def _tell_of(gaps: Sequence[str], who: str) -> None:
 
 
 def _kind(cell: Any, who: str) -> str:
+    """What a label is, "" where it is none; ValueError where it is something else."""
+    if is_nothing(cell):
+        return ""
     for kind, types in KINDS.items():
         if isinstance(cell, types):
             return kind
@@ -225,12 +215,9 @@ def _meaning(text: str) -> Any:
 
 def _minus_one(labels: np.ma.MaskedArray) -> np.ndarray:
     """Where a label is -1, or says so, (N,)."""
-    if labels.dtype.kind not in "ifU":
-        return np.zeros(len(labels), bool)
+    found = np.isin(labels.data, (-1,))
     if labels.dtype.kind == "U":
         found = np.isin(np.char.strip(labels.data), ("-1", "-1.0"))
-    else:
-        found = np.isin(labels.data, (-1,))
     return ~labels.mask & found
 
 

@@ -225,7 +225,7 @@ class Whole(NamedTuple):
 
     @classmethod
     def of(cls, blocks: Iterable[np.ndarray]) -> Whole:
-        """Of blocks (n, D), in one pass (Chan, Golub & LeVeque 1983)."""
+        """Of blocks (n, D) (Chan, Golub & LeVeque 1983)."""
         n = mean = squares = np.float64(0)  # then of each column
         low, high = np.float64(np.inf), np.float64(-np.inf)
         for x in blocks:
