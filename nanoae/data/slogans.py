@@ -6,70 +6,18 @@ line names its product, which is its keyword. The grammar knows some 800,000 of 
 
 from __future__ import annotations
 
+from configparser import ConfigParser
+from pathlib import Path
+
 import numpy as np
 
+GRAMMAR = ConfigParser(interpolation=None)
+GRAMMAR.read(Path(__file__).with_name("slogans.ini"), encoding="utf-8")
 KINDS: dict[str, dict[str, str]] = {  # kind -> slot -> its words, separated by commas
-    "drink": {
-        "product": "coffee, tea, cocoa, lemonade, cider, juice, milk, water",
-        "quality": "bold, smooth, fresh, golden, honest, sweet, crisp, rich, gentle, mellow, pure, slow",
-        "verb": "sip, pour, taste, share, savour, brew, try, enjoy",
-        "when": "at sunrise, after the rain, before the first meeting, on a lazy Sunday, between two chapters, "
-        "when the day is long, with old friends, under the apple tree",
-        "gift": "a calm mind, a warm smile, a bright morning, a little courage, a moment of peace, good company",
-    },
-    "food": {
-        "product": "bread, chocolate, cheese, honey, pasta, soup, pancakes, apples",
-        "quality": "crunchy, creamy, warm, tender, rustic, golden, simple, generous, fresh, sunny, spicy, hearty",
-        "verb": "bite into, share, taste, unwrap, savour, serve, bring home, try",
-        "when": "at noon, by the fire, on the first day of spring, after school, when guests arrive, "
-        "at the kitchen table, in the garden, around midnight",
-        "gift": "a full table, a happy belly, a taste of home, second helpings, a feast, a reason to stay",
-    },
-    "clothes": {
-        "product": "shoes, boots, socks, hats, scarves, jackets, gloves, jeans",
-        "quality": "soft, bold, light, warm, quiet, colourful, sturdy, elegant, playful, timeless, snug, brave",
-        "verb": "wear, try on, slip into, dance in, wander in, pack, choose, love",
-        "when": "in any weather, on your first day, when it snows, along the river, on the last train, "
-        "in the big city, all winter long, from dawn to dusk",
-        "gift": "a steady step, a warm heart, a new look, a second skin, a bit of swagger, a long walk",
-    },
-    "travel": {
-        "product": "bicycles, scooters, kayaks, tents, skates, trains, maps, backpacks",
-        "quality": "swift, light, fearless, silent, sturdy, nimble, clever, free, tireless, bright, daring, easy",
-        "verb": "ride, take, explore with, escape with, follow, discover, wander with, trust",
-        "when": "over the hills, across the country, down to the sea, on open roads, far from the office, "
-        "under the stars, past the city limits, until the road ends",
-        "gift": "a wider world, a fresh breeze, a day off, a new horizon, wild stories, an open road",
-    },
-    "home": {
-        "product": "lamps, pillows, blankets, sofas, candles, plants, clocks, carpets",
-        "quality": "cosy, gentle, quiet, glowing, soft, charming, handmade, tidy, peaceful, warm, graceful, modest",
-        "verb": "come home to, relax with, light up with, dream with, settle in with, live with, choose, keep",
-        "when": "after a long day, on rainy evenings, when the wind howls, in every room, by the window, "
-        "on a slow weekend, at the end of the week, all year round",
-        "gift": "a softer night, a quiet corner, sweet dreams, a kinder home, a deep breath, a warm welcome",
-    },
-    "play": {
-        "product": "books, puzzles, guitars, drums, cameras, pencils, kites, radios",
-        "quality": "curious, lively, clever, loud, magical, honest, vivid, cheerful, wild, patient, bright, mighty",
-        "verb": "play with, get lost in, wake up with, grow up with, wonder at, make time for, learn with, celebrate",
-        "when": "on long journeys, after homework, in the attic, before bedtime, at full volume, on the roof, "
-        "when the lights go out, with your whole family",
-        "gift": "a big idea, a loud laugh, an endless summer, a new hobby, a brave thought, a story to tell",
-    },
+    kind: {slot: words.replace("\n", " ") for slot, words in GRAMMAR[kind].items()}
+    for kind in GRAMMAR.sections()
 }
-
-EVERYWHERE: dict[str, str] = {  # slots that are the same for all kinds
-    "people": "dreamers, early birds, night owls, heroes of the everyday, grown-up children, gentle giants, "
-    "busy parents, curious minds, lovers of small things, good neighbours, people in a hurry, people with time",
-    "worry": "rush, fuss, noise, worries, excuses, Mondays, drama, hurry",
-    "call": "Say yes to, Make room for, Wake up to, Fall in love with, Never settle for less than, Say hello to, "
-    "Treat yourself to, Come back to, Believe in, Take a chance on",
-    "praise": "Nothing beats, There is always time for, The world needs more, You deserve, Life is better with, "
-    "It all begins with, Today calls for, Everyone talks about",
-    "promise": "made with love, made for you, worth the wait, better together, simply good, from us to you, "
-    "as it should be, no more and no less, one of a kind, always on your side",
-}
+EVERYWHERE = KINDS.pop("everywhere")  # slots that are the same for all kinds
 
 SENTENCES = (
     "{Verb} {quality} {product} {when}.",
