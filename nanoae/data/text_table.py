@@ -70,21 +70,16 @@ class TextTable:
         self._ends_open = self.width > 1 and not any(row[-1].strip() for row in rows)
         if self._ends_open:
             first.pop()
+        counted = "Unnamed: {}" if self.named else "{}"  # as pandas calls it, counted from 0
         self.names = [
-            (cell or f"Unnamed: {i}")
-            if self.named
-            else str(i + 1)  # as pandas calls it, counted from 0
-            for i, cell in enumerate(first)
+            (self.named and cell) or counted.format(i)
+            for i, cell in enumerate(first, not self.named)
         ]
         check_names(self.names, str(path))
         for name in (*written.text, *written.ignore):
             if name not in self.names:
-                raise BadFile(
-                    path,
-                    f"a column named {name!r}",
-                    f"{self.names}",
-                    did_you_mean(name, self.names),
-                )
+                hint = did_you_mean(name, self.names)
+                raise BadFile(path, f"a column named {name!r}", self.names, hint)
 
     # ---------------------------------------------------------------- what it looks like
 
@@ -99,7 +94,7 @@ class TextTable:
         told = EXCEL.fullmatch(lines[0]) if lines else None
         self._separator = told[1] if told else None
         self._skip = 1 if told else 0
-        self._header = list[str]()
+        self._header: list[str] = []
         comments = list(takewhile(COMMENT.match, lines[self._skip :]))
         body = lines[self._skip + len(comments) :]
         if comments and body:
@@ -107,7 +102,8 @@ class TextTable:
             mark = self.format.separator or self._separator or separator_of(body) or ","
             rows = first_rows([header, body[0]], mark)
             self._skip += len(comments)
-            self._header = [header] if len({len(row) for row in rows}) == 1 else []
+            if len({*map(len, rows)}) == 1:
+                self._header.append(header)
         return self._header + lines[self._skip :]
 
     def _found_separator(self, lines: list[str]) -> str:
@@ -128,12 +124,8 @@ class TextTable:
         shown = short(", ".join(first))
         if named is None:
             hint = "Settle it with header=True or False, --header yes or no."
-            raise BadFile(
-                self.path,
-                "a first row of names, or of values",
-                f"{shown}, which may be either",
-                hint,
-            )
+            got = f"{shown}, which may be either"
+            raise BadFile(self.path, "a first row of names, or of values", got, hint)
         if named and len(first) <= 2 and all(map(is_number, first)):
             warnings.warn(
                 f"{self.path}: taking the first row, {shown}, for names of columns. If it holds values: "
@@ -153,13 +145,9 @@ class TextTable:
         rows: list[list[str]] = []
         numbers = array("q")
         size = max(BLOCK // max(self.width, 1), 16)
-        header = self.named
-        for row in reader:
-            if not row or (self.width > 1 and len(row) == 1 and not row[0].strip()):
-                continue  # an empty line
-            if header:
-                header = False
-                continue
+        if self.named:
+            next(filter(self._is_row, reader))
+        for row in filter(self._is_row, reader):
             rows.append(row)
             numbers.append(before + reader.line_num)
             if len(rows) == size:
@@ -169,15 +157,19 @@ class TextTable:
         if rows:
             yield numbers, self._columns(numbers, rows)
 
+    def _is_row(self, row: list[str]) -> bool:
+        """Whether it is no empty line."""
+        return len(row) > 1 or (len(row) == 1 and (self.width == 1 or bool(row[0].strip())))
+
     def _columns(self, numbers: array, rows: list[list[str]]) -> list[tuple[str, ...]]:
         """The cells of these rows by column; BadFile for a row that is too short or too long."""
-        if {*map(len, rows)} != {self.width}:
-            widths = list(map(len, rows))
-            at = next(i for i, width in enumerate(widths) if width != self.width)
-            hint = ""
-            if self.named and widths[at] == self.width + 1:
-                hint = "If the first column holds names of rows, it needs a name, too."
-            raise BadFile(self.path, f"{self.width} cells in row {numbers[at]}", widths[at], hint)
+        for number, row in zip(numbers, rows, strict=True):
+            if len(row) != self.width:
+                more = self.named and len(row) == self.width + 1
+                hint = (
+                    "If the first column holds names of rows, it needs a name, too." if more else ""
+                )
+                raise BadFile(self.path, f"{self.width} cells in row {number}", len(row), hint)
         columns = list(zip(*rows, strict=True))
         if self._ends_open and any(map(str.strip, columns.pop())):
             raise BadFile(
