@@ -307,6 +307,22 @@ def extremes(x: Any) -> tuple[np.ndarray, np.ndarray]:
     return least, most  # type: ignore[return-value]
 
 
+def bad_values(x: Any, bad: Callable[[np.ndarray], Any]) -> tuple[int, tuple[int, ...], Any, int]:
+    """(row, place in it, value) of the first value in x (N, ...) that is bad, and how many are. bad(block) tells it of
+    each, or False of all."""
+    row, place, value, count, before = 0, (), None, 0, 0
+    for block in by_blocks(x):
+        found = bad(block)
+        if np.any(found):
+            if not count:
+                inside, *rest = np.argwhere(found)[0].tolist()
+                row, place = before + inside, tuple(rest)
+                value = block[inside][place]
+            count += int(found.sum())
+        before += len(block)
+    return row, place, value, count
+
+
 def sample(x: Any) -> np.ndarray:
     """x (N, ...) as it is where it is in memory. Of Rows a random sample in their order: 65,536, or as many as take 64
     MB in float64.

@@ -84,11 +84,9 @@ class TrainingSet:
         parts = [x for x in (data.x_train, data.x_test) if x.size]
         counts = all(map(whole, parts))
         table = self.axes == len(data.shape) == 1
-        if table and counts:
-            lowest = min(x.min() for x in parts)
-            highest = max(x.max() for x in parts)
-            if lowest >= 0 and highest <= self.maximum:
-                return replace(data, maximum=self.maximum)
+        in_range = all(x.min() >= 0 and x.max() <= self.maximum for x in parts)
+        if table and counts and in_range:
+            return replace(data, maximum=self.maximum)
         if within_one(*parts) or (self.maximum == 1 and not counts):
             return replace(data, maximum=1)
         raise ValueError(

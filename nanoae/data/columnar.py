@@ -18,6 +18,7 @@ KIND = "Parquet or Arrow file"
 AT_ONCE = 1 << 16  # rows
 # Arrow's types that float32 holds
 SINGLE = ("bool", "int8", "uint8", "int16", "uint16", "halffloat", "float")
+NUMBERS = (*SINGLE, "int32", "uint32", "int64", "uint64", "double")
 
 
 def is_columnar(path: Path) -> bool:
@@ -56,24 +57,17 @@ def read_columns(
     with decoding(path, KIND):
         source = opened(path)
         types = {field.name: str(field.type) for field in source.schema}
-        index = (source.schema.pandas_metadata or {}).get("index_columns", [])
-        of_index = [name for name in index if isinstance(name, str)]
-        left_out = {label, *ignore, *of_index}
         if columns is None:
-            names = [name for name in types if name not in left_out]
-        else:
-            names = [*columns]
-        wanted = names if label is None else [*names, label]
-        for name in wanted:
+            index = (source.schema.pandas_metadata or {}).get("index_columns", [])
+            left_out = [label, *ignore, *index]
+            columns = [name for name in types if name not in left_out]
+        names = [*columns]
+        labels = [] if label is None else [label]
+        for name in names + labels:
             if name not in types:
-                raise BadFile(
-                    path,
-                    f"a column {name!r}",
-                    f"{list(types)[:20]}",
-                    did_you_mean(name, types).strip(),
-                )
-        for name in names:
-            if types[name] not in (*SINGLE, "int32", "uint32", "int64", "uint64", "double"):
+                hint = did_you_mean(name, types).strip()
+                raise BadFile(path, f"a column {name!r}", f"{list(types)[:20]}", hint)
+            if name != label and types[name] not in NUMBERS:
                 hint = "Leave it out with ignore=, --ignore, or name it as the label."
                 raise BadFile(path, f"numbers in column {name!r}", types[name], hint)
         if not names:
@@ -82,11 +76,10 @@ def read_columns(
         dtype = np.dtype(np.float32 if single else np.float64)
         size = source.count_rows() * len(names) * dtype.itemsize
         if size > limit:
-            raise BadFile(
-                path, f"at most {limit} bytes when unpacked", size, "Allow more with --limit 8GB."
-            )
+            hint = "Allow more with --limit 8GB."
+            raise BadFile(path, f"at most {limit} bytes when unpacked", size, hint)
         y: list[np.ndarray] = []
-        x = stored(blocks(source, names, label, dtype, y))
+        x = stored(blocks(source, names, labels, dtype, y))
     x.names = tuple(names)
     return x, np.concatenate(y) if y else None
 
@@ -109,20 +102,13 @@ def opened(path: Path) -> Any:
 
 
 def blocks(
-    source: Any, names: list[str], label: str | None, dtype: np.dtype, y: list[np.ndarray]
+    source: Any, names: list[str], labels: list[str], dtype: np.dtype, y: list[np.ndarray]
 ) -> Iterator[Any]:
     """The rows (n, D) of those columns, some at a time; their labels are put into y."""
-    columns = names if label is None else [*names, label]
-    wanted = {
-        "batch_size": AT_ONCE,
-        "batch_readahead": 1,
-        "fragment_readahead": 1,
-        "use_threads": False,
-    }
-    for batch in source.to_batches(columns=columns, **wanted):
+    few = {"batch_size": AT_ONCE, "batch_readahead": 1, "fragment_readahead": 1}
+    for batch in source.to_batches(columns=names + labels, use_threads=False, **few):
         x = np.empty((len(batch), len(names)), dtype)
         for j, name in enumerate(names):
             x[:, j] = batch.column(name).to_numpy(zero_copy_only=False)
-        if label is not None:
-            y.append(batch.column(label).to_numpy(zero_copy_only=False))
+        y += [batch.column(name).to_numpy(zero_copy_only=False) for name in labels]
         yield x

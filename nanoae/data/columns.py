@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -21,13 +21,6 @@ DECLARED = {  # by library: how the types of a column of categories begin
     "arrow": ("dictionary",),
 }
 PLAIN = ("int", "uint", "float", "double", "halffloat")  # Arrow's types of numbers
-
-
-class Column(NamedTuple):
-    """A column of a frame: its cells (N,), numbers with NaN or objects, and whether its type says categories."""
-
-    cells: np.ndarray
-    declared: bool = False
 
 
 def library(X: Any) -> str | None:
@@ -76,49 +69,51 @@ def check_learned(
         )
 
 
-def frame_columns(X: Any, who: str) -> list[Column]:
-    """The columns of a data frame; ValueError names one that is neither numbers nor text."""
-    names = labels(X, who) or []
-    kind = library(X)
+def frame_columns(X: Any, who: str) -> tuple[list[np.ndarray], frozenset[str]]:
+    """The cells (N,) of a data frame's columns, numbers with NaN or objects, and the names of those whose type says
+    that they are categories; ValueError names one that is neither numbers nor text."""
     if hasattr(type(X), "compute"):  # of the type: pandas' columns are attributes, too
         raise TypeError(
             f"{who}: expected a data frame in memory, got one of {type(X).__module__}. Use X.compute()."
         )
+    kind = library(X) or "pandas"
     if kind == "pandas":
-        return [_of_pandas(X.iloc[:, i], name, who) for i, name in enumerate(names)]
-    if kind == "polars":
-        return [
-            _of_polars(series, name, who)
-            for series, name in zip(X.get_columns(), names, strict=True)
-        ]
-    return [_of_arrow(array, name, who) for array, name in zip(X.itercolumns(), names, strict=True)]
+        columns = [X.iloc[:, i] for i in range(X.shape[1])]
+    else:
+        columns = X.get_columns() if kind == "polars" else X.itercolumns()
+    cells: list[np.ndarray] = []
+    declared: set[str] = set()
+    for name, column in zip(labels(X, who) or [], columns, strict=True):
+        told = column.type if kind == "arrow" else column.dtype
+        if _declared(told, kind, name, who):
+            declared.add(str(name))
+        cells.append(CELLS[kind](column, str(name) in declared))
+    return cells, frozenset(declared)
 
 
-def _of_pandas(series: Any, name: Any, who: str) -> Column:
+def _of_pandas(series: Any, declared: bool) -> np.ndarray:
     kind = getattr(series.dtype, "kind", "O")
-    declared = _declared(series.dtype, "pandas", name, who)
     if isinstance(series.dtype, np.dtype) and kind != "O":
-        return Column(series.to_numpy())
+        return series.to_numpy()
     if kind in "uif" and not declared:
         # nullable, Arrow's and sparse columns
-        return Column(series.to_numpy(np.float64, na_value=np.nan))
+        return series.to_numpy(np.float64, na_value=np.nan)
     cells = series.astype(object).to_numpy(copy=True)
     cells[series.isna().to_numpy(dtype=bool)] = None
-    return Column(cells, declared)
+    return cells
 
 
-def _of_polars(series: Any, name: Any, who: str) -> Column:
-    declared = _declared(series.dtype, "polars", name, who)
-    if series.dtype.is_float() or series.dtype.is_integer():
-        return Column(series.to_numpy())
-    return Column(objects(series.to_list()), declared)
+def _of_polars(series: Any, declared: bool) -> np.ndarray:
+    number = series.dtype.is_float() or series.dtype.is_integer()
+    return series.to_numpy() if number else objects(series.to_list())
 
 
-def _of_arrow(array: Any, name: Any, who: str) -> Column:
-    declared = _declared(array.type, "arrow", name, who)
-    if str(array.type).startswith(PLAIN):
-        return Column(array.to_numpy(zero_copy_only=False))
-    return Column(objects(array.to_pylist()), declared)
+def _of_arrow(array: Any, declared: bool) -> np.ndarray:
+    number = str(array.type).startswith(PLAIN)
+    return array.to_numpy(zero_copy_only=False) if number else objects(array.to_pylist())
+
+
+CELLS = {"pandas": _of_pandas, "polars": _of_polars, "arrow": _of_arrow}
 
 
 def _declared(dtype: Any, kind: str, name: Any, who: str) -> bool:

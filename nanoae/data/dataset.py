@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nanoae.data.maximum import check_maximum, find_maximum, in_one_unit
-from nanoae.rows import Rows, by_blocks, rows_of
+from nanoae.rows import Rows, bad_values, rows_of
 
 # bytes that one compressed file may unpack to; a larger set belongs in a memory-mapped .npy
 UNPACK_LIMIT = 4 << 30
@@ -209,15 +209,10 @@ def check_finite(name: str, x: np.ndarray) -> None:
     if x.dtype.kind != "f" or 0 in x.shape:
         return
     limit = float(np.finfo(np.float32).max)
-    before = 0
-    for block in by_blocks(x):
-        with np.errstate(invalid="ignore"):
-            fine = block.min() >= -limit and block.max() <= limit  # both are False for NaN
-        if not fine:
-            rows = block.reshape(len(block), -1)
-            row, column = np.argwhere(~(np.abs(rows) <= limit))[0].tolist()
-            raise ValueError(
-                f"{name}: expected finite numbers of float32, got {rows[row, column]} in row {before + row + 1}, "
-                f"column {column + 1} (counted from 1). Remove such rows, or fill the values in."
-            )
-        before += len(block)
+    row, place, value, count = bad_values(x, lambda block: ~(np.abs(block) <= limit))
+    if count:
+        column = np.ravel_multi_index(place, x.shape[1:])
+        raise ValueError(
+            f"{name}: expected finite numbers of float32, got {value} in row {row + 1}, "
+            f"column {column + 1} (counted from 1). Remove such rows, or fill the values in."
+        )

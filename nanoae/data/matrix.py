@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 
 from nanoae.backend import get_ops
 from nanoae.data.columns import dense, labels, library
 from nanoae.data.table import Table
-from nanoae.rows import Rows, by_blocks, extremes, rows_of
+from nanoae.rows import Rows, bad_values, extremes, rows_of
 
 MANY = 1 << 18  # numbers that all cores add up
 MASK = 'Autoencoder and AnomalyDetector take NaN with missing="mask".'
@@ -53,31 +54,24 @@ def check_finite(
 
     given   X before it became float32, if it did; names, rows   what the user calls its columns and its rows, if at all
     """
-    first = None
-    count = 0
-    before = 0
-    for block in by_blocks(X):
+
+    def bad(block: np.ndarray) -> Any:
         with np.errstate(invalid="ignore", over="ignore"):
             # Else look closer: a sum can be too large though no number is.
             many = block.size > MANY and block.dtype.char in "fd"
             total = get_ops("numpy").sum(block) if many else block.sum()
-            fine = np.isfinite(total)
-        if not fine:
-            bad = np.isinf(block) if missing else ~np.isfinite(block)
-            if first is None and bad.any():
-                inside, *place = np.argwhere(bad)[0].tolist()
-                first = before + inside
-                got = block[inside][tuple(place)]
-            count += int(bad.sum())
-        before += len(block)
-    if first is not None:
-        row = first
+            if np.isfinite(total):
+                return False
+        return np.isinf(block) if missing else ~np.isfinite(block)
+
+    row, place, got, count = bad_values(X, bad)
+    if count:
         value = "NaN" if np.isnan(got) else "infinity"
         if given is not None:
-            was = np.asarray(given[row : row + 1])[0][tuple(place)]
+            was = np.asarray(given[row : row + 1])[0][place]
             if was is not None and np.isfinite(was):
                 value = f"{was:g}, too large for {X.dtype},"
-        where = f"column {place[0]}" if len(place) == 1 else f"place {tuple(place)}"
+        where = f"column {place[0]}" if len(place) == 1 else f"place {place}"
         if names is not None:
             where += f" ({names[place[0]]!r})"
         raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from nanoae.interval import Interval
 from nanoae.rows import by_blocks
 
 
@@ -105,11 +106,7 @@ def told(x: np.ndarray) -> str:
 
 def check_maximum(name: str, maximum: float, *parts: np.ndarray) -> None:
     """ValueError where a user's maximum is no number above 0, or a value is not between 0 and it."""
-    if (
-        isinstance(maximum, bool)
-        or not isinstance(maximum, (int, float, np.number))
-        or not maximum > 0
-    ):
+    if maximum not in Interval("(0, inf)"):
         raise ValueError(
             f"{name}: expected maximum, the value that stands for 1, to be a number > 0, got {maximum!r}."
         )

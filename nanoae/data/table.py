@@ -57,18 +57,8 @@ class Table:
             return X
         names = labels(X, who)
         if names is not None:
-            columns = frame_columns(X, who)
-            declared = [
-                str(name) for name, column in zip(names, columns, strict=True) if column.declared
-            ]
-            return cls(
-                [*map(str, names)],
-                [column.cells for column in columns],
-                range(len(X)),
-                who,
-                None,
-                frozenset(declared),
-            )
+            cells, declared = frame_columns(X, who)
+            return cls([*map(str, names)], cells, range(len(X)), who, None, declared)
         X = dense(X, who)
         if X.ndim != 2:
             raise ValueError(
