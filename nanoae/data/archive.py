@@ -140,28 +140,13 @@ def read_header(
     return shape, dtype
 
 
-class Sips(io.RawIOBase):
+class Sips(io.BufferedReader):
     """A file that gives a megabyte at most at once: zipfile would read a directory of any length that it is told."""
 
-    def __init__(self, file: IO[bytes]):
-        self.file = file
-
-    def read(self, n: int = -1) -> bytes:
-        if n is None or n < 0 or n > MOST_AT_ONCE:
+    def read(self, n: int | None = -1) -> bytes:
+        if n is None or not 0 <= n <= MOST_AT_ONCE:
             n = MOST_AT_ONCE + 1
-        content = self.file.read(n)
+        content = super().read(n)
         if len(content) > MOST_AT_ONCE:
             raise ValueError(f"at most {MOST_AT_ONCE} bytes are read at once")
         return content
-
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-    def seek(self, where: int, whence: int = 0) -> int:
-        return self.file.seek(where, whence)
-
-    def tell(self) -> int:
-        return self.file.tell()

@@ -32,7 +32,7 @@ def is_header(first: list[str], body: list[list[str]]) -> bool | None:
         return None if len(again) == len(names) else True
     whole = all(first[j].isdigit() for j in numbers)
     if any(share_of_numbers(columns[j]) >= 0.5 for j in names if j not in again):
-        values = [value(first[j]) for j in numbers]
+        values = [found.value() for found in map(number, first) if found]
         if len(set(values)) < len(values):
             return False
         return whole or (len(values) > 1 and in_order(values))
@@ -43,23 +43,26 @@ def is_header(first: list[str], body: list[list[str]]) -> bool | None:
 
 def numbers_are_names(first: list[str], columns: list[list[str]]) -> bool | None:
     """`is_header` by the numbers of the first row alone."""
-    numbers = [j for j, cell in enumerate(first) if is_number(cell) and any(columns[j])]
-    names = [first[j] for j in numbers]
-    below = [list(filter(is_number, columns[j])) for j in numbers]
-    values = list(map(value, names))
+    there = [
+        (number(cell), column) for cell, column in zip(first, columns, strict=True) if any(column)
+    ]
+    names = [(name, [*map(number, column)]) for name, column in there if name]
+    values = [name.value() for name, _ in names]
     n = len(names)
     if n == 0 or len(set(values)) < n:
         return False
+    below = [[cell for cell in column if cell] for _, column in names]
     texts = not all(below) and len(columns[0]) >= 3  # a number above a column of texts
     otherwise = [
-        kind(name) not in map(kind, cells) for name, cells in zip(names, below, strict=True)
+        name.kind not in [cell.kind for cell in cells]
+        for (name, _), cells in zip(names, below, strict=True)
     ]
-    values_below = [list(map(value, cells)) for cells in below]
+    values_below = [[cell.value() for cell in cells] for cells in below]
     far = all(map(is_far, values, values_below))
     rows = [
-        [*map(value, row)]
-        for row in zip(*(columns[j] for j in numbers), strict=True)
-        if all(map(is_number, row))
+        [cell.value() for cell in row if cell]
+        for row in zip(*(column for _, column in names), strict=True)
+        if all(row)
     ]
     orders = [is_even] if n < 8 else [is_even, in_order]
     few = len(rows) // 10
@@ -107,17 +110,3 @@ def is_far(x: float, values: list[float]) -> bool:
 
 def is_number(cell: str) -> bool:
     return number(cell) is not None
-
-
-def kind(cell: str) -> tuple[str, bool]:
-    """How a number is written: with which unit, and whether as a whole number."""
-    found = number(cell)
-    assert found is not None
-    whole = found.digits.lstrip("+-").isdigit()
-    return found.unit, whole and "e" not in cell.lower()
-
-
-def value(cell: str) -> float:
-    found = number(cell)
-    assert found is not None
-    return found.value(found.marks[0])

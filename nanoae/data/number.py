@@ -81,8 +81,15 @@ class Number(NamedTuple):
         """Whether it is not 0, which is 0 in any unit."""
         return bool(self.digits.strip("-+0.,"))
 
-    def value(self, mark: str) -> float:
-        """With this decimal mark."""
+    @property
+    def kind(self) -> tuple[str, bool]:
+        """With which unit it is written, and whether as a whole number."""
+        whole = self.digits.lstrip("+-").isdigit()
+        return self.unit, whole and self.exponent == SHARES.get(self.unit, 0)
+
+    def value(self, mark: str = "") -> float:
+        """With this decimal mark; none: the first that it can be read with."""
+        mark = mark or self.marks[0]
         thousands = "," if mark == "." else "."
         digits = self.digits.replace(" ", "").replace("'", "")
         digits = digits.replace(thousands, "").replace(mark, ".")
