@@ -54,6 +54,50 @@ def test_a_trainer_refuses_layers_that_a_callback_puts_there():
         fitted(callbacks=[callback])
 
 
+def test_what_is_assigned_to_theta_is_what_the_layers_have():
+    model = fitted()
+    before = model.reconstruct(X)
+    model.network_.theta = np.zeros_like(model.network_.theta)
+    assert not model.reconstruct(X).any() and before.any()
+    model.network_.theta += 0.125
+    assert (model.network_.layers[0].params["W"] == 0.125).all()
+    moved = model.reconstruct(X)
+    assert np.abs(model.partial_fit(X).reconstruct(X) - moved).max() > 0
+
+
+def another_layer(model):
+    put(model, 2, nanoae.Linear, n_out=2)
+    layer = model.network_.layers[2]
+    layer.params |= {"W": np.ones((8, 2), np.float32), "b": np.zeros(2, np.float32)}
+
+
+def another_array(model):
+    layer = model.network_.layers[0]
+    layer.params["W"] = layer.params["W"] * 2
+
+
+def another_gradient(model):
+    layer = model.network_.layers[0]
+    layer.grads["W"] = np.zeros_like(layer.grads["W"])
+
+
+@pytest.mark.parametrize("change", [another_layer, another_array, another_gradient])
+def test_parameters_outside_theta_are_neither_trained_nor_saved(change, tmp_path):
+    model = fitted()
+    change(model)
+    path = tmp_path / "model.npz"
+    for ask in (
+        lambda: model.partial_fit(X),
+        lambda: model.save(path),
+        lambda: pickle.dumps(model),
+    ):
+        with pytest.raises(
+            ValueError, match=r"Linear\(.*expected parameters that are views of theta"
+        ):
+            ask()
+    assert not path.exists()
+
+
 def another_slope(model):
     model.network_.layers[1].slope = 0.9
 

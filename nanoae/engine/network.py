@@ -68,7 +68,6 @@ class Sequential:
         self.parameters = Parameters(
             self.ops, self.layers, self.dtype, np.random.default_rng(weights), theta
         )
-        self.theta = self.parameters.theta
         self.grad = self.parameters.grad
         # Nobody needs the gradient of the data: up to the first layer that learns, dx is not computed.
         first = next((i for i, layer in enumerate(self.layers) if layer.params), 0)
@@ -77,6 +76,24 @@ class Sequential:
         if state is not None:
             self.set_state(state)
         return self
+
+    @property
+    def theta(self) -> Array:
+        """All that has a gradient, (P,). What is assigned is copied into it, for the layers have views of it."""
+        return self.parameters.theta
+
+    @theta.setter
+    def theta(self, values: Array) -> None:
+        self.ops.copy(values, out=self.theta)
+
+    def check_views(self) -> None:
+        """ValueError where a layer has other parameters than views of theta, which nothing would train or save."""
+        views = set(map(id, self.parameters.views))
+        for layer in self.layers:
+            arrays = [*layer.params.values(), *layer.grads.values()]
+            if not views.issuperset(map(id, arrays)):
+                hint = "Write into those that build made: params[name][...] = values."
+                raise layer.mistake("parameters that are views of theta", "other arrays", hint)
 
     def forward(
         self, x: Array, train: bool = False, start: int = 0, stop: int | None = None
@@ -117,6 +134,7 @@ class Sequential:
 
     def state(self) -> list[Array]:
         """Everything learned, as arrays: theta, then the layers' running statistics."""
+        self.check_views()
         return [self.theta, *(array for layer in self.layers for array in layer.state.values())]
 
     def set_state(self, arrays: list[Any]) -> None:

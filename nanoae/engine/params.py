@@ -18,6 +18,7 @@ class Parameters:
 
     theta, grad   (P,) flat arrays on the device
     slices        (layer number, name) -> the slice of theta that holds that parameter
+    views         what the layers have of both
 
     Raises ValueError where `values` has another size; then nothing was allocated, however large the layers.
     """
@@ -40,6 +41,7 @@ class Parameters:
         if values is not None and values.shape != (size,):
             got = f"an array of shape {values.shape}"
             raise ValueError(f"parameters: expected {size:,} numbers, got {got}.")
+        self.views: list[Array] = []
         self.theta = ops.empty(size, dtype)
         self.grad = ops.zeros(size, dtype)
         for (i, name), where in self.slices.items():
@@ -47,6 +49,7 @@ class Parameters:
             (shape, initializer) = parameters[i][name]
             layer.params[name] = self.theta[where].reshape(shape)
             layer.grads[name] = self.grad[where].reshape(shape)
+            self.views += layer.params[name], layer.grads[name]
             if values is None:
                 drawn = initializer(rng, shape, *fans(shape))
                 ops.copy(ops.to_device(drawn, dtype), out=layer.params[name])

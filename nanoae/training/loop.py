@@ -175,6 +175,7 @@ class Trainer(Reused):
             )
         if self.network.layers != self.layers:
             raise ValueError("Trainer: expected the layers it was made for. Make a new one.")
+        self.network.check_views()
         done, total = self.entered
         self.entered = 0, 0.0
         self.begun, self.drawn_from = self.optimizer.t - done, ops.generator_state(self.order)
