@@ -41,6 +41,7 @@ from nanoae.autoencoders.underfit import part_of_another
 from nanoae.training.process_group import process_group
 
 CHUNKS = 4
+STEPS = 60  # of an epoch
 WIDTH = 72  # of a timeline, letters
 CASES = {"B": B, "H": H}
 ALONE, TWO_THREADS, TWO_RANKS = "1, of one thread", "1, of two threads", "2 ranks"
@@ -151,9 +152,9 @@ def drawn(events: list[tuple[str, float, float]]) -> list[str]:
 
 
 def fitted(case: Case, rows: int, epochs: int, **settings: Any) -> nanoae.Autoencoder:
-    """A network of the case, after so many epochs of 20 steps."""
+    """A network of the case, after so many epochs."""
     features, *hidden, code = case.widths[: len(case.widths) // 2 + 1]
-    X = np.random.default_rng(0).random((20 * rows, features), np.float32)
+    X = np.random.default_rng(0).random((STEPS * rows, features), np.float32)
     fixed = {"backend": "numpy", "random_state": 0, "optimizer": "adam", "batch_size": rows}
     model = nanoae.Autoencoder(code, tuple(hidden), epochs=epochs, **fixed, **settings)
     with part_of_another():  # and not compared with PCA
@@ -167,7 +168,7 @@ def measure(case: Case, rows: int, rounds: int) -> dict[str, float]:
     model = fitted(case, rows, rounds)
     seconds = model.history_["seconds"]
     waited = (group.sums.seconds - before) / sum(seconds) if group else 0.0
-    return {"step": min(seconds[1:]) / 20, "waited": waited, "size": model.network_.theta.size}
+    return {"step": min(seconds[1:]) / STEPS, "waited": waited, "size": model.network_.theta.size}
 
 
 def measure_sums() -> tuple[float, float]:
@@ -305,7 +306,7 @@ def report(measured: dict[str, dict]) -> tuple[str, dict]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=15, help="epochs of 20 steps")
+    parser.add_argument("--rounds", type=int, default=15, help="epochs of 60 steps")
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.work:

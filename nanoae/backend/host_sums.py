@@ -20,18 +20,16 @@ FOLDER = "/dev/shm"  # where MPI has the memory that ranks share
 
 
 class HostSums:
-    """Sums under way, the same on all ranks: between `start` and `wait`.
-
-    Two halves of the shared memory take turns. Who has waited for sums knows that all ranks have begun them, and so
-    have read the sums before them: there it writes the next ones.
+    """pending   requests for the sums under way, each with a `Test`, the same on all ranks: at first, that all ranks
+    have read the sums before them, where these were shared
     """
 
     def __init__(self, comm: Any):
         self.comm = comm
-        self.pending: list[Any] = []  # requests, each with a `Test`
+        self.pending: list[Any] = []
         self.window: Any = None
-        self.halves: list[list[np.ndarray]] = [[], []]  # of each rank
-        self.size = self.used = 0  # bytes of a half
+        self.memories: list[np.ndarray] = []  # what each rank writes to, bytes
+        self.size = self.used = 0  # of one
         self.seconds = 0.0  # spent waiting
 
     def reserve(self, size: int) -> None:
@@ -47,17 +45,16 @@ class HostSums:
             memory = os.statvfs(FOLDER)
             free = memory.f_bavail * memory.f_frsize
         machine.Free()
-        if min(comm.allgather(free)) < 4 * size * comm.size:  # half of it is left to others
+        if min(comm.allgather(free)) < 2 * size * comm.size:  # half of it is left to others
             return
         if self.window is not None:
             self.window.Unlock_all()
             self.window.Free()
         self.size = size
-        self.window = MPI.Win.Allocate_shared(2 * size, 1, comm=comm)
+        self.window = MPI.Win.Allocate_shared(size, 1, comm=comm)
         self.window.Lock_all()
-        memories: list[Any] = [self.window.Shared_query(rank)[0] for rank in range(comm.size)]
-        for turn in (0, 1):
-            self.halves[turn] = [np.frombuffer(m, np.uint8, size, turn * size) for m in memories]
+        shared: list[Any] = [self.window.Shared_query(rank)[0] for rank in range(comm.size)]
+        self.memories = [np.frombuffer(memory, np.uint8, size) for memory in shared]
 
     def start(self, x: Array, scale: float) -> None:
         """Begin to make x, contiguous, the sum of scale · x over all ranks; it is there after `wait`."""
@@ -66,7 +63,9 @@ class HostSums:
         start = self.used
         end = start + x.nbytes
         if x.nbytes >= LARGE and end <= self.size:
-            parts = [half[start:end].view(x.dtype).reshape(x.shape) for half in self.halves[0]]
+            parts = [memory[start:end].view(x.dtype).reshape(x.shape) for memory in self.memories]
+            if start == 0 and self.pending:
+                self.pending[0].Wait()  # until all have read what was written before
             np.multiply(x, scale, out=parts[self.comm.rank])
             self.used = end
             self.window.Sync()
@@ -86,10 +85,8 @@ class HostSums:
         for request in self.pending:
             while not request.Test():
                 time.sleep(0)  # ranks that share a core let each other run
-        if self.pending:
-            self.halves.reverse()
+        self.pending = [self.comm.Ibarrier()] if self.used else []
         self.used = 0
-        self.pending.clear()
         self.seconds += time.perf_counter() - started
 
 

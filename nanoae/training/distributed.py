@@ -144,6 +144,7 @@ class DistributedTrainer(Trainer):
             self.agree(x, t)
         with self.of_whole_batches():
             mean = super().epoch(x, t, scale)
+        self.group.sums.wait()
         arrays = map(self.network.ops.to_numpy, self.network.state())
         checksums = [zlib.crc32(np.ascontiguousarray(array).data) for array in arrays]
         hint = "Does a callback change them?"
