@@ -21,7 +21,6 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
-from numpy.ma import MaskedArray, getdata, getmaskarray
 
 from nanoae.data.cell import are_codes, objects
 from nanoae.data.cell import is_nothing as is_no_value
@@ -50,7 +49,7 @@ def read_labels(cells: Sequence[str]) -> np.ndarray:
     return _masked(known, missing) if missing.any() else known
 
 
-def class_labels(y: Any, who: str, classes: np.ndarray | None = None) -> MaskedArray:
+def class_labels(y: Any, who: str, classes: np.ndarray | None = None) -> np.ma.MaskedArray:
     """y (N,) as labels of classes, masked where a row has none. ValueError says what cannot be a label.
 
     classes   those that are known: -1 is a label if it is one of them, and a label is the class that it means, as 1
@@ -65,18 +64,18 @@ def class_labels(y: Any, who: str, classes: np.ndarray | None = None) -> MaskedA
             )
         # it was NaN that made floats of them
         if len(known) < len(labels) and (np.abs(known) < 2**53).all():
-            labels = _masked(known.astype(np.int64), getmaskarray(labels))
+            labels = _masked(known.astype(np.int64), np.ma.getmaskarray(labels))
     elif known.dtype.kind == "U":
         _check_spelling(known, who)
     if classes is not None:
         return _of_classes(labels, who, classes)
     minus = _minus_one(labels)
     if minus.any() and _stands_for_none(labels, minus, who):
-        return MaskedArray(labels.data, labels.mask | minus)
+        return np.ma.MaskedArray(labels.data, labels.mask | minus)
     return labels
 
 
-def numeric_labels(y: Any, who: str) -> MaskedArray:
+def numeric_labels(y: Any, who: str) -> np.ma.MaskedArray:
     """y (N,) as numbers to be predicted, float64, masked where a row has none. ValueError says what is no number."""
     labels = _of_one_kind(y, who)
     known = labels.compressed()
@@ -92,13 +91,13 @@ def numeric_labels(y: Any, who: str) -> MaskedArray:
             )
     if np.isinf(known.astype(np.float64)).any():
         raise ValueError(f"{who}: expected finite y, or NaN where there is no label, got infinity.")
-    return MaskedArray(labels.data.astype(np.float64), labels.mask)
+    return np.ma.MaskedArray(labels.data.astype(np.float64), labels.mask)
 
 
 def as_array(y: Any) -> np.ndarray:
     """y as an array, masked if it was. Of a list the labels stay what they are: NumPy would make texts of numbers
     beside texts."""
-    if isinstance(y, MaskedArray):
+    if isinstance(y, np.ma.MaskedArray):
         return y
     if isinstance(y, (list, tuple)):
         return np.array(y, dtype=object)
@@ -117,11 +116,11 @@ def one_column(y: Any, name: str = "y") -> np.ndarray:
     return y.ravel()
 
 
-def _of_one_kind(y: Any, who: str) -> MaskedArray:
+def _of_one_kind(y: Any, who: str) -> np.ma.MaskedArray:
     """y as numbers, truth values or texts, masked where there is none; ValueError for a mix, or something else."""
     y = as_array(y)
-    values = getdata(y)
-    missing = getmaskarray(y)
+    values = np.ma.getdata(y)
+    missing = np.ma.getmaskarray(y)
     if values.dtype.kind in "OSTU":
         return _unpacked(values.astype(object), missing, who)
     if values.dtype.kind not in "biuf":
@@ -130,10 +129,10 @@ def _of_one_kind(y: Any, who: str) -> MaskedArray:
         )
     if values.dtype.kind == "f":
         missing = missing | np.isnan(values)
-    return MaskedArray(values, missing)
+    return np.ma.MaskedArray(values, missing)
 
 
-def _unpacked(cells: np.ndarray, missing: np.ndarray, who: str) -> MaskedArray:
+def _unpacked(cells: np.ndarray, missing: np.ndarray, who: str) -> np.ma.MaskedArray:
     """`_of_one_kind` of an array of Python objects (N,)."""
     listed = [cell.decode() if isinstance(cell, bytes) else cell for cell in cells.tolist()]
     known = [cell for cell, gone in zip(listed, missing, strict=True) if not gone]
@@ -184,11 +183,11 @@ def _kind(cell: Any, who: str) -> str:
     )
 
 
-def _masked(known: np.ndarray, missing: np.ndarray) -> MaskedArray:
+def _masked(known: np.ndarray, missing: np.ndarray) -> np.ma.MaskedArray:
     """An array (N,) of what is known of it, in its order."""
     values = np.zeros(len(missing), known.dtype)
     values[~missing] = known
-    return MaskedArray(values, missing)
+    return np.ma.MaskedArray(values, missing)
 
 
 def _check_spelling(known: np.ndarray, who: str) -> None:
@@ -214,7 +213,7 @@ def _meaning(text: str) -> Any:
     return number if math.isfinite(number) else text
 
 
-def _minus_one(labels: MaskedArray) -> np.ndarray:
+def _minus_one(labels: np.ma.MaskedArray) -> np.ndarray:
     """Where a label is -1, or says so, (N,)."""
     found = np.isin(labels.data, (-1,))
     if labels.dtype.kind == "U":
@@ -222,13 +221,13 @@ def _minus_one(labels: MaskedArray) -> np.ndarray:
     return ~labels.mask & found
 
 
-def _of_classes(labels: MaskedArray, who: str, classes: np.ndarray) -> MaskedArray:
+def _of_classes(labels: np.ma.MaskedArray, who: str, classes: np.ndarray) -> np.ma.MaskedArray:
     """The labels, each in the spelling of the class that it means; ValueError for one that is no class, and of another
     kind than these."""
     known = classes.tolist()
     meant = {_meaning(str(label)): label for label in known}
     if -1 not in meant:
-        labels = MaskedArray(labels.data, labels.mask | _minus_one(labels))
+        labels = np.ma.MaskedArray(labels.data, labels.mask | _minus_one(labels))
     found = labels.compressed().tolist()
     spelled = {
         label: label if label in known else meant.get(_meaning(str(label)), label)
@@ -240,10 +239,10 @@ def _of_classes(labels: MaskedArray, who: str, classes: np.ndarray) -> MaskedArr
     if all(label == same for label, same in spelled.items()):
         return labels
     own = np.array([spelled[label] for label in found])
-    return _masked(own, getmaskarray(labels))
+    return _masked(own, np.ma.getmaskarray(labels))
 
 
-def _stands_for_none(labels: MaskedArray, minus: np.ndarray, who: str) -> bool:
+def _stands_for_none(labels: np.ma.MaskedArray, minus: np.ndarray, who: str) -> bool:
     """Whether these -1 among the labels are no labels; ValueError where nobody can know."""
     marked = bool(labels.mask.any())
     others = np.unique(labels.data[~labels.mask & ~minus]).tolist()
