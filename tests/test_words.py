@@ -51,6 +51,14 @@ def test_words_and_numbers_come_back(fitted):
     np.testing.assert_array_equal(again, model.inverse_transform(model.transform(X)))
 
 
+@pytest.mark.filterwarnings("default::nanoae.UnderfitWarning")
+def test_a_table_that_pca_gives_back_better_is_told():
+    with pytest.warns(
+        nanoae.UnderfitWarning, match="PCA with 2 components .* as table_encoder_ encodes it"
+    ):
+        nanoae.Autoencoder(2, epochs=1, random_state=0).fit(frame(shops()))
+
+
 def test_it_is_what_an_encoder_and_a_mixed_loss_give(fitted):
     X, model = fitted
     encoder = nanoae.TableEncoder().fit(X)

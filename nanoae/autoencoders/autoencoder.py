@@ -97,7 +97,7 @@ class Autoencoder(Mirrored):
             self._pretrain(examples)
         self._train(examples, watched)
         bare = self.part("penalty") is self.part("bottleneck") is None
-        if bare and not self.interrupted_ and self.table_encoder_ is None:
+        if bare and not self.interrupted_:
             compare_with_pca(self, examples.inputs, (watched or examples).inputs)
         return self
 

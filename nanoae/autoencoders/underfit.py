@@ -60,18 +60,16 @@ def compare_with_pca(model: Any, learned: np.ndarray, watched: np.ndarray) -> No
     spread = learned.std(axis=0)
     if model.epochs != AUTO:
         hint = 'Leave epochs="auto", or train for longer'
-    elif spread.max() > 100 * np.median(spread):
+    elif model.table_encoder_ is None and spread.max() > 100 * np.median(spread):
         hint = 'Use scaling="standard"'
     else:
         hint = "Widen hidden, or try another learning_rate"
-    of_scaled = (
-        ""
-        if model.scaling_ == "none"
-        else f", both of columns scaled by scaling={model.scaling_!r}"
-    )
+    as_read = "" if model.scaling_ == "none" else f", both of columns scaled by {model.scaling_!r}"
+    if model.table_encoder_ is not None:
+        as_read = ", both of the table as table_encoder_ encodes it"
     warnings.warn(
         f"{type(model).__name__}: a mean squared error of {mine:.3g}, where PCA with {model.code_size_} components has "
-        f"{theirs:.3g}{of_scaled}. {hint}.",
+        f"{theirs:.3g}{as_read}. {hint}.",
         UnderfitWarning,
         stacklevel=8,
     )
