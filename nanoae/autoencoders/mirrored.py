@@ -55,7 +55,8 @@ class Mirrored(Tabular):
     activation: str = parameter(
         AUTO,
         Auto(ACTIVATION),
-        'of the hidden layers; auto: relu, or where epochs="auto" elu, and tanh where columns have heavy tails',
+        'of the hidden layers; auto: relu, or where epochs="auto" elu whose biases start in U(0, 2), and tanh where '
+        "columns have heavy tails",
     )
     code_activation: str = parameter("identity", ACTIVATION, "of the code")
     output_activation: str = parameter(
@@ -112,8 +113,10 @@ class Mirrored(Tabular):
     def _new_encoder(self, input_shape: Shape) -> list[Layer]:
         """[Linear, activation, ..., Linear, code activation]: x -> code."""
         layers: list[Layer] = []
+        bias_initializer = self._plan.bias_initializer(self.as_built)
         for width in self.hidden:
-            layers += [self._linear(width), activation(self.hidden_activation)]
+            linear = self._linear(width, bias_initializer)
+            layers += [linear, activation(self.hidden_activation)]
         return [*layers, *self._code_layers()]
 
     def _code_layers(self) -> list[Layer]:
@@ -129,11 +132,13 @@ class Mirrored(Tabular):
         """The mirror image: code -> x."""
         sources = [layer for layer in encoder if isinstance(layer, Linear)]
         linears: list[Layer] = []
+        hidden = self._plan.bias_initializer(self.as_built)
+        biases = [hidden] * (len(sources) - 1) + [self.bias_initializer]
         if self.tied_weights:
-            linears += [TiedLinear(source, self.bias_initializer) for source in reversed(sources)]
+            linears += map(TiedLinear, reversed(sources), biases)
         else:
             widths = [source.n_out for source in reversed(sources[:-1])]
-            linears += map(self._linear, [*widths, math.prod(input_shape)])
+            linears += map(self._linear, [*widths, math.prod(input_shape)], biases)
         layers: list[Layer] = []
         for linear in linears[:-1]:
             layers += [linear, activation(self.hidden_activation)]

@@ -5,6 +5,8 @@
     epochs           as many as make 50 steps a row, from 1,000 to 20,000 steps; of very many rows 3 epochs
     activation       elu; tanh where a thousandth of the rows holds a tenth of the columns' variance: far outside what
                      was learned, elu's straight lines give anything, and a few such rows decide the error
+    biases           elu's start in U(0, 2): most hidden units are straight lines at first, so that the network soon gives
+                     back what PCA does, and learns by heart little of few rows, or of columns that depend linearly
     learning_rate    a number falls along half a cosine, to 0 after the last step; a schedule is as it is
     early stopping   of 50 rows or more a tenth is held out, where the user has none to watch; training ends after half
                      of the epochs without a better validation loss, and the best weights are kept
@@ -66,6 +68,12 @@ class Plan:
         if built.activation != AUTO:
             return built.activation
         return "elu" if built.epochs == AUTO else "relu"
+
+    def bias_initializer(self, built: Any) -> str:
+        """That of the hidden layers of an estimator `built`."""
+        if built.activation == built.epochs == AUTO and built.bias_initializer == "zeros":
+            return "positive_uniform"
+        return str(built.bias_initializer)
 
     def settings(self, built: Any, rows: int, watched: bool) -> dict[str, Any]:
         """What "auto" stands for in an estimator `built`; `watched`: the user has rows to watch the loss on."""

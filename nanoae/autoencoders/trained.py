@@ -90,5 +90,5 @@ class Trained(Estimator):
             rate = Cosine(rate)
         return optim.get(self.optimizer, rate, self.weight_decay)
 
-    def _linear(self, width: int) -> Linear:
-        return Linear(width, self.initializer, self.bias_initializer)
+    def _linear(self, width: int, bias_initializer: str = "") -> Linear:
+        return Linear(width, self.initializer, bias_initializer or self.bias_initializer)
