@@ -55,8 +55,8 @@ class Mirrored(Tabular):
     activation: str = parameter(
         AUTO,
         Auto(ACTIVATION),
-        'of the hidden layers; auto: relu, or where epochs="auto" elu whose biases start in U(0, 2), and tanh where '
-        "columns have heavy tails",
+        'of the hidden layers; auto: relu, or where epochs="auto" elu, whose biases start in U(0, 2) where '
+        "X is no image, and tanh where columns have heavy tails",
     )
     code_activation: str = parameter("identity", ACTIVATION, "of the code")
     output_activation: str = parameter(
@@ -113,9 +113,8 @@ class Mirrored(Tabular):
     def _new_encoder(self, input_shape: Shape) -> list[Layer]:
         """[Linear, activation, ..., Linear, code activation]: x -> code."""
         layers: list[Layer] = []
-        bias_initializer = self._plan.bias_initializer(self.as_built)
         for width in self.hidden:
-            linear = self._linear(width, bias_initializer)
+            linear = self._linear(width, self.as_built.bias_initializer)
             layers += [linear, activation(self.hidden_activation)]
         return [*layers, *self._code_layers()]
 
@@ -132,7 +131,7 @@ class Mirrored(Tabular):
         """The mirror image: code -> x."""
         sources = [layer for layer in encoder if isinstance(layer, Linear)]
         linears: list[Layer] = []
-        hidden = self._plan.bias_initializer(self.as_built)
+        hidden = self.as_built.bias_initializer
         biases = [hidden] * (len(sources) - 1) + [self.bias_initializer]
         if self.tied_weights:
             linears += map(TiedLinear, reversed(sources), biases)

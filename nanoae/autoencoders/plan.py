@@ -5,8 +5,9 @@
     epochs           as many as make 50 steps a row, from 1,000 to 20,000 steps; of very many rows 3 epochs
     activation       elu; tanh where a thousandth of the rows holds a tenth of the columns' variance: far outside what
                      was learned, elu's straight lines give anything, and a few such rows decide the error
-    biases           elu's start in U(0, 2): most hidden units are straight lines at first, so that the network soon gives
-                     back what PCA does, and learns by heart little of few rows, or of columns that depend linearly
+    biases           of elu start in U(0, 2) where X is a table, and its numbers do not fill [-1, 1] as pixels do: most
+                     hidden units are straight lines at first, so that the network soon gives back what PCA does, and
+                     learns by heart little of few rows, or of columns that depend linearly
     learning_rate    a number falls along half a cosine, to 0 after the last step; a schedule is as it is
     early stopping   of 50 rows or more a tenth is held out, where the user has none to watch; training ends after half
                      of the epochs without a better validation loss, and the best weights are kept
@@ -24,12 +25,13 @@ from typing import Any
 import numpy as np
 
 from nanoae.data.scaling import known_means, moments
-from nanoae.rows import sample
+from nanoae.rows import extremes, sample
 
 AUTO = "auto"
 TAIL_ROWS = 1000
 TAIL_SHARE = 0.1
 LOOKED_AT = 100_000  # rows, at most
+FULL = 0.5  # |x| that the largest of data in [-1, 1] reaches, which are then as they should be
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,6 @@ class Plan:
         if built.activation != AUTO:
             return built.activation
         return "elu" if built.epochs == AUTO else "relu"
-
-    def bias_initializer(self, built: Any) -> str:
-        """That of the hidden layers of an estimator `built`."""
-        if built.activation == built.epochs == AUTO and built.bias_initializer == "zeros":
-            return "positive_uniform"
-        return str(built.bias_initializer)
 
     def settings(self, built: Any, rows: int, watched: bool) -> dict[str, Any]:
         """What "auto" stands for in an estimator `built`; `watched`: the user has rows to watch the loss on."""
@@ -117,6 +113,23 @@ class LinesPlan(Plan):
         if built.warm_up == AUTO:
             found["warm_up"] = found.get("epochs", built.epochs) / 2
         return found
+
+
+def hidden_layers(built: Any, X: np.ndarray) -> dict[str, str]:
+    """What "auto" stands for in the hidden layers of an estimator `built`, by the rows X (N, ...) to learn from."""
+    if not (built.activation == built.epochs == AUTO):
+        return {}
+    if heavy_tailed(X):
+        return {"activation": "tanh"}
+    if X.ndim > 2 or built.bias_initializer != "zeros" or fills_unit(X):
+        return {}
+    return {"bias_initializer": "positive_uniform"}
+
+
+def fills_unit(X: np.ndarray) -> bool:
+    """Whether X (N, ...) lies in [-1, 1] and its largest value is not much smaller than 1, as of pixels."""
+    largest = np.fmax.reduce(np.abs(extremes(X)), axis=None)
+    return bool(np.isnan(largest) or FULL <= largest <= 1)
 
 
 def heavy_tailed(X: np.ndarray) -> bool:

@@ -23,7 +23,7 @@ import numpy as np
 from nanoae.autoencoders.estimator import Estimator, squared_error
 from nanoae.autoencoders.kinds import Auto, Name
 from nanoae.autoencoders.parameters import estimator, parameter
-from nanoae.autoencoders.plan import AUTO, LOOKED_AT
+from nanoae.autoencoders.plan import AUTO, LOOKED_AT, fills_unit
 from nanoae.autoencoders.saved import Packed
 from nanoae.autoencoders.weights import drawn, own_order
 from nanoae.blocks import blocks
@@ -31,10 +31,9 @@ from nanoae.configurable import to_config
 from nanoae.data import scaling as scalers
 from nanoae.data.matrix import warn_of_lost_digits
 from nanoae.data.scaling import SCALERS, Scaler, known_means, moments
-from nanoae.rows import Rows, extremes, sample
+from nanoae.rows import Rows, sample
 from nanoae.training.evaluation import EVALUATION_ROWS
 
-FULL = 0.5  # |x| that the largest of data in [-1, 1] reaches, which are then as they should be
 WIDE = 10.0  # times 1, or times the narrowest column's spread: beyond, the columns are brought to one scale
 NO_LIMIT = 1e30
 
@@ -114,8 +113,7 @@ class Scaled(Estimator):
             or not np.isinf(self._ends()).all()
         ):
             return True
-        largest = np.fmax.reduce(np.abs(extremes(X)), axis=None)
-        if np.isnan(largest) or FULL <= largest <= 1:
+        if fills_unit(X):
             return True
         every = -(-len(X) // LOOKED_AT)
         X = sample(X[::every]).astype(np.float64)

@@ -18,7 +18,7 @@ from nanoae.autoencoders.estimator import as_type
 from nanoae.autoencoders.generative import Generative
 from nanoae.autoencoders.kinds import Part
 from nanoae.autoencoders.parameters import estimator, parameter
-from nanoae.autoencoders.plan import AUTO, heavy_tailed
+from nanoae.autoencoders.plan import AUTO, hidden_layers
 from nanoae.autoencoders.saved import Packed
 from nanoae.autoencoders.table_losses import Mixed
 from nanoae.autoencoders.warm_start import WarmStart
@@ -50,14 +50,13 @@ class Tabular(WarmStart, Generative):
     # ---------------------------------------------------------------- learning
 
     def _first_look(self, X: Any, sample_weight: Any = None) -> np.ndarray:
-        """X, checked, once it is known what its columns are, and which activation suits them."""
+        """X, checked, once it is known what its columns are, and which hidden layers suit them."""
         self.check_parameters()
         built = self.as_built
         afresh = not self.goes_on
         self._learn_table(X, sample_weight)
         checked = self._check_X(X, reset=afresh)
-        if built.activation == built.epochs == AUTO and heavy_tailed(checked):
-            self._settle(activation="tanh")
+        self._settle(**hidden_layers(built, checked))
         return checked
 
     def _learn_table(self, X: Any, sample_weight: Any = None) -> None:
