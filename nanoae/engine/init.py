@@ -49,11 +49,6 @@ def truncated_normal(rng: Generator, shape: Shape, fan_in: float, fan_out: float
     return np.multiply(0.1, x)
 
 
-def positive_uniform(rng: Generator, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
-    """U(0, 2): for biases in front of an ELU, most of whose units then start on its straight part."""
-    return rng.uniform(0, 2, shape)
-
-
 def zeros(generator: Generator, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
     return np.zeros(shape)
 
@@ -74,7 +69,7 @@ INITIALIZERS: dict[str, Initializer] = {
     **{f"{name}_uniform": uniform(variance) for name, variance in SCALED.items()},
     **{f"{name}_normal": normal(variance) for name, variance in SCALED.items()},
     "truncated_normal": truncated_normal,
-    "positive_uniform": positive_uniform,
+    "positive_uniform": lambda rng, shape, *fans: rng.uniform(0, 2, shape),  # biases before ELU
     "small_normal": normal(lambda fan_in, fan_out: 1e-4),  # N(0, 0.01²), as before 2010
     "zeros": zeros,
     "ones": ones,
