@@ -69,16 +69,6 @@ def test_scalers_go_back(name):
     np.testing.assert_allclose(again, rows, rtol=2e-2 if name == "gaussian" else 1e-4)
 
 
-def test_a_map_of_shares(tmp_path):
-    pytest.importorskip("matplotlib")
-    from nanoae.report.figures import share_map
-
-    path = share_map(tmp_path / "map.png", RANDOM.normal(size=(30, 5)), list("abcde"))
-    assert path.stat().st_size > 1000
-    with pytest.raises(ValueError, match="share_map: expected shares"):
-        share_map(tmp_path / "no.png", np.ones(3))
-
-
 # ---------------------------------------------------------------- the scores of the default, by their definitions
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-import math
 import re
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nanoae.lock import locked_folder
+from nanoae.report.page import finite
 from nanoae.training.process_group import first_rank
 from nanoae.whole_file import check_writable, whole_file
 
@@ -117,18 +117,8 @@ def tell(text: str, out: Path | None = None) -> None:
 def write_json(path: Path, content: Any) -> None:
     """JSON that every program reads: null for NaN and infinity."""
     with text_file(path) as file:
-        text = json.dumps(strict(content), indent=2, allow_nan=False)
+        text = json.dumps(finite(content), indent=2, allow_nan=False)
         file.write(text + "\n")
-
-
-def strict(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: strict(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [strict(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 class Plain:

@@ -71,21 +71,11 @@ def share_bars(
     path: PathT, shares: ArrayLike, names: Sequence[str] | None = None, n: int = 8
 ) -> PathT:
     """`plot.explanation` of one row as a file: the n largest of its signed shares (D,)."""
-    check_axes("share_bars", shares, 1, "(D,) of one row")
+    if np.ndim(shares) != 1:
+        raise ValueError(
+            f"share_bars: expected shares (D,) of one row and D names, got {np.shape(shares)}."
+        )
     return explained(path, shares, names, n)
-
-
-def share_map(
-    path: PathT, shares: ArrayLike, names: Sequence[str] | None = None, n: int = 12
-) -> PathT:
-    """`plot.explanation` of many rows as a file: their signed shares (N, D) as an image."""
-    check_axes("share_map", shares, 2, "(N, D) of rows")
-    return explained(path, shares, names, n)
-
-
-def check_axes(what: str, shares: ArrayLike, axes: int, expected: str) -> None:
-    if np.ndim(shares) != axes:
-        raise ValueError(f"{what}: expected shares {expected} and D names, got {np.shape(shares)}.")
 
 
 def code_scatter(

@@ -85,13 +85,14 @@ class Report:
         self.baseline = None if self.predicts else baseline
         low, high = limits or (float(np.nanmin(x)), float(np.nanmax(x)))
         self.picture = Picture.of(tuple(shape or x.shape[1:]), low, high)
+        self.image = vars(self.picture.small()) if self.picture else None  # as it is shown
         self.shown = SHOWN if self.picture else SHOWN // 3  # a table's rows are long
         if columns is None:
             columns = getattr(model, "feature_names_in_", range(1, self.x.shape[1] + 1))
         self.columns = [str(name) for name in columns]
-        everything = slice(len(x))
-        beside = {"y": labels} if self.predicts else self.beside(everything)
-        self.results = model.evaluate(self.rows(everything), **beside)
+        whole = slice(None)
+        beside = {"y": labels} if self.predicts else self.beside(whole)
+        self.results = model.evaluate(self.rows(whole), **beside)
         self.scaled = getattr(model, "scaling_", "none") != "none"
         self.errors = self.mistakes() if self.predicts else self.errors_of(model)
         self.pca = None if self.baseline is None else self.errors_of(self.baseline)
@@ -133,7 +134,7 @@ class Report:
 
     def mistakes(self) -> np.ndarray:
         """Of a predictor's rows (N,): 1 where the class is wrong, or the squared error of the number."""
-        predicted = np.asarray(self.model.predict(self.rows(slice(len(self.x)))))
+        predicted = np.asarray(self.model.predict(self.rows(slice(None))))
         truth = np.ma.getdata(np.ma.asarray(self.given))
         self.predicted = predicted
         wrong = predicted != truth if "error" in self.results else (predicted - truth) ** 2
@@ -199,7 +200,6 @@ class Report:
     def _mistaken(self, page: Page, rows: np.ndarray) -> dict[str, Any] | None:
         """Of a predictor: the rows that it is wrong about."""
         wrong = rows[self.errors[rows] > 0]
-        small = self.picture and self.picture.small()
         if self.labels is None or not len(wrong):
             return None
         said = [
@@ -212,20 +212,21 @@ class Report:
             "rows": wrong,
             "x": in_page(page, self.x[wrong], self.picture),
             "labels": [f"{label}, predicted {other}" for label, other in told],
-            "image": small and vars(small),
+            "image": self.image,
         }
 
     def _examples(self, page: Page, rows: np.ndarray) -> dict[str, Any]:
-        small = self.picture and self.picture.small()
-        pca = None if self.baseline is None else self.again(self.baseline, rows)
-        return {
+        models = {"again": self.model, "pca": self.baseline}
+        given_back = {
+            name: model and in_page(page, self.again(model, rows), self.picture)
+            for name, model in models.items()
+        }
+        return given_back | {
             "rows": rows,
             "x": in_page(page, self.x[rows], self.picture),
-            "again": in_page(page, self.again(self.model, rows), self.picture),
-            "pca": None if pca is None else in_page(page, pca, self.picture),
             "errors": self.errors[rows],
             "labels": None if self.labels is None else self.labels[rows],
-            "image": small and vars(small),
+            "image": self.image,
         }
 
     def _by(self, page: Page) -> dict[str, Any]:
@@ -257,12 +258,8 @@ class Report:
         return [[*row, ""] for row in zip(self.columns, mine, theirs, strict=True)]
 
     def _points(self, page: Page) -> dict[str, Any]:
-        small = self.picture and self.picture.small()
-        rows = {
-            "x": in_page(page, self.x[self.codes.rows], self.picture),
-            "image": small and vars(small),
-        }
-        return self.codes.points(page) | rows
+        x = in_page(page, self.x[self.codes.rows], self.picture)
+        return self.codes.points(page) | {"x": x, "image": self.image}
 
     def _explorer(self, page: Page) -> dict[str, Any]:
         told = [] if self.condition is None else [str(label) for label in self.condition.tolist()]
@@ -310,21 +307,14 @@ def by_label(
         return None
     numbers = labels.values.astype(np.intp)
     count = np.bincount(numbers)
-    means = [
-        None if e is None else np.bincount(numbers, e) / np.maximum(count, 1)
-        for e in (errors, theirs)
-    ]
+    given = [errors] if theirs is None else [errors, theirs]
+    means = [np.bincount(numbers, each) / np.maximum(count, 1) for each in given]
     present = np.flatnonzero(count)
     if len(present) > CLASSES:
-        present = present[
-            np.argsort(-np.bincount(numbers, errors)[present] / count[present], kind="stable")[
-                :CLASSES
-            ]
-        ]
-    return [
-        [labels.names[i], *(mean if mean is None else mean[i] for mean in means), int(count[i])]
-        for i in present
-    ]
+        worst = np.argsort(-means[0][present], kind="stable")
+        present = present[worst[:CLASSES]]
+    none = [] if len(given) > 1 else [None]
+    return [[labels.names[i], *(mean[i] for mean in means), *none, int(count[i])] for i in present]
 
 
 def curves(model: Any) -> list[dict[str, Any]] | None:
@@ -334,17 +324,13 @@ def curves(model: Any) -> list[dict[str, Any]] | None:
     series = [
         {"name": name, "values": history[key]} for key, name in names.items() if history.get(key)
     ]
-    if not series:
-        return None
     loss = getattr(model, "loss", None)
-    name = loss if isinstance(loss, str) else "loss"
-    note = "Training losses include noise, dropout or corruption, where the model has any; validation losses do not."
-    return [
-        {
-            "series": series,
-            "ylabel": name,
-            "kept": model.best_epoch_,
-            "note": note,
-            "label": "loss by epoch",
-        }
-    ]
+    chart = {
+        "series": series,
+        "ylabel": loss if isinstance(loss, str) else "loss",
+        "kept": model.best_epoch_,
+        "note": "Training losses include noise, dropout or corruption, where the model has any; validation losses do "
+        "not.",
+        "label": "loss by epoch",
+    }
+    return [chart] if series else None
