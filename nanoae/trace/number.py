@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from nanoae.backend import Ops
 
@@ -17,7 +17,7 @@ FEW = 3  # cells in an expression that is written within a product; a longer one
 Cell = tuple[int, int]  # (number of an array, flat index in it)
 
 
-class Number:
+class Number(NDArrayOperatorsMixin):
     """A cell, or what the ufunc called `name` made of `arguments`, Numbers and floats."""
 
     def __init__(
@@ -32,15 +32,23 @@ class Number:
         self.arguments = arguments
         self.cell = cell
         sizes = [a.size for a in arguments if isinstance(a, Number)]
-        self.size: int = (
-            sum(1 if size > FEW else size for size in sizes) or 1
-        )  # in cells, as it is written
+        # in cells, as it is written
+        self.size: int = sum(1 if size > FEW else size for size in sizes) or 1
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *arguments: Any) -> Any:
+        whole = any(isinstance(a, np.ndarray) for a in arguments)
+        return Elementwise(ufunc)(*arguments) if whole else made(ufunc, *arguments)
 
     def __float__(self) -> float:
         return self.value
 
     def __int__(self) -> int:
         return int(self.value)
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+    __hash__ = object.__hash__
 
 
 ASSOCIATIVE = {  # name, and what changes nothing
@@ -77,29 +85,6 @@ def made(ufunc: np.ufunc, *arguments: Any) -> Any:
     return found[0] if len(found) == 1 else Number(value, name, tuple(found))
 
 
-def method(function: Callable[..., Any], *, reflected: bool = False) -> Any:
-    """A method of Number that does this with its operands."""
-    return lambda *operands: function(*reversed(operands) if reflected else operands)
-
-
-OPERATORS = {
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "truediv": np.divide,
-    "pow": np.power,
-    "neg": np.negative,
-    "abs": np.absolute,
-}
-for name, ufunc in OPERATORS.items():
-    function = functools.partial(made, ufunc)
-    setattr(Number, f"__{name}__", method(function))
-    setattr(Number, f"__r{name}__", method(function, reflected=True))
-for name in ("lt", "le", "gt", "ge"):
-    compare = getattr(operator, name)
-    setattr(Number, f"__{name}__", lambda a, b, compare=compare: compare(float(a), float(b)))
-
-
 class Elementwise:
     """A ufunc of arrays of Numbers."""
 
@@ -111,7 +96,8 @@ class Elementwise:
 
     def __call__(self, *arguments: Any, out: Any = None, **_: Any) -> Any:
         of_each = np.frompyfunc(functools.partial(made, self.ufunc), len(arguments), 1)
-        result = np.asarray(of_each(*arguments), object)
+        arrays = [np.asarray(a, object) for a in arguments]
+        result = np.asarray(of_each(*arrays), object)
         if out is None:
             return result
         out[...] = result
