@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -72,17 +74,11 @@ class Page:
     def html(self) -> str:
         deflated = zlib.compress(b"".join(self.parts), 6)
         block = base64.b64encode(deflated).decode("ascii")
-        text = json.dumps(finite(self.content), ensure_ascii=True, allow_nan=False)
-        text = text.replace("<", "\\u003c")
-        style = (FOLDER / "page.css").read_text(encoding="utf-8")
         scripts = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
-        template = (FOLDER / "page.html").read_text(encoding="utf-8")
-        pieces = {"STYLE": style, "CONTENT": text, "ARRAYS": block, "SCRIPTS": scripts}
-        head, *rest = template.split("{{")
-        for piece in rest:
-            name, _, behind = piece.partition("}}")
-            head += pieces[name] + behind
-        return head
+        style = (FOLDER / "page.css").read_text(encoding="utf-8")
+        content = embedded(self.content)
+        pieces = {"STYLE": style, "CONTENT": content, "ARRAYS": block, "SCRIPTS": scripts}
+        return filled(FOLDER / "page.html", pieces)
 
     def write(self, path: PathT) -> PathT:
         """The file, whole or not at all."""
@@ -90,6 +86,18 @@ class Page:
         with whole_file(path, "w") as file:
             file.write(text)
         return path
+
+
+def filled(template: Path, pieces: Mapping[str, str]) -> str:
+    """The text of a template, with a piece for each {{NAME}} in it."""
+    text = template.read_text(encoding="utf-8")
+    return re.sub(r"{{(\w+)}}", lambda found: pieces[found[1]], text)
+
+
+def embedded(content: Any) -> str:
+    """JSON to stand in a script element, whatever the texts in it."""
+    text = json.dumps(finite(content), allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
 
 
 def finite(value: Any) -> Any:

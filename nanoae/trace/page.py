@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import html
-import json
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
+from nanoae.report.page import embedded, filled
 from nanoae.trace.check import EPS
 from nanoae.trace.number import Term
 from nanoae.trace.step import Entry, Move, Step
@@ -19,12 +19,8 @@ def page(title: str, steps: list[Step], curves: list[list[float]], shown: int) -
         step_record(step, steps[0], curve, texts) for step, curve in zip(steps, curves, strict=True)
     ]
     record = {"title": title, "eps": EPS, "shown": shown, "steps": told, "texts": list(texts)}
-    text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    text = text.replace("<", "\\u003c")
-    file = resources.files("nanoae.trace").joinpath("page.html")
-    template = file.read_text(encoding="utf-8")
-    titled = template.replace("{{title}}", html.escape(title))
-    return titled.replace("{{record}}", text)
+    pieces = {"title": html.escape(title), "record": embedded(record)}
+    return filled(Path(__file__).with_name("page.html"), pieces)
 
 
 def step_record(
@@ -36,7 +32,7 @@ def step_record(
         return [[texts.setdefault(text, len(texts)), *rest] for text, *rest in products]
 
     def array_record(entry: Entry, of_right: Entry) -> dict[str, Any]:
-        facts = {"shape": entry.values.shape, "values": entry.values.ravel().tolist()}
+        facts = {"shape": entry.values.shape, "values": entry.values.ravel()}
         if step is right or entry.sums != of_right.sums:
             facts["sums"] = [sum_record(products) for products in entry.sums]
         return {"name": entry.name, "made": entry.made, **facts}
@@ -55,4 +51,4 @@ def step_record(
 
 def move_record(move: Move) -> dict[str, Any]:
     check = vars(move.check) if move.check else {}
-    return {**vars(move), "check": None} | {k: array.ravel().tolist() for k, array in check.items()}
+    return {**vars(move), "check": None} | {k: array.ravel() for k, array in check.items()}
