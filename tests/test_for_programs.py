@@ -114,8 +114,6 @@ def test_a_misspelt_option_is_told_by_the_command_it_belongs_to(typed, said, cap
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [
-        ("tra", "train trace"),
-        ("train --tens", "--tensorboard"),
         ("text generate --key", "--keyword"),
         ("completion f", "fish"),
     ],

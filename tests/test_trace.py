@@ -335,17 +335,19 @@ def file(tmp_path_factory):
     return path
 
 
+SHOWN = """[document.querySelector("#count").innerText, document.querySelector("#move .formula").innerText,
+    [...document.querySelectorAll("#move figure:first-child .cell")].map(cell => cell.title)]"""
+
+
 @pytest.mark.parametrize(("width", "dark"), [(390, False), (1440, True)])
 def test_the_page_is_followed_with_the_arrow_keys(file, trace, open_page, width, dark):
     page, step = open_page(file, width, dark), trace.right
     for number, move in enumerate(step.moves):
-        assert page.inner_text("#count") == f"move {number + 1} of {len(step.moves)}"
-        assert page.inner_text("#move .formula") == move.formula
-        values = step.entries[move.result].values
-        cells = page.eval_on_selector_all(
-            "#move figure:first-child .cell", "cells => cells.map(cell => cell.title)"
+        count, formula, cells = page.evaluate(SHOWN)
+        assert count == f"move {number + 1} of {len(step.moves)}" and formula == move.formula
+        np.testing.assert_array_equal(
+            np.array(cells, float), step.entries[move.result].values.ravel()
         )
-        np.testing.assert_array_equal(np.array(cells, float), values.ravel())
         page.keyboard.press("ArrowRight")
     page.keyboard.press("Home")
     assert page.inner_text("#count").startswith("move 1 ")
