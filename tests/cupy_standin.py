@@ -6,7 +6,7 @@ and refuses what CuPy, or CUDA while a stream is captured, would refuse.
 
 - an array is no NumPy array: it mixes with Python numbers and arrays of its own kind only, and does not convert itself;
 - fresh memory is full of NaN, and a freed block stays freed: a graph that would write into one is refused at replay;
-- work on a stream is done later, when somebody reads: a host buffer that is overwritten too early spoils the copy;
+- work on a stream is done later, when somebody reads;
 - a captured stream executes nothing; it takes no read-back, no synchronisation, no copy from pageable memory, no
   CuPy BLAS, no kernel that was not compiled before, no memory out of the common pool. The rest is replayed.
 """
@@ -355,19 +355,14 @@ class ndarray:
         return self.host.copy(order="C" if order == "A" else order)
 
     def set(self, arr, stream=None):
-        """A copy from the host: right now out of ordinary memory, when its turn has come out of pinned memory."""
+        """A copy from the host's ordinary memory: right now."""
         if not isinstance(arr, np.ndarray):
             raise TypeError("Only numpy.ndarray can be set to cupy.ndarray")
         if arr.shape != self.shape or arr.dtype != self.dtype or not self.flags.c_contiguous:
             raise ValueError("Shape or dtype mismatch")
-        pinned = any(np.may_share_memory(arr, block) for block in PINNED)
-        if pinned:
-            host = self.host
-            enqueue(lambda: np.copyto(host, arr), [self])
-        else:
-            refuse_in_capture("a copy from pageable memory")
-            DEVICE.stream.flush()
-            self.host[...] = arr
+        refuse_in_capture("a copy from pageable memory")
+        DEVICE.stream.flush()
+        self.host[...] = arr
 
     def item(self, *args):
         return self.get().item(*args)
@@ -626,15 +621,6 @@ class RawKernel:
         enqueue(lambda: self.kernel(grid, block, plain), arrays_in(*args))
 
 
-PINNED: list[np.ndarray] = []
-
-
-def empty_pinned(shape, dtype=float, order="C"):
-    block = np.empty(shape, dtype, order)
-    PINNED.append(block)
-    return block
-
-
 @contextlib.contextmanager
 def using_allocator(allocator=None):
     outer, DEVICE.allocator = DEVICE.allocator, allocator
@@ -645,8 +631,8 @@ def using_allocator(allocator=None):
 
 
 def make_modules() -> dict[str, types.ModuleType]:
-    """What `import cupy` and `import cupyx` find."""
-    cupy, cupyx, cuda = (types.ModuleType(name) for name in ("cupy", "cupyx", "cupy.cuda"))
+    """What `import cupy` finds."""
+    cupy, cuda = (types.ModuleType(name) for name in ("cupy", "cupy.cuda"))
     for name in UFUNCS.split():
         setattr(cupy, name, Ufunc(name))
     for name in FUNCTIONS.split():
@@ -684,8 +670,8 @@ def make_modules() -> dict[str, types.ModuleType]:
         driverGetVersion=lambda: 13000,
         CUDARuntimeError=CUDARuntimeError,
     )
-    cupy.cuda, cupyx.empty_pinned = cuda, empty_pinned
-    return {"cupy": cupy, "cupyx": cupyx, "cupy.cuda": cuda}
+    cupy.cuda = cuda
+    return {"cupy": cupy, "cupy.cuda": cuda}
 
 
 # ---------------------------------------------------------------- cuBLAS

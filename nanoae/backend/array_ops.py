@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -121,6 +122,8 @@ class ArrayOps(Buffered):
 
     def identity(self, x: Any) -> Any:
         """What tells one argument of a step from another."""
+        if isinstance(x, Streamed):
+            return weakref.ref(x)
         if not isinstance(x, np.ndarray):
             return x
         return x.__array_interface__["data"], x.shape, x.strides, x.dtype
@@ -128,19 +131,23 @@ class ArrayOps(Buffered):
     def scratch(self, like: Array, name: str = "", dtype=None) -> Array:
         """Reused memory of the shape, dtype and memory order of `like`, until the primitive returns."""
         dtype = dtype or like.dtype
-        key = (name, dtype.char)
-        buffers = self.thread.buffers
-        flat = buffers.get(key)
-        if flat is None or flat.size < like.size:
-            flat = buffers[key] = self.empty(like.size, dtype)
         if like.flags.c_contiguous:
-            return flat[: like.size].reshape(like.shape)
+            return self.memory(like.shape, dtype, name)
         # its axes, as they lie in memory
         order = sorted(range(like.ndim), key=like.strides.__getitem__, reverse=True)
         axes = [order.index(axis) for axis in range(like.ndim)]
-        lengths = [like.shape[axis] for axis in order]
-        in_memory = flat[: like.size].reshape(lengths)
-        return in_memory.transpose(axes)
+        lengths = tuple(like.shape[axis] for axis in order)
+        return self.memory(lengths, dtype, name).transpose(axes)
+
+    def memory(self, shape: Shape, dtype: np.dtype, name: str) -> Array:
+        """Reused memory of that name, C-contiguous."""
+        key = (name, dtype.char)
+        size = math.prod(shape)
+        buffers = self.thread.buffers
+        flat = buffers.get(key)
+        if flat is None or flat.size < size:
+            flat = buffers[key] = self.empty(size, dtype)
+        return flat[:size].reshape(shape)
 
     def ones(self, n: int, dtype) -> Array:
         """A vector of n ones (kept, never written: row and column sums are products with it)."""

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import weakref
 from typing import Any, ClassVar
 
 import cupy
-import cupyx
 import numpy as np
 
 from nanoae.backend import CUPY_OPTIONS, cublas, nccl
 from nanoae.backend.allowance import ALLOWANCE
 from nanoae.backend.array_ops import Array
-from nanoae.backend.graph import GraphRepeated, HostDataset
+from nanoae.backend.graph import GraphRepeated
 from nanoae.backend.kernel_ops import KernelOps
 from nanoae.backend.repeated import Repeated
+from nanoae.backend.streamed import Streamed
 from nanoae.rows import Rows
 from nanoae.spelling import one_of
 
@@ -117,20 +116,17 @@ class CupyOps(KernelOps):
     def dataset(self, x) -> Array:
         """x on the device where it fits, else left on the host, as Rows are in their file, and streamed."""
         if isinstance(x, Rows):
-            return HostDataset(self, x)
+            return Streamed(self, x)
         if not isinstance(x, np.ndarray):
             return self.to_device(x)
         free = cupy.cuda.runtime.memGetInfo()[0] + cupy.get_default_memory_pool().free_bytes()
         if x.nbytes <= (1 - RESERVE) * free:
             with contextlib.suppress(MemoryError):  # what is free may be in pieces
                 return self.to_device(x)
-        return HostDataset(self, np.ascontiguousarray(x))
-
-    def _pinned(self, shape, dtype) -> np.ndarray:
-        return cupyx.empty_pinned(shape, dtype)
+        return Streamed(self, np.ascontiguousarray(x))
 
     def to_numpy(self, x) -> np.ndarray:
-        return x.host if isinstance(x, HostDataset) else cupy.asnumpy(x)
+        return x.host if isinstance(x, Streamed) else cupy.asnumpy(x)
 
     def check_numbers(self, x: Array, n: int, who: str) -> None:
         """Nobody waits for the device to look."""
@@ -182,7 +178,7 @@ class CupyOps(KernelOps):
     def identity(self, x: Any) -> Any:
         if isinstance(x, cupy.ndarray):
             return x.data.ptr, x.shape, x.strides, x.dtype
-        return weakref.ref(x) if isinstance(x, HostDataset) else x
+        return super().identity(x)
 
     # ---------------------------------------------------------------- matrix products
 

@@ -8,38 +8,10 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import numpy as np
-
 from nanoae.backend.repeated import Repeated
-from nanoae.backend.streamed import Streamed
 
 # Times that run uncaptured first: they are training steps, too, and compile and allocate
 WARM_UP = 2
-
-
-class HostDataset(Streamed):
-    """Rows that stay in the host's memory, or in a file, because the device's has no room.
-
-    Two pinned buffers take turns: while the device copies and computes, the host gathers the next batch.
-    """
-
-    turn = 0
-
-    def fetch(self, rows: np.ndarray, most: int) -> None:
-        if self.batch is None or len(self.batch) < most:
-            shape = (most, *self.shape[1:])
-            self.batch = self.ops.empty(shape, self.dtype)
-            self.pinned = [self.ops._pinned(shape, self.dtype) for _ in range(2)]
-            self.copied = [self.ops.xp.cuda.Event(disable_timing=True) for _ in range(2)]
-        self.turn = 1 - self.turn
-        buffer = self.pinned[self.turn][: len(rows)]
-        self.copied[self.turn].synchronize()  # its copy of two steps ago
-        if isinstance(self.host, np.ndarray):
-            np.take(self.host, rows, axis=0, out=buffer, mode="clip")
-        else:
-            buffer[...] = self.host[rows]
-        self.batch[: len(rows)].set(buffer)
-        self.copied[self.turn].record()
 
 
 class GraphRepeated(Repeated):

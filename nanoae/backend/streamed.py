@@ -44,4 +44,5 @@ class Streamed:
         if self.batch is None or len(self.batch) < most:
             shape = (most, *self.shape[1:])
             self.batch = self.ops.empty(shape, self.dtype)
-        self.batch[: len(rows)] = self.host[rows]
+        found = self.ops.to_device(self.host[rows])
+        self.ops.copy(found, out=self.batch[: len(rows)])

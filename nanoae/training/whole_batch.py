@@ -10,7 +10,6 @@ each the mean over all N is Σ_r n_r / N · (rank r's). That is all that most of
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -31,14 +30,9 @@ class WholeBatch:
     def cut(self, draw: Any, generator: Any, *arguments: Any, out: Array) -> Array:
         """The rank's rows of what `draw` makes for the whole batch; out (n, ...), or k rows of it for each of the n."""
         shard = self.group.shard
-        buffers = self.plain.thread.buffers
         k = len(out) // (shard.stop - shard.start)
         shape = (shard.rows * k, *out.shape[1:])
-        size = math.prod(shape)
-        name = ("whole batch", out.dtype.char)
-        if name not in buffers or buffers[name].size < size:
-            buffers[name] = self.plain.empty(size, out.dtype)
-        whole = buffers[name][:size].reshape(shape)
+        whole = self.plain.memory(shape, out.dtype, "whole batch")
         draw(generator, *arguments, out=whole)
         own = whole[shard.start * k : shard.stop * k]
         return self.plain.copy(own, out=out)
