@@ -25,8 +25,8 @@ typedef void (*Work)(void* data, size_t block);
 const size_t MOST_BLOCKS = 1 << 20;
 typedef std::chrono::steady_clock Clock;
 const auto PATIENCE = std::chrono::microseconds(100);  // of a thread without work, before it sleeps
-const auto ALONE = std::chrono::milliseconds(100);     // without the others, once they have kept a job waiting; if they
-const auto LONGEST_ALONE = 16 * ALONE;                 // do it again at once, four times as long
+const int ALONE = 16;  // times as long as the others have kept a job waiting it is done without them, from then on: who
+                       // interrupts them for a moment costs little, and who has their cores a sixteenth of the time
 
 // True once it has been called for PATIENCE. The clock is asked now and then: that takes as long as a pause.
 struct Patience {
@@ -47,7 +47,6 @@ class Pool {
     void* data = nullptr;
     size_t threads = 0, jobs = 0;
     Clock::time_point alone_until{};
-    Clock::duration alone_for = ALONE;
 
     std::atomic<int> sleepers{0};
     std::mutex sleep;
@@ -101,8 +100,7 @@ public:
         for (Patience patience; left.load();)
             if (patience.over()) std::this_thread::yield();
         auto now = Clock::now();
-        if (now - end <= PATIENCE + (end - begin)) alone_for = ALONE;
-        else alone_until = now + alone_for, alone_for = alone_for < LONGEST_ALONE ? 4 * alone_for : alone_for;
+        if (now - end > PATIENCE + (end - begin)) alone_until = now + ALONE * (now - end);
     }
 };
 
