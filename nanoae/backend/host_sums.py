@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -90,15 +91,15 @@ class HostSums:
         self.seconds += time.perf_counter() - started
 
 
+@dataclass
 class SharedSum:
-    """The request for x to be the sum of parts that ranks have written, once all of them have."""
+    """The request for x to be the sum of parts that ranks write, once all have `written` them."""
 
-    def __init__(self, x: Array, parts: list[Array], window: Any, written: Any):
-        self.x = x
-        self.parts = parts
-        self.window = window
-        self.written = written
-        self.done = False
+    x: Array
+    parts: list[Array]
+    window: Any
+    written: Any
+    done: bool = False
 
     def Test(self) -> bool:
         if not self.done and self.written.Test():

@@ -145,14 +145,12 @@ class CSVLog:
         cells = [str(values.get(name, "")) for name in COLUMNS]
         if not self.begun:
             resumed = trainer.checkpoints is not None and trainer.checkpoints.resumed
-            self.begin(self.lines_before(cells) if resumed or row["epoch"] > 1 else [])
+            lines = self.lines_before(cells) if resumed or row["epoch"] > 1 else []
+            with whole_file(self.path, "w") as file:
+                csv.writer(file).writerows([COLUMNS, *lines])
+            self.begun = "yes"
         with open(self.path, "a", encoding="utf-8", newline="") as file:
             csv.writer(file).writerow(cells)
-
-    def begin(self, lines: list[list[str]]) -> None:
-        with whole_file(self.path, "w") as file:
-            csv.writer(file).writerows([COLUMNS, *lines])
-        self.begun = "yes"
 
     def lines_before(self, cells: list[str]) -> list[list[str]]:
         """Those in the file from before this one, which a run that was killed may have written, too."""
