@@ -146,17 +146,12 @@ class Trainer(Reused):
         """Those of a batch's rows that this process takes: all of them."""
         return rows
 
-    def learn(self, rows: Array, x: Array, t: Array | None, scale: float) -> Array:
-        """`step` on these rows of the data."""
-        return self.step(*self.batch(rows, x, t, scale))
-
     def too_few(self, n: int) -> int:
         """Of n rows, those behind the last whole batch that are too few to be one."""
-        rest, least = n % self.batch_size, 1
-        for layer in self.network.layers:
-            if isinstance(layer, BatchNorm) and math.prod(layer.in_shape[1:]) == 1:
-                least = 2  # one number has no variance
-        return rest if rest < least and n > self.batch_size else 0
+        norms = [layer for layer in self.network.layers if isinstance(layer, BatchNorm)]
+        one_number = any(math.prod(norm.in_shape[1:]) == 1 for norm in norms)  # has no variance
+        rest = n % self.batch_size
+        return rest if rest <= one_number and n > self.batch_size else 0
 
     def epoch(self, x: Array, t: Array | None = None, scale: float = 1.0) -> float:
         """One pass over x (N, ...) in random order; the mean loss per row-weighted batch.

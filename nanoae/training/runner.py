@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nanoae.training.loop import Trainer
 
 # Of a step
-METHODS = {"forward", "backward", "f", "df", "step", "apply", "learn", "gradient", "batch"}
+METHODS = {"forward", "backward", "f", "df", "step", "apply", "gradient", "batch"}
 AT_A_TIME = 16  # steps before Python gets a chance to notice Ctrl-C
 
 
@@ -61,7 +61,7 @@ class StepRunner:
             rows = order[start : start + self.batch_size]
             local = trainer.local_rows(rows)
             self.fetch(data, local)
-            loss = trainer.learn(self.ops.to_device(local), *data)
+            loss = trainer.step(*trainer.batch(self.ops.to_device(local), *data))
             total = total + loss * len(rows)
             trainer.between_steps(start // self.batch_size + 1, total)
         return total
