@@ -791,17 +791,9 @@ def test_a_terminal_that_is_closed(tmp_path):
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(tmp_path)
-        command = [
-            sys.executable,
-            "-m",
-            "nanoae",
-            "train",
-            "--epochs",
-            "100000",
-            "--no-figures",
-            "--out",
-            "run",
-        ]
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, by children too
+        words = "-m nanoae train --epochs 100000 --no-figures --out run"
+        command = [sys.executable, *words.split()]
         os.execve(sys.executable, command, environment())
     seen = b""
     while b"total" not in seen:
