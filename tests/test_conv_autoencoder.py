@@ -79,7 +79,7 @@ def test_one_grey_image_may_come_in_any_shape(shape):
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"activation": "elu"}, {"loss": "bce", "output_activation": "identity"}],
+    [{}, {"activation": "elu", "loss": "bce", "output_activation": "identity"}],
     ids=str,
 )
 def test_gradients_of_the_whole_network(settings):

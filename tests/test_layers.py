@@ -263,7 +263,7 @@ kernels = st.tuples(st.integers(1, 4), st.integers(1, 4))
 paddings = st.tuples(st.integers(0, 3), st.integers(0, 3))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(
     sizes,
     kernels,

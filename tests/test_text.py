@@ -176,7 +176,7 @@ texts = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(texts, st.sampled_from(["words", "characters"]))
 def test_rows_are_lines_and_back(lines, unit):
     vocabulary = Vocabulary.learn(lines, None, unit, 10_000)
