@@ -41,11 +41,10 @@ class ConcatLabel(Layer):
         self.c = x[:, self.size :]
         if len(self.shape) == 1:
             return x
-        c = self.c
         y = self.buffer("y", (len(x), *self.out_shape))
         channels, *image = self.shape
         examples = x[:, : self.size].reshape(len(x), *self.shape)
-        labels = c.reshape(*c.shape, *[1] * len(image))
+        labels = self.c.reshape(len(x), self.n, *[1] * len(image))
         self.ops.copy(examples, out=y[:, :channels])
         self.ops.copy(labels, out=y[:, channels:])
         return y

@@ -41,7 +41,7 @@ class TeacherForcing(Noisy):
         lines = self.source.in_shape
         right = len(in_shape) == 1 and len(lines) == 1 and lines[0] >= 2
         self.check_shape(right, "codes (N, K) of lines of two tokens or more")
-        return (self.source.in_shape[0] - 1, 2 * self.n_out + in_shape[0])
+        return (lines[0] - 1, 2 * self.n_out + in_shape[0])
 
     def parameters(self) -> dict[str, Parameter]:
         return {"W": ((self.source.n_words, self.n_out), init.normal(lambda fan_in, fan_out: 1.0))}
@@ -71,10 +71,9 @@ class TeacherForcing(Noisy):
         ops.round_words(tokens, out=self.looked[:, :t])
         ops.copy(first, out=self.looked[:, t])
         vectors = self.buffer("vectors", (n * (t + 1), e))
-        ops.take_rows(self.params["W"], self.looked.reshape(-1), out=vectors)
+        ops.take_rows(self.params["W"], looked, out=vectors)
         vectors = vectors.reshape(n, t + 1, e)
-        y = self.buffer("y", (n * t, 2 * e + z.shape[1]))
-        y = y.reshape(n, t, -1)
+        y = self.buffer("y", (n * t, 2 * e + z.shape[1])).reshape(n, t, -1)
         ops.copy(vectors[:, :t], out=y[:, :, :e])
         ops.copy(vectors[:, t:], out=y[:, :, e : 2 * e])
         ops.copy(z[:, None], out=y[:, :, 2 * e :])

@@ -36,13 +36,13 @@ from nanoae.blocks import blocks
 from nanoae.configurable import Self
 from nanoae.data.field import MISSING
 from nanoae.data.frame import framed
-from nanoae.engine import optim
 from nanoae.engine.embedding import Embedding
 from nanoae.engine.layers import Layer
 from nanoae.engine.losses import Loss, SoftmaxCrossEntropy
+from nanoae.engine.optim import Optimizer
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.sequences import LastTimestep, TimeDistributed
-from nanoae.training.schedules import SCHEDULES, Cosine
+from nanoae.training.schedules import SCHEDULES
 
 NUMBERS = 1 << 22  # scores at a time outside training: 16 MB of float32
 
@@ -122,11 +122,8 @@ class TextVAE(Variational):
     def new_loss(self) -> Loss:
         return SoftmaxCrossEntropy("batch", ignore=0)
 
-    def _optimizer(self, falling: bool = True) -> optim.Optimizer:
-        schedule = (
-            self.learning_rate if callable(self.learning_rate) else Cosine(self.learning_rate)
-        )
-        return optim.get(self.optimizer, schedule, self.weight_decay)
+    def _optimizer(self, falling: bool = True) -> Optimizer:
+        return super()._optimizer(falling=True)
 
     # ---------------------------------------------------------------- training
 
@@ -158,7 +155,6 @@ class TextVAE(Variational):
 
         Raises ValueError for what is no list of lines; NotFiniteError where training diverges.
         """
-        self.check_parameters()
         lines, keywords = checked(lines, keywords)
         rows, weights = counted(sample_weight, len(lines), "TextVAE", FEW)
         lines = np.array(lines, dtype=object)[rows].tolist()
