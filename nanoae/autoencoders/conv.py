@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any, ClassVar
 
 import numpy as np
 
 from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.autoencoders.kinds import Maybe, Widths
-from nanoae.autoencoders.parameters import documented, parameter
+from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.autoencoders.plan import Plan
+from nanoae.backend import Shape
 from nanoae.engine.activations import activation
 from nanoae.engine.conv import Conv2d, ConvTranspose2d
 from nanoae.engine.layers import Layer
@@ -26,13 +27,16 @@ SMALL = 4  # pixels that an image is halved to
 CHANNELS = (1, 3, 4)
 
 
-def channels_last(shape: tuple[int, ...]) -> bool:
+def halved(size: Shape) -> Shape:
+    return tuple(-(-n // 2) for n in size)
+
+
+def channels_last(shape: Shape) -> bool:
     """Whether an image of that shape is (H, W, C), with one grey channel, red, green and blue, or these and alpha."""
     return shape[2] in CHANNELS and shape[0] not in CHANNELS
 
 
-@documented
-@dataclass(eq=False, repr=False)
+@estimator
 class ConvAutoencoder(Autoencoder):
     """A convolutional autoencoder: images -> code (N, K) -> images of the same shape.
 
@@ -76,7 +80,7 @@ class ConvAutoencoder(Autoencoder):
     def takes_images(self) -> bool:
         return True
 
-    def channels(self, shape: tuple[int, ...]) -> int:
+    def channels(self, shape: Shape) -> int:
         return self.layout(shape)[0]
 
     def __sklearn_tags__(self) -> Any:
@@ -97,7 +101,7 @@ class ConvAutoencoder(Autoencoder):
                 "ConvAutoencoder: expected tied_weights=False, got True: this decoder does not mirror the encoder."
             )
 
-    def _layers(self, input_shape: tuple[int, ...]) -> tuple[list[Layer], list[Layer]]:
+    def _layers(self, input_shape: Shape) -> tuple[list[Layer], list[Layer]]:
         if self.encoder and self.decoder:
             return super()._layers(input_shape)
         image = self.layout(input_shape)
@@ -110,12 +114,10 @@ class ConvAutoencoder(Autoencoder):
 
     # ---------------------------------------------------------------- shapes
 
-    def layout(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+    def layout(self, shape: Shape) -> Shape:
         """(C, H, W) of examples of that shape; ValueError for what is no image that the default layers are for."""
         side = math.isqrt(math.prod(shape))
-        given = tuple(shape)
-        if len(shape) == 1 and self.image_shape:
-            given = tuple(self.image_shape)
+        given = self._given(shape)
         if len(given) == 1 and side * side == given[0]:
             given = (side, side)
         if math.prod(given) == math.prod(shape) and len(given) in (2, 3):
@@ -138,16 +140,20 @@ class ConvAutoencoder(Autoencoder):
         )
 
     @property
-    def channels_last_(self) -> tuple[int, ...] | None:
+    def channels_last_(self) -> Shape | None:
         """(H, W, C) where the images given hold their channels last, else None; the network has them first."""
         return self._last(self.input_shape_)
 
-    def _last(self, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-        image_shape = self.as_built.image_shape
-        given = tuple(image_shape) if len(shape) == 1 and image_shape else tuple(shape)
+    def _given(self, shape: Shape) -> Shape:
+        """`image_shape`, where there is one and examples are flat."""
+        flat = len(shape) == 1 and self.as_built.image_shape
+        return tuple(self.as_built.image_shape if flat else shape)
+
+    def _last(self, shape: Shape) -> Shape | None:
+        given = self._given(shape)
         return given if len(given) == 3 and channels_last(given) else None
 
-    def _build(self, input_shape: tuple[int, ...], state: list[np.ndarray] | None = None) -> None:
+    def _build(self, input_shape: Shape, state: list[np.ndarray] | None = None) -> None:
         shape = tuple(input_shape)
         if self._last(shape):
             shape = self.layout(input_shape)
@@ -178,64 +184,52 @@ class ConvAutoencoder(Autoencoder):
 
     # ---------------------------------------------------------------- layers
 
-    def _new_encoder(self, image: tuple[int, ...]) -> list[Layer]:
-        if image != IMAGE:
-            return self._halving_encoder(image)
-        first, second, third = self.hidden
-        return [
-            *self._block(Conv2d, first, 3, 3, 1),
-            MaxPool2d(2, 2),
-            *self._block(Conv2d, second, 3, 2, 1),
-            MaxPool2d(2, 1),
-            *self._block(Conv2d, third, 2),
-            Flatten(),
-            *self._code_layers(),
-        ]
-
-    def _halving_encoder(self, image: tuple[int, ...]) -> list[Layer]:
+    def _new_encoder(self, image: Shape) -> list[Layer]:
         layers: list[Layer] = []
-        for channels, _ in self._halvings(image):
-            layers += self._block(Conv2d, channels, 3, 2, 1)
+        if image == IMAGE:
+            first, second, third = self.hidden
+            layers += [*self._block(Conv2d, first, 3, 3, 1), MaxPool2d(2, 2)]
+            layers += [*self._block(Conv2d, second, 3, 2, 1), MaxPool2d(2, 1)]
+            layers += self._block(Conv2d, third, 2)
+        else:
+            for channels, _ in self._halvings(image):
+                layers += self._block(Conv2d, channels, 3, 2, 1)
         return [*layers, Flatten(), *self._code_layers()]
 
-    def _halving_decoder(self, image: tuple[int, ...]) -> list[Layer]:
-        halvings = self._halvings(image)
-        channels, halved = halvings[-1]
-        size = tuple(-(-n // 2) for n in halved)
+    def _new_decoder(self, encoder: list[Layer], image: Shape) -> list[Layer]:
+        """From the shape of the last convolution's output on, a transposed convolution for each of the encoder's."""
+        transposed: list[tuple[Any, ...]]
+        if image == IMAGE:
+            first, second, third = self.hidden
+            shape: Shape = (third, 1, 1)
+            transposed = [(second, 2), (first, 3, 2), (max(1, first // 2), 5, 3, 1), (1, 2, 2, 1)]
+        else:
+            halvings = self._halvings(image)
+            channels, last = halvings[-1]
+            shape = (channels, *halved(last))
+            widths = [image[0], *(channels for channels, _ in halvings[:-1])]
+            transposed = [
+                # 2 n - 1 + this is the size that was halved
+                (width, 3, 2, 1, tuple(1 - n % 2 for n in size))
+                for width, (_, size) in zip(reversed(widths), reversed(halvings), strict=True)
+            ]
         layers = [
-            self._linear(channels * math.prod(size)),
+            self._linear(math.prod(shape)),
             activation(self.hidden_activation),
-            Reshape((channels, *size)),
+            Reshape(shape),
         ]
-        widths = [image[0], *(channels for channels, _ in halvings[:-1])]
-        for width, (_, size) in zip(reversed(widths), reversed(halvings), strict=True):
-            even = tuple(1 - n % 2 for n in size)  # 2 n - 1 + this is the size that was halved
-            layers += self._block(ConvTranspose2d, width, 3, 2, 1, even)
-        return layers[:-2]
+        for geometry in transposed:
+            layers += self._block(ConvTranspose2d, *geometry)
+        return [*layers[:-2], *self._output_layers()]
 
-    def _halvings(self, image: tuple[int, ...]) -> list[tuple[int, tuple[int, ...]]]:
+    def _halvings(self, image: Shape) -> list[tuple[int, Shape]]:
         """(channels behind it, height and width before it) of each convolution."""
         size = image[1:]
-        found: list[tuple[int, tuple[int, ...]]] = []
+        found: list[tuple[int, Shape]] = []
         while max(size) > SMALL:
             found.append((self.hidden[min(len(found), 2)], size))
-            size = tuple(-(-n // 2) for n in size)
+            size = halved(size)
         return found
-
-    def _new_decoder(self, encoder: list[Layer], image: tuple[int, ...]) -> list[Layer]:
-        if image != IMAGE:
-            return [*self._halving_decoder(image), *self._output_layers()]
-        first, second, third = self.hidden
-        return [
-            self._linear(third),
-            activation(self.hidden_activation),
-            Reshape((third, 1, 1)),
-            *self._block(ConvTranspose2d, second, 2),
-            *self._block(ConvTranspose2d, first, 3, 2),
-            *self._block(ConvTranspose2d, max(1, first // 2), 5, 3, 1),
-            *self._block(ConvTranspose2d, 1, 2, 2, 1)[:1],
-            *self._output_layers(),
-        ]
 
     def _block(self, layer: type, *geometry: Any) -> list[Layer]:
         """[convolution, f, BatchNorm]"""

@@ -62,17 +62,12 @@ class Documentation:
         return "\n".join([self.text.rstrip(), "", *table, ""])
 
 
-def documented(kind: T) -> T:
-    """Puts a table of the parameters behind the class's documentation."""
-    kind.__doc__ = Documentation(kind.__doc__)  # type: ignore[assignment]
-    return kind
-
-
 @dataclass_transform(field_specifiers=(dataclasses.field,))
 def estimator(kind: T) -> T:
     """A class whose fields are parameters, with a table of them behind its documentation."""
     dataclasses.dataclass(eq=False, repr=False)(kind)
-    return documented(kind)
+    kind.__doc__ = Documentation(kind.__doc__)  # type: ignore[assignment]
+    return kind
 
 
 def restored(method: F) -> F:
