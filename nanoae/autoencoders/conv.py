@@ -117,6 +117,7 @@ class ConvAutoencoder(Autoencoder):
     def layout(self, shape: Shape) -> Shape:
         """(C, H, W) of examples of that shape; ValueError for what is no image that the default layers are for."""
         side = math.isqrt(math.prod(shape))
+        own_layers = self.encoder and self.decoder
         given = self._given(shape)
         if len(given) == 1 and side * side == given[0]:
             given = (side, side)
@@ -125,12 +126,10 @@ class ConvAutoencoder(Autoencoder):
                 given = (1, *given)
             if channels_last(given):
                 given = (given[2], *given[:2])
-            if self.encoder and self.decoder:
-                return given
             sides = given[1:]
-            if min(sides) >= SIDES[0] and max(sides) <= SIDES[1]:
+            if own_layers or (min(sides) >= SIDES[0] and max(sides) <= SIDES[1]):
                 return given
-        elif self.encoder and self.decoder:
+        elif own_layers:
             return shape
         raise ValueError(
             f"ConvAutoencoder: expected images (C, H, W) of {SIDES[0]} to {SIDES[1]} pixels for the default layers, "
@@ -172,8 +171,8 @@ class ConvAutoencoder(Autoencoder):
     def _learn_scale(self, X: Any, weights: np.ndarray | None = None) -> np.ndarray:
         return super()._learn_scale(self._first(X), weights)
 
-    def _scaled(self, X: Any) -> np.ndarray:
-        return super()._scaled(self._first(X))
+    def scaled(self, X: Any) -> np.ndarray:
+        return super().scaled(self._first(X))
 
     def unscaled(self, Z: Any) -> np.ndarray:
         X = super().unscaled(Z)

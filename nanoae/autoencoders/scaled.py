@@ -132,12 +132,8 @@ class Scaled(Estimator):
 
     def scaled(self, X: np.ndarray) -> np.ndarray:
         """X (N, ...), an array in the data's units, as the network reads it, in the network's type."""
-        return self._scaled(X)
-
-    def _scaled(self, X: np.ndarray) -> np.ndarray:
-        """`scaled`, on any thread that this estimator's `fit` reads rows with."""
         if isinstance(X, Rows):
-            return X.then(self._scaled, X.shape[1:], self._float())  # type: ignore[return-value]
+            return X.then(self.scaled, X.shape[1:], self._float())  # type: ignore[return-value]
         if not self._scales:
             with np.errstate(over="ignore"):
                 return X.astype(self._float(), copy=False)
