@@ -70,14 +70,11 @@ class Conformal:
         """The score that a new normal row exceeds with probability `rate` at most, floor(rate (n + 1)) / (n + 1); None
         where that is 0: no score that was seen is so rare."""
         n = len(self.scores)
-        above = int(rate * (n + 1) + 1e-9)
+        above = min(int(rate * (n + 1) + 1e-9), n)
         if above == 0:
             return None
-        if above >= n:
-            lowest = self.scores[0]
-            width = self.scores[-1] - lowest
-            return float(lowest - 1e-3 * width)
-        lower, first = self.scores[n - above - 1 : n - above + 1]
+        first = self.scores[n - above]
+        lower = self.scores[n - above - 1] if above < n else 2 * first - self.scores[-1]
         # just below it; where both are tied, none of them is above
         return float(first - 1e-3 * (first - lower))
 

@@ -48,9 +48,9 @@ class NearestCodes(Score):
         blocks = blocks_of(model)
         if blocks:
             category = np.repeat(blocks, blocks) > 1
-            self.sizes_ = np.ones(len(category))
-            share_of = np.nansum(Z[:, category], axis=0) / len(Z)
-            self.sizes_[category] = np.where(share_of > 0, np.sqrt(share_of), 1)
+            share_of = np.nansum(Z, axis=0) / len(Z)
+            known = np.where(category & (share_of > 0), share_of, 1)
+            self.sizes_ = np.sqrt(known).astype(np.float64)
         codes = self._codes(model, drawn(Z, self.references))
         if self.whiten:
             self.whitening_ = whitening(codes, self.whiten)

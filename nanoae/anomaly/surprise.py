@@ -25,11 +25,9 @@ class Standing:
         floor = 1e-3 * typical
         logs = np.log(np.maximum(height, 0) + floor)  # a score of 0 has no logarithm
         center = float(np.median(logs))
-        spread = 1.4826 * float(np.median(np.abs(logs - center)))
-        if not spread > 1e-9:
-            spread = float(logs.std())
-        if not spread > 1e-9:
-            spread = 1.0
+        deviation = 1.4826 * float(np.median(np.abs(logs - center)))
+        spreads = (deviation, float(logs.std()), 1.0)
+        spread = next(each for each in spreads if each > 1e-9)
         self.learned = np.array([low, floor, center, spread])
         return self
 

@@ -23,6 +23,9 @@ SINGLE = {"AveragePool", "Conv", "ConvTranspose", "Elu", "GRU", "Gelu", "LeakyRe
 Ends = dict[str, tuple[np.dtype, tuple[int, ...]]]  # name -> (type, shape without the batch)
 
 
+OUTPUTS = {"GRU": 2, "TopK": 2}  # of those that have more than one
+
+
 def adding(operator: str, dtype: Any = None) -> Any:
     """The method that adds operator(self, other)."""
 
@@ -119,11 +122,8 @@ class Graph:
         self.constants: dict[bytes, Any] = {}
         self.remembered: dict[Any, Value] = {}
 
-    def node(
-        self, operator: str, *inputs, dtype=None, output: int = 0, of: int = 1, **attributes
-    ) -> Value:
-        """Add operator(*inputs): of its `of` results number `output`, of the first input's type if no `dtype` is
-        given.
+    def node(self, operator: str, *inputs, dtype=None, output: int = 0, **attributes) -> Value:
+        """Add operator(*inputs): of its results number `output`, of the first input's type if no `dtype` is given.
 
         Inputs are Values, None for what is left out, lists of whole numbers, and arrays and numbers, which become
         constants of the first input's type. onnxruntime has some operators in float32 alone (SINGLE): numbers of
@@ -134,14 +134,12 @@ class Graph:
             singles = [
                 value.cast(np.float32) if isinstance(value, Value) else value for value in inputs
             ]
-            return self.node(operator, *singles, output=output, of=of, **attributes).cast(
-                np.float64
-            )
+            return self.node(operator, *singles, output=output, **attributes).cast(np.float64)
         names = ["" if value is None else self.value(value, first.dtype).name for value in inputs]
         name = f"{operator}_{len(self.nodes)}"
-        results = [name if i == output else f"{name}_{i}" for i in range(of)]
+        results = [f"{name}_{i}" for i in range(OUTPUTS.get(operator, 1))]
         self.nodes.append(self.helper.make_node(operator, names, results, name, **attributes))
-        return Value(self, name, dtype or first.dtype)
+        return Value(self, results[output], dtype or first.dtype)
 
     def value(self, value: Any, dtype) -> Value:
         """A Value as it is; a list of whole numbers as int64, an array of those as it is; anything else as `dtype`."""

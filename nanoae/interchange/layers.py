@@ -93,7 +93,7 @@ def _(layer: engine.TiedLinear, x: Value) -> Value:
 def _(layer: TopK, x: Value) -> Value:
     """The k largest of each row where they are, 0 elsewhere."""
     k = min(round(layer.alpha * layer.k), layer.in_shape[0])
-    places = x.apply("TopK", [k], output=1, of=2, dtype=np.int64)
+    places = x.apply("TopK", [k], output=1, dtype=np.int64)
     zeros = x * 0.0
     largest = x.apply("GatherElements", places, axis=1)
     return zeros.apply("ScatterElements", places, largest, axis=1)
@@ -167,7 +167,7 @@ def gru(layer: GRU, x: Value, h: Value | None) -> Value:
     start = None if h is None else h.reshape(1, -1, o)
     states = x.transpose(1, 0, 2).apply(
         "GRU", W.T[None], U.T[None], biases[None], None, start,
-        hidden_size=o, linear_before_reset=1, output=int(layer.last), of=2,
+        hidden_size=o, linear_before_reset=1, output=int(layer.last),
     )  # fmt: skip
     if layer.last:
         return states.reshape(-1, o)

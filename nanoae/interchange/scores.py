@@ -92,11 +92,11 @@ def _(score: kinds.NearestCodes, rows: Rows) -> Value:
         cell = distance.apply("ArgMin", axis=1, keepdims=0, dtype=np.int64)
         apart = near.take(cell).where(apart, 1e300)
     some = min(wanted + SPARE, len(r))
-    candidates = apart.apply("TopK", [some], largest=0, output=1, of=2, dtype=np.int64)
+    candidates = apart.apply("TopK", [some], largest=0, output=1, dtype=np.int64)
     there = codes.graph.constant(r).take(candidates)
     between = there - codes.apply("Unsqueeze", [1])
     distance = (between * between).sum(2).apply("Sqrt")
-    distance = distance.apply("TopK", [wanted], largest=0, of=2)
+    distance = distance.apply("TopK", [wanted], largest=0)
     nearest = distance.part(0, k).mean(1)
     if wanted <= k:
         return nearest
