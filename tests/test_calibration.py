@@ -138,7 +138,7 @@ def test_new_normal_rows_are_flagged_as_asked():
     """Networks that know their rows by heart: thresholds from these flagged nearly all new ones."""
     random = np.random.default_rng(2)
     shares = []
-    for seed in range(6):
+    for seed in range(4):
         rows, new = random.normal(size=(60, 12)), random.normal(size=(500, 12))
         heart = Autoencoder(
             12, (64,), epochs=120, learning_rate=0.01, batch_size=60, backend="numpy"

@@ -64,7 +64,7 @@ def test_every_layer(kind, dtype, tmp_path):
         near(run(tmp_path / "net.onnx", x=x[:rows])["y"], net.forward(x[:rows]))
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(drawn=networks())
 def test_random_networks(drawn, tmp_path_factory):
     assert apart(*drawn, tmp_path_factory.mktemp("onnx") / "network.onnx") <= BOUND
