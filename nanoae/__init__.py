@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from nanoae import pyod as pyod  # whose detectors a file may name
 from nanoae.anomaly.cluster_labels import ClusterLabelDetector
 from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.anomaly.scores import (

@@ -1,6 +1,8 @@
 """Do the detectors with PyOD's interface give PyOD's numbers, by the published formulas?"""
 
 import math
+import subprocess
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -114,3 +116,12 @@ def test_methods_before_fit_say_so():
     for method in ("predict", "predict_proba", "predict_confidence", "predict_with_rejection"):
         with pytest.raises(ValueError, match="not fitted yet"):
             getattr(AutoEncoder(), method)(NEW)
+
+
+def test_a_saved_one_is_opened_by_who_knows_nothing_of_pyod(tmp_path):
+    """In a process that never imports nanoae.pyod."""
+    path = tmp_path / "model.npz"
+    AutoEncoder(nanoae.Autoencoder(2, epochs=1), random_state=0).fit(ROWS).save(path)
+    code = f"import nanoae; print(type(nanoae.load({str(path)!r})).__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "AutoEncoder\n", done.stderr
