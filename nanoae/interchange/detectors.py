@@ -6,8 +6,8 @@ scores    x, or a table's         score      higher is more abnormal: -score_sam
                                   p_value    what `p_values` gives
 encoder   the same                code       what `transform` gives
 
-A detector that scores by the ELBO has one more input, noise, of numbers of N(0, 1): where they are drawn anew for each row,
-as NumPy would from the row itself, new rows have the p-values that were promised, and with NumPy's own numbers the same.
+A detector that scores by the ELBO has one more input, noise, of numbers of N(0, 1): with any, drawn anew for each row,
+new rows have p-values that keep their promise; with those that NumPy draws from each row, the same ones.
 """
 
 from __future__ import annotations
