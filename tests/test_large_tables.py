@@ -107,11 +107,17 @@ def test_each_epoch_meets_each_row_once_in_whole_batches(batch_size):
 
 
 def test_windows_learn_with_weights_targets_and_gaps():
-    table = np.random.default_rng(0).random((20_000, 20), np.float32)
-    labels, weights = (table[:, 0] > 0.5).astype(int), np.arange(20_000.0)
+    table = np.random.default_rng(0).random((10_000, 20), np.float32)
+    labels, weights = (table[:, 0] > 0.5).astype(int), np.arange(10_000.0)
     gaps = np.where(table < 0.05, np.nan, table)
     for rows, whole, given in (
-        (table, nanoae.StackedClassifier((8,), epochs=2, batch_size=50, random_state=0), (labels,)),
+        (
+            table,
+            nanoae.StackedClassifier(
+                (8,), epochs=2, pretrain_epochs=1, batch_size=50, random_state=0
+            ),
+            (labels,),
+        ),
         (gaps, nanoae.Autoencoder(**FIT, missing="mask"), ()),
         (table, nanoae.Autoencoder(**FIT, optimizer=nanoae.KFAC(1e-2)), ()),
     ):
@@ -154,8 +160,8 @@ def test_what_cannot_be_learned_from_is_told(make, told):
 
 def test_memory_stays_under_the_limit(tmp_path):
     pytest.importorskip("resource")
-    np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (1_500_000, 32))[0] = (
-        1  # 192 MB, most of it a hole
+    np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (800_000, 32))[0] = (
+        1  # 102 MB, most of it a hole
     )
     script = f"""
 import resource, nanoae
