@@ -172,10 +172,6 @@ class DistributedTrainer(Trainer):
             raise ValueError(f"training on {self.group.size} ranks: expected {what} on all, got others on rank "
                              f"{', '.join(map(str, other[:8]))} than on rank 0. {hint}")  # fmt: skip
 
-    def evaluate(self, x: Array, t: Array | None = None, scale: float = 1.0) -> float:
-        mean: float = self.group.broadcast(super().evaluate(x, t, scale))
-        return mean
-
     # ---------------------------------------------------------------- all epochs
 
     def fit(self, *data: Any, **settings: Any) -> dict[str, list[float]]:
@@ -194,6 +190,10 @@ class DistributedTrainer(Trainer):
     def begin(self, *data: Array | None) -> None:
         super().begin(*data)
         self.agree(*data)
+
+    def stop_early(self, val_loss: float | None) -> bool:
+        """By rank 0's: other machines may round in other ways."""
+        return super().stop_early(self.group.broadcast(val_loss))
 
     def call_back(self, row: dict[str, float]) -> bool:
         """Rank 0's callbacks decide, and may set the learning rate."""
