@@ -129,6 +129,15 @@ def test_a_special_number_is_seen_in_the_loss(fast, dtype, name):
         same(mine, theirs, 50)
 
 
+def test_uniform_numbers_are_numpys_and_its_generator_goes_on_from_there(fast, dtype):
+    """Odd numbers of floats leave half a word behind, for the next."""
+    mine, numpys = fast.generator(3), Ops().generator(3)
+    for n in (9000, 9001, 8193, 3, 20_000):
+        drawn = fast.uniform(mine, fast.empty(n, dtype))
+        np.testing.assert_array_equal(drawn, Ops().uniform(numpys, np.empty(n, dtype)))
+    assert fast.generator_state(mine) == Ops().generator_state(numpys)
+
+
 def test_subnormal_numbers_are_not_flushed(fast, dtype):
     tiny = np.full(1000, np.finfo(dtype).smallest_subnormal * 6, dtype)
     assert (fast.axpby_inplace(tiny.copy(), 0.5, tiny, 0.0) == tiny / 2).all()

@@ -350,6 +350,30 @@ __device__ Pair gaussians(real u, real v) {
 
 #ifdef CPU  // where NumPy draws u and v
 
+// out ~ U[0, 1), by one block: the numbers of numpy.random.Generator(SFC64).random, and its state moved on:
+// {a, b, c, count, {whether half a word is left, that half}}  (Chris Doty-Humphrey's Small Fast Chaotic generator)
+KERNEL(sfc64, word* state, real* out, size_t n) {
+    word a = state[0], b = state[1], c = state[2], count = state[3];
+    unsigned* half = (unsigned*)(state + 4);
+    auto next = [&] {
+        word sum = a + b + count++;
+        a = b ^ (b >> 11), b = c + (c << 3), c = (c << 24 | c >> 40) + sum;
+        return sum;
+    };
+    auto unit = [](unsigned x) { return (x >> 8) * (1.0f / 16777216.0f); };
+    size_t i = 0;
+    if (sizeof(real) == 8)
+        for (; i < n; i++) out[i] = (next() >> 11) * (1.0 / 9007199254740992.0);
+    if (i < n && half[0]) out[i++] = unit(half[1]), half[0] = 0;
+    for (; i < n; i += 2) {
+        word x = next();
+        out[i] = unit(unsigned(x));
+        if (i + 1 < n) out[i + 1] = unit(unsigned(x >> 32));
+        else half[0] = 1, half[1] = unsigned(x >> 32);
+    }
+    state[0] = a, state[1] = b, state[2] = c, state[3] = count;
+}
+
 // first, second = those of u, v
 KERNEL(box_muller, const real* u, const real* v, real* first, real* second, size_t n) {
     EACH(i, n) {

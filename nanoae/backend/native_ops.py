@@ -37,7 +37,7 @@ PRIMITIVES = set(filter(primitive, dir(Ops)))
 # Made of other primitives.
 COMPOSED = {"affine_activation", "activation_backward_bias"}
 # by NumPy
-AS_GOOD = {"uniform", "keep_mask", "top_k_mask", "add_rows", "im2col", "max_pool_backward"}
+AS_GOOD = {"keep_mask", "top_k_mask", "add_rows", "im2col", "max_pool_backward"}
 LINE = 64  # bytes of a line of the cache
 SMALL = 1 << 13  # elements that NumPy has done with before Python has launched a kernel
 # Multiplications of which the same is true: so few OpenBLAS does on one thread
@@ -180,6 +180,18 @@ class NativeOps(KernelOps, RecordedOps):
     permutation = Ops.permutation
     generator_state = Ops.generator_state
     set_generator_state = Ops.set_generator_state
+
+    def uniform(self, generator, out):
+        """NumPy asks its generator for one number after the other; here it is part of the loop, in half of the time."""
+        recording = self.thread.recording
+        small = out.size < SMALL and recording is None
+        source = generator.bit_generator
+        if small or not (flat(out) and isinstance(source, np.random.SFC64)):
+            return RecordedOps.uniform(self, generator, out)
+        self._launch("sfc64", out.dtype, (1,), source.ctypes.state_address, out, out.size)
+        if recording is not None:
+            recording.kept.append(generator)
+        return out
 
     def normal(self, generator, out: Array) -> Array:
         if not (flat(out) and out.dtype == np.float32 and out.size % 2 == 0):
