@@ -298,7 +298,7 @@ def stored(parts: Iterable[np.ndarray]) -> Rows:
 
 
 def extremes(x: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the largest value of each feature of x (N, ...), an array or Rows; NaN counts for nothing."""
+    """The least and the largest value of each feature of x (N, ...), an array or Rows; NaN is ignored."""
     least = most = None
     for block in by_blocks(x):
         low, high = np.fmin.reduce(block, axis=0), np.fmax.reduce(block, axis=0)

@@ -181,3 +181,11 @@ def test_a_damaged_state_is_told(change, tmp_path):
     np.savez(path, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
     with pytest.raises(ValueError, match="does not fit"):
         nanoae.load(path).partial_fit(X)
+
+
+@pytest.mark.parametrize(
+    "kind", [nanoae.TextVAE, nanoae.StackedClassifier, nanoae.StackedRegressor]
+)
+def test_what_always_starts_afresh_takes_no_warm_start(kind):
+    with pytest.raises(TypeError, match="warm_start"):
+        kind(warm_start=True)

@@ -1,1 +1,1 @@
-"""Anomaly detection: learn the normal, and score what does not come back."""
+"""Anomaly detection: learn what normal rows are like, and score new ones by how far they are from that."""

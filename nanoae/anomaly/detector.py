@@ -37,7 +37,7 @@ from nanoae.rows import Rows, sample
 
 @estimator
 class AnomalyDetector(Estimator):
-    """Learns what is normal, and scores what does not come back.
+    """Learns what normal rows are like, and scores new ones by how far they are from that.
 
     One score of one autoencoder is the row's score as it is. Several are made comparable first: each becomes the number
     of standard deviations that it is above the usual (`Standing`); the root of their mean square is the row's score.

@@ -19,7 +19,7 @@ from nanoae.training.progress import progress
 class Ensemble:
     """members, those of a fold side by side; standings, one for each score of a fold's members, common to all folds;
     seen, the rows that were learned from (None: there is one fold); deviation (...), how far each feature of a normal
-    row usually is from what the autoencoders give back."""
+    row usually is from its reconstructions."""
 
     standings: list[Standing | Surprise]
     seen: SeenRows | None
@@ -119,7 +119,7 @@ class Ensemble:
         return np.copysign(shares, away)
 
     def expected(self, X: np.ndarray) -> np.ndarray:
-        """What the autoencoders that have not seen a row of X (N, ...) give back for it, on X's scale."""
+        """The reconstructions of rows X (N, ...) by the autoencoders that have not seen them, on X's scale."""
         found = np.zeros(X.shape)
         for fold, weight in enumerate(self.weights(X)):
             given_back = [member.expected(X) for member in self.of_fold(fold)]

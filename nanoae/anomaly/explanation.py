@@ -15,7 +15,7 @@ class Explanation(NamedTuple):
 
     names      of the columns
     observed   the values as they stand in the table
-    expected   what the networks that have not seen the row give back for it
+    expected   its reconstruction by the networks that have not seen the row
     unusual    how many of the column's usual deviations, the median over normal rows / 0.6745, lie between, with the
                sign: about a standard score. Of a category sqrt(-2 log p), p how likely the networks hold it
     shares     of the anomaly score, as `AnomalyDetector.explain`: their absolute values add up to it

@@ -120,7 +120,7 @@ class Member:
         return np.array([score.shares(self.model, Z) for score in self.scores])
 
     def expected(self, X: np.ndarray) -> np.ndarray:
-        """What the autoencoder gives back for X (N, ...), on X's scale."""
+        """The autoencoder's reconstructions of X (N, ...), on X's scale."""
         again = self.model.reconstruct(self.scaled(X)).astype(np.float64)
         again[:, self.numbers] = self.scaler.inverse_transform(again[:, self.numbers])
         return again

@@ -198,10 +198,10 @@ class Mirrored(Tabular):
         prior = getattr(self.part("bottleneck"), "code_prior", None)
         self.prior_ = None if prior is None else prior(self.code_size_)
 
-    # ---------------------------------------------------------------- what can be given back
+    # ---------------------------------------------------------------- what can be reconstructed
 
     def _check_reach(self, X: np.ndarray) -> None:
-        """OutOfReach where X has numbers that the network and its loss cannot give back."""
+        """OutOfReach where X has numbers that the network and its loss cannot reconstruct."""
         net = self.network_
         built = self.as_built
         words, remedy = built._loss_words()

@@ -194,7 +194,7 @@ def check_reach(
     remedy: str,
     scaling: str = "none",
 ) -> None:
-    """OutOfReach where X (N, ...) has a number that does not lie in `reach`; NaN counts for nothing.
+    """OutOfReach where X (N, ...) has a number that does not lie in `reach`; NaN is ignored.
 
     reach    low and high: numbers, or arrays of one for each feature
     cause    what makes these its ends: 'with loss="bce"'

@@ -1,4 +1,4 @@
-"""TeacherForcing: what a decoder of text is told at each step."""
+"""TeacherForcing: what a decoder of text reads at each time step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nanoae.engine.layers import Noisy
 
 @configurable
 class TeacherForcing(Noisy):
-    """TeacherForcing forcing: at step t the decoder is told the word before, the line's first word, and the code z.
+    """Teacher forcing: at time step t the decoder reads the token before, the line's first token, and the code z.
 
         y[n, t] = [W[w[n, t]], W[w[n, 0]], z[n]]        the tokens w[n, 0] .. w[n, T - 1] of `source` but for its last
 

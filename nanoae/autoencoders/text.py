@@ -205,7 +205,7 @@ class TextVAE(Variational):
         return self._encode(lines, keywords=keywords)
 
     def inverse_transform(self, X: Any, keywords: Any = None) -> list[str]:
-        """The likeliest lines of codes X (N, K), token after token."""
+        """The lines of codes X (N, K), decoded greedily: the most probable token at each time step."""
         self.check_fitted()
         codes = as_codes(X, self, (self.code_size_,), self.network_.dtype)
         bos = self._known(keywords) or [""] * len(codes)
@@ -216,7 +216,7 @@ class TextVAE(Variational):
         return self.vocabulary_.decode(self._generate(codes, bos, greedy))
 
     def reconstruct(self, lines: Any, keywords: Any = None) -> list[str]:
-        """The lines (N) as they come back through their codes."""
+        """The reconstructions of lines (N): encoded, then decoded greedily."""
         self.check_fitted()
         lines, keywords = checked(lines, keywords)
         return self.inverse_transform(self._encode(lines, keywords=keywords), keywords)
@@ -231,7 +231,7 @@ class TextVAE(Variational):
         """`count` new lines, from codes z ~ N(0, 1).
 
         keyword       what they are about; or one for each line; None: keywords drawn from the known ones
-        temperature   >= 0: each token is drawn with softmax(scores / temperature); 0 takes the likeliest
+        temperature   >= 0: each token is drawn with softmax(scores / temperature); 0 takes the most probable
         random_state  None, or an int for the same lines again
         """
         self.check_fitted()
@@ -302,15 +302,15 @@ class TextVAE(Variational):
     def evaluate(
         self, lines: Any, keywords: Any = None, *, sample_weight: Any = None
     ) -> dict[str, float]:
-        """How well lines are predicted and given back; tokens that are not known count for nothing.
+        """How well lines are predicted and reconstructed; unknown tokens are masked.
 
         elbo            nats per line, a lower bound on log p
-        cross_entropy   nats per token (a word, a character, the line's end), told the ones before and the code
+        cross_entropy   nats per token (a word, a character, the line's end), given the ones before and the code
         perplexity      e^(-ELBO per token)
         kl              nats per line: what the code tells about it
         active_units    units of the code whose mean varies over the lines by more than 0.01 (Burda 2016)
         token_accuracy  share of the tokens that are right, and in their place, in the reconstructions
-        exact_lines     share of the lines that come back word for word
+        exact_lines     share of the lines that are reconstructed word for word
 
         Line n counts sample_weight[n] times.
         """
