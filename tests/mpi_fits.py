@@ -138,6 +138,14 @@ def refused():
     return messages
 
 
+def diverged():
+    """What is said of a training that diverges."""
+    try:
+        nanoae.Autoencoder(**DENSE, learning_rate=1e25, optimizer="sgd").fit(X)
+    except FloatingPointError as error:
+        return str(error)
+
+
 def unfinished(how, folder):
     """A fit in which rank 0's callback breaks, or the last rank is killed."""
 
@@ -154,7 +162,8 @@ if __name__ == "__main__":
     path, task, *arguments = sys.argv[1:]
     if task == "kinds":
         folder, dtype, *kinds = arguments
-        result = {kind: losses(kind, dtype) for kind in kinds} | {"unseeded": unseeded()}
+        result = {kind: losses(kind, dtype) for kind in kinds}
+        result |= {"unseeded": unseeded(), "diverged": diverged()}
         if process_group().size == 2:
             result |= {"interrupted": interrupted(folder), "refused": refused()}
         process_group().sums.size = 0  # as of ranks that have no memory to share

@@ -62,7 +62,7 @@ def test_ranks_train_what_one_process_does(n, dtype, kinds, tmp_path):
     for kind in kinds:
         assert found[kind] == pytest.approx(mpi_fits.losses(kind, dtype), rel=NEAR[dtype]), kind
     assert found["far"] == pytest.approx(found[WIDE], rel=NEAR[dtype])
-    assert found["unseeded"] == 0
+    assert found["unseeded"] == 0 and found["diverged"] == mpi_fits.diverged()
     if n == 2:
         early, again, straight = found["interrupted"]
         assert early and again == straight  # to the bit

@@ -10,7 +10,6 @@ The sum of a layer's gradients travels while backward is at the layers before it
 
 from __future__ import annotations
 
-import math
 import operator
 import warnings
 import zlib
@@ -25,7 +24,7 @@ from nanoae.engine.layers import Layer
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.norm import BatchNorm
-from nanoae.training import divergence, fusion, state, stop
+from nanoae.training import fusion, state, stop
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.kfac import KFACTrainer, check
 from nanoae.training.loop import Trainer
@@ -79,33 +78,26 @@ class DistributedTrainer(Trainer):
         group.shard = shard
         return rows[shard.start : shard.stop]
 
-    def gradient(self, x: Array, t: Array) -> Array:
-        """The loss of the whole batch, and its gradient in network.grad. Sums travel while backward is under way."""
+    @property
+    def times(self) -> float:
+        """Of a loss that is a sum over rows: over all, as if it were the mean of sums over as many as there are."""
+        shard = self.group.shard
+        return shard.rows / (shard.stop - shard.start) if self.loss.reduction == "sum" else 1.0
+
+    def batch_loss(self, y: Array, t: Array) -> Array:
+        """That of the whole batch."""
         ops = self.network.ops
-        group = self.group
-        y = self.fast.forward(x, train=True)
-        loss = self.loss.forward(y, t)
-        dy = self.loss.backward()
-        if self.loss.reduction == "sum":
-            # Over all rows: as if it were the mean of sums over as many as there are.
-            times = group.shard.rows / len(x)
-            loss = ops.call(operator.mul, loss, times)
-            dy = ops.scale_inplace(dy, times)
-        loss = ops.call(operator.add, loss, self.fast.penalty())
+        loss = ops.call(operator.mul, self.loss.forward(y, t), self.times)
+        loss = ops.call(operator.add, loss, self.network.penalty())
         mean = ops.copy(loss, out=ops.empty(1, self.network.dtype))
-        group.start_mean(ops, mean)
-        self.backward(dy)
-        group.wait(ops)
-        mean = mean.reshape(())
-        value = ops.peek(mean)
-        if value is not None and not math.isfinite(value):
-            divergence.stop(self, value)
-        return mean
+        return self.group.mean_inplace(ops, mean).reshape(())
 
     def backward(self, dy: Array | None) -> None:
         """The network's backward, a layer at a time: what the layers from here to the last one have left in `grad` is
-        sent on its way where it is enough. It is there after `group.wait`."""
+        sent on its way where it is enough, while backward is at those before."""
         ops = self.network.ops
+        if self.times != 1.0:
+            ops.scale_inplace(dy, self.times)
         grad = self.network.grad
         parts = [sum(g.size for g in own_grads(layer)) for layer in self.fast.layers]
         start = end = grad.size
@@ -121,6 +113,7 @@ class DistributedTrainer(Trainer):
                 break
         if end:
             self.group.start_mean(ops, grad[:end])
+        self.group.wait(ops)
 
     @contextmanager
     def of_whole_batches(self) -> Iterator[None]:

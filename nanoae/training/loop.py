@@ -113,15 +113,21 @@ class Trainer(Reused):
     def gradient(self, x: Array, t: Array) -> Array:
         """The loss of a batch, a 0-d array; its gradient in network.grad. NotFiniteError where the loss is not finite
         and reading it is free."""
-        y = self.fast.forward(x, train=True)
-        loss, penalty = self.loss.forward(y, t), self.network.penalty()
-        if not isinstance(penalty, int):  # 0 where no layer has one
-            loss = self.ops.call(operator.add, loss, penalty)
+        loss = self.batch_loss(self.fast.forward(x, train=True), t)
         value = self.ops.peek(loss)
         if value is not None and not math.isfinite(value):
             divergence.stop(self, value)  # before backward spreads a NaN over all layers
-        self.fast.backward(self.loss.backward())
+        self.backward(self.loss.backward())
         return loss
+
+    def batch_loss(self, y: Array, t: Array) -> Array:
+        loss, penalty = self.loss.forward(y, t), self.network.penalty()
+        if isinstance(penalty, int):  # 0 where no layer has one
+            return loss
+        return self.ops.call(operator.add, loss, penalty)
+
+    def backward(self, dy: Array) -> None:
+        self.fast.backward(dy)
 
     def step(self, x: Array, t: Array) -> Array:
         """One update on a batch; the loss before it, a 0-d array. Nothing is updated where `gradient` raises."""
