@@ -58,6 +58,15 @@ def translate(layer: Any, x: Value) -> Value:
 
 FORMULAS: dict[type, Callable[[Any, Value], Value]] = {
     engine.Linear: lambda layer, x: x @ layer.params["W"] + layer.params["b"],
+    engine.TiedLinear: lambda layer, x: x.apply(
+        "Gemm", layer.source.params["W"], layer.params["b"], transB=1
+    ),
+    BatchNorm: lambda layer, x: x.apply(
+        "BatchNormalization", *layer.params.values(), *layer.state.values(), epsilon=layer.eps
+    ),
+    LayerNorm: lambda layer, x: x.apply(
+        "LayerNormalization", *layer.params.values(), axis=-layer.axes, epsilon=layer.eps
+    ),
     activations.ReLU: lambda layer, x: x.apply("Relu"),
     activations.LeakyReLU: lambda layer, x: x.apply("LeakyRelu", alpha=layer.slope),
     activations.ELU: lambda layer, x: x.apply("Elu", alpha=layer.alpha),
@@ -84,12 +93,6 @@ for kind, formula in FORMULAS.items():
 
 
 @translate.register
-def _(layer: engine.TiedLinear, x: Value) -> Value:
-    W = x.graph.value(layer.source.params["W"], x.dtype)
-    return x @ W.transpose(1, 0) + layer.params["b"]
-
-
-@translate.register
 def _(layer: TopK, x: Value) -> Value:
     """The k largest of each row where they are, 0 elsewhere."""
     k = min(round(layer.alpha * layer.k), layer.in_shape[0])
@@ -97,25 +100,6 @@ def _(layer: TopK, x: Value) -> Value:
     zeros = x * 0.0
     largest = x.apply("GatherElements", places, axis=1)
     return zeros.apply("ScatterElements", places, largest, axis=1)
-
-
-# ---------------------------------------------------------------- shapes and statistics
-
-
-@translate.register
-def _(layer: BatchNorm, x: Value) -> Value:
-    """scale · x + (beta - scale · mean), scale = gamma / sqrt(var + eps)"""
-    scale = layer.params["gamma"] / np.sqrt(layer.state["var"] + layer.eps)
-    shift = layer.params["beta"] - scale * layer.state["mean"]
-    shape = (-1, *[1] * (len(layer.in_shape) - 1))
-    return x * scale.reshape(shape) + shift.reshape(shape)
-
-
-@translate.register
-def _(layer: LayerNorm, x: Value) -> Value:
-    gamma = layer.params["gamma"]
-    beta = layer.params["beta"]
-    return x.apply("LayerNormalization", gamma, beta, axis=-layer.axes, epsilon=layer.eps)
 
 
 # ---------------------------------------------------------------- images
