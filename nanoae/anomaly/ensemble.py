@@ -54,7 +54,7 @@ class Ensemble:
         raw = np.concatenate(found, axis=1)
         undefined = ~np.isfinite(raw).all(axis=0)
         if undefined.any():
-            rows = np.argsort(folds, kind="stable")[-len(undefined) :]
+            rows = np.argsort(folds, kind="stable")[-len(undefined) :]  # in the order of raw
             raise ValueError(
                 f"AnomalyDetector: expected rows to learn from that have scores, got NaN or infinity for row "
                 f"{rows[undefined].min()} ({undefined.sum()} such rows). Values are too large, or the score is not "
