@@ -42,7 +42,7 @@ def choices(draw, shape: tuple[int, ...], layers: list) -> list:
         codes = [nanoae.Gaussian(), nanoae.GaussianNoise(0.3), nanoae.L1Sparsity(0.1)]
         # of equal numbers, as others give, any may be the largest
         if layers and isinstance(layers[-1], nanoae.Linear):
-            codes += 3 * [nanoae.TopK(draw(small), 1.5)]
+            codes += 6 * [nanoae.TopK(draw(small), 1.5)]
         shapes = [nanoae.Reshape((draw(small), draw(small), -1)), nanoae.Reshape((draw(small), -1))]
         return [*dense, *codes, *shapes, *norms, *partners(layers)]
     if len(shape) == 2:
@@ -84,7 +84,7 @@ def partners(layers: list) -> list:
     for layer in layers:
         if isinstance(layer, nanoae.Embedding):
             found += [nanoae.LastTimestep(layer), TeacherForcing(layer, 3)]
-    return 3 * found  # which few networks can have
+    return 9 * found  # which few networks can have
 
 
 def pools(kernel, stride, padding) -> list:
