@@ -139,3 +139,27 @@ def test_heavy_tails_are_learned_by_tanh():
         model = nanoae.Autoencoder(2, (4,), callbacks=stop, validation_fraction=0.1, **settings)
         assert model.fit(rows).hidden_activation == activation
         assert model.get_params()["activation"] == "auto"
+
+
+@pytest.mark.parametrize(
+    "rows, said, low, high",
+    [
+        ("table", {}, 0.01, 2),
+        ("table", {"epochs": 1}, 0, 0),
+        ("table", {"activation": "elu"}, 0, 0),
+        ("table", {"bias_initializer": "ones"}, 1, 1),
+        ("images", {}, 0, 0),
+    ],
+)
+def test_hidden_layers_start_all_but_linear_for_a_table_alone(rows, said, low, high):
+    X = {"table": np.random.default_rng(0).normal(size=(60, 5)), "images": LEARNED[:60]}[rows]
+    still = {"learning_rate": 0.0, "callbacks": [lambda trainer, row: True], "random_state": 0}
+    model = nanoae.Autoencoder(2, (4,), **still, **said).fit(X)
+    first, code, again, last = [
+        layer.params["b"] for layer in model.network_.layers if layer.params
+    ]
+    for hidden in (first, again):
+        assert low <= hidden.min() <= hidden.max() <= high
+    ends = said.get("bias_initializer") == "ones"
+    assert (code == ends).all() and (last == ends).all()
+    assert model.get_params()["bias_initializer"] == said.get("bias_initializer", "zeros")

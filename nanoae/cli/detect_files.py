@@ -68,9 +68,9 @@ def numbers_of(
             done = end
 
     if train is None:
-        return detector, f"{detector.n_features_in_} columns of numbers", ignored, parts
+        return detector, f"columns: {detector.n_features_in_} of numbers", ignored, parts
     learn(args, detector, train)
-    about = f"{len(train):,} rows, {train.shape[1]} columns of numbers"
+    about = f"{len(train):,} rows, columns: {train.shape[1]} of numbers"
     return detector, about, ignored, parts
 
 
@@ -105,7 +105,7 @@ def tables_of(
     encoder: Any = detector.encoder_
     known = encoder.categories_
     numbers = known.count(None)
-    about = f"{rows}{numbers} columns of numbers and {len(known) - numbers} of categories"
+    about = f"{rows}columns: {numbers} of numbers, {len(known) - numbers} of categories"
     return detector, about, ignored, parts
 
 
