@@ -70,6 +70,7 @@ class Step:
         self.moves: list[Move] = []
         self.parts: list[tuple[float, list[Term]]] = []
         self.known_parts: dict[Number, Cell] = {}
+        self.waiting: list[Number] = []  # parts whose own sums are not told yet
         self.record(*experiment.batch(self.net.dtype))
 
     @property
@@ -96,9 +97,8 @@ class Step:
     def part(self, number: Number) -> Cell:
         """The cell of an expression among the parts."""
         if number not in self.known_parts:
-            self.known_parts[number] = (PARTS, len(self.parts))
-            self.parts.append((number.value, []))
-            self.parts[self.known_parts[number][1]][1].extend(terms(number, self.part))
+            self.known_parts[number] = (PARTS, len(self.known_parts))
+            self.waiting.append(number)
         return self.known_parts[number]
 
     def record(self, x: np.ndarray, t: np.ndarray) -> None:
@@ -176,6 +176,9 @@ class Step:
             return cells
         array = np.asarray(numbers, object)
         sums = [terms(number, self.part) for number in array.ravel()]
+        for number in self.waiting:  # which grows, as parts have parts
+            self.parts.append((number.value, terms(number, self.part)))
+        self.waiting.clear()
         added = [sum(term.value for term in products) for products in sums]
         if np.allclose(added, entry.values.ravel(), rtol=1e-4, atol=1e-6):
             entry.sums = sums
