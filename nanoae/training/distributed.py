@@ -74,8 +74,7 @@ class DistributedTrainer(Trainer):
 
     def local_rows(self, rows: Array) -> Array:
         group = self.group
-        shard = Shard.of(len(rows), group.rank, group.size)
-        group.shard = shard
+        group.shard = shard = Shard.of(len(rows), group.rank, group.size)
         return rows[shard.start : shard.stop]
 
     @property

@@ -56,13 +56,14 @@ class ProcessGroup:
     fitting      whether a `fit` is under way, in which all ranks do the same
     """
 
+    shard: Shard
+
     def __init__(self, comm: Any):
         self.comm = comm
         self.errors = comm.Dup()
         self.rank = comm.rank
         self.size = comm.size
         self.pid = os.getpid()
-        self.shard = Shard.of(comm.size, comm.rank, comm.size)
         self.sums = HostSums(comm)
         self.fitting = self.guarded = False
 
@@ -74,8 +75,7 @@ class ProcessGroup:
 
     def gather(self, value: Any) -> list[Any]:
         """What each rank has."""
-        found: list[Any] = self.comm.allgather(value)
-        return found
+        return list(self.comm.allgather(value))
 
     def start_sum(self, ops: Ops, x: Array, scale: float = 1.0) -> None:
         """Begin to make x, contiguous, the sum of scale · x over all ranks; it is there after `wait`. This and what
