@@ -8,20 +8,20 @@ estimator_checks = pytest.importorskip("sklearn.utils.estimator_checks")
 
 ESTIMATORS = [
     nanoae.AnomalyDetector(
-        nanoae.Autoencoder(2, (4,), epochs=2, backend="numpy", dtype="float64"), random_state=0
+        nanoae.Autoencoder(2, (4,), epochs=1, backend="numpy", dtype="float64"), random_state=0
     ),
-    nanoae.Autoencoder(code_size=2, hidden=(4,), epochs=2, backend="numpy", random_state=0),
+    nanoae.Autoencoder(code_size=2, hidden=(4,), epochs=1, backend="numpy", random_state=0),
     nanoae.ConvAutoencoder(2, backend="numpy"),
     nanoae.ClusterLabelDetector(nanoae.PCA(2), n_clusters=5, random_state=0),
     nanoae.PCA(n_components=2),
     nanoae.TextVAE(epochs=1, backend="numpy", random_state=0),
-    nanoae.StackedAutoencoder((4, 2), pretrain_epochs=2, epochs=2, backend="numpy", random_state=0),
+    nanoae.StackedAutoencoder((4, 2), pretrain_epochs=1, epochs=1, backend="numpy", random_state=0),
     nanoae.StackedClassifier(
-        (8,), pretrain_epochs=2, epochs=60, learning_rate=0.03, backend="numpy", random_state=0
+        (8,), pretrain_epochs=1, epochs=60, learning_rate=0.03, backend="numpy", random_state=0
     ),
     nanoae.StackedRegressor(
         (8,),
-        pretrain_epochs=2,
+        pretrain_epochs=1,
         epochs=60,
         learning_rate=0.03,
         backend="numpy",
@@ -29,7 +29,7 @@ ESTIMATORS = [
         random_state=0,
     ),
     nanoae.VariationalAutoencoder(
-        2, (4,), likelihood="gaussian", epochs=2, backend="numpy", random_state=0
+        2, (4,), likelihood="gaussian", epochs=1, backend="numpy", random_state=0
     ),
 ]
 
