@@ -132,18 +132,22 @@ def fills_unit(X: np.ndarray) -> bool:
     return bool(np.isnan(largest) or FULL <= largest <= 1)
 
 
+def looked_at(X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(rows, means, standard deviations) of a table X (N, D), of LOOKED_AT rows at most; a gap is its column's mean."""
+    every = -(-len(X) // LOOKED_AT)
+    rows = sample(X[::every]).astype(np.float64)
+    rows = np.where(np.isnan(rows), known_means(rows), rows)
+    return rows, *moments(rows)
+
+
 def heavy_tailed(X: np.ndarray) -> bool:
     """Whether one in 1,000 rows of a table X (N, D) has a tenth of the columns' variance, each column standardised. Of
     fewer rows nobody can tell."""
     if X.ndim != 2 or len(X) < TAIL_ROWS:
         return False
-    every = -(-len(X) // LOOKED_AT)
-    rows = sample(X[::every]).astype(np.float64)
-    rows = np.nan_to_num(rows - known_means(rows))
-    center, spread = moments(rows)
+    rows, center, spread = looked_at(X)
     unit = np.where(spread > 0, spread, 1)
-    squares = (((rows - center) / unit) ** 2).sum(axis=1)
-    squares = np.sort(squares)
+    squares = np.sort((((rows - center) / unit) ** 2).sum(axis=1))
     tail = len(squares) // TAIL_ROWS
     return bool(squares[-tail:].sum() > TAIL_SHARE * squares.sum())
 

@@ -23,15 +23,15 @@ import numpy as np
 from nanoae.autoencoders.estimator import Estimator, squared_error
 from nanoae.autoencoders.kinds import Auto, Name
 from nanoae.autoencoders.parameters import estimator, parameter
-from nanoae.autoencoders.plan import AUTO, LOOKED_AT, fills_unit
+from nanoae.autoencoders.plan import AUTO, fills_unit, looked_at
 from nanoae.autoencoders.saved import Packed
 from nanoae.autoencoders.weights import drawn, own_order
 from nanoae.blocks import blocks
 from nanoae.configurable import to_config
 from nanoae.data import scaling as scalers
 from nanoae.data.matrix import warn_of_lost_digits
-from nanoae.data.scaling import SCALERS, Scaler, known_means, moments
-from nanoae.rows import Rows, sample
+from nanoae.data.scaling import SCALERS, Scaler
+from nanoae.rows import Rows
 from nanoae.training.evaluation import EVALUATION_ROWS
 
 WIDE = 10.0  # times 1, or times the narrowest column's spread: beyond, the columns are brought to one scale
@@ -111,14 +111,10 @@ class Scaled(Estimator):
             X.ndim > 2
             or self.channels(X.shape[1:]) != X.shape[1]
             or not np.isinf(self._ends()).all()
+            or fills_unit(X)
         ):
             return True
-        if fills_unit(X):
-            return True
-        every = -(-len(X) // LOOKED_AT)
-        X = sample(X[::every]).astype(np.float64)
-        filled = np.where(np.isnan(X), known_means(X), X)
-        center, spread = moments(filled)
+        _, center, spread = looked_at(X)
         varies = spread > 0
         center, spread = center[varies], spread[varies]  # a constant is no scale
         if not len(spread):
