@@ -76,6 +76,8 @@ def restored(model: Any, facts: Facts, arrays: Arrays) -> Trainer:
     for layer in network.layers:
         layer.generator = generator
     network.seed = facts["seed"]
+    shape = (facts["batch_size"], *network.input_shape)
+    network.ops.empty(shape, network.dtype)  # MemoryError, before a step is taken
     model._settle(batch_size=facts["batch_size"])
     trainer: Trainer = model.new_trainer(facts["rows"], facts["epochs"])
     weights = {name: a for name, a in trainer.arrays().items() if name.startswith("network.")}

@@ -97,17 +97,11 @@ class KernelOps(Kernels):
 
     # ---------------------------------------------------------------- optimisers
 
-    def _now_or_there(self, number: Any) -> tuple[Any, Any]:
-        """(pointer, value) of a number that the host knows, or that a kernel finds in device memory, a 0-d array.
-        RuntimeError for the host's in work that is recorded, where it would stay what it is."""
-        if not isinstance(number, (int, float, np.generic)):
-            return number, 0
-        if self.recording is not None:
-            raise RuntimeError("an optimiser within a layer counts its steps on the host")
-        return None, number
-
     def _rate(self, rate: Any) -> tuple[Any, float]:
-        there, now = self._now_or_there(rate)
+        """RuntimeError for the host's in work that is recorded, where it would stay what it is."""
+        there, now = now_or_there(rate)
+        if there is None and self.recording is not None:
+            raise RuntimeError("an optimiser within a layer counts its steps on the host")
         return there, float(now)
 
     @by_kernel
@@ -130,7 +124,7 @@ class KernelOps(Kernels):
         if not alike(theta, grad, m, v):
             return NotImplemented
         numbers = float(beta1), float(beta2), float(eps)
-        self._each("adam", theta, grad, m, v, *self._now_or_there(t), *self._rate(lr), *numbers)
+        self._each("adam", theta, grad, m, v, *now_or_there(t), *self._rate(lr), *numbers)
         return theta
 
     # ---------------------------------------------------------------- normalisation, of rows x (R, M)
@@ -217,6 +211,11 @@ class KernelOps(Kernels):
 
 
 # ------------------------------------------------------------------------------------- declared by their names
+
+
+def now_or_there(number: Any) -> tuple[Any, Any]:
+    """(pointer, value) of a number that the host knows, or that a kernel finds in device memory, a 0-d array."""
+    return (None, number) if isinstance(number, (int, float, np.generic)) else (number, 0)
 
 
 def activation(f: str, kernel: str, primitive: str) -> Callable[..., Array]:
