@@ -14,6 +14,7 @@ from cupy_standin import standin_ops
 
 import nanoae.autoencoders
 import nanoae.engine
+from nanoae.anomaly import default_autoencoder
 from nanoae.backend import BackendError, get_ops, native_ops
 from nanoae.cli.smallest import LAYERS
 
@@ -23,6 +24,7 @@ BACKENDS = {  # name -> its primitives; one more line here runs every test on on
     "standin": standin_ops,  # CupyOps without a GPU
 }
 GPU = {"cupy"}
+STEPS = default_autoencoder.STEPS
 LONG = {  # long trainings and differences of every element: for a real GPU, not for its stand-in
     "test_a_classifier_learns_xor", "test_a_linear_autoencoder_finds_pcas_subspace", "test_codes_and_reconstructions",
     "test_an_autoencoder_beats_pca_on_a_curve", "test_every_element_of_every_layer", "test_gradients_behind_words",
@@ -124,6 +126,21 @@ def small_arrays_too():
 def rng():
     """A generator of random numbers of the test's own: the same numbers, whichever tests ran before."""
     return np.random.default_rng(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_steps():
+    """The network of a detector that was given none is trained for a tenth as long: most tests ask what becomes of it,
+    not how good it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(default_autoencoder, "STEPS", (30, 100))
+        yield
+
+
+@pytest.fixture
+def all_steps(monkeypatch):
+    """As long as users train it."""
+    monkeypatch.setattr(default_autoencoder, "STEPS", STEPS)
 
 
 @pytest.fixture(scope="session")
