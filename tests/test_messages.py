@@ -194,7 +194,10 @@ def test_no_is_not_taken_for_yes(kind, parameter):
             r"expected layers, as ReLU\(\), got 'relu'\. Did you mean",
         ),
         (lambda: nanoae.Sequential([nanoae.ReLU]), "expected layers, .* got <class"),
-        (lambda: trainer(loss="mse"), r"Trainer: expected loss=MSE\(\) or another one, got .*'mse'"),
+        (
+            lambda: trainer(loss="mse"),
+            r"Trainer: expected loss=MSE\(\) or another one, got .*'mse'",
+        ),
         (
             lambda: trainer(optimizer="adam"),
             r"Trainer: expected optimizer=Adam\(\) or another one, got .*'adam'",
