@@ -15,9 +15,9 @@ from nanoae.data.download import SOURCES, fetch, read_official
 from nanoae.data.files import read_npy, read_npz
 from nanoae.data.idx import find_idx, is_idx, read_idx_images
 from nanoae.data.image_folder import read_images
-from nanoae.data.mixed_table import read_mixed
 from nanoae.data.number_table import read_numbers
 from nanoae.data.synthetic import swiss_roll, xor
+from nanoae.data.table_parts import read_mixed
 from nanoae.data.text_format import TextFormat
 from nanoae.data.text_table import SUFFIXES, suffix_of
 from nanoae.spelling import did_you_mean

@@ -19,7 +19,7 @@ MASK = 'Autoencoder and AnomalyDetector take NaN with missing="mask".'
 def as_numbers(X, name: str) -> np.ndarray:
     """X, a data frame, a Table, an array or lists, as a real numeric array of any shape, NaN where a value is masked or
     missing; what is large and in a file as Rows of it. ValueError or TypeError naming the estimator otherwise."""
-    if isinstance(X, Table) or labels(X, name) is not None:
+    if isinstance(X, Table) or library(X):
         if _is_one_array(X):
             return np.asarray(X)
         return Table.of(X, name).numbers()
@@ -125,9 +125,9 @@ def column_labels(X, who: str) -> list | None:
 
 def column_units(X, who: str) -> list[str | None]:
     """What a table writes beside the numbers of each column, "" for nothing; an array does not tell: []."""
-    if not isinstance(X, Table) and labels(X, who) is None:
+    if not isinstance(X, Table) and not library(X):
         return []
-    if not isinstance(X, Table) and _is_one_array(X):
+    if _is_one_array(X):
         return [""] * X.shape[1]
     table = Table.of(X, who)
     return [table.unit(i) for i in range(len(table.names))]

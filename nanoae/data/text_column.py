@@ -321,22 +321,17 @@ class TextColumn:
 
     @property
     def say_decimal(self) -> str:
-        if self.written is None:
-            return "Make them numbers."
-        return 'Name the decimal mark: decimal="." or ",", --decimal.'
+        in_file = 'Name the decimal mark: decimal="." or ",", --decimal.'
+        return in_file if self.written else "Make them numbers."
 
     @property
     def say_text(self) -> str:
-        if self.written is None:
-            return 'make the column a "category"'
-        return f"say text=[{self.name!r}], --text={self.name!r}"
+        in_file = f"say text=[{self.name!r}], --text={self.name!r}"
+        return in_file if self.written else 'make the column a "category"'
 
     def say_missing(self, cell: str | None) -> str:
-        return (
-            "make it None"
-            if self.written is None
-            else f"say na=[{short(cell)}], --na={short(cell)}"
-        )
+        in_file = f"say na=[{short(cell)}], --na={short(cell)}"
+        return in_file if self.written else "make it None"
 
 
 def percent(share: float) -> str:
