@@ -92,7 +92,7 @@ class NumberTable:
             points = points or "." in joined
             if decimal is None and points and POINT.search(joined):
                 decimal = "."
-            x = np.array([[*map(float, column)] for column in columns]).T
+            x = np.ascontiguousarray(np.array([[*map(float, column)] for column in columns]).T)
             if not np.abs(x).max() <= LARGEST:
                 raise ValueError
             counts = counts | x.any(axis=0)

@@ -146,7 +146,7 @@ class TextTable:
         numbers = array("q")
         size = max(BLOCK // max(self.width, 1), 16)
         if self.named:
-            next(filter(self._is_row, reader))
+            next(filter(self._is_row, reader), None)
         for row in filter(self._is_row, reader):
             rows.append(row)
             numbers.append(before + reader.line_num)
