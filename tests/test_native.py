@@ -570,24 +570,21 @@ def test_compiled_once_with_a_word_and_kept_for_the_user_alone(compiler, tmp_pat
     assert kept.stat().st_mode & 0o077 == 0 and kept.parent.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("harm", ["cut", "changed", "another's"])
-def test_a_library_that_is_not_what_was_kept_is_made_anew(compiler, tmp_path, harm):
-    run(SAY, **compiler)
-    (kept,) = (tmp_path / "cache" / "nanoae" / "kernels").iterdir()
-    content = kept.read_bytes()
-    if harm == "cut":
-        kept.write_bytes(content[: len(content) // 2])
-    elif harm == "changed":
-        kept.write_bytes(content[:5000] + bytes([content[5000] ^ 1]) + content[5001:])
-    else:
-        kept.chmod(0o666)
-    name, told = run(SAY, **compiler)
-    assert name == "NativeOps" and "compiling" in told and kept.read_bytes() == content
-
-
-def test_nothing_is_loaded_from_a_folder_that_others_may_write_to(compiler, tmp_path):
+def test_a_library_that_is_not_what_was_kept_is_made_anew(compiler, tmp_path):
+    """Cut, changed, or another's to write to; and nothing is loaded from a folder that others may write to."""
     run(SAY, **compiler)
     folder = tmp_path / "cache" / "nanoae" / "kernels"
+    (kept,) = folder.iterdir()
+    content = kept.read_bytes()
+    harms = [
+        lambda: kept.write_bytes(content[: len(content) // 2]),
+        lambda: kept.write_bytes(content[:5000] + bytes([content[5000] ^ 1]) + content[5001:]),
+        lambda: kept.chmod(0o666),
+    ]
+    for harm in harms:
+        harm()
+        name, told = run(SAY, **compiler)
+        assert name == "NativeOps" and "compiling" in told and kept.read_bytes() == content
     folder.chmod(0o777)
     assert run(SAY, **compiler) == ("Ops", "")
     folder.chmod(0o700)
