@@ -188,7 +188,8 @@ class NativeOps(KernelOps, RecordedOps):
         source = generator.bit_generator
         if small or not (flat(out) and isinstance(source, np.random.SFC64)):
             return RecordedOps.uniform(self, generator, out)
-        self._launch("sfc64", out.dtype, (1,), source.ctypes.state_address, out, out.size)
+        with source.lock:
+            self._launch("sfc64", out.dtype, (1,), source.ctypes.state_address, out, out.size)
         if recording is not None:
             recording.kept.append(generator)
         return out
