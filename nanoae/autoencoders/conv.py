@@ -72,7 +72,7 @@ class ConvAutoencoder(Autoencoder):
     )
     learning_rate: Any = 1e-2
     weight_decay: float = 1e-5
-    _plan: ClassVar[Plan] = Plan(steps=(500, 4000), usual_batch=100)
+    _plan: ClassVar[Plan] = Plan(steps=(500, 8000), usual_batch=100)
     initializer: str = "he_uniform"
     table_encoder: ClassVar[None] = None  # type: ignore[misc]
     reads_words: ClassVar[bool] = False
