@@ -53,7 +53,7 @@ class Estimator(FrameOutput, Parametrised):
 
     n_features_in_: int  # the numbers of an example, and
     input_shape_: Shape  # its shape: (D,), or (C, H, W) where the estimator takes images
-    _checkpoints: Checkpoints | None = None  # of the `fit` that runs
+    open_checkpoints: Checkpoints | None = None  # of the `fit` that runs
     _units_in: Sequence[
         str | None
     ] = ()  # what is written beside the numbers of each column: "%", "€", ""
@@ -130,12 +130,7 @@ class Estimator(FrameOutput, Parametrised):
     @guarded
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and deepcopy, which read, too."""
-        return {name: value for name, value in vars(self).items() if name != "_checkpoints"}
-
-    @property
-    def open_checkpoints(self) -> Checkpoints | None:
-        """Those of the `fit` that runs."""
-        return self._checkpoints
+        return {name: value for name, value in vars(self).items() if name != "open_checkpoints"}
 
     def entropy(self) -> Any:
         """What everything random of a fit follows from: random_state, or where it goes on, what was drawn at first."""
@@ -143,8 +138,8 @@ class Estimator(FrameOutput, Parametrised):
         seed = seed_of(given)
         if isinstance(given, (int, np.integer)):
             return seed
-        if self._checkpoints is not None:
-            seed = self._checkpoints.entropy(np.random.SeedSequence(seed).entropy)
+        if self.open_checkpoints is not None:
+            seed = self.open_checkpoints.entropy(np.random.SeedSequence(seed).entropy)
         group = process_group()
         if group is not None and group.fitting:
             return group.broadcast(np.random.SeedSequence(seed).entropy)

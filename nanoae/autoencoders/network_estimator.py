@@ -190,7 +190,7 @@ class NetworkEstimator(Trained, Shown):
         self.history_ = trainer.history  # as far as it goes: callbacks may keep the model
         data = self._to_device(examples.inputs), self._to_device(t)
         try:
-            trainer.fit(*data, validation=validation, checkpoints=self._checkpoints)
+            trainer.fit(*data, validation=validation, checkpoints=self.open_checkpoints)
         except NotFiniteError as error:
             self.interrupted_ = True
             error.model = copy.copy(self) if trainer.recovered else None

@@ -23,7 +23,7 @@ def resumable(fit: Callable[..., R]) -> Callable[..., R]:
     resume           go on from the last checkpoint there, if there is one: the result is the same, to the bit, as if
                      nothing had been stopped. ValueError where data, settings or version are others than they were
 
-    Within it, `self._checkpoints` are those of this fit, or None.
+    Within it, `self.open_checkpoints` are those of this fit, or None.
 
     Of several ranks that `mpiexec` has started, rank 0 writes them.
     """
@@ -47,11 +47,11 @@ def resumable(fit: Callable[..., R]) -> Callable[..., R]:
         if not isinstance(given, Checkpoints):
             given = Checkpoints(checkpoint_dir)
         if given.open:  # of a fit that this one is a part of
-            self._checkpoints = given
+            self.open_checkpoints = given
             try:
                 return fit(self, *args, **kwargs)
             finally:
-                self._checkpoints = None
+                self.open_checkpoints = None
         model = {"class": type(self).__name__, **self.get_params(deep=False)}
         with heeded(), given.opened(model, resume):
             return whole(self, *args, checkpoint_dir=given, **kwargs)

@@ -124,7 +124,7 @@ class Stacked(NetworkEstimator):
         for i in progress(range(count), label="layers", show=self.verbose):
             autoencoder = self._layer_autoencoder(i, seeds[i])
             with part_of_another():
-                autoencoder.fit(X, sample_weight=weights, checkpoint_dir=self._checkpoints)
+                autoencoder.fit(X, sample_weight=weights, checkpoint_dir=self.open_checkpoints)
             for layer, source in zip(self._target_layers(i), learned(autoencoder), strict=False):
                 for name, array in source.params.items():
                     self.network_.ops.copy(array, out=layer.params[name])
