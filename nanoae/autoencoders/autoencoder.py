@@ -15,7 +15,7 @@ from nanoae.autoencoders.optimizer_state import trainer_of
 from nanoae.autoencoders.parameters import estimator, restored, transactional
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.underfit import compare_with_pca
-from nanoae.autoencoders.weights import FEW, counted
+from nanoae.autoencoders.weights import FEW
 from nanoae.blocks import blocks
 from nanoae.configurable import Self
 from nanoae.training.evaluation import EVALUATION_ROWS, evaluate
@@ -80,7 +80,7 @@ class Autoencoder(Mirrored):
         self._take_epochs(epochs)
         before = self._weights_before()
         X = self._first_look(X, sample_weight)
-        rows, weights = self._counted(X, sample_weight)
+        rows, weights = self._counted(X, sample_weight, FEW, least=2)
         conditions = self._learn_conditions(len(X), rows, condition)
         X = X[rows]
         self._build(X.shape[1:])
@@ -123,7 +123,7 @@ class Autoencoder(Mirrored):
             self._build(X.shape[1:])
         else:
             X = self._check_X(X)
-        rows, weights = counted(sample_weight, len(X), type(self).__name__, FEW)
+        rows, weights = self._counted(X, sample_weight, FEW)
         if self.scaler_ is None:
             self._learn_scale(X[rows], weights)
         X = self.scaled(X)
@@ -202,7 +202,7 @@ class Autoencoder(Mirrored):
         """{"loss": the training loss, "mse": the mean squared error} over X (N, D), of which row n counts
         sample_weight[n] times; where columns are scaled also "scaled_mse", on the scale of the loss."""
         X = self._check_X(X)
-        rows, weights = counted(sample_weight, len(X), type(self).__name__)
+        rows, weights = self._counted(X, sample_weight)
         batch_size = self.resolved_batch_size(len(X))
         X = X[rows]
         Z = self.scaled(X)

@@ -21,7 +21,7 @@ from nanoae.autoencoders.plan import AUTO, Plan
 from nanoae.autoencoders.saved import Fact, Packed
 from nanoae.autoencoders.shown import Shown
 from nanoae.autoencoders.trained import Trained
-from nanoae.autoencoders.weights import FEW, counted
+from nanoae.autoencoders.weights import counted
 from nanoae.backend import Shape, get_ops
 from nanoae.backend.array_ops import float_type
 from nanoae.blocks import blocks
@@ -97,10 +97,10 @@ class NetworkEstimator(Trained, Shown):
     # ---------------------------------------------------------------- training
 
     def _counted(
-        self, X: np.ndarray, sample_weight: Any
+        self, X: Any, sample_weight: Any, most: int = 0, least: int = 1
     ) -> tuple[slice | np.ndarray, np.ndarray | None]:
         """(the numbers of the rows of X that count, their weights or None): see `counted`."""
-        return counted(sample_weight, len(X), type(self).__name__, FEW, least=2)
+        return counted(sample_weight, len(X), type(self).__name__, most, least)
 
     def _pretrain(self, examples: Examples) -> None:
         """What is learned before the network is trained as a whole: here, nothing."""

@@ -13,7 +13,7 @@ from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.reach import UNBOUNDED, check_reach, predicted_range
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.stacked import Stacked, learned
-from nanoae.autoencoders.weights import counted, own_order
+from nanoae.autoencoders.weights import FEW, own_order
 from nanoae.backend import Shape
 from nanoae.configurable import Self
 from nanoae.data.labels import one_column
@@ -144,7 +144,7 @@ class StackedPredictor(Stacked):
         X = self._check_X(X, reset=True)
         name = type(self).__name__
         more = X[:0] if X_unlabelled is None else self.check_table(X_unlabelled, dtype=X.dtype)
-        counting, weights = self._counted(X, sample_weight)
+        counting, weights = self._counted(X, sample_weight, FEW, least=2)
         y = self._check_y(y, len(X), counting)
         X = X[counting]
         ones = np.ones(len(more))
@@ -200,7 +200,7 @@ class StackedPredictor(Stacked):
         """The rows of X that count and that y has a label for, their labels and weights; ValueError where there are
         none."""
         X = self._check_X(X)
-        rows, weights = counted(sample_weight, len(X), type(self).__name__)
+        rows, weights = self._counted(X, sample_weight)
         y = self._check_y(y, len(X), rows, known=True)
         if y.mask.all():
             raise ValueError(f"{type(self).__name__}: expected labelled rows, got none.")

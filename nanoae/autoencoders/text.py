@@ -31,7 +31,7 @@ from nanoae.autoencoders.vocabulary import (
     some,
     unseen,
 )
-from nanoae.autoencoders.weights import FEW, counted
+from nanoae.autoencoders.weights import FEW
 from nanoae.blocks import blocks
 from nanoae.configurable import Self
 from nanoae.data.field import MISSING
@@ -156,7 +156,7 @@ class TextVAE(Variational):
         Raises ValueError for what is no list of lines; NotFiniteError where training diverges.
         """
         lines, keywords = checked(lines, keywords)
-        rows, weights = counted(sample_weight, len(lines), "TextVAE", FEW)
+        rows, weights = self._counted(lines, sample_weight, FEW)
         lines = np.array(lines, dtype=object)[rows].tolist()
         keywords = None if keywords is None else np.array(keywords, dtype=object)[rows].tolist()
         X = self.build(lines, keywords)._inputs(lines, keywords)
@@ -296,7 +296,7 @@ class TextVAE(Variational):
     def score(self, lines: Any, keywords: Any = None, *, sample_weight: Any = None) -> float:
         """The mean ELBO of lines, in nats: higher is better."""
         elbo = self.score_samples(lines, keywords)
-        rows, weights = counted(sample_weight, len(elbo), "TextVAE")
+        rows, weights = self._counted(elbo, sample_weight)
         return float(np.average(elbo[rows], weights=weights))
 
     def evaluate(
@@ -315,7 +315,7 @@ class TextVAE(Variational):
         Line n counts sample_weight[n] times.
         """
         X = self._inputs(lines, keywords)
-        rows, weights = counted(sample_weight, len(X), "TextVAE")
+        rows, weights = self._counted(X, sample_weight)
         X = X[rows]
         elbo, log_p, kl = (part.astype(np.float64) for part in self._elbo(X, X[:, 1:]))
         codes = self._run(X, 0, self._n_encoder)

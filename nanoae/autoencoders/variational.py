@@ -18,7 +18,6 @@ from nanoae.autoencoders.parameters import T, estimator, parameter, restored, tr
 from nanoae.autoencoders.plan import Plan
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.saved import CLASSES
-from nanoae.autoencoders.weights import counted
 from nanoae.backend import Shape
 from nanoae.configurable import Self
 from nanoae.data.frame import framed
@@ -262,7 +261,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         and there is a "scaled_mse", too. Row n counts sample_weight[n] times."""
         X = self._check_X(X)
         inputs, Z = self._checked(X, condition)
-        rows, weights = counted(sample_weight, len(X), type(self).__name__)
+        rows, weights = self._counted(X, sample_weight)
         inputs, Z, X = (table[rows] for table in (inputs, Z, X))
         mean = functools.partial(np.average, weights=weights)
         elbo, reconstruction, kl = (
