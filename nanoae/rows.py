@@ -53,11 +53,13 @@ class Rows:
         shape: tuple[int, ...] | None = None,
         dtype: Any = None,
     ):
-        self.source, self.made = source, made
+        self.source = source
+        self.made = made
         self.numbers = range(source.shape[0]) if numbers is None else numbers
         self.shape = (len(self.numbers), *(source.shape[1:] if shape is None else shape))
         self.dtype = np.dtype(source.dtype if dtype is None else dtype)
-        self.ndim, self.size = len(self.shape), math.prod(self.shape)
+        self.ndim = len(self.shape)
+        self.size = math.prod(self.shape)
         self.nbytes = self.size * self.dtype.itemsize
         if isinstance(source, Rows):
             self.memory = source.memory
@@ -170,7 +172,8 @@ class Chain:
     """Tables (N, ...) of rows of one shape, one after the other: a source of Rows."""
 
     def __init__(self, parts: Sequence[Any]):
-        self.parts, self.starts = parts, np.cumsum([0, *map(len, parts)])
+        self.parts = parts
+        self.starts = np.cumsum([0, *map(len, parts)])
         self.shape = (int(self.starts[-1]), *parts[0].shape[1:])
         shapes = {part.shape[1:] for part in parts}
         if len(shapes) > 1:
@@ -199,7 +202,8 @@ def taken(source: Any, numbers: range | np.ndarray) -> np.ndarray:
     elif isinstance(source, Rows):
         found = np.asarray(source[numbers])
     elif not len(numbers) or np.ptp(numbers) < DENSE * len(numbers):
-        first, last = (numbers.min(), numbers.max()) if len(numbers) else (0, -1)
+        first = numbers.min() if len(numbers) else 0
+        last = numbers.max() if len(numbers) else -1
         found = np.asarray(source[first : last + 1])[numbers - first]
     else:  # from the first one to the last, each once
         once, place = np.unique(numbers, return_inverse=True)
@@ -280,7 +284,8 @@ def stored(parts: Iterable[np.ndarray]) -> Rows:
     read in a row, a Parquet file or a generator, is so read in any order. The file goes with the last who reads it."""
     import tempfile  # here, for `import nanoae` would pay for it
 
-    rows, first = 0, None
+    rows = 0
+    first = None
     with tempfile.TemporaryFile(prefix="nanoae-") as file:
         for part in parts:
             first = part[:0] if first is None else first
@@ -301,7 +306,8 @@ def extremes(x: Any) -> tuple[np.ndarray, np.ndarray]:
     """The least and the largest value of each feature of x (N, ...), an array or Rows; NaN is ignored."""
     least = most = None
     for block in by_blocks(x):
-        low, high = np.fmin.reduce(block, axis=0), np.fmax.reduce(block, axis=0)
+        low = np.fmin.reduce(block, axis=0)
+        high = np.fmax.reduce(block, axis=0)
         least = low if least is None else np.fmin(least, low)
         most = high if most is None else np.fmax(most, high)
     return least, most  # type: ignore[return-value]
@@ -310,13 +316,16 @@ def extremes(x: Any) -> tuple[np.ndarray, np.ndarray]:
 def bad_values(x: Any, bad: Callable[[np.ndarray], Any]) -> tuple[int, tuple[int, ...], Any, int]:
     """(row, place in it, value) of the first value in x (N, ...) that is bad, and how many are. bad(block) tells it of
     each, or False of all."""
-    row, place, value, count, before = 0, (), None, 0, 0
+    row = count = before = 0
+    place: tuple[int, ...] = ()
+    value = None
     for block in by_blocks(x):
         found = bad(block)
         if np.any(found):
             if not count:
                 inside, *rest = np.argwhere(found)[0].tolist()
-                row, place = before + inside, tuple(rest)
+                row = before + inside
+                place = tuple(rest)
                 value = block[inside][place]
             count += int(found.sum())
         before += len(block)

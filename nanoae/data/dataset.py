@@ -151,7 +151,8 @@ class Dataset:
             check_maximum(name, maximum, x)
         train, test = split_rows(name, x.shape, random_state)
         if isinstance(x, Rows) and x.nbytes >= IN_ORDER and random_state is not None:
-            train, test = np.sort(train), np.sort(test)
+            train.sort()
+            test.sort()
         return cls.of_rows(name, x, y, train, test, maximum=maximum, columns=columns)
 
     @classmethod

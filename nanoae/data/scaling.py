@@ -227,15 +227,19 @@ class Whole(NamedTuple):
     def of(cls, blocks: Iterable[np.ndarray]) -> Whole:
         """Of blocks (n, D) (Chan, Golub & LeVeque 1983)."""
         n = mean = squares = np.float64(0)  # then of each column
-        low, high = np.float64(np.inf), np.float64(-np.inf)
+        low = np.float64(np.inf)
+        high = -low
         for x in blocks:
             known = ~np.isnan(x)
             count = known.sum(axis=0)
             own = np.where(known, x, 0).sum(axis=0, dtype=np.float64) / np.maximum(count, 1)
-            away, both = own - mean, np.maximum(n + count, 1)
+            away = own - mean
+            both = np.maximum(n + count, 1)
             squares += (np.where(known, x - own, 0) ** 2).sum(axis=0) + away**2 * n * count / both
-            mean, n = mean + away * count / both, n + count
-            low, high = np.fmin(low, np.fmin.reduce(x)), np.fmax(high, np.fmax.reduce(x))
+            mean = mean + away * count / both
+            n = n + count
+            low = np.fmin(low, np.fmin.reduce(x))
+            high = np.fmax(high, np.fmax.reduce(x))
         return cls(low, high, mean, np.sqrt(squares / np.maximum(n, 1)))
 
 
@@ -299,8 +303,7 @@ def spread(X: np.ndarray) -> np.ndarray:
 
 
 def middle(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(mean, standard deviation) of each column's middle 98 %, what lies outside put to the nearest of it; the
-    deviation 0 where it is rounding."""
+    """(mean, standard deviation) of each column's middle 98 %, the rest put to its ends; 0 where that is rounding."""
     lowest, highest = np.quantile(X, (0.01, 0.99), axis=0)
     mean, std = moments(np.clip(X, lowest, highest))
     size = np.maximum(abs(lowest), abs(highest))

@@ -39,10 +39,12 @@ class TableParts:
         if self.large:
             self.whole = list[Table]()
             with open_table(self.path, self.format, limit) as text:
-                self.names, self.named = text.names, text.named
+                self.names = text.names
+                self.named = text.named
         else:
             self.whole = [read_table(path, limit, **written)]
-            self.names, self.named = self.whole[0].names, self.whole[0].named
+            self.names = self.whole[0].names
+            self.named = self.whole[0].named
 
     def __iter__(self) -> Iterator[Table]:
         yield from self.whole
