@@ -49,7 +49,7 @@ FIGURES = {
     ),
     "grid": lambda path: image_grid(path, GREY),
     "grid-columns": lambda path: image_grid(path, GREY.reshape(12, 64), shape=(8, 8), columns=100),
-    "grid-large": lambda path: image_grid(path, np.zeros((4, 1000, 900))),
+    "grid-large": lambda path: image_grid(path, np.zeros((1, 1000, 900))),
     "weights": lambda path: weight_images(path, RNG.standard_normal((64, 20)), shape=(8, 8), n=9),
     "weights-few-zero": lambda path: weight_images(path, np.zeros((64, 2)), shape=(1, 8, 8)),
     "weights-colour": lambda path: weight_images(
