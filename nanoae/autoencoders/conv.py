@@ -86,7 +86,8 @@ class ConvAutoencoder(Autoencoder):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         # of tables only those of 784 columns
-        tags.input_tags.two_d_array, tags.input_tags.three_d_array = (False, True)
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
         return tags
 
     def check_parameters(self) -> None:

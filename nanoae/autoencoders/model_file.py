@@ -34,7 +34,8 @@ ROOM = 64 << 20
 HEADER_LIMIT = 16 << 20  # bytes: a history of 100,000 epochs has 6
 LONGEST = 400  # characters of what is told of it
 MOST_LAYERS = 1000  # in a list of them, or of their sizes: 100,000 take minutes
-MOST_OBJECTS, MOST_ITEMS = 200_000, 3_000_000  # in a header: together 200 MB in memory
+MOST_OBJECTS = 200_000
+MOST_ITEMS = 3_000_000  # in a header: together 200 MB in memory
 
 
 def save_model(

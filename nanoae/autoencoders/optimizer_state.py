@@ -52,10 +52,12 @@ def trainer_of(model: Any) -> Trainer | None:
     found = vars(model).get("_optimizer_state")
     model._optimizer_state = None
     if found is None:
-        trainer, network = getattr(model, "_trainer", None), model.network_
+        trainer = getattr(model, "_trainer", None)
+        network = model.network_
         same = trainer and trainer.network is network and trainer.layers == network.layers
         return trainer if same else None
-    name, here = type(model).__name__, state.device(model.network_)
+    name = type(model).__name__
+    here = state.device(model.network_)
     if here != found[0]["backend"]:
         told = f"its optimizer was saved on {found[0]['backend']}, this is {here}"
         warnings.warn(f"{name}: {told}: partial_fit starts a new one", stacklevel=5)

@@ -116,7 +116,8 @@ class Scaled(Estimator):
             return True
         _, center, spread = looked_at(X)
         varies = spread > 0
-        center, spread = center[varies], spread[varies]  # a constant is no scale
+        center = center[varies]
+        spread = spread[varies]  # a constant is no scale
         if not len(spread):
             return True
         least = spread.min()

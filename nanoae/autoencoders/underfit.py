@@ -14,7 +14,8 @@ from nanoae.autoencoders.pca import PCA
 from nanoae.autoencoders.plan import AUTO
 
 # that are compared: it takes no more than a fraction of a second
-MOST_ROWS, MOST_COLUMNS = 2000, 1024
+MOST_ROWS = 2000
+MOST_COLUMNS = 1024
 AS_GOOD = 1.05  # times PCA's error, and ...
 TOLD = 1e-3  # of the rows' variance: what is next to nothing is not worse
 
