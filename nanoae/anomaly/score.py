@@ -38,14 +38,14 @@ class Score(Configurable):
         """What of the score comes from each feature, of Z's shape, >= 0; by occlusion: how much the score falls when
         the feature alone is replaced by what the model gives back."""
         whole = self.score(model, Z)
-        again = model.reconstruct(Z).reshape(len(Z), -1)
-        falls = np.empty(again.shape)
-        for j in range(falls.shape[1]):
+        again = model.reconstruct(Z)
+        falls = np.empty(Z.shape)
+        for place in np.ndindex(Z.shape[1:]):
+            feature = (slice(None), *place)
             occluded = Z.copy()
-            occluded.reshape(len(Z), -1)[:, j] = again[:, j]
-            fall = whole - self.score(model, occluded)
-            falls[:, j] = np.maximum(fall, 0)
-        return falls.reshape(Z.shape)
+            occluded[feature] = again[feature]
+            falls[feature] = np.maximum(whole - self.score(model, occluded), 0)
+        return falls
 
     def shares(self, model, Z: np.ndarray) -> np.ndarray:
         """The terms, each row divided by its sum; where that is 0, even shares of what is known, of all where nothing

@@ -168,11 +168,7 @@ class OfClusters(Parts):
         abnormality = arrays["abnormality_"].astype(np.float64)
         code, _ = self.coder.encoder()["code"]
         code = code.cast(np.float64)
-        d = (
-            (code * code).sum(1, keep=True)
-            + (centers * centers).sum(axis=1)
-            - 2 * (code @ centers.T)
-        )
+        d = (centers * centers).sum(axis=1) - 2 * (code @ centers.T)  # and |code|², of no matter
         p = (d * (-4 / facts["spread"])).apply("Softmax", axis=1)
         score = (p @ abnormality[:, None]).reshape(-1)
         normal = (-self.model.offset_ - score) >= 0.0

@@ -193,10 +193,9 @@ def module_of(layer: Any, nn: Any) -> Any:
         return nn.Upsample(scale_factor=layer.window.kernel)
     if isinstance(layer, Reshape):
         flat = nn.Flatten()
-        shaped = nn.Unflatten(1, layer.out_shape)
         if len(layer.out_shape) == 1:
             return flat
-        return nn.Sequential(flat, shaped) if len(layer.in_shape) > 1 else shaped
+        return nn.Sequential(flat, nn.Unflatten(1, layer.out_shape))
     for name, pair in PAIRS.items():
         if pair.layer is kind and (name != "BatchNorm1d" or len(layer.in_shape) == 1):
             values = [getattr(layer, own) for own in pair.ours.split()]
