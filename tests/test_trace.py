@@ -1,8 +1,10 @@
 """Is the trace of a step what the layers did, and does it say where a backward is broken?"""
 
+import inspect
 import json
 import math
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -253,6 +255,18 @@ def test_other_layers_can_be_traced(middle):
     for text, said, value in written_and_meant(step):
         assert said == pytest.approx(value, rel=1e-5, abs=1e-6), text
     assert trace.text() and trace.html()
+
+
+def test_a_long_sequence_is_traced_however_its_states_hang_together():
+    """A state is made of the one before it, and so on: more of them than calls may stand within each other."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 200)
+    try:
+        gru = [nanoae.Reshape((40, 1)), nanoae.GRU(1, last=True)]
+        step = Trace(gru, X[:1].repeat(10, axis=1), np.ones((1, 1)), epochs=1).right
+    finally:
+        sys.setrecursionlimit(before)
+    assert all(step.entries[move.result].sums for move in step.moves)
 
 
 class Doubled(nanoae.Layer):
