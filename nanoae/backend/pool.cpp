@@ -4,6 +4,7 @@
 // A job is a number of blocks. Whoever is there takes the next one, the thread that asks included: on a machine that is
 // busy nobody waits for a thread that has no core. Who computes a block makes no difference to its result.
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -25,8 +26,10 @@ typedef void (*Work)(void* data, size_t block);
 const size_t MOST_BLOCKS = 1 << 20;
 typedef std::chrono::steady_clock Clock;
 const auto PATIENCE = std::chrono::microseconds(100);  // of a thread without work, before it sleeps
-const int ALONE = 16;  // times as long as the others have kept a job waiting it is done without them, from then on: who
-                       // interrupts them for a moment costs little, and who has their cores a sixteenth of the time
+// Once the others have kept a job waiting, jobs are done without them for so many times as long: who interrupts them for
+// a moment costs little, and who has their cores a sixteenth of the time. At most so long: all threads may be stopped.
+const int ALONE = 16;
+const Clock::duration LONGEST_ALONE = std::chrono::seconds(2);
 
 // True once it has been called for PATIENCE. The clock is asked now and then: that takes as long as a pause.
 struct Patience {
@@ -100,7 +103,7 @@ public:
         for (Patience patience; left.load();)
             if (patience.over()) std::this_thread::yield();
         auto now = Clock::now();
-        if (now - end > PATIENCE + (end - begin)) alone_until = now + ALONE * (now - end);
+        if (now - end > PATIENCE + (end - begin)) alone_until = now + std::min(ALONE * (now - end), LONGEST_ALONE);
     }
 };
 
