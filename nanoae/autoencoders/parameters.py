@@ -70,13 +70,18 @@ def estimator(kind: T) -> T:
     return kind
 
 
-def restored(method: F) -> F:
-    """`method`, which leaves the estimator as it was, fitted or not, where it raises."""
+def restored(method: F, settles: bool = False) -> F:
+    """`method`, which leaves the estimator as it was, fitted or not, where it raises.
+
+    settles   whether it begins by settling the parameters
+    """
 
     @functools.wraps(method)
     def whole(self: Any, *args: Any, **kwargs: Any) -> Any:
         before = vars(self).copy()
         try:
+            if settles:
+                self.settle()
             return method(self, *args, **kwargs)
         except BaseException:
             vars(self).clear()
@@ -88,14 +93,7 @@ def restored(method: F) -> F:
 
 def transactional(fit: F) -> F:
     """A `fit` that settles the parameters, and is `restored`."""
-
-    @restored
-    @functools.wraps(fit)
-    def whole(self: Any, *args: Any, **kwargs: Any) -> Any:
-        self.settle()
-        return fit(self, *args, **kwargs)
-
-    return cast(F, whole)
+    return restored(fit, settles=True)
 
 
 class Parametrised(Configurable):

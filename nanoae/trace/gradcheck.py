@@ -9,6 +9,7 @@ A check like this cannot see a forward that is the wrong mathematics: that takes
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from nanoae.backend import Array, Shape
-from nanoae.configurable import from_configs, to_configs
 from nanoae.engine import losses
 from nanoae.engine.layers import Layer
 from nanoae.engine.losses import Loss
@@ -125,8 +125,7 @@ def _twin(net: Any, shape: Shape) -> Sequential:
         )
     if hasattr(network, "theta"):
         return network.to(network.ops, "float64")
-    copy = Sequential(from_configs(to_configs(network.layers)))
-    return copy.build(shape, "numpy", "float64", random_state=0)
+    return copy.deepcopy(network).build(shape, "numpy", "float64", random_state=0)
 
 
 @dataclass
