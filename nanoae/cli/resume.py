@@ -53,10 +53,10 @@ def as_begun(args: argparse.Namespace) -> argparse.Namespace:
             )
     path = run / FOLDER / COMMAND
     if not path.is_file():
-        complete = (run / "model.npz").exists()
-        state = "which is complete" if complete else f"without {FOLDER}/{COMMAND}"
-        got = f"{run}, {state}"
-        raise ValueError(f"--resume: expected the folder of a run that was stopped, got {got}.")
+        raise ValueError(
+            f"--resume: expected the folder of a run that was stopped, got {run} without {FOLDER}/{COMMAND}: "
+            "the run is complete, or that file was removed."
+        )
     words = args.parser.prog.split()[1:]  # "train", or "text train"
     command = read_command(path)
     if command[: len(words)] != words:
