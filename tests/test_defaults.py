@@ -148,7 +148,7 @@ def test_heavy_tails_are_learned_by_tanh():
 @pytest.mark.parametrize(
     "rows, said, low, high",
     [
-        ("table", {}, 0.01, 2),
+        ("table", {}, -1, 2),
         ("table", {"epochs": 1}, 0, 0),
         ("table", {"activation": "elu"}, 0, 0),
         ("table", {"bias_initializer": "ones"}, 1, 1),
@@ -164,6 +164,7 @@ def test_hidden_layers_start_all_but_linear_for_a_table_alone(rows, said, low, h
     ]
     for hidden in (first, again):
         assert low <= hidden.min() <= hidden.max() <= high
+        assert len(np.unique(hidden)) == (1 if low == high else 4)
     ends = said.get("bias_initializer") == "ones"
     assert (code == ends).all() and (last == ends).all()
     assert model.get_params()["bias_initializer"] == said.get("bias_initializer", "zeros")

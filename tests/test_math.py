@@ -481,15 +481,15 @@ def test_small_normal_is_small_whatever_the_fans(ops):
     assert weights(ops, "small_normal").std() == pytest.approx(0.01, rel=0.02)
 
 
-def test_positive_uniform_lies_between_0_and_2(ops):
-    drawn = weights(ops, "positive_uniform")
-    assert drawn.min() >= 0 and drawn.max() < 2
-    assert drawn.mean() == pytest.approx(1, rel=0.02)
+def test_shifted_uniform_lies_between_minus_1_and_2(ops):
+    drawn = weights(ops, "shifted_uniform")
+    assert -1 <= drawn.min() < -0.99 and 1.99 < drawn.max() < 2
+    assert drawn.mean() == pytest.approx(0.5, rel=0.05)
 
 
 def test_every_initializer_is_tested():
     drawn = {f"{family}_{kind}" for family in reference.VARIANCES for kind in ("uniform", "normal")}
-    others = {"truncated_normal", "positive_uniform", "small_normal", "zeros", "ones"}
+    others = {"truncated_normal", "shifted_uniform", "small_normal", "zeros", "ones"}
     assert set(INITIALIZERS) == drawn | others
 
 

@@ -55,7 +55,7 @@ class Mirrored(Tabular):
     activation: str = parameter(
         AUTO,
         Auto(ACTIVATION),
-        'of the hidden layers; auto: relu, or where epochs="auto" elu, whose biases start in U(0, 2) where '
+        'of the hidden layers; auto: relu, or where epochs="auto" elu, whose biases start in U(-1, 2) where '
         "X is no image, and tanh where columns have heavy tails",
     )
     code_activation: str = parameter("identity", ACTIVATION, "of the code")

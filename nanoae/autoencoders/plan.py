@@ -5,8 +5,8 @@
     epochs           as many as make 50 steps a row, from 1,000 to 20,000 steps; of very many rows 3 epochs
     activation       elu; tanh where a thousandth of the rows holds a tenth of the columns' variance: far outside what
                      was learned, elu's straight lines give anything, and a few such rows decide the error
-    biases           of elu start in U(0, 2) where X is a table, and its numbers do not fill [-1, 1] as pixels do: most
-                     hidden units are straight lines at first, so that the network soon gives back what PCA does, and
+    biases           of elu start in U(-1, 2) where X is a table, and its numbers do not fill [-1, 1] as pixels do: most
+                     hidden units are straight lines at first, so that the network soon does what PCA does, and
                      learns by heart little of few rows, or of columns that depend linearly
     learning_rate    a number falls along half a cosine, to 0 after the last step; a schedule is as it is
     early stopping   of 50 rows or more a tenth is held out, where the user has none to watch; training ends after half
@@ -123,7 +123,7 @@ def hidden_layers(built: Any, X: np.ndarray) -> dict[str, str]:
         return {"activation": "tanh"}
     if X.ndim > 2 or built.bias_initializer != "zeros" or fills_unit(X):
         return {}
-    return {"bias_initializer": "positive_uniform"}
+    return {"bias_initializer": "shifted_uniform"}
 
 
 def fills_unit(X: np.ndarray) -> bool:

@@ -69,7 +69,7 @@ INITIALIZERS: dict[str, Initializer] = {
     **{f"{name}_uniform": uniform(variance) for name, variance in SCALED.items()},
     **{f"{name}_normal": normal(variance) for name, variance in SCALED.items()},
     "truncated_normal": truncated_normal,
-    "positive_uniform": lambda rng, shape, *fans: rng.uniform(0, 2, shape),  # biases before ELU
+    "shifted_uniform": lambda rng, shape, *fans: rng.uniform(-1, 2, shape),  # biases before ELU
     "small_normal": normal(lambda fan_in, fan_out: 1e-4),  # N(0, 0.01²), as before 2010
     "zeros": zeros,
     "ones": ones,
