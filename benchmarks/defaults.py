@@ -4,8 +4,9 @@
 rows that neither has seen, for k = 2, D / 4 and D / 2 (of images 8, D / 8 at most 32, and 32). Columns of tables are
 standardised by the rows learned from, for both. Tables: digits, 5,000 rows of MNIST, the .npz of a folder with an X,
 scikit-learn's wine, breast cancer and diabetes, and drawn ones: houses as those of California, waves, factors with
-noise, Friedman's. Every result is kept in JSON as soon as it is measured. Seconds are of the CPU, so that they say on a
-busy machine, too, what a fit costs; BLAS is to have one thread, OPENBLAS_NUM_THREADS=1.
+noise, Friedman's. Every result is kept in JSON as soon as it is measured. Seconds are of the CPU, all
+threads together, so that they say on a busy machine, too, what a fit costs: those of MNIST keep two cores busy. BLAS is
+to have one thread, OPENBLAS_NUM_THREADS=1.
 """
 
 from __future__ import annotations
