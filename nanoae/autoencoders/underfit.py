@@ -72,5 +72,5 @@ def compare_with_pca(model: Any, learned: np.ndarray, watched: np.ndarray) -> No
         f"{type(model).__name__}: a mean squared error of {mine:.3g}, where PCA with {model.code_size_} components has "
         f"{theirs:.3g}{as_read}. {hint}.",
         UnderfitWarning,
-        stacklevel=8,
+        stacklevel=7,
     )
