@@ -78,10 +78,12 @@ def _numbers(column: np.ndarray) -> tuple[str, str] | None:
 
 def are_days(numbers: np.ndarray) -> bool:
     """Whether all are dates written as 20240131, from 1900 to 2100, and more than one."""
-    years, months, days = numbers // 10000, numbers // 100 % 100, numbers % 100
-    right = (years >= 1900) & (years <= 2100) & (months >= 1) & (months <= 12)
-    right &= (days >= 1) & (days <= 31) & (numbers == np.floor(numbers))
-    return bool(right.all() and np.ptp(numbers) > 0)
+    if not (numbers.min() >= 1900_01_01 and numbers.max() <= 2100_12_31 and np.ptp(numbers) > 0):
+        return False
+    months = numbers // 100 % 100
+    days = numbers % 100
+    right = (months >= 1) & (months <= 12) & (days >= 1) & (days <= 31)
+    return bool((right & (numbers == np.floor(numbers))).all())
 
 
 def examples(cells: Iterable[str]) -> str:

@@ -260,6 +260,9 @@ class TextColumn:
         """The different cells, where all are codes and nobody has said that they are text; else none."""
         if self.declared:
             return []
+        first = next((cell for cell in self.cells if cell and not self.missing(cell)), "")
+        if not first.removeprefix("+").isdecimal():  # one look, of most columns
+            return []
         cells = [cell for cell in self.counts if cell and not self.missing(cell)]
         return cells if are_codes(cells) else []
 
