@@ -49,7 +49,10 @@ class Explanation(NamedTuple):
 
 
 def explained(
-    names: list[str], rows: np.ndarray, ensemble: Ensemble, encoder: TableEncoder | None
+    names: list[str],
+    rows: np.ndarray,
+    ensemble: Ensemble,
+    encoder: TableEncoder | None,
 ) -> Explanation:
     """Of rows (N, ...) as the detector sees them."""
     n = len(rows)

@@ -112,7 +112,11 @@ class Autoencoder(Mirrored):
 
     @restored
     def partial_fit(
-        self, X: Any, y: Any = None, sample_weight: Any = None, **condition: Any
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        **condition: Any,
     ) -> Self:
         """Go on for one epoch over X (N, D); start where there is nothing yet. sample_weight (N,): how much each row
         counts beside the others of this call, as in `fit`."""

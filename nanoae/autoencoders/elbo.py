@@ -65,7 +65,11 @@ class Variational(NetworkEstimator):
         return trainer
 
     def _validation_loss(
-        self, x: Array, t: Array | None, scale: float, weights: np.ndarray | None = None
+        self,
+        x: Array,
+        t: Array | None,
+        scale: float,
+        weights: np.ndarray | None = None,
     ) -> float:
         ops = self.network_.ops
         inputs = ops.to_numpy(x)

@@ -161,7 +161,12 @@ class Estimator(FrameOutput, Parametrised):
         return False
 
     def check_table(
-        self, X: Any, *, reset: bool = False, dtype: Any = np.float32, wide: bool = False
+        self,
+        X: Any,
+        *,
+        reset: bool = False,
+        dtype: Any = np.float32,
+        wide: bool = False,
     ) -> np.ndarray:
         """X as a finite array (N, D) of `dtype`, or a ValueError that says what is wrong with it; (N, ...) where the
         estimator takes images. A large file that is memory-mapped, or what else is read by blocks, as Rows. wide: in

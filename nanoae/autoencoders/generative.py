@@ -45,7 +45,11 @@ class Generative(NetworkEstimator):
         return self
 
     def sample(
-        self, n: int = 1, random_state: Any = None, temperature: float = 1.0, **condition: Any
+        self,
+        n: int = 1,
+        random_state: Any = None,
+        temperature: float = 1.0,
+        **condition: Any,
     ) -> np.ndarray:
         """n new examples (n, D), decoded from codes drawn from `prior_`.
 
@@ -83,7 +87,12 @@ class Generative(NetworkEstimator):
         return rows[0] if single else rows
 
     def traverse(
-        self, dimension: int, x: Any = None, span: float = 3.0, steps: int = 11, **condition: Any
+        self,
+        dimension: int,
+        x: Any = None,
+        span: float = 3.0,
+        steps: int = 11,
+        **condition: Any,
     ) -> np.ndarray:
         """What one number of the code does: examples (steps, D) as it goes from -span to span of the prior's standard
         deviations around its mean; the others stay at those of x (D,), or at the prior's mean."""

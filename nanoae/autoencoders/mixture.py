@@ -116,7 +116,12 @@ class Mixture(Configurable):
         return found.improved(z, ops, shape, max_iter, tolerance)
 
     def improved(
-        self, z: Array, ops: Ops, shape: np.ndarray, max_iter: int, tolerance: float
+        self,
+        z: Array,
+        ops: Ops,
+        shape: np.ndarray,
+        max_iter: int,
+        tolerance: float,
     ) -> Mixture:
         """Rounds of E and M from here. shape (K, K): 1 where a covariance may be other than 0."""
         mixture = self

@@ -98,7 +98,10 @@ def pack(model: Estimator) -> Packed:
 
 
 def load_model(
-    path: Any, backend: str | None = None, parts: Sequence[type] = (), limit: int | None = None
+    path: Any,
+    backend: str | None = None,
+    parts: Sequence[type] = (),
+    limit: int | None = None,
 ) -> Estimator:
     """The model in `path`, on `backend` (None: the one it was made with, or "auto" where that is not to be had).
 

@@ -166,7 +166,10 @@ def mean(X: np.ndarray, weights: np.ndarray | None) -> Any:
 
 
 def centred(
-    X: np.ndarray, mean: np.ndarray, exponent: int, weights: np.ndarray | None
+    X: np.ndarray,
+    mean: np.ndarray,
+    exponent: int,
+    weights: np.ndarray | None,
 ) -> Iterator[np.ndarray]:
     """√w (x - mean) / 2^exponent, which is exact, and so no square is too large or too small; a block at a time."""
     for block, w in weighed_blocks(X, weights):

@@ -101,7 +101,11 @@ class StackedPredictor(Stacked):
         raise NotImplementedError
 
     def _check_y(
-        self, y: Any, n: int, rows: slice | np.ndarray = slice(None), known: bool = False
+        self,
+        y: Any,
+        n: int,
+        rows: slice | np.ndarray = slice(None),
+        known: bool = False,
     ) -> np.ma.MaskedArray:
         """y (n,) as labels of these rows, masked where a row has none; ValueError otherwise."""
         name = type(self).__name__

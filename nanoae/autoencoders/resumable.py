@@ -30,7 +30,11 @@ def resumable(fit: Callable[..., R]) -> Callable[..., R]:
 
     @functools.wraps(fit)
     def whole(
-        self: Any, *args: Any, checkpoint_dir: Any = None, resume: bool = False, **kwargs: Any
+        self: Any,
+        *args: Any,
+        checkpoint_dir: Any = None,
+        resume: bool = False,
+        **kwargs: Any,
     ) -> Any:
         if resume and checkpoint_dir is None:
             raise ValueError(

@@ -168,14 +168,23 @@ class VariationalAutoencoder(Variational, Autoencoder):
         return self._examples(self._check_targets(rows), condition=labels)
 
     def fit_transform(
-        self, X: Any, y: Any = None, *, condition: Any = None, **fit_params: Any
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        condition: Any = None,
+        **fit_params: Any,
     ) -> Any:
         """fit(X), then transform(X)."""
         return self.fit(X, y, condition=condition, **fit_params).transform(X, condition)
 
     @restored
     def partial_fit(
-        self, X: Any, y: Any = None, sample_weight: Any = None, **condition: Any
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        **condition: Any,
     ) -> Self:
         """Go on for one epoch over X (N, D); start where there is nothing yet, with the labels of this first call."""
         if not hasattr(self, "network_"):
@@ -278,7 +287,12 @@ class VariationalAutoencoder(Variational, Autoencoder):
         }
 
     def score(
-        self, X: Any, y: Any = None, condition: Any = None, *, sample_weight: Any = None
+        self,
+        X: Any,
+        y: Any = None,
+        condition: Any = None,
+        *,
+        sample_weight: Any = None,
     ) -> float:
         """The mean ELBO in nats: higher is better."""
         return self.evaluate(X, condition, sample_weight=sample_weight)["elbo"]

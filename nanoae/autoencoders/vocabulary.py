@@ -56,7 +56,11 @@ class Vocabulary:
 
     @classmethod
     def learn(
-        cls, lines: list[str], keywords: list[str] | None, unit: str, max_words: int
+        cls,
+        lines: list[str],
+        keywords: list[str] | None,
+        unit: str,
+        max_words: int,
     ) -> Vocabulary:
         """The `max_words` most frequent tokens of `lines`; unit "auto": characters where most lines have no space."""
         if unit == "auto":

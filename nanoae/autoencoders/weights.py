@@ -23,7 +23,11 @@ MOST = 1 << 26  # copies, if they have to be made
 
 
 def counted(
-    sample_weight: Any, n: int, who: str, most: int = 0, least: int = 1
+    sample_weight: Any,
+    n: int,
+    who: str,
+    most: int = 0,
+    least: int = 1,
 ) -> tuple[slice | np.ndarray, np.ndarray | None]:
     """(the numbers of the rows that count, their weights) of n rows: those of weight 0 are left out; copies are named
     as often as they are there, and None is left of the weights. ValueError for what is no weight.

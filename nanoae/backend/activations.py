@@ -32,7 +32,11 @@ class ActivationOps(ArrayOps):
         return self.xp.maximum(x, scaled, out=out)
 
     def leaky_relu_backward(
-        self, dy: Array, y: Array, slope: float, out: Array | None = None
+        self,
+        dy: Array,
+        y: Array,
+        slope: float,
+        out: Array | None = None,
     ) -> Array:
         """dx = dy · (slope + (1 - slope) [y > 0]), so slope · dy at the kink."""
         xp = self.xp
@@ -151,8 +155,15 @@ class ActivationOps(ArrayOps):
         return xp.multiply(dy, df, out=out)
 
     def affine_activation(
-        self, x: Array, W: Array, b: Array, f: str, a: tuple[float, ...], out: Array, z: Array | None = None
-    ) -> Array:  # fmt: skip
+        self,
+        x: Array,
+        W: Array,
+        b: Array,
+        f: str,
+        a: tuple[float, ...],
+        out: Array,
+        z: Array | None = None,
+    ) -> Array:
         """out = f(x W + b), f "identity" or one of the activations above by its name, a its parameters.
 
         z   where x W + b is to stay, if f' is a function of that
@@ -166,7 +177,13 @@ class ActivationOps(ArrayOps):
         return activation(z, *a, out=out)
 
     def activation_backward_bias(
-        self, dy: Array, y: Array, f: str, a: tuple[float, ...], db: Array, out: Array
+        self,
+        dy: Array,
+        y: Array,
+        f: str,
+        a: tuple[float, ...],
+        db: Array,
+        out: Array,
     ) -> Array:
         """out = dz = dy · f'(z),  db[o] = Σ_n dz[n, o].  y (N, O) is f(z), or z where f' is a function of that."""
         backward = getattr(self, f"{f}_backward")
@@ -187,7 +204,12 @@ class ActivationOps(ArrayOps):
         return self.xp.clip(x, low, high, out=out)
 
     def clip_backward(
-        self, dy: Array, y: Array, low: float, high: float, out: Array | None = None
+        self,
+        dy: Array,
+        y: Array,
+        low: float,
+        high: float,
+        out: Array | None = None,
     ) -> Array:
         """dx = dy where low < y < high, else 0 (0 at the kinks)."""
         mask = self.xp.greater(y, low, out=self.scratch(y))

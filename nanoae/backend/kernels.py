@@ -160,7 +160,12 @@ class Kernels(Ops):
         return self.empty(x.shape, x.dtype) if out is None else out
 
     def _sum(
-        self, name: str, x: Array, *arguments, out: Array | None = None, scale: float = 1.0
+        self,
+        name: str,
+        x: Array,
+        *arguments,
+        out: Array | None = None,
+        scale: float = 1.0,
     ) -> Array:
         """A kernel that sums over x: over each row of a table, or, without `out`, over everything."""
         out = self.empty((), x.dtype) if out is None else out

@@ -95,7 +95,12 @@ class LossOps(ArrayOps):
         return loss
 
     def softmax_cross_entropy(
-        self, z: Array, t: Array, scale: float, out: Array, weights: Array | None = None
+        self,
+        z: Array,
+        t: Array,
+        scale: float,
+        out: Array,
+        weights: Array | None = None,
     ) -> Array:
         """From logits z (N, K), classes t (N,) and weights w (N,), by default 1:
         loss = -scale · Σ_n w[n] log p[n, t[n]],  dz = scale w (p - onehot(t)).

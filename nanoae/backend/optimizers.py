@@ -23,7 +23,12 @@ class OptimizerOps(ArrayOps):
         return self.scale_inplace(theta, 1 - rate * decay)
 
     def next_batch(
-        self, clock: Array, rate: Array, rates: Array, order: Array, rows: Array
+        self,
+        clock: Array,
+        rate: Array,
+        rates: Array,
+        order: Array,
+        rows: Array,
     ) -> None:
         """The start of step i of an epoch, clock = (i, t), int64: rows = order[i · len(rows) : ...], rate () =
         rates[i], float64; afterwards clock = (i + 1, t + 1). Where `order` ends, its last number is repeated."""

@@ -72,7 +72,11 @@ class Recording:
         self.launch(None, place.tobytes(), number.itemsize, 1)
 
     def call(
-        self, function: Callable[..., Any], ops: Any, arguments: tuple, named: dict[str, Any]
+        self,
+        function: Callable[..., Any],
+        ops: Any,
+        arguments: tuple,
+        named: dict[str, Any],
     ) -> Any:
         """function(ops, *arguments), whose result is in the same array each time."""
         result = function(ops, *arguments, **named)

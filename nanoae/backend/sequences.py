@@ -78,7 +78,14 @@ class SequenceOps(ActivationOps):
         return xp.add(out, n, out=out)  # n + z (h - n)
 
     def gru_step_backward(
-        self, dy: Array, gates: Array, u: Array, h: Array, da: Array, du: Array, out: Array
+        self,
+        dy: Array,
+        gates: Array,
+        u: Array,
+        h: Array,
+        da: Array,
+        du: Array,
+        out: Array,
     ) -> Array:
         """From dy = dLoss/d(the new state): dLoss/da, dLoss/du and, in `out`, what reaches h beside u: dy z.
 

@@ -127,7 +127,10 @@ def as_kept(args: argparse.Namespace, notes: dict[str, list[str]]) -> argparse.N
 
 
 def read(
-    args: argparse.Namespace, in_order: bool = False, model: Any = None, words: bool = False
+    args: argparse.Namespace,
+    in_order: bool = False,
+    model: Any = None,
+    words: bool = False,
 ) -> Dataset:
     """The data set, split into training and test rows; a user's file `in_order` is only cut, not shuffled. Of a text
     table the columns that `model` learned, by their names; with `words` and gaps, if that did, or is to, learn those.

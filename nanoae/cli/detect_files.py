@@ -41,7 +41,10 @@ def are_numbers(*paths: Path | None) -> bool:
 
 
 def numbers_of(
-    args: argparse.Namespace, ignored: Names, kept: Names, detector: AnomalyDetector
+    args: argparse.Namespace,
+    ignored: Names,
+    kept: Names,
+    detector: AnomalyDetector,
 ) -> Prepared:
     """Of numbers alone: `detector` once it has learned, or the one that has, what it learned from, in words, the
     columns that it ignores, and the rows to judge."""
@@ -75,7 +78,10 @@ def numbers_of(
 
 
 def tables_of(
-    args: argparse.Namespace, ignored: Names, kept: Names, detector: AnomalyDetector
+    args: argparse.Namespace,
+    ignored: Names,
+    kept: Names,
+    detector: AnomalyDetector,
 ) -> Prepared:
     """The same of text tables."""
     score: Any = opened(args.score, args)

@@ -96,7 +96,10 @@ def kept(args: argparse.Namespace) -> dict[str, list[str]]:
 
 
 def read(
-    args: argparse.Namespace, model: Any, trained: TrainingSet | None, in_order: bool = False
+    args: argparse.Namespace,
+    model: Any,
+    trained: TrainingSet | None,
+    in_order: bool = False,
 ) -> Dataset:
     """--data, the columns that the model learned, on the scale of what it was trained on."""
     data = data_options.read(data_options.as_kept(args, kept(args)), in_order, model)
@@ -239,7 +242,10 @@ def check_output(args: argparse.Namespace, suffixes: Sequence[str]) -> None:
 
 
 def write(
-    path: Path, rows: int, blocks: Iterator[np.ndarray], columns: Sequence[str] | None
+    path: Path,
+    rows: int,
+    blocks: Iterator[np.ndarray],
+    columns: Sequence[str] | None,
 ) -> tuple[int, ...]:
     """So many rows, which come in blocks (n, ...), as .npy, or (N, D) as .csv with the names of its columns, if it has
     any, in the first row; the shape of all."""

@@ -75,7 +75,10 @@ def of_lines(args: argparse.Namespace, out: Path, model: TextVAE, config: dict[s
 
 
 def of_table(
-    args: argparse.Namespace, out: Path, model: AnomalyDetector, config: dict[str, Any]
+    args: argparse.Namespace,
+    out: Path,
+    model: AnomalyDetector,
+    config: dict[str, Any],
 ) -> str:
     """The same of a detector, and the rows of a table."""
     if args.data is None:
@@ -98,7 +101,10 @@ def of_table(
 
 
 def of_rows(
-    args: argparse.Namespace, out: Path, model: NetworkEstimator, config: dict[str, Any]
+    args: argparse.Namespace,
+    out: Path,
+    model: NetworkEstimator,
+    config: dict[str, Any],
 ) -> str:
     """The same of an autoencoder or predictor, and the rows of its own data, or of others."""
     args, trained = with_data_of(args, config), models.trained_on(args)

@@ -103,7 +103,10 @@ def checkpoints(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def finish(
-    args: argparse.Namespace, folder: Path, model: Any, fit: Callable[..., None]
+    args: argparse.Namespace,
+    folder: Path,
+    model: Any,
+    fit: Callable[..., None],
 ) -> tuple[Any, int]:
     """Trains by `fit(**its checkpoints)`: (the model, or what there was of it before it diverged; the exit code)."""
     kept = begin(args, folder)

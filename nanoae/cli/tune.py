@@ -130,7 +130,10 @@ def fitted(
 
 
 def fit(
-    model: NetworkEstimator, learn: data_options.Table, quiet: bool, beside: dict[str, Any]
+    model: NetworkEstimator,
+    learn: data_options.Table,
+    quiet: bool,
+    beside: dict[str, Any],
 ) -> NetworkEstimator | NotFiniteError:
     try:
         with part_of_another():  # PCA's error stands beside the result

@@ -119,7 +119,10 @@ def counted(archive: Any) -> int:
 
 
 def read_header(
-    path: Path, stream: IO[bytes], name: str, size: int
+    path: Path,
+    stream: IO[bytes],
+    name: str,
+    size: int,
 ) -> tuple[tuple[int, ...], np.dtype]:
     """Shape and type of what a .npy file holds, which has `size` bytes; BadFile where it cannot hold that."""
     start = stream.read(12)

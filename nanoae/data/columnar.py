@@ -29,7 +29,11 @@ def is_columnar(path: Path) -> bool:
 
 
 def read_columnar(
-    path: Path, label: str | None, columns: Sequence[str] | None, ignore: Sequence[str], limit: int
+    path: Path,
+    label: str | None,
+    columns: Sequence[str] | None,
+    ignore: Sequence[str],
+    limit: int,
 ) -> Examples:
     """Columns of numbers, one example a row; `load_data` says what the arguments mean."""
     x, y = read_columns(path, label, columns, ignore, limit)
@@ -102,7 +106,11 @@ def opened(path: Path) -> Any:
 
 
 def blocks(
-    source: Any, names: list[str], labels: list[str], dtype: np.dtype, y: list[np.ndarray]
+    source: Any,
+    names: list[str],
+    labels: list[str],
+    dtype: np.dtype,
+    y: list[np.ndarray],
 ) -> Iterator[Any]:
     """The rows (n, D) of those columns, some at a time; their labels are put into y."""
     few = {"batch_size": AT_ONCE, "batch_readahead": 1, "fragment_readahead": 1}

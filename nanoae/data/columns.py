@@ -55,7 +55,11 @@ def check_names(names: Iterable, who: str) -> None:
 
 
 def check_learned(
-    source: str, learned: Sequence[str], here: Sequence[str], who: str, hint: str
+    source: str,
+    learned: Sequence[str],
+    here: Sequence[str],
+    who: str,
+    hint: str,
 ) -> None:
     """BadFile where these columns are not those that `who` learned, in any order. hint: for columns too many."""
     known = set(learned)

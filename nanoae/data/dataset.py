@@ -23,7 +23,11 @@ class BadFile(ValueError):
     """A file that does not hold what its name promises: the message names it, what was expected, and what came."""
 
     def __init__(
-        self, path: str | os.PathLike[str], expected: str, got: object, hint: str = ""
+        self,
+        path: str | os.PathLike[str],
+        expected: str,
+        got: object,
+        hint: str = "",
     ) -> None:
         super().__init__(f"{os.fspath(path)}: expected {expected}, got {got}. {hint}".rstrip())
 

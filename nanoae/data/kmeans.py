@@ -34,7 +34,12 @@ class Clusters(NamedTuple):
 
 
 def k_means(
-    ops: Ops, x: Array, k: int, seed=None, max_iter: int = 100, start: Array | None = None
+    ops: Ops,
+    x: Array,
+    k: int,
+    seed=None,
+    max_iter: int = 100,
+    start: Array | None = None,
 ) -> Clusters:
     """Clusters x (N, D) float, on the device of `ops`; the same for the same seed.
 

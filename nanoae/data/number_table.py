@@ -30,7 +30,11 @@ LEFT_OUT = "A label is named: label=, --label; leave out what is not a feature: 
 
 
 def read_numbers(
-    path: Path, label: str | None, columns: Sequence[str] | None, written: TextFormat, limit: int
+    path: Path,
+    label: str | None,
+    columns: Sequence[str] | None,
+    written: TextFormat,
+    limit: int,
 ) -> Examples:
     """A text table of numbers, one example a row; `load_data` says what the arguments mean.
 

@@ -29,7 +29,10 @@ REMEDY = "Name its encoding, encoding=, --encoding, as cp1252; or save it as UTF
 
 @contextmanager
 def open_text(
-    path: Path, kind: str, encoding: str | None = None, limit: int = UNPACK_LIMIT
+    path: Path,
+    kind: str,
+    encoding: str | None = None,
+    limit: int = UNPACK_LIMIT,
 ) -> Iterator[io.TextIOWrapper]:
     """The file as text, with its line ends as they are; a .gz, whatever its name, unpacked.
 

@@ -57,7 +57,11 @@ LEFT_OUT = {"polars": "X.drop({name!r})", "arrow": "X.drop_columns({name!r})"}
 
 
 def no_number(
-    who: str, got: str, library: str, name: Any = None, kind: str | None = None
+    who: str,
+    got: str,
+    library: str,
+    name: Any = None,
+    kind: str | None = None,
 ) -> ValueError:
     """The error for dates or times in the column `name` of a library's frame, or in an array, library="numpy".
 

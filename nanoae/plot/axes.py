@@ -52,7 +52,11 @@ def matplotlib() -> Any:
 
 
 def axes_for(
-    ax: Axes | Maker | None, width: float, height: float, full: bool = False, **how: Any
+    ax: Axes | Maker | None,
+    width: float,
+    height: float,
+    full: bool = False,
+    **how: Any,
 ) -> Any:
     """`ax`, or where it is None a new figure's of pyplot, which notebooks and `plt.show()` show.
 

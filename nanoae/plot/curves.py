@@ -112,8 +112,10 @@ def roc(
         or not bad.any()
         or any(c.shape != bad.shape for c in curves.values())
     ):
-        raise ValueError("roc: expected scores (N,) and which rows are abnormal (N,), some but not all of them, got "
-                         f"{[c.shape for c in curves.values()]} and {bad.shape}.")  # fmt: skip
+        raise ValueError(
+            "roc: expected scores (N,) and which rows are abnormal (N,), some but not all of them, got "
+            f"{[c.shape for c in curves.values()]} and {bad.shape}."
+        )
     ax = named(
         axes_for(ax, 4.6, 4.8),
         title,

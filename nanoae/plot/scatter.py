@@ -141,7 +141,10 @@ def dots(ax: Any, points: NDArray[Any], colours: dict[str, Any]) -> Any:
 
 
 def colouring(
-    what: str, labels: ArrayLike | None, n: int, keep: NDArray[np.intp]
+    what: str,
+    labels: ArrayLike | None,
+    n: int,
+    keep: NDArray[np.intp],
 ) -> tuple[dict[str, Any], list[str]]:
     """What scatter needs to colour the points kept, and the names of its values 0, 1, ... where these are classes."""
     if labels is None:

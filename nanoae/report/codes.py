@@ -59,7 +59,11 @@ class Codes:
         }
 
     def sliders(
-        self, page: Page, prior: Any, known: Sequence[str], told: Sequence[str]
+        self,
+        page: Page,
+        prior: Any,
+        known: Sequence[str],
+        told: Sequence[str],
     ) -> dict[str, Any]:
         """What the explorer needs; known: the labels that the model was told, and `told` those of the rows."""
         codes = self.values

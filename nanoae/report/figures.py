@@ -61,14 +61,21 @@ explained = in_file(plot.explanation)
 
 
 def error_maps(
-    path: PathT, images: ArrayLike, shares: ArrayLike, shape: Shape | None = None, n: int = 10
+    path: PathT,
+    images: ArrayLike,
+    shares: ArrayLike,
+    shape: Shape | None = None,
+    n: int = 10,
 ) -> PathT:
     """`plot.explanation` of images as a file: the first n grey images over what makes them abnormal."""
     return explained(path, shares, n=n, images=images, shape=shape)
 
 
 def share_bars(
-    path: PathT, shares: ArrayLike, names: Sequence[str] | None = None, n: int = 8
+    path: PathT,
+    shares: ArrayLike,
+    names: Sequence[str] | None = None,
+    n: int = 8,
 ) -> PathT:
     """`plot.explanation` of one row as a file: the n largest of its signed shares (D,)."""
     if np.ndim(shares) != 1:
@@ -93,7 +100,10 @@ def code_scatter(
 
 
 def panels(
-    path: PathT, panels: Mapping[str, ArrayLike], colour: ArrayLike | None = None, label: str = ""
+    path: PathT,
+    panels: Mapping[str, ArrayLike],
+    colour: ArrayLike | None = None,
+    label: str = "",
 ) -> PathT:
     """Titled scatters of (N, 2) side by side; row i has the colour of colour[i] (N,) in each: one set, several maps.
 

@@ -218,7 +218,13 @@ class _Check:
         return (values[0] - values[1]) / (2 * self.eps)
 
     def worst(
-        self, where: str, name: str, array: Array, gradient: Array, value: Value, elementwise: bool
+        self,
+        where: str,
+        name: str,
+        array: Array,
+        gradient: Array,
+        value: Value,
+        elementwise: bool,
     ) -> GradientRow:
         """The worst comparison along unit directions: random ones, or all the axes."""
         g = self.ops.to_numpy(gradient).ravel()

@@ -24,7 +24,10 @@ def page(title: str, steps: list[Step], curves: list[list[float]], shown: int) -
 
 
 def step_record(
-    step: Step, right: Step, curve: list[float], texts: dict[str, int]
+    step: Step,
+    right: Step,
+    curve: list[float],
+    texts: dict[str, int],
 ) -> dict[str, Any]:
     breakage = step.breakage
 

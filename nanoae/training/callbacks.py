@@ -97,7 +97,11 @@ class ReduceOnPlateau(Monitor):
     """
 
     def __init__(
-        self, factor: float = 0.5, patience: int = 5, least: float = 0.0, monitor: str = "val_loss"
+        self,
+        factor: float = 0.5,
+        patience: int = 5,
+        least: float = 0.0,
+        monitor: str = "val_loss",
     ):
         super().__init__(monitor)
         if not 0 < factor < 1 or not patience >= 1 or not least >= 0:

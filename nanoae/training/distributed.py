@@ -60,8 +60,10 @@ class DistributedTrainer(Trainer):
                 raise ValueError(f"{layer}: expected a process by itself, got {got}. {hint}")
         self.verbose = self.verbose and group.rank == 0
         self.ops = whole_batch(network.ops, group)
-        layers = [SynchronisedBatchNorm(layer, group) if isinstance(layer, BatchNorm) else layer
-                  for layer in network.layers]  # fmt: skip
+        layers = [
+            SynchronisedBatchNorm(layer, group) if isinstance(layer, BatchNorm) else layer
+            for layer in network.layers
+        ]
         if layers != network.layers:
             self.fast = fusion.fuse(network, layers)
 
@@ -161,8 +163,10 @@ class DistributedTrainer(Trainer):
         found = self.group.gather(own)
         other = [rank for rank, theirs in enumerate(found) if theirs != found[0]]
         if other:
-            raise ValueError(f"training on {self.group.size} ranks: expected {what} on all, got others on rank "
-                             f"{', '.join(map(str, other[:8]))} than on rank 0. {hint}")  # fmt: skip
+            raise ValueError(
+                f"training on {self.group.size} ranks: expected {what} on all, got others on rank "
+                f"{', '.join(map(str, other[:8]))} than on rank 0. {hint}"
+            )
 
     # ---------------------------------------------------------------- all epochs
 

@@ -253,7 +253,11 @@ class Trainer(Reused):
         return self.history
 
     def run_epochs(
-        self, x: Array, t: Array | None, validation: tuple[Array, Array | None] | None, scale: float
+        self,
+        x: Array,
+        t: Array | None,
+        validation: tuple[Array, Array | None] | None,
+        scale: float,
     ) -> None:
         """Epoch after epoch: train, measure, tell the callbacks, write a checkpoint."""
         left = range(self.at.epoch + 1, self.epochs + 1)

@@ -40,7 +40,12 @@ class StepRunner:
         self.order: Array = ()  # on the device, like everything else that `prepare` makes
 
     def run(
-        self, trainer: Trainer, order: np.ndarray, *data: Any, done: int = 0, total: Any = 0.0
+        self,
+        trainer: Trainer,
+        order: np.ndarray,
+        *data: Any,
+        done: int = 0,
+        total: Any = 0.0,
     ) -> Any:
         """Take one step per `batch_size` row numbers of `order`, skipping the first `done` steps.
 
@@ -54,7 +59,12 @@ class StepRunner:
                 return self.repeat(trainer, order, data, done)
 
     def one_by_one(
-        self, trainer: Trainer, order: np.ndarray, data: tuple[Any, ...], done: int, total: Any
+        self,
+        trainer: Trainer,
+        order: np.ndarray,
+        data: tuple[Any, ...],
+        done: int,
+        total: Any,
     ) -> Any:
         """The steps, each by itself."""
         for start in range(done * self.batch_size, len(order), self.batch_size):
@@ -67,7 +77,12 @@ class StepRunner:
         return total
 
     def prepare(
-        self, trainer: Trainer, order: np.ndarray, data: tuple[Any, ...], done: int, total: Any
+        self,
+        trainer: Trainer,
+        order: np.ndarray,
+        data: tuple[Any, ...],
+        done: int,
+        total: Any,
     ) -> None:
         """Copy this epoch's order, its learning rates and the losses so far to the device."""
         ops = self.ops
@@ -100,7 +115,11 @@ class StepRunner:
         ops.copy(total, out=self.total)
 
     def repeat(
-        self, trainer: Trainer, order: np.ndarray, data: tuple[Any, ...], done: int
+        self,
+        trainer: Trainer,
+        order: np.ndarray,
+        data: tuple[Any, ...],
+        done: int,
     ) -> Array:
         optimizer = trainer.optimizer
         first = trainer.optimizer.t - done

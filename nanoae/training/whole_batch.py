@@ -68,7 +68,12 @@ class WholeBatch:
         return self.plain.call(self.gaussian_kl_beyond, x, std, beta, free, out)
 
     def gaussian_kl_beyond(
-        self, x: Array, std: Array, beta: float, free: float, out: Array
+        self,
+        x: Array,
+        std: Array,
+        beta: float,
+        free: float,
+        out: Array,
     ) -> Array:
         """The same with `free` nats of each unit, on average over the batch."""
         self.plain.gaussian_kl(x, std, beta, 0.0, out=out)
