@@ -24,7 +24,6 @@ BACKENDS = {  # name -> its primitives; one more line here runs every test on on
     "standin": standin_ops,  # CupyOps without a GPU
 }
 GPU = {"cupy"}
-STEPS = default_autoencoder.STEPS
 LONG = {  # long trainings and differences of every element: for a real GPU, not for its stand-in
     "test_a_classifier_learns_xor", "test_a_linear_autoencoder_finds_pcas_subspace", "test_codes_and_reconstructions",
     "test_an_autoencoder_beats_pca_on_a_curve", "test_every_element_of_every_layer", "test_gradients_behind_words",
@@ -135,12 +134,6 @@ def few_steps():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(default_autoencoder, "STEPS", (30, 100))
         yield
-
-
-@pytest.fixture
-def all_steps(monkeypatch):
-    """As long as users train it."""
-    monkeypatch.setattr(default_autoencoder, "STEPS", STEPS)
 
 
 @pytest.fixture(scope="session")
