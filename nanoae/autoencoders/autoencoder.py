@@ -175,8 +175,8 @@ class Autoencoder(Mirrored):
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """The reconstructions (N, D) of codes X (N, K); of a table with words its cells, numbers and words."""
-        again = self.unscaled(self._run(self._check_codes(X), self._n_encoder, None))
-        return self._as_cells(again)
+        reconstruction = self.unscaled(self._run(self._check_codes(X), self._n_encoder, None))
+        return self._as_cells(reconstruction)
 
     def error_as_read(self, Z: np.ndarray) -> np.ndarray:
         """The mean squared error (N,) of rows as the network reads them, on its scale."""
@@ -190,8 +190,8 @@ class Autoencoder(Mirrored):
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """inverse_transform(transform(X)), (N, D); an array where X is what table_encoder_ made of a table."""
-        again = self.unscaled(self._run(self._read(X), 0, None))
-        return again if self._is_encoded(X) else self._as_cells(again)
+        reconstruction = self.unscaled(self._run(self._read(X), 0, None))
+        return reconstruction if self._is_encoded(X) else self._as_cells(reconstruction)
 
     def reconstruction_error(self, X: Any, per: str = "row", **condition: Any) -> np.ndarray:
         """Squared error between X and its reconstruction: the mean per row (N,), per feature (D,), or each element

@@ -257,11 +257,11 @@ class Estimator(FrameOutput, Parametrised):
             sorted(set(a) - set(b), key=str) for a, b in ((names, expected), (expected, names))
         )
         lines = ["The feature names should match those that were passed during fit."]
-        told = {
+        notes = {
             "Feature names unseen at fit time:": unseen,
             "Feature names seen at fit time, yet now missing:": missing,
         }
-        for title, found in told.items():
+        for title, found in notes.items():
             if found:
                 lines += [title, *(f"- {name}" for name in found[:5])]
         if not unseen and not missing:
@@ -297,14 +297,14 @@ def as_codes(X: Any, model: Estimator, shape: Shape, dtype: Any) -> np.ndarray:
     return codes
 
 
-def squared_error(x: np.ndarray, again: np.ndarray, per: str) -> np.ndarray:
-    """(x - again)² of (N, ...): the mean per "row" (N,) or "feature" (...), or each "element"; ValueError otherwise.
+def squared_error(x: np.ndarray, reconstruction: np.ndarray, per: str) -> np.ndarray:
+    """(x - reconstruction)² of (N, ...): the mean per "row" (N,) or "feature" (...), or each "element".
 
     Where x is NaN, the means are over the rest; 0 where there is none. A reconstruction that is NaN is no gap,
     but an error of NaN.
     """
     one_of("reconstruction_error: per", per, ("row", "feature", "element"))
-    error: np.ndarray = (x - again) ** 2
+    error: np.ndarray = (x - reconstruction) ** 2
     if per == "element":
         return error
     axis = 0 if per == "feature" else tuple(range(1, error.ndim))

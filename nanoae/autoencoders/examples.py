@@ -53,10 +53,10 @@ def weighed(trainer: Trainer, loss: Loss, examples: Examples) -> Any:
     mean = 1.0
     if loss.reduction != "sum":
         mean = np.average(weights, weights=terms(loss, targets))
-    beside = np.empty((len(X), targets.shape[1] + 1), trainer.network.dtype)
-    beside[:, :-1] = targets
-    beside[:, -1] = weights / mean
-    return beside
+    extended = np.empty((len(X), targets.shape[1] + 1), trainer.network.dtype)
+    extended[:, :-1] = targets
+    extended[:, -1] = weights / mean
+    return extended
 
 
 def in_the_loss_alone(trainer: Trainer, loss: Loss) -> bool:

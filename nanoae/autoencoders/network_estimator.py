@@ -216,12 +216,12 @@ class NetworkEstimator(Trained, Shown):
         if isinstance(built.optimizer, KFAC):
             kind = KFACTrainer
         group = process_group()
-        beside: dict[str, Any] = {}
+        extra: dict[str, Any] = {}
         if group is not None:
             from nanoae.training.distributed import DistributedKFACTrainer, DistributedTrainer
 
             kind = DistributedKFACTrainer if kind is KFACTrainer else DistributedTrainer
-            beside = {"group": group}
+            extra = {"group": group}
         trainer = kind(
             self.network_,
             self._loss,
@@ -235,7 +235,7 @@ class NetworkEstimator(Trained, Shown):
             callbacks=tuple(self.callbacks),
             verbose=built.verbose,
             trainable=self._trainable(),
-            **beside,
+            **extra,
         )
         trainer.model = weakref.proxy(self)
         return trainer

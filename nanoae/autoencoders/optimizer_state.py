@@ -59,8 +59,8 @@ def trainer_of(model: Any) -> Trainer | None:
     name = type(model).__name__
     here = state.device(model.network_)
     if here != found[0]["backend"]:
-        told = f"its optimizer was saved on {found[0]['backend']}, this is {here}"
-        warnings.warn(f"{name}: {told}: partial_fit starts a new one", stacklevel=5)
+        reason = f"its optimizer was saved on {found[0]['backend']}, this is {here}"
+        warnings.warn(f"{name}: {reason}: partial_fit starts a new one", stacklevel=5)
         return None
     try:
         model._trainer = restored(model, *found)

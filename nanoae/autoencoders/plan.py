@@ -152,7 +152,7 @@ def heavy_tailed(X: np.ndarray) -> bool:
     return bool(squares[-tail:].sum() > TAIL_SHARE * squares.sum())
 
 
-def told(params: dict[str, Any], left_open: dict[str, Any], scaling: str) -> str:
+def settings_text(params: dict[str, Any], left_open: dict[str, Any], scaling: str) -> str:
     """How a network is trained, in words: its parameters, once the numbers of what was `left_open` are known."""
     unknown = [name for name in ("epochs", "batch_size") if params[name] == AUTO]
     if unknown:

@@ -165,14 +165,16 @@ class Scaled(Estimator):
         return np.moveaxis(pixels, 1, 2).reshape(-1, n)
 
     def _mean_errors(
-        self, X: np.ndarray, again: Callable[[slice], np.ndarray], weights: np.ndarray | None
+        self, X: np.ndarray, reconstruct: Callable[[slice], np.ndarray], weights: np.ndarray | None
     ) -> dict[str, float]:
-        """ "mse" of rows X in the data's units, and where these are scaled also "scaled_mse"; again: what the network
-        gives for a slice of them."""
+        """ "mse" of rows X in the data's units, and where these are scaled also "scaled_mse".
+
+        reconstruct   what the network gives for a slice of them
+        """
         errors = np.empty((1 + self._scales, len(X)))
         for at in blocks(len(X), EVALUATION_ROWS):
             x = np.asarray(X[at])
-            z = again(at)
+            z = reconstruct(at)
             errors[0, at] = squared_error(x, self.unscaled(z), "row")
             if self._scales:
                 errors[1, at] = squared_error(self.scaled(x), z, "row")

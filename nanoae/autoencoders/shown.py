@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.plan import told
+from nanoae.autoencoders.plan import settings_text
 from nanoae.autoencoders.reach import output_range
 from nanoae.autoencoders.scaled import Scaled
 from nanoae.engine.layers import batch_of
@@ -42,7 +42,7 @@ class Shown(Scaled):
             sizes = (name for name in SIZES if params.get(name) is not None)
             known = "".join(f"{name:<10}{params[name]}\n" for name in sizes)
             scaling = params.get("scaling", "none")
-            return f"layers    not yet: build(shape), or fit, makes them\n{known}{told(params, {}, scaling)}"
+            return f"layers    not yet: build(shape), or fit, makes them\n{known}{settings_text(params, {}, scaling)}"
         lines = [("layer", "output", "parameters")]
         for i, layer in enumerate(self.network_.layers):
             count = sum(array.size for array in layer.params.values())
@@ -52,7 +52,7 @@ class Shown(Scaled):
         widths = [max(len(line[k]) for line in lines) for k in (0, 1)]
         table = "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}" for a, b, c in lines)
         params = self.as_built.get_params(deep=False)
-        return f"{table}\n{told(params, self._left_open, self.scaling_)}"
+        return f"{table}\n{settings_text(params, self._left_open, self.scaling_)}"
 
     @property
     def best_epoch_(self) -> int | None:
@@ -74,7 +74,7 @@ class Shown(Scaled):
         *,
         shape: tuple[int, ...] | None = None,
         ax: Any = None,
-        **beside: Any,
+        **extra: Any,
     ) -> Any:
         """What there is to see, as a matplotlib Axes: the loss by epoch; of rows X their reconstructions; with labels y
         (N,), or of a predictor, their codes. `nanoae.plot` has more.
@@ -92,9 +92,9 @@ class Shown(Scaled):
             losses = {key: self.history_[key] for key in names}
             return plot.loss(losses, kept=self.best_epoch_, title=f"{name}: loss", ax=ax)
         if y is not None or not hasattr(self, "reconstruct"):
-            return plot.codes(self._encode(X, **beside), y, title=f"{name}: codes", ax=ax)
+            return plot.codes(self._encode(X, **extra), y, title=f"{name}: codes", ax=ax)
         rows, columns = self.as_numbers(X)
-        batches = {"original": rows, name: self.reconstruct(rows, **beside)}
+        batches = {"original": rows, name: self.reconstruct(rows, **extra)}
         return plot.reconstructions(batches, shape, columns=columns, ax=ax)
 
     def _repr_html_(self) -> str:

@@ -70,11 +70,11 @@ class Mixed(Loss):
         """(N, columns)"""
         return self.costs(self.predict(y, None), t)
 
-    def costs(self, again: Array, t: Array) -> Array:
+    def costs(self, y: Array, t: Array) -> Array:
         """What each column costs, (N, columns), for what an output means, numbers and probabilities; NaN where t is."""
         xp = self.ops.xp
         parts = []
-        for z, known in self.groups(again, t):
+        for z, known in self.groups(y, t):
             if z.shape[2] == 1:
                 each = (z - known) ** 2
             else:

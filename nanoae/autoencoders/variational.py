@@ -202,15 +202,17 @@ class VariationalAutoencoder(Variational, Autoencoder):
             raise ValueError(
                 f"{name}: expected no condition, got one, but fit had none. Call fit(X, condition=labels)."
             )
-        told = ", ".join(map(repr, known[:20].tolist())) + ", ..." * (len(known) > 20)
+        listed = ", ".join(map(repr, known[:20].tolist())) + ", ..." * (len(known) > 20)
         if condition is None:
             raise ValueError(
-                f"{name}: expected condition=, a label or one for each row, out of {told}; got none."
+                f"{name}: expected condition=, a label or one for each row, out of {listed}; got none."
             )
         labels = _conditions(_of_rows(condition, n), known)
         unknown = labels[~np.isin(labels, known)]
         if len(unknown):
-            raise ValueError(f"{name}: expected labels out of {told}, got {unknown.tolist()[0]!r}.")
+            raise ValueError(
+                f"{name}: expected labels out of {listed}, got {unknown.tolist()[0]!r}."
+            )
         one_hot = np.eye(len(known), dtype=self.as_built.dtype)
         return one_hot[np.searchsorted(known, labels)]
 

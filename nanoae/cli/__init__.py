@@ -206,15 +206,17 @@ def report_error(error: BaseException) -> int:
         return 141
     if not isinstance(error, TOLD):
         return report_trace(error)
-    told = str(error)
+    message = str(error)
     if isinstance(error, OSError):
-        told = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or told
+        message = (
+            f"{error.filename}: {error.strerror}" if error.filename else error.strerror or message
+        )
     if isinstance(error, MemoryError):
-        told = f"not enough memory. {error}"
+        message = f"not enough memory. {error}"
     if isinstance(error, KeyboardInterrupt):
         log_error("stopped")
         return 130
-    log_error(f"error: {told}")
+    log_error(f"error: {message}")
     return 1 if isinstance(error, NotFiniteError) else 2
 
 

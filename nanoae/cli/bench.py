@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     batch = min(model.resolved_batch_size(len(x)), len(x))
     say = (lambda text: None) if args.json else print
     say(f"{model}\n{len(x):,} rows of {x.shape[1]}, {batch} a step\n")
-    told: dict[str, dict[str, Any]] = {}
+    timings: dict[str, dict[str, Any]] = {}
     devices = ("numpy", "cupy") if model.backend == "auto" else (model.backend,)
     for backend in devices:
         model.set_params(backend=backend)
@@ -67,23 +67,23 @@ def run(args: argparse.Namespace) -> int:
             say(f"{error}")
             if backend == devices[0]:
                 return 2
-            told[backend] = {"error": str(error)}
+            timings[backend] = {"error": str(error)}
             continue
         speed = batch / us * 1e6
         epoch = -(-len(x) // batch) * us / 1e6
-        told[backend] = {"microseconds": us, "rows_per_second": speed, "device": device}
+        timings[backend] = {"microseconds": us, "rows_per_second": speed, "device": device}
         say(
             f"{us:12,.1f} us a step, {speed:12,.0f} rows a second, {epoch:8.3f} s an epoch: {device}"
         )
-    times = [facts["microseconds"] for facts in told.values() if "microseconds" in facts]
+    times = [facts["microseconds"] for facts in timings.values() if "microseconds" in facts]
     if args.json:
-        facts = {"model": repr(model), "rows": len(x), "batch_size": batch, "devices": told}
+        facts = {"model": repr(model), "rows": len(x), "batch_size": batch, "devices": timings}
         write_json(STDOUT, facts)
     elif len(times) == 2:
         cpu, gpu = times
         best = "GPU, --backend cupy" if gpu < cpu else "CPU, --backend numpy"
         print(f"\nTake the {best}: {max(times) / min(times):.1f} times as fast.")
-    elif "numpy" in told:
+    elif "numpy" in timings:
         print("\nTake the CPU: there is no other device here.")
     return 0
 

@@ -189,35 +189,35 @@ def parts(data: Dataset, split: str, model: Any, learned: bool = False) -> list[
     found: list[Table] = []
     for part, x in tables:
         if part == split or (split == "all" and len(x)):
-            beside = {name: labels(data, part)} if name else {}
-            found.append((x, beside))
+            extra = {name: labels(data, part)} if name else {}
+            found.append((x, extra))
     return found
 
 
 def by_rows(method: Callable[..., np.ndarray], tables: list[Table]) -> Iterator[np.ndarray]:
     """method(rows, ...) of all rows, one table after the other, some rows at a time."""
-    for rows, beside in tables:
+    for rows, extra in tables:
         done = 0
         for block in by_blocks(rows):
             end = done + len(block)
-            own = {name: labels[done:end] for name, labels in beside.items()}
+            own = {name: labels[done:end] for name, labels in extra.items()}
             yield method(block, **own)
             done = end
 
 
 def joined(tables: list[Table]) -> Table:
     """All rows, one table after the other."""
-    rows, besides = zip(*tables, strict=True)
+    rows, extras = zip(*tables, strict=True)
     together = {}
-    for name in besides[0]:
-        together[name] = np.ma.concatenate([beside[name] for beside in besides])
+    for name in extras[0]:
+        together[name] = np.ma.concatenate([extra[name] for extra in extras])
     return concatenated(rows), together
 
 
 def first(table: Table, n: int) -> Table:
     """Its first n rows."""
-    rows, beside = table
-    some = {name: labels[:n] for name, labels in beside.items()}
+    rows, extra = table
+    some = {name: labels[:n] for name, labels in extra.items()}
     return np.asarray(rows[:n]), some
 
 

@@ -104,22 +104,22 @@ def run(args: argparse.Namespace) -> int:
         check_output_file(path)
     prepare = numbers_of if are_numbers(args.train, args.score) else tables_of
     detector, about, ignored, parts = prepare(args, ignored, kept, new_detector(args))
-    told = [f"train   {args.train}: {about}" if args.train else f"model   {args.model}, {about}"]
+    summary = [f"train   {args.train}: {about}" if args.train else f"model   {args.model}, {about}"]
     facts: dict[str, Any] = {
         "model": str(args.model or args.save or "") or None,
         "threshold": detector.threshold_,
     }
     if args.save:
         save_model(detector, args.save, {"ignore": ignored})
-        told.append(f"model   {args.save}")
+        summary.append(f"model   {args.save}")
     if args.score:
-        write_judged(args, detector, parts, told, facts)
+        write_judged(args, detector, parts, summary, facts)
     if args.checkpoint_dir:
         resume.remove(args.checkpoint_dir)
     if args.json:
         write_json(STDOUT, facts)
     else:
-        tell("\n".join(told), args.out)
+        tell("\n".join(summary), args.out)
     return 0
 
 
@@ -130,7 +130,7 @@ def write_judged(
     args: argparse.Namespace,
     detector: AnomalyDetector,
     parts: Callable[[], Iterator[Part]],
-    told: list[str],
+    summary: list[str],
     facts: dict[str, Any],
 ) -> None:
     """Judge the rows, and write a line for each, part by part."""
@@ -157,10 +157,10 @@ def write_judged(
     rule = f"above {detector.threshold_:.4g}"
     if rate is not None:
         rule = f"abnormal, at most a share of {rate:g} of these falsely"
-    told.append(
+    summary.append(
         f"score   {args.score}: {facts['rows']:,} rows, {facts['abnormal']:,} of them {rule}"
     )
-    told.append(f"written to {args.out}")
+    summary.append(f"written to {args.out}")
 
 
 def check(args: argparse.Namespace) -> None:

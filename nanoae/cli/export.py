@@ -39,6 +39,6 @@ def add_to(commands) -> None:
 def run(args: argparse.Namespace) -> int:
     models.check_output(args, ENDINGS)
     model = models.load(args)
-    told = export(model, args.out, args.what, models.notes(args), args.dtype)
-    print(f"written to {args.out}: {type(model).__name__}\n{told}")
+    summary = export(model, args.out, args.what, models.notes(args), args.dtype)
+    print(f"written to {args.out}: {type(model).__name__}\n{summary}")
     return 0

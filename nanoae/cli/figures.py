@@ -22,19 +22,19 @@ ROWS = 1_000  # that a table's columns are standardised by
 
 def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Table) -> None:
     """The figures, all of the test rows."""
-    x, beside = first(test, ROWS)
+    x, extra = first(test, ROWS)
     black = data_options.black(model)
     if not data_options.predicts(model):
         pca = {}
         if baseline is not None:
             pca = {f"PCA-{len(baseline.components_)}": baseline.reconstruct}
-        rows = {"original": x, "autoencoder": model.reconstruct(x, **beside)}
-        rows |= {name: again(x) for name, again in pca.items()}
+        rows = {"original": x, "autoencoder": model.reconstruct(x, **extra)}
+        rows |= {name: reconstruct(x) for name, reconstruct in pca.items()}
         reconstructions(folder / FIGURES[0], rows, data, black, "Test rows, reconstructed")
         if isinstance(model.network_.layers[0], Noisy):
             noisy = damaged(model, x)
             rows = {"clean": x, "noisy": noisy, "cleaned": model.reconstruct(noisy)}
-            rows |= {name: again(noisy) for name, again in pca.items()}
+            rows |= {name: reconstruct(noisy) for name, reconstruct in pca.items()}
             reconstructions(
                 folder / WHERE_THEY_APPLY[0], rows, data, black, "Noisy test rows, cleaned"
             )
@@ -45,8 +45,8 @@ def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Ta
         report.loss_curves(
             folder / FIGURES[1], curves, ylabel, kept=model.best_epoch_, title="Loss in training"
         )
-    told = {} if data_options.predicts(model) else test[1]
-    codes = model.transform(test[0], **told)
+    extra = {} if data_options.predicts(model) else test[1]
+    codes = model.transform(test[0], **extra)
     labels = data.y_test
     if labels is not None and labels.ndim != 1:
         labels = None

@@ -80,8 +80,8 @@ def run(args: argparse.Namespace) -> int:
     models.check_output(args, (".npy", ".csv", ".png"))
     if args.mixture:
         data = models.read(args, model, models.trained_on(args))
-        rows, beside = data_options.parts(data, "train", model)[0]
-        model.fit_prior(rows, args.mixture, random_state=args.seed, **beside)
+        rows, extra = data_options.parts(data, "train", model)[0]
+        model.fit_prior(rows, args.mixture, random_state=args.seed, **extra)
     drawn = draw(model, args, condition)
     if args.out.suffix == ".png":
         picture(args.out, model, args, drawn)
@@ -101,13 +101,13 @@ def chosen_condition(model: Configurable, text: str | None) -> dict[str, Any]:
         return {"condition": known[text]}
     if text is None and not known:
         return {}
-    told = f"one of {', '.join(known)}" if known else "none: this model is not conditional"
+    expected = f"one of {', '.join(known)}" if known else "none: this model is not conditional"
     got = "none"
     hint = ""
     if text is not None:
         got = repr(text)
         hint = did_you_mean(text, known)
-    raise ValueError(f"--condition: expected {told}, got {got}.{hint}")
+    raise ValueError(f"--condition: expected {expected}, got {got}.{hint}")
 
 
 def draw(model: Autoencoder, args: argparse.Namespace, condition: dict[str, Any]) -> np.ndarray:
@@ -146,5 +146,5 @@ def picture(path: Path, model: Autoencoder, args: argparse.Namespace, drawn: np.
             columns=data_options.column_names(model),
         )
     else:
-        told = "The plane of the code" if args.manifold else "Drawn images"
-        report.image_grid(path, drawn, shape, SIDE if args.manifold else None, told)
+        title = "The plane of the code" if args.manifold else "Drawn images"
+        report.image_grid(path, drawn, shape, SIDE if args.manifold else None, title)

@@ -64,8 +64,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"{name}\n{report}\n")
         if not report.ok:
             failed.append(name)
-    told = f"{len(names)} checked, all ok" if args.all else "all ok"
-    print(f"FAILED: {', '.join(failed)}" if failed else told)
+    summary = f"{len(names)} checked, all ok" if args.all else "all ok"
+    print(f"FAILED: {', '.join(failed)}" if failed else summary)
     return int(bool(failed))
 
 

@@ -125,9 +125,9 @@ def evaluate(args: argparse.Namespace) -> int:
         data = read(args, model, trained)
     except ValueError:
         data = read(args, model, trained, in_order=True)  # a single row, log, which cannot be split
-    split, told = judged(args, data, trained)
-    rows, beside = data_options.joined(data_options.parts(data, split, model, learned=True))
-    result = model.evaluate(rows, **beside)
+    split, judged_on = judged(args, data, trained)
+    rows, extra = data_options.joined(data_options.parts(data, split, model, learned=True))
+    result = model.evaluate(rows, **extra)
     for name, value in result.items():
         if not math.isfinite(value):
             raise NotFiniteError(
@@ -151,7 +151,7 @@ def evaluate(args: argparse.Namespace) -> int:
         f"model   {args.model}: {type(model).__name__}, {rows.shape[1]} numbers in codes of {code_size}"
     )
     print(f"data    {data.name}: rows of {data_options.describe_rows(data, model)}")
-    print(f"judged  {told}")
+    print(f"judged  {judged_on}")
     print(
         results.verdict(
             split, model, result, baseline, of_pca, "the model file has no PCA of the training rows"
@@ -205,11 +205,11 @@ def reconstruct(args: argparse.Namespace) -> int:
     parts = data_options.parts(data, args.split, model)
     check_output(args, (".npy", ".csv", ".png"))
     if args.out.suffix == ".png":
-        few, beside = data_options.first(parts[0], 10)
-        again = model.reconstruct(few, **beside)
-        pictures = {"original": few, "reconstruction": again}
+        few, extra = data_options.first(parts[0], 10)
+        reconstructed = model.reconstruct(few, **extra)
+        pictures = {"original": few, "reconstruction": reconstructed}
         reconstructions(args.out, pictures, data, data_options.black(model))
-        rows = len(again)
+        rows = len(reconstructed)
     else:
         rows = sum(len(x) for x, _ in parts)
         blocks = data_options.by_rows(model.reconstruct, parts)

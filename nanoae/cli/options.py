@@ -29,8 +29,8 @@ def reader(kind: Kind) -> Callable[[str], Any]:
         try:
             return kind.read(text)  # type: ignore[misc]
         except ValueError as error:
-            told = str(error) if kind.usage else f"expected {kind.texts}, got {text!r}."
-            raise Mistake(told) from error
+            message = str(error) if kind.usage else f"expected {kind.texts}, got {text!r}."
+            raise Mistake(message) from error
 
     return read
 

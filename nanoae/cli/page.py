@@ -23,7 +23,7 @@ def write_page(
     facts: Mapping[str, str],
 ) -> None:
     """The report of a model on a split of `data`, of which `facts` say more."""
-    rows, beside = data_options.joined(data_options.parts(data, split, model, learned=True))
+    rows, extra = data_options.joined(data_options.parts(data, split, model, learned=True))
     given = []
     if split in ("train", "all"):
         given.append(data.y_train)
@@ -37,8 +37,8 @@ def write_page(
         path,
         model,
         rows.reshape(len(rows), *model.input_shape_),
-        beside.get("y", labels),
-        condition=beside.get("condition"),
+        extra.get("y", labels),
+        condition=extra.get("condition"),
         baseline=baseline,
         shape=data.shape,
         columns=data.columns,
@@ -48,7 +48,7 @@ def write_page(
     )
 
 
-def told(config: Mapping[str, Any]) -> dict[str, str]:
+def facts_of(config: Mapping[str, Any]) -> dict[str, str]:
     """What config.json says of a run, in words, by name."""
     data = config.get("data", {})
     seconds = config.get("seconds")

@@ -16,7 +16,7 @@ from nanoae.cli import data as data_options
 from nanoae.cli import model as models
 from nanoae.cli import text
 from nanoae.cli.options import BACKEND, command, declare
-from nanoae.cli.page import told, write_page
+from nanoae.cli.page import facts_of, write_page
 from nanoae.report import write_detector_report, write_text_report
 from nanoae.whole_file import check_writable
 
@@ -110,7 +110,7 @@ def of_rows(
     args, trained = with_data_of(args, config), models.trained_on(args)
     data = models.read(args, model, trained)
     split, which = models.judged(args, data, trained)
-    facts = told(config) | {"rows in this report": which}
+    facts = facts_of(config) | {"rows in this report": which}
     write_page(
         out, model, trained.baseline if trained else None, data, split, title_of(args), facts
     )

@@ -22,7 +22,7 @@ from nanoae.cli import resume
 from nanoae.cli.data import Table
 from nanoae.cli.figures import draw, reconstructions
 from nanoae.cli.output import write_csv, write_json
-from nanoae.cli.page import told, write_page
+from nanoae.cli.page import facts_of, write_page
 from nanoae.cli.training_set import TrainingSet
 from nanoae.configurable import to_config
 from nanoae.rows import sample
@@ -62,13 +62,15 @@ def write(
             draw(folder, model, baseline, data, test)
     if frames:
         (folder / "epochs").mkdir(exist_ok=True)
-        for i, (name, again) in enumerate(frames.items(), 1):
-            rows = {"original": x_test[: len(again)], name: again}
+        for i, (name, reconstructed) in enumerate(frames.items(), 1):
+            rows = {"original": x_test[: len(reconstructed)], name: reconstructed}
             reconstructions(
                 folder / "epochs" / f"{i:03}.png", rows, data, data_options.black(model), name
             )
     if args.report:
-        write_page(folder / "report.html", model, baseline, data, "test", folder.name, told(config))
+        write_page(
+            folder / "report.html", model, baseline, data, "test", folder.name, facts_of(config)
+        )
     names = {file.name for file in folder.iterdir()} - {resume.FOLDER}
     print(f"written to {folder}: {', '.join(sorted(names))}", flush=True)
     write_config(folder, config | {"complete": not config["interrupted"]})
@@ -138,8 +140,8 @@ def verdict(
         error = of_pca.get("scaled_mse", of_pca["mse"])
         pca = f"PCA-{len(baseline.components_)} {'mse ' if own else ''}{error:.4g}"
     if "scaled_mse" in result:
-        beside = f" (PCA {of_pca['mse']:.4g})" if of_pca else ""
-        pca += f"   in the data's units mse {result['mse']:.4g}{beside}"
+        of_baseline = f" (PCA {of_pca['mse']:.4g})" if of_pca else ""
+        pca += f"   in the data's units mse {result['mse']:.4g}{of_baseline}"
     return f"{split} {own}mse {result.get('scaled_mse', result['mse']):.4g}   {pca}"
 
 

@@ -177,8 +177,8 @@ def describe_run(
     hidden = ("callbacks", "verbose")
     settings = {k: to_config(v) for k, v in model.get_params().items() if k not in hidden}
     source = {"source": None if args.file is None else str(args.file), "seed": args.seed}
-    told = {"data": source, "settings": settings, "ranks": ranks(), "results": results}
-    return {"command": ["nanoae", *args.argv], **told}
+    described = {"data": source, "settings": settings, "ranks": ranks(), "results": results}
+    return {"command": ["nanoae", *args.argv], **described}
 
 
 def generate(args: argparse.Namespace) -> int:

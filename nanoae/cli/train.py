@@ -158,7 +158,7 @@ def train(
     quiet: bool,
     watchers: Sequence[Callable] = (),
     lines: bool = True,
-    **beside: Any,
+    **extra: Any,
 ) -> None:
     """model.fit(*data, **beside), with a bar on a terminal, or else with about ten `lines`; the watchers are called
     after each epoch, too."""
@@ -166,7 +166,7 @@ def train(
     bar = terminal and importlib.util.find_spec("tqdm") is not None
     tellers = () if bar or quiet or not lines else (tell_epoch,)
     model.set_params(verbose=bar, callbacks=(*tellers, *watchers))
-    model.fit(*data, **beside)
+    model.fit(*data, **extra)
     model.set_params(verbose=False, callbacks=())
 
 

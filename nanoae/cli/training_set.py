@@ -11,7 +11,7 @@ import numpy as np
 
 from nanoae import PCA, Dataset
 from nanoae.data.field import promised
-from nanoae.data.maximum import told, whole, within_one
+from nanoae.data.maximum import range_of, whole, within_one
 from nanoae.data.number import check_unit
 from nanoae.rows import by_blocks
 from nanoae.spelling import short
@@ -36,7 +36,7 @@ class TrainingSet:
     @classmethod
     def of(cls, data: Dataset, baseline: PCA | None) -> TrainingSet:
         axes = len(data.shape)
-        stored = told(data.x_train)
+        stored = range_of(data.x_train)
         return cls(data.name, fingerprint(data), axes, data.maximum, stored, baseline, data.units)
 
     @classmethod
@@ -77,7 +77,7 @@ class TrainingSet:
                 return replace(data, maximum=None)
             raise ValueError(
                 f"{data.name}: expected numbers to be taken as they are, as in the training ({self.range}), got "
-                f"{told(data.x_train)} of which {data.maximum:g} is 1. Store them as those were."
+                f"{range_of(data.x_train)} of which {data.maximum:g} is 1. Store them as those were."
             )
         if data.maximum is not None:
             return data
@@ -91,7 +91,7 @@ class TrainingSet:
             return replace(data, maximum=1)
         raise ValueError(
             f"{data.name}: expected pixels of which it is known what 1 is, as in the training ({self.range} of which "
-            f"{self.maximum:g} was 1), got {told(data.x_train)}. Say it with --maximum."
+            f"{self.maximum:g} was 1), got {range_of(data.x_train)}. Say it with --maximum."
         )
 
 

@@ -117,7 +117,7 @@ def fitted(
         raise ValueError(f"--jobs: expected a whole number >= 1, got {args.jobs}.")
     quiet = args.quiet or args.jobs > 1
     each = zip(combinations, checkpoints, strict=False)
-    calls = ((variant(base, combination), learn, quiet, beside) for combination, beside in each)
+    calls = ((variant(base, combination), learn, quiet, extra) for combination, extra in each)
     if args.jobs == 1:
         return itertools.starmap(fit, calls)
     try:
@@ -133,11 +133,11 @@ def fit(
     model: NetworkEstimator,
     learn: data_options.Table,
     quiet: bool,
-    beside: dict[str, Any],
+    extra: dict[str, Any],
 ) -> NetworkEstimator | NotFiniteError:
     try:
         with part_of_another():  # PCA's error stands beside the result
-            train.train(model, learn[0], quiet=quiet, lines=False, **beside, **learn[1])
+            train.train(model, learn[0], quiet=quiet, lines=False, **extra, **learn[1])
     except NotFiniteError as error:
         return error
     return model

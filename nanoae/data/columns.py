@@ -88,8 +88,8 @@ def frame_columns(X: Any, who: str) -> tuple[list[np.ndarray], frozenset[str]]:
     cells: list[np.ndarray] = []
     declared: set[str] = set()
     for name, column in zip(labels(X, who) or [], columns, strict=True):
-        told = column.type if kind == "arrow" else column.dtype
-        if _declared(told, kind, name, who):
+        declared_type = column.type if kind == "arrow" else column.dtype
+        if _declared(declared_type, kind, name, who):
             declared.add(str(name))
         cells.append(CELLS[kind](column, str(name) in declared))
     return cells, frozenset(declared)
@@ -122,14 +122,14 @@ CELLS = {"pandas": _of_pandas, "polars": _of_polars, "arrow": _of_arrow}
 
 def _declared(dtype: Any, kind: str, name: Any, who: str) -> bool:
     """Whether a column's type says that it holds categories; ValueError where it says dates, times or complex."""
-    told = str(dtype)
-    if told.lower().startswith(TIMES):
-        raise no_number(who, told, kind, name)
-    if told.startswith("complex"):
+    type_name = str(dtype)
+    if type_name.lower().startswith(TIMES):
+        raise no_number(who, type_name, kind, name)
+    if type_name.startswith("complex"):
         raise ValueError(
-            f"{who}: Complex data not supported: expected real numbers in column {name!r}, got {told}."
+            f"{who}: Complex data not supported: expected real numbers in column {name!r}, got {type_name}."
         )
-    return told.startswith(DECLARED[kind])
+    return type_name.startswith(DECLARED[kind])
 
 
 # ---------------------------------------------------------------- arrays

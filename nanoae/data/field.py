@@ -40,7 +40,7 @@ def promised(facts: Any, name: str, kind: Any, default: Any = MISSING) -> Any:
     if value is MISSING:
         raise ValueError(f"expected {name!r}, got none.")
     if not fits(value, kind):
-        raise ValueError(f"expected {name!r} to be {told(kind)}, got {short(value)}.")
+        raise ValueError(f"expected {name!r} to be {kind_name(kind)}, got {short(value)}.")
     return value
 
 
@@ -60,12 +60,12 @@ def fits(value: Any, kind: Any) -> bool:
     return type(value) is kind
 
 
-def told(kind: Any) -> str:
+def kind_name(kind: Any) -> str:
     """The kind in words."""
     if isinstance(kind, tuple):
-        return " or ".join(map(told, kind))
+        return " or ".join(map(kind_name, kind))
     if isinstance(kind, list):
-        return f"a list, each {told(kind[0])}"
+        return f"a list, each {kind_name(kind[0])}"
     if isinstance(kind, dict):
-        return f"an object, each {told(kind[str])}"
+        return f"an object, each {kind_name(kind[str])}"
     return WORDS.get(kind, "an object")

@@ -23,20 +23,20 @@ def is_header(first: list[str], body: list[list[str]]) -> bool | None:
     columns = [[row[j].strip() for row in body] for j in range(len(first))]
     numbers = [j for j, cell in enumerate(first) if is_number(cell)]
     names = [j for j, cell in enumerate(first) if cell and not is_number(cell) and not is_gap(cell)]
-    again = [j for j in names if first[j] in columns[j]]  # a name that is a value, too
+    repeated = [j for j in names if first[j] in columns[j]]  # a name that is a value, too
     if not names:
         # of what is missing; but NA is a name where sodium is measured
         marks = any(first) and not numbers
         return None if marks else numbers_are_names(first, columns)
     if not numbers:
-        return None if len(again) == len(names) else True
+        return None if len(repeated) == len(names) else True
     whole = all(first[j].isdigit() for j in numbers)
-    if any(share_of_numbers(columns[j]) >= 0.5 for j in names if j not in again):
+    if any(share_of_numbers(columns[j]) >= 0.5 for j in names if j not in repeated):
         values = [found.value() for found in map(number, first) if found]
         if len(set(values)) < len(values):
             return False
         return whole or (len(values) > 1 and in_order(values))
-    if again:
+    if repeated:
         return False
     return numbers_are_names(first, columns) or (None if whole else False)
 

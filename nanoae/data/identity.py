@@ -21,16 +21,16 @@ def tell_of_ids(
     """A warning for each column (N,), of numbers or of texts, that new rows will lie beyond, or of which nothing is
     known; it names the column."""
     for i, column in enumerate(columns):
-        told = _texts(column) if column.dtype == object else _numbers(column)
-        if told is not None:
+        finding = _texts(column) if column.dtype == object else _numbers(column)
+        if finding is not None:
             name = names[i] if names is not None else i
             drop = (
                 f"X.drop(columns=[{name!r}]), --ignore {name}"
                 if names is not None
                 else f"numpy.delete(X, {i}, 1)"
             )
-            remedy = f"Leave it out: {drop}" + told[1].format(x=f"X[{name!r}]")
-            warnings.warn(f"{who}: column {name!r} {told[0]}. {remedy}.", stacklevel=5)
+            remedy = f"Leave it out: {drop}" + finding[1].format(x=f"X[{name!r}]")
+            warnings.warn(f"{who}: column {name!r} {finding[0]}. {remedy}.", stacklevel=5)
 
 
 def _texts(column: np.ndarray) -> tuple[str, str] | None:
@@ -61,10 +61,10 @@ def _numbers(column: np.ndarray) -> tuple[str, str] | None:
     if len(known) < FEW:
         return None
     if are_days(known):
-        told = (
+        message = (
             f"holds dates as numbers, as {known[0]:.0f}, in which a month is 100 and a year 10000"
         )
-        return told, "; or make numbers of what counts in them, such as the days since the first"
+        return message, "; or make numbers of what counts in them, such as the days since the first"
     with np.errstate(over="ignore", invalid="ignore"):
         steps = np.diff(known)
         even = np.ptp(steps) <= 1e-6 * steps.max()
@@ -89,5 +89,5 @@ def are_days(numbers: np.ndarray) -> bool:
 def examples(cells: Iterable[str]) -> str:
     """The first few different ones."""
     some = [f"{cell!r:.40}" for cell in dict.fromkeys(cells)]
-    told = ", ".join(some[:3])
-    return f"{told}, ..." if len(some) > 3 else told
+    listed = ", ".join(some[:3])
+    return f"{listed}, ..." if len(some) > 3 else listed

@@ -111,8 +111,8 @@ def one_column(y: Any, name: str = "y") -> np.ndarray:
         return y
     sklearn = sys.modules.get("sklearn.exceptions")
     category = sklearn.DataConversionWarning if sklearn else UserWarning
-    told = f"A column-vector {name} was passed when a 1d array was expected: {name}.ravel()."
-    warnings.warn(told, category, stacklevel=4)
+    message = f"A column-vector {name} was passed when a 1d array was expected: {name}.ravel()."
+    warnings.warn(message, category, stacklevel=4)
     return y.ravel()
 
 
@@ -162,9 +162,9 @@ def is_nothing(cell: Any) -> bool:
 
 def _tell_of(gaps: Sequence[str], who: str) -> None:
     """A warning where a text that was taken for no label could be a class."""
-    told = sorted({gap for gap in gaps if gap.strip().lower() not in NEVER_A_CLASS})
-    if told:
-        marks = ", ".join(map(repr, told))
+    named_gaps = sorted({gap for gap in gaps if gap.strip().lower() not in NEVER_A_CLASS})
+    if named_gaps:
+        marks = ", ".join(map(repr, named_gaps))
         warnings.warn(
             f"{who}: taking {marks} for no label. If it is a class, write it otherwise.",
             stacklevel=6,

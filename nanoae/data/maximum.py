@@ -57,7 +57,7 @@ def in_one_unit(
         return x_train, x_test, of_train
     if alike or of_train is None or of_test is None:
         raise ValueError(
-            f"{name}: expected x_train and x_test in one unit, got {told(x_train)}, and {told(x_test)}. "
+            f"{name}: expected x_train and x_test in one unit, got {range_of(x_train)}, and {range_of(x_test)}. "
             "Store both in one type and range."
         )
     return (
@@ -95,7 +95,7 @@ def whole(x: np.ndarray) -> bool:
     return all(bool((block == np.floor(block)).all()) for block in by_blocks(x))
 
 
-def told(x: np.ndarray) -> str:
+def range_of(x: np.ndarray) -> str:
     """uint8 from 0 to 255"""
     if not x.size:
         return f"{x.dtype}, none"
@@ -113,5 +113,5 @@ def check_maximum(name: str, maximum: float, *parts: np.ndarray) -> None:
     for x in parts:
         if x.size and (x.min() < 0 or x.max() > maximum):
             raise ValueError(
-                f"{name}: expected values from 0 to maximum={maximum:g}, got {told(x)}."
+                f"{name}: expected values from 0 to maximum={maximum:g}, got {range_of(x)}."
             )

@@ -91,9 +91,9 @@ class TextTable:
             lines.append(line)
             if len(lines) > 1 and sum(map(len, lines)) > LOOK_AT_MOST:
                 break
-        told = EXCEL.fullmatch(lines[0]) if lines else None
-        self._separator = told[1] if told else None
-        self._skip = 1 if told else 0
+        match = EXCEL.fullmatch(lines[0]) if lines else None
+        self._separator = match[1] if match else None
+        self._skip = 1 if match else 0
         self._header: list[str] = []
         comments = list(takewhile(COMMENT.match, lines[self._skip :]))
         body = lines[self._skip + len(comments) :]

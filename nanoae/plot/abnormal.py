@@ -166,8 +166,8 @@ def heat(shares: NDArray[Any], names: list[str], n: int, title: str, ax: Any) ->
     image = ax.imshow(
         shown, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto", interpolation="nearest"
     )
-    told = [names[j] for j in columns]
-    ax.set_xticks(np.arange(len(columns)), told, rotation=60, ha="right")
+    tick_labels = [names[j] for j in columns]
+    ax.set_xticks(np.arange(len(columns)), tick_labels, rotation=60, ha="right")
     ax.set_yticks([])
     colour_bar(ax, image, f"share of the score, {SIGN}")
     return ax

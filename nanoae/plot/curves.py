@@ -43,9 +43,9 @@ def loss(
     by_epoch = ticks is None and xlabel == "epoch"
     for i, (name, curve) in enumerate(curves.items()):
         at = len(curve) if kept is None else min(kept, len(curve))
-        told = WORDS.get(name, name)
+        legend = WORDS.get(name, name)
         if by_epoch:
-            told += f"  {curve[at - 1]:.4g}"
+            legend += f"  {curve[at - 1]:.4g}"
         ax.plot(
             np.arange(1, len(curve) + 1),
             curve,
@@ -53,7 +53,7 @@ def loss(
             linewidth=2,
             marker="o",
             markersize=5 if len(curve) <= 30 else 0,
-            label=told,
+            label=legend,
         )
         if kept is not None:
             ax.plot(

@@ -32,7 +32,7 @@ def curve(history: Mapping[str, Sequence[float]]) -> str:
     high = scale(max(finite))
     span = (high - low) or 1
     drawn = ""
-    told = []
+    values_shown = []
     for name, values in lines.items():
         across = (WIDTH - 10) / max(len(values) - 1, 1)
         places = []
@@ -45,8 +45,10 @@ def curve(history: Mapping[str, Sequence[float]]) -> str:
         drawn += (
             f'<polyline points="{points}" fill="none" stroke="{COLOURS[name]}" stroke-width="2"/>'
         )
-        told.append(f'<span style="color:{COLOURS[name]}">{WORDS[name]} {values[-1]:.4g}</span>')
+        values_shown.append(
+            f'<span style="color:{COLOURS[name]}">{WORDS[name]} {values[-1]:.4g}</span>'
+        )
     epochs = len(next(iter(lines.values())))
-    said = f"{', '.join(told)} after {epochs} epochs{', logarithmic' if log else ''}"
+    caption = f"{', '.join(values_shown)} after {epochs} epochs{', logarithmic' if log else ''}"
     drawing = f'<svg width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="loss by epoch">{drawn}</svg>'
-    return f"<div>{drawing}<br>{said}</div>"
+    return f"<div>{drawing}<br>{caption}</div>"

@@ -71,11 +71,11 @@ def profiles(
 def ticks(panel: Any, d: int, columns: Sequence[str] | None, last: bool) -> None:
     """The columns' names below the last panel of each column of panels, where there is room; else their numbers."""
     if columns is not None and d <= NAMED:
-        told = [""] * d
+        tick_labels = [""] * d
         if last:
             names = [str(name) for name in columns]
-            told = [name if len(name) <= 14 else name[:13] + "…" for name in names]
-        panel.set_xticks(range(1, d + 1), told, rotation=90, fontsize=7)
+            tick_labels = [name if len(name) <= 14 else name[:13] + "…" for name in names]
+        panel.set_xticks(range(1, d + 1), tick_labels, rotation=90, fontsize=7)
         return
     panel.locator_params(axis="x", integer=True, nbins=4)
     if last:

@@ -91,10 +91,10 @@ def histogram(
     log = high > low and max(zeros.values()) >= 0.3
     ax = named(axes_for(ax, 6.4, 3.8), title, "value of a code unit", "share of the values")
     for i, (name, values) in enumerate(batches.items()):
-        told = f"{name}: mean {values.mean():.3g}, {zeros[name]:.1%} zeros"
+        legend = f"{name}: mean {values.mean():.3g}, {zeros[name]:.1%} zeros"
         never_change = np.ptp(values, axis=0) == 0
         if len(values) > 1 and never_change.any():
-            told += f", {never_change.sum()} of {values.shape[1]} units dead"
+            legend += f", {never_change.sum()} of {values.shape[1]} units dead"
         ax.hist(
             values.ravel(),
             bins,
@@ -104,7 +104,7 @@ def histogram(
             facecolor=PALETTE[i % 10] + "55",
             edgecolor=PALETTE[i % 10],
             log=log,
-            label=told,
+            label=legend,
         )
     ax.legend(loc="upper left", bbox_to_anchor=(0, -0.16), **LEGEND)
     return ax

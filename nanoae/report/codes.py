@@ -63,9 +63,9 @@ class Codes:
         page: Page,
         prior: Any,
         known: Sequence[str],
-        told: Sequence[str],
+        row_labels: Sequence[str],
     ) -> dict[str, Any]:
-        """What the explorer needs; known: the labels that the model was told, and `told` those of the rows."""
+        """What the explorer needs; known: the labels that the model was told, and `row_labels` those of the rows."""
         codes = self.values
         labels = self.labels
         low = codes.min(axis=0)
@@ -85,7 +85,7 @@ class Codes:
             "prior": page.array(np.asarray(drawn).reshape(DRAWN, -1)),
             "of": "prior" if prior is not None else "codes",
             "labels": list(known),
-            "labelOf": [numbers.get(told[i], 0) for i in self.rows] if told else [],
+            "labelOf": [numbers.get(row_labels[i], 0) for i in self.rows] if row_labels else [],
             "starts": of_each_class(np.arange(len(self.rows)), of_points, STARTS).tolist(),
         }
 

@@ -45,10 +45,10 @@ def write_detector_report(
         [str(column), share, None, ""] for column, share in zip(usual.names, shares, strict=True)
     ]
     numbers = getattr(X, "rows", range(n))  # of a Table, as they stand in its file
-    told = []
+    table_rows = []
     for i, row in enumerate(worst):
         reasons = ", ".join(why.reasons(i))
-        told.append([int(numbers[row]), scores[row], p_values[row], reasons])
+        table_rows.append([int(numbers[row]), scores[row], p_values[row], reasons])
     page = Page()
     page.content = {
         "title": title or name,
@@ -84,7 +84,7 @@ def write_detector_report(
                 "title": "The most abnormal rows",
                 "note": "p: the share of normal rows expected to score as high. Why: the columns with the largest "
                 "shares of the score.",
-                "table": {"names": ["row", "score", "p", "why"], "rows": told},
+                "table": {"names": ["row", "score", "p", "why"], "rows": table_rows},
             },
         ],
     }

@@ -37,22 +37,22 @@ def write_text_report(
     labels = Labels.of(keys, len(taken))
     results = model.evaluate(taken, words)
     errors = -model.score_samples(taken, words)
-    again = model.reconstruct(taken, words)
+    reconstructions = model.reconstruct(taken, words)
     values = np.asarray(model.transform(taken, words))
     codes = Codes(values, errors, labels, 1, variational=True)
     found = findings(model, values, results, None, {})
     vocabulary = model.vocabulary_
 
     def shown(some: np.ndarray) -> dict[str, Any]:
-        told = None if words is None else [words[i] for i in some]
-        some_again = [again[i] for i in some]
+        chosen_keywords = None if words is None else [words[i] for i in some]
+        some_reconstructions = [reconstructions[i] for i in some]
         some_lines = [taken[i] for i in some]
         return {
             "rows": rows[some],
             "lines": some_lines,
-            "again": some_again,
+            "again": some_reconstructions,
             "errors": errors[some],
-            "labels": told,
+            "labels": chosen_keywords,
         }
 
     page.content = heading(model, title, facts) | {

@@ -25,7 +25,7 @@ def written(page: Page, model: Any) -> dict[str, Any]:
     """
     layers = model.network_.layers
     loss = getattr(model.loss_, "loss", model.loss_)  # of Masked the one inside
-    told = []
+    entries = []
     for layer in layers:
         learned = arrays(model, layer)
         facts = {
@@ -33,9 +33,9 @@ def written(page: Page, model: Any) -> dict[str, Any]:
             "out": layer.out_shape,
             "arrays": {name: page.array(array) for name, array in learned.items()},
         }
-        told.append(to_config(layer, among=layers) | facts)
+        entries.append(to_config(layer, among=layers) | facts)
     return {
-        "layers": told,
+        "layers": entries,
         "encoder": model.n_code_layers_,
         "loss": to_config(losses.get(loss)),
         "labels": len(known_labels(model)),
@@ -71,8 +71,8 @@ def follows(model: Any, codes: np.ndarray) -> bool:
     shaped = codes.reshape(len(codes), *net.layers[start - 1].out_shape)
     ops = net.ops
     y = net.forward(ops.to_device(shaped, net.dtype), start=start)
-    told = model.loss_.predict(y, out=ops.empty(y.shape, net.dtype))
-    alone = model.unscaled(ops.to_numpy(told))
+    predicted = model.loss_.predict(y, out=ops.empty(y.shape, net.dtype))
+    alone = model.unscaled(ops.to_numpy(predicted))
     whole = model.inverse_transform(shaped)
     alone = alone.reshape(whole.shape)
     return np.allclose(alone, whole, rtol=1e-3, atol=1e-4, equal_nan=True)

@@ -91,13 +91,13 @@ class Report:
             columns = getattr(model, "feature_names_in_", range(1, self.x.shape[1] + 1))
         self.columns = [str(name) for name in columns]
         whole = slice(None)
-        beside = {"y": labels} if self.predicts else self.beside(whole)
-        self.results = model.evaluate(self.rows(whole), **beside)
+        extra = {"y": labels} if self.predicts else self.extra(whole)
+        self.results = model.evaluate(self.rows(whole), **extra)
         self.scaled = getattr(model, "scaling_", "none") != "none"
         self.errors = self.mistakes() if self.predicts else self.errors_of(model)
         self.pca = None if self.baseline is None else self.errors_of(self.baseline)
         parts = blocks(len(x), BLOCK)
-        found = [np.asarray(model.transform(self.rows(at), **self.beside(at))) for at in parts]
+        found = [np.asarray(model.transform(self.rows(at), **self.extra(at))) for at in parts]
         codes = np.concatenate(found).reshape(len(x), -1)
         self.codes = Codes(codes, self.errors, self.labels, self.x.shape[1], "kl" in self.results)
 
@@ -107,15 +107,15 @@ class Report:
         """x[at] in the shape that the model takes."""
         return self.x[at].reshape(-1, *self.model.input_shape_)
 
-    def beside(self, at: Any) -> dict[str, Any]:
+    def extra(self, at: Any) -> dict[str, Any]:
         """What the model is told beside these rows."""
         return {} if self.condition is None else {"condition": self.condition[at]}
 
-    def again(self, model: Any, at: Any) -> np.ndarray:
+    def reconstruct(self, model: Any, at: Any) -> np.ndarray:
         """x[at] as the model, or the baseline, gives it back (n, D)."""
         if model is not self.model:
             return model.reconstruct(self.x[at]).astype(np.float32)
-        return model.reconstruct(self.rows(at), **self.beside(at)).reshape(-1, self.x.shape[1])
+        return model.reconstruct(self.rows(at), **self.extra(at)).reshape(-1, self.x.shape[1])
 
     def seen(self, x: np.ndarray) -> np.ndarray:
         """Rows x (n, D) on the scale that the model sees them on, where it has one: else the column of the largest
@@ -127,7 +127,7 @@ class Report:
     def errors_of(self, model: Any, per: str = "row") -> np.ndarray:
         """The squared errors of what comes back, of each row (N,) or of each feature (D,)."""
         found = [
-            squared_error(self.seen(self.x[at]), self.seen(self.again(model, at)), per)
+            squared_error(self.seen(self.x[at]), self.seen(self.reconstruct(model, at)), per)
             for at in blocks(len(self.x), BLOCK if per == "row" else len(self.x))
         ]
         return np.concatenate(found)
@@ -179,13 +179,13 @@ class Report:
     def _results(self, pca: float | None) -> list[dict[str, Any]]:
         """The tiles: what `evaluate` says, without the loss where another number is the same."""
         names = dict(RESULTS)
-        told = "scaled_mse" if self.scaled else "mse"
+        key = "scaled_mse" if self.scaled else "mse"
         if self.scaled:
             names["mse"] += ", the data's units"
-        same = math.isclose(self.results.get(told, math.inf), self.results["loss"], rel_tol=1e-4)
+        same = math.isclose(self.results.get(key, math.inf), self.results["loss"], rel_tol=1e-4)
         if same or "elbo" in self.results:
             del names["loss"]
-        notes = {} if pca is None else {told: f"PCA with as many numbers: {pca:.4g}"}
+        notes = {} if pca is None else {key: f"PCA with as many numbers: {pca:.4g}"}
         tiles = [
             {"name": words, "value": self.results[name], "note": notes.get(name)}
             for name, words in names.items()
@@ -206,19 +206,19 @@ class Report:
             f"{value:.4g}" if isinstance(value, float) else value
             for value in self.predicted[wrong].tolist()
         ]
-        told = zip(self.labels[wrong], said, strict=True)
+        mistakes = zip(self.labels[wrong], said, strict=True)
         return {
             "title": "Rows that it is wrong about",
             "rows": wrong,
             "x": in_page(page, self.x[wrong], self.picture),
-            "labels": [f"{label}, predicted {other}" for label, other in told],
+            "labels": [f"{label}, predicted {other}" for label, other in mistakes],
             "image": self.image,
         }
 
     def _examples(self, page: Page, rows: np.ndarray) -> dict[str, Any]:
         models = {"again": self.model, "pca": self.baseline}
         given_back = {
-            name: model and in_page(page, self.again(model, rows), self.picture)
+            name: model and in_page(page, self.reconstruct(model, rows), self.picture)
             for name, model in models.items()
         }
         return given_back | {
@@ -262,11 +262,15 @@ class Report:
         return self.codes.points(page) | {"x": x, "image": self.image}
 
     def _explorer(self, page: Page) -> dict[str, Any]:
-        told = [] if self.condition is None else [str(label) for label in self.condition.tolist()]
+        row_labels = (
+            [] if self.condition is None else [str(label) for label in self.condition.tolist()]
+        )
         prior = getattr(self.model, "prior_", None)
         picture = self.picture
         draws = picture is not None and picture.height * picture.width <= PIXELS
-        return self.codes.sliders(page, prior, known_labels(self.model), told) | {"draws": draws}
+        return self.codes.sliders(page, prior, known_labels(self.model), row_labels) | {
+            "draws": draws
+        }
 
     def _weights(self, page: Page) -> list[dict[str, Any]] | None:
         """Of images what the first layer looks for and the last one draws: whole images, or kernels."""
