@@ -450,8 +450,8 @@ def test_the_row_that_sits_out_is_another_one_each_time():
     trainer = nanoae.Trainer(
         network, nanoae.MSE(), nanoae.SGD(0.0), batch_size=4, epochs=40, rows=9
     )
-    batches, learn = [], trainer.learn
-    trainer.learn = lambda rows, *data: batches.append(rows.tolist()) or learn(rows, *data)
+    batches, batch = [], trainer.batch
+    trainer.batch = lambda rows, *data: batches.append(rows.tolist()) or batch(rows, *data)
     data, targets = (
         np.random.default_rng(0).random((9, 4), np.float32),
         np.zeros((9, 3), np.float32),
