@@ -323,3 +323,21 @@ def test_the_command_says_so_and_writes_nothing(argv, told, tmp_path, monkeypatc
     assert main(["train", "--data", "table.npy", "--epochs", "1", *argv]) == 2
     err = capsys.readouterr().err
     assert told in err and err.count("\n") == 1 and not list(tmp_path.rglob("model.npz"))
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        (nanoae.ConvAutoencoder(2, hidden=(2, 2, 2), epochs=1, random_state=0), (40, 1, 8, 8)),
+        (nanoae.Autoencoder(2, (4,), loss="bce", epochs=1, random_state=0), (40, 64)),
+    ],
+)
+def test_pixels_that_nobody_scaled_are_refused_by_a_model_of_scaled_ones(model, shape):
+    """A float may lie outside, as noise makes it; whole numbers from 0 to 255 have another unit."""
+    pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    model.fit(pixels / 255)
+    for use in (model.transform, model.reconstruct, model.score):
+        with pytest.raises(ValueError, match=r"expected values in \[-?\d, 1\] .*, got \[0, 255\]"):
+            use(pixels)
+    assert model.reconstruct(pixels / 255 + 0.5).shape == shape
+    assert model.transform((pixels > 99).astype(np.uint8)).shape == (40, 2)

@@ -147,6 +147,12 @@ class Autoencoder(Mirrored):
         self.history_["seconds"].append(time.perf_counter() - started)
         return self
 
+    def _read(self, X: Any) -> np.ndarray:
+        Z = super()._read(X)
+        if isinstance(X, np.ndarray) and X.dtype.kind in "iu":  # pixels of 0 to 255, not yet scaled
+            self._check_reach(Z)
+        return Z
+
     def _check_targets(self, X: Any) -> np.ndarray:
         """X, checked as rows that reconstructions are compared with, on the network's scale."""
         Z = self._read(X)
