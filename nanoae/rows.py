@@ -344,5 +344,7 @@ def sample(x: Any) -> np.ndarray:
     most = min(SAMPLE, x.memory // PIECES)
     n = min(SAMPLED, max(2, most // (8 * math.prod(x.shape[1:]))))
     if n < len(x):
-        x = x[np.sort(np.random.default_rng(0).choice(len(x), n, replace=False, shuffle=False))]
+        random = np.random.default_rng(0)
+        numbers = random.choice(len(x), n, replace=False, shuffle=False)
+        x = x[np.sort(numbers)]
     return np.asarray(x)

@@ -84,7 +84,8 @@ class ClusterLabelDetector(Estimator):
         checkpoints = self.open_checkpoints
         beside = {} if checkpoints is None else {"checkpoint_dir": checkpoints}
         self.autoencoder_.fit(X, **beside)
-        self._ops = ops = get_ops(getattr(self.autoencoder_, "backend", "auto"))
+        backend = getattr(self.autoencoder_, "backend", "auto")
+        self._ops = ops = get_ops(backend)
         n_clusters = min(self.n_clusters, len(X))
         clusters = k_means(ops, self._codes(X), n_clusters, seed, PASSES)
         found, self.representatives_ = clusters.middles(ops)
@@ -122,7 +123,8 @@ class ClusterLabelDetector(Estimator):
         return type(self.autoencoder)(**params)
 
     def _codes(self, X: np.ndarray):
-        return self._ops.to_device(np.asarray(self.autoencoder_.transform(X)))
+        codes = np.asarray(self.autoencoder_.transform(X))
+        return self._ops.to_device(codes)
 
     # ---------------------------------------------------------------- labels
 
@@ -190,7 +192,8 @@ class ClusterLabelDetector(Estimator):
         rows = np.array(list(self.given_), int)
         y = np.array(list(self.given_.values()), float)
         known, of = np.unique(self.labels_[rows], return_inverse=True)
-        return known, np.bincount(of, y) / np.bincount(of)
+        share = np.bincount(of, y) / np.bincount(of)
+        return known, share
 
     def _spread_labels(self) -> np.ndarray:
         """f (K,): at a known cluster its label, elsewhere f_i = Σ_j W_ij f_j / Σ_j W_ij, a linear system."""
@@ -234,7 +237,8 @@ class ClusterLabelDetector(Estimator):
     def transform(self, X) -> np.ndarray:
         """The codes (N, K) of X (N, D)."""
         self.check_fitted()
-        return np.asarray(self.autoencoder_.transform(self.check_table(X, wide=True)))
+        X = self.check_table(X, wide=True)
+        return np.asarray(self.autoencoder_.transform(X))
 
     @property
     def _n_features_out(self):
@@ -253,8 +257,10 @@ class ClusterLabelDetector(Estimator):
         scores = []
         for block in blocks(len(codes), BLOCK_ROWS):
             d = ops.squared_distances(codes[block], self._centers)
-            p = ops.softmax(ops.scale_inplace(d, -4 / self._spread), out=d)
-            scores.append(ops.to_numpy(ops.matmul(p, f)))
+            logits = ops.scale_inplace(d, -4 / self._spread)
+            p = ops.softmax(logits, out=d)
+            abnormality = ops.matmul(p, f)
+            scores.append(ops.to_numpy(abnormality))
         return -np.concatenate(scores).astype(np.float64)
 
     def decision_function(self, X) -> np.ndarray:
@@ -283,7 +289,8 @@ class ClusterLabelDetector(Estimator):
 
     def from_file(self, header, arrays):
         self.autoencoder_ = unpack(promised(header, "coder", dict), arrays.under("coder"))
-        self._ops = get_ops(getattr(self.autoencoder_, "backend", "auto"))
+        backend = getattr(self.autoencoder_, "backend", "auto")
+        self._ops = get_ops(backend)
         code_size = len(self.autoencoder_.get_feature_names_out())
         centers = arrays.take("centers", (None, code_size))
         self._centers = self._ops.to_device(centers)
@@ -296,5 +303,6 @@ class ClusterLabelDetector(Estimator):
         if not np.isin(self.labels_, np.arange(len(centers))).all():
             raise ValueError(f"expected labels_ of {len(centers)} clusters, got others.")
         rows = np.isin(list(self.given_), np.arange(len(self.labels_)))
-        if not rows.all() or not np.isin(list(self.given_.values()), (0, 1)).all():
+        labels = list(self.given_.values())
+        if not rows.all() or not np.isin(labels, (0, 1)).all():
             raise ValueError("expected given, pairs of a row and its label, 0 or 1, got others.")

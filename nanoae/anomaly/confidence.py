@@ -22,11 +22,12 @@ def probability_abnormal(scores: np.ndarray, learned: np.ndarray, abnormal: int)
     highest = scores + ROUNDING * np.abs(scores)  # ties, but for rounding, are below
     counts = np.searchsorted(np.sort(learned), highest, side="right")
     below, place = np.unique(counts, return_inverse=True)
-    log_factorial = np.cumsum(np.log(np.maximum(np.arange(n + 1), 1)))
+    factors = np.maximum(np.arange(n + 1), 1)
+    log_factorial = np.cumsum(np.log(factors))
     i = np.arange(n - abnormal + 1, n + 1)
     log_choose = log_factorial[n] - log_factorial[i] - log_factorial[n - i]
     found = []
     for p in (1 + below) / (2 + n):
-        terms = np.exp(log_choose + i * np.log(p) + (n - i) * np.log1p(-p))
-        found.append(terms.sum())
+        log_terms = log_choose + i * np.log(p) + (n - i) * np.log1p(-p)
+        found.append(np.exp(log_terms).sum())
     return np.minimum(found, 1.0)[place]

@@ -122,7 +122,8 @@ class AnomalyDetector(Estimator):
                         weight 0 is not there, but has its score
         """
         self.check_parameters()
-        rule, name = self._rule(), type(self).__name__
+        rule = self._rule()
+        name = type(self).__name__
         if has_text(X, name):
             table = Table.of(X, name)
             rows = copies(sample_weight, len(table), name)
@@ -137,14 +138,17 @@ class AnomalyDetector(Estimator):
             rows = np.arange(len(X))[rows]
             rows = rows[~nothing[rows]]  # nothing is to be learned of the others
             self._tell_of_empty(X)
-        given, order = X, own_order(X[rows])
+        given = X
+        order = own_order(X[rows])
         X = X[rows][order]
         if self.encoder_ is None and X.ndim == 2:
             tell_of_ids(name, sample(X).T, getattr(self, "feature_names_in_", None))
         seed = np.random.SeedSequence(self.entropy())
         folds = deal(len(X), self.holdout, np.random.default_rng(seed))
-        learned = [int((folds != fold).sum()) for fold in range(folds.max() + 1)]
-        self.ensemble_ = Ensemble(self._new_members(seed, learned), len(learned))
+        n_folds = folds.max() + 1
+        learned = [int((folds != fold).sum()) for fold in range(n_folds)]
+        members = self._new_members(seed, learned)
+        self.ensemble_ = Ensemble(members, len(learned))
         self.members_ = self.ensemble_.members
         scores = self.ensemble_.fit(X, folds, self.open_checkpoints)
         as_given = isinstance(rows, slice) and isinstance(order, slice)
@@ -158,8 +162,10 @@ class AnomalyDetector(Estimator):
         return self
 
     def _calibrate(self, calibration: Conformal | Tail, threshold: float) -> None:
-        self.calibration_, self.tested_scores_ = calibration, calibration.scores
-        self.threshold_, self.offset_ = threshold, -threshold
+        self.calibration_ = calibration
+        self.tested_scores_ = calibration.scores
+        self.threshold_ = threshold
+        self.offset_ = -threshold
         normal = self.decision_scores_ <= threshold
         self.labels_ = (~normal).astype(int)  # so that NaN is abnormal
 
@@ -223,7 +229,8 @@ class AnomalyDetector(Estimator):
     def transform(self, X: Any) -> np.ndarray:
         """The codes (N, K) of X, those of all autoencoders side by side."""
         X = self._check_X(X)
-        return np.hstack([member.model.transform(member.scaled(X)) for member in self.members_])
+        codes = [member.model.transform(member.scaled(X)) for member in self.members_]
+        return np.hstack(codes)
 
     @property
     def _n_features_out(self) -> int:
@@ -282,7 +289,8 @@ class AnomalyDetector(Estimator):
         """Each feature's share of the anomaly score -score_samples(X), of X's shape, with the sign of its deviation:
         positive where the feature is larger than the autoencoders expect. The shares' absolute values of a row add up
         to its score. A category's is positive. What is missing has none."""
-        signed = self.ensemble_.shares(np.asarray(self._check_X(X)))
+        rows = np.asarray(self._check_X(X))
+        signed = self.ensemble_.shares(rows)
         return signed if self.encoder_ is None else self.encoder_.per_column(signed)
 
     def explanation(self, X: Any) -> Explanation:

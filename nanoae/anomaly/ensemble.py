@@ -102,16 +102,18 @@ class Ensemble:
 
     def score(self, X: np.ndarray) -> np.ndarray:
         """The anomaly scores (N,)."""
-        scores = [
-            (self.weights(block) * self.parts(block).sum(axis=1)).sum(axis=0)
-            for block in by_blocks(X)
-        ]
+        scores = []
+        for block in by_blocks(X):
+            by_fold = self.parts(block).sum(axis=1)
+            weighted = self.weights(block) * by_fold
+            scores.append(weighted.sum(axis=0))
         return np.concatenate(scores)
 
     def shares(self, X: np.ndarray) -> np.ndarray:
         """Of X's shape: each feature's share of the score, with the sign of its deviation from what is expected."""
         shares = np.zeros(X.shape)
-        for fold, parts in enumerate(self.weights(X)[:, None] * self.parts(X)):
+        weighted = self.weights(X)[:, None] * self.parts(X)
+        for fold, parts in enumerate(weighted):
             of_features = np.concatenate([member.shares(X) for member in self.of_fold(fold)])
             shares += (of_features.T * parts.T).sum(axis=-1).T
         shares[empty(X)] = 0  # of no score
@@ -123,7 +125,8 @@ class Ensemble:
         found = np.zeros(X.shape)
         for fold, weight in enumerate(self.weights(X)):
             given_back = [member.expected(X) for member in self.of_fold(fold)]
-            found += (np.mean(given_back, axis=0).T * weight).T
+            mean = np.mean(given_back, axis=0)
+            found += (mean.T * weight).T
         return found
 
     # ---------------------------------------------------------------- keeping
@@ -154,7 +157,8 @@ class Ensemble:
         usual = arrays.under(kind.name)
         n_views = sum(len(member.scores) for member in ensemble.of_fold(0))
         views = [str(i) for i in range(n_views)]
-        ensemble.standings = [kind.of(usual.take(i, (kind.length,))) for i in views if i in usual]
+        learned = [usual.take(i, (kind.length,)) for i in views if i in usual]
+        ensemble.standings = [kind.of(numbers) for numbers in learned]
         seen = arrays.under("seen")
         ensemble.seen = None
         if "keys" in seen:
@@ -170,6 +174,8 @@ class Ensemble:
 
 def empty(X: np.ndarray) -> np.ndarray:
     """(N,) bool: the rows of X (N, ...) that hold nothing but gaps."""
-    none = np.zeros(0, bool)
-    found = [np.isnan(block).reshape(len(block), -1).all(axis=1) for block in by_blocks(X)]
-    return np.concatenate([none, *found])
+    found = [np.zeros(0, bool)]
+    for block in by_blocks(X):
+        missing = np.isnan(block).reshape(len(block), -1)
+        found.append(missing.all(axis=1))
+    return np.concatenate(found)

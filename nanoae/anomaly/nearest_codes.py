@@ -69,14 +69,16 @@ class NearestCodes(Score):
         return codes @ self.whitening_ if self.whiten else codes
 
     def score(self, model, Z):
-        codes = self._placed(self._codes(model, Z))
+        codes = self._codes(model, Z)
+        codes = self._placed(codes)
         r = self.references_
         k = max(min(self.k, len(r) - 1), 1)
         if hasattr(self, "centers_"):
             distance = distances_in_cells(codes, r, self.starts_, self.centers_, k + 1)
         else:
             distance = distances_to_nearest(codes, r, min(k + 1, len(r)))
-        length = float(np.sqrt((r * r).sum(axis=1).mean()))
+        squared_norms = (r * r).sum(axis=1)
+        length = float(np.sqrt(squared_norms.mean()))
         same = 1e-5 * length  # as near as rounding brings a code to itself
         itself = (distance[:, 0] <= same) & (distance.shape[1] > k)
         to_others = distance[:, 1:].mean(axis=1)

@@ -18,9 +18,11 @@ CELLS = 5  # of about sqrt(R) in all, whose references are looked at
 def into_cells(references: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(references (R, K) in the order of their cells, starts (C + 1,) of the cells in it, their centres (C, K))."""
     x = np.ascontiguousarray(references, np.float32)
-    found = k_means(get_ops("numpy"), x, int(len(x) ** 0.5), seed=0, max_iter=5)
+    n_cells = int(len(x) ** 0.5)
+    found = k_means(get_ops("numpy"), x, n_cells, seed=0, max_iter=5)
     order = np.argsort(found.labels, kind="stable")
-    starts = np.searchsorted(found.labels[order], np.arange(len(found.centers) + 1))
+    cells = np.arange(len(found.centers) + 1)
+    starts = np.searchsorted(found.labels[order], cells)
     return references[order], starts, found.centers.astype(np.float64)
 
 
@@ -58,7 +60,8 @@ def distances_in_cells(
 def near_cells(starts: np.ndarray, centers: np.ndarray, k: int) -> np.ndarray:
     """(C, R) bool: the references that are looked at around each cell, those in the cells nearest to it, itself the
     first: 4 k references or more."""
-    between = ((centers[:, None] - centers) ** 2).sum(axis=2)
+    away = centers[:, None] - centers
+    between = (away**2).sum(axis=2)
     order = np.argsort(between, axis=1, kind="stable")
     sizes = np.diff(starts)
     held = sizes[order].cumsum(axis=1)

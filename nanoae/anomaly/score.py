@@ -54,8 +54,10 @@ class Score(Configurable):
         terms = self.terms(model, Z).reshape(len(Z), -1)
         terms = np.where(known, terms, 0)
         even = known | ~known.any(axis=1, keepdims=True)
-        parts = np.where(terms.sum(axis=1, keepdims=True) > 0, terms, even)
-        return (parts / parts.sum(axis=1, keepdims=True)).reshape(Z.shape)
+        total = terms.sum(axis=1, keepdims=True)
+        parts = np.where(total > 0, terms, even)
+        shares = parts / parts.sum(axis=1, keepdims=True)
+        return shares.reshape(Z.shape)
 
 
 class FeatureScore(Score):
@@ -95,7 +97,8 @@ def of_known(terms: np.ndarray, Z: np.ndarray, places: np.ndarray | None) -> np.
     weights = np.full(n, 1 / n) if places is None else places
     known = np.where(missing.reshape(len(Z), n), 0, weights).sum(axis=1)
     known = np.maximum(known, 1 / n)
-    return (np.where(missing, 0, terms).T / known).T
+    present = np.where(missing, 0, terms)
+    return (present.T / known).T
 
 
 def drawn(Z: np.ndarray, most: int) -> np.ndarray:

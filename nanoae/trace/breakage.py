@@ -92,4 +92,6 @@ def breakages(layers: list[Layer]) -> list[Breakage]:
                     "derivative", i, "dx", f"{KINDS['derivative']} in layer {i}", wrong_derivative
                 )
             )
-    return [*found, Breakage("sign", len(layers), "dy", f"{KINDS['sign']} in the loss", wrong_sign)]
+    title = f"{KINDS['sign']} in the loss"
+    found.append(Breakage("sign", len(layers), "dy", title, wrong_sign))
+    return found

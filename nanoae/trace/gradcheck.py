@@ -65,9 +65,11 @@ class GradientReport:
         failed = [row for row in self.rows if not row.ok]
         if self.wrong or not failed:
             return self.wrong
-        last = [row for row in failed if row.layer != "network"][-1:] or failed[-1:]
-        first = next(row for row in failed if row.layer == last[0].layer)
-        number, _, name = first.layer.partition("(")[0].partition(" ")
+        of_layers = [row for row in failed if row.layer != "network"] or failed
+        last = of_layers[-1]
+        first = next(row for row in failed if row.layer == last.layer)
+        layer, _, _ = first.layer.partition("(")
+        number, _, name = layer.partition(" ")
         where = f"layer {number}, {name}" if number.isdigit() else first.layer
         return f"{where}: {first.parameter}"
 
@@ -75,10 +77,13 @@ class GradientReport:
         cells = [("layer", "parameter", "analytic", "numeric", "rel. error", "verdict")]
         for row in self.rows:
             numbers = f"{row.analytic:+.9e}", f"{row.numeric:+.9e}", f"{row.error:.1e}"
-            cells.append((row.layer, row.parameter, *numbers, "ok" if row.ok else "FAIL"))
+            verdict = "ok" if row.ok else "FAIL"
+            cells.append((row.layer, row.parameter, *numbers, verdict))
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         table = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
-        return "\n".join([*table, *([] if self.ok else [f"first wrong: {self.first_wrong}"])])
+        if not self.ok:
+            table.append(f"first wrong: {self.first_wrong}")
+        return "\n".join(table)
 
 
 def check_gradients(
@@ -113,7 +118,8 @@ def check_gradients(
     chosen = None if loss is None else losses.get(loss)
     twin = _twin(net, np.shape(x)[1:])
     rng = np.random.default_rng(random_state)
-    return _Check(twin, x, t, chosen, rng, directions, eps, tolerance).run(elementwise)
+    check = _Check(twin, x, t, chosen, rng, directions, eps, tolerance)
+    return check.run(elementwise)
 
 
 def _twin(net: Any, shape: Shape) -> Sequential:
@@ -151,15 +157,18 @@ class _Check:
             layer.need_dx = True
         y = self.net.forward(self.x, train=True)  # draws the noise that is then kept
         self.net.freeze_noise(True)
-        self.upstream = ops.to_device(self.rng.standard_normal(y.shape), self.net.dtype)
+        upstream = self.rng.standard_normal(y.shape)
+        self.upstream = ops.to_device(upstream, self.net.dtype)
         self.rounding = 1e-15 * abs(self.value()) / self.eps  # of L alone, in a difference
 
     def value(self, x: Array | None = None, start: int = 0) -> float:
         """L, where layer `start` and those behind it are given x."""
         y = self.net.forward(self.x if x is None else x, train=True, start=start)
         if self.loss is None:
-            return float(self.ops.sum_products(self.upstream, y)) + float(self.net.penalty())
-        return float(self.loss.forward(y, self.t)) + float(self.net.penalty())
+            loss = float(self.ops.sum_products(self.upstream, y))
+        else:
+            loss = float(self.loss.forward(y, self.t))
+        return loss + float(self.net.penalty())
 
     def dy(self) -> Array:
         """dL/dy at the last `value`."""
@@ -199,7 +208,8 @@ class _Check:
     def beside(self, x: Array, i: int) -> tuple[Array, Array]:
         """A random place near x, the input of layer i, and its dx there: x may be on a kink, as the zeros of a ReLU tie
         in the max-pool behind it, and a mistake is one there, too."""
-        x = x + self.ops.to_device(0.1 * self.rng.standard_normal(x.shape), self.net.dtype)
+        noise = 0.1 * self.rng.standard_normal(x.shape)
+        x = x + self.ops.to_device(noise, self.net.dtype)
         self.value(x, i)
         dx = self.dy()
         for layer in reversed(self.net.layers[i:]):

@@ -194,7 +194,8 @@ def written(number: Any, cells: list[Cell], part: Part, within: str | None = Non
         return f"{{{cells.index(cell)}}}"
     texts = [written(a, cells, part, number.name) for a in number.arguments]
     if number.name not in JOINED:
-        form = FORMS.get(number.name, f"{number.name}({', '.join('{}' for _ in texts)})")
+        places = ", ".join("{}" for _ in texts)
+        form = FORMS.get(number.name, f"{number.name}({places})")
         return form.format(*texts)
     text = JOINED[number.name].join(texts).replace("+ -", "- ")
     if text.startswith("-1 · "):

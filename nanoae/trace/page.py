@@ -18,7 +18,13 @@ def page(title: str, steps: list[Step], curves: list[list[float]], shown: int) -
     told = [
         step_record(step, steps[0], curve, texts) for step, curve in zip(steps, curves, strict=True)
     ]
-    record = {"title": title, "eps": EPS, "shown": shown, "steps": told, "texts": list(texts)}
+    record = {
+        "title": title,
+        "eps": EPS,
+        "shown": shown,
+        "steps": told,
+        "texts": list(texts),
+    }
     pieces = {"title": html.escape(title), "record": embedded(record)}
     return filled(Path(__file__).with_name("page.html"), pieces)
 
@@ -54,4 +60,5 @@ def step_record(
 
 def move_record(move: Move) -> dict[str, Any]:
     check = vars(move.check) if move.check else {}
-    return {**vars(move), "check": None} | {k: array.ravel() for k, array in check.items()}
+    arrays = {name: array.ravel() for name, array in check.items()}
+    return {**vars(move), "check": None, **arrays}

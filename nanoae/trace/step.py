@@ -113,7 +113,8 @@ class Step:
             for name, entry in known.items():
                 layer.params[name][...] = self.cells(entry)
         inputs = [given]
-        y, numbers = x, self.cells(given)
+        y = x
+        numbers = self.cells(given)
         for i, layer in enumerate(self.net.layers):
             y = layer.forward(y, train=True)
             numbers = attempt(net.layers[i].forward, numbers, True)
@@ -128,20 +129,28 @@ class Step:
         self.move("loss", last, "loss", value, cost, known)
         attempt(loss.forward, numbers, targets)
         dy: Any = self.loss.backward()
-        numbers = self.move("loss", last, "dy", dy, attempt(loss.backward), known, "x")
+        numbers = attempt(loss.backward)
+        numbers = self.move("loss", last, "dy", dy, numbers, known, "x")
         for i, layer in reversed(list(enumerate(self.net.layers))):
-            known = {"x": inputs[i], "y": inputs[i + 1], "dy": len(self.entries) - 1, **weights[i]}
+            twin = net.layers[i]
+            known = {
+                "x": inputs[i],
+                "y": inputs[i + 1],
+                "dy": len(self.entries) - 1,
+                **weights[i],
+            }
             dy = layer.backward(dy)
-            dx = attempt(net.layers[i].backward, numbers)
+            dx = attempt(twin.backward, numbers)
             for name, grad in layer.grads.items():
-                self.move("backward", i, "d" + name, grad, net.layers[i].grads[name], known, name)
+                self.move("backward", i, "d" + name, grad, twin.grads[name], known, name)
                 weights[i]["d" + name] = len(self.entries) - 1
             numbers = self.move("backward", i, "dx", dy, dx, known, "x")
         self.optimizer.step(self.net.theta, self.net.grad)
         attempt(optimizer.step, net.theta, net.grad)
         for i, layer in enumerate(self.net.layers):
+            twin = net.layers[i]
             for name, W in layer.params.items():
-                self.move("update", i, name, W, net.layers[i].params[name], weights[i])
+                self.move("update", i, name, W, twin.params[name], weights[i])
 
     def move(
         self,

@@ -21,12 +21,11 @@ from nanoae.trace.step import Step
 from nanoae.trace.text import as_text
 from nanoae.whole_file import whole_file
 
-MOST_ROWS, MOST_LAYERS, MOST_PARAMETERS, MOST_STEPS = (
-    16,
-    16,
-    600,
-    100_000,
-)  # more cannot be looked at one by one
+# more cannot be looked at one by one
+MOST_ROWS = 16
+MOST_LAYERS = 16
+MOST_PARAMETERS = 600
+MOST_STEPS = 100_000
 
 
 class Trace:

@@ -21,7 +21,8 @@ COLUMNS = ("layer", "epoch", "loss", "val_loss", "learning_rate", "seconds")
 def learning_rate(trainer: Trainer) -> float:
     """Of the last step, whatever schedule it follows."""
     optimizer = trainer.optimizer
-    return optimizer.rate_at(max(1, int(trainer.ops.to_numpy(optimizer.t))))
+    t = int(trainer.ops.to_numpy(optimizer.t))
+    return optimizer.rate_at(max(1, t))
 
 
 class Monitor:
@@ -130,7 +131,8 @@ class ReduceOnPlateau(Monitor):
             raise ValueError(
                 f"ReduceOnPlateau: expected a learning rate that is a number, got the schedule {rate!r}."
             )
-        trainer.optimizer.lr = min(rate, max(self.factor * rate, self.least))
+        lowered = max(self.factor * rate, self.least)
+        trainer.optimizer.lr = min(rate, lowered)
 
 
 class CSVLog:
@@ -161,7 +163,8 @@ class CSVLog:
         if not Path(self.path).exists():
             return []
         with open(self.path, encoding="utf-8", newline="") as file:
-            lines = [line for line in csv.reader(file) if len(line) == len(COLUMNS)][1:]
+            whole = [line for line in csv.reader(file) if len(line) == len(COLUMNS)]
+        lines = whole[1:]  # behind the header
         layer, epoch = cells[:2]
         before = [layer, str(int(epoch) - 1)]
         if lines and lines[-1][:2] == before:

@@ -125,7 +125,8 @@ class Checkpoints(Configurable):
     def read_latest(self) -> None:
         path, header, arrays = latest(self.folder)
         told = {**versions(), "model": self.model}
-        check_same(self.folder, {name: header[name] for name in told}, told)
+        there = {name: header[name] for name in told}
+        check_same(self.folder, there, told)
         self.found = [
             (facts, state.below(f"{number}.", arrays))
             for number, facts in enumerate(header["trainings"])
@@ -171,14 +172,18 @@ class Checkpoints(Configurable):
         """Whether one is wished for now, so many steps into an epoch."""
         if self.steps is not None and steps % self.steps == 0:
             return True
-        return self.minutes is not None and time.perf_counter() - self.saved >= 60 * self.minutes
+        if self.minutes is None:
+            return False
+        elapsed = time.perf_counter() - self.saved
+        return elapsed >= 60 * self.minutes
 
     def save(self, trainer: Trainer, wait: bool = False, asked: bool = False) -> None:
         """Have how things stand now written; if nobody has `asked` for it, nor waits, only where that costs little."""
         self.report()
         self.saved = time.perf_counter()
         started = time.thread_time()
-        most = max(FREE, SHARE * (self.saved - self.began))
+        elapsed = self.saved - self.began
+        most = max(FREE, SHARE * elapsed)
         if not (wait or asked) and self.spent > most:
             return
         facts, arrays = state.take(trainer)

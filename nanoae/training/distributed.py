@@ -90,7 +90,8 @@ class DistributedTrainer(Trainer):
         ops = self.network.ops
         loss = ops.call(operator.mul, self.loss.forward(y, t), self.times)
         loss = ops.call(operator.add, loss, self.network.penalty())
-        mean = ops.copy(loss, out=ops.empty(1, self.network.dtype))
+        memory = ops.empty(1, self.network.dtype)
+        mean = ops.copy(loss, out=memory)
         return self.group.mean_inplace(ops, mean).reshape(())
 
     def backward(self, dy: Array | None) -> None:
@@ -147,7 +148,8 @@ class DistributedTrainer(Trainer):
 
     def agree(self, *data: Array | None) -> None:
         """Begin with what rank 0 has, once it is known that all ranks mean the same."""
-        told = [comparable(state.identity(self)), [sample(self.network.ops, x) for x in data]]
+        samples = [sample(self.network.ops, x) for x in data]
+        told = [comparable(state.identity(self)), samples]
         hint = "Give random_state a number, and each rank the same rows and settings: it takes its own share."
         self.check_alike("the same network, settings and rows", told, hint)
         facts, arrays = self.group.broadcast(
@@ -230,7 +232,9 @@ class DistributedKFACTrainer(DistributedTrainer, KFACTrainer):
 
 def own_grads(layer: Layer) -> list[Array]:
     """The gradients that a layer of a fused network leaves."""
-    return list(getattr(getattr(layer, "layer", layer), "grads", {}).values())
+    inner = getattr(layer, "layer", layer)
+    grads = getattr(inner, "grads", {})
+    return list(grads.values())
 
 
 def sample(ops: Ops, x: Any) -> Any:

@@ -37,13 +37,16 @@ def stop(trainer: Trainer, loss: float, too_large: str = "") -> None:
         counted = not isinstance(t, int)  # on the device t counts the step as it begins
         step = int(t) - trainer.begun + (not counted)
     if too_large:
-        culprit, in_backward = too_large, True
+        culprit = too_large
+        in_backward = True
     else:
         culprit, in_backward = trainer.network.first_not_finite()
     if math.isfinite(loss) and culprit.startswith("no layer"):
         culprit = "no layer, but the sum of the weights' squares"
-    at = None if step is None or trainer.ops.peek(0.0) is None else step - in_backward
-    where = f"epoch {len(trainer.history['loss']) + 1}" + (f", step {at}" if at else "")
+    where = f"epoch {len(trainer.history['loss']) + 1}"
+    if step is not None and trainer.ops.peek(0.0) is not None:
+        at = step - in_backward
+        where += f", step {at}" if at else ""
     found = f"a finite loss and finite weights, got loss {loss}; the first value that is not finite is in {culprit}"
     if too_large:
         found = f"gradients whose squares are finite in {trainer.network.dtype}, got infinity in {culprit}"
@@ -56,8 +59,10 @@ def stop(trainer: Trainer, loss: float, too_large: str = "") -> None:
 def last_loss(trainer: Trainer) -> str:
     """The last finite loss, in words: this epoch's so far, or an earlier epoch's."""
     done = trainer.at.step
-    so_far = float(trainer.total) / (done * trainer.batch_size) if done else math.nan
-    finite = [loss for loss in (*trainer.history["loss"], so_far) if math.isfinite(loss)]
+    rows = done * trainer.batch_size
+    so_far = float(trainer.total) / rows if done else math.nan
+    losses = [*trainer.history["loss"], so_far]
+    finite = [loss for loss in losses if math.isfinite(loss)]
     return f"The last finite loss was {finite[-1]:.4g}" if finite else "No loss was finite"
 
 
@@ -77,7 +82,8 @@ def check_moments(trainer: Trainer) -> None:
     for moment in trainer.optimizer.moments[1:]:
         if not len(moment) or math.isfinite(float(moment.max())):
             continue
-        at = int(np.argmin(np.isfinite(trainer.ops.to_numpy(moment))))
+        finite = np.isfinite(trainer.ops.to_numpy(moment))
+        at = int(np.argmin(finite))
         places = trainer.network.parameters.slices.items()
         layer, name = next(key for key, where in places if where.start <= at < where.stop)
         stop(trainer, math.inf, f"layer {layer}, {trainer.network.layers[layer]}: its {name}")

@@ -57,14 +57,20 @@ def evaluate(
         if weights is None:
             total = total + loss.forward(y, target) * len(batch)
         elif np.isfinite(network.ops.to_numpy(y)).all():
-            costs = network.ops.to_numpy(loss.elements(y, target)).reshape(len(batch), -1)
+            elements = network.ops.to_numpy(loss.elements(y, target))
+            costs = elements.reshape(len(batch), -1)
+            present = ~np.isnan(costs)
             w = weights[start : start + rows]
             total += float(w @ np.nansum(costs, axis=1, dtype=np.float64))
-            known += float(w @ (~np.isnan(costs)).sum(axis=1))
+            known += float(w @ present.sum(axis=1))
         else:
             return math.nan  # which is not unknown
     if weights is None:
         return float(total) / len(x)
     # A "mean" is over what is known of the rows.
-    over = {"mean": known, "batch": float(weights.sum()), "sum": len(x) / min(batch_size, len(x))}
+    over = {
+        "mean": known,
+        "batch": float(weights.sum()),
+        "sum": len(x) / min(batch_size, len(x)),
+    }
     return loss.weight * total / max(over[loss.reduction], 1e-30)

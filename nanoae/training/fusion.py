@@ -88,7 +88,9 @@ class LinearActivation(InPlace):
             ops.add_inplace(dW, term)
         if not linear.need_dx:
             return None
-        return ops.matmul(dz, linear.params["W"].T, out=linear.buffer("dx", x.shape))
+        W = linear.params["W"]
+        dx = linear.buffer("dx", x.shape)
+        return ops.matmul(dz, W.T, out=dx)
 
     def __repr__(self) -> str:
         return repr(self.layer) if self.f == "identity" else super().__repr__()

@@ -96,16 +96,19 @@ class Inference(Reused):
         name = f"x {x.dtype}"
         results = list[Array]()
         before = self.buffers.get(name)
-        rows = self.ops.copy(x, out=self.buffer(name, x.shape, x.dtype))
+        memory = self.buffer(name, x.shape, x.dtype)
+        rows = self.ops.copy(x, out=memory)
         if self.buffers[name] is not before or len(self.recordings) == MOST:
             self.recordings = {}  # with more rows than ever the layers' buffers will be others, too
         recording = self.ops.record(lambda: results.append(self.forward(rows)))
-        self.recordings[len(x), x.dtype] = recording, rows, results[0]
-        return results[0]
+        y = results[0]
+        self.recordings[len(x), x.dtype] = recording, rows, y
+        return y
 
     def start_afresh(self) -> None:
         """Whoever changes a layer's settings, or puts other arrays in place of what it learned, is to see it."""
-        parts = inside([*self.layers, *([] if self.loss is None else [self.loss])])
+        losses = [] if self.loss is None else [self.loss]
+        parts = inside([*self.layers, *losses])
         self.watched = [(vars(part), name) for part in parts for name in watched_of(part)]
         learned = [part for part in parts if isinstance(part, Layer)]
         arrays = [named for layer in learned for named in (layer.params, layer.state)]

@@ -54,7 +54,8 @@ class FactorTap(Layer):
     def learn(self, memory: float, factor: float) -> None:
         """A = memory · A + (1 - memory) · mean of x̄ x̄ᵀ, and likewise G, where a row's gradient is factor · dy."""
         n = len(self.x)
-        x = np.concatenate([self.x, np.ones((n, 1), self.x.dtype)], axis=1)  # x̄ = [x, 1]
+        ones = np.ones((n, 1), self.x.dtype)
+        x = np.concatenate([self.x, ones], axis=1)  # x̄ = [x, 1]
         factors = (
             (self.A, x, 1 / n),
             (self.G, self.dy, factor**2 / n),

@@ -121,7 +121,8 @@ class Trainer(Reused):
         return loss
 
     def batch_loss(self, y: Array, t: Array) -> Array:
-        loss, penalty = self.loss.forward(y, t), self.network.penalty()
+        loss = self.loss.forward(y, t)
+        penalty = self.network.penalty()
         if isinstance(penalty, int):  # 0 where no layer has one
             return loss
         return self.ops.call(operator.add, loss, penalty)
@@ -238,7 +239,9 @@ class Trainer(Reused):
         checkpoints: Checkpoints | None = None,
     ) -> History:
         """Train for `epochs`; `validation` is (x, t or None). Ctrl-C ends the training and keeps what was learned."""
-        self.at, self.best_state, self.checkpoints = Position(), [], checkpoints
+        self.at = Position()
+        self.best_state = []
+        self.checkpoints = checkpoints
         self.begin(x, t, *(validation or ()))
         if self.at.finished:
             return self.history
@@ -283,7 +286,9 @@ class Trainer(Reused):
         """Keep what an epoch came to: it is done."""
         for name in row.keys() - {"epoch"}:
             self.history.setdefault(name, []).append(row[name])
-        self.at.epoch, self.at.step, self.at.seconds = int(row["epoch"]), 0, 0.0
+        self.at.epoch = int(row["epoch"])
+        self.at.step = 0
+        self.at.seconds = 0.0
 
     def stop_early(self, val_loss: float | None) -> bool:
         """Keep the weights where they are the best so far; whether there is the patience to go on."""

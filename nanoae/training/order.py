@@ -18,7 +18,8 @@ def drawn(weights: np.ndarray, order: np.random.Generator, count: int | None = N
     places = np.arange(count) + order.random()
     rows = np.searchsorted(ends, places, side="right")
     # Rounding may have left the last end below the count.
-    return order.permutation(np.minimum(rows, len(weights) - 1))
+    rows = np.minimum(rows, len(weights) - 1)
+    return order.permutation(rows)
 
 
 def windows(

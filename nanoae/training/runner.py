@@ -51,7 +51,8 @@ class StepRunner:
 
         Returns the sum of the losses, each times its number of rows, starting from `total`.
         """
-        with self.ops.threads_for(largest_product(trainer.network, self.batch_size)):
+        product = largest_product(trainer.network, self.batch_size)
+        with self.ops.threads_for(product):
             if not trainer.repeatable():
                 return self.one_by_one(trainer, order, data, done, total)
             with self.ops.training_stream():
@@ -71,7 +72,8 @@ class StepRunner:
             rows = order[start : start + self.batch_size]
             local = trainer.local_rows(rows)
             self.fetch(data, local)
-            loss = trainer.step(*trainer.batch(self.ops.to_device(local), *data))
+            batch = trainer.batch(self.ops.to_device(local), *data)
+            loss = trainer.step(*batch)
             total = total + loss * len(rows)
             trainer.between_steps(start // self.batch_size + 1, total)
         return total
@@ -101,8 +103,8 @@ class StepRunner:
             self.rows = ops.zeros(batch, "int64")
             self.rates = ops.zeros(steps, "float64")
             self.rate = ops.zeros((), "float64")
-            # the epoch's step, optimizer.t
-            self.clock, self.total = (ops.zeros(2, "int64"), ops.zeros((), self.dtype))
+            self.clock = ops.zeros(2, "int64")  # the epoch's step, optimizer.t
+            self.total = ops.zeros((), self.dtype)
             self.t = self.clock[1:2].reshape(())
             self.good_for = good_for  # last, since Ctrl-C may come at any moment
         for place, numbers in (
@@ -126,11 +128,13 @@ class StepRunner:
         n = len(order)
         try:
             while done * self.batch_size < n:
-                rows = order[done * self.batch_size :][: self.batch_size]
+                start = done * self.batch_size
+                rows = order[start : start + self.batch_size]
                 fetched = self.fetch(data, trainer.local_rows(rows))
                 same = max(n // self.batch_size - done, 1)  # steps left with this many rows
-                until = FLUSH_EVERY - (first + done) % FLUSH_EVERY, trainer.until_due(done)
-                times = 1 if fetched else min(same, AT_A_TIME, *until)
+                until_flush = FLUSH_EVERY - (first + done) % FLUSH_EVERY
+                until_due = trainer.until_due(done)
+                times = 1 if fetched else min(same, AT_A_TIME, until_flush, until_due)
                 optimizer.t = self.t
                 optimizer.rate = self.rate
                 step = functools.partial(self.step, trainer, len(rows), *data)
@@ -154,7 +158,8 @@ class StepRunner:
         """One training step that reads and writes device memory only."""
         self.ops.next_batch(self.clock, self.rate, self.rates, self.order, self.rows)
         rows = trainer.local_rows(self.rows[:n])
-        loss = trainer.gradient(*trainer.batch(rows, *data))
+        batch = trainer.batch(rows, *data)
+        loss = trainer.gradient(*batch)
         trainer.optimizer.apply(trainer.network.theta, trainer.network.grad)
         self.ops.axpby_inplace(self.total, float(n), loss, 1.0)
 
@@ -188,13 +193,15 @@ def settings(trainer: Trainer) -> Any:
     kind, own = config_snapshot(optimizer)
     own.pop("lr", None)
     frozen = [getattr(layer, "frozen", None) for layer in layers]
-    return config_snapshot([*layers, trainer.loss]), frozen, kind, own, str(optimizer.ranges)
+    parts = config_snapshot([*layers, trainer.loss])
+    return parts, frozen, kind, own, str(optimizer.ranges)
 
 
 def largest_product(network: Sequential, rows: int) -> int:
     """How many multiplications the largest matrix product takes, for so many rows."""
     largest = 0
     for layer in network.layers:
+        places = math.prod(layer.out_shape[1:])
         for array in layer.params.values():
-            largest = max(largest, array.size * math.prod(layer.out_shape[1:]))
+            largest = max(largest, array.size * places)
     return rows * largest

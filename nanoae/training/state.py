@@ -157,7 +157,8 @@ def check(facts: Facts) -> None:
     sound = [type(value) is type(getattr(Position, name)) for name, value in vars(at).items()]
     for values in facts["history"].values():
         kinds = {type(value) for value in values}
-        sound.append(isinstance(values, list) and len(values) == at.epoch and kinds <= {float})
+        complete = isinstance(values, list) and len(values) == at.epoch
+        sound.append(complete and kinds <= {float})
     match facts:
         case {
             "t": int(t),
@@ -165,7 +166,8 @@ def check(facts: Facts) -> None:
             "rate_scale": float(scale),
             "history": {"loss": _, "seconds": _},
         }:
-            sound.append(0 < scale <= 1 and min(t, at.epoch, at.step, at.waited) >= 0)
+            counted = min(t, at.epoch, at.step, at.waited) >= 0
+            sound.append(0 < scale <= 1 and counted)
         case _:
             sound.append(False)
     if not all(sound):

@@ -157,7 +157,8 @@ class TensorBoard:
         images: Any = self.images(self.x) if len(self.shape) in (2, 3) else None
         if images is not None and math.prod(network.output_shape) == math.prod(self.shape):
             y = network.forward(x[:IMAGES])
-            again = ops.to_numpy(trainer.loss.predict(y, out=ops.empty(y.shape, y.dtype)))
+            memory = ops.empty(y.shape, y.dtype)
+            again = ops.to_numpy(trainer.loss.predict(y, out=memory))
             both = above(images[:IMAGES], self.images(again))
             self.writer.add_image("reconstructions", both, epoch)
         if model is not None:
@@ -175,7 +176,9 @@ class TensorBoard:
             images = images[:, None]
         elif self.shape[2] in (1, 3) and self.shape[0] not in (1, 3):
             images = images.transpose(0, 3, 1, 2)
-        return images if images.shape[1] in (1, 3) else images.mean(axis=1, keepdims=True)
+        if images.shape[1] in (1, 3):
+            return images
+        return images.mean(axis=1, keepdims=True)
 
 
 def above(images: np.ndarray, again: np.ndarray) -> np.ndarray:

@@ -54,7 +54,8 @@ class WholeBatch:
             count = self.plain.copy(known, out=memory)
             self.group.start_sum(self.plain, count)
             self.group.wait(self.plain)
-            arguments = part, self.plain.scale_inplace(count, self.group.shard.share).reshape(())
+            count = self.plain.scale_inplace(count, self.group.shard.share)
+            arguments = part, count.reshape(())
         return self.plain.call(function, *arguments)
 
     def bernoulli_kl(self, q: Array, target: float, weight: float, out: Array) -> Array:
@@ -82,7 +83,8 @@ class WholeBatch:
         mu = x[:, :k]
         logvar = x[:, k:]
         beyond = xp.maximum(logvar - LOGVAR_MAX, 0) * E_LOGVAR_MAX
-        units = (0.5 * (mu * mu + std * std + beyond - logvar - 1)).mean(axis=0)
+        kl = 0.5 * (mu * mu + std * std + beyond - logvar - 1)
+        units = kl.mean(axis=0)
         self.group.mean_inplace(self.plain, units)
         out[:, :k] *= units > free
         out[:, k:] *= units > free
@@ -114,11 +116,13 @@ class SynchronisedBatchNorm(BatchNorm):
         group = self.group
         m = rows.shape[1]
         ops.matmul(rows, ops.ones(m, self.dtype), out=mean)
-        group.mean_inplace(ops, ops.scale_inplace(mean, 1 / m))
+        ops.scale_inplace(mean, 1 / m)
+        group.mean_inplace(ops, mean)
         shift = ops.multiply(mean, -1.0, out=self.buffer("shift", mean.shape))
         ops.affine_rows(rows, ops.ones(len(rows), self.dtype), shift, out=out)
         ops.sum_products_rows(out, out, out=var)
-        group.mean_inplace(ops, ops.scale_inplace(var, 1 / m))
+        ops.scale_inplace(var, 1 / m)
+        group.mean_inplace(ops, var)
         n = group.shard.stop - group.shard.start
         return int(m) * group.shard.rows // n
 
@@ -130,8 +134,8 @@ class SynchronisedBatchNorm(BatchNorm):
         gamma = self.grads["gamma"]
         m = dy.shape[1]
         ops.matmul(dy, ops.ones(m, self.dtype), out=beta)  # dbeta = Σ dy
-        # dgamma = Σ dy x̂
-        ops.multiply(ops.sum_products_rows(dy, centered, out=gamma), inv, out=gamma)
+        ops.sum_products_rows(dy, centered, out=gamma)
+        ops.multiply(gamma, inv, out=gamma)  # dgamma = Σ dy x̂
         if not self.need_dx:
             return None
         sums = self.buffer("sums", (2, len(beta)))
@@ -139,6 +143,8 @@ class SynchronisedBatchNorm(BatchNorm):
         ops.copy(gamma, out=sums[1])
         self.group.mean_inplace(ops, sums)
         ops.scale_inplace(sums, -1 / m)
-        ops.affine_rows(centered, ops.multiply(sums[1], inv), sums[0], out=centered)
+        slope = ops.multiply(sums[1], inv)
+        ops.affine_rows(centered, slope, sums[0], out=centered)
         ops.add_inplace(centered, dy)
-        return self.whole(ops.scale_inplace(centered, scale[:, None]))
+        dx = ops.scale_inplace(centered, scale[:, None])
+        return self.whole(dx)
