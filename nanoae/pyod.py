@@ -74,7 +74,9 @@ class AutoEncoder(AnomalyDetector):
         """`predict`, but -2 where that is too uncertain: where 2 |confidence - 1/2| <= 1 - 2 e⁻ᵀ (Perini & Davis 2023,
         "Unsupervised anomaly detection with rejection")."""
         labels, confidence = self.predict(X, return_confidence=True)
-        return np.where(2 * np.abs(confidence - 0.5) <= 1 - 2 * math.exp(-T), -2, labels)
+        margin = 2 * np.abs(confidence - 0.5)
+        least = 1 - 2 * math.exp(-T)
+        return np.where(margin <= least, -2, labels)
 
     def fit_predict(self, X, y=None) -> np.ndarray:
         """fit(X), then labels_ (N,)."""

@@ -28,7 +28,8 @@ class Allowance(threading.local):
     def spend(self, shape, dtype) -> None:
         if self.left == math.inf:
             return
-        n = math.prod(np.atleast_1d(shape).tolist()) * np.dtype(dtype).itemsize
+        size = math.prod(np.atleast_1d(shape).tolist())
+        n = size * np.dtype(dtype).itemsize
         if n > self.left:
             raise ValueError(
                 f"expected arrays of at most {self.left:,} bytes more, got one of {n:,}, shape {shape}"

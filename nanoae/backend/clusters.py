@@ -23,7 +23,8 @@ class ClusterOps(NormalisationOps):
         xp = self.xp
         out = self.scale_inplace(self.matmul(x, y.T, out=out), -2)
         for rows, axis in ((x, 1), (y, 0)):
-            norms = self.sum_products_rows(rows, rows, out=self.scratch(rows[:, 0], "norms"))
+            memory = self.scratch(rows[:, 0], "norms")
+            norms = self.sum_products_rows(rows, rows, out=memory)
             xp.add(out, xp.expand_dims(norms, axis), out=out)
         return xp.maximum(out, 0, out=out)
 
@@ -33,7 +34,8 @@ class ClusterOps(NormalisationOps):
         For one row ‖x‖² is the same everywhere, so k is where ‖c‖² - 2 x·c is smallest: a GEMM and one pass over it.
         """
         xp = self.xp
-        norms = self.sum_products_rows(centers, centers, out=self.scratch(centers[:, 0], "norms"))
+        memory = self.scratch(centers[:, 0], "norms")
+        norms = self.sum_products_rows(centers, centers, out=memory)
         self.sum_products_rows(x, x, out=distances)
         for block in blocks_of_rows(len(x), len(centers)):
             rest = self.matmul(x[block], centers.T)

@@ -46,7 +46,9 @@ def load(major: int = 13) -> Any:
 def layout(x: Array) -> tuple[int, int] | None:
     """(operation, leading dimension) with which cuBLAS, to whom a row of ours is a column, reads xᵀ for x (R, C): as it
     is, or for a transposed view, transposed. None for rows that are not contiguous."""
-    (rows, columns), (down, right), size = x.shape, x.strides, x.itemsize
+    rows, columns = x.shape
+    down, right = x.strides
+    size = x.itemsize
     if x.flags.c_contiguous:
         return NO, max(columns, 1)
     for operation, n, step, lines, ld in (
@@ -73,20 +75,19 @@ class Cublas:
         library.cublasSetStream_v2.argtypes = [pointer, pointer]
         library.cublasSetWorkspace_v2.argtypes = [pointer, pointer, ctypes.c_size_t]
         library.cublasGemmEx.argtypes = [
-            *(
-                pointer,
-                integer,
-                integer,
-                integer,
-                integer,
-                integer,
-                pointer,
-                *operand,
-                *operand,
-                pointer,
-                *operand,
-            ),
-            *(integer, integer),
+            pointer,
+            integer,
+            integer,
+            integer,
+            integer,
+            integer,
+            pointer,
+            *operand,
+            *operand,
+            pointer,
+            *operand,
+            integer,
+            integer,
         ]
         self.handle = pointer()
         check(library.cublasCreate_v2(ctypes.byref(self.handle)), "cublasCreate")
@@ -112,7 +113,9 @@ class Cublas:
 
         cuBLAS stores columns, so to it our arrays are their transposes, and outᵀ = bᵀ aᵀ is what it computes.
         """
-        (m, k), n, char = a.shape, b.shape[1], a.dtype.char
+        m, k = a.shape
+        n = b.shape[1]
+        char = a.dtype.char
         (turn_a, lda), (turn_b, ldb), (turned, ldc) = map(layout, (a, b, out))  # type: ignore[arg-type, misc]
         if turned:  # out is a transposed view: compute outᵀ = bᵀ aᵀ instead
             return self.gemm(b.T, a.T, out.T, precision)
@@ -120,20 +123,25 @@ class Cublas:
         one = ONE[char]
         zero = ZERO[char]
         status = self.library.cublasGemmEx(
-            *(self.handle, turn_b, turn_a, n, m, k, ctypes.addressof(one)),
-            *(
-                b.data.ptr,
-                kind,
-                ldb,
-                a.data.ptr,
-                kind,
-                lda,
-                ctypes.addressof(zero),
-                out.data.ptr,
-                kind,
-                ldc,
-            ),
-            *(COMPUTE_TYPES[precision][char], DEFAULT_ALGORITHM),
+            self.handle,
+            turn_b,
+            turn_a,
+            n,
+            m,
+            k,
+            ctypes.addressof(one),
+            b.data.ptr,
+            kind,
+            ldb,
+            a.data.ptr,
+            kind,
+            lda,
+            ctypes.addressof(zero),
+            out.data.ptr,
+            kind,
+            ldc,
+            COMPUTE_TYPES[precision][char],
+            DEFAULT_ALGORITHM,
         )
         check(status, f"cublasGemmEx ({m}, {k}) x ({k}, {n})")
 

@@ -35,7 +35,8 @@ class PerThread:
         major = cupy.cuda.runtime.runtimeGetVersion() // 1000
         library = cublas.load(major)
         self.blas = library and cublas.Cublas(library, cupy.empty(cublas.WORKSPACE, np.uint8))
-        self.stream, self.capture_stream = cupy.cuda.Stream(), cupy.cuda.Stream(non_blocking=True)
+        self.stream = cupy.cuda.Stream()
+        self.capture_stream = cupy.cuda.Stream(non_blocking=True)
 
 
 class CupyOps(KernelOps):
@@ -56,8 +57,10 @@ class CupyOps(KernelOps):
     def __init__(self, precision: str = "float32", graph: bool = True):
         one_of("backend 'cupy': precision", precision, cublas.COMPUTE_TYPES)
         super().__init__()
-        self._axpby, self.allocations = {}, 0
-        self.precision, self.graph = precision, graph
+        self._axpby = {}
+        self.allocations = 0
+        self.precision = precision
+        self.graph = graph
 
     def __reduce__(self):
         return type(self), (self.precision, self.graph)
@@ -72,7 +75,8 @@ class CupyOps(KernelOps):
         return ":".join(filter(None, (self.name, ",".join(options))))
 
     def describe(self) -> str:
-        name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
+        device = cupy.cuda.Device().id
+        name = cupy.cuda.runtime.getDeviceProperties(device)["name"].decode()
         return f"cupy {cupy.__version__} on the GPU, {name}"
 
     def _compile(self, source: str, options: tuple[str, ...]):
@@ -119,7 +123,8 @@ class CupyOps(KernelOps):
             return Streamed(self, x)
         if not isinstance(x, np.ndarray):
             return self.to_device(x)
-        free = cupy.cuda.runtime.memGetInfo()[0] + cupy.get_default_memory_pool().free_bytes()
+        free, _ = cupy.cuda.runtime.memGetInfo()
+        free += cupy.get_default_memory_pool().free_bytes()
         if x.nbytes <= (1 - RESERVE) * free:
             with contextlib.suppress(MemoryError):  # what is free may be in pieces
                 return self.to_device(x)
@@ -166,7 +171,8 @@ class CupyOps(KernelOps):
     @contextlib.contextmanager
     def training_stream(self):
         """A stream of this thread's own, behind what the caller's has to do, and before what it will have."""
-        stream, callers = self._own.stream, cupy.cuda.get_current_stream()
+        stream = self._own.stream
+        callers = cupy.cuda.get_current_stream()
         stream.wait_event(callers.record())
         try:
             with stream:

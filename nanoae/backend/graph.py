@@ -35,7 +35,8 @@ class GraphRepeated(Repeated):
         for _ in range(times):
             if self.allocations != self.ops.allocations:
                 self.forget()
-            if self.may and kind not in self.graphs and self.plain.get(kind, 0) >= WARM_UP:
+            warm = self.plain.get(kind, 0) >= WARM_UP
+            if self.may and warm and kind not in self.graphs:
                 self.graphs[kind] = self.capture(work)
             graph = self.graphs.get(kind)
             if graph is None:

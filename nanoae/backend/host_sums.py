@@ -64,7 +64,8 @@ class HostSums:
         start = self.used
         end = start + x.nbytes
         if x.nbytes >= LARGE and end <= self.size:
-            parts = [memory[start:end].view(x.dtype).reshape(x.shape) for memory in self.memories]
+            shared = [memory[start:end] for memory in self.memories]
+            parts = [memory.view(x.dtype).reshape(x.shape) for memory in shared]
             if start == 0 and self.pending:
                 self.pending[0].Wait()  # until all have read what was written before
             np.multiply(x, scale, out=parts[self.comm.rank])

@@ -70,7 +70,8 @@ def taps(window: Window, size: tuple[int, int]) -> list[Tap]:
             found.append((slice(start, stop), slice(pixel, end, stride)))
         return found
 
-    rows, columns = (along(*axis) for axis in zip(size, *window, strict=True))
+    axes = zip(size, *window, strict=True)
+    rows, columns = (along(*axis) for axis in axes)
     every = slice(None)
     whole = window.outputs(size)
     sh, sw = window.stride
@@ -80,7 +81,9 @@ def taps(window: Window, size: tuple[int, int]) -> list[Tap]:
             served = (oh.stop - oh.start, ow.stop - ow.start)
             clipped = served != whole
             first = i < sh and j < sw
-            found.append(Tap(i, j, (every, oh, ow), (every, h, w), clipped, first))
+            outputs = (every, oh, ow)
+            pixels = (every, h, w)
+            found.append(Tap(i, j, outputs, pixels, clipped, first))
     return found
 
 

@@ -87,7 +87,8 @@ class KernelOps(Kernels):
     @by_kernel
     def softmax_cross_entropy(self, z, t, scale, out, weights=None):
         known = alike(z, out) and vectors(t) and t.dtype == np.int64 and z.size
-        if not (known and flat(z, out, *([] if weights is None else [weights]))):
+        beside = [] if weights is None else [weights]
+        if not (known and flat(z, out, *beside)):
             return NotImplemented
         losses = self.scratch(out[:, 0], "losses")
         grid = self._blocks(*z.shape)
@@ -113,7 +114,8 @@ class KernelOps(Kernels):
 
     @by_kernel
     def sgd_inplace(self, theta, grad, velocity, lr, momentum, nesterov):
-        if not alike(theta, grad, *([] if velocity is None else [velocity])):
+        moments = [] if velocity is None else [velocity]
+        if not alike(theta, grad, *moments):
             return NotImplemented
         settings = (*self._rate(lr), float(momentum), int(nesterov))
         self._each("sgd", theta, grad, velocity, *settings)
@@ -124,7 +126,8 @@ class KernelOps(Kernels):
         if not alike(theta, grad, m, v):
             return NotImplemented
         numbers = float(beta1), float(beta2), float(eps)
-        self._each("adam", theta, grad, m, v, *now_or_there(t), *self._rate(lr), *numbers)
+        steps = (*now_or_there(t), *self._rate(lr))
+        self._each("adam", theta, grad, m, v, *steps, *numbers)
         return theta
 
     # ---------------------------------------------------------------- normalisation, of rows x (R, M)
@@ -172,7 +175,9 @@ class KernelOps(Kernels):
 
     @by_kernel
     def gru_step(self, a, u, h, gates, out):
-        if not (alike(a, u, gates) and alike(h, out) and flat(a, u, gates, h, out)):
+        wide = (a, u, gates)
+        narrow = (h, out)
+        if not (alike(*wide) and alike(*narrow) and flat(*wide, *narrow)):
             return NotImplemented
         self._each("gru_step", a, u, h, gates, out, h.shape[1], like=h)
         return out

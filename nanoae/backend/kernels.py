@@ -329,8 +329,10 @@ class Kernels(Ops):
         if x.dtype.char not in FLOATS or x.dtype != y.dtype:
             return NotImplemented
         if not alike(x, y):
-            x = self.copy(x, out=self.empty(x.shape, x.dtype)).reshape(-1)
-            y = self.copy(y, out=self.empty(y.shape, y.dtype)).reshape(-1)
+            x = self.copy(x, out=self.empty(x.shape, x.dtype))
+            y = self.copy(y, out=self.empty(y.shape, y.dtype))
+            x = x.reshape(-1)
+            y = y.reshape(-1)
         return self._sum("sum_products", x, x, y, None)
 
     @by_kernel

@@ -81,7 +81,8 @@ def measured(folder: Path) -> dict[str, float]:
         return {}
     cpu = [cpu_facts().get(name, "") for name in ("model name", "model")]
     facts = [*cpu, str(path), str(own.path), str(own.kernel)]
-    kept = folder / f"products-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}.json"
+    key = hashlib.sha256(repr(facts).encode()).hexdigest()
+    kept = folder / f"products-{key[:16]}.json"
     with contextlib.suppress(OSError, ValueError):
         found = json.loads(kept.read_text(encoding="utf-8"))
         if isinstance(found, dict) and found.keys() == {"OpenBLAS", "MKL"}:

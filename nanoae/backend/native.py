@@ -182,7 +182,8 @@ def build(compiler: str, path: Path) -> None:
             flags += CLANG_FLAGS.split()
         pipe: dict[str, Any] = {"cwd": folder, "stderr": subprocess.PIPE, "text": True}
         running = [subprocess.Popen([compiler, *flags, "-c", file], **pipe) for file in sources]
-        for process, errors in [(process, process.communicate()[1]) for process in running]:
+        done = [process.communicate() for process in running]
+        for process, (_, errors) in zip(running, done, strict=True):
             if process.returncode:
                 raise NoKernels(errors or f"exit status {process.returncode}")
         objects = [file.replace(".cpp", ".o") for file in sources]

@@ -156,9 +156,11 @@ class NativeOps(KernelOps, RecordedOps):
         real = a.dtype == b.dtype and a.dtype.char in FLOATS
         if not (real and a.ndim == b.ndim == 2 and native.library().products):
             return super().matmul(a, b, out)
-        (m, k), n = a.shape, b.shape[1]
+        m, k = a.shape
+        n = b.shape[1]
         out = self.empty((m, n), a.dtype) if out is None else out
-        known = len(b) == k and out.shape == (m, n) and out.dtype == a.dtype and m * n * k
+        fits = len(b) == k and out.shape == (m, n) and out.dtype == a.dtype
+        known = fits and m * n * k
         layouts = [layout(x) for x in (a, b, out)] if known else [None]
         if None in layouts:
             return super().matmul(a, b, out)
@@ -167,7 +169,8 @@ class NativeOps(KernelOps, RecordedOps):
             self.matmul(b.T, a.T, out.T)
             return out
         least = LEAST_ALONE if self.thread.recording is None else LEAST_PRODUCT
-        blocks = max(1, min(native.library().threads, m * n * k // least))
+        pays = m * n * k // least
+        blocks = max(1, min(native.library().threads, pays))
         left = a.T if turn_a else a  # the same memory, in its order
         right = b.T if turn_b else b
         order_in_memory = turn_a, turn_b, lda, ldb, ldc
@@ -189,7 +192,8 @@ class NativeOps(KernelOps, RecordedOps):
         if small or not (flat(out) and isinstance(source, np.random.SFC64)):
             return RecordedOps.uniform(self, generator, out)
         with source.lock:
-            self._launch("sfc64", out.dtype, (1,), source.ctypes.state_address, out, out.size)
+            state = source.ctypes.state_address
+            self._launch("sfc64", out.dtype, (1,), state, out, out.size)
         if recording is not None:
             recording.kept.append(generator)
         return out

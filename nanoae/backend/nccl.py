@@ -31,8 +31,10 @@ class Nccl:
 def connect(cupy: Any, comm: Any) -> Nccl | None:
     """None where CuPy was built without NCCL, or ranks share a GPU, which NCCL refuses: sums then go through the
     host."""
-    there = bool(getattr(getattr(cupy.cuda, "nccl", None), "available", False))
-    found = comm.allgather((there, socket.gethostname(), cupy.cuda.runtime.getDevice()))
+    module = getattr(cupy.cuda, "nccl", None)
+    there = bool(getattr(module, "available", False))
+    device = cupy.cuda.runtime.getDevice()
+    found = comm.allgather((there, socket.gethostname(), device))
     if not all(there for there, *_ in found) or len(set(found)) < comm.size:
         return None
     return Nccl(cupy, comm)

@@ -42,7 +42,8 @@ class Launches:
     def __call__(self, times: int) -> int:
         if self.program is None:
             self.program = (Launch * len(self.launches))(*self.launches)
-            single = all(launch.x * launch.y == 1 for launch in self.launches if launch.kernel)
+            kernels = [launch for launch in self.launches if launch.kernel]
+            single = all(launch.x * launch.y == 1 for launch in kernels)
             self.few = single and len(self.launches) <= FEW
         library = native.library()
         replay = library.replay_few if self.few and times == 1 else library.replay

@@ -131,7 +131,8 @@ def roc(
         share_alarmed = np.cumsum(~bad[order]) / (~bad).sum()
         found = np.append(0, share_found[last])
         alarms = np.append(0, share_alarmed[last])
-        area = np.sum(np.diff(alarms) * (found[1:] + found[:-1]) / 2)
+        heights = found[1:] + found[:-1]
+        area = np.sum(np.diff(alarms) * heights / 2)
         ax.plot(alarms, found, color=PALETTE[i % 10], linewidth=2, label=f"{name}  {area:.3f}")
     ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), box_aspect=1)
     legend = ax.legend(title="area under the curve", loc="lower right", title_fontsize=9, **LEGEND)

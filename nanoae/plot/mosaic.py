@@ -209,7 +209,8 @@ def mosaic(
     cell = min(max(960 // columns, 32), 160)
     zoom = max(1, cell // max(pixels.shape[1:3]))
     pixels = pixels.repeat(zoom, axis=1).repeat(zoom, axis=2)
-    pixels = np.pad(pixels, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=FRAME)
+    border = ((0, 0), (1, 1), (1, 1), (0, 0))
+    pixels = np.pad(pixels, border, constant_values=FRAME)
     _, height, width, _ = pixels.shape
     rows = ceil(len(pixels) / columns)
     page_height = rows * (height + GAP) - GAP

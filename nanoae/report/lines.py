@@ -29,7 +29,8 @@ def write_text_report(
 ) -> PathT:
     """Write the report of a fitted TextVAE on lines that it has not learned, with their keywords if it knows some, to
     `path`, an HTML file. Of more than 2,000 lines these are taken, evenly. See `write_report`."""
-    rows = np.linspace(0, len(lines) - 1, min(len(lines), MOST)).astype(np.intp)
+    n = min(len(lines), MOST)
+    rows = np.linspace(0, len(lines) - 1, n).astype(np.intp)
     taken = [lines[i] for i in rows]
     words = None if keywords is None else [keywords[i] for i in rows]
     page = Page()

@@ -97,9 +97,14 @@ class Report:
         self.errors = self.mistakes() if self.predicts else self.errors_of(model)
         self.pca = None if self.baseline is None else self.errors_of(self.baseline)
         parts = blocks(len(x), BLOCK)
-        found = [np.asarray(model.transform(self.rows(at), **self.extra(at))) for at in parts]
+        found = []
+        for at in parts:
+            codes = model.transform(self.rows(at), **self.extra(at))
+            found.append(np.asarray(codes))
         codes = np.concatenate(found).reshape(len(x), -1)
-        self.codes = Codes(codes, self.errors, self.labels, self.x.shape[1], "kl" in self.results)
+        n_columns = self.x.shape[1]
+        variational = "kl" in self.results
+        self.codes = Codes(codes, self.errors, self.labels, n_columns, variational)
 
     # ---------------------------------------------------------------- the model and the rows
 
@@ -115,14 +120,16 @@ class Report:
         """x[at] as the model, or the baseline, gives it back (n, D)."""
         if model is not self.model:
             return model.reconstruct(self.x[at]).astype(np.float32)
-        return model.reconstruct(self.rows(at), **self.extra(at)).reshape(-1, self.x.shape[1])
+        reconstruction = model.reconstruct(self.rows(at), **self.extra(at))
+        return reconstruction.reshape(-1, self.x.shape[1])
 
     def seen(self, x: np.ndarray) -> np.ndarray:
         """Rows x (n, D) on the scale that the model sees them on, where it has one: else the column of the largest
         numbers would be all of an error."""
         if not self.scaled:
             return x
-        return self.model.scaled(x.reshape(-1, *self.model.input_shape_)).reshape(x.shape)
+        rows = x.reshape(-1, *self.model.input_shape_)
+        return self.model.scaled(rows).reshape(x.shape)
 
     def errors_of(self, model: Any, per: str = "row") -> np.ndarray:
         """The squared errors of what comes back, of each row (N,) or of each feature (D,)."""
