@@ -202,7 +202,12 @@ class ConvAutoencoder(Autoencoder):
         if image == IMAGE:
             first, second, third = self.hidden
             shape: Shape = (third, 1, 1)
-            transposed = [(second, 2), (first, 3, 2), (max(1, first // 2), 5, 3, 1), (1, 2, 2, 1)]
+            transposed = [
+                (second, 2),
+                (first, 3, 2),
+                (max(1, first // 2), 5, 3, 1),
+                (1, 2, 2, 1),
+            ]
         else:
             halvings = self._halvings(image)
             channels, last = halvings[-1]

@@ -253,9 +253,8 @@ class Estimator(FrameOutput, Parametrised):
             return
         if list(names) == list(expected):
             return
-        unseen, missing = (
-            sorted(set(a) - set(b), key=str) for a, b in ((names, expected), (expected, names))
-        )
+        unseen = sorted(set(names) - set(expected), key=str)
+        missing = sorted(set(expected) - set(names), key=str)
         lines = ["The feature names should match those that were passed during fit."]
         notes = {
             "Feature names unseen at fit time:": unseen,

@@ -53,7 +53,8 @@ def weighed(trainer: Trainer, loss: Loss, examples: Examples) -> Any:
     mean = 1.0
     if loss.reduction != "sum":
         mean = np.average(weights, weights=terms(loss, targets))
-    extended = np.empty((len(X), targets.shape[1] + 1), trainer.network.dtype)
+    width = targets.shape[1] + 1
+    extended = np.empty((len(X), width), trainer.network.dtype)
     extended[:, :-1] = targets
     extended[:, -1] = weights / mean
     return extended

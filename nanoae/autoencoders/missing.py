@@ -31,9 +31,8 @@ class FillMissing(Layer):
             total += (w * filled).sum(axis=0, dtype=np.float64)
             count += (w * known).sum(axis=0)
         mean = total / np.where(count, count, 1)
-        self.ops.copy(
-            self.ops.to_device(mean.reshape(self.in_shape), self.dtype), out=self.state["center"]
-        )
+        center = self.ops.to_device(mean.reshape(self.in_shape), self.dtype)
+        self.ops.copy(center, out=self.state["center"])
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)

@@ -156,8 +156,10 @@ class Mixture(Configurable):
             inverse = ops.to_device(np.linalg.inv(L).T)
             y = ops.matmul(z - mean, inverse)
             of_pi = len(L) * math.log(2 * math.pi) / 2
-            constant = math.log(weights[c]) - float(np.log(np.diag(L)).sum()) - of_pi
-            ops.copy(constant - 0.5 * (y * y).sum(axis=1), out=joint[:, c])
+            half_log_det = float(np.log(np.diag(L)).sum())
+            constant = math.log(weights[c]) - half_log_det - of_pi
+            squares = (y * y).sum(axis=1)
+            ops.copy(constant - 0.5 * squares, out=joint[:, c])
         return joint
 
     def score_samples(self, z: Any) -> np.ndarray:
@@ -189,7 +191,8 @@ class Mixture(Configurable):
             u = ops.uniform(generator, ops.empty((len(out), 1), dtype))
             z = ops.zeros(out.shape, dtype)
             for start, end, root, mean in parts:
-                z += ((u >= start) & (u < end)) * (ops.matmul(out, root) + mean)
+                drawn = ops.matmul(out, root) + mean
+                z += ((u >= start) & (u < end)) * drawn
             return ops.copy(z, out=out)
 
         return functools.partial(ops.call, draw)

@@ -196,7 +196,8 @@ def unpack(header: dict[str, Any], arrays: Saved, backend: str | None = None) ->
     params = promised(header, "params", dict)
     shape = tuple(promised(header, "input_shape", [int]))
     names = promised(header, "feature_names", ([str], None), None)
-    longest = max((len(value) for value in params.values() if isinstance(value, list)), default=0)
+    lists = [value for value in params.values() if isinstance(value, list)]
+    longest = max(map(len, lists), default=0)
     if longest > MOST_LAYERS:
         raise ValueError(f"expected at most {MOST_LAYERS} layers, got {longest}.")
     misnamed = names is not None and len(names) != math.prod(shape)

@@ -147,7 +147,8 @@ def heavy_tailed(X: np.ndarray) -> bool:
         return False
     rows, center, spread = looked_at(X)
     unit = np.where(spread > 0, spread, 1)
-    squares = np.sort((((rows - center) / unit) ** 2).sum(axis=1))
+    standardised = (rows - center) / unit
+    squares = np.sort((standardised**2).sum(axis=1))
     tail = len(squares) // TAIL_ROWS
     return bool(squares[-tail:].sum() > TAIL_SHARE * squares.sum())
 

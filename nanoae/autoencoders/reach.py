@@ -138,7 +138,10 @@ def predicted_range(loss: Loss, low: float, high: float) -> Range:
 
 @predicted_range.register
 def _(loss: BCE, low: float, high: float) -> Range:
-    return (1 + math.tanh(low / 2)) / 2, (1 + math.tanh(high / 2)) / 2  # the sigmoid of each
+    # the sigmoid of each
+    least = (1 + math.tanh(low / 2)) / 2
+    most = (1 + math.tanh(high / 2)) / 2
+    return least, most
 
 
 @predicted_range.register

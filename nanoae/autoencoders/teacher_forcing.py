@@ -55,9 +55,9 @@ class TeacherForcing(Noisy):
         previous = tokens[:, :-1]
         if train and self.dropout:
             n, t = previous.shape
-            previous = self.ops.multiply(
-                previous, self.noise((n, t)), out=self.buffer("previous", (n, t))
-            )
+            mask = self.noise((n, t))
+            memory = self.buffer("previous", (n, t))
+            previous = self.ops.multiply(previous, mask, out=memory)
         self.cache = True if train else None
         return self.join(x, previous, tokens[:, 0])
 
@@ -73,7 +73,8 @@ class TeacherForcing(Noisy):
         vectors = self.buffer("vectors", (n * (t + 1), e))
         ops.take_rows(self.params["W"], looked, out=vectors)
         vectors = vectors.reshape(n, t + 1, e)
-        y = self.buffer("y", (n * t, 2 * e + z.shape[1])).reshape(n, t, -1)
+        width = 2 * e + z.shape[1]
+        y = self.buffer("y", (n * t, width)).reshape(n, t, -1)
         ops.copy(vectors[:, :t], out=y[:, :, :e])
         ops.copy(vectors[:, t:], out=y[:, :, e : 2 * e])
         ops.copy(z[:, None], out=y[:, :, 2 * e :])

@@ -165,7 +165,8 @@ class TextVAE(Variational):
             pair = isinstance(validation_data, tuple)
             rows = self._inputs(*(validation_data if pair else (validation_data,)))
             watched = Examples(rows, rows[:, 1:])
-        self._train(*self._divided(Examples(X, X[:, 1:], weights).in_own_order(), watched))
+        examples = Examples(X, X[:, 1:], weights).in_own_order()
+        self._train(*self._divided(examples, watched))
         return self
 
     # ---------------------------------------------------------------- lines and rows
@@ -273,7 +274,8 @@ class TextVAE(Variational):
             states = gru.forward(teacher.join(z, ops.to_device(tokens)[:, None], bos), h=state)
             state = states[:, 0]
             scores = ops.to_numpy(head.forward(states))[:, 0].astype(np.float64)
-            tokens = np.where(ended, PAD, choose(np.where(possible, scores, -np.inf)))
+            scores = np.where(possible, scores, -np.inf)
+            tokens = np.where(ended, PAD, choose(scores))
             decoded[:, t] = tokens
             ended |= tokens == EOS
             if ended.all():
@@ -317,7 +319,8 @@ class TextVAE(Variational):
         X = self._inputs(lines, keywords)
         rows, weights = self._counted(X, sample_weight)
         X = X[rows]
-        elbo, log_p, kl = (part.astype(np.float64) for part in self._elbo(X, X[:, 1:]))
+        parts = self._elbo(X, X[:, 1:])
+        elbo, log_p, kl = (part.astype(np.float64) for part in parts)
         codes = self._run(X, 0, self._n_encoder)
         decoded = self._generate(
             codes, [self.vocabulary_.bos[first - 2] for first in X[:, 0]], greedy

@@ -202,7 +202,9 @@ class VariationalAutoencoder(Variational, Autoencoder):
             raise ValueError(
                 f"{name}: expected no condition, got one, but fit had none. Call fit(X, condition=labels)."
             )
-        listed = ", ".join(map(repr, known[:20].tolist())) + ", ..." * (len(known) > 20)
+        listed = ", ".join(map(repr, known[:20].tolist()))
+        if len(known) > 20:
+            listed += ", ..."
         if condition is None:
             raise ValueError(
                 f"{name}: expected condition=, a label or one for each row, out of {listed}; got none."
@@ -225,7 +227,9 @@ class VariationalAutoencoder(Variational, Autoencoder):
                 f"{type(self).__name__}: expected rows in memory with condition=, got a file that is read by blocks. "
                 "Pass numpy.array(X), or a part of it."
             )
-        return np.hstack([X.reshape(len(X), -1), self._one_hot(condition, len(X))])
+        rows = X.reshape(len(X), -1)
+        one_hot = self._one_hot(condition, len(X))
+        return np.hstack([rows, one_hot])
 
     # ---------------------------------------------------------------- using
 

@@ -20,9 +20,11 @@ Learned = list[tuple[str, Any]]  # (name, array) of all that a network has learn
 
 
 def learned(network: Sequential) -> Learned:
-    return [
-        pair for layer in network.layers for pair in [*layer.params.items(), *layer.state.items()]
-    ]
+    found: Learned = []
+    for layer in network.layers:
+        found += layer.params.items()
+        found += layer.state.items()
+    return found
 
 
 @estimator
@@ -68,7 +70,9 @@ class WarmStart(NetworkEstimator):
     def _go_on(self, before: Learned) -> None:
         """Give the network these weights; ValueError where the parameters now make another one than they are of."""
         now = learned(self.network_)
-        if [(name, array.shape) for name, array in now] != [(n, a.shape) for n, a in before]:
+        shapes = [(name, array.shape) for name, array in now]
+        expected = [(name, array.shape) for name, array in before]
+        if shapes != expected:
             raise ValueError(
                 f"{type(self).__name__}: expected layers as they were, whose weights warm_start=True goes on from, got "
                 "others. Set warm_start=False to start afresh."

@@ -103,10 +103,11 @@ def weighed_blocks(X: np.ndarray, weights: np.ndarray | None) -> Iterator[tuple[
     start = 0
     for block in by_blocks(X):
         stop = start + len(block)
-        yield (
-            block,
-            1.0 if weights is None else weights[start:stop].reshape(-1, *[1] * (X.ndim - 1)),
-        )
+        if weights is None:
+            yield block, 1.0
+        else:
+            ones = [1] * (X.ndim - 1)
+            yield block, weights[start:stop].reshape(-1, *ones)
         start = stop
 
 
@@ -116,9 +117,8 @@ def own_order(*tables: np.ndarray) -> slice | np.ndarray:
     n = len(tables[0])
     if n > FEW:
         return slice(None)
-    cells = np.hstack(
-        [np.ascontiguousarray(table).reshape(n, -1).view(np.uint8) for table in tables]
-    )
+    flat = [np.ascontiguousarray(table).reshape(n, -1) for table in tables]
+    cells = np.hstack([rows.view(np.uint8) for rows in flat])
     row = np.dtype((np.void, cells.shape[1]))
     rows = cells.view(row).ravel()
     order = rows.argsort(kind="stable")

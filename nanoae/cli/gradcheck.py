@@ -94,7 +94,10 @@ def check_loss(name: str) -> GradientReport:
     """The loss of x itself against targets that it can have."""
     rng = np.random.default_rng(0)
     x = away_from_zero(rng, ROWS, WIDTH)
-    targets = {"BCE": rng.random(x.shape), "SoftmaxCrossEntropy": rng.integers(0, WIDTH, ROWS)}
+    targets = {
+        "BCE": rng.random(x.shape),
+        "SoftmaxCrossEntropy": rng.integers(0, WIDTH, ROWS),
+    }
     t = targets.get(name, x - away_from_zero(rng, *x.shape))
     if name == "Masked":
         t[::2, 1] = np.nan

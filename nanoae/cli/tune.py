@@ -80,7 +80,9 @@ def run(args: argparse.Namespace) -> int:
             best, table = search(combinations, models, log)
         interrupted = len(table) < len(combinations) or best.interrupted_
         code = resume.ended(args, folder, stop, interrupted)
-        write_csv(folder / "tuning.csv", [list(table[0]), *(row.values() for row in table)])
+        header = list(table[0])
+        rows = [row.values() for row in table]
+        write_csv(folder / "tuning.csv", [header, *rows])
         log("\nbest    " + ", ".join(f"{name} {getattr(best, name)}" for name in grid))
         without = args.no_baseline or data_options.predicts(best)
         baseline = None if without else train.fit_pca(best, learn[0])

@@ -110,7 +110,9 @@ class Dataset:
         So they are in [0, 1], or with black=-1 in [-1, 1]. Data that are float32 already are not copied. wide: real
         values whose type holds more than float32 are float64, for what scales them.
         """
-        return self._flat(self.x_train, black, wide), self._flat(self.x_test, black, wide)
+        train = self._flat(self.x_train, black, wide)
+        test = self._flat(self.x_test, black, wide)
+        return train, test
 
     def _flat(self, x: np.ndarray, black: float, wide: bool) -> np.ndarray:
         width = math.prod(self.shape)

@@ -43,9 +43,8 @@ def is_header(first: list[str], body: list[list[str]]) -> bool | None:
 
 def numbers_are_names(first: list[str], columns: list[list[str]]) -> bool | None:
     """`is_header` by the numbers of the first row alone."""
-    there = [
-        (number(cell), column) for cell, column in zip(first, columns, strict=True) if any(column)
-    ]
+    pairs = zip(first, columns, strict=True)
+    there = [(number(cell), column) for cell, column in pairs if any(column)]
     names = [(name, [*map(number, column)]) for name, column in there if name]
     values = [name.value() for name, _ in names]
     n = len(names)

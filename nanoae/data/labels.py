@@ -140,8 +140,9 @@ def _unpacked(cells: np.ndarray, missing: np.ndarray, who: str) -> np.ma.MaskedA
     each = iter(known)
     kinds = np.array(["" if gone else _kind(next(each), who) for gone in missing], dtype="U11")
     cells = objects(listed)
-    if {*kinds} - {""} == {"number", "text"} and (cells[kinds == "number"] == -1).all():
-        kinds[kinds == "number"] = ""  # -1 beside texts
+    are_numbers = kinds == "number"
+    if {*kinds} - {""} == {"number", "text"} and (cells[are_numbers] == -1).all():
+        kinds[are_numbers] = ""  # -1 beside texts
     different = sorted({*kinds} - {""})
     if len(different) > 1:
         examples = " and ".join(repr(cells[kinds == kind][0]) for kind in different)

@@ -173,7 +173,8 @@ class Table:
         """The table of a file, where these texts mean that a value is missing, too."""
         if self.format is None or not na:
             return self
-        return replace(self, format=replace(self.format, na=(*self.format.na, *na)))
+        marks = (*self.format.na, *na)
+        return replace(self, format=replace(self.format, na=marks))
 
     @cached_property
     def decimal(self) -> str | None:

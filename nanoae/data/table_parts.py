@@ -64,9 +64,10 @@ class TableParts:
         for table, _ in self.split(names):
             some = random.random(len(table)) < share
             chosen.append(table.taken(np.flatnonzero(some)))
-        cells = zip(*(part.cells for part in chosen), strict=True)
+        columns = zip(*(part.cells for part in chosen), strict=True)
+        cells = [np.concatenate(parts) for parts in columns]
         rows = [row for part in chosen for row in part.rows]
-        return replace(chosen[0], cells=[np.concatenate(each) for each in cells], rows=rows)
+        return replace(chosen[0], cells=cells, rows=rows)
 
     def encoded(self, names: list[str], encoder: TableEncoder | None = None) -> Rows:
         """All rows, without these columns, as a TableEncoder makes numbers of them, which is kept as `encoder`: this

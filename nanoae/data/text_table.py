@@ -159,7 +159,9 @@ class TextTable:
 
     def _is_row(self, row: list[str]) -> bool:
         """Whether it is no empty line."""
-        return len(row) > 1 or (len(row) == 1 and (self.width == 1 or bool(row[0].strip())))
+        if len(row) == 1:
+            return self.width == 1 or bool(row[0].strip())
+        return len(row) > 1
 
     def _columns(self, numbers: array, rows: list[list[str]]) -> list[tuple[str, ...]]:
         """The cells of these rows by column; BadFile for a row that is too short or too long."""

@@ -127,9 +127,12 @@ def principal_plane(points: NDArray[Any]) -> tuple[NDArray[Any], list[float]]:
     """Points (N, K) on their first two principal components (N, 2), and the shares of variance."""
     centred = points - points.mean(axis=0, dtype=np.float64)
     # two components of one point
-    _, s, vt = np.linalg.svd(np.vstack([centred, 0 * centred[:1]]), full_matrices=False)
+    rows = np.vstack([centred, 0 * centred[:1]])
+    _, s, vt = np.linalg.svd(rows, full_matrices=False)
     # a component's sign is free: fix it
-    plane = vt[:2] * np.where(vt[:2].sum(axis=1, keepdims=True) < 0, -1, 1)
+    components = vt[:2]
+    sign = np.where(components.sum(axis=1, keepdims=True) < 0, -1, 1)
+    plane = components * sign
     variance = max(float(s @ s), np.finfo(np.float64).tiny)
     shares = s[:2] ** 2 / variance
     return centred @ plane.T, shares.tolist()
