@@ -47,9 +47,8 @@ class Member:
 
     def __init__(self, scaler, model, scores, seed: np.random.SeedSequence | None = None):
         self.scaler, self.scores = copy.deepcopy((scaler, scores))
-        self.model = copy.deepcopy(model).set_output(
-            transform="default"
-        )  # arrays, whatever scikit-learn is told
+        self.model = copy.deepcopy(model)
+        self.model.set_output(transform="default")  # arrays, whatever scikit-learn is told
         if "scaling" in self.model.get_params(deep=False):
             self.model.set_params(scaling="none")  # its rows are scaled by this one's scaler
         self.numbers: Any = ...  # the columns that the scaler is for: all, or those of numbers

@@ -22,9 +22,8 @@ from nanoae.engine.losses import Loss
 from nanoae.training.evaluation import rows_at_a_time
 from nanoae.training.loop import Trainer
 
-ACTIVE = (
-    0.01  # variance over the data of a unit's mean, above which it tells something (Burda 2016)
-)
+# variance over the data of a unit's mean, above which it tells something (Burda 2016)
+ACTIVE = 0.01
 
 
 @estimator

@@ -91,21 +91,17 @@ class Cublas:
         ]
         self.handle = pointer()
         check(library.cublasCreate_v2(ctypes.byref(self.handle)), "cublasCreate")
-        weakref.finalize(
-            self, library.cublasDestroy_v2, self.handle
-        ).atexit = False  # with the thread
+        end = weakref.finalize(self, library.cublasDestroy_v2, self.handle)
+        end.atexit = False  # with the thread
 
     def use(self, stream: int) -> None:
         """Compute on `stream`, its address. Setting it makes cuBLAS forget the workspace."""
         if stream != self.stream:
             check(self.library.cublasSetStream_v2(self.handle, stream), "cublasSetStream")
             workspace = self.workspace
-            check(
-                self.library.cublasSetWorkspace_v2(
-                    self.handle, workspace.data.ptr, workspace.nbytes
-                ),
-                "cublasSetWorkspace",
-            )
+            address = workspace.data.ptr
+            status = self.library.cublasSetWorkspace_v2(self.handle, address, workspace.nbytes)
+            check(status, "cublasSetWorkspace")
             self.stream = stream
 
     def gemm(self, a: Array, b: Array, out: Array, precision: str) -> None:

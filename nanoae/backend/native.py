@@ -32,9 +32,8 @@ COMPILERS = ("c++", "g++", "clang++")
 FLAGS = (
     "-std=c++17 -O3 -march=native -fPIC -pthread -fopenmp-simd -fno-math-errno -fno-trapping-math"
 )
-CLANG_FLAGS = (
-    "-mllvm -inline-threshold=100000 -Wno-pass-failed"  # else calls stay in loops: no SIMD
-)
+# else calls stay in loops: no SIMD
+CLANG_FLAGS = "-mllvm -inline-threshold=100000 -Wno-pass-failed"
 BLOCK = 1 << 14  # elements of a block, which one thread computes from its beginning to its end
 begin: Any = ctypes.c_char.from_buffer  # with addressof a fifth of the time of `x.ctypes.data`
 

@@ -113,9 +113,8 @@ class Recorded(Repeated):
 
     def __init__(self, ops: Any):
         super().__init__(ops)
-        self.recordings: dict[
-            Any, tuple[Recording, int]
-        ] = {}  # kind of work -> its recording, allocations so far
+        # kind of work -> its recording, allocations so far
+        self.recordings: dict[Any, tuple[Recording, int]] = {}
 
     def run(self, kind, work, times):
         recording, allocations = self.recordings.get(kind, (None, 0))

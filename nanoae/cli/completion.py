@@ -7,9 +7,8 @@ import os
 
 from nanoae.cli.options import command
 
-ASKED = (
-    "_ARGCOMPLETE"  # in the environment, where the shell's script wants to know what may come next
-)
+# in the environment, where the shell's script wants to know what may come next
+ASKED = "_ARGCOMPLETE"
 
 
 def add_to(commands) -> None:

@@ -21,9 +21,8 @@ CHANNELS = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGB": "RGB"
 # and "I", as older Pillows call PNG and PNM of 16 bits
 SIXTEEN = ("I;16", "I;16B", "I;16L", "I;16N")
 WHITE_IS_ZERO, BITS_PER_SAMPLE, PHOTOMETRIC = 0, 258, 262  # of TIFF
-START_OF_CODESTREAM = (
-    b"\xff\x4f\xff\x51"  # of JPEG 2000; the first channel's bits stand 42 bytes further on
-)
+# of JPEG 2000; the first channel's bits stand 42 bytes further on
+START_OF_CODESTREAM = b"\xff\x4f\xff\x51"
 HEAD_BYTES = 1 << 16
 
 

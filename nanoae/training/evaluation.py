@@ -10,12 +10,10 @@ from nanoae.backend import Array
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 
-EVALUATION_ROWS = (
-    1024  # rows per forward outside training: large enough for BLAS, small enough to stay in cache
-)
-EVALUATION_IMAGES = (
-    100  # of images, whose windows take many times their memory, which each thread keeps
-)
+# rows per forward outside training: large enough for BLAS, small enough to stay in cache
+EVALUATION_ROWS = 1024
+# of images, whose windows take many times their memory, which each thread keeps
+EVALUATION_IMAGES = 100
 # in their outputs: fewer rows where one is a whole line of scores over all words
 EVALUATION_NUMBERS = 1 << 22
 

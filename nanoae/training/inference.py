@@ -38,9 +38,8 @@ def inference(network: Sequential, start: int, stop: int | None, loss: Loss | No
 class Inference(Reused):
     """The layers, fused: called with x (N, ...), on the device, it writes their output to `out`, on the host."""
 
-    fused = (
-        ThreadLocal()
-    )  # the layers in fewer passes over memory; a sigmoid that the loss means is one of them
+    # the layers in fewer passes over memory; a sigmoid that the loss means is one of them
+    fused = ThreadLocal()
     predict = ThreadLocal()  # else the loss's `predict`, where it does anything
     recordings = ThreadLocal()  # (rows, type) -> the recording, its x, its y
     watched = ThreadLocal()  # where the settings stand that these are good for

@@ -55,9 +55,8 @@ class Trainer(Reused):
 
     weights: np.ndarray | None = None
     model: Any = None  # the estimator whose network this is, for callbacks: a weak reference that acts like it
-    measure: Callable[..., float] | None = (
-        None  # of (x, t, scale): the validation loss, if not `evaluate`
-    )
+    # of (x, t, scale): the validation loss, if not `evaluate`
+    measure: Callable[..., float] | None = None
     good: tuple[Facts, Arrays] | None = None  # how things stood before the epoch under way
     checkpoints: Checkpoints | None = None  # of the fit under way
     total: Any = 0.0  # of the losses of the epoch under way, each times its rows

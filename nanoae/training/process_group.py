@@ -22,9 +22,8 @@ from nanoae.backend.host_sums import HostSums
 SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS")
 SWITCH = "NANOAE_MPI"  # 0: each process is by itself
 GRACE = 2.0  # seconds in which all ranks meet an error, if it is one that all of them meet
-PASSED_ON = (
-    0.5  # seconds in which mpiexec passes on what was written; what it has not read then is lost
-)
+# seconds in which mpiexec passes on what was written; what it has not read then is lost
+PASSED_ON = 0.5
 
 Report = Callable[[BaseException], int]  # tells of an error; the exit code
 
