@@ -89,7 +89,8 @@ class OfDetector(Parts):
             return folds[0]
         weights = weights_of_folds(ensemble.seen, self.columns, self.size)
         columns = [each.reshape(-1, 1) for each in folds]
-        return (self.graph.concat(columns) * weights).sum(1)
+        weighted = self.graph.concat(columns) * weights
+        return weighted.sum(1)
 
     def score_of(self, members: list[Member]) -> Value:
         """(N,): the root of a weighted mean of squared standings, or the one score as it is."""
@@ -124,7 +125,11 @@ class OfDetector(Parts):
         normal = (self.model.threshold_ - score) >= 0.0  # so that NaN is abnormal
         label = normal.where(np.array(self.normal), np.array(self.abnormal))
         p = self.p_value(score)
-        return {"score": (score, ()), "label": (label, ()), "p_value": (p, ())}
+        return {
+            "score": (score, ()),
+            "label": (label, ()),
+            "p_value": (p, ()),
+        }
 
     def p_value(self, score: Value) -> Value:
         """(1 + #{calibration scores >= s}) / (n + 1), those equal but for rounding among them; the least one of NaN."""
@@ -132,7 +137,8 @@ class OfDetector(Parts):
         n = len(usual)
         least = score - score.apply("Abs") * ROUNDING
         below = counted(usual[None], least.reshape(-1, 1), strictly=True)
-        p = (1.0 + n - below.reshape(-1).cast(np.float64)) / (n + 1.0)
+        count = below.reshape(-1).cast(np.float64)
+        p = (1.0 + n - count) / (n + 1.0)
         return score.is_nan().where(np.array(1 / (n + 1)), p)
 
     def encoder(self) -> Outputs:
@@ -168,8 +174,10 @@ class OfClusters(Parts):
         abnormality = arrays["abnormality_"].astype(np.float64)
         code, _ = self.coder.encoder()["code"]
         code = code.cast(np.float64)
-        d = (centers * centers).sum(axis=1) - 2 * (code @ centers.T)  # and |code|², of no matter
-        p = (d * (-4 / facts["spread"])).apply("Softmax", axis=1)
+        squared_norms = (centers * centers).sum(axis=1)
+        d = squared_norms - 2 * (code @ centers.T)  # and |code|², of no matter
+        logits = d * (-4 / facts["spread"])
+        p = logits.apply("Softmax", axis=1)
         score = (p @ abnormality[:, None]).reshape(-1)
         normal = (-self.model.offset_ - score) >= 0.0
         label = normal.where(np.array(1), np.array(-1))

@@ -134,7 +134,8 @@ class Graph:
             singles = [
                 value.cast(np.float32) if isinstance(value, Value) else value for value in inputs
             ]
-            return self.node(operator, *singles, output=output, **attributes).cast(np.float64)
+            result = self.node(operator, *singles, output=output, **attributes)
+            return result.cast(np.float64)
         names = ["" if value is None else self.value(value, first.dtype).name for value in inputs]
         name = f"{operator}_{len(self.nodes)}"
         results = [f"{name}_{i}" for i in range(OUTPUTS.get(operator, 1))]
@@ -176,7 +177,8 @@ class Graph:
         """n more columns (N, n) of the input `noise`, which are to be of N(0, 1)."""
         _, (start,) = self.inputs.get("noise", (None, (0,)))
         stop = start + n
-        return self.input("noise", dtype, (stop,)).part(start, stop)
+        noise = self.input("noise", dtype, (stop,))
+        return noise.part(start, stop)
 
     def _outside(self, dtype: Any) -> np.dtype:
         return np.dtype(np.float32 if self.single and dtype == np.float64 else dtype)

@@ -21,7 +21,8 @@ def weights_of_folds(seen: SeenRows, X: Value, columns: int) -> Value:
     """(F, N, 1): what each fold's networks count in the score of each row of X (N, D): `SeenRows.of_folds`."""
     n_folds = seen.weights.shape[1]
     seen_keys = seen.keys.view(np.int64)
-    same = keys(X, columns).equal(seen_keys).cast(np.float64)
+    same = keys(X, columns).equal(seen_keys)
+    same = same.cast(np.float64)
     known = same.sum(1, keep=True) > 0.0
     return known.where(same @ seen.weights, np.full(n_folds, 1 / n_folds))
 
@@ -44,7 +45,8 @@ def xor_shifted(bits: Value, places: int) -> Value:
 def bits_of(v: Value) -> Value:
     """The bits of float64 as int64; one NaN for all, and +0 for -0."""
     size = v.apply("Abs").apply("Min", np.finfo(float).max)
-    e = (counted(POWERS, size, strictly=False) - 1).apply("Max", np.array(0))
+    place = counted(POWERS, size, strictly=False) - 1
+    e = place.apply("Max", np.array(0))
     m = size / looked_up(POWERS, e)
     bits = e * 2**52 + (m * 2.0**52).cast(np.int64)
     sign = np.array(np.iinfo(np.int64).min)

@@ -136,7 +136,8 @@ def window(layer: Any) -> dict[str, Any]:
 def _(layer: Embedding, x: Value) -> Value:
     words = x if x.kind == "i" else x.apply("Round").cast(np.int64)
     x.graph.remembered[layer] = words
-    return x.graph.constant(layer.params["W"]).take(words)
+    vectors = x.graph.constant(layer.params["W"])
+    return vectors.take(words)
 
 
 def gru(layer: GRU, x: Value, h: Value | None) -> Value:
@@ -149,10 +150,18 @@ def gru(layer: GRU, x: Value, h: Value | None) -> Value:
     W, U, b, c = (array[..., order] for array in layer.params.values())
     biases = np.concatenate([b, c])
     start = None if h is None else h.reshape(1, -1, o)
-    states = x.transpose(1, 0, 2).apply(
-        "GRU", W.T[None], U.T[None], biases[None], None, start,
-        hidden_size=o, linear_before_reset=1, output=int(layer.last),
-    )  # fmt: skip
+    steps = x.transpose(1, 0, 2)
+    states = steps.apply(
+        "GRU",
+        W.T[None],
+        U.T[None],
+        biases[None],
+        None,
+        start,
+        hidden_size=o,
+        linear_before_reset=1,
+        output=int(layer.last),
+    )
     if layer.last:
         return states.reshape(-1, o)
     return states.apply("Squeeze", [1]).transpose(1, 0, 2)  # of (T, 1, N, O)
@@ -161,7 +170,8 @@ def gru(layer: GRU, x: Value, h: Value | None) -> Value:
 @translate.register
 def _(layer: TimeDistributed, x: Value) -> Value:
     inside = x.reshape(-1, *layer.in_shape[1:])
-    return translate(layer.layer, inside).reshape(-1, *layer.out_shape)
+    y = translate(layer.layer, inside)
+    return y.reshape(-1, *layer.out_shape)
 
 
 @translate.register

@@ -170,30 +170,34 @@ class OfCoder(Parts):
         return y + finite.reshape(-1, *[1] * len(shape))
 
     def encoder(self) -> Outputs:
-        return {"code": (self.of_finite(self.hidden, self.code_shape), self.code_shape)}
+        code = self.of_finite(self.hidden, self.code_shape)
+        return {"code": (code, self.code_shape)}
 
     def decoder(self) -> Outputs:
         code = self.graph.input("code", self.dtype, self.code_shape)
-        return {"reconstruction": (self.told(self.output(code)), self.shape)}
+        again = self.told(self.output(code))
+        return {"reconstruction": (again, self.shape)}
 
     @functools.cached_property
     def again(self) -> Value:
         """What `reconstruct` gives."""
-        return self.of_finite(self.told(self.output(self.hidden)), self.shape)
+        again = self.told(self.output(self.hidden))
+        return self.of_finite(again, self.shape)
 
     def reconstruction(self) -> Outputs:
         return {"reconstruction": (self.again, self.shape)}
 
     def scores(self) -> Outputs:
         """The mean of (x - x̂)² over what is known of a row; 0 where nothing is."""
-        error = (self.x - self.again).reshape(-1, self.size)
-        error = error * error
+        difference = (self.x - self.again).reshape(-1, self.size)
+        error = difference * difference
         if not self.masked:
             return {"error": (error.mean(1), ())}
         missing = self.x.is_nan().reshape(-1, self.size)
         known = self.size - missing.cast(error.dtype).sum(1)
         total = missing.where(0.0, error).sum(1)
-        return {"error": (total / known.apply("Max", 1.0), ())}
+        mean = total / known.apply("Max", 1.0)
+        return {"error": (mean, ())}
 
 
 @parts_of.register(PCA)
@@ -230,7 +234,8 @@ class OfEstimator(OfCoder):
         return forward(self.net, self.inputs, 0, self.n_encoder)
 
     def output(self, code: Value) -> Value:
-        return meaning(self.model.loss_, forward(self.net, code, self.n_encoder))
+        y = forward(self.net, code, self.n_encoder)
+        return meaning(self.model.loss_, y)
 
 
 parts_of.register(Autoencoder, OfEstimator)
@@ -248,8 +253,9 @@ class OfVariational(OfEstimator):
         classes = self.model.classes_
         kind = object if classes.dtype.kind == "U" else classes.dtype
         label = self.graph.input("condition", kind, ())
-        same = label.reshape(-1, 1).equal(classes[None]).cast(self.dtype)
-        return same / same.sum(1, keep=True)
+        same = label.reshape(-1, 1).equal(classes[None])
+        one_hot = same.cast(self.dtype)
+        return one_hot / one_hot.sum(1, keep=True)
 
     @functools.cached_property
     def inputs(self) -> Value:
@@ -265,7 +271,8 @@ class OfVariational(OfEstimator):
 
     def bound(self) -> Outputs:
         log_p, kl, _ = self.terms()
-        return {"elbo": (log_p.reshape(-1) - kl, ()), "kl": (kl, ())}
+        elbo = log_p.reshape(-1) - kl
+        return {"elbo": (elbo, ()), "kl": (kl, ())}
 
     def bound_of(self, importance_samples: int | None) -> Value:
         """(N,): what `score_samples` gives, for such noise."""
@@ -283,17 +290,22 @@ class OfVariational(OfEstimator):
         """
         k = self.model.code_size_
         noise = self.graph.noise(samples * k, self.dtype).reshape(-1, samples, k)
-        stats = forward(self.net, self.inputs, 0, self.n_encoder - 1).reshape(-1, 1, 2 * k)
+        stats = forward(self.net, self.inputs, 0, self.n_encoder - 1)
+        stats = stats.reshape(-1, 1, 2 * k)
         mu = stats.part(0, k, axis=2)
         logvar = stats.part(k, 2 * k, axis=2).apply("Min", LOGVAR_MAX)
         std = (logvar * 0.5).apply("Exp")
         z = mu + std * noise
-        y = forward(self.net, z.reshape(-1, k), self.n_encoder).reshape(-1, samples, self.size)
-        t = self.read.cast(self.dtype).reshape(-1, 1, self.size)
+        y = forward(self.net, z.reshape(-1, k), self.n_encoder)
+        y = y.reshape(-1, samples, self.size)
+        t = self.read.cast(self.dtype)
+        t = t.reshape(-1, 1, self.size)
         loss = self.model.loss_
         log_p = costs(loss, y, t).sum(2) * -loss.weight
-        kl = (mu * mu + std * std - 1.0 - logvar).sum(1, 2) * 0.5 + self.finite
-        return log_p, kl, (noise * noise + logvar - z * z).sum(2) * 0.5
+        nats = (mu * mu + std * std - 1.0 - logvar).sum(1, 2) * 0.5
+        kl = nats + self.finite
+        ratio = (noise * noise + logvar - z * z).sum(2) * 0.5
+        return log_p, kl, ratio
 
 
 class OfPredictor(OfEstimator):
@@ -325,4 +337,5 @@ class OfRegressor(OfPredictor):
         """y = zero + unit · the output, in float64."""
         zero, unit = self.model.to_file()[0]["target"]
         y = self.head.reshape(-1).cast(np.float64)
-        return {"prediction": (y * unit + zero, ())}
+        y = y * unit + zero
+        return {"prediction": (y, ())}

@@ -23,10 +23,23 @@ from nanoae.interchange.weights import as_array, network_of, set_weights, state_
 
 # ---------------------------------------------------------------- from PyTorch
 
-PLAIN = {"dilation": (1, (1, 1)), "groups": (1,), "padding_mode": ("zeros",), "ceil_mode": (False,),
-         "return_indices": (False,), "count_include_pad": (True,), "divisor_override": (None,), "mode": ("nearest",),
-         "beta": (1, 1.0), "start_dim": (1,), "end_dim": (-1,), "dim": (1,), "track_running_stats": (True,),
-         "max_norm": (None,), "approximate": ("tanh",)}  # fmt: skip
+PLAIN = {
+    "dilation": (1, (1, 1)),
+    "groups": (1,),
+    "padding_mode": ("zeros",),
+    "ceil_mode": (False,),
+    "return_indices": (False,),
+    "count_include_pad": (True,),
+    "divisor_override": (None,),
+    "mode": ("nearest",),
+    "beta": (1, 1.0),
+    "start_dim": (1,),
+    "end_dim": (-1,),
+    "dim": (1,),
+    "track_running_stats": (True,),
+    "max_norm": (None,),
+    "approximate": ("tanh",),
+}
 
 
 class Pair(NamedTuple):
@@ -175,7 +188,8 @@ def to_torch(model: Any) -> Any:
     module = torch.nn.Sequential(*modules)
     module = module.to(getattr(torch, network.dtype.name))
     weights = state_dict(network)
-    module.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+    tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
+    module.load_state_dict(tensors)
     return module.eval()
 
 
@@ -200,7 +214,8 @@ def module_of(layer: Any, nn: Any) -> Any:
         if pair.layer is kind and (name != "BatchNorm1d" or len(layer.in_shape) == 1):
             values = [getattr(layer, own) for own in pair.ours.split()]
             given = dict(zip(pair.theirs.split(), values, strict=True))
-            return getattr(nn, name)(*layer.in_shape[: pair.sized], **given)
+            size = layer.in_shape[: pair.sized]
+            return getattr(nn, name)(*size, **given)
     if isinstance(layer, IN_TRAINING):
         return nn.Identity()
     raise ValueError(

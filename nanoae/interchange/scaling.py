@@ -16,13 +16,15 @@ def transformed(scaler: Any, x: Value, *shape: int) -> Value:
     if type(scaler) is Scaler:
         return x.cast(np.float32)
     z = standardised(scaler, x.reshape(-1, *shape))
-    return shaped_as(x, drawn_in(z, of_columns(scaler.limit_)))
+    z = drawn_in(z, of_columns(scaler.limit_))
+    return shaped_as(x, z)
 
 
 def restored(scaler: Any, z: Value, *shape: int) -> Value:
     """scaler.inverse_transform of such z float64: float64."""
     found = drawn_out(z.reshape(-1, *shape), of_columns(scaler.limit_))
-    return shaped_as(z, original(scaler, found))
+    found = original(scaler, found)
+    return shaped_as(z, found)
 
 
 @Formulas
@@ -66,7 +68,8 @@ def interpolated(at: np.ndarray, to: np.ndarray, x: Value, slope: np.ndarray) ->
     """Straight lines between the knots (n, D) at -> to, and beyond the last ones lines of that slope (D,)."""
     at = at.T[:, None]
     to = to.T[:, None]
-    inside = x.apply("Max", at[..., 0]).apply("Min", at[..., -1])
+    above = x.apply("Max", at[..., 0])
+    inside = above.apply("Min", at[..., -1])
     last_but_one = np.array(at.shape[-1] - 2)
     knot = counted(at, inside, strictly=False) - 1
     knot = knot.apply("Min", last_but_one).apply("Max", np.array(0))
@@ -75,7 +78,8 @@ def interpolated(at: np.ndarray, to: np.ndarray, x: Value, slope: np.ndarray) ->
     width = looked_up(at, knot + 1) - start
     rise = looked_up(to, knot + 1) - y
     steep = rise / (width > 0).where(width, 1.0)
-    return steep * (inside - start) + y + (x - inside) * of_columns(slope)
+    y = steep * (inside - start) + y
+    return y + (x - inside) * of_columns(slope)
 
 
 def shaped_as(x: Value, z: Value) -> Value:
@@ -87,7 +91,8 @@ def drawn_in(z: Value, limit: np.ndarray) -> Value:
     size = z.apply("Abs").apply("Min", LARGEST)
     beyond = (size - limit).apply("Max", 0.0)
     drawn = size.apply("Min", limit) + (1 + beyond).apply("Log")
-    return (z.apply("Sign") * drawn).cast(np.float32)
+    signed = z.apply("Sign") * drawn
+    return signed.cast(np.float32)
 
 
 def drawn_out(z: Value, limit: np.ndarray) -> Value:
@@ -106,7 +111,8 @@ def counted(table: np.ndarray, z: Value, strictly: bool) -> Value:
     """
     n = table.shape[-1]
     halvings = n.bit_length()
-    filled = np.full((*table.shape[:-1], 2**halvings - 1), np.inf, table.dtype)
+    shape = (*table.shape[:-1], 2**halvings - 1)
+    filled = np.full(shape, np.inf, table.dtype)
     filled[..., :n] = np.where(np.isnan(table), np.inf, table)
     place = z.is_nan().cast(np.int64) * 0
     for i in reversed(range(halvings)):

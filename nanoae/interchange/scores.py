@@ -51,7 +51,8 @@ def scored(score: kinds.Score, rows: Rows) -> Value:
 
 @scored.register
 def _(score: kinds.NegativeELBO, rows: Rows) -> Value:
-    return -1.0 * rows.of(rows.Z).bound_of(score.importance_samples)
+    parts = rows.of(rows.Z)
+    return -1.0 * parts.bound_of(score.importance_samples)
 
 
 @scored.register
@@ -62,13 +63,15 @@ def _(score: kinds.ReconstructionError, rows: Rows) -> Value:
 @scored.register
 def _(score: kinds.StandardisedError, rows: Rows) -> Value:
     variance = score.spread_.reshape(-1) ** 2
-    return (rows.squares(score.places_) / variance).mean(1)
+    terms = rows.squares(score.places_) / variance
+    return terms.mean(1)
 
 
 @scored.register
 def _(score: kinds.Mahalanobis, rows: Rows) -> Value:
     """(c - m)ᵀ C⁻¹ (c - m)"""
-    away = rows.of(rows.Z.cast(np.float64)).hidden - score.mean_
+    codes = rows.of(rows.Z.cast(np.float64)).hidden
+    away = codes - score.mean_
     return ((away @ score.precision_) * away).sum(1)
 
 
@@ -84,7 +87,8 @@ def _(score: kinds.NearestCodes, rows: Rows) -> Value:
         codes = codes @ score.whitening_
     k = max(min(score.k, len(r) - 1), 1)
     wanted = min(k + 1, len(r))
-    apart = (r * r).sum(axis=1) / 2 - codes @ r.T
+    squared_norms = (r * r).sum(axis=1)
+    apart = squared_norms / 2 - codes @ r.T
     if hasattr(score, "centers_"):
         centers = score.centers_
         near = codes.graph.constant(near_cells(score.starts_, centers, k + 1))
@@ -100,10 +104,11 @@ def _(score: kinds.NearestCodes, rows: Rows) -> Value:
     nearest = distance.part(0, k).mean(1)
     if wanted <= k:
         return nearest
-    size = np.sqrt((r * r).sum(axis=1).mean())
-    same = 1e-5 * float(size)
+    length = float(np.sqrt(squared_norms.mean()))
+    same = 1e-5 * length
     itself = (distance.part(0, 1) <= same).reshape(-1)
-    return itself.where(distance.part(1, wanted).mean(1), nearest)
+    others = distance.part(1, wanted).mean(1)
+    return itself.where(others, nearest)
 
 
 @scored.register
@@ -119,7 +124,8 @@ def _(score: kinds.ColumnTails, rows: Rows) -> Value:
     if hasattr(score, "rarity_"):
         category = ~np.isnan(score.rarity_)
         surprise = -np.log(np.where(category, score.rarity_, 1.0))
-        terms = z.graph.constant(category).where(z.cast(np.float64) * surprise, terms)
+        of_category = z.graph.constant(category)
+        terms = of_category.where(z.cast(np.float64) * surprise, terms)
     return rows.of_known(terms, score.places_).mean(1)
 
 

@@ -98,7 +98,8 @@ def state_dict(model: Any) -> StateDict:
     network = network_of(model)
     found = StateDict()
     for name, view in views(network).items():
-        found[name] = np.array(network.ops.to_numpy(view), order="C")
+        array = network.ops.to_numpy(view)
+        found[name] = np.array(array, order="C")
     found.activations = activations_of(network)
     return found
 
@@ -255,9 +256,8 @@ def from_sklearn(model: Any) -> Sequential | PCA:
         learned = ("mean_", "components_", "explained_variance_", "explained_variance_ratio_")
         arrays = {name: np.asarray(getattr(model, name), np.float64) for name in learned}
         found.from_file({"input_shape": [len(model.mean_)]}, Saved(arrays))
-        found.record_schema(
-            (model.components_.shape[1],), getattr(model, "feature_names_in_", None)
-        )
+        names = getattr(model, "feature_names_in_", None)
+        found.record_schema((model.components_.shape[1],), names)
         return found
     raise ValueError(
         f"from_sklearn: expected a fitted MLPRegressor, or PCA(whiten=False), got {model!r:.80}."
