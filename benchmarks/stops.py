@@ -178,6 +178,11 @@ def signalled(
             code = run.wait() if code is None else code
             if code == 0:
                 continue  # it had ended
+            if code == -getattr(signal, name):  # so it had, if nothing is left to do
+                done = run.steps
+                run.finish()
+                assert run.steps == done, f"{kind}, {name}: killed after {done} steps"
+                continue
             assert code == SIGNALS[name], (
                 f"{kind}, {name}: expected exit code {SIGNALS[name]}, got {code}"
             )
