@@ -16,11 +16,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
-# how the names of methods begin that learn something
+# The names of methods that learn something begin like this.
 CHANGES = ("fit", "partial_fit", "build", "label", "from_file")
 FREE = ("_", "get_", "set_")  # of those that have nothing to do with what was learned
 
-# an estimator, a thread, which method that is in, whether it changes the estimator
+# (an estimator, a thread, the method that it is in, whether that changes the estimator)
 Call = tuple[Any, int, str, bool]
 
 RUNNING: dict[int, Call] = {}  # in the order in which they began

@@ -16,7 +16,7 @@ except ImportError:
     # Windows: folders are not locked there, and open files cannot be removed anyway
     fcntl = None  # type: ignore[assignment]
 
-# seconds: who was just killed may be dead before the kernel has closed all that it had open
+# Tries, and seconds between: a killed process may be dead before the kernel has closed all that it had open.
 LOOKS, PAUSE = 50, 0.01
 
 

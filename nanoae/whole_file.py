@@ -87,7 +87,7 @@ def new_part(folder: Path, permissions: int | None) -> tuple[Path, int]:
     """A hidden new file, (path, descriptor), locked for as long as it is open."""
     while True:
         part = folder / f"{HIDDEN}{os.urandom(8).hex()}{UNFINISHED}"
-        # less the umask
+        # The kernel takes the umask off.
         descriptor = os.open(part, NEW, 0o666 if permissions is None else permissions)
         try:
             if permissions not in (None, os.fstat(descriptor).st_mode & 0o777):

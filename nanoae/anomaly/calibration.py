@@ -20,9 +20,9 @@ from nanoae.interval import Interval
 from nanoae.rows import by_blocks
 
 ROUNDING = 1e-6  # the share of a score by which it may be off: of a row among others, and of the same row alone
-# rows: below the first, more folds; above the second, one part of them is enough
+# Rows: below the first more folds are made, above the second one part held out is enough.
 FEW, MANY = 100, 5000
-# of many rows: the part that is held out of the training, and its most rows
+# The share of many rows that is held out of the training, and the most of them
 HELD, MOST_HELD = 0.2, 20_000
 
 

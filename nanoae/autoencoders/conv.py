@@ -85,7 +85,7 @@ class ConvAutoencoder(Autoencoder):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        # of tables only those of 784 columns
+        # Of tables only those of 784 columns are images.
         tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True
         return tags

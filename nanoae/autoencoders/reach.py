@@ -37,7 +37,7 @@ from nanoae.rows import extremes
 
 Range = tuple[Any, Any]  # the least and the largest number, or arrays of one for each feature
 UNBOUNDED: Range = (-math.inf, math.inf)
-# of the largest number: so far beyond an end it is still rounding
+# Relative to the largest number: so far beyond an end it is still rounding.
 ROUNDING = 4 * float(np.finfo(np.float32).eps)
 SCALES = {(0, 1): " (images: X / 255)", (-1, 1): " (images: X / 127.5 - 1)"}
 
@@ -103,7 +103,7 @@ RISING: dict[type, Callable[[Any], Range]] = {  # f(a) <= f(b) where a <= b -> t
     Tanh: lambda f: (-1, 1),
     Softplus: lambda f: (0, math.inf),
 }
-# from 0 to this, and from there on rising
+# These fall below 0 to this minimum, and rise from there on.
 FALLING_FIRST: dict[type, float] = {GELU: -0.170041, SiLU: -0.278465}
 
 

@@ -19,7 +19,7 @@ Packed = tuple[Facts, Arrays]  # what a model file holds: JSON-ready data, and a
 FLOATS = ("float32", "float64")
 WHOLE = ("int32", "int64")
 Shape = tuple[int | None, ...]
-# of a user's own parts
+# Types that the arrays of a user's own parts may have, too
 OTHERS = ("bool", "int8", "int16", "uint8", "uint16", "uint32", "uint64", "float16")
 
 

@@ -12,7 +12,7 @@ from nanoae.autoencoders.scaled import Scaled
 from nanoae.engine.layers import batch_of
 from nanoae.engine.network import Sequential
 
-# what is known of layers that are not built
+# What is known of layers before they are built
 SIZES = ("sizes", "hidden", "code_size", "encoder", "decoder")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from nanoae.autoencoders.pca import PCA
 from nanoae.autoencoders.plan import AUTO
 
-# that are compared: it takes no more than a fraction of a second
+# The most rows that are compared with PCA's: that takes a fraction of a second.
 MOST_ROWS = 2000
 MOST_COLUMNS = 1024
 AS_GOOD = 1.05  # times PCA's error, and ...

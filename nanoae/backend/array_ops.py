@@ -133,7 +133,7 @@ class ArrayOps(Buffered):
         dtype = dtype or like.dtype
         if like.flags.c_contiguous:
             return self.memory(like.shape, dtype, name)
-        # its axes, as they lie in memory
+        # The axes of `like`, as they lie in memory
         order = sorted(range(like.ndim), key=like.strides.__getitem__, reverse=True)
         axes = [order.index(axis) for axis in range(like.ndim)]
         lengths = tuple(like.shape[axis] for axis in order)

@@ -24,7 +24,7 @@ MOST_PARTS = 1024  # partial results of a sum
 SUMMANDS = 8  # of a thread, before the work goes to more blocks
 FLOATS = {"f": "float", "d": "double"}
 KERNELS = Path(__file__).with_name("kernels.cu").read_text(encoding="utf-8")
-# by their numbers there
+# The names of the activations, in the order of their numbers in kernels.cu
 ACTIVATIONS = [name.lower() for name in re.findall(r"^ +A\((\w+), ", KERNELS, re.MULTILINE)]
 
 

@@ -36,7 +36,7 @@ def primitive(name: str) -> bool:
 PRIMITIVES = set(filter(primitive, dir(Ops)))
 # Made of other primitives.
 COMPOSED = {"affine_activation", "activation_backward_bias"}
-# by NumPy
+# NumPy does these as fast.
 AS_GOOD = {"keep_mask", "top_k_mask", "add_rows", "im2col", "max_pool_backward"}
 LINE = 64  # bytes of a line of the cache
 SMALL = 1 << 13  # elements that NumPy has done with before Python has launched a kernel

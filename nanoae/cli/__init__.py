@@ -99,7 +99,7 @@ class Parser(argparse.ArgumentParser):
         if choice:
             message += "." + did_you_mean(choice[1], choice[2].replace("'", "").split(", "))
         elif "required" in message:
-            # by a name that is misspelt, it may be
+            # It may have been given by a misspelt name.
             options = [word for word in self.given if word.startswith("--")]
             unknown = [word for word in options if not self._get_option_tuples(word)]
             message += f". Unrecognized: {unknown[0]}.{self.meant(unknown[0])}" if unknown else ""

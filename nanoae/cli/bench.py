@@ -100,7 +100,7 @@ def step_time(model: Any, x: np.ndarray, seconds: float) -> tuple[float, str]:
     model.set_params(callbacks=[enough], patience=None).build(x.shape[1])
     trainer = model.new_trainer(len(x), epochs=1_000_000)
     with warnings.catch_warnings():
-        # whose end is "... is kept": not here
+        # Its end, "... is kept", is not so here.
         warnings.filterwarnings("ignore", "training was interrupted")
         trainer.fit(*model.training_data(x))
     if trainer.interrupted:

@@ -50,7 +50,7 @@ def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Ta
     labels = data.y_test
     if labels is not None and labels.ndim != 1:
         labels = None
-    # rows that have none have no colour
+    # Rows without a label have no colour.
     shown = slice(None) if labels is None else ~np.ma.getmaskarray(labels)
     colours = None if labels is None else np.ma.getdata(labels)[shown]
     report.code_scatter(

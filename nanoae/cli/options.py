@@ -12,7 +12,7 @@ from typing import Any
 from nanoae.amount import bytes_of
 from nanoae.autoencoders.kinds import Kind, Number, Seed, Whole
 
-# Of several commands
+# Options that several commands have
 JSON = "--json  print JSON, for programs"
 BACKEND = "--backend NAME=auto  numpy, cupy or auto"
 MODEL = "MODEL  a model.npz, or the folder that holds one"

@@ -20,10 +20,10 @@ NPY_HEADERS = {
     (2, 0): np.lib.format.read_array_header_2_0,
 }
 KIND = ".npz file"
-# bytes that zipfile may ask for: the directory of an archive of 10,000 members, or a block
+# The most bytes that zipfile may ask for: the directory of an archive of 10,000 members, or a block
 MOST_AT_ONCE = 1 << 20
 MOST_MEMBERS = 10_000
-# bytes of its last record, before a comment; the number where another record has it
+# Bytes of an archive's last record, before a comment; a count that stands in another record
 END, IN_ZIP64 = 22, 0xFFFF
 LONGEST_HEADER = 10_000  # bytes of a member's header, NumPy's own limit
 

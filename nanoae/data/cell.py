@@ -18,8 +18,9 @@ NUMBERS = (int, float, np.bool_, np.integer, np.floating, Decimal, Fraction)  # 
 HOLDERS = (list, tuple, dict, set, frozenset, np.ndarray)  # no values, but what holds some
 TRUTHS = {bool, np.bool_}
 TRUTH = {"true": "True", "false": "False"}
-# a number as Python, NumPy and pandas write it
+# A ZIP code of digits behind a 0, or a telephone number
 CODE = re.compile(r"0\d+|\+\d{7,}")
+# A number as Python, NumPy and pandas write it
 WRITTEN = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[+-]\d\d+)?")
 
 

@@ -100,7 +100,7 @@ def _of_pandas(series: Any, declared: bool) -> np.ndarray:
     if isinstance(series.dtype, np.dtype) and kind != "O":
         return series.to_numpy()
     if kind in "uif" and not declared:
-        # nullable, Arrow's and sparse columns
+        # Nullable, Arrow's and sparse columns
         return series.to_numpy(np.float64, na_value=np.nan)
     cells = series.astype(object).to_numpy(copy=True)
     cells[series.isna().to_numpy(dtype=bool)] = None

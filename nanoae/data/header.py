@@ -25,7 +25,7 @@ def is_header(first: list[str], body: list[list[str]]) -> bool | None:
     names = [j for j, cell in enumerate(first) if cell and not is_number(cell) and not is_gap(cell)]
     repeated = [j for j in names if first[j] in columns[j]]  # a name that is a value, too
     if not names:
-        # of what is missing; but NA is a name where sodium is measured
+        # Marks of what is missing; but NA is a name where sodium is measured.
         marks = any(first) and not numbers
         return None if marks else numbers_are_names(first, columns)
     if not numbers:

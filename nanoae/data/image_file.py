@@ -14,11 +14,11 @@ from nanoae.data.regular_file import opened
 
 Image = Any  # Pillow's, which is imported only where an image is to be read
 READ = "PNG, JPEG, BMP, TIFF, WebP, GIF, PNM or JPEG 2000"
-# Pillow's names for them
+# Pillow's names of the formats that are read
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")
-# of 8 bits each
+# Modes of 8 bits a channel -> what they are read as
 CHANNELS = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGB": "RGB", "RGBA": "RGB"}
-# and "I", as older Pillows call PNG and PNM of 16 bits
+# Modes of 16 bits; older Pillows call those of PNG and PNM "I".
 SIXTEEN = ("I;16", "I;16B", "I;16L", "I;16N")
 WHITE_IS_ZERO, BITS_PER_SAMPLE, PHOTOMETRIC = 0, 258, 262  # of TIFF
 # of JPEG 2000; the first channel's bits stand 42 bytes further on
@@ -57,7 +57,7 @@ def opened_image(path: Path) -> Iterator[Image]:
         opened(path, f"image ({READ})") as file,
         load_pillow().open(file, formats=FORMATS) as image,
     ):
-        # a photograph, and others for its sake
+        # MPO is a photograph with others beside it.
         if getattr(image, "is_animated", False) and image.format != "MPO":
             raise BadFile(path, "one image", f"{image.n_frames}", "Save each as a file of its own.")
         found = bits(path, image)
@@ -102,7 +102,7 @@ def pixels(path: Path, image: Image) -> np.ndarray:
     from PIL import ImageOps
 
     image.load()
-    # which Pillow turns as it loads it, and forgets or keeps the orientation
+    # Pillow turns a TIFF as it loads it, and forgets or keeps the orientation.
     if image.format != "TIFF":
         ImageOps.exif_transpose(image, in_place=True)
     sixteen = is_sixteen(image)

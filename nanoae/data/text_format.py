@@ -9,7 +9,7 @@ from typing import Any
 
 from nanoae.spelling import did_you_mean
 
-# words for what is hard to type
+# Words for separators that are hard to type
 SEPARATORS = {"tab": "\t", "\\t": "\t", "blank": " ", "space": " "}
 
 

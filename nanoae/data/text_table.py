@@ -22,7 +22,7 @@ from nanoae.data.text_format import TextFormat
 from nanoae.spelling import did_you_mean, short
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
-# lines, and characters of them, from which separator and header are told
+# The most lines, and characters of them, by which separator and header are found
 LOOK, LOOK_AT_MOST = 100, 1 << 18
 MOST_COLUMNS = 200_000  # each has a name, and is looked at by itself
 BLOCK = 2048  # cells read together: what a processor has at hand

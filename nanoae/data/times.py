@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-# how the names of their types begin, in all libraries
+# The names of types for dates and times begin like this, in all libraries.
 TIMES = ("date", "time", "duration", "period")
 TIME_TYPES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 CLOCK = r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?[AaPp][Mm])?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?"

@@ -31,7 +31,7 @@ def keys(X: Value, columns: int) -> Value:
     """`row_keys` (N, 1) of X (N, D) float64, as int64."""
     bits = bits_of(X)
     mixed = xor_shifted(bits, 29) * key_factors(columns).view(np.int64)
-    # ReduceSum does not keep to 64 bits
+    # A product, since ReduceSum does not keep to 64 bits
     return xor_shifted(mixed, 32) @ np.ones((columns, 1), np.int64)
 
 

@@ -125,7 +125,7 @@ def roc(
     ax.plot([0, 1], [0, 1], color=AXIS, linewidth=1)
     for i, (name, values) in enumerate(curves.items()):
         order = np.argsort(-values, kind="stable")
-        # of rows with one score, which share a threshold
+        # The last of the rows with one score, which share a threshold
         last = np.append(np.diff(values[order]) != 0, True)
         share_found = np.cumsum(bad[order]) / bad.sum()
         share_alarmed = np.cumsum(~bad[order]) / (~bad).sum()

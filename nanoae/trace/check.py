@@ -10,7 +10,7 @@ from nanoae.backend import Ops
 from nanoae.trace.experiment import Experiment
 
 EPS = 1e-5
-# of a gradient in that precision, relative to the array's largest
+# The error of a gradient in that precision, relative to the array's largest
 TOLERANCES = {"float64": 1e-6, "float32": 1e-3}
 KINK = 1e-3  # relative to the array's largest slope; on a smooth function the two sides differ by about eps
 ROUNDING = {"float64": 1e-9, "float32": 1e-5}  # of the loss, over eps

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 KEPT = 2  # files: should the last one be damaged, there is the one before
 NAME = re.compile(r"checkpoint-(\d{8,})\.npz")
-# of the time that checkpoints may take, and the seconds that they may take in any case
+# The share of the time that checkpoints may take, and the seconds that they may take in any case
 SHARE, FREE = 0.02, 1.0
 
 Stage = tuple[Facts, Arrays]  # how a training stands, or stood at its end

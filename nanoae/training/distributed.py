@@ -180,7 +180,7 @@ class DistributedTrainer(Trainer):
                 try:
                     return super().fit(*data, **settings)
                 except NotFiniteError:
-                    # which all ranks have met; rank 0 may have a checkpoint from before
+                    # All ranks have met it; rank 0 may have a checkpoint from before.
                     self.recovered = self.group.broadcast(self.recovered)
                     self.network.set_state(self.group.broadcast(self.network.state()))
                     raise

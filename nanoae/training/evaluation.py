@@ -10,11 +10,11 @@ from nanoae.backend import Array
 from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 
-# rows per forward outside training: large enough for BLAS, small enough to stay in cache
+# Rows per forward outside training: large enough for BLAS, small enough to stay in cache
 EVALUATION_ROWS = 1024
-# of images, whose windows take many times their memory, which each thread keeps
+# Images per forward: their windows take many times their memory, which each thread keeps.
 EVALUATION_IMAGES = 100
-# in their outputs: fewer rows where one is a whole line of scores over all words
+# Numbers in the outputs of a forward: fewer rows where one is a whole line of scores over all words
 EVALUATION_NUMBERS = 1 << 22
 
 

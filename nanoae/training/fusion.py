@@ -96,7 +96,7 @@ class LinearActivation(InPlace):
         return repr(self.layer) if self.f == "identity" else super().__repr__()
 
 
-# whose backward does not look at their y
+# Layers whose backward does not look at their y
 NEED_NO_OUTPUT = (Linear, TiedLinear, Convolution, BatchNorm)
 
 

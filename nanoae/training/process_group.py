@@ -18,7 +18,7 @@ from typing import Any
 from nanoae.backend import Array, Ops
 from nanoae.backend.host_sums import HostSums
 
-# where Open MPI and MPICH say how many there are
+# Environment variables by which Open MPI and MPICH say how many ranks there are
 SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS")
 SWITCH = "NANOAE_MPI"  # 0: each process is by itself
 GRACE = 2.0  # seconds in which all ranks meet an error, if it is one that all of them meet
@@ -178,7 +178,7 @@ def process_group() -> ProcessGroup | None:
     ImportError where `mpiexec` has started several processes that cannot find each other.
     """
     if _groups:
-        # a process that a rank forked is none
+        # A process that a rank forked is no rank.
         return _groups[0] if _groups[0].pid == os.getpid() else None
     if os.environ.get(SWITCH) == "0" or (launched() == 1 and "mpi4py.MPI" not in sys.modules):
         return None

@@ -23,7 +23,7 @@ from nanoae.training import divergence
 if TYPE_CHECKING:
     from nanoae.training.loop import Trainer
 
-# Of a step
+# A part with one of these as an attribute of its own does another step than its class does.
 METHODS = {"forward", "backward", "f", "df", "step", "apply", "gradient", "batch"}
 AT_A_TIME = 16  # steps before Python gets a chance to notice Ctrl-C
 
