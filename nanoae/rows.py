@@ -21,7 +21,7 @@ from nanoae.mapping import check_whole, release
 
 LARGE = 64 << 20  # bytes of a table, from which on it is read by blocks
 BLOCK = 8 << 20  # bytes of rows that are looked at together
-ALIGNED = 1024  # rows
+ALIGNED = 2048  # rows
 PARTS, PIECES = 8, 16  # of the memory a window is such a part, and it has so many pieces
 SCATTERED = 32  # rows read before their pages are let go of: around each the system maps 2 MB
 DENSE = 4  # times as many rows as are wanted, which are then read in one go
@@ -220,7 +220,7 @@ def taken(source: Any, numbers: range | np.ndarray) -> np.ndarray:
 
 
 def at_once(x: Any) -> int:
-    """So many rows of x (N, ...) are a block; whole thousands, so that what goes on in blocks of 1,024 meets them."""
+    """So many rows of x (N, ...) are a block; so many that what goes on in blocks of 2,048 meets them."""
     size = min(BLOCK, getattr(x, "memory", Rows.memory) // 128)
     each = max(1, size // max(1, math.prod(x.shape[1:]) * x.dtype.itemsize))
     if each < ALIGNED <= DENSE * each:

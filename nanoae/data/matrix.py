@@ -55,11 +55,13 @@ def check_finite(
     given   X before it became float32, if it did; names, rows   what the user calls its columns and its rows, if at all
     """
 
+    ops = get_ops("numpy")
+
     def bad(block: np.ndarray) -> Any:
         with np.errstate(invalid="ignore", over="ignore"):
             # Else look closer: a sum can be too large though no number is.
             many = block.size > MANY and block.dtype.char in "fd"
-            total = get_ops("numpy").sum(block) if many else block.sum()
+            total = ops.sum(block) if many else block.sum()
             if np.isfinite(total):
                 return False
         return np.isinf(block) if missing else ~np.isfinite(block)

@@ -11,7 +11,7 @@ from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 
 # Rows per forward outside training: large enough for BLAS, small enough to stay in cache
-EVALUATION_ROWS = 1024
+EVALUATION_ROWS = 2048
 # Images per forward: their windows take many times their memory, which each thread keeps.
 EVALUATION_IMAGES = 100
 # Numbers in the outputs of a forward: fewer rows where one is a whole line of scores over all words
