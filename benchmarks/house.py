@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1] / "nanoae"
 TOKENS = 233_350  # at most, of the whole: lowered as code goes, raised by a commit that says what it buys. Goal: 95,000
 PER_LINE = 9.5  # tokens of a line of code, on average
-ENGINE = 2100  # lines of engine/, docstrings included
+ENGINE = 2200  # lines of engine/, docstrings included
 ORDER = re.findall(
     r"^\| `(\w+)/`", (ROOT.parent / ".github/ARCHITECTURE.md").read_text(), re.MULTILINE
 )

@@ -9,6 +9,7 @@ import numpy as np
 from nanoae.autoencoders.plan import settings_text
 from nanoae.autoencoders.reach import output_range
 from nanoae.autoencoders.scaled import Scaled
+from nanoae.columns import columns
 from nanoae.engine.layers import batch_of
 from nanoae.engine.network import Sequential
 
@@ -49,8 +50,7 @@ class Shown(Scaled):
             mark = "  <- code" if i == self._n_encoder - 1 else ""
             lines.append((repr(layer), batch_of(layer.out_shape), f"{count:,}{mark}"))
         lines.append(("total", "", f"{self.network_.theta.size:,}"))
-        widths = [max(len(line[k]) for line in lines) for k in (0, 1)]
-        table = "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}" for a, b, c in lines)
+        table = "\n".join(columns(lines))
         params = self.as_built.get_params(deep=False)
         return f"{table}\n{settings_text(params, self._left_open, self.scaling_)}"
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nanoae.backend import Ops
+from nanoae.engine.gradcheck import GradientCheck
 from nanoae.trace.experiment import Experiment
 
 EPS = 1e-5
@@ -44,34 +45,18 @@ def measure(experiment: Experiment) -> Slopes:
     x, t = experiment.batch(as_used.dtype)
     x = x.astype(net.dtype)
     t = t.astype(net.dtype) if t.dtype.kind == "f" else t
-    net.forward(x, train=True)
-    net.freeze_noise(True)
+    check = GradientCheck(net, x, t, loss, np.random.default_rng(0), EPS)
+    here = check.value()
     slopes: Slopes = {}
-    for i in range(len(net.layers) + 1):
-        at = net.forward(x, train=True, stop=i).copy()
-
-        def value(i: int = i, at: np.ndarray = at) -> float:
-            y = net.forward(at, train=True, start=i)
-            error = float(loss.forward(y, t))
-            return error + float(net.penalty())
-
+    for i, at in enumerate(check.inputs):
         parameters = net.layers[i].params if i < len(net.layers) else {}
         for name, array in {**parameters, "x": at}.items():
-            slopes[i, name] = both_sides(value, array)
+            start = i if name == "x" else None
+            axes = np.eye(array.size)
+            left, right = np.transpose([*check.both_sides(array, axes, start)])
+            both = [(here - left) / EPS, (right - here) / EPS]
+            slopes[i, name] = np.reshape(both, (2, *array.shape))
     return slopes
-
-
-def both_sides(value, array: np.ndarray) -> np.ndarray:
-    """(value there - value beside) / eps, to the left and to the right of each element."""
-    here = value()
-    found = np.empty((2, *array.shape))
-    for index in np.ndindex(array.shape):
-        before = array[index]
-        for side, eps in enumerate((-EPS, EPS)):
-            array[index] = before + eps
-            found[side][index] = (value() - here) / eps
-        array[index] = before
-    return found
 
 
 def compare(gradient: np.ndarray, slopes: np.ndarray) -> Check:

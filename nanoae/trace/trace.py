@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.backend import Ops
+from nanoae.columns import columns
 from nanoae.data.matrix import as_numbers
 from nanoae.engine import losses, optim
 from nanoae.engine.layers import Layer, Noisy
@@ -138,9 +139,7 @@ class Trace:
             else:
                 end = f"not finite after {len(curve)}"
             cells.append((title, first, end))
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = ["  ".join(map(str.ljust, line, widths)) for line in cells]
-        return "\n".join(line.rstrip() for line in lines)
+        return "\n".join(columns(cells))
 
     def html(self, breakage: str = "") -> str:
         """The page: all of it in one file. `breakage` is switched on at first."""

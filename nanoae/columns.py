@@ -1,0 +1,12 @@
+"""Columns: lines of cells, one below the other, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+
+def columns(lines: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Each line as text, its cells as wide as the widest of their column."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        yield "  ".join(map(str.ljust, line, widths)).rstrip()
