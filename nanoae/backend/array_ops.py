@@ -13,7 +13,7 @@ import numpy as np
 
 from nanoae.backend.allowance import ALLOWANCE
 from nanoae.backend.blas import address, one_thread, openblas
-from nanoae.backend.repeated import Repeated
+from nanoae.backend.repeated import Recording, Repeated
 from nanoae.backend.streamed import Streamed
 from nanoae.backend.thread_state import Buffered, ThreadLocal, ThreadState
 from nanoae.rows import Rows
@@ -46,7 +46,7 @@ class ArrayOps(Buffered):
     remedy = "Bring it to the host first: x.get() for CuPy, numpy.asarray(x) for lists."
     # Not None while work is recorded, to be repeated with the very same numbers of the host
     recording = ThreadLocal()
-    repeats = ""  # what `repeated` can repeat by itself: nothing, "primitives", or "everything" that is done to arrays
+    repeats = ""  # what `record` can record: nothing, "primitives", or "everything" that is done to arrays
     most_recorded = 0  # numbers in the rows of an inference that `record` pays for
 
     def __init__(self) -> None:
@@ -107,9 +107,15 @@ class ArrayOps(Buffered):
         """What does a training step again and again, on the same arrays."""
         return Repeated(self)
 
-    def record(self, work: Callable[[], object]) -> Any:
-        """Do `work`, and keep what it does: `repeat(1)` of that does it again, on the same arrays."""
+    def record(self, work: Callable[[], object]) -> Recording | None:
+        """Do `work` once, and keep what it does, to do it again on the same arrays. None, and it is not done, where
+        that cannot be."""
         raise NotImplementedError
+
+    @property
+    def warm_up(self) -> float:
+        """How often work is done as it comes before it is recorded."""
+        return math.inf
 
     def training_stream(self) -> contextlib.AbstractContextManager:
         """Where the device does its training steps."""

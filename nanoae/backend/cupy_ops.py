@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from typing import Any, ClassVar
 
@@ -12,9 +13,8 @@ import numpy as np
 from nanoae.backend import CUPY_OPTIONS, cublas, nccl
 from nanoae.backend.allowance import ALLOWANCE
 from nanoae.backend.array_ops import Array
-from nanoae.backend.graph import GraphRepeated
+from nanoae.backend.graph import captured
 from nanoae.backend.kernel_ops import KernelOps
-from nanoae.backend.repeated import Repeated
 from nanoae.backend.streamed import Streamed
 from nanoae.rows import Rows
 from nanoae.spelling import one_of
@@ -165,8 +165,16 @@ class CupyOps(KernelOps):
             vars(_threads)[device] = PerThread()
         return vars(_threads)[device]
 
-    def repeated(self) -> Repeated:
-        return GraphRepeated(self)
+    @property
+    def warm_up(self) -> float:
+        """The first times compile and allocate. Without a cuBLAS of one's own nothing can be captured."""
+        return 2 if self.graph and self._own.blas is not None else math.inf
+
+    def record(self, work):
+        graph = captured(self, work)
+        if graph is not None:
+            graph.repeat(1)
+        return graph
 
     @contextlib.contextmanager
     def training_stream(self):

@@ -50,7 +50,7 @@ class Kernels:
         self.compiler = compiler
         self.library = ctypes.CDLL(str(path))
         self.holding = ctypes.PyDLL(str(path))
-        # Of recorded work; replay_few for little of it, which keeps the interpreter's lock, as launch_one does.
+        # Of recorded calls; replay_few for little of it, which keeps the interpreter's lock, as launch_one does.
         self.replay = self.library.replay
         self.replay_few = self.holding.replay
         for replay in (self.replay, self.replay_few):

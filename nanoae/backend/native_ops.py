@@ -16,8 +16,7 @@ from nanoae.backend.cublas import layout
 from nanoae.backend.kernel_ops import KernelOps
 from nanoae.backend.kernels import FLOATS, MOST_PARTS, Kernels, alike, flat, takes_rows
 from nanoae.backend.ops import Array, Ops
-from nanoae.backend.recorded import Recorded, Recording
-from nanoae.backend.repeated import Repeated
+from nanoae.backend.recorded import Calls
 from nanoae.backend.thread_state import ThreadLocal
 
 GIVE_A_NUMBER = {"sum", "sum_squares", "sum_products"}
@@ -54,11 +53,12 @@ class RecordedOps(Ops):
     repeats = "primitives"
     most_recorded = 1 << 17
 
-    def repeated(self) -> Repeated:
-        return Recorded(self)
+    @property
+    def warm_up(self):
+        return 0
 
     def record(self, work):
-        self.recording = recording = Recording()
+        self.recording = recording = Calls()
         try:
             work()
         finally:

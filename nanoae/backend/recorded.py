@@ -1,4 +1,4 @@
-"""Recorded work: on the CPU a training step is a list of calls, recorded once and then replayed without the layers.
+"""Recorded calls: on the CPU a training step is a list of calls, recorded once and then replayed without the layers.
 
 A loop in C (pool.cpp) launches the kernels among them; NumPy's functions are called from Python. At batch 32 the
 interpreter took half of a step.
@@ -14,7 +14,7 @@ import numpy as np
 
 from nanoae.backend import native
 from nanoae.backend.array_ops import Array
-from nanoae.backend.repeated import Repeated
+from nanoae.backend.repeated import Recording
 
 FEW = 16  # launches of one block, done sooner than another thread has got the interpreter's lock
 
@@ -50,8 +50,8 @@ class Launches:
         return replay(self.program, len(self.launches), times)
 
 
-class Recording:
-    """Work in its order, and the arrays that it was done on, which are kept alive for as long as this is."""
+class Calls(Recording):
+    """Calls in their order, and the arrays that they are done on, which are kept alive for as long as this is."""
 
     def __init__(self) -> None:
         self.parts: list[Callable[[int], int]] = []
@@ -98,36 +98,13 @@ class Recording:
         return result
 
     def repeat(self, times: int) -> int:
-        """Do it all again, up to so many times; return how many were completed."""
         if len(self.parts) == 1:
-            return self.parts[0](times)
-        for done in range(times):
-            if not all(part(1) for part in self.parts):
-                return done
-        return times
-
-
-class Recorded(Repeated):
-    """Recordings are valid until a new buffer is made (`ops.allocations` counts them), as a larger batch in between
-    needs one. Then the work is recorded again."""
-
-    def __init__(self, ops: Any):
-        super().__init__(ops)
-        # kind of work -> its recording, allocations so far
-        self.recordings: dict[Any, tuple[Recording, int]] = {}
-
-    def run(self, kind, work, times):
-        recording, allocations = self.recordings.get(kind, (None, 0))
-        done = 0
-        if recording is None or allocations != self.ops.allocations:
-            recording = self.ops.record(work)
-            self.recordings[kind] = recording, self.ops.allocations
-            done = 1
-        done += recording.repeat(times - done)
+            done = self.parts[0](times)
+        else:
+            done = 0
+            while done < times and all(part(1) for part in self.parts):
+                done += 1
         if done < times:
-            wrong = (number for number in recording.looks if not np.isfinite(number))
+            wrong = (number for number in self.looks if not np.isfinite(number))
             self.met = float(next(wrong))
         return done
-
-    def forget(self) -> None:
-        self.recordings.clear()

@@ -54,14 +54,10 @@ class Optimizer(Configurable):
         return self
 
     def step(self, theta: Array, grad: Array) -> None:
-        """theta <- theta - update(grad), the next step's; one that raises does not count. Clipping scales `grad`."""
+        """theta <- theta - update(grad). Clipping scales `grad`."""
         self.rate = self.rate_at(self.t + 1)
         self.t += 1
-        try:
-            self.apply(theta, grad)
-        except Exception:
-            self.t -= 1
-            raise
+        self.apply(theta, grad)
         self.flush()
 
     def apply(self, theta: Array, grad: Array) -> None:

@@ -154,10 +154,11 @@ class Trainer(Reused):
 
     def too_few(self, n: int) -> int:
         """Of n rows, those behind the last whole batch that are too few to be one."""
+        if n <= self.batch_size or n % self.batch_size != 1:
+            return 0
         norms = [layer for layer in self.network.layers if isinstance(layer, BatchNorm)]
-        one_number = any(math.prod(norm.in_shape[1:]) == 1 for norm in norms)  # has no variance
-        rest = n % self.batch_size
-        return rest if rest <= one_number and n > self.batch_size else 0
+        # One row has one number a feature, and no variance, unless it is an image.
+        return int(any(math.prod(norm.in_shape[1:]) == 1 for norm in norms))
 
     def epoch(self, x: Array, t: Array | None = None, scale: float = 1.0) -> float:
         """One pass over x (N, ...) in random order; the mean loss per row-weighted batch.
