@@ -19,7 +19,7 @@ class ConcatLabel(Layer):
     Shapes   x (N, D + n)    y (N, D + n), or (N, C + n, H, W)
 
     Backward  dx = [dy of the example, Σ over pixels of dy of c]; c is used again, by `ConcatSharedLabel`, which leaves
-              its share in `also`
+              its share in `extra_grads`
     """
 
     c = ThreadLocal()

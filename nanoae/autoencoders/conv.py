@@ -116,64 +116,68 @@ class ConvAutoencoder(Autoencoder):
     # ---------------------------------------------------------------- shapes
 
     def layout(self, shape: Shape) -> Shape:
-        """(C, H, W) of examples of that shape; ValueError for what is no image that the default layers are for."""
-        side = math.isqrt(math.prod(shape))
-        own_layers = self.encoder and self.decoder
-        given = self._given(shape)
-        if len(given) == 1 and side * side == given[0]:
-            given = (side, side)
-        if math.prod(given) == math.prod(shape) and len(given) in (2, 3):
-            if len(given) == 2:
-                given = (1, *given)
-            if channels_last(given):
-                given = (given[2], *given[:2])
-            sides = given[1:]
-            if own_layers or (min(sides) >= SIDES[0] and max(sides) <= SIDES[1]):
-                return given
-        elif own_layers:
-            return shape
+        """(C, H, W) of examples of that shape; for layers of your own the shape itself where it is no image. ValueError
+        for what is no image that the default layers are for."""
+        image = self._image(shape)
+        if self.encoder and self.decoder:
+            return image or shape
+        low, high = SIDES
+        if image is not None and min(image[1:]) >= low and max(image[1:]) <= high:
+            return image
         raise ValueError(
-            f"ConvAutoencoder: expected images (C, H, W) of {SIDES[0]} to {SIDES[1]} pixels for the default layers, "
+            f"ConvAutoencoder: expected images (C, H, W) of {low} to {high} pixels for the default layers, "
             f"got {shape}{f' with image_shape={self.image_shape}' if self.image_shape else ''}. Flat rows want "
             "image_shape=(C, H, W); for other sizes give layers of your own: encoder=[Conv2d(16, 3, 2, 1), ReLU(), "
             "Flatten(), Linear(32)] and decoder=[...] that ends in the images' shape."
         )
 
-    @property
-    def channels_last_(self) -> Shape | None:
-        """(H, W, C) where the images given hold their channels last, else None; the network has them first."""
-        return self._last(self.input_shape_)
+    def _image(self, shape: Shape) -> Shape | None:
+        """(C, H, W) of examples of that shape, of any size; None for what is no image."""
+        stored = self._stored(shape)
+        side = math.isqrt(math.prod(stored))
+        if stored == (side * side,):
+            stored = (side, side)
+        if len(stored) == 2:
+            stored = (1, *stored)
+        if len(stored) != 3 or math.prod(stored) != math.prod(shape):
+            return None
+        return (stored[2], *stored[:2]) if channels_last(stored) else stored
 
-    def _given(self, shape: Shape) -> Shape:
-        """`image_shape`, where there is one and examples are flat."""
+    def _stored(self, shape: Shape) -> Shape:
+        """The shape of an image as the user has it: `image_shape`, where there is one and examples are flat."""
         flat = len(shape) == 1 and self.as_built.image_shape
         return tuple(self.as_built.image_shape if flat else shape)
 
-    def _last(self, shape: Shape) -> Shape | None:
-        given = self._given(shape)
-        return given if len(given) == 3 and channels_last(given) else None
+    @property
+    def channels_last_(self) -> Shape | None:
+        """(H, W, C) where the images given hold their channels last, else None; the network has them first."""
+        return self._channels_last(self.input_shape_)
+
+    def _channels_last(self, shape: Shape) -> Shape | None:
+        stored = self._stored(shape)
+        return stored if len(stored) == 3 and channels_last(stored) else None
 
     def _build(self, input_shape: Shape, state: list[np.ndarray] | None = None) -> None:
         shape = tuple(input_shape)
-        if self._last(shape):
+        if self._channels_last(shape):
             shape = self.layout(input_shape)
         super()._build(shape, state)
 
-    def _first(self, X: np.ndarray) -> np.ndarray:
+    def _channels_first(self, X: np.ndarray) -> np.ndarray:
         """Images X as the network has them: (N, C, H, W) where they hold their channels last."""
-        last = self._last(X.shape[1:])
-        if last is None:
+        stored = self._channels_last(X.shape[1:])
+        if stored is None:
             return X
         if isinstance(X, Rows):
-            return X.then(self._first, self.layout(X.shape[1:]), X.dtype)  # type: ignore[return-value]
-        images = X.reshape(-1, *last)
+            return X.then(self._channels_first, self.layout(X.shape[1:]), X.dtype)  # type: ignore[return-value]
+        images = X.reshape(-1, *stored)
         return np.ascontiguousarray(np.moveaxis(images, -1, 1))
 
     def _learn_scale(self, X: Any, weights: np.ndarray | None = None) -> np.ndarray:
-        return super()._learn_scale(self._first(X), weights)
+        return super()._learn_scale(self._channels_first(X), weights)
 
     def scaled(self, X: Any) -> np.ndarray:
-        return super().scaled(self._first(X))
+        return super().scaled(self._channels_first(X))
 
     def unscaled(self, Z: Any) -> np.ndarray:
         X = super().unscaled(Z)

@@ -28,6 +28,7 @@ from nanoae.data.matrix import (
 )
 from nanoae.data.number import check_unit
 from nanoae.data.table import Table
+from nanoae.engine.layers import batch_of
 from nanoae.guard import guard, guarded
 from nanoae.rows import Rows
 from nanoae.spelling import one_of
@@ -54,9 +55,8 @@ class Estimator(FrameOutput, Parametrised):
     n_features_in_: int  # the numbers of an example, and
     input_shape_: Shape  # its shape: (D,), or (C, H, W) where the estimator takes images
     open_checkpoints: Checkpoints | None = None  # of the `fit` that runs
-    _units_in: Sequence[
-        str | None
-    ] = ()  # what is written beside the numbers of each column: "%", "€", ""
+    # What is written beside the numbers of each column: "%", "€", ""
+    _units_in: Sequence[str | None] = ()
 
     # ---------------------------------------------------------------- what scikit-learn asks of an estimator
 
@@ -181,38 +181,9 @@ class Estimator(FrameOutput, Parametrised):
         names = column_labels(X, name)
         rows = X.rows if isinstance(X, Table) else None
         given = as_numbers(X, name)
-        images = self.takes_images()
-        if given.ndim < 2 or (given.ndim > 2 and not images):
-            expected = "images (N, C, H, W) or a 2D array (N, D)" if images else "2D array (N, D)"
-            hint = (
-                "Reshape your data: X.reshape(1, -1) for a single row."
-                if given.ndim < 2
-                else "Flatten the images first."
-            )
-            raise ValueError(
-                f"{name}: expected {expected}, got {given.ndim}D array of shape {given.shape}. {hint}"
-            )
-        shape = given.shape[1:]
-        for count, axis in ((len(given), "sample"), (math.prod(shape), "feature")):
-            if count == 0:
-                raise ValueError(
-                    f"{name}: found array with 0 {axis}(s) (shape={given.shape}) while a minimum of 1 is required."
-                )
-        if reset:
-            if len(given) < 2:
-                raise ValueError(
-                    f"{name}: expected at least 2 rows to learn from, got n_samples = 1 (1 sample)."
-                )
-        else:
+        if not reset:
             self._check_names(names)
-            if shape != self.input_shape_:
-                expected = ", ".join(["N", *map(str, self.input_shape_)])
-                raise ValueError(
-                    f"X has {math.prod(shape)} features, but {name} is expecting {self.n_features_in_} features as "
-                    f"input: expected X of shape ({expected}), got {given.shape}. Pass the columns that fit saw."
-                    if math.prod(shape) != self.n_features_in_
-                    else f"{name}: expected X of shape ({expected}), as fit saw it, got {given.shape}. Reshape it."
-                )
+        self._check_shape(given.shape, reset)
         if reset and not wide:
             warn_of_lost_digits(given, dtype, name)
         with np.errstate(over="ignore"):
@@ -224,10 +195,43 @@ class Estimator(FrameOutput, Parametrised):
             found = as_type(given, np.float64)
         units = column_units(X, name)
         if reset:
-            self.record_schema(shape, names, units)
+            self.record_schema(given.shape[1:], names, units)
         for column, learned, got in zip(names or (), self._units_in, units, strict=False):
             check_unit(name, str(column), learned, got)
         return found
+
+    def _check_shape(self, shape: Shape, reset: bool) -> None:
+        """ValueError for the shape (N, ...) of a table that cannot be learned from, or that is another than fit saw."""
+        name = type(self).__name__
+        images = self.takes_images()
+        if len(shape) < 2 or (len(shape) > 2 and not images):
+            expected = "images (N, C, H, W) or a 2D array (N, D)" if images else "2D array (N, D)"
+            hint = "Flatten the images first."
+            if len(shape) < 2:
+                hint = "Reshape your data: X.reshape(1, -1) for a single row."
+            raise ValueError(
+                f"{name}: expected {expected}, got {len(shape)}D array of shape {shape}. {hint}"
+            )
+        n = shape[0]
+        features = math.prod(shape[1:])
+        for count, axis in ((n, "sample"), (features, "feature")):
+            if count == 0:
+                raise ValueError(
+                    f"{name}: found array with 0 {axis}(s) (shape={shape}) while a minimum of 1 is required."
+                )
+        if reset and n < 2:
+            raise ValueError(
+                f"{name}: expected at least 2 rows to learn from, got n_samples = 1 (1 sample)."
+            )
+        if reset or shape[1:] == self.input_shape_:
+            return
+        expected = f"expected X of shape {batch_of(self.input_shape_)}"
+        if features == self.n_features_in_:
+            raise ValueError(f"{name}: {expected}, as fit saw it, got {shape}. Reshape it.")
+        raise ValueError(
+            f"X has {features} features, but {name} is expecting {self.n_features_in_} features as input: "
+            f"{expected}, got {shape}. Pass the columns that fit saw."
+        )
 
     def record_schema(
         self, shape: Shape, names: Any = None, units: Sequence[str | None] = ()
@@ -245,27 +249,24 @@ class Estimator(FrameOutput, Parametrised):
 
     def _check_names(self, names: Any) -> None:
         expected = getattr(self, "feature_names_in_", getattr(self, "_labels_in", None))
-        if (
-            names is None
-            or expected is None
-            or isinstance(names[0], str) != isinstance(expected[0], str)
-        ):
+        if names is None or expected is None or list(names) == list(expected):
             return
-        if list(names) == list(expected):
+        if isinstance(names[0], str) != isinstance(expected[0], str):
             return
         unseen = sorted(set(names) - set(expected), key=str)
         missing = sorted(set(expected) - set(names), key=str)
         lines = ["The feature names should match those that were passed during fit."]
-        notes = {
-            "Feature names unseen at fit time:": unseen,
-            "Feature names seen at fit time, yet now missing:": missing,
-        }
-        for title, found in notes.items():
-            if found:
-                lines += [title, *(f"- {name}" for name in found[:5])]
+        if unseen:
+            lines += ["Feature names unseen at fit time:", *bullets(unseen)]
+        if missing:
+            lines += ["Feature names seen at fit time, yet now missing:", *bullets(missing)]
         if not unseen and not missing:
             lines += ["Feature names must be in the same order as they were in fit."]
         raise ValueError("\n".join(lines) + "\n")
+
+
+def bullets(names: list[Any]) -> list[str]:
+    return [f"- {name}" for name in names[:5]]
 
 
 def as_type(X: Any, dtype: Any) -> np.ndarray:
@@ -287,9 +288,7 @@ def as_codes(X: Any, model: Estimator, shape: Shape, dtype: Any) -> np.ndarray:
         )
     codes = np.ascontiguousarray(as_numbers(X, name), dtype)
     if codes.ndim < 2 or codes.shape[1:] != tuple(shape):
-        raise ValueError(
-            f"{name}: expected codes of shape ({', '.join(['N', *map(str, shape)])}), got {codes.shape}."
-        )
+        raise ValueError(f"{name}: expected codes of shape {batch_of(shape)}, got {codes.shape}.")
     if not np.isfinite(codes).all():
         model.check_weights()  # which are to blame for their own codes
     check_finite(codes, name)

@@ -144,16 +144,14 @@ class Mirrored(Tabular):
         return [*layers, linears[-1], *self._output_layers()]
 
     def _with_parts(self, encoder: list[Layer]) -> list[Layer]:
-        """[filled gaps], [corruption], encoder, [bottleneck], [penalty]: one of each, or none."""
-        named = (self.part(name) for name in ("corruption", "bottleneck", "penalty"))
-        corruption, bottleneck, penalty = (
-            [] if part is None else [copy.deepcopy(part)] for part in named
-        )
-        layers = [*corruption, *encoder, *bottleneck]
-        for each in penalty:
-            each.attach(layers)
-        filled: list[Layer] = [FillMissing()] if self._takes_missing() else []
-        return [*filled, *layers, *penalty]
+        """[filled gaps], [corruption], encoder, [bottleneck], [penalty]: those that there are."""
+        parts = [self.part(name) for name in ("corruption", "bottleneck", "penalty")]
+        corruption, bottleneck, penalty = copy.deepcopy(parts)
+        layers = [layer for layer in (corruption, *encoder, bottleneck) if layer is not None]
+        if penalty is not None:
+            penalty.attach(layers)
+            layers.append(penalty)
+        return [FillMissing(), *layers] if self._takes_missing() else layers
 
     def new_loss(self) -> Loss:
         return Masked(self.loss) if self._takes_missing() else losses.get(self.loss)
@@ -168,12 +166,12 @@ class Mirrored(Tabular):
 
     def check_parameters(self) -> None:
         name = type(self).__name__
-        loss = vars(self).get("loss")  # which is none of the parameters where a likelihood is
-        if isinstance(loss, losses.SoftmaxCrossEntropy) or (
-            isinstance(loss, str) and loss == "softmax_cross_entropy"
-        ):
+        # which is no parameter where a likelihood is
+        loss = self.part("loss") if "loss" in vars(self) else None
+        of_classes = isinstance(loss, str) and loss == "softmax_cross_entropy"
+        if of_classes or isinstance(loss, losses.SoftmaxCrossEntropy):
             raise ValueError(
-                f"{name}: expected a loss of reconstructions (mse, bce, l1, huber), got {loss!r}."
+                f"{name}: expected a loss of reconstructions (mse, bce, l1, huber), got {self.loss!r}."
             )
         super().check_parameters()
         if self._logits and not isinstance(activation(self.output_activation), (Identity, Sigmoid)):

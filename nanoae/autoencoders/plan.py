@@ -1,10 +1,10 @@
 """Plans: how long a network is trained, and by how many rows a step, where the user leaves that to the number of rows.
 
     batch_size       rows / 32 as a power of 2, from 16 to 256; 256 where the user says how many epochs
-    activation       elu, or relu where the user says how many epochs
     epochs           as many as make 50 steps a row, from 1,000 to 20,000 steps; of very many rows 3 epochs
-    activation       elu; tanh where a thousandth of the rows holds a tenth of the columns' variance: far outside what
-                     was learned, elu's straight lines give anything, and a few such rows decide the error
+    activation       relu where the user says how many epochs; else elu, or tanh where a thousandth of the rows holds a
+                     tenth of the columns' variance: far outside what was learned, elu's straight lines give anything,
+                     and a few such rows decide the error
     biases           of elu start in U(-1, 2) where X is a table, and its numbers do not fill [-1, 1] as pixels do: most
                      hidden units are straight lines at first, so that the network soon does what PCA does, and
                      learns by heart little of few rows, or of columns that depend linearly
@@ -76,15 +76,15 @@ class Plan:
         found: dict[str, Any] = {}
         if getattr(built, "activation", None) == AUTO:
             found["activation"] = self.activation(built)
+        planned = built.epochs == AUTO
         batch_size = built.batch_size
         if batch_size == AUTO:
-            planned = built.epochs == AUTO
-            batch_size = found["batch_size"] = (
-                self.batch_size(rows) if planned else self.usual_batch
-            )
-        if built.epochs != AUTO:
+            batch_size = self.batch_size(rows) if planned else self.usual_batch
+            found["batch_size"] = batch_size
+        if not planned:
             return found
-        epochs = found["epochs"] = self.epochs(rows, batch_size)
+        epochs = self.epochs(rows, batch_size)
+        found["epochs"] = epochs
         watched = watched or built.validation_fraction > 0
         if not watched and rows >= self.watchable:
             found["validation_fraction"] = self.held_out

@@ -12,7 +12,7 @@ from nanoae.autoencoders.kinds import Name, Shares, Whole
 from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.reach import UNBOUNDED, check_reach, predicted_range
 from nanoae.autoencoders.resumable import resumable
-from nanoae.autoencoders.stacked import Stacked, learned
+from nanoae.autoencoders.stacked import Stacked, layers_with_weights
 from nanoae.autoencoders.weights import FEW, own_order
 from nanoae.backend import Shape
 from nanoae.configurable import Self
@@ -20,6 +20,7 @@ from nanoae.data.labels import one_column
 from nanoae.engine import losses
 from nanoae.engine.activations import activation
 from nanoae.engine.layers import Dropout, Layer
+from nanoae.rows import concatenated
 
 
 @estimator
@@ -42,9 +43,8 @@ class StackedPredictor(Stacked):
     )
 
     def _layers(self, input_shape: Shape) -> tuple[list[Layer], list[Layer]]:
-        visible, hidden = (
-            self.dropout if isinstance(self.dropout, (list, tuple)) else (0.0, self.dropout)
-        )
+        shares = self.dropout if isinstance(self.dropout, (list, tuple)) else (0.0, self.dropout)
+        visible, hidden = shares
         layers: list[Layer] = [Dropout(visible)] if visible else []
         for width in self.sizes:
             layers += [self._linear(width), activation(self.activation)]
@@ -55,7 +55,7 @@ class StackedPredictor(Stacked):
         return {"loss": self.pretrain_loss}
 
     def _target_layers(self, i: int) -> list[Layer]:
-        return [learned(self)[i]]
+        return [layers_with_weights(self)[i]]
 
     def check_parameters(self) -> None:
         super().check_parameters()
@@ -67,17 +67,23 @@ class StackedPredictor(Stacked):
 
     def _build(self, input_shape: Shape, state: list[np.ndarray] | None = None) -> None:
         super()._build(input_shape, state)
-        learned(self)[
-            self.freeze
-        ].need_dx = False  # below it nothing learns, so backward may stop there
+        first = layers_with_weights(self)[self.freeze]
+        first.need_dx = False  # below it nothing learns, so backward may stop there
 
     def _trainable(self) -> list[slice] | None:
-        first = self.network_.layers.index(learned(self)[self.freeze])
+        first = self.network_.layers.index(layers_with_weights(self)[self.freeze])
         return [slice(self.network_.parameters.slices[first, "W"].start, None)]
 
     def _ends(self) -> tuple[Any, Any]:
         loss = losses.get(self.as_built.pretrain_loss, "pretrain_loss")
         return predicted_range(loss, *UNBOUNDED) if self.as_built.pretrain else super()._ends()
+
+    def _check_reach(self, X: np.ndarray) -> None:
+        """OutOfReach where X has numbers that the first layer's autoencoder cannot reconstruct."""
+        if len(X):
+            cause = f'with pretrain_loss="{self.pretrain_loss}"'
+            remedy = 'use pretrain_loss="mse"'
+            check_reach(type(self).__name__, X, self._ends(), cause, remedy, self.scaling_)
 
     # ---------------------------------------------------------------- training
 
@@ -146,48 +152,47 @@ class StackedPredictor(Stacked):
         """
         self.check_parameters()
         X = self._check_X(X, reset=True)
-        name = type(self).__name__
         more = X[:0] if X_unlabelled is None else self.check_table(X_unlabelled, dtype=X.dtype)
-        counting, weights = self._counted(X, sample_weight, FEW, least=2)
-        y = self._check_y(y, len(X), counting)
-        X = X[counting]
-        ones = np.ones(len(more))
-        of_all = None if weights is None else np.concatenate([weights, ones])
-        self._learn_scale(np.concatenate([X, more]), of_all)
+        rows, weights = self._counted(X, sample_weight, FEW, least=2)
+        y = self._check_y(y, len(X), rows)
+        X = X[rows]
+        every = together(X, more, weights)
+        self._learn_scale(every.inputs, every.weights)
         X = self.scaled(X)
         more = self.scaled(more)
-        nothing = np.zeros(1, y.dtype)
-        known = np.where(y.mask, nothing, y.data)
+        known = np.where(y.mask, np.zeros(1, y.dtype), y.data)
         order = own_order(X, known, y.mask)
-        X = X[order]
-        y = y[order]
-        weights = None if weights is None else weights[order]
-        rows = np.flatnonzero(~y.mask)
-        labels = y.compressed()
-        of_rows = None if weights is None else weights[rows]
-        self._learn_targets(labels, of_rows)
-        labelled = Examples(rows, self._targets(labels), self._label_weights(labels, of_rows))
-        for part in (X, more):
-            if self.pretrain and len(part):
-                cause = f'with pretrain_loss="{self.pretrain_loss}"'
-                remedy = 'use pretrain_loss="mse"'
-                check_reach(name, part, self._ends(), cause, remedy, self.scaling_)
-        watched = None
-        if validation_data is not None:
-            given, labels, _ = self._with_labels(*self._rows_and_labels(validation_data, "y"))
-            of_given = self._label_weights(labels, None)
-            watched = Examples(self.scaled(given), self._targets(labels), of_given)
+        X, y, weights = Examples(X, y, weights).take(order)
+        # The labelled rows by their numbers: those that are held out are not pretrained on either
+        labelled = Examples(np.arange(len(X)), y.data, weights).take(~y.mask)
+        self._learn_targets(labelled.targets, labelled.weights)
+        labelled = self._with_targets(*labelled)
+        self._check_reach(X)
+        self._check_reach(more)
+        watched = self._watched(validation_data)
         self._build(X.shape[1:])
         labelled, held = self._divided(labelled, watched)
         seen = np.ones(len(X), bool)
         if watched is None and held is not None:
             seen[held.inputs] = False
             watched = held._replace(inputs=X[held.inputs])
-        of_all = None if weights is None else np.concatenate([weights[seen], ones])
-        unlabelled = np.concatenate([X[seen], more]) if len(more) else X[seen]
-        self._pretrain(Examples(unlabelled, weights=of_all))
+        self._pretrain(together(X[seen], more, None if weights is None else weights[seen]))
         self._train(labelled._replace(inputs=X[labelled.inputs]), watched)
         return self
+
+    def _with_targets(
+        self, X: Any, labels: np.ndarray, weights: np.ndarray | None = None
+    ) -> Examples:
+        """Rows, what the network is to give for their labels, and how much they count in the training as a whole."""
+        return Examples(X, self._targets(labels), self._label_weights(labels, weights))
+
+    def _watched(self, validation_data: Any) -> Examples | None:
+        """Rows and labels that the user gives to watch the loss on."""
+        if validation_data is None:
+            return None
+        rows, labels = self._rows_and_labels(validation_data, "y")
+        X, y, _ = self._with_labels(rows, labels)
+        return self._with_targets(self.scaled(X), y)
 
     def _predicted(self, X: Any) -> np.ndarray:
         """What the network gives for X; ValueError where that is no number, of which argmax would make a class."""
@@ -209,3 +214,10 @@ class StackedPredictor(Stacked):
         if y.mask.all():
             raise ValueError(f"{type(self).__name__}: expected labelled rows, got none.")
         return Examples(X[rows], y.data, weights).take(~y.mask)
+
+
+def together(X: np.ndarray, more: np.ndarray, weights: np.ndarray | None) -> Examples:
+    """All rows X (N, D) and `more` (M, D), of which each counts 1 where those of X have weights (N,)."""
+    rows = concatenated([table for table in (X, more) if len(table)])
+    ones = np.ones(len(more))
+    return Examples(rows, weights=None if weights is None else np.concatenate([weights, ones]))

@@ -96,7 +96,7 @@ class Saved:
             setattr(part, name, self.take(name, dtypes=dtypes, finite=False))
 
     def construct(self, description: Any, kind: Any = object) -> Any:
-        """What `describe` described, of nanoae's own classes and `parts` alone; ValueError where that is no `kind`."""
+        """What `to_config` wrote, of nanoae's own classes and `parts` alone; ValueError where that is no `kind`."""
         found = from_config(description, known=registry(self.parts))
         if not isinstance(found, kind):
             raise ValueError(f"expected {kind}, got {found!r}.")

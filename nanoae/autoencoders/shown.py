@@ -81,7 +81,7 @@ class Shown(Scaled):
 
         shape    of an example, where X holds flat images: (28, 28)
         ax       the Axes to draw on, or a new figure's
-        beside   condition=, where the model is conditional
+        extra    condition=, where the model is conditional
         """
         from nanoae import plot
 

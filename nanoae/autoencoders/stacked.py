@@ -125,7 +125,9 @@ class Stacked(NetworkEstimator):
             autoencoder = self._layer_autoencoder(i, seeds[i])
             with part_of_another():
                 autoencoder.fit(X, sample_weight=weights, checkpoint_dir=self.open_checkpoints)
-            for layer, source in zip(self._target_layers(i), learned(autoencoder), strict=False):
+            for layer, source in zip(
+                self._target_layers(i), layers_with_weights(autoencoder), strict=False
+            ):
                 for name, array in source.params.items():
                     self.network_.ops.copy(array, out=layer.params[name])
             self.pretrain_history_.append(autoencoder.history_)
@@ -173,7 +175,7 @@ def _tell(callback: Callback, layer: int, trainer: Trainer, row: dict[str, float
     return callback(trainer, {"layer": layer, **row})
 
 
-def learned(model: NetworkEstimator) -> list[Layer]:
+def layers_with_weights(model: NetworkEstimator) -> list[Layer]:
     """The layers of its network that have parameters."""
     return [layer for layer in model.network_.layers if layer.params]
 
@@ -213,4 +215,4 @@ class StackedAutoencoder(Stacked, Autoencoder):
         return {"loss": self.loss, "output_activation": self.output_activation}
 
     def _target_layers(self, i: int) -> list[Layer]:
-        return [learned(self)[i], learned(self)[-1 - i]]
+        return [layers_with_weights(self)[i], layers_with_weights(self)[-1 - i]]

@@ -6,14 +6,11 @@ import functools
 import itertools
 import operator
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nanoae.backend import Array, Ops, Shape
 from nanoae.configurable import configurable
 from nanoae.engine.losses import Loss, SoftmaxCrossEntropy, get, share_of
-
-if TYPE_CHECKING:
-    pass
 
 
 @configurable

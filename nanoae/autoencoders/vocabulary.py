@@ -14,14 +14,10 @@ import numpy as np
 from nanoae.data.field import promised
 from nanoae.spelling import did_you_mean
 
-UNITS: dict[
-    str, Callable[[str], list[str]]
-] = {  # how a line is split into tokens; joined again they are the line
-    "words": re.compile(
-        r" ?\w+|.", re.DOTALL
-    ).findall,  # a word with the space before it, or any other character
-    "characters": list,
-}
+# A word with the space before it, or any other character
+WORD = re.compile(r" ?\w+|.", re.DOTALL)
+# How a line is split into tokens, which joined are the line
+UNITS: dict[str, Callable[[str], list[str]]] = {"words": WORD.findall, "characters": list}
 PAD = UNK = 0  # nothing: behind a line's end, and for a token that is not known
 EOS = 1
 

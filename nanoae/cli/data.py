@@ -93,8 +93,8 @@ def text_format(args: argparse.Namespace) -> dict[str, Any]:
         "na": tuple(args.na),
         "encoding": args.encoding,
         "text": listed(args.text),
+        "header": HEADERS[args.header],
     }
-    said |= {"header": HEADERS[args.header]}
     return {name: value for name, value in said.items() if value not in (None, ())}
 
 
@@ -103,11 +103,16 @@ def listed(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def no_inputs(args: argparse.Namespace) -> list[str]:
+    """The columns that the options name and that are not to be learned: --ignore, then --label."""
+    ignored = list(listed(args.ignore))
+    return [*ignored, args.label] if args.label else ignored
+
+
 def kept(args: argparse.Namespace) -> dict[str, list[str]]:
     """What a model notes of how its table was read, for the tables that it is used on: the columns that it did not
     learn, and what is missing there."""
-    left_out = [*listed(args.ignore), *([args.label] if args.label else [])]
-    return {"ignore": left_out, "na": args.na}
+    return {"ignore": no_inputs(args), "na": args.na}
 
 
 def as_kept(args: argparse.Namespace, notes: dict[str, list[str]]) -> argparse.Namespace:
@@ -116,8 +121,7 @@ def as_kept(args: argparse.Namespace, notes: dict[str, list[str]]) -> argparse.N
     path = Path(args.data)
     if suffix_of(path) not in SUFFIXES or not path.is_file():
         return args
-    said = [*listed(args.ignore), *([args.label] if args.label else [])]
-    left_out = [name for name in notes["ignore"] if name not in said]
+    left_out = [name for name in notes["ignore"] if name not in no_inputs(args)]
     if left_out:
         with open_table(path, TextFormat.of(text_format(args), "load_data"), limit(args)) as text:
             left_out = [name for name in left_out if name in text.names]
@@ -224,13 +228,18 @@ def first(table: Table, n: int) -> Table:
 def labels(data: Dataset, split: str) -> np.ndarray:
     """The labels (N,) of the training or the test rows; ValueError where there are none."""
     which = "training" if split == "train" else split
-    y = data.y_train if split == "train" else data.y_test
-    if y is None or y.ndim != 1:
+    y = label_column(data.y_train if split == "train" else data.y_test)
+    if y is None:
         raise ValueError(
             f"--data: expected a label for each {which} row, got none in {data.name}. For a .csv: --label COLUMN; "
             "for images: a folder for each class."
         )
     return y
+
+
+def label_column(y: np.ndarray | None) -> np.ndarray | None:
+    """The labels (N,) of rows; None where there are none, or several for each."""
+    return None if y is None or y.ndim != 1 else y
 
 
 def describe(data: Dataset, model: Any) -> str:

@@ -47,9 +47,7 @@ def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Ta
         )
     extra = {} if data_options.predicts(model) else test[1]
     codes = model.transform(test[0], **extra)
-    labels = data.y_test
-    if labels is not None and labels.ndim != 1:
-        labels = None
+    labels = data_options.label_column(data.y_test)
     # Rows without a label have no colour.
     shown = slice(None) if labels is None else ~np.ma.getmaskarray(labels)
     colours = None if labels is None else np.ma.getdata(labels)[shown]

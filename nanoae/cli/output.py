@@ -35,27 +35,29 @@ def run_folder(path: Path, numbered: bool = False, resume: Path | None = None) -
         with tempfile.TemporaryDirectory() as scratch:
             yield Path(scratch)
         return
+    expected = "a folder that can be written"
+    hint = ""
+    if resume is None:
+        expected = "a folder that is empty and can be written"
+        hint = " Choose another with --out."
     made = [folder for folder in (path, *path.parents) if not folder.exists()]
     with ExitStack() as held:
         held.callback(remove_empty, made)
         try:
-            if resume is None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path = first_free(path) if numbered else path
-                made.insert(0, path) if numbered else path.mkdir(exist_ok=True)
-            else:
+            if resume is not None:
                 path = resume
+            elif numbered:
+                path = first_free(path)
+                made.insert(0, path)
+            else:
+                path.mkdir(parents=True, exist_ok=True)
             held.enter_context(locked_folder(path))
             check_writable(path / "model.npz")
             if resume is None and any(path.iterdir()):
                 raise FileExistsError(0, "it holds files already")
         except OSError as error:
-            wanted, hint = (
-                ("is empty and ", " Choose another with --out.") if resume is None else ("", "")
-            )
-            raise OSError(
-                f"expected a folder that {wanted}can be written, got {error.filename or path} ({error.strerror}).{hint}"
-            ) from error
+            got = error.filename or path
+            raise OSError(f"expected {expected}, got {got} ({error.strerror}).{hint}") from error
         yield path
 
 
@@ -67,6 +69,7 @@ def remove_empty(folders: list[Path]) -> None:
 
 def first_free(path: Path) -> Path:
     """Makes path-1, or where that is there path-2, and so on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     for i in itertools.count(1):
         with suppress(FileExistsError):
             folder = path.with_name(f"{path.name}-{i}")

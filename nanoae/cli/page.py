@@ -30,7 +30,7 @@ def write_page(
     if split in ("test", "all"):
         given.append(data.y_test)
     labels = None
-    if all(y is not None and y.ndim == 1 for y in given):
+    if all(data_options.label_column(y) is not None for y in given):
         labels = np.ma.concatenate(given)[: len(rows)]
     black = data_options.black(model)
     write_report(

@@ -84,12 +84,10 @@ def of_table(
     if args.data is None:
         raise ValueError("--data: expected a file of rows to judge, got none.")
     table = read_table(args.data, limit=data_options.limit(args), **data_options.text_format(args))
+    named = data_options.no_inputs(args)
     ignored = models.kept(args)["ignore"]
-    said = [*data_options.listed(args.ignore)]
-    if args.label:
-        said.append(args.label)
-    before = [name for name in ignored if name in table.names and name not in said]
-    rows, copied = table.split([*before, *said])
+    before = [name for name in ignored if name in table.names and name not in named]
+    rows, copied = table.split([*before, *named])
     labels = None
     if args.label:
         _, cells = copied[-1]
@@ -107,13 +105,13 @@ def of_rows(
     config: dict[str, Any],
 ) -> str:
     """The same of an autoencoder or predictor, and the rows of its own data, or of others."""
-    args, trained = with_data_of(args, config), models.trained_on(args)
+    args = with_data_of(args, config)
+    trained = models.trained_on(args)
     data = models.read(args, model, trained)
     split, which = models.judged(args, data, trained)
     facts = facts_of(config) | {"rows in this report": which}
-    write_page(
-        out, model, trained.baseline if trained else None, data, split, title_of(args), facts
-    )
+    baseline = trained.baseline if trained else None
+    write_page(out, model, baseline, data, split, title_of(args), facts)
     return which
 
 

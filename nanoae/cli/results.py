@@ -71,12 +71,17 @@ def write(
         write_page(
             folder / "report.html", model, baseline, data, "test", folder.name, facts_of(config)
         )
-    names = {file.name for file in folder.iterdir()} - {resume.FOLDER}
-    print(f"written to {folder}: {', '.join(sorted(names))}", flush=True)
+    print(written(folder), flush=True)
     write_config(folder, config | {"complete": not config["interrupted"]})
 
 
 # ---------------------------------------------------------------- what is told
+
+
+def begun(model: NetworkEstimator, data: Dataset) -> str:
+    """On which device what is to be learned."""
+    device = model.network_.ops.describe()
+    return f"device  {device}\ndata    {data_options.describe(data, model)}"
 
 
 def scale_of(model: Any, data: Dataset) -> str:
@@ -124,25 +129,37 @@ def verdict(
         return f"{split} error {100 * result['error']:.2f} %   cross-entropy {result['loss']:.4g}"
     if "r2" in result:
         return f"{split} R² {result['r2']:.4g}   mse {result['loss']:.4g}"
-    loss = getattr(model, "loss", "mse")
-    own = ""
-    if loss != "mse":
-        name = loss if isinstance(loss, str) else "loss"
-        own = f"{name} {result['loss']:.4g}   "
-    if "elbo" in result:
-        parts = "elbo {elbo:.2f} nats (reconstruction {reconstruction:.2f}, KL {kl:.2f}), "
-        own = (parts + "{active_units} units active   ").format_map(result)
-    if "scaled_mse" in result:
-        own += "scaled "
+    own = loss_of(model, result)
+    mse = "scaled_mse" if "scaled_mse" in result else "mse"
+    text = f"{split} {own}{mse.replace('_', ' ')} {result[mse]:.4g}   "
     if baseline is None or of_pca is None:
-        pca = f"no PCA: {why}"
+        text += f"no PCA: {why}"
     else:
         error = of_pca.get("scaled_mse", of_pca["mse"])
-        pca = f"PCA-{len(baseline.components_)} {'mse ' if own else ''}{error:.4g}"
-    if "scaled_mse" in result:
+        named = "mse " if own or mse == "scaled_mse" else ""
+        text += f"PCA-{len(baseline.components_)} {named}{error:.4g}"
+    if mse == "scaled_mse":
         of_baseline = f" (PCA {of_pca['mse']:.4g})" if of_pca else ""
-        pca += f"   in the data's units mse {result['mse']:.4g}{of_baseline}"
-    return f"{split} {own}mse {result.get('scaled_mse', result['mse']):.4g}   {pca}"
+        text += f"   in the data's units mse {result['mse']:.4g}{of_baseline}"
+    return text
+
+
+def loss_of(model: Estimator, result: dict[str, float]) -> str:
+    """The loss that the model was trained on, unless that is the mse."""
+    if "elbo" in result:
+        parts = "elbo {elbo:.2f} nats (reconstruction {reconstruction:.2f}, KL {kl:.2f}), "
+        return (parts + "{active_units} units active   ").format_map(result)
+    loss = getattr(model, "loss", "mse")
+    if loss == "mse":
+        return ""
+    name = loss if isinstance(loss, str) else "loss"
+    return f"{name} {result['loss']:.4g}   "
+
+
+def written(folder: Path) -> str:
+    """What a run has written to its folder."""
+    names = {file.name for file in folder.iterdir()} - {resume.FOLDER}
+    return f"written to {folder}: {', '.join(sorted(names))}"
 
 
 # ---------------------------------------------------------------- what is written
@@ -179,7 +196,6 @@ def describe_run(args, model: Any, data: Dataset) -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": np.__version__,
     }
-    hidden = ("callbacks", "verbose")
     return {
         "command": ["nanoae", *args.argv],
         "versions": packages,
@@ -194,9 +210,7 @@ def describe_run(args, model: Any, data: Dataset) -> dict[str, Any]:
             "dtype": str(data.x_train.dtype),
             "maximum": data.maximum,
         },
-        "settings": {
-            k: to_config(v) for k, v in model.get_params(deep=False).items() if k not in hidden
-        },
+        "settings": settings_of(model),
         "scaling": model.scaling_,
         "parameters": int(model.network_.theta.size),
         "epochs_run": len(model.history_["loss"]),
@@ -206,3 +220,10 @@ def describe_run(args, model: Any, data: Dataset) -> dict[str, Any]:
             name: model.history_[name][-1] for name in LOSS_NAMES if model.history_.get(name)
         },
     }
+
+
+def settings_of(model: NetworkEstimator) -> dict[str, Any]:
+    """The model's parameters as config.json has them."""
+    hidden = ("callbacks", "verbose")
+    params = model.get_params(deep=False).items()
+    return {name: to_config(value) for name, value in params if name not in hidden}

@@ -23,9 +23,8 @@ from nanoae.cli.options import declare, reader
 from nanoae.data import Dataset
 from nanoae.spelling import one_of
 
-FAMILIES: dict[
-    str, type[NetworkEstimator]
-] = {  # whose parameters are settings -> what is said before their help
+# What stands before the help of their parameters, which are settings
+FAMILIES: dict[str, type[NetworkEstimator]] = {
     "": Autoencoder,
     "convolutional: ": ConvAutoencoder,
     "variational: ": VariationalAutoencoder,

@@ -21,7 +21,6 @@ from nanoae.cli.options import BACKEND, command, declare
 from nanoae.cli.output import run_folder
 from nanoae.cli.settings import add_option, help_of
 from nanoae.cli.train import logger
-from nanoae.configurable import to_config
 from nanoae.data.files import read_lines
 from nanoae.data.slogans import draw_slogans
 from nanoae.report import write_text_report
@@ -120,8 +119,7 @@ def train(args: argparse.Namespace) -> int:
         print(verdict(whose, results))
         for line in model.generate(5, temperature=0.8, random_state=args.seed):
             log(f"  {line}")
-        names = {file.name for file in folder.iterdir()} - {resume.FOLDER}
-        print(f"written to {folder}: {', '.join(sorted(names))}")
+        print(outcome.written(folder))
         if code == 0:
             outcome.write_config(folder, config | {"complete": True})
             resume.remove(folder)
@@ -174,11 +172,13 @@ def verdict(whose: str, result: dict[str, float]) -> str:
 def describe_run(
     args: argparse.Namespace, model: TextVAE, results: dict[str, dict[str, float]]
 ) -> dict[str, Any]:
-    hidden = ("callbacks", "verbose")
-    settings = {k: to_config(v) for k, v in model.get_params().items() if k not in hidden}
-    source = {"source": None if args.file is None else str(args.file), "seed": args.seed}
-    described = {"data": source, "settings": settings, "ranks": ranks(), "results": results}
-    return {"command": ["nanoae", *args.argv], **described}
+    return {
+        "command": ["nanoae", *args.argv],
+        "data": {"source": None if args.file is None else str(args.file), "seed": args.seed},
+        "settings": outcome.settings_of(model),
+        "ranks": ranks(),
+        "results": results,
+    }
 
 
 def generate(args: argparse.Namespace) -> int:

@@ -81,16 +81,13 @@ def run(args: argparse.Namespace) -> int:
     with run_folder(*place(args), resume=args.resume) as folder:
         data = data_options.read(args, words=True)
         model, learn, test = prepared(settings.build_model(args, data), data, args.conditional)
-        frames: dict[
-            str, np.ndarray
-        ] = {}  # what each epoch makes of some test rows, where that is asked for
+        # What each epoch makes of some test rows, where that is asked for
+        frames: dict[str, np.ndarray] = {}
         watchers = [watcher(model, first(test, 10), frames)] if args.each_epoch else []
         if args.tensorboard:
             watchers.append(board(folder / "tensorboard", model, data, test))
         log = logger(args)
-        log(
-            f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}"
-        )
+        log(results.begun(model, data))
 
         def fit(**checkpoints: Any) -> None:
             log(f"model   {model.network_.theta.size:,} parameters\n\n{model.summary()}\n")
@@ -99,8 +96,7 @@ def run(args: argparse.Namespace) -> int:
         model, code = resume.finish(args, folder, model, fit)
         if not first_rank():
             return code
-        without = args.no_baseline or data_options.predicts(model)
-        baseline = None if without else fit_pca(model, learn[0])
+        baseline = fit_pca(args, model, learn[0])
         log(f"{results.trained(model)}{results.scale_of(model, data)}")
         results.write(args, folder, model, baseline, data, test, frames)
         if code == 0:
@@ -127,13 +123,12 @@ def prepared(model: Any, data: Dataset, conditional: bool) -> tuple[Any, Table, 
             f"--conditional: expected a variational autoencoder, got {type(model).__name__}. Take --preset vae-20, "
             "without --stacked, --classify and --regress."
         )
-    name = None
-    if conditional:
-        name = "condition"
-    elif data_options.predicts(model):
-        name = "y"
-    learn = {name: data_options.labels(data, "train")} if name else {}
-    test = {name: data_options.labels(data, "test")} if name else {}
+    learn: dict[str, Any] = {}
+    test: dict[str, Any] = {}
+    if conditional or data_options.predicts(model):
+        name = "condition" if conditional else "y"
+        learn[name] = data_options.labels(data, "train")
+        test[name] = data_options.labels(data, "test")
     model.build(math.prod(data.shape), **learn)
     x_train, x_test = data.flat(data_options.black(model), wide=True)
     model.check_table(x_train, reset=True, wide=True)
@@ -141,12 +136,12 @@ def prepared(model: Any, data: Dataset, conditional: bool) -> tuple[Any, Table, 
     return model, (x_train, learn), (x_test, test)
 
 
-def fit_pca(model: Any, x: np.ndarray) -> PCA | None:
+def fit_pca(args: argparse.Namespace, model: Any, x: np.ndarray) -> PCA | None:
     """The baseline, with as many components as the model's code has numbers, of columns on the same scale; None where
-    it would take longer than the training, or values are missing, or words."""
-    if getattr(model, "missing", "error") == "mask":
+    it is not wanted, would take longer than the training, or values are missing, or words."""
+    if args.no_baseline or data_options.predicts(model):
         return None
-    if min(x.shape) > PCA_LIMIT:
+    if getattr(model, "missing", "error") == "mask" or min(x.shape) > PCA_LIMIT:
         return None
     scaling = model.scaling_ if model.scaling_ in SCALERS else model.scaling
     return PCA(model.code_size_, scaling=scaling).fit(x)
@@ -160,7 +155,7 @@ def train(
     lines: bool = True,
     **extra: Any,
 ) -> None:
-    """model.fit(*data, **beside), with a bar on a terminal, or else with about ten `lines`; the watchers are called
+    """model.fit(*data, **extra), with a bar on a terminal, or else with about ten `lines`; the watchers are called
     after each epoch, too."""
     terminal = not quiet and sys.stderr.isatty()
     bar = terminal and importlib.util.find_spec("tqdm") is not None
@@ -200,13 +195,10 @@ def watcher(model: Any, table: Table, frames: dict[str, np.ndarray]) -> Callable
 def board(folder: Path, model: Any, data: Dataset, test: Table) -> TensorBoard:
     """The callback that shows test rows in TensorBoard."""
     x = test[0]
-    labels = data.y_test
     if "condition" in test[1]:  # the network reads the label, one-hot, behind the row
         one_hot = np.equal.outer(test[1]["condition"], model.classes_)
         x = np.hstack([x, one_hot])
-    if labels is not None and labels.ndim > 1:
-        labels = None
-    return TensorBoard(folder, x, labels, data.shape)
+    return TensorBoard(folder, x, data_options.label_column(data.y_test), data.shape)
 
 
 def logger(args: argparse.Namespace) -> Callable[[str], None]:

@@ -57,9 +57,8 @@ def run(args: argparse.Namespace) -> int:
             dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
         ]
         scales = set()
-        for (
-            combination
-        ) in combinations:  # a mistake in the last setting is told before the first is trained
+        # A mistake in the last setting is told before the first is trained
+        for combination in combinations:
             model, learn, test = train.prepared(variant(base, combination), data, args.conditional)
             scales.add(model.black_)
         if data.maximum and len(scales) > 1:
@@ -67,9 +66,7 @@ def run(args: argparse.Namespace) -> int:
                 "--grid: expected settings on one scale, got tanh outputs, in [-1, 1], and others, in [0, 1]."
             )
         log = train.logger(args)
-        log(
-            f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}"
-        )
+        log(results.begun(model, data))
         log(
             f"tuning  {len(combinations)} settings, judged on {base.validation_fraction:.3g} of the training rows\n"
         )
@@ -84,8 +81,7 @@ def run(args: argparse.Namespace) -> int:
         rows = [row.values() for row in table]
         write_csv(folder / "tuning.csv", [header, *rows])
         log("\nbest    " + ", ".join(f"{name} {getattr(best, name)}" for name in grid))
-        without = args.no_baseline or data_options.predicts(best)
-        baseline = None if without else train.fit_pca(best, learn[0])
+        baseline = train.fit_pca(args, best, learn[0])
         results.write(
             args,
             folder,
