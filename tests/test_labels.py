@@ -390,6 +390,15 @@ def test_a_label_is_the_class_that_it_means(learned, same):
     assert model.evaluate(X, column(same).tolist()) == model.evaluate(X[known], wanted)
 
 
+def test_labels_that_may_mean_the_same_are_told():
+    told = "'Yes' and 'yes' are two classes"
+    with pytest.warns(UserWarning, match=told):
+        classifier(column(["Yes", "yes", "no"]))
+    model = classifier(column(["Yes", "no"]))
+    with pytest.warns(UserWarning, match=told):
+        model.score(X, column(["yes", "no"]))
+
+
 @pytest.mark.parametrize(
     ("learned", "judged"),
     [([0, 1], ["c0", "c1"]), (["a", "b"], [0, 1]), (["a", "b"], [True, False])],

@@ -163,6 +163,9 @@ def test_categories_are_shares():
         (UINT8, r"ConvAutoencoder: .* in \[-1, 1\] where .*Tanh\(\) ends, got \[0, 255\]\. .*X / 127\.5 - 1"),
         (UINT8.reshape(10, 784), r"got \[0, 255\]"),
         (UINT8[:, None].astype(np.float64), r"got \[0, 255\]"),
+        (UINT8.astype(np.uint16) * 257, r"got \[0, 65535\]\. .*X / 32767\.5 - 1"),
+        (UINT8.astype(np.uint16) * 16, r"got \[0, 4080\]\. .*X / 2047\.5 - 1"),
+        (UINT8 % 17, r"got \[0, 16\]\. .*X / 8 - 1"),
         (UINT8 / 127.5 - 1, None),
         (UINT8 / 255, None),
     ],
@@ -333,11 +336,50 @@ def test_the_command_says_so_and_writes_nothing(argv, told, tmp_path, monkeypatc
     ],
 )
 def test_pixels_that_nobody_scaled_are_refused_by_a_model_of_scaled_ones(model, shape):
-    """A float may lie outside, as noise makes it; whole numbers from 0 to 255 have another unit."""
+    """A float may lie outside, as noise makes it; pixels from 0 to 255 have another unit."""
     pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     model.fit(pixels / 255)
     for use in (model.transform, model.reconstruct, model.score):
-        with pytest.raises(ValueError, match=r"expected values in \[-?\d, 1\] .*, got \[0, 255\]"):
+        with pytest.raises(ValueError, match="the scale that fit saw, .*, got uint8 from 0 to 255"):
             use(pixels)
+        with pytest.warns(UserWarning, match="the scale that fit saw"), pytest.raises(ValueError):
+            model.score(pixels.astype(np.int64))
     assert model.reconstruct(pixels / 255 + 0.5).shape == shape
     assert model.transform((pixels > 99).astype(np.uint8)).shape == (40, 2)
+
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (40, 16)).astype(np.uint8)
+DEEP = PIXELS.astype(np.uint16) * 257
+ON_ANY_SCALE = {
+    "autoencoder": lambda: make(),
+    "classifier": lambda: nanoae.StackedClassifier((3,), pretrain_epochs=1, **SMALL),
+    "PCA": lambda: nanoae.PCA(2),
+    "detector": lambda: nanoae.AnomalyDetector(make(), random_state=0),
+}
+
+
+@pytest.mark.parametrize("kind", ON_ANY_SCALE)
+@pytest.mark.parametrize(
+    ("seen", "rows", "told"),
+    [
+        (PIXELS / 255, PIXELS, r"numbers from 0 to 1, got uint8 .*\(images: X / 255\)"),
+        (PIXELS / 127.5 - 1, DEEP, r"from -1 to 1, got uint16 .*\(images: X / 32767.5 - 1\)"),
+        (PIXELS, PIXELS / 255, "uint8 from 0 to 255, got float64 from 0 to 1"),
+        (PIXELS, DEEP, "uint8 from 0 to 255, got uint16 from 0 to 65535"),
+        (DEEP, PIXELS, "uint16 from 0 to 65535, got uint8 from 0 to 255"),
+    ],
+)  # fmt: skip
+def test_rows_on_another_scale_than_those_of_fit_are_told(kind, seen, rows, told, tmp_path):
+    """Of the type of images it is an error, of others, which may be counts, a warning."""
+    model = ON_ANY_SCALE[kind]()
+    model.fit(seen, *([LABELS] if kind == "classifier" else []))
+    model.save(tmp_path / "m.npz")
+    for each in (model, nanoae.load(tmp_path / "m.npz")):
+        use = getattr(each, "predict", each.transform)
+        with pytest.raises(ValueError, match=told):
+            use(rows)
+        use(seen.astype(np.float64))
+    if rows is PIXELS and seen is not DEEP:
+        for same in (PIXELS.astype(np.float32), PIXELS.tolist()):
+            with pytest.warns(UserWarning, match="on the scale that fit saw"):
+                use(same)

@@ -1,6 +1,7 @@
 """Are missing values and categories learned as the mathematics says, and are tables read as they stand?"""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -503,7 +504,17 @@ def test_any_file_is_a_table_or_one_clear_error(tmp_path_factory, rows, mark, en
 
 @pytest.mark.parametrize(
     "spelled",
-    ["{0}·25", "1.{0}×10^3", "{0}±0.1", "1.{0}×10⁻³", "{0},5 +/- 0,1", "2*10**{0}"],
+    [
+        "{0}·25",
+        "1.{0}×10^3",
+        "{0}±0.1",
+        "1.{0}×10⁻³",
+        "{0},5 +/- 0,1",
+        "2*10**{0}",
+        "1.{0} x 10-3",
+        "0x{0}F",
+        "{0}_000",
+    ],
     ids=lambda s: s,
 )
 def test_a_column_of_numbers_with_their_powers_or_errors_is_no_text(spelled, tmp_path):
@@ -516,6 +527,34 @@ def test_a_column_of_numbers_with_their_powers_or_errors_is_no_text(spelled, tmp
         match="expected numbers alone in column 'b', got all of its cells with other signs",
     ):
         nanoae.TableEncoder().fit(nanoae.read_table(path))
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [("Yes", "yes"), ("yes", "TRUE"), ("Ａ", "a"), ("New\u00a0York", "new york"), ("a\u200b", "a"), ("A–1", "a-1")],
+)  # fmt: skip
+def test_values_that_may_be_one_category_are_told(spelled):
+    one, other = spelled
+    other = other.replace("TRUE", "True")
+    told = f"column '0' holds {one!r} and {other!r}, which are two categories"
+    cells = np.array([[*spelled, "x"]] * 20, dtype=object).reshape(-1, 1)
+    with pytest.warns(UserWarning, match=re.escape(told)):
+        nanoae.TableEncoder().fit(cells)
+    encoder = nanoae.TableEncoder().fit(cells[cells[:, 0] != spelled[1]].reshape(-1, 1))
+    with pytest.warns(UserWarning, match=re.escape(told)):
+        encoder.transform(cells)
+
+
+def test_a_column_of_values_too_rare_to_be_learned_is_told():
+    drawn = np.random.default_rng(0).integers(40, size=60).tolist()
+    cells = np.array([[f"Jan {i + 1}, 2024", f"w{i}"] for i in drawn], dtype=object)
+    with pytest.warns(UserWarning) as told:
+        encoder = nanoae.TableEncoder().fit(cells)
+    assert min(encoder.others_) > 0.5
+    assert [str(each.message).split(" in ")[0] for each in told] == [
+        "TableEncoder: column '0' holds 28 different dates or times",
+        "TableEncoder: column '1' holds 28 different texts",
+    ]
 
 
 def test_whole_numbers_as_categories_are_exact():

@@ -26,6 +26,7 @@ from nanoae.data.matrix import (
     column_units,
     warn_of_lost_digits,
 )
+from nanoae.data.maximum import check_scale, scale_of
 from nanoae.data.number import check_unit
 from nanoae.data.table import Table
 from nanoae.engine.layers import batch_of
@@ -55,8 +56,9 @@ class Estimator(FrameOutput, Parametrised):
     n_features_in_: int  # the numbers of an example, and
     input_shape_: Shape  # its shape: (D,), or (C, H, W) where the estimator takes images
     open_checkpoints: Checkpoints | None = None  # of the `fit` that runs
-    # What is written beside the numbers of each column: "%", "€", ""
+    # What is written beside the numbers of each column, "%", "€", "", and the `scale_of` all
     _units_in: Sequence[str | None] = ()
+    _scale_in: Sequence[Any] | None = None
 
     # ---------------------------------------------------------------- what scikit-learn asks of an estimator
 
@@ -196,6 +198,9 @@ class Estimator(FrameOutput, Parametrised):
         units = column_units(X, name)
         if reset:
             self.record_schema(given.shape[1:], names, units)
+            self._scale_in = scale_of(given)
+        elif self._scale_in is not None:
+            check_scale(name, self._scale_in, given)
         for column, learned, got in zip(names or (), self._units_in, units, strict=False):
             check_unit(name, str(column), learned, got)
         return found

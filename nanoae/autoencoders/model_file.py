@@ -92,6 +92,7 @@ def pack(model: Estimator) -> Packed:
         "input_shape": list(model.input_shape_),
         "feature_names": None if names is None else list(names),
         "units": list(model._units_in),
+        "scale_in": model._scale_in,
         **facts,
     }
     return header, arrays
@@ -212,4 +213,5 @@ def unpack(header: dict[str, Any], arrays: Saved, backend: str | None = None) ->
     model.from_file(header, arrays)
     units = promised(header, "units", [(str, None)], ())
     model.record_schema(shape, names, units)
+    model._scale_in = promised(header, "scale_in", ([(float, str)], None), None)
     return model  # type: ignore[no-any-return]

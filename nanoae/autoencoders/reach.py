@@ -13,6 +13,7 @@ from nanoae.autoencoders.bottleneck import TopK
 from nanoae.autoencoders.corruption import GaussianNoise, SaltAndPepper
 from nanoae.autoencoders.penalty import Penalty
 from nanoae.autoencoders.table_losses import Masked, Mixed, Weighted
+from nanoae.data.maximum import way_to
 from nanoae.engine import losses
 from nanoae.engine.activations import (
     ELU,
@@ -39,7 +40,6 @@ Range = tuple[Any, Any]  # the least and the largest number, or arrays of one fo
 UNBOUNDED: Range = (-math.inf, math.inf)
 # Relative to the largest number: so far beyond an end it is still rounding.
 ROUNDING = 4 * float(np.finfo(np.float32).eps)
-SCALES = {(0, 1): " (images: X / 255)", (-1, 1): " (images: X / 127.5 - 1)"}
 
 
 def output_range(network: Sequential) -> Range:
@@ -217,8 +217,10 @@ def check_reach(
         at = int(outside.argmax())
         low, high, least, most = (ends[at] for ends in (low, high, least, most))
         where = f" in column {at}"
-    got = f"[{shown(np.fmin.reduce(least, axis=None))}, {shown(np.fmax.reduce(most, axis=None))}]{where}"
-    way = f"Scale the data{SCALES.get((low, high), '')}"
+    least = np.fmin.reduce(least, axis=None)
+    most = np.fmax.reduce(most, axis=None)
+    got = f"[{shown(least)}, {shown(most)}]{where}"
+    way = f"Scale the data{way_to(low, high, most)}"
     if scaling != "none":
         got = f"{got}, which scaling={scaling!r} makes of the columns"
         way = 'Use another scaling ("minmax", "none")'

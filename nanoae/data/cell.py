@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from nanoae.data.number import PLAIN
 from nanoae.data.times import TIME_TYPES, no_number
 
 NoneType = type(None)
@@ -18,6 +19,7 @@ NUMBERS = (int, float, np.bool_, np.integer, np.floating, Decimal, Fraction)  # 
 HOLDERS = (list, tuple, dict, set, frozenset, np.ndarray)  # no values, but what holds some
 TRUTHS = {bool, np.bool_}
 TRUTH = {"true": "True", "false": "False"}
+WORDS = {"yes": "true", "no": "false"}
 # A ZIP code of digits behind a 0, or a telephone number
 CODE = re.compile(r"0\d+|\+\d{7,}")
 # A number as Python, NumPy and pandas write it
@@ -135,3 +137,20 @@ def category(text: str) -> str:
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
+
+
+def folded(text: str) -> str:
+    """A text without what is not meant: case, width, kinds of blanks, dashes and quotes; "yes" is "true"."""
+    plain = unicodedata.normalize("NFKC", text.translate(PLAIN)).casefold()
+    words = " ".join(plain.split())
+    return WORDS.get(words, words)
+
+
+def twins(texts: Iterable[str], meaning: Callable[[str], Any] = folded) -> list[str]:
+    """The first two different texts of one meaning, or none."""
+    found: dict[Any, str] = {}
+    for text in texts:
+        other = found.setdefault(meaning(text), text)
+        if other != text:
+            return [other, text]
+    return []

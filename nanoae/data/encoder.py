@@ -5,16 +5,16 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from nanoae.data.cell import category
+from nanoae.data.cell import category, twins
 from nanoae.data.columns import check_learned
 from nanoae.data.field import promised
 from nanoae.data.frame import FrameOutput, framed
-from nanoae.data.identity import FEW, examples, tell_of_ids
+from nanoae.data.identity import FEW, MOSTLY_OTHERS, examples, tell_of_ids
 from nanoae.data.number import check_unit
 from nanoae.data.scaling import RobustScaler, Transformer, fit_known
 from nanoae.data.table import Table
@@ -43,8 +43,8 @@ class TableEncoder(FrameOutput, Transformer):
     never seen as now hold one that stands in one row only (Good 1953). Where these values are two or more, and 5 % of
     the rows or more, they are "other", too, that others may come; then by the same rule those in two rows, and so on. A
     column of nearly only different texts, as ids, names and time stamps are, is so one of "other" alone, and says
-    nothing. A warning tells of a column whose texts are mostly different, and at `transform` of one whose values were
-    mostly never seen.
+    nothing. A warning tells of a column whose texts are mostly "other", and at `transform` of one whose values were
+    mostly never seen; and of two values that differ in case or blanks alone, "Yes" and "yes".
 
     Missing are empty cells and the marks of what is missing, NA, null, ?, and "None" too, in any case of letters: a
     category may not be called so. Whole numbers as categories stay exact, however large.
@@ -83,8 +83,9 @@ class TableEncoder(FrameOutput, Transformer):
             self.others_.append(_share_of_others(column, known) if known is not None else 0.0)
         self.blocks_ = _widths(self.categories_)
         self.scaler_ = fit_known(RobustScaler(), _numbers(len(table), columns))
-        tell_of_ids(type(self).__name__, columns, self.names_)
+        tell_of_ids(type(self).__name__, columns, self.names_, self.others_)
         for i, known in enumerate(self.categories_):
+            self._tell_of_twins(i, columns[i].tolist() if known else [])
             text = table.text_column(i)
             if known is not None and text.codes:
                 warnings.warn(
@@ -155,16 +156,30 @@ class TableEncoder(FrameOutput, Transformer):
         return table
 
     def _tell_of_unseen(self, i: int, column: np.ndarray, places: np.ndarray) -> None:
-        """A warning where most of a column's values, of two rows or more, were never seen in fit, which knew most."""
+        """A warning where most of a column's values, of two rows or more, were never seen in fit, which knew most; or
+        where one may be a value that was."""
         known = self.categories_[i] or []
         unseen = np.flatnonzero(places == len(known))
         n = int((places >= 0).sum())
-        if n >= 2 and len(unseen) > n / 2 and self.others_[i] < 0.5:
+        if self.others_[i] >= MOSTLY_OTHERS:
+            return
+        self._tell_of_twins(i, [*known, *column[unseen]] if len(unseen) else [])
+        if n >= 2 and len(unseen) > n / 2:
             warnings.warn(
                 f"TableEncoder: {len(unseen)} of {n} values in column {self.names_[i]!r} were never seen in fit: "
                 f"{examples(column[unseen])}, where fit saw {examples(known)}. Is it the same column, in the same "
                 "spelling? Such rows are unlike any training row.",
                 stacklevel=4,
+            )
+
+    def _tell_of_twins(self, i: int, cells: Sequence[str | None]) -> None:
+        """A warning where two of a column's texts differ only in what is not meant."""
+        pair = " and ".join(map(repr, twins(filter(None, dict.fromkeys(cells)))))
+        if pair:
+            warnings.warn(
+                f"TableEncoder: column {self.names_[i]!r} holds {pair}, which are two categories. If they mean the "
+                "same, write them alike.",
+                stacklevel=5,
             )
 
     @property

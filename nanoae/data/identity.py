@@ -11,17 +11,23 @@ import numpy as np
 from nanoae.data.times import PARTS, is_written
 
 FEW = 10  # rows from which there is a word about a column
-DIFFERENT = 0.5  # the share of different texts above which a column is one of ids
+MOSTLY_OTHERS = (
+    0.5  # the share of texts too rare to be learned from which there is a word about them
+)
 DATES = 0.9  # the share of dates or times that makes a column one of them
 
 
 def tell_of_ids(
-    who: str, columns: Iterable[np.ndarray], names: Sequence[str] | None = None
+    who: str,
+    columns: Iterable[np.ndarray],
+    names: Sequence[str] | None = None,
+    others: Sequence[float] = (),
 ) -> None:
     """A warning for each column (N,), of numbers or of texts, that new rows will lie beyond, or of which nothing is
-    known; it names the column."""
+    known; it names the column. others: of each the share of texts that are learned as one, as too rare."""
     for i, column in enumerate(columns):
-        finding = _texts(column) if column.dtype == object else _numbers(column)
+        words = column.dtype == object
+        finding = _texts(column, others[i]) if words else _numbers(column)
         if finding is not None:
             name = names[i] if names is not None else i
             drop = (
@@ -33,18 +39,18 @@ def tell_of_ids(
             warnings.warn(f"{who}: column {name!r} {finding[0]}. {remedy}.", stacklevel=5)
 
 
-def _texts(column: np.ndarray) -> tuple[str, str] | None:
-    """(what there is to tell, what more can be done) of a column of texts that are mostly different, or of dates."""
+def _texts(column: np.ndarray, others: float) -> tuple[str, str] | None:
+    """(what there is to tell, what more can be done) of a column of texts that are mostly rare, or of dates."""
     counts = Counter(cell for cell in column.tolist() if cell is not None)
     n = counts.total()
-    unique = len(counts) > DIFFERENT * n
+    rare = others >= MOSTLY_OTHERS
     dates = sum(count for cell, count in counts.items() if is_written(cell)) >= DATES * n
-    if n < FEW or not (unique or dates):
+    if n < FEW or not (rare or dates):
         return None
     what = "dates or times" if dates else "texts"
     found = f"holds {len(counts)} different {what} in {n} rows ({examples(counts)})"
     fate = "new rows will hold others"
-    if unique:
+    if rare:
         fate += ", so that the rare ones are learned as one category"
     part = ""
     if dates:

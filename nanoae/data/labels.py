@@ -11,10 +11,8 @@ Labels are numbers, truth values or texts, all of one kind.
 
 from __future__ import annotations
 
-import math
 import numbers
 import sys
-import unicodedata
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,13 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.data.cell import are_codes, objects
+from nanoae.data.cell import are_codes, category, objects, twins
 from nanoae.data.cell import is_nothing as is_no_value
 from nanoae.data.missing import is_gap
 
 # what NumPy and pandas write for a value that is not there
 NEVER_A_CLASS = {"", "nan", "-nan", "<na>", "nat"}
 KINDS = {"truth value": (bool, np.bool_), "number": (numbers.Real, np.number), "text": (str,)}
+ONE = "If they mean the same, write them alike."
 HINT = "-1 stands for no label; if it is a class, call that otherwise: np.where(y == -1, 2, y)."
 
 
@@ -66,7 +65,7 @@ def class_labels(y: Any, who: str, classes: np.ndarray | None = None) -> np.ma.M
         if len(known) < len(labels) and (np.abs(known) < 2**53).all():
             labels = _masked(known.astype(np.int64), np.ma.getmaskarray(labels))
     elif known.dtype.kind == "U":
-        _check_spelling(known, who)
+        _check_spelling(known, who, classes)
     if classes is not None:
         return _of_classes(labels, who, classes)
     minus = _minus_one(labels)
@@ -191,27 +190,22 @@ def _masked(known: np.ndarray, missing: np.ndarray) -> np.ma.MaskedArray:
     return np.ma.MaskedArray(values, missing)
 
 
-def _check_spelling(known: np.ndarray, who: str) -> None:
-    """ValueError for texts that say the same: "1" and "1.0", "TRUE" and "True", "a" and "a "."""
-    found: dict[Any, str] = {}
-    for label in np.unique(known).tolist():
-        other = found.setdefault(_meaning(label), label)
-        if other != label:
-            raise ValueError(
-                f"{who}: expected each label in one spelling, got {other!r} and {label!r}."
-            )
+def _check_spelling(known: np.ndarray, who: str, classes: np.ndarray | None) -> None:
+    """ValueError for texts that say the same: "1" and "1.0", "TRUE" and "True", "a" and "a "; a warning for those that
+    may, with each other or with one of the classes: "Yes" and "yes"."""
+    labels = np.unique(known).tolist()
+    pair = " and ".join(map(repr, twins(labels, _meaning)))
+    if pair:
+        raise ValueError(f"{who}: expected each label in one spelling, got {pair}.")
+    others = [] if classes is None else classes
+    pair = " and ".join(map(repr, twins(map(_meaning, [*others, *labels]))))
+    if pair:
+        warnings.warn(f"{who}: {pair} are two classes. {ONE}", stacklevel=5)
 
 
-def _meaning(text: str) -> Any:
-    """What a text says, however it is spelled: a number, a truth value, or itself without the blanks around it."""
-    text = unicodedata.normalize("NFC", text.strip())
-    if text.lower() in ("true", "false"):
-        return text.lower()
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return number if math.isfinite(number) else text
+def _meaning(label: Any) -> str:
+    """What a label says, however it is spelled, and whatever blanks are around it."""
+    return category(str(label).strip())
 
 
 def _minus_one(labels: np.ma.MaskedArray) -> np.ndarray:
@@ -226,12 +220,12 @@ def _of_classes(labels: np.ma.MaskedArray, who: str, classes: np.ndarray) -> np.
     """The labels, each in the spelling of the class that it means; ValueError for one that is no class, and of another
     kind than these."""
     known = classes.tolist()
-    meant = {_meaning(str(label)): label for label in known}
-    if -1 not in meant:
+    meant = {_meaning(label): label for label in known}
+    if "-1" not in meant:
         labels = np.ma.MaskedArray(labels.data, labels.mask | _minus_one(labels))
     found = labels.compressed().tolist()
     spelled = {
-        label: label if label in known else meant.get(_meaning(str(label)), label)
+        label: label if label in known else meant.get(_meaning(label), label)
         for label in dict.fromkeys(found)
     }
     for label in spelled.values():
@@ -247,7 +241,7 @@ def _stands_for_none(labels: np.ma.MaskedArray, minus: np.ndarray, who: str) -> 
     """Whether these -1 among the labels are no labels; ValueError where nobody can know."""
     marked = bool(labels.mask.any())
     others = np.unique(labels.data[~labels.mask & ~minus]).tolist()
-    if len(others) == 1 and _meaning(str(others[0])) == 1:
+    if len(others) == 1 and _meaning(others[0]) == "1":
         if not marked:
             warnings.warn(
                 f"{who}: taking -1 and 1, as there are no others, for two classes. Else {HINT}",

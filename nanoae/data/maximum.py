@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from nanoae.interval import Interval
 from nanoae.rows import by_blocks
+
+# The whitest pixels of 8, 10, 12, 14 and 16 bits, and of the digits of `load_data`
+WHITE = (255, 1023, 4095, 16383, 65535)
+DIGITS_WHITE = 16
+PIXELS = ("uint8", "uint16")  # types of which one can tell that they hold images
+COUNTS = 10  # what whole numbers reach that are no shares
+LOOK = 1024  # rows by which it is told on which scale all are
 
 
 def find_maximum(*parts: np.ndarray) -> int | None:
@@ -102,6 +113,56 @@ def range_of(x: np.ndarray) -> str:
     low = float(x.min())
     high = float(x.max())
     return f"{x.dtype} from {low:g} to {high:g}"
+
+
+def way_to(low: float, high: float, most: float) -> str:
+    """How images whose largest pixel is `most` come to lie between these ends; "" where nobody knows."""
+    white = next((white for white in WHITE if most <= white), None)
+    if most == DIGITS_WHITE:
+        white = DIGITS_WHITE
+    if white and (low, high) == (0, 1):
+        return f" (images: X / {white})"
+    if white and (low, high) == (-1, 1):
+        return f" (images: X / {white / 2:g} - 1)"
+    return ""
+
+
+def scale_of(x: np.ndarray) -> list[Any]:
+    """[the least of the numbers x (N, ...), the largest, what they are: "uint8" or "uint16" pixels, "counts" where all
+    are whole, or ""]; NaN is ignored."""
+    ends = [
+        (np.fmin.reduce(block, axis=None), np.fmax.reduce(block, axis=None))
+        for block in by_blocks(x)
+    ]
+    lows, highs = zip(*ends, strict=True)
+    kind = "counts" if whole(x) else ""
+    return [float(min(lows)), float(max(highs)), x.dtype.name if x.dtype.name in PIXELS else kind]
+
+
+def check_scale(who: str, learned: Sequence[Any], x: np.ndarray) -> None:
+    """Tells of rows x (N, ...) on another scale than those of fit, of which this was the `scale_of`: of pixels beside
+    such as were divided by 255. ValueError where the type says that they are pixels, else a warning."""
+    low, high, kind = learned
+    shares = low >= -1 and high <= 1
+    if not shares and not (kind and low >= 0 and high >= COUNTS):
+        return
+    x = np.asarray(x[:LOOK])
+    most = np.fmax.reduce(x, axis=None)
+    own = x.dtype.name
+    deeper = own != kind and {own, kind} <= {*PIXELS} and max(most, high) > WHITE[0]
+    if shares:
+        odd = most >= COUNTS and x.min() >= 0 and whole(x)
+        hint = f"Scale them alike{way_to(-1 if low < 0 else 0, 1, most)}."
+    else:
+        odd = deeper or (most <= 1 and x.min() >= -1 and not whole(x))
+        hint = "Bring them to one scale."
+    if not odd:
+        return
+    seen = f"{kind or 'numbers'} from {low:g} to {high:g}"
+    message = f"{who}: expected rows on the scale that fit saw, {seen}, got {range_of(x)}. {hint}"
+    if own in PIXELS or kind in PIXELS:
+        raise ValueError(message)
+    warnings.warn(message, stacklevel=5)
 
 
 def check_maximum(name: str, maximum: float, *parts: np.ndarray) -> None:

@@ -38,9 +38,10 @@ CELL = re.compile(
 FORTRAN = re.compile(r"(.*\d\.?)[dD]([-+]?\d+)")
 MEASURED = re.compile(r"(.*\d) ?([^\W\d_][^\s\d]{0,9}|[°′″]\w?)")
 AROUND = re.compile(r"^[\W_]+|[\W_]+$")
-POWER = r"[×x*·⋅] ?10 ?(?:\^|\*\*)|[×·⋅] ?10(?=[⁻⁺⁰-⁹¹²³])"
+POWER = r"[×x*·⋅] ?10 ?(?:\^|\*\*|(?=-))|[×·⋅] ?10(?=[⁻⁺⁰-⁹¹²³])"
 COMPOSED = re.compile(
     rf"([-+]?[\d.,]*\d) ?(?:{POWER}|±|\+/?-|[·⋅]) ?(?:[-+]?\d[\d.,]*|[⁻⁺]?[⁰-⁹¹²³]+)"
+    r"|0x[\da-fA-F]+|\d{1,3}(?:_\d{3})+(?:\.\d+)?"
 )
 BRACKETS = re.compile(r"(\D*)\((.*)\)(\D*)")
 SHARES = {None: 0, "%": -2, "‰": -3}  # the power of ten that each stands for
@@ -146,9 +147,10 @@ def is_nearly_number(cell: str) -> bool:
 
 
 def is_composed(cell: str) -> bool:
-    """Whether a cell is a number with its power of ten, or its error, written out: "1.5×10^3", "5±0.1", or "5·25"."""
+    """Whether a cell is a number with its power of ten, or its error, written out, "1.5×10^3", "5±0.1", or "5·25"; or
+    one as programs write them, "0x1F" or "1_000"."""
     found = COMPOSED.fullmatch(cell[:LONGEST].translate(PLAIN))
-    return found is not None and number(found[1]) is not None
+    return found is not None and (not found[1] or number(found[1]) is not None)
 
 
 def unit_behind(cell: str) -> str | None:

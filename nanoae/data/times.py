@@ -12,8 +12,12 @@ import numpy as np
 TIMES = ("date", "time", "duration", "period")
 TIME_TYPES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 CLOCK = r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?[AaPp][Mm])?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?"
-DAY = r"\d{4}([-/.])\d{1,2}(?:\1\d{1,2})?|\d{1,2}\.\d{1,2}\.\d{4}|\d{1,2}([-/])\d{1,2}\2(?:\d{4}|\d\d)"
-WRITTEN = re.compile(rf"(?:{DAY})(?:[T ] ?{CLOCK})?|{CLOCK}")
+MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+DAY = (
+    r"\d{4}([-/.])\d{1,2}(?:\1\d{1,2})?|\d{1,2}\.\d{1,2}\.\d{4}|\d{1,2}([-/])\d{1,2}\2(?:\d{4}|\d\d)"
+    rf"|(?:19|20)\d\d[01]\d[0-3]\d|(?:\d{{1,2}}[-. ]+)?{MONTH}[-. ]+(?:\d{{1,2}},? +)?(?:\d{{4}}|\d\d)"
+)
+WRITTEN = re.compile(rf"(?:{DAY})(?:[T ] ?{CLOCK})?|{CLOCK}", re.IGNORECASE)
 KINDS = (  # by how a type's name begins, in any case of letters: what it is
     ("timedelta|duration", "duration"),
     ("period", "period"),
@@ -81,5 +85,5 @@ def no_number(
 
 
 def is_written(text: str) -> bool:
-    """Whether a text is a date or a time: 2024-01-31, 31.1.2024 12:00, 2024-01-31T12:00:00Z, 12:00."""
+    """Whether a text is a date or a time: 2024-01-31, 31.1.2024 12:00, 2024-01-31T12:00:00Z, Jan 31, 2024, 12:00."""
     return WRITTEN.fullmatch(text) is not None
