@@ -1,7 +1,9 @@
 """Is a table that is read a block of rows at a time learned from, and used, as one in memory is?"""
 
 import copy
+import functools
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 
 import nanoae
+from nanoae.cli import main
 
 X = np.random.default_rng(0).random((1000, 6), np.float32)
 FIT = {
@@ -252,3 +255,20 @@ def test_the_index_of_a_frame_is_no_column(tmp_path):
         rows = nanoae.open_rows(tmp_path / "x.parquet")
         assert rows.names == tuple("abcdef") and np.array_equal(np.asarray(rows), X)
         assert nanoae.load_data(tmp_path / "x.parquet").columns == tuple("abcdef")
+
+
+@pytest.mark.parametrize("columns", [None, ["d", "b", "a", "c", "e", "f"]])
+def test_a_large_table_of_numbers_with_gaps_is_read_as_a_small_one(columns, tmp_path, monkeypatch):
+    path = csv(tmp_path)
+    path.write_text(re.sub(r",0\.1\d*", ",", path.read_text()))
+    read = functools.partial(nanoae.load_data, path, columns=columns)
+    small = read(encoder=nanoae.TableEncoder())
+    monkeypatch.setattr(nanoae.rows.Rows, "memory", 10**5)
+    large = read(encoder=nanoae.TableEncoder())
+    assert isinstance(large.x_train, nanoae.rows.Rows) and large.encoder is None
+    assert np.isnan(small.x_train).any() and large.columns == small.columns
+    np.testing.assert_array_equal(np.asarray(large.x_train), small.x_train)
+    if columns is None:
+        assert main(["train", "--data", str(path), "--memory", "1MB", "--epochs", "1", "--quiet",
+                     "--no-figures", "--out", str(tmp_path / "run")]) == 0  # fmt: skip
+        assert nanoae.load(tmp_path / "run" / "model.npz").missing == "mask"

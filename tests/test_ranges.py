@@ -340,7 +340,9 @@ def test_pixels_that_nobody_scaled_are_refused_by_a_model_of_scaled_ones(model, 
     pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     model.fit(pixels / 255)
     for use in (model.transform, model.reconstruct, model.score):
-        with pytest.raises(ValueError, match="the scale that fit saw, .*, got uint8 from 0 to 255"):
+        with pytest.raises(
+            ValueError, match=r"the scale that fit saw, .*, got uint8 from 0 to 255"
+        ):
             use(pixels)
         with pytest.warns(UserWarning, match="the scale that fit saw"), pytest.raises(ValueError):
             model.score(pixels.astype(np.int64))

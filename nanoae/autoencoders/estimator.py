@@ -17,6 +17,7 @@ from nanoae.autoencoders.parameters import Parametrised
 from nanoae.autoencoders.saved import Fact, Packed
 from nanoae.backend import Shape
 from nanoae.data.cell import objects
+from nanoae.data.fill_value import tell_of_fill_values
 from nanoae.data.frame import FrameOutput
 from nanoae.data.matrix import (
     MASK,
@@ -199,6 +200,8 @@ class Estimator(FrameOutput, Parametrised):
         if reset:
             self.record_schema(given.shape[1:], names, units)
             self._scale_in = scale_of(given)
+            if given.ndim == 2 and given.dtype != np.uint8:
+                tell_of_fill_values(name, given, names)
         elif self._scale_in is not None:
             check_scale(name, self._scale_in, given)
         for column, learned, got in zip(names or (), self._units_in, units, strict=False):

@@ -21,6 +21,7 @@ from nanoae.autoencoders.stacked import Stacked, StackedAutoencoder
 from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.cli.options import declare, reader
 from nanoae.data import Dataset
+from nanoae.rows import by_blocks
 from nanoae.spelling import one_of
 
 # What stands before the help of their parameters, which are settings
@@ -132,10 +133,9 @@ def build_model(args: argparse.Namespace, data: Dataset) -> NetworkEstimator:
 
 
 def has_gaps(data: Dataset) -> bool:
-    """Whether a value is missing in a table in memory."""
-    parts = [x for x in (data.x_train, data.x_test) if isinstance(x, np.ndarray)]
-    floats = [x for x in parts if x.dtype.kind == "f"]
-    return any(bool(np.isnan(x).any()) for x in floats)
+    """Whether a value is missing in a table."""
+    floats = [x for x in (data.x_train, data.x_test) if x.dtype.kind == "f"]
+    return any(np.isnan(block).any() for x in floats for block in by_blocks(x))
 
 
 def read_gaps(model: NetworkEstimator, data: Dataset) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from nanoae.data.cell import category, twins
 from nanoae.data.columns import check_learned
 from nanoae.data.field import promised
+from nanoae.data.fill_value import tell_of_fill_values
 from nanoae.data.frame import FrameOutput, framed
 from nanoae.data.identity import FEW, MOSTLY_OTHERS, examples, tell_of_ids
 from nanoae.data.number import check_unit
@@ -82,7 +83,10 @@ class TableEncoder(FrameOutput, Transformer):
             self.units_.append(None if words else table.unit(i))
             self.others_.append(_share_of_others(column, known) if known is not None else 0.0)
         self.blocks_ = _widths(self.categories_)
-        self.scaler_ = fit_known(RobustScaler(), _numbers(len(table), columns))
+        numbers = _numbers(len(table), columns)
+        self.scaler_ = fit_known(RobustScaler(), numbers)
+        named = [name for name, known, _ in self._each() if known is None]
+        tell_of_fill_values(type(self).__name__, numbers, named)
         tell_of_ids(type(self).__name__, columns, self.names_, self.others_)
         for i, known in enumerate(self.categories_):
             self._tell_of_twins(i, columns[i].tolist() if known else [])

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numbers
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -197,7 +197,7 @@ def _check_spelling(known: np.ndarray, who: str, classes: np.ndarray | None) -> 
     pair = " and ".join(map(repr, twins(labels, _meaning)))
     if pair:
         raise ValueError(f"{who}: expected each label in one spelling, got {pair}.")
-    others = [] if classes is None else classes
+    others: Iterable[Any] = [] if classes is None else classes
     pair = " and ".join(map(repr, twins(map(_meaning, [*others, *labels]))))
     if pair:
         warnings.warn(f"{who}: {pair} are two classes. {ONE}", stacklevel=5)

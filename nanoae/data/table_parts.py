@@ -18,7 +18,7 @@ from nanoae.data.number_table import find_features
 from nanoae.data.table import Table, read_table, tables_of
 from nanoae.data.text_format import TextFormat
 from nanoae.data.text_table import open_table
-from nanoae.rows import Rows, most_in_memory, stored
+from nanoae.rows import Rows, gathered, most_in_memory, sample, stored
 
 AT_ONCE = 1 << 20  # cells
 TIMES = 32  # the size of a file is what its cells may take as Python objects
@@ -102,19 +102,22 @@ def read_mixed(
         at = parts.names.index(label)
         cells = [table.text_column(at).spelled_plainly() for table in parts]
         y = read_labels([*itertools.chain.from_iterable(cells)])
+    left_out = sorted({*parts.names} - {*features})
+    table = parts.sample(left_out).selected(features)
+    x: Any
+    if not encoder.fitted and not table.has_words:
+        x = gathered(part.selected(features).numbers() for part in parts)
+        if columns is None:
+            tell_of_ids("load_data", sample(x).T, features)
+        units = tuple(map(table.unit, range(len(features))))
+        names = tuple(features) if parts.named else None
+        train, test = split_rows(path.name, x.shape, random_state)
+        return Dataset.of_rows(path.name, x, y, train, test, columns=names, units=units)
     if parts.large:
-        x: Any = parts.encoded(sorted({*parts.names} - {*features}), encoder)
+        x = parts.encoded(left_out, encoder)
         train, test = split_rows(path.name, x.shape, random_state)
     else:
-        table = parts.whole[0].selected(features)
         train, test = split_rows(path.name, (len(table), 1), random_state)
-        if not encoder.fitted and not table.has_words:
-            x = table.numbers()
-            if columns is None:
-                tell_of_ids("load_data", x.T, features)
-            units = tuple(map(table.unit, range(len(features))))
-            names = tuple(features) if parts.named else None
-            return Dataset.of_rows(path.name, x, y, train, test, columns=names, units=units)
         if not encoder.fitted:
             encoder.fit(table.taken(np.sort(np.arange(len(table))[train])))
         x = np.asarray(encoder.transform(table))

@@ -1,0 +1,72 @@
+"""Is a value that stands where nothing was measured told of, and no ordinary one?"""
+
+import re
+
+import numpy as np
+import pytest
+
+import nanoae
+from nanoae.cli import main
+
+RNG = np.random.default_rng(0)
+DEGREES = RNG.normal(20, 5, 400)
+SHARES = RNG.uniform(0, 100, 400)
+NOTHING = np.arange(400) % 20 == 0
+TOLD = "column {} holds {} in 5 % of its rows, far from all other values"
+
+
+def with_values(column, value, where=NOTHING):
+    return np.c_[np.where(where, value, column), RNG.random(400)]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [(DEGREES, -9999), (DEGREES, 999), (DEGREES, 1e20), (DEGREES, -1000), (DEGREES, -32768), (SHARES, -99),
+     (SHARES, -9), (SHARES, 9999)],
+)  # fmt: skip
+def test_a_fill_value_is_told_with_what_to_do(column, value):
+    shown = re.escape(f"{value:.6g}")
+    told = TOLD.format("'?0'?", shown) + f".*--na={shown}.*mask"
+    X = with_values(column, value)
+    fits = [
+        nanoae.PCA(1).fit,
+        nanoae.Autoencoder(1, epochs=1, random_state=0).fit,
+        nanoae.TableEncoder().fit,
+    ]
+    for fit in fits[: 3 if value == -9999 else 1]:
+        with pytest.warns(UserWarning, match=told):
+            fit(X)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.where(NOTHING, RNG.uniform(1000, 2000, 400), 0),  # mostly 0
+        np.where(NOTHING, 0, RNG.uniform(1000, 2000, 400)),
+        np.clip(RNG.normal(200, 80, 400), 0, 255),
+        np.clip(RNG.normal(80, 30, 400), 0, 100).round(),
+        RNG.lognormal(3, 2, 400).round(),
+        RNG.choice([0, 999], 400),
+        RNG.choice([1, 2, 3, 99], 400),
+        np.where(np.arange(400) == 7, -9999, DEGREES),  # once: an outlier
+        np.where(NOTHING, -1, DEGREES),
+        RNG.integers(1950, 2020, 400),
+    ],
+)
+def test_an_ordinary_column_is_not_told(column):
+    nanoae.PCA(1).fit(np.c_[column, DEGREES])
+
+
+@pytest.mark.parametrize("command", ["train", "detect"])
+def test_the_commands_name_the_column(command, tmp_path, capsys):
+    lines = [f"{a:.6g},{b:.6g}" for a, b in with_values(DEGREES, -9999)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["degrees,b", *lines]))
+    if command == "train":
+        argv = ["--data", str(path), "--epochs", "1", "--quiet", "--no-figures", "--out"]
+    else:
+        argv = ["--train", str(path), "--save"]
+    assert main([command, *argv, str(tmp_path / "model.npz")]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1 and "column 'degrees' holds -9999 in" in told[0]
