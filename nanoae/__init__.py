@@ -62,7 +62,7 @@ from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.sequences import LastTimestep, TimeDistributed
 from nanoae.engine.shape import Flatten, Reshape
-from nanoae.former import CLASSES, tell
+from nanoae.former import CLASSES, warn_former
 from nanoae.trace.gradcheck import GradientReport, check_gradients
 from nanoae.training.callbacks import BestCheckpoint, CSVLog, ReduceOnPlateau
 from nanoae.training.checkpoint import Checkpoints
@@ -227,7 +227,7 @@ def __getattr__(name: str):
         return pkgutil.resolve_name(LATER[name])
     if name not in CLASSES or CLASSES[name] not in __all__:
         raise AttributeError(f"module 'nanoae' has no attribute {name!r}")
-    tell(f"nanoae.{name}", CLASSES[name])
+    warn_former(f"nanoae.{name}", CLASSES[name])
     return globals()[CLASSES[name]]
 
 

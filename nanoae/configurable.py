@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from nanoae.former import CLASSES, tell
+from nanoae.former import CLASSES, warn_former
 from nanoae.interval import Interval
 from nanoae.spelling import did_you_mean
 
@@ -48,7 +48,7 @@ class Configurable:
         super().__init_subclass__(**kwargs)
         for old, new in cls.former.items():
             if old in vars(cls):
-                tell(f"{cls.__name__}.{old}", new)
+                warn_former(f"{cls.__name__}.{old}", new)
                 setattr(cls, new, vars(cls)[old])
         if "__init__" in vars(cls):
             cls.__init__ = checked(cls.__init__, cls.bounds)  # type: ignore[method-assign]
@@ -283,11 +283,11 @@ def numbers(kind: type) -> dict[str, type]:
 
 def usage(known: dict[str, type]) -> str:
     """How `parse_spec` wants them: "l1:WEIGHT, kl:TARGET,WEIGHT"."""
-    told = []
+    forms = []
     for name, kind in known.items():
         wanted = ",".join(numbers(kind)).upper()
-        told.append(f"{name}:{wanted}" if wanted else name)
-    return ", ".join(told)
+        forms.append(f"{name}:{wanted}" if wanted else name)
+    return ", ".join(forms)
 
 
 def parse_spec(text: str, known: dict[str, type]) -> Any:

@@ -16,7 +16,7 @@ CLASSES = {  # also in files, whose models load for ever
 }
 
 
-def tell(old: str, new: str) -> None:
+def warn_former(old: str, new: str) -> None:
     """The warning, where the caller's caller has used the old name."""
     warnings.warn(
         f"{old} is called {new} now; the old name will go in the next version",
@@ -30,7 +30,7 @@ def former(old: str, method: Callable) -> Callable:
 
     @functools.wraps(method)
     def renamed(*arguments, **named):
-        tell(old, method.__name__)
+        warn_former(old, method.__name__)
         return method(*arguments, **named)
 
     return renamed

@@ -250,18 +250,18 @@ def test_the_faster_library_is_taken_and_stays(tmp_path, monkeypatch, speeds, us
     monkeypatch.setattr(mkl, "MKL", lambda path: ("MKL", path))
     monkeypatch.setattr(mkl, "gflops", lambda blas: next(times))
     for _ in range(2):  # the second time it is not measured
-        assert mkl.chosen(tmp_path) == (("MKL", openblas().path) if used else None)
+        assert mkl.faster_mkl(tmp_path) == (("MKL", openblas().path) if used else None)
         assert mkl.measured(tmp_path) == dict(zip(("OpenBLAS", "MKL"), speeds, strict=True))
 
 
 def test_without_mkl_or_a_place_to_keep_the_choice_numpys_own_is_taken(tmp_path, monkeypatch):
     monkeypatch.setattr(mkl, "installed", lambda: None)
-    assert mkl.chosen(tmp_path) is None and mkl.measured(tmp_path) == {}
+    assert mkl.faster_mkl(tmp_path) is None and mkl.measured(tmp_path) == {}
     monkeypatch.setattr(mkl, "installed", lambda: tmp_path / "no library")
-    assert mkl.chosen(tmp_path) is None
+    assert mkl.faster_mkl(tmp_path) is None
     monkeypatch.setattr(mkl, "gflops", lambda blas: 1.0)
     monkeypatch.setattr(mkl, "MKL", lambda path: None)
-    assert mkl.chosen(tmp_path / "no folder") is None
+    assert mkl.faster_mkl(tmp_path / "no folder") is None
 
 
 def test_a_speed_is_a_number(fast):

@@ -157,14 +157,14 @@ class ClusterLabelDetector(Estimator):
             doubt = -np.abs(np.log(ratio))
         else:
             doubt = np.minimum(to_normal, to_abnormal)
-        chosen: list[int] = []
+        apart: list[int] = []
         beside: list[int] = []
         graph = self._graph(d) > 0
         order = np.argsort(-doubt[free], kind="stable")
         for cluster in free[order]:
-            is_beside = graph[cluster, chosen].any()
-            (beside if is_beside else chosen).append(cluster)
-        wanted = chosen + beside
+            is_neighbour = graph[cluster, apart].any()
+            (beside if is_neighbour else apart).append(cluster)
+        wanted = apart + beside
         return self.representatives_[wanted[:n]]
 
     def label(self, rows, y) -> ClusterLabelDetector:
@@ -182,8 +182,8 @@ class ClusterLabelDetector(Estimator):
             raise ValueError(
                 f"ClusterLabelDetector: expected {len(rows)} labels, 1 (abnormal) or 0 (normal), got {y}."
             )
-        told = zip(rows.tolist(), y.astype(int).tolist(), strict=True)
-        self.given_ = {**self.given_, **dict(told)}
+        labelled = zip(rows.tolist(), y.astype(int).tolist(), strict=True)
+        self.given_ = {**self.given_, **dict(labelled)}
         self.abnormality_ = self._spread_labels()
         return self
 

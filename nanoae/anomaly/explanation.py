@@ -32,20 +32,20 @@ class Explanation(NamedTuple):
         shares = self.shares[row]
         sizes = np.abs(shares)
         parts = sizes / max(sizes.sum(), 1e-30)
-        told = []
+        texts = []
         for j in np.argsort(-parts, kind="stable")[:most]:
             observed = self.observed[row, j]
             expected = self.expected[row, j]
             if parts[j] < 0.05:
                 continue
             if isinstance(observed, str):
-                told.append(f"{self.names[j]} ({parts[j]:.0%}: {observed}, expected {expected})")
+                texts.append(f"{self.names[j]} ({parts[j]:.0%}: {observed}, expected {expected})")
             else:
                 side = "low" if shares[j] < 0 else "high"
-                told.append(
+                texts.append(
                     f"{self.names[j]} {side} ({parts[j]:.0%}: {observed:.4g}, expected {expected:.4g})"
                 )
-        return told
+        return texts
 
 
 def explained(

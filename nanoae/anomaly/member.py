@@ -57,10 +57,10 @@ class Member:
     def fit(self, X: np.ndarray, checkpoints: Checkpoints | None = None) -> None:
         fit_rows(self.scaler, X, lambda x: x[:, self.numbers])
         Z = self.scaled(X)
-        beside = {} if checkpoints is None else {"checkpoint_dir": checkpoints}
+        settings = {} if checkpoints is None else {"checkpoint_dir": checkpoints}
         try:
             with quiet_interrupt(), part_of_another():
-                fitted = self.model.set_params(random_state=self.seed).fit(Z, **beside)
+                fitted = self.model.set_params(random_state=self.seed).fit(Z, **settings)
         except OutOfReach as error:
             raise self.of_its_scaling(error) from error
         if getattr(fitted, "interrupted_", False):
@@ -120,9 +120,11 @@ class Member:
 
     def expected(self, X: np.ndarray) -> np.ndarray:
         """The autoencoder's reconstructions of X (N, ...), on X's scale."""
-        again = self.model.reconstruct(self.scaled(X)).astype(np.float64)
-        again[:, self.numbers] = self.scaler.inverse_transform(again[:, self.numbers])
-        return again
+        reconstruction = self.model.reconstruct(self.scaled(X)).astype(np.float64)
+        reconstruction[:, self.numbers] = self.scaler.inverse_transform(
+            reconstruction[:, self.numbers]
+        )
+        return reconstruction
 
     def parts(self) -> dict[str, Scaler | Score]:
         """What learns beside the autoencoder, by its name in a file."""
@@ -186,7 +188,7 @@ class ReadOnce:
         return self._model.transform(self._rows)
 
     @functools.cached_property
-    def _again(self) -> np.ndarray:
+    def _reconstruction(self) -> np.ndarray:
         if type(self._model) is Autoencoder and np.isfinite(self._codes).all():
             return self._model.inverse_transform(self._codes)
         return self._model.reconstruct(self._rows)
@@ -195,7 +197,7 @@ class ReadOnce:
         return self._codes if Z is self._rows else self._model.transform(Z)
 
     def reconstruct(self, Z: np.ndarray) -> np.ndarray:
-        return self._again if Z is self._rows else self._model.reconstruct(Z)
+        return self._reconstruction if Z is self._rows else self._model.reconstruct(Z)
 
 
 def in_float64(model):

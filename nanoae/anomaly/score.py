@@ -38,12 +38,12 @@ class Score(Configurable):
         """What of the score comes from each feature, of Z's shape, >= 0; by occlusion: how much the score falls when
         the feature alone is replaced by what the model gives back."""
         whole = self.score(model, Z)
-        again = model.reconstruct(Z)
+        reconstruction = model.reconstruct(Z)
         falls = np.empty(Z.shape)
         for place in np.ndindex(Z.shape[1:]):
             feature = (slice(None), *place)
             occluded = Z.copy()
-            occluded[feature] = again[feature]
+            occluded[feature] = reconstruction[feature]
             falls[feature] = np.maximum(whole - self.score(model, occluded), 0)
         return falls
 

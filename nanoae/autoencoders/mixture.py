@@ -176,7 +176,7 @@ class Mixture(Configurable):
         noise = rng.standard_normal((n, means.shape[1]))
         return means[c] + temperature * np.einsum("nij,nj->ni", L[c], noise)  # type: ignore[no-any-return]
 
-    def drawer(self, ops: Ops, dtype: Any) -> Callable[[Any, Array], Array]:
+    def sampler(self, ops: Ops, dtype: Any) -> Callable[[Any, Array], Array]:
         """draw(generator, out): out (N, K) ~ p(z), all on the device: to each row the component that a uniform number
         falls on."""
         if self.covariances is None and len(self.means) == 1 and not np.any(self.means):

@@ -96,14 +96,14 @@ class PCA(Scaled):
     def _codes(self, Z: np.ndarray) -> Any:
         return (Z - self.mean_) @ self.components_.T
 
-    def _again(self, codes: np.ndarray) -> Any:
+    def _decode(self, codes: np.ndarray) -> Any:
         return codes @ self.components_ + self.mean_
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """The reconstructions (N, D) of codes X (N, K)."""
         self.check_fitted()
         codes = as_codes(X, self, self.components_.shape[:1], np.float64)
-        return self.unscaled(self._again(codes))
+        return self.unscaled(self._decode(codes))
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """inverse_transform(transform(X)), (N, D)."""
@@ -127,7 +127,7 @@ class PCA(Scaled):
         X = X[rows]
         Z = self.scaled(X)
         found = self._mean_errors(
-            X, lambda at: self._again(self._codes(np.asarray(Z[at]))), weights
+            X, lambda at: self._decode(self._codes(np.asarray(Z[at]))), weights
         )
         return {"loss": found.get("scaled_mse", found["mse"]), **found}
 

@@ -167,8 +167,8 @@ def settings_text(params: dict[str, Any], left_open: dict[str, Any], scaling: st
             training += f", {params['validation_fraction']:.0%} of the rows held out"
         if params["patience"]:
             training += f", until {params['patience']} epochs bring nothing better"
-    chosen = [
+    names = [
         name for name in ("epochs", "batch_size", "activation", "scaling") if name in left_open
     ]
-    auto = f' ("auto": {", ".join(chosen)})' if chosen else ""
+    auto = f' ("auto": {", ".join(names)})' if names else ""
     return f"training  {training}{auto}\nscaling   {scaling}"

@@ -31,8 +31,8 @@ class Shown(Scaled):
     def _settle(self, **found: Any) -> None:
         """From here on the estimator was built with these values."""
         built = self.as_built
-        said = {name: getattr(built, name) for name in found}
-        self._left_open = {**said, **self._left_open}
+        given = {name: getattr(built, name) for name in found}
+        self._left_open = {**given, **self._left_open}
         vars(built).update(found)
 
     def summary(self) -> str:

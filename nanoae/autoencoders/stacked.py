@@ -161,7 +161,9 @@ class Stacked(NetworkEstimator):
             tied_weights=self.tied_weights,
             corruption=self._of_layer("corruption", i),
             penalty=self._of_layer("penalty", i),
-            callbacks=[functools.partial(_tell, callback, i + 1) for callback in self.callbacks],
+            callbacks=[
+                functools.partial(_call_with_layer, callback, i + 1) for callback in self.callbacks
+            ],
             random_state=int(seed.generate_state(1)[0]),
         )
 
@@ -170,7 +172,9 @@ class Stacked(NetworkEstimator):
             super()._train(examples, watched)
 
 
-def _tell(callback: Callback, layer: int, trainer: Trainer, row: dict[str, float]) -> object:
+def _call_with_layer(
+    callback: Callback, layer: int, trainer: Trainer, row: dict[str, float]
+) -> object:
     """What the callback is told while that layer is pretrained."""
     return callback(trainer, {"layer": layer, **row})
 

@@ -169,7 +169,7 @@ class Weighted(Wrapping):
     def __init__(self, loss: str | Loss = "mse") -> None:
         if not weighable(get(loss)):
             raise ValueError(
-                f"Weighted: expected a loss that tells what each row costs by itself, got {loss!r}."
+                f"Weighted: expected a loss with a cost of each row by itself, got {loss!r}."
             )
         super().__init__(loss)
 

@@ -87,8 +87,8 @@ class KernelOps(Kernels):
     @by_kernel
     def softmax_cross_entropy(self, z, t, scale, out, weights=None):
         known = alike(z, out) and vectors(t) and t.dtype == np.int64 and z.size
-        beside = [] if weights is None else [weights]
-        if not (known and flat(z, out, *beside)):
+        optional = [] if weights is None else [weights]
+        if not (known and flat(z, out, *optional)):
             return NotImplemented
         losses = self.scratch(out[:, 0], "losses")
         grid = self._blocks(*z.shape)

@@ -81,11 +81,11 @@ def flat(*arrays: Array) -> bool:
     return char in FLOATS and all(x.dtype.char == char and x.flags.c_contiguous for x in arrays)
 
 
-def table(x: Array, *beside: Array) -> bool:
+def table(x: Array, *others: Array) -> bool:
     """Whether x is one of rows or of columns that are contiguous, and those beside it are vectors of its type."""
     if x.ndim != 2 or not (x.flags.c_contiguous or x.flags.f_contiguous):
         return False
-    return all(y.dtype == x.dtype and y.flags.c_contiguous for y in beside)
+    return all(y.dtype == x.dtype and y.flags.c_contiguous for y in others)
 
 
 def vectors(*arrays: Array) -> bool:

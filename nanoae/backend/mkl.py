@@ -88,13 +88,13 @@ def measured(folder: Path) -> dict[str, float]:
         if isinstance(found, dict) and found.keys() == {"OpenBLAS", "MKL"}:
             return found
     found = {"OpenBLAS": gflops(own), "MKL": gflops(MKL(path))}
-    beside = kept.with_suffix(f".{os.getpid()}")
-    beside.write_text(json.dumps(found), encoding="utf-8")
-    beside.replace(kept)
+    temporary = kept.with_suffix(f".{os.getpid()}")
+    temporary.write_text(json.dumps(found), encoding="utf-8")
+    temporary.replace(kept)
     return found
 
 
-def chosen(folder: Path) -> MKL | None:
+def faster_mkl(folder: Path) -> MKL | None:
     """MKL, where it is installed and faster; `folder` is the user's own."""
     try:
         speed = measured(folder)

@@ -62,7 +62,7 @@ class Kernels:
         own = openblas()
         if own is None:
             return
-        faster = mkl.chosen(path.parent)
+        faster = mkl.faster_mkl(path.parent)
         threads = [own.function(f"openblas_{what}_num_threads") for what in ("get", "set")]
         names = [f"cblas_{real}{what}" for real in "sd" for what in ("gemm", "gemv")]
         products = [(faster or own).function(name) for name in names]
@@ -115,14 +115,14 @@ def kernel(name: str, char: str) -> Kernel:
 
 def library() -> Kernels:
     """The kernels of this machine. NoKernels says why there are none."""
-    found = look()
+    found = find()
     if isinstance(found, str):
         raise NoKernels(found)
     return found
 
 
 @functools.cache
-def look() -> Kernels | str:
+def find() -> Kernels | str:
     """The kernels, compiled if need be, or why there are none: found out once in a process."""
     if os.environ.get(SWITCH, "1") == "0":
         return f"switched off by {SWITCH}=0"
@@ -136,20 +136,20 @@ def look() -> Kernels | str:
         folder = own_folder()
         path = folder / f"kernels-{key(version)}.so"
         if not trusted(path):
-            say(f"compiling kernels for this CPU with {version} (once, some seconds) ...")
+            log(f"compiling kernels for this CPU with {version} (once, some seconds) ...")
             try:
                 build(compiler, path)
             except BaseException:
-                say(f"that failed; NumPy computes. {SWITCH}=0 says not to try.")
+                log(f"that failed; NumPy computes. {SWITCH}=0 says not to try.")
                 raise
         return Kernels(path, version)
     except (OSError, subprocess.SubprocessError, NoKernels) as error:
-        said = getattr(error, "stderr", None) or str(error)
-        message = said.strip().splitlines()[0]
+        reason = getattr(error, "stderr", None) or str(error)
+        message = reason.strip().splitlines()[0]
         return f"{compiler} or its library fails: {message}"
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     print(f"nanoae: {text}", file=sys.stderr)
 
 

@@ -55,7 +55,7 @@ class Calls(Recording):
 
     def __init__(self) -> None:
         self.parts: list[Callable[[int], int]] = []
-        self.looks: list[Array] = []  # the numbers that are checked
+        self.checked: list[Array] = []  # the numbers that are checked
         self.kept: list[Any] = []
 
     def launch(self, kernel: Any, arguments: bytes, x: int, y: int, *kept: Any) -> None:
@@ -67,8 +67,8 @@ class Calls(Recording):
         last.launches.append(Launch(pointer, arguments, x, y))
         self.kept.append((arguments, *kept))
 
-    def look(self, number: Array) -> None:
-        self.looks.append(number)
+    def check(self, number: Array) -> None:
+        self.checked.append(number)
         place = np.array([number.ctypes.data], np.uintp)
         self.launch(None, place.tobytes(), number.itemsize, 1)
 
@@ -84,17 +84,17 @@ class Calls(Recording):
         handed_in = (*arguments, *named.values())
         if result is None or any(result is x for x in handed_in):
 
-            def again(times: int) -> int:
+            def replay(times: int) -> int:
                 function(ops, *arguments, **named)
                 return times
         else:
             result = np.array(result)
 
-            def again(times: int) -> int:
+            def replay(times: int) -> int:
                 result[...] = function(ops, *arguments, **named)
                 return times
 
-        self.parts.append(again)
+        self.parts.append(replay)
         return result
 
     def repeat(self, times: int) -> int:
@@ -105,6 +105,6 @@ class Calls(Recording):
             while done < times and all(part(1) for part in self.parts):
                 done += 1
         if done < times:
-            wrong = (number for number in self.looks if not np.isfinite(number))
+            wrong = (number for number in self.checked if not np.isfinite(number))
             self.met = float(next(wrong))
         return done

@@ -60,7 +60,7 @@ examples:
   nanoae tune --preset tf1-20 --grid code_size=10,20,30  train each, keep the best, test it once
   nanoae evaluate runs/digits-1 --data digits            test error of a model, beside PCA's
   nanoae encode runs/digits-1 --data digits --out codes.csv
-  nanoae reconstruct runs/digits-1 --data digits --out again.png
+  nanoae reconstruct runs/digits-1 --data digits --out reconstructions.png
   nanoae report runs/digits-1                            one HTML page: curves, errors, codes, and knobs to turn
   nanoae generate runs/vae-20-1 --out drawn.png          new examples, of a variational autoencoder or any other
   nanoae text train                                      lines of text; then: nanoae text generate --keyword coffee

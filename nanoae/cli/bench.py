@@ -55,8 +55,8 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--seconds: expected a number > 0, got {args.seconds}.")
     x = data.flat(data_options.black(model))[0]
     batch = min(model.resolved_batch_size(len(x)), len(x))
-    say = (lambda text: None) if args.json else print
-    say(f"{model}\n{len(x):,} rows of {x.shape[1]}, {batch} a step\n")
+    log = (lambda text: None) if args.json else print
+    log(f"{model}\n{len(x):,} rows of {x.shape[1]}, {batch} a step\n")
     timings: dict[str, dict[str, Any]] = {}
     devices = ("numpy", "cupy") if model.backend == "auto" else (model.backend,)
     for backend in devices:
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             us, device = step_time(model, x[: STEPS * batch], args.seconds)
         except BackendError as error:
-            say(f"{error}")
+            log(f"{error}")
             if backend == devices[0]:
                 return 2
             timings[backend] = {"error": str(error)}
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         speed = batch / us * 1e6
         epoch = -(-len(x) // batch) * us / 1e6
         timings[backend] = {"microseconds": us, "rows_per_second": speed, "device": device}
-        say(
+        log(
             f"{us:12,.1f} us a step, {speed:12,.0f} rows a second, {epoch:8.3f} s an epoch: {device}"
         )
     times = [facts["microseconds"] for facts in timings.values() if "microseconds" in facts]

@@ -87,7 +87,7 @@ def add_format(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
 
 def text_format(args: argparse.Namespace) -> dict[str, Any]:
     """What they say, as `load_data` and `read_table` take it; nothing where they say nothing."""
-    said = {
+    given = {
         "separator": args.separator,
         "decimal": args.decimal,
         "na": tuple(args.na),
@@ -95,7 +95,7 @@ def text_format(args: argparse.Namespace) -> dict[str, Any]:
         "text": listed(args.text),
         "header": HEADERS[args.header],
     }
-    return {name: value for name, value in said.items() if value not in (None, ())}
+    return {name: value for name, value in given.items() if value not in (None, ())}
 
 
 def listed(text: str) -> tuple[str, ...]:
@@ -143,10 +143,10 @@ def read(
     if words or getattr(model, "missing", None) == "mask":
         encoder = encoder or TableEncoder()
     seed = None if in_order and args.data not in NAMES else 0
-    said = text_format(args)
+    given = text_format(args)
     ignored = (*listed(args.ignore), *getattr(args, "left_out", ()))
     if ignored:
-        said["ignore"] = ignored
+        given["ignore"] = ignored
     return load_data(
         args.data,
         args.data_dir,
@@ -156,7 +156,7 @@ def read(
         columns=column_names(model),
         limit=limit(args),
         encoder=encoder,
-        **said,
+        **given,
     )
 
 

@@ -19,7 +19,7 @@ from nanoae.cli import model as models
 from nanoae.cli import resume
 from nanoae.cli.detect_files import Part, are_numbers, numbers_of, tables_of
 from nanoae.cli.options import JSON, command, declare
-from nanoae.cli.output import STDOUT, check_output_file, tell, write_csv, write_json
+from nanoae.cli.output import STDOUT, check_output_file, print_summary, write_csv, write_json
 
 REASONS = 3  # columns named in a row's `reason`
 DESCRIPTION = """\
@@ -119,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         write_json(STDOUT, facts)
     else:
-        tell("\n".join(summary), args.out)
+        print_summary("\n".join(summary), args.out)
     return 0
 
 

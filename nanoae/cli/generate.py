@@ -13,7 +13,7 @@ from nanoae.autoencoders.autoencoder import Autoencoder
 from nanoae.cli import data as data_options
 from nanoae.cli import model as models
 from nanoae.cli.options import BACKEND, MODEL, command, declare
-from nanoae.cli.output import tell
+from nanoae.cli.output import print_summary
 from nanoae.configurable import Configurable
 from nanoae.spelling import did_you_mean
 
@@ -89,7 +89,9 @@ def run(args: argparse.Namespace) -> int:
         if args.out.suffix != ".npy":
             drawn = drawn.reshape(len(drawn), -1)
         models.write(args.out, len(drawn), iter([drawn]), data_options.column_names(model))
-    tell(f"written to {args.out}: {len(drawn):,} examples drawn from {args.model}", args.out)
+    print_summary(
+        f"written to {args.out}: {len(drawn):,} examples drawn from {args.model}", args.out
+    )
     return 0
 
 

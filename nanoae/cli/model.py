@@ -18,7 +18,7 @@ from nanoae.cli import data as data_options
 from nanoae.cli import results
 from nanoae.cli.figures import reconstructions
 from nanoae.cli.options import BACKEND, JSON, MODEL, command, declare
-from nanoae.cli.output import STDOUT, check_output_file, safe, tell, text_file, write_json
+from nanoae.cli.output import STDOUT, check_output_file, print_summary, safe, text_file, write_json
 from nanoae.cli.training_set import TrainingSet
 from nanoae.data import Dataset
 from nanoae.data.field import promised
@@ -38,7 +38,7 @@ def add_to(commands) -> None:
         (
             reconstruct,
             "write the reconstructions of rows",
-            " --out again.png",
+            " --out reconstructions.png",
             "--out FILE!  .npy, .csv, or .png for a picture of ten",
         ),
     ):
@@ -190,7 +190,7 @@ def encode(args: argparse.Namespace) -> int:
     rows = sum(len(x) for x, _ in parts)
     codes = data_options.by_rows(model.transform, parts)
     shape = write(args.out, rows, codes, model.get_feature_names_out())
-    tell(f"written to {args.out}: codes {shape} of {data.name}", args.out)
+    print_summary(f"written to {args.out}: codes {shape} of {data.name}", args.out)
     return 0
 
 
@@ -221,7 +221,7 @@ def reconstruct(args: argparse.Namespace) -> int:
         if args.out.suffix == ".npy":
             blocks = (block.reshape(len(block), *data.shape) for block in blocks)
         write(args.out, rows, blocks, columns)
-    tell(f"written to {args.out}: {rows:,} rows of {data.name}", args.out)
+    print_summary(f"written to {args.out}: {rows:,} rows of {data.name}", args.out)
     return 0
 
 

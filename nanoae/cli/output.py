@@ -112,7 +112,7 @@ def check_output_file(path: Path) -> None:
         check_writable(path)
 
 
-def tell(text: str, out: Path | None = None) -> None:
+def print_summary(text: str, out: Path | None = None) -> None:
     """Prints what was done: to stderr where `out`, the output file, is stdout."""
     print(plain(text), file=sys.stderr if out == STDOUT else None)
 

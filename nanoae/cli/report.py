@@ -169,9 +169,9 @@ def with_data_of(args: argparse.Namespace, config: dict[str, Any]) -> argparse.N
     data_options.add_options(parser)
     command = [str(word) for word in config.get("command", [])]
     known, _ = parser.parse_known_args(command)
-    said = {
+    given = {
         name: value
         for name, value in vars(known).items()
         if vars(args).get(name) == parser.get_default(name)
     }
-    return argparse.Namespace(**{**vars(args), **said, "data": source})
+    return argparse.Namespace(**{**vars(args), **given, "data": source})

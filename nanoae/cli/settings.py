@@ -109,8 +109,8 @@ def build_model(args: argparse.Namespace, data: Dataset) -> NetworkEstimator:
             kind, _ = PREDICTORS[args.predictor]
         model = stacked(model, kind)
     asked = {name: getattr(args, name) for name in SETTINGS}
-    said = {name: value for name, value in asked.items() if value is not None}
-    for name in said.keys() - model.get_params(deep=False):
+    given = {name: value for name, value in asked.items() if value is not None}
+    for name in given.keys() - model.get_params(deep=False):
         known = ", ".join(option(name) for name in declared(type(model)) if name in SETTINGS)
         hint = "--conv, --stacked, --classify and --regress choose other estimators, with others."
         if name == "loss" and hasattr(model, "likelihood"):
@@ -118,7 +118,7 @@ def build_model(args: argparse.Namespace, data: Dataset) -> NetworkEstimator:
         raise ValueError(
             f"{option(name)}: expected a setting of {type(model).__name__}: {known}. {hint}"
         )
-    model.set_params(**{"random_state": 0, **said})
+    model.set_params(**{"random_state": 0, **given})
     if isinstance(model, ConvAutoencoder) and model.image_shape is None and len(data.shape) > 1:
         model.set_params(image_shape=data.shape)  # whose rows are flat here
     if data.encoder is not None or has_gaps(data):
@@ -170,7 +170,7 @@ def parse_grid(texts: list[str]) -> dict[str, list[Any]]:
             raise ValueError(f"--grid: expected NAME=VALUE,VALUE,..., got {text!r}.")
         one_of("--grid", name, SETTINGS)
         if name in ("loss", "scaling"):
-            got = "the loss itself" if name == "loss" else "the scale that it is told on"
+            got = "the loss itself" if name == "loss" else "the scale that it is reported on"
             raise ValueError(
                 f"--grid: expected settings to compare by their validation loss, got {got}."
             )

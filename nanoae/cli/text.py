@@ -95,8 +95,8 @@ def train(args: argparse.Namespace) -> int:
     with run_folder(args.out or RUNS, args.out is None, args.resume) as folder:
         learned, held = halves(lines, keywords, args.seed)
         log = logger(args)
-        said = {name: getattr(args, name) for name in SETTINGS if hasattr(args, name)}
-        model = TextVAE(random_state=args.seed, **said).build(*learned)
+        given = {name: getattr(args, name) for name in SETTINGS if hasattr(args, name)}
+        model = TextVAE(random_state=args.seed, **given).build(*learned)
         log(f"device  {model.network_.ops.describe()}\n{about(args.file, model, learned[0])}\n")
         fit = functools.partial(trainer.train, model, *learned, quiet=args.quiet)
         model, code = resume.finish(args, folder, model, fit)
@@ -163,7 +163,7 @@ def about(file: Path | None, model: TextVAE, lines: list[str]) -> str:
 
 def verdict(whose: str, result: dict[str, float]) -> str:
     return (
-        f"{whose}: ELBO {result['elbo']:.2f} nats a line, perplexity {result['perplexity']:.2f}; the code tells "
+        f"{whose}: ELBO {result['elbo']:.2f} nats a line, perplexity {result['perplexity']:.2f}; the code carries "
         f"{result['kl']:.2f} nats, in {result['active_units']} units; from it come back "
         f"{result['token_accuracy']:.1%} of the tokens and {result['exact_lines']:.1%} of the lines"
     )

@@ -60,20 +60,20 @@ class TrainingSet:
         """Whether `data` is this set, split in the same way."""
         return self.fingerprint == fingerprint(data)
 
-    def on_scale(self, data: Dataset, said: float | None = None) -> Dataset:
+    def on_scale(self, data: Dataset, named: float | None = None) -> Dataset:
         """`data` with the maximum that makes 1 what it was in the training; ValueError where nobody can know that, or
         where a column is in another unit.
 
-        said   the maximum that the user named, or None
+        named   the maximum that the user named, or None
         """
         here = data.units or ()
         names = data.columns or [str(i + 1) for i in range(len(here))]
         for name, unit, got in zip(names, self.units or (), here, strict=False):
             check_unit(data.name, name, unit, got)
         if self.holds(data):
-            return data if said else replace(data, maximum=self.maximum)
+            return data if named else replace(data, maximum=self.maximum)
         if self.maximum is None:
-            if said is None and data.maximum in (None, 1):
+            if named is None and data.maximum in (None, 1):
                 return replace(data, maximum=None)
             raise ValueError(
                 f"{data.name}: expected numbers to be taken as they are, as in the training ({self.range}), got "

@@ -159,10 +159,10 @@ def search(
     widths = [max(len(str(cell)) for cell in column) for column in columns]
     widths += [len("validation loss"), len("epochs"), len("seconds"), 0]
 
-    def tell(*cells: Any) -> None:
+    def log_row(*cells: Any) -> None:
         log("  ".join(map(str.ljust, map(str, cells), widths)).rstrip())
 
-    tell(*combinations[0], "validation loss", "epochs", "seconds")
+    log_row(*combinations[0], "validation loss", "epochs", "seconds")
     for combination, model in zip(combinations, models, strict=False):
         losses: list[float] = []
         seconds = 0.0
@@ -187,7 +187,7 @@ def search(
         row = {"validation_loss": loss, "epochs": len(losses), "seconds": round(seconds, 2)}
         table.append({**combination, **row})
         shown = "-" if loss is None else f"{loss:.6g}"
-        tell(*combination.values(), shown, len(losses), f"{seconds:.1f}", remark)
+        log_row(*combination.values(), shown, len(losses), f"{seconds:.1f}", remark)
         if interrupted:
             break
     if best is None:

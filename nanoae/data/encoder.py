@@ -220,8 +220,8 @@ class TableEncoder(FrameOutput, Transformer):
             block = Z[:, start : start + self.blocks_[j]]
             cells = np.array([*known, "other"], dtype=object)
             missing = np.isnan(block).any(axis=1)
-            likeliest = np.where(np.isnan(block), -1, block).argmax(axis=1)
-            found[:, j] = np.where(missing, None, cells[likeliest])
+            best = np.where(np.isnan(block), -1, block).argmax(axis=1)
+            found[:, j] = np.where(missing, None, cells[best])
         return found
 
     def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -60,14 +60,14 @@ class TableParts:
         """Rows from anywhere in it, in their order, without these columns: all where they fit in memory."""
         share = Rows.memory / (TIMES * self.path.stat().st_size)
         random = np.random.default_rng(0)
-        chosen = list[Table]()
+        samples = list[Table]()
         for table, _ in self.split(names):
             some = random.random(len(table)) < share
-            chosen.append(table.taken(np.flatnonzero(some)))
-        columns = zip(*(part.cells for part in chosen), strict=True)
+            samples.append(table.taken(np.flatnonzero(some)))
+        columns = zip(*(part.cells for part in samples), strict=True)
         cells = [np.concatenate(parts) for parts in columns]
-        rows = [row for part in chosen for row in part.rows]
-        return replace(chosen[0], cells=cells, rows=rows)
+        rows = [row for part in samples for row in part.rows]
+        return replace(samples[0], cells=cells, rows=rows)
 
     def encoded(self, names: list[str], encoder: TableEncoder | None = None) -> Rows:
         """All rows, without these columns, as a TableEncoder makes numbers of them, which is kept as `encoder`: this

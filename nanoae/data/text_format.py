@@ -64,11 +64,11 @@ class TextFormat:
                 ) from error
 
     @classmethod
-    def of(cls, said: dict[str, Any], who: str) -> TextFormat:
+    def of(cls, given: dict[str, Any], who: str) -> TextFormat:
         """With these arguments of a function; TypeError for one that it does not take."""
         known = [field.name for field in fields(cls)]
-        for name in said.keys() - set(known):
+        for name in given.keys() - set(known):
             raise TypeError(
                 f"{who}: expected one of {', '.join(known)}, got {name!r}.{did_you_mean(name, known)}"
             )
-        return cls(**said)
+        return cls(**given)

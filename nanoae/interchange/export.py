@@ -45,7 +45,7 @@ def export(
     if ending == ".onnx":
         graph = graph_of(model, what, single=dtype == "float32")
         content = graph.file(notes_of(model))
-        told = graph.told()
+        summary = graph.summary()
     elif what is not None or dtype is not None:
         raise ValueError(
             "export: expected what=None and dtype=None for .safetensors, which holds whole models as they are, got "
@@ -53,7 +53,7 @@ def export(
         )
     else:
         content = content_of(model, notes)
-        told = f"{len(content):,} bytes; nanoae.load opens it, and so does safetensors in any framework"
+        summary = f"{len(content):,} bytes; nanoae.load opens it, and so does safetensors in any framework"
     with whole_file(path) as file:
         file.write(content)
-    return told
+    return summary

@@ -190,7 +190,7 @@ class Graph:
         self.nodes.append(node)
         self.outputs[name] = value.dtype, tuple(shape)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """A line for each input and output: what it is called, its shape and its type."""
         lines = []
         for end, named in (("input", self.inputs), ("output", self.outputs)):

@@ -187,16 +187,16 @@ def _(layer: LastTimestep, x: Value) -> Value:
 def _(layer: TeacherForcing, x: Value) -> Value:
     words = x.graph.remembered[layer.source]
     steps = layer.out_shape[0]
-    return told(layer, x, words.part(0, steps), words.part(0, 1))
+    return with_teacher(layer, x, words.part(0, steps), words.part(0, 1))
 
 
-def told(layer: TeacherForcing, z: Value, words: Value, first: Value) -> Value:
+def with_teacher(layer: TeacherForcing, z: Value, words: Value, first: Value) -> Value:
     """[W[words[n, t]], W[first[n]], z[n]] (N, T, 2 E + K) of words (N, T) and first words (N, 1)."""
     table = z.graph.constant(layer.params["W"])
     each = (words * 0).apply("Unsqueeze", [2])
     same_for_all = (table.take(first), z.apply("Unsqueeze", [1]))
-    beside = [part + each.cast(z.dtype) for part in same_for_all]
-    return z.graph.concat([table.take(words), *beside], axis=2)
+    repeated = [part + each.cast(z.dtype) for part in same_for_all]
+    return z.graph.concat([table.take(words), *repeated], axis=2)
 
 
 # ---------------------------------------------------------------- conditions

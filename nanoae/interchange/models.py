@@ -141,7 +141,7 @@ class OfCoder(Parts):
         """What is computed with."""
         return self.read.cast(self.dtype)
 
-    def told(self, y: Value) -> Value:
+    def in_units(self, y: Value) -> Value:
         """What the model gives, in the data's units and layout."""
         if self.scales:
             y = restored(self.model.scaler_, y.cast(np.float64), *self.columns)
@@ -175,21 +175,21 @@ class OfCoder(Parts):
 
     def decoder(self) -> Outputs:
         code = self.graph.input("code", self.dtype, self.code_shape)
-        again = self.told(self.output(code))
-        return {"reconstruction": (again, self.shape)}
+        reconstructed = self.in_units(self.output(code))
+        return {"reconstruction": (reconstructed, self.shape)}
 
     @functools.cached_property
-    def again(self) -> Value:
+    def reconstructed(self) -> Value:
         """What `reconstruct` gives."""
-        again = self.told(self.output(self.hidden))
-        return self.of_finite(again, self.shape)
+        reconstructed = self.in_units(self.output(self.hidden))
+        return self.of_finite(reconstructed, self.shape)
 
     def reconstruction(self) -> Outputs:
-        return {"reconstruction": (self.again, self.shape)}
+        return {"reconstruction": (self.reconstructed, self.shape)}
 
     def scores(self) -> Outputs:
         """The mean of (x - x̂)² over what is known of a row; 0 where nothing is."""
-        difference = (self.x - self.again).reshape(-1, self.size)
+        difference = (self.x - self.reconstructed).reshape(-1, self.size)
         error = difference * difference
         if not self.masked:
             return {"error": (error.mean(1), ())}
@@ -324,8 +324,8 @@ class OfClassifier(OfPredictor):
         classes = self.model.classes_
         classes = classes.astype(np.int64) if classes.dtype.kind in "bu" else classes
         known = self.graph.constant(classes)
-        likeliest = self.head.apply("ArgMax", axis=1, keepdims=0, dtype=np.int64)
-        label = known.take(likeliest)
+        best = self.head.apply("ArgMax", axis=1, keepdims=0, dtype=np.int64)
+        label = known.take(best)
         none = "" if classes.dtype.kind == "U" else min(-1, classes.min() - 1)
         label = self.finite.is_nan().where(np.array(none), label)
         return {"label": (label, ()), "probability": (self.head, self.net.output_shape)}

@@ -102,7 +102,7 @@ def from_torch(module: Any, input_shape: int | tuple[int, ...] | None = None) ->
         input_shape = getattr(modules[0], "in_features", width)
     if input_shape is None:
         raise ValueError(
-            f"from_torch: expected input_shape=(C, H, W) or D: {modules[0]} does not tell it, got None."
+            f"from_torch: expected input_shape=(C, H, W) or D: it does not follow from {modules[0]}, got None."
         )
     layers = []
     steps = False

@@ -30,7 +30,7 @@ class Rows:
     def squares(self, places: np.ndarray | None) -> Value:
         """(z - ẑ)² (N, D). What is missing is 0, and the rest of its row weighs more for it."""
         Z = self.Z.cast(np.float64)
-        error = (Z - self.of(Z).again).reshape(-1, self.size)
+        error = (Z - self.of(Z).reconstructed).reshape(-1, self.size)
         return self.of_known(error * error, places)
 
     def of_known(self, terms: Value, places: np.ndarray | None) -> Value:

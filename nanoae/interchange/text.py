@@ -18,7 +18,7 @@ import numpy as np
 from nanoae.autoencoders.text import TextVAE
 from nanoae.autoencoders.vocabulary import EOS
 from nanoae.interchange.graph import Value
-from nanoae.interchange.layers import forward, gru, on_host, told, translate
+from nanoae.interchange.layers import forward, gru, on_host, translate, with_teacher
 from nanoae.interchange.models import Outputs, Parts, parts_of
 
 
@@ -57,14 +57,14 @@ class OfText(Parts):
         forbidden[: vocabulary.first_token] = -np.inf
         forbidden[EOS] = 0.0
         words = start
-        said = []
+        tokens = []
         state = None
         ended = start * 0
         for _ in range(steps):
-            heard = told(teacher, z, words, start)
-            state = gru(reader, heard, state).reshape(-1, reader.n_out)
+            inputs = with_teacher(teacher, z, words, start)
+            state = gru(reader, inputs, state).reshape(-1, reader.n_out)
             scores = translate(head.layer, state) + forbidden
             words = scores.apply("ArgMax", axis=1, dtype=np.int64) * (1 - ended)
             ended = ended.apply("Max", words.equal(EOS).cast(np.int64))
-            said.append(words)
-        return {"words": (self.graph.concat(said), (steps,))}
+            tokens.append(words)
+        return {"words": (self.graph.concat(tokens), (steps,))}

@@ -208,12 +208,12 @@ def set_weights(model: Any, weights: Sequence[Any] | Mapping[str, Any]) -> None:
 def fitting(name: Any, array: Any, shape: tuple[int, ...]) -> np.ndarray:
     """The array; ValueError where it has another shape, or numbers that are not finite."""
     array = as_array(array)
-    told = f"array {name}" if isinstance(name, int) else name
+    which = f"array {name}" if isinstance(name, int) else name
     if array.shape != shape:
-        raise ValueError(f"set_weights: expected {told} of shape {shape}, got {array.shape}.")
+        raise ValueError(f"set_weights: expected {which} of shape {shape}, got {array.shape}.")
     if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
         raise ValueError(
-            f"set_weights: expected finite numbers in {told}, got {array.dtype}, not all of them finite."
+            f"set_weights: expected finite numbers in {which}, got {array.dtype}, not all of them finite."
         )
     return array
 

@@ -209,11 +209,11 @@ class Report:
         wrong = rows[self.errors[rows] > 0]
         if self.labels is None or not len(wrong):
             return None
-        said = [
+        predictions = [
             f"{value:.4g}" if isinstance(value, float) else value
             for value in self.predicted[wrong].tolist()
         ]
-        mistakes = zip(self.labels[wrong], said, strict=True)
+        mistakes = zip(self.labels[wrong], predictions, strict=True)
         return {
             "title": "Rows that it is wrong about",
             "rows": wrong,

@@ -15,14 +15,14 @@ from nanoae.trace.step import Entry, Move, Step
 def page(title: str, steps: list[Step], curves: list[list[float]], shown: int) -> str:
     """The file's text: the template with the record in it."""
     texts: dict[str, int] = {}  # of terms, each once
-    told = [
+    records = [
         step_record(step, steps[0], curve, texts) for step, curve in zip(steps, curves, strict=True)
     ]
     record = {
         "title": title,
         "eps": EPS,
         "shown": shown,
-        "steps": told,
+        "steps": records,
         "texts": list(texts),
     }
     pieces = {"title": html.escape(title), "record": embedded(record)}

@@ -65,7 +65,7 @@ def sum_of(step: Step, move: Move, products: list[Term], parts: list[int]) -> st
     return f"{texts[0][0]}{rest} = {counted}"
 
 
-def beside(left: list[str], right: list[str]) -> list[str]:
+def side_by_side(left: list[str], right: list[str]) -> list[str]:
     width = max(map(len, left))
     return [
         f"{a.ljust(width)}   {b}".rstrip()
@@ -83,7 +83,7 @@ def describe(step: Step, number: int, move: Move, every: bool) -> Iterator[str]:
     if check is not None:
         wrong = np.count_nonzero(~check.ok)
         verdict = f"WRONG in {wrong} of {check.ok.size}" if wrong else "ok"
-        lines = beside(lines, [f"by differences: {verdict}", *matrix(check.numeric)])
+        lines = side_by_side(lines, [f"by differences: {verdict}", *matrix(check.numeric)])
     yield from (f"     {line}" for line in lines)
     places = zip(np.ndindex(entry.values.shape), entry.sums, strict=False)
     for index, products in places if every else itertools.islice(places, 1):

@@ -169,5 +169,5 @@ class CSVLog:
         before = [layer, str(int(epoch) - 1)]
         if lines and lines[-1][:2] == before:
             return lines
-        again = [number for number, line in enumerate(lines) if line[:2] == [layer, epoch]]
-        return lines[: again[-1]] if again else lines
+        same = [number for number, line in enumerate(lines) if line[:2] == [layer, epoch]]
+        return lines[: same[-1]] if same else lines

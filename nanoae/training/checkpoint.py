@@ -86,8 +86,8 @@ class Checkpoints(Configurable):
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            told = f"expected a folder for checkpoints ({error.strerror}). Choose another checkpoint_dir"
-            raise OSError(error.errno, told, str(self.folder)) from error
+            wanted = f"expected a folder for checkpoints ({error.strerror}). Choose another checkpoint_dir"
+            raise OSError(error.errno, wanted, str(self.folder)) from error
         with locked_folder(self.folder):
             there = files(self.folder)
             if there and not resume:
@@ -124,9 +124,9 @@ class Checkpoints(Configurable):
 
     def read_latest(self) -> None:
         path, header, arrays = latest(self.folder)
-        told = {**versions(), "model": self.model}
-        there = {name: header[name] for name in told}
-        check_same(self.folder, there, told)
+        here = {**versions(), "model": self.model}
+        there = {name: header[name] for name in here}
+        check_same(self.folder, there, here)
         self.found = [
             (facts, state.below(f"{number}.", arrays))
             for number, facts in enumerate(header["trainings"])
@@ -143,7 +143,7 @@ class Checkpoints(Configurable):
 
     def begin(self, trainer: Trainer, *data: Any) -> None:
         """The next training of the fit: `trainer` is brought to where it was, if it was begun before."""
-        told = {
+        identity = {
             **comparable(state.identity(trainer)),
             "data": fingerprint(trainer.ops, (*data, trainer.weights)),
         }
@@ -153,14 +153,14 @@ class Checkpoints(Configurable):
             weights = state.below("network.", arrays)
             self.trainings[-1] = facts, {f"network.{name}": a for name, a in weights.items()}
         if number >= len(self.found):
-            self.trainings.append(({"training": told}, {}))
+            self.trainings.append(({"training": identity}, {}))
             self.save(trainer, wait=True)
             if self.failure is not None and number == 0:  # better now than after hours
                 raise self.failure
             return
         facts, arrays = self.found[number]
         self.trainings.append((facts, arrays))
-        check_same(self.folder, facts.get("training"), told)
+        check_same(self.folder, facts.get("training"), identity)
         try:
             state.restore(trainer, facts, arrays)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -264,8 +264,8 @@ def latest(folder: Path) -> tuple[Path, Facts, Arrays]:
         if damaged:
             warnings.warn(f"{damaged} Going on from the one before, {path.name}.", stacklevel=3)
         return path, header, arrays
-    told = "expected checkpoints to resume from, got none"
-    raise damaged or FileNotFoundError(2, told, str(folder))
+    wanted = "expected checkpoints to resume from, got none"
+    raise damaged or FileNotFoundError(2, wanted, str(folder))
 
 
 def read(path: Path) -> tuple[Facts, Arrays]:
@@ -287,5 +287,5 @@ def read(path: Path) -> tuple[Facts, Arrays]:
         } if all(isinstance(facts, dict) for facts in trainings):
             return header, arrays
     found = header.get("format") if isinstance(header, dict) else header
-    told = f"one of format {found!r:.20}, or not whole"
-    raise BadFile(path, "a checkpoint of format 1", told)
+    got = f"one of format {found!r:.20}, or not whole"
+    raise BadFile(path, "a checkpoint of format 1", got)

@@ -149,9 +149,9 @@ class DistributedTrainer(Trainer):
     def agree(self, *data: Array | None) -> None:
         """Begin with what rank 0 has, once it is known that all ranks mean the same."""
         samples = [sample(self.network.ops, x) for x in data]
-        told = [comparable(state.identity(self)), samples]
+        mine = [comparable(state.identity(self)), samples]
         hint = "Give random_state a number, and each rank the same rows and settings: it takes its own share."
-        self.check_alike("the same network, settings and rows", told, hint)
+        self.check_alike("the same network, settings and rows", mine, hint)
         facts, arrays = self.group.broadcast(
             state.take(self) if self.group.rank == 0 else (None, None)
         )

@@ -13,20 +13,20 @@ class Lines:
     def __init__(self, items: Collection[Any], label: str):
         self.items = items
         self.label = label
-        self.told = False
+        self.printed = False
 
     def __iter__(self) -> Iterator[Any]:
         for at, item in enumerate(self.items, 1):
             self.line = f"{self.label} {at} of {len(self.items)}".strip()
-            self.told = False
+            self.printed = False
             yield item
-            if not self.told:
+            if not self.printed:
                 self.set_postfix({})
 
     def set_postfix(self, values: Mapping[str, str]) -> None:
-        self.told = True
-        told = [self.line, *(f"{name} {value}" for name, value in values.items())]
-        print(", ".join(told), file=sys.stderr, flush=True)
+        self.printed = True
+        printed = [self.line, *(f"{name} {value}" for name, value in values.items())]
+        print(", ".join(printed), file=sys.stderr, flush=True)
 
 
 def progress(items: Collection[Any], label: str, show: bool) -> Iterable[Any]:

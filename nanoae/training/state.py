@@ -42,13 +42,13 @@ def device(network: Sequential) -> str:
 def identity(trainer: Trainer) -> Facts:
     """What has to be the same for a training to go on."""
     network = trainer.network
-    told = {
+    facts = {
         "backend": device(network),
         "dtype": network.dtype.name,
         "seed": network.seed,
         "layers": network.layers,
     }
-    return told | {name: getattr(trainer, name) for name in SETTINGS}
+    return facts | {name: getattr(trainer, name) for name in SETTINGS}
 
 
 def below(prefix: str, arrays: Arrays) -> Arrays:
@@ -171,5 +171,5 @@ def check(facts: Facts) -> None:
         case _:
             sound.append(False)
     if not all(sound):
-        told = {name: facts.get(name) for name in ("at", "t", "lr", "rate_scale", "history")}
-        raise ValueError(f"expected counts, rates and losses of each epoch, got {told!r:.300}")
+        got = {name: facts.get(name) for name in ("at", "t", "lr", "rate_scale", "history")}
+        raise ValueError(f"expected counts, rates and losses of each epoch, got {got!r:.300}")

@@ -109,11 +109,11 @@ class TensorBoard:
 
         nodes: list[dict[str, Any]] = []
 
-        def add(name: str, op: str, shape: tuple[int, ...], told: object = "") -> None:
+        def add(name: str, op: str, shape: tuple[int, ...], text: object = "") -> None:
             sizes = [{"size": size} for size in (-1, *shape)]
             attributes = {
                 "_output_shapes": {"list": {"shape": [{"dim": sizes}]}},
-                "layer": {"s": base64.b64encode(str(told).encode()).decode()},
+                "layer": {"s": base64.b64encode(str(text).encode()).decode()},
             }
             before = [node["name"] for node in nodes[-1:]]
             nodes.append({"name": name, "op": op, "input": before, "attr": attributes})
@@ -132,12 +132,12 @@ class TensorBoard:
         settings = {name: getattr(trainer, name) for name in SETTINGS}
         if trainer.model is not None:
             settings = trainer.model.get_params(deep=False)
-        told: dict[str, Any] = {}
+        shown: dict[str, Any] = {}
         for name in settings.keys() - {"callbacks", "verbose"}:
             value = settings[name]
-            told[name] = value if isinstance(value, (bool, int, float, str)) else str(value)
+            shown[name] = value if isinstance(value, (bool, int, float, str)) else str(value)
         losses = {name: value for name, value in row.items() if name.endswith("loss")}
-        for summary in hparams(told, losses):
+        for summary in hparams(shown, losses):
             self.writer.file_writer.add_summary(summary)
 
     def add_rows(self, trainer: Trainer, epoch: int) -> None:
@@ -158,8 +158,8 @@ class TensorBoard:
         if images is not None and math.prod(network.output_shape) == math.prod(self.shape):
             y = network.forward(x[:IMAGES])
             memory = ops.empty(y.shape, y.dtype)
-            again = ops.to_numpy(trainer.loss.predict(y, out=memory))
-            both = above(images[:IMAGES], self.images(again))
+            reconstructions = ops.to_numpy(trainer.loss.predict(y, out=memory))
+            both = above(images[:IMAGES], self.images(reconstructions))
             self.writer.add_image("reconstructions", both, epoch)
         if model is not None:
             codes = ops.to_numpy(network.forward(x, stop=model.n_code_layers_))
@@ -181,10 +181,10 @@ class TensorBoard:
         return images.mean(axis=1, keepdims=True)
 
 
-def above(images: np.ndarray, again: np.ndarray) -> np.ndarray:
-    """(C, 2 H, N W): the images (N, C, H, W), and below them what was made of them, on the same scale."""
+def above(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
+    """(C, 2 H, N W): the images (N, C, H, W), and below them their reconstructions, on the same scale."""
     upper = np.concatenate(list(unit(images, images)), axis=2)
-    lower = np.concatenate(list(unit(again, images)), axis=2)
+    lower = np.concatenate(list(unit(reconstructions, images)), axis=2)
     return np.concatenate([upper, lower], axis=1)
 
 
