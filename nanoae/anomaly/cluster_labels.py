@@ -82,8 +82,8 @@ class ClusterLabelDetector(Estimator):
         self._seed = drawn if seed is None else seed  # of `query`, which asks the same each time
         self.autoencoder_ = self._new_autoencoder(X, seed)
         checkpoints = self.open_checkpoints
-        beside = {} if checkpoints is None else {"checkpoint_dir": checkpoints}
-        self.autoencoder_.fit(X, **beside)
+        settings = {} if checkpoints is None else {"checkpoint_dir": checkpoints}
+        self.autoencoder_.fit(X, **settings)
         backend = getattr(self.autoencoder_, "backend", "auto")
         self._ops = ops = get_ops(backend)
         n_clusters = min(self.n_clusters, len(X))
@@ -158,13 +158,13 @@ class ClusterLabelDetector(Estimator):
         else:
             doubt = np.minimum(to_normal, to_abnormal)
         apart: list[int] = []
-        beside: list[int] = []
+        neighbours: list[int] = []
         graph = self._graph(d) > 0
         order = np.argsort(-doubt[free], kind="stable")
         for cluster in free[order]:
             is_neighbour = graph[cluster, apart].any()
-            (beside if is_neighbour else apart).append(cluster)
-        wanted = apart + beside
+            (neighbours if is_neighbour else apart).append(cluster)
+        wanted = apart + neighbours
         return self.representatives_[wanted[:n]]
 
     def label(self, rows, y) -> ClusterLabelDetector:
