@@ -12,6 +12,7 @@ import numpy as np
 from nanoae.backend import Array, Ops, get_ops
 from nanoae.configurable import Configurable
 from nanoae.data.kmeans import plus_plus
+from nanoae.former import former
 from nanoae.spelling import one_of
 
 LEAST = 1e-6  # added to variances: a component on a single point would have none
@@ -196,6 +197,8 @@ class Mixture(Configurable):
             return ops.copy(z, out=out)
 
         return functools.partial(ops.call, draw)
+
+    drawer = former("Mixture.drawer", sampler)
 
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of each dimension, (K,) each."""
