@@ -100,12 +100,10 @@ class LinearActivation(InPlace):
 NEED_NO_OUTPUT = (Linear, TiedLinear, Convolution, BatchNorm)
 
 
-METHODS = "forward", "backward", "f", "df", "predict"
-
-
 def has_methods(part: object) -> bool:
     """Whether an object has a method of its own in place of its class's: then it is called as it comes."""
-    return any(name in vars(part) for name in METHODS)
+    kind = type(part)
+    return any(callable(getattr(kind, name, None)) for name in vars(part))
 
 
 def is_plain_linear(layer: Layer | None) -> TypeGuard[Linear]:

@@ -19,12 +19,11 @@ from nanoae.configurable import config_snapshot, kinds_in
 from nanoae.engine.network import Sequential
 from nanoae.engine.optim import FLUSH_EVERY
 from nanoae.training import divergence
+from nanoae.training.fusion import has_methods
 
 if TYPE_CHECKING:
     from nanoae.training.loop import Trainer
 
-# A part with one of these as an attribute of its own does another step than its class does.
-METHODS = {"forward", "backward", "f", "df", "step", "apply", "gradient", "batch"}
 AT_A_TIME = 16  # steps before Python gets a chance to notice Ctrl-C
 
 
@@ -178,7 +177,7 @@ def repeatable(trainer: Trainer) -> bool:
     if not ops.repeats:
         return False
     parts = trainer, *trainer.network.layers, trainer.loss, trainer.optimizer
-    if any(METHODS & vars(part).keys() for part in parts):
+    if any(map(has_methods, parts)):
         return False
     kinds = type(trainer), *kinds_in(settings(trainer))
     ours = all(kind.__module__.startswith("nanoae.") for kind in kinds)
