@@ -38,6 +38,12 @@ def test_a_fill_value_is_told_with_what_to_do(column, value):
             fit(X)
 
 
+def test_a_fill_value_among_numbers_to_be_predicted_is_told():
+    model = nanoae.StackedRegressor((3,), epochs=1, pretrain_epochs=1, random_state=0)
+    with pytest.warns(UserWarning, match=TOLD.format("'y'", "-9999")):
+        model.fit(RNG.random((400, 3)), np.where(NOTHING, -9999, DEGREES))
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     "column",

@@ -158,6 +158,19 @@ def test_a_column_of_categories_in_every_type(kind):
             estimator.fit(mine, np.arange(N) % 2)
 
 
+def test_numbers_beside_texts_are_told():
+    told = "column 'c' holds numbers beside texts, all read as categories"
+    cells = [1, 2.5, "x", None] * 10
+    for table in (frame(cells), pl.DataFrame({"c": pl.Series(cells, dtype=pl.Object)})):
+        with pytest.warns(UserWarning, match=told):
+            assert TableEncoder().fit(table).categories_[-1] == ["1", "2.5", "x"]
+
+
+def test_whole_numbers_of_128_bits():
+    table = pl.DataFrame({"c": pl.Series([1, 2] * 20, dtype=pl.Int128)})
+    assert PCA(1).fit(table).mean_[0] == 1.5
+
+
 # ---------------------------------------------------------------- one category in every spelling
 
 
@@ -401,7 +414,9 @@ def test_what_is_rare_makes_room_for_what_comes(cells, known):
     assert encoder.others_ == [0.0, others]
 
 
-UNSEEN = r"40 of 40 values in column 'c' were never seen in fit: 'z', where fit saw 'x', 'y'"
+UNSEEN = (
+    r"column 'c' holds 40 of 40 values that were never seen in fit: 'z', where fit saw 'x', 'y'"
+)
 
 
 def test_a_column_of_values_never_seen_is_told(tmp_path):
@@ -436,7 +451,7 @@ def test_the_command_line_tells_it(tmp_path, capsys, monkeypatch):
         "column 'when' holds 40 different dates or times" in lines[0]
         and "--ignore when" in lines[0]
     )
-    assert "40 of 40 values in column 'plan' were never seen" in lines[1]
+    assert "column 'plan' holds 40 of 40 values that were never seen" in lines[1]
 
 
 # ---------------------------------------------------------------- other frames
@@ -484,6 +499,13 @@ REFUSED = {
     "lists": (lambda: frame([[1], [2]] * 20), TypeError, "column 'c', got a list, .* in row 0: argument must"),
     "dicts": (lambda: frame([None, *[{"k": 1}] * (N - 1)]), TypeError, "in column 'c', got a dict, .* in row 1"),
     "complex": (lambda: frame(A * 1j), ValueError, "Complex data not supported: .* in column 'c', got complex128"),
+    "objects without a text": (lambda: frame([object()] * 40), TypeError, "column 'c', got a object, .* in row 0"),
+    "functions": (lambda: frame([len, sum] * 20), TypeError, "column 'c', got a builtin_function"),
+    "byte arrays": (lambda: frame([bytearray(b"a")] * 40), TypeError, "column 'c', got a bytearray"),
+    "polars objects": (
+        lambda: pl.DataFrame({"c": pl.Series([object()] * 40, dtype=pl.Object)}),
+        TypeError, "column 'c', got a object",
+    ),
     "complex objects": (lambda: frame(pd.Series([1, 2j] * 20, dtype=object)), ValueError, "column 'c', got a complex"),
     "too large": (lambda: frame(pd.Series([10**400, 1] * 20, dtype=object)), ValueError, "inf in row 0, column 'c'"),
     "a name twice": (lambda: pd.DataFrame(np.eye(4), columns=list("abca")), ValueError, "names, got 'a' twice"),

@@ -16,7 +16,15 @@ from nanoae.data.times import TIME_TYPES, no_number
 
 NoneType = type(None)
 NUMBERS = (int, float, np.bool_, np.integer, np.floating, Decimal, Fraction)  # bool is an int
-HOLDERS = (list, tuple, dict, set, frozenset, np.ndarray)  # no values, but what holds some
+HOLDERS = (
+    list,
+    tuple,
+    dict,
+    set,
+    frozenset,
+    bytearray,
+    np.ndarray,
+)  # no values, but what holds some
 TRUTHS = {bool, np.bool_}
 TRUTH = {"true": "True", "false": "False"}
 WORDS = {"yes": "true", "no": "false"}
@@ -63,11 +71,21 @@ def plain(cells: np.ndarray, who: str, name: str, rows: Sequence[int]) -> np.nda
     listed = [None if is_nothing(cell) else cell for cell in listed]
     kinds = set(map(type, listed)) - {NoneType}
     for kind in kinds:
-        if issubclass(kind, (*TIME_TYPES, *HOLDERS, complex)) or kind.__name__ == "Period":
+        if (
+            issubclass(kind, (*TIME_TYPES, *HOLDERS, complex))
+            or kind.__name__ == "Period"
+            or is_opaque(kind)
+        ):
             raise _refused(kind, listed, who, name, rows)
     if kinds and all(issubclass(kind, NUMBERS) for kind in kinds) and not kinds <= TRUTHS:
         return np.array([np.nan if cell is None else number(cell) for cell in listed])
     return objects([None if cell is None else text(cell) for cell in listed])
+
+
+def is_opaque(kind: type) -> bool:
+    """Whether objects of this type have no text of their own but where they lie in memory, or are code."""
+    unwritten = kind.__repr__ is object.__repr__ and kind.__str__ is object.__str__
+    return unwritten or issubclass(kind, Callable)  # type: ignore[arg-type]
 
 
 def exact(cells: np.ndarray) -> np.ndarray:
@@ -81,7 +99,7 @@ def exact(cells: np.ndarray) -> np.ndarray:
 def _refused(kind: type, listed: list, who: str, name: str, rows: Sequence[int]) -> Exception:
     at = next(at for at, cell in enumerate(listed) if type(cell) is kind)
     got = f"a {kind.__name__}, {listed[at]!r:.60}, in row {rows[at]}"
-    if issubclass(kind, HOLDERS):
+    if issubclass(kind, HOLDERS) or is_opaque(kind):
         return TypeError(
             f"{who}: expected numbers or text in column {name!r}, got {got}: argument must be a string or a number."
         )

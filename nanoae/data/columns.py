@@ -108,7 +108,7 @@ def _of_pandas(series: Any, declared: bool) -> np.ndarray:
 
 
 def _of_polars(series: Any, declared: bool) -> np.ndarray:
-    number = series.dtype.is_float() or series.dtype.is_integer()
+    number = series.dtype.is_numeric() and "128" not in str(series.dtype)  # which NumPy has not
     return series.to_numpy() if number else objects(series.to_list())
 
 

@@ -215,7 +215,7 @@ def check_finite(name: str, x: np.ndarray) -> None:
     """ValueError with the place of the first value in x (N, ...) that is NaN, infinite, or so in float32."""
     if x.dtype.kind != "f" or 0 in x.shape:
         return
-    limit = float(np.finfo(np.float32).max)
+    limit = np.finfo(np.float32).max
     row, place, value, count = bad_values(x, lambda block: ~(np.abs(block) <= limit))
     if count:
         column = np.ravel_multi_index(place, x.shape[1:])

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.data.cell import category, twins
+from nanoae.data.cell import category, is_nothing, twins
 from nanoae.data.columns import check_learned
 from nanoae.data.field import promised
 from nanoae.data.fill_value import tell_of_fill_values
@@ -89,15 +89,29 @@ class TableEncoder(FrameOutput, Transformer):
         tell_of_fill_values(type(self).__name__, numbers, named)
         tell_of_ids(type(self).__name__, columns, self.names_, self.others_)
         for i, known in enumerate(self.categories_):
-            self._tell_of_twins(i, columns[i].tolist() if known else [])
-            text = table.text_column(i)
-            if known is not None and text.codes:
-                warnings.warn(
-                    f"{table.source}: column {text.name!r} is read as categories: zeros or a plus in front, as in "
-                    f"{text.codes[0]!r}, make codes. If so, {text.say_text}; numbers are written without them.",
-                    stacklevel=4,
-                )
+            if known is not None:
+                self._tell_of_texts(i, table, columns[i])
         return self
+
+    def _tell_of_texts(self, i: int, table: Table, column: np.ndarray) -> None:
+        """A warning where it is in doubt whether a column is one of categories, or which these are."""
+        self._tell_of_twins(i, column.tolist())
+        text = table.text_column(i)
+        if text.codes:
+            self._tell(
+                i,
+                f"is read as categories: zeros or a plus in front, as in {text.codes[0]!r}, make codes. If so, "
+                f"{text.say_text}; numbers are written without them.",
+            )
+        kinds = {isinstance(cell, str) for cell in table.cells[i].tolist() if not is_nothing(cell)}
+        if len(kinds) > 1 and not text.declared:
+            self._tell(
+                i,
+                f"holds numbers beside texts, all read as categories. If they are, {text.say_text}.",
+            )
+
+    def _tell(self, i: int, finding: str) -> None:
+        warnings.warn(f"TableEncoder: column {self.names_[i]!r} {finding}", stacklevel=6)
 
     def _categories(self, column: np.ndarray) -> list[str]:
         counts = Counter(cell for cell in column.tolist() if cell is not None)
@@ -155,8 +169,10 @@ class TableEncoder(FrameOutput, Transformer):
 
     def _table(self, X: Any) -> Table:
         table = Table.of(X, type(self).__name__)
-        if not len(table):
-            raise ValueError(f"{table.source}: expected rows, got none, 0 sample(s).")
+        if not (len(table) and table.names):
+            raise ValueError(
+                f"{table.source}: expected rows and columns, got {len(table)} sample(s) of {len(table.names)}."
+            )
         return table
 
     def _tell_of_unseen(self, i: int, column: np.ndarray, places: np.ndarray) -> None:
@@ -169,21 +185,20 @@ class TableEncoder(FrameOutput, Transformer):
             return
         self._tell_of_twins(i, [*known, *column[unseen]] if len(unseen) else [])
         if n >= 2 and len(unseen) > n / 2:
-            warnings.warn(
-                f"TableEncoder: {len(unseen)} of {n} values in column {self.names_[i]!r} were never seen in fit: "
-                f"{examples(column[unseen])}, where fit saw {examples(known)}. Is it the same column, in the same "
-                "spelling? Such rows are unlike any training row.",
-                stacklevel=4,
+            self._tell(
+                i,
+                f"holds {len(unseen)} of {n} values that were never seen in fit: {examples(column[unseen])}, where fit "
+                f"saw {examples(known)}. Is it the same column, in the same spelling? Such rows are unlike any "
+                "training row.",
             )
 
     def _tell_of_twins(self, i: int, cells: Sequence[str | None]) -> None:
         """A warning where two of a column's texts differ only in what is not meant."""
         pair = " and ".join(map(repr, twins(filter(None, dict.fromkeys(cells)))))
         if pair:
-            warnings.warn(
-                f"TableEncoder: column {self.names_[i]!r} holds {pair}, which are two categories. If they mean the "
-                "same, write them alike.",
-                stacklevel=5,
+            self._tell(
+                i,
+                f"holds {pair}, which are two categories. If they mean the same, write them alike.",
             )
 
     @property
