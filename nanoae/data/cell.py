@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.data.number import PLAIN
-from nanoae.data.times import TIME_TYPES, no_number
+from nanoae.data.times import TIME_TYPES, no_number, not_real
 
 NoneType = type(None)
 NUMBERS = (int, float, np.bool_, np.integer, np.floating, Decimal, Fraction)  # bool is an int
@@ -104,9 +104,7 @@ def _refused(kind: type, listed: list, who: str, name: str, rows: Sequence[int])
             f"{who}: expected numbers or text in column {name!r}, got {got}: argument must be a string or a number."
         )
     if issubclass(kind, complex):
-        return ValueError(
-            f"{who}: Complex data not supported: expected real numbers in column {name!r}, got {got}."
-        )
+        return not_real(who, got, f" in column {name!r}")
     return no_number(who, got, "objects", name, kind.__name__)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from nanoae.data.cell import objects
 from nanoae.data.dataset import BadFile
-from nanoae.data.times import TIMES, no_number
+from nanoae.data.times import TIMES, no_number, not_real
 
 DECLARED = {  # by library: how the types of a column of categories begin
     "pandas": ("category", "dictionary"),
@@ -126,9 +126,7 @@ def _declared(dtype: Any, kind: str, name: Any, who: str) -> bool:
     if type_name.lower().startswith(TIMES):
         raise no_number(who, type_name, kind, name)
     if type_name.startswith("complex"):
-        raise ValueError(
-            f"{who}: Complex data not supported: expected real numbers in column {name!r}, got {type_name}."
-        )
+        raise not_real(who, type_name, f" in column {name!r}")
     return type_name.startswith(DECLARED[kind])
 
 
@@ -172,9 +170,7 @@ def dense(X: Any, who: str) -> np.ndarray:
     if array.dtype.kind in "mM":
         raise no_number(who, str(array.dtype), "numpy")
     if array.dtype.kind == "c":
-        raise ValueError(
-            f"{who}: Complex data not supported: expected real numbers, got {array.dtype}."
-        )
+        raise not_real(who, str(array.dtype))
     if array.dtype.kind not in "buifOUST":
         raise ValueError(f"{who}: expected numbers, got dtype {array.dtype}.")
     return unmasked(array) if isinstance(array, np.ma.MaskedArray) else array

@@ -55,17 +55,18 @@ def check_finite(
     given   X before it became float32, if it did; names, rows   what the user calls its columns and its rows, if at all
     """
 
-    ops = get_ops("numpy")
+    ops = get_ops("numpy") if X.size > MANY else None
 
     def bad(block: np.ndarray) -> Any:
         with np.errstate(invalid="ignore", over="ignore"):
             # Else look closer: a sum can be too large though no number is.
-            many = block.size > MANY and block.dtype.char in "fd"
-            total = ops.sum(block) if many else block.sum()
+            total = ops.sum(block) if ops and block.dtype.char in "fd" else block.sum()
             if np.isfinite(total):
                 return False
         return np.isinf(block) if missing else ~np.isfinite(block)
 
+    if isinstance(X, np.ndarray) and bad(X) is False:  # one look, of most tables
+        return
     row, place, got, count = bad_values(X, bad)
     if count:
         value = "NaN" if np.isnan(got) else "infinity"

@@ -14,7 +14,7 @@ from nanoae.rows import by_blocks
 # The whitest pixels of 8, 10, 12, 14 and 16 bits, and of the digits of `load_data`
 WHITE = (255, 1023, 4095, 16383, 65535)
 DIGITS_WHITE = 16
-PIXELS = ("uint8", "uint16")  # types of which one can tell that they hold images
+PIXELS = {"uint8", "uint16"}  # types of which one can tell that they hold images
 COUNTS = 10  # what whole numbers reach that are no shares
 LOOK = 1024  # rows by which it is told on which scale all are
 
@@ -88,16 +88,14 @@ def as_bytes(x: np.ndarray) -> np.ndarray:
     return x.astype(np.uint8, copy=False) if counts else x
 
 
-def clash(*parts: np.ndarray) -> bool:
+def clash(x: np.ndarray, y: np.ndarray) -> bool:
     """Whether one part is in [0, 1], and the other has only whole numbers, some above 1: pixels that only one of them
     has had divided by 255. What is 0 or 1 says so only in images of bytes: in others it may be a small count."""
-    small, *rest = sorted(parts, key=lambda x: not within_one(x))
-    if not small.any() or any(within_one(x) for x in rest) or not within_one(small):
+    small, other = (x, y) if within_one(x) else (y, x)
+    if not within_one(small) or within_one(other) or not small.any():
         return False
-    bytes_alone = all(x.dtype == np.uint8 for x in parts)
-    if whole(small) and not (small.ndim > 2 and bytes_alone):
-        return False
-    return all(whole(x) and x.min() >= 0 for x in rest)
+    bytes_alone = x.dtype == y.dtype == np.uint8 and x.ndim > 2
+    return whole(other) and other.min() >= 0 and (bytes_alone or not whole(small))
 
 
 def whole(x: np.ndarray) -> bool:
@@ -148,19 +146,19 @@ def check_scale(who: str, learned: Sequence[Any], x: np.ndarray) -> None:
         return
     x = np.asarray(x[:LOOK])
     most = np.fmax.reduce(x, axis=None)
-    own = x.dtype.name
-    deeper = own != kind and {own, kind} <= {*PIXELS} and max(most, high) > WHITE[0]
+    kinds = {kind, x.dtype.name}
     if shares:
         odd = most >= COUNTS and x.min() >= 0 and whole(x)
-        hint = f"Scale them alike{way_to(-1 if low < 0 else 0, 1, most)}."
+    elif kinds == PIXELS:
+        odd = max(most, high) > WHITE[0]
     else:
-        odd = deeper or (most <= 1 and x.min() >= -1 and not whole(x))
-        hint = "Bring them to one scale."
+        odd = most <= 1 and x.min() >= -1 and not whole(x)
     if not odd:
         return
     seen = f"{kind or 'numbers'} from {low:g} to {high:g}"
-    message = f"{who}: expected rows on the scale that fit saw, {seen}, got {range_of(x)}. {hint}"
-    if own in PIXELS or kind in PIXELS:
+    hint = way_to(-1 if low < 0 else 0, 1, most) if shares else ""
+    message = f"{who}: expected rows on the scale that fit saw, {seen}, got {range_of(x)}. Bring them to one scale{hint}."
+    if kinds & PIXELS:
         raise ValueError(message)
     warnings.warn(message, stacklevel=5)
 

@@ -1,4 +1,4 @@
-"""Dates and times, which are neither numbers nor categories: how they are known, and what makes numbers of them."""
+"""Dates and times, and what else is neither numbers nor categories: how it is known, and what makes numbers of it."""
 
 from __future__ import annotations
 
@@ -81,6 +81,13 @@ def no_number(
         hint += f"; or leave the column out: {LEFT_OUT.get(library, 'X.drop(columns=[{name!r}])').format(name=name)}"
     return ValueError(
         f"{who}: expected {expected} {got}. Make numbers of what counts in these dates or times, such as {hint}."
+    )
+
+
+def not_real(who: str, got: str, where: str = "") -> ValueError:
+    """The error for complex numbers. where: " in column 'c'", if it is known."""
+    return ValueError(
+        f"{who}: Complex data not supported: expected real numbers{where}, got {got}."
     )
 
 
