@@ -157,7 +157,8 @@ def check_scale(who: str, learned: Sequence[Any], x: np.ndarray) -> None:
         return
     seen = f"{kind or 'numbers'} from {low:g} to {high:g}"
     hint = way_to(-1 if low < 0 else 0, 1, most) if shares else ""
-    message = f"{who}: expected rows on the scale that fit saw, {seen}, got {range_of(x)}. Bring them to one scale{hint}."
+    expected = f"rows on the scale that fit saw, {seen}"
+    message = f"{who}: expected {expected}, got {range_of(x)}. Bring them to one scale{hint}."
     if kinds & PIXELS:
         raise ValueError(message)
     warnings.warn(message, stacklevel=5)
