@@ -95,11 +95,10 @@ def configurable(kind: T) -> T:
 
 def checked(init: Any, bounds: dict[str, str]) -> Any:
     """A constructor that says which of its arguments is no number, where it is annotated as one, or out of range."""
-    signature = inspect.signature(init)
-    kinds = {name: p.annotation for name, p in signature.parameters.items()}
-    numbers = [name for name, kind in kinds.items() if kind in ("int", "float")]
-    intervals = {name: Interval(ends) for name, ends in bounds.items() if name in kinds}
-    if not numbers and not intervals:
+    annotations = inspect.get_annotations(init)
+    kinds = {name: kind for name, kind in annotations.items() if kind in ("int", "float")}
+    intervals = {name: Interval(ends) for name, ends in bounds.items()}
+    if not kinds and not intervals:
         return init
 
     def refuse(part: Any, name: str, wanted: str, value: Any) -> None:
@@ -107,9 +106,10 @@ def checked(init: Any, bounds: dict[str, str]) -> Any:
 
     @functools.wraps(init)
     def constructor(self: Any, *args: Any, **kwargs: Any) -> None:
+        signature = inspect.signature(init)  # here, for `import nanoae` would pay for it
         given = signature.bind(self, *args, **kwargs).arguments
-        whole = {name: given[name] for name in numbers if name in given}
-        for name, value in whole.items():
+        numbers = {name: given[name] for name in kinds if name in given}
+        for name, value in numbers.items():
             if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
                 refuse(self, name, f", {KINDS[kinds[name]]}", value)
         for name, interval in intervals.items():
@@ -117,8 +117,8 @@ def checked(init: Any, bounds: dict[str, str]) -> Any:
             if value is not None and not callable(value) and value not in interval:
                 optional = " or None" if signature.parameters[name].default is None else ""
                 refuse(self, name, f" {interval.words}{optional}", value)
-        init(self, *args, **kwargs)  # which may say more of it
-        for name, value in whole.items():
+        init(self, *args, **kwargs)  # which may refuse it in words of its own
+        for name, value in numbers.items():
             if kinds[name] == "int" and value != round(value):
                 refuse(self, name, f", {KINDS['int']}", value)
 

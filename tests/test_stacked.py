@@ -509,9 +509,10 @@ def test_a_file_whose_head_holds_the_unit_of_y_loads(tmp_path):
     """As files were before `predict` knew it."""
     model = StackedRegressor((6,), **{**SHARED, "dtype": "float64"}).fit(X, 10 + Z)
     expected, head = model.predict(X), model.network_.layers[-1].params
-    head["W"] *= model._unit
-    head["b"] *= model._unit
-    head["b"] += model._zero
+    zero, unit = model._target
+    head["W"] *= unit
+    head["b"] *= unit
+    head["b"] += zero
     model.save(tmp_path / "new.npz")
     arrays = dict(np.load(tmp_path / "new.npz"))
     header = json.loads(bytes(arrays["header"]))

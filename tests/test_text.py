@@ -238,7 +238,7 @@ def test_temperature_goes_from_the_likeliest_word_to_any(model):
 
 @pytest.mark.parametrize("temperature", [-1, np.nan, np.inf, "hot", None])
 def test_a_temperature_that_is_none_is_refused(model, temperature):
-    with pytest.raises(ValueError, match="TextVAE: expected a finite temperature >= 0, got"):
+    with pytest.raises(ValueError, match="TextVAE: expected temperature to be a number >= 0, got"):
         model.generate(2, "tea", temperature)
 
 
@@ -281,7 +281,7 @@ REFUSED = {
         np.ones((1, 4)), "tea"
     ),
     "expected one keyword, or 3, got 2": lambda m, p: m.generate(3, ["tea", "tea"]),
-    "expected count, a whole number >= 1, got 0": lambda m, p: m.generate(0),
+    "expected count to be a whole number >= 1, got 0": lambda m, p: m.generate(0),
     r"expected codes of shape \(N, 4\), got \(2, 3\)": lambda m, p: p.inverse_transform(
         np.ones((2, 3))
     ),
@@ -560,8 +560,8 @@ MISTAKES = {
     "got none. Run `nanoae text train` first": ("generate",),
     "digits.npz: expected a TextVAE, got PCA": ("generate", "digits.npz"),
     "a.txt: expected": ("generate", "a.txt"),
-    "expected count, a whole number >= 1, got 0": ("generate", "text.npz", "--count", 0),
-    "expected a finite temperature >= 0, got nan": ("generate", "text.npz", "--temperature", "nan"),
+    "expected count to be a whole number >= 1, got 0": ("generate", "text.npz", "--count", 0),
+    "expected temperature to be a number >= 0, got nan": ("generate", "text.npz", "--temperature", "nan"),
     "expected no keywords, as fit had none": ("generate", "text.npz", "--keyword", "tea"),
 }
 

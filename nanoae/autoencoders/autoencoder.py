@@ -77,7 +77,7 @@ class Autoencoder(Mirrored):
         epochs: int | None = None,
     ) -> Self:
         """`fit`, a label for each where the model is conditional."""
-        self._take_epochs(epochs)
+        self._set_epochs(epochs)
         before = self._weights_before()
         X = self._first_look(X, sample_weight)
         rows, weights = self._counted(X, sample_weight, FEW, least=2)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.kinds import Kind
+from nanoae.autoencoders.kinds import Kind, Number
 from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.autoencoders.predictor import StackedPredictor
 from nanoae.autoencoders.saved import CLASSES
@@ -82,7 +82,7 @@ class StackedClassifier(StackedPredictor):
                 raise ValueError(
                     f"{name}: expected class_weight of classes out of {classes}, got one of {label!r}."
                 )
-            self._check_number(**{f"class_weight[{label!r}]": weight})
+            Number().check(name, f"class_weight[{label!r}]", weight)
         found = np.array([given.get(label, 1.0) for label in classes], np.float64)
         if not found.any():
             raise ValueError(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.bottleneck import Gaussian
-from nanoae.autoencoders.kinds import Number
+from nanoae.autoencoders.kinds import Number, Whole
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.backend import Array
@@ -58,9 +58,9 @@ class Variational(NetworkEstimator):
     def new_trainer(self, rows: Any, epochs: int, falling: bool = False) -> Trainer:
         trainer = super().new_trainer(rows, epochs, falling)
         self._gaussian.warm_up = self.as_built.warm_up * math.ceil(rows / trainer.batch_size)
-        # the trainer is this estimator's, not the reverse
+        # weak, for the trainer is this estimator's, not the reverse
         measure: Any = weakref.WeakMethod(self._validation_loss)
-        trainer.measure = lambda *rows, **scale: measure()(*rows, **scale)
+        trainer.measure = lambda *data, **extra: measure()(*data, **extra)
         return trainer
 
     def _validation_loss(
@@ -91,27 +91,26 @@ class Variational(NetworkEstimator):
         """
         if importance_samples is None:
             return self._elbo(inputs, targets)[0]
-        self._check_whole(importance_samples=importance_samples)
-        lse = self.network_.ops.log_sum_exp
-        blocks = [
-            log_p + ratio
-            for log_p, _, ratio in self._terms(inputs, targets, int(importance_samples))
-        ]
-        bounds = [self.network_.ops.to_numpy(lse(weights)) for weights in blocks]
-        return np.concatenate(bounds) - self.network_.dtype.type(  # type: ignore[no-any-return]
-            math.log(importance_samples)
-        )
+        Whole().check(type(self).__name__, "importance_samples", importance_samples)
+        ops = self.network_.ops
+        bounds = []
+        for log_p, _, ratio in self._terms(inputs, targets, int(importance_samples)):
+            bounds.append(ops.to_numpy(ops.log_sum_exp(log_p + ratio)))
+        log_k = self.network_.dtype.type(math.log(importance_samples))
+        return np.concatenate(bounds) - log_k  # type: ignore[no-any-return]
 
     def _elbo(
         self, inputs: np.ndarray, targets: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(ELBO, log p(x|z), KL) for each row, (N,) each."""
         to_numpy = self.network_.ops.to_numpy
-        terms = [
-            (to_numpy(log_p)[:, 0], to_numpy(kl))
-            for log_p, kl, _ in self._terms(inputs, targets, 1)
-        ]
-        log_p, kl = map(np.concatenate, zip(*terms, strict=True))
+        likelihoods = []
+        divergences = []
+        for log_p, kl, _ in self._terms(inputs, targets, 1):
+            likelihoods.append(to_numpy(log_p)[:, 0])
+            divergences.append(to_numpy(kl))
+        log_p = np.concatenate(likelihoods)
+        kl = np.concatenate(divergences)
         return log_p - kl, log_p, kl
 
     def _terms(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nanoae.autoencoders.kinds import Number, Whole
 from nanoae.autoencoders.mixture import Mixture
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.saved import Packed
@@ -55,17 +56,17 @@ class Generative(NetworkEstimator):
 
         temperature   >= 0, multiplies the standard deviation of the codes: below 1 for more typical examples
         """
-        self._check_whole(n=n)
-        self._check_number(temperature=temperature)
-        return self.inverse_transform(
-            self._prior().sample(n, random_state, temperature), **condition
-        )
+        name = type(self).__name__
+        Whole().check(name, "n", n)
+        Number().check(name, "temperature", temperature)
+        codes = self._prior().sample(n, random_state, temperature)
+        return self.inverse_transform(codes, **condition)
 
     def interpolate(self, a: Any, b: Any, steps: int = 10, **condition: Any) -> np.ndarray:
         """The way from a to b, both (D,), straight through the code: (steps, D), its ends their reconstructions.
         From rows a, b (N, D): (N, steps, D), a condition= for each row being that of its whole way."""
-        self._check_whole(steps=steps)
         name = type(self).__name__
+        Whole().check(name, "steps", steps)
         ends = [as_numbers(end, name) for end in (a, b)]
         single = ends[0].shape == self.input_shape_
         if single:
@@ -96,16 +97,17 @@ class Generative(NetworkEstimator):
     ) -> np.ndarray:
         """What one number of the code does: examples (steps, D) as it goes from -span to span of the prior's standard
         deviations around its mean; the others stay at those of x (D,), or at the prior's mean."""
-        self._check_whole(steps=steps)
-        self._check_whole(0, dimension=dimension)
+        name = type(self).__name__
+        Whole().check(name, "steps", steps)
+        Whole(0).check(name, "dimension", dimension)
         mean, std = self._prior().moments()
         if dimension >= len(mean):
             raise ValueError(
-                f"{type(self).__name__}: expected a dimension in 0 .. {len(mean) - 1}, got {dimension}."
+                f"{name}: expected a dimension in 0 .. {len(mean) - 1}, got {dimension}."
             )
         code = mean
         if x is not None:
-            x = as_numbers(x, type(self).__name__)
+            x = as_numbers(x, name)
             code = self._encode(x[None], **condition)[0]
         deviations = np.linspace(-span, span, steps)
         codes = np.tile(code, (steps, 1))
@@ -117,12 +119,11 @@ class Generative(NetworkEstimator):
         normal distribution: as much of it between any two neighbours. The first is at the top left."""
         from statistics import NormalDist  # not above: a tenth of the time of `import nanoae`
 
-        self._check_whole(n=n)
+        name = type(self).__name__
+        Whole().check(name, "n", n)
         mean, std = self._prior().moments()
         if len(mean) != 2:
-            raise ValueError(
-                f"{type(self).__name__}: expected codes of 2 numbers for a plane, got {len(mean)}."
-            )
+            raise ValueError(f"{name}: expected codes of 2 numbers for a plane, got {len(mean)}.")
         normal = NormalDist()
         q = np.array([normal.inv_cdf((i + 0.5) / n) for i in range(n)])
         across, down = np.meshgrid(q, q[::-1])

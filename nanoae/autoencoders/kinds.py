@@ -286,8 +286,13 @@ class Around(Kind):
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
-        for name in ("read", "metavar", "texts", "usage"):
-            setattr(self, name, getattr(kind, name))
+        self.read = kind.read
+        self.metavar = kind.metavar
+        self.texts = kind.texts
+
+    @property
+    def usage(self) -> Any:
+        return self.kind.usage
 
 
 class Maybe(Around):

@@ -7,7 +7,6 @@ import functools
 import warnings
 import weakref
 from collections.abc import Callable
-from dataclasses import field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,7 +19,7 @@ from nanoae.autoencoders.parameters import estimator
 from nanoae.autoencoders.plan import AUTO, Plan
 from nanoae.autoencoders.saved import Fact, Packed
 from nanoae.autoencoders.shown import Shown
-from nanoae.autoencoders.trained import Trained
+
 from nanoae.autoencoders.weights import counted
 from nanoae.backend import Shape, get_ops
 from nanoae.backend.array_ops import float_type
@@ -43,7 +42,7 @@ HISTORY = {str: [(float, NOT_FINITE)]}
 
 
 @estimator
-class NetworkEstimator(Trained, Shown):
+class NetworkEstimator(Shown):
     """An estimator around one network_: the layers that make the code, then the rest, a decoder or a head.
 
     A subclass says which layers (`_layers`) and which loss (`new_loss`).
@@ -51,7 +50,6 @@ class NetworkEstimator(Trained, Shown):
     network_   a Sequential; its first `_n_encoder` layers are the ones that make the code
     """
 
-    history_: dict[str, list[float]] = field(init=False)
     _facts: ClassVar[tuple[Fact, ...]] = (Fact("history_", "history", HISTORY),)
     _plan: ClassVar[Plan] = Plan()
 
@@ -91,7 +89,8 @@ class NetworkEstimator(Trained, Shown):
         self._loss = self.as_built.new_loss().build(ops, self.network_.dtype)
         self._n_encoder = len(encoder)
         self.code_size_ = int(np.prod(encoder[-1].out_shape))
-        self.history_ = {"loss": [], "seconds": []}
+        if state is None:
+            self.history_ = {"loss": [], "seconds": []}
         self._optimizer_state: Any = None  # of a file
 
     # ---------------------------------------------------------------- training
@@ -341,8 +340,7 @@ class NetworkEstimator(Trained, Shown):
         dtypes = (float_type(self.dtype).name,)
         count = sum(name.startswith("state") for name in arrays)
         state = [arrays.take(f"state{i}", dtypes=dtypes) for i in range(count)]
-        facts = {fact.attribute: fact.read(header) for fact in self._facts}
-        vars(self).update(facts)  # which the layers may follow from
+        for fact in self._facts:  # which the layers may follow from
+            setattr(self, fact.attribute, fact.read(header))
         self._build(tuple(header["input_shape"]), state)
-        vars(self).update(facts)  # which that has begun anew
         self._optimizer_state = optimizer_state.read(header, arrays)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from nanoae.autoencoders.kinds import Kind, Number, Whole
+from nanoae.autoencoders.kinds import Kind
 from nanoae.configurable import Configurable, Self, T, arguments, dataclass_transform
 from nanoae.spelling import one_of
 
@@ -173,13 +173,3 @@ class Parametrised(Configurable):
         """ValueError for a parameter that is not of its kind."""
         for name, row in declared(type(self)).items():
             row["kind"].check(type(self).__name__, name, getattr(self, name))
-
-    def _check_whole(self, least: int = 1, **values: Any) -> None:
-        """ValueError for a value, given by its argument's name, that is no whole number >= `least`."""
-        for name, value in values.items():
-            Whole(least).check(type(self).__name__, name, value)
-
-    def _check_number(self, **values: Any) -> None:
-        """ValueError for a value, given by its argument's name, that is no number >= 0."""
-        for name, value in values.items():
-            Number().check(type(self).__name__, name, value)

@@ -50,38 +50,22 @@ class PCA(Scaled):
         order = own_order(X)
         X = X[order]
         weights = None if weights is None else weights[order]
-        n, d = X.shape
         self.mean_ = mean(X, weights)
-        low, high = extremes(X)
-        above = (high - self.mean_).max()
-        below = (self.mean_ - low).max()
-        _, exponent = np.frexp(max(above, below))
-        copies = n  # or with whole weights their sum; of others the ratios alone count
+        n: Any = len(X)  # or the sum of whole weights; of others the ratios alone count
         if weights is not None:
             whole = (weights == np.floor(weights)).all()
             weights = weights if whole else weights / weights.mean()
-            copies = weights.sum()
-
+            n = weights.sum()
+        low, high = extremes(X)
+        largest = max((high - self.mean_).max(), (self.mean_ - low).max())
+        _, exponent = np.frexp(largest)
         parts = centred(X, self.mean_, exponent, weights)
-        # the D x D covariance has the same right singular vectors: X = U S Vᵀ, XᵀX = V S² Vᵀ
-        if copies > d:
-            variance, vectors = np.linalg.eigh(sum(part.T @ part for part in parts))
-            variance = np.maximum(variance[::-1], 0)
-            vectors = vectors[:, ::-1].T
-        else:
-            _, s, vectors = np.linalg.svd(np.concatenate(list(parts)), full_matrices=False)
-            variance = s**2
-        # The sign of a singular vector is arbitrary; fix it so that its largest entry is positive.
-        components = vectors[: self.n_components]
-        k = len(components)
-        largest = np.abs(components).argmax(axis=1)
-        signs = np.sign(components[np.arange(k), largest])
-        self.components_ = components * signs[:, None]
-        kept = variance[:k]
-        total = max(variance.sum(), np.finfo(float).tiny)
+        squares, vectors = singular(parts, tall=n > X.shape[1])
+        self.components_ = with_signs(vectors[: self.n_components])
+        kept = squares[: self.n_components]
         with np.errstate(over="ignore"):
-            self.explained_variance_ = np.ldexp(kept / (copies - 1), 2 * exponent)
-        self.explained_variance_ratio_ = kept / total
+            self.explained_variance_ = np.ldexp(kept / (n - 1), 2 * exponent)
+        self.explained_variance_ratio_ = kept / max(squares.sum(), np.finfo(float).tiny)
         return self
 
     @framed
@@ -91,9 +75,9 @@ class PCA(Scaled):
 
     def _encode(self, X: Any) -> np.ndarray:
         X = self.scaled(self._check_X(X))
-        return np.concatenate([self._codes(block) for block in by_blocks(X)])
+        return np.concatenate([self._project(block) for block in by_blocks(X)])
 
-    def _codes(self, Z: np.ndarray) -> Any:
+    def _project(self, Z: np.ndarray) -> Any:
         return (Z - self.mean_) @ self.components_.T
 
     def _decode(self, codes: np.ndarray) -> Any:
@@ -126,10 +110,12 @@ class PCA(Scaled):
         rows, weights = counted(sample_weight, len(X), "PCA")
         X = X[rows]
         Z = self.scaled(X)
-        found = self._mean_errors(
-            X, lambda at: self._decode(self._codes(np.asarray(Z[at]))), weights
-        )
-        return {"loss": found.get("scaled_mse", found["mse"]), **found}
+
+        def reconstruct(rows: slice) -> Any:
+            return self._decode(self._project(np.asarray(Z[rows])))
+
+        errors = self._mean_errors(X, reconstruct, weights)
+        return {"loss": errors.get("scaled_mse", errors["mse"]), **errors}
 
     def score(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:
         """Minus the mean squared error: higher is better."""
@@ -174,3 +160,22 @@ def centred(
     """√w (x - mean) / 2^exponent, which is exact, and so no square is too large or too small; a block at a time."""
     for block, w in weighed_blocks(X, weights):
         yield np.ldexp(block - mean, -exponent) * np.sqrt(w)
+
+
+def singular(parts: Iterator[np.ndarray], tall: bool) -> tuple[np.ndarray, np.ndarray]:
+    """S² (K,), largest first, and Vᵀ (K, D) of all rows X = U S Vᵀ (N, D), which come in parts.
+
+    tall   N > D: the D x D matrix XᵀX = V S² Vᵀ has the same right singular vectors, and is smaller
+    """
+    if tall:
+        squares, vectors = np.linalg.eigh(sum(part.T @ part for part in parts))
+        return np.maximum(squares[::-1], 0), vectors[:, ::-1].T
+    _, s, vectors = np.linalg.svd(np.concatenate(list(parts)), full_matrices=False)
+    return s**2, vectors
+
+
+def with_signs(vectors: np.ndarray) -> np.ndarray:
+    """Singular vectors (K, D), whose signs are arbitrary, so that the largest entry of each is positive."""
+    largest = np.abs(vectors).argmax(axis=1)
+    signs = np.sign(vectors[np.arange(len(vectors)), largest])
+    return vectors * signs[:, None]  # type: ignore[no-any-return]

@@ -29,10 +29,8 @@ class StackedRegressor(StackedPredictor):
     """
 
     _kind = "regressor"
-    # y = zero + unit · output; in older files the head holds both, and these stand
+    # zero and unit, y = zero + unit · output; in older files the head holds both, and these stand
     _target = (0.0, 1.0)
-    _zero = property(lambda self: self._target[0])
-    _unit = property(lambda self: self._target[1])
     _facts = (*StackedPredictor._facts, Fact("_target", "target", [float], [0.0, 1.0], list, tuple))
 
     def _n_outputs(self) -> int:
@@ -59,13 +57,15 @@ class StackedRegressor(StackedPredictor):
         self._target = zero, np.sqrt(variance).item() or 1.0
 
     def _targets(self, y: Any) -> np.ndarray:
-        outputs = (y - self._zero) / self._unit
+        zero, unit = self._target
+        outputs = (y - zero) / unit
         return outputs.astype(self.as_built.dtype)[:, None]  # type: ignore[no-any-return]
 
     def predict(self, X: Any) -> np.ndarray:
         """y of each row (N,), float64."""
+        zero, unit = self._target
         outputs = self._predicted(X)[:, 0].astype(np.float64)
-        return self._zero + self._unit * outputs  # type: ignore[no-any-return]
+        return zero + unit * outputs  # type: ignore[no-any-return]
 
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
         """{"loss": the mean squared error, "r2": as `score`} over the labelled rows of X (N, D), of which row n counts

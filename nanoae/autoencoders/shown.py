@@ -8,7 +8,7 @@ import numpy as np
 
 from nanoae.autoencoders.plan import settings_text
 from nanoae.autoencoders.reach import output_range
-from nanoae.autoencoders.scaled import Scaled
+from nanoae.autoencoders.trained import Trained
 from nanoae.columns import columns
 from nanoae.engine.layers import batch_of
 from nanoae.engine.network import Sequential
@@ -17,7 +17,7 @@ from nanoae.engine.network import Sequential
 SIZES = ("sizes", "hidden", "code_size", "encoder", "decoder")
 
 
-class Shown(Scaled):
+class Shown(Trained):
     """An estimator whose network_ can be looked at."""
 
     network_: Sequential

@@ -39,6 +39,7 @@ OF_THE_WHOLE = {
     "callbacks",
     "processes",
     "random_state",
+    "scaling",
 }
 
 
@@ -113,7 +114,8 @@ class Stacked(NetworkEstimator):
 
     def _build(self, input_shape: tuple[int, ...], state: list[np.ndarray] | None = None) -> None:
         super()._build(input_shape, state)
-        self.pretrain_history_: list[dict[str, list[float]]] = []
+        if state is None:
+            self.pretrain_history_: list[dict[str, list[float]]] = []
 
     def _pretrain(self, examples: Examples) -> None:
         """Layer by layer: learn the codes of the layer below, and put what was learned into network_."""

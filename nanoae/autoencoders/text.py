@@ -162,8 +162,10 @@ class TextVAE(Variational):
         X = self.build(lines, keywords)._inputs(lines, keywords)
         watched = None
         if validation_data is not None:
-            pair = isinstance(validation_data, tuple)
-            rows = self._inputs(*(validation_data if pair else (validation_data,)))
+            given = validation_data, None
+            if isinstance(validation_data, tuple):
+                given = self._rows_and_labels(validation_data, "keywords")
+            rows = self._inputs(*given)
             watched = Examples(rows, rows[:, 1:])
         examples = Examples(X, X[:, 1:], weights).in_own_order()
         self._train(*self._divided(examples, watched))
@@ -184,14 +186,13 @@ class TextVAE(Variational):
     def _known(self, keywords: Sequence[str] | None) -> list[str] | None:
         """`keywords`, as fit writes them; ValueError where the model has other ones, or none, or wants some."""
         keywords = None if keywords is None else cleaned("keywords", keywords)
-        if (keywords is None) == bool(self.keywords_):
-            wanted = (
-                f"keywords, as fit had: {some(self.keywords_)}"
-                if self.keywords_
-                else "no keywords, as fit had none"
-            )
+        if keywords is None and self.keywords_:
             raise ValueError(
-                f"TextVAE: expected {wanted}; got {'none' if keywords is None else some(keywords)}."
+                f"TextVAE: expected keywords, as fit had: {some(self.keywords_)}; got none."
+            )
+        if keywords is not None and not self.keywords_:
+            raise ValueError(
+                f"TextVAE: expected no keywords, as fit had none; got {some(keywords)}."
             )
         for keyword in keywords or ():
             if keyword not in self.vocabulary_.bos_ids:
@@ -236,10 +237,8 @@ class TextVAE(Variational):
         random_state  None, or an int for the same lines again
         """
         self.check_fitted()
-        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
-            raise ValueError(f"TextVAE: expected count, a whole number >= 1, got {count!r}.")
-        if not (isinstance(temperature, (int, float, np.number)) and 0 <= temperature < np.inf):
-            raise ValueError(f"TextVAE: expected a finite temperature >= 0, got {temperature!r}.")
+        Whole().check("TextVAE", "count", count)
+        Number().check("TextVAE", "temperature", temperature)
         rng = np.random.default_rng(seed_of(random_state))
         if keyword is None:
             bos = [str(each) for each in rng.choice(self.vocabulary_.bos, count)]

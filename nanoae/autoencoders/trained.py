@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.estimator import Estimator
 from nanoae.autoencoders.kinds import (
     Auto,
     Kind,
@@ -22,6 +21,7 @@ from nanoae.autoencoders.kinds import (
 )
 from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.autoencoders.plan import AUTO
+from nanoae.autoencoders.scaled import Scaled
 from nanoae.backend import Ops
 from nanoae.engine import init, optim
 from nanoae.engine.layers import Linear
@@ -31,7 +31,7 @@ BACKENDS = "numpy, cupy (an NVIDIA GPU; cupy:tf32 and cupy:nograph are variants)
 
 
 @estimator
-class Trained(Estimator):
+class Trained(Scaled):
     """An estimator with a network, and what it is trained with. A subclass adds its own parameters, says another
     default as `epochs: int = 5`, and takes a parameter away as `loss: ClassVar = "mse"`."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.kinds import Flag
+from nanoae.autoencoders.kinds import Flag, Whole
 from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.autoencoders.plan import AUTO
@@ -16,11 +16,12 @@ from nanoae.engine.network import Sequential
 KEPT = ("scaler_", "table_encoder_")
 
 
-Learned = list[tuple[str, Any]]  # (name, array) of all that a network has learned
+Weights = list[tuple[str, Any]]
 
 
-def learned(network: Sequential) -> Learned:
-    found: Learned = []
+def weights_of(network: Sequential) -> Weights:
+    """(name, array) of all that a network has learned: each layer's parameters and running statistics."""
+    found: Weights = []
     for layer in network.layers:
         found += layer.params.items()
         found += layer.state.items()
@@ -60,16 +61,16 @@ class WarmStart(NetworkEstimator):
         if self.as_built.activation == AUTO:
             self._settle(activation=activation)
 
-    def _weights_before(self) -> Learned | None:
+    def _weights_before(self) -> Weights | None:
         """What the network has learned, a copy, where `fit` goes on; None: it starts afresh."""
         if not self.goes_on:
             return None
         to_numpy = self.network_.ops.to_numpy
-        return [(name, np.array(to_numpy(array))) for name, array in learned(self.network_)]
+        return [(name, np.array(to_numpy(array))) for name, array in weights_of(self.network_)]
 
-    def _go_on(self, before: Learned) -> None:
+    def _go_on(self, before: Weights) -> None:
         """Give the network these weights; ValueError where the parameters now make another one than they are of."""
-        now = learned(self.network_)
+        now = weights_of(self.network_)
         shapes = [(name, array.shape) for name, array in now]
         expected = [(name, array.shape) for name, array in before]
         if shapes != expected:
@@ -81,9 +82,9 @@ class WarmStart(NetworkEstimator):
         for (_, mine), (_, kept) in zip(now, before, strict=True):
             ops.copy(ops.to_device(kept, self.network_.dtype), out=mine)
 
-    def _take_epochs(self, epochs: int | None) -> None:
+    def _set_epochs(self, epochs: int | None) -> None:
         """Train for so many `epochs` in the `fit` that runs, whatever the parameter says."""
         if epochs is None:
             return
-        self._check_whole(epochs=epochs)
+        Whole().check(type(self).__name__, "epochs", epochs)
         self._settle(epochs=epochs)
