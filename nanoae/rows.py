@@ -142,17 +142,22 @@ class Rows:
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(numbers, rows) of one window after the other, in random order; but for the last one whole batches."""
         divisor = batch_size // math.gcd(batch_size, PIECES)
-        length = max(1, self.most // PIECES // divisor) * divisor
+        length = max(1, self.most // PIECES // divisor) * divisor  # of a piece
         whole = len(self) // length
+        rest = np.arange(whole * length, len(self))
         starts = length * order.permutation(whole)
         groups = [starts[i : i + PIECES] for i in range(0, whole, PIECES)]
-        numbers = (np.concatenate([np.arange(s, s + length) for s in group]) for group in groups)
-        rest = np.arange(whole * length, len(self))
         if len(groups) > 1 and len(groups[-1]) * length + len(rest) < batch_size:
             groups[-2:] = [np.concatenate(groups[-2:])]
-        last = len(groups) - 1
-        every = (np.append(n, rest) if i == last else n for i, n in enumerate(numbers))
-        return ahead((n, np.asarray(self[n])) for n in every)
+
+        def read() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            for i, group in enumerate(groups, 1):
+                numbers = np.concatenate([np.arange(start, start + length) for start in group])
+                if i == len(groups):
+                    numbers = np.append(numbers, rest)
+                yield numbers, np.asarray(self[numbers])
+
+        return ahead(read())
 
     def map(
         self, function: Callable[[np.ndarray], np.ndarray], out: str | Path | None = None
@@ -230,8 +235,13 @@ def at_once(x: Any) -> int:
 
 def by_blocks(x: Any) -> Iterator[np.ndarray]:
     """x (N, ...), an array or Rows, in arrays of some rows, of BLOCK bytes or so."""
+    return (block for _, block in numbered_blocks(x))
+
+
+def numbered_blocks(x: Any) -> Iterator[tuple[slice, np.ndarray]]:
+    """The same, each with the slice of the rows that it is."""
     parts = blocks(len(x), at_once(x)) if math.prod(x.shape) else []
-    found = (np.asarray(x[part]) for part in parts)
+    found = ((part, np.asarray(x[part])) for part in parts)
     return ahead(found) if isinstance(x, Rows) and len(parts) > 1 else found
 
 
@@ -316,19 +326,19 @@ def extremes(x: Any) -> tuple[np.ndarray, np.ndarray]:
 def bad_values(x: Any, bad: Callable[[np.ndarray], Any]) -> tuple[int, tuple[int, ...], Any, int]:
     """(row, place in it, value) of the first value in x (N, ...) that is bad, and how many are. bad(block) tells it of
     each, or False of all."""
-    row = count = before = 0
+    row = count = 0
     place: tuple[int, ...] = ()
     value = None
-    for block in by_blocks(x):
+    for rows, block in numbered_blocks(x):
         found = bad(block)
-        if np.any(found):
-            if not count:
-                inside, *rest = np.argwhere(found)[0].tolist()
-                row = before + inside
-                place = tuple(rest)
-                value = block[inside][place]
-            count += int(found.sum())
-        before += len(block)
+        if not np.any(found):
+            continue
+        if not count:
+            inside, *rest = np.argwhere(found)[0].tolist()
+            row = rows.start + inside
+            place = tuple(rest)
+            value = block[inside][place]
+        count += int(found.sum())
     return row, place, value, count
 
 

@@ -561,7 +561,12 @@ MISTAKES = {
     "digits.npz: expected a TextVAE, got PCA": ("generate", "digits.npz"),
     "a.txt: expected": ("generate", "a.txt"),
     "expected count to be a whole number >= 1, got 0": ("generate", "text.npz", "--count", 0),
-    "expected temperature to be a number >= 0, got nan": ("generate", "text.npz", "--temperature", "nan"),
+    "expected temperature to be a number >= 0, got nan": (
+        "generate",
+        "text.npz",
+        "--temperature",
+        "nan",
+    ),
     "expected no keywords, as fit had none": ("generate", "text.npz", "--keyword", "tea"),
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.estimator import as_codes, squared_error
-from nanoae.autoencoders.examples import Examples, weighed
+from nanoae.autoencoders.examples import Examples, weigh
 from nanoae.autoencoders.mirrored import Mirrored
 from nanoae.autoencoders.missing import FillMissing
 from nanoae.autoencoders.optimizer_state import trainer_of
@@ -79,25 +79,28 @@ class Autoencoder(Mirrored):
         """`fit`, a label for each where the model is conditional."""
         self._set_epochs(epochs)
         before = self._weights_before()
-        X = self._first_look(X, sample_weight)
+        # The rows that count, in the data's units
+        X = self._learn_schema(X, sample_weight)
         rows, weights = self._counted(X, sample_weight, FEW, least=2)
         conditions = self._learn_conditions(len(X), rows, condition)
         X = X[rows]
+        # Encoder, decoder and loss
         self._build(X.shape[1:])
         if before is None:
             X = self._learn_scale(X, weights)
         else:
-            self._go_on(before)
+            self._set_weights(before)
             X = self.scaled(X)
+        # What the network reads, to learn from and to watch
         self._check_reach(X)
-        given = self._examples(X, weights, **conditions)
-        examples, watched = self._divided(given.in_own_order(), self._watched(validation_data))
+        given = self._examples(X, weights, **conditions).in_own_order()
+        examples, watched = self._divided(given, self._watched(validation_data))
         if before is None:
             self._learn_means(examples)
             self._pretrain(examples)
         self._train(examples, watched)
-        bare = self.part("penalty") is self.part("bottleneck") is None
-        if bare and not self.interrupted_:
+        parts = (self.part("penalty"), self.part("bottleneck"))
+        if parts == (None, None) and not self.interrupted_:
             compare_with_pca(self, examples.inputs, (watched or examples).inputs)
         return self
 
@@ -123,7 +126,7 @@ class Autoencoder(Mirrored):
         first = not hasattr(self, "network_")
         if first:
             self.settle()
-            X = self._first_look(X, sample_weight)
+            X = self._learn_schema(X, sample_weight)
             self._build(X.shape[1:])
         else:
             X = self._check_X(X)
@@ -140,7 +143,7 @@ class Autoencoder(Mirrored):
             n = len(examples.inputs)
             least = self.resolved_batch_size(n)
             self._trainer = self.new_trainer(max(n, least), self.planned("epochs", n))
-        targets = weighed(self._trainer, self._loss, examples)
+        targets = weigh(self._trainer, self._loss, examples)
         started = time.perf_counter()
         loss = self._trainer.epoch(self._to_device(examples.inputs), self._to_device(targets))
         self.history_["loss"].append(loss)
@@ -159,14 +162,14 @@ class Autoencoder(Mirrored):
         self._check_reach(Z)
         return Z
 
-    def _joined(self, Z: np.ndarray) -> np.ndarray:
+    def _with_condition(self, Z: np.ndarray) -> np.ndarray:
         """What the network reads of rows on its scale."""
         return Z
 
     def _examples(
         self, Z: np.ndarray, weights: np.ndarray | None = None, **condition: Any
     ) -> Examples:
-        inputs = self._joined(Z, **condition)
+        inputs = self._with_condition(Z, **condition)
         return Examples(inputs, None if inputs is Z else Z, weights)
 
     def training_data(self, X: np.ndarray) -> tuple[Any, ...]:

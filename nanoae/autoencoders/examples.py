@@ -38,7 +38,7 @@ class Examples(NamedTuple):
         return self.take(own_order(self.inputs))
 
 
-def weighed(trainer: Trainer, loss: Loss, examples: Examples) -> Any:
+def weigh(trainer: Trainer, loss: Loss, examples: Examples) -> Any:
     """Have the trainer count each row as often as its weight says. Returns the targets that it needs for that."""
     X, t, weights = examples
     trainer.loss = loss

@@ -12,14 +12,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nanoae.autoencoders import optimizer_state
-from nanoae.autoencoders.examples import Examples, weighed
+from nanoae.autoencoders.examples import Examples, weigh
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.own_layers import answering, check_made
 from nanoae.autoencoders.parameters import estimator
 from nanoae.autoencoders.plan import AUTO, Plan
 from nanoae.autoencoders.saved import Fact, Packed
 from nanoae.autoencoders.shown import Shown
-
 from nanoae.autoencoders.weights import counted
 from nanoae.backend import Shape, get_ops
 from nanoae.backend.array_ops import float_type
@@ -185,9 +184,9 @@ class NetworkEstimator(Shown):
                 evaluate, trainer.fast, self._loss, batch_size=trainer.batch_size
             )
             trainer.measure = functools.partial(judge, weights=watched.weights)
-        t = weighed(trainer, self._loss, examples)
+        targets = weigh(trainer, self._loss, examples)
         self.history_ = trainer.history  # as far as it goes: callbacks may keep the model
-        data = self._to_device(examples.inputs), self._to_device(t)
+        data = self._to_device(examples.inputs), self._to_device(targets)
         try:
             trainer.fit(*data, validation=validation, checkpoints=self.open_checkpoints)
         except NotFiniteError as error:

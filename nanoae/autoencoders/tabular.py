@@ -49,7 +49,7 @@ class Tabular(WarmStart, Generative):
 
     # ---------------------------------------------------------------- learning
 
-    def _first_look(self, X: Any, sample_weight: Any = None) -> np.ndarray:
+    def _learn_schema(self, X: Any, sample_weight: Any = None) -> np.ndarray:
         """X, checked, once it is known what its columns are, and which hidden layers suit them."""
         self.check_parameters()
         built = self.as_built

@@ -218,7 +218,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         one_hot = np.eye(len(known), dtype=self.as_built.dtype)
         return one_hot[np.searchsorted(known, labels)]
 
-    def _joined(self, X: np.ndarray, condition: Any = None) -> np.ndarray:
+    def _with_condition(self, X: np.ndarray, condition: Any = None) -> np.ndarray:
         """What the network reads: X, and where it is conditional the one-hot of each label, laid flat beside it."""
         if condition is None and self.classes_ is None:
             return X
@@ -239,7 +239,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         return self._encode(X, condition=condition)
 
     def _inputs(self, X: Any, condition: Any = None) -> np.ndarray:
-        return self._joined(self._read(X), condition)
+        return self._with_condition(self._read(X), condition)
 
     def inverse_transform(self, X: Any, condition: Any = None) -> np.ndarray:
         """The mean of p(x|z), (N, D), for codes X (N, K)."""
@@ -305,7 +305,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
 
     def _checked(self, X: Any, condition: Any) -> tuple[np.ndarray, np.ndarray]:
         X = self._check_targets(X)
-        return self._joined(X, condition), X
+        return self._with_condition(X, condition), X
 
     def _repeat(self, samples: int) -> None:
         if isinstance(first := self.network_.layers[0], ConcatLabel):

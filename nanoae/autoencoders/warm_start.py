@@ -68,7 +68,7 @@ class WarmStart(NetworkEstimator):
         to_numpy = self.network_.ops.to_numpy
         return [(name, np.array(to_numpy(array))) for name, array in weights_of(self.network_)]
 
-    def _go_on(self, before: Weights) -> None:
+    def _set_weights(self, before: Weights) -> None:
         """Give the network these weights; ValueError where the parameters now make another one than they are of."""
         now = weights_of(self.network_)
         shapes = [(name, array.shape) for name, array in now]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.rows import by_blocks
+from nanoae.rows import numbered_blocks
 
 FEW = 256  # rows, which cost nothing to repeat: so small sets are learned as if their copies had been given, to the bit
 EXACT = 1 << 20  # copies, up to which the scale of columns is that of the copies themselves
@@ -100,15 +100,9 @@ def drawn(weights: np.ndarray) -> np.ndarray:
 
 def weighed_blocks(X: np.ndarray, weights: np.ndarray | None) -> Iterator[tuple[np.ndarray, Any]]:
     """All rows X (N, ...) a block at a time, each with its rows' weights, to be multiplied by it, or with 1."""
-    start = 0
-    for block in by_blocks(X):
-        stop = start + len(block)
-        if weights is None:
-            yield block, 1.0
-        else:
-            ones = [1] * (X.ndim - 1)
-            yield block, weights[start:stop].reshape(-1, *ones)
-        start = stop
+    ones = [1] * (X.ndim - 1)
+    for rows, block in numbered_blocks(X):
+        yield block, 1.0 if weights is None else weights[rows].reshape(-1, *ones)
 
 
 def own_order(*tables: np.ndarray) -> slice | np.ndarray:

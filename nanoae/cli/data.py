@@ -16,7 +16,7 @@ from nanoae.data.catalogue import NAMES
 from nanoae.data.dataset import UNPACK_LIMIT
 from nanoae.data.text_format import TextFormat
 from nanoae.data.text_table import SUFFIXES, open_table, suffix_of
-from nanoae.rows import Rows, by_blocks, concatenated, extremes
+from nanoae.rows import Rows, concatenated, extremes, numbered_blocks
 
 SPLITS = ("train", "test", "all")
 HEADERS = {"auto": None, "yes": True, "no": False}
@@ -200,13 +200,10 @@ def parts(data: Dataset, split: str, model: Any, learned: bool = False) -> list[
 
 def by_rows(method: Callable[..., np.ndarray], tables: list[Table]) -> Iterator[np.ndarray]:
     """method(rows, ...) of all rows, one table after the other, some rows at a time."""
-    for rows, extra in tables:
-        done = 0
-        for block in by_blocks(rows):
-            end = done + len(block)
-            own = {name: labels[done:end] for name, labels in extra.items()}
+    for table, extra in tables:
+        for rows, block in numbered_blocks(table):
+            own = {name: labels[rows] for name, labels in extra.items()}
             yield method(block, **own)
-            done = end
 
 
 def joined(tables: list[Table]) -> Table:

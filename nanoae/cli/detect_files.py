@@ -21,7 +21,7 @@ from nanoae.data.encoder import TableEncoder
 from nanoae.data.rows_file import read_rows
 from nanoae.data.table import Table
 from nanoae.data.table_parts import TableParts
-from nanoae.rows import Rows, by_blocks
+from nanoae.rows import Rows, numbered_blocks
 
 Names = tuple[str, ...]
 # rows, their numbers, what is copied
@@ -64,11 +64,8 @@ def numbers_of(
         score = read_rows(args.score, columns, left_out, limit)
 
     def parts() -> Iterator[Part]:
-        done = 0
-        for block in by_blocks(score):
-            end = done + len(block)
-            yield block, range(done + 1, end + 1), []
-            done = end
+        for rows, block in numbered_blocks(score):
+            yield block, range(rows.start + 1, rows.stop + 1), []
 
     if train is None:
         return detector, f"columns: {detector.n_features_in_} of numbers", ignored, parts
