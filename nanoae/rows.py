@@ -25,8 +25,6 @@ ALIGNED = 2048  # rows
 PARTS, PIECES = 8, 16  # of the memory a window is such a part, and it has so many pieces
 SCATTERED = 32  # rows read before their pages are let go of: around each the system maps 2 MB
 DENSE = 4  # times as many rows as are wanted, which are then read in one go
-SAMPLED = 1 << 16  # rows, and
-SAMPLE = 64 << 20  # bytes in float64, of a `sample` at most
 
 
 class Rows:
@@ -310,51 +308,3 @@ def stored(parts: Iterable[np.ndarray]) -> Rows:
             raise ValueError("expected blocks of rows, got none.")
         file.flush()
         return Rows(np.memmap(file, first.dtype, "r", shape=(rows, *first.shape[1:])))
-
-
-def extremes(x: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the largest value of each feature of x (N, ...), an array or Rows; NaN is ignored."""
-    least = most = None
-    for block in by_blocks(x):
-        low = np.fmin.reduce(block, axis=0)
-        high = np.fmax.reduce(block, axis=0)
-        least = low if least is None else np.fmin(least, low)
-        most = high if most is None else np.fmax(most, high)
-    return least, most  # type: ignore[return-value]
-
-
-def bad_values(x: Any, bad: Callable[[np.ndarray], Any]) -> tuple[int, tuple[int, ...], Any, int]:
-    """(row, place in it, value) of the first value in x (N, ...) that is bad, and how many are. bad(block) tells it of
-    each, or False of all."""
-    row = count = 0
-    place: tuple[int, ...] = ()
-    value = None
-    for rows, block in numbered_blocks(x):
-        found = bad(block)
-        if not np.any(found):
-            continue
-        if not count:
-            inside, *rest = np.argwhere(found)[0].tolist()
-            row = rows.start + inside
-            place = tuple(rest)
-            value = block[inside][place]
-        count += int(found.sum())
-    return row, place, value, count
-
-
-def sample(x: Any) -> np.ndarray:
-    """x (N, ...) as it is where it is in memory. Of Rows a random sample in their order: 65,536, or as many as take 64
-    MB in float64.
-
-    A share of n sampled rows is within sqrt(ln(2 / p) / (2 n)) of that of all rows, with probability 1 - p, in all
-    places of a distribution at once (Massart 1990): 1.1 % at n = 65,536 and p = 1e-6.
-    """
-    if not isinstance(x, Rows):
-        return x
-    most = min(SAMPLE, x.memory // PIECES)
-    n = min(SAMPLED, max(2, most // (8 * math.prod(x.shape[1:]))))
-    if n < len(x):
-        random = np.random.default_rng(0)
-        numbers = random.choice(len(x), n, replace=False, shuffle=False)
-        x = x[np.sort(numbers)]
-    return np.asarray(x)

@@ -32,7 +32,8 @@ from nanoae.data.frame import framed
 from nanoae.data.identity import tell_of_ids
 from nanoae.data.table import Table, has_text
 from nanoae.interval import Interval
-from nanoae.rows import Rows, sample
+from nanoae.rows import Rows
+from nanoae.survey import sample
 
 
 @estimator

@@ -11,7 +11,8 @@ from nanoae.anomaly.member import Member
 from nanoae.anomaly.surprise import Standing, Surprise
 from nanoae.autoencoders.saved import Saved
 from nanoae.data.field import promised
-from nanoae.rows import by_blocks, sample
+from nanoae.rows import by_blocks
+from nanoae.survey import sample
 from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.progress import progress
 

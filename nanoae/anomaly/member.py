@@ -23,7 +23,8 @@ from nanoae.autoencoders.underfit import part_of_another
 from nanoae.configurable import arguments, to_config
 from nanoae.data.field import promised
 from nanoae.data.scaling import Scaler, fit_rows
-from nanoae.rows import Rows, sample
+from nanoae.rows import Rows
+from nanoae.survey import sample
 from nanoae.training.checkpoint import Checkpoints
 
 

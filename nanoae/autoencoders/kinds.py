@@ -23,7 +23,12 @@ class Kind:
     texts = "names"  # that `read` takes, in words
     takes = ""  # what it takes, for a table of parameters
     is_to = " to be "  # what stands between a parameter's name and that
-    usage: Any = ""  # and in a text, where these are names
+    known: Any = ()  # the names that a text may have, perhaps with what they stand for
+
+    @property
+    def usage(self) -> str:
+        """What may be said in a text, where these are names."""
+        return usage(self.known) if self.known else ""
 
     def holds(self, value: Any) -> bool:
         """Whether it may be this value."""
@@ -103,13 +108,16 @@ class Name(Kind):
         self.known = known
         self.other = other
         self.hint = hint and f", or {hint}"
-        self.usage = ", ".join(known)  # what may be said in a text
         self.takes = self.usage + self.hint
+
+    @property
+    def usage(self) -> str:
+        return ", ".join(self.known)
 
     def meant(self, value: Any) -> Any:
         if self.other is None or not callable(value) or isinstance(value, self.other):
             return value
-        names = [name for name in self.known if self.known[name] is value]  # type: ignore[call-overload]
+        names = [name for name in self.known if self.known[name] is value]
         return names[0] if names else made(value)
 
     def check(self, who: str, name: str, value: Any) -> None:
@@ -196,10 +204,6 @@ class Part(Kind):
             return [self.read(one) for one in text.split("/")]
         return None if text == "none" else parse_spec(text, self.known)
 
-    @property
-    def usage(self) -> str:
-        return usage(self.known)
-
     def meant(self, value: Any) -> Any:
         if isinstance(value, type) and issubclass(value, self.base):
             return made(value)
@@ -226,17 +230,13 @@ class Rate(Kind):
     takes = "a number >= 0, or a schedule: a function of the step and the number of steps"
 
     def __init__(self, schedules: Mapping[str, type]) -> None:
-        self.schedules = dict(schedules)
+        self.known = dict(schedules)
 
     def read(self, text: str) -> Any:
         try:
             return float(text)
         except ValueError:
-            return parse_spec(text, self.schedules)
-
-    @property
-    def usage(self) -> str:
-        return usage(self.schedules)
+            return parse_spec(text, self.known)
 
     def holds(self, value: Any) -> bool:
         try:
@@ -267,18 +267,17 @@ class Listed(Kind):
         return listed and all(map(self.right, value))
 
 
-def seed(text: str) -> int:
-    if int(text) < 0:
-        raise ValueError(f"expected a whole number >= 0, got {text!r}.")
-    return int(text)
-
-
 class Seed(Kind):
     """None, a whole number >= 0, or a generator; `seed_of` checks it where it is used."""
 
-    read = staticmethod(seed)
     metavar, texts = "N", "whole numbers >= 0"
     takes = "None, a whole number >= 0, or a generator"
+
+    @staticmethod
+    def read(text: str) -> int:
+        if int(text) < 0:
+            raise ValueError
+        return int(text)
 
 
 class Around(Kind):
@@ -291,8 +290,11 @@ class Around(Kind):
         self.texts = kind.texts
 
     @property
-    def usage(self) -> Any:
+    def usage(self) -> str:
         return self.kind.usage
+
+    def meant(self, value: Any) -> Any:
+        return self.kind.meant(value)
 
 
 class Maybe(Around):
@@ -301,9 +303,6 @@ class Maybe(Around):
     def __init__(self, kind: Kind) -> None:
         super().__init__(kind)
         self.takes = f"None, or {kind.takes}"
-
-    def meant(self, value: Any) -> Any:
-        return None if value is None else self.kind.meant(value)
 
     def check(self, who: str, name: str, value: Any) -> None:
         if value is not None:
@@ -322,14 +321,11 @@ class Auto(Around):
     def read_auto(self, text: str) -> Any:
         return text if text == AUTO or self.kind.read is None else self.kind.read(text)
 
-    def meant(self, value: Any) -> Any:
-        return value if isinstance(value, str) else self.kind.meant(value)
-
     def check(self, who: str, name: str, value: Any) -> None:
         if not isinstance(value, str):
             self.kind.check(who, name, value)
         elif value != AUTO:
-            known = getattr(self.kind, "known", ())
+            known = self.kind.known
             also = "" if known else f", or {self.kind.takes}"
             one_of(f"{who}: {name}", value, (*known, AUTO), also)
 

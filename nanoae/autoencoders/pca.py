@@ -18,7 +18,8 @@ from nanoae.autoencoders.scaled import Scaled
 from nanoae.autoencoders.weights import FEW, counted, own_order, weighed_blocks
 from nanoae.configurable import Self
 from nanoae.data.frame import framed
-from nanoae.rows import by_blocks, extremes
+from nanoae.rows import by_blocks
+from nanoae.survey import extremes
 
 
 @estimator

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.data.scaling import known_means, moments
-from nanoae.rows import extremes, sample
+from nanoae.survey import extremes, sample
 
 AUTO = "auto"
 TAIL_ROWS = 1000

@@ -34,7 +34,7 @@ from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.sequences import LastTimestep, TimeDistributed
 from nanoae.engine.shape import Reshape
-from nanoae.rows import extremes
+from nanoae.survey import extremes
 
 Range = tuple[Any, Any]  # the least and the largest number, or arrays of one for each feature
 UNBOUNDED: Range = (-math.inf, math.inf)

@@ -16,7 +16,8 @@ from nanoae.data.catalogue import NAMES
 from nanoae.data.dataset import UNPACK_LIMIT
 from nanoae.data.text_format import TextFormat
 from nanoae.data.text_table import SUFFIXES, open_table, suffix_of
-from nanoae.rows import Rows, concatenated, extremes, numbered_blocks
+from nanoae.rows import Rows, concatenated, numbered_blocks
+from nanoae.survey import extremes
 
 SPLITS = ("train", "test", "all")
 HEADERS = {"auto": None, "yes": True, "no": False}

@@ -25,7 +25,7 @@ from nanoae.cli.output import write_csv, write_json
 from nanoae.cli.page import facts_of, write_page
 from nanoae.cli.training_set import TrainingSet
 from nanoae.configurable import to_config
-from nanoae.rows import sample
+from nanoae.survey import sample
 from nanoae.training.process_group import ranks
 
 NO_PCA = "the table is too large for it, has words or gaps, or --no-baseline"

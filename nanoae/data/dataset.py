@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nanoae.data.maximum import check_maximum, find_maximum, in_one_unit
-from nanoae.rows import Rows, bad_values, rows_of
+from nanoae.rows import Rows, rows_of
+from nanoae.survey import bad_values
 
 # bytes that one compressed file may unpack to; a larger set belongs in a memory-mapped .npy
 UNPACK_LIMIT = 4 << 30

@@ -10,7 +10,8 @@ import numpy as np
 from nanoae.backend import get_ops
 from nanoae.data.columns import dense, labels, library
 from nanoae.data.table import Table
-from nanoae.rows import Rows, bad_values, extremes, rows_of
+from nanoae.rows import Rows, rows_of
+from nanoae.survey import bad_values, extremes
 
 MANY = 1 << 18  # numbers that all cores add up
 MASK = 'Autoencoder and AnomalyDetector take NaN with missing="mask".'

@@ -20,8 +20,9 @@ from nanoae.data.table import Table, check_index, tables_of
 from nanoae.data.text_column import TextColumn
 from nanoae.data.text_format import TextFormat
 from nanoae.data.text_table import TextTable, open_table
-from nanoae.rows import gathered, sample
+from nanoae.rows import gathered
 from nanoae.spelling import did_you_mean, short
+from nanoae.survey import sample
 
 LARGEST = float(np.finfo(np.float32).max)
 AT_ONCE = 1 << 21  # cells: by so many it is told how the numbers of a column are written

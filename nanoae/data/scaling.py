@@ -21,8 +21,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nanoae.configurable import Configurable
-from nanoae.rows import Rows, by_blocks, sample
+from nanoae.rows import Rows, by_blocks
 from nanoae.spelling import one_of
+from nanoae.survey import sample
 
 NORMAL_IQR = 1.3489795  # the distance of the quartiles of N(0, 1)
 KNOTS = 1000  # of a column's distribution function, at most

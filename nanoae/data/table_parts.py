@@ -18,7 +18,8 @@ from nanoae.data.number_table import find_features
 from nanoae.data.table import Table, read_table, tables_of
 from nanoae.data.text_format import TextFormat
 from nanoae.data.text_table import open_table
-from nanoae.rows import Rows, gathered, most_in_memory, sample, stored
+from nanoae.rows import Rows, gathered, most_in_memory, stored
+from nanoae.survey import sample
 
 AT_ONCE = 1 << 20  # cells
 TIMES = 32  # the size of a file is what its cells may take as Python objects
