@@ -172,9 +172,7 @@ class Shares(Kind):
     """One share in [0, 1), or two: (of the inputs, of the hidden layers)."""
 
     metavar, texts = "X", "shares as 0.5, or 0.2x0.5"
-    takes = (
-        "one share in [0, 1) for the hidden layers, or two: (of the inputs, of the hidden layers)"
-    )
+    takes = "one share in [0, 1) of the hidden layers, or two: (of inputs, of hidden layers)"
     is_to = ", "
 
     @staticmethod

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nanoae.configurable import Configurable
-from nanoae.rows import Rows, by_blocks
+from nanoae.rows import Rows
 from nanoae.spelling import one_of
 from nanoae.survey import sample
 
@@ -248,7 +248,7 @@ def fit_rows(scaler: Scaler, X: Any, columns: Callable = lambda x: x) -> Scaler:
     """`fit_known` of columns(X), X (N, ...); of Rows that of a `sample`, which all rows then refine."""
     fit_known(scaler, columns(sample(X)).astype(np.float64))
     if isinstance(X, Rows):
-        scaler.refine(Whole.of(columns(block) for block in by_blocks(X)))
+        scaler.refine(Whole.of(map(columns, X)))  # a block at a time
     return scaler
 
 
@@ -276,9 +276,8 @@ def precision(X: np.ndarray) -> np.ndarray:
     """The share of its size by which each column's values may differ by rounding."""
     with np.errstate(over="ignore"):
         single = (X.astype(np.float32) == X).all(axis=0)
-    counted = (np.floor(X) == X).all(axis=0) & (
-        np.abs(X).max(axis=0) <= np.where(single, 2.0**24, 2.0**53)
-    )
+    exact = np.where(single, 2.0**24, 2.0**53)
+    counted = (np.floor(X) == X).all(axis=0) & (np.abs(X).max(axis=0) <= exact)
     return np.where(counted, 1e-16, np.where(single, 1e-6, 1e-13))
 
 
