@@ -35,3 +35,8 @@ def short(value: object) -> str:
     """How Python writes it, in at most 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def counted(n: int, noun: str) -> str:
+    """ "1 row", "1,437 rows": so many of a noun."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

@@ -409,7 +409,8 @@ def test_tune_goes_on_after_a_setting_that_diverges(run):
         ("code_size=a", "expected whole numbers for code_size, got 'a'"),
         ("hidden=64,a", "expected widths as 128x64 for hidden"),
         ("tied_weights=maybe", "expected true or false for tied_weights"),
-        ("loss=mse,bce", "got the loss itself"),
+        ("loss=mse,bce", "got loss, which makes it another"),
+        ("validation_fraction=0.1,0.3", "got validation_fraction, which"),
         ("code_size=2,0", "code_size to be a whole number >= 1, got 0"),
         ("activation=relu,rleu", "got 'rleu'"),
     ],
@@ -417,6 +418,13 @@ def test_tune_goes_on_after_a_setting_that_diverges(run):
 def test_a_mistake_in_the_grid(run, grid, match):
     code, out, err = run("tune", "--grid", grid, *SHORT)
     assert code == 2 and match in err and not out and not Path("runs").exists()
+
+
+def test_a_grid_names_a_setting_once_and_compares_like_with_like(run):
+    twice = ("tune", "--grid", "code_size=4", "--grid", "code_size=8")
+    assert "each setting once, got code_size again" in run(*twice, *SHORT)[2]
+    sums = ("--preset", "tf1-20", "--data", "digits", "--grid", "batch_size=50,100")
+    assert "got batch_size, which makes it another quantity" in run("tune", *sums, *SHORT)[2]
 
 
 # ---------------------------------------------------------------- models in use

@@ -168,3 +168,11 @@ def test_hidden_layers_start_all_but_linear_for_a_table_alone(rows, said, low, h
     ends = said.get("bias_initializer") == "ones"
     assert (code == ends).all() and (last == ends).all()
     assert model.get_params()["bias_initializer"] == said.get("bias_initializer", "zeros")
+
+
+@pytest.mark.filterwarnings("default::nanoae.UnderfitWarning")
+def test_what_is_known_of_rows_with_gaps_is_compared_too():
+    gaps = np.random.default_rng(0).random(LEARNED.shape) < 0.02
+    rows = np.where(gaps, np.nan, LEARNED)
+    with pytest.warns(nanoae.UnderfitWarning, match="where PCA with 8 components has 0.0"):
+        nanoae.Autoencoder(8, epochs=1, missing="mask", random_state=0).fit(rows)

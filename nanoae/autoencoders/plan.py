@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.data.scaling import known_means, moments
+from nanoae.spelling import counted
 from nanoae.survey import extremes, sample
 
 AUTO = "auto"
@@ -162,11 +163,12 @@ def settings_text(params: dict[str, Any], left_open: dict[str, Any], scaling: st
             verbs = "are", "they follow"
         training = f'{" and ".join(unknown)} {verbs[0]} "auto": {verbs[1]} from the number of rows'
     else:
-        training = f"{params['epochs']} epochs at most of batches of {params['batch_size']} rows"
+        training = counted(params["epochs"], "epoch")
+        training += f" at most of batches of {counted(params['batch_size'], 'row')}"
         if params["validation_fraction"]:
             training += f", {params['validation_fraction']:.0%} of the rows held out"
         if params["patience"]:
-            training += f", until {params['patience']} epochs bring nothing better"
+            training += f", until {counted(params['patience'], 'epoch')} without a better loss"
     names = [
         name for name in ("epochs", "batch_size", "activation", "scaling") if name in left_open
     ]

@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from nanoae.autoencoders.estimator import squared_error
 from nanoae.autoencoders.pca import PCA
 from nanoae.autoencoders.plan import AUTO
+from nanoae.data.scaling import known_means
+from nanoae.spelling import counted
 
 # The most rows that are compared with PCA's: that takes a fraction of a second.
 MOST_ROWS = 2000
@@ -39,13 +42,12 @@ class UnderfitWarning(UserWarning):
 
 def compare_with_pca(model: Any, learned: np.ndarray, watched: np.ndarray) -> None:
     """Warn if PCA of the rows learned from (N, D) gives those watched (M, D) back better than `model` does, unless that
-    is a `part_of_another`; both as its network reads them."""
+    is a `part_of_another`; both as its network reads them. What is missing is the column's mean for both, and counts
+    for neither."""
     if PART.get():
         return
     learned = np.asarray(learned[:MOST_ROWS])
     watched = np.asarray(watched[:MOST_ROWS])
-    if np.isnan(watched).any() or np.isnan(learned).any():
-        return
     if (
         learned.ndim != 2
         or learned.shape[1] > MOST_COLUMNS
@@ -53,9 +55,12 @@ def compare_with_pca(model: Any, learned: np.ndarray, watched: np.ndarray) -> No
     ):
         return
     mine = float(model.error_as_read(watched).mean())
+    means = known_means(learned)
+    learned = np.where(np.isnan(learned), means, learned)
     pca = PCA(model.code_size_).fit(learned)
-    theirs = float(pca.reconstruction_error(watched).mean())
-    slack = TOLD * float(watched.var(axis=0).mean())
+    reconstruction = pca.reconstruct(np.where(np.isnan(watched), means, watched))
+    theirs = float(squared_error(watched, reconstruction, "row").mean())
+    slack = TOLD * float(squared_error(watched, means, "feature").mean())
     if mine <= AS_GOOD * theirs + slack:
         return
     spread = learned.std(axis=0)
@@ -68,8 +73,9 @@ def compare_with_pca(model: Any, learned: np.ndarray, watched: np.ndarray) -> No
     as_read = "" if model.scaling_ == "none" else f", both of columns scaled by {model.scaling_!r}"
     if model.table_encoder_ is not None:
         as_read = ", both of the table as table_encoder_ encodes it"
+    components = counted(model.code_size_, "component")
     warnings.warn(
-        f"{type(model).__name__}: a mean squared error of {mine:.3g}, where PCA with {model.code_size_} components has "
+        f"{type(model).__name__}: a mean squared error of {mine:.3g}, where PCA with {components} has "
         f"{theirs:.3g}{as_read}. {hint}.",
         UnderfitWarning,
         stacklevel=7,

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     args.data = args.data or (DATA if args.preset else "digits")
     data = data_options.read(args)
     model = settings.build_model(args, data)
-    if not isinstance(model, Autoencoder) or data_options.predicts(model):
+    if not isinstance(model, Autoencoder):
         raise ValueError(
             f"bench: expected an autoencoder, got {type(model).__name__}. Leave --classify, --regress out."
         )
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             us, device = step_time(model, x[: STEPS * batch], args.seconds)
         except BackendError as error:
-            log(f"{error}")
+            log(str(error))
             if backend == devices[0]:
                 return 2
             timings[backend] = {"error": str(error)}

@@ -17,6 +17,7 @@ from nanoae.data.dataset import UNPACK_LIMIT
 from nanoae.data.text_format import TextFormat
 from nanoae.data.text_table import SUFFIXES, open_table, suffix_of
 from nanoae.rows import Rows, concatenated, numbered_blocks
+from nanoae.spelling import counted
 from nanoae.survey import extremes
 
 SPLITS = ("train", "test", "all")
@@ -252,10 +253,10 @@ def describe_rows(data: Dataset, model: Any) -> str:
     if data.encoder is not None:
         columns = len(data.encoder.names_)
         words = columns - data.encoder.categories_.count(None)
-        return f"{columns} columns, {words} of them words, as {x.shape[1]} numbers"
+        return f"{counted(columns, 'column')}, {words} of them words, as {x.shape[1]} numbers"
     shape = " x ".join(map(str, data.shape))
     if len(data.shape) == 1:
-        shape += " columns"
+        shape = counted(data.shape[0], "column")
     least, most = extremes(x)
     lowest = float(np.fmin.reduce(least, axis=None))
     highest = float(np.fmax.reduce(most, axis=None))

@@ -20,6 +20,7 @@ from nanoae.cli import resume
 from nanoae.cli.detect_files import Part, are_numbers, numbers_of, tables_of
 from nanoae.cli.options import JSON, command, declare
 from nanoae.cli.output import STDOUT, check_output_file, print_summary, write_csv, write_json
+from nanoae.spelling import counted
 
 REASONS = 3  # columns named in a row's `reason`
 DESCRIPTION = """\
@@ -158,7 +159,7 @@ def write_judged(
     if rate is not None:
         rule = f"abnormal, at most a share of {rate:g} of these falsely"
     summary.append(
-        f"score   {args.score}: {facts['rows']:,} rows, {facts['abnormal']:,} of them {rule}"
+        f"score   {args.score}: {counted(facts['rows'], 'row')}, {facts['abnormal']:,} of them {rule}"
     )
     summary.append(f"written to {args.out}")
 

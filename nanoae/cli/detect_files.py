@@ -22,6 +22,7 @@ from nanoae.data.rows_file import read_rows
 from nanoae.data.table import Table
 from nanoae.data.table_parts import TableParts
 from nanoae.rows import Rows, numbered_blocks
+from nanoae.spelling import counted
 
 Names = tuple[str, ...]
 # rows, their numbers, what is copied
@@ -70,7 +71,7 @@ def numbers_of(
     if train is None:
         return detector, f"columns: {detector.n_features_in_} of numbers", ignored, parts
     learn(args, detector, train)
-    about = f"{len(train):,} rows, columns: {train.shape[1]} of numbers"
+    about = f"{counted(len(train), 'row')}, columns: {train.shape[1]} of numbers"
     return detector, about, ignored, parts
 
 

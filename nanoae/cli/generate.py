@@ -15,7 +15,7 @@ from nanoae.cli import model as models
 from nanoae.cli.options import BACKEND, MODEL, command, declare
 from nanoae.cli.output import print_summary
 from nanoae.configurable import Configurable
-from nanoae.spelling import did_you_mean
+from nanoae.spelling import counted, did_you_mean
 
 STEPS = 11  # pictures in a traversal
 SIDE = 20  # of a manifold
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
             drawn = drawn.reshape(len(drawn), -1)
         models.write(args.out, len(drawn), iter([drawn]), data_options.column_names(model))
     print_summary(
-        f"written to {args.out}: {len(drawn):,} examples drawn from {args.model}", args.out
+        f"written to {args.out}: {counted(len(drawn), 'example')} drawn from {args.model}", args.out
     )
     return 0
 

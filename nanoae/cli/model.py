@@ -23,6 +23,7 @@ from nanoae.cli.training_set import TrainingSet
 from nanoae.data import Dataset
 from nanoae.data.field import promised
 from nanoae.data.regular_file import decoding
+from nanoae.spelling import counted
 from nanoae.training.divergence import NotFiniteError
 
 NOT_OF_ROWS = {
@@ -143,9 +144,12 @@ def evaluate(args: argparse.Namespace) -> int:
             "class": type(model).__name__,
             "code_size": code_size,
             "data": data.name,
+            "split": split,
+            "rows": len(rows),
+            "result": result,
+            "pca": of_pca,
         }
-        found = {"split": split, "rows": len(rows), "result": result, "pca": of_pca}
-        write_json(STDOUT, facts | found)
+        write_json(STDOUT, facts)
         return 0
     print(
         f"model   {args.model}: {type(model).__name__}, {rows.shape[1]} numbers in codes of {code_size}"
@@ -167,19 +171,17 @@ def judged(args: argparse.Namespace, data: Dataset, trained: TrainingSet | None)
     aside = len(data.x_test) and (own or trained is None or data.official)
     split = args.split or ("test" if aside else "all")
     tables = {"train": len(data.x_train), "test": len(data.x_test)}
-    every = f"{sum(tables.values()):,}"
+    every = sum(tables.values())
     if split == "all":
-        rows = f"all {every} rows"
+        rows = f"all {every:,} rows" if every > 1 else "its row"
     else:
-        rows = f"the {tables[split]:,} {split} rows of {every}"
+        rows = f"the {tables[split]:,} {split} rows of {every:,}"
+    where = "; the model file does not say what it was trained on (--split takes others)"
     if own:
-        return split, f"{rows}, of the set that the model was trained on"
-    if trained is not None:
-        return split, f"{rows}; the model was trained on another set, {trained.name}"
-    return (
-        split,
-        f"{rows}; the model file does not say what it was trained on (--split takes others)",
-    )
+        where = ", of the set that the model was trained on"
+    elif trained is not None:
+        where = f"; the model was trained on another set, {trained.name}"
+    return split, rows + where
 
 
 def encode(args: argparse.Namespace) -> int:
@@ -221,7 +223,7 @@ def reconstruct(args: argparse.Namespace) -> int:
         if args.out.suffix == ".npy":
             blocks = (block.reshape(len(block), *data.shape) for block in blocks)
         write(args.out, rows, blocks, columns)
-    print_summary(f"written to {args.out}: {rows:,} rows of {data.name}", args.out)
+    print_summary(f"written to {args.out}: {counted(rows, 'row')} of {data.name}", args.out)
     return 0
 
 

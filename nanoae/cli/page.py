@@ -24,14 +24,11 @@ def write_page(
 ) -> None:
     """The report of a model on a split of `data`, of which `facts` say more."""
     rows, extra = data_options.joined(data_options.parts(data, split, model, learned=True))
-    given = []
-    if split in ("train", "all"):
-        given.append(data.y_train)
-    if split in ("test", "all"):
-        given.append(data.y_test)
+    every = {"train": data.y_train, "test": data.y_test}
+    given = every.values() if split == "all" else [every[split]]
     labels = None
     if all(data_options.label_column(y) is not None for y in given):
-        labels = np.ma.concatenate(given)[: len(rows)]
+        labels = np.ma.concatenate([*given])[: len(rows)]
     black = data_options.black(model)
     write_report(
         path,

@@ -18,6 +18,7 @@ from nanoae.cli import text
 from nanoae.cli.options import BACKEND, command, declare
 from nanoae.cli.page import facts_of, write_page
 from nanoae.report import write_detector_report, write_text_report
+from nanoae.spelling import counted
 from nanoae.whole_file import check_writable
 
 
@@ -92,7 +93,7 @@ def of_table(
     if args.label:
         _, cells = copied[-1]
         labels = np.array([str(cell) for cell in cells])
-    which = f"the {len(rows):,} rows of {args.data}"
+    which = f"{counted(len(rows), 'row')} of {args.data}"
     facts = {"rows in this report": which}
     write_detector_report(out, model, rows, labels, title=title_of(args), facts=facts)
     return which

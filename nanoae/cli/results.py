@@ -25,10 +25,12 @@ from nanoae.cli.output import write_csv, write_json
 from nanoae.cli.page import facts_of, write_page
 from nanoae.cli.training_set import TrainingSet
 from nanoae.configurable import to_config
+from nanoae.data.scaling import SCALERS
+from nanoae.spelling import counted
 from nanoae.survey import sample
 from nanoae.training.process_group import ranks
 
-NO_PCA = "the table is too large for it, has words or gaps, or --no-baseline"
+PCA_LIMIT = 4096  # the most rows or columns, whichever are fewer: beyond, its matrix takes minutes
 LOSS_NAMES = {"loss": "loss", "val_loss": "validation loss"}
 
 
@@ -36,13 +38,15 @@ def write(
     args: argparse.Namespace,
     folder: Path,
     model: Any,
-    baseline: PCA | None,
     data: Dataset,
+    learned: Table,
     test: Table,
     frames: dict[str, np.ndarray] | None = None,
     **more: Any,
 ) -> None:
     """Test the model, tell, and fill the folder: the model first, so that nothing that comes after can cost it."""
+    why = why_no_pca(args, model, learned[0])
+    baseline = None if why else fit_pca(model, learned[0])
     model.record_schema(model.input_shape_, data.columns)
     notes = TrainingSet.of(data, baseline).notes() | data_options.kept(args)
     save(model, folder / "model.npz", notes)
@@ -54,7 +58,7 @@ def write(
     }
     config = describe_run(args, model, data) | more | {"results": found}
     write_config(folder, config | {"complete": False})
-    print(verdict("test", model, found["test"], baseline, found["pca"]))
+    print(verdict("test", model, found["test"], baseline, found["pca"], why))
     if not args.no_figures:
         if importlib.util.find_spec("matplotlib") is None:
             print('no figures: they need matplotlib: pip install "nanoae[cli]"')
@@ -111,9 +115,24 @@ def trained(model: NetworkEstimator) -> str:
     ]
     if model.best_epoch_:
         last[-1] += f"; kept the best weights, of epoch {model.best_epoch_}"
-    epochs = len(history["loss"])
+    epochs = counted(len(history["loss"]), "epoch")
     seconds = sum(history["seconds"])
-    return f"trained {epochs} epochs in {seconds:.1f} s: {', '.join(last) or 'no loss yet'}"
+    return f"trained {epochs} in {seconds:.1f} s: {', '.join(last) or 'no loss yet'}"
+
+
+def why_no_pca(args: argparse.Namespace, model: Any, x: np.ndarray) -> str:
+    """Why there is no PCA beside a model of the rows x, in words; "" where there is to be one."""
+    if args.no_baseline or data_options.predicts(model):
+        return "--no-baseline"
+    if getattr(model, "missing", "error") == "mask":
+        return "it takes neither words nor gaps"
+    return "the table is too large for it" if min(x.shape) > PCA_LIMIT else ""
+
+
+def fit_pca(model: Any, x: np.ndarray) -> PCA:
+    """The baseline, with as many components as the model's code has numbers, of columns on the same scale."""
+    scaling = model.scaling_ if model.scaling_ in SCALERS else model.scaling
+    return PCA(model.code_size_, scaling=scaling).fit(x)
 
 
 def verdict(
@@ -122,7 +141,7 @@ def verdict(
     result: dict[str, float],
     baseline: PCA | None,
     of_pca: dict[str, float] | None,
-    why: str = NO_PCA,
+    why: str = "",
 ) -> str:
     """test mse 0.01234   PCA-8 0.02466, or test error 2.78 %   cross-entropy 0.0994, or test R² 0.93   mse 0.25"""
     if "error" in result:

@@ -161,7 +161,7 @@ def stacked(model: NetworkEstimator, kind: type[Stacked]) -> Stacked:
 
 def parse_grid(texts: list[str]) -> dict[str, list[Any]]:
     """["code_size=10,20"] as {"code_size": [10, 20]}. Hidden widths are joined by x: hidden=128,128x64."""
-    grid = {}
+    grid: dict[str, list[Any]] = {}
     for text in texts:
         name, _, values = text.partition("=")
         name = name.strip().lstrip("-").replace("-", "_")
@@ -169,11 +169,8 @@ def parse_grid(texts: list[str]) -> dict[str, list[Any]]:
         if not values:
             raise ValueError(f"--grid: expected NAME=VALUE,VALUE,..., got {text!r}.")
         one_of("--grid", name, SETTINGS)
-        if name in ("loss", "scaling"):
-            got = "the loss itself" if name == "loss" else "the scale that it is reported on"
-            raise ValueError(
-                f"--grid: expected settings to compare by their validation loss, got {got}."
-            )
+        if name in grid:
+            raise ValueError(f"--grid: expected each setting once, got {name} again.")
         kind = SETTINGS[name][0]
         try:
             read = reader(kind)

@@ -24,6 +24,7 @@ from nanoae.cli.train import logger
 from nanoae.data.files import read_lines
 from nanoae.data.slogans import draw_slogans
 from nanoae.report import write_text_report
+from nanoae.spelling import counted
 from nanoae.training.process_group import first_rank, ranks
 
 HELD_OUT = 0.1  # share of the lines that the model is tested on
@@ -154,9 +155,9 @@ def about(file: Path | None, model: TextVAE, lines: list[str]) -> str:
     name = file.name if file else "slogans of the grammar"
     keywords = ""
     if model.keywords_:
-        keywords = f", with {len(model.keywords_)} keywords: {some(model.keywords_)}"
+        keywords = f", with {counted(len(model.keywords_), 'keyword')}: {some(model.keywords_)}"
     return (
-        f"text    {name}: {len(lines):,} lines to learn of {len(words):,} different {unit}{keywords}\n"
+        f"text    {name}: {counted(len(lines), 'line')} to learn of {len(words):,} different {unit}{keywords}\n"
         f"model   {model.network_.theta.size:,} parameters"
     )
 
@@ -164,7 +165,7 @@ def about(file: Path | None, model: TextVAE, lines: list[str]) -> str:
 def verdict(whose: str, result: dict[str, float]) -> str:
     return (
         f"{whose}: ELBO {result['elbo']:.2f} nats a line, perplexity {result['perplexity']:.2f}; the code carries "
-        f"{result['kl']:.2f} nats, in {result['active_units']} units; from it come back "
+        f"{result['kl']:.2f} nats, in {result['active_units']} units; reconstructed from it are "
         f"{result['token_accuracy']:.1%} of the tokens and {result['exact_lines']:.1%} of the lines"
     )
 

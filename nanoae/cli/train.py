@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae import PCA, Dataset, TensorBoard, VariationalAutoencoder
+from nanoae import Dataset, TensorBoard, VariationalAutoencoder
 from nanoae.autoencoders.presets import DATA
 from nanoae.cli import data as data_options
 from nanoae.cli import results, resume, settings
@@ -22,11 +22,8 @@ from nanoae.cli.figures import FIGURES, WHERE_THEY_APPLY
 from nanoae.cli.options import command, declare
 from nanoae.cli.output import run_folder
 from nanoae.data.fill_value import tell_of_fill_values
-from nanoae.data.scaling import SCALERS
 from nanoae.training.loop import Trainer
 from nanoae.training.process_group import first_rank
-
-PCA_LIMIT = 4096  # the most rows or columns, whichever are fewer: beyond, its matrix takes minutes
 
 
 def add_to(commands) -> None:
@@ -98,9 +95,8 @@ def run(args: argparse.Namespace) -> int:
         model, code = resume.finish(args, folder, model, fit)
         if not first_rank():
             return code
-        baseline = fit_pca(args, model, learn[0])
         log(f"{results.trained(model)}{results.scale_of(model, data)}")
-        results.write(args, folder, model, baseline, data, test, frames)
+        results.write(args, folder, model, data, learn, test, frames)
         if code == 0:
             resume.remove(folder)
     return code
@@ -139,17 +135,6 @@ def prepared(model: Any, data: Dataset, conditional: bool) -> tuple[Any, Table, 
     model.check_table(x_train, reset=True, wide=True)
     model.evaluate(x_test, **test)
     return model, (x_train, learn), (x_test, test)
-
-
-def fit_pca(args: argparse.Namespace, model: Any, x: np.ndarray) -> PCA | None:
-    """The baseline, with as many components as the model's code has numbers, of columns on the same scale; None where
-    it is not wanted, would take longer than the training, or values are missing, or words."""
-    if args.no_baseline or data_options.predicts(model):
-        return None
-    if getattr(model, "missing", "error") == "mask" or min(x.shape) > PCA_LIMIT:
-        return None
-    scaling = model.scaling_ if model.scaling_ in SCALERS else model.scaling
-    return PCA(model.code_size_, scaling=scaling).fit(x)
 
 
 def train(

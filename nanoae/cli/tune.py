@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import importlib.util
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +17,10 @@ from nanoae.cli import data as data_options
 from nanoae.cli import results, resume, settings, train
 from nanoae.cli.options import command, declare
 from nanoae.cli.output import run_folder, write_csv
+from nanoae.spelling import counted
 
+# settings with which the validation loss is another one
+UNFAIR = {"loss", "likelihood", "scaling", "validation_fraction"}
 VALIDATION = 0.1  # of the training rows, where neither the preset nor an option says how many
 
 
@@ -49,15 +53,25 @@ def run(args: argparse.Namespace) -> int:
             "--grid: expected a setting and the values to try, as code_size=10,20, got none."
         )
     grid = settings.parse_grid(args.grid)
+    if args.jobs < 1:
+        raise ValueError(f"--jobs: expected a whole number >= 1, got {args.jobs}.")
+    if args.jobs > 1 and importlib.util.find_spec("joblib") is None:
+        raise ImportError("--jobs: several processes need joblib: pip install joblib")
     with run_folder(*train.place(args, suffix="-tune"), resume=args.resume) as folder:
         data = data_options.read(args, words=True)
         base = settings.build_model(args, data)
         base.set_params(validation_fraction=base.validation_fraction or VALIDATION)
+        unfair = UNFAIR | {"batch_size"} if base.new_loss().reduction == "sum" else UNFAIR
+        for name in unfair & grid.keys():
+            raise ValueError(
+                f"--grid: expected settings to compare by their validation loss, got {name}, which makes it another "
+                "quantity, or one of other rows."
+            )
         combinations = [
             dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
         ]
         scales = set()
-        # A mistake in the last setting is told before the first is trained
+        # A mistake in the last setting is told before the first is trained.
         for combination in combinations:
             model, learn, test = train.prepared(variant(base, combination), data, args.conditional)
             scales.add(model.black_)
@@ -68,7 +82,8 @@ def run(args: argparse.Namespace) -> int:
         log = train.logger(args)
         log(results.begun(model, data))
         log(
-            f"tuning  {len(combinations)} settings, judged on {base.validation_fraction:.3g} of the training rows\n"
+            f"tuning  {counted(len(combinations), 'setting')}, judged on {base.validation_fraction:.3g} of the "
+            f"training rows{', others for each seed' if 'random_state' in grid else ''}\n"
         )
         kept = resume.begin(args, folder)  # a folder for each setting
         checkpoints = (resume.checkpoints(args, kept / f"{i:04}") for i in itertools.count())
@@ -81,13 +96,12 @@ def run(args: argparse.Namespace) -> int:
         rows = [row.values() for row in table]
         write_csv(folder / "tuning.csv", [header, *rows])
         log("\nbest    " + ", ".join(f"{name} {getattr(best, name)}" for name in grid))
-        baseline = train.fit_pca(args, best, learn[0])
         results.write(
             args,
             folder,
             best,
-            baseline,
             data,
+            learn,
             test,
             grid=grid,
             tuning=table,
@@ -111,17 +125,13 @@ def fitted(
     checkpoints: Iterable[dict[str, Any]],
 ) -> Iterator[NetworkEstimator | NotFiniteError]:
     """The model of each combination, in their order, or what its training ended in; `--jobs` of them at a time."""
-    if args.jobs < 1:
-        raise ValueError(f"--jobs: expected a whole number >= 1, got {args.jobs}.")
     quiet = args.quiet or args.jobs > 1
     each = zip(combinations, checkpoints, strict=False)
     calls = ((variant(base, combination), learn, quiet, extra) for combination, extra in each)
     if args.jobs == 1:
         return itertools.starmap(fit, calls)
-    try:
-        import joblib
-    except ImportError as error:
-        raise ImportError("--jobs: several processes need joblib: pip install joblib") from error
+    import joblib
+
     return joblib.Parallel(args.jobs, return_as="generator")(
         joblib.delayed(fit)(*call) for call in calls
     )

@@ -19,6 +19,7 @@ from nanoae.report.finding import findings, silent_units
 from nanoae.report.network import known_labels, templates, why_not, written
 from nanoae.report.page import Page, PathT
 from nanoae.report.rows import CLASSES, SHOWN, Labels, Picture, in_page, of_each_class
+from nanoae.spelling import counted
 
 BLOCK = 4096  # rows that are given back at a time
 SOME = 1000  # rows that tell which hidden units fire
@@ -304,7 +305,7 @@ def heading(model: Any, title: str, facts: Mapping[str, str] | None) -> dict[str
     k = model.code_size_
     return {
         "title": title or name,
-        "subtitle": f"{name}: {model.network_.theta.size:,} parameters, codes of {k} number{'s' if k > 1 else ''}",
+        "subtitle": f"{name}: {model.network_.theta.size:,} parameters, codes of {counted(k, 'number')}",
         "facts": list({**(facts or {}), "model": repr(model), "layers": model.summary()}.items()),
     }
 
