@@ -93,7 +93,7 @@ def of_table(
     if args.label:
         _, cells = copied[-1]
         labels = np.array([str(cell) for cell in cells])
-    which = f"{counted(len(rows), 'row')} of {args.data}"
+    which = f"the {counted(len(rows), 'row')} of {args.data}"
     facts = {"rows in this report": which}
     write_detector_report(out, model, rows, labels, title=title_of(args), facts=facts)
     return which
