@@ -76,6 +76,11 @@ MODULES = {
 }
 
 
+def hooked(module):
+    module.register_forward_hook(lambda module, x, y: 2 * y)
+    return module
+
+
 def rows(shape, words, dtype):
     draw = np.random.default_rng(0)
     return (
@@ -126,6 +131,10 @@ def test_a_fitted_autoencoder_goes_to_torch_and_its_weights_come_back():
         (lambda: nn.Conv2d(4, 2, 3, groups=2), (4, 5, 5), "expected groups=1, got 2"),
         (lambda: nn.Conv2d(1, 2, 3, padding="same"), (1, 5, 5), "expected padding, a whole number"),
         (lambda: nn.Softplus(beta=2), 3, "expected beta=1, got 2"),
+        (lambda: nn.Softplus(threshold=5), 3, "expected threshold=20, got 5"),
+        (lambda: hooked(nn.Linear(3, 2)), 3, "expected modules without hooks"),
+        (lambda: type("Sequential", (nn.Sequential,), {})(nn.Linear(3, 2)), 3, "got Sequential"),
+        (lambda: "a module", 3, "got a module"),
         (lambda: nn.Upsample(scale_factor=1.5), (1, 4, 4), "expected a whole scale_factor"),
         (
             lambda: nn.Sequential(nn.Linear(3, 2)),
@@ -137,6 +146,14 @@ def test_a_fitted_autoencoder_goes_to_torch_and_its_weights_come_back():
 def test_what_torch_has_and_nanoae_has_not(module, shape, told):
     with pytest.raises(ValueError, match=told):
         nanoae.from_torch(module(), shape)
+
+
+def test_bfloat16_becomes_float32():
+    module = nn.Linear(3, 2).to(torch.bfloat16)
+    net = nanoae.from_torch(module)
+    np.testing.assert_array_equal(
+        nanoae.state_dict(net)["0.weight"], module.weight.detach().float().numpy()
+    )
 
 
 def test_what_nanoae_has_and_torch_has_not():

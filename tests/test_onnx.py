@@ -17,6 +17,7 @@ from nanoae.interchange.layers import translate
 
 onnxruntime = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
+pd = pytest.importorskip("pandas")
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks.interchange import BOUND, apart, networks  # noqa: E402
 
@@ -226,11 +227,39 @@ def test_what_a_model_refuses_comes_out_as_nan(tmp_path):
         assert not finite[:3].any() and finite[3].all(), name
 
 
+@pytest.mark.parametrize("missing", ["error", "mask"])
+def test_a_table_with_words(missing, tmp_path):
+    """Its cells go in; numbers come out in their units, words as probabilities; infinity as NaN."""
+    table = pd.DataFrame({"a": 1e3 + X[:, 0] * 10, "colour": COLOURS, "b": X[:, 1]})
+    if missing == "mask":
+        table.loc[3, "a"], table.loc[4, "colour"] = np.nan, None
+    model = nanoae.Autoencoder(2, (5,), missing=missing, **SMALL).fit(table)
+    model.export(tmp_path / "whole.onnx")
+    cells = {
+        "numbers": table[["a", "b"]].to_numpy(float, copy=True),
+        "categories": table[["colour"]].fillna("").to_numpy(object),
+    }
+    found = run(tmp_path / "whole.onnx", **cells)
+    again = model.reconstruct(table)
+    columns = json.loads(onnx.load(tmp_path / "whole.onnx").metadata_props[0].value)["columns"]
+    assert columns == ["a", "colour=blue", "colour=green", "colour=red", "colour=other", "b"]
+    near(found["code"], model.transform(table))
+    near(found["reconstruction"][:, [0, -1]], again[:, [0, -1]].astype(float))
+    words = np.array(columns[1:5])[found["reconstruction"][:, 1:5].argmax(axis=1)]
+    assert [f"colour={word}" for word in again[:, 1]] == words.tolist()
+    near(found["error"], model.reconstruction_error(table))
+    cells["numbers"][0, 1] = np.inf
+    found = run(tmp_path / "whole.onnx", **cells)
+    assert np.isnan(found["code"]).any(axis=1).tolist() == [True] + [False] * 59
+
+
 # ---------------------------------------------------------------- labels
 
 
 @pytest.mark.parametrize(
-    "labels", [COLOURS, np.arange(60) % 3, np.arange(60) % 2 == 0], ids=["texts", "ints", "bools"]
+    "labels",
+    [COLOURS, np.arange(60) % 3, np.arange(60) % 2 == 0, np.arange(60) % 2.0],
+    ids=["texts", "ints", "bools", "floats"],
 )
 def test_a_classifier(labels, tmp_path):
     model = nanoae.StackedClassifier((5,), pretrain_epochs=1, dropout=0.2, **SMALL).fit(X, labels)

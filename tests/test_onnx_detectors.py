@@ -111,6 +111,10 @@ def test_a_table_with_words(missing, tmp_path):
         numbers=table[list("abcde")].to_numpy(float),
         categories=words,
     )
+    infinite = table[list("abcde")].to_numpy(float, copy=True)[:2]
+    infinite[1, 0] = np.inf
+    found = run(tmp_path / "detector.onnx", numbers=infinite, categories=words[:2])
+    assert np.isnan(found["score"]).tolist() == [False, True] and found["label"][1] == -1
     notes = json.loads(onnx.load(tmp_path / "detector.onnx").metadata_props[0].value)
     assert notes["numbers"] == list("abcde") and notes["categories"]["colour"] == [
         "blue",

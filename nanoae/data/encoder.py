@@ -225,18 +225,23 @@ class TableEncoder(FrameOutput, Transformer):
     def inverse_transform(self, Z: np.ndarray) -> np.ndarray:
         """The table's columns (N, columns), as objects: numbers in their units, the likeliest category; NaN or None
         where Z (N, D) is NaN. `transform` of a table, and what a network gives back for it, come back as cells."""
-        Z = np.asarray(Z, np.float64)
+        Z = self.in_units(Z)
         found = np.empty((len(Z), len(self.names_)), dtype=object)
-        numbers = iter(self.scaler_.inverse_transform(Z[:, self.numbers]).T)
         for j, (_, known, start) in enumerate(self._each()):
             if known is None:
-                found[:, j] = next(numbers)
+                found[:, j] = Z[:, start]
                 continue
             block = Z[:, start : start + self.blocks_[j]]
             cells = np.array([*known, "other"], dtype=object)
             missing = np.isnan(block).any(axis=1)
             best = np.where(np.isnan(block), -1, block).argmax(axis=1)
             found[:, j] = np.where(missing, None, cells[best])
+        return found
+
+    def in_units(self, Z: np.ndarray) -> np.ndarray:
+        """Z (N, D) float64 with the numbers in their units; a category's columns stay shares of 1."""
+        found = np.array(Z, np.float64)
+        found[:, self.numbers] = self.scaler_.inverse_transform(found[:, self.numbers])
         return found
 
     def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -24,7 +24,7 @@ from nanoae.anomaly.member import Member
 from nanoae.interchange.graph import Graph, Value
 from nanoae.interchange.keys import weights_of_folds
 from nanoae.interchange.models import OfEstimator, Outputs, Parts, parts_of
-from nanoae.interchange.scaling import counted, encoded, transformed
+from nanoae.interchange.scaling import counted, encoded, of_numbers, transformed
 from nanoae.interchange.scores import Rows, scored, standing
 from nanoae.pyod import AutoEncoder
 
@@ -70,16 +70,8 @@ class OfDetector(Parts):
         """`Member.scaled`: the columns of numbers scaled, those of categories as they are."""
         if member.numbers is ...:
             return transformed(member.scaler, self.x, self.size, 1)
-        numbers = np.array(member.numbers, int)
-        others = np.setdiff1d(np.arange(self.size), numbers)
-        parts = []
-        if len(numbers):
-            measured = self.x.take(numbers, axis=1)
-            parts.append(transformed(member.scaler, measured, len(numbers), 1))
-        if len(others):
-            parts.append(self.x.take(others, axis=1).cast(np.float32))
-        order = np.argsort([*numbers, *others])
-        return self.graph.concat(parts).take(order, axis=1)
+        scaled = of_numbers(transformed, member.scaler, self.x, member.numbers, self.size)
+        return scaled.cast(np.float32)
 
     def score(self) -> Value:
         """The folds' scores (N,), weighted, or the one score as it is."""

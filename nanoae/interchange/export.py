@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nanoae.interchange import detectors as detectors  # which registers its models
+from nanoae.interchange import predictors as predictors
 from nanoae.interchange import text as text
 from nanoae.interchange.models import graph_of, notes_of
 from nanoae.interchange.safetensors import content_of

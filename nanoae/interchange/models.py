@@ -13,6 +13,9 @@
 
 of a conditional model also the input `condition`, a label for each row. A row that the model would refuse, because it
 has NaN or infinity in it or a label that is not known, comes out as NaN.
+
+Of a table with words x is two inputs, `numbers` and `categories`, and the reconstruction has numbers in their units and
+a probability for each category: the notes' `columns` say which.
 """
 
 from __future__ import annotations
@@ -25,15 +28,13 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.autoencoder import Autoencoder
-from nanoae.autoencoders.classifier import StackedClassifier
 from nanoae.autoencoders.pca import PCA
-from nanoae.autoencoders.regressor import StackedRegressor
 from nanoae.autoencoders.variational import VariationalAutoencoder
 from nanoae.backend.codes import LOGVAR_MAX
 from nanoae.engine.network import Sequential
 from nanoae.interchange.graph import Formulas, Graph, Value
 from nanoae.interchange.layers import costs, forward, meaning, on_host
-from nanoae.interchange.scaling import restored, transformed
+from nanoae.interchange.scaling import encoded, of_numbers, restored, transformed
 from nanoae.interchange.weights import network_of
 from nanoae.spelling import one_of
 
@@ -61,8 +62,9 @@ def notes_of(model: Any) -> dict[str, Any]:
         value = getattr(model, name, None)
         if value is not None:
             notes[name.rstrip("_")] = np.asarray(value).tolist()
-    encoder = getattr(model, "encoder_", None)
+    encoder = getattr(model, "encoder_", None) or getattr(model, "table_encoder_", None)
     if encoder is not None:
+        notes["columns"] = encoder.get_feature_names_out().tolist()
         known = dict(zip(encoder.names_, encoder.categories_, strict=True))
         notes["numbers"] = [name for name in known if known[name] is None]
         notes["categories"] = {name: known[name] for name in known if known[name] is not None}
@@ -118,6 +120,7 @@ class OfCoder(Parts):
         n = model.channels(self.shape)
         self.columns = n, self.size // n  # of the scaler, and the pixels of each
         self.last = getattr(model, "channels_last_", None)  # the shape of images with channels last
+        self.table = getattr(model, "table_encoder_", None)  # of tables with words
         self.masked = getattr(model.as_built, "missing", "error") == "mask"  # where NaN is no value
 
     def output(self, code: Value) -> Value:
@@ -125,7 +128,9 @@ class OfCoder(Parts):
 
     @functools.cached_property
     def x(self) -> Value:
-        """Of a type that loses no digits before it is scaled."""
+        """Of a type that loses no digits before it is scaled; a table with words encoded."""
+        if self.table is not None:
+            return encoded(self.table, self.graph).cast(self.dtype)
         return self.graph.input("x", np.float64 if self.scales else self.dtype, self.shape)
 
     @functools.cached_property
@@ -175,8 +180,7 @@ class OfCoder(Parts):
 
     def decoder(self) -> Outputs:
         code = self.graph.input("code", self.dtype, self.code_shape)
-        reconstructed = self.in_units(self.output(code))
-        return {"reconstruction": (reconstructed, self.shape)}
+        return self.shown(self.in_units(self.output(code)))
 
     @functools.cached_property
     def reconstructed(self) -> Value:
@@ -185,7 +189,14 @@ class OfCoder(Parts):
         return self.of_finite(reconstructed, self.shape)
 
     def reconstruction(self) -> Outputs:
-        return {"reconstruction": (self.reconstructed, self.shape)}
+        return self.shown(self.reconstructed)
+
+    def shown(self, y: Value) -> Outputs:
+        """The reconstruction y (N, *shape); of a table with words its numbers in their units."""
+        table = self.table
+        if table is not None:
+            y = of_numbers(restored, table.scaler_, y.cast(np.float64), table.numbers, self.size)
+        return {"reconstruction": (y, self.shape)}
 
     def scores(self) -> Outputs:
         """The mean of (x - x̂)² over what is known of a row; 0 where nothing is."""
@@ -306,36 +317,3 @@ class OfVariational(OfEstimator):
         kl = nats + self.finite
         ratio = (noise * noise + logvar - z * z).sum(2) * 0.5
         return log_p, kl, ratio
-
-
-class OfPredictor(OfEstimator):
-    usual = ("prediction",)
-    more = ("encoder",)
-
-    @functools.cached_property
-    def head(self) -> Value:
-        return self.of_finite(self.output(self.hidden), self.net.output_shape)
-
-
-@parts_of.register(StackedClassifier)
-class OfClassifier(OfPredictor):
-    def prediction(self) -> Outputs:
-        """label: the likeliest class; where a row is not finite "", or a number below all classes and 0."""
-        classes = self.model.classes_
-        classes = classes.astype(np.int64) if classes.dtype.kind in "bu" else classes
-        known = self.graph.constant(classes)
-        best = self.head.apply("ArgMax", axis=1, keepdims=0, dtype=np.int64)
-        label = known.take(best)
-        none = "" if classes.dtype.kind == "U" else min(-1, classes.min() - 1)
-        label = self.finite.is_nan().where(np.array(none), label)
-        return {"label": (label, ()), "probability": (self.head, self.net.output_shape)}
-
-
-@parts_of.register(StackedRegressor)
-class OfRegressor(OfPredictor):
-    def prediction(self) -> Outputs:
-        """y = zero + unit · the output, in float64."""
-        zero, unit = self.model.to_file()[0]["target"]
-        y = self.head.reshape(-1).cast(np.float64)
-        y = y * unit + zero
-        return {"prediction": (y, ())}

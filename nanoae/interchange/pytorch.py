@@ -33,6 +33,7 @@ PLAIN = {
     "divisor_override": (None,),
     "mode": ("nearest",),
     "beta": (1, 1.0),
+    "threshold": (20, 20.0),
     "start_dim": (1,),
     "end_dim": (-1,),
     "dim": (1,),
@@ -97,13 +98,6 @@ def from_torch(module: Any, input_shape: int | tuple[int, ...] | None = None) ->
     Raises ValueError for a module that nanoae has not, by its name.
     """
     modules = list(flat(module))
-    if input_shape is None:
-        width = getattr(modules[0], "num_features", None)
-        input_shape = getattr(modules[0], "in_features", width)
-    if input_shape is None:
-        raise ValueError(
-            f"from_torch: expected input_shape=(C, H, W) or D: it does not follow from {modules[0]}, got None."
-        )
     layers = []
     steps = False
     for each in modules:
@@ -115,6 +109,13 @@ def from_torch(module: Any, input_shape: int | tuple[int, ...] | None = None) ->
         if steps and isinstance(layer, engine.Linear):
             layer = TimeDistributed(layer)
         layers.append(layer)
+    if input_shape is None and modules:
+        width = getattr(modules[0], "num_features", None)
+        input_shape = getattr(modules[0], "in_features", width)
+    if input_shape is None:
+        raise ValueError(
+            f"from_torch: expected input_shape=(C, H, W) or D: it does not follow from {module}, got None."
+        )
     kinds = {str(p.dtype) for p in module.parameters()}
     dtype = "float64" if kinds == {"torch.float64"} else "float32"
     network = Sequential(layers).build(input_shape, dtype=dtype, random_state=0)
@@ -131,11 +132,18 @@ def from_torch(module: Any, input_shape: int | tuple[int, ...] | None = None) ->
 
 def flat(module: Any) -> Iterator[Any]:
     """The layers of a Sequential, those within others too, in their order, each as often as it stands there."""
-    if type(module).__name__ != "Sequential":
+    kind = type(module)
+    is_sequential = kind.__name__ == "Sequential" and kind.__module__.startswith("torch.nn")
+    if not is_sequential or hooked(module):
         yield module
         return
     for each in module:
         yield from flat(each)
+
+
+def hooked(module: Any) -> bool:
+    """Whether there are hooks around its forward, which may do anything; old weight_norm and the like are some."""
+    return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def converted(module: Any) -> Layer:
@@ -143,6 +151,8 @@ def converted(module: Any) -> Layer:
     kind = type(module)
     if kind.__name__ not in PAIRS or not kind.__module__.startswith("torch.nn"):
         raise ValueError(f"from_torch: expected a Sequential of {', '.join(PAIRS)}; got {module}.")
+    if hooked(module):
+        raise ValueError(f"from_torch: expected modules without hooks, got some of {module}.")
     for name, known in PLAIN.items():
         if getattr(module, name, known[0]) not in known:
             raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -131,6 +132,17 @@ def looked_up(table: np.ndarray, place: Value) -> Value:
     return flat.take(place + starts)
 
 
+def of_numbers(way: Callable[..., Value], scaler: Any, x: Value, numbers: Any, size: int) -> Value:
+    """x (N, size), its columns of numbers as way(scaler, these), the others as they are."""
+    numbers = np.array(numbers, int)
+    n = len(numbers)
+    others = np.setdiff1d(np.arange(size), numbers)
+    parts = [way(scaler, x.take(numbers, axis=1), n, 1)] if n else [x.part(0, 0)]
+    parts.append(x.take(others, axis=1).cast(parts[0].dtype))
+    order = np.argsort([*numbers, *others])
+    return x.graph.concat(parts).take(order, axis=1)
+
+
 def encoded(encoder: TableEncoder, graph: Graph) -> Value:
     """encoder.transform (N, D) float32 of two inputs: numbers (N, columns) float64, NaN where one is missing, and
     categories (N, columns), texts in the encoder's spelling, "" where one is missing."""
@@ -141,7 +153,9 @@ def encoded(encoder: TableEncoder, graph: Graph) -> Value:
         n = is_number.count(kind)
         rows = graph.input(*inputs[kind], (n,))
         if kind:
-            rows = transformed(encoder.scaler_, rows, n, 1)
+            scaled = transformed(encoder.scaler_, rows, n, 1)
+            infinite = rows.apply("IsInf", dtype=bool)  # which no scaler makes a number of here
+            rows = infinite.where(rows.cast(np.float32), scaled)
         cells[kind] = iter([rows.part(i, i + 1) for i in range(n)])
     parts = []
     for known in encoder.categories_:

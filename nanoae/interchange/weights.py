@@ -18,7 +18,7 @@ import numpy as np
 from nanoae.autoencoders.pca import PCA
 from nanoae.autoencoders.plan import AUTO
 from nanoae.autoencoders.saved import Saved
-from nanoae.backend import Array
+from nanoae.backend import Array, Shape
 from nanoae.engine.activations import Elementwise, activation
 from nanoae.engine.conv import Conv2d, ConvTranspose2d, TiedConvTranspose2d
 from nanoae.engine.embedding import Embedding
@@ -27,7 +27,7 @@ from nanoae.engine.network import Sequential
 from nanoae.engine.norm import BatchNorm, LayerNorm
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.sequences import TimeDistributed
-from nanoae.engine.shape import Flatten, Reshape
+from nanoae.engine.shape import Reshape
 from nanoae.spelling import did_you_mean
 
 # a view of a layer's array, and its shape in the other library
@@ -131,6 +131,7 @@ def check_activations(model: Any, weights: Any) -> None:
 def keras_arrays(network: Sequential) -> list[Seen]:
     """All weights in Keras's order and layout, images with the channels last: (a view, its shape there) of each."""
     found: list[Seen] = []
+    images = flat_images(network)
     for i, layer in enumerate(network.layers):
         own = [*layer.params.values(), *layer.state.values()]
         known = isinstance(layer, IN_ORDER) and not isinstance(layer, TiedConvTranspose2d)
@@ -139,31 +140,53 @@ def keras_arrays(network: Sequential) -> list[Seen]:
                 f"weights: expected layers that Keras keeps in the same way, got layer {i}, {layer!r}. "
                 "By name, as PyTorch has them, all weights go: state_dict, and set_weights of a dict."
             )
-        if isinstance(layer, Linear):
-            found += dense_arrays(network, i)
-            continue
+        around = images[i : i + 2]
         if isinstance(layer, (Conv2d, ConvTranspose2d)):
             # (KH, KW, in, out); of a transposed one (KH, KW, out, in)
             own[0] = own[0].transpose(2, 3, 1, 0)
+        elif isinstance(layer, LayerNorm) and layer.axes == 3:
+            own = [array.transpose(1, 2, 0) for array in own]
+        else:
+            found += [(channels_last(array, around[-array.ndim :]), array.shape) for array in own]
+            continue
         found += [(array, array.shape) for array in own]
     return found
 
 
-def dense_arrays(network: Sequential, i: int) -> list[Seen]:
-    """W and b of a Linear; beside a Flatten or Reshape of images its rows or columns run over (H, W, C)."""
-    layer: Any = network.layers[i]
-    W, b = layer.params.values()
-    rows = W
-    columns = b
-    before = network.layers[i - 1] if i else None
-    later = network.layers[i + 1 :]
-    behind = next((each for each in later if each.params or isinstance(each, Reshape)), None)
-    if isinstance(before, Flatten) and len(before.in_shape) == 3:
-        rows = W.reshape(*before.in_shape, -1).transpose(1, 2, 0, 3)
-    elif isinstance(behind, Reshape) and len(behind.out_shape) == 3:
-        rows = W.reshape(-1, *behind.out_shape).transpose(0, 2, 3, 1)
-        columns = b.reshape(behind.out_shape).transpose(1, 2, 0)
-    return [(rows, W.shape), (columns, b.shape)]
+def channels_last(array: Array, images: Sequence[Shape | None]) -> Array:
+    """A view of an array: each axis along an image (C, H, W) laid flat runs as (H, W, C), the others as they are."""
+    shape: list[int] = []
+    order: list[int] = []
+    for size, image in zip(array.shape, images, strict=True):
+        k = len(shape)
+        shape += image or [size]
+        order += [k + 1, k + 2, k] if image else [k]
+    return array.reshape(shape).transpose(order)
+
+
+def flat_images(network: Sequential) -> list[Shape | None]:
+    """For the input of each layer, and the last one's output: the image (C, H, W) that the numbers of a row are, one
+    after the other, from a Flatten on or up to a Reshape; None where they are none."""
+    layers = network.layers
+    found: list[Shape | None] = [None] * (len(layers) + 1)
+    for i, layer in enumerate(layers):
+        if isinstance(layer, Reshape) and len(layer.in_shape) == 3:
+            found[i + 1] = layer.in_shape
+        elif not isinstance(layer, Linear):
+            found[i + 1] = found[i]
+    for i, layer in reversed([*enumerate(layers)]):
+        ahead = found[i + 1]
+        if isinstance(layer, Reshape) and len(layer.out_shape) == 3:
+            ahead = layer.out_shape
+        if isinstance(layer, Linear) or ahead is None or len(layer.in_shape) != 1:
+            continue
+        if found[i] not in (None, ahead):
+            raise ValueError(
+                f"weights: expected a Linear between images of {found[i]} and {ahead}, got {layer!r}: Keras has their "
+                "channels last, which are other numbers there."
+            )
+        found[i] = ahead
+    return found
 
 
 def set_weights(model: Any, weights: Sequence[Any] | Mapping[str, Any]) -> None:
@@ -222,7 +245,10 @@ def as_array(array: Any) -> np.ndarray:
     """On the host, whichever library's it is."""
     if hasattr(array, "detach"):
         array = array.detach().cpu()
-    return np.asarray(array)
+        if str(array.dtype) == "torch.bfloat16":  # which NumPy has not
+            array = array.float()
+    array = np.asarray(array)
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
 
 def get_weights(model: Any) -> list[np.ndarray]:
