@@ -1,6 +1,7 @@
 """Does the page's own network, at its sliders in a real browser, give what the model gives?"""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import nanoae
@@ -172,7 +173,13 @@ def wide(x, y):
     return model.fit(rows), {"x": rows}
 
 
-KINDS = [dense, tied, convolutional, conv_3d, colour, conditional, table, wide]
+def old(x, y):
+    model, told = wide(x, y)
+    model.scaler_.limit_ = np.inf  # as in files from before there was one
+    return model, told
+
+
+KINDS = [dense, tied, convolutional, conv_3d, colour, conditional, table, wide, old]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -198,7 +205,7 @@ def test_the_sliders_decode_as_the_model_does(kind, digits, opened, tmp_path):
     )
     if kind is table:
         assert EVIL in page.inner_text("#explorer")
-    if kind in (table, wide):
+    if kind in (table, wide, old):
         encode = (
             "rows => rows.map(row => Array.from(explorer.network.encode(row.map(v => v ?? NaN))))"
         )
@@ -220,8 +227,28 @@ def test_the_sliders_decode_as_the_model_does(kind, digits, opened, tmp_path):
     assert np.abs(model.transform(drawn, **condition) - code).max() < 1e-3
 
 
+def test_a_table_with_words_decodes_to_its_units(opened, tmp_path):
+    rows = pd.DataFrame({"a": 1e3 + 50 * RNG.normal(size=60), "word": ["x", "y", EVIL] * 20})
+    rows.loc[:9, "a"] = np.nan
+    model = nanoae.Autoencoder(2, (8,), missing="mask", epochs=1, random_state=0).fit(rows)
+    page = opened(write_report(tmp_path / "r.html", model, rows))
+    codes = model.transform(rows)
+    found = page.evaluate(SET_SLIDERS, codes.tolist())
+    shown = np.array([each["output"] for each in found])
+    cells = model.inverse_transform(np.array([each["code"] for each in found], np.float32))
+    assert np.allclose(shown[:, 0], cells[:, 0].astype(float), rtol=1e-4)
+    assert np.allclose(shown[:, 1:].sum(axis=1), 1)
+    words = np.array([*model.table_encoder_.categories_[1], "other"])
+    assert words[shown[:, 1:].argmax(axis=1)].tolist() == cells[:, 1].tolist()
+    encode = """Array.from({ length: 30 }, (_, i) =>
+        Array.from(explorer.network.encode(explorer.view.values(explorer.points, i))))"""
+    assert np.abs(page.evaluate(encode) - codes[:30]).max() < 1e-3
+    assert f"word={EVIL}" in page.inner_text("#explorer")
+
+
 def test_a_row_a_walk_and_a_box_of_codes(digits, opened, tmp_path):
-    x, y = digits
+    x, _ = digits
+    y = np.where(np.arange(200) % 9, np.arange(200.0), np.nan)  # a scale, with rows without a label
     model = nanoae.Autoencoder(2, (8,), epochs=1, random_state=0).fit(x)
     page = opened(
         write_report(tmp_path / "r.html", model, x, y, shape=(8, 8)),
@@ -247,6 +274,12 @@ def test_a_row_a_walk_and_a_box_of_codes(digits, opened, tmp_path):
     page.mouse.move(box["x"] + box["width"] - 9, box["y"] + box["height"] - 9, steps=4)
     page.mouse.up()
     assert page.inner_text(".members p").startswith("200 rows in the box")
+    points.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    leftmost = page.evaluate("codes.at.reduce((a, p, i) => p[0] < codes.at[a][0] ? i : a, 0)")
+    assert page.evaluate("[codes.told, explorer.row]") == [leftmost, leftmost]
+    assert page.evaluate("ticks(-1, 0.5, 15)").count(0) == 1
 
 
 @pytest.mark.filterwarnings("ignore")

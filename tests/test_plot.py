@@ -161,3 +161,14 @@ def test_an_autoencoder_shows_what_fits(ax):
 def test_wrong_input_says_what_was_expected(wrong):
     with pytest.raises(ValueError, match=r"^\w+: expected .*, got "):
         wrong()
+
+
+def test_rows_without_a_label_are_told_apart():
+    labels = np.ma.masked_equal(DIGITS, 3)
+    drawn = plot.codes(CODES[:, :2], labels)
+    assert "no label" in texts(drawn) and len(drawn.collections[0].get_offsets()) == 60
+    scale = np.where(DIGITS == 3, np.nan, np.arange(60.0))
+    drawn = plot.codes(CODES[:, :2], scale)
+    colours = drawn.figure.canvas.draw() or drawn.collections[0].get_facecolors()
+    assert (colours[:, 3] > 0).all()
+    assert "no label" in texts(plot.errors(CODES[:, 0] ** 2, np.where(DIGITS == 3, None, "x")))

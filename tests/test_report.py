@@ -7,13 +7,15 @@ import re
 import zlib
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 
 import nanoae
 from nanoae.cli import main
 from nanoae.configurable import registry
 from nanoae.engine.layers import Layer
-from nanoae.report import write_report
+from nanoae.report import write_detector_report, write_report
 from nanoae.report.page import FOLDER
 
 EVIL = "</script><script>alert(1)</script>"
@@ -281,3 +283,92 @@ def test_a_detector_reports_on_a_table(tmp_path, monkeypatch):
     assert [name for name, *_ in said["errors"]["classes"]] == ["0", "1"]
     assert sum(said["more"][0]["chart"]["values"]) == 61
     assert {name for name, *_ in said["errors"]["columns"]} == {"a", "b"}
+    frame = pl.read_csv("new.csv")[["a", "b"]]
+    write_detector_report(tmp_path / "p.html", nanoae.load("detector.npz"), frame)
+    assert content(tmp_path / "p.html")[0]["more"][1]["table"]["rows"][0][0] == 60
+
+
+@pytest.fixture(scope="module")
+def frame():
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(rng.normal(size=(60, 3)) * [1, 10, 100], columns=list("abc"))
+    return rows, nanoae.Autoencoder(2, (4,), epochs=1, random_state=0).fit(rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "told", "expected"),
+    [
+        (lambda rows: rows[["b", "a", "c"]], {}, "same order as they were in fit"),
+        (lambda rows: np.ma.masked_greater(rows.to_numpy(), 1), {}, "expected finite numbers"),
+        (lambda rows: rows[:0], {}, "0 sample"),
+        (lambda rows: rows, {"shape": (2, 2)}, "expected shape for the 3 numbers of a row, got one for 4"),
+        (lambda rows: rows, {"columns": ["a"]}, "expected columns for the 3 numbers"),
+        (lambda rows: rows, {"limits": (1, 0)}, r"expected limits, .*, got \(1, 0\)"),
+        (lambda rows: rows, {"labels": [1, 2]}, "expected a label for each of 60 rows"),
+    ],
+)  # fmt: skip
+def test_rows_are_refused_that_the_model_would_take_for_others(
+    frame, change, told, expected, tmp_path
+):
+    rows, model = frame
+    with pytest.raises(ValueError, match=expected):
+        write_report(tmp_path / "r.html", model, change(rows), **told)
+
+
+def test_a_model_of_another_kind_is_refused(frame, tmp_path):
+    rows, _ = frame
+    with pytest.raises(TypeError, match=r"got PCA\. Use write_text_report"):
+        write_report(tmp_path / "r.html", nanoae.PCA(2).fit(rows), rows)
+    with pytest.raises(ValueError, match="not fitted yet"):
+        write_report(tmp_path / "r.html", nanoae.Autoencoder(2), rows)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (pd.Series(["x", np.nan] * 30), ["x", "no label"]),
+        (pd.Series([2, pd.NA, 10] * 20, dtype="Int64"), ["2", "10", "no label"]),
+        (np.array([10, 9, 2] * 20, object), ["2", "9", "10"]),
+        ([1234567.0, 1234568.0] * 30, ["1234567", "1234568"]),
+        (np.array([0.1, 2], np.float32).repeat(30), ["0.1", "2"]),
+        (np.ma.masked_equal([1, 2] * 30, 2), ["1", "no label"]),
+        ([True, None] * 30, ["True", "no label"]),
+    ],
+)
+def test_labels_of_any_kind_have_names(frame, labels, expected, tmp_path):
+    rows, model = frame
+    said, _ = content(write_report(tmp_path / "r.html", model, rows, labels))
+    assert said["points"]["classes"] == expected
+
+
+def test_a_predictor_is_judged_by_labelled_rows_beside_a_constant_answer(digits, tmp_path):
+    data, x, _ = digits
+    model = nanoae.StackedClassifier((8,), epochs=1, pretrain=False, random_state=0)
+    y = np.ma.masked_equal(data.y_train[:300], 3)
+    said, _ = content(write_report(tmp_path / "r.html", model.fit(x[:300], y), x[:300], y))
+    most = np.bincount(y.compressed()).max()
+    assert said["findings"][0]["title"].startswith("It predicts no better than one answer for all")
+    assert f"{1 - most / y.count():.4g}" in said["findings"][0]["title"]
+    assert said["errors"]["classes"][-1][:2] == ["no label", None]
+
+
+def test_losses_that_were_not_finite_are_told(fitted, digits, tmp_path):
+    history = {**fitted.history_, "loss": [None, 0.3, float("nan")], "val_loss": [None] * 3}
+    model = nanoae.Autoencoder(4, (16,))
+    vars(model).update({**vars(fitted), "history_": history})
+    said, _ = content(write_report(tmp_path / "r.html", model, digits[2]))
+    assert "not finite in 2 of 3" in "".join(found["title"] for found in said["findings"])
+
+
+def test_a_table_with_words_is_told_in_its_units(tmp_path):
+    a = 1e3 + 1e3 * np.random.default_rng(0).random(40)
+    rows = pd.DataFrame({"a": a, "word": ["x", "y"] * 20})
+    model = nanoae.Autoencoder(2, (4,), epochs=1, random_state=0).fit(rows)
+    path = write_report(tmp_path / "r.html", model, rows, columns=["a", "word"])
+    said, block = content(path)
+    first = said["examples"]["rows"]
+    assert said["columns"] == ["a", "word=x", "word=y", "word=other"]
+    assert np.allclose(array(said["examples"]["x"], block)[:, 0], rows["a"][first], rtol=1e-4)
+    again = array(said["examples"]["again"], block)[:, 0]
+    assert np.allclose(again, model.reconstruct(rows)[first, 0].astype(float), rtol=1e-4)
+    assert said["results"][1]["name"] == "mean squared error, scaled columns"

@@ -48,12 +48,8 @@ def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Ta
     extra = {} if data_options.predicts(model) else test[1]
     codes = model.transform(test[0], **extra)
     labels = data_options.label_column(data.y_test)
-    # Rows without a label have no colour.
-    shown = slice(None) if labels is None else ~np.ma.getmaskarray(labels)
-    colours = None if labels is None else np.ma.getdata(labels)[shown]
-    report.code_scatter(
-        folder / FIGURES[2], codes[shown], colours, title=f"Codes of {len(codes):,} test rows"
-    )
+    title = f"Codes of {len(codes):,} test rows"
+    report.code_scatter(folder / FIGURES[2], codes, labels, title=title)
     report.code_histogram(folder / FIGURES[3], {"code": codes})
     if getattr(model, "prior_", None) is not None:
         every = {}

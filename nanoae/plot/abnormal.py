@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nanoae.plot.axes import AXIS, GRID, INK, LEGEND, PALETTE, axes_for, colour_bar, named
+from nanoae.plot.labels import Labels
 from nanoae.plot.mosaic import Shape, batch, greys, mosaic, signed
 
 MAX_ROWS = 5_000  # in a map
@@ -31,7 +32,7 @@ def errors(
             f"errors: expected one error a row (N,), got {errors.shape}. See reconstruction_error."
         )
     if labels is not None:
-        return by_label(errors, np.asarray(labels), name, title, ax)
+        return by_label(errors, labels, name, title, ax)
     ax = named(axes_for(ax, 6.4, 3.8), title, name, "rows")
     ax.hist(errors, 60, color=PALETTE[0])
     for share, colour in ((0.5, INK), (0.99, PALETTE[2])):
@@ -47,18 +48,15 @@ def errors(
     return ax
 
 
-def by_label(errors: NDArray[Any], labels: NDArray[Any], name: str, title: str, ax: Any) -> Any:
-    if labels.shape != errors.shape:
-        raise ValueError(
-            f"errors: expected one label per row, shape {errors.shape}, got {labels.shape}."
-        )
-    if labels.dtype.kind not in "iuf":
-        labels = labels.astype(str)
-    found, places = np.unique(labels, return_inverse=True)
-    mean = np.bincount(places, errors) / np.bincount(places)
-    ax = named(axes_for(ax, 6.4, 1.2 + 0.3 * len(found)), title, f"mean {name}", "label")
-    ax.barh(np.arange(len(found)), mean, color=PALETTE[0], height=0.7)
-    ax.set_yticks(np.arange(len(found)), [str(label) for label in found])
+def by_label(errors: NDArray[Any], labels: ArrayLike, name: str, title: str, ax: Any) -> Any:
+    found = Labels.of(labels, len(errors), "errors", len(errors))
+    assert found is not None and found.names is not None
+    places = found.values.astype(int)
+    mean = np.bincount(places, errors) / np.maximum(np.bincount(places), 1)
+    n = len(mean)
+    ax = named(axes_for(ax, 6.4, 1.2 + 0.3 * n), title, f"mean {name}", "label")
+    ax.barh(np.arange(n), mean, color=PALETTE[0], height=0.7)
+    ax.set_yticks(np.arange(n), found.names[:n])
     ax.invert_yaxis()
     ax.axvline(
         errors.mean(),

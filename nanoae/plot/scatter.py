@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nanoae.plot.axes import INK, LEGEND, PALETTE, axes_for, colour_bar, matplotlib, named
+from nanoae.plot.axes import AXIS, INK, LEGEND, PALETTE, axes_for, colour_bar, matplotlib, named
+from nanoae.plot.labels import Labels
 
 MAX_POINTS = 2_000  # drawn in a scatter: more lie on top of each other
 
@@ -152,19 +153,15 @@ def colouring(
     """What scatter needs to colour the points kept, and the names of its values 0, 1, ... where these are classes."""
     if labels is None:
         return {"color": PALETTE[0]}, []
-    labels = np.asarray(labels)
-    if labels.shape != (n,):
-        raise ValueError(f"{what}: expected one label per point, shape ({n},), got {labels.shape}.")
-    labels = labels[keep]
-    numeric = labels.dtype.kind in "fiu"
-    found, places = np.unique(labels if numeric else labels.astype(str), return_inverse=True)
-    if len(found) > len(PALETTE):
-        if numeric:
-            return {"c": labels, "cmap": "viridis"}, []
-        return {"c": places, "cmap": "viridis"}, found.tolist()
-    palette = matplotlib().colors.ListedColormap(PALETTE[: len(found)])
-    names = [f"{label:g}" if isinstance(label, float) else str(label) for label in found.tolist()]
-    return {"c": places, "cmap": palette}, names
+    found = Labels.of(labels, n, what, len(PALETTE))
+    assert found is not None
+    viridis = matplotlib().colormaps["viridis"].with_extremes(bad=AXIS)
+    how = {"c": found.values[keep], "cmap": viridis, "plotnonfinite": True}
+    names = found.names or []
+    if 0 < len(names) <= len(PALETTE):
+        how["cmap"] = matplotlib().colors.ListedColormap(PALETTE[: len(names)])
+        how |= {"vmin": 0, "vmax": len(names) - 1}
+    return how, names
 
 
 def explain(artist: Any, axes: Any, names: list[str], label: str = "label") -> None:
@@ -173,13 +170,15 @@ def explain(artist: Any, axes: Any, names: list[str], label: str = "label") -> N
         return
     if 0 < len(names) <= len(PALETTE):
         marks, _ = artist.legend_elements(num=None, markersize=7, alpha=1)
+        present = np.unique(artist.get_array())
+        shown = [names[int(i)] for i in present]
         last = axes if not isinstance(axes, np.ndarray) else axes.flat[-1]
         where: Any = {
             "loc": "center left",
             "bbox_to_anchor": (1.1 if last.name == "3d" else 1.02, 0.5),
         }
         last.legend(
-            marks, names, title=label, title_fontsize=10, handletextpad=0.1, **where, **LEGEND
+            marks, shown, title=label, title_fontsize=10, handletextpad=0.1, **where, **LEGEND
         )
         return
     bar = colour_bar(axes, artist, label)

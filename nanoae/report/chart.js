@@ -33,7 +33,8 @@ function ticks(low, high, n = 5) {
   const raw = (high - low) / n || 1, power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw * 0.999);
   const found = [];
-  for (let t = Math.ceil(low / step - 1e-9) * step; t <= high + step * 1e-9; t += step) found.push(Number(t.toPrecision(12)));
+  const last = Math.floor(high / step + 1e-9); // whole steps: a sum of them would miss 0
+  for (let k = Math.ceil(low / step - 1e-9); k <= last; k++) found.push(Number((k * step).toPrecision(12)) || 0);
   return found;
 }
 

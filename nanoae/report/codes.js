@@ -14,7 +14,7 @@ class Codes {
       ["error of the row", (i) => points.errors[i]],
     ];
     this.n = n;
-    this.canvas = element("canvas", { class: "points", tabindex: 0, role: "img", "aria-label": `the codes of ${n} rows as points` });
+    this.canvas = element("canvas", { class: "points", tabindex: 0, role: "img", "aria-label": `the codes of ${n} rows as points: the arrow keys go from one to the next, Enter starts the explorer there` });
     this.tip = element("div", { class: "tip", hidden: true });
     this.members = element("div", { class: "members" });
     const last = this.axes.length - 1;
@@ -29,6 +29,8 @@ class Codes {
     this.canvas.addEventListener("pointerleave", () => (this.tip.hidden = true));
     this.canvas.addEventListener("pointerdown", (event) => this.down(event));
     this.canvas.addEventListener("pointerup", (event) => this.up(event));
+    this.canvas.addEventListener("keydown", (event) => this.key(event));
+    this.canvas.addEventListener("blur", () => (this.tip.hidden = true));
     new ResizeObserver(() => this.draw()).observe(this.canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
@@ -70,8 +72,8 @@ class Codes {
     const [across, up] = this.selects.map((select) => this.axes[select.value][1]);
     const range = (f) => {
       let low = Infinity, high = -Infinity;
-      for (let i = 0; i < this.n; i++) [low, high] = [Math.min(low, f(i)), Math.max(high, f(i))];
-      return [low, high - low || 1];
+      for (let i = 0; i < this.n; i++) if (Number.isFinite(f(i))) [low, high] = [Math.min(low, f(i)), Math.max(high, f(i))];
+      return high > low ? [low, high - low] : [low - 0.5, 1]; // all alike: in the middle
     };
     const [x0, w] = range(across), [y0, h] = range(up);
     this.at = Array.from({ length: this.n }, (_, i) => [
@@ -114,13 +116,30 @@ class Codes {
       this.box = [Math.min(this.from[0], here[0]), Math.min(this.from[1], here[1]), Math.max(this.from[0], here[0]), Math.max(this.from[1], here[1])];
       return this.draw();
     }
-    const i = this.nearest(here);
+    this.tell(this.nearest(here), here);
+  }
+
+  /** The row of a point, beside a place. */
+  tell(i, here) {
+    this.told = i;
     this.tip.hidden = i < 0;
     if (i < 0) return;
     this.tip.replaceChildren(this.show(i), this.caption(i));
     const { clientWidth: width } = this.canvas;
     this.tip.style.left = `${Math.min(Math.max(here[0] - this.tip.offsetWidth / 2, 0), width - this.tip.offsetWidth)}px`;
     this.tip.style.top = `${here[1] + 14}px`;
+  }
+
+  /** The arrow keys go from point to point, from left to right; Enter starts the explorer at one. */
+  key(event) {
+    const ways = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+    if (event.key === "Enter" && this.told >= 0) this.start?.(this.told);
+    if (!ways[event.key]) return;
+    event.preventDefault();
+    const order = Array.from(this.at.keys()).sort((a, b) => this.at[a][0] - this.at[b][0]);
+    const next = order.indexOf(this.told ?? -1) + ways[event.key];
+    const i = order[(next + this.n) % this.n];
+    this.tell(i, this.at[i]);
   }
 
   caption(i) {

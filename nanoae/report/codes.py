@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from nanoae.plot.labels import Labels
 from nanoae.plot.scatter import principal_plane
 from nanoae.report.finding import dead_units
 from nanoae.report.page import Page
-from nanoae.report.rows import Labels, of_each_class, points
+from nanoae.report.rows import histogram, of_each_class, points
 
 DRAWN = 256  # codes of the prior that a page holds
 SLIDERS = 32
 STARTS = 24  # rows that the explorer offers to start from
-BINS = 60
 
 
 class Codes:
@@ -90,9 +90,8 @@ class Codes:
         }
 
     def histogram(self) -> dict[str, Any]:
-        step = max(1, self.values.size // 2_000_000)
-        values = self.values.ravel()[::step]
-        counts, edges = np.histogram(values, BINS)
+        values = self.values[:: max(1, self.values.size // 2_000_000)]
+        counts, edges = histogram(values)
         zeros = float(np.mean(values == 0))
         note = f"Mean {values.mean():.4g}, standard deviation {values.std():.4g}; {zeros:.1%} of them are exactly 0."
         return {

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from nanoae.data.table import Table
+from nanoae.plot.labels import Labels
 from nanoae.report.finding import Finding
 from nanoae.report.page import Page, PathT
-from nanoae.report.report import by_label
-from nanoae.report.rows import SHOWN, Labels
+from nanoae.report.rows import SHOWN, by_label, histogram
 
 EXPLAINED = 300  # rows, evenly, whose shares of the score are told by column
 MANY = 3  # times the share that was asked for: so many abnormal rows want a word
-BINS = 60
 
 
 def write_detector_report(
@@ -44,7 +44,7 @@ def write_detector_report(
     columns = [
         [str(column), share, None, ""] for column, share in zip(usual.names, shares, strict=True)
     ]
-    numbers = getattr(X, "rows", range(n))  # of a Table, as they stand in its file
+    numbers = X.rows if isinstance(X, Table) else range(n)  # as they stand in its file
     table_rows = []
     for i, row in enumerate(worst):
         reasons = ", ".join(why.reasons(i))
@@ -78,7 +78,7 @@ def write_detector_report(
             {
                 "title": "Scores",
                 "note": "How many rows have which score; the line is the threshold, and the scale is logarithmic.",
-                "chart": histogram(scores, detector.threshold_),
+                "chart": chart(scores, detector.threshold_),
             },
             {
                 "title": "The most abnormal rows",
@@ -99,14 +99,9 @@ def findings(detector: Any, share: float) -> list[Finding]:
     return [Finding("Nothing looks wrong.", "As many rows are abnormal as expected.", fine=True)]
 
 
-def histogram(scores: np.ndarray, threshold: float) -> dict[str, Any]:
-    finite = scores[np.isfinite(scores)]
-    ends = finite.tolist()
-    line = None
-    if np.isfinite(threshold):
-        ends.append(threshold)
-        line = threshold
-    counts, edges = np.histogram(finite, BINS, (min(ends), max(ends)))
+def chart(scores: np.ndarray, threshold: float) -> dict[str, Any]:
+    line = threshold if np.isfinite(threshold) else None
+    counts, edges = histogram(scores, *[line] if line is not None else [])
     words = {"xlabel": "anomaly score", "ylabel": "rows", "label": "rows by anomaly score"}
     return {"values": counts, "edges": edges, "line": line, "log": True, **words}
 

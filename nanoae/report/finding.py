@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ ACTIVE = 0.01  # a variational unit's mean has to vary by so much to be active (
 TURNED = 1.02  # validation has turned where it ends so much above its best
 HARDLY = 0.97  # of PCA's error: no better than that is hardly better
 SILENT = 0.1  # share of a layer's ReLUs that may be silent without a word
+MEASURES = ("scaled_mse", "mse", "error", "loss")  # of what a model is for, the first that it has
 FALLING = 0.01  # share of the loss that a last epoch may still win
 
 
@@ -25,7 +26,9 @@ class Finding(NamedTuple):
 
 
 def dead_units(codes: np.ndarray, variational: bool) -> list[int]:
-    """The units of codes (N, K) that say nothing about a row."""
+    """The units of codes (N, K) that say nothing about a row. One row alone does not tell."""
+    if len(codes) < 2:
+        return []
     deviation = codes.std(axis=0, dtype=np.float64)
     if variational:
         least = math.sqrt(ACTIVE)
@@ -43,10 +46,8 @@ def findings(
     spread: float | None = None,
 ) -> list[Finding]:
     """What to look at. codes (N, K) and results (`evaluate`) of rows that were not learned; pca: its MSE on them;
-    hidden: of each layer of ReLUs the share of units that never fire; spread: the MSE of the mean row for each."""
-    history = {
-        name: [v for v in values if v is not None] for name, values in model.history_.items()
-    }
+    hidden: of each layer of ReLUs the share of units that never fire; spread: the error of one answer for all rows."""
+    history = {name: np.array(values, float) for name, values in model.history_.items()}
     found = [
         *of_results(results, pca, spread),
         *of_codes(codes, results),
@@ -70,18 +71,22 @@ def findings(
 def of_results(
     results: Mapping[str, float], pca: float | None, spread: float | None
 ) -> list[Finding]:
-    mse = results.get("scaled_mse", results.get("mse"))
+    error = next((results[name] for name in MEASURES if name in results), None)
     if not all(math.isfinite(value) for value in results.values()):
         return [Finding("The error is not finite.", "Scale the columns, or lower learning_rate.")]
-    if mse is not None and spread is not None and mse > HARDLY * spread:
-        title = f"It reconstructs no better than the mean of the rows would: {mse:.4g} against {spread:.4g}."
+    if error is not None and spread and error > HARDLY * spread:
+        reconstructs = "scaled_mse" in results or "mse" in results
+        what = "reconstructs no better than the mean of the rows"
+        if not reconstructs:
+            what = "predicts no better than one answer for all rows"
+        title = f"It {what} would: {error:.4g} against {spread:.4g}."
         return [Finding(title, "Try more epochs, another learning_rate, or columns on one scale.")]
-    if mse is None or pca is None or mse < HARDLY * pca:
+    if error is None or pca is None or error < HARDLY * pca:
         return []
-    better = "is better" if mse > pca else "is nearly as good"
+    better = "is better" if error > pca else "is nearly as good"
     return [
         Finding(
-            f"PCA with as many numbers {better}: {pca:.4g} against {mse:.4g}.",
+            f"PCA with as many numbers {better}: {pca:.4g} against {error:.4g}.",
             "Try more epochs, a wider hidden layer, another learning_rate, or columns on one scale.",
         )
     ]
@@ -132,13 +137,17 @@ def of_hidden(hidden: Mapping[str, float]) -> list[Finding]:
     return [Finding(f"Hidden units never fire: {', '.join(bad)}.", text)]
 
 
-def of_curves(history: Mapping[str, Sequence[float]], best_kept: bool) -> list[Finding]:
-    loss = history.get("loss", [])
-    watched = history.get("val_loss", [])
+def of_curves(history: Mapping[str, np.ndarray], best_kept: bool) -> list[Finding]:
+    loss = history.get("loss", np.empty(0))
+    watched = history.get("val_loss", np.empty(0))
     found = []
+    wild = (~np.isfinite(loss)).sum()
+    if wild:
+        title = f"The loss was not finite in {wild} of {len(loss)} epochs."
+        found.append(Finding(title, "Scale the columns, or lower learning_rate."))
     if has_turned(watched):
-        best = min(watched)
-        epoch = watched.index(best) + 1
+        epoch = int(np.nanargmin(watched)) + 1
+        best = watched[epoch - 1]
         text = "The last weights were kept: set patience. "
         if best_kept:
             text = f"The weights of epoch {epoch} were kept. "
@@ -154,7 +163,7 @@ def of_curves(history: Mapping[str, Sequence[float]], best_kept: bool) -> list[F
                 f"The loss still fell, by {1 - loss[-1] / loss[-2]:.1%} in the last epoch.", text
             )
         )
-    if loss and loss[-1] > loss[0]:
+    if len(loss) and loss[-1] > loss[0]:
         found.append(
             Finding(
                 "The loss rose in training.",
@@ -164,21 +173,19 @@ def of_curves(history: Mapping[str, Sequence[float]], best_kept: bool) -> list[F
     return found
 
 
-def has_turned(watched: Sequence[float]) -> bool:
+def has_turned(watched: np.ndarray) -> bool:
     """Whether validation losses end clearly above their best."""
-    if len(watched) < 3:
-        return False
-    best = min(watched)
-    return best > 0 and watched[-1] > TURNED * best
+    known = watched[np.isfinite(watched)]
+    return len(known) > 2 and 0 < TURNED * known.min() < watched[-1]
 
 
-def still_falls(loss: Sequence[float]) -> bool:
+def still_falls(loss: np.ndarray) -> bool:
     """Whether each of the last two epochs took a good share of the loss away."""
     if len(loss) < 3:
         return False
     before, middle, last = loss[-3:]
     left = 1 - FALLING
-    return 0 < last < left * middle < left**2 * before
+    return bool(0 < last < left * middle < left**2 * before)
 
 
 def silent_units(model: Any, x: np.ndarray) -> dict[str, float]:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from nanoae.autoencoders.mixture import Mixture
+from nanoae.plot.labels import Labels
 from nanoae.report.codes import Codes
 from nanoae.report.finding import findings
 from nanoae.report.network import written
 from nanoae.report.page import Page, PathT
-from nanoae.report.report import by_label, curves, heading
-from nanoae.report.rows import SHOWN, Labels, of_each_class
+from nanoae.report.report import curves, heading
+from nanoae.report.rows import SHOWN, by_label, of_each_class
 
 MOST = 2_000  # lines that are measured
 

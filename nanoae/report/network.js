@@ -242,15 +242,15 @@ function alongKnots(x, from, to) {
   return to[k - 1] + t * (to[k] - to[k - 1]) + x - inside;
 }
 
-/** z, beyond ±limit ±(limit + log(1 + |z| - limit)). */
+/** z, beyond ±limit ±(limit + log(1 + |z| - limit)); null is no limit. */
 function drawnIn(z, limit) {
-  const beyond = Math.abs(z) - limit;
+  const beyond = Math.abs(z) - (limit ?? Infinity);
   return beyond > 0 ? Math.sign(z) * (limit + Math.log1p(beyond)) : z;
 }
 
 /** What drawnIn made z of. */
 function drawnOut(z, limit) {
-  const beyond = Math.abs(z) - limit;
+  const beyond = Math.abs(z) - (limit ?? Infinity);
   return beyond > 0 ? Math.sign(z) * (limit + Math.expm1(beyond)) : z;
 }
 

@@ -11,6 +11,7 @@ from nanoae.data.scaling import AffineScaler, GaussianScaler, Scaler
 from nanoae.engine import losses
 from nanoae.engine.layers import Layer, Noisy
 from nanoae.report.page import Page
+from nanoae.report.rows import CHANNELS
 
 MOST = 8_000_000  # parameters in a page: about 24 MB of it
 MOST_KNOTS = 100_000  # of a GaussianScaler: about 4 MB
@@ -64,8 +65,6 @@ def why_not(model: Any, codes: np.ndarray) -> str:
 def follows(model: Any, codes: np.ndarray) -> bool:
     """Whether the network alone makes of codes (n, K) what the model makes of them, with nothing behind it that a page
     would not know of. Not for a conditional one: its network wants the labels, too."""
-    if getattr(model, "table_encoder_", None) is not None:
-        return False  # words are behind it
     net = model.network_
     start = model.n_code_layers_
     shaped = codes.reshape(len(codes), *net.layers[start - 1].out_shape)
@@ -74,6 +73,11 @@ def follows(model: Any, codes: np.ndarray) -> bool:
     predicted = model.loss_.predict(y, out=ops.empty(y.shape, net.dtype))
     alone = model.unscaled(ops.to_numpy(predicted))
     whole = model.inverse_transform(shaped)
+    encoder = getattr(model, "table_encoder_", None)
+    if encoder is not None:  # of cells the numbers
+        numbers = [known is None for known in encoder.categories_]
+        alone = alone[:, encoder.numbers]
+        whole = encoder.scaler_.transform(whole[:, numbers].astype(np.float64))
     alone = alone.reshape(whole.shape)
     return np.allclose(alone, whole, rtol=1e-3, atol=1e-4, equal_nan=True)
 
@@ -83,20 +87,32 @@ def scale(model: Any) -> dict[str, Any] | None:
 
         t = (x - center) / scale    z = t, or where there are knots straight lines through (t, z), and of slope 1 beyond
 
-    Beyond ±limit z is drawn in.
+    Beyond ±limit z is drawn in; None is no limit.
     """
+    encoder = getattr(model, "table_encoder_", None)
+    if encoder is not None:
+        return affine(encoder.scaler_, sum(encoder.blocks_), encoder.numbers)
     if getattr(model, "scaling_", "none") == "none":
         return None
     scaler = model.scaler_
     n = model.channels(model.input_shape_)
-    limit = np.broadcast_to(np.ravel(scaler.limit_), n)
-    if isinstance(scaler, GaussianScaler):
-        t = (scaler.x_ / scaler.std_).T
-        columns = [np.stack(pair) for pair in zip(t, scaler.z_.T, strict=True)]
-        knots = [np.unique(column, axis=1) for column in columns]
-        return {"center": np.zeros(n), "scale": scaler.std_, "limit": limit, "knots": knots}
-    center = np.broadcast_to(np.ravel(scaler.center_), n)
-    width = np.broadcast_to(np.ravel(scaler.scale_), n)
+    if not isinstance(scaler, GaussianScaler):
+        return affine(scaler, n)
+    t = (scaler.x_ / scaler.std_).T
+    columns = [np.stack(pair) for pair in zip(t, scaler.z_.T, strict=True)]
+    knots = [np.unique(column, axis=1) for column in columns]
+    limit = np.full(n, np.ravel(scaler.limit_))
+    return {"center": np.zeros(n), "scale": scaler.std_, "limit": limit, "knots": knots}
+
+
+def affine(scaler: AffineScaler, n: int, at: Any = slice(None)) -> dict[str, Any]:
+    """`scale` of n columns, of which those `at` are the scaler's, and the others as they are."""
+    center = np.zeros(n)
+    width = np.ones(n)
+    limit = np.full(n, np.inf)
+    center[at] = np.ravel(scaler.center_)
+    width[at] = np.ravel(scaler.scale_)
+    limit[at] = np.ravel(scaler.limit_)
     return {"center": center, "scale": width, "limit": limit, "knots": None}
 
 
@@ -119,7 +135,7 @@ def arrays(model: Any, layer: Layer) -> dict[str, np.ndarray]:
 
 def templates(model: Any, size: int) -> list[tuple[str, str, np.ndarray]]:
     """(title, what it shows, weights) of the layers that look at, or draw, examples of `size` numbers: (units, size);
-    of a convolution of grey or colour images its kernels (units, C, KH, KW)."""
+    of a convolution of images its kernels (units, C, KH, KW)."""
     learned = [layer for layer in model.network_.layers if layer.params]
     first = learned[0]
     last = getattr(learned[-1], "source", learned[-1])
@@ -135,7 +151,7 @@ def templates(model: Any, size: int) -> list[tuple[str, str, np.ndarray]]:
         if W.ndim == 2 and title == looks:
             W = W[:size].T
         is_example = W.ndim == 2 and W.shape[1] == size
-        is_kernel = W.ndim == 4 and W.shape[1] in (1, 3)
+        is_kernel = W.ndim == 4 and W.shape[1] in CHANNELS
         if is_example or is_kernel:
             found.append((title, "A unit each: red for more, blue for less.", W))
     return found

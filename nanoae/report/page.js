@@ -64,7 +64,7 @@ function comparison({ rows, x, again, pca, errors, labels, image }, columns) {
 
 function lines({ rows, lines, again, errors, labels }) {
   const names = ["row", ...(labels ? ["keyword"] : []), "line", "reconstruction", "-ELBO, nats"];
-  return plainTable({ names, rows: rows.map((row, i) => [row, ...(labels ? [labels[i]] : []), lines[i], again[i], errors[i]]) });
+  return plainTable({ names, rows: rows.map((row, i) => [row, ...(labels ? [labels[i]] : []), lines[i], again[i] || "(nothing)", errors[i]]) });
 }
 
 function explorerSection(content) {
@@ -98,7 +98,7 @@ function codesSection(content) {
   codes = new Codes(points, show, (i) => explorer?.start(i));
   const { histogram, units } = content;
   return section("codes", "Codes",
-    note(`${codes.n.toLocaleString("en")} test rows. Point at one to see it, ${explorer ? "click to start the explorer there, " : ""}draw a box to see all in it.`), codes.element,
+    note(`${codes.n.toLocaleString("en")} test rows. Point at one, or go from one to the next by the arrow keys, to see it; ${explorer ? "click, or press Enter, to start the explorer there; " : ""}draw a box to see all in it.`), codes.element,
     element("div", { class: "pair" },
       element("div", {}, element("h3", {}, "All values of the codes"),
         columnChart({ ...histogram, xlabel: "value of a code unit", ylabel: "share of the values", label: "histogram of the codes" }),

@@ -9,8 +9,9 @@ const VIRIDIS = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253
 /** A colour of n classes. */
 const classColour = (i, n) => (n <= PALETTE.length ? PALETTE[i] : `hsl(${(i * 137.5) % 360} 60% 52%)`);
 
-/** A colour of the scale, t from 0 to 1. */
+/** A colour of the scale, t from 0 to 1; grey for NaN. */
 function scaleColour(t) {
+  if (Number.isNaN(t)) return "#94a4a2";
   const at = Math.min(Math.max(t, 0), 1) * (VIRIDIS.length - 1), i = Math.min(Math.floor(at), VIRIDIS.length - 2);
   return `rgb(${VIRIDIS[i].map((from, k) => Math.round(from + (at - i) * (VIRIDIS[i + 1][k] - from))).join()})`;
 }
@@ -34,7 +35,7 @@ function pixels(image, colour) {
 /** Draw an example on a canvas, which then has a pixel for each of its own. */
 function drawImage(canvas, values, image) {
   const grey = (v) => (255 * (v - image.low)) / (image.high - image.low || 1);
-  const colour = (at) => (image.channels === 3 ? [0, 1, 2] : [0, 0, 0]).map((k) => grey(values[at(k)]));
+  const colour = (at) => (image.channels > 1 ? [0, 1, 2] : [0, 0, 0]).map((k) => grey(values[at(k)])); // a fourth is not drawn
   put(canvas, image, pixels(image, colour));
 }
 
@@ -52,7 +53,7 @@ function drawDifference(canvas, values, target, image) {
 /** Draw weights, from -1 to 1: of grey images blue, white and red; of colour images in colour, zero grey. */
 function drawWeights(canvas, values, image) {
   const colour = (at) =>
-    image.channels === 3 ? [0, 1, 2].map((k) => 127.5 * (1 + values[at(k)])) : signedColour(values[at(0)]);
+    image.channels > 1 ? [0, 1, 2].map((k) => 127.5 * (1 + values[at(k)])) : signedColour(values[at(0)]);
   put(canvas, image, pixels(image, colour));
 }
 

@@ -11,17 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.estimator import squared_error
-from nanoae.blocks import blocks
-from nanoae.data.scaling import known_means
-from nanoae.report.codes import Codes
+from nanoae.autoencoders.network_estimator import NetworkEstimator
+from nanoae.autoencoders.text import TextVAE
+from nanoae.data.labels import class_labels
 from nanoae.report.finding import findings, silent_units
+from nanoae.report.measured import Measured
 from nanoae.report.network import known_labels, templates, why_not, written
 from nanoae.report.page import Page, PathT
-from nanoae.report.rows import CLASSES, SHOWN, Labels, Picture, in_page, of_each_class
+from nanoae.report.rows import Picture, by_label, in_page, of_each_class
 from nanoae.spelling import counted
 
-BLOCK = 4096  # rows that are given back at a time
 SOME = 1000  # rows that tell which hidden units fire
 COLUMNS = 200  # whose errors are told one by one
 PIXELS = 1 << 16  # of an image that is drawn in the page
@@ -62,91 +61,24 @@ def write_report(
     limits     the numbers for black and white; None: the least and the largest of x
     facts      what to say about the training, by name
 
-    The file needs no network and no other file. ValueError where the labels are not one for each row.
+    The file needs no network and no other file. TypeError for another kind of model; ValueError where the rows are not
+    those that the model takes, or labels, columns, shape or limits do not suit them.
     """
-    if getattr(model, "table_encoder_", None) is not None:  # a table with words
-        x, columns = model.as_numbers(x)
+    if not isinstance(model, NetworkEstimator) or isinstance(model, TextVAE):
+        raise TypeError(
+            f"write_report: expected an autoencoder with a network, or a predictor, got {type(model).__name__}. "
+            "Use write_text_report for a TextVAE, write_detector_report for a detector."
+        )
+    model.check_fitted()
     return (
-        Report(model, np.asarray(x), labels, condition, baseline, shape, columns, limits)
+        Report(model, x, labels, condition, baseline, shape, columns, limits)
         .page(title, facts)
         .write(path)
     )
 
 
-class Report:
+class Report(Measured):
     """What is told of a model and N rows."""
-
-    def __init__(self, model, x, labels, condition, baseline, shape, columns, limits):
-        self.model = model
-        self.x = x.reshape(len(x), -1)
-        self.given = labels
-        self.labels = Labels.of(labels, len(x))
-        self.condition = None if condition is None else np.broadcast_to(condition, len(x))
-        self.predicts = hasattr(model, "predict")
-        self.baseline = None if self.predicts else baseline
-        low, high = limits or (float(np.nanmin(x)), float(np.nanmax(x)))
-        self.picture = Picture.of(tuple(shape or x.shape[1:]), low, high)
-        self.image = vars(self.picture.small()) if self.picture else None  # as it is shown
-        self.shown = SHOWN if self.picture else SHOWN // 3  # a table's rows are long
-        if columns is None:
-            columns = getattr(model, "feature_names_in_", range(1, self.x.shape[1] + 1))
-        self.columns = [str(name) for name in columns]
-        whole = slice(None)
-        extra = {"y": labels} if self.predicts else self.extra(whole)
-        self.results = model.evaluate(self.rows(whole), **extra)
-        self.scaled = getattr(model, "scaling_", "none") != "none"
-        self.errors = self.mistakes() if self.predicts else self.errors_of(model)
-        self.pca = None if self.baseline is None else self.errors_of(self.baseline)
-        parts = blocks(len(x), BLOCK)
-        found = []
-        for at in parts:
-            codes = model.transform(self.rows(at), **self.extra(at))
-            found.append(np.asarray(codes))
-        codes = np.concatenate(found).reshape(len(x), -1)
-        n_columns = self.x.shape[1]
-        variational = "kl" in self.results
-        self.codes = Codes(codes, self.errors, self.labels, n_columns, variational)
-
-    # ---------------------------------------------------------------- the model and the rows
-
-    def rows(self, at: Any) -> np.ndarray:
-        """x[at] in the shape that the model takes."""
-        return self.x[at].reshape(-1, *self.model.input_shape_)
-
-    def extra(self, at: Any) -> dict[str, Any]:
-        """What the model is told beside these rows."""
-        return {} if self.condition is None else {"condition": self.condition[at]}
-
-    def reconstruct(self, model: Any, at: Any) -> np.ndarray:
-        """x[at] as the model, or the baseline, gives it back (n, D)."""
-        if model is not self.model:
-            return model.reconstruct(self.x[at]).astype(np.float32)
-        reconstruction = model.reconstruct(self.rows(at), **self.extra(at))
-        return reconstruction.reshape(-1, self.x.shape[1])
-
-    def seen(self, x: np.ndarray) -> np.ndarray:
-        """Rows x (n, D) on the scale that the model sees them on, where it has one: else the column of the largest
-        numbers would be all of an error."""
-        if not self.scaled:
-            return x
-        rows = x.reshape(-1, *self.model.input_shape_)
-        return self.model.scaled(rows).reshape(x.shape)
-
-    def errors_of(self, model: Any, per: str = "row") -> np.ndarray:
-        """The squared errors of what comes back, of each row (N,) or of each feature (D,)."""
-        found = [
-            squared_error(self.seen(self.x[at]), self.seen(self.reconstruct(model, at)), per)
-            for at in blocks(len(self.x), BLOCK if per == "row" else len(self.x))
-        ]
-        return np.concatenate(found)
-
-    def mistakes(self) -> np.ndarray:
-        """Of a predictor's rows (N,): 1 where the class is wrong, or the squared error of the number."""
-        predicted = np.asarray(self.model.predict(self.rows(slice(None))))
-        truth = np.ma.getdata(np.ma.asarray(self.given))
-        self.predicted = predicted
-        wrong = predicted != truth if "error" in self.results else (predicted - truth) ** 2
-        return np.asarray(wrong, np.float32)
 
     def page(self, title: str, facts: Mapping[str, str] | None) -> Page:
         page = Page()
@@ -156,8 +88,7 @@ class Report:
             model.input_shape_
         )
         silent = silent_units(model, model.scaled(self.rows(slice(SOME)))) if plain else {}
-        some = self.seen(self.x[self.codes.rows])
-        spread = float(squared_error(some, known_means(some), "row").mean())
+        spread = self.spread if self.predicts else self.around_mean()
         found = findings(model, self.codes.values, self.results, pca, silent, spread)
         page.content = heading(model, title, facts) | {
             "results": self._results(pca),
@@ -182,6 +113,10 @@ class Report:
                 page.content["network"] = written(page, model)
         return page
 
+    def drawn(self, page: Page, x: np.ndarray) -> dict[str, Any]:
+        """Rows x (n, D) in the page, numbers in the data's units."""
+        return in_page(page, self.encoder.in_units(x) if self.encoder else x, self.picture)
+
     # ---------------------------------------------------------------- the sections
 
     def _results(self, pca: float | None) -> list[dict[str, Any]]:
@@ -190,6 +125,8 @@ class Report:
         key = "scaled_mse" if self.scaled else "mse"
         if self.scaled:
             names["mse"] += ", the data's units"
+        elif self.encoder:
+            names["mse"] = names["scaled_mse"]
         same = math.isclose(self.results.get(key, math.inf), self.results["loss"], rel_tol=1e-4)
         if same or "elbo" in self.results:
             del names["loss"]
@@ -211,14 +148,14 @@ class Report:
         if self.labels is None or not len(wrong):
             return None
         predictions = [
-            f"{value:.4g}" if isinstance(value, float) else value
+            f"{value:.6g}" if isinstance(value, float) else value
             for value in self.predicted[wrong].tolist()
         ]
         mistakes = zip(self.labels[wrong], predictions, strict=True)
         return {
             "title": "Rows that it is wrong about",
             "rows": wrong,
-            "x": in_page(page, self.x[wrong], self.picture),
+            "x": self.drawn(page, self.x[wrong]),
             "labels": [f"{label}, predicted {other}" for label, other in mistakes],
             "image": self.image,
         }
@@ -226,12 +163,12 @@ class Report:
     def _examples(self, page: Page, rows: np.ndarray) -> dict[str, Any]:
         models = {"again": self.model, "pca": self.baseline}
         given_back = {
-            name: model and in_page(page, self.reconstruct(model, rows), self.picture)
+            name: model and self.drawn(page, self.reconstruct(model, rows))
             for name, model in models.items()
         }
         return given_back | {
             "rows": rows,
-            "x": in_page(page, self.x[rows], self.picture),
+            "x": self.drawn(page, self.x[rows]),
             "errors": self.errors[rows],
             "labels": None if self.labels is None else self.labels[rows],
             "image": self.image,
@@ -241,7 +178,8 @@ class Report:
         """The errors by label, and by column, and the rows with the largest."""
         columns = None
         order = np.argsort(-self.errors, kind="stable")[: self.shown]
-        measure = "squared error, scaled columns" if self.scaled else "squared error"
+        scaled = self.scaled or self.encoder
+        measure = "squared error, scaled columns" if scaled else "squared error"
         if self.predicts:
             measure = "share wrong" if "error" in self.results else "squared error"
             worst = self._mistaken(page, order)
@@ -266,13 +204,14 @@ class Report:
         return [[*row, ""] for row in zip(self.columns, mine, theirs, strict=True)]
 
     def _points(self, page: Page) -> dict[str, Any]:
-        x = in_page(page, self.x[self.codes.rows], self.picture)
+        x = self.drawn(page, self.x[self.codes.rows])
         return self.codes.points(page) | {"x": x, "image": self.image}
 
     def _explorer(self, page: Page) -> dict[str, Any]:
-        row_labels = (
-            [] if self.condition is None else [str(label) for label in self.condition.tolist()]
-        )
+        row_labels = []
+        if self.condition is not None:
+            own = class_labels(self.condition, "condition", self.model.classes_)
+            row_labels = [str(label) for label in own.tolist()]
         prior = getattr(self.model, "prior_", None)
         picture = self.picture
         draws = picture is not None and picture.height * picture.width <= PIXELS
@@ -303,30 +242,12 @@ def heading(model: Any, title: str, facts: Mapping[str, str] | None) -> dict[str
     """What a page starts and ends with."""
     name = type(model).__name__
     k = model.code_size_
+    described = {**(facts or {}), "model": repr(model), "layers": model.summary()}
     return {
         "title": title or name,
         "subtitle": f"{name}: {model.network_.theta.size:,} parameters, codes of {counted(k, 'number')}",
-        "facts": list({**(facts or {}), "model": repr(model), "layers": model.summary()}.items()),
+        "facts": [[str(name), str(value)] for name, value in described.items()],
     }
-
-
-def by_label(
-    errors: np.ndarray, theirs: np.ndarray | None, labels: Labels | None
-) -> list[list[Any]] | None:
-    """[label, its rows' mean error, that of the baseline or None, how many rows] for each class, at most CLASSES, those
-    with the largest errors."""
-    if labels is None or labels.names is None:
-        return None
-    numbers = labels.values.astype(np.intp)
-    count = np.bincount(numbers)
-    given = [errors] if theirs is None else [errors, theirs]
-    means = [np.bincount(numbers, each) / np.maximum(count, 1) for each in given]
-    present = np.flatnonzero(count)
-    if len(present) > CLASSES:
-        worst = np.argsort(-means[0][present], kind="stable")
-        present = present[worst[:CLASSES]]
-    none = [] if len(given) > 1 else [None]
-    return [[labels.names[i], *(mean[i] for mean in means), *none, int(count[i])] for i in present]
 
 
 def curves(model: Any) -> list[dict[str, Any]] | None:

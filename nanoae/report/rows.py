@@ -1,4 +1,4 @@
-"""Rows for a page: which of them are shown, what they look like, and their labels."""
+"""Rows for a page: which of them are shown, and what they look like."""
 
 from __future__ import annotations
 
@@ -8,58 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from nanoae.plot.labels import CLASSES, Labels
 from nanoae.report.page import Page
 
 NUMBERS = 1_600_000  # of all the rows that stand in a page as points
 POINTS = 2_000
 SHOWN = 12
-CLASSES = 40  # more different numbers than these are a scale
+BINS = 60
+CHANNELS = (1, 3, 4)  # of an image
 SIDE = 64  # pixels that a picture in the page has at most
-
-
-@dataclass
-class Labels:
-    """values (N,) are numbers of `names`, or where names is None a scale, NaN where a row has none."""
-
-    values: np.ndarray
-    names: list[str] | None
-
-    @classmethod
-    def of(cls, labels: Any, n: int) -> Labels | None:
-        """Labels (N,) of any kind, perhaps masked; None where there are none."""
-        if labels is None:
-            return None
-        masked = np.ma.asarray(labels)
-        if masked.shape != (n,):
-            raise ValueError(
-                f"write_report: expected a label for each of {n} rows, got an array of shape {masked.shape}."
-            )
-        values = masked.data
-        missing = np.ma.getmaskarray(masked)
-        if values.dtype.kind == "f":
-            missing = missing | np.isnan(values)
-        if values.dtype.kind == "O":
-            missing = missing | np.array([value is None for value in values], bool)
-        known, places = np.unique(text_or_number(values[~missing]), return_inverse=True)
-        numeric = known.dtype.kind in "iuf"
-        if numeric and len(known) > CLASSES:
-            scale = np.full(n, np.nan)
-            scale[~missing] = values[~missing]
-            return cls(scale, None)
-        names = [f"{name:g}" if isinstance(name, float) else str(name) for name in known.tolist()]
-        numbers = np.full(n, len(names))
-        numbers[~missing] = places
-        return cls(numbers, [*names, "no label"] if missing.any() else names)
-
-    def __getitem__(self, rows: Any) -> list[str]:
-        values = self.values[rows]
-        if self.names is None:
-            return [f"{value:.4g}" for value in values]
-        return [self.names[int(value)] for value in values]
-
-
-def text_or_number(values: np.ndarray) -> np.ndarray:
-    return values if values.dtype.kind in "iuf" else values.astype(str)
 
 
 @dataclass
@@ -76,12 +33,12 @@ class Picture:
 
     @classmethod
     def of(cls, shape: tuple[int, ...], low: float, high: float) -> Picture | None:
-        """Of examples (H, W), (C, H, W) or (H, W, C), C 1 or 3; None of others."""
+        """Of examples (H, W), (C, H, W) or (H, W, C), C 1, 3 or 4, the last an alpha; None of others."""
         if len(shape) == 2:
             return cls(*shape, 1, False, low, high)
-        if len(shape) == 3 and shape[0] in (1, 3):
+        if len(shape) == 3 and shape[0] in CHANNELS:
             return cls(shape[1], shape[2], shape[0], False, low, high)
-        if len(shape) == 3 and shape[2] in (1, 3):
+        if len(shape) == 3 and shape[2] in CHANNELS:
             return cls(*shape, True, low, high)
         return None
 
@@ -133,3 +90,33 @@ def of_each_class(rows: np.ndarray, labels: Labels | None, most: int = SHOWN) ->
     first = order[np.lexsort((classes, rank))][:most]
     by_class = np.lexsort((first, values[first]))
     return rows[first[by_class]]
+
+
+def by_label(
+    errors: np.ndarray, theirs: np.ndarray | None, labels: Labels | None
+) -> list[list[Any]] | None:
+    """[label, its rows' mean error, that of the baseline or None, how many rows] for each class, at most CLASSES, those
+    with the largest errors."""
+    if labels is None or labels.names is None:
+        return None
+    numbers = labels.values.astype(np.intp)
+    count = np.bincount(numbers)
+    given = [errors] if theirs is None else [errors, theirs]
+    means = [np.bincount(numbers, each) / np.maximum(count, 1) for each in given]
+    present = np.flatnonzero(count)
+    if len(present) > CLASSES:
+        worst = np.argsort(-means[0][present], kind="stable")
+        present = present[worst[:CLASSES]]
+    none = [] if len(given) > 1 else [None]
+    return [[labels.names[i], *(mean[i] for mean in means), *none, int(count[i])] for i in present]
+
+
+def histogram(values: np.ndarray, *marks: float) -> tuple[np.ndarray, np.ndarray]:
+    """How many of the finite values lie between which edges; those reach as far as the marks."""
+    finite = values[np.isfinite(values)].astype(np.float64)
+    ends = np.append(finite, marks)
+    low, high = (ends.min(), ends.max()) if len(ends) else (0.0, 1.0)
+    size = max(abs(low), abs(high)) or 1.0
+    if high - low < 1e-9 * size:
+        low, high = low - size / 2, high + size / 2
+    return np.histogram(finite, BINS, (low, high))
