@@ -14,11 +14,11 @@ from nanoae.autoencoders.missing import FillMissing
 from nanoae.autoencoders.optimizer_state import trainer_of
 from nanoae.autoencoders.parameters import estimator, restored, transactional
 from nanoae.autoencoders.resumable import resumable
+from nanoae.autoencoders.scaled import reconstruction_errors
 from nanoae.autoencoders.underfit import compare_with_pca
 from nanoae.autoencoders.weights import FEW
-from nanoae.blocks import blocks
 from nanoae.configurable import Self
-from nanoae.training.evaluation import EVALUATION_ROWS, evaluate
+from nanoae.training.evaluation import evaluate
 
 
 @estimator
@@ -205,11 +205,7 @@ class Autoencoder(Mirrored):
     def reconstruction_error(self, X: Any, per: str = "row", **condition: Any) -> np.ndarray:
         """Squared error between X and its reconstruction: the mean per row (N,), per feature (D,), or each element
         (N, D), for per="row", "feature" or "element". Of images (N, C, H, W) a pixel is a feature: (C, H, W)."""
-        X = self._check_X(X)
-        if per != "row" or condition or len(X) <= EVALUATION_ROWS:
-            return squared_error(np.asarray(X), self.reconstruct(X, **condition), per)
-        parts = (np.asarray(X[block]) for block in blocks(len(X), EVALUATION_ROWS))
-        return np.concatenate([squared_error(part, self.reconstruct(part), per) for part in parts])
+        return reconstruction_errors(self, self._check_X(X), per, **condition)
 
     def evaluate(self, X: Any, *, sample_weight: Any = None) -> dict[str, float]:
         """{"loss": the training loss, "mse": the mean squared error} over X (N, D), of which row n counts

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.autoencoders.estimator import as_codes, squared_error
+from nanoae.autoencoders.estimator import as_codes
 from nanoae.autoencoders.kinds import Whole
 from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.saved import Packed
-from nanoae.autoencoders.scaled import Scaled
+from nanoae.autoencoders.scaled import Scaled, reconstruction_errors
 from nanoae.autoencoders.weights import FEW, counted, own_order, weighed_blocks
 from nanoae.configurable import Self
 from nanoae.data.frame import framed
@@ -97,12 +97,7 @@ class PCA(Scaled):
     def reconstruction_error(self, X: Any, per: str = "row") -> np.ndarray:
         """Squared error between X and its reconstruction: the mean per row (N,), per feature (D,), or each element
         (N, D), for per="row", "feature" or "element"."""
-        X = self._check_X(X)
-        if per != "row":
-            return squared_error(np.asarray(X), self.reconstruct(X), per)
-        return np.concatenate(
-            [squared_error(block, self.reconstruct(block), per) for block in by_blocks(X)]
-        )
+        return reconstruction_errors(self, self._check_X(X), per)
 
     def evaluate(self, X: Any, *, sample_weight: Any = None) -> dict[str, float]:
         """{"loss", "mse"}: the mean squared error over X (N, D), of which row n counts sample_weight[n] times; where

@@ -200,6 +200,18 @@ class Scaled(Estimator):
         self.scaler_ = found  # type: ignore[misc]
 
 
+def reconstruction_errors(model: Any, X: np.ndarray, per: str, **condition: Any) -> np.ndarray:
+    """`squared_error` between rows X, checked, and what `model` reconstructs of them, per row some rows at a time."""
+    parts = [slice(None)]
+    if per == "row" and not condition:
+        parts = blocks(len(X), EVALUATION_ROWS)
+    errors = []
+    for rows in parts:
+        x = np.asarray(X[rows])
+        errors.append(squared_error(x, model.reconstruct(x, **condition), per))
+    return np.concatenate(errors)
+
+
 def scaling_name(scaler: Scaler | None) -> str:
     """What a fitted scaler is called: its name among SCALERS, or its class's."""
     kind = Scaler if scaler is None else type(scaler)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,23 +36,22 @@ NO_SETTINGS = ("missing", "table_encoder", "warm_start")  # they follow from wha
 OPTIONS = {"random_state": "--seed", "sizes": "--stacked"}
 
 
-def settings() -> dict[str, tuple[Kind, str]]:
+def settings_of(
+    families: Mapping[str, type[NetworkEstimator]], without: Sequence[str]
+) -> dict[str, tuple[Kind, str]]:
     """Parameter -> (its kind, help), of all that can be said in a text."""
     found: dict[str, tuple[Kind, str]] = {}
-    for family, kind in FAMILIES.items():
-        for name, row in declared(kind).items():
-            if row["kind"].read is not None and name not in (*NO_SETTINGS, *found):
-                found[name] = row["kind"], family + help_of(row)
+    for family, estimator in families.items():
+        for name, row in declared(estimator).items():
+            kind = row["kind"]
+            if kind.read is None or name in without or name in found:
+                continue
+            names = f" ({kind.usage})" if kind.usage else ""
+            found[name] = kind, f"{family}{row['meaning']}{names}"
     return found
 
 
-def help_of(row: Mapping[str, Any]) -> str:
-    """What a parameter means, and which names there are for it."""
-    usage = row["kind"].usage
-    return f"{row['meaning']} ({usage})" if usage else row["meaning"]
-
-
-SETTINGS = settings()
+SETTINGS = settings_of(FAMILIES, NO_SETTINGS)
 PREDICTORS: dict[str, tuple[type[Stacked], str]] = {
     "classify": (
         StackedClassifier,
@@ -74,17 +73,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "settings", "each overrides the preset; without one they follow from the size of the data"
     )
-    for name, (kind, text) in SETTINGS.items():
-        add_option(group, name, kind, text)
+    add_settings(group, SETTINGS)
 
 
-def add_option(group, name: str, kind: Kind, text: str, **more: Any) -> None:
-    """An option for the parameter called `name`."""
-    more |= {"dest": name, "help": text.replace("%", "%%")}
-    if isinstance(kind, Flag):
-        group.add_argument(option(name), action=argparse.BooleanOptionalAction, **more)
-    else:
-        group.add_argument(option(name), type=reader(kind), metavar=kind.metavar, **more)
+def add_settings(group: Any, settings: Mapping[str, tuple[Kind, str]], **more: Any) -> None:
+    """An option for each of the parameters; `more` is argparse's."""
+    for name, (kind, text) in settings.items():
+        how: dict[str, Any] = {"type": reader(kind), "metavar": kind.metavar}
+        if isinstance(kind, Flag):
+            how = {"action": argparse.BooleanOptionalAction}
+        help_text = text.replace("%", "%%")
+        group.add_argument(option(name), dest=name, help=help_text, **how, **more)
+
+
+def given(args: argparse.Namespace, settings: Iterable[str]) -> dict[str, Any]:
+    """Those of the settings that an option names."""
+    asked = {name: getattr(args, name, None) for name in settings}
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def option(name: str) -> str:
@@ -108,9 +113,8 @@ def build_model(args: argparse.Namespace, data: Dataset) -> NetworkEstimator:
         if args.predictor:
             kind, _ = PREDICTORS[args.predictor]
         model = stacked(model, kind)
-    asked = {name: getattr(args, name) for name in SETTINGS}
-    given = {name: value for name, value in asked.items() if value is not None}
-    for name in given.keys() - model.get_params(deep=False):
+    named = given(args, SETTINGS)
+    for name in named.keys() - model.get_params(deep=False):
         known = ", ".join(option(name) for name in declared(type(model)) if name in SETTINGS)
         hint = "--conv, --stacked, --classify and --regress choose other estimators, with others."
         if name == "loss" and hasattr(model, "likelihood"):
@@ -118,7 +122,7 @@ def build_model(args: argparse.Namespace, data: Dataset) -> NetworkEstimator:
         raise ValueError(
             f"{option(name)}: expected a setting of {type(model).__name__}: {known}. {hint}"
         )
-    model.set_params(**{"random_state": 0, **given})
+    model.set_params(**{"random_state": 0, **named})
     if isinstance(model, ConvAutoencoder) and model.image_shape is None and len(data.shape) > 1:
         model.set_params(image_shape=data.shape)  # whose rows are flat here
     if data.encoder is not None or has_gaps(data):

@@ -10,16 +10,14 @@ from typing import Any
 import numpy as np
 
 from nanoae import TextVAE
-from nanoae.autoencoders.parameters import declared
 from nanoae.autoencoders.vocabulary import some
 from nanoae.cli import data as data_options
 from nanoae.cli import model as models
 from nanoae.cli import results as outcome
-from nanoae.cli import resume
+from nanoae.cli import resume, settings
 from nanoae.cli import train as trainer
 from nanoae.cli.options import BACKEND, command, declare
 from nanoae.cli.output import run_folder
-from nanoae.cli.settings import add_option, help_of
 from nanoae.cli.train import logger
 from nanoae.data.files import read_lines
 from nanoae.data.slogans import draw_slogans
@@ -38,11 +36,7 @@ examples:
   nanoae text generate --keyword coffee --count 10 --temperature 0.8
   nanoae text generate my-slogans --seed 1            the model in a folder of yours, the same lines again
 """
-SETTINGS = {  # parameter -> (its kind, help), of all that can be said in a text
-    name: (row["kind"], help_of(row))
-    for name, row in declared(TextVAE).items()
-    if row["kind"].read is not None and name != "random_state"
-}
+SETTINGS = settings.settings_of({"": TextVAE}, without=("random_state",))
 
 
 def add_to(commands) -> None:
@@ -72,8 +66,7 @@ def add_to(commands) -> None:
     )
     resume.add_options(options)
     group = options.add_argument_group("settings")
-    for name, (kind, text) in SETTINGS.items():
-        add_option(group, name, kind, text, default=argparse.SUPPRESS)
+    settings.add_settings(group, SETTINGS, default=argparse.SUPPRESS)
 
     options = command(actions, "generate", generate, "write new lines", epilog=EXAMPLES)
     declare(
@@ -96,8 +89,8 @@ def train(args: argparse.Namespace) -> int:
     with run_folder(args.out or RUNS, args.out is None, args.resume) as folder:
         learned, held = halves(lines, keywords, args.seed)
         log = logger(args)
-        given = {name: getattr(args, name) for name in SETTINGS if hasattr(args, name)}
-        model = TextVAE(random_state=args.seed, **given).build(*learned)
+        named = settings.given(args, SETTINGS)
+        model = TextVAE(random_state=args.seed, **named).build(*learned)
         log(f"device  {model.network_.ops.describe()}\n{about(args.file, model, learned[0])}\n")
         fit = functools.partial(trainer.train, model, *learned, quiet=args.quiet)
         model, code = resume.finish(args, folder, model, fit)
