@@ -61,9 +61,11 @@ class Estimator(FrameOutput, Parametrised):
     _units_in: Sequence[str | None] = ()
     _scale_in: Sequence[Any] | None = None
 
-    # ---------------------------------------------------------------- what scikit-learn asks of an estimator
-
     _kind: ClassVar[str | None] = "transformer"  # or "classifier", "regressor", "outlier_detector"
+    _learned: tuple[str, ...] = ("input_shape_",)  # what makes an estimator a fitted one
+    _facts: ClassVar[tuple[Fact, ...]] = ()  # what a model file keeps in its header
+
+    # ---------------------------------------------------------------- what scikit-learn asks of an estimator
 
     def __sklearn_tags__(self) -> Any:
         from sklearn.utils import ClassifierTags, RegressorTags, Tags, TargetTags, TransformerTags
@@ -76,8 +78,6 @@ class Estimator(FrameOutput, Parametrised):
         tags.regressor_tags = RegressorTags() if self._kind == "regressor" else None
         return tags
 
-    _facts: ClassVar[tuple[Fact, ...]] = ()  # what a model file keeps in its header
-
     def to_file(self) -> Packed:
         """What was learned, for the model file: (facts as JSON-ready data, arrays by name)."""
         return {fact.name: fact.pack(getattr(self, fact.attribute)) for fact in self._facts}, {}
@@ -88,8 +88,6 @@ class Estimator(FrameOutput, Parametrised):
 
     def check_weights(self) -> None:
         """ValueError where weights that were learned are NaN or infinite: nothing follows from them."""
-
-    _learned: tuple[str, ...] = ("input_shape_",)  # what makes an estimator a fitted one
 
     def __sklearn_is_fitted__(self) -> bool:
         return all(hasattr(self, name) for name in self._learned)

@@ -32,7 +32,7 @@ LEAST_LIMIT = 32 << 20  # bytes that a file of any size may unpack to
 # bytes that a network may take beside twice what the file may unpack to: gradients, and moments
 ROOM = 64 << 20
 HEADER_LIMIT = 16 << 20  # bytes: a history of 100,000 epochs has 6
-LONGEST = 400  # characters of what is told of it
+LONGEST = 400  # characters of the message for a file that does not fit together
 MOST_LAYERS = 1000  # in a list of them, or of their sizes: 100,000 take minutes
 MOST_OBJECTS = 200_000
 MOST_ITEMS = 3_000_000  # in a header: together 200 MB in memory
@@ -131,27 +131,28 @@ def open_model(
     path: Any, parts: Sequence[type], limit: int | None
 ) -> Iterator[tuple[dict[str, Any], Saved]]:
     """(header, arrays) of a model file, an .npz, or what `export` wrote as .safetensors."""
-    limit = max(LEAST_LIMIT, 4 * os.stat(path).st_size) if limit is None else limit
+    size = os.stat(path).st_size
+    limit = max(LEAST_LIMIT, 4 * size) if limit is None else limit
     if str(path).endswith(".safetensors"):
         from nanoae.interchange.safetensors import read
 
-        if (size := os.stat(path).st_size) > limit:  # its arrays are not packed
+        if size > limit:  # its arrays are not packed
             raise BadFile(path, f"at most {limit} bytes", size, "Allow more with --limit 8GB.")
         text, arrays = read(path)
-        with whole(path, limit):
+        with consistent(path, limit):
             yield parsed(path, text), Saved(arrays, parts)
         return
     if str(path).endswith(".onnx"):
         hint = "ONNX is for other programs: load the model that was exported."
         raise BadFile(path, f"a {KIND}", "an ONNX graph", hint)
-    with open_archive(path, limit, KIND) as archive, whole(path, limit):
+    with open_archive(path, limit, KIND) as archive, consistent(path, limit):
         yield parsed(path, header_of(archive)), Saved(archive, parts)
 
 
 @contextmanager
-def whole(path: Any, limit: int) -> Iterator[None]:
-    """Tells what does not fit together in a file by its name; and what that says is to be built may take no more memory
-    than a model of its size does."""
+def consistent(path: Any, limit: int) -> Iterator[None]:
+    """BadFile, with the file's name, for what does not fit together in it; and what it says is to be built may take no
+    more memory than a model of its size does."""
     try:
         with ALLOWANCE.of(2 * limit + ROOM):
             yield
@@ -207,7 +208,8 @@ def unpack(header: dict[str, Any], arrays: Saved, backend: str | None = None) ->
             f"expected an input_shape and a name for each feature, or none, got {shape} and {names}."
         )
     model = arrays.construct({**params, "type": promised(header, "class", str)}, Estimator)
-    if made_on := model.get_params(deep=False).get("backend"):
+    made_on = model.get_params(deep=False).get("backend")
+    if made_on:
         model.set_params(backend=backend or available(made_on))
     model.settle()
     model.from_file(header, arrays)

@@ -14,7 +14,7 @@ import numpy as np
 from nanoae.autoencoders import optimizer_state
 from nanoae.autoencoders.examples import Examples, weigh
 from nanoae.autoencoders.model_file import save_model
-from nanoae.autoencoders.own_layers import answering, check_made
+from nanoae.autoencoders.own_layers import check_layers, layer_settings
 from nanoae.autoencoders.parameters import estimator
 from nanoae.autoencoders.plan import AUTO, Plan
 from nanoae.autoencoders.saved import Fact, Packed
@@ -84,7 +84,7 @@ class NetworkEstimator(Shown):
         network = Sequential([*encoder, *decoder])
         shape = self._network_input(input_shape)
         self.network_ = network.build(shape, ops, self.dtype, network_seed, state)
-        self._made = answering(network)
+        self._layer_settings = layer_settings(network)
         self._loss = self.as_built.new_loss().build(ops, self.network_.dtype)
         self._n_encoder = len(encoder)
         self.code_size_ = int(np.prod(encoder[-1].out_shape))
@@ -324,7 +324,7 @@ class NetworkEstimator(Shown):
     def to_file(self) -> Packed:
         """(facts, arrays) for the model file."""
         self.check_weights()  # the file could not be opened again
-        check_made(self)
+        check_layers(self)
         facts, arrays = super().to_file()
         state = {
             f"state{i}": self.network_.ops.to_numpy(array)

@@ -28,7 +28,7 @@ def copies(
     return own_encoder, None if decoder is None else copy.deepcopy(list(decoder), made)
 
 
-def answering(network: Sequential) -> list[Any]:
+def layer_settings(network: Sequential) -> list[Any]:
     """Its layers' kinds, and the settings of activations; those of others may change in training, as KL's weight."""
     return [
         config_snapshot(layer) if isinstance(layer, Elementwise) else type(layer)
@@ -36,10 +36,10 @@ def answering(network: Sequential) -> list[Any]:
     ]
 
 
-def check_made(model: Any) -> None:
+def check_layers(model: Any) -> None:
     """ValueError where a model's layers are others than its parameters made: these are all that a file has of them."""
-    now = answering(model.network_)
-    if now != getattr(model, "_made", now):
+    now = layer_settings(model.network_)
+    if now != getattr(model, "_layer_settings", now):
         raise ValueError(
             f"{type(model).__name__}: expected layers as its parameters make them, which is what a file keeps, got "
             f"others: {model.network_}. Give them as encoder= and decoder=, or keep the model with pickle."

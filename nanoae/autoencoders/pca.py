@@ -36,6 +36,7 @@ class PCA(Scaled):
     n_components: int = parameter(32, Whole(), "K; more than min(N, D) means min(N, D)")
     _: KW_ONLY
     scaling: Any = "none"
+    _learned = ("mean_", "components_", "explained_variance_", "explained_variance_ratio_")
 
     def _float(self) -> np.dtype[Any]:
         return np.dtype(np.float64)
@@ -137,8 +138,6 @@ class PCA(Scaled):
         self.components_ = arrays.take("components_", (None, len(self.mean_)))
         for name in ("explained_variance_", "explained_variance_ratio_"):
             setattr(self, name, arrays.take(name, (len(self.components_),)))
-
-    _learned = ("mean_", "components_", "explained_variance_", "explained_variance_ratio_")
 
 
 def mean(X: np.ndarray, weights: np.ndarray | None) -> Any:

@@ -85,6 +85,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         Number(),
         "of the gaussian likelihood, fixed: the squared error that counts as noise",
     )
+    classes_: np.ndarray | None = field(default=None, init=False)
     _facts = (*Variational._facts, CLASSES)
     _plan: ClassVar[Plan] = Plan(usual_batch=128)
     bottleneck: ClassVar[Any]
@@ -121,11 +122,9 @@ class VariationalAutoencoder(Variational, Autoencoder):
         return [condition, *encoder], [ConcatSharedLabel(condition), *decoder]
 
     def _network_input(self, input_shape: Shape) -> Shape:
-        return (
-            input_shape if self.classes_ is None else (math.prod(input_shape) + len(self.classes_),)
-        )
-
-    classes_: np.ndarray | None = field(default=None, init=False)
+        if self.classes_ is None:
+            return input_shape
+        return (math.prod(input_shape) + len(self.classes_),)
 
     @transactional
     def build(self, input_shape: int | Shape, condition: Any = None) -> Self:
@@ -277,10 +276,11 @@ class VariationalAutoencoder(Variational, Autoencoder):
         X = self._check_X(X)
         inputs, Z = self._checked(X, condition)
         rows, weights = self._counted(X, sample_weight)
-        inputs, Z, X = (table[rows] for table in (inputs, Z, X))
-        mean = functools.partial(np.average, weights=weights)
+        inputs = inputs[rows]
+        X = X[rows]
+        terms = self._elbo(inputs, Z[rows])
         elbo, reconstruction, kl = (
-            float(mean(part.astype(np.float64))) for part in self._elbo(inputs, Z)
+            float(np.average(term.astype(np.float64), weights=weights)) for term in terms
         )
         codes = self._run(inputs, 0, self._n_encoder)
         return {
@@ -308,7 +308,8 @@ class VariationalAutoencoder(Variational, Autoencoder):
         return self._with_condition(X, condition), X
 
     def _repeat(self, samples: int) -> None:
-        if isinstance(first := self.network_.layers[0], ConcatLabel):
+        first = self.network_.layers[0]
+        if isinstance(first, ConcatLabel):
             first.c = first.c.repeat(samples, axis=0)
 
 

@@ -38,27 +38,28 @@ def add_to(commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    lines = [
-        ("nanoae", nanoae.__version__),
-        ("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        ("numpy", np.__version__),
-        *((name, found) for name in OPTIONAL if (found := version(name))),
-        ("BLAS", blas()),
-        ("kernels", kernels()),
-        ("products", products()),
-        ("CPU", cpu()),
-        ("GPU", gpu()),
-    ]
+    versions = {name: version(name) for name in OPTIONAL}
+    lines = {
+        "nanoae": nanoae.__version__,
+        "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        "numpy": np.__version__,
+        **{name: found for name, found in versions.items() if found},
+        "BLAS": blas(),
+        "kernels": kernels(),
+        "products": products(),
+        "CPU": cpu(),
+        "GPU": gpu(),
+    }
     for name in SOURCES:
         looked = places(name, args.data_dir)
         there = [folder for folder, suffixes in looked if complete(name, folder, suffixes)]
         tried = ", ".join(str(folder) for folder, _ in looked)
         missing = f"not there yet, to be downloaded. Looked in {tried}"
-        lines.append((name, f"in {there[0]}" if there else missing))
+        lines[name] = f"in {there[0]}" if there else missing
     if args.json:
-        write_json(STDOUT, dict(lines))
+        write_json(STDOUT, lines)
         return 0
-    for name, text in lines:
+    for name, text in lines.items():
         print(f"{name:<15}{text}")
     return 0
 

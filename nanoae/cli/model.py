@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,34 +32,44 @@ NOT_OF_ROWS = {
 }
 
 
+SPLIT = f"--split {'|'.join(data_options.SPLITS)}"
+
+
 def add_to(commands) -> None:
-    for run, text, example, options in (
-        (evaluate, "error of a model, beside PCA's", "", JSON),
-        (encode, "write the codes of rows", " --out codes.csv", "--out FILE!  .npy or .csv"),
-        (
-            reconstruct,
-            "write the reconstructions of rows",
-            " --out reconstructions.png",
-            "--out FILE!  .npy, .csv, or .png for a picture of ten",
-        ),
-    ):
-        name = run.__name__
-        epilog = f"example: nanoae {name} runs/digits-1 --data digits{example}"
-        parser = command(commands, name, run, text, epilog=epilog)
-        declare(parser, MODEL)
-        data_options.add_options(parser, required=True)
-        split = " (default: all of a file that the model was not trained on, else the test rows)"
-        if run is not evaluate:
-            split = "; all: those of a file in its own order"
-            options += '; "-": .csv to stdout'
-        declare(
-            parser,
-            f"""
-            {BACKEND}
-            {options}
-            --split {"|".join(data_options.SPLITS)}{"" if run is evaluate else "=all"}   which rows{split}
-        """,
-        )
+    parser = add_command(commands, evaluate, "error of a model, beside PCA's")
+    declare(
+        parser,
+        f"""
+        {JSON}
+        {SPLIT}   which rows (default: all of a file that the model was not trained on, else the test rows)
+    """,
+    )
+    parser = add_command(commands, encode, "write the codes of rows", " --out codes.csv")
+    add_output(parser, ".npy or .csv")
+    text = "write the reconstructions of rows"
+    parser = add_command(commands, reconstruct, text, " --out reconstructions.png")
+    add_output(parser, ".npy, .csv, or .png for a picture of ten")
+
+
+def add_command(commands: Any, run: Callable[..., int], text: str, example: str = "") -> Any:
+    """The parser of a command that uses a model on rows."""
+    name = run.__name__
+    epilog = f"example: nanoae {name} runs/digits-1 --data digits{example}"
+    parser = command(commands, name, run, text, epilog=epilog)
+    declare(parser, MODEL)
+    data_options.add_options(parser, required=True)
+    declare(parser, BACKEND)
+    return parser
+
+
+def add_output(parser: Any, kinds: str) -> None:
+    declare(
+        parser,
+        f"""
+        --out FILE!  {kinds}; "-": .csv to stdout
+        {SPLIT}=all   which rows; all: those of a file in its own order
+    """,
+    )
 
 
 def file_of(path: Path) -> Path:
@@ -112,10 +122,10 @@ def read(
 def load_of_rows(args: argparse.Namespace) -> Any:
     """The estimator of MODEL, if it makes codes of rows; ValueError for one that other commands, or Python, use."""
     model = load(args)
-    if hint := NOT_OF_ROWS.get(type(model).__name__):
-        raise ValueError(
-            f"{args.model}: expected an autoencoder of rows, got {type(model).__name__}. {hint}"
-        )
+    name = type(model).__name__
+    if name in NOT_OF_ROWS:
+        hint = NOT_OF_ROWS[name]
+        raise ValueError(f"{args.model}: expected an autoencoder of rows, got {name}. {hint}")
     return model
 
 
