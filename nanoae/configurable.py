@@ -170,7 +170,6 @@ def from_config(
         raise ValueError(
             f"from_config: expected parts within parts up to {DEEPEST} deep, got deeper ones."
         )
-    known = registry() if known is None else known
     depth = depth - 1
     if isinstance(description, list):
         items = [from_config(item, among, known, depth) for item in description]
@@ -192,6 +191,7 @@ def from_config(
         return among[number]  # type: ignore[index]
     kind = description.get("type")
     if not isinstance(kind, type):
+        known = registry() if known is None else known
         if isinstance(kind, str):
             kind = CLASSES.get(kind, kind)
         if not isinstance(kind, str) or kind not in known:

@@ -6,6 +6,8 @@ import pkgutil
 
 for library in ("OPENBLAS", "OMP"):  # before NumPy loads: the cores are the other tests'
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+# every process that a test starts would compile nanoae anew, for half of its time
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import numpy as np
 import pytest

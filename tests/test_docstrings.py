@@ -33,7 +33,8 @@ def documented():
     """(file, line) -> docstring, of those with examples."""
     found = {}
     for path in sorted(ROOT.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        source = path.read_text()
+        for node in ast.walk(ast.parse(source)) if ">>> " in source else ():
             if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
                 text = ast.get_docstring(node) or ""
                 if ">>> " in text:
