@@ -2,6 +2,8 @@
 
 import inspect
 import io
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -558,6 +560,20 @@ def test_nor_do_closed_streams(monkeypatch, tables):
         monkeypatch.setattr(sys, "stderr", None)
         assert main(argv) == 0
     assert Path("modell-ä", "model.npz").is_file() and Path("text", "model.npz").is_file()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_nor_does_the_full_disk_of_a_log(monkeypatch, tables):
+    argv = ["train", "--data", "größe.csv", "--epochs", "2", "--no-figures", "--out", "m"]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with open("/dev/full", "w") as out, open("/dev/full", "w") as err:
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "stderr", err)
+        assert main(argv) == 2
+        for stream in (out, err):  # which are to be closed
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+    assert json.loads(Path("m", "config.json").read_text())["complete"]
 
 
 @pytest.mark.parametrize(

@@ -430,6 +430,7 @@ FILES = {
     "further tabs": (b"tea\tSip\ttea.\n", (["Sip\ttea."], ["tea"])),
     "Japanese": ("茶\tお茶を。\n".encode(), (["お茶を。"], ["茶"])),
     "one line": (b"Alone", (["Alone"], None)),
+    "UTF-16": ("tea\r\ncafé\r\n".encode("utf-16"), (["tea", "café"], None)),
 }
 BAD_FILES = {
     "empty": (b"", "expected lines of text, got none"),
@@ -448,8 +449,11 @@ BAD_FILES = {
         "expected a keyword, a tab and a line in line 1",
     ),
     "Latin-1": ("café".encode("latin-1"), "expected a sound text file in UTF-8"),
-    "UTF-16": ("tea".encode("utf-16"), "expected a sound text file in UTF-8"),
     "UTF-16 without a mark": ("tea".encode("utf-16-le"), "got NUL characters. Save it as UTF-8"),
+    "no end of a line": (
+        b"a" * (1 << 24) + b"bc",
+        "expected lines of at most 16,777,216 characters",
+    ),
     "an image": (b"\x89PNG\r\n\x1a\n\x00\x00", "expected a sound text file in UTF-8"),
 }
 

@@ -343,3 +343,5 @@ class NetworkEstimator(Shown):
             setattr(self, fact.attribute, fact.read(header))
         self._build(tuple(header["input_shape"]), state)
         self._optimizer_state = optimizer_state.read(header, arrays)
+        row = np.zeros((1, *self.network_.input_shape), self.network_.dtype)
+        self._run(row, 0, None)  # an error where parts do not fit together

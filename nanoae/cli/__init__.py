@@ -30,7 +30,7 @@ from nanoae.cli import (
     train,
     tune,
 )
-from nanoae.cli.output import Plain, plain
+from nanoae.cli.output import Plain, log_error
 from nanoae.rows import Rows
 from nanoae.spelling import did_you_mean
 from nanoae.training.divergence import NotFiniteError
@@ -159,14 +159,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    with contextlib.redirect_stdout(Plain(sys.stdout)):  # type: ignore[type-var]
+    shown = Plain(sys.stdout)
+    with contextlib.redirect_stdout(shown):  # type: ignore[type-var]
         try:
             code = args.run(args)
         except OutOfReach as error:
             if getattr(args, "maximum", 1) is not None:
                 raise
             raise ValueError(f"{error} Pixels from 0 to 255: --maximum 255.") from error
-    sys.stdout.flush()
+    shown.flush()
+    if shown.failure is not None:
+        raise shown.failure
     return code
 
 
@@ -239,7 +242,3 @@ def restart_on_the_best_blas() -> None:
         command = [sys.executable, *sys.orig_argv[1:]]
         environment = {**os.environ, **better}
         os.execve(sys.executable, command, environment)
-
-
-def log_error(text: str) -> None:
-    print(f"nanoae: {plain(text)}", file=sys.stderr)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import nanoae
 from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.cli import data as data_options
 from nanoae.cli import resume
+from nanoae.cli.output import log_error
 from nanoae.data.columnar import is_columnar
 from nanoae.data.dataset import BadFile
 from nanoae.data.encoder import TableEncoder
@@ -143,7 +143,7 @@ def learn(args: argparse.Namespace, detector: AnomalyDetector, rows: Any) -> Non
     try:
         detector.fit(rows, checkpoint_dir=args.checkpoint_dir / resume.FOLDER, resume=True)
     except (KeyboardInterrupt, SystemExit):
-        print("nanoae: the same command goes on from here", file=sys.stderr, flush=True)
+        log_error("the same command goes on from here")
         raise
 
 

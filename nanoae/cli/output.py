@@ -8,7 +8,7 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -125,14 +125,29 @@ def write_json(path: Path, content: Any) -> None:
 
 
 class Plain:
-    """A stream that shows what is not to be seen, such as the sequences that steer a terminal: \\x1b[2J for ESC [2J."""
+    """A stream that shows what is not to be seen, such as the sequences that steer a terminal: \\x1b[2J for ESC [2J.
+
+    failure   why something could not be written, as where the disk is full that a log is on: that ends no training
+    """
 
     def __init__(self, stream: IO[str]):
         self.stream = stream
+        self.failure: OSError | None = None
 
     def write(self, text: str) -> int:
-        self.stream.write(plain(text))
+        self.attempt(self.stream.write, plain(text))
         return len(text)
+
+    def flush(self) -> None:
+        self.attempt(self.stream.flush)
+
+    def attempt(self, function: Callable[..., Any], *arguments: Any) -> None:
+        try:
+            function(*arguments)
+        except BrokenPipeError:  # nobody reads on
+            raise
+        except OSError as error:
+            self.failure = OSError(error.errno, error.strerror, "stdout")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
@@ -140,3 +155,8 @@ class Plain:
 
 def plain(text: str) -> str:
     return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def log_error(text: str) -> None:
+    with suppress(OSError):  # of a full disk: there is nowhere else to tell it
+        print(f"nanoae: {plain(text)}", file=sys.stderr, flush=True)

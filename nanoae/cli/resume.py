@@ -7,13 +7,13 @@ import json
 import shlex
 import shutil
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from nanoae.cli.options import declare
+from nanoae.cli.output import log_error
 from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.stop import Stop, heeded
@@ -135,7 +135,7 @@ def ended(args: argparse.Namespace, folder: Path, stop: Stop, interrupted: bool)
         return 0
     signum = signal.Signals(stop.signum or signal.SIGINT)
     command = shlex.join([*args.parser.prog.split(), "--resume", str(folder)])
-    print(f"nanoae: stopped by {signum.name}; go on with: {command}", file=sys.stderr, flush=True)
+    log_error(f"stopped by {signum.name}; go on with: {command}")
     return 128 + signum
 
 
@@ -143,11 +143,7 @@ def recovered(error: NotFiniteError, model: Any) -> Any:
     """The model as it was before it diverged, which is told; where there is none, the error is raised again."""
     if not isinstance(error.model, type(model)):
         raise error
-    print(
-        f"nanoae: error: {error} The best weights before that are kept.",
-        file=sys.stderr,
-        flush=True,
-    )
+    log_error(f"error: {error} The best weights before that are kept.")
     return error.model.set_params(verbose=False, callbacks=())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from nanoae.data.archive import open_archive, read_header
 from nanoae.data.dataset import UNPACK_LIMIT, BadFile, Examples
 from nanoae.data.regular_file import opened
+from nanoae.data.text_file import open_text
 
 
 def read_npy(path: Path, limit: int) -> Examples:
@@ -51,13 +51,8 @@ def read_lines(path: str | os.PathLike[str]) -> tuple[list[str], list[str] | Non
     path = Path(path)
     lines = list[str]()
     keywords = list[str]()
-    with (
-        opened(path, "text file in UTF-8") as file,
-        io.TextIOWrapper(file, encoding="utf-8-sig") as text,
-    ):
+    with open_text(path, "text file", remedy="Save it as UTF-8.") as text:
         for number, line in enumerate(text, 1):
-            if "\0" in line:
-                raise BadFile(path, f"text in line {number}", "NUL characters", "Save it as UTF-8.")
             if not line.strip():
                 continue
             keyword, tab, rest = line.partition("\t")
@@ -69,7 +64,7 @@ def read_lines(path: str | os.PathLike[str]) -> tuple[list[str], list[str] | Non
                     if tab or keywords
                     else "no tab, as in the lines before,"
                 )
-                raise BadFile(path, f"{wanted} in line {number}", repr(line.rstrip("\n")[:60]))
+                raise BadFile(path, f"{wanted} in line {number}", repr(line.rstrip("\r\n")[:60]))
             lines.append(rest if tab else line)
             keywords += [keyword] if tab else []
     if not lines:

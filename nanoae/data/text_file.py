@@ -33,25 +33,34 @@ def open_text(
     kind: str,
     encoding: str | None = None,
     limit: int = UNPACK_LIMIT,
+    remedy: str = REMEDY,
 ) -> Iterator[io.TextIOWrapper]:
     """The file as text, with its line ends as they are; a .gz, whatever its name, unpacked.
 
     encoding    None: UTF-16 or 32 by their byte-order marks, else UTF-8
+    remedy      what to do with a file in another one
     """
     with opened(path, kind) as file:
         content, packed = unpacked(file)
-        start = content.read(4)
+        start = content.read(8)
         marked = next((name for mark, name in BOMS if start.startswith(mark)), "utf-8-sig")
-        check(path, content, kind, encoding or marked, limit if packed else math.inf)
+        if start.startswith(PACKED):
+            remedy = UNPACK
+        check(path, content, kind, encoding or marked, limit if packed else math.inf, remedy)
         content.seek(0)
         with io.TextIOWrapper(content, encoding=encoding or marked, newline="") as text:
             yield text
 
 
-def check(path: Path, content: IO[bytes], kind: str, encoding: str, most: float) -> None:
+def check(
+    path: Path,
+    content: IO[bytes],
+    kind: str,
+    encoding: str,
+    most: float,
+    remedy: str,
+) -> None:
     """BadFile for what is not in this encoding, by its line, and for what is no text of lines, or `most` bytes."""
-    content.seek(0)
-    remedy = UNPACK if content.read(8).startswith(PACKED) else REMEDY
     content.seek(0)
     decoder = codecs.getincrementaldecoder(encoding)()
     size = 0
@@ -74,7 +83,7 @@ def check(path: Path, content: IO[bytes], kind: str, encoding: str, most: float)
         length = len(text) - 1 - end + (length if end < 0 else 0)
         if "\0" in text:
             line += text[: text.index("\0")].count("\n")
-            raise BadFile(path, f"text in line {line}", "NUL characters", REMEDY)
+            raise BadFile(path, f"text in line {line}", "NUL characters", remedy)
         if length > LONGEST_LINE:
             raise BadFile(path, f"lines of at most {LONGEST_LINE:,} characters", "a longer one")
         if size > most:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import ClassVar
 
-from nanoae.configurable import Configurable
+from nanoae.configurable import Configurable, configurable
 
 
-@dataclass(frozen=True, repr=False)
+@configurable
 class Constant(Configurable):
     """lr at every step."""
 
@@ -22,7 +22,7 @@ class Constant(Configurable):
         return self.lr
 
 
-@dataclass(frozen=True, repr=False)
+@configurable
 class StepDecay(Configurable):
     """lr · factor^(number of `every` steps done)."""
 
@@ -30,15 +30,13 @@ class StepDecay(Configurable):
     every: int
     factor: float = 0.1
 
-    def __post_init__(self) -> None:
-        if self.every < 1:
-            raise ValueError(f"StepDecay: expected every >= 1 steps, got {self.every}.")
+    bounds: ClassVar = {"every": "[1, inf)"}
 
     def __call__(self, t: int, total: int) -> float:
         return self.lr * self.factor ** ((t - 1) // self.every)
 
 
-@dataclass(frozen=True, repr=False)
+@configurable
 class Cosine(Configurable):
     """From lr down along half a cosine, towards `final` at the step after the last (Loshchilov & Hutter 2017)."""
 
@@ -51,12 +49,18 @@ class Cosine(Configurable):
         return self.final + (self.lr - self.final) * wave / 2
 
 
-@dataclass(frozen=True, repr=False)
+@configurable
 class WarmUp(Configurable):
     """A straight line from 0 to `schedule`'s value over the first `steps` steps, then `schedule`."""
 
     schedule: Callable[[int, int], float]
     steps: int
+
+    def __post_init__(self) -> None:
+        if not callable(self.schedule):
+            raise self.mistake(
+                "a schedule to warm up to", repr(self.schedule), "Constant(1e-3) is one."
+            )
 
     def __call__(self, t: int, total: int) -> float:
         share = min(t / max(self.steps, 1), 1.0)
