@@ -167,7 +167,6 @@ def run(args: argparse.Namespace) -> int:
             if getattr(args, "maximum", 1) is not None:
                 raise
             raise ValueError(f"{error} Pixels from 0 to 255: --maximum 255.") from error
-    shown.flush()
     if shown.failure is not None:
         raise shown.failure
     return code

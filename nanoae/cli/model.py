@@ -265,12 +265,13 @@ def write(
         return write_npy(path, rows, blocks)
     shape: tuple[int, ...] = ()
     with text_file(path) as file:
+        table = csv.writer(file, lineterminator="\n")
         if columns is not None:
-            csv.writer(file, lineterminator="\n").writerow(map(safe, columns))
+            table.writerow(map(safe, columns))
         for block in blocks:
             shape = rows, *block.shape[1:]
             if block.dtype == object:
-                csv.writer(file, lineterminator="\n").writerows(map(cells, block))
+                table.writerows(map(cells, block))
                 continue
             form = "%.15g" if block.dtype == np.float64 else "%.9g"
             np.savetxt(file, block, fmt=form, delimiter=",")

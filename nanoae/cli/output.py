@@ -8,7 +8,7 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -82,7 +82,7 @@ def write_csv(path: Path, rows: Iterable[Iterable[Any]], end: str = "\r\n") -> N
     """A table, quoted as RFC 4180 says, in which no cell is a formula."""
     with text_file(path) as file:
         writer = csv.writer(file, lineterminator="\n" if path == STDOUT else end)
-        writer.writerows([safe(cell) for cell in row] for row in rows)
+        writer.writerows(map(safe, row) for row in rows)
 
 
 def safe(cell: Any) -> Any:
@@ -135,19 +135,17 @@ class Plain:
         self.failure: OSError | None = None
 
     def write(self, text: str) -> int:
-        self.attempt(self.stream.write, plain(text))
-        return len(text)
-
-    def flush(self) -> None:
-        self.attempt(self.stream.flush)
-
-    def attempt(self, function: Callable[..., Any], *arguments: Any) -> None:
         try:
-            function(*arguments)
+            self.stream.write(plain(text))
+            self.stream.flush()
         except BrokenPipeError:  # nobody reads on
             raise
         except OSError as error:
             self.failure = OSError(error.errno, error.strerror, "stdout")
+        return len(text)
+
+    def flush(self) -> None:
+        """All is written."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)

@@ -14,6 +14,7 @@ from typing import Any
 
 from nanoae.cli.options import declare
 from nanoae.cli.output import log_error
+from nanoae.data.field import fits
 from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.stop import Stop, heeded
@@ -80,7 +81,7 @@ def read_command(path: Path) -> list[str]:
         raise ValueError(
             f"{path}: expected the words of a command, as JSON, got {error}."
         ) from error
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+    if not fits(words, [str]):
         raise ValueError(f"{path}: expected a list of words, got {words!r:.60}.")
     return words
 

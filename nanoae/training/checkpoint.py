@@ -150,8 +150,8 @@ class Checkpoints(Configurable):
         number = len(self.trainings)
         if number:  # the one before has ended, and nobody trains that network any more
             facts, arrays = self.trainings[-1]
-            weights = state.below("network.", arrays)
-            self.trainings[-1] = facts, {f"network.{name}": a for name, a in weights.items()}
+            weights = {name: a for name, a in arrays.items() if name.startswith("network.")}
+            self.trainings[-1] = facts, weights
         if number >= len(self.found):
             self.trainings.append(({"training": identity}, {}))
             self.save(trainer, wait=True)
