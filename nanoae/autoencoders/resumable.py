@@ -49,7 +49,7 @@ def resumable(fit: Callable[..., R]) -> Callable[..., R]:
             return fit(self, *args, **kwargs)
         given = checkpoint_dir
         if not isinstance(given, Checkpoints):
-            given = Checkpoints(checkpoint_dir)
+            given = Checkpoints(given)
         if given.open:  # of a fit that this one is a part of
             self.open_checkpoints = given
             try:

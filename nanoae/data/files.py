@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -39,8 +38,7 @@ def read_npz(path: Path, limit: int = UNPACK_LIMIT) -> Examples:
         if names[0] not in archive:
             expected = "x_train and x_test, or X, and perhaps labels"
             raise BadFile(path, expected, f"the members {list(archive)[:20]}")
-        found: list[Any] = [*map(archive.get, names)]
-        return Examples(*found)
+        return Examples(*map(archive.get, names))  # type: ignore[arg-type]
 
 
 def read_lines(path: str | os.PathLike[str]) -> tuple[list[str], list[str] | None]:

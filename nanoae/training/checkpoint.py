@@ -28,6 +28,7 @@ import numpy as np
 from nanoae.configurable import Configurable
 from nanoae.data.archive import open_archive
 from nanoae.data.dataset import BadFile
+from nanoae.data.field import fits
 from nanoae.lock import locked_folder
 from nanoae.training import state
 from nanoae.training.sameness import check_same, comparable, fingerprint, versions
@@ -283,8 +284,8 @@ def read(path: Path) -> tuple[Facts, Arrays]:
             "numpy": str(),
             "model": dict(),
             "seed": int() | None,
-            "trainings": [*trainings],
-        } if all(isinstance(facts, dict) for facts in trainings):
+            "trainings": trainings,
+        } if fits(trainings, [dict]):
             return header, arrays
     found = header.get("format") if isinstance(header, dict) else header
     got = f"one of format {found!r:.20}, or not whole"

@@ -152,9 +152,7 @@ class DistributedTrainer(Trainer):
         mine = [comparable(state.identity(self)), samples]
         hint = "Give random_state a number, and each rank the same rows and settings: it takes its own share."
         self.check_alike("the same network, settings and rows", mine, hint)
-        facts, arrays = self.group.broadcast(
-            state.take(self) if self.group.rank == 0 else (None, None)
-        )
+        facts, arrays = self.group.broadcast(state.take(self) if self.group.rank == 0 else None)
         if self.group.rank:
             state.restore(self, facts, arrays)
         self.group.sums.reserve(self.network.grad.nbytes)

@@ -58,9 +58,7 @@ class WarmUp(Configurable):
 
     def __post_init__(self) -> None:
         if not callable(self.schedule):
-            raise self.mistake(
-                "a schedule to warm up to", repr(self.schedule), "Constant(1e-3) is one."
-            )
+            raise self.mistake("a schedule to warm up to", self.schedule, "Constant(1e-3) is one.")
 
     def __call__(self, t: int, total: int) -> float:
         share = min(t / max(self.steps, 1), 1.0)
