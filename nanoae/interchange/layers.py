@@ -33,6 +33,7 @@ from nanoae.engine.pool import AvgPool2d, MaxPool2d, Upsample
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.sequences import LastTimestep, TimeDistributed
 from nanoae.engine.shape import Reshape
+from nanoae.interchange.elementwise import elementwise
 from nanoae.interchange.graph import Formulas, Value
 
 
@@ -74,7 +75,7 @@ FORMULAS: dict[type, Callable[[Any, Value], Value]] = {
     activations.Tanh: lambda layer, x: x.apply("Tanh"),
     activations.Softplus: lambda layer, x: x.apply("Softplus"),
     activations.GELU: lambda layer, x: x.apply("Gelu", approximate="tanh"),
-    activations.SiLU: lambda layer, x: x * x.apply("Sigmoid"),
+    activations.Elementwise: elementwise,
     Gaussian: lambda layer, x: x.part(0, layer.out_shape[0]),  # z = mu
     FillMissing: lambda layer, x: x.is_nan().where(layer.state["center"], x),
     Reshape: lambda layer, x: x.reshape(-1, *layer.out_shape),
