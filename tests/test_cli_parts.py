@@ -64,7 +64,7 @@ def test_every_known_name_takes_numbers_for_what_it_needs(name):
     [
         (
             "gausian:0.5",
-            r"expected one of gaussian:STD, masking:P, .*; got 'gausian:0.5'. Did you mean 'gaussian'\?",
+            r"expected one of gaussian:STD, .*; got 'gausian:0.5'. Did you mean 'gaussian'\?",
         ),
         ("kl:0.05,a", r"expected kl:TARGET,WEIGHT, numbers, got 'kl:0.05,a'"),
         ("kl:1,2,3", r"expected kl:TARGET,WEIGHT, numbers, got"),

@@ -17,7 +17,7 @@ from nanoae import (
     TextVAE,
     VariationalAutoencoder,
 )
-from nanoae.training.loop import drawn
+from nanoae.training.order import drawn
 
 rng = np.random.default_rng(0)
 X = rng.random((24, 6)).astype(np.float32)

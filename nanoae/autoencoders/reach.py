@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,18 +14,7 @@ from nanoae.autoencoders.penalty import Penalty
 from nanoae.autoencoders.table_losses import Masked, Mixed, Weighted
 from nanoae.data.maximum import way_to
 from nanoae.engine import losses
-from nanoae.engine.activations import (
-    ELU,
-    GELU,
-    Elementwise,
-    Identity,
-    LeakyReLU,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Softplus,
-    Tanh,
-)
+from nanoae.engine.activations import Elementwise, Identity, Sigmoid
 from nanoae.engine.layers import Dropout, Layer
 from nanoae.engine.losses import BCE, Loss
 from nanoae.engine.network import Sequential
@@ -95,30 +83,17 @@ range_of.register(
 )
 range_of.register(TimeDistributed, lambda layer, *ends: range_of(layer.layer, *ends))
 range_of.register(GRU, lambda layer, *ends: (-1, 1))  # h[t] lies between h[t-1] and a tanh
-RISING: dict[type, Callable[[Any], Range]] = {  # f(a) <= f(b) where a <= b -> the ends of f
-    ReLU: lambda f: (0, math.inf),
-    LeakyReLU: lambda f: (0 if f.slope == 0 else -math.inf, math.inf),
-    ELU: lambda f: (-f.alpha, math.inf),
-    Sigmoid: lambda f: (0, 1),
-    Tanh: lambda f: (-1, 1),
-    Softplus: lambda f: (0, math.inf),
-}
-# These fall below 0 to this minimum, and rise from there on.
-FALLING_FIRST: dict[type, float] = {GELU: -0.170041, SiLU: -0.278465}
 
 
 @range_of.register
 def _(layer: Elementwise, low: float, high: float) -> Range:
-    for kind, ends in RISING.items():
-        if isinstance(layer, kind):
-            least, most = ends(layer)
-            return value(layer, low, least), value(layer, high, most)
-    for kind, least in FALLING_FIRST.items():
-        if isinstance(layer, kind):
-            at_low = value(layer, low, 0)
-            at_high = value(layer, high, math.inf)
-            return least, max(at_low, at_high)
-    return UNBOUNDED
+    if layer.ends is None:
+        return UNBOUNDED
+    least, most = layer.ends
+    at_high = value(layer, high, most)
+    if layer.rises:
+        return value(layer, low, least), at_high
+    return least, max(value(layer, low, most), at_high)
 
 
 def value(layer: Elementwise, x: float, end: float) -> float:

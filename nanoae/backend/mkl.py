@@ -14,13 +14,12 @@ import json
 import os
 import site
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nanoae.backend.blas import cpu_facts, one_thread, openblas
+from nanoae.backend.blas import cpu_facts, fastest, one_thread, openblas
 
 SEQUENTIAL, LP64 = 1, 0  # MKL's numbers
 SIZE, SECONDS = 384, 0.05  # of the product that is timed, and for how long
@@ -63,14 +62,8 @@ def gflops(blas: Any) -> float:
     factors = (ctypes.c_float(1), *matrix, *matrix)
     zero = ctypes.c_float(0)
     arguments = (rows, as_it_is, as_it_is, n, n, n, *factors, zero, *result)
-    best = float("inf")
-    end = time.perf_counter() + SECONDS
     with one_thread():
-        while time.perf_counter() < end:
-            began = time.perf_counter()
-            gemm(*arguments)
-            best = min(best, time.perf_counter() - began)
-    return 2 * SIZE**3 / best / 1e9
+        return 2 * SIZE**3 / fastest(lambda: gemm(*arguments), SECONDS) / 1e9
 
 
 def measured(folder: Path) -> dict[str, float]:

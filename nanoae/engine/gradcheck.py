@@ -86,12 +86,6 @@ class GradientCheck:
                 raise MisplacedGradient(f"{where}: dx, expected of shape {wanted}, got {got}")
         return dx.copy()
 
-    def directions(self, size: int, count: int) -> np.ndarray:
-        """(count, size): random unit vectors."""
-        d: np.ndarray = self.rng.standard_normal((count, size))
-        d /= np.linalg.norm(d, axis=1, keepdims=True)
-        return d
-
     def both_sides(
         self, array: Array, directions: np.ndarray, start: int | None = None
     ) -> Iterator[tuple[float, float]]:

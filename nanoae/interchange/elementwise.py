@@ -12,50 +12,56 @@ from nanoae.backend.activations import ActivationOps
 from nanoae.engine.activations import Elementwise
 from nanoae.interchange.graph import Value
 
-FUNCTIONS: dict[str, Callable[..., Value]] = {  # NumPy's, of Values and numbers
-    "abs": lambda a: a.apply("Abs"),
-    "add": lambda a, b: a + b,
-    "divide": lambda a, b: a / b,
-    "exp": lambda a: a.apply("Exp"),
-    "expm1": lambda a: a.apply("Exp") - 1.0,
-    "log1p": lambda a: (a + 1.0).apply("Log"),
-    "maximum": lambda a, b: a.apply("Max", b),
-    "minimum": lambda a, b: a.apply("Min", b),
-    "multiply": lambda a, b: a * b,
-    "negative": lambda a: a.apply("Neg"),
-    "sqrt": lambda a: a.apply("Sqrt"),
-    "subtract": lambda a, b: a - b,
-    "tanh": lambda a: a.apply("Tanh"),
+OPERATORS = {  # NumPy's name -> ONNX's
+    "abs": "Abs",
+    "add": "Add",
+    "divide": "Div",
+    "exp": "Exp",
+    "log": "Log",
+    "maximum": "Max",
+    "minimum": "Min",
+    "multiply": "Mul",
+    "negative": "Neg",
+    "sqrt": "Sqrt",
+    "subtract": "Sub",
+    "tanh": "Tanh",
 }
 
 
 class Memory:
     """An array of the formula: the Value that was written to it last."""
 
-    def __init__(self, value: Value | None = None):
-        self.value: Any = value
+    value: Any = None
 
 
 class Functions:
-    """What the formula calls as NumPy."""
+    """What the formula calls as NumPy: they add nodes to the graph of x, and leave their Values in Memory."""
+
+    def __init__(self, x: Value):
+        self.x = x
 
     def __getattr__(self, name: str) -> Callable[..., Memory]:
         def write(*arguments: Any, out: Memory | None = None) -> Memory:
-            out = Memory() if out is None else out
-            values = [a.value if isinstance(a, Memory) else a for a in arguments]
-            out.value = FUNCTIONS[name](*values)
+            out = out or Memory()
+            given = [getattr(a, "value", a) for a in arguments]
+            first, *others = [self.x.graph.value(a, self.x.dtype) for a in given]
+            out.value = first.apply(OPERATORS[name], *others)
             return out
 
         return write
+
+    def expm1(self, x: Memory, out: Memory) -> Memory:
+        return self.subtract(self.exp(x), 1.0, out=out)
+
+    def log1p(self, x: Memory, out: Memory) -> Memory:
+        return self.log(self.add(x, 1.0), out=out)
 
 
 class SymbolicOps(ActivationOps):
     """The activations of Memory."""
 
-    xp = Functions()
-
-    def __init__(self) -> None:
-        """No scratch memory is kept."""
+    def __init__(self, x: Value):
+        self.xp = Functions(x)
 
     def scratch(self, like: Any, name: str = "", dtype: Any = None) -> Memory:
         return Memory()
@@ -63,6 +69,6 @@ class SymbolicOps(ActivationOps):
 
 def elementwise(layer: Elementwise, x: Value) -> Value:
     """y of a layer with a `primitive`."""
-    primitive = getattr(SymbolicOps(), layer.primitive)
-    y: Value = primitive(Memory(x), *layer.config().values()).value
+    primitive = getattr(SymbolicOps(x), layer.primitive)
+    y: Value = primitive(x, *layer.settings).value
     return y

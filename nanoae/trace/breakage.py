@@ -78,20 +78,15 @@ def breakages(layers: list[Layer]) -> list[Breakage]:
     """What can go wrong in these layers, and in the loss behind them. The first layer's dx is nobody's dy."""
     found = []
     for i, layer in enumerate(layers):
+        where = f"in layer {i}"
         if type(layer) is Linear and i > 0:
-            found.append(
-                Breakage(
-                    "transpose", i, "dx", f"{KINDS['transpose']} in layer {i}", forgotten_transpose
-                )
-            )
+            found.append(broken("transpose", i, "dx", where, forgotten_transpose))
         if type(layer) is Linear:
-            found.append(Breakage("bias", i, "db", f"{KINDS['bias']} in layer {i}", missing_sum))
+            found.append(broken("bias", i, "db", where, missing_sum))
         if isinstance(layer, Elementwise):
-            found.append(
-                Breakage(
-                    "derivative", i, "dx", f"{KINDS['derivative']} in layer {i}", wrong_derivative
-                )
-            )
-    title = f"{KINDS['sign']} in the loss"
-    found.append(Breakage("sign", len(layers), "dy", title, wrong_sign))
-    return found
+            found.append(broken("derivative", i, "dx", where, wrong_derivative))
+    return [*found, broken("sign", len(layers), "dy", "in the loss", wrong_sign)]
+
+
+def broken(kind: str, layer: int, wrong: str, where: str, backward: Callable[..., Any]) -> Breakage:
+    return Breakage(kind, layer, wrong, f"{KINDS[kind]} {where}", backward)

@@ -43,8 +43,6 @@ def measure(experiment: Experiment) -> Slopes:
     net, loss, _ = experiment.build(Ops(), "float64")
     net.theta[...] = as_used.theta  # rounded, where the step is in float32
     x, t = experiment.batch(as_used.dtype)
-    x = x.astype(net.dtype)
-    t = t.astype(net.dtype) if t.dtype.kind == "f" else t
     check = GradientCheck(net, x, t, loss, np.random.default_rng(0), EPS)
     here = check.value()
     slopes: Slopes = {}

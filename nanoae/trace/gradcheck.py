@@ -191,7 +191,8 @@ class Comparison:
             units = np.eye(g.size)
             typical = np.abs(g).max()
         else:
-            units = check.directions(g.size, self.directions)
+            units = check.rng.standard_normal((self.directions, g.size))
+            units /= np.linalg.norm(units, axis=1, keepdims=True)
             typical = np.linalg.norm(g) / np.sqrt(g.size)
         rounding = ROUNDING * abs(check.value()) / check.eps
         scale = max(float(typical), rounding / self.tolerance)

@@ -31,25 +31,21 @@ def stop(trainer: Trainer, loss: float, too_large: str = "") -> None:
 
     too_large   in words, the gradient whose square overflowed
     """
-    step = None
-    t = trainer.optimizer.t
-    if trainer.begun is not None:
-        counted = not isinstance(t, int)  # on the device t counts the step as it begins
-        step = int(t) - trainer.begun + (not counted)
-    if too_large:
-        culprit = too_large
-        in_backward = True
-    else:
-        culprit, in_backward = trainer.network.first_not_finite()
+    culprit, in_backward = trainer.network.first_not_finite()
     if math.isfinite(loss) and culprit.startswith("no layer"):
         culprit = "no layer, but the sum of the weights' squares"
-    where = f"epoch {len(trainer.history['loss']) + 1}"
-    if step is not None and trainer.ops.peek(0.0) is not None:
-        at = step - in_backward
-        where += f", step {at}" if at else ""
     found = f"a finite loss and finite weights, got loss {loss}; the first value that is not finite is in {culprit}"
     if too_large:
-        found = f"gradients whose squares are finite in {trainer.network.dtype}, got infinity in {culprit}"
+        in_backward = True
+        found = f"gradients whose squares are finite in {trainer.network.dtype}, got infinity in {too_large}"
+    where = f"epoch {len(trainer.history['loss']) + 1}"
+    if trainer.begun is not None and trainer.ops.peek(0.0) is not None:
+        t = trainer.optimizer.t
+        done = int(t) - trainer.begun
+        if not isinstance(t, int):
+            done -= 1  # on the device t counts a step as it begins
+        step = done if in_backward else done + 1
+        where += f", step {step}" if step else ""
     raise NotFiniteError(
         f"training, {where}: expected {found}. {last_loss(trainer)}. Lower the learning rate, scale the inputs, or "
         "clip the gradient (clip_norm)."

@@ -49,13 +49,13 @@ class LinearActivation(InPlace):
 
     def __init__(self, layer: Linear, activation: Any):
         super().__init__(layer, activation)
-        self.f = next(name for name, cls in ACTIVATIONS.items() if cls is type(activation))
+        self.f = activation.primitive
         self.keeps_x = getattr(activation, "kept", "y") == "x"  # f' is a function of z = x W + b
 
     @property
     def a(self) -> tuple[float, ...]:
         """The parameters of f, as they are now: a callback may change them."""
-        return tuple(vars(self.activation)[name] for name in self.activation.bounds)
+        return getattr(self.activation, "settings", ())
 
     def forward(self, x: Array, train: bool = False) -> Array:
         linear = self.layer

@@ -21,13 +21,14 @@ from nanoae.training import divergence, fusion, stop
 from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.evaluation import evaluate
-from nanoae.training.order import drawn, windows
+from nanoae.training.order import shuffled, windows
 from nanoae.training.progress import progress
 from nanoae.training.runner import StepRunner, repeatable
 from nanoae.training.state import Arrays, Facts, Position
 
 History = dict[str, list[float]]
 Callback = Callable[["Trainer", dict[str, float]], object]
+Validation = tuple[Array, Array | None] | None  # rows and their targets
 
 
 class Trainer(Reused):
@@ -93,18 +94,26 @@ class Trainer(Reused):
             if not right:
                 got = f"batch_size={batch_size}, rows={rows}, {network}, {loss!r} and {optimizer!r}"
                 raise ValueError(f"Trainer: expected {wanted}, got {got}.")
-        self.network, self.layers = network, [*network.layers]
-        self.ops, self.dtype, self.thread = network.ops, network.dtype, ThreadState()
+        self.network = network
+        self.layers = [*network.layers]
+        self.ops = network.ops
+        self.dtype = network.dtype
+        self.thread = ThreadState()
         self.fast = fusion.fuse(network) if fuse else network  # the same parameters, fewer passes
-        self.batch_size, self.epochs, self.rows = min(batch_size, rows), epochs, rows
+        self.batch_size = min(batch_size, rows)
+        self.epochs = epochs
+        self.rows = rows
         self.loss = loss.build(self.ops, network.dtype)
         steps = epochs * math.ceil((rows - self.too_few(rows)) / self.batch_size)
         self.optimizer = optimizer.build(self.ops, network.theta, steps, trainable)
         self.order = np.random.default_rng(seed)
-        self.patience, self.callbacks, self.verbose = patience, callbacks, verbose
+        self.patience = patience
+        self.callbacks = callbacks
+        self.verbose = verbose
         self.on_divergence = one_of("on_divergence", on_divergence, ("stop", "restore"))
         self.history: History = {"loss": [], "seconds": []}
-        self.at, self.best_state = Position(), list[Array]()
+        self.at = Position()
+        self.best_state = list[Array]()
         self.runner = StepRunner(self)
 
     # ---------------------------------------------------------------- one step, one epoch
@@ -166,7 +175,8 @@ class Trainer(Reused):
         t       targets (N, ...), or None: the inputs themselves
         scale   multiplies the inputs in the gather: 1/255 turns uint8 images into floats in [0, 1]
         """
-        ops, n = self.ops, len(self.ops.check_device(x))
+        ops = self.ops
+        n = len(ops.check_device(x))
         if t is not None:
             ops.check_device(t)
         shape = self.network.input_shape
@@ -180,36 +190,29 @@ class Trainer(Reused):
         self.network.check_views()
         done, total = self.entered
         self.entered = 0, 0.0
-        self.begun, self.drawn_from = self.optimizer.t - done, ops.generator_state(self.order)
+        self.begun = self.optimizer.t - done
+        self.drawn_from = ops.generator_state(self.order)
         rows = self.steps_before = 0
         for numbers, part in windows(x, self.order, self.batch_size):
-            order = self.shuffled(len(part), numbers)
+            order = shuffled(len(part), self.order, self.weights, numbers)
+            order = order[: len(order) - self.too_few(len(order))]
             targets = t if t is None or numbers is None else t[ops.to_device(numbers)]
             steps = math.ceil(len(order) / self.batch_size)
             if done < steps:  # else all of the window was done before the fit was resumed
                 total = self.runner.run(self, order, part, targets, scale, done=done, total=total)
-            done, rows = max(done - steps, 0), rows + len(order)
+            done = max(done - steps, 0)
+            rows += len(order)
             self.steps_before += steps
         mean = float(total) / rows  # the one host read of the loss in an epoch
         divergence.check(self, mean)
         self.begun = None
         return mean
 
-    def shuffled(self, n: int, numbers: np.ndarray | None) -> np.ndarray:
-        """The order of the n rows of a window, all that its steps take; numbers: which rows of the table these are."""
-        if self.weights is None:
-            order = self.order.permutation(n)
-        elif numbers is None:
-            order = drawn(self.weights, self.order)
-        else:
-            own = self.weights[numbers]
-            order = drawn(own, self.order, round(own.sum() / self.weights.mean()))
-        return order[: len(order) - self.too_few(len(order))]
-
     def between_steps(self, done: int, total: Any) -> None:
         """So many steps of an epoch are done, whose losses add up to `total`: is there anything else to do?"""
         done += self.steps_before
-        self.at.step, self.total = done, total
+        self.at.step = done
+        self.total = total
         t = self.optimizer.t
         if (t & (t - 1) == 0 or t % FLUSH_EVERY == 0) and self.ops.peek(0.0) is not None:
             divergence.check_moments(self)
@@ -234,7 +237,7 @@ class Trainer(Reused):
         self,
         x: Array,
         t: Array | None = None,
-        validation: tuple[Array, Array | None] | None = None,
+        validation: Validation = None,
         scale: float = 1.0,
         checkpoints: Checkpoints | None = None,
     ) -> History:
@@ -255,13 +258,7 @@ class Trainer(Reused):
         self.finish()
         return self.history
 
-    def run_epochs(
-        self,
-        x: Array,
-        t: Array | None,
-        validation: tuple[Array, Array | None] | None,
-        scale: float,
-    ) -> None:
+    def run_epochs(self, x: Array, t: Array | None, validation: Validation, scale: float) -> None:
         """Epoch after epoch: train, measure, tell the callbacks, write a checkpoint."""
         left = range(self.at.epoch + 1, self.epochs + 1)
         bar = progress(left, label="training", show=self.verbose)
@@ -295,7 +292,8 @@ class Trainer(Reused):
         if self.patience is None or val_loss is None:
             return False
         if val_loss < self.at.best:
-            self.at.best, self.at.waited = val_loss, 0
+            self.at.best = val_loss
+            self.at.waited = 0
             self.best_state = [array.copy() for array in self.network.state()]
         else:
             self.at.waited += 1
@@ -320,7 +318,8 @@ class Trainer(Reused):
         if self.best_state:
             self.network.set_state(self.best_state)
         if self.checkpoints is not None and not self.interrupted:
-            self.at.finished, self.best_state = True, []
+            self.at.finished = True
+            self.best_state = []
             self.checkpoints.save(self, wait=True)
 
     def begin(self, *data: Array | None) -> None:

@@ -22,6 +22,20 @@ def drawn(weights: np.ndarray, order: np.random.Generator, count: int | None = N
     return order.permutation(rows)
 
 
+def shuffled(
+    n: int,
+    order: np.random.Generator,
+    weights: np.ndarray | None = None,
+    numbers: np.ndarray | None = None,
+) -> np.ndarray:
+    """The row numbers (M,) of a window of n rows, in random order; with weights (N,) of the whole table M of them are
+    `drawn`. numbers (n,): which rows of the table these are, None: all."""
+    if weights is None:
+        return order.permutation(n)
+    own = weights if numbers is None else weights[numbers]
+    return drawn(own, order, round(own.sum() / weights.mean()))
+
+
 def windows(
     x: Array, order: np.random.Generator, batch_size: int
 ) -> Iterator[tuple[np.ndarray | None, Array]]:
