@@ -41,6 +41,29 @@ def test_the_default_convolutions_beat_pca_on_blobs():
     assert model.reconstruction_error(images[1000:]).mean() < 0.8 * pca
 
 
+@pytest.mark.parametrize(
+    "shape, said, decay",
+    [
+        ((3, 8, 8), {}, 3e-4),
+        ((9, 9, 3), {}, 3e-4),
+        ((1, 28, 28), {}, 1e-5),
+        ((3, 8, 8), {"epochs": 1}, 1e-5),
+        ((3, 8, 8), {"weight_decay": 0.0}, 0.0),
+    ],
+)
+def test_default_convolutions_do_not_learn_few_images_by_heart(shape, said, decay):
+    found = []
+
+    def stop(trainer, row):
+        found.append(trainer.optimizer.weight_decay)
+        return True
+
+    images = np.random.default_rng(0).random((60, *shape), np.float32)
+    model = nanoae.ConvAutoencoder(2, callbacks=[stop], random_state=0, **said).fit(images)
+    assert found == [decay]
+    assert model.get_params()["weight_decay"] == said.get("weight_decay", 1e-5)
+
+
 def test_the_default_classifier_learns_from_few_labels():
     y = np.full(len(LEARNED), -1)
     y[:200] = DATA.y_train[:200]

@@ -25,6 +25,8 @@ IMAGE = (1, 28, 28)  # what the presets' layers are made for
 SIDES = (8, 128)  # pixels of height and width that the default layers are for
 SMALL = 4  # pixels that an image is halved to
 CHANNELS = (1, 3, 4)
+WEIGHT_DECAY = 1e-5
+OF_LONG_TRAININGS = 3e-4  # the weight decay of those by the plan, of other images than IMAGE
 
 
 def halved(size: Shape) -> Shape:
@@ -59,7 +61,8 @@ class ConvAutoencoder(Autoencoder):
     width, until they are 4 or less; the channels are those of `hidden`, from the fourth on its last; the decoder
     mirrors them. encoder and decoder, layers of your own, are for images of any size: the first ends in the code
     (Flatten(), Linear(32)), the second in the shape of the input. The defaults are those of the presets conv-2d and
-    conv-3d.
+    conv-3d. With epochs="auto" the default layers for other images than 28 x 28 grey pixels are trained with a
+    weight_decay of 3e-4 where none but the default is given: without it they learn few images by heart.
     """
 
     _: KW_ONLY
@@ -71,7 +74,7 @@ class ConvAutoencoder(Autoencoder):
         None, Maybe(Widths(2)), "of an example where rows are flat: (C, H, W), (H, W, C) or (H, W)"
     )
     learning_rate: Any = 1e-2
-    weight_decay: float = 1e-5
+    weight_decay: float = WEIGHT_DECAY
     _plan: ClassVar[Plan] = Plan(steps=(500, 8000), usual_batch=100)
     initializer: str = "he_uniform"
     table_encoder: ClassVar[None] = None  # type: ignore[misc]
@@ -185,6 +188,13 @@ class ConvAutoencoder(Autoencoder):
             return X
         images = np.moveaxis(X, 1, -1)
         return images.reshape(-1, *self.input_shape_)
+
+    def _settle_plan(self, rows: int, watched: bool) -> None:
+        super()._settle_plan(rows, watched)
+        own_layers = self.encoder or self.decoder
+        left_open = self._rate_falls and self.as_built.weight_decay == WEIGHT_DECAY
+        if left_open and not own_layers and self.layout(self.input_shape_) != IMAGE:
+            self._settle(weight_decay=OF_LONG_TRAININGS)
 
     # ---------------------------------------------------------------- layers
 
