@@ -10,6 +10,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.table import RESULTS, quote
+from nanoae.autoencoders import conv as conv_layers
+from nanoae.rows import LARGE
 
 README = Path(__file__).parent.parent / "README.md"
 TEXT = README.read_text(encoding="utf-8")
@@ -274,6 +276,30 @@ def test_every_number_beside_a_table_is_a_claim():
         assert not number, (
             f"README.md: a number that no claim in tests/test_readme.py reads from a table: {paragraph}"
         )
+
+
+def test_the_steps_are_those_of_the_tables_that_are_linked_to():
+    """`quote` reads the .json beside them."""
+    found: dict[str, list[list[str]]] = {}
+    for path in sorted(RESULTS.glob("cpu-steps*.md")):
+        for row in rows(path.stem):
+            case, *_ = row.values()
+            found.setdefault(case, []).append([row["PyTorch / nanoae"], row["JAX / nanoae"]])
+    assert len(found) == 9
+    for case, ratios in found.items():
+        lowest = " | ".join(min(column) for column in zip(*ratios, strict=True))
+        assert f"| {case} | {lowest} |" in plain(TEXT)
+
+
+@pytest.mark.parametrize(
+    ("said", "numbers"),
+    [
+        ("images of {} to {} pixels", conv_layers.SIDES),
+        ("A memory-mapped array of {} MB or more", (LARGE >> 20,)),
+    ],
+)
+def test_a_number_is_that_of_the_code(said, numbers):
+    assert said.format(*numbers) in plain(TEXT)
 
 
 def test_the_steps_say_with_what_they_were_measured():

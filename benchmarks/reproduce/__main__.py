@@ -1,10 +1,11 @@
-"""The list: what `python -m benchmarks.reproduce.NAME` measures again, and how long it took last time."""
+"""The list: what measures each table again, and how long that took last time, where it was noted."""
 
 from __future__ import annotations
 
 import ast
 import json
 import pkgutil
+import re
 import signal
 from pathlib import Path
 
@@ -43,12 +44,25 @@ def minutes(name: str) -> str:
     return "time not noted" if seconds is None else f"about {max(1, round(seconds / 60))} min"
 
 
+def others() -> list[tuple[str, str]]:
+    """(name, command) of each table that another script measures, which it names."""
+    found = []
+    for path in sorted(RESULTS.glob("*.md")):
+        command = re.search(r"`(python -m benchmarks[^`]*)`", path.read_text(encoding="utf-8"))
+        if command and path.stem not in names():
+            found.append((path.stem, command[1]))
+    return found
+
+
 def main() -> int:
     print(
         "The published numbers, measured again: python -m benchmarks.reproduce.NAME [--quick] [--save]\n"
     )
     for name in names():
         print(f"{name:<20}{minutes(name):<18}{what(name)}")
+    print("\nThe other tables in benchmarks/results, by what measured them:\n")
+    for table, command in others():
+        print(f"{table:<38}{command}")
     return 0
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import busy_seconds, machine
@@ -15,7 +17,10 @@ from nanoae.backend.blas import openblas
 
 def options(description: str | None, seeds: int = 3) -> argparse.ArgumentParser:
     """The options of every claim; a module may add its own."""
-    parser = argparse.ArgumentParser(description=(description or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.reproduce.{Path(sys.argv[0]).stem}",
+        description=(description or "").split("\n\n")[0],
+    )
     parser.add_argument(
         "--quick", action="store_true", help="a smoke test on a few rows: seconds, and no results"
     )
