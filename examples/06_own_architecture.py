@@ -1,7 +1,7 @@
 """Your own architecture: any layers, your own learning rate over time, early stopping, a callback, save and load.
 
 `encoder=[...]` ends in the code, `decoder=[...]` in the output: with loss="bce" that is a logit, because the sigmoid is
-part of the loss. Each Linear is told only its outputs; the inputs follow from the layer before.
+part of the loss. Each Linear is given only its outputs; the inputs follow from the layer before.
 
 The learning rate climbs for 100 steps (Adam's first averages are of few gradients, so its first steps are wild) and
 then falls along half a cosine. Dropout is on in training only: at first the training loss is the larger one.

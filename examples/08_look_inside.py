@@ -69,6 +69,6 @@ for name, ae in models.items():
         weight_images(args.out / f"08_weights_{name}.png", W, data.shape, title=f"What the units look for: {name}"),
     )
 
-print("figure:", image_rows(args.out / "08_noisy.png", rows, data.shape, title="Noisy images, given back"))
+print("figure:", image_rows(args.out / "08_noisy.png", rows, data.shape, title="Noisy images, reconstructed"))
 print("figure:", code_histogram(args.out / "08_codes.png", codes))
 print("figure:", loss_curves(args.out / "08_loss.png", losses, ylabel="BCE", title="Loss in training"))

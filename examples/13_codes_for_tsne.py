@@ -5,7 +5,7 @@ neighbour, it asks the rows, and where these are noisy, it maps the noise. An au
 noise off keeps in its code what the images are: on the codes, the map is one of digits. Without noise, it gains little.
 
 Of drawn digits with as much noise as ink, two numbers: the share of an image's 10 nearest on the map that are the same
-digit (nobody told t-SNE the digits), and that are among its 10 nearest by the pixels *without* noise.
+digit (t-SNE knows nothing of the digits), and that are among its 10 nearest by the pixels *without* noise.
 
 13_NAME.png    the map, coloured by the digits; 13_images.png some images, and the autoencoder's idea of them
 """

@@ -1,10 +1,10 @@
-"""Draw a seven: a conditional variational autoencoder is told which digit it sees, and draws the one it is asked for.
+"""Draw a seven: a conditional variational autoencoder sees digits with their labels, and draws the one asked for.
 
 The label stands beside the image and beside the code. So the code need not tell which digit it is, and is left with how
 it is written: slant, width, height and weight. The same code with another label is another digit by the same hand.
 
 These digits were drawn by a program that knows each one's hand, so this can be measured: how much of the hand does a
-linear map find in the code? Nearly all where the digit is told; half where the code has to tell the digit, too.
+linear map find in the code? Nearly all where the label is given; half where the code has to say the digit, too.
 
 16_drawn.png        a row for each digit asked for, from new codes
 16_same_hand.png    a row for each code: the same for all ten digits

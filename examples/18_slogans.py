@@ -1,6 +1,6 @@
 """Slogans: a variational autoencoder of text. It reads lines, and then says what nobody wrote.
 
-A GRU reads a line word by word; its last state becomes a code, a Gaussian in 32 dimensions. A second GRU is told the
+A GRU reads a line word by word; its last state becomes a code, a Gaussian in 32 dimensions. A second GRU is given the
 code, the keyword and the word before, and gives scores to all the words that may come next. With the loss of a VAE the
 codes fill the space around 0, so that any point of it is a line: drawn at random, or on the way between two lines.
 
@@ -56,8 +56,9 @@ for line in model.inverse_transform(way, [args.keyword] * 6):
     print(f"  {line}")
 
 # ---- is it a good model?
-told = model.evaluate(lines[held], keywords[held])
+results = model.evaluate(lines[held], keywords[held])
 print(
-    f"\n600 lines it has not seen: log p >= {told['elbo']:.1f} nats a line, {told['kl']:.1f} of them through "
-    f"{told['active_units']} units of the code;\n{told['token_accuracy']:.0%} of the words come back in their place"
+    f"\n600 lines it has not seen: log p >= {results['elbo']:.1f} nats a line, {results['kl']:.1f} of them through "
+    f"{results['active_units']} units of the code;\n"
+    f"{results['token_accuracy']:.0%} of the words are reconstructed in their place"
 )

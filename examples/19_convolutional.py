@@ -1,11 +1,11 @@
 """Convolutions: one small window of weights, used at every place of the image, in layers of your own.
 
 A dense layer has a weight from every pixel to every unit. A convolution meets a stroke with the same few weights
-wherever it is, and what it learns in one place it knows in all. Images (N, 1, 8, 8) go in and come back in that shape;
+wherever it is, and what it learns in one place it knows in all. Images (N, 1, 8, 8) are reconstructed in that shape;
 `encoder` and `decoder` are lists of layers, and `summary` tells the shapes between them.
 
 Without lists ConvAutoencoder has the published layers for 28 x 28, those of `nanoae train --preset conv-2d` on MNIST.
-A callback sees the model after each epoch; here it collects what comes back, for the figure. About 3 s.
+A callback sees the model after each epoch; here it collects reconstructions, for the figure. About 3 s.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
 The detector learns from images of one digit, as they were written. On half of the test images of that digit a defect is
 drawn: in a short stroke black and white are swapped. The autoencoder gives every image back as it ought to look; what
-does not come back is where the defect is. About 3 s on the digits of the package; a minute where MNIST is found.
+is not reconstructed is where the defect is. About 3 s on the digits of the package; a minute where MNIST is found.
 
 20_defects.png   images with a defect, and each pixel's share of the score: red is brighter than it should be
 20_roc.png       how many defects are found at how many false alarms: by the autoencoder, and by PCA

@@ -2,7 +2,7 @@
 
 After each epoch nanoae calls  callback(trainer, row)  with row = {"epoch": 1, "loss": 0.08, "val_loss": 0.07}; where it
 returns True, the training stops. Everything else is the tracker's. `trainer.model` is the estimator: its settings and,
-at the end, its file belong into the log, too. A tracker that is not installed is told in one line.
+at the end, its file belong into the log, too. A tracker that is not installed is named in one line.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Profiles: rows of a table, given back, as a panel of lines each."""
+"""Profiles: rows of a table and their reconstructions, as a panel of lines each."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from nanoae.plot.labels import Labels
 from nanoae.report.codes import Codes
 from nanoae.report.rows import SHOWN, Picture
 
-BLOCK = 4096  # rows that are given back at a time
+BLOCK = 4096  # rows that are reconstructed at a time
 
 
 class Measured:
