@@ -399,6 +399,17 @@ def test_labels_that_may_mean_the_same_are_told():
         model.score(X, column(["yes", "no"]))
 
 
+def test_the_command_tells_it_once(tmp_path, capsys):
+    rows = [
+        f"{x:.3f},{label}" for x, label in zip(X[:, 0], column(["Yes", "yes", "no"]), strict=True)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["x,y", *rows]))
+    out = ["--out", str(tmp_path / "run"), "--epochs", "1", "--quiet", "--no-figures"]
+    network = ["--classify", "--stacked", "2", "--pretrain-epochs", "1"]
+    assert main(["train", "--data", str(tmp_path / "t.csv"), "--label", "y", *network, *out]) == 0
+    assert capsys.readouterr().err.count("'Yes' and 'yes' are two classes") == 1
+
+
 @pytest.mark.parametrize(
     ("learned", "judged"),
     [([0, 1], ["c0", "c1"]), (["a", "b"], [0, 1]), (["a", "b"], [True, False])],

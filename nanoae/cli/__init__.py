@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import re
 import sys
@@ -143,7 +144,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.simplefilter("ignore", RuntimeWarning)
         # PCA's error stands beside the result
         warnings.simplefilter("ignore", nanoae.UnderfitWarning)
-        warnings.showwarning = lambda message, *_, **__: log_error(f"warning: {message}")  # type: ignore[assignment]
+        tell_once = functools.cache(lambda text: log_error(f"warning: {text}"))
+        warnings.showwarning = lambda message, *_, **__: tell_once(str(message))  # type: ignore[assignment]
         quiet = False
         try:
             group = process_group()
