@@ -146,10 +146,9 @@ def check_scale(who: str, learned: Sequence[Any], x: np.ndarray) -> None:
         return
     x = np.asarray(x[:LOOK])
     most = np.fmax.reduce(x, axis=None)
-    kinds = {kind, x.dtype.name}
     if shares:
         odd = most >= COUNTS and x.min() >= 0 and whole(x)
-    elif kinds == PIXELS:
+    elif {kind, x.dtype.name} == PIXELS:
         odd = max(most, high) > WHITE[0]
     else:
         odd = most <= 1 and x.min() >= -1 and not whole(x)
@@ -159,7 +158,7 @@ def check_scale(who: str, learned: Sequence[Any], x: np.ndarray) -> None:
     hint = way_to(-1 if low < 0 else 0, 1, most) if shares else ""
     expected = f"rows on the scale that fit saw, {seen}"
     message = f"{who}: expected {expected}, got {range_of(x)}. Bring them to one scale{hint}."
-    if kinds & PIXELS:
+    if {kind, x.dtype.name} & PIXELS:
         raise ValueError(message)
     warnings.warn(message, stacklevel=5)
 
