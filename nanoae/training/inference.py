@@ -7,6 +7,7 @@ is (backend/recorded.py), for each number of rows and each thread, and done agai
 from __future__ import annotations
 
 import weakref
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,9 @@ from nanoae.engine.network import Sequential
 from nanoae.training.fusion import LinearActivation, fuse, has_methods, is_plain_linear
 
 MOST = 64  # recordings of a thread, each for another number of rows: beyond that it starts afresh
-# Settings that can be compared; a file has numbers for NumPy's, and tuples for lists and arrays.
-SIMPLE = (bool, int, float, str, type(None), np.generic, tuple, Configurable)
+# Settings that are all there is to know of a layer; what some hold may change.
+CHANGING = (list, np.ndarray)
+SIMPLE = (bool, int, float, str, type(None), np.generic, tuple, Configurable, *CHANGING)
 
 KNOWN: weakref.WeakKeyDictionary[Sequential, dict[Any, Inference]] = weakref.WeakKeyDictionary()
 
@@ -42,9 +44,12 @@ class Inference(Reused):
     fused = ThreadLocal()
     predict = ThreadLocal()  # else the loss's `predict`, where it does anything
     recordings = ThreadLocal()  # (rows, type) -> the recording, its x, its y
-    watched = ThreadLocal()  # where the settings stand that these are good for
-    arrays = ThreadLocal()  # and where what was learned does
-    settings = ThreadLocal()  # which those are
+    watched = (
+        ThreadLocal()
+    )  # where the settings that these are good for stand, and what was learned
+    seen = ThreadLocal()  # the objects there
+    lists = ThreadLocal()  # those of the settings that may change, and
+    held = ThreadLocal()  # what they held
     recordable = ThreadLocal()  # whether a recording would be good for anything
 
     def __init__(self, network: Sequential, start: int, stop: int | None, loss: Loss | None):
@@ -56,7 +61,7 @@ class Inference(Reused):
         self.loss = loss
 
     def __call__(self, x: Array, out: np.ndarray) -> None:
-        if self.settings is None or self.settings != now(self.watched, self.arrays):
+        if self.seen is None or self.changed():
             self.start_afresh()
         host = isinstance(x, np.ndarray)
         if self.recordable and 0 < x.size <= self.ops.most_recorded:
@@ -104,14 +109,22 @@ class Inference(Reused):
         self.recordings[len(x), x.dtype] = recording, rows, y
         return y
 
+    def changed(self) -> bool:
+        """Whether a setting, or what was learned, is not what it was."""
+        as_seen = all(map(is_, now(self.watched), self.seen))
+        return not as_seen or contents(self.lists) != self.held
+
     def start_afresh(self) -> None:
         """Whoever changes a layer's settings, or puts other arrays in place of what it learned, is to see it."""
         losses = [] if self.loss is None else [self.loss]
         parts = inside([*self.layers, *losses])
-        self.watched = [(vars(part), name) for part in parts for name in watched_of(part)]
+        settings = [(vars(part), watched_of(part)) for part in parts]
         learned = [part for part in parts if isinstance(part, Layer)]
         arrays = [named for layer in learned for named in (layer.params, layer.state)]
-        self.arrays = [named for named in arrays if named]
+        self.watched = settings + [(named, tuple(named)) for named in arrays if named]
+        self.seen = now(self.watched)
+        self.lists = [value for value in now(settings) if isinstance(value, CHANGING)]
+        self.held = contents(self.lists)
         layers = self.layers
         loss = self.loss
         self.predict = None
@@ -122,8 +135,7 @@ class Inference(Reused):
                 self.predict = None
         self.fused = fuse(self.network, layers)
         self.recordings = {}
-        self.settings = now(self.watched, self.arrays)
-        simple = all(isinstance(value, SIMPLE) for value in self.settings)
+        simple = all(isinstance(value, SIMPLE) for value in now(settings))
         self.recordable = simple and all(map(known, parts))
 
 
@@ -146,17 +158,17 @@ def watched_of(part: Configurable) -> tuple[str, ...]:
     return *methods, *arguments(kind)  # type: ignore[arg-type]
 
 
-def now(watched: list[tuple[dict[str, Any], str]], arrays: list[dict[str, Array]]) -> list[Any]:
-    """The settings, and which arrays these are: a recording keeps its own, so that no other has their id."""
+def now(watched: list[tuple[dict[str, Any], tuple[str, ...]]]) -> list[Any]:
+    """The settings and arrays that stand there."""
     found: list[Any] = []
-    for named in arrays:
-        found += map(id, named.values())
-    for own, name in watched:
-        value = own.get(name)
-        if isinstance(value, np.ndarray):
-            value = value.tolist()
-        found.append(tuple(value) if isinstance(value, list) else value)
+    for own, names in watched:
+        found += map(own.get, names)
     return found
+
+
+def contents(lists: list[Any]) -> list[Any]:
+    """What lists and arrays hold."""
+    return [[*value] if isinstance(value, list) else value.tolist() for value in lists]
 
 
 def known(part: Configurable) -> bool:
