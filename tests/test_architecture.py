@@ -21,6 +21,12 @@ WALK = [  # (depth, file, function)
 ]
 
 
+def test_every_class_of_an_autoencoder_is_on_the_page_in_their_order():
+    rows = re.findall(r"^\| `(\w+)` \| `([\w/]+)\.py` \|", PAGE, re.MULTILINE)
+    classes = [(kind.__name__, kind.__module__) for kind in nanoae.Autoencoder.__mro__[-2::-1]]
+    assert classes == [(name, f"nanoae.{file.replace('/', '.')}") for name, file in rows]
+
+
 def test_every_room_is_on_the_page():
     assert set(ROOMS) == {path.parent.name for path in ROOT.glob("*/__init__.py")}
 
