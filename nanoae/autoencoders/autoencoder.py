@@ -17,6 +17,7 @@ from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.scaled import reconstruction_errors
 from nanoae.autoencoders.underfit import compare_with_pca
 from nanoae.autoencoders.weights import FEW
+from nanoae.backend import Shape
 from nanoae.configurable import Self
 from nanoae.training.evaluation import evaluate
 
@@ -32,7 +33,7 @@ class Autoencoder(Mirrored):
     """
 
     @transactional
-    def build(self, input_shape: int | tuple[int, ...]) -> Self:
+    def build(self, input_shape: int | Shape) -> Self:
         """Make the untrained network for examples of a shape, D or (C, H, W): for `summary`, a gradient check, or
         `partial_fit`."""
         shape = tuple(np.atleast_1d(input_shape).tolist())
@@ -110,7 +111,11 @@ class Autoencoder(Mirrored):
 
     def _watched(self, validation_data: Any) -> Examples | None:
         """Rows that the user gives to watch the loss on."""
-        self._check_alone(validation_data)
+        if isinstance(validation_data, tuple):
+            raise ValueError(
+                f"{type(self).__name__}: expected validation_data=rows (M, D), which are their own targets, got a "
+                f"tuple of {len(validation_data)}. Leave the targets out."
+            )
         return None if validation_data is None else Examples(self._check_targets(validation_data))
 
     @restored

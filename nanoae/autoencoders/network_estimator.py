@@ -103,14 +103,6 @@ class NetworkEstimator(Shown):
     def _pretrain(self, examples: Examples) -> None:
         """What is learned before the network is trained as a whole: here, nothing."""
 
-    def _check_alone(self, validation_data: Any) -> None:
-        """ValueError for a pair of rows and something else."""
-        if isinstance(validation_data, tuple):
-            raise ValueError(
-                f"{type(self).__name__}: expected validation_data=rows (M, D), which are their own targets, got a "
-                f"tuple of {len(validation_data)}. Leave the targets out."
-            )
-
     def _rows_and_labels(self, validation_data: Any, what: str) -> tuple[Any, ...]:
         """(rows, their labels), given as validation_data; ValueError for anything else. what: the labels' name."""
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:

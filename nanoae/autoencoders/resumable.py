@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 from nanoae.training.checkpoint import Checkpoints
@@ -42,23 +43,20 @@ def resumable(fit: Callable[..., R]) -> Callable[..., R]:
                 "go on from."
             )
         group = process_group()
-        if group is not None and not group.fitting:
-            with group.fit():
-                return whole(self, *args, checkpoint_dir=checkpoint_dir, resume=resume, **kwargs)
-        if checkpoint_dir is None or not first_rank():
+        with ExitStack() as held:
+            if group is not None and not group.fitting:
+                held.enter_context(group.fit())
+            if checkpoint_dir is not None and first_rank():
+                checkpoints = checkpoint_dir
+                if not isinstance(checkpoints, Checkpoints):
+                    checkpoints = Checkpoints(checkpoint_dir)
+                if not checkpoints.open:  # else they are those of a fit that this one is a part of
+                    model = {"class": type(self).__name__, **self.get_params(deep=False)}
+                    held.enter_context(heeded())
+                    held.enter_context(checkpoints.opened(model, resume))
+                self.open_checkpoints = checkpoints
+                held.callback(setattr, self, "open_checkpoints", None)
             return fit(self, *args, **kwargs)
-        given = checkpoint_dir
-        if not isinstance(given, Checkpoints):
-            given = Checkpoints(given)
-        if given.open:  # of a fit that this one is a part of
-            self.open_checkpoints = given
-            try:
-                return fit(self, *args, **kwargs)
-            finally:
-                self.open_checkpoints = None
-        model = {"class": type(self).__name__, **self.get_params(deep=False)}
-        with heeded(), given.opened(model, resume):
-            return whole(self, *args, checkpoint_dir=given, **kwargs)
 
     signature = inspect.signature(fit)
     own = inspect.signature(whole, follow_wrapped=False).parameters

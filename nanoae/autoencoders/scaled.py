@@ -26,6 +26,7 @@ from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.autoencoders.plan import AUTO, fills_unit, looked_at
 from nanoae.autoencoders.saved import Packed
 from nanoae.autoencoders.weights import drawn, own_order
+from nanoae.backend import Shape
 from nanoae.blocks import blocks
 from nanoae.configurable import to_config
 from nanoae.data import scaling as scalers
@@ -70,7 +71,7 @@ class Scaled(Estimator):
         """Between which numbers X has to lie, on its scale: low and high, or arrays of them."""
         return -np.inf, np.inf
 
-    def channels(self, shape: tuple[int, ...]) -> int:
+    def channels(self, shape: Shape) -> int:
         """How many scales an example of that shape has: one for each column, or for each channel of an image."""
         return shape[0] if len(shape) in (1, 3) else 1
 

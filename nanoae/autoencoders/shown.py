@@ -9,6 +9,7 @@ import numpy as np
 from nanoae.autoencoders.plan import settings_text
 from nanoae.autoencoders.reach import output_range
 from nanoae.autoencoders.trained import Trained
+from nanoae.backend import Shape
 from nanoae.columns import columns
 from nanoae.engine.layers import batch_of
 from nanoae.engine.network import Sequential
@@ -72,7 +73,7 @@ class Shown(Trained):
         X: Any = None,
         y: Any = None,
         *,
-        shape: tuple[int, ...] | None = None,
+        shape: Shape | None = None,
         ax: Any = None,
         **extra: Any,
     ) -> Any:

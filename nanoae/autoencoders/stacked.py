@@ -25,6 +25,7 @@ from nanoae.autoencoders.plan import AUTO
 from nanoae.autoencoders.saved import Fact
 from nanoae.autoencoders.trained import Trained
 from nanoae.autoencoders.underfit import part_of_another
+from nanoae.backend import Shape
 from nanoae.engine.activations import Sigmoid, activation
 from nanoae.engine.layers import Layer, Noisy
 from nanoae.rows import Rows, by_blocks, stored
@@ -112,7 +113,7 @@ class Stacked(NetworkEstimator):
         value = self.part(parameter)
         return value[i] if isinstance(value, (list, tuple)) else value
 
-    def _build(self, input_shape: tuple[int, ...], state: list[np.ndarray] | None = None) -> None:
+    def _build(self, input_shape: Shape, state: list[np.ndarray] | None = None) -> None:
         super()._build(input_shape, state)
         if state is None:
             self.pretrain_history_: list[dict[str, list[float]]] = []

@@ -23,6 +23,7 @@ from nanoae.autoencoders.saved import Packed
 from nanoae.autoencoders.table_losses import Mixed
 from nanoae.autoencoders.warm_start import WarmStart
 from nanoae.autoencoders.weights import counted
+from nanoae.backend import Shape
 from nanoae.data.cell import objects
 from nanoae.data.encoder import TableEncoder
 from nanoae.data.table import Table, has_text
@@ -97,7 +98,7 @@ class Tabular(WarmStart, Generative):
     def _fits(self, X: Any) -> bool:
         return self.table_encoder_ is not None or super()._fits(X)
 
-    def record_schema(self, shape: tuple[int, ...], names: Any = None, units: Any = ()) -> None:
+    def record_schema(self, shape: Shape, names: Any = None, units: Any = ()) -> None:
         super().record_schema(shape, names, units)
         if self.table_encoder_ is not None:
             self.feature_names_in_ = objects(self.table_encoder_.names_)

@@ -32,6 +32,7 @@ from nanoae.autoencoders.vocabulary import (
     unseen,
 )
 from nanoae.autoencoders.weights import FEW
+from nanoae.backend import Shape
 from nanoae.blocks import blocks
 from nanoae.configurable import Self
 from nanoae.data.field import MISSING
@@ -104,7 +105,7 @@ class TextVAE(Variational):
 
     # ---------------------------------------------------------------- building
 
-    def _layers(self, input_shape: tuple[int, ...]) -> tuple[list[Layer], list[Layer]]:
+    def _layers(self, input_shape: Shape) -> tuple[list[Layer], list[Layer]]:
         embedding = Embedding(len(self.vocabulary_), self.embedding_size)
         code = [
             embedding,

@@ -61,12 +61,7 @@ def run(args: argparse.Namespace) -> int:
         data = data_options.read(args, words=True)
         base = settings.build_model(args, data)
         base.set_params(validation_fraction=base.validation_fraction or VALIDATION)
-        unfair = UNFAIR | {"batch_size"} if base.new_loss().reduction == "sum" else UNFAIR
-        for name in unfair & grid.keys():
-            raise ValueError(
-                f"--grid: expected settings to compare by their validation loss, got {name}, which makes it another "
-                "quantity, or one of other rows."
-            )
+        check_comparable(grid, base)
         combinations = [
             dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
         ]
@@ -110,6 +105,19 @@ def run(args: argparse.Namespace) -> int:
         if code == 0:
             resume.remove(folder)
     return code
+
+
+def check_comparable(grid: Iterable[str], base: NetworkEstimator) -> None:
+    """ValueError for a setting whose values no validation loss compares."""
+    unfair = UNFAIR
+    if base.new_loss().reduction == "sum":
+        unfair = UNFAIR | {"batch_size"}
+    for name in grid:
+        if name in unfair:
+            raise ValueError(
+                f"--grid: expected settings to compare by their validation loss, got {name}, which makes it another "
+                "quantity, or one of other rows."
+            )
 
 
 def variant(base: NetworkEstimator, combination: dict[str, Any]) -> NetworkEstimator:
@@ -174,32 +182,34 @@ def search(
 
     log_row(*combinations[0], "validation loss", "epochs", "seconds")
     for combination, model in zip(combinations, models, strict=False):
-        losses: list[float] = []
-        seconds = 0.0
-        loss = None
-        remark = "diverged"
-        interrupted = False
+        interrupted = not isinstance(model, NotFiniteError) and model.interrupted_
+        if interrupted and best is not None:
+            break
+        loss, epochs, seconds = judged(model)
+        remark = ""
         if isinstance(model, NotFiniteError):
+            remark = "diverged"
             failure = model
-        else:
-            interrupted = model.interrupted_
-            if interrupted and best is not None:
-                break
-            losses = model.history_.get("val_loss", [])
-            seconds = sum(model.history_["seconds"])
-            judged = losses[-1:] if model.as_built.patience is None else losses
-            loss = min(filter(math.isfinite, judged), default=None)
-            remark = ""
-            if best is None or (loss is not None and loss < lowest):
-                remark = "better"
-                best = model
-                lowest = math.inf if loss is None else loss
-        row = {"validation_loss": loss, "epochs": len(losses), "seconds": round(seconds, 2)}
+        elif best is None or (loss is not None and loss < lowest):
+            remark = "better"
+            best = model
+            lowest = math.inf if loss is None else loss
+        row = {"validation_loss": loss, "epochs": epochs, "seconds": round(seconds, 2)}
         table.append({**combination, **row})
         shown = "-" if loss is None else f"{loss:.6g}"
-        log_row(*combination.values(), shown, len(losses), f"{seconds:.1f}", remark)
+        log_row(*combination.values(), shown, epochs, f"{seconds:.1f}", remark)
         if interrupted:
             break
     if best is None:
         raise failure
     return best, table
+
+
+def judged(model: NetworkEstimator | NotFiniteError) -> tuple[float | None, int, float]:
+    """(the validation loss of the weights that were kept, None where it is not finite; epochs; seconds)."""
+    if isinstance(model, NotFiniteError):
+        return None, 0, 0.0
+    losses = model.history_.get("val_loss", [])
+    kept = losses[-1:] if model.as_built.patience is None else losses
+    loss = min(filter(math.isfinite, kept), default=None)
+    return loss, len(losses), sum(model.history_["seconds"])

@@ -6,10 +6,12 @@ import html
 import math
 from collections.abc import Mapping, Sequence
 
+from nanoae.plot.axes import PALETTE
+
 WIDTH = 320
 HEIGHT = 120
-COLOURS = {"loss": "#3f90da", "val_loss": "#ffa90e"}
 WORDS = {"loss": "training loss", "val_loss": "validation loss"}
+COLOURS = dict(zip(WORDS, PALETTE, strict=False))
 
 
 def table_and_curve(title: str, summary: str, history: Mapping[str, Sequence[float]]) -> str:
