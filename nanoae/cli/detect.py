@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import os
+from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ def add_to(commands) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Namespace) -> int:
     check(args)
     ignored = data_options.listed(args.ignore)
     kept = () if args.model is None else tuple(models.kept(args)["ignore"])
@@ -128,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def write_judged(
-    args: argparse.Namespace,
+    args: Namespace,
     detector: AnomalyDetector,
     parts: Callable[[], Iterator[Part]],
     summary: list[str],
@@ -164,7 +164,7 @@ def write_judged(
     summary.append(f"written to {args.out}")
 
 
-def check(args: argparse.Namespace) -> None:
+def check(args: Namespace) -> None:
     """ValueError for options that do not go together, or would write over what is read."""
     for option, other in (
         ("score", "out"),
@@ -216,7 +216,7 @@ def same_file(a: Path, b: Path) -> bool:
     return a.exists() and b.exists() and a.samefile(b)
 
 
-def new_detector(args: argparse.Namespace) -> AnomalyDetector:
+def new_detector(args: Namespace) -> AnomalyDetector:
     return AnomalyDetector(
         missing="mask",
         contamination=0.1 if args.contamination is None else args.contamination,
@@ -244,7 +244,7 @@ def judge(detector: AnomalyDetector, rows: Any, explain: bool) -> dict[str, Any]
     return columns
 
 
-def threshold(args: argparse.Namespace) -> Threshold | None:
+def threshold(args: Namespace) -> Threshold | None:
     """The rule that the options ask for; None: by contamination."""
     if args.mad is not None:
         return MAD(args.mad)

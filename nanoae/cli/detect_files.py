@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import warnings
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def are_numbers(*paths: Path | None) -> bool:
 
 
 def numbers_of(
-    args: argparse.Namespace,
+    args: Namespace,
     ignored: Names,
     kept: Names,
     detector: AnomalyDetector,
@@ -76,7 +76,7 @@ def numbers_of(
 
 
 def tables_of(
-    args: argparse.Namespace,
+    args: Namespace,
     ignored: Names,
     kept: Names,
     detector: AnomalyDetector,
@@ -113,7 +113,7 @@ def tables_of(
     return detector, about, ignored, parts
 
 
-def opened(path: Path | None, args: argparse.Namespace) -> TableParts | None:
+def opened(path: Path | None, args: Namespace) -> TableParts | None:
     if path is None:
         return None
     return TableParts(path, data_options.limit(args), **data_options.text_format(args))
@@ -135,7 +135,7 @@ def check_rows(train: Any, new: Table) -> None:
         encoder.transform(new)
 
 
-def learn(args: argparse.Namespace, detector: AnomalyDetector, rows: Any) -> None:
+def learn(args: Namespace, detector: AnomalyDetector, rows: Any) -> None:
     """fit(rows); with --checkpoint-dir it goes on from where this command was stopped."""
     if args.checkpoint_dir is None:
         detector.fit(rows)
@@ -147,7 +147,7 @@ def learn(args: argparse.Namespace, detector: AnomalyDetector, rows: Any) -> Non
         raise
 
 
-def load_detector(args: argparse.Namespace, tables: bool = True) -> AnomalyDetector:
+def load_detector(args: Namespace, tables: bool = True) -> AnomalyDetector:
     """The detector of text tables, or of numbers alone, in --model."""
     path: Path = args.model
     detector = nanoae.load(path, limit=args.limit)

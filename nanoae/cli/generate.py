@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import math
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def add_to(commands) -> None:
     data_options.add_options(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Namespace) -> int:
     model = models.load(args)
     if not isinstance(model, Autoencoder):
         raise ValueError(
@@ -112,7 +112,7 @@ def chosen_condition(model: Configurable, text: str | None) -> dict[str, Any]:
     raise ValueError(f"--condition: expected {expected}, got {got}.{hint}")
 
 
-def draw(model: Autoencoder, args: argparse.Namespace, condition: dict[str, Any]) -> np.ndarray:
+def draw(model: Autoencoder, args: Namespace, condition: dict[str, Any]) -> np.ndarray:
     if args.manifold:
         return model.manifold(SIDE, **condition)
     if args.traverse:
@@ -122,7 +122,7 @@ def draw(model: Autoencoder, args: argparse.Namespace, condition: dict[str, Any]
     return model.sample(args.count, args.seed, args.temperature, **condition)
 
 
-def picture(path: Path, model: Autoencoder, args: argparse.Namespace, drawn: np.ndarray) -> None:
+def picture(path: Path, model: Autoencoder, args: Namespace, drawn: np.ndarray) -> None:
     """A grid of images, or curves of the first ten rows where a row is no image."""
     from nanoae import report
 

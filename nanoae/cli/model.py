@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import math
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -77,28 +77,28 @@ def file_of(path: Path) -> Path:
     return path / "model.npz" if path.is_dir() else path
 
 
-def model_path(args: argparse.Namespace) -> Path:
+def model_path(args: Namespace) -> Path:
     """The file of MODEL."""
     return file_of(args.model)
 
 
-def load(args: argparse.Namespace) -> Any:
+def load(args: Namespace) -> Any:
     """The estimator of MODEL."""
     return nanoae.load(model_path(args), backend=args.backend, limit=args.limit)
 
 
-def notes(args: argparse.Namespace) -> dict[str, Any]:
+def notes(args: Namespace) -> dict[str, Any]:
     """What was noted beside the model when it was saved."""
     return read_notes(model_path(args), args.limit)
 
 
-def trained_on(args: argparse.Namespace) -> TrainingSet | None:
+def trained_on(args: Namespace) -> TrainingSet | None:
     """What the model learned from; None where its file does not say."""
     with decoding(model_path(args), "nanoae model"):
         return TrainingSet.of_notes(notes(args))
 
 
-def kept(args: argparse.Namespace) -> dict[str, list[str]]:
+def kept(args: Namespace) -> dict[str, list[str]]:
     """What was noted of how the table was read that the model learned: "ignore", the columns that were left out, and
     "na", what was said to be missing."""
     with decoding(model_path(args), "nanoae model"):
@@ -107,7 +107,7 @@ def kept(args: argparse.Namespace) -> dict[str, list[str]]:
 
 
 def read(
-    args: argparse.Namespace,
+    args: Namespace,
     model: Any,
     trained: TrainingSet | None,
     in_order: bool = False,
@@ -119,7 +119,7 @@ def read(
     return trained.on_scale(data, args.maximum)
 
 
-def load_of_rows(args: argparse.Namespace) -> Any:
+def load_of_rows(args: Namespace) -> Any:
     """The estimator of MODEL, if it makes codes of rows; ValueError for one that other commands, or Python, use."""
     model = load(args)
     name = type(model).__name__
@@ -129,7 +129,7 @@ def load_of_rows(args: argparse.Namespace) -> Any:
     return model
 
 
-def evaluate(args: argparse.Namespace) -> int:
+def evaluate(args: Namespace) -> int:
     model = load_of_rows(args)
     trained = trained_on(args)
     try:
@@ -174,7 +174,7 @@ def evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
-def judged(args: argparse.Namespace, data: Dataset, trained: TrainingSet | None) -> tuple[str, str]:
+def judged(args: Namespace, data: Dataset, trained: TrainingSet | None) -> tuple[str, str]:
     """The split to judge, and in words which rows these are. All of a set that the model was not trained on: only where
     it was, or that is not known, or the set itself has test rows, these are put aside."""
     own = trained is not None and trained.holds(data)
@@ -194,7 +194,7 @@ def judged(args: argparse.Namespace, data: Dataset, trained: TrainingSet | None)
     return split, rows + where
 
 
-def encode(args: argparse.Namespace) -> int:
+def encode(args: Namespace) -> int:
     model = load_of_rows(args)
     data = read(args, model, trained_on(args), in_order=args.split == "all")
     check_output(args, (".npy", ".csv"))
@@ -206,7 +206,7 @@ def encode(args: argparse.Namespace) -> int:
     return 0
 
 
-def reconstruct(args: argparse.Namespace) -> int:
+def reconstruct(args: Namespace) -> int:
     model = load_of_rows(args)
     if not hasattr(model, "reconstruct"):
         raise ValueError(
@@ -237,7 +237,7 @@ def reconstruct(args: argparse.Namespace) -> int:
     return 0
 
 
-def check_output(args: argparse.Namespace, suffixes: Sequence[str]) -> None:
+def check_output(args: Namespace, suffixes: Sequence[str]) -> None:
     """An error where --out is what is read, or cannot be written, or of no known kind: before the work."""
     if args.out == STDOUT and ".csv" in suffixes:
         return

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import json
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def add_to(commands) -> None:
     data_options.add_options(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Namespace) -> int:
     path = models.model_path(args)
     out = args.out or path.with_name(
         "report.html" if path.name == "model.npz" else f"{path.stem}.html"
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     )
 
 
-def of_lines(args: argparse.Namespace, out: Path, model: TextVAE, config: dict[str, Any]) -> str:
+def of_lines(args: Namespace, out: Path, model: TextVAE, config: dict[str, Any]) -> str:
     """Writes the report of a text model; which lines it is about."""
     lines, keywords, which = lines_to_report(args, config)
     write_text_report(
@@ -76,7 +76,7 @@ def of_lines(args: argparse.Namespace, out: Path, model: TextVAE, config: dict[s
 
 
 def of_table(
-    args: argparse.Namespace,
+    args: Namespace,
     out: Path,
     model: AnomalyDetector,
     config: dict[str, Any],
@@ -100,7 +100,7 @@ def of_table(
 
 
 def of_rows(
-    args: argparse.Namespace,
+    args: Namespace,
     out: Path,
     model: NetworkEstimator,
     config: dict[str, Any],
@@ -124,7 +124,7 @@ REPORTS: tuple[tuple[type, Callable[..., str]], ...] = (
 
 
 def lines_to_report(
-    args: argparse.Namespace, config: dict[str, Any]
+    args: Namespace, config: dict[str, Any]
 ) -> tuple[list[str], list[str] | None, str]:
     """(lines, keywords, which these are): of --data all, of the run's own file those that it held out."""
     if args.data is not None:
@@ -141,7 +141,7 @@ def lines_to_report(
     return *learned, "the training lines: there are too few to hold any out"
 
 
-def title_of(args: argparse.Namespace) -> str:
+def title_of(args: Namespace) -> str:
     path = models.model_path(args)
     return path.resolve().parent.name if path.name == "model.npz" else path.stem
 
@@ -157,7 +157,7 @@ def config_of(path: Path) -> dict[str, Any]:
     return config
 
 
-def with_data_of(args: argparse.Namespace, config: dict[str, Any]) -> argparse.Namespace:
+def with_data_of(args: Namespace, config: dict[str, Any]) -> Namespace:
     """`args`, and where they do not name the data, the data options of the run's own command."""
     if args.data is not None:
         return args
@@ -166,7 +166,7 @@ def with_data_of(args: argparse.Namespace, config: dict[str, Any]) -> argparse.N
         raise ValueError(
             f"--data: expected the rows to report on, got none, and {args.model} does not say its own."
         )
-    parser = argparse.ArgumentParser(add_help=False)
+    parser = ArgumentParser(add_help=False)
     data_options.add_options(parser)
     command = [str(word) for word in config.get("command", [])]
     known, _ = parser.parse_known_args(command)
@@ -175,4 +175,4 @@ def with_data_of(args: argparse.Namespace, config: dict[str, Any]) -> argparse.N
         for name, value in vars(known).items()
         if vars(args).get(name) == parser.get_default(name)
     }
-    return argparse.Namespace(**{**vars(args), **given, "data": source})
+    return Namespace(**{**vars(args), **given, "data": source})

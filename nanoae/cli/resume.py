@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import shlex
 import shutil
 import signal
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +26,7 @@ LONGEST = 1 << 20  # bytes of a command
 WITH_IT = ("resume", "quiet", "run", "parser", "argv")
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: ArgumentParser) -> None:
     group = parser.add_argument_group(
         "stopping and going on", "a checkpoint is written after each epoch"
     )
@@ -41,7 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(parser=parser)
 
 
-def as_begun(args: argparse.Namespace) -> argparse.Namespace:
+def as_begun(args: Namespace) -> Namespace:
     """The options that the run in --resume was begun with; without it, `args` themselves."""
     run: Path | None = args.resume
     if run is None:
@@ -86,7 +86,7 @@ def read_command(path: Path) -> list[str]:
     return words
 
 
-def begin(args: argparse.Namespace, folder: Path) -> Path:
+def begin(args: Namespace, folder: Path) -> Path:
     """The folder of the run's checkpoints, with what `as_begun` needs."""
     if args.resume is None:
         (folder / FOLDER).mkdir()
@@ -95,7 +95,7 @@ def begin(args: argparse.Namespace, folder: Path) -> Path:
     return folder / FOLDER
 
 
-def checkpoints(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+def checkpoints(args: Namespace, folder: Path) -> dict[str, Any]:
     """What `fit` is to be given, for its checkpoints to be in `folder`."""
     return {
         "checkpoint_dir": Checkpoints(folder, args.checkpoint_steps, args.checkpoint_minutes),
@@ -104,7 +104,7 @@ def checkpoints(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def finish(
-    args: argparse.Namespace,
+    args: Namespace,
     folder: Path,
     model: Any,
     fit: Callable[..., None],
@@ -130,7 +130,7 @@ def stoppable(folder: Path) -> Iterator[Stop]:
         raise
 
 
-def ended(args: argparse.Namespace, folder: Path, stop: Stop, interrupted: bool) -> int:
+def ended(args: Namespace, folder: Path, stop: Stop, interrupted: bool) -> int:
     """The exit code of a training that has ended; says how to go on with one that was `interrupted`."""
     if not interrupted:
         return 0

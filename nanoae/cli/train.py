@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import math
 import sys
 import warnings
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def add_to(commands) -> None:
     )
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: ArgumentParser) -> None:
     """The options of `train`, which `tune` has too."""
     data_options.add_options(parser)
     settings.add_options(parser)
@@ -75,7 +75,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 # ---------------------------------------------------------------- the command
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Namespace) -> int:
     args = resume.as_begun(args)
     with run_folder(*place(args), resume=args.resume) as folder:
         data = data_options.read(args, words=True)
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
-def place(args: argparse.Namespace, suffix: str = "") -> tuple[Path, bool]:
+def place(args: Namespace, suffix: str = "") -> tuple[Path, bool]:
     """What `run_folder` is to make, by --out, --name, or the preset or data; --data has its default from here on."""
     args.data = args.data or (DATA if args.preset else "digits")
     if args.preset:
@@ -191,7 +191,7 @@ def board(folder: Path, model: Any, data: Dataset, test: Table) -> TensorBoard:
     return TensorBoard(folder, x, data_options.label_column(data.y_test), data.shape)
 
 
-def logger(args: argparse.Namespace) -> Callable[[str], None]:
+def logger(args: Namespace) -> Callable[[str], None]:
     if args.quiet:
         return lambda text: None
     return lambda text: print(text, flush=True)
