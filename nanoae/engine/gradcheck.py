@@ -49,10 +49,9 @@ class GradientCheck:
             y = layer.forward(self.inputs[-1], train=True)
             self.inputs.append(y.copy())
         self.net.freeze_noise(True)
-        if self.loss is None:
-            upstream = self.rng.standard_normal(self.inputs[-1].shape)
-            self.upstream = ops.to_device(upstream, self.net.dtype)
-        else:
+        upstream = self.rng.standard_normal(self.inputs[-1].shape)
+        self.upstream = ops.to_device(upstream, self.net.dtype)
+        if self.loss is not None:
             self.t = ops.to_device(self.t)
             self.loss.build(ops, self.net.dtype)
 
