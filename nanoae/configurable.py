@@ -244,11 +244,11 @@ def config_snapshot(value: Any, seen: set[int] | None = None) -> Any:
 
 def kinds_in(settings: Any) -> Iterator[type]:
     """The classes of the Configurables in what `config_snapshot` gave."""
-    if isinstance(settings, type):
-        yield settings
-    elif isinstance(settings, (list, tuple, dict)):
-        items = settings.values() if isinstance(settings, dict) else settings
-        for item in items:
+    items = settings.values() if isinstance(settings, dict) else settings
+    for item in items:
+        if isinstance(item, type):
+            yield item
+        elif isinstance(item, (list, tuple, dict)):
             yield from kinds_in(item)
 
 

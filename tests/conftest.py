@@ -1,5 +1,6 @@
 """What every test may ask for: a device, a precision, data, and a comparison that knows both."""
 
+import gc
 import importlib
 import os
 import pkgutil
@@ -39,6 +40,7 @@ LONG = {  # long trainings and differences of every element: for a real GPU, not
 
 
 BASES = {"Wrapping"}  # of losses around others
+gc.disable()  # until all tests are collected, which makes millions of objects that stay
 
 
 def everything(base):
@@ -62,12 +64,27 @@ EXAMPLES = {
 
 
 def pytest_collection_modifyitems(config, items):
-    """Without a GPU the tests that need one, a quarter of all, are left out before they are skipped one by one."""
+    """Left out before they are skipped one by one: without a GPU the tests that need one, a quarter of all, and what is
+    too long for its stand-in."""
     try:
         get_ops("cupy")
+        no_gpu = False
     except BackendError:
-        config.hook.pytest_deselected(items=[item for item in items if "gpu" in item.keywords])
-        items[:] = [item for item in items if "gpu" not in item.keywords]
+        no_gpu = True
+
+    def left_out(item):
+        standin = hasattr(item, "callspec") and item.callspec.params.get("ops") == "standin"
+        too_long = standin and item.function.__name__ in LONG
+        return too_long or (no_gpu and "gpu" in item.keywords)
+
+    config.hook.pytest_deselected(items=[item for item in items if left_out(item)])
+    items[:] = [item for item in items if not left_out(item)]
+
+
+def pytest_collection_finish():
+    """No collection of garbage walks what was imported and collected."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(
@@ -76,8 +93,6 @@ def pytest_collection_modifyitems(config, items):
 def ops(request, monkeypatch):
     """The primitives of each device in turn."""
     if request.param == "standin":
-        if request.function.__name__ in LONG:
-            pytest.skip("too long for the stand-in")
         monkeypatch.setattr(nanoae.backend, "_cupy_ops", standin_ops)  # what get_ops("cupy") gives
     try:
         return BACKENDS[request.param]()

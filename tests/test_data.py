@@ -155,7 +155,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", WHOLE)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_damage_is_an_error_that_names_the_file(folder, name, data):
     content = bytearray(WHOLE[name])

@@ -240,9 +240,9 @@ def test_fusion_changes_no_bit(ops, dtype, activation, loss):
         )
         net.build(5, ops, dtype, random_state=0)
         trainer = Trainer(
-            net, losses.get(loss), Adam(1e-2), batch_size=8, epochs=3, rows=30, fuse=fuse
+            net, losses.get(loss), Adam(1e-2), batch_size=8, epochs=2, rows=20, fuse=fuse
         )
-        x = ops.to_device(np.random.default_rng(1).random((30, 5)), dtype)
+        x = ops.to_device(np.random.default_rng(1).random((20, 5)), dtype)
         history = trainer.fit(x, validation=(x, None))
         y = ops.to_numpy(net.forward(x)).tobytes()
         return history["loss"], history["val_loss"], ops.to_numpy(net.theta).tobytes(), y

@@ -150,7 +150,9 @@ MODELS = {  # name -> a fitted estimator, and what it is asked about
     "PCA": (lambda: PCA(3).fit(TABLE), TABLE),
     "detector": (lambda: detector(holdout=0.2), TABLE),
     "detector of many": (
-        lambda: detector(scores=["standardised", "mahalanobis"], scaling=["gaussian", "none"]),
+        lambda: detector(
+            scores=["standardised", "mahalanobis"], scaling=["gaussian", "none"], holdout=0.2
+        ),
         TABLE,
     ),
     "cluster labels": (labelled, TABLE),

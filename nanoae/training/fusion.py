@@ -5,6 +5,7 @@ The plain layers stay as they are; `fuse(network)` is what the training loop run
 
 from __future__ import annotations
 
+import functools
 from typing import Any, TypeGuard
 
 from nanoae.backend import Array
@@ -102,8 +103,13 @@ NEED_NO_OUTPUT = (Linear, TiedLinear, Convolution, BatchNorm)
 
 def has_methods(part: object) -> bool:
     """Whether an object has a method of its own in place of its class's: then it is called as it comes."""
-    kind = type(part)
-    return any(callable(getattr(kind, name, None)) for name in vars(part))
+    own = methods(type(part))  # type: ignore[arg-type]
+    return not own.isdisjoint(vars(part))
+
+
+@functools.cache
+def methods(kind: type) -> frozenset[str]:
+    return frozenset(name for name in dir(kind) if callable(getattr(kind, name, None)))
 
 
 def is_plain_linear(layer: Layer | None) -> TypeGuard[Linear]:
