@@ -600,7 +600,7 @@ def bad_files(folder):
     [
         (("--data", "nan.csv", "--stacked", "2,1"), "nan.csv: expected a number in each cell"),
         (("--data", "inf.csv"), "got inf in row 6, column 'b'"),
-        (("--data", "hole.csv", "--classify", "--label", "c"), "got words or gaps"),
+        (("--data", "hole.csv", "--classify", "--label", "c"), "got words or gaps in b. "),
         (("--data", "tall.csv"), "row 6, column 'b', as (nearly) all are there, got 'tall'"),
         (("--data", "nan.npy"), "got nan in row 18, column 3 (counted from 1)"),
         (

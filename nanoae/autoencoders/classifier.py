@@ -30,6 +30,8 @@ class StackedClassifier(StackedPredictor):
 
     After fit: classes_ (K,), network_, history_ (the cross-entropy), pretrain_history_ (of each layer's autoencoder, a
     list), n_features_in_, interrupted_. `transform` gives the last hidden layer.
+
+    There is no warm_start: other labels may be other classes, for which the softmax has other weights.
     """
 
     _kind = "classifier"

@@ -57,7 +57,8 @@ class TextVAE(Variational):
 
     The loss of a line is in nats: the cross-entropy of its tokens and its end, plus beta KL(code ‖ prior).
 
-    Any number of threads may use a fitted one at once; `fit` wants it alone (`Estimator`).
+    Any number of threads may use a fitted one at once; `fit` wants it alone (`Estimator`). There is no warm_start:
+    other lines have other words, and the embedding and the softmax a row for each.
 
     After fit: network_, history_, code_size_, vocabulary_ (a Vocabulary), keywords_ (a tuple, empty where fit had
     none), n_features_in_ (the numbers in a row: BOS, tokens, EOS), interrupted_.

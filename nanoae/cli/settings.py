@@ -142,11 +142,22 @@ def has_gaps(data: Dataset) -> bool:
     return any(np.isnan(block).any() for x in floats for block in by_blocks(x))
 
 
+def not_of_numbers(data: Dataset) -> list[str]:
+    """The columns that hold words, or where there are none, gaps; as far as they have names."""
+    if data.encoder is None:
+        gaps = np.isnan(np.asarray(data.x_train)).any(axis=0)
+        return [name for name, gap in zip(data.columns or (), gaps, strict=False) if gap]
+    kinds = zip(data.encoder.names_, data.encoder.categories_, strict=True)
+    return [name for name, categories in kinds if categories is not None]
+
+
 def read_gaps(model: NetworkEstimator, data: Dataset) -> None:
     """Let the model learn a table with words and gaps; ValueError for one that cannot."""
     if "table_encoder" not in model.get_params(deep=False):
+        columns = ", ".join(not_of_numbers(data)) or "some columns"
         raise ValueError(
-            f"{data.name}: expected a number in each cell for {type(model).__name__}, got words or gaps. "
+            f"{data.name}: expected a number in each cell for {type(model).__name__}, got words or gaps in "
+            f"{columns}. "
             "Autoencoder alone takes them: leave out --conv, --stacked, --classify, --regress and such presets, or "
             "--ignore these columns."
         )
