@@ -140,6 +140,13 @@ def test_what_is_worse_than_pca_is_told():
     assert told[0].filename == __file__
 
 
+@pytest.mark.filterwarnings("default::nanoae.UnderfitWarning")
+def test_images_are_compared_too():
+    images = 2 * LEARNED[:400].reshape(-1, 8, 8, 1) - 1
+    with pytest.warns(nanoae.UnderfitWarning, match="ConvAutoencoder: .* PCA with 8 components"):
+        nanoae.ConvAutoencoder(8, epochs=1, random_state=0).fit(images)
+
+
 @pytest.mark.filterwarnings("error::nanoae.UnderfitWarning")
 @pytest.mark.parametrize(
     "parts",

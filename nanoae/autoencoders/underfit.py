@@ -40,21 +40,23 @@ class UnderfitWarning(UserWarning):
     """An autoencoder that PCA beats has learned too little, or from columns on different scales."""
 
 
+def flat(X: Any) -> np.ndarray:
+    """A row (D,) for each of X (N, ...)."""
+    return np.asarray(X).reshape(len(X), -1)
+
+
 def compare_with_pca(model: Any, learned: np.ndarray, watched: np.ndarray) -> None:
-    """Warn if PCA of the rows learned from (N, D) gives those watched (M, D) back better than `model` does, unless that
-    is a `part_of_another`; both as its network reads them. What is missing is the column's mean for both, and counts
+    """Warn if PCA of the rows learned from (N, ...) reconstructs those watched (M, ...) better than `model` does, unless
+    it is a `part_of_another`; both as its network reads them. What is missing is the column's mean for both, and counts
     for neither."""
     if PART.get():
         return
-    learned = np.asarray(learned[:MOST_ROWS])
-    watched = np.asarray(watched[:MOST_ROWS])
-    if (
-        learned.ndim != 2
-        or learned.shape[1] > MOST_COLUMNS
-        or model.code_size_ >= min(learned.shape)
-    ):
+    images = learned.ndim > 2
+    learned = flat(learned[:MOST_ROWS])
+    if learned.shape[1] > MOST_COLUMNS or model.code_size_ >= min(learned.shape):
         return
-    mine = float(model.error_as_read(watched).mean())
+    mine = float(model.error_as_read(np.asarray(watched[:MOST_ROWS])).mean())
+    watched = flat(watched[:MOST_ROWS])
     means = known_means(learned)
     learned = np.where(np.isnan(learned), means, learned)
     pca = PCA(model.code_size_).fit(learned)
@@ -66,7 +68,7 @@ def compare_with_pca(model: Any, learned: np.ndarray, watched: np.ndarray) -> No
     spread = learned.std(axis=0)
     if model.epochs != AUTO:
         hint = 'Leave epochs="auto", or train for longer'
-    elif model.table_encoder_ is None and spread.max() > 100 * np.median(spread):
+    elif not images and model.table_encoder_ is None and spread.max() > 100 * np.median(spread):
         hint = 'Use scaling="standard"'
     else:
         hint = "Widen hidden, or try another learning_rate"
