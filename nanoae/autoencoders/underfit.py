@@ -46,8 +46,8 @@ def flat(X: Any) -> np.ndarray:
 
 
 def compare_with_pca(model: Any, learned: np.ndarray, watched: np.ndarray) -> None:
-    """Warn if PCA of the rows learned from (N, ...) reconstructs those watched (M, ...) better than `model` does, unless
-    it is a `part_of_another`; both as its network reads them. What is missing is the column's mean for both, and counts
+    """Warn if PCA of the rows learned from (N, ...) reconstructs those watched (M, ...) better than `model`, unless it
+    is a `part_of_another`; both as its network reads them. What is missing is the column's mean for both, and counts
     for neither."""
     if PART.get():
         return
