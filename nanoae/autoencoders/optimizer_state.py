@@ -63,7 +63,7 @@ def trainer_of(model: Any) -> Trainer | None:
         warnings.warn(f"{name}: {reason}: partial_fit starts a new one", stacklevel=5)
         return None
     try:
-        model._trainer = restored(model, *found)
+        model._trainer = trainer_from(model, *found)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError) as error:
         raise ValueError(
             f"{name}: expected its optimizer's state in the file, got one that does not fit: {error!r:.200}"
@@ -71,7 +71,7 @@ def trainer_of(model: Any) -> Trainer | None:
     return model._trainer  # type: ignore[no-any-return]
 
 
-def restored(model: Any, facts: Facts, arrays: Arrays) -> Trainer:
+def trainer_from(model: Any, facts: Facts, arrays: Arrays) -> Trainer:
     network = model.network_
     _, noise = np.random.SeedSequence(**facts["seed"]).spawn(2)
     generator = network.ops.generator(noise)

@@ -77,7 +77,7 @@ def restored(method: F, settles: bool = False) -> F:
     """
 
     @functools.wraps(method)
-    def whole(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
         before = vars(self).copy()
         try:
             if settles:
@@ -88,7 +88,7 @@ def restored(method: F, settles: bool = False) -> F:
             vars(self).update(before)
             raise
 
-    return cast(F, whole)
+    return cast(F, wrapped)
 
 
 def transactional(fit: F) -> F:

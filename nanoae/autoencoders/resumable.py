@@ -30,7 +30,7 @@ def resumable(fit: Callable[..., R]) -> Callable[..., R]:
     """
 
     @functools.wraps(fit)
-    def whole(
+    def wrapped(
         self: Any,
         *args: Any,
         checkpoint_dir: Any = None,
@@ -59,7 +59,7 @@ def resumable(fit: Callable[..., R]) -> Callable[..., R]:
             return fit(self, *args, **kwargs)
 
     signature = inspect.signature(fit)
-    own = inspect.signature(whole, follow_wrapped=False).parameters
+    own = inspect.signature(wrapped, follow_wrapped=False).parameters
     parameters = [*signature.parameters.values(), own["checkpoint_dir"], own["resume"]]
-    whole.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    return whole
+    wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return wrapped

@@ -202,7 +202,6 @@ class StackedAutoencoder(Stacked, Autoencoder):
     sizes: Any = (1000, 500, 250, 30)
     _: KW_ONLY
     epochs: Any = parameter(AUTO, Auto(Whole(0)), "passes over the rows for the network as a whole")
-    code_activation: str = parameter("identity", ACTIVATION, "of the code")
     code_size: ClassVar[Any] = property(lambda self: self.sizes[-1])
     hidden: ClassVar[Any] = property(lambda self: self.sizes[:-1])
     encoder: ClassVar[None] = None

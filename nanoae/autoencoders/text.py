@@ -26,7 +26,7 @@ from nanoae.autoencoders.vocabulary import (
     UNITS,
     UNK,
     Vocabulary,
-    checked,
+    checked_lines,
     cleaned,
     some,
     unseen,
@@ -133,7 +133,7 @@ class TextVAE(Variational):
     def build(self, lines: Any, keywords: Any = None) -> Self:
         """The vocabulary of these lines and the untrained network for them: for `summary`, or a gradient check."""
         self.check_parameters()
-        lines, keywords = checked(lines, keywords)
+        lines, keywords = checked_lines(lines, keywords)
         self.vocabulary_ = Vocabulary.learn(lines, keywords, self.tokens, self.max_words)
         longest = max(len(self.vocabulary_.tokenize(line)) for line in lines)
         self.record_schema((min(longest, self.max_length) + 2,), None)
@@ -157,7 +157,7 @@ class TextVAE(Variational):
 
         Raises ValueError for what is no list of lines; NotFiniteError where training diverges.
         """
-        lines, keywords = checked(lines, keywords)
+        lines, keywords = checked_lines(lines, keywords)
         rows, weights = self._counted(lines, sample_weight, FEW)
         lines = np.array(lines, dtype=object)[rows].tolist()
         keywords = None if keywords is None else np.array(keywords, dtype=object)[rows].tolist()
@@ -182,7 +182,7 @@ class TextVAE(Variational):
     def _inputs(self, lines: Any, keywords: Any = None) -> np.ndarray:
         """The rows of a user's lines, (N, T + 1), once their keywords are known to be known."""
         self.check_fitted()
-        lines, keywords = checked(lines, keywords)
+        lines, keywords = checked_lines(lines, keywords)
         return self.vocabulary_.encode(lines, self._known(keywords), self.n_features_in_)
 
     def _known(self, keywords: Sequence[str] | None) -> list[str] | None:
@@ -221,8 +221,6 @@ class TextVAE(Variational):
 
     def reconstruct(self, lines: Any, keywords: Any = None) -> list[str]:
         """The reconstructions of lines (N): encoded, then decoded greedily."""
-        self.check_fitted()
-        lines, keywords = checked(lines, keywords)
         return self.inverse_transform(self._encode(lines, keywords=keywords), keywords)
 
     def generate(

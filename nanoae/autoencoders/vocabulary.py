@@ -111,7 +111,7 @@ class Vocabulary:
         return lines
 
 
-def checked(lines: Any, keywords: Any) -> tuple[list[str], list[str] | None]:
+def checked_lines(lines: Any, keywords: Any) -> tuple[list[str], list[str] | None]:
     """Lines and keywords, composed (NFC) and with single spaces; ValueError where they are not as many full texts."""
     lines = cleaned("lines", lines)
     keywords = None if keywords is None else cleaned("keywords", keywords)
