@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from nanoae import pyod as pyod  # whose detectors a file may name
 from nanoae.anomaly.cluster_labels import ClusterLabelDetector
 from nanoae.anomaly.detector import AnomalyDetector
 from nanoae.anomaly.scores import (
@@ -63,8 +62,6 @@ from nanoae.engine.recurrent import GRU
 from nanoae.engine.sequences import LastTimestep, TimeDistributed
 from nanoae.engine.shape import Flatten, Reshape
 from nanoae.former import CLASSES, warn_former
-from nanoae.trace.gradcheck import GradientReport, check_gradients
-from nanoae.training.callbacks import BestCheckpoint, CSVLog, ReduceOnPlateau
 from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.kfac import KFAC
 from nanoae.training.loop import NotFiniteError, Trainer
@@ -77,7 +74,9 @@ if TYPE_CHECKING:
     from nanoae.interchange.safetensors import from_safetensors
     from nanoae.interchange.weights import from_sklearn, get_weights, set_weights, state_dict
     from nanoae.report import write_detector_report, write_report, write_text_report
+    from nanoae.trace.gradcheck import GradientReport, check_gradients
     from nanoae.trace.trace import Trace
+    from nanoae.training.callbacks import BestCheckpoint, CSVLog, ReduceOnPlateau
     from nanoae.training.tensorboard import TensorBoard
 
 __version__ = "0.1.0"
@@ -203,14 +202,20 @@ __all__ = [
 
 
 LATER = {  # rooms that most programs do without: imported when one of these names is asked for
+    "BestCheckpoint": "nanoae.training.callbacks:BestCheckpoint",
+    "CSVLog": "nanoae.training.callbacks:CSVLog",
+    "GradientReport": "nanoae.trace.gradcheck:GradientReport",
+    "ReduceOnPlateau": "nanoae.training.callbacks:ReduceOnPlateau",
     "Trace": "nanoae.trace.trace:Trace",
     "TensorBoard": "nanoae.training.tensorboard:TensorBoard",
+    "check_gradients": "nanoae.trace.gradcheck:check_gradients",
     "export": "nanoae.interchange.export:export",
     "from_safetensors": "nanoae.interchange.safetensors:from_safetensors",
     "from_sklearn": "nanoae.interchange.weights:from_sklearn",
     "from_torch": "nanoae.interchange.pytorch:from_torch",
     "get_weights": "nanoae.interchange.weights:get_weights",
     "plot": "nanoae.plot",
+    "pyod": "nanoae.pyod",
     "set_weights": "nanoae.interchange.weights:set_weights",
     "state_dict": "nanoae.interchange.weights:state_dict",
     "to_torch": "nanoae.interchange.pytorch:to_torch",

@@ -131,6 +131,8 @@ def open_model(
     path: Any, parts: Sequence[type], limit: int | None
 ) -> Iterator[tuple[dict[str, Any], Saved]]:
     """(header, arrays) of a model file, an .npz, or what `export` wrote as .safetensors."""
+    import nanoae.pyod  # noqa: F401 - here, for a file may name its detectors
+
     size = os.stat(path).st_size
     limit = max(LEAST_LIMIT, 4 * size) if limit is None else limit
     if str(path).endswith(".safetensors"):
