@@ -399,6 +399,11 @@ def test_labels_that_may_mean_the_same_are_told():
         model.score(X, column(["yes", "no"]))
 
 
+def test_nearly_as_many_classes_as_rows_are_told():
+    with pytest.warns(UserWarning, match="30 classes in 40 labelled rows, as ids have, or numbers"):
+        classifier(np.arange(40) % 30)
+
+
 def test_the_command_tells_it_once(tmp_path, capsys):
     rows = [
         f"{x:.3f},{label}" for x, label in zip(X[:, 0], column(["Yes", "yes", "no"]), strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import KW_ONLY, field
 from typing import Any
 
@@ -15,6 +16,8 @@ from nanoae.data.field import LABELS
 from nanoae.data.labels import class_labels
 from nanoae.engine.losses import Loss, SoftmaxCrossEntropy
 from nanoae.spelling import did_you_mean
+
+FEW = 20  # labelled rows from which there is a word about many classes
 
 
 @estimator
@@ -60,6 +63,12 @@ class StackedClassifier(StackedPredictor):
             raise ValueError(
                 f"{type(self).__name__}: expected labels of two classes or more, got {len(classes)} class(es): "
                 f"{classes.tolist()}. y = -1 marks a row without a label."
+            )
+        if len(y) >= FEW and len(classes) > len(y) / 2:
+            warnings.warn(
+                f"{type(self).__name__}: {len(classes)} classes in {len(y)} labelled rows, as ids have, or numbers "
+                "that StackedRegressor predicts.",
+                stacklevel=6,
             )
         self.classes_ = classes
         self._class_weights = self._weights_of_classes(np.searchsorted(classes, y), weights)

@@ -48,6 +48,10 @@ class Estimator(FrameOutput, Parametrised):
     Any number of threads may use one fitted estimator at once: the results are those of one thread, to the bit. `fit`,
     and whatever else changes what was learned, raises RuntimeError while another thread uses the same estimator, and so
     does every other method while another thread changes it (`guard.py`).
+
+    Rows have the columns of those that fit saw, by name, in their units and on their scale: pixels of 0 to 255 beside
+    such as were divided by 255 are refused, other whole numbers beside fractions told by a warning (`check_scale`). At
+    `fit` a warning tells of fill values, as -9999.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -303,13 +303,14 @@ class TextColumn:
     def no_number(self, cell: str) -> BadFile:
         at = self.cells.index(cell)
         share = self.share_of_numbers
-        most = f"as are {percent(share)} of its cells"
+        most = f"as are {percent(share)} of its cells" if share else "as were learned"
         if share >= MOSTLY:
             most = "as (nearly) all are there"
         gap = f"; if it means that the value is missing, leave the cell empty or {self.say_missing(cell)}"
         if self.counts[cell] == 1 and len(self.parted[1]) > 1:
             gap = ""
-        hint = f"Correct it{gap}; if all are text, {self.say_text}."
+        units = ", or leave out a row of units" if at == 0 else ""
+        hint = f"Correct it{units}{gap}; if all are text, {self.say_text}."
         where = f"row {self.rows[at]}, column {self.name!r}"
         return BadFile(self.source, f"a number in {where}, {most}", short(cell), hint)
 
