@@ -23,7 +23,7 @@ from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.table_losses import Mixed
-from nanoae.autoencoders.weights import copies, own_order
+from nanoae.autoencoders.weights import content_order, copies
 from nanoae.configurable import Self
 from nanoae.data import scaling as scalers
 from nanoae.data.encoder import TableEncoder
@@ -140,7 +140,7 @@ class AnomalyDetector(Estimator):
             rows = rows[~nothing[rows]]  # nothing is to be learned of the others
             self._tell_of_empty(X)
         given = X
-        order = own_order(X[rows])
+        order = content_order(X[rows])
         X = X[rows][order]
         if self.encoder_ is None and X.ndim == 2:
             tell_of_ids(name, sample(X).T, getattr(self, "feature_names_in_", None))

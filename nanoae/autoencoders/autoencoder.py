@@ -82,7 +82,7 @@ class Autoencoder(Mirrored):
         before = self._weights_before()
         # The rows that count, in the data's units
         X = self._learn_schema(X, sample_weight)
-        rows, weights = self._counted(X, sample_weight, FEW, least=2)
+        rows, weights = self._weighted_rows(X, sample_weight, FEW, least=2)
         conditions = self._learn_conditions(len(X), rows, condition)
         X = X[rows]
         # Encoder, decoder and loss
@@ -94,7 +94,7 @@ class Autoencoder(Mirrored):
             X = self.scaled(X)
         # What the network reads, to learn from and to watch
         self._check_reach(X)
-        given = self._examples(X, weights, **conditions).in_own_order()
+        given = self._examples(X, weights, **conditions).in_content_order()
         examples, watched = self._divided(given, self._watched(validation_data))
         if before is None:
             self._learn_means(examples)
@@ -135,13 +135,13 @@ class Autoencoder(Mirrored):
             self._build(X.shape[1:])
         else:
             X = self._check_X(X)
-        rows, weights = self._counted(X, sample_weight, FEW)
+        rows, weights = self._weighted_rows(X, sample_weight, FEW)
         if self.scaler_ is None:
             self._learn_scale(X[rows], weights)
         X = self.scaled(X)
         self._check_reach(X)
         examples = self._examples(X, None, **condition).take(rows)
-        examples = examples._replace(weights=weights).in_own_order()
+        examples = examples._replace(weights=weights).in_content_order()
         if first:
             self._learn_means(examples)
         if trainer_of(self) is None:
@@ -216,7 +216,7 @@ class Autoencoder(Mirrored):
         """{"loss": the training loss, "mse": the mean squared error} over X (N, D), of which row n counts
         sample_weight[n] times; where columns are scaled also "scaled_mse", on the scale of the loss."""
         X = self._check_X(X)
-        rows, weights = self._counted(X, sample_weight)
+        rows, weights = self._weighted_rows(X, sample_weight)
         batch_size = self.resolved_batch_size(len(X))
         X = X[rows]
         Z = self.scaled(X)

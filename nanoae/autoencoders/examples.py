@@ -9,7 +9,7 @@ import numpy as np
 from nanoae.autoencoders.bottleneck import Adversarial, Gaussian
 from nanoae.autoencoders.penalty import Penalty
 from nanoae.autoencoders.table_losses import Masked, Weighted, weighable
-from nanoae.autoencoders.weights import own_order
+from nanoae.autoencoders.weights import content_order
 from nanoae.engine.losses import Loss
 from nanoae.engine.norm import BatchNorm
 from nanoae.rows import Rows
@@ -33,9 +33,9 @@ class Examples(NamedTuple):
         """These rows of all three."""
         return Examples(*(None if table is None else table[rows] for table in self))
 
-    def in_own_order(self) -> Examples:
-        """See `own_order`."""
-        return self.take(own_order(self.inputs))
+    def in_content_order(self) -> Examples:
+        """See `content_order`."""
+        return self.take(content_order(self.inputs))
 
 
 def weigh(trainer: Trainer, loss: Loss, examples: Examples) -> Any:

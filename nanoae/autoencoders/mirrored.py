@@ -213,9 +213,9 @@ class Mirrored(Tabular):
                 if built.decoder
                 else 'use output_activation="identity"'
             )
-        check_reach(type(self).__name__, X, self._ends(), cause, remedy, self.scaling_)
+        check_reach(type(self).__name__, X, self._reach(), cause, remedy, self.scaling_)
 
-    def _ends(self) -> tuple[Any, Any]:
+    def _reach(self) -> tuple[Any, Any]:
         return predicted_range(self._loss, *output_range(self.network_))
 
     def _loss_words(self) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from nanoae.autoencoders.parameters import estimator
 from nanoae.autoencoders.plan import AUTO, Plan
 from nanoae.autoencoders.saved import Fact, Packed
 from nanoae.autoencoders.shown import Shown
-from nanoae.autoencoders.weights import counted
+from nanoae.autoencoders.weights import weighted_rows
 from nanoae.backend import Shape, get_ops
 from nanoae.backend.array_ops import float_type
 from nanoae.blocks import blocks
@@ -94,11 +94,11 @@ class NetworkEstimator(Shown):
 
     # ---------------------------------------------------------------- training
 
-    def _counted(
+    def _weighted_rows(
         self, X: Any, sample_weight: Any, most: int = 0, least: int = 1
     ) -> tuple[slice | np.ndarray, np.ndarray | None]:
-        """(the numbers of the rows of X that count, their weights or None): see `counted`."""
-        return counted(sample_weight, len(X), type(self).__name__, most, least)
+        """(the numbers of the rows of X that count, their weights or None): see `weighted_rows`."""
+        return weighted_rows(sample_weight, len(X), type(self).__name__, most, least)
 
     def _pretrain(self, examples: Examples) -> None:
         """What is learned before the network is trained as a whole: here, nothing."""

@@ -15,7 +15,7 @@ from nanoae.autoencoders.model_file import save_model
 from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.saved import Packed
 from nanoae.autoencoders.scaled import Scaled, reconstruction_errors
-from nanoae.autoencoders.weights import FEW, counted, own_order, weighed_blocks
+from nanoae.autoencoders.weights import FEW, content_order, weighed_blocks, weighted_rows
 from nanoae.configurable import Self
 from nanoae.data.frame import framed
 from nanoae.rows import by_blocks
@@ -47,9 +47,9 @@ class PCA(Scaled):
         often in X; of 0 it is not there."""
         self.check_parameters()
         X = self._check_X(X, reset=True)
-        rows, weights = counted(sample_weight, len(X), "PCA", FEW, least=2)
+        rows, weights = weighted_rows(sample_weight, len(X), "PCA", FEW, least=2)
         X = self._learn_scale(X[rows], weights)
-        order = own_order(X)
+        order = content_order(X)
         X = X[order]
         weights = None if weights is None else weights[order]
         self.mean_ = mean(X, weights)
@@ -104,7 +104,7 @@ class PCA(Scaled):
         """{"loss", "mse"}: the mean squared error over X (N, D), of which row n counts sample_weight[n] times; where
         columns are scaled also "scaled_mse", on that scale, which is then the loss."""
         X = self._check_X(X)
-        rows, weights = counted(sample_weight, len(X), "PCA")
+        rows, weights = weighted_rows(sample_weight, len(X), "PCA")
         X = X[rows]
         Z = self.scaled(X)
 

@@ -13,7 +13,7 @@ from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.reach import UNBOUNDED, check_reach, predicted_range
 from nanoae.autoencoders.resumable import resumable
 from nanoae.autoencoders.stacked import Stacked, layers_with_weights
-from nanoae.autoencoders.weights import FEW, own_order
+from nanoae.autoencoders.weights import FEW, content_order
 from nanoae.backend import Shape
 from nanoae.configurable import Self
 from nanoae.data.labels import one_column
@@ -74,16 +74,16 @@ class StackedPredictor(Stacked):
         first = self.network_.layers.index(layers_with_weights(self)[self.freeze])
         return [slice(self.network_.parameters.slices[first, "W"].start, None)]
 
-    def _ends(self) -> tuple[Any, Any]:
+    def _reach(self) -> tuple[Any, Any]:
         loss = losses.get(self.as_built.pretrain_loss, "pretrain_loss")
-        return predicted_range(loss, *UNBOUNDED) if self.as_built.pretrain else super()._ends()
+        return predicted_range(loss, *UNBOUNDED) if self.as_built.pretrain else super()._reach()
 
     def _check_reach(self, X: np.ndarray) -> None:
         """OutOfReach where X has numbers that the first layer's autoencoder cannot reconstruct."""
         if len(X):
             cause = f'with pretrain_loss="{self.pretrain_loss}"'
             remedy = 'use pretrain_loss="mse"'
-            check_reach(type(self).__name__, X, self._ends(), cause, remedy, self.scaling_)
+            check_reach(type(self).__name__, X, self._reach(), cause, remedy, self.scaling_)
 
     # ---------------------------------------------------------------- training
 
@@ -153,7 +153,7 @@ class StackedPredictor(Stacked):
         self.check_parameters()
         X = self._check_X(X, reset=True)
         more = X[:0] if X_unlabelled is None else self.check_table(X_unlabelled, dtype=X.dtype)
-        rows, weights = self._counted(X, sample_weight, FEW, least=2)
+        rows, weights = self._weighted_rows(X, sample_weight, FEW, least=2)
         y = self._check_y(y, len(X), rows)
         X = X[rows]
         every = together(X, more, weights)
@@ -161,7 +161,7 @@ class StackedPredictor(Stacked):
         X = self.scaled(X)
         more = self.scaled(more)
         known = np.where(y.mask, np.zeros(1, y.dtype), y.data)
-        order = own_order(X, known, y.mask)
+        order = content_order(X, known, y.mask)
         X, y, weights = Examples(X, y, weights).take(order)
         # The labelled rows by their numbers: those that are held out are not pretrained on either
         labelled = Examples(np.arange(len(X)), y.data, weights).take(~y.mask)
@@ -209,7 +209,7 @@ class StackedPredictor(Stacked):
         """The rows of X that count and that y has a label for, their labels and weights; ValueError where there are
         none."""
         X = self._check_X(X)
-        rows, weights = self._counted(X, sample_weight)
+        rows, weights = self._weighted_rows(X, sample_weight)
         y = self._check_y(y, len(X), rows, known=True)
         if y.mask.all():
             raise ValueError(f"{type(self).__name__}: expected labelled rows, got none.")

@@ -25,7 +25,7 @@ from nanoae.autoencoders.kinds import Auto, Name
 from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.autoencoders.plan import AUTO, fills_unit, looked_at
 from nanoae.autoencoders.saved import Packed
-from nanoae.autoencoders.weights import drawn, own_order
+from nanoae.autoencoders.weights import content_order, drawn
 from nanoae.backend import Shape
 from nanoae.blocks import blocks
 from nanoae.configurable import to_config
@@ -67,7 +67,7 @@ class Scaled(Estimator):
         """The type of the numbers that are computed with."""
         raise NotImplementedError
 
-    def _ends(self) -> tuple[Any, ...]:
+    def _reach(self) -> tuple[Any, ...]:
         """Between which numbers X has to lie, on its scale: low and high, or arrays of them."""
         return -np.inf, np.inf
 
@@ -92,10 +92,10 @@ class Scaled(Estimator):
         """scaler_, of the rows X (N, ...) to learn from; X on its scale."""
         scaling = self.as_built.scaling
         if isinstance(scaling, str) and scaling == AUTO:
-            scaling = "none" if self._fits(X) else "standard"
+            scaling = "none" if self._on_scale(X) else "standard"
         self.scaler_ = copy.deepcopy(scalers.get(scaling))  # type: ignore[misc]
         if self._scales:
-            rows = own_order(X) if weights is None else drawn(weights)
+            rows = content_order(X) if weights is None else drawn(weights)
             scalers.fit_rows(self.scaler_, X[rows], self._columns)
             # no tail is drawn in: what a network gives beyond it would explode
             if hasattr(self.scaler_, "limit_"):
@@ -106,12 +106,12 @@ class Scaled(Estimator):
             warn_of_lost_digits(X, found.dtype, type(self).__name__)
         return found
 
-    def _fits(self, X: np.ndarray) -> bool:
+    def _on_scale(self, X: np.ndarray) -> bool:
         """Whether "auto" leaves rows X (N, ...) as they are."""
         if (
             X.ndim > 2
             or self.channels(X.shape[1:]) != X.shape[1]
-            or not np.isinf(self._ends()).all()
+            or not np.isinf(self._reach()).all()
             or fills_unit(X)
         ):
             return True

@@ -22,7 +22,7 @@ from nanoae.autoencoders.plan import AUTO, hidden_layers
 from nanoae.autoencoders.saved import Packed
 from nanoae.autoencoders.table_losses import Mixed
 from nanoae.autoencoders.warm_start import WarmStart
-from nanoae.autoencoders.weights import counted
+from nanoae.autoencoders.weights import weighted_rows
 from nanoae.backend import Shape
 from nanoae.data.cell import objects
 from nanoae.data.encoder import TableEncoder
@@ -74,7 +74,7 @@ class Tabular(WarmStart, Generative):
         if not words or not self.reads_words:
             return
         table = Table.of(X, name)
-        rows, _ = counted(sample_weight, len(table), name)
+        rows, _ = weighted_rows(sample_weight, len(table), name)
         encoder = TableEncoder() if given is None else copy.deepcopy(given)
         self._adopt(encoder.fit(table.taken(rows)))
 
@@ -95,8 +95,8 @@ class Tabular(WarmStart, Generative):
         if built.loss == "mse" and max(encoder.blocks_) > 1:
             self._settle(loss=Mixed(encoder.blocks_))
 
-    def _fits(self, X: Any) -> bool:
-        return self.table_encoder_ is not None or super()._fits(X)
+    def _on_scale(self, X: Any) -> bool:
+        return self.table_encoder_ is not None or super()._on_scale(X)
 
     def record_schema(self, shape: Shape, names: Any = None, units: Any = ()) -> None:
         super().record_schema(shape, names, units)

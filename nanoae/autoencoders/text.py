@@ -158,7 +158,7 @@ class TextVAE(Variational):
         Raises ValueError for what is no list of lines; NotFiniteError where training diverges.
         """
         lines, keywords = checked_lines(lines, keywords)
-        rows, weights = self._counted(lines, sample_weight, FEW)
+        rows, weights = self._weighted_rows(lines, sample_weight, FEW)
         lines = np.array(lines, dtype=object)[rows].tolist()
         keywords = None if keywords is None else np.array(keywords, dtype=object)[rows].tolist()
         X = self.build(lines, keywords)._inputs(lines, keywords)
@@ -169,7 +169,7 @@ class TextVAE(Variational):
                 given = self._rows_and_labels(validation_data, "keywords")
             rows = self._inputs(*given)
             watched = Examples(rows, rows[:, 1:])
-        examples = Examples(X, X[:, 1:], weights).in_own_order()
+        examples = Examples(X, X[:, 1:], weights).in_content_order()
         self._train(*self._divided(examples, watched))
         return self
 
@@ -297,7 +297,7 @@ class TextVAE(Variational):
     def score(self, lines: Any, keywords: Any = None, *, sample_weight: Any = None) -> float:
         """The mean ELBO of lines, in nats: higher is better."""
         elbo = self.score_samples(lines, keywords)
-        rows, weights = self._counted(elbo, sample_weight)
+        rows, weights = self._weighted_rows(elbo, sample_weight)
         return float(np.average(elbo[rows], weights=weights))
 
     def evaluate(
@@ -316,7 +316,7 @@ class TextVAE(Variational):
         Line n counts sample_weight[n] times.
         """
         X = self._inputs(lines, keywords)
-        rows, weights = self._counted(X, sample_weight)
+        rows, weights = self._weighted_rows(X, sample_weight)
         X = X[rows]
         parts = self._elbo(X, X[:, 1:])
         elbo, log_p, kl = (part.astype(np.float64) for part in parts)

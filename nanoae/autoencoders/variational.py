@@ -275,7 +275,7 @@ class VariationalAutoencoder(Variational, Autoencoder):
         and there is a "scaled_mse", too. Row n counts sample_weight[n] times."""
         X = self._check_X(X)
         inputs, Z = self._checked(X, condition)
-        rows, weights = self._counted(X, sample_weight)
+        rows, weights = self._weighted_rows(X, sample_weight)
         inputs = inputs[rows]
         X = X[rows]
         terms = self._elbo(inputs, Z[rows])

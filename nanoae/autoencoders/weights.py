@@ -22,7 +22,7 @@ EXACT = 1 << 20  # copies, up to which the scale of columns is that of the copie
 MOST = 1 << 26  # copies, if they have to be made
 
 
-def counted(
+def weighted_rows(
     sample_weight: Any,
     n: int,
     who: str,
@@ -73,7 +73,7 @@ def counted(
 
 def copies(sample_weight: Any, n: int, who: str) -> slice | np.ndarray:
     """The numbers of n rows, each as often as its weight says: for what counts rows. ValueError if one is not whole."""
-    rows, weights = counted(sample_weight, n, who, MOST, least=2)
+    rows, weights = weighted_rows(sample_weight, n, who, MOST, least=2)
     if weights is None:
         return rows
     parts = weights[weights != np.floor(weights)]
@@ -105,7 +105,7 @@ def weighed_blocks(X: np.ndarray, weights: np.ndarray | None) -> Iterator[tuple[
         yield block, 1.0 if weights is None else weights[rows].reshape(-1, *ones)
 
 
-def own_order(*tables: np.ndarray) -> slice | np.ndarray:
+def content_order(*tables: np.ndarray) -> slice | np.ndarray:
     """The order to take the rows of tables (N, ...) in: as they come; of FEW rows, some of which are there twice, one
     that follows from what is in them. So it does not matter, not by a bit, how copies were given."""
     n = len(tables[0])
