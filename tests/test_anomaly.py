@@ -261,6 +261,9 @@ def test_surprise_is_the_normal_score_of_the_tail(rng):
     s = np.array([1.5, 3.0, 10.0, 1e3, 1e6])
     np.testing.assert_allclose(Surprise().fit(usual)(s), np.sqrt(-2 * np.log(s**-2.0)), rtol=0.06)
     assert (np.diff(Surprise().fit(-usual)(np.sort(-usual))) >= 0).all()  # scores below 0, too
+    # of few rows, each counts half on either side of it
+    found = Surprise().fit(np.arange(1.0, 101))(np.array([1.0, 50.0]))
+    np.testing.assert_allclose(found, np.sqrt(-2 * np.log(1 - np.array([0.005, 0.495]))), rtol=1e-5)
 
 
 # ---------------------------------------------------------------- scaling

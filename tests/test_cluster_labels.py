@@ -205,6 +205,14 @@ def test_between_two_labels_the_nearer_one_counts():
     assert (np.diff(f) < 0).all()
 
 
+def test_a_cluster_that_is_nobodys_nearest_hangs_on_its_own_nearest():
+    """On a line whose gaps grow the last one is no one's nearest, and still gets what the one before it has."""
+    x = np.array([0.0, 1.0, 2.5, 5.0, 10.0])[:, None] * [1.0, 2.0]
+    detector = ClusterLabelDetector(PCA(1), n_clusters=5, n_neighbors=1, random_state=0).fit(x)
+    detector.label([0], [1])
+    np.testing.assert_allclose(detector.abnormality_, 1, atol=1e-6)
+
+
 def test_the_same_seed_gives_the_same_detector(digits):
     x, y = digits[0][:300], digits[1][:300]
     autoencoder = nanoae.Autoencoder(4, (16,), epochs=2, backend="numpy", random_state=0)

@@ -17,6 +17,17 @@ TRUE = Mixture(
 # ---------------------------------------------------------------- the mixture
 
 
+@pytest.mark.parametrize("n", [2, 3, 10])
+def test_a_ring_is_even(n):
+    ring = Mixture.ring(n, radius=3.0, std=0.25)
+    np.testing.assert_allclose(np.linalg.norm(ring.means, axis=1), 3.0)
+    to_the_next = np.linalg.norm(ring.means - np.roll(ring.means, 1, axis=0), axis=1)
+    np.testing.assert_allclose(to_the_next, 2 * 3.0 * np.sin(np.pi / n))
+    np.testing.assert_allclose(
+        ring.sample(20_000, 0).var(axis=0).sum(), 9.0 + 2 * 0.25**2, rtol=0.05
+    )
+
+
 def test_density_is_one_in_all_and_that_of_its_samples():
     x, y = np.meshgrid(np.linspace(-9, 9, 301), np.linspace(-7, 11, 301))
     p = np.exp(TRUE.score_samples(np.stack([x.ravel(), y.ravel()], axis=1)))

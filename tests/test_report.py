@@ -1,6 +1,7 @@
 """Does the report hold what the model says, as text where it is the user's, in one file that is whole or not there?"""
 
 import base64
+import copy
 import json
 import os
 import re
@@ -145,6 +146,19 @@ def test_nothing_of_the_users_is_html_and_nothing_is_fetched(tmp_path):
     assert "alert(1)" in html and "<script>alert" not in html and "<img" not in html
     assert content(path)[0]["columns"] == names
     assert not re.search(r'(src|href)="(?!data:,")', html) and "default-src 'none'" in html
+
+
+def test_units_that_never_fire_are_counted_and_no_others(digits, fitted, tmp_path):
+    data, _, x_test = digits
+    model = copy.deepcopy(fitted)
+    hidden, other = (model.network_.layers[i].params for i in (0, 4))
+    hidden["b"][:4], hidden["b"][4:], other["b"][:] = -1e3, 1e3, 1e9
+    # and one that fires for some rows only
+    hidden["W"][:, 4], hidden["b"][4] = np.eye(64)[20], 0
+    assert 0 < (x_test[:, 20] > 0).mean() < 1
+    path = write_report(tmp_path / "r.html", model, x_test, shape=data.shape)
+    titles = [found["title"] for found in content(path)[0]["findings"]]
+    assert "Hidden units never fire: 25% of layer 2's 16 ReLUs." in titles
 
 
 @pytest.mark.parametrize(

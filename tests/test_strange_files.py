@@ -366,6 +366,11 @@ def test_images_larger_than_the_limit_are_refused(tmp_path):
         (tmp_path / "a" / f"{n}.png").write_bytes(png(3000, 3000))
     with pytest.raises(ValueError, match="at most 1048576 bytes of pixels"):
         nanoae.load_data(tmp_path / "a", limit=1 << 20)
+    # three of 9,000,000 bytes, each of which would do
+    with pytest.raises(
+        ValueError, match="at most 20000000 bytes of pixels in all, got 3 images of 9000000"
+    ):
+        nanoae.load_data(tmp_path / "a", limit=20_000_000)
 
 
 def test_the_command_line_tells_one_line(parts, tmp_path, monkeypatch, capsys):

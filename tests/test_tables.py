@@ -395,6 +395,8 @@ def test_the_code_of_a_table():
 
 def test_rare_categories_are_others():
     cells = np.array(["a"] * 5 + ["b"] * 4 + ["c"] * 3 + ["d"], dtype=object)
+    with pytest.raises(ValueError, match="expected max_categories >= 1, got 0"):
+        TableEncoder(max_categories=0)
     encoder = TableEncoder(max_categories=2).fit(cells[:, None])
     assert encoder.categories_ == [["a", "b"]]
     np.testing.assert_array_equal(encoder.transform(cells[:, None]).sum(axis=0), [5, 4, 4])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import nanoae
 from nanoae import TextVAE, check_gradients
+from nanoae.autoencoders.choice import sampler
 from nanoae.autoencoders.vocabulary import EOS, Vocabulary
 from nanoae.cli import main
 from nanoae.data import BadFile
@@ -234,6 +235,14 @@ def test_temperature_goes_from_the_likeliest_word_to_any(model):
         np.mean([line in known for line in model.generate(60, "tea", t, 0)]) for t in (0, 1e6)
     ]
     assert shares[0] > 0.3 > 0.05 > shares[1]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_words_are_drawn_as_often_as_their_scores_say(temperature):
+    scores = np.log([1.0, 2.0, 5.0])
+    drawn = sampler(temperature, np.random.default_rng(0))(np.tile(scores, (20_000, 1)))
+    p = np.exp(scores / temperature)
+    np.testing.assert_allclose(np.bincount(drawn) / len(drawn), p / p.sum(), atol=0.015)
 
 
 @pytest.mark.parametrize("temperature", [-1, np.nan, np.inf, "hot", None])
