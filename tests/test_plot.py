@@ -9,6 +9,7 @@ import nanoae
 from nanoae import plot
 
 matplotlib = pytest.importorskip("matplotlib")
+from matplotlib import pyplot  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 RNG = np.random.default_rng(0)
@@ -51,6 +52,12 @@ WITHOUT_AXES = (
     "filters",
     "explanation-images",
 )
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays():
+    yield
+    pyplot.close("all")
 
 
 def texts(ax):
@@ -172,3 +179,43 @@ def test_rows_without_a_label_are_told_apart():
     colours = drawn.figure.canvas.draw() or drawn.collections[0].get_facecolors()
     assert (colours[:, 3] > 0).all()
     assert "no label" in texts(plot.errors(CODES[:, 0] ** 2, np.where(DIGITS == 3, None, "x")))
+
+
+@pytest.mark.parametrize(
+    "shape", [(8, 6, 3), (3, 8, 6), (8, 6, 4), (4, 8, 6), (8, 6, 1), (1, 8, 6)]
+)
+def test_images_of_either_layout_are_the_same_picture(shape):
+    x = RNG.random((4, *shape))
+    first = x.transpose(0, 3, 1, 2) if shape[0] == 8 else x
+    wanted = first[:, :3] if len(first[0]) > 1 else first[:, 0]
+    for images in (x, x.reshape(4, -1)):
+        drawn = plot.reconstructions({"x": images}, shape).images[0].get_array()
+        np.testing.assert_array_equal(
+            drawn, plot.reconstructions({"x": wanted}).images[0].get_array()
+        )
+
+
+def test_a_text_with_dollars_is_no_formula():
+    price = [r"$\frac$", "a $ b $"]
+    for ax in (
+        plot.codes(CODES[:, :2], np.array(price * 30)),
+        plot.errors(CODES[:, 0] ** 2, price * 30),
+        plot.explanation(CODES[0, :2], price),
+        plot.reconstructions({price[0]: CODES[:, :2], price[1]: CODES[:, :2]}, columns=price),
+        plot.reconstructions(dict.fromkeys(price, IMAGES), (8, 8)),
+    ):
+        ax.figure.savefig(io.BytesIO())
+        assert all(word.replace("$", r"\$") in texts(ax) for word in price)
+
+
+@pytest.mark.parametrize("draw", [plot.codes, plot.histogram, lambda x: plot.errors(x[:, 0])])
+def test_what_is_not_finite_is_refused(draw):
+    with pytest.raises(ValueError, match="finite"):
+        draw(np.where(CODES > 1, np.inf, CODES))
+
+
+def test_lines_have_codes_to_see():
+    model = nanoae.TextVAE(2, 4, 4, epochs=1, random_state=0).fit(["a b", "c d"] * 6)
+    assert "code" in model.plot(["a b", "c d"]).get_xlabel()
+    model.history_["loss"] = [None, 0.5]  # of a file
+    assert "0.5" in model._repr_html_()

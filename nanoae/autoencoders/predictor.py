@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -41,6 +41,7 @@ class StackedPredictor(Stacked):
     freeze: int = parameter(
         0, Whole(0), "how many layers, from the input on, keep their pretrained weights"
     )
+    draws_rows: ClassVar[bool] = False
 
     def _layers(self, input_shape: Shape) -> tuple[list[Layer], list[Layer]]:
         shares = self.dropout if isinstance(self.dropout, (list, tuple)) else (0.0, self.dropout)

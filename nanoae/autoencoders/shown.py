@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,6 +24,7 @@ class Shown(Trained):
     network_: Sequential
     history_: dict[str, list[float]]
     _n_encoder: int
+    draws_rows: ClassVar[bool] = True  # whether what it makes of a row can be drawn beside it
     _left_open: dict[str, Any]  # what was settled since, as the user had said it: "auto"
 
     def _encode(self, X: Any, **condition: Any) -> np.ndarray:
@@ -92,10 +93,11 @@ class Shown(Trained):
             names = [key for key in ("loss", "val_loss") if self.history_.get(key)]
             losses = {key: self.history_[key] for key in names}
             return plot.loss(losses, kept=self.best_epoch_, title=f"{name}: loss", ax=ax)
-        if y is not None or not hasattr(self, "reconstruct"):
+        if y is not None or not self.draws_rows:
             return plot.codes(self._encode(X, **extra), y, title=f"{name}: codes", ax=ax)
         rows, columns = self.as_numbers(X)
-        batches = {"original": rows, name: self.reconstruct(rows, **extra)}
+        reconstruct: Any = self.reconstruct  # type: ignore[attr-defined]
+        batches = {"original": rows, name: reconstruct(rows, **extra)}
         return plot.reconstructions(batches, shape, columns=columns, ax=ax)
 
     def _repr_html_(self) -> str:

@@ -99,6 +99,7 @@ class TextVAE(Variational):
     _plan: ClassVar[Plan] = LinesPlan(watchable=sys.maxsize, usual_batch=64)
     processes: ClassVar[int] = 1
     scaling: ClassVar[str] = "none"
+    draws_rows: ClassVar[bool] = False
     _facts = (
         *Variational._facts,
         Fact("vocabulary_", "vocabulary", dict, MISSING, Vocabulary.pack, Vocabulary.unpack),

@@ -12,6 +12,7 @@ from nanoae import PCA, Dataset, report
 from nanoae.cli import data as data_options
 from nanoae.cli.data import Table, first
 from nanoae.engine.layers import Noisy
+from nanoae.plot.mosaic import CHANNELS
 from nanoae.report.network import templates
 
 FIGURES = ("reconstructions.png", "loss.png", "codes.png", "code_histogram.png")
@@ -88,11 +89,7 @@ def reconstructions(
 ) -> None:
     """A row of images, or of profiles, for each entry, on one scale."""
     shape = data.shape
-    if len(shape) == 3 and shape[2] in (1, 3):  # (H, W, C) as files hold it; figures want (C, H, W)
-        images = {name: x.reshape(len(x), *shape) for name, x in rows.items()}
-        rows = {name: x.transpose(0, 3, 1, 2) for name, x in images.items()}
-        shape = (shape[2], *shape[:2])
-    elif len(shape) != 2:
+    if len(shape) != 2 and not (len(shape) == 3 and {shape[0], shape[2]} & {*CHANNELS}):
         shape = (math.prod(shape),)
     low, high = (black, 1.0) if data.maximum and len(shape) > 1 else (None, None)
     report.image_rows(path, rows, shape, low, high, title=title, columns=data.columns)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nanoae.plot.axes import AXIS, GRID, INK, LEGEND, PALETTE, axes_for, colour_bar, named
+from nanoae.plot.axes import AXIS, GRID, INK, LEGEND, PALETTE, axes_for, colour_bar, named, verbatim
 from nanoae.plot.labels import Labels
 from nanoae.plot.mosaic import Shape, batch, greys, mosaic, signed
 
@@ -27,9 +27,9 @@ def errors(
     """The errors (N,) of rows: how often which, with the median and the 99 % quantile; or, with labels (N,), the mean
     of each label's rows beside the mean of all. -> Axes"""
     errors = np.asarray(errors, dtype=float)
-    if errors.ndim != 1 or not errors.size:
+    if errors.ndim != 1 or not errors.size or not np.isfinite(errors).all():
         raise ValueError(
-            f"errors: expected one error a row (N,), got {errors.shape}. See reconstruction_error."
+            f"errors: expected one finite error a row (N,), got {errors.shape}. See reconstruction_error."
         )
     if labels is not None:
         return by_label(errors, labels, name, title, ax)
@@ -56,7 +56,7 @@ def by_label(errors: NDArray[Any], labels: ArrayLike, name: str, title: str, ax:
     n = len(mean)
     ax = named(axes_for(ax, 6.4, 1.2 + 0.3 * n), title, f"mean {name}", "label")
     ax.barh(np.arange(n), mean, color=PALETTE[0], height=0.7)
-    ax.set_yticks(np.arange(n), found.names[:n])
+    ax.set_yticks(np.arange(n), map(verbatim, found.names[:n]))
     ax.invert_yaxis()
     ax.axvline(
         errors.mean(),
@@ -107,7 +107,7 @@ def explanation(
         )
     if names is None:
         names = [f"column {i}" for i in range(values.shape[-1])]
-    known = [str(name) for name in names]
+    known = [verbatim(name) for name in names]
     if title is None:
         title = f"What makes {'these rows' if many else 'this row'} abnormal"
     draw = heat if many else bars

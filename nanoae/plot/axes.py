@@ -91,6 +91,11 @@ def named(ax: Any, title: str = "", xlabel: str = "", ylabel: str = "") -> Any:
     return ax
 
 
+def verbatim(text: Any) -> str:
+    """A user's text as it stands: two $ would make a formula of what is between them."""
+    return str(text).replace("$", r"\$")
+
+
 def colour_bar(ax: Any, artist: Any, label: str) -> Any:
     """A colour bar beside the axes `ax`, or a grid of them, that says what its numbers are."""
     bar = artist.figure.colorbar(artist, ax=ax, shrink=0.8, pad=0.02)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nanoae.plot.axes import AXIS, GRID, INK, LEGEND, PALETTE, axes_for, matplotlib, named
+from nanoae.plot.axes import AXIS, GRID, INK, LEGEND, PALETTE, axes_for, matplotlib, named, verbatim
 
 WORDS = {"loss": "train", "train_loss": "train", "val_loss": "validation"}
 
@@ -43,7 +43,7 @@ def loss(
     by_epoch = ticks is None and xlabel == "epoch"
     for i, (name, curve) in enumerate(curves.items()):
         at = len(curve) if kept is None else min(kept, len(curve))
-        legend = WORDS.get(name, name)
+        legend = verbatim(WORDS.get(name, name))
         if by_epoch:
             legend += f"  {curve[at - 1]:.4g}"
         ax.plot(
@@ -133,7 +133,9 @@ def roc(
         alarms = np.append(0, share_alarmed[last])
         heights = found[1:] + found[:-1]
         area = np.sum(np.diff(alarms) * heights / 2)
-        ax.plot(alarms, found, color=PALETTE[i % 10], linewidth=2, label=f"{name}  {area:.3f}")
+        ax.plot(
+            alarms, found, color=PALETTE[i % 10], linewidth=2, label=f"{verbatim(name)}  {area:.3f}"
+        )
     ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), box_aspect=1)
     legend = ax.legend(title="area under the curve", loc="lower right", title_fontsize=9, **LEGEND)
     legend.get_title().set_color(INK)

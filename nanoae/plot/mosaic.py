@@ -1,6 +1,7 @@
 """Images beside each other: reconstructions, filters, a plane of codes, a way through the code.
 
-Images are (H, W) or channel-first (C, H, W) with C 1 or 3; a batch holds them as (n, *shape) or flat as (n, D).
+Images are (H, W), (C, H, W) or (H, W, C), C 1, 3, or 4, whose last is not drawn; a batch holds them as (n, *shape) or
+flat as (n, D).
 Values must be finite. A wrong shape is a ValueError: what was expected, what came, what to do.
 """
 
@@ -13,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nanoae.plot.axes import DPI, INK, axes_for, matplotlib, named
+from nanoae.plot.axes import DPI, INK, axes_for, matplotlib, named, verbatim
 from nanoae.plot.profiles import profiles
 
 Shape = tuple[int, ...]
 
+CHANNELS = (1, 3, 4)
 GAP = 4  # screen pixels between images
 FRAME = 0.8  # the grey of the one-pixel frame that gives white images an edge
 EDGE, MARK = 3, (0.74, 0.12, 0.0)  # the frame of a dead unit, its width and its colour
@@ -161,25 +163,31 @@ def batch(
     shape: Shape | None,
     only_images: bool = False,
 ) -> NDArray[Any]:
-    """`array` as float32 (n, H, W), (n, 3, H, W) or (n, D); a single channel is dropped."""
+    """`array` as float32 (n, H, W), (n, 3, H, W) or (n, D); a single channel is dropped, and a fourth."""
     array = np.asarray(array)
     came = array.shape[1:]
     shape = came if shape is None else tuple(shape)
-    kept = shape[1:] if len(shape) == 3 and shape[0] == 1 else shape
     axes = (2, 3) if only_images else (1, 2, 3)
-    colour = len(kept) == 3
-    if len(kept) not in axes or (colour and kept[0] != 3):
+    last = len(shape) == 3 and shape[0] not in CHANNELS
+    channels = shape[2 if last else 0] if len(shape) == 3 else 1
+    if len(shape) not in axes or channels not in CHANNELS:
         raise ValueError(
-            f"{what}: expected images of shape (H, W), (1, H, W) or (3, H, W), got {shape}. "
-            "Pass shape= for flat images, and colour images channel-first."
+            f"{what}: expected images of shape (H, W), (C, H, W) or (H, W, C), C 1, 3 or 4, got {shape}. "
+            "Pass shape= for flat images."
         )
-    layouts = (kept, (1, *kept), (prod(kept),))
+    kept = shape[1:] if len(shape) == 3 and channels == 1 and not last else shape
+    layouts = (shape, kept, (1, *kept), (prod(kept),))
     if array.size == 0 or came not in layouts:
         raise ValueError(
             f"{what}: expected n >= 1 images of shape {shape}, got an array of shape {array.shape}. "
             f"Pass them as (n, *shape) or flat as (n, {prod(shape)})."
         )
-    return array.reshape(len(array), *kept).astype(np.float32)
+    images = array.reshape(len(array), *shape).astype(np.float32)
+    if last:
+        images = images.transpose(0, 3, 1, 2)
+    if images.ndim == 4:
+        return images[:, 0] if channels == 1 else images[:, :3]
+    return images
 
 
 def rgb(images: NDArray[Any], low: float, high: float) -> NDArray[Any]:
@@ -232,7 +240,7 @@ def mosaic(
     ax.set_xticks([])
     ax.set_yticks(
         [row * (height + GAP) + height / 2 for row in range(len(row_labels))],
-        row_labels,
+        [*map(verbatim, row_labels)],
         fontsize=11,
     )
     ax.tick_params(length=0, pad=6, labelcolor=INK)

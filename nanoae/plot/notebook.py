@@ -24,7 +24,11 @@ def table_and_curve(title: str, summary: str, history: Mapping[str, Sequence[flo
 
 def curve(history: Mapping[str, Sequence[float]]) -> str:
     """The losses by epoch as SVG, none where there was no epoch."""
-    lines = {name: history[name] for name in COLOURS if history.get(name)}
+    lines = {
+        name: [math.nan if value is None else value for value in history[name]]
+        for name in COLOURS
+        if history.get(name)
+    }
     finite = [value for values in lines.values() for value in values if math.isfinite(value)]
     if not finite:
         return ""

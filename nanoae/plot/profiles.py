@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoae.plot.axes import INK, LEGEND, PALETTE, axes_for, named
+from nanoae.plot.axes import INK, LEGEND, PALETTE, axes_for, named, verbatim
 
 ACROSS = 5  # panels in a line
 NAMED = 20  # columns that have room for their names
@@ -52,7 +52,7 @@ def profiles(
             panel.plot(
                 np.arange(1, d + 1),
                 values[i],
-                label=name,
+                label=verbatim(name),
                 marker="o" if d <= NAMED else None,
                 markersize=3,
                 color=PALETTE[(k - 1) % 10] if k else "#bbbbbb",
@@ -74,7 +74,8 @@ def ticks(panel: Any, d: int, columns: Sequence[str] | None, last: bool) -> None
         tick_labels = [""] * d
         if last:
             names = [str(name) for name in columns]
-            tick_labels = [name if len(name) <= 14 else name[:13] + "…" for name in names]
+            short = [name if len(name) <= 14 else name[:13] + "…" for name in names]
+            tick_labels = [*map(verbatim, short)]
         panel.set_xticks(range(1, d + 1), tick_labels, rotation=90, fontsize=7)
         return
     panel.locator_params(axis="x", integer=True, nbins=4)

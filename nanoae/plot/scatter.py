@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nanoae.plot.axes import AXIS, INK, LEGEND, PALETTE, axes_for, colour_bar, matplotlib, named
+from nanoae.plot.axes import (
+    AXIS,
+    INK,
+    LEGEND,
+    PALETTE,
+    axes_for,
+    colour_bar,
+    matplotlib,
+    named,
+    verbatim,
+)
 from nanoae.plot.labels import Labels
 
 MAX_POINTS = 2_000  # drawn in a scatter: more lie on top of each other
@@ -92,7 +102,7 @@ def histogram(
     log = high > low and max(zeros.values()) >= 0.3
     ax = named(axes_for(ax, 6.4, 3.8), title, "value of a code unit", "share of the values")
     for i, (name, values) in enumerate(batches.items()):
-        legend = f"{name}: mean {values.mean():.3g}, {zeros[name]:.1%} zeros"
+        legend = f"{verbatim(name)}: mean {values.mean():.3g}, {zeros[name]:.1%} zeros"
         never_change = np.ptp(values, axis=0) == 0
         if len(values) > 1 and never_change.any():
             legend += f", {never_change.sum()} of {values.shape[1]} units dead"
@@ -117,6 +127,8 @@ def two_dimensional(what: str, codes: ArrayLike) -> NDArray[Any]:
         raise ValueError(
             f"{what}: expected an array of shape (N, K), got {codes.shape}. Reshape one column to (N, 1)."
         )
+    if not np.isfinite(codes).all():
+        raise ValueError(f"{what}: expected finite numbers, got NaN or infinity.")
     return codes
 
 
@@ -157,7 +169,7 @@ def colouring(
     assert found is not None
     viridis = matplotlib().colormaps["viridis"].with_extremes(bad=AXIS)
     how = {"c": found.values[keep], "cmap": viridis, "plotnonfinite": True}
-    names = found.names or []
+    names = [*map(verbatim, found.names or ())]
     if 0 < len(names) <= len(PALETTE):
         how["cmap"] = matplotlib().colors.ListedColormap(PALETTE[: len(names)])
         how |= {"vmin": 0, "vmax": len(names) - 1}

@@ -10,8 +10,8 @@ from nanoae.configurable import to_config
 from nanoae.data.scaling import AffineScaler, GaussianScaler, Scaler
 from nanoae.engine import losses
 from nanoae.engine.layers import Layer, Noisy
+from nanoae.plot.mosaic import CHANNELS
 from nanoae.report.page import Page
-from nanoae.report.rows import CHANNELS
 
 MOST = 8_000_000  # parameters in a page: about 24 MB of it
 MOST_KNOTS = 100_000  # of a GaussianScaler: about 4 MB

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from nanoae.plot.labels import CLASSES, Labels
+from nanoae.plot.mosaic import CHANNELS
 from nanoae.report.page import Page
 
 NUMBERS = 1_600_000  # of all the rows that stand in a page as points
 POINTS = 2_000
 SHOWN = 12
 BINS = 60
-CHANNELS = (1, 3, 4)  # of an image
 SIDE = 64  # pixels that a picture in the page has at most
 
 
