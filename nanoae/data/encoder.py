@@ -239,9 +239,14 @@ class TableEncoder(FrameOutput, Transformer):
         return found
 
     def in_units(self, Z: np.ndarray) -> np.ndarray:
-        """Z (N, D) float64 with the numbers in their units; a category's columns stay shares of 1."""
+        """Z (N, D) float64 with the numbers in their units, rounded as float32 rounds Z, so that 0 comes back as 0; a
+        category's columns stay shares of 1."""
         found = np.array(Z, np.float64)
-        found[:, self.numbers] = self.scaler_.inverse_transform(found[:, self.numbers])
+        scaler: Any = self.scaler_
+        numbers = scaler.inverse_transform(found[:, self.numbers])
+        away = np.nan_to_num(numbers - scaler.center_)
+        step = np.ldexp(1.0, np.frexp(away)[1] - 22)
+        found[:, self.numbers] = np.where(away == 0, numbers, np.round(numbers / step) * step)
         return found
 
     def to_file(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
