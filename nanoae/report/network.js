@@ -32,49 +32,46 @@ function linearTransposed(x, W, b) {
   return y;
 }
 
-/** y[k, oh, ow] = b[k] + sum of W[k, c, i, j] x[c, s oh + i - p, s ow + j - p], 0 outside x. */
-function conv2d(layer, x, W, b) {
-  const [C, H, Wd] = layer.in, [K, OH, OW] = layer.out;
-  const [KH, KW] = pair(layer.kernel), [SH, SW] = pair(layer.stride), [PH, PW] = pair(layer.padding);
-  const y = new Float64Array(K * OH * OW);
+/**
+ * All that a kernel W (K, C, KH, KW) joins: pixels (c, s oh + i - p, s ow + j - p) of a large image (C, H, W) and
+ * (k, oh, ow) of a small one (K, OH, OW); what falls outside the large one is left out. join(w, large, small, n, step)
+ * is called for each row of them: W[w], and n pixels from these places on, in the large image `step` apart.
+ */
+function kernelRows({ kernel, stride, padding }, [C, H, W], [K, OH, OW], join) {
+  const [KH, KW] = pair(kernel), [SH, SW] = pair(stride), [PH, PW] = pair(padding);
   for (let k = 0; k < K; k++)
-    for (let oh = 0; oh < OH; oh++)
-      for (let ow = 0; ow < OW; ow++) {
-        let sum = b[k];
-        for (let c = 0; c < C; c++)
-          for (let i = 0; i < KH; i++) {
+    for (let c = 0; c < C; c++)
+      for (let i = 0; i < KH; i++)
+        for (let j = 0; j < KW; j++) {
+          const first = Math.max(Math.ceil((PW - j) / SW), 0), last = Math.min(Math.floor((W - 1 + PW - j) / SW), OW - 1);
+          for (let oh = 0; oh < OH; oh++) {
             const h = SH * oh + i - PH;
             if (h < 0 || h >= H) continue;
-            for (let j = 0; j < KW; j++) {
-              const w = SW * ow + j - PW;
-              if (w >= 0 && w < Wd) sum += W[((k * C + c) * KH + i) * KW + j] * x[(c * H + h) * Wd + w];
-            }
+            join(((k * C + c) * KH + i) * KW + j, (c * H + h) * W + SW * first + j - PW, (k * OH + oh) * OW + first, last - first + 1, SW);
           }
-        y[(k * OH + oh) * OW + ow] = sum;
-      }
+        }
+}
+
+/** An image (C, H, W) of b[c]. */
+function plain([C, H, W], b) {
+  return new Float64Array(C * H * W).map((_, i) => b[Math.floor(i / (H * W))]);
+}
+
+/** y[k, oh, ow] = b[k] + sum of W[k, c, i, j] x[c, s oh + i - p, s ow + j - p], 0 outside x. */
+function conv2d(layer, x, W, b) {
+  const y = plain(layer.out, b);
+  kernelRows(layer, layer.in, layer.out, (w, large, small, n, step) => {
+    for (let t = 0; t < n; t++) y[small + t] += W[w] * x[large + step * t];
+  });
   return y;
 }
 
 /** y[c, s h + i - p, s w + j - p] += W[k, c, i, j] x[k, h, w]; what falls outside y is lost. */
-function convTranspose2d(geometry, [K, H, Wd], [C, OH, OW], x, W, b) {
-  const [KH, KW] = pair(geometry.kernel), [SH, SW] = pair(geometry.stride), [PH, PW] = pair(geometry.padding);
-  const y = new Float64Array(C * OH * OW);
-  for (let c = 0; c < C; c++) y.fill(b[c], c * OH * OW, (c + 1) * OH * OW);
-  for (let k = 0; k < K; k++)
-    for (let h = 0; h < H; h++)
-      for (let w = 0; w < Wd; w++) {
-        const value = x[(k * H + h) * Wd + w];
-        if (value === 0) continue;
-        for (let c = 0; c < C; c++)
-          for (let i = 0; i < KH; i++) {
-            const oh = SH * h + i - PH;
-            if (oh < 0 || oh >= OH) continue;
-            for (let j = 0; j < KW; j++) {
-              const ow = SW * w + j - PW;
-              if (ow >= 0 && ow < OW) y[(c * OH + oh) * OW + ow] += value * W[((k * C + c) * KH + i) * KW + j];
-            }
-          }
-      }
+function convTranspose2d(geometry, small, large, x, W, b) {
+  const y = plain(large, b);
+  kernelRows(geometry, large, small, (w, to, from, n, step) => {
+    for (let t = 0; t < n; t++) y[to + step * t] += W[w] * x[from + t];
+  });
   return y;
 }
 
