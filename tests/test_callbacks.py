@@ -272,3 +272,13 @@ def test_without_the_extra_the_error_names_it(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "tensorboardX", None)
     with pytest.raises(ImportError, match=r'pip install "nanoae\[tensorboard\]"'):
         TensorBoard(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [({"shape": (4, 5)}, r"expected a shape for the numbers of a row, \(16,\), got \(4, 5\)"),
+     ({"labels": ["a"]}, "expected a label for each row")],
+)  # fmt: skip
+def test_what_tensorboard_cannot_draw_is_refused_before_the_training(told, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        TensorBoard(tmp_path, np.zeros((3, 16)), **told)

@@ -332,6 +332,7 @@ def test_as_text(capsys):
     (["--epochs", "99999999999999999999"], "1 to 100,000 epochs"),
     (["--data", "digits"], "--sizes: expected a width of 64"),
     (["--activation", "tahn"], "Did you mean 'tanh'"),
+    (["--activation", "tahn", "--sizes", "4-3-4"], "Did you mean 'tanh'"),
     (["--break", "transposed"], "Did you mean"),
 ])  # fmt: skip
 def test_mistakes_on_the_command_line(options, message, capsys, tmp_path):

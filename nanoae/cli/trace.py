@@ -91,6 +91,7 @@ def layers(sizes: tuple[int, ...], name: str) -> list[Layer]:
         raise ValueError(
             f"--sizes: expected widths as 4-3-2-3-4, the last as the first, got {text!r}."
         )
+    activation(name, "--activation")  # to be known, even if no layer is a hidden one
     code = (len(sizes) - 1) // 2
     found: list[Layer] = []
     for i, width in enumerate(sizes[1:], 1):

@@ -68,7 +68,12 @@ def write_text_report(
         ],
         "findings": [finding._asdict() for finding in found],
         "curves": curves(model),
-        "vocabulary": vars_of(vocabulary, model.n_features_in_),
+        "vocabulary": {
+            "words": vocabulary.tokens,
+            "starts": vocabulary.bos,
+            "unit": vocabulary.unit,
+            "steps": model.n_features_in_,
+        },
         "examples": shown(of_each_class(np.arange(len(taken)), labels)),
         "errors": {
             "of": "keyword",
@@ -86,12 +91,3 @@ def write_text_report(
         ),
     }
     return page.write(path)
-
-
-def vars_of(vocabulary: Any, steps: int) -> dict[str, Any]:
-    return {
-        "words": vocabulary.tokens,
-        "starts": vocabulary.bos,
-        "unit": vocabulary.unit,
-        "steps": steps,
-    }

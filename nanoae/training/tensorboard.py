@@ -57,6 +57,10 @@ class TensorBoard:
         self.shape = tuple(shape or examples[1:])
         if self.labels is not None and len(self.labels) != examples[0]:
             raise ValueError("TensorBoard: expected a label for each row of x.")
+        if self.x is not None and math.prod(self.shape) > math.prod(examples[1:]):
+            raise ValueError(
+                f"TensorBoard: expected a shape for the numbers of a row, {examples[1:]}, got {self.shape}."
+            )
         if every is not None and every < 1:
             raise ValueError(f"TensorBoard: expected every >= 1, got {every}.")
         self.writer: Any = None
