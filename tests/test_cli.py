@@ -1026,6 +1026,25 @@ def test_generate(run, drawers, model, options, shape):
     np.testing.assert_array_equal(np.load("again.npy"), drawn)
 
 
+def test_colour_images_are_drawn_as_images(run, monkeypatch):
+    pytest.importorskip("matplotlib")
+    from nanoae import report
+
+    drawn = []
+    monkeypatch.setattr(
+        report, "image_grid", lambda path, x, shape, *more: drawn.append((x, shape))
+    )
+    photos = np.random.default_rng(0).integers(0, 256, (60, 9, 10, 3), np.uint8)
+    np.savez("photos.npz", x_train=photos[:50], x_test=photos[50:])
+    small = ("--preset", "vae-20", "--hidden", "4", "--code-size", "2", "--out", "run")
+    assert run("train", "--data", "photos.npz", *small, *SHORT)[0] == 0
+    assert run("generate", "run", "--count", "5", "--seed", "0", "--out", "drawn.png")[0] == 0
+    ((x, shape),) = drawn
+    rows = nanoae.load("run/model.npz").sample(5, 0, 1.0)
+    np.testing.assert_array_equal(x, rows)
+    assert shape == (9, 10, 3)
+
+
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [

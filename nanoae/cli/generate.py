@@ -14,6 +14,7 @@ from nanoae.cli import data as data_options
 from nanoae.cli import model as models
 from nanoae.cli.options import BACKEND, MODEL, command, declare
 from nanoae.cli.output import print_summary
+from nanoae.cli.training_set import TrainingSet
 from nanoae.configurable import Configurable
 from nanoae.spelling import counted, did_you_mean
 
@@ -78,13 +79,14 @@ def run(args: Namespace) -> int:
         )
     args.data = args.data or ""
     models.check_output(args, (".npy", ".csv", ".png"))
+    trained = models.trained_on(args)
     if args.mixture:
-        data = models.read(args, model, models.trained_on(args))
+        data = models.read(args, model, trained)
         rows, extra = data_options.parts(data, "train", model)[0]
         model.fit_prior(rows, args.mixture, random_state=args.seed, **extra)
     drawn = draw(model, args, condition)
     if args.out.suffix == ".png":
-        picture(args.out, model, args, drawn)
+        picture(args.out, model, args, drawn, trained)
     else:
         if args.out.suffix != ".npy":
             drawn = drawn.reshape(len(drawn), -1)
@@ -122,11 +124,20 @@ def draw(model: Autoencoder, args: Namespace, condition: dict[str, Any]) -> np.n
     return model.sample(args.count, args.seed, args.temperature, **condition)
 
 
-def picture(path: Path, model: Autoencoder, args: Namespace, drawn: np.ndarray) -> None:
+def picture(
+    path: Path,
+    model: Autoencoder,
+    args: Namespace,
+    drawn: np.ndarray,
+    trained: TrainingSet | None,
+) -> None:
     """A grid of images, or curves of the first ten rows where a row is no image."""
     from nanoae import report
 
     shape = model.input_shape_
+    noted = tuple((trained and trained.shape) or getattr(model, "image_shape", None) or ())
+    if len(shape) == 1 and min(noted, default=0) > 0 and math.prod(noted) == shape[0]:
+        shape = noted
     side = math.isqrt(model.n_features_in_)
     if len(shape) == 1 and side > 3 and side**2 == shape[0]:
         shape = (side, side)

@@ -23,7 +23,7 @@ KINDS = {"name": str, "fingerprint": str, "axes": int, "maximum": (float, None),
 class TrainingSet:
     """name and fingerprint of the set, the axes of its rows, the maximum of its pixels, and its range, in words, as it
     was stored; baseline, the PCA of the training rows on the model's scale, None where there is none; units, what was
-    written beside the numbers of each column of a text table."""
+    written beside the numbers of each column of a text table; shape, that of an example, where the file notes it."""
 
     name: str
     fingerprint: str
@@ -32,12 +32,14 @@ class TrainingSet:
     range: str
     baseline: PCA | None = None
     units: Sequence[str | None] | None = None
+    shape: Sequence[int] | None = None
 
     @classmethod
     def of(cls, data: Dataset, baseline: PCA | None) -> TrainingSet:
         axes = len(data.shape)
         stored = range_of(data.x_train)
-        return cls(data.name, fingerprint(data), axes, data.maximum, stored, baseline, data.units)
+        facts = data.name, fingerprint(data), axes, data.maximum, stored
+        return cls(*facts, baseline, data.units, data.shape)
 
     @classmethod
     def of_notes(cls, notes: dict[str, Any]) -> TrainingSet | None:
@@ -49,7 +51,8 @@ class TrainingSet:
             raise ValueError(f"expected 'baseline' to be a PCA, got {short(baseline)}.")
         facts = {name: promised(notes, name, kind) for name, kind in KINDS.items()}
         units = promised(notes, "units", ([(str, None)], None), None)
-        return cls(**facts, baseline=baseline, units=units)
+        shape = promised(notes, "shape", ([int], None), None)
+        return cls(**facts, baseline=baseline, units=units, shape=shape)
 
     def notes(self) -> dict[str, Any]:
         """For `save_model`."""
