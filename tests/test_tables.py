@@ -517,6 +517,9 @@ def test_any_file_is_a_table_or_one_clear_error(tmp_path_factory, rows, mark, en
         "1.{0} x 10-3",
         "0x{0}F",
         "{0}_000",
+        "{0}(1)",
+        "{0}.5[2]",
+        "3:0.{0}",
     ],
     ids=lambda s: s,
 )
@@ -534,7 +537,7 @@ def test_a_column_of_numbers_with_their_powers_or_errors_is_no_text(spelled, tmp
 
 @pytest.mark.parametrize(
     "spelled",
-    [("Yes", "yes"), ("yes", "TRUE"), ("Ａ", "a"), ("New\u00a0York", "new york"), ("a\u200b", "a"), ("A–1", "a-1")],
+    [("Yes", "yes"), ("yes", "TRUE"), ("no", "0"), ("Ａ", "a"), ("New\u00a0York", "new york"), ("a\u200b", "a"), ("A–1", "a-1")],
 )  # fmt: skip
 def test_values_that_may_be_one_category_are_told(spelled):
     one, other = spelled

@@ -27,7 +27,7 @@ HOLDERS = (
 )  # no values, but what holds some
 TRUTHS = {bool, np.bool_}
 TRUTH = {"true": "True", "false": "False"}
-WORDS = {"yes": "true", "no": "false"}
+WORDS = {"yes": "true", "1": "true", "no": "false", "0": "false"}
 # A ZIP code of digits behind a 0, or a telephone number
 CODE = re.compile(r"0\d+|\+\d{7,}")
 # A number as Python, NumPy and pandas write it
@@ -156,7 +156,7 @@ def category(text: str) -> str:
 
 
 def folded(text: str) -> str:
-    """A text without what is not meant: case, width, kinds of blanks, dashes and quotes; "yes" is "true"."""
+    """A text without what is not meant: case, width, kinds of blanks, dashes and quotes; "yes" is "true", as is "1"."""
     plain = unicodedata.normalize("NFKC", text.translate(PLAIN)).casefold()
     words = " ".join(plain.split())
     return WORDS.get(words, words)

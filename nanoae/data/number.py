@@ -41,7 +41,7 @@ AROUND = re.compile(r"^[\W_]+|[\W_]+$")
 POWER = r"[×x*·⋅] ?10 ?(?:\^|\*\*|(?=-))|[×·⋅] ?10(?=[⁻⁺⁰-⁹¹²³])"
 COMPOSED = re.compile(
     rf"([-+]?[\d.,]*\d) ?(?:{POWER}|±|\+/?-|[·⋅]) ?(?:[-+]?\d[\d.,]*|[⁻⁺]?[⁰-⁹¹²³]+)"
-    r"|0x[\da-fA-F]+|\d{1,3}(?:_\d{3})+(?:\.\d+)?"
+    r"|0x[\da-fA-F]+|\d{1,3}(?:_\d{3})+(?:\.\d+)?|\d+:[-+]?\d*\.\d+|[-+]?[\d.,]*\d ?[(\[]\d+[)\]]"
 )
 BRACKETS = re.compile(r"(\D*)\((.*)\)(\D*)")
 SHARES = {None: 0, "%": -2, "‰": -3}  # the power of ten that each stands for
@@ -147,8 +147,8 @@ def is_nearly_number(cell: str) -> bool:
 
 
 def is_composed(cell: str) -> bool:
-    """Whether a cell is a number with its power of ten, or its error, written out, "1.5×10^3", "5±0.1", or "5·25"; or
-    one as programs write them, "0x1F" or "1_000"."""
+    """Whether a cell is a number with its power of ten, its error or a note, "1.5×10^3", "5±0.1", "5(1)" or "5·25"; or
+    as programs write them, "0x1F", "1_000" or "3:0.5"."""
     found = COMPOSED.fullmatch(cell[:LONGEST].translate(PLAIN))
     return found is not None and (not found[1] or number(found[1]) is not None)
 
