@@ -49,8 +49,8 @@ print(f"shown   answer read as {args.digit}")
 for digit in range(10):
     print(f"{digit:>5}   {np.mean(answered[y_test == digit] == args.digit):>16.0%}")
 others, six = y_test != args.digit, args.digit
-share, answers = (np.mean(labels[others] == six) for labels in (shown, answered))
-print(f"\nof all that is no {six}, read as {six}: {share:.1%} of the images, {answers:.1%} of the answers")
+share, of_answers = (np.mean(labels[others] == six) for labels in (shown, answered))
+print(f"\nof all that is no {six}, read as {six}: {share:.1%} of the images, {of_answers:.1%} of the answers")
 
 elbo = vae.score_samples(x_test)
 print(f"mean ELBO: {elbo[~others].mean():.1f} nats for {args.digit}, {elbo[others].mean():.1f} for the others:", end="")
