@@ -538,7 +538,8 @@ def test_a_column_of_numbers_with_their_powers_or_errors_is_no_text(spelled, tmp
 @pytest.mark.parametrize(
     "spelled",
     [
-        ("Yes", "yes"), ("yes", "TRUE"), ("no", "0"), ("Ａ", "a"), ("New\u00a0York", "new york"), ("a\u200b", "a"), ("A–1", "a-1"),
+        ("Yes", "yes"), ("yes", "TRUE"), ("no", "0"), ("Ａ", "a"), ("New\u00a0York", "new york"),
+        ("a\u200b", "a"), ("A–1", "a-1"),
     ],
 )  # fmt: skip
 def test_values_that_may_be_one_category_are_told(spelled):
