@@ -93,10 +93,13 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "codes": {"scores": "codes"},
     "whitened": {"scores": "whitened"},
     "tails": {"scores": "tails"},
-    "codes and whitened": {"scores": ("codes", "whitened")},
-    "codes and tails": {"scores": ("codes", "tails")},
-    "without reconstruction": {"scores": ("codes", "whitened", "tails")},
-    "the default before: codes and reconstruction, robust": {
+    "joint": {"scores": "joint"},
+    "without reconstruction": {"scores": ("joint", "tails")},
+    "without tails": {"scores": ("joint", "reconstruction")},
+    "the default before: codes, whitened, reconstruction and tails": {
+        "scores": ("codes", "whitened", "reconstruction", "tails")
+    },
+    "the first default: codes and reconstruction, robust": {
         "scores": ("codes", "reconstruction"),
         "scaling": "robust",
     },

@@ -5,7 +5,7 @@ import pytest
 
 import nanoae
 from nanoae.anomaly.neighbours import distances_in_cells, distances_to_nearest, into_cells
-from nanoae.anomaly.scores import ColumnTails, NearestCodes
+from nanoae.anomaly.scores import ColumnTails, NearestCodes, NearestJointCodes
 from nanoae.data import scaling
 from nanoae.data.table import Table
 
@@ -99,6 +99,28 @@ def test_whitened_codes(whiten):
     np.testing.assert_allclose(
         NearestCodes(3, whiten=whiten).fit(Same(), codes).score(Same(), new), want
     )
+
+
+class Lossy:
+    """Gives back half of the second column."""
+
+    def transform(self, Z):
+        return Z
+
+    def reconstruct(self, Z):
+        return Z * [1, 0.5, 1]
+
+
+def test_joint_codes():
+    rows = ROWS / ROWS.std(axis=0)
+    new = rows[:9] + 0.1
+    errors = rows * [0, 0.5, 0]
+    factor = 0.1 * np.sqrt(rows.var(axis=0).mean() / (errors**2).mean())
+    places, of_new = (np.column_stack([each, factor * each[:, 1] / 2]) for each in (rows, new))
+    away = np.sqrt(((of_new[:, None] - places) ** 2).sum(axis=2))
+    want = np.sort(away, axis=1)[:, :2].mean(axis=1)
+    found = NearestJointCodes().fit(Lossy(), rows).score(Lossy(), new)
+    np.testing.assert_allclose(found, want)
 
 
 def test_cells_find_nearly_all_nearest():

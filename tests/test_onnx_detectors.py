@@ -41,7 +41,15 @@ DETECTORS = {
     },
     **{
         f"scored by {name}": {"scores": name}
-        for name in ("codes", "whitened", "tails", "reconstruction", "standardised", "mahalanobis")
+        for name in (
+            "codes",
+            "whitened",
+            "joint",
+            "tails",
+            "reconstruction",
+            "standardised",
+            "mahalanobis",
+        )
     },
     "a list of each": {
         "autoencoder": [
@@ -80,7 +88,15 @@ def test_the_default_one_and_its_codes(tmp_path):
 
 
 def test_gaps(tmp_path):
-    scores = ["codes", "whitened", "tails", "reconstruction", "standardised", "mahalanobis"]
+    scores = [
+        "codes",
+        "whitened",
+        "joint",
+        "tails",
+        "reconstruction",
+        "standardised",
+        "mahalanobis",
+    ]
     detector = nanoae.AnomalyDetector(
         small(), scores, missing="mask", holdout=0.3, random_state=0
     ).fit(GAPS[:120])

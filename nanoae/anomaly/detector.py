@@ -75,10 +75,10 @@ class AnomalyDetector(Estimator):
         "any nanoae autoencoder, or a list of them: an ensemble; None: a wide denoising one",
     )
     scores: Any = parameter(
-        ("codes", "whitened", "reconstruction", "tails"),
+        ("joint", "reconstruction", "tails"),
         OneOrMore(Name(kinds.SCORES, kinds.Score, "a Score")),
-        "how abnormal a row is: by how far its code is from the nearest ones (codes), the same in their covariance "
-        "(whitened), the tails of the columns, ..., the ELBO of a VariationalAutoencoder",
+        "how abnormal a row is: by how far its code and the code's error are from the nearest ones (joint), the code "
+        "alone (codes), the tails of the columns, ..., the ELBO of a VariationalAutoencoder",
     )
     _: KW_ONLY
     scaling: Any = parameter(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.anomaly.calibration import SeenRows
+from nanoae.anomaly.calibration import SeenRows, row_keys
 from nanoae.anomaly.member import Member
 from nanoae.anomaly.surprise import Standing, Surprise
 from nanoae.autoencoders.saved import Saved
@@ -40,8 +40,9 @@ class Ensemble:
             learned = X[folds != fold]
             if len(learned) < 2:
                 learned = np.repeat(learned, 2, axis=0)
+            others = unlike(X[folds == fold], learned) if self.n_folds > 1 else X[:0]
             for member in self.of_fold(fold):
-                member.fit(learned, checkpoints)
+                member.fit(learned, checkpoints, others)
         was_kept_out = folds >= 0
         tested = X[was_kept_out]
         self.seen = None
@@ -171,6 +172,13 @@ class Ensemble:
         if "deviation" in arrays:
             ensemble.deviation = arrays.take("deviation", shape, finite=False)
         return ensemble
+
+
+def unlike(X: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The rows of X (N, ...) that are not among the others (M, ...), of equal ones the first."""
+    keys = np.concatenate([row_keys(others), row_keys(X)])
+    _, first = np.unique(keys, return_index=True)
+    return X[np.sort(first[first >= len(others)]) - len(others)]
 
 
 def empty(X: np.ndarray) -> np.ndarray:

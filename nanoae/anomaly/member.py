@@ -55,7 +55,8 @@ class Member:
         self.numbers: Any = ...  # the columns that the scaler is for: all, or those of numbers
         self.seed = None if seed is None else int(seed.generate_state(1)[0])
 
-    def fit(self, X: np.ndarray, checkpoints: Checkpoints | None = None) -> None:
+    def fit(self, X: np.ndarray, checkpoints: Checkpoints | None, others: np.ndarray) -> None:
+        """Learn from the rows X; the others (M, ...) are only there for new rows to be compared with."""
         fit_rows(self.scaler, X, lambda x: x[:, self.numbers])
         Z = self.scaled(X)
         settings = {} if checkpoints is None else {"checkpoint_dir": checkpoints}
@@ -70,6 +71,8 @@ class Member:
         Z = sample(Z)
         for score in self.scores:
             score.fit(self.model, Z)
+            if len(others):
+                score.compare_with(self.model, self.scaled(others))
 
     def of_its_scaling(self, error: OutOfReach) -> OutOfReach:
         """What to say where the autoencoder cannot reach the columns: it was not the user who scaled them."""

@@ -15,7 +15,7 @@ class NearestCodes(Score):
     """Σ_k |c - r_k| / K: the mean distance of the code c to the K nearest codes of training rows (Angiulli 2002).
 
     One reference at distance 0 does not count: no training row is its own neighbour, so that training rows score as new
-    ones do.
+    ones do. In cross-fitting the rows of all folds are references, also those that the autoencoder did not learn from.
 
     A category k that a share p_k of the training rows has is √p_k in its place of Z here, not 1: categories k and l lie
     √(p_k + p_l) apart. Whole, a rare one would put its rows as far from all others as a wild number does, and these
@@ -59,6 +59,11 @@ class NearestCodes(Score):
             self.references_, self.starts_, self.centers_ = into_cells(self.references_)
         return self
 
+    def compare_with(self, model, Z):
+        if len(self.references_) + len(Z) <= self.references:
+            codes = self._placed(self._codes(model, Z))
+            self.references_ = np.vstack([self.references_, codes])
+
     def _codes(self, model, Z: np.ndarray) -> np.ndarray:
         if hasattr(self, "sizes_"):
             Z = Z * self.sizes_
@@ -93,6 +98,38 @@ class NearestWhitenedCodes(NearestCodes):
 
     def __init__(self, k: int = 3, references: int = 20_000, whiten: float = 0.5):
         super().__init__(k, references, whiten)
+
+
+class NearestJointCodes(NearestCodes):
+    """`NearestCodes`, each code c with its error beside it, what the way out and back in makes of it:
+    [c, e (c - c(x̂))]. So a row is near those that are alike and as well reconstructed.
+
+    errors   e is such that over the training rows the errors are so many times as large as the codes' spread
+    """
+
+    bounds: ClassVar = {**NearestCodes.bounds, "errors": "[0, inf)"}
+    factor_: np.ndarray  # e
+
+    def __init__(
+        self, k: int = 2, references: int = 20_000, whiten: float = 0.0, errors: float = 0.1
+    ):
+        super().__init__(k, references, whiten)
+        self.errors = errors
+
+    def fit(self, model, Z):
+        some = drawn(Z, self.references)
+        codes = model.transform(some)
+        error = codes - model.transform(model.reconstruct(some))
+        spread = np.linalg.norm(codes - codes.mean(axis=0))
+        least = 1e-3 * spread or 1.0  # of codes that all come back, or are all the same
+        usual = max(np.linalg.norm(error), least)
+        self.factor_ = np.array(self.errors * spread / usual)
+        return super().fit(model, Z)
+
+    def _codes(self, model, Z):
+        codes = super()._codes(model, Z)
+        again = super()._codes(model, model.reconstruct(Z))
+        return np.hstack([codes, self.factor_ * (codes - again)])
 
 
 @one_thread()

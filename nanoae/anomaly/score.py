@@ -31,6 +31,10 @@ class Score(Configurable):
     def fit(self, model, Z: np.ndarray) -> Score:
         return self
 
+    def compare_with(self, model, Z: np.ndarray) -> None:
+        """Rows Z (N, ...) beside those of `fit`, that nothing is to be learned from: where rows are compared with rows,
+        with these, too."""
+
     def score(self, model, Z: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 

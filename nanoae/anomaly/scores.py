@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nanoae.anomaly.column_tails import ColumnTails
-from nanoae.anomaly.nearest_codes import NearestCodes, NearestWhitenedCodes
+from nanoae.anomaly.nearest_codes import NearestCodes, NearestJointCodes, NearestWhitenedCodes
 from nanoae.anomaly.score import FeatureScore, Score, squares
 from nanoae.data.scaling import spread, spread_known
 from nanoae.spelling import one_of
@@ -87,6 +87,7 @@ SCORES: dict[str, type[Score]] = {
     "mahalanobis": Mahalanobis,
     "codes": NearestCodes,
     "whitened": NearestWhitenedCodes,
+    "joint": NearestJointCodes,
     "tails": ColumnTails,
     "elbo": NegativeELBO,
 }

@@ -7,10 +7,12 @@ import numpy as np
 
 class Standing:
     """How many standard deviations above the usual a score s is: z = (log s - m) / d, m the median of log s over normal
-    rows and d = 1.4826 median |log s - m|; then (z + sqrt(z² + 4)) / 2, which is z where z is large, and above 0.
+    rows and m + d their 84.1 % quantile, as of a normal distribution; then (z + sqrt(z² + 4)) / 2, which is z where z
+    is large, and above 0.
 
-    Median and median deviation hardly know of any single row, nor of a few abnormal ones among the normal: what one row
-    says of its own standing is next to nothing.
+    The upper side is where alarms are: a score whose normal rows stray far there says less. Quantiles hardly know of
+    any single row, nor of a few abnormal ones among the normal: what one row says of its own standing is next to
+    nothing.
     """
 
     name = "standing"  # in a model file, where it keeps so many numbers:
@@ -25,7 +27,7 @@ class Standing:
         floor = 1e-3 * typical
         logs = np.log(np.maximum(height, 0) + floor)  # a score of 0 has no logarithm
         center = float(np.median(logs))
-        deviation = 1.4826 * float(np.median(np.abs(logs - center)))
+        deviation = float(np.quantile(logs, 0.8413)) - center
         spreads = (deviation, float(logs.std()), 1.0)
         spread = next(each for each in spreads if each > 1e-9)
         self.learned = np.array([low, floor, center, spread])

@@ -80,9 +80,12 @@ def _(score: kinds.NearestCodes, rows: Rows) -> Value:
     """|c - r|² / 2 is |r|² / 2 - c r but for what all r have in common: the candidates; of these the distances."""
     Z = rows.Z.cast(np.float64)
     r = score.references_.astype(np.float64)
-    if hasattr(score, "sizes_"):
-        Z = Z * score.sizes_
-    codes = rows.of(Z).hidden
+    sizes = getattr(score, "sizes_", 1.0)
+    codes = rows.of(Z * sizes).hidden
+    if isinstance(score, kinds.NearestJointCodes):
+        again = rows.of(rows.of(Z).reconstructed * sizes).hidden
+        lost = (codes - again) * float(score.factor_)
+        codes = codes.graph.concat([codes, lost])
     if score.whiten:
         codes = codes @ score.whitening_
     k = max(min(score.k, len(r) - 1), 1)
