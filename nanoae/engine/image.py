@@ -37,9 +37,8 @@ class ImageLayer(Layer):
         pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
         right = all(isinstance(n, (int, np.integer)) and n >= least for n in pair)
         if len(pair) != 2 or not right:
-            raise ValueError(
-                f"{type(self).__name__}: expected {name}, a whole number >= {least} or a pair of them, got {value!r}."
-            )
+            wanted = f"{name}, a whole number >= {least} or a pair of them"
+            raise ValueError(f"{type(self).__name__}: expected {wanted}, got {value!r}.")
         return int(pair[0]), int(pair[1])
 
     def window_of(self, kernel: Pair, stride: Pair, padding: Pair) -> Window:

@@ -73,10 +73,9 @@ class Layer(Reused, Configurable):
         cache = self.cache
         self.cache = None
         if cache is None:
-            raise RuntimeError(
-                f"{self}: expected forward(x, train=True) before backward, got nothing cached. "
-                "Each backward uses up one forward."
-            )
+            wanted = "forward(x, train=True) before backward"
+            hint = "Each backward uses up one forward."
+            raise RuntimeError(f"{self}: expected {wanted}, got nothing cached. {hint}")
         return cache
 
     def check_shape(self, right: bool, expected: str, hint: str = "") -> None:

@@ -38,9 +38,8 @@ class Sequential:
                 hint = did_you_mean(layer, [cls.__name__ for cls in ACTIVATIONS.values()])
                 raise ValueError(f"Sequential: expected layers, as ReLU(), got {layer!r}.{hint}")
         if len({id(layer) for layer in self.layers}) < len(self.layers):
-            raise ValueError(
-                "Sequential: expected each layer once, got the same object twice. Make a second one."
-            )
+            got = "the same object twice. Make a second one."
+            raise ValueError(f"Sequential: expected each layer once, got {got}")
 
     def build(
         self,

@@ -85,13 +85,16 @@ class BatchNorm(ImageLayer):
             ops.axpby_inplace(self.state["mean"], self.momentum, mean, 1 - self.momentum)
             unbiased = self.momentum * m / (m - 1)
             ops.axpby_inplace(self.state["var"], unbiased, var, 1 - self.momentum)
-            ops.multiply(ops.rsqrt(var, self.eps, out=inv), gamma, out=scale)
+            ops.rsqrt(var, self.eps, out=inv)
+            ops.multiply(inv, gamma, out=scale)
             ops.affine_rows(centered, scale, beta, out=y)  # scale (x - mean) + beta
             self.cache = centered, inv, scale
         else:
-            ops.multiply(ops.rsqrt(self.state["var"], self.eps, out=inv), gamma, out=scale)
-            ops.axpby_inplace(ops.multiply(self.state["mean"], scale, out=shift), 1.0, beta, -1.0)
-            ops.affine_rows(rows, scale, shift, out=y)  # scale · x + (beta - scale · mean)
+            ops.rsqrt(self.state["var"], self.eps, out=inv)
+            ops.multiply(inv, gamma, out=scale)
+            ops.multiply(self.state["mean"], scale, out=shift)
+            ops.axpby_inplace(shift, 1.0, beta, -1.0)  # beta - scale · mean
+            ops.affine_rows(rows, scale, shift, out=y)
             self.cache = None
         return self.whole(y)
 
@@ -154,7 +157,8 @@ class LayerNorm(Layer):
         dy = self.rows(dy, "dy")
         dx = self.buffer("dx", x_hat.shape)
         sums, dots = (self.buffer(name, (len(dx),)) for name in ("sums", "dots"))
-        ops.sum_rows(ops.multiply(dy, x_hat, out=dx), out=self.grads["gamma"].reshape(-1))
+        product = ops.multiply(dy, x_hat, out=dx)
+        ops.sum_rows(product, out=self.grads["gamma"].reshape(-1))
         ops.sum_rows(dy, out=self.grads["beta"].reshape(-1))
         if not self.need_dx:
             return None

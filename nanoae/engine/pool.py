@@ -22,9 +22,8 @@ class Pooling(ImageLayer):
     padding: Pair = 0
 
     def __post_init__(self) -> None:
-        self.window = self.window_of(
-            self.kernel, self.kernel if self.stride is None else self.stride, self.padding
-        )
+        stride = self.kernel if self.stride is None else self.stride
+        self.window = self.window_of(self.kernel, stride, self.padding)
         if any(2 * p > k for p, k in zip(self.window.padding, self.window.kernel, strict=True)):
             wanted = f"padding of at most half the kernel {self.kernel}"
             raise ValueError(f"{type(self).__name__}: expected {wanted}, got {self.padding}.")
