@@ -9,7 +9,7 @@ import pytest
 import nanoae
 from nanoae import Autoencoder, ConvAutoencoder, Linear, StackedClassifier, VariationalAutoencoder
 from nanoae.backend import native_ops
-from nanoae.training.inference import KNOWN, MOST, Inference
+from nanoae.training.inference import INFERENCES, MOST, Inference
 
 TABLE = np.random.default_rng(0).random((200, 8)).astype(np.float32)
 GAPS = np.where(np.random.default_rng(1).random(TABLE.shape) < 0.1, np.nan, TABLE)
@@ -78,7 +78,7 @@ def ask(model, rows):
 
 def recordings(model):
     """How many this thread keeps, of each part of the network that it has used."""
-    return [len(inference.recordings) for inference in KNOWN[model.network_].values()]
+    return [len(inference.recordings) for inference in INFERENCES[model.network_].values()]
 
 
 @pytest.fixture(params=MODELS)

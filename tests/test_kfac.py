@@ -70,7 +70,7 @@ def test_the_direction_is_the_inverse_of_the_kronecker_product_times_the_gradien
     theta = net.network.theta.copy()
     net.step(X, X)
     moved = theta - net.network.theta
-    for layer in net.observed:
+    for layer in net.taps:
         plain = nanoae.Sequential(deep()).build(6, "numpy", "float64", random_state=0)
         loss = nanoae.MSE("batch").build(plain.ops, plain.dtype)
         loss.forward(plain.forward(X, train=True), X)
@@ -104,7 +104,7 @@ def test_the_factors_are_the_means_that_they_should_be(loss, G, rng):
     x = np.tile(rng.standard_normal((1, 3)), (40_000, 1))  # one row, many samples
     net = trainer([nanoae.Linear(2)], loss, 3, 40_000)
     net.measure_factors(x)
-    (layer,) = net.observed
+    (layer,) = net.taps
     with_one = np.r_[x[0], 1.0]
     np.testing.assert_allclose(layer.A, np.outer(with_one, with_one), rtol=1e-9)
     y = net.network.forward(x[:1])[0]
@@ -118,7 +118,7 @@ def test_the_factors_are_running_means():
         net.measure_factors(scale * X)
         x = np.c_[scale * X, np.ones(len(X))]
         seen.append(x.T @ x / len(x))
-    np.testing.assert_allclose(net.observed[0].A, (seen[0] / 2 + seen[1] / 2) / 2 + seen[2] / 2)
+    np.testing.assert_allclose(net.taps[0].A, (seen[0] / 2 + seen[1] / 2) / 2 + seen[2] / 2)
 
 
 def test_a_step_is_held_to_the_trust():
@@ -126,7 +126,7 @@ def test_a_step_is_held_to_the_trust():
     theta = net.network.theta.copy()
     net.step(X, X)
     change = 0.0
-    for layer in net.observed:
+    for layer in net.taps:
         k = next(i for i, other in enumerate(net.network.layers) if other is layer.linear)
         step = np.concatenate(
             [(theta - net.network.theta)[net.network.parameters.slices[k, n]] for n in ("W", "b")]
@@ -137,12 +137,12 @@ def test_a_step_is_held_to_the_trust():
 
 
 def test_factors_are_measured_and_inverted_in_their_rhythm(monkeypatch):
-    done = {"learn": [], "invert": []}
+    done = {"update": [], "invert": []}
     net = trainer([nanoae.Linear(6)], measure_every=15, invert_every=20)
     for name, steps in done.items():
-        real = getattr(net.observed[0], name)
+        real = getattr(net.taps[0], name)
         monkeypatch.setattr(
-            net.observed[0],
+            net.taps[0],
             name,
             lambda *a, steps=steps, real=real: (steps.append(net.optimizer.t), real(*a)),
         )
@@ -154,9 +154,9 @@ def test_factors_are_measured_and_inverted_in_their_rhythm(monkeypatch):
 def test_a_short_batch_is_not_measured():
     net = trainer([nanoae.Linear(6)], measure_every=1)
     net.step(X, X)
-    A = net.observed[0].A.copy()
+    A = net.taps[0].A.copy()
     net.step(X[:1], X[:1])
-    np.testing.assert_array_equal(net.observed[0].A, A)
+    np.testing.assert_array_equal(net.taps[0].A, A)
 
 
 def test_weight_decay_shrinks_theta_by_itself():

@@ -26,7 +26,7 @@ from nanoae.engine.network import Sequential
 from nanoae.engine.norm import BatchNorm
 from nanoae.training import fusion, state, stop
 from nanoae.training.divergence import NotFiniteError
-from nanoae.training.kfac import KFACTrainer, check
+from nanoae.training.kfac import KFACTrainer, require
 from nanoae.training.loop import Trainer
 from nanoae.training.process_group import ProcessGroup, Shard, report_trace
 from nanoae.training.sameness import comparable, fingerprint
@@ -216,14 +216,14 @@ class DistributedKFACTrainer(DistributedTrainer, KFACTrainer):
 
     def __init__(self, *arguments: Any, **settings: Any):
         super().__init__(*arguments, **settings)
-        check(self.loss.reduction != "sum", "a loss that is a mean, on several ranks", "a sum")
+        require(self.loss.reduction != "sum", "a loss that is a mean, on several ranks", "a sum")
 
     def is_full(self, x: Array) -> bool:
         return self.group.shard.rows == self.batch_size
 
     def measure_factors(self, x: Array) -> None:
         super().measure_factors(x)
-        for layer in self.observed:
+        for layer in self.taps:
             for mean in (layer.A, layer.G):
                 self.group.mean_inplace(self.network.ops, mean)
 

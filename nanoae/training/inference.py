@@ -25,12 +25,14 @@ MOST = 64  # recordings of a thread, each for another number of rows: beyond tha
 CHANGING = (list, np.ndarray)
 SIMPLE = (bool, int, float, str, type(None), np.generic, tuple, Configurable, *CHANGING)
 
-KNOWN: weakref.WeakKeyDictionary[Sequential, dict[Any, Inference]] = weakref.WeakKeyDictionary()
+INFERENCES: weakref.WeakKeyDictionary[Sequential, dict[Any, Inference]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def inference(network: Sequential, start: int, stop: int | None, loss: Loss | None) -> Inference:
     """Layers start .. stop-1 of `network`, and what `loss`, if any, means by their output: made once."""
-    known = KNOWN.setdefault(network, {})
+    known = INFERENCES.setdefault(network, {})
     found = known.get((start, stop, loss))
     if found is None or found.layers != network.layers[start:stop]:
         found = known[start, stop, loss] = Inference(network, start, stop, loss)
@@ -56,7 +58,9 @@ class Inference(Reused):
         self.thread = ThreadState()
         self.ops = network.ops
         self.dtype = network.dtype
-        self.network = network.with_layers([])  # its arrays: `KNOWN` lets go of the network itself
+        self.network = network.with_layers(
+            []
+        )  # its arrays: `INFERENCES` lets go of the network itself
         self.layers = network.layers[start:stop]
         self.loss = loss
 
@@ -111,35 +115,40 @@ class Inference(Reused):
 
     def changed(self) -> bool:
         """Whether a setting, or what was learned, is not what it was."""
-        as_seen = all(map(is_, now(self.watched), self.seen))
+        as_seen = all(map(is_, values_of(self.watched), self.seen))
         return not as_seen or contents(self.lists) != self.held
 
     def start_afresh(self) -> None:
         """Whoever changes a layer's settings, or puts other arrays in place of what it learned, is to see it."""
         losses = [] if self.loss is None else [self.loss]
-        parts = inside([*self.layers, *losses])
-        settings = [(vars(part), watched_of(part)) for part in parts]
+        parts = parts_within([*self.layers, *losses])
+        settings = [(vars(part), watched_names(part)) for part in parts]
         learned = [part for part in parts if isinstance(part, Layer)]
         arrays = [named for layer in learned for named in (layer.params, layer.state)]
         self.watched = settings + [(named, tuple(named)) for named in arrays if named]
-        self.seen = now(self.watched)
-        self.lists = [value for value in now(settings) if isinstance(value, CHANGING)]
+        self.seen = values_of(self.watched)
+        self.lists = [value for value in values_of(settings) if isinstance(value, CHANGING)]
         self.held = contents(self.lists)
         layers = self.layers
         loss = self.loss
         self.predict = None
         if loss is not None and (has_methods(loss) or type(loss).predict is not Loss.predict):
             self.predict = loss.predict
-            if known(loss) and type(loss) is BCE and layers and is_plain_linear(layers[-1]):
+            if (
+                can_be_recorded(loss)
+                and type(loss) is BCE
+                and layers
+                and is_plain_linear(layers[-1])
+            ):
                 layers = [*layers, Sigmoid()]
                 self.predict = None
         self.fused = fuse(self.network, layers)
         self.recordings = {}
-        simple = all(isinstance(value, SIMPLE) for value in now(settings))
-        self.recordable = simple and all(map(known, parts))
+        simple = all(isinstance(value, SIMPLE) for value in values_of(settings))
+        self.recordable = simple and all(map(can_be_recorded, parts))
 
 
-def inside(parts: list[Any]) -> list[Configurable]:
+def parts_within(parts: list[Any]) -> list[Configurable]:
     """The parts, and those among their settings, each once."""
     found: list[Configurable] = []
     for part in parts:  # which grows meanwhile
@@ -147,18 +156,18 @@ def inside(parts: list[Any]) -> list[Configurable]:
             parts += part
         elif isinstance(part, Configurable) and all(part is not other for other in found):
             found.append(part)
-            parts += [vars(part).get(name) for name in watched_of(part)]
+            parts += [vars(part).get(name) for name in watched_names(part)]
     return found
 
 
-def watched_of(part: Configurable) -> tuple[str, ...]:
+def watched_names(part: Configurable) -> tuple[str, ...]:
     """The names of its settings, and of methods that it may have of its own."""
     kind = type(part)
     methods = [name for name in ("forward", "f", "predict") if hasattr(kind, name)]
     return *methods, *arguments(kind)  # type: ignore[arg-type]
 
 
-def now(watched: list[tuple[dict[str, Any], tuple[str, ...]]]) -> list[Any]:
+def values_of(watched: list[tuple[dict[str, Any], tuple[str, ...]]]) -> list[Any]:
     """The settings and arrays that stand there."""
     found: list[Any] = []
     for own, names in watched:
@@ -171,7 +180,7 @@ def contents(lists: list[Any]) -> list[Any]:
     return [[*value] if isinstance(value, list) else value.tolist() for value in lists]
 
 
-def known(part: Configurable) -> bool:
+def can_be_recorded(part: Configurable) -> bool:
     """Whether a recording has all that it does: not where a class of one's own may do anything to arrays, nor where a
     layer leaves something for another one."""
     kind = type(part)

@@ -51,7 +51,7 @@ class FactorTap(Layer):
         self.dy = dy
         return self.linear.backward(dy)
 
-    def learn(self, memory: float, factor: float) -> None:
+    def update(self, memory: float, factor: float) -> None:
         """A = memory · A + (1 - memory) · mean of x̄ x̄ᵀ, and likewise G, where a row's gradient is factor · dy."""
         n = len(self.x)
         ones = np.ones((n, 1), self.x.dtype)
@@ -144,7 +144,7 @@ class KFAC(SGD):
         )
 
 
-def check(right: bool, expected: str, got: object) -> None:
+def require(right: bool, expected: str, got: object) -> None:
     """ValueError for what K-FAC cannot train."""
     if not right:
         raise ValueError(f"KFAC: expected {expected}, got {got}. Use Adam.")
@@ -162,18 +162,18 @@ class KFACTrainer(Trainer):
 
     def __init__(self, network: Sequential, loss: Loss, optimizer: KFAC, **settings: Any):
         super().__init__(network, loss, optimizer, **{**settings, "fuse": False})
-        check(self.ops.name == "numpy", 'backend "numpy"', f'"{self.ops.name}"')
+        require(self.ops.name == "numpy", 'backend "numpy"', f'"{self.ops.name}"')
         sampled = type(self.loss) in SAMPLED and self.loss.weight > 0
-        check(sampled, "MSE, GaussianNLL or BCE, of a weight > 0", self.loss)
+        require(sampled, "MSE, GaussianNLL or BCE, of a weight > 0", self.loss)
         for layer in network.layers:
             linear = type(layer) is Linear or not layer.params
-            check(linear, "parameters of Linear layers alone", layer)
+            require(linear, "parameters of Linear layers alone", layer)
         learning = sum(len(network.theta[part]) for part in self.optimizer.ranges)
-        check(learning == len(network.theta), "all layers to learn", "some that are frozen")
+        require(learning == len(network.theta), "all layers to learn", "some that are frozen")
         layers = [
             FactorTap(layer) if isinstance(layer, Linear) else layer for layer in network.layers
         ]
-        self.observed = [layer for layer in layers if isinstance(layer, FactorTap)]
+        self.taps = [layer for layer in layers if isinstance(layer, FactorTap)]
         self.fast = network.with_layers(layers)
         self.n_updates = np.zeros((), np.int64)  # how often the factors were measured
 
@@ -202,14 +202,14 @@ class KFACTrainer(Trainer):
         """A and G of all layers, from targets that the network itself would draw."""
         y = self.fast.forward(x, train=True)
         for layer in self.network.layers:
-            check(layer.penalty is None, "layers without a loss of their own", layer)
+            require(layer.penalty is None, "layers without a loss of their own", layer)
         self.loss.forward(y, self.sample(y))
         self.fast.backward(self.loss.backward())
         self.n_updates += 1
-        for tap in self.observed:
+        for tap in self.taps:
             # The sample is that of the loss without its weight; F is `weight` times as large with it, g its root.
             factor = len(x) * self.per_row(y) / math.sqrt(self.loss.weight)
-            tap.learn(min(1 - 1 / int(self.n_updates), self.optimizer.memory), factor)
+            tap.update(min(1 - 1 / int(self.n_updates), self.optimizer.memory), factor)
 
     def sample(self, y: Array) -> Array:
         """Targets drawn from p(t | y), where the loss of an element, without weight, is -log p but for a constant."""
@@ -230,15 +230,15 @@ class KFACTrainer(Trainer):
     def precondition(self, rate: float) -> None:
         """grad <- ν F⁻¹ ∇, with ν <= 1 so that Δ = rate · ν F⁻¹ ∇ keeps ΔᵀFΔ below `trust`."""
         if self.due(self.optimizer.invert_every):
-            for layer in self.observed:
+            for layer in self.taps:
                 layer.invert(self.optimizer.damping)
         factor = self.per_row(self.loss.backward())
-        directions, products = zip(*(layer.natural() for layer in self.observed), strict=True)
+        directions, products = zip(*(layer.natural() for layer in self.taps), strict=True)
         # ΔᵀFΔ = rate² ∇ᵀ F⁻¹ ∇ before it is held back
         change = (rate * factor) ** 2 * sum(products)
         allowed = math.sqrt(self.optimizer.trust / max(change, 1e-30))
-        held = factor * min(1.0, allowed)
-        for layer, direction in zip(self.observed, directions, strict=True):
+        clipped = factor * min(1.0, allowed)
+        for layer, direction in zip(self.taps, directions, strict=True):
             grads = layer.linear.grads
-            np.multiply(direction[:-1], held, out=grads["W"])
-            np.multiply(direction[-1], held, out=grads["b"])
+            np.multiply(direction[:-1], clipped, out=grads["W"])
+            np.multiply(direction[-1], clipped, out=grads["b"])
