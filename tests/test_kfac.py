@@ -148,7 +148,7 @@ def test_factors_are_measured_and_inverted_in_their_rhythm(monkeypatch):
         )
     for _ in range(41):
         net.step(X, X)
-    assert done == {"learn": [*range(10), 15, 30], "invert": [*range(10), 20, 40]}
+    assert done == {"update": [*range(10), 15, 30], "invert": [*range(10), 20, 40]}
 
 
 def test_a_short_batch_is_not_measured():
