@@ -110,9 +110,8 @@ def check_gradients(
     rng = np.random.default_rng(random_state)
     criterion = None if loss is None else losses.get(loss)
     check = GradientCheck(in_float64(net, np.shape(x)[1:]), x, t, criterion, rng, eps)
-    comparison = Comparison(check, directions, tolerance, elementwise)
     try:
-        return GradientReport(comparison.rows())
+        return GradientReport(Comparison(check, directions, tolerance, elementwise).rows())
     except MisplacedGradient as error:
         return GradientReport([], str(error))
 
