@@ -21,8 +21,7 @@ COLUMNS = ("layer", "epoch", "loss", "val_loss", "learning_rate", "seconds")
 def learning_rate(trainer: Trainer) -> float:
     """Of the last step, whatever schedule it follows."""
     optimizer = trainer.optimizer
-    t = int(trainer.ops.to_numpy(optimizer.t))
-    return optimizer.rate_at(max(1, t))
+    return optimizer.rate_at(max(1, optimizer.t))
 
 
 class Monitor:

@@ -224,7 +224,7 @@ class Trainer(Reused):
         """Steps until something else is to be done, whatever the time is then."""
         done += self.steps_before
         every = self.checkpoints.steps if self.checkpoints is not None else None
-        power = (1 << int(self.optimizer.t).bit_length()) - int(self.optimizer.t)
+        power = (1 << self.optimizer.t.bit_length()) - self.optimizer.t
         return min(power, every - done % every) if every else power
 
     def evaluate(self, x: Array, t: Array | None = None, scale: float = 1.0) -> float:

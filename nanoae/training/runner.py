@@ -123,7 +123,7 @@ class StepRunner:
         done: int,
     ) -> Array:
         optimizer = trainer.optimizer
-        first = trainer.optimizer.t - done
+        first = optimizer.t - done
         n = len(order)
         try:
             while done * self.batch_size < n:
