@@ -311,7 +311,7 @@ class NetworkEstimator(Shown):
                     goes on as if nothing had been saved, to the bit. ValueError where there is none
         """
         self.check_fitted()
-        save_model(self, path, training=optimizer_state.kept(self) if optimizer else None)
+        save_model(self, path, training=optimizer_state.packed(self) if optimizer else None)
 
     def to_file(self) -> Packed:
         """(facts, arrays) for the model file."""

@@ -16,7 +16,7 @@ from nanoae.training.state import Arrays, Facts
 MOST = 1 << 53  # rows and epochs: more are no numbers that somebody had
 
 
-def kept(model: Any) -> tuple[Facts, Arrays]:
+def packed(model: Any) -> tuple[Facts, Arrays]:
     """(facts, arrays) of a fitted model; ValueError where no optimiser of it goes on."""
     trainer = trainer_of(model) if hasattr(model, "partial_fit") else None
     if trainer is None:

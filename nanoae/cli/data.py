@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -111,15 +112,15 @@ def no_inputs(args: argparse.Namespace) -> list[str]:
     return [*ignored, args.label] if args.label else ignored
 
 
-def kept(args: argparse.Namespace) -> dict[str, list[str]]:
+def reading_notes(args: argparse.Namespace) -> dict[str, list[str]]:
     """What a model notes of how its table was read, for the tables that it is used on: the columns that it did not
     learn, and what is missing there."""
     return {"ignore": no_inputs(args), "na": args.na}
 
 
-def as_kept(args: argparse.Namespace, notes: dict[str, list[str]]) -> argparse.Namespace:
-    """`args` that read a text table as that was read which the model learned, by what it `kept`; columns that it did
-    not learn need not be there."""
+def as_learned(args: argparse.Namespace, notes: dict[str, list[str]]) -> argparse.Namespace:
+    """`args` that read a text table as the model's was read, by its `reading_notes`; columns that it did not learn need
+    not be there."""
     path = Path(args.data)
     if suffix_of(path) not in SUFFIXES or not path.is_file():
         return args
@@ -127,9 +128,10 @@ def as_kept(args: argparse.Namespace, notes: dict[str, list[str]]) -> argparse.N
     if left_out:
         with open_table(path, TextFormat.of(text_format(args), "load_data"), limit(args)) as text:
             left_out = [name for name in left_out if name in text.names]
-    return argparse.Namespace(
-        **{**vars(args), "na": [*args.na, *notes["na"]], "left_out": left_out}
-    )
+    found = copy.copy(args)
+    found.na = [*args.na, *notes["na"]]
+    found.left_out = left_out
+    return found
 
 
 def read(

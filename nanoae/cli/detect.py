@@ -100,7 +100,7 @@ def add_to(commands) -> None:
 def run(args: Namespace) -> int:
     check(args)
     ignored = data_options.listed(args.ignore)
-    kept = () if args.model is None else tuple(models.kept(args)["ignore"])
+    kept = () if args.model is None else tuple(models.reading_notes(args)["ignore"])
     for path in filter(None, (args.save, args.out)):
         check_output_file(path)
     prepare = numbers_of if are_numbers(args.train, args.score) else tables_of

@@ -98,7 +98,7 @@ def trained_on(args: Namespace) -> TrainingSet | None:
         return TrainingSet.of_notes(notes(args))
 
 
-def kept(args: Namespace) -> dict[str, list[str]]:
+def reading_notes(args: Namespace) -> dict[str, list[str]]:
     """What was noted of how the table was read that the model learned: "ignore", the columns that were left out, and
     "na", what was said to be missing."""
     with decoding(model_path(args), "nanoae model"):
@@ -113,7 +113,7 @@ def read(
     in_order: bool = False,
 ) -> Dataset:
     """--data, the columns that the model learned, on the scale of what it was trained on."""
-    data = data_options.read(data_options.as_kept(args, kept(args)), in_order, model)
+    data = data_options.read(data_options.as_learned(args, reading_notes(args)), in_order, model)
     if trained is None or math.prod(data.shape) != model.n_features_in_:  # which the model tells
         return data
     return trained.on_scale(data, args.maximum)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
@@ -86,7 +87,7 @@ def of_table(
         raise ValueError("--data: expected a file of rows to judge, got none.")
     table = read_table(args.data, limit=data_options.limit(args), **data_options.text_format(args))
     named = data_options.no_inputs(args)
-    ignored = models.kept(args)["ignore"]
+    ignored = models.reading_notes(args)["ignore"]
     before = [name for name in ignored if name in table.names and name not in named]
     rows, copied = table.split([*before, *named])
     labels = None
@@ -170,9 +171,9 @@ def with_data_of(args: Namespace, config: dict[str, Any]) -> Namespace:
     data_options.add_options(parser)
     command = [str(word) for word in config.get("command", [])]
     known, _ = parser.parse_known_args(command)
-    given = {
-        name: value
-        for name, value in vars(known).items()
-        if vars(args).get(name) == parser.get_default(name)
-    }
-    return Namespace(**{**vars(args), **given, "data": source})
+    found = copy.copy(args)
+    for name, value in vars(known).items():
+        if vars(args).get(name) == parser.get_default(name):  # not given here
+            setattr(found, name, value)
+    found.data = source
+    return found

@@ -48,7 +48,7 @@ def write(
     why = why_no_pca(args, model, learned[0])
     baseline = None if why else fit_pca(model, learned[0])
     model.record_schema(model.input_shape_, data.columns)
-    notes = TrainingSet.of(data, baseline).notes() | data_options.kept(args)
+    notes = TrainingSet.of(data, baseline).notes() | data_options.reading_notes(args)
     save(model, folder / "model.npz", notes)
     write_metrics(folder / "metrics.csv", model.history_)
     x_test = test[0]
