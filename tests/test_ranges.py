@@ -385,3 +385,15 @@ def test_rows_on_another_scale_than_those_of_fit_are_told(kind, seen, rows, told
         for same in (PIXELS.astype(np.float32), PIXELS.tolist()):
             with pytest.warns(UserWarning, match="on the scale that fit saw"):
                 use(same)
+
+
+@pytest.mark.filterwarnings("error")
+def test_columns_of_a_table_are_no_pixels_whatever_their_type():
+    """pandas makes uint8 of columns below 256 where it is told to save memory."""
+    pandas = pytest.importorskip("pandas")
+    counts = pandas.DataFrame(PIXELS[:, :3], columns=["a", "b", "c"])
+    more = counts.astype(np.uint16) + 100
+    for seen, rows in ((counts, more), (more, counts)):
+        nanoae.PCA(2).fit(seen).transform(rows)
+    with pytest.warns(UserWarning, match="on the scale that fit saw"):
+        nanoae.PCA(2).fit(counts / 255).transform(counts)

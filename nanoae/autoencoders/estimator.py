@@ -201,11 +201,11 @@ class Estimator(FrameOutput, Parametrised):
         units = column_units(X, name)
         if reset:
             self.record_schema(given.shape[1:], names, units)
-            self._scale_in = scale_of(given)
+            self._scale_in = scale_of(given, names is not None)
             if given.ndim == 2 and given.dtype != np.uint8:
                 tell_of_fill_values(name, given, names)
         elif self._scale_in is not None:
-            check_scale(name, self._scale_in, given)
+            check_scale(name, self._scale_in, given, names is not None)
         for column, learned, got in zip(names or (), self._units_in, units, strict=False):
             check_unit(name, str(column), learned, got)
         return found

@@ -125,19 +125,21 @@ def way_to(low: float, high: float, most: float) -> str:
     return ""
 
 
-def scale_of(x: np.ndarray) -> list[Any]:
-    """[the least of the numbers x (N, ...), the largest, what they are: "uint8" or "uint16" pixels, "counts" where all
-    are whole, or ""]; NaN is ignored."""
+def scale_of(x: np.ndarray, table: bool = False) -> list[Any]:
+    """[the least of the numbers x (N, ...), the largest, what they are: "uint8" or "uint16" pixels, if it is no table
+    with names of columns, "counts" where all are whole, or ""]; NaN is ignored."""
     ends = [
         (np.fmin.reduce(block, axis=None), np.fmax.reduce(block, axis=None))
         for block in by_blocks(x)
     ]
     lows, highs = zip(*ends, strict=True)
     kind = "counts" if whole(x) else ""
-    return [float(min(lows)), float(max(highs)), x.dtype.name if x.dtype.name in PIXELS else kind]
+    if not table and x.dtype.name in PIXELS:
+        kind = x.dtype.name
+    return [float(min(lows)), float(max(highs)), kind]
 
 
-def check_scale(who: str, learned: Sequence[Any], x: np.ndarray) -> None:
+def check_scale(who: str, learned: Sequence[Any], x: np.ndarray, table: bool = False) -> None:
     """Tells of rows x (N, ...) on another scale than those of fit, of which this was the `scale_of`: of pixels beside
     such as were divided by 255. ValueError where the type says that they are pixels, else a warning."""
     low, high, kind = learned
@@ -146,9 +148,12 @@ def check_scale(who: str, learned: Sequence[Any], x: np.ndarray) -> None:
         return
     x = np.asarray(x[:LOOK])
     most = np.fmax.reduce(x, axis=None)
+    if shares and not most >= COUNTS:
+        return
+    types = {kind, "" if table else x.dtype.name}
     if shares:
-        odd = most >= COUNTS and x.min() >= 0 and whole(x)
-    elif {kind, x.dtype.name} == PIXELS:
+        odd = x.min() >= 0 and whole(x)
+    elif types == PIXELS:
         odd = max(most, high) > WHITE[0]
     else:
         odd = most <= 1 and x.min() >= -1 and not whole(x)
@@ -158,7 +163,7 @@ def check_scale(who: str, learned: Sequence[Any], x: np.ndarray) -> None:
     hint = way_to(-1 if low < 0 else 0, 1, most) if shares else ""
     expected = f"rows on the scale that fit saw, {seen}"
     message = f"{who}: expected {expected}, got {range_of(x)}. Bring them to one scale{hint}."
-    if {kind, x.dtype.name} & PIXELS:
+    if types & PIXELS:
         raise ValueError(message)
     warnings.warn(message, stacklevel=5)
 
