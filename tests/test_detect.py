@@ -208,6 +208,10 @@ def test_training_scoring_and_saving_at_once(run, scored):
 
 WRONG = {
     "no file": (lambda: Path("new.csv").unlink(), "new.csv: No such file"),
+    "a folder": (
+        lambda: (Path("new.csv").unlink(), Path("new.csv").mkdir()),
+        "expected a table in a file, or a folder of Parquet files",
+    ),
     "a text among numbers": (
         lambda: Path("new.csv").write_text(
             Path("new.csv").read_text().replace("c3,", "c3,plus,many,7,DE\n", 1)

@@ -34,6 +34,10 @@ def are_numbers(*paths: Path | None) -> bool:
     """Whether the files hold numbers alone, Parquet, Arrow or .npy; BadFile where some do, others are text tables."""
     given = [path for path in paths if path is not None]
     found = [path for path in given if path.suffix.lower() == ".npy" or is_columnar(path)]
+    for path in given:
+        if path.is_dir() and path not in found:
+            hint = "Images are judged in Python, by AnomalyDetector."
+            raise BadFile(path, "a table in a file, or a folder of Parquet files", "a folder", hint)
     if found and len(found) < len(given):
         other = next(path for path in given if path not in found)
         expected = f"a Parquet, Arrow or .npy file as {found[0].name} is"
