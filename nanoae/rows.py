@@ -255,9 +255,7 @@ def large(X: Any) -> bool:
 
 
 def rows_of(X: Any) -> Any:
-    """X, as Rows where it is to be read by blocks; an iterator of blocks (n, ...) is read once, and `stored`."""
-    if isinstance(X, Iterator):
-        return stored(map(np.asarray, X))
+    """X, as Rows where it is to be read by blocks."""
     return Rows(X) if large(X) and not isinstance(X, Rows) else X
 
 

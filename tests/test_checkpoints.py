@@ -6,7 +6,10 @@ import contextlib
 import json
 import math
 import shutil
+import signal
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +95,31 @@ def test_a_stopped_estimator_is_as_it_was_before(tmp_path):
     with pytest.raises(Stopped):
         model.fit(X, checkpoint_dir=tmp_path)
     assert not hasattr(model, "network_")
+
+
+def test_signals_are_heeded_beside_a_fit_of_another_thread(tmp_path):
+    """Which begins first, and ends first."""
+    begun, go_on, epochs = threading.Event(), threading.Event(), []
+
+    def wait(*_):
+        begun.set()
+        go_on.wait(10)
+
+    def interrupt(*_):
+        if not go_on.is_set():
+            go_on.set()
+            other.result()
+            signal.raise_signal(signal.SIGINT)
+            epochs.append("whole")
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(FITS["dense"].run, [wait], checkpoint_dir=tmp_path / "other")
+        assert begun.wait(10)
+        with pytest.warns(UserWarning, match="interrupted in epoch 2 of 4"):
+            model = FITS["dense"].run([interrupt], checkpoint_dir=tmp_path / "own")
+    assert epochs == ["whole"] and model.interrupted_ and not other.result().interrupted_
+    resumed = FITS["dense"].run([print], checkpoint_dir=tmp_path / "own", resume=True)
+    assert_same(resumed, FITS["dense"].run())
 
 
 def test_what_was_drawn_by_chance_is_kept(tmp_path):

@@ -139,6 +139,12 @@ def test_early_stopping_watches_rows_that_are_not_learned_from():
     assert len(model.history_["val_loss"]) == len(model.history_["loss"])
 
 
+def frames(*columns):
+    """Data frames whose columns have these letters."""
+    pandas = pytest.importorskip("pandas")
+    return [pandas.DataFrame(X[:50], columns=list(names)) for names in columns]
+
+
 @pytest.mark.parametrize(
     "make, told",
     [
@@ -149,6 +155,16 @@ def test_early_stopping_watches_rows_that_are_not_learned_from():
         (lambda: nanoae.open_rows([]), "got none"),
         (lambda: nanoae.open_rows(7), "open_rows: expected a file"),
         (lambda: nanoae.open_rows([X, X[:, :3]]), "blocks of rows"),
+        (lambda: nanoae.open_rows(iter([None])), r"blocks of rows \(n, ...\), got NoneType"),
+        (
+            lambda: nanoae.open_rows(frames("abcdef", "abcdfe")),
+            r"columns \['a', .*'f'\], got \['a'",
+        ),
+        (lambda: nanoae.Autoencoder(**FIT).fit(iter(frames("abcdef", "abcdfe"))), "columns"),
+        (
+            lambda: nanoae.Autoencoder(**FIT).fit(iter([X, np.ma.masked_less(X, 0.1)])),
+            "got NaN in row 100",
+        ),
         (
             lambda: nanoae.Autoencoder(**FIT).fit(nanoae.open_rows([X, np.full((3, 6), np.nan)])),
             "got NaN in row 1000",
@@ -255,6 +271,19 @@ def test_the_index_of_a_frame_is_no_column(tmp_path):
         rows = nanoae.open_rows(tmp_path / "x.parquet")
         assert rows.names == tuple("abcdef") and np.array_equal(np.asarray(rows), X)
         assert nanoae.load_data(tmp_path / "x.parquet").columns == tuple("abcdef")
+
+
+def test_files_of_a_folder_have_the_same_columns(tmp_path):
+    pytest.importorskip("pyarrow")
+    (first,) = frames("abcdef")
+    first.astype({"a": "float64"}).to_parquet(tmp_path / "1.parquet")
+    first[::-1].assign(a=1)[[*"fedcba"]].to_parquet(tmp_path / "0.parquet")
+    rows = nanoae.open_rows(tmp_path, columns=list("abcdef"))
+    assert np.array_equal(np.asarray(rows)[:, 1:], np.vstack([X[49::-1], X[:50]])[:, 1:])
+    assert np.array_equal(np.asarray(rows)[:, 0], np.append(np.ones(50), X[:50, 0]))
+    first.drop(columns="c").to_parquet(tmp_path / "2.parquet")
+    with pytest.raises(ValueError, match=r"2.parquet: expected the columns of 0.parquet, \['f'"):
+        nanoae.open_rows(tmp_path)
 
 
 @pytest.mark.parametrize("columns", [None, ["d", "b", "a", "c", "e", "f"]])

@@ -102,7 +102,15 @@ def opened(path: Path) -> Any:
     kinds = {FORMATS[file.suffix.lower()] for file in files}
     if len(kinds) > 1:
         raise BadFile(path, "files of one format", "Parquet beside Arrow")
-    return pyarrow.dataset.dataset([str(file) for file in files], format=kinds.pop())
+    paths = [str(file) for file in files]
+    kind = kinds.pop()
+    parts = pyarrow.dataset.dataset(paths, format=kind).get_fragments()
+    schemas = [part.physical_schema for part in parts]
+    for file, schema in zip(files, schemas, strict=True):
+        if sorted(schema.names) != sorted(schemas[0].names):
+            raise BadFile(file, f"the columns of {files[0].name}, {schemas[0].names}", schema.names)
+    schema = pyarrow.unify_schemas(schemas, promote_options="permissive")
+    return pyarrow.dataset.dataset(paths, schema, kind)
 
 
 def blocks(

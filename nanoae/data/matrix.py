@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from nanoae.backend import get_ops
 from nanoae.data.columns import dense, labels, library
 from nanoae.data.table import Table
-from nanoae.rows import Rows, rows_of
+from nanoae.rows import Rows, rows_of, stored
 from nanoae.survey import bad_values, extremes
 
 MANY = 1 << 18  # numbers that all cores add up
@@ -19,12 +20,13 @@ MASK = 'Autoencoder and AnomalyDetector take NaN with missing="mask".'
 
 def as_numbers(X, name: str) -> np.ndarray:
     """X, a data frame, a Table, an array or lists, as a real numeric array of any shape, NaN where a value is masked or
-    missing; what is large and in a file as Rows of it. ValueError or TypeError naming the estimator otherwise."""
+    missing; what is large and in a file as Rows of it, and so an iterator of blocks (n, ...), which is read once.
+    ValueError or TypeError naming the estimator otherwise."""
     if isinstance(X, Table) or library(X):
         if _is_one_array(X):
             return np.asarray(X)
         return Table.of(X, name).numbers()
-    X = rows_of(X)
+    X = stored(read_blocks(X, name)) if isinstance(X, Iterator) else rows_of(X)
     if isinstance(X, Rows):
         if X.dtype.kind not in "buif":
             raise ValueError(f"{name}: expected numbers, got dtype {X.dtype}.")
@@ -39,6 +41,20 @@ def as_numbers(X, name: str) -> np.ndarray:
         table = Table.of(X.reshape(n, -1), name)
         return table.numbers().reshape(X.shape)
     return X
+
+
+def read_blocks(blocks: Iterable[Any], name: str) -> Iterator[np.ndarray]:
+    """Blocks of rows (n, ...), each `as_numbers`; ValueError for what is none, or has other columns than the first."""
+    first = None
+    for block in blocks:
+        names = column_labels(block, name)
+        first = names if first is None else first
+        rows = as_numbers(block, name)
+        if rows.ndim == 0 or names not in (None, first):
+            wanted = "" if first is None else f" of the columns {first}"
+            got = names or type(block).__name__
+            raise ValueError(f"{name}: expected blocks of rows (n, ...){wanted}, got {got}.")
+        yield rows
 
 
 def check_finite(

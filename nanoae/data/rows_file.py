@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nanoae.amount import bytes_of
 from nanoae.data.columnar import FORMATS, is_columnar, read_columns
 from nanoae.data.dataset import UNPACK_LIMIT, BadFile
 from nanoae.data.files import mapped
+from nanoae.data.matrix import read_blocks
 from nanoae.data.number_table import NumberTable
 from nanoae.data.text_format import TextFormat
 from nanoae.data.text_table import SUFFIXES, open_table, suffix_of
@@ -47,10 +46,10 @@ def open_rows(
     elif hasattr(source, "shape"):
         rows = source if isinstance(source, Rows) else Rows(source)
     elif isinstance(source, (list, tuple)) and len(source):
-        rows = Rows(Chain([np.asarray(block) for block in source]))
+        rows = Rows(Chain([*read_blocks(source, "open_rows")]))
     elif callable(source) or hasattr(source, "__iter__"):
         blocks = source() if callable(source) else source
-        rows = stored(map(np.asarray, blocks))
+        rows = stored(read_blocks(blocks, "open_rows"))
     else:
         raise ValueError(
             "open_rows: expected a file, an array, blocks of rows or a function that gives them, got "

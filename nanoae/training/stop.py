@@ -39,7 +39,8 @@ class Stop:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
-heeding: list[Stop] = []  # the one there is, as signals are the whole process's
+# The main thread's, if there is one: it alone gets signals, which are the whole process's
+heeding: list[Stop] = []
 
 
 @contextmanager
@@ -49,16 +50,15 @@ def heeded(leave: bool = True) -> Iterator[Stop]:
 
     leave   whether the program ends with the block, exit code 128 + n, after another signal than SIGINT
     """
-    if heeding:  # by a block around this one
-        yield heeding[0]
+    if heeding or threading.current_thread() is not threading.main_thread():
+        yield heeding[0] if heeding else Stop()
         return
     stop = Stop()
     before = dict[int, Any]()
-    if threading.current_thread() is threading.main_thread():
-        for name, default in DEFAULT.items():
-            number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) is default:
-                before[number] = signal.signal(number, stop.note)
+    for name, default in DEFAULT.items():
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is default:
+            before[number] = signal.signal(number, stop.note)
     heeding.append(stop)
     try:
         yield stop
