@@ -90,6 +90,16 @@ def test_a_fit_that_is_stopped_within_an_epoch_does_so_too(kind, share, tmp_path
         assert_same(whole, fit.run())
 
 
+@pytest.mark.filterwarnings("ignore:training was interrupted")
+def test_ctrl_c_leaves_no_half_of_a_detector(tmp_path):
+    def stop(trainer, row):
+        raise KeyboardInterrupt
+
+    model = nanoae.AnomalyDetector(nanoae.Autoencoder(2, (4,), epochs=2, callbacks=[stop]))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, checkpoint_dir=tmp_path / "folder")
+
+
 def test_a_stopped_estimator_is_as_it_was_before(tmp_path):
     model = FITS["dense"].build([stop_after(2)])
     with pytest.raises(Stopped):
