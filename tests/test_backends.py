@@ -201,7 +201,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("wrong", WRONG, ids=["list", "elsewhere", "torch", "ndarray"])
 def test_an_array_of_the_wrong_device_is_refused_with_the_remedy(ops, wrong):
     net = Sequential([Linear(5), Tanh()]).build(5, ops, random_state=0)
     trainer = Trainer(net, MSE(), Adam(), batch_size=2, epochs=1, rows=2)

@@ -660,13 +660,14 @@ def test_the_output_folder_is_tried_before_the_data_are_read(run, monkeypatch):
     assert run("train", "--out", "taken")[0] == 2
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere"
-)
-def test_a_folder_without_permission(run):
+def test_a_folder_without_permission(run, monkeypatch):
+    def refused(path, *_, **__):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
     Path("locked").mkdir(mode=0o500)
+    monkeypatch.setattr(Path, "mkdir", refused)  # as for all but root, who may write anywhere
     code, _, err = run("train", "--out", "locked/run")
-    assert code == 2 and "Permission denied" in err
+    assert code == 2 and "Permission denied" in err and err.count("\n") == 1
 
 
 def test_divergence_exits_1_and_leaves_nothing(run, tmp_path):

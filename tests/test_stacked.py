@@ -163,6 +163,7 @@ def test_settings_for_each_layer(shallow, kind):
         for layer in model.network_.layers
     )
     fitted(kind, corruption=noises[0], pretrain_epochs=1)
+    assert len(shallow) == 6
     assert all(part.corruption is noises[0] and part.epochs == 1 for part in shallow[3:])
     # not the same noise and order in each layer
     assert len({part.random_state for part in shallow[:3]}) == 3
