@@ -22,7 +22,10 @@ SEEN = """
 new MutationObserver(() => {
   if (window.shown || !document.querySelector("#explorer canvas")) return;
   window.shown = true;
-  requestAnimationFrame(() => setTimeout(() => { window.seen = performance.now(); }));
+  requestAnimationFrame(() => setTimeout(() => {
+    window.seen = performance.now();
+    document.documentElement.dataset.seen = "yes";
+  }));
 }).observe(document, {childList: true, subtree: true});
 """
 
@@ -39,7 +42,7 @@ def opened(file: Path) -> tuple[list[float], list[float]]:
             page = chromium.new_page(viewport={"width": 1440, "height": 900})
             page.add_init_script(SEEN)
             page.goto(file.as_uri())
-            page.wait_for_function("window.seen")
+            page.wait_for_selector("html[data-seen]")  # the page lets no string be evaluated
             loads.append(
                 page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
             )

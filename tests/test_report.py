@@ -245,6 +245,15 @@ def test_the_command_finds_the_runs_own_data_and_is_whole_or_nothing(tmp_path, c
     assert main(["report", "run", "--out", "no.txt"]) == 2
     assert "expected a name that ends in .html" in capsys.readouterr().err
     assert not os.path.exists("no.html") and not os.path.exists("no.txt")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config | {"interrupted": True}))
+    assert main(["report", "run", "--out", "again.html"]) == 0
+    findings = content(tmp_path / "again.html")[0]["findings"]
+    assert findings[-1]["title"] == "Training was interrupted."
+    (tmp_path / "run" / "model.npz").unlink()
+    (tmp_path / "run" / "checkpoints").mkdir()
+    assert main(["report", "run"]) == 2
+    assert "Go on with it: --resume run." in capsys.readouterr().err
 
 
 def test_a_text_run_reports_on_the_lines_it_held_out(tmp_path, monkeypatch):

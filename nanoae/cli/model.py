@@ -19,6 +19,7 @@ from nanoae.cli import results
 from nanoae.cli.figures import reconstructions
 from nanoae.cli.options import BACKEND, JSON, MODEL, command, declare
 from nanoae.cli.output import STDOUT, check_output_file, print_summary, safe, text_file, write_json
+from nanoae.cli.resume import FOLDER
 from nanoae.cli.training_set import TrainingSet
 from nanoae.data import Dataset
 from nanoae.data.field import promised
@@ -73,8 +74,16 @@ def add_output(parser: Any, kinds: str) -> None:
 
 
 def file_of(path: Path) -> Path:
-    """The file of a model, or that in the folder of a run."""
-    return path / "model.npz" if path.is_dir() else path
+    """The file of a model, or that in the folder of a run; ValueError for a run that was stopped before it had one."""
+    if not path.is_dir():
+        return path
+    file = path / "model.npz"
+    if not file.exists() and (path / FOLDER).is_dir():
+        raise ValueError(
+            f"{path}: expected a run that has ended, got one that was stopped before it wrote its model. Go on with "
+            f"it: --resume {path}."
+        )
+    return file
 
 
 def model_path(args: Namespace) -> Path:

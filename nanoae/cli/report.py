@@ -57,6 +57,7 @@ def run(args: Namespace) -> int:
     check_writable(out)
     config = config_of(path)
     model = models.load(args)
+    model.interrupted_ = bool(config.get("interrupted"))  # which the run knows, and a file does not
     for kind, write in REPORTS:
         if isinstance(model, kind):
             which = write(args, out, model, config)

@@ -102,8 +102,15 @@ def findings(detector: Any, share: float) -> list[Finding]:
 def chart(scores: np.ndarray, threshold: float) -> dict[str, Any]:
     line = threshold if np.isfinite(threshold) else None
     counts, edges = histogram(scores, *[line] if line is not None else [])
-    words = {"xlabel": "anomaly score", "ylabel": "rows", "label": "rows by anomaly score"}
-    return {"values": counts, "edges": edges, "line": line, "log": True, **words}
+    return {
+        "values": counts,
+        "edges": edges,
+        "line": line,
+        "log": True,
+        "xlabel": "anomaly score",
+        "ylabel": "rows",
+        "label": "rows by anomaly score",
+    }
 
 
 def taken(X: Any, rows: np.ndarray) -> Any:

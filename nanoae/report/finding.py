@@ -75,9 +75,8 @@ def of_results(
     if not all(math.isfinite(value) for value in results.values()):
         return [Finding("The error is not finite.", "Scale the columns, or lower learning_rate.")]
     if error is not None and spread and error > HARDLY * spread:
-        reconstructs = "scaled_mse" in results or "mse" in results
         what = "reconstructs no better than the mean of the rows"
-        if not reconstructs:
+        if "error" in results or "r2" in results:
             what = "predicts no better than one answer for all rows"
         title = f"It {what} would: {error:.4g} against {spread:.4g}."
         return [Finding(title, "Try more epochs, another learning_rate, or columns on one scale.")]

@@ -35,8 +35,7 @@ def write_text_report(
     taken = [lines[i] for i in rows]
     words = None if keywords is None else [keywords[i] for i in rows]
     page = Page()
-    keys = None if words is None else np.array(words, dtype=object)
-    labels = Labels.of(keys, len(taken))
+    labels = Labels.of(words, len(taken))
     results = model.evaluate(taken, words)
     errors = -model.score_samples(taken, words)
     reconstructions = model.reconstruct(taken, words)

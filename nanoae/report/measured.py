@@ -42,11 +42,10 @@ class Measured:
             columns = range(1, size + 1) if names is None else names
         self.columns = [str(name) for name in columns]
         low, high = limits or (float(np.nanmin(x)), float(np.nanmax(x)))
-        wanted = {"shape": (math.prod(shape), size), "columns": (len(self.columns), size)}
-        for name, (got, expected) in wanted.items():
-            if got != expected:
+        for name, got in {"shape": math.prod(shape), "columns": len(self.columns)}.items():
+            if got != size:
                 raise ValueError(
-                    f"write_report: expected {name} for the {expected} numbers of a row, got one for {got}."
+                    f"write_report: expected {name} for the {size} numbers of a row, got one for {got}."
                 )
         if limits and not low < high:
             raise ValueError(
