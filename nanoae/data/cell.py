@@ -162,11 +162,11 @@ def folded(text: str) -> str:
     return WORDS.get(words, words)
 
 
-def twins(texts: Iterable[str], meaning: Callable[[str], Any] = folded) -> list[str]:
-    """The first two different texts of one meaning, or none."""
+def twins(texts: Iterable[str], meaning: Callable[[str], Any] = folded) -> str:
+    """The first two different texts of one meaning, in words, "" where there are none."""
     found: dict[Any, str] = {}
     for text in texts:
         other = found.setdefault(meaning(text), text)
         if other != text:
-            return [other, text]
-    return []
+            return f"{other!r} and {text!r}"
+    return ""

@@ -77,11 +77,11 @@ class TableEncoder(FrameOutput, Transformer):
         for i in range(len(table.names)):
             column = table.column(i)
             words = column.dtype == object
-            known = self._categories(column) if words else None
+            known, others = self._categories(column) if words else (None, 0.0)
             columns.append(column)
             self.categories_.append(known)
             self.units_.append(None if words else table.unit(i))
-            self.others_.append(_share_of_others(column, known) if known is not None else 0.0)
+            self.others_.append(others)
         self.blocks_ = _widths(self.categories_)
         numbers = _numbers(len(table), columns)
         self.scaler_ = fit_known(RobustScaler(), numbers)
@@ -113,11 +113,14 @@ class TableEncoder(FrameOutput, Transformer):
     def _tell(self, i: int, finding: str) -> None:
         warnings.warn(f"TableEncoder: column {self.names_[i]!r} {finding}", stacklevel=6)
 
-    def _categories(self, column: np.ndarray) -> list[str]:
+    def _categories(self, column: np.ndarray) -> tuple[list[str], float]:
+        """The values of a column that are categories, and the share of all others."""
         counts = Counter(cell for cell in column.tolist() if cell is not None)
         common = sorted(counts, key=lambda cell: (-counts[cell], cell))
         least = _least(counts)
-        return sorted(cell for cell in common[: self.max_categories] if counts[cell] >= least)
+        known = sorted(cell for cell in common[: self.max_categories] if counts[cell] >= least)
+        n = counts.total()
+        return known, (n - sum(counts[cell] for cell in known)) / max(n, 1)
 
     @framed
     def transform(self, X: Any) -> np.ndarray:
@@ -194,7 +197,7 @@ class TableEncoder(FrameOutput, Transformer):
 
     def _tell_of_twins(self, i: int, cells: Sequence[str | None]) -> None:
         """A warning where two of a column's texts differ only in what is not meant."""
-        pair = " and ".join(map(repr, twins(filter(None, dict.fromkeys(cells)))))
+        pair = twins(filter(None, dict.fromkeys(cells)))
         if pair:
             self._tell(
                 i,
@@ -319,10 +322,3 @@ def _least(counts: Counter) -> int:
     while n >= FEW and values[k] > 1 and k * values[k] >= RARE * n:
         k += 1
     return k
-
-
-def _share_of_others(column: np.ndarray, known: list[str]) -> float:
-    places = _places(column, known)
-    others = (places == len(known)).sum()
-    there = (places >= 0).sum()
-    return float(others / max(there, 1))

@@ -194,11 +194,11 @@ def _check_spelling(known: np.ndarray, who: str, classes: np.ndarray | None) -> 
     """ValueError for texts that say the same: "1" and "1.0", "TRUE" and "True", "a" and "a "; a warning for those that
     may, with each other or with one of the classes: "Yes" and "yes"."""
     labels = np.unique(known).tolist()
-    pair = " and ".join(map(repr, twins(labels, _meaning)))
+    pair = twins(labels, _meaning)
     if pair:
         raise ValueError(f"{who}: expected each label in one spelling, got {pair}.")
     others: Iterable[Any] = [] if classes is None else classes
-    pair = " and ".join(map(repr, twins(map(_meaning, [*others, *labels]))))
+    pair = twins(map(_meaning, [*others, *labels]))
     if pair:
         warnings.warn(f"{who}: {pair} are two classes. {ONE}", stacklevel=5)
 
