@@ -121,6 +121,7 @@ def test_loaded_it_shows_the_users_words(tmp_path):
     model.save(tmp_path / "m.npz")
     loaded = nanoae.load(tmp_path / "m.npz")
     assert loaded.get_params() == model.get_params() and loaded.get_params()["activation"] == "auto"
+    assert loaded.best_epoch_ == model.best_epoch_ is not None
     np.testing.assert_array_equal(loaded.transform(TESTED), model.transform(TESTED))
 
 

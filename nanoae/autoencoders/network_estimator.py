@@ -23,7 +23,7 @@ from nanoae.autoencoders.weights import weighted_rows
 from nanoae.backend import Shape, get_ops
 from nanoae.backend.array_ops import float_type
 from nanoae.blocks import blocks
-from nanoae.data.field import NOT_FINITE
+from nanoae.data.field import NOT_FINITE, promised
 from nanoae.data.frame import framed
 from nanoae.engine.layers import Layer
 from nanoae.engine.losses import Loss
@@ -322,7 +322,7 @@ class NetworkEstimator(Shown):
             f"state{i}": self.network_.ops.to_numpy(array)
             for i, array in enumerate(self.network_.state())
         }
-        return facts, arrays | state
+        return {**facts, "patience": self.as_built.patience}, arrays | state
 
     def from_file(self, header: dict[str, Any], arrays: Any) -> None:
         """The opposite of `to_file`."""
@@ -333,6 +333,9 @@ class NetworkEstimator(Shown):
         state = [arrays.take(f"state{i}", dtypes=dtypes) for i in range(count)]
         for fact in self._facts:  # which the layers may follow from
             setattr(self, fact.attribute, fact.read(header))
+        # In older files the plan's own stands for "auto": any, for what follows is that the best weights were kept.
+        before = len(self.history_["loss"]) if self.epochs == AUTO else self.patience
+        self._settle(patience=promised(header, "patience", (int, None), before))
         self._build(tuple(header["input_shape"]), state)
         self._optimizer_state = optimizer_state.read(header, arrays)
         row = np.zeros((1, *self.network_.input_shape), self.network_.dtype)
