@@ -2,12 +2,14 @@
 
 import copy
 import functools
+import math
 import os
 import re
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -155,6 +157,14 @@ def frames(*columns):
         (lambda: nanoae.open_rows([]), "got none"),
         (lambda: nanoae.open_rows(7), "open_rows: expected a file"),
         (lambda: nanoae.open_rows([X, X[:, :3]]), "blocks of rows"),
+        (
+            lambda: nanoae.open_rows(SimpleNamespace(shape=(math.nan, 6))),
+            r"known shape, got \(nan, 6\)",
+        ),
+        (
+            lambda: nanoae.Autoencoder(**FIT).fit(nanoae.open_rows(np.ma.masked_less(X, 0.1))),
+            "got NaN in row",
+        ),
         (lambda: nanoae.open_rows(iter([None])), r"blocks of rows \(n, ...\), got NoneType"),
         (
             lambda: nanoae.open_rows(frames("abcdef", "abcdfe")),
@@ -271,6 +281,11 @@ def test_the_index_of_a_frame_is_no_column(tmp_path):
         rows = nanoae.open_rows(tmp_path / "x.parquet")
         assert rows.names == tuple("abcdef") and np.array_equal(np.asarray(rows), X)
         assert nanoae.load_data(tmp_path / "x.parquet").columns == tuple("abcdef")
+
+
+def test_a_frame_gives_its_rows():
+    (frame,) = frames("abcdef")
+    assert np.array_equal(np.asarray(nanoae.open_rows(frame)), X[:50])
 
 
 def test_files_of_a_folder_have_the_same_columns(tmp_path):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nanoae.amount import bytes_of
 from nanoae.data.columnar import FORMATS, is_columnar, read_columns
+from nanoae.data.columns import library
 from nanoae.data.dataset import UNPACK_LIMIT, BadFile
 from nanoae.data.files import mapped
-from nanoae.data.matrix import read_blocks
+from nanoae.data.matrix import as_numbers, read_blocks
 from nanoae.data.number_table import NumberTable
 from nanoae.data.text_format import TextFormat
 from nanoae.data.text_table import SUFFIXES, open_table, suffix_of
@@ -44,6 +48,11 @@ def open_rows(
     if isinstance(source, (str, os.PathLike)):
         rows = read_rows(Path(source), columns, ignore, limit, **written)
     elif hasattr(source, "shape"):
+        if isinstance(source, np.ndarray) or library(source):
+            source = as_numbers(source, "open_rows")
+        if any(map(math.isnan, source.shape)):
+            hint = "Of a Dask array: X.compute_chunk_sizes()."
+            raise ValueError(f"open_rows: expected a known shape, got {source.shape}. {hint}")
         rows = source if isinstance(source, Rows) else Rows(source)
     elif isinstance(source, (list, tuple)) and len(source):
         rows = Rows(Chain([*read_blocks(source, "open_rows")]))
