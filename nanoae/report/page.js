@@ -94,7 +94,7 @@ function ownLine(sentences) {
 
 function codesSection(content) {
   const { points } = content;
-  const show = (i) => explorer?.view.card(points, i) ?? (points.image ? thumbnail(part(points.x, i), points.image) : element("span", {}, `row ${points.rows[i]}`));
+  const show = (i) => explorer?.view.card(points, i) ?? (points.image ? thumbnail(part(points.x, i), points.image, drawImage, `row ${points.rows[i]}`) : element("span", {}, `row ${points.rows[i]}`));
   codes = new Codes(points, show, (i) => explorer?.start(i));
   const { histogram, units } = content;
   return section("codes", "Codes",
