@@ -63,8 +63,9 @@ class Step:
         self.breakage = breakage
         self.slopes = slopes
         self.net, self.loss, self.optimizer = experiment.build(Ops(), experiment.dtype, breakage)
-        self.twins = experiment.build(NumberOps(), experiment.dtype, breakage)
-        for layer in (*self.net.layers, *self.twins[0].layers):
+        twins = experiment.build(NumberOps(), experiment.dtype, breakage)
+        self.twin, self.twin_loss, self.twin_optimizer = twins
+        for layer in (*self.net.layers, *self.twin.layers):
             layer.need_dx = True  # that of the data, too
         self.entries: list[Entry] = []
         self.moves: list[Move] = []
@@ -102,55 +103,65 @@ class Step:
         return self.known_parts[number]
 
     def record(self, x: np.ndarray, t: np.ndarray) -> None:
-        net, loss, optimizer = self.twins
+        """The step, and the same on Numbers."""
         given = self.entry("x", x)
         target = self.entry("t", t)
-        weights = [
-            {name: self.entry(name, W) for name, W in layer.params.items()}
-            for layer in self.net.layers
-        ]
-        for layer, known in zip(net.layers, weights, strict=True):
+        self.inputs = [given]  # the numbers of what each layer was given
+        self.weights: list[dict[str, int]] = []  # and of its parameters, then of their gradients
+        for layer, twin in zip(self.net.layers, self.twin.layers, strict=True):
+            known = {name: self.entry(name, W) for name, W in layer.params.items()}
+            self.weights.append(known)
             for name, entry in known.items():
-                layer.params[name][...] = self.cells(entry)
-        inputs = [given]
-        y = x
-        numbers = self.cells(given)
+                twin.params[name][...] = self.cells(entry)
+        numbers = self.forward(x, self.cells(given))
+        numbers = self.cost(numbers, target)
+        self.backward(numbers)
+        self.update()
+
+    def forward(self, y: np.ndarray, numbers: Any) -> Any:
         for i, layer in enumerate(self.net.layers):
             y = layer.forward(y, train=True)
-            numbers = attempt(net.layers[i].forward, numbers, True)
-            known = {"x": inputs[-1], **weights[i]}
+            numbers = attempt(self.twin.layers[i].forward, numbers, True)
+            known = {"x": self.inputs[-1], **self.weights[i]}
             numbers = self.move("forward", i, "y", y, numbers, known)
-            inputs.append(len(self.entries) - 1)
+            self.inputs.append(len(self.entries) - 1)
+        return numbers
+
+    def cost(self, numbers: Any, target: int) -> Any:
+        """The loss, and dy."""
         last = len(self.net.layers)
-        known = {"t": target, "y": inputs[-1]}
+        y = self.entries[-1].values
+        t = self.entries[target].values
+        known = {"t": target, "y": self.inputs[-1]}
         targets = self.cells(target) if t.dtype.kind == "f" else t
         value = np.asarray(self.loss.forward(y, t))
-        cost = attempt(total, loss, numbers, targets)
+        cost = attempt(total, self.twin_loss, numbers, targets)
         self.move("loss", last, "loss", value, cost, known)
-        attempt(loss.forward, numbers, targets)
-        dy: Any = self.loss.backward()
-        numbers = attempt(loss.backward)
-        numbers = self.move("loss", last, "dy", dy, numbers, known, "x")
+        attempt(self.twin_loss.forward, numbers, targets)
+        numbers = attempt(self.twin_loss.backward)
+        return self.move("loss", last, "dy", self.loss.backward(), numbers, known, "x")
+
+    def backward(self, numbers: Any) -> None:
+        dy: Any = self.entries[-1].values
         for i, layer in reversed(list(enumerate(self.net.layers))):
-            twin = net.layers[i]
-            known = {
-                "x": inputs[i],
-                "y": inputs[i + 1],
-                "dy": len(self.entries) - 1,
-                **weights[i],
-            }
+            twin = self.twin.layers[i]
+            own = self.weights[i]
+            x, y = self.inputs[i : i + 2]
+            known = {"x": x, "y": y, "dy": len(self.entries) - 1, **own}
             dy = layer.backward(dy)
             dx = attempt(twin.backward, numbers)
             for name, grad in layer.grads.items():
                 self.move("backward", i, "d" + name, grad, twin.grads[name], known, name)
-                weights[i]["d" + name] = len(self.entries) - 1
+                own["d" + name] = len(self.entries) - 1
             numbers = self.move("backward", i, "dx", dy, dx, known, "x")
+
+    def update(self) -> None:
         self.optimizer.step(self.net.theta, self.net.grad)
-        attempt(optimizer.step, net.theta, net.grad)
+        attempt(self.twin_optimizer.step, self.twin.theta, self.twin.grad)
         for i, layer in enumerate(self.net.layers):
-            twin = net.layers[i]
+            params = self.twin.layers[i].params
             for name, W in layer.params.items():
-                self.move("update", i, name, W, twin.params[name], weights[i])
+                self.move("update", i, name, W, params[name], self.weights[i])
 
     def move(
         self,
