@@ -63,9 +63,8 @@ class Step:
         self.breakage = breakage
         self.slopes = slopes
         self.net, self.loss, self.optimizer = experiment.build(Ops(), experiment.dtype, breakage)
-        twins = experiment.build(NumberOps(), experiment.dtype, breakage)
-        self.twin, self.twin_loss, self.twin_optimizer = twins
-        for layer in (*self.net.layers, *self.twin.layers):
+        self.twins = experiment.build(NumberOps(), experiment.dtype, breakage)
+        for layer in (*self.net.layers, *self.twins[0].layers):
             layer.need_dx = True  # that of the data, too
         self.entries: list[Entry] = []
         self.moves: list[Move] = []
@@ -103,65 +102,63 @@ class Step:
         return self.known_parts[number]
 
     def record(self, x: np.ndarray, t: np.ndarray) -> None:
-        """The step, and the same on Numbers."""
+        """Forward and loss, then the way back."""
+        net, loss, _ = self.twins
         given = self.entry("x", x)
         target = self.entry("t", t)
-        self.inputs = [given]  # the numbers of what each layer was given
-        self.weights: list[dict[str, int]] = []  # and of its parameters, then of their gradients
-        for layer, twin in zip(self.net.layers, self.twin.layers, strict=True):
-            known = {name: self.entry(name, W) for name, W in layer.params.items()}
-            self.weights.append(known)
+        weights = [
+            {name: self.entry(name, W) for name, W in layer.params.items()}
+            for layer in self.net.layers
+        ]
+        for layer, known in zip(net.layers, weights, strict=True):
             for name, entry in known.items():
-                twin.params[name][...] = self.cells(entry)
-        numbers = self.forward(x, self.cells(given))
-        numbers = self.cost(numbers, target)
-        self.backward(numbers)
-        self.update()
-
-    def forward(self, y: np.ndarray, numbers: Any) -> Any:
+                layer.params[name][...] = self.cells(entry)
+        inputs = [given]
+        y = x
+        numbers = self.cells(given)
         for i, layer in enumerate(self.net.layers):
             y = layer.forward(y, train=True)
-            numbers = attempt(self.twin.layers[i].forward, numbers, True)
-            known = {"x": self.inputs[-1], **self.weights[i]}
+            numbers = attempt(net.layers[i].forward, numbers, True)
+            known = {"x": inputs[-1], **weights[i]}
             numbers = self.move("forward", i, "y", y, numbers, known)
-            self.inputs.append(len(self.entries) - 1)
-        return numbers
-
-    def cost(self, numbers: Any, target: int) -> Any:
-        """The loss, and dy."""
+            inputs.append(len(self.entries) - 1)
         last = len(self.net.layers)
-        y = self.entries[-1].values
-        t = self.entries[target].values
-        known = {"t": target, "y": self.inputs[-1]}
+        known = {"t": target, "y": inputs[-1]}
         targets = self.cells(target) if t.dtype.kind == "f" else t
         value = np.asarray(self.loss.forward(y, t))
-        cost = attempt(total, self.twin_loss, numbers, targets)
+        cost = attempt(total, loss, numbers, targets)
         self.move("loss", last, "loss", value, cost, known)
-        attempt(self.twin_loss.forward, numbers, targets)
-        numbers = attempt(self.twin_loss.backward)
-        return self.move("loss", last, "dy", self.loss.backward(), numbers, known, "x")
+        attempt(loss.forward, numbers, targets)
+        dy = self.loss.backward()
+        numbers = attempt(loss.backward)
+        numbers = self.move("loss", last, "dy", dy, numbers, known, "x")
+        self.record_backward(dy, numbers, inputs, weights)
 
-    def backward(self, numbers: Any) -> None:
-        dy: Any = self.entries[-1].values
+    def record_backward(
+        self, dy: Any, numbers: Any, inputs: list[int], weights: list[dict[str, int]]
+    ) -> None:
+        """Backward and update; the numbers of what each layer was given, and of its parameters."""
+        net, _, optimizer = self.twins
         for i, layer in reversed(list(enumerate(self.net.layers))):
-            twin = self.twin.layers[i]
-            own = self.weights[i]
-            x, y = self.inputs[i : i + 2]
-            known = {"x": x, "y": y, "dy": len(self.entries) - 1, **own}
+            twin = net.layers[i]
+            known = {
+                "x": inputs[i],
+                "y": inputs[i + 1],
+                "dy": len(self.entries) - 1,
+                **weights[i],
+            }
             dy = layer.backward(dy)
             dx = attempt(twin.backward, numbers)
             for name, grad in layer.grads.items():
                 self.move("backward", i, "d" + name, grad, twin.grads[name], known, name)
-                own["d" + name] = len(self.entries) - 1
+                weights[i]["d" + name] = len(self.entries) - 1
             numbers = self.move("backward", i, "dx", dy, dx, known, "x")
-
-    def update(self) -> None:
         self.optimizer.step(self.net.theta, self.net.grad)
-        attempt(self.twin_optimizer.step, self.twin.theta, self.twin.grad)
+        attempt(optimizer.step, net.theta, net.grad)
         for i, layer in enumerate(self.net.layers):
-            params = self.twin.layers[i].params
+            twin = net.layers[i]
             for name, W in layer.params.items():
-                self.move("update", i, name, W, params[name], self.weights[i])
+                self.move("update", i, name, W, twin.params[name], weights[i])
 
     def move(
         self,
