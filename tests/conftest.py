@@ -17,7 +17,7 @@ from cupy_standin import standin_ops
 
 import nanoae.autoencoders
 import nanoae.engine
-from nanoae.anomaly import default_autoencoder
+from nanoae.anomaly import calibration, default_autoencoder
 from nanoae.backend import BackendError, get_ops, native_ops
 from nanoae.cli.smallest import LAYERS
 
@@ -146,11 +146,17 @@ def rng():
 
 @pytest.fixture(scope="session", autouse=True)
 def few_steps():
-    """The network of a detector that was given none is trained for a tenth as long: most tests ask what becomes of it,
-    not how good it is."""
+    """The network of a detector that was given none is trained for a tenth as long, and a small table has five folds,
+    not ten: most tests ask what becomes of it, not how good it is."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(default_autoencoder, "STEPS", (30, 100))
+        patch.setattr(calibration, "FEW", 0)
         yield
+
+
+@pytest.fixture
+def ten_folds(monkeypatch):
+    monkeypatch.setattr(calibration, "FEW", 100)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ from nanoae.anomaly.calibration import Conformal, SeenRows, benjamini_hochberg, 
 from nanoae.anomaly.surprise import Standing
 from nanoae.cli import main
 
+pytestmark = pytest.mark.usefixtures("ten_folds")
+
 
 def small(**settings):
     return AnomalyDetector(

@@ -194,6 +194,8 @@ def test_what_counts_beside_the_loss_is_weighed_too(name):
     np.testing.assert_allclose(theta(weighed), theta(alone), atol=1e-6)
 
 
+# whoever looks for fill values does not know the weights
+@pytest.mark.filterwarnings("default:.* holds 10000 in:UserWarning")
 def test_a_row_of_weight_0_is_not_there():
     """Not for classes, means of gaps, what is held out, or what cannot be a label."""
     bad = np.vstack([X, np.full((2, 6), 1e4, np.float32)])

@@ -61,7 +61,7 @@ class NearestCodes(Score):
 
     def compare_with(self, model, Z):
         if len(self.references_) + len(Z) <= self.references:
-            codes = self._placed(self._codes(model, Z))
+            codes = self._placed(self._codes(model, np.asarray(Z)))
             self.references_ = np.vstack([self.references_, codes])
 
     def _codes(self, model, Z: np.ndarray) -> np.ndarray:
