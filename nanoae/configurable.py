@@ -95,8 +95,8 @@ def configurable(kind: T) -> T:
 
 def checked(init: Any, bounds: dict[str, str]) -> Any:
     """A constructor that says which of its arguments is no number, where it is annotated as one, or out of range."""
-    annotations = inspect.get_annotations(init)
-    kinds = {name: kind for name, kind in annotations.items() if kind in ("int", "float")}
+    annotated = inspect.get_annotations(init).items()
+    kinds = {name: kind for name, kind in annotated if kind in ("int", "float")}
     intervals = {name: Interval(ends) for name, ends in bounds.items()}
     if not kinds and not intervals:
         return init

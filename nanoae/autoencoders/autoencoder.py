@@ -146,8 +146,8 @@ class Autoencoder(Mirrored):
             self._learn_means(examples)
         if trainer_of(self) is None:
             n = len(examples.inputs)
-            least = self.resolved_batch_size(n)
-            self._trainer = self.new_trainer(max(n, least), self.planned("epochs", n))
+            most = max(n, self.resolved_batch_size(n))
+            self._trainer = self.new_trainer(most, self.planned("epochs", n))
         targets = weigh(self._trainer, self._loss, examples)
         started = time.perf_counter()
         loss = self._trainer.epoch(self._to_device(examples.inputs), self._to_device(targets))

@@ -266,17 +266,15 @@ class Estimator(FrameOutput, Parametrised):
         unseen = sorted(set(names) - set(expected), key=str)
         missing = sorted(set(expected) - set(names), key=str)
         lines = ["The feature names should match those that were passed during fit."]
-        if unseen:
-            lines += ["Feature names unseen at fit time:", *bullets(unseen)]
-        if missing:
-            lines += ["Feature names seen at fit time, yet now missing:", *bullets(missing)]
+        for title, found in (
+            ("Feature names unseen at fit time:", unseen),
+            ("Feature names seen at fit time, yet now missing:", missing),
+        ):
+            if found:
+                lines += [title, *(f"- {name}" for name in found[:5])]
         if not unseen and not missing:
             lines += ["Feature names must be in the same order as they were in fit."]
         raise ValueError("\n".join(lines) + "\n")
-
-
-def bullets(names: list[Any]) -> list[str]:
-    return [f"- {name}" for name in names[:5]]
 
 
 def as_type(X: Any, dtype: Any) -> np.ndarray:

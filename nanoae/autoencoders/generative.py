@@ -67,11 +67,11 @@ class Generative(NetworkEstimator):
         From rows a, b (N, D): (N, steps, D), a condition= for each row being that of its whole way."""
         name = type(self).__name__
         Whole().check(name, "steps", steps)
-        ends = [as_numbers(end, name) for end in (a, b)]
-        single = ends[0].shape == self.input_shape_
-        if single:
-            ends = [end[None] for end in ends]
-        za, zb = (self._encode(end, **condition) for end in ends)
+        a = as_numbers(a, name)
+        b = as_numbers(b, name)
+        single = a.shape == self.input_shape_
+        za = self._encode(a[None] if single else a, **condition)
+        zb = self._encode(b[None] if single else b, **condition)
         if len(za) != len(zb):
             raise ValueError(
                 f"{name}: expected as many rows in a as in b, got {len(za)} and {len(zb)}."
@@ -79,11 +79,10 @@ class Generative(NetworkEstimator):
         t = np.linspace(0, 1, steps, dtype=za.dtype)
         t = t.reshape(-1, *[1] * (za.ndim - 1))
         codes = (1 - t) * za[:, None] + t * zb[:, None]  # (N, steps, K)
-        labels = {
-            name: np.repeat(label, steps) if np.ndim(label) else label
-            for name, label in condition.items()
-        }
-        rows = self.inverse_transform(codes.reshape(-1, *za.shape[1:]), **labels)
+        for key, label in condition.items():
+            if np.ndim(label):
+                condition[key] = np.repeat(label, steps)
+        rows = self.inverse_transform(codes.reshape(-1, *za.shape[1:]), **condition)
         rows = rows.reshape(len(za), steps, *rows.shape[1:])
         return rows[0] if single else rows
 

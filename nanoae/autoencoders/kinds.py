@@ -28,7 +28,7 @@ class Kind:
     @property
     def usage(self) -> str:
         """What may be said in a text, where these are names."""
-        return usage(self.known) if self.known else ""
+        return usage(dict(self.known))
 
     def holds(self, value: Any) -> bool:
         """Whether it may be this value."""

@@ -220,5 +220,6 @@ class StackedPredictor(Stacked):
 def together(X: np.ndarray, more: np.ndarray, weights: np.ndarray | None) -> Examples:
     """All rows X (N, D) and `more` (M, D), of which each counts 1 where those of X have weights (N,)."""
     rows = concatenated([table for table in (X, more) if len(table)])
-    ones = np.ones(len(more))
-    return Examples(rows, weights=None if weights is None else np.concatenate([weights, ones]))
+    if weights is not None:
+        weights = np.concatenate([weights, np.ones(len(more))])
+    return Examples(rows, None, weights)

@@ -90,9 +90,7 @@ class Shown(Trained):
         self.check_fitted()
         name = type(self).__name__
         if X is None:
-            names = [key for key in ("loss", "val_loss") if self.history_.get(key)]
-            losses = {key: self.history_[key] for key in names}
-            return plot.loss(losses, kept=self.best_epoch_, title=f"{name}: loss", ax=ax)
+            return plot.loss(self.history_, kept=self.best_epoch_, title=f"{name}: loss", ax=ax)
         if y is not None or not self.draws_rows:
             return plot.codes(self._encode(X, **extra), y, title=f"{name}: codes", ax=ax)
         rows, columns = self.as_numbers(X)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import operator
 from collections.abc import Iterator
@@ -90,9 +89,11 @@ class Mixed(Loss):
 
     def count(self, present: Array) -> Array:
         """How many terms of the sum there are, a 0-d array; present (N, D) is 1 where the target is known, else 0."""
-        sums = [self.ops.sum(block[:, :, 0]) for (block,) in self.groups(present)]
-        add = functools.partial(self.ops.call, operator.add)
-        return functools.reduce(add, sums)
+        count = 0.0
+        for (block,) in self.groups(present):
+            known = self.ops.sum(block[:, :, 0])
+            count = self.ops.call(operator.add, count, known)
+        return count
 
 
 class Wrapping(Loss):

@@ -36,9 +36,9 @@ class Repeated:
 
     A recording is good while all memory stays where it was: `ops.allocations` counts the buffers that were made, and a
     larger batch in between needs one. Then the work is recorded anew.
-
-    met   the last recording's
     """
+
+    met = math.nan  # of the last recording
 
     def __init__(self, ops: Any):
         self.ops = ops

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,7 @@ HEADERS = {"auto": None, "yes": True, "no": False}
 Table = tuple[np.ndarray, dict[str, Any]]
 
 
-def add_options(
-    parser: argparse.ArgumentParser, required: bool = False, default: str | None = None
-) -> None:
+def add_options(parser: ArgumentParser, required: bool = False, default: str | None = None) -> None:
     group = parser.add_argument_group("data")
     names = f"""
         --data NAME,PATH   {", ".join(NAMES)}, or a .csv, .tsv, .txt (or .gz), .npy, .npz, .parquet, .arrow or IDX file,
@@ -61,12 +60,12 @@ def add_limit(group: argparse._ActionsContainer) -> None:
     declare(group, f"--memory SIZE  {large}", default=Rows.memory)
 
 
-def limit(args: argparse.Namespace) -> int:
+def limit(args: Namespace) -> int:
     """That of a file of data."""
     return UNPACK_LIMIT if args.limit is None else args.limit
 
 
-def add_format(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+def add_format(parser: ArgumentParser) -> argparse._ArgumentGroup:
     """The options that say how a text table is written, where the reader is in doubt."""
     group = parser.add_argument_group(
         "text tables", "found in the file; these settle what it leaves open"
@@ -88,7 +87,7 @@ def add_format(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     return group
 
 
-def text_format(args: argparse.Namespace) -> dict[str, Any]:
+def text_format(args: Namespace) -> dict[str, Any]:
     """What they say, as `load_data` and `read_table` take it; nothing where they say nothing."""
     given = {
         "separator": args.separator,
@@ -106,19 +105,19 @@ def listed(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def no_inputs(args: argparse.Namespace) -> list[str]:
+def no_inputs(args: Namespace) -> list[str]:
     """The columns that the options name and that are not to be learned: --ignore, then --label."""
     ignored = list(listed(args.ignore))
     return [*ignored, args.label] if args.label else ignored
 
 
-def reading_notes(args: argparse.Namespace) -> dict[str, list[str]]:
+def reading_notes(args: Namespace) -> dict[str, list[str]]:
     """What a model notes of how its table was read, for the tables that it is used on: the columns that it did not
     learn, and what is missing there."""
     return {"ignore": no_inputs(args), "na": args.na}
 
 
-def as_learned(args: argparse.Namespace, notes: dict[str, list[str]]) -> argparse.Namespace:
+def as_learned(args: Namespace, notes: dict[str, list[str]]) -> Namespace:
     """`args` that read a text table as the model's was read, by its `reading_notes`; columns that it did not learn need
     not be there."""
     path = Path(args.data)
@@ -135,7 +134,7 @@ def as_learned(args: argparse.Namespace, notes: dict[str, list[str]]) -> argpars
 
 
 def read(
-    args: argparse.Namespace,
+    args: Namespace,
     in_order: bool = False,
     model: Any = None,
     words: bool = False,

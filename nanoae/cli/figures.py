@@ -16,60 +16,90 @@ from nanoae.plot.mosaic import CHANNELS
 from nanoae.report.network import templates
 
 FIGURES = ("reconstructions.png", "loss.png", "codes.png", "code_histogram.png")
+RECONSTRUCTIONS, LOSS, CODES, HISTOGRAM = FIGURES
 WHERE_THEY_APPLY = ("denoising.png", "weights.png")  # of a corruption, and of images
-LOSSES = ("loss", "val_loss")
+DENOISING, WEIGHTS = WHERE_THEY_APPLY
 ROWS = 1_000  # that a table's columns are standardised by
 
 
 def draw(folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Table) -> None:
     """The figures, all of the test rows."""
-    x, extra = first(test, ROWS)
-    black = data_options.black(model)
     if not data_options.predicts(model):
-        pca = {}
-        if baseline is not None:
-            pca = {f"PCA-{len(baseline.components_)}": baseline.reconstruct}
-        rows = {"original": x, "autoencoder": model.reconstruct(x, **extra)}
-        rows |= {name: reconstruct(x) for name, reconstruct in pca.items()}
-        reconstructions(folder / FIGURES[0], rows, data, black, "Test rows, reconstructed")
-        if isinstance(model.network_.layers[0], Noisy):
-            noisy = damaged(model, x)
-            rows = {"clean": x, "noisy": noisy, "cleaned": model.reconstruct(noisy)}
-            rows |= {name: reconstruct(noisy) for name, reconstruct in pca.items()}
-            reconstructions(
-                folder / WHERE_THEY_APPLY[0], rows, data, black, "Noisy test rows, cleaned"
-            )
-    curves = {name: model.history_[name] for name in LOSSES if model.history_.get(name)}
-    if curves:
+        draw_reconstructions(folder, model, baseline, data, first(test, ROWS))
+    draw_losses(folder / LOSS, model)
+    draw_codes(folder, model, data, test)
+    if getattr(model, "prior_", None) is not None:
+        draw_samples(folder / "samples.png", model, data)
+    if len(data.shape) == 2:
+        draw_weights(folder / WEIGHTS, model, data)
+
+
+def draw_reconstructions(
+    folder: Path, model: Any, baseline: PCA | None, data: Dataset, test: Table
+) -> None:
+    """Rows above what the model, and PCA, make of them; and of noisy ones where it learned to clean them."""
+    x, extra = test
+    black = data_options.black(model)
+    batches = {"original": x, "autoencoder": model.reconstruct(x, **extra)}
+    if baseline is not None:
+        batches[f"PCA-{len(baseline.components_)}"] = baseline.reconstruct(x)
+    path = folder / RECONSTRUCTIONS
+    reconstructions(path, batches, data, black, "Test rows, reconstructed")
+    if not isinstance(model.network_.layers[0], Noisy):
+        return
+    noisy = damaged(model, x)
+    batches = {"clean": x, "noisy": noisy, "cleaned": model.reconstruct(noisy)}
+    if baseline is not None:
+        batches[f"PCA-{len(baseline.components_)}"] = baseline.reconstruct(noisy)
+    reconstructions(folder / DENOISING, batches, data, black, "Noisy test rows, cleaned")
+
+
+def draw_losses(path: Path, model: Any) -> None:
+    if model.history_["loss"]:
         loss = getattr(model, "loss", None)
         ylabel = loss if isinstance(loss, str) else "loss"
         report.loss_curves(
-            folder / FIGURES[1], curves, ylabel, kept=model.best_epoch_, title="Loss in training"
+            path, model.history_, ylabel, kept=model.best_epoch_, title="Loss in training"
         )
-    extra = {} if data_options.predicts(model) else test[1]
-    codes = model.transform(test[0], **extra)
+
+
+def draw_codes(folder: Path, model: Any, data: Dataset, test: Table) -> None:
+    """The codes, coloured by the rows' labels, and how their numbers are distributed."""
+    x, extra = test
+    if data_options.predicts(model):
+        extra = {}  # labels, which codes do not need
+    codes = model.transform(x, **extra)
     labels = data_options.label_column(data.y_test)
-    title = f"Codes of {len(codes):,} test rows"
-    report.code_scatter(folder / FIGURES[2], codes, labels, title=title)
-    report.code_histogram(folder / FIGURES[3], {"code": codes})
-    if getattr(model, "prior_", None) is not None:
-        every = {}
-        if data_options.conditional(model):
-            every = {"condition": np.resize(model.classes_, 10)}
-        reconstructions(
-            folder / "samples.png",
-            {"drawn": model.sample(10, 0, **every)},
-            data,
-            black,
-            "Samples of the prior",
-        )
-    every_weight = templates(model, x.shape[1])
-    weights = [(title, W) for title, _, W in every_weight if W.ndim == 2]
-    if len(data.shape) == 2 and weights:
+    report.code_scatter(folder / CODES, codes, labels, title=f"Codes of {len(codes):,} test rows")
+    report.code_histogram(folder / HISTOGRAM, {"code": codes})
+
+
+def draw_samples(path: Path, model: Any, data: Dataset) -> None:
+    """Ten rows drawn from the prior, of a conditional model one for each label in turn."""
+    condition = {}
+    if data_options.conditional(model):
+        condition = {"condition": np.resize(model.classes_, 10)}
+    drawn = {"drawn": model.sample(10, 0, **condition)}
+    reconstructions(path, drawn, data, data_options.black(model), "Samples of the prior")
+
+
+def draw_weights(path: Path, model: Any, data: Dataset) -> None:
+    """The weights of the decoder's last layer, or of a predictor's first one, as images."""
+    every = templates(model, math.prod(data.shape))
+    weights = [(title, W) for title, _, W in every if W.ndim == 2]
+    if weights:
         title, W = weights[0 if data_options.predicts(model) else -1]
-        report.weight_images(
-            folder / WHERE_THEY_APPLY[1], W.T, data.shape, title=f"{title}: red more ink, blue less"
-        )
+        report.weight_images(path, W.T, data.shape, title=f"{title}: red more ink, blue less")
+
+
+def draw_frames(
+    folder: Path, model: Any, data: Dataset, x: np.ndarray, frames: dict[str, np.ndarray]
+) -> None:
+    """The first test rows, above what each epoch made of them."""
+    folder.mkdir(exist_ok=True)
+    for i, (name, reconstructed) in enumerate(frames.items(), 1):
+        batches = {"original": x[: len(reconstructed)], name: reconstructed}
+        reconstructions(folder / f"{i:03}.png", batches, data, data_options.black(model), name)
 
 
 def damaged(model: Any, x: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from nanoae.autoencoders.network_estimator import NetworkEstimator
 from nanoae.cli import data as data_options
 from nanoae.cli import resume
 from nanoae.cli.data import Table
-from nanoae.cli.figures import draw, reconstructions
+from nanoae.cli.figures import draw, draw_frames
 from nanoae.cli.output import write_csv, write_json
 from nanoae.cli.page import facts_of, write_page
 from nanoae.cli.training_set import TrainingSet
@@ -65,18 +65,16 @@ def write(
         else:
             draw(folder, model, baseline, data, test)
     if frames:
-        (folder / "epochs").mkdir(exist_ok=True)
-        for i, (name, reconstructed) in enumerate(frames.items(), 1):
-            rows = {"original": x_test[: len(reconstructed)], name: reconstructed}
-            reconstructions(
-                folder / "epochs" / f"{i:03}.png", rows, data, data_options.black(model), name
-            )
+        draw_frames(folder / "epochs", model, data, x_test, frames)
     if args.report:
         write_page(
             folder / "report.html", model, baseline, data, "test", folder.name, facts_of(config)
         )
     print(written(folder), flush=True)
-    write_config(folder, config | {"complete": not config["interrupted"]})
+    complete = not config["interrupted"]
+    write_config(folder, config | {"complete": complete})
+    if complete:
+        resume.remove(folder)
 
 
 # ---------------------------------------------------------------- what is told
@@ -84,8 +82,7 @@ def write(
 
 def begun(model: NetworkEstimator, data: Dataset) -> str:
     """On which device what is to be learned."""
-    device = model.network_.ops.describe()
-    return f"device  {device}\ndata    {data_options.describe(data, model)}"
+    return f"device  {model.network_.ops.describe()}\ndata    {data_options.describe(data, model)}"
 
 
 def scale_of(model: Any, data: Dataset) -> str:
@@ -149,15 +146,16 @@ def verdict(
     if "r2" in result:
         return f"{split} R² {result['r2']:.4g}   mse {result['loss']:.4g}"
     own = loss_of(model, result)
-    mse = "scaled_mse" if "scaled_mse" in result else "mse"
+    scaled = "scaled_mse" in result
+    mse = "scaled_mse" if scaled else "mse"
     text = f"{split} {own}{mse.replace('_', ' ')} {result[mse]:.4g}   "
     if baseline is None or of_pca is None:
         text += f"no PCA: {why}"
     else:
         error = of_pca.get("scaled_mse", of_pca["mse"])
-        named = "mse " if own or mse == "scaled_mse" else ""
+        named = "mse " if own or scaled else ""
         text += f"PCA-{len(baseline.components_)} {named}{error:.4g}"
-    if mse == "scaled_mse":
+    if scaled:
         of_baseline = f" (PCA {of_pca['mse']:.4g})" if of_pca else ""
         text += f"   in the data's units mse {result['mse']:.4g}{of_baseline}"
     return text
@@ -243,6 +241,6 @@ def describe_run(args, model: Any, data: Dataset) -> dict[str, Any]:
 
 def settings_of(model: NetworkEstimator) -> dict[str, Any]:
     """The model's parameters as config.json has them."""
-    hidden = ("callbacks", "verbose")
-    params = model.get_params(deep=False).items()
-    return {name: to_config(value) for name, value in params if name not in hidden}
+    params = model.get_params(deep=False)
+    del params["callbacks"], params["verbose"]
+    return {name: to_config(value) for name, value in params.items()}

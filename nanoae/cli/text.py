@@ -89,8 +89,7 @@ def train(args: argparse.Namespace) -> int:
     with run_folder(args.out or RUNS, args.out is None, args.resume) as folder:
         learned, held = halves(lines, keywords, args.seed)
         log = logger(args)
-        named = settings.given(args, SETTINGS)
-        model = TextVAE(random_state=args.seed, **named).build(*learned)
+        model = TextVAE(random_state=args.seed, **settings.given(args, SETTINGS)).build(*learned)
         log(f"device  {model.network_.ops.describe()}\n{about(args.file, model, learned[0])}\n")
         fit = functools.partial(trainer.train, model, *learned, quiet=args.quiet)
         model, code = resume.finish(args, folder, model, fit)

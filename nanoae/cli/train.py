@@ -97,8 +97,6 @@ def run(args: Namespace) -> int:
             return code
         log(f"{results.trained(model)}{results.scale_of(model, data)}")
         results.write(args, folder, model, data, learn, test, frames)
-        if code == 0:
-            resume.remove(folder)
     return code
 
 

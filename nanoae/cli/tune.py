@@ -102,18 +102,14 @@ def run(args: argparse.Namespace) -> int:
             tuning=table,
             interrupted=interrupted,
         )
-        if code == 0:
-            resume.remove(folder)
     return code
 
 
 def check_comparable(grid: Iterable[str], base: NetworkEstimator) -> None:
     """ValueError for a setting whose values no validation loss compares."""
-    unfair = UNFAIR
-    if base.new_loss().reduction == "sum":
-        unfair = UNFAIR | {"batch_size"}
+    summed = base.new_loss().reduction == "sum"
     for name in grid:
-        if name in unfair:
+        if name in UNFAIR or (summed and name == "batch_size"):
             raise ValueError(
                 f"--grid: expected settings to compare by their validation loss, got {name}, which makes it another "
                 "quantity, or one of other rows."

@@ -95,8 +95,7 @@ class TableEncoder(FrameOutput, Transformer):
 
     def _tell_of_texts(self, i: int, table: Table, column: np.ndarray) -> None:
         """A warning where it is in doubt whether a column is one of categories, or which these are."""
-        if self.others_[i] < MOSTLY_OTHERS:
-            self._tell_of_twins(i, column.tolist())
+        self._tell_of_twins(i, column.tolist())
         text = table.text_column(i)
         if text.codes:
             self._tell(

@@ -51,9 +51,8 @@ def open_rows(
         if isinstance(source, np.ndarray) or library(source):
             source = as_numbers(source, "open_rows")
         if any(map(math.isnan, source.shape)):
-            raise ValueError(
-                f"open_rows: expected a known shape, got {source.shape}. Of a Dask array: X.compute_chunk_sizes()."
-            )
+            hint = "Of a Dask array: X.compute_chunk_sizes()."
+            raise ValueError(f"open_rows: expected a known shape, got {source.shape}. {hint}")
         rows = source if isinstance(source, Rows) else Rows(source)
     elif isinstance(source, (list, tuple)) and len(source):
         rows = Rows(Chain([*read_blocks(source, "open_rows")]))

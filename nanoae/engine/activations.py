@@ -35,7 +35,7 @@ class Elementwise(Layer):
 
     @property
     def settings(self) -> tuple[float, ...]:
-        """The values of its `bounds`, which the primitive takes in their order."""
+        """alpha"""
         return tuple(getattr(self, name) for name in self.bounds)
 
     def f(self, x: Array, out: Array) -> Array:
