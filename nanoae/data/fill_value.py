@@ -19,7 +19,8 @@ DIFFERENT = 5  # so many other values there are at least: fewer are categories
 
 
 def tell_of_fill_values(who: str, X: Any, names: Sequence[Any] | None = None) -> None:
-    """A warning for each column of X (N, D) that holds a value again and again which lies far from all others."""
+    """A warning for each column of X (N, D) that holds a value again and again which lies far from all others: in the
+    table as it stands, whatever its rows weigh."""
     rows = np.asarray(X[:: len(X) // MOST_ROWS + 1])
     for ends in (np.fmin.reduce(rows), np.fmax.reduce(rows)):
         whole = (ends == np.floor(ends)) & ((ends < 0) | (ends >= LEAST))
