@@ -170,7 +170,8 @@ class TensorBoard:
             square = images is not None and images.shape[2] == images.shape[3]
             sprites = unit(images, images) if square else None
             codes = codes.reshape(len(x), -1)
-            self.writer.add_embedding(codes, self.labels, sprites, epoch, "codes")
+            with np.errstate(all="ignore"):  # tensorboardX fills up its sheet of sprites with what is in memory
+                self.writer.add_embedding(codes, self.labels, sprites, epoch, "codes")
 
     def images(self, rows: np.ndarray) -> Any:
         """(N, C, H, W), C being 1 or 3: the rows, of which a conditional model's inputs have more than the image."""
