@@ -481,7 +481,9 @@ def test_the_list_of_what_can_be_measured_again(capsys):
     assert reproduce.main() == 0
     programs, others = capsys.readouterr().out.split("The other tables")
     _, _, *lines = programs.splitlines()
-    assert len([*filter(None, lines)]) == len(list((ROOT / "benchmarks/reproduce").glob("*.py"))) - 3
+    assert (
+        len([*filter(None, lines)]) == len(list((ROOT / "benchmarks/reproduce").glob("*.py"))) - 3
+    )
     assert re.search(r"^hinton +about \d+ min +784-1000", programs, re.MULTILINE)
     assert all(len(line.split()) > 5 for line in filter(None, lines))  # each says what it is
     assert re.search(r"^growth +python -m benchmarks growth", others, re.MULTILINE)

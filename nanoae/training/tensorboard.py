@@ -170,7 +170,8 @@ class TensorBoard:
             square = images is not None and images.shape[2] == images.shape[3]
             sprites = unit(images, images) if square else None
             codes = codes.reshape(len(x), -1)
-            with np.errstate(all="ignore"):  # tensorboardX fills up its sheet of sprites with what is in memory
+            # tensorboardX fills up its sheet of sprites with what is in memory
+            with np.errstate(all="ignore"):
                 self.writer.add_embedding(codes, self.labels, sprites, epoch, "codes")
 
     def images(self, rows: np.ndarray) -> Any:
