@@ -29,7 +29,7 @@ else:
 
 
 T = TypeVar("T", bound=type)
-KINDS = {"int": "a whole number", "float": "a number"}
+KINDS = {"int": "a whole number", "float": "a number", "bool": "True or False"}
 DEEPEST = 32  # parts and lists within each other that a file may hold
 
 
@@ -94,9 +94,9 @@ def configurable(kind: T) -> T:
 
 
 def checked(init: Any, bounds: dict[str, str]) -> Any:
-    """A constructor that says which of its arguments is no number, where it is annotated as one, or out of range."""
+    """A constructor that says which argument is no number or flag, where it is annotated as one, or out of range."""
     annotated = inspect.get_annotations(init).items()
-    kinds = {name: kind for name, kind in annotated if kind in ("int", "float")}
+    kinds = {name: kind for name, kind in annotated if kind in KINDS}
     intervals = {name: Interval(ends) for name, ends in bounds.items()}
     if not kinds and not intervals:
         return init
@@ -110,7 +110,11 @@ def checked(init: Any, bounds: dict[str, str]) -> Any:
         given = signature.bind(self, *args, **kwargs).arguments
         numbers = {name: given[name] for name in kinds if name in given}
         for name, value in numbers.items():
-            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+            if kinds[name] == "bool":
+                right = value in (True, False)
+            else:
+                right = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+            if not right:
                 refuse(self, name, f", {KINDS[kinds[name]]}", value)
         for name, interval in intervals.items():
             value = given.get(name)

@@ -150,6 +150,8 @@ NONSENSE = {  # values that are of no kind that was promised
     "a bottleneck of no kind": ("plain", "params", "bottleneck", {"type": "Summing"}),
     "a schedule that is a number": ("plain", "params", "learning_rate", {"type": "WarmUp", "schedule": 1, "steps": 1}),
     "a schedule of text": ("plain", "params", "learning_rate", {"type": "Cosine", "lr": "1e-3"}),
+    "a flag of text": ("plain", "params", "optimizer", {"type": "SGD", "lr": 1, "nesterov": "no"}),
+    "a scale of text": ("plain", "scale_in", ["0", 1, ""]),
     "epochs of text": ("plain", "params", "epochs", "many"),
     "hidden of dicts": ("plain", "params", "hidden", {"dict": [[1, 2]]}),
     "a dict of lists": ("plain", "params", "loss", {"dict": [[[1], 2]]}),

@@ -23,7 +23,7 @@ from nanoae.backend.allowance import ALLOWANCE
 from nanoae.configurable import to_config
 from nanoae.data.archive import Archive, open_archive
 from nanoae.data.dataset import BadFile
-from nanoae.data.field import promised
+from nanoae.data.field import fits, promised
 from nanoae.whole_file import whole_file
 
 FORMAT = 1
@@ -217,5 +217,8 @@ def unpack(header: dict[str, Any], arrays: Saved, backend: str | None = None) ->
     model.from_file(header, arrays)
     units = promised(header, "units", [(str, None)], ())
     model.record_schema(shape, names, units)
-    model._scale_in = promised(header, "scale_in", ([(float, str)], None), None)
+    scale = promised(header, "scale_in", ([(float, str)], None), None)
+    if scale and not (fits(scale[:2], [float]) and fits(scale[2:], [str])):
+        raise ValueError(f"expected scale_in, two numbers and a text, got {scale}.")
+    model._scale_in = scale
     return model  # type: ignore[no-any-return]

@@ -136,7 +136,7 @@ def scale_of(x: np.ndarray, table: bool = False) -> list[Any]:
     kind = "counts" if whole(x) else ""
     if not table and x.dtype.name in PIXELS:
         kind = x.dtype.name
-    return [float(min(lows)), float(max(highs)), kind]
+    return [float(np.fmin.reduce(lows)), float(np.fmax.reduce(highs)), kind]
 
 
 def check_scale(who: str, learned: Sequence[Any], x: np.ndarray, table: bool = False) -> None:
