@@ -2,7 +2,9 @@
 
 import copy
 import csv
+import io
 import itertools
+import math
 import pickle
 
 import numpy as np
@@ -183,8 +185,6 @@ def test_the_graph_is_the_network(written):
 
 def test_images_are_rows_and_their_reconstructions(written, x):
     image = pytest.importorskip("PIL.Image")
-    import io
-
     _, ae, events = written
     found = events.Images("reconstructions")
     assert [event.step for event in found] == [2, 4]
@@ -194,6 +194,23 @@ def test_images_are_rows_and_their_reconstructions(written, x):
     for above, drawn in ((0, rows), (4, ae.reconstruct(rows))):
         unit = ((drawn - rows.min()) / (rows.max() - rows.min())).clip(0, 1).reshape(10, 4, 4)
         np.testing.assert_allclose(pixels[above : above + 4], np.hstack(list(unit)), atol=0.006)
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 4), (2, 4, 3), (2, 2, 4)], ids=str)
+def test_images_are_in_their_colours(shape, read, tmp_path, rng):
+    """Channels first or last, and of two the mean."""
+    image = pytest.importorskip("PIL.Image")
+    rows = rng.random((50, math.prod(shape)), np.float32)
+    fitted(rows, [TensorBoard(tmp_path, rows[:5], shape=shape)], epochs=1)
+    (found,) = read(tmp_path).Images("reconstructions")
+    pixels = np.asarray(image.open(io.BytesIO(found.encoded_image_string)).convert("RGB")) / 255
+    images = rows[:5].reshape(-1, *shape)
+    if shape[2] != 3:
+        images = images.transpose(0, 2, 3, 1)
+    if images.shape[3] == 2:
+        images = images.mean(axis=3, keepdims=True).repeat(3, axis=3)
+    unit = (images - images.min()) / np.ptp(images)
+    np.testing.assert_allclose(pixels[:2], np.concatenate(list(unit), axis=1), atol=0.006)
 
 
 def test_the_projector_has_the_codes_with_labels(written, x):

@@ -64,6 +64,29 @@ def test_default_convolutions_do_not_learn_few_images_by_heart(shape, said, deca
     assert model.get_params()["weight_decay"] == said.get("weight_decay", 1e-5)
 
 
+@pytest.mark.parametrize(
+    ("shape", "said", "schedule"),
+    [
+        ((3, 20, 20), {}, nanoae.WarmUp),
+        ((3, 16, 16), {}, nanoae.Cosine),
+        ((3, 20, 20), {"epochs": 1}, float),
+        ((3, 20, 20), {"learning_rate": nanoae.StepDecay(1e-2, 9)}, nanoae.StepDecay),
+    ],
+)
+def test_the_rate_of_deep_convolutions_climbs(shape, said, schedule):
+    found = []
+
+    def stop(trainer, row):
+        found.append(trainer.optimizer.lr)
+        return True
+
+    images = np.random.default_rng(0).random((60, *shape), np.float32)
+    model = nanoae.ConvAutoencoder(2, callbacks=[stop], random_state=0, **said).fit(images)
+    model.partial_fit(images)
+    assert isinstance(found[0], schedule)
+    assert model.get_params()["learning_rate"] == said.get("learning_rate", 1e-2)
+
+
 def test_the_default_classifier_learns_from_few_labels():
     y = np.full(len(LEARNED), -1)
     y[:200] = DATA.y_train[:200]

@@ -1,4 +1,4 @@
-"""Is a detector one ONNX graph, scaling, scores, folds and threshold included? To 1e-5 of the largest score."""
+"""Is a detector one ONNX graph, scaling, scores, folds and threshold included?"""
 
 import json
 
@@ -25,10 +25,11 @@ def small(**kwargs):
     return nanoae.Autoencoder(3, (8,), epochs=1, backend="numpy", **kwargs)
 
 
-def same(detector, path, rows, **inputs):
+def same(detector, path, rows, rtol=1e-9, **inputs):
     detector.export(path)
     found = run(path, **inputs)
-    near(found["score"], -detector.score_samples(rows))
+    # each by itself: one is thousands of times as large as most
+    np.testing.assert_allclose(found["score"], -detector.score_samples(rows), rtol, 1e-9)
     near(found["label"], detector.predict(rows))
     if hasattr(detector, "p_values"):
         near(found["p_value"], detector.p_values(rows))
@@ -155,7 +156,7 @@ def test_images(tmp_path):
     detector = nanoae.AnomalyDetector(
         nanoae.Autoencoder(**layers, epochs=1), holdout=0.3, random_state=0
     ).fit(images)
-    same(detector, tmp_path / "detector.onnx", images, x=images)
+    same(detector, tmp_path / "detector.onnx", images, 1e-3, x=images)  # of float32
 
 
 def test_in_pyods_words(tmp_path):
@@ -172,7 +173,7 @@ def test_clusters_with_labels(tmp_path):
     ).fit(LEARNED)
     detector.label(np.arange(20), np.arange(20) % 5 == 0)
     # float64, in which the columns are scaled
-    same(detector, tmp_path / "detector.onnx", LEARNED, x=LEARNED)
+    same(detector, tmp_path / "detector.onnx", LEARNED, 1e-3, x=LEARNED)  # of float32
 
 
 def test_what_is_not_finite_is_abnormal(tmp_path):

@@ -171,7 +171,7 @@ def test_what_is_held_out_counts_by_its_weight():
 def test_rows_are_drawn_as_often_as_their_weights_say():
     weights, order = np.array([0.1, 1.0, 2.5, 0.4, 7.0, 1e-9]), np.random.default_rng(0)
     expected = 6 * weights / weights.sum()
-    counts = np.array([np.bincount(drawn(weights, order), minlength=6) for _ in range(4000)])
+    counts = np.array([np.bincount(drawn(weights, order, 6), minlength=6) for _ in range(4000)])
     assert (counts.sum(axis=1) == 6).all()
     assert (counts >= np.floor(expected)).all() and (counts <= np.ceil(expected)).all()
     np.testing.assert_allclose(counts.mean(axis=0), expected, atol=0.03)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nanoae.autoencoders.autoencoder import Autoencoder
+from nanoae.autoencoders.examples import Examples
 from nanoae.autoencoders.kinds import Maybe, Widths
 from nanoae.autoencoders.parameters import estimator, parameter
 from nanoae.autoencoders.plan import Plan
@@ -20,12 +21,17 @@ from nanoae.engine.norm import BatchNorm
 from nanoae.engine.pool import MaxPool2d
 from nanoae.engine.shape import Flatten, Reshape
 from nanoae.rows import Rows
+from nanoae.training.schedules import Cosine, WarmUp
 
 IMAGE = (1, 28, 28)  # what the presets' layers are made for
 SIDES = (8, 128)  # pixels of height and width that the default layers are for
 SMALL = 4  # pixels that an image is halved to
 CHANNELS = (1, 3, 4)
 WEIGHT_DECAY = 1e-5
+# Behind more halvings a code reads so many numbers that the first steps at the whole rate saturate its tanh: in long
+# trainings the rate climbs over CLIMB steps.
+SHALLOW = 2
+CLIMB = 300
 LONG_TRAININGS = 3e-4  # the weight decay of those that follow from the rows; 0 for IMAGE
 
 
@@ -62,7 +68,8 @@ class ConvAutoencoder(Autoencoder):
     mirrors them. encoder and decoder, layers of your own, are for images of any size: the first ends in the code
     (Flatten(), Linear(32)), the second in the shape of the input. The defaults are those of the presets conv-2d and
     conv-3d. With epochs="auto" a weight_decay left at its default is 3e-4, without which few images are learned by
-    heart, and 0 for 28 x 28 grey pixels, whose 64 numbers between the layers learn too little with one.
+    heart, and 0 for 28 x 28 grey pixels, whose 64 numbers between the layers learn too little with one; of images that
+    are halved more than twice the learning rate climbs over 300 steps, else the code's tanh saturates at once.
     """
 
     _: KW_ONLY
@@ -194,6 +201,16 @@ class ConvAutoencoder(Autoencoder):
         if left_open and not own_layers:
             image = self.layout(self.input_shape_)
             self._settle(weight_decay=0.0 if image == IMAGE else LONG_TRAININGS)
+
+    def _train(self, examples: Examples, watched: Examples | None) -> None:
+        rate = self.as_built.learning_rate
+        own_layers = self.encoder or self.decoder
+        if self._rate_falls and not callable(rate) and not own_layers:
+            image = self.layout(self.input_shape_)
+            if image != IMAGE and len(self._halvings(image)) > SHALLOW:
+                self._settle(learning_rate=WarmUp(Cosine(rate), CLIMB))
+        super()._train(examples, watched)
+        self._settle(learning_rate=rate)
 
     # ---------------------------------------------------------------- layers
 

@@ -205,12 +205,11 @@ class CupyOps(KernelOps):
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         blas = self._own.blas
         real = a.dtype == b.dtype and a.dtype.char in cublas.REAL_TYPES
-        known = real and 1 <= a.ndim <= 2 and 1 <= b.ndim <= 2
-        if blas is None or not known or (out is not None and out.dtype != a.dtype):
-            return cupy.matmul(a, b, out=out)
+        known = real and 1 <= a.ndim <= 2 and 1 <= b.ndim <= 2 and a.shape[-1] == b.shape[0]
         shape = a.shape[:-1] + b.shape[1:]
-        if a.shape[-1] != b.shape[0] or (out is not None and out.shape != shape):
-            return cupy.matmul(a, b, out=out)  # which says what is wrong
+        fits = out is None or (out.dtype == a.dtype and out.shape == shape)
+        if blas is None or not known or not fits:
+            return cupy.matmul(a, b, out=out)  # which says what is wrong, if anything is
         out = self.empty(shape, a.dtype) if out is None else out
         left, right, product = a, b, out  # vectors as matrices of one row or column
         if a.ndim == 1:

@@ -57,8 +57,9 @@ class Tap(NamedTuple):
 def taps(window: Window, size: tuple[int, int]) -> list[Tap]:
     """All the kernel positions, row by row, on an image of `size`."""
 
-    def along(n: int, kernel: int, stride: int, padding: int) -> list[tuple[slice, slice]]:
-        outputs = (n + 2 * padding - kernel) // stride + 1
+    def along(
+        n: int, outputs: int, kernel: int, stride: int, padding: int
+    ) -> list[tuple[slice, slice]]:
         found = []
         for k in range(kernel):
             inside = -((k - padding) // stride)
@@ -70,10 +71,10 @@ def taps(window: Window, size: tuple[int, int]) -> list[Tap]:
             found.append((slice(start, stop), slice(pixel, end, stride)))
         return found
 
-    axes = zip(size, *window, strict=True)
+    whole = window.outputs(size)
+    axes = zip(size, whole, *window, strict=True)
     rows, columns = (along(*axis) for axis in axes)
     every = slice(None)
-    whole = window.outputs(size)
     sh, sw = window.stride
     found = []
     for i, (oh, h) in enumerate(rows):

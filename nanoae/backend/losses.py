@@ -51,12 +51,8 @@ class LossOps(ArrayOps):
 
     def l1(self, y: Array, t: Array, scale: float, out: Array) -> Array:
         """loss = scale · Σ |y - t|,  dy = scale · sign(y - t) (0 at 0)."""
-        self.xp.subtract(y, t, out=out)
-        size = self.xp.abs(out, out=self.scratch(out))
-        loss = scale * self.sum(size)
-        self.xp.sign(out, out=out)
-        self.scale_inplace(out, scale)
-        return loss
+        r = self.xp.subtract(y, t, out=out)
+        return self.l1_norm(r, scale, out=out)
 
     def huber(self, y: Array, t: Array, delta: float, scale: float, out: Array) -> Array:
         """With r = y - t and c = clip(r, -delta, delta): loss = scale · Σ c (r - c / 2),  dy = scale · c.
@@ -72,8 +68,8 @@ class LossOps(ArrayOps):
         return loss
 
     def l1_norm(self, x: Array, scale: float, out: Array) -> Array:
-        """loss = scale · Σ |x|,  dx = scale · sign(x) (0 at 0)."""
-        size = self.xp.abs(x, out=out)
+        """loss = scale · Σ |x|,  dx = scale · sign(x) (0 at 0). `out` may be x."""
+        size = self.xp.abs(x, out=self.scratch(out))
         loss = scale * self.sum(size)
         self.xp.sign(x, out=out)
         self.scale_inplace(out, scale)

@@ -36,9 +36,9 @@ class Repeated:
 
     A recording is good while all memory stays where it was: `ops.allocations` counts the buffers that were made, and a
     larger batch in between needs one. Then the work is recorded anew.
-    """
 
-    met = math.nan  # of the last recording
+    met   the last recording's
+    """
 
     def __init__(self, ops: Any):
         self.ops = ops

@@ -106,9 +106,10 @@ def opened(path: Path) -> Any:
     kind = kinds.pop()
     parts = pyarrow.dataset.dataset(paths, format=kind).get_fragments()
     schemas = [part.physical_schema for part in parts]
+    names = schemas[0].names
     for file, schema in zip(files, schemas, strict=True):
-        if sorted(schema.names) != sorted(schemas[0].names):
-            raise BadFile(file, f"the columns of {files[0].name}, {schemas[0].names}", schema.names)
+        if sorted(schema.names) != sorted(names):
+            raise BadFile(file, f"the columns of {files[0].name}, {names}", schema.names)
     schema = pyarrow.unify_schemas(schemas, promote_options="permissive")
     return pyarrow.dataset.dataset(paths, schema, kind)
 

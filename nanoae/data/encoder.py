@@ -95,7 +95,8 @@ class TableEncoder(FrameOutput, Transformer):
 
     def _tell_of_texts(self, i: int, table: Table, column: np.ndarray) -> None:
         """A warning where it is in doubt whether a column is one of categories, or which these are."""
-        self._tell_of_twins(i, column.tolist())
+        if self.others_[i] < MOSTLY_OTHERS:
+            self._tell_of_twins(i, column.tolist())
         text = table.text_column(i)
         if text.codes:
             self._tell(

@@ -51,8 +51,9 @@ def open_rows(
         if isinstance(source, np.ndarray) or library(source):
             source = as_numbers(source, "open_rows")
         if any(map(math.isnan, source.shape)):
-            hint = "Of a Dask array: X.compute_chunk_sizes()."
-            raise ValueError(f"open_rows: expected a known shape, got {source.shape}. {hint}")
+            raise ValueError(
+                f"open_rows: expected a known shape, got {source.shape}. Of a Dask array: X.compute_chunk_sizes()."
+            )
         rows = source if isinstance(source, Rows) else Rows(source)
     elif isinstance(source, (list, tuple)) and len(source):
         rows = Rows(Chain([*read_blocks(source, "open_rows")]))

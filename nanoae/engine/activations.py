@@ -35,7 +35,7 @@ class Elementwise(Layer):
 
     @property
     def settings(self) -> tuple[float, ...]:
-        """alpha"""
+        """The values of its `bounds`, which the primitive takes in their order."""
         return tuple(getattr(self, name) for name in self.bounds)
 
     def f(self, x: Array, out: Array) -> Array:

@@ -11,6 +11,7 @@ from typing import Any
 from nanoae.backend.activations import ActivationOps
 from nanoae.engine.activations import Elementwise
 from nanoae.interchange.graph import Value
+from nanoae.spelling import one_of
 
 OPERATORS = {  # NumPy's name -> ONNX's
     "abs": "Abs",
@@ -45,7 +46,8 @@ class Functions:
             out = out or Memory()
             given = [getattr(a, "value", a) for a in arguments]
             first, *others = [self.x.graph.value(a, self.x.dtype) for a in given]
-            out.value = first.apply(OPERATORS[name], *others)
+            known = one_of("export: a function of NumPy's", name, OPERATORS)
+            out.value = first.apply(OPERATORS[known], *others)
             return out
 
         return write

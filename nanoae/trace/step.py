@@ -102,7 +102,8 @@ class Step:
         return self.known_parts[number]
 
     def record(self, x: np.ndarray, t: np.ndarray) -> None:
-        net, loss, optimizer = self.twins
+        """Forward and loss, then the way back."""
+        net, loss, _ = self.twins
         given = self.entry("x", x)
         target = self.entry("t", t)
         weights = [
@@ -128,9 +129,16 @@ class Step:
         cost = attempt(total, loss, numbers, targets)
         self.move("loss", last, "loss", value, cost, known)
         attempt(loss.forward, numbers, targets)
-        dy: Any = self.loss.backward()
+        dy = self.loss.backward()
         numbers = attempt(loss.backward)
         numbers = self.move("loss", last, "dy", dy, numbers, known, "x")
+        self.record_backward(dy, numbers, inputs, weights)
+
+    def record_backward(
+        self, dy: Any, numbers: Any, inputs: list[int], weights: list[dict[str, int]]
+    ) -> None:
+        """Backward and update; the numbers of what each layer was given, and of its parameters."""
+        net, _, optimizer = self.twins
         for i, layer in reversed(list(enumerate(self.net.layers))):
             twin = net.layers[i]
             known = {

@@ -236,7 +236,8 @@ class Checkpoints(Configurable):
         if self.failure is None or (str(self.failure) == self.reported and not when):
             return
         self.reported = str(self.failure)
-        safe = f"The last one that was is {self.good[-1]}" if self.good else "None was"
+        there = [*filter(os.path.exists, self.good)]
+        safe = f"The last one that was is {there[-1]}" if there else "None is there"
         warnings.warn(
             f"{when}a checkpoint could not be written: {self.failure}. {safe}; the training goes on",
             stacklevel=3,

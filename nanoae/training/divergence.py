@@ -65,7 +65,7 @@ def last_loss(trainer: Trainer) -> str:
 def check(trainer: Trainer, loss: float) -> None:
     """Raise NotFiniteError if an epoch's loss or the weights after it are not finite; the host reads one number."""
     health = trainer.ops.sum_squares(trainer.network.theta)
-    for moment in (moment for moment in trainer.optimizer.moments[1:] if len(moment)):
+    for moment in filter(len, trainer.optimizer.moments[1:]):
         health = health + 0 * moment.max()  # NaN where that is infinite
     if not math.isfinite(loss) or not math.isfinite(float(health)):
         check_moments(trainer)
@@ -75,8 +75,8 @@ def check(trainer: Trainer, loss: float) -> None:
 def check_moments(trainer: Trainer) -> None:
     """Raise NotFiniteError if Adam's v, the mean of g², is infinite because g² once overflowed. Such a weight no longer
     learns, and the loss does not show it."""
-    for moment in trainer.optimizer.moments[1:]:
-        if not len(moment) or math.isfinite(float(moment.max())):
+    for moment in filter(len, trainer.optimizer.moments[1:]):
+        if math.isfinite(float(moment.max())):
             continue
         finite = np.isfinite(trainer.ops.to_numpy(moment))
         at = int(np.argmin(finite))

@@ -10,10 +10,9 @@ from nanoae.backend import Array
 from nanoae.rows import Rows
 
 
-def drawn(weights: np.ndarray, order: np.random.Generator, count: int | None = None) -> np.ndarray:
-    """So many row numbers (None: N), by weights (N,), in random order: row n floor or ceil of count w[n] / Σ w times,
+def drawn(weights: np.ndarray, order: np.random.Generator, count: int) -> np.ndarray:
+    """So many row numbers, by weights (N,), in random order: row n floor or ceil of count w[n] / Σ w times,
     and so often on average (systematic resampling, Kitagawa 1996)."""
-    count = len(weights) if count is None else count
     ends = np.cumsum(weights) * (count / weights.sum())
     places = np.arange(count) + order.random()
     rows = np.searchsorted(ends, places, side="right")
