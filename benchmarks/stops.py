@@ -63,6 +63,7 @@ class Run:
 
     def fit(self) -> int:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup has ignored
         warnings.simplefilter("ignore")
         between = Trainer.between_steps
 
