@@ -82,7 +82,9 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_collection_finish():
-    """No collection of garbage walks what was imported and collected."""
+    """The kernels are there before a test looks at what is printed; no collection of garbage walks what was imported
+    and collected."""
+    get_ops("numpy")
     gc.freeze()
     gc.enable()
 
