@@ -27,8 +27,8 @@ const size_t MOST_BLOCKS = 1 << 20;
 typedef std::chrono::steady_clock Clock;
 const auto PATIENCE = std::chrono::microseconds(100);  // of a thread without work, before it sleeps
 // Once the others have kept a job waiting, jobs are done without them for so many times as long: who interrupts them for
-// a moment costs little, and who has their cores a sixteenth of the time. At most so long: all threads may be stopped.
-const int ALONE = 16;
+// a moment costs little, and who has their cores a quarter of the time. At most so long: all threads may be stopped.
+const int ALONE = 4;
 const Clock::duration LONGEST_ALONE = std::chrono::seconds(2);
 
 // True once it has been called for PATIENCE. The clock is asked now and then: that takes as long as a pause.
