@@ -144,6 +144,36 @@ def test_subnormal_numbers_are_not_flushed(fast, dtype):
     assert float(fast.sum(tiny)) == pytest.approx(float(tiny.astype("d").sum()), rel=1e-6)
 
 
+@pytest.mark.parametrize("order", [(2, 0, 1), (1, 0, 2), (0, 2, 1), (2, 1, 0), (0, 1, 2)])
+def test_copies_of_axes_in_any_order(fast, dtype, order):
+    stored = np.arange(30 * 7 * 41, dtype=dtype).reshape(30, 7, 41)
+    for x in (
+        stored,
+        stored[:, ::-2],
+        stored[::3, :, 5:],
+        stored[:1],
+        stored[:, 1, 2:9][:, :, None],
+    ):
+        x = x.transpose(order)
+        out = np.full(x.shape, np.nan, dtype)
+        assert fast.copy(x, out=out) is out
+        np.testing.assert_array_equal(out, x)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 784), (37, 5), (300, 400)])
+def test_one_look_has_the_sum_and_both_ends(fast, dtype, shape):
+    x = np.random.default_rng(0).normal(size=shape).astype(dtype)
+    for array in (x, x.T, x[::2]):
+        total, least, most = fast.survey(array, out=np.empty(3, dtype))
+        assert total == pytest.approx(array.sum(dtype="d"), rel=1e-4, abs=1e-3)
+        assert (least, most) == (array.min(), array.max())
+    for odd in (np.nan, np.inf, -np.inf):
+        for place in {0, x.size // 2, x.size - 1}:
+            y = x.copy()
+            y.flat[place] = odd
+            assert not np.isfinite(fast.survey(y, out=np.empty(3, dtype))[0])
+
+
 # ---------------------------------------------------------------- any number of threads
 
 

@@ -34,6 +34,7 @@ from nanoae.engine.layers import batch_of
 from nanoae.guard import guard, guarded
 from nanoae.rows import Rows
 from nanoae.spelling import one_of
+from nanoae.survey import look
 from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.process_group import process_group
 
@@ -195,7 +196,9 @@ class Estimator(FrameOutput, Parametrised):
             found = as_type(given, dtype)
         changed = getattr(self, "missing", None) == "mask" and not self._takes_missing()
         remedy = 'This one was built with missing="error": call fit again.' if changed else MASK
-        check_finite(found, name, self._takes_missing(), given, names, rows, remedy)
+        total, most = look(found)
+        if not math.isfinite(total):
+            check_finite(found, name, self._takes_missing(), given, names, rows, remedy)
         if wide and given.dtype.kind in "iuf" and np.result_type(given.dtype, dtype) != found.dtype:
             found = as_type(given, np.float64)
         units = column_units(X, name)
@@ -205,7 +208,7 @@ class Estimator(FrameOutput, Parametrised):
             if given.ndim == 2 and given.dtype != np.uint8:
                 tell_of_fill_values(name, given, names)
         elif self._scale_in is not None:
-            check_scale(name, self._scale_in, given, names is not None)
+            check_scale(name, self._scale_in, given, names is not None, most)
         for column, learned, got in zip(names or (), self._units_in, units, strict=False):
             check_unit(name, str(column), learned, got)
         return found

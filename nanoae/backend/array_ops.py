@@ -298,6 +298,13 @@ class ArrayOps(Buffered):
         ones = self.ones(x.size, x.dtype)
         return self.xp.dot(x.reshape(-1), ones)
 
+    def survey(self, x: Array, out: Array) -> Array:
+        """out = (Σ x, min x, max x), of which the last two mean something where the sum is a number."""
+        out[0] = x.sum()
+        out[1] = x.min()
+        out[2] = x.max()
+        return out
+
     def sum_squares(self, x: Array) -> Array:
         """Σ x², as a 0-d array."""
         flat = x.reshape(-1)

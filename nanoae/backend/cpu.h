@@ -284,7 +284,7 @@ template <class... T> const char* signature(void (*)(T...)) {
     return codes;
 }
 
-// ---------------------------------------------------------------------------------------------------- products
+// ---------------------------------------------------------------------------------------------------- the CPU's own
 
 // out = a b  for a (m, k), b (k, n); a row of them, or where turned a column, is `ld` numbers behind the one before.
 // A block has some rows of out, or columns where there are more of these.
@@ -295,4 +295,20 @@ KERNEL(matmul, const real* a, const real* b, real* out, size_t m, size_t n, size
     if (count == 0) return;
     if (m > n) gemm(turn_a, turn_b, count, n, k, a + part.begin * (turn_a ? 1 : lda), lda, b, ldb, out + part.begin * ldc, ldc);
     else gemm(turn_a, turn_b, m, count, k, a, lda, b + part.begin * (turn_b ? ldb : 1), ldb, out + part.begin, ldc);
+}
+
+// out[a, b, c] = x[a, b, c], whose axes have these steps
+KERNEL(permute, const real* x, real* out, size_t A, size_t B, size_t C, long long step_a, long long step_b, long long step_c) {
+    EACH_ROW(row, A * B) {
+        const real* first = x + (long long)(row / B) * step_a + (long long)(row % B) * step_b;
+        if (step_c == 1) EACH_IN_ROW(c, C) out[row * C + c] = first[c];
+        else EACH_IN_ROW(c, C) out[row * C + c] = first[(long long)c * step_c];
+    }
+}
+
+// out = (Σ x, min x, max x);  the last two mean something where the sum is a number
+KERNEL(survey, const real* x, real* out, size_t n) {
+    out[0] = sum_row([=](size_t i) { return x[i]; }, n);
+    out[1] = -max_row([=](size_t i) { return -x[i]; }, n);
+    out[2] = max_row([=](size_t i) { return x[i]; }, n);
 }

@@ -36,7 +36,7 @@ PRIMITIVES = set(filter(primitive, dir(Ops)))
 # Made of other primitives.
 COMPOSED = {"affine_activation", "activation_backward_bias"}
 # NumPy does these as fast.
-AS_GOOD = {"keep_mask", "top_k_mask", "add_rows", "im2col", "max_pool_backward"}
+AS_GOOD = {"keep_mask", "top_k_mask", "add_rows", "max_pool_backward"}
 LINE = 64  # bytes of a line of the cache
 SMALL = 1 << 13  # elements that NumPy has done with before Python has launched a kernel
 # Multiplications of which the same is true: so few OpenBLAS does on one thread
@@ -91,6 +91,17 @@ def as_one_call(name: str) -> Callable[..., Any]:
 
 for name in PRIMITIVES - COMPOSED:
     setattr(RecordedOps, name, as_one_call(name))
+
+
+def collapsed(x: Array) -> list[tuple[int, int]]:
+    """(length, step in elements) of the axes of x, where neighbours that can be gone through as one are one."""
+    axes: list[tuple[int, int]] = []
+    for length, stride in zip(x.shape, x.strides, strict=True):
+        step = stride // x.itemsize
+        if axes and axes[-1][1] == step * length:
+            length *= axes.pop()[0]
+        axes.append((length, step))
+    return axes
 
 
 class NativeOps(KernelOps, RecordedOps):
@@ -210,11 +221,26 @@ class NativeOps(KernelOps, RecordedOps):
         self._each("box_muller", u, v, first, second)
         return out
 
+    def survey(self, x: Array, out: Array) -> Array:
+        if not (x.size and alike(x) and x.dtype == out.dtype and flat(out)):
+            return RecordedOps.survey(self, x, out)
+        self._launch("survey", x.dtype, (1,), x, out, x.size)
+        return out
+
     def copy(self, x: Array, out: Array) -> Array:
         small = out.size < SMALL and self.thread.recording is None
-        if small or not (isinstance(x, np.ndarray) and alike(x, out)):
+        if small or not isinstance(x, np.ndarray):
             return RecordedOps.copy(self, x, out)
-        return self.multiply(x, 1.0, out=out)
+        if alike(x, out):
+            return self.multiply(x, 1.0, out=out)
+        axes = collapsed(x) if x.dtype == out.dtype and x.shape == out.shape else []
+        if not (0 < len(axes) <= 3 and flat(out)):
+            return RecordedOps.copy(self, x, out)
+        axes = [(1, 0)] * (3 - len(axes)) + axes
+        lengths, steps = zip(*axes, strict=True)
+        grid = self._blocks(out.size // lengths[2], lengths[2])
+        self._launch("permute", x.dtype, grid, x, out, *lengths, *steps)
+        return out
 
     def take_rows(self, x: Array, rows: Array, out: Array, scale: float = 1.0) -> Array:
         copied = x.dtype == out.dtype and self.thread.recording is None and SMALL > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -139,12 +140,23 @@ def scale_of(x: np.ndarray, table: bool = False) -> list[Any]:
     return [float(np.fmin.reduce(lows)), float(np.fmax.reduce(highs)), kind]
 
 
-def check_scale(who: str, learned: Sequence[Any], x: np.ndarray, table: bool = False) -> None:
+def check_scale(
+    who: str,
+    learned: Sequence[Any],
+    x: np.ndarray,
+    table: bool = False,
+    most: float = math.nan,
+) -> None:
     """Tells of rows x (N, ...) on another scale than those of fit, of which this was the `scale_of`: of pixels beside
-    such as were divided by 255. ValueError where the type says that they are pixels, else a warning."""
+    such as were divided by 255. ValueError where the type says that they are pixels, else a warning.
+
+    most   the largest number in x, where it is known
+    """
     low, high, kind = learned
     shares = low >= -1 and high <= 1
     if not shares and not (kind and low >= 0 and high >= COUNTS):
+        return
+    if shares and most < COUNTS:
         return
     x = np.asarray(x[:LOOK])
     most = np.fmax.reduce(x, axis=None)
