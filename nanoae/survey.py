@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from nanoae.backend import get_ops
+from nanoae.backend import Ops, get_ops
 from nanoae.rows import Rows, by_blocks, numbered_blocks
 
 SAMPLED = 1 << 16  # rows of a sample, and
@@ -29,11 +30,16 @@ def extremes(x: Any) -> tuple[np.ndarray, np.ndarray]:
 def look(x: Any) -> tuple[float, float]:
     """(Σ x, max x) of a few numbers, in one look; else (NaN, NaN), and one has to look closer. Here no other thread
     gets the interpreter's lock, as it would from NumPy: to have it back takes longer than this."""
-    ops = get_ops("numpy")
+    ops = host_ops()
     if not (isinstance(x, np.ndarray) and 0 < x.size <= ops.most_recorded and x.flags.c_contiguous):
         return math.nan, math.nan
     total, _, most = ops.survey(x, np.empty(3, x.dtype)).tolist()
     return total, most
+
+
+@functools.cache
+def host_ops() -> Ops:
+    return get_ops("numpy")
 
 
 def bad_values(x: Any, bad: Callable[[np.ndarray], Any]) -> tuple[int, tuple[int, ...], Any, int]:

@@ -30,6 +30,7 @@ from nanoae import (
     ReLU,
     Sequential,
     TableEncoder,
+    guard,
 )
 from nanoae.autoencoders.estimator import Estimator
 from nanoae.guard import RUNNING, guarded
@@ -307,6 +308,16 @@ def test_what_pickle_is_handed_does_not_change_any_more(gated):
     gated.partial_fit(TABLE)
     assert (gated.network_.theta != theta).any() and len(gated.history_["loss"]) == 2
     assert (state["network_"].theta == theta).all() and len(state["history_"]["loss"]) == 1
+
+
+def test_a_detector_waits_for_its_turn_but_not_for_ever(monkeypatch):
+    detector = AnomalyDetector(random_state=0).fit(TABLE)
+    expected = detector.score_samples(TABLE[:3])
+    monkeypatch.setattr(guard, "PATIENCE", 0.05)
+    with guard.in_turn(1), ThreadPoolExecutor(1) as pool:
+        np.testing.assert_array_equal(detector.score_samples(TABLE[:3]), expected)
+        other = pool.submit(detector.score_samples, TABLE[:3])
+        np.testing.assert_array_equal(other.result(10), expected)
 
 
 def test_a_detector_fits_in_a_thread_beside_others():

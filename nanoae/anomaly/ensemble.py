@@ -11,6 +11,7 @@ from nanoae.anomaly.member import Member
 from nanoae.anomaly.surprise import Standing, Surprise
 from nanoae.autoencoders.saved import Saved
 from nanoae.data.field import promised
+from nanoae.guard import in_turn
 from nanoae.rows import by_blocks
 from nanoae.survey import sample
 from nanoae.training.checkpoint import Checkpoints
@@ -106,8 +107,9 @@ class Ensemble:
         """The anomaly scores (N,)."""
         scores = []
         for block in by_blocks(X):
-            by_fold = self.parts(block).sum(axis=1)
-            weighted = self.weights(block) * by_fold
+            with in_turn(block.size):
+                by_fold = self.parts(block).sum(axis=1)
+                weighted = self.weights(block) * by_fold
             scores.append(weighted.sum(axis=0))
         return np.concatenate(scores)
 

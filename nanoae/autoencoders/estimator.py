@@ -300,9 +300,11 @@ def as_codes(X: Any, model: Estimator, shape: Shape, dtype: Any) -> np.ndarray:
     codes = np.ascontiguousarray(as_numbers(X, name), dtype)
     if codes.ndim < 2 or codes.shape[1:] != tuple(shape):
         raise ValueError(f"{name}: expected codes of shape {batch_of(shape)}, got {codes.shape}.")
-    if not np.isfinite(codes).all():
-        model.check_weights()  # which are to blame for their own codes
-    check_finite(codes, name)
+    total, _ = look(codes)
+    if not math.isfinite(total):
+        if not np.isfinite(codes).all():
+            model.check_weights()  # which are to blame for their own codes
+        check_finite(codes, name)
     return codes
 
 

@@ -1,7 +1,7 @@
 """Inference: layers of a network on rows, outside training, for any number of threads.
 
 What is done to a few rows takes less time than Python takes to call the layers. So it is recorded, as a training step
-is (backend/recorded.py), for each number of rows and each thread, and done again from there.
+is (backend/recorded.py), for some numbers of rows and each thread, and done again from there.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.backend import Array, Reused, ThreadLocal, ThreadState
+from nanoae.backend.repeated import Recording
 from nanoae.configurable import Configurable, arguments
 from nanoae.engine.activations import Sigmoid
 from nanoae.engine.layers import Layer
@@ -20,7 +21,7 @@ from nanoae.engine.losses import BCE, Loss
 from nanoae.engine.network import Sequential
 from nanoae.training.fusion import LinearActivation, fuse, has_methods, is_plain_linear
 
-MOST = 64  # recordings of a thread, each for another number of rows: beyond that it starts afresh
+MOST = 128  # recordings of a thread, each for another number of rows: beyond that it starts afresh
 # Settings that are all there is to know of a layer; what some hold may change.
 CHANGING = (list, np.ndarray)
 SIMPLE = (bool, int, float, str, type(None), np.generic, tuple, Configurable, *CHANGING)
@@ -90,28 +91,27 @@ class Inference(Reused):
         return self.predict(y, out=out)
 
     def replay(self, x: Array) -> Array:
-        found = self.recordings.get((len(x), x.dtype))
-        if found is None:
-            return self.record(x)
-        recording, rows, y = found
-        bytes_of(rows)[:] = bytes_of(x)
+        """By the recording for as many rows or a few more, which are whatever they were."""
+        n = len(x)
+        known = rounded_up(n), x.dtype
+        if known not in self.recordings:
+            self.recordings[known] = self.record(x, known[0])
+        recording, rows, y = self.recordings[known]
+        bytes_of(rows[:n])[:] = bytes_of(x)
         for layer in self.layers:
             layer.cache = None  # their buffers are written to
         recording.repeat(1)
-        return y
+        return y[:n]
 
-    def record(self, x: Array) -> Array:
+    def record(self, x: Array, n: int) -> tuple[Recording, Array, Array]:
         name = f"x {x.dtype}"
         results = list[Array]()
         before = self.buffers.get(name)
-        memory = self.buffer(name, x.shape, x.dtype)
-        rows = self.ops.copy(x, out=memory)
+        rows = self.buffer(name, (n, *x.shape[1:]), x.dtype)
         if self.buffers[name] is not before or len(self.recordings) == MOST:
             self.recordings = {}  # with more rows than ever the layers' buffers will be others, too
         recording = self.ops.record(lambda: results.append(self.forward(rows)))
-        y = results[0]
-        self.recordings[len(x), x.dtype] = recording, rows, y
-        return y
+        return recording, rows, results[0]
 
     def changed(self) -> bool:
         """Whether a setting, or what was learned, is not what it was."""
@@ -146,6 +146,12 @@ class Inference(Reused):
         self.recordings = {}
         simple = all(isinstance(value, SIMPLE) for value in values_of(settings))
         self.recordable = simple and all(map(can_be_recorded, parts))
+
+
+def rounded_up(n: int) -> int:
+    """The next of eight numbers in each octave: 15, 16, 18, 20, .. 30, 32, 36 .."""
+    step = max(1, 1 << n.bit_length() >> 4)
+    return -(-n // step) * step
 
 
 def bytes_of(x: Array) -> memoryview:
