@@ -93,7 +93,7 @@ FITS = {
     "rows drawn": Fit(
         AE, {**DENSE, "penalty": nanoae.L1Sparsity()}, (X,), {"sample_weight": WEIGHTS}
     ),
-    "K-FAC": Fit(AE, {**DENSE, "optimizer": nanoae.KFAC(measure_every=2, invert_every=3)}, (X,)),
+    "K-FAC": Fit(AE, {**DENSE, "optimizer": nanoae.KFAC(factor_every=2, inverse_every=3)}, (X,)),
     "adversarial": Fit(AE, {**DENSE, "bottleneck": nanoae.Adversarial(hidden=(5,))}, (X,)),
     "variational": Fit(VAE, {**DENSE, "warm_up": 2.5}, (X,)),
     "conditional": Fit(VAE, DENSE, (X,), {"condition": LABELS}),

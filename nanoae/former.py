@@ -34,3 +34,17 @@ def former(old: str, method: Callable) -> Callable:
         return method(*arguments, **named)
 
     return renamed
+
+
+def alias(old: str, new: str) -> property:
+    """An attribute by its former name."""
+
+    def read(self):
+        warn_former(f"{type(self).__name__}.{old}", new)
+        return getattr(self, new)
+
+    def write(self, value):
+        warn_former(f"{type(self).__name__}.{old}", new)
+        setattr(self, new, value)
+
+    return property(read, write)

@@ -93,3 +93,27 @@ def test_layers_and_losses_of_ones_own_that_override_a_former_name():
 
     model = nanoae.Autoencoder(2, (4,), loss=Twice(), **SETTINGS).fit(X)
     np.testing.assert_allclose(model.reconstruct(X), 2 * model.network_.forward(X), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value"),
+    [
+        ("trust", "kl_clip", 0.01),
+        ("memory", "ema_decay", 0.5),
+        ("measure_every", "factor_every", 2),
+        ("invert_every", "inverse_every", 3),
+    ],
+)
+def test_kfac_by_the_former_names_of_its_arguments(old, new, value):
+    now = nanoae.KFAC(**{new: value})
+    with pytest.warns(FutureWarning, match=f"KFAC: {old} is called {new} now"):
+        assert nanoae.KFAC(**{old: value}).config() == now.config()
+    with pytest.raises(TypeError, match=f"'{old}'"):
+        nanoae.KFAC(**{old: value, new: value})
+    optimizer = nanoae.KFAC()
+    with pytest.warns(FutureWarning, match=f"KFAC.{old} is called {new} now"):
+        setattr(optimizer, old, value)
+    with pytest.warns(FutureWarning, match=f"KFAC.{old} is called {new} now"):
+        assert getattr(optimizer, old) == getattr(optimizer, new) == value
+    in_a_file = from_config({"type": "KFAC", old: value})
+    assert in_a_file.config() == now.config()

@@ -51,7 +51,7 @@ def test_one_step_solves_least_squares(reduction, weight, rng):
         4000,
         momentum=0,
         damping=1e-9,
-        trust=1e9,
+        kl_clip=1e9,
     )
     before, solution = (
         np.mean((one.network.forward(x) - t) ** 2),
@@ -66,7 +66,7 @@ def test_one_step_solves_least_squares(reduction, weight, rng):
 
 
 def test_the_direction_is_the_inverse_of_the_kronecker_product_times_the_gradient():
-    net = trainer(deep(), damping=0.3, trust=1e9, momentum=0)
+    net = trainer(deep(), damping=0.3, kl_clip=1e9, momentum=0)
     theta = net.network.theta.copy()
     net.step(X, X)
     moved = theta - net.network.theta
@@ -112,7 +112,7 @@ def test_the_factors_are_the_means_that_they_should_be(loss, G, rng):
 
 
 def test_the_factors_are_running_means():
-    net = trainer(deep(), memory=0.5)
+    net = trainer(deep(), ema_decay=0.5)
     seen = []
     for scale in (1.0, 2.0, 3.0):
         net.measure_factors(scale * X)
@@ -121,8 +121,8 @@ def test_the_factors_are_running_means():
     np.testing.assert_allclose(net.taps[0].A, (seen[0] / 2 + seen[1] / 2) / 2 + seen[2] / 2)
 
 
-def test_a_step_is_held_to_the_trust():
-    net = trainer(deep(), trust=1e-4, momentum=0, lr=10.0)
+def test_a_step_is_held_to_kl_clip():
+    net = trainer(deep(), kl_clip=1e-4, momentum=0, lr=10.0)
     theta = net.network.theta.copy()
     net.step(X, X)
     change = 0.0
@@ -138,7 +138,7 @@ def test_a_step_is_held_to_the_trust():
 
 def test_factors_are_measured_and_inverted_in_their_rhythm(monkeypatch):
     done = {"update": [], "invert": []}
-    net = trainer([nanoae.Linear(6)], measure_every=15, invert_every=20)
+    net = trainer([nanoae.Linear(6)], factor_every=15, inverse_every=20)
     for name, steps in done.items():
         real = getattr(net.taps[0], name)
         monkeypatch.setattr(
@@ -152,7 +152,7 @@ def test_factors_are_measured_and_inverted_in_their_rhythm(monkeypatch):
 
 
 def test_a_short_batch_is_not_measured():
-    net = trainer([nanoae.Linear(6)], measure_every=1)
+    net = trainer([nanoae.Linear(6)], factor_every=1)
     net.step(X, X)
     A = net.taps[0].A.copy()
     net.step(X[:1], X[:1])
@@ -216,10 +216,10 @@ def test_noise_codes_and_a_ragged_last_batch(rng):
 
 
 def test_a_saved_model_keeps_the_optimiser(tmp_path):
-    model = nanoae.Autoencoder(2, optimizer=nanoae.KFAC(0.5, trust=0.01), epochs=1).fit(X)
+    model = nanoae.Autoencoder(2, optimizer=nanoae.KFAC(0.5, kl_clip=0.01), epochs=1).fit(X)
     model.save(tmp_path / "m.npz")
     again = nanoae.load(tmp_path / "m.npz")
-    assert (again.optimizer.lr, again.optimizer.trust) == (0.5, 0.01)
+    assert (again.optimizer.lr, again.optimizer.kl_clip) == (0.5, 0.01)
     np.testing.assert_array_equal(again.transform(X), model.transform(X))
 
 
@@ -256,12 +256,12 @@ def test_a_trainer_goes_when_nobody_holds_it():
     ("settings", "message"),
     [
         ({"damping": 0.0}, "expected damping > 0"),
-        ({"trust": -1.0}, "expected trust"),
+        ({"kl_clip": -1.0}, "expected kl_clip"),
         ({"damping": math.inf}, "expected damping > 0"),
-        ({"memory": 1.0}, r"memory in \[0, 1\)"),
+        ({"ema_decay": 1.0}, r"ema_decay in \[0, 1\)"),
         ({"momentum": 1.5}, r"momentum in \[0, 1\)"),
-        ({"invert_every": 0}, "expected invert_every >= 1, got 0"),
-        ({"measure_every": 2.5}, "expected measure_every, a whole number"),
+        ({"inverse_every": 0}, "expected inverse_every >= 1, got 0"),
+        ({"factor_every": 2.5}, "expected factor_every, a whole number"),
     ],
 )
 def test_settings_out_of_range(settings, message):

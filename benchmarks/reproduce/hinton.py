@@ -18,7 +18,7 @@ import nanoae
 from benchmarks.reproduce.claims import Claims, options
 from nanoae.training.kfac import KFACTrainer
 
-NATURAL = nanoae.KFAC(nanoae.Cosine(1.0), trust=0.03)
+NATURAL = nanoae.KFAC(nanoae.Cosine(1.0), kl_clip=0.03)
 PCA_PUBLISHED, PUBLISHED, MINUTES = 13.87, 3.00, 120  # CPU minutes: an hour on two cores
 STEPS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
 

@@ -51,8 +51,8 @@ class FactorTap(Layer):
         self.dy = dy
         return self.linear.backward(dy)
 
-    def update(self, memory: float, factor: float) -> None:
-        """A = memory · A + (1 - memory) · mean of x̄ x̄ᵀ, and likewise G, where a row's gradient is factor · dy."""
+    def update(self, decay: float, factor: float) -> None:
+        """A = decay · A + (1 - decay) · mean of x̄ x̄ᵀ, and likewise G, where a row's gradient is factor · dy."""
         n = len(self.x)
         ones = np.ones((n, 1), self.x.dtype)
         x = np.concatenate([self.x, ones], axis=1)  # x̄ = [x, 1]
@@ -61,8 +61,8 @@ class FactorTap(Layer):
             (self.G, self.dy, factor**2 / n),
         )
         for mean, rows, share in factors:
-            mean *= memory
-            mean += (1 - memory) * share * (rows.T @ rows)
+            mean *= decay
+            mean += (1 - decay) * share * (rows.T @ rows)
 
     def invert(self, damping: float) -> None:
         """(A + π √λ I)⁻¹ and (G + √λ / π I)⁻¹: λ I divided between the two by their average eigenvalues."""
@@ -103,21 +103,28 @@ class KFAC(SGD):
     lr             about 1: the step is measured in units of its own
     momentum       in [0, 1)
     damping        λ > 0, added to F's eigenvalues
-    trust          > 0: the most that ΔᵀFΔ of Δ = lr · F⁻¹ ∇ may be, before momentum: twice the KL divergence between
+    kl_clip        > 0: the most that ΔᵀFΔ of Δ = lr · F⁻¹ ∇ may be, before momentum: twice the KL divergence between
                    what the network says before and after, as F estimates it. An MSE means a variance of 1/2, so this is
                    for data of about [0, 1]: scale others, or raise it with their square
-    memory         in [0, 1): what remains of F's factors when they are measured again
-    measure_every, invert_every   whole steps >= 1
-    weight_decay   shrinks theta by itself, outside of F⁻¹ and of `trust`
+    ema_decay      in [0, 1): what remains of F's factors when they are measured again
+    factor_every   whole number of training steps >= 1 from one measurement of the factors to the next
+    inverse_every  the same of their inverses
+    weight_decay   shrinks theta by itself, outside of F⁻¹ and of `kl_clip`
     """
 
+    former: ClassVar = {
+        "trust": "kl_clip",
+        "memory": "ema_decay",
+        "measure_every": "factor_every",
+        "invert_every": "inverse_every",
+    }
     bounds: ClassVar = {
         "momentum": "[0, 1)",
         "damping": "(0, inf)",
-        "trust": "(0, inf]",
-        "memory": "[0, 1)",
-        "measure_every": "[1, inf)",
-        "invert_every": "[1, inf)",
+        "kl_clip": "(0, inf]",
+        "ema_decay": "[0, 1)",
+        "factor_every": "[1, inf)",
+        "inverse_every": "[1, inf)",
     }
 
     def __init__(
@@ -125,18 +132,18 @@ class KFAC(SGD):
         lr: LearningRate = 1.0,
         momentum: float = 0.9,
         damping: float = 1e-2,
-        trust: float = 1e-3,
-        memory: float = 0.95,
-        measure_every: int = 5,
-        invert_every: int = 20,
+        kl_clip: float = 1e-3,
+        ema_decay: float = 0.95,
+        factor_every: int = 5,
+        inverse_every: int = 20,
         weight_decay: float = 0.0,
     ):
         super().__init__(lr, momentum, weight_decay=weight_decay)
         self.damping = damping
-        self.trust = trust
-        self.memory = memory
-        self.measure_every = measure_every
-        self.invert_every = invert_every
+        self.kl_clip = kl_clip
+        self.ema_decay = ema_decay
+        self.factor_every = factor_every
+        self.inverse_every = inverse_every
 
     def step(self, theta: Array, grad: Array) -> None:
         raise RuntimeError(
@@ -181,7 +188,7 @@ class KFACTrainer(Trainer):
         return super().arrays() | {"n_updates": self.n_updates}
 
     def step(self, x: Array, t: Array) -> Array:
-        if self.due(self.optimizer.measure_every) and (self.is_full(x) or not self.n_updates):
+        if self.due(self.optimizer.factor_every) and (self.is_full(x) or not self.n_updates):
             self.measure_factors(x)  # a last batch of few rows says little
         optimizer = self.optimizer
         network = self.network
@@ -209,7 +216,7 @@ class KFACTrainer(Trainer):
         for tap in self.taps:
             # The sample is that of the loss without its weight; F is `weight` times as large with it, g its root.
             factor = len(x) * self.per_row(y) / math.sqrt(self.loss.weight)
-            tap.update(min(1 - 1 / int(self.n_updates), self.optimizer.memory), factor)
+            tap.update(min(1 - 1 / int(self.n_updates), self.optimizer.ema_decay), factor)
 
     def sample(self, y: Array) -> Array:
         """Targets drawn from p(t | y), where the loss of an element, without weight, is -log p but for a constant."""
@@ -228,15 +235,15 @@ class KFACTrainer(Trainer):
         return self.loss.weight / self.loss.scale(y.shape) / len(y)
 
     def precondition(self, rate: float) -> None:
-        """grad <- ν F⁻¹ ∇, with ν <= 1 so that Δ = rate · ν F⁻¹ ∇ keeps ΔᵀFΔ below `trust`."""
-        if self.due(self.optimizer.invert_every):
+        """grad <- ν F⁻¹ ∇, with ν <= 1 so that Δ = rate · ν F⁻¹ ∇ keeps ΔᵀFΔ below `kl_clip`."""
+        if self.due(self.optimizer.inverse_every):
             for layer in self.taps:
                 layer.invert(self.optimizer.damping)
         factor = self.per_row(self.loss.backward())
         directions, products = zip(*(layer.natural() for layer in self.taps), strict=True)
         # ΔᵀFΔ = rate² ∇ᵀ F⁻¹ ∇ before it is held back
         change = (rate * factor) ** 2 * sum(products)
-        allowed = math.sqrt(self.optimizer.trust / max(change, 1e-30))
+        allowed = math.sqrt(self.optimizer.kl_clip / max(change, 1e-30))
         clipped = factor * min(1.0, allowed)
         for layer, direction in zip(self.taps, directions, strict=True):
             grads = layer.linear.grads
