@@ -39,7 +39,7 @@ FILLS_NOTHING = {  # primitives with neither `out=` nor `_inplace`: they hand ou
     "empty", "zeros", "ones", "zeros_row", "scratch", "memory", "to_device", "to_numpy", "check_device", "synchronize",
     "peek", "describe", "generator", "permutation", "dataset", "repeated", "record", "training_stream", "threads_for",
     "identity", "call", "generator_state", "set_generator_state", "start_sum",
-    "check_numbers", "next_batch", "sum", "sum_squares", "sum_products",
+    "check_numbers", "next_batch", "share_of", "sum", "sum_squares", "sum_products",
 }  # fmt: skip
 
 

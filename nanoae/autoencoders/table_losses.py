@@ -9,7 +9,7 @@ from typing import Any
 
 from nanoae.backend import Array, Ops, Shape
 from nanoae.configurable import configurable
-from nanoae.engine.losses import Loss, SoftmaxCrossEntropy, get, share_of
+from nanoae.engine.losses import Loss, SoftmaxCrossEntropy, get
 
 
 @configurable
@@ -153,7 +153,7 @@ class Masked(Wrapping):
         """1 / how many terms of the sum are known, a 0-d array; where there is none, 0 of 0 costs nothing."""
         count = self.inner.count if isinstance(self.inner, Mixed) else self.ops.sum
         present = self.ops.present(t, out=memory)
-        return self.ops.call(share_of, 1.0, count(present))
+        return self.ops.share_of(1.0, count(present))
 
 
 class Weighted(Wrapping):

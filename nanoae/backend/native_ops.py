@@ -19,7 +19,7 @@ from nanoae.backend.ops import Array, Ops
 from nanoae.backend.recorded import Calls
 from nanoae.backend.thread_state import ThreadLocal
 
-GIVE_A_NUMBER = {"sum", "sum_squares", "sum_products"}
+GIVE_A_NUMBER = {"share_of", "sum", "sum_squares", "sum_products"}
 ANYTHING = {"call", "next_batch", "check_numbers"}
 
 

@@ -84,11 +84,6 @@ class Loss(Reused, Configurable):
         return y
 
 
-def share_of(part: float, whole: Array) -> Array:
-    """part / whole; of nothing at all, something finite: 0 of 0 costs nothing."""
-    return part / (whole + 1e-30)
-
-
 class MSE(Loss):
     """scale · Σ (y - t)²,  dy = 2 scale (y - t)."""
 
@@ -216,7 +211,7 @@ class SoftmaxCrossEntropy(Loss):
         if self.ignore is not None:
             counts = self.ops.not_equal(t, self.ignore, out=self.ops.empty(len(t), self.dtype))
             if self.reduction == "mean":  # weight / (N T), of which Σ counts count, or none
-                share = self.ops.call(share_of, len(t), self.ops.sum(counts))
+                share = self.ops.share_of(len(t), self.ops.sum(counts))
                 self.ops.scale_inplace(counts, share)
         return self.ops.softmax_cross_entropy(y, t, scale, out=out, weights=counts)
 

@@ -10,12 +10,10 @@ each the mean over all N is Σ_r n_r / N · (rank r's). That is all that most of
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from nanoae.backend import Array, Ops
 from nanoae.backend.codes import E_LOGVAR_MAX, LOGVAR_MAX
-from nanoae.engine.losses import share_of
 from nanoae.engine.norm import BatchNorm
 from nanoae.training.process_group import ProcessGroup
 
@@ -46,17 +44,14 @@ class WholeBatch:
     def keep_mask(self, generator: Any, keep: float, scale: float, out: Array) -> Array:
         return self.cut(self.plain.keep_mask, generator, keep, scale, out=out)
 
-    def call(self, function: Callable[..., Array], *arguments: Array) -> Array:
+    def share_of(self, part: float, whole: Array) -> Array:
         """A share of all targets that are known: what makes a mean of their sum, times the rank's share of the rows."""
-        if function is share_of:
-            part, known = arguments
-            memory = self.plain.empty(1, known.dtype)
-            count = self.plain.copy(known, out=memory)
-            self.group.start_sum(self.plain, count)
-            self.group.wait(self.plain)
-            count = self.plain.scale_inplace(count, self.group.shard.share)
-            arguments = part, count.reshape(())
-        return self.plain.call(function, *arguments)
+        memory = self.plain.empty(1, whole.dtype)
+        count = self.plain.copy(whole, out=memory)
+        self.group.start_sum(self.plain, count)
+        self.group.wait(self.plain)
+        count = self.plain.scale_inplace(count, self.group.shard.share)
+        return self.plain.share_of(part, count.reshape(()))
 
     def bernoulli_kl(self, q: Array, target: float, weight: float, out: Array) -> Array:
         return self.plain.bernoulli_kl(
