@@ -33,9 +33,14 @@ def progress(items: Collection[Any], label: str, show: bool) -> Iterable[Any]:
     """`items`, with a bar on stderr while they are walked through."""
     if not show:
         return items
+    shown: Iterable[Any] | None = bar(items, desc=label, leave=False, dynamic_ncols=True)
+    return Lines(items, label) if shown is None else shown
+
+
+def bar(items: Collection[Any] | None = None, **settings: Any) -> Any:
+    """A tqdm bar, by tqdm's own settings; None where it is missing."""
     try:
         from tqdm.auto import tqdm
     except ImportError:
-        return Lines(items, label)
-    bar: Iterable[Any] = tqdm(items, desc=label, leave=False, dynamic_ncols=True)
-    return bar
+        return None
+    return tqdm(items, **settings)

@@ -620,7 +620,7 @@ def test_download_takes_the_sound_mirror_and_leaves_nothing_partial(
     monkeypatch.setitem(SOURCES, "mnist", Source((f"{server}/bad/", f"{server}/good/"), entries))
     monkeypatch.setattr(downloads, "DOWNLOAD_LIMIT", 1000)
     if not bar:
-        monkeypatch.setitem(sys.modules, "tqdm", None)
+        monkeypatch.setitem(sys.modules, "tqdm.auto", None)
     for file, content in packed.items():
         if (bad := spoil(content)[damage]) is not None:
             write(home / "www/bad" / f"{file}.gz", bad)

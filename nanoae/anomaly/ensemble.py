@@ -12,10 +12,10 @@ from nanoae.anomaly.surprise import Standing, Surprise
 from nanoae.autoencoders.saved import Saved
 from nanoae.data.field import promised
 from nanoae.guard import in_turn
+from nanoae.progress import progress
 from nanoae.rows import by_blocks
 from nanoae.survey import sample
 from nanoae.training.checkpoint import Checkpoints
-from nanoae.training.progress import progress
 
 
 class Ensemble:

@@ -28,9 +28,9 @@ from nanoae.autoencoders.underfit import part_of_another
 from nanoae.backend import Shape
 from nanoae.engine.activations import Sigmoid, activation
 from nanoae.engine.layers import Layer, Noisy
+from nanoae.progress import progress
 from nanoae.rows import Rows, by_blocks, stored
 from nanoae.training.loop import Callback, Trainer
-from nanoae.training.progress import progress
 from nanoae.training.schedules import SCHEDULES
 
 OF_THE_WHOLE = {

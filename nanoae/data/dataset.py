@@ -151,7 +151,7 @@ class Dataset:
                 f"{name}: expected y of {len(x)} labels, one an example, got {y.shape}."
             )
         x = rows_of(x)
-        check_finite(name, x)
+        check_float32(name, x)
         if maximum is None:
             maximum = find_maximum(x)
         else:
@@ -181,7 +181,7 @@ class Dataset:
     ) -> Dataset:
         """Parts that were split before; as in `split`, but with maximum=None both are brought to one unit."""
         for part, x in (("x_train", x_train), ("x_test", x_test)):
-            check_finite(f"{name}, {part}", x)
+            check_float32(f"{name}, {part}", x)
         if maximum is None:
             x_train, x_test, maximum = in_one_unit(name, x_train, x_test)
         else:
@@ -212,7 +212,7 @@ def split_rows(name: str, shape: tuple[int, ...], random_state: int | None) -> t
     return order[:cut], order[cut:]
 
 
-def check_finite(name: str, x: np.ndarray) -> None:
+def check_float32(name: str, x: np.ndarray) -> None:
     """ValueError with the place of the first value in x (N, ...) that is NaN, infinite, or so in float32."""
     if x.dtype.kind != "f" or 0 in x.shape:
         return

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nanoae.data.idx import read_idx
+from nanoae.progress import bar
 from nanoae.whole_file import check_writable, whole_file
 
 DOWNLOAD_LIMIT = 64 << 20  # bytes; the largest official file has 30 MB, unpacked 47
@@ -137,18 +138,16 @@ def receive(response: Any, content: bytearray, title: str, end: float) -> None:
     if content and getattr(response, "status", None) != 206:
         content.clear()  # the server begins anew
     size = len(content) + int(response.headers.get("Content-Length") or 0)
-    bar: Any
+    shown = bar(
+        desc=title,
+        total=size or None,
+        initial=len(content),
+        unit="B",
+        unit_scale=True,
+        disable=None,
+    )
     try:
-        from tqdm import tqdm
-    except ImportError:
-        bar = nullcontext()
-    else:
-        begun = len(content)
-        bar = tqdm(
-            desc=title, total=size or None, initial=begun, unit="B", unit_scale=True, disable=None
-        )
-    try:
-        with bar:
+        with nullcontext() if shown is None else shown:
             while chunk := response.read(1 << 16):
                 content += chunk
                 if len(content) > DOWNLOAD_LIMIT:
@@ -156,8 +155,8 @@ def receive(response: Any, content: bytearray, title: str, end: float) -> None:
                 if time.monotonic() > end:
                     got = len(content)
                     raise TimeoutError(f"expected it within {SECONDS} seconds, got {got} bytes")
-                if hasattr(bar, "update"):
-                    bar.update(len(chunk))
+                if shown is not None:
+                    shown.update(len(chunk))
     except (TimeoutError, ConnectionError) as error:
         raise Cut(str(error)) from error
     if len(content) < size:

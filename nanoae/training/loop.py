@@ -16,14 +16,14 @@ from nanoae.engine.losses import Loss
 from nanoae.engine.network import Sequential
 from nanoae.engine.norm import BatchNorm
 from nanoae.engine.optim import FLUSH_EVERY, Optimizer
+from nanoae.progress import progress
 from nanoae.spelling import one_of
 from nanoae.training import divergence, fusion, stop
 from nanoae.training.checkpoint import Checkpoints
 from nanoae.training.divergence import NotFiniteError
 from nanoae.training.evaluation import evaluate
 from nanoae.training.order import shuffled, windows
-from nanoae.training.progress import progress
-from nanoae.training.runner import StepRunner, repeatable
+from nanoae.training.runner import StepRunner, Window, repeatable
 from nanoae.training.state import Arrays, Facts, Position
 
 History = dict[str, list[float]]
@@ -199,7 +199,8 @@ class Trainer(Reused):
             targets = t if t is None or numbers is None else t[ops.to_device(numbers)]
             steps = math.ceil(len(order) / self.batch_size)
             if done < steps:  # else all of the window was done before the fit was resumed
-                total = self.runner.run(self, order, part, targets, scale, done=done, total=total)
+                window = Window(order, (part, targets, scale), done, total)
+                total = self.runner.run(self, window)
             done = max(done - steps, 0)
             rows += len(order)
             self.steps_before += steps

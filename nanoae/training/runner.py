@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,21 @@ if TYPE_CHECKING:
 AT_A_TIME = 16  # steps before Python gets a chance to notice Ctrl-C
 
 
+@dataclass
+class Window:
+    """What of an epoch is at hand: its steps, and how many of them are done.
+
+    order   the row numbers (n,), a batch of them for each step
+    data    what the trainer's `batch` takes beside row numbers
+    total   of the losses of the epoch so far, each times its number of rows
+    """
+
+    order: np.ndarray
+    data: tuple[Any, ...]
+    done: int = 0
+    total: Any = 0.0
+
+
 class StepRunner:
     """Runs a trainer's steps. Recorded work is reused while data, settings and thread stay the same."""
 
@@ -38,62 +54,44 @@ class StepRunner:
         self.good_for: tuple[Any, ...] = ()
         self.order: Array = ()  # on the device, like everything else that `prepare` makes
 
-    def run(
-        self,
-        trainer: Trainer,
-        order: np.ndarray,
-        *data: Any,
-        done: int = 0,
-        total: Any = 0.0,
-    ) -> Any:
-        """Take one step per `batch_size` row numbers of `order`, skipping the first `done` steps.
-
-        Returns the sum of the losses, each times its number of rows, starting from `total`.
-        """
+    def run(self, trainer: Trainer, window: Window) -> Any:
+        """Take the steps that are left; the total of the losses then."""
         product = largest_product(trainer.network, self.batch_size)
         with self.ops.threads_for(product):
             if not trainer.repeatable():
-                return self.one_by_one(trainer, order, data, done, total)
+                return self.one_by_one(trainer, window)
             with self.ops.training_stream():
-                self.prepare(trainer, order, data, done, total)
-                return self.repeat(trainer, order, data, done)
+                self.prepare(trainer, window)
+                return self.repeat(trainer, window)
 
-    def one_by_one(
-        self,
-        trainer: Trainer,
-        order: np.ndarray,
-        data: tuple[Any, ...],
-        done: int,
-        total: Any,
-    ) -> Any:
+    def rows_of_step(self, window: Window) -> np.ndarray:
+        """The row numbers of the next step, up to `batch_size`."""
+        start = window.done * self.batch_size
+        return window.order[start : start + self.batch_size]
+
+    def one_by_one(self, trainer: Trainer, window: Window) -> Any:
         """The steps, each by itself."""
-        for start in range(done * self.batch_size, len(order), self.batch_size):
-            rows = order[start : start + self.batch_size]
+        while len(rows := self.rows_of_step(window)):
             local = trainer.local_rows(rows)
-            self.fetch(data, local)
-            batch = trainer.batch(self.ops.to_device(local), *data)
+            self.fetch(window, local)
+            batch = trainer.batch(self.ops.to_device(local), *window.data)
             loss = trainer.step(*batch)
-            total = total + loss * len(rows)
-            trainer.between_steps(start // self.batch_size + 1, total)
-        return total
+            window.total = window.total + loss * len(rows)
+            window.done += 1
+            trainer.between_steps(window.done, window.total)
+        return window.total
 
-    def prepare(
-        self,
-        trainer: Trainer,
-        order: np.ndarray,
-        data: tuple[Any, ...],
-        done: int,
-        total: Any,
-    ) -> None:
-        """Copy this epoch's order, its learning rates and the losses so far to the device."""
+    def prepare(self, trainer: Trainer, window: Window) -> None:
+        """Copy this window's order, its learning rates and the losses so far to the device."""
         ops = self.ops
         optimizer = trainer.optimizer
-        n = len(order)
+        n = len(window.order)
         batch = self.batch_size
         steps = -(-n // batch)
-        before = optimizer.t - done
+        before = optimizer.t - window.done
         rates = [optimizer.rate_at(before + 1 + i) for i in range(steps)]
-        good_for = *map(ops.identity, data), settings(trainer), threading.get_ident()
+        data = tuple(map(ops.identity, window.data))
+        good_for = (data, settings(trainer), threading.get_ident())
         if good_for != self.good_for or n > len(self.order):
             self.repeated.forget()
             self.repeated = ops.repeated()
@@ -107,45 +105,38 @@ class StepRunner:
             self.t = self.clock[1:2].reshape(())
             self.good_for = good_for  # last, since Ctrl-C may come at any moment
         for place, numbers in (
-            (self.order, order),
+            (self.order, window.order),
             (self.rates, rates),
-            (self.clock, [done, optimizer.t]),
+            (self.clock, [window.done, optimizer.t]),
         ):
             given = ops.to_device(np.array(numbers, place.dtype))
             ops.copy(given, out=place[: len(numbers)])
-        ops.copy(total, out=self.total)
+        ops.copy(window.total, out=self.total)
 
-    def repeat(
-        self,
-        trainer: Trainer,
-        order: np.ndarray,
-        data: tuple[Any, ...],
-        done: int,
-    ) -> Array:
+    def repeat(self, trainer: Trainer, window: Window) -> Array:
+        """The steps, recorded once for each number of rows and repeated from then on."""
         optimizer = trainer.optimizer
-        first = optimizer.t - done
-        n = len(order)
+        first = optimizer.t - window.done
+        whole = len(window.order) // self.batch_size
         try:
-            while done * self.batch_size < n:
-                start = done * self.batch_size
-                rows = order[start : start + self.batch_size]
-                fetched = self.fetch(data, trainer.local_rows(rows))
-                same = max(n // self.batch_size - done, 1)  # steps left with this many rows
-                until_flush = FLUSH_EVERY - (first + done) % FLUSH_EVERY
-                until_due = trainer.until_due(done)
+            while len(rows := self.rows_of_step(window)):
+                fetched = self.fetch(window, trainer.local_rows(rows))
+                same = max(whole - window.done, 1)  # steps left with this many rows
+                until_flush = FLUSH_EVERY - optimizer.t % FLUSH_EVERY
+                until_due = trainer.until_due(window.done)
                 times = 1 if fetched else min(same, AT_A_TIME, until_flush, until_due)
                 optimizer.t = self.t
                 optimizer.rate = self.rate
-                step = functools.partial(self.step, trainer, len(rows), *data)
+                step = functools.partial(self.step, trainer, len(rows), *window.data)
                 steps = self.repeated.run(len(rows), step, times)
-                done += steps
-                optimizer.t = first + done
+                window.done += steps
+                optimizer.t = first + window.done
                 if steps < times:
-                    trainer.at.step = trainer.steps_before + done
+                    trainer.at.step = trainer.steps_before + window.done
                     trainer.total = self.total
                     divergence.stop(trainer, self.repeated.met)
                 optimizer.flush()
-                trainer.between_steps(done, self.total)
+                trainer.between_steps(window.done, self.total)
         except BaseException:
             optimizer.t = int(self.ops.to_numpy(self.clock)[1])
             raise
@@ -162,9 +153,9 @@ class StepRunner:
         trainer.optimizer.apply(trainer.network.theta, trainer.network.grad)
         self.ops.axpby_inplace(self.total, float(n), loss, 1.0)
 
-    def fetch(self, data: tuple[Any, ...], rows: np.ndarray) -> bool:
+    def fetch(self, window: Window, rows: np.ndarray) -> bool:
         """Bring the batch of data that is streamed (backend/streamed.py) to the device; return whether any is."""
-        there = [x for x in data if hasattr(x, "fetch")]
+        there = [x for x in window.data if hasattr(x, "fetch")]
         for x in there:
             x.fetch(rows, self.batch_size)
         return bool(there)
