@@ -73,7 +73,7 @@ class ConvAutoencoder(Autoencoder):
     """
 
     _: KW_ONLY
-    hidden: Any = parameter((16, 32, 64), Widths(), "channels of the three convolutions")
+    hidden: Any = (16, 32, 64)
     activation: str = "leaky_relu"
     code_activation: str = "tanh"
     output_activation: str = "tanh"

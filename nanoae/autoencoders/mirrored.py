@@ -49,7 +49,9 @@ class Mirrored(Tabular):
         32, Whole(), "K, the numbers in a code; wider than the input is allowed"
     )
     hidden: Any = parameter(
-        (128,), Widths(), "widths of the encoder's hidden layers; the decoder mirrors them"
+        (128,),
+        Widths(),
+        "widths of the encoder's hidden layers, or channels of its convolutions; the decoder mirrors them",
     )
     _: KW_ONLY
     activation: str = parameter(

@@ -14,7 +14,7 @@ from nanoae.autoencoders.choice import Choice, greedy, sampler
 from nanoae.autoencoders.elbo import Variational, active_units
 from nanoae.autoencoders.estimator import as_codes, seed_of
 from nanoae.autoencoders.examples import Examples
-from nanoae.autoencoders.kinds import Auto, Name, Number, Rate, Whole
+from nanoae.autoencoders.kinds import Auto, Name, Number, Whole
 from nanoae.autoencoders.parameters import estimator, parameter, transactional
 from nanoae.autoencoders.plan import AUTO, LinesPlan, Plan
 from nanoae.autoencoders.resumable import resumable
@@ -43,7 +43,6 @@ from nanoae.engine.losses import Loss, SoftmaxCrossEntropy
 from nanoae.engine.optim import Optimizer
 from nanoae.engine.recurrent import GRU
 from nanoae.engine.sequences import LastTimestep, TimeDistributed
-from nanoae.training.schedules import SCHEDULES
 
 NUMBERS = 1 << 22  # scores at a time outside training: 16 MB of float32
 
@@ -55,7 +54,8 @@ class TextVAE(Variational):
     tokens -> Embedding -> GRU, its state at the line's end -> Linear -> Gaussian -> code z (N, K)
     -> TeacherForcing (the token before, the keyword and z at each step) -> GRU -> Linear -> softmax over the tokens
 
-    The loss of a line is in nats: the cross-entropy of its tokens and its end, plus beta KL(code ‖ prior).
+    The loss of a line is in nats: the cross-entropy of its tokens and its end, plus beta KL(code ‖ prior). A
+    learning_rate that is a number is that of the first step, and falls along half a cosine, to 0 after the last.
 
     Any number of threads may use a fitted one at once; `fit` wants it alone (`Estimator`). There is no warm_start:
     other lines have other words, and the embedding and the softmax a row for each.
@@ -91,11 +91,7 @@ class TextVAE(Variational):
     warm_up: Any = parameter(
         AUTO, Auto(Number()), "epochs in which that weight rises from 0 to beta; auto: half of them"
     )
-    learning_rate: Any = parameter(
-        5e-3,
-        Rate(SCHEDULES),
-        "of the first step; it falls along half a cosine, to 0 after the last. Or a schedule",
-    )
+    learning_rate: Any = 5e-3
     _plan: ClassVar[Plan] = LinesPlan(watchable=sys.maxsize, usual_batch=64)
     processes: ClassVar[int] = 1
     scaling: ClassVar[str] = "none"
