@@ -15,7 +15,7 @@ from cupy_standin import DEVICE, CUDARuntimeError, standin_ops
 import nanoae
 from nanoae import Adam, Linear, ReLU, Sequential, Tanh, Trainer
 from nanoae.backend import BackendError, Ops
-from nanoae.backend.streamed import Streamed
+from nanoae.backend.host_dataset import HostDataset
 from nanoae.engine import losses, optim
 from nanoae.training.schedules import Cosine, WarmUp
 
@@ -234,7 +234,7 @@ def test_targets_bytes_and_a_scale(cupy_ops, dtype):
 def test_rows_that_do_not_fit_are_streamed(cupy_ops, monkeypatch, dtype):
     resident, theta, _ = train(cupy_ops(), "dense", dtype, t=X, validation=False)
     ops = cupy_ops()
-    monkeypatch.setattr(ops, "dataset", lambda x: Streamed(ops, x))
+    monkeypatch.setattr(ops, "dataset", lambda x: HostDataset(ops, x))
     streamed, streamed_theta, trainer = train(ops, "dense", dtype, t=X, validation=False)
     assert trainer.runner.repeated.recordings
     np.testing.assert_array_equal(streamed, resident)
@@ -247,7 +247,7 @@ def test_a_data_set_larger_than_the_free_memory_stays_on_the_host(on_standin, mo
     assert type(ops.dataset(np.zeros((10, 100), np.float32))).__name__ == "ndarray"
     large = ops.dataset(np.arange(5000.0, dtype=np.float32).reshape(50, 100))
     assert (
-        type(large).__name__ == "Streamed"
+        type(large).__name__ == "HostDataset"
         and large.shape == (50, 100)
         and ops.check_device(large) is large
     )
@@ -272,7 +272,7 @@ def test_an_estimator_streams_its_rows_wherever_it_reads_them(cupy_ops, monkeypa
     settings = {"epochs": 4, "batch_size": 8, "validation_fraction": 0.2, "random_state": 0}
     ops = cupy_ops()
     resident = make(3, (5,), backend=cupy_ops(), **settings).fit(X)
-    monkeypatch.setattr(ops, "dataset", lambda x: Streamed(ops, x))
+    monkeypatch.setattr(ops, "dataset", lambda x: HostDataset(ops, x))
     streamed = make(3, (5,), backend=ops, **settings).fit(X)
     assert streamed.history_["val_loss"] == resident.history_["val_loss"]
     assert streamed.evaluate(X) == resident.evaluate(X)
@@ -285,7 +285,7 @@ def test_free_memory_in_pieces_is_not_enough(on_standin, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(ops, "to_device", refused)
-    assert isinstance(ops.dataset(X), Streamed)
+    assert isinstance(ops.dataset(X), HostDataset)
 
 
 def test_a_second_fit_and_other_data_are_captured_anew(cupy_ops, dtype):

@@ -99,10 +99,10 @@ def test_word_dropout_drops_its_share_of_words_in_training_alone(ops):
     net.forward(words)
     assert (ops.to_numpy(teacher.looked[:, :-1]) == ops.to_numpy(words[:, :-1])).all()
     net.forward(words, train=True)
-    heard = ops.to_numpy(teacher.looked)
+    used = ops.to_numpy(teacher.looked)
     # 20,000 draws: a standard deviation of 0.003
-    assert (heard[:, :-1] == 0).mean() == pytest.approx(0.3, abs=0.01)
-    assert (heard[:, -1] == ops.to_numpy(words[:, 0])).all()  # the keyword is told all the same
+    assert (used[:, :-1] == 0).mean() == pytest.approx(0.3, abs=0.01)
+    assert (used[:, -1] == ops.to_numpy(words[:, 0])).all()  # the keyword is told all the same
 
 
 @pytest.mark.parametrize(("reduction", "factor"), [("mean", 1 / 9), ("batch", 1 / 3), ("sum", 1)])

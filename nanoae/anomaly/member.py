@@ -156,9 +156,9 @@ class Member:
         model = unpack({**facts, "class": kind, "params": params}, arrays)
         if not isinstance(model, Autoencoder):
             raise ValueError(f"expected an autoencoder, got {model!r:.80}.")
-        scaler = arrays.construct(described.get("scaler"), Scaler)
+        scaler = arrays.from_config(described.get("scaler"), Scaler)
         wanted = promised(described, "scores", [dict])
-        member = cls(scaler, model, [arrays.construct(score, Score) for score in wanted])
+        member = cls(scaler, model, [arrays.from_config(score, Score) for score in wanted])
         for name, part in member.parts().items():
             arrays.under(name).restore(part)
         return member

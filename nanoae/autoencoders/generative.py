@@ -133,8 +133,8 @@ class Generative(NetworkEstimator):
         self.check_fitted()
         if self.prior_ is None:
             raise ValueError(
-                f"{type(self).__name__}: expected a prior to draw codes from, got none: this autoencoder was not "
-                "taught one. Call fit_prior(X) on the training rows first."
+                f"{type(self).__name__}: expected a prior to draw codes from, got none: this autoencoder has "
+                "learned none. Call fit_prior(X) on the training rows first."
             )
         return self.prior_
 
@@ -146,7 +146,7 @@ class Generative(NetworkEstimator):
 
     def from_file(self, header: dict[str, Any], arrays: Any) -> None:
         super().from_file(header, arrays)
-        prior = arrays.construct(header.get("prior"), (Mixture, type(None)))
+        prior = arrays.from_config(header.get("prior"), (Mixture, type(None)))
         if prior is not None and len(prior.means[0]) != self.code_size_:
             raise ValueError(
                 f"expected a prior of codes of {self.code_size_} numbers, got {prior!r}."

@@ -235,4 +235,4 @@ class Mirrored(Tabular):
     def _settings_from_file(self, header: dict[str, Any], arrays: Any) -> None:
         super()._settings_from_file(header, arrays)
         if self.as_built.activation == AUTO and "activation" in header:
-            self._settle(activation=arrays.construct(header["activation"], str))
+            self._settle(activation=arrays.from_config(header["activation"], str))

@@ -209,7 +209,7 @@ def unpack(header: dict[str, Any], arrays: Saved, backend: str | None = None) ->
         raise ValueError(
             f"expected an input_shape and a name for each feature, or none, got {shape} and {names}."
         )
-    model = arrays.construct({**params, "type": promised(header, "class", str)}, Estimator)
+    model = arrays.from_config({**params, "type": promised(header, "class", str)}, Estimator)
     made_on = model.get_params(deep=False).get("backend")
     if made_on:
         model.set_params(backend=backend or available(made_on))

@@ -1,6 +1,6 @@
 """Presets: published autoencoders as estimators with their settings, and what suits a table nothing is known about.
 
-dense-64   784-64-784, one layer each way: the smallest autoencoder that is taught
+dense-64   784-64-784, one layer each way: the smallest autoencoder in courses
 deep-32    784-128-32-128-784, trained on the binary cross-entropy of pixels
 tf1-20     784-500-300-20-300-500-784, the deep autoencoder of the TensorFlow 1 tutorials, from its truncated normal
            of stddev 0.1 for weights and biases; its loss is Σ (y - x)² / 2 over the batch, and of MNIST's 60,000

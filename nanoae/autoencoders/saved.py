@@ -95,7 +95,7 @@ class Saved:
                 raise ValueError(f"expected what {kind.__name__} learns, got {self.prefix}{name}.")
             setattr(part, name, self.take(name, dtypes=dtypes, finite=False))
 
-    def construct(self, description: Any, kind: Any = object) -> Any:
+    def from_config(self, description: Any, kind: Any = object) -> Any:
         """What `to_config` wrote, of nanoae's own classes and `parts` alone; ValueError where that is no `kind`."""
         found = from_config(description, known=registry(self.parts))
         if not isinstance(found, kind):

@@ -196,7 +196,7 @@ class Scaled(Estimator):
 
     def _settings_from_file(self, header: dict[str, Any], arrays: Any) -> None:
         """scaler_ as `to_file` left it; files from before there was one hold networks that see X as it is."""
-        found = arrays.construct(header.get("scale"), (Scaler, type(None))) or Scaler()
+        found = arrays.from_config(header.get("scale"), (Scaler, type(None))) or Scaler()
         arrays.under("scale").restore(found)
         self.scaler_ = found  # type: ignore[misc]
 

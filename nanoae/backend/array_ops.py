@@ -13,8 +13,8 @@ import numpy as np
 
 from nanoae.backend.allowance import ALLOWANCE
 from nanoae.backend.blas import address, one_thread, openblas
+from nanoae.backend.host_dataset import HostDataset
 from nanoae.backend.repeated import Recording, Repeated
-from nanoae.backend.streamed import Streamed
 from nanoae.backend.thread_state import Buffered, ThreadLocal, ThreadState
 from nanoae.rows import Rows
 from nanoae.spelling import one_of
@@ -70,11 +70,11 @@ class ArrayOps(Buffered):
 
     def to_numpy(self, x) -> np.ndarray:
         """The same numbers as a NumPy array on the host."""
-        return x.host if isinstance(x, Streamed) else np.asarray(x)
+        return x.host if isinstance(x, HostDataset) else np.asarray(x)
 
     def check_device(self, x) -> Array:
         """Return x if it lives on this backend's device, else raise the TypeError that says what to do."""
-        if not isinstance(x, (self.xp.ndarray, Streamed)):
+        if not isinstance(x, (self.xp.ndarray, HostDataset)):
             raise TypeError(
                 f"backend '{self.name}': expected a {self.xp.__name__}.ndarray, got "
                 f"{type(x).__module__}.{type(x).__name__}. {self.remedy}"
@@ -101,7 +101,7 @@ class ArrayOps(Buffered):
 
     def dataset(self, x) -> Array:
         """A host array where the training steps can take rows of it: on the device, or where that is too small, not."""
-        return Streamed(self, x) if isinstance(x, Rows) else self.to_device(x)
+        return HostDataset(self, x) if isinstance(x, Rows) else self.to_device(x)
 
     def repeated(self) -> Repeated:
         """What does a training step again and again, on the same arrays."""
@@ -128,7 +128,7 @@ class ArrayOps(Buffered):
 
     def identity(self, x: Any) -> Any:
         """What tells one argument of a step from another."""
-        if isinstance(x, Streamed):
+        if isinstance(x, HostDataset):
             return weakref.ref(x)
         if not isinstance(x, np.ndarray):
             return x
@@ -242,7 +242,7 @@ class ArrayOps(Buffered):
     def take_rows(self, x: Array, rows: Array, out: Array, scale: float = 1.0) -> Array:
         """out[n] = scale · x[rows[n]]: the gather of a batch; x may be stored as small integers (uint8 images)."""
         xp = self.xp
-        if isinstance(x, Streamed):
+        if isinstance(x, HostDataset):
             return xp.multiply(x[rows], out.dtype.type(scale), out=out)
         if x.dtype == out.dtype:
             # "clip": NumPy copies `out` when it has to check

@@ -14,8 +14,8 @@ from nanoae.backend import CUPY_OPTIONS, cublas, nccl
 from nanoae.backend.allowance import ALLOWANCE
 from nanoae.backend.array_ops import Array
 from nanoae.backend.graph import captured
+from nanoae.backend.host_dataset import HostDataset
 from nanoae.backend.kernel_ops import KernelOps
-from nanoae.backend.streamed import Streamed
 from nanoae.rows import Rows
 from nanoae.spelling import one_of
 
@@ -120,7 +120,7 @@ class CupyOps(KernelOps):
     def dataset(self, x) -> Array:
         """x on the device where it fits, else left on the host, as Rows are in their file, and streamed."""
         if isinstance(x, Rows):
-            return Streamed(self, x)
+            return HostDataset(self, x)
         if not isinstance(x, np.ndarray):
             return self.to_device(x)
         free, _ = cupy.cuda.runtime.memGetInfo()
@@ -128,10 +128,10 @@ class CupyOps(KernelOps):
         if x.nbytes <= (1 - RESERVE) * free:
             with contextlib.suppress(MemoryError):  # what is free may be in pieces
                 return self.to_device(x)
-        return Streamed(self, np.ascontiguousarray(x))
+        return HostDataset(self, np.ascontiguousarray(x))
 
     def to_numpy(self, x) -> np.ndarray:
-        return x.host if isinstance(x, Streamed) else cupy.asnumpy(x)
+        return x.host if isinstance(x, HostDataset) else cupy.asnumpy(x)
 
     def check_numbers(self, x: Array, n: int, who: str) -> None:
         """Nobody waits for the device to look."""

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nanoae.backend.host_dataset import HostDataset
 from nanoae.backend.ops import Array, Ops
-from nanoae.backend.streamed import Streamed
 
 MOST_BLOCKS = 2048  # of a launch over elements; beyond that a thread works on several
 MOST_ROW_BLOCKS = 65536  # of a launch with a block per row
@@ -95,7 +95,7 @@ def vectors(*arrays: Array) -> bool:
 def takes_rows(x: Array, rows: Array) -> bool:
     """Whether a kernel takes those rows of x."""
     known = x.dtype.name in ("uint8", "float32", "float64") and rows.dtype == np.int64
-    return not isinstance(x, Streamed) and known and len(x) > 0 and vectors(x, rows)
+    return not isinstance(x, HostDataset) and known and len(x) > 0 and vectors(x, rows)
 
 
 def by_kernel(launch: Callable[..., Any]) -> Callable[..., Any]:

@@ -227,7 +227,7 @@ def describe_run(args, model: Any, data: Dataset) -> dict[str, Any]:
             "dtype": str(data.x_train.dtype),
             "maximum": data.maximum,
         },
-        "settings": settings_of(model),
+        "settings": settings_config(model),
         "scaling": model.scaling_,
         "parameters": int(model.network_.theta.size),
         "epochs_run": len(model.history_["loss"]),
@@ -239,7 +239,7 @@ def describe_run(args, model: Any, data: Dataset) -> dict[str, Any]:
     }
 
 
-def settings_of(model: NetworkEstimator) -> dict[str, Any]:
+def settings_config(model: NetworkEstimator) -> dict[str, Any]:
     """The model's parameters as config.json has them."""
     params = model.get_params(deep=False)
     del params["callbacks"], params["verbose"]

@@ -36,7 +36,7 @@ NO_SETTINGS = ("missing", "table_encoder", "warm_start")  # they follow from wha
 OPTIONS = {"random_state": "--seed", "sizes": "--stacked"}
 
 
-def settings_of(
+def known_settings(
     families: Mapping[str, type[NetworkEstimator]], without: Sequence[str]
 ) -> dict[str, tuple[Kind, str]]:
     """Parameter -> (its kind, help), of all that can be said in a text."""
@@ -51,7 +51,7 @@ def settings_of(
     return found
 
 
-SETTINGS = settings_of(FAMILIES, NO_SETTINGS)
+SETTINGS = known_settings(FAMILIES, NO_SETTINGS)
 PREDICTORS: dict[str, tuple[type[Stacked], str]] = {
     "classify": (
         StackedClassifier,

@@ -36,7 +36,7 @@ examples:
   nanoae text generate --keyword coffee --count 10 --temperature 0.8
   nanoae text generate my-slogans --seed 1            the model in a folder of yours, the same lines again
 """
-SETTINGS = settings.settings_of({"": TextVAE}, without=("random_state",))
+SETTINGS = settings.known_settings({"": TextVAE}, without=("random_state",))
 
 
 def add_to(commands) -> None:
@@ -168,7 +168,7 @@ def describe_run(
     return {
         "command": ["nanoae", *args.argv],
         "data": {"source": None if args.file is None else str(args.file), "seed": args.seed},
-        "settings": outcome.settings_of(model),
+        "settings": outcome.settings_config(model),
         "ranks": ranks(),
         "results": results,
     }

@@ -102,13 +102,13 @@ class TableEncoder(FrameOutput, Transformer):
             self._tell(
                 i,
                 f"is read as categories: zeros or a plus in front, as in {text.codes[0]!r}, make codes. If so, "
-                f"{text.say_text}; numbers are written without them.",
+                f"{text.hint_text}; numbers are written without them.",
             )
         kinds = {isinstance(cell, str) for cell in table.cells[i].tolist() if not is_nothing(cell)}
         if len(kinds) > 1 and not text.declared:
             self._tell(
                 i,
-                f"holds numbers beside texts, all read as categories. If they are, {text.say_text}.",
+                f"holds numbers beside texts, all read as categories. If they are, {text.hint_text}.",
             )
 
     def _tell(self, i: int, finding: str) -> None:

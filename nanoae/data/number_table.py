@@ -169,7 +169,7 @@ def no_number(column: TextColumn, row: int, name: str | int) -> BadFile:
     where = f"in row {column.rows[row]}, column {name!r}"
     if text and number(cell or ""):
         expected = f"a number with {column.format.decimal!r} before its decimals {where}"
-        return BadFile(column.source, expected, short(cell), column.say_decimal)
+        return BadFile(column.source, expected, short(cell), column.hint_decimal)
     size = f" up to {LARGEST:.2g}" if cell in column.parted[0] else ""
     hint = LEFT_OUT if text else "Fill it in, or remove the row."
     if text and isinstance(name, int) and row == 0:

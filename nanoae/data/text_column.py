@@ -158,7 +158,7 @@ class TextColumn:
         shown = {found.marks: cell for cell, found in numbers.items() if len(found.marks) == 1}
         if len(shown) == 2:
             got = f"{shown['.']!r} and {shown[',']!r}"
-            raise self.refused("numbers with one decimal mark", got, self.say_decimal)
+            raise self.refused("numbers with one decimal mark", got, self.hint_decimal)
         if shown:
             return next(iter(shown))
         doubtful = [cell for cell, found in numbers.items() if found.marked]
@@ -172,7 +172,7 @@ class TextColumn:
         if not thousands and not any("," in cell for cell in doubtful):
             return "."
         got = f"{self.share(doubtful)} as {doubtful[0]!r}"
-        raise self.refused("numbers that can be read in one way only", got, self.say_decimal)
+        raise self.refused("numbers that can be read in one way only", got, self.hint_decimal)
 
     def decided(self) -> str | None:
         """The decimal mark that its numbers are read with; None where none of them has one."""
@@ -238,7 +238,7 @@ class TextColumn:
             return
         if len(numbers) + len(texts) >= CODES:
             got = f"{self.share(texts)} {what}, as {short(texts[0])}"
-            hint = f"Write them without; if all are text, {self.say_text}."
+            hint = f"Write them without; if all are text, {self.hint_text}."
             raise self.refused("numbers alone", got, hint)
 
     # ---------------------------------------------------------------- texts
@@ -280,7 +280,8 @@ class TextColumn:
         ]
         if gap and alike and all(alike):
             got = f"{gap!r}, {self.share([gap])}, among codes of two letters"
-            hint = f"If it means that the value is missing, {self.say_missing(gap)}; if it is a code, {self.say_text}."
+            missing = self.hint_missing(gap)
+            hint = f"If it means that the value is missing, {missing}; if it is a code, {self.hint_text}."
             raise self.refused("texts, or what is missing", got, hint)
 
     # ---------------------------------------------------------------- what they mostly are
@@ -306,11 +307,11 @@ class TextColumn:
         most = f"as are {percent(share)} of its cells" if share else "as were learned"
         if share >= MOSTLY:
             most = "as (nearly) all are there"
-        gap = f"; if it means that the value is missing, leave the cell empty or {self.say_missing(cell)}"
+        gap = f"; if it means that the value is missing, leave the cell empty or {self.hint_missing(cell)}"
         if self.counts[cell] == 1 and len(self.parted[1]) > 1:
             gap = ""
         units = ", or leave out a row of units" if at == 0 else ""
-        hint = f"Correct it{units}{gap}; if all are text, {self.say_text}."
+        hint = f"Correct it{units}{gap}; if all are text, {self.hint_text}."
         where = f"row {self.rows[at]}, column {self.name!r}"
         return BadFile(self.source, f"a number in {where}, {most}", short(cell), hint)
 
@@ -324,16 +325,16 @@ class TextColumn:
     # What the user can do: in a file it is said to the reader, elsewhere done to the cells.
 
     @property
-    def say_decimal(self) -> str:
+    def hint_decimal(self) -> str:
         in_file = 'Name the decimal mark: decimal="." or ",", --decimal.'
         return in_file if self.written else "Make them numbers."
 
     @property
-    def say_text(self) -> str:
+    def hint_text(self) -> str:
         in_file = f"say text=[{self.name!r}], --text={self.name!r}"
         return in_file if self.written else 'make the column a "category"'
 
-    def say_missing(self, cell: str | None) -> str:
+    def hint_missing(self, cell: str | None) -> str:
         in_file = f"say na=[{short(cell)}], --na={short(cell)}"
         return in_file if self.written else "make it None"
 

@@ -90,7 +90,7 @@ class FactorTap(Layer):
         return direction, float(np.vdot(direction, gradient))
 
     def __repr__(self) -> str:
-        return f"{self.linear}, observed"
+        return f"FactorTap({self.linear})"
 
 
 class KFAC(SGD):

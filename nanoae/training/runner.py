@@ -154,7 +154,7 @@ class StepRunner:
         self.ops.axpby_inplace(self.total, float(n), loss, 1.0)
 
     def fetch(self, window: Window, rows: np.ndarray) -> bool:
-        """Bring the batch of data that is streamed (backend/streamed.py) to the device; return whether any is."""
+        """Bring the batch of data that is streamed (backend/host_dataset.py) to the device; return whether any is."""
         there = [x for x in window.data if hasattr(x, "fetch")]
         for x in there:
             x.fetch(rows, self.batch_size)

@@ -1,4 +1,4 @@
-"""Streamed: rows that do not stand where a training step computes. Each batch is brought there for its step."""
+"""HostDataset: rows that do not stand where a training step computes. Each batch is brought there for its step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 
-class Streamed:
+class HostDataset:
     """The rows of `host`, an array or Rows (N, ...), for the steps of a training; `fetch` comes before each."""
 
     def __init__(self, ops: Any, host: Any):
