@@ -74,7 +74,7 @@ class TeacherForcing(Noisy):
         ops.take_rows(self.params["W"], looked, out=vectors)
         vectors = vectors.reshape(n, t + 1, e)
         width = 2 * e + z.shape[1]
-        y = self.buffer("y", (n * t, width)).reshape(n, t, -1)
+        y = self.memory("y", (n, t, width))
         ops.copy(vectors[:, :t], out=y[:, :, :e])
         ops.copy(vectors[:, t:], out=y[:, :, e : 2 * e])
         ops.copy(z[:, None], out=y[:, :, 2 * e :])

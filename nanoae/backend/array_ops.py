@@ -293,6 +293,10 @@ class ArrayOps(Buffered):
         scaled = self.xp.multiply(x, a, out=self.scratch(x, "axpby"))
         return self.add_inplace(y, scaled)
 
+    def share_of(self, part: float, whole: Array) -> Array:
+        """part / whole; of nothing at all, something finite: 0 of 0 costs nothing."""
+        return part / (whole + 1e-30)
+
     def sum(self, x: Array) -> Array:
         """Σ x as a 0-d array: a product with ones, which beats x.sum()."""
         ones = self.ones(x.size, x.dtype)

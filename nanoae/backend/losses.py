@@ -8,10 +8,6 @@ from nanoae.backend.array_ops import Array, ArrayOps
 class LossOps(ArrayOps):
     """scale · Σ of a cost of each element, or of each row."""
 
-    def share_of(self, part: float, whole: Array) -> Array:
-        """part / whole; of nothing at all, something finite: 0 of 0 costs nothing."""
-        return part / (whole + 1e-30)
-
     def mse(self, y: Array, t: Array, scale: float, out: Array) -> Array:
         """loss = scale · Σ (y - t)²,  dy = 2 scale (y - t)."""
         self.xp.subtract(y, t, out=out)

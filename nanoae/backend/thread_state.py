@@ -7,6 +7,7 @@ its object, or with its thread.
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import Any
 
@@ -62,3 +63,7 @@ class Reused(Buffered):
         if kept is None or len(kept) < shape[0] or kept.shape[1:] != shape[1:]:
             kept = buffers[name] = self.ops.empty(shape, dtype or self.dtype)
         return kept if len(kept) == shape[0] else kept[: shape[0]]
+
+    def memory(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> Any:
+        """The same where other axes than the first may be shorter at the next call: contiguous all the same."""
+        return self.buffer(name, (math.prod(shape),), dtype).reshape(shape)

@@ -42,8 +42,8 @@ class Convolution(ImageLayer):
 
     def columns(self, n: int) -> Array:
         """Memory for im2col of n images, (C, KH, KW, OH, OW, N)."""
-        shape = (self.image_shape[0], *self.window.kernel, *self.map_shape[1:])
-        return self.memory("cols", shape, n)
+        shape = (self.image_shape[0], *self.window.kernel, *self.map_shape[1:], n)
+        return self.memory("cols", shape)
 
     def im2col(self, image: Array) -> Array:
         """(C·KH·KW, OH·OW·N), there until the next im2col or to_image."""
@@ -52,7 +52,7 @@ class Convolution(ImageLayer):
 
     def to_map(self, cols: Array, name: str, n: int) -> Array:
         """map = W cols, of n images."""
-        y = self.memory(name, self.map_shape, n)
+        y = self.memory(name, (*self.map_shape, n))
         self.ops.matmul(self.W, cols, out=y.reshape(len(y), -1))
         return y
 
@@ -60,8 +60,9 @@ class Convolution(ImageLayer):
         """image = col2im(Wᵀ map)."""
         n = x.shape[-1]
         cols = self.columns(n)
-        image = self.memory(name, self.image_shape, n)
-        self.ops.matmul(self.W.T, x.reshape(len(x), -1), out=cols.reshape(self.W.shape[1], -1))
+        W = self.W
+        self.ops.matmul(W.T, x.reshape(len(x), -1), out=cols.reshape(W.shape[1], -1))
+        image = self.memory(name, (*self.image_shape, n))
         return self.ops.col2im(cols, self.window, out=image)
 
     def weight_gradient(self, side: Array, cols: Array) -> None:

@@ -46,7 +46,7 @@ class Embedding(Layer):
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
-        words = self.buffer("words", (x.size,), "int64").reshape(x.shape)
+        words = self.memory("words", x.shape, "int64")
         self.words = self.ops.round_words(x, out=words)
         words = self.words.reshape(-1)
         self.ops.check_numbers(words, self.n_words, f"{self}: expected word numbers")

@@ -101,5 +101,4 @@ class GradientCheck:
                 ops.copy(there, out=array)
                 values.append(self.value() if start is None else self.value(array, start))
             ops.copy(before, out=array)
-            left, right = values
-            yield left, right
+            yield values[0], values[1]

@@ -6,7 +6,6 @@ with the batch in front. What comes from another layer on images is taken as it 
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -56,13 +55,9 @@ class ImageLayer(Layer):
             raise self.mistake(f"a kernel that fits on {padded}", f"{kh} x {kw}", hint)
         return rows, columns
 
-    def memory(self, name: str, shape: Shape, n: int) -> Array:
-        """(*shape, n): memory of this layer, reused at each call; a smaller batch gets the leading part."""
-        return self.buffer(name, (math.prod(shape) * n,)).reshape(*shape, n)
-
     def batch_last(self, x: Array, name: str) -> Array:
         """x (N, C, H, W) as contiguous (C, H, W, N): the same memory where it lies so, else a copy in `name`."""
         x = x.transpose(1, 2, 3, 0)
         if x.flags.c_contiguous:
             return x
-        return self.ops.copy(x, out=self.memory(name, x.shape[:-1], x.shape[-1]))
+        return self.ops.copy(x, out=self.memory(name, x.shape))

@@ -66,8 +66,10 @@ class Layer(Reused, Configurable):
         raise NotImplementedError
 
     def contiguous(self, x: Array, name: str) -> Array:
-        """x, or where it has gaps or another order, a copy of it in `buffer(name)`."""
-        return x if x.flags.c_contiguous else self.ops.copy(x, out=self.buffer(name, x.shape))
+        """x, or where it has gaps or another order, a copy of it in `memory(name)`."""
+        if x.flags.c_contiguous:
+            return x
+        return self.ops.copy(x, out=self.memory(name, x.shape))
 
     def take_cache(self) -> Any:
         cache = self.cache
@@ -91,9 +93,10 @@ class Layer(Reused, Configurable):
 
     def check_input(self, x: Array) -> None:
         if x.shape[1:] != self.in_shape:
-            hint = FLATTEN if x.ndim > 2 else "Is this the table the network was built for?"
-            expected = f"x of shape {batch_of(self.in_shape)}"
-            raise self.mistake(expected, x.shape, hint if len(self.in_shape) == 1 else "")
+            hint = ""
+            if len(self.in_shape) == 1:
+                hint = FLATTEN if x.ndim > 2 else "Is this the table the network was built for?"
+            raise self.mistake(f"x of shape {batch_of(self.in_shape)}", x.shape, hint)
 
 
 FLATTEN = "Flatten the images first."

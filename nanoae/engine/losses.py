@@ -206,7 +206,10 @@ class SoftmaxCrossEntropy(Loss):
         return super().scale(shape[:-1])
 
     def value(self, y: Array, t: Array, scale: float, out: Array) -> Array:
-        y, t, out = y.reshape(-1, y.shape[-1]), t.reshape(-1), out.reshape(-1, y.shape[-1])
+        classes = y.shape[-1]
+        y = y.reshape(-1, classes)
+        out = out.reshape(-1, classes)
+        t = t.reshape(-1)
         counts = None
         if self.ignore is not None:
             counts = self.ops.not_equal(t, self.ignore, out=self.ops.empty(len(t), self.dtype))

@@ -120,7 +120,7 @@ class Sequential:
     def with_layers(self, layers: list[Layer]) -> Sequential:
         """These layers in place of this network's; theta, grad and all views are shared."""
         result = Sequential(layers)
-        vars(result).update({name: value for name, value in vars(self).items() if name != "layers"})
+        vars(result).update(vars(self) | {"layers": result.layers})
         return result
 
     def penalty(self) -> Array | float:

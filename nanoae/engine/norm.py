@@ -48,21 +48,26 @@ class BatchNorm(ImageLayer):
         return in_shape
 
     def parameters(self) -> dict[str, Parameter]:
-        return {"gamma": (self.in_shape[:1], init.ones), "beta": (self.in_shape[:1], init.zeros)}
+        shape = self.in_shape[:1]
+        return {"gamma": (shape, init.ones), "beta": (shape, init.zeros)}
 
     def rows(self, x: Array, name: str) -> Array:
         """x with a feature's numbers in a row: (D, N) or (C, H·W·N)."""
-        return x.T if x.ndim == 2 else self.batch_last(x, name).reshape(self.in_shape[0], -1)
+        if x.ndim == 2:
+            return x.T
+        return self.batch_last(x, name).reshape(self.in_shape[0], -1)
 
     def rows_of(self, name: str, n: int) -> Array:
         """Memory for such rows."""
         if len(self.in_shape) == 1:
             return self.buffer(name, (n, *self.in_shape)).T
-        return self.memory(name, self.in_shape, n).reshape(self.in_shape[0], -1)
+        return self.memory(name, (*self.in_shape, n)).reshape(self.in_shape[0], -1)
 
     def whole(self, rows: Array) -> Array:
         """`rows` in the shape of x."""
-        return rows.T if len(self.in_shape) == 1 else batch_first(rows.reshape(*self.in_shape, -1))
+        if len(self.in_shape) == 1:
+            return rows.T
+        return batch_first(rows.reshape(*self.in_shape, -1))
 
     def center(self, rows: Array, mean: Array, var: Array, out: Array) -> int:
         """out = rows - mean, with the batch's mean and var. Returns M."""
@@ -141,7 +146,7 @@ class LayerNorm(Layer):
         rows = self.rows(x, "x")
         x_hat = self.buffer("x_hat", rows.shape)
         y = self.buffer("y", rows.shape)
-        mean, var, inv = (self.buffer(name, (len(rows),)) for name in ("mean", "var", "inv"))
+        mean, var, inv = self.memory("statistics", (3, len(rows)))
         ops.center(rows, mean, var, out=x_hat)
         ops.rsqrt(var, self.eps, out=inv)
         ops.scale_inplace(x_hat, inv[:, None])
@@ -156,7 +161,7 @@ class LayerNorm(Layer):
         shape = dy.shape
         dy = self.rows(dy, "dy")
         dx = self.buffer("dx", x_hat.shape)
-        sums, dots = (self.buffer(name, (len(dx),)) for name in ("sums", "dots"))
+        sums, dots = self.memory("sums", (2, len(dx)))
         product = ops.multiply(dy, x_hat, out=dx)
         ops.sum_rows(product, out=self.grads["gamma"].reshape(-1))
         ops.sum_rows(dy, out=self.grads["beta"].reshape(-1))

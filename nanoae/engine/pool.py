@@ -43,7 +43,8 @@ class MaxPool2d(Pooling):
     def forward(self, x: Array, train: bool = False) -> Array:
         self.check_input(x)
         x = self.batch_last(x, "x")
-        y = self.ops.max_pool(x, self.window, out=self.memory("y", self.out_shape, x.shape[-1]))
+        y = self.memory("y", (*self.out_shape, x.shape[-1]))
+        self.ops.max_pool(x, self.window, out=y)
         self.cache = (x, y) if train else None
         return batch_first(y)
 
@@ -51,9 +52,10 @@ class MaxPool2d(Pooling):
         x, y = self.take_cache()
         if not self.need_dx:
             return None
-        dx = self.memory("dx", self.in_shape, len(dy))
+        dx = self.memory("dx", (*self.in_shape, len(dy)))
         dy = self.batch_last(dy, "dy")
-        return batch_first(self.ops.max_pool_backward(dy, x, y, self.window, out=dx))
+        self.ops.max_pool_backward(dy, x, y, self.window, out=dx)
+        return batch_first(dx)
 
 
 class Summing(ImageLayer):
@@ -77,8 +79,10 @@ class Summing(ImageLayer):
         """Sums over windows of x (N, C, H, W), or what its pixels are spread to, of this shape, in memory `name`."""
         primitive = self.ops.spread_windows if spread else self.ops.sum_windows
         scale = 1.0 if self.spreads else 1 / self.window.area  # sums are means
-        x, out = self.batch_last(x, f"{name} of"), self.memory(name, shape, len(x))
-        return batch_first(primitive(x, self.window, scale, out=out))
+        out = self.memory(name, (*shape, len(x)))
+        x = self.batch_last(x, f"{name} of")
+        primitive(x, self.window, scale, out=out)
+        return batch_first(out)
 
 
 class AvgPool2d(Pooling, Summing):

@@ -66,19 +66,16 @@ class GRU(Layer):
         if x.ndim != 3 or x.shape[2] != n_in:
             raise self.mistake(f"x of shape (N, T, {n_in})", x.shape)
 
-    def steps(self, name: str, t: int, n: int, width: int) -> Array:
-        """Memory for `t` steps of `n` rows (T, N, width): a step is contiguous, whatever the batch."""
-        return self.buffer(name, (t * n * width,)).reshape(t, n, width)
-
     def forward(self, x: Array, train: bool = False, h: Array | None = None) -> Array:
         self.check_input(x)
         ops = self.ops
-        (n, t, n_in) = x.shape
+        n, t, n_in = x.shape
         n_out = self.n_out
-        x = ops.copy(x.transpose(1, 0, 2), out=self.steps("x", t, n, n_in))
-        a = self.steps("a", t, n, 3 * n_out)
-        u = self.steps("u", t, n, 3 * n_out)
-        states = self.steps("y", t + 1, n, n_out)  # the first is the state before the first step
+        # The time steps in front: each (N, ...) is contiguous, whatever the batch.
+        x = ops.copy(x.transpose(1, 0, 2), out=self.memory("x", (t, n, n_in)))
+        a = self.memory("a", (t, n, 3 * n_out))
+        u = self.memory("u", (t, n, 3 * n_out))
+        states = self.memory("y", (t + 1, n, n_out))  # the first is the state before the first step
         ops.copy(0 if h is None else h, out=states[0])
         rows = a.reshape(t * n, -1)  # all the steps at once
         ops.matmul(x.reshape(t * n, n_in), self.params["W"], out=rows)
@@ -106,13 +103,16 @@ class GRU(Layer):
             ops.matmul(du, self.params["U"].T, out=dh)
             ops.add_inplace(dh, carried)  # dh[t-1] = du Uᵀ + dh z
         self.dh = dh
-        x, da, du, before = (array.reshape(t * n, -1) for array in (x, gates, u, states[:-1]))
+        da = gates.reshape(t * n, -1)
+        du = u.reshape(t * n, -1)
+        x = x.reshape(t * n, -1)
+        before = states[:-1].reshape(t * n, -1)
         ops.matmul(x.T, da, out=self.grads["W"])
         ops.matmul(before.T, du, out=self.grads["U"])
         ops.sum_rows(da, out=self.grads["b"])
         ops.sum_rows(du, out=self.grads["c"])
         if not self.need_dx:
             return None
-        dx = self.steps("dx", t, n, n_in)
+        dx = self.memory("dx", (t, n, n_in))
         ops.matmul(da, self.params["W"].T, out=dx.reshape(t * n, n_in))
         return dx.transpose(1, 0, 2)

@@ -42,10 +42,7 @@ class TimeDistributed(Layer):
 
     def rows(self, name: str, x: Array) -> Array:
         """x (N, T, ...) as (N·T, ...), contiguous."""
-        n, t, *rest = x.shape
-        if not x.flags.c_contiguous:
-            x = self.ops.copy(x, out=self.buffer(name, (n * t, *rest)).reshape(x.shape))
-        return x.reshape(n * t, *rest)
+        return self.contiguous(x, name).reshape(-1, *x.shape[2:])
 
     def forward(self, x: Array, train: bool = False) -> Array:
         self.cache = True if train else None
@@ -86,6 +83,5 @@ class LastTimestep(Layer):
         return self.ops.take_steps(x, last, out=self.buffer("y", (len(x), x.shape[2])))
 
     def backward(self, dy: Array) -> Array | None:
-        last, (n, t, width) = self.take_cache()
-        dx = self.buffer("dx", (n * t, width)).reshape(n, t, width)
-        return self.ops.put_steps(dy, last, out=dx)
+        last, shape = self.take_cache()
+        return self.ops.put_steps(dy, last, out=self.memory("dx", shape))
